@@ -1,0 +1,116 @@
+//! Where a file is wrong, why, and what was probably meant.
+
+use std::fmt;
+use std::ops::Range;
+
+use toml::de::{DeTable, DeValue};
+
+/// One mistake in one file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ConfigError {
+    /// As the operator knows it: `github.toml`.
+    pub file: String,
+    /// From 1; 0 where the mistake has no place in the file.
+    pub line: usize,
+    /// From 1, in characters.
+    pub column: usize,
+    /// A sentence that names the thing and the way out.
+    pub message: String,
+}
+
+// === impl ConfigError ===
+
+impl ConfigError {
+    /// A mistake of the file as a whole.
+    pub fn whole(file: &str, message: impl Into<String>) -> ConfigError {
+        ConfigError { file: file.into(), line: 0, column: 0, message: message.into() }
+    }
+
+    /// A mistake at a key, named by its path: `["verify", "prefix"]`. The nearest key that exists is shown.
+    pub fn at_key(file: &str, text: &str, path: &[&str], message: impl Into<String>) -> ConfigError {
+        match DeTable::parse(text).ok().and_then(|table| span_of(table.get_ref(), path)) {
+            Some(span) => ConfigError::at(file, text, span.start, message.into()),
+            None => ConfigError::whole(file, message),
+        }
+    }
+
+    /// What the TOML reader says, with the words of this project and a suggestion.
+    pub(super) fn of_toml(file: &str, text: &str, error: &toml::de::Error) -> ConfigError {
+        let message = reworded(error.message());
+        match error.span() {
+            Some(Range { start, .. }) => ConfigError::at(file, text, start, message),
+            None => ConfigError::whole(file, message),
+        }
+    }
+
+    fn at(file: &str, text: &str, offset: usize, message: String) -> ConfigError {
+        let before = &text[..floor_char_boundary(text, offset)];
+        let line_start = before.rfind('\n').map_or(0, |newline| newline + 1);
+        ConfigError {
+            file: file.into(),
+            line: before.matches('\n').count() + 1,
+            column: before[line_start..].chars().count() + 1,
+            message,
+        }
+    }
+}
+
+impl fmt::Display for ConfigError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.line {
+            0 => write!(f, "{}: {}", self.file, self.message),
+            _ => write!(f, "{}:{}:{}: {}", self.file, self.line, self.column, self.message),
+        }
+    }
+}
+
+impl std::error::Error for ConfigError {}
+
+fn floor_char_boundary(text: &str, offset: usize) -> usize {
+    (0..=offset.min(text.len())).rev().find(|&at| text.is_char_boundary(at)).unwrap_or(0)
+}
+
+fn span_of(table: &DeTable<'_>, path: &[&str]) -> Option<Range<usize>> {
+    let (first, rest) = path.split_first()?;
+    let (key, value) = table.iter().find(|(key, _)| key.get_ref() == first)?;
+    let inner = match value.get_ref() {
+        DeValue::Table(inner) => span_of(inner, rest),
+        _ => None,
+    };
+    inner.or_else(|| Some(key.span()))
+}
+
+/// Keys that DESIGN has and this version has not.
+const LATER: [(&str, &str); 4] = [
+    ("retry", "retries need the ledger, which this version does not have yet; in `sync` mode the caller retries"),
+    ("dedup", "duplicates are found with the ledger, which this version does not have yet"),
+    ("kv", "the key-value capability needs the ledger, which this version does not have yet"),
+    ("emit", "handing events on needs the ledger, which this version does not have yet"),
+];
+
+fn reworded(message: &str) -> String {
+    let mut quoted = message.split('`').skip(1).step_by(2);
+    let kind = match message {
+        text if text.starts_with("unknown field") => "key",
+        text if text.starts_with("unknown variant") => "value",
+        _ => return message.lines().collect::<Vec<_>>().join("; "),
+    };
+    let unknown = quoted.next().unwrap_or_default();
+    if let Some((_, why)) = LATER.iter().find(|(key, _)| *key == unknown) {
+        return format!("`{unknown}` cannot be used: {why}; remove it");
+    }
+    let known: Vec<&str> = quoted.collect();
+    match nearest(unknown, &known) {
+        Some(meant) => format!("unknown {kind} `{unknown}`: did you mean `{meant}`?"),
+        None => format!("unknown {kind} `{unknown}`: known here are {}", known.join(", ")),
+    }
+}
+
+fn nearest<'a>(typed: &str, known: &[&'a str]) -> Option<&'a str> {
+    known
+        .iter()
+        .map(|word| (strsim::damerau_levenshtein(typed, word), *word))
+        .filter(|(distance, word)| *distance <= 1 + word.len() / 4)
+        .min_by_key(|(distance, _)| *distance)
+        .map(|(_, word)| word)
+}

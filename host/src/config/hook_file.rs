@@ -1,0 +1,412 @@
+//! `NAME.toml`: the operator's word on one hook, over the defaults that the component's manifest suggests.
+
+use std::path::Path;
+use std::time::Duration;
+
+use serde::Deserialize;
+
+use super::error::ConfigError;
+use super::values::{MethodName, Parsed, Size, Time};
+use crate::model::hook::{CredentialPart, is_table_name};
+use crate::model::{Allow, Credential, HookName, HookSpec, Limits, Mode, SecretRef, UrlPrefix, VerifySpec};
+
+/// What a hook is made from.
+#[derive(Debug, Clone, Copy)]
+pub struct HookSource<'a> {
+    /// From the file's stem.
+    pub name: &'a HookName,
+    /// The operator's file; empty where a component was dropped in alone.
+    pub text: &'a str,
+    /// The component's own suggestions, from `parse_manifest`.
+    pub manifest: Option<&'a toml::Table>,
+    /// Relative `file:` references start here.
+    pub dir: &'a Path,
+}
+
+/// What may be typed.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct HookFile {
+    path: Option<String>,
+    methods: Option<Vec<MethodName>>,
+    component: Option<String>,
+    mode: Option<ModeName>,
+    answer_within: Option<Time>,
+    deadline: Option<Time>,
+    concurrency: Option<usize>,
+    max_body: Option<Size>,
+    verify: Option<VerifySpec>,
+    settings: Option<toml::Table>,
+    allow: Option<AllowTable>,
+    #[serde(default)]
+    credentials: Vec<CredentialTable>,
+    limits: Option<LimitsTable>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+enum ModeName {
+    Sync,
+    Async,
+    Auto,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct AllowTable {
+    #[serde(default)]
+    http: Vec<Parsed<UrlPrefix>>,
+    #[serde(default)]
+    addresses: Vec<Parsed<AddressRange>>,
+    #[serde(default)]
+    table: Vec<String>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct CredentialTable {
+    r#for: Parsed<UrlPrefix>,
+    header: Parsed<http::HeaderName>,
+    value: Parsed<CredentialText>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct LimitsTable {
+    memory: Option<Size>,
+}
+
+/// `10.0.0.0/8`, or one address.
+#[derive(Debug)]
+struct AddressRange(ipnet::IpNet);
+
+/// `Bearer ${env:TOKEN}`, split into its parts.
+#[derive(Debug)]
+struct CredentialText(Vec<CredentialPart>);
+
+const DEADLINE_DEFAULT: Duration = Duration::from_secs(60);
+const CONCURRENCY_DEFAULT: usize = 80;
+const MAX_BODY_DEFAULT: usize = 1 << 20;
+const MAX_BODY_LIMIT: usize = 64 << 20;
+const MEMORY_DEFAULT: usize = 64 << 20;
+const MEMORY_LIMIT: usize = 1 << 30;
+const SETTINGS_BYTES_MAX: usize = 256 << 10;
+
+/// Reads and checks one hook.
+pub fn parse_hook(source: HookSource<'_>) -> Result<HookSpec, ConfigError> {
+    let file_name = format!("{}.toml", source.name);
+    let operator: HookFile =
+        toml::from_str(source.text).map_err(|error| ConfigError::of_toml(&file_name, source.text, &error))?;
+    let suggested = source.manifest.map_or_else(HookFile::default, suggestions);
+    let wrong = |key: &[&str], message: String| ConfigError::at_key(&file_name, source.text, key, message);
+    build(operator.over(suggested), &source).map_err(|mistake| wrong(mistake.key, mistake.message))
+}
+
+/// Checks the manifest that a component carries: a hook file without secrets. `file` names it in errors.
+pub fn parse_manifest(file: &str, text: &str) -> Result<toml::Table, ConfigError> {
+    toml::from_str::<HookFile>(text).map_err(|error| ConfigError::of_toml(file, text, &error))?;
+    Ok(text.parse().expect("what deserialises is a table"))
+}
+
+/// The part of a manifest that may be a default: grants, secrets, credentials and the open door stay the operator's.
+fn suggestions(manifest: &toml::Table) -> HookFile {
+    let mut table = manifest.clone();
+    for key in ["allow", "credentials", "verify", "component"] {
+        table.remove(key);
+    }
+    table.try_into().expect("parse_manifest has read it")
+}
+
+/// A mistake at a key; `parse_hook` finds its line.
+struct Mistake {
+    key: &'static [&'static str],
+    message: String,
+}
+
+fn mistake<T>(key: &'static [&'static str], message: impl Into<String>) -> Result<T, Mistake> {
+    Err(Mistake { key, message: message.into() })
+}
+
+fn build(file: HookFile, source: &HookSource<'_>) -> Result<HookSpec, Mistake> {
+    let name = source.name.clone();
+    let deadline = in_range(&["deadline"], file.deadline, DEADLINE_DEFAULT, 1, 3600)?;
+    let answer_within = match file.answer_within {
+        None => None,
+        Some(time) => Some(in_range(&["answer_within"], Some(time), deadline, 0, 3600)?),
+    };
+    let concurrency = file.concurrency.unwrap_or(CONCURRENCY_DEFAULT);
+    if !(1..=1000).contains(&concurrency) {
+        return mistake(&["concurrency"], format!("concurrency {concurrency} is out of range: 1 to 1000"));
+    }
+    let methods = file.methods.unwrap_or_else(|| vec![MethodName(http::Method::POST)]);
+    if methods.is_empty() {
+        return mistake(&["methods"], "an empty list lets nothing in: name at least one method, such as \"POST\"");
+    }
+    let component = component(file.component, &name)?;
+    Ok(HookSpec {
+        path: path(file.path, &name)?,
+        methods: methods.into_iter().map(|method| method.0).collect(),
+        component,
+        mode: mode(file.mode)?,
+        answer_within,
+        deadline,
+        concurrency,
+        max_body: size(&["max_body"], file.max_body, MAX_BODY_DEFAULT, 0, MAX_BODY_LIMIT)?,
+        verify: verify(file.verify.unwrap_or_default(), source.dir),
+        settings: settings(file.settings.unwrap_or_default())?,
+        allow: allow(file.allow.unwrap_or_default())?,
+        credentials: file.credentials.into_iter().map(|table| credential(table, source.dir)).collect(),
+        limits: Limits {
+            memory: size(
+                &["limits", "memory"],
+                file.limits.and_then(|limits| limits.memory),
+                MEMORY_DEFAULT,
+                1 << 20,
+                MEMORY_LIMIT,
+            )?,
+        },
+        name,
+    })
+}
+
+fn path(typed: Option<String>, name: &HookName) -> Result<String, Mistake> {
+    let path = typed.unwrap_or_else(|| format!("/{name}"));
+    if !path.starts_with('/') {
+        return mistake(&["path"], format!("path `{path}` must begin with `/`"));
+    }
+    if path.contains(['?', '#', ' ', '*']) || path.contains("//") {
+        return mistake(&["path"], format!("path `{path}`: no `?`, `#`, `*`, spaces or empty segments"));
+    }
+    Ok(path)
+}
+
+fn component(typed: Option<String>, name: &HookName) -> Result<String, Mistake> {
+    let component = typed.unwrap_or_else(|| format!("{name}.wasm"));
+    let stem = component.strip_suffix(".wasm").unwrap_or(&component);
+    if stem.is_empty() || stem.starts_with('.') || stem.contains(['/', '\\', '\0']) {
+        return mistake(
+            &["component"],
+            format!("component `{component}` must be the name of a file in the plugins directory, such as \"echo.wasm\""),
+        );
+    }
+    Ok(format!("{stem}.wasm"))
+}
+
+fn mode(typed: Option<ModeName>) -> Result<Mode, Mistake> {
+    match typed {
+        None | Some(ModeName::Sync) => Ok(Mode::Sync),
+        Some(ModeName::Async | ModeName::Auto) => mistake(
+            &["mode"],
+            "modes `async` and `auto` need the ledger, which this version does not have yet: use mode = \"sync\"",
+        ),
+    }
+}
+
+fn verify(mut spec: VerifySpec, dir: &Path) -> VerifySpec {
+    for reference in &mut spec.secret {
+        *reference = below(dir, std::mem::replace(reference, SecretRef::Env(String::new())));
+    }
+    spec
+}
+
+fn settings(table: toml::Table) -> Result<serde_json::Map<String, serde_json::Value>, Mistake> {
+    let json = match serde_json::to_value(table) {
+        Ok(serde_json::Value::Object(json)) => json,
+        _ => return mistake(&["settings"], "settings must be expressible as JSON: no infinite numbers"),
+    };
+    let bytes = serde_json::to_string(&json).map_or(0, |text| text.len());
+    if bytes > SETTINGS_BYTES_MAX {
+        return mistake(&["settings"], format!("settings take {bytes} bytes as JSON: at most {SETTINGS_BYTES_MAX}"));
+    }
+    Ok(json)
+}
+
+fn allow(table: AllowTable) -> Result<Allow, Mistake> {
+    if let Some(bad) = table.table.iter().find(|name| !is_table_name(name)) {
+        return mistake(&["allow", "table"], format!("`{bad}` cannot name a table: use a-z, 0-9, `-` and `_`"));
+    }
+    Ok(Allow {
+        http: table.http.into_iter().map(|parsed| parsed.0).collect(),
+        addresses: table.addresses.into_iter().map(|parsed| parsed.0.0).collect(),
+        table: table.table,
+    })
+}
+
+fn credential(table: CredentialTable, dir: &Path) -> Credential {
+    let value = table.value.0.0.into_iter().map(|part| match part {
+        CredentialPart::Secret(reference) => CredentialPart::Secret(below(dir, reference)),
+        literal => literal,
+    });
+    Credential { target: table.r#for.0, header: table.header.0, value: value.collect() }
+}
+
+fn below(dir: &Path, reference: SecretRef) -> SecretRef {
+    match reference {
+        SecretRef::File(path) => SecretRef::File(dir.join(path)),
+        other => other,
+    }
+}
+
+fn in_range(
+    key: &'static [&'static str],
+    typed: Option<Time>,
+    default: Duration,
+    min_seconds: u64,
+    max_seconds: u64,
+) -> Result<Duration, Mistake> {
+    let time = typed.map_or(default, |time| time.0);
+    let range = Duration::from_secs(min_seconds)..=Duration::from_secs(max_seconds);
+    if !range.contains(&time) || time.is_zero() {
+        let (low, high) = (humantime::format_duration(*range.start()), humantime::format_duration(*range.end()));
+        return mistake(key, format!("{} is out of range: {low} to {high}", humantime::format_duration(time)));
+    }
+    Ok(time)
+}
+
+fn size(
+    key: &'static [&'static str],
+    typed: Option<Size>,
+    default: usize,
+    min: usize,
+    max: usize,
+) -> Result<usize, Mistake> {
+    let bytes = typed.map_or(default, |size| size.0);
+    if !(min..=max).contains(&bytes) {
+        let shown = |bytes: usize| bytesize::ByteSize(bytes as u64).display().iec();
+        return mistake(key, format!("{} is out of range: {} to {}", shown(bytes), shown(min), shown(max)));
+    }
+    Ok(bytes)
+}
+
+// === impl HookFile ===
+
+impl HookFile {
+    /// Field by field, the operator's word wins.
+    fn over(self, lower: HookFile) -> HookFile {
+        let mut settings = lower.settings.unwrap_or_default();
+        settings.extend(self.settings.unwrap_or_default());
+        HookFile {
+            path: self.path.or(lower.path),
+            methods: self.methods.or(lower.methods),
+            component: self.component,
+            mode: self.mode.or(lower.mode),
+            answer_within: self.answer_within.or(lower.answer_within),
+            deadline: self.deadline.or(lower.deadline),
+            concurrency: self.concurrency.or(lower.concurrency),
+            max_body: self.max_body.or(lower.max_body),
+            verify: self.verify,
+            settings: Some(settings),
+            allow: self.allow,
+            credentials: self.credentials,
+            limits: self.limits.or(lower.limits),
+        }
+    }
+}
+
+// === impl AddressRange ===
+
+impl std::str::FromStr for AddressRange {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<AddressRange, String> {
+        text.parse::<ipnet::IpNet>()
+            .or_else(|_| text.parse::<std::net::IpAddr>().map(ipnet::IpNet::from))
+            .map(AddressRange)
+            .map_err(|_| format!("`{text}` is not an address range: write \"10.0.0.0/8\" or \"127.0.0.1\""))
+    }
+}
+
+// === impl CredentialText ===
+
+impl std::str::FromStr for CredentialText {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<CredentialText, String> {
+        let mut parts = Vec::new();
+        let mut rest = text;
+        while let Some((literal, after)) = rest.split_once("${") {
+            let (reference, after) = after.split_once('}').ok_or("`${` without its `}`")?;
+            if !literal.is_empty() {
+                parts.push(CredentialPart::Literal(literal.into()));
+            }
+            parts.push(CredentialPart::Secret(reference.parse()?));
+            rest = after;
+        }
+        if parts.is_empty() {
+            return Err("a credential needs a secret reference: write \"Bearer ${env:TOKEN}\"".into());
+        }
+        if !rest.is_empty() {
+            parts.push(CredentialPart::Literal(rest.into()));
+        }
+        Ok(CredentialText(parts))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(text: &str) -> Result<HookSpec, String> {
+        let name = "github".parse().unwrap();
+        let source = HookSource { name: &name, text, manifest: None, dir: Path::new("/plugins") };
+        parse_hook(source).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn an_empty_file_has_the_defaults() {
+        let spec = parse("").unwrap();
+        assert_eq!((spec.path.as_str(), spec.component.as_str()), ("/github", "github.wasm"));
+        assert_eq!((spec.concurrency, spec.max_body, spec.limits.memory), (80, 1 << 20, 64 << 20));
+        assert_eq!(spec.deadline, Duration::from_secs(60));
+        assert!(spec.verify.scheme.is_none() && spec.verify.provider.is_none());
+    }
+
+    #[test]
+    fn mistakes_name_their_place_and_the_way_out() {
+        for (text, expected) in [
+            ("pth = \"/x\"", "github.toml:1:1: unknown key `pth`: did you mean `path`?"),
+            ("\n[verify]\nsecert = \"env:X\"", "github.toml:3:1: unknown key `secert`: did you mean `secret`?"),
+            ("mode = \"asinc\"", "github.toml:1:8: unknown value `asinc`: did you mean `async`?"),
+            ("mode = \"async\"", "github.toml:1:1: modes `async` and `auto` need the ledger"),
+            ("[retry]\nattempts = 8", "github.toml:1:2: `retry` cannot be used: retries need the ledger"),
+            ("deadline = 5", "github.toml:1:12: invalid type: integer `5`, expected a time with its unit"),
+            ("deadline = \"2h\"", "github.toml:1:1: 2h is out of range: 1s to 1h"),
+            ("concurrency = 0", "github.toml:1:1: concurrency 0 is out of range: 1 to 1000"),
+            ("max_body = \"1TiB\"", "github.toml:1:1: 1.0 TiB is out of range"),
+            ("path = \"x\"", "github.toml:1:1: path `x` must begin with `/`"),
+            ("methods = [\"FETCH\"]", "github.toml:1:11: method `FETCH` cannot be used"),
+            ("[verify]\nsecret = \"hunter2\"", "github.toml:2:10: not a secret reference"),
+            ("component = \"../x.wasm\"", "github.toml:1:1: component `../x.wasm` must be the name of a file"),
+            ("[allow]\nhttp = [\"example.com\"]", "github.toml:2:9: `example.com` is not a URL"),
+            ("[limits]\nmemory = \"2GiB\"", "github.toml:2:1: 2.0 GiB is out of range"),
+            ("[[credentials]]\nfor = \"https://a/\"\nheader = \"X\"\nvalue = \"s3cret\"", "github.toml:4:9: a credential needs"),
+        ] {
+            let error = parse(text).expect_err(text);
+            assert!(error.starts_with(expected), "{text}\n got {error}\nwant {expected}");
+            assert!(!error.contains("hunter2") && !error.contains("s3cret"), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_manifest_suggests_but_never_grants() {
+        let manifest = parse_manifest(
+            "x.wasm",
+            "path = \"/m\"\ndeadline = \"5s\"\n[allow]\nhttp = [\"https://a.example/\"]\n[verify]\nscheme = \"none\"\n[settings]\na = 1\nb = 2",
+        )
+        .unwrap();
+        let name = "x".parse().unwrap();
+        let text = "deadline = \"7s\"\n[settings]\nb = 3";
+        let spec =
+            parse_hook(HookSource { name: &name, text, manifest: Some(&manifest), dir: Path::new("/") }).unwrap();
+        assert_eq!((spec.path.as_str(), spec.deadline.as_secs()), ("/m", 7));
+        assert_eq!(serde_json::Value::Object(spec.settings), serde_json::json!({"a": 1, "b": 3}));
+        assert!(spec.allow.http.is_empty() && spec.verify.scheme.is_none());
+    }
+
+    #[test]
+    fn file_secrets_are_relative_to_the_hook_file() {
+        let spec = parse("[verify]\nscheme = \"token\"\nsecret = [\"file:s/x\", \"file:/abs\"]").unwrap();
+        assert_eq!(spec.verify.secret[0].to_string(), "file:/plugins/s/x");
+        assert_eq!(spec.verify.secret[1].to_string(), "file:/abs");
+    }
+}

@@ -1,0 +1,12 @@
+//! What was typed, turned into what may be relied on: `Config` for the node, `HookSpec` for a hook. Errors name the
+//! file, the line, the column and the way out. The only module that reads environment variables.
+
+pub mod env;
+mod error;
+mod hook_file;
+mod node;
+mod values;
+
+pub use error::ConfigError;
+pub use hook_file::{HookSource, parse_hook, parse_manifest};
+pub use node::{Config, EdgeLimits, Flags, LogFormat};

@@ -1,0 +1,310 @@
+//! `landfall.toml`, environment and flags: the node's own settings. Flag over environment over file over default.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use serde::Deserialize;
+
+use super::env;
+use super::error::ConfigError;
+use super::values::{Parsed, Size, Time};
+use crate::model::SecretRef;
+
+/// The node's settings, checked.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// The public listener.
+    pub listen: SocketAddr,
+    /// Accept HTTP/2 without TLS beside HTTP/1.1.
+    pub http2: bool,
+    /// The admin listener.
+    pub admin_listen: SocketAddr,
+    /// Needed for everything but `/healthz` and `/readyz` when `admin_listen` is not loopback.
+    pub admin_token: Option<SecretRef>,
+    /// Where components and hook files are dropped.
+    pub plugins: PathBuf,
+    /// Where the node keeps what it must not forget.
+    pub data: PathBuf,
+    /// Bundled components, looked up after `plugins`; beside each may lie its compiled form.
+    pub bundled: Option<PathBuf>,
+    /// How often the plugins directory is read even if nothing was heard.
+    pub poll: Duration,
+    /// Attempts at once on this node.
+    pub running: usize,
+    /// Bounds of the public listener.
+    pub edge: EdgeLimits,
+    /// How lines are written.
+    pub log_format: Option<LogFormat>,
+    /// `info`, `debug`, or a filter such as `landfall::edge=debug,info`.
+    pub log_level: String,
+    /// How long a stop waits for what runs.
+    pub drain: Duration,
+}
+
+/// Bounds of the public listener.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct EdgeLimits {
+    /// Open connections.
+    pub connections: usize,
+    /// From accept to the end of the first request head, and from one request to the next.
+    pub head_timeout: Duration,
+    /// From the request head to the end of its body.
+    pub body_timeout: Duration,
+    /// How long a request waits for a free place of its hook.
+    pub wait: Duration,
+    /// Bytes of all request bodies in memory.
+    pub bodies: usize,
+}
+
+/// How lines are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+/// What the command line said.
+#[derive(Debug, Clone, Default)]
+pub struct Flags {
+    /// `--config`
+    pub config: Option<PathBuf>,
+    /// `--listen`
+    pub listen: Option<SocketAddr>,
+    /// `--admin-listen`
+    pub admin_listen: Option<SocketAddr>,
+    /// `--plugins`
+    pub plugins: Option<PathBuf>,
+    /// `--data`
+    pub data: Option<PathBuf>,
+    /// `--bundled`
+    pub bundled: Option<PathBuf>,
+    /// `--http2`
+    pub http2: Option<bool>,
+    /// `--log-format`
+    pub log_format: Option<LogFormat>,
+    /// `--log`
+    pub log_level: Option<String>,
+}
+
+/// What may be typed; environment and flags are further layers of the same.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct NodeFile {
+    listen: Option<Parsed<SocketAddr>>,
+    http2: Option<bool>,
+    plugins: Option<PathBuf>,
+    data: Option<PathBuf>,
+    bundled: Option<PathBuf>,
+    poll: Option<Time>,
+    drain: Option<Time>,
+    #[serde(default)]
+    admin: AdminTable,
+    #[serde(default)]
+    limits: LimitsTable,
+    #[serde(default)]
+    log: LogTable,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct AdminTable {
+    listen: Option<Parsed<SocketAddr>>,
+    token: Option<Parsed<SecretRef>>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct LimitsTable {
+    running: Option<usize>,
+    connections: Option<usize>,
+    head_timeout: Option<Time>,
+    body_timeout: Option<Time>,
+    wait: Option<Time>,
+    bodies: Option<Size>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct LogTable {
+    format: Option<LogFormat>,
+    level: Option<String>,
+}
+
+/// Every setting with its environment variable; a value is read as the file would read it.
+const VARIABLES: [(&str, &str); 17] = [
+    ("LANDFALL_LISTEN", "listen"),
+    ("LANDFALL_HTTP2", "http2"),
+    ("LANDFALL_PLUGINS", "plugins"),
+    ("LANDFALL_DATA", "data"),
+    ("LANDFALL_BUNDLED", "bundled"),
+    ("LANDFALL_POLL", "poll"),
+    ("LANDFALL_DRAIN", "drain"),
+    ("LANDFALL_ADMIN_LISTEN", "admin.listen"),
+    ("LANDFALL_ADMIN_TOKEN", "admin.token"),
+    ("LANDFALL_LIMITS_RUNNING", "limits.running"),
+    ("LANDFALL_LIMITS_CONNECTIONS", "limits.connections"),
+    ("LANDFALL_LIMITS_HEAD_TIMEOUT", "limits.head_timeout"),
+    ("LANDFALL_LIMITS_BODY_TIMEOUT", "limits.body_timeout"),
+    ("LANDFALL_LIMITS_WAIT", "limits.wait"),
+    ("LANDFALL_LIMITS_BODIES", "limits.bodies"),
+    ("LANDFALL_LOG_FORMAT", "log.format"),
+    ("LANDFALL_LOG_LEVEL", "log.level"),
+];
+
+// === impl Config ===
+
+impl Config {
+    /// Reads every layer. A config file that was named must exist; the default one may be absent.
+    pub fn load(flags: Flags) -> Result<Config, ConfigError> {
+        Config::from_layers(flags, env::var)
+    }
+
+    fn from_layers(flags: Flags, var: impl Fn(&str) -> Option<String>) -> Result<Config, ConfigError> {
+        let named = flags.config.clone().or_else(|| var("LANDFALL_CONFIG").map(PathBuf::from));
+        let mut merged = read_file(named.as_deref())?;
+        for (name, key) in VARIABLES {
+            if let Some(value) = var(name) {
+                set(&mut merged, key, typed_value(&value));
+                read(&merged).map_err(|error| {
+                    ConfigError::whole(&format!("environment variable {name}"), error.message().to_owned())
+                })?;
+            }
+        }
+        let file = read(&merged).map_err(|error| ConfigError::whole("landfall.toml", error.message().to_owned()))?;
+        let port = match var("PORT") {
+            None => None,
+            Some(text) => Some(text.parse::<u16>().map_err(|_| {
+                ConfigError::whole("environment variable PORT", format!("`{text}` is not a port: 0 to 65535"))
+            })?),
+        };
+        Config::build(flags, file, port)
+    }
+
+    fn build(flags: Flags, file: NodeFile, port: Option<u16>) -> Result<Config, ConfigError> {
+        let wrong = |message: String| ConfigError::whole("settings", message);
+        let any = |port: u16| SocketAddr::from(([0, 0, 0, 0], port));
+        let limits = file.limits;
+        let time = |typed: Option<Time>, default_ms: u64| typed.map_or(Duration::from_millis(default_ms), |time| time.0);
+        let config = Config {
+            listen: flags
+                .listen
+                .or_else(|| file.listen.map(|parsed| parsed.0))
+                .or_else(|| port.map(any))
+                .unwrap_or_else(|| any(8080)),
+            http2: flags.http2.or(file.http2).unwrap_or(false),
+            admin_listen: flags
+                .admin_listen
+                .or_else(|| file.admin.listen.map(|parsed| parsed.0))
+                .unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], 8081))),
+            admin_token: file.admin.token.map(|parsed| parsed.0),
+            plugins: flags.plugins.or(file.plugins).unwrap_or_else(|| "plugins".into()),
+            data: flags.data.or(file.data).unwrap_or_else(|| ".landfall".into()),
+            bundled: flags.bundled.or(file.bundled),
+            poll: time(file.poll, 2_000),
+            running: limits.running.unwrap_or(1000),
+            edge: EdgeLimits {
+                connections: limits.connections.unwrap_or(8192),
+                head_timeout: time(limits.head_timeout, 10_000),
+                body_timeout: time(limits.body_timeout, 30_000),
+                wait: time(limits.wait, 500),
+                bodies: limits.bodies.map_or(256 << 20, |size| size.0),
+            },
+            log_format: flags.log_format.or(file.log.format),
+            log_level: flags.log_level.or(file.log.level).unwrap_or_else(|| "info".into()),
+            drain: time(file.drain, 8_000),
+        };
+        if !(1..=10_000).contains(&config.running) {
+            return Err(wrong(format!("limits.running = {} is out of range: 1 to 10000", config.running)));
+        }
+        if config.edge.connections == 0 || config.edge.bodies < (1 << 20) {
+            return Err(wrong("limits.connections must be at least 1 and limits.bodies at least 1MiB".into()));
+        }
+        if config.edge.head_timeout.is_zero() || config.edge.body_timeout.is_zero() || config.poll.is_zero() {
+            return Err(wrong("limits.head_timeout, limits.body_timeout and poll must be longer than nothing".into()));
+        }
+        if !config.admin_listen.ip().is_loopback() && config.admin_token.is_none() {
+            return Err(wrong(format!(
+                "the admin listener {} is reachable from elsewhere: set admin.token (LANDFALL_ADMIN_TOKEN) to a secret \
+                 reference such as \"env:ADMIN_TOKEN\", or listen on 127.0.0.1",
+                config.admin_listen
+            )));
+        }
+        Ok(config)
+    }
+}
+
+fn read_file(named: Option<&Path>) -> Result<toml::Table, ConfigError> {
+    let path = named.unwrap_or(Path::new("landfall.toml"));
+    let shown = path.display().to_string();
+    let text = match std::fs::read_to_string(path) {
+        Ok(text) => text,
+        Err(error) if named.is_none() && error.kind() == std::io::ErrorKind::NotFound => String::new(),
+        Err(error) => return Err(ConfigError::whole(&shown, format!("cannot be read: {error}"))),
+    };
+    toml::from_str::<NodeFile>(&text).map_err(|error| ConfigError::of_toml(&shown, &text, &error))?;
+    Ok(text.parse().expect("what deserialises is a table"))
+}
+
+fn read(table: &toml::Table) -> Result<NodeFile, toml::de::Error> {
+    table.clone().try_into()
+}
+
+fn set(table: &mut toml::Table, key: &str, value: toml::Value) {
+    match key.split_once('.') {
+        None => {
+            table.insert(key.into(), value);
+        }
+        Some((outer, inner)) => {
+            let entry = table.entry(outer).or_insert_with(|| toml::Value::Table(toml::Table::new()));
+            entry.as_table_mut().expect("the file was read, so this is a table").insert(inner.into(), value);
+        }
+    }
+}
+
+fn typed_value(text: &str) -> toml::Value {
+    match (text.parse::<i64>(), text.parse::<bool>()) {
+        (Ok(number), _) => toml::Value::Integer(number),
+        (_, Ok(truth)) => toml::Value::Boolean(truth),
+        _ => toml::Value::String(text.into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn load(flags: Flags, vars: &[(&str, &str)]) -> Result<Config, String> {
+        let var = |name: &str| vars.iter().find(|(key, _)| *key == name).map(|(_, value)| value.to_string());
+        Config::from_layers(flags, var).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn flag_over_environment_over_default() {
+        assert_eq!(load(Flags::default(), &[]).unwrap().listen.to_string(), "0.0.0.0:8080");
+        assert_eq!(load(Flags::default(), &[("PORT", "9000")]).unwrap().listen.to_string(), "0.0.0.0:9000");
+        let vars = [("PORT", "9000"), ("LANDFALL_LISTEN", "127.0.0.1:1"), ("LANDFALL_LIMITS_WAIT", "2s")];
+        let config = load(Flags::default(), &vars).unwrap();
+        assert_eq!((config.listen.to_string().as_str(), config.edge.wait.as_secs()), ("127.0.0.1:1", 2));
+        let flags = Flags { listen: Some("127.0.0.1:2".parse().unwrap()), ..Flags::default() };
+        assert_eq!(load(flags, &vars).unwrap().listen.to_string(), "127.0.0.1:2");
+    }
+
+    #[test]
+    fn mistakes_name_the_variable_and_the_way_out() {
+        for (vars, expected) in [
+            ([("PORT", "http")], "environment variable PORT: `http` is not a port"),
+            ([("LANDFALL_HTTP2", "maybe")], "environment variable LANDFALL_HTTP2: invalid type"),
+            ([("LANDFALL_LISTEN", "8080x")], "environment variable LANDFALL_LISTEN: invalid socket address"),
+            ([("LANDFALL_LIMITS_RUNNING", "0")], "settings: limits.running = 0 is out of range"),
+            ([("LANDFALL_ADMIN_LISTEN", "0.0.0.0:8081")], "settings: the admin listener 0.0.0.0:8081 is reachable"),
+            ([("LANDFALL_CONFIG", "/nowhere/l.toml")], "/nowhere/l.toml: cannot be read"),
+        ] {
+            let error = load(Flags::default(), &vars).expect_err(expected);
+            assert!(error.starts_with(expected), "{error}");
+        }
+    }
+}

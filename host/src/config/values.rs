@@ -1,0 +1,71 @@
+//! Typed values with units: times, sizes, methods. Each says in its error how to write it.
+
+use std::time::Duration;
+
+use serde::de::{Deserialize, Deserializer, Error};
+
+/// A duration with its unit: `"8s"`, `"1m 30s"`, `"250ms"`.
+#[derive(Debug, Clone, Copy)]
+pub struct Time(pub Duration);
+
+/// A size in bytes: `"1MiB"`, `"64KiB"`, or a number of bytes.
+#[derive(Debug, Clone, Copy)]
+pub struct Size(pub usize);
+
+/// An HTTP method in upper case.
+#[derive(Debug, Clone)]
+pub struct MethodName(pub http::Method);
+
+/// Text that parses by `FromStr`.
+#[derive(Debug, Clone)]
+pub struct Parsed<T>(pub T);
+
+impl<'de> Deserialize<'de> for Time {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Time, D::Error> {
+        let text = text(deserializer, "a time with its unit, such as \"8s\" or \"250ms\"")?;
+        humantime::parse_duration(&text)
+            .map(Time)
+            .map_err(|_| D::Error::custom(format!("`{text}` is not a time: write it with its unit, such as \"8s\"")))
+    }
+}
+
+impl<'de> Deserialize<'de> for Size {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Size, D::Error> {
+        let size = bytesize::ByteSize::deserialize(deserializer)
+            .map_err(|_| D::Error::custom("not a size: write it with its unit, such as \"1MiB\""))?;
+        usize::try_from(size.as_u64()).map(Size).map_err(D::Error::custom)
+    }
+}
+
+impl<'de> Deserialize<'de> for MethodName {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<MethodName, D::Error> {
+        let text = text(deserializer, "a method such as \"POST\"")?;
+        let known = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"];
+        match known.contains(&text.as_str()) {
+            true => Ok(MethodName(text.parse().expect("a known method is a method"))),
+            false => Err(D::Error::custom(format!("method `{text}` cannot be used: one of {}", known.join(", ")))),
+        }
+    }
+}
+
+impl<'de, T: std::str::FromStr<Err: std::fmt::Display>> Deserialize<'de> for Parsed<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Parsed<T>, D::Error> {
+        text(deserializer, "text in quotes")?.parse().map(Parsed).map_err(D::Error::custom)
+    }
+}
+
+fn text<'de, D: Deserializer<'de>>(deserializer: D, expected: &'static str) -> Result<String, D::Error> {
+    struct Text(&'static str);
+    impl serde::de::Visitor<'_> for Text {
+        type Value = String;
+
+        fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+            f.write_str(self.0)
+        }
+
+        fn visit_str<E: Error>(self, text: &str) -> Result<String, E> {
+            Ok(text.to_owned())
+        }
+    }
+    deserializer.deserialize_str(Text(expected))
+}

@@ -1,0 +1,37 @@
+//! The record of an attempt: until the ledger keeps it, a log line, and one for each line that the handler wrote.
+
+use crate::model::{Attempt, Event, Outcome};
+
+/// Writes it down. Done attempts are `info`, everything else `warn` or worse.
+pub fn write(event: &Event, number: u32, attempt: &Attempt) {
+    let (hook, event_id) = (&*event.hook, event.id.to_string());
+    for line in &attempt.log {
+        let text = line.text.as_str();
+        match line.level {
+            "trace" => tracing::trace!(target: "handler", hook, event = event_id, "{text}"),
+            "debug" => tracing::debug!(target: "handler", hook, event = event_id, "{text}"),
+            "info" => tracing::info!(target: "handler", hook, event = event_id, "{text}"),
+            "warn" => tracing::warn!(target: "handler", hook, event = event_id, "{text}"),
+            _ => tracing::error!(target: "handler", hook, event = event_id, "{text}"),
+        }
+    }
+    if attempt.log_truncated {
+        tracing::warn!(target: "handler", hook, event = event_id, "…more lines than an attempt may write: dropped");
+    }
+    let outcome = attempt.outcome.word();
+    let duration_ms = attempt.duration.as_secs_f64() * 1000.0;
+    let memory_kib = attempt.memory_peak_bytes / 1024;
+    let (calls, rows, reason) = (attempt.http_calls, attempt.rows.len(), attempt.outcome.reason());
+    match &attempt.outcome {
+        Outcome::Done(reply) => {
+            let status = reply.status;
+            tracing::info!(hook, event = event_id, number, outcome, status, duration_ms, memory_kib, calls, rows, "attempt");
+        }
+        Outcome::HostFault(_) => {
+            tracing::error!(hook, event = event_id, number, outcome, reason, duration_ms, memory_kib, calls, "attempt");
+        }
+        _ => {
+            tracing::warn!(hook, event = event_id, number, outcome, reason, duration_ms, memory_kib, calls, "attempt");
+        }
+    }
+}

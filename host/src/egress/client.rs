@@ -1,0 +1,250 @@
+//! Sends one whole request and reads one whole response, under one hook's grants and one time limit.
+
+use std::error::Error as StdError;
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderName, HeaderValue, Method, header};
+use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
+use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
+use hyper_util::client::legacy;
+use hyper_util::rt::{TokioExecutor, TokioTimer};
+use url::Url;
+
+use super::connector::{ConnectError, Connector};
+use super::credentials::Credentials;
+use super::policy::Policy;
+use crate::model::{Credential, SecretSource};
+
+/// The most bytes of a request or response body.
+const BODY_BYTES_MAX: usize = 8 << 20;
+/// The most headers a caller may set.
+const HEADERS_MAX: usize = 100;
+const IDLE_PER_HOST_MAX: usize = 32;
+const IDLE_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// Headers that the host writes itself, and those that would unlock a metadata server.
+const FORBIDDEN_HEADERS: [&str; 13] = [
+    "host",
+    "content-length",
+    "transfer-encoding",
+    "connection",
+    "keep-alive",
+    "te",
+    "trailer",
+    "upgrade",
+    "proxy-connection",
+    "proxy-authorization",
+    "metadata-flavor",
+    "x-aws-ec2-metadata-token",
+    "x-aws-ec2-metadata-token-ttl-seconds",
+];
+
+/// A call to be made.
+#[derive(Debug, Clone)]
+pub struct Outgoing {
+    /// `POST`
+    pub method: String,
+    /// Absolute.
+    pub url: String,
+    /// As the component wrote them.
+    pub headers: Vec<(String, String)>,
+    /// Whole.
+    pub body: Bytes,
+    /// For everything from the name look-up to the last byte.
+    pub timeout: Duration,
+}
+
+/// What came back. Any status.
+#[derive(Debug, Clone)]
+pub struct Received {
+    /// 100 to 999.
+    pub status: u16,
+    /// Lower-case names, in order.
+    pub headers: HeaderMap,
+    /// Whole.
+    pub body: Bytes,
+}
+
+/// Why nothing came back; each case carries a sentence.
+#[derive(Debug, thiserror::Error)]
+#[allow(missing_docs)]
+pub enum OutgoingError {
+    #[error("{0}")]
+    Denied(String),
+    #[error("{0}")]
+    Invalid(String),
+    #[error("{0}")]
+    Unresolved(String),
+    #[error("{0}")]
+    Connection(String),
+    #[error("{0}")]
+    Tls(String),
+    #[error("{0}")]
+    Timeout(String),
+    #[error("{0}")]
+    Limit(String),
+    #[error("{0}")]
+    Other(String),
+}
+
+type Pool = legacy::Client<HttpsConnector<Connector>, Full<Bytes>>;
+
+/// The way out of one hook.
+pub struct Client {
+    policy: Arc<Policy>,
+    credentials: Credentials,
+    pool: OnceLock<Pool>,
+}
+
+// === impl Client ===
+
+impl Client {
+    /// Opens nothing yet.
+    pub fn new(policy: Policy, credentials: Vec<Credential>, secrets: Arc<dyn SecretSource>) -> Client {
+        Client { policy: Arc::new(policy), credentials: Credentials::new(credentials, secrets), pool: OnceLock::new() }
+    }
+
+    /// Sends a call for an event; `idempotency_key` is the event's id.
+    pub async fn send(&self, outgoing: Outgoing, idempotency_key: &str) -> Result<Received, OutgoingError> {
+        let timeout = outgoing.timeout;
+        let request = self.request(outgoing, idempotency_key)?;
+        let pool = self.pool.get_or_init(|| pool(self.policy.clone()));
+        match tokio::time::timeout(timeout, exchange(pool, request)).await {
+            Ok(result) => result,
+            Err(_) => Err(OutgoingError::Timeout(format!("no complete answer within {} ms", timeout.as_millis()))),
+        }
+    }
+
+    fn request(&self, outgoing: Outgoing, idempotency_key: &str) -> Result<http::Request<Full<Bytes>>, OutgoingError> {
+        let url = checked_url(&outgoing.url)?;
+        if !self.policy.allows_url(&url) {
+            let shown = origin_and_path(&url);
+            return Err(OutgoingError::Denied(format!("{shown} is not in `[allow] http` of this hook")));
+        }
+        if outgoing.body.len() > BODY_BYTES_MAX {
+            return Err(OutgoingError::Limit(format!("a request body may have {BODY_BYTES_MAX} bytes")));
+        }
+        let method = Method::from_bytes(outgoing.method.as_bytes())
+            .ok()
+            .filter(|method| *method != Method::CONNECT)
+            .ok_or_else(|| OutgoingError::Invalid("not a method".into()))?;
+        let mut headers = checked_headers(outgoing.headers)?;
+        let key = HeaderValue::from_str(idempotency_key).expect("an event id is a header value");
+        headers.entry("idempotency-key").or_insert(key);
+        headers.entry(header::USER_AGENT).or_insert(HeaderValue::from_static(USER_AGENT));
+        self.credentials.add(&url, &mut headers).map_err(|error| OutgoingError::Other(error.to_string()))?;
+        let uri: http::Uri =
+            url.as_str().parse().map_err(|_| OutgoingError::Invalid("not a URL that HTTP can carry".into()))?;
+        let mut request = http::Request::new(Full::new(outgoing.body));
+        *request.method_mut() = method;
+        *request.uri_mut() = uri;
+        *request.headers_mut() = headers;
+        Ok(request)
+    }
+}
+
+const USER_AGENT: &str = concat!("landfall/", env!("CARGO_PKG_VERSION"));
+
+fn checked_url(text: &str) -> Result<Url, OutgoingError> {
+    let mut url = Url::parse(text).map_err(|why| OutgoingError::Invalid(format!("not a URL: {why}")))?;
+    if !matches!(url.scheme(), "http" | "https") || url.host().is_none() {
+        return Err(OutgoingError::Invalid("a URL must begin with `https://` or `http://` and name a host".into()));
+    }
+    if !url.username().is_empty() || url.password().is_some() {
+        return Err(OutgoingError::Invalid("a URL must not carry a user or password".into()));
+    }
+    url.set_fragment(None);
+    Ok(url)
+}
+
+/// Without the query: it may carry a token.
+fn origin_and_path(url: &Url) -> String {
+    format!("{}{}", url.origin().ascii_serialization(), url.path())
+}
+
+fn checked_headers(list: Vec<(String, String)>) -> Result<HeaderMap, OutgoingError> {
+    if list.len() > HEADERS_MAX {
+        return Err(OutgoingError::Limit(format!("a request may have {HEADERS_MAX} headers")));
+    }
+    let mut headers = HeaderMap::with_capacity(list.len() + 4);
+    for (name, value) in list {
+        let invalid = || OutgoingError::Invalid(format!("header `{}` cannot be sent", name.escape_debug()));
+        let name: HeaderName = name.parse().map_err(|_| invalid())?;
+        if FORBIDDEN_HEADERS.contains(&name.as_str()) {
+            return Err(OutgoingError::Invalid(format!("header `{name}` is written by the host")));
+        }
+        headers.append(name, HeaderValue::from_str(&value).map_err(|_| invalid())?);
+    }
+    Ok(headers)
+}
+
+async fn exchange(pool: &Pool, request: http::Request<Full<Bytes>>) -> Result<Received, OutgoingError> {
+    let response = pool.request(request).await.map_err(sorted)?;
+    let (head, body) = response.into_parts();
+    let body = Limited::new(body, BODY_BYTES_MAX).collect().await.map_err(|error| {
+        match error.downcast_ref::<LengthLimitError>() {
+            Some(_) => OutgoingError::Limit(format!("the response has more than {BODY_BYTES_MAX} bytes")),
+            None => OutgoingError::Connection(format!("the response broke off: {error}")),
+        }
+    })?;
+    Ok(Received { status: head.status.as_u16(), headers: head.headers, body: body.to_bytes() })
+}
+
+/// Sorts what went wrong by its cause.
+fn sorted(error: legacy::Error) -> OutgoingError {
+    let mut cause: Option<&(dyn StdError + 'static)> = Some(&error);
+    while let Some(current) = cause {
+        if let Some(connect) = current.downcast_ref::<ConnectError>() {
+            return match connect {
+                ConnectError::Denied { .. } => OutgoingError::Denied(connect.to_string()),
+                ConnectError::Unresolved { .. } => OutgoingError::Unresolved(connect.to_string()),
+                ConnectError::Unreachable { .. } => OutgoingError::Connection(connect.to_string()),
+            };
+        }
+        let inner = current.downcast_ref::<std::io::Error>().and_then(|error| error.get_ref());
+        if let Some(tls) = inner.and_then(|inner| inner.downcast_ref::<rustls::Error>()) {
+            return OutgoingError::Tls(format!("no trusted TLS session: {tls}"));
+        }
+        cause = current.source();
+    }
+    OutgoingError::Connection(format!("the exchange failed: {error}"))
+}
+
+fn pool(policy: Arc<Policy>) -> Pool {
+    let https = HttpsConnectorBuilder::new()
+        .with_tls_config(tls())
+        .https_or_http()
+        .enable_all_versions()
+        .wrap_connector(Connector::new(policy));
+    legacy::Client::builder(TokioExecutor::new())
+        .pool_timer(TokioTimer::new())
+        .pool_idle_timeout(IDLE_TIMEOUT)
+        .pool_max_idle_per_host(IDLE_PER_HOST_MAX)
+        .build(https)
+}
+
+/// TLS with the machine's roots (`SSL_CERT_FILE` and `SSL_CERT_DIR` are honoured), read once at the first call out.
+fn tls() -> rustls::ClientConfig {
+    static CONFIG: OnceLock<rustls::ClientConfig> = OnceLock::new();
+    let make = || {
+        let mut roots = rustls::RootCertStore::empty();
+        let found = rustls_native_certs::load_native_certs();
+        let (added, _) = roots.add_parsable_certificates(found.certs);
+        if added == 0 {
+            tracing::error!("no root certificates on this machine: every https call will fail; install ca-certificates");
+        }
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        rustls::ClientConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .expect("ring has every default protocol version")
+            .with_root_certificates(roots)
+            .with_no_client_auth()
+    };
+    CONFIG.get_or_init(make).clone()
+}
+
+#[cfg(test)]
+#[path = "client_tests.rs"]
+mod tests;

@@ -1,0 +1,12 @@
+//! The one way out of the process: what may be called, which addresses may be reached, what is added on the way.
+//!
+//! Each hook has a client of its own, so that no connection made under one hook's grants serves another.
+
+mod address;
+mod client;
+mod connector;
+mod credentials;
+mod policy;
+
+pub use client::{Client, Outgoing, OutgoingError, Received};
+pub use policy::Policy;

@@ -1,0 +1,6 @@
+//! What a component may use, one file a capability: its context, its host functions, how it is linked.
+
+pub mod http;
+pub mod log;
+pub mod settings;
+pub mod table;

@@ -1,0 +1,80 @@
+//! Compiles in a child process, so that a compiler that eats time or memory, or dies, takes nothing with it.
+
+use std::fs::File;
+use std::io::{Read, Write};
+use std::path::Path;
+use std::process::Stdio;
+use std::time::Duration;
+
+use anyhow::Context;
+use rustix::process::{Resource, Rlimit};
+use tokio::io::AsyncWriteExt;
+use tokio::process::Command;
+
+use super::inspect::{COMPONENT_BYTES_MAX, LoadError};
+use super::settings;
+
+/// Wall clock. A 20 MiB Python component takes 5 s on an idle machine.
+const TIME_MAX: Duration = Duration::from_secs(120);
+/// Of processor time, on all cores together.
+const CPU_SECONDS_MAX: u64 = 120;
+/// Of address space. A 12 MiB JavaScript component peaks at 380 MiB.
+const MEMORY_BYTES_MAX: u64 = 4 << 30;
+const NICENESS: i32 = 10;
+
+/// Compiles `bytes` into `target`: written beside it, synced, renamed.
+pub async fn in_child(compiler: &Path, file: &str, bytes: Vec<u8>, target: &Path) -> Result<(), LoadError> {
+    let wrong = |message: String| LoadError { file: file.into(), message };
+    let partial = target.with_extension(format!("{}.partial", std::process::id()));
+    let mut child = Command::new(compiler)
+        .arg("compile")
+        .arg(&partial)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .env_clear()
+        .kill_on_drop(true)
+        .spawn()
+        .map_err(|error| wrong(format!("cannot be compiled: {} does not start: {error}", compiler.display())))?;
+    let mut input = child.stdin.take().expect("stdin was piped");
+    let feed = async move {
+        input.write_all(&bytes).await.ok();
+    };
+    let run = async { tokio::join!(feed, child.wait_with_output()).1 };
+    let ended = match tokio::time::timeout(TIME_MAX, run).await {
+        Ok(ended) => ended.map_err(|error| wrong(format!("cannot be compiled: {error}"))),
+        Err(_) => Err(wrong(format!("takes longer than {} s to compile: make it smaller", TIME_MAX.as_secs()))),
+    };
+    let placed = ended.and_then(|output| match output.status.success() {
+        true => std::fs::rename(&partial, target).map_err(|error| wrong(format!("cannot be kept: {error}"))),
+        false => Err(wrong(format!("does not compile ({}): {}", output.status, String::from_utf8_lossy(&output.stderr).trim()))),
+    });
+    if placed.is_err() {
+        std::fs::remove_file(&partial).ok();
+    }
+    placed
+}
+
+/// The child's side: a component on standard input, machine code into `target`.
+pub fn compile_child(target: &Path) -> anyhow::Result<()> {
+    limit_myself().context("cannot limit the compiler")?;
+    let mut bytes = Vec::new();
+    std::io::stdin().take(COMPONENT_BYTES_MAX as u64 + 1).read_to_end(&mut bytes)?;
+    anyhow::ensure!(bytes.len() <= COMPONENT_BYTES_MAX, "the component is larger than 64 MiB");
+    let code = wasmtime::Engine::new(&settings::compiling())
+        .and_then(|engine| engine.precompile_component(&bytes))
+        .map_err(|error| anyhow::anyhow!("{error:#}"))?;
+    let mut file = File::create(target).with_context(|| format!("cannot write {}", target.display()))?;
+    file.write_all(&code)?;
+    file.sync_all()?;
+    Ok(())
+}
+
+fn limit_myself() -> rustix::io::Result<()> {
+    let to = |bound: u64| Rlimit { current: Some(bound), maximum: Some(bound) };
+    rustix::process::setrlimit(Resource::As, to(MEMORY_BYTES_MAX))?;
+    rustix::process::setrlimit(Resource::Cpu, to(CPU_SECONDS_MAX))?;
+    rustix::process::setrlimit(Resource::Core, to(0))?;
+    rustix::process::nice(NICENESS)?;
+    Ok(())
+}

@@ -1,0 +1,25 @@
+//! A loaded component: what its bytes say, and its machine code. Shared by every hook that names it.
+
+use super::inspect::Inspected;
+
+/// Checked and compiled.
+#[derive(Clone)]
+pub struct Component {
+    pub(super) inspected: Inspected,
+    pub(super) code: wasmtime::component::Component,
+}
+
+// === impl Component ===
+
+impl Component {
+    /// What the bytes say.
+    pub fn inspected(&self) -> &Inspected {
+        &self.inspected
+    }
+}
+
+impl std::fmt::Debug for Component {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Component").field("file", &self.inspected.file).field("digest", &self.inspected.digest).finish()
+    }
+}

@@ -1,0 +1,235 @@
+//! Looks at a component's bytes without running or compiling anything: is it one, what does it want, what does it offer.
+
+use std::ops::RangeInclusive;
+
+use sha2::{Digest, Sha256};
+use wasmparser::{Parser, Payload};
+
+/// Why a component cannot be loaded: a sentence that names what is wrong and what to do.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("component {file} {message}")]
+pub struct LoadError {
+    /// The file's name.
+    pub file: String,
+    /// The rest of the sentence.
+    pub message: String,
+}
+
+/// What the bytes say.
+#[derive(Debug, Clone)]
+pub struct Inspected {
+    /// The file's name.
+    pub file: String,
+    /// SHA-256 of the bytes, hex.
+    pub digest: String,
+    /// In bytes.
+    pub size: usize,
+    /// Names of imported interfaces.
+    pub imports: Vec<String>,
+    /// Names of exported interfaces.
+    pub exports: Vec<String>,
+    /// Text of the embedded manifest.
+    pub manifest: Option<String>,
+}
+
+/// The largest component file.
+pub const COMPONENT_BYTES_MAX: usize = 64 << 20;
+const MANIFEST_BYTES_MAX: usize = 64 << 10;
+const MANIFEST_SECTION: &str = "landfall:manifest";
+const OURS: &str = "landfall:hook/";
+/// Versions of `landfall:hook` whose first two numbers this host speaks.
+const SPOKEN: &str = "0.1";
+
+/// Interfaces of ours: always linked, and the grant that the others need.
+const INTERFACES: [(&str, Option<&str>); 5] =
+    [("types", None), ("log", None), ("settings", None), ("http", None), ("table", Some("table = [\"NAME\"]"))];
+
+/// WASI 0.2 packages that are linked, over a context that denies everything.
+const WASI: [&str; 6] = ["cli", "clocks", "filesystem", "io", "random", "sockets"];
+
+/// Reads the bytes and checks everything that can be told from names alone.
+pub fn inspect(file: &str, bytes: &[u8]) -> Result<Inspected, LoadError> {
+    let wrong = |message: String| LoadError { file: file.into(), message };
+    check_kind(bytes).map_err(|message| wrong(message.into()))?;
+    let mut inspected = Inspected {
+        file: file.into(),
+        digest: hex::encode(Sha256::digest(bytes)),
+        size: bytes.len(),
+        imports: Vec::new(),
+        exports: Vec::new(),
+        manifest: None,
+    };
+    read(bytes, &mut inspected).map_err(|error| wrong(error.to_string()))?;
+    check_export(&inspected.exports).map_err(wrong)?;
+    inspected.imports.iter().try_for_each(|import| check_import(import)).map_err(wrong)?;
+    Ok(inspected)
+}
+
+/// The grant in `[allow]` that an import needs, if it needs one.
+pub fn grant_for(import: &str) -> Option<(&'static str, &'static str)> {
+    let interface = import.strip_prefix(OURS)?.split('@').next()?;
+    INTERFACES.iter().find(|(name, _)| *name == interface).and_then(|(name, grant)| Some((*name, (*grant)?)))
+}
+
+// === impl LoadError ===
+
+impl LoadError {
+    /// The host could not do its part.
+    pub(super) fn host(file: &str, error: impl std::fmt::Display) -> LoadError {
+        LoadError { file: file.into(), message: format!("cannot be loaded: {error:#}") }
+    }
+}
+
+fn check_kind(bytes: &[u8]) -> Result<(), &'static str> {
+    const COMPONENT: [u8; 8] = *b"\0asm\x0d\0\x01\0";
+    const MODULE: [u8; 8] = *b"\0asm\x01\0\0\0";
+    if bytes.len() > COMPONENT_BYTES_MAX {
+        return Err("is larger than 64 MiB: leave out debug information, or split it");
+    }
+    match bytes.get(..8) {
+        Some(head) if head == COMPONENT => Ok(()),
+        Some(head) if head == MODULE => {
+            Err("is a core module, not a component: build it with `cargo build --target wasm32-wasip2` or `landfall build`")
+        }
+        Some(head) if head.starts_with(b"\x7fELF") => {
+            Err("is machine code; only WebAssembly components are loaded: put the .wasm file here")
+        }
+        Some(head) if head.trim_ascii_start().starts_with(b"(") => {
+            Err("is text; only binary components are loaded: convert it with `wasm-tools parse`")
+        }
+        None => Err("is too short to be a component: was it copied whole?"),
+        Some(_) => Err("is not WebAssembly"),
+    }
+}
+
+fn read(bytes: &[u8], into: &mut Inspected) -> anyhow::Result<()> {
+    // Names of the outermost component only; manifests at any depth (a linker leaves them in a core module).
+    let mut depth = 0_usize;
+    for payload in Parser::new(0).parse_all(bytes) {
+        match payload.map_err(|error| anyhow::anyhow!("is damaged or not copied whole: {error}"))? {
+            Payload::ModuleSection { .. } | Payload::ComponentSection { .. } => depth += 1,
+            Payload::End(_) => depth = depth.saturating_sub(1),
+            Payload::ComponentImportSection(section) if depth == 0 => {
+                for import in section {
+                    into.imports.push(import?.name.name.to_owned());
+                }
+            }
+            Payload::ComponentExportSection(section) if depth == 0 => {
+                for export in section {
+                    into.exports.push(export?.name.name.to_owned());
+                }
+            }
+            Payload::CustomSection(section) if section.name() == MANIFEST_SECTION => {
+                keep_manifest(section.data(), &mut into.manifest)?;
+            }
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+fn keep_manifest(section: &[u8], into: &mut Option<String>) -> anyhow::Result<()> {
+    anyhow::ensure!(section.len() <= MANIFEST_BYTES_MAX, "has a manifest of more than 64 KiB");
+    let text = std::str::from_utf8(section).map_err(|_| anyhow::anyhow!("has a manifest that is not text"))?;
+    anyhow::ensure!(into.as_deref().is_none_or(|known| known == text), "has two different manifests");
+    *into = Some(text.to_owned());
+    Ok(())
+}
+
+fn check_export(exports: &[String]) -> Result<(), String> {
+    let versions: Vec<&str> =
+        exports.iter().filter_map(|name| name.strip_prefix(OURS)?.strip_prefix("handler@")).collect();
+    if versions.iter().any(|version| is_spoken(version)) {
+        return Ok(());
+    }
+    match versions.first() {
+        Some(version) => Err(other_version(version)),
+        None if exports.iter().any(|name| name.starts_with("wasi:http/")) => Err(
+            "is a plain wasi:http component, which this version does not run yet: export landfall:hook/handler@0.1.0".into(),
+        ),
+        None => Err(format!(
+            "does not export landfall:hook/handler@0.1.0: {}; build it with landfall-sdk or against wit/ of this version",
+            match exports {
+                [] => "it exports nothing".to_owned(),
+                some => format!("it exports {}", some.join(", ")),
+            }
+        )),
+    }
+}
+
+fn check_import(import: &str) -> Result<(), String> {
+    let (name, version) = import.split_once('@').unwrap_or((import, ""));
+    if let Some(interface) = name.strip_prefix(OURS) {
+        return match INTERFACES.iter().any(|(known, _)| *known == interface) {
+            true if is_spoken(version) => Ok(()),
+            true => Err(other_version(version)),
+            false => Err(format!("imports {import}, which this host does not have: a newer host may")),
+        };
+    }
+    match name.strip_prefix("wasi:").and_then(|rest| rest.split_once('/')) {
+        Some((package, _)) if WASI.contains(&package) && wasi_minor(version).is_some_and(|v| WASI_MINORS.contains(&v)) => Ok(()),
+        Some(("http", _)) => {
+            Err(format!("imports {import}, which this version does not offer yet: call out with landfall:hook/http"))
+        }
+        _ => Err(format!("imports {import}, which this host does not have: it offers landfall:hook@0.1 and WASI 0.2")),
+    }
+}
+
+/// WASI 0.2.x that wasmtime 48 links.
+const WASI_MINORS: RangeInclusive<u32> = 0..=12;
+
+fn wasi_minor(version: &str) -> Option<u32> {
+    version.strip_prefix("0.2.")?.parse().ok()
+}
+
+fn is_spoken(version: &str) -> bool {
+    version.strip_prefix(SPOKEN).is_some_and(|rest| rest.starts_with('.'))
+}
+
+fn other_version(version: &str) -> String {
+    format!(
+        "was built for landfall:hook@{version}; this host speaks {SPOKEN}: rebuild it with landfall-sdk {SPOKEN}, or run a \
+         host that speaks {version}"
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refusal(bytes: &[u8]) -> String {
+        inspect("x.wasm", bytes).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn what_is_not_a_component_is_named() {
+        for (bytes, words) in [
+            (&b""[..], "too short"),
+            (b"\0asm\x01\0\0\0", "is a core module"),
+            (b"(component)", "is text"),
+            (b"\x7fELF\x02\x01\x01\0", "is machine code"),
+            (b"GIF89a..", "is not WebAssembly"),
+            (b"\0asm\x0d\0\x01\0", "does not export landfall:hook/handler@0.1.0: it exports nothing"),
+            (b"\0asm\x0d\0\x01\0\x0b\xff", "is damaged or not copied whole"),
+        ] {
+            let error = refusal(bytes);
+            assert!(error.starts_with("component x.wasm ") && error.contains(words), "{error}");
+        }
+    }
+
+    #[test]
+    fn names_decide() {
+        let export = |name: &str| check_export(&[name.to_owned()]);
+        assert_eq!(export("landfall:hook/handler@0.1.0"), Ok(()));
+        assert_eq!(export("landfall:hook/handler@0.1.7"), Ok(()));
+        assert!(export("landfall:hook/handler@0.2.0").unwrap_err().contains("was built for landfall:hook@0.2.0"));
+        assert!(export("wasi:http/incoming-handler@0.2.3").unwrap_err().contains("plain wasi:http"));
+        assert_eq!(check_import("wasi:io/streams@0.2.6"), Ok(()));
+        assert_eq!(check_import("landfall:hook/table@0.1.0"), Ok(()));
+        for bad in ["landfall:hook/kv@0.1.0", "wasi:http/types@0.2.3", "wasi:io/streams@0.3.0", "acme:db/sql"] {
+            assert!(check_import(bad).is_err(), "{bad}");
+        }
+        assert_eq!(grant_for("landfall:hook/table@0.1.0").unwrap().0, "table");
+        assert_eq!(grant_for("landfall:hook/log@0.1.0"), None);
+    }
+}

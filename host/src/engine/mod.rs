@@ -1,0 +1,90 @@
+//! Runs components: compiled once and cached, linked by grants, a fresh store for every attempt, everything bounded.
+//!
+//! Three lifetimes are three structs: `Engine` (process), `Handler` (hook), `State` (attempt). The only module that
+//! knows wasmtime.
+
+mod bindings;
+mod cache;
+mod caps;
+mod compile;
+mod component;
+mod inspect;
+mod limits;
+mod link;
+mod reply;
+mod run;
+mod settings;
+mod slots;
+mod state;
+mod ticker;
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use crate::egress::Client;
+use crate::model::HookSpec;
+
+pub use compile::compile_child;
+pub use component::Component;
+pub use inspect::{Inspected, LoadError, inspect};
+pub use run::Handler;
+pub use slots::{NoSlot, Slot, Slots};
+
+/// The process's one engine.
+pub struct Engine {
+    wasm: wasmtime::Engine,
+    cache: cache::Cache,
+    places: Arc<tokio::sync::Semaphore>,
+}
+
+/// How an engine is set up.
+#[derive(Debug, Clone)]
+pub struct EngineSettings {
+    /// Compiled components are kept below it, readable by nobody else.
+    pub cache: PathBuf,
+    /// Compiled components that came with the binary, read only.
+    pub bundled: Option<PathBuf>,
+    /// The binary that has the `compile` command.
+    pub compiler: PathBuf,
+    /// Attempts at once.
+    pub running: usize,
+}
+
+// === impl Engine ===
+
+impl Engine {
+    /// Reserves the address space for `running` attempts and starts the ticker.
+    pub fn new(settings: EngineSettings) -> anyhow::Result<Engine> {
+        let wasm = wasmtime::Engine::new(&settings::running(settings.running))
+            .map_err(|error| anyhow::anyhow!("the engine does not start: {error:#}"))?;
+        ticker::start(wasm.weak())?;
+        let cache = cache::Cache::new(&wasm, settings.cache, settings.bundled, settings.compiler)?;
+        Ok(Engine { wasm, cache, places: Arc::new(tokio::sync::Semaphore::new(settings.running)) })
+    }
+
+    /// Checks the bytes and gets their machine code, from the cache or from a compiler in a child process.
+    pub async fn load(&self, file: &str, bytes: Vec<u8>) -> Result<Component, LoadError> {
+        let inspected = inspect(file, &bytes)?;
+        let code = self.cache.code(&self.wasm, &inspected, bytes).await?;
+        Ok(Component { inspected, code })
+    }
+
+    /// Links a component by the grants of a hook and tries one instance of it.
+    pub async fn prepare(&self, component: &Component, spec: &HookSpec, way_out: Client) -> Result<Handler, LoadError> {
+        Handler::prepare(&self.wasm, component, spec, Arc::new(way_out)).await
+    }
+
+    /// Places for the attempts of one hook: its own bound within the node's.
+    pub fn slots(&self, concurrency: usize) -> Slots {
+        Slots::new(self.places.clone(), concurrency)
+    }
+}
+
+/// What a component would be compiled into, without an engine that runs: for the image's build.
+pub async fn precompile(compiler: &Path, out_dir: &Path, file: &str, bytes: Vec<u8>) -> Result<PathBuf, LoadError> {
+    let wasm = wasmtime::Engine::new(&settings::compiling()).map_err(|error| LoadError::host(file, error))?;
+    let inspected = inspect(file, &bytes)?;
+    let target = out_dir.join(cache::file_name(&wasm, &inspected.digest));
+    compile::in_child(compiler, file, bytes, &target).await?;
+    Ok(target)
+}

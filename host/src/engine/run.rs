@@ -1,0 +1,222 @@
+//! One attempt: a fresh store, one call, one outcome. Bounded by the wall clock whether the guest computes or waits.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use wasmtime::component::{InstancePre, Linker};
+use wasmtime::{Store, UpdateDeadline};
+
+use super::bindings::{GuestEvent, GuestFailure, GuestReply, HookPre, PayloadParam};
+use super::caps::http::Http;
+use super::caps::settings::Settings;
+use super::caps::table::Table;
+use super::component::Component;
+use super::inspect::{Inspected, LoadError};
+use super::limits::Bounds;
+use super::state::State;
+use super::{link, reply};
+use crate::egress::Client;
+use crate::model::{Attempt, Event, HookSpec, Limits, Outcome};
+
+/// Bytes that a guest may hand to the host in one call.
+const HOSTCALL_BYTES_MAX: usize = 16 << 20;
+const HANDLES_MAX: usize = 1024;
+const PROBE_TIME_MAX: Duration = Duration::from_secs(5);
+const TRAP_TEXT_MAX: usize = 4 << 10;
+
+/// A component linked for one hook, ready to run its events.
+pub struct Handler {
+    engine: wasmtime::Engine,
+    pre: HookPre<State>,
+    inspected: Inspected,
+    limits: Limits,
+    settings: Settings,
+    tables: Arc<[String]>,
+    client: Arc<Client>,
+}
+
+/// The guest was still running at its deadline.
+#[derive(Debug, thiserror::Error)]
+#[error("still running at its deadline")]
+struct DeadlinePassed;
+
+// === impl Handler ===
+
+impl Handler {
+    pub(super) async fn prepare(
+        engine: &wasmtime::Engine,
+        component: &Component,
+        spec: &HookSpec,
+        client: Arc<Client>,
+    ) -> Result<Handler, LoadError> {
+        let file = &component.inspected.file;
+        let linker = link::linker(engine, component, &spec.allow)?;
+        let pre = pre(&linker, component).map_err(|error| mismatch(file, &error))?;
+        let handler = Handler {
+            engine: engine.clone(),
+            pre,
+            inspected: component.inspected.clone(),
+            limits: spec.limits,
+            settings: Settings::new(spec.settings.clone()),
+            tables: spec.allow.table.clone().into(),
+            client,
+        };
+        handler.probe().await?;
+        Ok(handler)
+    }
+
+    /// What the component's bytes say.
+    pub fn component(&self) -> &Inspected {
+        &self.inspected
+    }
+
+    /// Runs one event for at most `limit`. `number` counts the attempts, from 1.
+    pub async fn run(&self, event: &Event, number: u32, limit: Duration) -> Attempt {
+        let started = Instant::now();
+        let mut store = self.store(event.id.to_string(), started + limit);
+        let outcome = match tokio::time::timeout(limit, self.call(&mut store, event, number)).await {
+            Ok(Ok(answer)) => reply::outcome(answer),
+            Ok(Err(error)) => broken(&error, store.data()),
+            Err(_) => Outcome::Timeout,
+        };
+        record(outcome, started.elapsed(), store)
+    }
+
+    async fn call(
+        &self,
+        store: &mut Store<State>,
+        event: &Event,
+        number: u32,
+    ) -> wasmtime::Result<Result<GuestReply, GuestFailure>> {
+        let hook = self.pre.instantiate_async(&mut *store).await?;
+        let texts = Texts::of(event);
+        let (headers, attributes) = (texts.headers(), texts.attributes(event));
+        let guest_event = GuestEvent {
+            id: &texts.id,
+            hook: &event.hook,
+            attempt: number,
+            received_at: &texts.received_at,
+            method: event.method.as_str(),
+            path: &event.path,
+            query: event.query.as_deref(),
+            headers: &headers,
+            body: match std::str::from_utf8(&event.body) {
+                Ok(text) => PayloadParam::Text(text),
+                Err(_) => PayloadParam::Binary(&event.body),
+            },
+            attributes: &attributes,
+        };
+        hook.landfall_hook_handler().call_handle(store, guest_event).await
+    }
+
+    /// Export mismatches show only when an instance is made.
+    async fn probe(&self) -> Result<(), LoadError> {
+        let file = &self.inspected.file;
+        let mut store = self.store(String::new(), Instant::now() + PROBE_TIME_MAX);
+        match tokio::time::timeout(PROBE_TIME_MAX, self.pre.instantiate_async(&mut store)).await {
+            Ok(Ok(_)) => Ok(()),
+            Ok(Err(_)) if store.data().bounds.refused => Err(LoadError {
+                file: file.clone(),
+                message: format!(
+                    "needs more memory than [limits] memory = {}: raise it",
+                    bytesize::ByteSize(self.limits.memory as u64).display().iec()
+                ),
+            }),
+            Ok(Err(error)) => Err(mismatch(file, &error)),
+            Err(_) => Err(LoadError { file: file.clone(), message: "does not start within 5 s".into() }),
+        }
+    }
+
+    fn store(&self, event_id: String, until: Instant) -> Store<State> {
+        let state = State::new(
+            Bounds::new(self.limits.memory),
+            self.settings.clone(),
+            Http::new(self.client.clone(), event_id, until),
+            Table::new(self.tables.clone()),
+        );
+        let mut store = Store::new(&self.engine, state);
+        store.limiter(|state| &mut state.bounds);
+        store.set_hostcall_fuel(HOSTCALL_BYTES_MAX);
+        store.set_max_component_handles(HANDLES_MAX);
+        // At every tick the guest gives way to others, so that a busy one does not hold a thread of the executor.
+        store.epoch_deadline_callback(move |_| match Instant::now() < until {
+            true => Ok(UpdateDeadline::Yield(1)),
+            false => Err(wasmtime::Error::new(DeadlinePassed)),
+        });
+        store.set_epoch_deadline(1);
+        store
+    }
+}
+
+fn pre(linker: &Linker<State>, component: &Component) -> wasmtime::Result<HookPre<State>> {
+    let pre: InstancePre<State> = linker.instantiate_pre(&component.code)?;
+    HookPre::new(pre)
+}
+
+fn mismatch(file: &str, error: &wasmtime::Error) -> LoadError {
+    LoadError {
+        file: file.into(),
+        message: format!(
+            "does not fit landfall:hook@0.1 of this host: {}; rebuild it against the wit/ of this version",
+            bounded(&format!("{error:#}"))
+        ),
+    }
+}
+
+/// What a failed call amounts to.
+fn broken(error: &wasmtime::Error, state: &State) -> Outcome {
+    let text = bounded(&format!("{error:#}"));
+    if error.downcast_ref::<DeadlinePassed>().is_some() {
+        Outcome::Timeout
+    } else if state.bounds.refused {
+        Outcome::OutOfMemory
+    } else if error.downcast_ref::<wasmtime::PoolConcurrencyLimitError>().is_some() {
+        Outcome::HostFault(text)
+    } else if text.contains("fuel allocated for hostcalls") || text.contains("resource table") {
+        Outcome::OverLimit(text)
+    } else {
+        Outcome::Trap(text)
+    }
+}
+
+fn record(outcome: Outcome, duration: Duration, mut store: Store<State>) -> Attempt {
+    let rows = store.data_mut().table.take();
+    let (memory_peak_bytes, http_calls) = (store.data().bounds.memory(), store.data().http.calls());
+    let State { log, .. } = store.into_data();
+    let (log, log_truncated) = log.lines().take();
+    Attempt { outcome, duration, log, log_truncated, memory_peak_bytes, http_calls, rows }
+}
+
+fn bounded(text: &str) -> String {
+    let end = (0..=TRAP_TEXT_MAX.min(text.len())).rev().find(|&at| text.is_char_boundary(at)).unwrap_or(0);
+    text[..end].to_owned()
+}
+
+/// The parts of an event that are not text already, as text.
+struct Texts<'a> {
+    id: String,
+    received_at: String,
+    headers: Vec<(&'a str, Cow<'a, str>)>,
+}
+
+// === impl Texts ===
+
+impl<'a> Texts<'a> {
+    fn of(event: &'a Event) -> Texts<'a> {
+        let headers = event.headers.iter().map(|(name, value)| (name.as_str(), String::from_utf8_lossy(value.as_bytes())));
+        Texts {
+            id: event.id.to_string(),
+            received_at: humantime::format_rfc3339_millis(event.received_at).to_string(),
+            headers: headers.collect(),
+        }
+    }
+
+    fn headers(&self) -> Vec<(&str, &str)> {
+        self.headers.iter().map(|(name, value)| (*name, &**value)).collect()
+    }
+
+    fn attributes(&self, event: &'a Event) -> Vec<(&str, &str)> {
+        event.attributes.iter().map(|(name, value)| (&**name, &**value)).collect()
+    }
+}

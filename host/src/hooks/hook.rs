@@ -1,0 +1,116 @@
+//! A hook as it is served: its spec, its verifier, its handler if there is one, and its places.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde::Serialize;
+
+use crate::engine::{Handler, Slots};
+use crate::model::HookSpec;
+use crate::verify::{Proof, Verifier};
+
+/// Everything that a request needs to know about its hook.
+pub struct Hook {
+    /// As configured.
+    pub spec: HookSpec,
+    /// Who may call.
+    pub verifier: Verifier,
+    /// What runs.
+    pub serving: Serving,
+    /// Where it runs.
+    pub slots: Slots,
+}
+
+/// What a hook does with a verified event.
+pub enum Serving {
+    /// Runs it.
+    Ready(Arc<Handler>),
+    /// Cannot run it; the reason is for the operator.
+    Unavailable(String),
+}
+
+/// How a hook stands, for people and machines.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct HookStatus {
+    /// Its name.
+    pub name: String,
+    /// Where it listens; none where its file cannot be read.
+    pub path: Option<String>,
+    /// How.
+    pub state: HookState,
+    /// SHA-256 of the component that serves.
+    pub digest: Option<String>,
+    /// What is wrong, in words that say what to do.
+    pub problem: Option<String>,
+    /// What the component's manifest asks for and the hook file may grant.
+    pub wants: Option<String>,
+}
+
+/// The states of a hook.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum HookState {
+    /// Runs events.
+    Serving,
+    /// Runs events with the last good files; the present ones are bad.
+    Stale,
+    /// Nobody said who may call: answers 503.
+    Closed,
+    /// Has nothing to run: answers 503.
+    Unavailable,
+}
+
+// === impl Hook ===
+
+impl Hook {
+    /// One attempt in mode `sync`: the shorter of what the provider waits for and the hook's own deadline.
+    pub fn sync_limit(&self) -> Duration {
+        let answer_within = self.spec.answer_within.or(self.verifier.answer_within());
+        answer_within.map_or(self.spec.deadline, |within| within.min(self.spec.deadline))
+    }
+
+    /// How it stands, `problem` being what is wrong with the present files.
+    pub(super) fn status(&self, problem: Option<&str>) -> HookStatus {
+        let (ready, own_problem) = match &self.serving {
+            Serving::Ready(_) => (true, None),
+            Serving::Unavailable(why) => (false, Some(why.as_str())),
+        };
+        let closed = *self.verifier.proof() == Proof::Closed;
+        let state = match (ready, problem, closed) {
+            (false, ..) => HookState::Unavailable,
+            (true, _, true) => HookState::Closed,
+            (true, Some(_), false) => HookState::Stale,
+            (true, None, false) => HookState::Serving,
+        };
+        let said = problem.or(own_problem).map(str::to_owned);
+        HookStatus {
+            name: self.spec.name.to_string(),
+            path: Some(self.spec.path.clone()),
+            state,
+            digest: self.handler().map(|handler| handler.component().digest.clone()),
+            problem: said.or_else(|| closed.then(|| closed_problem(&self.spec.name))),
+            wants: self.handler().and_then(|handler| handler.component().manifest.as_deref().and_then(wants)),
+        }
+    }
+
+    fn handler(&self) -> Option<&Handler> {
+        match &self.serving {
+            Serving::Ready(handler) => Some(handler),
+            Serving::Unavailable(_) => None,
+        }
+    }
+}
+
+fn closed_problem(name: &str) -> String {
+    format!(
+        "closed: nobody said who may call; write into {name}.toml [verify] provider = \"github\" and secret = \
+         \"env:NAME\" (or a scheme of your own, or scheme = \"none\" to let everybody in)"
+    )
+}
+
+/// The `[allow]` part of a manifest, as TOML: a request, not a grant.
+fn wants(manifest: &str) -> Option<String> {
+    let table: toml::Table = manifest.parse().ok()?;
+    let allow = table.get("allow")?.as_table()?.clone();
+    Some(toml::Table::from_iter([("allow".to_owned(), toml::Value::Table(allow))]).to_string())
+}

@@ -1,0 +1,12 @@
+//! The plugins directory: watched and polled, settled, loaded, swapped. A bad file keeps the last good one serving.
+
+mod hook;
+mod keeper;
+mod load;
+mod scan;
+mod table;
+mod watch;
+
+pub use hook::{Hook, HookState, HookStatus, Serving};
+pub use keeper::{Hooks, Setup};
+pub use table::{Found, Table};

@@ -1,0 +1,196 @@
+//! Reads the plugins directory: which hook files and components are there, and have they stopped changing?
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::{self, Read};
+use std::os::fd::OwnedFd;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use rustix::fs::{Mode, OFlags, ResolveFlags};
+use sha2::{Digest, Sha256};
+
+const FILES_MAX: usize = 4096;
+const BYTES_MAX: u64 = 64 << 20;
+
+/// One regular file, read whole.
+#[derive(Debug, Clone)]
+pub struct Content {
+    /// Its bytes.
+    pub bytes: Arc<[u8]>,
+    /// SHA-256 of them.
+    pub digest: [u8; 32],
+}
+
+/// What tells, without reading, that a file is another one than before.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Stamp {
+    device: u64,
+    inode: u64,
+    bytes: u64,
+    modified_ns: i128,
+    changed_ns: i128,
+}
+
+/// A file as it was seen at the last look.
+#[derive(Debug, Clone)]
+struct Seen {
+    stamp: Stamp,
+    content: Option<Result<Content, String>>,
+}
+
+/// The directory over time.
+#[derive(Debug)]
+pub struct Scanner {
+    dir: PathBuf,
+    seen: BTreeMap<String, Seen>,
+}
+
+/// One look at the directory.
+#[derive(Debug, Default)]
+pub struct Look {
+    /// Settled files by name; those that cannot be read say why.
+    pub files: BTreeMap<String, Result<Content, String>>,
+    /// Files still changing: look again soon.
+    pub unsettled: bool,
+}
+
+// === impl Scanner ===
+
+impl Scanner {
+    pub fn new(dir: PathBuf) -> Scanner {
+        Scanner { dir, seen: BTreeMap::new() }
+    }
+
+    /// Where it looks.
+    pub fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    /// Looks once. A file counts when two looks in a row found it the same; at the very first look every file counts.
+    /// `thorough` reads files again whose stamp has not changed. Blocks.
+    pub fn look(&mut self, thorough: bool) -> io::Result<Look> {
+        let dir = File::open(&self.dir)?;
+        let is_first = self.seen.is_empty();
+        let mut seen = BTreeMap::new();
+        let mut look = Look::default();
+        for name in names(&self.dir)? {
+            let (stamp, file) = match open(&dir, &name) {
+                Ok(opened) => opened,
+                Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+                Err(error) => {
+                    look.files.insert(name, Err(error.to_string()));
+                    continue;
+                }
+            };
+            let before = self.seen.remove(&name).filter(|before| before.stamp == stamp);
+            let settled = before.is_some() || is_first;
+            let known = before.and_then(|before| before.content).filter(|_| !thorough);
+            let content = settled.then(|| known.unwrap_or_else(|| read(file, &stamp)));
+            match &content {
+                Some(content) => drop(look.files.insert(name.clone(), content.clone())),
+                None => look.unsettled = true,
+            }
+            seen.insert(name, Seen { stamp, content });
+        }
+        self.seen = seen;
+        Ok(look)
+    }
+
+    /// Names of files that are there but still changing: what serves under these names stays.
+    pub fn unsettled(&self) -> impl Iterator<Item = &str> {
+        self.seen.iter().filter(|(_, seen)| seen.content.is_none()).map(|(name, _)| name.as_str())
+    }
+}
+
+/// Hook files and components, without hidden files; what is no UTF-8 is none of ours.
+fn names(dir: &Path) -> io::Result<Vec<String>> {
+    let mut names = Vec::new();
+    for entry in std::fs::read_dir(dir)? {
+        let Ok(name) = entry?.file_name().into_string() else { continue };
+        if !name.starts_with('.') && (name.ends_with(".toml") || name.ends_with(".wasm")) {
+            names.push(name);
+        }
+    }
+    names.sort();
+    if names.len() > FILES_MAX {
+        tracing::error!(files = names.len(), max = FILES_MAX, "too many files in the plugins directory: the rest is left out");
+        names.truncate(FILES_MAX);
+    }
+    Ok(names)
+}
+
+/// Follows links only within the directory (`..data` of a ConfigMap does), opens nothing but regular files.
+fn open(dir: &File, name: &str) -> io::Result<(Stamp, File)> {
+    let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC | OFlags::NOCTTY;
+    let fd: OwnedFd = match rustix::fs::openat2(dir, name, flags, Mode::empty(), ResolveFlags::BENEATH) {
+        Ok(fd) => fd,
+        Err(rustix::io::Errno::XDEV) => return Err(io::Error::other("is a link that leads out of the plugins directory")),
+        Err(error) => return Err(error.into()),
+    };
+    let file = File::from(fd);
+    let meta = file.metadata()?;
+    if !meta.is_file() {
+        return Err(io::Error::other("is not a regular file"));
+    }
+    let ns = |seconds: i64, ns: i64| i128::from(seconds) * 1_000_000_000 + i128::from(ns);
+    let stamp = Stamp {
+        device: meta.dev(),
+        inode: meta.ino(),
+        bytes: meta.len(),
+        modified_ns: ns(meta.mtime(), meta.mtime_nsec()),
+        changed_ns: ns(meta.ctime(), meta.ctime_nsec()),
+    };
+    Ok((stamp, file))
+}
+
+fn read(file: File, stamp: &Stamp) -> Result<Content, String> {
+    if stamp.bytes > BYTES_MAX {
+        return Err("is larger than 64 MiB".into());
+    }
+    let mut bytes = Vec::with_capacity(stamp.bytes as usize + 1);
+    file.take(BYTES_MAX + 1).read_to_end(&mut bytes).map_err(|error| format!("cannot be read: {error}"))?;
+    Ok(Content { digest: Sha256::digest(&bytes).into(), bytes: bytes.into() })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn names_of(look: &Look) -> Vec<(&str, bool)> {
+        look.files.iter().map(|(name, content)| (name.as_str(), content.is_ok())).collect()
+    }
+
+    #[test]
+    fn a_file_counts_when_it_has_settled() {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::write(dir.path().join("a.toml"), "1").unwrap();
+        let mut scanner = Scanner::new(dir.path().into());
+        assert_eq!(names_of(&scanner.look(false).unwrap()), [("a.toml", true)]);
+        std::fs::write(dir.path().join("b.wasm"), "half").unwrap();
+        let look = scanner.look(false).unwrap();
+        assert!(look.unsettled && names_of(&look) == [("a.toml", true)]);
+        std::fs::write(dir.path().join("b.wasm"), "half and whole").unwrap();
+        assert!(scanner.look(false).unwrap().unsettled);
+        let look = scanner.look(false).unwrap();
+        assert!(!look.unsettled);
+        assert_eq!(&*look.files["b.wasm"].as_ref().unwrap().bytes, b"half and whole");
+    }
+
+    #[test]
+    fn links_lead_nowhere_else_and_pipes_are_not_opened() {
+        let dir = tempfile::tempdir().unwrap();
+        let link = |target: &str, name: &str| std::os::unix::fs::symlink(target, dir.path().join(name)).unwrap();
+        std::fs::create_dir(dir.path().join("..2024")).unwrap();
+        std::fs::write(dir.path().join("..2024/in.toml"), "x").unwrap();
+        link("..2024", "..data");
+        link("..data/in.toml", "in.toml");
+        link("/etc/hostname", "out.toml");
+        link("missing", "gone.toml");
+        rustix::fs::mknodat(rustix::fs::CWD, dir.path().join("pipe.toml"), rustix::fs::FileType::Fifo, Mode::RUSR, 0).unwrap();
+        std::fs::create_dir(dir.path().join("folder.wasm")).unwrap();
+        let look = Scanner::new(dir.path().into()).look(false).unwrap();
+        assert_eq!(names_of(&look), [("folder.wasm", false), ("in.toml", true), ("out.toml", false), ("pipe.toml", false)]);
+    }
+}

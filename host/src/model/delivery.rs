@@ -1,0 +1,109 @@
+//! One try at an event and how it ended. An outcome is a value, never a Rust error: a guest can always fail.
+
+use std::time::Duration;
+
+use super::event::{Failure, Reply};
+
+/// Every way in which an attempt can end.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Outcome {
+    /// The handler answered.
+    Done(Reply),
+    /// The handler wants the event again, later.
+    Retry {
+        /// In the handler's words.
+        reason: String,
+        /// Its hint.
+        after: Option<Duration>,
+    },
+    /// The handler says that the event can never succeed.
+    Reject(String),
+    /// The component trapped: a panic, an uncaught exception, a bad access, a stack overflow.
+    Trap(String),
+    /// Still running at its deadline.
+    Timeout,
+    /// Stopped because it asked for more memory (or table space) than its limit.
+    OutOfMemory,
+    /// Asked the host for more than the caps of one attempt: bytes handed over at once, handles.
+    OverLimit(String),
+    /// The reply cannot be sent: a status or a header that HTTP does not allow, a body above the cap.
+    BadReply(String),
+    /// The host could not do its part: no instance, a panic in a host function. Not the handler's fault.
+    HostFault(String),
+}
+
+/// What is known of one try at an event.
+#[derive(Debug)]
+pub struct Attempt {
+    /// How it ended.
+    pub outcome: Outcome,
+    /// From the start of the instance to the outcome.
+    pub duration: Duration,
+    /// Lines of the handler, in order, capped.
+    pub log: Vec<LogLine>,
+    /// Lines were dropped at the cap.
+    pub log_truncated: bool,
+    /// The most linear memory it held, in bytes.
+    pub memory_peak_bytes: usize,
+    /// Calls out.
+    pub http_calls: u32,
+    /// Staged rows: stored only with a good outcome.
+    pub rows: Vec<Row>,
+}
+
+/// One line that a handler wrote.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LogLine {
+    /// `trace`, `debug`, `info`, `warn`, `error`; `stdout` and `stderr` lines are `info` and `warn`.
+    pub level: &'static str,
+    /// Control characters escaped.
+    pub text: String,
+}
+
+/// One row for a named table.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Row {
+    /// A checked table name.
+    pub table: String,
+    /// A JSON object.
+    pub json: serde_json::Map<String, serde_json::Value>,
+}
+
+impl Outcome {
+    /// The word for it in logs, records and metrics.
+    pub fn word(&self) -> &'static str {
+        match self {
+            Outcome::Done(_) => "done",
+            Outcome::Retry { .. } => "retry",
+            Outcome::Reject(_) => "reject",
+            Outcome::Trap(_) => "trap",
+            Outcome::Timeout => "timeout",
+            Outcome::OutOfMemory => "out-of-memory",
+            Outcome::OverLimit(_) => "over-limit",
+            Outcome::BadReply(_) => "bad-reply",
+            Outcome::HostFault(_) => "host-fault",
+        }
+    }
+
+    /// Why, for the operator; empty where the word says it all.
+    pub fn reason(&self) -> &str {
+        match self {
+            Outcome::Done(_) | Outcome::Timeout | Outcome::OutOfMemory => "",
+            Outcome::Retry { reason, .. } => reason,
+            Outcome::Reject(text)
+            | Outcome::Trap(text)
+            | Outcome::OverLimit(text)
+            | Outcome::BadReply(text)
+            | Outcome::HostFault(text) => text,
+        }
+    }
+}
+
+impl From<Failure> for Outcome {
+    fn from(failure: Failure) -> Outcome {
+        match failure {
+            Failure::Retry { reason, after } => Outcome::Retry { reason, after },
+            Failure::Reject(reason) => Outcome::Reject(reason),
+        }
+    }
+}

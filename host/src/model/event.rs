@@ -1,0 +1,91 @@
+//! An event is one verified request, unchangeable; a reply is what its handler wants the caller to get.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use bytes::Bytes;
+use http::HeaderMap;
+use uuid::{NoContext, Timestamp, Uuid};
+
+/// The id of an event: a UUIDv7, so that ids sort by time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct EventId(Uuid);
+
+/// One verified request.
+#[derive(Debug, Clone)]
+pub struct Event {
+    /// The same on every attempt.
+    pub id: EventId,
+    /// The hook's name.
+    pub hook: Arc<str>,
+    /// When the host had read it whole.
+    pub received_at: SystemTime,
+    /// Upper case.
+    pub method: http::Method,
+    /// As it was sent, percent-encoded.
+    pub path: String,
+    /// Without the question mark and without checked secrets.
+    pub query: Option<String>,
+    /// As they came, without those that carried a shared secret.
+    pub headers: HeaderMap,
+    /// The bytes that were verified.
+    pub body: Bytes,
+    /// Facts the host found: name and value.
+    pub attributes: Vec<(String, String)>,
+}
+
+/// What the handler wants the caller to get.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Reply {
+    /// 200 to 599.
+    pub status: u16,
+    /// Checked; none of those that the host writes itself.
+    pub headers: HeaderMap,
+    /// Whole.
+    pub body: Bytes,
+}
+
+/// How a handler says that it did not handle the event.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Failure {
+    /// The same event may succeed later.
+    Retry {
+        /// For the operator.
+        reason: String,
+        /// Not before this much time has passed.
+        after: Option<Duration>,
+    },
+    /// The event can never succeed. The text is for the operator.
+    Reject(String),
+}
+
+// === impl EventId ===
+
+impl EventId {
+    /// A new id that sorts by `at`; times before 1970 count as 1970.
+    pub fn new(at: SystemTime) -> EventId {
+        let since_epoch = at.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+        let timestamp = Timestamp::from_unix(NoContext, since_epoch.as_secs(), since_epoch.subsec_nanos());
+        EventId(Uuid::new_v7(timestamp))
+    }
+}
+
+impl fmt::Display for EventId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.as_hyphenated().fmt(f)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ids_sort_by_time() {
+        let early = EventId::new(SystemTime::UNIX_EPOCH + Duration::from_secs(1_700_000_000));
+        let late = EventId::new(SystemTime::UNIX_EPOCH + Duration::from_secs(1_700_000_001));
+        assert!(early.to_string() < late.to_string());
+        assert_eq!(early.to_string().len(), 36);
+    }
+}

@@ -1,0 +1,141 @@
+//! A hook: a configured target. These are the checked forms; `config` makes them from what was typed.
+
+use std::fmt;
+use std::str::FromStr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use ipnet::IpNet;
+
+use super::scheme::VerifySpec;
+use super::secret::SecretRef;
+pub use super::url_prefix::UrlPrefix;
+
+/// The name of a hook: its file's stem. `a-z`, `0-9`, `-`, `_`; at most 64.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct HookName(Arc<str>);
+
+/// When the caller is answered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mode {
+    /// With the handler's reply; nothing is queued.
+    Sync,
+}
+
+/// Everything the operator (and the component's own defaults) say about a hook.
+#[derive(Debug, Clone)]
+pub struct HookSpec {
+    /// From the file's name.
+    pub name: HookName,
+    /// `/github`; `{name}` segments match anything.
+    pub path: String,
+    /// At least one.
+    pub methods: Vec<http::Method>,
+    /// A file name in the plugins directory, or of a bundled component.
+    pub component: String,
+    /// When the caller is answered.
+    pub mode: Mode,
+    /// The caller gets its answer within this; none = what the pack says, else `deadline`.
+    pub answer_within: Option<Duration>,
+    /// One attempt, wall clock.
+    pub deadline: Duration,
+    /// Attempts at once.
+    pub concurrency: usize,
+    /// Bytes.
+    pub max_body: usize,
+    /// How a sender proves itself.
+    pub verify: VerifySpec,
+    /// What the handler reads.
+    pub settings: serde_json::Map<String, serde_json::Value>,
+    /// What the handler may use.
+    pub allow: Allow,
+    /// What the host adds on the way out.
+    pub credentials: Vec<Credential>,
+    /// Of one attempt.
+    pub limits: Limits,
+}
+
+/// The grants of one hook.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Allow {
+    /// What may be called.
+    pub http: Vec<UrlPrefix>,
+    /// Special addresses (private, loopback, …) that a name in `http` may resolve to.
+    pub addresses: Vec<IpNet>,
+    /// Tables that rows may be appended to.
+    pub table: Vec<String>,
+}
+
+/// A header that the host adds to calls below a URL; the component never sees it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Credential {
+    /// Which calls.
+    pub target: UrlPrefix,
+    /// Header name.
+    pub header: http::HeaderName,
+    /// Literal text and secrets, joined.
+    pub value: Vec<CredentialPart>,
+}
+
+/// A piece of a credential.
+#[derive(Debug, Clone, PartialEq)]
+pub enum CredentialPart {
+    /// Text as written.
+    Literal(String),
+    /// `${env:NAME}` or `${file:PATH}`.
+    Secret(SecretRef),
+}
+
+/// Bounds of one attempt.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// All linear memories of one attempt together, in bytes.
+    pub memory: usize,
+}
+
+// === impl HookName ===
+
+impl HookName {
+    /// The most characters.
+    pub const MAX: usize = 64;
+
+    /// Shared text.
+    pub fn shared(&self) -> Arc<str> {
+        self.0.clone()
+    }
+}
+
+impl FromStr for HookName {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<HookName, String> {
+        let good = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-' || c == '_';
+        if text.is_empty() || text.len() > HookName::MAX || !text.chars().all(good) {
+            return Err(format!(
+                "`{}` cannot name a hook: use a-z, 0-9, `-` and `_`, at most {} characters",
+                text.escape_debug(),
+                HookName::MAX
+            ));
+        }
+        Ok(HookName(text.into()))
+    }
+}
+
+impl std::ops::Deref for HookName {
+    type Target = str;
+
+    fn deref(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for HookName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// Whether `text` may name a table: `a-z`, `0-9`, `-`, `_`; 1 to 64.
+pub fn is_table_name(text: &str) -> bool {
+    text.parse::<HookName>().is_ok()
+}

@@ -1,0 +1,16 @@
+//! The nouns of Landfall: what a hook, an event, a reply and an outcome are. No IO, no async, nothing of ours imported.
+
+pub mod clock;
+pub mod delivery;
+pub mod event;
+pub mod hook;
+pub mod scheme;
+pub mod secret;
+mod url_prefix;
+
+pub use clock::Clock;
+pub use delivery::{Attempt, LogLine, Outcome, Row};
+pub use event::{Event, EventId, Failure, Reply};
+pub use hook::{Allow, Credential, CredentialPart, HookName, HookSpec, Limits, Mode, UrlPrefix};
+pub use scheme::{Algorithm, Challenge, Encoding, Place, Scheme, VerifySpec};
+pub use secret::{Secret, SecretError, SecretRef, SecretSource};

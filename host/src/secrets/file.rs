@@ -1,0 +1,35 @@
+//! `file:` secrets: regular files only, small ones, one trailing line end dropped.
+
+use std::fs::{File, OpenOptions};
+use std::io::Read;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+
+use crate::model::{Secret, SecretError};
+
+/// A key, a token, a password: nothing larger is a secret.
+const BYTES_MAX: u64 = 64 * 1024;
+
+pub fn read(path: &Path) -> Result<Secret, SecretError> {
+    let unreadable = |why: String| SecretError::Unreadable { path: path.display().to_string(), why };
+    let mut bytes = Vec::new();
+    let file = open(path).map_err(|error| unreadable(error.to_string()))?;
+    file.take(BYTES_MAX + 1).read_to_end(&mut bytes).map_err(|error| unreadable(error.to_string()))?;
+    if bytes.len() as u64 > BYTES_MAX {
+        return Err(unreadable(format!("more than {BYTES_MAX} bytes")));
+    }
+    if bytes.ends_with(b"\n") {
+        bytes.truncate(bytes.len() - if bytes.ends_with(b"\r\n") { 2 } else { 1 });
+    }
+    Ok(Secret::new(bytes))
+}
+
+fn open(path: &Path) -> std::io::Result<File> {
+    // A pipe in the place of a file must not make us wait.
+    let flags = rustix::fs::OFlags::NONBLOCK.bits() as i32;
+    let file = OpenOptions::new().read(true).custom_flags(flags).open(path)?;
+    match file.metadata()?.is_file() {
+        true => Ok(file),
+        false => Err(std::io::Error::other("not a regular file")),
+    }
+}

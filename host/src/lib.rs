@@ -1,7 +1,38 @@
-//! Landfall host.
-pub mod model;
+//! Where webhooks land: receives them, proves who sent them, answers inside the sender's deadline, and runs each payload
+//! through a sandboxed WebAssembly component that is dropped into a directory while the host runs.
+//!
+//! The map, in the order of dependency; `tests/tests/house.rs` keeps the arrows:
+//!
+//! - [`model`] the nouns; no IO
+//! - [`config`] what was typed, turned into what may be relied on
+//! - [`verify`] may this request in? pure functions over data
+//! - [`egress`] the one way out of the process
+//! - [`secrets`] present values of secrets
+//! - [`ledger`] what must not be forgotten
+//! - [`engine`] wasm: compile, link by grants, one store an attempt
+//! - [`delivery`] one attempt from event to record
+//! - [`hooks`] the plugins directory: watch, load, swap
+//! - [`edge`] HTTP in
+//! - [`admin`] for the operator
+//! - [`app`] composes all of it; [`cli`] is the command line
+//!
+//! The way of one event: [`edge`] finds the hook and reads the body, [`verify`] judges it, [`delivery`] runs it in
+//! [`engine`], stores what it left in [`ledger`] and answers.
+
+#![deny(unsafe_code)]
+
+pub mod admin;
+pub mod app;
+pub mod cli;
 pub mod config;
-pub mod secrets;
+pub mod delivery;
+pub mod edge;
 pub mod egress;
-pub mod verify;
 pub mod engine;
+pub mod hooks;
+pub mod ledger;
+pub mod model;
+pub mod secrets;
+pub mod shutdown;
+pub mod telemetry;
+pub mod verify;

@@ -35,6 +35,7 @@ pub struct Engine {
     wasm: wasmtime::Engine,
     cache: cache::Cache,
     places: Arc<tokio::sync::Semaphore>,
+    running: usize,
 }
 
 /// How an engine is set up.
@@ -59,7 +60,8 @@ impl Engine {
             .map_err(|error| anyhow::anyhow!("the engine does not start: {error:#}"))?;
         ticker::start(wasm.weak())?;
         let cache = cache::Cache::new(&wasm, settings.cache, settings.bundled, settings.compiler)?;
-        Ok(Engine { wasm, cache, places: Arc::new(tokio::sync::Semaphore::new(settings.running)) })
+        let places = Arc::new(tokio::sync::Semaphore::new(settings.running));
+        Ok(Engine { wasm, cache, places, running: settings.running })
     }
 
     /// Checks the bytes and gets their machine code, from the cache or from a compiler in a child process.
@@ -72,6 +74,14 @@ impl Engine {
     /// Links a component by the grants of a hook and tries one instance of it.
     pub async fn prepare(&self, component: &Component, spec: &HookSpec, way_out: Client) -> Result<Handler, LoadError> {
         Handler::prepare(&self.wasm, component, spec, Arc::new(way_out)).await
+    }
+
+    /// Returns when nothing runs. Whoever comes after this waits for ever.
+    pub async fn idle(&self) {
+        let all = u32::try_from(self.running).expect("the config bounds it");
+        if let Ok(places) = self.places.acquire_many(all).await {
+            places.forget();
+        }
     }
 
     /// Places for the attempts of one hook: its own bound within the node's.

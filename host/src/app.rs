@@ -1,0 +1,138 @@
+//! The composition root: what is started in which order and why, and how it stops.
+
+use std::path::PathBuf;
+use std::sync::{Arc, OnceLock};
+use std::time::Instant;
+
+use anyhow::Context;
+use tokio::net::TcpListener;
+
+use crate::admin::{self, Admin};
+use crate::config::Config;
+use crate::delivery::Delivery;
+use crate::edge::{self, Edge};
+use crate::engine::{Engine, EngineSettings};
+use crate::hooks::{Hooks, Setup};
+use crate::ledger::Rows;
+use crate::secrets::Secrets;
+use crate::shutdown::Shutdown;
+
+/// A node that is bound to its addresses and not yet serving.
+pub struct App {
+    config: Config,
+    engine: Arc<Engine>,
+    edge: Arc<Edge>,
+    secrets: Arc<Secrets>,
+    listener: TcpListener,
+    admin_listener: TcpListener,
+}
+
+// === impl App ===
+
+impl App {
+    /// Everything that can fail, before anybody is listened to: addresses first, because they fail most.
+    pub async fn start(config: Config) -> anyhow::Result<App> {
+        let listener = bind(config.listen, "listen").await?;
+        let admin_listener = bind(config.admin_listen, "admin.listen").await?;
+        make_dirs(&config)?;
+        let secrets = Arc::new(Secrets::default());
+        let engine = Arc::new(Engine::new(engine_settings(&config)?)?);
+        let hooks = Hooks::start(setup(&config, engine.clone(), secrets.clone()));
+        let delivery = Delivery::new(Rows::new(&config.data));
+        let edge = Edge::new(hooks, secrets.clone(), delivery, config.edge);
+        Ok(App { config, engine, edge, secrets, listener, admin_listener })
+    }
+
+    /// Where it listens: public, admin.
+    pub fn addresses(&self) -> std::io::Result<(std::net::SocketAddr, std::net::SocketAddr)> {
+        Ok((self.listener.local_addr()?, self.admin_listener.local_addr()?))
+    }
+
+    /// The served hooks.
+    pub fn hooks(&self) -> &Hooks {
+        &self.edge.hooks
+    }
+
+    /// Serves until asked to stop, then drains: readiness off, no new connections, what runs may end.
+    pub async fn serve(self, shutdown: Shutdown) -> anyhow::Result<()> {
+        let (public, admin_at) = self.addresses()?;
+        tokio::spawn(self.secrets.clone().refresh_for_ever());
+        let admin = self.admin_router();
+        tokio::spawn(serve_admin(self.admin_listener, admin));
+        tracing::info!(listen = %public, admin = %admin_at, plugins = %self.config.plugins.display(), "serving");
+        let (edge, asked_at) = (self.edge.clone(), Arc::new(OnceLock::new()));
+        let stop = {
+            let asked_at = asked_at.clone();
+            async move {
+                shutdown.asked().await;
+                edge.drain();
+                asked_at.set(Instant::now()).ok();
+            }
+        };
+        let drain = self.config.drain;
+        edge::serve(self.listener, edge::router(self.edge.clone()), self.config.edge, self.config.http2, stop, drain).await;
+        // A caller that hung up has no connection any more, but its attempt may still run.
+        let left = drain.saturating_sub(asked_at.get().map_or(drain, Instant::elapsed));
+        if tokio::time::timeout(left, self.engine.idle()).await.is_err() {
+            tracing::warn!("attempts still running at the end of the drain: cut");
+        }
+        tracing::info!("stopped");
+        Ok(())
+    }
+
+    fn admin_router(&self) -> axum::Router {
+        let edge = self.edge.clone();
+        admin::router(Admin {
+            hooks: self.edge.hooks.clone(),
+            is_ready: Arc::new(move || edge.is_ready()),
+            token: self.config.admin_token.clone(),
+            secrets: self.secrets.clone(),
+        })
+    }
+}
+
+/// What `landfall check` says: how each hook would stand.
+pub async fn check(config: &Config) -> anyhow::Result<Hooks> {
+    make_dirs(config)?;
+    let secrets = Arc::new(Secrets::default());
+    let engine = Arc::new(Engine::new(engine_settings(config)?)?);
+    Ok(Hooks::once(setup(config, engine, secrets)).await)
+}
+
+fn setup(config: &Config, engine: Arc<Engine>, secrets: Arc<Secrets>) -> Setup {
+    Setup { engine, secrets, dir: config.plugins.clone(), bundled: config.bundled.clone(), poll: config.poll }
+}
+
+fn engine_settings(config: &Config) -> anyhow::Result<EngineSettings> {
+    Ok(EngineSettings {
+        cache: config.data.join("compiled"),
+        bundled: config.bundled.clone(),
+        compiler: compiler()?,
+        running: config.running,
+    })
+}
+
+/// This binary: it has the `compile` command.
+pub fn compiler() -> anyhow::Result<PathBuf> {
+    std::env::current_exe().context("cannot find the path of this binary, which compiles components")
+}
+
+fn make_dirs(config: &Config) -> anyhow::Result<()> {
+    for (key, dir) in [("data", &config.data), ("plugins", &config.plugins)] {
+        // A mounted directory may be read only; it is there already.
+        if !dir.is_dir() {
+            std::fs::create_dir_all(dir).with_context(|| format!("{key} = {} cannot be made", dir.display()))?;
+        }
+    }
+    Ok(())
+}
+
+async fn bind(address: std::net::SocketAddr, key: &str) -> anyhow::Result<TcpListener> {
+    TcpListener::bind(address).await.with_context(|| format!("{key} = {address} cannot be bound: choose another address"))
+}
+
+async fn serve_admin(listener: TcpListener, router: axum::Router) {
+    if let Err(error) = axum::serve(listener, router).await {
+        tracing::error!(%error, "the admin listener ended");
+    }
+}

@@ -1,0 +1,189 @@
+//! The command line: the only module that knows flags. One function a command.
+
+mod bench;
+mod build;
+mod check;
+mod load;
+mod nodes;
+mod up;
+
+use std::ffi::OsString;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::Context;
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use crate::app::{self, App};
+use crate::config::{Config, Flags, LogFormat};
+use crate::shutdown::Shutdown;
+use crate::{engine, telemetry};
+
+/// Where webhooks land: verified, answered in time, run through sandboxed WebAssembly components.
+#[derive(Debug, Parser)]
+#[command(name = "landfall", version, propagate_version = true)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Build the bundled handlers if needed, write a small plugins folder and serve it, ready to try.
+    Up(NodeFlags),
+    /// Serve the hooks of the plugins directory.
+    Serve(NodeFlags),
+    /// Load everything as `serve` would, say how each hook stands, and exit: 0 when all serve, 1 otherwise.
+    Check(NodeFlags),
+    /// Show what a component is, wants and offers.
+    Inspect {
+        /// A .wasm file.
+        file: PathBuf,
+    },
+    /// Build the handlers of a cargo workspace for wasm32-wasip2, adding the target if it is missing.
+    Build {
+        /// Where the Cargo.toml is.
+        #[arg(default_value = ".")]
+        dir: PathBuf,
+        /// Where the .wasm files go.
+        #[arg(long, default_value = "plugins")]
+        out: PathBuf,
+        /// Build the examples instead of the libraries.
+        #[arg(long)]
+        examples: bool,
+    },
+    /// Measure a component against the same work in plain axum, in one run on this machine.
+    Bench(bench::BenchFlags),
+    /// Compile components ahead of time, as `serve` would: for images.
+    Precompile {
+        /// Where the compiled files go.
+        #[arg(long)]
+        out: PathBuf,
+        /// .wasm files.
+        files: Vec<PathBuf>,
+    },
+    /// The compiler that `serve` runs as a child: a component on standard input, machine code into a file.
+    #[command(hide = true)]
+    Compile {
+        /// The file to write.
+        target: PathBuf,
+    },
+    /// The plain server that `bench` compares with.
+    #[command(hide = true)]
+    PlainServer {
+        /// Where to listen.
+        listen: SocketAddr,
+        /// The file with the secret.
+        secret: PathBuf,
+    },
+}
+
+/// Flags of everything that is or looks like a node. Each has an environment variable too: `docs/CONFIG.md`.
+#[derive(Debug, Clone, Default, Args)]
+struct NodeFlags {
+    /// The public address [default: 0.0.0.0:$PORT or 0.0.0.0:8080].
+    #[arg(long, value_name = "ADDRESS")]
+    listen: Option<SocketAddr>,
+    /// The admin address [default: 127.0.0.1:8081].
+    #[arg(long, value_name = "ADDRESS")]
+    admin_listen: Option<SocketAddr>,
+    /// Where components and hook files are dropped [default: plugins].
+    #[arg(long, value_name = "DIR")]
+    plugins: Option<PathBuf>,
+    /// Where the node keeps what it must not forget [default: .landfall].
+    #[arg(long, value_name = "DIR")]
+    data: Option<PathBuf>,
+    /// Components that came with the binary.
+    #[arg(long, value_name = "DIR")]
+    bundled: Option<PathBuf>,
+    /// The node's settings [default: landfall.toml, where there is one].
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Accept HTTP/2 without TLS beside HTTP/1.1.
+    #[arg(long)]
+    http2: bool,
+    /// How log lines are written [default: text on a terminal, json elsewhere].
+    #[arg(long, value_enum, value_name = "FORMAT")]
+    log_format: Option<Format>,
+    /// `error`, `warn`, `info`, `debug`, or a filter such as `landfall::edge=debug,info` [default: info].
+    #[arg(long, value_name = "LEVEL")]
+    log: Option<String>,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum Format {
+    Text,
+    Json,
+}
+
+/// Runs the command of these arguments. What fails is one sentence on standard error.
+pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let cli = match Cli::try_parse_from(arguments) {
+        Ok(cli) => cli,
+        Err(usage) => {
+            usage.print().ok();
+            return ExitCode::from(usage.exit_code() as u8);
+        }
+    };
+    dispatch(cli.command).unwrap_or_else(|error| {
+        eprintln!("landfall: {error:#}");
+        ExitCode::FAILURE
+    })
+}
+
+fn dispatch(command: Command) -> anyhow::Result<ExitCode> {
+    match command {
+        Command::Compile { target } => engine::compile_child(&target).map(|()| ExitCode::SUCCESS),
+        Command::Up(flags) => runtime()?.block_on(up::up(flags)),
+        Command::Serve(flags) => runtime()?.block_on(serve(flags)),
+        Command::Check(flags) => runtime()?.block_on(check::check(flags)),
+        Command::Inspect { file } => check::inspect(&file),
+        Command::Build { dir, out, examples } => build::build(&dir, &out, examples).map(|_| ExitCode::SUCCESS),
+        Command::Bench(flags) => runtime()?.block_on(bench::bench(flags)),
+        Command::Precompile { out, files } => runtime()?.block_on(precompile(&out, &files)),
+        Command::PlainServer { listen, secret } => runtime()?.block_on(bench::plain_server(listen, &secret)),
+    }
+}
+
+async fn serve(flags: NodeFlags) -> anyhow::Result<ExitCode> {
+    let config = Config::load(flags.into())?;
+    telemetry::start(config.log_format, &config.log_level)?;
+    let shutdown = Shutdown::on_signals()?;
+    App::start(config).await?.serve(shutdown).await?;
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn precompile(out: &std::path::Path, files: &[PathBuf]) -> anyhow::Result<ExitCode> {
+    std::fs::create_dir_all(out).with_context(|| format!("{} cannot be made", out.display()))?;
+    let compiler = app::compiler()?;
+    for file in files {
+        let bytes = std::fs::read(file).with_context(|| format!("{} cannot be read", file.display()))?;
+        let written = engine::precompile(&compiler, out, &file.display().to_string(), bytes).await?;
+        println!("{}", written.display());
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
+    tokio::runtime::Builder::new_multi_thread().enable_all().build().context("the executor does not start")
+}
+
+impl From<NodeFlags> for Flags {
+    fn from(flags: NodeFlags) -> Flags {
+        Flags {
+            config: flags.config,
+            listen: flags.listen,
+            admin_listen: flags.admin_listen,
+            plugins: flags.plugins,
+            data: flags.data,
+            bundled: flags.bundled,
+            http2: flags.http2.then_some(true),
+            log_format: flags.log_format.map(|format| match format {
+                Format::Text => LogFormat::Text,
+                Format::Json => LogFormat::Json,
+            }),
+            log_level: flags.log,
+        }
+    }
+}

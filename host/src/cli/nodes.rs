@@ -1,0 +1,153 @@
+//! Demonstration hooks: what `up` writes, signs and prints.
+
+use std::fs;
+use std::io::Write;
+use std::net::SocketAddr;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+
+use anyhow::Context;
+use hmac::{Hmac, KeyInit, Mac};
+use sha2::Sha256;
+
+/// The first line of every file that `up` wrote and may write again.
+const MARK: &str = "# Written by `landfall up`, which writes it again; remove this line to keep your own changes.\n";
+
+/// One hook to try.
+pub struct Demo {
+    pub name: &'static str,
+    pub about: &'static str,
+    hook_file: String,
+    body: &'static str,
+    headers: fn(secret: &str, body: &str) -> Vec<(String, String)>,
+    /// The table whose last row shows the effect.
+    pub table: Option<(&'static str, &'static str)>,
+}
+
+/// The hooks of `up`, for a node that listens there.
+pub fn demos(listen: SocketAddr) -> Vec<Demo> {
+    let inbox = format!("http://{listen}/inbox");
+    let way_out = format!(
+        "[allow]\nhttp = [\"{inbox}\"]\n\n# The component never sees this: the host adds it on the way out.\n[[credentials]]\nfor    = \"{inbox}\"\nheader = \"Secret\"\nvalue  = \"${{file:../secrets/inbox}}\"\n"
+    );
+    let token = "scheme = \"token\"\nfrom   = { header = \"Secret\" }";
+    let file = |name: &str, component: &str, verify: &str, rest: &str| {
+        format!("{MARK}component = \"{component}.wasm\"\n\n[verify]\n{verify}\nsecret = \"file:../secrets/{name}\"\n\n{rest}")
+    };
+    let rows = "[settings]\ntable = \"events\"\nfields = { text = \"/text\" }\n\n[allow]\ntable = [\"events\"]\n";
+    vec![
+        Demo {
+            name: "echo",
+            about: "answers what it gets",
+            hook_file: file("echo", "echo", token, ""),
+            body: r#"{"hello":"world"}"#,
+            headers: secret_header,
+            table: None,
+        },
+        Demo {
+            name: "store",
+            about: "keeps chosen fields as rows",
+            hook_file: file("store", "store", "provider = \"generic\"", rows),
+            body: r#"{"text":"kept"}"#,
+            headers: generic_signature,
+            table: Some(("store", "events")),
+        },
+        Demo {
+            name: "forward",
+            about: "relays the payload, here to /inbox of this node",
+            hook_file: file(
+                "forward",
+                "forward",
+                "provider = \"generic\"",
+                &format!("[settings]\ntargets = [\"{inbox}\"]\n\n{way_out}"),
+            ),
+            body: r#"{"text":"forwarded"}"#,
+            headers: generic_signature,
+            table: Some(("inbox", "events")),
+        },
+        Demo {
+            name: "trigger",
+            about: "a push to main calls a URL, here /inbox of this node",
+            hook_file: file("trigger", "trigger", "provider = \"github\"", &trigger_settings(&inbox, &way_out)),
+            body: r#"{"ref":"refs/heads/main","repository":{"full_name":"octo/site"},"pusher":{"name":"mona"}}"#,
+            headers: github_signature,
+            table: Some(("inbox", "events")),
+        },
+        Demo {
+            name: "inbox",
+            about: "where forward and trigger deliver to; keeps rows",
+            hook_file: file("inbox", "store", token, rows),
+            body: r#"{"text":"by hand"}"#,
+            headers: secret_header,
+            table: Some(("inbox", "events")),
+        },
+    ]
+}
+
+fn trigger_settings(inbox: &str, way_out: &str) -> String {
+    format!(
+        "[settings]\nurl  = \"{inbox}\"\nbody = '{{\"text\": \"deploy {{{{ event.json.repository.full_name }}}}\"}}'\n\n[[settings.when]]\nheader = \"x-github-event\"\nequals = \"push\"\n\n[[settings.when]]\njson   = \"/ref\"\nequals = \"refs/heads/main\"\n\n{way_out}"
+    )
+}
+
+// === impl Demo ===
+
+impl Demo {
+    /// Writes the hook file (unless somebody made it theirs) and a fresh secret (unless there is one).
+    pub fn write(&self, plugins: &Path, secrets: &Path) -> anyhow::Result<()> {
+        let path = plugins.join(format!("{}.toml", self.name));
+        let ours = fs::read_to_string(&path).map_or(true, |text| text.starts_with(MARK));
+        if ours {
+            fs::write(&path, &self.hook_file).with_context(|| format!("{} cannot be written", path.display()))?;
+        }
+        let secret = secrets.join(self.name);
+        if !secret.exists() {
+            write_secret(&secret).with_context(|| format!("{} cannot be written", secret.display()))?;
+        }
+        Ok(())
+    }
+
+    /// A curl to paste, with a valid token or signature.
+    pub fn curl(&self, listen: SocketAddr, secrets: &Path) -> anyhow::Result<String> {
+        let secret = fs::read_to_string(secrets.join(self.name)).context("the secret was just written")?;
+        let headers = (self.headers)(&secret, self.body);
+        let flags: Vec<String> = headers.iter().map(|(name, value)| format!("-H '{name}: {value}'")).collect();
+        Ok(format!(
+            "curl -sS http://{listen}/{} -H 'Content-Type: application/json' {} -d '{}'",
+            self.name,
+            flags.join(" "),
+            self.body
+        ))
+    }
+
+    /// The file whose last line shows the effect.
+    pub fn rows(&self, data: &Path) -> Option<PathBuf> {
+        self.table.map(|(hook, table)| crate::ledger::Rows::new(data).path(hook, table))
+    }
+}
+
+fn write_secret(path: &Path) -> anyhow::Result<()> {
+    let mut random = [0; 24];
+    getrandom::fill(&mut random).map_err(|error| anyhow::anyhow!("no random bytes: {error}"))?;
+    let mut file = fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
+    Ok(file.write_all(hex::encode(random).as_bytes())?)
+}
+
+fn secret_header(secret: &str, _: &str) -> Vec<(String, String)> {
+    vec![("Secret".into(), secret.into())]
+}
+
+fn generic_signature(secret: &str, body: &str) -> Vec<(String, String)> {
+    vec![("X-Signature".into(), signature(secret, body))]
+}
+
+fn github_signature(secret: &str, body: &str) -> Vec<(String, String)> {
+    vec![("X-GitHub-Event".into(), "push".into()), ("X-Hub-Signature-256".into(), signature(secret, body))]
+}
+
+/// `sha256=` and the HMAC-SHA256 of the body, in hex.
+pub fn signature(secret: &str, body: &str) -> String {
+    let mut mac = Hmac::<Sha256>::new_from_slice(secret.as_bytes()).expect("HMAC takes keys of any length");
+    mac.update(body.as_bytes());
+    format!("sha256={}", hex::encode(mac.finalize().into_bytes()))
+}

@@ -1,0 +1,99 @@
+//! `landfall up`: from a fresh clone to hooks that answer, in one command.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::time::Duration;
+
+use anyhow::{Context, ensure};
+
+use super::nodes::{Demo, demos};
+use super::{NodeFlags, build};
+use crate::app::App;
+use crate::config::Config;
+use crate::hooks::HookState;
+use crate::shutdown::Shutdown;
+use crate::telemetry;
+
+/// Components take a second to compile the first time.
+const READY_WITHIN: Duration = Duration::from_secs(120);
+
+/// Builds, writes, serves, prints.
+pub async fn up(mut flags: NodeFlags) -> anyhow::Result<ExitCode> {
+    flags.listen = flags.listen.or(Some(SocketAddr::from(([127, 0, 0, 1], 8080))));
+    // Not ./plugins: in a clone of Landfall that is where the sources are.
+    flags.plugins = flags.plugins.or(Some(".landfall/plugins".into()));
+    flags.log = flags.log.or(Some("warn,handler=info".into()));
+    let config = Config::load(flags.into())?;
+    telemetry::start(config.log_format, &config.log_level)?;
+    place_components(&config)?;
+    let secrets = config.plugins.parent().unwrap_or(Path::new(".")).join("secrets");
+    std::fs::create_dir_all(&secrets).with_context(|| format!("{} cannot be made", secrets.display()))?;
+    let shutdown = Shutdown::on_signals()?;
+    let data = config.data.clone();
+    let plugins = config.plugins.clone();
+    ensure!(config.listen.port() != 0, "`up` prints addresses to paste: name a port with --listen");
+    let demos = demos(config.listen);
+    demos.iter().try_for_each(|demo| demo.write(&plugins, &secrets))?;
+    let app = App::start(config).await?;
+    let (listen, admin) = app.addresses()?;
+    let hooks = app.hooks().clone();
+    let serving = tokio::spawn(app.serve(shutdown));
+    wait_until(|| hooks.is_complete()).await?;
+    print(&demos, listen, admin, &plugins, &secrets, &data)?;
+    for status in hooks.statuses().iter().filter(|status| status.state != HookState::Serving) {
+        println!("! {}: {}", status.name, status.problem.as_deref().unwrap_or("not serving"));
+    }
+    serving.await.context("serving panicked")??;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// From the sources where there are any, else from what came with the binary.
+fn place_components(config: &Config) -> anyhow::Result<()> {
+    std::fs::create_dir_all(&config.plugins).with_context(|| format!("{} cannot be made", config.plugins.display()))?;
+    if let Some(sources) = sources() {
+        println!("building the bundled handlers (the first time takes a minute)");
+        return build::build(&sources, &config.plugins, false).map(drop);
+    }
+    let bundled = config.bundled.as_ref().is_some_and(|dir| dir.join("echo.wasm").is_file());
+    ensure!(bundled, "no sources of the bundled handlers and none in --bundled: run this in a clone of Landfall");
+    Ok(())
+}
+
+/// Where this binary was built from, if that is still there.
+pub fn sources() -> Option<PathBuf> {
+    let built_from = Path::new(env!("CARGO_MANIFEST_DIR")).parent()?.join("plugins");
+    let here = PathBuf::from("plugins");
+    [here, built_from].into_iter().find(|dir| dir.join("Cargo.toml").is_file() && dir.join("echo").is_dir())
+}
+
+async fn wait_until(done: impl Fn() -> bool) -> anyhow::Result<()> {
+    let waiting = async {
+        while !done() {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    tokio::time::timeout(READY_WITHIN, waiting).await.context("the hooks are not loaded after two minutes")
+}
+
+fn print(
+    demos: &[Demo],
+    listen: SocketAddr,
+    admin: SocketAddr,
+    plugins: &Path,
+    secrets: &Path,
+    data: &Path,
+) -> anyhow::Result<()> {
+    println!("\nserving {} — paste any of these:\n", plugins.display());
+    for demo in demos {
+        println!("{:<8} http://{listen}/{:<8} {}", demo.name, demo.name, demo.about);
+        println!("  {}", demo.curl(listen, secrets)?);
+        if let Some(rows) = demo.rows(data) {
+            println!("  tail -n 1 {}", rows.display());
+        }
+        println!();
+    }
+    println!("how each hook stands: curl -sS http://{admin}/api/hooks");
+    println!("drop your own NAME.wasm and NAME.toml into {}; stop with Ctrl-C", plugins.display());
+    Ok(())
+}

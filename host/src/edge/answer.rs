@@ -1,0 +1,130 @@
+//! The one place where a refusal becomes a status. What the caller may know is a fixed text for each case.
+
+use std::time::Duration;
+
+use axum::body::Body;
+use axum::response::Response;
+use bytes::Bytes;
+use http::header::{ALLOW, CONNECTION, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
+use http::{HeaderValue, StatusCode};
+
+use crate::model::{EventId, Outcome, Reply};
+
+/// Why a request ends without a handler's reply.
+#[derive(Debug)]
+pub enum Stop {
+    /// No hook has this path.
+    UnknownPath,
+    /// The hook does not take this method; the `Allow` header says which it takes.
+    Method(HeaderValue),
+    /// `OPTIONS`: the methods, without running anything.
+    Options(HeaderValue),
+    /// `HEAD` where `GET` is taken: yes, there is something here.
+    Head,
+    /// The head cannot be right.
+    BadHead(&'static str),
+    /// The body broke off or is no body.
+    BadBody,
+    /// The body did not come in time.
+    SlowBody,
+    /// More bytes than the hook takes.
+    TooLarge,
+    /// Not proven.
+    Unauthorized,
+    /// The hook is closed, or has nothing to run, or the node is starting: come again.
+    Unavailable,
+    /// No place in time: come again soon.
+    Busy,
+}
+
+const RETRY_SOON: Duration = Duration::from_secs(1);
+const RETRY_LATER: Duration = Duration::from_secs(30);
+
+// === impl Stop ===
+
+impl Stop {
+    /// What the caller gets.
+    pub fn response(self) -> Response {
+        match self {
+            Stop::UnknownPath => error(StatusCode::NOT_FOUND, "no hook here"),
+            Stop::Method(allow) => with(error(StatusCode::METHOD_NOT_ALLOWED, "method not allowed"), ALLOW, allow),
+            Stop::Options(allow) => with(empty(StatusCode::NO_CONTENT), ALLOW, allow),
+            Stop::Head => empty(StatusCode::OK),
+            Stop::BadHead(why) => closing(error(StatusCode::BAD_REQUEST, why)),
+            Stop::BadBody => closing(error(StatusCode::BAD_REQUEST, "body broken")),
+            Stop::SlowBody => closing(error(StatusCode::REQUEST_TIMEOUT, "body too slow")),
+            Stop::TooLarge => closing(error(StatusCode::PAYLOAD_TOO_LARGE, "body too large")),
+            Stop::Unauthorized => {
+                let challenge = HeaderValue::from_static("Webhook");
+                with(error(StatusCode::UNAUTHORIZED, "unauthorized"), WWW_AUTHENTICATE, challenge)
+            }
+            Stop::Unavailable => retry(error(StatusCode::SERVICE_UNAVAILABLE, "unavailable"), RETRY_LATER),
+            Stop::Busy => retry(error(StatusCode::SERVICE_UNAVAILABLE, "busy"), RETRY_SOON),
+        }
+    }
+}
+
+/// What the caller gets for an outcome in mode `sync`. The handler's reasons are the operator's, not the caller's.
+pub fn outcome(outcome: Outcome, event: EventId) -> Response {
+    let failed = |status: StatusCode, what: &str| json(status, &serde_json::json!({ "error": what, "event": event.to_string() }));
+    match outcome {
+        Outcome::Done(reply) => done(reply),
+        Outcome::Retry { after, .. } => {
+            retry(failed(StatusCode::SERVICE_UNAVAILABLE, "not handled now"), after.unwrap_or(RETRY_LATER))
+        }
+        Outcome::Reject(_) => failed(StatusCode::UNPROCESSABLE_ENTITY, "rejected"),
+        Outcome::Timeout => failed(StatusCode::GATEWAY_TIMEOUT, "timeout"),
+        Outcome::HostFault(_) => retry(failed(StatusCode::SERVICE_UNAVAILABLE, "not handled now"), RETRY_LATER),
+        Outcome::Trap(_) | Outcome::OutOfMemory | Outcome::OverLimit(_) | Outcome::BadReply(_) => {
+            failed(StatusCode::INTERNAL_SERVER_ERROR, "handler failed")
+        }
+    }
+}
+
+/// The answer to an ownership check.
+pub fn challenge(json: Bytes) -> Response {
+    let nosniff = HeaderValue::from_static("nosniff");
+    with(body(StatusCode::OK, json), http::header::X_CONTENT_TYPE_OPTIONS, nosniff)
+}
+
+fn done(reply: Reply) -> Response {
+    let mut response = Response::new(Body::from(reply.body));
+    *response.status_mut() = StatusCode::from_u16(reply.status).expect("the engine checked the status");
+    *response.headers_mut() = reply.headers;
+    response
+}
+
+fn error(status: StatusCode, what: &str) -> Response {
+    json(status, &serde_json::json!({ "error": what }))
+}
+
+fn json(status: StatusCode, value: &serde_json::Value) -> Response {
+    body(status, value.to_string().into())
+}
+
+fn body(status: StatusCode, json: Bytes) -> Response {
+    let mut response = Response::new(Body::from(json));
+    *response.status_mut() = status;
+    with(response, CONTENT_TYPE, HeaderValue::from_static("application/json"))
+}
+
+fn empty(status: StatusCode) -> Response {
+    let mut response = Response::new(Body::empty());
+    *response.status_mut() = status;
+    response
+}
+
+fn with(mut response: Response, name: http::HeaderName, value: HeaderValue) -> Response {
+    response.headers_mut().insert(name, value);
+    response
+}
+
+fn retry(response: Response, after: Duration) -> Response {
+    let seconds = after.as_millis().div_ceil(1000).max(1);
+    with(response, RETRY_AFTER, HeaderValue::from(u64::try_from(seconds).unwrap_or(u64::MAX)))
+}
+
+/// What is left of the request is not worth reading.
+fn closing(response: Response) -> Response {
+    with(response, CONNECTION, HeaderValue::from_static("close"))
+}

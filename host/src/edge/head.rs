@@ -1,0 +1,34 @@
+//! What must hold for every request head before anything else is looked at. hyper is more lenient than we may be.
+
+use http::header::{CONTENT_LENGTH, HOST, TRANSFER_ENCODING};
+use http::request::Parts;
+use http::{Method, Version};
+
+/// What is wrong with the head, if anything.
+pub fn check(head: &Parts) -> Result<(), &'static str> {
+    let hosts = head.headers.get_all(HOST).iter().count();
+    if head.version == Version::HTTP_11 && hosts == 0 {
+        return Err("host header missing");
+    }
+    if hosts > 1 {
+        return Err("more than one host header");
+    }
+    // Two framings are how one request is smuggled inside another (RFC 9112 section 6.1).
+    if head.headers.contains_key(CONTENT_LENGTH) && head.headers.contains_key(TRANSFER_ENCODING) {
+        return Err("both content-length and transfer-encoding");
+    }
+    if head.method == Method::CONNECT {
+        return Err("this is not a proxy");
+    }
+    match (head.uri.authority(), head.headers.get(HOST)) {
+        (Some(target), Some(host)) if target.as_str().as_bytes() != host.as_bytes() => {
+            return Err("target and host header disagree");
+        }
+        _ => {}
+    }
+    let path = head.uri.path();
+    if path.contains("%00") {
+        return Err("NUL in the path");
+    }
+    Ok(())
+}

@@ -1,0 +1,111 @@
+//! Accepts connections and serves HTTP on them, within the bounds of the node: how many, how slow, how large a head.
+
+use std::convert::Infallible;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::Body;
+use hyper::body::Incoming;
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::server::conn::auto::Builder;
+use hyper_util::server::graceful::{GracefulShutdown, Watcher};
+use hyper_util::service::TowerToHyperService;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Semaphore;
+use tower::ServiceExt;
+
+use super::guard::Guarded;
+use crate::config::EdgeLimits;
+
+const HEAD_BYTES_MAX: usize = 64 << 10;
+const STREAMS_MAX: u32 = 100;
+const PING_EVERY: Duration = Duration::from_secs(20);
+/// Out of file descriptors, say: wait for some to come back.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+
+/// The other end of a connection.
+#[derive(Debug, Clone, Copy)]
+pub struct Peer(pub SocketAddr);
+
+/// Serves until `stop` is done, then lets requests that have begun end, for at most `drain`.
+pub async fn serve(
+    listener: TcpListener,
+    router: Router,
+    limits: EdgeLimits,
+    http2: bool,
+    stop: impl Future<Output = ()>,
+    drain: Duration,
+) {
+    let builder = builder(limits, http2);
+    let places = Arc::new(Semaphore::new(limits.connections));
+    let graceful = GracefulShutdown::new();
+    let mut stop = std::pin::pin!(stop);
+    loop {
+        let place = tokio::select! {
+            () = &mut stop => break,
+            place = places.clone().acquire_owned() => place.expect("the semaphore is never closed"),
+        };
+        let accepted = tokio::select! {
+            () = &mut stop => break,
+            accepted = listener.accept() => accepted,
+        };
+        match accepted {
+            Ok((stream, peer)) => {
+                let connection = connection(builder.clone(), stream, peer, router.clone(), limits, graceful.watcher());
+                tokio::spawn(async move {
+                    connection.await;
+                    drop(place);
+                });
+            }
+            Err(error) => {
+                tracing::warn!(%error, "a connection was not accepted");
+                tokio::time::sleep(ACCEPT_PAUSE).await;
+            }
+        }
+    }
+    drop(listener);
+    if tokio::time::timeout(drain, graceful.shutdown()).await.is_err() {
+        tracing::warn!("connections still open at the end of the drain: cut");
+    }
+}
+
+async fn connection(
+    builder: Builder<TokioExecutor>,
+    stream: TcpStream,
+    peer: SocketAddr,
+    router: Router,
+    limits: EdgeLimits,
+    watcher: Watcher,
+) {
+    stream.set_nodelay(true).ok();
+    let head_seen = Arc::new(AtomicBool::new(false));
+    let io = TokioIo::new(Guarded::new(stream, limits.head_timeout, head_seen.clone()));
+    let service = tower::service_fn(move |mut request: http::Request<Incoming>| {
+        head_seen.store(true, Ordering::Relaxed);
+        request.extensions_mut().insert(Peer(peer));
+        let router = router.clone();
+        async move { Ok::<_, Infallible>(router.oneshot(request.map(Body::new)).await.unwrap_or_else(|never| match never {})) }
+    });
+    let served = builder.serve_connection(io, TowerToHyperService::new(service));
+    if let Err(error) = watcher.watch(served.into_owned()).await {
+        tracing::debug!(%peer, %error, "connection ended");
+    }
+}
+
+fn builder(limits: EdgeLimits, http2: bool) -> Builder<TokioExecutor> {
+    let mut builder = Builder::new(TokioExecutor::new());
+    builder
+        .http1()
+        .timer(TokioTimer::new())
+        .header_read_timeout(limits.head_timeout)
+        .max_buf_size(HEAD_BYTES_MAX)
+        .http2()
+        .timer(TokioTimer::new())
+        .max_concurrent_streams(STREAMS_MAX)
+        .keep_alive_interval(PING_EVERY)
+        .keep_alive_timeout(limits.head_timeout);
+    if http2 { builder } else { builder.http1_only() }
+}

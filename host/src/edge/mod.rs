@@ -1,0 +1,73 @@
+//! HTTP in: the listener and its bounds, what a request goes through, and the one place that answers.
+
+mod answer;
+mod bodies;
+mod guard;
+mod head;
+mod listener;
+mod receive;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use axum::Router;
+
+use crate::config::EdgeLimits;
+use crate::delivery::Delivery;
+use crate::hooks::Hooks;
+use crate::model::Clock;
+use crate::secrets::Secrets;
+
+pub use listener::serve;
+pub use plain::plain_router;
+
+mod plain;
+
+/// What every request needs.
+pub struct Edge {
+    /// Who answers where.
+    pub hooks: Hooks,
+    /// Values to check against.
+    pub secrets: Arc<Secrets>,
+    /// Runs events.
+    pub delivery: Delivery,
+    /// Bounds.
+    pub limits: EdgeLimits,
+    /// Time of day.
+    pub clock: Clock,
+    /// Room for bodies.
+    bodies: bodies::Room,
+    draining: AtomicBool,
+}
+
+// === impl Edge ===
+
+impl Edge {
+    /// Ready for requests.
+    pub fn new(hooks: Hooks, secrets: Arc<Secrets>, delivery: Delivery, limits: EdgeLimits) -> Arc<Edge> {
+        Arc::new(Edge {
+            hooks,
+            secrets,
+            delivery,
+            limits,
+            clock: Clock::System,
+            bodies: bodies::Room::new(limits.bodies),
+            draining: AtomicBool::new(false),
+        })
+    }
+
+    /// Hooks are known and nothing is being shut down.
+    pub fn is_ready(&self) -> bool {
+        self.hooks.is_complete() && !self.draining.load(Ordering::Relaxed)
+    }
+
+    /// From now on not ready; requests that come all the same are still served.
+    pub fn drain(&self) {
+        self.draining.store(true, Ordering::Relaxed);
+    }
+}
+
+/// Every public route: hooks live in a table of their own that changes while we run.
+pub fn router(edge: Arc<Edge>) -> Router {
+    Router::new().fallback(receive::receive).with_state(edge)
+}

@@ -1,0 +1,33 @@
+//! The yardstick of `landfall bench`: the same check and the same JSON work in a plain axum handler, and nothing else.
+
+use axum::Router;
+use axum::body::Bytes;
+use axum::extract::State;
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::{IntoResponse, Response};
+use axum::routing::post;
+use hmac::{Hmac, KeyInit, Mac};
+use sha2::Sha256;
+
+/// `POST /bench`: HMAC-SHA256 of the body in `x-signature`, JSON in, JSON out.
+pub fn plain_router(secret: Vec<u8>) -> Router {
+    Router::new().route("/bench", post(plain)).with_state(secret)
+}
+
+async fn plain(State(secret): State<Vec<u8>>, headers: HeaderMap, body: Bytes) -> Response {
+    if !is_signed(&secret, &headers, &body) {
+        return StatusCode::UNAUTHORIZED.into_response();
+    }
+    match serde_json::from_slice::<serde_json::Value>(&body) {
+        Ok(received) => axum::Json(serde_json::json!({ "hook": "bench", "event_id": "-", "received": received })).into_response(),
+        Err(_) => StatusCode::BAD_REQUEST.into_response(),
+    }
+}
+
+fn is_signed(secret: &[u8], headers: &HeaderMap, body: &[u8]) -> bool {
+    let given = headers.get("x-signature").and_then(|value| value.to_str().ok()?.strip_prefix("sha256="));
+    let Some(signature) = given.and_then(|text| hex::decode(text).ok()) else { return false };
+    let mut mac = Hmac::<Sha256>::new_from_slice(secret).expect("HMAC takes keys of any length");
+    mac.update(body);
+    mac.verify_slice(&signature).is_ok()
+}

@@ -1,0 +1,130 @@
+//! The way of a request: find its hook, read it whole, prove it, run it, answer.
+
+use std::sync::Arc;
+
+use axum::body::Body;
+use axum::extract::{Request, State};
+use axum::response::Response;
+use bytes::Bytes;
+use http::request::Parts;
+use http::{HeaderValue, Method, header};
+use http_body_util::{BodyExt, LengthLimitError, Limited};
+
+use super::answer::{self, Stop};
+use super::bodies::Held;
+use super::listener::Peer;
+use super::{Edge, head};
+use crate::hooks::{Found, Hook, Serving};
+use crate::model::SecretSource;
+use crate::verify::{Checked, Refusal, Unverified, Verified, check};
+
+/// Handles every public request.
+pub async fn receive(State(edge): State<Arc<Edge>>, request: Request) -> Response {
+    match handle(&edge, request).await {
+        Ok(response) => response,
+        Err(stop) => stop.response(),
+    }
+}
+
+async fn handle(edge: &Edge, request: Request) -> Result<Response, Stop> {
+    let (head, body) = request.into_parts();
+    head::check(&head).map_err(Stop::BadHead)?;
+    let found = find(edge, head.uri.path())?;
+    let hook = found.hook.clone();
+    check_method(&hook, &head.method)?;
+    let Serving::Ready(handler) = &hook.serving else { return Err(Stop::Unavailable) };
+    let (body, _held) = read(edge, &hook, &head, body).await?;
+    let attributes = attributes(found, &head);
+    let event = match prove(edge, &hook, unverified(head, body))? {
+        Checked::Challenge(answer) => return Ok(answer::challenge(answer.json)),
+        Checked::Verified(verified) => event(edge, &hook, verified, attributes),
+    };
+    let slot = hook.slots.acquire(edge.limits.wait).await.map_err(|_| Stop::Busy)?;
+    let event_id = event.id;
+    let outcome = edge.delivery.sync(handler.clone(), event, slot, hook.sync_limit()).await;
+    Ok(answer::outcome(outcome, event_id))
+}
+
+fn find(edge: &Edge, path: &str) -> Result<Found, Stop> {
+    let table = edge.hooks.table();
+    match table.find(path) {
+        Some(found) => Ok(found),
+        // Before the directory has been read, nobody knows what is not there.
+        None if !table.complete => Err(Stop::Unavailable),
+        None => Err(Stop::UnknownPath),
+    }
+}
+
+fn check_method(hook: &Hook, method: &Method) -> Result<(), Stop> {
+    let taken = &hook.spec.methods;
+    if taken.contains(method) {
+        return Ok(());
+    }
+    let names: Vec<&str> = taken.iter().map(Method::as_str).collect();
+    let allow = HeaderValue::from_str(&format!("{}, OPTIONS", names.join(", "))).expect("method names are a header value");
+    match *method {
+        Method::OPTIONS => Err(Stop::Options(allow)),
+        Method::HEAD if taken.contains(&Method::GET) => Err(Stop::Head),
+        _ => Err(Stop::Method(allow)),
+    }
+}
+
+/// The whole body, raw: no more than the hook takes, no later than the node waits.
+async fn read(edge: &Edge, hook: &Hook, head: &Parts, body: Body) -> Result<(Bytes, Held), Stop> {
+    let max = hook.spec.max_body;
+    let declared = head.headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<usize>().ok());
+    if declared.is_some_and(|bytes| bytes > max) {
+        return Err(Stop::TooLarge);
+    }
+    let held = edge.bodies.take(declared.unwrap_or(max)).ok_or(Stop::Busy)?;
+    let reading = tokio::time::timeout(edge.limits.body_timeout, Limited::new(body, max).collect());
+    match reading.await {
+        Ok(Ok(collected)) => Ok((collected.to_bytes(), held)),
+        Ok(Err(error)) if error.is::<LengthLimitError>() => Err(Stop::TooLarge),
+        Ok(Err(_)) => Err(Stop::BadBody),
+        Err(_) => Err(Stop::SlowBody),
+    }
+}
+
+fn unverified(head: Parts, body: Bytes) -> Unverified {
+    Unverified {
+        path: head.uri.path().to_owned(),
+        query: head.uri.query().map(str::to_owned),
+        method: head.method,
+        headers: head.headers,
+        body,
+    }
+}
+
+fn prove(edge: &Edge, hook: &Hook, request: Unverified) -> Result<Checked, Stop> {
+    let secrets: Vec<_> = hook.verifier.secrets().iter().map(|reference| edge.secrets.value(reference)).collect();
+    check(&hook.verifier, request, &secrets).map_err(|refusal| {
+        refused(hook, &refusal);
+        if refusal.is_ours() { Stop::Unavailable } else { Stop::Unauthorized }
+    })
+}
+
+fn refused(hook: &Hook, refusal: &Refusal) {
+    let (hook, reason, detail) = (&*hook.spec.name, refusal.word(), refusal.to_string());
+    match refusal.is_ours() {
+        true => tracing::error!(hook, reason, detail, "request refused: the hook is closed"),
+        false => tracing::warn!(hook, reason, detail, "request refused"),
+    }
+}
+
+fn event(edge: &Edge, hook: &Hook, verified: Verified, attributes: Vec<(String, String)>) -> crate::model::Event {
+    verified.into_event(&hook.spec.name, edge.clock.now(), attributes)
+}
+
+/// What the edge knows of the request besides its bytes.
+fn attributes(found: Found, head: &Parts) -> Vec<(String, String)> {
+    let mut attributes = Vec::with_capacity(2 + found.params.len());
+    if let Some(Peer(peer)) = head.extensions.get::<Peer>() {
+        attributes.push(("client-address".to_owned(), peer.ip().to_canonical().to_string()));
+    }
+    if let Some(traceparent) = head.headers.get("traceparent").and_then(|value| value.to_str().ok()) {
+        attributes.push(("traceparent".to_owned(), traceparent.to_owned()));
+    }
+    attributes.extend(found.params.into_iter().map(|(name, value)| (format!("param:{name}"), value)));
+    attributes
+}

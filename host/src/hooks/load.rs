@@ -1,0 +1,120 @@
+//! Makes one hook from its files: spec, verifier, component, handler. All refusals of bad files come from here.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use super::hook::{Hook, Serving};
+use super::scan::Content;
+use crate::config::{ConfigError, HookSource, parse_hook, parse_manifest};
+use crate::egress::{Client, Policy};
+use crate::engine::{Component, Engine, LoadError, Slots};
+use crate::model::{CredentialPart, HookName, HookSpec, SecretRef, SecretSource};
+use crate::secrets::Secrets;
+use crate::verify::Verifier;
+
+/// What the loader needs of the process.
+pub struct Loader {
+    pub engine: Arc<Engine>,
+    pub secrets: Arc<Secrets>,
+    /// Relative `file:` references start here.
+    pub dir: PathBuf,
+    /// Components that came with the binary.
+    pub bundled: Option<PathBuf>,
+}
+
+/// The files of one hook, as the last look found them.
+#[derive(Debug, Clone)]
+pub struct Files {
+    /// `NAME.toml`, where there is one.
+    pub hook_file: Option<Result<Content, String>>,
+    /// The component, where it was found.
+    pub component: Option<Result<Content, String>>,
+    /// The component's file name.
+    pub component_name: String,
+}
+
+// === impl Loader ===
+
+impl Loader {
+    /// The hook, ready to serve, or why it cannot be made from these files.
+    pub async fn load(&self, name: &HookName, files: &Files, slots: Option<Slots>) -> Result<Hook, String> {
+        let text = hook_text(name, files)?;
+        let component = match &files.component {
+            Some(content) => Some(self.component(files, content).await?),
+            None => None,
+        };
+        let manifest = manifest(component.as_ref())?;
+        let source = HookSource { name, text: &text, manifest: manifest.as_ref(), dir: &self.dir };
+        let spec = parse_hook(source).map_err(|error| error.to_string())?;
+        let verifier = Verifier::build(&spec.verify).map_err(|mistake| {
+            ConfigError::at_key(&format!("{name}.toml"), &text, &["verify", mistake.key], mistake.message).to_string()
+        })?;
+        self.track(&spec).await;
+        let serving = match component {
+            Some(component) => Serving::Ready(Arc::new(self.handler(&component, &spec).await?)),
+            None => Serving::Unavailable(missing(&spec.component)),
+        };
+        let slots = slots.unwrap_or_else(|| self.engine.slots(spec.concurrency));
+        Ok(Hook { spec, verifier, serving, slots })
+    }
+
+    /// A hook that answers 503 at its usual path: the sender comes again, nothing is let in.
+    pub fn unavailable(&self, name: &HookName, why: &str) -> Hook {
+        let source = HookSource { name, text: "", manifest: None, dir: &self.dir };
+        let spec = parse_hook(source).expect("an empty hook file is a good one");
+        let verifier = Verifier::build(&spec.verify).expect("an absent [verify] builds");
+        let slots = self.engine.slots(spec.concurrency);
+        Hook { spec, verifier, serving: Serving::Unavailable(why.into()), slots }
+    }
+
+    async fn component(&self, files: &Files, content: &Result<Content, String>) -> Result<Component, String> {
+        let name = &files.component_name;
+        let content = content.as_ref().map_err(|why| format!("component {name} {why}"))?;
+        let loaded = self.engine.load(name, content.bytes.to_vec()).await;
+        loaded.map_err(|error| error.to_string())
+    }
+
+    async fn handler(&self, component: &Component, spec: &HookSpec) -> Result<crate::engine::Handler, String> {
+        let secrets: Arc<dyn SecretSource> = self.secrets.clone();
+        let client = Client::new(Policy::new(spec.allow.clone()), spec.credentials.clone(), secrets);
+        self.engine.prepare(component, spec, client).await.map_err(|error: LoadError| error.to_string())
+    }
+
+    /// Reads the secrets ahead: a file may be slow.
+    async fn track(&self, spec: &HookSpec) {
+        let (secrets, references) = (self.secrets.clone(), references(spec));
+        let reading = tokio::task::spawn_blocking(move || secrets.track(&references));
+        reading.await.unwrap_or_else(|error| tracing::error!(%error, "reading secrets panicked"));
+    }
+}
+
+/// Every secret that a hook names.
+pub fn references(spec: &HookSpec) -> Vec<SecretRef> {
+    let parts = spec.credentials.iter().flat_map(|credential| &credential.value);
+    let in_credentials = parts.filter_map(|part| match part {
+        CredentialPart::Secret(reference) => Some(reference.clone()),
+        CredentialPart::Literal(_) => None,
+    });
+    spec.verify.secret.iter().cloned().chain(in_credentials).collect()
+}
+
+fn hook_text(name: &HookName, files: &Files) -> Result<String, String> {
+    match &files.hook_file {
+        None => Ok(String::new()),
+        Some(Err(why)) => Err(format!("{name}.toml {why}")),
+        Some(Ok(content)) => {
+            String::from_utf8(content.bytes.to_vec()).map_err(|_| format!("{name}.toml is not UTF-8 text"))
+        }
+    }
+}
+
+fn manifest(component: Option<&Component>) -> Result<Option<toml::Table>, String> {
+    let Some(inspected) = component.map(Component::inspected) else { return Ok(None) };
+    let Some(text) = &inspected.manifest else { return Ok(None) };
+    let file = format!("manifest of {}", inspected.file);
+    parse_manifest(&file, text).map(Some).map_err(|error| error.to_string())
+}
+
+fn missing(component: &str) -> String {
+    format!("component {component} is missing: put it into the plugins directory")
+}

@@ -17,6 +17,16 @@ use crate::ledger::Rows;
 use crate::secrets::Secrets;
 use crate::shutdown::Shutdown;
 
+// What the command line uses of the modules that it does not import itself.
+pub use crate::edge::{plain_router, serve as serve_http};
+pub use crate::engine::{compile_child, inspect, precompile};
+pub use crate::hooks::{HookState, HookStatus};
+
+/// Where the rows of a table are, below the data directory.
+pub fn rows_path(data: &std::path::Path, hook: &str, table: &str) -> PathBuf {
+    Rows::new(data).path(hook, table)
+}
+
 /// A node that is bound to its addresses and not yet serving.
 pub struct App {
     config: Config,
@@ -70,7 +80,8 @@ impl App {
             }
         };
         let drain = self.config.drain;
-        edge::serve(self.listener, edge::router(self.edge.clone()), self.config.edge, self.config.http2, stop, drain).await;
+        edge::serve(self.listener, edge::router(self.edge.clone()), self.config.edge, self.config.http2, stop, drain)
+            .await;
         // A caller that hung up has no connection any more, but its attempt may still run.
         let left = drain.saturating_sub(asked_at.get().map_or(drain, Instant::elapsed));
         if tokio::time::timeout(left, self.engine.idle()).await.is_err() {
@@ -128,7 +139,9 @@ fn make_dirs(config: &Config) -> anyhow::Result<()> {
 }
 
 async fn bind(address: std::net::SocketAddr, key: &str) -> anyhow::Result<TcpListener> {
-    TcpListener::bind(address).await.with_context(|| format!("{key} = {address} cannot be bound: choose another address"))
+    TcpListener::bind(address)
+        .await
+        .with_context(|| format!("{key} = {address} cannot be bound: choose another address"))
 }
 
 async fn serve_admin(listener: TcpListener, router: axum::Router) {

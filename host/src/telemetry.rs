@@ -8,8 +8,9 @@ use crate::config::LogFormat;
 
 /// Starts writing. Without a format, a terminal gets text and everything else JSON.
 pub fn start(format: Option<LogFormat>, level: &str) -> anyhow::Result<()> {
-    let filter = EnvFilter::try_new(level)
-        .map_err(|error| anyhow::anyhow!("log level `{level}` cannot be read ({error}): write \"info\" or \"debug\""))?;
+    let filter = EnvFilter::try_new(level).map_err(|error| {
+        anyhow::anyhow!("log level `{level}` cannot be read ({error}): write \"info\" or \"debug\"")
+    })?;
     let terminal = std::io::stderr().is_terminal();
     let format = format.unwrap_or(if terminal { LogFormat::Text } else { LogFormat::Json });
     let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);

@@ -1,1 +1,47 @@
-//! placeholder
+//! The harness of the end-to-end tests: builds the binary and the components with the tools a user has, starts real
+//! nodes on ports of their own, speaks HTTP to them, and reads what they write.
+
+pub mod components;
+pub mod node;
+pub mod receiver;
+
+use std::future::Future;
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use hmac::{Hmac, KeyInit, Mac};
+use sha2::Sha256;
+
+pub use components::{bundled, guest, landfall};
+pub use node::{Node, Setup};
+pub use receiver::Receiver;
+
+/// The folder of the workspace.
+pub fn root() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).parent().expect("tests is a folder of the workspace").into()
+}
+
+/// A recorded GitHub payload: `fixture("push-1")`.
+pub fn fixture(name: &str) -> Vec<u8> {
+    let path = root().join(format!("tests/fixtures/github/{name}.json"));
+    std::fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
+
+/// `sha256=` and the HMAC-SHA256 in hex, as GitHub and the generic pack have it.
+pub fn sign(secret: &str, body: &[u8]) -> String {
+    let mut mac = Hmac::<Sha256>::new_from_slice(secret.as_bytes()).expect("HMAC takes keys of any length");
+    mac.update(body);
+    format!("sha256={}", hex::encode(mac.finalize().into_bytes()))
+}
+
+/// Waits until `condition` gives something; fails after ten seconds, naming what was waited for.
+pub async fn eventually<T, F: Future<Output = Option<T>>>(what: &str, mut condition: impl FnMut() -> F) -> T {
+    let until = Instant::now() + Duration::from_secs(10);
+    loop {
+        if let Some(found) = condition().await {
+            return found;
+        }
+        assert!(Instant::now() < until, "waited 10 s for: {what}");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+}

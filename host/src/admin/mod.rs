@@ -52,11 +52,13 @@ async fn hooks(State(admin): State<Admin>) -> Response {
 
 async fn require_token(State(admin): State<Admin>, request: Request, next: Next) -> Response {
     let Some(reference) = &admin.token else { return next.run(request).await };
-    let given = request.headers().get(header::AUTHORIZATION).and_then(|value| value.as_bytes().strip_prefix(b"Bearer "));
+    let given =
+        request.headers().get(header::AUTHORIZATION).and_then(|value| value.as_bytes().strip_prefix(b"Bearer "));
     match (admin.secrets.value(reference), given) {
         (Ok(secret), Some(given)) if same(secret.expose(), given) => next.run(request).await,
         (Err(_), _) => (StatusCode::SERVICE_UNAVAILABLE, "the admin token has no value\n").into_response(),
-        _ => (StatusCode::UNAUTHORIZED, [(header::WWW_AUTHENTICATE, "Bearer")], "token missing or wrong\n").into_response(),
+        _ => (StatusCode::UNAUTHORIZED, [(header::WWW_AUTHENTICATE, "Bearer")], "token missing or wrong\n")
+            .into_response(),
     }
 }
 

@@ -14,9 +14,8 @@ use tokio::process::{Child, Command};
 use super::load::{self, Measured};
 use super::nodes::signature;
 use super::{NodeFlags, build};
-use crate::app::compiler;
+use crate::app::{self, compiler};
 use crate::config::Config;
-use crate::edge;
 use crate::shutdown::Shutdown;
 
 #[derive(Debug, Args)]
@@ -74,7 +73,7 @@ pub async fn plain_server(listen: SocketAddr, secret: &Path) -> anyhow::Result<E
     let listener = tokio::net::TcpListener::bind(listen).await.context("cannot listen")?;
     let config = Config::load(NodeFlags::default().into())?;
     let stop = Shutdown::on_signals()?.asked();
-    edge::serve(listener, edge::plain_router(secret), config.edge, false, stop, Duration::ZERO).await;
+    app::serve_http(listener, app::plain_router(secret), config.edge, false, stop, Duration::ZERO).await;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -124,7 +123,8 @@ impl Arena {
             Some(path) => path.to_owned(),
             None => built_echo(&dir.path().join("built"))?,
         };
-        std::fs::copy(&wasm, plugins.join("bench.wasm")).with_context(|| format!("{} cannot be read", wasm.display()))?;
+        std::fs::copy(&wasm, plugins.join("bench.wasm"))
+            .with_context(|| format!("{} cannot be read", wasm.display()))?;
         let secret = "a secret for the bench".to_owned();
         std::fs::write(dir.path().join("secret"), &secret)?;
         let hook = "concurrency = 1000\n[verify]\nprovider = \"generic\"\nsecret = \"file:../secret\"\n";
@@ -136,10 +136,11 @@ impl Arena {
     fn request(&self) -> Vec<u8> {
         let commit = json!({ "id": "7fd1a60b01f91b314f59955a4e4d4e80d8edf11d", "message": "Landfall bench", "added": ["README.md"],
             "author": { "name": "Mona", "email": "mona@example.com" }, "timestamp": "2026-01-31T08:15:30Z", "distinct": true });
-        let body = json!({ "ref": "refs/heads/main", "before": "0".repeat(40), "after": "1".repeat(40), "created": false,
+        let body =
+            json!({ "ref": "refs/heads/main", "before": "0".repeat(40), "after": "1".repeat(40), "created": false,
             "repository": { "id": 35129377, "full_name": "octo/site", "private": false, "stargazers_count": 42 },
             "commits": [commit, commit, commit], "pusher": { "name": "mona" } })
-        .to_string();
+            .to_string();
         let signature = signature(&self.secret, &body);
         let headers = [
             ("user-agent", "GitHub-Hookshot/044aadd"),
@@ -232,7 +233,8 @@ impl Server {
 }
 
 fn built_echo(out: &Path) -> anyhow::Result<PathBuf> {
-    let sources = super::up::sources().context("no sources of the bundled handlers here: name a file with --component")?;
+    let sources =
+        super::up::sources().context("no sources of the bundled handlers here: name a file with --component")?;
     build::build(&sources, out, false)?;
     Ok(out.join("echo.wasm"))
 }

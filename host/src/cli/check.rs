@@ -6,9 +6,9 @@ use std::process::ExitCode;
 use anyhow::Context;
 
 use super::NodeFlags;
+use crate::app::{self, HookState, HookStatus};
 use crate::config::Config;
-use crate::hooks::{HookState, HookStatus};
-use crate::{app, engine, telemetry};
+use crate::telemetry;
 
 /// Loads everything as `serve` would and prints how each hook stands.
 pub async fn check(flags: NodeFlags) -> anyhow::Result<ExitCode> {
@@ -47,7 +47,7 @@ fn indented(text: &str) -> String {
 /// Prints what a component's bytes say.
 pub fn inspect(file: &Path) -> anyhow::Result<ExitCode> {
     let bytes = std::fs::read(file).with_context(|| format!("{} cannot be read", file.display()))?;
-    let inspected = engine::inspect(&file.display().to_string(), &bytes)?;
+    let inspected = app::inspect(&file.display().to_string(), &bytes)?;
     println!("digest   sha256:{}", inspected.digest);
     println!("size     {} bytes", inspected.size);
     inspected.exports.iter().for_each(|name| println!("exports  {name}"));

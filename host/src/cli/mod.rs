@@ -18,7 +18,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use crate::app::{self, App};
 use crate::config::{Config, Flags, LogFormat};
 use crate::shutdown::Shutdown;
-use crate::{engine, telemetry};
+use crate::telemetry;
 
 /// Where webhooks land: verified, answered in time, run through sandboxed WebAssembly components.
 #[derive(Debug, Parser)]
@@ -134,7 +134,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
 
 fn dispatch(command: Command) -> anyhow::Result<ExitCode> {
     match command {
-        Command::Compile { target } => engine::compile_child(&target).map(|()| ExitCode::SUCCESS),
+        Command::Compile { target } => app::compile_child(&target).map(|()| ExitCode::SUCCESS),
         Command::Up(flags) => runtime()?.block_on(up::up(flags)),
         Command::Serve(flags) => runtime()?.block_on(serve(flags)),
         Command::Check(flags) => runtime()?.block_on(check::check(flags)),
@@ -159,7 +159,7 @@ async fn precompile(out: &std::path::Path, files: &[PathBuf]) -> anyhow::Result<
     let compiler = app::compiler()?;
     for file in files {
         let bytes = std::fs::read(file).with_context(|| format!("{} cannot be read", file.display()))?;
-        let written = engine::precompile(&compiler, out, &file.display().to_string(), bytes).await?;
+        let written = app::precompile(&compiler, out, &file.display().to_string(), bytes).await?;
         println!("{}", written.display());
     }
     Ok(ExitCode::SUCCESS)

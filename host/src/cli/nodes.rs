@@ -32,7 +32,9 @@ pub fn demos(listen: SocketAddr) -> Vec<Demo> {
     );
     let token = "scheme = \"token\"\nfrom   = { header = \"Secret\" }";
     let file = |name: &str, component: &str, verify: &str, rest: &str| {
-        format!("{MARK}component = \"{component}.wasm\"\n\n[verify]\n{verify}\nsecret = \"file:../secrets/{name}\"\n\n{rest}")
+        format!(
+            "{MARK}component = \"{component}.wasm\"\n\n[verify]\n{verify}\nsecret = \"file:../secrets/{name}\"\n\n{rest}"
+        )
     };
     let rows = "[settings]\ntable = \"events\"\nfields = { text = \"/text\" }\n\n[allow]\ntable = [\"events\"]\n";
     vec![
@@ -122,7 +124,7 @@ impl Demo {
 
     /// The file whose last line shows the effect.
     pub fn rows(&self, data: &Path) -> Option<PathBuf> {
-        self.table.map(|(hook, table)| crate::ledger::Rows::new(data).path(hook, table))
+        self.table.map(|(hook, table)| crate::app::rows_path(data, hook, table))
     }
 }
 

@@ -9,9 +9,8 @@ use anyhow::{Context, ensure};
 
 use super::nodes::{Demo, demos};
 use super::{NodeFlags, build};
-use crate::app::App;
+use crate::app::{App, HookState};
 use crate::config::Config;
-use crate::hooks::HookState;
 use crate::shutdown::Shutdown;
 use crate::telemetry;
 

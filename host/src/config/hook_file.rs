@@ -186,7 +186,9 @@ fn component(typed: Option<String>, name: &HookName) -> Result<String, Mistake> 
     if stem.is_empty() || stem.starts_with('.') || stem.contains(['/', '\\', '\0']) {
         return mistake(
             &["component"],
-            format!("component `{component}` must be the name of a file in the plugins directory, such as \"echo.wasm\""),
+            format!(
+                "component `{component}` must be the name of a file in the plugins directory, such as \"echo.wasm\""
+            ),
         );
     }
     Ok(format!("{stem}.wasm"))
@@ -377,9 +379,12 @@ mod tests {
             ("methods = [\"FETCH\"]", "github.toml:1:11: method `FETCH` cannot be used"),
             ("[verify]\nsecret = \"hunter2\"", "github.toml:2:10: not a secret reference"),
             ("component = \"../x.wasm\"", "github.toml:1:1: component `../x.wasm` must be the name of a file"),
-            ("[allow]\nhttp = [\"example.com\"]", "github.toml:2:9: `example.com` is not a URL"),
+            ("[allow]\nhttp = [\"example.com\"]", "github.toml:2:8: `example.com` is not a URL"),
             ("[limits]\nmemory = \"2GiB\"", "github.toml:2:1: 2.0 GiB is out of range"),
-            ("[[credentials]]\nfor = \"https://a/\"\nheader = \"X\"\nvalue = \"s3cret\"", "github.toml:4:9: a credential needs"),
+            (
+                "[[credentials]]\nfor = \"https://a/\"\nheader = \"X\"\nvalue = \"s3cret\"",
+                "github.toml:4:9: a credential needs",
+            ),
         ] {
             let error = parse(text).expect_err(text);
             assert!(error.starts_with(expected), "{text}\n got {error}\nwant {expected}");

@@ -9,4 +9,4 @@ mod values;
 
 pub use error::ConfigError;
 pub use hook_file::{HookSource, parse_hook, parse_manifest};
-pub use node::{Config, EdgeLimits, Flags, LogFormat};
+pub use node::{Config, Flags, LogFormat};

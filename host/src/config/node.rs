@@ -9,7 +9,7 @@ use serde::Deserialize;
 use super::env;
 use super::error::ConfigError;
 use super::values::{Parsed, Size, Time};
-use crate::model::SecretRef;
+use crate::model::{EdgeLimits, SecretRef};
 
 /// The node's settings, checked.
 #[derive(Debug, Clone)]
@@ -40,21 +40,6 @@ pub struct Config {
     pub log_level: String,
     /// How long a stop waits for what runs.
     pub drain: Duration,
-}
-
-/// Bounds of the public listener.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct EdgeLimits {
-    /// Open connections.
-    pub connections: usize,
-    /// From accept to the end of the first request head, and from one request to the next.
-    pub head_timeout: Duration,
-    /// From the request head to the end of its body.
-    pub body_timeout: Duration,
-    /// How long a request waits for a free place of its hook.
-    pub wait: Duration,
-    /// Bytes of all request bodies in memory.
-    pub bodies: usize,
 }
 
 /// How lines are written.
@@ -188,7 +173,8 @@ impl Config {
         let wrong = |message: String| ConfigError::whole("settings", message);
         let any = |port: u16| SocketAddr::from(([0, 0, 0, 0], port));
         let limits = file.limits;
-        let time = |typed: Option<Time>, default_ms: u64| typed.map_or(Duration::from_millis(default_ms), |time| time.0);
+        let time =
+            |typed: Option<Time>, default_ms: u64| typed.map_or(Duration::from_millis(default_ms), |time| time.0);
         let config = Config {
             listen: flags
                 .listen

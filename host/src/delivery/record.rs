@@ -25,7 +25,18 @@ pub fn write(event: &Event, number: u32, attempt: &Attempt) {
     match &attempt.outcome {
         Outcome::Done(reply) => {
             let status = reply.status;
-            tracing::info!(hook, event = event_id, number, outcome, status, duration_ms, memory_kib, calls, rows, "attempt");
+            tracing::info!(
+                hook,
+                event = event_id,
+                number,
+                outcome,
+                status,
+                duration_ms,
+                memory_kib,
+                calls,
+                rows,
+                "attempt"
+            );
         }
         Outcome::HostFault(_) => {
             tracing::error!(hook, event = event_id, number, outcome, reason, duration_ms, memory_kib, calls, "attempt");

@@ -66,7 +66,9 @@ impl Stop {
 
 /// What the caller gets for an outcome in mode `sync`. The handler's reasons are the operator's, not the caller's.
 pub fn outcome(outcome: Outcome, event: EventId) -> Response {
-    let failed = |status: StatusCode, what: &str| json(status, &serde_json::json!({ "error": what, "event": event.to_string() }));
+    let failed = |status: StatusCode, what: &str| {
+        json(status, &serde_json::json!({ "error": what, "event": event.to_string() }))
+    };
     match outcome {
         Outcome::Done(reply) => done(reply),
         Outcome::Retry { after, .. } => {

@@ -18,7 +18,7 @@ use tokio::sync::Semaphore;
 use tower::ServiceExt;
 
 use super::guard::Guarded;
-use crate::config::EdgeLimits;
+use crate::model::EdgeLimits;
 
 const HEAD_BYTES_MAX: usize = 64 << 10;
 const STREAMS_MAX: u32 = 100;
@@ -87,7 +87,9 @@ async fn connection(
         head_seen.store(true, Ordering::Relaxed);
         request.extensions_mut().insert(Peer(peer));
         let router = router.clone();
-        async move { Ok::<_, Infallible>(router.oneshot(request.map(Body::new)).await.unwrap_or_else(|never| match never {})) }
+        async move {
+            Ok::<_, Infallible>(router.oneshot(request.map(Body::new)).await.unwrap_or_else(|never| match never {}))
+        }
     });
     let served = builder.serve_connection(io, TowerToHyperService::new(service));
     if let Err(error) = watcher.watch(served.into_owned()).await {

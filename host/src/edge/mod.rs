@@ -12,10 +12,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use axum::Router;
 
-use crate::config::EdgeLimits;
 use crate::delivery::Delivery;
 use crate::hooks::Hooks;
-use crate::model::Clock;
+use crate::model::{Clock, EdgeLimits};
 use crate::secrets::Secrets;
 
 pub use listener::serve;

@@ -19,7 +19,9 @@ async fn plain(State(secret): State<Vec<u8>>, headers: HeaderMap, body: Bytes) -
         return StatusCode::UNAUTHORIZED.into_response();
     }
     match serde_json::from_slice::<serde_json::Value>(&body) {
-        Ok(received) => axum::Json(serde_json::json!({ "hook": "bench", "event_id": "-", "received": received })).into_response(),
+        Ok(received) => {
+            axum::Json(serde_json::json!({ "hook": "bench", "event_id": "-", "received": received })).into_response()
+        }
         Err(_) => StatusCode::BAD_REQUEST.into_response(),
     }
 }

@@ -61,7 +61,8 @@ fn check_method(hook: &Hook, method: &Method) -> Result<(), Stop> {
         return Ok(());
     }
     let names: Vec<&str> = taken.iter().map(Method::as_str).collect();
-    let allow = HeaderValue::from_str(&format!("{}, OPTIONS", names.join(", "))).expect("method names are a header value");
+    let allow =
+        HeaderValue::from_str(&format!("{}, OPTIONS", names.join(", "))).expect("method names are a header value");
     match *method {
         Method::OPTIONS => Err(Stop::Options(allow)),
         Method::HEAD if taken.contains(&Method::GET) => Err(Stop::Head),
@@ -72,7 +73,8 @@ fn check_method(hook: &Hook, method: &Method) -> Result<(), Stop> {
 /// The whole body, raw: no more than the hook takes, no later than the node waits.
 async fn read(edge: &Edge, hook: &Hook, head: &Parts, body: Body) -> Result<(Bytes, Held), Stop> {
     let max = hook.spec.max_body;
-    let declared = head.headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<usize>().ok());
+    let declared =
+        head.headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<usize>().ok());
     if declared.is_some_and(|bytes| bytes > max) {
         return Err(Stop::TooLarge);
     }

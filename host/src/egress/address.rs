@@ -45,8 +45,9 @@ const SPECIAL: [&str; 34] = [
 
 /// Whether the address lies in a special range. IPv4-mapped addresses are judged as the IPv4 address they are.
 pub fn is_special(address: IpAddr) -> bool {
-    static RANGES: std::sync::LazyLock<Vec<IpNet>> =
-        std::sync::LazyLock::new(|| SPECIAL.iter().map(|text| text.parse().expect("a range in our own table")).collect());
+    static RANGES: std::sync::LazyLock<Vec<IpNet>> = std::sync::LazyLock::new(|| {
+        SPECIAL.iter().map(|text| text.parse().expect("a range in our own table")).collect()
+    });
     let address = address.to_canonical();
     RANGES.iter().any(|range| range.contains(&address))
 }
@@ -58,10 +59,35 @@ mod tests {
     #[test]
     fn special_addresses_in_every_dress() {
         for text in [
-            "0.0.0.0", "10.1.2.3", "100.64.0.1", "127.0.0.1", "127.255.255.254", "169.254.169.254", "172.31.0.1", "192.0.0.1",
-            "192.168.1.1", "198.19.0.1", "224.0.0.1", "255.255.255.255", "168.63.129.16", "::", "::1", "::7f00:1",
-            "::ffff:127.0.0.1", "::ffff:169.254.169.254", "64:ff9b::a9fe:a9fe", "64:ff9b:1::1", "2002:a9fe:a9fe::1",
-            "2001:0:1::1", "fc00::1", "fd00:ec2::254", "fe80::1", "fec0::1", "ff02::1", "2001:db8::1", "5f00::1",
+            "0.0.0.0",
+            "10.1.2.3",
+            "100.64.0.1",
+            "127.0.0.1",
+            "127.255.255.254",
+            "169.254.169.254",
+            "172.31.0.1",
+            "192.0.0.1",
+            "192.168.1.1",
+            "198.19.0.1",
+            "224.0.0.1",
+            "255.255.255.255",
+            "168.63.129.16",
+            "::",
+            "::1",
+            "::7f00:1",
+            "::ffff:127.0.0.1",
+            "::ffff:169.254.169.254",
+            "64:ff9b::a9fe:a9fe",
+            "64:ff9b:1::1",
+            "2002:a9fe:a9fe::1",
+            "2001:0:1::1",
+            "fc00::1",
+            "fd00:ec2::254",
+            "fe80::1",
+            "fec0::1",
+            "ff02::1",
+            "2001:db8::1",
+            "5f00::1",
         ] {
             assert!(is_special(text.parse().unwrap()), "{text}");
         }

@@ -233,7 +233,9 @@ fn tls() -> rustls::ClientConfig {
         let found = rustls_native_certs::load_native_certs();
         let (added, _) = roots.add_parsable_certificates(found.certs);
         if added == 0 {
-            tracing::error!("no root certificates on this machine: every https call will fail; install ca-certificates");
+            tracing::error!(
+                "no root certificates on this machine: every https call will fail; install ca-certificates"
+            );
         }
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         rustls::ClientConfig::builder_with_provider(provider)

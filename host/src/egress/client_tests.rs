@@ -99,7 +99,8 @@ async fn special_addresses_are_refused_in_every_spelling_and_nothing_connects() 
         assert!(matches!(error, OutgoingError::Denied(_)), "{host}: {error:?}");
     }
     for host in ["127.0.0.1", "2130706433", "0x7f.1", "0177.0.0.1", "127.1", "[::1]"] {
-        let error = client(&["http://example.com/".into()], &[]).send(get(&format!("http://{host}:{port}/")), "e").await;
+        let error =
+            client(&["http://example.com/".into()], &[]).send(get(&format!("http://{host}:{port}/")), "e").await;
         assert!(matches!(error, Err(OutgoingError::Denied(_))), "{host}: {error:?}");
     }
     let accepted = tokio::time::timeout(Duration::from_millis(50), listener.accept()).await;
@@ -141,7 +142,8 @@ async fn bad_requests_and_bad_answers_are_sorted() {
 
 #[tokio::test]
 async fn a_redirect_is_an_answer_and_is_not_followed() {
-    let (port, _request) = server("HTTP/1.1 302 Found\r\nlocation: http://127.0.0.1:1/\r\ncontent-length: 0\r\n\r\n").await;
+    let (port, _request) =
+        server("HTTP/1.1 302 Found\r\nlocation: http://127.0.0.1:1/\r\ncontent-length: 0\r\n\r\n").await;
     let origin = format!("http://127.0.0.1:{port}/");
     assert_eq!(client(&[origin.clone()], &[]).send(get(&origin), "e").await.unwrap().status, 302);
 }

@@ -19,7 +19,8 @@ pub struct Policy {
 impl Policy {
     /// From the hook's `[allow]`. An address written literally in `http` names its own range.
     pub fn new(mut allow: Allow) -> Policy {
-        let literal: Vec<IpNet> = allow.http.iter().filter_map(|prefix| prefix.literal_address()).map(IpNet::from).collect();
+        let literal: Vec<IpNet> =
+            allow.http.iter().filter_map(|prefix| prefix.literal_address()).map(IpNet::from).collect();
         allow.addresses.extend(literal);
         Policy { allow }
     }

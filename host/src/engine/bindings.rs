@@ -15,4 +15,6 @@ pub mod v0_1 {
 }
 
 pub use v0_1::TableHookPre as HookPre;
-pub use v0_1::landfall::hook::types::{Event as GuestEvent, Failure as GuestFailure, PayloadParam, PayloadResult, Reply as GuestReply};
+pub use v0_1::landfall::hook::types::{
+    Event as GuestEvent, Failure as GuestFailure, PayloadParam, PayloadResult, Reply as GuestReply,
+};

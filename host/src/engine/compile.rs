@@ -47,7 +47,11 @@ pub async fn in_child(compiler: &Path, file: &str, bytes: Vec<u8>, target: &Path
     };
     let placed = ended.and_then(|output| match output.status.success() {
         true => std::fs::rename(&partial, target).map_err(|error| wrong(format!("cannot be kept: {error}"))),
-        false => Err(wrong(format!("does not compile ({}): {}", output.status, String::from_utf8_lossy(&output.stderr).trim()))),
+        false => Err(wrong(format!(
+            "does not compile ({}): {}",
+            output.status,
+            String::from_utf8_lossy(&output.stderr).trim()
+        ))),
     });
     if placed.is_err() {
         std::fs::remove_file(&partial).ok();

@@ -88,9 +88,9 @@ fn check_kind(bytes: &[u8]) -> Result<(), &'static str> {
     }
     match bytes.get(..8) {
         Some(head) if head == COMPONENT => Ok(()),
-        Some(head) if head == MODULE => {
-            Err("is a core module, not a component: build it with `cargo build --target wasm32-wasip2` or `landfall build`")
-        }
+        Some(head) if head == MODULE => Err(
+            "is a core module, not a component: build it with `cargo build --target wasm32-wasip2` or `landfall build`",
+        ),
         Some(head) if head.starts_with(b"\x7fELF") => {
             Err("is machine code; only WebAssembly components are loaded: put the .wasm file here")
         }
@@ -145,7 +145,8 @@ fn check_export(exports: &[String]) -> Result<(), String> {
     match versions.first() {
         Some(version) => Err(other_version(version)),
         None if exports.iter().any(|name| name.starts_with("wasi:http/")) => Err(
-            "is a plain wasi:http component, which this version does not run yet: export landfall:hook/handler@0.1.0".into(),
+            "is a plain wasi:http component, which this version does not run yet: export landfall:hook/handler@0.1.0"
+                .into(),
         ),
         None => Err(format!(
             "does not export landfall:hook/handler@0.1.0: {}; build it with landfall-sdk or against wit/ of this version",
@@ -167,7 +168,11 @@ fn check_import(import: &str) -> Result<(), String> {
         };
     }
     match name.strip_prefix("wasi:").and_then(|rest| rest.split_once('/')) {
-        Some((package, _)) if WASI.contains(&package) && wasi_minor(version).is_some_and(|v| WASI_MINORS.contains(&v)) => Ok(()),
+        Some((package, _))
+            if WASI.contains(&package) && wasi_minor(version).is_some_and(|v| WASI_MINORS.contains(&v)) =>
+        {
+            Ok(())
+        }
         Some(("http", _)) => {
             Err(format!("imports {import}, which this version does not offer yet: call out with landfall:hook/http"))
         }

@@ -21,8 +21,8 @@ mod ticker;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use crate::egress::Client;
-use crate::model::HookSpec;
+use crate::egress::{Client, Policy};
+use crate::model::{HookSpec, SecretSource};
 
 pub use compile::compile_child;
 pub use component::Component;
@@ -72,7 +72,13 @@ impl Engine {
     }
 
     /// Links a component by the grants of a hook and tries one instance of it.
-    pub async fn prepare(&self, component: &Component, spec: &HookSpec, way_out: Client) -> Result<Handler, LoadError> {
+    pub async fn prepare(
+        &self,
+        component: &Component,
+        spec: &HookSpec,
+        secrets: Arc<dyn SecretSource>,
+    ) -> Result<Handler, LoadError> {
+        let way_out = Client::new(Policy::new(spec.allow.clone()), spec.credentials.clone(), secrets);
         Handler::prepare(&self.wasm, component, spec, Arc::new(way_out)).await
     }
 

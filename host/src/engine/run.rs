@@ -204,7 +204,8 @@ struct Texts<'a> {
 
 impl<'a> Texts<'a> {
     fn of(event: &'a Event) -> Texts<'a> {
-        let headers = event.headers.iter().map(|(name, value)| (name.as_str(), String::from_utf8_lossy(value.as_bytes())));
+        let headers =
+            event.headers.iter().map(|(name, value)| (name.as_str(), String::from_utf8_lossy(value.as_bytes())));
         Texts {
             id: event.id.to_string(),
             received_at: humantime::format_rfc3339_millis(event.received_at).to_string(),

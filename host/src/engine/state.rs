@@ -7,7 +7,7 @@ use wasmtime::component::ResourceTable;
 use wasmtime_wasi::{HostMonotonicClock, WasiCtx, WasiCtxBuilder, WasiCtxView, WasiView};
 
 use super::caps::http::Http;
-use super::caps::log::{Log, Lines, Stdio};
+use super::caps::log::{Lines, Log, Stdio};
 use super::caps::settings::Settings;
 use super::caps::table::Table;
 use super::limits::Bounds;

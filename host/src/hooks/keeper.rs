@@ -13,8 +13,7 @@ use super::scan::{Content, Look, Scanner};
 use super::table::Table;
 use super::watch::Watch;
 use crate::engine::Engine;
-use crate::model::HookName;
-use crate::secrets::Secrets;
+use crate::model::{HookName, SecretSource};
 
 /// A changing file is looked at again after this, until two looks agree.
 const SETTLE: Duration = Duration::from_millis(100);
@@ -28,7 +27,7 @@ pub struct Setup {
     /// Runs components.
     pub engine: Arc<Engine>,
     /// Holds secrets.
-    pub secrets: Arc<Secrets>,
+    pub secrets: Arc<dyn SecretSource>,
     /// The plugins directory.
     pub dir: PathBuf,
     /// Components that came with the binary.
@@ -98,12 +97,8 @@ impl Hooks {
 
     fn keeper(setup: Setup) -> (Hooks, Keeper, Duration) {
         let hooks = Hooks { table: Arc::default(), statuses: Arc::default() };
-        let loader = Loader {
-            engine: setup.engine,
-            secrets: setup.secrets,
-            dir: setup.dir.clone(),
-            bundled: setup.bundled,
-        };
+        let loader =
+            Loader { engine: setup.engine, secrets: setup.secrets, dir: setup.dir.clone(), bundled: setup.bundled };
         let scanner = Scanner::new(setup.dir);
         let keeper = Keeper { hooks: hooks.clone(), loader, scanner, known: BTreeMap::new(), strays: BTreeMap::new() };
         (hooks, keeper, setup.poll)

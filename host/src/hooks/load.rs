@@ -6,16 +6,14 @@ use std::sync::Arc;
 use super::hook::{Hook, Serving};
 use super::scan::Content;
 use crate::config::{ConfigError, HookSource, parse_hook, parse_manifest};
-use crate::egress::{Client, Policy};
 use crate::engine::{Component, Engine, LoadError, Slots};
 use crate::model::{CredentialPart, HookName, HookSpec, SecretRef, SecretSource};
-use crate::secrets::Secrets;
 use crate::verify::Verifier;
 
 /// What the loader needs of the process.
 pub struct Loader {
     pub engine: Arc<Engine>,
-    pub secrets: Arc<Secrets>,
+    pub secrets: Arc<dyn SecretSource>,
     /// Relative `file:` references start here.
     pub dir: PathBuf,
     /// Components that came with the binary.
@@ -75,9 +73,7 @@ impl Loader {
     }
 
     async fn handler(&self, component: &Component, spec: &HookSpec) -> Result<crate::engine::Handler, String> {
-        let secrets: Arc<dyn SecretSource> = self.secrets.clone();
-        let client = Client::new(Policy::new(spec.allow.clone()), spec.credentials.clone(), secrets);
-        self.engine.prepare(component, spec, client).await.map_err(|error: LoadError| error.to_string())
+        self.engine.prepare(component, spec, self.secrets.clone()).await.map_err(|error: LoadError| error.to_string())
     }
 
     /// Reads the secrets ahead: a file may be slow.

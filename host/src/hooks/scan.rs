@@ -115,7 +115,11 @@ fn names(dir: &Path) -> io::Result<Vec<String>> {
     }
     names.sort();
     if names.len() > FILES_MAX {
-        tracing::error!(files = names.len(), max = FILES_MAX, "too many files in the plugins directory: the rest is left out");
+        tracing::error!(
+            files = names.len(),
+            max = FILES_MAX,
+            "too many files in the plugins directory: the rest is left out"
+        );
         names.truncate(FILES_MAX);
     }
     Ok(names)
@@ -126,7 +130,9 @@ fn open(dir: &File, name: &str) -> io::Result<(Stamp, File)> {
     let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC | OFlags::NOCTTY;
     let fd: OwnedFd = match rustix::fs::openat2(dir, name, flags, Mode::empty(), ResolveFlags::BENEATH) {
         Ok(fd) => fd,
-        Err(rustix::io::Errno::XDEV) => return Err(io::Error::other("is a link that leads out of the plugins directory")),
+        Err(rustix::io::Errno::XDEV) => {
+            return Err(io::Error::other("is a link that leads out of the plugins directory"));
+        }
         Err(error) => return Err(error.into()),
     };
     let file = File::from(fd);
@@ -188,9 +194,13 @@ mod tests {
         link("..data/in.toml", "in.toml");
         link("/etc/hostname", "out.toml");
         link("missing", "gone.toml");
-        rustix::fs::mknodat(rustix::fs::CWD, dir.path().join("pipe.toml"), rustix::fs::FileType::Fifo, Mode::RUSR, 0).unwrap();
+        rustix::fs::mknodat(rustix::fs::CWD, dir.path().join("pipe.toml"), rustix::fs::FileType::Fifo, Mode::RUSR, 0)
+            .unwrap();
         std::fs::create_dir(dir.path().join("folder.wasm")).unwrap();
         let look = Scanner::new(dir.path().into()).look(false).unwrap();
-        assert_eq!(names_of(&look), [("folder.wasm", false), ("in.toml", true), ("out.toml", false), ("pipe.toml", false)]);
+        assert_eq!(
+            names_of(&look),
+            [("folder.wasm", false), ("in.toml", true), ("out.toml", false), ("pipe.toml", false)]
+        );
     }
 }

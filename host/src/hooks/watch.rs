@@ -33,9 +33,13 @@ impl Watch {
             return;
         }
         self.inode = inode;
-        self.watcher = inode.and_then(|_| self.watcher().map_err(|error| {
-            tracing::info!(dir = %self.dir.display(), %error, "no change notices here: polling only");
-        }).ok());
+        self.watcher = inode.and_then(|_| {
+            self.watcher()
+                .map_err(|error| {
+                    tracing::info!(dir = %self.dir.display(), %error, "no change notices here: polling only");
+                })
+                .ok()
+        });
     }
 
     /// Returns when something was heard.

@@ -2,6 +2,7 @@
 
 pub mod clock;
 pub mod delivery;
+mod edge_limits;
 pub mod event;
 pub mod hook;
 pub mod scheme;
@@ -10,6 +11,7 @@ mod url_prefix;
 
 pub use clock::Clock;
 pub use delivery::{Attempt, LogLine, Outcome, Row};
+pub use edge_limits::EdgeLimits;
 pub use event::{Event, EventId, Failure, Reply};
 pub use hook::{Allow, Credential, CredentialPart, HookName, HookSpec, Limits, Mode, UrlPrefix};
 pub use scheme::{Algorithm, Challenge, Encoding, Place, Scheme, VerifySpec};

@@ -42,6 +42,12 @@ pub enum SecretError {
 pub trait SecretSource: Send + Sync {
     /// The value now. Never blocks for long: sources are read ahead.
     fn value(&self, reference: &SecretRef) -> Result<Secret, SecretError>;
+
+    /// Reads these ahead from now on. Blocks for as long as the sources take.
+    fn track(&self, _references: &[SecretRef]) {}
+
+    /// Forgets all but these.
+    fn keep(&self, _references: &[SecretRef]) {}
 }
 
 // === impl Secret ===

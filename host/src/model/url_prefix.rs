@@ -47,7 +47,8 @@ impl FromStr for UrlPrefix {
     type Err = String;
 
     fn from_str(text: &str) -> Result<UrlPrefix, String> {
-        let url = Url::parse(text).map_err(|why| format!("`{text}` is not a URL ({why}): write `https://host/path/`"))?;
+        let url =
+            Url::parse(text).map_err(|why| format!("`{text}` is not a URL ({why}): write `https://host/path/`"))?;
         if !matches!(url.scheme(), "http" | "https") || url.host().is_none() {
             return Err(format!("`{text}` must begin with `https://` or `http://` and name a host"));
         }
@@ -101,7 +102,9 @@ mod tests {
 
     #[test]
     fn what_is_not_a_prefix_is_refused() {
-        for text in ["a.example", "ftp://a.example/", "https://u:p@a.example/", "https://a.example/?q", "https://*.example/"] {
+        for text in
+            ["a.example", "ftp://a.example/", "https://u:p@a.example/", "https://a.example/?q", "https://*.example/"]
+        {
             assert!(text.parse::<UrlPrefix>().is_err(), "{text}");
         }
     }

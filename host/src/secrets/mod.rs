@@ -26,20 +26,6 @@ pub struct Secrets {
 // === impl Secrets ===
 
 impl Secrets {
-    /// Starts reading these too. Blocks for as long as the files take.
-    pub fn track<'a>(&self, references: impl IntoIterator<Item = &'a SecretRef>) {
-        self.change(|values| {
-            for reference in references {
-                values.insert(reference.clone(), read(reference));
-            }
-        });
-    }
-
-    /// Forgets all but these.
-    pub fn keep(&self, references: &[SecretRef]) {
-        self.change(|values| values.retain(|reference, _| references.contains(reference)));
-    }
-
     /// Reads every source again. Blocks for as long as the files take.
     pub fn refresh(&self) {
         let stale = |(reference, old): (&SecretRef, &Result<Secret, SecretError>)| {
@@ -53,7 +39,9 @@ impl Secrets {
         for (reference, value) in &changed {
             match value {
                 Ok(_) => tracing::info!(secret = %reference, "secret changed"),
-                Err(error) => tracing::error!(secret = %reference, %error, "secret lost: hooks that need it are closed"),
+                Err(error) => {
+                    tracing::error!(secret = %reference, %error, "secret lost: hooks that need it are closed")
+                }
             }
         }
         self.change(|values| values.extend(changed));
@@ -85,6 +73,14 @@ impl SecretSource for Secrets {
             None => read(reference),
         }
     }
+
+    fn track(&self, references: &[SecretRef]) {
+        self.change(|values| values.extend(references.iter().map(|reference| (reference.clone(), read(reference)))));
+    }
+
+    fn keep(&self, references: &[SecretRef]) {
+        self.change(|values| values.retain(|reference, _| references.contains(reference)));
+    }
 }
 
 fn read(reference: &SecretRef) -> Result<Secret, SecretError> {
@@ -109,7 +105,7 @@ mod tests {
         let reference = SecretRef::File(path.clone());
         let secrets = Secrets::default();
         std::fs::write(&path, "one\n").unwrap();
-        secrets.track([&reference]);
+        secrets.track(std::slice::from_ref(&reference));
         assert_eq!(secrets.value(&reference).unwrap().expose(), b"one");
         std::fs::write(&path, "two").unwrap();
         secrets.refresh();

@@ -33,7 +33,8 @@ fn apply(rule: &Challenge, body: &serde_json::Value) -> Option<Answer> {
     if !rule.only_keys.is_empty() && !object.keys().all(|key| rule.only_keys.contains(key)) {
         return None;
     }
-    let holds = |(pointer, expected): &(String, String)| body.pointer(pointer).and_then(|v| v.as_str()) == Some(expected);
+    let holds =
+        |(pointer, expected): &(String, String)| body.pointer(pointer).and_then(|v| v.as_str()) == Some(expected);
     if !rule.equals.iter().all(holds) {
         return None;
     }

@@ -150,7 +150,8 @@ fn request_vectors() {
 /// What is wrong with the verdict on this vector, if anything.
 fn judge(vector: &Value, schemes: &Value) -> Option<String> {
     let mut spec: VerifySpec = serde_json::from_value(schemes[vector["scheme"].as_str()?].clone()).unwrap();
-    let secrets: Vec<_> = vector["secrets"].as_array()?.iter().map(|secret| Ok(Secret::new(bytes_of(secret)))).collect();
+    let secrets: Vec<_> =
+        vector["secrets"].as_array()?.iter().map(|secret| Ok(Secret::new(bytes_of(secret)))).collect();
     spec.secret = secrets.iter().map(|_| "env:S".parse().unwrap()).collect();
     let url = url::Url::parse(vector["url"].as_str()?).unwrap();
     let mut headers = HeaderMap::new();

@@ -34,7 +34,11 @@ pub struct Verified {
 
 impl Verified {
     /// Only the check makes these. What carried a shared secret is taken out of the request here.
-    pub(super) fn new(mut request: Unverified, carried_secret: Option<&Place>, facts: Vec<(String, String)>) -> Verified {
+    pub(super) fn new(
+        mut request: Unverified,
+        carried_secret: Option<&Place>,
+        facts: Vec<(String, String)>,
+    ) -> Verified {
         match carried_secret {
             Some(Place::Header(name)) => drop(request.headers.remove(name.as_str())),
             Some(Place::Query(name)) => request.query = place::without_query(request.query.as_deref(), name),

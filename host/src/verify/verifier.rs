@@ -74,7 +74,10 @@ impl Verifier {
         }
         let challenges = challenges(&spec);
         if let Some(bad) = challenges.iter().find(|challenge| !challenge.echo.starts_with('/')) {
-            return Err(wrong("challenge", format!("echo = \"{}\" is not a JSON pointer: it begins with `/`", bad.echo)));
+            return Err(wrong(
+                "challenge",
+                format!("echo = \"{}\" is not a JSON pointer: it begins with `/`", bad.echo),
+            ));
         }
         Ok(Verifier {
             proof,
@@ -142,9 +145,9 @@ fn proof(spec: &VerifySpec) -> Result<Proof, BuildError> {
         Scheme::Signature => Ok(Proof::Signature {
             from: place(spec)?,
             prefix: spec.prefix.clone().unwrap_or_default(),
-            algorithm: spec.algorithm.ok_or_else(|| {
-                wrong("scheme", "algorithm is missing: one of hmac-sha1, hmac-sha256, hmac-sha512")
-            })?,
+            algorithm: spec
+                .algorithm
+                .ok_or_else(|| wrong("scheme", "algorithm is missing: one of hmac-sha1, hmac-sha256, hmac-sha512"))?,
             encoding: spec.encoding.ok_or_else(|| wrong("scheme", "encoding is missing: hex or base64"))?,
         }),
     }
@@ -152,7 +155,10 @@ fn proof(spec: &VerifySpec) -> Result<Proof, BuildError> {
 
 fn place(spec: &VerifySpec) -> Result<Place, BuildError> {
     let place = spec.from.clone().ok_or_else(|| {
-        wrong("scheme", "from is missing: write from = { header = \"NAME\" }, { query = \"NAME\" } or { json = \"/POINTER\" }")
+        wrong(
+            "scheme",
+            "from is missing: write from = { header = \"NAME\" }, { query = \"NAME\" } or { json = \"/POINTER\" }",
+        )
     })?;
     match &place {
         Place::Header(name) if name.parse::<http::HeaderName>().is_err() => {
@@ -168,7 +174,10 @@ fn place(spec: &VerifySpec) -> Result<Place, BuildError> {
 
 fn closed(typed: &VerifySpec) -> Result<Verifier, BuildError> {
     if *typed != VerifySpec::default() {
-        return Err(wrong("scheme", "provider or scheme is missing: write provider = \"github\" or scheme = \"token\""));
+        return Err(wrong(
+            "scheme",
+            "provider or scheme is missing: write provider = \"github\" or scheme = \"token\"",
+        ));
     }
     Ok(Verifier {
         proof: Proof::Closed,

@@ -1,1 +1,122 @@
-//! placeholder
+//! The `#[handler]` attribute. Use it through `landfall_sdk::handler`: what it writes refers to that crate.
+//!
+//! It leaves the function as it is, so that tests call it natively, and adds the component's export for wasm only.
+
+use proc_macro::TokenStream;
+use proc_macro2::TokenStream as Tokens;
+use quote::quote;
+use syn::parse::{Parse, ParseStream};
+use syn::spanned::Spanned;
+use syn::{Error, FnArg, Ident, Item, ItemFn, LitStr, ReturnType, Token};
+
+/// Makes a function the handler of this component.
+///
+/// The function takes one argument (`Event` or `Json<T>`) and returns `Result<_, Failure>` of anything that is a
+/// reply (`Reply`, `Json<T>`, `String`, `&'static str`, `()`). With `#[handler(manifest = "manifest.toml")]` that
+/// file, relative to `Cargo.toml`, travels inside the component as the custom section `landfall:manifest`.
+#[proc_macro_attribute]
+pub fn handler(arguments: TokenStream, item: TokenStream) -> TokenStream {
+    let original = Tokens::from(item.clone());
+    match expand(arguments, item) {
+        Ok(tokens) => tokens.into(),
+        // The item is kept, so that the mistake is the only error and not one of many.
+        Err(error) => {
+            let error = error.into_compile_error();
+            quote!(#original #error).into()
+        }
+    }
+}
+
+fn expand(arguments: TokenStream, item: TokenStream) -> Result<Tokens, Error> {
+    let options: Options = syn::parse(arguments)?;
+    let function = function(syn::parse(item)?)?;
+    check(&function)?;
+    let export = export(&function.sig.ident);
+    let manifest = options.manifest.as_ref().map(manifest);
+    Ok(quote!(#function #export #manifest))
+}
+
+/// What stands in the brackets of the attribute.
+struct Options {
+    manifest: Option<LitStr>,
+}
+
+impl Parse for Options {
+    fn parse(input: ParseStream<'_>) -> Result<Self, Error> {
+        if input.is_empty() {
+            return Ok(Self { manifest: None });
+        }
+        let key: Ident = input.parse()?;
+        if key != "manifest" {
+            return Err(Error::new(key.span(), "the only option is `manifest = \"manifest.toml\"`"));
+        }
+        input.parse::<Token![=]>()?;
+        let manifest = Some(input.parse()?);
+        input.parse::<Option<Token![,]>>()?;
+        Ok(Self { manifest })
+    }
+}
+
+fn function(item: Item) -> Result<ItemFn, Error> {
+    match item {
+        Item::Fn(function) => Ok(function),
+        other => Err(Error::new(other.span(), "#[handler] goes on a function: `fn on_event(event: Event) -> …`")),
+    }
+}
+
+/// Refuses what the export could not call, in words; types are left to the compiler.
+fn check(function: &ItemFn) -> Result<(), Error> {
+    let signature = &function.sig;
+    if let Some(token) = signature.asyncness {
+        return Err(Error::new(token.span(), "a handler is not async: the calls it makes wait by themselves"));
+    }
+    if !signature.generics.params.is_empty() {
+        return Err(Error::new(signature.generics.span(), "a handler has no generic parameters"));
+    }
+    if let Some(FnArg::Receiver(receiver)) = signature.receiver().map(|_| &signature.inputs[0]) {
+        return Err(Error::new(receiver.span(), "a handler is a plain function, not a method"));
+    }
+    if signature.inputs.len() != 1 {
+        let text = "a handler takes one argument: `event: Event`, or `Json(body): Json<T>`";
+        return Err(Error::new(signature.paren_token.span.join(), text));
+    }
+    if matches!(signature.output, ReturnType::Default) {
+        return Err(Error::new(signature.ident.span(), "a handler returns a result: `-> Result<Reply, Failure>`"));
+    }
+    Ok(())
+}
+
+fn export(name: &Ident) -> Tokens {
+    quote! {
+        // Natively this is all: the types are checked there too, and the function counts as used.
+        const _: () = ::landfall_sdk::is_handler(#name);
+        #[cfg(target_arch = "wasm32")]
+        const _: () = {
+            struct Component;
+            impl ::landfall_sdk::bindings::exports::landfall::hook::handler::Guest for Component {
+                fn handle(
+                    event: ::landfall_sdk::bindings::landfall::hook::types::Event,
+                ) -> ::core::result::Result<
+                    ::landfall_sdk::bindings::landfall::hook::types::Reply,
+                    ::landfall_sdk::bindings::landfall::hook::types::Failure,
+                > {
+                    ::landfall_sdk::exports::handle(event, #name)
+                }
+            }
+            ::landfall_sdk::bindings::__export!(Component with_types_in ::landfall_sdk::bindings);
+        };
+    }
+}
+
+fn manifest(path: &LitStr) -> Tokens {
+    let bytes = quote!(include_bytes!(concat!(env!("CARGO_MANIFEST_DIR"), "/", #path)));
+    quote! {
+        #[cfg(target_arch = "wasm32")]
+        const _: () = {
+            const LENGTH: usize = #bytes.len();
+            #[used]
+            #[unsafe(link_section = "landfall:manifest")]
+            static MANIFEST: [u8; LENGTH] = *#bytes;
+        };
+    }
+}

@@ -7,8 +7,8 @@ use bytes::Bytes;
 use wasmtime::component::{HasSelf, Linker};
 
 use crate::egress::{Client, Outgoing, OutgoingError, Received};
-use crate::engine::bindings::v0_1::landfall::hook::http::{Host, HttpError, Request, Response, add_to_linker};
 use crate::engine::bindings::PayloadResult as Payload;
+use crate::engine::bindings::v0_1::landfall::hook::http::{Host, HttpError, Request, Response, add_to_linker};
 use crate::engine::state::State;
 
 const CALLS_MAX: u32 = 64;
@@ -70,7 +70,9 @@ impl Host for Http {
 impl crate::engine::bindings::v0_1::landfall::hook::types::Host for Http {}
 
 pub fn link_types(linker: &mut Linker<State>) -> wasmtime::Result<()> {
-    crate::engine::bindings::v0_1::landfall::hook::types::add_to_linker::<State, HasSelf<Http>>(linker, |state| &mut state.http)
+    crate::engine::bindings::v0_1::landfall::hook::types::add_to_linker::<State, HasSelf<Http>>(linker, |state| {
+        &mut state.http
+    })
 }
 
 fn bytes_of(payload: Payload) -> Bytes {

@@ -1,0 +1,29 @@
+# The image: one binary, the bundled handlers and their machine code. Any OCI builder can make it:
+#   docker build -t landfall .
+#   buildah bud --isolation chroot -t landfall .
+FROM rust:1-bookworm AS build
+WORKDIR /src
+COPY . .
+RUN cargo build --release --locked -p landfall \
+ && target/release/landfall build plugins --out /out/bundled \
+ && target/release/landfall precompile --out /out/bundled /out/bundled/*.wasm \
+ && cp target/release/landfall /out/landfall
+# The runtime image has no package manager step, so that it builds without a network: the roots come from here.
+RUN mkdir -p /out/etc/ssl/certs /out/plugins /out/data \
+ && cp /etc/ssl/certs/ca-certificates.crt /out/etc/ssl/certs/
+
+FROM debian:bookworm-slim
+COPY --from=build /out/landfall /usr/local/bin/landfall
+COPY --from=build /out/bundled /usr/share/landfall/bundled
+COPY --from=build /out/etc/ssl/certs/ca-certificates.crt /etc/ssl/certs/ca-certificates.crt
+# 65532 is nobody in particular: no entry in /etc/passwd, no shell, no home.
+COPY --from=build --chown=65532:65532 /out/plugins /plugins
+COPY --from=build --chown=65532:65532 /out/data /data
+ENV LANDFALL_PLUGINS=/plugins LANDFALL_DATA=/data LANDFALL_BUNDLED=/usr/share/landfall/bundled
+USER 65532:65532
+WORKDIR /data
+VOLUME ["/plugins", "/data"]
+EXPOSE 8080
+STOPSIGNAL SIGTERM
+ENTRYPOINT ["landfall"]
+CMD ["serve"]

@@ -1,0 +1,18 @@
+//! How much, how many and how slow the public listener takes.
+
+use std::time::Duration;
+
+/// Bounds of the public listener.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct EdgeLimits {
+    /// Open connections.
+    pub connections: usize,
+    /// From accept to the end of the first request head, and from one request to the next.
+    pub head_timeout: Duration,
+    /// From the request head to the end of its body.
+    pub body_timeout: Duration,
+    /// How long a request waits for a free place of its hook.
+    pub wait: Duration,
+    /// Bytes of all request bodies in memory.
+    pub bodies: usize,
+}

@@ -1,0 +1,161 @@
+//! One target: what the operator wrote about it, and the call that is made of it for an event.
+
+use crate::template::render;
+use landfall_sdk::http::{HttpError, Request};
+use landfall_sdk::serde_json::{from_str, value::Value};
+use landfall_sdk::{Event, Failure, log};
+use serde::Deserialize;
+use std::collections::BTreeMap;
+
+/// Where to call, and with what: a table, or just the URL.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(from = "Typed")]
+pub struct Target {
+    /// Absolute; the operator must allow it.
+    pub url: String,
+    /// `POST` where nothing is said.
+    pub method: String,
+    /// Added to the request.
+    pub headers: BTreeMap<String, String>,
+    /// A template; without it the event's own body is passed on, with its content type.
+    pub body: Option<String>,
+}
+
+/// The two ways to write a target down.
+#[derive(Deserialize)]
+#[serde(untagged, expecting = "a target is a URL, or a table with url, method, headers and body")]
+enum Typed {
+    Url(String),
+    Table(Table),
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Table {
+    url: String,
+    method: Option<String>,
+    #[serde(default)]
+    headers: BTreeMap<String, String>,
+    body: Option<String>,
+}
+
+impl From<Typed> for Target {
+    fn from(typed: Typed) -> Self {
+        match typed {
+            Typed::Url(url) => Self::new(url, None, BTreeMap::new(), None),
+            Typed::Table(table) => Self::new(table.url, table.method, table.headers, table.body),
+        }
+    }
+}
+
+impl Target {
+    /// A target; without a method it is a `POST`.
+    pub fn new(url: String, method: Option<String>, headers: BTreeMap<String, String>, body: Option<String>) -> Self {
+        let method = method.map_or_else(|| "POST".to_owned(), |method| method.to_ascii_uppercase());
+        Self { url, method, headers, body }
+    }
+
+    /// Makes the call for `event` and says with which 2xx it was answered.
+    pub fn call(&self, event: &Event) -> Result<u16, Failure> {
+        let result = self.request(event).and_then(send);
+        match &result {
+            Ok(status) => log::info(format!("{} {}: {status}", self.method, self.url)),
+            Err(failure) => log::warn(format!("{} {}: {failure}", self.method, self.url)),
+        }
+        result
+    }
+
+    fn request(&self, event: &Event) -> Result<Request, Failure> {
+        let mut request = Request::new(&self.method, &self.url);
+        for (name, value) in &self.headers {
+            request = request.header(name, value);
+        }
+        match &self.body {
+            Some(template) => self.with_rendered(request, render(template, event)?),
+            None if matches!(self.method.as_str(), "GET" | "HEAD") => Ok(request),
+            None => Ok(self.with_original(request, event)),
+        }
+    }
+
+    fn with_original(&self, request: Request, event: &Event) -> Request {
+        let request = match event.header("content-type") {
+            Some(content_type) if self.content_type().is_none() => request.header("content-type", content_type),
+            _ => request,
+        };
+        request.body(event.body.clone())
+    }
+
+    /// What is called JSON has to be JSON: a value that was put in without `tojson` shows here, not at the target.
+    fn with_rendered(&self, request: Request, body: String) -> Result<Request, Failure> {
+        let content_type = self.content_type();
+        if content_type.is_none_or(|content_type| content_type.starts_with("application/json"))
+            && let Err(error) = from_str::<Value>(&body)
+        {
+            let text = "what the body's template makes of this event is not JSON (put values in with `| tojson`)";
+            return Err(Failure::reject(format!("{text}: {error}")));
+        }
+        let request = match content_type {
+            Some(_) => request,
+            None => request.header("content-type", "application/json"),
+        };
+        Ok(request.body(body))
+    }
+
+    fn content_type(&self) -> Option<&str> {
+        self.headers.iter().find(|(name, _)| name.eq_ignore_ascii_case("content-type")).map(|(_, value)| value.as_str())
+    }
+}
+
+/// What is above a limit now will be next time; every other reason may pass, or be mended by the operator.
+fn send(request: Request) -> Result<u16, Failure> {
+    match request.send() {
+        Ok(response) => response.error_for_status().map(|response| response.status),
+        Err(error @ HttpError::Limit(_)) => Err(Failure::reject(error.to_string())),
+        Err(error) => Err(error.into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use landfall_sdk::{Payload, json, serde_json, testing};
+
+    fn target(value: Value) -> Target {
+        serde_json::from_value(value).unwrap()
+    }
+
+    #[test]
+    fn without_a_template_the_body_is_passed_on() {
+        let host = testing::host().answer("https://a.example/", 204, "");
+        let event = testing::post_raw("a=b").header("Content-Type", "text/x").build();
+        assert_eq!(target(json!("https://a.example/in")).call(&event), Ok(204));
+        let call = host.calls().remove(0);
+        assert_eq!((call.method.as_str(), call.body), ("POST", Some(Payload::from("a=b"))));
+        assert_eq!(call.headers, [("content-type".into(), "text/x".into())]);
+        assert_eq!(host.logs(), ["info: POST https://a.example/in: 204"]);
+    }
+
+    #[test]
+    fn a_get_has_no_body() {
+        let host = testing::host().answer("https://a.example/", 200, "");
+        target(json!({ "url": "https://a.example/", "method": "get" })).call(&testing::event(json!({}))).unwrap();
+        assert_eq!((host.calls()[0].method.as_str(), &host.calls()[0].body), ("GET", &None));
+    }
+
+    #[test]
+    fn a_template_makes_the_body_and_must_keep_its_promise_of_json() {
+        let host = testing::host().answer("https://a.example/", 200, "");
+        let event = testing::event(json!({ "title": "say \"hi\"" }));
+        let with = |body: &str| target(json!({ "url": "https://a.example/", "body": body })).call(&event);
+        assert_eq!(with("{\"text\": {{ event.json.title | tojson }}}"), Ok(200));
+        assert_eq!(host.calls()[0].body, Some("{\"text\": \"say \\\"hi\\\"\"}".into()));
+        assert!(matches!(with("{\"text\": \"{{ event.json.title }}\"}"), Err(Failure::Reject(_))));
+    }
+
+    #[test]
+    fn a_call_that_was_denied_waits_for_the_operator() {
+        let _host = testing::host();
+        let result = target(json!("https://a.example/")).call(&testing::event(json!({})));
+        assert!(matches!(result, Err(Failure::Retry { .. })));
+    }
+}

@@ -1,0 +1,127 @@
+//! Relays each event to one or several targets, as it came or through a template.
+//!
+//! Every target is called, whatever the others answer; the event is done only when all of them have taken it.
+
+use landfall_calls::Target;
+use landfall_sdk::serde_json::Value;
+use landfall_sdk::{Event, Failure, Reply, handler, json, settings};
+use serde::Deserialize;
+use std::time::Duration;
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Settings {
+    targets: Vec<Target>,
+}
+
+/// How one target took the event.
+struct Outcome<'a> {
+    url: &'a str,
+    result: Result<u16, Failure>,
+}
+
+/// The one function of this component.
+#[handler]
+pub fn forward(event: Event) -> Result<Reply, Failure> {
+    let Settings { targets } = settings::all()?;
+    if targets.is_empty() {
+        return Err(Failure::retry("[settings] of the hook's file: targets is empty"));
+    }
+    let outcomes: Vec<Outcome> =
+        targets.iter().map(|target| Outcome { url: &target.url, result: target.call(&event) }).collect();
+    match failure(&outcomes) {
+        Some(failure) => Err(failure),
+        None => Ok(Reply::json(200, &json!({ "targets": statuses(&outcomes) }))),
+    }
+}
+
+/// One failure for all: while any target may still take the event, it is tried again.
+fn failure(outcomes: &[Outcome]) -> Option<Failure> {
+    let failures: Vec<&Failure> = outcomes.iter().filter_map(|outcome| outcome.result.as_ref().err()).collect();
+    if failures.is_empty() {
+        return None;
+    }
+    let reason = reason(outcomes);
+    if failures.iter().any(|failure| matches!(failure, Failure::Retry { .. })) {
+        return Some(Failure::Retry { reason, after: failures.into_iter().filter_map(wait).max() });
+    }
+    Some(Failure::Reject(reason))
+}
+
+fn wait(failure: &Failure) -> Option<Duration> {
+    match failure {
+        Failure::Retry { after, .. } => *after,
+        Failure::Reject(_) => None,
+    }
+}
+
+/// Names the targets that failed, each with its own reason.
+fn reason(outcomes: &[Outcome]) -> String {
+    let failed = outcomes.iter().filter_map(|outcome| Some((outcome.url, outcome.result.as_ref().err()?)));
+    failed.map(|(url, failure)| format!("{url}: {}", failure.reason())).collect::<Vec<_>>().join("; ")
+}
+
+fn statuses(outcomes: &[Outcome]) -> Vec<Value> {
+    outcomes.iter().map(|Outcome { url, result }| json!({ "url": url, "status": result.as_ref().ok() })).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use landfall_sdk::http::Response;
+    use landfall_sdk::{Payload, testing};
+
+    fn targets() -> testing::Host {
+        testing::host().setting("targets", ["https://a.example/", "https://b.example/"])
+    }
+
+    #[test]
+    fn every_target_gets_the_event() {
+        let host = targets().answer("https://a.example/", 200, "").answer("https://b.example/", 202, "");
+        let reply = forward(testing::event(json!({ "n": 1 }))).unwrap();
+        let body = json!({ "targets": [
+            { "url": "https://a.example/", "status": 200 },
+            { "url": "https://b.example/", "status": 202 },
+        ]});
+        assert_eq!(reply, Reply::json(200, &body));
+        assert!(host.calls().iter().all(|call| call.body == Some(Payload::from("{\"n\":1}"))));
+    }
+
+    #[test]
+    fn one_that_may_recover_makes_a_retry_that_names_it() {
+        let busy = Response { status: 503, headers: vec![("retry-after".into(), "9".into())], body: "".into() };
+        let host = targets().answer_with("https://a.example/", busy).answer("https://b.example/", 404, "");
+        let reason = "https://a.example/: the call was answered with status 503; \
+                      https://b.example/: the call was answered with status 404";
+        let expected = Failure::retry_after(reason, Duration::from_secs(9));
+        assert_eq!(forward(testing::event(json!({}))), Err(expected));
+        assert_eq!(host.calls().len(), 2);
+    }
+
+    #[test]
+    fn one_that_refused_for_good_makes_a_reject() {
+        let _host = targets().answer("https://a.example/", 200, "").answer("https://b.example/", 410, "");
+        let expected = Failure::reject("https://b.example/: the call was answered with status 410");
+        assert_eq!(forward(testing::event(json!({}))), Err(expected));
+    }
+
+    #[test]
+    fn a_table_says_more_than_a_url() {
+        let target = json!({
+            "url": "https://a.example/", "method": "PUT", "headers": { "x-from": "landfall" },
+            "body": "{\"id\": {{ event.id | tojson }}}",
+        });
+        let host = testing::host().setting("targets", [target]).answer("https://a.example/", 200, "");
+        forward(testing::event(json!({}))).unwrap();
+        let call = host.calls().remove(0);
+        assert_eq!((call.method.as_str(), &call.headers[0]), ("PUT", &("x-from".into(), "landfall".into())));
+        assert_eq!(call.body, Some("{\"id\": \"019c1234-5678-7abc-8def-0123456789ab\"}".into()));
+    }
+
+    #[test]
+    fn a_mistake_in_the_settings_waits_for_the_operator() {
+        let _host = testing::host().setting("targets", [json!({ "uri": "https://a.example/" })]);
+        let failure = forward(testing::event(json!({}))).unwrap_err();
+        assert!(matches!(failure, Failure::Retry { reason, .. } if reason.starts_with("[settings]")));
+    }
+}

@@ -1,0 +1,124 @@
+//! Keeps each event as a row: the fields that the operator chose, or the whole body.
+//!
+//! The host stores the row together with the event's success, so an event that is tried again leaves one row.
+
+use landfall_sdk::serde_json::{Map, Value};
+use landfall_sdk::{Event, Failure, Reply, handler, json, settings, table};
+use serde::Deserialize;
+use std::collections::BTreeMap;
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Settings {
+    table: String,
+    /// Column to JSON pointer.
+    #[serde(default)]
+    fields: BTreeMap<String, String>,
+    /// What is known about the event, as columns of the same name with `_` for `-`.
+    #[serde(default)]
+    with: Vec<String>,
+}
+
+/// The one function of this component.
+#[handler(manifest = "manifest.toml")]
+pub fn store(event: Event) -> Result<Reply, Failure> {
+    let settings: Settings = settings::all()?;
+    settings.check()?;
+    table::append(&settings.table, &settings.row(&event)?)?;
+    Ok(Reply::json(200, &json!({ "stored": 1, "table": settings.table })))
+}
+
+impl Settings {
+    /// A pointer that cannot point would only ever store nulls, and nobody would notice.
+    fn check(&self) -> Result<(), Failure> {
+        match self.fields.iter().find(|(_, pointer)| !pointer.is_empty() && !pointer.starts_with('/')) {
+            Some((column, pointer)) => Err(Failure::retry(format!(
+                "[settings] of the hook's file: fields.{column} is \"{pointer}\"; write \"/{pointer}\""
+            ))),
+            None => Ok(()),
+        }
+    }
+
+    fn row(&self, event: &Event) -> Result<Map<String, Value>, Failure> {
+        let mut row = Map::from_iter([("id".to_owned(), Value::from(event.id.as_str()))]);
+        row.extend(self.with.iter().map(|name| (name.replace('-', "_"), known(event, name).into())));
+        if self.fields.is_empty() {
+            row.insert("body".to_owned(), whole(event)?);
+        } else {
+            row.extend(self.chosen(&event.json()?));
+        }
+        Ok(row)
+    }
+
+    /// A field that this body lacks is null, so that all rows have the same columns.
+    fn chosen(&self, body: &Value) -> impl Iterator<Item = (String, Value)> {
+        let value = |pointer| body.pointer(pointer).cloned().unwrap_or_default();
+        self.fields.iter().map(move |(column, pointer)| (column.clone(), value(pointer)))
+    }
+}
+
+fn known<'a>(event: &'a Event, name: &str) -> Option<&'a str> {
+    match name {
+        "hook" => Some(&event.hook),
+        "received-at" => Some(&event.received_at),
+        attribute => event.attribute(attribute),
+    }
+}
+
+/// JSON where it is JSON, else text.
+fn whole(event: &Event) -> Result<Value, Failure> {
+    let text = event.text().ok_or_else(|| Failure::reject("the body is binary: a row holds JSON or text"))?;
+    Ok(event.json().unwrap_or_else(|_| text.into()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use landfall_sdk::testing::{self, Host};
+
+    const ID: &str = "019c1234-5678-7abc-8def-0123456789ab";
+
+    fn host() -> Host {
+        testing::host().setting("table", "events")
+    }
+
+    #[test]
+    fn the_chosen_fields_become_columns() {
+        let host = host()
+            .setting("fields", json!({ "repo": "/repository/full_name", "who": "/sender/login" }))
+            .setting("with", ["event-type", "delivery-id", "received-at"]);
+        let event = testing::post(json!({ "repository": { "full_name": "a/b" } })).attribute("event-type", "push");
+        let reply = store(event.build()).unwrap();
+        assert_eq!(reply, Reply::json(200, &json!({ "stored": 1, "table": "events" })));
+        let row = json!({
+            "id": ID, "event_type": "push", "delivery_id": null, "received_at": "2026-01-31T08:15:30.123Z",
+            "repo": "a/b", "who": null,
+        });
+        assert_eq!(host.rows(), [("events".into(), row)]);
+    }
+
+    #[test]
+    fn without_fields_the_body_is_kept() {
+        let host = host();
+        store(testing::event(json!({ "a": 1 }))).unwrap();
+        store(testing::post_raw("a=1").build()).unwrap();
+        let rows: Vec<Value> = host.rows().into_iter().map(|(_, row)| row["body"].clone()).collect();
+        assert_eq!(rows, [json!({ "a": 1 }), json!("a=1")]);
+    }
+
+    #[test]
+    fn what_cannot_be_a_row_is_rejected() {
+        let host = host();
+        assert!(matches!(store(testing::post_raw(vec![0xff]).build()), Err(Failure::Reject(_))));
+        let host = host.setting("fields", json!({ "a": "/a" }));
+        assert!(matches!(store(testing::post_raw("a=1").build()), Err(Failure::Reject(_))));
+        assert!(host.rows().is_empty());
+    }
+
+    #[test]
+    fn a_pointer_without_its_slash_is_the_operators_mistake() {
+        let _host = host().setting("fields", json!({ "who": "sender/login" }));
+        let sentence = "[settings] of the hook's file: fields.who is \"sender/login\"; write \"/sender/login\"";
+        assert_eq!(store(testing::event(json!({}))), Err(Failure::retry(sentence)));
+    }
+}

@@ -1,0 +1,92 @@
+//! Calls a URL when an event fulfils every condition: a deployment on a push to main, say.
+//!
+//! An event that does not is done, and the answer says why nothing was triggered.
+
+mod condition;
+
+use condition::Condition;
+use landfall_calls::Target;
+use landfall_sdk::serde_json::Value;
+use landfall_sdk::{Event, Failure, Reply, handler, json, log, settings};
+use serde::Deserialize;
+use std::collections::BTreeMap;
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Settings {
+    /// All must hold; none at all means every event.
+    #[serde(default)]
+    when: Vec<Condition>,
+    url: String,
+    method: Option<String>,
+    #[serde(default)]
+    headers: BTreeMap<String, String>,
+    body: Option<String>,
+}
+
+/// The one function of this component.
+#[handler]
+pub fn trigger(event: Event) -> Result<Reply, Failure> {
+    let Settings { when, url, method, headers, body } = settings::all()?;
+    if let Some(because) = unmet(&when, &event) {
+        log::info(format!("nothing triggered: {because}"));
+        return Ok(Reply::json(200, &json!({ "triggered": false, "because": because })));
+    }
+    let status = Target::new(url, method, headers, body).call(&event)?;
+    Ok(Reply::json(200, &json!({ "triggered": true, "status": status })))
+}
+
+/// The first condition that does not hold, in words.
+fn unmet(when: &[Condition], event: &Event) -> Option<String> {
+    // A body that is not JSON has nothing where a pointer points; conditions on headers may still hold.
+    let body = event.json().unwrap_or(Value::Null);
+    when.iter().find_map(|condition| condition.unmet(event, &body))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use landfall_sdk::testing::{self, Host};
+
+    fn host() -> Host {
+        let when = json!([
+            { "header": "x-github-event", "equals": "push" },
+            { "json": "/ref", "equals": "refs/heads/main" },
+        ]);
+        testing::host()
+            .setting("when", when)
+            .setting("url", "https://deploy.example.com/run")
+            .setting("body", "{\"commit\": {{ event.json.after | tojson }}}")
+    }
+
+    fn push(branch: &str) -> Event {
+        let body = json!({ "ref": branch, "after": "abc123" });
+        testing::post(body).header("X-GitHub-Event", "push").build()
+    }
+
+    #[test]
+    fn a_push_to_main_makes_the_call() {
+        let host = host().answer("https://deploy.example.com/", 201, "");
+        let reply = trigger(push("refs/heads/main")).unwrap();
+        assert_eq!(reply, Reply::json(200, &json!({ "triggered": true, "status": 201 })));
+        assert_eq!(host.calls()[0].body, Some("{\"commit\": \"abc123\"}".into()));
+    }
+
+    #[test]
+    fn any_other_event_is_answered_with_the_reason() {
+        let host = host();
+        let reply = trigger(push("refs/heads/next")).unwrap();
+        let because = "json /ref is \"refs/heads/next\"";
+        assert_eq!(reply, Reply::json(200, &json!({ "triggered": false, "because": because })));
+        trigger(testing::post_raw("not json").header("x-github-event", "push").build()).unwrap();
+        assert!(host.calls().is_empty());
+    }
+
+    #[test]
+    fn a_call_that_fails_is_the_events_failure() {
+        let _host = host().answer("https://deploy.example.com/", 503, "");
+        assert!(matches!(trigger(push("refs/heads/main")), Err(Failure::Retry { .. })));
+        let _host = host().answer("https://deploy.example.com/", 422, "");
+        assert!(matches!(trigger(push("refs/heads/main")), Err(Failure::Reject(_))));
+    }
+}

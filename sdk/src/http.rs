@@ -1,0 +1,215 @@
+//! Calls to the outside: whole bodies out and in.
+//!
+//! The host decides what may be reached, adds credentials and `idempotency-key`, and follows no redirects.
+
+use crate::event::header;
+use crate::{Failure, Payload, imports};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use std::error::Error;
+use std::fmt;
+use std::time::Duration;
+
+/// A request to be sent.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Request {
+    /// `GET`, `POST`, …
+    pub method: String,
+    /// Absolute, `http` or `https`.
+    pub url: String,
+    /// `host`, `content-length`, `transfer-encoding` and `connection` are the host's.
+    pub headers: Vec<(String, String)>,
+    /// None is no body at all.
+    pub body: Option<Payload>,
+    /// For this call; never longer than what is left of the attempt. 30 s where nothing is said.
+    pub timeout: Option<Duration>,
+}
+
+impl Request {
+    /// A request of any method.
+    pub fn new(method: impl Into<String>, url: impl Into<String>) -> Self {
+        Self { method: method.into(), url: url.into(), headers: Vec::new(), body: None, timeout: None }
+    }
+
+    /// A `GET`.
+    pub fn get(url: impl Into<String>) -> Self {
+        Self::new("GET", url)
+    }
+
+    /// A `POST`.
+    pub fn post(url: impl Into<String>) -> Self {
+        Self::new("POST", url)
+    }
+
+    /// A `PUT`.
+    pub fn put(url: impl Into<String>) -> Self {
+        Self::new("PUT", url)
+    }
+
+    /// A `DELETE`.
+    pub fn delete(url: impl Into<String>) -> Self {
+        Self::new("DELETE", url)
+    }
+
+    /// Adds a header; one of the same name stays.
+    #[must_use]
+    pub fn header(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
+        self.headers.push((name.into(), value.into()));
+        self
+    }
+
+    /// Sets the body, as it is.
+    #[must_use]
+    pub fn body(mut self, body: impl Into<Payload>) -> Self {
+        self.body = Some(body.into());
+        self
+    }
+
+    /// Sets a JSON body and its content type.
+    ///
+    /// # Panics
+    ///
+    /// If `value` cannot be JSON, such as a map with keys that are not text.
+    #[must_use]
+    pub fn json(self, value: &(impl Serialize + ?Sized)) -> Self {
+        let body = serde_json::to_string(value).expect("a request is made of what JSON can hold");
+        self.header("content-type", "application/json").body(body)
+    }
+
+    /// Sets the body of an HTML form and its content type.
+    #[must_use]
+    pub fn form(self, fields: &[(&str, &str)]) -> Self {
+        let pairs: Vec<String> =
+            fields.iter().map(|(key, value)| format!("{}={}", quoted(key), quoted(value))).collect();
+        self.header("content-type", "application/x-www-form-urlencoded").body(pairs.join("&"))
+    }
+
+    /// Gives this call less (or more) time than the host would.
+    #[must_use]
+    pub fn timeout(mut self, timeout: Duration) -> Self {
+        self.timeout = Some(timeout);
+        self
+    }
+
+    /// Sends it and waits for the whole response. Any status is a response, also 404 and 500.
+    pub fn send(self) -> Result<Response, HttpError> {
+        imports::send(self)
+    }
+}
+
+/// `application/x-www-form-urlencoded` of one key or value.
+fn quoted(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for byte in text.bytes() {
+        match byte {
+            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'*' | b'-' | b'.' | b'_' => out.push(byte.into()),
+            b' ' => out.push('+'),
+            other => out.push_str(&format!("%{other:02X}")),
+        }
+    }
+    out
+}
+
+/// What came back.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Response {
+    /// Any.
+    pub status: u16,
+    /// In the order in which they came.
+    pub headers: Vec<(String, String)>,
+    /// The whole of it.
+    pub body: Payload,
+}
+
+impl Response {
+    /// The body as a type of yours.
+    pub fn json<T: DeserializeOwned>(&self) -> Result<T, serde_json::Error> {
+        self.body.json()
+    }
+
+    /// The body, where it is valid UTF-8.
+    pub fn text(&self) -> Option<&str> {
+        self.body.as_text()
+    }
+
+    /// The first header of this name, in any case.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        header(&self.headers, name)
+    }
+
+    /// Whether the status is 2xx.
+    pub fn is_success(&self) -> bool {
+        (200..300).contains(&self.status)
+    }
+
+    /// The response, or the failure that its status calls for.
+    ///
+    /// 408, 429 and 5xx are a retry, not before `Retry-After` (in seconds) says; other 4xx and redirects, which the
+    /// host does not follow, will not get better and are a reject.
+    pub fn error_for_status(self) -> Result<Self, Failure> {
+        match self.status {
+            408 | 429 | 500.. => Err(self.retry()),
+            300..500 => Err(Failure::reject(self.sentence())),
+            _ => Ok(self),
+        }
+    }
+
+    fn retry(&self) -> Failure {
+        let seconds = self.header("retry-after").and_then(|value| value.trim().parse().ok());
+        Failure::Retry { reason: self.sentence(), after: seconds.map(Duration::from_secs) }
+    }
+
+    fn sentence(&self) -> String {
+        format!("the call was answered with status {}", self.status)
+    }
+}
+
+/// Why there is no response. The texts are meant for a log line.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum HttpError {
+    /// Not in `[allow] http`, or an address that may not be reached.
+    Denied(String),
+    /// The request itself is wrong: URL, method, header.
+    Invalid(String),
+    /// The name does not resolve.
+    Unresolved(String),
+    /// No connection, or it broke before the answer was complete.
+    Connection(String),
+    /// No trusted TLS session.
+    Tls(String),
+    /// No complete answer within the time given.
+    Timeout(String),
+    /// Request or response above the cap, or too many calls in this attempt.
+    Limit(String),
+    /// Anything else.
+    Other(String),
+}
+
+impl HttpError {
+    /// The name of the case: `denied`, `timeout`.
+    pub fn name(&self) -> &'static str {
+        self.parts().0
+    }
+
+    fn parts(&self) -> (&'static str, &str) {
+        match self {
+            Self::Denied(text) => ("denied", text),
+            Self::Invalid(text) => ("invalid", text),
+            Self::Unresolved(text) => ("unresolved", text),
+            Self::Connection(text) => ("connection", text),
+            Self::Tls(text) => ("tls", text),
+            Self::Timeout(text) => ("timeout", text),
+            Self::Limit(text) => ("limit", text),
+            Self::Other(text) => ("other", text),
+        }
+    }
+}
+
+impl fmt::Display for HttpError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (name, text) = self.parts();
+        write!(f, "call failed ({name}): {text}")
+    }
+}
+
+impl Error for HttpError {}

@@ -1,0 +1,90 @@
+//! What the caller should get, and the types that a handler may return for it.
+
+use crate::{Json, Payload};
+use serde::Serialize;
+
+/// What the caller should get.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Reply {
+    /// 200 to 599.
+    pub status: u16,
+    /// The host writes `content-length`, `transfer-encoding`, `connection` and `date` itself.
+    pub headers: Vec<(String, String)>,
+    /// Sent as it is.
+    pub body: Payload,
+}
+
+impl Reply {
+    /// An empty reply.
+    pub fn new(status: u16) -> Self {
+        Self { status, headers: Vec::new(), body: Payload::default() }
+    }
+
+    /// An empty 200.
+    pub fn ok() -> Self {
+        Self::new(200)
+    }
+
+    /// A JSON reply.
+    ///
+    /// # Panics
+    ///
+    /// If `value` cannot be JSON, such as a map with keys that are not text: the mistake is the program's, and the
+    /// host records the text as the outcome of the attempt.
+    pub fn json(status: u16, value: &(impl Serialize + ?Sized)) -> Self {
+        let body = serde_json::to_string(value).expect("a reply is made of what JSON can hold");
+        Self::of(status, "application/json", body.into())
+    }
+
+    /// A plain text reply.
+    pub fn text(status: u16, text: impl Into<String>) -> Self {
+        Self::of(status, "text/plain; charset=utf-8", Payload::Text(text.into()))
+    }
+
+    /// Adds a header; one of the same name stays.
+    #[must_use]
+    pub fn with_header(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
+        self.headers.push((name.into(), value.into()));
+        self
+    }
+
+    fn of(status: u16, content_type: &str, body: Payload) -> Self {
+        Self { status, headers: vec![("content-type".to_owned(), content_type.to_owned())], body }
+    }
+}
+
+/// What a handler may return as its success.
+pub trait IntoReply {
+    /// The reply that it stands for.
+    fn into_reply(self) -> Reply;
+}
+
+impl IntoReply for Reply {
+    fn into_reply(self) -> Reply {
+        self
+    }
+}
+
+impl<T: Serialize> IntoReply for Json<T> {
+    fn into_reply(self) -> Reply {
+        Reply::json(200, &self.0)
+    }
+}
+
+impl IntoReply for String {
+    fn into_reply(self) -> Reply {
+        Reply::text(200, self)
+    }
+}
+
+impl IntoReply for &'static str {
+    fn into_reply(self) -> Reply {
+        Reply::text(200, self)
+    }
+}
+
+impl IntoReply for () {
+    fn into_reply(self) -> Reply {
+        Reply::ok()
+    }
+}

@@ -1,0 +1,204 @@
+//! Made-up events, and a fake host for native tests. Each thread, and so each `#[test]`, has a host of its own.
+//!
+//! ```
+//! use landfall_sdk::{json, log, settings, testing};
+//!
+//! let host = testing::host().setting("branch", "main");
+//! log::info(settings::get("branch").unwrap());
+//! assert_eq!(host.logs(), ["info: main"]);
+//!
+//! let event = testing::post(json!({ "zen": "…" })).header("X-GitHub-Event", "ping").attribute("provider", "github");
+//! assert_eq!(event.build().provider(), Some("github"));
+//! ```
+
+use crate::http::{Request, Response};
+use crate::{Event, Payload};
+use serde::Serialize;
+use serde_json::{Map, Value, json};
+use std::cell::RefCell;
+use std::marker::PhantomData;
+
+thread_local! {
+    static STATE: RefCell<State> = RefCell::default();
+}
+
+#[derive(Default)]
+struct State {
+    settings: Map<String, Value>,
+    answers: Vec<(String, Response)>,
+    logs: Vec<String>,
+    calls: Vec<Request>,
+    rows: Vec<(String, Value)>,
+}
+
+/// A fresh fake host for this thread: what an earlier one was told, or saw, is gone.
+pub fn host() -> Host {
+    STATE.take();
+    Host { _not_send: PhantomData }
+}
+
+/// The fake host of this thread. Without it, a handler finds no settings and each call is denied.
+pub struct Host {
+    _not_send: PhantomData<*const ()>,
+}
+
+impl Host {
+    /// Sets one key of `[settings]`.
+    ///
+    /// # Panics
+    ///
+    /// If `value` cannot be JSON.
+    #[must_use]
+    pub fn setting(self, key: &str, value: impl Serialize) -> Self {
+        let value = serde_json::to_value(value).expect("a setting is JSON");
+        STATE.with_borrow_mut(|state| state.settings.insert(key.to_owned(), value));
+        self
+    }
+
+    /// Answers every call whose URL starts with `url_prefix`; the longest prefix wins, then the latest.
+    #[must_use]
+    pub fn answer(self, url_prefix: &str, status: u16, body: impl Into<Payload>) -> Self {
+        self.answer_with(url_prefix, Response { status, headers: Vec::new(), body: body.into() })
+    }
+
+    /// As [`answer`](Self::answer), with headers.
+    #[must_use]
+    pub fn answer_with(self, url_prefix: &str, response: Response) -> Self {
+        STATE.with_borrow_mut(|state| state.answers.push((url_prefix.to_owned(), response)));
+        self
+    }
+
+    /// The lines so far: `info: hello`.
+    pub fn logs(&self) -> Vec<String> {
+        STATE.with_borrow(|state| state.logs.clone())
+    }
+
+    /// The requests sent so far, those denied among them.
+    pub fn calls(&self) -> Vec<Request> {
+        STATE.with_borrow(|state| state.calls.clone())
+    }
+
+    /// The rows staged so far, each with its table.
+    pub fn rows(&self) -> Vec<(String, Value)> {
+        STATE.with_borrow(|state| state.rows.clone())
+    }
+}
+
+/// A `POST` with this JSON body.
+pub fn event(body: Value) -> Event {
+    post(body).build()
+}
+
+/// A `POST` with this JSON body, to be dressed further.
+pub fn post(body: Value) -> EventBuilder {
+    post_raw(body.to_string()).header("content-type", "application/json")
+}
+
+/// A `POST` with any body and no headers.
+pub fn post_raw(body: impl Into<Payload>) -> EventBuilder {
+    EventBuilder {
+        event: Event {
+            id: "019c1234-5678-7abc-8def-0123456789ab".into(),
+            hook: "test".into(),
+            attempt: 1,
+            received_at: "2026-01-31T08:15:30.123Z".into(),
+            method: "POST".into(),
+            path: "/test".into(),
+            query: None,
+            headers: Vec::new(),
+            body: body.into(),
+            attributes: vec![("verified-by".into(), "none".into())],
+        },
+    }
+}
+
+/// An event in the making.
+#[derive(Debug, Clone)]
+pub struct EventBuilder {
+    event: Event,
+}
+
+impl EventBuilder {
+    /// Adds a header; its name becomes lower case, as the host would hand it over.
+    #[must_use]
+    pub fn header(mut self, name: &str, value: &str) -> Self {
+        self.event.headers.push((name.to_ascii_lowercase(), value.to_owned()));
+        self
+    }
+
+    /// Adds an attribute, such as `event-type`.
+    #[must_use]
+    pub fn attribute(mut self, name: &str, value: &str) -> Self {
+        self.event.attributes.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
+    /// Adds a `{name}` segment of the path.
+    #[must_use]
+    pub fn param(self, name: &str, value: &str) -> Self {
+        self.attribute(&format!("param:{name}"), value)
+    }
+
+    /// Sets the query, without its question mark.
+    #[must_use]
+    pub fn query(mut self, query: &str) -> Self {
+        self.event.query = Some(query.to_owned());
+        self
+    }
+
+    /// Sets the number of the attempt.
+    #[must_use]
+    pub fn attempt(mut self, attempt: u32) -> Self {
+        self.event.attempt = attempt;
+        self
+    }
+
+    /// The event; whatever else it should say can be set on its fields.
+    pub fn build(self) -> Event {
+        self.event
+    }
+}
+
+/// What `imports` is in a component.
+pub(crate) mod imports {
+    use super::*;
+    use crate::http::HttpError;
+    use crate::log::Level;
+    use crate::table::TableError;
+
+    pub fn log(level: Level, text: &str) {
+        let line = format!("{}: {text}", format!("{level:?}").to_lowercase());
+        STATE.with_borrow_mut(|state| state.logs.push(line));
+    }
+
+    pub fn setting(key: &str) -> Option<String> {
+        STATE.with_borrow(|state| match state.settings.get(key)? {
+            Value::String(text) => Some(text.clone()),
+            other => Some(other.to_string()),
+        })
+    }
+
+    pub fn settings() -> String {
+        STATE.with_borrow(|state| json!(state.settings).to_string())
+    }
+
+    pub fn send(request: Request) -> Result<Response, HttpError> {
+        STATE.with_borrow_mut(|state| {
+            let answer = state.answers.iter().filter(|(prefix, _)| request.url.starts_with(prefix));
+            let answer = answer.max_by_key(|(prefix, _)| prefix.len()).map(|(_, response)| response.clone());
+            let denied = || HttpError::Denied(format!("{} is not in [allow] http", request.url));
+            let result = answer.ok_or_else(denied);
+            state.calls.push(request);
+            result
+        })
+    }
+
+    pub fn append(table: &str, row: &str) -> Result<(), TableError> {
+        let row: Value = serde_json::from_str(row).map_err(|error| TableError::Invalid(error.to_string()))?;
+        if !row.is_object() {
+            return Err(TableError::Invalid("a row is a JSON object".into()));
+        }
+        STATE.with_borrow_mut(|state| state.rows.push((table.to_owned(), row)));
+        Ok(())
+    }
+}

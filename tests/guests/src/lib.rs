@@ -1,0 +1,1 @@
+//! Nothing here: every component of this package is an example.

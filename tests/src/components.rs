@@ -1,0 +1,48 @@
+//! The binary under test and the components it runs, each built once in a test process.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::OnceLock;
+
+use crate::root;
+
+/// The real binary, built as `cargo build` builds it.
+pub fn landfall() -> &'static Path {
+    static BINARY: OnceLock<PathBuf> = OnceLock::new();
+    BINARY.get_or_init(|| {
+        let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+        // The whole workspace, so that features are unified as in `cargo test --workspace` and nothing is built twice.
+        let output = Command::new(cargo)
+            .args(["build", "--workspace", "--bins", "--message-format=json-render-diagnostics"])
+            .current_dir(root())
+            .stderr(std::process::Stdio::inherit())
+            .output()
+            .expect("cargo starts");
+        assert!(output.status.success(), "the binary does not build");
+        let lines = output.stdout.split(|byte| *byte == b'\n');
+        let artifacts = lines.filter_map(|line| serde_json::from_slice::<serde_json::Value>(line).ok());
+        let paths = artifacts.filter_map(|artifact| artifact["executable"].as_str().map(PathBuf::from));
+        paths.into_iter().find(|path| path.ends_with("landfall")).expect("the workspace has the binary")
+    })
+}
+
+/// A bundled handler: `bundled("echo")`.
+pub fn bundled(name: &str) -> PathBuf {
+    static DIR: OnceLock<PathBuf> = OnceLock::new();
+    DIR.get_or_init(|| build("plugins", false)).join(format!("{name}.wasm"))
+}
+
+/// A guest of tests/guests: `guest("loops")`.
+pub fn guest(name: &str) -> PathBuf {
+    static DIR: OnceLock<PathBuf> = OnceLock::new();
+    DIR.get_or_init(|| build("tests/guests", true)).join(format!("{}.wasm", name.replace('_', "-")))
+}
+
+fn build(sources: &str, examples: bool) -> PathBuf {
+    let out = landfall().with_file_name("components").join(sources.replace('/', "-"));
+    let mut command = Command::new(landfall());
+    command.arg("build").arg(root().join(sources)).arg("--out").arg(&out);
+    command.args(examples.then_some("--examples"));
+    assert!(command.status().expect("the binary starts").success(), "{sources} does not build");
+    out
+}

@@ -1,0 +1,241 @@
+//! One running node: its folders, its process, its addresses, its log.
+
+use std::io::{BufRead, BufReader};
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use serde_json::Value;
+
+use crate::{eventually, landfall};
+
+/// What a node is started with.
+pub struct Setup {
+    dir: tempfile::TempDir,
+    env: Vec<(String, String)>,
+    args: Vec<String>,
+}
+
+/// A running node; killed when dropped.
+pub struct Node {
+    dir: tempfile::TempDir,
+    child: Child,
+    log: Arc<Mutex<Vec<String>>>,
+    /// The public address.
+    pub public: SocketAddr,
+    /// The admin address.
+    pub admin: SocketAddr,
+    /// Keeps connections.
+    pub client: reqwest::Client,
+}
+
+// === impl Setup ===
+
+impl Setup {
+    /// An empty plugins directory.
+    #[allow(clippy::new_without_default)]
+    pub fn new() -> Setup {
+        let dir = tempfile::tempdir().expect("a temporary folder");
+        std::fs::create_dir(dir.path().join("plugins")).expect("a new folder");
+        Setup { dir, env: Vec::new(), args: Vec::new() }
+    }
+
+    /// One hook `NAME` with its component and the text of its hook file.
+    pub fn hook(self, name: &str, component: &Path, hook_file: &str) -> Setup {
+        let plugins = self.dir.path().join("plugins");
+        std::fs::copy(component, plugins.join(format!("{name}.wasm"))).expect("the component is there");
+        std::fs::write(plugins.join(format!("{name}.toml")), hook_file).expect("a writable folder");
+        self
+    }
+
+    /// A file in the plugins directory.
+    pub fn file(self, name: &str, bytes: impl AsRef<[u8]>) -> Setup {
+        std::fs::write(self.dir.path().join("plugins").join(name), bytes).expect("a writable folder");
+        self
+    }
+
+    /// An environment variable.
+    pub fn env(mut self, name: &str, value: &str) -> Setup {
+        self.env.push((name.into(), value.into()));
+        self
+    }
+
+    /// A flag of `serve`.
+    pub fn arg(mut self, arg: &str) -> Setup {
+        self.args.push(arg.into());
+        self
+    }
+
+    /// The plugins directory.
+    pub fn plugins(&self) -> PathBuf {
+        self.dir.path().join("plugins")
+    }
+
+    /// Starts the node and waits until it listens; hooks may still be loading.
+    pub async fn start(self) -> Node {
+        let mut command = Command::new(landfall());
+        command.arg("serve").args(["--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0", "--log-format", "json"]);
+        command.arg("--plugins").arg(self.plugins()).arg("--data").arg(self.dir.path().join("data"));
+        command.args(&self.args).env_remove("RUST_BACKTRACE").envs(self.env);
+        // A config file of the folder that the tests run in is none of ours.
+        command.current_dir(self.dir.path()).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
+        let mut child = command.spawn().expect("the binary starts");
+        let log = follow(child.stderr.take().expect("stderr is piped"));
+        let serving = eventually("the node listens", || {
+            let ended = child.try_wait().expect("a child can be asked");
+            assert!(ended.is_none(), "the node ended: {ended:?}\n{}", text(&log));
+            let line = find(&log, |line| line["message"] == "serving");
+            async move { line }
+        })
+        .await;
+        let address = |key: &str| serving[key].as_str().and_then(|text| text.parse().ok()).expect("an address");
+        Node {
+            dir: self.dir,
+            child,
+            public: address("listen"),
+            admin: address("admin"),
+            log,
+            client: reqwest::Client::new(),
+        }
+    }
+
+    /// Starts it and waits until this hook serves.
+    pub async fn serving(self, hook: &str) -> Node {
+        let node = self.start().await;
+        node.until(hook, "serving").await;
+        node
+    }
+}
+
+// === impl Node ===
+
+impl Node {
+    /// `http://…/path`
+    pub fn url(&self, path: &str) -> String {
+        format!("http://{}{path}", self.public)
+    }
+
+    /// POST with headers.
+    pub async fn post(&self, path: &str, headers: &[(&str, &str)], body: impl Into<reqwest::Body>) -> (u16, String) {
+        let request = headers
+            .iter()
+            .fold(self.client.post(self.url(path)), |request, (name, value)| request.header(*name, *value));
+        let response = request.body(body).send().await.expect("the node answers");
+        (response.status().as_u16(), response.text().await.expect("a text answer"))
+    }
+
+    /// How the hooks stand, from the admin API.
+    pub async fn hooks(&self) -> Vec<Value> {
+        let response = self.client.get(format!("http://{}/api/hooks", self.admin)).send().await.expect("admin answers");
+        response.json().await.expect("admin answers JSON")
+    }
+
+    /// How one hook stands.
+    pub async fn hook(&self, name: &str) -> Option<Value> {
+        self.hooks().await.into_iter().find(|hook| hook["name"] == name)
+    }
+
+    /// Waits until a hook is in this state; gives its status.
+    pub async fn until(&self, hook: &str, state: &str) -> Value {
+        eventually(&format!("hook {hook} is {state}"), || async {
+            self.hook(hook).await.filter(|status| status["state"] == state)
+        })
+        .await
+    }
+
+    /// Waits until a hook's component has another digest than this one.
+    pub async fn until_changed(&self, hook: &str, digest: &Value) -> Value {
+        eventually(&format!("hook {hook} is changed"), || async {
+            self.hook(hook).await.filter(|status| status["digest"] != *digest && status["problem"].is_null())
+        })
+        .await
+    }
+
+    /// The plugins directory.
+    pub fn plugins(&self) -> PathBuf {
+        self.dir.path().join("plugins")
+    }
+
+    /// The data directory.
+    pub fn data(&self) -> PathBuf {
+        self.dir.path().join("data")
+    }
+
+    /// The rows of a table.
+    pub fn rows(&self, hook: &str, table: &str) -> Vec<Value> {
+        let path = self.data().join("rows").join(hook).join(format!("{table}.jsonl"));
+        let text = std::fs::read_to_string(path).unwrap_or_default();
+        text.lines().map(|line| serde_json::from_str(line).expect("a row is JSON")).collect()
+    }
+
+    /// Everything logged so far.
+    pub fn log(&self) -> String {
+        text(&self.log)
+    }
+
+    /// Waits for a log line.
+    pub async fn logged(&self, what: &str, matches: impl Fn(&Value) -> bool) -> Value {
+        eventually(what, || {
+            let found = find(&self.log, &matches);
+            async move { found }
+        })
+        .await
+    }
+
+    /// Resident memory now, in KiB.
+    pub fn resident_kib(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).expect("the process lives");
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("a process has memory");
+        line.trim().trim_end_matches(" kB").parse().expect("a number")
+    }
+
+    /// Sends SIGTERM to the process.
+    pub fn terminate(&self) {
+        let sent = Command::new("kill").arg(self.child.id().to_string()).status().expect("kill is there");
+        assert!(sent.success());
+    }
+
+    /// Waits for the end of the process.
+    pub async fn ended(&mut self) -> ExitStatus {
+        let child = &mut self.child;
+        eventually("the node ends", || {
+            let ended = child.try_wait().expect("a child can be asked");
+            async move { ended }
+        })
+        .await
+    }
+
+    /// Gives the process time for what must not happen.
+    pub async fn settle(&self) {
+        tokio::time::sleep(Duration::from_millis(300)).await;
+    }
+}
+
+impl Drop for Node {
+    fn drop(&mut self) {
+        self.child.kill().ok();
+        self.child.wait().ok();
+    }
+}
+
+fn follow(stderr: impl std::io::Read + Send + 'static) -> Arc<Mutex<Vec<String>>> {
+    let log = Arc::new(Mutex::new(Vec::new()));
+    let lines = log.clone();
+    std::thread::spawn(move || {
+        for line in BufReader::new(stderr).lines().map_while(Result::ok) {
+            lines.lock().expect("nobody panics with the log").push(line);
+        }
+    });
+    log
+}
+
+fn find(log: &Arc<Mutex<Vec<String>>>, matches: impl Fn(&Value) -> bool) -> Option<Value> {
+    let lines = log.lock().expect("nobody panics with the log");
+    lines.iter().filter_map(|line| serde_json::from_str(line).ok()).find(|line| matches(line))
+}
+
+fn text(log: &Arc<Mutex<Vec<String>>>) -> String {
+    log.lock().expect("nobody panics with the log").join("\n")
+}

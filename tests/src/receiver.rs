@@ -1,0 +1,73 @@
+//! A local server that components call: keeps every request, answers as told.
+
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicU16, Ordering};
+use std::sync::{Arc, Mutex};
+
+use axum::Router;
+use axum::body::Bytes;
+use axum::extract::State;
+use axum::http::{HeaderMap, Method, StatusCode, Uri};
+
+/// A request that came.
+#[derive(Debug, Clone)]
+pub struct Got {
+    /// Upper case.
+    pub method: String,
+    /// With the query.
+    pub path: String,
+    /// As they came.
+    pub headers: HeaderMap,
+    /// Whole.
+    pub body: Vec<u8>,
+}
+
+/// The server.
+#[derive(Clone)]
+pub struct Receiver {
+    got: Arc<Mutex<Vec<Got>>>,
+    status: Arc<AtomicU16>,
+    /// Where it listens.
+    pub address: SocketAddr,
+}
+
+// === impl Receiver ===
+
+impl Receiver {
+    /// Listens on a free loopback port and answers 200.
+    pub async fn start() -> Receiver {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+        let address = listener.local_addr().expect("bound");
+        let receiver = Receiver { got: Arc::default(), status: Arc::new(AtomicU16::new(200)), address };
+        let router = Router::new().fallback(keep).with_state(receiver.clone());
+        tokio::spawn(async move { axum::serve(listener, router).await });
+        receiver
+    }
+
+    /// `http://127.0.0.1:PORT/path`
+    pub fn url(&self, path: &str) -> String {
+        format!("http://{}{path}", self.address)
+    }
+
+    /// The status of every answer from now on.
+    pub fn answer(&self, status: u16) {
+        self.status.store(status, Ordering::SeqCst);
+    }
+
+    /// What came so far.
+    pub fn got(&self) -> Vec<Got> {
+        self.got.lock().expect("nobody panics here").clone()
+    }
+}
+
+async fn keep(
+    State(receiver): State<Receiver>,
+    method: Method,
+    uri: Uri,
+    headers: HeaderMap,
+    body: Bytes,
+) -> StatusCode {
+    let got = Got { method: method.to_string(), path: uri.to_string(), headers, body: body.to_vec() };
+    receiver.got.lock().expect("nobody panics here").push(got);
+    StatusCode::from_u16(receiver.status.load(Ordering::SeqCst)).expect("a test gives a status")
+}

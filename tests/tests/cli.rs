@@ -1,0 +1,97 @@
+//! The command line as a person meets it: what it prints, what it refuses, how it exits.
+
+use std::process::{Command, Output};
+
+use landfall_tests::{bundled, guest, landfall, root};
+
+fn run(args: &[&str]) -> Output {
+    run_with(args, &[])
+}
+
+fn run_with(args: &[&str], env: &[(&str, &str)]) -> Output {
+    let dir = tempfile::tempdir().unwrap();
+    Command::new(landfall()).args(args).envs(env.iter().copied()).current_dir(dir.path()).output().unwrap()
+}
+
+fn stdout(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+fn stderr(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+#[test]
+fn check_says_how_each_hook_would_stand() {
+    let dir = tempfile::tempdir().unwrap();
+    let put = |name: &str, text: &str| std::fs::write(dir.path().join(name), text).unwrap();
+    std::fs::copy(bundled("echo"), dir.path().join("good.wasm")).unwrap();
+    put("good.toml", "[verify]\nscheme = \"none\"\n");
+    let plugins = dir.path().to_str().unwrap();
+    let output = run(&["check", "--plugins", plugins]);
+    assert!(output.status.success(), "{}", stdout(&output));
+    assert!(stdout(&output).contains("1 of 1 hooks would serve"), "{}", stdout(&output));
+    put("closed.toml", "component = \"good.wasm\"\n");
+    put("typo.toml", "component = \"good.wasm\"\n[verfy]\n");
+    put("gone.toml", "component = \"nowhere.wasm\"\n[verify]\nscheme = \"none\"\n");
+    let output = run(&["check", "--plugins", plugins]);
+    assert_eq!(output.status.code(), Some(1));
+    for words in [
+        "closed: nobody said who may call; write into closed.toml [verify]",
+        "typo.toml:2:2: unknown key `verfy`: did you mean `verify`?",
+        "component nowhere.wasm is missing: put it into the plugins directory",
+        "1 of 4 hooks would serve",
+    ] {
+        assert!(stdout(&output).contains(words), "{words}\n{}", stdout(&output));
+    }
+}
+
+#[test]
+fn inspect_shows_what_a_component_is_and_wants() {
+    let output = run(&["inspect", bundled("store").to_str().unwrap()]);
+    let text = stdout(&output);
+    assert!(output.status.success(), "{text}");
+    for words in ["digest   sha256:", "exports  landfall:hook/handler@0.1.0", "imports  landfall:hook/table@0.1.0"] {
+        assert!(text.contains(words), "{words}\n{text}");
+    }
+    let text = stdout(&run(&["inspect", guest("answers_one").to_str().unwrap()]));
+    for not_called in ["table@", "http@", "settings@", "log@"] {
+        assert!(!text.contains(not_called), "a component imports what it calls, not {not_called}\n{text}");
+    }
+    let output = run(&["inspect", root().join("Cargo.toml").to_str().unwrap()]);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(stderr(&output).contains("is not WebAssembly"), "{}", stderr(&output));
+}
+
+#[test]
+fn a_node_that_cannot_start_says_why_in_one_sentence() {
+    for (args, env, words) in [
+        (vec!["--config", "nowhere.toml"], vec![], "nowhere.toml: cannot be read"),
+        (vec![], vec![("PORT", "http")], "environment variable PORT: `http` is not a port"),
+        (vec!["--listen", "192.0.2.1:1"], vec![], "listen = 192.0.2.1:1 cannot be bound"),
+        (vec!["--admin-listen", "0.0.0.0:0"], vec![], "set admin.token"),
+        (vec!["--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0", "--log", "a=b=c"], vec![], "log level `a=b=c`"),
+    ] {
+        let args: Vec<&str> = std::iter::once("serve").chain(args).collect();
+        let output = run_with(&args, &env);
+        assert_eq!(output.status.code(), Some(1), "{args:?}");
+        assert!(stderr(&output).contains(words), "{args:?}: {}", stderr(&output));
+        assert!(!stderr(&output).contains("panicked"), "{}", stderr(&output));
+    }
+}
+
+#[test]
+fn build_says_what_is_missing() {
+    let output = run(&["build", "/nowhere"]);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(stderr(&output).contains("/nowhere has no Cargo.toml"), "{}", stderr(&output));
+}
+
+#[test]
+fn help_lists_the_commands() {
+    let text = stdout(&run(&["--help"]));
+    for command in ["up", "serve", "check", "inspect", "build", "bench"] {
+        assert!(text.contains(command), "{command}\n{text}");
+    }
+    assert!(!text.contains("plain-server"), "{text}");
+}

@@ -1,0 +1,186 @@
+//! The public listener: methods, sizes, odd heads, slow and silent callers, a full hook, a stop.
+
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use landfall_tests::{Node, Setup, eventually, guest};
+
+const OPEN: &str = "[verify]\nscheme = \"none\"\n";
+
+async fn node(hook_file: &str) -> Node {
+    Setup::new().hook("hook", &guest("answers_one"), &format!("{hook_file}{OPEN}")).serving("hook").await
+}
+
+/// Sends raw bytes, reads what comes until the other side closes or `wait` is over.
+fn raw(node: &Node, bytes: &[u8], wait: Duration) -> String {
+    let mut stream = TcpStream::connect(node.public).unwrap();
+    stream.set_read_timeout(Some(wait)).unwrap();
+    stream.write_all(bytes).unwrap();
+    let mut answer = Vec::new();
+    let mut buffer = [0; 4096];
+    while let Ok(count @ 1..) = stream.read(&mut buffer) {
+        answer.extend_from_slice(&buffer[..count]);
+    }
+    String::from_utf8_lossy(&answer).into_owned()
+}
+
+fn status_of(answer: &str) -> &str {
+    answer.get(9..12).unwrap_or("closed")
+}
+
+#[tokio::test]
+async fn methods_and_paths() {
+    let node = node("methods = [\"POST\", \"GET\"]\n").await;
+    let ask = async |method: &str, path: &str| {
+        let response = node.client.request(method.parse().unwrap(), node.url(path)).send().await.unwrap();
+        let allow = response.headers().get("allow").map(|allow| allow.to_str().unwrap().to_owned());
+        (response.status().as_u16(), allow)
+    };
+    let allow = Some("POST, GET, OPTIONS".to_owned());
+    assert_eq!(ask("POST", "/hook").await, (200, None));
+    assert_eq!(ask("GET", "/hook").await, (200, None));
+    assert_eq!(ask("HEAD", "/hook").await, (200, None));
+    assert_eq!(ask("OPTIONS", "/hook").await, (204, allow.clone()));
+    assert_eq!(ask("DELETE", "/hook").await, (405, allow.clone()));
+    assert_eq!(ask("TRACE", "/hook").await, (405, allow));
+    assert_eq!(ask("POST", "/nothing").await, (404, None));
+    assert_eq!(ask("POST", "/hook/").await, (404, None));
+    assert_eq!(ask("POST", "/%68ook").await, (404, None));
+    let post_only = self::node("").await;
+    let response = post_only.client.head(post_only.url("/hook")).send().await.unwrap();
+    assert_eq!(response.status().as_u16(), 405);
+}
+
+#[tokio::test]
+async fn heads_that_cannot_be_right() {
+    let node = node("").await;
+    let second = Duration::from_secs(1);
+    for (head, expected) in [
+        ("POST /hook HTTP/1.1\r\nhost: a\r\nconnection: close\r\ncontent-length: 2\r\n\r\n{}", "200"),
+        ("POST /hook HTTP/1.1\r\ncontent-length: 2\r\n\r\n{}", "400"),
+        ("POST /hook HTTP/1.1\r\nhost: a\r\nhost: b\r\ncontent-length: 2\r\n\r\n{}", "400"),
+        ("POST http://b/hook HTTP/1.1\r\nhost: a\r\ncontent-length: 2\r\n\r\n{}", "400"),
+        ("POST /hook HTTP/1.1\r\nhost: a\r\ncontent-length: 2\r\ncontent-length: 3\r\n\r\n{}", "400"),
+        ("POST /hook HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\ncontent-length: 2\r\n\r\n2\r\n{}\r\n0\r\n\r\n", "400"),
+        ("POST /hook HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\nzz\r\n", "400"),
+        ("POST /ho%00ok HTTP/1.1\r\nhost: a\r\ncontent-length: 0\r\n\r\n", "400"),
+        ("CONNECT a:1 HTTP/1.1\r\nhost: a:1\r\n\r\n", "400"),
+        ("nonsense\r\n\r\n", "400"),
+    ] {
+        assert_eq!(status_of(&raw(&node, head.as_bytes(), second)), expected, "{head}");
+    }
+    let many = format!("POST /hook HTTP/1.1\r\nhost: a\r\n{}\r\n", "x: y\r\n".repeat(200));
+    assert_eq!(status_of(&raw(&node, many.as_bytes(), second)), "431");
+    let large = format!("POST /hook HTTP/1.1\r\nhost: a\r\nx: {}\r\n\r\n", "y".repeat(200_000));
+    assert!(["431", "closed"].contains(&status_of(&raw(&node, large.as_bytes(), second))));
+    assert_eq!(node.post("/hook", &[], "{}").await.0, 200);
+}
+
+#[tokio::test]
+async fn bodies_too_large_are_refused_before_and_while_they_come() {
+    let node = node("max_body = \"1KiB\"\n").await;
+    assert_eq!(node.post("/hook", &[], vec![b'x'; 1024]).await.0, 200);
+    assert_eq!(node.post("/hook", &[], vec![b'x'; 1025]).await.0, 413);
+    let declared = "POST /hook HTTP/1.1\r\nhost: a\r\ncontent-length: 10000000000\r\n\r\n";
+    assert_eq!(status_of(&raw(&node, declared.as_bytes(), Duration::from_secs(1))), "413");
+    let chunk = format!("400\r\n{}\r\n", "x".repeat(0x400));
+    let chunked = format!("POST /hook HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\n{}", chunk.repeat(4));
+    assert_eq!(status_of(&raw(&node, chunked.as_bytes(), Duration::from_secs(1))), "413");
+}
+
+#[tokio::test]
+async fn slow_and_silent_callers_are_closed() {
+    let setup = Setup::new().hook("hook", &guest("answers_one"), OPEN);
+    let setup = setup.env("LANDFALL_LIMITS_HEAD_TIMEOUT", "500ms").env("LANDFALL_LIMITS_BODY_TIMEOUT", "500ms");
+    for http2 in [false, true] {
+        let setup = Setup::new().hook("hook", &guest("answers_one"), OPEN);
+        let setup = setup.env("LANDFALL_LIMITS_HEAD_TIMEOUT", "500ms").env("LANDFALL_LIMITS_BODY_TIMEOUT", "500ms");
+        let node = setup.env("LANDFALL_HTTP2", &http2.to_string()).serving("hook").await;
+        let stalled = "POST /hook HTTP/1.1\r\nhost: a\r\ncontent-length: 10\r\n\r\n{";
+        let kept = "POST /hook HTTP/1.1\r\nhost: a\r\ncontent-length: 2\r\n\r\n{}";
+        for (bytes, expected) in [("", "closed"), ("P", "closed"), ("POST /hook HTTP/1.1\r\nho", "closed"), (stalled, "408"), (kept, "200")] {
+            let started = Instant::now();
+            let answer = raw(&node, bytes.as_bytes(), Duration::from_secs(8));
+            assert!(started.elapsed() < Duration::from_secs(5), "http2 {http2}: {bytes:?} was not closed");
+            let status = status_of(&answer);
+            assert!(status == expected || (expected == "closed" && status == "408"), "http2 {http2}: {bytes:?}: {answer}");
+        }
+        assert_eq!(node.post("/hook", &[], "{}").await.0, 200);
+    }
+    drop(setup);
+}
+
+#[tokio::test]
+async fn http2_without_tls_by_option() {
+    let node = Setup::new().hook("hook", &guest("answers_one"), OPEN).arg("--http2").serving("hook").await;
+    let client = reqwest::Client::builder().http2_prior_knowledge().build().unwrap();
+    let response = client.post(node.url("/hook")).body("{}").send().await.unwrap();
+    assert_eq!((response.version(), response.status().as_u16()), (reqwest::Version::HTTP_2, 200));
+    assert_eq!(node.post("/hook", &[], "{}").await.0, 200);
+}
+
+#[tokio::test]
+async fn a_full_hook_makes_wait_a_little_and_then_says_503() {
+    let hook = format!("concurrency = 1\n{OPEN}[settings]\nms = 1500\n");
+    let node = Arc::new(Setup::new().hook("slow", &guest("sleeps"), &hook).serving("slow").await);
+    let first = tokio::spawn({
+        let node = node.clone();
+        async move { node.post("/slow", &[], "{}").await.0 }
+    });
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    let response = node.client.post(node.url("/slow")).send().await.unwrap();
+    assert_eq!(response.status().as_u16(), 503);
+    assert_eq!(response.headers()["retry-after"], "1");
+    assert_eq!(first.await.unwrap(), 200);
+}
+
+#[tokio::test]
+async fn a_caller_that_hangs_up_does_not_cut_the_handler_off() {
+    let node = Setup::new().hook("slow", &guest("sleeps"), &format!("{OPEN}[settings]\nms = 500\n")).serving("slow").await;
+    let head = "POST /slow HTTP/1.1\r\nhost: a\r\ncontent-length: 2\r\n\r\n{}";
+    raw(&node, head.as_bytes(), Duration::from_millis(100));
+    node.logged("the attempt ends well", |line| line["outcome"] == "done").await;
+}
+
+#[tokio::test]
+async fn sigterm_lets_what_runs_end_and_takes_nothing_new() {
+    let hook = format!("{OPEN}[settings]\nms = 1000\n");
+    let mut node = Setup::new().hook("slow", &guest("sleeps"), &hook).serving("slow").await;
+    let running = tokio::spawn(node.client.post(node.url("/slow")).body("{}").send());
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    let asked = Instant::now();
+    node.terminate();
+    assert_eq!(running.await.unwrap().unwrap().status().as_u16(), 200);
+    assert!(node.ended().await.success());
+    assert!(asked.elapsed() < Duration::from_secs(8));
+    assert!(TcpStream::connect(node.public).is_err());
+}
+
+#[tokio::test]
+async fn sigterm_ends_within_the_drain_whatever_runs() {
+    let hook = format!("{OPEN}[settings]\nms = 60000\n");
+    let setup = Setup::new().hook("slow", &guest("sleeps"), &hook).env("LANDFALL_DRAIN", "1s");
+    let mut node = setup.serving("slow").await;
+    let running = tokio::spawn(node.client.post(node.url("/slow")).body("{}").send());
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    node.terminate();
+    assert!(node.ended().await.success());
+    assert!(running.await.unwrap().is_err());
+}
+
+#[tokio::test]
+async fn health_readiness_and_the_admin_token() {
+    let node = node("").await;
+    let get = async |path: &str| node.client.get(format!("http://{}{path}", node.admin)).send().await.unwrap().status().as_u16();
+    assert_eq!((get("/healthz").await, get("/readyz").await, get("/api/hooks").await), (200, 200, 200));
+    let setup = Setup::new().hook("hook", &guest("answers_one"), OPEN);
+    let guarded = setup.env("LANDFALL_ADMIN_TOKEN", "env:ADMIN").env("ADMIN", "t0ken").start().await;
+    let ask = async |path: &str, token: &str| {
+        let request = guarded.client.get(format!("http://{}{path}", guarded.admin)).bearer_auth(token);
+        request.send().await.unwrap().status().as_u16()
+    };
+    eventually("ready", || async { (ask("/readyz", "").await == 200).then_some(()) }).await;
+    assert_eq!((ask("/api/hooks", "no").await, ask("/api/hooks", "t0ken").await), (401, 200));
+}

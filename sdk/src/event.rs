@@ -140,6 +140,7 @@ impl From<Vec<u8>> for Payload {
 }
 
 /// What the argument of a handler may be.
+#[diagnostic::on_unimplemented(message = "the argument of a handler is an `Event` or a `Json<T>`, not `{Self}`")]
 pub trait FromEvent: Sized {
     /// Takes the event apart.
     fn from_event(event: Event) -> Result<Self, Failure>;

@@ -54,6 +54,7 @@ impl Reply {
 }
 
 /// What a handler may return as its success.
+#[diagnostic::on_unimplemented(message = "a handler returns a reply, and `{Self}` is none", note = "try `Json<T>`")]
 pub trait IntoReply {
     /// The reply that it stands for.
     fn into_reply(self) -> Reply;

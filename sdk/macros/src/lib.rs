@@ -77,7 +77,7 @@ fn check(function: &ItemFn) -> Result<(), Error> {
         return Err(Error::new(receiver.span(), "a handler is a plain function, not a method"));
     }
     if signature.inputs.len() != 1 {
-        let text = "a handler takes one argument: `event: Event`, or `Json(body): Json<T>`";
+        let text = "a handler takes one argument: `event: Event`, or `Json(body): Json<T>` (`event.json()` gives both)";
         return Err(Error::new(signature.paren_token.span.join(), text));
     }
     if matches!(signature.output, ReturnType::Default) {

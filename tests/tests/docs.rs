@@ -1,0 +1,179 @@
+//! Every sample of README.md and docs/ runs; every variable in the table is one that the code reads.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use landfall_tests::{Setup, bundled, eventually, landfall, root};
+
+/// A fenced block: its language, and its text.
+struct Sample {
+    language: String,
+    text: String,
+}
+
+fn read(path: &Path) -> String {
+    std::fs::read_to_string(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
+
+fn samples(path: &Path) -> Vec<Sample> {
+    let text = read(path);
+    let mut found = Vec::new();
+    let mut lines = text.lines();
+    while let Some(line) = lines.next() {
+        if let Some(language) = line.strip_prefix("```") {
+            let body: Vec<&str> = lines.by_ref().take_while(|line| *line != "```").collect();
+            found.push(Sample { language: language.into(), text: body.join("\n") + "\n" });
+        }
+    }
+    found
+}
+
+fn pages() -> Vec<PathBuf> {
+    let docs = std::fs::read_dir(root().join("docs")).unwrap().map(|entry| entry.unwrap().path());
+    let handlers = ["echo", "forward", "store", "trigger"].map(|name| root().join("plugins").join(name).join("README.md"));
+    let all = docs.chain(handlers).chain([root().join("README.md")]);
+    all.filter(|path| path.extension().is_some_and(|ending| ending == "md")).collect()
+}
+
+/// The file that a TOML sample is: its first line says so.
+fn file_name(sample: &Sample) -> Option<&str> {
+    sample.text.lines().next()?.strip_prefix("# ").filter(|name| name.ends_with(".toml") && !name.contains(' '))
+}
+
+#[test]
+fn hook_files_in_the_docs_are_good_ones() {
+    let mut count = 0;
+    for page in pages() {
+        let dir = tempfile::tempdir().unwrap();
+        for name in ["echo", "forward", "store", "trigger"] {
+            std::fs::copy(bundled(name), dir.path().join(format!("{name}.wasm"))).unwrap();
+        }
+        for sample in samples(&page).iter().filter(|sample| sample.language == "toml") {
+            let name = file_name(sample).unwrap_or_else(|| panic!("{}: a TOML sample names its file first", page.display()));
+            if name != "landfall.toml" && !name.contains('/') {
+                std::fs::write(dir.path().join(name), &sample.text).unwrap();
+                count += 1;
+            }
+        }
+        for name in ["echo", "forward", "store", "trigger"] {
+            if !dir.path().join(format!("{name}.toml")).exists() {
+                std::fs::remove_file(dir.path().join(format!("{name}.wasm"))).ok();
+            }
+        }
+        check_all(&page, dir.path());
+    }
+    assert!(count >= 6, "{count} hook files");
+}
+
+/// The components were removed where no sample has their name; samples that name them get them from `--bundled`.
+fn check_all(page: &Path, dir: &Path) {
+    let bundle = bundled("echo").parent().unwrap().to_owned();
+    let mut command = Command::new(landfall());
+    command.arg("check").arg("--plugins").arg(dir).arg("--bundled").arg(bundle);
+    let output = command.env("HOME", "/nonexistent").output().unwrap();
+    let text = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success(), "{}:\n{text}{}", page.display(), String::from_utf8_lossy(&output.stderr));
+}
+
+#[test]
+fn the_hook_file_beside_each_bundled_handler_is_a_good_one() {
+    let dir = tempfile::tempdir().unwrap();
+    for name in ["echo", "forward", "store", "trigger"] {
+        std::fs::copy(bundled(name), dir.path().join(format!("{name}.wasm"))).unwrap();
+        let hook = root().join("plugins").join(name).join(format!("{name}.toml"));
+        std::fs::copy(hook, dir.path().join(format!("{name}.toml"))).unwrap();
+    }
+    check_all(Path::new("plugins/"), dir.path());
+}
+
+#[tokio::test]
+async fn the_first_handler_of_the_readme_answers() {
+    let samples = samples(&root().join("README.md"));
+    let manifest = samples.iter().find(|sample| file_name(sample) == Some("hello/Cargo.toml")).unwrap();
+    let code = samples.iter().find(|sample| sample.language == "rust").unwrap();
+    let dir = tempfile::tempdir().unwrap();
+    let hello = dir.path().join("hello");
+    std::fs::create_dir_all(hello.join("src")).unwrap();
+    let sdk = root().join("sdk");
+    std::fs::write(hello.join("Cargo.toml"), manifest.text.replace("../landfall/sdk", sdk.to_str().unwrap())).unwrap();
+    std::fs::write(hello.join("src/lib.rs"), &code.text).unwrap();
+    let setup = Setup::new().file("hello.toml", "[verify]\nscheme = \"none\"\n");
+    let built = Command::new(landfall()).arg("build").arg(&hello).arg("--out").arg(setup.plugins()).status().unwrap();
+    assert!(built.success());
+    let node = setup.serving("hello").await;
+    let answer = node.post("/hello", &[], "{\"ref\":\"refs/heads/main\"}").await;
+    assert_eq!(answer, (200, "{\"seen\":\"refs/heads/main\"}".to_owned()));
+    node.logged("the handler's line", |line| line["message"] == "a push to refs/heads/main").await;
+}
+
+#[test]
+fn the_table_of_variables_is_the_code() {
+    let words = |text: &str| -> BTreeSet<String> {
+        let word = |c: char| c.is_ascii_uppercase() || c == '_';
+        let all = text.split(|c: char| !word(c)).filter(|word| word.starts_with("LANDFALL_"));
+        all.map(str::to_owned).collect()
+    };
+    let documented = words(&read(&root().join("docs/CONFIG.md")));
+    let code = read(&root().join("host/src/config/node.rs"));
+    let read_by_code = words(code.split("#[cfg(test)]").next().unwrap());
+    assert_eq!(documented, read_by_code);
+}
+
+#[test]
+fn links_between_the_pages_lead_somewhere() {
+    for page in pages() {
+        for target in read(&page).split("](").skip(1).filter_map(|rest| rest.split(')').next()) {
+            if !target.contains("://") && !target.starts_with('#') {
+                let file = target.split('#').next().unwrap();
+                assert!(page.parent().unwrap().join(file).exists(), "{}: {target}", page.display());
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn up_prints_curls_that_answer_and_whose_effect_is_seen() {
+    if Command::new("curl").arg("--version").output().is_err() {
+        println!("skipped: no curl on this machine");
+        return;
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let out = std::fs::File::create(dir.path().join("out")).unwrap();
+    let mut up = Command::new(landfall())
+        .args(["up", "--admin-listen", "127.0.0.1:0", "--listen", &format!("127.0.0.1:{port}")])
+        .current_dir(dir.path())
+        .env_remove("RUST_BACKTRACE")
+        .stdout(out)
+        .spawn()
+        .unwrap();
+    let curls = eventually_long(|| {
+        assert!(up.try_wait().unwrap().is_none(), "up ended");
+        let text = read(&dir.path().join("out"));
+        let curls: Vec<String> = text.lines().filter(|line| line.starts_with("  curl")).map(str::to_owned).collect();
+        text.contains("stop with Ctrl-C").then_some(curls)
+    })
+    .await;
+    assert_eq!(curls.len(), 5);
+    for curl in &curls {
+        let output = Command::new("sh").arg("-c").arg(format!("{curl} -w ' %{{http_code}}'")).output().unwrap();
+        let text = String::from_utf8_lossy(&output.stdout).into_owned();
+        assert!(text.ends_with(" 200"), "{curl}\n{text}");
+    }
+    let rows = |hook: &str| read(&dir.path().join(format!(".landfall/rows/{hook}/events.jsonl"))).lines().count();
+    eventually("the effects are there", || async { ((rows("store"), rows("inbox")) == (1, 3)).then_some(()) }).await;
+    Command::new("kill").arg(up.id().to_string()).status().unwrap();
+    assert!(up.wait().unwrap().success());
+}
+
+/// Builds take their time on a cold machine.
+async fn eventually_long<T>(mut condition: impl FnMut() -> Option<T>) -> T {
+    for _ in 0..6000 {
+        if let Some(found) = condition() {
+            return found;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+    }
+    panic!("waited five minutes")
+}

@@ -70,7 +70,11 @@ fn a_node_that_cannot_start_says_why_in_one_sentence() {
         (vec![], vec![("PORT", "http")], "environment variable PORT: `http` is not a port"),
         (vec!["--listen", "192.0.2.1:1"], vec![], "listen = 192.0.2.1:1 cannot be bound"),
         (vec!["--admin-listen", "0.0.0.0:0"], vec![], "set admin.token"),
-        (vec!["--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0", "--log", "a=b=c"], vec![], "log level `a=b=c`"),
+        (
+            vec!["--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0", "--log", "a=b=c"],
+            vec![],
+            "log level `a=b=c`",
+        ),
     ] {
         let args: Vec<&str> = std::iter::once("serve").chain(args).collect();
         let output = run_with(&args, &env);

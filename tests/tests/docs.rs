@@ -31,7 +31,8 @@ fn samples(path: &Path) -> Vec<Sample> {
 
 fn pages() -> Vec<PathBuf> {
     let docs = std::fs::read_dir(root().join("docs")).unwrap().map(|entry| entry.unwrap().path());
-    let handlers = ["echo", "forward", "store", "trigger"].map(|name| root().join("plugins").join(name).join("README.md"));
+    let handlers =
+        ["echo", "forward", "store", "trigger"].map(|name| root().join("plugins").join(name).join("README.md"));
     let all = docs.chain(handlers).chain([root().join("README.md")]);
     all.filter(|path| path.extension().is_some_and(|ending| ending == "md")).collect()
 }
@@ -50,7 +51,8 @@ fn hook_files_in_the_docs_are_good_ones() {
             std::fs::copy(bundled(name), dir.path().join(format!("{name}.wasm"))).unwrap();
         }
         for sample in samples(&page).iter().filter(|sample| sample.language == "toml") {
-            let name = file_name(sample).unwrap_or_else(|| panic!("{}: a TOML sample names its file first", page.display()));
+            let name =
+                file_name(sample).unwrap_or_else(|| panic!("{}: a TOML sample names its file first", page.display()));
             if name != "landfall.toml" && !name.contains('/') {
                 std::fs::write(dir.path().join(name), &sample.text).unwrap();
                 count += 1;

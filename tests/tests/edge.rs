@@ -63,7 +63,10 @@ async fn heads_that_cannot_be_right() {
         ("POST /hook HTTP/1.1\r\nhost: a\r\nhost: b\r\ncontent-length: 2\r\n\r\n{}", "400"),
         ("POST http://b/hook HTTP/1.1\r\nhost: a\r\ncontent-length: 2\r\n\r\n{}", "400"),
         ("POST /hook HTTP/1.1\r\nhost: a\r\ncontent-length: 2\r\ncontent-length: 3\r\n\r\n{}", "400"),
-        ("POST /hook HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\ncontent-length: 2\r\n\r\n2\r\n{}\r\n0\r\n\r\n", "400"),
+        (
+            "POST /hook HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\ncontent-length: 2\r\n\r\n2\r\n{}\r\n0\r\n\r\n",
+            "400",
+        ),
         ("POST /hook HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\nzz\r\n", "400"),
         ("POST /ho%00ok HTTP/1.1\r\nhost: a\r\ncontent-length: 0\r\n\r\n", "400"),
         ("CONNECT a:1 HTTP/1.1\r\nhost: a:1\r\n\r\n", "400"),
@@ -100,12 +103,17 @@ async fn slow_and_silent_callers_are_closed() {
         let node = setup.env("LANDFALL_HTTP2", &http2.to_string()).serving("hook").await;
         let stalled = "POST /hook HTTP/1.1\r\nhost: a\r\ncontent-length: 10\r\n\r\n{";
         let kept = "POST /hook HTTP/1.1\r\nhost: a\r\ncontent-length: 2\r\n\r\n{}";
-        for (bytes, expected) in [("", "closed"), ("P", "closed"), ("POST /hook HTTP/1.1\r\nho", "closed"), (stalled, "408"), (kept, "200")] {
+        for (bytes, expected) in
+            [("", "closed"), ("P", "closed"), ("POST /hook HTTP/1.1\r\nho", "closed"), (stalled, "408"), (kept, "200")]
+        {
             let started = Instant::now();
             let answer = raw(&node, bytes.as_bytes(), Duration::from_secs(8));
             assert!(started.elapsed() < Duration::from_secs(5), "http2 {http2}: {bytes:?} was not closed");
             let status = status_of(&answer);
-            assert!(status == expected || (expected == "closed" && status == "408"), "http2 {http2}: {bytes:?}: {answer}");
+            assert!(
+                status == expected || (expected == "closed" && status == "408"),
+                "http2 {http2}: {bytes:?}: {answer}"
+            );
         }
         assert_eq!(node.post("/hook", &[], "{}").await.0, 200);
     }
@@ -138,7 +146,8 @@ async fn a_full_hook_makes_wait_a_little_and_then_says_503() {
 
 #[tokio::test]
 async fn a_caller_that_hangs_up_does_not_cut_the_handler_off() {
-    let node = Setup::new().hook("slow", &guest("sleeps"), &format!("{OPEN}[settings]\nms = 500\n")).serving("slow").await;
+    let node =
+        Setup::new().hook("slow", &guest("sleeps"), &format!("{OPEN}[settings]\nms = 500\n")).serving("slow").await;
     let head = "POST /slow HTTP/1.1\r\nhost: a\r\ncontent-length: 2\r\n\r\n{}";
     raw(&node, head.as_bytes(), Duration::from_millis(100));
     node.logged("the attempt ends well", |line| line["outcome"] == "done").await;
@@ -173,7 +182,9 @@ async fn sigterm_ends_within_the_drain_whatever_runs() {
 #[tokio::test]
 async fn health_readiness_and_the_admin_token() {
     let node = node("").await;
-    let get = async |path: &str| node.client.get(format!("http://{}{path}", node.admin)).send().await.unwrap().status().as_u16();
+    let get = async |path: &str| {
+        node.client.get(format!("http://{}{path}", node.admin)).send().await.unwrap().status().as_u16()
+    };
     assert_eq!((get("/healthz").await, get("/readyz").await, get("/api/hooks").await), (200, 200, 200));
     let setup = Setup::new().hook("hook", &guest("answers_one"), OPEN);
     let guarded = setup.env("LANDFALL_ADMIN_TOKEN", "env:ADMIN").env("ADMIN", "t0ken").start().await;

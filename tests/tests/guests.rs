@@ -147,8 +147,11 @@ async fn a_component_sees_the_event_its_settings_and_nothing_else() {
     for there in ["blue", "x-other", "param:shop", "acme", "client-address", "token#1", "/in/acme"] {
         assert!(flat.contains(there), "{there} not in {flat}");
     }
-    assert!(seen["env"].as_array().is_none_or(Vec::is_empty), "{flat}");
-    assert!(!flat.contains("landfall") && !flat.contains("plugins"), "{flat}");
+    assert_eq!((&seen["env"], &seen["args"]), (&json!({}), &json!([])));
+    for (what, refused) in [("files", "No such file"), ("network", "Permission denied")] {
+        let tried = seen[what].as_object().unwrap();
+        assert!(!tried.is_empty() && tried.values().all(|end| end.as_str().unwrap().contains(refused)), "{flat}");
+    }
 }
 
 #[tokio::test]

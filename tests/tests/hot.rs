@@ -176,7 +176,8 @@ async fn a_file_that_is_still_being_copied_is_left_alone() {
 async fn hook_files_reload_and_mistakes_in_them_do_not() {
     let node = running_one().await;
     put(&node, "hook.toml", format!("path = \"/moved\"\n{OPEN}"));
-    eventually("the new path answers", || async { (node.post("/moved", &[], "{}").await.0 == 200).then_some(()) }).await;
+    eventually("the new path answers", || async { (node.post("/moved", &[], "{}").await.0 == 200).then_some(()) })
+        .await;
     assert_eq!(node.post("/hook", &[], "{}").await.0, 404);
     put(&node, "hook.toml", format!("path = \"/moved\"\nconcurency = 3\n{OPEN}"));
     let status = node.until("hook", "stale").await;

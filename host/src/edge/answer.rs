@@ -43,6 +43,11 @@ const RETRY_LATER: Duration = Duration::from_secs(30);
 // === impl Stop ===
 
 impl Stop {
+    /// The body broke off, or took too long already.
+    pub fn is_about_the_body(&self) -> bool {
+        matches!(self, Stop::BadBody | Stop::SlowBody)
+    }
+
     /// What the caller gets.
     pub fn response(self) -> Response {
         match self {
@@ -127,6 +132,6 @@ fn retry(response: Response, after: Duration) -> Response {
 }
 
 /// What is left of the request is not worth reading.
-fn closing(response: Response) -> Response {
+pub fn closing(response: Response) -> Response {
     with(response, CONNECTION, HeaderValue::from_static("close"))
 }

@@ -1,8 +1,15 @@
 //! What must hold for every request head before anything else is looked at. hyper is more lenient than we may be.
 
-use http::header::{CONTENT_LENGTH, HOST, TRANSFER_ENCODING};
+use http::header::{HOST, TRANSFER_ENCODING};
 use http::request::Parts;
 use http::{Method, Version};
+
+/// Whether the connection must end with this request. A chunked one may have carried a content-length too, which hyper
+/// has dropped by now; two framings are how one request is smuggled inside another (RFC 9112 section 6.1), so whatever
+/// follows on this connection is not read.
+pub fn is_last(head: &Parts) -> bool {
+    head.headers.contains_key(TRANSFER_ENCODING)
+}
 
 /// What is wrong with the head, if anything.
 pub fn check(head: &Parts) -> Result<(), &'static str> {
@@ -12,10 +19,6 @@ pub fn check(head: &Parts) -> Result<(), &'static str> {
     }
     if hosts > 1 {
         return Err("more than one host header");
-    }
-    // Two framings are how one request is smuggled inside another (RFC 9112 section 6.1).
-    if head.headers.contains_key(CONTENT_LENGTH) && head.headers.contains_key(TRANSFER_ENCODING) {
-        return Err("both content-length and transfer-encoding");
     }
     if head.method == Method::CONNECT {
         return Err("this is not a proxy");

@@ -1,6 +1,7 @@
 //! The way of a request: find its hook, read it whole, prove it, run it, answer.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::body::Body;
 use axum::extract::{Request, State};
@@ -16,18 +17,28 @@ use super::listener::Peer;
 use super::{Edge, head};
 use crate::hooks::{Found, Hook, Serving};
 use crate::model::SecretSource;
-use crate::verify::{Checked, Refusal, Unverified, Verified, check};
+use crate::verify::{Checked, Refusal, Unverified, check};
+
+const DRAIN_BYTES_MAX: usize = 16 << 20;
+const DRAIN_TIME_MAX: Duration = Duration::from_secs(2);
 
 /// Handles every public request.
 pub async fn receive(State(edge): State<Arc<Edge>>, request: Request) -> Response {
-    match handle(&edge, request).await {
+    let (head, mut body) = request.into_parts();
+    let (is_last, worth_draining) = (head::is_last(&head), is_worth_draining(&head));
+    let response = match handle(&edge, head, &mut body).await {
         Ok(response) => response,
-        Err(stop) => stop.response(),
-    }
+        Err(stop) => {
+            if worth_draining && !stop.is_about_the_body() {
+                drain(&mut body).await;
+            }
+            stop.response()
+        }
+    };
+    if is_last { answer::closing(response) } else { response }
 }
 
-async fn handle(edge: &Edge, request: Request) -> Result<Response, Stop> {
-    let (head, body) = request.into_parts();
+async fn handle(edge: &Edge, head: Parts, body: &mut Body) -> Result<Response, Stop> {
     head::check(&head).map_err(Stop::BadHead)?;
     let found = find(edge, head.uri.path())?;
     let hook = found.hook.clone();
@@ -37,12 +48,32 @@ async fn handle(edge: &Edge, request: Request) -> Result<Response, Stop> {
     let attributes = attributes(found, &head);
     let event = match prove(edge, &hook, unverified(head, body))? {
         Checked::Challenge(answer) => return Ok(answer::challenge(answer.json)),
-        Checked::Verified(verified) => event(edge, &hook, verified, attributes),
+        Checked::Verified(verified) => verified.into_event(&hook.spec.name, edge.clock.now(), attributes),
     };
     let slot = hook.slots.acquire(edge.limits.wait).await.map_err(|_| Stop::Busy)?;
     let event_id = event.id;
     let outcome = edge.delivery.sync(handler.clone(), event, slot, hook.sync_limit()).await;
     Ok(answer::outcome(outcome, event_id))
+}
+
+/// Neither endless nor still waiting for a `100 Continue`.
+fn is_worth_draining(head: &Parts) -> bool {
+    declared(head).is_none_or(|bytes| bytes <= DRAIN_BYTES_MAX) && !head.headers.contains_key(header::EXPECT)
+}
+
+fn declared(head: &Parts) -> Option<usize> {
+    head.headers.get(header::CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
+}
+
+/// Reads on for a while what nobody wants: a sender that is still writing when the connection closes sees a reset
+/// instead of the answer.
+async fn drain(body: &mut Body) {
+    let rest = Limited::new(body, DRAIN_BYTES_MAX);
+    let reading = async {
+        let mut rest = std::pin::pin!(rest);
+        while let Some(Ok(_)) = rest.frame().await {}
+    };
+    tokio::time::timeout(DRAIN_TIME_MAX, reading).await.ok();
 }
 
 fn find(edge: &Edge, path: &str) -> Result<Found, Stop> {
@@ -71,10 +102,9 @@ fn check_method(hook: &Hook, method: &Method) -> Result<(), Stop> {
 }
 
 /// The whole body, raw: no more than the hook takes, no later than the node waits.
-async fn read(edge: &Edge, hook: &Hook, head: &Parts, body: Body) -> Result<(Bytes, Held), Stop> {
+async fn read(edge: &Edge, hook: &Hook, head: &Parts, body: &mut Body) -> Result<(Bytes, Held), Stop> {
     let max = hook.spec.max_body;
-    let declared =
-        head.headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<usize>().ok());
+    let declared = declared(head);
     if declared.is_some_and(|bytes| bytes > max) {
         return Err(Stop::TooLarge);
     }
@@ -112,10 +142,6 @@ fn refused(hook: &Hook, refusal: &Refusal) {
         true => tracing::error!(hook, reason, detail, "request refused: the hook is closed"),
         false => tracing::warn!(hook, reason, detail, "request refused"),
     }
-}
-
-fn event(edge: &Edge, hook: &Hook, verified: Verified, attributes: Vec<(String, String)>) -> crate::model::Event {
-    verified.into_event(&hook.spec.name, edge.clock.now(), attributes)
 }
 
 /// What the edge knows of the request besides its bytes.

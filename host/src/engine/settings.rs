@@ -13,6 +13,8 @@ pub const MEMORIES_MAX: u32 = 4;
 /// Tables of one component.
 pub const TABLES_MAX: u32 = 16;
 const STACK_BYTES: usize = 512 << 10;
+/// With room for the host functions that a guest calls.
+const ASYNC_STACK_BYTES: usize = 1 << 20;
 
 /// For the process that serves: a pool with room for `running` attempts at once.
 pub fn running(running: usize) -> Config {
@@ -31,6 +33,7 @@ pub fn compiling() -> Config {
     config.wasm_tail_call(false);
     config.epoch_interruption(true);
     config.max_wasm_stack(STACK_BYTES);
+    config.async_stack_size(ASYNC_STACK_BYTES);
     config.async_stack_zeroing(true);
     config
 }
@@ -52,9 +55,9 @@ fn pool(running: usize) -> PoolingAllocationConfig {
         .max_core_instance_size(2 << 20)
         .max_memory_size(MEMORY_BYTES_MAX)
         .table_elements(TABLE_ELEMENTS_MAX)
-        .linear_memory_keep_resident(1 << 20)
-        .table_keep_resident(128 << 10)
-        .async_stack_keep_resident(128 << 10)
+        .linear_memory_keep_resident(256 << 10)
+        .table_keep_resident(1 << 20)
+        .async_stack_keep_resident(32 << 10)
         .max_unused_warm_slots(100)
         .pagemap_scan(Enabled::Auto);
     pool

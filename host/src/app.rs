@@ -125,6 +125,11 @@ fn engine_settings(config: &Config) -> anyhow::Result<EngineSettings> {
 
 /// This binary: it has the `compile` command.
 pub fn compiler() -> anyhow::Result<PathBuf> {
+    // Not by name where it can be helped: an upgrade may have put another file there.
+    let running = PathBuf::from("/proc/self/exe");
+    if running.exists() {
+        return Ok(running);
+    }
     std::env::current_exe().context("cannot find the path of this binary, which compiles components")
 }
 

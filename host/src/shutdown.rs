@@ -17,13 +17,19 @@ impl Shutdown {
         let (ask, asked) = watch::channel(false);
         let mut terminate = signal(SignalKind::terminate())?;
         let mut interrupt = signal(SignalKind::interrupt())?;
+        let mut hangup = signal(SignalKind::hangup())?;
         tokio::spawn(async move {
-            for times in 1.. {
+            loop {
                 tokio::select! {
                     _ = terminate.recv() => {}
                     _ = interrupt.recv() => {}
+                    // The habit of reloading by SIGHUP must not end the process.
+                    _ = hangup.recv() => {
+                        tracing::info!("hooks and secrets reload by themselves; the node's own settings need a restart");
+                        continue;
+                    }
                 }
-                if times > 1 {
+                if *ask.borrow() {
                     tracing::warn!("asked twice: stopping at once");
                     std::process::exit(130);
                 }

@@ -39,6 +39,8 @@ pub enum Stop {
 
 const RETRY_SOON: Duration = Duration::from_secs(1);
 const RETRY_LATER: Duration = Duration::from_secs(30);
+/// Whatever a handler hints at: a sender that waits longer has given up.
+const RETRY_MAX: Duration = Duration::from_secs(24 * 3600);
 
 // === impl Stop ===
 
@@ -127,8 +129,9 @@ fn with(mut response: Response, name: http::HeaderName, value: HeaderValue) -> R
 }
 
 fn retry(response: Response, after: Duration) -> Response {
-    let seconds = after.as_millis().div_ceil(1000).max(1);
-    with(response, RETRY_AFTER, HeaderValue::from(u64::try_from(seconds).unwrap_or(u64::MAX)))
+    let after = after.min(RETRY_MAX);
+    let seconds = after.as_secs() + u64::from(after.subsec_nanos() > 0);
+    with(response, RETRY_AFTER, HeaderValue::from(seconds.max(1)))
 }
 
 /// What is left of the request is not worth reading.

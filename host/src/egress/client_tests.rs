@@ -65,7 +65,7 @@ async fn an_allowed_call_carries_the_key_and_the_credential() {
         header: "authorization".parse().unwrap(),
         value: vec![CredentialPart::Literal("Bearer ".into()), CredentialPart::Secret("env:T".parse().unwrap())],
     };
-    let client = with_credentials(&[origin.clone()], &[], vec![credential]);
+    let client = with_credentials(std::slice::from_ref(&origin), &[], vec![credential]);
     let received = client.send(get(&format!("{origin}x?q=1#f")), "event-1").await.unwrap();
     assert_eq!((received.status, &received.body[..]), (200, &b"hi"[..]));
     let request = request.await.unwrap();
@@ -83,7 +83,10 @@ async fn a_credential_without_a_value_stops_the_call() {
         header: "authorization".parse().unwrap(),
         value: vec![CredentialPart::Secret("env:GONE".parse().unwrap())],
     };
-    let error = with_credentials(&[origin.clone()], &[], vec![credential]).send(get(&origin), "e").await.unwrap_err();
+    let error = with_credentials(std::slice::from_ref(&origin), &[], vec![credential])
+        .send(get(&origin), "e")
+        .await
+        .unwrap_err();
     assert!(matches!(&error, OutgoingError::Other(text) if text.contains("GONE")), "{error:?}");
 }
 
@@ -111,7 +114,7 @@ async fn special_addresses_are_refused_in_every_spelling_and_nothing_connects() 
 async fn a_named_range_opens_a_name() {
     let (port, request) = server(OK).await;
     let origin = format!("http://localhost:{port}/");
-    client(&[origin.clone()], &["127.0.0.0/8", "::1/128"]).send(get(&origin), "e").await.unwrap();
+    client(std::slice::from_ref(&origin), &["127.0.0.0/8", "::1/128"]).send(get(&origin), "e").await.unwrap();
     request.await.unwrap();
 }
 
@@ -130,7 +133,7 @@ async fn bad_requests_and_bad_answers_are_sorted() {
     }
     let (port, _request) = server("HTTP/1.1 200 OK\r\ncontent-length: 99999999\r\n\r\n").await;
     let origin = format!("http://127.0.0.1:{port}/");
-    let error = client(&[origin.clone()], &[]).send(get(&origin), "e").await.unwrap_err();
+    let error = client(std::slice::from_ref(&origin), &[]).send(get(&origin), "e").await.unwrap_err();
     assert!(matches!(error, OutgoingError::Limit(_) | OutgoingError::Connection(_)), "{error:?}");
     let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let origin = format!("http://127.0.0.1:{}/", silent.local_addr().unwrap().port());
@@ -145,5 +148,5 @@ async fn a_redirect_is_an_answer_and_is_not_followed() {
     let (port, _request) =
         server("HTTP/1.1 302 Found\r\nlocation: http://127.0.0.1:1/\r\ncontent-length: 0\r\n\r\n").await;
     let origin = format!("http://127.0.0.1:{port}/");
-    assert_eq!(client(&[origin.clone()], &[]).send(get(&origin), "e").await.unwrap().status, 302);
+    assert_eq!(client(std::slice::from_ref(&origin), &[]).send(get(&origin), "e").await.unwrap().status, 302);
 }

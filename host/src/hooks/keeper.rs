@@ -51,6 +51,7 @@ struct Keeper {
     known: BTreeMap<HookName, Known>,
     /// Files whose names cannot be hooks, and a directory that cannot be read.
     strays: BTreeMap<String, String>,
+    bundled: BTreeMap<String, Content>,
 }
 
 /// What is known of one hook.
@@ -100,7 +101,14 @@ impl Hooks {
         let loader =
             Loader { engine: setup.engine, secrets: setup.secrets, dir: setup.dir.clone(), bundled: setup.bundled };
         let scanner = Scanner::new(setup.dir);
-        let keeper = Keeper { hooks: hooks.clone(), loader, scanner, known: BTreeMap::new(), strays: BTreeMap::new() };
+        let keeper = Keeper {
+            hooks: hooks.clone(),
+            loader,
+            scanner,
+            known: BTreeMap::new(),
+            strays: BTreeMap::new(),
+            bundled: BTreeMap::new(),
+        };
         (hooks, keeper, setup.poll)
     }
 }
@@ -189,17 +197,19 @@ impl Keeper {
         self.strays.insert(what.into(), why);
     }
 
-    fn files(&self, name: &HookName, look: &Look) -> Files {
+    fn files(&mut self, name: &HookName, look: &Look) -> Files {
         let component_name = component_name(name, look);
         let component = look.files.get(&component_name).cloned().or_else(|| self.bundled(&component_name));
         Files { hook_file: look.files.get(&format!("{name}.toml")).cloned(), component, component_name }
     }
 
-    fn bundled(&self, component_name: &str) -> Option<Result<Content, String>> {
-        let path = self.loader.bundled.as_ref()?.join(component_name);
-        let bytes = std::fs::read(path).ok()?;
-        use sha2::Digest;
-        Some(Ok(Content { digest: sha2::Sha256::digest(&bytes).into(), bytes: bytes.into() }))
+    /// What came with the binary does not change: read once.
+    fn bundled(&mut self, component_name: &str) -> Option<Result<Content, String>> {
+        if !self.bundled.contains_key(component_name) {
+            let path = self.loader.bundled.as_ref()?.join(component_name);
+            self.bundled.insert(component_name.into(), Content::of(std::fs::read(path).ok()?));
+        }
+        self.bundled.get(component_name).cloned().map(Ok)
     }
 
     async fn load(&mut self, name: &HookName, files: &Files, tried: Fingerprint) {

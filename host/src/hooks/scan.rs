@@ -45,6 +45,7 @@ struct Seen {
 pub struct Scanner {
     dir: PathBuf,
     seen: BTreeMap<String, Seen>,
+    has_looked: bool,
 }
 
 /// One look at the directory.
@@ -56,11 +57,20 @@ pub struct Look {
     pub unsettled: bool,
 }
 
+// === impl Content ===
+
+impl Content {
+    /// With their digest.
+    pub fn of(bytes: Vec<u8>) -> Content {
+        Content { digest: Sha256::digest(&bytes).into(), bytes: bytes.into() }
+    }
+}
+
 // === impl Scanner ===
 
 impl Scanner {
     pub fn new(dir: PathBuf) -> Scanner {
-        Scanner { dir, seen: BTreeMap::new() }
+        Scanner { dir, seen: BTreeMap::new(), has_looked: false }
     }
 
     /// Where it looks.
@@ -72,7 +82,7 @@ impl Scanner {
     /// `thorough` reads files again whose stamp has not changed. Blocks.
     pub fn look(&mut self, thorough: bool) -> io::Result<Look> {
         let dir = File::open(&self.dir)?;
-        let is_first = self.seen.is_empty();
+        let is_first = !self.has_looked;
         let mut seen = BTreeMap::new();
         let mut look = Look::default();
         for name in names(&self.dir)? {
@@ -95,6 +105,7 @@ impl Scanner {
             seen.insert(name, Seen { stamp, content });
         }
         self.seen = seen;
+        self.has_looked = true;
         Ok(look)
     }
 
@@ -157,7 +168,7 @@ fn read(file: File, stamp: &Stamp) -> Result<Content, String> {
     }
     let mut bytes = Vec::with_capacity(stamp.bytes as usize + 1);
     file.take(BYTES_MAX + 1).read_to_end(&mut bytes).map_err(|error| format!("cannot be read: {error}"))?;
-    Ok(Content { digest: Sha256::digest(&bytes).into(), bytes: bytes.into() })
+    Ok(Content::of(bytes))
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 
 use std::process::{Command, Output};
 
-use landfall_tests::{bundled, guest, landfall, root};
+use landfall_tests::{Setup, bundled, guest, landfall, root};
 
 fn run(args: &[&str]) -> Output {
     run_with(args, &[])
@@ -98,4 +98,31 @@ fn help_lists_the_commands() {
         assert!(text.contains(command), "{command}\n{text}");
     }
     assert!(!text.contains("plain-server"), "{text}");
+}
+
+#[test]
+fn bench_prints_one_json_object() {
+    let echo = bundled("echo");
+    let args = ["bench", "--json", "--seconds", "1", "--rounds", "1", "--connections", "4", "--component"];
+    let output = run(&[&args[..], &[echo.to_str().unwrap()]].concat());
+    assert!(output.status.success(), "{}", stderr(&output));
+    let report: serde_json::Value = serde_json::from_str(&stdout(&output)).unwrap();
+    for number in ["/ratio", "/component/requests_per_second", "/plain_axum/p99_ms", "/start_to_first_200_ms"] {
+        assert!(report.pointer(number).and_then(|value| value.as_f64()).is_some_and(|value| value > 0.0), "{report}");
+    }
+}
+
+#[tokio::test]
+async fn bundled_components_serve_without_being_compiled_again() {
+    let dir = tempfile::tempdir().unwrap();
+    let bundle = dir.path().join("bundled");
+    std::fs::create_dir(&bundle).unwrap();
+    std::fs::copy(bundled("echo"), bundle.join("echo.wasm")).unwrap();
+    let place = bundle.to_str().unwrap();
+    let output = run(&["precompile", "--out", place, bundle.join("echo.wasm").to_str().unwrap()]);
+    assert!(output.status.success(), "{}", stderr(&output));
+    let hook = "component = \"echo.wasm\"\n[verify]\nscheme = \"none\"\n";
+    let node = Setup::new().file("in.toml", hook).env("LANDFALL_BUNDLED", place).serving("in").await;
+    assert_eq!(node.post("/in", &[], "{}").await.0, 200);
+    assert_eq!(std::fs::read_dir(node.data().join("compiled")).unwrap().count(), 0);
 }

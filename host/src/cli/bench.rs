@@ -11,8 +11,8 @@ use serde_json::json;
 use tokio::net::TcpStream;
 use tokio::process::{Child, Command};
 
+use super::demos::signature;
 use super::load::{self, Measured};
-use super::nodes::signature;
 use super::{NodeFlags, build};
 use crate::app::{self, compiler};
 use crate::config::Config;

@@ -3,8 +3,8 @@
 mod bench;
 mod build;
 mod check;
+mod demos;
 mod load;
-mod nodes;
 mod up;
 
 use std::ffi::OsString;

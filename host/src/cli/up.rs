@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use anyhow::{Context, ensure};
 
-use super::nodes::{Demo, demos};
+use super::demos::{Demo, demos};
 use super::{NodeFlags, build};
 use crate::app::{App, HookState};
 use crate::config::Config;

@@ -264,3 +264,20 @@ async fn one_component_serves_many_hooks_and_a_taken_path_is_said() {
     assert!(node.hook("answers").await.is_none());
     assert!(node.hook("Bad Name.toml").await.is_some());
 }
+
+#[tokio::test]
+async fn what_failed_for_the_machines_sake_is_tried_again() {
+    let node = Setup::new().env("LANDFALL_POLL", "100ms").start().await;
+    let compiled = node.data().join("compiled");
+    eventually("the node has its folders", || async { compiled.is_dir().then_some(()) }).await;
+    std::fs::remove_dir(&compiled).unwrap();
+    put(&node, "hook.toml", OPEN);
+    put(&node, "hook.wasm", component("answers_one"));
+    eventually("the failure is said", || async {
+        let problem = node.hook("hook").await?["problem"].as_str()?.to_owned();
+        problem.contains("does not compile").then_some(())
+    })
+    .await;
+    std::fs::create_dir(&compiled).unwrap();
+    says(&node, "one").await;
+}

@@ -134,7 +134,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
 
 fn dispatch(command: Command) -> anyhow::Result<ExitCode> {
     match command {
-        Command::Compile { target } => app::compile_child(&target).map(|()| ExitCode::SUCCESS),
+        Command::Compile { target } => app::compile_child(&target),
         Command::Up(flags) => runtime()?.block_on(up::up(flags)),
         Command::Serve(flags) => runtime()?.block_on(serve(flags)),
         Command::Check(flags) => runtime()?.block_on(check::check(flags)),

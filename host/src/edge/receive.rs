@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::body::Body;
+use axum::body::{Body, HttpBody};
 use axum::extract::{Request, State};
 use axum::response::Response;
 use bytes::Bytes;
@@ -25,7 +25,7 @@ const DRAIN_TIME_MAX: Duration = Duration::from_secs(2);
 /// Handles every public request.
 pub async fn receive(State(edge): State<Arc<Edge>>, request: Request) -> Response {
     let (head, mut body) = request.into_parts();
-    let (is_last, worth_draining) = (head::is_last(&head), is_worth_draining(&head));
+    let (is_last, worth_draining) = (head::is_last(&head), is_worth_draining(&head, &body));
     let response = match handle(&edge, head, &mut body).await {
         Ok(response) => response,
         Err(stop) => {
@@ -44,7 +44,7 @@ async fn handle(edge: &Edge, head: Parts, body: &mut Body) -> Result<Response, S
     let hook = found.hook.clone();
     check_method(&hook, &head.method)?;
     let Serving::Ready(handler) = &hook.serving else { return Err(Stop::Unavailable) };
-    let (body, _held) = read(edge, &hook, &head, body).await?;
+    let (body, _held) = read(edge, &hook, body).await?;
     let attributes = attributes(found, &head);
     let event = match prove(edge, &hook, unverified(head, body))? {
         Checked::Challenge(answer) => return Ok(answer::challenge(answer.json)),
@@ -57,12 +57,8 @@ async fn handle(edge: &Edge, head: Parts, body: &mut Body) -> Result<Response, S
 }
 
 /// Neither endless nor still waiting for a `100 Continue`.
-fn is_worth_draining(head: &Parts) -> bool {
-    declared(head).is_none_or(|bytes| bytes <= DRAIN_BYTES_MAX) && !head.headers.contains_key(header::EXPECT)
-}
-
-fn declared(head: &Parts) -> Option<usize> {
-    head.headers.get(header::CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
+fn is_worth_draining(head: &Parts, body: &Body) -> bool {
+    body.size_hint().lower() <= DRAIN_BYTES_MAX as u64 && !head.headers.contains_key(header::EXPECT)
 }
 
 /// Reads on for a while what nobody wants: a sender that is still writing when the connection closes sees a reset
@@ -102,9 +98,9 @@ fn check_method(hook: &Hook, method: &Method) -> Result<(), Stop> {
 }
 
 /// The whole body, raw: no more than the hook takes, no later than the node waits.
-async fn read(edge: &Edge, hook: &Hook, head: &Parts, body: &mut Body) -> Result<(Bytes, Held), Stop> {
+async fn read(edge: &Edge, hook: &Hook, body: &mut Body) -> Result<(Bytes, Held), Stop> {
     let max = hook.spec.max_body;
-    let declared = declared(head);
+    let declared = body.size_hint().exact().and_then(|bytes| usize::try_from(bytes).ok());
     if declared.is_some_and(|bytes| bytes > max) {
         return Err(Stop::TooLarge);
     }

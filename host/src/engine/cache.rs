@@ -67,7 +67,8 @@ impl Cache {
         }
         let target = self.dir.join(self.name(&inspected.digest));
         compile::in_child(&self.compiler, &inspected.file, bytes, &target).await?;
-        read(engine, &target).map_err(|error| LoadError::host(&inspected.file, error))
+        read(engine, &target)
+            .map_err(|error| LoadError::passing(&inspected.file, format!("cannot be loaded: {error:#}")))
     }
 
     fn find(&self, engine: &wasmtime::Engine, digest: &str) -> Option<Component> {

@@ -3,7 +3,7 @@
 use std::fs::File;
 use std::io::{Read, Write};
 use std::path::Path;
-use std::process::Stdio;
+use std::process::{ExitCode, Output, Stdio};
 use std::time::Duration;
 
 use anyhow::Context;
@@ -21,10 +21,12 @@ const CPU_SECONDS_MAX: u64 = 120;
 /// Of address space. A 12 MiB JavaScript component peaks at 380 MiB.
 const MEMORY_BYTES_MAX: u64 = 4 << 30;
 const NICENESS: i32 = 10;
+/// The exit code of a child that read and compiled, and found the component bad.
+const JUDGED: i32 = 65;
 
 /// Compiles `bytes` into `target`: written beside it, synced, renamed.
 pub async fn in_child(compiler: &Path, file: &str, bytes: Vec<u8>, target: &Path) -> Result<(), LoadError> {
-    let wrong = |message: String| LoadError { file: file.into(), message };
+    let passing = |message: String| LoadError::passing(file, message);
     let partial = target.with_extension(format!("{}.partial", std::process::id()));
     let mut child = Command::new(compiler)
         .arg("compile")
@@ -35,23 +37,19 @@ pub async fn in_child(compiler: &Path, file: &str, bytes: Vec<u8>, target: &Path
         .env_clear()
         .kill_on_drop(true)
         .spawn()
-        .map_err(|error| wrong(format!("cannot be compiled: {} does not start: {error}", compiler.display())))?;
+        .map_err(|error| passing(format!("cannot be compiled: {} does not start: {error}", compiler.display())))?;
     let mut input = child.stdin.take().expect("stdin was piped");
     let feed = async move {
         input.write_all(&bytes).await.ok();
     };
     let run = async { tokio::join!(feed, child.wait_with_output()).1 };
     let ended = match tokio::time::timeout(TIME_MAX, run).await {
-        Ok(ended) => ended.map_err(|error| wrong(format!("cannot be compiled: {error}"))),
-        Err(_) => Err(wrong(format!("takes longer than {} s to compile: make it smaller", TIME_MAX.as_secs()))),
+        Ok(ended) => ended.map_err(|error| passing(format!("cannot be compiled: {error}"))),
+        Err(_) => Err(passing(format!("takes longer than {} s to compile: make it smaller", TIME_MAX.as_secs()))),
     };
     let placed = ended.and_then(|output| match output.status.success() {
-        true => std::fs::rename(&partial, target).map_err(|error| wrong(format!("cannot be kept: {error}"))),
-        false => Err(wrong(format!(
-            "does not compile ({}): {}",
-            output.status,
-            String::from_utf8_lossy(&output.stderr).trim()
-        ))),
+        true => std::fs::rename(&partial, target).map_err(|error| passing(format!("cannot be kept: {error}"))),
+        false => Err(failed(file, &output)),
     });
     if placed.is_err() {
         std::fs::remove_file(&partial).ok();
@@ -59,19 +57,34 @@ pub async fn in_child(compiler: &Path, file: &str, bytes: Vec<u8>, target: &Path
     placed
 }
 
+/// A compiler that ends by itself has judged the component; one that was killed, or could not write, has not.
+fn failed(file: &str, output: &Output) -> LoadError {
+    let said = String::from_utf8_lossy(&output.stderr);
+    let message = format!("does not compile ({}): {}", output.status, said.trim());
+    match output.status.code() {
+        Some(JUDGED) => LoadError::lasting(file, message),
+        _ => LoadError::passing(file, message),
+    }
+}
+
 /// The child's side: a component on standard input, machine code into `target`.
-pub fn compile_child(target: &Path) -> anyhow::Result<()> {
+pub fn compile_child(target: &Path) -> anyhow::Result<ExitCode> {
     limit_myself().context("cannot limit the compiler")?;
     let mut bytes = Vec::new();
     std::io::stdin().take(COMPONENT_BYTES_MAX as u64 + 1).read_to_end(&mut bytes)?;
     anyhow::ensure!(bytes.len() <= COMPONENT_BYTES_MAX, "the component is larger than 64 MiB");
-    let code = wasmtime::Engine::new(&settings::compiling())
-        .and_then(|engine| engine.precompile_component(&bytes))
-        .map_err(|error| anyhow::anyhow!("{error:#}"))?;
+    let engine = wasmtime::Engine::new(&settings::compiling()).map_err(|error| anyhow::anyhow!("{error:#}"))?;
+    let code = match engine.precompile_component(&bytes) {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("{error:#}");
+            return Ok(ExitCode::from(JUDGED as u8));
+        }
+    };
     let mut file = File::create(target).with_context(|| format!("cannot write {}", target.display()))?;
     file.write_all(&code)?;
     file.sync_all()?;
-    Ok(())
+    Ok(ExitCode::SUCCESS)
 }
 
 fn limit_myself() -> rustix::io::Result<()> {

@@ -13,6 +13,8 @@ pub struct LoadError {
     pub file: String,
     /// The rest of the sentence.
     pub message: String,
+    /// The component may be good: the machine was full, or too busy. Worth another try.
+    pub is_passing: bool,
 }
 
 /// What the bytes say.
@@ -49,7 +51,7 @@ const WASI: [&str; 6] = ["cli", "clocks", "filesystem", "io", "random", "sockets
 
 /// Reads the bytes and checks everything that can be told from names alone.
 pub fn inspect(file: &str, bytes: &[u8]) -> Result<Inspected, LoadError> {
-    let wrong = |message: String| LoadError { file: file.into(), message };
+    let wrong = |message: String| LoadError::lasting(file, message);
     check_kind(bytes).map_err(|message| wrong(message.into()))?;
     let mut inspected = Inspected {
         file: file.into(),
@@ -74,9 +76,14 @@ pub fn grant_for(import: &str) -> Option<(&'static str, &'static str)> {
 // === impl LoadError ===
 
 impl LoadError {
+    /// The component is at fault: nothing changes until its file does.
+    pub(super) fn lasting(file: &str, message: impl Into<String>) -> LoadError {
+        LoadError { file: file.into(), message: message.into(), is_passing: false }
+    }
+
     /// The host could not do its part.
-    pub(super) fn host(file: &str, error: impl std::fmt::Display) -> LoadError {
-        LoadError { file: file.into(), message: format!("cannot be loaded: {error:#}") }
+    pub(super) fn passing(file: &str, message: impl Into<String>) -> LoadError {
+        LoadError { file: file.into(), message: message.into(), is_passing: true }
     }
 }
 

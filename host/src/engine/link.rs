@@ -11,7 +11,8 @@ use crate::model::Allow;
 /// A linker with what this hook may use.
 pub fn linker(engine: &wasmtime::Engine, component: &Component, allow: &Allow) -> Result<Linker<State>, LoadError> {
     check_grants(component, allow)?;
-    build(engine, allow).map_err(|error| LoadError::host(&component.inspected.file, error))
+    build(engine, allow)
+        .map_err(|error| LoadError::passing(&component.inspected.file, format!("cannot be loaded: {error:#}")))
 }
 
 fn check_grants(component: &Component, allow: &Allow) -> Result<(), LoadError> {
@@ -23,7 +24,7 @@ fn check_grants(component: &Component, allow: &Allow) -> Result<(), LoadError> {
         };
         if !granted {
             let message = format!("wants `{name}`, which the hook file does not grant: add {grant} under [allow]");
-            return Err(LoadError { file: inspected.file.clone(), message });
+            return Err(LoadError::lasting(&inspected.file, message));
         }
     }
     Ok(())

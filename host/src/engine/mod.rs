@@ -98,7 +98,8 @@ impl Engine {
 
 /// What a component would be compiled into, without an engine that runs: for the image's build.
 pub async fn precompile(compiler: &Path, out_dir: &Path, file: &str, bytes: Vec<u8>) -> Result<PathBuf, LoadError> {
-    let wasm = wasmtime::Engine::new(&settings::compiling()).map_err(|error| LoadError::host(file, error))?;
+    let wasm = wasmtime::Engine::new(&settings::compiling())
+        .map_err(|error| LoadError::passing(file, format!("cannot be loaded: {error:#}")))?;
     let inspected = inspect(file, &bytes)?;
     let target = out_dir.join(cache::file_name(&wasm, &inspected.digest));
     compile::in_child(compiler, file, bytes, &target).await?;

@@ -116,15 +116,15 @@ impl Handler {
         let mut store = self.store(String::new(), Instant::now() + PROBE_TIME_MAX);
         match tokio::time::timeout(PROBE_TIME_MAX, self.pre.instantiate_async(&mut store)).await {
             Ok(Ok(_)) => Ok(()),
-            Ok(Err(_)) if store.data().bounds.refused => Err(LoadError {
-                file: file.clone(),
-                message: format!(
+            Ok(Err(_)) if store.data().bounds.refused => Err(LoadError::lasting(
+                file,
+                format!(
                     "needs more memory than [limits] memory = {}: raise it",
                     bytesize::ByteSize(self.limits.memory as u64).display().iec()
                 ),
-            }),
+            )),
             Ok(Err(error)) => Err(mismatch(file, &error)),
-            Err(_) => Err(LoadError { file: file.clone(), message: "does not start within 5 s".into() }),
+            Err(_) => Err(LoadError::passing(file, "does not start within 5 s")),
         }
     }
 
@@ -155,13 +155,11 @@ fn pre(linker: &Linker<State>, component: &Component) -> wasmtime::Result<HookPr
 }
 
 fn mismatch(file: &str, error: &wasmtime::Error) -> LoadError {
-    LoadError {
-        file: file.into(),
-        message: format!(
-            "does not fit landfall:hook@0.1 of this host: {}; rebuild it against the wit/ of this version",
-            bounded(&format!("{error:#}"))
-        ),
-    }
+    let error = bounded(&format!("{error:#}"));
+    LoadError::lasting(
+        file,
+        format!("does not fit landfall:hook@0.1 of this host: {error}; rebuild it against the wit/ of this version"),
+    )
 }
 
 /// What a failed call amounts to.

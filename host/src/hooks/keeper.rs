@@ -8,7 +8,7 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 
 use super::hook::{Hook, HookState, HookStatus};
-use super::load::{Files, Loader, references};
+use super::load::{Files, Loader, Problem, references};
 use super::scan::{Content, Look, Scanner};
 use super::table::Table;
 use super::watch::Watch;
@@ -60,6 +60,8 @@ struct Known {
     tried: Fingerprint,
     serving: Arc<Hook>,
     problem: Option<String>,
+    /// The problem may pass without a change of files.
+    again: bool,
 }
 
 type Fingerprint = (Option<Result<[u8; 32], String>>, Option<Result<[u8; 32], String>>, String);
@@ -136,7 +138,7 @@ impl Keeper {
         let unsettled = match looked {
             Ok(look) => {
                 self.strays.clear();
-                self.apply(&look).await;
+                self.apply(&look, thorough).await;
                 look.unsettled
             }
             Err(error) => {
@@ -149,7 +151,7 @@ impl Keeper {
         unsettled
     }
 
-    async fn apply(&mut self, look: &Look) {
+    async fn apply(&mut self, look: &Look, thorough: bool) {
         let unsettled: BTreeSet<String> = self.scanner.unsettled().map(str::to_owned).collect();
         let wanted = self.wanted(look, &unsettled);
         self.known.retain(|name, _| {
@@ -163,7 +165,8 @@ impl Keeper {
             let files = self.files(name, look);
             let changing = unsettled.contains(&format!("{name}.toml")) || unsettled.contains(&files.component_name);
             let fingerprint = fingerprint(&files);
-            if !changing && self.known.get(name).is_none_or(|known| known.tried != fingerprint) {
+            let is_done = |known: &Known| known.tried == fingerprint && !(known.again && thorough);
+            if !changing && !self.known.get(name).is_some_and(is_done) {
                 self.load(name, &files, fingerprint).await;
                 self.publish(false);
             }
@@ -214,7 +217,7 @@ impl Keeper {
 
     async fn load(&mut self, name: &HookName, files: &Files, tried: Fingerprint) {
         let before = self.known.remove(name);
-        let loaded = self.loader.load(name, files, None).await;
+        let loaded = self.loader.load(name, files).await;
         let known = match (loaded, before) {
             (Ok(mut hook), before) => {
                 if let Some(old) = before.filter(|old| old.serving.spec.concurrency == hook.spec.concurrency) {
@@ -222,15 +225,16 @@ impl Keeper {
                     hook.slots = old.serving.slots.clone();
                 }
                 tracing::info!(hook = %name, path = hook.spec.path, component = files.component_name, "hook loaded");
-                Known { tried, serving: Arc::new(hook), problem: None }
+                Known { tried, serving: Arc::new(hook), problem: None, again: false }
             }
-            (Err(why), Some(old)) if files.component.is_some() => {
+            (Err(Problem { why, is_passing }), Some(old)) if files.component.is_some() => {
                 tracing::error!(hook = %name, problem = why, "hook not changed: the last good one goes on serving");
-                Known { tried, serving: old.serving, problem: Some(why) }
+                Known { tried, serving: old.serving, problem: Some(why), again: is_passing }
             }
-            (Err(why), _) => {
+            (Err(Problem { why, is_passing }), _) => {
                 tracing::error!(hook = %name, problem = why, "hook not loaded");
-                Known { tried, serving: Arc::new(self.loader.unavailable(name, &why)), problem: Some(why) }
+                let serving = Arc::new(self.loader.unavailable(name, &why));
+                Known { tried, serving, problem: Some(why), again: is_passing }
             }
         };
         self.known.insert(name.clone(), known);

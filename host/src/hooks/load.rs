@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::hook::{Hook, Serving};
 use super::scan::Content;
 use crate::config::{ConfigError, HookSource, parse_hook, parse_manifest};
-use crate::engine::{Component, Engine, LoadError, Slots};
+use crate::engine::{Component, Engine, Handler, LoadError};
 use crate::model::{CredentialPart, HookName, HookSpec, SecretRef, SecretSource};
 use crate::verify::Verifier;
 
@@ -31,11 +31,32 @@ pub struct Files {
     pub component_name: String,
 }
 
+/// Why a hook cannot be made.
+#[derive(Debug)]
+pub struct Problem {
+    /// A sentence with the way out.
+    pub why: String,
+    /// Not the files' fault: worth another try with the same ones.
+    pub is_passing: bool,
+}
+
+impl From<String> for Problem {
+    fn from(why: String) -> Problem {
+        Problem { why, is_passing: false }
+    }
+}
+
+impl From<LoadError> for Problem {
+    fn from(error: LoadError) -> Problem {
+        Problem { why: error.to_string(), is_passing: error.is_passing }
+    }
+}
+
 // === impl Loader ===
 
 impl Loader {
     /// The hook, ready to serve, or why it cannot be made from these files.
-    pub async fn load(&self, name: &HookName, files: &Files, slots: Option<Slots>) -> Result<Hook, String> {
+    pub async fn load(&self, name: &HookName, files: &Files) -> Result<Hook, Problem> {
         let text = hook_text(name, files)?;
         let component = match &files.component {
             Some(content) => Some(self.component(files, content).await?),
@@ -52,7 +73,7 @@ impl Loader {
             Some(component) => Serving::Ready(Arc::new(self.handler(&component, &spec).await?)),
             None => Serving::Unavailable(missing(&spec.component)),
         };
-        let slots = slots.unwrap_or_else(|| self.engine.slots(spec.concurrency));
+        let slots = self.engine.slots(spec.concurrency);
         Ok(Hook { spec, verifier, serving, slots })
     }
 
@@ -65,15 +86,14 @@ impl Loader {
         Hook { spec, verifier, serving: Serving::Unavailable(why.into()), slots }
     }
 
-    async fn component(&self, files: &Files, content: &Result<Content, String>) -> Result<Component, String> {
+    async fn component(&self, files: &Files, content: &Result<Content, String>) -> Result<Component, Problem> {
         let name = &files.component_name;
         let content = content.as_ref().map_err(|why| format!("component {name} {why}"))?;
-        let loaded = self.engine.load(name, content.bytes.to_vec()).await;
-        loaded.map_err(|error| error.to_string())
+        Ok(self.engine.load(name, content.bytes.to_vec()).await?)
     }
 
-    async fn handler(&self, component: &Component, spec: &HookSpec) -> Result<crate::engine::Handler, String> {
-        self.engine.prepare(component, spec, self.secrets.clone()).await.map_err(|error: LoadError| error.to_string())
+    async fn handler(&self, component: &Component, spec: &HookSpec) -> Result<Handler, LoadError> {
+        self.engine.prepare(component, spec, self.secrets.clone()).await
     }
 
     /// Reads the secrets ahead: a file may be slow.

@@ -123,8 +123,12 @@ impl Handler {
                     bytesize::ByteSize(self.limits.memory as u64).display().iec()
                 ),
             )),
+            Ok(Err(error)) if is_no_place(&error) => {
+                Err(LoadError::passing(file, format!("cannot be tried: {error:#}")))
+            }
+            Ok(Err(error)) if is_deadline(&error) => Err(too_slow(file)),
             Ok(Err(error)) => Err(mismatch(file, &error)),
-            Err(_) => Err(LoadError::passing(file, "does not start within 5 s")),
+            Err(_) => Err(too_slow(file)),
         }
     }
 
@@ -154,6 +158,18 @@ fn pre(linker: &Linker<State>, component: &Component) -> wasmtime::Result<HookPr
     HookPre::new(pre)
 }
 
+fn too_slow(file: &str) -> LoadError {
+    LoadError::passing(file, format!("does not start within {} s", PROBE_TIME_MAX.as_secs()))
+}
+
+fn is_deadline(error: &wasmtime::Error) -> bool {
+    error.downcast_ref::<DeadlinePassed>().is_some()
+}
+
+fn is_no_place(error: &wasmtime::Error) -> bool {
+    error.downcast_ref::<wasmtime::PoolConcurrencyLimitError>().is_some()
+}
+
 fn mismatch(file: &str, error: &wasmtime::Error) -> LoadError {
     let error = bounded(&format!("{error:#}"));
     LoadError::lasting(
@@ -165,11 +181,11 @@ fn mismatch(file: &str, error: &wasmtime::Error) -> LoadError {
 /// What a failed call amounts to.
 fn broken(error: &wasmtime::Error, state: &State) -> Outcome {
     let text = bounded(&format!("{error:#}"));
-    if error.downcast_ref::<DeadlinePassed>().is_some() {
+    if is_deadline(error) {
         Outcome::Timeout
     } else if state.bounds.refused {
         Outcome::OutOfMemory
-    } else if error.downcast_ref::<wasmtime::PoolConcurrencyLimitError>().is_some() {
+    } else if is_no_place(error) {
         Outcome::HostFault(text)
     } else if text.contains("fuel allocated for hostcalls") || text.contains("resource table") {
         Outcome::OverLimit(text)

@@ -13,6 +13,8 @@ pub const MEMORIES_MAX: u32 = 4;
 /// Tables of one component.
 pub const TABLES_MAX: u32 = 16;
 const STACK_BYTES: usize = 512 << 10;
+/// Places for trying new components while every other place is taken.
+const PROBES: u32 = 2;
 /// With room for the host functions that a guest calls.
 const ASYNC_STACK_BYTES: usize = 1 << 20;
 
@@ -41,7 +43,7 @@ pub fn compiling() -> Config {
 /// Address space is reserved, not memory. What a finished attempt leaves behind is zeroed in place up to these sizes
 /// instead of being given back to the system: that is most of what makes a fresh instance cheap.
 fn pool(running: usize) -> PoolingAllocationConfig {
-    let running = u32::try_from(running).expect("the config bounds it");
+    let running = u32::try_from(running).expect("the config bounds it") + PROBES;
     let mut pool = PoolingAllocationConfig::new();
     pool.total_component_instances(running)
         .total_core_instances(running.saturating_mul(8).max(INSTANCES_MAX))

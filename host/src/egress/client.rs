@@ -195,6 +195,7 @@ async fn exchange(pool: &Pool, request: http::Request<Full<Bytes>>) -> Result<Re
 /// Sorts what went wrong by its cause.
 fn sorted(error: legacy::Error) -> OutgoingError {
     let mut cause: Option<&(dyn StdError + 'static)> = Some(&error);
+    let mut last = error.to_string();
     while let Some(current) = cause {
         if let Some(connect) = current.downcast_ref::<ConnectError>() {
             return match connect {
@@ -203,13 +204,21 @@ fn sorted(error: legacy::Error) -> OutgoingError {
                 ConnectError::Unreachable { .. } => OutgoingError::Connection(connect.to_string()),
             };
         }
-        let inner = current.downcast_ref::<std::io::Error>().and_then(|error| error.get_ref());
-        if let Some(tls) = inner.and_then(|inner| inner.downcast_ref::<rustls::Error>()) {
+        if let Some(tls) = current.downcast_ref::<rustls::Error>() {
             return OutgoingError::Tls(format!("no trusted TLS session: {tls}"));
         }
-        cause = current.source();
+        last = current.to_string();
+        cause = inner(current);
     }
-    OutgoingError::Connection(format!("the exchange failed: {error}"))
+    OutgoingError::Connection(format!("the exchange failed: {last}"))
+}
+
+/// What an error wraps. An `io::Error` hides what it was made from behind the source of that.
+fn inner<'a>(error: &'a (dyn StdError + 'static)) -> Option<&'a (dyn StdError + 'static)> {
+    match error.downcast_ref::<std::io::Error>().and_then(|error| error.get_ref()) {
+        Some(wrapped) => Some(wrapped),
+        None => error.source(),
+    }
 }
 
 fn pool(policy: Arc<Policy>) -> Pool {

@@ -1,0 +1,68 @@
+//! Calls out over TLS: an authority that the machine does not trust is refused, one that it trusts is not. The server and
+//! the certificates are openssl's.
+
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+
+use landfall_tests::{Setup, eventually, guest};
+
+struct Server(Child);
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.0.kill().ok();
+        self.0.wait().ok();
+    }
+}
+
+fn openssl(dir: &Path, args: &str) {
+    let output = Command::new("openssl").args(args.split(' ')).current_dir(dir).output().unwrap();
+    assert!(output.status.success(), "{args}: {}", String::from_utf8_lossy(&output.stderr));
+}
+
+fn certificates(dir: &Path) {
+    openssl(dir, "req -x509 -newkey rsa:2048 -nodes -keyout ca.key -out ca.pem -subj /CN=authority -days 2");
+    openssl(dir, "req -newkey rsa:2048 -nodes -keyout key.pem -out request.pem -subj /CN=localhost");
+    std::fs::write(dir.join("more"), "subjectAltName=DNS:localhost\nbasicConstraints=CA:FALSE\n").unwrap();
+    openssl(
+        dir,
+        "x509 -req -in request.pem -CA ca.pem -CAkey ca.key -CAcreateserial -out cert.pem -days 2 -extfile more",
+    );
+}
+
+#[tokio::test]
+async fn only_trusted_certificates_are_talked_to() {
+    if Command::new("openssl").arg("version").output().is_err() {
+        println!("skipped: no openssl on this machine");
+        return;
+    }
+    let dir = tempfile::tempdir().unwrap();
+    certificates(dir.path());
+    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let address = format!("127.0.0.1:{port}");
+    let args = ["s_server", "-accept", &address, "-cert", "cert.pem", "-key", "key.pem", "-www", "-quiet"];
+    let mut command = Command::new("openssl");
+    command.args(args).current_dir(dir.path()).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    let _server = Server(command.spawn().unwrap());
+    eventually("openssl listens", || async { std::net::TcpStream::connect(&address).ok() }).await;
+    let hook = |host: &str| {
+        let url = format!("https://{host}:{port}/");
+        format!(
+            "[verify]\nscheme = \"none\"\n[settings]\nurl = \"{url}\"\n\
+             [allow]\nhttp = [\"{url}\"]\naddresses = [\"127.0.0.1\", \"::1\"]\n"
+        )
+    };
+    let ask = async |host: &str, roots: &str| {
+        let setup = Setup::new().hook("calls", &guest("calls"), &hook(host));
+        let node = setup.env("SSL_CERT_FILE", roots).env("SSL_CERT_DIR", "/nonexistent").serving("calls").await;
+        node.post("/calls", &[], "{}").await.1
+    };
+    let authority = dir.path().join("ca.pem");
+    let trusted = ask("localhost", authority.to_str().unwrap()).await;
+    assert!(trusted.contains("\"status\":200"), "{trusted}");
+    let other_name = ask("127.0.0.1", authority.to_str().unwrap()).await;
+    assert!(other_name.contains("\"error\":\"tls\""), "{other_name}");
+    certificates(dir.path());
+    let untrusted = ask("localhost", authority.to_str().unwrap()).await;
+    assert!(untrusted.contains("\"error\":\"tls\""), "{untrusted}");
+}

@@ -76,15 +76,19 @@ async fn replaced_under_load_without_one_failed_request() {
         })
         .collect();
     let versions = [("two", component("answers_two")), ("one", component("answers_one"))];
-    for round in 0..10 {
+    for round in 0..12 {
         let (text, bytes) = &versions[round % 2];
-        // Half of the rounds by rename, half by writing over it in place.
-        match round % 4 < 2 {
-            true => {
+        // By rename, by writing over it in place, by deleting and writing anew.
+        match round % 3 {
+            0 => {
                 put(&node, ".new", bytes);
                 std::fs::rename(node.plugins().join(".new"), node.plugins().join("hook.wasm")).unwrap();
             }
-            false => put(&node, "hook.wasm", bytes),
+            1 => put(&node, "hook.wasm", bytes),
+            _ => {
+                std::fs::remove_file(node.plugins().join("hook.wasm")).unwrap();
+                put(&node, "hook.wasm", bytes);
+            }
         }
         says(&node, text).await;
     }

@@ -185,8 +185,11 @@ impl Keeper {
                 wanted.insert(name);
             }
         }
+        // A hook file that is being written may be about to speak for a component: no new hook of its own meanwhile.
+        let may_speak = unsettled.iter().any(|file| file.ends_with(".toml"));
         for file in present.iter().filter(|file| file.ends_with(".wasm") && !spoken_for.contains(**file)) {
-            wanted.extend(self.name(file));
+            let name = self.name(file);
+            wanted.extend(name.filter(|name| !may_speak || self.known.contains_key(name)));
         }
         wanted
     }

@@ -104,6 +104,13 @@ impl Scanner {
             }
             seen.insert(name, Seen { stamp, content });
         }
+        for (name, before) in std::mem::take(&mut self.seen) {
+            // Gone, or replaced by way of a moment without it: the next look tells.
+            if before.content.is_some() && !seen.contains_key(&name) {
+                seen.insert(name, Seen { stamp: before.stamp, content: None });
+                look.unsettled = true;
+            }
+        }
         self.seen = seen;
         self.has_looked = true;
         Ok(look)
@@ -193,6 +200,21 @@ mod tests {
         let look = scanner.look(false).unwrap();
         assert!(!look.unsettled);
         assert_eq!(&*look.files["b.wasm"].as_ref().unwrap().bytes, b"half and whole");
+    }
+
+    #[test]
+    fn a_file_is_gone_when_two_looks_miss_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("a.wasm");
+        std::fs::write(&path, "1").unwrap();
+        let mut scanner = Scanner::new(dir.path().into());
+        scanner.look(false).unwrap();
+        std::fs::remove_file(&path).unwrap();
+        assert!(scanner.look(false).unwrap().unsettled);
+        assert_eq!(scanner.unsettled().collect::<Vec<_>>(), ["a.wasm"]);
+        let look = scanner.look(false).unwrap();
+        assert!(!look.unsettled && look.files.is_empty());
+        assert_eq!(scanner.unsettled().count(), 0);
     }
 
     #[test]

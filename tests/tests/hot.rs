@@ -284,3 +284,89 @@ async fn what_failed_for_the_machines_sake_is_tried_again() {
     std::fs::create_dir(&compiled).unwrap();
     says(&node, "one").await;
 }
+
+/// A hook whose component has another name than its file, with a path of its own.
+async fn running_own(path: &str, component_file: &str) -> (Node, String) {
+    let hook = format!("path = \"{path}\"\ncomponent = \"{component_file}\"\n{OPEN}");
+    let setup = Setup::new().file(component_file, component("answers_one")).file("zz.toml", &hook);
+    (setup.serving("zz").await, hook)
+}
+
+/// Asks all the while that `change` takes; every answer must be 200.
+async fn always_answers(node: &Node, path: &str, change: impl Future<Output = ()>) {
+    let mut change = std::pin::pin!(change);
+    loop {
+        tokio::select! {
+            biased;
+            answer = node.post(path, &[], "{}") => assert_eq!(answer.0, 200, "{}", node.log()),
+            () = &mut change => return,
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_broken_hook_file_keeps_a_component_of_another_name_serving_at_its_own_path() {
+    let (node, good) = running_own("/custom", "own.wasm").await;
+    let missing = good.replace("own.wasm", "typo.wasm");
+    let outside = good.replace("own.wasm", "../own.wasm");
+    let both = format!("concurency = 3\n{missing}");
+    for (text, words) in [
+        ("[[[", "zz.toml:1:"),
+        ("component = 7", "zz.toml:1:"),
+        (&missing, "typo.wasm is missing"),
+        (&outside, "must be the name of a file"),
+        (&both, "unknown key `concurency`"),
+    ] {
+        always_answers(&node, "/custom", async {
+            put(&node, "zz.toml", text);
+            eventually(&format!("the status says: {words}"), || async {
+                let status = node.hook("zz").await?;
+                (status["state"] == "stale" && status["problem"].as_str()?.contains(words)).then_some(())
+            })
+            .await;
+            node.settle().await;
+        })
+        .await;
+        assert!(node.hook("own").await.is_none(), "{text}");
+    }
+    put(&node, "zz.toml", &good);
+    node.until("zz", "serving").await;
+    std::fs::remove_file(node.plugins().join("own.wasm")).unwrap();
+    node.until("zz", "unavailable").await;
+    assert_eq!(node.post("/custom", &[], "{}").await.0, 503);
+}
+
+#[tokio::test]
+async fn editing_a_hook_file_brings_up_no_hook_for_its_component() {
+    let (node, good) = running_own("/kk", "kk.wasm").await;
+    always_answers(&node, "/kk", async {
+        for edit in 0..6 {
+            let text = format!("# edit {edit}\n{good}");
+            match edit % 2 {
+                0 => put(&node, "zz.toml", text),
+                _ => {
+                    put(&node, ".zz", text);
+                    std::fs::rename(node.plugins().join(".zz"), node.plugins().join("zz.toml")).unwrap();
+                }
+            }
+            node.settle().await;
+        }
+    })
+    .await;
+    assert!(!node.log().contains("hook closed"), "{}", node.log());
+}
+
+#[tokio::test]
+async fn a_component_may_be_away_for_a_while_when_it_is_replaced() {
+    let node = running_one().await;
+    always_answers(&node, "/hook", async {
+        for pause_ms in [10, 30, 90, 250] {
+            std::fs::remove_file(node.plugins().join("hook.wasm")).unwrap();
+            tokio::time::sleep(Duration::from_millis(pause_ms)).await;
+            put(&node, "hook.wasm", component(if pause_ms % 20 == 10 { "answers_two" } else { "answers_one" }));
+            node.settle().await;
+        }
+    })
+    .await;
+    says(&node, "two").await;
+}

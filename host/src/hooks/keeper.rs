@@ -7,16 +7,18 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 
-use super::hook::{Hook, HookState, HookStatus};
+use super::hook::{Hook, HookState, HookStatus, Serving};
 use super::load::{Files, Loader, Problem, references};
-use super::scan::{Content, Look, Scanner};
+use super::scan::{Content, Look, Patience, Scanner};
 use super::table::Table;
 use super::watch::Watch;
 use crate::engine::Engine;
 use crate::model::{HookName, SecretSource};
 
-/// A changing file is looked at again after this, until two looks agree.
+/// A changing file is looked at again after this, until it has stayed the same for as long.
 const SETTLE: Duration = Duration::from_millis(100);
+/// A file that is missing for less is being replaced.
+const GONE: Duration = Duration::from_secs(1);
 /// A burst of changes is one reason to look.
 const BURST: Duration = Duration::from_millis(20);
 /// At every so many polls, files are read although nothing tells that they changed.
@@ -102,7 +104,7 @@ impl Hooks {
         let hooks = Hooks { table: Arc::default(), statuses: Arc::default() };
         let loader =
             Loader { engine: setup.engine, secrets: setup.secrets, dir: setup.dir.clone(), bundled: setup.bundled };
-        let scanner = Scanner::new(setup.dir);
+        let scanner = Scanner::new(setup.dir, Patience { settle: SETTLE, gone: GONE });
         let keeper = Keeper {
             hooks: hooks.clone(),
             loader,
@@ -162,7 +164,7 @@ impl Keeper {
             stays
         });
         for name in &wanted {
-            let files = self.files(name, look);
+            let files = self.files(name, look, &unsettled);
             let changing = unsettled.contains(&format!("{name}.toml")) || unsettled.contains(&files.component_name);
             let fingerprint = fingerprint(&files);
             let is_done = |known: &Known| known.tried == fingerprint && !(known.again && thorough);
@@ -181,11 +183,13 @@ impl Keeper {
         let mut spoken_for = BTreeSet::new();
         for file in present.iter().filter(|file| file.ends_with(".toml") && file.as_str() != "landfall.toml") {
             if let Some(name) = self.name(file) {
-                spoken_for.insert(component_name(&name, look));
+                spoken_for.insert(self.component_name(&name, look, unsettled));
+                // Also what serves although the file now names another.
+                spoken_for.extend(self.known.get(&name).map(|known| known.serving.spec.component.clone()));
                 wanted.insert(name);
             }
         }
-        // A hook file that is being written may be about to speak for a component: no new hook of its own meanwhile.
+        // A hook file that is being written for the first time may be about to speak for a component.
         let may_speak = unsettled.iter().any(|file| file.ends_with(".toml"));
         for file in present.iter().filter(|file| file.ends_with(".wasm") && !spoken_for.contains(**file)) {
             let name = self.name(file);
@@ -203,10 +207,19 @@ impl Keeper {
         self.strays.insert(what.into(), why);
     }
 
-    fn files(&mut self, name: &HookName, look: &Look) -> Files {
-        let component_name = component_name(name, look);
+    fn files(&mut self, name: &HookName, look: &Look, unsettled: &BTreeSet<String>) -> Files {
+        let component_name = self.component_name(name, look, unsettled);
         let component = look.files.get(&component_name).cloned().or_else(|| self.bundled(&component_name));
         Files { hook_file: look.files.get(&format!("{name}.toml")).cloned(), component, component_name }
+    }
+
+    /// The component of a hook. While its file is being written, or cannot be read, it is the one that serves.
+    fn component_name(&self, name: &HookName, look: &Look, unsettled: &BTreeSet<String>) -> String {
+        let file = format!("{name}.toml");
+        let named = look.files.get(&file).and_then(|content| named_component(name, content));
+        let has_file = look.files.contains_key(&file) || unsettled.contains(&file);
+        let serving = || self.known.get(name).filter(|_| has_file).map(|known| known.serving.spec.component.clone());
+        named.or_else(serving).unwrap_or_else(|| default_component(name))
     }
 
     /// What came with the binary does not change: read once.
@@ -222,6 +235,11 @@ impl Keeper {
         let before = self.known.remove(name);
         let loaded = self.loader.load(name, files).await;
         let known = match (loaded, before) {
+            (Ok(hook), Some(old)) if names_a_missing_one(&hook, &old) => {
+                let why = format!("component {} is missing: put it into the plugins directory", hook.spec.component);
+                tracing::error!(hook = %name, problem = why, "hook not changed: the last good one goes on serving");
+                Known { tried, serving: old.serving, problem: Some(why), again: false }
+            }
             (Ok(mut hook), before) => {
                 if let Some(old) = before.filter(|old| old.serving.spec.concurrency == hook.spec.concurrency) {
                     // What runs now still takes its places.
@@ -230,7 +248,7 @@ impl Keeper {
                 tracing::info!(hook = %name, path = hook.spec.path, component = files.component_name, "hook loaded");
                 Known { tried, serving: Arc::new(hook), problem: None, again: false }
             }
-            (Err(Problem { why, is_passing }), Some(old)) if files.component.is_some() => {
+            (Err(Problem { why, is_passing }), Some(old)) if !is_gone(files, &old) => {
                 tracing::error!(hook = %name, problem = why, "hook not changed: the last good one goes on serving");
                 Known { tried, serving: old.serving, problem: Some(why), again: is_passing }
             }
@@ -280,14 +298,30 @@ impl Keeper {
     }
 }
 
-/// The component that a hook file names; its own name where it names none or cannot be read.
-fn component_name(name: &HookName, look: &Look) -> String {
-    let named = look.files.get(&format!("{name}.toml")).and_then(|content| {
-        let text = std::str::from_utf8(&content.as_ref().ok()?.bytes).ok()?;
-        let table: toml::Table = text.parse().ok()?;
-        Some(table.get("component")?.as_str()?.trim_end_matches(".wasm").to_owned())
-    });
-    format!("{}.wasm", named.as_deref().unwrap_or(name))
+/// The component in a hook file's text: none where the text does not tell.
+fn named_component(name: &HookName, content: &Result<Content, String>) -> Option<String> {
+    let text = std::str::from_utf8(&content.as_ref().ok()?.bytes).ok()?;
+    let table: toml::Table = text.parse().ok()?;
+    match table.get("component") {
+        None => Some(default_component(name)),
+        Some(value) => value.as_str().map(|typed| format!("{}.wasm", typed.strip_suffix(".wasm").unwrap_or(typed))),
+    }
+}
+
+fn default_component(name: &HookName) -> String {
+    format!("{name}.wasm")
+}
+
+/// The hook file names another component than before, and that one is not there: a slip, or it is still to come.
+fn names_a_missing_one(hook: &Hook, old: &Known) -> bool {
+    let was_ready = matches!(old.serving.serving, Serving::Ready(_));
+    let is_ready = matches!(hook.serving, Serving::Ready(_));
+    was_ready && !is_ready && hook.spec.component != old.serving.spec.component
+}
+
+/// The component that serves has been deleted: there is nothing that may go on.
+fn is_gone(files: &Files, old: &Known) -> bool {
+    files.component.is_none() && files.component_name == old.serving.spec.component
 }
 
 fn fingerprint(files: &Files) -> Fingerprint {

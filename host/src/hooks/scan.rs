@@ -7,6 +7,7 @@ use std::os::fd::OwnedFd;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use rustix::fs::{Mode, OFlags, ResolveFlags};
 use sha2::{Digest, Sha256};
@@ -37,7 +38,21 @@ struct Stamp {
 #[derive(Debug, Clone)]
 struct Seen {
     stamp: Stamp,
+    /// When this stamp was seen first.
+    since: Instant,
+    /// When a look missed it first.
+    missed: Option<Instant>,
+    /// None while it is changing.
     content: Option<Result<Content, String>>,
+}
+
+/// How long a file must stay as it is.
+#[derive(Debug, Clone, Copy)]
+pub struct Patience {
+    /// Unchanged for this long: it counts.
+    pub settle: Duration,
+    /// Missing for this long: it is gone, and not on its way back.
+    pub gone: Duration,
 }
 
 /// The directory over time.
@@ -46,6 +61,7 @@ pub struct Scanner {
     dir: PathBuf,
     seen: BTreeMap<String, Seen>,
     has_looked: bool,
+    patience: Patience,
 }
 
 /// One look at the directory.
@@ -69,8 +85,8 @@ impl Content {
 // === impl Scanner ===
 
 impl Scanner {
-    pub fn new(dir: PathBuf) -> Scanner {
-        Scanner { dir, seen: BTreeMap::new(), has_looked: false }
+    pub fn new(dir: PathBuf, patience: Patience) -> Scanner {
+        Scanner { dir, seen: BTreeMap::new(), has_looked: false, patience }
     }
 
     /// Where it looks.
@@ -78,7 +94,8 @@ impl Scanner {
         &self.dir
     }
 
-    /// Looks once. A file counts when two looks in a row found it the same; at the very first look every file counts.
+    /// Looks once. A file counts when looks that lie far enough apart found it the same; at the very first look every file
+    /// counts.
     /// `thorough` reads files again whose stamp has not changed. Blocks.
     pub fn look(&mut self, thorough: bool) -> io::Result<Look> {
         let dir = File::open(&self.dir)?;
@@ -95,19 +112,22 @@ impl Scanner {
                 }
             };
             let before = self.seen.remove(&name).filter(|before| before.stamp == stamp);
-            let settled = before.is_some() || is_first;
+            let since = before.as_ref().map_or_else(Instant::now, |before| before.since);
+            let settled = is_first || (before.is_some() && since.elapsed() >= self.patience.settle);
             let known = before.and_then(|before| before.content).filter(|_| !thorough);
             let content = settled.then(|| known.unwrap_or_else(|| read(file, &stamp)));
             match &content {
                 Some(content) => drop(look.files.insert(name.clone(), content.clone())),
                 None => look.unsettled = true,
             }
-            seen.insert(name, Seen { stamp, content });
+            seen.insert(name, Seen { stamp, since, missed: None, content });
         }
         for (name, before) in std::mem::take(&mut self.seen) {
-            // Gone, or replaced by way of a moment without it: the next look tells.
-            if before.content.is_some() && !seen.contains_key(&name) {
-                seen.insert(name, Seen { stamp: before.stamp, content: None });
+            // Gone, or replaced by way of a moment without it: time tells. What serves under its name stays until then.
+            let missed = before.missed.unwrap_or_else(Instant::now);
+            let is_on_its_way = before.missed.is_none() || missed.elapsed() < self.patience.gone;
+            if is_on_its_way && !seen.contains_key(&name) {
+                seen.insert(name, Seen { missed: Some(missed), content: None, ..before });
                 look.unsettled = true;
             }
         }
@@ -182,6 +202,8 @@ fn read(file: File, stamp: &Stamp) -> Result<Content, String> {
 mod tests {
     use super::*;
 
+    const AT_ONCE: Patience = Patience { settle: Duration::ZERO, gone: Duration::ZERO };
+
     fn names_of(look: &Look) -> Vec<(&str, bool)> {
         look.files.iter().map(|(name, content)| (name.as_str(), content.is_ok())).collect()
     }
@@ -190,7 +212,7 @@ mod tests {
     fn a_file_counts_when_it_has_settled() {
         let dir = tempfile::tempdir().unwrap();
         std::fs::write(dir.path().join("a.toml"), "1").unwrap();
-        let mut scanner = Scanner::new(dir.path().into());
+        let mut scanner = Scanner::new(dir.path().into(), AT_ONCE);
         assert_eq!(names_of(&scanner.look(false).unwrap()), [("a.toml", true)]);
         std::fs::write(dir.path().join("b.wasm"), "half").unwrap();
         let look = scanner.look(false).unwrap();
@@ -207,7 +229,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("a.wasm");
         std::fs::write(&path, "1").unwrap();
-        let mut scanner = Scanner::new(dir.path().into());
+        let mut scanner = Scanner::new(dir.path().into(), AT_ONCE);
         scanner.look(false).unwrap();
         std::fs::remove_file(&path).unwrap();
         assert!(scanner.look(false).unwrap().unsettled);
@@ -215,6 +237,22 @@ mod tests {
         let look = scanner.look(false).unwrap();
         assert!(!look.unsettled && look.files.is_empty());
         assert_eq!(scanner.unsettled().count(), 0);
+    }
+
+    #[test]
+    fn looks_in_quick_succession_settle_nothing() {
+        let dir = tempfile::tempdir().unwrap();
+        let patience = Patience { settle: Duration::from_secs(3600), gone: Duration::from_secs(3600) };
+        let mut scanner = Scanner::new(dir.path().into(), patience);
+        std::fs::write(dir.path().join("old.toml"), "1").unwrap();
+        assert_eq!(names_of(&scanner.look(false).unwrap()), [("old.toml", true)]);
+        std::fs::write(dir.path().join("new.toml"), "1").unwrap();
+        std::fs::remove_file(dir.path().join("old.toml")).unwrap();
+        for _ in 0..3 {
+            let look = scanner.look(false).unwrap();
+            assert!(look.unsettled && look.files.is_empty());
+            assert_eq!(scanner.unsettled().collect::<Vec<_>>(), ["new.toml", "old.toml"]);
+        }
     }
 
     #[test]
@@ -230,7 +268,7 @@ mod tests {
         rustix::fs::mknodat(rustix::fs::CWD, dir.path().join("pipe.toml"), rustix::fs::FileType::Fifo, Mode::RUSR, 0)
             .unwrap();
         std::fs::create_dir(dir.path().join("folder.wasm")).unwrap();
-        let look = Scanner::new(dir.path().into()).look(false).unwrap();
+        let look = Scanner::new(dir.path().into(), AT_ONCE).look(false).unwrap();
         assert_eq!(
             names_of(&look),
             [("folder.wasm", false), ("in.toml", true), ("out.toml", false), ("pipe.toml", false)]

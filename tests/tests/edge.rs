@@ -72,8 +72,12 @@ async fn heads_that_cannot_be_right() {
     }
     let many = format!("POST /hook HTTP/1.1\r\nhost: a\r\n{}\r\n", "x: y\r\n".repeat(200));
     assert_eq!(status_of(&raw(&node, many.as_bytes(), second)), "431");
-    let large = format!("POST /hook HTTP/1.1\r\nhost: a\r\nx: {}\r\n\r\n", "y".repeat(200_000));
-    assert!(["431", "closed"].contains(&status_of(&raw(&node, large.as_bytes(), second))));
+    for bytes in [66_000, 100_000, 200_000] {
+        let large = format!("POST /hook HTTP/1.1\r\nhost: a\r\nx: {}\r\ncontent-length: 0\r\n\r\n", "y".repeat(bytes));
+        assert!(["431", "closed"].contains(&status_of(&raw(&node, large.as_bytes(), second))), "{bytes}");
+    }
+    let allowed = format!("POST /hook HTTP/1.1\r\nhost: a\r\nx: {}\r\ncontent-length: 0\r\n\r\n", "y".repeat(60_000));
+    assert_eq!(status_of(&raw(&node, allowed.as_bytes(), second)), "200");
     assert_eq!(node.post("/hook", &[], "{}").await.0, 200);
 }
 
@@ -100,6 +104,34 @@ async fn bodies_too_large_are_refused_before_and_while_they_come() {
     let chunk = format!("400\r\n{}\r\n", "x".repeat(0x400));
     let chunked = format!("POST /hook HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\n{}", chunk.repeat(4));
     assert_eq!(status_of(&raw(&node, chunked.as_bytes(), Duration::from_secs(5))), "413");
+}
+
+#[tokio::test]
+async fn announced_bodies_that_never_come_keep_nobody_out() {
+    let hook = "[verify]\nscheme = \"token\"\nfrom = { header = \"Secret\" }\nsecret = \"env:NOT_SET\"\n";
+    let setup = Setup::new().hook("hook", &guest("answers_one"), OPEN).hook("closed", &guest("answers_one"), hook);
+    let setup = setup.env("LANDFALL_LIMITS_BODIES", "4MiB").env("LANDFALL_LIMITS_HEAD_TIMEOUT", "2s");
+    let node = setup.serving("hook").await;
+    node.until("closed", "closed").await;
+    let declared = "POST /closed HTTP/1.1\r\nhost: a\r\ncontent-length: 1048576\r\n\r\nx";
+    let chunked = "POST /closed HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\n1\r\nx\r\n";
+    let mut idle = Vec::new();
+    for number in 0..40 {
+        let mut stream = TcpStream::connect(node.public).unwrap();
+        stream.write_all(if number % 2 == 0 { declared } else { chunked }.as_bytes()).unwrap();
+        idle.push(stream);
+    }
+    node.settle().await;
+    assert_eq!(node.post("/hook", &[], "{}").await.0, 200);
+    // And they are not waited for longer than a silent head is.
+    let started = Instant::now();
+    for mut stream in idle {
+        stream.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).ok();
+        assert!(["408", "closed"].contains(&status_of(&answer)), "{answer}");
+    }
+    assert!(started.elapsed() < Duration::from_secs(8), "{:?}", started.elapsed());
 }
 
 #[tokio::test]

@@ -138,7 +138,9 @@ async fn what_is_not_proven_is_401_and_never_runs() {
 #[tokio::test]
 async fn no_secret_and_no_verify_are_closed_and_say_so() {
     let setup = Setup::new().hook("github", &bundled("echo"), GITHUB).hook("open", &bundled("echo"), "");
-    let node = setup.serving("github").await;
+    let node = setup.start().await;
+    let no_secret = node.until("github", "closed").await;
+    assert!(no_secret["problem"].as_str().unwrap().contains("`GITHUB_SECRET` is not set"), "{no_secret}");
     let body = fixture("push-1");
     let (status, text) = github(&node, "/github", "push", &body, &sign("", &body)).await;
     assert_eq!((status, text.as_str()), (503, "{\"error\":\"unavailable\"}"));

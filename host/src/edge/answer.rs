@@ -23,6 +23,8 @@ pub enum Stop {
     Head,
     /// The head cannot be right.
     BadHead(&'static str),
+    /// More bytes of head than the node takes.
+    LargeHead,
     /// The body broke off or is no body.
     BadBody,
     /// The body did not come in time.
@@ -58,6 +60,7 @@ impl Stop {
             Stop::Options(allow) => with(empty(StatusCode::NO_CONTENT), ALLOW, allow),
             Stop::Head => empty(StatusCode::OK),
             Stop::BadHead(why) => closing(error(StatusCode::BAD_REQUEST, why)),
+            Stop::LargeHead => closing(error(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, "request head too large")),
             Stop::BadBody => closing(error(StatusCode::BAD_REQUEST, "body broken")),
             Stop::SlowBody => closing(error(StatusCode::REQUEST_TIMEOUT, "body too slow")),
             Stop::TooLarge => closing(error(StatusCode::PAYLOAD_TOO_LARGE, "body too large")),

@@ -11,11 +11,17 @@ pub struct Room {
     units: Arc<Semaphore>,
 }
 
-/// A part of the room, held as long as the body is.
+/// A part of the room, held as long as the body is. It grows with the bytes that have come, not with what was announced:
+/// announcing costs a sender nothing.
 #[derive(Debug)]
 pub struct Held {
-    _units: OwnedSemaphorePermit,
+    room: Arc<Semaphore>,
+    units: Option<OwnedSemaphorePermit>,
 }
+
+/// Others fill the room.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct NoRoom;
 
 // === impl Room ===
 
@@ -24,9 +30,43 @@ impl Room {
         Room { units: Arc::new(Semaphore::new((bytes / UNIT).min(Semaphore::MAX_PERMITS))) }
     }
 
-    /// Room for a body of at most `bytes`; none while others fill it.
-    pub fn take(&self, bytes: usize) -> Option<Held> {
-        let units = u32::try_from(bytes.div_ceil(UNIT)).ok()?;
-        self.units.clone().try_acquire_many_owned(units).ok().map(|units| Held { _units: units })
+    /// Nothing yet.
+    pub fn hold(&self) -> Held {
+        Held { room: self.units.clone(), units: None }
+    }
+}
+
+// === impl Held ===
+
+impl Held {
+    /// Makes it room for `bytes` in all.
+    pub fn grow_to(&mut self, bytes: usize) -> Result<(), NoRoom> {
+        let has = self.units.as_ref().map_or(0, OwnedSemaphorePermit::num_permits);
+        let lacks = bytes.div_ceil(UNIT).saturating_sub(has);
+        if lacks == 0 {
+            return Ok(());
+        }
+        let more = u32::try_from(lacks).map_err(|_| NoRoom)?;
+        let more = self.room.clone().try_acquire_many_owned(more).map_err(|_| NoRoom)?;
+        match &mut self.units {
+            Some(units) => units.merge(more),
+            none => *none = Some(more),
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn room_is_taken_as_it_is_filled_and_given_back() {
+        let room = Room::new(4 * UNIT);
+        let (mut one, mut two) = (room.hold(), room.hold());
+        assert_eq!((one.grow_to(1), one.grow_to(UNIT), one.grow_to(3 * UNIT)), (Ok(()), Ok(()), Ok(())));
+        assert_eq!((two.grow_to(UNIT), two.grow_to(UNIT + 1)), (Ok(()), Err(NoRoom)));
+        drop(one);
+        assert_eq!(two.grow_to(4 * UNIT), Ok(()));
     }
 }

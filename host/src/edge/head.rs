@@ -4,6 +4,8 @@ use http::header::{HOST, TRANSFER_ENCODING};
 use http::request::Parts;
 use http::{Method, Version};
 
+use super::answer::Stop;
+
 /// Whether the connection must end with this request. A chunked one may have carried a content-length too, which hyper
 /// has dropped by now; two framings are how one request is smuggled inside another (RFC 9112 section 6.1), so whatever
 /// follows on this connection is not read.
@@ -11,8 +13,24 @@ pub fn is_last(head: &Parts) -> bool {
     head.headers.contains_key(TRANSFER_ENCODING)
 }
 
+/// Of target, names and values together. hyper's buffer stops what is much larger before it is parsed.
+const BYTES_MAX: usize = 64 << 10;
+
 /// What is wrong with the head, if anything.
-pub fn check(head: &Parts) -> Result<(), &'static str> {
+pub fn check(head: &Parts) -> Result<(), Stop> {
+    if bytes(head) > BYTES_MAX {
+        return Err(Stop::LargeHead);
+    }
+    check_meaning(head).map_err(Stop::BadHead)
+}
+
+fn bytes(head: &Parts) -> usize {
+    let target = head.uri.path_and_query().map_or(0, |target| target.as_str().len());
+    let headers = head.headers.iter().map(|(name, value)| name.as_str().len() + value.len() + ": \r\n".len());
+    target + headers.sum::<usize>()
+}
+
+fn check_meaning(head: &Parts) -> Result<(), &'static str> {
     let hosts = head.headers.get_all(HOST).iter().count();
     if head.version == Version::HTTP_11 && hosts == 0 {
         return Err("host header missing");

@@ -6,13 +6,13 @@ use std::time::Duration;
 use axum::body::{Body, HttpBody};
 use axum::extract::{Request, State};
 use axum::response::Response;
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use http::request::Parts;
 use http::{HeaderValue, Method, header};
-use http_body_util::{BodyExt, LengthLimitError, Limited};
+use http_body_util::{BodyExt, Limited};
 
 use super::answer::{self, Stop};
-use super::bodies::Held;
+use super::bodies::{Held, NoRoom};
 use super::listener::Peer;
 use super::{Edge, head};
 use crate::hooks::{Found, Hook, Serving};
@@ -39,7 +39,7 @@ pub async fn receive(State(edge): State<Arc<Edge>>, request: Request) -> Respons
 }
 
 async fn handle(edge: &Edge, head: Parts, body: &mut Body) -> Result<Response, Stop> {
-    head::check(&head).map_err(Stop::BadHead)?;
+    head::check(&head)?;
     let found = find(edge, head.uri.path())?;
     let hook = found.hook.clone();
     check_method(&hook, &head.method)?;
@@ -97,21 +97,40 @@ fn check_method(hook: &Hook, method: &Method) -> Result<(), Stop> {
     }
 }
 
-/// The whole body, raw: no more than the hook takes, no later than the node waits.
+/// The whole body, raw: no more than the hook takes, no later than the node waits, and never silent for long.
 async fn read(edge: &Edge, hook: &Hook, body: &mut Body) -> Result<(Bytes, Held), Stop> {
     let max = hook.spec.max_body;
-    let declared = body.size_hint().exact().and_then(|bytes| usize::try_from(bytes).ok());
-    if declared.is_some_and(|bytes| bytes > max) {
+    if body.size_hint().lower() > max as u64 {
         return Err(Stop::TooLarge);
     }
-    let held = edge.bodies.take(declared.unwrap_or(max)).ok_or(Stop::Busy)?;
-    let reading = tokio::time::timeout(edge.limits.body_timeout, Limited::new(body, max).collect());
-    match reading.await {
-        Ok(Ok(collected)) => Ok((collected.to_bytes(), held)),
-        Ok(Err(error)) if error.is::<LengthLimitError>() => Err(Stop::TooLarge),
-        Ok(Err(_)) => Err(Stop::BadBody),
-        Err(_) => Err(Stop::SlowBody),
+    let reading = tokio::time::timeout(edge.limits.body_timeout, pieces(edge, max, body));
+    reading.await.unwrap_or(Err(Stop::SlowBody))
+}
+
+async fn pieces(edge: &Edge, max: usize, body: &mut Body) -> Result<(Bytes, Held), Stop> {
+    let mut held = edge.bodies.hold();
+    // Most bodies come in one piece, which is not copied.
+    let (mut first, mut joined) = (Bytes::new(), BytesMut::new());
+    loop {
+        let next = tokio::time::timeout(edge.limits.head_timeout, body.frame());
+        let frame = match next.await.map_err(|_| Stop::SlowBody)? {
+            None => break,
+            Some(frame) => frame.map_err(|_| Stop::BadBody)?,
+        };
+        let Ok(piece) = frame.into_data() else { continue };
+        let bytes = first.len() + joined.len() + piece.len();
+        if bytes > max {
+            return Err(Stop::TooLarge);
+        }
+        held.grow_to(bytes).map_err(|NoRoom| Stop::Busy)?;
+        if first.is_empty() && joined.is_empty() {
+            first = piece;
+        } else {
+            joined.extend_from_slice(&std::mem::take(&mut first));
+            joined.extend_from_slice(&piece);
+        }
     }
+    Ok((if joined.is_empty() { first } else { joined.freeze() }, held))
 }
 
 fn unverified(head: Parts, body: Bytes) -> Unverified {

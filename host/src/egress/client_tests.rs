@@ -119,6 +119,17 @@ async fn a_named_range_opens_a_name() {
 }
 
 #[tokio::test]
+async fn an_address_that_is_written_opens_nothing_for_names() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let named = format!("http://localhost:{port}/");
+    let error = client(&["http://127.0.0.1:1/".into(), named.clone()], &[]).send(get(&named), "e").await.unwrap_err();
+    assert!(matches!(error, OutgoingError::Denied(_)), "{error:?}");
+    let accepted = tokio::time::timeout(Duration::from_millis(50), listener.accept()).await;
+    assert!(accepted.is_err(), "something connected");
+}
+
+#[tokio::test]
 async fn bad_requests_and_bad_answers_are_sorted() {
     let any = ["http://127.0.0.1/".to_owned()];
     for url in ["file:///etc/passwd", "http://", "/relative", "http://u:p@127.0.0.1/"] {

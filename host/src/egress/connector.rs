@@ -81,7 +81,9 @@ impl Connector {
     /// The addresses that may be connected to. Literals go through the same check as names.
     async fn checked(&self, host: &str, port: u16) -> Result<Vec<SocketAddr>, ConnectError> {
         let unresolved = |why: String| ConnectError::Unresolved { host: host.into(), why };
-        let found: Vec<SocketAddr> = match host.parse::<IpAddr>() {
+        let literal = host.parse::<IpAddr>();
+        let is_literal = literal.is_ok();
+        let found: Vec<SocketAddr> = match literal {
             Ok(address) => vec![SocketAddr::new(address, port)],
             Err(_) => {
                 let lookup = timeout(CONNECT_TIMEOUT, tokio::net::lookup_host((host, port)));
@@ -90,7 +92,8 @@ impl Connector {
             }
         };
         let first = found.first().ok_or_else(|| unresolved("no address".into()))?.ip();
-        let allowed: Vec<_> = found.into_iter().filter(|address| self.policy.allows_address(address.ip())).collect();
+        let allowed: Vec<_> =
+            found.into_iter().filter(|address| self.policy.allows_address(address.ip(), is_literal)).collect();
         match allowed.is_empty() {
             true => Err(ConnectError::Denied { host: host.into(), address: first }),
             false => Ok(allowed),

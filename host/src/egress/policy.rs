@@ -2,11 +2,10 @@
 
 use std::net::IpAddr;
 
-use ipnet::IpNet;
 use url::Url;
 
 use super::address;
-use crate::model::Allow;
+use crate::model::{Allow, UrlPrefix};
 
 /// The outbound grants of one hook.
 #[derive(Debug, Clone, Default)]
@@ -17,11 +16,8 @@ pub struct Policy {
 // === impl Policy ===
 
 impl Policy {
-    /// From the hook's `[allow]`. An address written literally in `http` names its own range.
-    pub fn new(mut allow: Allow) -> Policy {
-        let literal: Vec<IpNet> =
-            allow.http.iter().filter_map(|prefix| prefix.literal_address()).map(IpNet::from).collect();
-        allow.addresses.extend(literal);
+    /// From the hook's `[allow]`.
+    pub fn new(allow: Allow) -> Policy {
         Policy { allow }
     }
 
@@ -30,9 +26,14 @@ impl Policy {
         self.allow.http.iter().any(|prefix| prefix.covers(url))
     }
 
-    /// Whether a connection may be made to this address: public, or named by the operator.
-    pub fn allows_address(&self, address: IpAddr) -> bool {
+    /// Whether a connection may be made to this address: public, or in a range that the operator named. An address
+    /// written in `http` names itself for calls that write it too (`is_literal`); no name may lead there by that.
+    pub fn allows_address(&self, address: IpAddr, is_literal: bool) -> bool {
         let address = address.to_canonical();
-        !address::is_special(address) || self.allow.addresses.iter().any(|range| range.contains(&address))
+        let is_written =
+            || self.allow.http.iter().filter_map(UrlPrefix::literal_address).any(|a| a.to_canonical() == address);
+        !address::is_special(address)
+            || self.allow.addresses.iter().any(|range| range.contains(&address))
+            || (is_literal && is_written())
     }
 }

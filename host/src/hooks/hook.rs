@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde::Serialize;
 
 use crate::engine::{Handler, Slots};
-use crate::model::HookSpec;
+use crate::model::{HookSpec, SecretSource};
 use crate::verify::{Proof, Verifier};
 
 /// Everything that a request needs to know about its hook.
@@ -54,7 +54,7 @@ pub enum HookState {
     Serving,
     /// Runs events with the last good files; the present ones are bad.
     Stale,
-    /// Nobody said who may call: answers 503.
+    /// Nobody said who may call, or no secret has a value: answers 503.
     Closed,
     /// Has nothing to run: answers 503.
     Unavailable,
@@ -70,12 +70,13 @@ impl Hook {
     }
 
     /// How it stands, `problem` being what is wrong with the present files.
-    pub(super) fn status(&self, problem: Option<&str>) -> HookStatus {
+    pub(super) fn status(&self, problem: Option<&str>, secrets: &dyn SecretSource) -> HookStatus {
         let (ready, own_problem) = match &self.serving {
             Serving::Ready(_) => (true, None),
             Serving::Unavailable(why) => (false, Some(why.as_str())),
         };
-        let closed = *self.verifier.proof() == Proof::Closed;
+        let why_closed = self.why_closed(secrets);
+        let closed = why_closed.is_some();
         let state = match (ready, problem, closed) {
             (false, ..) => HookState::Unavailable,
             (true, _, true) => HookState::Closed,
@@ -88,9 +89,20 @@ impl Hook {
             path: Some(self.spec.path.clone()),
             state,
             digest: self.handler().map(|handler| handler.component().digest.clone()),
-            problem: said.or_else(|| closed.then(|| closed_problem(&self.spec.name))),
+            problem: said.or(why_closed),
             wants: self.handler().and_then(|handler| handler.component().manifest.as_deref().and_then(wants)),
         }
+    }
+
+    /// Nobody said who may call, or there is nothing to compare with: every request gets 503.
+    fn why_closed(&self, secrets: &dyn SecretSource) -> Option<String> {
+        if *self.verifier.proof() == Proof::Closed {
+            return Some(closed_problem(&self.spec.name));
+        }
+        let values = self.verifier.secrets().iter().map(|reference| secrets.value(reference));
+        let missing: Vec<String> = values.filter_map(|value| value.err().map(|error| error.to_string())).collect();
+        let all = !missing.is_empty() && missing.len() == self.verifier.secrets().len();
+        all.then(|| format!("closed: no secret has a value: {}", missing.join("; ")))
     }
 
     fn handler(&self) -> Option<&Handler> {

@@ -273,7 +273,8 @@ impl Keeper {
         let (table, conflicts) = Table::build(&serving, complete);
         let statuses = self.known.iter().map(|(name, known)| {
             let conflict = conflicts.get(name);
-            let mut status = known.serving.status(known.problem.as_deref().or(conflict.map(String::as_str)));
+            let mut status =
+                known.serving.status(known.problem.as_deref().or(conflict.map(String::as_str)), &*self.loader.secrets);
             if conflict.is_some() {
                 status.state = HookState::Unavailable;
             }

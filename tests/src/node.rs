@@ -191,6 +191,14 @@ impl Node {
         line.trim().trim_end_matches(" kB").parse().expect("a number")
     }
 
+    /// Ids of the processes that it has started and that still run.
+    pub fn children(&self) -> Vec<u32> {
+        let id = self.child.id();
+        let of_threads = std::fs::read_dir(format!("/proc/{id}/task")).into_iter().flatten().flatten();
+        let texts = of_threads.filter_map(|task| std::fs::read_to_string(task.path().join("children")).ok());
+        texts.flat_map(|text| text.split_whitespace().filter_map(|id| id.parse().ok()).collect::<Vec<_>>()).collect()
+    }
+
     /// Sends SIGTERM to the process.
     pub fn terminate(&self) {
         let sent = Command::new("kill").arg(self.child.id().to_string()).status().expect("kill is there");

@@ -162,6 +162,30 @@ async fn slow_and_silent_callers_are_closed() {
 }
 
 #[tokio::test]
+async fn a_caller_that_never_reads_its_answer_is_closed() {
+    let hook = format!("max_body = \"2MiB\"\n{OPEN}");
+    let setup = Setup::new().hook("echo", &landfall_tests::bundled("echo"), &hook);
+    let node = setup.env("LANDFALL_LIMITS_HEAD_TIMEOUT", "1s").serving("echo").await;
+    let body = format!("\"{}\"", "x".repeat(900 << 10));
+    let request = format!("POST /echo HTTP/1.1\r\nhost: a\r\ncontent-length: {}\r\n\r\n{body}", body.len());
+    let mut stream = TcpStream::connect(node.public).unwrap();
+    stream.set_write_timeout(Some(Duration::from_secs(1))).unwrap();
+    let asked = Instant::now();
+    let mut bytes = request.as_bytes().iter().cycle();
+    let ended = loop {
+        let part: Vec<u8> = bytes.by_ref().take(64 << 10).copied().collect();
+        match stream.write_all(&part) {
+            Err(error)
+                if error.kind() == std::io::ErrorKind::WouldBlock && asked.elapsed() < Duration::from_secs(20) => {}
+            Err(error) => break error.kind(),
+            Ok(()) => {}
+        }
+    };
+    assert_ne!(ended, std::io::ErrorKind::WouldBlock, "the connection is still open");
+    assert_eq!(node.post("/echo", &[], "{}").await.0, 200);
+}
+
+#[tokio::test]
 async fn http2_without_tls_by_option() {
     let node = Setup::new().hook("hook", &guest("answers_one"), OPEN).arg("--http2").serving("hook").await;
     let client = reqwest::Client::builder().http2_prior_knowledge().build().unwrap();

@@ -263,7 +263,7 @@ async fn one_component_serves_many_hooks_and_a_taken_path_is_said() {
     assert_eq!(node.post("/a", &[], "{}").await.0, 200);
     assert_eq!(node.post("/shop/7", &[], "{}").await.0, 200);
     let taken = node.until("c", "unavailable").await;
-    assert!(taken["problem"].as_str().unwrap().contains("path `/a` cannot be served"), "{taken}");
+    assert!(taken["problem"].as_str().unwrap().contains("path `/a` is taken by hook `a`"), "{taken}");
     assert!(node.hook("answers").await.is_none());
     assert!(node.hook("Bad Name.toml").await.is_some());
 }
@@ -369,4 +369,138 @@ async fn a_component_may_be_away_for_a_while_when_it_is_replaced() {
     })
     .await;
     says(&node, "two").await;
+}
+
+#[tokio::test]
+async fn a_path_stays_with_the_hook_that_serves_it() {
+    let (node, good) = running_own("/live", "mm.wasm").await;
+    put(&node, "other.wasm", component("answers_two"));
+    always_answers(&node, "/live", async {
+        // Each comes before `zz` by name.
+        put(&node, "live.toml", "concurency = 3");
+        put(&node, "aa.toml", format!("path = \"/live\"\ncomponent = \"other.wasm\"\n{OPEN}"));
+        put(&node, "bb.toml", "path = \"/live\"\ncomponent = \"other.wasm\"\n");
+        node.until("live", "unavailable").await;
+        let taken = node.until("aa", "unavailable").await;
+        assert_eq!(taken["problem"], "path `/live` is taken by hook `zz`: give one of them another path");
+        node.until("bb", "unavailable").await;
+        for name in ["live", "bb"] {
+            std::fs::remove_file(node.plugins().join(format!("{name}.toml"))).unwrap();
+        }
+        // An edit that moves to a taken path leaves both where they were, until the other goes away.
+        put(&node, "aa.toml", format!("path = \"/aa\"\ncomponent = \"other.wasm\"\n{OPEN}"));
+        node.until("aa", "serving").await;
+        put(&node, "aa.toml", format!("path = \"/live\"\ncomponent = \"other.wasm\"\n{OPEN}"));
+        let stale = node.until("aa", "stale").await;
+        assert!(stale["problem"].as_str().unwrap().contains("taken by hook `zz`"), "{stale}");
+        assert_eq!(node.post("/aa", &[], "{}").await, (200, "two".to_owned()));
+        assert_eq!(node.post("/live", &[], "{}").await, (200, "one".to_owned()));
+    })
+    .await;
+    put(&node, "zz.toml", good.replace("/live", "/elsewhere"));
+    node.until("aa", "serving").await;
+    assert_eq!(node.post("/live", &[], "{}").await, (200, "two".to_owned()));
+    assert_eq!(node.post("/elsewhere", &[], "{}").await, (200, "one".to_owned()));
+    assert_eq!(node.post("/aa", &[], "{}").await.0, 404);
+}
+
+#[tokio::test]
+async fn two_hooks_may_swap_their_paths() {
+    let shared = format!("component = \"answers.wasm\"\n{OPEN}");
+    let hook = |path: &str| format!("path = \"{path}\"\n{shared}");
+    let setup = Setup::new().file("answers.wasm", component("answers_one"));
+    let node = setup.file("a.toml", hook("/x")).file("b.toml", hook("/y")).serving("b").await;
+    put(&node, "a.toml", hook("/y"));
+    put(&node, "b.toml", hook("/x"));
+    eventually("both have moved", || async {
+        let (a, b) = (node.hook("a").await?, node.hook("b").await?);
+        (a["path"] == "/y" && b["path"] == "/x" && a["state"] == "serving" && b["state"] == "serving").then_some(())
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_hook_that_cannot_load_answers_503_where_its_file_says() {
+    let node = Setup::new()
+        .file("broken.toml", format!("path = \"/custom\"\nconcurency = 3\n{OPEN}"))
+        .file("missing.toml", format!("path = \"/missing/{{id}}\"\n{OPEN}"))
+        .file("odd.wasm", "no component")
+        .file("odd.toml", format!("path = \"/there\"\n{OPEN}"))
+        .start()
+        .await;
+    for (hook, path) in [("broken", "/custom"), ("missing", "/missing/7"), ("odd", "/there")] {
+        node.until(hook, "unavailable").await;
+        assert_eq!(node.post(path, &[], "{}").await.0, 503, "{path}");
+        assert_eq!(node.post(&format!("/{hook}"), &[], "{}").await.0, 404, "{path}");
+    }
+}
+
+#[tokio::test]
+async fn one_slow_component_holds_up_no_other() {
+    let node = running_one().await;
+    put(&node, "slow.toml", OPEN);
+    put(&node, "slow.wasm", std::fs::read(bundled("echo")).unwrap());
+    let compiler = eventually("a compiler runs", || async { node.children().first().copied() }).await;
+    let signal = |name: &str| std::process::Command::new("kill").args([name, &compiler.to_string()]).status().unwrap();
+    signal("-STOP");
+    put(&node, "quick.toml", OPEN);
+    put(&node, "quick.wasm", component("answers_two"));
+    node.until("quick", "serving").await;
+    put(&node, "hook.toml", format!("path = \"/moved\"\n{OPEN}"));
+    eventually("the edit counts", || async { (node.post("/moved", &[], "{}").await.0 == 200).then_some(()) }).await;
+    assert!(node.hook("slow").await.is_none());
+    signal("-CONT");
+    node.until("slow", "serving").await;
+}
+
+#[tokio::test]
+async fn a_component_name_is_never_a_path_elsewhere() {
+    let mut node = running_one().await;
+    let pipe = node.plugins().with_file_name("pipe.wasm");
+    assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    let named = pipe.to_str().unwrap().trim_end_matches(".wasm").to_owned();
+    let bundle = node.plugins().with_file_name("bundle");
+    std::fs::create_dir(&bundle).unwrap();
+    std::fs::copy(pipe.with_file_name("plugins/hook.wasm"), bundle.join("own.wasm")).unwrap();
+    std::os::unix::fs::symlink(&pipe, bundle.join("out.wasm")).unwrap();
+    assert!(std::process::Command::new("mkfifo").arg(bundle.join("fifo.wasm")).status().unwrap().success());
+    let setup = Setup::new().env("LANDFALL_BUNDLED", bundle.to_str().unwrap());
+    node = setup
+        .file("own.toml", OPEN)
+        .file("path.toml", format!("component = \"{named}\"\n{OPEN}"))
+        .file("fifo.toml", OPEN)
+        .file("out.toml", OPEN)
+        .serving("own")
+        .await;
+    for (hook, words) in
+        [("path", "must be the name of a file"), ("fifo", "is not a regular file"), ("out", "is a link that leads out")]
+    {
+        let status = node.until(hook, "unavailable").await;
+        assert!(status["problem"].as_str().unwrap().contains(words), "{status}");
+    }
+    node.terminate();
+    assert!(node.ended().await.success());
+}
+
+#[tokio::test]
+async fn steady_notices_do_not_keep_polling_from_its_turn() {
+    let setup = Setup::new().hook("hook", &guest("answers_one"), OPEN).env("LANDFALL_POLL", "200ms");
+    let node = setup.serving("hook").await;
+    // What no notice tells of: the folder behind a link.
+    let (away, here) = (node.plugins().with_file_name("away"), node.plugins());
+    std::fs::rename(&here, &away).unwrap();
+    std::os::unix::fs::symlink(&away, &here).unwrap();
+    let stop = AtomicBool::new(false);
+    let noise = async {
+        while !stop.load(Ordering::Relaxed) {
+            std::fs::write(away.join("noise.txt"), "x").unwrap();
+            tokio::time::sleep(Duration::from_millis(15)).await;
+        }
+    };
+    let change = async {
+        std::fs::write(here.join("hook.wasm"), component("answers_two")).unwrap();
+        says(&node, "two").await;
+        stop.store(true, Ordering::Relaxed);
+    };
+    tokio::join!(noise, change);
 }

@@ -11,6 +11,7 @@ use std::ffi::OsString;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use anyhow::Context;
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -19,6 +20,9 @@ use crate::app::{self, App};
 use crate::config::{Config, Flags, LogFormat};
 use crate::shutdown::Shutdown;
 use crate::telemetry;
+
+/// How long the end of the process waits for threads that are busy with files.
+const LEFT_BEHIND_MAX: Duration = Duration::from_secs(1);
 
 /// Where webhooks land: verified, answered in time, run through sandboxed WebAssembly components.
 #[derive(Debug, Parser)]
@@ -135,14 +139,14 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
 fn dispatch(command: Command) -> anyhow::Result<ExitCode> {
     match command {
         Command::Compile { target } => app::compile_child(&target),
-        Command::Up(flags) => runtime()?.block_on(up::up(flags)),
-        Command::Serve(flags) => runtime()?.block_on(serve(flags)),
-        Command::Check(flags) => runtime()?.block_on(check::check(flags)),
+        Command::Up(flags) => block_on(up::up(flags)),
+        Command::Serve(flags) => block_on(serve(flags)),
+        Command::Check(flags) => block_on(check::check(flags)),
         Command::Inspect { file } => check::inspect(&file),
         Command::Build { dir, out, examples } => build::build(&dir, &out, examples).map(|_| ExitCode::SUCCESS),
-        Command::Bench(flags) => runtime()?.block_on(bench::bench(flags)),
-        Command::Precompile { out, files } => runtime()?.block_on(precompile(&out, &files)),
-        Command::PlainServer { listen, secret } => runtime()?.block_on(bench::plain_server(listen, &secret)),
+        Command::Bench(flags) => block_on(bench::bench(flags)),
+        Command::Precompile { out, files } => block_on(precompile(&out, &files)),
+        Command::PlainServer { listen, secret } => block_on(bench::plain_server(listen, &secret)),
     }
 }
 
@@ -165,8 +169,13 @@ async fn precompile(out: &std::path::Path, files: &[PathBuf]) -> anyhow::Result<
     Ok(ExitCode::SUCCESS)
 }
 
-fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
-    tokio::runtime::Builder::new_multi_thread().enable_all().build().context("the executor does not start")
+fn block_on(command: impl Future<Output = anyhow::Result<ExitCode>>) -> anyhow::Result<ExitCode> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    let runtime = runtime.context("the executor does not start")?;
+    let ended = runtime.block_on(command);
+    // A thread that hangs in a file system must not keep the process from ending.
+    runtime.shutdown_timeout(LEFT_BEHIND_MAX);
+    ended
 }
 
 impl From<NodeFlags> for Flags {

@@ -174,24 +174,36 @@ fn path(typed: Option<String>, name: &HookName) -> Result<String, Mistake> {
     if !path.starts_with('/') {
         return mistake(&["path"], format!("path `{path}` must begin with `/`"));
     }
-    if path.contains(['?', '#', ' ', '*']) || path.contains("//") {
-        return mistake(&["path"], format!("path `{path}`: no `?`, `#`, `*`, spaces or empty segments"));
+    // What no request line can hold, or what no client sends as it is, would be served to nobody.
+    let can_be_sent = |c: char| c.is_ascii_graphic() && !"?#*\"<>\\^`|%".contains(c);
+    if let Some(bad) = path.replace("%", "").chars().find(|c| !can_be_sent(*c)) {
+        return mistake(&["path"], format!("path `{}`: no `{}` in a path", path.escape_debug(), bad.escape_debug()));
+    }
+    let is_encoded = |rest: &str| rest.len() >= 2 && rest.bytes().take(2).all(|byte| byte.is_ascii_hexdigit());
+    if !path.split('%').skip(1).all(is_encoded) {
+        return mistake(&["path"], format!("path `{path}`: after `%` come two hexadecimal digits"));
+    }
+    if path.contains("//") {
+        return mistake(&["path"], format!("path `{path}`: no empty segments"));
     }
     Ok(path)
 }
 
 fn component(typed: Option<String>, name: &HookName) -> Result<String, Mistake> {
-    let component = typed.unwrap_or_else(|| format!("{name}.wasm"));
-    let stem = component.strip_suffix(".wasm").unwrap_or(&component);
-    if stem.is_empty() || stem.starts_with('.') || stem.contains(['/', '\\', '\0']) {
-        return mistake(
-            &["component"],
-            format!(
-                "component `{component}` must be the name of a file in the plugins directory, such as \"echo.wasm\""
-            ),
-        );
-    }
-    Ok(format!("{stem}.wasm"))
+    let typed = typed.unwrap_or_else(|| format!("{name}.wasm"));
+    component_file(&typed).ok_or_else(|| Mistake {
+        key: &["component"],
+        message: format!(
+            "component `{typed}` must be the name of a file in the plugins directory, such as \"echo.wasm\""
+        ),
+    })
+}
+
+/// The file name that `component = "…"` means; none where it is no file name.
+pub fn component_file(typed: &str) -> Option<String> {
+    let stem = typed.strip_suffix(".wasm").unwrap_or(typed);
+    let is_name = !stem.is_empty() && !stem.starts_with('.') && !stem.contains(['/', '\\', '\0']);
+    is_name.then(|| format!("{stem}.wasm"))
 }
 
 fn mode(typed: Option<ModeName>) -> Result<Mode, Mistake> {
@@ -376,6 +388,10 @@ mod tests {
             ("concurrency = 0", "github.toml:1:1: concurrency 0 is out of range: 1 to 1000"),
             ("max_body = \"1TiB\"", "github.toml:1:1: 1.0 TiB is out of range"),
             ("path = \"x\"", "github.toml:1:1: path `x` must begin with `/`"),
+            ("path = \"/größe\"", "github.toml:1:1: path `/größe`: no `ö` in a path"),
+            ("path = \"/a\\u0007\"", "github.toml:1:1: path `/a\\u{7}`: no `\\u{7}` in a path"),
+            ("path = \"/a%2\"", "github.toml:1:1: path `/a%2`: after `%` come two"),
+            ("path = \"/a//b\"", "github.toml:1:1: path `/a//b`: no empty segments"),
             ("methods = [\"FETCH\"]", "github.toml:1:11: method `FETCH` cannot be used"),
             ("[verify]\nsecret = \"hunter2\"", "github.toml:2:10: not a secret reference"),
             ("component = \"../x.wasm\"", "github.toml:1:1: component `../x.wasm` must be the name of a file"),

@@ -8,5 +8,5 @@ mod node;
 mod values;
 
 pub use error::ConfigError;
-pub use hook_file::{HookSource, parse_hook, parse_manifest};
+pub use hook_file::{HookSource, component_file, parse_hook, parse_manifest};
 pub use node::{Config, Flags, LogFormat};

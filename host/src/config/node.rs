@@ -119,6 +119,9 @@ struct LogTable {
     level: Option<String>,
 }
 
+const CONNECTIONS_MAX: usize = 1_000_000;
+const BODIES_MAX: usize = 1 << 40;
+
 /// Every setting with its environment variable; a value is read as the file would read it.
 const VARIABLES: [(&str, &str); 17] = [
     ("LANDFALL_LISTEN", "listen"),
@@ -153,8 +156,7 @@ impl Config {
         let mut merged = read_file(named.as_deref())?;
         for (name, key) in VARIABLES {
             if let Some(value) = var(name) {
-                set(&mut merged, key, typed_value(&value));
-                read(&merged).map_err(|error| {
+                merged = with_variable(&merged, key, &value).map_err(|error| {
                     ConfigError::whole(&format!("environment variable {name}"), error.message().to_owned())
                 })?;
             }
@@ -206,8 +208,12 @@ impl Config {
         if !(1..=10_000).contains(&config.running) {
             return Err(wrong(format!("limits.running = {} is out of range: 1 to 10000", config.running)));
         }
-        if config.edge.connections == 0 || config.edge.bodies < (1 << 20) {
-            return Err(wrong("limits.connections must be at least 1 and limits.bodies at least 1MiB".into()));
+        if !(1..=CONNECTIONS_MAX).contains(&config.edge.connections) {
+            let typed = config.edge.connections;
+            return Err(wrong(format!("limits.connections = {typed} is out of range: 1 to {CONNECTIONS_MAX}")));
+        }
+        if !(1 << 20..=BODIES_MAX).contains(&config.edge.bodies) {
+            return Err(wrong("limits.bodies is out of range: 1MiB to 1TiB".into()));
         }
         if config.edge.head_timeout.is_zero() || config.edge.body_timeout.is_zero() || config.poll.is_zero() {
             return Err(wrong("limits.head_timeout, limits.body_timeout and poll must be longer than nothing".into()));
@@ -251,12 +257,17 @@ fn set(table: &mut toml::Table, key: &str, value: toml::Value) {
     }
 }
 
-fn typed_value(text: &str) -> toml::Value {
-    match (text.parse::<i64>(), text.parse::<bool>()) {
-        (Ok(number), _) => toml::Value::Integer(number),
-        (_, Ok(truth)) => toml::Value::Boolean(truth),
-        _ => toml::Value::String(text.into()),
-    }
+/// A variable has no type: text where the setting takes text, else what the file would have without quotes.
+fn with_variable(table: &toml::Table, key: &str, text: &str) -> Result<toml::Table, toml::de::Error> {
+    let number = text.parse().ok().map(toml::Value::Integer);
+    let truth = text.parse().ok().map(toml::Value::Boolean);
+    let try_one = |value: toml::Value| {
+        let mut table = table.clone();
+        set(&mut table, key, value);
+        read(&table).map(|_| table)
+    };
+    let as_text = try_one(toml::Value::String(text.into()));
+    as_text.or_else(|error| number.or(truth).map_or(Err(error), try_one))
 }
 
 #[cfg(test)]
@@ -275,6 +286,7 @@ mod tests {
         let vars = [("PORT", "9000"), ("LANDFALL_LISTEN", "127.0.0.1:1"), ("LANDFALL_LIMITS_WAIT", "2s")];
         let config = load(Flags::default(), &vars).unwrap();
         assert_eq!((config.listen.to_string().as_str(), config.edge.wait.as_secs()), ("127.0.0.1:1", 2));
+        assert_eq!(load(Flags::default(), &[("LANDFALL_PLUGINS", "1")]).unwrap().plugins, Path::new("1"));
         let flags = Flags { listen: Some("127.0.0.1:2".parse().unwrap()), ..Flags::default() };
         assert_eq!(load(flags, &vars).unwrap().listen.to_string(), "127.0.0.1:2");
     }
@@ -285,6 +297,10 @@ mod tests {
             ([("PORT", "http")], "environment variable PORT: `http` is not a port"),
             ([("LANDFALL_HTTP2", "maybe")], "environment variable LANDFALL_HTTP2: invalid type"),
             ([("LANDFALL_LISTEN", "8080x")], "environment variable LANDFALL_LISTEN: invalid socket address"),
+            (
+                [("LANDFALL_LIMITS_CONNECTIONS", "9223372036854775807")],
+                "settings: limits.connections = 9223372036854775807",
+            ),
             ([("LANDFALL_LIMITS_RUNNING", "0")], "settings: limits.running = 0 is out of range"),
             ([("LANDFALL_ADMIN_LISTEN", "0.0.0.0:8081")], "settings: the admin listener 0.0.0.0:8081 is reachable"),
             ([("LANDFALL_CONFIG", "/nowhere/l.toml")], "/nowhere/l.toml: cannot be read"),

@@ -1,5 +1,6 @@
-//! Closes connections that say nothing: until the first request head has been parsed, reading has a deadline. hyper's own
-//! head deadline starts only when a first byte has told which HTTP it is.
+//! Closes connections that say nothing, and those that never read what they are told. Until the first request head has been
+//! parsed, reading has a deadline: hyper's own head deadline starts only when a first byte has told which HTTP it is. A
+//! write that makes no progress has one always.
 
 use std::io;
 use std::pin::Pin;
@@ -17,14 +18,27 @@ pub struct Guarded {
     stream: TcpStream,
     head_seen: Arc<AtomicBool>,
     deadline: Pin<Box<Sleep>>,
+    stall: Duration,
+    /// Runs while a write makes no progress.
+    stalled: Option<Pin<Box<Sleep>>>,
 }
 
 // === impl Guarded ===
 
 impl Guarded {
-    /// `head_seen` is set by whoever gets the first request.
+    /// `deadline` is for the first head, and for every write; `head_seen` is set by whoever gets the first request.
     pub fn new(stream: TcpStream, deadline: Duration, head_seen: Arc<AtomicBool>) -> Guarded {
-        Guarded { stream, head_seen, deadline: Box::pin(tokio::time::sleep(deadline)) }
+        Guarded { stream, head_seen, deadline: Box::pin(tokio::time::sleep(deadline)), stall: deadline, stalled: None }
+    }
+
+    fn progress(&mut self, cx: &mut Context<'_>, written: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
+        if written.is_ready() {
+            self.stalled = None;
+            return written;
+        }
+        let stall = self.stall;
+        let stalled = self.stalled.get_or_insert_with(|| Box::pin(tokio::time::sleep(stall)));
+        stalled.as_mut().poll(cx).map(|()| Err(io::ErrorKind::TimedOut.into()))
     }
 }
 
@@ -39,7 +53,8 @@ impl AsyncRead for Guarded {
 
 impl AsyncWrite for Guarded {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write(cx, bytes)
+        let written = Pin::new(&mut self.stream).poll_write(cx, bytes);
+        self.progress(cx, written)
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -55,7 +70,8 @@ impl AsyncWrite for Guarded {
         cx: &mut Context<'_>,
         slices: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write_vectored(cx, slices)
+        let written = Pin::new(&mut self.stream).poll_write_vectored(cx, slices);
+        self.progress(cx, written)
     }
 
     fn is_write_vectored(&self) -> bool {

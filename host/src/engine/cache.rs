@@ -1,16 +1,22 @@
 //! Machine code on disk, by digest of the component and by what decides about the code (wasmtime's version, its settings,
 //! this processor). Only files that this host wrote, or that came with its image, are ever loaded.
 
+use std::collections::HashMap;
 use std::fs::DirBuilder;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
 
 use anyhow::Context;
+use tokio::sync::Semaphore;
 use wasmtime::component::Component;
 
 use super::compile;
 use super::inspect::{Inspected, LoadError};
+
+/// At once: a component that takes minutes must not hold up the others.
+const COMPILERS_MAX: usize = 2;
 
 /// Where compiled components are kept.
 pub struct Cache {
@@ -18,7 +24,9 @@ pub struct Cache {
     bundled: Option<PathBuf>,
     compiler: PathBuf,
     compatibility: String,
-    one_at_a_time: tokio::sync::Mutex<()>,
+    /// One compiler for one component, however many hooks ask for it.
+    compiling: Mutex<HashMap<String, Arc<tokio::sync::Mutex<()>>>>,
+    compilers: Semaphore,
 }
 
 /// The name of the file for a component of that digest.
@@ -48,10 +56,17 @@ impl Cache {
             .create(&dir)
             .with_context(|| format!("cannot make the folder for compiled components, {}", dir.display()))?;
         let compatibility = compatibility(engine);
-        Ok(Cache { dir, bundled, compiler, compatibility, one_at_a_time: tokio::sync::Mutex::new(()) })
+        Ok(Cache {
+            dir,
+            bundled,
+            compiler,
+            compatibility,
+            compiling: Mutex::default(),
+            compilers: Semaphore::new(COMPILERS_MAX),
+        })
     }
 
-    /// The machine code: found, or compiled in a child process, one at a time.
+    /// The machine code: found, or compiled in a child process.
     pub async fn code(
         &self,
         engine: &wasmtime::Engine,
@@ -61,14 +76,22 @@ impl Cache {
         if let Some(code) = self.find(engine, &inspected.digest) {
             return Ok(code);
         }
-        let _turn = self.one_at_a_time.lock().await;
+        let turn = self.turn(&inspected.digest);
+        let _turn = turn.lock().await;
         if let Some(code) = self.find(engine, &inspected.digest) {
             return Ok(code);
         }
+        let _compiler = self.compilers.acquire().await.expect("the semaphore is never closed");
         let target = self.dir.join(self.name(&inspected.digest));
         compile::in_child(&self.compiler, &inspected.file, bytes, &target).await?;
         read(engine, &target)
             .map_err(|error| LoadError::passing(&inspected.file, format!("cannot be loaded: {error:#}")))
+    }
+
+    fn turn(&self, digest: &str) -> Arc<tokio::sync::Mutex<()>> {
+        let mut compiling = self.compiling.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        compiling.retain(|_, turn| Arc::strong_count(turn) > 1);
+        compiling.entry(digest.into()).or_default().clone()
     }
 
     fn find(&self, engine: &wasmtime::Engine, digest: &str) -> Option<Component> {

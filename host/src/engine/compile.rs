@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::io::{Read, Write};
+use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
 use std::process::{ExitCode, Output, Stdio};
 use std::time::Duration;
@@ -57,12 +58,17 @@ pub async fn in_child(compiler: &Path, file: &str, bytes: Vec<u8>, target: &Path
     placed
 }
 
-/// A compiler that ends by itself has judged the component; one that was killed, or could not write, has not.
+/// A compiler that ends by itself, or has used up its time, has judged the component; one that was killed, or could not
+/// write, has not.
 fn failed(file: &str, output: &Output) -> LoadError {
     let said = String::from_utf8_lossy(&output.stderr);
     let message = format!("does not compile ({}): {}", output.status, said.trim());
-    match output.status.code() {
-        Some(JUDGED) => LoadError::lasting(file, message),
+    match (output.status.code(), output.status.signal()) {
+        (Some(JUDGED), _) => LoadError::lasting(file, message),
+        (_, Some(signal)) if signal == rustix::process::Signal::XCPU.as_raw() => LoadError::lasting(
+            file,
+            format!("takes more than {CPU_SECONDS_MAX} s of processor time to compile: make it smaller"),
+        ),
         _ => LoadError::passing(file, message),
     }
 }
@@ -90,7 +96,9 @@ pub fn compile_child(target: &Path) -> anyhow::Result<ExitCode> {
 fn limit_myself() -> rustix::io::Result<()> {
     let to = |bound: u64| Rlimit { current: Some(bound), maximum: Some(bound) };
     rustix::process::setrlimit(Resource::As, to(MEMORY_BYTES_MAX))?;
-    rustix::process::setrlimit(Resource::Cpu, to(CPU_SECONDS_MAX))?;
+    // The signal that tells comes before the one that kills.
+    let cpu = Rlimit { current: Some(CPU_SECONDS_MAX), maximum: Some(CPU_SECONDS_MAX + 5) };
+    rustix::process::setrlimit(Resource::Cpu, cpu)?;
     rustix::process::setrlimit(Resource::Core, to(0))?;
     rustix::process::nice(NICENESS)?;
     Ok(())

@@ -60,6 +60,22 @@ pub enum HookState {
     Unavailable,
 }
 
+// === impl HookStatus ===
+
+impl HookStatus {
+    /// A file that is no hook, and why.
+    pub(super) fn stray(what: &str, why: &str) -> HookStatus {
+        HookStatus {
+            name: what.into(),
+            path: None,
+            state: HookState::Unavailable,
+            digest: None,
+            problem: Some(why.into()),
+            wants: None,
+        }
+    }
+}
+
 // === impl Hook ===
 
 impl Hook {

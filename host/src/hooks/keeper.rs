@@ -1,15 +1,19 @@
 //! Keeps the served hooks in step with the directory: looks, loads what changed, swaps, remembers what went wrong.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
+use tokio::task::{AbortHandle, JoinSet};
+use tokio::time::MissedTickBehavior;
 
-use super::hook::{Hook, HookState, HookStatus, Serving};
+use super::hook::{Hook, HookState, HookStatus};
+use super::known::{Fingerprint, Known, fingerprint};
 use super::load::{Files, Loader, Problem, references};
-use super::scan::{Content, Look, Patience, Scanner};
+use super::names::Names;
+use super::scan::{Look, Patience, Scanner, read_bundled};
 use super::table::Table;
 use super::watch::Watch;
 use crate::engine::Engine;
@@ -48,25 +52,25 @@ pub struct Hooks {
 /// The one writer.
 struct Keeper {
     hooks: Hooks,
-    loader: Loader,
+    loader: Arc<Loader>,
     scanner: Scanner,
+    bundled: Option<PathBuf>,
     known: BTreeMap<HookName, Known>,
     /// Files whose names cannot be hooks, and a directory that cannot be read.
     strays: BTreeMap<String, String>,
-    bundled: BTreeMap<String, Content>,
+    /// What is being loaded; one slow component holds up no other hook.
+    loads: JoinSet<Loaded>,
+    loading: BTreeMap<HookName, (Fingerprint, AbortHandle)>,
+    /// The directory has been read.
+    has_looked: bool,
 }
 
-/// What is known of one hook.
-struct Known {
-    /// Of the files that were tried last.
+struct Loaded {
+    name: HookName,
+    files: Files,
     tried: Fingerprint,
-    serving: Arc<Hook>,
-    problem: Option<String>,
-    /// The problem may pass without a change of files.
-    again: bool,
+    hook: Result<Hook, Problem>,
 }
-
-type Fingerprint = (Option<Result<[u8; 32], String>>, Option<Result<[u8; 32], String>>, String);
 
 // === impl Hooks ===
 
@@ -81,7 +85,8 @@ impl Hooks {
     /// Looks once and returns what there is: for `landfall check`.
     pub async fn once(setup: Setup) -> Hooks {
         let (hooks, mut keeper, _) = Hooks::keeper(setup);
-        keeper.look(false).await;
+        keeper.look(false);
+        while keeper.finish_one().await {}
         hooks
     }
 
@@ -95,23 +100,24 @@ impl Hooks {
         self.statuses.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).clone()
     }
 
-    /// The directory has been read once.
+    /// The directory has been read once, and all that was in it tried.
     pub fn is_complete(&self) -> bool {
         self.table.load().complete
     }
 
     fn keeper(setup: Setup) -> (Hooks, Keeper, Duration) {
         let hooks = Hooks { table: Arc::default(), statuses: Arc::default() };
-        let loader =
-            Loader { engine: setup.engine, secrets: setup.secrets, dir: setup.dir.clone(), bundled: setup.bundled };
-        let scanner = Scanner::new(setup.dir, Patience { settle: SETTLE, gone: GONE });
+        let loader = Loader { engine: setup.engine, secrets: setup.secrets, dir: setup.dir.clone() };
         let keeper = Keeper {
             hooks: hooks.clone(),
-            loader,
-            scanner,
+            loader: Arc::new(loader),
+            scanner: Scanner::new(setup.dir, Patience { settle: SETTLE, gone: GONE }),
+            bundled: setup.bundled,
             known: BTreeMap::new(),
             strays: BTreeMap::new(),
-            bundled: BTreeMap::new(),
+            loads: JoinSet::new(),
+            loading: BTreeMap::new(),
+            has_looked: false,
         };
         (hooks, keeper, setup.poll)
     }
@@ -122,40 +128,50 @@ impl Hooks {
 impl Keeper {
     async fn run(&mut self, poll: Duration) {
         let mut watch = Watch::new(self.scanner.dir());
-        let mut polls = 0_u32;
+        // Not a pause that every notice begins anew: files that change all the time hide what is only found by polling.
+        let mut polls = tokio::time::interval(poll);
+        polls.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        polls.tick().await;
+        let mut count = 0_u32;
+        let mut unsettled = self.look(false);
         loop {
-            let unsettled = self.look(polls % THOROUGH_EVERY == THOROUGH_EVERY - 1).await;
-            let pause = if unsettled { SETTLE } else { poll };
             tokio::select! {
+                true = self.finish_one() => continue,
                 () = watch.heard() => tokio::time::sleep(BURST).await,
-                () = tokio::time::sleep(pause) => polls = polls.wrapping_add(1),
+                () = tokio::time::sleep(SETTLE), if unsettled => {}
+                _ = polls.tick() => count = count.wrapping_add(1),
             }
+            unsettled = self.look(count % THOROUGH_EVERY == THOROUGH_EVERY - 1);
             watch.renew();
         }
     }
 
-    /// Looks once, loads what changed. Tells whether something is still changing.
-    async fn look(&mut self, thorough: bool) -> bool {
+    /// Looks once, begins to load what changed. Tells whether something is still changing.
+    fn look(&mut self, thorough: bool) -> bool {
         let looked = tokio::task::block_in_place(|| self.scanner.look(thorough));
         let unsettled = match looked {
             Ok(look) => {
                 self.strays.clear();
-                self.apply(&look, thorough).await;
-                look.unsettled
+                self.apply(&look, thorough);
+                self.has_looked = true;
+                !look.unsettled.is_empty()
             }
             Err(error) => {
                 // Nothing is dropped for this: a volume that went away may come back.
-                self.stray("plugins directory", format!("cannot be read: {error}; the last good hooks go on serving"));
+                let why = format!("cannot be read: {error}; the last good hooks go on serving");
+                self.strays.insert("plugins directory".into(), why);
                 false
             }
         };
-        self.publish(true);
+        self.publish();
         unsettled
     }
 
-    async fn apply(&mut self, look: &Look, thorough: bool) {
-        let unsettled: BTreeSet<String> = self.scanner.unsettled().map(str::to_owned).collect();
-        let wanted = self.wanted(look, &unsettled);
+    fn apply(&mut self, look: &Look, thorough: bool) {
+        let serving = self.known.iter().map(|(name, known)| (name.clone(), known.components())).collect();
+        let names = Names { look, serving: &serving };
+        let (wanted, strays) = names.wanted();
+        self.strays.extend(strays);
         self.known.retain(|name, _| {
             let stays = wanted.contains(name);
             if !stays {
@@ -163,171 +179,112 @@ impl Keeper {
             }
             stays
         });
-        for name in &wanted {
-            let files = self.files(name, look, &unsettled);
-            let changing = unsettled.contains(&format!("{name}.toml")) || unsettled.contains(&files.component_name);
-            let fingerprint = fingerprint(&files);
-            let is_done = |known: &Known| known.tried == fingerprint && !(known.again && thorough);
-            if !changing && !self.known.get(name).is_some_and(is_done) {
-                self.load(name, &files, fingerprint).await;
-                self.publish(false);
+        self.loading.retain(|name, (_, load)| {
+            let stays = wanted.contains(name);
+            if !stays {
+                load.abort();
+            }
+            stays
+        });
+        for name in wanted {
+            let mut files = names.files(&name);
+            if files.component.is_none() {
+                files.component = self.bundled.as_deref().and_then(|dir| read_bundled(dir, &files.component_name));
+            }
+            if !names.is_changing(&name, &files) {
+                self.load(name, files, thorough);
             }
         }
         self.forget_secrets();
     }
 
-    /// Names of all hooks: of hook files, and of components that no hook file speaks for.
-    fn wanted(&mut self, look: &Look, unsettled: &BTreeSet<String>) -> BTreeSet<HookName> {
-        let present: BTreeSet<&String> = look.files.keys().chain(unsettled).collect();
-        let mut wanted = BTreeSet::new();
-        let mut spoken_for = BTreeSet::new();
-        for file in present.iter().filter(|file| file.ends_with(".toml") && file.as_str() != "landfall.toml") {
-            if let Some(name) = self.name(file) {
-                spoken_for.insert(self.component_name(&name, look, unsettled));
-                // Also what serves although the file now names another.
-                spoken_for.extend(self.known.get(&name).map(|known| known.serving.spec.component.clone()));
-                wanted.insert(name);
-            }
+    /// Begins to load a hook whose files have not been tried yet, or are worth another try.
+    fn load(&mut self, name: HookName, files: Files, thorough: bool) {
+        let tried = fingerprint(&files);
+        let is_done = |known: &Known| known.tried == tried && !(known.again && thorough);
+        match self.loading.get(&name) {
+            Some((loading, _)) if *loading == tried => return,
+            Some((_, load)) => load.abort(),
+            None if self.known.get(&name).is_some_and(is_done) => return,
+            None => {}
         }
-        // A hook file that is being written for the first time may be about to speak for a component.
-        let may_speak = unsettled.iter().any(|file| file.ends_with(".toml"));
-        for file in present.iter().filter(|file| file.ends_with(".wasm") && !spoken_for.contains(**file)) {
-            let name = self.name(file);
-            wanted.extend(name.filter(|name| !may_speak || self.known.contains_key(name)));
+        let (loader, fingerprint, key) = (self.loader.clone(), tried.clone(), name.clone());
+        let load = self.loads.spawn(async move {
+            let hook = loader.load(&name, &files).await;
+            Loaded { name, files, tried, hook }
+        });
+        self.loading.insert(key, (fingerprint, load));
+    }
+
+    /// Waits for a load and takes its hook in. Never ends while nothing loads, except that it says so.
+    async fn finish_one(&mut self) -> bool {
+        match self.loads.join_next().await {
+            None => return false,
+            Some(Ok(loaded)) => self.finish(loaded),
+            Some(Err(error)) if error.is_panic() => {
+                tracing::error!(%error, "loading a hook panicked");
+                self.loading.retain(|_, (_, load)| !load.is_finished());
+            }
+            // Given up, because its files have changed or gone.
+            Some(Err(_)) => {}
         }
-        wanted
+        self.publish();
+        true
     }
 
-    fn name(&mut self, file: &str) -> Option<HookName> {
-        let stem = file.rsplit_once('.').map_or(file, |(stem, _)| stem);
-        stem.parse().map_err(|why: String| self.stray(file, why)).ok()
-    }
-
-    fn stray(&mut self, what: &str, why: String) {
-        self.strays.insert(what.into(), why);
-    }
-
-    fn files(&mut self, name: &HookName, look: &Look, unsettled: &BTreeSet<String>) -> Files {
-        let component_name = self.component_name(name, look, unsettled);
-        let component = look.files.get(&component_name).cloned().or_else(|| self.bundled(&component_name));
-        Files { hook_file: look.files.get(&format!("{name}.toml")).cloned(), component, component_name }
-    }
-
-    /// The component of a hook. While its file is being written, or cannot be read, it is the one that serves.
-    fn component_name(&self, name: &HookName, look: &Look, unsettled: &BTreeSet<String>) -> String {
-        let file = format!("{name}.toml");
-        let named = look.files.get(&file).and_then(|content| named_component(name, content));
-        let has_file = look.files.contains_key(&file) || unsettled.contains(&file);
-        let serving = || self.known.get(name).filter(|_| has_file).map(|known| known.serving.spec.component.clone());
-        named.or_else(serving).unwrap_or_else(|| default_component(name))
-    }
-
-    /// What came with the binary does not change: read once.
-    fn bundled(&mut self, component_name: &str) -> Option<Result<Content, String>> {
-        if !self.bundled.contains_key(component_name) {
-            let path = self.loader.bundled.as_ref()?.join(component_name);
-            self.bundled.insert(component_name.into(), Content::of(std::fs::read(path).ok()?));
+    fn finish(&mut self, Loaded { name, files, tried, hook }: Loaded) {
+        if self.loading.get(&name).is_none_or(|(loading, _)| *loading != tried) {
+            return;
         }
-        self.bundled.get(component_name).cloned().map(Ok)
-    }
-
-    async fn load(&mut self, name: &HookName, files: &Files, tried: Fingerprint) {
-        let before = self.known.remove(name);
-        let loaded = self.loader.load(name, files).await;
-        let known = match (loaded, before) {
-            (Ok(hook), Some(old)) if names_a_missing_one(&hook, &old) => {
-                let why = format!("component {} is missing: put it into the plugins directory", hook.spec.component);
-                tracing::error!(hook = %name, problem = why, "hook not changed: the last good one goes on serving");
-                Known { tried, serving: old.serving, problem: Some(why), again: false }
-            }
-            (Ok(mut hook), before) => {
-                if let Some(old) = before.filter(|old| old.serving.spec.concurrency == hook.spec.concurrency) {
-                    // What runs now still takes its places.
-                    hook.slots = old.serving.slots.clone();
-                }
-                tracing::info!(hook = %name, path = hook.spec.path, component = files.component_name, "hook loaded");
-                Known { tried, serving: Arc::new(hook), problem: None, again: false }
-            }
-            (Err(Problem { why, is_passing }), Some(old)) if !is_gone(files, &old) => {
-                tracing::error!(hook = %name, problem = why, "hook not changed: the last good one goes on serving");
-                Known { tried, serving: old.serving, problem: Some(why), again: is_passing }
-            }
-            (Err(Problem { why, is_passing }), _) => {
-                tracing::error!(hook = %name, problem = why, "hook not loaded");
-                let serving = Arc::new(self.loader.unavailable(name, &why));
-                Known { tried, serving, problem: Some(why), again: is_passing }
-            }
-        };
-        self.known.insert(name.clone(), known);
+        self.loading.remove(&name);
+        let before = self.known.remove(&name);
+        let known = Known::after(tried, &files, before, hook, |why| self.loader.unavailable(&name, &files, why));
+        self.known.insert(name, known);
+        self.forget_secrets();
     }
 
     fn forget_secrets(&self) {
-        let used: Vec<_> = self.known.values().flat_map(|known| references(&known.serving.spec)).collect();
-        self.loader.secrets.keep(&used);
+        // What is being loaded has read secrets that no known hook names yet.
+        if self.loading.is_empty() {
+            let hooks = self.known.values().flat_map(|known| std::iter::once(&known.serving).chain(&known.fallback));
+            let used: Vec<_> = hooks.flat_map(|hook| references(&hook.spec)).collect();
+            self.loader.secrets.keep(&used);
+        }
     }
 
     /// Swaps in the table of what is known now.
-    fn publish(&self, complete: bool) {
-        let complete = complete || self.hooks.is_complete();
-        let serving = self.known.iter().map(|(name, known)| (name.clone(), known.serving.clone())).collect();
-        let (table, conflicts) = Table::build(&serving, complete);
+    fn publish(&mut self) {
+        let complete = self.hooks.is_complete() || (self.has_looked && self.loading.is_empty());
+        let (table, conflicts) = self.hooks.table.load().next(&self.known, complete);
+        for (name, known) in &mut self.known {
+            // Its path is its own now: there is no way back.
+            if !conflicts.contains_key(name) {
+                known.fallback = None;
+            }
+        }
         let statuses = self.known.iter().map(|(name, known)| {
-            let conflict = conflicts.get(name);
-            let mut status =
-                known.serving.status(known.problem.as_deref().or(conflict.map(String::as_str)), &*self.loader.secrets);
-            if conflict.is_some() {
+            let conflict = conflicts.get(name).map(String::as_str);
+            let problem = known.problem.as_deref().or(conflict);
+            let serving = table.held(name).unwrap_or(&known.serving);
+            let mut status = serving.status(problem, &*self.loader.secrets);
+            if conflict.is_some() && table.held(name).is_none() {
                 status.state = HookState::Unavailable;
             }
             status
         });
-        let strays = self.strays.iter().map(|(what, why)| HookStatus {
-            name: what.clone(),
-            path: None,
-            state: HookState::Unavailable,
-            digest: None,
-            problem: Some(why.clone()),
-            wants: None,
-        });
+        let strays = self.strays.iter().map(|(what, why)| HookStatus::stray(what, why));
         let statuses: Vec<HookStatus> = statuses.chain(strays).collect();
         let mut told = self.hooks.statuses.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
-        for status in statuses.iter().filter(|status| status.state == HookState::Closed && !told.contains(status)) {
-            tracing::warn!(hook = status.name, problem = status.problem.as_deref(), "hook closed");
+        for status in statuses.iter().filter(|status| !told.contains(status)) {
+            let (hook, problem) = (&status.name, status.problem.as_deref());
+            match status.state {
+                HookState::Closed => tracing::warn!(hook, problem, "hook closed"),
+                _ if conflicts.keys().any(|name| **name == **hook) => tracing::error!(hook, problem, "path taken"),
+                _ => {}
+            }
         }
         *told = statuses;
         drop(told);
         self.hooks.table.store(Arc::new(table));
     }
-}
-
-/// The component in a hook file's text: none where the text does not tell.
-fn named_component(name: &HookName, content: &Result<Content, String>) -> Option<String> {
-    let text = std::str::from_utf8(&content.as_ref().ok()?.bytes).ok()?;
-    let table: toml::Table = text.parse().ok()?;
-    match table.get("component") {
-        None => Some(default_component(name)),
-        Some(value) => value.as_str().map(|typed| format!("{}.wasm", typed.strip_suffix(".wasm").unwrap_or(typed))),
-    }
-}
-
-fn default_component(name: &HookName) -> String {
-    format!("{name}.wasm")
-}
-
-/// The hook file names another component than before, and that one is not there: a slip, or it is still to come.
-fn names_a_missing_one(hook: &Hook, old: &Known) -> bool {
-    let was_ready = matches!(old.serving.serving, Serving::Ready(_));
-    let is_ready = matches!(hook.serving, Serving::Ready(_));
-    was_ready && !is_ready && hook.spec.component != old.serving.spec.component
-}
-
-/// The component that serves has been deleted: there is nothing that may go on.
-fn is_gone(files: &Files, old: &Known) -> bool {
-    files.component.is_none() && files.component_name == old.serving.spec.component
-}
-
-fn fingerprint(files: &Files) -> Fingerprint {
-    let digest = |content: &Option<Result<Content, String>>| {
-        content.as_ref().map(|content| content.as_ref().map(|content| content.digest).map_err(Clone::clone))
-    };
-    (digest(&files.hook_file), digest(&files.component), files.component_name.clone())
 }

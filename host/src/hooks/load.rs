@@ -16,8 +16,6 @@ pub struct Loader {
     pub secrets: Arc<dyn SecretSource>,
     /// Relative `file:` references start here.
     pub dir: PathBuf,
-    /// Components that came with the binary.
-    pub bundled: Option<PathBuf>,
 }
 
 /// The files of one hook, as the last look found them.
@@ -77,10 +75,13 @@ impl Loader {
         Ok(Hook { spec, verifier, serving, slots })
     }
 
-    /// A hook that answers 503 at its usual path: the sender comes again, nothing is let in.
-    pub fn unavailable(&self, name: &HookName, why: &str) -> Hook {
-        let source = HookSource { name, text: "", manifest: None, dir: &self.dir };
-        let spec = parse_hook(source).expect("an empty hook file is a good one");
+    /// A hook that answers 503 where its file says, as far as that can be read: the sender comes again, nothing is let in.
+    pub fn unavailable(&self, name: &HookName, files: &Files, why: &str) -> Hook {
+        let text = hook_text(name, files).unwrap_or_default();
+        let parse = |text: &str| parse_hook(HookSource { name, text, manifest: None, dir: &self.dir });
+        let spec = parse(&text).or_else(|_| parse(&path_alone(&text))).or_else(|_| parse(""));
+        let mut spec = spec.expect("an empty hook file is a good one");
+        spec.verify = Default::default();
         let verifier = Verifier::build(&spec.verify).expect("an absent [verify] builds");
         let slots = self.engine.slots(spec.concurrency);
         Hook { spec, verifier, serving: Serving::Unavailable(why.into()), slots }
@@ -122,6 +123,12 @@ fn hook_text(name: &HookName, files: &Files) -> Result<String, String> {
             String::from_utf8(content.bytes.to_vec()).map_err(|_| format!("{name}.toml is not UTF-8 text"))
         }
     }
+}
+
+/// A hook file with nothing but its path.
+fn path_alone(text: &str) -> String {
+    let table: toml::Table = text.parse().unwrap_or_default();
+    table.into_iter().filter(|(key, _)| key == "path").collect::<toml::Table>().to_string()
 }
 
 fn manifest(component: Option<&Component>) -> Result<Option<toml::Table>, String> {

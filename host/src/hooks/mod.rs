@@ -2,7 +2,9 @@
 
 mod hook;
 mod keeper;
+mod known;
 mod load;
+mod names;
 mod scan;
 mod table;
 mod watch;

@@ -1,6 +1,6 @@
 //! Reads the plugins directory: which hook files and components are there, and have they stopped changing?
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::io::{self, Read};
 use std::os::fd::OwnedFd;
@@ -14,6 +14,8 @@ use sha2::{Digest, Sha256};
 
 const FILES_MAX: usize = 4096;
 const BYTES_MAX: u64 = 64 << 20;
+/// Of a hook file.
+const TEXT_BYTES_MAX: u64 = 1 << 20;
 
 /// One regular file, read whole.
 #[derive(Debug, Clone)]
@@ -69,8 +71,9 @@ pub struct Scanner {
 pub struct Look {
     /// Settled files by name; those that cannot be read say why.
     pub files: BTreeMap<String, Result<Content, String>>,
-    /// Files still changing: look again soon.
-    pub unsettled: bool,
+    /// Files still changing, or missing and perhaps on their way back: look again soon. What serves under their names
+    /// stays.
+    pub unsettled: BTreeSet<String>,
 }
 
 // === impl Content ===
@@ -105,7 +108,11 @@ impl Scanner {
         for name in names(&self.dir)? {
             let (stamp, file) = match open(&dir, &name) {
                 Ok(opened) => opened,
-                Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+                Err(error) if error.kind() == io::ErrorKind::NotFound && !is_there(&self.dir, &name) => continue,
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                    look.files.insert(name, Err("is a link to nothing".into()));
+                    continue;
+                }
                 Err(error) => {
                     look.files.insert(name, Err(error.to_string()));
                     continue;
@@ -115,10 +122,10 @@ impl Scanner {
             let since = before.as_ref().map_or_else(Instant::now, |before| before.since);
             let settled = is_first || (before.is_some() && since.elapsed() >= self.patience.settle);
             let known = before.and_then(|before| before.content).filter(|_| !thorough);
-            let content = settled.then(|| known.unwrap_or_else(|| read(file, &stamp)));
+            let content = settled.then(|| known.unwrap_or_else(|| read(file, &name, &stamp)));
             match &content {
                 Some(content) => drop(look.files.insert(name.clone(), content.clone())),
-                None => look.unsettled = true,
+                None => drop(look.unsettled.insert(name.clone())),
             }
             seen.insert(name, Seen { stamp, since, missed: None, content });
         }
@@ -126,20 +133,30 @@ impl Scanner {
             // Gone, or replaced by way of a moment without it: time tells. What serves under its name stays until then.
             let missed = before.missed.unwrap_or_else(Instant::now);
             let is_on_its_way = before.missed.is_none() || missed.elapsed() < self.patience.gone;
-            if is_on_its_way && !seen.contains_key(&name) {
+            let is_there = seen.contains_key(&name) || look.files.contains_key(&name);
+            if is_on_its_way && !is_there {
+                look.unsettled.insert(name.clone());
                 seen.insert(name, Seen { missed: Some(missed), content: None, ..before });
-                look.unsettled = true;
             }
         }
         self.seen = seen;
         self.has_looked = true;
         Ok(look)
     }
+}
 
-    /// Names of files that are there but still changing: what serves under these names stays.
-    pub fn unsettled(&self) -> impl Iterator<Item = &str> {
-        self.seen.iter().filter(|(_, seen)| seen.content.is_none()).map(|(name, _)| name.as_str())
+/// A component that came with the binary, by the name of its file. Blocks.
+pub fn read_bundled(dir: &Path, name: &str) -> Option<Result<Content, String>> {
+    let opened = File::open(dir).and_then(|dir| open(&dir, name));
+    match opened {
+        Ok((stamp, file)) => Some(read(file, name, &stamp)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+        Err(error) => Some(Err(error.to_string())),
     }
+}
+
+fn is_there(dir: &Path, name: &str) -> bool {
+    dir.join(name).symlink_metadata().is_ok()
 }
 
 /// Hook files and components, without hidden files; what is no UTF-8 is none of ours.
@@ -189,12 +206,13 @@ fn open(dir: &File, name: &str) -> io::Result<(Stamp, File)> {
     Ok((stamp, file))
 }
 
-fn read(file: File, stamp: &Stamp) -> Result<Content, String> {
-    if stamp.bytes > BYTES_MAX {
-        return Err("is larger than 64 MiB".into());
+fn read(file: File, name: &str, stamp: &Stamp) -> Result<Content, String> {
+    let max = if name.ends_with(".toml") { TEXT_BYTES_MAX } else { BYTES_MAX };
+    if stamp.bytes > max {
+        return Err(format!("is larger than {} MiB", max >> 20));
     }
     let mut bytes = Vec::with_capacity(stamp.bytes as usize + 1);
-    file.take(BYTES_MAX + 1).read_to_end(&mut bytes).map_err(|error| format!("cannot be read: {error}"))?;
+    file.take(max).read_to_end(&mut bytes).map_err(|error| format!("cannot be read: {error}"))?;
     Ok(Content::of(bytes))
 }
 
@@ -216,11 +234,11 @@ mod tests {
         assert_eq!(names_of(&scanner.look(false).unwrap()), [("a.toml", true)]);
         std::fs::write(dir.path().join("b.wasm"), "half").unwrap();
         let look = scanner.look(false).unwrap();
-        assert!(look.unsettled && names_of(&look) == [("a.toml", true)]);
+        assert!(look.unsettled.contains("b.wasm") && names_of(&look) == [("a.toml", true)]);
         std::fs::write(dir.path().join("b.wasm"), "half and whole").unwrap();
-        assert!(scanner.look(false).unwrap().unsettled);
+        assert!(!scanner.look(false).unwrap().unsettled.is_empty());
         let look = scanner.look(false).unwrap();
-        assert!(!look.unsettled);
+        assert!(look.unsettled.is_empty());
         assert_eq!(&*look.files["b.wasm"].as_ref().unwrap().bytes, b"half and whole");
     }
 
@@ -232,11 +250,9 @@ mod tests {
         let mut scanner = Scanner::new(dir.path().into(), AT_ONCE);
         scanner.look(false).unwrap();
         std::fs::remove_file(&path).unwrap();
-        assert!(scanner.look(false).unwrap().unsettled);
-        assert_eq!(scanner.unsettled().collect::<Vec<_>>(), ["a.wasm"]);
+        assert_eq!(Vec::from_iter(scanner.look(false).unwrap().unsettled), ["a.wasm"]);
         let look = scanner.look(false).unwrap();
-        assert!(!look.unsettled && look.files.is_empty());
-        assert_eq!(scanner.unsettled().count(), 0);
+        assert!(look.unsettled.is_empty() && look.files.is_empty());
     }
 
     #[test]
@@ -250,9 +266,19 @@ mod tests {
         std::fs::remove_file(dir.path().join("old.toml")).unwrap();
         for _ in 0..3 {
             let look = scanner.look(false).unwrap();
-            assert!(look.unsettled && look.files.is_empty());
-            assert_eq!(scanner.unsettled().collect::<Vec<_>>(), ["new.toml", "old.toml"]);
+            assert!(look.files.is_empty());
+            assert_eq!(Vec::from_iter(look.unsettled), ["new.toml", "old.toml"]);
         }
+    }
+
+    #[test]
+    fn a_hook_file_is_no_larger_than_a_mebibyte() {
+        let dir = tempfile::tempdir().unwrap();
+        for (name, bytes) in [("good.toml", 1 << 20), ("large.toml", (1 << 20) + 1), ("fits.wasm", (1 << 20) + 1)] {
+            std::fs::write(dir.path().join(name), vec![b'#'; bytes]).unwrap();
+        }
+        let look = Scanner::new(dir.path().into(), AT_ONCE).look(false).unwrap();
+        assert_eq!(names_of(&look), [("fits.wasm", true), ("good.toml", true), ("large.toml", false)]);
     }
 
     #[test]
@@ -271,7 +297,13 @@ mod tests {
         let look = Scanner::new(dir.path().into(), AT_ONCE).look(false).unwrap();
         assert_eq!(
             names_of(&look),
-            [("folder.wasm", false), ("in.toml", true), ("out.toml", false), ("pipe.toml", false)]
+            [
+                ("folder.wasm", false),
+                ("gone.toml", false),
+                ("in.toml", true),
+                ("out.toml", false),
+                ("pipe.toml", false)
+            ]
         );
     }
 }

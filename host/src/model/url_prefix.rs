@@ -47,13 +47,14 @@ impl FromStr for UrlPrefix {
     type Err = String;
 
     fn from_str(text: &str) -> Result<UrlPrefix, String> {
+        // A password may be in it, whatever is wrong with the rest.
+        if text.contains('@') {
+            return Err("a URL here carries no user or password, nor any `@`: use `[[credentials]]`".into());
+        }
         let url =
             Url::parse(text).map_err(|why| format!("`{text}` is not a URL ({why}): write `https://host/path/`"))?;
         if !matches!(url.scheme(), "http" | "https") || url.host().is_none() {
             return Err(format!("`{text}` must begin with `https://` or `http://` and name a host"));
-        }
-        if !url.username().is_empty() || url.password().is_some() {
-            return Err("a URL here carries no user or password: use `[[credentials]]`".into());
         }
         if url.query().is_some() || url.fragment().is_some() {
             return Err(format!("`{text}` must end with its path: no query, no fragment"));
@@ -107,5 +108,7 @@ mod tests {
         {
             assert!(text.parse::<UrlPrefix>().is_err(), "{text}");
         }
+        let error = "https//u:hunter2@a.example".parse::<UrlPrefix>().unwrap_err();
+        assert!(!error.contains("hunter2"), "{error}");
     }
 }

@@ -20,7 +20,8 @@ use crate::shutdown::Shutdown;
 // What the command line uses of the modules that it does not import itself.
 pub use crate::edge::{plain_router, serve as serve_http};
 pub use crate::engine::{compile_child, inspect, precompile};
-pub use crate::hooks::{HookState, HookStatus};
+pub use crate::hooks::{HookState, HookStatus, packs};
+pub use crate::verify::conformance::{Report, run_challenges, run_vectors};
 
 /// Where the rows of a table are, below the data directory.
 pub fn rows_path(data: &std::path::Path, hook: &str, table: &str) -> PathBuf {
@@ -67,6 +68,7 @@ impl App {
     pub async fn serve(self, shutdown: Shutdown) -> anyhow::Result<()> {
         let (public, admin_at) = self.addresses()?;
         tokio::spawn(self.secrets.clone().refresh_for_ever());
+        tokio::spawn(self.edge.documents.clone().refresh_for_ever());
         let admin = self.admin_router();
         tokio::spawn(serve_admin(self.admin_listener, admin));
         tracing::info!(listen = %public, admin = %admin_at, plugins = %self.config.plugins.display(), "serving");

@@ -185,6 +185,30 @@ async fn a_caller_that_never_reads_its_answer_is_closed() {
     assert_eq!(node.post("/echo", &[], "{}").await.0, 200);
 }
 
+/// An HTTP/2 client by hand: the preface, settings with a window of nothing, one request.
+const HTTP2_NO_WINDOW: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\
+    \x00\x00\x06\x04\x00\x00\x00\x00\x00\x00\x04\x00\x00\x00\x00\
+    \x00\x00\x0c\x01\x05\x00\x00\x00\x01\x83\x86\x44\x05/hook\x41\x01a";
+
+#[tokio::test]
+async fn an_http2_caller_that_takes_nothing_is_closed() {
+    let setup = Setup::new().hook("hook", &guest("answers_one"), OPEN).arg("--http2");
+    let node = setup.env("LANDFALL_LIMITS_HEAD_TIMEOUT", "1s").serving("hook").await;
+    let mut stream = TcpStream::connect(node.public).unwrap();
+    stream.set_read_timeout(Some(Duration::from_millis(500))).unwrap();
+    stream.write_all(HTTP2_NO_WINDOW).unwrap();
+    let (asked, mut buffer, mut got) = (Instant::now(), [0; 4096], 0);
+    while asked.elapsed() < Duration::from_secs(20) {
+        match stream.read(&mut buffer) {
+            Ok(0) => break,
+            Ok(count) => got += count,
+            // A ping now and then: the other end is alive, and takes nothing.
+            Err(_) => drop(stream.write_all(b"\x00\x00\x08\x06\x00\x00\x00\x00\x00landfall")),
+        }
+    }
+    assert!(got > 0 && asked.elapsed() < Duration::from_secs(10), "{got} bytes in {:?}", asked.elapsed());
+}
+
 #[tokio::test]
 async fn http2_without_tls_by_option() {
     let node = Setup::new().hook("hook", &guest("answers_one"), OPEN).arg("--http2").serving("hook").await;

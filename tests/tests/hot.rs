@@ -504,3 +504,131 @@ async fn steady_notices_do_not_keep_polling_from_its_turn() {
     };
     tokio::join!(noise, change);
 }
+
+/// Hooks that all share one component, each at a path.
+async fn at_paths(paths: &[(&str, &str)]) -> Node {
+    let mut setup = Setup::new().file("one.wasm", component("answers_one"));
+    for (name, path) in paths {
+        setup = setup.file(&format!("{name}.toml"), at_path(path));
+    }
+    let node = setup.start().await;
+    for (name, _) in paths {
+        node.until(name, "serving").await;
+    }
+    node
+}
+
+fn at_path(path: &str) -> String {
+    format!("path = \"{path}\"\ncomponent = \"one.wasm\"\n{OPEN}")
+}
+
+/// Where a hook stands, and its state.
+async fn stands(node: &Node, name: &str, path: &str, state: &str) {
+    eventually(&format!("{name} is {state} at {path}"), || async {
+        let status = node.hook(name).await?;
+        (status["path"] == path && status["state"] == state).then_some(())
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn edits_that_collide_leave_everybody_where_they_were() {
+    let node = at_paths(&[("a", "/1"), ("b", "/2"), ("c", "/3")]).await;
+    put(&node, "b.toml", at_path("/3"));
+    stands(&node, "b", "/2", "stale").await;
+    put(&node, "a.toml", at_path("/2"));
+    stands(&node, "a", "/1", "stale").await;
+    stands(&node, "b", "/2", "stale").await;
+    for closed in ["a", "b"] {
+        put(&node, &format!("{closed}.toml"), "path = \"/3\"\ncomponent = \"one.wasm\"\n");
+        stands(&node, closed, if closed == "a" { "/1" } else { "/2" }, "stale").await;
+    }
+    // A bad present file keeps a hook where it serves, even when the path that it once wanted becomes free.
+    put(&node, "a.toml", "path = \"/1");
+    eventually("the mistake is said", || async {
+        node.hook("a").await?["problem"].as_str()?.starts_with("a.toml:1").then_some(())
+    })
+    .await;
+    put(&node, "b.toml", at_path("/2"));
+    stands(&node, "b", "/2", "serving").await;
+    std::fs::remove_file(node.plugins().join("c.toml")).unwrap();
+    eventually("c is gone", || async { node.hook("c").await.is_none().then_some(()) }).await;
+    stands(&node, "a", "/1", "stale").await;
+    assert_eq!(node.post("/1", &[], "{}").await.0, 200);
+    // Three may go round.
+    put(&node, "a.toml", at_path("/1"));
+    put(&node, "d.toml", at_path("/4"));
+    node.until("d", "serving").await;
+    for (name, path) in [("a", "/2"), ("b", "/4"), ("d", "/1")] {
+        put(&node, &format!("{name}.toml"), at_path(path));
+    }
+    for (name, path) in [("a", "/2"), ("b", "/4"), ("d", "/1")] {
+        stands(&node, name, path, "serving").await;
+    }
+}
+
+#[tokio::test]
+async fn what_was_deleted_goes_on_nowhere() {
+    let node = at_paths(&[("a", "/1"), ("c", "/3")]).await;
+    put(&node, "two.wasm", component("answers_two"));
+    put(&node, "a.toml", at_path("/3").replace("one.wasm", "two.wasm"));
+    stands(&node, "a", "/1", "stale").await;
+    // The wanted component goes, and the file breaks: what stands needs neither.
+    std::fs::remove_file(node.plugins().join("two.wasm")).unwrap();
+    put(&node, "a.toml", "[[[");
+    eventually("the mistake is said", || async {
+        node.hook("a").await?["problem"].as_str()?.starts_with("a.toml:1").then_some(())
+    })
+    .await;
+    tokio::time::sleep(Duration::from_millis(1500)).await;
+    stands(&node, "a", "/1", "stale").await;
+    assert_eq!(node.post("/1", &[], "{}").await.0, 200);
+    // The component that stands goes.
+    put(&node, "a.toml", at_path("/3"));
+    stands(&node, "a", "/1", "stale").await;
+    std::fs::remove_file(node.plugins().join("one.wasm")).unwrap();
+    stands(&node, "a", "/1", "unavailable").await;
+    assert_eq!(node.post("/1", &[], "{}").await.0, 503);
+}
+
+#[tokio::test]
+async fn a_deleted_hook_file_lets_nobody_in() {
+    let setup = Setup::new().hook("a", &guest("answers_one"), &format!("path = \"/1\"\n{OPEN}"));
+    let node = setup.hook("c", &guest("answers_two"), &format!("path = \"/a\"\n{OPEN}")).serving("a").await;
+    node.until("c", "serving").await;
+    std::fs::remove_file(node.plugins().join("a.toml")).unwrap();
+    eventually("the rules are gone", || async { (node.post("/1", &[], "{}").await.0 == 404).then_some(()) }).await;
+    assert_eq!(node.post("/a", &[], "{}").await, (200, "two".to_owned()));
+}
+
+#[tokio::test]
+async fn a_contested_path_goes_to_the_same_hook_at_every_start() {
+    for _ in 0..3 {
+        let setup = Setup::new().hook("z", &guest("answers_one"), &format!("path = \"/x\"\n{OPEN}"));
+        let node = setup.hook("b", &bundled("echo"), &format!("path = \"/x\"\n{OPEN}")).start().await;
+        node.until("b", "serving").await;
+        let status = node.until("z", "unavailable").await;
+        assert!(status["problem"].as_str().unwrap().contains("taken by hook `b`"), "{status}");
+    }
+}
+
+#[tokio::test]
+async fn a_hook_that_never_served_moves_with_its_file() {
+    let node = Setup::new().file("z.wasm", "garbage").file("z.toml", "path = \"/p1\"\n").start().await;
+    stands(&node, "z", "/p1", "unavailable").await;
+    put(&node, "z.toml", "path = \"/p2\"\n");
+    stands(&node, "z", "/p2", "unavailable").await;
+    assert_eq!((node.post("/p1", &[], "{}").await.0, node.post("/p2", &[], "{}").await.0), (404, 503));
+}
+
+#[tokio::test]
+async fn a_flood_of_files_takes_nothing_down() {
+    let node = running_one().await;
+    for number in 0..4200 {
+        put(&node, &format!("{number:04}.toml"), "");
+    }
+    node.logged("the flood is said", |line| line["message"].as_str().unwrap_or_default().contains("too many files"))
+        .await;
+    node.settle().await;
+    assert_eq!(node.post("/hook", &[], "{}").await, (200, "one".to_owned()));
+}

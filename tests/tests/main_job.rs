@@ -144,7 +144,7 @@ async fn no_secret_and_no_verify_are_closed_and_say_so() {
     let body = fixture("push-1");
     let (status, text) = github(&node, "/github", "push", &body, &sign("", &body)).await;
     assert_eq!((status, text.as_str()), (503, "{\"error\":\"unavailable\"}"));
-    let line = node.logged("the refusal is logged", |line| line["reason"] == "no-secret").await;
+    let line = node.logged("the refusal is logged", |line| line["reason"] == "no_secret").await;
     assert!(line["detail"].as_str().unwrap().contains("GITHUB_SECRET"), "{line}");
     let closed = node.until("open", "closed").await;
     assert!(closed["problem"].as_str().unwrap().contains("[verify]"), "{closed}");

@@ -6,6 +6,7 @@ mod check;
 mod demos;
 mod load;
 mod up;
+mod verify;
 
 use std::ffi::OsString;
 use std::net::SocketAddr;
@@ -57,6 +58,8 @@ enum Command {
         #[arg(long)]
         examples: bool,
     },
+    /// Run request vectors and handshakes through the check that `serve` uses; 1 when one fails.
+    Verify(verify::VerifyFlags),
     /// Measure a component against the same work in plain axum, in one run on this machine.
     Bench(bench::BenchFlags),
     /// Compile components ahead of time, as `serve` would: for images.
@@ -144,6 +147,7 @@ fn dispatch(command: Command) -> anyhow::Result<ExitCode> {
         Command::Check(flags) => block_on(check::check(flags)),
         Command::Inspect { file } => check::inspect(&file),
         Command::Build { dir, out, examples } => build::build(&dir, &out, examples).map(|_| ExitCode::SUCCESS),
+        Command::Verify(flags) => verify::verify(&flags),
         Command::Bench(flags) => block_on(bench::bench(flags)),
         Command::Precompile { out, files } => block_on(precompile(&out, &files)),
         Command::PlainServer { listen, secret } => block_on(bench::plain_server(listen, &secret)),

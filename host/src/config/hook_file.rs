@@ -217,7 +217,7 @@ fn mode(typed: Option<ModeName>) -> Result<Mode, Mistake> {
 }
 
 fn verify(mut spec: VerifySpec, dir: &Path) -> VerifySpec {
-    for reference in &mut spec.secret {
+    for reference in spec.secret.iter_mut().chain(&mut spec.challenge_secret) {
         *reference = below(dir, std::mem::replace(reference, SecretRef::Env(String::new())));
     }
     spec

@@ -121,6 +121,7 @@ struct LogTable {
 
 const CONNECTIONS_MAX: usize = 1_000_000;
 const BODIES_MAX: usize = 1 << 40;
+const TIME_MAX: Duration = Duration::from_secs(3600);
 
 /// Every setting with its environment variable; a value is read as the file would read it.
 const VARIABLES: [(&str, &str); 17] = [
@@ -215,8 +216,17 @@ impl Config {
         if !(1 << 20..=BODIES_MAX).contains(&config.edge.bodies) {
             return Err(wrong("limits.bodies is out of range: 1MiB to 1TiB".into()));
         }
-        if config.edge.head_timeout.is_zero() || config.edge.body_timeout.is_zero() || config.poll.is_zero() {
-            return Err(wrong("limits.head_timeout, limits.body_timeout and poll must be longer than nothing".into()));
+        for (key, time, shortest_ms) in [
+            ("limits.head_timeout", config.edge.head_timeout, 1),
+            ("limits.body_timeout", config.edge.body_timeout, 1),
+            ("limits.wait", config.edge.wait, 0),
+            ("poll", config.poll, 10),
+            ("drain", config.drain, 0),
+        ] {
+            if !(Duration::from_millis(shortest_ms)..=TIME_MAX).contains(&time) {
+                let shown = humantime::format_duration(time);
+                return Err(wrong(format!("{key} = {shown} is out of range: {shortest_ms}ms to 1h")));
+            }
         }
         if !config.admin_listen.ip().is_loopback() && config.admin_token.is_none() {
             return Err(wrong(format!(
@@ -301,6 +311,8 @@ mod tests {
                 [("LANDFALL_LIMITS_CONNECTIONS", "9223372036854775807")],
                 "settings: limits.connections = 9223372036854775807",
             ),
+            ([("LANDFALL_LIMITS_HEAD_TIMEOUT", "18446744073709551615s")], "settings: limits.head_timeout = "),
+            ([("LANDFALL_POLL", "1ns")], "settings: poll = 1ns is out of range: 10ms to 1h"),
             ([("LANDFALL_LIMITS_RUNNING", "0")], "settings: limits.running = 0 is out of range"),
             ([("LANDFALL_ADMIN_LISTEN", "0.0.0.0:8081")], "settings: the admin listener 0.0.0.0:8081 is reachable"),
             ([("LANDFALL_CONFIG", "/nowhere/l.toml")], "/nowhere/l.toml: cannot be read"),

@@ -5,13 +5,14 @@ use std::time::Duration;
 use axum::body::Body;
 use axum::response::Response;
 use bytes::Bytes;
-use http::header::{ALLOW, CONNECTION, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
+use http::header::{ALLOW, CONNECTION, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE, X_CONTENT_TYPE_OPTIONS};
 use http::{HeaderValue, StatusCode};
 
 use crate::model::{EventId, Outcome, Reply};
+use crate::verify::{Answer, Answers};
 
 /// Why a request ends without a handler's reply.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub enum Stop {
     /// No hook has this path.
     UnknownPath,
@@ -32,7 +33,7 @@ pub enum Stop {
     /// More bytes than the hook takes.
     TooLarge,
     /// Not proven.
-    Unauthorized,
+    Unauthorized(Answers),
     /// The hook is closed, or has nothing to run, or the node is starting: come again.
     Unavailable,
     /// No place in time: come again soon.
@@ -64,10 +65,7 @@ impl Stop {
             Stop::BadBody => closing(error(StatusCode::BAD_REQUEST, "body broken")),
             Stop::SlowBody => closing(error(StatusCode::REQUEST_TIMEOUT, "body too slow")),
             Stop::TooLarge => closing(error(StatusCode::PAYLOAD_TOO_LARGE, "body too large")),
-            Stop::Unauthorized => {
-                let challenge = HeaderValue::from_static("Webhook");
-                with(error(StatusCode::UNAUTHORIZED, "unauthorized"), WWW_AUTHENTICATE, challenge)
-            }
+            Stop::Unauthorized(answers) => unauthorized(answers),
             Stop::Unavailable => retry(error(StatusCode::SERVICE_UNAVAILABLE, "unavailable"), RETRY_LATER),
             Stop::Busy => retry(error(StatusCode::SERVICE_UNAVAILABLE, "busy"), RETRY_SOON),
         }
@@ -93,10 +91,28 @@ pub fn outcome(outcome: Outcome, event: EventId) -> Response {
     }
 }
 
-/// The answer to an ownership check.
-pub fn challenge(json: Bytes) -> Response {
-    let nosniff = HeaderValue::from_static("nosniff");
-    with(body(StatusCode::OK, json), http::header::X_CONTENT_TYPE_OPTIONS, nosniff)
+/// The answer to an ownership check. None where the provider sent something that no header can hold.
+pub fn challenge(answer: Answer) -> Option<Response> {
+    let mut response = empty(StatusCode::from_u16(answer.status).ok()?);
+    for (name, value) in answer.headers {
+        response.headers_mut().insert(name.parse::<http::HeaderName>().ok()?, HeaderValue::from_str(&value).ok()?);
+    }
+    if let Some((content_type, text)) = answer.body {
+        *response.body_mut() = Body::from(text);
+        response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
+        response.headers_mut().insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    }
+    Some(response)
+}
+
+/// One unchanging answer, with the status that the provider can live with.
+fn unauthorized(answers: Answers) -> Response {
+    let status = StatusCode::from_u16(answers.refused_status).expect("the verifier checked the status");
+    let response = if answers.are_empty { empty(status) } else { error(status, "unauthorized") };
+    match status {
+        StatusCode::UNAUTHORIZED => with(response, WWW_AUTHENTICATE, HeaderValue::from_static("Webhook")),
+        _ => response,
+    }
 }
 
 fn done(reply: Reply) -> Response {

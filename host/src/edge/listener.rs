@@ -18,6 +18,7 @@ use tokio::sync::Semaphore;
 use tower::ServiceExt;
 
 use super::guard::Guarded;
+use super::idle::Moves;
 use crate::model::EdgeLimits;
 
 const HEAD_BYTES_MAX: usize = 64 << 10;
@@ -83,17 +84,26 @@ async fn connection(
     stream.set_nodelay(true).ok();
     let head_seen = Arc::new(AtomicBool::new(false));
     let io = TokioIo::new(Guarded::new(stream, limits.head_timeout, head_seen.clone()));
+    let moves = Moves::new();
+    let noting = moves.clone();
     let service = tower::service_fn(move |mut request: http::Request<Incoming>| {
         head_seen.store(true, Ordering::Relaxed);
+        let handling = noting.begin(request.version());
         request.extensions_mut().insert(Peer(peer));
         let router = router.clone();
+        let noting = noting.clone();
         async move {
-            Ok::<_, Infallible>(router.oneshot(request.map(Body::new)).await.unwrap_or_else(|never| match never {}))
+            let response = router.oneshot(request.map(Body::new)).await.unwrap_or_else(|never| match never {});
+            drop(handling);
+            Ok::<_, Infallible>(noting.tell(response))
         }
     });
     let served = builder.serve_connection(io, TowerToHyperService::new(service));
-    if let Err(error) = watcher.watch(served.into_owned()).await {
-        tracing::debug!(%peer, %error, "connection ended");
+    tokio::select! {
+        ended = watcher.watch(served.into_owned()) => if let Err(error) = ended {
+            tracing::debug!(%peer, %error, "connection ended");
+        },
+        () = moves.stopped(limits.head_timeout) => tracing::debug!(%peer, "connection ended: nothing moved on it"),
     }
 }
 
@@ -104,6 +114,8 @@ fn builder(limits: EdgeLimits, http2: bool) -> Builder<TokioExecutor> {
         .timer(TokioTimer::new())
         .header_read_timeout(limits.head_timeout)
         .max_buf_size(HEAD_BYTES_MAX)
+        // A caller that has sent all it has may close its side and still wait for the answer.
+        .half_close(true)
         .http2()
         .timer(TokioTimer::new())
         .max_concurrent_streams(STREAMS_MAX)

@@ -4,7 +4,9 @@ mod answer;
 mod bodies;
 mod guard;
 mod head;
+mod idle;
 mod listener;
+mod prove;
 mod receive;
 
 use std::sync::Arc;
@@ -15,7 +17,7 @@ use axum::Router;
 use crate::delivery::Delivery;
 use crate::hooks::Hooks;
 use crate::model::{Clock, EdgeLimits};
-use crate::secrets::Secrets;
+use crate::secrets::{KeyDocuments, Secrets};
 
 pub use listener::serve;
 pub use plain::plain_router;
@@ -28,6 +30,8 @@ pub struct Edge {
     pub hooks: Hooks,
     /// Values to check against.
     pub secrets: Arc<Secrets>,
+    /// Keys by address.
+    pub documents: Arc<KeyDocuments>,
     /// Runs events.
     pub delivery: Delivery,
     /// Bounds.
@@ -46,6 +50,7 @@ impl Edge {
     pub fn new(hooks: Hooks, secrets: Arc<Secrets>, delivery: Delivery, limits: EdgeLimits) -> Arc<Edge> {
         Arc::new(Edge {
             hooks,
+            documents: Arc::new(KeyDocuments::new(secrets.clone())),
             secrets,
             delivery,
             limits,

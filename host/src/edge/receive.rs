@@ -14,10 +14,9 @@ use http_body_util::{BodyExt, Limited};
 use super::answer::{self, Stop};
 use super::bodies::{Held, NoRoom};
 use super::listener::Peer;
-use super::{Edge, head};
+use super::{Edge, head, prove};
 use crate::hooks::{Found, Hook, Serving};
-use crate::model::SecretSource;
-use crate::verify::{Checked, Refusal, Unverified, check};
+use crate::verify::{Checked, Feed, Unverified, feed};
 
 const DRAIN_BYTES_MAX: usize = 16 << 20;
 const DRAIN_TIME_MAX: Duration = Duration::from_secs(2);
@@ -42,14 +41,25 @@ async fn handle(edge: &Edge, head: Parts, body: &mut Body) -> Result<Response, S
     head::check(&head)?;
     let found = find(edge, head.uri.path())?;
     let hook = found.hook.clone();
-    check_method(&hook, &head.method)?;
+    let is_event = check_method(&hook, &head.method);
+    if !hook.verifier.takes_challenges_by(&head.method) {
+        is_event.as_ref().map_err(Stop::clone)?;
+    }
     let Serving::Ready(handler) = &hook.serving else { return Err(Stop::Unavailable) };
-    let (body, _held) = read(edge, &hook, body).await?;
     let attributes = attributes(found, &head);
-    let event = match prove(edge, &hook, unverified(head, body))? {
-        Checked::Challenge(answer) => return Ok(answer::challenge(answer.json)),
-        Checked::Verified(verified) => verified.into_event(&hook.spec.name, edge.clock.now(), attributes),
+    let request = unverified(head);
+    let keys = prove::keys(edge, &hook);
+    let feed = feed(&hook.verifier, &request, &keys);
+    let (body, feed, _held) = read(edge, &hook, body, feed).await?;
+    let request = Unverified { body, ..request };
+    let verified = match prove::prove(edge, &hook, request, &keys, feed).await {
+        Ok(Checked::Challenge(answer)) => return prove::answered(edge, &hook, answer).await,
+        Ok(Checked::Verified(verified)) => verified,
+        Err(stop) => return Err(is_event.err().unwrap_or(stop)),
     };
+    // It was let this far only because it might have been a challenge.
+    is_event?;
+    let event = verified.into_event(&hook.spec.name, edge.clock.now(), attributes);
     let slot = hook.slots.acquire(edge.limits.wait).await.map_err(|_| Stop::Busy)?;
     let event_id = event.id;
     let outcome = edge.delivery.sync(handler.clone(), event, slot, hook.sync_limit()).await;
@@ -98,16 +108,27 @@ fn check_method(hook: &Hook, method: &Method) -> Result<(), Stop> {
 }
 
 /// The whole body, raw: no more than the hook takes, no later than the node waits, and never silent for long.
-async fn read(edge: &Edge, hook: &Hook, body: &mut Body) -> Result<(Bytes, Held), Stop> {
+async fn read(
+    edge: &Edge,
+    hook: &Hook,
+    body: &mut Body,
+    feed: Option<Feed>,
+) -> Result<(Bytes, Option<Feed>, Held), Stop> {
     let max = hook.spec.max_body;
     if body.size_hint().lower() > max as u64 {
         return Err(Stop::TooLarge);
     }
-    let reading = tokio::time::timeout(edge.limits.body_timeout, pieces(edge, max, body));
+    let reading = tokio::time::timeout(edge.limits.body_timeout, pieces(edge, max, body, feed));
     reading.await.unwrap_or(Err(Stop::SlowBody))
 }
 
-async fn pieces(edge: &Edge, max: usize, body: &mut Body) -> Result<(Bytes, Held), Stop> {
+/// `feed` gets each piece as it comes.
+async fn pieces(
+    edge: &Edge,
+    max: usize,
+    body: &mut Body,
+    mut feed: Option<Feed>,
+) -> Result<(Bytes, Option<Feed>, Held), Stop> {
     let mut held = edge.bodies.hold();
     // Most bodies come in one piece, which is not copied.
     let (mut first, mut joined) = (Bytes::new(), BytesMut::new());
@@ -123,6 +144,9 @@ async fn pieces(edge: &Edge, max: usize, body: &mut Body) -> Result<(Bytes, Held
             return Err(Stop::TooLarge);
         }
         held.grow_to(bytes).map_err(|NoRoom| Stop::Busy)?;
+        if let Some(feed) = &mut feed {
+            feed.update(&piece);
+        }
         if first.is_empty() && joined.is_empty() {
             first = piece;
         } else {
@@ -130,32 +154,16 @@ async fn pieces(edge: &Edge, max: usize, body: &mut Body) -> Result<(Bytes, Held
             joined.extend_from_slice(&piece);
         }
     }
-    Ok((if joined.is_empty() { first } else { joined.freeze() }, held))
+    Ok((if joined.is_empty() { first } else { joined.freeze() }, feed, held))
 }
 
-fn unverified(head: Parts, body: Bytes) -> Unverified {
+fn unverified(head: Parts) -> Unverified {
     Unverified {
         path: head.uri.path().to_owned(),
         query: head.uri.query().map(str::to_owned),
         method: head.method,
         headers: head.headers,
-        body,
-    }
-}
-
-fn prove(edge: &Edge, hook: &Hook, request: Unverified) -> Result<Checked, Stop> {
-    let secrets: Vec<_> = hook.verifier.secrets().iter().map(|reference| edge.secrets.value(reference)).collect();
-    check(&hook.verifier, request, &secrets).map_err(|refusal| {
-        refused(hook, &refusal);
-        if refusal.is_ours() { Stop::Unavailable } else { Stop::Unauthorized }
-    })
-}
-
-fn refused(hook: &Hook, refusal: &Refusal) {
-    let (hook, reason, detail) = (&*hook.spec.name, refusal.word(), refusal.to_string());
-    match refusal.is_ours() {
-        true => tracing::error!(hook, reason, detail, "request refused: the hook is closed"),
-        false => tracing::warn!(hook, reason, detail, "request refused"),
+        body: Bytes::new(),
     }
 }
 

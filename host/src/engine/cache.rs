@@ -16,7 +16,7 @@ use super::compile;
 use super::inspect::{Inspected, LoadError};
 
 /// At once: a component that takes minutes must not hold up the others.
-const COMPILERS_MAX: usize = 2;
+const COMPILERS_MAX: usize = 4;
 
 /// Where compiled components are kept.
 pub struct Cache {

@@ -66,7 +66,12 @@ impl Engine {
 
     /// Checks the bytes and gets their machine code, from the cache or from a compiler in a child process.
     pub async fn load(&self, file: &str, bytes: Vec<u8>) -> Result<Component, LoadError> {
-        let inspected = inspect(file, &bytes)?;
+        // Reading tens of megabytes is nothing for the threads that serve.
+        let name = file.to_owned();
+        let inspecting =
+            tokio::task::spawn_blocking(move || inspect(&name, &bytes).map(|inspected| (inspected, bytes)));
+        let passing = |error| LoadError::passing(file, format!("cannot be inspected: {error}"));
+        let (inspected, bytes) = inspecting.await.map_err(passing)??;
         let code = self.cache.code(&self.wasm, &inspected, bytes).await?;
         Ok(Component { inspected, code })
     }

@@ -79,6 +79,17 @@ impl HookStatus {
 // === impl Hook ===
 
 impl Hook {
+    /// The same with nothing to run.
+    pub(super) fn without_component(&self) -> Hook {
+        let why = format!("component {} is missing: put it into the plugins directory", self.spec.component);
+        Hook {
+            spec: self.spec.clone(),
+            verifier: self.verifier.clone(),
+            serving: Serving::Unavailable(why),
+            slots: self.slots.clone(),
+        }
+    }
+
     /// One attempt in mode `sync`: the shorter of what the provider waits for and the hook's own deadline.
     pub fn sync_limit(&self) -> Duration {
         let answer_within = self.spec.answer_within.or(self.verifier.answer_within());

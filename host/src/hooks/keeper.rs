@@ -6,18 +6,20 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use tokio::task::{AbortHandle, JoinSet};
+use tokio::sync::Semaphore;
+use tokio::task::{AbortHandle, JoinError, JoinSet};
 use tokio::time::MissedTickBehavior;
 
 use super::hook::{Hook, HookState, HookStatus};
 use super::known::{Fingerprint, Known, fingerprint};
-use super::load::{Files, Loader, Problem, references};
+use super::load::{Files, LOADS_MAX, Loader, Problem, references};
 use super::names::Names;
 use super::scan::{Look, Patience, Scanner, read_bundled};
 use super::table::Table;
 use super::watch::Watch;
 use crate::engine::Engine;
 use crate::model::{HookName, SecretSource};
+use crate::verify::Packs;
 
 /// A changing file is looked at again after this, until it has stayed the same for as long.
 const SETTLE: Duration = Duration::from_millis(100);
@@ -107,7 +109,13 @@ impl Hooks {
 
     fn keeper(setup: Setup) -> (Hooks, Keeper, Duration) {
         let hooks = Hooks { table: Arc::default(), statuses: Arc::default() };
-        let loader = Loader { engine: setup.engine, secrets: setup.secrets, dir: setup.dir.clone() };
+        let loader = Loader {
+            engine: setup.engine,
+            secrets: setup.secrets,
+            dir: setup.dir.clone(),
+            packs: Packs::default(),
+            turns: Semaphore::new(LOADS_MAX),
+        };
         let keeper = Keeper {
             hooks: hooks.clone(),
             loader: Arc::new(loader),
@@ -186,6 +194,12 @@ impl Keeper {
             }
             stays
         });
+        let has_bundled = |name: &str| self.bundled.as_deref().is_some_and(|dir| read_bundled(dir, name).is_some());
+        for known in self.known.values_mut() {
+            known.forget_component(|component| {
+                look.files.contains_key(component) || look.unsettled.contains(component) || has_bundled(component)
+            });
+        }
         for name in wanted {
             let mut files = names.files(&name);
             if files.component.is_none() {
@@ -216,20 +230,27 @@ impl Keeper {
         self.loading.insert(key, (fingerprint, load));
     }
 
-    /// Waits for a load and takes its hook in. Never ends while nothing loads, except that it says so.
+    /// Waits for a load, takes its hook in, and all others that are ready. Tells false at once where nothing loads.
     async fn finish_one(&mut self) -> bool {
-        match self.loads.join_next().await {
-            None => return false,
-            Some(Ok(loaded)) => self.finish(loaded),
-            Some(Err(error)) if error.is_panic() => {
+        let Some(ended) = self.loads.join_next().await else { return false };
+        self.take(ended);
+        while let Some(ended) = self.loads.try_join_next() {
+            self.take(ended);
+        }
+        self.publish();
+        true
+    }
+
+    fn take(&mut self, ended: Result<Loaded, JoinError>) {
+        match ended {
+            Ok(loaded) => self.finish(loaded),
+            Err(error) if error.is_panic() => {
                 tracing::error!(%error, "loading a hook panicked");
                 self.loading.retain(|_, (_, load)| !load.is_finished());
             }
             // Given up, because its files have changed or gone.
-            Some(Err(_)) => {}
+            Err(_) => {}
         }
-        self.publish();
-        true
     }
 
     fn finish(&mut self, Loaded { name, files, tried, hook }: Loaded) {
@@ -246,7 +267,7 @@ impl Keeper {
     fn forget_secrets(&self) {
         // What is being loaded has read secrets that no known hook names yet.
         if self.loading.is_empty() {
-            let hooks = self.known.values().flat_map(|known| std::iter::once(&known.serving).chain(&known.fallback));
+            let hooks = self.known.values().flat_map(|known| known.stands.iter().chain([&known.wants]));
             let used: Vec<_> = hooks.flat_map(|hook| references(&hook.spec)).collect();
             self.loader.secrets.keep(&used);
         }
@@ -257,29 +278,27 @@ impl Keeper {
         let complete = self.hooks.is_complete() || (self.has_looked && self.loading.is_empty());
         let (table, conflicts) = self.hooks.table.load().next(&self.known, complete);
         for (name, known) in &mut self.known {
-            // Its path is its own now: there is no way back.
-            if !conflicts.contains_key(name) {
-                known.fallback = None;
-            }
+            known.stands = table.held(name).cloned();
         }
         let statuses = self.known.iter().map(|(name, known)| {
             let conflict = conflicts.get(name).map(String::as_str);
             let problem = known.problem.as_deref().or(conflict);
-            let serving = table.held(name).unwrap_or(&known.serving);
-            let mut status = serving.status(problem, &*self.loader.secrets);
-            if conflict.is_some() && table.held(name).is_none() {
+            let mut status = known.stands.as_ref().unwrap_or(&known.wants).status(problem, &*self.loader.secrets);
+            if known.stands.is_none() {
                 status.state = HookState::Unavailable;
             }
             status
         });
         let strays = self.strays.iter().map(|(what, why)| HookStatus::stray(what, why));
         let statuses: Vec<HookStatus> = statuses.chain(strays).collect();
+        let is_conflict = |hook: &str| conflicts.keys().any(|name| **name == *hook);
         let mut told = self.hooks.statuses.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
-        for status in statuses.iter().filter(|status| !told.contains(status)) {
+        let known: BTreeMap<&str, &HookStatus> = told.iter().map(|status| (status.name.as_str(), status)).collect();
+        for status in statuses.iter().filter(|status| known.get(status.name.as_str()) != Some(status)) {
             let (hook, problem) = (&status.name, status.problem.as_deref());
             match status.state {
                 HookState::Closed => tracing::warn!(hook, problem, "hook closed"),
-                _ if conflicts.keys().any(|name| **name == **hook) => tracing::error!(hook, problem, "path taken"),
+                _ if is_conflict(hook) => tracing::error!(hook, problem, "path taken"),
                 _ => {}
             }
         }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::hook::{Hook, Serving};
 use super::load::{Files, Problem};
+use super::scan::Content;
 use crate::verify::Proof;
 
 /// Digests of the hook file and of the component, or why they cannot be read, and the component's name.
@@ -13,10 +14,10 @@ pub type Fingerprint = (Option<Result<[u8; 32], String>>, Option<Result<[u8; 32]
 pub struct Known {
     /// Of the files that were tried last.
     pub tried: Fingerprint,
-    /// What serves, or would if its path were free.
-    pub serving: Arc<Hook>,
-    /// What served before, and goes on as long as the path of `serving` is taken by another hook.
-    pub fallback: Option<Arc<Hook>>,
+    /// What its files ask for; where they are bad, what served before.
+    pub wants: Arc<Hook>,
+    /// What answers for it now. Another than it wants as long as the path that it wants is taken.
+    pub stands: Option<Arc<Hook>>,
     /// What is wrong with the files.
     pub problem: Option<String>,
     /// The problem may pass without a change of files.
@@ -34,67 +35,73 @@ impl Known {
         loaded: Result<Hook, Problem>,
         unavailable: impl FnOnce(&str) -> Hook,
     ) -> Known {
-        match (loaded, before) {
-            (Ok(hook), Some(old)) if names_a_missing_one(&hook, &old.serving) => {
+        let stands = before.as_ref().and_then(|old| old.stands.clone());
+        let last_good = stands.clone().or(before.map(|old| old.wants)).filter(|old| is_ready(old));
+        match (loaded, last_good) {
+            (Ok(hook), Some(old)) if !is_ready(&hook) && hook.spec.component != old.spec.component => {
+                // The hook file names another component than before, and that one is not there: a slip, or still to come.
                 let why = format!("component {} is missing: put it into the plugins directory", hook.spec.component);
-                old.kept(tried, why, false)
+                Known::kept(tried, old, stands, why, false)
             }
-            (Ok(hook), before) => Known::changed(tried, hook, before),
-            (Err(Problem { why, is_passing }), Some(old)) if !is_gone(files, &old.serving) => {
-                old.kept(tried, why, is_passing)
+            (Ok(mut hook), old) => {
+                let (name, path, component) = (&hook.spec.name, &hook.spec.path, &hook.spec.component);
+                tracing::info!(hook = %name, path, component, "hook loaded");
+                if let Some(old) = old.filter(|old| old.spec.concurrency == hook.spec.concurrency) {
+                    // What runs now still takes its places.
+                    hook.slots = old.slots.clone();
+                }
+                // Nothing goes on by the rules of a hook file that has been deleted.
+                let stands = stands.filter(|_| files.hook_file.is_some());
+                Known { tried, wants: Arc::new(hook), stands, problem: None, again: false }
+            }
+            (Err(Problem { why, is_passing }), Some(old)) if !is_gone(files, &old) => {
+                Known::kept(tried, old, stands, why, is_passing)
             }
             (Err(Problem { why, is_passing }), _) => {
-                let serving = Arc::new(unavailable(&why));
-                tracing::error!(hook = %serving.spec.name, problem = why, "hook not loaded");
-                Known { tried, serving, fallback: None, problem: Some(why), again: is_passing }
+                let wants = Arc::new(unavailable(&why));
+                tracing::error!(hook = %wants.spec.name, problem = why, "hook not loaded");
+                Known { tried, wants, stands: None, problem: Some(why), again: is_passing }
             }
         }
     }
 
-    /// The components it needs: of what serves first.
+    /// The components it needs: of what stands first.
     pub fn components(&self) -> Vec<String> {
-        let hooks = std::iter::once(&self.serving).chain(&self.fallback);
+        let hooks = self.stands.iter().chain([&self.wants]);
         hooks.map(|hook| hook.spec.component.clone()).collect()
     }
 
-    fn changed(tried: Fingerprint, mut hook: Hook, before: Option<Known>) -> Known {
-        tracing::info!(hook = %hook.spec.name, path = hook.spec.path, component = hook.spec.component, "hook loaded");
-        let fallback = before.map(|old| {
-            if old.serving.spec.concurrency == hook.spec.concurrency {
-                // What runs now still takes its places.
-                hook.slots = old.serving.slots.clone();
-            }
-            old.fallback.unwrap_or(old.serving)
-        });
-        let fallback = fallback.filter(|old| is_usable(old) && old.spec.path != hook.spec.path);
-        Known { tried, serving: Arc::new(hook), fallback, problem: None, again: false }
+    /// The component of what stands has been deleted, though the files ask for another: nothing may go on with it.
+    pub fn forget_component(&mut self, is_there: impl Fn(&str) -> bool) {
+        if let Some(stands) =
+            self.stands.as_mut().filter(|stands| is_ready(stands) && !is_there(&stands.spec.component))
+        {
+            *stands = Arc::new(stands.without_component());
+        }
     }
 
-    fn kept(self, tried: Fingerprint, why: String, again: bool) -> Known {
-        let hook = self.serving.spec.name.clone();
-        tracing::error!(%hook, problem = why, "hook not changed: the last good one goes on serving");
-        Known { tried, problem: Some(why), again, ..self }
+    fn kept(tried: Fingerprint, old: Arc<Hook>, stands: Option<Arc<Hook>>, why: String, again: bool) -> Known {
+        tracing::error!(hook = %old.spec.name, problem = why, "hook not changed: the last good one goes on serving");
+        Known { tried, wants: old, stands, problem: Some(why), again }
     }
+}
+
+/// It has something to run.
+fn is_ready(hook: &Hook) -> bool {
+    matches!(hook.serving, Serving::Ready(_))
 }
 
 /// It has something to run and somebody who may call.
 pub fn is_usable(hook: &Hook) -> bool {
-    matches!(hook.serving, Serving::Ready(_)) && *hook.verifier.proof() != Proof::Closed
+    is_ready(hook) && *hook.verifier.proof() != Proof::Closed
 }
 
 /// What tells whether files are worth a try.
 pub fn fingerprint(files: &Files) -> Fingerprint {
-    let digest = |content: &Option<Result<super::scan::Content, String>>| {
+    let digest = |content: &Option<Result<Content, String>>| {
         content.as_ref().map(|content| content.as_ref().map(|content| content.digest).map_err(Clone::clone))
     };
     (digest(&files.hook_file), digest(&files.component), files.component_name.clone())
-}
-
-/// The hook file names another component than before, and that one is not there: a slip, or it is still to come.
-fn names_a_missing_one(hook: &Hook, old: &Hook) -> bool {
-    let was_ready = matches!(old.serving, Serving::Ready(_));
-    let is_ready = matches!(hook.serving, Serving::Ready(_));
-    was_ready && !is_ready && hook.spec.component != old.spec.component
 }
 
 /// The component that serves has been deleted: there is nothing that may go on.

@@ -3,12 +3,14 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use tokio::sync::Semaphore;
+
 use super::hook::{Hook, Serving};
 use super::scan::Content;
 use crate::config::{ConfigError, HookSource, parse_hook, parse_manifest};
 use crate::engine::{Component, Engine, Handler, LoadError};
 use crate::model::{CredentialPart, HookName, HookSpec, SecretRef, SecretSource};
-use crate::verify::Verifier;
+use crate::verify::{Packs, Verifier};
 
 /// What the loader needs of the process.
 pub struct Loader {
@@ -16,7 +18,14 @@ pub struct Loader {
     pub secrets: Arc<dyn SecretSource>,
     /// Relative `file:` references start here.
     pub dir: PathBuf,
+    /// How providers sign.
+    pub packs: Packs,
+    /// Components in memory at once, besides those that serve.
+    pub turns: Semaphore,
 }
+
+/// For `Loader::turns`.
+pub const LOADS_MAX: usize = 16;
 
 /// The files of one hook, as the last look found them.
 #[derive(Debug, Clone)]
@@ -63,7 +72,7 @@ impl Loader {
         let manifest = manifest(component.as_ref())?;
         let source = HookSource { name, text: &text, manifest: manifest.as_ref(), dir: &self.dir };
         let spec = parse_hook(source).map_err(|error| error.to_string())?;
-        let verifier = Verifier::build(&spec.verify).map_err(|mistake| {
+        let verifier = Verifier::build(&spec.verify, &self.packs).map_err(|mistake| {
             ConfigError::at_key(&format!("{name}.toml"), &text, &["verify", mistake.key], mistake.message).to_string()
         })?;
         self.track(&spec).await;
@@ -82,12 +91,13 @@ impl Loader {
         let spec = parse(&text).or_else(|_| parse(&path_alone(&text))).or_else(|_| parse(""));
         let mut spec = spec.expect("an empty hook file is a good one");
         spec.verify = Default::default();
-        let verifier = Verifier::build(&spec.verify).expect("an absent [verify] builds");
+        let verifier = Verifier::build(&spec.verify, &Packs::default()).expect("an absent [verify] builds");
         let slots = self.engine.slots(spec.concurrency);
         Hook { spec, verifier, serving: Serving::Unavailable(why.into()), slots }
     }
 
     async fn component(&self, files: &Files, content: &Result<Content, String>) -> Result<Component, Problem> {
+        let _turn = self.turns.acquire().await.expect("the semaphore is never closed");
         let name = &files.component_name;
         let content = content.as_ref().map_err(|why| format!("component {name} {why}"))?;
         Ok(self.engine.load(name, content.bytes.to_vec()).await?)
@@ -112,7 +122,7 @@ pub fn references(spec: &HookSpec) -> Vec<SecretRef> {
         CredentialPart::Secret(reference) => Some(reference.clone()),
         CredentialPart::Literal(_) => None,
     });
-    spec.verify.secret.iter().cloned().chain(in_credentials).collect()
+    spec.verify.secret.iter().chain(&spec.verify.challenge_secret).cloned().chain(in_credentials).collect()
 }
 
 fn hook_text(name: &HookName, files: &Files) -> Result<String, String> {

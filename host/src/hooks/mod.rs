@@ -5,10 +5,12 @@ mod keeper;
 mod known;
 mod load;
 mod names;
+mod packs;
 mod scan;
 mod table;
 mod watch;
 
 pub use hook::{Hook, HookState, HookStatus, Serving};
 pub use keeper::{Hooks, Setup};
+pub use packs::packs;
 pub use table::{Found, Table};

@@ -105,7 +105,7 @@ impl Scanner {
         let is_first = !self.has_looked;
         let mut seen = BTreeMap::new();
         let mut look = Look::default();
-        for name in names(&self.dir)? {
+        for name in self.bounded(names(&self.dir)?) {
             let (stamp, file) = match open(&dir, &name) {
                 Ok(opened) => opened,
                 Err(error) if error.kind() == io::ErrorKind::NotFound && !is_there(&self.dir, &name) => continue,
@@ -143,6 +143,17 @@ impl Scanner {
         self.has_looked = true;
         Ok(look)
     }
+
+    /// No more than there is room for; what has been seen before comes first.
+    fn bounded(&self, mut names: Vec<String>) -> Vec<String> {
+        if names.len() > FILES_MAX {
+            let files = names.len();
+            tracing::error!(files, max = FILES_MAX, "too many files in the plugins directory: the newest are left out");
+            names.sort_by_key(|name| !self.seen.contains_key(name));
+            names.truncate(FILES_MAX);
+        }
+        names
+    }
 }
 
 /// A component that came with the binary, by the name of its file. Blocks.
@@ -153,6 +164,14 @@ pub fn read_bundled(dir: &Path, name: &str) -> Option<Result<Content, String>> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => None,
         Err(error) => Some(Err(error.to_string())),
     }
+}
+
+/// A small text file. Blocks.
+pub fn read_small(dir: &Path, name: &str) -> Result<String, String> {
+    let opened = File::open(dir).and_then(|dir| open(&dir, name));
+    let (stamp, file) = opened.map_err(|error| error.to_string())?;
+    let content = read(file, name, &stamp)?;
+    String::from_utf8(content.bytes.to_vec()).map_err(|_| "is not UTF-8 text".into())
 }
 
 fn is_there(dir: &Path, name: &str) -> bool {
@@ -169,14 +188,6 @@ fn names(dir: &Path) -> io::Result<Vec<String>> {
         }
     }
     names.sort();
-    if names.len() > FILES_MAX {
-        tracing::error!(
-            files = names.len(),
-            max = FILES_MAX,
-            "too many files in the plugins directory: the rest is left out"
-        );
-        names.truncate(FILES_MAX);
-    }
     Ok(names)
 }
 

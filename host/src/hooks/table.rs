@@ -1,6 +1,6 @@
 //! Which hook answers a path. Rebuilt whole at every change and swapped; a request sees the old or the new one.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use matchit::{InsertError, Router};
@@ -30,19 +30,38 @@ pub struct Found {
 // === impl Table ===
 
 impl Table {
-    /// The table after this one. Who serves a path keeps it from whoever comes later; who cannot run yields to who can.
-    /// A hook whose path is taken is a problem, and goes on where it was if it can.
+    /// The table after this one. Who serves a path keeps it from whoever comes later, and who cannot run yields to who can;
+    /// hooks that go on to other paths may swap them. A hook whose path is taken is a problem, and stays where it was if it
+    /// was somewhere. Before the directory has been read nobody holds anything: what comes first must not matter.
     pub fn next(&self, known: &BTreeMap<HookName, Known>, complete: bool) -> (Table, BTreeMap<HookName, String>) {
+        let mut problems = BTreeMap::new();
+        let mut staying = BTreeSet::new();
+        loop {
+            let (table, more) = self.attempt(known, &staying, complete);
+            let stay = more.keys().filter(|name| self.stands(&known[*name]).is_some() && !staying.contains(*name));
+            let stay: Vec<HookName> = stay.cloned().collect();
+            problems.extend(more);
+            if stay.is_empty() {
+                return (table, problems);
+            }
+            staying.extend(stay);
+        }
+    }
+
+    fn attempt(
+        &self,
+        known: &BTreeMap<HookName, Known>,
+        staying: &BTreeSet<HookName>,
+        complete: bool,
+    ) -> (Table, BTreeMap<HookName, String>) {
         let mut table = Table { complete, ..Table::default() };
         let mut problems = BTreeMap::new();
         let mut order: Vec<_> = known.iter().collect();
-        order.sort_by_key(|(name, known)| (self.rank(name, known), *name));
+        order.sort_by_key(|(name, known)| (!staying.contains(*name), self.rank(known), *name));
         for (name, known) in order {
-            if let Err(why) = table.insert(name, &known.serving) {
+            let hook = self.stands(known).filter(|_| staying.contains(name)).unwrap_or(&known.wants);
+            if let Err(why) = table.insert(name, hook) {
                 problems.insert(name.clone(), why);
-                if let Some(fallback) = &known.fallback {
-                    table.insert(name, fallback).ok();
-                }
             }
         }
         (table, problems)
@@ -60,16 +79,14 @@ impl Table {
         Some(Found { hook: found.value.clone(), params })
     }
 
-    /// The lower, the sooner it gets its path.
-    fn rank(&self, name: &HookName, known: &Known) -> u8 {
-        let holds = self.held(name).is_some_and(|held| held.spec.path == known.serving.spec.path);
-        match (is_usable(&known.serving), holds, known.fallback.is_some()) {
-            (true, true, _) => 0,
-            (_, _, true) => 1,
-            (true, false, false) => 2,
-            (false, true, _) => 3,
-            (false, false, _) => 4,
-        }
+    fn stands<'a>(&self, known: &'a Known) -> Option<&'a Arc<Hook>> {
+        known.stands.as_ref().filter(|_| self.complete)
+    }
+
+    /// The lower, the sooner it gets its path: (cannot run, comes anew).
+    fn rank(&self, known: &Known) -> (bool, bool) {
+        let holds = self.stands(known).is_some_and(|stands| stands.spec.path == known.wants.spec.path);
+        (!is_usable(&known.wants), !holds)
     }
 
     fn insert(&mut self, name: &HookName, hook: &Arc<Hook>) -> Result<(), String> {

@@ -1,7 +1,9 @@
 //! The nouns of Landfall: what a hook, an event, a reply and an outcome are. No IO, no async, nothing of ours imported.
 
+pub mod challenge;
 pub mod clock;
 pub mod delivery;
+mod documents;
 mod edge_limits;
 pub mod event;
 pub mod hook;
@@ -9,10 +11,15 @@ pub mod scheme;
 pub mod secret;
 mod url_prefix;
 
+pub use challenge::{ChallengeAnswer, ChallengeSpec, Requirement};
 pub use clock::Clock;
 pub use delivery::{Attempt, LogLine, Outcome, Row};
+pub use documents::Documents;
 pub use edge_limits::EdgeLimits;
 pub use event::{Event, EventId, Failure, Reply};
 pub use hook::{Allow, Credential, CredentialPart, HookName, HookSpec, Limits, Mode, UrlPrefix};
-pub use scheme::{Algorithm, Challenge, Encoding, Place, Scheme, VerifySpec};
+pub use scheme::{
+    Algorithm, ClaimValue, ConfigValue, Encoding, JwtSpec, KeyForm, ListStyle, Place, Scheme, TimeSpec, TimeUnit,
+    VerifySpec,
+};
 pub use secret::{Secret, SecretError, SecretRef, SecretSource};

@@ -1,11 +1,17 @@
-//! How a sender proves itself, as data: what a `[verify]` table and a provider pack both say.
+//! How a sender proves itself, as data: what a `[verify]` table and a provider pack both say. `verify` turns it into a
+//! checked verifier; docs/VERIFY.md describes every field.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
 
 use serde::Deserialize;
+use serde::de::Error;
 
+use super::challenge::ChallengeSpec;
 use super::secret::SecretRef;
 
-/// A `[verify]` table as typed; a pack holds the same without secrets. `verify` turns both into a checked verifier.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+/// A `[verify]` table as typed; a pack holds the same without secrets.
+#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct VerifySpec {
     /// A provider pack; its fields are the defaults of all others here.
@@ -13,18 +19,43 @@ pub struct VerifySpec {
     /// The kind of proof; none and no provider = the hook is closed.
     pub scheme: Option<Scheme>,
     /// Where the secrets are; any of them may match.
-    #[serde(default, deserialize_with = "one_or_many")]
+    #[serde(default, deserialize_with = "secrets")]
     pub secret: Vec<SecretRef>,
-    /// Where the token or signature is.
-    pub from: Option<Place>,
+    /// Secrets that only ownership checks show; none = those of `secret`.
+    #[serde(default, deserialize_with = "secrets")]
+    pub challenge_secret: Vec<SecretRef>,
+    /// How the text of a secret becomes the bytes of a key.
+    pub key: Option<KeyForm>,
+    /// Where the token, signature or JWT is; several for numbered headers.
+    #[serde(default, deserialize_with = "places")]
+    pub from: Option<Vec<Place>>,
     /// Constant text before the token or signature, such as `Bearer ` or `sha256=`.
     pub prefix: Option<String>,
+    /// A header that carries several labelled signatures.
+    pub list: Option<ListStyle>,
     /// Of a signature.
     pub algorithm: Option<Algorithm>,
     /// Of a signature's bytes.
     pub encoding: Option<Encoding>,
+    /// What is signed: literal text and `{tokens}`, joined.
+    pub payload: Option<Vec<String>>,
+    /// The signed time and its window.
+    pub timestamp: Option<TimeSpec>,
+    /// The signed id of the delivery.
+    pub id: Option<Place>,
+    /// Headers that must have exactly this value.
+    pub require: Option<BTreeMap<String, String>>,
+    /// Scheme, host and, where a proxy takes one away, path prefix that senders call: never taken from the request.
+    pub public_url: Option<String>,
+    /// Values of the operator that the scheme names: `{config.NAME}`.
+    #[serde(default)]
+    pub config: BTreeMap<String, ConfigValue>,
+    /// Rules for a JSON web token.
+    pub jwt: Option<JwtSpec>,
     /// Ownership checks to answer instead of running the component.
-    pub challenge: Option<Vec<Challenge>>,
+    pub challenge: Option<Vec<ChallengeSpec>>,
+    /// Status of the answer to a request that has not proven itself.
+    pub refused_status: Option<u16>,
 }
 
 /// The kind of proof.
@@ -35,10 +66,28 @@ pub enum Scheme {
     Token,
     /// HTTP basic authentication (RFC 7617); the secret is `user:password`.
     Basic,
-    /// A MAC over the raw body.
+    /// A MAC or a public-key signature over a payload template.
     Signature,
+    /// A JSON web token (RFC 7519).
+    Jwt,
     /// Everybody is let in; only ever by explicit choice.
     None,
+    /// URL and sorted form, or URL and a body digest in the query.
+    Twilio,
+    /// Fields of the JSON body, key in a certificate by address.
+    AwsSns,
+    /// Transmission fields and a checksum of the body, key in a certificate by address.
+    Paypal,
+    /// Each item of a batch signed by itself.
+    Adyen,
+    /// A form field, key id and digest in another.
+    Braintree,
+    /// A canonical request with headers of the sender's choice.
+    Contentful,
+    /// A JSON document in a multipart field, time and type signed.
+    DropboxSign,
+    /// Two signatures with keys by path.
+    AdobeIo,
 }
 
 /// A place in a request that holds one value.
@@ -51,9 +100,59 @@ pub enum Place {
     Query(String),
     /// A string in the JSON body, by JSON pointer (RFC 6901).
     Json(String),
+    /// The same string at every element of an array: `/value/*/clientState`.
+    Each(String),
+    /// A field of a form body (`application/x-www-form-urlencoded`).
+    Form(String),
+    /// A segment of the path; only `last`.
+    Path(String),
 }
 
-/// How a signature is computed over the body.
+/// How a header is split into labelled signatures: `t=1,v1=abc` has separator `,` and assign `=`.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ListStyle {
+    /// Between entries.
+    pub separator: String,
+    /// Between label and value.
+    pub assign: String,
+    /// Labels that count; others are skipped.
+    pub labels: Vec<String>,
+    /// The label of the signed time.
+    pub timestamp: Option<String>,
+}
+
+/// The signed time.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TimeSpec {
+    /// Where it is; none where the signature's list holds it.
+    pub from: Option<Place>,
+    /// How it is written.
+    pub unit: TimeUnit,
+    /// How old it may be; none = any age.
+    #[serde(default, deserialize_with = "span")]
+    pub past: Option<Duration>,
+    /// How far ahead it may be; none = as far as `past`.
+    #[serde(default, deserialize_with = "span")]
+    pub future: Option<Duration>,
+}
+
+/// How a time is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum TimeUnit {
+    /// Unix seconds.
+    S,
+    /// Unix milliseconds.
+    Ms,
+    /// RFC 3339.
+    Rfc3339,
+    /// RFC 9110 section 5.6.7, with or without the comma.
+    HttpDate,
+}
+
+/// How a signature is computed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Algorithm {
@@ -61,8 +160,19 @@ pub enum Algorithm {
     HmacSha1,
     /// HMAC with SHA-256.
     HmacSha256,
+    /// HMAC with SHA-384.
+    HmacSha384,
     /// HMAC with SHA-512.
     HmacSha512,
+    /// SHA-256 of a concatenation that holds the secret.
+    Sha256,
+    /// Ed25519 (RFC 8032).
+    Ed25519,
+    /// ECDSA on P-256 with SHA-256, DER (RFC 3279).
+    EcdsaP256Sha256,
+    /// RSA PKCS#1 v1.5 with SHA-256 (RFC 8017).
+    #[serde(rename = "rsa-pkcs1v15-sha256")]
+    RsaPkcs1v15Sha256,
 }
 
 /// How a signature's bytes are written.
@@ -73,30 +183,101 @@ pub enum Encoding {
     Hex,
     /// Standard alphabet, padded, canonical (RFC 4648 section 4).
     Base64,
+    /// URL alphabet, unpadded, canonical (RFC 4648 section 5).
+    Base64url,
 }
 
-/// One ownership check: when a request is one, and what to answer.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+/// How the text of a secret becomes the bytes of a key.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum KeyForm {
+    /// The text itself.
+    #[default]
+    Utf8,
+    /// Hexadecimal digits.
+    Hex,
+    /// Base64, padding optional.
+    Base64,
+    /// `whsec_` and base64 (Standard Webhooks); the prefix is optional.
+    Whsec,
+    /// As `whsec` where the prefix is there, else the text itself.
+    WhsecOrText,
+    /// SHA-1 of the text.
+    Sha1,
+    /// `-----BEGIN PUBLIC KEY-----`.
+    Pem,
+    /// A public key (SubjectPublicKeyInfo, DER) in base64.
+    SpkiBase64,
+    /// An Ed25519 public key in hex.
+    Ed25519Hex,
+    /// `whpk_` and an Ed25519 public key in base64 (Standard Webhooks).
+    Whpk,
+}
+
+/// Rules for a JSON web token.
+#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Challenge {
-    /// JSON pointer to the string that is sent back; its last segment is the key in the answer.
-    pub echo: String,
-    /// The body is a JSON object that has no keys but these; empty = any keys.
+pub struct JwtSpec {
+    /// `alg` values that are taken: HS256, HS384, HS512, RS256, ES256.
+    pub algorithms: Vec<String>,
+    /// Where the keys are (RFC 7517); none = the secrets are the keys.
+    pub jwks: Option<String>,
+    /// Claims and the values they may have: text, a list of texts, a truth value; `{config.NAME}` for the operator's.
     #[serde(default)]
-    pub only_keys: Vec<String>,
-    /// JSON pointer and the string that must be there, for providers that name the kind of request.
+    pub claims: BTreeMap<String, ClaimValue>,
+    /// For `nbf` and `exp`.
+    #[serde(default, deserialize_with = "span")]
+    pub leeway: Option<Duration>,
+    /// `iat` is there and no older than this.
+    #[serde(default, deserialize_with = "span")]
+    pub max_age: Option<Duration>,
+    /// The claim with the SHA-256 of the body, in hex.
+    pub body_hash: Option<String>,
+    /// `body_hash` may be absent where there is no body.
     #[serde(default)]
-    pub equals: Vec<(String, String)>,
-    /// Answer only after the request has proven itself. On unless the provider sends its check unsigned.
-    #[serde(default = "yes")]
-    pub verify_first: bool,
+    pub body_hash_if_body: bool,
+    /// The claim with the SHA-256 of the URL, in hex.
+    pub url_hash: Option<String>,
+    /// `exp` need not be there.
+    #[serde(default)]
+    pub no_expiry: bool,
 }
 
-fn yes() -> bool {
-    true
+/// What a claim must be.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(untagged)]
+pub enum ClaimValue {
+    /// Exactly this.
+    Truth(bool),
+    /// Exactly this.
+    One(String),
+    /// Any of these.
+    Any(Vec<String>),
 }
 
-fn one_or_many<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Vec<SecretRef>, D::Error> {
+/// A value of the operator.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(untagged)]
+pub enum ConfigValue {
+    /// Text.
+    One(String),
+    /// Several texts.
+    Many(Vec<String>),
+}
+
+// === impl ConfigValue ===
+
+impl ConfigValue {
+    /// Every text.
+    pub fn texts(&self) -> &[String] {
+        match self {
+            ConfigValue::One(text) => std::slice::from_ref(text),
+            ConfigValue::Many(texts) => texts,
+        }
+    }
+}
+
+fn secrets<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Vec<SecretRef>, D::Error> {
     #[derive(Deserialize)]
     #[serde(untagged, expecting = "a secret reference such as \"env:NAME\", or a list of them")]
     enum OneOrMany {
@@ -107,5 +288,24 @@ fn one_or_many<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Vec<
         OneOrMany::One(text) => vec![text],
         OneOrMany::Many(texts) => texts,
     };
-    texts.iter().map(|text| text.parse().map_err(serde::de::Error::custom)).collect()
+    texts.iter().map(|text| text.parse().map_err(D::Error::custom)).collect()
+}
+
+fn places<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<Vec<Place>>, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged, expecting = "a place such as { header = \"NAME\" }, or a list of them")]
+    enum OneOrMany {
+        One(Place),
+        Many(Vec<Place>),
+    }
+    Ok(Some(match OneOrMany::deserialize(deserializer)? {
+        OneOrMany::One(place) => vec![place],
+        OneOrMany::Many(places) => places,
+    }))
+}
+
+fn span<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<Duration>, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    let wrong = |_| D::Error::custom(format!("`{text}` is not a time: write it with its unit, such as \"5m\""));
+    humantime::parse_duration(&text).map(Some).map_err(wrong)
 }

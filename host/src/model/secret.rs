@@ -33,6 +33,9 @@ pub enum SecretError {
         /// What the system said.
         why: String,
     },
+    /// It is there, and is not what the scheme needs.
+    #[error("the secret {0}: it should be a key as the provider gives it")]
+    NoKey(String),
     /// An empty secret would let everybody in.
     #[error("the secret at `{0}` is empty")]
     Empty(String),

@@ -1,7 +1,7 @@
 //! `file:` secrets: regular files only, small ones, one trailing line end dropped.
 
 use std::fs::{File, OpenOptions};
-use std::io::Read;
+use std::io::{Read, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
@@ -32,4 +32,11 @@ fn open(path: &Path) -> std::io::Result<File> {
         true => Ok(file),
         false => Err(std::io::Error::other("not a regular file")),
     }
+}
+
+/// Writes a new file that only this user reads; one that is there stays as it is.
+pub fn create(path: &Path, secret: &str) -> std::io::Result<()> {
+    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
+    file.write_all(secret.as_bytes())?;
+    file.sync_all()
 }

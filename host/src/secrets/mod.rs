@@ -1,5 +1,6 @@
 //! Present values of secrets, read ahead so that no request waits for a file. A source that fails closes what needs it.
 
+mod documents;
 mod file;
 
 use std::collections::HashMap;
@@ -7,6 +8,8 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
+
+pub use documents::KeyDocuments;
 
 use crate::config::env;
 use crate::model::{Secret, SecretError, SecretRef, SecretSource};
@@ -58,6 +61,16 @@ impl Secrets {
         }
     }
 
+    /// Keeps a secret that a provider handed over, where the reference says: a file that is not there yet. Blocks shortly.
+    pub fn pair(&self, reference: &SecretRef, secret: &str) -> Result<(), String> {
+        let SecretRef::File(path) = reference else {
+            return Err(format!("`{reference}` is not a file: pairing needs secret = \"file:PATH\""));
+        };
+        file::create(path, secret).map_err(|error| format!("{} cannot be written: {error}", path.display()))?;
+        self.track(std::slice::from_ref(reference));
+        Ok(())
+    }
+
     fn change(&self, edit: impl FnOnce(&mut Values)) {
         let _one_at_a_time = self.changing.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
         let mut values = Values::clone(&self.values.load());
@@ -85,7 +98,7 @@ impl SecretSource for Secrets {
 
 fn read(reference: &SecretRef) -> Result<Secret, SecretError> {
     let secret = match reference {
-        SecretRef::Env(name) => Secret::new(env::var(name).ok_or_else(|| SecretError::NotSet(name.clone()))?),
+        SecretRef::Env(name) => Secret::new(env::bytes(name).ok_or_else(|| SecretError::NotSet(name.clone()))?),
         SecretRef::File(path) => file::read(path)?,
     };
     match secret.expose().is_empty() {

@@ -1,44 +1,316 @@
-//! Ownership checks: a body that asks to be answered instead of handled. What is sent back is a JSON string, capped.
+//! Ownership checks: a request that asks to be answered instead of handled. What is sent back is capped and never HTML; a
+//! value that goes into a MAC must be a short token, or the answer would sign whatever a caller likes.
 
-use bytes::Bytes;
+use std::collections::BTreeMap;
 
-use super::request::Unverified;
-use crate::model::Challenge;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use serde_json::Value;
+
+use super::algorithm::{mac, same_text};
+use super::check::Keys;
+use super::payload::configured;
+use super::verifier::Verifier;
+use super::view::View;
+use crate::model::{Algorithm, ChallengeSpec, ConfigValue, Place};
 
 /// The most bytes of a value that is sent back.
 const ECHO_BYTES_MAX: usize = 1024;
+/// The most characters of a value that goes into a MAC.
+const TOKEN_CHARS_MAX: usize = 128;
 /// The largest body that can be a challenge.
-const BODY_BYTES_MAX: usize = 8 * 1024;
+const BODY_BYTES_MAX: usize = 16 * 1024;
 
 /// What to send back instead of running the component.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Answer {
-    /// JSON: `{"challenge": "…"}`.
-    pub json: Bytes,
+    /// Of the answer.
+    pub status: u16,
+    /// Content type and bytes.
+    pub body: Option<(&'static str, String)>,
+    /// Further headers.
+    pub headers: Vec<(String, String)>,
+    /// Call this address of the provider: it asks to be confirmed.
+    pub confirm: Option<String>,
+    /// A secret that the provider hands over: keep it where the hook's first secret is, unless there is one.
+    pub pair: Option<String>,
 }
 
-/// The answer, if the request is one of these challenges.
-pub fn answer<'a>(rules: impl Iterator<Item = &'a Challenge>, request: &Unverified) -> Option<Answer> {
-    let mut rules = rules.peekable();
-    rules.peek()?;
-    if request.body.len() > BODY_BYTES_MAX || request.body.first() != Some(&b'{') {
-        return None;
-    }
-    let body: serde_json::Value = serde_json::from_slice(&request.body).ok()?;
-    rules.find_map(|rule| apply(rule, &body))
+/// A checked rule.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Challenge {
+    spec: ChallengeSpec,
+    method: http::Method,
+    text: Option<Template>,
+    json: Option<Vec<(String, JsonTemplate)>>,
+    headers: Vec<(String, Template)>,
+    listed: Option<(Source, Vec<String>)>,
+    pair: Option<Source>,
 }
 
-fn apply(rule: &Challenge, body: &serde_json::Value) -> Option<Answer> {
-    let object = body.as_object()?;
-    if !rule.only_keys.is_empty() && !object.keys().all(|key| rule.only_keys.contains(key)) {
+type Template = Vec<Piece>;
+
+#[derive(Debug, Clone, PartialEq)]
+enum JsonTemplate {
+    Constant(Value),
+    Text(Template),
+}
+
+#[derive(Debug, Clone, PartialEq)]
+enum Piece {
+    Literal(String),
+    Echo(Source),
+    Mac(Algorithm, bool, Source),
+    /// The requested rate, no more than `config.max_rate`; `*` where neither says one.
+    Rate(Option<u64>),
+}
+
+#[derive(Debug, Clone, PartialEq)]
+struct Source(Place);
+
+/// Why a rule that matches is not answered as it asks.
+enum Refused {
+    /// It does not show what it must.
+    Requirement,
+    /// A value that must not be signed or is too long.
+    Value,
+}
+
+// === impl Answer ===
+
+impl Default for Answer {
+    fn default() -> Answer {
+        Answer { status: 200, body: None, headers: Vec::new(), confirm: None, pair: None }
+    }
+}
+
+/// The answer, if the request is one of the verifier's challenges of that stage.
+pub fn answer(verifier: &Verifier, verified: bool, view: &View<'_>, keys: &Keys) -> Option<Answer> {
+    if view.request.body.len() > BODY_BYTES_MAX {
         return None;
     }
-    let holds =
-        |(pointer, expected): &(String, String)| body.pointer(pointer).and_then(|v| v.as_str()) == Some(expected);
-    if !rule.equals.iter().all(holds) {
-        return None;
+    let rules = verifier.challenges.iter().filter(|rule| rule.spec.verify_first == verified);
+    rules.filter(|rule| rule.matches(view)).map(|rule| rule.answer(view, keys)).next()
+}
+
+// === impl Challenge ===
+
+impl Challenge {
+    /// Checks a rule; the error names what is wrong with it.
+    pub fn build(spec: &ChallengeSpec, config: &BTreeMap<String, ConfigValue>) -> Result<Challenge, String> {
+        let method = spec.method.as_deref().unwrap_or("POST");
+        let known = ["GET", "HEAD", "OPTIONS", "POST", "PUT"];
+        if !known.contains(&method) {
+            return Err(format!("method `{method}` cannot be a challenge: one of {}", known.join(", ")));
+        }
+        let template = |text: &String| template(text, config);
+        let json = spec.answer.json.as_ref().map(|object| {
+            let entry = |(key, value): (&String, &Value)| {
+                let value = match value {
+                    Value::String(text) => JsonTemplate::Text(template(text)?),
+                    other => JsonTemplate::Constant(other.clone()),
+                };
+                Ok((key.clone(), value))
+            };
+            object.iter().map(entry).collect::<Result<Vec<_>, String>>()
+        });
+        let listed = spec.require.listed.as_ref().map(|(place, name)| {
+            let texts = config.get(name).map(|value| value.texts().to_vec()).unwrap_or_default();
+            Ok::<_, String>((source(place)?, texts))
+        });
+        let headers = spec.answer.headers.iter().map(|(name, text)| Ok::<_, String>((name.clone(), template(text)?)));
+        let is_open = config.get("handshake_open").is_some_and(|value| value.texts() == ["true"]);
+        Ok(Challenge {
+            method: method.parse().expect("a known method"),
+            text: spec.answer.text.as_ref().map(template).transpose()?,
+            json: json.transpose()?,
+            headers: headers.collect::<Result<_, _>>()?,
+            listed: listed.transpose()?,
+            pair: spec.pair.as_ref().filter(|_| is_open).map(|place| source(place)).transpose()?,
+            spec: spec.clone(),
+        })
     }
-    let value = body.pointer(&rule.echo)?.as_str().filter(|text| text.len() <= ECHO_BYTES_MAX)?;
-    let key = rule.echo.rsplit('/').next().expect("a split has a last part");
-    Some(Answer { json: serde_json::json!({ key: value }).to_string().into() })
+
+    /// What requests must have to be one.
+    pub fn method(&self) -> &http::Method {
+        &self.method
+    }
+
+    fn matches(&self, view: &View<'_>) -> bool {
+        let spec = &self.spec;
+        let request = view.request;
+        // A pairing that the operator has not opened is no challenge.
+        let closed = spec.pair.is_some() && spec.needs_open && self.pair.is_none();
+        !closed
+            && request.method == self.method
+            && spec.query.as_deref().is_none_or(|name| view.query(name).next().is_some())
+            && spec.header.as_deref().is_none_or(|name| request.headers.contains_key(name))
+            && spec
+                .json
+                .as_deref()
+                .is_none_or(|pointer| view.json().and_then(|body| body.pointer(pointer)).is_some_and(Value::is_string))
+            && spec.equals.iter().all(|(place, expected)| equals(view, place, expected))
+            && (spec.only_keys.is_empty() || has_only_keys(view, &spec.only_keys))
+            && spec.only_form_field.as_deref().is_none_or(|name| matches!(view.form(), [(key, _)] if key == name))
+    }
+
+    fn answer(&self, view: &View<'_>, keys: &Keys) -> Answer {
+        self.try_answer(view, keys).unwrap_or_else(|refused| Answer {
+            status: match refused {
+                Refused::Requirement => self.spec.refused_status.unwrap_or(403),
+                Refused::Value => 400,
+            },
+            ..Answer::default()
+        })
+    }
+
+    fn try_answer(&self, view: &View<'_>, keys: &Keys) -> Result<Answer, Refused> {
+        self.check_requirement(view, keys)?;
+        let fill = |template: &Template| fill(template, view, keys);
+        let body = match (&self.text, &self.json) {
+            (Some(text), _) => Some(("text/plain; charset=utf-8", fill(text)?)),
+            (None, Some(entries)) => {
+                let mut object = serde_json::Map::new();
+                for (key, value) in entries {
+                    let value = match value {
+                        JsonTemplate::Constant(value) => value.clone(),
+                        JsonTemplate::Text(text) => Value::String(fill(text)?),
+                    };
+                    object.insert(key.clone(), value);
+                }
+                Some(("application/json", Value::Object(object).to_string()))
+            }
+            (None, None) => None,
+        };
+        let headers = self.headers.iter().map(|(name, text)| Ok((name.clone(), fill(text)?)));
+        Ok(Answer {
+            status: self.spec.answer.status.unwrap_or(200),
+            body,
+            headers: headers.collect::<Result<_, _>>()?,
+            confirm: None,
+            pair: self.pair.as_ref().map(|source| source.text(view)).transpose()?,
+        })
+    }
+
+    fn check_requirement(&self, view: &View<'_>, keys: &Keys) -> Result<(), Refused> {
+        let require = &self.spec.require;
+        let one = |name: &str| Source(Place::Query(name.into())).text(view).map_err(|_| Refused::Requirement);
+        for (name, expected) in &require.query {
+            if !expected.split('|').any(|allowed| one(name).is_ok_and(|given| given == allowed)) {
+                return Err(Refused::Requirement);
+            }
+        }
+        if let Some(name) = &require.query_secret {
+            let given = one(name)?;
+            let matched = keys.find_challenge(|key| same_text(given.as_bytes(), key));
+            matched.then_some(()).ok_or(Refused::Requirement)?;
+        }
+        if let Some((source, allowed)) = &self.listed {
+            let given = source.text(view).map_err(|_| Refused::Requirement)?;
+            if !allowed.iter().any(|one| one == "*" || *one == given) {
+                return Err(Refused::Requirement);
+            }
+        }
+        Ok(())
+    }
+}
+
+// === impl Source ===
+
+impl Source {
+    fn text(&self, view: &View<'_>) -> Result<String, Refused> {
+        let bytes = view.find(&self.0, false).map_err(|_| Refused::Value)?;
+        let text = String::from_utf8(bytes.into_owned()).map_err(|_| Refused::Value)?;
+        if text.len() > ECHO_BYTES_MAX { Err(Refused::Value) } else { Ok(text) }
+    }
+
+    /// A value that may go into a MAC: a short token of base64 or base64url characters and dots, nothing that could pass
+    /// for a delivery.
+    fn token(&self, view: &View<'_>) -> Result<String, Refused> {
+        let text = self.text(view)?;
+        let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"+/=_-".contains(&byte);
+        if text.len() <= TOKEN_CHARS_MAX && text.bytes().all(is_plain) { Ok(text) } else { Err(Refused::Value) }
+    }
+}
+
+fn equals(view: &View<'_>, place: &str, expected: &Value) -> bool {
+    match source(place) {
+        Ok(Source(Place::Json(pointer))) => view.json().and_then(|body| body.pointer(&pointer)) == Some(expected),
+        Ok(source) => source.text(view).is_ok_and(|given| expected.as_str() == Some(&given)),
+        Err(_) => false,
+    }
+}
+
+fn has_only_keys(view: &View<'_>, keys: &[String]) -> bool {
+    let object = view.json().and_then(Value::as_object);
+    object.is_some_and(|object| !object.is_empty() && object.keys().all(|key| keys.contains(key)))
+}
+
+fn fill(template: &Template, view: &View<'_>, keys: &Keys) -> Result<String, Refused> {
+    let mut filled = String::new();
+    for piece in template {
+        match piece {
+            Piece::Literal(text) => filled.push_str(text),
+            Piece::Echo(source) => filled.push_str(&source.text(view)?),
+            Piece::Mac(algorithm, is_hex, source) => {
+                let token = source.token(view)?;
+                let key = keys.iter().flatten().find(|key| !key.is_empty()).ok_or(Refused::Requirement)?;
+                let digest = mac(*algorithm, key, token.as_bytes());
+                filled.push_str(&if *is_hex { hex::encode(digest) } else { STANDARD.encode(digest) });
+            }
+            Piece::Rate(max) => {
+                let asked = view.header("webhook-request-rate").ok();
+                let asked = asked.and_then(|text| std::str::from_utf8(text).ok()?.parse::<u64>().ok());
+                let rate = [asked, *max].into_iter().flatten().min();
+                filled.push_str(&rate.map_or_else(|| "*".to_owned(), |rate| rate.to_string()));
+            }
+        }
+    }
+    Ok(filled)
+}
+
+fn template(text: &str, config: &BTreeMap<String, ConfigValue>) -> Result<Template, String> {
+    let mut pieces = Vec::new();
+    let mut rest = text;
+    while let Some((literal, after)) = rest.split_once('{') {
+        let (token, after) = after.split_once('}').ok_or("`{` without its `}`")?;
+        if !literal.is_empty() {
+            pieces.push(Piece::Literal(literal.into()));
+        }
+        pieces.push(piece(token, config)?);
+        rest = after;
+    }
+    if !rest.is_empty() {
+        pieces.push(Piece::Literal(rest.into()));
+    }
+    Ok(pieces)
+}
+
+fn piece(token: &str, config: &BTreeMap<String, ConfigValue>) -> Result<Piece, String> {
+    if token == "rate" {
+        let max = config.get("max_rate").and_then(|value| value.texts().first()?.parse().ok());
+        return Ok(Piece::Rate(max));
+    }
+    if let Some(name) = token.strip_prefix("config.") {
+        return configured(name, config).map(|text| Piece::Literal(text.into()));
+    }
+    let Some((mac, place)) = token.split_once(' ') else { return source(token).map(Piece::Echo) };
+    let (algorithm, is_hex) = match mac {
+        "hmac-sha1-hex" => (Algorithm::HmacSha1, true),
+        "hmac-sha256-hex" => (Algorithm::HmacSha256, true),
+        "hmac-sha256-base64" => (Algorithm::HmacSha256, false),
+        other => return Err(format!("`{other}` is none of hmac-sha1-hex, hmac-sha256-hex, hmac-sha256-base64")),
+    };
+    Ok(Piece::Mac(algorithm, is_hex, source(place)?))
+}
+
+fn source(text: &str) -> Result<Source, String> {
+    let place = match text.split_once(':') {
+        Some(("query", name)) => Place::Query(name.into()),
+        Some(("header", name)) => Place::Header(name.into()),
+        Some(("json", pointer)) if pointer.starts_with('/') => Place::Json(pointer.into()),
+        None if text.starts_with('/') => Place::Json(text.into()),
+        _ => return Err(format!("`{text}` names no value: write query:NAME, header:NAME or json:/POINTER")),
+    };
+    Ok(Source(place))
 }

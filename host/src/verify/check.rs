@@ -1,18 +1,21 @@
-//! The check itself: challenge, proof, facts. Comparisons are constant-time over decoded bytes.
+//! The check itself: challenge, proof, facts.
+
+use std::time::SystemTime;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use hmac::{Hmac, KeyInit, Mac};
-use sha1::Sha1;
-use sha2::{Digest, Sha256, Sha512};
-use subtle::ConstantTimeEq;
+use bytes::Bytes;
 
+use super::algorithm::same_text;
 use super::challenge::{self, Answer};
-use super::place;
-use super::refusal::Refusal;
+use super::key::{self, KeyBytes};
+use super::refusal::{Reason, Refusal};
 use super::request::{Unverified, Verified};
+use super::schemes;
+use super::signature::Feed;
 use super::verifier::{Proof, Verifier};
-use crate::model::{Algorithm, Encoding, Place, Secret, SecretError};
+use super::view::{Absent, View, describe};
+use crate::model::{Documents, KeyForm, Place, Secret, SecretError};
 
 /// What a request turned out to be.
 #[derive(Debug)]
@@ -23,132 +26,182 @@ pub enum Checked {
     Challenge(Answer),
 }
 
-/// Judges one request. `secrets` are the values of `verifier.secrets()`, in that order; one that has no value now does
-/// not count, and with none left the hook is closed.
+/// What a check needs besides the request.
+pub struct Given<'a> {
+    /// For the verifier's secrets, in their order.
+    pub keys: &'a Keys,
+    /// Fetched before.
+    pub documents: &'a dyn Documents,
+    /// None = no window is judged: only for request vectors that have no time.
+    pub now: Option<SystemTime>,
+}
+
+/// The keys of one hook. One that has no value now does not count, and with none left the hook is closed.
+#[derive(Default)]
+pub struct Keys {
+    proof: Vec<Result<KeyBytes, SecretError>>,
+    /// Only for ownership checks; none = those of the proof.
+    challenge: Vec<Result<KeyBytes, SecretError>>,
+}
+
+/// No documents.
+pub struct NoDocuments;
+
+impl Documents for NoDocuments {
+    fn get(&self, _: &str) -> Option<Bytes> {
+        None
+    }
+}
+
+// === impl Keys ===
+
+impl Keys {
+    /// Decodes each secret in its form.
+    pub fn new(secrets: impl IntoIterator<Item = (KeyForm, Result<Secret, SecretError>)>) -> Keys {
+        let decode = |(form, secret): (KeyForm, Result<Secret, SecretError>)| {
+            key::decode(form, &secret?).map_err(SecretError::NoKey)
+        };
+        Keys { proof: secrets.into_iter().map(decode).collect(), challenge: Vec::new() }
+    }
+
+    /// With secrets of their own for ownership checks.
+    pub fn with_challenge(self, secrets: impl IntoIterator<Item = Result<Secret, SecretError>>) -> Keys {
+        let secrets = secrets.into_iter().map(|secret| (KeyForm::Utf8, secret));
+        Keys { challenge: Keys::new(secrets).proof, ..self }
+    }
+
+    /// Whether a key for ownership checks matches. With none at hand nothing does.
+    pub fn find_challenge(&self, matches: impl Fn(&[u8]) -> bool) -> bool {
+        let keys = if self.challenge.is_empty() { &self.proof } else { &self.challenge };
+        keys.iter().flatten().any(|key| !key.is_empty() && matches(key))
+    }
+
+    /// The first key for which `matches` holds. An empty key never matches.
+    pub fn find(
+        &self,
+        mut matches: impl FnMut(usize, &[u8]) -> Result<bool, Refusal>,
+    ) -> Result<Option<usize>, Refusal> {
+        self.usable()?;
+        for (place, key) in self.iter().enumerate() {
+            let Some(key) = key.filter(|key| !key.is_empty()) else { continue };
+            if matches(place, key)? {
+                return Ok(Some(place));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Every key in its place.
+    pub fn iter(&self) -> impl Iterator<Item = Option<&[u8]>> {
+        self.proof.iter().map(|key| key.as_ref().ok().map(|key| &key[..]))
+    }
+
+    fn usable(&self) -> Result<(), Refusal> {
+        match self.proof.iter().find_map(|key| key.as_ref().err()) {
+            Some(error) if self.proof.iter().all(Result::is_err) => Err(Refusal::no_secret(error)),
+            None if self.proof.is_empty() => Err(Refusal::new(Reason::NoSecret, "no secret is configured")),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// Starts what can be computed while the body comes.
+pub fn feed(verifier: &Verifier, head: &Unverified, keys: &Keys) -> Option<Feed> {
+    match &verifier.proof {
+        Proof::Signature(signature) => signature.feed(&View::new(head, verifier.public_url.as_deref()), keys),
+        _ => None,
+    }
+}
+
+/// Judges one request. `feed` is what `feed` started, fed with every byte of the body.
 pub fn check(
     verifier: &Verifier,
     request: Unverified,
-    secrets: &[Result<Secret, SecretError>],
+    given: &Given<'_>,
+    feed: Option<Feed>,
 ) -> Result<Checked, Refusal> {
-    if verifier.proof == Proof::Closed {
-        return Err(Refusal::Closed);
+    if matches!(verifier.proof, Proof::Closed) {
+        let detail = "no `[verify]`: write how senders prove themselves, or `scheme = \"none\"` to let everybody in";
+        return Err(Refusal::new(Reason::Closed, detail));
     }
-    let unsigned = verifier.challenges.iter().filter(|challenge| !challenge.verify_first);
-    if let Some(answer) = challenge::answer(unsigned, &request) {
+    let view = View::new(&request, verifier.public_url.as_deref());
+    if let Some(answer) = challenge::answer(verifier, false, &view, given.keys) {
         return Ok(Checked::Challenge(answer));
     }
-    let matched = prove(&verifier.proof, &request, secrets)?;
-    if let Some(answer) = challenge::answer(verifier.challenges.iter(), &request) {
+    let matched = prove(verifier, &view, given, feed)?;
+    if let Some(answer) = challenge::answer(verifier, true, &view, given.keys) {
         return Ok(Checked::Challenge(answer));
     }
-    let facts = facts(verifier, &request, matched);
+    if let Some(confirm) = schemes::confirmation(verifier, &view) {
+        return Ok(Checked::Challenge(confirm));
+    }
+    let facts = facts(verifier, &view, matched);
     Ok(Checked::Verified(Verified::new(request, secret_carrier(&verifier.proof).as_ref(), facts)))
 }
 
 /// Which secret matched, by its place in the list; none where none is needed.
 fn prove(
-    proof: &Proof,
-    request: &Unverified,
-    secrets: &[Result<Secret, SecretError>],
+    verifier: &Verifier,
+    view: &View<'_>,
+    given: &Given<'_>,
+    feed: Option<Feed>,
 ) -> Result<Option<usize>, Refusal> {
-    match proof {
-        Proof::Closed => Err(Refusal::Closed),
+    let keys = given.keys;
+    match &verifier.proof {
+        Proof::Closed => unreachable!("checked before"),
         Proof::Open => Ok(None),
-        Proof::Token { from, prefix } => {
-            usable(secrets)?;
-            let given = place::find(from, request, "token")?;
-            let token = strip(&given, prefix, "token")?;
-            any_match(secrets, "token", |secret| same(secret.expose(), token)).map(Some)
-        }
-        Proof::Basic => {
-            usable(secrets)?;
-            let given = place::find(&Place::Header("Authorization".into()), request, "basic credentials")?;
-            let pair = basic_pair(&given)?;
-            any_match(secrets, "basic credentials", |secret| same(secret.expose(), &pair)).map(Some)
-        }
-        Proof::Signature { from, prefix, algorithm, encoding } => {
-            usable(secrets)?;
-            let given = place::find(from, request, "signature")?;
-            let signature = decode(strip(&given, prefix, "signature")?, *encoding, length(*algorithm))?;
-            any_match(secrets, "signature", |secret| is_mac(*algorithm, secret, &request.body, &signature)).map(Some)
-        }
+        Proof::Token { from, prefix } => token(from, prefix, view, keys).map(Some),
+        Proof::Basic => basic(view, keys).map(Some),
+        Proof::Signature(signature) => signature.check(view, keys, given.now, feed).map(Some),
+        Proof::Jwt(jwt) => jwt.check(view, keys, given.documents, given.now),
+        Proof::Code(code) => schemes::check(code, verifier, view, given),
     }
 }
 
-fn usable(secrets: &[Result<Secret, SecretError>]) -> Result<(), Refusal> {
-    match secrets.iter().find_map(|value| value.as_ref().err()) {
-        Some(error) if secrets.iter().all(Result::is_err) => Err(Refusal::NoSecret(error.clone())),
-        _ => Ok(()),
+fn token(from: &Place, prefix: &str, view: &View<'_>, keys: &Keys) -> Result<usize, Refusal> {
+    let mismatch = || Refusal::new(Reason::TokenMismatch, "the token does not match");
+    if let Place::Each(pointer) = from {
+        let tokens = schemes::each(view, pointer)?;
+        let matches = |key: &[u8]| tokens.iter().fold(true, |all, token| same_text(token.as_bytes(), key) & all);
+        return keys.find(|_, key| Ok(matches(key)))?.ok_or_else(mismatch);
     }
+    let text = view.find(from, false).map_err(|absent| absent_token(absent, from))?;
+    let token = after_prefix(&text, prefix)
+        .ok_or_else(|| Refusal::new(Reason::TokenMismatch, format!("the token does not begin with `{prefix}`")))?;
+    keys.find(|_, key| Ok(same_text(token, key)))?.ok_or_else(mismatch)
 }
 
-fn any_match(
-    secrets: &[Result<Secret, SecretError>],
-    what: &str,
-    matches: impl Fn(&Secret) -> bool,
-) -> Result<usize, Refusal> {
-    secrets
-        .iter()
-        .position(|secret| secret.as_ref().is_ok_and(|secret| !secret.expose().is_empty() && matches(secret)))
-        .ok_or_else(|| Refusal::Mismatch(what.into()))
-}
-
-/// Compares digests, so that the time taken does not tell the length either.
-fn same(secret: &[u8], given: &[u8]) -> bool {
-    Sha256::digest(secret).ct_eq(&Sha256::digest(given)).into()
-}
-
-fn is_mac(algorithm: Algorithm, secret: &Secret, body: &[u8], signature: &[u8]) -> bool {
-    fn verify<M: Mac + KeyInit>(secret: &Secret, body: &[u8], signature: &[u8]) -> bool {
-        let mut mac = <M as KeyInit>::new_from_slice(secret.expose()).expect("HMAC takes keys of any length");
-        mac.update(body);
-        mac.verify_slice(signature).is_ok()
+/// `user:password` of an `Authorization: Basic …` header. The scheme's name is case-insensitive (RFC 9110 section 11.1).
+fn basic(view: &View<'_>, keys: &Keys) -> Result<usize, Refusal> {
+    let place = Place::Header("Authorization".into());
+    let text = view.find(&place, false).map_err(|absent| absent_token(absent, &place))?;
+    let encoded = after_prefix(&text, "Basic ")
+        .ok_or_else(|| Refusal::new(Reason::TokenMismatch, "the credentials do not begin with `Basic `"))?;
+    let malformed = |why: &str| Refusal::new(Reason::MalformedSignature, format!("basic credentials malformed: {why}"));
+    let pair = STANDARD.decode(encoded.trim_ascii()).map_err(|_| malformed("not base64"))?;
+    if !pair.contains(&b':') {
+        return Err(malformed("no colon in them"));
     }
-    match algorithm {
-        Algorithm::HmacSha1 => verify::<Hmac<Sha1>>(secret, body, signature),
-        Algorithm::HmacSha256 => verify::<Hmac<Sha256>>(secret, body, signature),
-        Algorithm::HmacSha512 => verify::<Hmac<Sha512>>(secret, body, signature),
-    }
+    keys.find(|_, key| Ok(same_text(&pair, key)))?
+        .ok_or_else(|| Refusal::new(Reason::TokenMismatch, "the basic credentials do not match"))
 }
 
-fn length(algorithm: Algorithm) -> usize {
-    match algorithm {
-        Algorithm::HmacSha1 => 20,
-        Algorithm::HmacSha256 => 32,
-        Algorithm::HmacSha512 => 64,
+fn absent_token(absent: Absent, place: &Place) -> Refusal {
+    let place = describe(place);
+    match absent {
+        Absent::Duplicate => Refusal::new(Reason::DuplicateHeader, format!("token ({place}) given more than once")),
+        Absent::NoJson => Refusal::new(Reason::MalformedBody, "the body is not JSON"),
+        Absent::Missing => Refusal::new(Reason::MissingToken, format!("token missing ({place})")),
     }
 }
 
 /// What follows the prefix. A prefix that ends in a space is the name of an authentication scheme, such as `Bearer `, and
 /// those are case-insensitive (RFC 9110 section 11.1); any other prefix is not.
-fn strip<'a>(given: &'a [u8], prefix: &str, what: &str) -> Result<&'a [u8], Refusal> {
-    match given.split_at_checked(prefix.len()) {
-        Some((word, rest)) if word == prefix.as_bytes() => Ok(rest),
-        Some((word, rest)) if prefix.ends_with(' ') && word.eq_ignore_ascii_case(prefix.as_bytes()) => Ok(rest),
-        _ => Err(Refusal::Malformed { what: what.into(), why: format!("it does not begin with `{prefix}`") }),
-    }
-}
-
-fn decode(text: &[u8], encoding: Encoding, expected: usize) -> Result<Vec<u8>, Refusal> {
-    let malformed = |why: String| Refusal::Malformed { what: "signature".into(), why };
-    let bytes = match encoding {
-        Encoding::Hex => hex::decode(text).map_err(|_| malformed("not hex".into()))?,
-        Encoding::Base64 => STANDARD.decode(text).map_err(|_| malformed("not base64".into()))?,
-    };
-    match bytes.len() == expected {
-        true => Ok(bytes),
-        false => Err(malformed(format!("{} bytes instead of {expected}", bytes.len()))),
-    }
-}
-
-/// `user:password` of an `Authorization: Basic …` header. The scheme's name is case-insensitive (RFC 9110 section 11.1).
-fn basic_pair(header: &[u8]) -> Result<Vec<u8>, Refusal> {
-    let malformed = |why: &str| Refusal::Malformed { what: "basic credentials".into(), why: why.into() };
-    match header.split_at_checked(6) {
-        Some((scheme, rest)) if scheme.eq_ignore_ascii_case(b"basic ") => {
-            STANDARD.decode(rest.trim_ascii()).map_err(|_| malformed("not base64"))
-        }
-        _ => Err(malformed("it does not begin with `Basic `")),
+fn after_prefix<'a>(text: &'a [u8], prefix: &str) -> Option<&'a [u8]> {
+    match text.split_at_checked(prefix.len())? {
+        (word, rest) if word == prefix.as_bytes() => Some(rest),
+        (word, rest) if prefix.ends_with(' ') && word.eq_ignore_ascii_case(prefix.as_bytes()) => Some(rest),
+        _ => None,
     }
 }
 
@@ -156,18 +209,20 @@ fn basic_pair(header: &[u8]) -> Result<Vec<u8>, Refusal> {
 fn secret_carrier(proof: &Proof) -> Option<Place> {
     match proof {
         Proof::Token { from, .. } => Some(from.clone()),
+        Proof::Jwt(jwt) => Some(jwt.from.clone()),
         Proof::Basic => Some(Place::Header("Authorization".into())),
-        Proof::Closed | Proof::Open | Proof::Signature { .. } => None,
+        Proof::Closed | Proof::Open | Proof::Signature(_) | Proof::Code(_) => None,
     }
 }
 
-fn facts(verifier: &Verifier, request: &Unverified, matched: Option<usize>) -> Vec<(String, String)> {
+fn facts(verifier: &Verifier, view: &View<'_>, matched: Option<usize>) -> Vec<(String, String)> {
     let at = |place: &Option<Place>| {
-        let bytes = place::find(place.as_ref()?, request, "").ok()?;
-        String::from_utf8(bytes).ok()
+        let bytes = view.find(place.as_ref()?, true).ok()?;
+        String::from_utf8(bytes.into_owned()).ok()
     };
     // Which secret matched, by its number in the hook file: the component has no business with where it lives.
-    let key = matched.map(|index| format!("{}#{}", verifier.proof.word(), index + 1)).unwrap_or_else(|| "none".into());
+    let word = verifier.proof.word();
+    let key = matched.map(|index| format!("{word}#{}", index + 1)).unwrap_or_else(|| word.to_owned());
     let facts = [
         ("provider", verifier.provider.clone()),
         ("event-type", at(&verifier.event_type)),

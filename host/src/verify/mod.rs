@@ -1,19 +1,31 @@
-//! May this request in? Plain functions over the raw request and the secrets: no IO, no async, no clock of its own.
+//! May this request in? Plain functions over the raw request, the keys and the time: no IO, no async, no clock of its own.
 //!
 //! A `Verifier` is built once from a `[verify]` table and its provider pack; `check` turns an `Unverified` request into a
-//! `Verified` one or says why not. Only `check` can make a `Verified`, and only a `Verified` becomes an event.
+//! `Verified` one or says why not. Only `check` can make a `Verified`, and only a `Verified` becomes an event. Where a key
+//! lies at an address, the refusal names it: whoever asked fetches the document and asks again.
 
+mod algorithm;
+mod certificate;
 mod challenge;
 mod check;
+pub mod conformance;
+mod jwt;
+mod key;
 mod pack;
-mod place;
+mod payload;
 mod refusal;
 mod request;
+mod schemes;
+mod signature;
 mod verifier;
+mod view;
+mod window;
 
 pub use challenge::Answer;
-pub use check::{Checked, check};
-pub use pack::{Pack, pack_names};
-pub use refusal::Refusal;
+pub use check::{Checked, Given, Keys, NoDocuments, check, feed};
+pub use pack::{Pack, Packs, pack_names};
+pub use refusal::{Reason, Refusal};
 pub use request::{Unverified, Verified};
-pub use verifier::{BuildError, Proof, Verifier};
+pub use signature::Feed;
+pub use verifier::{Answers, BuildError, Proof, Verifier};
+pub use window::Window;

@@ -1,10 +1,12 @@
-//! Provider packs: one embedded TOML file a provider, saying how it signs, what it asks and how long it waits.
+//! Provider packs: one TOML file a provider, saying how it signs, what it asks, how long it waits and what it makes of an
+//! answer. Those in the binary may be replaced and added to by files of the operator.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use serde::Deserialize;
 
-use crate::model::{Challenge, Place, VerifySpec};
+use crate::model::{Place, VerifySpec};
 
 /// What is known of one provider. The source of each figure is the page that `docs` names.
 #[derive(Debug, Clone, Deserialize)]
@@ -14,37 +16,94 @@ pub struct Pack {
     pub name: String,
     /// Where the provider describes it.
     pub docs: Option<String>,
+    /// What an operator should know.
+    pub note: Option<String>,
     /// How long the provider waits for an answer, in seconds.
     pub deadline_seconds: Option<u32>,
+    /// Whether it tries again; none where nothing is known.
+    pub retries: Option<bool>,
+    /// Statuses that it takes for success; none = any 2xx.
+    pub success: Option<Vec<u16>>,
     /// Where it says what kind of event this is.
     pub event_type: Option<Place>,
     /// Where it names the delivery; the same when it tries again.
     pub delivery_id: Option<Place>,
+    /// Answers carry no body.
+    #[serde(default)]
+    pub empty_answers: bool,
     /// How it proves itself.
     pub verify: VerifySpec,
 }
 
-/// Name and text of every pack in the binary.
-const EMBEDDED: [(&str, &str); 2] =
-    [("generic", include_str!("packs/generic.toml")), ("github", include_str!("packs/github.toml"))];
+/// Packs by name.
+#[derive(Debug, Clone, Default)]
+pub struct Packs {
+    own: BTreeMap<String, String>,
+}
+
+macro_rules! embedded {
+    ($($name:literal)*) => {
+        /// Name and text of every pack in the binary.
+        const EMBEDDED: &[(&str, &str)] = &[$(($name, include_str!(concat!("packs/", $name, ".toml")))),*];
+    };
+}
+
+embedded! {
+    "adobe-io" "adyen" "adyen-platform" "adyen-standard" "airtable" "alertmanager" "alertmanager-bearer" "anthropic"
+    "asana" "auth0" "aws-sns" "azure-event-grid" "basic-auth" "bigcommerce" "bitbucket" "box" "braintree" "calendly"
+    "circleci" "clickup" "cloudevents" "coinbase-commerce" "contentful" "discord" "docker-hub" "docusign" "dropbox"
+    "dropbox-sign" "elevenlabs" "figma" "forgejo" "generic" "generic-sha512" "gitea" "github" "github-legacy-sha1"
+    "gitlab" "gocardless" "gogs" "google-channel" "google-pubsub" "grafana" "grafana-ts" "heroku" "hubspot"
+    "hubspot-v1" "hubspot-v2" "hubspot-v3" "intercom" "jira" "lemonsqueezy" "line" "linear" "mailchimp" "mailgun"
+    "mandrill" "messagebird" "messagebird-jwt" "meta" "microsoft-graph" "monday" "netlify" "notion" "nylas" "okta"
+    "openai" "paddle" "pagerduty" "paypal" "plaid" "pusher" "quickbooks" "razorpay" "ringcentral" "sanity" "scalr"
+    "sendgrid" "sentry" "shopify" "slack" "smartsheet" "square" "standard-webhooks" "standard-webhooks-v1a" "strava"
+    "stripe" "svix" "telegram" "trello" "twilio" "twitch" "typeform" "vercel" "webex" "websub" "wise" "woocommerce"
+    "workos" "x-twitter" "xero" "zendesk" "zoom"
+}
 
 /// The packs in the binary.
 pub fn pack_names() -> impl Iterator<Item = &'static str> {
     EMBEDDED.iter().map(|(name, _)| *name)
 }
 
+// === impl Packs ===
+
+impl Packs {
+    /// With files of the operator, by name without `.toml`.
+    pub fn with(own: BTreeMap<String, String>) -> Packs {
+        Packs { own }
+    }
+
+    /// The pack of that name: the operator's, else the binary's. The error says what to write.
+    pub fn find(&self, name: &str) -> Result<Pack, String> {
+        let embedded = || EMBEDDED.iter().find(|(known, _)| *known == name).map(|(_, text)| *text);
+        let text = self.own.get(name).map(String::as_str).or_else(embedded);
+        let text = text.ok_or_else(|| unknown(name))?;
+        toml::from_str(text).map_err(|error| format!("providers/{name}.toml: {}", error.message()))
+    }
+}
+
+fn unknown(name: &str) -> String {
+    let near = pack_names().min_by_key(|known| strsim::damerau_levenshtein(known, name));
+    let near = near.filter(|known| strsim::damerau_levenshtein(known, name) <= 2);
+    match near {
+        Some(near) => format!("no provider pack `{}`: did you mean `{near}`?", name.escape_debug()),
+        None => format!(
+            "no provider pack `{}`: `landfall providers` lists them; write your own as providers/{}.toml in the plugins \
+             directory, or use scheme = \"signature\"",
+            name.escape_debug(),
+            name.escape_debug()
+        ),
+    }
+}
+
 // === impl Pack ===
 
 impl Pack {
-    /// The embedded pack of that name.
-    pub fn find(name: &str) -> Option<Pack> {
-        let (_, text) = EMBEDDED.iter().find(|(known, _)| *known == name)?;
-        Some(toml::from_str(text).expect("embedded packs are read by a test"))
-    }
-
     /// The pack under a bare `[verify] scheme = …`: no provider, the usual challenge.
     pub fn generic() -> Pack {
-        Pack::find("generic").expect("the generic pack is embedded")
+        Packs::default().find("generic").expect("the generic pack is embedded")
     }
 
     /// What to answer within: the provider's deadline less a fifth for the way back.
@@ -55,28 +114,37 @@ impl Pack {
     /// The hook's word over the pack's, field by field. A hook that names another scheme starts from nothing but the
     /// challenge: a prefix for signatures means nothing to a token.
     pub fn under(&self, hook: &VerifySpec) -> VerifySpec {
-        let base = match hook.scheme {
+        let pack = match hook.scheme {
             Some(scheme) if self.verify.scheme != Some(scheme) => {
                 VerifySpec { challenge: self.verify.challenge.clone(), ..VerifySpec::default() }
             }
             _ => self.verify.clone(),
         };
+        let mut config = pack.config;
+        config.extend(hook.config.clone());
+        let hook = hook.clone();
         VerifySpec {
-            provider: hook.provider.clone(),
-            scheme: hook.scheme.or(base.scheme),
-            secret: hook.secret.clone(),
-            from: hook.from.clone().or(base.from),
-            prefix: hook.prefix.clone().or(base.prefix),
-            algorithm: hook.algorithm.or(base.algorithm),
-            encoding: hook.encoding.or(base.encoding),
-            challenge: hook.challenge.clone().or(base.challenge),
+            provider: hook.provider,
+            scheme: hook.scheme.or(pack.scheme),
+            secret: hook.secret,
+            challenge_secret: hook.challenge_secret,
+            key: hook.key.or(pack.key),
+            from: hook.from.or(pack.from),
+            prefix: hook.prefix.or(pack.prefix),
+            list: hook.list.or(pack.list),
+            algorithm: hook.algorithm.or(pack.algorithm),
+            encoding: hook.encoding.or(pack.encoding),
+            payload: hook.payload.or(pack.payload),
+            timestamp: hook.timestamp.or(pack.timestamp),
+            id: hook.id.or(pack.id),
+            require: hook.require.or(pack.require),
+            public_url: hook.public_url.or(pack.public_url),
+            config,
+            jwt: hook.jwt.or(pack.jwt),
+            challenge: hook.challenge.or(pack.challenge),
+            refused_status: hook.refused_status.or(pack.refused_status),
         }
     }
-}
-
-/// The challenges of a merged spec.
-pub fn challenges(spec: &VerifySpec) -> Vec<Challenge> {
-    spec.challenge.clone().unwrap_or_default()
 }
 
 #[cfg(test)]
@@ -84,9 +152,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_embedded_pack_reads_and_builds() {
+    fn every_embedded_pack_reads_and_holds_no_secret() {
         for name in pack_names() {
-            let pack = Pack::find(name).unwrap();
+            let pack = Packs::default().find(name).unwrap();
             assert!(pack.verify.secret.is_empty(), "{name}: a pack holds no secrets");
             assert!(pack.docs.as_deref().is_none_or(|docs| docs.starts_with("https://")), "{name}");
         }
@@ -94,7 +162,7 @@ mod tests {
 
     #[test]
     fn the_deadline_leaves_time_for_the_way_back() {
-        assert_eq!(Pack::find("github").unwrap().answer_within(), Some(Duration::from_secs(8)));
+        assert_eq!(Packs::default().find("github").unwrap().answer_within(), Some(Duration::from_secs(8)));
         assert_eq!(Pack::generic().answer_within(), None);
     }
 }

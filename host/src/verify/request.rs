@@ -5,7 +5,7 @@ use std::time::SystemTime;
 use bytes::Bytes;
 use http::{HeaderMap, Method};
 
-use super::place;
+use super::view::without_query;
 use crate::model::{Event, EventId, HookName, Place};
 
 /// A request that has proven nothing yet.
@@ -28,6 +28,8 @@ pub struct Unverified {
 pub struct Verified {
     request: Unverified,
     facts: Vec<(String, String)>,
+    /// Of the path; no attribute may repeat it.
+    secret_segment: Option<String>,
 }
 
 // === impl Verified ===
@@ -39,12 +41,15 @@ impl Verified {
         carried_secret: Option<&Place>,
         facts: Vec<(String, String)>,
     ) -> Verified {
+        let mut secret_segment = None;
         match carried_secret {
             Some(Place::Header(name)) => drop(request.headers.remove(name.as_str())),
-            Some(Place::Query(name)) => request.query = place::without_query(request.query.as_deref(), name),
-            Some(Place::Json(_)) | None => {}
+            Some(Place::Query(name)) => request.query = without_query(request.query.as_deref(), name),
+            Some(Place::Path(_)) => secret_segment = take_last_segment(&mut request.path),
+            // The body stays as it was signed and sent.
+            Some(Place::Json(_) | Place::Each(_) | Place::Form(_)) | None => {}
         }
-        Verified { request, facts }
+        Verified { request, facts, secret_segment }
     }
 
     /// The request, without what was secret.
@@ -59,8 +64,8 @@ impl Verified {
 
     /// The event of this request; `attributes` come after the facts that the check found.
     pub fn into_event(self, hook: &HookName, at: SystemTime, attributes: Vec<(String, String)>) -> Event {
-        let Verified { request, mut facts } = self;
-        facts.extend(attributes);
+        let Verified { request, mut facts, secret_segment } = self;
+        facts.extend(attributes.into_iter().filter(|(_, value)| Some(value) != secret_segment.as_ref()));
         Event {
             id: EventId::new(at),
             hook: hook.shared(),
@@ -73,4 +78,12 @@ impl Verified {
             attributes: facts,
         }
     }
+}
+
+/// Leaves a `-` in its place.
+fn take_last_segment(path: &mut String) -> Option<String> {
+    let start = path.rfind('/')? + 1;
+    let segment = path.split_off(start);
+    path.push('-');
+    Some(segment)
 }

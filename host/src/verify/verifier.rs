@@ -1,9 +1,17 @@
-//! A checked `[verify]` table: whatever can be wrong with it is found here, at load.
+//! A `[verify]` table over its provider pack, checked: whatever can be wrong with it is found here, at load.
 
 use std::time::Duration;
 
-use super::pack::{Pack, challenges, pack_names};
-use crate::model::{Algorithm, Challenge, Encoding, Place, Scheme, SecretRef, VerifySpec};
+use serde_json::Value;
+
+use super::challenge::Challenge;
+use super::jwt::Jwt;
+use super::pack::{Pack, Packs};
+use super::payload::{self, Part, configured};
+use super::schemes::Code;
+use super::signature::{Signature, Time};
+use super::window::Window;
+use crate::model::{ClaimValue, KeyForm, Place, Scheme, SecretRef, TimeSpec, VerifySpec};
 
 /// How requests of one hook are checked.
 #[derive(Debug, Clone)]
@@ -13,12 +21,27 @@ pub struct Verifier {
     pub(super) provider: Option<String>,
     pub(super) event_type: Option<Place>,
     pub(super) delivery_id: Option<Place>,
+    pub(super) public_url: Option<String>,
+    /// Of schemes in code that have one.
+    pub(super) window: Window,
+    answers: Answers,
     answer_within: Option<Duration>,
+    key: KeyForm,
     secrets: Vec<SecretRef>,
+    challenge_secrets: Vec<SecretRef>,
+}
+
+/// What the provider makes of answers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Answers {
+    /// To a request that has not proven itself; 401 unless said.
+    pub refused_status: u16,
+    /// They carry no body.
+    pub are_empty: bool,
 }
 
 /// What a sender has to show.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub enum Proof {
     /// Nobody said: the hook is closed.
     Closed,
@@ -33,17 +56,12 @@ pub enum Proof {
     },
     /// `user:password` by HTTP basic authentication.
     Basic,
-    /// A MAC over the raw body.
-    Signature {
-        /// Where.
-        from: Place,
-        /// Before it.
-        prefix: String,
-        /// Pinned: the request has no say in it.
-        algorithm: Algorithm,
-        /// Of its bytes.
-        encoding: Encoding,
-    },
+    /// A MAC or signature over a payload template.
+    Signature(Box<Signature>),
+    /// A JSON web token.
+    Jwt(Box<Jwt>),
+    /// A scheme of one provider.
+    Code(Code),
 }
 
 /// What is wrong with a `[verify]` table.
@@ -55,38 +73,48 @@ pub struct BuildError {
     pub message: String,
 }
 
+const CONTENTFUL_WINDOW: Window = Window { past: Some(Duration::from_secs(30)), future: Some(Duration::from_secs(30)) };
+
 // === impl Verifier ===
 
 impl Verifier {
     /// Builds from the table as typed; an absent table builds a closed verifier.
-    pub fn build(typed: &VerifySpec) -> Result<Verifier, BuildError> {
+    pub fn build(typed: &VerifySpec, packs: &Packs) -> Result<Verifier, BuildError> {
         let pack = match &typed.provider {
             None => Pack::generic(),
-            Some(name) => Pack::find(name).ok_or_else(|| unknown_pack(name))?,
+            Some(name) => packs.find(name).map_err(|message| wrong("provider", message))?,
         };
         if typed.provider.is_none() && typed.scheme.is_none() {
             return closed(typed);
         }
         let spec = pack.under(typed);
         let proof = proof(&spec)?;
-        if spec.secret.is_empty() && proof != Proof::Open {
+        if spec.secret.is_empty() && needs_secret(&proof) {
             return Err(wrong("secret", "a secret reference is missing: write secret = \"env:NAME\" or \"file:PATH\""));
         }
-        let challenges = challenges(&spec);
-        if let Some(bad) = challenges.iter().find(|challenge| !challenge.echo.starts_with('/')) {
-            return Err(wrong(
-                "challenge",
-                format!("echo = \"{}\" is not a JSON pointer: it begins with `/`", bad.echo),
-            ));
+        Verifier::assemble(proof, &spec, pack)
+    }
+
+    fn assemble(proof: Proof, spec: &VerifySpec, pack: Pack) -> Result<Verifier, BuildError> {
+        let challenges = spec.challenge.iter().flatten().map(|rule| Challenge::build(rule, &spec.config));
+        let challenges = challenges.collect::<Result<_, _>>().map_err(|why| wrong("challenge", why))?;
+        let refused_status = spec.refused_status.unwrap_or(401);
+        if !(400..=499).contains(&refused_status) {
+            return Err(wrong("refused_status", format!("{refused_status} is not a refusal: 400 to 499")));
         }
         Ok(Verifier {
             proof,
             challenges,
-            provider: typed.provider.clone(),
+            provider: spec.provider.clone(),
             answer_within: pack.answer_within(),
             event_type: pack.event_type,
             delivery_id: pack.delivery_id,
-            secrets: spec.secret,
+            public_url: spec.public_url.as_deref().map(public_url).transpose()?,
+            window: spec.timestamp.as_ref().map_or(CONTENTFUL_WINDOW, window),
+            answers: Answers { refused_status, are_empty: pack.empty_answers },
+            key: spec.key.unwrap_or_default(),
+            secrets: spec.secret.clone(),
+            challenge_secrets: spec.challenge_secret.clone(),
         })
     }
 
@@ -95,14 +123,59 @@ impl Verifier {
         &self.proof
     }
 
-    /// The secrets that `check` wants the values of, in this order.
+    /// The secrets that prove a delivery, in this order.
     pub fn secrets(&self) -> &[SecretRef] {
         &self.secrets
+    }
+
+    /// The secrets that only ownership checks show.
+    pub fn challenge_secrets(&self) -> &[SecretRef] {
+        &self.challenge_secrets
+    }
+
+    /// How the text of each secret becomes a key.
+    pub fn key_form(&self) -> KeyForm {
+        self.key
     }
 
     /// What the provider waits for, less a margin; none where nothing is known.
     pub fn answer_within(&self) -> Option<Duration> {
         self.answer_within
+    }
+
+    /// What the provider makes of answers.
+    pub fn answers(&self) -> Answers {
+        self.answers
+    }
+
+    /// Whether a request with this method may be an ownership check.
+    pub fn takes_challenges_by(&self, method: &http::Method) -> bool {
+        self.challenges.iter().any(|challenge| challenge.method() == method)
+    }
+
+    /// Whether keys of this verifier lie at an address.
+    pub fn may_fetch(&self) -> bool {
+        match &self.proof {
+            Proof::Jwt(jwt) => jwt.jwks.is_some(),
+            Proof::Code(code) => !code.needs_secret(),
+            _ => false,
+        }
+    }
+
+    /// Everything as it is, but everybody is let in: for request vectors of checks that nothing authenticates.
+    pub fn opened(self) -> Verifier {
+        Verifier { proof: Proof::Open, ..self }
+    }
+
+    /// With another window, or none: for request vectors.
+    pub fn with_window(mut self, other: Window) -> Verifier {
+        if let Proof::Signature(signature) = &mut self.proof
+            && let Some(time) = &mut signature.time
+        {
+            time.window = other;
+        }
+        self.window = other;
+        self
     }
 }
 
@@ -116,59 +189,241 @@ impl Proof {
             Proof::Open => "none",
             Proof::Token { .. } => "token",
             Proof::Basic => "basic",
-            Proof::Signature { .. } => "signature",
+            Proof::Signature(_) => "signature",
+            Proof::Jwt(_) => "jwt",
+            Proof::Code(code) => code.word(),
         }
+    }
+}
+
+fn needs_secret(proof: &Proof) -> bool {
+    match proof {
+        Proof::Closed | Proof::Open => false,
+        Proof::Token { .. } | Proof::Basic | Proof::Signature(_) => true,
+        Proof::Jwt(jwt) => jwt.jwks.is_none(),
+        Proof::Code(code) => code.needs_secret(),
     }
 }
 
 fn proof(spec: &VerifySpec) -> Result<Proof, BuildError> {
     let scheme = spec.scheme.expect("a hook or pack without a scheme is closed");
-    let unused = |present: bool, key: &'static str| match present {
-        true => Err(wrong(key, format!("`{key}` means nothing for scheme = \"{}\": remove it", word(scheme)))),
-        false => Ok(()),
-    };
-    if !matches!(scheme, Scheme::Signature) {
-        unused(spec.algorithm.is_some(), "algorithm")?;
-        unused(spec.encoding.is_some(), "encoding")?;
-    }
-    if matches!(scheme, Scheme::Basic | Scheme::None) {
-        unused(spec.from.is_some(), "from")?;
-        unused(spec.prefix.is_some(), "prefix")?;
-    }
-    match scheme {
-        Scheme::None => {
-            unused(!spec.secret.is_empty(), "secret")?;
-            Ok(Proof::Open)
-        }
-        Scheme::Basic => Ok(Proof::Basic),
-        Scheme::Token => Ok(Proof::Token { from: place(spec)?, prefix: spec.prefix.clone().unwrap_or_default() }),
-        Scheme::Signature => Ok(Proof::Signature {
-            from: place(spec)?,
-            prefix: spec.prefix.clone().unwrap_or_default(),
-            algorithm: spec
-                .algorithm
-                .ok_or_else(|| wrong("scheme", "algorithm is missing: one of hmac-sha1, hmac-sha256, hmac-sha512"))?,
-            encoding: spec.encoding.ok_or_else(|| wrong("scheme", "encoding is missing: hex or base64"))?,
+    check_unused(spec, scheme)?;
+    let config = |name: &str| configured(name, &spec.config).map(str::to_owned).map_err(|why| wrong("config", why));
+    Ok(match scheme {
+        Scheme::None => Proof::Open,
+        Scheme::Basic => Proof::Basic,
+        Scheme::Token => Proof::Token { from: one_place(spec)?, prefix: spec.prefix.clone().unwrap_or_default() },
+        Scheme::Signature => Proof::Signature(Box::new(signature(spec)?)),
+        Scheme::Jwt => Proof::Jwt(Box::new(jwt(spec)?)),
+        Scheme::Twilio => Proof::Code(Code::Twilio),
+        Scheme::AwsSns => Proof::Code(Code::AwsSns {
+            topics: spec.config.get("topic_arns").map(|value| value.texts().to_vec()).unwrap_or_default(),
         }),
+        Scheme::Paypal => Proof::Code(Code::Paypal { webhook_id: config("webhook_id")? }),
+        Scheme::Adyen => Proof::Code(Code::Adyen),
+        Scheme::Braintree => Proof::Code(Code::Braintree { public_key: config("public_key")? }),
+        Scheme::Contentful => Proof::Code(Code::Contentful),
+        Scheme::DropboxSign => Proof::Code(Code::DropboxSign),
+        Scheme::AdobeIo => Proof::Code(Code::AdobeIo { client_id: config("recipient_client_id")? }),
+    })
+}
+
+/// Fields that mean nothing to a scheme are mistakes: whoever wrote them thought that they do.
+fn check_unused(spec: &VerifySpec, scheme: Scheme) -> Result<(), BuildError> {
+    let is_signature = scheme == Scheme::Signature;
+    let has_place = matches!(scheme, Scheme::Token | Scheme::Signature | Scheme::Jwt);
+    let unused = [
+        (spec.algorithm.is_some() && !is_signature, "algorithm"),
+        (spec.encoding.is_some() && !is_signature, "encoding"),
+        (spec.payload.is_some() && !is_signature, "payload"),
+        (spec.list.is_some() && !is_signature, "list"),
+        (spec.id.is_some() && !is_signature, "id"),
+        (spec.require.is_some() && !is_signature, "require"),
+        (spec.timestamp.is_some() && !is_signature && scheme != Scheme::Contentful, "timestamp"),
+        (spec.from.is_some() && !has_place, "from"),
+        (spec.prefix.is_some() && !has_place, "prefix"),
+        (spec.jwt.is_some() && scheme != Scheme::Jwt, "jwt"),
+        (!spec.secret.is_empty() && scheme == Scheme::None, "secret"),
+    ];
+    match unused.into_iter().find(|(is_there, _)| *is_there) {
+        Some((_, key)) => {
+            Err(wrong(key, format!("`{key}` means nothing for scheme = \"{}\": remove it", word(scheme))))
+        }
+        None => Ok(()),
     }
 }
 
-fn place(spec: &VerifySpec) -> Result<Place, BuildError> {
-    let place = spec.from.clone().ok_or_else(|| {
+fn signature(spec: &VerifySpec) -> Result<Signature, BuildError> {
+    let algorithm = spec.algorithm.ok_or_else(|| {
+        wrong(
+            "scheme",
+            "algorithm is missing: one of hmac-sha1, hmac-sha256, hmac-sha384, hmac-sha512, sha256, ed25519, \
+             ecdsa-p256-sha256, rsa-pkcs1v15-sha256",
+        )
+    })?;
+    let encoding = spec.encoding.ok_or_else(|| wrong("scheme", "encoding is missing: hex, base64 or base64url"))?;
+    let payload = spec.payload.clone().unwrap_or_else(|| vec!["{body}".into()]);
+    let payload = payload::parse(&payload, &spec.config).map_err(|why| wrong("payload", why))?;
+    if payload.iter().all(|part| matches!(part, Part::Literal(_) | Part::Secret)) {
+        return Err(wrong("payload", "nothing of the request is signed: name {body} or another part of it"));
+    }
+    let listed_time = spec.list.as_ref().is_some_and(|list| list.timestamp.is_some());
+    let has_time = spec.timestamp.as_ref().is_some_and(|time| time.from.is_some() || listed_time);
+    if payload.contains(&Part::Timestamp) && !has_time {
+        return Err(wrong("payload", "{timestamp} is signed: say where it is in timestamp = { from = …, unit = … }"));
+    }
+    if spec.timestamp.is_some() && !has_time {
+        return Err(wrong("timestamp", "from is missing, and list names no label for the time"));
+    }
+    if payload.contains(&Part::Id) && spec.id.is_none() {
+        return Err(wrong("payload", "{id} is signed: say where it is in id = { header = \"NAME\" }"));
+    }
+    let needs_url = payload.iter().any(|part| matches!(part, Part::Url | Part::UrlUnescaped));
+    if needs_url && spec.public_url.is_none() && !spec.secret.is_empty() {
+        return Err(wrong("scheme", NEEDS_URL));
+    }
+    if let Some(list) = &spec.list
+        && (list.separator.is_empty() || list.assign.is_empty() || list.labels.is_empty())
+    {
+        return Err(wrong("list", "separator, assign and labels must not be empty"));
+    }
+    let require = spec.require.iter().flatten().map(|(name, value)| {
+        header_name("require", name)?;
+        let value = payload::parse(std::slice::from_ref(value), &spec.config).map_err(|why| wrong("require", why))?;
+        match &value[..] {
+            [Part::Literal(value)] => Ok((name.clone(), value.clone())),
+            _ => Err(wrong("require", format!("the value of {name} must be text or {{config.NAME}}"))),
+        }
+    });
+    let time =
+        spec.timestamp.as_ref().map(|typed| Time { from: typed.from.clone(), unit: typed.unit, window: window(typed) });
+    for place in time.iter().filter_map(|time| time.from.as_ref()).chain(&spec.id) {
+        check_place(place)?;
+    }
+    Ok(Signature {
+        from: places(spec)?,
+        prefix: spec.prefix.clone().unwrap_or_default(),
+        list: spec.list.clone(),
+        algorithm,
+        encoding,
+        payload,
+        time,
+        id: spec.id.clone(),
+        require: require.collect::<Result<_, _>>()?,
+    })
+}
+
+const NEEDS_URL: &str = "public_url is missing: this provider signs the URL that it calls; write public_url = \"https://hooks.example.com\"";
+const JWT_ALGORITHMS: [&str; 5] = ["HS256", "HS384", "HS512", "RS256", "ES256"];
+
+fn jwt(spec: &VerifySpec) -> Result<Jwt, BuildError> {
+    let rules = spec.jwt.as_ref().ok_or_else(|| wrong("scheme", "jwt = { algorithms = [\"RS256\"], … } is missing"))?;
+    if rules.algorithms.is_empty() {
+        return Err(wrong("jwt", "algorithms is empty: name those that are taken"));
+    }
+    if let Some(bad) = rules.algorithms.iter().find(|name| !JWT_ALGORITHMS.contains(&name.as_str())) {
+        return Err(wrong("jwt", format!("algorithm `{bad}` cannot be used: one of {}", JWT_ALGORITHMS.join(", "))));
+    }
+    let with_secret = |name: &String| name.starts_with("HS");
+    if rules.jwks.is_some() == rules.algorithms.iter().any(with_secret) {
+        return Err(wrong(
+            "jwt",
+            "HS… algorithms go with a secret, RS256 and ES256 with jwks = \"https://…\", never mixed",
+        ));
+    }
+    let text = |text: &String| match text.strip_prefix("{config.").and_then(|rest| rest.strip_suffix('}')) {
+        Some(name) => configured(name, &spec.config).map(Value::from).map_err(|why| wrong("config", why)),
+        None => Ok(Value::from(text.as_str())),
+    };
+    let claims = rules.claims.iter().map(|(name, value)| {
+        let allowed = match value {
+            ClaimValue::Truth(truth) => vec![Value::Bool(*truth)],
+            ClaimValue::One(one) => vec![text(one)?],
+            ClaimValue::Any(any) => any.iter().map(text).collect::<Result<_, _>>()?,
+        };
+        Ok((name.clone(), allowed))
+    });
+    let jwks = match &rules.jwks {
+        Some(url) => Some(text(url)?.as_str().unwrap_or_default().to_owned()),
+        None => None,
+    };
+    if jwks.as_ref().is_some_and(|url| !url.starts_with("https://") && !url.starts_with("http://127.0.0.1")) {
+        return Err(wrong("jwt", "jwks must begin with `https://`"));
+    }
+    if rules.url_hash.is_some() && spec.public_url.is_none() && !spec.secret.is_empty() {
+        return Err(wrong("scheme", NEEDS_URL));
+    }
+    Ok(Jwt {
+        from: one_place(spec)?,
+        prefix: spec.prefix.clone().unwrap_or_default(),
+        algorithms: rules.algorithms.clone(),
+        jwks,
+        claims: claims.collect::<Result<_, _>>()?,
+        leeway: rules.leeway.unwrap_or_default(),
+        max_age: rules.max_age,
+        needs_expiry: !rules.no_expiry && rules.max_age.is_none(),
+        body_hash: rules.body_hash.clone().map(|claim| (claim, rules.body_hash_if_body)),
+        url_hash: rules.url_hash.clone(),
+    })
+}
+
+/// Where nothing is said of the future, it reaches as far as the past.
+fn window(typed: &TimeSpec) -> Window {
+    Window { past: typed.past, future: typed.future.or(typed.past) }
+}
+
+fn one_place(spec: &VerifySpec) -> Result<Place, BuildError> {
+    match &places(spec)?[..] {
+        [one] => Ok(one.clone()),
+        _ => Err(wrong("from", "only one place can be right here")),
+    }
+}
+
+fn places(spec: &VerifySpec) -> Result<Vec<Place>, BuildError> {
+    let places = spec.from.clone().filter(|places| !places.is_empty()).ok_or_else(|| {
         wrong(
             "scheme",
             "from is missing: write from = { header = \"NAME\" }, { query = \"NAME\" } or { json = \"/POINTER\" }",
         )
     })?;
-    match &place {
-        Place::Header(name) if name.parse::<http::HeaderName>().is_err() => {
-            Err(wrong("from", format!("`{}` is not a header name", name.escape_debug())))
-        }
+    places.iter().try_for_each(check_place)?;
+    Ok(places)
+}
+
+fn check_place(place: &Place) -> Result<(), BuildError> {
+    match place {
+        Place::Header(name) => header_name("from", name),
         Place::Json(pointer) if !pointer.starts_with('/') => {
             Err(wrong("from", format!("`{pointer}` is not a JSON pointer: it begins with `/`")))
         }
-        Place::Query(name) if name.is_empty() => Err(wrong("from", "a query parameter needs a name")),
-        _ => Ok(place),
+        Place::Each(pointer) if !pointer.starts_with('/') || pointer.matches("/*").count() != 1 => {
+            Err(wrong("from", format!("`{pointer}` must be a JSON pointer with one `*` for the elements of an array")))
+        }
+        Place::Query(name) | Place::Form(name) if name.is_empty() => Err(wrong("from", "a parameter needs a name")),
+        Place::Path(which) if which != "last" => {
+            Err(wrong("from", "path = \"last\" is the only segment that can be named"))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn header_name(key: &'static str, name: &str) -> Result<(), BuildError> {
+    match name.parse::<http::HeaderName>() {
+        Ok(_) => Ok(()),
+        Err(_) => Err(wrong(key, format!("`{}` is not a header name", name.escape_debug()))),
+    }
+}
+
+/// Scheme, host and prefix, without the slash at the end.
+fn public_url(text: &str) -> Result<String, BuildError> {
+    let is_url = url::Url::parse(text).is_ok_and(|url| {
+        ["http", "https"].contains(&url.scheme()) && url.query().is_none() && url.fragment().is_none()
+    });
+    match is_url {
+        true => Ok(text.trim_end_matches('/').to_owned()),
+        false => {
+            Err(wrong("public_url", "public_url must be what senders call, such as \"https://hooks.example.com\""))
+        }
     }
 }
 
@@ -179,20 +434,8 @@ fn closed(typed: &VerifySpec) -> Result<Verifier, BuildError> {
             "provider or scheme is missing: write provider = \"github\" or scheme = \"token\"",
         ));
     }
-    Ok(Verifier {
-        proof: Proof::Closed,
-        challenges: Vec::new(),
-        provider: None,
-        event_type: None,
-        delivery_id: None,
-        answer_within: None,
-        secrets: Vec::new(),
-    })
-}
-
-fn unknown_pack(name: &str) -> BuildError {
-    let known: Vec<_> = pack_names().collect();
-    wrong("provider", format!("no provider pack `{name}`: known are {}", known.join(", ")))
+    let bare = Pack { event_type: None, delivery_id: None, ..Pack::generic() };
+    Verifier::assemble(Proof::Closed, &VerifySpec::default(), bare)
 }
 
 fn wrong(key: &'static str, message: impl Into<String>) -> BuildError {
@@ -204,6 +447,15 @@ fn word(scheme: Scheme) -> &'static str {
         Scheme::Token => "token",
         Scheme::Basic => "basic",
         Scheme::Signature => "signature",
+        Scheme::Jwt => "jwt",
         Scheme::None => "none",
+        Scheme::Twilio => "twilio",
+        Scheme::AwsSns => "aws-sns",
+        Scheme::Paypal => "paypal",
+        Scheme::Adyen => "adyen",
+        Scheme::Braintree => "braintree",
+        Scheme::Contentful => "contentful",
+        Scheme::DropboxSign => "dropbox-sign",
+        Scheme::AdobeIo => "adobe-io",
     }
 }

@@ -1,0 +1,49 @@
+//! `landfall verify`: request vectors and handshakes through the real check.
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use anyhow::{Context, ensure};
+use clap::Args;
+
+use crate::app::{self, Report};
+
+/// What to run.
+#[derive(Debug, Args)]
+pub struct VerifyFlags {
+    /// Request vectors: docs/VECTORS.md has the format.
+    #[arg(long, value_name = "FILE")]
+    vectors: Option<PathBuf>,
+    /// Handshakes.
+    #[arg(long, value_name = "FILE")]
+    challenges: Option<PathBuf>,
+    /// Provider packs of your own, as in the plugins directory.
+    #[arg(long, value_name = "DIR")]
+    providers: Option<PathBuf>,
+}
+
+/// Prints what differs, then how many passed and failed.
+pub fn verify(flags: &VerifyFlags) -> anyhow::Result<ExitCode> {
+    ensure!(
+        flags.vectors.is_some() || flags.challenges.is_some(),
+        "nothing to run: name a file with --vectors or --challenges"
+    );
+    let packs = app::packs(flags.providers.as_deref())?;
+    let mut all = Report::default();
+    let mut add = |path: &Option<PathBuf>, run: &dyn Fn(&str) -> Result<Report, String>| -> anyhow::Result<()> {
+        let Some(path) = path else { return Ok(()) };
+        let report = run(&read(path)?).map_err(|why| anyhow::anyhow!("{}: {why}", path.display()))?;
+        all.passed += report.passed;
+        all.failures.extend(report.failures);
+        Ok(())
+    };
+    add(&flags.vectors, &|text| app::run_vectors(text, &packs))?;
+    add(&flags.challenges, &|text| app::run_challenges(text, &packs))?;
+    all.failures.iter().for_each(|failure| println!("{failure}"));
+    println!("{} passed, {} failed", all.passed, all.failures.len());
+    Ok(if all.failures.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+fn read(path: &Path) -> anyhow::Result<String> {
+    std::fs::read_to_string(path).with_context(|| format!("{} cannot be read", path.display()))
+}

@@ -1,0 +1,78 @@
+//! Ownership checks as data: which request is one, what it must show, and what to answer.
+
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
+
+/// One ownership check.
+#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ChallengeSpec {
+    /// Of the request; `POST` unless said.
+    pub method: Option<String>,
+    /// A query parameter that is there.
+    pub query: Option<String>,
+    /// A header that is there.
+    pub header: Option<String>,
+    /// A string that is there in the JSON body.
+    pub json: Option<String>,
+    /// JSON pointer, `header:NAME` or `query:NAME`, and the value that must be there.
+    #[serde(default)]
+    pub equals: BTreeMap<String, serde_json::Value>,
+    /// The body is a JSON object that has no keys but these; empty = any keys.
+    #[serde(default)]
+    pub only_keys: Vec<String>,
+    /// The body is a form of exactly this one field.
+    pub only_form_field: Option<String>,
+    /// Answer only after the request has proven itself. On unless the provider sends its check unsigned.
+    #[serde(default = "yes")]
+    pub verify_first: bool,
+    /// What must hold besides; where it does not, the caller is told `refused_status` and nothing else.
+    #[serde(default)]
+    pub require: Requirement,
+    /// Where `require` does not hold; 403 unless said.
+    pub refused_status: Option<u16>,
+    /// A value that is a new secret of the hook (`header:NAME`, `json:/POINTER`), kept while the operator has opened the
+    /// pairing by `config = { handshake_open = "true" }` and there is no secret yet.
+    pub pair: Option<String>,
+    /// It is a challenge only while the pairing is open.
+    #[serde(default)]
+    pub needs_open: bool,
+    /// What to send back.
+    #[serde(default)]
+    pub answer: ChallengeAnswer,
+}
+
+/// What a challenge must show.
+#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Requirement {
+    /// Query parameters and their values; `|` between several.
+    #[serde(default)]
+    pub query: BTreeMap<String, String>,
+    /// A query parameter that equals one of the secrets.
+    pub query_secret: Option<String>,
+    /// A query parameter or header (`query:NAME`, `header:NAME`) and the `config` entry that lists what it may be; `*`
+    /// there allows anything. No entry = refused.
+    pub listed: Option<(String, String)>,
+}
+
+/// What to send back. Templates may hold `{query:NAME}`, `{header:NAME}`, `{json:/POINTER}`, `{config.NAME}` and
+/// `{hmac-sha1-hex QUERY}`, `{hmac-sha256-hex …}`, `{hmac-sha256-base64 …}` of one of the first three.
+#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ChallengeAnswer {
+    /// 200 unless said.
+    pub status: Option<u16>,
+    /// Sent as `text/plain`.
+    pub text: Option<String>,
+    /// Sent as `application/json`: values are templates.
+    pub json: Option<serde_json::Map<String, serde_json::Value>>,
+    /// Names and templates.
+    #[serde(default)]
+    pub headers: BTreeMap<String, String>,
+}
+
+fn yes() -> bool {
+    true
+}

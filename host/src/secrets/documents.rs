@@ -1,0 +1,219 @@
+//! Key documents, fetched from addresses that `verify` has found to be the provider's: kept, refreshed, and still served
+//! while their source is down. No redirects are followed, and no document is asked for more often than senders can make us.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use arc_swap::ArcSwap;
+use bytes::Bytes;
+
+use crate::egress::{Client, Outgoing, Policy};
+use crate::model::{Allow, Documents, SecretSource};
+
+/// A key that is not in a document may be in a newer one: ask again, but not sooner than this.
+const AGAIN_AFTER: Duration = Duration::from_secs(30);
+/// After a failure.
+const FAILED_AGAIN_AFTER: Duration = Duration::from_secs(5);
+/// A document of this age is fetched anew.
+const AGE_MAX: Duration = Duration::from_secs(3600);
+const REFRESH_EVERY: Duration = Duration::from_secs(60);
+const TIMEOUT: Duration = Duration::from_secs(5);
+const BYTES_MAX: usize = 256 << 10;
+const DOCUMENTS_MAX: usize = 256;
+
+/// What is at hand, by address.
+pub struct KeyDocuments {
+    kept: ArcSwap<HashMap<String, Kept>>,
+    tries: Mutex<HashMap<String, Try>>,
+    one_at_a_time: tokio::sync::Mutex<()>,
+    secrets: Arc<dyn SecretSource>,
+    /// Special addresses that documents may come from: none but in tests.
+    addresses: Vec<ipnet::IpNet>,
+}
+
+#[derive(Clone)]
+struct Kept {
+    bytes: Bytes,
+    at: Instant,
+}
+
+struct Try {
+    at: Instant,
+    failed: Option<String>,
+}
+
+// === impl KeyDocuments ===
+
+impl KeyDocuments {
+    /// `secrets` is for the client, which adds none here.
+    pub fn new(secrets: Arc<dyn SecretSource>) -> KeyDocuments {
+        KeyDocuments {
+            kept: ArcSwap::default(),
+            tries: Mutex::default(),
+            one_at_a_time: tokio::sync::Mutex::new(()),
+            secrets,
+            addresses: Vec::new(),
+        }
+    }
+
+    /// Fetches a document, unless that has been done just now. The error is a sentence.
+    pub async fn fetch(&self, url: &str) -> Result<(), String> {
+        let _turn = self.one_at_a_time.lock().await;
+        if let Some(verdict) = self.recent(url) {
+            return verdict;
+        }
+        let fetched = self.get_from(url).await;
+        let failed = fetched.as_ref().err().cloned();
+        if let Ok(bytes) = &fetched {
+            self.keep(url, bytes.clone());
+        }
+        let mut tries = self.tries.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        tries.retain(|_, one| one.at.elapsed() < AGAIN_AFTER);
+        tries.insert(url.into(), Try { at: Instant::now(), failed });
+        match fetched {
+            Ok(_) => Ok(()),
+            // The old one serves on.
+            Err(_) if self.kept.load().contains_key(url) => Ok(()),
+            Err(why) => Err(why),
+        }
+    }
+
+    /// Calls an address of the provider, which asked for it.
+    pub async fn call(&self, url: &str) -> Result<(), String> {
+        self.get_from(url).await.map(drop)
+    }
+
+    /// Fetches old documents anew until the process ends.
+    pub async fn refresh_for_ever(self: Arc<KeyDocuments>) {
+        loop {
+            tokio::time::sleep(REFRESH_EVERY).await;
+            let old: Vec<String> = self
+                .kept
+                .load()
+                .iter()
+                .filter(|(_, kept)| kept.at.elapsed() > AGE_MAX)
+                .map(|(url, _)| url.clone())
+                .collect();
+            for url in old {
+                if let Err(why) = self.get_from(&url).await.map(|bytes| self.keep(&url, bytes)) {
+                    tracing::warn!(url, why, "key document not refreshed: the old one serves on");
+                }
+            }
+        }
+    }
+
+    fn recent(&self, url: &str) -> Option<Result<(), String>> {
+        let tries = self.tries.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        let last = tries.get(url)?;
+        let pause = if last.failed.is_some() { FAILED_AGAIN_AFTER } else { AGAIN_AFTER };
+        if last.at.elapsed() >= pause {
+            return None;
+        }
+        match &last.failed {
+            Some(why) if !self.kept.load().contains_key(url) => Some(Err(why.clone())),
+            _ => Some(Ok(())),
+        }
+    }
+
+    async fn get_from(&self, url: &str) -> Result<Bytes, String> {
+        let origin = url.split(['?', '#']).next().unwrap_or_default();
+        let http = vec![origin.parse()?];
+        let policy = Policy::new(Allow { http, addresses: self.addresses.clone(), table: Vec::new() });
+        let client = Client::new(policy, Vec::new(), self.secrets.clone());
+        let outgoing = Outgoing {
+            method: "GET".into(),
+            url: url.into(),
+            headers: Vec::new(),
+            body: Bytes::new(),
+            timeout: TIMEOUT,
+        };
+        let received = client.send(outgoing, "key-document").await.map_err(|error| error.to_string())?;
+        match received.status {
+            200..=299 if received.body.len() <= BYTES_MAX => Ok(received.body),
+            200..=299 => Err(format!("the document has more than {BYTES_MAX} bytes")),
+            status => Err(format!("status {status}")),
+        }
+    }
+
+    fn keep(&self, url: &str, bytes: Bytes) {
+        self.kept.rcu(|kept| {
+            let mut kept = HashMap::clone(kept);
+            if kept.len() >= DOCUMENTS_MAX && !kept.contains_key(url) {
+                let oldest = kept.iter().min_by_key(|(_, one)| one.at).map(|(url, _)| url.clone());
+                oldest.map(|url| kept.remove(&url));
+            }
+            kept.insert(url.into(), Kept { bytes: bytes.clone(), at: Instant::now() });
+            kept
+        });
+    }
+}
+
+impl Documents for KeyDocuments {
+    fn get(&self, url: &str) -> Option<Bytes> {
+        self.kept.load().get(url).map(|kept| kept.bytes.clone())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::TcpListener;
+
+    use super::*;
+    use crate::secrets::Secrets;
+
+    /// Answers each connection with the next of these; counts them.
+    async fn server(answers: &'static [&'static str]) -> (String, Arc<AtomicUsize>) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}/keys", listener.local_addr().unwrap());
+        let count = Arc::new(AtomicUsize::new(0));
+        let counted = count.clone();
+        tokio::spawn(async move {
+            loop {
+                let (mut stream, _) = listener.accept().await.unwrap();
+                let answer = answers[counted.fetch_add(1, Ordering::SeqCst).min(answers.len() - 1)];
+                assert!(stream.read(&mut [0; 4096]).await.unwrap() > 0);
+                stream.write_all(answer.as_bytes()).await.unwrap();
+            }
+        });
+        (url, count)
+    }
+
+    fn documents() -> KeyDocuments {
+        let mut documents = KeyDocuments::new(Arc::new(Secrets::default()));
+        documents.addresses = vec!["127.0.0.0/8".parse().unwrap()];
+        documents
+    }
+
+    #[tokio::test]
+    async fn a_document_is_fetched_once_however_often_it_is_asked_for() {
+        let (url, count) = server(&["HTTP/1.1 200 OK\r\ncontent-length: 2\r\nconnection: close\r\n\r\nk1"]).await;
+        let documents = documents();
+        assert_eq!(documents.get(&url), None);
+        for _ in 0..5 {
+            documents.fetch(&url).await.unwrap();
+        }
+        assert_eq!((documents.get(&url).unwrap(), count.load(Ordering::SeqCst)), ("k1".into(), 1));
+    }
+
+    #[tokio::test]
+    async fn a_failure_is_said_and_not_repeated_at_once() {
+        let (url, count) =
+            server(&["HTTP/1.1 302 Found\r\nlocation: /other\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"]).await;
+        let documents = documents();
+        for _ in 0..3 {
+            assert_eq!(documents.fetch(&url).await, Err("status 302".into()));
+        }
+        assert_eq!((documents.get(&url), count.load(Ordering::SeqCst)), (None, 1));
+    }
+
+    #[tokio::test]
+    async fn addresses_inside_are_never_called() {
+        let documents = KeyDocuments::new(Arc::new(Secrets::default()));
+        let why = documents.fetch("http://localhost:9/keys").await.unwrap_err();
+        assert!(why.contains("is not a public address"), "{why}");
+    }
+}

@@ -1,0 +1,147 @@
+//! The arithmetic: MACs that run while the body comes, and public-key signatures. Comparisons are constant-time.
+
+use hmac::{Hmac, KeyInit, Mac};
+use ring::signature as ring_signature;
+use sha1::Sha1;
+use sha2::{Digest, Sha256, Sha384, Sha512};
+use subtle::ConstantTimeEq;
+
+use super::certificate::{WebKey, key_bits};
+use crate::model::Algorithm;
+
+/// A MAC or digest that is fed piece by piece.
+#[derive(Clone)]
+pub enum Running {
+    Sha1(Hmac<Sha1>),
+    Sha256(Hmac<Sha256>),
+    Sha384(Hmac<Sha384>),
+    Sha512(Hmac<Sha512>),
+    /// No key: the secret is part of what is fed.
+    Plain(Sha256),
+}
+
+// === impl Running ===
+
+impl Running {
+    /// None for public-key algorithms.
+    pub fn new(algorithm: Algorithm, key: &[u8]) -> Option<Running> {
+        fn keyed<M: KeyInit>(key: &[u8]) -> M {
+            <M as KeyInit>::new_from_slice(key).expect("HMAC takes keys of any length")
+        }
+        Some(match algorithm {
+            Algorithm::HmacSha1 => Running::Sha1(keyed(key)),
+            Algorithm::HmacSha256 => Running::Sha256(keyed(key)),
+            Algorithm::HmacSha384 => Running::Sha384(keyed(key)),
+            Algorithm::HmacSha512 => Running::Sha512(keyed(key)),
+            Algorithm::Sha256 => Running::Plain(Sha256::new()),
+            Algorithm::Ed25519 | Algorithm::EcdsaP256Sha256 | Algorithm::RsaPkcs1v15Sha256 => return None,
+        })
+    }
+
+    pub fn update(&mut self, bytes: &[u8]) {
+        match self {
+            Running::Sha1(mac) => mac.update(bytes),
+            Running::Sha256(mac) => mac.update(bytes),
+            Running::Sha384(mac) => mac.update(bytes),
+            Running::Sha512(mac) => mac.update(bytes),
+            Running::Plain(digest) => Digest::update(digest, bytes),
+        }
+    }
+
+    pub fn finish(self) -> Vec<u8> {
+        match self {
+            Running::Sha1(mac) => mac.finalize().into_bytes().to_vec(),
+            Running::Sha256(mac) => mac.finalize().into_bytes().to_vec(),
+            Running::Sha384(mac) => mac.finalize().into_bytes().to_vec(),
+            Running::Sha512(mac) => mac.finalize().into_bytes().to_vec(),
+            Running::Plain(digest) => digest.finalize().to_vec(),
+        }
+    }
+}
+
+/// A MAC over one piece.
+pub fn mac(algorithm: Algorithm, key: &[u8], bytes: &[u8]) -> Vec<u8> {
+    let mut running = Running::new(algorithm, key).expect("only asked for MACs");
+    running.update(bytes);
+    running.finish()
+}
+
+/// Whether two MACs are the same, in constant time for their length.
+pub fn same(left: &[u8], right: &[u8]) -> bool {
+    left.ct_eq(right).into()
+}
+
+/// Compares digests of two texts, so that the time taken does not tell the length either.
+pub fn same_text(left: &[u8], right: &[u8]) -> bool {
+    Sha256::digest(left).ct_eq(&Sha256::digest(right)).into()
+}
+
+/// The digest in lower-case hex.
+pub fn sha256_hex(bytes: &[u8]) -> String {
+    hex::encode(Sha256::digest(bytes))
+}
+
+/// Bytes of a signature: exactly, or none where it varies.
+pub fn signature_length(algorithm: Algorithm) -> Option<usize> {
+    match algorithm {
+        Algorithm::HmacSha1 => Some(20),
+        Algorithm::HmacSha256 | Algorithm::Sha256 => Some(32),
+        Algorithm::HmacSha384 => Some(48),
+        Algorithm::HmacSha512 | Algorithm::Ed25519 => Some(64),
+        Algorithm::EcdsaP256Sha256 | Algorithm::RsaPkcs1v15Sha256 => None,
+    }
+}
+
+/// Whether a public key made this signature. `key` is what `key::decode` gives for the algorithm; one that cannot be read
+/// made nothing.
+pub fn is_signed(algorithm: Algorithm, key: &[u8], message: &[u8], signature: &[u8]) -> bool {
+    let raw = || match key.len() {
+        32 => Some(key.to_vec()),
+        _ => key_bits(key),
+    };
+    match algorithm {
+        Algorithm::Ed25519 => raw().is_some_and(|key| holds(&ring_signature::ED25519, &key, message, signature)),
+        Algorithm::EcdsaP256Sha256 => {
+            key_bits(key).is_some_and(|key| holds(&ring_signature::ECDSA_P256_SHA256_ASN1, &key, message, signature))
+        }
+        Algorithm::RsaPkcs1v15Sha256 => is_rsa_signed(Rsa::Sha256, key, message, signature),
+        _ => false,
+    }
+}
+
+/// Digests of RSA signatures.
+#[derive(Debug, Clone, Copy)]
+pub enum Rsa {
+    /// Only where the provider has nothing better.
+    Sha1,
+    Sha256,
+}
+
+/// RSA PKCS#1 v1.5, keys of 2048 to 8192 bits.
+pub fn is_rsa_signed(digest: Rsa, spki: &[u8], message: &[u8], signature: &[u8]) -> bool {
+    let rule = match digest {
+        Rsa::Sha1 => &ring_signature::RSA_PKCS1_2048_8192_SHA1_FOR_LEGACY_USE_ONLY,
+        Rsa::Sha256 => &ring_signature::RSA_PKCS1_2048_8192_SHA256,
+    };
+    key_bits(spki).is_some_and(|key| holds(rule, &key, message, signature))
+}
+
+/// Whether a JSON web key made this signature, in the form of JSON web signatures (RFC 7518).
+pub fn is_web_signed(key: &WebKey, algorithm: &str, message: &[u8], signature: &[u8]) -> bool {
+    match (key, algorithm) {
+        (WebKey::Rsa(n, e), "RS256") => ring_signature::RsaPublicKeyComponents { n, e }
+            .verify(&ring_signature::RSA_PKCS1_2048_8192_SHA256, message, signature)
+            .is_ok(),
+        (WebKey::P256(point), "ES256") => holds(&ring_signature::ECDSA_P256_SHA256_FIXED, point, message, signature),
+        _ => false,
+    }
+}
+
+fn holds(
+    rule: &'static dyn ring_signature::VerificationAlgorithm,
+    key: &[u8],
+    message: &[u8],
+    signature: &[u8],
+) -> bool {
+    ring_signature::UnparsedPublicKey::new(rule, key).verify(message, signature).is_ok()
+}

@@ -1,0 +1,78 @@
+//! Public keys out of PEM, certificates (RFC 5280) and JSON web keys (RFC 7517).
+
+use std::time::SystemTime;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
+use x509_cert::Certificate;
+use x509_cert::der::{Decode, Encode};
+
+/// What is between the lines of a PEM document (RFC 7468) with that label.
+pub fn pem_bytes(text: &str, label: &str) -> Result<Vec<u8>, String> {
+    let (begin, end) = (format!("-----BEGIN {label}-----"), format!("-----END {label}-----"));
+    let inner = text.split_once(&begin).and_then(|(_, rest)| rest.split_once(&end));
+    let (inner, _) = inner.ok_or_else(|| format!("is not PEM: it has no `{begin}`"))?;
+    let joined: String = inner.split_whitespace().collect();
+    STANDARD.decode(joined).map_err(|_| "is PEM with broken base64".to_owned())
+}
+
+/// The public key (SubjectPublicKeyInfo, DER) of a certificate in PEM that is valid at `now` and carries one of the names.
+pub fn certified_key(
+    document: &[u8],
+    now: Option<SystemTime>,
+    is_name: impl Fn(&str) -> bool,
+) -> Result<Vec<u8>, String> {
+    let text = std::str::from_utf8(document).map_err(|_| "the certificate is not text".to_owned())?;
+    let der = pem_bytes(text, "CERTIFICATE").map_err(|why| format!("the certificate {why}"))?;
+    let certificate =
+        Certificate::from_der(&der).map_err(|error| format!("the certificate cannot be read: {error}"))?;
+    let certified = &certificate.tbs_certificate;
+    if let Some(now) = now {
+        let (from, until) = (certified.validity.not_before, certified.validity.not_after);
+        if now < from.to_system_time() || now > until.to_system_time() {
+            return Err("the certificate is not valid now".into());
+        }
+    }
+    if !certified
+        .subject
+        .to_string()
+        .split([',', '+'])
+        .any(|part| part.trim().strip_prefix("CN=").is_some_and(&is_name))
+    {
+        return Err("the certificate is not the provider's: another common name".into());
+    }
+    certified.subject_public_key_info.to_der().map_err(|error| format!("the certificate cannot be read: {error}"))
+}
+/// The key bits of a SubjectPublicKeyInfo: PKCS#1 for RSA, a point for elliptic curves, 32 bytes for Ed25519.
+pub fn key_bits(spki: &[u8]) -> Option<Vec<u8>> {
+    let info = x509_cert::spki::SubjectPublicKeyInfoRef::from_der(spki).ok()?;
+    info.subject_public_key.as_bytes().map(<[u8]>::to_vec)
+}
+
+/// A JSON web key for RSA or P-256.
+pub enum WebKey {
+    /// Modulus and exponent.
+    Rsa(Vec<u8>, Vec<u8>),
+    /// An uncompressed point.
+    P256(Vec<u8>),
+}
+
+/// The key with that id out of a key set.
+pub fn web_key(document: &[u8], kid: Option<&str>) -> Option<WebKey> {
+    let set: serde_json::Value = serde_json::from_slice(document).ok()?;
+    let keys = set.get("keys")?.as_array()?;
+    let is_it = |key: &&serde_json::Value| match kid {
+        Some(kid) => key.get("kid").and_then(|id| id.as_str()) == Some(kid),
+        None => keys.len() == 1,
+    };
+    let key = keys.iter().find(is_it)?;
+    let field = |name: &str| URL_SAFE_NO_PAD.decode(key.get(name)?.as_str()?).ok();
+    match key.get("kty")?.as_str()? {
+        "RSA" => Some(WebKey::Rsa(field("n")?, field("e")?)),
+        "EC" if key.get("crv")?.as_str()? == "P-256" => {
+            let (x, y) = (field("x")?, field("y")?);
+            (x.len() == 32 && y.len() == 32).then(|| WebKey::P256([&[4][..], &x, &y].concat()))
+        }
+        _ => None,
+    }
+}

@@ -1,0 +1,212 @@
+//! Scheme `jwt`: JSON web tokens (RFC 7519) in their compact form, with a pinned list of algorithms.
+
+use std::time::{Duration, SystemTime};
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use serde_json::{Map, Value};
+
+use super::algorithm::{is_web_signed, mac, same, same_text, sha256_hex};
+use super::certificate::web_key;
+use super::check::Keys;
+use super::refusal::{Reason, Refusal};
+use super::signature::malformed;
+use super::view::{Absent, View, describe};
+use super::window::{self, Window};
+use crate::model::{Algorithm, Documents, Place, TimeUnit};
+
+/// How tokens are judged.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Jwt {
+    /// Where the token is.
+    pub from: Place,
+    /// `Bearer `, which may be left out where `prefix_optional` says so.
+    pub prefix: String,
+    /// `alg` values that are taken.
+    pub algorithms: Vec<String>,
+    /// Where the keys are; none = the secrets are the keys.
+    pub jwks: Option<String>,
+    /// Claims and the values they may have.
+    pub claims: Vec<(String, Vec<Value>)>,
+    /// For `nbf` and `exp`.
+    pub leeway: Duration,
+    /// `iat` is no older.
+    pub max_age: Option<Duration>,
+    /// `exp` must be there.
+    pub needs_expiry: bool,
+    /// The claim with the SHA-256 of the body, and whether an empty body needs none.
+    pub body_hash: Option<(String, bool)>,
+    /// The claim with the SHA-256 of the URL.
+    pub url_hash: Option<String>,
+}
+
+/// The three parts of a token.
+struct Token<'a> {
+    signed: &'a str,
+    header: Map<String, Value>,
+    claims: Map<String, Value>,
+    signature: Vec<u8>,
+}
+
+// === impl Jwt ===
+
+impl Jwt {
+    /// Which secret made the token; none where the key came from a key set.
+    pub fn check(
+        &self,
+        view: &View<'_>,
+        keys: &Keys,
+        documents: &dyn Documents,
+        now: Option<SystemTime>,
+    ) -> Result<Option<usize>, Refusal> {
+        let text = view.find(&self.from, false).map_err(|absent| match absent {
+            Absent::Duplicate => {
+                Refusal::new(Reason::DuplicateHeader, format!("{} given more than once", describe(&self.from)))
+            }
+            _ => Refusal::new(Reason::MissingSignature, format!("token missing ({})", describe(&self.from))),
+        })?;
+        let text = std::str::from_utf8(&text).map_err(|_| malformed("not text".into()))?;
+        let token = Token::parse(self.without_prefix(text))?;
+        let matched = self.check_signature(&token, keys, documents)?;
+        if let Some(now) = now {
+            self.check_times(&token.claims, now)?;
+        }
+        self.check_claims(&token.claims)?;
+        self.check_hashes(&token.claims, view)?;
+        Ok(matched)
+    }
+
+    fn without_prefix<'a>(&self, text: &'a str) -> &'a str {
+        match text.split_at_checked(self.prefix.len()) {
+            Some((word, rest)) if word.eq_ignore_ascii_case(&self.prefix) => rest.trim(),
+            _ => text,
+        }
+    }
+
+    fn check_signature(
+        &self,
+        token: &Token<'_>,
+        keys: &Keys,
+        documents: &dyn Documents,
+    ) -> Result<Option<usize>, Refusal> {
+        let algorithm = token.header.get("alg").and_then(Value::as_str).unwrap_or_default();
+        if !self.algorithms.iter().any(|known| known == algorithm) {
+            let detail = format!("alg is `{}`: taken are {}", algorithm.escape_debug(), self.algorithms.join(", "));
+            return Err(Refusal::new(Reason::AlgorithmNotAllowed, detail));
+        }
+        let mismatch = || Refusal::new(Reason::SignatureMismatch, "the token was made with another key");
+        let (signed, signature) = (token.signed.as_bytes(), &token.signature);
+        if let Some(url) = &self.jwks {
+            let document = documents.get(url).ok_or_else(|| Refusal::needs(url))?;
+            let kid = token.header.get("kid").and_then(Value::as_str);
+            let key = web_key(&document, kid).ok_or_else(|| Refusal {
+                detail: format!("no key `{}` in {url}", kid.unwrap_or_default().escape_debug()),
+                ..Refusal::needs(url)
+            })?;
+            return if is_web_signed(&key, algorithm, signed, signature) { Ok(None) } else { Err(mismatch()) };
+        }
+        let algorithm = match algorithm {
+            "HS256" => Algorithm::HmacSha256,
+            "HS384" => Algorithm::HmacSha384,
+            "HS512" => Algorithm::HmacSha512,
+            _ => return Err(mismatch()),
+        };
+        keys.find(|_, key| Ok(same(&mac(algorithm, key, signed), signature)))?.ok_or_else(mismatch).map(Some)
+    }
+
+    fn check_times(&self, claims: &Map<String, Value>, now: SystemTime) -> Result<(), Refusal> {
+        let time = |name: &str| match claims.get(name) {
+            None => Ok(None),
+            Some(Value::Number(number)) => {
+                match number.as_u64().or_else(|| number.as_f64().map(|seconds| seconds as u64)) {
+                    Some(seconds) => window::parse(TimeUnit::S, seconds.to_string().as_bytes()).map(Some),
+                    None => Err(Refusal::new(Reason::MalformedTimestamp, format!("claim {name} is not a time"))),
+                }
+            }
+            Some(_) => Err(Refusal::new(Reason::MalformedTimestamp, format!("claim {name} is not a time"))),
+        };
+        let missing = |name: &str| Refusal::new(Reason::MissingTimestamp, format!("claim {name} is missing"));
+        let leeway = Some(self.leeway);
+        match time("exp")? {
+            Some(until) => window::judge(Window { past: leeway, future: None }, until, now)?,
+            None if self.needs_expiry => return Err(missing("exp")),
+            None => {}
+        }
+        if let Some(from) = time("nbf")? {
+            window::judge(Window { past: None, future: leeway }, from, now)?;
+        }
+        match (time("iat")?, self.max_age) {
+            (Some(made), Some(_)) => {
+                window::judge(Window { past: self.max_age, future: Some(IAT_AHEAD_MAX) }, made, now)
+            }
+            (None, Some(_)) => Err(missing("iat")),
+            _ => Ok(()),
+        }
+    }
+
+    fn check_claims(&self, claims: &Map<String, Value>) -> Result<(), Refusal> {
+        for (name, allowed) in &self.claims {
+            let holds = match claims.get(name) {
+                // `aud` may be a list of those that it is meant for (RFC 7519 section 4.1.3).
+                Some(Value::Array(values)) if name == "aud" => values.iter().any(|value| allowed.contains(value)),
+                Some(value) => allowed.contains(value),
+                None => false,
+            };
+            if !holds {
+                let reason = match name.as_str() {
+                    "iss" => Reason::IssuerMismatch,
+                    "aud" => Reason::AudienceMismatch,
+                    _ => Reason::SubjectMismatch,
+                };
+                return Err(Refusal::new(reason, format!("claim {name} is not what was configured")));
+            }
+        }
+        Ok(())
+    }
+
+    fn check_hashes(&self, claims: &Map<String, Value>, view: &View<'_>) -> Result<(), Refusal> {
+        let text = |name: &str| claims.get(name).and_then(Value::as_str);
+        if let Some(name) = &self.url_hash {
+            let given = text(name).unwrap_or_default().to_ascii_lowercase();
+            if !same_text(given.as_bytes(), sha256_hex(view.url()?.as_bytes()).as_bytes()) {
+                return Err(Refusal::new(
+                    Reason::UrlHashMismatch,
+                    format!("claim {name} is the digest of another URL"),
+                ));
+            }
+        }
+        if let Some((name, only_with_body)) = &self.body_hash {
+            let body = &view.request.body;
+            match text(name) {
+                None if *only_with_body && body.is_empty() => {}
+                None => return Err(Refusal::new(Reason::BodyHashMissing, format!("claim {name} is missing"))),
+                Some(given) if same_text(given.to_ascii_lowercase().as_bytes(), sha256_hex(body).as_bytes()) => {}
+                Some(_) => {
+                    return Err(Refusal::new(
+                        Reason::BodyHashMismatch,
+                        format!("claim {name} is the digest of another body"),
+                    ));
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Clocks differ.
+const IAT_AHEAD_MAX: Duration = Duration::from_secs(60);
+
+// === impl Token ===
+
+impl Token<'_> {
+    fn parse(text: &str) -> Result<Token<'_>, Refusal> {
+        let (signed, signature) = text.rsplit_once('.').ok_or_else(|| malformed("a token has three parts".into()))?;
+        let (header, claims) = signed.split_once('.').ok_or_else(|| malformed("a token has three parts".into()))?;
+        let bytes = |part: &str| URL_SAFE_NO_PAD.decode(part).map_err(|_| malformed("not base64url".into()));
+        let object = |part: &str| match serde_json::from_slice(&bytes(part)?) {
+            Ok(Value::Object(object)) => Ok(object),
+            _ => Err(malformed("a part of the token is no JSON object".into())),
+        };
+        Ok(Token { signed, header: object(header)?, claims: object(claims)?, signature: bytes(signature)? })
+    }
+}

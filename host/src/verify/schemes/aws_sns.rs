@@ -1,0 +1,92 @@
+//! Amazon SNS: RSA over chosen fields of the JSON body, with a certificate at an address that the body names. Source:
+//! docs.aws.amazon.com/sns, "Verifying the signatures of Amazon SNS messages".
+
+use std::time::Duration;
+
+use serde_json::Value;
+
+use super::super::algorithm::{Rsa, is_rsa_signed};
+use super::super::certificate::certified_key;
+use super::super::challenge::Answer;
+use super::super::check::Given;
+use super::super::refusal::{Reason, Refusal};
+use super::super::view::View;
+use super::super::window::{self, Window};
+use super::{document, from_base64, mismatch};
+use crate::model::TimeUnit;
+
+const AGE_MAX: Duration = Duration::from_secs(3600);
+const AHEAD_MAX: Duration = Duration::from_secs(300);
+const NOTIFICATION: [&str; 6] = ["Message", "MessageId", "Subject", "Timestamp", "TopicArn", "Type"];
+const CONFIRMATION: [&str; 7] = ["Message", "MessageId", "SubscribeURL", "Timestamp", "Token", "TopicArn", "Type"];
+
+pub fn check(topics: &[String], view: &View<'_>, given: &Given<'_>) -> Result<(), Refusal> {
+    let body = view.json().ok_or_else(|| Refusal::new(Reason::MalformedBody, "the body is not JSON"))?;
+    let field = |name: &str| body.get(name).and_then(Value::as_str);
+    let needed = |name: &str, reason: Reason| {
+        field(name).ok_or_else(|| Refusal::new(reason, format!("field {name} is missing")))
+    };
+    let signature = needed("Signature", Reason::MissingSignature)?;
+    let digest = match needed("SignatureVersion", Reason::UnsupportedSignatureVersion)? {
+        "1" => Rsa::Sha1,
+        "2" => Rsa::Sha256,
+        other => {
+            let detail = format!("SignatureVersion is `{}`: 1 and 2 are known", other.escape_debug());
+            return Err(Refusal::new(Reason::UnsupportedSignatureVersion, detail));
+        }
+    };
+    let signature = from_base64(signature)?;
+    let key_url = needed("SigningCertURL", Reason::UntrustedKeyUrl)?;
+    if !is_sns(key_url, true) {
+        return Err(Refusal::new(Reason::UntrustedKeyUrl, "SigningCertURL is not an address of Amazon SNS"));
+    }
+    let time = needed("Timestamp", Reason::MissingTimestamp)?;
+    let time_ns = window::parse(TimeUnit::Rfc3339, time.as_bytes())?;
+    if let Some(now) = given.now {
+        window::judge(Window { past: Some(AGE_MAX), future: Some(AHEAD_MAX) }, time_ns, now)?;
+    }
+    let names: &[&str] = match needed("Type", Reason::MalformedBody)? {
+        "Notification" => &NOTIFICATION,
+        "SubscriptionConfirmation" | "UnsubscribeConfirmation" => &CONFIRMATION,
+        _ => return Err(Refusal::new(Reason::MalformedBody, "field Type names no kind of message")),
+    };
+    let lines: Vec<String> = names.iter().filter_map(|name| Some(format!("{name}\n{}\n", field(name)?))).collect();
+    let key = certified_key(&document(given.documents, key_url)?, given.now, |name| {
+        name.starts_with("sns.") || name == "sns.amazonaws.com"
+    })
+    .map_err(|why| Refusal::new(Reason::KeyUnavailable, why))?;
+    if !is_rsa_signed(digest, &key, lines.concat().as_bytes(), &signature) {
+        return Err(mismatch());
+    }
+    match topics.is_empty() || field("TopicArn").is_some_and(|topic| topics.iter().any(|known| known == topic)) {
+        true => Ok(()),
+        false => Err(Refusal::new(Reason::TopicNotAllowed, "TopicArn is not in config.topic_arns")),
+    }
+}
+
+/// A verified confirmation is answered by calling the address that it names, which must be Amazon's.
+pub fn confirmation(view: &View<'_>) -> Option<Answer> {
+    let body = view.json()?;
+    match body.get("Type")?.as_str()? {
+        "SubscriptionConfirmation" => {
+            let url = body.get("SubscribeURL")?.as_str().filter(|url| is_sns(url, false));
+            Some(Answer { confirm: url.map(str::to_owned), ..Answer::default() })
+        }
+        "UnsubscribeConfirmation" => Some(Answer::default()),
+        _ => None,
+    }
+}
+
+/// `https://sns.REGION.amazonaws.com[.cn]/…`, nothing before or after the host.
+fn is_sns(text: &str, is_certificate: bool) -> bool {
+    let Ok(url) = url::Url::parse(text) else { return false };
+    let plain =
+        url.scheme() == "https" && url.username().is_empty() && url.password().is_none() && url.port().is_none();
+    let host = url.host_str().unwrap_or_default();
+    let host = host.strip_suffix(".cn").unwrap_or(host);
+    let region = host.strip_prefix("sns.").and_then(|rest| rest.strip_suffix(".amazonaws.com"));
+    let is_region =
+        |region: &str| !region.is_empty() && region.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
+    let ends_right = !is_certificate || (url.path().ends_with(".pem") && url.query().is_none());
+    plain && region.is_some_and(is_region) && ends_right && !text.contains(['@', '\\'])
+}

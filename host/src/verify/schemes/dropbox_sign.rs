@@ -1,0 +1,50 @@
+//! Dropbox Sign: a multipart field `json` whose `event_hash` is the HMAC-SHA256 of time and type. Source:
+//! developers.hellosign.com, "Event verification". The rest of the body is not signed.
+
+use serde_json::Value;
+
+use super::super::algorithm::{mac, same};
+use super::super::check::Keys;
+use super::super::refusal::{Reason, Refusal};
+use super::super::signature::malformed;
+use super::super::view::View;
+use super::{mismatch, of_length};
+use crate::model::Algorithm;
+
+pub fn check(view: &View<'_>, keys: &Keys) -> Result<usize, Refusal> {
+    let broken = |why: &str| Refusal::new(Reason::MalformedBody, format!("the body {why}"));
+    let json = multipart_field(view, "json").ok_or_else(|| broken("has no multipart field `json`"))?;
+    let json: Value = serde_json::from_slice(json).map_err(|_| broken("has a field `json` that is not JSON"))?;
+    let text = |pointer: &str| match json.pointer(pointer) {
+        Some(Value::String(text)) => Some(text.clone()),
+        Some(Value::Number(number)) => Some(number.to_string()),
+        _ => None,
+    };
+    let given = text("/event/event_hash").filter(|text| !text.is_empty());
+    let given = given.ok_or_else(|| Refusal::new(Reason::MissingSignature, "event.event_hash is missing"))?;
+    let given = of_length(hex::decode(given).map_err(|_| malformed("not hex".into()))?, 32)?;
+    let time = text("/event/event_time");
+    let time = time.ok_or_else(|| Refusal::new(Reason::MissingTimestamp, "event.event_time is missing"))?;
+    let kind = text("/event/event_type").ok_or_else(|| broken("has no event.event_type"))?;
+    let signed = format!("{time}{kind}");
+    let is_right = |key: &[u8]| same(&mac(Algorithm::HmacSha256, key, signed.as_bytes()), &given);
+    keys.find(|_, key| Ok(is_right(key)))?.ok_or_else(mismatch)
+}
+
+/// The bytes of a form field (RFC 7578).
+fn multipart_field<'a>(view: &'a View<'_>, wanted: &str) -> Option<&'a [u8]> {
+    let content_type = std::str::from_utf8(view.header("content-type").ok()?).ok()?;
+    let boundary = content_type.split(';').find_map(|part| part.trim().strip_prefix("boundary="))?.trim_matches('"');
+    let separator = format!("--{boundary}");
+    let name = format!("name=\"{wanted}\"");
+    let body: &'a [u8] = &view.request.body;
+    let starts: Vec<usize> = memchr::memmem::find_iter(body, separator.as_bytes()).collect();
+    starts.windows(2).find_map(|pair| {
+        let part = &body[pair[0] + separator.len()..pair[1]];
+        let end = memchr::memmem::find(part, b"\r\n\r\n")?;
+        let head = std::str::from_utf8(&part[..end]).ok()?;
+        head.split([';', '\r', '\n'])
+            .any(|piece| piece.trim() == name)
+            .then(|| part[end + 4..].strip_suffix(b"\r\n"))?
+    })
+}

@@ -1,0 +1,137 @@
+//! Schemes that data cannot express: one file each. All of them read the raw request and compare in constant time.
+
+mod adobe_io;
+mod adyen;
+mod aws_sns;
+mod braintree;
+mod contentful;
+mod dropbox_sign;
+mod paypal;
+mod twilio;
+
+use serde_json::Value;
+
+use super::challenge::Answer;
+use super::check::Given;
+use super::refusal::{Reason, Refusal};
+use super::verifier::{Proof, Verifier};
+use super::view::View;
+use crate::model::Documents;
+
+/// A scheme in code, with what the operator configured for it.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Code {
+    Twilio,
+    AwsSns {
+        /// Topics that may send; empty = any.
+        topics: Vec<String>,
+    },
+    Paypal {
+        webhook_id: String,
+    },
+    Adyen,
+    Braintree {
+        public_key: String,
+    },
+    Contentful,
+    DropboxSign,
+    AdobeIo {
+        client_id: String,
+    },
+}
+
+// === impl Code ===
+
+impl Code {
+    /// The word for it in hook files and records.
+    pub fn word(&self) -> &'static str {
+        match self {
+            Code::Twilio => "twilio",
+            Code::AwsSns { .. } => "aws-sns",
+            Code::Paypal { .. } => "paypal",
+            Code::Adyen => "adyen",
+            Code::Braintree { .. } => "braintree",
+            Code::Contentful => "contentful",
+            Code::DropboxSign => "dropbox-sign",
+            Code::AdobeIo { .. } => "adobe-io",
+        }
+    }
+
+    /// Whether the operator's secret is the key.
+    pub fn needs_secret(&self) -> bool {
+        !matches!(self, Code::AwsSns { .. } | Code::Paypal { .. } | Code::AdobeIo { .. })
+    }
+}
+
+/// Which secret matched; none where the key came with a document.
+pub fn check(code: &Code, verifier: &Verifier, view: &View<'_>, given: &Given<'_>) -> Result<Option<usize>, Refusal> {
+    match code {
+        Code::Twilio => twilio::check(view, given.keys).map(Some),
+        Code::AwsSns { topics } => aws_sns::check(topics, view, given).map(|()| None),
+        Code::Paypal { webhook_id } => paypal::check(webhook_id, view, given).map(|()| None),
+        Code::Adyen => adyen::check(view, given.keys).map(Some),
+        Code::Braintree { public_key } => braintree::check(public_key, view, given.keys).map(Some),
+        Code::Contentful => contentful::check(verifier.window, view, given).map(Some),
+        Code::DropboxSign => dropbox_sign::check(view, given.keys).map(Some),
+        Code::AdobeIo { client_id } => adobe_io::check(client_id, view, given.documents).map(|()| None),
+    }
+}
+
+/// A verified request that asks to be confirmed by a call, instead of being an event.
+pub fn confirmation(verifier: &Verifier, view: &View<'_>) -> Option<Answer> {
+    match verifier.proof {
+        Proof::Code(Code::AwsSns { .. }) => aws_sns::confirmation(view),
+        _ => None,
+    }
+}
+
+/// The string at every element of an array: `/value/*/clientState`. At least one, and all of them strings.
+pub fn each<'a>(view: &'a View<'_>, pointer: &str) -> Result<Vec<&'a str>, Refusal> {
+    let malformed = |why: &str| Refusal::new(Reason::MalformedBody, format!("the body {why}"));
+    let (before, after) = pointer.split_once("/*").expect("checked at load");
+    let body = view.json().ok_or_else(|| malformed("is not JSON"))?;
+    let elements = body.pointer(before).and_then(Value::as_array).ok_or_else(|| malformed("has no such array"))?;
+    if elements.is_empty() {
+        return Err(malformed("has an empty array"));
+    }
+    let text = |element: &'a Value| element.pointer(after).and_then(Value::as_str);
+    let missing = || Refusal::new(Reason::MissingToken, format!("token missing in an element (JSON {pointer})"));
+    elements.iter().map(|element| text(element).ok_or_else(missing)).collect()
+}
+
+/// A document at an address that has been found to be the provider's.
+fn document(documents: &dyn Documents, url: &str) -> Result<bytes::Bytes, Refusal> {
+    documents.get(url).ok_or_else(|| Refusal::needs(url))
+}
+
+/// The one value of a header, or the refusal for its absence.
+fn header<'a>(view: &'a View<'_>, name: &str, absent: Reason) -> Result<&'a str, Refusal> {
+    let found = view.header(name).map_err(|why| match why {
+        super::view::Absent::Duplicate => {
+            Refusal::new(Reason::DuplicateHeader, format!("header {name} given more than once"))
+        }
+        _ => Refusal::new(absent, format!("header {name} is missing")),
+    })?;
+    match std::str::from_utf8(found) {
+        Ok("") => Err(Refusal::new(absent, format!("header {name} is empty"))),
+        Ok(text) => Ok(text),
+        Err(_) => Err(Refusal::new(Reason::MalformedSignature, format!("header {name} is not text"))),
+    }
+}
+
+fn mismatch() -> Refusal {
+    Refusal::new(Reason::SignatureMismatch, "the signature does not match: another secret, or another payload")
+}
+
+fn from_base64(text: &str) -> Result<Vec<u8>, Refusal> {
+    use base64::Engine as _;
+    let decoded = base64::engine::general_purpose::STANDARD.decode(text);
+    decoded.map_err(|_| super::signature::malformed("not base64".into()))
+}
+
+fn of_length(bytes: Vec<u8>, expected: usize) -> Result<Vec<u8>, Refusal> {
+    match bytes.len() == expected {
+        true => Ok(bytes),
+        false => Err(super::signature::malformed(format!("{} bytes instead of {expected}", bytes.len()))),
+    }
+}

@@ -1,0 +1,157 @@
+//! A request under examination: what is read from it is parsed once, when it is first asked for.
+
+use std::borrow::Cow;
+use std::cell::OnceCell;
+
+use serde_json::Value;
+
+use super::refusal::{Reason, Refusal};
+use super::request::Unverified;
+use crate::model::Place;
+
+/// The largest body that is parsed as JSON or as a form for a check.
+const PARSED_BYTES_MAX: usize = 8 << 20;
+
+/// A request and what has been parsed of it.
+pub struct View<'a> {
+    /// As it came.
+    pub request: &'a Unverified,
+    /// Before the path in the URL that the sender called.
+    pub public_url: Option<&'a str>,
+    json: OnceCell<Option<Value>>,
+    form: OnceCell<Vec<(String, String)>>,
+}
+
+/// Why there is no one value.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Absent {
+    /// None.
+    Missing,
+    /// More than one.
+    Duplicate,
+    /// Not there, because the body is not JSON.
+    NoJson,
+}
+
+// === impl View ===
+
+impl<'a> View<'a> {
+    pub fn new(request: &'a Unverified, public_url: Option<&'a str>) -> View<'a> {
+        View { request, public_url, json: OnceCell::new(), form: OnceCell::new() }
+    }
+
+    /// The body as JSON.
+    pub fn json(&self) -> Option<&Value> {
+        let parse = || {
+            let body = &self.request.body;
+            (body.len() <= PARSED_BYTES_MAX).then(|| serde_json::from_slice(body).ok()).flatten()
+        };
+        self.json.get_or_init(parse).as_ref()
+    }
+
+    /// The body as the pairs of a form, decoded, in their order.
+    pub fn form(&self) -> &[(String, String)] {
+        let parse = || match self.request.body.len() <= PARSED_BYTES_MAX {
+            true => url::form_urlencoded::parse(&self.request.body).into_owned().collect(),
+            false => Vec::new(),
+        };
+        self.form.get_or_init(parse)
+    }
+
+    /// The one value at a place, optional white space around a header value dropped and nothing else. An empty value is
+    /// missing. A JSON number counts as its text where `numbers` says so.
+    pub fn find(&self, place: &Place, numbers: bool) -> Result<Cow<'_, [u8]>, Absent> {
+        let found: Cow<'_, [u8]> = match place {
+            Place::Header(name) => self.header(name)?.into(),
+            Place::Query(name) => one(self.query(name))?.into_bytes().into(),
+            Place::Json(pointer) => match self.json().ok_or(Absent::NoJson)?.pointer(pointer) {
+                Some(Value::String(text)) => text.as_bytes().into(),
+                Some(Value::Number(number)) if numbers => number.to_string().into_bytes().into(),
+                _ => return Err(Absent::Missing),
+            },
+            Place::Form(name) => {
+                let values = self.form().iter().filter(|(key, _)| key == name).map(|(_, value)| value);
+                one(values)?.as_bytes().into()
+            }
+            Place::Path(_) => self.last_segment().as_bytes().into(),
+            Place::Each(_) => return Err(Absent::Missing),
+        };
+        if found.is_empty() { Err(Absent::Missing) } else { Ok(found) }
+    }
+
+    /// The one value of a header.
+    pub fn header(&self, name: &str) -> Result<&[u8], Absent> {
+        one(self.request.headers.get_all(name).iter()).map(|value| value.as_bytes().trim_ascii())
+    }
+
+    /// Whether a header is there more than once.
+    pub fn is_repeated(&self, place: &Place) -> bool {
+        matches!(place, Place::Header(name) if self.request.headers.get_all(name.as_str()).iter().nth(1).is_some())
+    }
+
+    /// Decoded values of a query parameter.
+    pub fn query(&self, name: &str) -> impl Iterator<Item = String> {
+        let pairs = url::form_urlencoded::parse(self.request.query.as_deref().unwrap_or_default().as_bytes());
+        pairs.filter(move |(key, _)| key == name).map(|(_, value)| value.into_owned())
+    }
+
+    /// What follows the last slash of the path.
+    pub fn last_segment(&self) -> &str {
+        self.request.path.rsplit('/').next().unwrap_or_default()
+    }
+
+    /// Path and query as sent.
+    pub fn path_and_query(&self) -> String {
+        match &self.request.query {
+            Some(query) => format!("{}?{query}", self.request.path),
+            None => self.request.path.clone(),
+        }
+    }
+
+    /// The URL that the sender called.
+    pub fn url(&self) -> Result<String, Refusal> {
+        let base = self.public_url.ok_or_else(|| {
+            Refusal::new(Reason::NoSecret, "public_url is not set: this provider signs the URL that it calls")
+        })?;
+        Ok(format!("{base}{}", self.path_and_query()))
+    }
+}
+
+/// `header X-Signature`, for the operator.
+pub fn describe(place: &Place) -> String {
+    match place {
+        Place::Header(name) => format!("header {name}"),
+        Place::Query(name) => format!("query parameter {name}"),
+        Place::Json(pointer) | Place::Each(pointer) => format!("JSON {pointer}"),
+        Place::Form(name) => format!("form field {name}"),
+        Place::Path(which) => format!("{which} segment of the path"),
+    }
+}
+
+/// The query without every parameter of that name; the rest byte for byte.
+pub fn without_query(query: Option<&str>, name: &str) -> Option<String> {
+    let is_other = |pair: &&str| url::form_urlencoded::parse(pair.as_bytes()).all(|(key, _)| key != name);
+    let kept: Vec<&str> = query?.split('&').filter(is_other).collect();
+    (!kept.is_empty()).then(|| kept.join("&"))
+}
+
+fn one<T>(mut values: impl Iterator<Item = T>) -> Result<T, Absent> {
+    let first = values.next().ok_or(Absent::Missing)?;
+    match values.next() {
+        None => Ok(first),
+        Some(_) => Err(Absent::Duplicate),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_query_loses_only_the_named_parameter() {
+        assert_eq!(without_query(Some("a=1&token=x&b=%20"), "token").as_deref(), Some("a=1&b=%20"));
+        assert_eq!(without_query(Some("a=1&t%6fken=x"), "token").as_deref(), Some("a=1"));
+        assert_eq!(without_query(Some("token=x"), "token"), None);
+        assert_eq!(without_query(None, "token"), None);
+    }
+}

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use tokio::net::TcpListener;
@@ -11,22 +11,75 @@ use crate::admin::{self, Admin};
 use crate::config::Config;
 use crate::delivery::Delivery;
 use crate::edge::{self, Edge};
+use crate::egress::{Client, Outgoing, Policy};
 use crate::engine::{Engine, EngineSettings};
 use crate::hooks::{Hooks, Setup};
 use crate::ledger::Rows;
+use crate::model::{Allow, Clock, Secret, SecretRef, SecretSource};
 use crate::secrets::Secrets;
 use crate::shutdown::Shutdown;
+use crate::verify;
 
 // What the command line uses of the modules that it does not import itself.
 pub use crate::edge::{plain_router, serve as serve_http};
 pub use crate::engine::{compile_child, inspect, precompile};
 pub use crate::hooks::{HookState, HookStatus, packs};
 pub use crate::verify::conformance::{Report, run_challenges, run_vectors};
+pub use crate::verify::{Forged, Order, pack_names};
 
 /// Where the rows of a table are, below the data directory.
 pub fn rows_path(data: &std::path::Path, hook: &str, table: &str) -> PathBuf {
     Rows::new(data).path(hook, table)
 }
+
+/// A request as a provider sends it, now.
+pub fn forge(order: &Order, providers: Option<&std::path::Path>) -> anyhow::Result<Forged> {
+    verify::forge(order, &packs(providers)?, Clock::System.now()).map_err(anyhow::Error::msg)
+}
+
+/// The present value of a secret reference.
+pub fn secret(reference: &str) -> anyhow::Result<Secret> {
+    let reference: SecretRef = reference.parse().map_err(anyhow::Error::msg)?;
+    Ok(Secrets::default().value(&reference)?)
+}
+
+/// Sends a request wherever the operator says. Status and body of the answer.
+pub async fn send(request: Forged) -> anyhow::Result<(u16, String)> {
+    let target = request.url.split('?').next().unwrap_or_default().to_owned();
+    let outgoing = Outgoing {
+        method: request.method,
+        url: request.url,
+        headers: request.headers,
+        body: request.body.into(),
+        timeout: SEND_TIMEOUT,
+    };
+    call(&target, outgoing).await
+}
+
+/// Asks the admin listener of a running node. Status and body of the answer.
+pub async fn ask_admin(admin: &str, path: &str, token: Option<Secret>) -> anyhow::Result<(u16, String)> {
+    let url = format!("{}{path}", admin.trim_end_matches('/'));
+    let token = token.map(|token| format!("Bearer {}", String::from_utf8_lossy(token.expose())));
+    let headers = token.map(|value| ("Authorization".to_owned(), value)).into_iter().collect();
+    let outgoing =
+        Outgoing { method: "GET".into(), url: url.clone(), headers, body: Default::default(), timeout: ADMIN_TIMEOUT };
+    call(&url, outgoing).await.with_context(|| format!("no node has its admin listener at {admin}"))
+}
+
+/// The operator's own calls may go anywhere.
+async fn call(target: &str, outgoing: Outgoing) -> anyhow::Result<(u16, String)> {
+    let anywhere = vec!["0.0.0.0/0".parse()?, "::/0".parse()?];
+    let http = vec![target.parse().map_err(anyhow::Error::msg)?];
+    let policy = Policy::new(Allow { http, addresses: anywhere, table: Vec::new() });
+    let client = Client::new(policy, Vec::new(), Arc::new(Secrets::default()));
+    let received = client.send(outgoing, "landfall").await?;
+    Ok((received.status, String::from_utf8_lossy(&received.body).into_owned()))
+}
+
+const ADMIN_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Longer than any provider waits.
+const SEND_TIMEOUT: Duration = Duration::from_secs(120);
 
 /// A node that is bound to its addresses and not yet serving.
 pub struct App {
@@ -97,6 +150,7 @@ impl App {
         let edge = self.edge.clone();
         admin::router(Admin {
             hooks: self.edge.hooks.clone(),
+            refusals: self.edge.refusals.clone(),
             is_ready: Arc::new(move || edge.is_ready()),
             token: self.config.admin_token.clone(),
             secrets: self.secrets.clone(),

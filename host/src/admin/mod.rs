@@ -12,7 +12,7 @@ use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 
 use crate::hooks::Hooks;
-use crate::model::{SecretRef, SecretSource};
+use crate::model::{RefusalLog, SecretRef, SecretSource};
 
 /// What the pages are made from.
 #[derive(Clone)]
@@ -21,6 +21,8 @@ pub struct Admin {
     pub hooks: Hooks,
     /// Whether requests should come here.
     pub is_ready: Arc<dyn Fn() -> bool + Send + Sync>,
+    /// Who was not let in, and why.
+    pub refusals: Arc<RefusalLog>,
     /// Needed for all but the probes, where set.
     pub token: Option<SecretRef>,
     /// Holds its value.
@@ -31,6 +33,7 @@ pub struct Admin {
 pub fn router(admin: Admin) -> Router {
     let guarded = Router::new()
         .route("/api/hooks", get(hooks))
+        .route("/api/refusals", get(refusals))
         .route_layer(middleware::from_fn_with_state(admin.clone(), require_token));
     Router::new().route("/healthz", get(healthz)).route("/readyz", get(readyz)).merge(guarded).with_state(admin)
 }
@@ -48,6 +51,10 @@ async fn readyz(State(admin): State<Admin>) -> Response {
 
 async fn hooks(State(admin): State<Admin>) -> Response {
     ([(header::CACHE_CONTROL, "no-store")], Json(admin.hooks.statuses())).into_response()
+}
+
+async fn refusals(State(admin): State<Admin>) -> Response {
+    ([(header::CACHE_CONTROL, "no-store")], Json(admin.refusals.last())).into_response()
 }
 
 async fn require_token(State(admin): State<Admin>, request: Request, next: Next) -> Response {

@@ -4,7 +4,9 @@ mod bench;
 mod build;
 mod check;
 mod demos;
+mod explain;
 mod load;
+mod send;
 mod up;
 mod verify;
 
@@ -60,6 +62,14 @@ enum Command {
     },
     /// Run request vectors and handshakes through the check that `serve` uses; 1 when one fails.
     Verify(verify::VerifyFlags),
+    /// Send a request as a provider does: signed, with a sample payload.
+    Send(send::SignFlags),
+    /// Print that request as a curl to paste.
+    Sign(send::SignFlags),
+    /// Say why the last requests were refused: asks a running node.
+    Explain(explain::ExplainFlags),
+    /// List the provider packs.
+    Providers,
     /// Measure a component against the same work in plain axum, in one run on this machine.
     Bench(bench::BenchFlags),
     /// Compile components ahead of time, as `serve` would: for images.
@@ -148,6 +158,10 @@ fn dispatch(command: Command) -> anyhow::Result<ExitCode> {
         Command::Inspect { file } => check::inspect(&file),
         Command::Build { dir, out, examples } => build::build(&dir, &out, examples).map(|_| ExitCode::SUCCESS),
         Command::Verify(flags) => verify::verify(&flags),
+        Command::Send(flags) => block_on(send::send(&flags)),
+        Command::Sign(flags) => send::sign(&flags),
+        Command::Explain(flags) => block_on(explain::explain(&flags)),
+        Command::Providers => send::providers(),
         Command::Bench(flags) => block_on(bench::bench(flags)),
         Command::Precompile { out, files } => block_on(precompile(&out, &files)),
         Command::PlainServer { listen, secret } => block_on(bench::plain_server(listen, &secret)),

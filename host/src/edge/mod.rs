@@ -16,7 +16,7 @@ use axum::Router;
 
 use crate::delivery::Delivery;
 use crate::hooks::Hooks;
-use crate::model::{Clock, EdgeLimits};
+use crate::model::{Clock, EdgeLimits, RefusalLog};
 use crate::secrets::{KeyDocuments, Secrets};
 
 pub use listener::serve;
@@ -36,8 +36,12 @@ pub struct Edge {
     pub delivery: Delivery,
     /// Bounds.
     pub limits: EdgeLimits,
+    /// Who was not let in, and why.
+    pub refusals: Arc<RefusalLog>,
     /// Time of day.
     pub clock: Clock,
+    /// Hints cost time.
+    hints: prove::HintTurns,
     /// Room for bodies.
     bodies: bodies::Room,
     draining: AtomicBool,
@@ -54,6 +58,8 @@ impl Edge {
             secrets,
             delivery,
             limits,
+            refusals: Arc::default(),
+            hints: prove::HintTurns::default(),
             clock: Clock::System,
             bodies: bodies::Room::new(limits.bodies),
             draining: AtomicBool::new(false),

@@ -1,12 +1,17 @@
 //! Asks `verify` whether a request may in, with the keys and key documents that it needs, and tells the operator why not.
 
+use std::sync::Mutex;
+use std::time::{Duration, Instant};
+
 use axum::response::Response;
 
 use super::Edge;
 use super::answer::{self, Stop};
 use crate::hooks::Hook;
-use crate::model::SecretSource;
-use crate::verify::{Answer, Checked, Feed, Given, Keys, Refusal, Unverified, check};
+use crate::model::{RefusedRequest, SecretSource};
+use crate::verify::{Answer, Checked, Feed, Given, Keys, Refusal, Unverified, check_or_return, hint};
+
+const HINT_EVERY: Duration = Duration::from_secs(1);
 
 /// The keys of a hook, now.
 pub fn keys(edge: &Edge, hook: &Hook) -> Keys {
@@ -23,21 +28,21 @@ pub async fn prove(
     request: Unverified,
     keys: &Keys,
     feed: Option<Feed>,
+    client_address: Option<String>,
 ) -> Result<Checked, Stop> {
     let given = Given { keys, documents: &*edge.documents, now: Some(edge.clock.now()) };
-    let again = hook.verifier.may_fetch().then(|| request.clone());
-    let checked = match (check(&hook.verifier, request, &given, feed), again) {
-        (Err(Refusal { fetch: Some(url), .. }), Some(request)) => {
+    let checked = match check_or_return(&hook.verifier, request, &given, feed) {
+        Err((Refusal { fetch: Some(url), .. }, request)) => {
             if let Err(why) = edge.documents.fetch(&url).await {
                 tracing::error!(hook = &*hook.spec.name, url, why, "a key document cannot be fetched");
                 return Err(Stop::Unavailable);
             }
-            check(&hook.verifier, request, &given, None)
+            check_or_return(&hook.verifier, *request, &given, None)
         }
-        (checked, _) => checked,
+        checked => checked,
     };
-    checked.map_err(|refusal| {
-        refused(hook, &refusal);
+    checked.map_err(|(refusal, request)| {
+        refused(edge, hook, &request, &refusal, client_address);
         if refusal.is_ours() { Stop::Unavailable } else { Stop::Unauthorized(hook.verifier.answers()) }
     })
 }
@@ -64,10 +69,37 @@ pub async fn answered(edge: &Edge, hook: &Hook, answer: Answer) -> Result<Respon
     answer::challenge(answer).ok_or(Stop::BadHead("a value of the ownership check cannot be sent back"))
 }
 
-fn refused(hook: &Hook, refusal: &Refusal) {
+fn refused(edge: &Edge, hook: &Hook, request: &Unverified, refusal: &Refusal, client_address: Option<String>) {
+    let hint = edge.hints.take().then(|| {
+        let secrets = hook.verifier.secrets().iter().filter_map(|reference| edge.secrets.value(reference).ok());
+        hint(&hook.verifier, request, &secrets.collect::<Vec<_>>(), refusal)
+    });
+    let hint = hint.flatten();
     let (hook, reason, detail) = (&*hook.spec.name, refusal.reason.word(), refusal.to_string());
+    let because = hint.as_deref();
     match refusal.is_ours() {
         true => tracing::error!(hook, reason, detail, "request refused: the hook is closed"),
-        false => tracing::warn!(hook, reason, detail, "request refused"),
+        false => tracing::warn!(hook, reason, detail, hint = because, "request refused"),
+    }
+    let at = humantime::format_rfc3339_millis(edge.clock.now()).to_string();
+    edge.refusals.push(RefusedRequest { at, hook: hook.into(), reason, detail, hint, client_address });
+}
+
+/// One hint a second: whoever sends forged requests must not make us work.
+#[derive(Debug, Default)]
+pub struct HintTurns {
+    last: Mutex<Option<Instant>>,
+}
+
+// === impl HintTurns ===
+
+impl HintTurns {
+    fn take(&self) -> bool {
+        let mut last = self.last.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        let is_free = last.is_none_or(|last| last.elapsed() >= HINT_EVERY);
+        if is_free {
+            *last = Some(Instant::now());
+        }
+        is_free
     }
 }

@@ -52,7 +52,7 @@ async fn handle(edge: &Edge, head: Parts, body: &mut Body) -> Result<Response, S
     let feed = feed(&hook.verifier, &request, &keys);
     let (body, feed, _held) = read(edge, &hook, body, feed).await?;
     let request = Unverified { body, ..request };
-    let verified = match prove::prove(edge, &hook, request, &keys, feed).await {
+    let verified = match prove::prove(edge, &hook, request, &keys, feed, client_address(&attributes)).await {
         Ok(Checked::Challenge(answer)) => return prove::answered(edge, &hook, answer).await,
         Ok(Checked::Verified(verified)) => verified,
         Err(stop) => return Err(is_event.err().unwrap_or(stop)),
@@ -165,6 +165,10 @@ fn unverified(head: Parts) -> Unverified {
         headers: head.headers,
         body: Bytes::new(),
     }
+}
+
+fn client_address(attributes: &[(String, String)]) -> Option<String> {
+    attributes.iter().find(|(name, _)| name == "client-address").map(|(_, value)| value.clone())
 }
 
 /// What the edge knows of the request besides its bytes.

@@ -14,12 +14,12 @@ use super::hook::{Hook, HookState, HookStatus};
 use super::known::{Fingerprint, Known, fingerprint};
 use super::load::{Files, LOADS_MAX, Loader, Problem, references};
 use super::names::Names;
+use super::packs::packs;
 use super::scan::{Look, Patience, Scanner, read_bundled};
 use super::table::Table;
 use super::watch::Watch;
 use crate::engine::Engine;
 use crate::model::{HookName, SecretSource};
-use crate::verify::Packs;
 
 /// A changing file is looked at again after this, until it has stayed the same for as long.
 const SETTLE: Duration = Duration::from_millis(100);
@@ -113,7 +113,7 @@ impl Hooks {
             engine: setup.engine,
             secrets: setup.secrets,
             dir: setup.dir.clone(),
-            packs: Packs::default(),
+            packs: ArcSwap::default(),
             turns: Semaphore::new(LOADS_MAX),
         };
         let keeper = Keeper {
@@ -156,10 +156,16 @@ impl Keeper {
 
     /// Looks once, begins to load what changed. Tells whether something is still changing.
     fn look(&mut self, thorough: bool) -> bool {
-        let looked = tokio::task::block_in_place(|| self.scanner.look(thorough));
+        let (looked, packs) = tokio::task::block_in_place(|| {
+            (self.scanner.look(thorough), packs(Some(&self.scanner.dir().join("providers"))))
+        });
         let unsettled = match looked {
             Ok(look) => {
                 self.strays.clear();
+                match packs {
+                    Ok(packs) => self.loader.packs.store(Arc::new(packs)),
+                    Err(error) => drop(self.strays.insert("providers".into(), format!("{error:#}"))),
+                }
                 self.apply(&look, thorough);
                 self.has_looked = true;
                 !look.unsettled.is_empty()
@@ -202,6 +208,7 @@ impl Keeper {
         }
         for name in wanted {
             let mut files = names.files(&name);
+            files.packs = self.loader.packs.load().digest();
             if files.component.is_none() {
                 files.component = self.bundled.as_deref().and_then(|dir| read_bundled(dir, &files.component_name));
             }

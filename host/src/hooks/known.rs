@@ -7,8 +7,8 @@ use super::load::{Files, Problem};
 use super::scan::Content;
 use crate::verify::Proof;
 
-/// Digests of the hook file and of the component, or why they cannot be read, and the component's name.
-pub type Fingerprint = (Option<Result<[u8; 32], String>>, Option<Result<[u8; 32], String>>, String);
+/// Digests of the hook file and of the component, or why they cannot be read, the component's name, and the packs.
+pub type Fingerprint = (Option<Result<[u8; 32], String>>, Option<Result<[u8; 32], String>>, String, u64);
 
 /// What is known of one hook.
 pub struct Known {
@@ -101,7 +101,7 @@ pub fn fingerprint(files: &Files) -> Fingerprint {
     let digest = |content: &Option<Result<Content, String>>| {
         content.as_ref().map(|content| content.as_ref().map(|content| content.digest).map_err(Clone::clone))
     };
-    (digest(&files.hook_file), digest(&files.component), files.component_name.clone())
+    (digest(&files.hook_file), digest(&files.component), files.component_name.clone(), files.packs)
 }
 
 /// The component that serves has been deleted: there is nothing that may go on.

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use arc_swap::ArcSwap;
 use tokio::sync::Semaphore;
 
 use super::hook::{Hook, Serving};
@@ -18,8 +19,8 @@ pub struct Loader {
     pub secrets: Arc<dyn SecretSource>,
     /// Relative `file:` references start here.
     pub dir: PathBuf,
-    /// How providers sign.
-    pub packs: Packs,
+    /// How providers sign; changes with the files of `providers`.
+    pub packs: ArcSwap<Packs>,
     /// Components in memory at once, besides those that serve.
     pub turns: Semaphore,
 }
@@ -36,6 +37,8 @@ pub struct Files {
     pub component: Option<Result<Content, String>>,
     /// The component's file name.
     pub component_name: String,
+    /// Digest of the operator's own provider packs.
+    pub packs: u64,
 }
 
 /// Why a hook cannot be made.
@@ -72,7 +75,7 @@ impl Loader {
         let manifest = manifest(component.as_ref())?;
         let source = HookSource { name, text: &text, manifest: manifest.as_ref(), dir: &self.dir };
         let spec = parse_hook(source).map_err(|error| error.to_string())?;
-        let verifier = Verifier::build(&spec.verify, &self.packs).map_err(|mistake| {
+        let verifier = Verifier::build(&spec.verify, &self.packs.load()).map_err(|mistake| {
             ConfigError::at_key(&format!("{name}.toml"), &text, &["verify", mistake.key], mistake.message).to_string()
         })?;
         self.track(&spec).await;

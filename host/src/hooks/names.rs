@@ -64,6 +64,7 @@ impl Names<'_> {
             hook_file: self.look.files.get(&hook_file(name)).cloned(),
             component: self.look.files.get(&component_name).cloned(),
             component_name,
+            packs: 0,
         }
     }
 

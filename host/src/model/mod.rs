@@ -7,6 +7,7 @@ mod documents;
 mod edge_limits;
 pub mod event;
 pub mod hook;
+mod refusals;
 pub mod scheme;
 pub mod secret;
 mod url_prefix;
@@ -18,6 +19,7 @@ pub use documents::Documents;
 pub use edge_limits::EdgeLimits;
 pub use event::{Event, EventId, Failure, Reply};
 pub use hook::{Allow, Credential, CredentialPart, HookName, HookSpec, Limits, Mode, UrlPrefix};
+pub use refusals::{RefusalLog, RefusedRequest};
 pub use scheme::{
     Algorithm, ClaimValue, ConfigValue, Encoding, JwtSpec, KeyForm, ListStyle, Place, Scheme, TimeSpec, TimeUnit,
     VerifySpec,

@@ -120,23 +120,47 @@ pub fn check(
     given: &Given<'_>,
     feed: Option<Feed>,
 ) -> Result<Checked, Refusal> {
+    check_or_return(verifier, request, given, feed).map_err(|(refusal, _)| refusal)
+}
+
+/// The same; who is refused gets the request back, to look at it again.
+pub fn check_or_return(
+    verifier: &Verifier,
+    request: Unverified,
+    given: &Given<'_>,
+    feed: Option<Feed>,
+) -> Result<Checked, (Refusal, Box<Unverified>)> {
+    match judge(verifier, &request, given, feed) {
+        Ok(Judged::Challenge(answer)) => Ok(Checked::Challenge(answer)),
+        Ok(Judged::Proven(facts)) => {
+            Ok(Checked::Verified(Verified::new(request, secret_carrier(&verifier.proof).as_ref(), facts)))
+        }
+        Err(refusal) => Err((refusal, Box::new(request))),
+    }
+}
+
+enum Judged {
+    Challenge(Answer),
+    Proven(Vec<(String, String)>),
+}
+
+fn judge(verifier: &Verifier, request: &Unverified, given: &Given<'_>, feed: Option<Feed>) -> Result<Judged, Refusal> {
     if matches!(verifier.proof, Proof::Closed) {
         let detail = "no `[verify]`: write how senders prove themselves, or `scheme = \"none\"` to let everybody in";
         return Err(Refusal::new(Reason::Closed, detail));
     }
-    let view = View::new(&request, verifier.public_url.as_deref());
+    let view = View::new(request, verifier.public_url.as_deref());
     if let Some(answer) = challenge::answer(verifier, false, &view, given.keys) {
-        return Ok(Checked::Challenge(answer));
+        return Ok(Judged::Challenge(answer));
     }
     let matched = prove(verifier, &view, given, feed)?;
     if let Some(answer) = challenge::answer(verifier, true, &view, given.keys) {
-        return Ok(Checked::Challenge(answer));
+        return Ok(Judged::Challenge(answer));
     }
     if let Some(confirm) = schemes::confirmation(verifier, &view) {
-        return Ok(Checked::Challenge(confirm));
+        return Ok(Judged::Challenge(confirm));
     }
-    let facts = facts(verifier, &view, matched);
-    Ok(Checked::Verified(Verified::new(request, secret_carrier(&verifier.proof).as_ref(), facts)))
+    Ok(Judged::Proven(facts(verifier, &view, matched)))
 }
 
 /// Which secret matched, by its place in the list; none where none is needed.

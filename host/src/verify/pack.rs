@@ -2,11 +2,14 @@
 //! answer. Those in the binary may be replaced and added to by files of the operator.
 
 use std::collections::BTreeMap;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::time::Duration;
 
 use serde::Deserialize;
 
-use crate::model::{Place, VerifySpec};
+use super::request::Unverified;
+use super::sign::put;
+use crate::model::{Clock, EventId, Place, VerifySpec};
 
 /// What is known of one provider. The source of each figure is the page that `docs` names.
 #[derive(Debug, Clone, Deserialize)]
@@ -28,12 +31,21 @@ pub struct Pack {
     pub event_type: Option<Place>,
     /// Where it names the delivery; the same when it tries again.
     pub delivery_id: Option<Place>,
+    /// A delivery as the provider sends it: JSON, or a form where `sample_type` says so.
+    pub sample: Option<String>,
+    /// Content type of `sample`; JSON unless said.
+    pub sample_type: Option<String>,
+    /// The kind of event that `sample` is.
+    pub sample_event: Option<String>,
     /// Answers carry no body.
     #[serde(default)]
     pub empty_answers: bool,
     /// How it proves itself.
     pub verify: VerifySpec,
 }
+
+/// The payload of packs that have none of their own.
+const SAMPLE: &str = r#"{"id":"evt_1","type":"sample","created_at":"2026-01-01T00:00:00Z","data":{"text":"hello"}}"#;
 
 /// Packs by name.
 #[derive(Debug, Clone, Default)]
@@ -75,6 +87,13 @@ impl Packs {
         Packs { own }
     }
 
+    /// The same for the same files.
+    pub fn digest(&self) -> u64 {
+        let mut hasher = DefaultHasher::new();
+        self.own.hash(&mut hasher);
+        hasher.finish()
+    }
+
     /// The pack of that name: the operator's, else the binary's. The error says what to write.
     pub fn find(&self, name: &str) -> Result<Pack, String> {
         let embedded = || EMBEDDED.iter().find(|(known, _)| *known == name).map(|(_, text)| *text);
@@ -109,6 +128,31 @@ impl Pack {
     /// What to answer within: the provider's deadline less a fifth for the way back.
     pub fn answer_within(&self) -> Option<Duration> {
         self.deadline_seconds.map(|seconds| Duration::from_secs(seconds.into()) * 4 / 5)
+    }
+
+    /// A request with a sample payload that says it is that kind of event; not signed yet.
+    pub fn draft(&self, event: Option<&str>, url: &str) -> Result<Unverified, String> {
+        let url = url::Url::parse(url).map_err(|why| format!("`{url}` is not a URL: {why}"))?;
+        let body = self.sample.clone().unwrap_or_else(|| SAMPLE.to_owned());
+        let content_type = self.sample_type.as_deref().unwrap_or("application/json");
+        let mut draft = Unverified {
+            method: http::Method::POST,
+            path: url.path().into(),
+            query: url.query().map(str::to_owned),
+            headers: http::HeaderMap::new(),
+            body: body.into(),
+        };
+        put(&mut draft, &Place::Header("Content-Type".into()), content_type)?;
+        let event = event.or(self.sample_event.as_deref());
+        let id = EventId::new(Clock::System.now()).to_string();
+        for (place, value) in [(&self.event_type, event), (&self.delivery_id, Some(id.as_str()))] {
+            if let (Some(place), Some(value)) = (place, value)
+                && (content_type == "application/json" || matches!(place, Place::Header(_)))
+            {
+                put(&mut draft, place, value)?;
+            }
+        }
+        Ok(draft)
     }
 
     /// The hook's word over the pack's, field by field. A hook that names another scheme starts from nothing but the

@@ -167,6 +167,11 @@ impl Verifier {
         Verifier { proof: Proof::Open, ..self }
     }
 
+    /// With another public URL.
+    pub(super) fn called_at(self, public_url: String) -> Verifier {
+        Verifier { public_url: Some(public_url), ..self }
+    }
+
     /// With another window, or none: for request vectors.
     pub fn with_window(mut self, other: Window) -> Verifier {
         if let Proof::Signature(signature) = &mut self.proof

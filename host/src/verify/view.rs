@@ -73,7 +73,7 @@ impl<'a> View<'a> {
                 let values = self.form().iter().filter(|(key, _)| key == name).map(|(_, value)| value);
                 one(values)?.as_bytes().into()
             }
-            Place::Path(_) => self.last_segment().as_bytes().into(),
+            Place::Path(_) => percent_encoding::percent_decode_str(self.last_segment()).collect::<Vec<u8>>().into(),
             Place::Each(_) => return Err(Absent::Missing),
         };
         if found.is_empty() { Err(Absent::Missing) } else { Ok(found) }

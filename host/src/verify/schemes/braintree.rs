@@ -4,6 +4,8 @@
 use super::super::algorithm::{mac, same};
 use super::super::check::Keys;
 use super::super::refusal::{Reason, Refusal};
+use super::super::request::Unverified;
+use super::super::sign::put;
 use super::super::signature::malformed;
 use super::super::view::View;
 use super::{mismatch, of_length};
@@ -31,4 +33,12 @@ pub fn check(public_key: &str, view: &View<'_>, keys: &Keys) -> Result<usize, Re
         is_one(&payload) | is_one(&ended)
     };
     keys.find(|_, key| Ok(is_right(key)))?.ok_or_else(mismatch)
+}
+
+/// Signs a draft whose body is `bt_payload=…`.
+pub fn sign(public_key: &str, draft: &mut Unverified, key: &[u8]) -> Result<(), String> {
+    let payload = url::form_urlencoded::parse(&draft.body).find(|(name, _)| name == "bt_payload");
+    let payload = payload.ok_or("the body must be a form with bt_payload")?.1.into_owned();
+    let digest = hex::encode(mac(Algorithm::HmacSha1, key, payload.as_bytes()));
+    put(draft, &Place::Form("bt_signature".into()), &format!("{public_key}|{digest}"))
 }

@@ -1,14 +1,18 @@
 //! Contentful: HMAC-SHA256 over method, path, the headers that the request lists, and body. Source:
 //! contentful.com/developers/docs/webhooks/request-verification. A list that leaves out the time or itself proves nothing.
 
+use std::time::SystemTime;
+
 use super::super::algorithm::{mac, same};
 use super::super::check::Given;
 use super::super::refusal::{Reason, Refusal};
+use super::super::request::Unverified;
+use super::super::sign::{put, written};
 use super::super::signature::malformed;
 use super::super::view::View;
 use super::super::window::{self, Window};
 use super::{header, mismatch, of_length};
-use crate::model::{Algorithm, TimeUnit};
+use crate::model::{Algorithm, Place, TimeUnit};
 
 const LIST: &str = "x-contentful-signed-headers";
 const TIME: &str = "x-contentful-timestamp";
@@ -33,4 +37,18 @@ pub fn check(window: Window, view: &View<'_>, given: &Given<'_>) -> Result<usize
     let signed = [head.as_bytes(), &view.request.body].concat();
     let is_right = |key: &[u8]| same(&mac(Algorithm::HmacSha256, key, &signed), &signature);
     given.keys.find(|_, key| Ok(is_right(key)))?.ok_or_else(mismatch)
+}
+
+/// Signs a draft.
+pub fn sign(draft: &mut Unverified, key: &[u8], now: SystemTime) -> Result<(), String> {
+    put(draft, &Place::Header(LIST.into()), &format!("{LIST},{TIME}"))?;
+    put(draft, &Place::Header(TIME.into()), &written(TimeUnit::Ms, now))?;
+    let view = View::new(draft, None);
+    let pairs: Vec<String> = [LIST, TIME]
+        .iter()
+        .map(|name| format!("{name}:{}", String::from_utf8_lossy(view.header(name).unwrap_or_default())))
+        .collect();
+    let head = format!("{}\n{}\n{}\n", draft.method, view.path_and_query(), pairs.join(";"));
+    let digest = mac(Algorithm::HmacSha256, key, &[head.as_bytes(), &draft.body].concat());
+    put(draft, &Place::Header("X-Contentful-Signature".into()), &hex::encode(digest))
 }

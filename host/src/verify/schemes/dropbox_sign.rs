@@ -6,10 +6,12 @@ use serde_json::Value;
 use super::super::algorithm::{mac, same};
 use super::super::check::Keys;
 use super::super::refusal::{Reason, Refusal};
+use super::super::request::Unverified;
+use super::super::sign::{put, put_json};
 use super::super::signature::malformed;
 use super::super::view::View;
 use super::{mismatch, of_length};
-use crate::model::Algorithm;
+use crate::model::{Algorithm, Place};
 
 pub fn check(view: &View<'_>, keys: &Keys) -> Result<usize, Refusal> {
     let broken = |why: &str| Refusal::new(Reason::MalformedBody, format!("the body {why}"));
@@ -47,4 +49,17 @@ fn multipart_field<'a>(view: &'a View<'_>, wanted: &str) -> Option<&'a [u8]> {
             .any(|piece| piece.trim() == name)
             .then(|| part[end + 4..].strip_suffix(b"\r\n"))?
     })
+}
+
+/// Signs a draft whose body is JSON, and wraps it as the provider does.
+pub fn sign(draft: &mut Unverified, key: &[u8]) -> Result<(), String> {
+    let mut json: Value = serde_json::from_slice(&draft.body).map_err(|_| "the body must be JSON")?;
+    let text = |pointer: &str| json.pointer(pointer).and_then(Value::as_str).map(str::to_owned);
+    let (time, kind) = (text("/event/event_time"), text("/event/event_type"));
+    let (time, kind) = time.zip(kind).ok_or("the body must have event.event_time and event.event_type")?;
+    let digest = hex::encode(mac(Algorithm::HmacSha256, key, format!("{time}{kind}").as_bytes()));
+    put_json(&mut json, "/event/event_hash", digest.into());
+    let part = "--landfall\r\nContent-Disposition: form-data; name=\"json\"\r\n\r\n";
+    draft.body = format!("{part}{json}\r\n--landfall--\r\n").into();
+    put(draft, &Place::Header("Content-Type".into()), "multipart/form-data; boundary=landfall")
 }

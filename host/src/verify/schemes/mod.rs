@@ -9,11 +9,14 @@ mod dropbox_sign;
 mod paypal;
 mod twilio;
 
+use std::time::SystemTime;
+
 use serde_json::Value;
 
 use super::challenge::Answer;
 use super::check::Given;
 use super::refusal::{Reason, Refusal};
+use super::request::Unverified;
 use super::verifier::{Proof, Verifier};
 use super::view::View;
 use crate::model::Documents;
@@ -133,5 +136,25 @@ fn of_length(bytes: Vec<u8>, expected: usize) -> Result<Vec<u8>, Refusal> {
     match bytes.len() == expected {
         true => Ok(bytes),
         false => Err(super::signature::malformed(format!("{} bytes instead of {expected}", bytes.len()))),
+    }
+}
+
+/// Signs as the provider does, where it signs with a shared secret.
+pub fn sign(
+    code: &Code,
+    verifier: &Verifier,
+    draft: &mut Unverified,
+    key: &[u8],
+    now: SystemTime,
+) -> Result<(), String> {
+    match code {
+        Code::Twilio => twilio::sign(verifier.public_url.as_deref(), draft, key),
+        Code::Adyen => adyen::sign(draft, key),
+        Code::Braintree { public_key } => braintree::sign(public_key, draft, key),
+        Code::Contentful => contentful::sign(draft, key, now),
+        Code::DropboxSign => dropbox_sign::sign(draft, key),
+        Code::AwsSns { .. } | Code::Paypal { .. } | Code::AdobeIo { .. } => {
+            Err("this provider signs with a private key that only it has".into())
+        }
     }
 }

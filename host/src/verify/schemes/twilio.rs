@@ -4,12 +4,17 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+
 use super::super::algorithm::{mac, same, same_text, sha256_hex};
 use super::super::check::Keys;
 use super::super::refusal::{Reason, Refusal};
+use super::super::request::Unverified;
+use super::super::sign::put;
 use super::super::view::View;
 use super::{from_base64, header, mismatch, of_length};
-use crate::model::Algorithm;
+use crate::model::{Algorithm, Place};
 
 pub fn check(view: &View<'_>, keys: &Keys) -> Result<usize, Refusal> {
     let given = of_length(from_base64(header(view, "X-Twilio-Signature", Reason::MissingSignature)?)?, 20)?;
@@ -90,4 +95,17 @@ fn without_port(url: &str) -> Option<String> {
     let (scheme, authority, rest) = parts(url)?;
     let port = host_of(authority).rsplit_once(':')?.1;
     Some(format!("{scheme}://{}{rest}", authority.strip_suffix(port)?.strip_suffix(':')?))
+}
+
+/// Signs a draft.
+pub fn sign(public_url: Option<&str>, draft: &mut Unverified, key: &[u8]) -> Result<(), String> {
+    let is_json = !is_form(&View::new(draft, public_url)) && !draft.body.is_empty();
+    if is_json {
+        put(draft, &Place::Query("bodySHA256".into()), &sha256_hex(&draft.body))?;
+    }
+    let view = View::new(draft, public_url);
+    let url = view.url().map_err(|refusal| refusal.to_string())?;
+    let form = if is_json { String::new() } else { sorted_form(&view) };
+    let signature = STANDARD.encode(mac(Algorithm::HmacSha1, key, format!("{url}{form}").as_bytes()));
+    put(draft, &Place::Header("X-Twilio-Signature".into()), &signature)
 }

@@ -1,0 +1,97 @@
+//! `landfall sign` and `landfall send`: a request as a provider sends it. `landfall providers`: whom there are packs for.
+
+use std::io::{Read, Write};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::{Context, bail, ensure};
+use clap::Args;
+
+use crate::app::{self, Forged, Order};
+
+/// What to make.
+#[derive(Debug, Args)]
+pub struct SignFlags {
+    /// A provider pack: `landfall providers` lists them.
+    provider: String,
+    /// The kind of event, where the provider names it.
+    event: Option<String>,
+    /// Where it goes: some providers sign that too.
+    #[arg(long, value_name = "URL")]
+    to: String,
+    /// `env:NAME` or `file:PATH`: the secret that both sides have.
+    #[arg(long, value_name = "REFERENCE")]
+    secret: String,
+    /// A file with the body to send instead of the sample; `-` reads standard input.
+    #[arg(long, value_name = "FILE")]
+    body: Option<PathBuf>,
+    /// A value of yours that the provider's scheme names; may be repeated.
+    #[arg(long, value_name = "NAME=VALUE")]
+    config: Vec<String>,
+    /// Provider packs of your own, as in the plugins directory.
+    #[arg(long, value_name = "DIR")]
+    providers: Option<PathBuf>,
+}
+
+/// Prints the signed request as a curl to paste.
+pub fn sign(flags: &SignFlags) -> anyhow::Result<ExitCode> {
+    let request = forge(flags)?;
+    let body = std::str::from_utf8(&request.body).context("the body is not text: use `landfall send`")?;
+    let headers: Vec<String> =
+        request.headers.iter().map(|(name, value)| format!("-H {}", quoted(&format!("{name}: {value}")))).collect();
+    println!("curl -sS {} {} --data-binary {}", quoted(&request.url), headers.join(" "), quoted(body));
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Sends it and prints what came back; 1 unless that is a 2xx.
+pub async fn send(flags: &SignFlags) -> anyhow::Result<ExitCode> {
+    let (status, body) = app::send(forge(flags)?).await?;
+    println!("{status}\n{body}");
+    Ok(if (200..300).contains(&status) { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// One line a pack.
+pub fn providers() -> anyhow::Result<ExitCode> {
+    let packs = app::packs(None)?;
+    for name in app::pack_names() {
+        let pack = packs.find(name).map_err(anyhow::Error::msg)?;
+        // A reader that has seen enough, such as `head`, is no failure.
+        let line = writeln!(std::io::stdout(), "{name:<24} {:<40} {}", pack.name, pack.docs.unwrap_or_default());
+        if line.is_err() {
+            break;
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn forge(flags: &SignFlags) -> anyhow::Result<Forged> {
+    let mut config = std::collections::BTreeMap::new();
+    for pair in &flags.config {
+        let Some((name, value)) = pair.split_once('=') else { bail!("--config {pair}: write NAME=VALUE") };
+        config.insert(name.to_owned(), value.to_owned());
+    }
+    let order = Order {
+        provider: flags.provider.clone(),
+        event: flags.event.clone(),
+        url: flags.to.clone(),
+        secret: app::secret(&flags.secret)?,
+        body: flags.body.as_ref().map(read).transpose()?,
+        config,
+    };
+    ensure!(order.url.starts_with("http"), "--to must be a URL such as http://localhost:8080/{}", order.provider);
+    app::forge(&order, flags.providers.as_deref())
+}
+
+fn read(path: &PathBuf) -> anyhow::Result<Vec<u8>> {
+    if path.as_os_str() != "-" {
+        return std::fs::read(path).with_context(|| format!("{} cannot be read", path.display()));
+    }
+    let mut body = Vec::new();
+    std::io::stdin().read_to_end(&mut body).context("standard input cannot be read")?;
+    Ok(body)
+}
+
+/// For a POSIX shell.
+fn quoted(text: &str) -> String {
+    format!("'{}'", text.replace('\'', r"'\''"))
+}

@@ -171,6 +171,10 @@ fn prove(
     feed: Option<Feed>,
 ) -> Result<Option<usize>, Refusal> {
     let keys = given.keys;
+    // Whatever is wrong with the request: with nothing to compare with, it is our side that is not ready.
+    if verifier.needs_secret() {
+        keys.usable()?;
+    }
     match &verifier.proof {
         Proof::Closed => unreachable!("checked before"),
         Proof::Open => Ok(None),

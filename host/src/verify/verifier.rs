@@ -153,6 +153,11 @@ impl Verifier {
         self.challenges.iter().any(|challenge| challenge.method() == method)
     }
 
+    /// Whether the operator's secrets are the keys.
+    pub fn needs_secret(&self) -> bool {
+        needs_secret(&self.proof)
+    }
+
     /// Whether keys of this verifier lie at an address.
     pub fn may_fetch(&self) -> bool {
         match &self.proof {

@@ -8,7 +8,9 @@ use serde::Deserialize;
 use super::error::ConfigError;
 use super::values::{MethodName, Parsed, Size, Time};
 use crate::model::hook::{CredentialPart, is_table_name};
-use crate::model::{Allow, Credential, HookName, HookSpec, Limits, Mode, SecretRef, UrlPrefix, VerifySpec};
+use crate::model::{
+    Allow, Credential, HookName, HookSpec, Limits, Mode, RemoteSecret, SecretRef, UrlPrefix, VerifySpec,
+};
 
 /// What a hook is made from.
 #[derive(Debug, Clone, Copy)]
@@ -257,6 +259,9 @@ fn credential(table: CredentialTable, dir: &Path) -> Credential {
 fn below(dir: &Path, reference: SecretRef) -> SecretRef {
     match reference {
         SecretRef::File(path) => SecretRef::File(dir.join(path)),
+        SecretRef::Remote(RemoteSecret::GcpKms { key, path }) => {
+            SecretRef::Remote(RemoteSecret::GcpKms { key, path: dir.join(path) })
+        }
         other => other,
     }
 }

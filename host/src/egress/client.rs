@@ -108,8 +108,17 @@ impl Client {
 
     /// Sends a call for an event; `idempotency_key` is the event's id.
     pub async fn send(&self, outgoing: Outgoing, idempotency_key: &str) -> Result<Received, OutgoingError> {
+        forbid_headers(&outgoing.headers)?;
+        let key = ("idempotency-key".to_owned(), idempotency_key.to_owned());
+        let has_key = outgoing.headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("idempotency-key"));
+        let headers = outgoing.headers.into_iter().chain((!has_key).then_some(key)).collect();
+        self.send_own(Outgoing { headers, ..outgoing }).await
+    }
+
+    /// Sends a call of the host itself, which may unlock a metadata server.
+    pub async fn send_own(&self, outgoing: Outgoing) -> Result<Received, OutgoingError> {
         let timeout = outgoing.timeout;
-        let request = self.request(outgoing, idempotency_key)?;
+        let request = self.request(outgoing)?;
         let pool = self.pool.get_or_init(|| pool(self.policy.clone()));
         match tokio::time::timeout(timeout, exchange(pool, request)).await {
             Ok(result) => result,
@@ -117,7 +126,7 @@ impl Client {
         }
     }
 
-    fn request(&self, outgoing: Outgoing, idempotency_key: &str) -> Result<http::Request<Full<Bytes>>, OutgoingError> {
+    fn request(&self, outgoing: Outgoing) -> Result<http::Request<Full<Bytes>>, OutgoingError> {
         let url = checked_url(&outgoing.url)?;
         if !self.policy.allows_url(&url) {
             let shown = origin_and_path(&url);
@@ -131,8 +140,6 @@ impl Client {
             .filter(|method| *method != Method::CONNECT)
             .ok_or_else(|| OutgoingError::Invalid("not a method".into()))?;
         let mut headers = checked_headers(outgoing.headers)?;
-        let key = HeaderValue::from_str(idempotency_key).expect("an event id is a header value");
-        headers.entry("idempotency-key").or_insert(key);
         headers.entry(header::USER_AGENT).or_insert(HeaderValue::from_static(USER_AGENT));
         self.credentials.add(&url, &mut headers).map_err(|error| OutgoingError::Other(error.to_string()))?;
         let uri: http::Uri =
@@ -164,6 +171,18 @@ fn origin_and_path(url: &Url) -> String {
     format!("{}{}", url.origin().ascii_serialization(), url.path())
 }
 
+fn forbid_headers(list: &[(String, String)]) -> Result<(), OutgoingError> {
+    let is_forbidden =
+        |name: &str| FORBIDDEN_HEADERS.iter().any(|forbidden| forbidden.eq_ignore_ascii_case(name.trim()));
+    match list.iter().find(|(name, _)| is_forbidden(name)) {
+        Some((name, _)) => {
+            let name = name.to_ascii_lowercase();
+            Err(OutgoingError::Invalid(format!("header `{}` is written by the host", name.escape_debug())))
+        }
+        None => Ok(()),
+    }
+}
+
 fn checked_headers(list: Vec<(String, String)>) -> Result<HeaderMap, OutgoingError> {
     if list.len() > HEADERS_MAX {
         return Err(OutgoingError::Limit(format!("a request may have {HEADERS_MAX} headers")));
@@ -172,9 +191,6 @@ fn checked_headers(list: Vec<(String, String)>) -> Result<HeaderMap, OutgoingErr
     for (name, value) in list {
         let invalid = || OutgoingError::Invalid(format!("header `{}` cannot be sent", name.escape_debug()));
         let name: HeaderName = name.parse().map_err(|_| invalid())?;
-        if FORBIDDEN_HEADERS.contains(&name.as_str()) {
-            return Err(OutgoingError::Invalid(format!("header `{name}` is written by the host")));
-        }
         headers.append(name, HeaderValue::from_str(&value).map_err(|_| invalid())?);
     }
     Ok(headers)

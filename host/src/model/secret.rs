@@ -10,13 +10,48 @@ use zeroize::Zeroizing;
 #[derive(Clone, PartialEq, Eq)]
 pub struct Secret(Zeroizing<Vec<u8>>);
 
-/// Where a secret lives: `env:NAME` or `file:PATH`. Secrets are never written as literals.
+/// Where a secret lives: `env:NAME`, `file:PATH`, or one of the remote sources. Secrets are never written as literals.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum SecretRef {
     /// An environment variable.
     Env(String),
     /// A file, relative to the hook file that names it; one trailing line end is not part of the secret.
     File(PathBuf),
+    /// Somewhere else.
+    Remote(RemoteSecret),
+}
+
+/// Where a secret lives that is not on this machine.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum RemoteSecret {
+    /// `gcp-secret:projects/P/secrets/NAME[/versions/V]`
+    GcpSecret {
+        /// With its version.
+        name: String,
+    },
+    /// `gcp-kms:projects/P/locations/L/keyRings/R/cryptoKeys/K@PATH`: the file holds ciphertext.
+    GcpKms {
+        /// Which key.
+        key: String,
+        /// Relative to the hook file that names it.
+        path: PathBuf,
+    },
+    /// `vault:MOUNT/PATH#FIELD`
+    Vault {
+        /// Of a key-value engine, version 2.
+        mount: String,
+        /// Below it.
+        path: String,
+        /// Of the secret's data.
+        field: String,
+    },
+    /// `aws-secret:NAME_OR_ARN[#FIELD]`
+    AwsSecret {
+        /// Name or ARN.
+        id: String,
+        /// Of the secret's JSON; none = the whole text.
+        field: Option<String>,
+    },
 }
 
 /// Why there is no value now. The hook that needs it is closed until there is one.
@@ -31,6 +66,14 @@ pub enum SecretError {
         /// Which file.
         path: String,
         /// What the system said.
+        why: String,
+    },
+    /// It could not be fetched.
+    #[error("secret {reference}: {why}")]
+    Remote {
+        /// Which.
+        reference: String,
+        /// A sentence.
         why: String,
     },
     /// It is there, and is not what the scheme needs.
@@ -73,6 +116,67 @@ impl fmt::Debug for Secret {
     }
 }
 
+/// The text itself is not repeated: it may be the secret.
+const NOT_A_REFERENCE: &str = "not a secret reference: write `env:NAME` or `file:PATH` (or gcp-secret:, gcp-kms:, vault:, \
+                               aws-secret:), never the secret itself";
+
+// === impl RemoteSecret ===
+
+impl RemoteSecret {
+    /// None where the scheme is none of these.
+    fn parse(scheme: &str, rest: &str) -> Option<Result<RemoteSecret, String>> {
+        let segments = |text: &str| text.split('/').map(str::to_owned).collect::<Vec<_>>();
+        let is_plain = rest.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"/-_.@#:+=".contains(&byte));
+        if ["gcp-secret", "gcp-kms", "vault", "aws-secret"].contains(&scheme) && (!is_plain || rest.contains("..")) {
+            return Some(Err(format!("`{scheme}:` names hold letters, digits and `/-_.@#:+=` only")));
+        }
+        let parsed = match scheme {
+            "gcp-secret" => match &segments(rest)[..] {
+                [p, _, s, _] if p == "projects" && s == "secrets" => Some(format!("{rest}/versions/latest")),
+                [p, _, s, _, v, _] if p == "projects" && s == "secrets" && v == "versions" => Some(rest.to_owned()),
+                _ => None,
+            }
+            .map(|name| RemoteSecret::GcpSecret { name })
+            .ok_or("write `gcp-secret:projects/PROJECT/secrets/NAME`, and `/versions/V` for a pinned one"),
+            "gcp-kms" => match rest.split_once('@') {
+                Some((key, path)) if key.contains("/cryptoKeys/") && !path.is_empty() => {
+                    Ok(RemoteSecret::GcpKms { key: key.into(), path: path.into() })
+                }
+                _ => Err(
+                    "write `gcp-kms:projects/P/locations/L/keyRings/R/cryptoKeys/K@PATH` with the file of the ciphertext",
+                ),
+            },
+            "vault" => match rest.split_once('#').map(|(at, field)| (at.split_once('/'), field)) {
+                Some((Some((mount, path)), field)) if !mount.is_empty() && !path.is_empty() && !field.is_empty() => {
+                    Ok(RemoteSecret::Vault { mount: mount.into(), path: path.into(), field: field.into() })
+                }
+                _ => Err("write `vault:MOUNT/PATH#FIELD`"),
+            },
+            "aws-secret" => match rest.split_once('#') {
+                None if !rest.is_empty() => Ok(RemoteSecret::AwsSecret { id: rest.into(), field: None }),
+                Some((id, field)) if !id.is_empty() && !field.is_empty() => {
+                    Ok(RemoteSecret::AwsSecret { id: id.into(), field: Some(field.into()) })
+                }
+                _ => Err("write `aws-secret:NAME` or `aws-secret:NAME#FIELD`"),
+            },
+            _ => return None,
+        };
+        Some(parsed.map_err(str::to_owned))
+    }
+}
+
+impl fmt::Display for RemoteSecret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            RemoteSecret::GcpSecret { name } => write!(f, "gcp-secret:{name}"),
+            RemoteSecret::GcpKms { key, path } => write!(f, "gcp-kms:{key}@{}", path.display()),
+            RemoteSecret::Vault { mount, path, field } => write!(f, "vault:{mount}/{path}#{field}"),
+            RemoteSecret::AwsSecret { id, field: None } => write!(f, "aws-secret:{id}"),
+            RemoteSecret::AwsSecret { id, field: Some(field) } => write!(f, "aws-secret:{id}#{field}"),
+        }
+    }
+}
+
 // === impl SecretRef ===
 
 impl FromStr for SecretRef {
@@ -82,8 +186,11 @@ impl FromStr for SecretRef {
         match text.split_once(':') {
             Some(("env", name)) if !name.is_empty() => Ok(SecretRef::Env(name.into())),
             Some(("file", path)) if !path.is_empty() => Ok(SecretRef::File(path.into())),
-            // The text itself is not repeated: it may be the secret.
-            _ => Err("not a secret reference: write `env:NAME` or `file:PATH`, never the secret itself".into()),
+            Some((scheme, rest)) => match RemoteSecret::parse(scheme, rest) {
+                Some(remote) => Ok(SecretRef::Remote(remote?)),
+                None => Err(NOT_A_REFERENCE.into()),
+            },
+            None => Err(NOT_A_REFERENCE.into()),
         }
     }
 }
@@ -93,6 +200,7 @@ impl fmt::Display for SecretRef {
         match self {
             SecretRef::Env(name) => write!(f, "env:{name}"),
             SecretRef::File(path) => write!(f, "file:{}", path.display()),
+            SecretRef::Remote(remote) => remote.fmt(f),
         }
     }
 }
@@ -104,6 +212,31 @@ mod tests {
     #[test]
     fn a_secret_is_not_printed() {
         assert_eq!(format!("{:?}", Secret::new("hunter2")), "Secret(…)");
+    }
+
+    #[test]
+    fn remote_references_are_read_and_mistakes_say_what_to_write() {
+        for (text, shown) in [
+            ("gcp-secret:projects/p/secrets/s", "gcp-secret:projects/p/secrets/s/versions/latest"),
+            ("gcp-secret:projects/p/secrets/s/versions/3", "gcp-secret:projects/p/secrets/s/versions/3"),
+            ("vault:secret/hooks/github#token", "vault:secret/hooks/github#token"),
+            ("aws-secret:prod/github", "aws-secret:prod/github"),
+            (
+                "aws-secret:arn:aws:secretsmanager:eu-west-1:1:secret:x-1#key",
+                "aws-secret:arn:aws:secretsmanager:eu-west-1:1:secret:x-1#key",
+            ),
+        ] {
+            assert_eq!(text.parse::<SecretRef>().unwrap().to_string(), shown);
+        }
+        for (text, words) in [
+            ("gcp-secret:s", "projects/PROJECT/secrets/NAME"),
+            ("gcp-kms:projects/p", "cryptoKeys/K@PATH"),
+            ("vault:secret#x", "vault:MOUNT/PATH#FIELD"),
+            ("aws-secret:", "aws-secret:NAME"),
+            ("vault:secret/../sys#x", "letters, digits"),
+        ] {
+            assert!(text.parse::<SecretRef>().unwrap_err().contains(words), "{text}");
+        }
     }
 
     #[test]

@@ -1,11 +1,16 @@
-//! Present values of secrets, read ahead so that no request waits for a file. A source that fails closes what needs it.
+//! Present values of secrets, read ahead so that no request waits for a file or a server. A source that fails closes what
+//! needs it: files and variables at once, remote ones when their last value has become too old.
 
+mod aws;
 mod documents;
 mod file;
+mod gcp;
+mod remote;
+mod vault;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
 
@@ -17,37 +22,69 @@ use crate::model::{Secret, SecretError, SecretRef, SecretSource};
 /// How soon a changed file counts.
 const REFRESH: Duration = Duration::from_secs(1);
 
-type Values = HashMap<SecretRef, Result<Secret, SecretError>>;
+/// How remote secrets age.
+#[derive(Debug, Clone, Copy)]
+pub struct Ages {
+    /// Fetched again after this.
+    pub refresh: Duration,
+    /// With the source down, the last value serves this long.
+    pub keep: Duration,
+}
+
+impl Default for Ages {
+    fn default() -> Ages {
+        Ages { refresh: Duration::from_secs(300), keep: Duration::from_secs(12 * 3600) }
+    }
+}
+
+#[derive(Clone)]
+struct Value {
+    now: Result<Secret, SecretError>,
+    /// When it was fetched, or tried.
+    at: Instant,
+    /// When it was fetched with success.
+    good_at: Instant,
+}
+
+type Values = HashMap<SecretRef, Value>;
 
 /// The values of every secret that a loaded hook names.
 #[derive(Default)]
 pub struct Secrets {
     values: ArcSwap<Values>,
     changing: Mutex<()>,
+    remote: remote::Remote,
+    ages: Ages,
 }
 
 // === impl Secrets ===
 
 impl Secrets {
-    /// Reads every source again. Blocks for as long as the files take.
+    /// With these ages.
+    pub fn new(ages: Ages) -> Secrets {
+        Secrets { ages, ..Secrets::default() }
+    }
+
+    /// Reads every source again that is due. Blocks for as long as they take.
     pub fn refresh(&self) {
-        let stale = |(reference, old): (&SecretRef, &Result<Secret, SecretError>)| {
-            let new = read(reference);
-            (new != *old).then(|| (reference.clone(), new))
-        };
-        let changed: Vec<_> = self.values.load().iter().filter_map(stale).collect();
-        if changed.is_empty() {
-            return;
-        }
-        for (reference, value) in &changed {
-            match value {
+        let known = self.values.load();
+        let changed: Vec<(SecretRef, Value)> = known
+            .iter()
+            .filter_map(|(reference, old)| Some((reference.clone(), self.renewed(reference, old)?)))
+            .collect();
+        for (reference, new) in &changed {
+            let old = &known[reference].now;
+            match &new.now {
+                new if new == old => {}
                 Ok(_) => tracing::info!(secret = %reference, "secret changed"),
                 Err(error) => {
-                    tracing::error!(secret = %reference, %error, "secret lost: hooks that need it are closed")
+                    tracing::error!(secret = %reference, %error, "secret lost: hooks that need it are closed");
                 }
             }
         }
-        self.change(|values| values.extend(changed));
+        if !changed.is_empty() {
+            self.change(|values| values.extend(changed));
+        }
     }
 
     /// Keeps the values fresh until the process ends.
@@ -71,6 +108,45 @@ impl Secrets {
         Ok(())
     }
 
+    /// The value now, where it may have changed.
+    fn renewed(&self, reference: &SecretRef, old: &Value) -> Option<Value> {
+        let now = Instant::now();
+        let SecretRef::Remote(_) = reference else {
+            let new = self.read(reference);
+            return (new != old.now).then_some(Value { now: new, at: now, good_at: now });
+        };
+        // One that is not there is asked for again soon, one that is there in its time.
+        let pause = if old.now.is_ok() { self.ages.refresh } else { self.ages.refresh.min(RETRY) };
+        if old.at.elapsed() < pause {
+            return None;
+        }
+        match self.read(reference) {
+            Ok(secret) => Some(Value { now: Ok(secret), at: now, good_at: now }),
+            Err(error) if old.now.is_ok() && old.good_at.elapsed() < self.ages.keep => {
+                tracing::warn!(secret = %reference, %error, "secret not refreshed: the last value serves on");
+                Some(Value { at: now, ..old.clone() })
+            }
+            Err(error) => Some(Value { now: Err(error), at: now, ..old.clone() }),
+        }
+    }
+
+    fn read(&self, reference: &SecretRef) -> Result<Secret, SecretError> {
+        let secret = match reference {
+            SecretRef::Env(name) => Secret::new(env::bytes(name).ok_or_else(|| SecretError::NotSet(name.clone()))?),
+            SecretRef::File(path) => file::read(path)?,
+            SecretRef::Remote(remote) => {
+                let unreadable = |why: String| SecretError::Remote { reference: reference.to_string(), why };
+                // Only ever called on threads that may block.
+                let runtime = tokio::runtime::Handle::try_current().map_err(|_| unreadable("no executor".into()))?;
+                runtime.block_on(self.remote.fetch(remote)).map_err(unreadable)?
+            }
+        };
+        match secret.expose().is_empty() {
+            true => Err(SecretError::Empty(reference.to_string())),
+            false => Ok(secret),
+        }
+    }
+
     fn change(&self, edit: impl FnOnce(&mut Values)) {
         let _one_at_a_time = self.changing.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
         let mut values = Values::clone(&self.values.load());
@@ -79,31 +155,33 @@ impl Secrets {
     }
 }
 
+/// A remote secret without a value is asked for again after this.
+const RETRY: Duration = Duration::from_secs(10);
+
 impl SecretSource for Secrets {
     fn value(&self, reference: &SecretRef) -> Result<Secret, SecretError> {
-        match self.values.load().get(reference) {
-            Some(value) => value.clone(),
-            None => read(reference),
+        match (self.values.load().get(reference), reference) {
+            (Some(value), _) => value.now.clone(),
+            (None, SecretRef::Remote(_)) => {
+                Err(SecretError::Remote { reference: reference.to_string(), why: "it has not been fetched yet".into() })
+            }
+            (None, _) => self.read(reference),
         }
     }
 
     fn track(&self, references: &[SecretRef]) {
-        self.change(|values| values.extend(references.iter().map(|reference| (reference.clone(), read(reference)))));
+        let is_remote = |reference: &SecretRef| matches!(reference, SecretRef::Remote(_));
+        // A hook that loads again does not ask a server again.
+        let known = self.values.load();
+        let new = references.iter().filter(|reference| !is_remote(reference) || !known.contains_key(*reference));
+        let now = Instant::now();
+        let read = new.map(|reference| (reference.clone(), Value { now: self.read(reference), at: now, good_at: now }));
+        let read: Vec<_> = read.collect();
+        self.change(|values| values.extend(read));
     }
 
     fn keep(&self, references: &[SecretRef]) {
         self.change(|values| values.retain(|reference, _| references.contains(reference)));
-    }
-}
-
-fn read(reference: &SecretRef) -> Result<Secret, SecretError> {
-    let secret = match reference {
-        SecretRef::Env(name) => Secret::new(env::bytes(name).ok_or_else(|| SecretError::NotSet(name.clone()))?),
-        SecretRef::File(path) => file::read(path)?,
-    };
-    match secret.expose().is_empty() {
-        true => Err(SecretError::Empty(reference.to_string())),
-        false => Ok(secret),
     }
 }
 

@@ -158,15 +158,6 @@ impl Verifier {
         needs_secret(&self.proof)
     }
 
-    /// Whether keys of this verifier lie at an address.
-    pub fn may_fetch(&self) -> bool {
-        match &self.proof {
-            Proof::Jwt(jwt) => jwt.jwks.is_some(),
-            Proof::Code(code) => !code.needs_secret(),
-            _ => false,
-        }
-    }
-
     /// Everything as it is, but everybody is let in: for request vectors of checks that nothing authenticates.
     pub fn opened(self) -> Verifier {
         Verifier { proof: Proof::Open, ..self }

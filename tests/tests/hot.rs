@@ -632,3 +632,56 @@ async fn a_flood_of_files_takes_nothing_down() {
     node.settle().await;
     assert_eq!(node.post("/hook", &[], "{}").await, (200, "one".to_owned()));
 }
+
+#[tokio::test]
+async fn a_deleted_component_ends_whatever_the_hook_file_says() {
+    for edit in ["component = \"nope.wasm\"", "component = \"two.wasm\"\nbogus = 1", "component = \"bad.wasm\""] {
+        let node = at_paths(&[("a", "/1")]).await;
+        put(&node, "two.wasm", component("answers_two"));
+        put(&node, "bad.wasm", "garbage");
+        put(&node, "a.toml", format!("path = \"/1\"\n{edit}\n{OPEN}"));
+        stands(&node, "a", "/1", "stale").await;
+        std::fs::remove_file(node.plugins().join("one.wasm")).unwrap();
+        stands(&node, "a", "/1", "unavailable").await;
+        assert_eq!(node.post("/1", &[], "{}").await.0, 503, "{edit}");
+        // It comes back, and serves again.
+        put(&node, "one.wasm", component("answers_one"));
+        stands(&node, "a", "/1", "stale").await;
+        assert_eq!(node.post("/1", &[], "{}").await.0, 200, "{edit}");
+    }
+}
+
+#[tokio::test]
+async fn a_deleted_hook_file_ends_whatever_the_component_is() {
+    let setup = Setup::new().hook("a", &guest("answers_one"), &format!("path = \"/x\"\n{OPEN}"));
+    let node = setup.serving("a").await;
+    put(&node, "a.wasm", "garbage");
+    node.until("a", "stale").await;
+    std::fs::remove_file(node.plugins().join("a.toml")).unwrap();
+    eventually("the rules are gone", || async { (node.post("/x", &[], "{}").await.0 == 404).then_some(()) }).await;
+}
+
+#[tokio::test]
+async fn a_closing_edit_counts_although_another_waits_for_the_path() {
+    let node = at_paths(&[("a", "/1")]).await;
+    put(&node, "two.wasm", component("answers_two"));
+    put(&node, "b.toml", at_path("/1").replace("one.wasm", "two.wasm"));
+    node.until("b", "unavailable").await;
+    put(&node, "a.toml", "path = \"/1\"\ncomponent = \"one.wasm\"\n");
+    says_at(&node, "/1", "two").await;
+    node.until("a", "unavailable").await;
+    // And a waiting one does not block an edit in place: the same route with another name of its parameter.
+    put(&node, "k.toml", at_path("/p/{x}"));
+    stands(&node, "k", "/p/{x}", "serving").await;
+    put(&node, "l.toml", at_path("/p/{z}"));
+    node.until("l", "unavailable").await;
+    put(&node, "k.toml", at_path("/p/{y}"));
+    stands(&node, "k", "/p/{y}", "serving").await;
+}
+
+async fn says_at(node: &Node, path: &str, text: &str) {
+    eventually(&format!("{path} says {text}"), || async {
+        (node.post(path, &[], "{}").await == (200, text.to_owned())).then_some(())
+    })
+    .await;
+}

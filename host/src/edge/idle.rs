@@ -11,6 +11,9 @@ use axum::body::Body;
 use bytes::Bytes;
 use http_body::{Body as HttpBody, Frame, SizeHint};
 
+/// A slow reader shows that it takes something at every so many bytes.
+const STEP_BYTES: usize = 16 << 10;
+
 /// What moves on one connection.
 pub struct Moves {
     is_http2: AtomicBool,
@@ -24,6 +27,8 @@ pub struct Handling(Arc<Moves>);
 /// A response body that tells when a piece of it is taken.
 struct Told {
     body: Body,
+    /// Of a frame that is too large for one step.
+    rest: Bytes,
     moves: Arc<Moves>,
 }
 
@@ -47,7 +52,7 @@ impl Moves {
     /// Its response goes out.
     pub fn tell(self: &Arc<Moves>, response: http::Response<Body>) -> http::Response<Body> {
         match self.is_http2.load(Ordering::Relaxed) {
-            true => response.map(|body| Body::new(Told { body, moves: self.clone() })),
+            true => response.map(|body| Body::new(Told { body, rest: Bytes::new(), moves: self.clone() })),
             false => response,
         }
     }
@@ -83,14 +88,30 @@ impl HttpBody for Told {
 
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
         self.moves.moved();
-        Pin::new(&mut self.body).poll_frame(cx)
+        if self.rest.is_empty() {
+            match std::task::ready!(Pin::new(&mut self.body).poll_frame(cx)) {
+                Some(Ok(frame)) => match frame.into_data() {
+                    Ok(data) => self.rest = data,
+                    Err(other) => return Poll::Ready(Some(Ok(other))),
+                },
+                other => return Poll::Ready(other),
+            }
+        }
+        let step = self.rest.len().min(STEP_BYTES);
+        Poll::Ready(Some(Ok(Frame::data(self.rest.split_to(step)))))
     }
 
     fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
+        self.rest.is_empty() && self.body.is_end_stream()
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
+        let (inner, rest) = (self.body.size_hint(), self.rest.len() as u64);
+        let mut hint = SizeHint::new();
+        hint.set_lower(inner.lower() + rest);
+        if let Some(upper) = inner.upper() {
+            hint.set_upper(upper + rest);
+        }
+        hint
     }
 }

@@ -79,7 +79,7 @@ impl HookStatus {
 // === impl Hook ===
 
 impl Hook {
-    /// The same with nothing to run.
+    /// The same with nothing to run, while its component is not there.
     pub(super) fn without_component(&self) -> Hook {
         let why = format!("component {} is missing: put it into the plugins directory", self.spec.component);
         Hook {

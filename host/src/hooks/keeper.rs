@@ -1,6 +1,6 @@
 //! Keeps the served hooks in step with the directory: looks, loads what changed, swaps, remembers what went wrong.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -15,8 +15,8 @@ use super::known::{Fingerprint, Known, fingerprint};
 use super::load::{Files, LOADS_MAX, Loader, Problem, references};
 use super::names::Names;
 use super::packs::packs;
-use super::scan::{Look, Patience, Scanner, read_bundled};
-use super::table::Table;
+use super::scan::{Bundled, Look, Patience, Scanner};
+use super::table::{Asked, Table};
 use super::watch::Watch;
 use crate::engine::Engine;
 use crate::model::{HookName, SecretSource};
@@ -56,8 +56,10 @@ struct Keeper {
     hooks: Hooks,
     loader: Arc<Loader>,
     scanner: Scanner,
-    bundled: Option<PathBuf>,
+    bundled: Bundled,
     known: BTreeMap<HookName, Known>,
+    /// Components that hooks need and that are not there.
+    missing: BTreeSet<String>,
     /// Files whose names cannot be hooks, and a directory that cannot be read.
     strays: BTreeMap<String, String>,
     /// What is being loaded; one slow component holds up no other hook.
@@ -120,8 +122,9 @@ impl Hooks {
             hooks: hooks.clone(),
             loader: Arc::new(loader),
             scanner: Scanner::new(setup.dir, Patience { settle: SETTLE, gone: GONE }),
-            bundled: setup.bundled,
+            bundled: Bundled::new(setup.bundled),
             known: BTreeMap::new(),
+            missing: BTreeSet::new(),
             strays: BTreeMap::new(),
             loads: JoinSet::new(),
             loading: BTreeMap::new(),
@@ -186,8 +189,9 @@ impl Keeper {
         let names = Names { look, serving: &serving };
         let (wanted, strays) = names.wanted();
         self.strays.extend(strays);
-        self.known.retain(|name, _| {
-            let stays = wanted.contains(name);
+        self.known.retain(|name, known| {
+            let has_file = look.has(&format!("{name}.toml"));
+            let stays = wanted.contains(name) && (has_file || !known.has_file);
             if !stays {
                 tracing::info!(hook = %name, "hook removed");
             }
@@ -200,17 +204,16 @@ impl Keeper {
             }
             stays
         });
-        let has_bundled = |name: &str| self.bundled.as_deref().is_some_and(|dir| read_bundled(dir, name).is_some());
-        for known in self.known.values_mut() {
-            known.forget_component(|component| {
-                look.files.contains_key(component) || look.unsettled.contains(component) || has_bundled(component)
-            });
-        }
+        let needed =
+            self.known.values().flat_map(Known::components).chain(wanted.iter().map(|name| names.component(name)));
+        let needed: BTreeSet<String> = needed.filter(|name| !look.has(name)).collect();
+        let bundled = &mut self.bundled;
+        self.missing = needed.into_iter().filter(|name| bundled.get(name).is_none()).collect();
         for name in wanted {
             let mut files = names.files(&name);
             files.packs = self.loader.packs.load().digest();
             if files.component.is_none() {
-                files.component = self.bundled.as_deref().and_then(|dir| read_bundled(dir, &files.component_name));
+                files.component = self.bundled.get(&files.component_name);
             }
             if !names.is_changing(&name, &files) {
                 self.load(name, files, thorough);
@@ -283,15 +286,17 @@ impl Keeper {
     /// Swaps in the table of what is known now.
     fn publish(&mut self) {
         let complete = self.hooks.is_complete() || (self.has_looked && self.loading.is_empty());
-        let (table, conflicts) = self.hooks.table.load().next(&self.known, complete);
+        let asked = Asked { known: &self.known, missing: &self.missing, complete };
+        let (table, conflicts) = self.hooks.table.load().next(&asked);
         for (name, known) in &mut self.known {
-            known.stands = table.held(name).cloned();
+            known.stands = table.standing(name).map(|standing| standing.hook.clone());
         }
         let statuses = self.known.iter().map(|(name, known)| {
             let conflict = conflicts.get(name).map(String::as_str);
-            let problem = known.problem.as_deref().or(conflict);
-            let mut status = known.stands.as_ref().unwrap_or(&known.wants).status(problem, &*self.loader.secrets);
-            if known.stands.is_none() {
+            let standing = table.standing(name);
+            let answers = standing.map_or(&known.wants, |standing| &standing.answers);
+            let mut status = answers.status(known.problem.as_deref().or(conflict), &*self.loader.secrets);
+            if standing.is_none() {
                 status.state = HookState::Unavailable;
             }
             status

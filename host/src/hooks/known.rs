@@ -22,6 +22,8 @@ pub struct Known {
     pub problem: Option<String>,
     /// The problem may pass without a change of files.
     pub again: bool,
+    /// Its rules come from a hook file: they end with it.
+    pub has_file: bool,
 }
 
 // === impl Known ===
@@ -41,7 +43,7 @@ impl Known {
             (Ok(hook), Some(old)) if !is_ready(&hook) && hook.spec.component != old.spec.component => {
                 // The hook file names another component than before, and that one is not there: a slip, or still to come.
                 let why = format!("component {} is missing: put it into the plugins directory", hook.spec.component);
-                Known::kept(tried, old, stands, why, false)
+                Known::kept(tried, old, stands, why, false, files.hook_file.is_some())
             }
             (Ok(mut hook), old) => {
                 let (name, path, component) = (&hook.spec.name, &hook.spec.path, &hook.spec.component);
@@ -50,17 +52,17 @@ impl Known {
                     // What runs now still takes its places.
                     hook.slots = old.slots.clone();
                 }
-                // Nothing goes on by the rules of a hook file that has been deleted.
-                let stands = stands.filter(|_| files.hook_file.is_some());
-                Known { tried, wants: Arc::new(hook), stands, problem: None, again: false }
+                let has_file = files.hook_file.is_some();
+                Known { tried, wants: Arc::new(hook), stands, problem: None, again: false, has_file }
             }
             (Err(Problem { why, is_passing }), Some(old)) if !is_gone(files, &old) => {
-                Known::kept(tried, old, stands, why, is_passing)
+                Known::kept(tried, old, stands, why, is_passing, files.hook_file.is_some())
             }
             (Err(Problem { why, is_passing }), _) => {
                 let wants = Arc::new(unavailable(&why));
                 tracing::error!(hook = %wants.spec.name, problem = why, "hook not loaded");
-                Known { tried, wants, stands: None, problem: Some(why), again: is_passing }
+                let has_file = files.hook_file.is_some();
+                Known { tried, wants, stands: None, problem: Some(why), again: is_passing, has_file }
             }
         }
     }
@@ -71,23 +73,21 @@ impl Known {
         hooks.map(|hook| hook.spec.component.clone()).collect()
     }
 
-    /// The component of what stands has been deleted, though the files ask for another: nothing may go on with it.
-    pub fn forget_component(&mut self, is_there: impl Fn(&str) -> bool) {
-        if let Some(stands) =
-            self.stands.as_mut().filter(|stands| is_ready(stands) && !is_there(&stands.spec.component))
-        {
-            *stands = Arc::new(stands.without_component());
-        }
-    }
-
-    fn kept(tried: Fingerprint, old: Arc<Hook>, stands: Option<Arc<Hook>>, why: String, again: bool) -> Known {
+    fn kept(
+        tried: Fingerprint,
+        old: Arc<Hook>,
+        stands: Option<Arc<Hook>>,
+        why: String,
+        again: bool,
+        has_file: bool,
+    ) -> Known {
         tracing::error!(hook = %old.spec.name, problem = why, "hook not changed: the last good one goes on serving");
-        Known { tried, wants: old, stands, problem: Some(why), again }
+        Known { tried, wants: old, stands, problem: Some(why), again, has_file }
     }
 }
 
 /// It has something to run.
-fn is_ready(hook: &Hook) -> bool {
+pub fn is_ready(hook: &Hook) -> bool {
     matches!(hook.serving, Serving::Ready(_))
 }
 

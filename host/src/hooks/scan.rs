@@ -66,6 +66,13 @@ pub struct Scanner {
     patience: Patience,
 }
 
+/// Components that came with the binary; they do not change.
+#[derive(Debug)]
+pub struct Bundled {
+    dir: Option<PathBuf>,
+    read: BTreeMap<String, Option<Result<Content, String>>>,
+}
+
 /// One look at the directory.
 #[derive(Debug, Default)]
 pub struct Look {
@@ -74,6 +81,15 @@ pub struct Look {
     /// Files still changing, or missing and perhaps on their way back: look again soon. What serves under their names
     /// stays.
     pub unsettled: BTreeSet<String>,
+}
+
+// === impl Look ===
+
+impl Look {
+    /// It is there, or may be on its way back.
+    pub fn has(&self, name: &str) -> bool {
+        self.files.contains_key(name) || self.unsettled.contains(name)
+    }
 }
 
 // === impl Content ===
@@ -156,8 +172,21 @@ impl Scanner {
     }
 }
 
-/// A component that came with the binary, by the name of its file. Blocks.
-pub fn read_bundled(dir: &Path, name: &str) -> Option<Result<Content, String>> {
+// === impl Bundled ===
+
+impl Bundled {
+    pub fn new(dir: Option<PathBuf>) -> Bundled {
+        Bundled { dir, read: BTreeMap::new() }
+    }
+
+    /// A component by the name of its file. Blocks when it is first asked for.
+    pub fn get(&mut self, name: &str) -> Option<Result<Content, String>> {
+        let dir = self.dir.as_ref()?;
+        self.read.entry(name.into()).or_insert_with(|| read_one(dir, name)).clone()
+    }
+}
+
+fn read_one(dir: &Path, name: &str) -> Option<Result<Content, String>> {
     let opened = File::open(dir).and_then(|dir| open(&dir, name));
     match opened {
         Ok((stamp, file)) => Some(read(file, name, &stamp)),

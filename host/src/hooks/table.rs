@@ -6,16 +6,35 @@ use std::sync::Arc;
 use matchit::{InsertError, Router};
 
 use super::hook::Hook;
-use super::known::{Known, is_usable};
+use super::known::{Known, is_ready, is_usable};
 use crate::model::HookName;
 
 /// Paths and their hooks.
 #[derive(Default)]
 pub struct Table {
     router: Router<Arc<Hook>>,
-    /// Who answers where.
-    held: BTreeMap<HookName, Arc<Hook>>,
+    /// Who stands where.
+    held: BTreeMap<HookName, Standing>,
     /// The directory has been read once: an unknown path is really unknown.
+    pub complete: bool,
+}
+
+/// A hook in the table.
+#[derive(Clone)]
+pub struct Standing {
+    /// As it was loaded.
+    pub hook: Arc<Hook>,
+    /// As it answers: with nothing to run while its component is not there.
+    pub answers: Arc<Hook>,
+}
+
+/// What the table is made from.
+pub struct Asked<'a> {
+    /// Every hook.
+    pub known: &'a BTreeMap<HookName, Known>,
+    /// Components that hooks need and that are not there.
+    pub missing: &'a BTreeSet<String>,
+    /// The directory has been read once.
     pub complete: bool,
 }
 
@@ -32,44 +51,72 @@ pub struct Found {
 impl Table {
     /// The table after this one. Who serves a path keeps it from whoever comes later, and who cannot run yields to who can;
     /// hooks that go on to other paths may swap them. A hook whose path is taken is a problem, and stays where it was if it
-    /// was somewhere. Before the directory has been read nobody holds anything: what comes first must not matter.
-    pub fn next(&self, known: &BTreeMap<HookName, Known>, complete: bool) -> (Table, BTreeMap<HookName, String>) {
-        let mut problems = BTreeMap::new();
+    /// serves there. Before the directory has been read nobody holds anything: what comes first must not matter.
+    pub fn next(&self, asked: &Asked<'_>) -> (Table, BTreeMap<HookName, String>) {
         let mut staying = BTreeSet::new();
         loop {
-            let (table, more) = self.attempt(known, &staying, complete);
-            let stay = more.keys().filter(|name| self.stands(&known[*name]).is_some() && !staying.contains(*name));
-            let stay: Vec<HookName> = stay.cloned().collect();
-            problems.extend(more);
+            let (mut table, mut problems) = self.attempt(asked, &staying);
+            let may_stay = |name: &&HookName| !staying.contains(*name) && self.may_stay(asked, &asked.known[*name]);
+            let stay: Vec<HookName> = problems.keys().filter(may_stay).cloned().collect();
             if stay.is_empty() {
+                for name in &staying {
+                    if let Err(why) = table.go_on(name, asked) {
+                        problems.insert(name.clone(), why);
+                    }
+                }
+                // Who cannot run answers 503 where it was, if nobody else is there: the sender comes again.
+                for name in problems.keys().filter(|name| !staying.contains(*name)) {
+                    if let Some(stands) = self.stands(&asked.known[name]) {
+                        table.insert(name, stands, asked).ok();
+                    }
+                }
                 return (table, problems);
             }
             staying.extend(stay);
         }
     }
 
-    fn attempt(
-        &self,
-        known: &BTreeMap<HookName, Known>,
-        staying: &BTreeSet<HookName>,
-        complete: bool,
-    ) -> (Table, BTreeMap<HookName, String>) {
-        let mut table = Table { complete, ..Table::default() };
+    /// Where this hook stands now.
+    pub fn standing(&self, name: &HookName) -> Option<&Standing> {
+        self.held.get(name)
+    }
+
+    fn attempt(&self, asked: &Asked<'_>, staying: &BTreeSet<HookName>) -> (Table, BTreeMap<HookName, String>) {
+        let mut table = Table { complete: asked.complete, ..Table::default() };
         let mut problems = BTreeMap::new();
-        let mut order: Vec<_> = known.iter().collect();
-        order.sort_by_key(|(name, known)| (!staying.contains(*name), self.rank(known), *name));
+        let mut order: Vec<_> = asked.known.iter().collect();
+        order.sort_by_key(|(name, known)| (!staying.contains(*name), self.rank(asked, known), *name));
         for (name, known) in order {
             let hook = self.stands(known).filter(|_| staying.contains(name)).unwrap_or(&known.wants);
-            if let Err(why) = table.insert(name, hook) {
+            if let Err(why) = table.insert(name, hook, asked) {
                 problems.insert(name.clone(), why);
             }
         }
         (table, problems)
     }
 
-    /// Where this hook answers now.
-    pub fn held(&self, name: &HookName) -> Option<&Arc<Hook>> {
-        self.held.get(name)
+    fn stands<'a>(&self, known: &'a Known) -> Option<&'a Arc<Hook>> {
+        known.stands.as_ref().filter(|_| self.complete)
+    }
+
+    /// It serves, at another path than the one that it wants.
+    fn may_stay(&self, asked: &Asked<'_>, known: &Known) -> bool {
+        let moves = |stands: &&Arc<Hook>| route(&stands.spec.path) != route(&known.wants.spec.path);
+        self.stands(known).filter(moves).is_some_and(|stands| asked.can_run(stands))
+    }
+
+    /// The lower, the sooner it gets its path: (cannot run, comes anew).
+    fn rank(&self, asked: &Asked<'_>, known: &Known) -> (bool, bool) {
+        let holds = self.stands(known).is_some_and(|stands| route(&stands.spec.path) == route(&known.wants.spec.path));
+        (!asked.can_run(&known.wants), !holds)
+    }
+
+    /// A hook that stays goes on if the path that it wants has become free meanwhile.
+    fn go_on(&mut self, name: &HookName, asked: &Asked<'_>) -> Result<(), String> {
+        let Some(old) = self.held.get(name).cloned() else { return Ok(()) };
+        self.insert(name, &asked.known[name].wants, asked)?;
+        self.router.remove(&old.hook.spec.path);
+        Ok(())
     }
 
     /// Matches the path as it was sent, not decoded.
@@ -79,25 +126,19 @@ impl Table {
         Some(Found { hook: found.value.clone(), params })
     }
 
-    fn stands<'a>(&self, known: &'a Known) -> Option<&'a Arc<Hook>> {
-        known.stands.as_ref().filter(|_| self.complete)
-    }
-
-    /// The lower, the sooner it gets its path: (cannot run, comes anew).
-    fn rank(&self, known: &Known) -> (bool, bool) {
-        let holds = self.stands(known).is_some_and(|stands| stands.spec.path == known.wants.spec.path);
-        (!is_usable(&known.wants), !holds)
-    }
-
-    fn insert(&mut self, name: &HookName, hook: &Arc<Hook>) -> Result<(), String> {
+    fn insert(&mut self, name: &HookName, hook: &Arc<Hook>, asked: &Asked<'_>) -> Result<(), String> {
         let path = &hook.spec.path;
-        match self.router.insert(path, hook.clone()) {
+        let answers = match asked.missing.contains(&hook.spec.component) && is_ready(hook) {
+            true => Arc::new(hook.without_component()),
+            false => hook.clone(),
+        };
+        match self.router.insert(path, answers.clone()) {
             Ok(()) => {
-                self.held.insert(name.clone(), hook.clone());
+                self.held.insert(name.clone(), Standing { hook: hook.clone(), answers });
                 Ok(())
             }
             Err(InsertError::Conflict { with }) => {
-                let other = self.held.iter().find(|(_, held)| held.spec.path == with);
+                let other = self.held.iter().find(|(_, held)| held.hook.spec.path == with);
                 let other = other.map_or_else(|| format!("path `{with}`"), |(name, _)| format!("hook `{name}`"));
                 Err(format!("path `{path}` is taken by {other}: give one of them another path"))
             }
@@ -106,4 +147,18 @@ impl Table {
             )),
         }
     }
+}
+
+// === impl Asked ===
+
+impl Asked<'_> {
+    fn can_run(&self, hook: &Hook) -> bool {
+        is_usable(hook) && !self.missing.contains(&hook.spec.component)
+    }
+}
+
+/// A path without the names of its parameters: `/a/{x}` and `/a/{y}` are one route.
+fn route(path: &str) -> String {
+    let segment = |part: &str| if part.starts_with('{') { "{}".to_owned() } else { part.to_owned() };
+    path.split('/').map(segment).collect::<Vec<_>>().join("/")
 }

@@ -99,7 +99,7 @@ impl App {
         let listener = bind(config.listen, "listen").await?;
         let admin_listener = bind(config.admin_listen, "admin.listen").await?;
         make_dirs(&config)?;
-        let secrets = Arc::new(Secrets::default());
+        let secrets = Arc::new(Secrets::new(config.secrets));
         let engine = Arc::new(Engine::new(engine_settings(&config)?)?);
         let hooks = Hooks::start(setup(&config, engine.clone(), secrets.clone()));
         let delivery = Delivery::new(Rows::new(&config.data));

@@ -9,7 +9,7 @@ use serde::Deserialize;
 use super::env;
 use super::error::ConfigError;
 use super::values::{Parsed, Size, Time};
-use crate::model::{EdgeLimits, SecretRef};
+use crate::model::{EdgeLimits, SecretAges, SecretRef};
 
 /// The node's settings, checked.
 #[derive(Debug, Clone)]
@@ -34,6 +34,8 @@ pub struct Config {
     pub running: usize,
     /// Bounds of the public listener.
     pub edge: EdgeLimits,
+    /// How remote secrets age.
+    pub secrets: SecretAges,
     /// How lines are written.
     pub log_format: Option<LogFormat>,
     /// `info`, `debug`, or a filter such as `landfall::edge=debug,info`.
@@ -91,6 +93,8 @@ struct NodeFile {
     #[serde(default)]
     limits: LimitsTable,
     #[serde(default)]
+    secrets: SecretsTable,
+    #[serde(default)]
     log: LogTable,
 }
 
@@ -114,6 +118,13 @@ struct LimitsTable {
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
+struct SecretsTable {
+    refresh: Option<Time>,
+    keep: Option<Time>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
 struct LogTable {
     format: Option<LogFormat>,
     level: Option<String>,
@@ -124,7 +135,7 @@ const BODIES_MAX: usize = 1 << 40;
 const TIME_MAX: Duration = Duration::from_secs(3600);
 
 /// Every setting with its environment variable; a value is read as the file would read it.
-const VARIABLES: [(&str, &str); 17] = [
+const VARIABLES: [(&str, &str); 19] = [
     ("LANDFALL_LISTEN", "listen"),
     ("LANDFALL_HTTP2", "http2"),
     ("LANDFALL_PLUGINS", "plugins"),
@@ -140,6 +151,8 @@ const VARIABLES: [(&str, &str); 17] = [
     ("LANDFALL_LIMITS_BODY_TIMEOUT", "limits.body_timeout"),
     ("LANDFALL_LIMITS_WAIT", "limits.wait"),
     ("LANDFALL_LIMITS_BODIES", "limits.bodies"),
+    ("LANDFALL_SECRETS_REFRESH", "secrets.refresh"),
+    ("LANDFALL_SECRETS_KEEP", "secrets.keep"),
     ("LANDFALL_LOG_FORMAT", "log.format"),
     ("LANDFALL_LOG_LEVEL", "log.level"),
 ];
@@ -202,6 +215,10 @@ impl Config {
                 wait: time(limits.wait, 500),
                 bodies: limits.bodies.map_or(256 << 20, |size| size.0),
             },
+            secrets: SecretAges {
+                refresh: time(file.secrets.refresh, 300_000),
+                keep: time(file.secrets.keep, 43_200_000),
+            },
             log_format: flags.log_format.or(file.log.format),
             log_level: flags.log_level.or(file.log.level).unwrap_or_else(|| "info".into()),
             drain: time(file.drain, 8_000),
@@ -227,6 +244,9 @@ impl Config {
                 let shown = humantime::format_duration(time);
                 return Err(wrong(format!("{key} = {shown} is out of range: {shortest_ms}ms to 1h")));
             }
+        }
+        if config.secrets.refresh < Duration::from_secs(1) || config.secrets.keep < config.secrets.refresh {
+            return Err(wrong("secrets.refresh must be at least 1s, and secrets.keep at least as long as that".into()));
         }
         if !config.admin_listen.ip().is_loopback() && config.admin_token.is_none() {
             return Err(wrong(format!(

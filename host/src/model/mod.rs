@@ -24,4 +24,4 @@ pub use scheme::{
     Algorithm, ClaimValue, ConfigValue, Encoding, JwtSpec, KeyForm, ListStyle, Place, Scheme, TimeSpec, TimeUnit,
     VerifySpec,
 };
-pub use secret::{RemoteSecret, Secret, SecretError, SecretRef, SecretSource};
+pub use secret::{RemoteSecret, Secret, SecretAges, SecretError, SecretRef, SecretSource};

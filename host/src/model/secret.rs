@@ -3,6 +3,7 @@
 use std::fmt;
 use std::path::PathBuf;
 use std::str::FromStr;
+use std::time::Duration;
 
 use zeroize::Zeroizing;
 
@@ -52,6 +53,21 @@ pub enum RemoteSecret {
         /// Of the secret's JSON; none = the whole text.
         field: Option<String>,
     },
+}
+
+/// How remote secrets age.
+#[derive(Debug, Clone, Copy)]
+pub struct SecretAges {
+    /// Fetched again after this.
+    pub refresh: Duration,
+    /// With the source down, the last value serves this long.
+    pub keep: Duration,
+}
+
+impl Default for SecretAges {
+    fn default() -> SecretAges {
+        SecretAges { refresh: Duration::from_secs(300), keep: Duration::from_secs(12 * 3600) }
+    }
 }
 
 /// Why there is no value now. The hook that needs it is closed until there is one.
@@ -127,7 +143,9 @@ impl RemoteSecret {
     fn parse(scheme: &str, rest: &str) -> Option<Result<RemoteSecret, String>> {
         let segments = |text: &str| text.split('/').map(str::to_owned).collect::<Vec<_>>();
         let is_plain = rest.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"/-_.@#:+=".contains(&byte));
-        if ["gcp-secret", "gcp-kms", "vault", "aws-secret"].contains(&scheme) && (!is_plain || rest.contains("..")) {
+        if ["gcp-secret", "gcp-kms", "vault", "aws-secret"].contains(&scheme)
+            && (!is_plain || rest.split('@').next().is_some_and(|name| name.contains("..")))
+        {
             return Some(Err(format!("`{scheme}:` names hold letters, digits and `/-_.@#:+=` only")));
         }
         let parsed = match scheme {

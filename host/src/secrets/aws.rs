@@ -119,14 +119,18 @@ fn signed(credentials: &Credentials, region: &str, url: &str, body: &str) -> Res
     let canonical = format!("POST\n/\n\n{lines}\n{names}\n{}", digest(body));
     let scope = format!("{day}/{region}/{SERVICE}/aws4_request");
     let to_sign = format!("AWS4-HMAC-SHA256\n{time}\n{scope}\n{}", digest(&canonical));
-    let first = format!("AWS4{}", credentials.secret).into_bytes();
-    let key = [day, region, SERVICE, "aws4_request"].iter().fold(first, |key, part| mac(&key, part));
+    let key = signing_key(&credentials.secret, day, region, SERVICE);
     let signature = hex::encode(mac(&key, &to_sign));
     let authorization =
         format!("AWS4-HMAC-SHA256 Credential={}/{scope}, SignedHeaders={names}, Signature={signature}", credentials.id);
     headers.retain(|(name, _)| name != "host");
     headers.push(("authorization".into(), authorization));
     Ok(headers)
+}
+
+fn signing_key(secret: &str, day: &str, region: &str, service: &str) -> Vec<u8> {
+    let first = format!("AWS4{secret}").into_bytes();
+    [day, region, service, "aws4_request"].iter().fold(first, |key, part| mac(&key, part))
 }
 
 fn digest(text: &str) -> String {
@@ -137,4 +141,16 @@ fn mac(key: &[u8], text: &str) -> Vec<u8> {
     let mut mac = Hmac::<Sha256>::new_from_slice(key).expect("HMAC takes keys of any length");
     mac.update(text.as_bytes());
     mac.finalize().into_bytes().to_vec()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The published example of a signing key.
+    #[test]
+    fn the_signing_key_is_derived_as_published() {
+        let key = signing_key("wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY", "20150830", "us-east-1", "iam");
+        assert_eq!(hex::encode(key), "c4afb1cc5771d871763a393e44b703571b55cc28424d1a5e86da6ed3c154a4b9");
+    }
 }

@@ -17,25 +17,10 @@ use arc_swap::ArcSwap;
 pub use documents::KeyDocuments;
 
 use crate::config::env;
-use crate::model::{Secret, SecretError, SecretRef, SecretSource};
+use crate::model::{Secret, SecretAges, SecretError, SecretRef, SecretSource};
 
 /// How soon a changed file counts.
 const REFRESH: Duration = Duration::from_secs(1);
-
-/// How remote secrets age.
-#[derive(Debug, Clone, Copy)]
-pub struct Ages {
-    /// Fetched again after this.
-    pub refresh: Duration,
-    /// With the source down, the last value serves this long.
-    pub keep: Duration,
-}
-
-impl Default for Ages {
-    fn default() -> Ages {
-        Ages { refresh: Duration::from_secs(300), keep: Duration::from_secs(12 * 3600) }
-    }
-}
 
 #[derive(Clone)]
 struct Value {
@@ -54,14 +39,14 @@ pub struct Secrets {
     values: ArcSwap<Values>,
     changing: Mutex<()>,
     remote: remote::Remote,
-    ages: Ages,
+    ages: SecretAges,
 }
 
 // === impl Secrets ===
 
 impl Secrets {
     /// With these ages.
-    pub fn new(ages: Ages) -> Secrets {
+    pub fn new(ages: SecretAges) -> Secrets {
         Secrets { ages, ..Secrets::default() }
     }
 

@@ -1,0 +1,94 @@
+//! Any request against any pack: the check must not panic, must say the same for any chunking, and must let nobody in who
+//! does not know the secret.
+//!
+//! The input: one byte for the pack, one for the method, one for the size of pieces, then lines `name: value`, an empty
+//! line, the body.
+#![no_main]
+#![allow(dead_code, unused_imports)]
+
+#[path = "../../../host/src/model/mod.rs"]
+mod model;
+#[path = "../../../host/src/verify/mod.rs"]
+mod verify;
+
+use std::sync::OnceLock;
+use std::time::{Duration, UNIX_EPOCH};
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderName, HeaderValue, Method};
+use libfuzzer_sys::fuzz_target;
+use model::{ConfigValue, Secret, VerifySpec};
+use verify::{Checked, Given, Keys, NoDocuments, Packs, Unverified, Verifier, check, feed, pack_names};
+
+/// Long and odd enough that nothing finds it by chance; valid as text, hex, base64 and `user:password` it need not be.
+const SECRET: &str = "5d1c0f7b9a3e4c2d8f6b1a0e9d7c5b3a1f2e4d6c8b0a9f7e5d3c1b2a4f6e8d0c";
+
+fn verifiers() -> &'static Vec<Verifier> {
+    static VERIFIERS: OnceLock<Vec<Verifier>> = OnceLock::new();
+    VERIFIERS.get_or_init(|| {
+        let names = ["app_key", "audience", "callback_url", "notification_url", "public_key", "recipient_client_id"];
+        let more = ["service_account", "webhook_id", "webhook_url", "jwks"];
+        let config =
+            names.iter().chain(&more).map(|name| (name.to_string(), ConfigValue::One("https://a.example".into())));
+        let config: std::collections::BTreeMap<_, _> = config.collect();
+        let build = |name: &str| {
+            let spec = VerifySpec {
+                provider: Some(name.into()),
+                secret: vec!["env:S".parse().unwrap()],
+                public_url: Some("https://hooks.example.com".into()),
+                config: config.clone(),
+                ..VerifySpec::default()
+            };
+            Verifier::build(&spec, &Packs::default()).unwrap()
+        };
+        pack_names().map(build).collect()
+    })
+}
+
+fuzz_target!(|data: &[u8]| {
+    let [pack, method, size, rest @ ..] = data else { return };
+    let verifiers = verifiers();
+    let verifier = &verifiers[*pack as usize % verifiers.len()];
+    let Some(request) = request(*method, rest) else { return };
+    let keys = Keys::new([(verifier.key_form(), Ok(Secret::new(SECRET)))]);
+    let now = Some(UNIX_EPOCH + Duration::from_secs(1_760_000_000));
+    let given = Given { keys: &keys, documents: &NoDocuments, now };
+    let whole = check(verifier, request.clone(), &given, None);
+    assert!(!matches!(whole, Ok(Checked::Verified(_))), "let in without the secret: {request:?}");
+    let head = Unverified { body: Bytes::new(), ..request.clone() };
+    let mut feeding = feed(verifier, &head, &keys);
+    if let Some(feeding) = &mut feeding {
+        request.body.chunks(usize::from(*size).max(1)).for_each(|piece| feeding.update(&Bytes::copy_from_slice(piece)));
+    }
+    let fed = check(verifier, request, &given, feeding);
+    let word = |checked: &Result<Checked, verify::Refusal>| match checked {
+        Ok(Checked::Verified(_)) => "verified".to_owned(),
+        Ok(Checked::Challenge(answer)) => format!("{answer:?}"),
+        Err(refusal) => refusal.to_string(),
+    };
+    assert_eq!(word(&whole), word(&fed));
+});
+
+fn request(method: u8, rest: &[u8]) -> Option<Unverified> {
+    let methods = [Method::POST, Method::GET, Method::HEAD, Method::OPTIONS];
+    let mut headers = HeaderMap::new();
+    let (mut path, mut query) = ("/in".to_owned(), None);
+    let mut rest = rest;
+    loop {
+        let end = rest.iter().position(|byte| *byte == b'\n')?;
+        let line = &rest[..end];
+        rest = &rest[end + 1..];
+        if line.is_empty() {
+            break;
+        }
+        let colon = line.iter().position(|byte| *byte == b':')?;
+        let value = &line[colon + 1..];
+        match &line[..colon] {
+            b"?" => query = Some(String::from_utf8(value.to_vec()).ok()?),
+            b"/" => path = format!("/{}", String::from_utf8(value.to_vec()).ok()?),
+            name => drop(headers.append(HeaderName::from_bytes(name).ok()?, HeaderValue::from_bytes(value).ok()?)),
+        }
+    }
+    let method = methods[usize::from(method) % methods.len()].clone();
+    Some(Unverified { method, path, query, headers, body: Bytes::copy_from_slice(rest) })
+}

@@ -53,7 +53,16 @@ fn hook_files_in_the_docs_are_good_ones() {
         for sample in samples(&page).iter().filter(|sample| sample.language == "toml") {
             let name =
                 file_name(sample).unwrap_or_else(|| panic!("{}: a TOML sample names its file first", page.display()));
-            if name != "landfall.toml" && !name.contains('/') {
+            if let Some(pack) = name.strip_prefix("providers/") {
+                std::fs::create_dir_all(dir.path().join("providers")).unwrap();
+                std::fs::write(dir.path().join("providers").join(pack), &sample.text).unwrap();
+                let hook = format!(
+                    "component = \"echo.wasm\"\n[verify]\nprovider = \"{}\"\nsecret = \"env:X\"\n",
+                    pack.trim_end_matches(".toml")
+                );
+                std::fs::write(dir.path().join(pack), hook).unwrap();
+                count += 1;
+            } else if name != "landfall.toml" && !name.contains('/') {
                 std::fs::write(dir.path().join(name), &sample.text).unwrap();
                 count += 1;
             }
@@ -126,6 +135,34 @@ fn the_table_of_variables_is_the_code() {
     let code = read(&root().join("host/src/config/node.rs"));
     let read_by_code = words(code.split("#[cfg(test)]").next().unwrap());
     assert_eq!(documented, read_by_code);
+}
+
+/// Every shell sample that calls `landfall` alone: of `explain`, `send` and `sign` only that the flags are right.
+#[test]
+fn commands_in_the_docs_are_commands() {
+    let mut count = 0;
+    for page in pages() {
+        for sample in samples(&page).iter().filter(|sample| sample.language == "sh") {
+            for line in sample.text.lines().filter_map(|line| line.strip_prefix("landfall ")) {
+                let line = line.split(" #").next().unwrap();
+                let mut command = Command::new(landfall());
+                command
+                    .args(line.split_whitespace())
+                    .current_dir(root())
+                    .env("STRIPE_SECRET", "s")
+                    .env("GITHUB_SECRET", "s");
+                let output = command.output().unwrap();
+                let said = String::from_utf8_lossy(&output.stderr).into_owned();
+                let nobody_there = said.contains("exchange failed")
+                    || said.contains("admin listener")
+                    || said.contains("nobody")
+                    || said.contains("127.0.0.1");
+                assert!(output.status.success() || nobody_there, "{}: {line}\n{said}", page.display());
+                count += 1;
+            }
+        }
+    }
+    assert!(count >= 4, "{count} commands");
 }
 
 #[test]

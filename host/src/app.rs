@@ -96,6 +96,7 @@ pub struct App {
 impl App {
     /// Everything that can fail, before anybody is listened to: addresses first, because they fail most.
     pub async fn start(config: Config) -> anyhow::Result<App> {
+        keep_memory_private();
         let listener = bind(config.listen, "listen").await?;
         let admin_listener = bind(config.admin_listen, "admin.listen").await?;
         make_dirs(&config)?;
@@ -187,6 +188,16 @@ pub fn compiler() -> anyhow::Result<PathBuf> {
         return Ok(running);
     }
     std::env::current_exe().context("cannot find the path of this binary, which compiles components")
+}
+
+/// No core dumps, and no other process of this user reads the memory: secrets are in it.
+fn keep_memory_private() {
+    use rustix::process::{DumpableBehavior, Resource, Rlimit, set_dumpable_behavior, setrlimit};
+    let none = Rlimit { current: Some(0), maximum: Some(0) };
+    let done = setrlimit(Resource::Core, none).and_then(|()| set_dumpable_behavior(DumpableBehavior::NotDumpable));
+    if let Err(error) = done {
+        tracing::warn!(%error, "core dumps cannot be switched off: one would hold secrets");
+    }
 }
 
 fn make_dirs(config: &Config) -> anyhow::Result<()> {

@@ -186,7 +186,7 @@ impl Node {
 
     /// Resident memory now, in KiB.
     pub fn resident_kib(&self) -> u64 {
-        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).expect("the process lives");
+        let status = self.proc("status");
         let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("a process has memory");
         line.trim().trim_end_matches(" kB").parse().expect("a number")
     }
@@ -197,6 +197,11 @@ impl Node {
         let of_threads = std::fs::read_dir(format!("/proc/{id}/task")).into_iter().flatten().flatten();
         let texts = of_threads.filter_map(|task| std::fs::read_to_string(task.path().join("children")).ok());
         texts.flat_map(|text| text.split_whitespace().filter_map(|id| id.parse().ok()).collect::<Vec<_>>()).collect()
+    }
+
+    /// What the system says of the process: `limits`, `status`.
+    pub fn proc(&self, file: &str) -> String {
+        std::fs::read_to_string(format!("/proc/{}/{file}", self.child.id())).expect("the process lives")
     }
 
     /// Sends SIGTERM to the process.

@@ -308,6 +308,9 @@ async fn secrets_appear_nowhere() {
         let response = node.client.get(format!("http://{}{page}", node.admin)).send().await.unwrap();
         seen += &response.text().await.unwrap();
     }
+    let core = node.proc("limits").lines().find(|line| line.starts_with("Max core file size")).unwrap().to_owned();
+    assert_eq!(core.split_whitespace().nth(4), Some("0"), "{core}");
+    assert!(node.log().contains("\"verified_by\":\"token#1\""), "{}", node.log());
     node.terminate();
     node.ended().await;
     seen += &node.log();

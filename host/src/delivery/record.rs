@@ -21,6 +21,8 @@ pub fn write(event: &Event, number: u32, attempt: &Attempt) {
     let outcome = attempt.outcome.word();
     let duration_ms = attempt.duration.as_secs_f64() * 1000.0;
     let memory_kib = attempt.memory_peak_bytes / 1024;
+    // Which secret, by its number in the hook file: whoever rotates wants to know when the old one is out of use.
+    let verified_by = event.attributes.iter().find(|(name, _)| name == "verified-by").map(|(_, key)| key.as_str());
     let (calls, rows, reason) = (attempt.http_calls, attempt.rows.len(), attempt.outcome.reason());
     match &attempt.outcome {
         Outcome::Done(reply) => {
@@ -30,6 +32,7 @@ pub fn write(event: &Event, number: u32, attempt: &Attempt) {
                 event = event_id,
                 number,
                 outcome,
+                verified_by,
                 status,
                 duration_ms,
                 memory_kib,

@@ -119,6 +119,8 @@ async fn ownership_checks_are_answered_and_nothing_else_of_their_kind_runs() {
     assert_eq!(ask(&node, "GET", &hub("v"), &[], "").await, (200, text, "7".into()));
     // The secret of deliveries is not the one of the check.
     assert_eq!(ask(&node, "GET", &hub("s"), &[], "").await.0, 403);
+    let sent = run(&["send", "xero", "--to", &node.url("/xero"), "--secret", "env:SECRET"], "s");
+    assert_eq!(said(&sent), "200\n\n", "no body for those who want none");
     assert_eq!(
         ask(&node, "POST", "/xero", &[("x-xero-signature", "AAAA")], "{}").await,
         (401, String::new(), String::new())
@@ -142,7 +144,7 @@ async fn a_secret_that_a_provider_hands_over_is_kept_once_and_only_while_the_pai
     let kept = node.plugins().with_file_name("asana");
     assert_eq!(std::fs::read_to_string(&kept).unwrap(), "handed-over");
     // A second one does not replace it.
-    assert_eq!(ask(&node, "POST", "/in", &[("X-Hook-Secret", "another")], "{}").await.0, 503);
+    assert_eq!(ask(&node, "POST", "/in", &[("X-Hook-Secret", "another")], "{}").await.0, 401);
     assert_eq!(std::fs::read_to_string(&kept).unwrap(), "handed-over");
     let sent = run(&["send", "asana", "--to", &node.url("/in"), "--secret", "env:SECRET"], "handed-over");
     assert_eq!(said(&sent), "200\none\n", "{}", node.log());
@@ -243,6 +245,14 @@ async fn packs_of_the_operator_add_and_replace_while_the_node_runs() {
     let providers = node.plugins().join("providers").to_str().unwrap().to_owned();
     let to = node.url("/in");
     let send = || run(&["send", "acme", "--to", &to, "--secret", "env:SECRET", "--providers", &providers], "s");
+    assert_eq!(said(&send()), "200\none\n", "{}", node.log());
+    // Whatever lies beside it.
+    assert!(Command::new("mkfifo").arg(node.plugins().join("providers/pipe.toml")).status().unwrap().success());
+    std::fs::write(node.plugins().join("providers/bare.toml"), "name = \"x\"\n[verify]\nprefix = \"a\"\n").unwrap();
+    std::fs::write(node.plugins().join("bare.toml"), hook("bare", "")).unwrap();
+    let bare = node.until("bare", "unavailable").await;
+    assert!(bare["problem"].as_str().unwrap().contains("the pack names no scheme"), "{bare}");
+    assert!(node.hook("providers/pipe.toml").await.is_some());
     assert_eq!(said(&send()), "200\none\n", "{}", node.log());
     std::fs::write(file(&node), "scheme = [").unwrap();
     let status = node.until("in", "stale").await;

@@ -115,6 +115,13 @@ fn unauthorized(answers: Answers) -> Response {
     }
 }
 
+/// For providers that want none.
+pub fn without_body(response: Response) -> Response {
+    let mut response = response.map(|_| Body::empty());
+    response.headers_mut().remove(CONTENT_TYPE);
+    response
+}
+
 fn done(reply: Reply) -> Response {
     let mut response = Response::new(Body::from(reply.body));
     *response.status_mut() = StatusCode::from_u16(reply.status).expect("the engine checked the status");

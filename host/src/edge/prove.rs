@@ -52,6 +52,10 @@ pub async fn answered(edge: &Edge, hook: &Hook, answer: Answer) -> Result<Respon
     let hook_name = &*hook.spec.name;
     if let Some(secret) = &answer.pair {
         let place = hook.verifier.secrets().first().ok_or(Stop::Unavailable)?;
+        if edge.secrets.value(place).is_ok() {
+            tracing::warn!(hook = hook_name, "pairing refused: there is a secret already; close the pairing");
+            return Err(Stop::Unauthorized(hook.verifier.answers()));
+        }
         if let Err(why) = edge.secrets.pair(place, secret) {
             tracing::error!(hook = hook_name, %why, "pairing refused");
             return Err(Stop::Unavailable);

@@ -63,7 +63,8 @@ async fn handle(edge: &Edge, head: Parts, body: &mut Body) -> Result<Response, S
     let slot = hook.slots.acquire(edge.limits.wait).await.map_err(|_| Stop::Busy)?;
     let event_id = event.id;
     let outcome = edge.delivery.sync(handler.clone(), event, slot, hook.sync_limit()).await;
-    Ok(answer::outcome(outcome, event_id))
+    let response = answer::outcome(outcome, event_id);
+    Ok(if hook.verifier.answers().are_empty { answer::without_body(response) } else { response })
 }
 
 /// Neither endless nor still waiting for a `100 Continue`.

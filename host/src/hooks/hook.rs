@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use crate::engine::{Handler, Slots};
 use crate::model::{HookSpec, SecretSource};
-use crate::verify::{Proof, Verifier};
+use crate::verify::{Keys, Proof, Verifier};
 
 /// Everything that a request needs to know about its hook.
 pub struct Hook {
@@ -126,10 +126,9 @@ impl Hook {
         if *self.verifier.proof() == Proof::Closed {
             return Some(closed_problem(&self.spec.name));
         }
-        let values = self.verifier.secrets().iter().map(|reference| secrets.value(reference));
-        let missing: Vec<String> = values.filter_map(|value| value.err().map(|error| error.to_string())).collect();
-        let all = !missing.is_empty() && missing.len() == self.verifier.secrets().len();
-        all.then(|| format!("closed: no secret has a value: {}", missing.join("; ")))
+        let secrets =
+            self.verifier.secrets().iter().map(|reference| (self.verifier.key_form(), secrets.value(reference)));
+        Keys::new(secrets).problem().map(|why| format!("closed: no secret has a value: {why}"))
     }
 
     fn handler(&self) -> Option<&Handler> {

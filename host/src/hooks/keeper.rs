@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use tokio::sync::Semaphore;
-use tokio::task::{AbortHandle, JoinError, JoinSet};
+use tokio::task::{AbortHandle, JoinError, JoinHandle, JoinSet};
 use tokio::time::MissedTickBehavior;
 
 use super::hook::{Hook, HookState, HookStatus};
@@ -67,6 +67,21 @@ struct Keeper {
     loading: BTreeMap<HookName, (Fingerprint, AbortHandle)>,
     /// The directory has been read.
     has_looked: bool,
+}
+
+/// A task that ends with whoever waits for it.
+struct AbortOnDrop<T>(JoinHandle<T>);
+
+impl<T> AbortOnDrop<T> {
+    async fn ended(mut self) -> Result<T, JoinError> {
+        (&mut self.0).await
+    }
+}
+
+impl<T> Drop for AbortOnDrop<T> {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
 }
 
 struct Loaded {
@@ -166,7 +181,10 @@ impl Keeper {
             Ok(look) => {
                 self.strays.clear();
                 match packs {
-                    Ok(packs) => self.loader.packs.store(Arc::new(packs)),
+                    Ok(packs) => {
+                        self.strays.extend(packs.broken());
+                        self.loader.packs.store(Arc::new(packs));
+                    }
                     Err(error) => drop(self.strays.insert("providers".into(), format!("{error:#}"))),
                 }
                 self.apply(&look, thorough);
@@ -234,7 +252,13 @@ impl Keeper {
         }
         let (loader, fingerprint, key) = (self.loader.clone(), tried.clone(), name.clone());
         let load = self.loads.spawn(async move {
-            let hook = loader.load(&name, &files).await;
+            // A panic is a problem of this hook.
+            let (own_name, own_files) = (name.clone(), files.clone());
+            let loading = AbortOnDrop(tokio::spawn(async move { loader.load(&own_name, &own_files).await }));
+            let hook = loading.ended().await.unwrap_or_else(|error| {
+                tracing::error!(hook = %name, %error, "loading a hook panicked");
+                Err(Problem::from("loading it panicked: this is a fault of Landfall, please report it".to_owned()))
+            });
             Loaded { name, files, tried, hook }
         });
         self.loading.insert(key, (fingerprint, load));

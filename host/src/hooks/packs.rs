@@ -11,7 +11,7 @@ use crate::verify::Packs;
 /// The most files.
 const FILES_MAX: usize = 1024;
 
-/// The packs of a `providers` folder; none where there is no such folder.
+/// The packs of a `providers` folder; none where there is no such folder. A file that cannot be read is a pack that says so.
 pub fn packs(dir: Option<&Path>) -> anyhow::Result<Packs> {
     let Some(dir) = dir else { return Ok(Packs::default()) };
     let entries = match std::fs::read_dir(dir) {
@@ -23,8 +23,7 @@ pub fn packs(dir: Option<&Path>) -> anyhow::Result<Packs> {
         let name = entry?.file_name();
         let Some(name) = name.to_str().filter(|name| !name.starts_with('.')) else { continue };
         let Some(stem) = name.strip_suffix(".toml") else { continue };
-        let text = read_small(dir, name).map_err(|why| anyhow::anyhow!("providers/{name} {why}"))?;
-        own.insert(stem.to_owned(), text);
+        own.insert(stem.to_owned(), read_small(dir, name).map_err(|why| format!("providers/{name} {why}")));
     }
     Ok(Packs::with(own))
 }

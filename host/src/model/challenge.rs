@@ -50,6 +50,8 @@ pub struct Requirement {
     /// Query parameters and their values; `|` between several.
     #[serde(default)]
     pub query: BTreeMap<String, String>,
+    /// A query parameter of 20 to 32 hexadecimal digits.
+    pub query_hex: Option<String>,
     /// A query parameter that equals one of the secrets.
     pub query_secret: Option<String>,
     /// A query parameter or header (`query:NAME`, `header:NAME`) and the `config` entry that lists what it may be; `*`

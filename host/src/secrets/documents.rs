@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
 use bytes::Bytes;
+use tokio::sync::Semaphore;
 
 use crate::egress::{Client, Outgoing, Policy};
 use crate::model::{Allow, Documents, SecretSource};
@@ -20,13 +21,23 @@ const AGE_MAX: Duration = Duration::from_secs(3600);
 const REFRESH_EVERY: Duration = Duration::from_secs(60);
 const TIMEOUT: Duration = Duration::from_secs(5);
 const BYTES_MAX: usize = 256 << 10;
-const DOCUMENTS_MAX: usize = 256;
+/// Of one origin: senders may name documents, and must not push out those of others.
+const DOCUMENTS_MAX: usize = 32;
+const ORIGINS_MAX: usize = 64;
+/// Fetches from one origin in a minute, at once, and of all at once.
+const FETCHES_A_MINUTE: usize = 30;
+const FETCHES_AT_ONCE: usize = 4;
+const FETCHES_OF_ALL_AT_ONCE: usize = 32;
+const MINUTE: Duration = Duration::from_secs(60);
 
 /// What is at hand, by address.
 pub struct KeyDocuments {
     kept: ArcSwap<HashMap<String, Kept>>,
     tries: Mutex<HashMap<String, Try>>,
-    one_at_a_time: tokio::sync::Mutex<()>,
+    /// One fetch of one document, however many requests need it.
+    turns: Mutex<HashMap<String, Arc<tokio::sync::Mutex<()>>>>,
+    origins: Mutex<HashMap<String, Arc<Origin>>>,
+    all: Semaphore,
     secrets: Arc<dyn SecretSource>,
     /// Special addresses that documents may come from: none but in tests.
     addresses: Vec<ipnet::IpNet>,
@@ -36,6 +47,13 @@ pub struct KeyDocuments {
 struct Kept {
     bytes: Bytes,
     at: Instant,
+}
+
+/// What is asked of one origin: senders decide how often they name a document there.
+struct Origin {
+    at_once: Semaphore,
+    /// When the last fetches began.
+    begun: Mutex<Vec<Instant>>,
 }
 
 struct Try {
@@ -51,7 +69,9 @@ impl KeyDocuments {
         KeyDocuments {
             kept: ArcSwap::default(),
             tries: Mutex::default(),
-            one_at_a_time: tokio::sync::Mutex::new(()),
+            turns: Mutex::default(),
+            origins: Mutex::default(),
+            all: Semaphore::new(FETCHES_OF_ALL_AT_ONCE),
             secrets,
             addresses: Vec::new(),
         }
@@ -59,10 +79,20 @@ impl KeyDocuments {
 
     /// Fetches a document, unless that has been done just now. The error is a sentence.
     pub async fn fetch(&self, url: &str) -> Result<(), String> {
-        let _turn = self.one_at_a_time.lock().await;
         if let Some(verdict) = self.recent(url) {
             return verdict;
         }
+        let turn = self.turn(url);
+        let _turn = turn.lock().await;
+        if let Some(verdict) = self.recent(url) {
+            return verdict;
+        }
+        let origin = self.origin(url)?;
+        let busy = |_| "too many key documents are being fetched from there".to_owned();
+        // Nobody waits for others: whoever comes when all are busy is told to come again.
+        let _of_origin = origin.at_once.try_acquire().map_err(busy)?;
+        let _of_all = self.all.try_acquire().map_err(busy)?;
+        origin.begin()?;
         let fetched = self.get_from(url).await;
         let failed = fetched.as_ref().err().cloned();
         if let Ok(bytes) = &fetched {
@@ -103,6 +133,25 @@ impl KeyDocuments {
         }
     }
 
+    fn turn(&self, url: &str) -> Arc<tokio::sync::Mutex<()>> {
+        let mut turns = self.turns.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        turns.retain(|_, turn| Arc::strong_count(turn) > 1);
+        turns.entry(url.into()).or_default().clone()
+    }
+
+    fn origin(&self, url: &str) -> Result<Arc<Origin>, String> {
+        let key = origin_of(url);
+        let mut origins = self.origins.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        if origins.len() >= ORIGINS_MAX && !origins.contains_key(&key) {
+            origins.retain(|_, origin| origin.is_busy());
+            if origins.len() >= ORIGINS_MAX {
+                return Err("key documents are being fetched from too many places".into());
+            }
+        }
+        let make = || Arc::new(Origin { at_once: Semaphore::new(FETCHES_AT_ONCE), begun: Mutex::default() });
+        Ok(origins.entry(key).or_insert_with(make).clone())
+    }
+
     fn recent(&self, url: &str) -> Option<Result<(), String>> {
         let tries = self.tries.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
         let last = tries.get(url)?;
@@ -139,14 +188,44 @@ impl KeyDocuments {
     fn keep(&self, url: &str, bytes: Bytes) {
         self.kept.rcu(|kept| {
             let mut kept = HashMap::clone(kept);
-            if kept.len() >= DOCUMENTS_MAX && !kept.contains_key(url) {
-                let oldest = kept.iter().min_by_key(|(_, one)| one.at).map(|(url, _)| url.clone());
-                oldest.map(|url| kept.remove(&url));
+            let origin = origin_of(url);
+            let same: Vec<(String, Instant)> = kept
+                .iter()
+                .filter(|(url, _)| origin_of(url) == origin)
+                .map(|(url, one)| (url.clone(), one.at))
+                .collect();
+            if same.len() >= DOCUMENTS_MAX && !kept.contains_key(url) {
+                let oldest = same.iter().min_by_key(|(_, at)| *at);
+                oldest.map(|(url, _)| kept.remove(url));
             }
             kept.insert(url.into(), Kept { bytes: bytes.clone(), at: Instant::now() });
             kept
         });
     }
+}
+
+// === impl Origin ===
+
+impl Origin {
+    fn begin(&self) -> Result<(), String> {
+        let mut begun = self.begun.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        begun.retain(|at| at.elapsed() < MINUTE);
+        if begun.len() >= FETCHES_A_MINUTE {
+            return Err(format!("{FETCHES_A_MINUTE} key documents have been fetched from there in a minute"));
+        }
+        begun.push(Instant::now());
+        Ok(())
+    }
+
+    fn is_busy(&self) -> bool {
+        let begun = self.begun.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        begun.last().is_some_and(|at| at.elapsed() < MINUTE)
+    }
+}
+
+/// Scheme, host and port.
+fn origin_of(url: &str) -> String {
+    url::Url::parse(url).map(|url| url.origin().ascii_serialization()).unwrap_or_default()
 }
 
 impl Documents for KeyDocuments {
@@ -208,6 +287,17 @@ mod tests {
             assert_eq!(documents.fetch(&url).await, Err("status 302".into()));
         }
         assert_eq!((documents.get(&url), count.load(Ordering::SeqCst)), (None, 1));
+    }
+
+    #[tokio::test]
+    async fn senders_cannot_make_us_fetch_without_end() {
+        let (url, count) = server(&["HTTP/1.1 200 OK\r\ncontent-length: 2\r\nconnection: close\r\n\r\nk1"]).await;
+        let documents = documents();
+        let mut refused = 0;
+        for number in 0..100 {
+            refused += usize::from(documents.fetch(&format!("{url}/{number}")).await.is_err());
+        }
+        assert_eq!((count.load(Ordering::SeqCst), refused), (FETCHES_A_MINUTE, 100 - FETCHES_A_MINUTE));
     }
 
     #[tokio::test]

@@ -50,11 +50,13 @@ impl Secrets {
         Secrets { ages, ..Secrets::default() }
     }
 
-    /// Reads every source again that is due. Blocks for as long as they take.
-    pub fn refresh(&self) {
+    /// Reads every source again that is due: those of this machine, or the others. Blocks for as long as they take.
+    pub fn refresh(&self, remote: bool) {
         let known = self.values.load();
+        let is_meant = |reference: &SecretRef| matches!(reference, SecretRef::Remote(_)) == remote;
         let changed: Vec<(SecretRef, Value)> = known
             .iter()
+            .filter(|(reference, _)| is_meant(reference))
             .filter_map(|(reference, old)| Some((reference.clone(), self.renewed(reference, old)?)))
             .collect();
         for (reference, new) in &changed {
@@ -72,12 +74,17 @@ impl Secrets {
         }
     }
 
-    /// Keeps the values fresh until the process ends.
+    /// Keeps the values fresh until the process ends. A server that hangs holds up no file.
     pub async fn refresh_for_ever(self: Arc<Secrets>) {
+        tokio::spawn(self.clone().refresh_each_second(true));
+        self.refresh_each_second(false).await;
+    }
+
+    async fn refresh_each_second(self: Arc<Secrets>, remote: bool) {
         loop {
             tokio::time::sleep(REFRESH).await;
             let secrets = self.clone();
-            if tokio::task::spawn_blocking(move || secrets.refresh()).await.is_err() {
+            if tokio::task::spawn_blocking(move || secrets.refresh(remote)).await.is_err() {
                 tracing::error!("reading secrets panicked: values stay as they are");
             }
         }
@@ -184,13 +191,13 @@ mod tests {
         secrets.track(std::slice::from_ref(&reference));
         assert_eq!(secrets.value(&reference).unwrap().expose(), b"one");
         std::fs::write(&path, "two").unwrap();
-        secrets.refresh();
+        secrets.refresh(false);
         assert_eq!(secrets.value(&reference).unwrap().expose(), b"two");
         std::fs::write(&path, "\n").unwrap();
-        secrets.refresh();
+        secrets.refresh(false);
         assert!(matches!(secrets.value(&reference), Err(SecretError::Empty(_))));
         std::fs::remove_file(&path).unwrap();
-        secrets.refresh();
+        secrets.refresh(false);
         assert!(matches!(secrets.value(&reference), Err(SecretError::Unreadable { .. })));
     }
 

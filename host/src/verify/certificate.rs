@@ -33,16 +33,20 @@ pub fn certified_key(
             return Err("the certificate is not valid now".into());
         }
     }
-    if !certified
-        .subject
-        .to_string()
-        .split([',', '+'])
-        .any(|part| part.trim().strip_prefix("CN=").is_some_and(&is_name))
-    {
+    let names: Vec<String> =
+        certified.subject.0.iter().flat_map(|part| part.0.iter()).filter_map(common_name).collect();
+    if !matches!(&names[..], [name] if is_name(name)) {
         return Err("the certificate is not the provider's: another common name".into());
     }
     certified.subject_public_key_info.to_der().map_err(|error| format!("the certificate cannot be read: {error}"))
 }
+/// The text of an attribute that is a common name.
+fn common_name(attribute: &x509_cert::attr::AttributeTypeAndValue) -> Option<String> {
+    const COMMON_NAME: &str = "2.5.4.3";
+    let is_one = attribute.oid.to_string() == COMMON_NAME;
+    is_one.then(|| String::from_utf8_lossy(attribute.value.value()).into_owned())
+}
+
 /// The key bits of a SubjectPublicKeyInfo: PKCS#1 for RSA, a point for elliptic curves, 32 bytes for Ed25519.
 pub fn key_bits(spki: &[u8]) -> Option<Vec<u8>> {
     let info = x509_cert::spki::SubjectPublicKeyInfoRef::from_der(spki).ok()?;

@@ -69,6 +69,7 @@ enum Piece {
 struct Source(Place);
 
 /// Why a rule that matches is not answered as it asks.
+#[derive(Debug)]
 enum Refused {
     /// It does not show what it must.
     Requirement,
@@ -118,6 +119,13 @@ impl Challenge {
             let texts = config.get(name).map(|value| value.texts().to_vec()).unwrap_or_default();
             Ok::<_, String>((source(place)?, texts))
         });
+        if let Some(bad) = spec.answer.headers.keys().find(|name| name.parse::<http::HeaderName>().is_err()) {
+            return Err(format!("`{}` is not a header name", bad.escape_debug()));
+        }
+        let statuses = [spec.answer.status.unwrap_or(200), spec.refused_status.unwrap_or(403)];
+        if let Some(bad) = statuses.iter().find(|status| !(200..=599).contains(*status)) {
+            return Err(format!("status {bad} cannot be answered: 200 to 599"));
+        }
         let headers = spec.answer.headers.iter().map(|(name, text)| Ok::<_, String>((name.clone(), template(text)?)));
         let is_open = config.get("handshake_open").is_some_and(|value| value.texts() == ["true"]);
         Ok(Challenge {
@@ -129,6 +137,17 @@ impl Challenge {
             pair: spec.pair.as_ref().filter(|_| is_open).map(|place| source(place)).transpose()?,
             spec: spec.clone(),
         })
+    }
+
+    /// It signs a value for callers who have proven nothing.
+    pub fn signs_for_anybody(&self) -> bool {
+        let texts = self.text.iter().chain(self.headers.iter().map(|(_, text)| text));
+        let in_json = self.json.iter().flatten().filter_map(|(_, value)| match value {
+            JsonTemplate::Text(text) => Some(text),
+            JsonTemplate::Constant(_) => None,
+        });
+        let is_mac = |piece: &Piece| matches!(piece, Piece::Mac(..));
+        !self.spec.verify_first && texts.chain(in_json).flatten().any(is_mac)
     }
 
     /// What requests must have to be one.
@@ -151,7 +170,7 @@ impl Challenge {
                 .is_none_or(|pointer| view.json().and_then(|body| body.pointer(pointer)).is_some_and(Value::is_string))
             && spec.equals.iter().all(|(place, expected)| equals(view, place, expected))
             && (spec.only_keys.is_empty() || has_only_keys(view, &spec.only_keys))
-            && spec.only_form_field.as_deref().is_none_or(|name| matches!(view.form(), [(key, _)] if key == name))
+            && spec.only_form_field.as_deref().is_none_or(|name| matches!(view.form(), Some([(key, _)]) if key == name))
     }
 
     fn answer(&self, view: &View<'_>, keys: &Keys) -> Answer {
@@ -200,6 +219,11 @@ impl Challenge {
                 return Err(Refused::Requirement);
             }
         }
+        if let Some(name) = &require.query_hex {
+            let given = one(name)?;
+            let is_short = (20..=32).contains(&given.len()) && given.bytes().all(|byte| byte.is_ascii_hexdigit());
+            is_short.then_some(()).ok_or(Refused::Value)?;
+        }
         if let Some(name) = &require.query_secret {
             let given = one(name)?;
             let matched = keys.find_challenge(|key| same_text(given.as_bytes(), key));
@@ -228,9 +252,14 @@ impl Source {
     /// for a delivery.
     fn token(&self, view: &View<'_>) -> Result<String, Refused> {
         let text = self.text(view)?;
-        let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"+/=_-".contains(&byte);
-        if text.len() <= TOKEN_CHARS_MAX && text.bytes().all(is_plain) { Ok(text) } else { Err(Refused::Value) }
+        if is_token(text.as_bytes()) { Ok(text) } else { Err(Refused::Value) }
     }
+}
+
+/// Short, and of base64 or base64url characters: what may be signed for whoever asks, and so may not be a delivery.
+pub fn is_token(text: &[u8]) -> bool {
+    let is_plain = |byte: &u8| byte.is_ascii_alphanumeric() || b"+/=_-".contains(byte);
+    !text.is_empty() && text.len() <= TOKEN_CHARS_MAX && text.iter().all(is_plain)
 }
 
 fn equals(view: &View<'_>, place: &str, expected: &Value) -> bool {

@@ -91,6 +91,13 @@ impl Keys {
         Ok(None)
     }
 
+    /// Why none of them can prove anything; none where one can.
+    pub fn problem(&self) -> Option<String> {
+        let why: Vec<String> =
+            self.proof.iter().filter_map(|key| key.as_ref().err().map(SecretError::to_string)).collect();
+        (!why.is_empty() && why.len() == self.proof.len()).then(|| why.join("; "))
+    }
+
     /// Every key in its place.
     pub fn iter(&self) -> impl Iterator<Item = Option<&[u8]>> {
         self.proof.iter().map(|key| key.as_ref().ok().map(|key| &key[..]))
@@ -152,6 +159,10 @@ fn judge(verifier: &Verifier, request: &Unverified, given: &Given<'_>, feed: Opt
     let view = View::new(request, verifier.public_url.as_deref());
     if let Some(answer) = challenge::answer(verifier, false, &view, given.keys) {
         return Ok(Judged::Challenge(answer));
+    }
+    if challenge::is_token(&request.body) && verifier.challenges.iter().any(challenge::Challenge::signs_for_anybody) {
+        // Anybody can have such a text signed by asking for it as a challenge.
+        return Err(Refusal::new(Reason::MalformedBody, "the body could be an answer to an ownership check"));
     }
     let matched = prove(verifier, &view, given, feed)?;
     if let Some(answer) = challenge::answer(verifier, true, &view, given.keys) {

@@ -136,6 +136,7 @@ fn github_facts_come_from_the_pack() {
 fn mistakes_in_a_verify_table_are_found_at_load() {
     for (toml, key, words) in [
         ("provider = \"githb\"\nsecret = \"env:S\"", "provider", "did you mean `github`?"),
+        ("provider = \"aws-sns\"", "config", "topic_arns"),
         ("provider = \"square\"\nsecret = \"env:S\"", "payload", "config = { notification_url = "),
         ("provider = \"hubspot\"\nsecret = \"env:S\"", "scheme", "public_url is missing"),
         ("scheme = \"signature\"\npayload = [\"{bdy}\"]\nsecret = \"env:S\"", "payload", "unknown token `{bdy}`"),
@@ -198,6 +199,108 @@ fn a_time_outside_the_window_says_by_how_much() {
     assert_eq!(ask("1759999000"), "the timestamp is 1000 s old: at most 300 s are taken");
     assert_eq!(ask("1760000301"), "the timestamp is 301 s ahead: at most 300 s are taken; check the clock");
     assert_eq!(ask("soon"), "the timestamp is not a number of unix time");
+}
+
+/// As the pack of that name says, with a secret that is known to the test.
+fn of(provider: &str, more: &str) -> Verifier {
+    verifier(&format!("provider = \"{provider}\"\nsecret = \"env:S\"\npublic_url = \"https://a.example\"\n{more}"))
+}
+
+fn get(query: &str) -> Unverified {
+    Unverified { method: http::Method::GET, ..request(&[], Some(query), "") }
+}
+
+#[test]
+fn what_anybody_can_have_signed_is_no_delivery() {
+    let answered = |verifier: &Verifier, query: &str| match check(verifier, get(query), &values(&["k"])) {
+        Ok(Checked::Challenge(Answer { status: 200, body: Some((_, text)), .. })) => Some(text),
+        _ => None,
+    };
+    let x = of("x-twitter", "");
+    let token = answered(&x, "crc_token=12345").unwrap();
+    let signature = token.split('"').nth(3).unwrap();
+    let delivery = request(&[("x-twitter-webhooks-signature", signature)], None, "12345");
+    assert_eq!(reason(check(&x, delivery, &values(&["k"]))), "malformed_body");
+    let braintree = of("braintree", "config = { public_key = \"pk\" }");
+    assert_eq!(answered(&braintree, "bt_challenge=PG5vdGlmaWNhdGlvbj48L25vdGlmaWNhdGlvbj4"), None);
+    assert_eq!(answered(&braintree, "bt_challenge=abc"), None);
+    let payload = "20f9f8ed05f77439fe955c977e4c8a53";
+    let signed = answered(&braintree, &format!("bt_challenge={payload}")).unwrap();
+    let form = format!("bt_signature={}&bt_payload={payload}", signed.replace('|', "%7C"));
+    assert_eq!(reason(check(&braintree, request(&[], None, &form), &values(&["k"]))), "malformed_body");
+}
+
+#[test]
+fn a_sender_cannot_make_the_check_dear() {
+    let headers = |list: &str| {
+        let zeros = "0".repeat(64);
+        let mut asked =
+            request(&[("x-contentful-signature", &zeros), ("x-contentful-timestamp", "1760000000000")], None, "");
+        asked.headers.insert("x-contentful-signed-headers", HeaderValue::from_str(list).unwrap());
+        asked
+    };
+    let own = "x-contentful-signed-headers,x-contentful-timestamp";
+    for more in [",x".repeat(14_000), ",x-contentful-timestamp".into()] {
+        let refused = check(&of("contentful", ""), headers(&format!("{own}{more}")), &values(&["k"]));
+        assert_eq!(reason(refused), "malformed_signature");
+    }
+    let many = format!("[{}0]", "{\"\":0},".repeat(100_000));
+    assert_eq!(reason(check(&of("figma", ""), request(&[], None, &many), &values(&["k"]))), "malformed_body");
+}
+
+#[test]
+fn a_body_that_is_not_read_is_not_an_empty_one() {
+    let mandrill = of("mandrill", "config = { webhook_url = \"https://a.example/x\" }");
+    let url_alone =
+        STANDARD.encode(super::super::algorithm::mac(crate::model::Algorithm::HmacSha1, b"k", b"https://a.example/x"));
+    for body in ["evil=1&".repeat(1_300_000), "a=%FF".into()] {
+        let asked = request(&[("x-mandrill-signature", &url_alone)], None, &body);
+        assert_eq!(reason(check(&mandrill, asked, &values(&["k"]))), "malformed_body");
+    }
+    let twilio = of("twilio", "");
+    let digest = super::super::algorithm::sha256_hex(b"{}");
+    let url = format!("https://a.example/x?bodySHA256={digest}");
+    let signature =
+        STANDARD.encode(super::super::algorithm::mac(crate::model::Algorithm::HmacSha1, b"k", url.as_bytes()));
+    let ask = |content_type: &str, body: &str| {
+        let headers = [("x-twilio-signature", signature.as_str()), ("content-type", content_type)];
+        check(&twilio, request(&headers, Some(&format!("bodySHA256={digest}")), body), &values(&["k"]))
+    };
+    verified(ask("application/json", "{}"));
+    assert_eq!(reason(ask("application/json", "")), "body_hash_mismatch");
+    assert_eq!(reason(ask("application/x-www-form-urlencoded", "&=&=")), "body_hash_mismatch");
+}
+
+#[test]
+fn an_id_does_not_reach_into_the_time() {
+    let svix = of("svix", "");
+    let key = b"key";
+    // Signed for id `msg`, time T and body `1760000000.hello`.
+    let signed =
+        super::super::algorithm::mac(crate::model::Algorithm::HmacSha256, key, b"msg.1700000000.1760000000.hello");
+    let signature = format!("v1,{}", STANDARD.encode(signed));
+    let headers =
+        [("svix-id", "msg.1700000000"), ("svix-timestamp", "1760000000"), ("svix-signature", signature.as_str())];
+    assert_eq!(reason(check(&svix, request(&headers, None, "hello"), &values(&["whsec_a2V5"]))), "signature_mismatch");
+}
+
+#[test]
+fn times_are_read_as_the_provider_writes_them() {
+    let zendesk = of("zendesk", "");
+    let signature = STANDARD.encode([0; 32]);
+    for (time, expected) in [
+        ("2025-10-09T08:53:20Z", "signature_mismatch"),
+        ("2025-10-09T08:53:20.123456789+02:00", "timestamp_too_old"),
+        ("20251009T085320Z", "malformed_timestamp"),
+        ("2025-10-09 08:53:20Z", "malformed_timestamp"),
+        ("2025-10-09T08:53:20+00:00[UTC]", "malformed_timestamp"),
+        ("2025-10-09T08:53Z", "malformed_timestamp"),
+        ("2025-10-09T08:53:20.Z", "malformed_timestamp"),
+    ] {
+        let headers =
+            [("x-zendesk-webhook-signature", signature.as_str()), ("x-zendesk-webhook-signature-timestamp", time)];
+        assert_eq!(reason(check(&zendesk, request(&headers, None, "{}"), &values(&["k"]))), expected, "{time}");
+    }
 }
 
 /// Not a bound in seconds: the ratio of two medians taken in turns, over rounds of which one must be fair.

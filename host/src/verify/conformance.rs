@@ -11,6 +11,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use serde::Deserialize;
 use serde_json::Value;
 
+use super::challenge::Answer;
 use super::check::{Checked, Given, Keys, check, feed};
 use super::pack::Packs;
 use super::refusal::Refusal;
@@ -245,7 +246,8 @@ fn verifier(
     url: &str,
     packs: &Packs,
 ) -> Result<Verifier, String> {
-    let mut values = BTreeMap::from([("jwks".to_owned(), ConfigValue::One(KEY_SET.into()))]);
+    let any_topic = ("topic_arns".to_owned(), ConfigValue::One("*".into()));
+    let mut values = BTreeMap::from([("jwks".to_owned(), ConfigValue::One(KEY_SET.into())), any_topic]);
     for (name, value) in config {
         let text = |value: &Value| match value {
             Value::String(text) => Some(text.clone()),
@@ -347,8 +349,9 @@ fn pieces(body: &Bytes, sizes: &[usize]) -> Vec<Bytes> {
     pieces
 }
 
+/// Times that no clock shows are the end of all times.
 fn time(seconds: u64) -> SystemTime {
-    UNIX_EPOCH + Duration::from_secs(seconds)
+    UNIX_EPOCH.checked_add(Duration::from_secs(seconds)).unwrap_or(UNIX_EPOCH + Duration::from_secs(1 << 40))
 }
 
 fn respond(handshake: &Handshake, packs: &Packs) -> Result<Response, String> {
@@ -359,12 +362,17 @@ fn respond(handshake: &Handshake, packs: &Packs) -> Result<Response, String> {
         config.entry(name.into()).or_insert_with(|| "unset".into());
     }
     let verifier = verifier(scheme, &config, &handshake.secrets, &asked.url, packs)?;
-    // Where nothing authenticates a handshake, a request that is none is let in.
-    let open = handshake.secrets.is_empty() && handshake.authenticated_by == "none";
+    // Where nothing authenticates a request that is an event too, it is let in.
+    let is_event = handshake.expected_response.deliver_to_plugin == Some(true);
+    let open = handshake.secrets.is_empty() && handshake.authenticated_by == "none" && is_event;
     let verifier = if open { verifier.opened() } else { verifier };
     let request = request(&asked.method, &asked.url, &asked.headers, Bytes::copy_from_slice(asked.body.as_bytes()))?;
     let documents = documents(&handshake.config);
-    let keys = keys(&verifier, &handshake.secrets);
+    // A handshake that names no secret is sent to a hook that has one all the same.
+    let keys = match handshake.secrets.is_empty() {
+        true => Keys::new([(KeyForm::Utf8, Ok(Secret::new("a secret that the handshake does not know")))]),
+        false => keys(&verifier, &handshake.secrets),
+    };
     let given = Given { keys: &keys, documents: &documents, now: handshake.now.map(time) };
     let is_post = request.method == Method::POST;
     let answers = verifier.answers();
@@ -375,6 +383,10 @@ fn respond(handshake: &Handshake, packs: &Packs) -> Result<Response, String> {
         delivered,
     };
     Ok(match check(&verifier, request, &given, None) {
+        // A second secret never replaces the first.
+        Ok(Checked::Challenge(Answer { pair: Some(_), .. })) if !handshake.secrets.is_empty() => {
+            response(answers.refused_status, Vec::new(), "unauthorized".into(), false)
+        }
         Ok(Checked::Challenge(answer)) => {
             let mut headers = answer.headers;
             if let Some((content_type, _)) = &answer.body {

@@ -89,6 +89,9 @@ impl Jwt {
         keys: &Keys,
         documents: &dyn Documents,
     ) -> Result<Option<usize>, Refusal> {
+        if token.header.contains_key("crit") {
+            return Err(malformed("the token has critical extensions, and none is known".into()));
+        }
         let algorithm = token.header.get("alg").and_then(Value::as_str).unwrap_or_default();
         if !self.algorithms.iter().any(|known| known == algorithm) {
             let detail = format!("alg is `{}`: taken are {}", algorithm.escape_debug(), self.algorithms.join(", "));

@@ -50,7 +50,8 @@ const SAMPLE: &str = r#"{"id":"evt_1","type":"sample","created_at":"2026-01-01T0
 /// Packs by name.
 #[derive(Debug, Clone, Default)]
 pub struct Packs {
-    own: BTreeMap<String, String>,
+    /// Their texts, or why they cannot be read.
+    own: BTreeMap<String, Result<String, String>>,
 }
 
 macro_rules! embedded {
@@ -83,7 +84,7 @@ pub fn pack_names() -> impl Iterator<Item = &'static str> {
 
 impl Packs {
     /// With files of the operator, by name without `.toml`.
-    pub fn with(own: BTreeMap<String, String>) -> Packs {
+    pub fn with(own: BTreeMap<String, Result<String, String>>) -> Packs {
         Packs { own }
     }
 
@@ -94,10 +95,17 @@ impl Packs {
         hasher.finish()
     }
 
+    /// Files of the operator that are no packs: name and why.
+    pub fn broken(&self) -> Vec<(String, String)> {
+        let broken = |name: &String| Some((format!("providers/{name}.toml"), self.find(name).err()?));
+        self.own.keys().filter_map(broken).collect()
+    }
+
     /// The pack of that name: the operator's, else the binary's. The error says what to write.
     pub fn find(&self, name: &str) -> Result<Pack, String> {
         let embedded = || EMBEDDED.iter().find(|(known, _)| *known == name).map(|(_, text)| *text);
-        let text = self.own.get(name).map(String::as_str).or_else(embedded);
+        let own = self.own.get(name).map(|own| own.as_deref().map_err(Clone::clone)).transpose()?;
+        let text = own.or_else(embedded);
         let text = text.ok_or_else(|| unknown(name))?;
         toml::from_str(text).map_err(|error| format!("providers/{name}.toml: {}", error.message()))
     }

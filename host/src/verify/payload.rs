@@ -73,7 +73,7 @@ impl Part {
                 let detail = format!("{} is signed and not there", super::view::describe(place));
                 Refusal::new(Reason::MalformedBody, detail)
             })?,
-            Part::FormSorted => form_sorted(view).into_bytes().into(),
+            Part::FormSorted => form_sorted(view)?.into_bytes().into(),
         })
     }
 }
@@ -145,8 +145,8 @@ fn unescaped(url: &str) -> String {
     })
 }
 
-fn form_sorted(view: &View<'_>) -> String {
-    let mut pairs: Vec<_> = view.form().iter().collect();
+fn form_sorted(view: &View<'_>) -> Result<String, Refusal> {
+    let mut pairs: Vec<_> = view.needed_form()?.iter().collect();
     pairs.sort();
-    pairs.iter().flat_map(|(name, value)| [name.as_str(), value.as_str()]).collect()
+    Ok(pairs.iter().flat_map(|(name, value)| [name.as_str(), value.as_str()]).collect())
 }

@@ -16,7 +16,7 @@ use super::window::{self, Window};
 use crate::model::{Algorithm, Encoding, ListStyle, Place, TimeUnit};
 
 /// The most candidates of one request: each costs a comparison.
-const CANDIDATES_MAX: usize = 16;
+const CANDIDATES_MAX: usize = 64;
 
 /// How requests are signed.
 #[derive(Debug, Clone, PartialEq)]
@@ -84,6 +84,12 @@ impl Signature {
         } else if let Some(time) = &self.time {
             window::parse(time.unit, &shown.timestamp)?;
         }
+        if let Some(separator) = self.after_id()
+            && String::from_utf8_lossy(&shown.id).contains(separator)
+        {
+            // Whoever may choose where the id ends may choose where the time begins.
+            return Err(Refusal::new(Reason::SignatureMismatch, format!("the delivery id holds `{separator}`")));
+        }
         let mut feed = feed.map(|feed| feed.macs).unwrap_or_default();
         keys.find(|place, key| match feed.get_mut(place).and_then(Option::take) {
             Some(running) => self.ends_right(running, view, &shown, key),
@@ -92,6 +98,15 @@ impl Signature {
         .ok_or_else(|| {
             Refusal::new(Reason::SignatureMismatch, "the signature does not match: another secret, or another body")
         })
+    }
+
+    /// The text that ends the id in what is signed.
+    fn after_id(&self) -> Option<&str> {
+        let id = self.payload.iter().position(|part| *part == Part::Id)?;
+        match self.payload.get(id + 1) {
+            Some(Part::Literal(text)) => Some(text),
+            _ => None,
+        }
     }
 
     /// Starts the MACs, where everything that comes before the body is known from the head.
@@ -188,6 +203,9 @@ impl Signature {
         };
         match signature_length(self.algorithm) {
             Some(expected) if bytes.len() != expected => Err(format!("{} bytes instead of {expected}", bytes.len())),
+            None if self.algorithm == Algorithm::RsaPkcs1v15Sha256 && (bytes.len() < 256 || bytes.len() % 64 != 0) => {
+                Err(format!("{} bytes: no RSA signature is so long", bytes.len()))
+            }
             _ if bytes.is_empty() => Err("empty".into()),
             _ => Ok(bytes),
         }

@@ -207,7 +207,8 @@ fn needs_secret(proof: &Proof) -> bool {
 }
 
 fn proof(spec: &VerifySpec) -> Result<Proof, BuildError> {
-    let scheme = spec.scheme.expect("a hook or pack without a scheme is closed");
+    let scheme =
+        spec.scheme.ok_or_else(|| wrong("provider", "the pack names no scheme: write scheme = … into its [verify]"))?;
     check_unused(spec, scheme)?;
     let config = |name: &str| configured(name, &spec.config).map(str::to_owned).map_err(|why| wrong("config", why));
     Ok(match scheme {
@@ -218,7 +219,11 @@ fn proof(spec: &VerifySpec) -> Result<Proof, BuildError> {
         Scheme::Jwt => Proof::Jwt(Box::new(jwt(spec)?)),
         Scheme::Twilio => Proof::Code(Code::Twilio),
         Scheme::AwsSns => Proof::Code(Code::AwsSns {
-            topics: spec.config.get("topic_arns").map(|value| value.texts().to_vec()).unwrap_or_default(),
+            topics: spec.config.get("topic_arns").map(|value| value.texts().to_vec()).ok_or_else(|| {
+                let way_out =
+                    "write config = { topic_arns = [\"arn:aws:sns:…\"] }, or [\"*\"] to let every topic of anybody in";
+                wrong("config", format!("anybody who has an account can send from a topic: {way_out}"))
+            })?,
         }),
         Scheme::Paypal => Proof::Code(Code::Paypal { webhook_id: config("webhook_id")? }),
         Scheme::Adyen => Proof::Code(Code::Adyen),

@@ -12,6 +12,10 @@ use crate::model::Place;
 /// The largest body that is parsed as JSON or as a form for a check.
 const PARSED_BYTES_MAX: usize = 8 << 20;
 
+/// An object takes a hundred times its text in memory, and whoever sends it has proven nothing yet.
+const OBJECTS_MAX: usize = 20_000;
+const VALUES_MAX: usize = 400_000;
+
 /// A request and what has been parsed of it.
 pub struct View<'a> {
     /// As it came.
@@ -19,7 +23,7 @@ pub struct View<'a> {
     /// Before the path in the URL that the sender called.
     pub public_url: Option<&'a str>,
     json: OnceCell<Option<Value>>,
-    form: OnceCell<Vec<(String, String)>>,
+    form: OnceCell<Option<Vec<(String, String)>>>,
 }
 
 /// Why there is no one value.
@@ -40,22 +44,25 @@ impl<'a> View<'a> {
         View { request, public_url, json: OnceCell::new(), form: OnceCell::new() }
     }
 
-    /// The body as JSON.
+    /// The body as JSON: none where it is not, or is larger or of more parts than a check reads.
     pub fn json(&self) -> Option<&Value> {
-        let parse = || {
-            let body = &self.request.body;
-            (body.len() <= PARSED_BYTES_MAX).then(|| serde_json::from_slice(body).ok()).flatten()
-        };
+        let body = &self.request.body;
+        let parse = || is_readable(body).then(|| serde_json::from_slice(body).ok()).flatten();
         self.json.get_or_init(parse).as_ref()
     }
 
-    /// The body as the pairs of a form, decoded, in their order.
-    pub fn form(&self) -> &[(String, String)] {
-        let parse = || match self.request.body.len() <= PARSED_BYTES_MAX {
-            true => url::form_urlencoded::parse(&self.request.body).into_owned().collect(),
-            false => Vec::new(),
-        };
-        self.form.get_or_init(parse)
+    /// The body as the pairs of a form, decoded, in their order: none where it is not UTF-8, or is larger than a check reads.
+    pub fn form(&self) -> Option<&[(String, String)]> {
+        let body = &self.request.body;
+        let is_text = || body.len() <= PARSED_BYTES_MAX && percent_encoding::percent_decode(body).decode_utf8().is_ok();
+        let parse = || is_text().then(|| url::form_urlencoded::parse(body).into_owned().collect());
+        self.form.get_or_init(parse).as_deref()
+    }
+
+    /// The same, or why not.
+    pub fn needed_form(&self) -> Result<&[(String, String)], Refusal> {
+        self.form()
+            .ok_or_else(|| Refusal::new(Reason::MalformedBody, "the body is no form of UTF-8 texts, or too large"))
     }
 
     /// The one value at a place, optional white space around a header value dropped and nothing else. An empty value is
@@ -70,7 +77,8 @@ impl<'a> View<'a> {
                 _ => return Err(Absent::Missing),
             },
             Place::Form(name) => {
-                let values = self.form().iter().filter(|(key, _)| key == name).map(|(_, value)| value);
+                let form = self.form().unwrap_or_default();
+                let values = form.iter().filter(|(key, _)| key == name).map(|(_, value)| value);
                 one(values)?.as_bytes().into()
             }
             Place::Path(_) => percent_encoding::percent_decode_str(self.last_segment()).collect::<Vec<u8>>().into(),
@@ -115,6 +123,11 @@ impl<'a> View<'a> {
         })?;
         Ok(format!("{base}{}", self.path_and_query()))
     }
+}
+
+fn is_readable(body: &[u8]) -> bool {
+    let count = |byte: u8| memchr::memchr_iter(byte, body).count();
+    body.len() <= PARSED_BYTES_MAX && count(b'{') <= OBJECTS_MAX && count(b',') + count(b'[') <= VALUES_MAX
 }
 
 /// `header X-Signature`, for the operator.

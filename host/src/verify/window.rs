@@ -27,10 +27,7 @@ pub fn parse(unit: TimeUnit, text: &[u8]) -> Result<i128, Refusal> {
     match unit {
         TimeUnit::S => Ok(digits()? * SECOND_NS),
         TimeUnit::Ms => Ok(digits()? * (SECOND_NS / 1000)),
-        TimeUnit::Rfc3339 => text
-            .parse::<jiff::Timestamp>()
-            .map(|time| time.as_nanosecond())
-            .map_err(|_| malformed("a time as RFC 3339 writes it")),
+        TimeUnit::Rfc3339 => rfc3339(text).ok_or_else(|| malformed("a time as RFC 3339 writes it")),
         TimeUnit::HttpDate => http_date(text).ok_or_else(|| malformed("an HTTP date")),
     }
 }
@@ -53,6 +50,24 @@ pub fn judge(window: Window, time_ns: i128, now: SystemTime) -> Result<(), Refus
         return Err(Refusal::new(Reason::TimestampInFuture, detail));
     }
     Ok(())
+}
+
+/// `2025-10-09T08:53:20[.fraction]` and `Z` or an offset with its colon: the reader itself takes more than that.
+fn rfc3339(text: &str) -> Option<i128> {
+    let shape = |part: &str, shape: &str| {
+        let fits = |(byte, like): (u8, u8)| if like == b'0' { byte.is_ascii_digit() } else { byte == like };
+        part.len() == shape.len() && part.bytes().zip(shape.bytes()).all(fits)
+    };
+    let (head, rest) = text.split_at_checked(19)?;
+    let zone = match rest.strip_prefix('.') {
+        Some(fraction) => fraction.trim_start_matches(|digit: char| digit.is_ascii_digit()),
+        None => rest,
+    };
+    let is_zone = zone == "Z" || shape(zone, "+00:00") || shape(zone, "-00:00");
+    // A point is followed by at least one digit.
+    let has_fraction = !rest.starts_with('.') || rest.len() > zone.len() + 1;
+    let fits = shape(head, "0000-00-00T00:00:00") && is_zone && has_fraction;
+    fits.then(|| text.parse::<jiff::Timestamp>().ok()).flatten().map(|time| time.as_nanosecond())
 }
 
 /// `Thu, 07 Sep 2017 06:30:04 GMT`, the comma optional, `UTC` as good as `GMT`.

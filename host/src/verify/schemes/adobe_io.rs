@@ -48,6 +48,7 @@ pub fn check(client_id: &str, view: &View<'_>, documents: &dyn Documents) -> Res
 fn is_key_path(path: &str) -> bool {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"/-_.".contains(&byte);
     path.starts_with('/')
+        && !path.contains("//")
         && path.contains("/keys/")
         && path.ends_with(".pem")
         && !path.contains("..")

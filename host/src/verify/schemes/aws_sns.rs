@@ -27,6 +27,9 @@ pub fn check(topics: &[String], view: &View<'_>, given: &Given<'_>) -> Result<()
         field(name).ok_or_else(|| Refusal::new(reason, format!("field {name} is missing")))
     };
     let signature = needed("Signature", Reason::MissingSignature)?;
+    if signature.is_empty() {
+        return Err(Refusal::new(Reason::MissingSignature, "field Signature is empty"));
+    }
     let digest = match needed("SignatureVersion", Reason::UnsupportedSignatureVersion)? {
         "1" => Rsa::Sha1,
         "2" => Rsa::Sha256,
@@ -58,7 +61,7 @@ pub fn check(topics: &[String], view: &View<'_>, given: &Given<'_>) -> Result<()
     if !is_rsa_signed(digest, &key, lines.concat().as_bytes(), &signature) {
         return Err(mismatch());
     }
-    match topics.is_empty() || field("TopicArn").is_some_and(|topic| topics.iter().any(|known| known == topic)) {
+    match field("TopicArn").is_some_and(|topic| topics.iter().any(|known| known == topic || known == "*")) {
         true => Ok(()),
         false => Err(Refusal::new(Reason::TopicNotAllowed, "TopicArn is not in config.topic_arns")),
     }
@@ -80,13 +83,54 @@ pub fn confirmation(view: &View<'_>) -> Option<Answer> {
 /// `https://sns.REGION.amazonaws.com[.cn]/…`, nothing before or after the host.
 fn is_sns(text: &str, is_certificate: bool) -> bool {
     let Ok(url) = url::Url::parse(text) else { return false };
-    let plain =
-        url.scheme() == "https" && url.username().is_empty() && url.password().is_none() && url.port().is_none();
-    let host = url.host_str().unwrap_or_default();
-    let host = host.strip_suffix(".cn").unwrap_or(host);
-    let region = host.strip_prefix("sns.").and_then(|rest| rest.strip_suffix(".amazonaws.com"));
-    let is_region =
-        |region: &str| !region.is_empty() && region.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
+    let plain = url.scheme() == "https" && url.port().is_none() && !text.contains(['@', '\\', '#']);
     let ends_right = !is_certificate || (url.path().ends_with(".pem") && url.query().is_none());
-    plain && region.is_some_and(is_region) && ends_right && !text.contains(['@', '\\'])
+    plain && url.host_str().is_some_and(is_sns_host) && ends_right
+}
+
+fn is_sns_host(host: &str) -> bool {
+    let (global, is_china) = host.strip_suffix(".cn").map_or((host, false), |host| (host, true));
+    let region = global.strip_prefix("sns.").and_then(|rest| rest.strip_suffix(".amazonaws.com"));
+    region.is_some_and(|region| is_region(region) && region.starts_with("cn-") == is_china)
+}
+
+/// `us-east-1`, `us-gov-west-1`: words, and a number at the end. A bucket of S3 has no such name.
+fn is_region(text: &str) -> bool {
+    let parts: Vec<&str> = text.split('-').collect();
+    let is_word = |part: &&str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_lowercase());
+    match &parts[..] {
+        [area, words @ .., number] => {
+            let is_number = number.len() <= 2 && !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit());
+            is_number && area.len() == 2 && is_word(area) && !words.is_empty() && words.iter().all(is_word)
+        }
+        _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_addresses_of_amazon_sns_are_called() {
+        for host in
+            ["sns.us-east-1.amazonaws.com", "sns.us-gov-west-1.amazonaws.com", "sns.cn-north-1.amazonaws.com.cn"]
+        {
+            assert!(is_sns(&format!("https://{host}/a.pem"), true), "{host}");
+        }
+        for url in [
+            "https://sns.s3.amazonaws.com/S.pem",
+            "https://sns.s3-us-west-2.amazonaws.com/S.pem",
+            "https://sns.s3-website-us-east-1.amazonaws.com/S.pem",
+            "https://sns.a.amazonaws.com/S.pem",
+            "https://sns.-.amazonaws.com/S.pem",
+            "https://sns.cn-north-1.amazonaws.com/S.pem",
+            "https://sns.us-east-1.amazonaws.com/S.pem#x",
+            "https://sns.us-east-1.amazonaws.com:8443/S.pem",
+            "http://sns.us-east-1.amazonaws.com/S.pem",
+        ] {
+            assert!(!is_sns(url, true), "{url}");
+        }
+        assert!(!is_sns_host("sns.evil.com") && is_sns_host("sns.eu-central-1.amazonaws.com"));
+    }
 }

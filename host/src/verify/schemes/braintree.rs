@@ -22,6 +22,10 @@ pub fn check(public_key: &str, view: &View<'_>, keys: &Keys) -> Result<usize, Re
     if !payload.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"+=/\n".contains(&byte)) {
         return Err(Refusal::new(Reason::MalformedBody, "bt_payload holds characters that are not base64"));
     }
+    if (20..=32).contains(&payload.len()) && payload.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+        // Anybody can have such a text signed by asking for it as a challenge.
+        return Err(Refusal::new(Reason::MalformedBody, "bt_payload could be an answer to an ownership check"));
+    }
     let pairs = signature.split('&').filter_map(|pair| pair.split_once('|'));
     let ours = pairs.filter(|(id, _)| *id == public_key).map(|(_, digest)| digest).next().ok_or_else(|| {
         Refusal::new(Reason::UnsupportedSignatureVersion, "no digest for config.public_key in bt_signature")

@@ -34,6 +34,10 @@ pub fn check(webhook_id: &str, view: &View<'_>, given: &Given<'_>) -> Result<(),
 
 fn is_paypal(text: &str) -> bool {
     let Ok(url) = url::Url::parse(text) else { return false };
-    let plain = url.scheme() == "https" && url.port().is_none() && !text.contains(['@', '\\']);
-    plain && url.host_str().is_some_and(|host| HOSTS.contains(&host)) && url.path().starts_with(PATH)
+    let plain = url.scheme() == "https" && url.port().is_none() && !text.contains(['@', '\\', '?', '#']);
+    let is_name =
+        |name: &str| !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte));
+    plain
+        && url.host_str().is_some_and(|host| HOSTS.contains(&host))
+        && url.path().strip_prefix(PATH).is_some_and(is_name)
 }

@@ -19,8 +19,10 @@ use crate::model::{Algorithm, Place};
 pub fn check(view: &View<'_>, keys: &Keys) -> Result<usize, Refusal> {
     let given = of_length(from_base64(header(view, "X-Twilio-Signature", Reason::MissingSignature)?)?, 20)?;
     let url = view.url()?;
-    let form = match is_form(view) || view.request.body.is_empty() {
-        true => sorted_form(view),
+    // A digest in the signed URL binds the body, whatever the request says of its type.
+    let has_digest = view.query("bodySHA256").next().is_some();
+    let form = match !has_digest && (is_form(view) || view.request.body.is_empty()) {
+        true => sorted_form(view)?,
         false => check_body_digest(view).map(|()| String::new())?,
     };
     let signed: Vec<String> = spellings(&url).into_iter().map(|url| url + &form).collect();
@@ -37,13 +39,13 @@ fn is_form(view: &View<'_>) -> bool {
 }
 
 /// Names in order, each with its distinct values in order.
-fn sorted_form(view: &View<'_>) -> String {
+fn sorted_form(view: &View<'_>) -> Result<String, Refusal> {
     let mut fields: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
-    for (name, value) in view.form() {
+    for (name, value) in view.needed_form()? {
         fields.entry(name).or_default().insert(value);
     }
     let pairs = fields.iter().flat_map(|(name, values)| values.iter().map(move |value| [*name, *value]));
-    pairs.flatten().collect()
+    Ok(pairs.flatten().collect())
 }
 
 fn check_body_digest(view: &View<'_>) -> Result<(), Refusal> {
@@ -105,7 +107,7 @@ pub fn sign(public_url: Option<&str>, draft: &mut Unverified, key: &[u8]) -> Res
     }
     let view = View::new(draft, public_url);
     let url = view.url().map_err(|refusal| refusal.to_string())?;
-    let form = if is_json { String::new() } else { sorted_form(&view) };
+    let form = if is_json { String::new() } else { sorted_form(&view).map_err(|refusal| refusal.to_string())? };
     let signature = STANDARD.encode(mac(Algorithm::HmacSha1, key, format!("{url}{form}").as_bytes()));
     put(draft, &Place::Header("X-Twilio-Signature".into()), &signature)
 }

@@ -539,10 +539,14 @@ async fn edits_that_collide_leave_everybody_where_they_were() {
     put(&node, "a.toml", at_path("/2"));
     stands(&node, "a", "/1", "stale").await;
     stands(&node, "b", "/2", "stale").await;
-    for closed in ["a", "b"] {
-        put(&node, &format!("{closed}.toml"), "path = \"/3\"\ncomponent = \"one.wasm\"\n");
-        stands(&node, closed, if closed == "a" { "/1" } else { "/2" }, "stale").await;
-    }
+    // Closing counts at once, wherever the hook would be: its old rules let nobody in any more.
+    put(&node, "a.toml", "path = \"/3\"\ncomponent = \"one.wasm\"\n");
+    stands(&node, "a", "/1", "unavailable").await;
+    assert_eq!(node.post("/1", &[], "{}").await.0, 503);
+    put(&node, "a.toml", at_path("/1"));
+    stands(&node, "a", "/1", "serving").await;
+    put(&node, "a.toml", at_path("/2"));
+    stands(&node, "a", "/1", "stale").await;
     // A bad present file keeps a hook where it serves, even when the path that it once wanted becomes free.
     put(&node, "a.toml", "path = \"/1");
     eventually("the mistake is said", || async {

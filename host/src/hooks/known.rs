@@ -93,7 +93,12 @@ pub fn is_ready(hook: &Hook) -> bool {
 
 /// It has something to run and somebody who may call.
 pub fn is_usable(hook: &Hook) -> bool {
-    is_ready(hook) && *hook.verifier.proof() != Proof::Closed
+    is_ready(hook) && !is_closed(hook)
+}
+
+/// Nobody said who may call.
+pub fn is_closed(hook: &Hook) -> bool {
+    *hook.verifier.proof() == Proof::Closed
 }
 
 /// What tells whether files are worth a try.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use matchit::{InsertError, Router};
 
 use super::hook::Hook;
-use super::known::{Known, is_ready, is_usable};
+use super::known::{Known, is_closed, is_ready, is_usable};
 use crate::model::HookName;
 
 /// Paths and their hooks.
@@ -67,7 +67,7 @@ impl Table {
                 // Who cannot run answers 503 where it was, if nobody else is there: the sender comes again.
                 for name in problems.keys().filter(|name| !staying.contains(*name)) {
                     if let Some(stands) = self.stands(&asked.known[name]) {
-                        table.insert(name, stands, asked).ok();
+                        table.insert_dead(name, stands).ok();
                     }
                 }
                 return (table, problems);
@@ -99,8 +99,11 @@ impl Table {
         known.stands.as_ref().filter(|_| self.complete)
     }
 
-    /// It serves, at another path than the one that it wants.
+    /// It serves, at another path than the one that it wants, and its files do not say that nobody may call.
     fn may_stay(&self, asked: &Asked<'_>, known: &Known) -> bool {
+        if is_closed(&known.wants) {
+            return false;
+        }
         let moves = |stands: &&Arc<Hook>| route(&stands.spec.path) != route(&known.wants.spec.path);
         self.stands(known).filter(moves).is_some_and(|stands| asked.can_run(stands))
     }
@@ -127,11 +130,21 @@ impl Table {
     }
 
     fn insert(&mut self, name: &HookName, hook: &Arc<Hook>, asked: &Asked<'_>) -> Result<(), String> {
-        let path = &hook.spec.path;
         let answers = match asked.missing.contains(&hook.spec.component) && is_ready(hook) {
             true => Arc::new(hook.without_component()),
             false => hook.clone(),
         };
+        self.place(name, hook, answers)
+    }
+
+    /// With nothing to run, whatever there is.
+    fn insert_dead(&mut self, name: &HookName, hook: &Arc<Hook>) -> Result<(), String> {
+        let answers = if is_ready(hook) { Arc::new(hook.without_component()) } else { hook.clone() };
+        self.place(name, hook, answers)
+    }
+
+    fn place(&mut self, name: &HookName, hook: &Arc<Hook>, answers: Arc<Hook>) -> Result<(), String> {
+        let path = &hook.spec.path;
         match self.router.insert(path, answers.clone()) {
             Ok(()) => {
                 self.held.insert(name.clone(), Standing { hook: hook.clone(), answers });

@@ -689,3 +689,13 @@ async fn says_at(node: &Node, path: &str, text: &str) {
     })
     .await;
 }
+
+#[tokio::test]
+async fn a_broken_hook_file_whose_component_goes_answers_503_where_it_was() {
+    let node = at_paths(&[("a", "/1")]).await;
+    put(&node, "a.toml", "path = [");
+    stands(&node, "a", "/1", "stale").await;
+    std::fs::remove_file(node.plugins().join("one.wasm")).unwrap();
+    stands(&node, "a", "/1", "unavailable").await;
+    assert_eq!(node.post("/1", &[], "{}").await.0, 503);
+}

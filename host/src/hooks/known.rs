@@ -55,10 +55,11 @@ impl Known {
                 let has_file = files.hook_file.is_some();
                 Known { tried, wants: Arc::new(hook), stands, problem: None, again: false, has_file }
             }
-            (Err(Problem { why, is_passing }), Some(old)) if !is_gone(files, &old) => {
+            // Where its component is gone, the table has it answer 503.
+            (Err(Problem { why, is_passing }), Some(old)) => {
                 Known::kept(tried, old, stands, why, is_passing, files.hook_file.is_some())
             }
-            (Err(Problem { why, is_passing }), _) => {
+            (Err(Problem { why, is_passing }), None) => {
                 let wants = Arc::new(unavailable(&why));
                 tracing::error!(hook = %wants.spec.name, problem = why, "hook not loaded");
                 let has_file = files.hook_file.is_some();
@@ -107,9 +108,4 @@ pub fn fingerprint(files: &Files) -> Fingerprint {
         content.as_ref().map(|content| content.as_ref().map(|content| content.digest).map_err(Clone::clone))
     };
     (digest(&files.hook_file), digest(&files.component), files.component_name.clone(), files.packs)
-}
-
-/// The component that serves has been deleted: there is nothing that may go on.
-fn is_gone(files: &Files, old: &Hook) -> bool {
-    files.component.is_none() && files.component_name == old.spec.component
 }

@@ -148,8 +148,9 @@ impl App {
     }
 
     fn admin_router(&self) -> axum::Router {
-        let edge = self.edge.clone();
+        let (edge, counted) = (self.edge.clone(), self.edge.clone());
         admin::router(Admin {
+            metrics: Arc::new(move || counted.counters.text()),
             hooks: self.edge.hooks.clone(),
             refusals: self.edge.refusals.clone(),
             is_ready: Arc::new(move || edge.is_ready()),

@@ -22,7 +22,9 @@ const MAY_IMPORT: [(&str, &[&str]); 12] = [
 ];
 
 /// Text that names a big crate (or the environment, or the wall clock), and the modules that may use it.
-const ONE_IMPORTER: [(&str, &[&str]); 8] = [
+const ONE_IMPORTER: [(&str, &[&str]); 10] = [
+    ("prometheus::", &["edge"]),
+    ("x509_cert", &["verify"]),
     ("axum::", &["edge", "admin"]),
     ("wasmtime", &["engine"]),
     ("wasmparser", &["engine"]),

@@ -314,13 +314,19 @@ async fn secrets_appear_nowhere() {
     seen += &node.post(&format!("/dh/{path}"), &[], "{}").await.1;
     seen += &said(&run(&["send", "github", "--to", &node.url("/hmac"), "--secret", "env:SECRET"], hmac));
     seen += &said(&run(&["sign", "github", "--to", &node.url("/hmac"), "--secret", "env:SECRET"], hmac));
-    for page in ["/api/hooks", "/api/refusals"] {
+    for page in ["/api/hooks", "/api/refusals", "/metrics"] {
         let response = node.client.get(format!("http://{}{page}", node.admin)).send().await.unwrap();
         seen += &response.text().await.unwrap();
     }
     let core = node.proc("limits").lines().find(|line| line.starts_with("Max core file size")).unwrap().to_owned();
     assert_eq!(core.split_whitespace().nth(4), Some("0"), "{core}");
     assert!(node.log().contains("\"verified_by\":\"token#1\""), "{}", node.log());
+    for counted in [
+        "landfall_verified_total{hook=\"token\",key=\"token#1\"} 1",
+        "landfall_refused_total{hook=\"token\",reason=\"token_mismatch\"} 1",
+    ] {
+        assert!(seen.contains(counted), "{counted}: {seen}");
+    }
     node.terminate();
     node.ended().await;
     seen += &node.log();

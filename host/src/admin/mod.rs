@@ -21,6 +21,8 @@ pub struct Admin {
     pub hooks: Hooks,
     /// Whether requests should come here.
     pub is_ready: Arc<dyn Fn() -> bool + Send + Sync>,
+    /// Counters, in the text format of Prometheus.
+    pub metrics: Arc<dyn Fn() -> String + Send + Sync>,
     /// Who was not let in, and why.
     pub refusals: Arc<RefusalLog>,
     /// Needed for all but the probes, where set.
@@ -34,6 +36,7 @@ pub fn router(admin: Admin) -> Router {
     let guarded = Router::new()
         .route("/api/hooks", get(hooks))
         .route("/api/refusals", get(refusals))
+        .route("/metrics", get(metrics))
         .route_layer(middleware::from_fn_with_state(admin.clone(), require_token));
     Router::new().route("/healthz", get(healthz)).route("/readyz", get(readyz)).merge(guarded).with_state(admin)
 }
@@ -51,6 +54,10 @@ async fn readyz(State(admin): State<Admin>) -> Response {
 
 async fn hooks(State(admin): State<Admin>) -> Response {
     ([(header::CACHE_CONTROL, "no-store")], Json(admin.hooks.statuses())).into_response()
+}
+
+async fn metrics(State(admin): State<Admin>) -> Response {
+    ([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], (admin.metrics)()).into_response()
 }
 
 async fn refusals(State(admin): State<Admin>) -> Response {

@@ -2,6 +2,7 @@
 
 mod answer;
 mod bodies;
+mod counters;
 mod guard;
 mod head;
 mod idle;
@@ -40,6 +41,8 @@ pub struct Edge {
     pub refusals: Arc<RefusalLog>,
     /// Time of day.
     pub clock: Clock,
+    /// What is counted.
+    pub counters: counters::Counters,
     /// Hints cost time.
     hints: prove::HintTurns,
     /// Room for bodies.
@@ -59,6 +62,7 @@ impl Edge {
             delivery,
             limits,
             refusals: Arc::default(),
+            counters: counters::Counters::new(),
             hints: prove::HintTurns::default(),
             clock: Clock::System,
             bodies: bodies::Room::new(limits.bodies),

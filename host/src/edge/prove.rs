@@ -69,11 +69,13 @@ pub async fn answered(edge: &Edge, hook: &Hook, answer: Answer) -> Result<Respon
         }
         tracing::info!(hook = hook_name, "subscription confirmed");
     }
+    edge.counters.challenge(hook_name);
     tracing::info!(hook = hook_name, status = answer.status, "ownership check answered");
     answer::challenge(answer).ok_or(Stop::BadHead("a value of the ownership check cannot be sent back"))
 }
 
 fn refused(edge: &Edge, hook: &Hook, request: &Unverified, refusal: &Refusal, client_address: Option<String>) {
+    edge.counters.refused(&hook.spec.name, refusal.reason.word());
     let hint = edge.hints.take().then(|| {
         let secrets = hook.verifier.secrets().iter().filter_map(|reference| edge.secrets.value(reference).ok());
         hint(&hook.verifier, request, &secrets.collect::<Vec<_>>(), refusal)

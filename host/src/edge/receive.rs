@@ -59,6 +59,7 @@ async fn handle(edge: &Edge, head: Parts, body: &mut Body) -> Result<Response, S
     };
     // It was let this far only because it might have been a challenge.
     is_event?;
+    edge.counters.verified(&hook.spec.name, verified.fact("verified-by").unwrap_or_default());
     let event = verified.into_event(&hook.spec.name, edge.clock.now(), attributes);
     let slot = hook.slots.acquire(edge.limits.wait).await.map_err(|_| Stop::Busy)?;
     let event_id = event.id;

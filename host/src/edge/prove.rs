@@ -33,7 +33,7 @@ pub async fn prove(
     let given = Given { keys, documents: &*edge.documents, now: Some(edge.clock.now()) };
     let checked = match check_or_return(&hook.verifier, request, &given, feed) {
         Err((Refusal { fetch: Some(url), .. }, request)) => {
-            if let Err(why) = edge.documents.fetch(&url).await {
+            if let Err(why) = edge.documents.fetch(&url, hook.verifier.names_its_keys()).await {
                 tracing::error!(hook = &*hook.spec.name, url, why, "a key document cannot be fetched");
                 return Err(Stop::Unavailable);
             }

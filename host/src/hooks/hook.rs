@@ -66,7 +66,7 @@ impl HookStatus {
     /// A file that is no hook, and why.
     pub(super) fn stray(what: &str, why: &str) -> HookStatus {
         HookStatus {
-            name: what.into(),
+            name: what.escape_debug().to_string(),
             path: None,
             state: HookState::Unavailable,
             digest: None,

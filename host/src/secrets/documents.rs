@@ -77,8 +77,9 @@ impl KeyDocuments {
         }
     }
 
-    /// Fetches a document, unless that has been done just now. The error is a sentence.
-    pub async fn fetch(&self, url: &str) -> Result<(), String> {
+    /// Fetches a document, unless that has been done just now. One that the operator configured is not held up by those that
+    /// senders name. The error is a sentence.
+    pub async fn fetch(&self, url: &str, is_configured: bool) -> Result<(), String> {
         if let Some(verdict) = self.recent(url) {
             return verdict;
         }
@@ -87,13 +88,10 @@ impl KeyDocuments {
         if let Some(verdict) = self.recent(url) {
             return verdict;
         }
-        let origin = self.origin(url)?;
-        let busy = |_| "too many key documents are being fetched from there".to_owned();
-        // Nobody waits for others: whoever comes when all are busy is told to come again.
-        let _of_origin = origin.at_once.try_acquire().map_err(busy)?;
-        let _of_all = self.all.try_acquire().map_err(busy)?;
-        origin.begin()?;
-        let fetched = self.get_from(url).await;
+        let fetched = match is_configured {
+            true => self.get_from(url).await,
+            false => self.get_for_sender(url).await?,
+        };
         let failed = fetched.as_ref().err().cloned();
         if let Ok(bytes) = &fetched {
             self.keep(url, bytes.clone());
@@ -131,6 +129,16 @@ impl KeyDocuments {
                 }
             }
         }
+    }
+
+    /// Nobody waits for others: whoever comes when all are busy is told to come again.
+    async fn get_for_sender(&self, url: &str) -> Result<Result<Bytes, String>, String> {
+        let origin = self.origin(url)?;
+        let busy = |_| "too many key documents are being fetched from there".to_owned();
+        let _of_origin = origin.at_once.try_acquire().map_err(busy)?;
+        let _of_all = self.all.try_acquire().map_err(busy)?;
+        origin.begin()?;
+        Ok(self.get_from(url).await)
     }
 
     fn turn(&self, url: &str) -> Arc<tokio::sync::Mutex<()>> {
@@ -273,7 +281,7 @@ mod tests {
         let documents = documents();
         assert_eq!(documents.get(&url), None);
         for _ in 0..5 {
-            documents.fetch(&url).await.unwrap();
+            documents.fetch(&url, true).await.unwrap();
         }
         assert_eq!((documents.get(&url).unwrap(), count.load(Ordering::SeqCst)), ("k1".into(), 1));
     }
@@ -284,7 +292,7 @@ mod tests {
             server(&["HTTP/1.1 302 Found\r\nlocation: /other\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"]).await;
         let documents = documents();
         for _ in 0..3 {
-            assert_eq!(documents.fetch(&url).await, Err("status 302".into()));
+            assert_eq!(documents.fetch(&url, true).await, Err("status 302".into()));
         }
         assert_eq!((documents.get(&url), count.load(Ordering::SeqCst)), (None, 1));
     }
@@ -295,7 +303,7 @@ mod tests {
         let documents = documents();
         let mut refused = 0;
         for number in 0..100 {
-            refused += usize::from(documents.fetch(&format!("{url}/{number}")).await.is_err());
+            refused += usize::from(documents.fetch(&format!("{url}/{number}"), false).await.is_err());
         }
         assert_eq!((count.load(Ordering::SeqCst), refused), (FETCHES_A_MINUTE, 100 - FETCHES_A_MINUTE));
     }
@@ -303,7 +311,7 @@ mod tests {
     #[tokio::test]
     async fn addresses_inside_are_never_called() {
         let documents = KeyDocuments::new(Arc::new(Secrets::default()));
-        let why = documents.fetch("http://localhost:9/keys").await.unwrap_err();
+        let why = documents.fetch("http://localhost:9/keys", true).await.unwrap_err();
         assert!(why.contains("is not a public address"), "{why}");
     }
 }

@@ -122,6 +122,15 @@ impl Challenge {
         if let Some(bad) = spec.answer.headers.keys().find(|name| name.parse::<http::HeaderName>().is_err()) {
             return Err(format!("`{}` is not a header name", bad.escape_debug()));
         }
+        let framing = ["content-length", "transfer-encoding", "connection"];
+        if let Some(bad) = spec.answer.headers.keys().find(|name| framing.contains(&name.to_ascii_lowercase().as_str()))
+        {
+            return Err(format!("header `{bad}` is written by the host"));
+        }
+        let has_body = spec.answer.text.is_some() || spec.answer.json.is_some();
+        if has_body && spec.answer.status.is_some_and(|status| status == 204 || status == 304) {
+            return Err("an answer with this status has no body".into());
+        }
         let statuses = [spec.answer.status.unwrap_or(200), spec.refused_status.unwrap_or(403)];
         if let Some(bad) = statuses.iter().find(|status| !(200..=599).contains(*status)) {
             return Err(format!("status {bad} cannot be answered: 200 to 599"));

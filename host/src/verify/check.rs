@@ -229,7 +229,9 @@ fn absent_token(absent: Absent, place: &Place) -> Refusal {
     let place = describe(place);
     match absent {
         Absent::Duplicate => Refusal::new(Reason::DuplicateHeader, format!("token ({place}) given more than once")),
-        Absent::NoJson => Refusal::new(Reason::MalformedBody, "the body is not JSON"),
+        Absent::NoJson => {
+            Refusal::new(Reason::MalformedBody, "the body is not JSON, or of more parts than a check reads")
+        }
         Absent::Missing => Refusal::new(Reason::MissingToken, format!("token missing ({place})")),
     }
 }

@@ -137,6 +137,18 @@ fn mistakes_in_a_verify_table_are_found_at_load() {
     for (toml, key, words) in [
         ("provider = \"githb\"\nsecret = \"env:S\"", "provider", "did you mean `github`?"),
         ("provider = \"aws-sns\"", "config", "topic_arns"),
+        ("provider = \"aws-sns\"\nconfig = { topic_arns = [\"arn:aws:sns:*\"] }", "config", "topic_arns"),
+        (
+            "provider = \"slack\"\nsecret = \"env:S\"\nchallenge = [{ query = \"c\", verify_first = false, answer = { text = \"{hmac-sha256-hex query:c}\" } }]",
+            "challenge",
+            "verify_first must stay on",
+        ),
+        (
+            "provider = \"slack\"\nsecret = \"env:S\"\nchallenge = [{ answer = { headers = { Content-Length = \"5\" } } }]",
+            "challenge",
+            "written by the host",
+        ),
+        ("scheme = \"signature\"\npayload = [\"{header:bad name}\"]\nsecret = \"env:S\"", "from", "not a header name"),
         ("provider = \"square\"\nsecret = \"env:S\"", "payload", "config = { notification_url = "),
         ("provider = \"hubspot\"\nsecret = \"env:S\"", "scheme", "public_url is missing"),
         ("scheme = \"signature\"\npayload = [\"{bdy}\"]\nsecret = \"env:S\"", "payload", "unknown token `{bdy}`"),
@@ -282,6 +294,37 @@ fn an_id_does_not_reach_into_the_time() {
     let headers =
         [("svix-id", "msg.1700000000"), ("svix-timestamp", "1760000000"), ("svix-signature", signature.as_str())];
     assert_eq!(reason(check(&svix, request(&headers, None, "hello"), &values(&["whsec_a2V5"]))), "signature_mismatch");
+}
+
+#[test]
+fn an_id_that_nothing_ends_is_a_plain_token() {
+    let twitch = of("twitch", "");
+    let whole = b"m12025-10-09T08:53:20Z{\"at\":\"2025-10-09T08:53:20Z\",\"x\":1}";
+    let signature = format!(
+        "sha256={}",
+        hex::encode(super::super::algorithm::mac(crate::model::Algorithm::HmacSha256, b"k", whole))
+    );
+    let ask = |id: &str, time: &str, body: &str| {
+        let headers = [
+            ("twitch-eventsub-message-id", id),
+            ("twitch-eventsub-message-timestamp", time),
+            ("twitch-eventsub-message-signature", signature.as_str()),
+        ];
+        check(&twitch, request(&headers, None, body), &values(&["k"]))
+    };
+    verified(ask("m1", "2025-10-09T08:53:20Z", "{\"at\":\"2025-10-09T08:53:20Z\",\"x\":1}"));
+    let shifted = ask("m12025-10-09T08:53:20Z{\"at\":\"", "2025-10-09T08:53:20Z", "\",\"x\":1}");
+    assert_eq!(reason(shifted), "signature_mismatch");
+}
+
+#[test]
+fn braces_in_texts_are_no_objects_and_forms_have_a_bound() {
+    let figma = of("figma", "");
+    let body = format!("{{\"passcode\":\"k\",\"comment\":\"{}\"}}", "{".repeat(60_000));
+    verified(check(&figma, request(&[], None, &body), &values(&["k"])));
+    let mandrill = of("mandrill", "config = { webhook_url = \"https://a.example/x\" }");
+    let asked = request(&[("x-mandrill-signature", &STANDARD.encode([0; 20]))], None, &"a&".repeat(20_000));
+    assert_eq!(reason(check(&mandrill, asked, &values(&["k"]))), "malformed_body");
 }
 
 #[test]

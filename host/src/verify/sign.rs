@@ -216,14 +216,14 @@ mod tests {
         for name in pack_names() {
             let names =
                 ["app_key", "audience", "callback_url", "notification_url", "public_key", "recipient_client_id"];
-            let more = ["service_account", "webhook_id", "webhook_url", "jwks", "topic_arns"];
+            let more = ["service_account", "webhook_id", "webhook_url", "jwks"];
             let config =
                 names.iter().chain(&more).map(|name| (name.to_string(), ConfigValue::One("https://a.example".into())));
             let spec = VerifySpec {
                 provider: Some(name.into()),
                 secret: vec!["env:S".parse().unwrap()],
                 public_url: Some("https://hooks.example.com".into()),
-                config: config.collect(),
+                config: config.chain([("topic_arns".to_owned(), ConfigValue::One("*".into()))]).collect(),
                 ..VerifySpec::default()
             };
             let verifier =

@@ -8,6 +8,7 @@ use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use bytes::Bytes;
 
 use super::algorithm::{Running, is_signed, same, signature_length};
+use super::challenge::is_token;
 use super::check::Keys;
 use super::payload::{Part, Signed};
 use super::refusal::{Reason, Refusal};
@@ -84,11 +85,9 @@ impl Signature {
         } else if let Some(time) = &self.time {
             window::parse(time.unit, &shown.timestamp)?;
         }
-        if let Some(separator) = self.after_id()
-            && String::from_utf8_lossy(&shown.id).contains(separator)
-        {
+        if !self.ends_clearly(&shown.id) {
             // Whoever may choose where the id ends may choose where the time begins.
-            return Err(Refusal::new(Reason::SignatureMismatch, format!("the delivery id holds `{separator}`")));
+            return Err(Refusal::new(Reason::SignatureMismatch, "the delivery id holds what may follow it"));
         }
         let mut feed = feed.map(|feed| feed.macs).unwrap_or_default();
         keys.find(|place, key| match feed.get_mut(place).and_then(Option::take) {
@@ -100,12 +99,13 @@ impl Signature {
         })
     }
 
-    /// The text that ends the id in what is signed.
-    fn after_id(&self) -> Option<&str> {
-        let id = self.payload.iter().position(|part| *part == Part::Id)?;
-        match self.payload.get(id + 1) {
-            Some(Part::Literal(text)) => Some(text),
-            _ => None,
+    /// An id must not hold the text that ends it; one that nothing ends is a plain token.
+    fn ends_clearly(&self, id: &[u8]) -> bool {
+        let Some(place) = self.payload.iter().position(|part| *part == Part::Id) else { return true };
+        match self.payload.get(place + 1) {
+            Some(Part::Literal(text)) => !String::from_utf8_lossy(id).contains(text.as_str()),
+            Some(_) => is_token(id),
+            None => true,
         }
     }
 

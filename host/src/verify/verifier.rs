@@ -97,7 +97,16 @@ impl Verifier {
 
     fn assemble(proof: Proof, spec: &VerifySpec, pack: Pack) -> Result<Verifier, BuildError> {
         let challenges = spec.challenge.iter().flatten().map(|rule| Challenge::build(rule, &spec.config));
-        let challenges = challenges.collect::<Result<_, _>>().map_err(|why| wrong("challenge", why))?;
+        let challenges: Vec<Challenge> = challenges.collect::<Result<_, _>>().map_err(|why| wrong("challenge", why))?;
+        if challenges.iter().any(Challenge::signs_for_anybody) && !tells_tokens_apart(&proof) {
+            return Err(wrong(
+                "challenge",
+                "this check signs what anybody asks for, and a delivery could be made of that: verify_first must stay on",
+            ));
+        }
+        for place in pack.event_type.iter().chain(&pack.delivery_id) {
+            check_place(place).map_err(|error| wrong("provider", error.message))?;
+        }
         let refused_status = spec.refused_status.unwrap_or(401);
         if !(400..=499).contains(&refused_status) {
             return Err(wrong("refused_status", format!("{refused_status} is not a refusal: 400 to 499")));
@@ -158,6 +167,11 @@ impl Verifier {
         needs_secret(&self.proof)
     }
 
+    /// The address of its keys is the operator's word, not the sender's.
+    pub fn names_its_keys(&self) -> bool {
+        matches!(self.proof, Proof::Jwt(_))
+    }
+
     /// Everything as it is, but everybody is let in: for request vectors of checks that nothing authenticates.
     pub fn opened(self) -> Verifier {
         Verifier { proof: Proof::Open, ..self }
@@ -197,6 +211,15 @@ impl Proof {
     }
 }
 
+/// A text that was signed for anybody cannot pass for a delivery: the body alone is signed and no such text is let in.
+fn tells_tokens_apart(proof: &Proof) -> bool {
+    match proof {
+        Proof::Signature(signature) => signature.payload == [Part::Body],
+        Proof::Code(Code::Braintree { .. }) | Proof::Closed => true,
+        _ => false,
+    }
+}
+
 fn needs_secret(proof: &Proof) -> bool {
     match proof {
         Proof::Closed | Proof::Open => false,
@@ -219,7 +242,7 @@ fn proof(spec: &VerifySpec) -> Result<Proof, BuildError> {
         Scheme::Jwt => Proof::Jwt(Box::new(jwt(spec)?)),
         Scheme::Twilio => Proof::Code(Code::Twilio),
         Scheme::AwsSns => Proof::Code(Code::AwsSns {
-            topics: spec.config.get("topic_arns").map(|value| value.texts().to_vec()).ok_or_else(|| {
+            topics: topics(spec).ok_or_else(|| {
                 let way_out =
                     "write config = { topic_arns = [\"arn:aws:sns:…\"] }, or [\"*\"] to let every topic of anybody in";
                 wrong("config", format!("anybody who has an account can send from a topic: {way_out}"))
@@ -232,6 +255,13 @@ fn proof(spec: &VerifySpec) -> Result<Proof, BuildError> {
         Scheme::DropboxSign => Proof::Code(Code::DropboxSign),
         Scheme::AdobeIo => Proof::Code(Code::AdobeIo { client_id: config("recipient_client_id")? }),
     })
+}
+
+/// At least one, each a whole ARN or `*`.
+fn topics(spec: &VerifySpec) -> Option<Vec<String>> {
+    let topics = spec.config.get("topic_arns")?.texts().to_vec();
+    let is_one = |topic: &String| topic == "*" || (topic.starts_with("arn:") && !topic.contains('*'));
+    (!topics.is_empty() && topics.iter().all(is_one)).then_some(topics)
 }
 
 /// Fields that mean nothing to a scheme are mistakes: whoever wrote them thought that they do.
@@ -303,7 +333,11 @@ fn signature(spec: &VerifySpec) -> Result<Signature, BuildError> {
     });
     let time =
         spec.timestamp.as_ref().map(|typed| Time { from: typed.from.clone(), unit: typed.unit, window: window(typed) });
-    for place in time.iter().filter_map(|time| time.from.as_ref()).chain(&spec.id) {
+    let in_payload = payload.iter().filter_map(|part| match part {
+        Part::At(place) => Some(place),
+        _ => None,
+    });
+    for place in time.iter().filter_map(|time| time.from.as_ref()).chain(&spec.id).chain(in_payload) {
         check_place(place)?;
     }
     Ok(Signature {

@@ -15,6 +15,8 @@ const PARSED_BYTES_MAX: usize = 8 << 20;
 /// An object takes a hundred times its text in memory, and whoever sends it has proven nothing yet.
 const OBJECTS_MAX: usize = 20_000;
 const VALUES_MAX: usize = 400_000;
+/// Of a form.
+const PAIRS_MAX: usize = 10_000;
 
 /// A request and what has been parsed of it.
 pub struct View<'a> {
@@ -54,7 +56,8 @@ impl<'a> View<'a> {
     /// The body as the pairs of a form, decoded, in their order: none where it is not UTF-8, or is larger than a check reads.
     pub fn form(&self) -> Option<&[(String, String)]> {
         let body = &self.request.body;
-        let is_text = || body.len() <= PARSED_BYTES_MAX && percent_encoding::percent_decode(body).decode_utf8().is_ok();
+        let is_small = || body.len() <= PARSED_BYTES_MAX && memchr::memchr_iter(b'&', body).count() <= PAIRS_MAX;
+        let is_text = || is_small() && percent_encoding::percent_decode(body).decode_utf8().is_ok();
         let parse = || is_text().then(|| url::form_urlencoded::parse(body).into_owned().collect());
         self.form.get_or_init(parse).as_deref()
     }
@@ -125,9 +128,21 @@ impl<'a> View<'a> {
     }
 }
 
+/// Objects and values are counted outside of texts.
 fn is_readable(body: &[u8]) -> bool {
-    let count = |byte: u8| memchr::memchr_iter(byte, body).count();
-    body.len() <= PARSED_BYTES_MAX && count(b'{') <= OBJECTS_MAX && count(b',') + count(b'[') <= VALUES_MAX
+    let (mut objects, mut values) = (0, 0);
+    let (mut in_text, mut is_escaped) = (false, false);
+    for byte in body {
+        match (in_text, byte) {
+            (true, _) if is_escaped => is_escaped = false,
+            (true, b'\\') => is_escaped = true,
+            (_, b'"') => in_text = !in_text,
+            (false, b'{') => objects += 1,
+            (false, b',' | b'[') => values += 1,
+            _ => {}
+        }
+    }
+    body.len() <= PARSED_BYTES_MAX && objects <= OBJECTS_MAX && values <= VALUES_MAX
 }
 
 /// `header X-Signature`, for the operator.

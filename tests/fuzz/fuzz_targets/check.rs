@@ -27,10 +27,11 @@ fn verifiers() -> &'static Vec<Verifier> {
     static VERIFIERS: OnceLock<Vec<Verifier>> = OnceLock::new();
     VERIFIERS.get_or_init(|| {
         let names = ["app_key", "audience", "callback_url", "notification_url", "public_key", "recipient_client_id"];
-        let more = ["service_account", "webhook_id", "webhook_url", "jwks", "topic_arns"];
+        let more = ["service_account", "webhook_id", "webhook_url", "jwks"];
         let config =
             names.iter().chain(&more).map(|name| (name.to_string(), ConfigValue::One("https://a.example".into())));
-        let config: std::collections::BTreeMap<_, _> = config.collect();
+        let config: std::collections::BTreeMap<_, _> =
+            config.chain([("topic_arns".to_owned(), ConfigValue::One("*".into()))]).collect();
         let build = |name: &str| {
             let spec = VerifySpec {
                 provider: Some(name.into()),

@@ -17,6 +17,46 @@ use crate::model::TimeUnit;
 
 const AGE_MAX: Duration = Duration::from_secs(3600);
 const AHEAD_MAX: Duration = Duration::from_secs(300);
+const REGIONS: [&str; 38] = [
+    "af-south-1",
+    "ap-east-1",
+    "ap-east-2",
+    "ap-northeast-1",
+    "ap-northeast-2",
+    "ap-northeast-3",
+    "ap-south-1",
+    "ap-south-2",
+    "ap-southeast-1",
+    "ap-southeast-2",
+    "ap-southeast-3",
+    "ap-southeast-4",
+    "ap-southeast-5",
+    "ap-southeast-6",
+    "ap-southeast-7",
+    "ca-central-1",
+    "ca-west-1",
+    "cn-north-1",
+    "cn-northwest-1",
+    "eu-central-1",
+    "eu-central-2",
+    "eu-north-1",
+    "eu-south-1",
+    "eu-south-2",
+    "eu-west-1",
+    "eu-west-2",
+    "eu-west-3",
+    "il-central-1",
+    "me-central-1",
+    "me-south-1",
+    "mx-central-1",
+    "sa-east-1",
+    "us-east-1",
+    "us-east-2",
+    "us-gov-east-1",
+    "us-gov-west-1",
+    "us-west-1",
+    "us-west-2",
+];
 const NOTIFICATION: [&str; 6] = ["Message", "MessageId", "Subject", "Timestamp", "TopicArn", "Type"];
 const CONFIRMATION: [&str; 7] = ["Message", "MessageId", "SubscribeURL", "Timestamp", "Token", "TopicArn", "Type"];
 
@@ -43,6 +83,17 @@ pub fn check(topics: &[String], view: &View<'_>, given: &Given<'_>) -> Result<()
     if !is_sns(key_url, true) {
         return Err(Refusal::new(Reason::UntrustedKeyUrl, "SigningCertURL is not an address of Amazon SNS"));
     }
+    let topic = needed("TopicArn", Reason::TopicNotAllowed)?;
+    let is_named = topics.iter().any(|known| known == topic);
+    if !is_named && !topics.iter().any(|known| known == "*") {
+        return Err(Refusal::new(Reason::TopicNotAllowed, "TopicArn is not in config.topic_arns"));
+    }
+    // A topic signs with a certificate of its own region; where any topic may send, only with one of a region that is known.
+    let region = topic.split(':').nth(3).unwrap_or_default();
+    let is_of_region = key_url.starts_with(&format!("https://sns.{region}.amazonaws.com"));
+    if !is_of_region || (!is_named && !REGIONS.contains(&region)) {
+        return Err(Refusal::new(Reason::UntrustedKeyUrl, "SigningCertURL is not of the region of the topic"));
+    }
     let time = needed("Timestamp", Reason::MissingTimestamp)?;
     let time_ns = window::parse(TimeUnit::Rfc3339, time.as_bytes())?;
     if let Some(now) = given.now {
@@ -55,16 +106,13 @@ pub fn check(topics: &[String], view: &View<'_>, given: &Given<'_>) -> Result<()
     };
     let lines: Vec<String> = names.iter().filter_map(|name| Some(format!("{name}\n{}\n", field(name)?))).collect();
     let key = certified_key(&document(given.documents, key_url)?, given.now, |name| {
-        name.starts_with("sns.") || name == "sns.amazonaws.com"
+        name == "sns.amazonaws.com" || is_sns_host(name)
     })
     .map_err(|why| Refusal::new(Reason::KeyUnavailable, why))?;
     if !is_rsa_signed(digest, &key, lines.concat().as_bytes(), &signature) {
         return Err(mismatch());
     }
-    match field("TopicArn").is_some_and(|topic| topics.iter().any(|known| known == topic || known == "*")) {
-        true => Ok(()),
-        false => Err(Refusal::new(Reason::TopicNotAllowed, "TopicArn is not in config.topic_arns")),
-    }
+    Ok(())
 }
 
 /// A verified confirmation is answered by calling the address that it names, which must be Amazon's.
@@ -131,6 +179,10 @@ mod tests {
         ] {
             assert!(!is_sns(url, true), "{url}");
         }
-        assert!(!is_sns_host("sns.evil.com") && is_sns_host("sns.eu-central-1.amazonaws.com"));
+        assert!(
+            !is_sns_host("sns.evil.com")
+                && !is_sns_host("sns.amazonaws.com")
+                && is_sns_host("sns.eu-central-1.amazonaws.com")
+        );
     }
 }

@@ -699,3 +699,40 @@ async fn a_broken_hook_file_whose_component_goes_answers_503_where_it_was() {
     stands(&node, "a", "/1", "unavailable").await;
     assert_eq!(node.post("/1", &[], "{}").await.0, 503);
 }
+
+#[tokio::test]
+async fn a_closing_edit_counts_while_the_component_keeps_changing() {
+    let node = at_paths(&[("a", "/1")]).await;
+    let stop = AtomicBool::new(false);
+    let noise = async {
+        let bytes = component("answers_one");
+        while !stop.load(Ordering::Relaxed) {
+            put(&node, "one.wasm", &bytes);
+            tokio::time::sleep(Duration::from_millis(40)).await;
+        }
+    };
+    let edit = async {
+        node.settle().await;
+        put(&node, "a.toml", "path = \"/1\"\ncomponent = \"one.wasm\"\n");
+        eventually("the hook is closed", || async { (node.post("/1", &[], "{}").await.0 == 503).then_some(()) }).await;
+        stop.store(true, Ordering::Relaxed);
+    };
+    tokio::join!(noise, edit);
+}
+
+#[tokio::test]
+async fn a_link_whose_target_goes_is_deleted() {
+    let setup = Setup::new();
+    let store = setup.plugins().join("..store");
+    std::fs::create_dir(&store).unwrap();
+    for (name, bytes) in [("a.wasm", component("answers_one")), ("a.toml", OPEN.into())] {
+        std::fs::write(store.join(name), bytes).unwrap();
+        std::os::unix::fs::symlink(format!("..store/{name}"), setup.plugins().join(name)).unwrap();
+    }
+    let node = setup.serving("a").await;
+    std::fs::remove_file(store.join("a.wasm")).unwrap();
+    eventually("it answers 503", || async { (node.post("/a", &[], "{}").await.0 == 503).then_some(()) }).await;
+    assert_eq!(node.hook("a.wasm").await.unwrap()["problem"], "is a link to nothing");
+    std::fs::remove_file(store.join("a.toml")).unwrap();
+    eventually("it is gone", || async { (node.post("/a", &[], "{}").await.0 == 404).then_some(()) }).await;
+}

@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde::Serialize;
 
 use crate::engine::{Handler, Slots};
-use crate::model::{HookSpec, SecretSource};
+use crate::model::{HookSpec, SecretSource, VerifySpec};
 use crate::verify::{Keys, Proof, Verifier};
 
 /// Everything that a request needs to know about its hook.
@@ -79,6 +79,16 @@ impl HookStatus {
 // === impl Hook ===
 
 impl Hook {
+    /// The same with other callers.
+    pub(super) fn called_by(&self, spec: &VerifySpec, verifier: &Verifier) -> Hook {
+        let serving = match &self.serving {
+            Serving::Ready(handler) => Serving::Ready(handler.clone()),
+            Serving::Unavailable(why) => Serving::Unavailable(why.clone()),
+        };
+        let spec = HookSpec { verify: spec.clone(), ..self.spec.clone() };
+        Hook { spec, verifier: verifier.clone(), serving, slots: self.slots.clone() }
+    }
+
     /// The same with nothing to run, while its component is not there.
     pub(super) fn without_component(&self) -> Hook {
         let why = format!("component {} is missing: put it into the plugins directory", self.spec.component);

@@ -207,6 +207,7 @@ impl Keeper {
         let names = Names { look, serving: &serving };
         let (wanted, strays) = names.wanted();
         self.strays.extend(strays);
+        self.strays.extend(look.dangling.iter().map(|name| (name.clone(), "is a link to nothing".to_owned())));
         self.known.retain(|name, known| {
             let has_file = look.has(&format!("{name}.toml"));
             let stays = wanted.contains(name) && (has_file || !known.has_file);
@@ -233,11 +234,25 @@ impl Keeper {
             if files.component.is_none() {
                 files.component = self.bundled.get(&files.component_name);
             }
-            if !names.is_changing(&name, &files) {
-                self.load(name, files, thorough);
+            match names.is_changing(&name, &files) {
+                false => self.load(name, files, thorough),
+                true => self.heed_verify(&name, &files),
             }
         }
         self.forget_secrets();
+    }
+
+    /// Who may call counts at once, also while the component is still changing.
+    fn heed_verify(&mut self, name: &HookName, files: &Files) {
+        let Some(known) = self.known.get_mut(name) else { return };
+        if files.hook_file.is_none() || fingerprint(files).0 == known.tried.0 {
+            return;
+        }
+        if let Ok((spec, verifier)) = self.loader.verifier(name, files) {
+            for hook in known.stands.iter_mut().chain([&mut known.wants]) {
+                *hook = Arc::new(hook.called_by(&spec, &verifier));
+            }
+        }
     }
 
     /// Begins to load a hook whose files have not been tried yet, or are worth another try.

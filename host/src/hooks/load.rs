@@ -10,7 +10,7 @@ use super::hook::{Hook, Serving};
 use super::scan::Content;
 use crate::config::{ConfigError, HookSource, parse_hook, parse_manifest};
 use crate::engine::{Component, Engine, Handler, LoadError};
-use crate::model::{CredentialPart, HookName, HookSpec, SecretRef, SecretSource};
+use crate::model::{CredentialPart, HookName, HookSpec, SecretRef, SecretSource, VerifySpec};
 use crate::verify::{Packs, Verifier};
 
 /// What the loader needs of the process.
@@ -85,6 +85,15 @@ impl Loader {
         };
         let slots = self.engine.slots(spec.concurrency);
         Ok(Hook { spec, verifier, serving, slots })
+    }
+
+    /// Who may call, by the hook file alone.
+    pub fn verifier(&self, name: &HookName, files: &Files) -> Result<(VerifySpec, Verifier), String> {
+        let text = hook_text(name, files)?;
+        let source = HookSource { name, text: &text, manifest: None, dir: &self.dir };
+        let spec = parse_hook(source).map_err(|error| error.to_string())?.verify;
+        let verifier = Verifier::build(&spec, &self.packs.load()).map_err(|mistake| mistake.message)?;
+        Ok((spec, verifier))
     }
 
     /// A hook that answers 503 where its file says, as far as that can be read: the sender comes again, nothing is let in.

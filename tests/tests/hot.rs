@@ -721,6 +721,13 @@ async fn a_closing_edit_counts_while_the_component_keeps_changing() {
 }
 
 #[tokio::test]
+async fn a_closing_edit_counts_although_it_names_a_missing_component() {
+    let node = at_paths(&[("a", "/1")]).await;
+    put(&node, "a.toml", "path = \"/1\"\ncomponent = \"nope.wasm\"\n");
+    eventually("the hook is closed", || async { (node.post("/1", &[], "{}").await.0 == 503).then_some(()) }).await;
+}
+
+#[tokio::test]
 async fn a_link_whose_target_goes_is_deleted() {
     let setup = Setup::new();
     let store = setup.plugins().join("..store");

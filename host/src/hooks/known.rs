@@ -40,7 +40,9 @@ impl Known {
         let stands = before.as_ref().and_then(|old| old.stands.clone());
         let last_good = stands.clone().or(before.map(|old| old.wants)).filter(|old| is_ready(old));
         match (loaded, last_good) {
-            (Ok(hook), Some(old)) if !is_ready(&hook) && hook.spec.component != old.spec.component => {
+            (Ok(hook), Some(old))
+                if !is_ready(&hook) && !is_closed(&hook) && hook.spec.component != old.spec.component =>
+            {
                 // The hook file names another component than before, and that one is not there: a slip, or still to come.
                 let why = format!("component {} is missing: put it into the plugins directory", hook.spec.component);
                 Known::kept(tried, old, stands, why, false, files.hook_file.is_some())

@@ -46,3 +46,8 @@ fn build(sources: &str, examples: bool) -> PathBuf {
     assert!(command.status().expect("the binary starts").success(), "{sources} does not build");
     out
 }
+
+/// The bytes of a guest.
+pub fn component(name: &str) -> Vec<u8> {
+    std::fs::read(guest(name)).expect("the guest was built")
+}

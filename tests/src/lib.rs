@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 
-pub use components::{bundled, guest, landfall};
+pub use components::{bundled, component, guest, landfall};
 pub use node::{Node, Setup};
 pub use receiver::Receiver;
 

@@ -158,6 +158,11 @@ impl Node {
         self.dir.path().join("plugins")
     }
 
+    /// Writes a file into the plugins directory.
+    pub fn put(&self, name: &str, bytes: impl AsRef<[u8]>) {
+        std::fs::write(self.plugins().join(name), bytes).expect("a writable folder");
+    }
+
     /// The data directory.
     pub fn data(&self) -> PathBuf {
         self.dir.path().join("data")

@@ -5,17 +5,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use landfall_tests::{Node, Setup, bundled, eventually, guest};
+use landfall_tests::{Node, Setup, bundled, component, eventually, guest};
 
 const OPEN: &str = "[verify]\nscheme = \"none\"\n";
-
-fn put(node: &Node, name: &str, bytes: impl AsRef<[u8]>) {
-    std::fs::write(node.plugins().join(name), bytes).unwrap();
-}
-
-fn component(name: &str) -> Vec<u8> {
-    std::fs::read(guest(name)).unwrap()
-}
 
 async fn says(node: &Node, text: &str) {
     eventually(&format!("the hook says {text}"), || async {
@@ -37,10 +29,10 @@ async fn a_dropped_component_is_live_within_a_second() {
     })
     .await;
     assert_eq!(node.post("/echo", &[], "{}").await.0, 404);
-    put(&node, "echo.toml", OPEN);
+    node.put("echo.toml", OPEN);
     let bytes = std::fs::read(bundled("echo")).unwrap();
     let dropped = Instant::now();
-    put(&node, "echo.wasm", bytes);
+    node.put("echo.wasm", bytes);
     eventually("the hook answers", || async { (node.post("/echo", &[], "{}").await.0 == 200).then_some(()) }).await;
     let took = dropped.elapsed();
     println!("from drop to live: {took:?}");
@@ -54,7 +46,7 @@ async fn a_component_dropped_alone_is_closed_until_somebody_says_who_may_call() 
     let status = node.until("alone", "closed").await;
     assert!(status["problem"].as_str().unwrap().contains("alone.toml"), "{status}");
     assert_eq!(node.post("/alone", &[], "{}").await.0, 503);
-    put(&node, "alone.toml", OPEN);
+    node.put("alone.toml", OPEN);
     node.until("alone", "serving").await;
     assert_eq!(node.post("/alone", &[], "{}").await.0, 200);
 }
@@ -81,13 +73,13 @@ async fn replaced_under_load_without_one_failed_request() {
         // By rename, by writing over it in place, by deleting and writing anew.
         match round % 3 {
             0 => {
-                put(&node, ".new", bytes);
+                node.put(".new", bytes);
                 std::fs::rename(node.plugins().join(".new"), node.plugins().join("hook.wasm")).unwrap();
             }
-            1 => put(&node, "hook.wasm", bytes),
+            1 => node.put("hook.wasm", bytes),
             _ => {
                 std::fs::remove_file(node.plugins().join("hook.wasm")).unwrap();
-                put(&node, "hook.wasm", bytes);
+                node.put("hook.wasm", bytes);
             }
         }
         says(&node, text).await;
@@ -109,7 +101,7 @@ async fn requests_in_flight_finish_on_the_old_component() {
         async move { node.post("/hook", &[], "{}").await }
     });
     tokio::time::sleep(Duration::from_millis(200)).await;
-    put(&node, "hook.wasm", component("answers_two"));
+    node.put("hook.wasm", component("answers_two"));
     node.until_changed("hook", &digest).await;
     assert_eq!(node.post("/hook", &[], "{}").await.1, "two");
     let (status, text) = slow.await.unwrap();
@@ -131,7 +123,7 @@ async fn bad_files_keep_the_last_good_one_and_say_why() {
         (b"GIF89a...".to_vec(), "is not WebAssembly"),
         (other_world(), "does not export landfall:hook/handler"),
     ] {
-        put(&node, "hook.wasm", &bytes);
+        node.put("hook.wasm", &bytes);
         let status = eventually(&format!("the status says: {words}"), || async {
             let status = node.hook("hook").await?;
             status["problem"].as_str().is_some_and(|problem| problem.contains(words)).then_some(status)
@@ -140,7 +132,7 @@ async fn bad_files_keep_the_last_good_one_and_say_why() {
         assert_eq!(status["state"], "stale");
         assert_eq!(node.post("/hook", &[], "{}").await, (200, "one".to_owned()));
     }
-    put(&node, "hook.wasm", whole);
+    node.put("hook.wasm", whole);
     says(&node, "two").await;
     assert!(node.hook("hook").await.unwrap()["problem"].is_null());
 }
@@ -178,15 +170,15 @@ async fn a_file_that_is_still_being_copied_is_left_alone() {
 #[tokio::test]
 async fn hook_files_reload_and_mistakes_in_them_do_not() {
     let node = running_one().await;
-    put(&node, "hook.toml", format!("path = \"/moved\"\n{OPEN}"));
+    node.put("hook.toml", format!("path = \"/moved\"\n{OPEN}"));
     eventually("the new path answers", || async { (node.post("/moved", &[], "{}").await.0 == 200).then_some(()) })
         .await;
     assert_eq!(node.post("/hook", &[], "{}").await.0, 404);
-    put(&node, "hook.toml", format!("path = \"/moved\"\nconcurency = 3\n{OPEN}"));
+    node.put("hook.toml", format!("path = \"/moved\"\nconcurency = 3\n{OPEN}"));
     let status = node.until("hook", "stale").await;
     assert_eq!(status["problem"], "hook.toml:2:1: unknown key `concurency`: did you mean `concurrency`?");
     assert_eq!(node.post("/moved", &[], "{}").await.0, 200);
-    put(&node, "hook.toml", format!("mode = \"async\"\n{OPEN}"));
+    node.put("hook.toml", format!("mode = \"async\"\n{OPEN}"));
     eventually("async is refused", || async {
         let problem = node.hook("hook").await?["problem"].as_str()?.to_owned();
         problem.contains("need the ledger").then_some(())
@@ -200,14 +192,14 @@ async fn delete_and_re_create() {
     std::fs::remove_file(node.plugins().join("hook.wasm")).unwrap();
     node.until("hook", "unavailable").await;
     assert_eq!(node.post("/hook", &[], "{}").await.0, 503);
-    put(&node, "hook.wasm", component("answers_two"));
+    node.put("hook.wasm", component("answers_two"));
     says(&node, "two").await;
     std::fs::remove_file(node.plugins().join("hook.toml")).unwrap();
     node.until("hook", "closed").await;
     std::fs::remove_file(node.plugins().join("hook.wasm")).unwrap();
     eventually("the hook is gone", || async { (node.post("/hook", &[], "{}").await.0 == 404).then_some(()) }).await;
-    put(&node, "hook.toml", OPEN);
-    put(&node, "hook.wasm", component("answers_one"));
+    node.put("hook.toml", OPEN);
+    node.put("hook.wasm", component("answers_one"));
     says(&node, "one").await;
 }
 
@@ -245,27 +237,8 @@ async fn the_whole_directory_may_go_and_come_back() {
     assert_eq!(node.post("/hook", &[], "{}").await.0, 200);
     assert!(node.hook("plugins directory").await.is_some());
     std::fs::rename(&away, &here).unwrap();
-    put(&node, "hook.wasm", component("answers_two"));
+    node.put("hook.wasm", component("answers_two"));
     says(&node, "two").await;
-}
-
-#[tokio::test]
-async fn one_component_serves_many_hooks_and_a_taken_path_is_said() {
-    let shared = "component = \"answers.wasm\"\n";
-    let node = Setup::new()
-        .file("answers.wasm", component("answers_one"))
-        .file("a.toml", format!("{shared}{OPEN}"))
-        .file("b.toml", format!("path = \"/shop/{{id}}\"\n{shared}{OPEN}"))
-        .file("c.toml", format!("path = \"/a\"\n{shared}{OPEN}"))
-        .file("Bad Name.toml", OPEN)
-        .serving("b")
-        .await;
-    assert_eq!(node.post("/a", &[], "{}").await.0, 200);
-    assert_eq!(node.post("/shop/7", &[], "{}").await.0, 200);
-    let taken = node.until("c", "unavailable").await;
-    assert!(taken["problem"].as_str().unwrap().contains("path `/a` is taken by hook `a`"), "{taken}");
-    assert!(node.hook("answers").await.is_none());
-    assert!(node.hook("Bad Name.toml").await.is_some());
 }
 
 #[tokio::test]
@@ -274,8 +247,8 @@ async fn what_failed_for_the_machines_sake_is_tried_again() {
     let compiled = node.data().join("compiled");
     eventually("the node has its folders", || async { compiled.is_dir().then_some(()) }).await;
     std::fs::remove_dir(&compiled).unwrap();
-    put(&node, "hook.toml", OPEN);
-    put(&node, "hook.wasm", component("answers_one"));
+    node.put("hook.toml", OPEN);
+    node.put("hook.wasm", component("answers_one"));
     eventually("the failure is said", || async {
         let problem = node.hook("hook").await?["problem"].as_str()?.to_owned();
         problem.contains("does not compile").then_some(())
@@ -318,7 +291,7 @@ async fn a_broken_hook_file_keeps_a_component_of_another_name_serving_at_its_own
         (&both, "unknown key `concurency`"),
     ] {
         always_answers(&node, "/custom", async {
-            put(&node, "zz.toml", text);
+            node.put("zz.toml", text);
             eventually(&format!("the status says: {words}"), || async {
                 let status = node.hook("zz").await?;
                 (status["state"] == "stale" && status["problem"].as_str()?.contains(words)).then_some(())
@@ -329,7 +302,7 @@ async fn a_broken_hook_file_keeps_a_component_of_another_name_serving_at_its_own
         .await;
         assert!(node.hook("own").await.is_none(), "{text}");
     }
-    put(&node, "zz.toml", &good);
+    node.put("zz.toml", &good);
     node.until("zz", "serving").await;
     std::fs::remove_file(node.plugins().join("own.wasm")).unwrap();
     node.until("zz", "unavailable").await;
@@ -343,9 +316,9 @@ async fn editing_a_hook_file_brings_up_no_hook_for_its_component() {
         for edit in 0..6 {
             let text = format!("# edit {edit}\n{good}");
             match edit % 2 {
-                0 => put(&node, "zz.toml", text),
+                0 => node.put("zz.toml", text),
                 _ => {
-                    put(&node, ".zz", text);
+                    node.put(".zz", text);
                     std::fs::rename(node.plugins().join(".zz"), node.plugins().join("zz.toml")).unwrap();
                 }
             }
@@ -363,7 +336,7 @@ async fn a_component_may_be_away_for_a_while_when_it_is_replaced() {
         for pause_ms in [10, 30, 90, 250] {
             std::fs::remove_file(node.plugins().join("hook.wasm")).unwrap();
             tokio::time::sleep(Duration::from_millis(pause_ms)).await;
-            put(&node, "hook.wasm", component(if pause_ms % 20 == 10 { "answers_two" } else { "answers_one" }));
+            node.put("hook.wasm", component(if pause_ms % 20 == 10 { "answers_two" } else { "answers_one" }));
             node.settle().await;
         }
     })
@@ -374,12 +347,12 @@ async fn a_component_may_be_away_for_a_while_when_it_is_replaced() {
 #[tokio::test]
 async fn a_path_stays_with_the_hook_that_serves_it() {
     let (node, good) = running_own("/live", "mm.wasm").await;
-    put(&node, "other.wasm", component("answers_two"));
+    node.put("other.wasm", component("answers_two"));
     always_answers(&node, "/live", async {
         // Each comes before `zz` by name.
-        put(&node, "live.toml", "concurency = 3");
-        put(&node, "aa.toml", format!("path = \"/live\"\ncomponent = \"other.wasm\"\n{OPEN}"));
-        put(&node, "bb.toml", "path = \"/live\"\ncomponent = \"other.wasm\"\n");
+        node.put("live.toml", "concurency = 3");
+        node.put("aa.toml", format!("path = \"/live\"\ncomponent = \"other.wasm\"\n{OPEN}"));
+        node.put("bb.toml", "path = \"/live\"\ncomponent = \"other.wasm\"\n");
         node.until("live", "unavailable").await;
         let taken = node.until("aa", "unavailable").await;
         assert_eq!(taken["problem"], "path `/live` is taken by hook `zz`: give one of them another path");
@@ -388,35 +361,20 @@ async fn a_path_stays_with_the_hook_that_serves_it() {
             std::fs::remove_file(node.plugins().join(format!("{name}.toml"))).unwrap();
         }
         // An edit that moves to a taken path leaves both where they were, until the other goes away.
-        put(&node, "aa.toml", format!("path = \"/aa\"\ncomponent = \"other.wasm\"\n{OPEN}"));
+        node.put("aa.toml", format!("path = \"/aa\"\ncomponent = \"other.wasm\"\n{OPEN}"));
         node.until("aa", "serving").await;
-        put(&node, "aa.toml", format!("path = \"/live\"\ncomponent = \"other.wasm\"\n{OPEN}"));
+        node.put("aa.toml", format!("path = \"/live\"\ncomponent = \"other.wasm\"\n{OPEN}"));
         let stale = node.until("aa", "stale").await;
         assert!(stale["problem"].as_str().unwrap().contains("taken by hook `zz`"), "{stale}");
         assert_eq!(node.post("/aa", &[], "{}").await, (200, "two".to_owned()));
         assert_eq!(node.post("/live", &[], "{}").await, (200, "one".to_owned()));
     })
     .await;
-    put(&node, "zz.toml", good.replace("/live", "/elsewhere"));
+    node.put("zz.toml", good.replace("/live", "/elsewhere"));
     node.until("aa", "serving").await;
     assert_eq!(node.post("/live", &[], "{}").await, (200, "two".to_owned()));
     assert_eq!(node.post("/elsewhere", &[], "{}").await, (200, "one".to_owned()));
     assert_eq!(node.post("/aa", &[], "{}").await.0, 404);
-}
-
-#[tokio::test]
-async fn two_hooks_may_swap_their_paths() {
-    let shared = format!("component = \"answers.wasm\"\n{OPEN}");
-    let hook = |path: &str| format!("path = \"{path}\"\n{shared}");
-    let setup = Setup::new().file("answers.wasm", component("answers_one"));
-    let node = setup.file("a.toml", hook("/x")).file("b.toml", hook("/y")).serving("b").await;
-    put(&node, "a.toml", hook("/y"));
-    put(&node, "b.toml", hook("/x"));
-    eventually("both have moved", || async {
-        let (a, b) = (node.hook("a").await?, node.hook("b").await?);
-        (a["path"] == "/y" && b["path"] == "/x" && a["state"] == "serving" && b["state"] == "serving").then_some(())
-    })
-    .await;
 }
 
 #[tokio::test]
@@ -438,15 +396,15 @@ async fn a_hook_that_cannot_load_answers_503_where_its_file_says() {
 #[tokio::test]
 async fn one_slow_component_holds_up_no_other() {
     let node = running_one().await;
-    put(&node, "slow.toml", OPEN);
-    put(&node, "slow.wasm", std::fs::read(bundled("echo")).unwrap());
+    node.put("slow.toml", OPEN);
+    node.put("slow.wasm", std::fs::read(bundled("echo")).unwrap());
     let compiler = eventually("a compiler runs", || async { node.children().first().copied() }).await;
     let signal = |name: &str| std::process::Command::new("kill").args([name, &compiler.to_string()]).status().unwrap();
     signal("-STOP");
-    put(&node, "quick.toml", OPEN);
-    put(&node, "quick.wasm", component("answers_two"));
+    node.put("quick.toml", OPEN);
+    node.put("quick.wasm", component("answers_two"));
     node.until("quick", "serving").await;
-    put(&node, "hook.toml", format!("path = \"/moved\"\n{OPEN}"));
+    node.put("hook.toml", format!("path = \"/moved\"\n{OPEN}"));
     eventually("the edit counts", || async { (node.post("/moved", &[], "{}").await.0 == 200).then_some(()) }).await;
     assert!(node.hook("slow").await.is_none());
     signal("-CONT");
@@ -505,226 +463,16 @@ async fn steady_notices_do_not_keep_polling_from_its_turn() {
     tokio::join!(noise, change);
 }
 
-/// Hooks that all share one component, each at a path.
-async fn at_paths(paths: &[(&str, &str)]) -> Node {
-    let mut setup = Setup::new().file("one.wasm", component("answers_one"));
-    for (name, path) in paths {
-        setup = setup.file(&format!("{name}.toml"), at_path(path));
-    }
-    let node = setup.start().await;
-    for (name, _) in paths {
-        node.until(name, "serving").await;
-    }
-    node
-}
-
-fn at_path(path: &str) -> String {
-    format!("path = \"{path}\"\ncomponent = \"one.wasm\"\n{OPEN}")
-}
-
-/// Where a hook stands, and its state.
-async fn stands(node: &Node, name: &str, path: &str, state: &str) {
-    eventually(&format!("{name} is {state} at {path}"), || async {
-        let status = node.hook(name).await?;
-        (status["path"] == path && status["state"] == state).then_some(())
-    })
-    .await;
-}
-
-#[tokio::test]
-async fn edits_that_collide_leave_everybody_where_they_were() {
-    let node = at_paths(&[("a", "/1"), ("b", "/2"), ("c", "/3")]).await;
-    put(&node, "b.toml", at_path("/3"));
-    stands(&node, "b", "/2", "stale").await;
-    put(&node, "a.toml", at_path("/2"));
-    stands(&node, "a", "/1", "stale").await;
-    stands(&node, "b", "/2", "stale").await;
-    // Closing counts at once, wherever the hook would be: its old rules let nobody in any more.
-    put(&node, "a.toml", "path = \"/3\"\ncomponent = \"one.wasm\"\n");
-    stands(&node, "a", "/1", "unavailable").await;
-    assert_eq!(node.post("/1", &[], "{}").await.0, 503);
-    put(&node, "a.toml", at_path("/1"));
-    stands(&node, "a", "/1", "serving").await;
-    put(&node, "a.toml", at_path("/2"));
-    stands(&node, "a", "/1", "stale").await;
-    // A bad present file keeps a hook where it serves, even when the path that it once wanted becomes free.
-    put(&node, "a.toml", "path = \"/1");
-    eventually("the mistake is said", || async {
-        node.hook("a").await?["problem"].as_str()?.starts_with("a.toml:1").then_some(())
-    })
-    .await;
-    put(&node, "b.toml", at_path("/2"));
-    stands(&node, "b", "/2", "serving").await;
-    std::fs::remove_file(node.plugins().join("c.toml")).unwrap();
-    eventually("c is gone", || async { node.hook("c").await.is_none().then_some(()) }).await;
-    stands(&node, "a", "/1", "stale").await;
-    assert_eq!(node.post("/1", &[], "{}").await.0, 200);
-    // Three may go round.
-    put(&node, "a.toml", at_path("/1"));
-    put(&node, "d.toml", at_path("/4"));
-    node.until("d", "serving").await;
-    for (name, path) in [("a", "/2"), ("b", "/4"), ("d", "/1")] {
-        put(&node, &format!("{name}.toml"), at_path(path));
-    }
-    for (name, path) in [("a", "/2"), ("b", "/4"), ("d", "/1")] {
-        stands(&node, name, path, "serving").await;
-    }
-}
-
-#[tokio::test]
-async fn what_was_deleted_goes_on_nowhere() {
-    let node = at_paths(&[("a", "/1"), ("c", "/3")]).await;
-    put(&node, "two.wasm", component("answers_two"));
-    put(&node, "a.toml", at_path("/3").replace("one.wasm", "two.wasm"));
-    stands(&node, "a", "/1", "stale").await;
-    // The wanted component goes, and the file breaks: what stands needs neither.
-    std::fs::remove_file(node.plugins().join("two.wasm")).unwrap();
-    put(&node, "a.toml", "[[[");
-    eventually("the mistake is said", || async {
-        node.hook("a").await?["problem"].as_str()?.starts_with("a.toml:1").then_some(())
-    })
-    .await;
-    tokio::time::sleep(Duration::from_millis(1500)).await;
-    stands(&node, "a", "/1", "stale").await;
-    assert_eq!(node.post("/1", &[], "{}").await.0, 200);
-    // The component that stands goes.
-    put(&node, "a.toml", at_path("/3"));
-    stands(&node, "a", "/1", "stale").await;
-    std::fs::remove_file(node.plugins().join("one.wasm")).unwrap();
-    stands(&node, "a", "/1", "unavailable").await;
-    assert_eq!(node.post("/1", &[], "{}").await.0, 503);
-}
-
-#[tokio::test]
-async fn a_deleted_hook_file_lets_nobody_in() {
-    let setup = Setup::new().hook("a", &guest("answers_one"), &format!("path = \"/1\"\n{OPEN}"));
-    let node = setup.hook("c", &guest("answers_two"), &format!("path = \"/a\"\n{OPEN}")).serving("a").await;
-    node.until("c", "serving").await;
-    std::fs::remove_file(node.plugins().join("a.toml")).unwrap();
-    eventually("the rules are gone", || async { (node.post("/1", &[], "{}").await.0 == 404).then_some(()) }).await;
-    assert_eq!(node.post("/a", &[], "{}").await, (200, "two".to_owned()));
-}
-
-#[tokio::test]
-async fn a_contested_path_goes_to_the_same_hook_at_every_start() {
-    for _ in 0..3 {
-        let setup = Setup::new().hook("z", &guest("answers_one"), &format!("path = \"/x\"\n{OPEN}"));
-        let node = setup.hook("b", &bundled("echo"), &format!("path = \"/x\"\n{OPEN}")).start().await;
-        node.until("b", "serving").await;
-        let status = node.until("z", "unavailable").await;
-        assert!(status["problem"].as_str().unwrap().contains("taken by hook `b`"), "{status}");
-    }
-}
-
-#[tokio::test]
-async fn a_hook_that_never_served_moves_with_its_file() {
-    let node = Setup::new().file("z.wasm", "garbage").file("z.toml", "path = \"/p1\"\n").start().await;
-    stands(&node, "z", "/p1", "unavailable").await;
-    put(&node, "z.toml", "path = \"/p2\"\n");
-    stands(&node, "z", "/p2", "unavailable").await;
-    assert_eq!((node.post("/p1", &[], "{}").await.0, node.post("/p2", &[], "{}").await.0), (404, 503));
-}
-
 #[tokio::test]
 async fn a_flood_of_files_takes_nothing_down() {
     let node = running_one().await;
     for number in 0..4200 {
-        put(&node, &format!("{number:04}.toml"), "");
+        node.put(&format!("{number:04}.toml"), "");
     }
     node.logged("the flood is said", |line| line["message"].as_str().unwrap_or_default().contains("too many files"))
         .await;
     node.settle().await;
     assert_eq!(node.post("/hook", &[], "{}").await, (200, "one".to_owned()));
-}
-
-#[tokio::test]
-async fn a_deleted_component_ends_whatever_the_hook_file_says() {
-    for edit in ["component = \"nope.wasm\"", "component = \"two.wasm\"\nbogus = 1", "component = \"bad.wasm\""] {
-        let node = at_paths(&[("a", "/1")]).await;
-        put(&node, "two.wasm", component("answers_two"));
-        put(&node, "bad.wasm", "garbage");
-        put(&node, "a.toml", format!("path = \"/1\"\n{edit}\n{OPEN}"));
-        stands(&node, "a", "/1", "stale").await;
-        std::fs::remove_file(node.plugins().join("one.wasm")).unwrap();
-        stands(&node, "a", "/1", "unavailable").await;
-        assert_eq!(node.post("/1", &[], "{}").await.0, 503, "{edit}");
-        // It comes back, and serves again.
-        put(&node, "one.wasm", component("answers_one"));
-        stands(&node, "a", "/1", "stale").await;
-        assert_eq!(node.post("/1", &[], "{}").await.0, 200, "{edit}");
-    }
-}
-
-#[tokio::test]
-async fn a_deleted_hook_file_ends_whatever_the_component_is() {
-    let setup = Setup::new().hook("a", &guest("answers_one"), &format!("path = \"/x\"\n{OPEN}"));
-    let node = setup.serving("a").await;
-    put(&node, "a.wasm", "garbage");
-    node.until("a", "stale").await;
-    std::fs::remove_file(node.plugins().join("a.toml")).unwrap();
-    eventually("the rules are gone", || async { (node.post("/x", &[], "{}").await.0 == 404).then_some(()) }).await;
-}
-
-#[tokio::test]
-async fn a_closing_edit_counts_although_another_waits_for_the_path() {
-    let node = at_paths(&[("a", "/1")]).await;
-    put(&node, "two.wasm", component("answers_two"));
-    put(&node, "b.toml", at_path("/1").replace("one.wasm", "two.wasm"));
-    node.until("b", "unavailable").await;
-    put(&node, "a.toml", "path = \"/1\"\ncomponent = \"one.wasm\"\n");
-    says_at(&node, "/1", "two").await;
-    node.until("a", "unavailable").await;
-    // And a waiting one does not block an edit in place: the same route with another name of its parameter.
-    put(&node, "k.toml", at_path("/p/{x}"));
-    stands(&node, "k", "/p/{x}", "serving").await;
-    put(&node, "l.toml", at_path("/p/{z}"));
-    node.until("l", "unavailable").await;
-    put(&node, "k.toml", at_path("/p/{y}"));
-    stands(&node, "k", "/p/{y}", "serving").await;
-}
-
-async fn says_at(node: &Node, path: &str, text: &str) {
-    eventually(&format!("{path} says {text}"), || async {
-        (node.post(path, &[], "{}").await == (200, text.to_owned())).then_some(())
-    })
-    .await;
-}
-
-#[tokio::test]
-async fn a_broken_hook_file_whose_component_goes_answers_503_where_it_was() {
-    let node = at_paths(&[("a", "/1")]).await;
-    put(&node, "a.toml", "path = [");
-    stands(&node, "a", "/1", "stale").await;
-    std::fs::remove_file(node.plugins().join("one.wasm")).unwrap();
-    stands(&node, "a", "/1", "unavailable").await;
-    assert_eq!(node.post("/1", &[], "{}").await.0, 503);
-}
-
-#[tokio::test]
-async fn a_closing_edit_counts_while_the_component_keeps_changing() {
-    let node = at_paths(&[("a", "/1")]).await;
-    let stop = AtomicBool::new(false);
-    let noise = async {
-        let bytes = component("answers_one");
-        while !stop.load(Ordering::Relaxed) {
-            put(&node, "one.wasm", &bytes);
-            tokio::time::sleep(Duration::from_millis(40)).await;
-        }
-    };
-    let edit = async {
-        node.settle().await;
-        put(&node, "a.toml", "path = \"/1\"\ncomponent = \"one.wasm\"\n");
-        eventually("the hook is closed", || async { (node.post("/1", &[], "{}").await.0 == 503).then_some(()) }).await;
-        stop.store(true, Ordering::Relaxed);
-    };
-    tokio::join!(noise, edit);
-}
-
-#[tokio::test]
-async fn a_closing_edit_counts_although_it_names_a_missing_component() {
-    let node = at_paths(&[("a", "/1")]).await;
-    put(&node, "a.toml", "path = \"/1\"\ncomponent = \"nope.wasm\"\n");
-    eventually("the hook is closed", || async { (node.post("/1", &[], "{}").await.0 == 503).then_some(()) }).await;
 }
 
 #[tokio::test]

@@ -28,7 +28,7 @@ pub async fn prove(
     request: Unverified,
     keys: &Keys,
     feed: Option<Feed>,
-    client_address: Option<String>,
+    client_address: Option<&str>,
 ) -> Result<Checked, Stop> {
     let given = Given { keys, documents: &*edge.documents, now: Some(edge.clock.now()) };
     let checked = match check_or_return(&hook.verifier, request, &given, feed) {
@@ -74,7 +74,7 @@ pub async fn answered(edge: &Edge, hook: &Hook, answer: Answer) -> Result<Respon
     answer::challenge(answer).ok_or(Stop::BadHead("a value of the ownership check cannot be sent back"))
 }
 
-fn refused(edge: &Edge, hook: &Hook, request: &Unverified, refusal: &Refusal, client_address: Option<String>) {
+fn refused(edge: &Edge, hook: &Hook, request: &Unverified, refusal: &Refusal, client_address: Option<&str>) {
     edge.counters.refused(&hook.spec.name, refusal.reason.word());
     let hint = edge.hints.take().then(|| {
         let secrets = hook.verifier.secrets().iter().filter_map(|reference| edge.secrets.value(reference).ok());
@@ -88,6 +88,7 @@ fn refused(edge: &Edge, hook: &Hook, request: &Unverified, refusal: &Refusal, cl
         false => tracing::warn!(hook, reason, detail, hint = because, "request refused"),
     }
     let at = humantime::format_rfc3339_millis(edge.clock.now()).to_string();
+    let client_address = client_address.map(str::to_owned);
     edge.refusals.push(RefusedRequest { at, hook: hook.into(), reason, detail, hint, client_address });
 }
 

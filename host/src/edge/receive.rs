@@ -169,8 +169,8 @@ fn unverified(head: Parts) -> Unverified {
     }
 }
 
-fn client_address(attributes: &[(String, String)]) -> Option<String> {
-    attributes.iter().find(|(name, _)| name == "client-address").map(|(_, value)| value.clone())
+fn client_address(attributes: &[(String, String)]) -> Option<&str> {
+    attributes.iter().find(|(name, _)| name == "client-address").map(|(_, value)| value.as_str())
 }
 
 /// What the edge knows of the request besides its bytes.

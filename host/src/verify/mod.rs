@@ -5,6 +5,7 @@
 //! lies at an address, the refusal names it: whoever asked fetches the document and asks again.
 
 mod algorithm;
+mod build;
 mod certificate;
 mod challenge;
 mod check;
@@ -24,6 +25,7 @@ mod verifier;
 mod view;
 mod window;
 
+pub use build::BuildError;
 pub use challenge::Answer;
 pub use check::{Checked, Given, Keys, NoDocuments, check, check_or_return, feed};
 pub use forge::{Forged, Order, forge};
@@ -33,5 +35,5 @@ pub use refusal::{Reason, Refusal};
 pub use request::{Unverified, Verified};
 pub use sign::sign;
 pub use signature::Feed;
-pub use verifier::{Answers, BuildError, Proof, Verifier};
+pub use verifier::{Answers, Proof, Verifier};
 pub use window::Window;

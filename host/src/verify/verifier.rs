@@ -1,17 +1,16 @@
-//! A `[verify]` table over its provider pack, checked: whatever can be wrong with it is found here, at load.
+//! How the requests of one hook are checked: a `[verify]` table over its provider pack, made whole at load.
 
 use std::time::Duration;
 
-use serde_json::Value;
-
+use super::build::{self, BuildError, wrong};
 use super::challenge::Challenge;
 use super::jwt::Jwt;
 use super::pack::{Pack, Packs};
-use super::payload::{self, Part, configured};
+use super::payload::Part;
 use super::schemes::Code;
-use super::signature::{Signature, Time};
+use super::signature::Signature;
 use super::window::Window;
-use crate::model::{ClaimValue, KeyForm, Place, Scheme, SecretRef, TimeSpec, VerifySpec};
+use crate::model::{KeyForm, Place, SecretRef, VerifySpec};
 
 /// How requests of one hook are checked.
 #[derive(Debug, Clone)]
@@ -64,15 +63,6 @@ pub enum Proof {
     Code(Code),
 }
 
-/// What is wrong with a `[verify]` table.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct BuildError {
-    /// The key in `[verify]`.
-    pub key: &'static str,
-    /// A sentence with the way out.
-    pub message: String,
-}
-
 const CONTENTFUL_WINDOW: Window = Window { past: Some(Duration::from_secs(30)), future: Some(Duration::from_secs(30)) };
 
 // === impl Verifier ===
@@ -88,7 +78,7 @@ impl Verifier {
             return closed(typed);
         }
         let spec = pack.under(typed);
-        let proof = proof(&spec)?;
+        let proof = build::proof(&spec)?;
         if spec.secret.is_empty() && needs_secret(&proof) {
             return Err(wrong("secret", "a secret reference is missing: write secret = \"env:NAME\" or \"file:PATH\""));
         }
@@ -105,7 +95,7 @@ impl Verifier {
             ));
         }
         for place in pack.event_type.iter().chain(&pack.delivery_id) {
-            check_place(place).map_err(|error| wrong("provider", error.message))?;
+            build::check_place(place).map_err(|error| wrong("provider", error.message))?;
         }
         let refused_status = spec.refused_status.unwrap_or(401);
         if !(400..=499).contains(&refused_status) {
@@ -118,8 +108,8 @@ impl Verifier {
             answer_within: pack.answer_within(),
             event_type: pack.event_type,
             delivery_id: pack.delivery_id,
-            public_url: spec.public_url.as_deref().map(public_url).transpose()?,
-            window: spec.timestamp.as_ref().map_or(CONTENTFUL_WINDOW, window),
+            public_url: spec.public_url.as_deref().map(build::public_url).transpose()?,
+            window: spec.timestamp.as_ref().map_or(CONTENTFUL_WINDOW, build::window),
             answers: Answers { refused_status, are_empty: pack.empty_answers },
             key: spec.key.unwrap_or_default(),
             secrets: spec.secret.clone(),
@@ -229,244 +219,6 @@ fn needs_secret(proof: &Proof) -> bool {
     }
 }
 
-fn proof(spec: &VerifySpec) -> Result<Proof, BuildError> {
-    let scheme =
-        spec.scheme.ok_or_else(|| wrong("provider", "the pack names no scheme: write scheme = … into its [verify]"))?;
-    check_unused(spec, scheme)?;
-    let config = |name: &str| configured(name, &spec.config).map(str::to_owned).map_err(|why| wrong("config", why));
-    Ok(match scheme {
-        Scheme::None => Proof::Open,
-        Scheme::Basic => Proof::Basic,
-        Scheme::Token => Proof::Token { from: one_place(spec)?, prefix: spec.prefix.clone().unwrap_or_default() },
-        Scheme::Signature => Proof::Signature(Box::new(signature(spec)?)),
-        Scheme::Jwt => Proof::Jwt(Box::new(jwt(spec)?)),
-        Scheme::Twilio => Proof::Code(Code::Twilio),
-        Scheme::AwsSns => Proof::Code(Code::AwsSns {
-            topics: topics(spec).ok_or_else(|| {
-                let way_out =
-                    "write config = { topic_arns = [\"arn:aws:sns:…\"] }, or [\"*\"] to let every topic of anybody in";
-                wrong("config", format!("anybody who has an account can send from a topic: {way_out}"))
-            })?,
-        }),
-        Scheme::Paypal => Proof::Code(Code::Paypal { webhook_id: config("webhook_id")? }),
-        Scheme::Adyen => Proof::Code(Code::Adyen),
-        Scheme::Braintree => Proof::Code(Code::Braintree { public_key: config("public_key")? }),
-        Scheme::Contentful => Proof::Code(Code::Contentful),
-        Scheme::DropboxSign => Proof::Code(Code::DropboxSign),
-        Scheme::AdobeIo => Proof::Code(Code::AdobeIo { client_id: config("recipient_client_id")? }),
-    })
-}
-
-/// At least one, each a whole ARN or `*`.
-fn topics(spec: &VerifySpec) -> Option<Vec<String>> {
-    let topics = spec.config.get("topic_arns")?.texts().to_vec();
-    let is_one = |topic: &String| topic == "*" || (topic.starts_with("arn:") && !topic.contains('*'));
-    (!topics.is_empty() && topics.iter().all(is_one)).then_some(topics)
-}
-
-/// Fields that mean nothing to a scheme are mistakes: whoever wrote them thought that they do.
-fn check_unused(spec: &VerifySpec, scheme: Scheme) -> Result<(), BuildError> {
-    let is_signature = scheme == Scheme::Signature;
-    let has_place = matches!(scheme, Scheme::Token | Scheme::Signature | Scheme::Jwt);
-    let unused = [
-        (spec.algorithm.is_some() && !is_signature, "algorithm"),
-        (spec.encoding.is_some() && !is_signature, "encoding"),
-        (spec.payload.is_some() && !is_signature, "payload"),
-        (spec.list.is_some() && !is_signature, "list"),
-        (spec.id.is_some() && !is_signature, "id"),
-        (spec.require.is_some() && !is_signature, "require"),
-        (spec.timestamp.is_some() && !is_signature && scheme != Scheme::Contentful, "timestamp"),
-        (spec.from.is_some() && !has_place, "from"),
-        (spec.prefix.is_some() && !has_place, "prefix"),
-        (spec.jwt.is_some() && scheme != Scheme::Jwt, "jwt"),
-        (!spec.secret.is_empty() && scheme == Scheme::None, "secret"),
-    ];
-    match unused.into_iter().find(|(is_there, _)| *is_there) {
-        Some((_, key)) => {
-            Err(wrong(key, format!("`{key}` means nothing for scheme = \"{}\": remove it", word(scheme))))
-        }
-        None => Ok(()),
-    }
-}
-
-fn signature(spec: &VerifySpec) -> Result<Signature, BuildError> {
-    let algorithm = spec.algorithm.ok_or_else(|| {
-        wrong(
-            "scheme",
-            "algorithm is missing: one of hmac-sha1, hmac-sha256, hmac-sha384, hmac-sha512, sha256, ed25519, \
-             ecdsa-p256-sha256, rsa-pkcs1v15-sha256",
-        )
-    })?;
-    let encoding = spec.encoding.ok_or_else(|| wrong("scheme", "encoding is missing: hex, base64 or base64url"))?;
-    let payload = spec.payload.clone().unwrap_or_else(|| vec!["{body}".into()]);
-    let payload = payload::parse(&payload, &spec.config).map_err(|why| wrong("payload", why))?;
-    if payload.iter().all(|part| matches!(part, Part::Literal(_) | Part::Secret)) {
-        return Err(wrong("payload", "nothing of the request is signed: name {body} or another part of it"));
-    }
-    let listed_time = spec.list.as_ref().is_some_and(|list| list.timestamp.is_some());
-    let has_time = spec.timestamp.as_ref().is_some_and(|time| time.from.is_some() || listed_time);
-    if payload.contains(&Part::Timestamp) && !has_time {
-        return Err(wrong("payload", "{timestamp} is signed: say where it is in timestamp = { from = …, unit = … }"));
-    }
-    if spec.timestamp.is_some() && !has_time {
-        return Err(wrong("timestamp", "from is missing, and list names no label for the time"));
-    }
-    if payload.contains(&Part::Id) && spec.id.is_none() {
-        return Err(wrong("payload", "{id} is signed: say where it is in id = { header = \"NAME\" }"));
-    }
-    let needs_url = payload.iter().any(|part| matches!(part, Part::Url | Part::UrlUnescaped));
-    if needs_url && spec.public_url.is_none() && !spec.secret.is_empty() {
-        return Err(wrong("scheme", NEEDS_URL));
-    }
-    if let Some(list) = &spec.list
-        && (list.separator.is_empty() || list.assign.is_empty() || list.labels.is_empty())
-    {
-        return Err(wrong("list", "separator, assign and labels must not be empty"));
-    }
-    let require = spec.require.iter().flatten().map(|(name, value)| {
-        header_name("require", name)?;
-        let value = payload::parse(std::slice::from_ref(value), &spec.config).map_err(|why| wrong("require", why))?;
-        match &value[..] {
-            [Part::Literal(value)] => Ok((name.clone(), value.clone())),
-            _ => Err(wrong("require", format!("the value of {name} must be text or {{config.NAME}}"))),
-        }
-    });
-    let time =
-        spec.timestamp.as_ref().map(|typed| Time { from: typed.from.clone(), unit: typed.unit, window: window(typed) });
-    let in_payload = payload.iter().filter_map(|part| match part {
-        Part::At(place) => Some(place),
-        _ => None,
-    });
-    for place in time.iter().filter_map(|time| time.from.as_ref()).chain(&spec.id).chain(in_payload) {
-        check_place(place)?;
-    }
-    Ok(Signature {
-        from: places(spec)?,
-        prefix: spec.prefix.clone().unwrap_or_default(),
-        list: spec.list.clone(),
-        algorithm,
-        encoding,
-        payload,
-        time,
-        id: spec.id.clone(),
-        require: require.collect::<Result<_, _>>()?,
-    })
-}
-
-const NEEDS_URL: &str = "public_url is missing: this provider signs the URL that it calls; write public_url = \"https://hooks.example.com\"";
-const JWT_ALGORITHMS: [&str; 5] = ["HS256", "HS384", "HS512", "RS256", "ES256"];
-
-fn jwt(spec: &VerifySpec) -> Result<Jwt, BuildError> {
-    let rules = spec.jwt.as_ref().ok_or_else(|| wrong("scheme", "jwt = { algorithms = [\"RS256\"], … } is missing"))?;
-    if rules.algorithms.is_empty() {
-        return Err(wrong("jwt", "algorithms is empty: name those that are taken"));
-    }
-    if let Some(bad) = rules.algorithms.iter().find(|name| !JWT_ALGORITHMS.contains(&name.as_str())) {
-        return Err(wrong("jwt", format!("algorithm `{bad}` cannot be used: one of {}", JWT_ALGORITHMS.join(", "))));
-    }
-    let with_secret = |name: &String| name.starts_with("HS");
-    if rules.jwks.is_some() == rules.algorithms.iter().any(with_secret) {
-        return Err(wrong(
-            "jwt",
-            "HS… algorithms go with a secret, RS256 and ES256 with jwks = \"https://…\", never mixed",
-        ));
-    }
-    let text = |text: &String| match text.strip_prefix("{config.").and_then(|rest| rest.strip_suffix('}')) {
-        Some(name) => configured(name, &spec.config).map(Value::from).map_err(|why| wrong("config", why)),
-        None => Ok(Value::from(text.as_str())),
-    };
-    let claims = rules.claims.iter().map(|(name, value)| {
-        let allowed = match value {
-            ClaimValue::Truth(truth) => vec![Value::Bool(*truth)],
-            ClaimValue::One(one) => vec![text(one)?],
-            ClaimValue::Any(any) => any.iter().map(text).collect::<Result<_, _>>()?,
-        };
-        Ok((name.clone(), allowed))
-    });
-    let jwks = match &rules.jwks {
-        Some(url) => Some(text(url)?.as_str().unwrap_or_default().to_owned()),
-        None => None,
-    };
-    if jwks.as_ref().is_some_and(|url| !url.starts_with("https://") && !url.starts_with("http://127.0.0.1")) {
-        return Err(wrong("jwt", "jwks must begin with `https://`"));
-    }
-    if rules.url_hash.is_some() && spec.public_url.is_none() && !spec.secret.is_empty() {
-        return Err(wrong("scheme", NEEDS_URL));
-    }
-    Ok(Jwt {
-        from: one_place(spec)?,
-        prefix: spec.prefix.clone().unwrap_or_default(),
-        algorithms: rules.algorithms.clone(),
-        jwks,
-        claims: claims.collect::<Result<_, _>>()?,
-        leeway: rules.leeway.unwrap_or_default(),
-        max_age: rules.max_age,
-        needs_expiry: !rules.no_expiry && rules.max_age.is_none(),
-        body_hash: rules.body_hash.clone().map(|claim| (claim, rules.body_hash_if_body)),
-        url_hash: rules.url_hash.clone(),
-    })
-}
-
-/// Where nothing is said of the future, it reaches as far as the past.
-fn window(typed: &TimeSpec) -> Window {
-    Window { past: typed.past, future: typed.future.or(typed.past) }
-}
-
-fn one_place(spec: &VerifySpec) -> Result<Place, BuildError> {
-    match &places(spec)?[..] {
-        [one] => Ok(one.clone()),
-        _ => Err(wrong("from", "only one place can be right here")),
-    }
-}
-
-fn places(spec: &VerifySpec) -> Result<Vec<Place>, BuildError> {
-    let places = spec.from.clone().filter(|places| !places.is_empty()).ok_or_else(|| {
-        wrong(
-            "scheme",
-            "from is missing: write from = { header = \"NAME\" }, { query = \"NAME\" } or { json = \"/POINTER\" }",
-        )
-    })?;
-    places.iter().try_for_each(check_place)?;
-    Ok(places)
-}
-
-fn check_place(place: &Place) -> Result<(), BuildError> {
-    match place {
-        Place::Header(name) => header_name("from", name),
-        Place::Json(pointer) if !pointer.starts_with('/') => {
-            Err(wrong("from", format!("`{pointer}` is not a JSON pointer: it begins with `/`")))
-        }
-        Place::Each(pointer) if !pointer.starts_with('/') || pointer.matches("/*").count() != 1 => {
-            Err(wrong("from", format!("`{pointer}` must be a JSON pointer with one `*` for the elements of an array")))
-        }
-        Place::Query(name) | Place::Form(name) if name.is_empty() => Err(wrong("from", "a parameter needs a name")),
-        Place::Path(which) if which != "last" => {
-            Err(wrong("from", "path = \"last\" is the only segment that can be named"))
-        }
-        _ => Ok(()),
-    }
-}
-
-fn header_name(key: &'static str, name: &str) -> Result<(), BuildError> {
-    match name.parse::<http::HeaderName>() {
-        Ok(_) => Ok(()),
-        Err(_) => Err(wrong(key, format!("`{}` is not a header name", name.escape_debug()))),
-    }
-}
-
-/// Scheme, host and prefix, without the slash at the end.
-fn public_url(text: &str) -> Result<String, BuildError> {
-    let is_url = url::Url::parse(text).is_ok_and(|url| {
-        ["http", "https"].contains(&url.scheme()) && url.query().is_none() && url.fragment().is_none()
-    });
-    match is_url {
-        true => Ok(text.trim_end_matches('/').to_owned()),
-        false => {
-            Err(wrong("public_url", "public_url must be what senders call, such as \"https://hooks.example.com\""))
-        }
-    }
-}
-
 fn closed(typed: &VerifySpec) -> Result<Verifier, BuildError> {
     if *typed != VerifySpec::default() {
         return Err(wrong(
@@ -476,26 +228,4 @@ fn closed(typed: &VerifySpec) -> Result<Verifier, BuildError> {
     }
     let bare = Pack { event_type: None, delivery_id: None, ..Pack::generic() };
     Verifier::assemble(Proof::Closed, &VerifySpec::default(), bare)
-}
-
-fn wrong(key: &'static str, message: impl Into<String>) -> BuildError {
-    BuildError { key, message: message.into() }
-}
-
-fn word(scheme: Scheme) -> &'static str {
-    match scheme {
-        Scheme::Token => "token",
-        Scheme::Basic => "basic",
-        Scheme::Signature => "signature",
-        Scheme::Jwt => "jwt",
-        Scheme::None => "none",
-        Scheme::Twilio => "twilio",
-        Scheme::AwsSns => "aws-sns",
-        Scheme::Paypal => "paypal",
-        Scheme::Adyen => "adyen",
-        Scheme::Braintree => "braintree",
-        Scheme::Contentful => "contentful",
-        Scheme::DropboxSign => "dropbox-sign",
-        Scheme::AdobeIo => "adobe-io",
-    }
 }

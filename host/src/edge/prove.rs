@@ -9,6 +9,7 @@ use super::Edge;
 use super::answer::{self, Stop};
 use crate::hooks::Hook;
 use crate::model::{RefusedRequest, SecretSource};
+use crate::secrets::Ask;
 use crate::verify::{Answer, Checked, Feed, Given, Keys, Refusal, Unverified, check_or_return, hint};
 
 const HINT_EVERY: Duration = Duration::from_secs(1);
@@ -33,7 +34,7 @@ pub async fn prove(
     let given = Given { keys, documents: &*edge.documents, now: Some(edge.clock.now()) };
     let checked = match check_or_return(&hook.verifier, request, &given, feed) {
         Err((Refusal { fetch: Some(url), .. }, request)) => {
-            if let Err(why) = edge.documents.fetch(&url, hook.verifier.names_its_keys()).await {
+            if let Err(why) = fetch(edge, hook, &url).await {
                 tracing::error!(hook = &*hook.spec.name, url, why, "a key document cannot be fetched");
                 return Err(Stop::Unavailable);
             }
@@ -45,6 +46,20 @@ pub async fn prove(
         refused(edge, hook, &request, &refusal, client_address);
         if refusal.is_ours() { Stop::Unavailable } else { Stop::Unauthorized(hook.verifier.answers()) }
     })
+}
+
+async fn fetch(edge: &Edge, hook: &Hook, document: &str) -> Result<(), String> {
+    let secret = || hook.verifier.secrets().iter().find_map(|reference| edge.secrets.value(reference).ok());
+    let ask = match hook.verifier.lookup() {
+        Some(lookup) => {
+            let secret = secret().ok_or("the secret that the question for a key carries has no value")?;
+            let body = lookup.ask(document, &secret).ok_or("the document is of another look-up")?;
+            Ask::Posted(body.into())
+        }
+        None if hook.verifier.names_its_keys() => Ask::Configured,
+        None => Ask::Named,
+    };
+    edge.documents.fetch(document, ask).await
 }
 
 /// Answers an ownership check, after what it asks for besides.

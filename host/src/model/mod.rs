@@ -21,7 +21,7 @@ pub use event::{Event, EventId, Failure, Reply};
 pub use hook::{Allow, Credential, CredentialPart, HookName, HookSpec, Limits, Mode, UrlPrefix};
 pub use refusals::{RefusalLog, RefusedRequest};
 pub use scheme::{
-    Algorithm, ClaimValue, ConfigValue, Encoding, JwtSpec, KeyForm, ListStyle, Place, Scheme, TimeSpec, TimeUnit,
-    VerifySpec,
+    Algorithm, ClaimValue, ConfigValue, Encoding, JwtSpec, KeyForm, ListStyle, LookupSpec, Place, Scheme, TimeSpec,
+    TimeUnit, VerifySpec,
 };
 pub use secret::{RemoteSecret, Secret, SecretAges, SecretError, SecretRef, SecretSource};

@@ -222,6 +222,8 @@ pub struct JwtSpec {
     pub algorithms: Vec<String>,
     /// Where the keys are (RFC 7517); none = the secrets are the keys.
     pub jwks: Option<String>,
+    /// Where a key is handed out for its id; the hook's secret goes into the question.
+    pub lookup: Option<LookupSpec>,
     /// Claims and the values they may have: text, a list of texts, a truth value; `{config.NAME}` for the operator's.
     #[serde(default)]
     pub claims: BTreeMap<String, ClaimValue>,
@@ -241,6 +243,18 @@ pub struct JwtSpec {
     /// `exp` need not be there.
     #[serde(default)]
     pub no_expiry: bool,
+}
+
+/// How a provider is asked for one key.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LookupSpec {
+    /// Asked by POST; `{config.NAME}` for the operator's.
+    pub url: String,
+    /// The members of the JSON object that is sent: text, `{config.NAME}`, `{secret}` or `{kid}`.
+    pub body: BTreeMap<String, String>,
+    /// JSON pointer (RFC 6901) to the JSON web key in the answer.
+    pub key: String,
 }
 
 /// What a claim must be.

@@ -47,6 +47,19 @@ pub struct KeyDocuments {
 struct Kept {
     bytes: Bytes,
     at: Instant,
+    /// From then on it has to be asked for again; none = the refresh does that.
+    until: Option<Instant>,
+}
+
+/// How a document is asked for.
+#[derive(Clone, PartialEq)]
+pub enum Ask {
+    /// By GET, at the operator's address: not held up by what senders name.
+    Configured,
+    /// By GET, at an address that a sender named.
+    Named,
+    /// By POST of this JSON, at the address before the `#` of its name; a sender named what is after it.
+    Posted(Bytes),
 }
 
 /// What is asked of one origin: senders decide how often they name a document there.
@@ -77,9 +90,8 @@ impl KeyDocuments {
         }
     }
 
-    /// Fetches a document, unless that has been done just now. One that the operator configured is not held up by those that
-    /// senders name. The error is a sentence.
-    pub async fn fetch(&self, url: &str, is_configured: bool) -> Result<(), String> {
+    /// Fetches a document, unless that has been done just now. The error is a sentence.
+    pub async fn fetch(&self, url: &str, ask: Ask) -> Result<(), String> {
         if let Some(verdict) = self.recent(url) {
             return verdict;
         }
@@ -88,13 +100,16 @@ impl KeyDocuments {
         if let Some(verdict) = self.recent(url) {
             return verdict;
         }
-        let fetched = match is_configured {
-            true => self.get_from(url).await,
-            false => self.get_for_sender(url).await?,
+        let fetched = match &ask {
+            Ask::Configured => self.get_from(url).await,
+            Ask::Named | Ask::Posted(_) => self.get_for_sender(url, &ask).await?,
         };
         let failed = fetched.as_ref().err().cloned();
-        if let Ok(bytes) = &fetched {
-            self.keep(url, bytes.clone());
+        let has_end = matches!(ask, Ask::Posted(_));
+        match (&fetched, self.kept.load().get(url)) {
+            (Ok(bytes), _) => self.keep(url, bytes.clone(), has_end.then(|| Instant::now() + AGE_MAX)),
+            (Err(_), Some(old)) if has_end => self.keep(url, old.bytes.clone(), Some(Instant::now() + REFRESH_EVERY)),
+            _ => {}
         }
         let mut tries = self.tries.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
         tries.retain(|_, one| one.at.elapsed() < AGAIN_AFTER);
@@ -120,11 +135,11 @@ impl KeyDocuments {
                 .kept
                 .load()
                 .iter()
-                .filter(|(_, kept)| kept.at.elapsed() > AGE_MAX)
+                .filter(|(_, kept)| kept.until.is_none() && kept.at.elapsed() > AGE_MAX)
                 .map(|(url, _)| url.clone())
                 .collect();
             for url in old {
-                if let Err(why) = self.get_from(&url).await.map(|bytes| self.keep(&url, bytes)) {
+                if let Err(why) = self.get_from(&url).await.map(|bytes| self.keep(&url, bytes, None)) {
                     tracing::warn!(url, why, "key document not refreshed: the old one serves on");
                 }
             }
@@ -132,13 +147,16 @@ impl KeyDocuments {
     }
 
     /// Nobody waits for others: whoever comes when all are busy is told to come again.
-    async fn get_for_sender(&self, url: &str) -> Result<Result<Bytes, String>, String> {
+    async fn get_for_sender(&self, url: &str, ask: &Ask) -> Result<Result<Bytes, String>, String> {
         let origin = self.origin(url)?;
         let busy = |_| "too many key documents are being fetched from there".to_owned();
         let _of_origin = origin.at_once.try_acquire().map_err(busy)?;
         let _of_all = self.all.try_acquire().map_err(busy)?;
         origin.begin()?;
-        Ok(self.get_from(url).await)
+        Ok(match ask {
+            Ask::Posted(body) => self.post_to(url, body.clone()).await,
+            _ => self.get_from(url).await,
+        })
     }
 
     fn turn(&self, url: &str) -> Arc<tokio::sync::Mutex<()>> {
@@ -174,17 +192,22 @@ impl KeyDocuments {
     }
 
     async fn get_from(&self, url: &str) -> Result<Bytes, String> {
+        let (method, headers) = ("GET".into(), Vec::new());
+        self.exchange(Outgoing { method, url: url.into(), headers, body: Bytes::new(), timeout: TIMEOUT }).await
+    }
+
+    async fn post_to(&self, url: &str, body: Bytes) -> Result<Bytes, String> {
+        let (method, headers) = ("POST".into(), vec![("content-type".into(), "application/json".into())]);
+        let url = url.split('#').next().unwrap_or_default().to_owned();
+        self.exchange(Outgoing { method, url, headers, body, timeout: TIMEOUT }).await
+    }
+
+    async fn exchange(&self, outgoing: Outgoing) -> Result<Bytes, String> {
+        let url = &outgoing.url;
         let origin = url.split(['?', '#']).next().unwrap_or_default();
         let http = vec![origin.parse()?];
         let policy = Policy::new(Allow { http, addresses: self.addresses.clone(), table: Vec::new() });
         let client = Client::new(policy, Vec::new(), self.secrets.clone());
-        let outgoing = Outgoing {
-            method: "GET".into(),
-            url: url.into(),
-            headers: Vec::new(),
-            body: Bytes::new(),
-            timeout: TIMEOUT,
-        };
         let received = client.send(outgoing, "key-document").await.map_err(|error| error.to_string())?;
         match received.status {
             200..=299 if received.body.len() <= BYTES_MAX => Ok(received.body),
@@ -193,7 +216,7 @@ impl KeyDocuments {
         }
     }
 
-    fn keep(&self, url: &str, bytes: Bytes) {
+    fn keep(&self, url: &str, bytes: Bytes, until: Option<Instant>) {
         self.kept.rcu(|kept| {
             let mut kept = HashMap::clone(kept);
             let origin = origin_of(url);
@@ -206,7 +229,7 @@ impl KeyDocuments {
                 let oldest = same.iter().min_by_key(|(_, at)| *at);
                 oldest.map(|(url, _)| kept.remove(url));
             }
-            kept.insert(url.into(), Kept { bytes: bytes.clone(), at: Instant::now() });
+            kept.insert(url.into(), Kept { bytes: bytes.clone(), at: Instant::now(), until });
             kept
         });
     }
@@ -238,7 +261,9 @@ fn origin_of(url: &str) -> String {
 
 impl Documents for KeyDocuments {
     fn get(&self, url: &str) -> Option<Bytes> {
-        self.kept.load().get(url).map(|kept| kept.bytes.clone())
+        let kept = self.kept.load();
+        let kept = kept.get(url)?;
+        kept.until.is_none_or(|until| Instant::now() < until).then(|| kept.bytes.clone())
     }
 }
 
@@ -281,7 +306,7 @@ mod tests {
         let documents = documents();
         assert_eq!(documents.get(&url), None);
         for _ in 0..5 {
-            documents.fetch(&url, true).await.unwrap();
+            documents.fetch(&url, Ask::Configured).await.unwrap();
         }
         assert_eq!((documents.get(&url).unwrap(), count.load(Ordering::SeqCst)), ("k1".into(), 1));
     }
@@ -292,9 +317,25 @@ mod tests {
             server(&["HTTP/1.1 302 Found\r\nlocation: /other\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"]).await;
         let documents = documents();
         for _ in 0..3 {
-            assert_eq!(documents.fetch(&url, true).await, Err("status 302".into()));
+            assert_eq!(documents.fetch(&url, Ask::Configured).await, Err("status 302".into()));
         }
         assert_eq!((documents.get(&url), count.load(Ordering::SeqCst)), (None, 1));
+    }
+
+    #[tokio::test]
+    async fn a_key_that_is_asked_for_by_its_id_serves_on_while_its_source_is_down_and_is_asked_for_again() {
+        const DOWN: &str = "HTTP/1.1 500 No\r\ncontent-length: 0\r\nconnection: close\r\n\r\n";
+        let (url, count) = server(&["HTTP/1.1 200 OK\r\ncontent-length: 2\r\nconnection: close\r\n\r\nk1", DOWN]).await;
+        let (documents, ask) = (documents(), Ask::Posted("{\"key_id\":\"1\"}".into()));
+        let name = format!("{url}#1");
+        documents.fetch(&name, ask.clone()).await.unwrap();
+        assert_eq!(documents.get(&name).unwrap(), "k1");
+        assert_eq!(documents.get(&url), None);
+        documents.keep(&name, "k1".into(), Some(Instant::now()));
+        documents.tries.lock().unwrap().clear();
+        assert_eq!(documents.get(&name), None);
+        documents.fetch(&name, ask).await.unwrap();
+        assert_eq!((documents.get(&name).unwrap(), count.load(Ordering::SeqCst)), ("k1".into(), 2));
     }
 
     #[tokio::test]
@@ -303,7 +344,7 @@ mod tests {
         let documents = documents();
         let mut refused = 0;
         for number in 0..100 {
-            refused += usize::from(documents.fetch(&format!("{url}/{number}"), false).await.is_err());
+            refused += usize::from(documents.fetch(&format!("{url}/{number}"), Ask::Named).await.is_err());
         }
         assert_eq!((count.load(Ordering::SeqCst), refused), (FETCHES_A_MINUTE, 100 - FETCHES_A_MINUTE));
     }
@@ -311,7 +352,7 @@ mod tests {
     #[tokio::test]
     async fn addresses_inside_are_never_called() {
         let documents = KeyDocuments::new(Arc::new(Secrets::default()));
-        let why = documents.fetch("http://localhost:9/keys", true).await.unwrap_err();
+        let why = documents.fetch("http://localhost:9/keys", Ask::Configured).await.unwrap_err();
         assert!(why.contains("is not a public address"), "{why}");
     }
 }

@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
 
-pub use documents::KeyDocuments;
+pub use documents::{Ask, KeyDocuments};
 
 use crate::config::env;
 use crate::model::{Secret, SecretAges, SecretError, SecretRef, SecretSource};

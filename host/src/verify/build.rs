@@ -3,12 +3,13 @@
 use serde_json::Value;
 
 use super::jwt::Jwt;
+use super::lookup::{Lookup, Member};
 use super::payload::{self, Part, configured};
 use super::schemes::Code;
 use super::signature::{Signature, Time};
 use super::verifier::Proof;
 use super::window::Window;
-use crate::model::{ClaimValue, Place, Scheme, TimeSpec, VerifySpec};
+use crate::model::{ClaimValue, LookupSpec, Place, Scheme, TimeSpec, VerifySpec};
 
 /// What is wrong with a `[verify]` table.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -156,10 +157,11 @@ fn jwt(spec: &VerifySpec) -> Result<Jwt, BuildError> {
         return Err(wrong("jwt", format!("algorithm `{bad}` cannot be used: one of {}", JWT_ALGORITHMS.join(", "))));
     }
     let with_secret = |name: &String| name.starts_with("HS");
-    if rules.jwks.is_some() == rules.algorithms.iter().any(with_secret) {
+    let public = [rules.jwks.is_some(), rules.lookup.is_some()].iter().filter(|is_there| **is_there).count();
+    if public + usize::from(rules.algorithms.iter().any(with_secret)) != 1 {
         return Err(wrong(
             "jwt",
-            "HS… algorithms go with a secret, RS256 and ES256 with jwks = \"https://…\", never mixed",
+            "HS… algorithms go with a secret, RS256 and ES256 with jwks = \"https://…\" or lookup = { … }, never mixed",
         ));
     }
     let text = |text: &String| match text.strip_prefix("{config.").and_then(|rest| rest.strip_suffix('}')) {
@@ -174,13 +176,25 @@ fn jwt(spec: &VerifySpec) -> Result<Jwt, BuildError> {
         };
         Ok((name.clone(), allowed))
     });
-    let jwks = match &rules.jwks {
-        Some(url) => Some(text(url)?.as_str().unwrap_or_default().to_owned()),
-        None => None,
+    let address = |key: &str, url: &String| {
+        let url = text(url)?.as_str().unwrap_or_default().to_owned();
+        match url.starts_with("https://") && !url.contains('#') {
+            true => Ok(url),
+            false => Err(wrong("jwt", format!("{key} must begin with `https://`, and have no `#`"))),
+        }
     };
-    if jwks.as_ref().is_some_and(|url| !url.starts_with("https://") && !url.starts_with("http://127.0.0.1")) {
-        return Err(wrong("jwt", "jwks must begin with `https://`"));
-    }
+    let lookup = |typed: &LookupSpec| {
+        let member = |(name, value): (&String, &String)| {
+            let member = match value.as_str() {
+                "{secret}" => Member::Secret,
+                "{kid}" => Member::KeyId,
+                _ => Member::Text(text(value)?.as_str().unwrap_or_default().to_owned()),
+            };
+            Ok((name.clone(), member))
+        };
+        let body = typed.body.iter().map(member).collect::<Result<_, _>>()?;
+        Ok(Lookup { url: address("lookup.url", &typed.url)?, body, key: typed.key.clone() })
+    };
     if rules.url_hash.is_some() && spec.public_url.is_none() && !spec.secret.is_empty() {
         return Err(wrong("scheme", NEEDS_URL));
     }
@@ -188,7 +202,8 @@ fn jwt(spec: &VerifySpec) -> Result<Jwt, BuildError> {
         from: one_place(spec)?,
         prefix: spec.prefix.clone().unwrap_or_default(),
         algorithms: rules.algorithms.clone(),
-        jwks,
+        jwks: rules.jwks.as_ref().map(|url| address("jwks", url)).transpose()?,
+        lookup: rules.lookup.as_ref().map(lookup).transpose()?,
         claims: claims.collect::<Result<_, _>>()?,
         leeway: rules.leeway.unwrap_or_default(),
         max_age: rules.max_age,

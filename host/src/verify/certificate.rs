@@ -69,7 +69,11 @@ pub fn web_key(document: &[u8], kid: Option<&str>) -> Option<WebKey> {
         Some(kid) => key.get("kid").and_then(|id| id.as_str()) == Some(kid),
         None => keys.len() == 1,
     };
-    let key = keys.iter().find(is_it)?;
+    web_key_of(keys.iter().find(is_it)?)
+}
+
+/// A JSON web key of a kind that is known.
+pub fn web_key_of(key: &serde_json::Value) -> Option<WebKey> {
     let field = |name: &str| URL_SAFE_NO_PAD.decode(key.get(name)?.as_str()?).ok();
     match key.get("kty")?.as_str()? {
         "RSA" => Some(WebKey::Rsa(field("n")?, field("e")?)),

@@ -147,8 +147,12 @@ const NOT_IN_HANDSHAKES: [&str; 9] = [
 
 impl Documents for Carried {
     fn get(&self, url: &str) -> Option<Bytes> {
-        // A vector has one key set, wherever the provider keeps it.
-        self.0.get(url).or_else(|| self.0.get(KEY_SET)).map(|text| Bytes::copy_from_slice(text.as_bytes()))
+        // A vector has one key set, wherever the provider keeps it, and however it hands out a key.
+        let text = self.0.get(url).or_else(|| self.0.get(KEY_SET))?;
+        let Some((_, key_id)) = url.split_once('#') else { return Some(Bytes::copy_from_slice(text.as_bytes())) };
+        let set: Value = serde_json::from_str(text).ok()?;
+        let key = set["keys"].as_array()?.iter().find(|key| key["kid"] == key_id)?;
+        Some(serde_json::json!({ "key": key }).to_string().into())
     }
 }
 
@@ -247,7 +251,9 @@ fn verifier(
     packs: &Packs,
 ) -> Result<Verifier, String> {
     let any_topic = ("topic_arns".to_owned(), ConfigValue::One("*".into()));
-    let mut values = BTreeMap::from([("jwks".to_owned(), ConfigValue::One(KEY_SET.into())), any_topic]);
+    let one = |name: &str, value: &str| (name.to_owned(), ConfigValue::One(value.into()));
+    let mut values =
+        BTreeMap::from([one("jwks", KEY_SET), one("key_url", KEY_SET), one("client_id", "client"), any_topic]);
     for (name, value) in config {
         let text = |value: &Value| match value {
             Value::String(text) => Some(text.clone()),

@@ -7,7 +7,7 @@ use super::check::Keys;
 use super::pack::Packs;
 use super::sign::sign;
 use super::verifier::Verifier;
-use crate::model::{ConfigValue, Secret, VerifySpec};
+use crate::model::{ConfigValue, KeyForm, Secret, VerifySpec};
 
 /// What to make.
 #[derive(Debug, Clone)]
@@ -57,6 +57,9 @@ pub fn forge(order: &Order, packs: &Packs, now: SystemTime) -> Result<Forged, St
     let mut draft = pack.draft(order.event.as_deref(), &order.url)?;
     if let Some(body) = &order.body {
         draft.body = body.clone().into();
+    }
+    if matches!(verifier.key_form(), KeyForm::Pem | KeyForm::SpkiBase64 | KeyForm::Ed25519Hex | KeyForm::Whpk) {
+        return Err(format!("{} signs with a private key that only it has: no request of it can be made", pack.name));
     }
     let keys = Keys::new([(verifier.key_form(), Ok(order.secret.clone()))]);
     let key = keys.iter().next().flatten().filter(|key| !key.is_empty());

@@ -9,6 +9,7 @@ use serde_json::{Map, Value};
 use super::algorithm::{is_web_signed, mac, same, same_text, sha256_hex};
 use super::certificate::web_key;
 use super::check::Keys;
+use super::lookup::Lookup;
 use super::refusal::{Reason, Refusal};
 use super::signature::malformed;
 use super::view::{Absent, View, describe};
@@ -26,6 +27,8 @@ pub struct Jwt {
     pub algorithms: Vec<String>,
     /// Where the keys are; none = the secrets are the keys.
     pub jwks: Option<String>,
+    /// How a single key is asked for.
+    pub lookup: Option<Lookup>,
     /// Claims and the values they may have.
     pub claims: Vec<(String, Vec<Value>)>,
     /// For `nbf` and `exp`.
@@ -99,9 +102,13 @@ impl Jwt {
         }
         let mismatch = || Refusal::new(Reason::SignatureMismatch, "the token was made with another key");
         let (signed, signature) = (token.signed.as_bytes(), &token.signature);
+        let kid = token.header.get("kid").and_then(Value::as_str);
+        if let Some(lookup) = &self.lookup {
+            let key = lookup.find(documents, kid)?;
+            return if is_web_signed(&key, algorithm, signed, signature) { Ok(None) } else { Err(mismatch()) };
+        }
         if let Some(url) = &self.jwks {
             let document = documents.get(url).ok_or_else(|| Refusal::needs(url))?;
-            let kid = token.header.get("kid").and_then(Value::as_str);
             let key = web_key(&document, kid).ok_or_else(|| Refusal {
                 detail: format!("no key `{}` in {url}", kid.unwrap_or_default().escape_debug()),
                 ..Refusal::needs(url)

@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::build::{self, BuildError, wrong};
 use super::challenge::Challenge;
 use super::jwt::Jwt;
+use super::lookup::Lookup;
 use super::pack::{Pack, Packs};
 use super::payload::Part;
 use super::schemes::Code;
@@ -79,7 +80,7 @@ impl Verifier {
         }
         let spec = pack.under(typed);
         let proof = build::proof(&spec)?;
-        if spec.secret.is_empty() && needs_secret(&proof) {
+        if spec.secret.is_empty() && (needs_secret(&proof) || asks_for_keys(&proof)) {
             return Err(wrong("secret", "a secret reference is missing: write secret = \"env:NAME\" or \"file:PATH\""));
         }
         Verifier::assemble(proof, &spec, pack)
@@ -159,7 +160,15 @@ impl Verifier {
 
     /// The address of its keys is the operator's word, not the sender's.
     pub fn names_its_keys(&self) -> bool {
-        matches!(self.proof, Proof::Jwt(_))
+        matches!(&self.proof, Proof::Jwt(jwt) if jwt.lookup.is_none())
+    }
+
+    /// How single keys are asked for.
+    pub fn lookup(&self) -> Option<&Lookup> {
+        match &self.proof {
+            Proof::Jwt(jwt) => jwt.lookup.as_ref(),
+            _ => None,
+        }
     }
 
     /// Everything as it is, but everybody is let in: for request vectors of checks that nothing authenticates.
@@ -210,11 +219,16 @@ fn tells_tokens_apart(proof: &Proof) -> bool {
     }
 }
 
+/// With a secret that only the question for a key carries.
+fn asks_for_keys(proof: &Proof) -> bool {
+    matches!(proof, Proof::Jwt(jwt) if jwt.lookup.is_some())
+}
+
 fn needs_secret(proof: &Proof) -> bool {
     match proof {
         Proof::Closed | Proof::Open => false,
         Proof::Token { .. } | Proof::Basic | Proof::Signature(_) => true,
-        Proof::Jwt(jwt) => jwt.jwks.is_none(),
+        Proof::Jwt(jwt) => jwt.jwks.is_none() && jwt.lookup.is_none(),
         Proof::Code(code) => code.needs_secret(),
     }
 }

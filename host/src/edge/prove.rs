@@ -33,9 +33,12 @@ pub async fn prove(
 ) -> Result<Checked, Stop> {
     let given = Given { keys, documents: &*edge.documents, now: Some(edge.clock.now()) };
     let checked = match check_or_return(&hook.verifier, request, &given, feed) {
-        Err((Refusal { fetch: Some(url), .. }, request)) => {
+        Err((refusal @ Refusal { fetch: Some(_), .. }, request)) => {
+            let url = refusal.fetch.clone().unwrap_or_default();
             if let Err(why) = fetch(edge, hook, &url).await {
                 tracing::error!(hook = &*hook.spec.name, url, why, "a key document cannot be fetched");
+                let refusal = Refusal { detail: format!("{}: {why}", refusal.detail), ..refusal };
+                refused(edge, hook, &request, &refusal, client_address);
                 return Err(Stop::Unavailable);
             }
             check_or_return(&hook.verifier, *request, &given, None)

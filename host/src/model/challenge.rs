@@ -19,6 +19,9 @@ pub struct ChallengeSpec {
     /// JSON pointer, `header:NAME` or `query:NAME`, and the value that must be there.
     #[serde(default)]
     pub equals: BTreeMap<String, serde_json::Value>,
+    /// JSON pointers to what must not be there in the body.
+    #[serde(default)]
+    pub absent: Vec<String>,
     /// The body is a JSON object that has no keys but these; empty = any keys.
     #[serde(default)]
     pub only_keys: Vec<String>,

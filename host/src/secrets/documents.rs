@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
 use bytes::Bytes;
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::egress::{Client, Outgoing, Policy};
 use crate::model::{Allow, Documents, SecretSource};
@@ -37,7 +37,7 @@ pub struct KeyDocuments {
     /// One fetch of one document, however many requests need it.
     turns: Mutex<HashMap<String, Arc<tokio::sync::Mutex<()>>>>,
     origins: Mutex<HashMap<String, Arc<Origin>>>,
-    all: Semaphore,
+    all: Arc<Semaphore>,
     secrets: Arc<dyn SecretSource>,
     /// Special addresses that documents may come from: none but in tests.
     addresses: Vec<ipnet::IpNet>,
@@ -64,7 +64,7 @@ pub enum Ask {
 
 /// What is asked of one origin: senders decide how often they name a document there.
 struct Origin {
-    at_once: Semaphore,
+    at_once: Arc<Semaphore>,
     /// When the last fetches began.
     begun: Mutex<Vec<Instant>>,
 }
@@ -84,7 +84,7 @@ impl KeyDocuments {
             tries: Mutex::default(),
             turns: Mutex::default(),
             origins: Mutex::default(),
-            all: Semaphore::new(FETCHES_OF_ALL_AT_ONCE),
+            all: Arc::new(Semaphore::new(FETCHES_OF_ALL_AT_ONCE)),
             secrets,
             addresses: Vec::new(),
         }
@@ -100,9 +100,15 @@ impl KeyDocuments {
         if let Some(verdict) = self.recent(url) {
             return verdict;
         }
+        // Only what is not known yet is under the budget of senders.
+        let _turns = match ask {
+            Ask::Configured => None,
+            Ask::Named | Ask::Posted(_) if self.kept.load().contains_key(url) => None,
+            Ask::Named | Ask::Posted(_) => Some(self.take_turn(url)?),
+        };
         let fetched = match &ask {
-            Ask::Configured => self.get_from(url).await,
-            Ask::Named | Ask::Posted(_) => self.get_for_sender(url, &ask).await?,
+            Ask::Posted(body) => self.post_to(url, body.clone()).await,
+            Ask::Configured | Ask::Named => self.get_from(url).await,
         };
         let failed = fetched.as_ref().err().cloned();
         let has_end = matches!(ask, Ask::Posted(_));
@@ -147,16 +153,13 @@ impl KeyDocuments {
     }
 
     /// Nobody waits for others: whoever comes when all are busy is told to come again.
-    async fn get_for_sender(&self, url: &str, ask: &Ask) -> Result<Result<Bytes, String>, String> {
+    fn take_turn(&self, url: &str) -> Result<(OwnedSemaphorePermit, OwnedSemaphorePermit), String> {
         let origin = self.origin(url)?;
         let busy = |_| "too many key documents are being fetched from there".to_owned();
-        let _of_origin = origin.at_once.try_acquire().map_err(busy)?;
-        let _of_all = self.all.try_acquire().map_err(busy)?;
+        let of_origin = origin.at_once.clone().try_acquire_owned().map_err(busy)?;
+        let of_all = self.all.clone().try_acquire_owned().map_err(busy)?;
         origin.begin()?;
-        Ok(match ask {
-            Ask::Posted(body) => self.post_to(url, body.clone()).await,
-            _ => self.get_from(url).await,
-        })
+        Ok((of_origin, of_all))
     }
 
     fn turn(&self, url: &str) -> Arc<tokio::sync::Mutex<()>> {
@@ -174,7 +177,7 @@ impl KeyDocuments {
                 return Err("key documents are being fetched from too many places".into());
             }
         }
-        let make = || Arc::new(Origin { at_once: Semaphore::new(FETCHES_AT_ONCE), begun: Mutex::default() });
+        let make = || Arc::new(Origin { at_once: Arc::new(Semaphore::new(FETCHES_AT_ONCE)), begun: Mutex::default() });
         Ok(origins.entry(key).or_insert_with(make).clone())
     }
 
@@ -347,6 +350,24 @@ mod tests {
             refused += usize::from(documents.fetch(&format!("{url}/{number}"), Ask::Named).await.is_err());
         }
         assert_eq!((count.load(Ordering::SeqCst), refused), (FETCHES_A_MINUTE, 100 - FETCHES_A_MINUTE));
+    }
+
+    #[tokio::test]
+    async fn what_is_known_is_fetched_anew_although_senders_have_spent_the_budget() {
+        let (url, count) = server(&["HTTP/1.1 200 OK\r\ncontent-length: 2\r\nconnection: close\r\n\r\nk1"]).await;
+        let (documents, ask) = (documents(), Ask::Posted("{}".into()));
+        let name = |key: &str| format!("{url}#{key}");
+        documents.fetch(&name("good"), ask.clone()).await.unwrap();
+        for number in 0..FETCHES_A_MINUTE + 5 {
+            documents.fetch(&name(&number.to_string()), ask.clone()).await.ok();
+        }
+        assert!(documents.fetch(&name("unknown"), ask.clone()).await.is_err());
+        // The good one may have been pushed out by others of its origin: it is put back, past its time.
+        documents.keep(&name("good"), "k1".into(), Some(Instant::now()));
+        documents.tries.lock().unwrap().clear();
+        let before = count.load(Ordering::SeqCst);
+        documents.fetch(&name("good"), ask).await.unwrap();
+        assert_eq!((documents.get(&name("good")).unwrap(), count.load(Ordering::SeqCst)), ("k1".into(), before + 1));
     }
 
     #[tokio::test]

@@ -52,7 +52,11 @@ pub fn proof(spec: &VerifySpec) -> Result<Proof, BuildError> {
 /// At least one, each a whole ARN or `*`.
 fn topics(spec: &VerifySpec) -> Option<Vec<String>> {
     let topics = spec.config.get("topic_arns")?.texts().to_vec();
-    let is_one = |topic: &String| topic == "*" || (topic.starts_with("arn:") && !topic.contains('*'));
+    let is_arn = |topic: &str| {
+        let parts: Vec<&str> = topic.split(':').collect();
+        matches!(parts[..], ["arn", _, "sns", region, _, _] if !region.is_empty()) && !topic.contains('*')
+    };
+    let is_one = |topic: &String| topic == "*" || is_arn(topic);
     (!topics.is_empty() && topics.iter().all(is_one)).then_some(topics)
 }
 
@@ -176,11 +180,14 @@ fn jwt(spec: &VerifySpec) -> Result<Jwt, BuildError> {
         };
         Ok((name.clone(), allowed))
     });
-    let address = |key: &str, url: &String| {
-        let url = text(url)?.as_str().unwrap_or_default().to_owned();
+    let address = |key: &str, typed: &String| {
+        let url = text(typed)?.as_str().unwrap_or_default().to_owned();
         match url.starts_with("https://") && !url.contains('#') {
             true => Ok(url),
-            false => Err(wrong("jwt", format!("{key} must begin with `https://`, and have no `#`"))),
+            false => {
+                let said = typed.strip_prefix('{').map_or(key, |rest| rest.trim_end_matches('}'));
+                Err(wrong("jwt", format!("{said} must begin with `https://`, and have no `#`")))
+            }
         }
     };
     let lookup = |typed: &LookupSpec| {
@@ -243,7 +250,7 @@ pub fn check_place(place: &Place) -> Result<(), BuildError> {
         Place::Json(pointer) if !pointer.starts_with('/') => {
             Err(wrong("from", format!("`{pointer}` is not a JSON pointer: it begins with `/`")))
         }
-        Place::Each(pointer) if !pointer.starts_with('/') || pointer.matches("/*").count() != 1 => {
+        Place::Each(pointer) if !pointer.starts_with('/') || !is_each(pointer) => {
             Err(wrong("from", format!("`{pointer}` must be a JSON pointer with one `*` for the elements of an array")))
         }
         Place::Query(name) | Place::Form(name) if name.is_empty() => Err(wrong("from", "a parameter needs a name")),
@@ -252,6 +259,11 @@ pub fn check_place(place: &Place) -> Result<(), BuildError> {
         }
         _ => Ok(()),
     }
+}
+
+/// One segment is `*`, and no other holds one.
+fn is_each(pointer: &str) -> bool {
+    pointer.split('/').filter(|segment| segment.contains('*')).eq(["*"])
 }
 
 fn header_name(key: &'static str, name: &str) -> Result<(), BuildError> {

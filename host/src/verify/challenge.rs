@@ -122,6 +122,9 @@ impl Challenge {
         if let Some(bad) = spec.answer.headers.keys().find(|name| name.parse::<http::HeaderName>().is_err()) {
             return Err(format!("`{}` is not a header name", bad.escape_debug()));
         }
+        if spec.answer.headers.values().any(|text| text.contains(['\r', '\n', '\0'])) {
+            return Err("a header value is one line".into());
+        }
         let framing = ["content-length", "transfer-encoding", "connection"];
         if let Some(bad) = spec.answer.headers.keys().find(|name| framing.contains(&name.to_ascii_lowercase().as_str()))
         {
@@ -178,6 +181,7 @@ impl Challenge {
                 .as_deref()
                 .is_none_or(|pointer| view.json().and_then(|body| body.pointer(pointer)).is_some_and(Value::is_string))
             && spec.equals.iter().all(|(place, expected)| equals(view, place, expected))
+            && spec.absent.iter().all(|pointer| view.json().is_none_or(|body| body.pointer(pointer).is_none()))
             && (spec.only_keys.is_empty() || has_only_keys(view, &spec.only_keys))
             && spec.only_form_field.as_deref().is_none_or(|name| matches!(view.form(), Some([(key, _)]) if key == name))
     }

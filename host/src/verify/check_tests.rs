@@ -373,3 +373,43 @@ fn the_time_of_a_token_comparison_does_not_tell_where_it_differs() {
     let ratios: Vec<f64> = (0..5).map(|_| ratio()).collect();
     assert!(ratios.iter().any(|ratio| (0.97..1.03).contains(ratio)), "{ratios:?}");
 }
+
+#[test]
+fn an_event_of_discord_is_no_ping_although_both_have_type_1() {
+    use ring::signature::{Ed25519KeyPair, KeyPair};
+    let pair = Ed25519KeyPair::from_seed_unchecked(&[7; 32]).unwrap();
+    let discord = verifier("provider = \"discord\"\nsecret = \"env:S\"");
+    let send = |body: &str| {
+        let signature = hex::encode(pair.sign(format!("1760000000{body}").as_bytes()));
+        let headers = [("X-Signature-Ed25519", &*signature), ("X-Signature-Timestamp", "1760000000")];
+        check(&discord, request(&headers, None, body), &values(&[&hex::encode(pair.public_key())])).unwrap()
+    };
+    assert!(matches!(send(r#"{"type":1,"version":1}"#), Checked::Challenge(Answer { status: 200, .. })));
+    assert!(matches!(send(r#"{"type":0,"version":1}"#), Checked::Challenge(Answer { status: 204, .. })));
+    let event = r#"{"version":1,"type":1,"event":{"type":"APPLICATION_AUTHORIZED","data":{}}}"#;
+    assert!(matches!(send(event), Checked::Verified(_)));
+}
+
+#[test]
+fn json_of_many_parts_in_a_form_field_is_not_read() {
+    let dropbox = verifier("provider = \"dropbox-sign\"\nsecret = \"env:S\"");
+    let json = format!("[{}1]", r#"{"":{}},"#.repeat(100_000));
+    let body = format!("--b\r\nContent-Disposition: form-data; name=\"json\"\r\n\r\n{json}\r\n--b--\r\n");
+    let request = request(&[("Content-Type", "multipart/form-data; boundary=b")], None, &body);
+    let refusal = check(&dropbox, request, &values(&["s"])).unwrap_err();
+    assert!(refusal.detail.contains("more parts than a check reads"), "{refusal}");
+}
+
+#[test]
+fn an_id_at_the_end_of_what_is_signed_cannot_take_over_the_end_of_the_body() {
+    let own = verifier(
+        "scheme = \"signature\"\nsecret = \"env:S\"\nalgorithm = \"hmac-sha256\"\nencoding = \"hex\"\n\
+         from = { header = \"Sig\" }\nid = { header = \"Id\" }\npayload = [\"{body}\", \"{id}\"]",
+    );
+    let signature =
+        hex::encode(crate::verify::algorithm::mac(crate::model::Algorithm::HmacSha256, b"s", b"{\"a\":\"b c\"}id1"));
+    let send =
+        |id: &str, body: &str| check(&own, request(&[("Sig", &*signature), ("Id", id)], None, body), &values(&["s"]));
+    verified(send("id1", "{\"a\":\"b c\"}"));
+    assert_eq!(reason(send("c\"}id1", "{\"a\":\"b ")), "signature_mismatch");
+}

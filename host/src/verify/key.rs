@@ -41,7 +41,11 @@ pub fn decode(form: KeyForm, secret: &Secret) -> Result<KeyBytes, String> {
         KeyForm::Ed25519Hex => of_length(hexadecimal(text()?)?, 32)?,
         KeyForm::Whpk => of_length(base64(text()?.trim_start_matches("whpk_"))?, 32)?,
     };
-    Ok(Zeroizing::new(key))
+    // A text that is empty is the secret source's to refuse; here it is a key that nothing matches.
+    match key.is_empty() && !bytes.is_empty() {
+        true => Err("is an empty key".into()),
+        false => Ok(Zeroizing::new(key)),
+    }
 }
 
 fn of_length(bytes: Vec<u8>, expected: usize) -> Result<Vec<u8>, String> {

@@ -89,6 +89,13 @@ impl Signature {
             // Whoever may choose where the id ends may choose where the time begins.
             return Err(Refusal::new(Reason::SignatureMismatch, "the delivery id holds what may follow it"));
         }
+        if self.can_be_lengthened() && std::str::from_utf8(&view.request.body).is_err() {
+            // Behind a secret in front, a plain digest can be continued without the secret, but only over bytes that are no text.
+            return Err(Refusal::new(
+                Reason::SignatureMismatch,
+                "the body is not text, and might have been lengthened",
+            ));
+        }
         let mut feed = feed.map(|feed| feed.macs).unwrap_or_default();
         keys.find(|place, key| match feed.get_mut(place).and_then(Option::take) {
             Some(running) => self.ends_right(running, view, &shown, key),
@@ -99,13 +106,16 @@ impl Signature {
         })
     }
 
+    fn can_be_lengthened(&self) -> bool {
+        self.algorithm == Algorithm::Sha256 && self.payload.first() == Some(&Part::Secret)
+    }
+
     /// An id must not hold the text that ends it; one that nothing ends is a plain token.
     fn ends_clearly(&self, id: &[u8]) -> bool {
         let Some(place) = self.payload.iter().position(|part| *part == Part::Id) else { return true };
         match self.payload.get(place + 1) {
             Some(Part::Literal(text)) => !String::from_utf8_lossy(id).contains(text.as_str()),
-            Some(_) => is_token(id),
-            None => true,
+            Some(_) | None => is_token(id),
         }
     }
 

@@ -128,8 +128,8 @@ impl<'a> View<'a> {
     }
 }
 
-/// Objects and values are counted outside of texts.
-fn is_readable(body: &[u8]) -> bool {
+/// Whether JSON is small enough to be parsed: objects and values are counted outside of texts.
+pub fn is_readable(body: &[u8]) -> bool {
     let (mut objects, mut values) = (0, 0);
     let (mut in_text, mut is_escaped) = (false, false);
     for byte in body {

@@ -21,6 +21,10 @@ pub fn check(client_id: &str, view: &View<'_>, documents: &dyn Documents) -> Res
         Ok::<_, Refusal>((signature, path))
     };
     let shown: Vec<(&str, &str)> = [1, 2].into_iter().filter_map(|number| given(number).ok()).collect();
+    let repeated = |number: u8| given(number).err().filter(|refusal| refusal.reason == Reason::DuplicateHeader);
+    if let Some(refusal) = repeated(1).or_else(|| repeated(2)) {
+        return Err(refusal);
+    }
     if shown.is_empty() {
         return Err(given(1).err().unwrap_or_else(mismatch));
     }
@@ -51,6 +55,7 @@ fn is_key_path(path: &str) -> bool {
         && !path.contains("//")
         && path.contains("/keys/")
         && path.ends_with(".pem")
+        && !path.contains("/.")
         && !path.contains("..")
         && path.bytes().all(plain)
 }

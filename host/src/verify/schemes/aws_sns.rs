@@ -104,6 +104,14 @@ pub fn check(topics: &[String], view: &View<'_>, given: &Given<'_>) -> Result<()
         "SubscriptionConfirmation" | "UnsubscribeConfirmation" => &CONFIRMATION,
         _ => return Err(Refusal::new(Reason::MalformedBody, "field Type names no kind of message")),
     };
+    // What may be left out, or may hold the line of another field, could be cut anew under the same signature.
+    for name in names.iter().filter(|name| **name != "Subject") {
+        needed(name, Reason::MalformedBody)?;
+    }
+    let is_one_line = |name: &&&str| field(name).is_none_or(|text| !text.contains('\n'));
+    if let Some(bad) = names.iter().filter(|name| **name != "Message").find(|name| !is_one_line(name)) {
+        return Err(Refusal::new(Reason::MalformedBody, format!("field {bad} is not one line")));
+    }
     let lines: Vec<String> = names.iter().filter_map(|name| Some(format!("{name}\n{}\n", field(name)?))).collect();
     let key = certified_key(&document(given.documents, key_url)?, given.now, |name| {
         name == "sns.amazonaws.com" || is_sns_host(name)
@@ -132,7 +140,10 @@ pub fn confirmation(view: &View<'_>) -> Option<Answer> {
 fn is_sns(text: &str, is_certificate: bool) -> bool {
     let Ok(url) = url::Url::parse(text) else { return false };
     let plain = url.scheme() == "https" && url.port().is_none() && !text.contains(['@', '\\', '#']);
-    let ends_right = !is_certificate || (url.path().ends_with(".pem") && url.query().is_none());
+    // One spelling of one address, so that a sender cannot have the same document kept under many names.
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"/-_.".contains(&byte);
+    let is_canonical = url.as_str() == text && url.path().bytes().all(is_plain) && !url.path().contains("//");
+    let ends_right = !is_certificate || (url.path().ends_with(".pem") && url.query().is_none() && is_canonical);
     plain && url.host_str().is_some_and(is_sns_host) && ends_right
 }
 
@@ -176,6 +187,12 @@ mod tests {
             "https://sns.us-east-1.amazonaws.com/S.pem#x",
             "https://sns.us-east-1.amazonaws.com:8443/S.pem",
             "http://sns.us-east-1.amazonaws.com/S.pem",
+            "https://sns.us-east-1.amazonaws.com/a/../S.pem",
+            "https://sns.us-east-1.amazonaws.com/%53.pem",
+            "https://sns.us-east-1.amazonaws.com:443/S.pem",
+            "https://sns.us-east-1.amazonaws.com//S.pem",
+            "https://sns.us-east-1.amazonaws.com/S.pem ",
+            "HTTPS://sns.us-east-1.amazonaws.com/S.pem",
         ] {
             assert!(!is_sns(url, true), "{url}");
         }

@@ -9,13 +9,16 @@ use super::super::refusal::{Reason, Refusal};
 use super::super::request::Unverified;
 use super::super::sign::{put, put_json};
 use super::super::signature::malformed;
-use super::super::view::View;
+use super::super::view::{View, is_readable};
 use super::{mismatch, of_length};
 use crate::model::{Algorithm, Place};
 
 pub fn check(view: &View<'_>, keys: &Keys) -> Result<usize, Refusal> {
     let broken = |why: &str| Refusal::new(Reason::MalformedBody, format!("the body {why}"));
     let json = multipart_field(view, "json").ok_or_else(|| broken("has no multipart field `json`"))?;
+    if !is_readable(json) {
+        return Err(broken("has a field `json` of more parts than a check reads"));
+    }
     let json: Value = serde_json::from_slice(json).map_err(|_| broken("has a field `json` that is not JSON"))?;
     let text = |pointer: &str| match json.pointer(pointer) {
         Some(Value::String(text)) => Some(text.clone()),

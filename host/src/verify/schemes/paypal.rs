@@ -38,6 +38,7 @@ fn is_paypal(text: &str) -> bool {
     let is_name =
         |name: &str| !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte));
     plain
+        && url.as_str() == text
         && url.host_str().is_some_and(|host| HOSTS.contains(&host))
         && url.path().strip_prefix(PATH).is_some_and(is_name)
 }

@@ -403,7 +403,7 @@ fn json_of_many_parts_in_a_form_field_is_not_read() {
 #[test]
 fn an_id_at_the_end_of_what_is_signed_cannot_take_over_the_end_of_the_body() {
     let own = verifier(
-        "scheme = \"signature\"\nsecret = \"env:S\"\nalgorithm = \"hmac-sha256\"\nencoding = \"hex\"\n\
+        "scheme = \"signature\"\nprefix = \"\"\nsecret = \"env:S\"\nalgorithm = \"hmac-sha256\"\nencoding = \"hex\"\n\
          from = { header = \"Sig\" }\nid = { header = \"Id\" }\npayload = [\"{body}\", \"{id}\"]",
     );
     let signature =

@@ -9,12 +9,12 @@ use tokio::net::TcpListener;
 
 use crate::admin::{self, Admin};
 use crate::config::Config;
-use crate::delivery::Delivery;
+use crate::delivery::{Delivery, Targets};
 use crate::edge::{self, Edge};
 use crate::egress::{Client, Outgoing, Policy};
-use crate::engine::{Engine, EngineSettings};
+use crate::engine::{Engine, EngineSettings, Target};
 use crate::hooks::{Hooks, Setup};
-use crate::ledger::Rows;
+use crate::ledger::{Ledger, LedgerError, LedgerSettings};
 use crate::model::{Allow, Clock, Secret, SecretRef, SecretSource};
 use crate::secrets::Secrets;
 use crate::shutdown::Shutdown;
@@ -26,11 +26,6 @@ pub use crate::engine::{compile_child, inspect, precompile};
 pub use crate::hooks::{HookState, HookStatus, packs};
 pub use crate::verify::conformance::{Report, run_challenges, run_vectors};
 pub use crate::verify::{Forged, Order, pack_names};
-
-/// Where the rows of a table are, below the data directory.
-pub fn rows_path(data: &std::path::Path, hook: &str, table: &str) -> PathBuf {
-    Rows::new(data).path(hook, table)
-}
 
 /// A request as a provider sends it, now.
 pub fn forge(order: &Order, providers: Option<&std::path::Path>) -> anyhow::Result<Forged> {
@@ -56,14 +51,22 @@ pub async fn send(request: Forged) -> anyhow::Result<(u16, String)> {
     call(&target, outgoing).await
 }
 
-/// Asks the admin listener of a running node. Status and body of the answer.
-pub async fn ask_admin(admin: &str, path: &str, token: Option<Secret>) -> anyhow::Result<(u16, String)> {
+/// Asks the admin listener of a running node, by GET or by POST of JSON. Status and body of the answer.
+pub async fn ask_admin(
+    admin: &str,
+    path: &str,
+    token: Option<Secret>,
+    post: Option<String>,
+) -> anyhow::Result<(u16, String)> {
     let url = format!("{}{path}", admin.trim_end_matches('/'));
     let token = token.map(|token| format!("Bearer {}", String::from_utf8_lossy(token.expose())));
-    let headers = token.map(|value| ("Authorization".to_owned(), value)).into_iter().collect();
-    let outgoing =
-        Outgoing { method: "GET".into(), url: url.clone(), headers, body: Default::default(), timeout: ADMIN_TIMEOUT };
-    call(&url, outgoing).await.with_context(|| format!("no node has its admin listener at {admin}"))
+    let is_json = post.as_ref().map(|_| ("Content-Type".to_owned(), "application/json".to_owned()));
+    let headers = token.map(|value| ("Authorization".to_owned(), value)).into_iter().chain(is_json).collect();
+    let method = if post.is_some() { "POST" } else { "GET" };
+    let body = post.unwrap_or_default().into();
+    let outgoing = Outgoing { method: method.into(), url: url.clone(), headers, body, timeout: ADMIN_TIMEOUT };
+    let target = url.split('?').next().unwrap_or_default();
+    call(target, outgoing).await.with_context(|| format!("no node has its admin listener at {admin}"))
 }
 
 /// The operator's own calls may go anywhere.
@@ -103,7 +106,9 @@ impl App {
         let secrets = Arc::new(Secrets::new(config.secrets));
         let engine = Arc::new(Engine::new(engine_settings(&config)?)?);
         let hooks = Hooks::start(setup(&config, engine.clone(), secrets.clone()));
-        let delivery = Delivery::new(Rows::new(&config.data));
+        let ledger = open_ledger(&config)?;
+        let targets = Arc::new(Served(hooks.clone()));
+        let delivery = Delivery::new(ledger, targets, Clock::System).await.context("the ledger cannot be read")?;
         let edge = Edge::new(hooks, secrets.clone(), delivery, config.edge);
         Ok(App { config, engine, edge, secrets, listener, admin_listener })
     }
@@ -123,15 +128,19 @@ impl App {
         let (public, admin_at) = self.addresses()?;
         tokio::spawn(self.secrets.clone().refresh_for_ever());
         tokio::spawn(self.edge.documents.clone().refresh_for_ever());
+        let delivery = self.edge.delivery.clone();
+        tokio::spawn(delivery.clone().dispatch_for_ever());
+        tokio::spawn(delivery.clone().beat_for_ever());
         let admin = self.admin_router();
         tokio::spawn(serve_admin(self.admin_listener, admin));
         tracing::info!(listen = %public, admin = %admin_at, plugins = %self.config.plugins.display(), "serving");
         let (edge, asked_at) = (self.edge.clone(), Arc::new(OnceLock::new()));
         let stop = {
-            let asked_at = asked_at.clone();
+            let (asked_at, delivery) = (asked_at.clone(), delivery.clone());
             async move {
                 shutdown.asked().await;
                 edge.drain();
+                delivery.stop();
                 asked_at.set(Instant::now()).ok();
             }
         };
@@ -142,6 +151,11 @@ impl App {
         let left = drain.saturating_sub(asked_at.get().map_or(drain, Instant::elapsed));
         if tokio::time::timeout(left, self.engine.idle()).await.is_err() {
             tracing::warn!("attempts still running at the end of the drain: cut");
+        }
+        match delivery.queue().give_back().await {
+            Ok(0) => {}
+            Ok(count) => tracing::info!(count, "deliveries given back: the next start runs them"),
+            Err(error) => tracing::error!(%error, "deliveries cannot be given back: their leases run out"),
         }
         tracing::info!("stopped");
         Ok(())
@@ -156,8 +170,39 @@ impl App {
             is_ready: Arc::new(move || edge.is_ready()),
             token: self.config.admin_token.clone(),
             secrets: self.secrets.clone(),
+            ledger: self.edge.delivery.queue().ledger().clone(),
+            delivery: self.edge.delivery.clone(),
         })
     }
+}
+
+/// The hooks that are served, as `delivery` sees them.
+struct Served(Hooks);
+
+impl Targets for Served {
+    fn find(&self, hook: &str) -> Option<Target> {
+        self.0.named(hook)?.target()
+    }
+}
+
+/// Where a sync has failed, nobody knows what is on the disk until it is opened anew.
+const EXIT_LEDGER: i32 = 70;
+
+fn open_ledger(config: &Config) -> anyhow::Result<Arc<Ledger>> {
+    let fatal = |error: &LedgerError| {
+        tracing::error!(%error, "the ledger has failed: the process ends, and the next start says what was kept");
+        std::process::exit(EXIT_LEDGER);
+    };
+    let settings = LedgerSettings { low_water: config.low_water };
+    let (ledger, recovered) = Ledger::open(&config.data, settings, Clock::System.now(), fatal)?;
+    if recovered.freed > 0 {
+        tracing::warn!(
+            freed = recovered.freed,
+            given_up = recovered.given_up,
+            "an earlier process ended in the middle of attempts: they are run again, or dead after three of those"
+        );
+    }
+    Ok(Arc::new(ledger))
 }
 
 /// What `landfall check` says: how each hook would stand.

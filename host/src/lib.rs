@@ -10,7 +10,8 @@
 //! - [`secrets`] present values of secrets
 //! - [`ledger`] what must not be forgotten
 //! - [`engine`] wasm: compile, link by grants, one store an attempt
-//! - [`delivery`] one attempt from event to record
+//! - [`queue`] claim, lease, and how a lease ends
+//! - [`delivery`] one attempt from event to record, and when the next
 //! - [`hooks`] the plugins directory: watch, load, swap
 //! - [`edge`] HTTP in
 //! - [`admin`] for the operator
@@ -20,6 +21,15 @@
 //! [`engine`], stores what it left in [`ledger`] and answers.
 
 #![deny(unsafe_code)]
+
+/// A place where a test may end the process, as `kill -9` would: only in builds with debug assertions, and only where the
+/// environment (`FAILPOINTS`) names it.
+macro_rules! kill_point {
+    ($name:literal) => {
+        #[cfg(debug_assertions)]
+        fail::fail_point!($name, |_| std::process::abort());
+    };
+}
 
 pub mod admin;
 pub mod app;
@@ -32,6 +42,7 @@ pub mod engine;
 pub mod hooks;
 pub mod ledger;
 pub mod model;
+pub mod queue;
 pub mod secrets;
 pub mod shutdown;
 pub mod telemetry;

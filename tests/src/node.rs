@@ -23,6 +23,8 @@ pub struct Node {
     dir: tempfile::TempDir,
     child: Child,
     log: Arc<Mutex<Vec<String>>>,
+    env: Vec<(String, String)>,
+    args: Vec<String>,
     /// The public address.
     pub public: SocketAddr,
     /// The admin address.
@@ -78,7 +80,7 @@ impl Setup {
         let mut command = Command::new(landfall());
         command.arg("serve").args(["--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0", "--log-format", "json"]);
         command.arg("--plugins").arg(self.plugins()).arg("--data").arg(self.dir.path().join("data"));
-        command.args(&self.args).env_remove("RUST_BACKTRACE").envs(self.env);
+        command.args(&self.args).env_remove("RUST_BACKTRACE").envs(self.env.clone());
         // A config file of the folder that the tests run in is none of ours.
         command.current_dir(self.dir.path()).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
         let mut child = command.spawn().expect("the binary starts");
@@ -93,6 +95,8 @@ impl Setup {
         let address = |key: &str| serving[key].as_str().and_then(|text| text.parse().ok()).expect("an address");
         Node {
             dir: self.dir,
+            env: self.env,
+            args: self.args,
             child,
             public: address("listen"),
             admin: address("admin"),
@@ -169,10 +173,43 @@ impl Node {
     }
 
     /// The rows of a table.
-    pub fn rows(&self, hook: &str, table: &str) -> Vec<Value> {
-        let path = self.data().join("rows").join(hook).join(format!("{table}.jsonl"));
-        let text = std::fs::read_to_string(path).unwrap_or_default();
-        text.lines().map(|line| serde_json::from_str(line).expect("a row is JSON")).collect()
+    pub async fn rows(&self, hook: &str, table: &str) -> Vec<Value> {
+        self.ask(&format!("/api/rows/{hook}/{table}")).await.as_array().expect("a page of rows").clone()
+    }
+
+    /// What the admin API answers.
+    pub async fn ask(&self, path: &str) -> Value {
+        let response = self.client.get(format!("http://{}{path}", self.admin)).send().await.expect("admin answers");
+        response.json().await.expect("admin answers JSON")
+    }
+
+    /// What the admin API answers to a POST.
+    pub async fn order(&self, path: &str, order: Value) -> Value {
+        let request = self.client.post(format!("http://{}{path}", self.admin)).body(order.to_string());
+        let response = request.header("content-type", "application/json").send().await.expect("admin answers");
+        response.json().await.expect("admin answers JSON")
+    }
+
+    /// Ends the process as a fault would; what it left can be started again.
+    pub fn killed(mut self) -> Setup {
+        self.child.kill().ok();
+        self.child.wait().ok();
+        let dir = std::mem::replace(&mut self.dir, tempfile::tempdir().expect("a temporary folder"));
+        Setup { dir, env: self.env.clone(), args: self.args.clone() }
+    }
+
+    /// Whether the process has ended by itself.
+    pub fn has_ended(&mut self) -> bool {
+        self.child.try_wait().expect("a child can be asked").is_some()
+    }
+
+    /// POST; none where no answer came.
+    pub async fn try_post(&self, path: &str, headers: &[(&str, &str)], body: String) -> Option<(u16, String)> {
+        let request = headers
+            .iter()
+            .fold(self.client.post(self.url(path)), |request, (name, value)| request.header(*name, *value));
+        let response = request.body(body).send().await.ok()?;
+        Some((response.status().as_u16(), response.text().await.ok()?))
     }
 
     /// Everything logged so far.

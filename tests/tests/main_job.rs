@@ -48,7 +48,7 @@ async fn store_keeps_the_chosen_fields_as_rows() {
     let body = fixture("push-1");
     let (status, text) = github(&node, "/store", "push", &body, &sign(SECRET, &body)).await;
     assert_eq!(status, 200, "{text}");
-    let rows = node.rows("store", "pushes");
+    let rows = node.rows("store", "pushes").await;
     let sent: Value = serde_json::from_slice(&body).unwrap();
     assert_eq!(rows.len(), 1);
     assert_eq!(rows[0]["row"]["repo"], sent["repository"]["full_name"]);
@@ -129,10 +129,10 @@ async fn what_is_not_proven_is_401_and_never_runs() {
     answers.push(node.post("/store", &[], body.clone()).await);
     assert!(answers.iter().all(|answer| *answer == (401, "{\"error\":\"unauthorized\"}".to_owned())), "{answers:?}");
     node.settle().await;
-    assert!(node.rows("store", "events").is_empty());
+    assert!(node.rows("store", "events").await.is_empty());
     assert!(!node.log().contains("\"attempt\""), "{}", node.log());
     assert_eq!(github(&node, "/store", "push", &body, &good).await.0, 200);
-    assert_eq!(node.rows("store", "events").len(), 1);
+    assert_eq!(node.rows("store", "events").await.len(), 1);
 }
 
 #[tokio::test]

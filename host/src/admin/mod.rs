@@ -1,5 +1,7 @@
 //! For the operator: health for probes, and how each hook stands. A listener of its own, loopback unless there is a token.
 
+mod events;
+
 use std::sync::Arc;
 
 use axum::extract::{Request, State};
@@ -11,7 +13,9 @@ use axum::{Json, Router};
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 
+use crate::delivery::Delivery;
 use crate::hooks::Hooks;
+use crate::ledger::Ledger;
 use crate::model::{RefusalLog, SecretRef, SecretSource};
 
 /// What the pages are made from.
@@ -29,6 +33,10 @@ pub struct Admin {
     pub token: Option<SecretRef>,
     /// Holds its value.
     pub secrets: Arc<dyn SecretSource>,
+    /// What has happened.
+    pub ledger: Arc<Ledger>,
+    /// Told when there is something to do.
+    pub delivery: Arc<Delivery>,
 }
 
 /// Every admin route.
@@ -37,6 +45,7 @@ pub fn router(admin: Admin) -> Router {
         .route("/api/hooks", get(hooks))
         .route("/api/refusals", get(refusals))
         .route("/metrics", get(metrics))
+        .merge(events::router())
         .route_layer(middleware::from_fn_with_state(admin.clone(), require_token));
     Router::new().route("/healthz", get(healthz)).route("/readyz", get(readyz)).merge(guarded).with_state(admin)
 }

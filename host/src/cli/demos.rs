@@ -4,7 +4,7 @@ use std::fs;
 use std::io::Write;
 use std::net::SocketAddr;
 use std::os::unix::fs::OpenOptionsExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use anyhow::Context;
 use hmac::{Hmac, KeyInit, Mac};
@@ -122,10 +122,15 @@ impl Demo {
         ))
     }
 
-    /// The file whose last line shows the effect.
-    pub fn rows(&self, data: &Path) -> Option<PathBuf> {
-        self.table.map(|(hook, table)| crate::app::rows_path(data, hook, table))
+    /// The command that shows the effect.
+    pub fn rows(&self, admin: SocketAddr) -> Option<String> {
+        self.table.map(|(hook, table)| format!("{} rows {table} --hook {hook} --admin http://{admin}", binary()))
     }
+}
+
+/// As it was called, so that the line can be pasted.
+fn binary() -> String {
+    std::env::current_exe().map_or_else(|_| "landfall".into(), |path| path.display().to_string())
 }
 
 fn write_secret(path: &Path) -> anyhow::Result<()> {

@@ -37,7 +37,7 @@ struct Refused {
 /// Newest first.
 pub async fn explain(flags: &ExplainFlags) -> anyhow::Result<ExitCode> {
     let token = flags.token.as_deref().map(app::secret).transpose()?;
-    let (status, text) = app::ask_admin(&flags.admin, "/api/refusals", token).await?;
+    let (status, text) = app::ask_admin(&flags.admin, "/api/refusals", token, None).await?;
     ensure!(status == 200, "the node answers {status}: {}", text.trim());
     let all: Vec<serde_json::Value> = serde_json::from_str(&text).context("that is no admin listener of Landfall")?;
     let wanted = |one: &&serde_json::Value| flags.hook.as_deref().is_none_or(|hook| one["hook"] == hook);

@@ -4,6 +4,7 @@ mod bench;
 mod build;
 mod check;
 mod demos;
+mod events;
 mod explain;
 mod load;
 mod send;
@@ -68,6 +69,10 @@ enum Command {
     Sign(send::SignFlags),
     /// Say why the last requests were refused: asks a running node.
     Explain(explain::ExplainFlags),
+    /// Deliveries of a running node: list, show, replay, tail, stats.
+    Events(events::EventsFlags),
+    /// Rows that the handlers of a running node have stored.
+    Rows(events::RowsFlags),
     /// List the provider packs.
     Providers,
     /// Measure a component against the same work in plain axum, in one run on this machine.
@@ -161,6 +166,8 @@ fn dispatch(command: Command) -> anyhow::Result<ExitCode> {
         Command::Send(flags) => block_on(send::send(&flags)),
         Command::Sign(flags) => send::sign(&flags),
         Command::Explain(flags) => block_on(explain::explain(&flags)),
+        Command::Events(flags) => block_on(events::events(&flags)),
+        Command::Rows(flags) => block_on(events::rows(&flags)),
         Command::Providers => send::providers(),
         Command::Bench(flags) => block_on(bench::bench(flags)),
         Command::Precompile { out, files } => block_on(precompile(&out, &files)),
@@ -169,6 +176,9 @@ fn dispatch(command: Command) -> anyhow::Result<ExitCode> {
 }
 
 async fn serve(flags: NodeFlags) -> anyhow::Result<ExitCode> {
+    // Kill points of tests; they stay until the process ends.
+    #[cfg(debug_assertions)]
+    std::mem::forget(fail::FailScenario::setup());
     let config = Config::load(flags.into())?;
     telemetry::start(config.log_format, &config.log_level)?;
     let shutdown = Shutdown::on_signals()?;

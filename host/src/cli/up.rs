@@ -29,7 +29,6 @@ pub async fn up(mut flags: NodeFlags) -> anyhow::Result<ExitCode> {
     let secrets = config.plugins.parent().unwrap_or(Path::new(".")).join("secrets");
     std::fs::create_dir_all(&secrets).with_context(|| format!("{} cannot be made", secrets.display()))?;
     let shutdown = Shutdown::on_signals()?;
-    let data = config.data.clone();
     let plugins = config.plugins.clone();
     ensure!(config.listen.port() != 0, "`up` prints addresses to paste: name a port with --listen");
     let demos = demos(config.listen);
@@ -39,7 +38,7 @@ pub async fn up(mut flags: NodeFlags) -> anyhow::Result<ExitCode> {
     let hooks = app.hooks().clone();
     let serving = tokio::spawn(app.serve(shutdown));
     wait_until(|| hooks.is_complete()).await?;
-    print(&demos, listen, admin, &plugins, &secrets, &data)?;
+    print(&demos, listen, admin, &plugins, &secrets)?;
     for status in hooks.statuses().iter().filter(|status| status.state != HookState::Serving) {
         println!("! {}: {}", status.name, status.problem.as_deref().unwrap_or("not serving"));
     }
@@ -75,20 +74,13 @@ async fn wait_until(done: impl Fn() -> bool) -> anyhow::Result<()> {
     tokio::time::timeout(READY_WITHIN, waiting).await.context("the hooks are not loaded after two minutes")
 }
 
-fn print(
-    demos: &[Demo],
-    listen: SocketAddr,
-    admin: SocketAddr,
-    plugins: &Path,
-    secrets: &Path,
-    data: &Path,
-) -> anyhow::Result<()> {
+fn print(demos: &[Demo], listen: SocketAddr, admin: SocketAddr, plugins: &Path, secrets: &Path) -> anyhow::Result<()> {
     println!("\nserving {} — paste any of these:\n", plugins.display());
     for demo in demos {
         println!("{:<8} http://{listen}/{:<8} {}", demo.name, demo.name, demo.about);
         println!("  {}", demo.curl(listen, secrets)?);
-        if let Some(rows) = demo.rows(data) {
-            println!("  tail -n 1 {}", rows.display());
+        if let Some(rows) = demo.rows(admin) {
+            println!("  {rows}");
         }
         println!();
     }

@@ -9,7 +9,8 @@ use super::error::ConfigError;
 use super::values::{MethodName, Parsed, Size, Time};
 use crate::model::hook::{CredentialPart, is_table_name};
 use crate::model::{
-    Allow, Credential, HookName, HookSpec, Limits, Mode, RemoteSecret, SecretRef, UrlPrefix, VerifySpec,
+    Allow, Credential, DedupId, DedupSpec, HookName, HookSpec, Limits, Mode, Place, RemoteSecret, RetrySpec, SecretRef,
+    UrlPrefix, VerifySpec,
 };
 
 /// What a hook is made from.
@@ -37,6 +38,10 @@ struct HookFile {
     deadline: Option<Time>,
     concurrency: Option<usize>,
     max_body: Option<Size>,
+    dedup: Option<DedupTable>,
+    retry: Option<RetryTable>,
+    order_by: Option<Place>,
+    accepted_status: Option<u16>,
     verify: Option<VerifySpec>,
     settings: Option<toml::Table>,
     allow: Option<AllowTable>,
@@ -51,6 +56,43 @@ enum ModeName {
     Sync,
     Async,
     Auto,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct DedupTable {
+    id: Option<DedupIdTyped>,
+    window: Option<Time>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(untagged, expecting = "{ header = \"NAME\" }, { json = \"/POINTER\" }, \"body-digest\" or \"none\"")]
+enum DedupIdTyped {
+    Word(DedupWord),
+    At(Place),
+}
+
+#[derive(Debug, Clone, Copy, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+enum DedupWord {
+    BodyDigest,
+    None,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RetryTable {
+    attempts: Option<u32>,
+    backoff: Option<BackoffTable>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct BackoffTable {
+    first: Option<Time>,
+    factor: Option<f64>,
+    max: Option<Time>,
+    jitter: Option<f64>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -87,6 +129,7 @@ struct AddressRange(ipnet::IpNet);
 struct CredentialText(Vec<CredentialPart>);
 
 const DEADLINE_DEFAULT: Duration = Duration::from_secs(60);
+const DEDUP_WINDOW_DEFAULT: Duration = Duration::from_secs(7 * 86_400);
 const CONCURRENCY_DEFAULT: usize = 80;
 const MAX_BODY_DEFAULT: usize = 1 << 20;
 const MAX_BODY_LIMIT: usize = 64 << 20;
@@ -149,7 +192,11 @@ fn build(file: HookFile, source: &HookSource<'_>) -> Result<HookSpec, Mistake> {
         path: path(file.path, &name)?,
         methods: methods.into_iter().map(|method| method.0).collect(),
         component,
-        mode: mode(file.mode)?,
+        mode: mode(file.mode),
+        dedup: dedup(file.dedup.unwrap_or_default())?,
+        retry: retry(file.retry.unwrap_or_default())?,
+        order_by: file.order_by,
+        accepted_status: accepted_status(file.accepted_status)?,
         answer_within,
         deadline,
         concurrency,
@@ -208,13 +255,57 @@ pub fn component_file(typed: &str) -> Option<String> {
     is_name.then(|| format!("{stem}.wasm"))
 }
 
-fn mode(typed: Option<ModeName>) -> Result<Mode, Mistake> {
+fn mode(typed: Option<ModeName>) -> Mode {
     match typed {
-        None | Some(ModeName::Sync) => Ok(Mode::Sync),
-        Some(ModeName::Async | ModeName::Auto) => mistake(
-            &["mode"],
-            "modes `async` and `auto` need the ledger, which this version does not have yet: use mode = \"sync\"",
+        None | Some(ModeName::Sync) => Mode::Sync,
+        Some(ModeName::Async) => Mode::Async,
+        Some(ModeName::Auto) => Mode::Auto,
+    }
+}
+
+fn dedup(table: DedupTable) -> Result<DedupSpec, Mistake> {
+    let id = match table.id {
+        None => DedupId::OfPack,
+        Some(DedupIdTyped::At(place)) => DedupId::At(place),
+        Some(DedupIdTyped::Word(DedupWord::BodyDigest)) => DedupId::BodyDigest,
+        Some(DedupIdTyped::Word(DedupWord::None)) => DedupId::Nothing,
+    };
+    let window = in_range(&["dedup", "window"], table.window, DEDUP_WINDOW_DEFAULT, 1, 90 * 86_400)?;
+    Ok(DedupSpec { id, window })
+}
+
+fn retry(table: RetryTable) -> Result<RetrySpec, Mistake> {
+    let defaults = RetrySpec::default();
+    let backoff = table.backoff.unwrap_or_default();
+    let spec = RetrySpec {
+        attempts: table.attempts.unwrap_or(defaults.attempts),
+        first: in_range(&["retry", "backoff"], backoff.first, defaults.first, 0, 86_400)?,
+        factor: backoff.factor.unwrap_or(defaults.factor),
+        max: in_range(&["retry", "backoff"], backoff.max, defaults.max, 0, 7 * 86_400)?,
+        jitter: backoff.jitter.unwrap_or(defaults.jitter),
+    };
+    if !(1..=100).contains(&spec.attempts) {
+        return mistake(&["retry", "attempts"], format!("attempts {} is out of range: 1 to 100", spec.attempts));
+    }
+    if !(1.0..=100.0).contains(&spec.factor) {
+        return mistake(&["retry", "backoff"], format!("factor {} is out of range: 1.0 to 100.0", spec.factor));
+    }
+    if !(0.0..=1.0).contains(&spec.jitter) {
+        return mistake(&["retry", "backoff"], format!("jitter {} is out of range: 0.0 to 1.0", spec.jitter));
+    }
+    if spec.max < spec.first {
+        return mistake(&["retry", "backoff"], "max is shorter than first");
+    }
+    Ok(spec)
+}
+
+fn accepted_status(typed: Option<u16>) -> Result<Option<u16>, Mistake> {
+    match typed {
+        Some(status) if !(200..=299).contains(&status) => mistake(
+            &["accepted_status"],
+            format!("status {status} does not say that an event was accepted: 200 to 299"),
         ),
+        other => Ok(other),
     }
 }
 
@@ -313,6 +404,10 @@ impl HookFile {
             deadline: self.deadline.or(lower.deadline),
             concurrency: self.concurrency.or(lower.concurrency),
             max_body: self.max_body.or(lower.max_body),
+            dedup: self.dedup.or(lower.dedup),
+            retry: self.retry.or(lower.retry),
+            order_by: self.order_by.or(lower.order_by),
+            accepted_status: self.accepted_status.or(lower.accepted_status),
             verify: self.verify,
             settings: Some(settings),
             allow: self.allow,
@@ -386,8 +481,11 @@ mod tests {
             ("pth = \"/x\"", "github.toml:1:1: unknown key `pth`: did you mean `path`?"),
             ("\n[verify]\nsecert = \"env:X\"", "github.toml:3:1: unknown key `secert`: did you mean `secret`?"),
             ("mode = \"asinc\"", "github.toml:1:8: unknown value `asinc`: did you mean `async`?"),
-            ("mode = \"async\"", "github.toml:1:1: modes `async` and `auto` need the ledger"),
-            ("[retry]\nattempts = 8", "github.toml:1:2: `retry` cannot be used: retries need the ledger"),
+            ("[retry]\nattempts = 0", "github.toml:2:1: attempts 0 is out of range: 1 to 100"),
+            ("[retry]\nbackoff = { first = \"5m\", max = \"1m\" }", "github.toml:2:1: max is shorter than first"),
+            ("[dedup]\nid = \"body\"", "github.toml:2:6: "),
+            ("[dedup]\nwindow = \"1000d\"", "github.toml:2:1: "),
+            ("accepted_status = 500", "github.toml:1:1: status 500 does not say that an event was accepted"),
             ("deadline = 5", "github.toml:1:12: invalid type: integer `5`, expected a time with its unit"),
             ("deadline = \"2h\"", "github.toml:1:1: 2h is out of range: 1s to 1h"),
             ("concurrency = 0", "github.toml:1:1: concurrency 0 is out of range: 1 to 1000"),

@@ -36,6 +36,8 @@ pub struct Config {
     pub edge: EdgeLimits,
     /// How remote secrets age.
     pub secrets: SecretAges,
+    /// Free bytes of the data directory below which no event is accepted.
+    pub low_water: u64,
     /// How lines are written.
     pub log_format: Option<LogFormat>,
     /// `info`, `debug`, or a filter such as `landfall::edge=debug,info`.
@@ -95,7 +97,15 @@ struct NodeFile {
     #[serde(default)]
     secrets: SecretsTable,
     #[serde(default)]
+    ledger: LedgerTable,
+    #[serde(default)]
     log: LogTable,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct LedgerTable {
+    low_water: Option<Size>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -135,7 +145,7 @@ const BODIES_MAX: usize = 1 << 40;
 const TIME_MAX: Duration = Duration::from_secs(3600);
 
 /// Every setting with its environment variable; a value is read as the file would read it.
-const VARIABLES: [(&str, &str); 19] = [
+const VARIABLES: [(&str, &str); 20] = [
     ("LANDFALL_LISTEN", "listen"),
     ("LANDFALL_HTTP2", "http2"),
     ("LANDFALL_PLUGINS", "plugins"),
@@ -153,6 +163,7 @@ const VARIABLES: [(&str, &str); 19] = [
     ("LANDFALL_LIMITS_BODIES", "limits.bodies"),
     ("LANDFALL_SECRETS_REFRESH", "secrets.refresh"),
     ("LANDFALL_SECRETS_KEEP", "secrets.keep"),
+    ("LANDFALL_LEDGER_LOW_WATER", "ledger.low_water"),
     ("LANDFALL_LOG_FORMAT", "log.format"),
     ("LANDFALL_LOG_LEVEL", "log.level"),
 ];
@@ -219,6 +230,7 @@ impl Config {
                 refresh: time(file.secrets.refresh, 300_000),
                 keep: time(file.secrets.keep, 43_200_000),
             },
+            low_water: file.ledger.low_water.map_or(64 << 20, |size| size.0 as u64),
             log_format: flags.log_format.or(file.log.format),
             log_level: flags.log_level.or(file.log.level).unwrap_or_else(|| "info".into()),
             drain: time(file.drain, 8_000),

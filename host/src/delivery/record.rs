@@ -1,6 +1,36 @@
-//! The record of an attempt: until the ledger keeps it, a log line, and one for each line that the handler wrote.
+//! The record of an attempt: what the ledger keeps, a log line, and one for each line that the handler wrote.
 
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use serde_json::json;
+
+use crate::ledger::AttemptRecord;
 use crate::model::{Attempt, Event, Outcome};
+
+/// What the ledger keeps of it.
+pub fn kept(attempt: &Attempt, started_ms: i64) -> AttemptRecord {
+    let log: Vec<_> = attempt.log.iter().map(|line| json!([line.level, line.text])).collect();
+    let status = if let Outcome::Done(reply) = &attempt.outcome { Some(reply.status) } else { None };
+    let record = json!({
+        "log": log,
+        "log_truncated": attempt.log_truncated,
+        "memory_bytes": attempt.memory_peak_bytes,
+        "http_calls": attempt.http_calls,
+    });
+    AttemptRecord {
+        started_ms,
+        duration_us: attempt.duration.as_micros() as i64,
+        outcome: attempt.outcome.word(),
+        reason: attempt.outcome.reason().to_owned(),
+        status,
+        record: record.to_string(),
+    }
+}
+
+/// Milliseconds since 1970.
+pub fn to_ms(at: SystemTime) -> i64 {
+    at.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as i64)
+}
 
 /// Writes it down. Done attempts are `info`, everything else `warn` or worse.
 pub fn write(event: &Event, number: u32, attempt: &Attempt) {
@@ -23,7 +53,7 @@ pub fn write(event: &Event, number: u32, attempt: &Attempt) {
     let memory_kib = attempt.memory_peak_bytes / 1024;
     // Which secret, by its number in the hook file: whoever rotates wants to know when the old one is out of use.
     let verified_by = event.attributes.iter().find(|(name, _)| name == "verified-by").map(|(_, key)| key.as_str());
-    let (calls, rows, reason) = (attempt.http_calls, attempt.rows.len(), attempt.outcome.reason());
+    let (calls, rows, reason) = (attempt.http_calls, attempt.effects.rows.len(), attempt.outcome.reason());
     match &attempt.outcome {
         Outcome::Done(reply) => {
             let status = reply.status;

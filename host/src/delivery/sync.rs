@@ -1,60 +1,74 @@
 //! Mode `sync`: run now, answer with the outcome. The run is a task of its own, so that a caller who hangs up does not
-//! cut a handler off in the middle.
+//! cut a handler off in the middle. What happened is kept after the answer, except for rows: those are kept before it.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
 
-use super::record;
+use super::{Delivery, ending, record};
 use crate::engine::{Handler, Slot};
-use crate::ledger::Rows;
-use crate::model::{Attempt, Event, Outcome};
+use crate::ledger::Stored;
+use crate::model::{Event, Outcome, RetrySpec};
 
-/// Runs events and stores what they leave.
-#[derive(Clone)]
-pub struct Delivery {
-    rows: Arc<Rows>,
-}
+/// Successes without effects that are kept in one second: more would cost the node half of what it can do.
+const KEPT_PER_SECOND: u32 = 200;
 
 // === impl Delivery ===
 
 impl Delivery {
-    /// Rows go to `rows`.
-    pub fn new(rows: Rows) -> Delivery {
-        Delivery { rows: Arc::new(rows) }
-    }
-
     /// The outcome of the one attempt, `limit` from now at the latest. The slot is held until the run has ended.
-    pub async fn sync(&self, handler: Arc<Handler>, event: Event, slot: Slot, limit: Duration) -> Outcome {
-        let rows = self.rows.clone();
+    pub async fn sync(self: &Arc<Self>, handler: Arc<Handler>, event: Event, slot: Slot, limit: Duration) -> Outcome {
+        let delivery = self.clone();
         let run = tokio::spawn(async move {
             let _slot = slot;
-            attempt(&handler, event, limit, rows).await
+            delivery.sync_attempt(&handler, event, limit).await
         });
         run.await.unwrap_or_else(|error| {
             tracing::error!(%error, "an attempt panicked in the host");
             Outcome::HostFault("a host function panicked".into())
         })
     }
-}
 
-async fn attempt(handler: &Handler, event: Event, limit: Duration, rows: Arc<Rows>) -> Outcome {
-    let mut attempt = handler.run(&event, 1, limit).await;
-    let event = Arc::new(event);
-    if matches!(attempt.outcome, Outcome::Done(_)) && !attempt.rows.is_empty() {
-        store(&mut attempt, event.clone(), rows).await;
+    async fn sync_attempt(&self, handler: &Handler, event: Event, limit: Duration) -> Outcome {
+        let (started, started_ms) = (Instant::now(), record::to_ms(self.clock.now()));
+        let mut attempt = handler.run(&event, 1, limit).await;
+        record::write(&event, 1, &attempt);
+        let is_done = matches!(attempt.outcome, Outcome::Done(_));
+        let effects = std::mem::take(&mut attempt.effects);
+        let is_needed = is_done && !effects.is_empty();
+        if is_done && !is_needed && !self.may_keep(started) {
+            return attempt.outcome;
+        }
+        let kept = record::kept(&attempt, started_ms);
+        // Nothing is tried again: whatever failed is dead, and can be replayed.
+        let end = ending::of(&attempt.outcome, effects, 1, &RetrySpec { attempts: 1, ..RetrySpec::default() }, 0.5);
+        let stored = Stored::new(event);
+        let ledger = self.queue.ledger();
+        if is_needed {
+            // A success that cannot be stored is none.
+            return match ledger.record(stored, kept, end).await {
+                Ok(()) => attempt.outcome,
+                Err(error) => failed(&error.to_string()),
+            };
+        }
+        if ledger.record_later(stored, kept, end).is_none() {
+            self.dropped.fetch_add(1, Ordering::Relaxed);
+        }
+        attempt.outcome
     }
-    record::write(&event, 1, &attempt);
-    attempt.outcome
+
+    fn may_keep(&self, now: Instant) -> bool {
+        let second = now.duration_since(self.began).as_secs();
+        let mut kept = self.kept.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        if kept.0 != second {
+            *kept = (second, 0);
+        }
+        kept.1 += 1;
+        kept.1 <= KEPT_PER_SECOND
+    }
 }
 
-/// A success that cannot be stored is none.
-async fn store(attempt: &mut Attempt, event: Arc<Event>, rows: Arc<Rows>) {
-    let staged = attempt.rows.clone();
-    let stored = tokio::task::spawn_blocking(move || rows.append(&event, &staged)).await;
-    let failed = match stored {
-        Ok(Ok(())) => return,
-        Ok(Err(error)) => error.to_string(),
-        Err(error) => format!("storing rows panicked: {error}"),
-    };
-    attempt.outcome = Outcome::HostFault(failed);
+fn failed(why: &str) -> Outcome {
+    tracing::error!(why, "what a handler stored cannot be kept");
+    Outcome::HostFault(format!("rows cannot be stored: {why}"))
 }

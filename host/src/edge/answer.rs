@@ -38,6 +38,8 @@ pub enum Stop {
     Unavailable,
     /// No place in time: come again soon.
     Busy,
+    /// The event could not be stored: nothing is promised.
+    NotKept,
 }
 
 const RETRY_SOON: Duration = Duration::from_secs(1);
@@ -67,6 +69,7 @@ impl Stop {
             Stop::TooLarge => closing(error(StatusCode::PAYLOAD_TOO_LARGE, "body too large")),
             Stop::Unauthorized(answers) => unauthorized(answers),
             Stop::Unavailable => retry(error(StatusCode::SERVICE_UNAVAILABLE, "unavailable"), RETRY_LATER),
+            Stop::NotKept => retry(error(StatusCode::SERVICE_UNAVAILABLE, "not stored"), RETRY_LATER),
             Stop::Busy => retry(error(StatusCode::SERVICE_UNAVAILABLE, "busy"), RETRY_SOON),
         }
     }
@@ -122,7 +125,17 @@ pub fn without_body(response: Response) -> Response {
     response
 }
 
-fn done(reply: Reply) -> Response {
+/// The event is in good hands.
+pub fn accepted(status: u16, event: EventId) -> Response {
+    let status = StatusCode::from_u16(status).expect("the hook file and the pack were checked");
+    match status {
+        StatusCode::NO_CONTENT | StatusCode::RESET_CONTENT => empty(status),
+        _ => json(status, &serde_json::json!({ "accepted": true, "event": event.to_string() })),
+    }
+}
+
+/// The handler's reply.
+pub fn done(reply: Reply) -> Response {
     let mut response = Response::new(Body::from(reply.body));
     *response.status_mut() = StatusCode::from_u16(reply.status).expect("the engine checked the status");
     *response.headers_mut() = reply.headers;

@@ -34,7 +34,7 @@ pub struct Edge {
     /// Keys by address.
     pub documents: Arc<KeyDocuments>,
     /// Runs events.
-    pub delivery: Delivery,
+    pub delivery: Arc<Delivery>,
     /// Bounds.
     pub limits: EdgeLimits,
     /// Who was not let in, and why.
@@ -54,7 +54,7 @@ pub struct Edge {
 
 impl Edge {
     /// Ready for requests.
-    pub fn new(hooks: Hooks, secrets: Arc<Secrets>, delivery: Delivery, limits: EdgeLimits) -> Arc<Edge> {
+    pub fn new(hooks: Hooks, secrets: Arc<Secrets>, delivery: Arc<Delivery>, limits: EdgeLimits) -> Arc<Edge> {
         Arc::new(Edge {
             hooks,
             documents: Arc::new(KeyDocuments::new(secrets.clone())),
@@ -72,7 +72,7 @@ impl Edge {
 
     /// Hooks are known and nothing is being shut down.
     pub fn is_ready(&self) -> bool {
-        self.hooks.is_complete() && !self.draining.load(Ordering::Relaxed)
+        self.hooks.is_complete() && self.delivery.can_accept() && !self.draining.load(Ordering::Relaxed)
     }
 
     /// From now on not ready; requests that come all the same are still served.

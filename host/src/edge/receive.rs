@@ -10,12 +10,15 @@ use bytes::{Bytes, BytesMut};
 use http::request::Parts;
 use http::{HeaderValue, Method, header};
 use http_body_util::{BodyExt, Limited};
+use sha2::{Digest, Sha256};
 
 use super::answer::{self, Stop};
 use super::bodies::{Held, NoRoom};
 use super::listener::Peer;
 use super::{Edge, head, prove};
+use crate::delivery::{Answered, DedupKey, Incoming};
 use crate::hooks::{Found, Hook, Serving};
+use crate::model::{DedupId, Event, Mode};
 use crate::verify::{Checked, Feed, Unverified, feed};
 
 const DRAIN_BYTES_MAX: usize = 16 << 20;
@@ -61,11 +64,45 @@ async fn handle(edge: &Edge, head: Parts, body: &mut Body) -> Result<Response, S
     is_event?;
     edge.counters.verified(&hook.spec.name, verified.fact("verified-by").unwrap_or_default());
     let event = verified.into_event(&hook.spec.name, edge.clock.now(), attributes);
-    let slot = hook.slots.acquire(edge.limits.wait).await.map_err(|_| Stop::Busy)?;
-    let event_id = event.id;
-    let outcome = edge.delivery.sync(handler.clone(), event, slot, hook.sync_limit()).await;
-    let response = answer::outcome(outcome, event_id);
+    let response = match hook.spec.mode {
+        Mode::Sync => {
+            let slot = hook.slots.acquire(edge.limits.wait).await.map_err(|_| Stop::Busy)?;
+            let event_id = event.id;
+            let outcome = edge.delivery.sync(handler.clone(), event, slot, hook.sync_limit()).await;
+            answer::outcome(outcome, event_id)
+        }
+        Mode::Async | Mode::Auto => queue(edge, &hook, event).await?,
+    };
     Ok(if hook.verifier.answers().are_empty { answer::without_body(response) } else { response })
+}
+
+/// The answer comes when the event is on stable storage, and in `auto` with the handler's reply if that is in time.
+async fn queue(edge: &Edge, hook: &Hook, event: Event) -> Result<Response, Stop> {
+    let status = hook.spec.accepted_status.unwrap_or(hook.verifier.accepted_status());
+    let incoming = Incoming {
+        dedup: dedup_key(hook, &event),
+        order_key: event.attribute("order-key").map(str::to_owned),
+        reply_within: (hook.spec.mode == Mode::Auto).then(|| hook.auto_limit()),
+        event,
+    };
+    match edge.delivery.take(incoming, hook.target().as_ref()).await {
+        Ok(Answered::Reply(reply)) => Ok(answer::done(reply)),
+        Ok(Answered::Accepted(event)) => Ok(answer::accepted(status, event)),
+        Err(error) => {
+            tracing::error!(hook = &*hook.spec.name, %error, "an event cannot be kept: the caller is told to come again");
+            Err(Stop::NotKept)
+        }
+    }
+}
+
+fn dedup_key(hook: &Hook, event: &Event) -> Option<DedupKey> {
+    let window = hook.spec.dedup.window;
+    let key = match hook.spec.dedup.id {
+        DedupId::Nothing => return None,
+        DedupId::BodyDigest => Sha256::digest(&event.body).to_vec(),
+        DedupId::OfPack | DedupId::At(_) => event.attribute("delivery-id")?.as_bytes().to_vec(),
+    };
+    Some(DedupKey { key, window })
 }
 
 /// Neither endless nor still waiting for a `100 Continue`.

@@ -16,6 +16,7 @@ mod run;
 mod settings;
 mod slots;
 mod state;
+mod target;
 mod ticker;
 
 use std::path::{Path, PathBuf};
@@ -29,6 +30,7 @@ pub use component::Component;
 pub use inspect::{Inspected, LoadError, inspect};
 pub use run::Handler;
 pub use slots::{NoSlot, Slot, Slots};
+pub use target::Target;
 
 /// The process's one engine.
 pub struct Engine {

@@ -17,7 +17,7 @@ use super::limits::Bounds;
 use super::state::State;
 use super::{link, reply};
 use crate::egress::Client;
-use crate::model::{Attempt, Event, HookSpec, Limits, Outcome};
+use crate::model::{Attempt, Effects, Event, HookSpec, Limits, Outcome};
 
 /// Bytes that a guest may hand to the host in one call.
 const HOSTCALL_BYTES_MAX: usize = 16 << 20;
@@ -195,11 +195,11 @@ fn broken(error: &wasmtime::Error, state: &State) -> Outcome {
 }
 
 fn record(outcome: Outcome, duration: Duration, mut store: Store<State>) -> Attempt {
-    let rows = store.data_mut().table.take();
+    let effects = Effects { rows: store.data_mut().table.take() };
     let (memory_peak_bytes, http_calls) = (store.data().bounds.memory(), store.data().http.calls());
     let State { log, .. } = store.into_data();
     let (log, log_truncated) = log.lines().take();
-    Attempt { outcome, duration, log, log_truncated, memory_peak_bytes, http_calls, rows }
+    Attempt { outcome, duration, log, log_truncated, memory_peak_bytes, http_calls, effects }
 }
 
 fn bounded(text: &str) -> String {

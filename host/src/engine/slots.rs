@@ -40,6 +40,13 @@ impl Slots {
         }
     }
 
+    /// A place, if there is one now.
+    pub fn try_acquire(&self) -> Option<Slot> {
+        let hook = self.hook.clone().try_acquire_owned().ok()?;
+        let node = self.node.clone().try_acquire_owned().ok()?;
+        Some(Slot { _hook: hook, _node: node })
+    }
+
     /// A place, at once or within `wait`.
     pub async fn acquire(&self, wait: Duration) -> Result<Slot, NoSlot> {
         if let (Ok(hook), Ok(node)) = (self.hook.clone().try_acquire_owned(), self.node.clone().try_acquire_owned()) {

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use crate::engine::{Handler, Slots};
+use crate::engine::{Handler, Slots, Target};
 use crate::model::{HookSpec, SecretSource, VerifySpec};
 use crate::verify::{Keys, Proof, Verifier};
 
@@ -45,6 +45,9 @@ pub struct HookStatus {
     /// What the component's manifest asks for and the hook file may grant.
     pub wants: Option<String>,
 }
+
+/// Where neither the hook file nor the pack says how long the sender waits.
+const ANSWER_WITHIN: Duration = Duration::from_secs(8);
 
 /// The states of a hook.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -100,10 +103,28 @@ impl Hook {
         }
     }
 
+    /// What runs its events; none where nothing can.
+    pub fn target(&self) -> Option<Target> {
+        let Serving::Ready(handler) = &self.serving else { return None };
+        Some(Target {
+            handler: handler.clone(),
+            slots: self.slots.clone(),
+            deadline: self.spec.deadline,
+            retry: self.spec.retry,
+            is_ordered: self.spec.order_by.is_some(),
+        })
+    }
+
     /// One attempt in mode `sync`: the shorter of what the provider waits for and the hook's own deadline.
     pub fn sync_limit(&self) -> Duration {
         let answer_within = self.spec.answer_within.or(self.verifier.answer_within());
         answer_within.map_or(self.spec.deadline, |within| within.min(self.spec.deadline))
+    }
+
+    /// How long a caller in mode `auto` waits for the handler's reply.
+    pub fn auto_limit(&self) -> Duration {
+        let known = self.spec.answer_within.or(self.verifier.answer_within());
+        known.unwrap_or(ANSWER_WITHIN).min(self.spec.deadline)
     }
 
     /// How it stands, `problem` being what is wrong with the present files.

@@ -114,6 +114,12 @@ impl Hooks {
         self.table.load()
     }
 
+    /// The hook of that name, as it answers.
+    pub fn named(&self, name: &str) -> Option<Arc<Hook>> {
+        let name = name.parse().ok()?;
+        self.table().standing(&name).map(|standing| standing.answers.clone())
+    }
+
     /// How each hook stands, by name; files that are no hooks are in it too.
     pub fn statuses(&self) -> Vec<HookStatus> {
         self.statuses.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).clone()

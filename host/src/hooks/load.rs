@@ -10,7 +10,7 @@ use super::hook::{Hook, Serving};
 use super::scan::Content;
 use crate::config::{ConfigError, HookSource, parse_hook, parse_manifest};
 use crate::engine::{Component, Engine, Handler, LoadError};
-use crate::model::{CredentialPart, HookName, HookSpec, SecretRef, SecretSource, VerifySpec};
+use crate::model::{CredentialPart, DedupId, HookName, HookSpec, SecretRef, SecretSource, VerifySpec};
 use crate::verify::{Packs, Verifier};
 
 /// What the loader needs of the process.
@@ -78,6 +78,7 @@ impl Loader {
         let verifier = Verifier::build(&spec.verify, &self.packs.load()).map_err(|mistake| {
             ConfigError::at_key(&format!("{name}.toml"), &text, &["verify", mistake.key], mistake.message).to_string()
         })?;
+        let verifier = placed(name, &text, &spec, verifier)?;
         self.track(&spec).await;
         let serving = match component {
             Some(component) => Serving::Ready(Arc::new(self.handler(&component, &spec).await?)),
@@ -91,9 +92,10 @@ impl Loader {
     pub fn verifier(&self, name: &HookName, files: &Files) -> Result<(VerifySpec, Verifier), String> {
         let text = hook_text(name, files)?;
         let source = HookSource { name, text: &text, manifest: None, dir: &self.dir };
-        let spec = parse_hook(source).map_err(|error| error.to_string())?.verify;
-        let verifier = Verifier::build(&spec, &self.packs.load()).map_err(|mistake| mistake.message)?;
-        Ok((spec, verifier))
+        let spec = parse_hook(source).map_err(|error| error.to_string())?;
+        let verifier = Verifier::build(&spec.verify, &self.packs.load()).map_err(|mistake| mistake.message)?;
+        let verifier = placed(name, &text, &spec, verifier)?;
+        Ok((spec.verify, verifier))
     }
 
     /// A hook that answers 503 where its file says, as far as that can be read: the sender comes again, nothing is let in.
@@ -125,6 +127,14 @@ impl Loader {
         let reading = tokio::task::spawn_blocking(move || secrets.track(&references));
         reading.await.unwrap_or_else(|error| tracing::error!(%error, "reading secrets panicked"));
     }
+}
+
+/// The verifier also finds what duplicates are known by, and what events are ordered by.
+fn placed(name: &HookName, text: &str, spec: &HookSpec, verifier: Verifier) -> Result<Verifier, String> {
+    let delivery_id = if let DedupId::At(place) = &spec.dedup.id { Some(place.clone()) } else { None };
+    verifier
+        .with_places(delivery_id, spec.order_by.clone())
+        .map_err(|(key, message)| ConfigError::at_key(&format!("{name}.toml"), text, &[key], message).to_string())
 }
 
 /// Every secret that a hook names.

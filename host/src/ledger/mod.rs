@@ -1,5 +1,278 @@
-//! What has happened, on stable storage. For now: the rows that handlers append, one JSON-lines file a table.
+//! What has happened, and what must still happen: one SQLite file in the data directory, one thread that writes.
+//!
+//! Accepting an event is on stable storage before it is answered; everything else is in the log before it counts, so that a
+//! process that dies loses nothing and a machine that dies repeats some attempts. Every step is one transaction: the outcome
+//! of an attempt and what it leaves behind (its `Effects`) are kept together or not at all.
 
+mod clock;
+mod deliveries;
+mod error;
+mod events;
+mod place;
+mod read;
 mod rows;
+mod schema;
+mod writer;
 
-pub use rows::{Rows, RowsError};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use rusqlite::Connection;
+use uuid::Uuid;
+
+use crate::model::{Event, EventId, LedgerClock, LedgerTime};
+use read::Readers;
+use writer::{Sync, Writer};
+
+pub use deliveries::{Accepted, AttemptRecord, Claimed, Ending, Fence, LEASE, NewEvent};
+pub use error::{LedgerError, OpenError};
+pub use events::{Corrupt, DedupKey, Stored};
+pub use read::{Count, Filter, Listed, Shown, ShownAttempt, State};
+pub use rows::StoredRow;
+
+/// Older ones have faults in their log that lose commits.
+const SQLITE_OLDEST: i32 = 3_051_003;
+/// The file is looked through at start up to this size: a second or so.
+const CHECKED_BYTES_MAX: u64 = 512 << 20;
+
+/// An open ledger.
+pub struct Ledger {
+    writer: Writer,
+    readers: Arc<Readers>,
+    clock: LedgerClock,
+    /// This start of this node.
+    owner: [u8; 16],
+    dir: PathBuf,
+    /// Free space below which nothing is accepted.
+    low_water: u64,
+    _lock: place::DirLock,
+}
+
+/// How a ledger is kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LedgerSettings {
+    /// Free bytes below which nothing more is accepted.
+    pub low_water: u64,
+}
+
+/// What was found at the start.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Recovered {
+    /// Deliveries that an earlier process had not finished.
+    pub freed: usize,
+    /// Those among them that took the process with them once too often.
+    pub given_up: usize,
+}
+
+// === impl Ledger ===
+
+impl Ledger {
+    /// Opens the ledger of a data directory, or makes it. `on_fatal` is told when only a new start can help.
+    pub fn open(
+        dir: &Path,
+        settings: LedgerSettings,
+        time_of_day: SystemTime,
+        on_fatal: impl Fn(&LedgerError) + Send + 'static,
+    ) -> Result<(Ledger, Recovered), OpenError> {
+        if rusqlite::version_number() < SQLITE_OLDEST {
+            return Err(OpenError(format!("SQLite {} is too old to keep a ledger", rusqlite::version())));
+        }
+        place::check_file_system(dir)?;
+        let lock = place::lock(dir)?;
+        let path = dir.join("ledger.db");
+        let failed = |error: rusqlite::Error| match LedgerError::from(error) {
+            error @ LedgerError::Corrupt(_) => OpenError(format!("{}: {error}", path.display())),
+            error => OpenError(format!("{} cannot be opened: {error}", path.display())),
+        };
+        let mut connection = Connection::open(&path).map_err(failed)?;
+        set_up(&connection).map_err(failed)?;
+        schema::migrate(&mut connection)?;
+        check(&connection, &path)?;
+        let clock = clock::resume(&connection, time_of_day).map_err(failed)?;
+        let owner = *Uuid::new_v4().as_bytes();
+        let (freed, given_up) = recover(&mut connection, &owner, clock.now()).map_err(failed)?;
+        let writer = Writer::start(connection, on_fatal)
+            .map_err(|error| OpenError(format!("the thread of the ledger does not start: {error}")))?;
+        let readers = Arc::new(Readers::new(&path));
+        let low_water = settings.low_water;
+        let ledger = Ledger { writer, readers, clock, owner, dir: dir.into(), low_water, _lock: lock };
+        Ok((ledger, Recovered { freed, given_up }))
+    }
+
+    /// Ledger time.
+    pub fn now(&self) -> LedgerTime {
+        self.clock.now()
+    }
+
+    /// Whether events can be accepted: the disk has room and takes writes.
+    pub fn can_accept(&self) -> bool {
+        !self.writer.is_full() && place::free_bytes(&self.dir).is_ok_and(|free| free > self.low_water)
+    }
+
+    /// Keeps an event on stable storage, within `within`.
+    pub async fn accept(&self, new: NewEvent, within: Duration) -> Result<Accepted, LedgerError> {
+        if !self.can_accept() {
+            return Err(LedgerError::Full);
+        }
+        let (owner, clock) = (self.owner, self.clock);
+        let act = move |connection: &Connection| deliveries::accept(connection, &new, &owner, clock.now());
+        self.writer.write(Sync::Durable, Some(within), act).await
+    }
+
+    /// Takes due deliveries: of each hook up to its number. Told with each: when its next one is due.
+    pub async fn claim(
+        &self,
+        hooks: Vec<(Arc<str>, usize)>,
+    ) -> Result<Vec<(Arc<str>, Vec<Claimed>, Option<LedgerTime>)>, LedgerError> {
+        let (owner, clock) = (self.owner, self.clock);
+        let act = move |connection: &Connection| {
+            let now = clock.now();
+            let claims = hooks.iter().map(|(hook, max)| {
+                let (claimed, next) = deliveries::claim(connection, hook, *max, &owner, now)?;
+                Ok((hook.clone(), claimed, next))
+            });
+            claims.collect()
+        };
+        self.writer.write(Sync::Relaxed, None, act).await
+    }
+
+    /// Ends a lease. False: it was not this one's any more, and nothing was kept.
+    pub async fn finish(
+        &self,
+        fence: Fence,
+        event: Arc<Event>,
+        attempt: AttemptRecord,
+        ending: Ending,
+    ) -> Result<bool, LedgerError> {
+        let clock = self.clock;
+        let act = move |connection: &Connection| {
+            deliveries::finish(connection, fence, rows::of(&event), &attempt, &ending, clock.now())
+        };
+        self.writer.write(Sync::Relaxed, None, act).await
+    }
+
+    /// Ends the lease of an event that cannot be read back.
+    pub async fn bury_unread(&self, fence: Fence, why: String) -> Result<(), LedgerError> {
+        let clock = self.clock;
+        self.writer.write(Sync::Relaxed, None, move |tx| deliveries::bury_unread(tx, fence, &why, clock.now())).await
+    }
+
+    /// Gives leases back as if their attempts had not begun.
+    pub async fn release(&self, fences: Vec<Fence>) -> Result<(), LedgerError> {
+        let clock = self.clock;
+        self.writer.write(Sync::Durable, None, move |tx| deliveries::release(tx, &fences, clock.now())).await
+    }
+
+    /// Holds on to leases, frees those that have run out, and writes down the time.
+    pub async fn beat(&self, fences: Vec<Fence>) -> Result<usize, LedgerError> {
+        let (owner, clock) = (self.owner, self.clock);
+        let act = move |connection: &Connection| {
+            let now = clock.now();
+            deliveries::hold(connection, &fences, now)?;
+            clock::write_down(connection, now)?;
+            Ok(deliveries::recover(connection, &owner, now)?.0)
+        };
+        self.writer.write(Sync::Relaxed, None, act).await
+    }
+
+    /// Keeps an event whose handler has answered already; with effects, before that answer is sent.
+    pub async fn record(&self, stored: Stored, attempt: AttemptRecord, ending: Ending) -> Result<(), LedgerError> {
+        let clock = self.clock;
+        let act = move |tx: &Connection| deliveries::record(tx, &stored, &attempt, &ending, clock.now());
+        self.writer.write(Sync::Durable, None, act).await
+    }
+
+    /// The same after the answer, where there is room; none where there is not.
+    pub fn record_later(&self, stored: Stored, attempt: AttemptRecord, ending: Ending) -> Option<()> {
+        let clock = self.clock;
+        self.writer.leave(move |tx| deliveries::record(tx, &stored, &attempt, &ending, clock.now()))
+    }
+
+    /// New deliveries of old events; the hooks of those that could be found, in their order.
+    pub async fn replay(&self, events: Vec<EventId>) -> Result<Vec<Option<String>>, LedgerError> {
+        let clock = self.clock;
+        let act = move |tx: &Connection| events.iter().map(|id| deliveries::replay(tx, id, clock.now())).collect();
+        self.writer.write(Sync::Durable, None, act).await
+    }
+
+    /// Hooks with pending deliveries, and when the first of each is due.
+    pub async fn hooks_with_work(&self) -> Result<Vec<(String, LedgerTime)>, LedgerError> {
+        self.ask(read::hooks_with_work).await
+    }
+
+    /// A page of deliveries.
+    pub async fn list(&self, filter: Filter) -> Result<Vec<Listed>, LedgerError> {
+        let now = self.now();
+        self.ask(move |connection| read::list(connection, &filter, now)).await
+    }
+
+    /// One event.
+    pub async fn show(&self, id: EventId) -> Result<Option<Shown>, LedgerError> {
+        let now = self.now();
+        self.ask(move |connection| read::show(connection, &id, now)).await
+    }
+
+    /// Deliveries by hook and state.
+    pub async fn count(&self) -> Result<Vec<Count>, LedgerError> {
+        self.ask(read::count).await
+    }
+
+    /// A page of rows.
+    pub async fn rows(
+        &self,
+        hook: String,
+        table: String,
+        after: i64,
+        limit: usize,
+    ) -> Result<Vec<StoredRow>, LedgerError> {
+        self.ask(move |connection| read::rows(connection, &hook, &table, after, limit)).await
+    }
+
+    async fn ask<T: Send + 'static>(
+        &self,
+        question: impl FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
+    ) -> Result<T, LedgerError> {
+        let readers = self.readers.clone();
+        tokio::task::spawn_blocking(move || readers.ask(question)).await.map_err(|_| LedgerError::Stopped)?
+    }
+}
+
+fn set_up(connection: &Connection) -> rusqlite::Result<()> {
+    connection.pragma_update(None, "journal_mode", "WAL")?;
+    connection.pragma_update(None, "synchronous", "FULL")?;
+    for (name, value) in [("foreign_keys", 1), ("trusted_schema", 0), ("cell_size_check", 1)] {
+        connection.pragma_update(None, name, value)?;
+    }
+    for (name, value) in [("wal_autocheckpoint", 0), ("journal_size_limit", 64 << 20), ("cache_size", -65_536)] {
+        connection.pragma_update(None, name, value)?;
+    }
+    connection.set_prepared_statement_cache_capacity(64);
+    connection.busy_timeout(Duration::from_secs(5))
+}
+
+/// A damaged file is refused before anything is built on it.
+fn check(connection: &Connection, path: &Path) -> Result<(), OpenError> {
+    let bytes = std::fs::metadata(path).map_or(0, |metadata| metadata.len());
+    if bytes > CHECKED_BYTES_MAX {
+        tracing::info!(bytes, "the ledger is too large to be looked through at every start");
+        return Ok(());
+    }
+    let found = connection.query_row("PRAGMA quick_check(1)", [], |row| row.get::<_, String>(0));
+    match found {
+        Ok(verdict) if verdict == "ok" => Ok(()),
+        Ok(problem) => Err(OpenError(format!("{}: {}", path.display(), LedgerError::Corrupt(problem)))),
+        Err(error) => Err(OpenError(format!("{}: {}", path.display(), LedgerError::from(error)))),
+    }
+}
+
+fn recover(connection: &mut Connection, owner: &[u8], now: LedgerTime) -> rusqlite::Result<(usize, usize)> {
+    let transaction = connection.transaction()?;
+    let recovered = deliveries::recover(&transaction, owner, now)?;
+    clock::write_down(&transaction, now)?;
+    transaction.commit()?;
+    Ok(recovered)
+}
+
+#[cfg(test)]
+mod tests;

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::effects::Effects;
 use super::event::{Failure, Reply};
 
 /// Every way in which an attempt can end.
@@ -47,8 +48,8 @@ pub struct Attempt {
     pub memory_peak_bytes: usize,
     /// Calls out.
     pub http_calls: u32,
-    /// Staged rows: stored only with a good outcome.
-    pub rows: Vec<Row>,
+    /// Staged writes: kept only with a good outcome.
+    pub effects: Effects,
 }
 
 /// One line that a handler wrote.
@@ -67,6 +68,21 @@ pub struct Row {
     pub table: String,
     /// A JSON object.
     pub json: serde_json::Map<String, serde_json::Value>,
+}
+
+impl Attempt {
+    /// One that the host could not carry out.
+    pub fn of_host(outcome: Outcome, duration: Duration) -> Attempt {
+        Attempt {
+            outcome,
+            duration,
+            log: Vec::new(),
+            log_truncated: false,
+            memory_peak_bytes: 0,
+            http_calls: 0,
+            effects: Effects::default(),
+        }
+    }
 }
 
 impl Outcome {

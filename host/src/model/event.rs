@@ -1,6 +1,7 @@
 //! An event is one verified request, unchangeable; a reply is what its handler wants the caller to get.
 
 use std::fmt;
+use std::str::FromStr;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
@@ -68,6 +69,32 @@ impl EventId {
         let since_epoch = at.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
         let timestamp = Timestamp::from_unix(NoContext, since_epoch.as_secs(), since_epoch.subsec_nanos());
         EventId(Uuid::new_v7(timestamp))
+    }
+
+    /// From its 16 bytes.
+    pub fn from_bytes(bytes: [u8; 16]) -> EventId {
+        EventId(Uuid::from_bytes(bytes))
+    }
+
+    /// Its 16 bytes.
+    pub fn as_bytes(&self) -> &[u8] {
+        self.0.as_bytes()
+    }
+}
+
+impl Event {
+    /// One fact, such as `delivery-id`.
+    pub fn attribute(&self, name: &str) -> Option<&str> {
+        self.attributes.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
+    }
+}
+
+impl FromStr for EventId {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<EventId, String> {
+        let wrong = |_| format!("`{}` is not the id of an event", text.escape_debug());
+        text.parse().map(EventId).map_err(wrong)
     }
 }
 

@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 
-use super::scheme::VerifySpec;
+use super::schedule::RetrySpec;
+use super::scheme::{Place, VerifySpec};
 use super::secret::SecretRef;
 pub use super::url_prefix::UrlPrefix;
 
@@ -20,6 +21,32 @@ pub struct HookName(Arc<str>);
 pub enum Mode {
     /// With the handler's reply; nothing is queued.
     Sync,
+    /// As soon as the event is on stable storage; workers run it.
+    Async,
+    /// With the handler's reply if it comes in time, else as in `async`. The event is on stable storage first.
+    Auto,
+}
+
+/// Under which key a delivery may come again.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum DedupId {
+    /// The delivery id that the pack names; none = nothing is a duplicate.
+    OfPack,
+    /// A value in the request.
+    At(Place),
+    /// The SHA-256 of the body.
+    BodyDigest,
+    /// Nothing is a duplicate.
+    Nothing,
+}
+
+/// How duplicates are known.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DedupSpec {
+    /// By what.
+    pub id: DedupId,
+    /// How long an id counts.
+    pub window: Duration,
 }
 
 /// Everything the operator (and the component's own defaults) say about a hook.
@@ -39,6 +66,14 @@ pub struct HookSpec {
     pub answer_within: Option<Duration>,
     /// One attempt, wall clock.
     pub deadline: Duration,
+    /// How duplicates are known, in modes `async` and `auto`.
+    pub dedup: DedupSpec,
+    /// When failed attempts are tried again, in those modes.
+    pub retry: RetrySpec,
+    /// Of events with the same value there, one runs at a time, in order.
+    pub order_by: Option<Place>,
+    /// What the caller gets where it is not the handler's reply; none = 202, or what the provider takes for success.
+    pub accepted_status: Option<u16>,
     /// Attempts at once.
     pub concurrency: usize,
     /// Bytes.

@@ -5,9 +5,12 @@ pub mod clock;
 pub mod delivery;
 mod documents;
 mod edge_limits;
+mod effects;
 pub mod event;
 pub mod hook;
+mod ledger_time;
 mod refusals;
+mod schedule;
 pub mod scheme;
 pub mod secret;
 mod url_prefix;
@@ -17,9 +20,12 @@ pub use clock::Clock;
 pub use delivery::{Attempt, LogLine, Outcome, Row};
 pub use documents::Documents;
 pub use edge_limits::EdgeLimits;
+pub use effects::Effects;
 pub use event::{Event, EventId, Failure, Reply};
-pub use hook::{Allow, Credential, CredentialPart, HookName, HookSpec, Limits, Mode, UrlPrefix};
+pub use hook::{Allow, Credential, CredentialPart, DedupId, DedupSpec, HookName, HookSpec, Limits, Mode, UrlPrefix};
+pub use ledger_time::{LedgerClock, LedgerTime};
 pub use refusals::{RefusalLog, RefusedRequest};
+pub use schedule::RetrySpec;
 pub use scheme::{
     Algorithm, ClaimValue, ConfigValue, Encoding, JwtSpec, KeyForm, ListStyle, LookupSpec, Place, Scheme, TimeSpec,
     TimeUnit, VerifySpec,

@@ -268,6 +268,7 @@ fn facts(verifier: &Verifier, view: &View<'_>, matched: Option<usize>) -> Vec<(S
         ("provider", verifier.provider.clone()),
         ("event-type", at(&verifier.event_type)),
         ("delivery-id", at(&verifier.delivery_id)),
+        ("order-key", at(&verifier.order_key)),
         ("verified-by", Some(key)),
     ];
     facts.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?))).collect()

@@ -21,10 +21,12 @@ pub struct Verifier {
     pub(super) provider: Option<String>,
     pub(super) event_type: Option<Place>,
     pub(super) delivery_id: Option<Place>,
+    pub(super) order_key: Option<Place>,
     pub(super) public_url: Option<String>,
     /// Of schemes in code that have one.
     pub(super) window: Window,
     answers: Answers,
+    accepted_status: u16,
     answer_within: Option<Duration>,
     key: KeyForm,
     secrets: Vec<SecretRef>,
@@ -109,6 +111,8 @@ impl Verifier {
             answer_within: pack.answer_within(),
             event_type: pack.event_type,
             delivery_id: pack.delivery_id,
+            order_key: None,
+            accepted_status: accepted_status(pack.success.as_deref()),
             public_url: spec.public_url.as_deref().map(build::public_url).transpose()?,
             window: spec.timestamp.as_ref().map_or(CONTENTFUL_WINDOW, build::window),
             answers: Answers { refused_status, are_empty: pack.empty_answers },
@@ -141,6 +145,23 @@ impl Verifier {
     /// What the provider waits for, less a margin; none where nothing is known.
     pub fn answer_within(&self) -> Option<Duration> {
         self.answer_within
+    }
+
+    /// With places of the operator's: of the delivery id, and of what events are ordered by.
+    pub fn with_places(
+        self,
+        delivery_id: Option<Place>,
+        order_key: Option<Place>,
+    ) -> Result<Verifier, (&'static str, String)> {
+        for (key, place) in [("dedup", &delivery_id), ("order_by", &order_key)] {
+            place.iter().try_for_each(build::check_place).map_err(|error| (key, error.message))?;
+        }
+        Ok(Verifier { delivery_id: delivery_id.or(self.delivery_id), order_key, ..self })
+    }
+
+    /// What tells the provider that an event is in good hands: 202, unless it wants another.
+    pub fn accepted_status(&self) -> u16 {
+        self.accepted_status
     }
 
     /// What the provider makes of answers.
@@ -216,6 +237,16 @@ fn tells_tokens_apart(proof: &Proof) -> bool {
         Proof::Signature(signature) => signature.payload == [Part::Body],
         Proof::Code(Code::Braintree { .. }) | Proof::Closed => true,
         _ => false,
+    }
+}
+
+fn accepted_status(success: Option<&[u16]>) -> u16 {
+    const ACCEPTED: u16 = 202;
+    match success {
+        Some(statuses) if !statuses.contains(&ACCEPTED) => {
+            statuses.iter().copied().find(|status| (200..=299).contains(status)).unwrap_or(ACCEPTED)
+        }
+        _ => ACCEPTED,
     }
 }
 

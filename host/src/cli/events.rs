@@ -1,0 +1,267 @@
+//! `landfall events` and `landfall rows`: what a running node has kept, from its admin listener.
+
+use std::process::ExitCode;
+use std::time::Duration;
+
+use anyhow::{Context, ensure};
+use clap::{Args, Subcommand, ValueEnum};
+use serde_json::{Value, json};
+
+use crate::app;
+
+/// Of one page.
+const PAGE: usize = 1000;
+const LOOK_EVERY: Duration = Duration::from_millis(500);
+
+/// Where the node is.
+#[derive(Debug, Args)]
+pub struct AdminFlags {
+    /// Where the node's admin listener is.
+    #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:8081", global = true)]
+    admin: String,
+    /// `env:NAME` or `file:PATH`: the admin token, where the node has one.
+    #[arg(long, value_name = "REFERENCE", global = true)]
+    token: Option<String>,
+}
+
+/// What about events.
+#[derive(Debug, Args)]
+pub struct EventsFlags {
+    #[command(subcommand)]
+    what: What,
+    #[command(flatten)]
+    admin: AdminFlags,
+    /// JSON, one object a line.
+    #[arg(long, global = true)]
+    json: bool,
+}
+
+#[derive(Debug, Subcommand)]
+enum What {
+    /// Deliveries, newest first.
+    List(Which),
+    /// One event: request, deliveries, attempts with their log.
+    Show {
+        /// Its id.
+        event: String,
+    },
+    /// Run events again: these, or all dead ones of a hook.
+    Replay {
+        /// Their ids.
+        events: Vec<String>,
+        /// All of this hook instead, up to 1000.
+        #[arg(long, conflicts_with = "events", required_unless_present = "events")]
+        hook: Option<String>,
+        /// With `--hook`: those in this state.
+        #[arg(long, value_name = "STATE", default_value = "dead")]
+        state: String,
+        /// Only say how many.
+        #[arg(long)]
+        dry_run: bool,
+    },
+    /// Follow what comes and how it ends, until stopped.
+    Tail(Which),
+    /// How many deliveries each hook has in each state.
+    Stats,
+}
+
+#[derive(Debug, Args)]
+struct Which {
+    /// Only this hook.
+    #[arg(long)]
+    hook: Option<String>,
+    /// Only `pending`, `running`, `done` or `dead`.
+    #[arg(long)]
+    state: Option<String>,
+    /// At most.
+    #[arg(long, default_value_t = 50)]
+    limit: usize,
+}
+
+/// Which rows.
+#[derive(Debug, Args)]
+pub struct RowsFlags {
+    /// The table.
+    table: String,
+    /// The hook that stores them.
+    #[arg(long)]
+    hook: String,
+    /// How they are written.
+    #[arg(long, value_enum, default_value = "jsonl")]
+    format: Format,
+    #[command(flatten)]
+    admin: AdminFlags,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum Format {
+    /// One JSON object a line: id, event_id, received_at, row.
+    Jsonl,
+    /// The keys of the first thousand rows are the columns.
+    Csv,
+}
+
+// === impl AdminFlags ===
+
+impl AdminFlags {
+    async fn ask(&self, path: &str, post: Option<Value>) -> anyhow::Result<Value> {
+        let token = self.token.as_deref().map(app::secret).transpose()?;
+        let (status, text) = app::ask_admin(&self.admin, path, token, post.map(|json| json.to_string())).await?;
+        let answer: Option<Value> = serde_json::from_str(&text).ok();
+        let why = answer.as_ref().and_then(|json| json["error"].as_str()).unwrap_or(text.trim());
+        ensure!(status == 200, "the node answers {status}: {why}");
+        answer.context("that is no admin listener of Landfall")
+    }
+}
+
+/// Runs `landfall events …`.
+pub async fn events(flags: &EventsFlags) -> anyhow::Result<ExitCode> {
+    match &flags.what {
+        What::List(which) => {
+            let listed = flags.admin.ask(&path(which, None), None).await?;
+            print(&listed, flags.json, line);
+        }
+        What::Show { event } => show(flags, event).await?,
+        What::Replay { events, hook, state, dry_run } => {
+            let order = match hook {
+                Some(hook) => json!({ "hook": hook, "state": state, "dry_run": dry_run }),
+                None => json!({ "events": events, "dry_run": dry_run }),
+            };
+            let answer = flags.admin.ask("/api/replay", Some(order)).await?;
+            match (flags.json, dry_run) {
+                (true, _) => println!("{answer}"),
+                (_, true) => println!("{} events would be replayed", answer["events"]),
+                _ => println!("{} events are replayed", answer["events"]),
+            }
+            let unknown = answer["unknown"].as_array().map_or(0, Vec::len);
+            ensure!(unknown == 0, "{unknown} events are not known, or their bodies no longer kept");
+        }
+        What::Tail(which) => tail(flags, which).await?,
+        What::Stats => {
+            let counts = flags.admin.ask("/api/stats", None).await?;
+            print(&counts, flags.json, |one| {
+                format!("{:<24} {:<8} {:>10}", text(&one["hook"]), text(&one["state"]), one["deliveries"])
+            });
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn show(flags: &EventsFlags, event: &str) -> anyhow::Result<()> {
+    let shown = flags.admin.ask(&format!("/api/events/{}", query(event)), None).await?;
+    match flags.json {
+        true => println!("{shown}"),
+        false => println!("{shown:#}"),
+    }
+    Ok(())
+}
+
+async fn tail(flags: &EventsFlags, which: &Which) -> anyhow::Result<()> {
+    let newest = Which { limit: 1, hook: which.hook.clone(), state: which.state.clone() };
+    let first = flags.admin.ask(&path(&newest, None), None).await?;
+    let mut after = first[0]["delivery"].as_i64().unwrap_or(0);
+    loop {
+        let listed = flags.admin.ask(&path(which, Some(after)), None).await?;
+        print(&listed, flags.json, line);
+        after = listed.as_array().and_then(|all| all.last()?["delivery"].as_i64()).unwrap_or(after);
+        tokio::time::sleep(LOOK_EVERY).await;
+    }
+}
+
+fn path(which: &Which, after: Option<i64>) -> String {
+    let mut path = format!("/api/events?limit={}", which.limit);
+    for (name, value) in [("hook", &which.hook), ("state", &which.state)] {
+        if let Some(value) = value {
+            path += &format!("&{name}={}", query(value));
+        }
+    }
+    after.map_or(path.clone(), |after| format!("{path}&after={after}"))
+}
+
+fn query(text: &str) -> String {
+    percent_encoding::utf8_percent_encode(text, percent_encoding::NON_ALPHANUMERIC).to_string()
+}
+
+fn print(all: &Value, as_json: bool, line: impl Fn(&Value) -> String) {
+    for one in all.as_array().into_iter().flatten() {
+        println!("{}", if as_json { one.to_string() } else { line(one) });
+    }
+}
+
+fn line(one: &Value) -> String {
+    let reason = one["reason"].as_str().map(|why| format!("  {}", why.escape_debug())).unwrap_or_default();
+    let replayed = if one["replayed"] == true { " (replay)" } else { "" };
+    let due = one["due_in_ms"].as_u64().filter(|due| *due > 0);
+    let due = due.map(|due| format!(" in {}", humantime::format_duration(Duration::from_secs(due.div_ceil(1000)))));
+    format!(
+        "{}  {}  {:<20} {}{} attempt {}{replayed}{reason}",
+        text(&one["received_at"]),
+        text(&one["event"]),
+        text(&one["hook"]),
+        text(&one["state"]),
+        due.unwrap_or_default(),
+        one["attempt"]
+    )
+}
+
+fn text(value: &Value) -> String {
+    value.as_str().unwrap_or_default().escape_debug().to_string()
+}
+
+/// Runs `landfall rows …`.
+pub async fn rows(flags: &RowsFlags) -> anyhow::Result<ExitCode> {
+    let (mut after, mut columns) = (0, Vec::new());
+    loop {
+        let path = format!("/api/rows/{}/{}?limit={PAGE}&after={after}", query(&flags.hook), query(&flags.table));
+        let page = flags.admin.ask(&path, None).await?;
+        let rows = page.as_array().context("that is no admin listener of Landfall")?;
+        match flags.format {
+            Format::Jsonl => rows.iter().for_each(|row| println!("{row}")),
+            Format::Csv => {
+                if after == 0 {
+                    columns = keys(rows);
+                    let names = ["event_id", "received_at"].into_iter().chain(columns.iter().map(String::as_str));
+                    println!("{}", names.map(csv).collect::<Vec<_>>().join(","));
+                }
+                rows.iter().for_each(|row| println!("{}", csv_line(row, &columns)));
+            }
+        }
+        match rows.last().and_then(|row| row["id"].as_i64()) {
+            Some(last) if rows.len() == PAGE => after = last,
+            _ => return Ok(ExitCode::SUCCESS),
+        }
+    }
+}
+
+fn keys(rows: &[Value]) -> Vec<String> {
+    let mut keys: Vec<String> = Vec::new();
+    for key in rows.iter().filter_map(|row| row["row"].as_object()).flat_map(|row| row.keys()) {
+        if !keys.contains(key) {
+            keys.push(key.clone());
+        }
+    }
+    keys
+}
+
+fn csv_line(row: &Value, columns: &[String]) -> String {
+    let cell = |value: &Value| match value {
+        Value::Null => String::new(),
+        Value::String(text) => csv(text),
+        other => csv(&other.to_string()),
+    };
+    let fixed = [cell(&row["event_id"]), cell(&row["received_at"])];
+    fixed.into_iter().chain(columns.iter().map(|name| cell(&row["row"][name]))).collect::<Vec<_>>().join(",")
+}
+
+/// RFC 4180; and no cell that a spreadsheet would run.
+fn csv(text: &str) -> String {
+    let text = if text.starts_with(['=', '+', '-', '@', '\t', '\r']) && text.parse::<f64>().is_err() {
+        format!("'{text}")
+    } else {
+        text.to_owned()
+    };
+    match text.contains(['"', ',', '\n', '\r']) {
+        true => format!("\"{}\"", text.replace('"', "\"\"")),
+        false => text,
+    }
+}

@@ -1,0 +1,196 @@
+//! Runs what is due: claims within the places of each hook, one attempt a lease, and ends the lease by its outcome.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use tokio::sync::oneshot;
+
+use super::{Delivery, ending, record};
+use crate::engine::{Slot, Target};
+use crate::ledger::{Ending, LedgerError};
+use crate::model::{Attempt, Event, Outcome};
+use crate::queue::Lease;
+
+/// Of one hook in one round, so that every hook gets its turn.
+const ROUND_MAX: usize = 16;
+/// Polling is the truth; bells only make it quick.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+const BEAT_EVERY: Duration = Duration::from_secs(10);
+
+impl Delivery {
+    /// Claims and starts attempts until the process stops.
+    pub async fn dispatch_for_ever(self: Arc<Self>) {
+        loop {
+            self.queue.wait(LOOK_EVERY).await;
+            loop {
+                if self.is_stopping.load(Ordering::Relaxed) {
+                    return;
+                }
+                match self.round().await {
+                    Ok(0) => break,
+                    Ok(_) => {}
+                    Err(error) => {
+                        tracing::error!(%error, "nothing can be claimed");
+                        tokio::time::sleep(LOOK_EVERY).await;
+                        break;
+                    }
+                }
+            }
+        }
+    }
+
+    /// Holds on to what runs, until the process stops.
+    pub async fn beat_for_ever(self: Arc<Self>) {
+        loop {
+            tokio::time::sleep(BEAT_EVERY).await;
+            match self.queue.beat().await {
+                Ok(0) => {}
+                Ok(freed) => tracing::warn!(freed, "leases have run out: their deliveries are run again"),
+                Err(error) => tracing::error!(%error, "leases cannot be held"),
+            }
+        }
+    }
+
+    /// Claims no more; what runs may go on.
+    pub fn stop(&self) {
+        self.is_stopping.store(true, Ordering::Relaxed);
+        self.queue.ring();
+    }
+
+    /// Whether another attempt of this hook may begin now.
+    pub(super) fn may_begin(&self, hook: &Arc<str>) -> bool {
+        self.allowed(hook, 1) > 0 && !self.is_stopping.load(Ordering::Relaxed)
+    }
+
+    fn allowed(&self, hook: &Arc<str>, max: usize) -> usize {
+        let circuits = self.circuits.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        circuits.get(hook).map_or(max, |circuit| circuit.allows(max, Instant::now()))
+    }
+
+    /// One look at every hook that may have something due. How many attempts were started.
+    async fn round(self: &Arc<Self>) -> Result<usize, LedgerError> {
+        let mut places: HashMap<Arc<str>, (Target, Vec<Slot>)> = HashMap::new();
+        for hook in self.queue.hooks_due() {
+            // A hook that is not there, or has nothing to run, burns no attempts: its events wait.
+            let Some(target) = self.targets.find(&hook) else { continue };
+            let slots: Vec<Slot> =
+                std::iter::from_fn(|| target.slots.try_acquire()).take(self.allowed(&hook, ROUND_MAX)).collect();
+            if !slots.is_empty() {
+                places.insert(hook, (target, slots));
+            }
+        }
+        if places.is_empty() {
+            return Ok(0);
+        }
+        let asked = places.iter().map(|(hook, (_, slots))| (hook.clone(), slots.len())).collect();
+        let mut started = 0;
+        for (hook, due) in self.queue.claim(asked).await? {
+            let Some((target, mut slots)) = places.remove(&hook) else { continue };
+            for one in due {
+                let Some(slot) = slots.pop() else { break };
+                let waiter = {
+                    let mut waiters = self.waiters.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+                    waiters.remove(&one.lease.event().id)
+                };
+                tokio::spawn(self.clone().run(one.lease, slot, target.clone(), one.replayed, waiter));
+                started += 1;
+            }
+        }
+        Ok(started)
+    }
+
+    /// One attempt, from its lease to its end. The waiter hears of it when it has been kept.
+    pub(super) async fn run(
+        self: Arc<Self>,
+        lease: Lease,
+        slot: Slot,
+        target: Target,
+        replayed: bool,
+        waiter: Option<oneshot::Sender<Outcome>>,
+    ) {
+        let (event, number) = (lease.event().clone(), lease.attempt());
+        let hook = event.hook.clone();
+        self.circuit_begun(&hook);
+        let shown = if replayed { Arc::new(marked(&event)) } else { event.clone() };
+        let (started, started_ms) = (Instant::now(), record::to_ms(self.clock.now()));
+        kill_point!("before-run");
+        let running = {
+            let (handler, deadline) = (target.handler.clone(), target.deadline);
+            tokio::spawn(async move { handler.run(&shown, number, deadline).await })
+        };
+        let mut attempt = match running.await {
+            Ok(attempt) => attempt,
+            Err(error) => panicked(&error, started.elapsed()),
+        };
+        drop(slot);
+        kill_point!("after-run");
+        record::write(&event, number, &attempt);
+        let chance = f64::from(getrandom::u32().unwrap_or_default()) / f64::from(u32::MAX);
+        let effects = std::mem::take(&mut attempt.effects);
+        let end = ending::of(&attempt.outcome, effects, number, &target.retry, chance);
+        self.circuit_ended(&hook, matches!(attempt.outcome, Outcome::Done(_) | Outcome::Reject(_)));
+        let kept = record::kept(&attempt, started_ms);
+        let next = if let Ending::Retry(pause) = &end { Some(*pause) } else { None };
+        let ended = match end {
+            Ending::Done(effects) => lease.done(kept, effects).await,
+            Ending::Retry(pause) => lease.retry(kept, pause).await,
+            Ending::Dead(why) => {
+                tracing::error!(hook = &*hook, event = %event.id, attempts = number, why, "delivery is dead");
+                lease.bury(kept, why).await
+            }
+        };
+        kill_point!("after-end");
+        let now = self.queue.ledger().now();
+        match ended {
+            Ok(true) => {
+                if let Some(waiter) = waiter {
+                    waiter.send(attempt.outcome).ok();
+                }
+                match next {
+                    Some(pause) => self.queue.is_due(&hook, now.plus(pause)),
+                    None if target.is_ordered => self.queue.is_due(&hook, now),
+                    None => self.queue.ring(),
+                }
+            }
+            Ok(false) => {
+                tracing::warn!(hook = &*hook, event = %event.id, number, "the lease was lost: what the attempt left is dropped");
+                self.queue.is_due(&hook, now);
+            }
+            Err(error) => {
+                tracing::error!(hook = &*hook, event = %event.id, %error, "the end of an attempt cannot be kept: it will be run again");
+            }
+        }
+    }
+
+    fn circuit_begun(&self, hook: &Arc<str>) {
+        let mut circuits = self.circuits.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        if let Some(circuit) = circuits.get_mut(hook) {
+            circuit.begun();
+        }
+    }
+
+    fn circuit_ended(&self, hook: &Arc<str>, well: bool) {
+        let mut circuits = self.circuits.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        if well {
+            circuits.remove(hook);
+            return;
+        }
+        let circuit = circuits.entry(hook.clone()).or_default();
+        if circuit.ended(false, Instant::now()) {
+            tracing::error!(hook = &**hook, "fails every time: its events wait, and one is tried now and then");
+        }
+    }
+}
+
+fn marked(event: &Event) -> Event {
+    let mut event = event.clone();
+    event.attributes.push(("replayed".into(), "true".into()));
+    event
+}
+
+fn panicked(error: &tokio::task::JoinError, duration: Duration) -> Attempt {
+    tracing::error!(%error, "an attempt panicked in the host");
+    Attempt::of_host(Outcome::HostFault("a host function panicked".into()), duration)
+}

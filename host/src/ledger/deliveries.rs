@@ -1,0 +1,353 @@
+//! The state of a delivery and every step from one to the next. pending → running (a lease) → done, pending again, or dead.
+//! Each function is one step inside somebody's transaction.
+
+use std::time::Duration;
+
+use rusqlite::{Connection, OptionalExtension, params};
+
+use super::events::{self, COLUMNS, Corrupt, DedupKey, Stored};
+use super::rows;
+use crate::model::{Effects, Event, EventId, LedgerTime};
+
+/// A running delivery may be taken by others after this much silence.
+pub const LEASE: Duration = Duration::from_secs(30);
+/// Attempts that took the process with them before a delivery is given up.
+const UNFINISHED_MAX: i64 = 3;
+
+/// The right to run a delivery, told apart from earlier ones by its attempt.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Fence {
+    /// The delivery.
+    pub delivery: i64,
+    /// From 1.
+    pub attempt: u32,
+}
+
+/// What became of a new event.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Accepted {
+    /// Kept; with a fence where it was to be run at once.
+    New(Option<Fence>),
+    /// Accepted before, under the same key: that event's id.
+    Duplicate(EventId),
+    /// The key of another event, with another body: kept for people to look at, and not run. The other event's id.
+    Conflict(EventId),
+}
+
+/// A delivery that has been claimed.
+#[derive(Debug)]
+pub struct Claimed {
+    /// The right to run it.
+    pub fence: Fence,
+    /// What to run; none where the body has been pruned; an error where it is not what was stored.
+    pub event: Option<Result<Event, Corrupt>>,
+    /// Of this delivery, not of the event.
+    pub replayed: bool,
+}
+
+/// How a lease ends.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Ending {
+    /// Handled; the effects are applied.
+    Done(Effects),
+    /// Again, after this.
+    Retry(Duration),
+    /// Never again by itself; the reason is for people.
+    Dead(String),
+}
+
+/// What is kept of one attempt.
+#[derive(Debug, Clone, PartialEq)]
+pub struct AttemptRecord {
+    /// Time of day, in ms since 1970.
+    pub started_ms: i64,
+    /// In microseconds.
+    pub duration_us: i64,
+    /// Its word.
+    pub outcome: &'static str,
+    /// For people.
+    pub reason: String,
+    /// Of the reply.
+    pub status: Option<u16>,
+    /// JSON: log, memory, calls.
+    pub record: String,
+}
+
+/// What is to be accepted.
+#[derive(Debug, Clone)]
+pub struct NewEvent {
+    /// The event.
+    pub stored: Stored,
+    /// Under which key it may have come before.
+    pub dedup: Option<DedupKey>,
+    /// One at a time of the same.
+    pub order_key: Option<String>,
+    /// It is begun in the same step, by whoever asks.
+    pub run_now: bool,
+}
+
+/// Keeps a new event with its delivery, unless it has come before.
+pub(super) fn accept(
+    connection: &Connection,
+    new: &NewEvent,
+    owner: &[u8],
+    now: LedgerTime,
+) -> rusqlite::Result<Accepted> {
+    let hook = &*new.stored.event().hook;
+    if let Some(dedup) = &new.dedup {
+        match events::find_duplicate(connection, hook, dedup, new.stored.digest(), now)? {
+            Some((id, true)) => return Ok(Accepted::Duplicate(id)),
+            Some((id, false)) => {
+                let seq = new.stored.insert(connection)?;
+                insert_dead(connection, seq, hook, "conflict", now)?;
+                return Ok(Accepted::Conflict(id));
+            }
+            None => {}
+        }
+    }
+    let seq = new.stored.insert(connection)?;
+    if let Some(dedup) = &new.dedup {
+        events::remember(connection, hook, dedup, seq, now)?;
+    }
+    let delivery = insert(connection, seq, hook, new.order_key.as_deref(), now, false)?;
+    if !new.run_now {
+        return Ok(Accepted::New(None));
+    }
+    let begun = begin(connection, delivery, owner, now)?;
+    Ok(Accepted::New(begun.then_some(Fence { delivery, attempt: 1 })))
+}
+
+fn insert(
+    connection: &Connection,
+    event: i64,
+    hook: &str,
+    order_key: Option<&str>,
+    due: LedgerTime,
+    replayed: bool,
+) -> rusqlite::Result<i64> {
+    let mut insert = connection.prepare_cached(
+        "INSERT INTO deliveries (event, hook, state, due, order_key, replayed, blocked)
+         VALUES (?1, ?2, 0, ?3, ?4, ?5, ?4 IS NOT NULL AND EXISTS (
+             SELECT 1 FROM deliveries WHERE hook = ?2 AND order_key = ?4 AND state < 2))",
+    )?;
+    insert.execute(params![event, hook, due.0, order_key, replayed])?;
+    Ok(connection.last_insert_rowid())
+}
+
+fn insert_dead(connection: &Connection, event: i64, hook: &str, why: &str, now: LedgerTime) -> rusqlite::Result<()> {
+    let mut insert = connection
+        .prepare_cached("INSERT INTO deliveries (event, hook, state, due, ended, reason) VALUES (?, ?, 3, ?, ?, ?)")?;
+    insert.execute(params![event, hook, now.0, now.0, why]).map(drop)
+}
+
+/// The attempt counts from here on, before anything has run.
+fn begin(connection: &Connection, delivery: i64, owner: &[u8], now: LedgerTime) -> rusqlite::Result<bool> {
+    let mut update = connection.prepare_cached(
+        "UPDATE deliveries SET state = 1, attempt = attempt + 1, owner = ?, lease_until = ?
+         WHERE id = ? AND state = 0 AND blocked = 0",
+    )?;
+    Ok(update.execute(params![owner, now.plus(LEASE).0, delivery])? == 1)
+}
+
+/// Takes up to `max` due deliveries of a hook, those that have waited longest first; and tells when the next one is due.
+pub(super) fn claim(
+    connection: &Connection,
+    hook: &str,
+    max: usize,
+    owner: &[u8],
+    now: LedgerTime,
+) -> rusqlite::Result<(Vec<Claimed>, Option<LedgerTime>)> {
+    let sql = format!(
+        "SELECT d.id, d.attempt, d.replayed, {COLUMNS} FROM deliveries d JOIN events e ON e.seq = d.event
+         LEFT JOIN payloads p ON p.event = e.seq
+         WHERE d.hook = ? AND d.state = 0 AND d.blocked = 0 AND d.due <= ? ORDER BY d.due LIMIT ?"
+    );
+    let mut select = connection.prepare_cached(&sql)?;
+    let claimed = select.query_map(params![hook, now.0, max as i64], |row| {
+        let attempt: u32 = row.get(1)?;
+        let fence = Fence { delivery: row.get(0)?, attempt: attempt + 1 };
+        // Whatever stands in the delivery, the event knows whose it is.
+        let event = events::read(row, 3)?.map(|event| event.and_then(|event| belongs(event, hook)));
+        Ok(Claimed { fence, event, replayed: row.get(2)? })
+    })?;
+    let claimed: Vec<Claimed> = claimed.collect::<Result<_, _>>()?;
+    for one in &claimed {
+        begin(connection, one.fence.delivery, owner, now)?;
+    }
+    Ok((claimed, next_due(connection, hook)?))
+}
+
+fn belongs(event: Event, hook: &str) -> Result<Event, Corrupt> {
+    if &*event.hook == hook { Ok(event) } else { Err(Corrupt) }
+}
+
+/// When the next delivery of a hook is due.
+pub(super) fn next_due(connection: &Connection, hook: &str) -> rusqlite::Result<Option<LedgerTime>> {
+    let mut select =
+        connection.prepare_cached("SELECT min(due) FROM deliveries WHERE hook = ? AND state = 0 AND blocked = 0")?;
+    Ok(select.query_row([hook], |row| row.get::<_, Option<i64>>(0))?.map(LedgerTime))
+}
+
+/// Hooks that have something to run now or later.
+pub(super) fn hooks_with_work(connection: &Connection) -> rusqlite::Result<Vec<(String, LedgerTime)>> {
+    let mut found: Vec<(String, LedgerTime)> = Vec::new();
+    // From one name to the next: a million of the same are skipped by the index.
+    let mut next =
+        connection.prepare_cached("SELECT min(hook) FROM deliveries WHERE state = 0 AND blocked = 0 AND hook > ?")?;
+    loop {
+        let after = found.last().map_or("", |(hook, _)| hook);
+        let Some(hook) = next.query_row([after], |row| row.get::<_, Option<String>>(0))? else { return Ok(found) };
+        let due = next_due(connection, &hook)?.unwrap_or(LedgerTime(0));
+        found.push((hook, due));
+    }
+}
+
+/// Writes the attempt, its effects and the new state. False: the lease is not this one any more, and nothing was written.
+pub(super) fn finish(
+    connection: &Connection,
+    fence: Fence,
+    event: (&EventId, i64, &str),
+    attempt: &AttemptRecord,
+    ending: &Ending,
+    now: LedgerTime,
+) -> rusqlite::Result<bool> {
+    let (state, due, reason, ended) = match ending {
+        Ending::Done(_) => (2, now, None, Some(now.0)),
+        Ending::Retry(pause) => (0, now.plus(*pause), Some(attempt.reason.as_str()), None),
+        Ending::Dead(why) => (3, now, Some(why.as_str()), Some(now.0)),
+    };
+    let mut update = connection.prepare_cached(
+        "UPDATE deliveries SET state = ?, due = ?, reason = ?, ended = ?, unfinished = 0, owner = NULL, lease_until = NULL
+         WHERE id = ? AND state = 1 AND attempt = ?",
+    )?;
+    if update.execute(params![state, due.0, reason, ended, fence.delivery, fence.attempt])? == 0 {
+        return Ok(false);
+    }
+    write_attempt(connection, fence, attempt)?;
+    if let Ending::Done(effects) = ending {
+        rows::append(connection, event, &effects.rows)?;
+    }
+    if !matches!(ending, Ending::Retry(_)) {
+        unblock_next(connection, fence.delivery)?;
+    }
+    Ok(true)
+}
+
+/// Ends a delivery that nobody can run.
+pub(super) fn bury_unread(connection: &Connection, fence: Fence, why: &str, now: LedgerTime) -> rusqlite::Result<()> {
+    let mut update = connection.prepare_cached(
+        "UPDATE deliveries SET state = 3, reason = ?, ended = ?, owner = NULL, lease_until = NULL
+         WHERE id = ? AND state = 1 AND attempt = ?",
+    )?;
+    update.execute(params![why, now.0, fence.delivery, fence.attempt])?;
+    unblock_next(connection, fence.delivery)
+}
+
+fn write_attempt(connection: &Connection, fence: Fence, attempt: &AttemptRecord) -> rusqlite::Result<()> {
+    let mut insert = connection.prepare_cached(
+        "INSERT OR REPLACE INTO attempts (delivery, number, started_ms, duration_us, outcome, reason, status, record)
+         VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+    )?;
+    let AttemptRecord { started_ms, duration_us, outcome, reason, status, record } = attempt;
+    let Fence { delivery, attempt } = fence;
+    insert.execute(params![delivery, attempt, started_ms, duration_us, outcome, reason, status, record]).map(drop)
+}
+
+/// The next of the same key may run.
+fn unblock_next(connection: &Connection, delivery: i64) -> rusqlite::Result<()> {
+    let mut update = connection.prepare_cached(
+        "UPDATE deliveries SET blocked = 0 WHERE id = (
+             SELECT min(o.id) FROM deliveries d JOIN deliveries o ON o.hook = d.hook AND o.order_key = d.order_key
+             WHERE d.id = ? AND d.order_key IS NOT NULL AND o.state < 2)",
+    )?;
+    update.execute([delivery]).map(drop)
+}
+
+/// Gives running deliveries back as if their attempt had not begun.
+pub(super) fn release(connection: &Connection, fences: &[Fence], now: LedgerTime) -> rusqlite::Result<()> {
+    let mut update = connection.prepare_cached(
+        "UPDATE deliveries SET state = 0, attempt = attempt - 1, due = ?, owner = NULL, lease_until = NULL
+         WHERE id = ? AND state = 1 AND attempt = ?",
+    )?;
+    fences.iter().try_for_each(|fence| update.execute(params![now.0, fence.delivery, fence.attempt]).map(drop))
+}
+
+/// Holds on to everything that this node runs.
+pub(super) fn hold(connection: &Connection, fences: &[Fence], now: LedgerTime) -> rusqlite::Result<()> {
+    let mut update = connection
+        .prepare_cached("UPDATE deliveries SET lease_until = ? WHERE id = ? AND state = 1 AND attempt = ?")?;
+    let until = now.plus(LEASE).0;
+    fences.iter().try_for_each(|fence| update.execute(params![until, fence.delivery, fence.attempt]).map(drop))
+}
+
+/// Frees what an earlier process, or this one, has let go of: those whose lease has run out, or all of other owners. An
+/// attempt that nobody finished counts; after three in a row the delivery is dead. How many were freed and given up.
+pub(super) fn recover(connection: &Connection, owner: &[u8], now: LedgerTime) -> rusqlite::Result<(usize, usize)> {
+    let mut select = connection.prepare_cached(
+        "SELECT id, attempt, unfinished FROM deliveries WHERE state = 1 AND (owner IS NOT ?1 OR lease_until < ?2)",
+    )?;
+    let row = |row: &rusqlite::Row<'_>| Ok((row.get::<_, i64>(0)?, row.get::<_, u32>(1)?, row.get::<_, i64>(2)?));
+    let lost: Vec<(i64, u32, i64)> = select.query_map(params![owner, now.0], row)?.collect::<Result<_, _>>()?;
+    let mut given_up = 0;
+    for (delivery, attempt, unfinished) in &lost {
+        let is_dead = unfinished + 1 >= UNFINISHED_MAX;
+        let (state, reason, ended) = if is_dead { (3, Some("crashed-host"), Some(now.0)) } else { (0, None, None) };
+        let mut update = connection.prepare_cached(
+            "UPDATE deliveries SET state = ?, due = ?, unfinished = unfinished + 1, reason = ?, ended = ?, owner = NULL,
+             lease_until = NULL WHERE id = ?",
+        )?;
+        update.execute(params![state, now.0, reason, ended, delivery])?;
+        let record = AttemptRecord {
+            started_ms: 0,
+            duration_us: 0,
+            outcome: "unfinished",
+            reason: "the process ended, or lost the lease, while it ran".into(),
+            status: None,
+            record: "{}".into(),
+        };
+        write_attempt(connection, Fence { delivery: *delivery, attempt: *attempt }, &record)?;
+        if is_dead {
+            given_up += 1;
+            unblock_next(connection, *delivery)?;
+        }
+    }
+    Ok((lost.len(), given_up))
+}
+
+/// A new delivery of an old event; none where the event, or its body, is gone.
+pub(super) fn replay(connection: &Connection, event: &EventId, now: LedgerTime) -> rusqlite::Result<Option<String>> {
+    let mut find = connection
+        .prepare_cached("SELECT e.seq, e.hook FROM events e JOIN payloads p ON p.event = e.seq WHERE e.id = ?")?;
+    let found = find.query_row([event.as_bytes()], |row| Ok((row.get(0)?, row.get::<_, String>(1)?))).optional()?;
+    let Some((seq, hook)) = found else { return Ok(None) };
+    insert(connection, seq, &hook, None, now, true)?;
+    Ok(Some(hook))
+}
+
+/// Keeps an event that has been answered already, with how it went.
+pub(super) fn record(
+    connection: &Connection,
+    stored: &Stored,
+    attempt: &AttemptRecord,
+    ending: &Ending,
+    now: LedgerTime,
+) -> rusqlite::Result<()> {
+    let hook = &*stored.event().hook;
+    let seq = stored.insert(connection)?;
+    let (state, reason) = match ending {
+        Ending::Done(_) => (2, None),
+        Ending::Retry(_) => (3, Some(attempt.outcome)),
+        Ending::Dead(why) => (3, Some(why.as_str())),
+    };
+    let mut insert = connection.prepare_cached(
+        "INSERT INTO deliveries (event, hook, state, due, attempt, ended, reason) VALUES (?, ?, ?, ?, 1, ?, ?)",
+    )?;
+    insert.execute(params![seq, hook, state, now.0, now.0, reason])?;
+    let fence = Fence { delivery: connection.last_insert_rowid(), attempt: 1 };
+    write_attempt(connection, fence, attempt)?;
+    if let Ending::Done(effects) = ending {
+        let event = stored.event();
+        rows::append(connection, (&event.id, events::to_ms(event.received_at), hook), &effects.rows)?;
+    }
+    Ok(())
+}

@@ -1,0 +1,69 @@
+//! Why the ledger did not do what it was asked to, sorted by what somebody can do about it.
+
+use std::fmt;
+
+use rusqlite::ffi;
+
+/// One refusal of the ledger. Nothing of what was asked has been kept, except where `Lost` says that nobody knows.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum LedgerError {
+    /// Too many wait already, or it would take too long: come again.
+    #[error("the ledger is busy: no place in time")]
+    Busy,
+    /// The disk is full, or as good as.
+    #[error("the disk is full: free some space, or give the data directory more")]
+    Full,
+    /// The file system does not take writes.
+    #[error("the data directory is read only")]
+    ReadOnly,
+    /// A sync or write failed: what is on the disk is known again after a new start.
+    #[error("the disk failed: {0}")]
+    Disk(String),
+    /// The database is not what was written.
+    #[error("the ledger is corrupt: {0}; restore a backup, or move the data directory aside")]
+    Corrupt(String),
+    /// The writer has ended before it answered.
+    #[error("the ledger has stopped")]
+    Stopped,
+    /// A mistake of ours.
+    #[error("the ledger refused: {0}")]
+    Other(String),
+}
+
+// === impl LedgerError ===
+
+impl LedgerError {
+    /// The process must end: only a new start can tell what is on the disk.
+    pub fn is_fatal(&self) -> bool {
+        matches!(self, LedgerError::Disk(_) | LedgerError::Corrupt(_))
+    }
+}
+
+impl From<rusqlite::Error> for LedgerError {
+    fn from(error: rusqlite::Error) -> LedgerError {
+        let text = error.to_string();
+        let Some(code) = error.sqlite_error().map(|error| error.extended_code) else {
+            return LedgerError::Other(text);
+        };
+        match (code, code & 0xff) {
+            (_, ffi::SQLITE_FULL) => LedgerError::Full,
+            (_, ffi::SQLITE_READONLY) => LedgerError::ReadOnly,
+            (_, ffi::SQLITE_CORRUPT | ffi::SQLITE_NOTADB) => LedgerError::Corrupt(text),
+            (_, ffi::SQLITE_IOERR | ffi::SQLITE_CANTOPEN) => LedgerError::Disk(text),
+            (_, ffi::SQLITE_BUSY | ffi::SQLITE_LOCKED | ffi::SQLITE_INTERRUPT) => LedgerError::Busy,
+            _ => LedgerError::Other(text),
+        }
+    }
+}
+
+/// Why a ledger cannot be opened: a sentence that names the thing and the way out.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OpenError(pub String);
+
+impl fmt::Display for OpenError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for OpenError {}

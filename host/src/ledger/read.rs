@@ -1,0 +1,273 @@
+//! What people and machines ask of the ledger. Read-only connections, pages by key, and no question that goes on for ever.
+
+use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+use std::time::{Duration, Instant, UNIX_EPOCH};
+
+use rusqlite::{Connection, OpenFlags, OptionalExtension, params};
+use serde::Serialize;
+
+use super::deliveries;
+use super::error::LedgerError;
+use super::events::{self, COLUMNS, Corrupt};
+use super::rows::{self, StoredRow};
+use crate::model::{Event, EventId, LedgerTime};
+
+/// The longest answer.
+const TIME_MAX: Duration = Duration::from_secs(5);
+/// Instructions between looks at the clock.
+const STEPS: i32 = 10_000;
+const IDLE_MAX: usize = 4;
+
+/// The states of a delivery.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum State {
+    /// Waits for its time or a place.
+    Pending,
+    /// Has a lease.
+    Running,
+    /// Handled.
+    Done,
+    /// Given up; can be replayed.
+    Dead,
+}
+
+/// One delivery and its event, without the body.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Listed {
+    /// Newest first; the next page begins before the last one seen.
+    pub delivery: i64,
+    /// Its event.
+    pub event: String,
+    /// Its hook.
+    pub hook: String,
+    /// RFC 3339.
+    pub received_at: String,
+    /// As it stands.
+    pub state: State,
+    /// Attempts begun.
+    pub attempt: u32,
+    /// Until the next attempt, where it is pending.
+    pub due_in_ms: Option<u64>,
+    /// Why it is dead, or was tried again.
+    pub reason: Option<String>,
+    /// A new delivery of an old event.
+    pub replayed: bool,
+    /// Of the body.
+    pub body_bytes: i64,
+}
+
+/// Which deliveries.
+#[derive(Debug, Clone, Default)]
+pub struct Filter {
+    /// Of this hook.
+    pub hook: Option<String>,
+    /// In this state.
+    pub state: Option<State>,
+    /// With smaller numbers than this.
+    pub before: Option<i64>,
+    /// With greater numbers than this.
+    pub after: Option<i64>,
+    /// At most.
+    pub limit: usize,
+}
+
+/// One attempt as it was recorded.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct ShownAttempt {
+    /// The delivery.
+    pub delivery: i64,
+    /// From 1.
+    pub number: u32,
+    /// RFC 3339.
+    pub started_at: String,
+    /// In milliseconds.
+    pub duration_ms: f64,
+    /// Its word.
+    pub outcome: String,
+    /// For people.
+    pub reason: String,
+    /// Of the reply.
+    pub status: Option<u16>,
+    /// Log, memory, calls.
+    pub record: serde_json::Value,
+}
+
+/// One event with everything that happened to it.
+#[derive(Debug)]
+pub struct Shown {
+    /// The event; none where its body has been pruned.
+    pub event: Option<Result<Event, Corrupt>>,
+    /// Newest first.
+    pub deliveries: Vec<Listed>,
+    /// In order.
+    pub attempts: Vec<ShownAttempt>,
+}
+
+/// How many deliveries of a hook are in each state.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Count {
+    /// The hook.
+    pub hook: String,
+    /// The state.
+    pub state: State,
+    /// How many.
+    pub deliveries: i64,
+}
+
+/// Connections that only read.
+pub struct Readers {
+    path: PathBuf,
+    idle: Mutex<Vec<Connection>>,
+}
+
+// === impl State ===
+
+impl State {
+    /// From its word.
+    pub fn from_word(word: &str) -> Option<State> {
+        [State::Pending, State::Running, State::Done, State::Dead].into_iter().find(|state| state.word() == word)
+    }
+
+    /// The word for it.
+    pub fn word(self) -> &'static str {
+        match self {
+            State::Pending => "pending",
+            State::Running => "running",
+            State::Done => "done",
+            State::Dead => "dead",
+        }
+    }
+
+    fn from_number(number: i64) -> State {
+        [State::Pending, State::Running, State::Done].get(number as usize).copied().unwrap_or(State::Dead)
+    }
+}
+
+// === impl Readers ===
+
+impl Readers {
+    pub fn new(path: &Path) -> Readers {
+        Readers { path: path.into(), idle: Mutex::default() }
+    }
+
+    /// Asks, on this thread.
+    pub fn ask<T>(&self, question: impl FnOnce(&Connection) -> rusqlite::Result<T>) -> Result<T, LedgerError> {
+        let idle = self.idle.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).pop();
+        let mut connection = idle.map_or_else(|| self.open(), Ok)?;
+        let until = Instant::now() + TIME_MAX;
+        connection.progress_handler(STEPS, Some(move || Instant::now() > until))?;
+        let answer = question(&connection);
+        let mut idle = self.idle.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        if idle.len() < IDLE_MAX {
+            idle.push(connection);
+        }
+        Ok(answer?)
+    }
+
+    fn open(&self) -> Result<Connection, LedgerError> {
+        let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let connection = Connection::open_with_flags(&self.path, flags)?;
+        connection.busy_timeout(TIME_MAX)?;
+        Ok(connection)
+    }
+}
+
+const LISTED: &str = "d.id, e.id, d.hook, e.received_ms, d.state, d.attempt, d.due, d.reason, d.replayed, e.body_bytes";
+
+fn listed(row: &rusqlite::Row<'_>, now: LedgerTime) -> rusqlite::Result<Listed> {
+    let state = State::from_number(row.get(4)?);
+    let due = LedgerTime(row.get(6)?);
+    Ok(Listed {
+        delivery: row.get(0)?,
+        event: EventId::from_bytes(row.get(1)?).to_string(),
+        hook: row.get(2)?,
+        received_at: time_of_day(row.get(3)?),
+        state,
+        attempt: row.get(5)?,
+        due_in_ms: (state == State::Pending).then(|| now.until(due).as_millis() as u64),
+        reason: row.get(7)?,
+        replayed: row.get(8)?,
+        body_bytes: row.get(9)?,
+    })
+}
+
+/// A page of deliveries: newest first, or in order where `after` is given.
+pub fn list(connection: &Connection, filter: &Filter, now: LedgerTime) -> rusqlite::Result<Vec<Listed>> {
+    let order = if filter.after.is_some() { "ASC" } else { "DESC" };
+    let sql = format!(
+        "SELECT {LISTED} FROM deliveries d JOIN events e ON e.seq = d.event
+         WHERE (?1 IS NULL OR d.hook = ?1) AND (?2 IS NULL OR d.state = ?2) AND (?3 IS NULL OR d.id < ?3)
+           AND (?4 IS NULL OR d.id > ?4) ORDER BY d.id {order} LIMIT ?5"
+    );
+    let state = filter.state.map(|state| state as i64);
+    let mut select = connection.prepare_cached(&sql)?;
+    let wanted = params![filter.hook, state, filter.before, filter.after, filter.limit as i64];
+    select.query_map(wanted, |row| listed(row, now))?.collect()
+}
+
+/// One event; none where it is not known.
+pub fn show(connection: &Connection, id: &EventId, now: LedgerTime) -> rusqlite::Result<Option<Shown>> {
+    let sql = format!("SELECT {COLUMNS} FROM events e LEFT JOIN payloads p ON p.event = e.seq WHERE e.id = ?");
+    let event = connection.prepare_cached(&sql)?.query_row([id.as_bytes()], |row| events::read(row, 0)).optional()?;
+    let Some(event) = event else { return Ok(None) };
+    let sql =
+        format!("SELECT {LISTED} FROM events e JOIN deliveries d ON d.event = e.seq WHERE e.id = ? ORDER BY d.id DESC");
+    let mut select = connection.prepare_cached(&sql)?;
+    let deliveries: Vec<Listed> =
+        select.query_map([id.as_bytes()], |row| listed(row, now))?.collect::<Result<_, _>>()?;
+    let mut select = connection.prepare_cached(
+        "SELECT delivery, number, started_ms, duration_us, outcome, reason, status, record FROM attempts
+         WHERE delivery = ? ORDER BY number",
+    )?;
+    let mut attempts = Vec::new();
+    for delivery in deliveries.iter().rev() {
+        let found = select.query_map([delivery.delivery], attempt)?;
+        attempts.extend(found.collect::<Result<Vec<_>, _>>()?);
+    }
+    Ok(Some(Shown { event, deliveries, attempts }))
+}
+
+fn attempt(row: &rusqlite::Row<'_>) -> rusqlite::Result<ShownAttempt> {
+    Ok(ShownAttempt {
+        delivery: row.get(0)?,
+        number: row.get(1)?,
+        started_at: time_of_day(row.get(2)?),
+        duration_ms: row.get::<_, i64>(3)? as f64 / 1000.0,
+        outcome: row.get(4)?,
+        reason: row.get(5)?,
+        status: row.get(6)?,
+        record: serde_json::from_str(&row.get::<_, String>(7)?).unwrap_or_default(),
+    })
+}
+
+/// Deliveries by hook and state.
+pub fn count(connection: &Connection) -> rusqlite::Result<Vec<Count>> {
+    let mut select = connection
+        .prepare_cached("SELECT hook, state, count(*) FROM deliveries GROUP BY hook, state ORDER BY hook, state")?;
+    let counts = select.query_map([], |row| {
+        Ok(Count { hook: row.get(0)?, state: State::from_number(row.get(1)?), deliveries: row.get(2)? })
+    })?;
+    counts.collect()
+}
+
+/// Hooks with pending deliveries, and when the first of each is due.
+pub fn hooks_with_work(connection: &Connection) -> rusqlite::Result<Vec<(String, LedgerTime)>> {
+    deliveries::hooks_with_work(connection)
+}
+
+/// A page of rows.
+pub fn rows(
+    connection: &Connection,
+    hook: &str,
+    table: &str,
+    after: i64,
+    limit: usize,
+) -> rusqlite::Result<Vec<StoredRow>> {
+    rows::list(connection, hook, table, after, limit)
+}
+
+fn time_of_day(ms: i64) -> String {
+    humantime::format_rfc3339_millis(UNIX_EPOCH + Duration::from_millis(ms.max(0) as u64)).to_string()
+}

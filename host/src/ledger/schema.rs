@@ -1,0 +1,136 @@
+//! The tables, and how an older ledger becomes a newer one: every step in one transaction, told by `user_version`.
+
+use rusqlite::{Connection, TransactionBehavior};
+
+use super::error::OpenError;
+
+/// `LFLD`: this is a ledger and not some other database.
+const APPLICATION_ID: i32 = 0x4c46_4c44;
+
+/// Each entry takes a ledger one version further.
+const STEPS: [&str; 1] = [FIRST];
+
+const FIRST: &str = "
+-- What the node knows of itself: the last ledger time, beside the machine's own clock.
+CREATE TABLE node (key TEXT PRIMARY KEY, value) WITHOUT ROWID;
+
+-- One verified request each, unchangeable. `seq` is the order of arrival.
+CREATE TABLE events (
+    seq INTEGER PRIMARY KEY,
+    id BLOB NOT NULL UNIQUE,
+    hook TEXT NOT NULL,
+    received_ms INTEGER NOT NULL,
+    head BLOB NOT NULL,
+    body_bytes INTEGER NOT NULL,
+    body_digest BLOB NOT NULL,
+    checksum BLOB NOT NULL
+);
+
+-- Apart, so that history stays small and bodies can go first.
+CREATE TABLE payloads (event INTEGER PRIMARY KEY, body BLOB NOT NULL);
+
+-- Provider's ids that have been accepted, as long as their window.
+CREATE TABLE dedup (
+    hook TEXT NOT NULL,
+    key BLOB NOT NULL,
+    event INTEGER NOT NULL,
+    until INTEGER NOT NULL,
+    PRIMARY KEY (hook, key)
+) WITHOUT ROWID;
+CREATE INDEX dedup_until ON dedup (until);
+
+-- The duty to get one event handled. state: 0 pending, 1 running, 2 done, 3 dead. `due`, `lease_until` and `ended` are
+-- ledger time. `attempt` counts those that have begun; `unfinished` those that took the process with them.
+-- A pending one is `blocked` while an earlier one of its key is neither done nor dead.
+CREATE TABLE deliveries (
+    id INTEGER PRIMARY KEY,
+    event INTEGER NOT NULL,
+    hook TEXT NOT NULL,
+    state INTEGER NOT NULL,
+    due INTEGER NOT NULL,
+    attempt INTEGER NOT NULL DEFAULT 0,
+    unfinished INTEGER NOT NULL DEFAULT 0,
+    blocked INTEGER NOT NULL DEFAULT 0,
+    order_key TEXT,
+    owner BLOB,
+    lease_until INTEGER,
+    ended INTEGER,
+    reason TEXT,
+    replayed INTEGER NOT NULL DEFAULT 0
+);
+CREATE INDEX deliveries_event ON deliveries (event);
+CREATE INDEX deliveries_due ON deliveries (hook, due) WHERE state = 0 AND blocked = 0;
+CREATE INDEX deliveries_key ON deliveries (hook, order_key, id) WHERE state < 2 AND order_key IS NOT NULL;
+CREATE INDEX deliveries_running ON deliveries (lease_until) WHERE state = 1;
+CREATE INDEX deliveries_dead ON deliveries (hook, id) WHERE state = 3;
+
+-- One try each. `record` is JSON: log, memory, calls.
+CREATE TABLE attempts (
+    delivery INTEGER NOT NULL,
+    number INTEGER NOT NULL,
+    started_ms INTEGER NOT NULL,
+    duration_us INTEGER NOT NULL,
+    outcome TEXT NOT NULL,
+    reason TEXT NOT NULL,
+    status INTEGER,
+    record TEXT NOT NULL,
+    PRIMARY KEY (delivery, number)
+) WITHOUT ROWID;
+
+-- Rows that handlers stored.
+CREATE TABLE rows (
+    id INTEGER PRIMARY KEY,
+    hook TEXT NOT NULL,
+    name TEXT NOT NULL,
+    event_id BLOB NOT NULL,
+    received_ms INTEGER NOT NULL,
+    json TEXT NOT NULL
+);
+CREATE INDEX rows_name ON rows (hook, name, id);
+";
+
+/// Brings the tables to this version.
+pub fn migrate(connection: &mut Connection) -> Result<(), OpenError> {
+    let failed = |error: rusqlite::Error| OpenError(format!("the ledger cannot be prepared: {error}"));
+    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(failed)?;
+    let number = |name: &str| transaction.pragma_query_value(None, name, |row| row.get::<_, i32>(0));
+    let (version, application) = (number("user_version").map_err(failed)?, number("application_id").map_err(failed)?);
+    let tables: i64 =
+        transaction.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0)).map_err(failed)?;
+    if application != APPLICATION_ID && tables > 0 {
+        return Err(OpenError("ledger.db is a database of something else: use another data directory (--data)".into()));
+    }
+    let known = STEPS.len();
+    let from = usize::try_from(version).unwrap_or(usize::MAX);
+    if from > known {
+        return Err(OpenError(format!(
+            "ledger.db was written by a newer Landfall (version {version}, this one knows {known}): run that one"
+        )));
+    }
+    for step in &STEPS[from..] {
+        transaction.execute_batch(step).map_err(failed)?;
+    }
+    if from < known {
+        transaction.pragma_update(None, "application_id", APPLICATION_ID).map_err(failed)?;
+        transaction.pragma_update(None, "user_version", known as i32).map_err(failed)?;
+    }
+    transaction.commit().map_err(failed)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_newer_ledger_and_another_database_are_refused() {
+        let mut connection = Connection::open_in_memory().unwrap();
+        migrate(&mut connection).unwrap();
+        migrate(&mut connection).unwrap();
+        connection.pragma_update(None, "user_version", 99).unwrap();
+        let why = migrate(&mut connection).unwrap_err();
+        assert!(why.0.contains("newer Landfall (version 99, this one knows 1)"), "{why}");
+        let mut other = Connection::open_in_memory().unwrap();
+        other.execute_batch("CREATE TABLE t (x)").unwrap();
+        assert!(migrate(&mut other).unwrap_err().0.contains("something else"));
+    }
+}

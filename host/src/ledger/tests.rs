@@ -1,0 +1,246 @@
+//! The life of deliveries, against a real file.
+
+use super::*;
+use crate::model::{Effects, Row};
+
+struct Opened {
+    ledger: Ledger,
+    recovered: Recovered,
+}
+
+fn open(dir: &Path) -> Opened {
+    let settings = LedgerSettings { low_water: 0 };
+    let (ledger, recovered) = Ledger::open(dir, settings, SystemTime::UNIX_EPOCH, |error| panic!("{error}")).unwrap();
+    Opened { ledger, recovered }
+}
+
+/// As after `kill -9`: the lock goes with the process.
+async fn reopen(opened: Opened, dir: &Path) -> Opened {
+    drop(opened);
+    // The thread that writes closes the file a moment later.
+    for _ in 0..200 {
+        if place::lock(dir).is_ok() {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    open(dir)
+}
+
+fn event(hook: &str, body: &str) -> Stored {
+    let mut headers = http::HeaderMap::new();
+    headers.append("x", "1".parse().unwrap());
+    headers.append("x", http::HeaderValue::from_bytes(b"\xff").unwrap());
+    Stored::new(Event {
+        id: EventId::new(SystemTime::UNIX_EPOCH),
+        hook: hook.into(),
+        received_at: SystemTime::UNIX_EPOCH + Duration::from_millis(7),
+        method: http::Method::POST,
+        path: "/h".into(),
+        query: Some("q=1".into()),
+        headers,
+        body: body.to_owned().into(),
+        attributes: vec![("delivery-id".into(), "d".into())],
+    })
+}
+
+fn new(stored: Stored) -> NewEvent {
+    NewEvent { stored, dedup: None, order_key: None, run_now: false }
+}
+
+fn attempt(outcome: &'static str) -> AttemptRecord {
+    let record = "{\"log\":[]}".into();
+    AttemptRecord { started_ms: 1, duration_us: 2, outcome, reason: "because".into(), status: None, record }
+}
+
+const SOON: Duration = Duration::from_secs(5);
+
+async fn accept(ledger: &Ledger, new: NewEvent) -> Accepted {
+    ledger.accept(new, SOON).await.unwrap()
+}
+
+async fn claim(ledger: &Ledger, hook: &str, max: usize) -> Vec<Claimed> {
+    ledger.claim(vec![(hook.into(), max)]).await.unwrap().remove(0).1
+}
+
+async fn finish(ledger: &Ledger, claimed: Claimed, ending: Ending) -> bool {
+    let event = Arc::new(claimed.event.unwrap().unwrap());
+    ledger.finish(claimed.fence, event, attempt("x"), ending).await.unwrap()
+}
+
+async fn states(ledger: &Ledger) -> Vec<(State, u32, Option<String>)> {
+    let filter = Filter { limit: 100, after: Some(0), ..Filter::default() };
+    let listed = ledger.list(filter).await.unwrap();
+    listed.into_iter().map(|one| (one.state, one.attempt, one.reason)).collect()
+}
+
+#[tokio::test]
+async fn an_event_comes_back_as_it_was_and_ends_once() {
+    let dir = tempfile::tempdir().unwrap();
+    let opened = open(dir.path());
+    let stored = event("h", "body");
+    assert_eq!(accept(&opened.ledger, new(stored.clone())).await, Accepted::New(None));
+    let opened = reopen(opened, dir.path()).await;
+    let mut claimed = claim(&opened.ledger, "h", 10).await;
+    assert!(claim(&opened.ledger, "h", 10).await.is_empty(), "nobody else gets it");
+    let one = claimed.remove(0);
+    let back = one.event.as_ref().unwrap().as_ref().unwrap();
+    assert_eq!(format!("{back:?}"), format!("{:?}", stored.event()));
+    let row = Row { table: "t".into(), json: serde_json::Map::new() };
+    let fence = one.fence;
+    let effects = Effects { rows: vec![row] };
+    assert!(finish(&opened.ledger, one, Ending::Done(effects.clone())).await);
+    let late = opened.ledger.finish(fence, Arc::new(stored.event().clone()), attempt("x"), Ending::Done(effects)).await;
+    assert!(!late.unwrap(), "a lease ends once");
+    assert_eq!(opened.ledger.rows("h".into(), "t".into(), 0, 10).await.unwrap().len(), 1);
+    let shown = opened.ledger.show(stored.event().id).await.unwrap().unwrap();
+    assert_eq!((shown.deliveries[0].state, shown.attempts.len()), (State::Done, 1));
+}
+
+#[tokio::test]
+async fn a_retry_waits_and_a_buried_one_stays() {
+    let dir = tempfile::tempdir().unwrap();
+    let Opened { ledger, .. } = open(dir.path());
+    accept(&ledger, new(event("h", "1"))).await;
+    let one = claim(&ledger, "h", 1).await.remove(0);
+    assert!(finish(&ledger, one, Ending::Retry(Duration::from_millis(60))).await);
+    assert!(claim(&ledger, "h", 1).await.is_empty());
+    tokio::time::sleep(Duration::from_millis(80)).await;
+    let again = claim(&ledger, "h", 1).await.remove(0);
+    assert_eq!(again.fence.attempt, 2);
+    assert!(finish(&ledger, again, Ending::Dead("no".into())).await);
+    assert!(claim(&ledger, "h", 1).await.is_empty());
+    assert_eq!(states(&ledger).await, [(State::Dead, 2, Some("no".into()))]);
+}
+
+#[tokio::test]
+async fn what_took_the_process_with_it_three_times_is_dead() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut opened = open(dir.path());
+    accept(&opened.ledger, new(event("h", "1"))).await;
+    for round in 1..=3 {
+        assert_eq!(claim(&opened.ledger, "h", 1).await.len(), 1, "round {round}");
+        opened = reopen(opened, dir.path()).await;
+        assert_eq!(opened.recovered, Recovered { freed: 1, given_up: usize::from(round == 3) });
+    }
+    assert_eq!(states(&opened.ledger).await, [(State::Dead, 3, Some("crashed-host".into()))]);
+}
+
+#[tokio::test]
+async fn what_is_given_back_has_not_begun() {
+    let dir = tempfile::tempdir().unwrap();
+    let opened = open(dir.path());
+    accept(&opened.ledger, new(event("h", "1"))).await;
+    let one = claim(&opened.ledger, "h", 1).await.remove(0);
+    opened.ledger.release(vec![one.fence]).await.unwrap();
+    let opened = reopen(opened, dir.path()).await;
+    assert_eq!(opened.recovered.freed, 0);
+    assert_eq!(claim(&opened.ledger, "h", 1).await.remove(0).fence.attempt, 1);
+}
+
+#[tokio::test]
+async fn a_duplicate_is_known_and_another_body_is_a_conflict() {
+    let dir = tempfile::tempdir().unwrap();
+    let Opened { ledger, .. } = open(dir.path());
+    let with = |hook: &str, body: &str, window: u64| NewEvent {
+        dedup: Some(DedupKey { key: b"id-1".to_vec(), window: Duration::from_millis(window) }),
+        ..new(event(hook, body))
+    };
+    let first = with("h", "a", 60_000);
+    let id = first.stored.event().id;
+    assert_eq!(accept(&ledger, first).await, Accepted::New(None));
+    assert_eq!(accept(&ledger, with("h", "a", 60_000)).await, Accepted::Duplicate(id));
+    assert_eq!(accept(&ledger, with("h", "b", 60_000)).await, Accepted::Conflict(id));
+    assert_eq!(accept(&ledger, with("other", "a", 1)).await, Accepted::New(None));
+    tokio::time::sleep(Duration::from_millis(5)).await;
+    assert_eq!(accept(&ledger, with("other", "a", 1)).await, Accepted::New(None), "the window has passed");
+    let pending = (State::Pending, 0, None);
+    let conflict = (State::Dead, 0, Some("conflict".into()));
+    assert_eq!(states(&ledger).await, [pending.clone(), conflict, pending.clone(), pending]);
+}
+
+#[tokio::test]
+async fn of_one_key_one_runs_at_a_time_in_order() {
+    let dir = tempfile::tempdir().unwrap();
+    let Opened { ledger, .. } = open(dir.path());
+    for (key, body) in [("a", "1"), ("a", "2"), ("b", "3"), ("a", "4")] {
+        accept(&ledger, NewEvent { order_key: Some(key.into()), ..new(event("h", body)) }).await;
+    }
+    let body = |claimed: &Claimed| claimed.event.as_ref().unwrap().as_ref().unwrap().body.clone();
+    let first = claim(&ledger, "h", 10).await;
+    assert_eq!(first.iter().map(body).collect::<Vec<_>>(), ["1", "3"]);
+    let mut first = first.into_iter();
+    assert!(finish(&ledger, first.next().unwrap(), Ending::Retry(Duration::ZERO)).await);
+    assert!(finish(&ledger, first.next().unwrap(), Ending::Done(Effects::default())).await);
+    for expected in ["1", "2", "4"] {
+        let next = claim(&ledger, "h", 10).await;
+        assert_eq!(next.iter().map(body).collect::<Vec<_>>(), [expected]);
+        for one in next {
+            assert!(finish(&ledger, one, Ending::Dead("no".into())).await);
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_flipped_bit_is_never_handed_out() {
+    let dir = tempfile::tempdir().unwrap();
+    let opened = open(dir.path());
+    let stored = event("h", "body");
+    accept(&opened.ledger, new(stored.clone())).await;
+    let other = Connection::open(dir.path().join("ledger.db")).unwrap();
+    for change in [
+        "payloads SET body = 'bodz'",
+        "events SET hook = 'g'",
+        "events SET received_ms = 8",
+        "deliveries SET hook = 'g'",
+    ] {
+        other.execute_batch(&format!("SAVEPOINT s; UPDATE {change};")).unwrap();
+        let hook: String = other.query_row("SELECT hook FROM deliveries", [], |row| row.get(0)).unwrap();
+        let mut found = deliveries::claim(&other, &hook, 1, b"me", LedgerTime(i64::MAX / 2)).unwrap().0;
+        assert_eq!(found.remove(0).event.unwrap().unwrap_err(), Corrupt, "{change}");
+        other.execute_batch("ROLLBACK TO s; RELEASE s").unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_replay_is_a_new_delivery_of_the_old_event() {
+    let dir = tempfile::tempdir().unwrap();
+    let Opened { ledger, .. } = open(dir.path());
+    let stored = event("h", "1");
+    accept(&ledger, new(stored.clone())).await;
+    let one = claim(&ledger, "h", 1).await.remove(0);
+    finish(&ledger, one, Ending::Dead("no".into())).await;
+    let unknown = EventId::from_bytes([0; 16]);
+    let replayed = ledger.replay(vec![stored.event().id, unknown]).await.unwrap();
+    assert_eq!(replayed, [Some("h".into()), None]);
+    let again = claim(&ledger, "h", 1).await.remove(0);
+    assert!(again.replayed && again.fence.attempt == 1);
+    assert_eq!(again.event.unwrap().unwrap().id.to_string(), stored.event().id.to_string());
+}
+
+#[tokio::test]
+async fn a_damaged_file_and_a_second_node_are_refused_in_words() {
+    let dir = tempfile::tempdir().unwrap();
+    let opened = open(dir.path());
+    let refuse = || {
+        let settings = LedgerSettings { low_water: 0 };
+        Ledger::open(dir.path(), settings, SystemTime::UNIX_EPOCH, |_| {}).err().unwrap().0
+    };
+    assert!(refuse().contains("belongs to another node"));
+    drop(reopen(opened, dir.path()).await);
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    std::fs::remove_file(dir.path().join("ledger.db-wal")).ok();
+    std::fs::write(dir.path().join("ledger.db"), [7; 8192]).unwrap();
+    let why = refuse();
+    assert!(why.contains("ledger.db") && why.contains("restore a backup"), "{why}");
+}
+
+#[tokio::test]
+async fn a_full_disk_accepts_nothing_and_says_so() {
+    let dir = tempfile::tempdir().unwrap();
+    let settings = LedgerSettings { low_water: u64::MAX };
+    let (ledger, _) = Ledger::open(dir.path(), settings, SystemTime::UNIX_EPOCH, |_| {}).unwrap();
+    assert!(!ledger.can_accept());
+    assert_eq!(ledger.accept(new(event("h", "1")), SOON).await.unwrap_err(), LedgerError::Full);
+    assert!(states(&ledger).await.is_empty());
+}

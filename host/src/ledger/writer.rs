@@ -1,0 +1,202 @@
+//! The one thread that writes: whatever waits goes into one transaction, one sync, and each is answered after it.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use rusqlite::{Connection, TransactionBehavior};
+use tokio::sync::{mpsc, oneshot};
+
+use super::error::LedgerError;
+
+/// Waiting to be written; who comes later waits for a place, and not for ever.
+const WAITING_MAX: usize = 4096;
+/// In one transaction.
+const BATCH_MAX: usize = 512;
+/// Pages in the log beyond which it is written back.
+const CHECKPOINT_PAGES: i32 = 2000;
+
+/// Hands work to the thread.
+#[derive(Clone)]
+pub struct Writer {
+    waiting: mpsc::Sender<Box<dyn Work>>,
+    is_full: Arc<AtomicBool>,
+}
+
+/// What must be so when the caller is answered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Sync {
+    /// On stable storage.
+    Durable,
+    /// In the log: a process that dies does not lose it, a machine may.
+    Relaxed,
+}
+
+/// A piece of work; run again by itself when another one of its batch has failed.
+trait Work: Send {
+    fn run(&mut self, connection: &Connection) -> rusqlite::Result<()>;
+    fn settle(self: Box<Self>, committed: Result<(), LedgerError>);
+    fn sync(&self) -> Sync;
+    /// Nobody waits for it any more.
+    fn is_abandoned(&self) -> bool;
+}
+
+struct Call<F, T> {
+    act: F,
+    done: Option<T>,
+    answer: oneshot::Sender<Result<T, LedgerError>>,
+    sync: Sync,
+    /// Done even if nobody waits.
+    must: bool,
+}
+
+impl<T: Send, F: FnMut(&Connection) -> rusqlite::Result<T> + Send> Work for Call<F, T> {
+    fn run(&mut self, connection: &Connection) -> rusqlite::Result<()> {
+        self.done = Some((self.act)(connection)?);
+        Ok(())
+    }
+
+    fn settle(self: Box<Self>, committed: Result<(), LedgerError>) {
+        let Call { done, answer, .. } = *self;
+        // Whoever has gone does not want to know.
+        answer.send(committed.and(done.ok_or(LedgerError::Stopped))).ok();
+    }
+
+    fn sync(&self) -> Sync {
+        self.sync
+    }
+
+    fn is_abandoned(&self) -> bool {
+        !self.must && self.answer.is_closed()
+    }
+}
+
+// === impl Writer ===
+
+impl Writer {
+    /// Starts the thread; it ends when the last handle is gone. `on_fatal` is told when only a new start can help.
+    pub fn start(connection: Connection, on_fatal: impl Fn(&LedgerError) + Send + 'static) -> std::io::Result<Writer> {
+        let (waiting, works) = mpsc::channel(WAITING_MAX);
+        let is_full = Arc::new(AtomicBool::new(false));
+        let thread = Thread { connection, works, sync: None, is_full: is_full.clone(), on_fatal: Box::new(on_fatal) };
+        std::thread::Builder::new().name("ledger".into()).spawn(move || thread.run())?;
+        Ok(Writer { waiting, is_full })
+    }
+
+    /// Runs `act` in a transaction. With a time limit, it is not begun once nobody waits any more; what was begun may still be
+    /// kept although the caller heard `Busy`.
+    pub async fn write<T: Send + 'static>(
+        &self,
+        sync: Sync,
+        within: Option<Duration>,
+        act: impl FnMut(&Connection) -> rusqlite::Result<T> + Send + 'static,
+    ) -> Result<T, LedgerError> {
+        let (answer, answered) = oneshot::channel();
+        let work = Box::new(Call { act, done: None, answer, sync, must: within.is_none() });
+        let exchange = async {
+            self.waiting.send(work).await.map_err(|_| LedgerError::Stopped)?;
+            answered.await.map_err(|_| LedgerError::Stopped)?
+        };
+        match within {
+            None => exchange.await,
+            Some(limit) => tokio::time::timeout(limit, exchange).await.unwrap_or(Err(LedgerError::Busy)),
+        }
+    }
+
+    /// Leaves work without waiting; none where there is no place for it.
+    pub fn leave(&self, act: impl FnMut(&Connection) -> rusqlite::Result<()> + Send + 'static) -> Option<()> {
+        let (answer, _) = oneshot::channel();
+        let work = Call { act, done: None, answer, sync: Sync::Relaxed, must: true };
+        self.waiting.try_send(Box::new(work)).ok()
+    }
+
+    /// The last write did not fit on the disk.
+    pub fn is_full(&self) -> bool {
+        self.is_full.load(Ordering::Relaxed)
+    }
+}
+
+struct Thread {
+    connection: Connection,
+    works: mpsc::Receiver<Box<dyn Work>>,
+    sync: Option<Sync>,
+    is_full: Arc<AtomicBool>,
+    on_fatal: Box<dyn Fn(&LedgerError) + Send>,
+}
+
+// === impl Thread ===
+
+impl Thread {
+    fn run(mut self) {
+        let mut batch = Vec::with_capacity(BATCH_MAX);
+        while self.works.blocking_recv_many(&mut batch, BATCH_MAX) > 0 {
+            batch.retain(|work| !work.is_abandoned());
+            let outcome = self.commit(&mut batch);
+            self.is_full.store(matches!(outcome, Err(LedgerError::Full)), Ordering::Relaxed);
+            match outcome {
+                // One of them is at fault: the others must not suffer for it.
+                Err(LedgerError::Other(_)) if batch.len() > 1 => batch.drain(..).for_each(|work| self.alone(work)),
+                outcome => {
+                    if let Err(error) = &outcome {
+                        self.tell(error);
+                    }
+                    batch.drain(..).for_each(|work| work.settle(outcome.clone()));
+                }
+            }
+            self.checkpoint();
+        }
+    }
+
+    fn alone(&mut self, work: Box<dyn Work>) {
+        let mut one = [work];
+        let outcome = self.commit(&mut one);
+        if let Err(error) = &outcome {
+            self.tell(error);
+        }
+        let [work] = one;
+        work.settle(outcome);
+    }
+
+    fn tell(&self, error: &LedgerError) {
+        if error.is_fatal() {
+            (self.on_fatal)(error);
+        }
+    }
+
+    fn commit(&mut self, batch: &mut [Box<dyn Work>]) -> Result<(), LedgerError> {
+        if batch.is_empty() {
+            return Ok(());
+        }
+        let durable = batch.iter().any(|work| work.sync() == Sync::Durable);
+        self.set_sync(if durable { Sync::Durable } else { Sync::Relaxed })?;
+        let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        for work in batch {
+            work.run(&transaction)?;
+        }
+        kill_point!("ledger-before-commit");
+        transaction.commit()?;
+        kill_point!("ledger-after-commit");
+        Ok(())
+    }
+
+    fn set_sync(&mut self, sync: Sync) -> Result<(), LedgerError> {
+        if self.sync != Some(sync) {
+            let word = if sync == Sync::Durable { "FULL" } else { "NORMAL" };
+            self.connection.pragma_update(None, "synchronous", word)?;
+            self.sync = Some(sync);
+        }
+        Ok(())
+    }
+
+    /// After everybody has been answered: nobody waits for the log to be written back.
+    fn checkpoint(&mut self) {
+        let pages = self.connection.query_row("PRAGMA wal_checkpoint(NOOP)", [], |row| row.get::<_, i32>(1));
+        if pages.is_ok_and(|pages| pages < CHECKPOINT_PAGES) {
+            return;
+        }
+        let done = self.connection.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(()));
+        if let Err(error) = done.map_err(LedgerError::from) {
+            self.tell(&error);
+        }
+    }
+}

@@ -1,0 +1,81 @@
+//! When a failed delivery is tried again: a pure value, so that it can be tested without waiting.
+
+use std::time::Duration;
+
+/// The schedule of a hook.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct RetrySpec {
+    /// Attempts in all; the delivery is dead after the last.
+    pub attempts: u32,
+    /// Before the second attempt; also the least of any pause.
+    pub first: Duration,
+    /// Each pause is so many times the last.
+    pub factor: f64,
+    /// The longest pause.
+    pub max: Duration,
+    /// Each pause is up to so much shorter or longer: 0.2 = a fifth.
+    pub jitter: f64,
+}
+
+// === impl RetrySpec ===
+
+impl RetrySpec {
+    /// The pause after attempt `number` (from 1) has failed; none = dead. `chance` is a random number from 0 to 1. A hint
+    /// of the handler takes the place of the schedule, but is held within its floor and ceiling.
+    pub fn pause(&self, number: u32, hint: Option<Duration>, chance: f64) -> Option<Duration> {
+        if number >= self.attempts {
+            return None;
+        }
+        if let Some(hint) = hint {
+            return Some(hint.clamp(self.first.min(self.max), self.max));
+        }
+        let steps = i32::try_from(number.saturating_sub(1)).unwrap_or(i32::MAX);
+        let grown = self.first.as_secs_f64() * self.factor.powi(steps);
+        let capped = grown.min(self.max.as_secs_f64());
+        let spread = 1.0 + self.jitter * (2.0 * chance - 1.0);
+        Some(Duration::from_secs_f64((capped * spread).min(self.max.as_secs_f64())))
+    }
+}
+
+impl Default for RetrySpec {
+    fn default() -> RetrySpec {
+        RetrySpec {
+            attempts: 8,
+            first: Duration::from_secs(5),
+            factor: 3.0,
+            max: Duration::from_secs(10 * 3600),
+            jitter: 0.2,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const S: fn(u64) -> Duration = Duration::from_secs;
+
+    #[test]
+    fn pauses_grow_to_the_ceiling_and_end() {
+        let spec = RetrySpec { attempts: 5, max: S(60), ..RetrySpec::default() };
+        let pauses: Vec<_> = (1..=5).map(|number| spec.pause(number, None, 0.5)).collect();
+        assert_eq!(pauses, [Some(S(5)), Some(S(15)), Some(S(45)), Some(S(60)), None]);
+    }
+
+    #[test]
+    fn jitter_stays_within_its_share_and_below_the_ceiling() {
+        let spec = RetrySpec { max: S(16), ..RetrySpec::default() };
+        assert_eq!(spec.pause(1, None, 0.0), Some(S(4)));
+        assert_eq!(spec.pause(1, None, 1.0), Some(S(6)));
+        assert_eq!(spec.pause(2, None, 1.0), Some(S(16)));
+    }
+
+    #[test]
+    fn a_hint_is_held_between_floor_and_ceiling() {
+        let spec = RetrySpec { max: S(100), ..RetrySpec::default() };
+        for (hint, pause) in [(0, 5), (7, 7), (1000, 100)] {
+            assert_eq!(spec.pause(1, Some(S(hint)), 0.0), Some(S(pause)));
+        }
+        assert_eq!(spec.pause(8, Some(S(7)), 0.0), None, "a hint adds no attempts");
+    }
+}

@@ -1,0 +1,218 @@
+//! Who runs what, and how that ends. A `Lease` is the right to run one delivery; ending it consumes it. The state itself is in
+//! the ledger.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use crate::ledger::{Accepted, AttemptRecord, Claimed, Ending, Fence, Ledger, LedgerError, NewEvent};
+use crate::model::{Effects, Event, EventId, LedgerTime};
+
+/// The queue of one node, over its ledger.
+pub struct Queue {
+    ledger: Arc<Ledger>,
+    held: Arc<Mutex<HashSet<Fence>>>,
+    /// When something may be due, by hook; whoever looks takes the entry out and puts the next one in.
+    due: Mutex<HashMap<Arc<str>, LedgerTime>>,
+    /// Rings when `due` changes.
+    bell: tokio::sync::Notify,
+}
+
+/// The right to run one delivery, held on to while this lives. Dropped without an ending, it runs out by itself.
+pub struct Lease {
+    fence: Fence,
+    event: Arc<Event>,
+    ledger: Arc<Ledger>,
+    held: Arc<Mutex<HashSet<Fence>>>,
+}
+
+/// What became of an event that was to be accepted.
+pub enum Taken {
+    /// Kept, to be run by somebody, some time.
+    Queued,
+    /// Kept, and to be run by whoever gets this.
+    Leased(Lease),
+    /// It has come before, as this event.
+    Duplicate(EventId),
+    /// Another event has the same key; this one is kept for people to look at.
+    Conflict(EventId),
+}
+
+/// What can be run now.
+pub struct Due {
+    /// The right to run it.
+    pub lease: Lease,
+    /// Of this delivery.
+    pub replayed: bool,
+}
+
+// === impl Queue ===
+
+impl Queue {
+    /// Over this ledger; knows at once what an earlier start has left to do.
+    pub async fn start(ledger: Arc<Ledger>) -> Result<Queue, LedgerError> {
+        let due = ledger.hooks_with_work().await?.into_iter().map(|(hook, at)| (hook.into(), at)).collect();
+        Ok(Queue { ledger, held: Arc::default(), due: Mutex::new(due), bell: tokio::sync::Notify::new() })
+    }
+
+    /// Keeps an event on stable storage.
+    pub async fn accept(&self, new: NewEvent, within: Duration) -> Result<Taken, LedgerError> {
+        let event = new.stored.event().clone();
+        match self.ledger.accept(new, within).await? {
+            Accepted::New(Some(fence)) => Ok(Taken::Leased(self.lease(fence, event))),
+            Accepted::New(None) => {
+                self.is_due(&event.hook, self.ledger.now());
+                Ok(Taken::Queued)
+            }
+            Accepted::Duplicate(id) => Ok(Taken::Duplicate(id)),
+            Accepted::Conflict(id) => Ok(Taken::Conflict(id)),
+        }
+    }
+
+    /// Something of this hook may be run at that time.
+    pub fn is_due(&self, hook: &Arc<str>, at: LedgerTime) {
+        let mut due = self.due.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        let earliest = due.entry(hook.clone()).or_insert(at);
+        *earliest = at.min(*earliest);
+        drop(due);
+        self.bell.notify_one();
+    }
+
+    /// The hooks that may have something due now, in no order.
+    pub fn hooks_due(&self) -> Vec<Arc<str>> {
+        let now = self.ledger.now();
+        let due = self.due.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        due.iter().filter(|(_, at)| **at <= now).map(|(hook, _)| hook.clone()).collect()
+    }
+
+    /// Wakes whoever waits.
+    pub fn ring(&self) {
+        self.bell.notify_one();
+    }
+
+    /// Until something may be due, was said to be, or `longest` has passed.
+    pub async fn wait(&self, longest: Duration) {
+        let now = self.ledger.now();
+        let next = {
+            let due = self.due.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+            due.values().filter(|at| **at > now).map(|at| now.until(*at)).min()
+        };
+        let time = next.map_or(longest, |next| next.min(longest)).max(Duration::from_millis(1));
+        tokio::time::timeout(time, self.bell.notified()).await.ok();
+    }
+
+    /// Takes what is due: of each hook up to its number.
+    pub async fn claim(&self, hooks: Vec<(Arc<str>, usize)>) -> Result<Vec<(Arc<str>, Vec<Due>)>, LedgerError> {
+        {
+            // Whatever comes from now on rings again.
+            let mut due = self.due.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+            for (hook, _) in &hooks {
+                due.remove(hook);
+            }
+        }
+        let claims = match self.ledger.claim(hooks.clone()).await {
+            Ok(claims) => claims,
+            Err(error) => {
+                hooks.iter().for_each(|(hook, _)| self.is_due(hook, self.ledger.now().plus(Duration::from_secs(1))));
+                return Err(error);
+            }
+        };
+        let mut all = Vec::with_capacity(claims.len());
+        for (hook, claimed, next) in claims {
+            if let Some(next) = next {
+                self.is_due(&hook, next);
+            }
+            let mut due = Vec::with_capacity(claimed.len());
+            for one in claimed {
+                due.extend(self.runnable(&hook, one).await);
+            }
+            all.push((hook, due));
+        }
+        Ok(all)
+    }
+
+    /// What cannot be run is dead, with the reason.
+    async fn runnable(&self, hook: &Arc<str>, claimed: Claimed) -> Option<Due> {
+        let Claimed { fence, event, replayed } = claimed;
+        let why = match event {
+            Some(Ok(event)) => return Some(Due { lease: self.lease(fence, event), replayed }),
+            Some(Err(_)) => "corrupt",
+            None => "pruned",
+        };
+        tracing::error!(hook = &**hook, delivery = fence.delivery, why, "an event cannot be read back: it is dead");
+        if let Err(error) = self.ledger.bury_unread(fence, why.into()).await {
+            tracing::error!(%error, delivery = fence.delivery, "a delivery cannot be ended");
+        }
+        None
+    }
+
+    fn lease(&self, fence: Fence, event: Event) -> Lease {
+        self.held.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).insert(fence);
+        Lease { fence, event: Arc::new(event), ledger: self.ledger.clone(), held: self.held.clone() }
+    }
+
+    /// Holds on to every lease that lives, and frees those of others that have run out.
+    pub async fn beat(&self) -> Result<usize, LedgerError> {
+        let held: Vec<Fence> =
+            self.held.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).iter().copied().collect();
+        let freed = self.ledger.beat(held).await?;
+        if freed > 0 {
+            for (hook, at) in self.ledger.hooks_with_work().await? {
+                self.is_due(&hook.into(), at);
+            }
+        }
+        Ok(freed)
+    }
+
+    /// Gives back every lease that lives, as if its attempt had not begun.
+    pub async fn give_back(&self) -> Result<usize, LedgerError> {
+        let held: Vec<Fence> = self.held.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).drain().collect();
+        let count = held.len();
+        self.ledger.release(held).await?;
+        Ok(count)
+    }
+
+    /// The ledger below.
+    pub fn ledger(&self) -> &Arc<Ledger> {
+        &self.ledger
+    }
+}
+
+// === impl Lease ===
+
+impl Lease {
+    /// What to run.
+    pub fn event(&self) -> &Arc<Event> {
+        &self.event
+    }
+
+    /// From 1.
+    pub fn attempt(&self) -> u32 {
+        self.fence.attempt
+    }
+
+    /// Handled: the effects are kept together with that. False: somebody else has the delivery now, and nothing was kept.
+    pub async fn done(self, attempt: AttemptRecord, effects: Effects) -> Result<bool, LedgerError> {
+        self.end(attempt, Ending::Done(effects)).await
+    }
+
+    /// To be tried again after the pause.
+    pub async fn retry(self, attempt: AttemptRecord, pause: Duration) -> Result<bool, LedgerError> {
+        self.end(attempt, Ending::Retry(pause)).await
+    }
+
+    /// Never again by itself.
+    pub async fn bury(self, attempt: AttemptRecord, why: String) -> Result<bool, LedgerError> {
+        self.end(attempt, Ending::Dead(why)).await
+    }
+
+    async fn end(self, attempt: AttemptRecord, ending: Ending) -> Result<bool, LedgerError> {
+        self.ledger.finish(self.fence, self.event.clone(), attempt, ending).await
+    }
+}
+
+impl Drop for Lease {
+    fn drop(&mut self) {
+        self.held.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).remove(&self.fence);
+    }
+}

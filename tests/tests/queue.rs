@@ -1,0 +1,234 @@
+//! Modes `async` and `auto`: accepted fast, run later, tried again, dead, replayed; nothing acknowledged is lost and nothing
+//! is stored twice, whatever ends the process.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use landfall_tests::{Node, Setup, bundled, eventually, guest};
+use serde_json::{Value, json};
+
+const OPEN: &str = "\n[verify]\nscheme = \"none\"\n";
+const STORE: &str = "\n[settings]\ntable = \"t\"\nfields = { n = \"/n\" }\n[allow]\ntable = [\"t\"]\n[dedup]\nid = { header = \"Id\" }\n";
+
+fn store(mode: &str) -> String {
+    format!("mode = \"{mode}\"\n{OPEN}{STORE}")
+}
+
+/// The deliveries of a hook, in the order of their arrival.
+async fn deliveries(node: &Node, hook: &str) -> Vec<Value> {
+    node.ask(&format!("/api/events?hook={hook}&after=0&limit=1000")).await.as_array().expect("a list").clone()
+}
+
+async fn until_states(node: &Node, hook: &str, states: &[&str]) -> Vec<Value> {
+    eventually(&format!("deliveries are {states:?}\n{}", node.log()), || async {
+        let found = deliveries(node, hook).await;
+        let same = found.iter().map(|one| one["state"].as_str().unwrap_or_default()).eq(states.iter().copied());
+        same.then_some(found)
+    })
+    .await
+}
+
+fn id_of(answer: &(u16, String)) -> String {
+    let json: Value = serde_json::from_str(&answer.1).unwrap_or_else(|_| panic!("{answer:?}"));
+    json["event"].as_str().unwrap_or_else(|| panic!("{answer:?}")).to_owned()
+}
+
+#[tokio::test]
+async fn async_answers_when_the_event_is_kept_and_a_worker_runs_it() {
+    let node = Setup::new().hook("store", &bundled("store"), &store("async")).serving("store").await;
+    let answer = node.post("/store", &[("id", "1")], "{\"n\":1}").await;
+    assert_eq!(answer.0, 202, "{answer:?}");
+    let done = until_states(&node, "store", &["done"]).await;
+    assert_eq!((&done[0]["event"], &done[0]["attempt"]), (&json!(id_of(&answer)), &json!(1)));
+    let rows = node.rows("store", "t").await;
+    assert_eq!((rows.len(), &rows[0]["row"]["n"], &rows[0]["event_id"]), (1, &json!(1), &json!(id_of(&answer))));
+    let shown = node.ask(&format!("/api/events/{}", id_of(&answer))).await;
+    assert_eq!(shown["event"]["body"]["text"], "{\"n\":1}");
+    assert_eq!((&shown["attempts"][0]["outcome"], &shown["attempts"][0]["number"]), (&json!("done"), &json!(1)));
+}
+
+#[tokio::test]
+async fn a_duplicate_is_answered_as_the_first_and_another_body_is_kept_apart() {
+    let node = Setup::new().hook("store", &bundled("store"), &store("async")).serving("store").await;
+    let same: Vec<_> = (0..64).map(|_| node.post("/store", &[("id", "7")], "{\"n\":7}")).collect();
+    let answers = futures_all(same).await;
+    assert!(answers.iter().all(|answer| answer.0 == 202 && id_of(answer) == id_of(&answers[0])), "{answers:?}");
+    let conflict = node.post("/store", &[("id", "7")], "{\"n\":8}").await;
+    assert_eq!(conflict.0, 202);
+    let found = until_states(&node, "store", &["done", "dead"]).await;
+    assert_eq!(found[1]["reason"], "conflict");
+    assert_eq!(node.rows("store", "t").await.len(), 1);
+}
+
+/// Every answer, the requests side by side.
+async fn futures_all<T>(futures: Vec<impl Future<Output = T>>) -> Vec<T> {
+    let mut pinned: Vec<_> = futures.into_iter().map(Box::pin).collect();
+    let mut answers: Vec<Option<T>> = pinned.iter().map(|_| None).collect();
+    std::future::poll_fn(|context| {
+        for (future, answer) in pinned.iter_mut().zip(&mut answers).filter(|(_, answer)| answer.is_none()) {
+            if let std::task::Poll::Ready(found) = future.as_mut().poll(context) {
+                *answer = Some(found);
+            }
+        }
+        if answers.iter().all(Option::is_some) { std::task::Poll::Ready(()) } else { std::task::Poll::Pending }
+    })
+    .await;
+    answers.into_iter().flatten().collect()
+}
+
+#[tokio::test]
+async fn auto_answers_with_the_reply_in_time_and_otherwise_hands_over_without_running_twice() {
+    let slow = format!("mode = \"auto\"\nanswer_within = \"300ms\"\n{OPEN}[settings]\nms = 1500\n");
+    let setup = Setup::new().hook("quick", &bundled("echo"), &format!("mode = \"auto\"\n{OPEN}"));
+    let node = setup.hook("slow", &guest("sleeps"), &slow).serving("quick").await;
+    node.until("slow", "serving").await;
+    let (status, body) = node.post("/quick", &[], "{\"a\":1}").await;
+    assert_eq!(status, 200, "{body}");
+    assert!(!body.contains("accepted"), "the handler's own reply: {body}");
+    let started = Instant::now();
+    let answer = node.post("/slow", &[], "{}").await;
+    assert_eq!(answer.0, 202, "{answer:?}");
+    assert!(started.elapsed() < Duration::from_millis(1400), "{:?}", started.elapsed());
+    let done = until_states(&node, "slow", &["done"]).await;
+    assert_eq!((&done[0]["event"], &done[0]["attempt"]), (&json!(id_of(&answer)), &json!(1)));
+}
+
+#[tokio::test]
+async fn a_failure_is_tried_again_then_dead_then_replayed() {
+    let file = format!(
+        "mode = \"async\"\n{OPEN}[retry]\nattempts = 3\nbackoff = {{ first = \"100ms\", factor = 1.0, max = \"100ms\", jitter = 0.0 }}\n"
+    );
+    let setup = Setup::new().hook("traps", &guest("traps"), &file);
+    let node = setup.hook("rejects", &guest("rejects"), &file).serving("traps").await;
+    node.until("rejects", "serving").await;
+    let answer = node.post("/traps", &[("x-hub-signature", "hush")], "{}").await;
+    assert_eq!(answer.0, 202, "the caller is not told of what happens later");
+    let dead = until_states(&node, "traps", &["dead"]).await;
+    assert_eq!(dead[0]["attempt"], 3);
+    assert!(dead[0]["reason"].as_str().unwrap().starts_with("trap: "), "{dead:?}");
+    let shown = node.ask(&format!("/api/events/{}", id_of(&answer))).await;
+    let starts: Vec<&str> =
+        shown["attempts"].as_array().unwrap().iter().map(|one| one["started_at"].as_str().unwrap()).collect();
+    assert!(starts.len() == 3 && starts[0] < starts[1] && starts[1] < starts[2], "{starts:?}");
+    assert!(!shown.to_string().contains("hush"), "signatures are masked: {shown}");
+    assert_eq!(node.post("/rejects", &[], "{}").await.0, 202);
+    assert_eq!(until_states(&node, "rejects", &["dead"]).await[0]["attempt"], 1, "a rejected event is dead at once");
+
+    let order = json!({ "hook": "traps", "dry_run": true });
+    assert_eq!(node.order("/api/replay", order).await["events"], 1);
+    assert_eq!(deliveries(&node, "traps").await.len(), 1);
+    node.put("traps.wasm", std::fs::read(guest("answers_one")).unwrap());
+    eventually("the mended component serves", || async {
+        (node.post("/traps", &[], "{}").await.0 == 202
+            && deliveries(&node, "traps").await.iter().any(|one| one["state"] == "done"))
+        .then_some(())
+    })
+    .await;
+    assert_eq!(node.order("/api/replay", json!({ "events": [id_of(&answer)] })).await["events"], 1);
+    let replayed = eventually("the replay is done", || async {
+        let all = deliveries(&node, "traps").await;
+        all.into_iter().find(|one| one["replayed"] == true && one["state"] == "done")
+    })
+    .await;
+    assert_eq!(replayed["event"], id_of(&answer));
+}
+
+#[tokio::test]
+async fn what_waits_and_what_runs_survives_the_process() {
+    let slow = format!("mode = \"async\"\nconcurrency = 2\n{OPEN}[settings]\nms = 400\n");
+    let node = Setup::new().hook("slow", &guest("sleeps"), &slow).serving("slow").await;
+    for _ in 0..6 {
+        assert_eq!(node.post("/slow", &[], "{}").await.0, 202);
+    }
+    let node = node.killed().serving("slow").await;
+    let done = until_states(&node, "slow", &["done"; 6]).await;
+    assert!(done.iter().all(|one| one["attempt"].as_u64().unwrap() <= 2), "{done:?}");
+}
+
+#[tokio::test]
+async fn a_stop_hands_back_what_runs_and_the_next_start_runs_it() {
+    let slow = format!("mode = \"async\"\n{OPEN}[settings]\nms = 60000\n");
+    let setup = Setup::new().hook("slow", &guest("sleeps"), &slow).env("LANDFALL_DRAIN", "500ms");
+    let mut node = setup.serving("slow").await;
+    assert_eq!(node.post("/slow", &[], "{}").await.0, 202);
+    until_states(&node, "slow", &["running"]).await;
+    node.terminate();
+    assert!(node.ended().await.success());
+    node.logged("it was given back", |line| line["message"].as_str().unwrap_or_default().contains("given back")).await;
+    let node = node.killed().start().await;
+    node.put("slow.wasm", std::fs::read(guest("answers_one")).unwrap());
+    let found = eventually("it is run again", || async {
+        deliveries(&node, "slow").await.into_iter().find(|one| one["state"] != "pending")
+    })
+    .await;
+    assert_eq!(found["attempt"], 1, "an attempt that was handed back has not begun");
+}
+
+#[tokio::test]
+async fn a_full_disk_is_said_and_nothing_is_promised() {
+    let setup = Setup::new().hook("store", &bundled("store"), &store("async"));
+    let node = setup.env("LANDFALL_LEDGER_LOW_WATER", "1048576TiB").serving("store").await;
+    let (status, body) = node.post("/store", &[("id", "1")], "{\"n\":1}").await;
+    assert_eq!((status, body.as_str()), (503, "{\"error\":\"not stored\"}"));
+    let ready = node.client.get(format!("http://{}/readyz", node.admin)).send().await.unwrap();
+    assert_eq!(ready.status(), 503);
+    assert!(deliveries(&node, "store").await.is_empty());
+}
+
+/// Where the process is ended, in the life of an event.
+const KILL_POINTS: [&str; 6] =
+    ["ledger-before-commit", "ledger-after-commit", "accepted", "before-run", "after-run", "after-end"];
+
+/// A sender that comes again like a provider, and a component that stores: each event once, whatever ended the process.
+#[tokio::test]
+async fn nothing_is_lost_or_stored_twice_wherever_the_process_is_killed() {
+    let rounds = if std::env::var_os("LANDFALL_LONG").is_some() { 25 } else { 1 };
+    for point in KILL_POINTS {
+        for round in 0..rounds {
+            for mode in ["async", "auto"] {
+                kill_at(point, mode, round).await;
+            }
+        }
+    }
+}
+
+async fn kill_at(point: &str, mode: &str, round: usize) {
+    const EVENTS: usize = 30;
+    let setup = Setup::new().hook("store", &bundled("store"), &store(mode));
+    let mut node = setup.env("FAILPOINTS", &format!("{point}=10%return")).serving("store").await;
+    let mut acknowledged: BTreeMap<usize, u16> = BTreeMap::new();
+    let mut kills = 0;
+    for n in 0..EVENTS {
+        // Until it is acknowledged, as a provider does.
+        loop {
+            let answer = node.try_post("/store", &[("id", &n.to_string())], format!("{{\"n\":{n}}}")).await;
+            match answer {
+                Some((status, _)) if (200..300).contains(&status) => drop(acknowledged.insert(n, status)),
+                _ if node.has_ended() => {
+                    kills += 1;
+                    node = node.killed().env("FAILPOINTS", "").serving("store").await;
+                    continue;
+                }
+                _ => {
+                    tokio::time::sleep(Duration::from_millis(20)).await;
+                    continue;
+                }
+            }
+            break;
+        }
+    }
+    if node.has_ended() {
+        kills += 1;
+        node = node.killed().env("FAILPOINTS", "").serving("store").await;
+    }
+    let context = format!("{point} {mode} {round}: {kills} kills");
+    eventually(&format!("{context}: all are done\n{}", node.log()), || async {
+        let all = deliveries(&node, "store").await;
+        (all.len() == EVENTS && all.iter().all(|one| one["state"] == "done")).then_some(())
+    })
+    .await;
+    let mut stored: Vec<u64> =
+        node.rows("store", "t").await.iter().map(|row| row["row"]["n"].as_u64().expect("a number")).collect();
+    stored.sort();
+    assert_eq!(stored, (0..EVENTS as u64).collect::<Vec<_>>(), "{context}");
+}

@@ -131,6 +131,7 @@ impl App {
         let delivery = self.edge.delivery.clone();
         tokio::spawn(delivery.clone().dispatch_for_ever());
         tokio::spawn(delivery.clone().beat_for_ever());
+        tokio::spawn(delivery.clone().prune_for_ever());
         let admin = self.admin_router();
         tokio::spawn(serve_admin(self.admin_listener, admin));
         tracing::info!(listen = %public, admin = %admin_at, plugins = %self.config.plugins.display(), "serving");
@@ -193,7 +194,7 @@ fn open_ledger(config: &Config) -> anyhow::Result<Arc<Ledger>> {
         tracing::error!(%error, "the ledger has failed: the process ends, and the next start says what was kept");
         std::process::exit(EXIT_LEDGER);
     };
-    let settings = LedgerSettings { low_water: config.low_water };
+    let settings = LedgerSettings { low_water: config.low_water, retention: config.retention };
     let (ledger, recovered) = Ledger::open(&config.data, settings, Clock::System.now(), fatal)?;
     if recovered.freed > 0 {
         tracing::warn!(

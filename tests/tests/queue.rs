@@ -117,13 +117,9 @@ async fn a_failure_is_tried_again_then_dead_then_replayed() {
     let order = json!({ "hook": "traps", "dry_run": true });
     assert_eq!(node.order("/api/replay", order).await["events"], 1);
     assert_eq!(deliveries(&node, "traps").await.len(), 1);
+    let digest = node.hook("traps").await.unwrap()["digest"].clone();
     node.put("traps.wasm", std::fs::read(guest("answers_one")).unwrap());
-    eventually("the mended component serves", || async {
-        (node.post("/traps", &[], "{}").await.0 == 202
-            && deliveries(&node, "traps").await.iter().any(|one| one["state"] == "done"))
-        .then_some(())
-    })
-    .await;
+    node.until_changed("traps", &digest).await;
     assert_eq!(node.order("/api/replay", json!({ "events": [id_of(&answer)] })).await["events"], 1);
     let replayed = eventually("the replay is done", || async {
         let all = deliveries(&node, "traps").await;
@@ -131,6 +127,7 @@ async fn a_failure_is_tried_again_then_dead_then_replayed() {
     })
     .await;
     assert_eq!(replayed["event"], id_of(&answer));
+    assert_eq!(deliveries(&node, "traps").await.len(), 2);
 }
 
 #[tokio::test]

@@ -9,7 +9,7 @@ use serde::Deserialize;
 use super::env;
 use super::error::ConfigError;
 use super::values::{Parsed, Size, Time};
-use crate::model::{EdgeLimits, SecretAges, SecretRef};
+use crate::model::{EdgeLimits, Retention, SecretAges, SecretRef};
 
 /// The node's settings, checked.
 #[derive(Debug, Clone)]
@@ -38,6 +38,8 @@ pub struct Config {
     pub secrets: SecretAges,
     /// Free bytes of the data directory below which no event is accepted.
     pub low_water: u64,
+    /// What the ledger lets go of, and when.
+    pub retention: Retention,
     /// How lines are written.
     pub log_format: Option<LogFormat>,
     /// `info`, `debug`, or a filter such as `landfall::edge=debug,info`.
@@ -106,6 +108,9 @@ struct NodeFile {
 #[serde(deny_unknown_fields)]
 struct LedgerTable {
     low_water: Option<Size>,
+    keep: Option<Time>,
+    keep_bodies: Option<Time>,
+    max_size: Option<Size>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -140,12 +145,13 @@ struct LogTable {
     level: Option<String>,
 }
 
+const DAY_MS: u64 = 86_400_000;
 const CONNECTIONS_MAX: usize = 1_000_000;
 const BODIES_MAX: usize = 1 << 40;
 const TIME_MAX: Duration = Duration::from_secs(3600);
 
 /// Every setting with its environment variable; a value is read as the file would read it.
-const VARIABLES: [(&str, &str); 20] = [
+const VARIABLES: [(&str, &str); 23] = [
     ("LANDFALL_LISTEN", "listen"),
     ("LANDFALL_HTTP2", "http2"),
     ("LANDFALL_PLUGINS", "plugins"),
@@ -164,6 +170,9 @@ const VARIABLES: [(&str, &str); 20] = [
     ("LANDFALL_SECRETS_REFRESH", "secrets.refresh"),
     ("LANDFALL_SECRETS_KEEP", "secrets.keep"),
     ("LANDFALL_LEDGER_LOW_WATER", "ledger.low_water"),
+    ("LANDFALL_LEDGER_KEEP", "ledger.keep"),
+    ("LANDFALL_LEDGER_KEEP_BODIES", "ledger.keep_bodies"),
+    ("LANDFALL_LEDGER_MAX_SIZE", "ledger.max_size"),
     ("LANDFALL_LOG_FORMAT", "log.format"),
     ("LANDFALL_LOG_LEVEL", "log.level"),
 ];
@@ -229,6 +238,11 @@ impl Config {
             secrets: SecretAges {
                 refresh: time(file.secrets.refresh, 300_000),
                 keep: time(file.secrets.keep, 43_200_000),
+            },
+            retention: Retention {
+                keep: time(file.ledger.keep, 30 * DAY_MS),
+                keep_bodies: time(file.ledger.keep_bodies, 7 * DAY_MS),
+                max_size: file.ledger.max_size.map_or(10 << 30, |size| size.0 as u64),
             },
             low_water: file.ledger.low_water.map_or(64 << 20, |size| size.0 as u64),
             log_format: flags.log_format.or(file.log.format),

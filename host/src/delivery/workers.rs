@@ -17,6 +17,7 @@ use crate::queue::Lease;
 const ROUND_MAX: usize = 16;
 /// Polling is the truth; bells only make it quick.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
+const PRUNE_EVERY: Duration = Duration::from_secs(60);
 const BEAT_EVERY: Duration = Duration::from_secs(10);
 
 impl Delivery {
@@ -49,6 +50,18 @@ impl Delivery {
                 Ok(0) => {}
                 Ok(freed) => tracing::warn!(freed, "leases have run out: their deliveries are run again"),
                 Err(error) => tracing::error!(%error, "leases cannot be held"),
+            }
+        }
+    }
+
+    /// Lets go of what is old, until the process stops.
+    pub async fn prune_for_ever(self: Arc<Self>) {
+        loop {
+            tokio::time::sleep(PRUNE_EVERY).await;
+            match self.queue.ledger().prune().await {
+                Ok(0) => {}
+                Ok(count) => tracing::info!(count, "old deliveries and ids are no longer kept"),
+                Err(error) => tracing::error!(%error, "old deliveries cannot be let go of"),
             }
         }
     }

@@ -10,6 +10,7 @@ mod error;
 mod events;
 mod place;
 mod read;
+mod retention;
 mod rows;
 mod schema;
 mod writer;
@@ -21,7 +22,7 @@ use std::time::{Duration, SystemTime};
 use rusqlite::Connection;
 use uuid::Uuid;
 
-use crate::model::{Event, EventId, LedgerClock, LedgerTime};
+use crate::model::{Event, EventId, LedgerClock, LedgerTime, Retention};
 use read::Readers;
 use writer::{Sync, Writer};
 
@@ -46,6 +47,7 @@ pub struct Ledger {
     dir: PathBuf,
     /// Free space below which nothing is accepted.
     low_water: u64,
+    retention: Retention,
     _lock: place::DirLock,
 }
 
@@ -54,6 +56,8 @@ pub struct Ledger {
 pub struct LedgerSettings {
     /// Free bytes below which nothing more is accepted.
     pub low_water: u64,
+    /// What is let go of.
+    pub retention: Retention,
 }
 
 /// What was found at the start.
@@ -95,8 +99,8 @@ impl Ledger {
         let writer = Writer::start(connection, on_fatal)
             .map_err(|error| OpenError(format!("the thread of the ledger does not start: {error}")))?;
         let readers = Arc::new(Readers::new(&path));
-        let low_water = settings.low_water;
-        let ledger = Ledger { writer, readers, clock, owner, dir: dir.into(), low_water, _lock: lock };
+        let LedgerSettings { low_water, retention } = settings;
+        let ledger = Ledger { writer, readers, clock, owner, dir: dir.into(), low_water, retention, _lock: lock };
         Ok((ledger, Recovered { freed, given_up }))
     }
 
@@ -189,6 +193,20 @@ impl Ledger {
         self.writer.leave(move |tx| deliveries::record(tx, &stored, &attempt, &ending, clock.now()))
     }
 
+    /// Lets go of what is old enough, or more than there is room for.
+    pub async fn prune(&self) -> Result<usize, LedgerError> {
+        let (retention, clock) = (self.retention, self.clock);
+        let mut all = 0;
+        loop {
+            let act = move |tx: &Connection| retention::step(tx, &retention, clock.now());
+            let count = self.writer.write(Sync::Relaxed, None, act).await?;
+            all += count;
+            if !retention::is_whole_step(count) {
+                return Ok(all);
+            }
+        }
+    }
+
     /// New deliveries of old events; the hooks of those that could be found, in their order.
     pub async fn replay(&self, events: Vec<EventId>) -> Result<Vec<Option<String>>, LedgerError> {
         let clock = self.clock;
@@ -239,6 +257,8 @@ impl Ledger {
 }
 
 fn set_up(connection: &Connection) -> rusqlite::Result<()> {
+    // Before the first table: room that is let go of goes back to the file system.
+    connection.pragma_update(None, "auto_vacuum", "INCREMENTAL")?;
     connection.pragma_update(None, "journal_mode", "WAL")?;
     connection.pragma_update(None, "synchronous", "FULL")?;
     for (name, value) in [("foreign_keys", 1), ("trusted_schema", 0), ("cell_size_check", 1)] {

@@ -38,9 +38,11 @@ CREATE TABLE dedup (
     PRIMARY KEY (hook, key)
 ) WITHOUT ROWID;
 CREATE INDEX dedup_until ON dedup (until);
+CREATE INDEX dedup_event ON dedup (event);
 
 -- The duty to get one event handled. state: 0 pending, 1 running, 2 done, 3 dead. `due`, `lease_until` and `ended` are
 -- ledger time. `attempt` counts those that have begun; `unfinished` those that took the process with them.
+-- `pruned`: its body need not be kept on its account.
 -- A pending one is `blocked` while an earlier one of its key is neither done nor dead.
 CREATE TABLE deliveries (
     id INTEGER PRIMARY KEY,
@@ -56,12 +58,15 @@ CREATE TABLE deliveries (
     lease_until INTEGER,
     ended INTEGER,
     reason TEXT,
-    replayed INTEGER NOT NULL DEFAULT 0
+    replayed INTEGER NOT NULL DEFAULT 0,
+    pruned INTEGER NOT NULL DEFAULT 0
 );
 CREATE INDEX deliveries_event ON deliveries (event);
 CREATE INDEX deliveries_due ON deliveries (hook, due) WHERE state = 0 AND blocked = 0;
 CREATE INDEX deliveries_key ON deliveries (hook, order_key, id) WHERE state < 2 AND order_key IS NOT NULL;
 CREATE INDEX deliveries_running ON deliveries (lease_until) WHERE state = 1;
+CREATE INDEX deliveries_ended ON deliveries (ended) WHERE state >= 2;
+CREATE INDEX deliveries_prunable ON deliveries (ended) WHERE state = 2 AND pruned = 0;
 CREATE INDEX deliveries_dead ON deliveries (hook, id) WHERE state = 3;
 
 -- One try each. `record` is JSON: log, memory, calls.

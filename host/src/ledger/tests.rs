@@ -8,8 +8,15 @@ struct Opened {
     recovered: Recovered,
 }
 
+const DAY: Duration = Duration::from_secs(86_400);
+const KEEP: Retention = Retention { keep: DAY, keep_bodies: DAY, max_size: u64::MAX };
+const SETTINGS: LedgerSettings = LedgerSettings { low_water: 0, retention: KEEP };
+
 fn open(dir: &Path) -> Opened {
-    let settings = LedgerSettings { low_water: 0 };
+    open_with(dir, SETTINGS)
+}
+
+fn open_with(dir: &Path, settings: LedgerSettings) -> Opened {
     let (ledger, recovered) = Ledger::open(dir, settings, SystemTime::UNIX_EPOCH, |error| panic!("{error}")).unwrap();
     Opened { ledger, recovered }
 }
@@ -222,10 +229,7 @@ async fn a_replay_is_a_new_delivery_of_the_old_event() {
 async fn a_damaged_file_and_a_second_node_are_refused_in_words() {
     let dir = tempfile::tempdir().unwrap();
     let opened = open(dir.path());
-    let refuse = || {
-        let settings = LedgerSettings { low_water: 0 };
-        Ledger::open(dir.path(), settings, SystemTime::UNIX_EPOCH, |_| {}).err().unwrap().0
-    };
+    let refuse = || Ledger::open(dir.path(), SETTINGS, SystemTime::UNIX_EPOCH, |_| {}).err().unwrap().0;
     assert!(refuse().contains("belongs to another node"));
     drop(reopen(opened, dir.path()).await);
     tokio::time::sleep(Duration::from_millis(100)).await;
@@ -238,9 +242,44 @@ async fn a_damaged_file_and_a_second_node_are_refused_in_words() {
 #[tokio::test]
 async fn a_full_disk_accepts_nothing_and_says_so() {
     let dir = tempfile::tempdir().unwrap();
-    let settings = LedgerSettings { low_water: u64::MAX };
+    let settings = LedgerSettings { low_water: u64::MAX, ..SETTINGS };
     let (ledger, _) = Ledger::open(dir.path(), settings, SystemTime::UNIX_EPOCH, |_| {}).unwrap();
     assert!(!ledger.can_accept());
     assert_eq!(ledger.accept(new(event("h", "1")), SOON).await.unwrap_err(), LedgerError::Full);
     assert!(states(&ledger).await.is_empty());
+}
+
+#[tokio::test]
+async fn bodies_of_what_was_done_go_first_then_the_rest_and_what_waits_stays() {
+    let dir = tempfile::tempdir().unwrap();
+    let retention = Retention { keep_bodies: Duration::ZERO, ..KEEP };
+    let opened = open_with(dir.path(), LedgerSettings { retention, ..SETTINGS });
+    let (done, dead, waits) = (event("done", "1"), event("dead", "2"), event("waits", "3"));
+    let dedup = Some(DedupKey { key: b"k".to_vec(), window: DAY });
+    accept(&opened.ledger, NewEvent { dedup: dedup.clone(), ..new(done.clone()) }).await;
+    accept(&opened.ledger, new(dead.clone())).await;
+    accept(&opened.ledger, new(waits.clone())).await;
+    let one = claim(&opened.ledger, "done", 1).await.remove(0);
+    finish(&opened.ledger, one, Ending::Done(Effects::default())).await;
+    let one = claim(&opened.ledger, "dead", 1).await.remove(0);
+    finish(&opened.ledger, one, Ending::Dead("no".into())).await;
+    tokio::time::sleep(Duration::from_millis(5)).await;
+    let has_body = async |ledger: &Ledger, stored: &Stored| {
+        ledger.show(stored.event().id).await.unwrap().map(|shown| shown.event.is_some())
+    };
+    opened.ledger.prune().await.unwrap();
+    assert_eq!(has_body(&opened.ledger, &done).await, Some(false));
+    assert_eq!(opened.ledger.replay(vec![done.event().id]).await.unwrap(), [None], "there is nothing to replay");
+    for stored in [&dead, &waits] {
+        assert_eq!(has_body(&opened.ledger, stored).await, Some(true));
+    }
+    drop(opened);
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    let retention = Retention { max_size: 1, ..KEEP };
+    let opened = open_with(dir.path(), LedgerSettings { retention, ..SETTINGS });
+    opened.ledger.prune().await.unwrap();
+    assert_eq!(states(&opened.ledger).await, [(State::Pending, 0, None)]);
+    assert_eq!(has_body(&opened.ledger, &waits).await, Some(true));
+    let again = NewEvent { dedup, ..new(event("done", "1")) };
+    assert_eq!(accept(&opened.ledger, again).await, Accepted::Duplicate(done.event().id), "the id still counts");
 }

@@ -10,6 +10,7 @@ pub mod event;
 pub mod hook;
 mod ledger_time;
 mod refusals;
+mod retention;
 mod schedule;
 pub mod scheme;
 pub mod secret;
@@ -25,6 +26,7 @@ pub use event::{Event, EventId, Failure, Reply};
 pub use hook::{Allow, Credential, CredentialPart, DedupId, DedupSpec, HookName, HookSpec, Limits, Mode, UrlPrefix};
 pub use ledger_time::{LedgerClock, LedgerTime};
 pub use refusals::{RefusalLog, RefusedRequest};
+pub use retention::Retention;
 pub use schedule::RetrySpec;
 pub use scheme::{
     Algorithm, ClaimValue, ConfigValue, Encoding, JwtSpec, KeyForm, ListStyle, LookupSpec, Place, Scheme, TimeSpec,

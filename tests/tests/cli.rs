@@ -126,3 +126,19 @@ async fn bundled_components_serve_without_being_compiled_again() {
     assert_eq!(node.post("/in", &[], "{}").await.0, 200);
     assert_eq!(std::fs::read_dir(node.data().join("compiled")).unwrap().count(), 0);
 }
+
+#[test]
+fn bench_durable_prints_what_was_accepted_and_run() {
+    let output =
+        run(&["bench", "--durable", "--json", "--seconds", "1", "--component", bundled("echo").to_str().unwrap()]);
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    let report: serde_json::Value = serde_json::from_str(&text).unwrap_or_else(|_| panic!("{output:?}"));
+    assert!(report["syncs_per_second"].as_f64().unwrap() > 0.0, "{report}");
+    let rounds = report["rounds"].as_array().unwrap();
+    let is_positive = |round: &serde_json::Value, key: &str| round[key].as_f64().unwrap() > 0.0;
+    assert_eq!(rounds.len(), 4);
+    assert!(
+        rounds.iter().all(|one| is_positive(one, "accepted_per_second") && is_positive(one, "whole_cycle_per_second")),
+        "{report}"
+    );
+}

@@ -229,3 +229,78 @@ async fn kill_at(point: &str, mode: &str, round: usize) {
     stored.sort();
     assert_eq!(stored, (0..EVENTS as u64).collect::<Vec<_>>(), "{context}");
 }
+
+#[tokio::test]
+async fn of_one_key_one_runs_at_a_time_and_in_order() {
+    let file = format!("mode = \"async\"\norder_by = {{ json = \"/key\" }}\n{OPEN}[settings]\nms = 150\n");
+    let node = Setup::new().hook("slow", &guest("sleeps"), &file).serving("slow").await;
+    let mut ids = Vec::new();
+    for key in ["a", "a", "b", "a"] {
+        let answer = node.post("/slow", &[], format!("{{\"key\":\"{key}\"}}")).await;
+        ids.push((key, id_of(&answer)));
+    }
+    until_states(&node, "slow", &["done"; 4]).await;
+    let mut started = BTreeMap::new();
+    for (_, id) in &ids {
+        let shown = node.ask(&format!("/api/events/{id}")).await;
+        let at = shown["attempts"][0]["started_at"].as_str().unwrap().to_owned();
+        started.insert(id.clone(), humantime_ms(&at));
+    }
+    let of_a: Vec<i64> = ids.iter().filter(|(key, _)| *key == "a").map(|(_, id)| started[id]).collect();
+    assert!(of_a.windows(2).all(|pair| pair[1] - pair[0] >= 140), "one after another: {of_a:?}");
+    assert!(started[&ids[2].1] < of_a[2], "the other key did not wait: {started:?}");
+}
+
+/// Milliseconds of the day in an RFC 3339 time.
+fn humantime_ms(text: &str) -> i64 {
+    let clock = text.split('T').nth(1).unwrap().trim_end_matches('Z');
+    let parts: Vec<f64> = clock.split(':').map(|part| part.parse().unwrap()).collect();
+    ((parts[0] * 3600.0 + parts[1] * 60.0 + parts[2]) * 1000.0).round() as i64
+}
+
+#[tokio::test]
+async fn the_command_line_lists_shows_replays_and_exports() {
+    let node = Setup::new().hook("store", &bundled("store"), &store("async")).serving("store").await;
+    let answer = node.post("/store", &[("id", "1")], "{\"n\":\"=1+1, \\\"x\\\"\"}").await;
+    until_states(&node, "store", &["done"]).await;
+    let run = |arguments: &[&str]| {
+        let admin = format!("http://{}", node.admin);
+        let output = std::process::Command::new(landfall_tests::landfall())
+            .args(arguments)
+            .args(["--admin", &admin])
+            .output()
+            .expect("the binary starts");
+        let said = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        (output.status.success(), said(&output.stdout), said(&output.stderr))
+    };
+    let id = id_of(&answer);
+    let (good, listed, _) = run(&["events", "list", "--hook", "store", "--state", "done"]);
+    assert!(
+        good && listed.lines().count() == 1 && listed.contains(&id) && listed.contains("done attempt 1"),
+        "{listed}"
+    );
+    let (good, shown, _) = run(&["events", "show", &id, "--json"]);
+    let shown: Value = serde_json::from_str(&shown).unwrap();
+    assert!(good && shown["event"]["id"] == json!(id), "{shown}");
+    let (_, counted, _) = run(&["events", "stats"]);
+    assert!(counted.contains("store") && counted.contains("done") && counted.trim_end().ends_with('1'), "{counted}");
+    let (_, dry, _) = run(&["events", "replay", "--hook", "store", "--state", "done", "--dry-run"]);
+    assert_eq!(dry, "1 events would be replayed\n");
+    assert!(run(&["events", "replay", &id]).0);
+    until_states(&node, "store", &["done", "done"]).await;
+    let (_, csv, _) = run(&["rows", "t", "--hook", "store", "--format", "csv"]);
+    let lines: Vec<&str> = csv.lines().collect();
+    assert_eq!((lines[0], lines.len()), ("event_id,received_at,id,n", 3), "{csv}");
+    assert!(lines[1].ends_with(",\"'=1+1, \"\"x\"\"\""), "{csv}");
+    let (_, jsonl, _) = run(&["rows", "t", "--hook", "store"]);
+    assert!(jsonl.lines().all(|line| serde_json::from_str::<Value>(line).unwrap()["event_id"] == json!(id)), "{jsonl}");
+    for (arguments, sentence) in [
+        (&["events", "show", "nonsense"][..], "`nonsense` is not the id of an event"),
+        (&["events", "show", "00000000-0000-0000-0000-000000000000"], "no event has this id"),
+        (&["events", "list", "--state", "lost"], "`lost` is not a state"),
+        (&["events", "replay", "00000000-0000-0000-0000-000000000000"], "1 events are not known"),
+    ] {
+        let (good, _, said) = run(arguments);
+        assert!(!good && said.contains(sentence), "{arguments:?}: {said}");
+    }
+}

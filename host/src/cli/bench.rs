@@ -13,42 +13,49 @@ use tokio::process::{Child, Command};
 
 use super::demos::signature;
 use super::load::{self, Measured};
-use super::{NodeFlags, build};
+use super::{NodeFlags, build, durable};
 use crate::app::{self, compiler};
 use crate::config::Config;
 use crate::shutdown::Shutdown;
 
 #[derive(Debug, Args)]
 pub struct BenchFlags {
+    /// Events accepted on stable storage instead: mode `async`, at 1, 16, 64 and 256 connections.
+    #[arg(long)]
+    durable: bool,
     /// One JSON object instead of a table.
     #[arg(long)]
-    json: bool,
+    pub json: bool,
     /// Keep-alive connections.
     #[arg(long, default_value_t = 64)]
     connections: usize,
     /// Seconds of each run.
     #[arg(long, default_value_t = 3)]
-    seconds: u64,
+    pub seconds: u64,
     /// Runs of each server, alternating; the medians are reported.
     #[arg(long, default_value_t = 5)]
     rounds: usize,
     /// The component to measure [default: the bundled echo, built if needed].
     #[arg(long)]
-    component: Option<PathBuf>,
+    pub component: Option<PathBuf>,
 }
 
 /// Everything that the comparison needs on disk.
-struct Arena {
+pub struct Arena {
     dir: tempfile::TempDir,
     secret: String,
 }
 
 const START_WITHIN: Duration = Duration::from_secs(60);
+const ANY: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 0);
 const STARTS: usize = 7;
 
 /// Measures and prints.
 pub async fn bench(flags: BenchFlags) -> anyhow::Result<ExitCode> {
-    let arena = Arena::make(flags.component.as_deref())?;
+    if flags.durable {
+        return durable::bench(&flags).await;
+    }
+    let arena = Arena::make(flags.component.as_deref(), "mode = \"sync\"\n")?;
     let (component, plain) = (arena.serve().await?, arena.plain().await?);
     let request = arena.request();
     let time = Duration::from_secs(flags.seconds);
@@ -116,7 +123,8 @@ fn median(mut runs: Vec<Measured>) -> Measured {
 // === impl Arena ===
 
 impl Arena {
-    fn make(component: Option<&Path>) -> anyhow::Result<Arena> {
+    /// `mode` stands at the top of the hook file.
+    pub fn make(component: Option<&Path>, mode: &str) -> anyhow::Result<Arena> {
         let dir = tempfile::tempdir().context("no place for the bench")?;
         let plugins = dir.path().join("plugins");
         std::fs::create_dir(&plugins)?;
@@ -128,7 +136,8 @@ impl Arena {
             .with_context(|| format!("{} cannot be read", wasm.display()))?;
         let secret = "a secret for the bench".to_owned();
         std::fs::write(dir.path().join("secret"), &secret)?;
-        let hook = "concurrency = 1000\n[verify]\nprovider = \"generic\"\nsecret = \"file:../secret\"\n";
+        let verify = "[verify]\nprovider = \"generic\"\nsecret = \"file:../secret\"\n";
+        let hook = format!("{mode}concurrency = 1000\n{verify}[dedup]\nid = \"none\"\n");
         std::fs::write(plugins.join("bench.toml"), hook)?;
         Ok(Arena { dir, secret })
     }
@@ -142,7 +151,12 @@ impl Arena {
             "repository": { "id": 35129377, "full_name": "octo/site", "private": false, "stargazers_count": 42 },
             "commits": [commit, commit, commit], "pusher": { "name": "mona" } })
             .to_string();
-        let signature = signature(&self.secret, &body);
+        self.request_of(&body)
+    }
+
+    /// With another body.
+    pub fn request_of(&self, body: &str) -> Vec<u8> {
+        let signature = signature(&self.secret, body);
         let headers = [
             ("user-agent", "GitHub-Hookshot/044aadd"),
             ("accept", "*/*"),
@@ -154,13 +168,26 @@ impl Arena {
             ("x-forwarded-for", "192.0.2.7"),
             ("x-signature", signature.as_str()),
         ];
-        load::request("/bench", &headers, &body)
+        load::request("/bench", &headers, body)
     }
 
     async fn serve(&self) -> anyhow::Result<Server> {
-        let server = self.spawn_node()?;
+        let server = self.spawn_node(ANY)?;
         self.first_answer(&server).await?;
         Ok(server)
+    }
+
+    /// A node, and the URL of its admin listener.
+    pub async fn serve_with_admin(&self) -> anyhow::Result<(Server, String)> {
+        let admin = free_address()?;
+        let server = self.spawn_node(admin)?;
+        self.first_answer(&server).await?;
+        Ok((server, format!("http://{admin}")))
+    }
+
+    /// Where everything lies.
+    pub fn path(&self) -> &Path {
+        self.dir.path()
     }
 
     async fn plain(&self) -> anyhow::Result<Server> {
@@ -173,10 +200,17 @@ impl Arena {
         Ok(server)
     }
 
-    fn spawn_node(&self) -> anyhow::Result<Server> {
+    fn spawn_node(&self, admin: SocketAddr) -> anyhow::Result<Server> {
         let address = free_address()?;
         let mut command = Command::new(compiler()?);
-        command.arg("serve").args(["--log", "warn", "--admin-listen", "127.0.0.1:0", "--listen", &address.to_string()]);
+        command.arg("serve").args([
+            "--log",
+            "warn",
+            "--listen",
+            &address.to_string(),
+            "--admin-listen",
+            &admin.to_string(),
+        ]);
         command.arg("--plugins").arg(self.dir.path().join("plugins"));
         command.arg("--data").arg(self.dir.path().join("data"));
         Server::spawn(command, address)
@@ -187,7 +221,7 @@ impl Arena {
         let mut times = Vec::new();
         for _ in 0..STARTS {
             let started = Instant::now();
-            let server = self.spawn_node()?;
+            let server = self.spawn_node(ANY)?;
             self.first_answer(&server).await?;
             times.push(started.elapsed());
             server.end().await?;
@@ -212,16 +246,17 @@ impl Arena {
 }
 
 /// A server of the bench; killed when dropped.
-struct Server {
+pub struct Server {
     child: Child,
-    address: SocketAddr,
+    /// Where it listens.
+    pub address: SocketAddr,
 }
 
 // === impl Server ===
 
 impl Server {
     /// Gone when this returns: the next one wants the same data directory.
-    async fn end(mut self) -> anyhow::Result<()> {
+    pub async fn end(mut self) -> anyhow::Result<()> {
         Ok(self.child.kill().await?)
     }
 

@@ -4,6 +4,7 @@ mod bench;
 mod build;
 mod check;
 mod demos;
+mod durable;
 mod events;
 mod explain;
 mod load;

@@ -194,7 +194,11 @@ fn open_ledger(config: &Config) -> anyhow::Result<Arc<Ledger>> {
         tracing::error!(%error, "the ledger has failed: the process ends, and the next start says what was kept");
         std::process::exit(EXIT_LEDGER);
     };
-    let settings = LedgerSettings { low_water: config.low_water, retention: config.retention };
+    let settings = LedgerSettings {
+        low_water: config.low_water,
+        retention: config.retention,
+        accept_data_loss: config.accept_data_loss,
+    };
     let (ledger, recovered) = Ledger::open(&config.data, settings, Clock::System.now(), fatal)?;
     if recovered.freed > 0 {
         tracing::warn!(

@@ -126,6 +126,9 @@ struct NodeFlags {
     /// Accept HTTP/2 without TLS beside HTTP/1.1.
     #[arg(long)]
     http2: bool,
+    /// Start although the ledger has lost events that were acknowledged; the damaged log is copied aside.
+    #[arg(long)]
+    accept_data_loss: bool,
     /// How log lines are written [default: text on a terminal, json elsewhere].
     #[arg(long, value_enum, value_name = "FORMAT")]
     log_format: Option<Format>,
@@ -217,6 +220,7 @@ impl From<NodeFlags> for Flags {
             data: flags.data,
             bundled: flags.bundled,
             http2: flags.http2.then_some(true),
+            accept_data_loss: flags.accept_data_loss,
             log_format: flags.log_format.map(|format| match format {
                 Format::Text => LogFormat::Text,
                 Format::Json => LogFormat::Json,

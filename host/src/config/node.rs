@@ -38,6 +38,8 @@ pub struct Config {
     pub secrets: SecretAges,
     /// Free bytes of the data directory below which no event is accepted.
     pub low_water: u64,
+    /// Start although what was acknowledged has been lost.
+    pub accept_data_loss: bool,
     /// What the ledger lets go of, and when.
     pub retention: Retention,
     /// How lines are written.
@@ -77,6 +79,8 @@ pub struct Flags {
     pub http2: Option<bool>,
     /// `--log-format`
     pub log_format: Option<LogFormat>,
+    /// `--accept-data-loss`: never in a file, so that it is not forgotten there
+    pub accept_data_loss: bool,
     /// `--log`
     pub log_level: Option<String>,
 }
@@ -239,6 +243,7 @@ impl Config {
                 refresh: time(file.secrets.refresh, 300_000),
                 keep: time(file.secrets.keep, 43_200_000),
             },
+            accept_data_loss: flags.accept_data_loss,
             retention: Retention {
                 keep: time(file.ledger.keep, 30 * DAY_MS),
                 keep_bodies: time(file.ledger.keep_bodies, 7 * DAY_MS),

@@ -13,6 +13,7 @@ mod read;
 mod retention;
 mod rows;
 mod schema;
+mod wal;
 mod writer;
 
 use std::path::{Path, PathBuf};
@@ -58,6 +59,8 @@ pub struct LedgerSettings {
     pub low_water: u64,
     /// What is let go of.
     pub retention: Retention,
+    /// Start although what was acknowledged has been lost.
+    pub accept_data_loss: bool,
 }
 
 /// What was found at the start.
@@ -89,6 +92,7 @@ impl Ledger {
             error @ LedgerError::Corrupt(_) => OpenError(format!("{}: {error}", path.display())),
             error => OpenError(format!("{} cannot be opened: {error}", path.display())),
         };
+        wal::check(&path, settings.accept_data_loss)?;
         let mut connection = Connection::open(&path).map_err(failed)?;
         set_up(&connection).map_err(failed)?;
         schema::migrate(&mut connection)?;
@@ -96,10 +100,12 @@ impl Ledger {
         let clock = clock::resume(&connection, time_of_day).map_err(failed)?;
         let owner = *Uuid::new_v4().as_bytes();
         let (freed, given_up) = recover(&mut connection, &owner, clock.now()).map_err(failed)?;
-        let writer = Writer::start(connection, on_fatal)
+        let noted = |error| OpenError(format!("{} cannot be written beside: {error}", path.display()));
+        let note = wal::Note::open(&path).map_err(noted)?;
+        let writer = Writer::start(connection, note, on_fatal)
             .map_err(|error| OpenError(format!("the thread of the ledger does not start: {error}")))?;
         let readers = Arc::new(Readers::new(&path));
-        let LedgerSettings { low_water, retention } = settings;
+        let LedgerSettings { low_water, retention, .. } = settings;
         let ledger = Ledger { writer, readers, clock, owner, dir: dir.into(), low_water, retention, _lock: lock };
         Ok((ledger, Recovered { freed, given_up }))
     }

@@ -10,7 +10,7 @@ struct Opened {
 
 const DAY: Duration = Duration::from_secs(86_400);
 const KEEP: Retention = Retention { keep: DAY, keep_bodies: DAY, max_size: u64::MAX };
-const SETTINGS: LedgerSettings = LedgerSettings { low_water: 0, retention: KEEP };
+const SETTINGS: LedgerSettings = LedgerSettings { low_water: 0, retention: KEEP, accept_data_loss: false };
 
 fn open(dir: &Path) -> Opened {
     open_with(dir, SETTINGS)
@@ -282,4 +282,41 @@ async fn bodies_of_what_was_done_go_first_then_the_rest_and_what_waits_stays() {
     assert_eq!(has_body(&opened.ledger, &waits).await, Some(true));
     let again = NewEvent { dedup, ..new(event("done", "1")) };
     assert_eq!(accept(&opened.ledger, again).await, Accepted::Duplicate(done.event().id), "the id still counts");
+}
+
+/// What is on the disk of a process that was killed: a copy, made while it runs.
+fn copied(dir: &Path) -> tempfile::TempDir {
+    let copy = tempfile::tempdir().unwrap();
+    for name in ["ledger.db", "ledger.db-wal", "ledger.db-synced"] {
+        std::fs::copy(dir.join(name), copy.path().join(name)).unwrap();
+    }
+    copy
+}
+
+#[tokio::test]
+async fn a_log_that_lost_what_was_synced_is_refused_and_one_that_did_not_is_opened() {
+    let dir = tempfile::tempdir().unwrap();
+    let opened = open(dir.path());
+    for number in 0..20 {
+        accept(&opened.ledger, new(event("h", &number.to_string()))).await;
+    }
+    let whole = copied(dir.path());
+    assert_eq!(states(&open(whole.path()).ledger).await.len(), 20);
+    let log = std::fs::read(dir.path().join("ledger.db-wal")).unwrap();
+    for at in (32..log.len()).step_by(log.len() / 40).chain([0, 10, 17, 25]) {
+        let copy = copied(dir.path());
+        let mut bad = log.clone();
+        bad[at] ^= 4;
+        std::fs::write(copy.path().join("ledger.db-wal"), bad).unwrap();
+        let refused = Ledger::open(copy.path(), SETTINGS, SystemTime::UNIX_EPOCH, |_| {}).err();
+        let why = refused.unwrap_or_else(|| panic!("bit {at} was not noticed")).0;
+        assert!(why.contains("--accept-data-loss"), "{why}");
+    }
+    let cut = copied(dir.path());
+    std::fs::write(cut.path().join("ledger.db-wal"), &log[..log.len() / 2]).unwrap();
+    assert!(Ledger::open(cut.path(), SETTINGS, SystemTime::UNIX_EPOCH, |_| {}).is_err());
+    let settings = LedgerSettings { accept_data_loss: true, ..SETTINGS };
+    let left = states(&open_with(cut.path(), settings).ledger).await.len();
+    assert!((1..20).contains(&left), "{left}");
+    assert!(cut.path().join("ledger.db-wal.damaged").exists());
 }

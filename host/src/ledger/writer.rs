@@ -8,13 +8,14 @@ use rusqlite::{Connection, TransactionBehavior};
 use tokio::sync::{mpsc, oneshot};
 
 use super::error::LedgerError;
+use super::wal::Note;
 
 /// Waiting to be written; who comes later waits for a place, and not for ever.
 const WAITING_MAX: usize = 4096;
 /// In one transaction.
 const BATCH_MAX: usize = 512;
-/// Pages in the log beyond which it is written back.
-const CHECKPOINT_PAGES: i32 = 2000;
+/// Frames in the log beyond which it is written back.
+const CHECKPOINT_FRAMES: u32 = 2000;
 
 /// Hands work to the thread.
 #[derive(Clone)]
@@ -75,10 +76,15 @@ impl<T: Send, F: FnMut(&Connection) -> rusqlite::Result<T> + Send> Work for Call
 
 impl Writer {
     /// Starts the thread; it ends when the last handle is gone. `on_fatal` is told when only a new start can help.
-    pub fn start(connection: Connection, on_fatal: impl Fn(&LedgerError) + Send + 'static) -> std::io::Result<Writer> {
+    pub fn start(
+        connection: Connection,
+        note: Note,
+        on_fatal: impl Fn(&LedgerError) + Send + 'static,
+    ) -> std::io::Result<Writer> {
         let (waiting, works) = mpsc::channel(WAITING_MAX);
         let is_full = Arc::new(AtomicBool::new(false));
-        let thread = Thread { connection, works, sync: None, is_full: is_full.clone(), on_fatal: Box::new(on_fatal) };
+        let thread =
+            Thread { connection, note, works, sync: None, is_full: is_full.clone(), on_fatal: Box::new(on_fatal) };
         std::thread::Builder::new().name("ledger".into()).spawn(move || thread.run())?;
         Ok(Writer { waiting, is_full })
     }
@@ -118,6 +124,7 @@ impl Writer {
 
 struct Thread {
     connection: Connection,
+    note: Note,
     works: mpsc::Receiver<Box<dyn Work>>,
     sync: Option<Sync>,
     is_full: Arc<AtomicBool>,
@@ -145,6 +152,7 @@ impl Thread {
             }
             self.checkpoint();
         }
+        self.note.forget();
     }
 
     fn alone(&mut self, work: Box<dyn Work>) {
@@ -175,8 +183,22 @@ impl Thread {
         }
         kill_point!("ledger-before-commit");
         transaction.commit()?;
+        if durable {
+            self.write_down();
+        }
         kill_point!("ledger-after-commit");
         Ok(())
+    }
+
+    /// How much of the log is safe now. A note that cannot be written only makes the next start less watchful.
+    fn write_down(&self) {
+        if let Ok(frames) = self.frames() {
+            self.note.write(frames).ok();
+        }
+    }
+
+    fn frames(&self) -> rusqlite::Result<u32> {
+        self.connection.prepare_cached("PRAGMA wal_checkpoint(NOOP)")?.query_row([], |row| row.get(1))
     }
 
     fn set_sync(&mut self, sync: Sync) -> Result<(), LedgerError> {
@@ -190,8 +212,7 @@ impl Thread {
 
     /// After everybody has been answered: nobody waits for the log to be written back.
     fn checkpoint(&mut self) {
-        let pages = self.connection.query_row("PRAGMA wal_checkpoint(NOOP)", [], |row| row.get::<_, i32>(1));
-        if pages.is_ok_and(|pages| pages < CHECKPOINT_PAGES) {
+        if self.frames().is_ok_and(|frames| frames < CHECKPOINT_FRAMES) {
             return;
         }
         let done = self.connection.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(()));

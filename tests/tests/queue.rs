@@ -304,3 +304,15 @@ async fn the_command_line_lists_shows_replays_and_exports() {
         assert!(!good && said.contains(sentence), "{arguments:?}: {said}");
     }
 }
+
+#[tokio::test]
+async fn what_waits_behind_its_key_runs_although_the_hook_is_no_longer_ordered() {
+    let file = |order: &str| format!("mode = \"async\"\n{order}{OPEN}[settings]\nms = 700\n");
+    let ordered = file("order_by = { json = \"/key\" }\n");
+    let node = Setup::new().hook("slow", &guest("sleeps"), &ordered).serving("slow").await;
+    for _ in 0..3 {
+        assert_eq!(node.post("/slow", &[], "{\"key\":1}").await.0, 202);
+    }
+    node.put("slow.toml", file(""));
+    until_states(&node, "slow", &["done"; 3]).await;
+}

@@ -59,7 +59,7 @@ enum What {
         #[arg(long)]
         dry_run: bool,
     },
-    /// Follow what comes and how it ends, until stopped.
+    /// Follow deliveries as they come, in the state that they are in then, until stopped.
     Tail(Which),
     /// How many deliveries each hook has in each state.
     Stats,

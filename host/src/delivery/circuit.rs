@@ -11,33 +11,30 @@ const PAUSE: Duration = Duration::from_secs(30);
 pub struct Circuit {
     failures: u32,
     open_until: Option<Instant>,
-    is_probing: bool,
 }
 
 // === impl Circuit ===
 
 impl Circuit {
-    /// How many of `max` may begin now: one, to try, after the pause.
-    pub fn allows(&self, max: usize, now: Instant) -> usize {
+    /// Whether nothing may begin now.
+    pub fn is_open(&self, now: Instant) -> bool {
+        self.open_until.is_some_and(|until| now < until)
+    }
+
+    /// How many of `max` may begin now: one, to try, after the pause; the next one not before another pause.
+    pub fn begin(&mut self, max: usize, now: Instant) -> usize {
         match self.open_until {
             None => max,
-            Some(until) if now < until || self.is_probing => 0,
-            Some(_) => max.min(1),
+            Some(until) if now < until || max == 0 => 0,
+            Some(_) => {
+                self.open_until = Some(now + PAUSE);
+                1
+            }
         }
     }
 
-    /// Something of the hook has begun.
-    pub fn begun(&mut self) {
-        self.is_probing = self.open_until.is_some();
-    }
-
-    /// It went well, or failed. True where this opened the circuit.
-    pub fn ended(&mut self, well: bool, now: Instant) -> bool {
-        self.is_probing = false;
-        if well {
-            *self = Circuit::default();
-            return false;
-        }
+    /// An attempt has failed. True where this opened the circuit.
+    pub fn failed(&mut self, now: Instant) -> bool {
         self.failures = self.failures.saturating_add(1);
         let opens = self.failures >= FAILURES;
         if opens {
@@ -52,21 +49,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn it_opens_tries_one_and_closes() {
+    fn it_opens_and_lets_one_try_at_a_time() {
         let (mut circuit, start) = (Circuit::default(), Instant::now());
         for number in 1..=FAILURES {
-            assert_eq!(circuit.allows(5, start), 5);
-            assert_eq!(circuit.ended(false, start), number == FAILURES);
+            assert_eq!(circuit.begin(5, start), 5);
+            assert_eq!(circuit.failed(start), number == FAILURES);
         }
-        assert_eq!(circuit.allows(5, start), 0);
+        assert!(circuit.is_open(start) && circuit.begin(5, start) == 0);
         let later = start + PAUSE;
-        assert_eq!(circuit.allows(5, later), 1);
-        circuit.begun();
-        assert_eq!(circuit.allows(5, later), 0, "one at a time");
-        assert!(circuit.ended(false, later), "open again");
-        assert_eq!(circuit.allows(5, later + PAUSE), 1);
-        circuit.begun();
-        circuit.ended(true, later + PAUSE);
-        assert_eq!(circuit.allows(5, later + PAUSE), 5);
+        assert_eq!((circuit.is_open(later), circuit.begin(0, later), circuit.begin(5, later)), (false, 0, 1));
+        assert_eq!(circuit.begin(5, later), 0, "one at a time");
+        assert!(circuit.failed(later), "open again");
+        assert_eq!(circuit.begin(5, later + PAUSE), 1);
     }
 }

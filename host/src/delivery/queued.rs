@@ -1,12 +1,13 @@
 //! Modes `async` and `auto`: the event is on stable storage before anybody is told that it was accepted.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use tokio::sync::oneshot;
 
 use super::Delivery;
-use crate::engine::Target;
+use crate::engine::{Slot, Target};
 use crate::ledger::{DedupKey, LedgerError, NewEvent, Stored};
 use crate::model::{Event, EventId, Outcome, Reply};
 use crate::queue::Taken;
@@ -43,8 +44,8 @@ impl Delivery {
         let (id, hook) = (incoming.event.id, incoming.event.hook.clone());
         // Whoever runs it answers here.
         let (answer, answered) = oneshot::channel();
-        let slot =
-            target.filter(|target| !target.is_ordered && self.may_begin(&hook)).and_then(|one| one.slots.try_acquire());
+        let free = target.filter(|target| !target.is_ordered).and_then(|target| target.slots.try_acquire());
+        let slot = free.filter(|_| self.begin(&hook, 1) == 1);
         let store_within = incoming.reply_within.map_or(STORE_WITHIN, |within| within.min(STORE_WITHIN));
         let new = NewEvent {
             stored: Stored::new(incoming.event),
@@ -52,31 +53,79 @@ impl Delivery {
             order_key: incoming.order_key,
             run_now: slot.is_some(),
         };
-        let is_waiting = until.is_some() && slot.is_none() && target.is_some() && self.may_begin(&hook);
+        let is_waiting = until.is_some() && slot.is_none() && target.is_some() && !self.is_open(&hook);
         let mut answer = Some(answer);
-        let waiter = is_waiting.then(|| Waiter::new(self, id, answer.take().expect("not taken yet")));
-        match self.queue.accept(new, store_within).await? {
-            Taken::Leased(lease) => {
-                kill_point!("accepted");
-                let (Some(target), Some(slot)) = (target.cloned(), slot) else { return Ok(Answered::Accepted(id)) };
-                tokio::spawn(self.clone().run(lease, slot, target, false, answer.take()));
+        let _waiter = is_waiting.then(|| Waiter::new(self, id, answer.take().expect("not taken yet")));
+        // A task of its own: what has been kept is run, whether or not the caller is still there.
+        let given_up = Arc::new(AtomicBool::new(false));
+        let keeping = {
+            let (delivery, given_up, place) = (self.clone(), given_up.clone(), slot.zip(target.cloned()));
+            tokio::spawn(async move { delivery.keep(new, place, answer, given_up).await })
+        };
+        let kept = match tokio::time::timeout(store_within, keeping).await {
+            Ok(kept) => kept.map_err(|_| LedgerError::Stopped)??,
+            Err(_) => {
+                given_up.store(true, Ordering::Relaxed);
+                return Err(LedgerError::Busy);
             }
-            Taken::Queued if waiter.is_some() => {}
-            Taken::Queued => return Ok(Answered::Accepted(id)),
-            Taken::Duplicate(first) => {
-                tracing::info!(hook = &*hook, event = %first, "came before: not run again");
-                return Ok(Answered::Accepted(first));
-            }
-            Taken::Conflict(first) => {
-                tracing::warn!(hook = &*hook, event = %id, %first, "another body under the id of an earlier event: kept, not run");
-                return Ok(Answered::Accepted(id));
-            }
-        }
-        let Some(until) = until else { return Ok(Answered::Accepted(id)) };
+        };
+        let (Kept::New, Some(until)) = (&kept, until) else { return Ok(Answered::Accepted(kept.event(id))) };
         let left = until.saturating_duration_since(Instant::now());
         match tokio::time::timeout(left, answered).await {
             Ok(Ok(Outcome::Done(reply))) => Ok(Answered::Reply(reply)),
             _ => Ok(Answered::Accepted(id)),
+        }
+    }
+
+    /// Stores the event, and runs it if there is a place for it.
+    async fn keep(
+        self: Arc<Self>,
+        new: NewEvent,
+        place: Option<(Slot, Target)>,
+        answer: Option<oneshot::Sender<Outcome>>,
+        given_up: Arc<AtomicBool>,
+    ) -> Result<Kept, LedgerError> {
+        let (id, hook) = (new.stored.event().id, new.stored.event().hook.clone());
+        match self.queue.accept(new, given_up).await? {
+            Taken::Leased(lease) => {
+                kill_point!("accepted");
+                if let Some((slot, target)) = place {
+                    tokio::spawn(self.run(lease, slot, target, false, answer));
+                }
+                Ok(Kept::New)
+            }
+            Taken::Queued => Ok(Kept::New),
+            Taken::Duplicate(first) => {
+                tracing::info!(hook = &*hook, event = %first, "came before: not run again");
+                Ok(Kept::Before(first))
+            }
+            Taken::Conflict(first) => {
+                let what = "another body under the id of an earlier event: kept, not run";
+                tracing::warn!(hook = &*hook, event = %id, %first, what);
+                Ok(Kept::Apart)
+            }
+        }
+    }
+}
+
+/// What became of the event.
+enum Kept {
+    /// It will be run.
+    New,
+    /// It came before, as that one.
+    Before(EventId),
+    /// It is kept and will not be run.
+    Apart,
+}
+
+// === impl Kept ===
+
+impl Kept {
+    /// The event that the caller is told of.
+    fn event(&self, own: EventId) -> EventId {
+        match self {
+            Kept::Before(first) => *first,
+            Kept::New | Kept::Apart => own,
         }
     }
 }

@@ -23,8 +23,15 @@ const BEAT_EVERY: Duration = Duration::from_secs(10);
 impl Delivery {
     /// Claims and starts attempts until the process stops.
     pub async fn dispatch_for_ever(self: Arc<Self>) {
+        let mut looked = Instant::now();
         loop {
             self.queue.wait(LOOK_EVERY).await;
+            if looked.elapsed() >= LOOK_EVERY {
+                looked = Instant::now();
+                if let Err(error) = self.queue.look().await {
+                    tracing::error!(%error, "the ledger cannot be asked for what is due");
+                }
+            }
             loop {
                 if self.is_stopping.load(Ordering::Relaxed) {
                     return;
@@ -72,14 +79,19 @@ impl Delivery {
         self.queue.ring();
     }
 
-    /// Whether another attempt of this hook may begin now.
-    pub(super) fn may_begin(&self, hook: &Arc<str>) -> bool {
-        self.allowed(hook, 1) > 0 && !self.is_stopping.load(Ordering::Relaxed)
+    /// Whether nothing of this hook may begin now.
+    pub(super) fn is_open(&self, hook: &Arc<str>) -> bool {
+        let circuits = self.circuits.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        circuits.get(hook).is_some_and(|circuit| circuit.is_open(Instant::now()))
     }
 
-    fn allowed(&self, hook: &Arc<str>, max: usize) -> usize {
-        let circuits = self.circuits.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
-        circuits.get(hook).map_or(max, |circuit| circuit.allows(max, Instant::now()))
+    /// How many of `max` attempts of this hook may begin: they count as begun.
+    pub(super) fn begin(&self, hook: &Arc<str>, max: usize) -> usize {
+        if self.is_stopping.load(Ordering::Relaxed) {
+            return 0;
+        }
+        let mut circuits = self.circuits.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        circuits.get_mut(hook).map_or(max, |circuit| circuit.begin(max, Instant::now()))
     }
 
     /// One look at every hook that may have something due. How many attempts were started.
@@ -88,8 +100,9 @@ impl Delivery {
         for hook in self.queue.hooks_due() {
             // A hook that is not there, or has nothing to run, burns no attempts: its events wait.
             let Some(target) = self.targets.find(&hook) else { continue };
-            let slots: Vec<Slot> =
-                std::iter::from_fn(|| target.slots.try_acquire()).take(self.allowed(&hook, ROUND_MAX)).collect();
+            let mut slots: Vec<Slot> = std::iter::from_fn(|| target.slots.try_acquire()).take(ROUND_MAX).collect();
+            let allowed = self.begin(&hook, slots.len());
+            slots.truncate(allowed);
             if !slots.is_empty() {
                 places.insert(hook, (target, slots));
             }
@@ -125,7 +138,6 @@ impl Delivery {
     ) {
         let (event, number) = (lease.event().clone(), lease.attempt());
         let hook = event.hook.clone();
-        self.circuit_begun(&hook);
         let shown = if replayed { Arc::new(marked(&event)) } else { event.clone() };
         let (started, started_ms) = (Instant::now(), record::to_ms(self.clock.now()));
         kill_point!("before-run");
@@ -177,13 +189,6 @@ impl Delivery {
         }
     }
 
-    fn circuit_begun(&self, hook: &Arc<str>) {
-        let mut circuits = self.circuits.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
-        if let Some(circuit) = circuits.get_mut(hook) {
-            circuit.begun();
-        }
-    }
-
     fn circuit_ended(&self, hook: &Arc<str>, well: bool) {
         let mut circuits = self.circuits.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
         if well {
@@ -191,7 +196,7 @@ impl Delivery {
             return;
         }
         let circuit = circuits.entry(hook.clone()).or_default();
-        if circuit.ended(false, Instant::now()) {
+        if circuit.failed(Instant::now()) {
             tracing::error!(hook = &**hook, "fails every time: its events wait, and one is tried now and then");
         }
     }

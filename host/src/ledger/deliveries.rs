@@ -113,8 +113,9 @@ pub(super) fn accept(
     if !new.run_now {
         return Ok(Accepted::New(None));
     }
-    let begun = begin(connection, delivery, owner, now)?;
-    Ok(Accepted::New(begun.then_some(Fence { delivery, attempt: 1 })))
+    let fence = Fence { delivery, attempt: 1 };
+    let begun = begin(connection, fence, owner, now)?;
+    Ok(Accepted::New(begun.then_some(fence)))
 }
 
 fn insert(
@@ -141,12 +142,12 @@ fn insert_dead(connection: &Connection, event: i64, hook: &str, why: &str, now: 
 }
 
 /// The attempt counts from here on, before anything has run.
-fn begin(connection: &Connection, delivery: i64, owner: &[u8], now: LedgerTime) -> rusqlite::Result<bool> {
+fn begin(connection: &Connection, fence: Fence, owner: &[u8], now: LedgerTime) -> rusqlite::Result<bool> {
     let mut update = connection.prepare_cached(
-        "UPDATE deliveries SET state = 1, attempt = attempt + 1, owner = ?, lease_until = ?
+        "UPDATE deliveries SET state = 1, attempt = ?, owner = ?, lease_until = ?
          WHERE id = ? AND state = 0 AND blocked = 0",
     )?;
-    Ok(update.execute(params![owner, now.plus(LEASE).0, delivery])? == 1)
+    Ok(update.execute(params![fence.attempt, owner, now.plus(LEASE).0, fence.delivery])? == 1)
 }
 
 /// Takes up to `max` due deliveries of a hook, those that have waited longest first; and tells when the next one is due.
@@ -158,21 +159,22 @@ pub(super) fn claim(
     now: LedgerTime,
 ) -> rusqlite::Result<(Vec<Claimed>, Option<LedgerTime>)> {
     let sql = format!(
-        "SELECT d.id, d.attempt, d.replayed, {COLUMNS} FROM deliveries d JOIN events e ON e.seq = d.event
+        "SELECT d.id, d.attempt, d.replayed, {COLUMNS} FROM deliveries d LEFT JOIN events e ON e.seq = d.event
          LEFT JOIN payloads p ON p.event = e.seq
          WHERE d.hook = ? AND d.state = 0 AND d.blocked = 0 AND d.due <= ? ORDER BY d.due LIMIT ?"
     );
     let mut select = connection.prepare_cached(&sql)?;
     let claimed = select.query_map(params![hook, now.0, max as i64], |row| {
-        let attempt: u32 = row.get(1)?;
+        // A number that cannot be is damage: it must not keep the others waiting.
+        let attempt = row.get(1).unwrap_or(0);
         let fence = Fence { delivery: row.get(0)?, attempt: attempt + 1 };
         // Whatever stands in the delivery, the event knows whose it is.
         let event = events::read(row, 3)?.map(|event| event.and_then(|event| belongs(event, hook)));
-        Ok(Claimed { fence, event, replayed: row.get(2)? })
+        Ok(Claimed { fence, event, replayed: row.get(2).unwrap_or(false) })
     })?;
     let claimed: Vec<Claimed> = claimed.collect::<Result<_, _>>()?;
     for one in &claimed {
-        begin(connection, one.fence.delivery, owner, now)?;
+        begin(connection, one.fence, owner, now)?;
     }
     Ok((claimed, next_due(connection, hook)?))
 }
@@ -284,19 +286,21 @@ pub(super) fn hold(connection: &Connection, fences: &[Fence], now: LedgerTime) -
 /// attempt that nobody finished counts; after three in a row the delivery is dead. How many were freed and given up.
 pub(super) fn recover(connection: &Connection, owner: &[u8], now: LedgerTime) -> rusqlite::Result<(usize, usize)> {
     let mut select = connection.prepare_cached(
-        "SELECT id, attempt, unfinished FROM deliveries WHERE state = 1 AND (owner IS NOT ?1 OR lease_until < ?2)",
+        "SELECT id, attempt, unfinished + (owner IS NOT ?1) FROM deliveries
+         WHERE state = 1 AND (owner IS NOT ?1 OR lease_until < ?2)",
     )?;
-    let row = |row: &rusqlite::Row<'_>| Ok((row.get::<_, i64>(0)?, row.get::<_, u32>(1)?, row.get::<_, i64>(2)?));
+    // A lease that this process has lost is no sign that the event ends processes.
+    let row = |row: &rusqlite::Row<'_>| Ok((row.get(0)?, row.get(1).unwrap_or(0), row.get(2).unwrap_or(0)));
     let lost: Vec<(i64, u32, i64)> = select.query_map(params![owner, now.0], row)?.collect::<Result<_, _>>()?;
     let mut given_up = 0;
     for (delivery, attempt, unfinished) in &lost {
-        let is_dead = unfinished + 1 >= UNFINISHED_MAX;
+        let is_dead = *unfinished >= UNFINISHED_MAX;
         let (state, reason, ended) = if is_dead { (3, Some("crashed-host"), Some(now.0)) } else { (0, None, None) };
         let mut update = connection.prepare_cached(
-            "UPDATE deliveries SET state = ?, due = ?, unfinished = unfinished + 1, reason = ?, ended = ?, owner = NULL,
+            "UPDATE deliveries SET state = ?, due = ?, unfinished = ?, reason = ?, ended = ?, owner = NULL,
              lease_until = NULL WHERE id = ?",
         )?;
-        update.execute(params![state, now.0, reason, ended, delivery])?;
+        update.execute(params![state, now.0, unfinished, reason, ended, delivery])?;
         let record = AttemptRecord {
             started_ms: 0,
             duration_us: 0,
@@ -318,9 +322,12 @@ pub(super) fn recover(connection: &Connection, owner: &[u8], now: LedgerTime) ->
 pub(super) fn replay(connection: &Connection, event: &EventId, now: LedgerTime) -> rusqlite::Result<Option<String>> {
     let mut find = connection
         .prepare_cached("SELECT e.seq, e.hook FROM events e JOIN payloads p ON p.event = e.seq WHERE e.id = ?")?;
-    let found = find.query_row([event.as_bytes()], |row| Ok((row.get(0)?, row.get::<_, String>(1)?))).optional()?;
+    let found =
+        find.query_row([event.as_bytes()], |row| Ok((row.get::<_, i64>(0)?, row.get::<_, String>(1)?))).optional()?;
     let Some((seq, hook)) = found else { return Ok(None) };
-    insert(connection, seq, &hook, None, now, true)?;
+    let mut find = connection.prepare_cached("SELECT order_key FROM deliveries WHERE event = ? ORDER BY id LIMIT 1")?;
+    let order_key: Option<String> = find.query_row([seq], |row| row.get(0)).optional()?.flatten();
+    insert(connection, seq, &hook, order_key.as_deref(), now, true)?;
     Ok(Some(hook))
 }
 

@@ -18,6 +18,7 @@ mod writer;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::{Duration, SystemTime};
 
 use rusqlite::Connection;
@@ -120,14 +121,15 @@ impl Ledger {
         !self.writer.is_full() && place::free_bytes(&self.dir).is_ok_and(|free| free > self.low_water)
     }
 
-    /// Keeps an event on stable storage, within `within`.
-    pub async fn accept(&self, new: NewEvent, within: Duration) -> Result<Accepted, LedgerError> {
+    /// Keeps an event on stable storage, unless `given_up` has become true before that was begun. Whoever calls this must not
+    /// stop waiting: what was kept has to be run.
+    pub async fn accept(&self, new: NewEvent, given_up: Arc<AtomicBool>) -> Result<Accepted, LedgerError> {
         if !self.can_accept() {
             return Err(LedgerError::Full);
         }
         let (owner, clock) = (self.owner, self.clock);
         let act = move |connection: &Connection| deliveries::accept(connection, &new, &owner, clock.now());
-        self.writer.write(Sync::Durable, Some(within), act).await
+        self.writer.write(Sync::Durable, Some(given_up), act).await
     }
 
     /// Takes due deliveries: of each hook up to its number. Told with each: when its next one is due.

@@ -60,10 +60,8 @@ fn attempt(outcome: &'static str) -> AttemptRecord {
     AttemptRecord { started_ms: 1, duration_us: 2, outcome, reason: "because".into(), status: None, record }
 }
 
-const SOON: Duration = Duration::from_secs(5);
-
 async fn accept(ledger: &Ledger, new: NewEvent) -> Accepted {
-    ledger.accept(new, SOON).await.unwrap()
+    ledger.accept(new, Arc::default()).await.unwrap()
 }
 
 async fn claim(ledger: &Ledger, hook: &str, max: usize) -> Vec<Claimed> {
@@ -245,7 +243,7 @@ async fn a_full_disk_accepts_nothing_and_says_so() {
     let settings = LedgerSettings { low_water: u64::MAX, ..SETTINGS };
     let (ledger, _) = Ledger::open(dir.path(), settings, SystemTime::UNIX_EPOCH, |_| {}).unwrap();
     assert!(!ledger.can_accept());
-    assert_eq!(ledger.accept(new(event("h", "1")), SOON).await.unwrap_err(), LedgerError::Full);
+    assert_eq!(ledger.accept(new(event("h", "1")), Arc::default()).await.unwrap_err(), LedgerError::Full);
     assert!(states(&ledger).await.is_empty());
 }
 

@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
 
 use rusqlite::{Connection, TransactionBehavior};
 use tokio::sync::{mpsc, oneshot};
@@ -47,8 +46,8 @@ struct Call<F, T> {
     done: Option<T>,
     answer: oneshot::Sender<Result<T, LedgerError>>,
     sync: Sync,
-    /// Done even if nobody waits.
-    must: bool,
+    /// Nobody wants it any more: it is not begun. None = done whatever happens.
+    given_up: Option<Arc<AtomicBool>>,
 }
 
 impl<T: Send, F: FnMut(&Connection) -> rusqlite::Result<T> + Send> Work for Call<F, T> {
@@ -68,7 +67,7 @@ impl<T: Send, F: FnMut(&Connection) -> rusqlite::Result<T> + Send> Work for Call
     }
 
     fn is_abandoned(&self) -> bool {
-        !self.must && self.answer.is_closed()
+        self.given_up.as_ref().is_some_and(|given_up| given_up.load(Ordering::Relaxed))
     }
 }
 
@@ -89,30 +88,23 @@ impl Writer {
         Ok(Writer { waiting, is_full })
     }
 
-    /// Runs `act` in a transaction. With a time limit, it is not begun once nobody waits any more; what was begun may still be
-    /// kept although the caller heard `Busy`.
+    /// Runs `act` in a transaction, unless `given_up` has become true before it was begun.
     pub async fn write<T: Send + 'static>(
         &self,
         sync: Sync,
-        within: Option<Duration>,
+        given_up: Option<Arc<AtomicBool>>,
         act: impl FnMut(&Connection) -> rusqlite::Result<T> + Send + 'static,
     ) -> Result<T, LedgerError> {
         let (answer, answered) = oneshot::channel();
-        let work = Box::new(Call { act, done: None, answer, sync, must: within.is_none() });
-        let exchange = async {
-            self.waiting.send(work).await.map_err(|_| LedgerError::Stopped)?;
-            answered.await.map_err(|_| LedgerError::Stopped)?
-        };
-        match within {
-            None => exchange.await,
-            Some(limit) => tokio::time::timeout(limit, exchange).await.unwrap_or(Err(LedgerError::Busy)),
-        }
+        let work = Box::new(Call { act, done: None, answer, sync, given_up });
+        self.waiting.send(work).await.map_err(|_| LedgerError::Stopped)?;
+        answered.await.map_err(|_| LedgerError::Busy)?
     }
 
     /// Leaves work without waiting; none where there is no place for it.
     pub fn leave(&self, act: impl FnMut(&Connection) -> rusqlite::Result<()> + Send + 'static) -> Option<()> {
         let (answer, _) = oneshot::channel();
-        let work = Call { act, done: None, answer, sync: Sync::Relaxed, must: true };
+        let work = Call { act, done: None, answer, sync: Sync::Relaxed, given_up: None };
         self.waiting.try_send(Box::new(work)).ok()
     }
 

@@ -2,11 +2,14 @@
 //! the ledger.
 
 use std::collections::{HashMap, HashSet};
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use crate::ledger::{Accepted, AttemptRecord, Claimed, Ending, Fence, Ledger, LedgerError, NewEvent};
 use crate::model::{Effects, Event, EventId, LedgerTime};
+
+const END_AGAIN: Duration = Duration::from_secs(1);
 
 /// The queue of one node, over its ledger.
 pub struct Queue {
@@ -55,10 +58,10 @@ impl Queue {
         Ok(Queue { ledger, held: Arc::default(), due: Mutex::new(due), bell: tokio::sync::Notify::new() })
     }
 
-    /// Keeps an event on stable storage.
-    pub async fn accept(&self, new: NewEvent, within: Duration) -> Result<Taken, LedgerError> {
+    /// Keeps an event on stable storage, unless `given_up` becomes true before that is begun. Must be awaited to its end.
+    pub async fn accept(&self, new: NewEvent, given_up: Arc<AtomicBool>) -> Result<Taken, LedgerError> {
         let event = new.stored.event().clone();
-        match self.ledger.accept(new, within).await? {
+        match self.ledger.accept(new, given_up).await? {
             Accepted::New(Some(fence)) => Ok(Taken::Leased(self.lease(fence, event))),
             Accepted::New(None) => {
                 self.is_due(&event.hook, self.ledger.now());
@@ -156,12 +159,18 @@ impl Queue {
         let held: Vec<Fence> =
             self.held.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).iter().copied().collect();
         let freed = self.ledger.beat(held).await?;
-        if freed > 0 {
-            for (hook, at) in self.ledger.hooks_with_work().await? {
-                self.is_due(&hook.into(), at);
-            }
-        }
         Ok(freed)
+    }
+
+    /// Looks into the ledger for what is due: whatever rang too early, or not at all, is found here.
+    pub async fn look(&self) -> Result<(), LedgerError> {
+        let found = self.ledger.hooks_with_work().await?;
+        let mut due = self.due.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        for (hook, at) in found {
+            let earliest = due.entry(hook.into()).or_insert(at);
+            *earliest = at.min(*earliest);
+        }
+        Ok(())
     }
 
     /// Gives back every lease that lives, as if its attempt had not begun.
@@ -207,7 +216,16 @@ impl Lease {
     }
 
     async fn end(self, attempt: AttemptRecord, ending: Ending) -> Result<bool, LedgerError> {
-        self.ledger.finish(self.fence, self.event.clone(), attempt, ending).await
+        loop {
+            match self.ledger.finish(self.fence, self.event.clone(), attempt.clone(), ending.clone()).await {
+                // The lease is held until there is room for its end.
+                Err(error @ (LedgerError::Full | LedgerError::ReadOnly | LedgerError::Busy)) => {
+                    tracing::error!(%error, delivery = self.fence.delivery, "the end of an attempt cannot be kept yet");
+                    tokio::time::sleep(END_AGAIN).await;
+                }
+                ended => return ended,
+            }
+        }
     }
 }
 

@@ -182,7 +182,7 @@ fn jwt(spec: &VerifySpec) -> Result<Jwt, BuildError> {
     });
     let address = |key: &str, typed: &String| {
         let url = text(typed)?.as_str().unwrap_or_default().to_owned();
-        match url.starts_with("https://") && !url.contains('#') {
+        match (url.starts_with("https://") || url.starts_with("http://127.0.0.1")) && !url.contains('#') {
             true => Ok(url),
             false => {
                 let said = typed.strip_prefix('{').map_or(key, |rest| rest.trim_end_matches('}'));

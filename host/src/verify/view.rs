@@ -76,7 +76,10 @@ impl<'a> View<'a> {
             Place::Query(name) => one(self.query(name))?.into_bytes().into(),
             Place::Json(pointer) => match self.json().ok_or(Absent::NoJson)?.pointer(pointer) {
                 Some(Value::String(text)) => text.as_bytes().into(),
-                Some(Value::Number(number)) if numbers => number.to_string().into_bytes().into(),
+                // A number that was rounded when it was read is not what was sent.
+                Some(Value::Number(number)) if numbers && (!number.is_f64() || is_exact(number)) => {
+                    number.to_string().into_bytes().into()
+                }
                 _ => return Err(Absent::Missing),
             },
             Place::Form(name) => {
@@ -143,6 +146,11 @@ pub fn is_readable(body: &[u8]) -> bool {
         }
     }
     body.len() <= PARSED_BYTES_MAX && objects <= OBJECTS_MAX && values <= VALUES_MAX
+}
+
+fn is_exact(number: &serde_json::Number) -> bool {
+    const EXACT_MAX: f64 = 9_007_199_254_740_992.0;
+    number.as_f64().is_some_and(|value| value.abs() < EXACT_MAX)
 }
 
 /// `header X-Signature`, for the operator.

@@ -103,10 +103,10 @@ impl App {
         let listener = bind(config.listen, "listen").await?;
         let admin_listener = bind(config.admin_listen, "admin.listen").await?;
         make_dirs(&config)?;
+        let ledger = open_ledger(&config)?;
         let secrets = Arc::new(Secrets::new(config.secrets));
         let engine = Arc::new(Engine::new(engine_settings(&config)?)?);
         let hooks = Hooks::start(setup(&config, engine.clone(), secrets.clone()));
-        let ledger = open_ledger(&config)?;
         let targets = Arc::new(Served(hooks.clone()));
         let delivery = Delivery::new(ledger, targets, Clock::System).await.context("the ledger cannot be read")?;
         let edge = Edge::new(hooks, secrets.clone(), delivery, config.edge);

@@ -178,10 +178,10 @@ async fn hook_files_reload_and_mistakes_in_them_do_not() {
     let status = node.until("hook", "stale").await;
     assert_eq!(status["problem"], "hook.toml:2:1: unknown key `concurency`: did you mean `concurrency`?");
     assert_eq!(node.post("/moved", &[], "{}").await.0, 200);
-    node.put("hook.toml", format!("mode = \"async\"\n{OPEN}"));
-    eventually("async is refused", || async {
+    node.put("hook.toml", format!("accepted_status = 500\n{OPEN}"));
+    eventually("the new mistake is said", || async {
         let problem = node.hook("hook").await?["problem"].as_str()?.to_owned();
-        problem.contains("need the ledger").then_some(())
+        problem.contains("does not say that an event was accepted").then_some(())
     })
     .await;
 }

@@ -316,3 +316,29 @@ async fn what_waits_behind_its_key_runs_although_the_hook_is_no_longer_ordered()
     node.put("slow.toml", file(""));
     until_states(&node, "slow", &["done"; 3]).await;
 }
+
+#[tokio::test]
+async fn a_paused_hook_accepts_and_waits_across_a_restart_and_a_rate_is_kept() {
+    let rate = format!("mode = \"async\"\nmax_rate = \"5/s\"\n{OPEN}{STORE}");
+    let setup = Setup::new().hook("store", &bundled("store"), &store("auto"));
+    let node = setup.hook("rated", &bundled("store"), &rate).serving("store").await;
+    node.until("rated", "serving").await;
+    assert_eq!(node.order("/api/hooks/store/pause", json!({})).await["paused"], true);
+    assert_eq!(node.order("/api/hooks/nobody/pause", json!({})).await["error"], "no hook has this name");
+    assert_eq!(node.post("/store", &[("id", "1")], "{\"n\":1}").await.0, 202);
+    let node = node.killed().serving("store").await;
+    node.settle().await;
+    until_states(&node, "store", &["pending"]).await;
+    assert_eq!(node.hook("store").await.unwrap()["paused"], true);
+    node.order("/api/hooks/store/resume", json!({})).await;
+    until_states(&node, "store", &["done"]).await;
+    assert_eq!(node.post("/store", &[("id", "2")], "{\"n\":2}").await.0, 200, "the reply again");
+    node.until("rated", "serving").await;
+    let started = Instant::now();
+    for n in 0..15 {
+        assert_eq!(node.post("/rated", &[("id", &n.to_string())], format!("{{\"n\":{n}}}")).await.0, 202);
+    }
+    until_states(&node, "rated", &["done"; 15]).await;
+    // Five at once, then ten more at five a second.
+    assert!(started.elapsed() >= Duration::from_millis(1800), "{:?}", started.elapsed());
+}

@@ -4,17 +4,19 @@ mod events;
 
 use std::sync::Arc;
 
-use axum::extract::{Request, State};
+use axum::extract::{Path, Request, State};
 use axum::http::{StatusCode, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
-use axum::routing::get;
+use axum::routing::{get, post};
 use axum::{Json, Router};
+use serde::Serialize;
+use serde_json::json;
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 
 use crate::delivery::Delivery;
-use crate::hooks::Hooks;
+use crate::hooks::{HookStatus, Hooks};
 use crate::ledger::Ledger;
 use crate::model::{RefusalLog, SecretRef, SecretSource};
 
@@ -45,6 +47,7 @@ pub fn router(admin: Admin) -> Router {
         .route("/api/hooks", get(hooks))
         .route("/api/refusals", get(refusals))
         .route("/metrics", get(metrics))
+        .route("/api/hooks/{hook}/{word}", post(pause))
         .merge(events::router())
         .route_layer(middleware::from_fn_with_state(admin.clone(), require_token));
     Router::new().route("/healthz", get(healthz)).route("/readyz", get(readyz)).merge(guarded).with_state(admin)
@@ -62,7 +65,43 @@ async fn readyz(State(admin): State<Admin>) -> Response {
 }
 
 async fn hooks(State(admin): State<Admin>) -> Response {
-    ([(header::CACHE_CONTROL, "no-store")], Json(admin.hooks.statuses())).into_response()
+    let shown: Vec<Shown> = admin.hooks.statuses().into_iter().map(|status| shown(&admin, status)).collect();
+    ([(header::CACHE_CONTROL, "no-store")], Json(shown)).into_response()
+}
+
+/// A hook, and whether its events wait.
+#[derive(Serialize)]
+struct Shown {
+    #[serde(flatten)]
+    status: HookStatus,
+    /// At the operator's word.
+    paused: bool,
+    /// Because it fails every time.
+    failing: bool,
+}
+
+fn shown(admin: &Admin, status: HookStatus) -> Shown {
+    let (paused, failing) = admin.delivery.waits(&status.name);
+    Shown { status, paused, failing }
+}
+
+async fn pause(State(admin): State<Admin>, Path((hook, word)): Path<(String, String)>) -> Response {
+    let paused = match word.as_str() {
+        "pause" => true,
+        "resume" => false,
+        _ => return (StatusCode::NOT_FOUND, Json(json!({ "error": "pause or resume" }))).into_response(),
+    };
+    let status = admin.hooks.statuses().into_iter().find(|status| status.name == hook);
+    let Some(status) = status else {
+        return (StatusCode::NOT_FOUND, Json(json!({ "error": "no hook has this name" }))).into_response();
+    };
+    match admin.delivery.pause(&hook, paused).await {
+        Ok(()) => {
+            tracing::info!(hook, paused, "the events of a hook wait, or wait no longer, at the operator's word");
+            Json(shown(&admin, status)).into_response()
+        }
+        Err(error) => (StatusCode::SERVICE_UNAVAILABLE, Json(json!({ "error": error.to_string() }))).into_response(),
+    }
 }
 
 async fn metrics(State(admin): State<Admin>) -> Response {

@@ -114,6 +114,54 @@ impl AdminFlags {
     }
 }
 
+/// What about hooks.
+#[derive(Debug, Args)]
+pub struct HooksFlags {
+    #[command(subcommand)]
+    what: Option<WhatHooks>,
+    #[command(flatten)]
+    admin: AdminFlags,
+    /// JSON, one object a line.
+    #[arg(long, global = true)]
+    json: bool,
+}
+
+#[derive(Debug, Subcommand)]
+enum WhatHooks {
+    /// How each stands; the same as without a word.
+    List,
+    /// Accept the events of a hook in modes async and auto, and let them wait.
+    Pause {
+        /// Its name.
+        hook: String,
+    },
+    /// Run them again.
+    Resume {
+        /// Its name.
+        hook: String,
+    },
+}
+
+/// Runs `landfall hooks …`.
+pub async fn hooks(flags: &HooksFlags) -> anyhow::Result<ExitCode> {
+    let shown = match &flags.what {
+        None | Some(WhatHooks::List) => flags.admin.ask("/api/hooks", None).await?,
+        Some(WhatHooks::Pause { hook }) => json!([flags.admin.ask(&order(hook, "pause"), Some(json!({}))).await?]),
+        Some(WhatHooks::Resume { hook }) => json!([flags.admin.ask(&order(hook, "resume"), Some(json!({}))).await?]),
+    };
+    print(&shown, flags.json, |hook| {
+        let waits = [("paused", " paused"), ("failing", " failing: its events wait")];
+        let waits: String = waits.iter().filter(|(key, _)| hook[key] == true).map(|(_, word)| *word).collect();
+        let problem = hook["problem"].as_str().map(|why| format!("  {}", why.escape_debug())).unwrap_or_default();
+        format!("{:<24} {:<12} {}{waits}{problem}", text(&hook["name"]), text(&hook["state"]), text(&hook["path"]))
+    });
+    Ok(ExitCode::SUCCESS)
+}
+
+fn order(hook: &str, word: &str) -> String {
+    format!("/api/hooks/{}/{word}", query(hook))
+}
+
 /// Runs `landfall events …`.
 pub async fn events(flags: &EventsFlags) -> anyhow::Result<ExitCode> {
     match &flags.what {

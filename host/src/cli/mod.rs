@@ -70,6 +70,8 @@ enum Command {
     Sign(send::SignFlags),
     /// Say why the last requests were refused: asks a running node.
     Explain(explain::ExplainFlags),
+    /// How the hooks of a running node stand; pause and resume.
+    Hooks(events::HooksFlags),
     /// Deliveries of a running node: list, show, replay, tail, stats.
     Events(events::EventsFlags),
     /// Rows that the handlers of a running node have stored.
@@ -170,6 +172,7 @@ fn dispatch(command: Command) -> anyhow::Result<ExitCode> {
         Command::Send(flags) => block_on(send::send(&flags)),
         Command::Sign(flags) => send::sign(&flags),
         Command::Explain(flags) => block_on(explain::explain(&flags)),
+        Command::Hooks(flags) => block_on(events::hooks(&flags)),
         Command::Events(flags) => block_on(events::events(&flags)),
         Command::Rows(flags) => block_on(events::rows(&flags)),
         Command::Providers => send::providers(),

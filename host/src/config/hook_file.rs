@@ -40,6 +40,7 @@ struct HookFile {
     max_body: Option<Size>,
     dedup: Option<DedupTable>,
     retry: Option<RetryTable>,
+    max_rate: Option<Parsed<Rate>>,
     order_by: Option<Place>,
     accepted_status: Option<u16>,
     verify: Option<VerifySpec>,
@@ -124,6 +125,10 @@ struct LimitsTable {
 #[derive(Debug)]
 struct AddressRange(ipnet::IpNet);
 
+/// `50/s`, in attempts a second.
+#[derive(Debug, Clone)]
+struct Rate(f64);
+
 /// `Bearer ${env:TOKEN}`, split into its parts.
 #[derive(Debug)]
 struct CredentialText(Vec<CredentialPart>);
@@ -195,6 +200,7 @@ fn build(file: HookFile, source: &HookSource<'_>) -> Result<HookSpec, Mistake> {
         mode: mode(file.mode),
         dedup: dedup(file.dedup.unwrap_or_default())?,
         retry: retry(file.retry.unwrap_or_default())?,
+        max_rate: file.max_rate.map(|rate| rate.0.0),
         order_by: file.order_by,
         accepted_status: accepted_status(file.accepted_status)?,
         answer_within,
@@ -406,6 +412,7 @@ impl HookFile {
             max_body: self.max_body.or(lower.max_body),
             dedup: self.dedup.or(lower.dedup),
             retry: self.retry.or(lower.retry),
+            max_rate: self.max_rate.or(lower.max_rate),
             order_by: self.order_by.or(lower.order_by),
             accepted_status: self.accepted_status.or(lower.accepted_status),
             verify: self.verify,
@@ -427,6 +434,25 @@ impl std::str::FromStr for AddressRange {
             .or_else(|_| text.parse::<std::net::IpAddr>().map(ipnet::IpNet::from))
             .map(AddressRange)
             .map_err(|_| format!("`{text}` is not an address range: write \"10.0.0.0/8\" or \"127.0.0.1\""))
+    }
+}
+
+// === impl Rate ===
+
+impl std::str::FromStr for Rate {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Rate, String> {
+        let wrong = || format!("`{}` is not a rate: write \"50/s\", \"100/min\" or \"10/h\"", text.escape_debug());
+        let (count, unit) = text.split_once('/').ok_or_else(wrong)?;
+        let count: u32 = count.trim().parse().map_err(|_| wrong())?;
+        let seconds = match unit.trim() {
+            "s" => 1.0,
+            "min" => 60.0,
+            "h" => 3600.0,
+            _ => return Err(wrong()),
+        };
+        if count == 0 { Err(wrong()) } else { Ok(Rate(f64::from(count) / seconds)) }
     }
 }
 
@@ -485,6 +511,7 @@ mod tests {
             ("[retry]\nbackoff = { first = \"5m\", max = \"1m\" }", "github.toml:2:1: max is shorter than first"),
             ("[dedup]\nid = \"body\"", "github.toml:2:6: "),
             ("[dedup]\nwindow = \"1000d\"", "github.toml:2:1: "),
+            ("max_rate = \"fast\"", "github.toml:1:12: `fast` is not a rate: write \"50/s\""),
             ("accepted_status = 500", "github.toml:1:1: status 500 does not say that an event was accepted"),
             ("deadline = 5", "github.toml:1:12: invalid type: integer `5`, expected a time with its unit"),
             ("deadline = \"2h\"", "github.toml:1:1: 2h is out of range: 1s to 1h"),

@@ -3,7 +3,9 @@
 mod circuit;
 mod ending;
 mod queued;
+mod rate;
 mod record;
+mod standing;
 mod sync;
 mod workers;
 
@@ -30,7 +32,7 @@ pub struct Delivery {
     queue: Queue,
     targets: Arc<dyn Targets>,
     clock: Clock,
-    circuits: Mutex<HashMap<Arc<str>, circuit::Circuit>>,
+    standings: Mutex<HashMap<Arc<str>, standing::Standing>>,
     /// Callers of mode `auto` whose events somebody else runs.
     waiters: Mutex<HashMap<EventId, tokio::sync::oneshot::Sender<Outcome>>>,
     is_stopping: AtomicBool,
@@ -50,17 +52,19 @@ impl Delivery {
         targets: Arc<dyn Targets>,
         clock: Clock,
     ) -> Result<Arc<Delivery>, LedgerError> {
-        Ok(Arc::new(Delivery {
+        let delivery = Arc::new(Delivery {
             queue: Queue::start(ledger).await?,
             targets,
             clock,
-            circuits: Mutex::default(),
+            standings: Mutex::default(),
             waiters: Mutex::default(),
             is_stopping: AtomicBool::new(false),
             kept: Mutex::default(),
             began: std::time::Instant::now(),
             dropped: AtomicU64::new(0),
-        }))
+        });
+        delivery.remember_pauses().await?;
+        Ok(delivery)
     }
 
     /// Whether an event could be kept now.

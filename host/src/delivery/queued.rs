@@ -45,7 +45,7 @@ impl Delivery {
         // Whoever runs it answers here.
         let (answer, answered) = oneshot::channel();
         let free = target.filter(|target| !target.is_ordered).and_then(|target| target.slots.try_acquire());
-        let slot = free.filter(|_| self.begin(&hook, 1) == 1);
+        let slot = free.filter(|_| target.is_some_and(|target| self.begin(&hook, target, 1) == 1));
         let store_within = incoming.reply_within.map_or(STORE_WITHIN, |within| within.min(STORE_WITHIN));
         let new = NewEvent {
             stored: Stored::new(incoming.event),
@@ -53,7 +53,7 @@ impl Delivery {
             order_key: incoming.order_key,
             run_now: slot.is_some(),
         };
-        let is_waiting = until.is_some() && slot.is_none() && target.is_some() && !self.is_open(&hook);
+        let is_waiting = until.is_some() && slot.is_none() && target.is_some() && !self.is_held(&hook);
         let mut answer = Some(answer);
         let _waiter = is_waiting.then(|| Waiter::new(self, id, answer.take().expect("not taken yet")));
         // A task of its own: what has been kept is run, whether or not the caller is still there.

@@ -79,21 +79,6 @@ impl Delivery {
         self.queue.ring();
     }
 
-    /// Whether nothing of this hook may begin now.
-    pub(super) fn is_open(&self, hook: &Arc<str>) -> bool {
-        let circuits = self.circuits.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
-        circuits.get(hook).is_some_and(|circuit| circuit.is_open(Instant::now()))
-    }
-
-    /// How many of `max` attempts of this hook may begin: they count as begun.
-    pub(super) fn begin(&self, hook: &Arc<str>, max: usize) -> usize {
-        if self.is_stopping.load(Ordering::Relaxed) {
-            return 0;
-        }
-        let mut circuits = self.circuits.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
-        circuits.get_mut(hook).map_or(max, |circuit| circuit.begin(max, Instant::now()))
-    }
-
     /// One look at every hook that may have something due. How many attempts were started.
     async fn round(self: &Arc<Self>) -> Result<usize, LedgerError> {
         let mut places: HashMap<Arc<str>, (Target, Vec<Slot>)> = HashMap::new();
@@ -101,7 +86,7 @@ impl Delivery {
             // A hook that is not there, or has nothing to run, burns no attempts: its events wait.
             let Some(target) = self.targets.find(&hook) else { continue };
             let mut slots: Vec<Slot> = std::iter::from_fn(|| target.slots.try_acquire()).take(ROUND_MAX).collect();
-            let allowed = self.begin(&hook, slots.len());
+            let allowed = self.begin(&hook, &target, slots.len());
             slots.truncate(allowed);
             if !slots.is_empty() {
                 places.insert(hook, (target, slots));
@@ -123,6 +108,7 @@ impl Delivery {
                 tokio::spawn(self.clone().run(one.lease, slot, target.clone(), one.replayed, waiter));
                 started += 1;
             }
+            self.not_begun(&hook, slots.len());
         }
         Ok(started)
     }
@@ -155,7 +141,7 @@ impl Delivery {
         let chance = f64::from(getrandom::u32().unwrap_or_default()) / f64::from(u32::MAX);
         let effects = std::mem::take(&mut attempt.effects);
         let end = ending::of(&attempt.outcome, effects, number, &target.retry, chance);
-        self.circuit_ended(&hook, matches!(attempt.outcome, Outcome::Done(_) | Outcome::Reject(_)));
+        self.ended(&hook, matches!(attempt.outcome, Outcome::Done(_) | Outcome::Reject(_)));
         let kept = record::kept(&attempt, started_ms);
         let next = if let Ending::Retry(pause) = &end { Some(*pause) } else { None };
         let ended = match end {
@@ -186,18 +172,6 @@ impl Delivery {
             Err(error) => {
                 tracing::error!(hook = &*hook, event = %event.id, %error, "the end of an attempt cannot be kept: it will be run again");
             }
-        }
-    }
-
-    fn circuit_ended(&self, hook: &Arc<str>, well: bool) {
-        let mut circuits = self.circuits.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
-        if well {
-            circuits.remove(hook);
-            return;
-        }
-        let circuit = circuits.entry(hook.clone()).or_default();
-        if circuit.failed(Instant::now()) {
-            tracing::error!(hook = &**hook, "fails every time: its events wait, and one is tried now and then");
         }
     }
 }

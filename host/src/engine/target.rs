@@ -17,6 +17,8 @@ pub struct Target {
     pub deadline: Duration,
     /// When a failed one is tried again.
     pub retry: RetrySpec,
+    /// Attempts that may begin in a second.
+    pub max_rate: Option<f64>,
     /// One of a key at a time.
     pub is_ordered: bool,
 }

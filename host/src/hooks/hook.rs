@@ -111,6 +111,7 @@ impl Hook {
             slots: self.slots.clone(),
             deadline: self.spec.deadline,
             retry: self.spec.retry,
+            max_rate: self.spec.max_rate,
             is_ordered: self.spec.order_by.is_some(),
         })
     }

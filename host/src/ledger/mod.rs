@@ -222,6 +222,16 @@ impl Ledger {
         self.writer.write(Sync::Durable, None, act).await
     }
 
+    /// Whether the events of a hook wait, at the operator's word.
+    pub async fn pause(&self, hook: String, paused: bool) -> Result<(), LedgerError> {
+        self.writer.write(Sync::Durable, None, move |tx| schema::pause(tx, &hook, paused)).await
+    }
+
+    /// The hooks whose events wait, at the operator's word.
+    pub async fn paused(&self) -> Result<Vec<String>, LedgerError> {
+        self.ask(schema::paused).await
+    }
+
     /// Hooks with pending deliveries, and when the first of each is due.
     pub async fn hooks_with_work(&self) -> Result<Vec<(String, LedgerTime)>, LedgerError> {
         self.ask(read::hooks_with_work).await

@@ -82,6 +82,9 @@ CREATE TABLE attempts (
     PRIMARY KEY (delivery, number)
 ) WITHOUT ROWID;
 
+-- Hooks whose events wait, at the operator's word.
+CREATE TABLE paused (hook TEXT PRIMARY KEY) WITHOUT ROWID;
+
 -- Rows that handlers stored.
 CREATE TABLE rows (
     id INTEGER PRIMARY KEY,
@@ -120,6 +123,18 @@ pub fn migrate(connection: &mut Connection) -> Result<(), OpenError> {
         transaction.pragma_update(None, "user_version", known as i32).map_err(failed)?;
     }
     transaction.commit().map_err(failed)
+}
+
+/// Whether the events of a hook wait.
+pub fn pause(connection: &Connection, hook: &str, paused: bool) -> rusqlite::Result<()> {
+    let sql =
+        if paused { "INSERT OR IGNORE INTO paused (hook) VALUES (?)" } else { "DELETE FROM paused WHERE hook = ?" };
+    connection.execute(sql, [hook]).map(drop)
+}
+
+/// The hooks whose events wait.
+pub fn paused(connection: &Connection) -> rusqlite::Result<Vec<String>> {
+    connection.prepare("SELECT hook FROM paused")?.query_map([], |row| row.get(0))?.collect()
 }
 
 #[cfg(test)]

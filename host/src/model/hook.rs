@@ -70,6 +70,8 @@ pub struct HookSpec {
     pub dedup: DedupSpec,
     /// When failed attempts are tried again, in those modes.
     pub retry: RetrySpec,
+    /// Attempts that may begin in a second, in those modes; none = as many as there are places for.
+    pub max_rate: Option<f64>,
     /// Of events with the same value there, one runs at a time, in order.
     pub order_by: Option<Place>,
     /// What the caller gets where it is not the handler's reply; none = 202, or what the provider takes for success.

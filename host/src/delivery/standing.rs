@@ -1,0 +1,91 @@
+//! Whether the events of a hook may be run now: the operator's pause, the circuit, the rate.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Instant;
+
+use super::Delivery;
+use super::circuit::Circuit;
+use super::rate::Bucket;
+use crate::engine::Target;
+use crate::ledger::LedgerError;
+
+/// What is known of one hook while the process lives.
+#[derive(Debug, Default)]
+pub struct Standing {
+    is_paused: bool,
+    circuit: Circuit,
+    bucket: Option<Bucket>,
+}
+
+impl Delivery {
+    /// The operator wants the events of this hook to wait, or to wait no longer. It holds across restarts.
+    pub async fn pause(&self, hook: &str, paused: bool) -> Result<(), LedgerError> {
+        self.queue.ledger().pause(hook.to_owned(), paused).await?;
+        let hook: Arc<str> = hook.into();
+        self.standing(&hook, |standing| standing.is_paused = paused);
+        self.queue.is_due(&hook, self.queue.ledger().now());
+        Ok(())
+    }
+
+    /// Whether its events wait: by the operator's word, because it fails every time.
+    pub fn waits(&self, hook: &str) -> (bool, bool) {
+        let standings = self.standings.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        standings.get(hook).map_or((false, false), |one| (one.is_paused, one.circuit.is_open(Instant::now())))
+    }
+
+    /// Whether nothing of this hook may begin now.
+    pub(super) fn is_held(&self, hook: &Arc<str>) -> bool {
+        let (is_paused, is_open) = self.waits(hook);
+        is_paused || is_open
+    }
+
+    /// How many of `max` attempts of this hook may begin: they count as begun.
+    pub(super) fn begin(&self, hook: &Arc<str>, target: &Target, max: usize) -> usize {
+        if self.is_stopping.load(Ordering::Relaxed) {
+            return 0;
+        }
+        let now = Instant::now();
+        self.standing(hook, |standing| {
+            let max = if standing.is_paused { 0 } else { max };
+            let Some(rate) = target.max_rate else { return standing.circuit.begin(max, now) };
+            let bucket = standing.bucket.get_or_insert_with(|| Bucket::new(rate, now));
+            let within_rate = bucket.take(rate, max, now);
+            let begun = standing.circuit.begin(within_rate, now);
+            bucket.put_back(within_rate - begun);
+            begun
+        })
+    }
+
+    /// Those that were not begun after all.
+    pub(super) fn not_begun(&self, hook: &Arc<str>, count: usize) {
+        self.standing(hook, |standing| {
+            if let Some(bucket) = &mut standing.bucket {
+                bucket.put_back(count);
+            }
+        });
+    }
+
+    pub(super) fn ended(&self, hook: &Arc<str>, well: bool) {
+        self.standing(hook, |standing| {
+            if well {
+                standing.circuit = Circuit::default();
+            } else if standing.circuit.failed(Instant::now()) {
+                tracing::error!(hook = &**hook, "fails every time: its events wait, and one is tried now and then");
+            }
+        });
+    }
+
+    /// Those that the operator had paused before this start.
+    pub(super) async fn remember_pauses(&self) -> Result<(), LedgerError> {
+        for hook in self.queue.ledger().paused().await? {
+            self.standing(&hook.into(), |standing| standing.is_paused = true);
+        }
+        Ok(())
+    }
+
+    fn standing<T>(&self, hook: &Arc<str>, act: impl FnOnce(&mut Standing) -> T) -> T {
+        let mut standings = self.standings.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        act(standings.entry(hook.clone()).or_default())
+    }
+}

@@ -27,7 +27,7 @@ fn verifiers() -> &'static Vec<Verifier> {
     static VERIFIERS: OnceLock<Vec<Verifier>> = OnceLock::new();
     VERIFIERS.get_or_init(|| {
         let names = ["app_key", "audience", "callback_url", "notification_url", "public_key", "recipient_client_id"];
-        let more = ["service_account", "webhook_id", "webhook_url", "jwks"];
+        let more = ["service_account", "webhook_id", "webhook_url", "key_url", "client_id"];
         let config =
             names.iter().chain(&more).map(|name| (name.to_string(), ConfigValue::One("https://a.example".into())));
         let config: std::collections::BTreeMap<_, _> =

@@ -1,7 +1,5 @@
 //! The record of an attempt: what the ledger keeps, a log line, and one for each line that the handler wrote.
 
-use std::time::{SystemTime, UNIX_EPOCH};
-
 use serde_json::json;
 
 use crate::ledger::AttemptRecord;
@@ -25,11 +23,6 @@ pub fn kept(attempt: &Attempt, started_ms: i64) -> AttemptRecord {
         status,
         record: record.to_string(),
     }
-}
-
-/// Milliseconds since 1970.
-pub fn to_ms(at: SystemTime) -> i64 {
-    at.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as i64)
 }
 
 /// Writes it down. Done attempts are `info`, everything else `warn` or worse.

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use super::{Delivery, ending, record};
 use crate::engine::{Handler, Slot};
 use crate::ledger::Stored;
+use crate::model::clock::to_ms;
 use crate::model::{Event, Outcome, RetrySpec};
 
 /// Successes without effects that are kept in one second: more would cost the node half of what it can do.
@@ -30,7 +31,7 @@ impl Delivery {
     }
 
     async fn sync_attempt(&self, handler: &Handler, event: Event, limit: Duration) -> Outcome {
-        let (started, started_ms) = (Instant::now(), record::to_ms(self.clock.now()));
+        let (started, started_ms) = (Instant::now(), to_ms(self.clock.now()));
         let mut attempt = handler.run(&event, 1, limit).await;
         record::write(&event, 1, &attempt);
         let is_done = matches!(attempt.outcome, Outcome::Done(_));
@@ -55,6 +56,11 @@ impl Delivery {
             self.dropped.fetch_add(1, Ordering::Relaxed);
         }
         attempt.outcome
+    }
+
+    /// Records for which there was no room, since the start.
+    pub fn dropped(&self) -> u64 {
+        self.dropped.load(Ordering::Relaxed)
     }
 
     fn may_keep(&self, now: Instant) -> bool {

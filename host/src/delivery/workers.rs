@@ -10,6 +10,7 @@ use tokio::sync::oneshot;
 use super::{Delivery, ending, record};
 use crate::engine::{Slot, Target};
 use crate::ledger::{Ending, LedgerError};
+use crate::model::clock::to_ms;
 use crate::model::{Attempt, Event, Outcome};
 use crate::queue::Lease;
 
@@ -125,7 +126,7 @@ impl Delivery {
         let (event, number) = (lease.event().clone(), lease.attempt());
         let hook = event.hook.clone();
         let shown = if replayed { Arc::new(marked(&event)) } else { event.clone() };
-        let (started, started_ms) = (Instant::now(), record::to_ms(self.clock.now()));
+        let (started, started_ms) = (Instant::now(), to_ms(self.clock.now()));
         kill_point!("before-run");
         let running = {
             let (handler, deadline) = (target.handler.clone(), target.deadline);

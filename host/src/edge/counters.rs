@@ -1,6 +1,6 @@
 //! What is counted of requests, for `/metrics` on the admin listener. Labels are names of hooks and fixed words.
 
-use prometheus::{IntCounterVec, Opts, Registry, TextEncoder};
+use prometheus::{IntCounter, IntCounterVec, Opts, Registry, TextEncoder};
 
 /// Counters since the start.
 pub struct Counters {
@@ -11,6 +11,7 @@ pub struct Counters {
     refused: IntCounterVec,
     /// By hook.
     challenges: IntCounterVec,
+    dropped: IntCounter,
 }
 
 // === impl Counters ===
@@ -25,8 +26,11 @@ impl Counters {
         };
         let verified = counter("landfall_verified_total", "Requests that have proven their sender.", &["hook", "key"]);
         let refused = counter("landfall_refused_total", "Requests that were not let in.", &["hook", "reason"]);
+        let help = "Records of attempts in mode sync for which the ledger had no room.";
+        let dropped = IntCounter::new("landfall_records_dropped_total", help).expect("a constant name is a good one");
+        registry.register(Box::new(dropped.clone())).expect("each name is registered once");
         let challenges = counter("landfall_challenges_total", "Ownership checks answered.", &["hook"]);
-        Counters { registry, verified, refused, challenges }
+        Counters { registry, verified, refused, challenges, dropped }
     }
 
     pub fn verified(&self, hook: &str, key: &str) {
@@ -42,7 +46,10 @@ impl Counters {
     }
 
     /// In the text format of Prometheus.
-    pub fn text(&self) -> String {
+    /// `dropped` are records of attempts in mode `sync` for which the ledger had no room.
+    pub fn text(&self, dropped: u64) -> String {
+        self.dropped.reset();
+        self.dropped.inc_by(dropped);
         TextEncoder::new().encode_to_string(&self.registry.gather()).unwrap_or_default()
     }
 }

@@ -5,7 +5,7 @@ use std::time::SystemTime;
 
 use rusqlite::{Connection, OptionalExtension, params};
 
-use super::events::to_ms;
+use crate::model::clock::to_ms;
 use crate::model::{LedgerClock, LedgerTime};
 
 /// The clock goes on from where the last start left it.

@@ -354,7 +354,7 @@ pub(super) fn record(
     write_attempt(connection, fence, attempt)?;
     if let Ending::Done(effects) = ending {
         let event = stored.event();
-        rows::append(connection, (&event.id, events::to_ms(event.received_at), hook), &effects.rows)?;
+        rows::append(connection, rows::of(event), &effects.rows)?;
     }
     Ok(())
 }

@@ -1,6 +1,6 @@
 //! Events in and out of their tables. Every byte that a handler will see is under a checksum, judged before it is handed out.
 
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -11,6 +11,7 @@ use rusqlite::{Connection, OptionalExtension, params};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
+use crate::model::clock::{from_ms, to_ms};
 use crate::model::{Event, EventId, LedgerTime};
 
 /// Everything about an event but its body.
@@ -181,7 +182,7 @@ fn checked(
     Ok(Event {
         id,
         hook: hook.into(),
-        received_at: UNIX_EPOCH + Duration::from_millis(received_ms.max(0) as u64),
+        received_at: from_ms(received_ms),
         method: head.method.parse().map_err(|_| Corrupt)?,
         path: head.path,
         query: head.query,
@@ -198,9 +199,4 @@ fn checksum(id: &EventId, hook: &str, received_ms: i64, head: &[u8], digest: &[u
         hash.update(part);
     }
     hash.finalize()[..16].try_into().expect("a SHA-256 has 32 bytes")
-}
-
-/// Milliseconds since 1970.
-pub(super) fn to_ms(at: SystemTime) -> i64 {
-    at.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as i64)
 }

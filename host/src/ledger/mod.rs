@@ -234,7 +234,7 @@ impl Ledger {
 
     /// Hooks with pending deliveries, and when the first of each is due.
     pub async fn hooks_with_work(&self) -> Result<Vec<(String, LedgerTime)>, LedgerError> {
-        self.ask(read::hooks_with_work).await
+        self.ask(deliveries::hooks_with_work).await
     }
 
     /// A page of deliveries.
@@ -262,7 +262,7 @@ impl Ledger {
         after: i64,
         limit: usize,
     ) -> Result<Vec<StoredRow>, LedgerError> {
-        self.ask(move |connection| read::rows(connection, &hook, &table, after, limit)).await
+        self.ask(move |connection| rows::list(connection, &hook, &table, after, limit)).await
     }
 
     async fn ask<T: Send + 'static>(

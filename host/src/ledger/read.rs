@@ -2,15 +2,14 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
-use std::time::{Duration, Instant, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
 use rusqlite::{Connection, OpenFlags, OptionalExtension, params};
 use serde::Serialize;
 
-use super::deliveries;
 use super::error::LedgerError;
 use super::events::{self, COLUMNS, Corrupt};
-use super::rows::{self, StoredRow};
+use crate::model::clock::from_ms;
 use crate::model::{Event, EventId, LedgerTime};
 
 /// The longest answer.
@@ -252,22 +251,6 @@ pub fn count(connection: &Connection) -> rusqlite::Result<Vec<Count>> {
     counts.collect()
 }
 
-/// Hooks with pending deliveries, and when the first of each is due.
-pub fn hooks_with_work(connection: &Connection) -> rusqlite::Result<Vec<(String, LedgerTime)>> {
-    deliveries::hooks_with_work(connection)
-}
-
-/// A page of rows.
-pub fn rows(
-    connection: &Connection,
-    hook: &str,
-    table: &str,
-    after: i64,
-    limit: usize,
-) -> rusqlite::Result<Vec<StoredRow>> {
-    rows::list(connection, hook, table, after, limit)
-}
-
 fn time_of_day(ms: i64) -> String {
-    humantime::format_rfc3339_millis(UNIX_EPOCH + Duration::from_millis(ms.max(0) as u64)).to_string()
+    humantime::format_rfc3339_millis(from_ms(ms)).to_string()
 }

@@ -3,7 +3,7 @@
 use rusqlite::{Connection, params};
 use serde::Serialize;
 
-use super::events::to_ms;
+use crate::model::clock::{from_ms, to_ms};
 use crate::model::{Event, EventId, Row};
 
 /// One row of a table.
@@ -49,11 +49,10 @@ pub(super) fn list(
         "SELECT id, event_id, received_ms, json FROM rows WHERE hook = ? AND name = ? AND id > ? ORDER BY id LIMIT ?",
     )?;
     let rows = select.query_map(params![hook, table, after, limit as i64], |row| {
-        let received = std::time::UNIX_EPOCH + std::time::Duration::from_millis(row.get::<_, i64>(2)?.max(0) as u64);
         Ok(StoredRow {
             id: row.get(0)?,
             event_id: EventId::from_bytes(row.get(1)?).to_string(),
-            received_at: humantime::format_rfc3339_millis(received).to_string(),
+            received_at: humantime::format_rfc3339_millis(from_ms(row.get(2)?)).to_string(),
             row: serde_json::from_str(&row.get::<_, String>(3)?).unwrap_or(serde_json::Value::Null),
         })
     })?;

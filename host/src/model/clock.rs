@@ -26,3 +26,13 @@ impl Clock {
         Clock::Fixed(UNIX_EPOCH + Duration::from_secs(seconds))
     }
 }
+
+/// Milliseconds since 1970; times before count as 1970.
+pub fn to_ms(at: SystemTime) -> i64 {
+    at.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as i64)
+}
+
+/// The time that `to_ms` was made from.
+pub fn from_ms(ms: i64) -> SystemTime {
+    UNIX_EPOCH + Duration::from_millis(ms.max(0) as u64)
+}

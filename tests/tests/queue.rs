@@ -45,6 +45,8 @@ async fn async_answers_when_the_event_is_kept_and_a_worker_runs_it() {
     let shown = node.ask(&format!("/api/events/{}", id_of(&answer))).await;
     assert_eq!(shown["event"]["body"]["text"], "{\"n\":1}");
     assert_eq!((&shown["attempts"][0]["outcome"], &shown["attempts"][0]["number"]), (&json!("done"), &json!(1)));
+    let metrics = node.client.get(format!("http://{}/metrics", node.admin)).send().await.unwrap().text().await.unwrap();
+    assert!(metrics.contains("landfall_records_dropped_total 0"), "{metrics}");
 }
 
 #[tokio::test]

@@ -6,11 +6,11 @@ use std::time::Duration;
 use serde::Deserialize;
 
 use super::error::ConfigError;
+use super::queued::{DedupTable, Rate, RetryTable, accepted_status, dedup, retry};
 use super::values::{MethodName, Parsed, Size, Time};
 use crate::model::hook::{CredentialPart, is_table_name};
 use crate::model::{
-    Allow, Credential, DedupId, DedupSpec, HookName, HookSpec, Limits, Mode, Place, RemoteSecret, RetrySpec, SecretRef,
-    UrlPrefix, VerifySpec,
+    Allow, Credential, HookName, HookSpec, Limits, Mode, Place, RemoteSecret, SecretRef, UrlPrefix, VerifySpec,
 };
 
 /// What a hook is made from.
@@ -61,43 +61,6 @@ enum ModeName {
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct DedupTable {
-    id: Option<DedupIdTyped>,
-    window: Option<Time>,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(untagged, expecting = "{ header = \"NAME\" }, { json = \"/POINTER\" }, \"body-digest\" or \"none\"")]
-enum DedupIdTyped {
-    Word(DedupWord),
-    At(Place),
-}
-
-#[derive(Debug, Clone, Copy, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-enum DedupWord {
-    BodyDigest,
-    None,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct RetryTable {
-    attempts: Option<u32>,
-    backoff: Option<BackoffTable>,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct BackoffTable {
-    first: Option<Time>,
-    factor: Option<f64>,
-    max: Option<Time>,
-    jitter: Option<f64>,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields)]
 struct AllowTable {
     #[serde(default)]
     http: Vec<Parsed<UrlPrefix>>,
@@ -125,16 +88,11 @@ struct LimitsTable {
 #[derive(Debug)]
 struct AddressRange(ipnet::IpNet);
 
-/// `50/s`, in attempts a second.
-#[derive(Debug, Clone)]
-struct Rate(f64);
-
 /// `Bearer ${env:TOKEN}`, split into its parts.
 #[derive(Debug)]
 struct CredentialText(Vec<CredentialPart>);
 
 const DEADLINE_DEFAULT: Duration = Duration::from_secs(60);
-const DEDUP_WINDOW_DEFAULT: Duration = Duration::from_secs(7 * 86_400);
 const CONCURRENCY_DEFAULT: usize = 80;
 const MAX_BODY_DEFAULT: usize = 1 << 20;
 const MAX_BODY_LIMIT: usize = 64 << 20;
@@ -168,12 +126,12 @@ fn suggestions(manifest: &toml::Table) -> HookFile {
 }
 
 /// A mistake at a key; `parse_hook` finds its line.
-struct Mistake {
+pub(super) struct Mistake {
     key: &'static [&'static str],
     message: String,
 }
 
-fn mistake<T>(key: &'static [&'static str], message: impl Into<String>) -> Result<T, Mistake> {
+pub(super) fn mistake<T>(key: &'static [&'static str], message: impl Into<String>) -> Result<T, Mistake> {
     Err(Mistake { key, message: message.into() })
 }
 
@@ -269,52 +227,6 @@ fn mode(typed: Option<ModeName>) -> Mode {
     }
 }
 
-fn dedup(table: DedupTable) -> Result<DedupSpec, Mistake> {
-    let id = match table.id {
-        None => DedupId::OfPack,
-        Some(DedupIdTyped::At(place)) => DedupId::At(place),
-        Some(DedupIdTyped::Word(DedupWord::BodyDigest)) => DedupId::BodyDigest,
-        Some(DedupIdTyped::Word(DedupWord::None)) => DedupId::Nothing,
-    };
-    let window = in_range(&["dedup", "window"], table.window, DEDUP_WINDOW_DEFAULT, 1, 90 * 86_400)?;
-    Ok(DedupSpec { id, window })
-}
-
-fn retry(table: RetryTable) -> Result<RetrySpec, Mistake> {
-    let defaults = RetrySpec::default();
-    let backoff = table.backoff.unwrap_or_default();
-    let spec = RetrySpec {
-        attempts: table.attempts.unwrap_or(defaults.attempts),
-        first: in_range(&["retry", "backoff"], backoff.first, defaults.first, 0, 86_400)?,
-        factor: backoff.factor.unwrap_or(defaults.factor),
-        max: in_range(&["retry", "backoff"], backoff.max, defaults.max, 0, 7 * 86_400)?,
-        jitter: backoff.jitter.unwrap_or(defaults.jitter),
-    };
-    if !(1..=100).contains(&spec.attempts) {
-        return mistake(&["retry", "attempts"], format!("attempts {} is out of range: 1 to 100", spec.attempts));
-    }
-    if !(1.0..=100.0).contains(&spec.factor) {
-        return mistake(&["retry", "backoff"], format!("factor {} is out of range: 1.0 to 100.0", spec.factor));
-    }
-    if !(0.0..=1.0).contains(&spec.jitter) {
-        return mistake(&["retry", "backoff"], format!("jitter {} is out of range: 0.0 to 1.0", spec.jitter));
-    }
-    if spec.max < spec.first {
-        return mistake(&["retry", "backoff"], "max is shorter than first");
-    }
-    Ok(spec)
-}
-
-fn accepted_status(typed: Option<u16>) -> Result<Option<u16>, Mistake> {
-    match typed {
-        Some(status) if !(200..=299).contains(&status) => mistake(
-            &["accepted_status"],
-            format!("status {status} does not say that an event was accepted: 200 to 299"),
-        ),
-        other => Ok(other),
-    }
-}
-
 fn verify(mut spec: VerifySpec, dir: &Path) -> VerifySpec {
     for reference in spec.secret.iter_mut().chain(&mut spec.challenge_secret) {
         *reference = below(dir, std::mem::replace(reference, SecretRef::Env(String::new())));
@@ -363,7 +275,7 @@ fn below(dir: &Path, reference: SecretRef) -> SecretRef {
     }
 }
 
-fn in_range(
+pub(super) fn in_range(
     key: &'static [&'static str],
     typed: Option<Time>,
     default: Duration,
@@ -434,25 +346,6 @@ impl std::str::FromStr for AddressRange {
             .or_else(|_| text.parse::<std::net::IpAddr>().map(ipnet::IpNet::from))
             .map(AddressRange)
             .map_err(|_| format!("`{text}` is not an address range: write \"10.0.0.0/8\" or \"127.0.0.1\""))
-    }
-}
-
-// === impl Rate ===
-
-impl std::str::FromStr for Rate {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Rate, String> {
-        let wrong = || format!("`{}` is not a rate: write \"50/s\", \"100/min\" or \"10/h\"", text.escape_debug());
-        let (count, unit) = text.split_once('/').ok_or_else(wrong)?;
-        let count: u32 = count.trim().parse().map_err(|_| wrong())?;
-        let seconds = match unit.trim() {
-            "s" => 1.0,
-            "min" => 60.0,
-            "h" => 3600.0,
-            _ => return Err(wrong()),
-        };
-        if count == 0 { Err(wrong()) } else { Ok(Rate(f64::from(count) / seconds)) }
     }
 }
 

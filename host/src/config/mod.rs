@@ -5,6 +5,7 @@ pub mod env;
 mod error;
 mod hook_file;
 mod node;
+mod queued;
 mod values;
 
 pub use error::ConfigError;

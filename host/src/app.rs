@@ -73,7 +73,7 @@ pub async fn ask_admin(
 async fn call(target: &str, outgoing: Outgoing) -> anyhow::Result<(u16, String)> {
     let anywhere = vec!["0.0.0.0/0".parse()?, "::/0".parse()?];
     let http = vec![target.parse().map_err(anyhow::Error::msg)?];
-    let policy = Policy::new(Allow { http, addresses: anywhere, table: Vec::new() });
+    let policy = Policy::new(Allow { http, addresses: anywhere, ..Allow::default() });
     let client = Client::new(policy, Vec::new(), Arc::new(Secrets::default()));
     let received = client.send(outgoing, "landfall").await?;
     Ok((received.status, String::from_utf8_lossy(&received.body).into_owned()))
@@ -105,7 +105,7 @@ impl App {
         make_dirs(&config)?;
         let ledger = open_ledger(&config)?;
         let secrets = Arc::new(Secrets::new(config.secrets));
-        let engine = Arc::new(Engine::new(engine_settings(&config)?)?);
+        let engine = Arc::new(Engine::new(engine_settings(&config)?, Some(ledger.clone()))?);
         let hooks = Hooks::start(setup(&config, engine.clone(), secrets.clone()));
         let targets = Arc::new(Served(hooks.clone()));
         let delivery = Delivery::new(ledger, targets, Clock::System).await.context("the ledger cannot be read")?;
@@ -214,7 +214,7 @@ fn open_ledger(config: &Config) -> anyhow::Result<Arc<Ledger>> {
 pub async fn check(config: &Config) -> anyhow::Result<Hooks> {
     make_dirs(config)?;
     let secrets = Arc::new(Secrets::default());
-    let engine = Arc::new(Engine::new(engine_settings(config)?)?);
+    let engine = Arc::new(Engine::new(engine_settings(config)?, None)?);
     Ok(Hooks::once(setup(config, engine, secrets)).await)
 }
 

@@ -1,12 +1,25 @@
 //! The contract of `wit/`, as wit-bindgen writes it down. Nothing else in this crate is generated.
 //!
-//! The richest world is bound, but a component imports only what it calls: `table` only where rows are appended.
+//! The richest world is bound, but a component imports only what it calls: `table` only where rows are appended. The quick
+//! answer is a world of its own, because a component exports all of its world.
 #![allow(missing_docs)]
 
 wit_bindgen::generate!({
     path: "../wit",
-    world: "table-hook",
+    world: "full-hook",
     pub_export_macro: true,
     export_macro_name: "__export",
     default_bindings_module: "::landfall_sdk::bindings",
 });
+
+/// The `responder` alone, over the same types.
+pub mod responding {
+    wit_bindgen::generate!({
+        path: "../wit",
+        world: "responding",
+        pub_export_macro: true,
+        export_macro_name: "__export_responder",
+        default_bindings_module: "::landfall_sdk::bindings::responding",
+        with: { "landfall:hook/types@0.1.0": crate::bindings::landfall::hook::types },
+    });
+}

@@ -105,6 +105,56 @@
 //! }
 //! ```
 //!
+//! # Values
+//!
+//! With `[allow] kv = true` a hook keeps values by key. They are kept together with the handler's success, exactly once:
+//! a handler that runs again after a crash does not count twice.
+//!
+//! ```
+//! use landfall_sdk::{Event, Failure, handler, kv};
+//! use std::time::Duration;
+//!
+//! #[handler]
+//! fn count(event: Event) -> Result<String, Failure> {
+//!     if kv::get(&format!("seen/{}", event.id))?.is_some() {
+//!         return Ok("seen already".into());
+//!     }
+//!     kv::set_for(&format!("seen/{}", event.id), "yes", Duration::from_secs(3600))?;
+//!     Ok(format!("number {}", kv::increment("count", 1)?))
+//! }
+//! ```
+//!
+//! # Events for other hooks
+//!
+//! With `[allow] emit = ["notify"]` a handler hands work on, also queued with its success:
+//!
+//! ```
+//! use landfall_sdk::{Event, Failure, emit, handler, json};
+//!
+//! #[handler]
+//! fn fan_out(event: Event) -> Result<(), Failure> {
+//!     emit::to("notify").json(&json!({ "text": "it came" })).key(&event.id).send()?;
+//!     Ok(())
+//! }
+//! ```
+//!
+//! # The quick answer
+//!
+//! In mode `async` the caller gets 202 before the handler runs. A [`responder`] says something better; it runs while the
+//! caller waits, and what it stages is dropped.
+//!
+//! ```
+//! use landfall_sdk::{Event, Failure, Reply, handler, json, responder};
+//!
+//! #[handler]
+//! fn later(_: Event) -> Result<(), Failure> { Ok(()) }
+//!
+//! #[responder]
+//! fn now(event: Event) -> Result<Reply, Failure> {
+//!     Ok(Reply::json(200, &json!({ "text": "on it", "ticket": event.id })))
+//! }
+//! ```
+//!
 //! # Testing natively
 //!
 //! The function stays a function: `cargo test` calls it with a made-up event from [`testing`], against a fake host
@@ -149,7 +199,9 @@ mod event;
 mod failure;
 mod reply;
 
+pub mod emit;
 pub mod http;
+pub mod kv;
 pub mod log;
 pub mod settings;
 pub mod table;
@@ -170,11 +222,11 @@ mod imports;
 
 pub use event::{Event, FromEvent, Json, Payload};
 pub use failure::Failure;
-pub use landfall_sdk_macros::handler;
+pub use landfall_sdk_macros::{handler, responder};
 pub use reply::{IntoReply, Reply};
 pub use serde;
 pub use serde_json::{self, json};
 
-/// Holds where `#[handler]` stands on a function that can be one; it calls this on every target.
+/// Holds where `#[handler]` or `#[responder]` stands on a function that can be one; it calls this on every target.
 #[doc(hidden)]
 pub const fn is_handler<A: FromEvent, R: IntoReply>(_: fn(A) -> Result<R, Failure>) {}

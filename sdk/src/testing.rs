@@ -11,11 +11,13 @@
 //! assert_eq!(event.build().provider(), Some("github"));
 //! ```
 
+use crate::emit::Emission;
 use crate::http::{Request, Response};
 use crate::{Event, Payload};
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 use std::cell::RefCell;
+use std::collections::BTreeMap;
 use std::marker::PhantomData;
 
 thread_local! {
@@ -29,6 +31,8 @@ struct State {
     logs: Vec<String>,
     calls: Vec<Request>,
     rows: Vec<(String, Value)>,
+    values: BTreeMap<String, Payload>,
+    emissions: Vec<Emission>,
 }
 
 /// A fresh fake host for this thread: what an earlier one was told, or saw, is gone.
@@ -76,6 +80,23 @@ impl Host {
     /// The requests sent so far, those denied among them.
     pub fn calls(&self) -> Vec<Request> {
         STATE.with_borrow(|state| state.calls.clone())
+    }
+
+    /// A value that `kv` has already.
+    #[must_use]
+    pub fn value(self, key: &str, value: impl Into<Payload>) -> Self {
+        STATE.with_borrow_mut(|state| state.values.insert(key.to_owned(), value.into()));
+        self
+    }
+
+    /// What `kv` has by now; expiries are not played.
+    pub fn values(&self) -> BTreeMap<String, Payload> {
+        STATE.with_borrow(|state| state.values.clone())
+    }
+
+    /// The events for other hooks so far.
+    pub fn emissions(&self) -> Vec<Emission> {
+        STATE.with_borrow(|state| state.emissions.clone())
     }
 
     /// The rows staged so far, each with its table.
@@ -162,7 +183,9 @@ impl EventBuilder {
 /// What `imports` is in a component.
 pub(crate) mod imports {
     use super::*;
+    use crate::emit::EmitError;
     use crate::http::HttpError;
+    use crate::kv::KvError;
     use crate::log::Level;
     use crate::table::TableError;
 
@@ -200,5 +223,52 @@ pub(crate) mod imports {
         }
         STATE.with_borrow_mut(|state| state.rows.push((table.to_owned(), row)));
         Ok(())
+    }
+
+    pub fn kv_get(key: &str) -> Result<Option<Payload>, KvError> {
+        Ok(STATE.with_borrow(|state| state.values.get(key).cloned()))
+    }
+
+    pub fn kv_set(key: &str, value: Payload, _expires_in_s: Option<u32>) -> Result<(), KvError> {
+        STATE.with_borrow_mut(|state| state.values.insert(key.to_owned(), value));
+        Ok(())
+    }
+
+    pub fn kv_delete(key: &str) -> Result<(), KvError> {
+        STATE.with_borrow_mut(|state| state.values.remove(key));
+        Ok(())
+    }
+
+    pub fn kv_list_keys(prefix: &str, after: Option<&str>, limit: u32) -> Result<Vec<String>, KvError> {
+        let wanted = |key: &&String| key.starts_with(prefix) && after.is_none_or(|after| key.as_str() > after);
+        Ok(STATE.with_borrow(|state| state.values.keys().filter(wanted).take(limit as usize).cloned().collect()))
+    }
+
+    pub fn kv_compare_and_set(key: &str, expected: Option<Payload>, value: Payload) -> Result<bool, KvError> {
+        let is_same = kv_get(key)?.as_ref().map(Payload::as_bytes) == expected.as_ref().map(Payload::as_bytes);
+        if is_same {
+            kv_set(key, value, None)?;
+        }
+        Ok(is_same)
+    }
+
+    pub fn kv_increment(key: &str, by: i32) -> Result<i64, KvError> {
+        let present = match kv_get(key)? {
+            None => 0,
+            Some(value) => {
+                let number = value.as_text().and_then(|text| text.parse::<i64>().ok());
+                number.ok_or_else(|| KvError::Invalid(format!("`{key}` is not a whole number")))?
+            }
+        };
+        let sum = present + i64::from(by);
+        kv_set(key, Payload::Text(sum.to_string()), None)?;
+        Ok(sum)
+    }
+
+    pub fn emit(emission: Emission) -> Result<String, EmitError> {
+        STATE.with_borrow_mut(|state| {
+            state.emissions.push(emission);
+            Ok(format!("019c1234-5678-7abc-8def-{:012x}", state.emissions.len()))
+        })
     }
 }

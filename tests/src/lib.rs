@@ -13,7 +13,7 @@ use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 
 pub use components::{bundled, component, guest, landfall};
-pub use node::{Node, Setup};
+pub use node::{Node, Setup, event_id};
 pub use receiver::Receiver;
 
 /// The folder of the workspace.

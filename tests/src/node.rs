@@ -44,11 +44,12 @@ impl Setup {
         Setup { dir, env: Vec::new(), args: Vec::new() }
     }
 
-    /// One hook `NAME` with its component and the text of its hook file.
+    /// One hook `NAME` with its component and the text of its hook file; in mode `sync` where that says nothing else.
     pub fn hook(self, name: &str, component: &Path, hook_file: &str) -> Setup {
         let plugins = self.dir.path().join("plugins");
         std::fs::copy(component, plugins.join(format!("{name}.wasm"))).expect("the component is there");
-        std::fs::write(plugins.join(format!("{name}.toml")), hook_file).expect("a writable folder");
+        let mode = if hook_file.lines().any(|line| line.starts_with("mode ")) { "" } else { "mode = \"sync\"\n" };
+        std::fs::write(plugins.join(format!("{name}.toml")), format!("{mode}{hook_file}")).expect("a writable folder");
         self
     }
 
@@ -139,6 +140,26 @@ impl Node {
     /// How one hook stands.
     pub async fn hook(&self, name: &str) -> Option<Value> {
         self.hooks().await.into_iter().find(|hook| hook["name"] == name)
+    }
+
+    /// The deliveries of a hook, in the order of their arrival.
+    pub async fn deliveries(&self, hook: &str) -> Vec<Value> {
+        self.ask(&format!("/api/events?hook={hook}&after=0&limit=1000")).await.as_array().expect("a list").clone()
+    }
+
+    /// Waits until the deliveries of a hook are in these states; gives them.
+    pub async fn until_states(&self, hook: &str, states: &[&str]) -> Vec<Value> {
+        eventually(&format!("deliveries are {states:?}\n{}", self.log()), || async {
+            let found = self.deliveries(hook).await;
+            let same = found.iter().map(|one| one["state"].as_str().unwrap_or_default()).eq(states.iter().copied());
+            same.then_some(found)
+        })
+        .await
+    }
+
+    /// Waits until the log says this.
+    pub async fn until_log(&self, text: &str) {
+        eventually(&format!("the log says {text}"), || async { self.log().contains(text).then_some(()) }).await;
     }
 
     /// Waits until a hook is in this state; gives its status.
@@ -293,4 +314,10 @@ fn find(log: &Arc<Mutex<Vec<String>>>, matches: impl Fn(&Value) -> bool) -> Opti
 
 fn text(log: &Arc<Mutex<Vec<String>>>) -> String {
     log.lock().expect("nobody panics with the log").join("\n")
+}
+
+/// The id in an answer `{"event": ID}`.
+pub fn event_id(answer: &(u16, String)) -> String {
+    let json: Value = serde_json::from_str(&answer.1).unwrap_or_else(|_| panic!("{answer:?}"));
+    json["event"].as_str().unwrap_or_else(|| panic!("{answer:?}")).to_owned()
 }

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use landfall_tests::{Node, Setup, bundled, component, eventually, guest};
 
-const OPEN: &str = "[verify]\nscheme = \"none\"\n";
+const OPEN: &str = "mode = \"sync\"\n[verify]\nscheme = \"none\"\n";
 
 async fn says(node: &Node, text: &str) {
     eventually(&format!("the hook says {text}"), || async {
@@ -178,7 +178,7 @@ async fn hook_files_reload_and_mistakes_in_them_do_not() {
     let status = node.until("hook", "stale").await;
     assert_eq!(status["problem"], "hook.toml:2:1: unknown key `concurency`: did you mean `concurrency`?");
     assert_eq!(node.post("/moved", &[], "{}").await.0, 200);
-    node.put("hook.toml", format!("accepted_status = 500\n{OPEN}"));
+    node.put("hook.toml", format!("{OPEN}[accepted]\nstatus = 500\n"));
     eventually("the new mistake is said", || async {
         let problem = node.hook("hook").await?["problem"].as_str()?.to_owned();
         problem.contains("does not say that an event was accepted").then_some(())

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use landfall_tests::{Node, Setup, bundled, component, eventually, guest};
 
-const OPEN: &str = "[verify]\nscheme = \"none\"\n";
+const OPEN: &str = "mode = \"sync\"\n[verify]\nscheme = \"none\"\n";
 
 /// Hooks that all share one component, each at a path.
 async fn at_paths(paths: &[(&str, &str)]) -> Node {

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use landfall_tests::{Node, Setup, bundled, eventually, guest};
+use landfall_tests::{Setup, bundled, event_id, eventually, guest};
 use serde_json::{Value, json};
 
 const OPEN: &str = "\n[verify]\nscheme = \"none\"\n";
@@ -14,35 +14,16 @@ fn store(mode: &str) -> String {
     format!("mode = \"{mode}\"\n{OPEN}{STORE}")
 }
 
-/// The deliveries of a hook, in the order of their arrival.
-async fn deliveries(node: &Node, hook: &str) -> Vec<Value> {
-    node.ask(&format!("/api/events?hook={hook}&after=0&limit=1000")).await.as_array().expect("a list").clone()
-}
-
-async fn until_states(node: &Node, hook: &str, states: &[&str]) -> Vec<Value> {
-    eventually(&format!("deliveries are {states:?}\n{}", node.log()), || async {
-        let found = deliveries(node, hook).await;
-        let same = found.iter().map(|one| one["state"].as_str().unwrap_or_default()).eq(states.iter().copied());
-        same.then_some(found)
-    })
-    .await
-}
-
-fn id_of(answer: &(u16, String)) -> String {
-    let json: Value = serde_json::from_str(&answer.1).unwrap_or_else(|_| panic!("{answer:?}"));
-    json["event"].as_str().unwrap_or_else(|| panic!("{answer:?}")).to_owned()
-}
-
 #[tokio::test]
 async fn async_answers_when_the_event_is_kept_and_a_worker_runs_it() {
     let node = Setup::new().hook("store", &bundled("store"), &store("async")).serving("store").await;
     let answer = node.post("/store", &[("id", "1")], "{\"n\":1}").await;
     assert_eq!(answer.0, 202, "{answer:?}");
-    let done = until_states(&node, "store", &["done"]).await;
-    assert_eq!((&done[0]["event"], &done[0]["attempt"]), (&json!(id_of(&answer)), &json!(1)));
+    let done = node.until_states("store", &["done"]).await;
+    assert_eq!((&done[0]["event"], &done[0]["attempt"]), (&json!(event_id(&answer)), &json!(1)));
     let rows = node.rows("store", "t").await;
-    assert_eq!((rows.len(), &rows[0]["row"]["n"], &rows[0]["event_id"]), (1, &json!(1), &json!(id_of(&answer))));
-    let shown = node.ask(&format!("/api/events/{}", id_of(&answer))).await;
+    assert_eq!((rows.len(), &rows[0]["row"]["n"], &rows[0]["event_id"]), (1, &json!(1), &json!(event_id(&answer))));
+    let shown = node.ask(&format!("/api/events/{}", event_id(&answer))).await;
     assert_eq!(shown["event"]["body"]["text"], "{\"n\":1}");
     assert_eq!((&shown["attempts"][0]["outcome"], &shown["attempts"][0]["number"]), (&json!("done"), &json!(1)));
     let metrics = node.client.get(format!("http://{}/metrics", node.admin)).send().await.unwrap().text().await.unwrap();
@@ -54,10 +35,10 @@ async fn a_duplicate_is_answered_as_the_first_and_another_body_is_kept_apart() {
     let node = Setup::new().hook("store", &bundled("store"), &store("async")).serving("store").await;
     let same: Vec<_> = (0..64).map(|_| node.post("/store", &[("id", "7")], "{\"n\":7}")).collect();
     let answers = futures_all(same).await;
-    assert!(answers.iter().all(|answer| answer.0 == 202 && id_of(answer) == id_of(&answers[0])), "{answers:?}");
+    assert!(answers.iter().all(|answer| answer.0 == 202 && event_id(answer) == event_id(&answers[0])), "{answers:?}");
     let conflict = node.post("/store", &[("id", "7")], "{\"n\":8}").await;
     assert_eq!(conflict.0, 202);
-    let found = until_states(&node, "store", &["done", "dead"]).await;
+    let found = node.until_states("store", &["done", "dead"]).await;
     assert_eq!(found[1]["reason"], "conflict");
     assert_eq!(node.rows("store", "t").await.len(), 1);
 }
@@ -91,8 +72,8 @@ async fn auto_answers_with_the_reply_in_time_and_otherwise_hands_over_without_ru
     let answer = node.post("/slow", &[], "{}").await;
     assert_eq!(answer.0, 202, "{answer:?}");
     assert!(started.elapsed() < Duration::from_millis(1400), "{:?}", started.elapsed());
-    let done = until_states(&node, "slow", &["done"]).await;
-    assert_eq!((&done[0]["event"], &done[0]["attempt"]), (&json!(id_of(&answer)), &json!(1)));
+    let done = node.until_states("slow", &["done"]).await;
+    assert_eq!((&done[0]["event"], &done[0]["attempt"]), (&json!(event_id(&answer)), &json!(1)));
 }
 
 #[tokio::test]
@@ -105,31 +86,31 @@ async fn a_failure_is_tried_again_then_dead_then_replayed() {
     node.until("rejects", "serving").await;
     let answer = node.post("/traps", &[("x-hub-signature", "hush")], "{}").await;
     assert_eq!(answer.0, 202, "the caller is not told of what happens later");
-    let dead = until_states(&node, "traps", &["dead"]).await;
+    let dead = node.until_states("traps", &["dead"]).await;
     assert_eq!(dead[0]["attempt"], 3);
     assert!(dead[0]["reason"].as_str().unwrap().starts_with("trap: "), "{dead:?}");
-    let shown = node.ask(&format!("/api/events/{}", id_of(&answer))).await;
+    let shown = node.ask(&format!("/api/events/{}", event_id(&answer))).await;
     let starts: Vec<&str> =
         shown["attempts"].as_array().unwrap().iter().map(|one| one["started_at"].as_str().unwrap()).collect();
     assert!(starts.len() == 3 && starts[0] < starts[1] && starts[1] < starts[2], "{starts:?}");
     assert!(!shown.to_string().contains("hush"), "signatures are masked: {shown}");
     assert_eq!(node.post("/rejects", &[], "{}").await.0, 202);
-    assert_eq!(until_states(&node, "rejects", &["dead"]).await[0]["attempt"], 1, "a rejected event is dead at once");
+    assert_eq!(node.until_states("rejects", &["dead"]).await[0]["attempt"], 1, "a rejected event is dead at once");
 
     let order = json!({ "hook": "traps", "dry_run": true });
     assert_eq!(node.order("/api/replay", order).await["events"], 1);
-    assert_eq!(deliveries(&node, "traps").await.len(), 1);
+    assert_eq!(node.deliveries("traps").await.len(), 1);
     let digest = node.hook("traps").await.unwrap()["digest"].clone();
     node.put("traps.wasm", std::fs::read(guest("answers_one")).unwrap());
     node.until_changed("traps", &digest).await;
-    assert_eq!(node.order("/api/replay", json!({ "events": [id_of(&answer)] })).await["events"], 1);
+    assert_eq!(node.order("/api/replay", json!({ "events": [event_id(&answer)] })).await["events"], 1);
     let replayed = eventually("the replay is done", || async {
-        let all = deliveries(&node, "traps").await;
+        let all = node.deliveries("traps").await;
         all.into_iter().find(|one| one["replayed"] == true && one["state"] == "done")
     })
     .await;
-    assert_eq!(replayed["event"], id_of(&answer));
-    assert_eq!(deliveries(&node, "traps").await.len(), 2);
+    assert_eq!(replayed["event"], event_id(&answer));
+    assert_eq!(node.deliveries("traps").await.len(), 2);
 }
 
 #[tokio::test]
@@ -140,7 +121,7 @@ async fn what_waits_and_what_runs_survives_the_process() {
         assert_eq!(node.post("/slow", &[], "{}").await.0, 202);
     }
     let node = node.killed().serving("slow").await;
-    let done = until_states(&node, "slow", &["done"; 6]).await;
+    let done = node.until_states("slow", &["done"; 6]).await;
     assert!(done.iter().all(|one| one["attempt"].as_u64().unwrap() <= 2), "{done:?}");
 }
 
@@ -150,14 +131,14 @@ async fn a_stop_hands_back_what_runs_and_the_next_start_runs_it() {
     let setup = Setup::new().hook("slow", &guest("sleeps"), &slow).env("LANDFALL_DRAIN", "500ms");
     let mut node = setup.serving("slow").await;
     assert_eq!(node.post("/slow", &[], "{}").await.0, 202);
-    until_states(&node, "slow", &["running"]).await;
+    node.until_states("slow", &["running"]).await;
     node.terminate();
     assert!(node.ended().await.success());
     node.logged("it was given back", |line| line["message"].as_str().unwrap_or_default().contains("given back")).await;
     let node = node.killed().start().await;
     node.put("slow.wasm", std::fs::read(guest("answers_one")).unwrap());
     let found = eventually("it is run again", || async {
-        deliveries(&node, "slow").await.into_iter().find(|one| one["state"] != "pending")
+        node.deliveries("slow").await.into_iter().find(|one| one["state"] != "pending")
     })
     .await;
     assert_eq!(found["attempt"], 1, "an attempt that was handed back has not begun");
@@ -171,7 +152,7 @@ async fn a_full_disk_is_said_and_nothing_is_promised() {
     assert_eq!((status, body.as_str()), (503, "{\"error\":\"not stored\"}"));
     let ready = node.client.get(format!("http://{}/readyz", node.admin)).send().await.unwrap();
     assert_eq!(ready.status(), 503);
-    assert!(deliveries(&node, "store").await.is_empty());
+    assert!(node.deliveries("store").await.is_empty());
 }
 
 /// Where the process is ended, in the life of an event.
@@ -222,7 +203,7 @@ async fn kill_at(point: &str, mode: &str, round: usize) {
     }
     let context = format!("{point} {mode} {round}: {kills} kills");
     eventually(&format!("{context}: all are done\n{}", node.log()), || async {
-        let all = deliveries(&node, "store").await;
+        let all = node.deliveries("store").await;
         (all.len() == EVENTS && all.iter().all(|one| one["state"] == "done")).then_some(())
     })
     .await;
@@ -239,9 +220,9 @@ async fn of_one_key_one_runs_at_a_time_and_in_order() {
     let mut ids = Vec::new();
     for key in ["a", "a", "b", "a"] {
         let answer = node.post("/slow", &[], format!("{{\"key\":\"{key}\"}}")).await;
-        ids.push((key, id_of(&answer)));
+        ids.push((key, event_id(&answer)));
     }
-    until_states(&node, "slow", &["done"; 4]).await;
+    node.until_states("slow", &["done"; 4]).await;
     let mut started = BTreeMap::new();
     for (_, id) in &ids {
         let shown = node.ask(&format!("/api/events/{id}")).await;
@@ -264,7 +245,7 @@ fn humantime_ms(text: &str) -> i64 {
 async fn the_command_line_lists_shows_replays_and_exports() {
     let node = Setup::new().hook("store", &bundled("store"), &store("async")).serving("store").await;
     let answer = node.post("/store", &[("id", "1")], "{\"n\":\"=1+1, \\\"x\\\"\"}").await;
-    until_states(&node, "store", &["done"]).await;
+    node.until_states("store", &["done"]).await;
     let run = |arguments: &[&str]| {
         let admin = format!("http://{}", node.admin);
         let output = std::process::Command::new(landfall_tests::landfall())
@@ -275,7 +256,7 @@ async fn the_command_line_lists_shows_replays_and_exports() {
         let said = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
         (output.status.success(), said(&output.stdout), said(&output.stderr))
     };
-    let id = id_of(&answer);
+    let id = event_id(&answer);
     let (good, listed, _) = run(&["events", "list", "--hook", "store", "--state", "done"]);
     assert!(
         good && listed.lines().count() == 1 && listed.contains(&id) && listed.contains("done attempt 1"),
@@ -289,7 +270,7 @@ async fn the_command_line_lists_shows_replays_and_exports() {
     let (_, dry, _) = run(&["events", "replay", "--hook", "store", "--state", "done", "--dry-run"]);
     assert_eq!(dry, "1 events would be replayed\n");
     assert!(run(&["events", "replay", &id]).0);
-    until_states(&node, "store", &["done", "done"]).await;
+    node.until_states("store", &["done", "done"]).await;
     let (_, csv, _) = run(&["rows", "t", "--hook", "store", "--format", "csv"]);
     let lines: Vec<&str> = csv.lines().collect();
     assert_eq!((lines[0], lines.len()), ("event_id,received_at,id,n", 3), "{csv}");
@@ -316,7 +297,7 @@ async fn what_waits_behind_its_key_runs_although_the_hook_is_no_longer_ordered()
         assert_eq!(node.post("/slow", &[], "{\"key\":1}").await.0, 202);
     }
     node.put("slow.toml", file(""));
-    until_states(&node, "slow", &["done"; 3]).await;
+    node.until_states("slow", &["done"; 3]).await;
 }
 
 #[tokio::test]
@@ -330,17 +311,17 @@ async fn a_paused_hook_accepts_and_waits_across_a_restart_and_a_rate_is_kept() {
     assert_eq!(node.post("/store", &[("id", "1")], "{\"n\":1}").await.0, 202);
     let node = node.killed().serving("store").await;
     node.settle().await;
-    until_states(&node, "store", &["pending"]).await;
+    node.until_states("store", &["pending"]).await;
     assert_eq!(node.hook("store").await.unwrap()["paused"], true);
     node.order("/api/hooks/store/resume", json!({})).await;
-    until_states(&node, "store", &["done"]).await;
+    node.until_states("store", &["done"]).await;
     assert_eq!(node.post("/store", &[("id", "2")], "{\"n\":2}").await.0, 200, "the reply again");
     node.until("rated", "serving").await;
     let started = Instant::now();
     for n in 0..15 {
         assert_eq!(node.post("/rated", &[("id", &n.to_string())], format!("{{\"n\":{n}}}")).await.0, 202);
     }
-    until_states(&node, "rated", &["done"; 15]).await;
+    node.until_states("rated", &["done"; 15]).await;
     // Five at once, then ten more at five a second.
     assert!(started.elapsed() >= Duration::from_millis(1800), "{:?}", started.elapsed());
 }

@@ -25,7 +25,7 @@ struct Round {
 
 /// Measures and prints.
 pub async fn bench(flags: &BenchFlags) -> anyhow::Result<ExitCode> {
-    let arena = Arena::make(flags.component.as_deref(), "mode = \"async\"\naccepted_status = 200\n")?;
+    let arena = Arena::make(flags.component.as_deref(), "mode = \"async\"\naccepted.status = 200\n")?;
     let syncs = syncs_per_second(&arena)?;
     let (node, admin) = arena.serve_with_admin().await?;
     let request = arena.request_of(&padded());

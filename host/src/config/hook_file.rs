@@ -6,11 +6,11 @@ use std::time::Duration;
 use serde::Deserialize;
 
 use super::error::ConfigError;
-use super::queued::{DedupTable, Rate, RetryTable, accepted_status, dedup, retry};
+use super::queued::{AcceptedTable, DedupTable, Rate, RetryTable, accepted, dedup, retry};
 use super::values::{MethodName, Parsed, Size, Time};
 use crate::model::hook::{CredentialPart, is_table_name};
 use crate::model::{
-    Allow, Credential, HookName, HookSpec, Limits, Mode, Place, RemoteSecret, SecretRef, UrlPrefix, VerifySpec,
+    Allow, Credential, HookName, HookSpec, Limits, Mode, Place, Quota, RemoteSecret, SecretRef, UrlPrefix, VerifySpec,
 };
 
 /// What a hook is made from.
@@ -42,7 +42,7 @@ struct HookFile {
     retry: Option<RetryTable>,
     max_rate: Option<Parsed<Rate>>,
     order_by: Option<Place>,
-    accepted_status: Option<u16>,
+    accepted: Option<AcceptedTable>,
     verify: Option<VerifySpec>,
     settings: Option<toml::Table>,
     allow: Option<AllowTable>,
@@ -68,6 +68,10 @@ struct AllowTable {
     addresses: Vec<Parsed<AddressRange>>,
     #[serde(default)]
     table: Vec<String>,
+    #[serde(default)]
+    kv: bool,
+    #[serde(default)]
+    emit: Vec<Parsed<HookName>>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -82,6 +86,8 @@ struct CredentialTable {
 #[serde(deny_unknown_fields)]
 struct LimitsTable {
     memory: Option<Size>,
+    kv: Option<Size>,
+    rows: Option<Size>,
 }
 
 /// `10.0.0.0/8`, or one address.
@@ -98,6 +104,9 @@ const MAX_BODY_DEFAULT: usize = 1 << 20;
 const MAX_BODY_LIMIT: usize = 64 << 20;
 const MEMORY_DEFAULT: usize = 64 << 20;
 const MEMORY_LIMIT: usize = 1 << 30;
+const KV_DEFAULT: usize = 64 << 20;
+const ROWS_DEFAULT: usize = 4 << 30;
+const QUOTA_LIMIT: usize = 1 << 40;
 const SETTINGS_BYTES_MAX: usize = 256 << 10;
 
 /// Reads and checks one hook.
@@ -160,7 +169,7 @@ fn build(file: HookFile, source: &HookSource<'_>) -> Result<HookSpec, Mistake> {
         retry: retry(file.retry.unwrap_or_default())?,
         max_rate: file.max_rate.map(|rate| rate.0.0),
         order_by: file.order_by,
-        accepted_status: accepted_status(file.accepted_status)?,
+        accepted: accepted(file.accepted.unwrap_or_default())?,
         answer_within,
         deadline,
         concurrency,
@@ -169,15 +178,7 @@ fn build(file: HookFile, source: &HookSource<'_>) -> Result<HookSpec, Mistake> {
         settings: settings(file.settings.unwrap_or_default())?,
         allow: allow(file.allow.unwrap_or_default())?,
         credentials: file.credentials.into_iter().map(|table| credential(table, source.dir)).collect(),
-        limits: Limits {
-            memory: size(
-                &["limits", "memory"],
-                file.limits.and_then(|limits| limits.memory),
-                MEMORY_DEFAULT,
-                1 << 20,
-                MEMORY_LIMIT,
-            )?,
-        },
+        limits: limits(file.limits.unwrap_or_default())?,
         name,
     })
 }
@@ -221,10 +222,17 @@ pub fn component_file(typed: &str) -> Option<String> {
 
 fn mode(typed: Option<ModeName>) -> Mode {
     match typed {
-        None | Some(ModeName::Sync) => Mode::Sync,
+        Some(ModeName::Sync) => Mode::Sync,
         Some(ModeName::Async) => Mode::Async,
-        Some(ModeName::Auto) => Mode::Auto,
+        None | Some(ModeName::Auto) => Mode::Auto,
     }
+}
+
+fn limits(typed: LimitsTable) -> Result<Limits, Mistake> {
+    let memory = size(&["limits", "memory"], typed.memory, MEMORY_DEFAULT, 1 << 20, MEMORY_LIMIT)?;
+    let kv = size(&["limits", "kv"], typed.kv, KV_DEFAULT, 0, QUOTA_LIMIT)?;
+    let rows = size(&["limits", "rows"], typed.rows, ROWS_DEFAULT, 0, QUOTA_LIMIT)?;
+    Ok(Limits { memory, quota: Quota { kv: kv as u64, rows: rows as u64 } })
 }
 
 fn verify(mut spec: VerifySpec, dir: &Path) -> VerifySpec {
@@ -254,6 +262,8 @@ fn allow(table: AllowTable) -> Result<Allow, Mistake> {
         http: table.http.into_iter().map(|parsed| parsed.0).collect(),
         addresses: table.addresses.into_iter().map(|parsed| parsed.0.0).collect(),
         table: table.table,
+        kv: table.kv,
+        emit: table.emit.into_iter().map(|parsed| parsed.0).collect(),
     })
 }
 
@@ -326,7 +336,7 @@ impl HookFile {
             retry: self.retry.or(lower.retry),
             max_rate: self.max_rate.or(lower.max_rate),
             order_by: self.order_by.or(lower.order_by),
-            accepted_status: self.accepted_status.or(lower.accepted_status),
+            accepted: self.accepted.or(lower.accepted),
             verify: self.verify,
             settings: Some(settings),
             allow: self.allow,
@@ -405,7 +415,7 @@ mod tests {
             ("[dedup]\nid = \"body\"", "github.toml:2:6: "),
             ("[dedup]\nwindow = \"1000d\"", "github.toml:2:1: "),
             ("max_rate = \"fast\"", "github.toml:1:12: `fast` is not a rate: write \"50/s\""),
-            ("accepted_status = 500", "github.toml:1:1: status 500 does not say that an event was accepted"),
+            ("[accepted]\nstatus = 500", "github.toml:2:1: status 500 does not say that an event was accepted"),
             ("deadline = 5", "github.toml:1:12: invalid type: integer `5`, expected a time with its unit"),
             ("deadline = \"2h\"", "github.toml:1:1: 2h is out of range: 1s to 1h"),
             ("concurrency = 0", "github.toml:1:1: concurrency 0 is out of range: 1 to 1000"),

@@ -2,11 +2,12 @@
 
 use std::time::Duration;
 
+use http::{HeaderMap, HeaderName, HeaderValue};
 use serde::Deserialize;
 
 use super::hook_file::{Mistake, in_range, mistake};
 use super::values::Time;
-use crate::model::{DedupId, DedupSpec, Place, RetrySpec};
+use crate::model::{AcceptedSpec, DedupId, DedupSpec, Place, RetrySpec};
 
 /// `[dedup]`
 #[derive(Debug, Default, Deserialize)]
@@ -51,6 +52,18 @@ struct BackoffTable {
 #[derive(Debug, Clone)]
 pub struct Rate(pub f64);
 
+/// `[accepted]`
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AcceptedTable {
+    status: Option<u16>,
+    #[serde(default)]
+    headers: std::collections::BTreeMap<String, String>,
+    body: Option<String>,
+}
+
+const HOSTS_OWN: [&str; 4] = ["content-length", "transfer-encoding", "connection", "date"];
+const ACCEPTED_BODY_MAX: usize = 64 << 10;
 const DEDUP_WINDOW_DEFAULT: Duration = Duration::from_secs(7 * 86_400);
 
 /// Checked.
@@ -92,13 +105,28 @@ pub fn retry(table: RetryTable) -> Result<RetrySpec, Mistake> {
 }
 
 /// Checked.
-pub fn accepted_status(typed: Option<u16>) -> Result<Option<u16>, Mistake> {
-    match typed {
-        Some(status) if !(200..=299).contains(&status) => mistake(
-            &["accepted_status"],
-            format!("status {status} does not say that an event was accepted: 200 to 299"),
-        ),
-        other => Ok(other),
+pub fn accepted(table: AcceptedTable) -> Result<AcceptedSpec, Mistake> {
+    let AcceptedTable { status, headers: typed, body } = table;
+    if let Some(status) = status.filter(|status| !(200..=299).contains(status)) {
+        let why = format!("status {status} does not say that an event was accepted: 200 to 299");
+        return mistake(&["accepted", "status"], why);
+    }
+    let mut headers = HeaderMap::new();
+    for (name, value) in typed {
+        let (Ok(parsed), Ok(value)) = (name.parse::<HeaderName>(), value.parse::<HeaderValue>()) else {
+            return mistake(&["accepted", "headers"], format!("header `{}` cannot be sent", name.escape_debug()));
+        };
+        if HOSTS_OWN.contains(&parsed.as_str()) {
+            return mistake(&["accepted", "headers"], format!("header `{parsed}` is written by the host"));
+        }
+        headers.insert(parsed, value);
+    }
+    match body {
+        Some(body) if body.len() > ACCEPTED_BODY_MAX => mistake(&["accepted", "body"], "the body is above 64 KiB"),
+        Some(_) if matches!(status, Some(204 | 205)) => {
+            mistake(&["accepted", "body"], "status 204 and 205 have no body: leave it out, or take status 200")
+        }
+        body => Ok(AcceptedSpec { status, headers, body }),
     }
 }
 

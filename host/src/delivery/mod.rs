@@ -1,10 +1,12 @@
 //! From an event to the record of its attempts: the three modes, the worker loop, and what follows from each outcome.
 
 mod circuit;
+mod emitted;
 mod ending;
 mod queued;
 mod rate;
 mod record;
+mod settle;
 mod standing;
 mod sync;
 mod workers;
@@ -13,11 +15,11 @@ use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::sync::{Arc, Mutex};
 
-use crate::engine::Target;
 use crate::ledger::{Ledger, LedgerError};
 use crate::model::{Clock, EventId, Outcome};
 use crate::queue::Queue;
 
+pub use crate::engine::Target;
 pub use crate::ledger::DedupKey;
 pub use queued::{Answered, Incoming};
 

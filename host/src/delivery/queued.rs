@@ -23,14 +23,16 @@ pub struct Incoming {
     pub dedup: Option<DedupKey>,
     /// One at a time of the same.
     pub order_key: Option<String>,
-    /// The caller waits this long for the handler's reply; none = not at all.
-    pub reply_within: Option<Duration>,
+    /// The caller does not wait for the handler's reply; the component's responder may answer.
+    pub is_answered_later: bool,
+    /// The caller gets its answer within this.
+    pub answer_within: Duration,
 }
 
 /// What the caller is told.
 #[derive(Debug)]
 pub enum Answered {
-    /// The handler's reply, in time.
+    /// The handler's reply, or its responder's, in time.
     Reply(Reply),
     /// Kept; it will be handled.
     Accepted(EventId),
@@ -40,20 +42,25 @@ impl Delivery {
     /// Keeps the event, runs it as soon as there is a place, and waits for the reply if that was asked for. An error: it was
     /// not kept, as far as anybody can tell.
     pub async fn take(self: &Arc<Self>, incoming: Incoming, target: Option<&Target>) -> Result<Answered, LedgerError> {
-        let until = incoming.reply_within.map(|within| Instant::now() + within);
+        let Incoming { is_answered_later, answer_within, .. } = incoming;
+        let until = Instant::now() + answer_within;
+        let responder = target.filter(|target| is_answered_later && target.handler.has_responder());
+        let asked = responder.map(|target| (target, incoming.event.clone()));
         let (id, hook) = (incoming.event.id, incoming.event.hook.clone());
         // Whoever runs it answers here.
         let (answer, answered) = oneshot::channel();
-        let free = target.filter(|target| !target.is_ordered).and_then(|target| target.slots.try_acquire());
+        let free = target.filter(|target| target.order_of.is_none()).and_then(|target| target.slots.try_acquire());
         let slot = free.filter(|_| target.is_some_and(|target| self.begin(&hook, target, 1) == 1));
-        let store_within = incoming.reply_within.map_or(STORE_WITHIN, |within| within.min(STORE_WITHIN));
+        let store_within = if is_answered_later { STORE_WITHIN } else { answer_within.min(STORE_WITHIN) };
         let new = NewEvent {
             stored: Stored::new(incoming.event),
             dedup: incoming.dedup,
             order_key: incoming.order_key,
+            delay: Duration::ZERO,
             run_now: slot.is_some(),
+            dead: None,
         };
-        let is_waiting = until.is_some() && slot.is_none() && target.is_some() && !self.is_held(&hook);
+        let is_waiting = !is_answered_later && slot.is_none() && target.is_some() && !self.is_held(&hook);
         let mut answer = Some(answer);
         let _waiter = is_waiting.then(|| Waiter::new(self, id, answer.take().expect("not taken yet")));
         // A task of its own: what has been kept is run, whether or not the caller is still there.
@@ -69,8 +76,14 @@ impl Delivery {
                 return Err(LedgerError::Busy);
             }
         };
-        let (Kept::New, Some(until)) = (&kept, until) else { return Ok(Answered::Accepted(kept.event(id))) };
         let left = until.saturating_duration_since(Instant::now());
+        if let (Some((target, event)), Kept::New | Kept::Before(_)) = (asked, &kept) {
+            let reply = quick_answer(target, &event, left).await;
+            return Ok(reply.map_or(Answered::Accepted(kept.event(id)), Answered::Reply));
+        }
+        if is_answered_later || !matches!(kept, Kept::New) {
+            return Ok(Answered::Accepted(kept.event(id)));
+        }
         match tokio::time::timeout(left, answered).await {
             Ok(Ok(Outcome::Done(reply))) => Ok(Answered::Reply(reply)),
             _ => Ok(Answered::Accepted(id)),
@@ -106,6 +119,13 @@ impl Delivery {
             }
         }
     }
+}
+
+/// The responder's reply, if there is one in time.
+async fn quick_answer(target: &Target, event: &Event, within: Duration) -> Option<Reply> {
+    let until = Instant::now() + within;
+    let _place = target.slots.acquire_quick(within).await?;
+    target.handler.respond(event, until.saturating_duration_since(Instant::now())).await
 }
 
 /// What became of the event.

@@ -1,13 +1,13 @@
 //! Mode `sync`: run now, answer with the outcome. The run is a task of its own, so that a caller who hangs up does not
-//! cut a handler off in the middle. What happened is kept after the answer, except for rows: those are kept before it.
+//! cut a handler off in the middle. What happened is kept after the answer, except for what the handler stores: that is kept before it.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use super::{Delivery, ending, record};
-use crate::engine::{Handler, Slot};
-use crate::ledger::Stored;
+use super::{Delivery, ending, record, settle};
+use crate::engine::{Slot, Target};
+use crate::ledger::{Ending, Finished, Results, Stored};
 use crate::model::clock::to_ms;
 use crate::model::{Event, Outcome, RetrySpec};
 
@@ -18,11 +18,11 @@ const KEPT_PER_SECOND: u32 = 200;
 
 impl Delivery {
     /// The outcome of the one attempt, `limit` from now at the latest. The slot is held until the run has ended.
-    pub async fn sync(self: &Arc<Self>, handler: Arc<Handler>, event: Event, slot: Slot, limit: Duration) -> Outcome {
+    pub async fn sync(self: &Arc<Self>, target: Target, event: Event, slot: Slot, limit: Duration) -> Outcome {
         let delivery = self.clone();
         let run = tokio::spawn(async move {
             let _slot = slot;
-            delivery.sync_attempt(&handler, event, limit).await
+            delivery.sync_attempt(&target, event, limit).await
         });
         run.await.unwrap_or_else(|error| {
             tracing::error!(%error, "an attempt panicked in the host");
@@ -30,9 +30,9 @@ impl Delivery {
         })
     }
 
-    async fn sync_attempt(&self, handler: &Handler, event: Event, limit: Duration) -> Outcome {
+    async fn sync_attempt(&self, target: &Target, event: Event, limit: Duration) -> Outcome {
         let (started, started_ms) = (Instant::now(), to_ms(self.clock.now()));
-        let mut attempt = handler.run(&event, 1, limit).await;
+        let mut attempt = target.handler.run(&event, 1, limit).await;
         record::write(&event, 1, &attempt);
         let is_done = matches!(attempt.outcome, Outcome::Done(_));
         let effects = std::mem::take(&mut attempt.effects);
@@ -40,18 +40,26 @@ impl Delivery {
         if is_done && !is_needed && !self.may_keep(started) {
             return attempt.outcome;
         }
-        let kept = record::kept(&attempt, started_ms);
-        // Nothing is tried again: whatever failed is dead, and can be replayed.
-        let end = ending::of(&attempt.outcome, effects, 1, &RetrySpec { attempts: 1, ..RetrySpec::default() }, 0.5);
         let stored = Stored::new(event);
         let ledger = self.queue.ledger();
         if is_needed {
+            let results = self.results(stored.event(), effects, target);
+            let emitted = results.emitted.clone();
+            let kept = record::kept(&attempt, started_ms);
             // A success that cannot be stored is none.
-            return match ledger.record(stored, kept, end).await {
-                Ok(()) => attempt.outcome,
-                Err(error) => failed(&error.to_string()),
-            };
+            match ledger.record(stored.clone(), kept, Ending::Done(results)).await {
+                Ok(Finished::Refused(why)) => attempt.outcome = settle::outcome(stored.event(), why),
+                Ok(_) => {
+                    self.ring_for(&emitted);
+                    return attempt.outcome;
+                }
+                Err(error) => return failed(&error.to_string()),
+            }
         }
+        let kept = record::kept(&attempt, started_ms);
+        // Nothing is tried again: whatever failed is dead, and can be replayed.
+        let once = RetrySpec { attempts: 1, ..RetrySpec::default() };
+        let end = ending::of(&attempt.outcome, Results::empty(target.quota), 1, &once, 0.5);
         if ledger.record_later(stored, kept, end).is_none() {
             self.dropped.fetch_add(1, Ordering::Relaxed);
         }
@@ -76,5 +84,5 @@ impl Delivery {
 
 fn failed(why: &str) -> Outcome {
     tracing::error!(why, "what a handler stored cannot be kept");
-    Outcome::HostFault(format!("rows cannot be stored: {why}"))
+    Outcome::HostFault(format!("what the handler left cannot be stored: {why}"))
 }

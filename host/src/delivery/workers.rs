@@ -7,9 +7,10 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::oneshot;
 
-use super::{Delivery, ending, record};
+use super::settle::Settled;
+use super::{Delivery, record};
 use crate::engine::{Slot, Target};
-use crate::ledger::{Ending, LedgerError};
+use crate::ledger::LedgerError;
 use crate::model::clock::to_ms;
 use crate::model::{Attempt, Event, Outcome};
 use crate::queue::Lease;
@@ -139,34 +140,22 @@ impl Delivery {
         drop(slot);
         kill_point!("after-run");
         record::write(&event, number, &attempt);
-        let chance = f64::from(getrandom::u32().unwrap_or_default()) / f64::from(u32::MAX);
-        let effects = std::mem::take(&mut attempt.effects);
-        let end = ending::of(&attempt.outcome, effects, number, &target.retry, chance);
+        let settled = self.settle(lease, &event, &mut attempt, started_ms, &target).await;
         self.ended(&hook, matches!(attempt.outcome, Outcome::Done(_) | Outcome::Reject(_)));
-        let kept = record::kept(&attempt, started_ms);
-        let next = if let Ending::Retry(pause) = &end { Some(*pause) } else { None };
-        let ended = match end {
-            Ending::Done(effects) => lease.done(kept, effects).await,
-            Ending::Retry(pause) => lease.retry(kept, pause).await,
-            Ending::Dead(why) => {
-                tracing::error!(hook = &*hook, event = %event.id, attempts = number, why, "delivery is dead");
-                lease.bury(kept, why).await
-            }
-        };
         kill_point!("after-end");
         let now = self.queue.ledger().now();
-        match ended {
-            Ok(true) => {
+        match settled {
+            Ok(Settled { is_kept: true, pause }) => {
                 if let Some(waiter) = waiter {
                     waiter.send(attempt.outcome).ok();
                 }
-                match next {
+                match pause {
                     Some(pause) => self.queue.is_due(&hook, now.plus(pause)),
-                    None if target.is_ordered => self.queue.is_due(&hook, now),
+                    None if target.order_of.is_some() => self.queue.is_due(&hook, now),
                     None => self.queue.ring(),
                 }
             }
-            Ok(false) => {
+            Ok(Settled { is_kept: false, .. }) => {
                 tracing::warn!(hook = &*hook, event = %event.id, number, "the lease was lost: what the attempt left is dropped");
                 self.queue.is_due(&hook, now);
             }

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use http::header::{ALLOW, CONNECTION, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE, X_CONTENT_TYPE_OPTIONS};
 use http::{HeaderValue, StatusCode};
 
-use crate::model::{EventId, Outcome, Reply};
+use crate::model::{AcceptedSpec, EventId, Outcome, Reply};
 use crate::verify::{Answer, Answers};
 
 /// Why a request ends without a handler's reply.
@@ -126,12 +126,17 @@ pub fn without_body(response: Response) -> Response {
 }
 
 /// The event is in good hands.
-pub fn accepted(status: u16, event: EventId) -> Response {
+pub fn accepted(spec: &AcceptedSpec, usual_status: u16, event: EventId) -> Response {
+    let status = spec.status.unwrap_or(usual_status);
     let status = StatusCode::from_u16(status).expect("the hook file and the pack were checked");
-    match status {
-        StatusCode::NO_CONTENT | StatusCode::RESET_CONTENT => empty(status),
-        _ => json(status, &serde_json::json!({ "accepted": true, "event": event.to_string() })),
-    }
+    let id = event.to_string();
+    let mut response = match &spec.body {
+        _ if matches!(status, StatusCode::NO_CONTENT | StatusCode::RESET_CONTENT) => empty(status),
+        None => json(status, &serde_json::json!({ "accepted": true, "event": id })),
+        Some(text) => body(status, text.replace("{event}", &id).into()),
+    };
+    response.headers_mut().extend(spec.headers.clone());
+    response
 }
 
 /// The handler's reply.

@@ -16,8 +16,8 @@ use super::answer::{self, Stop};
 use super::bodies::{Held, NoRoom};
 use super::listener::Peer;
 use super::{Edge, head, prove};
-use crate::delivery::{Answered, DedupKey, Incoming};
-use crate::hooks::{Found, Hook, Serving};
+use crate::delivery::{Answered, DedupKey, Incoming, Target};
+use crate::hooks::{Found, Hook};
 use crate::model::{DedupId, Event, Mode};
 use crate::verify::{Checked, Feed, Unverified, feed};
 
@@ -48,7 +48,11 @@ async fn handle(edge: &Edge, head: Parts, body: &mut Body) -> Result<Response, S
     if !hook.verifier.takes_challenges_by(&head.method) {
         is_event.as_ref().map_err(Stop::clone)?;
     }
-    let Serving::Ready(handler) = &hook.serving else { return Err(Stop::Unavailable) };
+    let target = hook.target();
+    // In the other modes events wait for their component.
+    if target.is_none() && hook.spec.mode == Mode::Sync {
+        return Err(Stop::Unavailable);
+    }
     let attributes = attributes(found, &head);
     let request = unverified(head);
     let keys = prove::keys(edge, &hook);
@@ -66,28 +70,31 @@ async fn handle(edge: &Edge, head: Parts, body: &mut Body) -> Result<Response, S
     let event = verified.into_event(&hook.spec.name, edge.clock.now(), attributes);
     let response = match hook.spec.mode {
         Mode::Sync => {
+            let target = target.ok_or(Stop::Unavailable)?;
             let slot = hook.slots.acquire(edge.limits.wait).await.map_err(|_| Stop::Busy)?;
             let event_id = event.id;
-            let outcome = edge.delivery.sync(handler.clone(), event, slot, hook.sync_limit()).await;
+            let outcome = edge.delivery.sync(target, event, slot, hook.sync_limit()).await;
             answer::outcome(outcome, event_id)
         }
-        Mode::Async | Mode::Auto => queue(edge, &hook, event).await?,
+        Mode::Async | Mode::Auto => queue(edge, &hook, target.as_ref(), event).await?,
     };
     Ok(if hook.verifier.answers().are_empty { answer::without_body(response) } else { response })
 }
 
 /// The answer comes when the event is on stable storage, and in `auto` with the handler's reply if that is in time.
-async fn queue(edge: &Edge, hook: &Hook, event: Event) -> Result<Response, Stop> {
-    let status = hook.spec.accepted_status.unwrap_or(hook.verifier.accepted_status());
+async fn queue(edge: &Edge, hook: &Hook, target: Option<&Target>, event: Event) -> Result<Response, Stop> {
     let incoming = Incoming {
         dedup: dedup_key(hook, &event),
         order_key: event.attribute("order-key").map(str::to_owned),
-        reply_within: (hook.spec.mode == Mode::Auto).then(|| hook.auto_limit()),
+        is_answered_later: hook.spec.mode == Mode::Async,
+        answer_within: hook.queued_limit(),
         event,
     };
-    match edge.delivery.take(incoming, hook.target().as_ref()).await {
+    match edge.delivery.take(incoming, target).await {
         Ok(Answered::Reply(reply)) => Ok(answer::done(reply)),
-        Ok(Answered::Accepted(event)) => Ok(answer::accepted(status, event)),
+        Ok(Answered::Accepted(event)) => {
+            Ok(answer::accepted(&hook.spec.accepted, hook.verifier.accepted_status(), event))
+        }
         Err(error) => {
             tracing::error!(hook = &*hook.spec.name, %error, "an event cannot be kept: the caller is told to come again");
             Err(Stop::NotKept)

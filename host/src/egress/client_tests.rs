@@ -25,7 +25,7 @@ fn with_credentials(http: &[String], addresses: &[&str], credentials: Vec<Creden
     let allow = Allow {
         http: http.iter().map(|prefix| prefix.parse().unwrap()).collect(),
         addresses: addresses.iter().map(|range| range.parse().unwrap()).collect(),
-        table: Vec::new(),
+        ..Allow::default()
     };
     Client::new(Policy::new(allow), credentials, Arc::new(OneSecret))
 }

@@ -5,16 +5,30 @@
 pub mod v0_1 {
     wasmtime::component::bindgen!({
         path: "../wit",
-        world: "table-hook",
+        world: "full-hook",
         ownership: Borrowing { duplicate_if_necessary: true },
         imports: {
             "landfall:hook/http.send": async,
+            "landfall:hook/kv": async,
         },
         exports: { default: async },
     });
 }
 
-pub use v0_1::TableHookPre as HookPre;
+/// The `responder` of the same version, which a component may have besides.
+#[allow(missing_docs, clippy::pedantic)]
+pub mod v0_1_responder {
+    wasmtime::component::bindgen!({
+        path: "../wit",
+        world: "responding",
+        ownership: Borrowing { duplicate_if_necessary: true },
+        exports: { default: async },
+        with: { "landfall:hook/types": super::v0_1::landfall::hook::types },
+    });
+}
+
+pub use v0_1::FullHookPre as HookPre;
 pub use v0_1::landfall::hook::types::{
     Event as GuestEvent, Failure as GuestFailure, PayloadParam, PayloadResult, Reply as GuestReply,
 };
+pub use v0_1_responder::RespondingPre as ResponderPre;

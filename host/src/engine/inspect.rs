@@ -43,8 +43,15 @@ const OURS: &str = "landfall:hook/";
 const SPOKEN: &str = "0.1";
 
 /// Interfaces of ours: always linked, and the grant that the others need.
-const INTERFACES: [(&str, Option<&str>); 5] =
-    [("types", None), ("log", None), ("settings", None), ("http", None), ("table", Some("table = [\"NAME\"]"))];
+const INTERFACES: [(&str, Option<&str>); 7] = [
+    ("types", None),
+    ("log", None),
+    ("settings", None),
+    ("http", None),
+    ("table", Some("table = [\"NAME\"]")),
+    ("kv", Some("kv = true")),
+    ("emit", Some("emit = [\"HOOK\"]")),
+];
 
 /// WASI 0.2 packages that are linked, over a context that denies everything.
 const WASI: [&str; 6] = ["cli", "clocks", "filesystem", "io", "random", "sockets"];
@@ -71,6 +78,16 @@ pub fn inspect(file: &str, bytes: &[u8]) -> Result<Inspected, LoadError> {
 pub fn grant_for(import: &str) -> Option<(&'static str, &'static str)> {
     let interface = import.strip_prefix(OURS)?.split('@').next()?;
     INTERFACES.iter().find(|(name, _)| *name == interface).and_then(|(name, grant)| Some((*name, (*grant)?)))
+}
+
+// === impl Inspected ===
+
+impl Inspected {
+    /// Whether it has a quick answer of its own.
+    pub fn has_responder(&self) -> bool {
+        let version = |name: &String| name.strip_prefix(OURS)?.strip_prefix("responder@").map(is_spoken);
+        self.exports.iter().filter_map(version).any(|spoken| spoken)
+    }
 }
 
 // === impl LoadError ===
@@ -238,7 +255,7 @@ mod tests {
         assert!(export("wasi:http/incoming-handler@0.2.3").unwrap_err().contains("plain wasi:http"));
         assert_eq!(check_import("wasi:io/streams@0.2.6"), Ok(()));
         assert_eq!(check_import("landfall:hook/table@0.1.0"), Ok(()));
-        for bad in ["landfall:hook/kv@0.1.0", "wasi:http/types@0.2.3", "wasi:io/streams@0.3.0", "acme:db/sql"] {
+        for bad in ["landfall:hook/sql@0.1.0", "wasi:http/types@0.2.3", "wasi:io/streams@0.3.0", "acme:db/sql"] {
             assert!(check_import(bad).is_err(), "{bad}");
         }
         assert_eq!(grant_for("landfall:hook/table@0.1.0").unwrap().0, "table");

@@ -20,6 +20,8 @@ fn check_grants(component: &Component, allow: &Allow) -> Result<(), LoadError> {
     for (name, grant) in inspected.imports.iter().filter_map(|import| grant_for(import)) {
         let granted = match name {
             "table" => !allow.table.is_empty(),
+            "kv" => allow.kv,
+            "emit" => !allow.emit.is_empty(),
             _ => false,
         };
         if !granted {
@@ -39,6 +41,12 @@ fn build(engine: &wasmtime::Engine, allow: &Allow) -> wasmtime::Result<Linker<St
     caps::http::link(&mut linker)?;
     if !allow.table.is_empty() {
         caps::table::link(&mut linker)?;
+    }
+    if allow.kv {
+        caps::kv::link(&mut linker)?;
+    }
+    if !allow.emit.is_empty() {
+        caps::emit::link(&mut linker)?;
     }
     Ok(linker)
 }

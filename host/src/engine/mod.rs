@@ -23,6 +23,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::egress::{Client, Policy};
+use crate::ledger::Ledger;
 use crate::model::{HookSpec, SecretSource};
 
 pub use compile::compile_child;
@@ -30,7 +31,7 @@ pub use component::Component;
 pub use inspect::{Inspected, LoadError, inspect};
 pub use run::Handler;
 pub use slots::{NoSlot, Slot, Slots};
-pub use target::Target;
+pub use target::{OrderOf, Target};
 
 /// The process's one engine.
 pub struct Engine {
@@ -38,6 +39,7 @@ pub struct Engine {
     cache: cache::Cache,
     places: Arc<tokio::sync::Semaphore>,
     running: usize,
+    ledger: Option<Arc<Ledger>>,
 }
 
 /// How an engine is set up.
@@ -57,13 +59,14 @@ pub struct EngineSettings {
 
 impl Engine {
     /// Reserves the address space for `running` attempts and starts the ticker.
-    pub fn new(settings: EngineSettings) -> anyhow::Result<Engine> {
+    /// Without a ledger nothing can be read from `kv`.
+    pub fn new(settings: EngineSettings, ledger: Option<Arc<Ledger>>) -> anyhow::Result<Engine> {
         let wasm = wasmtime::Engine::new(&settings::running(settings.running))
             .map_err(|error| anyhow::anyhow!("the engine does not start: {error:#}"))?;
         ticker::start(wasm.weak())?;
         let cache = cache::Cache::new(&wasm, settings.cache, settings.bundled, settings.compiler)?;
         let places = Arc::new(tokio::sync::Semaphore::new(settings.running));
-        Ok(Engine { wasm, cache, places, running: settings.running })
+        Ok(Engine { wasm, cache, places, running: settings.running, ledger })
     }
 
     /// Checks the bytes and gets their machine code, from the cache or from a compiler in a child process.
@@ -86,7 +89,7 @@ impl Engine {
         secrets: Arc<dyn SecretSource>,
     ) -> Result<Handler, LoadError> {
         let way_out = Client::new(Policy::new(spec.allow.clone()), spec.credentials.clone(), secrets);
-        Handler::prepare(&self.wasm, component, spec, Arc::new(way_out)).await
+        Handler::prepare(&self.wasm, component, spec, Arc::new(way_out), self.ledger.clone()).await
     }
 
     /// Returns when nothing runs. Whoever comes after this waits for ever.

@@ -7,8 +7,10 @@ use std::time::{Duration, Instant};
 use wasmtime::component::{InstancePre, Linker};
 use wasmtime::{Store, UpdateDeadline};
 
-use super::bindings::{GuestEvent, GuestFailure, GuestReply, HookPre, PayloadParam};
+use super::bindings::{GuestEvent, GuestFailure, GuestReply, HookPre, PayloadParam, ResponderPre};
+use super::caps::emit::Emit;
 use super::caps::http::Http;
+use super::caps::kv::Kv;
 use super::caps::settings::Settings;
 use super::caps::table::Table;
 use super::component::Component;
@@ -17,7 +19,8 @@ use super::limits::Bounds;
 use super::state::State;
 use super::{link, reply};
 use crate::egress::Client;
-use crate::model::{Attempt, Effects, Event, HookSpec, Limits, Outcome};
+use crate::ledger::Ledger;
+use crate::model::{Attempt, Event, HookSpec, Limits, Outcome, Reply};
 
 /// Bytes that a guest may hand to the host in one call.
 const HOSTCALL_BYTES_MAX: usize = 16 << 20;
@@ -29,11 +32,15 @@ const TRAP_TEXT_MAX: usize = 4 << 10;
 pub struct Handler {
     engine: wasmtime::Engine,
     pre: HookPre<State>,
+    responder: Option<ResponderPre<State>>,
     inspected: Inspected,
     limits: Limits,
     settings: Settings,
+    hook: Arc<str>,
     tables: Arc<[String]>,
+    emits: Arc<[String]>,
     client: Arc<Client>,
+    ledger: Option<Arc<Ledger>>,
 }
 
 /// The guest was still running at its deadline.
@@ -49,18 +56,28 @@ impl Handler {
         component: &Component,
         spec: &HookSpec,
         client: Arc<Client>,
+        ledger: Option<Arc<Ledger>>,
     ) -> Result<Handler, LoadError> {
         let file = &component.inspected.file;
         let linker = link::linker(engine, component, &spec.allow)?;
-        let pre = pre(&linker, component).map_err(|error| mismatch(file, &error))?;
+        let fits = |error| mismatch(file, &error);
+        let pre = pre(&linker, component).map_err(fits)?;
+        let responder = match component.inspected.has_responder() {
+            true => Some(ResponderPre::new(pre.instance_pre().clone()).map_err(fits)?),
+            false => None,
+        };
         let handler = Handler {
             engine: engine.clone(),
             pre,
+            responder,
             inspected: component.inspected.clone(),
             limits: spec.limits,
             settings: Settings::new(spec.settings.clone()),
+            hook: spec.name.shared(),
             tables: spec.allow.table.clone().into(),
+            emits: spec.allow.emit.iter().map(ToString::to_string).collect(),
             client,
+            ledger,
         };
         handler.probe().await?;
         Ok(handler)
@@ -83,31 +100,43 @@ impl Handler {
         record(outcome, started.elapsed(), store)
     }
 
+    /// Whether the component has a quick answer.
+    pub fn has_responder(&self) -> bool {
+        self.responder.is_some()
+    }
+
+    /// The quick answer of a component that has one; none where it has not, or it did not come to one in time.
+    pub async fn respond(&self, event: &Event, limit: Duration) -> Option<Reply> {
+        let responder = self.responder.as_ref()?;
+        let mut store = self.store(event.id.to_string(), Instant::now() + limit);
+        let call = async {
+            let instance = responder.instantiate_async(&mut store).await?;
+            let (texts, responder) = (Texts::of(event), instance.landfall_hook_responder());
+            responder.call_respond(&mut store, texts.event(event, 1, &texts.headers(), &texts.attributes(event))).await
+        };
+        let outcome = match tokio::time::timeout(limit, call).await {
+            Ok(Ok(answer)) => reply::outcome(answer),
+            Ok(Err(error)) => broken(&error, store.data()),
+            Err(_) => Outcome::Timeout,
+        };
+        if let Outcome::Done(reply) = outcome {
+            return Some(reply);
+        }
+        let (word, reason) = (outcome.word(), outcome.reason());
+        tracing::warn!(hook = &*event.hook, event = %event.id, word, reason, "no quick answer: the usual one is given");
+        None
+    }
+
     async fn call(
         &self,
         store: &mut Store<State>,
         event: &Event,
         number: u32,
     ) -> wasmtime::Result<Result<GuestReply, GuestFailure>> {
-        let hook = self.pre.instantiate_async(&mut *store).await?;
+        let instance = self.pre.instantiate_async(&mut *store).await?;
         let texts = Texts::of(event);
         let (headers, attributes) = (texts.headers(), texts.attributes(event));
-        let guest_event = GuestEvent {
-            id: &texts.id,
-            hook: &event.hook,
-            attempt: number,
-            received_at: &texts.received_at,
-            method: event.method.as_str(),
-            path: &event.path,
-            query: event.query.as_deref(),
-            headers: &headers,
-            body: match std::str::from_utf8(&event.body) {
-                Ok(text) => PayloadParam::Text(text),
-                Err(_) => PayloadParam::Binary(&event.body),
-            },
-            attributes: &attributes,
-        };
-        hook.landfall_hook_handler().call_handle(store, guest_event).await
+        instance.landfall_hook_handler().call_handle(store, texts.event(event, number, &headers, &attributes)).await
     }
 
     /// Export mismatches show only when an instance is made.
@@ -138,6 +167,8 @@ impl Handler {
             self.settings.clone(),
             Http::new(self.client.clone(), event_id, until),
             Table::new(self.tables.clone()),
+            Kv::new(self.hook.clone(), self.ledger.clone()),
+            Emit::new(self.emits.clone()),
         );
         let mut store = Store::new(&self.engine, state);
         store.limiter(|state| &mut state.bounds);
@@ -195,7 +226,7 @@ fn broken(error: &wasmtime::Error, state: &State) -> Outcome {
 }
 
 fn record(outcome: Outcome, duration: Duration, mut store: Store<State>) -> Attempt {
-    let effects = Effects { rows: store.data_mut().table.take() };
+    let effects = store.data_mut().effects();
     let (memory_peak_bytes, http_calls) = (store.data().bounds.memory(), store.data().http.calls());
     let State { log, .. } = store.into_data();
     let (log, log_truncated) = log.lines().take();
@@ -224,6 +255,30 @@ impl<'a> Texts<'a> {
             id: event.id.to_string(),
             received_at: humantime::format_rfc3339_millis(event.received_at).to_string(),
             headers: headers.collect(),
+        }
+    }
+
+    fn event<'b>(
+        &'b self,
+        event: &'b Event,
+        number: u32,
+        headers: &'b [(&'b str, &'b str)],
+        attributes: &'b [(&'b str, &'b str)],
+    ) -> GuestEvent<'b> {
+        GuestEvent {
+            id: &self.id,
+            hook: &event.hook,
+            attempt: number,
+            received_at: &self.received_at,
+            method: event.method.as_str(),
+            path: &event.path,
+            query: event.query.as_deref(),
+            headers,
+            body: match std::str::from_utf8(&event.body) {
+                Ok(text) => PayloadParam::Text(text),
+                Err(_) => PayloadParam::Binary(&event.body),
+            },
+            attributes,
         }
     }
 

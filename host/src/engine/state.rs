@@ -6,11 +6,14 @@ use std::time::{Duration, Instant};
 use wasmtime::component::ResourceTable;
 use wasmtime_wasi::{HostMonotonicClock, WasiCtx, WasiCtxBuilder, WasiCtxView, WasiView};
 
+use super::caps::emit::Emit;
 use super::caps::http::Http;
+use super::caps::kv::Kv;
 use super::caps::log::{Lines, Log, Stdio};
 use super::caps::settings::Settings;
 use super::caps::table::Table;
 use super::limits::Bounds;
+use crate::model::Effects;
 
 /// Of random bytes in one call.
 const RANDOM_BYTES_MAX: u64 = 64 << 10;
@@ -24,12 +27,14 @@ pub struct State {
     pub(super) settings: Settings,
     pub(super) http: Http,
     pub(super) table: Table,
+    pub(super) kv: Kv,
+    pub(super) emit: Emit,
 }
 
 // === impl State ===
 
 impl State {
-    pub(super) fn new(bounds: Bounds, settings: Settings, http: Http, table: Table) -> State {
+    pub(super) fn new(bounds: Bounds, settings: Settings, http: Http, table: Table, kv: Kv, emit: Emit) -> State {
         let lines = Arc::new(Mutex::new(Lines::default()));
         State {
             wasi: denying_wasi(&lines),
@@ -39,7 +44,16 @@ impl State {
             settings,
             http,
             table,
+            kv,
+            emit,
         }
+    }
+
+    /// What was staged, at the end of the attempt.
+    pub(super) fn effects(&mut self) -> Effects {
+        let mut effects = Effects { rows: self.table.take(), emissions: self.emit.take(), ..Effects::default() };
+        self.kv.take(&mut effects);
+        effects
     }
 }
 

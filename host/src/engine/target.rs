@@ -4,7 +4,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::{Handler, Slots};
-use crate::model::RetrySpec;
+use crate::model::{Event, Quota, RetrySpec};
+
+/// The key of an event by which a hook orders its events.
+pub type OrderOf = Arc<dyn Fn(&Event) -> Option<String> + Send + Sync>;
 
 /// What must be known of a hook to run its events.
 #[derive(Clone)]
@@ -19,6 +22,10 @@ pub struct Target {
     pub retry: RetrySpec,
     /// Attempts that may begin in a second.
     pub max_rate: Option<f64>,
-    /// One of a key at a time.
-    pub is_ordered: bool,
+    /// One of the same key runs at a time, if this is there.
+    pub order_of: Option<OrderOf>,
+    /// How long the key of an emission counts.
+    pub dedup_window: Duration,
+    /// What it may keep.
+    pub quota: Quota,
 }

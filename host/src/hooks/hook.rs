@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use crate::engine::{Handler, Slots, Target};
+use crate::engine::{Handler, OrderOf, Slots, Target};
 use crate::model::{HookSpec, SecretSource, VerifySpec};
-use crate::verify::{Keys, Proof, Verifier};
+use crate::verify::{Keys, Proof, Verifier, order_key};
 
 /// Everything that a request needs to know about its hook.
 pub struct Hook {
@@ -112,8 +112,16 @@ impl Hook {
             deadline: self.spec.deadline,
             retry: self.spec.retry,
             max_rate: self.spec.max_rate,
-            is_ordered: self.spec.order_by.is_some(),
+            order_of: self.order_of(),
+            dedup_window: self.spec.dedup.window,
+            quota: self.spec.limits.quota,
         })
+    }
+
+    fn order_of(&self) -> Option<OrderOf> {
+        self.spec.order_by.as_ref()?;
+        let verifier = self.verifier.clone();
+        Some(Arc::new(move |event| order_key(&verifier, event)))
     }
 
     /// One attempt in mode `sync`: the shorter of what the provider waits for and the hook's own deadline.
@@ -122,8 +130,8 @@ impl Hook {
         answer_within.map_or(self.spec.deadline, |within| within.min(self.spec.deadline))
     }
 
-    /// How long a caller in mode `auto` waits for the handler's reply.
-    pub fn auto_limit(&self) -> Duration {
+    /// How long a caller in mode `auto` waits for the handler's reply, and in `async` for the responder's.
+    pub fn queued_limit(&self) -> Duration {
         let known = self.spec.answer_within.or(self.verifier.answer_within());
         known.unwrap_or(ANSWER_WITHIN).min(self.spec.deadline)
     }

@@ -6,8 +6,9 @@ use std::time::Duration;
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::events::{self, COLUMNS, Corrupt, DedupKey, Stored};
+use super::kv::{self, Refused};
 use super::rows;
-use crate::model::{Effects, Event, EventId, LedgerTime};
+use crate::model::{Effects, Event, EventId, LedgerTime, Quota};
 
 /// A running delivery may be taken by others after this much silence.
 pub const LEASE: Duration = Duration::from_secs(30);
@@ -46,14 +47,45 @@ pub struct Claimed {
 }
 
 /// How a lease ends.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone)]
 pub enum Ending {
-    /// Handled; the effects are applied.
-    Done(Effects),
+    /// Handled; what it leaves is kept in the same step.
+    Done(Results),
     /// Again, after this.
     Retry(Duration),
     /// Never again by itself; the reason is for people.
     Dead(String),
+}
+
+/// What a good attempt leaves.
+#[derive(Debug, Clone)]
+pub struct Results {
+    /// Rows and values.
+    pub effects: Effects,
+    /// Its emissions, as events of their hooks.
+    pub emitted: Vec<NewEvent>,
+    /// Of the hook.
+    pub quota: Quota,
+}
+
+// === impl Results ===
+
+impl Results {
+    /// Nothing is left.
+    pub fn empty(quota: Quota) -> Results {
+        Results { effects: Effects::default(), emitted: Vec::new(), quota }
+    }
+}
+
+/// Whether an ending was kept.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Finished {
+    /// It was.
+    Kept,
+    /// The lease is somebody else's by now: nothing was written.
+    Lost,
+    /// What it leaves cannot be kept: nothing was written, the lease goes on.
+    Refused(Refused),
 }
 
 /// What is kept of one attempt.
@@ -82,8 +114,12 @@ pub struct NewEvent {
     pub dedup: Option<DedupKey>,
     /// One at a time of the same.
     pub order_key: Option<String>,
+    /// Not before this much time has passed.
+    pub delay: Duration,
     /// It is begun in the same step, by whoever asks.
     pub run_now: bool,
+    /// Why it is kept for people only, and not run.
+    pub dead: Option<&'static str>,
 }
 
 /// Keeps a new event with its delivery, unless it has come before.
@@ -106,10 +142,14 @@ pub(super) fn accept(
         }
     }
     let seq = new.stored.insert(connection)?;
+    if let Some(why) = new.dead {
+        insert_dead(connection, seq, hook, why, now)?;
+        return Ok(Accepted::New(None));
+    }
     if let Some(dedup) = &new.dedup {
         events::remember(connection, hook, dedup, seq, now)?;
     }
-    let delivery = insert(connection, seq, hook, new.order_key.as_deref(), now, false)?;
+    let delivery = insert(connection, seq, hook, new.order_key.as_deref(), now.plus(new.delay), false)?;
     if !new.run_now {
         return Ok(Accepted::New(None));
     }
@@ -204,7 +244,7 @@ pub(super) fn hooks_with_work(connection: &Connection) -> rusqlite::Result<Vec<(
     }
 }
 
-/// Writes the attempt, its effects and the new state. False: the lease is not this one any more, and nothing was written.
+/// Writes the attempt, what it leaves and the new state, if the lease is still this one and what it leaves can be kept.
 pub(super) fn finish(
     connection: &Connection,
     fence: Fence,
@@ -212,7 +252,10 @@ pub(super) fn finish(
     attempt: &AttemptRecord,
     ending: &Ending,
     now: LedgerTime,
-) -> rusqlite::Result<bool> {
+) -> rusqlite::Result<Finished> {
+    if let Some(refused) = refusal(connection, event.2, ending, now)? {
+        return Ok(Finished::Refused(refused));
+    }
     let (state, due, reason, ended) = match ending {
         Ending::Done(_) => (2, now, None, Some(now.0)),
         Ending::Retry(pause) => (0, now.plus(*pause), Some(attempt.reason.as_str()), None),
@@ -223,16 +266,36 @@ pub(super) fn finish(
          WHERE id = ? AND state = 1 AND attempt = ?",
     )?;
     if update.execute(params![state, due.0, reason, ended, fence.delivery, fence.attempt])? == 0 {
-        return Ok(false);
+        return Ok(Finished::Lost);
     }
     write_attempt(connection, fence, attempt)?;
-    if let Ending::Done(effects) = ending {
-        rows::append(connection, event, &effects.rows)?;
+    if let Ending::Done(results) = ending {
+        keep(connection, event, results, now)?;
     }
     if !matches!(ending, Ending::Retry(_)) {
         unblock_next(connection, fence.delivery)?;
     }
-    Ok(true)
+    Ok(Finished::Kept)
+}
+
+fn refusal(connection: &Connection, hook: &str, ending: &Ending, now: LedgerTime) -> rusqlite::Result<Option<Refused>> {
+    match ending {
+        Ending::Done(results) => kv::refusal(connection, hook, &results.effects, &results.quota, now),
+        Ending::Retry(_) | Ending::Dead(_) => Ok(None),
+    }
+}
+
+/// Rows, values and events, in the step that ends their attempt.
+fn keep(
+    connection: &Connection,
+    event: (&EventId, i64, &str),
+    results: &Results,
+    now: LedgerTime,
+) -> rusqlite::Result<()> {
+    rows::append(connection, event, &results.effects.rows)?;
+    kv::write(connection, event.2, &results.effects.writes, now)?;
+    // Nobody begins these here, so nobody owns them.
+    results.emitted.iter().try_for_each(|new| accept(connection, new, &[], now).map(drop))
 }
 
 /// Ends a delivery that nobody can run.
@@ -338,8 +401,11 @@ pub(super) fn record(
     attempt: &AttemptRecord,
     ending: &Ending,
     now: LedgerTime,
-) -> rusqlite::Result<()> {
+) -> rusqlite::Result<Finished> {
     let hook = &*stored.event().hook;
+    if let Some(refused) = refusal(connection, hook, ending, now)? {
+        return Ok(Finished::Refused(refused));
+    }
     let seq = stored.insert(connection)?;
     let (state, reason) = match ending {
         Ending::Done(_) => (2, None),
@@ -352,9 +418,8 @@ pub(super) fn record(
     insert.execute(params![seq, hook, state, now.0, now.0, reason])?;
     let fence = Fence { delivery: connection.last_insert_rowid(), attempt: 1 };
     write_attempt(connection, fence, attempt)?;
-    if let Ending::Done(effects) = ending {
-        let event = stored.event();
-        rows::append(connection, rows::of(event), &effects.rows)?;
+    if let Ending::Done(results) = ending {
+        keep(connection, rows::of(stored.event()), results, now)?;
     }
-    Ok(())
+    Ok(Finished::Kept)
 }

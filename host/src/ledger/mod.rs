@@ -8,6 +8,7 @@ mod clock;
 mod deliveries;
 mod error;
 mod events;
+mod kv;
 mod place;
 mod read;
 mod retention;
@@ -24,13 +25,14 @@ use std::time::{Duration, SystemTime};
 use rusqlite::Connection;
 use uuid::Uuid;
 
-use crate::model::{Event, EventId, LedgerClock, LedgerTime, Retention};
+use crate::model::{Event, EventId, KvValue, LedgerClock, LedgerTime, Retention};
 use read::Readers;
 use writer::{Sync, Writer};
 
-pub use deliveries::{Accepted, AttemptRecord, Claimed, Ending, Fence, LEASE, NewEvent};
+pub use deliveries::{Accepted, AttemptRecord, Claimed, Ending, Fence, Finished, LEASE, NewEvent, Results};
 pub use error::{LedgerError, OpenError};
 pub use events::{Corrupt, DedupKey, Stored};
+pub use kv::Refused;
 pub use read::{Count, Filter, Listed, Shown, ShownAttempt, State};
 pub use rows::StoredRow;
 
@@ -149,14 +151,14 @@ impl Ledger {
         self.writer.write(Sync::Relaxed, None, act).await
     }
 
-    /// Ends a lease. False: it was not this one's any more, and nothing was kept.
+    /// Ends a lease.
     pub async fn finish(
         &self,
         fence: Fence,
         event: Arc<Event>,
         attempt: AttemptRecord,
         ending: Ending,
-    ) -> Result<bool, LedgerError> {
+    ) -> Result<Finished, LedgerError> {
         let clock = self.clock;
         let act = move |connection: &Connection| {
             deliveries::finish(connection, fence, rows::of(&event), &attempt, &ending, clock.now())
@@ -189,7 +191,12 @@ impl Ledger {
     }
 
     /// Keeps an event whose handler has answered already; with effects, before that answer is sent.
-    pub async fn record(&self, stored: Stored, attempt: AttemptRecord, ending: Ending) -> Result<(), LedgerError> {
+    pub async fn record(
+        &self,
+        stored: Stored,
+        attempt: AttemptRecord,
+        ending: Ending,
+    ) -> Result<Finished, LedgerError> {
         let clock = self.clock;
         let act = move |tx: &Connection| deliveries::record(tx, &stored, &attempt, &ending, clock.now());
         self.writer.write(Sync::Durable, None, act).await
@@ -198,7 +205,7 @@ impl Ledger {
     /// The same after the answer, where there is room; none where there is not.
     pub fn record_later(&self, stored: Stored, attempt: AttemptRecord, ending: Ending) -> Option<()> {
         let clock = self.clock;
-        self.writer.leave(move |tx| deliveries::record(tx, &stored, &attempt, &ending, clock.now()))
+        self.writer.leave(move |tx| deliveries::record(tx, &stored, &attempt, &ending, clock.now()).map(drop))
     }
 
     /// Lets go of what is old enough, or more than there is room for.
@@ -252,6 +259,24 @@ impl Ledger {
     /// Deliveries by hook and state.
     pub async fn count(&self) -> Result<Vec<Count>, LedgerError> {
         self.ask(read::count).await
+    }
+
+    /// The value that a hook keeps under a key.
+    pub async fn kv_get(&self, hook: Arc<str>, key: String) -> Result<Option<KvValue>, LedgerError> {
+        let now = self.now();
+        self.ask(move |connection| kv::get(connection, &hook, &key, now)).await
+    }
+
+    /// Keys of a hook that begin with `prefix`, in byte order, after `after`.
+    pub async fn kv_keys(
+        &self,
+        hook: Arc<str>,
+        prefix: String,
+        after: String,
+        limit: usize,
+    ) -> Result<Vec<String>, LedgerError> {
+        let now = self.now();
+        self.ask(move |connection| kv::keys(connection, &hook, &prefix, &after, limit, now)).await
     }
 
     /// A page of rows.

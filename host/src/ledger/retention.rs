@@ -3,6 +3,7 @@
 
 use rusqlite::{Connection, params};
 
+use super::kv;
 use crate::model::{LedgerTime, Retention};
 
 /// In one step.
@@ -14,7 +15,7 @@ const PAGES: i64 = 1000;
 pub fn step(connection: &Connection, retention: &Retention, now: LedgerTime) -> rusqlite::Result<usize> {
     let is_too_large = used_bytes(connection)? > retention.max_size;
     let bodies_before = if is_too_large { now } else { now.minus(retention.keep_bodies) };
-    let forgotten = forget_ids(connection, now)?;
+    let forgotten = forget_ids(connection, now)? + kv::expire(connection, now, STEP)?;
     let mut pruned = prune_bodies(connection, bodies_before)?;
     // Only when no bodies are left to go do the rest of the oldest follow.
     let all_before = if is_too_large && pruned == 0 { now } else { now.minus(retention.keep) };

@@ -32,8 +32,7 @@ pub(super) fn append(connection: &Connection, event: (&EventId, i64, &str), rows
     let mut insert = connection
         .prepare_cached("INSERT INTO rows (hook, name, event_id, received_ms, json) VALUES (?, ?, ?, ?, ?)")?;
     for row in rows {
-        let json = serde_json::to_string(&row.json).expect("a map of JSON is JSON");
-        insert.execute(params![hook, row.table, id.as_bytes(), received_ms, json])?;
+        insert.execute(params![hook, row.table, id.as_bytes(), received_ms, row.text])?;
     }
     Ok(())
 }

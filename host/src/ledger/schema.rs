@@ -8,7 +8,7 @@ use super::error::OpenError;
 const APPLICATION_ID: i32 = 0x4c46_4c44;
 
 /// Each entry takes a ledger one version further.
-const STEPS: [&str; 1] = [FIRST];
+const STEPS: [&str; 2] = [FIRST, SECOND];
 
 const FIRST: &str = "
 -- What the node knows of itself: the last ledger time, beside the machine's own clock.
@@ -97,6 +97,44 @@ CREATE TABLE rows (
 CREATE INDEX rows_name ON rows (hook, name, id);
 ";
 
+const SECOND: &str = "
+-- Values that handlers keep by key. `until` is ledger time.
+CREATE TABLE kv (
+    hook TEXT NOT NULL,
+    key TEXT NOT NULL,
+    is_text INTEGER NOT NULL,
+    value BLOB NOT NULL,
+    until INTEGER,
+    PRIMARY KEY (hook, key)
+);
+CREATE INDEX kv_until ON kv (until) WHERE until IS NOT NULL;
+
+-- Bytes that a hook keeps, for its quotas.
+CREATE TABLE used (
+    hook TEXT PRIMARY KEY,
+    kv_bytes INTEGER NOT NULL DEFAULT 0,
+    row_bytes INTEGER NOT NULL DEFAULT 0
+) WITHOUT ROWID;
+INSERT INTO used (hook, row_bytes) SELECT hook, sum(length(CAST(json AS BLOB))) FROM rows GROUP BY hook;
+CREATE TRIGGER kv_in AFTER INSERT ON kv BEGIN
+    INSERT INTO used (hook, kv_bytes) VALUES (NEW.hook, length(CAST(NEW.key AS BLOB)) + length(NEW.value))
+    ON CONFLICT (hook) DO UPDATE SET kv_bytes = kv_bytes + excluded.kv_bytes;
+END;
+CREATE TRIGGER kv_changed AFTER UPDATE OF value ON kv BEGIN
+    UPDATE used SET kv_bytes = kv_bytes + length(NEW.value) - length(OLD.value) WHERE hook = NEW.hook;
+END;
+CREATE TRIGGER kv_out AFTER DELETE ON kv BEGIN
+    UPDATE used SET kv_bytes = kv_bytes - length(CAST(OLD.key AS BLOB)) - length(OLD.value) WHERE hook = OLD.hook;
+END;
+CREATE TRIGGER rows_in AFTER INSERT ON rows BEGIN
+    INSERT INTO used (hook, row_bytes) VALUES (NEW.hook, length(CAST(NEW.json AS BLOB)))
+    ON CONFLICT (hook) DO UPDATE SET row_bytes = row_bytes + excluded.row_bytes;
+END;
+CREATE TRIGGER rows_out AFTER DELETE ON rows BEGIN
+    UPDATE used SET row_bytes = row_bytes - length(CAST(OLD.json AS BLOB)) WHERE hook = OLD.hook;
+END;
+";
+
 /// Brings the tables to this version.
 pub fn migrate(connection: &mut Connection) -> Result<(), OpenError> {
     let failed = |error: rusqlite::Error| OpenError(format!("the ledger cannot be prepared: {error}"));
@@ -148,7 +186,7 @@ mod tests {
         migrate(&mut connection).unwrap();
         connection.pragma_update(None, "user_version", 99).unwrap();
         let why = migrate(&mut connection).unwrap_err();
-        assert!(why.0.contains("newer Landfall (version 99, this one knows 1)"), "{why}");
+        assert!(why.0.contains("newer Landfall (version 99, this one knows 2)"), "{why}");
         let mut other = Connection::open_in_memory().unwrap();
         other.execute_batch("CREATE TABLE t (x)").unwrap();
         assert!(migrate(&mut other).unwrap_err().0.contains("something else"));

@@ -1,7 +1,7 @@
 //! The life of deliveries, against a real file.
 
 use super::*;
-use crate::model::{Effects, Row};
+use crate::model::{Effects, KvChange, KvExpected, KvValue, KvWrite, Quota, Row};
 
 struct Opened {
     ledger: Ledger,
@@ -52,7 +52,7 @@ fn event(hook: &str, body: &str) -> Stored {
 }
 
 fn new(stored: Stored) -> NewEvent {
-    NewEvent { stored, dedup: None, order_key: None, run_now: false }
+    NewEvent { stored, dedup: None, order_key: None, delay: Duration::ZERO, run_now: false, dead: None }
 }
 
 fn attempt(outcome: &'static str) -> AttemptRecord {
@@ -70,7 +70,11 @@ async fn claim(ledger: &Ledger, hook: &str, max: usize) -> Vec<Claimed> {
 
 async fn finish(ledger: &Ledger, claimed: Claimed, ending: Ending) -> bool {
     let event = Arc::new(claimed.event.unwrap().unwrap());
-    ledger.finish(claimed.fence, event, attempt("x"), ending).await.unwrap()
+    ledger.finish(claimed.fence, event, attempt("x"), ending).await.unwrap() == Finished::Kept
+}
+
+fn well(effects: Effects) -> Ending {
+    Ending::Done(Results { effects, emitted: Vec::new(), quota: Quota { kv: 1 << 20, rows: 1 << 20 } })
 }
 
 async fn states(ledger: &Ledger) -> Vec<(State, u32, Option<String>)> {
@@ -91,12 +95,12 @@ async fn an_event_comes_back_as_it_was_and_ends_once() {
     let one = claimed.remove(0);
     let back = one.event.as_ref().unwrap().as_ref().unwrap();
     assert_eq!(format!("{back:?}"), format!("{:?}", stored.event()));
-    let row = Row { table: "t".into(), json: serde_json::Map::new() };
+    let row = Row { table: "t".into(), text: "{}".into() };
     let fence = one.fence;
-    let effects = Effects { rows: vec![row] };
-    assert!(finish(&opened.ledger, one, Ending::Done(effects.clone())).await);
-    let late = opened.ledger.finish(fence, Arc::new(stored.event().clone()), attempt("x"), Ending::Done(effects)).await;
-    assert!(!late.unwrap(), "a lease ends once");
+    let effects = Effects { rows: vec![row], ..Effects::default() };
+    assert!(finish(&opened.ledger, one, well(effects.clone())).await);
+    let late = opened.ledger.finish(fence, Arc::new(stored.event().clone()), attempt("x"), well(effects)).await;
+    assert_eq!(late.unwrap(), Finished::Lost, "a lease ends once");
     assert_eq!(opened.ledger.rows("h".into(), "t".into(), 0, 10).await.unwrap().len(), 1);
     let shown = opened.ledger.show(stored.event().id).await.unwrap().unwrap();
     assert_eq!((shown.deliveries[0].state, shown.attempts.len()), (State::Done, 1));
@@ -176,7 +180,7 @@ async fn of_one_key_one_runs_at_a_time_in_order() {
     assert_eq!(first.iter().map(body).collect::<Vec<_>>(), ["1", "3"]);
     let mut first = first.into_iter();
     assert!(finish(&ledger, first.next().unwrap(), Ending::Retry(Duration::ZERO)).await);
-    assert!(finish(&ledger, first.next().unwrap(), Ending::Done(Effects::default())).await);
+    assert!(finish(&ledger, first.next().unwrap(), well(Effects::default())).await);
     for expected in ["1", "2", "4"] {
         let next = claim(&ledger, "h", 10).await;
         assert_eq!(next.iter().map(body).collect::<Vec<_>>(), [expected]);
@@ -258,7 +262,7 @@ async fn bodies_of_what_was_done_go_first_then_the_rest_and_what_waits_stays() {
     accept(&opened.ledger, new(dead.clone())).await;
     accept(&opened.ledger, new(waits.clone())).await;
     let one = claim(&opened.ledger, "done", 1).await.remove(0);
-    finish(&opened.ledger, one, Ending::Done(Effects::default())).await;
+    finish(&opened.ledger, one, well(Effects::default())).await;
     let one = claim(&opened.ledger, "dead", 1).await.remove(0);
     finish(&opened.ledger, one, Ending::Dead("no".into())).await;
     tokio::time::sleep(Duration::from_millis(5)).await;
@@ -317,4 +321,54 @@ async fn a_log_that_lost_what_was_synced_is_refused_and_one_that_did_not_is_open
     let left = states(&open_with(cut.path(), settings).ledger).await.len();
     assert!((1..20).contains(&left), "{left}");
     assert!(cut.path().join("ledger.db-wal.damaged").exists());
+}
+
+fn set(key: &str, value: &str) -> KvWrite {
+    KvWrite { key: key.into(), change: KvChange::Set(KvValue::of(value.to_owned().into()), None) }
+}
+
+#[tokio::test]
+async fn what_was_decided_on_a_value_that_has_changed_is_refused_and_nothing_of_it_is_kept() {
+    let dir = tempfile::tempdir().unwrap();
+    let Opened { ledger, .. } = open(dir.path());
+    accept(&ledger, new(event("h", "1"))).await;
+    let one = claim(&ledger, "h", 1).await.remove(0);
+    let (fence, event) = (one.fence, Arc::new(one.event.unwrap().unwrap()));
+    let end = |effects: Effects| ledger.finish(fence, event.clone(), attempt("x"), well(effects));
+    let expected = vec![KvExpected { key: "a".into(), value: Some(KvValue::of_number(1)) }];
+    let row = Row { table: "t".into(), text: "{}".into() };
+    let late = Effects { rows: vec![row], writes: vec![set("a", "2")], expected, ..Effects::default() };
+    assert_eq!(end(late).await.unwrap(), Finished::Refused(Refused::Changed("a".into())));
+    assert!(ledger.rows("h".into(), "t".into(), 0, 9).await.unwrap().is_empty());
+    assert_eq!(ledger.kv_get("h".into(), "a".into()).await.unwrap(), None);
+    let add = KvWrite { key: "a".into(), change: KvChange::Add(-3) };
+    let fine = Effects { writes: vec![add, set("b", "text"), set("c/1", ""), set("c/2", "")], ..Effects::default() };
+    assert_eq!(end(fine).await.unwrap(), Finished::Kept, "the lease went on");
+    assert_eq!(ledger.kv_get("h".into(), "a".into()).await.unwrap().unwrap().number(), Some(-3));
+    assert_eq!(ledger.kv_keys("h".into(), "c/".into(), "c/1".into(), 9).await.unwrap(), ["c/2"]);
+    assert!(ledger.kv_keys("g".into(), String::new(), String::new(), 9).await.unwrap().is_empty());
+}
+
+#[test]
+fn values_expire_and_their_room_is_free_again() {
+    let mut connection = Connection::open_in_memory().unwrap();
+    schema::migrate(&mut connection).unwrap();
+    let used = |connection: &Connection| -> i64 {
+        connection.query_row("SELECT kv_bytes FROM used", [], |row| row.get(0)).unwrap()
+    };
+    let second = Some(Duration::from_secs(1));
+    let brief = KvWrite { key: "kéy".into(), change: KvChange::Set(KvValue::of_number(41), second) };
+    kv::write(&connection, "h", &[brief], LedgerTime(0)).unwrap();
+    assert_eq!(used(&connection), 6);
+    let add = KvWrite { key: "kéy".into(), change: KvChange::Add(1) };
+    kv::write(&connection, "h", std::slice::from_ref(&add), LedgerTime(999)).unwrap();
+    let value = |at| kv::get(&connection, "h", "kéy", LedgerTime(at)).unwrap().map(|value| value.number().unwrap());
+    assert_eq!((value(999), value(1000)), (Some(42), None), "adding leaves the expiry");
+    kv::write(&connection, "h", &[add], LedgerTime(2000)).unwrap();
+    assert_eq!((value(2000), value(i64::MAX)), (Some(1), Some(1)), "what has expired begins anew");
+    assert_eq!(used(&connection), 5);
+    let brief = KvWrite { key: "k".into(), change: KvChange::Set(KvValue::of_number(1), second) };
+    kv::write(&connection, "h", &[brief, set("l", "1")], LedgerTime(0)).unwrap();
+    assert_eq!(kv::expire(&connection, LedgerTime(1000), 100).unwrap(), 1);
+    assert_eq!(used(&connection), 7);
 }

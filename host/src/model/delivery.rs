@@ -66,8 +66,8 @@ pub struct LogLine {
 pub struct Row {
     /// A checked table name.
     pub table: String,
-    /// A JSON object.
-    pub json: serde_json::Map<String, serde_json::Value>,
+    /// A JSON object, in one line.
+    pub text: String,
 }
 
 impl Attempt {

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 
+use super::effects::Quota;
 use super::schedule::RetrySpec;
 use super::scheme::{Place, VerifySpec};
 use super::secret::SecretRef;
@@ -49,6 +50,17 @@ pub struct DedupSpec {
     pub window: Duration,
 }
 
+/// The answer to an event that is kept and will be handled.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct AcceptedSpec {
+    /// None = 202, or what the provider takes for success.
+    pub status: Option<u16>,
+    /// Beside, or instead of, `content-type: application/json`.
+    pub headers: http::HeaderMap,
+    /// `{event}` stands for the id; none = `{"accepted": true, "event": ID}`.
+    pub body: Option<String>,
+}
+
 /// Everything the operator (and the component's own defaults) say about a hook.
 #[derive(Debug, Clone)]
 pub struct HookSpec {
@@ -74,8 +86,8 @@ pub struct HookSpec {
     pub max_rate: Option<f64>,
     /// Of events with the same value there, one runs at a time, in order.
     pub order_by: Option<Place>,
-    /// What the caller gets where it is not the handler's reply; none = 202, or what the provider takes for success.
-    pub accepted_status: Option<u16>,
+    /// What the caller gets where it is not the handler's reply.
+    pub accepted: AcceptedSpec,
     /// Attempts at once.
     pub concurrency: usize,
     /// Bytes.
@@ -101,6 +113,10 @@ pub struct Allow {
     pub addresses: Vec<IpNet>,
     /// Tables that rows may be appended to.
     pub table: Vec<String>,
+    /// Values of its own may be kept.
+    pub kv: bool,
+    /// Hooks that events may be handed to.
+    pub emit: Vec<HookName>,
 }
 
 /// A header that the host adds to calls below a URL; the component never sees it.
@@ -123,11 +139,13 @@ pub enum CredentialPart {
     Secret(SecretRef),
 }
 
-/// Bounds of one attempt.
+/// Bounds of one attempt, and of what is kept for all of them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
     /// All linear memories of one attempt together, in bytes.
     pub memory: usize,
+    /// What the hook may keep.
+    pub quota: Quota,
 }
 
 // === impl HookName ===

@@ -21,9 +21,11 @@ pub use clock::Clock;
 pub use delivery::{Attempt, LogLine, Outcome, Row};
 pub use documents::Documents;
 pub use edge_limits::EdgeLimits;
-pub use effects::Effects;
+pub use effects::{Effects, Emission, KvChange, KvExpected, KvValue, KvWrite, Quota};
 pub use event::{Event, EventId, Failure, Reply};
-pub use hook::{Allow, Credential, CredentialPart, DedupId, DedupSpec, HookName, HookSpec, Limits, Mode, UrlPrefix};
+pub use hook::{
+    AcceptedSpec, Allow, Credential, CredentialPart, DedupId, DedupSpec, HookName, HookSpec, Limits, Mode, UrlPrefix,
+};
 pub use ledger_time::{LedgerClock, LedgerTime};
 pub use refusals::{RefusalLog, RefusedRequest};
 pub use retention::Retention;

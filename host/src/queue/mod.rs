@@ -6,8 +6,10 @@ use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use crate::ledger::{Accepted, AttemptRecord, Claimed, Ending, Fence, Ledger, LedgerError, NewEvent};
-use crate::model::{Effects, Event, EventId, LedgerTime};
+use crate::ledger::{
+    Accepted, AttemptRecord, Claimed, Ending, Fence, Finished, Ledger, LedgerError, NewEvent, Refused, Results,
+};
+use crate::model::{Event, EventId, LedgerTime};
 
 const END_AGAIN: Duration = Duration::from_secs(1);
 
@@ -39,6 +41,16 @@ pub enum Taken {
     Duplicate(EventId),
     /// Another event has the same key; this one is kept for people to look at.
     Conflict(EventId),
+}
+
+/// How the end of a good attempt went.
+pub enum Ended {
+    /// It is kept, with everything that the attempt leaves.
+    Kept,
+    /// Somebody else has the delivery now, and nothing was kept.
+    Lost,
+    /// What the attempt leaves cannot be kept; the lease goes on.
+    Refused(Lease, Refused),
 }
 
 /// What can be run now.
@@ -200,22 +212,26 @@ impl Lease {
         self.fence.attempt
     }
 
-    /// Handled: the effects are kept together with that. False: somebody else has the delivery now, and nothing was kept.
-    pub async fn done(self, attempt: AttemptRecord, effects: Effects) -> Result<bool, LedgerError> {
-        self.end(attempt, Ending::Done(effects)).await
+    /// Handled: what it leaves is kept together with that, or refused.
+    pub async fn done(self, attempt: AttemptRecord, results: Results) -> Result<Ended, LedgerError> {
+        match self.end(attempt, Ending::Done(results)).await? {
+            Finished::Kept => Ok(Ended::Kept),
+            Finished::Lost => Ok(Ended::Lost),
+            Finished::Refused(refused) => Ok(Ended::Refused(self, refused)),
+        }
     }
 
-    /// To be tried again after the pause.
+    /// To be tried again after the pause. False: somebody else has the delivery now, and nothing was kept.
     pub async fn retry(self, attempt: AttemptRecord, pause: Duration) -> Result<bool, LedgerError> {
-        self.end(attempt, Ending::Retry(pause)).await
+        Ok(self.end(attempt, Ending::Retry(pause)).await? == Finished::Kept)
     }
 
-    /// Never again by itself.
+    /// Never again by itself. False as above.
     pub async fn bury(self, attempt: AttemptRecord, why: String) -> Result<bool, LedgerError> {
-        self.end(attempt, Ending::Dead(why)).await
+        Ok(self.end(attempt, Ending::Dead(why)).await? == Finished::Kept)
     }
 
-    async fn end(self, attempt: AttemptRecord, ending: Ending) -> Result<bool, LedgerError> {
+    async fn end(&self, attempt: AttemptRecord, ending: Ending) -> Result<Finished, LedgerError> {
         loop {
             match self.ledger.finish(self.fence, self.event.clone(), attempt.clone(), ending.clone()).await {
                 // The lease is held until there is room for its end.

@@ -209,7 +209,7 @@ impl KeyDocuments {
         let url = &outgoing.url;
         let origin = url.split(['?', '#']).next().unwrap_or_default();
         let http = vec![origin.parse()?];
-        let policy = Policy::new(Allow { http, addresses: self.addresses.clone(), table: Vec::new() });
+        let policy = Policy::new(Allow { http, addresses: self.addresses.clone(), ..Allow::default() });
         let client = Client::new(policy, Vec::new(), self.secrets.clone());
         let received = client.send(outgoing, "key-document").await.map_err(|error| error.to_string())?;
         match received.status {

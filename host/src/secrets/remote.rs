@@ -52,7 +52,7 @@ impl Call<'_> {
         let http = vec![shown.parse().map_err(|why: String| format!("cannot be called: {why}"))?];
         // Whom the operator named may be anywhere: a metadata server and a Vault are inside.
         let addresses = vec!["0.0.0.0/0".parse().expect("a range"), "::/0".parse().expect("a range")];
-        let policy = Policy::new(Allow { http, addresses, table: Vec::new() });
+        let policy = Policy::new(Allow { http, addresses, ..Allow::default() });
         let client = Client::new(policy, Vec::new(), Arc::new(Secrets::default()));
         let outgoing = Outgoing {
             method: self.method.into(),

@@ -15,7 +15,7 @@ use super::schemes;
 use super::signature::Feed;
 use super::verifier::{Proof, Verifier};
 use super::view::{Absent, View, describe};
-use crate::model::{Documents, KeyForm, Place, Secret, SecretError};
+use crate::model::{Documents, Event, KeyForm, Place, Secret, SecretError};
 
 /// What a request turned out to be.
 #[derive(Debug)]
@@ -256,11 +256,19 @@ fn secret_carrier(proof: &Proof) -> Option<Place> {
     }
 }
 
+/// The key by which a hook orders its events, of one that came another way than over HTTP.
+pub fn order_key(verifier: &Verifier, event: &Event) -> Option<String> {
+    let Event { method, path, query, headers, body, .. } = event.clone();
+    let request = Unverified { method, path, query, headers, body };
+    text_at(&View::new(&request, None), verifier.order_key.as_ref()?)
+}
+
+fn text_at(view: &View<'_>, place: &Place) -> Option<String> {
+    String::from_utf8(view.find(place, true).ok()?.into_owned()).ok()
+}
+
 fn facts(verifier: &Verifier, view: &View<'_>, matched: Option<usize>) -> Vec<(String, String)> {
-    let at = |place: &Option<Place>| {
-        let bytes = view.find(place.as_ref()?, true).ok()?;
-        String::from_utf8(bytes.into_owned()).ok()
-    };
+    let at = |place: &Option<Place>| text_at(view, place.as_ref()?);
     // Which secret matched, by its number in the hook file: the component has no business with where it lives.
     let word = verifier.proof.word();
     let key = matched.map(|index| format!("{word}#{}", index + 1)).unwrap_or_else(|| word.to_owned());

@@ -28,7 +28,7 @@ mod window;
 
 pub use build::BuildError;
 pub use challenge::Answer;
-pub use check::{Checked, Given, Keys, NoDocuments, check, check_or_return, feed};
+pub use check::{Checked, Given, Keys, NoDocuments, check, check_or_return, feed, order_key};
 pub use forge::{Forged, Order, forge};
 pub use hint::hint;
 pub use lookup::Lookup;

@@ -1,6 +1,6 @@
-//! The `#[handler]` attribute. Use it through `landfall_sdk::handler`: what it writes refers to that crate.
+//! The `#[handler]` and `#[responder]` attributes. Use them through `landfall_sdk`: what they write refers to that crate.
 //!
-//! It leaves the function as it is, so that tests call it natively, and adds the component's export for wasm only.
+//! They leave the function as it is, so that tests call it natively, and add the component's export for wasm only.
 
 use proc_macro::TokenStream;
 use proc_macro2::TokenStream as Tokens;
@@ -27,13 +27,49 @@ pub fn handler(arguments: TokenStream, item: TokenStream) -> TokenStream {
     }
 }
 
+/// Makes a function the quick answer of this component, beside its `#[handler]`: in mode `async` the caller gets what it
+/// returns, before the handler has run. It has the shape of a handler.
+#[proc_macro_attribute]
+pub fn responder(arguments: TokenStream, item: TokenStream) -> TokenStream {
+    let original = Tokens::from(item.clone());
+    match expand_responder(arguments, item) {
+        Ok(tokens) => tokens.into(),
+        Err(error) => {
+            let error = error.into_compile_error();
+            quote!(#original #error).into()
+        }
+    }
+}
+
 fn expand(arguments: TokenStream, item: TokenStream) -> Result<Tokens, Error> {
     let options: Options = syn::parse(arguments)?;
     let function = function(syn::parse(item)?)?;
     check(&function)?;
-    let export = export(&function.sig.ident);
+    let export = export(
+        &function.sig.ident,
+        &quote!(::landfall_sdk::bindings),
+        &quote!(handler),
+        &quote!(handle),
+        &quote!(__export),
+    );
     let manifest = options.manifest.as_ref().map(manifest);
     Ok(quote!(#function #export #manifest))
+}
+
+fn expand_responder(arguments: TokenStream, item: TokenStream) -> Result<Tokens, Error> {
+    if !arguments.is_empty() {
+        return Err(Error::new(Tokens::from(arguments).span(), "#[responder] has no options"));
+    }
+    let function = function(syn::parse(item)?)?;
+    check(&function)?;
+    let export = export(
+        &function.sig.ident,
+        &quote!(::landfall_sdk::bindings::responding),
+        &quote!(responder),
+        &quote!(respond),
+        &quote!(__export_responder),
+    );
+    Ok(quote!(#function #export))
 }
 
 /// What stands in the brackets of the attribute.
@@ -60,7 +96,7 @@ impl Parse for Options {
 fn function(item: Item) -> Result<ItemFn, Error> {
     match item {
         Item::Fn(function) => Ok(function),
-        other => Err(Error::new(other.span(), "#[handler] goes on a function: `fn on_event(event: Event) -> …`")),
+        other => Err(Error::new(other.span(), "this goes on a function: `fn on_event(event: Event) -> …`")),
     }
 }
 
@@ -86,15 +122,16 @@ fn check(function: &ItemFn) -> Result<(), Error> {
     Ok(())
 }
 
-fn export(name: &Ident) -> Tokens {
+/// The export of `function` of `interface`, which calls `name`.
+fn export(name: &Ident, bindings: &Tokens, interface: &Tokens, function: &Tokens, macro_name: &Tokens) -> Tokens {
     quote! {
         // Natively this is all: the types are checked there too, and the function counts as used.
         const _: () = ::landfall_sdk::is_handler(#name);
         #[cfg(target_arch = "wasm32")]
         const _: () = {
             struct Component;
-            impl ::landfall_sdk::bindings::exports::landfall::hook::handler::Guest for Component {
-                fn handle(
+            impl #bindings::exports::landfall::hook::#interface::Guest for Component {
+                fn #function(
                     event: ::landfall_sdk::bindings::landfall::hook::types::Event,
                 ) -> ::core::result::Result<
                     ::landfall_sdk::bindings::landfall::hook::types::Reply,
@@ -103,7 +140,7 @@ fn export(name: &Ident) -> Tokens {
                     ::landfall_sdk::exports::handle(event, #name)
                 }
             }
-            ::landfall_sdk::bindings::__export!(Component with_types_in ::landfall_sdk::bindings);
+            #bindings::#macro_name!(Component with_types_in #bindings);
         };
     }
 }

@@ -1,6 +1,8 @@
 //! What a component may use, one file a capability: its context, its host functions, how it is linked.
 
+pub mod emit;
 pub mod http;
+pub mod kv;
 pub mod log;
 pub mod settings;
 pub mod table;

@@ -51,8 +51,8 @@ impl Host for Table {
             return Err(TableError::Limit("a row has at most 256 KiB, an attempt 10,000 rows and 16 MiB".into()));
         }
         match serde_json::from_str(&row) {
-            Ok(Value::Object(json)) => {
-                self.rows.push(Row { table, json });
+            Ok(object @ Value::Object(_)) => {
+                self.rows.push(Row { table, text: object.to_string() });
                 Ok(())
             }
             Ok(_) => Err(TableError::Invalid("a row is a JSON object".into())),

@@ -1,0 +1,94 @@
+//! The end of an attempt, in the ledger: what follows from its outcome, and from what the ledger says to what it leaves.
+
+use std::time::Duration;
+
+use super::{Delivery, ending, record};
+use crate::engine::Target;
+use crate::ledger::{Ending, LedgerError, Refused, Results};
+use crate::model::{Attempt, Event, Outcome, RetrySpec};
+use crate::queue::{Ended, Lease};
+
+/// What became of a delivery.
+pub struct Settled {
+    /// It is in the ledger; else somebody else has the delivery, and nothing was kept.
+    pub is_kept: bool,
+    /// Until the next attempt, if there is one.
+    pub pause: Option<Duration>,
+}
+
+impl Delivery {
+    /// Ends the lease. The outcome becomes another one where what the attempt leaves cannot be kept.
+    pub(super) async fn settle(
+        &self,
+        mut lease: Lease,
+        event: &Event,
+        attempt: &mut Attempt,
+        started_ms: i64,
+        target: &Target,
+    ) -> Result<Settled, LedgerError> {
+        let number = lease.attempt();
+        let mut results = self.results(event, std::mem::take(&mut attempt.effects), target);
+        let mut retry = target.retry;
+        loop {
+            let end = ending::of(&attempt.outcome, results, number, &retry, chance());
+            let kept = record::kept(attempt, started_ms);
+            match end {
+                Ending::Done(left) => {
+                    let emitted = left.emitted.clone();
+                    match lease.done(kept, left).await? {
+                        Ended::Kept => {
+                            self.ring_for(&emitted);
+                            return Ok(Settled { is_kept: true, pause: None });
+                        }
+                        Ended::Lost => return Ok(Settled { is_kept: false, pause: None }),
+                        Ended::Refused(same, why) => {
+                            lease = same;
+                            retry = schedule(&why, retry);
+                            attempt.outcome = outcome(event, why);
+                            results = Results::empty(target.quota);
+                        }
+                    }
+                }
+                Ending::Retry(pause) => {
+                    return Ok(Settled { is_kept: lease.retry(kept, pause).await?, pause: Some(pause) });
+                }
+                Ending::Dead(why) => {
+                    tracing::error!(hook = &*event.hook, event = %event.id, attempts = number, why, "delivery is dead");
+                    return Ok(Settled { is_kept: lease.bury(kept, why).await?, pause: None });
+                }
+            }
+        }
+    }
+}
+
+/// What an attempt amounts to whose effects were refused.
+pub fn outcome(event: &Event, refused: Refused) -> Outcome {
+    let outcome = match refused {
+        Refused::Changed(key) => Outcome::Retry {
+            reason: format!("kv: `{}` was changed by another handler meanwhile", key.escape_debug()),
+            after: None,
+        },
+        Refused::OverQuota(why) => Outcome::OverLimit(why),
+    };
+    let (hook, reason) = (&*event.hook, outcome.reason());
+    tracing::warn!(hook, event = %event.id, reason, "what the attempt leaves is not kept");
+    outcome
+}
+
+/// Who came second may try again soon.
+fn schedule(refused: &Refused, retry: RetrySpec) -> RetrySpec {
+    match refused {
+        Refused::Changed(_) => RetrySpec {
+            first: Duration::from_millis(50),
+            factor: 2.0,
+            max: Duration::from_secs(5),
+            jitter: 1.0,
+            ..retry
+        },
+        Refused::OverQuota(_) => retry,
+    }
+}
+
+fn chance() -> f64 {
+    f64::from(getrandom::u32().unwrap_or_default()) / f64::from(u32::MAX)
+}

@@ -1,0 +1,161 @@
+//! Values that handlers keep by key, each hook its own: read one by one, written with the outcome of an attempt.
+
+use bytes::Bytes;
+use rusqlite::{Connection, OptionalExtension, params};
+
+use crate::model::{Effects, KvChange, KvExpected, KvValue, KvWrite, LedgerTime, Quota};
+
+/// Why effects are not kept although their attempt went well.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Refused {
+    /// Somebody else has changed the value of this key meanwhile.
+    Changed(String),
+    /// The hook keeps as much as it may.
+    OverQuota(String),
+}
+
+/// The value of a key; none where there is none, or it has expired.
+pub(super) fn get(
+    connection: &Connection,
+    hook: &str,
+    key: &str,
+    now: LedgerTime,
+) -> rusqlite::Result<Option<KvValue>> {
+    let mut select = connection
+        .prepare_cached("SELECT is_text, value FROM kv WHERE hook = ? AND key = ? AND (until IS NULL OR until > ?)")?;
+    let value =
+        |row: &rusqlite::Row<'_>| Ok(KvValue { is_text: row.get(0)?, bytes: Bytes::from(row.get::<_, Vec<u8>>(1)?) });
+    select.query_row(params![hook, key, now.0], value).optional()
+}
+
+/// Keys that begin with `prefix`, in byte order, after `after`.
+pub(super) fn keys(
+    connection: &Connection,
+    hook: &str,
+    prefix: &str,
+    after: &str,
+    limit: usize,
+    now: LedgerTime,
+) -> rusqlite::Result<Vec<String>> {
+    let mut select = connection.prepare_cached(
+        "SELECT key FROM kv WHERE hook = ?1 AND key >= ?2 AND key > ?3 AND (until IS NULL OR until > ?4)
+         ORDER BY key",
+    )?;
+    let mut rows = select.query(params![hook, prefix, after, now.0])?;
+    let mut found = Vec::new();
+    while let Some(row) = rows.next()? {
+        let key: String = row.get(0)?;
+        if found.len() >= limit || !key.starts_with(prefix) {
+            break;
+        }
+        found.push(key);
+    }
+    Ok(found)
+}
+
+/// Why these effects cannot be kept now; looked at before anything is written.
+pub(super) fn refusal(
+    connection: &Connection,
+    hook: &str,
+    effects: &Effects,
+    quota: &Quota,
+    now: LedgerTime,
+) -> rusqlite::Result<Option<Refused>> {
+    for KvExpected { key, value } in &effects.expected {
+        if get(connection, hook, key, now)? != *value {
+            return Ok(Some(Refused::Changed(key.clone())));
+        }
+    }
+    let mut growth = 0;
+    for write in &effects.writes {
+        let KvWrite { key, change } = write;
+        if !matches!(change, KvChange::Delete) && result(connection, hook, write, now)?.is_none() {
+            return Ok(Some(Refused::Changed(key.clone())));
+        }
+        if let KvChange::Set(value, _) = change {
+            growth += (key.len() + value.bytes.len()) as i64 - size(connection, hook, key)?;
+        }
+    }
+    let rows: i64 = effects.rows.iter().map(|row| row.text.len() as i64).sum();
+    let (kv_bytes, row_bytes) = if growth > 0 || rows > 0 { used(connection, hook)? } else { (0, 0) };
+    let is_over = |grows: i64, used: i64, quota: u64| grows > 0 && used + grows > quota as i64;
+    let refused = |key: &str, quota: u64| {
+        let most = bytesize::ByteSize(quota).display().iec();
+        Some(Refused::OverQuota(format!("the hook keeps more than [limits] {key} = {most}: raise it, or keep less")))
+    };
+    Ok(match (is_over(growth, kv_bytes, quota.kv), is_over(rows, row_bytes, quota.rows)) {
+        (true, _) => refused("kv", quota.kv),
+        (_, true) => refused("rows", quota.rows),
+        _ => None,
+    })
+}
+
+/// Makes the changes.
+pub(super) fn write(connection: &Connection, hook: &str, writes: &[KvWrite], now: LedgerTime) -> rusqlite::Result<()> {
+    for write in writes {
+        let key = &write.key;
+        match (result(connection, hook, write, now)?, &write.change) {
+            (None, _) => {
+                connection.prepare_cached("DELETE FROM kv WHERE hook = ? AND key = ?")?.execute([hook, key])?;
+            }
+            (Some(value), KvChange::Add(_)) => {
+                // What has expired begins anew, and does not expire.
+                let mut insert = connection.prepare_cached(
+                    "INSERT INTO kv (hook, key, is_text, value, until) VALUES (?1, ?2, 1, ?3, NULL)
+                     ON CONFLICT (hook, key) DO UPDATE SET is_text = 1, value = ?3,
+                     until = CASE WHEN until > ?4 THEN until END",
+                )?;
+                insert.execute(params![hook, key, &value.bytes[..], now.0])?;
+            }
+            (Some(value), change) => {
+                let until = match change {
+                    KvChange::Set(_, Some(expires_in)) => Some(now.plus(*expires_in).0),
+                    _ => None,
+                };
+                let mut insert = connection.prepare_cached(
+                    "INSERT INTO kv (hook, key, is_text, value, until) VALUES (?1, ?2, ?3, ?4, ?5)
+                     ON CONFLICT (hook, key) DO UPDATE SET is_text = ?3, value = ?4, until = ?5",
+                )?;
+                insert.execute(params![hook, key, value.is_text, &value.bytes[..], until])?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// What the change makes of the present value; none where nothing is left, or it cannot be made.
+fn result(
+    connection: &Connection,
+    hook: &str,
+    KvWrite { key, change }: &KvWrite,
+    now: LedgerTime,
+) -> rusqlite::Result<Option<KvValue>> {
+    Ok(match change {
+        KvChange::Set(value, _) => Some(value.clone()),
+        KvChange::Delete => None,
+        KvChange::Add(by) => match get(connection, hook, key, now)? {
+            None => Some(KvValue::of_number(*by)),
+            Some(value) => value.number().and_then(|number| number.checked_add(*by)).map(KvValue::of_number),
+        },
+    })
+}
+
+/// Lets go of what has expired.
+pub(super) fn expire(connection: &Connection, now: LedgerTime, max: i64) -> rusqlite::Result<usize> {
+    let mut delete = connection.prepare_cached(
+        "DELETE FROM kv WHERE rowid IN (SELECT rowid FROM kv WHERE until <= ? ORDER BY until LIMIT ?)",
+    )?;
+    delete.execute(params![now.0, max])
+}
+
+fn size(connection: &Connection, hook: &str, key: &str) -> rusqlite::Result<i64> {
+    let mut select = connection
+        .prepare_cached("SELECT length(CAST(key AS BLOB)) + length(value) FROM kv WHERE hook = ? AND key = ?")?;
+    Ok(select.query_row([hook, key], |row| row.get(0)).optional()?.unwrap_or(0))
+}
+
+/// Bytes that the hook keeps: values, rows.
+fn used(connection: &Connection, hook: &str) -> rusqlite::Result<(i64, i64)> {
+    let mut select = connection.prepare_cached("SELECT kv_bytes, row_bytes FROM used WHERE hook = ?")?;
+    Ok(select.query_row([hook], |row| Ok((row.get(0)?, row.get(1)?))).optional()?.unwrap_or_default())
+}

@@ -1,0 +1,101 @@
+//! Events for other hooks. The operator lists them under `[allow] emit`.
+//!
+//! They are queued together with the handler's success, exactly once; nobody waits for a reply.
+
+use crate::{Payload, imports};
+use serde::Serialize;
+use std::error::Error;
+use std::fmt;
+use std::time::Duration;
+
+/// An event for another hook, to be dressed and [sent](Emission::send).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Emission {
+    /// Who handles it.
+    pub hook: String,
+    /// As the other handler will see them.
+    pub headers: Vec<(String, String)>,
+    /// As the other handler will see it.
+    pub body: Payload,
+    /// Emissions with the same key to the same hook are one.
+    pub key: Option<String>,
+    /// From the handler's success.
+    pub delay: Option<Duration>,
+}
+
+/// An event for the hook of that name, with an empty body.
+pub fn to(hook: impl Into<String>) -> Emission {
+    Emission { hook: hook.into(), headers: Vec::new(), body: Payload::Text(String::new()), key: None, delay: None }
+}
+
+impl Emission {
+    /// Adds a header; one of the same name stays.
+    #[must_use]
+    pub fn header(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
+        self.headers.push((name.into(), value.into()));
+        self
+    }
+
+    /// Sets the body.
+    #[must_use]
+    pub fn body(mut self, body: impl Into<Payload>) -> Self {
+        self.body = body.into();
+        self
+    }
+
+    /// Sets a JSON body and its content type.
+    ///
+    /// # Panics
+    ///
+    /// If `value` cannot be JSON.
+    #[must_use]
+    pub fn json(self, value: &(impl Serialize + ?Sized)) -> Self {
+        let text = serde_json::to_string(value).expect("a body is JSON");
+        self.body(text).header("content-type", "application/json")
+    }
+
+    /// Emissions with the same key to the same hook are one, as long as that hook's `[dedup] window`.
+    #[must_use]
+    pub fn key(mut self, key: impl Into<String>) -> Self {
+        self.key = Some(key.into());
+        self
+    }
+
+    /// Not before so much time has passed.
+    #[must_use]
+    pub fn delay(mut self, delay: Duration) -> Self {
+        self.delay = Some(delay);
+        self
+    }
+
+    /// Stages it; the id of the new event.
+    pub fn send(self) -> Result<String, EmitError> {
+        imports::emit(self)
+    }
+}
+
+/// Why an event was not taken.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum EmitError {
+    /// The hook is not in `[allow] emit`.
+    Denied(String),
+    /// A header or a key that cannot be.
+    Invalid(String),
+    /// The body is too large, or there are too many.
+    Limit(String),
+    /// Anything else.
+    Other(String),
+}
+
+impl fmt::Display for EmitError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Denied(text) => write!(f, "event denied: {text}"),
+            Self::Invalid(text) => write!(f, "event invalid: {text}"),
+            Self::Limit(text) => write!(f, "event above a limit: {text}"),
+            Self::Other(text) => write!(f, "event not taken: {text}"),
+        }
+    }
+}
+
+impl Error for EmitError {}

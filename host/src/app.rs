@@ -1,6 +1,6 @@
 //! The composition root: what is started in which order and why, and how it stops.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
@@ -8,13 +8,13 @@ use anyhow::Context;
 use tokio::net::TcpListener;
 
 use crate::admin::{self, Admin};
-use crate::config::Config;
+use crate::config::{Config, Flags};
 use crate::delivery::{Delivery, Targets};
 use crate::edge::{self, Edge};
 use crate::egress::{Client, Outgoing, Policy};
 use crate::engine::{Engine, EngineSettings, Target};
 use crate::hooks::{Hooks, Setup};
-use crate::ledger::{Ledger, LedgerError, LedgerSettings};
+use crate::ledger::{self, Ledger, LedgerError, LedgerSettings, OnFatal};
 use crate::model::{Allow, Clock, Secret, SecretRef, SecretSource};
 use crate::secrets::Secrets;
 use crate::shutdown::Shutdown;
@@ -24,11 +24,12 @@ use crate::verify;
 pub use crate::edge::{plain_router, serve as serve_http};
 pub use crate::engine::{compile_child, inspect, precompile};
 pub use crate::hooks::{HookState, HookStatus, packs};
+pub use crate::ledger::BackedUp;
 pub use crate::verify::conformance::{Report, run_challenges, run_vectors};
 pub use crate::verify::{Forged, Order, pack_names};
 
 /// A request as a provider sends it, now.
-pub fn forge(order: &Order, providers: Option<&std::path::Path>) -> anyhow::Result<Forged> {
+pub fn forge(order: &Order, providers: Option<&Path>) -> anyhow::Result<Forged> {
     verify::forge(order, &packs(providers)?, Clock::System.now()).map_err(anyhow::Error::msg)
 }
 
@@ -67,6 +68,23 @@ pub async fn ask_admin(
     let outgoing = Outgoing { method: method.into(), url: url.clone(), headers, body, timeout: ADMIN_TIMEOUT };
     let target = url.split('?').next().unwrap_or_default();
     call(target, outgoing).await.with_context(|| format!("no node has its admin listener at {admin}"))
+}
+
+/// The same of the ledger of a node that is not running: what `admin::events` answers.
+pub async fn ask_ledger(data: &Path, path: &str, post: Option<String>) -> anyhow::Result<(u16, String)> {
+    anyhow::ensure!(
+        data.join("ledger.db").exists(),
+        "{} has no ledger: name the data directory of a node",
+        data.display()
+    );
+    let config = Config::load(Flags { data: Some(data.into()), ..Flags::default() })?;
+    let events = admin::events::Events { ledger: open_ledger(&config)?, running: None };
+    admin::events::answer_one(events, path, post).await
+}
+
+/// Copies the ledger of a data directory, also of a node that is running.
+pub fn backup(data: &Path, to: &Path) -> anyhow::Result<BackedUp> {
+    Ok(ledger::backup(data, to, Clock::System.now())?)
 }
 
 /// The operator's own calls may go anywhere.
@@ -135,6 +153,7 @@ impl App {
         let admin = self.admin_router();
         tokio::spawn(serve_admin(self.admin_listener, admin));
         tracing::info!(listen = %public, admin = %admin_at, plugins = %self.config.plugins.display(), "serving");
+        tokio::spawn(reload_for_ever(shutdown.clone(), self.edge.hooks.clone(), self.secrets.clone()));
         let (edge, asked_at) = (self.edge.clone(), Arc::new(OnceLock::new()));
         let stop = {
             let (asked_at, delivery) = (asked_at.clone(), delivery.clone());
@@ -177,6 +196,18 @@ impl App {
     }
 }
 
+/// SIGHUP: whatever is read again by itself is read again now.
+async fn reload_for_ever(shutdown: Shutdown, hooks: Hooks, secrets: Arc<Secrets>) {
+    let mut reloads = shutdown.reloads();
+    while reloads.changed().await.is_ok() {
+        hooks.look_again();
+        for remote in [false, true] {
+            let secrets = secrets.clone();
+            tokio::task::spawn_blocking(move || secrets.refresh(remote));
+        }
+    }
+}
+
 /// The hooks that are served, as `delivery` sees them.
 struct Served(Hooks);
 
@@ -190,12 +221,13 @@ impl Targets for Served {
 const EXIT_LEDGER: i32 = 70;
 
 fn open_ledger(config: &Config) -> anyhow::Result<Arc<Ledger>> {
-    let fatal = |error: &LedgerError| {
+    let fatal: OnFatal = Arc::new(|error: &LedgerError| {
         tracing::error!(%error, "the ledger has failed: the process ends, and the next start says what was kept");
         std::process::exit(EXIT_LEDGER);
-    };
+    });
     let settings = LedgerSettings {
         low_water: config.low_water,
+        reserve: config.reserve,
         retention: config.retention,
         accept_data_loss: config.accept_data_loss,
     };

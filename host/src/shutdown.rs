@@ -1,4 +1,4 @@
-//! When to stop: SIGTERM or SIGINT once for a drain, twice for at once.
+//! What signals want: SIGTERM or SIGINT once for a drain, twice for at once; SIGHUP to read again what may have changed.
 
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
@@ -7,6 +7,7 @@ use tokio::sync::watch;
 #[derive(Clone)]
 pub struct Shutdown {
     asked: watch::Receiver<bool>,
+    reloads: watch::Receiver<()>,
 }
 
 // === impl Shutdown ===
@@ -15,6 +16,7 @@ impl Shutdown {
     /// Listens for signals from now on.
     pub fn on_signals() -> std::io::Result<Shutdown> {
         let (ask, asked) = watch::channel(false);
+        let (reload, reloads) = watch::channel(());
         let mut terminate = signal(SignalKind::terminate())?;
         let mut interrupt = signal(SignalKind::interrupt())?;
         let mut hangup = signal(SignalKind::hangup())?;
@@ -23,9 +25,9 @@ impl Shutdown {
                 tokio::select! {
                     _ = terminate.recv() => {}
                     _ = interrupt.recv() => {}
-                    // The habit of reloading by SIGHUP must not end the process.
                     _ = hangup.recv() => {
-                        tracing::info!("hooks and secrets reload by themselves; the node's own settings need a restart");
+                        tracing::info!("hooks and secrets are read again; the node's own settings need a restart");
+                        reload.send_replace(());
                         continue;
                     }
                 }
@@ -37,7 +39,12 @@ impl Shutdown {
                 ask.send_replace(true);
             }
         });
-        Ok(Shutdown { asked })
+        Ok(Shutdown { asked, reloads })
+    }
+
+    /// Changes at each SIGHUP.
+    pub fn reloads(&self) -> watch::Receiver<()> {
+        self.reloads.clone()
     }
 
     /// Returns when the process should stop.

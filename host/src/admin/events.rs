@@ -1,32 +1,62 @@
 //! Events for the operator: lists, one with its attempts, counts, rows, and replay. Bodies as text or hex; what carries
 //! a secret or a signature is masked.
 
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::body::Body;
 use axum::extract::{Path, Query, State};
-use axum::http::{HeaderMap, StatusCode, header};
+use axum::http::{HeaderMap, Request, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::{Json, Router, routing};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
+use tower::ServiceExt;
 
-use super::Admin;
-use crate::ledger::{Filter, LedgerError, Shown, State as DeliveryState};
+use crate::delivery::Delivery;
+use crate::hooks::Hooks;
+use crate::ledger::{Filter, Ledger, LedgerError, Replayed as Fate, Shown, State as DeliveryState};
+use crate::model::clock::to_ms;
 use crate::model::{Event, EventId};
+
+/// What these answers are made from.
+#[derive(Clone)]
+pub struct Events {
+    /// What has happened.
+    pub ledger: Arc<Ledger>,
+    /// Told when there is something to do, and asked who is there; none where no node runs.
+    pub running: Option<(Arc<Delivery>, Hooks)>,
+}
 
 /// Of one page.
 const PAGE_MAX: usize = 1000;
 const PAGE_DEFAULT: usize = 50;
 /// Of one replay.
-const REPLAY_MAX: usize = 1000;
+const REPLAY_MAX: usize = 10_000;
+/// Of a replay, in a second.
+const REPLAY_RATE: f64 = 100.0;
 const BODY_SHOWN_MAX: usize = 256 << 10;
 
 /// The routes below `/api`.
-pub fn router() -> Router<Admin> {
+pub fn router(events: Events) -> Router {
     Router::new()
         .route("/api/events", routing::get(list))
         .route("/api/events/{id}", routing::get(show))
         .route("/api/replay", routing::post(replay))
         .route("/api/stats", routing::get(stats))
         .route("/api/rows/{hook}/{table}", routing::get(rows))
+        .with_state(events)
+}
+
+/// One answer without a listener: status and body.
+pub async fn answer_one(events: Events, path: &str, post: Option<String>) -> anyhow::Result<(u16, String)> {
+    let method = if post.is_some() { "POST" } else { "GET" };
+    let request = Request::builder().method(method).uri(path).header(header::CONTENT_TYPE, "application/json");
+    let request = request.body(Body::from(post.unwrap_or_default()))?;
+    let response = router(events).oneshot(request).await?;
+    let status = response.status().as_u16();
+    let body = axum::body::to_bytes(response.into_body(), usize::MAX).await?;
+    Ok((status, String::from_utf8_lossy(&body).into_owned()))
 }
 
 #[derive(Debug, Deserialize)]
@@ -35,22 +65,38 @@ struct ListQuery {
     state: Option<String>,
     before: Option<i64>,
     after: Option<i64>,
+    since: Option<String>,
+    until: Option<String>,
     limit: Option<usize>,
 }
 
-async fn list(State(admin): State<Admin>, Query(query): Query<ListQuery>) -> Response {
-    let state = match state(query.state.as_deref()) {
-        Ok(state) => state,
-        Err(why) => return refused(StatusCode::BAD_REQUEST, &why),
-    };
-    let filter = Filter {
-        hook: query.hook,
-        state,
-        before: query.before,
-        after: query.after,
-        limit: query.limit.unwrap_or(PAGE_DEFAULT).min(PAGE_MAX),
-    };
-    answer(admin.ledger.list(filter).await)
+async fn list(State(events): State<Events>, Query(query): Query<ListQuery>) -> Response {
+    match query.filter() {
+        Ok(filter) => answer(events.ledger.list(filter).await),
+        Err(why) => refused(StatusCode::BAD_REQUEST, &why),
+    }
+}
+
+// === impl ListQuery ===
+
+impl ListQuery {
+    fn filter(self) -> Result<Filter, String> {
+        Ok(Filter {
+            hook: self.hook,
+            state: state(self.state.as_deref())?,
+            before: self.before,
+            after: self.after,
+            since_ms: time(self.since.as_deref())?,
+            until_ms: time(self.until.as_deref())?,
+            limit: self.limit.unwrap_or(PAGE_DEFAULT).min(PAGE_MAX),
+        })
+    }
+}
+
+fn time(typed: Option<&str>) -> Result<Option<i64>, String> {
+    let Some(typed) = typed else { return Ok(None) };
+    let wrong = |_| format!("`{}` is not a time: write it as 2026-01-31T08:15:30Z", typed.escape_debug());
+    humantime::parse_rfc3339_weak(typed).map(|at| Some(to_ms(at))).map_err(wrong)
 }
 
 fn state(word: Option<&str>) -> Result<Option<DeliveryState>, String> {
@@ -59,12 +105,12 @@ fn state(word: Option<&str>) -> Result<Option<DeliveryState>, String> {
     DeliveryState::from_word(word).map(Some).ok_or_else(wrong)
 }
 
-async fn show(State(admin): State<Admin>, Path(id): Path<String>) -> Response {
+async fn show(State(events): State<Events>, Path(id): Path<String>) -> Response {
     let id: EventId = match id.parse() {
         Ok(id) => id,
         Err(why) => return refused(StatusCode::BAD_REQUEST, &why),
     };
-    match admin.ledger.show(id).await {
+    match events.ledger.show(id).await {
         Ok(Some(shown)) => answer(Ok(shown_json(&shown))),
         Ok(None) => refused(StatusCode::NOT_FOUND, "no event has this id"),
         Err(error) => answer::<()>(Err(error)),
@@ -122,10 +168,18 @@ struct ReplayOrder {
     /// These events.
     #[serde(default)]
     events: Vec<String>,
-    /// Or all of this hook, newest first,
+    /// Or those of this hook, newest first,
     hook: Option<String>,
-    /// in this state.
+    /// in this state; default: dead,
     state: Option<String>,
+    /// received at this time (RFC 3339) or later,
+    since: Option<String>,
+    /// and before this one;
+    until: Option<String>,
+    /// at most so many.
+    limit: Option<usize>,
+    /// So many are due in a second; default: 100.
+    per_second: Option<f64>,
     /// Only say how many.
     #[serde(default)]
     dry_run: bool,
@@ -135,11 +189,17 @@ struct ReplayOrder {
 struct Replayed {
     events: usize,
     dry_run: bool,
+    /// They wait or run already.
+    waiting: usize,
     unknown: Vec<String>,
 }
 
-async fn replay(State(admin): State<Admin>, Json(order): Json<ReplayOrder>) -> Response {
-    let ids = match asked(&admin, &order).await {
+async fn replay(State(events): State<Events>, Json(order): Json<ReplayOrder>) -> Response {
+    let per_second = order.per_second.unwrap_or(REPLAY_RATE);
+    if !(0.001..=100_000.0).contains(&per_second) {
+        return refused(StatusCode::BAD_REQUEST, "per_second is out of range: 0.001 to 100000");
+    }
+    let ids = match asked(&events, &order).await {
         Ok(ids) => ids,
         Err(response) => return *response,
     };
@@ -147,40 +207,69 @@ async fn replay(State(admin): State<Admin>, Json(order): Json<ReplayOrder>) -> R
         return refused(StatusCode::BAD_REQUEST, &format!("{REPLAY_MAX} events at most in one replay"));
     }
     if order.dry_run {
-        return answer(Ok(Replayed { events: ids.len(), dry_run: true, unknown: Vec::new() }));
+        return answer(Ok(Replayed { events: ids.len(), dry_run: true, waiting: 0, unknown: Vec::new() }));
     }
-    let hooks = match admin.ledger.replay(ids.clone()).await {
-        Ok(hooks) => hooks,
+    let fates = match events.ledger.replay(ids.clone(), Duration::from_secs_f64(1.0 / per_second)).await {
+        Ok(fates) => fates,
         Err(error) => return answer::<()>(Err(error)),
     };
-    let now = admin.ledger.now();
-    hooks.iter().flatten().for_each(|hook| admin.delivery.queue().is_due(&hook.as_str().into(), now));
-    let unknown: Vec<String> =
-        ids.iter().zip(&hooks).filter(|(_, hook)| hook.is_none()).map(|(id, _)| id.to_string()).collect();
-    let events = hooks.iter().flatten().count();
-    tracing::info!(events, hook = order.hook, state = order.state, "events are replayed at the operator's word");
-    answer(Ok(Replayed { events, dry_run: false, unknown }))
+    let mut replayed = Replayed { events: 0, dry_run: false, waiting: 0, unknown: Vec::new() };
+    for (id, fate) in ids.iter().zip(&fates) {
+        match fate {
+            Fate::Queued(hook) => {
+                replayed.events += 1;
+                if let Some((delivery, _)) = &events.running {
+                    delivery.queue().is_due(&hook.as_str().into(), events.ledger.now());
+                }
+            }
+            Fate::Waiting => replayed.waiting += 1,
+            Fate::Unknown => replayed.unknown.push(id.to_string()),
+        }
+    }
+    let (count, hook, state) = (replayed.events, order.hook, order.state);
+    tracing::info!(events = count, hook, state, "events are replayed at the operator's word");
+    answer(Ok(replayed))
 }
 
-async fn asked(admin: &Admin, order: &ReplayOrder) -> Result<Vec<EventId>, Box<Response>> {
+async fn asked(events: &Events, order: &ReplayOrder) -> Result<Vec<EventId>, Box<Response>> {
     let bad = |why: &str| Box::new(refused(StatusCode::BAD_REQUEST, why));
+    let mut seen = std::collections::HashSet::new();
     if !order.events.is_empty() {
-        return order.events.iter().map(|id| id.parse()).collect::<Result<_, String>>().map_err(|why| bad(&why));
+        let ids: Result<Vec<EventId>, String> = order.events.iter().map(|id| id.parse()).collect();
+        let mut ids = ids.map_err(|why| bad(&why))?;
+        ids.retain(|id| seen.insert(*id));
+        return Ok(ids);
     }
     let hook = order.hook.clone().ok_or_else(|| bad("name events, or a hook"))?;
-    let state = state(order.state.as_deref()).map_err(|why| bad(&why))?.unwrap_or(DeliveryState::Dead);
-    let filter = Filter { hook: Some(hook), state: Some(state), limit: REPLAY_MAX, ..Filter::default() };
-    let listed = admin.ledger.list(filter).await.map_err(|error| Box::new(answer::<()>(Err(error))))?;
+    let filter = Filter {
+        hook: Some(hook),
+        state: Some(state(order.state.as_deref()).map_err(|why| bad(&why))?.unwrap_or(DeliveryState::Dead)),
+        since_ms: time(order.since.as_deref()).map_err(|why| bad(&why))?,
+        until_ms: time(order.until.as_deref()).map_err(|why| bad(&why))?,
+        limit: order.limit.unwrap_or(REPLAY_MAX).min(REPLAY_MAX),
+        ..Filter::default()
+    };
+    let listed = events.ledger.list(filter).await.map_err(|error| Box::new(answer::<()>(Err(error))))?;
     let mut ids: Vec<EventId> = listed.iter().filter_map(|one| one.event.parse().ok()).collect();
     // Oldest first, each once.
     ids.reverse();
-    let mut seen = std::collections::HashSet::new();
     ids.retain(|id| seen.insert(*id));
     Ok(ids)
 }
 
-async fn stats(State(admin): State<Admin>) -> Response {
-    answer(admin.ledger.count().await)
+/// A count, and whether the hook is gone that the events are for.
+#[derive(Serialize)]
+struct Counted {
+    #[serde(flatten)]
+    count: crate::ledger::Count,
+    /// No hook of that name is there: the events wait for one.
+    orphaned: bool,
+}
+
+async fn stats(State(events): State<Events>) -> Response {
+    let is_gone = |hook: &str| events.running.as_ref().is_some_and(|(_, hooks)| hooks.named(hook).is_none());
+    let counted = |count: crate::ledger::Count| Counted { orphaned: is_gone(&count.hook), count };
+    answer(events.ledger.count().await.map(|counts| counts.into_iter().map(counted).collect::<Vec<_>>()))
 }
 
 #[derive(Debug, Deserialize)]
@@ -190,12 +279,12 @@ struct RowsQuery {
 }
 
 async fn rows(
-    State(admin): State<Admin>,
+    State(events): State<Events>,
     Path((hook, table)): Path<(String, String)>,
     Query(query): Query<RowsQuery>,
 ) -> Response {
     let limit = query.limit.unwrap_or(PAGE_MAX).min(PAGE_MAX);
-    answer(admin.ledger.rows(hook, table, query.after.unwrap_or(0), limit).await)
+    answer(events.ledger.rows(hook, table, query.after.unwrap_or(0), limit).await)
 }
 
 fn answer<T: Serialize>(result: Result<T, LedgerError>) -> Response {

@@ -1,6 +1,6 @@
 //! For the operator: health for probes, and how each hook stands. A listener of its own, loopback unless there is a token.
 
-mod events;
+pub mod events;
 
 use std::sync::Arc;
 
@@ -43,14 +43,17 @@ pub struct Admin {
 
 /// Every admin route.
 pub fn router(admin: Admin) -> Router {
+    let running = Some((admin.delivery.clone(), admin.hooks.clone()));
+    let events = events::Events { ledger: admin.ledger.clone(), running };
     let guarded = Router::new()
         .route("/api/hooks", get(hooks))
         .route("/api/refusals", get(refusals))
         .route("/metrics", get(metrics))
         .route("/api/hooks/{hook}/{word}", post(pause))
-        .merge(events::router())
+        .with_state(admin.clone())
+        .merge(events::router(events))
         .route_layer(middleware::from_fn_with_state(admin.clone(), require_token));
-    Router::new().route("/healthz", get(healthz)).route("/readyz", get(readyz)).merge(guarded).with_state(admin)
+    Router::new().route("/healthz", get(healthz)).route("/readyz", get(readyz)).with_state(admin).merge(guarded)
 }
 
 async fn healthz() -> &'static str {

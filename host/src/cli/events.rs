@@ -1,5 +1,6 @@
 //! `landfall events` and `landfall rows`: what a running node has kept, from its admin listener.
 
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -22,6 +23,9 @@ pub struct AdminFlags {
     /// `env:NAME` or `file:PATH`: the admin token, where the node has one.
     #[arg(long, value_name = "REFERENCE", global = true)]
     token: Option<String>,
+    /// The data directory of a node that is not running, instead.
+    #[arg(long, value_name = "DIR", global = true, conflicts_with_all = ["admin", "token"])]
+    data: Option<PathBuf>,
 }
 
 /// What about events.
@@ -49,15 +53,8 @@ enum What {
     Replay {
         /// Their ids.
         events: Vec<String>,
-        /// All of this hook instead, up to 1000.
-        #[arg(long, conflicts_with = "events", required_unless_present = "events")]
-        hook: Option<String>,
-        /// With `--hook`: those in this state.
-        #[arg(long, value_name = "STATE", default_value = "dead")]
-        state: String,
-        /// Only say how many.
-        #[arg(long)]
-        dry_run: bool,
+        #[command(flatten)]
+        which: ReplayFlags,
     },
     /// Follow deliveries as they come, in the state that they are in then, until stopped.
     Tail(Which),
@@ -66,6 +63,31 @@ enum What {
 }
 
 #[derive(Debug, Args)]
+struct ReplayFlags {
+    /// All of this hook instead, up to 10,000.
+    #[arg(long, conflicts_with = "events", required_unless_present = "events")]
+    hook: Option<String>,
+    /// With `--hook`: those in this state.
+    #[arg(long, value_name = "STATE", default_value = "dead")]
+    state: String,
+    /// With `--hook`: received at this time or later, such as 2026-01-31T08:15:30Z.
+    #[arg(long, value_name = "TIME")]
+    since: Option<String>,
+    /// With `--hook`: received before this time.
+    #[arg(long, value_name = "TIME")]
+    until: Option<String>,
+    /// With `--hook`: the newest of those, so many at most.
+    #[arg(long)]
+    limit: Option<usize>,
+    /// How many may begin in a second.
+    #[arg(long, value_name = "COUNT", default_value_t = 100.0)]
+    per_second: f64,
+    /// Only say how many.
+    #[arg(long)]
+    dry_run: bool,
+}
+
+#[derive(Debug, Clone, Args)]
 struct Which {
     /// Only this hook.
     #[arg(long)]
@@ -73,6 +95,12 @@ struct Which {
     /// Only `pending`, `running`, `done` or `dead`.
     #[arg(long)]
     state: Option<String>,
+    /// Received at this time or later, such as 2026-01-31T08:15:30Z.
+    #[arg(long, value_name = "TIME")]
+    since: Option<String>,
+    /// Received before this time.
+    #[arg(long, value_name = "TIME")]
+    until: Option<String>,
     /// At most.
     #[arg(long, default_value_t = 50)]
     limit: usize,
@@ -105,8 +133,14 @@ enum Format {
 
 impl AdminFlags {
     async fn ask(&self, path: &str, post: Option<Value>) -> anyhow::Result<Value> {
-        let token = self.token.as_deref().map(app::secret).transpose()?;
-        let (status, text) = app::ask_admin(&self.admin, path, token, post.map(|json| json.to_string())).await?;
+        let post = post.map(|json| json.to_string());
+        let (status, text) = match &self.data {
+            Some(data) => app::ask_ledger(data, path, post).await?,
+            None => {
+                let token = self.token.as_deref().map(app::secret).transpose()?;
+                app::ask_admin(&self.admin, path, token, post).await?
+            }
+        };
         let answer: Option<Value> = serde_json::from_str(&text).ok();
         let why = answer.as_ref().and_then(|json| json["error"].as_str()).unwrap_or(text.trim());
         ensure!(status == 200, "the node answers {status}: {why}");
@@ -170,29 +204,37 @@ pub async fn events(flags: &EventsFlags) -> anyhow::Result<ExitCode> {
             print(&listed, flags.json, line);
         }
         What::Show { event } => show(flags, event).await?,
-        What::Replay { events, hook, state, dry_run } => {
-            let order = match hook {
-                Some(hook) => json!({ "hook": hook, "state": state, "dry_run": dry_run }),
-                None => json!({ "events": events, "dry_run": dry_run }),
-            };
-            let answer = flags.admin.ask("/api/replay", Some(order)).await?;
-            match (flags.json, dry_run) {
-                (true, _) => println!("{answer}"),
-                (_, true) => println!("{} events would be replayed", answer["events"]),
-                _ => println!("{} events are replayed", answer["events"]),
-            }
-            let unknown = answer["unknown"].as_array().map_or(0, Vec::len);
-            ensure!(unknown == 0, "{unknown} events are not known, or their bodies no longer kept");
-        }
+        What::Replay { events, which } => replay(flags, events, which).await?,
         What::Tail(which) => tail(flags, which).await?,
         What::Stats => {
             let counts = flags.admin.ask("/api/stats", None).await?;
             print(&counts, flags.json, |one| {
-                format!("{:<24} {:<8} {:>10}", text(&one["hook"]), text(&one["state"]), one["deliveries"])
+                let orphaned = if one["orphaned"] == true { "  (no such hook)" } else { "" };
+                format!("{:<24} {:<8} {:>10}{orphaned}", text(&one["hook"]), text(&one["state"]), one["deliveries"])
             });
         }
     }
     Ok(ExitCode::SUCCESS)
+}
+
+async fn replay(flags: &EventsFlags, events: &[String], which: &ReplayFlags) -> anyhow::Result<()> {
+    let ReplayFlags { hook, state, since, until, limit, per_second, dry_run } = which;
+    let order = match hook {
+        Some(hook) => {
+            json!({ "hook": hook, "state": state, "since": since, "until": until, "limit": limit,
+                "per_second": per_second, "dry_run": dry_run })
+        }
+        None => json!({ "events": events, "per_second": per_second, "dry_run": dry_run }),
+    };
+    let answer = flags.admin.ask("/api/replay", Some(order)).await?;
+    match (flags.json, dry_run) {
+        (true, _) => println!("{answer}"),
+        (_, true) => println!("{} events would be replayed", answer["events"]),
+        _ => println!("{} events are replayed, {} wait or run already", answer["events"], answer["waiting"]),
+    }
+    let unknown = answer["unknown"].as_array().map_or(0, Vec::len);
+    ensure!(unknown == 0, "{unknown} events are not known, or their bodies no longer kept");
+    Ok(())
 }
 
 async fn show(flags: &EventsFlags, event: &str) -> anyhow::Result<()> {
@@ -205,7 +247,7 @@ async fn show(flags: &EventsFlags, event: &str) -> anyhow::Result<()> {
 }
 
 async fn tail(flags: &EventsFlags, which: &Which) -> anyhow::Result<()> {
-    let newest = Which { limit: 1, hook: which.hook.clone(), state: which.state.clone() };
+    let newest = Which { limit: 1, ..which.clone() };
     let first = flags.admin.ask(&path(&newest, None), None).await?;
     let mut after = first[0]["delivery"].as_i64().unwrap_or(0);
     loop {
@@ -218,7 +260,8 @@ async fn tail(flags: &EventsFlags, which: &Which) -> anyhow::Result<()> {
 
 fn path(which: &Which, after: Option<i64>) -> String {
     let mut path = format!("/api/events?limit={}", which.limit);
-    for (name, value) in [("hook", &which.hook), ("state", &which.state)] {
+    let Which { hook, state, since, until, .. } = which;
+    for (name, value) in [("hook", hook), ("state", state), ("since", since), ("until", until)] {
         if let Some(value) = value {
             path += &format!("&{name}={}", query(value));
         }

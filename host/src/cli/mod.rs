@@ -76,6 +76,14 @@ enum Command {
     Events(events::EventsFlags),
     /// Rows that the handlers of a running node have stored.
     Rows(events::RowsFlags),
+    /// Copy the ledger of a node, running or not, into a new file.
+    Backup {
+        /// The file to write.
+        to: PathBuf,
+        /// The node's data directory.
+        #[arg(long, value_name = "DIR", default_value = ".landfall")]
+        data: PathBuf,
+    },
     /// List the provider packs.
     Providers,
     /// Measure a component against the same work in plain axum, in one run on this machine.
@@ -175,6 +183,7 @@ fn dispatch(command: Command) -> anyhow::Result<ExitCode> {
         Command::Hooks(flags) => block_on(events::hooks(&flags)),
         Command::Events(flags) => block_on(events::events(&flags)),
         Command::Rows(flags) => block_on(events::rows(&flags)),
+        Command::Backup { to, data } => backup(&data, &to),
         Command::Providers => send::providers(),
         Command::Bench(flags) => block_on(bench::bench(flags)),
         Command::Precompile { out, files } => block_on(precompile(&out, &files)),
@@ -190,6 +199,12 @@ async fn serve(flags: NodeFlags) -> anyhow::Result<ExitCode> {
     telemetry::start(config.log_format, &config.log_level)?;
     let shutdown = Shutdown::on_signals()?;
     App::start(config).await?.serve(shutdown).await?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn backup(data: &std::path::Path, to: &std::path::Path) -> anyhow::Result<ExitCode> {
+    let app::BackedUp { bytes, events, open } = app::backup(data, to)?;
+    println!("{}: {events} events, {open} of them still to be handled, {bytes} bytes", to.display());
     Ok(ExitCode::SUCCESS)
 }
 

@@ -38,6 +38,8 @@ pub struct Config {
     pub secrets: SecretAges,
     /// Free bytes of the data directory below which no event is accepted.
     pub low_water: u64,
+    /// Bytes that are given up when the disk is full.
+    pub reserve: u64,
     /// Start although what was acknowledged has been lost.
     pub accept_data_loss: bool,
     /// What the ledger lets go of, and when.
@@ -112,6 +114,7 @@ struct NodeFile {
 #[serde(deny_unknown_fields)]
 struct LedgerTable {
     low_water: Option<Size>,
+    reserve: Option<Size>,
     keep: Option<Time>,
     keep_bodies: Option<Time>,
     max_size: Option<Size>,
@@ -155,7 +158,7 @@ const BODIES_MAX: usize = 1 << 40;
 const TIME_MAX: Duration = Duration::from_secs(3600);
 
 /// Every setting with its environment variable; a value is read as the file would read it.
-const VARIABLES: [(&str, &str); 23] = [
+const VARIABLES: [(&str, &str); 24] = [
     ("LANDFALL_LISTEN", "listen"),
     ("LANDFALL_HTTP2", "http2"),
     ("LANDFALL_PLUGINS", "plugins"),
@@ -174,6 +177,7 @@ const VARIABLES: [(&str, &str); 23] = [
     ("LANDFALL_SECRETS_REFRESH", "secrets.refresh"),
     ("LANDFALL_SECRETS_KEEP", "secrets.keep"),
     ("LANDFALL_LEDGER_LOW_WATER", "ledger.low_water"),
+    ("LANDFALL_LEDGER_RESERVE", "ledger.reserve"),
     ("LANDFALL_LEDGER_KEEP", "ledger.keep"),
     ("LANDFALL_LEDGER_KEEP_BODIES", "ledger.keep_bodies"),
     ("LANDFALL_LEDGER_MAX_SIZE", "ledger.max_size"),
@@ -250,6 +254,7 @@ impl Config {
                 max_size: file.ledger.max_size.map_or(10 << 30, |size| size.0 as u64),
             },
             low_water: file.ledger.low_water.map_or(64 << 20, |size| size.0 as u64),
+            reserve: file.ledger.reserve.map_or(32 << 20, |size| size.0 as u64),
             log_format: flags.log_format.or(file.log.format),
             log_level: flags.log_level.or(file.log.level).unwrap_or_else(|| "info".into()),
             drain: time(file.drain, 8_000),

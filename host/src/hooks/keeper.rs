@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use tokio::sync::Semaphore;
+use tokio::sync::{Notify, Semaphore};
 use tokio::task::{AbortHandle, JoinError, JoinHandle, JoinSet};
 use tokio::time::MissedTickBehavior;
 
@@ -45,10 +45,12 @@ pub struct Setup {
 }
 
 /// The served hooks; readers never wait.
-#[derive(Clone)]
+#[derive(Clone, Default)]
 pub struct Hooks {
     table: Arc<ArcSwap<Table>>,
     statuses: Arc<Mutex<Vec<HookStatus>>>,
+    /// Somebody wants the directory to be read now.
+    again: Arc<Notify>,
 }
 
 /// The one writer.
@@ -125,13 +127,18 @@ impl Hooks {
         self.statuses.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).clone()
     }
 
+    /// Asks for a look at the directory now.
+    pub fn look_again(&self) {
+        self.again.notify_one();
+    }
+
     /// The directory has been read once, and all that was in it tried.
     pub fn is_complete(&self) -> bool {
         self.table.load().complete
     }
 
     fn keeper(setup: Setup) -> (Hooks, Keeper, Duration) {
-        let hooks = Hooks { table: Arc::default(), statuses: Arc::default() };
+        let hooks = Hooks::default();
         let loader = Loader {
             engine: setup.engine,
             secrets: setup.secrets,
@@ -166,11 +173,13 @@ impl Keeper {
         polls.tick().await;
         let mut count = 0_u32;
         let mut unsettled = self.look(false);
+        let hooks = self.hooks.clone();
         loop {
             tokio::select! {
                 true = self.finish_one() => continue,
                 () = watch.heard() => tokio::time::sleep(BURST).await,
                 () = tokio::time::sleep(SETTLE), if unsettled => {}
+                () = hooks.again.notified() => {}
                 _ = polls.tick() => count = count.wrapping_add(1),
             }
             unsettled = self.look(count % THOROUGH_EVERY == THOROUGH_EVERY - 1);

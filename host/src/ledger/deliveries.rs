@@ -381,17 +381,35 @@ pub(super) fn recover(connection: &Connection, owner: &[u8], now: LedgerTime) ->
     Ok((lost.len(), given_up))
 }
 
-/// A new delivery of an old event; none where the event, or its body, is gone.
-pub(super) fn replay(connection: &Connection, event: &EventId, now: LedgerTime) -> rusqlite::Result<Option<String>> {
+/// What became of a wish to run an event again.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Replayed {
+    /// A new delivery, of this hook.
+    Queued(String),
+    /// It waits or runs already.
+    Waiting,
+    /// The event, or its body, is gone.
+    Unknown,
+}
+
+/// A new delivery of an old event. Asked twice, it is the same as asked once until that delivery has ended.
+pub(super) fn replay(connection: &Connection, event: &EventId, due: LedgerTime) -> rusqlite::Result<Replayed> {
     let mut find = connection
         .prepare_cached("SELECT e.seq, e.hook FROM events e JOIN payloads p ON p.event = e.seq WHERE e.id = ?")?;
     let found =
         find.query_row([event.as_bytes()], |row| Ok((row.get::<_, i64>(0)?, row.get::<_, String>(1)?))).optional()?;
-    let Some((seq, hook)) = found else { return Ok(None) };
-    let mut find = connection.prepare_cached("SELECT order_key FROM deliveries WHERE event = ? ORDER BY id LIMIT 1")?;
-    let order_key: Option<String> = find.query_row([seq], |row| row.get(0)).optional()?.flatten();
-    insert(connection, seq, &hook, order_key.as_deref(), now, true)?;
-    Ok(Some(hook))
+    let Some((seq, hook)) = found else { return Ok(Replayed::Unknown) };
+    let mut find = connection.prepare_cached(
+        "SELECT order_key, (SELECT count(*) FROM deliveries WHERE event = ?1 AND state < 2) FROM deliveries
+         WHERE event = ?1 ORDER BY id LIMIT 1",
+    )?;
+    let first = find.query_row([seq], |row| Ok((row.get(0)?, row.get(1)?))).optional()?;
+    let (order_key, open): (Option<String>, i64) = first.unwrap_or_default();
+    if open > 0 {
+        return Ok(Replayed::Waiting);
+    }
+    insert(connection, seq, &hook, order_key.as_deref(), due, true)?;
+    Ok(Replayed::Queued(hook))
 }
 
 /// Keeps an event that has been answered already, with how it went.

@@ -94,7 +94,7 @@ impl Stored {
     pub(super) fn insert(&self, connection: &Connection) -> rusqlite::Result<i64> {
         let Event { id, hook, received_at, body, .. } = &self.event;
         let received_ms = to_ms(*received_at);
-        let checksum = checksum(id, hook, received_ms, &self.head, &self.digest);
+        let checksum = sum(id, hook, received_ms, &self.head, &self.digest);
         let mut insert = connection.prepare_cached(
             "INSERT INTO events (id, hook, received_ms, head, body_bytes, body_digest, checksum)
              VALUES (?, ?, ?, ?, ?, ?, ?)",
@@ -165,8 +165,7 @@ fn checked(
     body: Vec<u8>,
 ) -> Result<Event, Corrupt> {
     let digest: [u8; 32] = digest.try_into().map_err(|_| Corrupt)?;
-    if <[u8; 32]>::from(Sha256::digest(&body)) != digest || checksum(&id, &hook, received_ms, head, &digest) != expected
-    {
+    if <[u8; 32]>::from(Sha256::digest(&body)) != digest || sum(&id, &hook, received_ms, head, &digest) != expected {
         return Err(Corrupt);
     }
     let head: Head = serde_json::from_slice(head).map_err(|_| Corrupt)?;
@@ -192,11 +191,16 @@ fn checked(
     })
 }
 
-fn checksum(id: &EventId, hook: &str, received_ms: i64, head: &[u8], digest: &[u8; 32]) -> [u8; 16] {
+fn sum(id: &EventId, hook: &str, received_ms: i64, head: &[u8], digest: &[u8; 32]) -> [u8; 16] {
+    checksum(&[id.as_bytes(), hook.as_bytes(), &received_ms.to_le_bytes(), head, digest])
+}
+
+/// The beginning of the SHA-256 of all parts, each with its length.
+pub(super) fn checksum<const BYTES: usize>(parts: &[&[u8]]) -> [u8; BYTES] {
     let mut hash = Sha256::new();
-    for part in [id.as_bytes(), hook.as_bytes(), &received_ms.to_le_bytes(), head, digest] {
+    for part in parts {
         hash.update((part.len() as u64).to_le_bytes());
         hash.update(part);
     }
-    hash.finalize()[..16].try_into().expect("a SHA-256 has 32 bytes")
+    hash.finalize()[..BYTES].try_into().expect("a SHA-256 has 32 bytes")
 }

@@ -3,6 +3,7 @@
 use bytes::Bytes;
 use rusqlite::{Connection, OptionalExtension, params};
 
+use super::events::checksum;
 use crate::model::{Effects, KvChange, KvExpected, KvValue, KvWrite, LedgerTime, Quota};
 
 /// Why effects are not kept although their attempt went well.
@@ -14,6 +15,11 @@ pub enum Refused {
     OverQuota(String),
 }
 
+/// What was kept is not what comes out.
+#[derive(Debug, thiserror::Error)]
+#[error("the value of `{0}` is not what was kept: delete or set it anew")]
+struct Damaged(String);
+
 /// The value of a key; none where there is none, or it has expired.
 pub(super) fn get(
     connection: &Connection,
@@ -21,11 +27,27 @@ pub(super) fn get(
     key: &str,
     now: LedgerTime,
 ) -> rusqlite::Result<Option<KvValue>> {
-    let mut select = connection
-        .prepare_cached("SELECT is_text, value FROM kv WHERE hook = ? AND key = ? AND (until IS NULL OR until > ?)")?;
-    let value =
-        |row: &rusqlite::Row<'_>| Ok(KvValue { is_text: row.get(0)?, bytes: Bytes::from(row.get::<_, Vec<u8>>(1)?) });
-    select.query_row(params![hook, key, now.0], value).optional()
+    let mut select = connection.prepare_cached(
+        "SELECT is_text, value, until, checksum FROM kv
+         WHERE hook = ? AND key = ? AND (until IS NULL OR until > ?)",
+    )?;
+    let kept = |row: &rusqlite::Row<'_>| {
+        let value = KvValue { is_text: row.get(0)?, bytes: Bytes::from(row.get::<_, Vec<u8>>(1)?) };
+        Ok((value, row.get::<_, Option<i64>>(2)?, row.get::<_, Vec<u8>>(3)?))
+    };
+    let Some((value, until, expected)) = select.query_row(params![hook, key, now.0], kept).optional()? else {
+        return Ok(None);
+    };
+    if sum(hook, key, &value, until)[..] != expected {
+        let damaged = Box::new(Damaged(key.to_owned()));
+        return Err(rusqlite::Error::FromSqlConversionFailure(1, rusqlite::types::Type::Blob, damaged));
+    }
+    Ok(Some(value))
+}
+
+fn sum(hook: &str, key: &str, value: &KvValue, until: Option<i64>) -> [u8; 8] {
+    let until = until.unwrap_or(i64::MAX).to_le_bytes();
+    checksum(&[hook.as_bytes(), key.as_bytes(), &[u8::from(value.is_text)], &value.bytes, &until])
 }
 
 /// Keys that begin with `prefix`, in byte order, after `after`.
@@ -94,33 +116,28 @@ pub(super) fn refusal(
 pub(super) fn write(connection: &Connection, hook: &str, writes: &[KvWrite], now: LedgerTime) -> rusqlite::Result<()> {
     for write in writes {
         let key = &write.key;
-        match (result(connection, hook, write, now)?, &write.change) {
-            (None, _) => {
-                connection.prepare_cached("DELETE FROM kv WHERE hook = ? AND key = ?")?.execute([hook, key])?;
-            }
-            (Some(value), KvChange::Add(_)) => {
-                // What has expired begins anew, and does not expire.
-                let mut insert = connection.prepare_cached(
-                    "INSERT INTO kv (hook, key, is_text, value, until) VALUES (?1, ?2, 1, ?3, NULL)
-                     ON CONFLICT (hook, key) DO UPDATE SET is_text = 1, value = ?3,
-                     until = CASE WHEN until > ?4 THEN until END",
-                )?;
-                insert.execute(params![hook, key, &value.bytes[..], now.0])?;
-            }
-            (Some(value), change) => {
-                let until = match change {
-                    KvChange::Set(_, Some(expires_in)) => Some(now.plus(*expires_in).0),
-                    _ => None,
-                };
-                let mut insert = connection.prepare_cached(
-                    "INSERT INTO kv (hook, key, is_text, value, until) VALUES (?1, ?2, ?3, ?4, ?5)
-                     ON CONFLICT (hook, key) DO UPDATE SET is_text = ?3, value = ?4, until = ?5",
-                )?;
-                insert.execute(params![hook, key, value.is_text, &value.bytes[..], until])?;
-            }
-        }
+        let Some(value) = result(connection, hook, write, now)? else {
+            connection.prepare_cached("DELETE FROM kv WHERE hook = ? AND key = ?")?.execute([hook, key])?;
+            continue;
+        };
+        let until = match &write.change {
+            KvChange::Set(_, expires_in) => expires_in.map(|time| now.plus(time).0),
+            KvChange::Delete | KvChange::Add(_) => expiry(connection, hook, key, now)?,
+        };
+        let mut insert = connection.prepare_cached(
+            "INSERT INTO kv (hook, key, is_text, value, until, checksum) VALUES (?1, ?2, ?3, ?4, ?5, ?6)
+             ON CONFLICT (hook, key) DO UPDATE SET is_text = ?3, value = ?4, until = ?5, checksum = ?6",
+        )?;
+        let sum = sum(hook, key, &value, until);
+        insert.execute(params![hook, key, value.is_text, &value.bytes[..], until, sum])?;
     }
     Ok(())
+}
+
+/// When the present value expires; what has expired begins anew, and does not expire.
+fn expiry(connection: &Connection, hook: &str, key: &str, now: LedgerTime) -> rusqlite::Result<Option<i64>> {
+    let mut select = connection.prepare_cached("SELECT until FROM kv WHERE hook = ? AND key = ? AND until > ?")?;
+    select.query_row(params![hook, key, now.0], |row| row.get(0)).optional()
 }
 
 /// What the change makes of the present value; none where nothing is left, or it cannot be made.

@@ -4,13 +4,16 @@
 //! process that dies loses nothing and a machine that dies repeats some attempts. Every step is one transaction: the outcome
 //! of an attempt and what it leaves behind (its `Effects`) are kept together or not at all.
 
+mod backup;
 mod clock;
 mod deliveries;
 mod error;
 mod events;
+mod integrity;
 mod kv;
 mod place;
 mod read;
+mod reserve;
 mod retention;
 mod rows;
 mod schema;
@@ -27,19 +30,20 @@ use uuid::Uuid;
 
 use crate::model::{Event, EventId, KvValue, LedgerClock, LedgerTime, Retention};
 use read::Readers;
-use writer::{Sync, Writer};
+use reserve::Reserve;
+use writer::{Sync, Terms, Writer};
 
-pub use deliveries::{Accepted, AttemptRecord, Claimed, Ending, Fence, Finished, LEASE, NewEvent, Results};
+pub use backup::{BackedUp, take as backup};
+pub use deliveries::{Accepted, AttemptRecord, Claimed, Ending, Fence, Finished, LEASE, NewEvent, Replayed, Results};
 pub use error::{LedgerError, OpenError};
 pub use events::{Corrupt, DedupKey, Stored};
+pub use integrity::OnFatal;
 pub use kv::Refused;
 pub use read::{Count, Filter, Listed, Shown, ShownAttempt, State};
 pub use rows::StoredRow;
 
 /// Older ones have faults in their log that lose commits.
 const SQLITE_OLDEST: i32 = 3_051_003;
-/// The file is looked through at start up to this size: a second or so.
-const CHECKED_BYTES_MAX: u64 = 512 << 20;
 
 /// An open ledger.
 pub struct Ledger {
@@ -60,6 +64,8 @@ pub struct Ledger {
 pub struct LedgerSettings {
     /// Free bytes below which nothing more is accepted.
     pub low_water: u64,
+    /// Bytes that are given up when the disk is full; 0 = none.
+    pub reserve: u64,
     /// What is let go of.
     pub retention: Retention,
     /// Start although what was acknowledged has been lost.
@@ -83,7 +89,7 @@ impl Ledger {
         dir: &Path,
         settings: LedgerSettings,
         time_of_day: SystemTime,
-        on_fatal: impl Fn(&LedgerError) + Send + 'static,
+        on_fatal: OnFatal,
     ) -> Result<(Ledger, Recovered), OpenError> {
         if rusqlite::version_number() < SQLITE_OLDEST {
             return Err(OpenError(format!("SQLite {} is too old to keep a ledger", rusqlite::version())));
@@ -99,16 +105,23 @@ impl Ledger {
         let mut connection = Connection::open(&path).map_err(failed)?;
         set_up(&connection).map_err(failed)?;
         schema::migrate(&mut connection)?;
-        check(&connection, &path)?;
+        integrity::check(&connection, &path, on_fatal.clone())?;
+        if let Some(taken) = backup::restored(&connection).map_err(failed)? {
+            let age = time_of_day.duration_since(taken).unwrap_or_default().as_secs();
+            let taken = humantime::format_rfc3339_seconds(taken);
+            let what = "this ledger is a backup: what came later is not in it, and what was open then is run again";
+            tracing::warn!(%taken, age_s = age, what);
+        }
         let clock = clock::resume(&connection, time_of_day).map_err(failed)?;
         let owner = *Uuid::new_v4().as_bytes();
         let (freed, given_up) = recover(&mut connection, &owner, clock.now()).map_err(failed)?;
         let noted = |error| OpenError(format!("{} cannot be written beside: {error}", path.display()));
         let note = wal::Note::open(&path).map_err(noted)?;
-        let writer = Writer::start(connection, note, on_fatal)
+        let LedgerSettings { low_water, retention, .. } = settings;
+        let reserve = Reserve::new(dir, settings.reserve, low_water);
+        let writer = Writer::start(connection, note, reserve, on_fatal)
             .map_err(|error| OpenError(format!("the thread of the ledger does not start: {error}")))?;
         let readers = Arc::new(Readers::new(&path));
-        let LedgerSettings { low_water, retention, .. } = settings;
         let ledger = Ledger { writer, readers, clock, owner, dir: dir.into(), low_water, retention, _lock: lock };
         Ok((ledger, Recovered { freed, given_up }))
     }
@@ -131,14 +144,18 @@ impl Ledger {
         }
         let (owner, clock) = (self.owner, self.clock);
         let act = move |connection: &Connection| deliveries::accept(connection, &new, &owner, clock.now());
-        self.writer.write(Sync::Durable, Some(given_up), act).await
+        self.writer.write(Terms::more(Sync::Durable).unless(given_up), act).await
     }
 
-    /// Takes due deliveries: of each hook up to its number. Told with each: when its next one is due.
+    /// Takes due deliveries: of each hook up to its number; none on a full disk. Told with each: when its next one is due.
     pub async fn claim(
         &self,
         hooks: Vec<(Arc<str>, usize)>,
     ) -> Result<Vec<(Arc<str>, Vec<Claimed>, Option<LedgerTime>)>, LedgerError> {
+        if self.writer.is_full() {
+            let later = Some(self.now().plus(Duration::from_secs(1)));
+            return Ok(hooks.into_iter().map(|(hook, _)| (hook, Vec::new(), later)).collect());
+        }
         let (owner, clock) = (self.owner, self.clock);
         let act = move |connection: &Connection| {
             let now = clock.now();
@@ -148,7 +165,7 @@ impl Ledger {
             });
             claims.collect()
         };
-        self.writer.write(Sync::Relaxed, None, act).await
+        self.writer.write(Terms::relief(Sync::Relaxed), act).await
     }
 
     /// Ends a lease.
@@ -163,19 +180,21 @@ impl Ledger {
         let act = move |connection: &Connection| {
             deliveries::finish(connection, fence, rows::of(&event), &attempt, &ending, clock.now())
         };
-        self.writer.write(Sync::Relaxed, None, act).await
+        self.writer.write(Terms::relief(Sync::Relaxed), act).await
     }
 
     /// Ends the lease of an event that cannot be read back.
     pub async fn bury_unread(&self, fence: Fence, why: String) -> Result<(), LedgerError> {
         let clock = self.clock;
-        self.writer.write(Sync::Relaxed, None, move |tx| deliveries::bury_unread(tx, fence, &why, clock.now())).await
+        self.writer
+            .write(Terms::relief(Sync::Relaxed), move |tx| deliveries::bury_unread(tx, fence, &why, clock.now()))
+            .await
     }
 
     /// Gives leases back as if their attempts had not begun.
     pub async fn release(&self, fences: Vec<Fence>) -> Result<(), LedgerError> {
         let clock = self.clock;
-        self.writer.write(Sync::Durable, None, move |tx| deliveries::release(tx, &fences, clock.now())).await
+        self.writer.write(Terms::relief(Sync::Durable), move |tx| deliveries::release(tx, &fences, clock.now())).await
     }
 
     /// Holds on to leases, frees those that have run out, and writes down the time.
@@ -187,7 +206,7 @@ impl Ledger {
             clock::write_down(connection, now)?;
             Ok(deliveries::recover(connection, &owner, now)?.0)
         };
-        self.writer.write(Sync::Relaxed, None, act).await
+        self.writer.write(Terms::relief(Sync::Relaxed), act).await
     }
 
     /// Keeps an event whose handler has answered already; with effects, before that answer is sent.
@@ -199,7 +218,7 @@ impl Ledger {
     ) -> Result<Finished, LedgerError> {
         let clock = self.clock;
         let act = move |tx: &Connection| deliveries::record(tx, &stored, &attempt, &ending, clock.now());
-        self.writer.write(Sync::Durable, None, act).await
+        self.writer.write(Terms::more(Sync::Durable), act).await
     }
 
     /// The same after the answer, where there is room; none where there is not.
@@ -214,7 +233,7 @@ impl Ledger {
         let mut all = 0;
         loop {
             let act = move |tx: &Connection| retention::step(tx, &retention, clock.now());
-            let count = self.writer.write(Sync::Relaxed, None, act).await?;
+            let count = self.writer.write(Terms::relief(Sync::Relaxed), act).await?;
             all += count;
             if !retention::is_whole_step(count) {
                 return Ok(all);
@@ -222,16 +241,26 @@ impl Ledger {
         }
     }
 
-    /// New deliveries of old events; the hooks of those that could be found, in their order.
-    pub async fn replay(&self, events: Vec<EventId>) -> Result<Vec<Option<String>>, LedgerError> {
+    /// New deliveries of old events, `apart` from each other; what became of each, in their order.
+    pub async fn replay(&self, events: Vec<EventId>, apart: Duration) -> Result<Vec<Replayed>, LedgerError> {
         let clock = self.clock;
-        let act = move |tx: &Connection| events.iter().map(|id| deliveries::replay(tx, id, clock.now())).collect();
-        self.writer.write(Sync::Durable, None, act).await
+        let act = move |tx: &Connection| {
+            let mut due = clock.now();
+            let mut step = |id| {
+                let replayed = deliveries::replay(tx, id, due)?;
+                if let Replayed::Queued(_) = &replayed {
+                    due = due.plus(apart);
+                }
+                Ok(replayed)
+            };
+            events.iter().map(&mut step).collect()
+        };
+        self.writer.write(Terms::more(Sync::Durable), act).await
     }
 
     /// Whether the events of a hook wait, at the operator's word.
     pub async fn pause(&self, hook: String, paused: bool) -> Result<(), LedgerError> {
-        self.writer.write(Sync::Durable, None, move |tx| schema::pause(tx, &hook, paused)).await
+        self.writer.write(Terms::relief(Sync::Durable), move |tx| schema::pause(tx, &hook, paused)).await
     }
 
     /// The hooks whose events wait, at the operator's word.
@@ -312,21 +341,6 @@ fn set_up(connection: &Connection) -> rusqlite::Result<()> {
     }
     connection.set_prepared_statement_cache_capacity(64);
     connection.busy_timeout(Duration::from_secs(5))
-}
-
-/// A damaged file is refused before anything is built on it.
-fn check(connection: &Connection, path: &Path) -> Result<(), OpenError> {
-    let bytes = std::fs::metadata(path).map_or(0, |metadata| metadata.len());
-    if bytes > CHECKED_BYTES_MAX {
-        tracing::info!(bytes, "the ledger is too large to be looked through at every start");
-        return Ok(());
-    }
-    let found = connection.query_row("PRAGMA quick_check(1)", [], |row| row.get::<_, String>(0));
-    match found {
-        Ok(verdict) if verdict == "ok" => Ok(()),
-        Ok(problem) => Err(OpenError(format!("{}: {}", path.display(), LedgerError::Corrupt(problem)))),
-        Err(error) => Err(OpenError(format!("{}: {}", path.display(), LedgerError::from(error)))),
-    }
 }
 
 fn recover(connection: &mut Connection, owner: &[u8], now: LedgerTime) -> rusqlite::Result<(usize, usize)> {

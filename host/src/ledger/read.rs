@@ -68,6 +68,10 @@ pub struct Filter {
     pub before: Option<i64>,
     /// With greater numbers than this.
     pub after: Option<i64>,
+    /// Received at this time of day or later, in ms since 1970.
+    pub since_ms: Option<i64>,
+    /// Received before it.
+    pub until_ms: Option<i64>,
     /// At most.
     pub limit: usize,
 }
@@ -198,11 +202,13 @@ pub fn list(connection: &Connection, filter: &Filter, now: LedgerTime) -> rusqli
     let sql = format!(
         "SELECT {LISTED} FROM deliveries d JOIN events e ON e.seq = d.event
          WHERE (?1 IS NULL OR d.hook = ?1) AND (?2 IS NULL OR d.state = ?2) AND (?3 IS NULL OR d.id < ?3)
-           AND (?4 IS NULL OR d.id > ?4) ORDER BY d.id {order} LIMIT ?5"
+           AND (?4 IS NULL OR d.id > ?4) AND (?6 IS NULL OR e.received_ms >= ?6)
+           AND (?7 IS NULL OR e.received_ms < ?7) ORDER BY d.id {order} LIMIT ?5"
     );
     let state = filter.state.map(|state| state as i64);
     let mut select = connection.prepare_cached(&sql)?;
-    let wanted = params![filter.hook, state, filter.before, filter.after, filter.limit as i64];
+    let Filter { hook, before, after, since_ms, until_ms, limit, .. } = filter;
+    let wanted = params![hook, state, before, after, *limit as i64, since_ms, until_ms];
     select.query_map(wanted, |row| listed(row, now))?.collect()
 }
 

@@ -3,6 +3,7 @@
 use rusqlite::{Connection, params};
 use serde::Serialize;
 
+use super::events::checksum;
 use crate::model::clock::{from_ms, to_ms};
 use crate::model::{Event, EventId, Row};
 
@@ -17,6 +18,9 @@ pub struct StoredRow {
     pub received_at: String,
     /// As the handler wrote it.
     pub row: serde_json::Value,
+    /// It is not what was stored.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub damaged: bool,
 }
 
 /// What rows need to know of their event: id, time of arrival in ms, hook.
@@ -29,12 +33,18 @@ pub(super) fn append(connection: &Connection, event: (&EventId, i64, &str), rows
         return Ok(());
     }
     let (id, received_ms, hook) = event;
-    let mut insert = connection
-        .prepare_cached("INSERT INTO rows (hook, name, event_id, received_ms, json) VALUES (?, ?, ?, ?, ?)")?;
-    for row in rows {
-        insert.execute(params![hook, row.table, id.as_bytes(), received_ms, row.text])?;
+    let mut insert = connection.prepare_cached(
+        "INSERT INTO rows (hook, name, event_id, received_ms, json, checksum) VALUES (?, ?, ?, ?, ?, ?)",
+    )?;
+    for Row { table, text } in rows {
+        let sum = sum(hook, table, id.as_bytes(), received_ms, text);
+        insert.execute(params![hook, table, id.as_bytes(), received_ms, text, sum])?;
     }
     Ok(())
+}
+
+fn sum(hook: &str, table: &str, id: &[u8], received_ms: i64, text: &str) -> [u8; 8] {
+    checksum(&[hook.as_bytes(), table.as_bytes(), id, &received_ms.to_le_bytes(), text.as_bytes()])
 }
 
 pub(super) fn list(
@@ -45,14 +55,18 @@ pub(super) fn list(
     limit: usize,
 ) -> rusqlite::Result<Vec<StoredRow>> {
     let mut select = connection.prepare_cached(
-        "SELECT id, event_id, received_ms, json FROM rows WHERE hook = ? AND name = ? AND id > ? ORDER BY id LIMIT ?",
+        "SELECT id, event_id, received_ms, json, checksum FROM rows WHERE hook = ? AND name = ? AND id > ? ORDER BY id LIMIT ?",
     )?;
     let rows = select.query_map(params![hook, table, after, limit as i64], |row| {
+        let (event_id, received_ms): ([u8; 16], i64) = (row.get(1)?, row.get(2)?);
+        let text = String::from_utf8_lossy(row.get_ref(3)?.as_bytes()?);
+        let expected: Option<Vec<u8>> = row.get(4)?;
         Ok(StoredRow {
             id: row.get(0)?,
-            event_id: EventId::from_bytes(row.get(1)?).to_string(),
-            received_at: humantime::format_rfc3339_millis(from_ms(row.get(2)?)).to_string(),
-            row: serde_json::from_str(&row.get::<_, String>(3)?).unwrap_or(serde_json::Value::Null),
+            event_id: EventId::from_bytes(event_id).to_string(),
+            received_at: humantime::format_rfc3339_millis(from_ms(received_ms)).to_string(),
+            row: serde_json::from_str(&text).unwrap_or(serde_json::Value::Null),
+            damaged: expected.is_some_and(|expected| sum(hook, table, &event_id, received_ms, &text)[..] != expected),
         })
     })?;
     rows.collect()

@@ -105,9 +105,13 @@ CREATE TABLE kv (
     is_text INTEGER NOT NULL,
     value BLOB NOT NULL,
     until INTEGER,
+    checksum BLOB NOT NULL,
     PRIMARY KEY (hook, key)
 );
 CREATE INDEX kv_until ON kv (until) WHERE until IS NOT NULL;
+
+-- Rows of before have none.
+ALTER TABLE rows ADD COLUMN checksum BLOB;
 
 -- Bytes that a hook keeps, for its quotas.
 CREATE TABLE used (

@@ -10,14 +10,15 @@ struct Opened {
 
 const DAY: Duration = Duration::from_secs(86_400);
 const KEEP: Retention = Retention { keep: DAY, keep_bodies: DAY, max_size: u64::MAX };
-const SETTINGS: LedgerSettings = LedgerSettings { low_water: 0, retention: KEEP, accept_data_loss: false };
+const SETTINGS: LedgerSettings = LedgerSettings { low_water: 0, reserve: 0, retention: KEEP, accept_data_loss: false };
 
 fn open(dir: &Path) -> Opened {
     open_with(dir, SETTINGS)
 }
 
 fn open_with(dir: &Path, settings: LedgerSettings) -> Opened {
-    let (ledger, recovered) = Ledger::open(dir, settings, SystemTime::UNIX_EPOCH, |error| panic!("{error}")).unwrap();
+    let (ledger, recovered) =
+        Ledger::open(dir, settings, SystemTime::UNIX_EPOCH, Arc::new(|error: &LedgerError| panic!("{error}"))).unwrap();
     Opened { ledger, recovered }
 }
 
@@ -220,8 +221,8 @@ async fn a_replay_is_a_new_delivery_of_the_old_event() {
     let one = claim(&ledger, "h", 1).await.remove(0);
     finish(&ledger, one, Ending::Dead("no".into())).await;
     let unknown = EventId::from_bytes([0; 16]);
-    let replayed = ledger.replay(vec![stored.event().id, unknown]).await.unwrap();
-    assert_eq!(replayed, [Some("h".into()), None]);
+    let replayed = ledger.replay(vec![stored.event().id, unknown, stored.event().id], Duration::ZERO).await.unwrap();
+    assert_eq!(replayed, [Replayed::Queued("h".into()), Replayed::Unknown, Replayed::Waiting]);
     let again = claim(&ledger, "h", 1).await.remove(0);
     assert!(again.replayed && again.fence.attempt == 1);
     assert_eq!(again.event.unwrap().unwrap().id.to_string(), stored.event().id.to_string());
@@ -231,7 +232,8 @@ async fn a_replay_is_a_new_delivery_of_the_old_event() {
 async fn a_damaged_file_and_a_second_node_are_refused_in_words() {
     let dir = tempfile::tempdir().unwrap();
     let opened = open(dir.path());
-    let refuse = || Ledger::open(dir.path(), SETTINGS, SystemTime::UNIX_EPOCH, |_| {}).err().unwrap().0;
+    let refuse =
+        || Ledger::open(dir.path(), SETTINGS, SystemTime::UNIX_EPOCH, Arc::new(|_: &LedgerError| {})).err().unwrap().0;
     assert!(refuse().contains("belongs to another node"));
     drop(reopen(opened, dir.path()).await);
     tokio::time::sleep(Duration::from_millis(100)).await;
@@ -245,7 +247,8 @@ async fn a_damaged_file_and_a_second_node_are_refused_in_words() {
 async fn a_full_disk_accepts_nothing_and_says_so() {
     let dir = tempfile::tempdir().unwrap();
     let settings = LedgerSettings { low_water: u64::MAX, ..SETTINGS };
-    let (ledger, _) = Ledger::open(dir.path(), settings, SystemTime::UNIX_EPOCH, |_| {}).unwrap();
+    let (ledger, _) =
+        Ledger::open(dir.path(), settings, SystemTime::UNIX_EPOCH, Arc::new(|_: &LedgerError| {})).unwrap();
     assert!(!ledger.can_accept());
     assert_eq!(ledger.accept(new(event("h", "1")), Arc::default()).await.unwrap_err(), LedgerError::Full);
     assert!(states(&ledger).await.is_empty());
@@ -271,7 +274,11 @@ async fn bodies_of_what_was_done_go_first_then_the_rest_and_what_waits_stays() {
     };
     opened.ledger.prune().await.unwrap();
     assert_eq!(has_body(&opened.ledger, &done).await, Some(false));
-    assert_eq!(opened.ledger.replay(vec![done.event().id]).await.unwrap(), [None], "there is nothing to replay");
+    assert_eq!(
+        opened.ledger.replay(vec![done.event().id], Duration::ZERO).await.unwrap(),
+        [Replayed::Unknown],
+        "there is nothing to replay"
+    );
     for stored in [&dead, &waits] {
         assert_eq!(has_body(&opened.ledger, stored).await, Some(true));
     }
@@ -310,13 +317,13 @@ async fn a_log_that_lost_what_was_synced_is_refused_and_one_that_did_not_is_open
         let mut bad = log.clone();
         bad[at] ^= 4;
         std::fs::write(copy.path().join("ledger.db-wal"), bad).unwrap();
-        let refused = Ledger::open(copy.path(), SETTINGS, SystemTime::UNIX_EPOCH, |_| {}).err();
+        let refused = Ledger::open(copy.path(), SETTINGS, SystemTime::UNIX_EPOCH, Arc::new(|_: &LedgerError| {})).err();
         let why = refused.unwrap_or_else(|| panic!("bit {at} was not noticed")).0;
         assert!(why.contains("--accept-data-loss"), "{why}");
     }
     let cut = copied(dir.path());
     std::fs::write(cut.path().join("ledger.db-wal"), &log[..log.len() / 2]).unwrap();
-    assert!(Ledger::open(cut.path(), SETTINGS, SystemTime::UNIX_EPOCH, |_| {}).is_err());
+    assert!(Ledger::open(cut.path(), SETTINGS, SystemTime::UNIX_EPOCH, Arc::new(|_: &LedgerError| {})).is_err());
     let settings = LedgerSettings { accept_data_loss: true, ..SETTINGS };
     let left = states(&open_with(cut.path(), settings).ledger).await.len();
     assert!((1..20).contains(&left), "{left}");

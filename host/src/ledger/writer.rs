@@ -7,6 +7,8 @@ use rusqlite::{Connection, TransactionBehavior};
 use tokio::sync::{mpsc, oneshot};
 
 use super::error::LedgerError;
+use super::integrity::OnFatal;
+use super::reserve::Reserve;
 use super::wal::Note;
 
 /// Waiting to be written; who comes later waits for a place, and not for ever.
@@ -32,22 +34,51 @@ pub enum Sync {
     Relaxed,
 }
 
+/// On which terms something is written.
+#[derive(Debug, Clone)]
+pub struct Terms {
+    sync: Sync,
+    /// It ends, holds or lets go of what is there already: it may use the reserve of a full disk.
+    is_relief: bool,
+    /// Nobody wants it any more: it is not begun. None = done whatever happens.
+    given_up: Option<Arc<AtomicBool>>,
+}
+
 /// A piece of work; run again by itself when another one of its batch has failed.
 trait Work: Send {
     fn run(&mut self, connection: &Connection) -> rusqlite::Result<()>;
     fn settle(self: Box<Self>, committed: Result<(), LedgerError>);
-    fn sync(&self) -> Sync;
-    /// Nobody waits for it any more.
-    fn is_abandoned(&self) -> bool;
+    fn terms(&self) -> &Terms;
 }
 
 struct Call<F, T> {
     act: F,
     done: Option<T>,
     answer: oneshot::Sender<Result<T, LedgerError>>,
-    sync: Sync,
-    /// Nobody wants it any more: it is not begun. None = done whatever happens.
-    given_up: Option<Arc<AtomicBool>>,
+    terms: Terms,
+}
+
+// === impl Terms ===
+
+impl Terms {
+    /// Something more is kept.
+    pub fn more(sync: Sync) -> Terms {
+        Terms { sync, is_relief: false, given_up: None }
+    }
+
+    /// Something that is there already changes.
+    pub fn relief(sync: Sync) -> Terms {
+        Terms { sync, is_relief: true, given_up: None }
+    }
+
+    /// Not begun any more once this is true.
+    pub fn unless(self, given_up: Arc<AtomicBool>) -> Terms {
+        Terms { given_up: Some(given_up), ..self }
+    }
+
+    fn are_void(&self) -> bool {
+        self.given_up.as_ref().is_some_and(|given_up| given_up.load(Ordering::Relaxed))
+    }
 }
 
 impl<T: Send, F: FnMut(&Connection) -> rusqlite::Result<T> + Send> Work for Call<F, T> {
@@ -62,12 +93,8 @@ impl<T: Send, F: FnMut(&Connection) -> rusqlite::Result<T> + Send> Work for Call
         answer.send(committed.and(done.ok_or(LedgerError::Stopped))).ok();
     }
 
-    fn sync(&self) -> Sync {
-        self.sync
-    }
-
-    fn is_abandoned(&self) -> bool {
-        self.given_up.as_ref().is_some_and(|given_up| given_up.load(Ordering::Relaxed))
+    fn terms(&self) -> &Terms {
+        &self.terms
     }
 }
 
@@ -75,28 +102,22 @@ impl<T: Send, F: FnMut(&Connection) -> rusqlite::Result<T> + Send> Work for Call
 
 impl Writer {
     /// Starts the thread; it ends when the last handle is gone. `on_fatal` is told when only a new start can help.
-    pub fn start(
-        connection: Connection,
-        note: Note,
-        on_fatal: impl Fn(&LedgerError) + Send + 'static,
-    ) -> std::io::Result<Writer> {
+    pub fn start(connection: Connection, note: Note, reserve: Reserve, on_fatal: OnFatal) -> std::io::Result<Writer> {
         let (waiting, works) = mpsc::channel(WAITING_MAX);
-        let is_full = Arc::new(AtomicBool::new(false));
-        let thread =
-            Thread { connection, note, works, sync: None, is_full: is_full.clone(), on_fatal: Box::new(on_fatal) };
+        let is_full = Arc::new(AtomicBool::new(!reserve.is_there()));
+        let thread = Thread { connection, note, reserve, works, sync: None, is_full: is_full.clone(), on_fatal };
         std::thread::Builder::new().name("ledger".into()).spawn(move || thread.run())?;
         Ok(Writer { waiting, is_full })
     }
 
-    /// Runs `act` in a transaction, unless `given_up` has become true before it was begun.
+    /// Runs `act` in a transaction, on these terms.
     pub async fn write<T: Send + 'static>(
         &self,
-        sync: Sync,
-        given_up: Option<Arc<AtomicBool>>,
+        terms: Terms,
         act: impl FnMut(&Connection) -> rusqlite::Result<T> + Send + 'static,
     ) -> Result<T, LedgerError> {
         let (answer, answered) = oneshot::channel();
-        let work = Box::new(Call { act, done: None, answer, sync, given_up });
+        let work = Box::new(Call { act, done: None, answer, terms });
         self.waiting.send(work).await.map_err(|_| LedgerError::Stopped)?;
         answered.await.map_err(|_| LedgerError::Busy)?
     }
@@ -104,11 +125,11 @@ impl Writer {
     /// Leaves work without waiting; none where there is no place for it.
     pub fn leave(&self, act: impl FnMut(&Connection) -> rusqlite::Result<()> + Send + 'static) -> Option<()> {
         let (answer, _) = oneshot::channel();
-        let work = Call { act, done: None, answer, sync: Sync::Relaxed, given_up: None };
+        let work = Call { act, done: None, answer, terms: Terms::more(Sync::Relaxed) };
         self.waiting.try_send(Box::new(work)).ok()
     }
 
-    /// The last write did not fit on the disk.
+    /// The last write did not fit on the disk, or it took the reserve to fit.
     pub fn is_full(&self) -> bool {
         self.is_full.load(Ordering::Relaxed)
     }
@@ -117,10 +138,11 @@ impl Writer {
 struct Thread {
     connection: Connection,
     note: Note,
+    reserve: Reserve,
     works: mpsc::Receiver<Box<dyn Work>>,
     sync: Option<Sync>,
     is_full: Arc<AtomicBool>,
-    on_fatal: Box<dyn Fn(&LedgerError) + Send>,
+    on_fatal: OnFatal,
 }
 
 // === impl Thread ===
@@ -129,9 +151,15 @@ impl Thread {
     fn run(mut self) {
         let mut batch = Vec::with_capacity(BATCH_MAX);
         while self.works.blocking_recv_many(&mut batch, BATCH_MAX) > 0 {
-            batch.retain(|work| !work.is_abandoned());
-            let outcome = self.commit(&mut batch);
-            self.is_full.store(matches!(outcome, Err(LedgerError::Full)), Ordering::Relaxed);
+            batch.retain(|work| !work.terms().are_void());
+            let mut outcome = self.commit(&mut batch);
+            if outcome == Err(LedgerError::Full) && self.reserve.spend() {
+                batch = relief_of(batch);
+                outcome = self.commit(&mut batch);
+            }
+            self.reserve.restore();
+            let is_full = outcome == Err(LedgerError::Full) || !self.reserve.is_there();
+            self.is_full.store(is_full, Ordering::Relaxed);
             match outcome {
                 // One of them is at fault: the others must not suffer for it.
                 Err(LedgerError::Other(_)) if batch.len() > 1 => batch.drain(..).for_each(|work| self.alone(work)),
@@ -167,7 +195,7 @@ impl Thread {
         if batch.is_empty() {
             return Ok(());
         }
-        let durable = batch.iter().any(|work| work.sync() == Sync::Durable);
+        let durable = batch.iter().any(|work| work.terms().sync == Sync::Durable);
         self.set_sync(if durable { Sync::Durable } else { Sync::Relaxed })?;
         let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
         for work in batch {
@@ -212,4 +240,11 @@ impl Thread {
             self.tell(&error);
         }
     }
+}
+
+/// What may be done on a full disk; the others are told.
+fn relief_of(batch: Vec<Box<dyn Work>>) -> Vec<Box<dyn Work>> {
+    let (relief, more): (Vec<_>, Vec<_>) = batch.into_iter().partition(|work| work.terms().is_relief);
+    more.into_iter().for_each(|work| work.settle(Err(LedgerError::Full)));
+    relief
 }

@@ -1,0 +1,125 @@
+//! Room kept for hard times: SQLite cannot even update or delete on a full disk, so a file of some size is given up then, and
+//! what runs can still be ended and what is old let go of. While it is missing, nothing new is accepted.
+
+use std::fs::{self, OpenOptions};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use rustix::fs::{FallocateFlags, fallocate};
+
+use super::place;
+
+const TRY_EVERY: Duration = Duration::from_secs(1);
+
+/// The file, or its absence.
+pub struct Reserve {
+    path: PathBuf,
+    dir: PathBuf,
+    /// 0 = there is none, and none is missed.
+    bytes: u64,
+    /// Free bytes that must be left beside it.
+    beside: u64,
+    is_there: bool,
+    tried: Option<Instant>,
+}
+
+// === impl Reserve ===
+
+impl Reserve {
+    /// Makes the file, if there is room for it.
+    pub fn new(dir: &Path, bytes: u64, beside: u64) -> Reserve {
+        let path = dir.join("reserve");
+        let mut reserve = Reserve { path, dir: dir.into(), bytes, beside, is_there: false, tried: None };
+        if bytes == 0 {
+            fs::remove_file(&reserve.path).ok();
+        }
+        reserve.restore();
+        reserve
+    }
+
+    /// Whether there is room for hard times.
+    pub fn is_there(&self) -> bool {
+        self.is_there || self.bytes == 0
+    }
+
+    /// Gives the room up. False: it was not there.
+    pub fn spend(&mut self) -> bool {
+        let was_there = std::mem::take(&mut self.is_there);
+        if was_there {
+            tracing::error!(bytes = self.bytes, "the disk is full: the reserve is used, and nothing new is accepted");
+            self.tried = Some(Instant::now());
+            fs::remove_file(&self.path).ok();
+        }
+        was_there
+    }
+
+    /// Makes the file again where there is room; not at every call.
+    pub fn restore(&mut self) {
+        if self.is_there() || self.tried.is_some_and(|at| at.elapsed() < TRY_EVERY) {
+            return;
+        }
+        let is_first = self.tried.replace(Instant::now()).is_none();
+        let has = fs::metadata(&self.path).map_or(0, |metadata| metadata.len());
+        let free = place::free_bytes(&self.dir).unwrap_or(0);
+        if has != self.bytes && free.saturating_add(has) <= self.bytes.saturating_add(self.beside) {
+            if is_first {
+                tracing::warn!(bytes = self.bytes, free, "no room for the reserve: nothing is accepted until there is");
+            }
+            return;
+        }
+        match self.make() {
+            Ok(()) => {
+                self.is_there = true;
+                if !is_first {
+                    tracing::info!("there is room again: events are accepted");
+                }
+            }
+            Err(error) => {
+                tracing::warn!(%error, "the reserve cannot be made");
+                fs::remove_file(&self.path).ok();
+            }
+        }
+    }
+
+    fn make(&self) -> io::Result<()> {
+        let file = OpenOptions::new().write(true).create(true).truncate(false).open(&self.path)?;
+        file.set_len(self.bytes)?;
+        match fallocate(&file, FallocateFlags::empty(), 0, self.bytes) {
+            Ok(()) => Ok(()),
+            // A file system that cannot promise room is written to.
+            Err(rustix::io::Errno::OPNOTSUPP) => {
+                io::copy(&mut io::Read::take(io::repeat(1), self.bytes), &mut &file).map(drop)
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn it_is_spent_once_and_comes_back() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("reserve");
+        let mut reserve = Reserve::new(dir.path(), 1 << 20, 0);
+        assert_eq!(fs::metadata(&path).unwrap().len(), 1 << 20);
+        assert!(reserve.is_there() && reserve.spend() && !reserve.spend() && !reserve.is_there());
+        assert!(!path.exists());
+        reserve.restore();
+        assert!(!reserve.is_there(), "not at every call");
+        reserve.tried = Some(Instant::now() - TRY_EVERY);
+        reserve.restore();
+        assert!(reserve.is_there() && path.exists());
+        let mut vast = Reserve::new(dir.path(), 1 << 20, u64::MAX / 2);
+        assert!(vast.is_there(), "it was there already");
+        vast.spend();
+        vast.tried = Some(Instant::now() - TRY_EVERY);
+        vast.restore();
+        assert!(!vast.is_there(), "no room beside it");
+        let mut none = Reserve::new(dir.path(), 0, 0);
+        assert!(none.is_there() && !none.spend() && !path.exists());
+    }
+}

@@ -79,7 +79,10 @@ pub async fn ask_ledger(data: &Path, path: &str, post: Option<String>) -> anyhow
     );
     let config = Config::load(Flags { data: Some(data.into()), ..Flags::default() })?;
     let events = admin::events::Events { ledger: open_ledger(&config)?, running: None };
-    admin::events::answer_one(events, path, post).await
+    let ledger = events.ledger.clone();
+    let answer = admin::events::answer_one(events, path, post).await;
+    ledger.close().await;
+    answer
 }
 
 /// Copies the ledger of a data directory, also of a node that is running.
@@ -177,6 +180,7 @@ impl App {
             Ok(count) => tracing::info!(count, "deliveries given back: the next start runs them"),
             Err(error) => tracing::error!(%error, "deliveries cannot be given back: their leases run out"),
         }
+        delivery.queue().ledger().close().await;
         tracing::info!("stopped");
         Ok(())
     }

@@ -2,6 +2,8 @@
 //! nodes on ports of their own, speaks HTTP to them, and reads what they write.
 
 pub mod components;
+pub mod disk;
+pub mod faults;
 pub mod node;
 pub mod receiver;
 

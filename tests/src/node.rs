@@ -16,6 +16,7 @@ pub struct Setup {
     dir: tempfile::TempDir,
     env: Vec<(String, String)>,
     args: Vec<String>,
+    under: Vec<String>,
 }
 
 /// A running node; killed when dropped.
@@ -25,6 +26,7 @@ pub struct Node {
     log: Arc<Mutex<Vec<String>>>,
     env: Vec<(String, String)>,
     args: Vec<String>,
+    under: Vec<String>,
     /// The public address.
     pub public: SocketAddr,
     /// The admin address.
@@ -41,7 +43,7 @@ impl Setup {
     pub fn new() -> Setup {
         let dir = tempfile::tempdir().expect("a temporary folder");
         std::fs::create_dir(dir.path().join("plugins")).expect("a new folder");
-        Setup { dir, env: Vec::new(), args: Vec::new() }
+        Setup { dir, env: Vec::new(), args: Vec::new(), under: Vec::new() }
     }
 
     /// One hook `NAME` with its component and the text of its hook file; in mode `sync` where that says nothing else.
@@ -76,34 +78,88 @@ impl Setup {
         self.dir.path().join("plugins")
     }
 
+    /// The data directory.
+    pub fn data(&self) -> PathBuf {
+        self.dir.path().join("data")
+    }
+
+    /// With a data directory of its own size, in memory; none, and a plain line, where that cannot be mounted.
+    pub fn data_of_size(mut self, size: &str) -> Option<Setup> {
+        std::fs::create_dir_all(self.data()).expect("a writable folder");
+        let script = format!("mount -t tmpfs -o size={size} none \"$0\" && exec \"$@\"");
+        for rights in [&["--mount"][..], &["--user", "--map-root-user", "--mount"]] {
+            let data = self.data().display().to_string();
+            let words = [&["unshare"][..], rights, &["sh", "-c", &script, &data]].concat();
+            let under: Vec<String> = words.into_iter().map(str::to_owned).collect();
+            if Command::new(&under[0]).args(&under[1..]).arg("true").status().is_ok_and(|status| status.success()) {
+                self.under = under;
+                return Some(self);
+            }
+        }
+        println!("skipped: no file system can be mounted here");
+        None
+    }
+
+    /// The same folders and settings, copied.
+    pub fn copy(&self) -> Setup {
+        let dir = tempfile::tempdir().expect("a temporary folder");
+        let copied = Command::new("cp").arg("-r").arg(self.dir.path().join(".")).arg(dir.path()).status();
+        assert!(copied.expect("cp is there").success());
+        Setup { dir, env: self.env.clone(), args: self.args.clone(), under: self.under.clone() }
+    }
+
     /// Starts the node and waits until it listens; hooks may still be loading.
     pub async fn start(self) -> Node {
-        let mut command = Command::new(landfall());
-        command.arg("serve").args(["--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0", "--log-format", "json"]);
-        command.arg("--plugins").arg(self.plugins()).arg("--data").arg(self.dir.path().join("data"));
+        match self.begin().await {
+            Ok(node) => node,
+            Err((_, log)) => panic!("the node ended\n{log}"),
+        }
+    }
+
+    /// The same; none where it refuses to start.
+    pub async fn try_start(self) -> Option<Node> {
+        self.begin().await.ok()
+    }
+
+    /// Starts the node, which must refuse; the folders and settings again.
+    pub async fn refused(self) -> Setup {
+        match self.begin().await {
+            Ok(_) => panic!("the node starts"),
+            Err((setup, _)) => setup,
+        }
+    }
+
+    async fn begin(self) -> Result<Node, (Setup, String)> {
+        let mut words = self.under.iter().map(std::ffi::OsString::from).chain([landfall().into()]);
+        let mut command = Command::new(words.next().expect("a binary at least"));
+        command.args(words).arg("serve");
+        command.args(["--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0", "--log-format", "json"]);
+        command.arg("--plugins").arg(self.plugins()).arg("--data").arg(self.data());
         command.args(&self.args).env_remove("RUST_BACKTRACE").envs(self.env.clone());
         // A config file of the folder that the tests run in is none of ours.
         command.current_dir(self.dir.path()).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
         let mut child = command.spawn().expect("the binary starts");
         let log = follow(child.stderr.take().expect("stderr is piped"));
         let serving = eventually("the node listens", || {
+            let serving = find(&log, |line| line["message"] == "serving");
             let ended = child.try_wait().expect("a child can be asked");
-            assert!(ended.is_none(), "the node ended: {ended:?}\n{}", text(&log));
-            let line = find(&log, |line| line["message"] == "serving");
-            async move { line }
+            let answer = serving.map(Ok).or(ended.map(|_| Err(())));
+            async move { answer }
         })
         .await;
+        let Ok(serving) = serving else { return Err((self, text(&log))) };
         let address = |key: &str| serving[key].as_str().and_then(|text| text.parse().ok()).expect("an address");
-        Node {
+        Ok(Node {
             dir: self.dir,
             env: self.env,
             args: self.args,
+            under: self.under,
             child,
             public: address("listen"),
             admin: address("admin"),
             log,
             client: reqwest::Client::new(),
-        }
+        })
     }
 
     /// Starts it and waits until this hook serves.
@@ -188,9 +244,11 @@ impl Node {
         std::fs::write(self.plugins().join(name), bytes).expect("a writable folder");
     }
 
-    /// The data directory.
+    /// The data directory, as the node sees it.
     pub fn data(&self) -> PathBuf {
-        self.dir.path().join("data")
+        let below = self.dir.path().join("data");
+        let below = below.strip_prefix("/").expect("a whole path");
+        PathBuf::from(format!("/proc/{}/root", self.child.id())).join(below)
     }
 
     /// The rows of a table.
@@ -216,12 +274,24 @@ impl Node {
         self.child.kill().ok();
         self.child.wait().ok();
         let dir = std::mem::replace(&mut self.dir, tempfile::tempdir().expect("a temporary folder"));
-        Setup { dir, env: self.env.clone(), args: self.args.clone() }
+        Setup { dir, env: self.env.clone(), args: self.args.clone(), under: self.under.clone() }
     }
 
     /// Whether the process has ended by itself.
     pub fn has_ended(&mut self) -> bool {
         self.child.try_wait().expect("a child can be asked").is_some()
+    }
+
+    /// As `ask`; none where no good answer came.
+    pub async fn try_ask(&self, path: &str) -> Option<Value> {
+        let response = self.client.get(format!("http://{}{path}", self.admin)).send().await.ok()?;
+        response.error_for_status().ok()?.json().await.ok()
+    }
+
+    /// As `order`; none where no good answer came.
+    pub async fn try_order(&self, path: &str, order: Value) -> Option<Value> {
+        let response = self.client.post(format!("http://{}{path}", self.admin)).json(&order).send().await.ok()?;
+        response.error_for_status().ok()?.json().await.ok()
     }
 
     /// POST; none where no answer came.

@@ -155,64 +155,6 @@ async fn a_full_disk_is_said_and_nothing_is_promised() {
     assert!(node.deliveries("store").await.is_empty());
 }
 
-/// Where the process is ended, in the life of an event.
-const KILL_POINTS: [&str; 6] =
-    ["ledger-before-commit", "ledger-after-commit", "accepted", "before-run", "after-run", "after-end"];
-
-/// A sender that comes again like a provider, and a component that stores: each event once, whatever ended the process.
-#[tokio::test]
-async fn nothing_is_lost_or_stored_twice_wherever_the_process_is_killed() {
-    let rounds = if std::env::var_os("LANDFALL_LONG").is_some() { 25 } else { 1 };
-    for point in KILL_POINTS {
-        for round in 0..rounds {
-            for mode in ["async", "auto"] {
-                kill_at(point, mode, round).await;
-            }
-        }
-    }
-}
-
-async fn kill_at(point: &str, mode: &str, round: usize) {
-    const EVENTS: usize = 30;
-    let setup = Setup::new().hook("store", &bundled("store"), &store(mode));
-    let mut node = setup.env("FAILPOINTS", &format!("{point}=10%return")).serving("store").await;
-    let mut acknowledged: BTreeMap<usize, u16> = BTreeMap::new();
-    let mut kills = 0;
-    for n in 0..EVENTS {
-        // Until it is acknowledged, as a provider does.
-        loop {
-            let answer = node.try_post("/store", &[("id", &n.to_string())], format!("{{\"n\":{n}}}")).await;
-            match answer {
-                Some((status, _)) if (200..300).contains(&status) => drop(acknowledged.insert(n, status)),
-                _ if node.has_ended() => {
-                    kills += 1;
-                    node = node.killed().env("FAILPOINTS", "").serving("store").await;
-                    continue;
-                }
-                _ => {
-                    tokio::time::sleep(Duration::from_millis(20)).await;
-                    continue;
-                }
-            }
-            break;
-        }
-    }
-    if node.has_ended() {
-        kills += 1;
-        node = node.killed().env("FAILPOINTS", "").serving("store").await;
-    }
-    let context = format!("{point} {mode} {round}: {kills} kills");
-    eventually(&format!("{context}: all are done\n{}", node.log()), || async {
-        let all = node.deliveries("store").await;
-        (all.len() == EVENTS && all.iter().all(|one| one["state"] == "done")).then_some(())
-    })
-    .await;
-    let mut stored: Vec<u64> =
-        node.rows("store", "t").await.iter().map(|row| row["row"]["n"].as_u64().expect("a number")).collect();
-    stored.sort();
-    assert_eq!(stored, (0..EVENTS as u64).collect::<Vec<_>>(), "{context}");
-}
-
 #[tokio::test]
 async fn of_one_key_one_runs_at_a_time_and_in_order() {
     let file = format!("mode = \"async\"\norder_by = {{ json = \"/key\" }}\n{OPEN}[settings]\nms = 150\n");

@@ -213,6 +213,7 @@ async fn replay(State(events): State<Events>, Json(order): Json<ReplayOrder>) ->
         Ok(fates) => fates,
         Err(error) => return answer::<()>(Err(error)),
     };
+    kill_point!("replayed");
     let mut replayed = Replayed { events: 0, dry_run: false, waiting: 0, unknown: Vec::new() };
     for (id, fate) in ids.iter().zip(&fates) {
         match fate {

@@ -26,6 +26,7 @@ impl Delivery {
         started_ms: i64,
         target: &Target,
     ) -> Result<Settled, LedgerError> {
+        kill_point!("before-end");
         let number = lease.attempt();
         let mut results = self.results(event, std::mem::take(&mut attempt.effects), target);
         let mut retry = target.retry;

@@ -20,6 +20,8 @@ const ROUND_MAX: usize = 16;
 /// Polling is the truth; bells only make it quick.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 const PRUNE_EVERY: Duration = Duration::from_secs(60);
+/// A node that never lives for a minute lets go of things too.
+const PRUNE_FIRST: Duration = Duration::from_secs(5);
 const BEAT_EVERY: Duration = Duration::from_secs(10);
 
 impl Delivery {
@@ -65,8 +67,10 @@ impl Delivery {
 
     /// Lets go of what is old, until the process stops.
     pub async fn prune_for_ever(self: Arc<Self>) {
+        let mut pause = PRUNE_FIRST;
         loop {
-            tokio::time::sleep(PRUNE_EVERY).await;
+            tokio::time::sleep(pause).await;
+            pause = PRUNE_EVERY;
             match self.queue.ledger().prune().await {
                 Ok(0) => {}
                 Ok(count) => tracing::info!(count, "old deliveries and ids are no longer kept"),

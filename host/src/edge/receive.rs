@@ -67,6 +67,7 @@ async fn handle(edge: &Edge, head: Parts, body: &mut Body) -> Result<Response, S
     // It was let this far only because it might have been a challenge.
     is_event?;
     edge.counters.verified(&hook.spec.name, verified.fact("verified-by").unwrap_or_default());
+    kill_point!("verified");
     let event = verified.into_event(&hook.spec.name, edge.clock.now(), attributes);
     let response = match hook.spec.mode {
         Mode::Sync => {
@@ -93,6 +94,7 @@ async fn queue(edge: &Edge, hook: &Hook, target: Option<&Target>, event: Event) 
     match edge.delivery.take(incoming, target).await {
         Ok(Answered::Reply(reply)) => Ok(answer::done(reply)),
         Ok(Answered::Accepted(event)) => {
+            kill_point!("before-answer");
             Ok(answer::accepted(&hook.spec.accepted, hook.verifier.accepted_status(), event))
         }
         Err(error) => {

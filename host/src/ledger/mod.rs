@@ -126,6 +126,12 @@ impl Ledger {
         Ok((ledger, Recovered { freed, given_up }))
     }
 
+    /// Returns when everything is on stable storage and the file is closed. Nothing can be kept after it.
+    pub async fn close(&self) {
+        self.readers.close();
+        self.writer.close().await;
+    }
+
     /// Ledger time.
     pub fn now(&self) -> LedgerTime {
         self.clock.now()
@@ -347,6 +353,7 @@ fn recover(connection: &mut Connection, owner: &[u8], now: LedgerTime) -> rusqli
     let transaction = connection.transaction()?;
     let recovered = deliveries::recover(&transaction, owner, now)?;
     clock::write_down(&transaction, now)?;
+    kill_point!("recovering");
     transaction.commit()?;
     Ok(recovered)
 }

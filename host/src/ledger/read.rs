@@ -169,6 +169,11 @@ impl Readers {
         Ok(answer?)
     }
 
+    /// Lets go of the connections that nobody uses.
+    pub fn close(&self) {
+        self.idle.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).clear();
+    }
+
     fn open(&self) -> Result<Connection, LedgerError> {
         let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let connection = Connection::open_with_flags(&self.path, flags)?;

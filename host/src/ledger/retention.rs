@@ -19,6 +19,7 @@ pub fn step(connection: &Connection, retention: &Retention, now: LedgerTime) -> 
     let mut pruned = prune_bodies(connection, bodies_before)?;
     // Only when no bodies are left to go do the rest of the oldest follow.
     let all_before = if is_too_large && pruned == 0 { now } else { now.minus(retention.keep) };
+    kill_point!("pruning");
     pruned += delete(connection, all_before)?;
     connection.query_row(&format!("PRAGMA incremental_vacuum({PAGES})"), [], |_| Ok(())).or_else(no_row)?;
     Ok(forgotten + pruned)

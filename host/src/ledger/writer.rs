@@ -21,7 +21,7 @@ const CHECKPOINT_FRAMES: u32 = 2000;
 /// Hands work to the thread.
 #[derive(Clone)]
 pub struct Writer {
-    waiting: mpsc::Sender<Box<dyn Work>>,
+    waiting: mpsc::Sender<Asked>,
     is_full: Arc<AtomicBool>,
 }
 
@@ -42,6 +42,13 @@ pub struct Terms {
     is_relief: bool,
     /// Nobody wants it any more: it is not begun. None = done whatever happens.
     given_up: Option<Arc<AtomicBool>>,
+}
+
+/// What the thread is asked.
+enum Asked {
+    Work(Box<dyn Work>),
+    /// The last thing: everything is written back, the file is closed.
+    Close(oneshot::Sender<()>),
 }
 
 /// A piece of work; run again by itself when another one of its batch has failed.
@@ -103,9 +110,9 @@ impl<T: Send, F: FnMut(&Connection) -> rusqlite::Result<T> + Send> Work for Call
 impl Writer {
     /// Starts the thread; it ends when the last handle is gone. `on_fatal` is told when only a new start can help.
     pub fn start(connection: Connection, note: Note, reserve: Reserve, on_fatal: OnFatal) -> std::io::Result<Writer> {
-        let (waiting, works) = mpsc::channel(WAITING_MAX);
+        let (waiting, asked) = mpsc::channel(WAITING_MAX);
         let is_full = Arc::new(AtomicBool::new(!reserve.is_there()));
-        let thread = Thread { connection, note, reserve, works, sync: None, is_full: is_full.clone(), on_fatal };
+        let thread = Thread { connection, note, reserve, asked, sync: None, is_full: is_full.clone(), on_fatal };
         std::thread::Builder::new().name("ledger".into()).spawn(move || thread.run())?;
         Ok(Writer { waiting, is_full })
     }
@@ -118,7 +125,7 @@ impl Writer {
     ) -> Result<T, LedgerError> {
         let (answer, answered) = oneshot::channel();
         let work = Box::new(Call { act, done: None, answer, terms });
-        self.waiting.send(work).await.map_err(|_| LedgerError::Stopped)?;
+        self.waiting.send(Asked::Work(work)).await.map_err(|_| LedgerError::Stopped)?;
         answered.await.map_err(|_| LedgerError::Busy)?
     }
 
@@ -126,7 +133,15 @@ impl Writer {
     pub fn leave(&self, act: impl FnMut(&Connection) -> rusqlite::Result<()> + Send + 'static) -> Option<()> {
         let (answer, _) = oneshot::channel();
         let work = Call { act, done: None, answer, terms: Terms::more(Sync::Relaxed) };
-        self.waiting.try_send(Box::new(work)).ok()
+        self.waiting.try_send(Asked::Work(Box::new(work))).ok()
+    }
+
+    /// Returns when all that was asked before is done, and the file closed. Nothing is written after it.
+    pub async fn close(&self) {
+        let (closed, is_closed) = oneshot::channel();
+        if self.waiting.send(Asked::Close(closed)).await.is_ok() {
+            is_closed.await.ok();
+        }
     }
 
     /// The last write did not fit on the disk, or it took the reserve to fit.
@@ -139,7 +154,7 @@ struct Thread {
     connection: Connection,
     note: Note,
     reserve: Reserve,
-    works: mpsc::Receiver<Box<dyn Work>>,
+    asked: mpsc::Receiver<Asked>,
     sync: Option<Sync>,
     is_full: Arc<AtomicBool>,
     on_fatal: OnFatal,
@@ -149,9 +164,18 @@ struct Thread {
 
 impl Thread {
     fn run(mut self) {
-        let mut batch = Vec::with_capacity(BATCH_MAX);
-        while self.works.blocking_recv_many(&mut batch, BATCH_MAX) > 0 {
-            batch.retain(|work| !work.terms().are_void());
+        let mut asked = Vec::with_capacity(BATCH_MAX);
+        let mut closed = None;
+        while closed.is_none() && self.asked.blocking_recv_many(&mut asked, BATCH_MAX) > 0 {
+            let mut batch: Vec<Box<dyn Work>> = Vec::with_capacity(asked.len());
+            for one in asked.drain(..) {
+                match one {
+                    Asked::Work(work) if closed.is_none() && !work.terms().are_void() => batch.push(work),
+                    // Whoever waits for these is told that there will be no answer.
+                    Asked::Work(_) => {}
+                    Asked::Close(answer) => closed = Some(answer),
+                }
+            }
             let mut outcome = self.commit(&mut batch);
             if outcome == Err(LedgerError::Full) && self.reserve.spend() {
                 batch = relief_of(batch);
@@ -173,6 +197,11 @@ impl Thread {
             self.checkpoint();
         }
         self.note.forget();
+        // The last connection to go writes the log back and removes it.
+        drop(self.connection);
+        if let Some(closed) = closed {
+            closed.send(()).ok();
+        }
     }
 
     fn alone(&mut self, work: Box<dyn Work>) {
@@ -200,9 +229,11 @@ impl Thread {
         let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
         for work in batch {
             work.run(&transaction)?;
+            kill_point!("ledger-in-batch");
         }
         kill_point!("ledger-before-commit");
         transaction.commit()?;
+        kill_point!("ledger-before-note");
         if durable {
             self.write_down();
         }
@@ -235,7 +266,9 @@ impl Thread {
         if self.frames().is_ok_and(|frames| frames < CHECKPOINT_FRAMES) {
             return;
         }
+        kill_point!("ledger-before-checkpoint");
         let done = self.connection.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(()));
+        kill_point!("ledger-after-checkpoint");
         if let Err(error) = done.map_err(LedgerError::from) {
             self.tell(&error);
         }

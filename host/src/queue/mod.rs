@@ -132,6 +132,7 @@ impl Queue {
                 return Err(error);
             }
         };
+        kill_point!("claimed");
         let mut all = Vec::with_capacity(claims.len());
         for (hook, claimed, next) in claims {
             if let Some(next) = next {

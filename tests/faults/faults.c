@@ -1,0 +1,195 @@
+/* Preloaded into a node by the tests: makes the disk fail, writes down what is asked of it, moves the time of day.
+ *
+ * FAULT=sync:N        the N-th sync of a ledger file fails with EIO, and every one after it
+ * FAULT=sync-once:N   only the N-th
+ * FAULT=write:N:NAME  every write to a ledger file from the N-th on fails with ENOSPC, EROFS or EIO
+ * FAULT=slow:MS       every sync takes so long
+ * TRACE=FILE          one record for each write, truncation, sync and removal below DIR, and for each answer on a socket
+ * TRACE_DIR=DIR
+ * CLOCK=FILE          CLOCK_REALTIME is so many nanoseconds later: a 64-bit number in the file, read at each call
+ *
+ * A record: op, length of the name, length of the bytes (32 bits each), offset (64 bits), name, bytes. */
+#define _GNU_SOURCE
+#include <dlfcn.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <stdarg.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/uio.h>
+#include <time.h>
+#include <unistd.h>
+
+enum op { OP_WRITE = 1, OP_TRUNCATE = 2, OP_SYNC = 3, OP_REMOVE = 4, OP_ANSWER = 5 };
+
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+static int trace = -1;
+static const char *trace_dir;
+static long syncs, writes;
+static long sync_from, sync_once, write_from, slow_ms;
+static int write_error;
+static volatile int64_t *clock_offset;
+
+__attribute__((constructor)) static void begin(void) {
+  const char *fault = getenv("FAULT"), *file = getenv("TRACE"), *clock = getenv("CLOCK");
+  char word[16];
+  if (fault) {
+    sscanf(fault, "sync:%ld", &sync_from);
+    sscanf(fault, "sync-once:%ld", &sync_once);
+    sscanf(fault, "slow:%ld", &slow_ms);
+    if (sscanf(fault, "write:%ld:%15s", &write_from, word) == 2)
+      write_error = !strcmp(word, "ENOSPC") ? ENOSPC : !strcmp(word, "EROFS") ? EROFS : EIO;
+  }
+  trace_dir = getenv("TRACE_DIR");
+  if (file) trace = open(file, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
+  if (clock) {
+    int fd = open(clock, O_RDONLY | O_CLOEXEC);
+    void *page = mmap(NULL, 8, PROT_READ, MAP_SHARED, fd, 0);
+    if (page != MAP_FAILED) clock_offset = page;
+    close(fd);
+  }
+  /* Children of the node are no node. */
+  unsetenv("LD_PRELOAD");
+}
+
+static int name_of(int fd, char *name, size_t size) {
+  char link[32];
+  snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
+  ssize_t length = readlink(link, name, size - 1);
+  if (length < 0) return 0;
+  name[length] = 0;
+  return 1;
+}
+
+static int is_ledger(int fd) {
+  char name[4096];
+  return name_of(fd, name, sizeof name) && strstr(name, "/ledger.db") != NULL;
+}
+
+static void put(enum op op, const char *name, uint64_t offset, const struct iovec *parts, int count) {
+  uint32_t bytes = 0;
+  for (int i = 0; i < count; i++) bytes += parts[i].iov_len;
+  uint32_t head[3] = {op, strlen(name), bytes};
+  struct iovec all[16] = {{head, sizeof head}, {&offset, sizeof offset}, {(void *)name, strlen(name)}};
+  for (int i = 0; i < count && i < 13; i++) all[3 + i] = parts[i];
+  pthread_mutex_lock(&lock);
+  syscall(SYS_writev, trace, all, 3 + (count < 13 ? count : 13));
+  pthread_mutex_unlock(&lock);
+}
+
+/* The name below TRACE_DIR, if that is where the file is. */
+static const char *below(const char *name) {
+  size_t length = trace_dir ? strlen(trace_dir) : 0;
+  return length && !strncmp(name, trace_dir, length) && name[length] == '/' ? name + length + 1 : NULL;
+}
+
+static void note(enum op op, int fd, uint64_t offset, const void *bytes, size_t count) {
+  char name[4096];
+  if (trace < 0 || !name_of(fd, name, sizeof name)) return;
+  const char *short_name = below(name);
+  struct iovec part = {(void *)bytes, count};
+  if (short_name) put(op, short_name, offset, &part, bytes ? 1 : 0);
+  else if (op == OP_SYNC && trace_dir && !strcmp(name, trace_dir)) put(op, ".", 0, NULL, 0);
+}
+
+static int write_fails(int fd) {
+  if (!write_from || !is_ledger(fd)) return 0;
+  if (__atomic_add_fetch(&writes, 1, __ATOMIC_SEQ_CST) < write_from) return 0;
+  errno = write_error;
+  return 1;
+}
+
+static int sync_fails(int fd) {
+  if (slow_ms && is_ledger(fd)) {
+    struct timespec pause = {slow_ms / 1000, slow_ms % 1000 * 1000000};
+    nanosleep(&pause, NULL);
+  }
+  if ((!sync_from && !sync_once) || !is_ledger(fd)) return 0;
+  long number = __atomic_add_fetch(&syncs, 1, __ATOMIC_SEQ_CST);
+  if (number == sync_once || (sync_from && number >= sync_from)) {
+    errno = EIO;
+    return 1;
+  }
+  return 0;
+}
+
+ssize_t pwrite64(int fd, const void *bytes, size_t count, off64_t offset) {
+  if (write_fails(fd)) return -1;
+  ssize_t written = syscall(SYS_pwrite64, fd, bytes, count, offset);
+  if (written > 0) note(OP_WRITE, fd, offset, bytes, written);
+  return written;
+}
+ssize_t pwrite(int fd, const void *bytes, size_t count, off_t offset) { return pwrite64(fd, bytes, count, offset); }
+
+/* What is sent to a caller; `trace` is the only socket writer that matters. */
+static void answered(int fd, const struct iovec *parts, int count) {
+  struct stat status;
+  if (trace >= 0 && !fstat(fd, &status) && S_ISSOCK(status.st_mode)) put(OP_ANSWER, "", 0, parts, count);
+}
+
+ssize_t write(int fd, const void *bytes, size_t count) {
+  if (write_fails(fd)) return -1;
+  off_t offset = trace >= 0 ? lseek(fd, 0, SEEK_CUR) : -1;
+  struct iovec part = {(void *)bytes, count};
+  answered(fd, &part, 1);
+  ssize_t written = syscall(SYS_write, fd, bytes, count);
+  if (written > 0 && offset >= 0) note(OP_WRITE, fd, offset, bytes, written);
+  return written;
+}
+
+ssize_t send(int fd, const void *bytes, size_t count, int flags) {
+  struct iovec part = {(void *)bytes, count};
+  answered(fd, &part, 1);
+  return syscall(SYS_sendto, fd, bytes, count, flags, NULL, 0);
+}
+
+ssize_t writev(int fd, const struct iovec *parts, int count) {
+  answered(fd, parts, count);
+  return syscall(SYS_writev, fd, parts, count);
+}
+
+int ftruncate64(int fd, off64_t length) {
+  if (write_fails(fd)) return -1;
+  int done = syscall(SYS_ftruncate, fd, length);
+  if (!done) note(OP_TRUNCATE, fd, length, NULL, 0);
+  return done;
+}
+int ftruncate(int fd, off_t length) { return ftruncate64(fd, length); }
+
+int fdatasync(int fd) {
+  if (sync_fails(fd)) return -1;
+  int done = syscall(SYS_fdatasync, fd);
+  if (!done) note(OP_SYNC, fd, 0, NULL, 0);
+  return done;
+}
+
+int fsync(int fd) {
+  if (sync_fails(fd)) return -1;
+  int done = syscall(SYS_fsync, fd);
+  if (!done) note(OP_SYNC, fd, 0, NULL, 0);
+  return done;
+}
+
+int unlink(const char *name) {
+  int done = syscall(SYS_unlink, name);
+  const char *short_name = trace >= 0 ? below(name) : NULL;
+  if (!done && short_name) put(OP_REMOVE, short_name, 0, NULL, 0);
+  return done;
+}
+
+int clock_gettime(clockid_t which, struct timespec *time) {
+  int done = syscall(SYS_clock_gettime, which, time);
+  if (!done && which == CLOCK_REALTIME && clock_offset) {
+    int64_t now = time->tv_sec * INT64_C(1000000000) + time->tv_nsec + *clock_offset;
+    time->tv_sec = now / 1000000000;
+    time->tv_nsec = now % 1000000000;
+  }
+  return done;
+}

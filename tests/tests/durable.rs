@@ -1,0 +1,354 @@
+//! The promise behind a 2xx, against a disk that fails: power cuts, failed syncs and writes, full disks, flipped bits.
+//! `LANDFALL_LONG=1` runs many more rounds of each.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+use std::process::{Command, Output};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use landfall_tests::disk::{Step, cut, steps};
+use landfall_tests::faults::{Random, faults, rounds};
+use landfall_tests::{Node, Setup, bundled, event_id, eventually, guest, landfall};
+use serde_json::{Value, json};
+
+const OPEN: &str = "\n[verify]\nscheme = \"none\"\n";
+
+fn store(mode: &str) -> String {
+    format!(
+        "mode = \"{mode}\"\n{OPEN}[settings]\ntable = \"t\"\nfields = {{ n = \"/n\" }}\n[allow]\ntable = [\"t\"]\n[dedup]\nid = {{ header = \"Id\" }}\n"
+    )
+}
+
+fn run(arguments: &[&str], data: &Path) -> Output {
+    let mut command = Command::new(landfall());
+    command.args(arguments).arg("--data").arg(data).env("LANDFALL_LEDGER_RESERVE", "0B").env_remove("RUST_BACKTRACE");
+    command.output().expect("the binary starts")
+}
+
+/// Every event that the ledger in this directory knows; an error in words where it refuses.
+fn listed(data: &Path) -> Result<Vec<Value>, String> {
+    let output = run(&["events", "list", "--json", "--limit", "1000"], data);
+    match output.status.success() {
+        true => Ok(String::from_utf8_lossy(&output.stdout)
+            .lines()
+            .map(|line| serde_json::from_str(line).expect("a JSON line"))
+            .collect()),
+        false => Err(String::from_utf8_lossy(&output.stderr).into_owned()),
+    }
+}
+
+/// The rows of table `t`: how often each `n` was stored.
+async fn numbers(node: &Node) -> BTreeMap<u64, usize> {
+    let mut counts = BTreeMap::new();
+    for row in node.rows("store", "t").await {
+        assert_eq!(row.get("damaged"), None, "{row}");
+        *counts.entry(row["row"]["n"].as_u64().expect("a number")).or_default() += 1;
+    }
+    counts
+}
+
+/// Posts numbers from `range` by several callers at once; those that were answered 2xx, with the id of their event.
+async fn load(node: &Arc<Node>, range: std::ops::Range<usize>, callers: usize) -> BTreeMap<usize, String> {
+    let tasks: Vec<_> = (0..callers)
+        .map(|caller| {
+            let (node, range) = (node.clone(), range.clone());
+            tokio::spawn(async move {
+                let mut acknowledged = Vec::new();
+                for n in range.filter(|n| n % callers == caller) {
+                    let body = json!({ "n": n, "filler": "x".repeat(n % 7 * 300) }).to_string();
+                    if let Some(answer) = node.try_post("/store", &[("id", &n.to_string())], body).await
+                        && (200..300).contains(&answer.0)
+                    {
+                        acknowledged.push((n, event_id(&answer)));
+                    }
+                }
+                acknowledged
+            })
+        })
+        .collect();
+    let mut all = BTreeMap::new();
+    for task in tasks {
+        all.extend(task.await.expect("a caller does not panic"));
+    }
+    all
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_power_may_fail_at_any_moment() {
+    let Some(library) = faults() else { return };
+    let setup = Setup::new().hook("store", &bundled("store"), &store("async"));
+    let trace = setup.plugins().with_file_name("trace");
+    let data = setup.data();
+    let setup = setup
+        .env("LD_PRELOAD", library.to_str().unwrap())
+        .env("TRACE", trace.to_str().unwrap())
+        .env("TRACE_DIR", data.to_str().unwrap())
+        .env("LANDFALL_LEDGER_RESERVE", "0B");
+    let node = Arc::new(setup.serving("store").await);
+    let acknowledged = load(&node, 0..600, 8).await;
+    assert_eq!(acknowledged.len(), 600);
+    eventually("all are done", || async { (numbers(&node).await.len() == 600).then_some(()) }).await;
+    let steps = steps(&trace);
+    let synced = steps.iter().filter(|step| matches!(step, Step::Sync(_))).count();
+    let rewritten =
+        steps.iter().any(|step| matches!(step, Step::Write(name, at, _) if name == "ledger.db" && *at > 200_000));
+    assert!(synced > 50 && rewritten, "the log was written back too: {synced} syncs");
+    let told: Vec<(usize, String)> =
+        steps.iter().enumerate().filter_map(|(at, step)| Some((at, id_in(step)?))).collect();
+    assert_eq!(told.len(), 600);
+    let scratch = tempfile::tempdir().unwrap();
+    assert!(
+        loses_without_syncs(&steps, &told, scratch.path()),
+        "the pretended disk loses too little to prove anything"
+    );
+    for round in 0..rounds(300, 3000) {
+        let mut random = Random::new(round as u64);
+        let at = random.below(steps.len()) + 1;
+        let dir = scratch.path().join(round.to_string());
+        std::fs::create_dir(&dir).unwrap();
+        cut(&steps, at, true, &mut random, &dir);
+        let promised: BTreeSet<&str> = told.iter().filter(|(when, _)| *when < at).map(|(_, id)| id.as_str()).collect();
+        if promised.is_empty() && !dir.join("ledger.db").exists() {
+            continue;
+        }
+        let found = listed(&dir).unwrap_or_else(|why| panic!("round {round}, step {at} of {}: {why}", steps.len()));
+        let found: BTreeSet<&str> = found.iter().filter_map(|one| one["event"].as_str()).collect();
+        let lost: Vec<_> = promised.difference(&found).collect();
+        assert!(lost.is_empty(), "round {round}, step {at}: {} of {} lost", lost.len(), promised.len());
+        std::fs::remove_dir_all(&dir).unwrap();
+    }
+}
+
+/// Whether a disk that takes no sync seriously loses what was promised.
+fn loses_without_syncs(steps: &[Step], told: &[(usize, String)], scratch: &Path) -> bool {
+    (0..20).any(|round| {
+        let dir = scratch.join(format!("careless-{round}"));
+        std::fs::create_dir(&dir).unwrap();
+        cut(steps, steps.len(), false, &mut Random::new(round), &dir);
+        listed(&dir).map_or(true, |found| found.len() < told.len())
+    })
+}
+
+/// The id of the event whose acceptance this step told.
+fn id_in(step: &Step) -> Option<String> {
+    let Step::Answer(bytes) = step else { return None };
+    let text = String::from_utf8_lossy(bytes);
+    let (head, body) = text.split_once("\r\n\r\n")?;
+    let body: Value = serde_json::from_str(body).ok()?;
+    head.starts_with("HTTP/1.1 202").then(|| body["event"].as_str().map(str::to_owned))?
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_sync_that_fails_ends_the_process_and_loses_nothing() {
+    let Some(library) = faults() else { return };
+    let mut fatal = 0;
+    for round in 0..rounds(12, 200) {
+        // The first few are the start itself: whoever cannot start has promised nothing.
+        let (fault, first) = (["sync", "sync-once"][round % 2], 6 + round);
+        fatal += usize::from(survives(library, &format!("{fault}:{first}"), 70).await);
+    }
+    assert!(fatal > 0, "no sync failed while events came");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_write_that_fails_is_answered_503_or_ends_the_process_and_loses_nothing() {
+    let Some(library) = faults() else { return };
+    for round in 0..rounds(9, 120) {
+        let error = ["ENOSPC", "EROFS", "EIO"][round % 3];
+        survives(library, &format!("write:{}:{error}", 60 + round * 17), 70).await;
+    }
+}
+
+async fn is_serving(node: &Node) -> bool {
+    let hooks = node.try_ask("/api/hooks").await;
+    hooks.is_some_and(|hooks| hooks[0]["state"] == "serving")
+}
+
+/// Runs a node with a fault under load, then without: whatever was answered 2xx is done, once. True: the process had ended,
+/// with this code.
+async fn survives(library: &Path, fault: &str, code: i32) -> bool {
+    let setup = Setup::new().hook("store", &bundled("store"), &store("async"));
+    let setup =
+        setup.env("LD_PRELOAD", library.to_str().unwrap()).env("FAULT", fault).env("LANDFALL_LEDGER_RESERVE", "0B");
+    let Some(mut node) = setup.try_start().await else { return false };
+    let until = Instant::now() + Duration::from_secs(60);
+    while !node.has_ended() && !is_serving(&node).await {
+        assert!(Instant::now() < until, "{fault}: the hook does not serve\n{}", node.log());
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    let node = Arc::new(node);
+    let acknowledged = load(&node, 0..40, 4).await;
+    let mut node = Arc::into_inner(node).expect("the callers are gone");
+    // A process takes a moment to end.
+    let until = Instant::now() + Duration::from_secs(1);
+    while acknowledged.len() < 40 && !node.has_ended() && Instant::now() < until {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    let has_ended = node.has_ended();
+    if has_ended {
+        assert_eq!(node.ended().await.code(), Some(code), "{fault}\n{}", node.log());
+        assert!(node.log().contains("the ledger has failed"), "{fault}\n{}", node.log());
+    } else {
+        assert!(acknowledged.len() < 40 || !fault.starts_with("write"), "{fault}: nothing failed");
+    }
+    let node = node.killed().env("FAULT", "").serving("store").await;
+    let stored = eventually(&format!("{fault}: what was acknowledged is done\n{}", node.log()), || async {
+        let stored = numbers(&node).await;
+        acknowledged.keys().all(|n| stored.contains_key(&(*n as u64))).then_some(stored)
+    })
+    .await;
+    assert!(stored.values().all(|count| *count == 1), "{fault}: {stored:?}");
+    has_ended
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_full_disk_takes_nothing_more_ends_what_runs_and_recovers_by_itself() {
+    let slow = format!("mode = \"async\"\n{OPEN}[settings]\nms = 4000\n");
+    let setup = Setup::new().hook("store", &bundled("store"), &store("async")).hook("slow", &guest("sleeps"), &slow);
+    let Some(setup) = setup.data_of_size("64m") else { return };
+    let setup = setup.env("LANDFALL_LEDGER_LOW_WATER", "0B").env("LANDFALL_LEDGER_RESERVE", "8MiB");
+    let node = Arc::new(setup.serving("store").await);
+    node.until("slow", "serving").await;
+    let first = load(&node, 0..20, 4).await;
+    assert_eq!(first.len(), 20, "{}", node.log());
+    assert_eq!(node.post("/slow", &[], "").await.0, 202);
+    let disk = node.data();
+    let filler = disk.join("filler");
+    fill(&filler);
+    // A log that was written back has room of its own: it takes some events until it is used up.
+    let (mut kept, mut n) = (first.len(), 1000);
+    let refused = loop {
+        let response = node
+            .client
+            .post(node.url("/store"))
+            .header("id", n)
+            .body(format!("{{\"n\":{n},\"x\":\"{}\"}}", "x".repeat(20_000)));
+        let response = response.send().await.unwrap();
+        if response.status() != 202 {
+            break response;
+        }
+        (kept, n) = (kept + 1, n + 1);
+        assert!(n < 6000, "the disk is never full");
+    };
+    assert_eq!((refused.status().as_u16(), refused.headers()["retry-after"].to_str().unwrap()), (503, "30"));
+    let ready = || async { node.client.get(format!("http://{}/readyz", node.admin)).send().await.unwrap().status() };
+    assert_eq!(ready().await, 503);
+    assert_eq!(node.post("/store", &[("id", "again")], "{\"n\":1}").await.0, 503);
+    assert!(node.deliveries("store").await.len() >= 20, "reads go on");
+    // The reserve is enough for what runs to end.
+    node.until_states("slow", &["done"]).await;
+    node.until_log("the disk is full: the reserve is used").await;
+    std::fs::remove_file(&filler).unwrap();
+    eventually("events are accepted again", || async { (ready().await == 200).then_some(()) }).await;
+    assert_eq!(node.post("/store", &[("id", "after")], "{\"n\":9999}").await.0, 202);
+    let stored = eventually("all are stored", || async {
+        let stored = numbers_of_all(&node).await;
+        (stored.len() == kept + 1).then_some(stored)
+    })
+    .await;
+    assert!(stored.values().all(|count| *count == 1));
+}
+
+/// As `numbers`, of more than one page.
+async fn numbers_of_all(node: &Node) -> BTreeMap<u64, usize> {
+    let (mut counts, mut after) = (BTreeMap::new(), 0);
+    loop {
+        let page = node.ask(&format!("/api/rows/store/t?limit=1000&after={after}")).await;
+        let rows = page.as_array().expect("a list");
+        for row in rows {
+            *counts.entry(row["row"]["n"].as_u64().expect("a number")).or_default() += 1;
+        }
+        match rows.last() {
+            Some(last) if rows.len() == 1000 => after = last["id"].as_i64().expect("an id"),
+            _ => return counts,
+        }
+    }
+}
+
+/// Takes all the room there is.
+fn fill(path: &Path) {
+    use std::io::Write;
+    let mut file = std::fs::File::create(path).unwrap();
+    for size in [1 << 20, 4096, 1] {
+        while file.write_all(&vec![7; size]).is_ok() {}
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn flipped_bits_are_refused_repaired_or_flagged_and_never_run() {
+    const EVENTS: usize = 60;
+    let setup = Setup::new().hook("store", &bundled("store"), &store("async")).env("LANDFALL_LEDGER_RESERVE", "0B");
+    let mut node = setup.serving("store").await;
+    let mut bodies = BTreeMap::new();
+    // Half of them end up in the database, half stay in its log; most wait.
+    for n in 0..EVENTS {
+        if n == 10 {
+            node.order("/api/hooks/store/pause", json!({})).await;
+        }
+        if n == EVENTS / 2 {
+            node.terminate();
+            node.ended().await;
+            node = node.killed().serving("store").await;
+        }
+        let body = json!({ "n": n, "filler": "x".repeat(700) }).to_string();
+        bodies.insert(event_id(&node.post("/store", &[("id", &n.to_string())], body).await), n as u64);
+    }
+    eventually("some are done", || async { (numbers(&node).await.len() == 10).then_some(()) }).await;
+    let original = node.killed();
+    let (mut refused, mut flagged, mut unharmed) = (0, 0, 0);
+    for round in 0..rounds(40, 500) {
+        let mut random = Random::new(round as u64);
+        let file = ["ledger.db", "ledger.db", "ledger.db-wal"][round % 3];
+        let copy = original.copy();
+        let path = copy.data().join(file);
+        let mut bytes = std::fs::read(&path).unwrap();
+        // Every third one in the middle of a body.
+        let bodies_at: Vec<usize> =
+            bytes.windows(64).enumerate().filter(|(_, part)| *part == [b'x'; 64]).map(|(at, _)| at).collect();
+        let at = if round % 3 == 1 { bodies_at[random.below(bodies_at.len())] } else { random.below(bytes.len()) };
+        bytes[at] ^= 1 << random.below(8);
+        std::fs::write(&path, bytes).unwrap();
+        let what = format!("round {round}: {file} byte {at}");
+        let Some(node) = copy.try_start().await else {
+            refused += 1;
+            continue;
+        };
+        let mut node = node;
+        let until = Instant::now() + Duration::from_secs(20);
+        let all = loop {
+            node.try_order("/api/hooks/store/resume", json!({})).await;
+            let all = node.try_ask("/api/events?after=0&limit=1000").await;
+            let is_over = |one: &Value| one["state"] == "done" || one["state"] == "dead";
+            match all.as_ref().and_then(Value::as_array) {
+                Some(all) if all.iter().all(is_over) => break Some(all.clone()),
+                _ if node.has_ended() || until < Instant::now() => break None,
+                _ => tokio::time::sleep(Duration::from_millis(20)).await,
+            }
+        };
+        let Some(all) = all else {
+            assert!(node.log().contains("corrupt") || node.log().contains("damaged"), "{what}: stuck\n{}", node.log());
+            flagged += 1;
+            continue;
+        };
+        let known: BTreeSet<&str> = all.iter().filter_map(|one| one["event"].as_str()).collect();
+        let missing = bodies.keys().filter(|id| !known.contains(id.as_str())).count();
+        assert_eq!(missing, 0, "{what}: events are gone without a word\n{}", node.log());
+        let dead: Vec<&Value> = all.iter().filter(|one| one["state"] == "dead").collect();
+        assert!(dead.iter().all(|one| one["reason"] == "corrupt"), "{what}: {dead:?}");
+        let rows = node.rows("store", "t").await;
+        let mut harmed = dead.len();
+        for row in &rows {
+            if row["damaged"] == true {
+                harmed += 1;
+                continue;
+            }
+            let n = bodies.get(row["event_id"].as_str().unwrap()).unwrap_or_else(|| panic!("{what}: {row}"));
+            assert_eq!(row["row"]["n"].as_u64(), Some(*n), "{what}: a wrong payload was run");
+        }
+        assert_eq!(rows.len() + dead.len(), EVENTS, "{what}\n{}", node.log());
+        if harmed > 0 { flagged += 1 } else { unharmed += 1 }
+    }
+    println!("{refused} refused, {flagged} flagged, {unharmed} without harm");
+    assert!(refused > 0 && flagged > 0);
+}

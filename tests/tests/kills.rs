@@ -1,0 +1,248 @@
+//! A process that is killed anywhere in the life of an event, by a kill point or by SIGKILL, while a sender comes again like a
+//! provider: what was acknowledged is done, and what handlers leave is there once. `LANDFALL_LONG=1` runs 25 rounds of each.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use landfall_tests::faults::{Random, rounds};
+use landfall_tests::{Node, Setup, bundled, event_id, eventually, guest};
+use serde_json::{Value, json};
+
+const OPEN: &str = "\n[verify]\nscheme = \"none\"\n";
+const STORE: &str = "[settings]\ntable = \"t\"\nfields = { n = \"/n\" }\n[allow]\ntable = [\"t\"]\n";
+
+/// Where the process is ended. The bodies of the last two are so large that the log is written back.
+const KILL_POINTS: [&str; 13] = [
+    "verified",
+    "ledger-in-batch",
+    "ledger-before-commit",
+    "ledger-before-note",
+    "ledger-after-commit",
+    "accepted",
+    "before-answer",
+    "claimed",
+    "before-run",
+    "after-run",
+    "before-end",
+    "after-end",
+    "ledger-before-checkpoint",
+];
+const AT_CHECKPOINT: &str = "ledger-after-checkpoint";
+
+fn setup(mode: &str) -> Setup {
+    let leaves = format!(
+        "mode = \"{mode}\"\n{OPEN}[allow]\nkv = true\ntable = [\"t\", \"looks\"]\nemit = [\"sink\"]\n[dedup]\nid = {{ header = \"Id\" }}\n"
+    );
+    Setup::new()
+        .hook("leaves", &guest("leaves"), &leaves)
+        .hook("sink", &bundled("store"), &format!("mode = \"async\"\n{OPEN}{STORE}"))
+        .env("LANDFALL_LEDGER_RESERVE", "0B")
+}
+
+async fn serving(setup: Setup) -> Node {
+    let node = setup.serving("leaves").await;
+    node.until("sink", "serving").await;
+    node
+}
+
+/// Posts until it is acknowledged, as a provider does; a node that has ended is started again, without kill points.
+async fn deliver(mut node: Node, n: usize, body_bytes: usize, kills: &mut usize) -> Node {
+    let body = json!({ "n": n, "filler": "x".repeat(body_bytes) }).to_string();
+    loop {
+        let answer = node.try_post("/leaves", &[("id", &n.to_string())], body.clone()).await;
+        if answer.is_some_and(|(status, _)| (200..300).contains(&status)) {
+            return node;
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+        if node.has_ended() {
+            *kills += 1;
+            node = serving(node.killed().env("FAILPOINTS", "")).await;
+        }
+    }
+}
+
+/// Every event done, every row, value and emitted event there once.
+async fn check(node: &Node, events: usize, context: &str) {
+    eventually(&format!("{context}: all are done\n{}", node.log()), || async {
+        let (all, sunk) = (node.deliveries("leaves").await, node.deliveries("sink").await);
+        let done = |all: &[Value]| all.iter().all(|one| one["state"] == "done");
+        (all.len() >= events && done(&all) && sunk.len() >= events && done(&sunk)).then_some(())
+    })
+    .await;
+    let expected: Vec<u64> = (0..events as u64).collect();
+    for hook in ["leaves", "sink"] {
+        let rows = node.rows(hook, "t").await;
+        let mut numbers: Vec<u64> = rows.iter().map(|row| row["row"]["n"].as_u64().expect("a number")).collect();
+        numbers.sort_unstable();
+        assert_eq!(numbers, expected, "{context}: rows of {hook}");
+    }
+    node.post("/leaves?look", &[], "{}").await;
+    let looks = eventually("a look at the values", || async { node.rows("leaves", "looks").await.pop() }).await;
+    let values: BTreeMap<u64, String> = serde_json::from_value::<Vec<(String, String)>>(looks["row"]["values"].clone())
+        .expect("pairs")
+        .into_iter()
+        .map(|(key, value)| (key.parse().expect("a number"), value))
+        .collect();
+    assert_eq!(values.keys().copied().collect::<Vec<_>>(), expected, "{context}: values");
+    assert!(values.values().all(|count| count == "1"), "{context}: {values:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_is_lost_or_left_twice_wherever_the_process_is_killed() {
+    let mut kills = 0;
+    for (number, point) in KILL_POINTS.iter().chain([&AT_CHECKPOINT]).enumerate() {
+        for round in 0..rounds(1, 25) {
+            let mode = ["async", "auto"][(number + round) % 2];
+            kills += kill_at(point, mode, round).await;
+        }
+    }
+    assert!(kills >= KILL_POINTS.len() / 2, "{kills} kills prove nothing");
+}
+
+async fn kill_at(point: &str, mode: &str, round: usize) -> usize {
+    let is_large = point.ends_with("checkpoint");
+    let (events, body_bytes, chance) = if is_large { (30, 300_000, "return") } else { (25, 10, "10%return") };
+    let mut node = serving(setup(mode).env("FAILPOINTS", &format!("{point}={chance}"))).await;
+    let mut kills = 0;
+    for n in 0..events {
+        node = deliver(node, n, body_bytes, &mut kills).await;
+    }
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    if node.has_ended() {
+        kills += 1;
+        node = serving(node.killed().env("FAILPOINTS", "")).await;
+    }
+    check(&node, events, &format!("{point} {mode} {round}: {kills} kills")).await;
+    kills
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_is_lost_when_the_start_itself_is_killed_or_the_letting_go_or_a_replay() {
+    let mut node = serving(setup("async").env("FAILPOINTS", "before-run=1*return")).await;
+    let mut kills = 0;
+    for n in 0..10 {
+        node = deliver(node, n, 10, &mut kills).await;
+    }
+    assert_eq!(kills, 1);
+    node.order("/api/hooks/leaves/pause", json!({})).await;
+    // In the middle of freeing leases.
+    let again = node.killed();
+    let setup = again.env("FAILPOINTS", "recovering=return");
+    let node = serving(setup.refused().await.env("FAILPOINTS", "")).await;
+    node.order("/api/hooks/leaves/resume", json!({})).await;
+    check(&node, 10, "recovering").await;
+    // In the middle of letting go of what is old.
+    let keep =
+        [("LANDFALL_LEDGER_KEEP", "1s"), ("LANDFALL_LEDGER_KEEP_BODIES", "1s"), ("FAILPOINTS", "pruning=return")];
+    let mut node = serving(keep.iter().fold(node.killed(), |setup, (key, value)| setup.env(key, value))).await;
+    node.ended().await;
+    let keep =
+        [("LANDFALL_LEDGER_KEEP", "1h"), ("LANDFALL_LEDGER_KEEP_BODIES", "1h"), ("FAILPOINTS", "replayed=return")];
+    let mut node = serving(keep.iter().fold(node.killed(), |setup, (key, value)| setup.env(key, value))).await;
+    assert_eq!(node.rows("leaves", "t").await.len(), 10);
+    // Before the operator hears of it: who asks again gets no second run of what waits.
+    node.order("/api/hooks/sink/pause", json!({})).await;
+    let order = json!({ "hook": "sink", "state": "done" });
+    assert!(node.try_order("/api/replay", order.clone()).await.is_none());
+    node.ended().await;
+    let node = serving(node.killed().env("FAILPOINTS", "")).await;
+    let again = node.order("/api/replay", order).await;
+    assert_eq!((&again["events"], &again["waiting"]), (&json!(0), &json!(10)));
+    node.order("/api/hooks/sink/resume", json!({})).await;
+    node.until_states("sink", &["done"; 20]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn sixty_four_duplicates_and_a_kill_in_between_run_once() {
+    for round in 0..rounds(2, 25) {
+        let point = ["ledger-after-commit", "before-run", "after-run", "ledger-before-commit"][round % 4];
+        let node = serving(setup("async").env("FAILPOINTS", &format!("{point}=3*off->1*return"))).await;
+        let mut node = Arc::new(node);
+        let mut answered = std::collections::BTreeSet::new();
+        for _ in 0..2 {
+            let callers: Vec<_> = (0..64)
+                .map(|_| {
+                    let node = node.clone();
+                    tokio::spawn(async move { node.try_post("/leaves", &[("id", "1")], "{\"n\":0}".into()).await })
+                })
+                .collect();
+            for caller in callers {
+                let answer = caller.await.unwrap();
+                answered.extend(answer.filter(|(status, _)| *status == 202).map(|answer| event_id(&answer)));
+            }
+            let mut alone = Arc::into_inner(node).expect("the callers are gone");
+            if alone.has_ended() {
+                alone = serving(alone.killed().env("FAILPOINTS", "")).await;
+            }
+            node = Arc::new(alone);
+        }
+        assert_eq!(answered.len(), 1, "{point}: one event: {answered:?}");
+        check(&node, 1, point).await;
+        let all = node.deliveries("leaves").await;
+        assert_eq!(all.len(), 2, "{point}: the event, and the look: {all:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_stop_under_load_is_orderly_quick_and_loses_nothing() {
+    const CALLERS: usize = 8;
+    let mut node = serving(setup("async")).await;
+    let (mut acknowledged, mut random) = (0, Random::new(7));
+    let mut next = 0;
+    for round in 0..rounds(6, 100) {
+        let shared = Arc::new(node);
+        let callers: Vec<_> = (0..CALLERS)
+            .map(|caller| {
+                let node = shared.clone();
+                tokio::spawn(async move {
+                    let mut n = next + caller;
+                    // A refusal or a closed door ends it: the node is stopping.
+                    while let Some((202, _)) =
+                        node.try_post("/leaves", &[("id", &n.to_string())], json!({ "n": n }).to_string()).await
+                    {
+                        n += CALLERS;
+                    }
+                    n
+                })
+            })
+            .collect();
+        tokio::time::sleep(Duration::from_millis(30 + random.below(150) as u64)).await;
+        let stopped = Instant::now();
+        shared.terminate();
+        let mut last = Vec::new();
+        for caller in callers {
+            last.push(caller.await.unwrap());
+        }
+        acknowledged += last.iter().enumerate().map(|(caller, n)| (n - next - caller) / CALLERS).sum::<usize>();
+        let mut alone = Arc::into_inner(shared).expect("the callers are gone");
+        let status = alone.ended().await;
+        assert!(
+            status.success() && stopped.elapsed() < Duration::from_secs(10),
+            "{round}: {status} {:?}",
+            stopped.elapsed()
+        );
+        next = last.into_iter().max().unwrap() + CALLERS;
+        next -= next % CALLERS;
+        node = serving(alone.killed()).await;
+    }
+    eventually("all are done", || async {
+        let counts = node.ask("/api/stats").await;
+        let open = counts.as_array().unwrap().iter().filter(|one| one["state"] != "done").count();
+        (open == 0).then_some(())
+    })
+    .await;
+    let mut after = 0;
+    let mut numbers = BTreeMap::new();
+    loop {
+        let page = node.ask(&format!("/api/rows/sink/t?limit=1000&after={after}")).await;
+        let rows = page.as_array().unwrap();
+        rows.iter().for_each(|row| *numbers.entry(row["row"]["n"].as_u64().unwrap()).or_insert(0) += 1);
+        match rows.last() {
+            Some(row) if rows.len() == 1000 => after = row["id"].as_i64().unwrap(),
+            _ => break,
+        }
+    }
+    assert!(numbers.values().all(|count| *count == 1), "nothing was left twice");
+    assert!(numbers.len() >= acknowledged && acknowledged > 0, "{} of {acknowledged} are there", numbers.len());
+}

@@ -352,3 +352,87 @@ async fn flipped_bits_are_refused_repaired_or_flagged_and_never_run() {
     println!("{refused} refused, {flagged} flagged, {unharmed} without harm");
     assert!(refused > 0 && flagged > 0);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_slow_disk_makes_callers_come_again_instead_of_waiting_without_end() {
+    let Some(library) = faults() else { return };
+    let setup = Setup::new().hook("store", &bundled("store"), &store("async"));
+    let setup = setup.env("LD_PRELOAD", library.to_str().unwrap()).env("LANDFALL_LEDGER_RESERVE", "0B");
+    let node = Arc::new(setup.env("FAULT", "slow:2000").serving("store").await);
+    let before = node.resident_kib();
+    let callers: Vec<_> = (0..400)
+        .map(|n| {
+            let node = node.clone();
+            tokio::spawn(async move {
+                let (started, body) = (Instant::now(), json!({ "n": n, "filler": "x".repeat(50_000) }).to_string());
+                let (status, _) = node.post("/store", &[("id", &n.to_string())], body).await;
+                (status, started.elapsed())
+            })
+        })
+        .collect();
+    let (mut accepted, mut refused) = (0, 0);
+    for caller in callers {
+        let (status, time) = caller.await.unwrap();
+        assert!(time < Duration::from_secs(15), "{status} after {time:?}");
+        match status {
+            202 => accepted += 1,
+            503 => refused += 1,
+            other => panic!("{other}"),
+        }
+    }
+    assert!(accepted > 0, "{refused} refused");
+    assert!(node.resident_kib() - before < 200 << 10, "{before} KiB before, {} after", node.resident_kib());
+    // What was refused may still have been kept: the sender comes again, and is told that it came before.
+    eventually("what was accepted is done", || async { (numbers(&node).await.len() >= accepted).then_some(()) }).await;
+}
+
+/// The time of day jumps; pauses are as long as they were.
+#[tokio::test(flavor = "multi_thread")]
+async fn retries_come_neither_early_nor_late_when_the_clock_jumps() {
+    const PAUSE: Duration = Duration::from_millis(1500);
+    let Some(library) = faults() else { return };
+    let file = format!(
+        "mode = \"async\"\n{OPEN}[allow]\nemit = [\"emits\"]\n[retry]\nbackoff = {{ first = \"1500ms\", factor = 1.0, max = \"1500ms\", jitter = 0.0 }}\n"
+    );
+    let setup = Setup::new().hook("emits", &guest("emits"), &file);
+    let clock = setup.data().with_file_name("clock");
+    std::fs::write(&clock, 0_i64.to_le_bytes()).unwrap();
+    let setup = setup.env("LD_PRELOAD", library.to_str().unwrap()).env("CLOCK", clock.to_str().unwrap());
+    let mut node = setup.serving("emits").await;
+    // In place: the file is mapped into the node.
+    let open = std::fs::OpenOptions::new().write(true).open(&clock).unwrap();
+    let hours = |hours: i64| {
+        std::os::unix::fs::FileExt::write_all_at(&open, &(hours * 3_600_000_000_000).to_le_bytes(), 0).unwrap();
+    };
+    // Where the clock stands before and after, and whether the node is started anew in between.
+    let jumps = [(0, 0, false), (0, 1, false), (1, 0, false), (0, -1, true), (-1, 1, true), (0, 9000, true)];
+    for (number, (before, after, is_restarted)) in jumps.into_iter().enumerate() {
+        hours(before);
+        let posted = Instant::now();
+        assert_eq!(node.post("/emits?fail", &[], "").await.0, 200);
+        let is_at = |attempt: u64, state: &'static str| {
+            let node = &node;
+            move || async move {
+                let last = node.deliveries("emits").await.pop()?;
+                (last["attempt"] == attempt && last["state"] == state).then_some(())
+            }
+        };
+        eventually("the first attempt has failed", is_at(1, "pending")).await;
+        let failed = Instant::now();
+        hours(after);
+        if is_restarted {
+            node = node.killed().serving("emits").await;
+        }
+        let ready = Instant::now();
+        let what = format!("jump {number}: {before} h to {after} h");
+        let node = &node;
+        eventually(&format!("{what}\n{}", node.log()), || async move {
+            let all = node.deliveries("emits").await;
+            (all.len() == number + 1 && all.last()?["state"] == "done").then_some(())
+        })
+        .await;
+        assert!(posted.elapsed() >= PAUSE, "{what}: early, {:?}", posted.elapsed());
+        let late = failed.elapsed().saturating_sub(PAUSE).min(ready.elapsed());
+        assert!(late < Duration::from_secs(3), "{what}: {late:?} late");
+    }
+}

@@ -23,6 +23,9 @@ pub struct BenchFlags {
     /// Events accepted on stable storage instead: mode `async`, at 1, 16, 64 and 256 connections.
     #[arg(long)]
     durable: bool,
+    /// With `--durable`: again with so many events that wait, and how soon a node with them serves.
+    #[arg(long, value_name = "EVENTS", default_value_t = 0)]
+    pub backlog: usize,
     /// One JSON object instead of a table.
     #[arg(long)]
     pub json: bool,
@@ -140,6 +143,12 @@ impl Arena {
         let hook = format!("{mode}concurrency = 1000\n{verify}[dedup]\nid = \"none\"\n");
         std::fs::write(plugins.join("bench.toml"), hook)?;
         Ok(Arena { dir, secret })
+    }
+
+    /// A second hook, with the component of the first and with `text` in its file.
+    pub fn also(&self, name: &str, text: &str) -> anyhow::Result<()> {
+        let hook = format!("component = \"bench.wasm\"\n{text}[verify]\nscheme = \"none\"\n");
+        Ok(std::fs::write(self.dir.path().join("plugins").join(format!("{name}.toml")), hook)?)
     }
 
     /// About 1.1 kB of JSON, signed, with the dozen headers that a provider sends.

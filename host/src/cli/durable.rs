@@ -8,12 +8,14 @@ use std::time::{Duration, Instant};
 use anyhow::Context;
 use serde_json::{Value, json};
 
-use super::bench::{Arena, BenchFlags};
+use super::bench::{Arena, BenchFlags, Server};
 use super::load::{self, Measured};
 use crate::app;
 
 const CONNECTIONS: [usize; 4] = [1, 16, 64, 256];
 const BODY_BYTES: usize = 2048;
+/// The hook whose events wait.
+const WAITS: &str = "waits";
 const DRAIN_WITHIN: Duration = Duration::from_secs(300);
 const SYNC_FOR: Duration = Duration::from_secs(1);
 
@@ -23,23 +25,63 @@ struct Round {
     whole_per_second: f64,
 }
 
+/// What a backlog costs.
+struct Backlog {
+    events: usize,
+    rounds: Vec<Round>,
+    /// From the start of the process to the first 200.
+    start: Duration,
+}
+
 /// Measures and prints.
 pub async fn bench(flags: &BenchFlags) -> anyhow::Result<ExitCode> {
     let arena = Arena::make(flags.component.as_deref(), "mode = \"async\"\naccepted.status = 200\n")?;
+    arena.also(WAITS, "mode = \"async\"\naccepted.status = 200\n")?;
     let syncs = syncs_per_second(&arena)?;
     let (node, admin) = arena.serve_with_admin().await?;
+    let rounds = rounds(&arena, &node, &admin, flags).await?;
+    if flags.backlog == 0 {
+        node.end().await?;
+        report(flags, syncs, &rounds, None);
+        return Ok(ExitCode::SUCCESS);
+    }
+    pile_up(&node, &admin, flags.backlog).await?;
+    node.end().await?;
+    let started = Instant::now();
+    let (node, admin) = arena.serve_with_admin().await?;
+    let start = started.elapsed();
+    let with = self::rounds(&arena, &node, &admin, flags).await?;
+    node.end().await?;
+    report(flags, syncs, &rounds, Some(&Backlog { events: flags.backlog, rounds: with, start }));
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn rounds(arena: &Arena, node: &Server, admin: &str, flags: &BenchFlags) -> anyhow::Result<Vec<Round>> {
     let request = arena.request_of(&padded());
     let time = Duration::from_secs(flags.seconds);
     let mut rounds = Vec::new();
     for connections in CONNECTIONS {
-        let (started, before) = (Instant::now(), ended(&admin).await?.0);
+        let (started, before) = (Instant::now(), done(admin).await?);
         let accepted = load::run(node.address, &request, connections, time).await?;
-        let done = drained(&admin).await? - before;
-        rounds.push(Round { connections, accepted, whole_per_second: done as f64 / started.elapsed().as_secs_f64() });
+        // Each second of the load was as long as the next.
+        let count = (accepted.per_second * accepted.elapsed.as_secs_f64()).round() as u64;
+        drained(admin, before + count).await?;
+        rounds.push(Round { connections, accepted, whole_per_second: count as f64 / started.elapsed().as_secs_f64() });
     }
-    node.end().await?;
-    report(flags, syncs, &rounds);
-    Ok(ExitCode::SUCCESS)
+    Ok(rounds)
+}
+
+/// Events of a hook that is paused.
+async fn pile_up(node: &Server, admin: &str, events: usize) -> anyhow::Result<()> {
+    app::ask_admin(admin, &format!("/api/hooks/{WAITS}/pause"), None, Some("{}".into())).await?;
+    let request = load::request(&format!("/{WAITS}"), &[], &padded());
+    let mut count = 0;
+    while count < events {
+        let measured = load::run(node.address, &request, 64, Duration::from_secs(2)).await?;
+        count += (measured.per_second * measured.elapsed.as_secs_f64()).round() as usize;
+        eprintln!("{count} of {events} events wait");
+    }
+    Ok(())
 }
 
 /// A payload of the size that many providers send.
@@ -60,48 +102,63 @@ fn syncs_per_second(arena: &Arena) -> anyhow::Result<f64> {
     Ok(f64::from(count) / started.elapsed().as_secs_f64())
 }
 
-/// Deliveries that are done, and those that are not at their end.
-async fn ended(admin: &str) -> anyhow::Result<(i64, i64)> {
-    let (_, text) = app::ask_admin(admin, "/api/stats", None, None).await?;
-    let counts: Vec<Value> = serde_json::from_str(&text).context("the node does not count")?;
-    let of = |states: &[&str]| {
-        let those = counts.iter().filter(|count| states.iter().any(|state| count["state"] == *state));
-        those.filter_map(|count| count["deliveries"].as_i64()).sum()
-    };
-    Ok((of(&["done", "dead"]), of(&["pending", "running"])))
+/// Attempts that ended well since the start of the node.
+async fn done(admin: &str) -> anyhow::Result<u64> {
+    let (_, text) = app::ask_admin(admin, "/metrics", None, None).await?;
+    let line =
+        text.lines().find_map(|line| line.strip_prefix("landfall_attempts_total{hook=\"bench\",outcome=\"done\"} "));
+    Ok(line.and_then(|count| count.parse().ok()).unwrap_or(0))
 }
 
-async fn drained(admin: &str) -> anyhow::Result<i64> {
+async fn drained(admin: &str, until_done: u64) -> anyhow::Result<()> {
     let until = Instant::now() + DRAIN_WITHIN;
     while Instant::now() < until {
-        let (done, left) = ended(admin).await?;
-        if left == 0 {
-            return Ok(done);
+        if done(admin).await? >= until_done {
+            return Ok(());
         }
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
     anyhow::bail!("the node has not run everything within {} s", DRAIN_WITHIN.as_secs())
 }
 
-fn report(flags: &BenchFlags, syncs: f64, rounds: &[Round]) {
-    let ms = |time: Duration| (time.as_secs_f64() * 100_000.0).round() / 100.0;
+fn report(flags: &BenchFlags, syncs: f64, rounds: &[Round], backlog: Option<&Backlog>) {
     if flags.json {
-        let rounds: Vec<Value> = rounds
-            .iter()
-            .map(|round| {
-                json!({
-                    "connections": round.connections,
-                    "accepted_per_second": round.accepted.per_second.round(),
-                    "p50_ms": ms(round.accepted.p50),
-                    "p99_ms": ms(round.accepted.p99),
-                    "whole_cycle_per_second": round.whole_per_second.round(),
-                })
-            })
-            .collect();
-        println!("{}", json!({ "syncs_per_second": syncs.round(), "body_bytes": BODY_BYTES, "rounds": rounds }));
+        let with = backlog.map(|backlog| {
+            json!({ "events": backlog.events, "start_to_first_200_ms": ms(backlog.start), "rounds": as_json(&backlog.rounds) })
+        });
+        let report = json!({ "syncs_per_second": syncs.round(), "body_bytes": BODY_BYTES, "rounds": as_json(rounds), "backlog": with });
+        println!("{report}");
         return;
     }
     println!("the disk alone: {syncs:.0} syncs/s of 4 KiB, one after another");
+    print(rounds);
+    if let Some(Backlog { events, rounds, start }) = backlog {
+        println!(
+            "with {events} events that wait; from the start of the process to the first 200: {:.0} ms",
+            ms(*start)
+        );
+        print(rounds);
+    }
+}
+
+fn ms(time: Duration) -> f64 {
+    (time.as_secs_f64() * 100_000.0).round() / 100.0
+}
+
+fn as_json(rounds: &[Round]) -> Vec<Value> {
+    let one = |round: &Round| {
+        json!({
+            "connections": round.connections,
+            "accepted_per_second": round.accepted.per_second.round(),
+            "p50_ms": ms(round.accepted.p50),
+            "p99_ms": ms(round.accepted.p99),
+            "whole_cycle_per_second": round.whole_per_second.round(),
+        })
+    };
+    rounds.iter().map(one).collect()
+}
+
+fn print(rounds: &[Round]) {
     println!("{:>11} {:>11} {:>8} {:>8} {:>14}", "connections", "accepted/s", "p50 ms", "p99 ms", "whole cycle/s");
     for Round { connections, accepted, whole_per_second } in rounds {
         let (p50, p99) = (ms(accepted.p50), ms(accepted.p99));

@@ -19,6 +19,8 @@ pub struct Measured {
     pub p50: Duration,
     /// 99 of 100 did.
     pub p99: Duration,
+    /// From the first request to the last answer.
+    pub elapsed: Duration,
 }
 
 /// A whole request as bytes.
@@ -43,7 +45,7 @@ pub async fn run(to: SocketAddr, request: &[u8], connections: usize, time: Durat
     latencies.sort_unstable();
     ensure!(!latencies.is_empty(), "no answer at all from {to}");
     let at = |share: f64| latencies[((latencies.len() - 1) as f64 * share) as usize];
-    Ok(Measured { per_second: latencies.len() as f64 / elapsed.as_secs_f64(), p50: at(0.5), p99: at(0.99) })
+    Ok(Measured { per_second: latencies.len() as f64 / elapsed.as_secs_f64(), p50: at(0.5), p99: at(0.99), elapsed })
 }
 
 async fn worker(to: SocketAddr, request: Arc<[u8]>, until: Instant) -> anyhow::Result<Vec<Duration>> {

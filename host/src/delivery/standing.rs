@@ -1,5 +1,6 @@
 //! Whether the events of a hook may be run now: the operator's pause, the circuit, the rate.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
@@ -9,6 +10,7 @@ use super::circuit::Circuit;
 use super::rate::Bucket;
 use crate::engine::Target;
 use crate::ledger::LedgerError;
+use crate::model::Outcome;
 
 /// What is known of one hook while the process lives.
 #[derive(Debug, Default)]
@@ -16,6 +18,8 @@ pub struct Standing {
     is_paused: bool,
     circuit: Circuit,
     bucket: Option<Bucket>,
+    /// Attempts since the start, by outcome.
+    attempts: BTreeMap<&'static str, u64>,
 }
 
 impl Delivery {
@@ -66,8 +70,23 @@ impl Delivery {
         });
     }
 
-    pub(super) fn ended(&self, hook: &Arc<str>, well: bool) {
+    /// Attempts since the start: hook, outcome, how many.
+    pub fn attempts(&self) -> Vec<(Arc<str>, &'static str, u64)> {
+        let standings = self.standings.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        let of_one = |(hook, standing): (&Arc<str>, &Standing)| {
+            standing.attempts.iter().map(|(word, count)| (hook.clone(), *word, *count)).collect::<Vec<_>>()
+        };
+        standings.iter().flat_map(of_one).collect()
+    }
+
+    pub(super) fn count(&self, hook: &Arc<str>, outcome: &Outcome) {
+        self.standing(hook, |standing| *standing.attempts.entry(outcome.word()).or_default() += 1);
+    }
+
+    pub(super) fn ended(&self, hook: &Arc<str>, outcome: &Outcome) {
+        let well = matches!(outcome, Outcome::Done(_) | Outcome::Reject(_));
         self.standing(hook, |standing| {
+            *standing.attempts.entry(outcome.word()).or_default() += 1;
             if well {
                 standing.circuit = Circuit::default();
             } else if standing.circuit.failed(Instant::now()) {

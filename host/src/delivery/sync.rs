@@ -22,7 +22,10 @@ impl Delivery {
         let delivery = self.clone();
         let run = tokio::spawn(async move {
             let _slot = slot;
-            delivery.sync_attempt(&target, event, limit).await
+            let hook = event.hook.clone();
+            let outcome = delivery.sync_attempt(&target, event, limit).await;
+            delivery.count(&hook, &outcome);
+            outcome
         });
         run.await.unwrap_or_else(|error| {
             tracing::error!(%error, "an attempt panicked in the host");

@@ -145,7 +145,7 @@ impl Delivery {
         kill_point!("after-run");
         record::write(&event, number, &attempt);
         let settled = self.settle(lease, &event, &mut attempt, started_ms, &target).await;
-        self.ended(&hook, matches!(attempt.outcome, Outcome::Done(_) | Outcome::Reject(_)));
+        self.ended(&hook, &attempt.outcome);
         kill_point!("after-end");
         let now = self.queue.ledger().now();
         match settled {

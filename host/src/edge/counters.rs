@@ -1,5 +1,7 @@
 //! What is counted of requests, for `/metrics` on the admin listener. Labels are names of hooks and fixed words.
 
+use std::sync::Arc;
+
 use prometheus::{IntCounter, IntCounterVec, Opts, Registry, TextEncoder};
 
 /// Counters since the start.
@@ -12,6 +14,8 @@ pub struct Counters {
     /// By hook.
     challenges: IntCounterVec,
     dropped: IntCounter,
+    /// By hook and outcome.
+    attempts: IntCounterVec,
 }
 
 // === impl Counters ===
@@ -30,7 +34,9 @@ impl Counters {
         let dropped = IntCounter::new("landfall_records_dropped_total", help).expect("a constant name is a good one");
         registry.register(Box::new(dropped.clone())).expect("each name is registered once");
         let challenges = counter("landfall_challenges_total", "Ownership checks answered.", &["hook"]);
-        Counters { registry, verified, refused, challenges, dropped }
+        let help = "Attempts that have ended, by the word for how.";
+        let attempts = counter("landfall_attempts_total", help, &["hook", "outcome"]);
+        Counters { registry, verified, refused, challenges, dropped, attempts }
     }
 
     pub fn verified(&self, hook: &str, key: &str) {
@@ -46,10 +52,15 @@ impl Counters {
     }
 
     /// In the text format of Prometheus.
-    /// `dropped` are records of attempts in mode `sync` for which the ledger had no room.
-    pub fn text(&self, dropped: u64) -> String {
+    /// `dropped` are records of attempts in mode `sync` for which the ledger had no room, `attempts` all attempts so far by
+    /// hook and outcome.
+    pub fn text(&self, dropped: u64, attempts: &[(Arc<str>, &'static str, u64)]) -> String {
         self.dropped.reset();
         self.dropped.inc_by(dropped);
+        for (hook, outcome, count) in attempts {
+            let counter = self.attempts.with_label_values(&[&**hook, outcome]);
+            counter.inc_by(count.saturating_sub(counter.get()));
+        }
         TextEncoder::new().encode_to_string(&self.registry.gather()).unwrap_or_default()
     }
 }

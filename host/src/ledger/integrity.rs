@@ -36,13 +36,21 @@ pub fn check(connection: &Connection, path: &Path, on_fatal: OnFatal) -> Result<
     }
 }
 
-/// One table after the other, so that none holds up the log for long.
+/// Only what nothing else checks: an event that is not what was accepted is found when it is run. One table after the other, so
+/// that none holds up the log for long.
 fn look_through(path: &Path) -> Option<LedgerError> {
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(path, flags).ok()?;
-    let mut tables = connection.prepare("SELECT name FROM sqlite_schema WHERE type = 'table'").ok()?;
-    let names: Vec<String> = tables.query_map([], |row| row.get(0)).ok()?.filter_map(Result::ok).collect();
-    names.iter().find_map(|name| verdict(&connection, &format!("PRAGMA integrity_check('{name}')")))
+    let started = std::time::Instant::now();
+    let damage = ["deliveries", "dedup", "kv", "used"]
+        .iter()
+        .find_map(|table| verdict(&connection, &format!("PRAGMA integrity_check('{table}')")));
+    tracing::info!(
+        seconds = started.elapsed().as_secs_f32(),
+        damaged = damage.is_some(),
+        "the ledger was looked through"
+    );
+    damage
 }
 
 fn verdict(connection: &Connection, question: &str) -> Option<LedgerError> {

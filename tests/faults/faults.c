@@ -2,7 +2,9 @@
  *
  * FAULT=sync:N        the N-th sync of a ledger file fails with EIO, and every one after it
  * FAULT=sync-once:N   only the N-th
- * FAULT=write:N:NAME  every write to a ledger file from the N-th on fails with ENOSPC, EROFS or EIO
+ * FAULT=write:N:NAME  every write to a ledger file from the N-th on fails with ENOSPC, EROFS or EIO; with EROFS the lock file
+ *                     cannot be opened for writing either, as on a file system that has become read only
+ * FAULT=write:N:NAME:M  so do only M of them
  * FAULT=slow:MS       every sync takes so long
  * TRACE=FILE          one record for each write, truncation, sync and removal below DIR, and for each answer on a socket
  * TRACE_DIR=DIR
@@ -33,7 +35,7 @@ static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static int trace = -1;
 static const char *trace_dir;
 static long syncs, writes;
-static long sync_from, sync_once, write_from, slow_ms;
+static long sync_from, sync_once, write_from, write_count, slow_ms;
 static int write_error;
 static volatile int64_t *clock_offset;
 
@@ -44,7 +46,7 @@ __attribute__((constructor)) static void begin(void) {
     sscanf(fault, "sync:%ld", &sync_from);
     sscanf(fault, "sync-once:%ld", &sync_once);
     sscanf(fault, "slow:%ld", &slow_ms);
-    if (sscanf(fault, "write:%ld:%15s", &write_from, word) == 2)
+    if (sscanf(fault, "write:%ld:%15[A-Z]:%ld", &write_from, word, &write_count) >= 2)
       write_error = !strcmp(word, "ENOSPC") ? ENOSPC : !strcmp(word, "EROFS") ? EROFS : EIO;
   }
   trace_dir = getenv("TRACE_DIR");
@@ -99,11 +101,31 @@ static void note(enum op op, int fd, uint64_t offset, const void *bytes, size_t 
   else if (op == OP_SYNC && trace_dir && !strcmp(name, trace_dir)) put(op, ".", 0, NULL, 0);
 }
 
+static int writes_fail(void) {
+  long count = __atomic_load_n(&writes, __ATOMIC_SEQ_CST);
+  return write_from && count >= write_from && (!write_count || count < write_from + write_count);
+}
+
 static int write_fails(int fd) {
   if (!write_from || !is_ledger(fd)) return 0;
-  if (__atomic_add_fetch(&writes, 1, __ATOMIC_SEQ_CST) < write_from) return 0;
+  __atomic_add_fetch(&writes, 1, __ATOMIC_SEQ_CST);
+  if (!writes_fail()) return 0;
   errno = write_error;
   return 1;
+}
+
+int open64(const char *name, int flags, ...) {
+  va_list rest;
+  va_start(rest, flags);
+  mode_t mode = flags & (O_CREAT | O_TMPFILE) ? va_arg(rest, mode_t) : 0;
+  va_end(rest);
+  size_t length = strlen(name);
+  if (write_error == EROFS && (flags & O_ACCMODE) != O_RDONLY && writes_fail() && length > 5 &&
+      !strcmp(name + length - 5, "/lock")) {
+    errno = EROFS;
+    return -1;
+  }
+  return syscall(SYS_openat, AT_FDCWD, name, flags, mode);
 }
 
 static int sync_fails(int fd) {

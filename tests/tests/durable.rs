@@ -250,6 +250,24 @@ async fn a_full_disk_takes_nothing_more_ends_what_runs_and_recovers_by_itself() 
     assert!(stored.values().all(|count| *count == 1));
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_file_system_that_becomes_read_only_takes_nothing_and_the_node_lives_on() {
+    let Some(library) = faults() else { return };
+    let setup = Setup::new().hook("store", &bundled("store"), &store("async")).env("LANDFALL_LEDGER_RESERVE", "0B");
+    let setup = setup.env("LD_PRELOAD", library.to_str().unwrap()).env("FAULT", "write:400:EROFS:8");
+    let node = Arc::new(setup.serving("store").await);
+    let mut acknowledged = load(&node, 0..60, 4).await;
+    assert!(acknowledged.len() < 60, "{}", node.log());
+    let ready = || async { node.client.get(format!("http://{}/readyz", node.admin)).send().await.unwrap().status() };
+    assert_eq!((ready().await.as_u16(), node.post("/store", &[("id", "x")], "{\"n\":0}").await.0), (503, 503));
+    assert!(node.log().contains("the data directory is read only"), "{}", node.log());
+    node.deliveries("store").await;
+    eventually("the disk takes writes again", || async { (ready().await == 200).then_some(()) }).await;
+    acknowledged.extend(load(&node, 0..60, 4).await);
+    assert_eq!(acknowledged.len(), 60);
+    eventually("all are stored", || async { (numbers(&node).await.len() == 60).then_some(()) }).await;
+}
+
 /// As `numbers`, of more than one page.
 async fn numbers_of_all(node: &Node) -> BTreeMap<u64, usize> {
     let (mut counts, mut after) = (BTreeMap::new(), 0);
@@ -384,6 +402,58 @@ async fn a_slow_disk_makes_callers_come_again_instead_of_waiting_without_end() {
     assert!(node.resident_kib() - before < 200 << 10, "{before} KiB before, {} after", node.resident_kib());
     // What was refused may still have been kept: the sender comes again, and is told that it came before.
     eventually("what was accepted is done", || async { (numbers(&node).await.len() >= accepted).then_some(()) }).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_backup_of_a_running_node_starts_elsewhere_and_a_stopped_ledger_can_be_read() {
+    let slow = format!("mode = \"async\"\n{OPEN}[settings]\nms = 60000\n");
+    let setup = Setup::new().hook("store", &bundled("store"), &store("async")).hook("slow", &guest("sleeps"), &slow);
+    let mut node = setup.serving("store").await;
+    node.until("slow", "serving").await;
+    for n in 0..5 {
+        assert_eq!(node.post("/store", &[("id", &n.to_string())], format!("{{\"n\":{n}}}")).await.0, 202);
+    }
+    node.until_states("store", &["done"; 5]).await;
+    assert_eq!(node.post("/slow", &[], "").await.0, 202);
+    let data = node.plugins().with_file_name("data");
+    let copy = data.with_file_name("copy.db");
+    let said = |output: &Output| {
+        format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
+    };
+    let taken = run(&["backup", copy.to_str().unwrap()], &data);
+    assert!(
+        taken.status.success() && said(&taken).contains("6 events, 1 of them still to be handled"),
+        "{}",
+        said(&taken)
+    );
+    let again = run(&["backup", copy.to_str().unwrap()], &data);
+    assert!(said(&again).contains("is there already: a backup overwrites nothing"), "{}", said(&again));
+    assert!(listed(&data).unwrap_err().contains("belongs to another node that is running"));
+    // What comes after the backup is not in it.
+    assert_eq!(node.post("/store", &[("id", "late")], "{\"n\":99}").await.0, 202);
+    node.until_states("store", &["done"; 6]).await;
+    node.terminate();
+    node.ended().await;
+    let kept = listed(&data).unwrap();
+    assert_eq!(kept.len(), 7);
+    let first = kept.last().unwrap()["event"].as_str().unwrap().to_owned();
+    let replayed = run(&["events", "replay", &first], &data);
+    assert!(said(&replayed).contains("1 events are replayed, 0 wait"), "{}", said(&replayed));
+    let stopped = node.killed();
+    let elsewhere = Setup::new().hook("store", &bundled("store"), &store("async"));
+    std::fs::create_dir(elsewhere.data()).unwrap();
+    std::fs::rename(&copy, elsewhere.data().join("ledger.db")).unwrap();
+    let restored = elsewhere.serving("store").await;
+    restored.until_log("this ledger is a backup").await;
+    assert_eq!(numbers(&restored).await.len(), 5);
+    let counts = restored.ask("/api/stats").await;
+    let orphans: Vec<&Value> = counts.as_array().unwrap().iter().filter(|one| one["orphaned"] == true).collect();
+    assert!(orphans.len() == 1 && orphans[0]["hook"] == "slow" && orphans[0]["state"] == "pending", "{counts}");
+    // A backup of a node that is not running; the replay of before is run at the next start.
+    let second = stopped.plugins().with_file_name("second.db");
+    assert!(run(&["backup", second.to_str().unwrap()], &stopped.data()).status.success());
+    let node = stopped.serving("store").await;
+    node.until_states("store", &["done"; 7]).await;
 }
 
 /// The time of day jumps; pauses are as long as they were.

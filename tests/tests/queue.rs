@@ -267,3 +267,25 @@ async fn a_paused_hook_accepts_and_waits_across_a_restart_and_a_rate_is_kept() {
     // Five at once, then ten more at five a second.
     assert!(started.elapsed() >= Duration::from_millis(1800), "{:?}", started.elapsed());
 }
+
+#[tokio::test]
+async fn replays_are_filtered_and_come_at_a_rate() {
+    let node = Setup::new().hook("store", &bundled("store"), &store("async")).serving("store").await;
+    for n in 0..10 {
+        assert_eq!(node.post("/store", &[("id", &n.to_string())], format!("{{\"n\":{n}}}")).await.0, 202);
+    }
+    let done = node.until_states("store", &["done"; 10]).await;
+    let at = |number: usize| done[number]["received_at"].clone();
+    let some = json!({ "hook": "store", "state": "done", "since": at(2), "until": at(8), "dry_run": true });
+    let count = node.order("/api/replay", some).await["events"].as_u64().unwrap();
+    assert!((1..=8).contains(&count), "{count}");
+    let wrong = node.order("/api/replay", json!({ "hook": "store", "since": "yesterday" })).await;
+    assert_eq!(wrong["error"], "`yesterday` is not a time: write it as 2026-01-31T08:15:30Z");
+    let started = Instant::now();
+    let order = json!({ "hook": "store", "state": "done", "limit": 6, "per_second": 5 });
+    assert_eq!(node.order("/api/replay", order.clone()).await["events"], 6);
+    let again = node.order("/api/replay", order).await;
+    assert!(again["waiting"].as_u64().unwrap() >= 4, "what waits is not replayed again: {again}");
+    node.until_states("store", &["done"; 16]).await;
+    assert!(started.elapsed() >= Duration::from_millis(900), "{:?}", started.elapsed());
+}

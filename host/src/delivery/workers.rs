@@ -56,7 +56,8 @@ impl Delivery {
     /// Holds on to what runs, until the process stops.
     pub async fn beat_for_ever(self: Arc<Self>) {
         loop {
-            tokio::time::sleep(BEAT_EVERY).await;
+            // What is written now tells whether the disk takes writes again.
+            tokio::time::sleep(if self.can_accept() { BEAT_EVERY } else { LOOK_EVERY }).await;
             match self.queue.beat().await {
                 Ok(0) => {}
                 Ok(freed) => tracing::warn!(freed, "leases have run out: their deliveries are run again"),

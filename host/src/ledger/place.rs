@@ -60,6 +60,12 @@ pub fn check_file_system(dir: &Path) -> Result<(), OpenError> {
     Ok(())
 }
 
+/// Whether the file system takes no writes at all.
+pub fn is_read_only(dir: &Path) -> bool {
+    let open = OpenOptions::new().write(true).open(dir.join("lock"));
+    open.is_err_and(|error| error.kind() == io::ErrorKind::ReadOnlyFilesystem)
+}
+
 /// Bytes that can still be written below the directory.
 pub fn free_bytes(dir: &Path) -> io::Result<u64> {
     let status = rustix::fs::statvfs(dir)?;

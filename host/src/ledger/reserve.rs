@@ -43,6 +43,11 @@ impl Reserve {
         self.is_there || self.bytes == 0
     }
 
+    /// Where it is.
+    pub fn dir(&self) -> &Path {
+        &self.dir
+    }
+
     /// Gives the room up. False: it was not there.
     pub fn spend(&mut self) -> bool {
         let was_there = std::mem::take(&mut self.is_there);

@@ -8,6 +8,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::error::LedgerError;
 use super::integrity::OnFatal;
+use super::place;
 use super::reserve::Reserve;
 use super::wal::Note;
 
@@ -144,7 +145,7 @@ impl Writer {
         }
     }
 
-    /// The last write did not fit on the disk, or it took the reserve to fit.
+    /// The disk took the last write not at all, or only with the reserve.
     pub fn is_full(&self) -> bool {
         self.is_full.load(Ordering::Relaxed)
     }
@@ -182,7 +183,8 @@ impl Thread {
                 outcome = self.commit(&mut batch);
             }
             self.reserve.restore();
-            let is_full = outcome == Err(LedgerError::Full) || !self.reserve.is_there();
+            let takes_none = matches!(outcome, Err(LedgerError::Full | LedgerError::ReadOnly));
+            let is_full = takes_none || !self.reserve.is_there();
             self.is_full.store(is_full, Ordering::Relaxed);
             match outcome {
                 // One of them is at fault: the others must not suffer for it.
@@ -221,6 +223,18 @@ impl Thread {
     }
 
     fn commit(&mut self, batch: &mut [Box<dyn Work>]) -> Result<(), LedgerError> {
+        self.try_commit(batch).map_err(|error| self.told_by_place(error))
+    }
+
+    /// A file system that has become read only fails in SQLite's words like a broken disk, but nothing is in doubt.
+    fn told_by_place(&self, error: LedgerError) -> LedgerError {
+        match error {
+            LedgerError::Disk(_) if place::is_read_only(self.reserve.dir()) => LedgerError::ReadOnly,
+            error => error,
+        }
+    }
+
+    fn try_commit(&mut self, batch: &mut [Box<dyn Work>]) -> Result<(), LedgerError> {
         if batch.is_empty() {
             return Ok(());
         }
@@ -270,7 +284,7 @@ impl Thread {
         let done = self.connection.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(()));
         kill_point!("ledger-after-checkpoint");
         if let Err(error) = done.map_err(LedgerError::from) {
-            self.tell(&error);
+            self.tell(&self.told_by_place(error));
         }
     }
 }

@@ -339,8 +339,13 @@ impl Node {
 
     /// Sends SIGTERM to the process.
     pub fn terminate(&self) {
-        let sent = Command::new("kill").arg(self.child.id().to_string()).status().expect("kill is there");
-        assert!(sent.success());
+        self.signal("TERM");
+    }
+
+    /// Sends a signal to the process.
+    pub fn signal(&self, name: &str) {
+        let sent = Command::new("kill").args(["-s", name, &self.child.id().to_string()]).status();
+        assert!(sent.expect("kill is there").success());
     }
 
     /// Waits for the end of the process.

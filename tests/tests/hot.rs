@@ -491,3 +491,11 @@ async fn a_link_whose_target_goes_is_deleted() {
     std::fs::remove_file(store.join("a.toml")).unwrap();
     eventually("it is gone", || async { (node.post("/a", &[], "{}").await.0 == 404).then_some(()) }).await;
 }
+
+#[tokio::test]
+async fn a_hangup_reads_everything_again_and_ends_nothing() {
+    let node = Setup::new().hook("echo", &bundled("echo"), OPEN).serving("echo").await;
+    node.signal("HUP");
+    node.until_log("hooks and secrets are read again").await;
+    assert_eq!(node.post("/echo", &[], "{}").await.0, 200);
+}

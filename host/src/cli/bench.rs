@@ -26,6 +26,9 @@ pub struct BenchFlags {
     /// With `--durable`: again with so many events that wait, and how soon a node with them serves.
     #[arg(long, value_name = "EVENTS", default_value_t = 0)]
     pub backlog: usize,
+    /// With `--durable`: also how long callers of a healthy hook wait beside one that fails every time.
+    #[arg(long)]
+    pub poison: bool,
     /// One JSON object instead of a table.
     #[arg(long)]
     pub json: bool,
@@ -133,7 +136,7 @@ impl Arena {
         std::fs::create_dir(&plugins)?;
         let wasm = match component {
             Some(path) => path.to_owned(),
-            None => built_echo(&dir.path().join("built"))?,
+            None => built("echo", &dir.path().join("built"))?,
         };
         std::fs::copy(&wasm, plugins.join("bench.wasm"))
             .with_context(|| format!("{} cannot be read", wasm.display()))?;
@@ -145,9 +148,9 @@ impl Arena {
         Ok(Arena { dir, secret })
     }
 
-    /// A second hook, with the component of the first and with `text` in its file.
+    /// Another hook that lets everybody in, with `text` in its file.
     pub fn also(&self, name: &str, text: &str) -> anyhow::Result<()> {
-        let hook = format!("component = \"bench.wasm\"\n{text}[verify]\nscheme = \"none\"\n");
+        let hook = format!("{text}\n[verify]\nscheme = \"none\"\n");
         Ok(std::fs::write(self.dir.path().join("plugins").join(format!("{name}.toml")), hook)?)
     }
 
@@ -283,11 +286,12 @@ impl Server {
     }
 }
 
-fn built_echo(out: &Path) -> anyhow::Result<PathBuf> {
+/// A bundled handler.
+pub fn built(name: &str, out: &Path) -> anyhow::Result<PathBuf> {
     let sources =
         super::up::sources().context("no sources of the bundled handlers here: name a file with --component")?;
     build::build(&sources, out, false)?;
-    Ok(out.join("echo.wasm"))
+    Ok(out.join(format!("{name}.wasm")))
 }
 
 fn free_address() -> anyhow::Result<SocketAddr> {

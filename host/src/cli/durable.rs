@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use anyhow::Context;
 use serde_json::{Value, json};
 
-use super::bench::{Arena, BenchFlags, Server};
+use super::bench::{Arena, BenchFlags, Server, built};
 use super::load::{self, Measured};
 use crate::app;
 
@@ -16,6 +16,8 @@ const CONNECTIONS: [usize; 4] = [1, 16, 64, 256];
 const BODY_BYTES: usize = 2048;
 /// The hook whose events wait.
 const WAITS: &str = "waits";
+const HEALTHY_CALLERS: usize = 16;
+const POISON_CALLERS: usize = 4;
 const DRAIN_WITHIN: Duration = Duration::from_secs(300);
 const SYNC_FOR: Duration = Duration::from_secs(1);
 
@@ -36,13 +38,14 @@ struct Backlog {
 /// Measures and prints.
 pub async fn bench(flags: &BenchFlags) -> anyhow::Result<ExitCode> {
     let arena = Arena::make(flags.component.as_deref(), "mode = \"async\"\naccepted.status = 200\n")?;
-    arena.also(WAITS, "mode = \"async\"\naccepted.status = 200\n")?;
+    arena.also(WAITS, "component = \"bench.wasm\"\nmode = \"async\"\naccepted.status = 200")?;
     let syncs = syncs_per_second(&arena)?;
     let (node, admin) = arena.serve_with_admin().await?;
     let rounds = rounds(&arena, &node, &admin, flags).await?;
+    let poisoned = if flags.poison { Some(poisoned(&arena, &node, flags).await?) } else { None };
     if flags.backlog == 0 {
         node.end().await?;
-        report(flags, syncs, &rounds, None);
+        report(flags, syncs, &rounds, poisoned.as_ref(), None);
         return Ok(ExitCode::SUCCESS);
     }
     pile_up(&node, &admin, flags.backlog).await?;
@@ -52,7 +55,7 @@ pub async fn bench(flags: &BenchFlags) -> anyhow::Result<ExitCode> {
     let start = started.elapsed();
     let with = self::rounds(&arena, &node, &admin, flags).await?;
     node.end().await?;
-    report(flags, syncs, &rounds, Some(&Backlog { events: flags.backlog, rounds: with, start }));
+    report(flags, syncs, &rounds, poisoned.as_ref(), Some(&Backlog { events: flags.backlog, rounds: with, start }));
     Ok(ExitCode::SUCCESS)
 }
 
@@ -69,6 +72,35 @@ async fn rounds(arena: &Arena, node: &Server, admin: &str, flags: &BenchFlags) -
         rounds.push(Round { connections, accepted, whole_per_second: count as f64 / started.elapsed().as_secs_f64() });
     }
     Ok(rounds)
+}
+
+/// A healthy hook by itself, and beside one whose events fail every time, at the same rate of events. The latter gets as many
+/// as its callers can post.
+async fn poisoned(arena: &Arena, node: &Server, flags: &BenchFlags) -> anyhow::Result<(Measured, Measured)> {
+    let forward = built("forward", &arena.path().join("built"))?;
+    std::fs::copy(forward, arena.path().join("plugins/forward.wasm"))?;
+    let backoff = "retry.attempts = 100\nretry.backoff = { first = \"100ms\", factor = 1.0, max = \"100ms\" }";
+    // Nothing is allowed: each attempt is denied its call.
+    let settings = "settings = { targets = [{ url = \"http://127.0.0.1:9/\" }] }";
+    arena.also("healthy", "component = \"bench.wasm\"\nmode = \"auto\"")?;
+    arena.also(
+        "poison",
+        &format!("component = \"forward.wasm\"\nmode = \"async\"\naccepted.status = 200\n{backoff}\n{settings}"),
+    )?;
+    let (healthy, poison) = (load::request("/healthy", &[], &padded()), load::request("/poison", &[], &padded()));
+    load::until_200(node.address, &healthy).await?;
+    load::until_200(node.address, &poison).await?;
+    let (time, address) = (Duration::from_secs(flags.seconds), node.address);
+    // As much load in both runs: in the second a part of it fails.
+    let beside =
+        |request: Vec<u8>| tokio::spawn(async move { load::run(address, &request, POISON_CALLERS, time).await });
+    let other = beside(healthy.clone());
+    let alone = load::run(address, &healthy, HEALTHY_CALLERS, time).await?;
+    other.await??;
+    let other = beside(poison);
+    let with = load::run(address, &healthy, HEALTHY_CALLERS, time).await?;
+    other.await??;
+    Ok((alone, with))
 }
 
 /// Events of a hook that is paused.
@@ -121,17 +153,31 @@ async fn drained(admin: &str, until_done: u64) -> anyhow::Result<()> {
     anyhow::bail!("the node has not run everything within {} s", DRAIN_WITHIN.as_secs())
 }
 
-fn report(flags: &BenchFlags, syncs: f64, rounds: &[Round], backlog: Option<&Backlog>) {
+fn report(
+    flags: &BenchFlags,
+    syncs: f64,
+    rounds: &[Round],
+    poisoned: Option<&(Measured, Measured)>,
+    backlog: Option<&Backlog>,
+) {
+    let ratio = |alone: &Measured, with: &Measured| with.p99.as_secs_f64() / alone.p99.as_secs_f64();
     if flags.json {
         let with = backlog.map(|backlog| {
             json!({ "events": backlog.events, "start_to_first_200_ms": ms(backlog.start), "rounds": as_json(&backlog.rounds) })
         });
-        let report = json!({ "syncs_per_second": syncs.round(), "body_bytes": BODY_BYTES, "rounds": as_json(rounds), "backlog": with });
+        let report = json!({ "syncs_per_second": syncs.round(), "body_bytes": BODY_BYTES, "rounds": as_json(rounds), "backlog": with,
+            "poison": poisoned.map(|(alone, with)| json!({ "healthy_p99_ms": ms(alone.p99), "beside_poison_p99_ms": ms(with.p99), "ratio": ratio(alone, with) })) });
         println!("{report}");
         return;
     }
     println!("the disk alone: {syncs:.0} syncs/s of 4 KiB, one after another");
     print(rounds);
+    if let Some((alone, with)) = poisoned {
+        let (p99, beside, ratio) = (ms(alone.p99), ms(with.p99), ratio(alone, with));
+        println!(
+            "a healthy hook: p99 {p99:.2} ms; beside one that fails every time {beside:.2} ms, {ratio:.2} times as long"
+        );
+    }
     if let Some(Backlog { events, rounds, start }) = backlog {
         println!(
             "with {events} events that wait; from the start of the process to the first 200: {:.0} ms",

@@ -9,6 +9,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 const ANSWER_BYTES_MAX: usize = 256 << 10;
+const LOAD_WITHIN: Duration = Duration::from_secs(60);
 
 /// What one run measured.
 #[derive(Debug, Clone)]
@@ -46,6 +47,20 @@ pub async fn run(to: SocketAddr, request: &[u8], connections: usize, time: Durat
     ensure!(!latencies.is_empty(), "no answer at all from {to}");
     let at = |share: f64| latencies[((latencies.len() - 1) as f64 * share) as usize];
     Ok(Measured { per_second: latencies.len() as f64 / elapsed.as_secs_f64(), p50: at(0.5), p99: at(0.99), elapsed })
+}
+
+/// Returns when this request is answered with 200: a hook may have to be loaded first.
+pub async fn until_200(to: SocketAddr, request: &[u8]) -> anyhow::Result<()> {
+    let until = Instant::now() + LOAD_WITHIN;
+    let mut buffer = vec![0; ANSWER_BYTES_MAX];
+    while Instant::now() < until {
+        let mut stream = TcpStream::connect(to).await.with_context(|| format!("nobody listens on {to}"))?;
+        if exchange(&mut stream, request, &mut buffer).await.is_ok_and(|status| status == 200) {
+            return Ok(());
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    bail!("no answer of 200 from {to}")
 }
 
 async fn worker(to: SocketAddr, request: Arc<[u8]>, until: Instant) -> anyhow::Result<Vec<Duration>> {

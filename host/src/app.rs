@@ -15,7 +15,7 @@ use crate::egress::{Client, Outgoing, Policy};
 use crate::engine::{Engine, EngineSettings, Target};
 use crate::hooks::{Hooks, Setup};
 use crate::ledger::{self, Ledger, LedgerError, LedgerSettings, OnFatal};
-use crate::model::{Allow, Clock, Secret, SecretRef, SecretSource};
+use crate::model::{Clock, Secret, SecretRef, SecretSource};
 use crate::secrets::Secrets;
 use crate::shutdown::Shutdown;
 use crate::verify;
@@ -92,9 +92,7 @@ pub fn backup(data: &Path, to: &Path) -> anyhow::Result<BackedUp> {
 
 /// The operator's own calls may go anywhere.
 async fn call(target: &str, outgoing: Outgoing) -> anyhow::Result<(u16, String)> {
-    let anywhere = vec!["0.0.0.0/0".parse()?, "::/0".parse()?];
-    let http = vec![target.parse().map_err(anyhow::Error::msg)?];
-    let policy = Policy::new(Allow { http, addresses: anywhere, ..Allow::default() });
+    let policy = Policy::anywhere(vec![target.parse().map_err(anyhow::Error::msg)?]);
     let client = Client::new(policy, Vec::new(), Arc::new(Secrets::default()));
     let received = client.send(outgoing, "landfall").await?;
     Ok((received.status, String::from_utf8_lossy(&received.body).into_owned()))

@@ -5,12 +5,13 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
+use super::credential::{CredentialTable, below, credential};
 use super::error::ConfigError;
 use super::queued::{AcceptedTable, DedupTable, Rate, RetryTable, accepted, dedup, retry};
 use super::values::{MethodName, Parsed, Size, Time};
-use crate::model::hook::{CredentialPart, is_table_name};
+use crate::model::hook::is_table_name;
 use crate::model::{
-    Allow, Credential, HookName, HookSpec, Limits, Mode, Place, Quota, RemoteSecret, SecretRef, UrlPrefix, VerifySpec,
+    Allow, Credential, HookName, HookSpec, HttpGrant, Limits, Mode, Place, Quota, SecretRef, VerifySpec,
 };
 
 /// What a hook is made from.
@@ -63,7 +64,9 @@ enum ModeName {
 #[serde(deny_unknown_fields)]
 struct AllowTable {
     #[serde(default)]
-    http: Vec<Parsed<UrlPrefix>>,
+    http: Vec<Parsed<HttpGrant>>,
+    #[serde(default)]
+    redirects: u8,
     #[serde(default)]
     addresses: Vec<Parsed<AddressRange>>,
     #[serde(default)]
@@ -72,14 +75,6 @@ struct AllowTable {
     kv: bool,
     #[serde(default)]
     emit: Vec<Parsed<HookName>>,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct CredentialTable {
-    r#for: Parsed<UrlPrefix>,
-    header: Parsed<http::HeaderName>,
-    value: Parsed<CredentialText>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -93,10 +88,6 @@ struct LimitsTable {
 /// `10.0.0.0/8`, or one address.
 #[derive(Debug)]
 struct AddressRange(ipnet::IpNet);
-
-/// `Bearer ${env:TOKEN}`, split into its parts.
-#[derive(Debug)]
-struct CredentialText(Vec<CredentialPart>);
 
 const DEADLINE_DEFAULT: Duration = Duration::from_secs(60);
 const CONCURRENCY_DEFAULT: usize = 80;
@@ -177,7 +168,7 @@ fn build(file: HookFile, source: &HookSource<'_>) -> Result<HookSpec, Mistake> {
         verify: verify(file.verify.unwrap_or_default(), source.dir),
         settings: settings(file.settings.unwrap_or_default())?,
         allow: allow(file.allow.unwrap_or_default())?,
-        credentials: file.credentials.into_iter().map(|table| credential(table, source.dir)).collect(),
+        credentials: credentials(file.credentials, source.dir)?,
         limits: limits(file.limits.unwrap_or_default())?,
         name,
     })
@@ -228,6 +219,10 @@ fn mode(typed: Option<ModeName>) -> Mode {
     }
 }
 
+fn credentials(tables: Vec<CredentialTable>, dir: &Path) -> Result<Vec<Credential>, Mistake> {
+    tables.into_iter().map(|table| credential(table, dir)).collect()
+}
+
 fn limits(typed: LimitsTable) -> Result<Limits, Mistake> {
     let memory = size(&["limits", "memory"], typed.memory, MEMORY_DEFAULT, 1 << 20, MEMORY_LIMIT)?;
     let kv = size(&["limits", "kv"], typed.kv, KV_DEFAULT, 0, QUOTA_LIMIT)?;
@@ -254,35 +249,26 @@ fn settings(table: toml::Table) -> Result<serde_json::Map<String, serde_json::Va
     Ok(json)
 }
 
+const REDIRECTS_MAX: u8 = 3;
+
 fn allow(table: AllowTable) -> Result<Allow, Mistake> {
+    if table.redirects > REDIRECTS_MAX {
+        return mistake(
+            &["allow", "redirects"],
+            format!("redirects {} is out of range: 0 to {REDIRECTS_MAX}", table.redirects),
+        );
+    }
     if let Some(bad) = table.table.iter().find(|name| !is_table_name(name)) {
         return mistake(&["allow", "table"], format!("`{bad}` cannot name a table: use a-z, 0-9, `-` and `_`"));
     }
     Ok(Allow {
         http: table.http.into_iter().map(|parsed| parsed.0).collect(),
+        redirects: table.redirects,
         addresses: table.addresses.into_iter().map(|parsed| parsed.0.0).collect(),
         table: table.table,
         kv: table.kv,
         emit: table.emit.into_iter().map(|parsed| parsed.0).collect(),
     })
-}
-
-fn credential(table: CredentialTable, dir: &Path) -> Credential {
-    let value = table.value.0.0.into_iter().map(|part| match part {
-        CredentialPart::Secret(reference) => CredentialPart::Secret(below(dir, reference)),
-        literal => literal,
-    });
-    Credential { target: table.r#for.0, header: table.header.0, value: value.collect() }
-}
-
-fn below(dir: &Path, reference: SecretRef) -> SecretRef {
-    match reference {
-        SecretRef::File(path) => SecretRef::File(dir.join(path)),
-        SecretRef::Remote(RemoteSecret::GcpKms { key, path }) => {
-            SecretRef::Remote(RemoteSecret::GcpKms { key, path: dir.join(path) })
-        }
-        other => other,
-    }
 }
 
 pub(super) fn in_range(
@@ -356,32 +342,6 @@ impl std::str::FromStr for AddressRange {
             .or_else(|_| text.parse::<std::net::IpAddr>().map(ipnet::IpNet::from))
             .map(AddressRange)
             .map_err(|_| format!("`{text}` is not an address range: write \"10.0.0.0/8\" or \"127.0.0.1\""))
-    }
-}
-
-// === impl CredentialText ===
-
-impl std::str::FromStr for CredentialText {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<CredentialText, String> {
-        let mut parts = Vec::new();
-        let mut rest = text;
-        while let Some((literal, after)) = rest.split_once("${") {
-            let (reference, after) = after.split_once('}').ok_or("`${` without its `}`")?;
-            if !literal.is_empty() {
-                parts.push(CredentialPart::Literal(literal.into()));
-            }
-            parts.push(CredentialPart::Secret(reference.parse()?));
-            rest = after;
-        }
-        if parts.is_empty() {
-            return Err("a credential needs a secret reference: write \"Bearer ${env:TOKEN}\"".into());
-        }
-        if !rest.is_empty() {
-            parts.push(CredentialPart::Literal(rest.into()));
-        }
-        Ok(CredentialText(parts))
     }
 }
 

@@ -1,6 +1,7 @@
 //! What was typed, turned into what may be relied on: `Config` for the node, `HookSpec` for a hook. Errors name the
 //! file, the line, the column and the way out. The only module that reads environment variables.
 
+mod credential;
 pub mod env;
 mod error;
 mod hook_file;

@@ -43,6 +43,24 @@ const SPECIAL: [&str; 34] = [
     "fd00:ec2::254/128",
 ];
 
+/// Where clouds answer their machines: AWS (and most others), its containers, its IPv6, Google's IPv6, Alibaba, Oracle, Azure.
+const METADATA: [&str; 8] = [
+    "169.254.169.254",
+    "169.254.170.2",
+    "169.254.170.23",
+    "fd00:ec2::254",
+    "fd20:ce::254",
+    "100.100.100.200",
+    "192.0.0.192",
+    "168.63.129.16",
+];
+
+/// Whether a cloud keeps the credentials of its machines there.
+pub fn is_metadata(address: IpAddr) -> bool {
+    let address = address.to_canonical();
+    METADATA.iter().any(|text| text.parse() == Ok(address))
+}
+
 /// Whether the address lies in a special range. IPv4-mapped addresses are judged as the IPv4 address they are.
 pub fn is_special(address: IpAddr) -> bool {
     static RANGES: std::sync::LazyLock<Vec<IpNet>> = std::sync::LazyLock::new(|| {

@@ -13,8 +13,9 @@ use hyper_util::rt::{TokioExecutor, TokioTimer};
 use url::Url;
 
 use super::connector::{ConnectError, Connector};
-use super::credentials::Credentials;
+use super::credentials::{Added, Call, Credentials};
 use super::policy::Policy;
+use super::redirect;
 use crate::model::{Credential, SecretSource};
 
 /// The most bytes of a request or response body.
@@ -118,20 +119,32 @@ impl Client {
     /// Sends a call of the host itself, which may unlock a metadata server.
     pub async fn send_own(&self, outgoing: Outgoing) -> Result<Received, OutgoingError> {
         let timeout = outgoing.timeout;
-        let request = self.request(outgoing)?;
-        let pool = self.pool.get_or_init(|| pool(self.policy.clone()));
-        match tokio::time::timeout(timeout, exchange(pool, request)).await {
+        match tokio::time::timeout(timeout, self.follow(outgoing)).await {
             Ok(result) => result,
             Err(_) => Err(OutgoingError::Timeout(format!("no complete answer within {} ms", timeout.as_millis()))),
         }
     }
 
-    fn request(&self, outgoing: Outgoing) -> Result<http::Request<Full<Bytes>>, OutgoingError> {
-        let url = checked_url(&outgoing.url)?;
-        if !self.policy.allows_url(&url) {
-            let shown = origin_and_path(&url);
-            return Err(OutgoingError::Denied(format!("{shown} is not in `[allow] http` of this hook")));
+    /// As many redirects as the hook may follow, each under the same checks as the first call.
+    async fn follow(&self, mut outgoing: Outgoing) -> Result<Received, OutgoingError> {
+        let pool = self.pool.get_or_init(|| pool(self.policy.clone()));
+        let mut left = self.policy.redirects();
+        loop {
+            let (request, added) = self.request(outgoing.clone())?;
+            let mut received = exchange(pool, request).await?;
+            added.redact(&mut received.headers, &mut received.body);
+            match redirect::next(&outgoing, &received) {
+                Some(next) if left > 0 => {
+                    left -= 1;
+                    outgoing = next;
+                }
+                _ => return Ok(received),
+            }
         }
+    }
+
+    fn request(&self, outgoing: Outgoing) -> Result<(http::Request<Full<Bytes>>, Added), OutgoingError> {
+        let mut url = checked_url(&outgoing.url)?;
         if outgoing.body.len() > BODY_BYTES_MAX {
             return Err(OutgoingError::Limit(format!("a request body may have {BODY_BYTES_MAX} bytes")));
         }
@@ -139,16 +152,25 @@ impl Client {
             .ok()
             .filter(|method| *method != Method::CONNECT)
             .ok_or_else(|| OutgoingError::Invalid("not a method".into()))?;
+        if !self.policy.allows(&method, &url) {
+            let shown = origin_and_path(&url);
+            return Err(OutgoingError::Denied(match self.policy.allows_url(&url) {
+                true => format!("{shown} may not be called by {method}: see `[allow] http` of this hook"),
+                false => format!("{shown} is not in `[allow] http` of this hook"),
+            }));
+        }
         let mut headers = checked_headers(outgoing.headers)?;
         headers.entry(header::USER_AGENT).or_insert(HeaderValue::from_static(USER_AGENT));
-        self.credentials.add(&url, &mut headers).map_err(|error| OutgoingError::Other(error.to_string()))?;
+        let mut body = outgoing.body;
+        let mut call = Call { method: &method, url: &mut url, headers: &mut headers, body: &mut body };
+        let added = self.credentials.add(&mut call).map_err(|error| OutgoingError::Other(error.to_string()))?;
         let uri: http::Uri =
             url.as_str().parse().map_err(|_| OutgoingError::Invalid("not a URL that HTTP can carry".into()))?;
-        let mut request = http::Request::new(Full::new(outgoing.body));
+        let mut request = http::Request::new(Full::new(body));
         *request.method_mut() = method;
         *request.uri_mut() = uri;
         *request.headers_mut() = headers;
-        Ok(request)
+        Ok((request, added))
     }
 }
 

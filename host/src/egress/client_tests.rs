@@ -4,7 +4,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 
 use super::*;
-use crate::model::{Allow, CredentialPart, Secret, SecretError, SecretRef};
+use crate::model::{Allow, CredentialKind, CredentialPart, OAuth1Spec, Secret, SecretError, SecretRef, SigV4Spec};
 
 struct OneSecret;
 
@@ -12,7 +12,7 @@ impl SecretSource for OneSecret {
     fn value(&self, reference: &SecretRef) -> Result<Secret, SecretError> {
         match reference {
             SecretRef::Env(name) if name == "GONE" => Err(SecretError::NotSet(name.clone())),
-            _ => Ok(Secret::new("t0ken")),
+            _ => Ok(Secret::new("t0ken-of-some-length")),
         }
     }
 }
@@ -62,15 +62,19 @@ async fn an_allowed_call_carries_the_key_and_the_credential() {
     let origin = format!("http://127.0.0.1:{port}/api/");
     let credential = Credential {
         target: origin.parse().unwrap(),
-        header: "authorization".parse().unwrap(),
-        value: vec![CredentialPart::Literal("Bearer ".into()), CredentialPart::Secret("env:T".parse().unwrap())],
+        kind: CredentialKind::Header(
+            "authorization".parse().unwrap(),
+            vec![CredentialPart::Literal("Bearer ".into()), CredentialPart::Secret("env:T".parse().unwrap())],
+        ),
     };
     let client = with_credentials(std::slice::from_ref(&origin), &[], vec![credential]);
     let received = client.send(get(&format!("{origin}x?q=1#f")), "event-1").await.unwrap();
     assert_eq!((received.status, &received.body[..]), (200, &b"hi"[..]));
     let request = request.await.unwrap();
     assert!(request.starts_with("GET /api/x?q=1 HTTP/1.1\r\n"), "{request}");
-    for line in ["authorization: Bearer t0ken", "idempotency-key: event-1", &format!("host: 127.0.0.1:{port}")] {
+    for line in
+        ["authorization: Bearer t0ken-of-some-length", "idempotency-key: event-1", &format!("host: 127.0.0.1:{port}")]
+    {
         assert!(request.contains(line), "{line} not in {request}");
     }
 }
@@ -80,8 +84,10 @@ async fn a_credential_without_a_value_stops_the_call() {
     let origin = "http://127.0.0.1:9/".to_owned();
     let credential = Credential {
         target: origin.parse().unwrap(),
-        header: "authorization".parse().unwrap(),
-        value: vec![CredentialPart::Secret("env:GONE".parse().unwrap())],
+        kind: CredentialKind::Header(
+            "authorization".parse().unwrap(),
+            vec![CredentialPart::Secret("env:GONE".parse().unwrap())],
+        ),
     };
     let error = with_credentials(std::slice::from_ref(&origin), &[], vec![credential])
         .send(get(&origin), "e")
@@ -160,4 +166,101 @@ async fn a_redirect_is_an_answer_and_is_not_followed() {
         server("HTTP/1.1 302 Found\r\nlocation: http://127.0.0.1:1/\r\ncontent-length: 0\r\n\r\n").await;
     let origin = format!("http://127.0.0.1:{port}/");
     assert_eq!(client(std::slice::from_ref(&origin), &[]).send(get(&origin), "e").await.unwrap().status, 302);
+}
+
+fn secret(name: &str) -> SecretRef {
+    format!("env:{name}").parse().unwrap()
+}
+
+#[tokio::test]
+async fn every_kind_of_credential_is_put_where_it_belongs() {
+    let text = || vec![CredentialPart::Secret(secret("T"))];
+    let oauth1 = OAuth1Spec {
+        consumer_key: secret("A"),
+        consumer_secret: secret("B"),
+        token: secret("C"),
+        token_secret: secret("D"),
+    };
+    let sigv4 = SigV4Spec {
+        region: "eu-west-1".into(),
+        service: "sqs".into(),
+        access_key: secret("A"),
+        secret_key: secret("B"),
+        session_token: Some(secret("C")),
+    };
+    for (kind, expected) in [
+        (CredentialKind::Query("key".into(), text()), "get /x?a=1&key=t0ken-of-some-length http"),
+        (CredentialKind::Body("{{TOKEN}}".into(), text()), "\"t0ken-of-some-length\""),
+        (
+            CredentialKind::OAuth1(oauth1),
+            "authorization: oauth oauth_consumer_key=\"t0ken-of-some-length\", oauth_nonce=",
+        ),
+        (
+            CredentialKind::AwsSigV4(sigv4),
+            "/eu-west-1/sqs/aws4_request, signedheaders=content-type;host;x-amz-content-sha256;x-amz-date;x-amz-security-token, signature=",
+        ),
+    ] {
+        let (port, request) = server(OK).await;
+        let origin = format!("http://127.0.0.1:{port}/");
+        let credential = Credential { target: origin.parse().unwrap(), kind };
+        let client = with_credentials(std::slice::from_ref(&origin), &[], vec![credential]);
+        let call = Outgoing {
+            method: "GET".into(),
+            url: format!("{origin}x?key=guess&a=1"),
+            headers: vec![("content-type".into(), "application/json".into())],
+            body: Bytes::from_static(b"{\"t\":\"{{TOKEN}}\"}"),
+            timeout: Duration::from_secs(2),
+        };
+        client.send(call, "event-1").await.unwrap();
+        let seen = request.await.unwrap().to_lowercase();
+        assert!(seen.contains(expected), "{expected}\n{seen}");
+    }
+}
+
+#[tokio::test]
+async fn an_answer_that_repeats_a_credential_does_not_show_it() {
+    let repeats = "HTTP/1.1 200 OK\r\ncontent-length: 56\r\nx-echo: Bearer t0ken-of-some-length\r\n\r\nyou sent t0ken-of-some-length or dDBrZW4tb2Ytc29tZS1sZW5ndGg=";
+    let repeats: &'static str =
+        Box::leak(repeats.replace("56", &(repeats.len() - repeats.find("you").unwrap()).to_string()).into_boxed_str());
+    let (port, _request) = server(repeats).await;
+    let origin = format!("http://127.0.0.1:{port}/");
+    let kind = CredentialKind::Header(
+        "authorization".parse().unwrap(),
+        vec![CredentialPart::Literal("Bearer ".into()), CredentialPart::Secret(secret("T"))],
+    );
+    let client = with_credentials(&[origin.clone()], &[], vec![Credential { target: origin.parse().unwrap(), kind }]);
+    let received = client.send(get(&origin), "event-1").await.unwrap();
+    assert_eq!(received.body, "you sent [redacted] or [redacted]");
+    assert_eq!(received.headers["x-echo"], "Bearer [redacted]");
+}
+
+#[tokio::test]
+async fn redirects_are_followed_only_as_far_as_allowed_and_without_the_credentials_of_another_origin() {
+    let (to_port, arrived) = server(OK).await;
+    let redirect =
+        format!("HTTP/1.1 307 Go\r\ncontent-length: 0\r\nlocation: http://127.0.0.1:{to_port}/there\r\n\r\n");
+    let redirect: &'static str = Box::leak(redirect.into_boxed_str());
+    let (port, _request) = server(redirect).await;
+    let (from, to) = (format!("http://127.0.0.1:{port}/"), format!("http://127.0.0.1:{to_port}/"));
+    let kind = CredentialKind::Header("x-key".parse().unwrap(), vec![CredentialPart::Secret(secret("T"))]);
+    let credentials = vec![Credential { target: from.parse().unwrap(), kind }];
+    let http = [&from, &to].iter().map(|prefix| prefix.parse().unwrap()).collect();
+    let policy = Policy::new(Allow { http, redirects: 1, ..Allow::default() });
+    let client = Client::new(policy, credentials.clone(), Arc::new(OneSecret));
+    assert_eq!(client.send(get(&from), "event-1").await.unwrap().status, 200);
+    let seen = arrived.await.unwrap();
+    assert!(seen.starts_with("GET /there ") && !seen.contains("t0ken"), "{seen}");
+    // Not allowed at all, and not to there.
+    let (port, _request) = server(redirect).await;
+    let from = format!("http://127.0.0.1:{port}/");
+    assert_eq!(client_of(&[&from], 0).send(get(&from), "event-1").await.unwrap().status, 307);
+    let (port, _request) = server(redirect).await;
+    let from = format!("http://127.0.0.1:{port}/");
+    let refused = client_of(&[&from], 1).send(get(&from), "event-1").await.unwrap_err();
+    assert!(matches!(refused, OutgoingError::Denied(_)), "{refused}");
+}
+
+fn client_of(http: &[&str], redirects: u8) -> Client {
+    let http = http.iter().map(|prefix| prefix.parse().unwrap()).collect();
+    Client::new(Policy::new(Allow { http, redirects, ..Allow::default() }), Vec::new(), Arc::new(OneSecret))
 }

@@ -93,7 +93,7 @@ impl Connector {
         };
         let first = found.first().ok_or_else(|| unresolved("no address".into()))?.ip();
         let allowed: Vec<_> =
-            found.into_iter().filter(|address| self.policy.allows_address(address.ip(), is_literal)).collect();
+            found.into_iter().filter(|address| self.policy.allows_address(host, address.ip(), is_literal)).collect();
         match allowed.is_empty() {
             true => Err(ConnectError::Denied { host: host.into(), address: first }),
             false => Ok(allowed),

@@ -1,11 +1,21 @@
-//! Headers that the operator wants on calls to a URL; the component that makes the call never sees them.
+//! What the operator wants on calls to a URL; the component that makes the call never sees it, not even in an answer that
+//! repeats it.
 
 use std::sync::Arc;
 
-use http::{HeaderMap, HeaderValue};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use bytes::Bytes;
+use hmac::{Hmac, KeyInit, Mac};
+use http::{HeaderMap, HeaderValue, Method};
+use sha2::Sha256;
 use url::Url;
 
-use crate::model::{Credential, CredentialPart, SecretError, SecretRef, SecretSource};
+use super::{oauth1, sigv4};
+use crate::model::clock::to_ms;
+use crate::model::{
+    Clock, Credential, CredentialKind, CredentialPart, CredentialText, Secret, SecretError, SecretRef, SecretSource,
+};
 
 /// The credentials of one hook.
 #[derive(Clone)]
@@ -14,21 +24,36 @@ pub struct Credentials {
     secrets: Arc<dyn SecretSource>,
 }
 
+/// A call on its way out.
+pub struct Call<'a> {
+    /// By which method.
+    pub method: &'a Method,
+    /// Whereto.
+    pub url: &'a mut Url,
+    /// Checked.
+    pub headers: &'a mut HeaderMap,
+    /// Whole.
+    pub body: &'a mut Bytes,
+}
+
 /// Why a call goes out without, that is, not at all.
 #[derive(Debug, thiserror::Error)]
 pub enum CredentialError {
     /// No value now.
-    #[error("credential for header `{header}`: {why}")]
-    NoSecret {
-        /// The header.
-        header: String,
-        /// From the source.
-        why: SecretError,
-    },
-    /// A line end or a NUL inside.
-    #[error("credential for header `{0}` is not a header value")]
-    NotAHeader(String),
+    #[error("a credential has no value: {0}")]
+    NoSecret(#[from] SecretError),
+    /// It cannot be put where it belongs.
+    #[error("a credential cannot be used: {0}")]
+    Unusable(String),
 }
+
+/// Secrets that went out with a call and must not come back with its answer.
+#[derive(Default)]
+pub struct Added(Vec<Secret>);
+
+/// Shorter ones are found everywhere by chance.
+const REDACTED_MIN: usize = 8;
+const REDACTED: &[u8] = b"[redacted]";
 
 // === impl Credentials ===
 
@@ -37,29 +62,157 @@ impl Credentials {
         Credentials { list, secrets }
     }
 
-    /// Sets the headers meant for this URL, over whatever the component wrote there.
-    pub fn add(&self, url: &Url, headers: &mut HeaderMap) -> Result<(), CredentialError> {
-        for credential in self.list.iter().filter(|credential| credential.target.covers(url)) {
-            let mut value = HeaderValue::from_bytes(&self.value(credential)?)
-                .map_err(|_| CredentialError::NotAHeader(credential.header.to_string()))?;
-            value.set_sensitive(true);
-            headers.insert(credential.header.clone(), value);
+    /// Adds what is meant for this URL, over whatever the component wrote there; what signs the call comes last.
+    pub fn add(&self, call: &mut Call<'_>) -> Result<Added, CredentialError> {
+        let mut added = Added::default();
+        let called = call.url.clone();
+        let meant = || self.list.iter().filter(|credential| credential.target.covers(&called));
+        let signs = |kind: &CredentialKind| {
+            matches!(
+                kind,
+                CredentialKind::OAuth1(_) | CredentialKind::AwsSigV4(_) | CredentialKind::StandardWebhooks(_)
+            )
+        };
+        for credential in meant().filter(|credential| !signs(&credential.kind)) {
+            self.put(&credential.kind, call, &mut added)?;
+        }
+        for credential in meant().filter(|credential| signs(&credential.kind)) {
+            self.sign(&credential.kind, call, &mut added)?;
+        }
+        Ok(added)
+    }
+
+    fn put(&self, kind: &CredentialKind, call: &mut Call<'_>, added: &mut Added) -> Result<(), CredentialError> {
+        match kind {
+            CredentialKind::Header(name, text) => {
+                let value = self.joined(text, added)?;
+                let unusable = |_| CredentialError::Unusable(format!("its value is not one of header `{name}`"));
+                let mut value = HeaderValue::from_bytes(value.expose()).map_err(unusable)?;
+                value.set_sensitive(true);
+                call.headers.insert(name.clone(), value);
+            }
+            CredentialKind::Query(name, text) => {
+                let value = self.joined(text, added)?;
+                let others: Vec<(String, String)> =
+                    call.url.query_pairs().filter(|(key, _)| key != name).map(|(k, v)| (k.into(), v.into())).collect();
+                let value = String::from_utf8_lossy(value.expose());
+                call.url.query_pairs_mut().clear().extend_pairs(others).append_pair(name, &value);
+            }
+            CredentialKind::Body(placeholder, text) => {
+                let value = self.joined(text, added)?;
+                *call.body = replaced(call.body, placeholder.as_bytes(), value.expose());
+            }
+            CredentialKind::OAuth1(_) | CredentialKind::AwsSigV4(_) | CredentialKind::StandardWebhooks(_) => {}
         }
         Ok(())
     }
 
-    fn value(&self, credential: &Credential) -> Result<Vec<u8>, CredentialError> {
-        let read = |reference: &SecretRef| {
-            let header = credential.header.to_string();
-            self.secrets.value(reference).map_err(|why| CredentialError::NoSecret { header, why })
-        };
+    fn sign(&self, kind: &CredentialKind, call: &mut Call<'_>, added: &mut Added) -> Result<(), CredentialError> {
+        let now = Clock::System.now();
+        match kind {
+            CredentialKind::OAuth1(spec) => {
+                let keys = oauth1::Keys {
+                    consumer_key: self.text(&spec.consumer_key, added)?,
+                    consumer_secret: self.text(&spec.consumer_secret, added)?,
+                    token: self.text(&spec.token, added)?,
+                    token_secret: self.text(&spec.token_secret, added)?,
+                };
+                let mut nonce = [0; 16];
+                getrandom::fill(&mut nonce).map_err(|error| CredentialError::Unusable(error.to_string()))?;
+                let header = oauth1::header(&keys, call, &hex::encode(nonce), to_ms(now) / 1000);
+                set(call.headers, "authorization", &header)
+            }
+            CredentialKind::AwsSigV4(spec) => {
+                let keys = sigv4::Keys {
+                    id: self.text(&spec.access_key, added)?,
+                    secret: self.text(&spec.secret_key, added)?,
+                    session: spec.session_token.as_ref().map(|reference| self.text(reference, added)).transpose()?,
+                };
+                let signer = sigv4::Signer { keys, region: &spec.region, service: &spec.service, now };
+                signer.headers(call).into_iter().try_for_each(|(name, value)| set(call.headers, &name, &value))
+            }
+            CredentialKind::StandardWebhooks(reference) => {
+                let secret = self.text(reference, added)?;
+                let encoded = secret.strip_prefix("whsec_").unwrap_or(&secret);
+                let wrong =
+                    |_| CredentialError::Unusable("the secret of standard_webhooks is `whsec_` and base64".into());
+                let key = STANDARD.decode(encoded).map_err(wrong)?;
+                let id = call.headers.get("idempotency-key").and_then(|id| id.to_str().ok()).unwrap_or_default();
+                let (id, at) = (id.to_owned(), (to_ms(now) / 1000).to_string());
+                let mut mac = Hmac::<Sha256>::new_from_slice(&key).expect("HMAC takes keys of any length");
+                [id.as_bytes(), b".", at.as_bytes(), b".", &call.body[..]].iter().for_each(|part| mac.update(part));
+                let signature = format!("v1,{}", STANDARD.encode(mac.finalize().into_bytes()));
+                let headers = [("webhook-id", id), ("webhook-timestamp", at), ("webhook-signature", signature)];
+                headers.iter().try_for_each(|(name, value)| set(call.headers, name, value))
+            }
+            CredentialKind::Header(..) | CredentialKind::Query(..) | CredentialKind::Body(..) => Ok(()),
+        }
+    }
+
+    fn text(&self, reference: &SecretRef, added: &mut Added) -> Result<String, CredentialError> {
+        let secret = self.value(reference, added)?;
+        let wrong = |_| CredentialError::Unusable(format!("`{reference}` is not text"));
+        String::from_utf8(secret.expose().to_vec()).map_err(wrong)
+    }
+
+    fn joined(&self, text: &CredentialText, added: &mut Added) -> Result<Secret, CredentialError> {
         let mut bytes = Vec::new();
-        for part in &credential.value {
+        for part in text {
             match part {
                 CredentialPart::Literal(text) => bytes.extend_from_slice(text.as_bytes()),
-                CredentialPart::Secret(reference) => bytes.extend_from_slice(read(reference)?.expose()),
+                CredentialPart::Secret(reference) => bytes.extend_from_slice(self.value(reference, added)?.expose()),
             }
         }
-        Ok(bytes)
+        Ok(Secret::new(bytes))
     }
+
+    fn value(&self, reference: &SecretRef, added: &mut Added) -> Result<Secret, CredentialError> {
+        let secret = self.secrets.value(reference)?;
+        added.0.push(secret.clone());
+        Ok(secret)
+    }
+}
+
+fn set(headers: &mut HeaderMap, name: &'static str, value: &str) -> Result<(), CredentialError> {
+    let unusable = |_| CredentialError::Unusable(format!("its value is not one of header `{name}`"));
+    let mut value = HeaderValue::from_str(value).map_err(unusable)?;
+    value.set_sensitive(true);
+    headers.insert(name, value);
+    Ok(())
+}
+
+// === impl Added ===
+
+impl Added {
+    /// The same answer without them.
+    pub fn redact(&self, headers: &mut HeaderMap, body: &mut Bytes) {
+        for secret in self.0.iter().map(Secret::expose).filter(|secret| secret.len() >= REDACTED_MIN) {
+            let base64 = STANDARD.encode(secret);
+            for form in [secret, base64.as_bytes()] {
+                *body = replaced(body, form, REDACTED);
+                for value in headers.values_mut() {
+                    let clean = replaced(&Bytes::copy_from_slice(value.as_bytes()), form, REDACTED);
+                    if clean != value.as_bytes() {
+                        *value = HeaderValue::from_bytes(&clean).unwrap_or(HeaderValue::from_static("[redacted]"));
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// `body` with `new` wherever `old` was; the same bytes where it was nowhere.
+fn replaced(body: &Bytes, old: &[u8], new: &[u8]) -> Bytes {
+    let mut places = memchr::memmem::find_iter(body, old).peekable();
+    if places.peek().is_none() {
+        return body.clone();
+    }
+    let (mut made, mut from) = (Vec::with_capacity(body.len()), 0);
+    for at in places {
+        made.extend_from_slice(&body[from..at]);
+        made.extend_from_slice(new);
+        from = at + old.len();
+    }
+    made.extend_from_slice(&body[from..]);
+    made.into()
 }

@@ -6,7 +6,11 @@ mod address;
 mod client;
 mod connector;
 mod credentials;
+mod oauth1;
 mod policy;
+mod redirect;
+pub mod sigv4;
 
 pub use client::{Client, Outgoing, OutgoingError, Received};
+pub use credentials::Call;
 pub use policy::Policy;

@@ -10,7 +10,7 @@ use super::hook::{Hook, Serving};
 use super::scan::Content;
 use crate::config::{ConfigError, HookSource, parse_hook, parse_manifest};
 use crate::engine::{Component, Engine, Handler, LoadError};
-use crate::model::{CredentialPart, DedupId, HookName, HookSpec, SecretRef, SecretSource, VerifySpec};
+use crate::model::{Credential, DedupId, HookName, HookSpec, SecretRef, SecretSource, VerifySpec};
 use crate::verify::{Packs, Verifier};
 
 /// What the loader needs of the process.
@@ -139,11 +139,7 @@ fn placed(name: &HookName, text: &str, spec: &HookSpec, verifier: Verifier) -> R
 
 /// Every secret that a hook names.
 pub fn references(spec: &HookSpec) -> Vec<SecretRef> {
-    let parts = spec.credentials.iter().flat_map(|credential| &credential.value);
-    let in_credentials = parts.filter_map(|part| match part {
-        CredentialPart::Secret(reference) => Some(reference.clone()),
-        CredentialPart::Literal(_) => None,
-    });
+    let in_credentials = spec.credentials.iter().flat_map(Credential::secrets).cloned();
     spec.verify.secret.iter().chain(&spec.verify.challenge_secret).cloned().chain(in_credentials).collect()
 }
 

@@ -7,10 +7,11 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 
+use super::credential::Credential;
 use super::effects::Quota;
+use super::http_grant::HttpGrant;
 use super::schedule::RetrySpec;
 use super::scheme::{Place, VerifySpec};
-use super::secret::SecretRef;
 pub use super::url_prefix::UrlPrefix;
 
 /// The name of a hook: its file's stem. `a-z`, `0-9`, `-`, `_`; at most 64.
@@ -108,7 +109,9 @@ pub struct HookSpec {
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Allow {
     /// What may be called.
-    pub http: Vec<UrlPrefix>,
+    pub http: Vec<HttpGrant>,
+    /// Redirects that are followed in one call, each to where a call could go too.
+    pub redirects: u8,
     /// Special addresses (private, loopback, …) that a name in `http` may resolve to.
     pub addresses: Vec<IpNet>,
     /// Tables that rows may be appended to.
@@ -117,26 +120,6 @@ pub struct Allow {
     pub kv: bool,
     /// Hooks that events may be handed to.
     pub emit: Vec<HookName>,
-}
-
-/// A header that the host adds to calls below a URL; the component never sees it.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Credential {
-    /// Which calls.
-    pub target: UrlPrefix,
-    /// Header name.
-    pub header: http::HeaderName,
-    /// Literal text and secrets, joined.
-    pub value: Vec<CredentialPart>,
-}
-
-/// A piece of a credential.
-#[derive(Debug, Clone, PartialEq)]
-pub enum CredentialPart {
-    /// Text as written.
-    Literal(String),
-    /// `${env:NAME}` or `${file:PATH}`.
-    Secret(SecretRef),
 }
 
 /// Bounds of one attempt, and of what is kept for all of them.

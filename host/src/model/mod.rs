@@ -2,12 +2,14 @@
 
 pub mod challenge;
 pub mod clock;
+mod credential;
 pub mod delivery;
 mod documents;
 mod edge_limits;
 mod effects;
 pub mod event;
 pub mod hook;
+mod http_grant;
 mod ledger_time;
 mod refusals;
 mod retention;
@@ -18,14 +20,14 @@ mod url_prefix;
 
 pub use challenge::{ChallengeAnswer, ChallengeSpec, Requirement};
 pub use clock::Clock;
+pub use credential::{Credential, CredentialKind, CredentialPart, CredentialText, OAuth1Spec, SigV4Spec};
 pub use delivery::{Attempt, LogLine, Outcome, Row};
 pub use documents::Documents;
 pub use edge_limits::EdgeLimits;
 pub use effects::{Effects, Emission, KvChange, KvExpected, KvValue, KvWrite, Quota};
 pub use event::{Event, EventId, Failure, Reply};
-pub use hook::{
-    AcceptedSpec, Allow, Credential, CredentialPart, DedupId, DedupSpec, HookName, HookSpec, Limits, Mode, UrlPrefix,
-};
+pub use hook::{AcceptedSpec, Allow, DedupId, DedupSpec, HookName, HookSpec, Limits, Mode, UrlPrefix};
+pub use http_grant::HttpGrant;
 pub use ledger_time::{LedgerClock, LedgerTime};
 pub use refusals::{RefusalLog, RefusedRequest};
 pub use retention::Retention;

@@ -53,6 +53,31 @@ pub enum RemoteSecret {
         /// Of the secret's JSON; none = the whole text.
         field: Option<String>,
     },
+    /// A Google access token; the identity is a service account's file, or what the machine has.
+    GcpToken {
+        /// One or more, separated by spaces.
+        scope: String,
+        /// Of the service account.
+        key: Option<PathBuf>,
+    },
+    /// A Google ID token.
+    GcpIdToken {
+        /// Whom it is for.
+        audience: String,
+        /// Of the service account.
+        key: Option<PathBuf>,
+    },
+    /// An access token by client credentials (RFC 6749 section 4.4).
+    OAuth2Client {
+        /// Where it is asked for.
+        token_url: String,
+        /// Not secret.
+        client_id: String,
+        /// On this machine.
+        client_secret: Box<SecretRef>,
+        /// If the server wants one.
+        scope: Option<String>,
+    },
 }
 
 /// How remote secrets age.
@@ -139,6 +164,14 @@ const NOT_A_REFERENCE: &str = "not a secret reference: write `env:NAME` or `file
 // === impl RemoteSecret ===
 
 impl RemoteSecret {
+    /// It is good for minutes, not for as long as somebody lets it be.
+    pub fn is_token(&self) -> bool {
+        matches!(
+            self,
+            RemoteSecret::GcpToken { .. } | RemoteSecret::GcpIdToken { .. } | RemoteSecret::OAuth2Client { .. }
+        )
+    }
+
     /// None where the scheme is none of these.
     fn parse(scheme: &str, rest: &str) -> Option<Result<RemoteSecret, String>> {
         let segments = |text: &str| text.split('/').map(str::to_owned).collect::<Vec<_>>();
@@ -191,6 +224,11 @@ impl fmt::Display for RemoteSecret {
             RemoteSecret::Vault { mount, path, field } => write!(f, "vault:{mount}/{path}#{field}"),
             RemoteSecret::AwsSecret { id, field: None } => write!(f, "aws-secret:{id}"),
             RemoteSecret::AwsSecret { id, field: Some(field) } => write!(f, "aws-secret:{id}#{field}"),
+            RemoteSecret::GcpToken { scope, .. } => write!(f, "google access token for {scope}"),
+            RemoteSecret::GcpIdToken { audience, .. } => write!(f, "google ID token for {audience}"),
+            RemoteSecret::OAuth2Client { token_url, client_id, .. } => {
+                write!(f, "access token of {client_id} from {token_url}")
+            }
         }
     }
 }

@@ -27,6 +27,18 @@ impl UrlPrefix {
         }
     }
 
+    /// As the operator wrote it, in lower case.
+    pub fn host(&self) -> &str {
+        self.url.host_str().expect("it has one")
+    }
+
+    /// The same below another host.
+    pub fn with_host(&self, host: &str) -> Option<UrlPrefix> {
+        let mut url = self.url.clone();
+        url.set_host(Some(host)).ok()?;
+        Some(UrlPrefix { url })
+    }
+
     fn covers_path(&self, path: &str) -> bool {
         let prefix = self.url.path();
         if prefix == "/" {
@@ -60,7 +72,9 @@ impl FromStr for UrlPrefix {
             return Err(format!("`{text}` must end with its path: no query, no fragment"));
         }
         if text.contains('*') {
-            return Err(format!("`{text}`: no wildcards; list each host"));
+            return Err(format!(
+                "`{text}`: no `*` here; in `[allow] http` one may stand for labels: `https://*.example.com/`"
+            ));
         }
         Ok(UrlPrefix { url })
     }

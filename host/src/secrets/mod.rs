@@ -6,6 +6,7 @@ mod documents;
 mod file;
 mod gcp;
 mod remote;
+mod tokens;
 mod vault;
 
 use std::collections::HashMap;
@@ -17,7 +18,7 @@ use arc_swap::ArcSwap;
 pub use documents::{Ask, KeyDocuments};
 
 use crate::config::env;
-use crate::model::{Secret, SecretAges, SecretError, SecretRef, SecretSource};
+use crate::model::{RemoteSecret, Secret, SecretAges, SecretError, SecretRef, SecretSource};
 
 /// How soon a changed file counts.
 const REFRESH: Duration = Duration::from_secs(1);
@@ -103,23 +104,28 @@ impl Secrets {
     /// The value now, where it may have changed.
     fn renewed(&self, reference: &SecretRef, old: &Value) -> Option<Value> {
         let now = Instant::now();
-        let SecretRef::Remote(_) = reference else {
+        let SecretRef::Remote(remote) = reference else {
             let new = self.read(reference);
             return (new != old.now).then_some(Value { now: new, at: now, good_at: now });
         };
         // One that is not there is asked for again soon, one that is there in its time.
-        let pause = if old.now.is_ok() { self.ages.refresh } else { self.ages.refresh.min(RETRY) };
+        let refresh = if remote.is_token() { self.ages.refresh.min(TOKEN_REFRESH) } else { self.ages.refresh };
+        let pause = if old.now.is_ok() { refresh } else { refresh.min(RETRY) };
         if old.at.elapsed() < pause {
             return None;
         }
         match self.read(reference) {
             Ok(secret) => Some(Value { now: Ok(secret), at: now, good_at: now }),
-            Err(error) if old.now.is_ok() && old.good_at.elapsed() < self.ages.keep => {
+            Err(error) if old.now.is_ok() && old.good_at.elapsed() < self.keep_for(remote) => {
                 tracing::warn!(secret = %reference, %error, "secret not refreshed: the last value serves on");
                 Some(Value { at: now, ..old.clone() })
             }
             Err(error) => Some(Value { now: Err(error), at: now, ..old.clone() }),
         }
+    }
+
+    fn keep_for(&self, remote: &RemoteSecret) -> Duration {
+        if remote.is_token() { self.ages.keep.min(TOKEN_KEEP) } else { self.ages.keep }
     }
 
     fn read(&self, reference: &SecretRef) -> Result<Secret, SecretError> {
@@ -147,6 +153,10 @@ impl Secrets {
     }
 }
 
+/// Tokens are asked for so often; who has one that lasts gives it again.
+const TOKEN_REFRESH: Duration = Duration::from_secs(30);
+/// A token that cannot be renewed has ended by then, mostly.
+const TOKEN_KEEP: Duration = Duration::from_secs(300);
 /// A remote secret without a value is asked for again after this.
 const RETRY: Duration = Duration::from_secs(10);
 

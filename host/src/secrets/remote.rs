@@ -4,20 +4,23 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use serde_json::Value;
 
+use super::tokens::{Fresh, Tokens};
 use super::{Secrets, aws, gcp, vault};
 use crate::config::env;
 use crate::egress::{Client, Outgoing, Policy};
-use crate::model::{Allow, RemoteSecret, Secret};
+use crate::model::{RemoteSecret, Secret, SecretRef};
 
 const TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The ways to every kind of source.
 #[derive(Default)]
 pub struct Remote {
-    gcp: gcp::Tokens,
+    tokens: Tokens,
     vault: vault::Login,
 }
 
@@ -35,24 +38,50 @@ impl Remote {
     /// The present value. The error is a sentence without it.
     pub async fn fetch(&self, reference: &RemoteSecret) -> Result<Secret, String> {
         match reference {
-            RemoteSecret::GcpSecret { name } => gcp::secret(&self.gcp, name).await,
-            RemoteSecret::GcpKms { key, path } => gcp::decrypted(&self.gcp, key, path).await,
+            RemoteSecret::GcpSecret { name } => gcp::secret(&self.tokens, name).await,
+            RemoteSecret::GcpKms { key, path } => gcp::decrypted(&self.tokens, key, path).await,
             RemoteSecret::Vault { mount, path, field } => vault::secret(&self.vault, mount, path, field).await,
             RemoteSecret::AwsSecret { id, field } => aws::secret(id, field.as_deref()).await,
+            RemoteSecret::GcpToken { scope, key } => gcp::access_token(&self.tokens, scope, key.as_deref()).await,
+            RemoteSecret::GcpIdToken { audience, key } => gcp::id_token(&self.tokens, audience, key.as_deref()).await,
+            RemoteSecret::OAuth2Client { token_url, client_id, client_secret, scope } => {
+                let name = format!("oauth2 {token_url} {client_id} {}", scope.as_deref().unwrap_or_default());
+                let ask = by_client(token_url, client_id, client_secret, scope.as_deref());
+                self.tokens.get(&name, ask).await.map(Secret::new)
+            }
         }
     }
+}
+
+/// Client credentials (RFC 6749 section 4.4), the client known by basic authentication (section 2.3.1).
+async fn by_client(url: &str, id: &str, secret: &SecretRef, scope: Option<&str>) -> Result<Fresh, String> {
+    let secret = Secrets::default().read(secret).map_err(|error| error.to_string())?;
+    let encoded = |bytes: &[u8]| url::form_urlencoded::byte_serialize(bytes).collect::<String>();
+    let basic = STANDARD.encode(format!("{}:{}", encoded(id.as_bytes()), encoded(secret.expose())));
+    let grant = ("grant_type", "client_credentials".to_owned());
+    let pairs = std::iter::once(grant).chain(scope.map(|scope| ("scope", scope.to_owned()))).collect();
+    let mut call = Call::form(url.to_owned(), pairs);
+    call.headers.push(("authorization".into(), format!("Basic {basic}")));
+    let answer = call.json().await?;
+    Ok(Fresh { token: text(&answer, "/access_token")?.to_owned(), lasts: gcp::lasts(&answer) })
 }
 
 // === impl Call ===
 
 impl Call<'_> {
+    /// A form, as token servers want it.
+    pub fn form(url: String, pairs: Vec<(&str, String)>) -> Call<'static> {
+        let body = url::form_urlencoded::Serializer::new(String::new()).extend_pairs(pairs).finish().into_bytes();
+        let headers = vec![("content-type".into(), "application/x-www-form-urlencoded".into())];
+        Call { method: "POST", url, headers, body }
+    }
+
     /// The body of a successful answer.
     pub async fn send(self) -> Result<Bytes, String> {
         let shown = self.url.split('?').next().unwrap_or_default().to_owned();
         let http = vec![shown.parse().map_err(|why: String| format!("cannot be called: {why}"))?];
         // Whom the operator named may be anywhere: a metadata server and a Vault are inside.
-        let addresses = vec!["0.0.0.0/0".parse().expect("a range"), "::/0".parse().expect("a range")];
-        let policy = Policy::new(Allow { http, addresses, ..Allow::default() });
+        let policy = Policy::anywhere(http);
         let client = Client::new(policy, Vec::new(), Arc::new(Secrets::default()));
         let outgoing = Outgoing {
             method: self.method.into(),

@@ -1,0 +1,142 @@
+//! `POST https://*.example.com/api/`: what one hook may call. Methods are optional, and so is the star, which stands for one or
+//! more labels before a name, never for the name itself.
+
+use std::fmt;
+use std::str::FromStr;
+
+use http::Method;
+use url::{Host, Url};
+
+use super::url_prefix::UrlPrefix;
+
+/// One thing that a hook may call.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HttpGrant {
+    /// None = every method.
+    methods: Vec<Method>,
+    prefix: UrlPrefix,
+    /// The host of the prefix is what the called host must end with.
+    is_suffix: bool,
+}
+
+// === impl HttpGrant ===
+
+impl HttpGrant {
+    /// Whether a call by this method to this URL is meant.
+    pub fn covers(&self, method: &Method, url: &Url) -> bool {
+        (self.methods.is_empty() || self.methods.contains(method)) && self.covers_url(url)
+    }
+
+    /// The same by any method.
+    pub fn covers_url(&self, url: &Url) -> bool {
+        if !self.is_suffix {
+            return self.prefix.covers(url);
+        }
+        // The same with the called host where the star is.
+        let Some(Host::Domain(called)) = url.host() else { return false };
+        let ending = format!(".{}", self.prefix.host());
+        called.trim_end_matches('.').ends_with(&ending)
+            && self.prefix.with_host(called).is_some_and(|it| it.covers(url))
+    }
+
+    /// Whether the operator wrote this very host.
+    pub fn names(&self, host: &str) -> bool {
+        !self.is_suffix && self.prefix.host().eq_ignore_ascii_case(host)
+    }
+
+    /// The address, where the operator wrote one instead of a name.
+    pub fn literal_address(&self) -> Option<std::net::IpAddr> {
+        self.prefix.literal_address()
+    }
+}
+
+impl FromStr for HttpGrant {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<HttpGrant, String> {
+        let (methods, url) = match text.split_once(' ') {
+            Some((methods, url)) => (self::methods(methods)?, url.trim_start()),
+            None => (Vec::new(), text),
+        };
+        let Some((scheme, rest)) = url.split_once("://*.") else {
+            return Ok(HttpGrant { methods, prefix: url.parse()?, is_suffix: false });
+        };
+        let prefix: UrlPrefix = format!("{scheme}://{rest}").parse()?;
+        if prefix.literal_address().is_some() || !prefix.host().trim_end_matches('.').contains('.') {
+            return Err(format!("`{url}`: after `*.` comes a name of at least two labels, such as `*.example.com`"));
+        }
+        Ok(HttpGrant { methods, prefix, is_suffix: true })
+    }
+}
+
+fn methods(text: &str) -> Result<Vec<Method>, String> {
+    let one = |word: &str| {
+        let is_word = !word.is_empty() && word.bytes().all(|byte| byte.is_ascii_uppercase());
+        let method = Method::from_bytes(word.as_bytes()).ok().filter(|method| is_word && *method != Method::CONNECT);
+        method.ok_or_else(|| format!("`{}` is not a method: write `GET,POST https://host/`", word.escape_debug()))
+    };
+    text.split(',').map(one).collect()
+}
+
+impl From<UrlPrefix> for HttpGrant {
+    fn from(prefix: UrlPrefix) -> HttpGrant {
+        HttpGrant { methods: Vec::new(), prefix, is_suffix: false }
+    }
+}
+
+impl fmt::Display for HttpGrant {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let methods: Vec<&str> = self.methods.iter().map(Method::as_str).collect();
+        let gap = if methods.is_empty() { "" } else { " " };
+        let prefix = self.prefix.to_string();
+        let shown = if self.is_suffix { prefix.replacen("://", "://*.", 1) } else { prefix };
+        write!(f, "{}{gap}{shown}", methods.join(","))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn methods_and_stars_narrow_and_widen() {
+        for (grant, method, url, expected) in [
+            ("https://a.example/", "GET", "https://a.example/x", true),
+            ("POST https://a.example/", "GET", "https://a.example/x", false),
+            ("GET,POST https://a.example/", "POST", "https://a.example/x", true),
+            ("https://*.a.example/", "GET", "https://b.a.example/x", true),
+            ("https://*.a.example/", "GET", "https://c.b.a.example/x", true),
+            ("https://*.a.example/", "GET", "https://a.example/x", false),
+            ("https://*.a.example/", "GET", "https://ba.example/x", false),
+            ("https://*.a.example/", "GET", "https://b.a.example.evil.test/x", false),
+            ("https://*.a.example/", "GET", "http://b.a.example/x", false),
+            ("https://*.a.example/", "GET", "https://b.a.example:8443/x", false),
+            ("https://*.a.example:8443/api", "GET", "https://b.a.example:8443/api/x", true),
+            ("https://*.a.example/api", "GET", "https://b.a.example/other", false),
+            ("https://*.a.example/", "GET", "https://1.2.3.4/", false),
+        ] {
+            let grant: HttpGrant = grant.parse().unwrap();
+            let covers = grant.covers(&method.parse().unwrap(), &Url::parse(url).unwrap());
+            assert_eq!(covers, expected, "{grant} {method} {url}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_grant_is_refused() {
+        for text in [
+            "https://*.com/",
+            "https://*/",
+            "https://a.*.example/",
+            "post https://a.example/",
+            "https://*.1.2.3.4/",
+            "GET, https://a.example/",
+            "CONNECT https://a.example/",
+            "*://a.example/",
+        ] {
+            assert!(text.parse::<HttpGrant>().is_err(), "{text}");
+        }
+        let grant: HttpGrant = "GET,POST https://*.a.example/x".parse().unwrap();
+        assert_eq!(grant.to_string(), "GET,POST https://*.a.example/x");
+        assert!(!grant.names("b.a.example") && "https://a.example/".parse::<HttpGrant>().unwrap().names("A.example"));
+    }
+}

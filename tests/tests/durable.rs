@@ -156,7 +156,7 @@ async fn a_write_that_fails_is_answered_503_or_ends_the_process_and_loses_nothin
     let Some(library) = faults() else { return };
     for round in 0..rounds(9, 120) {
         let error = ["ENOSPC", "EROFS", "EIO"][round % 3];
-        survives(library, &format!("write:{}:{error}", 60 + round * 17), 70).await;
+        survives(library, &format!("write:{}:{error}", 60 + round * 17 % 400), 70).await;
     }
 }
 

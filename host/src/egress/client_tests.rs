@@ -228,7 +228,11 @@ async fn an_answer_that_repeats_a_credential_does_not_show_it() {
         "authorization".parse().unwrap(),
         vec![CredentialPart::Literal("Bearer ".into()), CredentialPart::Secret(secret("T"))],
     );
-    let client = with_credentials(&[origin.clone()], &[], vec![Credential { target: origin.parse().unwrap(), kind }]);
+    let client = with_credentials(
+        std::slice::from_ref(&origin),
+        &[],
+        vec![Credential { target: origin.parse().unwrap(), kind }],
+    );
     let received = client.send(get(&origin), "event-1").await.unwrap();
     assert_eq!(received.body, "you sent [redacted] or [redacted]");
     assert_eq!(received.headers["x-echo"], "Bearer [redacted]");

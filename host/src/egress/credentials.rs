@@ -129,7 +129,7 @@ impl Credentials {
                     session: spec.session_token.as_ref().map(|reference| self.text(reference, added)).transpose()?,
                 };
                 let signer = sigv4::Signer { keys, region: &spec.region, service: &spec.service, now };
-                signer.headers(call).into_iter().try_for_each(|(name, value)| set(call.headers, &name, &value))
+                signer.headers(call).into_iter().try_for_each(|(name, value)| set(call.headers, name, &value))
             }
             CredentialKind::StandardWebhooks(reference) => {
                 let secret = self.text(reference, added)?;

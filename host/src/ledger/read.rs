@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
+use rusqlite::types::ValueRef;
 use rusqlite::{Connection, OpenFlags, OptionalExtension, params};
 use serde::Serialize;
 
@@ -184,21 +185,30 @@ impl Readers {
 
 const LISTED: &str = "d.id, e.id, d.hook, e.received_ms, d.state, d.attempt, d.due, d.reason, d.replayed, e.body_bytes";
 
+/// Damage in one row must not hide the others: what cannot be read is shown as far as it can be.
 fn listed(row: &rusqlite::Row<'_>, now: LedgerTime) -> rusqlite::Result<Listed> {
-    let state = State::from_number(row.get(4)?);
-    let due = LedgerTime(row.get(6)?);
+    let number = |at| row.get::<_, i64>(at).unwrap_or_default();
+    let state = State::from_number(number(4));
+    let due = LedgerTime(number(6));
     Ok(Listed {
         delivery: row.get(0)?,
-        event: EventId::from_bytes(row.get(1)?).to_string(),
-        hook: row.get(2)?,
-        received_at: time_of_day(row.get(3)?),
+        event: EventId::from_bytes(row.get(1).unwrap_or_default()).to_string(),
+        hook: text(row, 2).unwrap_or_default(),
+        received_at: time_of_day(number(3)),
         state,
-        attempt: row.get(5)?,
+        attempt: row.get(5).unwrap_or_default(),
         due_in_ms: (state == State::Pending).then(|| now.until(due).as_millis() as u64),
-        reason: row.get(7)?,
-        replayed: row.get(8)?,
-        body_bytes: row.get(9)?,
+        reason: text(row, 7),
+        replayed: row.get(8).unwrap_or_default(),
+        body_bytes: number(9),
     })
+}
+
+fn text(row: &rusqlite::Row<'_>, at: usize) -> Option<String> {
+    match row.get_ref(at) {
+        Ok(ValueRef::Text(bytes) | ValueRef::Blob(bytes)) => Some(String::from_utf8_lossy(bytes).into_owned()),
+        _ => None,
+    }
 }
 
 /// A page of deliveries: newest first, or in order where `after` is given.
@@ -252,12 +262,12 @@ fn attempt(row: &rusqlite::Row<'_>) -> rusqlite::Result<ShownAttempt> {
     Ok(ShownAttempt {
         delivery: row.get(0)?,
         number: row.get(1)?,
-        started_at: time_of_day(row.get(2)?),
-        duration_ms: row.get::<_, i64>(3)? as f64 / 1000.0,
-        outcome: row.get(4)?,
-        reason: row.get(5)?,
-        status: row.get(6)?,
-        record: serde_json::from_str(&row.get::<_, String>(7)?).unwrap_or_default(),
+        started_at: time_of_day(row.get(2).unwrap_or_default()),
+        duration_ms: row.get::<_, i64>(3).unwrap_or_default() as f64 / 1000.0,
+        outcome: text(row, 4).unwrap_or_default(),
+        reason: text(row, 5).unwrap_or_default(),
+        status: row.get(6).unwrap_or_default(),
+        record: text(row, 7).and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default(),
     })
 }
 
@@ -266,7 +276,8 @@ pub fn count(connection: &Connection) -> rusqlite::Result<Vec<Count>> {
     let mut select = connection
         .prepare_cached("SELECT hook, state, count(*) FROM deliveries GROUP BY hook, state ORDER BY hook, state")?;
     let counts = select.query_map([], |row| {
-        Ok(Count { hook: row.get(0)?, state: State::from_number(row.get(1)?), deliveries: row.get(2)? })
+        let state = State::from_number(row.get(1).unwrap_or_default());
+        Ok(Count { hook: text(row, 0).unwrap_or_default(), state, deliveries: row.get(2)? })
     })?;
     counts.collect()
 }

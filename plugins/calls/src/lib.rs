@@ -1,8 +1,13 @@
-//! Calls that an operator describes in `[settings]`: where to, with which headers, and a template for the body.
+//! Calls that an operator describes in `[settings]`: on which condition, where to, with which headers, and templates for what
+//! is sent.
 //!
-//! Shared by `forward` and `trigger`. Which addresses may be reached, and with which credentials, is the host's part.
+//! Shared by the bundled handlers. Which addresses may be reached, and with which credentials, is the host's part.
 
+mod condition;
+pub mod google;
 mod target;
 mod template;
 
-pub use target::Target;
+pub use condition::{Condition, unmet};
+pub use target::{Target, send};
+pub use template::{render, rendered_json};

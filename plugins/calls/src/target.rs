@@ -1,7 +1,7 @@
 //! One target: what the operator wrote about it, and the call that is made of it for an event.
 
 use crate::template::render;
-use landfall_sdk::http::{HttpError, Request};
+use landfall_sdk::http::{HttpError, Request, Response};
 use landfall_sdk::serde_json::{from_str, value::Value};
 use landfall_sdk::{Event, Failure, log};
 use serde::Deserialize;
@@ -57,7 +57,7 @@ impl Target {
 
     /// Makes the call for `event` and says with which 2xx it was answered.
     pub fn call(&self, event: &Event) -> Result<u16, Failure> {
-        let result = self.request(event).and_then(send);
+        let result = self.request(event).and_then(send).and_then(|response| Ok(response.error_for_status()?.status));
         match &result {
             Ok(status) => log::info(format!("{} {}: {status}", self.method, self.url)),
             Err(failure) => log::warn(format!("{} {}: {failure}", self.method, self.url)),
@@ -106,10 +106,11 @@ impl Target {
     }
 }
 
-/// What is above a limit now will be next time; every other reason may pass, or be mended by the operator.
-fn send(request: Request) -> Result<u16, Failure> {
+/// Whatever was answered. What is above a limit now will be next time; every other reason for no answer may pass, or be
+/// mended by the operator.
+pub fn send(request: Request) -> Result<Response, Failure> {
     match request.send() {
-        Ok(response) => response.error_for_status().map(|response| response.status),
+        Ok(response) => Ok(response),
         Err(error @ HttpError::Limit(_)) => Err(Failure::reject(error.to_string())),
         Err(error) => Err(error.into()),
     }

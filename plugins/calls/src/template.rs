@@ -1,6 +1,6 @@
 //! The templates of bodies, in Jinja's language, and what they see of an event.
 
-use landfall_sdk::serde_json::{Map, Value, json};
+use landfall_sdk::serde_json::{Map, Value, from_str, json};
 use landfall_sdk::{Event, Failure};
 use minijinja::{Environment, value::Serde};
 
@@ -16,6 +16,12 @@ pub fn render(template: &str, event: &Event) -> Result<String, Failure> {
     template
         .render(Serde(json!({ "event": seen(event) })))
         .map_err(|error| Failure::reject(format!("the body's template fails on this event: {error}")))
+}
+
+/// The JSON that `template` makes of `event`. What is no JSON shows here, not at whoever gets it.
+pub fn rendered_json(template: &str, event: &Event) -> Result<Value, Failure> {
+    let text = "what a template makes of this event is not JSON (put values in with `| tojson`)";
+    from_str(&render(template, event)?).map_err(|error| Failure::reject(format!("{text}: {error}")))
 }
 
 fn seen(event: &Event) -> Value {

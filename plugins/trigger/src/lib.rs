@@ -2,11 +2,7 @@
 //!
 //! An event that does not is done, and the answer says why nothing was triggered.
 
-mod condition;
-
-use condition::Condition;
-use landfall_calls::Target;
-use landfall_sdk::serde_json::Value;
+use landfall_calls::{Condition, Target, unmet};
 use landfall_sdk::{Event, Failure, Reply, handler, json, log, settings};
 use serde::Deserialize;
 use std::collections::BTreeMap;
@@ -34,13 +30,6 @@ pub fn trigger(event: Event) -> Result<Reply, Failure> {
     }
     let status = Target::new(url, method, headers, body).call(&event)?;
     Ok(Reply::json(200, &json!({ "triggered": true, "status": status })))
-}
-
-/// The first condition that does not hold, in words.
-fn unmet(when: &[Condition], event: &Event) -> Option<String> {
-    // A body that is not JSON has nothing where a pointer points; conditions on headers may still hold.
-    let body = event.json().unwrap_or(Value::Null);
-    when.iter().find_map(|condition| condition.unmet(event, &body))
 }
 
 #[cfg(test)]

@@ -60,7 +60,7 @@ impl TryFrom<Typed> for Condition {
 
 impl Condition {
     /// Why the condition does not hold; none where it does. `body` is the event's JSON, or null.
-    pub fn unmet(&self, event: &Event, body: &Value) -> Option<String> {
+    fn unmet(&self, event: &Event, body: &Value) -> Option<String> {
         let found = self.place.find(event, body);
         if self.test.holds(found.as_ref()) {
             return None;
@@ -107,6 +107,13 @@ fn short(text: &str) -> String {
         Some((end, _)) => format!("{}…", &text[..end]),
         None => text.to_owned(),
     }
+}
+
+/// The first condition that does not hold, in words.
+pub fn unmet(when: &[Condition], event: &Event) -> Option<String> {
+    // A body that is not JSON has nothing where a pointer points; conditions on headers may still hold.
+    let body = event.json().unwrap_or(Value::Null);
+    when.iter().find_map(|condition| condition.unmet(event, &body))
 }
 
 #[cfg(test)]

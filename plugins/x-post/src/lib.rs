@@ -1,0 +1,82 @@
+//! Posts to X (once Twitter) by `POST /2/tweets`. Source: docs.x.com/x-api/posts/create-post.
+
+use landfall_calls::{Condition, render, send, unmet};
+use landfall_sdk::http::{Request, Response};
+use landfall_sdk::serde_json::{Map, Value};
+use landfall_sdk::{Event, Failure, Reply, handler, json, log, settings};
+use serde::Deserialize;
+
+const URL: &str = "https://api.x.com/2/tweets";
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Settings {
+    /// All must hold; none at all means every event.
+    #[serde(default)]
+    when: Vec<Condition>,
+    /// A template.
+    text: String,
+    /// A template: the id of the post that this one answers.
+    reply_to: Option<String>,
+    url: Option<String>,
+}
+
+/// The one function of this component.
+#[handler]
+pub fn x_post(event: Event) -> Result<Reply, Failure> {
+    let settings: Settings = settings::all()?;
+    if let Some(because) = unmet(&settings.when, &event) {
+        log::info(format!("nothing posted: {because}"));
+        return Ok(Reply::json(200, &json!({ "posted": false, "because": because })));
+    }
+    let mut post = Map::from_iter([("text".to_owned(), Value::from(render(&settings.text, &event)?))]);
+    if let Some(template) = &settings.reply_to {
+        post.insert("reply".into(), json!({ "in_reply_to_tweet_id": render(template, &event)?.trim() }));
+    }
+    let url = settings.url.as_deref().unwrap_or(URL);
+    let id = posted(send(Request::post(url).json(&post))?)?;
+    Ok(Reply::json(200, &json!({ "posted": true, "id": id })))
+}
+
+/// The id of the post.
+fn posted(answer: Response) -> Result<Value, Failure> {
+    let body: Value = answer.json().unwrap_or_default();
+    let detail = body["detail"].as_str().or(body["errors"][0]["message"].as_str()).unwrap_or_default().to_owned();
+    match answer.status {
+        // What was said already need not be said again.
+        403 if detail.to_ascii_lowercase().contains("duplicate content") => Err(Failure::reject(detail)),
+        // The account or the application may not post: the operator's to mend.
+        401 | 403 => Err(Failure::retry(format!("answered {}: {detail}", answer.status))),
+        400 => Err(Failure::reject(format!("answered 400: {detail}"))),
+        _ => answer.error_for_status().map(|_| body["data"]["id"].clone()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use landfall_sdk::testing;
+
+    fn with(status: u16, body: Value) -> (Result<Reply, Failure>, testing::Host) {
+        let host = testing::host().setting("text", "{{ event.json.title }} is out");
+        let host = host.answer("https://api.x.com/2/tweets", status, body.to_string());
+        (x_post(testing::event(json!({ "title": "1.0" }))), host)
+    }
+
+    #[test]
+    fn a_post_is_made() {
+        let (reply, host) = with(201, json!({ "data": { "id": "12", "text": "1.0 is out" } }));
+        assert_eq!(reply.unwrap(), Reply::json(200, &json!({ "posted": true, "id": "12" })));
+        assert_eq!(host.calls()[0].body, Some("{\"text\":\"1.0 is out\"}".into()));
+    }
+
+    #[test]
+    fn what_was_said_already_is_rejected_and_what_may_pass_is_not() {
+        let duplicate = json!({ "detail": "You are not allowed to create a Tweet with duplicate content." });
+        assert!(matches!(with(403, duplicate).0, Err(Failure::Reject(_))));
+        assert!(matches!(with(400, json!({ "errors": [{ "message": "too long" }] })).0, Err(Failure::Reject(_))));
+        for status in [401, 403, 429, 503] {
+            assert!(matches!(with(status, json!({})).0, Err(Failure::Retry { .. })), "{status}");
+        }
+    }
+}

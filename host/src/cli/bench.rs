@@ -290,7 +290,7 @@ impl Server {
 pub fn built(name: &str, out: &Path) -> anyhow::Result<PathBuf> {
     let sources =
         super::up::sources().context("no sources of the bundled handlers here: name a file with --component")?;
-    build::build(&sources, out, false)?;
+    build::build(&sources, out, build::What::Packages(&[name]))?;
     Ok(out.join(format!("{name}.wasm")))
 }
 

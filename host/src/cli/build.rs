@@ -10,11 +10,22 @@ use crate::config::env;
 
 const TARGET: &str = "wasm32-wasip2";
 
-/// Builds every handler below `dir` and copies the components to `out`. Returns what was written.
-pub fn build(dir: &Path, out: &Path, examples: bool) -> anyhow::Result<Vec<PathBuf>> {
+/// What of a folder is built.
+#[derive(Debug, Clone, Copy)]
+pub enum What<'a> {
+    /// Every library.
+    All,
+    /// These packages.
+    Packages(&'a [&'a str]),
+    /// The examples.
+    Examples,
+}
+
+/// Builds handlers below `dir` and copies the components to `out`. Returns what was written.
+pub fn build(dir: &Path, out: &Path, what: What<'_>) -> anyhow::Result<Vec<PathBuf>> {
     ensure!(dir.join("Cargo.toml").is_file(), "{} has no Cargo.toml: name the folder of a handler", dir.display());
     add_target(dir)?;
-    let built = cargo_build(dir, examples)?;
+    let built = cargo_build(dir, what)?;
     ensure!(!built.is_empty(), "{} builds no component: set crate-type = [\"cdylib\"] under [lib]", dir.display());
     std::fs::create_dir_all(out).with_context(|| format!("{} cannot be made", out.display()))?;
     built.iter().map(|file| place(file, out)).collect()
@@ -42,10 +53,14 @@ fn add_target(dir: &Path) -> anyhow::Result<()> {
 }
 
 /// The component files that cargo says it made.
-fn cargo_build(dir: &Path, examples: bool) -> anyhow::Result<Vec<PathBuf>> {
+fn cargo_build(dir: &Path, what: What<'_>) -> anyhow::Result<Vec<PathBuf>> {
     let mut command = Command::new(cargo());
     command.args(["build", "--release", "--target", TARGET, "--message-format=json-render-diagnostics"]);
-    command.args(examples.then_some("--examples"));
+    match what {
+        What::All => {}
+        What::Packages(names) => drop(command.args(names.iter().flat_map(|name| ["--package", name]))),
+        What::Examples => drop(command.arg("--examples")),
+    }
     // A folder of its own: the outer cargo may hold the lock of the other.
     command.arg("--target-dir").arg(target_dir(dir)?);
     let output = command.current_dir(dir).stderr(Stdio::inherit()).output().context("cargo does not start")?;

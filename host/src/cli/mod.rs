@@ -175,7 +175,10 @@ fn dispatch(command: Command) -> anyhow::Result<ExitCode> {
         Command::Serve(flags) => block_on(serve(flags)),
         Command::Check(flags) => block_on(check::check(flags)),
         Command::Inspect { file } => check::inspect(&file),
-        Command::Build { dir, out, examples } => build::build(&dir, &out, examples).map(|_| ExitCode::SUCCESS),
+        Command::Build { dir, out, examples } => {
+            let what = if examples { build::What::Examples } else { build::What::All };
+            build::build(&dir, &out, what).map(|_| ExitCode::SUCCESS)
+        }
         Command::Verify(flags) => verify::verify(&flags),
         Command::Send(flags) => block_on(send::send(&flags)),
         Command::Sign(flags) => send::sign(&flags),

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use anyhow::{Context, ensure};
 
+use super::build::What;
 use super::demos::{Demo, demos};
 use super::{NodeFlags, build};
 use crate::app::{App, HookState};
@@ -14,6 +15,8 @@ use crate::config::Config;
 use crate::shutdown::Shutdown;
 use crate::telemetry;
 
+/// What the demonstrations run; the others are a `landfall build plugins` away.
+const COMPONENTS: [&str; 4] = ["echo", "forward", "store", "trigger"];
 /// Components take a second to compile the first time.
 const READY_WITHIN: Duration = Duration::from_secs(120);
 
@@ -51,7 +54,7 @@ fn place_components(config: &Config) -> anyhow::Result<()> {
     std::fs::create_dir_all(&config.plugins).with_context(|| format!("{} cannot be made", config.plugins.display()))?;
     if let Some(sources) = sources() {
         println!("building the bundled handlers (the first time takes a minute)");
-        return build::build(&sources, &config.plugins, false).map(drop);
+        return build::build(&sources, &config.plugins, What::Packages(&COMPONENTS)).map(drop);
     }
     let bundled = config.bundled.as_ref().is_some_and(|dir| dir.join("echo.wasm").is_file());
     ensure!(bundled, "no sources of the bundled handlers and none in --bundled: run this in a clone of Landfall");

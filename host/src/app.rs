@@ -77,6 +77,7 @@ pub async fn ask_ledger(data: &Path, path: &str, post: Option<String>) -> anyhow
         "{} has no ledger: name the data directory of a node",
         data.display()
     );
+    anyhow::ensure!(!path.starts_with("/api/hooks"), "only a running node knows its hooks: leave out --data");
     let config = Config::load(Flags { data: Some(data.into()), ..Flags::default() })?;
     let events = admin::events::Events { ledger: open_ledger(&config)?, running: None };
     let ledger = events.ledger.clone();

@@ -17,6 +17,17 @@ pub struct Setup {
     env: Vec<(String, String)>,
     args: Vec<String>,
     under: Vec<String>,
+    disk: Option<Arc<Disk>>,
+}
+
+/// Whoever holds a file system that is mounted for one node alone.
+struct Disk(Child);
+
+impl Drop for Disk {
+    fn drop(&mut self) {
+        self.0.kill().ok();
+        self.0.wait().ok();
+    }
 }
 
 /// A running node; killed when dropped.
@@ -27,6 +38,7 @@ pub struct Node {
     env: Vec<(String, String)>,
     args: Vec<String>,
     under: Vec<String>,
+    disk: Option<Arc<Disk>>,
     /// The public address.
     pub public: SocketAddr,
     /// The admin address.
@@ -43,7 +55,7 @@ impl Setup {
     pub fn new() -> Setup {
         let dir = tempfile::tempdir().expect("a temporary folder");
         std::fs::create_dir(dir.path().join("plugins")).expect("a new folder");
-        Setup { dir, env: Vec::new(), args: Vec::new(), under: Vec::new() }
+        Setup { dir, env: Vec::new(), args: Vec::new(), under: Vec::new(), disk: None }
     }
 
     /// One hook `NAME` with its component and the text of its hook file; in mode `sync` where that says nothing else.
@@ -83,16 +95,27 @@ impl Setup {
         self.dir.path().join("data")
     }
 
-    /// With a data directory of its own size, in memory; none, and a plain line, where that cannot be mounted.
+    /// With a data directory of its own size, in memory; none, and a plain line, where that cannot be mounted. It outlives the
+    /// node, as a disk does.
     pub fn data_of_size(mut self, size: &str) -> Option<Setup> {
         std::fs::create_dir_all(self.data()).expect("a writable folder");
-        let script = format!("mount -t tmpfs -o size={size} none \"$0\" && exec \"$@\"");
-        for rights in [&["--mount"][..], &["--user", "--map-root-user", "--mount"]] {
-            let data = self.data().display().to_string();
-            let words = [&["unshare"][..], rights, &["sh", "-c", &script, &data]].concat();
-            let under: Vec<String> = words.into_iter().map(str::to_owned).collect();
-            if Command::new(&under[0]).args(&under[1..]).arg("true").status().is_ok_and(|status| status.success()) {
-                self.under = under;
+        let script = format!("mount -t tmpfs -o size={size} none \"$0\" && echo mounted && exec sleep 3600");
+        let ways: [(&[&str], &[&str]); 2] = [
+            (&["--mount"], &["--mount"]),
+            (&["--user", "--map-root-user", "--mount"], &["--user", "--preserve-credentials", "--mount"]),
+        ];
+        for (rights, ways_in) in ways {
+            let mut command = Command::new("unshare");
+            command.args(rights).args(["sh", "-c", &script]).arg(self.data());
+            let Ok(mut holder) = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn() else { continue };
+            let mut line = String::new();
+            let said = BufReader::new(holder.stdout.take().expect("stdout is piped")).read_line(&mut line);
+            let disk = Disk(holder);
+            if said.is_ok() && line.trim() == "mounted" {
+                let id = format!("--target={}", disk.0.id());
+                let words = [&["nsenter", &id][..], ways_in].concat();
+                self.under = words.into_iter().map(str::to_owned).collect();
+                self.disk = Some(Arc::new(disk));
                 return Some(self);
             }
         }
@@ -105,7 +128,13 @@ impl Setup {
         let dir = tempfile::tempdir().expect("a temporary folder");
         let copied = Command::new("cp").arg("-r").arg(self.dir.path().join(".")).arg(dir.path()).status();
         assert!(copied.expect("cp is there").success());
-        Setup { dir, env: self.env.clone(), args: self.args.clone(), under: self.under.clone() }
+        Setup {
+            dir,
+            env: self.env.clone(),
+            args: self.args.clone(),
+            under: self.under.clone(),
+            disk: self.disk.clone(),
+        }
     }
 
     /// Starts the node and waits until it listens; hooks may still be loading.
@@ -154,6 +183,7 @@ impl Setup {
             env: self.env,
             args: self.args,
             under: self.under,
+            disk: self.disk,
             child,
             public: address("listen"),
             admin: address("admin"),
@@ -274,7 +304,13 @@ impl Node {
         self.child.kill().ok();
         self.child.wait().ok();
         let dir = std::mem::replace(&mut self.dir, tempfile::tempdir().expect("a temporary folder"));
-        Setup { dir, env: self.env.clone(), args: self.args.clone(), under: self.under.clone() }
+        Setup {
+            dir,
+            env: self.env.clone(),
+            args: self.args.clone(),
+            under: self.under.clone(),
+            disk: self.disk.clone(),
+        }
     }
 
     /// Whether the process has ended by itself.

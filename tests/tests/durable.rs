@@ -268,6 +268,29 @@ async fn a_file_system_that_becomes_read_only_takes_nothing_and_the_node_lives_o
     eventually("all are stored", || async { (numbers(&node).await.len() == 60).then_some(()) }).await;
 }
 
+/// A process that is ended while its disk is full comes up again, gives up the reserve, and ends what it had begun.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_starts_on_a_full_disk_with_the_room_of_the_reserve() {
+    let setup = Setup::new().hook("store", &bundled("store"), &store("async"));
+    let Some(setup) = setup.data_of_size("40m") else { return };
+    let setup = setup.env("LANDFALL_LEDGER_LOW_WATER", "0B").env("LANDFALL_LEDGER_RESERVE", "8MiB");
+    let node = setup.serving("store").await;
+    assert_eq!(load_one(&node, 1).await, 202);
+    node.order("/api/hooks/store/pause", json!({})).await;
+    assert_eq!(load_one(&node, 2).await, 202);
+    fill(&node.data().join("filler"));
+    let node = node.killed().serving("store").await;
+    node.until_log("the reserve is used").await;
+    assert_eq!(load_one(&node, 3).await, 503);
+    node.order("/api/hooks/store/resume", json!({})).await;
+    std::fs::remove_file(node.data().join("filler")).unwrap();
+    node.until_states("store", &["done", "done"]).await;
+}
+
+async fn load_one(node: &Node, n: usize) -> u16 {
+    node.post("/store", &[("id", &n.to_string())], json!({ "n": n }).to_string()).await.0
+}
+
 /// As `numbers`, of more than one page.
 async fn numbers_of_all(node: &Node) -> BTreeMap<u64, usize> {
     let (mut counts, mut after) = (BTreeMap::new(), 0);

@@ -170,3 +170,31 @@ async fn events_wait_for_a_component_that_is_not_there() {
     node.until_states("store", &["done"]).await;
     assert_eq!(node.rows("store", "t").await.len(), 1);
 }
+
+#[tokio::test]
+async fn who_comes_second_again_and_again_is_never_dead_for_it() {
+    let file = format!("mode = \"async\"\n{OPEN}[allow]\nkv = true\n[retry]\nattempts = 1\n");
+    let node = Setup::new().hook("keeps", &guest("keeps"), &file).serving("keeps").await;
+    node.order("/api/hooks/keeps/pause", json!({})).await;
+    for _ in 0..150 {
+        assert_eq!(node.post("/keeps?c~", &[], "").await.0, 202);
+    }
+    node.order("/api/hooks/keeps/resume", json!({})).await;
+    let done = node.until_states("keeps", &["done"; 150]).await;
+    assert!(done.iter().all(|one| one["attempt"] == 1), "an attempt that came second does not count");
+    assert!(!node.log().contains("fails every time"), "contention is no failure");
+}
+
+#[tokio::test]
+async fn events_wait_for_a_component_that_cannot_be_loaded_and_duplicates_get_the_first_answer() {
+    let file = format!("mode = \"async\"\n{OPEN}[allow]\nemit = [\"emits\"]\n[dedup]\nid = {{ header = \"Id\" }}\n");
+    let setup = Setup::new().file("emits.wasm", b"\0asm\x0d\0\x01\0garbage").file("emits.toml", &file);
+    let node = setup.start().await;
+    node.until("emits", "unavailable").await;
+    let waits = node.post("/emits", &[("id", "0")], "").await;
+    assert_eq!(waits.0, 202, "{waits:?}\n{}", node.log());
+    node.put("emits.wasm", std::fs::read(guest("emits")).unwrap());
+    node.until_states("emits", &["done"]).await;
+    let first = node.post("/emits", &[("id", "1")], "").await;
+    assert_eq!(node.post("/emits", &[("id", "1")], "").await, first, "the same answer, with the id of the first");
+}

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::Body;
+use axum::extract::rejection::{JsonRejection, QueryRejection};
 use axum::extract::{Path, Query, State};
 use axum::http::{HeaderMap, Request, StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -60,6 +61,7 @@ pub async fn answer_one(events: Events, path: &str, post: Option<String>) -> any
 }
 
 #[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
 struct ListQuery {
     hook: Option<String>,
     state: Option<String>,
@@ -70,7 +72,11 @@ struct ListQuery {
     limit: Option<usize>,
 }
 
-async fn list(State(events): State<Events>, Query(query): Query<ListQuery>) -> Response {
+async fn list(State(events): State<Events>, query: Result<Query<ListQuery>, QueryRejection>) -> Response {
+    let Query(query) = match query {
+        Ok(query) => query,
+        Err(why) => return refused(StatusCode::BAD_REQUEST, &why.body_text()),
+    };
     match query.filter() {
         Ok(filter) => answer(events.ledger.list(filter).await),
         Err(why) => refused(StatusCode::BAD_REQUEST, &why),
@@ -194,7 +200,11 @@ struct Replayed {
     unknown: Vec<String>,
 }
 
-async fn replay(State(events): State<Events>, Json(order): Json<ReplayOrder>) -> Response {
+async fn replay(State(events): State<Events>, order: Result<Json<ReplayOrder>, JsonRejection>) -> Response {
+    let Json(order) = match order {
+        Ok(order) => order,
+        Err(why) => return refused(StatusCode::BAD_REQUEST, &why.body_text()),
+    };
     let per_second = order.per_second.unwrap_or(REPLAY_RATE);
     if !(0.001..=100_000.0).contains(&per_second) {
         return refused(StatusCode::BAD_REQUEST, "per_second is out of range: 0.001 to 100000");
@@ -235,6 +245,9 @@ async fn replay(State(events): State<Events>, Json(order): Json<ReplayOrder>) ->
 async fn asked(events: &Events, order: &ReplayOrder) -> Result<Vec<EventId>, Box<Response>> {
     let bad = |why: &str| Box::new(refused(StatusCode::BAD_REQUEST, why));
     let mut seen = std::collections::HashSet::new();
+    if !order.events.is_empty() && order.hook.is_some() {
+        return Err(bad("name events, or a hook: not both"));
+    }
     if !order.events.is_empty() {
         let ids: Result<Vec<EventId>, String> = order.events.iter().map(|id| id.parse()).collect();
         let mut ids = ids.map_err(|why| bad(&why))?;
@@ -274,6 +287,7 @@ async fn stats(State(events): State<Events>) -> Response {
 }
 
 #[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
 struct RowsQuery {
     after: Option<i64>,
     limit: Option<usize>,
@@ -282,8 +296,12 @@ struct RowsQuery {
 async fn rows(
     State(events): State<Events>,
     Path((hook, table)): Path<(String, String)>,
-    Query(query): Query<RowsQuery>,
+    query: Result<Query<RowsQuery>, QueryRejection>,
 ) -> Response {
+    let Query(query) = match query {
+        Ok(query) => query,
+        Err(why) => return refused(StatusCode::BAD_REQUEST, &why.body_text()),
+    };
     let limit = query.limit.unwrap_or(PAGE_MAX).min(PAGE_MAX);
     answer(events.ledger.rows(hook, table, query.after.unwrap_or(0), limit).await)
 }

@@ -143,7 +143,10 @@ impl AdminFlags {
         };
         let answer: Option<Value> = serde_json::from_str(&text).ok();
         let why = answer.as_ref().and_then(|json| json["error"].as_str()).unwrap_or(text.trim());
-        ensure!(status == 200, "the node answers {status}: {why}");
+        match self.data {
+            Some(_) => ensure!(status == 200, "{why}"),
+            None => ensure!(status == 200, "the node answers {status}: {why}"),
+        }
         answer.context("that is no admin listener of Landfall")
     }
 }
@@ -247,6 +250,7 @@ async fn show(flags: &EventsFlags, event: &str) -> anyhow::Result<()> {
 }
 
 async fn tail(flags: &EventsFlags, which: &Which) -> anyhow::Result<()> {
+    ensure!(flags.admin.data.is_none(), "nothing comes to a node that is not running: leave out --data, or use `list`");
     let newest = Which { limit: 1, ..which.clone() };
     let first = flags.admin.ask(&path(&newest, None), None).await?;
     let mut after = first[0]["delivery"].as_i64().unwrap_or(0);

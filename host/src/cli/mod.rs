@@ -16,7 +16,6 @@ use std::ffi::OsString;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::time::Duration;
 
 use anyhow::Context;
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -25,9 +24,6 @@ use crate::app::{self, App};
 use crate::config::{Config, Flags, LogFormat};
 use crate::shutdown::Shutdown;
 use crate::telemetry;
-
-/// How long the end of the process waits for threads that are busy with files.
-const LEFT_BEHIND_MAX: Duration = Duration::from_secs(1);
 
 /// Where webhooks land: verified, answered in time, run through sandboxed WebAssembly components.
 #[derive(Debug, Parser)]
@@ -226,8 +222,9 @@ fn block_on(command: impl Future<Output = anyhow::Result<ExitCode>>) -> anyhow::
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     let runtime = runtime.context("the executor does not start")?;
     let ended = runtime.block_on(command);
-    // A thread that hangs in a file system must not keep the process from ending.
-    runtime.shutdown_timeout(LEFT_BEHIND_MAX);
+    // The process ends now. A thread that hangs in a file system must not keep it from that, and what still runs must not find
+    // half of its executor gone.
+    std::mem::forget(runtime);
     ended
 }
 

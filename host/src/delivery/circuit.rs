@@ -36,11 +36,12 @@ impl Circuit {
     /// An attempt has failed. True where this opened the circuit.
     pub fn failed(&mut self, now: Instant) -> bool {
         self.failures = self.failures.saturating_add(1);
-        let opens = self.failures >= FAILURES;
-        if opens {
-            self.open_until = Some(now + PAUSE);
+        if self.failures < FAILURES {
+            return false;
         }
-        opens
+        self.open_until = Some(now + PAUSE);
+        // Those that were running already, and the tries after a pause, say nothing new.
+        self.failures == FAILURES
     }
 }
 
@@ -59,7 +60,7 @@ mod tests {
         let later = start + PAUSE;
         assert_eq!((circuit.is_open(later), circuit.begin(0, later), circuit.begin(5, later)), (false, 0, 1));
         assert_eq!(circuit.begin(5, later), 0, "one at a time");
-        assert!(circuit.failed(later), "open again");
+        assert!(!circuit.failed(later) && circuit.is_open(later), "open still, which is nothing new");
         assert_eq!(circuit.begin(5, later + PAUSE), 1);
     }
 }

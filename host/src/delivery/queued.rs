@@ -78,6 +78,7 @@ impl Delivery {
         };
         let left = until.saturating_duration_since(Instant::now());
         if let (Some((target, event)), Kept::New | Kept::Before(_)) = (asked, &kept) {
+            let event = Event { id: kept.event(id), ..event };
             let reply = quick_answer(target, &event, left).await;
             return Ok(reply.map_or(Answered::Accepted(kept.event(id)), Answered::Reply));
         }
@@ -126,6 +127,15 @@ async fn quick_answer(target: &Target, event: &Event, within: Duration) -> Optio
     let until = Instant::now() + within;
     let _place = target.slots.acquire_quick(within).await?;
     target.handler.respond(event, until.saturating_duration_since(Instant::now())).await
+}
+
+impl Delivery {
+    /// The run did not come to its end: the next one answers.
+    pub(super) fn wait_on(&self, id: EventId, waiter: oneshot::Sender<Outcome>) {
+        if !waiter.is_closed() {
+            self.waiters.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).insert(id, waiter);
+        }
+    }
 }
 
 /// What became of the event.

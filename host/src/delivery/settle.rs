@@ -5,8 +5,11 @@ use std::time::Duration;
 use super::{Delivery, ending, record};
 use crate::engine::Target;
 use crate::ledger::{Ending, LedgerError, Refused, Results};
-use crate::model::{Attempt, Event, Outcome, RetrySpec};
+use crate::model::{Attempt, Event, Outcome};
 use crate::queue::{Ended, Lease};
+
+/// Those who change the same value are spread over this much time.
+const AGAIN_WITHIN: Duration = Duration::from_millis(200);
 
 /// What became of a delivery.
 pub struct Settled {
@@ -14,6 +17,8 @@ pub struct Settled {
     pub is_kept: bool,
     /// Until the next attempt, if there is one.
     pub pause: Option<Duration>,
+    /// It says something about how the hook fares.
+    pub counts: bool,
 }
 
 impl Delivery {
@@ -29,9 +34,8 @@ impl Delivery {
         kill_point!("before-end");
         let number = lease.attempt();
         let mut results = self.results(event, std::mem::take(&mut attempt.effects), target);
-        let mut retry = target.retry;
         loop {
-            let end = ending::of(&attempt.outcome, results, number, &retry, chance());
+            let end = ending::of(&attempt.outcome, results, number, &target.retry, chance());
             let kept = record::kept(attempt, started_ms);
             match end {
                 Ending::Done(left) => {
@@ -39,23 +43,29 @@ impl Delivery {
                     match lease.done(kept, left).await? {
                         Ended::Kept => {
                             self.ring_for(&emitted);
-                            return Ok(Settled { is_kept: true, pause: None });
+                            return Ok(Settled { is_kept: true, pause: None, counts: true });
                         }
-                        Ended::Lost => return Ok(Settled { is_kept: false, pause: None }),
+                        Ended::Lost => return Ok(Settled { is_kept: false, pause: None, counts: true }),
+                        // Who came second runs again soon, and nothing is counted: the others got on.
+                        Ended::Refused(same, why @ Refused::Changed(_)) => {
+                            attempt.outcome = outcome(event, why);
+                            let pause = AGAIN_WITHIN.mul_f64(chance());
+                            same.again(pause).await?;
+                            return Ok(Settled { is_kept: true, pause: Some(pause), counts: false });
+                        }
                         Ended::Refused(same, why) => {
                             lease = same;
-                            retry = schedule(&why, retry);
                             attempt.outcome = outcome(event, why);
                             results = Results::empty(target.quota);
                         }
                     }
                 }
                 Ending::Retry(pause) => {
-                    return Ok(Settled { is_kept: lease.retry(kept, pause).await?, pause: Some(pause) });
+                    return Ok(Settled { is_kept: lease.retry(kept, pause).await?, pause: Some(pause), counts: true });
                 }
                 Ending::Dead(why) => {
                     tracing::error!(hook = &*event.hook, event = %event.id, attempts = number, why, "delivery is dead");
-                    return Ok(Settled { is_kept: lease.bury(kept, why).await?, pause: None });
+                    return Ok(Settled { is_kept: lease.bury(kept, why).await?, pause: None, counts: true });
                 }
             }
         }
@@ -72,22 +82,8 @@ pub fn outcome(event: &Event, refused: Refused) -> Outcome {
         Refused::OverQuota(why) => Outcome::OverLimit(why),
     };
     let (hook, reason) = (&*event.hook, outcome.reason());
-    tracing::warn!(hook, event = %event.id, reason, "what the attempt leaves is not kept");
+    tracing::info!(hook, event = %event.id, reason, "what the attempt leaves is not kept");
     outcome
-}
-
-/// Who came second may try again soon.
-fn schedule(refused: &Refused, retry: RetrySpec) -> RetrySpec {
-    match refused {
-        Refused::Changed(_) => RetrySpec {
-            first: Duration::from_millis(50),
-            factor: 2.0,
-            max: Duration::from_secs(5),
-            jitter: 1.0,
-            ..retry
-        },
-        Refused::OverQuota(_) => retry,
-    }
 }
 
 fn chance() -> f64 {

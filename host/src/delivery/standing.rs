@@ -86,7 +86,6 @@ impl Delivery {
     pub(super) fn ended(&self, hook: &Arc<str>, outcome: &Outcome) {
         let well = matches!(outcome, Outcome::Done(_) | Outcome::Reject(_));
         self.standing(hook, |standing| {
-            *standing.attempts.entry(outcome.word()).or_default() += 1;
             if well {
                 standing.circuit = Circuit::default();
             } else if standing.circuit.failed(Instant::now()) {

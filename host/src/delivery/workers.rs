@@ -146,11 +146,14 @@ impl Delivery {
         kill_point!("after-run");
         record::write(&event, number, &attempt);
         let settled = self.settle(lease, &event, &mut attempt, started_ms, &target).await;
-        self.ended(&hook, &attempt.outcome);
+        self.count(&hook, &attempt.outcome);
+        if settled.as_ref().is_ok_and(|settled| settled.counts) {
+            self.ended(&hook, &attempt.outcome);
+        }
         kill_point!("after-end");
         let now = self.queue.ledger().now();
         match settled {
-            Ok(Settled { is_kept: true, pause }) => {
+            Ok(Settled { is_kept: true, pause, counts: true }) => {
                 if let Some(waiter) = waiter {
                     waiter.send(attempt.outcome).ok();
                 }
@@ -159,6 +162,13 @@ impl Delivery {
                     None if target.order_of.is_some() => self.queue.is_due(&hook, now),
                     None => self.queue.ring(),
                 }
+            }
+            Ok(Settled { is_kept: true, pause, counts: false }) => {
+                // Whoever waits for the reply waits on.
+                if let Some(waiter) = waiter {
+                    self.wait_on(event.id, waiter);
+                }
+                self.queue.is_due(&hook, now.plus(pause.unwrap_or_default()));
             }
             Ok(Settled { is_kept: false, .. }) => {
                 tracing::warn!(hook = &*hook, event = %event.id, number, "the lease was lost: what the attempt left is dropped");

@@ -98,9 +98,13 @@ impl Loader {
         Ok((spec.verify, verifier))
     }
 
-    /// A hook that answers 503 where its file says, as far as that can be read: the sender comes again, nothing is let in.
+    /// A hook with nothing to run, where its file says. If all of that can be read, events may wait for it; else it is closed, and
+    /// the sender comes again.
     pub fn unavailable(&self, name: &HookName, files: &Files, why: &str) -> Hook {
         let text = hook_text(name, files).unwrap_or_default();
+        if let Some(hook) = self.waiting(name, &text, why) {
+            return hook;
+        }
         let parse = |text: &str| parse_hook(HookSource { name, text, manifest: None, dir: &self.dir });
         let spec = parse(&text).or_else(|_| parse(&path_alone(&text))).or_else(|_| parse(""));
         let mut spec = spec.expect("an empty hook file is a good one");
@@ -108,6 +112,16 @@ impl Loader {
         let verifier = Verifier::build(&spec.verify, &Packs::default()).expect("an absent [verify] builds");
         let slots = self.engine.slots(spec.concurrency);
         Hook { spec, verifier, serving: Serving::Unavailable(why.into()), slots }
+    }
+
+    /// Everything but its component is there.
+    fn waiting(&self, name: &HookName, text: &str, why: &str) -> Option<Hook> {
+        let spec = parse_hook(HookSource { name, text, manifest: None, dir: &self.dir }).ok()?;
+        let verifier = Verifier::build(&spec.verify, &self.packs.load()).ok()?;
+        let verifier = placed(name, text, &spec, verifier).ok()?;
+        tokio::task::block_in_place(|| self.secrets.track(&references(&spec)));
+        let slots = self.engine.slots(spec.concurrency);
+        Some(Hook { spec, verifier, serving: Serving::Unavailable(why.into()), slots })
     }
 
     async fn component(&self, files: &Files, content: &Result<Content, String>) -> Result<Component, Problem> {
@@ -125,7 +139,11 @@ impl Loader {
     async fn track(&self, spec: &HookSpec) {
         let (secrets, references) = (self.secrets.clone(), references(spec));
         let reading = tokio::task::spawn_blocking(move || secrets.track(&references));
-        reading.await.unwrap_or_else(|error| tracing::error!(%error, "reading secrets panicked"));
+        if let Err(error) = reading.await
+            && error.is_panic()
+        {
+            tracing::error!(%error, "reading secrets panicked");
+        }
     }
 }
 

@@ -28,13 +28,20 @@ pub struct BackedUp {
 pub fn take(dir: &Path, to: &Path, now: SystemTime) -> Result<BackedUp, OpenError> {
     let path = dir.join("ledger.db");
     if !path.exists() {
-        return Err(OpenError(format!("{} has no ledger: name the data directory of a node (--data)", dir.display())));
+        return Err(OpenError::Other(format!(
+            "{} has no ledger: name the data directory of a node (--data)",
+            dir.display()
+        )));
     }
     if to.exists() {
-        return Err(OpenError(format!("{} is there already: a backup overwrites nothing", to.display())));
+        return Err(OpenError::Other(format!("{} is there already: a backup overwrites nothing", to.display())));
     }
-    let failed = |error: rusqlite::Error| OpenError(format!("{}: {}", path.display(), LedgerError::from(error)));
-    let unwritten = |error: std::io::Error| OpenError(format!("{} cannot be written: {error}", to.display()));
+    let parent = to.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    if !parent.is_dir() {
+        return Err(OpenError::Other(format!("{} is not a folder that a backup could be put into", parent.display())));
+    }
+    let failed = |error: rusqlite::Error| OpenError::Other(format!("{}: {}", path.display(), LedgerError::from(error)));
+    let unwritten = |error: std::io::Error| OpenError::Other(format!("{} cannot be written: {error}", to.display()));
     // Where no node has the directory, none may come meanwhile.
     let lock = place::lock(dir).ok();
     let access = match lock {
@@ -51,25 +58,24 @@ pub fn take(dir: &Path, to: &Path, now: SystemTime) -> Result<BackedUp, OpenErro
     let mut part = to.as_os_str().to_owned();
     part.push(".part");
     fs::remove_file(&part).or_else(absent).map_err(unwritten)?;
-    let name = part.to_str().ok_or_else(|| OpenError(format!("{} is not UTF-8", to.display())))?;
+    let name = part.to_str().ok_or_else(|| OpenError::Other(format!("{} is not UTF-8", to.display())))?;
     let backed_up = source.execute("VACUUM INTO ?", [name]).map_err(failed).and_then(|_| seal(Path::new(&part), now));
     if backed_up.is_err() {
         fs::remove_file(&part).ok();
     }
     let backed_up = backed_up?;
     fs::rename(&part, to).map_err(unwritten)?;
-    let parent = to.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
     File::open(parent).and_then(|parent| parent.sync_all()).map_err(unwritten)?;
     Ok(backed_up)
 }
 
 /// Checks the copy, notes when it was taken, and puts it on stable storage.
 fn seal(part: &Path, now: SystemTime) -> Result<BackedUp, OpenError> {
-    let failed = |error: rusqlite::Error| OpenError(format!("{}: {}", part.display(), LedgerError::from(error)));
+    let failed = |error: rusqlite::Error| OpenError::Other(format!("{}: {}", part.display(), LedgerError::from(error)));
     let copy = Connection::open(part).map_err(failed)?;
     let verdict: String = copy.query_row("PRAGMA quick_check(1)", [], |row| row.get(0)).map_err(failed)?;
     if verdict != "ok" {
-        return Err(OpenError(format!("the ledger is damaged: {verdict}; no backup was made")));
+        return Err(OpenError::Other(format!("the ledger is damaged: {verdict}; no backup was made")));
     }
     copy.execute("INSERT OR REPLACE INTO node (key, value) VALUES (?, ?)", params![TAKEN, to_ms(now)])
         .map_err(failed)?;
@@ -77,7 +83,7 @@ fn seal(part: &Path, now: SystemTime) -> Result<BackedUp, OpenError> {
     let (events, open) =
         (count("SELECT count(*) FROM events")?, count("SELECT count(*) FROM deliveries WHERE state < 2")?);
     drop(copy);
-    let unwritten = |error: std::io::Error| OpenError(format!("{} cannot be written: {error}", part.display()));
+    let unwritten = |error: std::io::Error| OpenError::Other(format!("{} cannot be written: {error}", part.display()));
     let file = File::open(part).map_err(unwritten)?;
     file.sync_all().map_err(unwritten)?;
     Ok(BackedUp { bytes: file.metadata().map_err(unwritten)?.len(), events, open })

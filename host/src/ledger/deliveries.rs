@@ -329,12 +329,12 @@ fn unblock_next(connection: &Connection, delivery: i64) -> rusqlite::Result<()> 
 }
 
 /// Gives running deliveries back as if their attempt had not begun.
-pub(super) fn release(connection: &Connection, fences: &[Fence], now: LedgerTime) -> rusqlite::Result<()> {
+pub(super) fn release(connection: &Connection, fences: &[Fence], due: LedgerTime) -> rusqlite::Result<()> {
     let mut update = connection.prepare_cached(
         "UPDATE deliveries SET state = 0, attempt = attempt - 1, due = ?, owner = NULL, lease_until = NULL
          WHERE id = ? AND state = 1 AND attempt = ?",
     )?;
-    fences.iter().try_for_each(|fence| update.execute(params![now.0, fence.delivery, fence.attempt]).map(drop))
+    fences.iter().try_for_each(|fence| update.execute(params![due.0, fence.delivery, fence.attempt]).map(drop))
 }
 
 /// Holds on to everything that this node runs.

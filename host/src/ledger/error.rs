@@ -46,7 +46,8 @@ impl From<rusqlite::Error> for LedgerError {
             return LedgerError::Other(text);
         };
         match (code, code & 0xff) {
-            (_, ffi::SQLITE_FULL) => LedgerError::Full,
+            // The file that readers share cannot grow: the same thing in other words.
+            (_, ffi::SQLITE_FULL) | (ffi::SQLITE_IOERR_SHMSIZE, _) => LedgerError::Full,
             (_, ffi::SQLITE_READONLY) => LedgerError::ReadOnly,
             (_, ffi::SQLITE_CORRUPT | ffi::SQLITE_NOTADB) => LedgerError::Corrupt(text),
             (_, ffi::SQLITE_IOERR | ffi::SQLITE_CANTOPEN) => LedgerError::Disk(text),
@@ -58,11 +59,17 @@ impl From<rusqlite::Error> for LedgerError {
 
 /// Why a ledger cannot be opened: a sentence that names the thing and the way out.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct OpenError(pub String);
+pub enum OpenError {
+    /// There is no room, not even to look.
+    Full(String),
+    /// Anything else.
+    Other(String),
+}
 
 impl fmt::Display for OpenError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
+        let (OpenError::Full(text) | OpenError::Other(text)) = self;
+        f.write_str(text)
     }
 }
 

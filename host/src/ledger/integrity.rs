@@ -28,11 +28,11 @@ pub fn check(connection: &Connection, path: &Path, on_fatal: OnFatal) -> Result<
         let started = std::thread::Builder::new().name("integrity".into()).spawn(look);
         return started
             .map(drop)
-            .map_err(|error| OpenError(format!("the thread of the check does not start: {error}")));
+            .map_err(|error| OpenError::Other(format!("the thread of the check does not start: {error}")));
     }
     match verdict(connection, "PRAGMA integrity_check(1)") {
         None => Ok(()),
-        Some(damage) => Err(OpenError(format!("{}: {damage}", path.display()))),
+        Some(damage) => Err(OpenError::Other(format!("{}: {damage}", path.display()))),
     }
 }
 

@@ -91,15 +91,32 @@ impl Ledger {
         time_of_day: SystemTime,
         on_fatal: OnFatal,
     ) -> Result<(Ledger, Recovered), OpenError> {
+        match Ledger::try_open(dir, settings, time_of_day, on_fatal.clone()) {
+            // What is there must be ended and let go of, whatever else there is no room for.
+            Err(OpenError::Full(why)) if reserve::give_up(dir) => {
+                tracing::error!(why, "the disk is full: the reserve is used, and nothing new is accepted");
+                Ledger::try_open(dir, settings, time_of_day, on_fatal)
+            }
+            opened => opened,
+        }
+    }
+
+    fn try_open(
+        dir: &Path,
+        settings: LedgerSettings,
+        time_of_day: SystemTime,
+        on_fatal: OnFatal,
+    ) -> Result<(Ledger, Recovered), OpenError> {
         if rusqlite::version_number() < SQLITE_OLDEST {
-            return Err(OpenError(format!("SQLite {} is too old to keep a ledger", rusqlite::version())));
+            return Err(OpenError::Other(format!("SQLite {} is too old to keep a ledger", rusqlite::version())));
         }
         place::check_file_system(dir)?;
         let lock = place::lock(dir)?;
         let path = dir.join("ledger.db");
         let failed = |error: rusqlite::Error| match LedgerError::from(error) {
-            error @ LedgerError::Corrupt(_) => OpenError(format!("{}: {error}", path.display())),
-            error => OpenError(format!("{} cannot be opened: {error}", path.display())),
+            error @ LedgerError::Corrupt(_) => OpenError::Other(format!("{}: {error}", path.display())),
+            error @ LedgerError::Full => OpenError::Full(format!("{} cannot be opened: {error}", path.display())),
+            error => OpenError::Other(format!("{} cannot be opened: {error}", path.display())),
         };
         wal::check(&path, settings.accept_data_loss)?;
         let mut connection = Connection::open(&path).map_err(failed)?;
@@ -115,12 +132,12 @@ impl Ledger {
         let clock = clock::resume(&connection, time_of_day).map_err(failed)?;
         let owner = *Uuid::new_v4().as_bytes();
         let (freed, given_up) = recover(&mut connection, &owner, clock.now()).map_err(failed)?;
-        let noted = |error| OpenError(format!("{} cannot be written beside: {error}", path.display()));
+        let noted = |error| OpenError::Other(format!("{} cannot be written beside: {error}", path.display()));
         let note = wal::Note::open(&path).map_err(noted)?;
         let LedgerSettings { low_water, retention, .. } = settings;
         let reserve = Reserve::new(dir, settings.reserve, low_water);
         let writer = Writer::start(connection, note, reserve, on_fatal)
-            .map_err(|error| OpenError(format!("the thread of the ledger does not start: {error}")))?;
+            .map_err(|error| OpenError::Other(format!("the thread of the ledger does not start: {error}")))?;
         let readers = Arc::new(Readers::new(&path));
         let ledger = Ledger { writer, readers, clock, owner, dir: dir.into(), low_water, retention, _lock: lock };
         Ok((ledger, Recovered { freed, given_up }))
@@ -197,10 +214,12 @@ impl Ledger {
             .await
     }
 
-    /// Gives leases back as if their attempts had not begun.
-    pub async fn release(&self, fences: Vec<Fence>) -> Result<(), LedgerError> {
+    /// Gives leases back as if their attempts had not begun; they are due after the pause.
+    pub async fn release(&self, fences: Vec<Fence>, pause: Duration) -> Result<(), LedgerError> {
         let clock = self.clock;
-        self.writer.write(Terms::relief(Sync::Durable), move |tx| deliveries::release(tx, &fences, clock.now())).await
+        self.writer
+            .write(Terms::relief(Sync::Durable), move |tx| deliveries::release(tx, &fences, clock.now().plus(pause)))
+            .await
     }
 
     /// Holds on to leases, frees those that have run out, and writes down the time.

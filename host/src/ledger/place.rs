@@ -33,23 +33,24 @@ pub struct DirLock {
 pub fn lock(dir: &Path) -> Result<DirLock, OpenError> {
     let path = dir.join("lock");
     let open = OpenOptions::new().write(true).create(true).truncate(false).open(&path);
-    let file = open.map_err(|error| OpenError(format!("{} cannot be opened: {error}", path.display())))?;
+    let file = open.map_err(|error| OpenError::Other(format!("{} cannot be opened: {error}", path.display())))?;
     match flock(&file, FlockOperation::NonBlockingLockExclusive) {
         Ok(()) => Ok(DirLock { _file: file }),
-        Err(rustix::io::Errno::WOULDBLOCK) => Err(OpenError(format!(
+        Err(rustix::io::Errno::WOULDBLOCK) => Err(OpenError::Other(format!(
             "{} belongs to another node that is running: give this one a data directory of its own (--data)",
             dir.display()
         ))),
-        Err(error) => Err(OpenError(format!("{} cannot be locked: {error}", path.display()))),
+        Err(error) => Err(OpenError::Other(format!("{} cannot be locked: {error}", path.display()))),
     }
 }
 
 /// Whether a ledger can be kept here.
 pub fn check_file_system(dir: &Path) -> Result<(), OpenError> {
-    let status = statfs(dir).map_err(|error| OpenError(format!("{} cannot be looked at: {error}", dir.display())))?;
+    let status =
+        statfs(dir).map_err(|error| OpenError::Other(format!("{} cannot be looked at: {error}", dir.display())))?;
     let kind = status.f_type as u32;
     if let Some((_, name)) = UNFIT.iter().find(|(unfit, _)| *unfit == kind) {
-        return Err(OpenError(format!(
+        return Err(OpenError::Other(format!(
             "{} is on {name}, where a ledger can lose what was acknowledged: use a local disk (--data)",
             dir.display()
         )));
@@ -81,7 +82,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let first = lock(dir.path()).unwrap();
         let why = lock(dir.path()).err().unwrap();
-        assert!(why.0.contains("belongs to another node"), "{why}");
+        assert!(why.to_string().contains("belongs to another node"), "{why}");
         drop(first);
         assert!(lock(dir.path()).is_ok());
     }

@@ -3,6 +3,7 @@
 
 use std::fs::{self, OpenOptions};
 use std::io;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -65,7 +66,7 @@ impl Reserve {
             return;
         }
         let is_first = self.tried.replace(Instant::now()).is_none();
-        let has = fs::metadata(&self.path).map_or(0, |metadata| metadata.len());
+        let has = fs::symlink_metadata(&self.path).map_or(0, |metadata| metadata.len());
         let free = place::free_bytes(&self.dir).unwrap_or(0);
         if has != self.bytes && free.saturating_add(has) <= self.bytes.saturating_add(self.beside) {
             if is_first {
@@ -80,15 +81,22 @@ impl Reserve {
                     tracing::info!("there is room again: events are accepted");
                 }
             }
-            Err(error) => {
-                tracing::warn!(%error, "the reserve cannot be made");
+            Err(error) if error.kind() == io::ErrorKind::StorageFull => {
                 fs::remove_file(&self.path).ok();
+            }
+            // A link, a folder, a file system that cannot: nothing that more room would mend.
+            Err(error) => {
+                let path = self.path.display();
+                tracing::warn!(%path, %error, "the reserve cannot be made: the node works without one");
+                self.bytes = 0;
             }
         }
     }
 
     fn make(&self) -> io::Result<()> {
-        let file = OpenOptions::new().write(true).create(true).truncate(false).open(&self.path)?;
+        let flags = rustix::fs::OFlags::NOFOLLOW.bits() as i32;
+        let mut open = OpenOptions::new();
+        let file = open.write(true).create(true).truncate(false).custom_flags(flags).open(&self.path)?;
         file.set_len(self.bytes)?;
         match fallocate(&file, FallocateFlags::empty(), 0, self.bytes) {
             Ok(()) => Ok(()),
@@ -99,6 +107,13 @@ impl Reserve {
             Err(error) => Err(error.into()),
         }
     }
+}
+
+/// Gives up the room of a node that cannot start for lack of it. False: there is none.
+pub fn give_up(dir: &Path) -> bool {
+    let path = dir.join("reserve");
+    let is_ours = fs::symlink_metadata(&path).is_ok_and(|metadata| metadata.is_file() && metadata.len() > 0);
+    is_ours && fs::remove_file(path).is_ok()
 }
 
 #[cfg(test)]
@@ -126,5 +141,19 @@ mod tests {
         assert!(!vast.is_there(), "no room beside it");
         let mut none = Reserve::new(dir.path(), 0, 0);
         assert!(none.is_there() && !none.spend() && !path.exists());
+    }
+
+    #[test]
+    fn a_link_or_a_folder_in_its_place_is_left_alone_and_holds_nobody_up() {
+        let dir = tempfile::tempdir().unwrap();
+        let other = dir.path().join("other");
+        fs::write(&other, "somebody's").unwrap();
+        std::os::unix::fs::symlink(&other, dir.path().join("reserve")).unwrap();
+        assert!(Reserve::new(dir.path(), 4, 0).is_there());
+        assert_eq!(fs::read_to_string(&other).unwrap(), "somebody's");
+        assert!(!give_up(dir.path()));
+        fs::remove_file(dir.path().join("reserve")).unwrap();
+        fs::create_dir(dir.path().join("reserve")).unwrap();
+        assert!(Reserve::new(dir.path(), 4, 0).is_there() && dir.path().join("reserve").is_dir());
     }
 }

@@ -2,7 +2,7 @@
 
 use rusqlite::{Connection, TransactionBehavior};
 
-use super::error::OpenError;
+use super::error::{LedgerError, OpenError};
 
 /// `LFLD`: this is a ledger and not some other database.
 const APPLICATION_ID: i32 = 0x4c46_4c44;
@@ -141,19 +141,24 @@ END;
 
 /// Brings the tables to this version.
 pub fn migrate(connection: &mut Connection) -> Result<(), OpenError> {
-    let failed = |error: rusqlite::Error| OpenError(format!("the ledger cannot be prepared: {error}"));
+    let failed = |error: rusqlite::Error| match LedgerError::from(error) {
+        error @ LedgerError::Full => OpenError::Full(format!("the ledger cannot be prepared: {error}")),
+        error => OpenError::Other(format!("the ledger cannot be prepared: {error}")),
+    };
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(failed)?;
     let number = |name: &str| transaction.pragma_query_value(None, name, |row| row.get::<_, i32>(0));
     let (version, application) = (number("user_version").map_err(failed)?, number("application_id").map_err(failed)?);
     let tables: i64 =
         transaction.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0)).map_err(failed)?;
     if application != APPLICATION_ID && tables > 0 {
-        return Err(OpenError("ledger.db is a database of something else: use another data directory (--data)".into()));
+        return Err(OpenError::Other(
+            "ledger.db is a database of something else: use another data directory (--data)".into(),
+        ));
     }
     let known = STEPS.len();
     let from = usize::try_from(version).unwrap_or(usize::MAX);
     if from > known {
-        return Err(OpenError(format!(
+        return Err(OpenError::Other(format!(
             "ledger.db was written by a newer Landfall (version {version}, this one knows {known}): run that one"
         )));
     }
@@ -190,9 +195,9 @@ mod tests {
         migrate(&mut connection).unwrap();
         connection.pragma_update(None, "user_version", 99).unwrap();
         let why = migrate(&mut connection).unwrap_err();
-        assert!(why.0.contains("newer Landfall (version 99, this one knows 2)"), "{why}");
+        assert!(why.to_string().contains("newer Landfall (version 99, this one knows 2)"), "{why}");
         let mut other = Connection::open_in_memory().unwrap();
         other.execute_batch("CREATE TABLE t (x)").unwrap();
-        assert!(migrate(&mut other).unwrap_err().0.contains("something else"));
+        assert!(migrate(&mut other).unwrap_err().to_string().contains("something else"));
     }
 }

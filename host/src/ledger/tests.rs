@@ -142,7 +142,7 @@ async fn what_is_given_back_has_not_begun() {
     let opened = open(dir.path());
     accept(&opened.ledger, new(event("h", "1"))).await;
     let one = claim(&opened.ledger, "h", 1).await.remove(0);
-    opened.ledger.release(vec![one.fence]).await.unwrap();
+    opened.ledger.release(vec![one.fence], Duration::ZERO).await.unwrap();
     let opened = reopen(opened, dir.path()).await;
     assert_eq!(opened.recovered.freed, 0);
     assert_eq!(claim(&opened.ledger, "h", 1).await.remove(0).fence.attempt, 1);
@@ -232,8 +232,12 @@ async fn a_replay_is_a_new_delivery_of_the_old_event() {
 async fn a_damaged_file_and_a_second_node_are_refused_in_words() {
     let dir = tempfile::tempdir().unwrap();
     let opened = open(dir.path());
-    let refuse =
-        || Ledger::open(dir.path(), SETTINGS, SystemTime::UNIX_EPOCH, Arc::new(|_: &LedgerError| {})).err().unwrap().0;
+    let refuse = || {
+        Ledger::open(dir.path(), SETTINGS, SystemTime::UNIX_EPOCH, Arc::new(|_: &LedgerError| {}))
+            .err()
+            .unwrap()
+            .to_string()
+    };
     assert!(refuse().contains("belongs to another node"));
     drop(reopen(opened, dir.path()).await);
     tokio::time::sleep(Duration::from_millis(100)).await;
@@ -318,7 +322,7 @@ async fn a_log_that_lost_what_was_synced_is_refused_and_one_that_did_not_is_open
         bad[at] ^= 4;
         std::fs::write(copy.path().join("ledger.db-wal"), bad).unwrap();
         let refused = Ledger::open(copy.path(), SETTINGS, SystemTime::UNIX_EPOCH, Arc::new(|_: &LedgerError| {})).err();
-        let why = refused.unwrap_or_else(|| panic!("bit {at} was not noticed")).0;
+        let why = refused.unwrap_or_else(|| panic!("bit {at} was not noticed")).to_string();
         assert!(why.contains("--accept-data-loss"), "{why}");
     }
     let cut = copied(dir.path());

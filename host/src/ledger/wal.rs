@@ -47,7 +47,7 @@ impl Note {
 /// Refuses a log that has lost frames since they were synced. With `accept_loss`, the log is copied aside and taken as it is.
 pub fn check(database: &Path, accept_loss: bool) -> Result<(), OpenError> {
     let failed =
-        |error: io::Error| OpenError(format!("{} cannot be read: {error}", beside(database, "-wal").display()));
+        |error: io::Error| OpenError::Other(format!("{} cannot be read: {error}", beside(database, "-wal").display()));
     let Some((salts, noted)) = noted(database).map_err(failed)? else { return Ok(()) };
     let log = match fs::read(beside(database, "-wal")) {
         Ok(log) => log,
@@ -63,7 +63,7 @@ pub fn check(database: &Path, accept_loss: bool) -> Result<(), OpenError> {
         return Ok(());
     }
     if !accept_loss {
-        return Err(OpenError(format!(
+        return Err(OpenError::Other(format!(
             "{}: of {noted} frames that were on stable storage {readable} can be read: events that were acknowledged would be \
              lost; restore a backup or the file, or start with --accept-data-loss (the log is copied aside first)",
             beside(database, "-wal").display()

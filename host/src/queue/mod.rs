@@ -190,7 +190,7 @@ impl Queue {
     pub async fn give_back(&self) -> Result<usize, LedgerError> {
         let held: Vec<Fence> = self.held.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).drain().collect();
         let count = held.len();
-        self.ledger.release(held).await?;
+        self.ledger.release(held, Duration::ZERO).await?;
         Ok(count)
     }
 
@@ -230,6 +230,11 @@ impl Lease {
     /// Never again by itself. False as above.
     pub async fn bury(self, attempt: AttemptRecord, why: String) -> Result<bool, LedgerError> {
         Ok(self.end(attempt, Ending::Dead(why)).await? == Finished::Kept)
+    }
+
+    /// Given back as if it had not begun, to be taken again after the pause.
+    pub async fn again(self, pause: Duration) -> Result<(), LedgerError> {
+        self.ledger.release(vec![self.fence], pause).await
     }
 
     async fn end(&self, attempt: AttemptRecord, ending: Ending) -> Result<Finished, LedgerError> {

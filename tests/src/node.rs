@@ -274,11 +274,16 @@ impl Node {
         std::fs::write(self.plugins().join(name), bytes).expect("a writable folder");
     }
 
-    /// The data directory, as the node sees it.
+    /// The data directory.
     pub fn data(&self) -> PathBuf {
-        let below = self.dir.path().join("data");
-        let below = below.strip_prefix("/").expect("a whole path");
-        PathBuf::from(format!("/proc/{}/root", self.child.id())).join(below)
+        let whole = self.dir.path().join("data");
+        match &self.disk {
+            None => whole,
+            Some(disk) => {
+                let below = whole.strip_prefix("/").expect("a whole path");
+                PathBuf::from(format!("/proc/{}/root", disk.0.id())).join(below)
+            }
+        }
     }
 
     /// The rows of a table.

@@ -169,7 +169,7 @@ async fn aws_secrets_manager_with_keys_and_with_the_instance() {
     assert!(authorization.starts_with("AWS4-HMAC-SHA256 Credential=AKID/"), "{authorization}");
     assert!(
         authorization.contains(
-            "/eu-west-1/secretsmanager/aws4_request, SignedHeaders=content-type;host;x-amz-date;x-amz-target, "
+            "/eu-west-1/secretsmanager/aws4_request, SignedHeaders=content-type;host;x-amz-content-sha256;x-amz-date;x-amz-target, "
         )
     );
     assert_eq!(body, "{\"SecretId\":\"prod/github\"}");

@@ -169,7 +169,24 @@ pub fn migrate(connection: &mut Connection) -> Result<(), OpenError> {
         transaction.pragma_update(None, "application_id", APPLICATION_ID).map_err(failed)?;
         transaction.pragma_update(None, "user_version", known as i32).map_err(failed)?;
     }
+    if texts(&transaction).map_err(failed)? != expected().map_err(failed)? {
+        let damaged = LedgerError::Corrupt("its tables are not those that this version makes".into());
+        return Err(OpenError::Other(damaged.to_string()));
+    }
     transaction.commit().map_err(failed)
+}
+
+/// Every table, index and trigger, as the database describes it to itself: a description that has changed changes what every
+/// byte below it means.
+fn texts(connection: &Connection) -> rusqlite::Result<Vec<(String, Option<String>)>> {
+    let mut select = connection.prepare("SELECT name, sql FROM sqlite_schema ORDER BY name")?;
+    select.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?.collect()
+}
+
+fn expected() -> rusqlite::Result<Vec<(String, Option<String>)>> {
+    let fresh = Connection::open_in_memory()?;
+    STEPS.iter().try_for_each(|step| fresh.execute_batch(step))?;
+    texts(&fresh)
 }
 
 /// Whether the events of a hook wait.

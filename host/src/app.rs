@@ -22,7 +22,7 @@ use crate::verify;
 
 // What the command line uses of the modules that it does not import itself.
 pub use crate::edge::{plain_router, serve as serve_http};
-pub use crate::engine::{compile_child, inspect, precompile};
+pub use crate::engine::{Inspected, compile_child, grant_for, inspect, precompile};
 pub use crate::hooks::{HookState, HookStatus, packs};
 pub use crate::ledger::BackedUp;
 pub use crate::verify::conformance::{Report, run_challenges, run_vectors};

@@ -51,9 +51,24 @@ fn inspect_shows_what_a_component_is_and_wants() {
     let output = run(&["inspect", bundled("store").to_str().unwrap()]);
     let text = stdout(&output);
     assert!(output.status.success(), "{text}");
-    for words in ["digest   sha256:", "exports  landfall:hook/handler@0.1.0", "imports  landfall:hook/table@0.1.0"] {
+    for words in [
+        "digest   sha256:",
+        "memory   ",
+        "exports  landfall:hook/handler@0.1.0",
+        "imports  landfall:hook/table@0.1.0",
+        "needs [allow] table = [\"NAME\"]",
+        "of WASI, with nothing behind them",
+    ] {
         assert!(text.contains(words), "{words}\n{text}");
     }
+    let receipt = stdout(&run(&["inspect", "--json", guest("emits").to_str().unwrap()]));
+    let receipt: serde_json::Value = serde_json::from_str(&receipt).unwrap();
+    assert_eq!(receipt["responder"], true);
+    assert!(
+        receipt["imports"].as_array().unwrap().iter().any(|one| one["needs"] == "[allow] emit = [\"HOOK\"]"),
+        "{receipt}"
+    );
+    assert!(receipt["memory_bytes"].as_u64().unwrap() >= 1 << 16);
     let text = stdout(&run(&["inspect", guest("answers_one").to_str().unwrap()]));
     for not_called in ["table@", "http@", "settings@", "log@"] {
         assert!(!text.contains(not_called), "a component imports what it calls, not {not_called}\n{text}");

@@ -4,9 +4,10 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::Context;
+use serde_json::{Value, json};
 
 use super::NodeFlags;
-use crate::app::{self, HookState, HookStatus};
+use crate::app::{self, HookState, HookStatus, Inspected, grant_for};
 use crate::config::Config;
 use crate::telemetry;
 
@@ -44,16 +45,59 @@ fn indented(text: &str) -> String {
     text.lines().map(|line| format!("        {line}")).collect::<Vec<_>>().join("\n")
 }
 
-/// Prints what a component's bytes say.
-pub fn inspect(file: &Path) -> anyhow::Result<ExitCode> {
+/// Prints a receipt: what a component is, what it wants, and what each of that needs to be granted.
+pub fn inspect(file: &Path, as_json: bool) -> anyhow::Result<ExitCode> {
     let bytes = std::fs::read(file).with_context(|| format!("{} cannot be read", file.display()))?;
     let inspected = app::inspect(&file.display().to_string(), &bytes)?;
+    match as_json {
+        true => println!("{}", receipt(&inspected)),
+        false => print_receipt(&inspected),
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn receipt(inspected: &Inspected) -> Value {
+    let imports = inspected.imports.iter().map(|name| json!({ "name": name, "needs": need(name) }));
+    json!({
+        "digest": inspected.digest,
+        "bytes": inspected.size,
+        "memory_bytes": inspected.memory_bytes,
+        "exports": inspected.exports,
+        "imports": imports.collect::<Vec<_>>(),
+        "responder": inspected.has_responder(),
+        "manifest": inspected.manifest,
+    })
+}
+
+fn print_receipt(inspected: &Inspected) {
+    let size = |bytes: u64| bytesize::ByteSize(bytes).display().iec();
     println!("digest   sha256:{}", inspected.digest);
-    println!("size     {} bytes", inspected.size);
+    println!("size     {} ({} bytes)", size(inspected.size as u64), inspected.size);
+    println!("memory   {} at the start, at most [limits] memory", size(inspected.memory_bytes));
     inspected.exports.iter().for_each(|name| println!("exports  {name}"));
-    inspected.imports.iter().for_each(|name| println!("imports  {name}"));
+    let (wasi, ours): (Vec<&String>, Vec<&String>) =
+        inspected.imports.iter().partition(|name| name.starts_with("wasi:"));
+    for name in ours {
+        match need(name) {
+            Some(need) => println!("imports  {name:<34} needs {need}"),
+            None => println!("imports  {name}"),
+        }
+    }
+    if !wasi.is_empty() {
+        println!(
+            "imports  {} interfaces of WASI, with nothing behind them: no files, no network, no environment",
+            wasi.len()
+        );
+    }
     if let Some(manifest) = &inspected.manifest {
         println!("manifest\n{}", indented(manifest));
     }
-    Ok(ExitCode::SUCCESS)
+}
+
+/// What the operator has to write for it.
+fn need(import: &str) -> Option<String> {
+    if import.starts_with("landfall:hook/http@") {
+        return Some("[allow] http = [\"URL\"] for each place that it calls".into());
+    }
+    grant_for(import).map(|(_, grant)| format!("[allow] {grant}"))
 }

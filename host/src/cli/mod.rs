@@ -45,6 +45,9 @@ enum Command {
     Inspect {
         /// A .wasm file.
         file: PathBuf,
+        /// One JSON object.
+        #[arg(long)]
+        json: bool,
     },
     /// Build the handlers of a cargo workspace for wasm32-wasip2, adding the target if it is missing.
     Build {
@@ -170,7 +173,7 @@ fn dispatch(command: Command) -> anyhow::Result<ExitCode> {
         Command::Up(flags) => block_on(up::up(flags)),
         Command::Serve(flags) => block_on(serve(flags)),
         Command::Check(flags) => block_on(check::check(flags)),
-        Command::Inspect { file } => check::inspect(&file),
+        Command::Inspect { file, json } => check::inspect(&file, json),
         Command::Build { dir, out, examples } => {
             let what = if examples { build::What::Examples } else { build::What::All };
             build::build(&dir, &out, what).map(|_| ExitCode::SUCCESS)

@@ -14,6 +14,9 @@ pub fn kept(attempt: &Attempt, started_ms: i64) -> AttemptRecord {
         "log_truncated": attempt.log_truncated,
         "memory_bytes": attempt.memory_peak_bytes,
         "http_calls": attempt.http_calls,
+        "rows": attempt.staged.0,
+        "kv_writes": attempt.staged.1,
+        "emitted": attempt.staged.2,
     });
     AttemptRecord {
         started_ms,
@@ -46,7 +49,7 @@ pub fn write(event: &Event, number: u32, attempt: &Attempt) {
     let memory_kib = attempt.memory_peak_bytes / 1024;
     // Which secret, by its number in the hook file: whoever rotates wants to know when the old one is out of use.
     let verified_by = event.attributes.iter().find(|(name, _)| name == "verified-by").map(|(_, key)| key.as_str());
-    let (calls, rows, reason) = (attempt.http_calls, attempt.effects.rows.len(), attempt.outcome.reason());
+    let (calls, rows, reason) = (attempt.http_calls, attempt.staged.0, attempt.outcome.reason());
     match &attempt.outcome {
         Outcome::Done(reply) => {
             let status = reply.status;

@@ -30,6 +30,8 @@ pub struct Inspected {
     pub imports: Vec<String>,
     /// Names of exported interfaces.
     pub exports: Vec<String>,
+    /// Bytes of linear memory that its modules begin with, together.
+    pub memory_bytes: u64,
     /// Text of the embedded manifest.
     pub manifest: Option<String>,
 }
@@ -66,6 +68,7 @@ pub fn inspect(file: &str, bytes: &[u8]) -> Result<Inspected, LoadError> {
         size: bytes.len(),
         imports: Vec::new(),
         exports: Vec::new(),
+        memory_bytes: 0,
         manifest: None,
     };
     read(bytes, &mut inspected).map_err(|error| wrong(error.to_string()))?;
@@ -141,6 +144,13 @@ fn read(bytes: &[u8], into: &mut Inspected) -> anyhow::Result<()> {
             Payload::ComponentExportSection(section) if depth == 0 => {
                 for export in section {
                     into.exports.push(export?.name.name.to_owned());
+                }
+            }
+            Payload::MemorySection(section) => {
+                for memory in section {
+                    let memory = memory?;
+                    let page = 1_u64 << memory.page_size_log2.unwrap_or(16);
+                    into.memory_bytes = into.memory_bytes.saturating_add(memory.initial.saturating_mul(page));
                 }
             }
             Payload::CustomSection(section) if section.name() == MANIFEST_SECTION => {

@@ -28,7 +28,7 @@ use crate::model::{HookSpec, SecretSource};
 
 pub use compile::compile_child;
 pub use component::Component;
-pub use inspect::{Inspected, LoadError, inspect};
+pub use inspect::{Inspected, LoadError, grant_for, inspect};
 pub use run::Handler;
 pub use slots::{NoSlot, Slot, Slots};
 pub use target::{OrderOf, Target};

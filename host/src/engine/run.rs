@@ -227,10 +227,11 @@ fn broken(error: &wasmtime::Error, state: &State) -> Outcome {
 
 fn record(outcome: Outcome, duration: Duration, mut store: Store<State>) -> Attempt {
     let effects = store.data_mut().effects();
+    let staged = (effects.rows.len(), effects.writes.len(), effects.emissions.len());
     let (memory_peak_bytes, http_calls) = (store.data().bounds.memory(), store.data().http.calls());
     let State { log, .. } = store.into_data();
     let (log, log_truncated) = log.lines().take();
-    Attempt { outcome, duration, log, log_truncated, memory_peak_bytes, http_calls, effects }
+    Attempt { outcome, duration, log, log_truncated, memory_peak_bytes, http_calls, staged, effects }
 }
 
 fn bounded(text: &str) -> String {

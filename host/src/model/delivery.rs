@@ -48,6 +48,8 @@ pub struct Attempt {
     pub memory_peak_bytes: usize,
     /// Calls out.
     pub http_calls: u32,
+    /// Staged rows, changed values, events for other hooks.
+    pub staged: (usize, usize, usize),
     /// Staged writes: kept only with a good outcome.
     pub effects: Effects,
 }
@@ -80,6 +82,7 @@ impl Attempt {
             log_truncated: false,
             memory_peak_bytes: 0,
             http_calls: 0,
+            staged: (0, 0, 0),
             effects: Effects::default(),
         }
     }

@@ -193,9 +193,12 @@ fn origin_and_path(url: &Url) -> String {
     format!("{}{}", url.origin().ascii_serialization(), url.path())
 }
 
+/// Whether the host writes this header itself, or it would unlock a metadata server.
+pub fn is_forbidden(name: &str) -> bool {
+    FORBIDDEN_HEADERS.iter().any(|forbidden| forbidden.eq_ignore_ascii_case(name.trim()))
+}
+
 fn forbid_headers(list: &[(String, String)]) -> Result<(), OutgoingError> {
-    let is_forbidden =
-        |name: &str| FORBIDDEN_HEADERS.iter().any(|forbidden| forbidden.eq_ignore_ascii_case(name.trim()));
     match list.iter().find(|(name, _)| is_forbidden(name)) {
         Some((name, _)) => {
             let name = name.to_ascii_lowercase();

@@ -11,6 +11,6 @@ mod policy;
 mod redirect;
 pub mod sigv4;
 
-pub use client::{Client, Outgoing, OutgoingError, Received};
+pub use client::{Client, Outgoing, OutgoingError, Received, is_forbidden};
 pub use credentials::Call;
 pub use policy::Policy;

@@ -56,7 +56,7 @@ const INTERFACES: [(&str, Option<&str>); 7] = [
 ];
 
 /// WASI 0.2 packages that are linked, over a context that denies everything.
-const WASI: [&str; 6] = ["cli", "clocks", "filesystem", "io", "random", "sockets"];
+const WASI: [&str; 7] = ["cli", "clocks", "filesystem", "http", "io", "random", "sockets"];
 
 /// Reads the bytes and checks everything that can be told from names alone.
 pub fn inspect(file: &str, bytes: &[u8]) -> Result<Inspected, LoadError> {
@@ -86,6 +86,16 @@ pub fn grant_for(import: &str) -> Option<(&'static str, &'static str)> {
 // === impl Inspected ===
 
 impl Inspected {
+    /// Whether it is a plain `wasi:http` component: nothing of ours is exported.
+    pub fn is_proxy(&self) -> bool {
+        !self.exports.iter().any(|name| name.starts_with(OURS)) && self.exports.iter().any(|name| is_incoming(name))
+    }
+
+    /// Whether it calls out by `wasi:http`.
+    pub fn imports_wasi_http(&self) -> bool {
+        self.imports.iter().any(|name| name.starts_with("wasi:http/"))
+    }
+
     /// Whether it has a quick answer of its own.
     pub fn has_responder(&self) -> bool {
         let version = |name: &String| name.strip_prefix(OURS)?.strip_prefix("responder@").map(is_spoken);
@@ -173,15 +183,16 @@ fn keep_manifest(section: &[u8], into: &mut Option<String>) -> anyhow::Result<()
 fn check_export(exports: &[String]) -> Result<(), String> {
     let versions: Vec<&str> =
         exports.iter().filter_map(|name| name.strip_prefix(OURS)?.strip_prefix("handler@")).collect();
-    if versions.iter().any(|version| is_spoken(version)) {
+    let is_plain = versions.is_empty() && exports.iter().any(|name| is_incoming(name));
+    if is_plain || versions.iter().any(|version| is_spoken(version)) {
         return Ok(());
     }
     match versions.first() {
         Some(version) => Err(other_version(version)),
-        None if exports.iter().any(|name| name.starts_with("wasi:http/")) => Err(
-            "is a plain wasi:http component, which this version does not run yet: export landfall:hook/handler@0.1.0"
-                .into(),
-        ),
+        None if exports.iter().any(|name| name.starts_with("wasi:http/")) => Err(format!(
+            "exports {}; of wasi:http this host runs incoming-handler@0.2: rebuild it for WASI 0.2",
+            exports.join(", ")
+        )),
         None => Err(format!(
             "does not export landfall:hook/handler@0.1.0: {}; build it with landfall-sdk or against wit/ of this version",
             match exports {
@@ -207,15 +218,18 @@ fn check_import(import: &str) -> Result<(), String> {
         {
             Ok(())
         }
-        Some(("http", _)) => {
-            Err(format!("imports {import}, which this version does not offer yet: call out with landfall:hook/http"))
-        }
         _ => Err(format!("imports {import}, which this host does not have: it offers landfall:hook@0.1 and WASI 0.2")),
     }
 }
 
 /// WASI 0.2.x that wasmtime 48 links.
 const WASI_MINORS: RangeInclusive<u32> = 0..=12;
+
+/// What a plain `wasi:http` component exports.
+fn is_incoming(export: &str) -> bool {
+    let version = export.strip_prefix("wasi:http/incoming-handler@");
+    version.and_then(wasi_minor).is_some_and(|minor| WASI_MINORS.contains(&minor))
+}
 
 fn wasi_minor(version: &str) -> Option<u32> {
     version.strip_prefix("0.2.")?.parse().ok()
@@ -262,10 +276,11 @@ mod tests {
         assert_eq!(export("landfall:hook/handler@0.1.0"), Ok(()));
         assert_eq!(export("landfall:hook/handler@0.1.7"), Ok(()));
         assert!(export("landfall:hook/handler@0.2.0").unwrap_err().contains("was built for landfall:hook@0.2.0"));
-        assert!(export("wasi:http/incoming-handler@0.2.3").unwrap_err().contains("plain wasi:http"));
+        assert_eq!(export("wasi:http/incoming-handler@0.2.3"), Ok(()));
+        assert!(export("wasi:http/handler@0.3.0").unwrap_err().contains("rebuild it for WASI 0.2"));
         assert_eq!(check_import("wasi:io/streams@0.2.6"), Ok(()));
         assert_eq!(check_import("landfall:hook/table@0.1.0"), Ok(()));
-        for bad in ["landfall:hook/sql@0.1.0", "wasi:http/types@0.2.3", "wasi:io/streams@0.3.0", "acme:db/sql"] {
+        for bad in ["landfall:hook/sql@0.1.0", "wasi:http/types@0.3.0", "wasi:io/streams@0.3.0", "acme:db/sql"] {
             assert!(check_import(bad).is_err(), "{bad}");
         }
         assert_eq!(grant_for("landfall:hook/table@0.1.0").unwrap().0, "table");

@@ -11,7 +11,7 @@ use crate::model::Allow;
 /// A linker with what this hook may use.
 pub fn linker(engine: &wasmtime::Engine, component: &Component, allow: &Allow) -> Result<Linker<State>, LoadError> {
     check_grants(component, allow)?;
-    build(engine, allow)
+    build(engine, component, allow)
         .map_err(|error| LoadError::passing(&component.inspected.file, format!("cannot be loaded: {error:#}")))
 }
 
@@ -32,9 +32,12 @@ fn check_grants(component: &Component, allow: &Allow) -> Result<(), LoadError> {
     Ok(())
 }
 
-fn build(engine: &wasmtime::Engine, allow: &Allow) -> wasmtime::Result<Linker<State>> {
+fn build(engine: &wasmtime::Engine, component: &Component, allow: &Allow) -> wasmtime::Result<Linker<State>> {
     let mut linker = Linker::new(engine);
     wasmtime_wasi::p2::add_to_linker_async(&mut linker)?;
+    if component.inspected.imports_wasi_http() {
+        wasmtime_wasi_http::p2::add_only_http_to_linker_async(&mut linker)?;
+    }
     caps::http::link_types(&mut linker)?;
     caps::log::link(&mut linker)?;
     caps::settings::link(&mut linker)?;

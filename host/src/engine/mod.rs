@@ -11,6 +11,7 @@ mod component;
 mod inspect;
 mod limits;
 mod link;
+mod proxy;
 mod reply;
 mod run;
 mod settings;

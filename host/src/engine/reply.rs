@@ -1,12 +1,13 @@
 //! A handler's reply, checked: what HTTP cannot carry is an outcome, not a panic later.
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderName, HeaderValue};
+use http::header::RETRY_AFTER;
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 
 use super::bindings::{GuestFailure, GuestReply, PayloadResult as Payload};
 use crate::model::{Failure, Outcome, Reply};
 
-const BODY_BYTES_MAX: usize = 8 << 20;
+pub const BODY_BYTES_MAX: usize = 8 << 20;
 const HEADERS_MAX: usize = 100;
 
 /// Headers that the host writes itself.
@@ -18,6 +19,25 @@ pub fn outcome(answer: Result<GuestReply, GuestFailure>) -> Outcome {
     match answer {
         Ok(reply) => checked(reply).map_or_else(Outcome::BadReply, Outcome::Done),
         Err(failure) => Outcome::from(told(failure)),
+    }
+}
+
+/// What the response of a plain `wasi:http` component amounts to.
+pub fn of_response(status: StatusCode, mut headers: HeaderMap, body: Bytes) -> Outcome {
+    let seconds = headers.get(RETRY_AFTER).and_then(|value| value.to_str().ok()?.trim().parse().ok());
+    match status.as_u16() {
+        429 | 500.. => Outcome::Retry {
+            reason: format!("the handler answered {status}"),
+            after: seconds.map(std::time::Duration::from_secs),
+        },
+        400..500 => Outcome::Reject(format!("the handler answered {status}")),
+        _ if headers.len() > HEADERS_MAX => {
+            Outcome::BadReply(format!("{} headers: at most {HEADERS_MAX}", headers.len()))
+        }
+        _ => {
+            OURS.iter().for_each(|name| drop(headers.remove(*name)));
+            Outcome::Done(Reply { status: status.as_u16(), headers, body })
+        }
     }
 }
 

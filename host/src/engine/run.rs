@@ -4,10 +4,11 @@ use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use wasmtime::component::{InstancePre, Linker};
+use wasmtime::component::InstancePre;
 use wasmtime::{Store, UpdateDeadline};
+use wasmtime_wasi_http::p2::bindings::ProxyPre;
 
-use super::bindings::{GuestEvent, GuestFailure, GuestReply, HookPre, PayloadParam, ResponderPre};
+use super::bindings::{GuestEvent, HookPre, PayloadParam, ResponderPre};
 use super::caps::emit::Emit;
 use super::caps::http::Http;
 use super::caps::kv::Kv;
@@ -17,7 +18,7 @@ use super::component::Component;
 use super::inspect::{Inspected, LoadError};
 use super::limits::Bounds;
 use super::state::State;
-use super::{link, reply};
+use super::{link, proxy, reply};
 use crate::egress::Client;
 use crate::ledger::Ledger;
 use crate::model::{Attempt, Event, HookSpec, Limits, Outcome, Reply};
@@ -31,7 +32,7 @@ const TRAP_TEXT_MAX: usize = 4 << 10;
 /// A component linked for one hook, ready to run its events.
 pub struct Handler {
     engine: wasmtime::Engine,
-    pre: HookPre<State>,
+    export: Export,
     responder: Option<ResponderPre<State>>,
     inspected: Inspected,
     limits: Limits,
@@ -41,6 +42,14 @@ pub struct Handler {
     emits: Arc<[String]>,
     client: Arc<Client>,
     ledger: Option<Arc<Ledger>>,
+}
+
+/// What takes the events.
+enum Export {
+    /// `landfall:hook/handler`.
+    Handler(HookPre<State>),
+    /// `wasi:http/incoming-handler`.
+    Proxy(ProxyPre<State>),
 }
 
 /// The guest was still running at its deadline.
@@ -61,14 +70,18 @@ impl Handler {
         let file = &component.inspected.file;
         let linker = link::linker(engine, component, &spec.allow)?;
         let fits = |error| mismatch(file, &error);
-        let pre = pre(&linker, component).map_err(fits)?;
+        let pre: InstancePre<State> = linker.instantiate_pre(&component.code).map_err(fits)?;
         let responder = match component.inspected.has_responder() {
-            true => Some(ResponderPre::new(pre.instance_pre().clone()).map_err(fits)?),
+            true => Some(ResponderPre::new(pre.clone()).map_err(fits)?),
             false => None,
+        };
+        let export = match component.inspected.is_proxy() {
+            true => Export::Proxy(ProxyPre::new(pre).map_err(fits)?),
+            false => Export::Handler(HookPre::new(pre).map_err(fits)?),
         };
         let handler = Handler {
             engine: engine.clone(),
-            pre,
+            export,
             responder,
             inspected: component.inspected.clone(),
             limits: spec.limits,
@@ -93,7 +106,7 @@ impl Handler {
         let started = Instant::now();
         let mut store = self.store(event.id.to_string(), started + limit);
         let outcome = match tokio::time::timeout(limit, self.call(&mut store, event, number)).await {
-            Ok(Ok(answer)) => reply::outcome(answer),
+            Ok(Ok(outcome)) => outcome,
             Ok(Err(error)) => broken(&error, store.data()),
             Err(_) => Outcome::Timeout,
         };
@@ -127,23 +140,23 @@ impl Handler {
         None
     }
 
-    async fn call(
-        &self,
-        store: &mut Store<State>,
-        event: &Event,
-        number: u32,
-    ) -> wasmtime::Result<Result<GuestReply, GuestFailure>> {
-        let instance = self.pre.instantiate_async(&mut *store).await?;
+    async fn call(&self, store: &mut Store<State>, event: &Event, number: u32) -> wasmtime::Result<Outcome> {
+        let pre = match &self.export {
+            Export::Handler(pre) => pre,
+            Export::Proxy(pre) => return proxy::call(pre, store, event, number).await,
+        };
+        let instance = pre.instantiate_async(&mut *store).await?;
         let texts = Texts::of(event);
         let (headers, attributes) = (texts.headers(), texts.attributes(event));
-        instance.landfall_hook_handler().call_handle(store, texts.event(event, number, &headers, &attributes)).await
+        let event = texts.event(event, number, &headers, &attributes);
+        Ok(reply::outcome(instance.landfall_hook_handler().call_handle(store, event).await?))
     }
 
     /// Export mismatches show only when an instance is made.
     async fn probe(&self) -> Result<(), LoadError> {
         let file = &self.inspected.file;
         let mut store = self.store(String::new(), Instant::now() + PROBE_TIME_MAX);
-        match tokio::time::timeout(PROBE_TIME_MAX, self.pre.instantiate_async(&mut store)).await {
+        match tokio::time::timeout(PROBE_TIME_MAX, self.export.instantiate(&mut store)).await {
             Ok(Ok(_)) => Ok(()),
             Ok(Err(_)) if store.data().bounds.refused => Err(LoadError::lasting(
                 file,
@@ -184,9 +197,15 @@ impl Handler {
     }
 }
 
-fn pre(linker: &Linker<State>, component: &Component) -> wasmtime::Result<HookPre<State>> {
-    let pre: InstancePre<State> = linker.instantiate_pre(&component.code)?;
-    HookPre::new(pre)
+// === impl Export ===
+
+impl Export {
+    async fn instantiate(&self, store: &mut Store<State>) -> wasmtime::Result<()> {
+        match self {
+            Export::Handler(pre) => pre.instantiate_async(store).await.map(drop),
+            Export::Proxy(pre) => pre.instantiate_async(store).await.map(drop),
+        }
+    }
 }
 
 fn too_slow(file: &str) -> LoadError {

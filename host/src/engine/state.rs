@@ -6,6 +6,8 @@ use std::time::{Duration, Instant};
 use wasmtime::component::ResourceTable;
 use wasmtime_wasi::{HostMonotonicClock, WasiCtx, WasiCtxBuilder, WasiCtxView, WasiView};
 
+use wasmtime_wasi_http::{WasiHttpCtx, WasiHttpCtxView, WasiHttpView};
+
 use super::caps::emit::Emit;
 use super::caps::http::Http;
 use super::caps::kv::Kv;
@@ -17,6 +19,8 @@ use crate::model::Effects;
 
 /// Of random bytes in one call.
 const RANDOM_BYTES_MAX: u64 = 64 << 10;
+/// Of the headers of one message of `wasi:http`.
+const FIELD_BYTES_MAX: usize = 64 << 10;
 
 /// One attempt's context for every capability.
 pub struct State {
@@ -26,6 +30,7 @@ pub struct State {
     pub(super) log: Log,
     pub(super) settings: Settings,
     pub(super) http: Http,
+    wasi_http: WasiHttpCtx,
     pub(super) table: Table,
     pub(super) kv: Kv,
     pub(super) emit: Emit,
@@ -43,6 +48,7 @@ impl State {
             log: Log::new(lines),
             settings,
             http,
+            wasi_http: wasi_http(),
             table,
             kv,
             emit,
@@ -61,6 +67,18 @@ impl WasiView for State {
     fn ctx(&mut self) -> WasiCtxView<'_> {
         WasiCtxView { ctx: &mut self.wasi, table: &mut self.resources }
     }
+}
+
+impl WasiHttpView for State {
+    fn http(&mut self) -> WasiHttpCtxView<'_> {
+        WasiHttpCtxView { hooks: &mut self.http, table: &mut self.resources, ctx: &mut self.wasi_http }
+    }
+}
+
+fn wasi_http() -> WasiHttpCtx {
+    let mut context = WasiHttpCtx::new();
+    context.set_field_size_limit(FIELD_BYTES_MAX);
+    context
 }
 
 /// WASI with nothing behind it: no environment, no arguments, no files, no sockets, no names; coarse time.

@@ -1,12 +1,15 @@
 //! `http`: whole calls out, through the hook's egress client, within what is left of the attempt.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use http_body_util::{BodyExt, Full, Limited};
 use wasmtime::component::{HasSelf, Linker};
+use wasmtime_wasi_http::{DEFAULT_FORBIDDEN_HEADERS, ForbiddenHeaderFilter, RequestOptions, WasiBody, WasiHttpHooks};
 
-use crate::egress::{Client, Outgoing, OutgoingError, Received};
+use crate::egress::{self, Client, Outgoing, OutgoingError, Received};
 use crate::engine::bindings::PayloadResult as Payload;
 use crate::engine::bindings::v0_1::landfall::hook::http::{Host, HttpError, Request, Response, add_to_linker};
 use crate::engine::state::State;
@@ -22,7 +25,7 @@ pub struct Http {
     event_id: String,
     until: Instant,
     calls: u32,
-    bytes: usize,
+    bytes: Arc<AtomicUsize>,
 }
 
 pub fn link(linker: &mut Linker<State>) -> wasmtime::Result<()> {
@@ -33,7 +36,7 @@ pub fn link(linker: &mut Linker<State>) -> wasmtime::Result<()> {
 
 impl Http {
     pub fn new(client: Arc<Client>, event_id: String, until: Instant) -> Http {
-        Http { client, event_id, until, calls: 0, bytes: 0 }
+        Http { client, event_id, until, calls: 0, bytes: Arc::default() }
     }
 
     /// Calls made so far.
@@ -41,28 +44,95 @@ impl Http {
         self.calls
     }
 
-    fn count(&mut self, bytes: usize) -> Result<(), HttpError> {
-        self.bytes += bytes;
-        match self.bytes <= BYTES_MAX {
-            true => Ok(()),
-            false => Err(HttpError::Limit(format!("the calls of one attempt may move {BYTES_MAX} bytes"))),
+    fn begin(&mut self) -> Result<(), HttpError> {
+        if self.calls >= CALLS_MAX {
+            return Err(HttpError::Limit(format!("one attempt may make {CALLS_MAX} calls")));
         }
+        self.calls += 1;
+        Ok(())
+    }
+}
+
+/// Adds to the bytes that an attempt has moved.
+fn count(moved: &AtomicUsize, bytes: usize) -> Result<(), HttpError> {
+    match moved.fetch_add(bytes, Ordering::Relaxed) + bytes <= BYTES_MAX {
+        true => Ok(()),
+        false => Err(HttpError::Limit(format!("the calls of one attempt may move {BYTES_MAX} bytes"))),
+    }
+}
+
+/// The same way out for components that call by `wasi:http`. Bodies are whole: what is sent is read first, what comes back is
+/// read before it is handed on.
+impl WasiHttpHooks for Http {
+    fn forbidden_header_filter(&mut self) -> ForbiddenHeaderFilter {
+        Arc::new(|name| DEFAULT_FORBIDDEN_HEADERS.contains(name) || egress::is_forbidden(name.as_str()))
+    }
+
+    // Egress writes it.
+    fn set_host_header(&mut self) -> bool {
+        false
+    }
+
+    fn send_request(
+        &mut self,
+        request: http::Request<WasiBody>,
+        options: Option<RequestOptions>,
+        _: Box<dyn Future<Output = Result<(), wasmtime_wasi_http::Error>> + Send>,
+    ) -> Box<dyn Future<Output = wasmtime_wasi_http::Result<Answer>> + Send> {
+        let begun = self.begin();
+        let asked = options.and_then(|options| options.first_byte_timeout).unwrap_or(TIMEOUT_DEFAULT);
+        let timeout = asked.min(self.until.saturating_duration_since(Instant::now()));
+        let (client, event_id, moved) = (self.client.clone(), self.event_id.clone(), self.bytes.clone());
+        Box::new(async move {
+            begun.map_err(|_| wasmtime_wasi_http::Error::HttpRequestDenied)?;
+            let (head, body) = request.into_parts();
+            let too_large = |_| wasmtime_wasi_http::Error::HttpRequestBodySize(None);
+            let body = Limited::new(body, BYTES_MAX).collect().await.map_err(too_large)?.to_bytes();
+            count(&moved, body.len()).map_err(|_| wasmtime_wasi_http::Error::HttpRequestBodySize(None))?;
+            let text = |value: &http::HeaderValue| String::from_utf8_lossy(value.as_bytes()).into_owned();
+            let headers = head.headers.iter().map(|(name, value)| (name.as_str().to_owned(), text(value))).collect();
+            let outgoing =
+                Outgoing { method: head.method.to_string(), url: head.uri.to_string(), headers, body, timeout };
+            let received = client.send(outgoing, &event_id).await.map_err(refused)?;
+            count(&moved, received.body.len()).map_err(|_| wasmtime_wasi_http::Error::HttpResponseBodySize(None))?;
+            let body = Full::new(received.body).map_err(|never| match never {}).boxed_unsync();
+            let mut response = http::Response::new(body);
+            *response.status_mut() =
+                http::StatusCode::from_u16(received.status).expect("egress had it from a response");
+            *response.headers_mut() = received.headers;
+            let sent: Box<dyn Future<Output = _> + Send> = Box::new(async { Ok(()) });
+            Ok((response, sent))
+        })
+    }
+}
+
+/// A response, and what is left to be sent: nothing.
+type Answer = (http::Response<WasiBody>, Box<dyn Future<Output = Result<(), wasmtime_wasi_http::Error>> + Send>);
+
+fn refused(error: OutgoingError) -> wasmtime_wasi_http::Error {
+    use wasmtime_wasi_http::Error;
+    match error {
+        OutgoingError::Denied(_) => Error::HttpRequestDenied,
+        OutgoingError::Invalid(_) => Error::HttpRequestUriInvalid,
+        OutgoingError::Unresolved(_) => Error::DnsError { rcode: None, info_code: None },
+        OutgoingError::Connection(_) => Error::ConnectionTerminated,
+        OutgoingError::Tls(_) => Error::TlsProtocolError,
+        OutgoingError::Timeout(_) => Error::HttpResponseTimeout,
+        OutgoingError::Limit(_) => Error::HttpResponseBodySize(None),
+        OutgoingError::Other(text) => Error::InternalError(Some(text)),
     }
 }
 
 impl Host for Http {
     async fn send(&mut self, request: Request) -> Result<Response, HttpError> {
-        if self.calls >= CALLS_MAX {
-            return Err(HttpError::Limit(format!("one attempt may make {CALLS_MAX} calls")));
-        }
-        self.calls += 1;
+        self.begin()?;
         let body = request.body.map(bytes_of).unwrap_or_default();
-        self.count(body.len())?;
+        count(&self.bytes, body.len())?;
         let asked = request.timeout_ms.map_or(TIMEOUT_DEFAULT, |ms| Duration::from_millis(ms.into()));
         let timeout = asked.min(self.until.saturating_duration_since(Instant::now()));
         let outgoing = Outgoing { method: request.method, url: request.url, headers: request.headers, body, timeout };
         let received = self.client.send(outgoing, &self.event_id).await.map_err(told)?;
-        self.count(received.body.len())?;
+        count(&self.bytes, received.body.len())?;
         Ok(response(received))
     }
 }

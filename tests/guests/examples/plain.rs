@@ -1,0 +1,98 @@
+//! A component that knows nothing of Landfall: `wasi:http/incoming-handler` alone. The query says what it does: `status=N` answers so,
+//! `call=URL` calls out and answers with what came of it, `silent` sets no response; without one it tells what it got.
+
+use wasip2::exports::http::incoming_handler::Guest;
+use wasip2::http::outgoing_handler;
+use wasip2::http::types::{
+    Fields, IncomingBody, IncomingRequest, Method, OutgoingBody, OutgoingRequest, OutgoingResponse, ResponseOutparam,
+    Scheme,
+};
+
+struct Plain;
+
+wasip2::http::proxy::export!(Plain);
+
+impl Guest for Plain {
+    fn handle(request: IncomingRequest, out: ResponseOutparam) {
+        let path = request.path_with_query().unwrap_or_default();
+        let query = path.split_once('?').map_or("", |(_, query)| query);
+        if query == "silent" {
+            return;
+        }
+        if let Some(status) = query.strip_prefix("status=") {
+            return answer(out, status.parse().unwrap_or(500), "asked for", true);
+        }
+        if let Some(url) = query.strip_prefix("call=") {
+            let text = call(url);
+            return answer(out, 200, &text, false);
+        }
+        let body = read(request.consume().expect("once"));
+        let header = |name: &str| {
+            let values = request.headers().get(&name.to_owned());
+            values.first().map(|value| String::from_utf8_lossy(value).into_owned()).unwrap_or_default()
+        };
+        let is_post = matches!(request.method(), Method::Post);
+        let (event, attempt) = (header("landfall-event").len(), header("landfall-attempt"));
+        let text = format!(
+            "post {is_post} path {path} event {event} attempt {attempt} kind {} body {}",
+            header("x-kind"),
+            body.len()
+        );
+        answer(out, 200, &text, false);
+    }
+}
+
+fn answer(out: ResponseOutparam, status: u16, text: &str, later: bool) {
+    let headers = Fields::new();
+    headers.set(&"x-plain".to_owned(), &[b"yes".to_vec()]).expect("a good header");
+    if later {
+        headers.set(&"retry-after".to_owned(), &[b"9".to_vec()]).expect("a good header");
+    }
+    let response = OutgoingResponse::new(headers);
+    response.set_status_code(status).expect("a good status");
+    let body = response.body().expect("once");
+    ResponseOutparam::set(out, Ok(response));
+    {
+        let stream = body.write().expect("once");
+        // More than one chunk, so that somebody has to read it meanwhile.
+        for chunk in text.as_bytes().chunks(4096) {
+            stream.blocking_write_and_flush(chunk).expect("somebody reads");
+        }
+    }
+    OutgoingBody::finish(body, None).expect("whole");
+}
+
+fn read(body: IncomingBody) -> Vec<u8> {
+    let stream = body.stream().expect("once");
+    let mut all = Vec::new();
+    while let Ok(bytes) = stream.blocking_read(64 << 10) {
+        all.extend(bytes);
+    }
+    all
+}
+
+fn call(url: &str) -> String {
+    let (scheme, rest) = url.split_once("://").unwrap_or(("http", url));
+    let (authority, path) = rest.split_once('/').unwrap_or((rest, ""));
+    let request = OutgoingRequest::new(Fields::new());
+    let scheme = if scheme == "https" { Scheme::Https } else { Scheme::Http };
+    request.set_scheme(Some(&scheme)).expect("a scheme");
+    if request.set_authority(Some(authority)).is_err()
+        || request.set_path_with_query(Some(&format!("/{path}"))).is_err()
+    {
+        return "invalid".into();
+    }
+    let future = match outgoing_handler::handle(request, None) {
+        Ok(future) => future,
+        Err(code) => return format!("{code:?}"),
+    };
+    future.subscribe().block();
+    match future.get() {
+        Some(Ok(Ok(response))) => {
+            let status = response.status();
+            format!("{status} {}", String::from_utf8_lossy(&read(response.consume().expect("once"))))
+        }
+        Some(Ok(Err(code))) => format!("{code:?}"),
+        _ => "nothing".into(),
+    }
+}

@@ -48,6 +48,7 @@ pub async fn send(request: Forged) -> anyhow::Result<(u16, String)> {
         headers: request.headers,
         body: request.body.into(),
         timeout: SEND_TIMEOUT,
+        untrusted: Default::default(),
     };
     call(&target, outgoing).await
 }
@@ -65,7 +66,14 @@ pub async fn ask_admin(
     let headers = token.map(|value| ("Authorization".to_owned(), value)).into_iter().chain(is_json).collect();
     let method = if post.is_some() { "POST" } else { "GET" };
     let body = post.unwrap_or_default().into();
-    let outgoing = Outgoing { method: method.into(), url: url.clone(), headers, body, timeout: ADMIN_TIMEOUT };
+    let outgoing = Outgoing {
+        method: method.into(),
+        url: url.clone(),
+        headers,
+        body,
+        timeout: ADMIN_TIMEOUT,
+        untrusted: Default::default(),
+    };
     let target = url.split('?').next().unwrap_or_default();
     call(target, outgoing).await.with_context(|| format!("no node has its admin listener at {admin}"))
 }

@@ -173,7 +173,7 @@ async fn calls_are_signed_as_aws_partners_and_token_servers_want_it() {
     for (name, path, credential) in [
         (
             "aws",
-            "/aws/1/a%20queue?z=1&a=%2F",
+            "/aws/1/a%20queue?z=1&a1=2&a=%2F&a=1",
             "aws_sigv4 = { region = \"eu-west-1\", service = \"sqs\", access_key = \"env:ID\", secret_key = \"env:KEY\" }",
         ),
         ("partner", "/partner", "standard_webhooks = { secret = \"env:PARTNER\" }"),

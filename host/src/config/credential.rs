@@ -32,7 +32,7 @@ pub struct CredentialTable {
 struct Text(CredentialText);
 
 #[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "google is a table: { scope = \"…\" } or { audience = \"…\" }")]
 struct GoogleTable {
     scope: Option<String>,
     audience: Option<String>,
@@ -40,7 +40,7 @@ struct GoogleTable {
 }
 
 #[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "oauth2_client is a table: { token_url, client_id, client_secret, scope }")]
 struct OAuth2Table {
     token_url: Parsed<UrlPrefix>,
     client_id: String,
@@ -49,7 +49,7 @@ struct OAuth2Table {
 }
 
 #[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "oauth1 is a table: { consumer_key, consumer_secret, token, token_secret }")]
 struct OAuth1Table {
     consumer_key: Parsed<SecretRef>,
     consumer_secret: Parsed<SecretRef>,
@@ -58,7 +58,7 @@ struct OAuth1Table {
 }
 
 #[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "aws_sigv4 is a table: { region, service, access_key, secret_key }")]
 struct SigV4Table {
     region: String,
     service: String,
@@ -68,7 +68,7 @@ struct SigV4Table {
 }
 
 #[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "standard_webhooks is a table: { secret = \"env:NAME\" }")]
 struct StandardWebhooksTable {
     secret: Parsed<SecretRef>,
 }
@@ -76,6 +76,8 @@ struct StandardWebhooksTable {
 const ONE_OF: &str = "a credential is one of header, query or placeholder (each with value), google, oauth2_client, oauth1, \
                       aws_sigv4, standard_webhooks";
 const PLACEHOLDER_MIN: usize = 4;
+const HOSTS_OWN: [&str; 8] =
+    ["host", "content-length", "transfer-encoding", "connection", "keep-alive", "te", "trailer", "upgrade"];
 
 /// Checked.
 pub fn credential(table: CredentialTable, dir: &Path) -> Result<Credential, Mistake> {
@@ -90,6 +92,18 @@ pub fn credential(table: CredentialTable, dir: &Path) -> Result<Credential, Mist
         kinds.extend(table.placeholder.clone().map(|text| CredentialKind::Body(text, value)));
     } else if table.header.is_some() || table.query.is_some() || table.placeholder.is_some() {
         return mistake(&["credentials"], "header, query and placeholder need value = \"… ${env:NAME}\"");
+    }
+    if let Some(header) = table.header.as_ref().filter(|header| HOSTS_OWN.contains(&header.0.as_str())) {
+        return mistake(&["credentials"], format!("header `{}` is written by the host", header.0));
+    }
+    if table.query.as_deref() == Some("") {
+        return mistake(&["credentials"], "query names the value that is added: it is empty");
+    }
+    if table.aws_sigv4.as_ref().is_some_and(|typed| typed.region.is_empty() || typed.service.is_empty()) {
+        return mistake(&["credentials"], "aws_sigv4 needs a region and a service, such as \"eu-west-1\" and \"sqs\"");
+    }
+    if table.oauth2_client.as_ref().is_some_and(|typed| typed.client_id.parse::<SecretRef>().is_ok()) {
+        return mistake(&["credentials"], "oauth2_client.client_id is no secret: write it as it is");
     }
     match kinds.pop() {
         Some(CredentialKind::Body(text, _)) if text.len() < PLACEHOLDER_MIN => mistake(

@@ -93,7 +93,7 @@ fn reworded(message: &str) -> String {
     let kind = match message {
         text if text.starts_with("unknown field") => "key",
         text if text.starts_with("unknown variant") => "value",
-        _ => return message.lines().collect::<Vec<_>>().join("; "),
+        _ => return without_value(message).lines().collect::<Vec<_>>().join("; "),
     };
     let unknown = quoted.next().unwrap_or_default();
     if let Some((_, why)) = LATER.iter().find(|(key, _)| *key == unknown) {
@@ -103,6 +103,14 @@ fn reworded(message: &str) -> String {
     match nearest(unknown, &known) {
         Some(meant) => format!("unknown {kind} `{unknown}`: did you mean `{meant}`?"),
         None => format!("unknown {kind} `{unknown}`: known here are {}", known.join(", ")),
+    }
+}
+
+/// A text in the place of a table may be a secret: it is not repeated.
+fn without_value(message: &str) -> String {
+    match (message.strip_prefix("invalid type: string \""), message.rsplit_once("\", expected ")) {
+        (Some(_), Some((_, expected))) => format!("a text, where this is expected: {expected}"),
+        _ => message.to_owned(),
     }
 }
 

@@ -55,6 +55,8 @@ pub struct Outgoing {
     pub body: Bytes,
     /// For everything from the name look-up to the last byte.
     pub timeout: Duration,
+    /// What the sender of the event wrote; empty for calls of the host.
+    pub untrusted: Bytes,
 }
 
 /// What came back. Any status.
@@ -162,8 +164,13 @@ impl Client {
         let mut headers = checked_headers(outgoing.headers)?;
         headers.entry(header::USER_AGENT).or_insert(HeaderValue::from_static(USER_AGENT));
         let mut body = outgoing.body;
-        let mut call = Call { method: &method, url: &mut url, headers: &mut headers, body: &mut body };
-        let added = self.credentials.add(&mut call).map_err(|error| OutgoingError::Other(error.to_string()))?;
+        let untrusted = &outgoing.untrusted;
+        let mut call = Call { method: &method, url: &mut url, headers: &mut headers, body: &mut body, untrusted };
+        // Where a secret lives is the operator's to know, not the component's.
+        let added = self.credentials.add(&mut call).map_err(|error| {
+            tracing::warn!(%error, "a call is not made");
+            OutgoingError::Other("a credential of this call cannot be used now: the log of the node says why".into())
+        })?;
         let uri: http::Uri =
             url.as_str().parse().map_err(|_| OutgoingError::Invalid("not a URL that HTTP can carry".into()))?;
         let mut request = http::Request::new(Full::new(body));

@@ -37,6 +37,7 @@ fn get(url: &str) -> Outgoing {
         headers: Vec::new(),
         body: Bytes::new(),
         timeout: Duration::from_secs(2),
+        untrusted: Bytes::new(),
     }
 }
 
@@ -93,7 +94,7 @@ async fn a_credential_without_a_value_stops_the_call() {
         .send(get(&origin), "e")
         .await
         .unwrap_err();
-    assert!(matches!(&error, OutgoingError::Other(text) if text.contains("GONE")), "{error:?}");
+    assert!(matches!(&error, OutgoingError::Other(text) if text.contains("the log of the node says why")), "{error:?}");
 }
 
 #[tokio::test]
@@ -210,6 +211,7 @@ async fn every_kind_of_credential_is_put_where_it_belongs() {
             headers: vec![("content-type".into(), "application/json".into())],
             body: Bytes::from_static(b"{\"t\":\"{{TOKEN}}\"}"),
             timeout: Duration::from_secs(2),
+            untrusted: Bytes::new(),
         };
         client.send(call, "event-1").await.unwrap();
         let seen = request.await.unwrap().to_lowercase();
@@ -267,4 +269,27 @@ async fn redirects_are_followed_only_as_far_as_allowed_and_without_the_credentia
 fn client_of(http: &[&str], redirects: u8) -> Client {
     let http = http.iter().map(|prefix| prefix.parse().unwrap()).collect();
     Client::new(Policy::new(Allow { http, redirects, ..Allow::default() }), Vec::new(), Arc::new(OneSecret))
+}
+
+#[tokio::test]
+async fn a_placeholder_that_the_sender_wrote_takes_no_secret() {
+    let (port, _request) = server(OK).await;
+    let origin = format!("http://127.0.0.1:{port}/");
+    let kind = CredentialKind::Body("{{TOKEN}}".into(), vec![CredentialPart::Secret(secret("T"))]);
+    let credentials = vec![Credential { target: origin.parse().unwrap(), kind }];
+    let client = with_credentials(std::slice::from_ref(&origin), &[], credentials);
+    let body = Bytes::from_static(b"hi {{TOKEN}} there");
+    let refused = client.send(Outgoing { body: body.clone(), untrusted: body, ..get(&origin) }, "event-1").await;
+    let sentence = "a credential of this call cannot be used now: the log of the node says why";
+    assert_eq!(refused.unwrap_err().to_string(), sentence);
+}
+
+#[tokio::test]
+async fn a_credential_is_redacted_in_every_usual_form() {
+    let added = super::super::credentials::Added::of(&["t/k+n \"x\""]);
+    let text =
+        "t/k+n \"x\" | t%2Fk%2Bn%20%22x%22 | t%2fk%2bn%20%22x%22 | t%2Fk%2Bn+%22x%22 | t/k+n \\\"x\\\" | dC9rK24gIngi";
+    let mut body = Bytes::from_static(text.as_bytes());
+    added.redact(&mut HeaderMap::new(), &mut body);
+    assert_eq!(body, ["[redacted]"; 6].join(" | "));
 }

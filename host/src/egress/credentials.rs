@@ -8,6 +8,7 @@ use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use hmac::{Hmac, KeyInit, Mac};
 use http::{HeaderMap, HeaderValue, Method};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC};
 use sha2::Sha256;
 use url::Url;
 
@@ -34,6 +35,8 @@ pub struct Call<'a> {
     pub headers: &'a mut HeaderMap,
     /// Whole.
     pub body: &'a mut Bytes,
+    /// What a sender wrote: no placeholder is looked for where one stands in it.
+    pub untrusted: &'a [u8],
 }
 
 /// Why a call goes out without, that is, not at all.
@@ -52,7 +55,9 @@ pub enum CredentialError {
 pub struct Added(Vec<Secret>);
 
 /// Shorter ones are found everywhere by chance.
-const REDACTED_MIN: usize = 8;
+const REDACTED_MIN: usize = 4;
+/// RFC 3986: what stays as it is.
+const ENCODED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 const REDACTED: &[u8] = b"[redacted]";
 
 // === impl Credentials ===
@@ -99,8 +104,13 @@ impl Credentials {
                 call.url.query_pairs_mut().clear().extend_pairs(others).append_pair(name, &value);
             }
             CredentialKind::Body(placeholder, text) => {
+                if memchr::memmem::find(call.untrusted, placeholder.as_bytes()).is_some() {
+                    return Err(CredentialError::Unusable("the event itself holds the placeholder".into()));
+                }
                 let value = self.joined(text, added)?;
-                *call.body = replaced(call.body, placeholder.as_bytes(), value.expose());
+                let escaped = json_escaped(value.expose());
+                let fitting = if is_json(call.headers) { &escaped[..] } else { value.expose() };
+                *call.body = replaced(call.body, placeholder.as_bytes(), fitting);
             }
             CredentialKind::OAuth1(_) | CredentialKind::AwsSigV4(_) | CredentialKind::StandardWebhooks(_) => {}
         }
@@ -173,6 +183,27 @@ impl Credentials {
     }
 }
 
+fn is_json(headers: &HeaderMap) -> bool {
+    let kind = headers.get(http::header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    kind.split(';').next().is_some_and(|kind| kind.trim().ends_with("json"))
+}
+
+/// As it stands between the quotes of a JSON string.
+fn json_escaped(bytes: &[u8]) -> Vec<u8> {
+    let quoted = serde_json::Value::from(String::from_utf8_lossy(bytes)).to_string();
+    quoted.as_bytes()[1..quoted.len() - 1].to_vec()
+}
+
+/// `%2F` as `%2f`.
+fn lower_hex(percent: &str) -> String {
+    let mut parts = percent.split('%');
+    let first = parts.next().unwrap_or_default().to_owned();
+    parts.fold(first, |text, part| match part.split_at_checked(2) {
+        Some((hex, rest)) => format!("{text}%{}{rest}", hex.to_ascii_lowercase()),
+        None => format!("{text}%{part}"),
+    })
+}
+
 fn set(headers: &mut HeaderMap, name: &'static str, value: &str) -> Result<(), CredentialError> {
     let unusable = |_| CredentialError::Unusable(format!("its value is not one of header `{name}`"));
     let mut value = HeaderValue::from_str(value).map_err(unusable)?;
@@ -184,11 +215,21 @@ fn set(headers: &mut HeaderMap, name: &'static str, value: &str) -> Result<(), C
 // === impl Added ===
 
 impl Added {
+    #[cfg(test)]
+    pub fn of(secrets: &[&str]) -> Added {
+        Added(secrets.iter().map(|secret| Secret::new(*secret)).collect())
+    }
+
     /// The same answer without them.
     pub fn redact(&self, headers: &mut HeaderMap, body: &mut Bytes) {
         for secret in self.0.iter().map(Secret::expose).filter(|secret| secret.len() >= REDACTED_MIN) {
             let base64 = STANDARD.encode(secret);
-            for form in [secret, base64.as_bytes()] {
+            let percent = percent_encoding::percent_encode(secret, ENCODED).to_string();
+            let form: String = url::form_urlencoded::byte_serialize(secret).collect();
+            let (lower, json) = (lower_hex(&percent), json_escaped(secret));
+            let forms: [&[u8]; 6] =
+                [secret, base64.as_bytes(), percent.as_bytes(), lower.as_bytes(), form.as_bytes(), &json];
+            for form in forms {
                 *body = replaced(body, form, REDACTED);
                 for value in headers.values_mut() {
                     let clean = replaced(&Bytes::copy_from_slice(value.as_bytes()), form, REDACTED);

@@ -57,6 +57,7 @@ mod tests {
             headers: headers.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect(),
             body: Bytes::from_static(b"body"),
             timeout: Duration::ZERO,
+            untrusted: Bytes::new(),
         };
         let mut headers = HeaderMap::new();
         headers.insert(LOCATION, location.parse().unwrap());

@@ -54,7 +54,8 @@ impl Signer<'_> {
             name == "content-type" || (name.starts_with("x-amz-") && !set.iter().any(|(ours, _)| *ours == name))
         });
         signed.extend(also.map(|(name, value)| {
-            (name.as_str().to_owned(), String::from_utf8_lossy(value.as_bytes()).trim().to_owned())
+            let text = String::from_utf8_lossy(value.as_bytes()).into_owned();
+            (name.as_str().to_owned(), text.split_whitespace().collect::<Vec<_>>().join(" "))
         }));
         signed.sort();
         let names = signed.iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>().join(";");
@@ -76,16 +77,21 @@ impl Signer<'_> {
         let path = call.url.path();
         match self.service {
             "s3" => path.to_owned(),
-            _ => path.split('/').map(encoded).collect::<Vec<_>>().join("/"),
+            _ => {
+                let normal = path.split('/').filter(|part| !part.is_empty()).map(encoded).collect::<Vec<_>>().join("/");
+                let end = if path.len() > 1 && path.ends_with('/') { "/" } else { "" };
+                format!("/{normal}{end}")
+            }
         }
     }
 }
 
 fn query(call: &Call<'_>) -> String {
-    let mut pairs: Vec<String> =
-        call.url.query_pairs().map(|(name, value)| format!("{}={}", encoded(&name), encoded(&value))).collect();
+    let mut pairs: Vec<(String, String)> =
+        call.url.query_pairs().map(|(name, value)| (encoded(&name), encoded(&value))).collect();
+    // By name, and only then by value.
     pairs.sort();
-    pairs.join("&")
+    pairs.iter().map(|(name, value)| format!("{name}={value}")).collect::<Vec<_>>().join("&")
 }
 
 fn encoded(text: &str) -> String {

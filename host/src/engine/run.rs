@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use bytes::Bytes;
 use wasmtime::component::InstancePre;
 use wasmtime::{Store, UpdateDeadline};
 use wasmtime_wasi_http::p2::bindings::ProxyPre;
@@ -104,7 +105,7 @@ impl Handler {
     /// Runs one event for at most `limit`. `number` counts the attempts, from 1.
     pub async fn run(&self, event: &Event, number: u32, limit: Duration) -> Attempt {
         let started = Instant::now();
-        let mut store = self.store(event.id.to_string(), started + limit);
+        let mut store = self.store(event.id.to_string(), event.body.clone(), started + limit);
         let outcome = match tokio::time::timeout(limit, self.call(&mut store, event, number)).await {
             Ok(Ok(outcome)) => outcome,
             Ok(Err(error)) => broken(&error, store.data()),
@@ -121,7 +122,7 @@ impl Handler {
     /// The quick answer of a component that has one; none where it has not, or it did not come to one in time.
     pub async fn respond(&self, event: &Event, limit: Duration) -> Option<Reply> {
         let responder = self.responder.as_ref()?;
-        let mut store = self.store(event.id.to_string(), Instant::now() + limit);
+        let mut store = self.store(event.id.to_string(), event.body.clone(), Instant::now() + limit);
         let call = async {
             let instance = responder.instantiate_async(&mut store).await?;
             let (texts, responder) = (Texts::of(event), instance.landfall_hook_responder());
@@ -155,7 +156,7 @@ impl Handler {
     /// Export mismatches show only when an instance is made.
     async fn probe(&self) -> Result<(), LoadError> {
         let file = &self.inspected.file;
-        let mut store = self.store(String::new(), Instant::now() + PROBE_TIME_MAX);
+        let mut store = self.store(String::new(), Bytes::new(), Instant::now() + PROBE_TIME_MAX);
         match tokio::time::timeout(PROBE_TIME_MAX, self.export.instantiate(&mut store)).await {
             Ok(Ok(_)) => Ok(()),
             Ok(Err(_)) if store.data().bounds.refused => Err(LoadError::lasting(
@@ -174,11 +175,11 @@ impl Handler {
         }
     }
 
-    fn store(&self, event_id: String, until: Instant) -> Store<State> {
+    fn store(&self, event_id: String, body: Bytes, until: Instant) -> Store<State> {
         let state = State::new(
             Bounds::new(self.limits.memory),
             self.settings.clone(),
-            Http::new(self.client.clone(), event_id, until),
+            Http::new(self.client.clone(), event_id, body, until),
             Table::new(self.tables.clone()),
             Kv::new(self.hook.clone(), self.ledger.clone()),
             Emit::new(self.emits.clone()),

@@ -196,13 +196,21 @@ impl KeyDocuments {
 
     async fn get_from(&self, url: &str) -> Result<Bytes, String> {
         let (method, headers) = ("GET".into(), Vec::new());
-        self.exchange(Outgoing { method, url: url.into(), headers, body: Bytes::new(), timeout: TIMEOUT }).await
+        self.exchange(Outgoing {
+            method,
+            url: url.into(),
+            headers,
+            body: Bytes::new(),
+            timeout: TIMEOUT,
+            untrusted: Bytes::new(),
+        })
+        .await
     }
 
     async fn post_to(&self, url: &str, body: Bytes) -> Result<Bytes, String> {
         let (method, headers) = ("POST".into(), vec![("content-type".into(), "application/json".into())]);
         let url = url.split('#').next().unwrap_or_default().to_owned();
-        self.exchange(Outgoing { method, url, headers, body, timeout: TIMEOUT }).await
+        self.exchange(Outgoing { method, url, headers, body, timeout: TIMEOUT, untrusted: Bytes::new() }).await
     }
 
     async fn exchange(&self, outgoing: Outgoing) -> Result<Bytes, String> {

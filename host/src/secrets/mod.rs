@@ -55,11 +55,12 @@ impl Secrets {
     pub fn refresh(&self, remote: bool) {
         let known = self.values.load();
         let is_meant = |reference: &SecretRef| matches!(reference, SecretRef::Remote(_)) == remote;
-        let changed: Vec<(SecretRef, Value)> = known
-            .iter()
-            .filter(|(reference, _)| is_meant(reference))
-            .filter_map(|(reference, old)| Some((reference.clone(), self.renewed(reference, old)?)))
-            .collect();
+        let meant: Vec<_> = known.iter().filter(|(reference, _)| is_meant(reference)).collect();
+        let changed: Vec<(SecretRef, Value)> =
+            side_by_side(&meant, |(reference, old)| Some(((*reference).clone(), self.renewed(reference, old)?)))
+                .into_iter()
+                .flatten()
+                .collect();
         for (reference, new) in &changed {
             let old = &known[reference].now;
             match &new.now {
@@ -136,7 +137,9 @@ impl Secrets {
                 let unreadable = |why: String| SecretError::Remote { reference: reference.to_string(), why };
                 // Only ever called on threads that may block.
                 let runtime = tokio::runtime::Handle::try_current().map_err(|_| unreadable("no executor".into()))?;
-                runtime.block_on(self.remote.fetch(remote)).map_err(unreadable)?
+                let within = if remote.is_token() { TOKEN_FIRST } else { Duration::MAX };
+                let fetched = runtime.block_on(async { tokio::time::timeout(within, self.remote.fetch(remote)).await });
+                fetched.unwrap_or(Err("no answer in time".into())).map_err(unreadable)?
             }
         };
         match secret.expose().is_empty() {
@@ -153,8 +156,36 @@ impl Secrets {
     }
 }
 
+/// One server that hangs holds up no other. The threads see the executor of this one.
+fn side_by_side<T: Sync, R: Send>(all: &[T], act: impl Fn(&T) -> R + Sync) -> Vec<R> {
+    if all.len() < 2 {
+        return all.iter().map(act).collect();
+    }
+    let runtime = tokio::runtime::Handle::try_current().ok();
+    let mut done = Vec::with_capacity(all.len());
+    for some in all.chunks(THREADS_MAX) {
+        std::thread::scope(|scope| {
+            let threads: Vec<_> = some
+                .iter()
+                .map(|one| {
+                    let (runtime, act) = (runtime.clone(), &act);
+                    scope.spawn(move || {
+                        let _entered = runtime.as_ref().map(tokio::runtime::Handle::enter);
+                        act(one)
+                    })
+                })
+                .collect();
+            done.extend(threads.into_iter().filter_map(|thread| thread.join().ok()));
+        });
+    }
+    done
+}
+
+const THREADS_MAX: usize = 16;
 /// Tokens are asked for so often; who has one that lasts gives it again.
-const TOKEN_REFRESH: Duration = Duration::from_secs(30);
+const TOKEN_REFRESH: Duration = Duration::from_secs(5);
+/// A hook that loads waits so long for a token, and no longer.
+const TOKEN_FIRST: Duration = Duration::from_secs(3);
 /// A token that cannot be renewed has ended by then, mostly.
 const TOKEN_KEEP: Duration = Duration::from_secs(300);
 /// A remote secret without a value is asked for again after this.
@@ -176,9 +207,11 @@ impl SecretSource for Secrets {
         // A hook that loads again does not ask a server again.
         let known = self.values.load();
         let new = references.iter().filter(|reference| !is_remote(reference) || !known.contains_key(*reference));
+        let new: Vec<&SecretRef> = new.collect();
         let now = Instant::now();
-        let read = new.map(|reference| (reference.clone(), Value { now: self.read(reference), at: now, good_at: now }));
-        let read: Vec<_> = read.collect();
+        let read = side_by_side(&new, |reference| {
+            ((*reference).clone(), Value { now: self.read(reference), at: now, good_at: now })
+        });
         self.change(|values| values.extend(read));
     }
 

@@ -8,12 +8,13 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use serde_json::Value;
+use sha2::{Digest, Sha256};
 
 use super::tokens::{Fresh, Tokens};
 use super::{Secrets, aws, gcp, vault};
 use crate::config::env;
 use crate::egress::{Client, Outgoing, Policy};
-use crate::model::{RemoteSecret, Secret, SecretRef};
+use crate::model::{RemoteSecret, Secret};
 
 const TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -45,8 +46,11 @@ impl Remote {
             RemoteSecret::GcpToken { scope, key } => gcp::access_token(&self.tokens, scope, key.as_deref()).await,
             RemoteSecret::GcpIdToken { audience, key } => gcp::id_token(&self.tokens, audience, key.as_deref()).await,
             RemoteSecret::OAuth2Client { token_url, client_id, client_secret, scope } => {
-                let name = format!("oauth2 {token_url} {client_id} {}", scope.as_deref().unwrap_or_default());
-                let ask = by_client(token_url, client_id, client_secret, scope.as_deref());
+                let secret = Secrets::default().read(client_secret).map_err(|error| error.to_string())?;
+                // Another secret is another client.
+                let digest = hex::encode(Sha256::digest(secret.expose()));
+                let name = format!("oauth2 {token_url} {client_id} {digest} {}", scope.as_deref().unwrap_or_default());
+                let ask = by_client(token_url, client_id, &secret, scope.as_deref());
                 self.tokens.get(&name, ask).await.map(Secret::new)
             }
         }
@@ -54,8 +58,7 @@ impl Remote {
 }
 
 /// Client credentials (RFC 6749 section 4.4), the client known by basic authentication (section 2.3.1).
-async fn by_client(url: &str, id: &str, secret: &SecretRef, scope: Option<&str>) -> Result<Fresh, String> {
-    let secret = Secrets::default().read(secret).map_err(|error| error.to_string())?;
+async fn by_client(url: &str, id: &str, secret: &Secret, scope: Option<&str>) -> Result<Fresh, String> {
     let encoded = |bytes: &[u8]| url::form_urlencoded::byte_serialize(bytes).collect::<String>();
     let basic = STANDARD.encode(format!("{}:{}", encoded(id.as_bytes()), encoded(secret.expose())));
     let grant = ("grant_type", "client_credentials".to_owned());
@@ -89,6 +92,7 @@ impl Call<'_> {
             headers: self.headers,
             body: self.body.into(),
             timeout: TIMEOUT,
+            untrusted: Bytes::new(),
         };
         let received = client.send_own(outgoing).await.map_err(|error| format!("{shown}: {error}"))?;
         match received.status {

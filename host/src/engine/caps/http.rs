@@ -23,6 +23,8 @@ const TIMEOUT_DEFAULT: Duration = Duration::from_secs(30);
 pub struct Http {
     client: Arc<Client>,
     event_id: String,
+    /// The body of the event.
+    untrusted: Bytes,
     until: Instant,
     calls: u32,
     bytes: Arc<AtomicUsize>,
@@ -35,8 +37,8 @@ pub fn link(linker: &mut Linker<State>) -> wasmtime::Result<()> {
 // === impl Http ===
 
 impl Http {
-    pub fn new(client: Arc<Client>, event_id: String, until: Instant) -> Http {
-        Http { client, event_id, until, calls: 0, bytes: Arc::default() }
+    pub fn new(client: Arc<Client>, event_id: String, untrusted: Bytes, until: Instant) -> Http {
+        Http { client, event_id, untrusted, until, calls: 0, bytes: Arc::default() }
     }
 
     /// Calls made so far.
@@ -83,6 +85,7 @@ impl WasiHttpHooks for Http {
         let asked = options.and_then(|options| options.first_byte_timeout).unwrap_or(TIMEOUT_DEFAULT);
         let timeout = asked.min(self.until.saturating_duration_since(Instant::now()));
         let (client, event_id, moved) = (self.client.clone(), self.event_id.clone(), self.bytes.clone());
+        let untrusted = self.untrusted.clone();
         Box::new(async move {
             begun.map_err(|_| wasmtime_wasi_http::Error::HttpRequestDenied)?;
             let (head, body) = request.into_parts();
@@ -91,8 +94,14 @@ impl WasiHttpHooks for Http {
             count(&moved, body.len()).map_err(|_| wasmtime_wasi_http::Error::HttpRequestBodySize(None))?;
             let text = |value: &http::HeaderValue| String::from_utf8_lossy(value.as_bytes()).into_owned();
             let headers = head.headers.iter().map(|(name, value)| (name.as_str().to_owned(), text(value))).collect();
-            let outgoing =
-                Outgoing { method: head.method.to_string(), url: head.uri.to_string(), headers, body, timeout };
+            let outgoing = Outgoing {
+                method: head.method.to_string(),
+                url: head.uri.to_string(),
+                headers,
+                body,
+                timeout,
+                untrusted,
+            };
             let received = client.send(outgoing, &event_id).await.map_err(refused)?;
             count(&moved, received.body.len()).map_err(|_| wasmtime_wasi_http::Error::HttpResponseBodySize(None))?;
             let body = Full::new(received.body).map_err(|never| match never {}).boxed_unsync();
@@ -130,7 +139,9 @@ impl Host for Http {
         count(&self.bytes, body.len())?;
         let asked = request.timeout_ms.map_or(TIMEOUT_DEFAULT, |ms| Duration::from_millis(ms.into()));
         let timeout = asked.min(self.until.saturating_duration_since(Instant::now()));
-        let outgoing = Outgoing { method: request.method, url: request.url, headers: request.headers, body, timeout };
+        let untrusted = self.untrusted.clone();
+        let outgoing =
+            Outgoing { method: request.method, url: request.url, headers: request.headers, body, timeout, untrusted };
         let received = self.client.send(outgoing, &self.event_id).await.map_err(told)?;
         count(&self.bytes, received.body.len())?;
         Ok(response(received))

@@ -28,7 +28,7 @@ impl Guest for Plain {
         }
         let body = read(request.consume().expect("once"));
         let header = |name: &str| {
-            let values = request.headers().get(&name.to_owned());
+            let values = request.headers().get(name);
             values.first().map(|value| String::from_utf8_lossy(value).into_owned()).unwrap_or_default()
         };
         let is_post = matches!(request.method(), Method::Post);
@@ -44,9 +44,9 @@ impl Guest for Plain {
 
 fn answer(out: ResponseOutparam, status: u16, text: &str, later: bool) {
     let headers = Fields::new();
-    headers.set(&"x-plain".to_owned(), &[b"yes".to_vec()]).expect("a good header");
+    headers.set("x-plain", &[b"yes".to_vec()]).expect("a good header");
     if later {
-        headers.set(&"retry-after".to_owned(), &[b"9".to_vec()]).expect("a good header");
+        headers.set("retry-after", &[b"9".to_vec()]).expect("a good header");
     }
     let response = OutgoingResponse::new(headers);
     response.set_status_code(status).expect("a good status");

@@ -87,7 +87,8 @@ pub async fn ask_ledger(data: &Path, path: &str, post: Option<String>) -> anyhow
     );
     anyhow::ensure!(!path.starts_with("/api/hooks"), "only a running node knows its hooks: leave out --data");
     let config = Config::load(Flags { data: Some(data.into()), ..Flags::default() })?;
-    let events = admin::events::Events { ledger: open_ledger(&config)?, running: None };
+    let ledger = open_ledger(&config).context("--data reads the ledger of a node that is not running")?;
+    let events = admin::events::Events { ledger, running: None };
     let ledger = events.ledger.clone();
     let answer = admin::events::answer_one(events, path, post).await;
     ledger.close().await;

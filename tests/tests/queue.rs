@@ -289,3 +289,52 @@ async fn replays_are_filtered_and_come_at_a_rate() {
     node.until_states("store", &["done"; 16]).await;
     assert!(started.elapsed() >= Duration::from_millis(900), "{:?}", started.elapsed());
 }
+
+#[tokio::test]
+async fn tail_follows_what_comes_and_hooks_are_paused_by_command() {
+    use std::io::{BufRead, BufReader};
+    let node = Setup::new().hook("store", &bundled("store"), &store("async")).serving("store").await;
+    let admin = format!("http://{}", node.admin);
+    let command = |words: &[&str]| {
+        let mut command = std::process::Command::new(landfall_tests::landfall());
+        command.args(words).args(["--admin", &admin]).stdout(std::process::Stdio::piped());
+        command
+    };
+    let paused = command(&["hooks", "pause", "store"]).output().unwrap();
+    assert!(String::from_utf8_lossy(&paused.stdout).contains("paused"), "{paused:?}");
+    let mut tail = command(&["events", "tail", "--json"]).spawn().unwrap();
+    let mut lines = BufReader::new(tail.stdout.take().unwrap()).lines();
+    // One that comes before it listens is not followed: it is asked until one is.
+    let (told, heard) = std::sync::mpsc::channel();
+    std::thread::spawn(move || told.send(lines.next()));
+    let line = eventually("tail prints an event", || async {
+        assert_eq!(node.post("/store", &[], "{\"n\":1}").await.0, 202);
+        heard.try_recv().ok()
+    })
+    .await;
+    tail.kill().unwrap();
+    tail.wait().unwrap();
+    let line: Value = serde_json::from_str(&line.unwrap().unwrap()).unwrap();
+    assert_eq!((&line["hook"], &line["state"]), (&json!("store"), &json!("pending")));
+    assert!(command(&["hooks", "resume", "store"]).status().unwrap().success());
+    eventually("what waited is done", || async {
+        node.deliveries("store").await.iter().all(|one| one["state"] == "done").then_some(())
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_second_signal_ends_at_once_and_what_ran_is_run_again() {
+    let slow = format!("mode = \"async\"\n{OPEN}[settings]\nms = 5000\n");
+    let mut node = Setup::new().hook("slow", &guest("sleeps"), &slow).serving("slow").await;
+    assert_eq!(node.post("/slow", &[], "").await.0, 202);
+    node.until_states("slow", &["running"]).await;
+    node.terminate();
+    node.until_log("asked to stop").await;
+    let second = Instant::now();
+    node.terminate();
+    assert_eq!(node.ended().await.code(), Some(130));
+    assert!(second.elapsed() < Duration::from_secs(3), "{:?}", second.elapsed());
+    let node = node.killed().serving("slow").await;
+    node.until_states("slow", &["done"]).await;
+}

@@ -138,7 +138,8 @@ impl AdminFlags {
             Some(data) => app::ask_ledger(data, path, post).await?,
             None => {
                 let token = self.token.as_deref().map(app::secret).transpose()?;
-                app::ask_admin(&self.admin, path, token, post).await?
+                let asked = app::ask_admin(&self.admin, path, token, post).await;
+                asked.context("no answer from a running node (--data DIR reads the ledger of one that is stopped)")?
             }
         };
         let answer: Option<Value> = serde_json::from_str(&text).ok();

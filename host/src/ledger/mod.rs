@@ -156,14 +156,19 @@ impl Ledger {
 
     /// Whether events can be accepted: the disk has room and takes writes.
     pub fn can_accept(&self) -> bool {
-        !self.writer.is_full() && place::free_bytes(&self.dir).is_ok_and(|free| free > self.low_water)
+        self.refuses().is_none()
+    }
+
+    fn refuses(&self) -> Option<LedgerError> {
+        let has_room = || place::free_bytes(&self.dir).is_ok_and(|free| free > self.low_water);
+        self.writer.refuses().or_else(|| (!has_room()).then_some(LedgerError::Full))
     }
 
     /// Keeps an event on stable storage, unless `given_up` has become true before that was begun. Whoever calls this must not
     /// stop waiting: what was kept has to be run.
     pub async fn accept(&self, new: NewEvent, given_up: Arc<AtomicBool>) -> Result<Accepted, LedgerError> {
-        if !self.can_accept() {
-            return Err(LedgerError::Full);
+        if let Some(why) = self.refuses() {
+            return Err(why);
         }
         let (owner, clock) = (self.owner, self.clock);
         let act = move |connection: &Connection| deliveries::accept(connection, &new, &owner, clock.now());
@@ -175,7 +180,7 @@ impl Ledger {
         &self,
         hooks: Vec<(Arc<str>, usize)>,
     ) -> Result<Vec<(Arc<str>, Vec<Claimed>, Option<LedgerTime>)>, LedgerError> {
-        if self.writer.is_full() {
+        if self.writer.refuses().is_some() {
             let later = Some(self.now().plus(Duration::from_secs(1)));
             return Ok(hooks.into_iter().map(|(hook, _)| (hook, Vec::new(), later)).collect());
         }

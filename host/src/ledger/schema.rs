@@ -173,6 +173,7 @@ pub fn migrate(connection: &mut Connection) -> Result<(), OpenError> {
         let damaged = LedgerError::Corrupt("its tables are not those that this version makes".into());
         return Err(OpenError::Other(damaged.to_string()));
     }
+    kill_point!("migrating");
     transaction.commit().map_err(failed)
 }
 
@@ -204,6 +205,23 @@ pub fn paused(connection: &Connection) -> rusqlite::Result<Vec<String>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_older_ledger_keeps_what_it_has_and_gets_what_is_new() {
+        let mut old = Connection::open_in_memory().unwrap();
+        old.execute_batch(FIRST).unwrap();
+        old.pragma_update(None, "application_id", APPLICATION_ID).unwrap();
+        old.pragma_update(None, "user_version", 1).unwrap();
+        let row = "INSERT INTO rows (hook, name, event_id, received_ms, json) VALUES ('h', 't', x'00112233445566778899aabbccddeeff', 7, ?)";
+        old.execute(row, ["{\"n\":1}"]).unwrap();
+        migrate(&mut old).unwrap();
+        let used: i64 = old.query_row("SELECT row_bytes FROM used WHERE hook = 'h'", [], |row| row.get(0)).unwrap();
+        assert_eq!(used, 7, "rows of before count");
+        let rows = super::super::rows::list(&old, "h", "t", 0, 10).unwrap();
+        assert_eq!((rows.len(), rows[0].row["n"].as_i64(), rows[0].damaged), (1, Some(1), false));
+        let version: i32 = old.pragma_query_value(None, "user_version", |row| row.get(0)).unwrap();
+        assert_eq!(version, 2);
+    }
 
     #[test]
     fn a_newer_ledger_and_another_database_are_refused() {

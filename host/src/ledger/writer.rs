@@ -1,7 +1,7 @@
 //! The one thread that writes: whatever waits goes into one transaction, one sync, and each is answered after it.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 
 use rusqlite::{Connection, TransactionBehavior};
 use tokio::sync::{mpsc, oneshot};
@@ -23,7 +23,8 @@ const CHECKPOINT_FRAMES: u32 = 2000;
 #[derive(Clone)]
 pub struct Writer {
     waiting: mpsc::Sender<Asked>,
-    is_full: Arc<AtomicBool>,
+    /// Why the disk takes nothing more, if it does not.
+    refuses: Arc<Mutex<Option<LedgerError>>>,
 }
 
 /// What must be so when the caller is answered.
@@ -112,10 +113,10 @@ impl Writer {
     /// Starts the thread; it ends when the last handle is gone. `on_fatal` is told when only a new start can help.
     pub fn start(connection: Connection, note: Note, reserve: Reserve, on_fatal: OnFatal) -> std::io::Result<Writer> {
         let (waiting, asked) = mpsc::channel(WAITING_MAX);
-        let is_full = Arc::new(AtomicBool::new(!reserve.is_there()));
-        let thread = Thread { connection, note, reserve, asked, sync: None, is_full: is_full.clone(), on_fatal };
+        let refuses = Arc::new(Mutex::new((!reserve.is_there()).then_some(LedgerError::Full)));
+        let thread = Thread { connection, note, reserve, asked, sync: None, refuses: refuses.clone(), on_fatal };
         std::thread::Builder::new().name("ledger".into()).spawn(move || thread.run())?;
-        Ok(Writer { waiting, is_full })
+        Ok(Writer { waiting, refuses })
     }
 
     /// Runs `act` in a transaction, on these terms.
@@ -145,9 +146,9 @@ impl Writer {
         }
     }
 
-    /// The disk took the last write not at all, or only with the reserve.
-    pub fn is_full(&self) -> bool {
-        self.is_full.load(Ordering::Relaxed)
+    /// Why nothing more is taken: the last write did not fit, or only with the reserve, or the file system has become read only.
+    pub fn refuses(&self) -> Option<LedgerError> {
+        self.refuses.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).clone()
     }
 }
 
@@ -157,7 +158,8 @@ struct Thread {
     reserve: Reserve,
     asked: mpsc::Receiver<Asked>,
     sync: Option<Sync>,
-    is_full: Arc<AtomicBool>,
+    /// Why the disk takes nothing more, if it does not.
+    refuses: Arc<Mutex<Option<LedgerError>>>,
     on_fatal: OnFatal,
 }
 
@@ -183,9 +185,12 @@ impl Thread {
                 outcome = self.commit(&mut batch);
             }
             self.reserve.restore();
-            let takes_none = matches!(outcome, Err(LedgerError::Full | LedgerError::ReadOnly));
-            let is_full = takes_none || !self.reserve.is_there();
-            self.is_full.store(is_full, Ordering::Relaxed);
+            let refuses = match &outcome {
+                Err(error @ (LedgerError::Full | LedgerError::ReadOnly)) => Some(error.clone()),
+                _ if !self.reserve.is_there() => Some(LedgerError::Full),
+                _ => None,
+            };
+            *self.refuses.lock().unwrap_or_else(|poisoned| poisoned.into_inner()) = refuses;
             match outcome {
                 // One of them is at fault: the others must not suffer for it.
                 Err(LedgerError::Other(_)) if batch.len() > 1 => batch.drain(..).for_each(|work| self.alone(work)),

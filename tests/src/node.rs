@@ -11,13 +11,19 @@ use serde_json::Value;
 
 use crate::{eventually, landfall};
 
-/// What a node is started with.
-pub struct Setup {
-    dir: tempfile::TempDir,
+/// How the process is started, each time.
+#[derive(Clone, Default)]
+struct Launch {
     env: Vec<(String, String)>,
     args: Vec<String>,
     under: Vec<String>,
     disk: Option<Arc<Disk>>,
+}
+
+/// What a node is started with.
+pub struct Setup {
+    dir: tempfile::TempDir,
+    launch: Launch,
 }
 
 /// Whoever holds a file system that is mounted for one node alone.
@@ -35,10 +41,7 @@ pub struct Node {
     dir: tempfile::TempDir,
     child: Child,
     log: Arc<Mutex<Vec<String>>>,
-    env: Vec<(String, String)>,
-    args: Vec<String>,
-    under: Vec<String>,
-    disk: Option<Arc<Disk>>,
+    launch: Launch,
     /// The public address.
     pub public: SocketAddr,
     /// The admin address.
@@ -55,7 +58,7 @@ impl Setup {
     pub fn new() -> Setup {
         let dir = tempfile::tempdir().expect("a temporary folder");
         std::fs::create_dir(dir.path().join("plugins")).expect("a new folder");
-        Setup { dir, env: Vec::new(), args: Vec::new(), under: Vec::new(), disk: None }
+        Setup { dir, launch: Launch::default() }
     }
 
     /// One hook `NAME` with its component and the text of its hook file; in mode `sync` where that says nothing else.
@@ -75,13 +78,13 @@ impl Setup {
 
     /// An environment variable.
     pub fn env(mut self, name: &str, value: &str) -> Setup {
-        self.env.push((name.into(), value.into()));
+        self.launch.env.push((name.into(), value.into()));
         self
     }
 
     /// A flag of `serve`.
     pub fn arg(mut self, arg: &str) -> Setup {
-        self.args.push(arg.into());
+        self.launch.args.push(arg.into());
         self
     }
 
@@ -114,8 +117,8 @@ impl Setup {
             if said.is_ok() && line.trim() == "mounted" {
                 let id = format!("--target={}", disk.0.id());
                 let words = [&["nsenter", &id][..], ways_in].concat();
-                self.under = words.into_iter().map(str::to_owned).collect();
-                self.disk = Some(Arc::new(disk));
+                self.launch.under = words.into_iter().map(str::to_owned).collect();
+                self.launch.disk = Some(Arc::new(disk));
                 return Some(self);
             }
         }
@@ -128,13 +131,7 @@ impl Setup {
         let dir = tempfile::tempdir().expect("a temporary folder");
         let copied = Command::new("cp").arg("-r").arg(self.dir.path().join(".")).arg(dir.path()).status();
         assert!(copied.expect("cp is there").success());
-        Setup {
-            dir,
-            env: self.env.clone(),
-            args: self.args.clone(),
-            under: self.under.clone(),
-            disk: self.disk.clone(),
-        }
+        Setup { dir, launch: self.launch.clone() }
     }
 
     /// Starts the node and waits until it listens; hooks may still be loading.
@@ -159,12 +156,12 @@ impl Setup {
     }
 
     async fn begin(self) -> Result<Node, (Setup, String)> {
-        let mut words = self.under.iter().map(std::ffi::OsString::from).chain([landfall().into()]);
+        let mut words = self.launch.under.iter().map(std::ffi::OsString::from).chain([landfall().into()]);
         let mut command = Command::new(words.next().expect("a binary at least"));
         command.args(words).arg("serve");
         command.args(["--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0", "--log-format", "json"]);
         command.arg("--plugins").arg(self.plugins()).arg("--data").arg(self.data());
-        command.args(&self.args).env_remove("RUST_BACKTRACE").envs(self.env.clone());
+        command.args(&self.launch.args).env_remove("RUST_BACKTRACE").envs(self.launch.env.clone());
         // A config file of the folder that the tests run in is none of ours.
         command.current_dir(self.dir.path()).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
         let mut child = command.spawn().expect("the binary starts");
@@ -180,10 +177,7 @@ impl Setup {
         let address = |key: &str| serving[key].as_str().and_then(|text| text.parse().ok()).expect("an address");
         Ok(Node {
             dir: self.dir,
-            env: self.env,
-            args: self.args,
-            under: self.under,
-            disk: self.disk,
+            launch: self.launch,
             child,
             public: address("listen"),
             admin: address("admin"),
@@ -277,7 +271,7 @@ impl Node {
     /// The data directory.
     pub fn data(&self) -> PathBuf {
         let whole = self.dir.path().join("data");
-        match &self.disk {
+        match &self.launch.disk {
             None => whole,
             Some(disk) => {
                 let below = whole.strip_prefix("/").expect("a whole path");
@@ -309,13 +303,7 @@ impl Node {
         self.child.kill().ok();
         self.child.wait().ok();
         let dir = std::mem::replace(&mut self.dir, tempfile::tempdir().expect("a temporary folder"));
-        Setup {
-            dir,
-            env: self.env.clone(),
-            args: self.args.clone(),
-            under: self.under.clone(),
-            disk: self.disk.clone(),
-        }
+        Setup { dir, launch: self.launch.clone() }
     }
 
     /// Whether the process has ended by itself.

@@ -2,10 +2,10 @@
 //! is sent again within a minute or so is one.
 //! Source: cloud.google.com/bigquery/docs/reference/rest/v2/tabledata/insertAll.
 
-use landfall_calls::{Condition, google, rendered_json, send, unmet};
+use landfall_calls::{Condition, google, rendered_json, send, skipped};
 use landfall_sdk::http::Request;
 use landfall_sdk::serde_json::{Map, Value};
-use landfall_sdk::{Event, Failure, Reply, handler, json, log, settings};
+use landfall_sdk::{Event, Failure, Reply, handler, json, settings};
 use serde::Deserialize;
 use std::collections::BTreeMap;
 
@@ -36,9 +36,8 @@ struct Settings {
 #[handler]
 pub fn bigquery(event: Event) -> Result<Reply, Failure> {
     let settings: Settings = settings::all()?;
-    if let Some(because) = unmet(&settings.when, &event) {
-        log::info(format!("nothing stored: {because}"));
-        return Ok(Reply::json(200, &json!({ "stored": 0, "because": because })));
+    if let Some(reply) = skipped(&settings.when, &event, "stored") {
+        return Ok(reply);
     }
     let body = json!({
         "kind": "bigquery#tableDataInsertAllRequest",

@@ -1,7 +1,7 @@
 //! Conditions on an event: where to look, and what has to be there.
 
-use landfall_sdk::Event;
 use landfall_sdk::serde_json::Value;
+use landfall_sdk::{Event, Reply, json, log};
 use serde::Deserialize;
 
 /// One condition, checked once when the settings are read.
@@ -109,8 +109,15 @@ fn short(text: &str) -> String {
     }
 }
 
+/// The reply to an event that a condition leaves out: `{WHAT: false, "because": …}`; none where all hold.
+pub fn skipped(when: &[Condition], event: &Event, what: &str) -> Option<Reply> {
+    let because = unmet(when, event)?;
+    log::info(format!("not {what}: {because}"));
+    Some(Reply::json(200, &json!({ what: false, "because": because })))
+}
+
 /// The first condition that does not hold, in words.
-pub fn unmet(when: &[Condition], event: &Event) -> Option<String> {
+fn unmet(when: &[Condition], event: &Event) -> Option<String> {
     // A body that is not JSON has nothing where a pointer points; conditions on headers may still hold.
     let body = event.json().unwrap_or(Value::Null);
     when.iter().find_map(|condition| condition.unmet(event, &body))

@@ -8,6 +8,6 @@ pub mod google;
 mod target;
 mod template;
 
-pub use condition::{Condition, unmet};
+pub use condition::{Condition, skipped};
 pub use target::{Target, send};
 pub use template::{render, rendered_json};

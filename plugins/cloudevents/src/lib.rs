@@ -3,10 +3,10 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use landfall_calls::{Condition, render, send, unmet};
+use landfall_calls::{Condition, render, send, skipped};
 use landfall_sdk::http::Request;
 use landfall_sdk::serde_json::{Map, Value};
-use landfall_sdk::{Event, Failure, Payload, Reply, handler, json, log, settings};
+use landfall_sdk::{Event, Failure, Payload, Reply, handler, json, settings};
 use serde::Deserialize;
 use std::collections::BTreeMap;
 
@@ -40,9 +40,8 @@ enum Mode {
 #[handler]
 pub fn cloudevents(event: Event) -> Result<Reply, Failure> {
     let settings: Settings = settings::all()?;
-    if let Some(because) = unmet(&settings.when, &event) {
-        log::info(format!("nothing sent: {because}"));
-        return Ok(Reply::json(200, &json!({ "sent": false, "because": because })));
+    if let Some(reply) = skipped(&settings.when, &event, "sent") {
+        return Ok(reply);
     }
     let attributes = settings.attributes(&event)?;
     let request = match settings.mode {

@@ -1,10 +1,10 @@
 //! Sends a notification through Firebase Cloud Messaging, HTTP v1.
 //! Source: firebase.google.com/docs/reference/fcm/rest/v1/projects.messages.
 
-use landfall_calls::{Condition, google, render, send, unmet};
+use landfall_calls::{Condition, google, render, send, skipped};
 use landfall_sdk::http::Request;
 use landfall_sdk::serde_json::{Map, Value};
-use landfall_sdk::{Event, Failure, Reply, handler, json, log, settings};
+use landfall_sdk::{Event, Failure, Reply, handler, json, settings};
 use serde::Deserialize;
 use std::collections::BTreeMap;
 
@@ -41,9 +41,8 @@ struct Settings {
 #[handler]
 pub fn fcm(event: Event) -> Result<Reply, Failure> {
     let settings: Settings = settings::all()?;
-    if let Some(because) = unmet(&settings.when, &event) {
-        log::info(format!("nothing sent: {because}"));
-        return Ok(Reply::json(200, &json!({ "sent": false, "because": because })));
+    if let Some(reply) = skipped(&settings.when, &event, "sent") {
+        return Ok(reply);
     }
     let endpoint = settings.endpoint.as_deref().unwrap_or(ENDPOINT);
     let url = format!("{}/v1/projects/{}/messages:send", endpoint.trim_end_matches('/'), settings.project);

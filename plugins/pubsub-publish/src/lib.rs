@@ -3,10 +3,10 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use landfall_calls::{Condition, google, render, send, unmet};
+use landfall_calls::{Condition, google, render, send, skipped};
 use landfall_sdk::http::Request;
 use landfall_sdk::serde_json::{Map, Value};
-use landfall_sdk::{Event, Failure, Reply, handler, json, log, settings};
+use landfall_sdk::{Event, Failure, Reply, handler, json, settings};
 use serde::Deserialize;
 use std::collections::BTreeMap;
 
@@ -34,9 +34,8 @@ struct Settings {
 #[handler]
 pub fn pubsub_publish(event: Event) -> Result<Reply, Failure> {
     let settings: Settings = settings::all()?;
-    if let Some(because) = unmet(&settings.when, &event) {
-        log::info(format!("nothing published: {because}"));
-        return Ok(Reply::json(200, &json!({ "published": false, "because": because })));
+    if let Some(reply) = skipped(&settings.when, &event, "published") {
+        return Ok(reply);
     }
     let Settings { project, topic, endpoint, .. } = &settings;
     let endpoint = endpoint.as_deref().unwrap_or(ENDPOINT).trim_end_matches('/');

@@ -1,10 +1,10 @@
 //! Posts a message to Slack: by an incoming webhook, or by `chat.postMessage` where a channel is named.
 //! Sources: docs.slack.dev/messaging/sending-messages-using-incoming-webhooks, docs.slack.dev/reference/methods/chat.postMessage.
 
-use landfall_calls::{Condition, render, rendered_json, send, unmet};
+use landfall_calls::{Condition, render, rendered_json, send, skipped};
 use landfall_sdk::http::{Request, Response};
 use landfall_sdk::serde_json::{Map, Value};
-use landfall_sdk::{Event, Failure, Reply, handler, json, log, settings};
+use landfall_sdk::{Event, Failure, Reply, handler, json, settings};
 use serde::Deserialize;
 
 const METHOD: &str = "https://slack.com/api/chat.postMessage";
@@ -43,9 +43,8 @@ struct Settings {
 #[handler]
 pub fn slack_notify(event: Event) -> Result<Reply, Failure> {
     let settings: Settings = settings::all()?;
-    if let Some(because) = unmet(&settings.when, &event) {
-        log::info(format!("nothing posted: {because}"));
-        return Ok(Reply::json(200, &json!({ "posted": false, "because": because })));
+    if let Some(reply) = skipped(&settings.when, &event, "posted") {
+        return Ok(reply);
     }
     let url = match (&settings.url, &settings.channel) {
         (Some(url), _) => url,

@@ -2,8 +2,8 @@
 //!
 //! An event that does not is done, and the answer says why nothing was triggered.
 
-use landfall_calls::{Condition, Target, unmet};
-use landfall_sdk::{Event, Failure, Reply, handler, json, log, settings};
+use landfall_calls::{Condition, Target, skipped};
+use landfall_sdk::{Event, Failure, Reply, handler, json, settings};
 use serde::Deserialize;
 use std::collections::BTreeMap;
 
@@ -24,9 +24,8 @@ struct Settings {
 #[handler]
 pub fn trigger(event: Event) -> Result<Reply, Failure> {
     let Settings { when, url, method, headers, body } = settings::all()?;
-    if let Some(because) = unmet(&when, &event) {
-        log::info(format!("nothing triggered: {because}"));
-        return Ok(Reply::json(200, &json!({ "triggered": false, "because": because })));
+    if let Some(reply) = skipped(&when, &event, "triggered") {
+        return Ok(reply);
     }
     let status = Target::new(url, method, headers, body).call(&event)?;
     Ok(Reply::json(200, &json!({ "triggered": true, "status": status })))

@@ -1,9 +1,9 @@
 //! Posts to X (once Twitter) by `POST /2/tweets`. Source: docs.x.com/x-api/posts/create-post.
 
-use landfall_calls::{Condition, render, send, unmet};
+use landfall_calls::{Condition, render, send, skipped};
 use landfall_sdk::http::{Request, Response};
 use landfall_sdk::serde_json::{Map, Value};
-use landfall_sdk::{Event, Failure, Reply, handler, json, log, settings};
+use landfall_sdk::{Event, Failure, Reply, handler, json, settings};
 use serde::Deserialize;
 
 const URL: &str = "https://api.x.com/2/tweets";
@@ -25,9 +25,8 @@ struct Settings {
 #[handler]
 pub fn x_post(event: Event) -> Result<Reply, Failure> {
     let settings: Settings = settings::all()?;
-    if let Some(because) = unmet(&settings.when, &event) {
-        log::info(format!("nothing posted: {because}"));
-        return Ok(Reply::json(200, &json!({ "posted": false, "because": because })));
+    if let Some(reply) = skipped(&settings.when, &event, "posted") {
+        return Ok(reply);
     }
     let mut post = Map::from_iter([("text".to_owned(), Value::from(render(&settings.text, &event)?))]);
     if let Some(template) = &settings.reply_to {

@@ -1,5 +1,6 @@
 //! `landfall events` and `landfall rows`: what a running node has kept, from its admin listener.
 
+use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -232,9 +233,9 @@ async fn replay(flags: &EventsFlags, events: &[String], which: &ReplayFlags) -> 
     };
     let answer = flags.admin.ask("/api/replay", Some(order)).await?;
     match (flags.json, dry_run) {
-        (true, _) => println!("{answer}"),
-        (_, true) => println!("{} events would be replayed", answer["events"]),
-        _ => println!("{} events are replayed, {} wait or run already", answer["events"], answer["waiting"]),
+        (true, _) => say(&answer),
+        (_, true) => say(format!("{} events would be replayed", answer["events"])),
+        _ => say(format!("{} events are replayed, {} wait or run already", answer["events"], answer["waiting"])),
     }
     let unknown = answer["unknown"].as_array().map_or(0, Vec::len);
     ensure!(unknown == 0, "{unknown} events are not known, or their bodies no longer kept");
@@ -244,8 +245,8 @@ async fn replay(flags: &EventsFlags, events: &[String], which: &ReplayFlags) -> 
 async fn show(flags: &EventsFlags, event: &str) -> anyhow::Result<()> {
     let shown = flags.admin.ask(&format!("/api/events/{}", query(event)), None).await?;
     match flags.json {
-        true => println!("{shown}"),
-        false => println!("{shown:#}"),
+        true => say(&shown),
+        false => say(format!("{shown:#}")),
     }
     Ok(())
 }
@@ -280,7 +281,14 @@ fn query(text: &str) -> String {
 
 fn print(all: &Value, as_json: bool, line: impl Fn(&Value) -> String) {
     for one in all.as_array().into_iter().flatten() {
-        println!("{}", if as_json { one.to_string() } else { line(one) });
+        say(if as_json { one.to_string() } else { line(one) });
+    }
+}
+
+/// A line on standard output. Whoever has stopped reading (`head`) wants no more of them.
+fn say(line: impl std::fmt::Display) {
+    if writeln!(std::io::stdout(), "{line}").is_err() {
+        std::process::exit(0);
     }
 }
 
@@ -312,14 +320,14 @@ pub async fn rows(flags: &RowsFlags) -> anyhow::Result<ExitCode> {
         let page = flags.admin.ask(&path, None).await?;
         let rows = page.as_array().context("that is no admin listener of Landfall")?;
         match flags.format {
-            Format::Jsonl => rows.iter().for_each(|row| println!("{row}")),
+            Format::Jsonl => rows.iter().for_each(say),
             Format::Csv => {
                 if after == 0 {
                     columns = keys(rows);
                     let names = ["event_id", "received_at"].into_iter().chain(columns.iter().map(String::as_str));
-                    println!("{}", names.map(csv).collect::<Vec<_>>().join(","));
+                    say(names.map(csv).collect::<Vec<_>>().join(","));
                 }
-                rows.iter().for_each(|row| println!("{}", csv_line(row, &columns)));
+                rows.iter().for_each(|row| say(csv_line(row, &columns)));
             }
         }
         match rows.last().and_then(|row| row["id"].as_i64()) {

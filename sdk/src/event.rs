@@ -36,6 +36,13 @@ impl Event {
         self.body.json().map_err(|error| Failure::reject(format!("the body is not the JSON expected: {error}")))
     }
 
+    /// The fields of an HTML form as a type of yours; a body that does not fit is a [`Failure::Reject`].
+    #[cfg(feature = "form")]
+    pub fn form<T: DeserializeOwned>(&self) -> Result<T, Failure> {
+        serde_urlencoded::from_bytes(self.bytes())
+            .map_err(|error| Failure::reject(format!("the body is not the form expected: {error}")))
+    }
+
     /// The body, where it is valid UTF-8.
     pub fn text(&self) -> Option<&str> {
         self.body.as_text()

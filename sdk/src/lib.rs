@@ -138,6 +138,40 @@
 //! }
 //! ```
 //!
+//! # Templates in settings
+//!
+//! With the feature `template` a setting may be a [`Template`] that sees the event: `body = "{{ event.json.ref }}"`.
+//!
+//! ```
+//! use landfall_sdk::{Event, Failure, Template, handler, serde::Deserialize, settings};
+//!
+//! #[derive(Deserialize)]
+//! #[serde(crate = "landfall_sdk::serde")]
+//! struct Settings { body: Template }
+//!
+//! #[handler]
+//! fn on_event(event: Event) -> Result<String, Failure> {
+//!     settings::all::<Settings>()?.body.render(&event)
+//! }
+//! ```
+//!
+//! # What well-known providers send
+//!
+//! [`providers`] has types for it, each behind the feature of its name (`landfall-sdk = { …, features = ["github"] }`):
+//!
+//! ```
+//! use landfall_sdk::{Failure, handler, providers::github};
+//!
+//! #[handler]
+//! fn on_github(event: github::Event) -> Result<String, Failure> {
+//!     Ok(match event {
+//!         github::Event::Push(push) => format!("{} commits to {}", push.commits.len(), push.branch().unwrap_or("a tag")),
+//!         github::Event::PullRequest(change) => format!("{} {}", change.action, change.pull_request.title),
+//!         other => format!("nothing to do for {}", other.kind()),
+//!     })
+//! }
+//! ```
+//!
 //! # The quick answer
 //!
 //! In mode `async` the caller gets 202 before the handler runs. A [`responder`] says something better; it runs while the
@@ -203,8 +237,11 @@ pub mod emit;
 pub mod http;
 pub mod kv;
 pub mod log;
+pub mod providers;
 pub mod settings;
 pub mod table;
+#[cfg(feature = "template")]
+mod template;
 
 #[cfg(not(target_arch = "wasm32"))]
 pub mod testing;
@@ -226,6 +263,8 @@ pub use landfall_sdk_macros::{handler, responder};
 pub use reply::{IntoReply, Reply};
 pub use serde;
 pub use serde_json::{self, json};
+#[cfg(feature = "template")]
+pub use template::Template;
 
 /// Holds where `#[handler]` or `#[responder]` stands on a function that can be one; it calls this on every target.
 #[doc(hidden)]

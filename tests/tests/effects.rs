@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use landfall_tests::{Node, Setup, bundled, guest};
+use landfall_tests::{Node, Receiver, Setup, bundled, eventually, guest};
 use serde_json::json;
 
 const OPEN: &str = "\n[verify]\nscheme = \"none\"\n";
@@ -119,6 +119,27 @@ async fn events_for_other_hooks_are_queued_once_and_only_with_success() {
     // What was not granted is refused to the handler.
     node.post("/emits", &[], "keeps {}").await;
     node.until_log("hook `keeps` is not in `[allow] emit`").await;
+}
+
+#[tokio::test]
+async fn of_several_targets_only_the_one_that_failed_is_called_again() {
+    let (good, ill) = (Receiver::start().await, Receiver::start().await);
+    ill.answer(503);
+    let (to_good, to_ill) = (good.url("/in"), ill.url("/in"));
+    let file = format!(
+        "mode = \"async\"\n{OPEN}[settings]\ntargets = [\"{to_good}\", \"{to_ill}\"]\n[retry]\n{QUICK}[allow]\nemit = [\"out\"]\nhttp = [\"{to_good}\", \"{to_ill}\"]\n"
+    );
+    let node = Setup::new().hook("out", &bundled("fan-out"), &file).serving("out").await;
+    assert_eq!(node.post("/out", &[("x-kind", "k")], "{\"n\":1}").await.0, 202);
+    eventually("the ill target is called again", || async { (ill.got().len() >= 3).then_some(()) }).await;
+    ill.answer(200);
+    node.until_states("out", &["done", "done", "done"]).await;
+    assert_eq!(good.got().len(), 1, "{}", node.log());
+    let last = ill.got().pop().unwrap();
+    assert_eq!(last.body, b"{\"n\":1}");
+    let keys: std::collections::BTreeSet<_> =
+        ill.got().iter().map(|got| got.headers["idempotency-key"].clone()).collect();
+    assert_eq!(keys.len(), 1, "each try carries the same key");
 }
 
 #[tokio::test]

@@ -2,10 +2,10 @@
 //! is sent again within a minute or so is one.
 //! Source: cloud.google.com/bigquery/docs/reference/rest/v2/tabledata/insertAll.
 
-use landfall_calls::{Condition, google, rendered_json, send, skipped};
+use landfall_calls::{Condition, google, send, skipped};
 use landfall_sdk::http::Request;
 use landfall_sdk::serde_json::{Map, Value};
-use landfall_sdk::{Event, Failure, Reply, handler, json, settings};
+use landfall_sdk::{Event, Failure, Reply, Template, handler, json, settings};
 use serde::Deserialize;
 use std::collections::BTreeMap;
 
@@ -26,7 +26,7 @@ struct Settings {
     #[serde(default)]
     fields: BTreeMap<String, String>,
     /// A template that makes the whole row, instead of `fields`.
-    row: Option<String>,
+    row: Option<Template>,
     #[serde(default)]
     ignore_unknown_values: bool,
     endpoint: Option<String>,
@@ -60,7 +60,7 @@ impl Settings {
 
     fn row(&self, event: &Event) -> Result<Value, Failure> {
         if let Some(template) = &self.row {
-            return rendered_json(template, event);
+            return template.render_json(event);
         }
         let body: Value = event.json()?;
         if self.fields.is_empty() {

@@ -5,13 +5,14 @@ use landfall_sdk::{Event, Reply, json, log};
 use serde::Deserialize;
 
 /// One condition, checked once when the settings are read.
-#[derive(Deserialize)]
+#[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(try_from = "Typed")]
 pub struct Condition {
     place: Place,
     test: Test,
 }
 
+#[derive(Debug, Clone, PartialEq)]
 enum Place {
     Header(String),
     Attribute(String),
@@ -19,6 +20,7 @@ enum Place {
     Json(String),
 }
 
+#[derive(Debug, Clone, PartialEq)]
 enum Test {
     Equals(Value),
     StartsWith(String),
@@ -117,7 +119,10 @@ pub fn skipped(when: &[Condition], event: &Event, what: &str) -> Option<Reply> {
 }
 
 /// The first condition that does not hold, in words.
-fn unmet(when: &[Condition], event: &Event) -> Option<String> {
+pub fn unmet(when: &[Condition], event: &Event) -> Option<String> {
+    if when.is_empty() {
+        return None;
+    }
     // A body that is not JSON has nothing where a pointer points; conditions on headers may still hold.
     let body = event.json().unwrap_or(Value::Null);
     when.iter().find_map(|condition| condition.unmet(event, &body))

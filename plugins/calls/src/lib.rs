@@ -6,8 +6,6 @@
 mod condition;
 pub mod google;
 mod target;
-mod template;
 
 pub use condition::{Condition, skipped};
 pub use target::{Target, send};
-pub use template::{render, rendered_json};

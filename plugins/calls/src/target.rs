@@ -1,16 +1,18 @@
 //! One target: what the operator wrote about it, and the call that is made of it for an event.
 
-use crate::template::render;
+use crate::condition::{Condition, unmet};
 use landfall_sdk::http::{HttpError, Request, Response};
 use landfall_sdk::serde_json::{from_str, value::Value};
-use landfall_sdk::{Event, Failure, log};
+use landfall_sdk::{Event, Failure, Template, log};
 use serde::Deserialize;
 use std::collections::BTreeMap;
 
 /// Where to call, and with what: a table, or just the URL.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(from = "Typed")]
 pub struct Target {
+    /// All must hold; none at all means every event. Whoever calls asks [`Target::wants`] first.
+    pub when: Vec<Condition>,
     /// Absolute; the operator must allow it.
     pub url: String,
     /// `POST` where nothing is said.
@@ -18,12 +20,12 @@ pub struct Target {
     /// Added to the request.
     pub headers: BTreeMap<String, String>,
     /// A template; without it the event's own body is passed on, with its content type.
-    pub body: Option<String>,
+    pub body: Option<Template>,
 }
 
 /// The two ways to write a target down.
 #[derive(Deserialize)]
-#[serde(untagged, expecting = "a target is a URL, or a table with url, method, headers and body")]
+#[serde(untagged, expecting = "a target is a URL, or a table with url, when, method, headers and body")]
 enum Typed {
     Url(String),
     Table(Table),
@@ -32,27 +34,36 @@ enum Typed {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Table {
+    #[serde(default)]
+    when: Vec<Condition>,
     url: String,
     method: Option<String>,
     #[serde(default)]
     headers: BTreeMap<String, String>,
-    body: Option<String>,
+    body: Option<Template>,
 }
 
 impl From<Typed> for Target {
     fn from(typed: Typed) -> Self {
         match typed {
             Typed::Url(url) => Self::new(url, None, BTreeMap::new(), None),
-            Typed::Table(table) => Self::new(table.url, table.method, table.headers, table.body),
+            Typed::Table(Table { when, url, method, headers, body }) => {
+                Self { when, ..Self::new(url, method, headers, body) }
+            }
         }
     }
 }
 
 impl Target {
     /// A target; without a method it is a `POST`.
-    pub fn new(url: String, method: Option<String>, headers: BTreeMap<String, String>, body: Option<String>) -> Self {
+    pub fn new(url: String, method: Option<String>, headers: BTreeMap<String, String>, body: Option<Template>) -> Self {
         let method = method.map_or_else(|| "POST".to_owned(), |method| method.to_ascii_uppercase());
-        Self { url, method, headers, body }
+        Self { when: Vec::new(), url, method, headers, body }
+    }
+
+    /// Whether this event is for it.
+    pub fn wants(&self, event: &Event) -> bool {
+        unmet(&self.when, event).is_none()
     }
 
     /// Makes the call for `event` and says with which 2xx it was answered.
@@ -71,7 +82,7 @@ impl Target {
             request = request.header(name, value);
         }
         match &self.body {
-            Some(template) => self.with_rendered(request, render(template, event)?),
+            Some(template) => self.with_rendered(request, template.render(event)?),
             None if matches!(self.method.as_str(), "GET" | "HEAD") => Ok(request),
             None => Ok(self.with_original(request, event)),
         }

@@ -3,10 +3,10 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use landfall_calls::{Condition, render, send, skipped};
+use landfall_calls::{Condition, send, skipped};
 use landfall_sdk::http::Request;
 use landfall_sdk::serde_json::{Map, Value};
-use landfall_sdk::{Event, Failure, Payload, Reply, handler, json, settings};
+use landfall_sdk::{Event, Failure, Payload, Reply, Template, handler, json, settings};
 use serde::Deserialize;
 use std::collections::BTreeMap;
 
@@ -20,12 +20,12 @@ struct Settings {
     #[serde(default)]
     mode: Mode,
     /// Templates.
-    source: Option<String>,
-    r#type: Option<String>,
-    subject: Option<String>,
+    source: Option<Template>,
+    r#type: Option<Template>,
+    subject: Option<Template>,
     /// Further attributes, each a template.
     #[serde(default)]
-    extensions: BTreeMap<String, String>,
+    extensions: BTreeMap<String, Template>,
 }
 
 #[derive(Default, PartialEq, Deserialize)]
@@ -55,8 +55,8 @@ pub fn cloudevents(event: Event) -> Result<Reply, Failure> {
 impl Settings {
     /// In the order of the specification.
     fn attributes(&self, event: &Event) -> Result<Vec<(String, String)>, Failure> {
-        let or = |template: &Option<String>, default: String| match template {
-            Some(template) => render(template, event),
+        let or = |template: &Option<Template>, default: String| match template {
+            Some(template) => template.render(event),
             None => Ok(default),
         };
         let kind =
@@ -69,14 +69,14 @@ impl Settings {
             ("time".to_owned(), event.received_at.clone()),
         ];
         if let Some(template) = &self.subject {
-            all.push(("subject".to_owned(), render(template, event)?));
+            all.push(("subject".to_owned(), template.render(event)?));
         }
         for (name, template) in &self.extensions {
             if name.is_empty() || !name.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit()) {
                 let text = format!("[settings] of the hook's file: extensions.{name}: a-z and 0-9 only");
                 return Err(Failure::retry(text));
             }
-            all.push((name.clone(), render(template, event)?));
+            all.push((name.clone(), template.render(event)?));
         }
         all.extend(event.attribute("traceparent").map(|value| ("traceparent".to_owned(), value.to_owned())));
         Ok(all)

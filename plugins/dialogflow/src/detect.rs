@@ -1,9 +1,9 @@
 //! Asks an agent what a text means: `sessions.detectIntent`, v2 for ES and v3 for CX.
 
-use landfall_calls::{google, render, send};
+use landfall_calls::{google, send};
 use landfall_sdk::http::Request;
 use landfall_sdk::serde_json::Value;
-use landfall_sdk::{Event, Failure, json};
+use landfall_sdk::{Event, Failure, Template, json};
 use serde::Deserialize;
 
 /// Whom to ask, and what.
@@ -15,9 +15,9 @@ pub struct Detect {
     location: Option<String>,
     agent: Option<String>,
     /// A template.
-    session: String,
+    session: Template,
     /// A template.
-    text: String,
+    text: Template,
     #[serde(default = "english")]
     language: String,
     endpoint: Option<String>,
@@ -30,8 +30,8 @@ fn english() -> String {
 impl Detect {
     /// The intent, the answer's text and the parameters.
     pub fn ask(&self, event: &Event) -> Result<Value, Failure> {
-        let session = session(&render(&self.session, event)?)?;
-        let (text, language) = (render(&self.text, event)?, &self.language);
+        let session = session(&self.session.render(event)?)?;
+        let (text, language) = (self.text.render(event)?, &self.language);
         let (url, body) = match (&self.location, &self.agent) {
             (Some(location), Some(agent)) => {
                 let default = format!("https://{location}-dialogflow.googleapis.com");

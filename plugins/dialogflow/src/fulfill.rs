@@ -1,47 +1,24 @@
 //! What an agent asks of its webhook, and the answer in the agent's own form.
 
 use crate::Settings;
-use landfall_calls::{render, rendered_json};
-use landfall_sdk::serde_json::{Map, Value};
-use landfall_sdk::{Event, Failure, json};
-
-/// Which agent asks, and about what.
-#[derive(Debug, PartialEq)]
-pub enum Kind {
-    /// The display name of the intent.
-    Es(String),
-    /// The tag of the webhook.
-    Cx(String),
-}
-
-/// None: this is no fulfillment request.
-pub fn kind(body: &Value) -> Option<Kind> {
-    if body["fulfillmentInfo"].is_object() {
-        return Some(Kind::Cx(body["fulfillmentInfo"]["tag"].as_str().unwrap_or_default().to_owned()));
-    }
-    let intent = &body["queryResult"];
-    intent.is_object().then(|| Kind::Es(intent["intent"]["displayName"].as_str().unwrap_or_default().to_owned()))
-}
+use landfall_sdk::providers::dialogflow::{CxResponse, EsResponse, Request};
+use landfall_sdk::{Event, Failure, IntoReply, Reply};
 
 /// The agent's form of the answer that the operator wrote down.
-pub fn answer(settings: &Settings, kind: &Kind, event: &Event) -> Result<Value, Failure> {
-    let (Kind::Es(name) | Kind::Cx(name)) = kind;
+pub fn answer(settings: &Settings, request: &Request, event: &Event) -> Result<Reply, Failure> {
+    let name = match request {
+        Request::Es(es) => &es.query_result.intent.display_name,
+        Request::Cx(cx) => &cx.fulfillment_info.tag,
+    };
     let template = settings.answers.get(name).or(settings.otherwise.as_ref());
-    let text = template.map(|template| render(template, event)).transpose()?;
-    Ok(match kind {
-        Kind::Es(_) => text.map_or_else(|| json!({}), |text| json!({ "fulfillmentText": text })),
-        Kind::Cx(_) => {
-            let mut answer = Map::new();
-            if let Some(text) = text {
-                answer.insert("fulfillmentResponse".into(), json!({ "messages": [{ "text": { "text": [text] } }] }));
-            }
-            let parameters =
-                settings.parameters.iter().map(|(key, template)| Ok((key.clone(), rendered_json(template, event)?)));
-            let parameters: Map<String, Value> = parameters.collect::<Result<_, Failure>>()?;
-            if !parameters.is_empty() {
-                answer.insert("sessionInfo".into(), json!({ "parameters": parameters }));
-            }
-            answer.into()
+    let text = template.map(|template| template.render(event)).transpose()?;
+    Ok(match request {
+        Request::Es(_) => EsResponse { fulfillment_text: text, ..EsResponse::default() }.into_reply(),
+        Request::Cx(_) => {
+            let parameters = settings.parameters.iter();
+            let parameters = parameters.map(|(key, template)| Ok((key.clone(), template.render_json(event)?)));
+            let parameters = parameters.collect::<Result<_, Failure>>()?;
+            CxResponse { text, parameters, payload: None }.into_reply()
         }
     })
 }

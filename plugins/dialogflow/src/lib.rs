@@ -6,8 +6,8 @@ mod detect;
 mod fulfill;
 
 use detect::Detect;
-use landfall_sdk::serde_json::Value;
-use landfall_sdk::{Event, Failure, Reply, handler, settings};
+use landfall_sdk::providers::dialogflow::Request;
+use landfall_sdk::{Event, Failure, Reply, Template, handler, settings};
 use serde::Deserialize;
 use std::collections::BTreeMap;
 
@@ -16,12 +16,12 @@ use std::collections::BTreeMap;
 struct Settings {
     /// Templates by the intent's name (ES) or the webhook's tag (CX).
     #[serde(default)]
-    answers: BTreeMap<String, String>,
+    answers: BTreeMap<String, Template>,
     /// A template for every other intent or tag.
-    otherwise: Option<String>,
+    otherwise: Option<Template>,
     /// CX: session parameters to set, each a template that makes JSON.
     #[serde(default)]
-    parameters: BTreeMap<String, String>,
+    parameters: BTreeMap<String, Template>,
     /// Whom to ask about events that are no fulfillment requests.
     detect: Option<Detect>,
 }
@@ -30,15 +30,9 @@ struct Settings {
 #[handler]
 pub fn dialogflow(event: Event) -> Result<Reply, Failure> {
     let settings: Settings = settings::all()?;
-    let body: Value = event.json()?;
-    let answer = match (fulfill::kind(&body), &settings.detect) {
-        (Some(kind), _) => fulfill::answer(&settings, &kind, &event)?,
-        (None, Some(detect)) => detect.ask(&event)?,
-        (None, None) => {
-            return Err(Failure::reject(
-                "this is no fulfillment request of Dialogflow, and [settings.detect] is not set",
-            ));
-        }
-    };
-    Ok(Reply::json(200, &answer))
+    match (event.json::<Request>(), &settings.detect) {
+        (Ok(request), _) => fulfill::answer(&settings, &request, &event),
+        (Err(_), Some(detect)) => Ok(Reply::json(200, &detect.ask(&event)?)),
+        (Err(failure), None) => Err(Failure::reject(format!("{}, and [settings.detect] is not set", failure.reason()))),
+    }
 }

@@ -1,40 +1,97 @@
-//! Hands each event to several hooks: each takes it by itself, with its own retries, so that only the one that failed is tried
-//! again.
+//! Hands each event to several hooks or targets: each takes it by itself, with its own retries, so that only the one that failed
+//! is tried again.
+//!
+//! For a target this hook hands the event to itself, once for each; that second event makes the call.
 
+use landfall_calls::{Condition, Target, skipped};
+use landfall_sdk::emit::Emission;
 use landfall_sdk::{Event, Failure, Reply, emit, handler, json, settings};
 use serde::Deserialize;
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Settings {
+    /// All must hold; none at all means every event.
+    #[serde(default)]
+    when: Vec<Condition>,
+    #[serde(default)]
     hooks: Vec<String>,
-    /// Names of headers that go along, beside `content-type`.
+    /// Called by this hook itself; it must be allowed to emit to itself.
+    #[serde(default)]
+    targets: Vec<Target>,
+    /// Names of headers that go along to `hooks`, beside `content-type`.
     #[serde(default)]
     headers: Vec<String>,
 }
 
+/// Which target an event of this hook to itself is for.
+const TARGET: &str = "landfall-target";
+
 /// The one function of this component.
 #[handler]
 pub fn fan_out(event: Event) -> Result<Reply, Failure> {
-    let Settings { hooks, headers } = settings::all()?;
-    if hooks.is_empty() {
-        return Err(Failure::retry("[settings] of the hook's file: hooks is empty"));
+    let settings: Settings = settings::all()?;
+    settings.check()?;
+    // The attribute is the host's: no sender can write it.
+    if event.attribute("emitted-by") == Some(event.hook.as_str()) {
+        return settings.deliver(event);
     }
-    let along: Vec<(&String, &str)> = headers.iter().filter_map(|name| Some((name, event.header(name)?))).collect();
-    let events = hooks.iter().map(|hook| {
-        let emission = emit::to(hook).body(event.body.clone());
-        let emission =
-            event.header("content-type").into_iter().fold(emission, |one, value| one.header("content-type", value));
-        along.iter().fold(emission, |one, (name, value)| one.header(name.as_str(), *value)).send()
-    });
-    let events: Vec<String> = events.collect::<Result<_, _>>()?;
+    if let Some(reply) = skipped(&settings.when, &event, "forwarded") {
+        return Ok(reply);
+    }
+    let to_hooks = settings.hooks.iter().map(|hook| settings.for_hook(hook, &event));
+    let wanting = settings.targets.iter().filter(|target| target.wants(&event));
+    let to_targets = wanting.map(|target| for_target(target, &event));
+    let events: Vec<String> = to_hooks.chain(to_targets).map(Emission::send).collect::<Result<_, _>>()?;
     Ok(Reply::json(202, &json!({ "events": events })))
+}
+
+impl Settings {
+    /// Targets are known by their URL.
+    fn check(&self) -> Result<(), Failure> {
+        let mistake = |text: &str| Err(Failure::retry(format!("[settings] of the hook's file: {text}")));
+        if self.hooks.is_empty() && self.targets.is_empty() {
+            return mistake("there are no hooks and no targets");
+        }
+        let urls = || self.targets.iter().map(|target| &target.url);
+        match urls().enumerate().find(|(at, url)| urls().take(*at).any(|before| before == *url)) {
+            Some((_, url)) => mistake(&format!("two targets have the url {url}")),
+            None => Ok(()),
+        }
+    }
+
+    fn for_hook(&self, hook: &str, event: &Event) -> Emission {
+        let along = self.headers.iter().map(String::as_str).chain(["content-type"]);
+        let found = along.filter_map(|name| Some((name, event.header(name)?)));
+        found.fold(emit::to(hook).body(event.body.clone()), |one, (name, value)| one.header(name, value))
+    }
+
+    /// The call that this event of ours is for.
+    fn deliver(&self, mut event: Event) -> Result<Reply, Failure> {
+        let url = event.header(TARGET).unwrap_or_default().to_owned();
+        event.headers.retain(|(name, _)| name != TARGET);
+        let target = self.targets.iter().find(|target| target.url == url);
+        let target = target.ok_or_else(|| Failure::reject(format!("{url} is no target of this hook any more")))?;
+        let status = target.call(&event)?;
+        Ok(Reply::json(200, &json!({ "url": url, "status": status })))
+    }
+}
+
+/// With all that came, since the template of the target may ask for it.
+fn for_target(target: &Target, event: &Event) -> Emission {
+    let emission = emit::to(&event.hook).body(event.body.clone()).header(TARGET, &target.url);
+    let came = event.headers.iter().filter(|(name, _)| name != TARGET);
+    came.fold(emission, |one, (name, value)| one.header(name, value))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use landfall_sdk::testing;
+
+    fn pair(name: &str, value: &str) -> (String, String) {
+        (name.to_owned(), value.to_owned())
+    }
 
     #[test]
     fn every_hook_gets_an_event_of_its_own() {
@@ -43,14 +100,55 @@ mod tests {
         assert_eq!(fan_out(event.clone()).unwrap().status, 202);
         let emissions = host.emissions();
         assert_eq!(emissions.iter().map(|one| one.hook.as_str()).collect::<Vec<_>>(), ["a", "b"]);
-        let headers =
-            [("content-type".to_owned(), "application/json".to_owned()), ("x-kind".to_owned(), "k".to_owned())];
+        let headers = [pair("x-kind", "k"), pair("content-type", "application/json")];
         assert!(emissions.iter().all(|one| one.headers == headers && one.body == event.body));
     }
 
     #[test]
-    fn no_hooks_are_a_mistake() {
-        let _host = testing::host().setting("hooks", Vec::<String>::new());
-        assert!(matches!(fan_out(testing::event(json!({}))), Err(Failure::Retry { .. })));
+    fn a_target_is_called_by_an_event_of_its_own() {
+        let picky = json!({ "url": "https://c.example/", "when": [{ "header": "x-kind", "equals": "other" }] });
+        let targets =
+            json!(["https://a.example/in", { "url": "https://b.example/", "body": "[{{ event.json.n }}]" }, picky]);
+        let host = testing::host().setting("targets", targets).answer("https://a.example/", 503, "").answer(
+            "https://b",
+            200,
+            "",
+        );
+        // A sender that writes our header is not heard.
+        let event = testing::post(json!({ "n": 1 })).header("X-Kind", "k").header(TARGET, "https://c.example/").build();
+        fan_out(event).unwrap();
+        let second: Vec<Event> = host
+            .emissions()
+            .into_iter()
+            .map(|emission| {
+                assert_eq!(emission.hook, "test");
+                let event = testing::post_raw(emission.body).attribute("emitted-by", "test");
+                emission.headers.iter().fold(event, |one, (name, value)| one.header(name, value)).build()
+            })
+            .collect();
+        let outcomes: Vec<_> = second.into_iter().map(fan_out).collect();
+        assert!(matches!(&outcomes[..], [Err(Failure::Retry { .. }), Ok(_)]), "{outcomes:?}");
+        let bodies: Vec<_> = host.calls().into_iter().map(|call| call.body.unwrap()).collect();
+        assert_eq!(bodies, ["{\"n\":1}".into(), "[1]".into()]);
+        assert!(host.calls().iter().flat_map(|call| &call.headers).all(|(name, _)| name != TARGET));
+    }
+
+    #[test]
+    fn a_target_that_is_gone_is_said_so() {
+        let _host = testing::host().setting("targets", ["https://a.example/"]);
+        let event = testing::event(json!({}));
+        let gone = testing::post(json!({}))
+            .attribute("emitted-by", &event.hook)
+            .header(TARGET, "https://old.example/")
+            .build();
+        assert_eq!(fan_out(gone), Err(Failure::reject("https://old.example/ is no target of this hook any more")));
+    }
+
+    #[test]
+    fn nothing_to_hand_to_and_the_same_twice_are_mistakes() {
+        for (key, value) in [("hooks", json!([])), ("targets", json!(["https://a.example/", "https://a.example/"]))] {
+            let _host = testing::host().setting(key, value);
+            assert!(matches!(fan_out(testing::event(json!({}))), Err(Failure::Retry { .. })));
+        }
     }
 }

@@ -1,10 +1,10 @@
 //! Sends a notification through Firebase Cloud Messaging, HTTP v1.
 //! Source: firebase.google.com/docs/reference/fcm/rest/v1/projects.messages.
 
-use landfall_calls::{Condition, google, render, send, skipped};
+use landfall_calls::{Condition, google, send, skipped};
 use landfall_sdk::http::Request;
 use landfall_sdk::serde_json::{Map, Value};
-use landfall_sdk::{Event, Failure, Reply, handler, json, settings};
+use landfall_sdk::{Event, Failure, Reply, Template, handler, json, settings};
 use serde::Deserialize;
 use std::collections::BTreeMap;
 
@@ -20,15 +20,15 @@ struct Settings {
     when: Vec<Condition>,
     project: String,
     /// One of these three, each a template.
-    token: Option<String>,
-    topic: Option<String>,
-    condition: Option<String>,
+    token: Option<Template>,
+    topic: Option<Template>,
+    condition: Option<Template>,
     /// Templates of `title` and `body`, and of `image`.
     #[serde(default)]
-    notification: BTreeMap<String, String>,
+    notification: BTreeMap<String, Template>,
     /// Templates by key: values are text.
     #[serde(default)]
-    data: BTreeMap<String, String>,
+    data: BTreeMap<String, Template>,
     /// As Firebase wants them: `android`, `apns`, `webpush`, `fcm_options`.
     #[serde(default)]
     options: Map<String, Value>,
@@ -56,7 +56,7 @@ impl Settings {
     fn message(&self, event: &Event) -> Result<Map<String, Value>, Failure> {
         let mut message = self.options.clone();
         let (to, template) = self.target()?;
-        message.insert(to.into(), filled(to, render(template, event)?)?.into());
+        message.insert(to.into(), filled(to, template.render(event)?)?.into());
         for (name, templates) in [("notification", &self.notification), ("data", &self.data)] {
             if !templates.is_empty() {
                 message.insert(name.into(), rendered(templates, event)?.into());
@@ -65,7 +65,7 @@ impl Settings {
         Ok(message)
     }
 
-    fn target(&self) -> Result<(&'static str, &str), Failure> {
+    fn target(&self) -> Result<(&'static str, &Template), Failure> {
         match (&self.token, &self.topic, &self.condition) {
             (Some(token), None, None) => Ok(("token", token)),
             (None, Some(topic), None) => Ok(("topic", topic)),
@@ -83,8 +83,8 @@ fn filled(name: &str, text: String) -> Result<String, Failure> {
     }
 }
 
-fn rendered(templates: &BTreeMap<String, String>, event: &Event) -> Result<Map<String, Value>, Failure> {
-    templates.iter().map(|(key, template)| Ok((key.clone(), render(template, event)?.into()))).collect()
+fn rendered(templates: &BTreeMap<String, Template>, event: &Event) -> Result<Map<String, Value>, Failure> {
+    templates.iter().map(|(key, template)| Ok((key.clone(), template.render(event)?.into()))).collect()
 }
 
 #[cfg(test)]

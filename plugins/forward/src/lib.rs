@@ -1,8 +1,8 @@
 //! Relays each event to one or several targets, as it came or through a template.
 //!
-//! Every target is called, whatever the others answer; the event is done only when all of them have taken it.
+//! Every target that wants the event is called, whatever the others answer; it is done only when all of them have taken it.
 
-use landfall_calls::Target;
+use landfall_calls::{Condition, Target, skipped};
 use landfall_sdk::serde_json::Value;
 use landfall_sdk::{Event, Failure, Reply, handler, json, settings};
 use serde::Deserialize;
@@ -11,6 +11,9 @@ use std::time::Duration;
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Settings {
+    /// All must hold; none at all means every event.
+    #[serde(default)]
+    when: Vec<Condition>,
     targets: Vec<Target>,
 }
 
@@ -23,12 +26,16 @@ struct Outcome<'a> {
 /// The one function of this component.
 #[handler]
 pub fn forward(event: Event) -> Result<Reply, Failure> {
-    let Settings { targets } = settings::all()?;
+    let Settings { when, targets } = settings::all()?;
     if targets.is_empty() {
         return Err(Failure::retry("[settings] of the hook's file: targets is empty"));
     }
+    if let Some(reply) = skipped(&when, &event, "forwarded") {
+        return Ok(reply);
+    }
+    let wanting = targets.iter().filter(|target| target.wants(&event));
     let outcomes: Vec<Outcome> =
-        targets.iter().map(|target| Outcome { url: &target.url, result: target.call(&event) }).collect();
+        wanting.map(|target| Outcome { url: &target.url, result: target.call(&event) }).collect();
     match failure(&outcomes) {
         Some(failure) => Err(failure),
         None => Ok(Reply::json(200, &json!({ "targets": statuses(&outcomes) }))),
@@ -116,6 +123,23 @@ mod tests {
         let call = host.calls().remove(0);
         assert_eq!((call.method.as_str(), &call.headers[0]), ("PUT", &("x-from".into(), "landfall".into())));
         assert_eq!(call.body, Some("{\"id\": \"019c1234-5678-7abc-8def-0123456789ab\"}".into()));
+    }
+
+    #[test]
+    fn a_target_gets_what_it_wants_and_a_hook_may_want_nothing() {
+        let picky = json!({ "url": "https://a.example/", "when": [{ "json": "/kind", "equals": "push" }] });
+        let host = testing::host()
+            .setting("targets", json!([picky, "https://b.example/"]))
+            .setting("when", [json!({ "json": "/kind", "exists": true })])
+            .answer("https://", 200, "");
+        let forwarded = |kind: Value| {
+            let body = forward(testing::event(kind)).unwrap().body.json::<Value>().unwrap();
+            (body["targets"].as_array().map_or(0, Vec::len), body["because"].clone())
+        };
+        assert_eq!(forwarded(json!({ "kind": "push" })), (2, json!(null)));
+        assert_eq!(forwarded(json!({ "kind": "ping" })), (1, json!(null)));
+        assert_eq!(forwarded(json!({})), (0, json!("json /kind is missing")));
+        assert_eq!(host.calls().len(), 3);
     }
 
     #[test]

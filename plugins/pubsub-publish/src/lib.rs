@@ -3,10 +3,10 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use landfall_calls::{Condition, google, render, send, skipped};
+use landfall_calls::{Condition, google, send, skipped};
 use landfall_sdk::http::Request;
 use landfall_sdk::serde_json::{Map, Value};
-use landfall_sdk::{Event, Failure, Reply, handler, json, settings};
+use landfall_sdk::{Event, Failure, Reply, Template, handler, json, settings};
 use serde::Deserialize;
 use std::collections::BTreeMap;
 
@@ -21,12 +21,12 @@ struct Settings {
     project: String,
     topic: String,
     /// A template; without it the body is published as it came.
-    data: Option<String>,
+    data: Option<Template>,
     /// Templates by name.
     #[serde(default)]
-    attributes: BTreeMap<String, String>,
+    attributes: BTreeMap<String, Template>,
     /// A template.
-    ordering_key: Option<String>,
+    ordering_key: Option<Template>,
     endpoint: Option<String>,
 }
 
@@ -48,7 +48,7 @@ pub fn pubsub_publish(event: Event) -> Result<Reply, Failure> {
 impl Settings {
     fn message(&self, event: &Event) -> Result<Map<String, Value>, Failure> {
         let data = match &self.data {
-            Some(template) => render(template, event)?.into_bytes(),
+            Some(template) => template.render(event)?.into_bytes(),
             None => event.bytes().to_vec(),
         };
         let known =
@@ -56,13 +56,13 @@ impl Settings {
         let mut attributes: Map<String, Value> =
             known.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?.into()))).collect();
         for (name, template) in &self.attributes {
-            attributes.insert(name.clone(), render(template, event)?.into());
+            attributes.insert(name.clone(), template.render(event)?.into());
         }
         let mut message = Map::new();
         message.insert("data".into(), STANDARD.encode(data).into());
         message.insert("attributes".into(), attributes.into());
         if let Some(template) = &self.ordering_key {
-            message.insert("orderingKey".into(), render(template, event)?.into());
+            message.insert("orderingKey".into(), template.render(event)?.into());
         }
         Ok(message)
     }

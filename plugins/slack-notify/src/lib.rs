@@ -1,10 +1,10 @@
 //! Posts a message to Slack: by an incoming webhook, or by `chat.postMessage` where a channel is named.
 //! Sources: docs.slack.dev/messaging/sending-messages-using-incoming-webhooks, docs.slack.dev/reference/methods/chat.postMessage.
 
-use landfall_calls::{Condition, render, rendered_json, send, skipped};
+use landfall_calls::{Condition, send, skipped};
 use landfall_sdk::http::{Request, Response};
 use landfall_sdk::serde_json::{Map, Value};
-use landfall_sdk::{Event, Failure, Reply, handler, json, settings};
+use landfall_sdk::{Event, Failure, Reply, Template, handler, json, settings};
 use serde::Deserialize;
 
 const METHOD: &str = "https://slack.com/api/chat.postMessage";
@@ -30,13 +30,13 @@ struct Settings {
     /// Of the incoming webhook; default: `chat.postMessage`.
     url: Option<String>,
     /// A template; needed without a webhook's `url`.
-    channel: Option<String>,
+    channel: Option<Template>,
     /// A template.
-    text: String,
+    text: Template,
     /// A template that makes a list of Block Kit blocks.
-    blocks: Option<String>,
+    blocks: Option<Template>,
     /// A template: the `ts` of the message that this one answers.
-    thread: Option<String>,
+    thread: Option<Template>,
 }
 
 /// The one function of this component.
@@ -62,11 +62,11 @@ impl Settings {
         let texts = [("channel", &self.channel), ("text", &Some(self.text.clone())), ("thread_ts", &self.thread)];
         for (name, template) in texts {
             if let Some(template) = template {
-                message.insert(name.into(), render(template, event)?.into());
+                message.insert(name.into(), template.render(event)?.into());
             }
         }
         if let Some(template) = &self.blocks {
-            message.insert("blocks".into(), rendered_json(template, event)?);
+            message.insert("blocks".into(), template.render_json(event)?);
         }
         Ok(message)
     }

@@ -2,18 +2,25 @@
 //!
 //! The host stores the row together with the event's success, so an event that is tried again leaves one row.
 
+use landfall_calls::{Condition, skipped};
 use landfall_sdk::serde_json::{Map, Value};
-use landfall_sdk::{Event, Failure, Reply, handler, json, settings, table};
+use landfall_sdk::{Event, Failure, Reply, Template, handler, json, settings, table};
 use serde::Deserialize;
 use std::collections::BTreeMap;
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Settings {
+    /// All must hold; none at all means every event.
+    #[serde(default)]
+    when: Vec<Condition>,
     table: String,
     /// Column to JSON pointer.
     #[serde(default)]
     fields: BTreeMap<String, String>,
+    /// Column to template: its text.
+    #[serde(default)]
+    texts: BTreeMap<String, Template>,
     /// What is known about the event, as columns of the same name with `_` for `-`.
     #[serde(default)]
     with: Vec<String>,
@@ -24,6 +31,9 @@ struct Settings {
 pub fn store(event: Event) -> Result<Reply, Failure> {
     let settings: Settings = settings::all()?;
     settings.check()?;
+    if let Some(reply) = skipped(&settings.when, &event, "stored") {
+        return Ok(reply);
+    }
     table::append(&settings.table, &settings.row(&event)?)?;
     Ok(Reply::json(200, &json!({ "stored": 1, "table": settings.table })))
 }
@@ -42,9 +52,12 @@ impl Settings {
     fn row(&self, event: &Event) -> Result<Map<String, Value>, Failure> {
         let mut row = Map::from_iter([("id".to_owned(), Value::from(event.id.as_str()))]);
         row.extend(self.with.iter().map(|name| (name.replace('-', "_"), known(event, name).into())));
-        if self.fields.is_empty() {
+        for (column, template) in &self.texts {
+            row.insert(column.clone(), template.render(event)?.into());
+        }
+        if self.fields.is_empty() && self.texts.is_empty() {
             row.insert("body".to_owned(), whole(event)?);
-        } else {
+        } else if !self.fields.is_empty() {
             row.extend(self.chosen(&event.json()?));
         }
         Ok(row)
@@ -104,6 +117,17 @@ mod tests {
         store(testing::post_raw("a=1").build()).unwrap();
         let rows: Vec<Value> = host.rows().into_iter().map(|(_, row)| row["body"].clone()).collect();
         assert_eq!(rows, [json!({ "a": 1 }), json!("a=1")]);
+    }
+
+    #[test]
+    fn a_text_is_made_by_a_template_and_conditions_leave_events_out() {
+        let host = host()
+            .setting("texts", json!({ "title": "{{ event.json.repo }} by {{ event.json.who }}" }))
+            .setting("when", [json!({ "json": "/who", "exists": true })]);
+        store(testing::event(json!({ "repo": "a/b", "who": "ada" }))).unwrap();
+        let reply = store(testing::event(json!({ "repo": "a/b" }))).unwrap();
+        assert_eq!(reply, Reply::json(200, &json!({ "stored": false, "because": "json /who is missing" })));
+        assert_eq!(host.rows(), [("events".into(), json!({ "id": ID, "title": "a/b by ada" }))]);
     }
 
     #[test]

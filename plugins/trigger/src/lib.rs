@@ -3,7 +3,7 @@
 //! An event that does not is done, and the answer says why nothing was triggered.
 
 use landfall_calls::{Condition, Target, skipped};
-use landfall_sdk::{Event, Failure, Reply, handler, json, settings};
+use landfall_sdk::{Event, Failure, Reply, Template, handler, json, settings};
 use serde::Deserialize;
 use std::collections::BTreeMap;
 
@@ -17,7 +17,7 @@ struct Settings {
     method: Option<String>,
     #[serde(default)]
     headers: BTreeMap<String, String>,
-    body: Option<String>,
+    body: Option<Template>,
 }
 
 /// The one function of this component.

@@ -1,9 +1,9 @@
 //! Posts to X (once Twitter) by `POST /2/tweets`. Source: docs.x.com/x-api/posts/create-post.
 
-use landfall_calls::{Condition, render, send, skipped};
+use landfall_calls::{Condition, send, skipped};
 use landfall_sdk::http::{Request, Response};
 use landfall_sdk::serde_json::{Map, Value};
-use landfall_sdk::{Event, Failure, Reply, handler, json, settings};
+use landfall_sdk::{Event, Failure, Reply, Template, handler, json, settings};
 use serde::Deserialize;
 
 const URL: &str = "https://api.x.com/2/tweets";
@@ -15,9 +15,9 @@ struct Settings {
     #[serde(default)]
     when: Vec<Condition>,
     /// A template.
-    text: String,
+    text: Template,
     /// A template: the id of the post that this one answers.
-    reply_to: Option<String>,
+    reply_to: Option<Template>,
     url: Option<String>,
 }
 
@@ -28,9 +28,9 @@ pub fn x_post(event: Event) -> Result<Reply, Failure> {
     if let Some(reply) = skipped(&settings.when, &event, "posted") {
         return Ok(reply);
     }
-    let mut post = Map::from_iter([("text".to_owned(), Value::from(render(&settings.text, &event)?))]);
+    let mut post = Map::from_iter([("text".to_owned(), Value::from(settings.text.render(&event)?))]);
     if let Some(template) = &settings.reply_to {
-        post.insert("reply".into(), json!({ "in_reply_to_tweet_id": render(template, &event)?.trim() }));
+        post.insert("reply".into(), json!({ "in_reply_to_tweet_id": template.render(&event)?.trim() }));
     }
     let url = settings.url.as_deref().unwrap_or(URL);
     let id = posted(send(Request::post(url).json(&post))?)?;

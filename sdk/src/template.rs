@@ -1,0 +1,115 @@
+//! Templates that operators write in `[settings]`, in Jinja's language, and what they see of an event.
+//! The language: <https://docs.rs/minijinja/latest/minijinja/syntax>.
+
+use crate::{Event, Failure};
+use minijinja::Environment;
+use minijinja::value::Serde;
+use serde::Deserialize;
+use serde_json::{Map, Value, json};
+
+/// A template, as it was typed.
+///
+/// It sees one name, `event`, with `id`, `hook`, `received_at`, `method`, `path`, `query`, `headers` and `attributes` (maps; of
+/// a repeated name the first), `json` (the body, where it is JSON) and `text` (the body, where it is UTF-8). Put a value
+/// into JSON with `{{ event.json.title | tojson }}`, without quotes of your own: senders choose what stands there.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(transparent)]
+pub struct Template(String);
+
+impl Template {
+    /// A template that is not taken from settings.
+    pub fn new(template: impl Into<String>) -> Self {
+        Self(template.into())
+    }
+
+    /// The text that it makes of `event`.
+    ///
+    /// A template that cannot be read is the operator's mistake and may be mended, so it is a [`Failure::Retry`]; one
+    /// that fails on this event is a [`Failure::Reject`].
+    pub fn render(&self, event: &Event) -> Result<String, Failure> {
+        let environment = Environment::new();
+        let template = environment.template_from_str(&self.0).map_err(|error| {
+            Failure::retry(format!("[settings] of the hook's file: `{}` is not a template: {error}", short(&self.0)))
+        })?;
+        template
+            .render(Serde(json!({ "event": seen(event) })))
+            .map_err(|error| Failure::reject(format!("the template `{}` fails on this event: {error}", short(&self.0))))
+    }
+
+    /// The JSON that it makes of `event`. What is no JSON shows here, not at whoever gets it.
+    pub fn render_json(&self, event: &Event) -> Result<Value, Failure> {
+        let text = "what a template makes of this event is not JSON (put values in with `| tojson`)";
+        serde_json::from_str(&self.render(event)?).map_err(|error| Failure::reject(format!("{text}: {error}")))
+    }
+}
+
+/// As much of a template as tells which one it is.
+fn short(template: &str) -> String {
+    const CHARACTERS_MAX: usize = 40;
+    match template.char_indices().nth(CHARACTERS_MAX) {
+        Some((end, _)) => format!("{}…", &template[..end]),
+        None => template.to_owned(),
+    }
+}
+
+fn seen(event: &Event) -> Value {
+    json!({
+        "id": event.id,
+        "hook": event.hook,
+        "received_at": event.received_at,
+        "method": event.method,
+        "path": event.path,
+        "query": event.query,
+        "headers": map(&event.headers),
+        "attributes": map(&event.attributes),
+        "json": event.json::<Value>().ok(),
+        "text": event.text(),
+    })
+}
+
+/// Of a repeated name the first counts, as in `Event::header`.
+fn map(pairs: &[(String, String)]) -> Map<String, Value> {
+    pairs.iter().rev().map(|(name, value)| (name.clone(), value.clone().into())).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing;
+
+    #[test]
+    fn a_template_sees_the_event() {
+        let event = testing::post(json!({ "who": "Ada \"A\"", "list": [1, 2] }))
+            .header("X-Kind", "first")
+            .header("X-Kind", "second")
+            .attribute("event-type", "push")
+            .build();
+        let cases = [
+            ("{{ event.json.who }}", "Ada \"A\""),
+            ("{{ event.json.who | tojson }}", "\"Ada \\\"A\\\"\""),
+            ("{{ event.headers['x-kind'] }} {{ event.attributes['event-type'] }}", "first push"),
+            ("{% for n in event.json.list %}<{{ n }}>{% endfor %}", "<1><2>"),
+            ("{% if event.json.missing %}yes{% else %}no{% endif %}", "no"),
+            ("{{ event.hook | upper }}", "TEST"),
+        ];
+        for (template, text) in cases {
+            assert_eq!(Template::new(template).render(&event).as_deref(), Ok(text), "{template}");
+        }
+    }
+
+    #[test]
+    fn a_mistake_in_the_template_waits_and_one_with_this_event_does_not() {
+        let event = testing::event(json!({}));
+        let broken = Template::new("{{ event.").render(&event).unwrap_err();
+        assert!(matches!(&broken, Failure::Retry { reason, .. } if reason.contains("`{{ event.` is not a template")));
+        assert!(matches!(Template::new("{{ event.json.a.b }}").render(&event), Err(Failure::Reject(_))));
+    }
+
+    #[test]
+    fn what_is_called_json_has_to_be_json() {
+        let event = testing::event(json!({ "title": "say \"hi\"" }));
+        let made = |template: &str| Template::new(template).render_json(&event);
+        assert_eq!(made("[{{ event.json.title | tojson }}]"), Ok(json!(["say \"hi\""])));
+        assert!(matches!(made("[\"{{ event.json.title }}\"]"), Err(Failure::Reject(_))));
+    }
+}

@@ -21,7 +21,8 @@ use crate::shutdown::Shutdown;
 use crate::verify;
 
 // What the command line uses of the modules that it does not import itself.
-pub use crate::edge::{plain_router, serve as serve_http};
+pub use crate::edge::{plain_relay, plain_router, serve as serve_http};
+pub use crate::egress::PlainSender;
 pub use crate::engine::{Inspected, compile_child, grant_for, inspect, precompile};
 pub use crate::hooks::{HookState, HookStatus, packs};
 pub use crate::ledger::BackedUp;

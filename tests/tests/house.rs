@@ -23,7 +23,7 @@ const MAY_IMPORT: [(&str, &[&str]); 13] = [
 ];
 
 /// Text that names a big crate (or the environment, or the wall clock), and the modules that may use it.
-const ONE_IMPORTER: [(&str, &[&str]); 11] = [
+const ONE_IMPORTER: [(&str, &[&str]); 12] = [
     ("rusqlite", &["ledger"]),
     ("prometheus::", &["edge"]),
     ("x509_cert", &["verify"]),
@@ -32,6 +32,7 @@ const ONE_IMPORTER: [(&str, &[&str]); 11] = [
     ("wasmparser", &["engine"]),
     ("hyper_rustls", &["egress"]),
     ("client::legacy", &["egress"]),
+    ("reqwest", &["egress"]),
     ("clap::", &["cli"]),
     ("std::env::var", &["config"]),
     ("SystemTime::now", &["model"]),

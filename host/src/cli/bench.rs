@@ -13,8 +13,8 @@ use tokio::process::{Child, Command};
 
 use super::demos::signature;
 use super::load::{self, Measured};
-use super::{NodeFlags, build, durable};
-use crate::app::{self, compiler};
+use super::{NodeFlags, beside, build, durable, relay};
+use crate::app::{self, PlainSender, compiler};
 use crate::config::Config;
 use crate::shutdown::Shutdown;
 
@@ -23,6 +23,12 @@ pub struct BenchFlags {
     /// Events accepted on stable storage instead: mode `async`, at 1, 16, 64 and 256 connections.
     #[arg(long)]
     durable: bool,
+    /// Events through the bundled forward to a local server instead, beside a relay in plain axum and reqwest.
+    #[arg(long, conflicts_with = "durable")]
+    forward: bool,
+    /// How long callers of a healthy hook wait beside each hook of this plugins directory, called by 4 connections.
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["durable", "forward"])]
+    beside: Option<PathBuf>,
     /// With `--durable`: again with so many events that wait, and how soon a node with them serves.
     #[arg(long, value_name = "EVENTS", default_value_t = 0)]
     pub backlog: usize,
@@ -34,13 +40,13 @@ pub struct BenchFlags {
     pub json: bool,
     /// Keep-alive connections.
     #[arg(long, default_value_t = 64)]
-    connections: usize,
+    pub connections: usize,
     /// Seconds of each run.
     #[arg(long, default_value_t = 3)]
     pub seconds: u64,
     /// Runs of each server, alternating; the medians are reported.
     #[arg(long, default_value_t = 5)]
-    rounds: usize,
+    pub rounds: usize,
     /// The component to measure [default: the bundled echo, built if needed].
     #[arg(long)]
     pub component: Option<PathBuf>,
@@ -61,33 +67,54 @@ pub async fn bench(flags: BenchFlags) -> anyhow::Result<ExitCode> {
     if flags.durable {
         return durable::bench(&flags).await;
     }
-    let arena = Arena::make(flags.component.as_deref(), "mode = \"sync\"\n")?;
-    let (component, plain) = (arena.serve().await?, arena.plain().await?);
+    if flags.forward {
+        return relay::bench(&flags).await;
+    }
+    if let Some(dir) = &flags.beside {
+        return beside::bench(&flags, dir).await;
+    }
+    let arena = Arena::make(flags.component.as_deref(), "mode = \"sync\"\n", "")?;
+    let (component, plain) = (arena.serve().await?, arena.plain(None).await?);
+    let (of_component, of_plain) = alternating(&flags, &arena, &component, &plain).await?;
+    let memory_kib = (component.memory_kib(), plain.memory_kib());
+    component.end().await?;
+    plain.end().await?;
+    let start = arena.start_to_first_answer().await?;
+    report(&flags, of_component, of_plain, memory_kib, start);
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The medians of the component's node and of the plain server, measured in turns.
+pub async fn alternating(
+    flags: &BenchFlags,
+    arena: &Arena,
+    component: &Server,
+    plain: &Server,
+) -> anyhow::Result<(Measured, Measured)> {
     let request = arena.request();
     let time = Duration::from_secs(flags.seconds);
     let (mut of_component, mut of_plain) = (Vec::new(), Vec::new());
-    for server in [&plain, &component] {
+    for server in [plain, component] {
         load::run(server.address, &request, flags.connections, Duration::from_secs(1)).await?;
     }
     for _ in 0..flags.rounds.max(1) {
         of_plain.push(load::run(plain.address, &request, flags.connections, time).await?);
         of_component.push(load::run(component.address, &request, flags.connections, time).await?);
     }
-    let memory_kib = (component.memory_kib(), plain.memory_kib());
-    component.end().await?;
-    plain.end().await?;
-    let start = arena.start_to_first_answer().await?;
-    report(&flags, median(of_component), median(of_plain), memory_kib, start);
-    Ok(ExitCode::SUCCESS)
+    Ok((median(of_component), median(of_plain)))
 }
 
 /// The yardstick's process.
-pub async fn plain_server(listen: SocketAddr, secret: &Path) -> anyhow::Result<ExitCode> {
+pub async fn plain_server(listen: SocketAddr, secret: &Path, relay_to: Option<String>) -> anyhow::Result<ExitCode> {
     let secret = std::fs::read(secret).context("the secret cannot be read")?;
     let listener = tokio::net::TcpListener::bind(listen).await.context("cannot listen")?;
     let config = Config::load(NodeFlags::default().into())?;
     let stop = Shutdown::on_signals()?.asked();
-    app::serve_http(listener, app::plain_router(secret), config.edge, false, stop, Duration::ZERO).await;
+    let router = match relay_to.map(PlainSender::new) {
+        None => app::plain_router(secret),
+        Some(sender) => app::plain_relay(secret, move |headers, body| sender.clone().post(headers, body)),
+    };
+    app::serve_http(listener, router, config.edge, false, stop, Duration::ZERO).await;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -129,8 +156,8 @@ fn median(mut runs: Vec<Measured>) -> Measured {
 // === impl Arena ===
 
 impl Arena {
-    /// `mode` stands at the top of the hook file.
-    pub fn make(component: Option<&Path>, mode: &str) -> anyhow::Result<Arena> {
+    /// `top` stands at the top of the hook file, `more` at its end.
+    pub fn make(component: Option<&Path>, top: &str, more: &str) -> anyhow::Result<Arena> {
         let dir = tempfile::tempdir().context("no place for the bench")?;
         let plugins = dir.path().join("plugins");
         std::fs::create_dir(&plugins)?;
@@ -143,7 +170,7 @@ impl Arena {
         let secret = "a secret for the bench".to_owned();
         std::fs::write(dir.path().join("secret"), &secret)?;
         let verify = "[verify]\nprovider = \"generic\"\nsecret = \"file:../secret\"\n";
-        let hook = format!("{mode}concurrency = 1000\n{verify}[dedup]\nid = \"none\"\n");
+        let hook = format!("{top}concurrency = 1000\n{verify}[dedup]\nid = \"none\"\n{more}");
         std::fs::write(plugins.join("bench.toml"), hook)?;
         Ok(Arena { dir, secret })
     }
@@ -155,7 +182,7 @@ impl Arena {
     }
 
     /// About 1.1 kB of JSON, signed, with the dozen headers that a provider sends.
-    fn request(&self) -> Vec<u8> {
+    pub fn request(&self) -> Vec<u8> {
         let commit = json!({ "id": "7fd1a60b01f91b314f59955a4e4d4e80d8edf11d", "message": "Landfall bench", "added": ["README.md"],
             "author": { "name": "Mona", "email": "mona@example.com" }, "timestamp": "2026-01-31T08:15:30Z", "distinct": true });
         let body =
@@ -183,7 +210,8 @@ impl Arena {
         load::request("/bench", &headers, body)
     }
 
-    async fn serve(&self) -> anyhow::Result<Server> {
+    /// A node with the component.
+    pub async fn serve(&self) -> anyhow::Result<Server> {
         let server = self.spawn_node(ANY)?;
         self.first_answer(&server).await?;
         Ok(server)
@@ -202,11 +230,12 @@ impl Arena {
         self.dir.path()
     }
 
-    async fn plain(&self) -> anyhow::Result<Server> {
+    /// The yardstick; with an address, the one that passes on.
+    pub async fn plain(&self, relay_to: Option<&str>) -> anyhow::Result<Server> {
         let address = free_address()?;
         let secret = self.dir.path().join("secret");
         let mut command = Command::new(compiler()?);
-        command.arg("plain-server").arg(address.to_string()).arg(secret);
+        command.arg("plain-server").arg(address.to_string()).arg(secret).args(relay_to);
         let server = Server::spawn(command, address)?;
         self.first_answer(&server).await?;
         Ok(server)
@@ -217,7 +246,7 @@ impl Arena {
         let mut command = Command::new(compiler()?);
         command.arg("serve").args([
             "--log",
-            "warn",
+            "error",
             "--listen",
             &address.to_string(),
             "--admin-listen",
@@ -279,7 +308,7 @@ impl Server {
     }
 
     /// The most memory it held.
-    fn memory_kib(&self) -> u64 {
+    pub fn memory_kib(&self) -> u64 {
         let status = self.child.id().and_then(|id| std::fs::read_to_string(format!("/proc/{id}/status")).ok());
         let peak = status.as_deref().and_then(|text| text.lines().find_map(|line| line.strip_prefix("VmHWM:")));
         peak.and_then(|value| value.trim().trim_end_matches(" kB").parse().ok()).unwrap_or(0)

@@ -37,7 +37,7 @@ struct Backlog {
 
 /// Measures and prints.
 pub async fn bench(flags: &BenchFlags) -> anyhow::Result<ExitCode> {
-    let arena = Arena::make(flags.component.as_deref(), "mode = \"async\"\naccepted.status = 200\n")?;
+    let arena = Arena::make(flags.component.as_deref(), "mode = \"async\"\naccepted.status = 200\n", "")?;
     arena.also(WAITS, "component = \"bench.wasm\"\nmode = \"async\"\naccepted.status = 200")?;
     let syncs = syncs_per_second(&arena)?;
     let (node, admin) = arena.serve_with_admin().await?;

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, bail, ensure};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
+use tokio::time::timeout_at;
 
 const ANSWER_BYTES_MAX: usize = 256 << 10;
 const LOAD_WITHIN: Duration = Duration::from_secs(60);
@@ -77,6 +78,29 @@ async fn worker(to: SocketAddr, request: Arc<[u8]>, until: Instant) -> anyhow::R
     Ok(latencies)
 }
 
+/// Sends on `connections` connections for `time`, whatever comes back. How many answers there were.
+pub async fn knock(to: SocketAddr, request: &[u8], connections: usize, time: Duration) -> u64 {
+    let request: Arc<[u8]> = request.into();
+    let until = Instant::now() + time;
+    let workers: Vec<_> = (0..connections).map(|_| tokio::spawn(knocker(to, request.clone(), until))).collect();
+    let mut answers = 0;
+    for worker in workers {
+        answers += worker.await.unwrap_or(0);
+    }
+    answers
+}
+
+async fn knocker(to: SocketAddr, request: Arc<[u8]>, until: Instant) -> u64 {
+    let (mut buffer, mut answers) = (vec![0; ANSWER_BYTES_MAX], 0);
+    while Instant::now() < until {
+        let Ok(mut stream) = TcpStream::connect(to).await else { return answers };
+        while let Ok(Ok(_)) = timeout_at(until.into(), exchange(&mut stream, &request, &mut buffer)).await {
+            answers += 1;
+        }
+    }
+    answers
+}
+
 /// Sends a request and reads its answer. Returns the status.
 pub async fn exchange(stream: &mut TcpStream, request: &[u8], buffer: &mut [u8]) -> anyhow::Result<u16> {
     stream.write_all(request).await?;
@@ -98,12 +122,23 @@ pub async fn exchange(stream: &mut TcpStream, request: &[u8], buffer: &mut [u8])
 
 /// Status and length of an answer whose head has come whole.
 fn parse(bytes: &[u8]) -> anyhow::Result<Option<(u16, usize)>> {
+    let Some((head, length)) = head_and_length(bytes)? else { return Ok(None) };
+    let status = head.get(9..12).and_then(|text| text.parse().ok()).context("no HTTP answer")?;
+    Ok(Some((status, length)))
+}
+
+/// The length of a request whose head has come whole.
+pub fn request_bytes(bytes: &[u8]) -> anyhow::Result<Option<usize>> {
+    Ok(head_and_length(bytes)?.map(|(_, length)| length))
+}
+
+/// A head that has come whole, and the length of it and its body.
+fn head_and_length(bytes: &[u8]) -> anyhow::Result<Option<(&str, usize)>> {
     let Some(end) = bytes.windows(4).position(|window| window == b"\r\n\r\n") else { return Ok(None) };
     let head = std::str::from_utf8(&bytes[..end])?;
-    let status = head.get(9..12).and_then(|text| text.parse().ok()).context("no HTTP answer")?;
     let length = head.lines().find_map(|line| {
         let (name, value) = line.split_once(':')?;
         name.eq_ignore_ascii_case("content-length").then(|| value.trim().parse::<usize>().ok())?
     });
-    Ok(Some((status, end + 4 + length.context("an answer without content-length")?)))
+    Ok(Some((head, end + 4 + length.context("a head without content-length")?)))
 }

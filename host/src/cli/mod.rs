@@ -1,6 +1,7 @@
 //! The command line: the only module that knows flags. One function a command.
 
 mod bench;
+mod beside;
 mod build;
 mod check;
 mod demos;
@@ -8,6 +9,7 @@ mod durable;
 mod events;
 mod explain;
 mod load;
+mod relay;
 mod send;
 mod up;
 mod verify;
@@ -108,6 +110,8 @@ enum Command {
         listen: SocketAddr,
         /// The file with the secret.
         secret: PathBuf,
+        /// Where to pass on what comes; without it the answer is made here.
+        relay_to: Option<String>,
     },
 }
 
@@ -189,7 +193,7 @@ fn dispatch(command: Command) -> anyhow::Result<ExitCode> {
         Command::Providers => send::providers(),
         Command::Bench(flags) => block_on(bench::bench(flags)),
         Command::Precompile { out, files } => block_on(precompile(&out, &files)),
-        Command::PlainServer { listen, secret } => block_on(bench::plain_server(listen, &secret)),
+        Command::PlainServer { listen, secret, relay_to } => block_on(bench::plain_server(listen, &secret, relay_to)),
     }
 }
 

@@ -78,8 +78,8 @@ impl Delivery {
         };
         let left = until.saturating_duration_since(Instant::now());
         if let (Some((target, event)), Kept::New | Kept::Before(_)) = (asked, &kept) {
-            let event = Event { id: kept.event(id), ..event };
-            let reply = quick_answer(target, &event, left).await;
+            let event = Arc::new(Event { id: kept.event(id), ..event });
+            let reply = quick_answer(target, event, left).await;
             return Ok(reply.map_or(Answered::Accepted(kept.event(id)), Answered::Reply));
         }
         if is_answered_later || !matches!(kept, Kept::New) {
@@ -123,10 +123,11 @@ impl Delivery {
 }
 
 /// The responder's reply, if there is one in time.
-async fn quick_answer(target: &Target, event: &Event, within: Duration) -> Option<Reply> {
+async fn quick_answer(target: &Target, event: Arc<Event>, within: Duration) -> Option<Reply> {
     let until = Instant::now() + within;
     let _place = target.slots.acquire_quick(within).await?;
-    target.handler.respond(event, until.saturating_duration_since(Instant::now())).await
+    let left = until.saturating_duration_since(Instant::now());
+    tokio::time::timeout(left, target.handler.respond(event, left)).await.ok()?
 }
 
 impl Delivery {

@@ -13,11 +13,13 @@ use crate::model::{Event, Outcome, RetrySpec};
 
 /// Successes without effects that are kept in one second: more would cost the node half of what it can do.
 const KEPT_PER_SECOND: u32 = 200;
+/// For what comes after the attempt: its end, and keeping its effects.
+const GRACE: Duration = Duration::from_millis(500);
 
 // === impl Delivery ===
 
 impl Delivery {
-    /// The outcome of the one attempt, `limit` from now at the latest. The slot is held until the run has ended.
+    /// The outcome of the one attempt, `limit` and a grace from now at the latest. The slot is held until the run has ended.
     pub async fn sync(self: &Arc<Self>, target: Target, event: Event, slot: Slot, limit: Duration) -> Outcome {
         let delivery = self.clone();
         let run = tokio::spawn(async move {
@@ -27,15 +29,21 @@ impl Delivery {
             delivery.count(&hook, &outcome);
             outcome
         });
-        run.await.unwrap_or_else(|error| {
-            tracing::error!(%error, "an attempt panicked in the host");
-            Outcome::HostFault("a host function panicked".into())
-        })
+        match tokio::time::timeout(limit + GRACE, run).await {
+            Ok(Ok(outcome)) => outcome,
+            Ok(Err(error)) => {
+                tracing::error!(%error, "an attempt panicked in the host");
+                Outcome::HostFault("a host function panicked".into())
+            }
+            // The machine is too busy even to end the attempt; it is recorded when it has ended.
+            Err(_) => Outcome::Timeout,
+        }
     }
 
     async fn sync_attempt(&self, target: &Target, event: Event, limit: Duration) -> Outcome {
         let (started, started_ms) = (Instant::now(), to_ms(self.clock.now()));
-        let mut attempt = target.handler.run(&event, 1, limit).await;
+        let event = Arc::new(event);
+        let mut attempt = target.handler.run(event.clone(), 1, limit).await;
         record::write(&event, 1, &attempt);
         let is_done = matches!(attempt.outcome, Outcome::Done(_));
         let effects = std::mem::take(&mut attempt.effects);
@@ -43,7 +51,7 @@ impl Delivery {
         if is_done && !is_needed && !self.may_keep(started) {
             return attempt.outcome;
         }
-        let stored = Stored::new(event);
+        let stored = Stored::new(Arc::unwrap_or_clone(event));
         let ledger = self.queue.ledger();
         if is_needed {
             let results = self.results(stored.event(), effects, target);

@@ -136,7 +136,7 @@ impl Delivery {
         kill_point!("before-run");
         let running = {
             let (handler, deadline) = (target.handler.clone(), target.deadline);
-            tokio::spawn(async move { handler.run(&shown, number, deadline).await })
+            tokio::spawn(async move { handler.run(shown, number, deadline).await })
         };
         let mut attempt = match running.await {
             Ok(attempt) => attempt,

@@ -21,7 +21,7 @@ use crate::model::{Clock, EdgeLimits, RefusalLog};
 use crate::secrets::{KeyDocuments, Secrets};
 
 pub use listener::serve;
-pub use plain::plain_router;
+pub use plain::{plain_relay, plain_router};
 
 mod plain;
 

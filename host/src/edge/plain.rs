@@ -1,4 +1,6 @@
-//! The yardstick of `landfall bench`: the same check and the same JSON work in a plain axum handler, and nothing else.
+//! The yardsticks of `landfall bench`: the same check and the same work in plain axum handlers, and nothing else.
+
+use std::future::Future;
 
 use axum::Router;
 use axum::body::Bytes;
@@ -22,6 +24,23 @@ struct Answer<'a> {
 /// `POST /bench`: HMAC-SHA256 of the body in `x-signature`, JSON in, JSON out.
 pub fn plain_router(secret: Vec<u8>) -> Router {
     Router::new().route("/bench", post(plain)).with_state(secret)
+}
+
+/// `POST /bench`: the same check, then `relay` passes the body on; 200 where that was answered with 2xx.
+pub fn plain_relay<F>(secret: Vec<u8>, relay: impl Fn(HeaderMap, Bytes) -> F + Clone + Send + Sync + 'static) -> Router
+where
+    F: Future<Output = anyhow::Result<u16>> + Send + 'static,
+{
+    let handler = async move |headers: HeaderMap, body: Bytes| {
+        if !is_signed(&secret, &headers, &body) {
+            return StatusCode::UNAUTHORIZED;
+        }
+        match relay(headers, body).await {
+            Ok(200..300) => StatusCode::OK,
+            _ => StatusCode::BAD_GATEWAY,
+        }
+    };
+    Router::new().route("/bench", post(handler))
 }
 
 async fn plain(State(secret): State<Vec<u8>>, headers: HeaderMap, body: Bytes) -> Response {

@@ -22,7 +22,7 @@ use crate::model::{Credential, SecretSource};
 const BODY_BYTES_MAX: usize = 8 << 20;
 /// The most headers a caller may set.
 const HEADERS_MAX: usize = 100;
-const IDLE_PER_HOST_MAX: usize = 32;
+const IDLE_PER_HOST_MAX: usize = 128;
 const IDLE_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Headers that the host writes itself, and those that would unlock a metadata server.

@@ -7,10 +7,12 @@ mod client;
 mod connector;
 mod credentials;
 mod oauth1;
+mod plain;
 mod policy;
 mod redirect;
 pub mod sigv4;
 
 pub use client::{Client, Outgoing, OutgoingError, Received, is_forbidden};
 pub use credentials::Call;
+pub use plain::PlainSender;
 pub use policy::Policy;

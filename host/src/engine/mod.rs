@@ -9,6 +9,7 @@ mod caps;
 mod compile;
 mod component;
 mod inspect;
+mod lane;
 mod limits;
 mod link;
 mod proxy;
@@ -40,6 +41,7 @@ pub struct Engine {
     cache: cache::Cache,
     places: Arc<tokio::sync::Semaphore>,
     running: usize,
+    lane: Arc<lane::Lane>,
     ledger: Option<Arc<Ledger>>,
 }
 
@@ -67,7 +69,8 @@ impl Engine {
         ticker::start(wasm.weak())?;
         let cache = cache::Cache::new(&wasm, settings.cache, settings.bundled, settings.compiler)?;
         let places = Arc::new(tokio::sync::Semaphore::new(settings.running));
-        Ok(Engine { wasm, cache, places, running: settings.running, ledger })
+        let lane = Arc::new(lane::Lane::start()?);
+        Ok(Engine { wasm, cache, places, running: settings.running, lane, ledger })
     }
 
     /// Checks the bytes and gets their machine code, from the cache or from a compiler in a child process.
@@ -90,7 +93,7 @@ impl Engine {
         secrets: Arc<dyn SecretSource>,
     ) -> Result<Handler, LoadError> {
         let way_out = Client::new(Policy::new(spec.allow.clone()), spec.credentials.clone(), secrets);
-        Handler::prepare(&self.wasm, component, spec, Arc::new(way_out), self.ledger.clone()).await
+        Handler::prepare(&self.wasm, self.lane.clone(), component, spec, Arc::new(way_out), self.ledger.clone()).await
     }
 
     /// Returns when nothing runs. Whoever comes after this waits for ever.

@@ -9,6 +9,8 @@ use crate::model::{Failure, Outcome, Reply};
 
 pub const BODY_BYTES_MAX: usize = 8 << 20;
 const HEADERS_MAX: usize = 100;
+/// Of what a component says of its failure: it is logged and kept.
+const TEXT_BYTES_MAX: usize = 4 << 10;
 
 /// Headers that the host writes itself.
 const OURS: [&str; 8] =
@@ -17,7 +19,7 @@ const OURS: [&str; 8] =
 /// The outcome that the handler's answer amounts to.
 pub fn outcome(answer: Result<GuestReply, GuestFailure>) -> Outcome {
     match answer {
-        Ok(reply) => checked(reply).map_or_else(Outcome::BadReply, Outcome::Done),
+        Ok(reply) => checked(reply).map_or_else(|why| Outcome::BadReply(bounded(&why)), Outcome::Done),
         Err(failure) => Outcome::from(told(failure)),
     }
 }
@@ -44,11 +46,17 @@ pub fn of_response(status: StatusCode, mut headers: HeaderMap, body: Bytes) -> O
 fn told(failure: GuestFailure) -> Failure {
     match failure {
         GuestFailure::Retry(hint) => Failure::Retry {
-            reason: hint.reason,
+            reason: bounded(&hint.reason),
             after: hint.after_ms.map(|ms| std::time::Duration::from_millis(ms.into())),
         },
-        GuestFailure::Reject(reason) => Failure::Reject(reason),
+        GuestFailure::Reject(reason) => Failure::Reject(bounded(&reason)),
     }
+}
+
+/// As much of a text as is kept.
+pub fn bounded(text: &str) -> String {
+    let end = (0..=TEXT_BYTES_MAX.min(text.len())).rev().find(|&at| text.is_char_boundary(at)).unwrap_or(0);
+    text[..end].to_owned()
 }
 
 fn checked(reply: GuestReply) -> Result<Reply, String> {

@@ -17,6 +17,7 @@ use super::caps::settings::Settings;
 use super::caps::table::Table;
 use super::component::Component;
 use super::inspect::{Inspected, LoadError};
+use super::lane::{Habit, Lane, Pace};
 use super::limits::Bounds;
 use super::state::State;
 use super::{link, proxy, reply};
@@ -28,11 +29,12 @@ use crate::model::{Attempt, Event, HookSpec, Limits, Outcome, Reply};
 const HOSTCALL_BYTES_MAX: usize = 16 << 20;
 const HANDLES_MAX: usize = 1024;
 const PROBE_TIME_MAX: Duration = Duration::from_secs(5);
-const TRAP_TEXT_MAX: usize = 4 << 10;
 
 /// A component linked for one hook, ready to run its events.
 pub struct Handler {
     engine: wasmtime::Engine,
+    lane: Arc<Lane>,
+    habit: Habit,
     export: Export,
     responder: Option<ResponderPre<State>>,
     inspected: Inspected,
@@ -63,6 +65,7 @@ struct DeadlinePassed;
 impl Handler {
     pub(super) async fn prepare(
         engine: &wasmtime::Engine,
+        lane: Arc<Lane>,
         component: &Component,
         spec: &HookSpec,
         client: Arc<Client>,
@@ -82,6 +85,8 @@ impl Handler {
         };
         let handler = Handler {
             engine: engine.clone(),
+            lane,
+            habit: Habit::default(),
             export,
             responder,
             inspected: component.inspected.clone(),
@@ -103,15 +108,20 @@ impl Handler {
     }
 
     /// Runs one event for at most `limit`. `number` counts the attempts, from 1.
-    pub async fn run(&self, event: &Event, number: u32, limit: Duration) -> Attempt {
-        let started = Instant::now();
-        let mut store = self.store(event.id.to_string(), event.body.clone(), started + limit);
-        let outcome = match tokio::time::timeout(limit, self.call(&mut store, event, number)).await {
-            Ok(Ok(outcome)) => outcome,
-            Ok(Err(error)) => broken(&error, store.data()),
-            Err(_) => Outcome::Timeout,
+    pub async fn run(self: &Arc<Self>, event: Arc<Event>, number: u32, limit: Duration) -> Attempt {
+        let (handler, pace) = (self.clone(), Pace::new(limit));
+        let its_pace = pace.clone();
+        let attempt = async move {
+            let started = Instant::now();
+            let mut store = handler.store(event.id.to_string(), event.body.clone(), its_pace);
+            let outcome = match tokio::time::timeout(limit, handler.call(&mut store, &event, number)).await {
+                Ok(Ok(outcome)) => outcome,
+                Ok(Err(error)) => broken(&error, store.data()),
+                Err(_) => Outcome::Timeout,
+            };
+            record(outcome, started.elapsed(), store)
         };
-        record(outcome, started.elapsed(), store)
+        self.lane.run(&self.habit, &pace, attempt).await
     }
 
     /// Whether the component has a quick answer.
@@ -120,19 +130,26 @@ impl Handler {
     }
 
     /// The quick answer of a component that has one; none where it has not, or it did not come to one in time.
-    pub async fn respond(&self, event: &Event, limit: Duration) -> Option<Reply> {
-        let responder = self.responder.as_ref()?;
-        let mut store = self.store(event.id.to_string(), event.body.clone(), Instant::now() + limit);
-        let call = async {
-            let instance = responder.instantiate_async(&mut store).await?;
-            let (texts, responder) = (Texts::of(event), instance.landfall_hook_responder());
-            responder.call_respond(&mut store, texts.event(event, 1, &texts.headers(), &texts.attributes(event))).await
+    pub async fn respond(self: &Arc<Self>, event: Arc<Event>, limit: Duration) -> Option<Reply> {
+        let responder = self.responder.clone()?;
+        let (handler, pace, its_event) = (self.clone(), Pace::new(limit), event.clone());
+        let its_pace = pace.clone();
+        let attempt = async move {
+            let event = &*its_event;
+            let mut store = handler.store(event.id.to_string(), event.body.clone(), its_pace);
+            let call = async {
+                let instance = responder.instantiate_async(&mut store).await?;
+                let (texts, responder) = (Texts::of(event), instance.landfall_hook_responder());
+                let (headers, attributes) = (texts.headers(), texts.attributes(event));
+                responder.call_respond(&mut store, texts.event(event, 1, &headers, &attributes)).await
+            };
+            match tokio::time::timeout(limit, call).await {
+                Ok(Ok(answer)) => reply::outcome(answer),
+                Ok(Err(error)) => broken(&error, store.data()),
+                Err(_) => Outcome::Timeout,
+            }
         };
-        let outcome = match tokio::time::timeout(limit, call).await {
-            Ok(Ok(answer)) => reply::outcome(answer),
-            Ok(Err(error)) => broken(&error, store.data()),
-            Err(_) => Outcome::Timeout,
-        };
+        let outcome = self.lane.run(&self.habit, &pace, attempt).await;
         if let Outcome::Done(reply) = outcome {
             return Some(reply);
         }
@@ -156,7 +173,7 @@ impl Handler {
     /// Export mismatches show only when an instance is made.
     async fn probe(&self) -> Result<(), LoadError> {
         let file = &self.inspected.file;
-        let mut store = self.store(String::new(), Bytes::new(), Instant::now() + PROBE_TIME_MAX);
+        let mut store = self.store(String::new(), Bytes::new(), Pace::new(PROBE_TIME_MAX));
         match tokio::time::timeout(PROBE_TIME_MAX, self.export.instantiate(&mut store)).await {
             Ok(Ok(_)) => Ok(()),
             Ok(Err(_)) if store.data().bounds.refused => Err(LoadError::lasting(
@@ -175,7 +192,8 @@ impl Handler {
         }
     }
 
-    fn store(&self, event_id: String, body: Bytes, until: Instant) -> Store<State> {
+    fn store(&self, event_id: String, body: Bytes, pace: Arc<Pace>) -> Store<State> {
+        let until = pace.until();
         let state = State::new(
             Bounds::new(self.limits.memory),
             self.settings.clone(),
@@ -188,9 +206,10 @@ impl Handler {
         store.limiter(|state| &mut state.bounds);
         store.set_hostcall_fuel(HOSTCALL_BYTES_MAX);
         store.set_max_component_handles(HANDLES_MAX);
-        // At every tick the guest gives way to others, so that a busy one does not hold a thread of the executor.
+        // A guest that computes gives way, so that it holds no thread of the executor.
         store.epoch_deadline_callback(move |_| match Instant::now() < until {
-            true => Ok(UpdateDeadline::Yield(1)),
+            true if pace.is_over() => Ok(UpdateDeadline::Yield(1)),
+            true => Ok(UpdateDeadline::Continue(1)),
             false => Err(wasmtime::Error::new(DeadlinePassed)),
         });
         store.set_epoch_deadline(1);
@@ -222,7 +241,7 @@ fn is_no_place(error: &wasmtime::Error) -> bool {
 }
 
 fn mismatch(file: &str, error: &wasmtime::Error) -> LoadError {
-    let error = bounded(&format!("{error:#}"));
+    let error = reply::bounded(&format!("{error:#}"));
     LoadError::lasting(
         file,
         format!("does not fit landfall:hook@0.1 of this host: {error}; rebuild it against the wit/ of this version"),
@@ -231,7 +250,7 @@ fn mismatch(file: &str, error: &wasmtime::Error) -> LoadError {
 
 /// What a failed call amounts to.
 fn broken(error: &wasmtime::Error, state: &State) -> Outcome {
-    let text = bounded(&format!("{error:#}"));
+    let text = reply::bounded(&format!("{error:#}"));
     if is_deadline(error) {
         Outcome::Timeout
     } else if state.bounds.refused {
@@ -252,11 +271,6 @@ fn record(outcome: Outcome, duration: Duration, mut store: Store<State>) -> Atte
     let State { log, .. } = store.into_data();
     let (log, log_truncated) = log.lines().take();
     Attempt { outcome, duration, log, log_truncated, memory_peak_bytes, http_calls, staged, effects }
-}
-
-fn bounded(text: &str) -> String {
-    let end = (0..=TRAP_TEXT_MAX.min(text.len())).rev().find(|&at| text.is_char_boundary(at)).unwrap_or(0);
-    text[..end].to_owned()
 }
 
 /// The parts of an event that are not text already, as text.

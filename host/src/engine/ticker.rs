@@ -5,7 +5,7 @@ use std::time::Duration;
 use wasmtime::EngineWeak;
 
 /// How often a running guest yields and its deadline is looked at.
-pub const TICK: Duration = Duration::from_millis(10);
+pub const TICK: Duration = Duration::from_millis(2);
 
 /// Ticks until the engine is gone.
 pub fn start(engine: EngineWeak) -> std::io::Result<()> {

@@ -1,10 +1,13 @@
 //! Components that do what they should not: each ends with a named outcome, in bounded time and memory, and its neighbours do not
 //! notice.
 
+use std::path::PathBuf;
+use std::process::Command;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use landfall_tests::{Receiver, Setup, bundled, guest};
+use landfall_tests::{Receiver, Setup, bundled, guest, landfall};
+use serde_json::Value;
 
 const OPEN: &str = "mode = \"sync\"\n[verify]\nscheme = \"none\"\n";
 
@@ -63,18 +66,19 @@ const MISDEEDS: [(&str, &[&str]); 51] = [
     ("wants the event again soon", &["retry"]),
 ];
 
+fn hook_file(does: &str, to: &str) -> String {
+    format!(
+        "component = \"misbehaves.wasm\"\ndeadline = \"2s\"\n{OPEN}[settings]\ndoes = \"{does}\"\nto = \"{to}\"\n[allow]\nkv = true\ntable = [\"t\"]\nemit = [\"neighbour\"]\nhttp = [\"{to}\"]\n[limits]\nmemory = \"32MiB\"\n"
+    )
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn each_ends_with_its_name_and_the_node_and_the_neighbours_live_on() {
     let inside = Receiver::start().await;
     let mut setup = Setup::new().hook("neighbour", &bundled("echo"), OPEN);
     setup = setup.file("misbehaves.wasm", std::fs::read(guest("misbehaves")).unwrap());
     for (number, (does, _)) in MISDEEDS.iter().enumerate() {
-        let file = format!(
-            "component = \"misbehaves.wasm\"\ndeadline = \"2s\"\n{OPEN}[settings]\ndoes = \"{does}\"\nto = \"{}\"\n[allow]\nkv = true\ntable = [\"t\"]\nemit = [\"neighbour\"]\nhttp = [\"{}\"]\n[limits]\nmemory = \"32MiB\"\n",
-            inside.url("/"),
-            inside.url("/"),
-        );
-        setup = setup.file(&format!("bad-{number}.toml"), file);
+        setup = setup.file(&format!("bad-{number}.toml"), hook_file(does, &inside.url("/")));
     }
     let node = Arc::new(setup.serving("neighbour").await);
     for number in 0..MISDEEDS.len() {
@@ -109,4 +113,41 @@ async fn each_ends_with_its_name_and_the_node_and_the_neighbours_live_on() {
     assert!(got.iter().all(|one| one.headers.get_all("host").iter().count() == 1), "{got:?}");
     assert!(got.iter().all(|one| one.headers["host"].to_str().unwrap() == inside.address.to_string()), "{got:?}");
     assert!(node.rows("bad-17", "t").await.is_empty());
+}
+
+fn bench(arguments: &[&str]) -> Value {
+    let output = Command::new(landfall()).arg("bench").args(arguments).arg("--json").output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    serde_json::from_slice(&output.stdout).unwrap()
+}
+
+/// With `LANDFALL_MISDEEDS=DIR` all of them are written there, for `landfall bench --beside DIR` of a release build.
+#[test]
+fn what_neighbours_notice_can_be_measured() {
+    let kept = std::env::var_os("LANDFALL_MISDEEDS").map(PathBuf::from);
+    let place = tempfile::tempdir().unwrap();
+    let dir = kept.as_deref().unwrap_or(place.path());
+    std::fs::create_dir_all(dir).unwrap();
+    std::fs::copy(guest("misbehaves"), dir.join("misbehaves.wasm")).unwrap();
+    let some = if kept.is_some() { MISDEEDS.len() } else { 2 };
+    for (does, _) in &MISDEEDS[..some] {
+        let name = does.to_lowercase().replace(' ', "-");
+        std::fs::write(dir.join(format!("{name}.toml")), hook_file(does, "http://127.0.0.1:9/")).unwrap();
+    }
+    if kept.is_none() {
+        let echo = bundled("echo");
+        let report =
+            bench(&["--beside", dir.to_str().unwrap(), "--seconds", "1", "--component", echo.to_str().unwrap()]);
+        let hooks = report["hooks"].as_array().unwrap();
+        assert!(hooks.len() == 2 && hooks.iter().all(|hook| hook["ratio"].as_f64() > Some(0.0)), "{report}");
+    }
+}
+
+#[test]
+fn forwarding_keeps_its_connections() {
+    let forward = bundled("forward");
+    let flags = ["--forward", "--rounds", "1", "--seconds", "1", "--connections", "8", "--component"];
+    let report = bench(&[&flags[..], &[forward.to_str().unwrap()]].concat());
+    assert!(report["component"]["connects"].as_u64().unwrap() <= 16, "{report}");
+    assert!(report["component"]["events_per_second"].as_f64().unwrap() > 100.0, "{report}");
 }

@@ -9,7 +9,7 @@ use axum::extract::State;
 use axum::http::{HeaderMap, Method, StatusCode, Uri};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use landfall_tests::{Node, Setup, eventually, guest};
+use landfall_tests::{Node, Receiver, Setup, bundled, eventually, guest};
 use serde_json::{Value, json};
 
 /// Answers by method and path; remembers what came.
@@ -200,4 +200,39 @@ async fn a_source_that_cannot_be_asked_closes_the_hook_and_says_why() {
         assert!(status["problem"].as_str().unwrap().contains(words), "{status}");
         assert_eq!(node.post("/in", &[("secret", "x")], "{}").await.0, 503);
     }
+}
+
+#[tokio::test]
+async fn a_token_that_is_refused_is_asked_for_again_and_a_credential_without_a_value_is_told() {
+    let (tokens, address) = Server::start().await;
+    let called = Receiver::start().await;
+    tokens.says("POST /token", json!({ "access_token": "token-one", "expires_in": 3600 }));
+    let to = called.url("/");
+    let file = |credential: &str| {
+        format!(
+            "mode = \"sync\"\n[verify]\nscheme = \"none\"\n[settings]\ntargets = [\"{to}\"]\n[allow]\nhttp = [\"{to}\"]\n[[credentials]]\nfor = \"{to}\"\n{credential}\n"
+        )
+    };
+    let client = format!(
+        "oauth2_client = {{ token_url = \"http://{address}/token\", client_id = \"c\", client_secret = \"env:CLIENT\" }}"
+    );
+    let lacks = "header = \"X-Key\"\nvalue = \"${env:NOBODY_SET_IT}\"";
+    let setup = Setup::new().env("CLIENT", "canary-client").hook("out", &bundled("forward"), &file(&client));
+    let node = setup.hook("lacks", &bundled("forward"), &file(lacks)).serving("out").await;
+    let status = node.until("lacks", "serving").await;
+    let problem = status["problem"].as_str().unwrap();
+    assert!(problem.contains(&format!("calls to {to} are not made")) && problem.contains("NOBODY_SET_IT"), "{problem}");
+    assert_eq!(node.post("/lacks", &[], "{}").await.0, 503);
+    let bearer = || called.got().last().map(|got| got.headers["authorization"].clone());
+    assert_eq!(node.post("/out", &[], "{}").await.0, 200, "{}", node.log());
+    assert_eq!(bearer().unwrap(), "Bearer token-one");
+    // It is withdrawn before its end.
+    called.answer(401);
+    tokens.says("POST /token", json!({ "access_token": "token-two", "expires_in": 3600 }));
+    eventually("another token is taken", || async {
+        node.post("/out", &[], "{}").await;
+        tokio::time::sleep(std::time::Duration::from_millis(200)).await;
+        bearer().filter(|value| value == "Bearer token-two")
+    })
+    .await;
 }

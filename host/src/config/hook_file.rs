@@ -220,7 +220,15 @@ fn mode(typed: Option<ModeName>) -> Mode {
 }
 
 fn credentials(tables: Vec<CredentialTable>, dir: &Path) -> Result<Vec<Credential>, Mistake> {
-    tables.into_iter().map(|table| credential(table, dir)).collect()
+    let all: Vec<Credential> = tables.into_iter().map(|table| credential(table, dir)).collect::<Result<_, _>>()?;
+    let at = |at: usize| (all[at].kind.place(), &all[at].target);
+    let twice = (1..all.len()).find(|&later| (0..later).any(|before| at(before) == at(later)));
+    match twice.map(at) {
+        Some((place, target)) => {
+            mistake(&["credentials"], format!("two credentials put {place} for {target}: leave one"))
+        }
+        None => Ok(all),
+    }
 }
 
 fn limits(typed: LimitsTable) -> Result<Limits, Mistake> {
@@ -390,6 +398,10 @@ mod tests {
             ("component = \"../x.wasm\"", "github.toml:1:1: component `../x.wasm` must be the name of a file"),
             ("[allow]\nhttp = [\"example.com\"]", "github.toml:2:8: `example.com` is not a URL"),
             ("[limits]\nmemory = \"2GiB\"", "github.toml:2:1: 2.0 GiB is out of range"),
+            (
+                "[[credentials]]\nfor = \"https://a/\"\nheader = \"X\"\nvalue = \"${env:A}\"\n[[credentials]]\nfor = \"https://a/\"\nheader = \"x\"\nvalue = \"${env:B}\"",
+                "github.toml:1:3: two credentials put header `x` for https://a/: leave one",
+            ),
             (
                 "[[credentials]]\nfor = \"https://a/\"\nheader = \"X\"\nvalue = \"s3cret\"",
                 "github.toml:4:9: a credential needs",

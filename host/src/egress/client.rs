@@ -134,6 +134,9 @@ impl Client {
         loop {
             let (request, added) = self.request(outgoing.clone())?;
             let mut received = exchange(pool, request).await?;
+            if received.status == 401 {
+                self.credentials.refused(&added);
+            }
             added.redact(&mut received.headers, &mut received.body);
             match redirect::next(&outgoing, &received) {
                 Some(next) if left > 0 => {

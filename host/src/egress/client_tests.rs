@@ -1,5 +1,7 @@
 //! The client against real sockets on loopback: what is refused must not connect.
 
+use base64::Engine as _;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 
@@ -292,4 +294,21 @@ async fn a_credential_is_redacted_in_every_usual_form() {
     let mut body = Bytes::from_static(text.as_bytes());
     added.redact(&mut HeaderMap::new(), &mut body);
     assert_eq!(body, ["[redacted]"; 6].join(" | "));
+    // In hex, and in the base64 of something larger, wherever in it it stands.
+    let secret = "t0p-s3cret~value?>";
+    let added = super::super::credentials::Added::of(&[secret]);
+    let within = |before: &str| format!("{before}{secret} and more");
+    for text in [hex::encode(secret), hex::encode_upper(secret), STANDARD.encode(secret), URL_SAFE.encode(secret)] {
+        let mut body = Bytes::from(text);
+        added.redact(&mut HeaderMap::new(), &mut body);
+        assert_eq!(body, "[redacted]");
+    }
+    for before in ["", "u", "us", "user:", "user: "] {
+        for text in [STANDARD.encode(within(before)), URL_SAFE.encode(within(before))] {
+            let mut body = Bytes::from(text.clone());
+            added.redact(&mut HeaderMap::new(), &mut body);
+            let left = String::from_utf8(body.to_vec()).unwrap();
+            assert!(left.contains("[redacted]") && left.len() < text.len() - secret.len() + 12, "{text} {left}");
+        }
+    }
 }

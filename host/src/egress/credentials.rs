@@ -4,10 +4,10 @@
 use std::sync::Arc;
 
 use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE};
 use bytes::Bytes;
 use hmac::{Hmac, KeyInit, Mac};
-use http::{HeaderMap, HeaderValue, Method};
+use http::{HeaderMap, HeaderValue, Method, header};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC};
 use sha2::Sha256;
 use url::Url;
@@ -52,10 +52,12 @@ pub enum CredentialError {
 
 /// Secrets that went out with a call and must not come back with its answer.
 #[derive(Default)]
-pub struct Added(Vec<Secret>);
+pub struct Added(Vec<(SecretRef, Secret)>);
 
 /// Shorter ones are found everywhere by chance.
 const REDACTED_MIN: usize = 4;
+/// Shorter ones leave too few characters of their own within something larger.
+const INNER_MIN: usize = 8;
 /// RFC 3986: what stays as it is.
 const ENCODED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 const REDACTED: &[u8] = b"[redacted]";
@@ -72,6 +74,10 @@ impl Credentials {
         let mut added = Added::default();
         let called = call.url.clone();
         let meant = || self.list.iter().filter(|credential| credential.target.covers(&called));
+        if meant().next().is_some() {
+            // In a compressed answer nothing would be found.
+            call.headers.insert(header::ACCEPT_ENCODING, HeaderValue::from_static("identity"));
+        }
         let signs = |kind: &CredentialKind| {
             matches!(
                 kind,
@@ -85,6 +91,11 @@ impl Credentials {
             self.sign(&credential.kind, call, &mut added)?;
         }
         Ok(added)
+    }
+
+    /// Whoever was called did not accept them.
+    pub fn refused(&self, added: &Added) {
+        added.references().for_each(|reference| self.secrets.refused(reference));
     }
 
     fn put(&self, kind: &CredentialKind, call: &mut Call<'_>, added: &mut Added) -> Result<(), CredentialError> {
@@ -178,7 +189,7 @@ impl Credentials {
 
     fn value(&self, reference: &SecretRef, added: &mut Added) -> Result<Secret, CredentialError> {
         let secret = self.secrets.value(reference)?;
-        added.0.push(secret.clone());
+        added.0.push((reference.clone(), secret.clone()));
         Ok(secret)
     }
 }
@@ -217,29 +228,51 @@ fn set(headers: &mut HeaderMap, name: &'static str, value: &str) -> Result<(), C
 impl Added {
     #[cfg(test)]
     pub fn of(secrets: &[&str]) -> Added {
-        Added(secrets.iter().map(|secret| Secret::new(*secret)).collect())
+        let reference = SecretRef::Env("TEST".into());
+        Added(secrets.iter().map(|secret| (reference.clone(), Secret::new(*secret))).collect())
+    }
+
+    /// What they are the values of.
+    pub fn references(&self) -> impl Iterator<Item = &SecretRef> {
+        self.0.iter().map(|(reference, _)| reference)
     }
 
     /// The same answer without them.
     pub fn redact(&self, headers: &mut HeaderMap, body: &mut Bytes) {
-        for secret in self.0.iter().map(Secret::expose).filter(|secret| secret.len() >= REDACTED_MIN) {
-            let base64 = STANDARD.encode(secret);
-            let percent = percent_encoding::percent_encode(secret, ENCODED).to_string();
-            let form: String = url::form_urlencoded::byte_serialize(secret).collect();
-            let (lower, json) = (lower_hex(&percent), json_escaped(secret));
-            let forms: [&[u8]; 6] =
-                [secret, base64.as_bytes(), percent.as_bytes(), lower.as_bytes(), form.as_bytes(), &json];
-            for form in forms {
-                *body = replaced(body, form, REDACTED);
-                for value in headers.values_mut() {
-                    let clean = replaced(&Bytes::copy_from_slice(value.as_bytes()), form, REDACTED);
-                    if clean != value.as_bytes() {
-                        *value = HeaderValue::from_bytes(&clean).unwrap_or(HeaderValue::from_static("[redacted]"));
-                    }
+        let secrets = self.0.iter().map(|(_, secret)| secret.expose());
+        for form in secrets.filter(|secret| secret.len() >= REDACTED_MIN).flat_map(forms) {
+            *body = replaced(body, &form, REDACTED);
+            for value in headers.values_mut() {
+                let clean = replaced(&Bytes::copy_from_slice(value.as_bytes()), &form, REDACTED);
+                if clean != value.as_bytes() {
+                    *value = HeaderValue::from_bytes(&clean).unwrap_or(HeaderValue::from_static("[redacted]"));
                 }
             }
         }
     }
+}
+
+/// How a secret may come back: as it is, quoted, percent-encoded, in hex, and in base64, also within something larger.
+fn forms(secret: &[u8]) -> Vec<Vec<u8>> {
+    let percent = percent_encoding::percent_encode(secret, ENCODED).to_string();
+    let form: String = url::form_urlencoded::byte_serialize(secret).collect();
+    let (lower, hex) = (lower_hex(&percent), hex::encode(secret));
+    let texts = [STANDARD.encode(secret), percent, lower, form, hex.to_uppercase(), hex];
+    let mut forms: Vec<Vec<u8>> = texts.into_iter().map(String::into_bytes).collect();
+    forms.extend([secret.to_vec(), json_escaped(secret)]);
+    if secret.len() >= INNER_MIN {
+        forms.extend((0..3).flat_map(|offset| inner_base64(secret, offset)));
+    }
+    forms
+}
+
+/// What base64 (and its form for URLs) makes of a secret behind `offset` other bytes, without the characters in which others share.
+fn inner_base64(secret: &[u8], offset: usize) -> [Vec<u8>; 2] {
+    let padded = [&[0; 3][..offset], secret].concat();
+    // Whole groups of three alone; of the first, what is the secret's own.
+    let whole = &padded[..padded.len() / 3 * 3];
+    let skipped = [0, 2, 3][offset];
+    [STANDARD.encode(whole), URL_SAFE.encode(whole)].map(|text| text.as_bytes()[skipped..].to_vec())
 }
 
 /// `body` with `new` wherever `old` was; the same bytes where it was nowhere.

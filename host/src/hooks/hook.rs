@@ -156,7 +156,7 @@ impl Hook {
             path: Some(self.spec.path.clone()),
             state,
             digest: self.handler().map(|handler| handler.component().digest.clone()),
-            problem: said.or(why_closed),
+            problem: said.or(why_closed).or_else(|| self.missing_credential(secrets)),
             wants: self.handler().and_then(|handler| handler.component().manifest.as_deref().and_then(wants)),
         }
     }
@@ -169,6 +169,17 @@ impl Hook {
         let secrets =
             self.verifier.secrets().iter().map(|reference| (self.verifier.key_form(), secrets.value(reference)));
         Keys::new(secrets).problem().map(|why| format!("closed: no secret has a value: {why}"))
+    }
+
+    /// Calls that need it are not made; everything else is.
+    fn missing_credential(&self, secrets: &dyn SecretSource) -> Option<String> {
+        let mut all = self.spec.credentials.iter().flat_map(|credential| {
+            credential.secrets().into_iter().map(move |reference| (&credential.target, reference))
+        });
+        all.find_map(|(target, reference)| {
+            let why = secrets.value(reference).err()?;
+            Some(format!("calls to {target} are not made, since a credential has no value: {why}"))
+        })
     }
 
     fn handler(&self) -> Option<&Handler> {

@@ -364,6 +364,7 @@ impl Keeper {
             let (hook, problem) = (&status.name, status.problem.as_deref());
             match status.state {
                 HookState::Closed => tracing::warn!(hook, problem, "hook closed"),
+                HookState::Serving if problem.is_some() => tracing::warn!(hook, problem, "hook lacks a credential"),
                 _ if is_conflict(hook) => tracing::error!(hook, problem, "path taken"),
                 _ => {}
             }

@@ -69,6 +69,21 @@ pub struct SigV4Spec {
     pub session_token: Option<SecretRef>,
 }
 
+// === impl CredentialKind ===
+
+impl CredentialKind {
+    /// Where it goes, in words; two of one place do not go together.
+    pub fn place(&self) -> String {
+        match self {
+            CredentialKind::Header(name, _) => format!("header `{name}`"),
+            CredentialKind::Query(name, _) => format!("query `{name}`"),
+            CredentialKind::Body(placeholder, _) => format!("placeholder `{placeholder}`"),
+            CredentialKind::OAuth1(_) | CredentialKind::AwsSigV4(_) => "header `authorization`".into(),
+            CredentialKind::StandardWebhooks(_) => "header `webhook-signature`".into(),
+        }
+    }
+}
+
 // === impl Credential ===
 
 impl Credential {

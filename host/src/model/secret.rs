@@ -133,6 +133,9 @@ pub trait SecretSource: Send + Sync {
     /// Reads these ahead from now on. Blocks for as long as the sources take.
     fn track(&self, _references: &[SecretRef]) {}
 
+    /// Whoever was called with it did not accept it: a token may have been withdrawn before its end. Never blocks.
+    fn refused(&self, _reference: &SecretRef) {}
+
     /// Forgets all but these.
     fn keep(&self, _references: &[SecretRef]) {}
 }

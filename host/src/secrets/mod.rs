@@ -9,8 +9,8 @@ mod remote;
 mod tokens;
 mod vault;
 
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex};
+use std::collections::{HashMap, HashSet};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
@@ -40,6 +40,8 @@ pub struct Secrets {
     values: ArcSwap<Values>,
     changing: Mutex<()>,
     remote: remote::Remote,
+    /// Tokens that somebody refused since the last refresh.
+    refused: Mutex<HashSet<SecretRef>>,
     ages: SecretAges,
 }
 
@@ -109,6 +111,12 @@ impl Secrets {
             let new = self.read(reference);
             return (new != old.now).then_some(Value { now: new, at: now, good_at: now });
         };
+        if let Ok(token) = &old.now
+            && self.refused().remove(reference)
+            && let Ok(runtime) = tokio::runtime::Handle::try_current()
+        {
+            runtime.block_on(self.remote.forget(token));
+        }
         // One that is not there is asked for again soon, one that is there in its time.
         let refresh = if remote.is_token() { self.ages.refresh.min(TOKEN_REFRESH) } else { self.ages.refresh };
         let pause = if old.now.is_ok() { refresh } else { refresh.min(RETRY) };
@@ -123,6 +131,10 @@ impl Secrets {
             }
             Err(error) => Some(Value { now: Err(error), at: now, ..old.clone() }),
         }
+    }
+
+    fn refused(&self) -> MutexGuard<'_, HashSet<SecretRef>> {
+        self.refused.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
     }
 
     fn keep_for(&self, remote: &RemoteSecret) -> Duration {
@@ -215,7 +227,14 @@ impl SecretSource for Secrets {
         self.change(|values| values.extend(read));
     }
 
+    fn refused(&self, reference: &SecretRef) {
+        if matches!(reference, SecretRef::Remote(remote) if remote.is_token()) {
+            self.refused().insert(reference.clone());
+        }
+    }
+
     fn keep(&self, references: &[SecretRef]) {
+        self.refused().retain(|reference| references.contains(reference));
         self.change(|values| values.retain(|reference, _| references.contains(reference)));
     }
 }

@@ -55,6 +55,11 @@ impl Remote {
             }
         }
     }
+
+    /// A token that was refused.
+    pub async fn forget(&self, token: &Secret) {
+        self.tokens.forget(token.expose()).await;
+    }
 }
 
 /// Client credentials (RFC 6749 section 4.4), the client known by basic authentication (section 2.3.1).

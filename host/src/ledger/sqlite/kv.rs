@@ -3,17 +3,9 @@
 use bytes::Bytes;
 use rusqlite::{Connection, OptionalExtension, params};
 
-use super::events::checksum;
+use crate::ledger::steps::Refused;
+use crate::ledger::stored::checksum;
 use crate::model::{Effects, KvChange, KvExpected, KvValue, KvWrite, LedgerTime, Quota};
-
-/// Why effects are not kept although their attempt went well.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Refused {
-    /// Somebody else has changed the value of this key meanwhile.
-    Changed(String),
-    /// The hook keeps as much as it may.
-    OverQuota(String),
-}
 
 /// What was kept is not what comes out.
 #[derive(Debug, thiserror::Error)]

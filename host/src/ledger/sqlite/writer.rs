@@ -6,11 +6,11 @@ use std::sync::{Arc, Mutex};
 use rusqlite::{Connection, TransactionBehavior};
 use tokio::sync::{mpsc, oneshot};
 
-use super::error::LedgerError;
 use super::integrity::OnFatal;
 use super::place;
 use super::reserve::Reserve;
 use super::wal::Note;
+use crate::ledger::error::LedgerError;
 
 /// Waiting to be written; who comes later waits for a place, and not for ever.
 const WAITING_MAX: usize = 4096;

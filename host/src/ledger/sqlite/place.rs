@@ -6,7 +6,7 @@ use std::path::Path;
 
 use rustix::fs::{FlockOperation, flock, statfs};
 
-use super::error::OpenError;
+use crate::ledger::error::OpenError;
 
 /// File systems across a network or in user space: locks, shared memory or syncs are not what SQLite needs them to be.
 const UNFIT: [(u32, &str); 11] = [

@@ -6,7 +6,7 @@ use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
-use super::error::OpenError;
+use crate::ledger::error::OpenError;
 
 const HEADER: usize = 32;
 const FRAME_HEADER: usize = 24;

@@ -6,12 +6,11 @@ use std::time::{Duration, Instant};
 
 use rusqlite::types::ValueRef;
 use rusqlite::{Connection, OpenFlags, OptionalExtension, params};
-use serde::Serialize;
 
-use super::error::LedgerError;
-use super::events::{self, COLUMNS, Corrupt};
-use crate::model::clock::from_ms;
-use crate::model::{Event, EventId, LedgerTime};
+use super::events::{self, COLUMNS};
+use crate::ledger::error::LedgerError;
+use crate::ledger::shown::{Count, Filter, Listed, Shown, ShownAttempt, State, time_of_day};
+use crate::model::{EventId, LedgerTime};
 
 /// The longest answer.
 const TIME_MAX: Duration = Duration::from_secs(5);
@@ -19,134 +18,10 @@ const TIME_MAX: Duration = Duration::from_secs(5);
 const STEPS: i32 = 10_000;
 const IDLE_MAX: usize = 4;
 
-/// The states of a delivery.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum State {
-    /// Waits for its time or a place.
-    Pending,
-    /// Has a lease.
-    Running,
-    /// Handled.
-    Done,
-    /// Given up; can be replayed.
-    Dead,
-}
-
-/// One delivery and its event, without the body.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct Listed {
-    /// Newest first; the next page begins before the last one seen.
-    pub delivery: i64,
-    /// Its event.
-    pub event: String,
-    /// Its hook.
-    pub hook: String,
-    /// RFC 3339.
-    pub received_at: String,
-    /// As it stands.
-    pub state: State,
-    /// Attempts begun.
-    pub attempt: u32,
-    /// Until the next attempt, where it is pending.
-    pub due_in_ms: Option<u64>,
-    /// Why it is dead, or was tried again.
-    pub reason: Option<String>,
-    /// A new delivery of an old event.
-    pub replayed: bool,
-    /// Of the body.
-    pub body_bytes: i64,
-}
-
-/// Which deliveries.
-#[derive(Debug, Clone, Default)]
-pub struct Filter {
-    /// Of this hook.
-    pub hook: Option<String>,
-    /// In this state.
-    pub state: Option<State>,
-    /// With smaller numbers than this.
-    pub before: Option<i64>,
-    /// With greater numbers than this.
-    pub after: Option<i64>,
-    /// Received at this time of day or later, in ms since 1970.
-    pub since_ms: Option<i64>,
-    /// Received before it.
-    pub until_ms: Option<i64>,
-    /// At most.
-    pub limit: usize,
-}
-
-/// One attempt as it was recorded.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct ShownAttempt {
-    /// The delivery.
-    pub delivery: i64,
-    /// From 1.
-    pub number: u32,
-    /// RFC 3339.
-    pub started_at: String,
-    /// In milliseconds.
-    pub duration_ms: f64,
-    /// Its word.
-    pub outcome: String,
-    /// For people.
-    pub reason: String,
-    /// Of the reply.
-    pub status: Option<u16>,
-    /// Log, memory, calls.
-    pub record: serde_json::Value,
-}
-
-/// One event with everything that happened to it.
-#[derive(Debug)]
-pub struct Shown {
-    /// The event; none where its body has been pruned.
-    pub event: Option<Result<Event, Corrupt>>,
-    /// Newest first.
-    pub deliveries: Vec<Listed>,
-    /// In order.
-    pub attempts: Vec<ShownAttempt>,
-}
-
-/// How many deliveries of a hook are in each state.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct Count {
-    /// The hook.
-    pub hook: String,
-    /// The state.
-    pub state: State,
-    /// How many.
-    pub deliveries: i64,
-}
-
 /// Connections that only read.
 pub struct Readers {
     path: PathBuf,
     idle: Mutex<Vec<Connection>>,
-}
-
-// === impl State ===
-
-impl State {
-    /// From its word.
-    pub fn from_word(word: &str) -> Option<State> {
-        [State::Pending, State::Running, State::Done, State::Dead].into_iter().find(|state| state.word() == word)
-    }
-
-    /// The word for it.
-    pub fn word(self) -> &'static str {
-        match self {
-            State::Pending => "pending",
-            State::Running => "running",
-            State::Done => "done",
-            State::Dead => "dead",
-        }
-    }
-
-    fn from_number(number: i64) -> State {
-        [State::Pending, State::Running, State::Done].get(number as usize).copied().unwrap_or(State::Dead)
-    }
 }
 
 // === impl Readers ===
@@ -280,8 +155,4 @@ pub fn count(connection: &Connection) -> rusqlite::Result<Vec<Count>> {
         Ok(Count { hook: text(row, 0).unwrap_or_default(), state, deliveries: row.get(2)? })
     })?;
     counts.collect()
-}
-
-fn time_of_day(ms: i64) -> String {
-    humantime::format_rfc3339_millis(from_ms(ms)).to_string()
 }

@@ -2,7 +2,7 @@
 
 use rusqlite::{Connection, TransactionBehavior};
 
-use super::error::{LedgerError, OpenError};
+use crate::ledger::error::{LedgerError, OpenError};
 
 /// `LFLD`: this is a ledger and not some other database.
 const APPLICATION_ID: i32 = 0x4c46_4c44;

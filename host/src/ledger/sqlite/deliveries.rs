@@ -1,126 +1,16 @@
 //! The state of a delivery and every step from one to the next. pending → running (a lease) → done, pending again, or dead.
 //! Each function is one step inside somebody's transaction.
 
-use std::time::Duration;
-
 use rusqlite::{Connection, OptionalExtension, params};
 
-use super::events::{self, COLUMNS, Corrupt, DedupKey, Stored};
-use super::kv::{self, Refused};
-use super::rows;
-use crate::model::{Effects, Event, EventId, LedgerTime, Quota};
-
-/// A running delivery may be taken by others after this much silence.
-pub const LEASE: Duration = Duration::from_secs(30);
-/// Attempts that took the process with them before a delivery is given up.
-const UNFINISHED_MAX: i64 = 3;
-
-/// The right to run a delivery, told apart from earlier ones by its attempt.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct Fence {
-    /// The delivery.
-    pub delivery: i64,
-    /// From 1.
-    pub attempt: u32,
-}
-
-/// What became of a new event.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Accepted {
-    /// Kept; with a fence where it was to be run at once.
-    New(Option<Fence>),
-    /// Accepted before, under the same key: that event's id.
-    Duplicate(EventId),
-    /// The key of another event, with another body: kept for people to look at, and not run. The other event's id.
-    Conflict(EventId),
-}
-
-/// A delivery that has been claimed.
-#[derive(Debug)]
-pub struct Claimed {
-    /// The right to run it.
-    pub fence: Fence,
-    /// What to run; none where the body has been pruned; an error where it is not what was stored.
-    pub event: Option<Result<Event, Corrupt>>,
-    /// Of this delivery, not of the event.
-    pub replayed: bool,
-}
-
-/// How a lease ends.
-#[derive(Debug, Clone)]
-pub enum Ending {
-    /// Handled; what it leaves is kept in the same step.
-    Done(Results),
-    /// Again, after this.
-    Retry(Duration),
-    /// Never again by itself; the reason is for people.
-    Dead(String),
-}
-
-/// What a good attempt leaves.
-#[derive(Debug, Clone)]
-pub struct Results {
-    /// Rows and values.
-    pub effects: Effects,
-    /// Its emissions, as events of their hooks.
-    pub emitted: Vec<NewEvent>,
-    /// Of the hook.
-    pub quota: Quota,
-}
-
-// === impl Results ===
-
-impl Results {
-    /// Nothing is left.
-    pub fn empty(quota: Quota) -> Results {
-        Results { effects: Effects::default(), emitted: Vec::new(), quota }
-    }
-}
-
-/// Whether an ending was kept.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Finished {
-    /// It was.
-    Kept,
-    /// The lease is somebody else's by now: nothing was written.
-    Lost,
-    /// What it leaves cannot be kept: nothing was written, the lease goes on.
-    Refused(Refused),
-}
-
-/// What is kept of one attempt.
-#[derive(Debug, Clone, PartialEq)]
-pub struct AttemptRecord {
-    /// Time of day, in ms since 1970.
-    pub started_ms: i64,
-    /// In microseconds.
-    pub duration_us: i64,
-    /// Its word.
-    pub outcome: &'static str,
-    /// For people.
-    pub reason: String,
-    /// Of the reply.
-    pub status: Option<u16>,
-    /// JSON: log, memory, calls.
-    pub record: String,
-}
-
-/// What is to be accepted.
-#[derive(Debug, Clone)]
-pub struct NewEvent {
-    /// The event.
-    pub stored: Stored,
-    /// Under which key it may have come before.
-    pub dedup: Option<DedupKey>,
-    /// One at a time of the same.
-    pub order_key: Option<String>,
-    /// Not before this much time has passed.
-    pub delay: Duration,
-    /// It is begun in the same step, by whoever asks.
-    pub run_now: bool,
-    /// Why it is kept for people only, and not run.
-    pub dead: Option<&'static str>,
-}
+use super::events::{self, COLUMNS};
+use super::{kv, rows};
+use crate::ledger::steps::{
+    Accepted, AttemptRecord, Claimed, Ending, Fence, Finished, LEASE, NewEvent, Refused, Replayed, Results,
+    UNFINISHED_MAX,
+};
+use crate::ledger::stored::{Corrupt, Stored};
+use crate::model::{Event, EventId, LedgerTime};
 
 /// Keeps a new event with its delivery, unless it has come before.
 pub(super) fn accept(
@@ -134,14 +24,14 @@ pub(super) fn accept(
         match events::find_duplicate(connection, hook, dedup, new.stored.digest(), now)? {
             Some((id, true)) => return Ok(Accepted::Duplicate(id)),
             Some((id, false)) => {
-                let seq = new.stored.insert(connection)?;
+                let seq = events::insert(connection, &new.stored)?;
                 insert_dead(connection, seq, hook, "conflict", now)?;
                 return Ok(Accepted::Conflict(id));
             }
             None => {}
         }
     }
-    let seq = new.stored.insert(connection)?;
+    let seq = events::insert(connection, &new.stored)?;
     if let Some(why) = new.dead {
         insert_dead(connection, seq, hook, why, now)?;
         return Ok(Accepted::New(None));
@@ -381,17 +271,6 @@ pub(super) fn recover(connection: &Connection, owner: &[u8], now: LedgerTime) ->
     Ok((lost.len(), given_up))
 }
 
-/// What became of a wish to run an event again.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Replayed {
-    /// A new delivery, of this hook.
-    Queued(String),
-    /// It waits or runs already.
-    Waiting,
-    /// The event, or its body, is gone.
-    Unknown,
-}
-
 /// A new delivery of an old event. Asked twice, it is the same as asked once until that delivery has ended.
 pub(super) fn replay(connection: &Connection, event: &EventId, due: LedgerTime) -> rusqlite::Result<Replayed> {
     let mut find = connection
@@ -424,7 +303,7 @@ pub(super) fn record(
     if let Some(refused) = refusal(connection, hook, ending, now)? {
         return Ok(Finished::Refused(refused));
     }
-    let seq = stored.insert(connection)?;
+    let seq = events::insert(connection, stored)?;
     let (state, reason) = match ending {
         Ending::Done(_) => (2, None),
         Ending::Retry(_) => (3, Some(attempt.outcome)),

@@ -1,24 +1,25 @@
 //! The life of deliveries, against a real file.
 
 use super::*;
+use crate::ledger::{Corrupt, DedupKey, Refused, Results, State};
 use crate::model::{Effects, KvChange, KvExpected, KvValue, KvWrite, Quota, Row};
 
 struct Opened {
-    ledger: Ledger,
+    ledger: Sqlite,
     recovered: Recovered,
 }
 
 const DAY: Duration = Duration::from_secs(86_400);
 const KEEP: Retention = Retention { keep: DAY, keep_bodies: DAY, max_size: u64::MAX };
-const SETTINGS: LedgerSettings = LedgerSettings { low_water: 0, reserve: 0, retention: KEEP, accept_data_loss: false };
+const SETTINGS: SqliteSettings = SqliteSettings { low_water: 0, reserve: 0, retention: KEEP, accept_data_loss: false };
 
 fn open(dir: &Path) -> Opened {
     open_with(dir, SETTINGS)
 }
 
-fn open_with(dir: &Path, settings: LedgerSettings) -> Opened {
+fn open_with(dir: &Path, settings: SqliteSettings) -> Opened {
     let (ledger, recovered) =
-        Ledger::open(dir, settings, SystemTime::UNIX_EPOCH, Arc::new(|error: &LedgerError| panic!("{error}"))).unwrap();
+        Sqlite::open(dir, settings, SystemTime::UNIX_EPOCH, Arc::new(|error: &LedgerError| panic!("{error}"))).unwrap();
     Opened { ledger, recovered }
 }
 
@@ -61,15 +62,15 @@ fn attempt(outcome: &'static str) -> AttemptRecord {
     AttemptRecord { started_ms: 1, duration_us: 2, outcome, reason: "because".into(), status: None, record }
 }
 
-async fn accept(ledger: &Ledger, new: NewEvent) -> Accepted {
+async fn accept(ledger: &Sqlite, new: NewEvent) -> Accepted {
     ledger.accept(new, Arc::default()).await.unwrap()
 }
 
-async fn claim(ledger: &Ledger, hook: &str, max: usize) -> Vec<Claimed> {
+async fn claim(ledger: &Sqlite, hook: &str, max: usize) -> Vec<Claimed> {
     ledger.claim(vec![(hook.into(), max)]).await.unwrap().remove(0).1
 }
 
-async fn finish(ledger: &Ledger, claimed: Claimed, ending: Ending) -> bool {
+async fn finish(ledger: &Sqlite, claimed: Claimed, ending: Ending) -> bool {
     let event = Arc::new(claimed.event.unwrap().unwrap());
     ledger.finish(claimed.fence, event, attempt("x"), ending).await.unwrap() == Finished::Kept
 }
@@ -78,7 +79,7 @@ fn well(effects: Effects) -> Ending {
     Ending::Done(Results { effects, emitted: Vec::new(), quota: Quota { kv: 1 << 20, rows: 1 << 20 } })
 }
 
-async fn states(ledger: &Ledger) -> Vec<(State, u32, Option<String>)> {
+async fn states(ledger: &Sqlite) -> Vec<(State, u32, Option<String>)> {
     let filter = Filter { limit: 100, after: Some(0), ..Filter::default() };
     let listed = ledger.list(filter).await.unwrap();
     listed.into_iter().map(|one| (one.state, one.attempt, one.reason)).collect()
@@ -233,7 +234,7 @@ async fn a_damaged_file_and_a_second_node_are_refused_in_words() {
     let dir = tempfile::tempdir().unwrap();
     let opened = open(dir.path());
     let refuse = || {
-        Ledger::open(dir.path(), SETTINGS, SystemTime::UNIX_EPOCH, Arc::new(|_: &LedgerError| {}))
+        Sqlite::open(dir.path(), SETTINGS, SystemTime::UNIX_EPOCH, Arc::new(|_: &LedgerError| {}))
             .err()
             .unwrap()
             .to_string()
@@ -250,9 +251,9 @@ async fn a_damaged_file_and_a_second_node_are_refused_in_words() {
 #[tokio::test]
 async fn a_full_disk_accepts_nothing_and_says_so() {
     let dir = tempfile::tempdir().unwrap();
-    let settings = LedgerSettings { low_water: u64::MAX, ..SETTINGS };
+    let settings = SqliteSettings { low_water: u64::MAX, ..SETTINGS };
     let (ledger, _) =
-        Ledger::open(dir.path(), settings, SystemTime::UNIX_EPOCH, Arc::new(|_: &LedgerError| {})).unwrap();
+        Sqlite::open(dir.path(), settings, SystemTime::UNIX_EPOCH, Arc::new(|_: &LedgerError| {})).unwrap();
     assert!(!ledger.can_accept());
     assert_eq!(ledger.accept(new(event("h", "1")), Arc::default()).await.unwrap_err(), LedgerError::Full);
     assert!(states(&ledger).await.is_empty());
@@ -262,7 +263,7 @@ async fn a_full_disk_accepts_nothing_and_says_so() {
 async fn bodies_of_what_was_done_go_first_then_the_rest_and_what_waits_stays() {
     let dir = tempfile::tempdir().unwrap();
     let retention = Retention { keep_bodies: Duration::ZERO, ..KEEP };
-    let opened = open_with(dir.path(), LedgerSettings { retention, ..SETTINGS });
+    let opened = open_with(dir.path(), SqliteSettings { retention, ..SETTINGS });
     let (done, dead, waits) = (event("done", "1"), event("dead", "2"), event("waits", "3"));
     let dedup = Some(DedupKey { key: b"k".to_vec(), window: DAY });
     accept(&opened.ledger, NewEvent { dedup: dedup.clone(), ..new(done.clone()) }).await;
@@ -273,7 +274,7 @@ async fn bodies_of_what_was_done_go_first_then_the_rest_and_what_waits_stays() {
     let one = claim(&opened.ledger, "dead", 1).await.remove(0);
     finish(&opened.ledger, one, Ending::Dead("no".into())).await;
     tokio::time::sleep(Duration::from_millis(5)).await;
-    let has_body = async |ledger: &Ledger, stored: &Stored| {
+    let has_body = async |ledger: &Sqlite, stored: &Stored| {
         ledger.show(stored.event().id).await.unwrap().map(|shown| shown.event.is_some())
     };
     opened.ledger.prune().await.unwrap();
@@ -289,7 +290,7 @@ async fn bodies_of_what_was_done_go_first_then_the_rest_and_what_waits_stays() {
     drop(opened);
     tokio::time::sleep(Duration::from_millis(100)).await;
     let retention = Retention { max_size: 1, ..KEEP };
-    let opened = open_with(dir.path(), LedgerSettings { retention, ..SETTINGS });
+    let opened = open_with(dir.path(), SqliteSettings { retention, ..SETTINGS });
     opened.ledger.prune().await.unwrap();
     assert_eq!(states(&opened.ledger).await, [(State::Pending, 0, None)]);
     assert_eq!(has_body(&opened.ledger, &waits).await, Some(true));
@@ -321,14 +322,14 @@ async fn a_log_that_lost_what_was_synced_is_refused_and_one_that_did_not_is_open
         let mut bad = log.clone();
         bad[at] ^= 4;
         std::fs::write(copy.path().join("ledger.db-wal"), bad).unwrap();
-        let refused = Ledger::open(copy.path(), SETTINGS, SystemTime::UNIX_EPOCH, Arc::new(|_: &LedgerError| {})).err();
+        let refused = Sqlite::open(copy.path(), SETTINGS, SystemTime::UNIX_EPOCH, Arc::new(|_: &LedgerError| {})).err();
         let why = refused.unwrap_or_else(|| panic!("bit {at} was not noticed")).to_string();
         assert!(why.contains("--accept-data-loss"), "{why}");
     }
     let cut = copied(dir.path());
     std::fs::write(cut.path().join("ledger.db-wal"), &log[..log.len() / 2]).unwrap();
-    assert!(Ledger::open(cut.path(), SETTINGS, SystemTime::UNIX_EPOCH, Arc::new(|_: &LedgerError| {})).is_err());
-    let settings = LedgerSettings { accept_data_loss: true, ..SETTINGS };
+    assert!(Sqlite::open(cut.path(), SETTINGS, SystemTime::UNIX_EPOCH, Arc::new(|_: &LedgerError| {})).is_err());
+    let settings = SqliteSettings { accept_data_loss: true, ..SETTINGS };
     let left = states(&open_with(cut.path(), settings).ledger).await.len();
     assert!((1..20).contains(&left), "{left}");
     assert!(cut.path().join("ledger.db-wal.damaged").exists());

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use rusqlite::{Connection, OpenFlags};
 
-use super::error::{LedgerError, OpenError};
+use crate::ledger::error::{LedgerError, OpenError};
 
 /// The file is looked through at start up to this size: a second or so.
 const AT_START_BYTES_MAX: u64 = 256 << 20;

@@ -1,27 +1,11 @@
 //! Rows that handlers stored: appended with the outcome of their attempt, listed in the order of their arrival.
 
 use rusqlite::{Connection, params};
-use serde::Serialize;
 
-use super::events::checksum;
-use crate::model::clock::{from_ms, to_ms};
+use crate::ledger::shown::{StoredRow, time_of_day};
+use crate::ledger::stored::checksum;
+use crate::model::clock::to_ms;
 use crate::model::{Event, EventId, Row};
-
-/// One row of a table.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct StoredRow {
-    /// Grows: the next page begins after the last one seen.
-    pub id: i64,
-    /// The event whose handler stored it.
-    pub event_id: String,
-    /// RFC 3339: when that event came.
-    pub received_at: String,
-    /// As the handler wrote it.
-    pub row: serde_json::Value,
-    /// It is not what was stored.
-    #[serde(skip_serializing_if = "std::ops::Not::not")]
-    pub damaged: bool,
-}
 
 /// What rows need to know of their event: id, time of arrival in ms, hook.
 pub(super) fn of(event: &Event) -> (&EventId, i64, &str) {
@@ -64,7 +48,7 @@ pub(super) fn list(
         Ok(StoredRow {
             id: row.get(0)?,
             event_id: EventId::from_bytes(event_id).to_string(),
-            received_at: humantime::format_rfc3339_millis(from_ms(received_ms)).to_string(),
+            received_at: time_of_day(received_ms),
             row: serde_json::from_str(&text).unwrap_or(serde_json::Value::Null),
             damaged: expected.is_some_and(|expected| sum(hook, table, &event_id, received_ms, &text)[..] != expected),
         })

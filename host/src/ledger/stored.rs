@@ -1,18 +1,14 @@
-//! Events in and out of their tables. Every byte that a handler will see is under a checksum, judged before it is handed out.
-
-use std::time::Duration;
+//! An event as it is kept: head, body and a checksum over every byte that a handler will see, judged before it is handed out.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue};
-use rusqlite::types::ValueRef;
-use rusqlite::{Connection, OptionalExtension, params};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use crate::model::clock::{from_ms, to_ms};
-use crate::model::{Event, EventId, LedgerTime};
+use crate::model::{Event, EventId};
 
 /// Everything about an event but its body.
 #[derive(Debug, Serialize, Deserialize)]
@@ -31,15 +27,6 @@ struct Head {
 enum Value {
     Text(String),
     Binary { base64: String },
-}
-
-/// A duplicate is known by this.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct DedupKey {
-    /// The provider's id, or the digest of the body.
-    pub key: Vec<u8>,
-    /// How long it counts.
-    pub window: Duration,
 }
 
 /// An event made ready for its table, outside of the thread that writes.
@@ -80,6 +67,17 @@ impl Stored {
         &self.event
     }
 
+    /// Everything but the body, as JSON.
+    pub(super) fn head(&self) -> &[u8] {
+        &self.head
+    }
+
+    /// Over everything.
+    pub(super) fn checksum(&self) -> [u8; 16] {
+        let Event { id, hook, received_at, .. } = &self.event;
+        sum(id, hook, to_ms(*received_at), &self.head, &self.digest)
+    }
+
     /// SHA-256 of the body.
     pub fn digest(&self) -> &[u8; 32] {
         &self.digest
@@ -89,75 +87,10 @@ impl Stored {
     pub fn into_event(self) -> Event {
         self.event
     }
-
-    /// Its place in the order of arrival.
-    pub(super) fn insert(&self, connection: &Connection) -> rusqlite::Result<i64> {
-        let Event { id, hook, received_at, body, .. } = &self.event;
-        let received_ms = to_ms(*received_at);
-        let checksum = sum(id, hook, received_ms, &self.head, &self.digest);
-        let mut insert = connection.prepare_cached(
-            "INSERT INTO events (id, hook, received_ms, head, body_bytes, body_digest, checksum)
-             VALUES (?, ?, ?, ?, ?, ?, ?)",
-        )?;
-        let bytes = body.len() as i64;
-        insert.execute(params![id.as_bytes(), &**hook, received_ms, self.head, bytes, self.digest, checksum])?;
-        let seq = connection.last_insert_rowid();
-        let mut insert = connection.prepare_cached("INSERT INTO payloads (event, body) VALUES (?, ?)")?;
-        insert.execute(params![seq, &body[..]])?;
-        Ok(seq)
-    }
 }
 
-/// The event that was accepted under this key and whether its body was the same; none = it is new, and now known.
-pub(super) fn find_duplicate(
-    connection: &Connection,
-    hook: &str,
-    dedup: &DedupKey,
-    digest: &[u8; 32],
-    now: LedgerTime,
-) -> rusqlite::Result<Option<(EventId, bool)>> {
-    let mut find = connection.prepare_cached(
-        "SELECT e.id, e.body_digest FROM dedup d JOIN events e ON e.seq = d.event
-         WHERE d.hook = ? AND d.key = ? AND d.until > ?",
-    )?;
-    let row = |row: &rusqlite::Row<'_>| Ok((EventId::from_bytes(row.get(0)?), row.get::<_, [u8; 32]>(1)? == *digest));
-    find.query_row(params![hook, dedup.key, now.0], row).optional()
-}
-
-/// Remembers a key.
-pub(super) fn remember(
-    connection: &Connection,
-    hook: &str,
-    dedup: &DedupKey,
-    seq: i64,
-    now: LedgerTime,
-) -> rusqlite::Result<()> {
-    let mut insert =
-        connection.prepare_cached("INSERT OR REPLACE INTO dedup (hook, key, event, until) VALUES (?, ?, ?, ?)")?;
-    insert.execute(params![hook, dedup.key, seq, now.plus(dedup.window).0]).map(drop)
-}
-
-/// The columns that `read` wants, of tables `e` and `p`.
-pub(super) const COLUMNS: &str = "e.id, e.hook, e.received_ms, e.head, e.body_digest, e.checksum, p.body";
-
-/// An event from the columns of `COLUMNS`, which begin at `at`; none where its body has been pruned.
-pub(super) fn read(row: &rusqlite::Row<'_>, at: usize) -> rusqlite::Result<Option<Result<Event, Corrupt>>> {
-    let body = row.get_ref(at + 6)?;
-    if body == ValueRef::Null {
-        return Ok(None);
-    }
-    // A value of another type than the one that was written is damage too.
-    let event = || {
-        let (id, hook, received_ms): ([u8; 16], String, i64) = (row.get(at)?, row.get(at + 1)?, row.get(at + 2)?);
-        let (head, digest, expected): (Vec<u8>, Vec<u8>, Vec<u8>) =
-            (row.get(at + 3)?, row.get(at + 4)?, row.get(at + 5)?);
-        let stored = (EventId::from_bytes(id), hook, received_ms);
-        Ok::<_, rusqlite::Error>(checked(stored, &head, &digest, &expected, body.as_blob()?.to_vec()))
-    };
-    Ok(Some(event().unwrap_or(Err(Corrupt))))
-}
-
-fn checked(
+/// The event from what was kept of it.
+pub(super) fn checked(
     (id, hook, received_ms): (EventId, String, i64),
     head: &[u8],
     digest: &[u8],

@@ -7,8 +7,8 @@ use std::time::{Duration, SystemTime};
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags, OptionalExtension, params};
 
-use super::error::{LedgerError, OpenError};
 use super::{place, wal};
+use crate::ledger::error::{LedgerError, OpenError};
 use crate::model::clock::{from_ms, to_ms};
 
 const TAKEN: &str = "backup_taken";

@@ -1,0 +1,82 @@
+//! Events in and out of their tables. Every byte that a handler will see is under a checksum, judged before it is handed out.
+
+use rusqlite::types::ValueRef;
+use rusqlite::{Connection, OptionalExtension, params};
+
+use crate::ledger::steps::DedupKey;
+use crate::ledger::stored::{Corrupt, Stored, checked};
+use crate::model::clock::to_ms;
+use crate::model::{Event, EventId, LedgerTime};
+
+/// Its place in the order of arrival.
+pub(super) fn insert(connection: &Connection, stored: &Stored) -> rusqlite::Result<i64> {
+    let Event { id, hook, received_at, body, .. } = stored.event();
+    let received_ms = to_ms(*received_at);
+    let mut insert = connection.prepare_cached(
+        "INSERT INTO events (id, hook, received_ms, head, body_bytes, body_digest, checksum)
+             VALUES (?, ?, ?, ?, ?, ?, ?)",
+    )?;
+    let bytes = body.len() as i64;
+    insert.execute(params![
+        id.as_bytes(),
+        &**hook,
+        received_ms,
+        stored.head(),
+        bytes,
+        stored.digest(),
+        stored.checksum()
+    ])?;
+    let seq = connection.last_insert_rowid();
+    let mut insert = connection.prepare_cached("INSERT INTO payloads (event, body) VALUES (?, ?)")?;
+    insert.execute(params![seq, &body[..]])?;
+    Ok(seq)
+}
+
+/// The event that was accepted under this key and whether its body was the same; none = it is new, and now known.
+pub(super) fn find_duplicate(
+    connection: &Connection,
+    hook: &str,
+    dedup: &DedupKey,
+    digest: &[u8; 32],
+    now: LedgerTime,
+) -> rusqlite::Result<Option<(EventId, bool)>> {
+    let mut find = connection.prepare_cached(
+        "SELECT e.id, e.body_digest FROM dedup d JOIN events e ON e.seq = d.event
+         WHERE d.hook = ? AND d.key = ? AND d.until > ?",
+    )?;
+    let row = |row: &rusqlite::Row<'_>| Ok((EventId::from_bytes(row.get(0)?), row.get::<_, [u8; 32]>(1)? == *digest));
+    find.query_row(params![hook, dedup.key, now.0], row).optional()
+}
+
+/// Remembers a key.
+pub(super) fn remember(
+    connection: &Connection,
+    hook: &str,
+    dedup: &DedupKey,
+    seq: i64,
+    now: LedgerTime,
+) -> rusqlite::Result<()> {
+    let mut insert =
+        connection.prepare_cached("INSERT OR REPLACE INTO dedup (hook, key, event, until) VALUES (?, ?, ?, ?)")?;
+    insert.execute(params![hook, dedup.key, seq, now.plus(dedup.window).0]).map(drop)
+}
+
+/// The columns that `read` wants, of tables `e` and `p`.
+pub(super) const COLUMNS: &str = "e.id, e.hook, e.received_ms, e.head, e.body_digest, e.checksum, p.body";
+
+/// An event from the columns of `COLUMNS`, which begin at `at`; none where its body has been pruned.
+pub(super) fn read(row: &rusqlite::Row<'_>, at: usize) -> rusqlite::Result<Option<Result<Event, Corrupt>>> {
+    let body = row.get_ref(at + 6)?;
+    if body == ValueRef::Null {
+        return Ok(None);
+    }
+    // A value of another type than the one that was written is damage too.
+    let event = || {
+        let (id, hook, received_ms): ([u8; 16], String, i64) = (row.get(at)?, row.get(at + 1)?, row.get(at + 2)?);
+        let (head, digest, expected): (Vec<u8>, Vec<u8>, Vec<u8>) =
+            (row.get(at + 3)?, row.get(at + 4)?, row.get(at + 5)?);
+        let stored = (EventId::from_bytes(id), hook, received_ms);
+        Ok::<_, rusqlite::Error>(checked(stored, &head, &digest, &expected, body.as_blob()?.to_vec()))
+    };
+    Ok(Some(event().unwrap_or(Err(Corrupt))))
+}

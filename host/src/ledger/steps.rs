@@ -1,0 +1,147 @@
+//! What a ledger is told and what it answers: the steps of a delivery, the same over SQLite and Postgres.
+
+use std::time::Duration;
+
+use super::stored::{Corrupt, Stored};
+use crate::model::{Effects, Event, EventId, Quota};
+
+/// A running delivery may be taken by others after this much silence.
+pub const LEASE: Duration = Duration::from_secs(30);
+/// Attempts that took the process with them before a delivery is given up.
+pub(super) const UNFINISHED_MAX: i64 = 3;
+
+/// The right to run a delivery, told apart from earlier ones by its attempt.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Fence {
+    /// The delivery.
+    pub delivery: i64,
+    /// From 1.
+    pub attempt: u32,
+}
+
+/// What became of a new event.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Accepted {
+    /// Kept; with a fence where it was to be run at once.
+    New(Option<Fence>),
+    /// Accepted before, under the same key: that event's id.
+    Duplicate(EventId),
+    /// The key of another event, with another body: kept for people to look at, and not run. The other event's id.
+    Conflict(EventId),
+}
+
+/// A delivery that has been claimed.
+#[derive(Debug)]
+pub struct Claimed {
+    /// The right to run it.
+    pub fence: Fence,
+    /// What to run; none where the body has been pruned; an error where it is not what was stored.
+    pub event: Option<Result<Event, Corrupt>>,
+    /// Of this delivery, not of the event.
+    pub replayed: bool,
+}
+
+/// How a lease ends.
+#[derive(Debug, Clone)]
+pub enum Ending {
+    /// Handled; what it leaves is kept in the same step.
+    Done(Results),
+    /// Again, after this.
+    Retry(Duration),
+    /// Never again by itself; the reason is for people.
+    Dead(String),
+}
+
+/// What a good attempt leaves.
+#[derive(Debug, Clone)]
+pub struct Results {
+    /// Rows and values.
+    pub effects: Effects,
+    /// Its emissions, as events of their hooks.
+    pub emitted: Vec<NewEvent>,
+    /// Of the hook.
+    pub quota: Quota,
+}
+
+// === impl Results ===
+
+impl Results {
+    /// Nothing is left.
+    pub fn empty(quota: Quota) -> Results {
+        Results { effects: Effects::default(), emitted: Vec::new(), quota }
+    }
+}
+
+/// Whether an ending was kept.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Finished {
+    /// It was.
+    Kept,
+    /// The lease is somebody else's by now: nothing was written.
+    Lost,
+    /// What it leaves cannot be kept: nothing was written, the lease goes on.
+    Refused(Refused),
+}
+
+/// What is kept of one attempt.
+#[derive(Debug, Clone, PartialEq)]
+pub struct AttemptRecord {
+    /// Time of day, in ms since 1970.
+    pub started_ms: i64,
+    /// In microseconds.
+    pub duration_us: i64,
+    /// Its word.
+    pub outcome: &'static str,
+    /// For people.
+    pub reason: String,
+    /// Of the reply.
+    pub status: Option<u16>,
+    /// JSON: log, memory, calls.
+    pub record: String,
+}
+
+/// What is to be accepted.
+#[derive(Debug, Clone)]
+pub struct NewEvent {
+    /// The event.
+    pub stored: Stored,
+    /// Under which key it may have come before.
+    pub dedup: Option<DedupKey>,
+    /// One at a time of the same.
+    pub order_key: Option<String>,
+    /// Not before this much time has passed.
+    pub delay: Duration,
+    /// It is begun in the same step, by whoever asks.
+    pub run_now: bool,
+    /// Why it is kept for people only, and not run.
+    pub dead: Option<&'static str>,
+}
+
+/// What became of a wish to run an event again.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Replayed {
+    /// A new delivery, of this hook.
+    Queued(String),
+    /// It waits or runs already.
+    Waiting,
+    /// The event, or its body, is gone.
+    Unknown,
+}
+
+/// Why effects are not kept although their attempt went well.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Refused {
+    /// Somebody else has changed the value of this key meanwhile.
+    Changed(String),
+    /// The hook keeps as much as it may.
+    OverQuota(String),
+}
+
+/// A duplicate is known by this.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DedupKey {
+    /// The provider's id, or the digest of the body.
+    pub key: Vec<u8>,
+    /// How long it counts.
+    pub window: Duration,
+}

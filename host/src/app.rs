@@ -5,17 +5,18 @@ use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
+use percent_encoding::NON_ALPHANUMERIC;
 use tokio::net::TcpListener;
 
 use crate::admin::{self, Admin};
 use crate::config::{Config, Flags};
 use crate::delivery::{Delivery, Targets};
 use crate::edge::{self, Edge};
-use crate::egress::{Client, Outgoing, Policy};
+use crate::egress::{self, Client, Outgoing, Policy};
 use crate::engine::{Engine, EngineSettings, Target};
 use crate::hooks::{Hooks, Setup};
-use crate::ledger::{self, Ledger, LedgerError, LedgerSettings, OnFatal};
-use crate::model::{Clock, Secret, SecretRef, SecretSource};
+use crate::ledger::{self, Ledger, LedgerError, OnFatal, PostgresSettings, SqliteSettings};
+use crate::model::{Clock, CredentialPart, CredentialText, Secret, SecretRef, SecretSource};
 use crate::secrets::Secrets;
 use crate::shutdown::Shutdown;
 use crate::verify;
@@ -133,8 +134,11 @@ impl App {
         let listener = bind(config.listen, "listen").await?;
         let admin_listener = bind(config.admin_listen, "admin.listen").await?;
         make_dirs(&config)?;
-        let ledger = open_ledger(&config)?;
         let secrets = Arc::new(Secrets::new(config.secrets));
+        let ledger = match &config.ledger_url {
+            None => open_ledger(&config)?,
+            Some(url) => connect_ledger(&config, url, &secrets).await?,
+        };
         let engine = Arc::new(Engine::new(engine_settings(&config)?, Some(ledger.clone()))?);
         let hooks = Hooks::start(setup(&config, engine.clone(), secrets.clone()));
         let targets = Arc::new(Served(hooks.clone()));
@@ -161,6 +165,7 @@ impl App {
         let delivery = self.edge.delivery.clone();
         tokio::spawn(delivery.clone().dispatch_for_ever());
         tokio::spawn(delivery.clone().beat_for_ever());
+        tokio::spawn(delivery.clone().hear_for_ever());
         tokio::spawn(delivery.clone().prune_for_ever());
         let admin = self.admin_router();
         tokio::spawn(serve_admin(self.admin_listener, admin));
@@ -238,7 +243,7 @@ fn open_ledger(config: &Config) -> anyhow::Result<Arc<Ledger>> {
         tracing::error!(%error, "the ledger has failed: the process ends, and the next start says what was kept");
         std::process::exit(EXIT_LEDGER);
     });
-    let settings = LedgerSettings {
+    let settings = SqliteSettings {
         low_water: config.low_water,
         reserve: config.reserve,
         retention: config.retention,
@@ -253,6 +258,29 @@ fn open_ledger(config: &Config) -> anyhow::Result<Arc<Ledger>> {
         );
     }
     Ok(Arc::new(ledger))
+}
+
+/// The ledger that nodes share. Its URL holds a password: no error repeats it.
+async fn connect_ledger(config: &Config, url: &CredentialText, secrets: &Secrets) -> anyhow::Result<Arc<Ledger>> {
+    let mut text = Vec::new();
+    for part in url {
+        match part {
+            CredentialPart::Literal(literal) => text.extend_from_slice(literal.as_bytes()),
+            CredentialPart::Secret(reference) => {
+                tokio::task::block_in_place(|| secrets.track(std::slice::from_ref(reference)));
+                let value = secrets.value(reference).context("the URL of the ledger")?;
+                // Alone it is a URL, in one it is a part of it.
+                match url.len() {
+                    1 => text.extend_from_slice(value.expose()),
+                    _ => text
+                        .extend(percent_encoding::percent_encode(value.expose(), NON_ALPHANUMERIC).to_string().bytes()),
+                }
+            }
+        }
+    }
+    let url = String::from_utf8(text).context("the URL of the ledger is not text")?;
+    let settings = PostgresSettings { url, tls: egress::tls(), retention: config.retention };
+    Ok(Arc::new(Ledger::connect(settings).await?))
 }
 
 /// What `landfall check` says: how each hook would stand.

@@ -5,6 +5,7 @@ pub mod components;
 pub mod disk;
 pub mod faults;
 pub mod node;
+pub mod postgres;
 pub mod receiver;
 
 use std::future::Future;
@@ -16,6 +17,7 @@ use sha2::Sha256;
 
 pub use components::{bundled, component, guest, landfall};
 pub use node::{Node, Setup, event_id};
+pub use postgres::Postgres;
 pub use receiver::Receiver;
 
 /// The folder of the workspace.

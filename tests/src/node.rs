@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use crate::{eventually, landfall};
+use crate::{Postgres, eventually, landfall};
 
 /// How the process is started, each time.
 #[derive(Clone, Default)]
@@ -58,7 +58,17 @@ impl Setup {
     pub fn new() -> Setup {
         let dir = tempfile::tempdir().expect("a temporary folder");
         std::fs::create_dir(dir.path().join("plugins")).expect("a new folder");
-        Setup { dir, launch: Launch::default() }
+        let setup = Setup { dir, launch: Launch::default() };
+        match std::env::var("LANDFALL_TEST_LEDGER") {
+            Ok(kind) if kind == "postgres" => setup.on_postgres().expect("PostgreSQL is installed"),
+            _ => setup,
+        }
+    }
+
+    /// With a ledger in a database of its own; none where PostgreSQL is not installed.
+    pub fn on_postgres(self) -> Option<Setup> {
+        let url = Postgres::shared()?.database();
+        Some(self.env("LANDFALL_LEDGER_URL", &url))
     }
 
     /// One hook `NAME` with its component and the text of its hook file; in mode `sync` where that says nothing else.

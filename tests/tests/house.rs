@@ -23,8 +23,9 @@ const MAY_IMPORT: [(&str, &[&str]); 13] = [
 ];
 
 /// Text that names a big crate (or the environment, or the wall clock), and the modules that may use it.
-const ONE_IMPORTER: [(&str, &[&str]); 12] = [
+const ONE_IMPORTER: [(&str, &[&str]); 13] = [
     ("rusqlite", &["ledger"]),
+    ("tokio_postgres", &["ledger"]),
     ("prometheus::", &["edge"]),
     ("x509_cert", &["verify"]),
     ("axum::", &["edge", "admin"]),

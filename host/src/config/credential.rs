@@ -29,7 +29,7 @@ pub struct CredentialTable {
 
 /// `Bearer ${env:TOKEN}`, split into its parts.
 #[derive(Debug)]
-struct Text(CredentialText);
+pub(super) struct Text(pub(super) CredentialText);
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields, expecting = "google is a table: { scope = \"…\" } or { audience = \"…\" }")]

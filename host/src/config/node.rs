@@ -4,12 +4,15 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use serde::Deserialize;
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{MapAccess, Visitor};
+use serde::{Deserialize, Deserializer};
 
+use super::credential::Text;
 use super::env;
 use super::error::ConfigError;
 use super::values::{Parsed, Size, Time};
-use crate::model::{EdgeLimits, Retention, SecretAges, SecretRef};
+use crate::model::{CredentialPart, CredentialText, EdgeLimits, Retention, SecretAges, SecretRef};
 
 /// The node's settings, checked.
 #[derive(Debug, Clone)]
@@ -36,6 +39,8 @@ pub struct Config {
     pub edge: EdgeLimits,
     /// How remote secrets age.
     pub secrets: SecretAges,
+    /// Of a ledger in Postgres that nodes share; none: a file in `data`.
+    pub ledger_url: Option<CredentialText>,
     /// Free bytes of the data directory below which no event is accepted.
     pub low_water: u64,
     /// Bytes that are given up when the disk is full.
@@ -104,7 +109,7 @@ struct NodeFile {
     limits: LimitsTable,
     #[serde(default)]
     secrets: SecretsTable,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "url_or_table")]
     ledger: LedgerTable,
     #[serde(default)]
     log: LogTable,
@@ -113,6 +118,7 @@ struct NodeFile {
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct LedgerTable {
+    url: Option<Parsed<UrlText>>,
     low_water: Option<Size>,
     reserve: Option<Size>,
     keep: Option<Time>,
@@ -152,13 +158,54 @@ struct LogTable {
     level: Option<String>,
 }
 
+/// `ledger = "postgres://…"` is short for a table with nothing but its `url`.
+fn url_or_table<'de, D: Deserializer<'de>>(deserializer: D) -> Result<LedgerTable, D::Error> {
+    struct Either;
+    impl<'de> Visitor<'de> for Either {
+        type Value = LedgerTable;
+
+        fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+            f.write_str("a URL or a table")
+        }
+
+        fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<LedgerTable, E> {
+            let url = text.parse().map_err(E::custom)?;
+            Ok(LedgerTable { url: Some(Parsed(url)), ..LedgerTable::default() })
+        }
+
+        fn visit_map<M: MapAccess<'de>>(self, map: M) -> Result<LedgerTable, M::Error> {
+            LedgerTable::deserialize(MapAccessDeserializer::new(map))
+        }
+    }
+    deserializer.deserialize_any(Either)
+}
+
+/// The URL of a ledger that nodes share: written out, with secrets in it, or as a secret itself.
+#[derive(Debug)]
+struct UrlText(CredentialText);
+
+impl std::str::FromStr for UrlText {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<UrlText, String> {
+        let is_one = ["postgres://", "postgresql://"].iter().any(|start| text.starts_with(start));
+        let wrong = "url is postgres://USER:${env:PASSWORD}@HOST/DATABASE, or a secret reference that holds one";
+        match (is_one, text.contains("${"), text.parse::<SecretRef>()) {
+            (true, true, _) => text.parse::<Text>().map(|text| UrlText(text.0)),
+            (true, false, _) => Ok(UrlText(vec![CredentialPart::Literal(text.into())])),
+            (false, _, Ok(reference)) => Ok(UrlText(vec![CredentialPart::Secret(reference)])),
+            (false, _, Err(_)) => Err(wrong.into()),
+        }
+    }
+}
+
 const DAY_MS: u64 = 86_400_000;
 const CONNECTIONS_MAX: usize = 1_000_000;
 const BODIES_MAX: usize = 1 << 40;
 const TIME_MAX: Duration = Duration::from_secs(3600);
 
 /// Every setting with its environment variable; a value is read as the file would read it.
-const VARIABLES: [(&str, &str); 24] = [
+const VARIABLES: [(&str, &str); 25] = [
     ("LANDFALL_LISTEN", "listen"),
     ("LANDFALL_HTTP2", "http2"),
     ("LANDFALL_PLUGINS", "plugins"),
@@ -176,6 +223,7 @@ const VARIABLES: [(&str, &str); 24] = [
     ("LANDFALL_LIMITS_BODIES", "limits.bodies"),
     ("LANDFALL_SECRETS_REFRESH", "secrets.refresh"),
     ("LANDFALL_SECRETS_KEEP", "secrets.keep"),
+    ("LANDFALL_LEDGER_URL", "ledger.url"),
     ("LANDFALL_LEDGER_LOW_WATER", "ledger.low_water"),
     ("LANDFALL_LEDGER_RESERVE", "ledger.reserve"),
     ("LANDFALL_LEDGER_KEEP", "ledger.keep"),
@@ -248,6 +296,7 @@ impl Config {
                 keep: time(file.secrets.keep, 43_200_000),
             },
             accept_data_loss: flags.accept_data_loss,
+            ledger_url: file.ledger.url.map(|parsed| parsed.0.0),
             retention: Retention {
                 keep: time(file.ledger.keep, 30 * DAY_MS),
                 keep_bodies: time(file.ledger.keep_bodies, 7 * DAY_MS),

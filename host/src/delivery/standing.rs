@@ -94,10 +94,13 @@ impl Delivery {
         });
     }
 
-    /// Those that the operator had paused before this start.
+    /// Those that the operator has paused: before this start, or at another node.
     pub(super) async fn remember_pauses(&self) -> Result<(), LedgerError> {
-        for hook in self.queue.ledger().paused().await? {
-            self.standing(&hook.into(), |standing| standing.is_paused = true);
+        let paused: Vec<Arc<str>> = self.queue.ledger().paused().await?.into_iter().map(Arc::from).collect();
+        let mut standings = self.standings.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        standings.iter_mut().for_each(|(hook, standing)| standing.is_paused = paused.contains(hook));
+        for hook in paused {
+            standings.entry(hook).or_default().is_paused = true;
         }
         Ok(())
     }

@@ -53,6 +53,14 @@ impl Delivery {
         }
     }
 
+    /// Looks at once where another node says that it has queued something.
+    pub async fn hear_for_ever(self: Arc<Self>) {
+        let Some(mut hints) = self.queue.ledger().hints() else { return };
+        while let Some(hook) = hints.recv().await {
+            self.queue.is_due(&hook.into(), self.queue.ledger().now());
+        }
+    }
+
     /// Holds on to what runs, until the process stops.
     pub async fn beat_for_ever(self: Arc<Self>) {
         loop {
@@ -62,6 +70,11 @@ impl Delivery {
                 Ok(0) => {}
                 Ok(freed) => tracing::warn!(freed, "leases have run out: their deliveries are run again"),
                 Err(error) => tracing::error!(%error, "leases cannot be held"),
+            }
+            if self.queue.ledger().is_shared()
+                && let Err(error) = self.remember_pauses().await
+            {
+                tracing::error!(%error, "the ledger cannot be asked which hooks are paused");
             }
         }
     }

@@ -286,7 +286,7 @@ fn pool(policy: Arc<Policy>) -> Pool {
 }
 
 /// TLS with the machine's roots (`SSL_CERT_FILE` and `SSL_CERT_DIR` are honoured), read once at the first call out.
-fn tls() -> rustls::ClientConfig {
+pub fn tls() -> rustls::ClientConfig {
     static CONFIG: OnceLock<rustls::ClientConfig> = OnceLock::new();
     let make = || {
         let mut roots = rustls::RootCertStore::empty();

@@ -12,7 +12,7 @@ mod policy;
 mod redirect;
 pub mod sigv4;
 
-pub use client::{Client, Outgoing, OutgoingError, Received, is_forbidden};
+pub use client::{Client, Outgoing, OutgoingError, Received, is_forbidden, tls};
 pub use credentials::Call;
 pub use plain::PlainSender;
 pub use policy::Policy;

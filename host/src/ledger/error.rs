@@ -16,6 +16,9 @@ pub enum LedgerError {
     /// The file system does not take writes.
     #[error("the data directory is read only")]
     ReadOnly,
+    /// The database is not there, or does not answer in time.
+    #[error("the ledger cannot be reached: {0}")]
+    Unreachable(String),
     /// A sync or write failed: what is on the disk is known again after a new start.
     #[error("the disk failed: {0}")]
     Disk(String),

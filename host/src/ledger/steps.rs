@@ -70,6 +70,11 @@ impl Results {
     pub fn empty(quota: Quota) -> Results {
         Results { effects: Effects::default(), emitted: Vec::new(), quota }
     }
+
+    /// Whether there is nothing to keep, nor to look at.
+    pub(super) fn is_nothing(&self) -> bool {
+        self.effects.is_empty() && self.effects.expected.is_empty() && self.emitted.is_empty()
+    }
 }
 
 /// Whether an ending was kept.
@@ -144,4 +149,20 @@ pub struct DedupKey {
     pub key: Vec<u8>,
     /// How long it counts.
     pub window: Duration,
+}
+
+// === impl Refused ===
+
+impl Refused {
+    /// Where so many bytes more, beside those that are kept, are above a quota: of values, and of rows.
+    pub(super) fn over(quota: &Quota, kv: (i64, i64), rows: (i64, i64)) -> Option<Refused> {
+        let is_over = |(more, kept): (i64, i64), most: u64| more > 0 && kept + more > most as i64;
+        let (key, most) = match (is_over(kv, quota.kv), is_over(rows, quota.rows)) {
+            (true, _) => ("kv", quota.kv),
+            (_, true) => ("rows", quota.rows),
+            _ => return None,
+        };
+        let most = bytesize::ByteSize(most).display().iec();
+        Some(Refused::OverQuota(format!("the hook keeps more than [limits] {key} = {most}: raise it, or keep less")))
+    }
 }

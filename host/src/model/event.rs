@@ -64,6 +64,11 @@ pub enum Failure {
 // === impl EventId ===
 
 impl EventId {
+    /// As databases know it.
+    pub fn uuid(&self) -> Uuid {
+        self.0
+    }
+
     /// A new id that sorts by `at`; times before 1970 count as 1970.
     pub fn new(at: SystemTime) -> EventId {
         let since_epoch = at.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();

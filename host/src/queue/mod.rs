@@ -241,7 +241,12 @@ impl Lease {
         loop {
             match self.ledger.finish(self.fence, self.event.clone(), attempt.clone(), ending.clone()).await {
                 // The lease is held until there is room for its end.
-                Err(error @ (LedgerError::Full | LedgerError::ReadOnly | LedgerError::Busy)) => {
+                Err(
+                    error @ (LedgerError::Full
+                    | LedgerError::ReadOnly
+                    | LedgerError::Busy
+                    | LedgerError::Unreachable(_)),
+                ) => {
                     tracing::error!(%error, delivery = self.fence.delivery, "the end of an attempt cannot be kept yet");
                     tokio::time::sleep(END_AGAIN).await;
                 }

@@ -92,16 +92,7 @@ pub(super) fn refusal(
     }
     let rows: i64 = effects.rows.iter().map(|row| row.text.len() as i64).sum();
     let (kv_bytes, row_bytes) = if growth > 0 || rows > 0 { used(connection, hook)? } else { (0, 0) };
-    let is_over = |grows: i64, used: i64, quota: u64| grows > 0 && used + grows > quota as i64;
-    let refused = |key: &str, quota: u64| {
-        let most = bytesize::ByteSize(quota).display().iec();
-        Some(Refused::OverQuota(format!("the hook keeps more than [limits] {key} = {most}: raise it, or keep less")))
-    };
-    Ok(match (is_over(growth, kv_bytes, quota.kv), is_over(rows, row_bytes, quota.rows)) {
-        (true, _) => refused("kv", quota.kv),
-        (_, true) => refused("rows", quota.rows),
-        _ => None,
-    })
+    Ok(Refused::over(quota, (growth, kv_bytes), (rows, row_bytes)))
 }
 
 /// Makes the changes.

@@ -1,0 +1,52 @@
+//! Hints from other nodes that something was queued: for speed alone, since every node also looks by itself.
+
+use std::future::poll_fn;
+use std::pin::pin;
+use std::time::Duration;
+
+use tokio::sync::mpsc;
+use tokio_postgres::AsyncMessage;
+
+use super::connect::Connector;
+
+/// Before another connection is tried.
+const PAUSE: Duration = Duration::from_secs(2);
+
+/// Listens until nobody wants to hear it.
+pub async fn listen(connector: Connector, hints: mpsc::Sender<String>) {
+    while !hints.is_closed() {
+        if let Err(error) = hear(&connector, &hints).await {
+            tracing::debug!(%error, "no hints from other nodes: looking goes on");
+        }
+        tokio::select! {
+            () = tokio::time::sleep(PAUSE) => {}
+            () = hints.closed() => return,
+        }
+    }
+}
+
+async fn hear(connector: &Connector, hints: &mpsc::Sender<String>) -> Result<(), tokio_postgres::Error> {
+    let (client, connection) = connector.connect().await?;
+    let mut connection = pin!(connection);
+    // The connection must be driven for the client's statement to go out.
+    let mut listens = pin!(client.batch_execute("LISTEN landfall"));
+    let mut is_listening = false;
+    loop {
+        let message = tokio::select! {
+            message = poll_fn(|context| connection.as_mut().poll_message(context)) => message,
+            done = &mut listens, if !is_listening => {
+                done?;
+                is_listening = true;
+                continue;
+            }
+            () = hints.closed() => return Ok(()),
+        };
+        match message {
+            // A hint too many is dropped: looking finds what it was about.
+            Some(Ok(AsyncMessage::Notification(hint))) => drop(hints.try_send(hint.payload().to_owned())),
+            Some(Ok(_)) => {}
+            Some(Err(error)) => return Err(error),
+            None => return Ok(()),
+        }
+    }
+}

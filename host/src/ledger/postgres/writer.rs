@@ -1,0 +1,337 @@
+//! What is kept without a look at anything else: whatever waits goes to the server in one transaction, pipelined, and each is
+//! answered when that has been committed. If one of them fails, each is tried by itself.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use deadpool_postgres::{Object, Pool, Transaction};
+use futures_util::future::{join_all, try_join_all};
+use tokio::sync::{Mutex, mpsc, oneshot};
+use uuid::Uuid;
+
+use super::connect::told;
+use super::{Cached, millis, plain, received, within};
+use crate::ledger::error::LedgerError;
+use crate::ledger::steps::{Accepted, AttemptRecord, Ending, Fence, Finished, LEASE, NewEvent};
+use crate::ledger::stored::Stored;
+use crate::model::EventId;
+
+/// Waiting to be written; who comes later waits for a place, and not for ever.
+const WAITING_MAX: usize = 4096;
+const PLACE_WITHIN: Duration = Duration::from_secs(2);
+const BATCH_MAX: usize = 128;
+/// Batches at a time.
+const WORKERS: usize = 3;
+/// Another node is told of a hook so often at most.
+const HINT_EVERY: Duration = Duration::from_millis(100);
+
+/// Hands jobs to the workers.
+pub struct Writer {
+    jobs: std::sync::Mutex<Option<mpsc::Sender<Job>>>,
+    workers: Mutex<Vec<tokio::task::JoinHandle<()>>>,
+}
+
+/// One thing to keep.
+pub struct Job {
+    what: What,
+    answer: oneshot::Sender<Result<Kept, LedgerError>>,
+}
+
+enum What {
+    Accept { new: Box<NewEvent>, owner: Option<Uuid>, given_up: Arc<AtomicBool> },
+    Finish { fence: Fence, attempt: AttemptRecord, ending: Ending },
+    Record { stored: Box<Stored>, attempt: AttemptRecord, ending: Ending },
+}
+
+/// What became of it.
+#[derive(Debug, Clone)]
+enum Kept {
+    Accepted(Accepted),
+    Finished(Finished),
+}
+
+type Hints = Arc<std::sync::Mutex<HashMap<String, Instant>>>;
+
+// === impl Writer ===
+
+impl Writer {
+    pub fn start(pool: Pool) -> Writer {
+        let (jobs, waiting) = mpsc::channel(WAITING_MAX);
+        let (waiting, hints) = (Arc::new(Mutex::new(waiting)), Hints::default());
+        let workers = (0..WORKERS).map(|_| tokio::spawn(work(pool.clone(), waiting.clone(), hints.clone()))).collect();
+        Writer { jobs: std::sync::Mutex::new(Some(jobs)), workers: Mutex::new(workers) }
+    }
+
+    pub async fn accept(
+        &self,
+        new: Box<NewEvent>,
+        owner: Option<Uuid>,
+        given_up: Arc<AtomicBool>,
+    ) -> Result<Accepted, LedgerError> {
+        match self.write(What::Accept { new, owner, given_up }).await? {
+            Kept::Accepted(accepted) => Ok(accepted),
+            Kept::Finished(_) => Err(LedgerError::Stopped),
+        }
+    }
+
+    pub async fn finish(&self, fence: Fence, attempt: AttemptRecord, ending: Ending) -> Result<Finished, LedgerError> {
+        match self.write(What::Finish { fence, attempt, ending }).await? {
+            Kept::Finished(finished) => Ok(finished),
+            Kept::Accepted(_) => Err(LedgerError::Stopped),
+        }
+    }
+
+    /// Where there is room; nobody waits for it.
+    pub fn leave(&self, job: Job) -> Option<()> {
+        self.jobs()?.try_send(job).ok()
+    }
+
+    /// Returns when everything that waited has been kept.
+    pub async fn close(&self) {
+        self.jobs.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).take();
+        for worker in self.workers.lock().await.drain(..) {
+            worker.await.ok();
+        }
+    }
+
+    fn jobs(&self) -> Option<mpsc::Sender<Job>> {
+        self.jobs.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).clone()
+    }
+
+    async fn write(&self, what: What) -> Result<Kept, LedgerError> {
+        let (answer, kept) = oneshot::channel();
+        let jobs = self.jobs().ok_or(LedgerError::Stopped)?;
+        jobs.send_timeout(Job { what, answer }, PLACE_WITHIN).await.map_err(|_| LedgerError::Busy)?;
+        kept.await.map_err(|_| LedgerError::Stopped)?
+    }
+}
+
+// === impl Job ===
+
+impl Job {
+    pub fn record(stored: Box<Stored>, attempt: AttemptRecord, ending: Ending) -> Job {
+        Job { what: What::Record { stored, attempt, ending }, answer: oneshot::channel().0 }
+    }
+
+    /// None: nobody wants it any more, and it was not begun.
+    fn is_wanted(&self) -> bool {
+        !matches!(&self.what, What::Accept { given_up, .. } if given_up.load(Ordering::Relaxed))
+    }
+
+    /// In the same order everywhere, so that two nodes wait for each other in no circle.
+    fn rank(&self) -> (&str, &[u8], &[u8]) {
+        match &self.what {
+            What::Accept { new, .. } => {
+                let key = new.dedup.as_ref().map_or(&[][..], |dedup| &dedup.key);
+                (&new.stored.event().hook, key, new.order_key.as_deref().unwrap_or_default().as_bytes())
+            }
+            What::Finish { .. } | What::Record { .. } => ("", &[], &[]),
+        }
+    }
+
+    async fn run(&self, transaction: &Transaction<'_>) -> Result<Kept, tokio_postgres::Error> {
+        Ok(match &self.what {
+            What::Accept { new, owner, .. } => Kept::Accepted(accept(transaction, new, *owner).await?),
+            What::Finish { fence, attempt, ending } => {
+                Kept::Finished(match finish(transaction, *fence, attempt, ending).await? {
+                    true => Finished::Kept,
+                    false => Finished::Lost,
+                })
+            }
+            What::Record { stored, attempt, ending } => {
+                keep_answered(transaction, stored, attempt, ending).await?;
+                Kept::Finished(Finished::Kept)
+            }
+        })
+    }
+
+    /// A hook of which other nodes may run something now.
+    fn hint(&self, kept: &Kept) -> Option<&str> {
+        match (&self.what, kept) {
+            (What::Accept { new, .. }, Kept::Accepted(Accepted::New(None))) if new.delay.is_zero() => {
+                Some(&new.stored.event().hook)
+            }
+            _ => None,
+        }
+    }
+}
+
+async fn work(pool: Pool, waiting: Arc<Mutex<mpsc::Receiver<Job>>>, hints: Hints) {
+    let mut batch = Vec::with_capacity(BATCH_MAX);
+    loop {
+        if waiting.lock().await.recv_many(&mut batch, BATCH_MAX).await == 0 {
+            return;
+        }
+        batch.retain(Job::is_wanted);
+        batch.sort_by(|one, other| one.rank().cmp(&other.rank()));
+        let kept = together(&pool, &batch).await;
+        let kept = match kept {
+            Err(_) if batch.len() > 1 => join_all(batch.iter().map(|one| alone(&pool, one))).await,
+            Err(error) => batch.iter().map(|_| Err(error.clone())).collect(),
+            Ok(kept) => kept.into_iter().map(Ok).collect(),
+        };
+        tell(&pool, &hints, batch.iter().zip(&kept)).await;
+        for (job, kept) in batch.drain(..).zip(kept) {
+            job.answer.send(kept).ok();
+        }
+    }
+}
+
+async fn alone(pool: &Pool, job: &Job) -> Result<Kept, LedgerError> {
+    together(pool, std::slice::from_ref(job)).await.map(|mut kept| kept.remove(0))
+}
+
+async fn together(pool: &Pool, jobs: &[Job]) -> Result<Vec<Kept>, LedgerError> {
+    within(async {
+        let mut client = pool.get().await.map_err(|error| LedgerError::Unreachable(told(&error)))?;
+        let transaction = client.transaction().await?;
+        let kept = try_join_all(jobs.iter().map(|job| job.run(&transaction))).await?;
+        transaction.commit().await?;
+        Ok(kept)
+    })
+    .await
+}
+
+/// Best effort: nothing depends on it.
+async fn tell(pool: &Pool, hints: &Hints, jobs: impl Iterator<Item = (&Job, &Result<Kept, LedgerError>)>) {
+    let now = Instant::now();
+    let hooks: Vec<String> = {
+        let mut told = hints.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        told.retain(|_, at| now - *at < HINT_EVERY);
+        let hooks = jobs.filter_map(|(job, kept)| job.hint(kept.as_ref().ok()?));
+        hooks.filter(|hook| told.insert((*hook).to_owned(), now).is_none()).map(str::to_owned).collect()
+    };
+    if !hooks.is_empty()
+        && let Ok(client) = pool.get().await
+    {
+        notify(client, hooks).await.ok();
+    }
+}
+
+async fn notify(mut client: Object, hooks: Vec<String>) -> Result<(), tokio_postgres::Error> {
+    let transaction = client.transaction().await?;
+    transaction.batch_execute("SET LOCAL synchronous_commit = off").await?;
+    let sql = "SELECT pg_notify('landfall', hook) FROM unnest($1::text[]) AS hook";
+    transaction.execute_cached(sql, &[&hooks]).await?;
+    transaction.commit().await
+}
+
+/// Keeps a new event, unless it has come before.
+pub async fn accept(
+    transaction: &Transaction<'_>,
+    new: &NewEvent,
+    owner: Option<Uuid>,
+) -> Result<Accepted, tokio_postgres::Error> {
+    let event = new.stored.event();
+    let (id, hook): (_, &str) = (event.id.uuid(), &event.hook);
+    let (key, window) = match &new.dedup {
+        Some(dedup) => (Some(&dedup.key[..]), millis(dedup.window)),
+        None => (None, 0),
+    };
+    let order_key = new.order_key.as_deref().map(str::as_bytes);
+    let sql = "SELECT kind, other, delivery FROM accept($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)";
+    let row = transaction
+        .query_one_cached(
+            sql,
+            &[
+                &id,
+                &hook,
+                &received(&new.stored),
+                &new.stored.head(),
+                &&event.body[..],
+                &&new.stored.digest()[..],
+                &&new.stored.checksum()[..],
+                &key,
+                &window,
+                &order_key,
+                &millis(new.delay),
+                &owner,
+                &millis(LEASE),
+                &new.dead,
+            ],
+        )
+        .await?;
+    let other = || EventId::from_bytes(row.get::<_, Uuid>(1).into_bytes());
+    Ok(match row.get::<_, i32>(0) {
+        1 => Accepted::Duplicate(other()),
+        2 => Accepted::Conflict(other()),
+        _ => Accepted::New(row.get::<_, Option<i64>>(2).map(|delivery| Fence { delivery, attempt: 1 })),
+    })
+}
+
+/// Ends a lease. False: it is somebody else's by now.
+pub async fn finish(
+    transaction: &Transaction<'_>,
+    fence: Fence,
+    attempt: &AttemptRecord,
+    ending: &Ending,
+) -> Result<bool, tokio_postgres::Error> {
+    let reason = plain(&attempt.reason);
+    let (state, pause, why) = match ending {
+        Ending::Done(_) => (2, 0, None),
+        Ending::Retry(pause) => (0, millis(*pause), Some(reason.clone())),
+        Ending::Dead(why) => (3, 0, Some(plain(why))),
+    };
+    let sql = "SELECT finish($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)";
+    let row = transaction
+        .query_one_cached(
+            sql,
+            &[
+                &fence.delivery,
+                &(fence.attempt as i32),
+                &state,
+                &pause,
+                &why,
+                &attempt.started_ms,
+                &attempt.duration_us,
+                &attempt.outcome,
+                &reason,
+                &attempt.status.map(i32::from),
+                &plain(&attempt.record),
+            ],
+        )
+        .await?;
+    Ok(row.get(0))
+}
+
+/// An event that has been answered, with how it went.
+pub async fn keep_answered(
+    transaction: &Transaction<'_>,
+    stored: &Stored,
+    attempt: &AttemptRecord,
+    ending: &Ending,
+) -> Result<(), tokio_postgres::Error> {
+    let event = stored.event();
+    let (id, hook): (_, &str) = (event.id.uuid(), &event.hook);
+    let (state, why) = match ending {
+        Ending::Done(_) => (2, None),
+        Ending::Retry(_) => (3, Some(attempt.outcome.to_owned())),
+        Ending::Dead(why) => (3, Some(plain(why))),
+    };
+    let sql = "SELECT keep_answered($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)";
+    transaction
+        .query_one_cached(
+            sql,
+            &[
+                &id,
+                &hook,
+                &received(stored),
+                &stored.head(),
+                &&event.body[..],
+                &&stored.digest()[..],
+                &&stored.checksum()[..],
+                &state,
+                &why,
+                &attempt.started_ms,
+                &attempt.duration_us,
+                &attempt.outcome,
+                &plain(&attempt.reason),
+                &attempt.status.map(i32::from),
+                &plain(&attempt.record),
+            ],
+        )
+        .await
+        .map(drop)
+}

@@ -1,0 +1,166 @@
+//! A real PostgreSQL for tests: one server for each test process, a database for each node or group of nodes. It ends with the test
+//! process, however that ends.
+
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{Duration, Instant};
+
+/// A server of our own.
+pub struct Postgres {
+    bin: PathBuf,
+    dir: tempfile::TempDir,
+    port: u16,
+    databases: AtomicU32,
+    /// Its input is ours: when that closes, the server is stopped.
+    keeper: std::sync::Mutex<Child>,
+}
+
+// === impl Postgres ===
+
+impl Postgres {
+    /// The server of this test process; none, and a plain line, where PostgreSQL is not installed.
+    pub fn shared() -> Option<&'static Postgres> {
+        static SERVER: OnceLock<Option<Postgres>> = OnceLock::new();
+        SERVER.get_or_init(Postgres::start).as_ref()
+    }
+
+    /// Another server, which a test may stop and start again.
+    pub fn start() -> Option<Postgres> {
+        let Some(bin) = bin() else {
+            println!("skipped: PostgreSQL 14 or newer is not installed");
+            return None;
+        };
+        let dir = tempfile::tempdir().expect("a temporary folder");
+        if is_root() {
+            let owned = Command::new("chown").arg("postgres").arg(dir.path()).status();
+            assert!(owned.expect("chown is there").success(), "the package makes the user postgres");
+        }
+        let mut init = as_postgres(&bin.join("initdb"));
+        init.args(["-U", "postgres", "-A", "trust", "--no-sync", "-E", "UTF8", "--locale=C", "-D"])
+            .arg(dir.path().join("db"));
+        let output = init.current_dir(dir.path()).output().expect("initdb starts");
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        let port =
+            std::net::TcpListener::bind("127.0.0.1:0").and_then(|free| free.local_addr()).expect("a free port").port();
+        let keeper = std::sync::Mutex::new(serve(&bin, dir.path(), port));
+        let server = Postgres { bin, dir, port, databases: AtomicU32::new(0), keeper };
+        server.until_up();
+        Some(server)
+    }
+
+    /// The URL of a new database.
+    pub fn database(&self) -> String {
+        let name = format!("t{}", self.databases.fetch_add(1, Ordering::SeqCst));
+        self.sql("postgres", &format!("CREATE DATABASE {name}"));
+        self.url(&name)
+    }
+
+    /// The URL of a database.
+    pub fn url(&self, name: &str) -> String {
+        format!("postgres://postgres@127.0.0.1:{}/{name}", self.port)
+    }
+
+    /// What a statement answers: a line for each row, `|` between the columns.
+    pub fn sql(&self, database: &str, sql: &str) -> String {
+        let port = self.port.to_string();
+        let mut command = Command::new(self.bin.join("psql"));
+        command.args([
+            "-h",
+            "127.0.0.1",
+            "-p",
+            &port,
+            "-U",
+            "postgres",
+            "-X",
+            "-q",
+            "-t",
+            "-A",
+            "-v",
+            "ON_ERROR_STOP=1",
+            "-d",
+            database,
+            "-c",
+            sql,
+        ]);
+        let output = command.output().expect("psql starts");
+        assert!(output.status.success(), "{sql}: {}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8_lossy(&output.stdout).trim().to_owned()
+    }
+
+    /// Where it listens.
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// As when the power goes, for the server alone.
+    pub fn kill(&self) {
+        let pid = std::fs::read_to_string(self.dir.path().join("db/postmaster.pid")).expect("it runs");
+        let pid = pid.lines().next().expect("a process id").to_owned();
+        // The postmaster's children end when it is gone.
+        assert!(Command::new("kill").args(["-9", &pid]).status().expect("kill is there").success());
+        let mut keeper = self.keeper.lock().expect("nobody panics here");
+        keeper.stdin.take();
+        keeper.wait().ok();
+    }
+
+    /// After a kill.
+    pub fn start_again(&self) {
+        *self.keeper.lock().expect("nobody panics here") = serve(&self.bin, self.dir.path(), self.port);
+        self.until_up();
+    }
+
+    fn until_up(&self) {
+        let until = Instant::now() + Duration::from_secs(60);
+        let port = self.port.to_string();
+        while Instant::now() < until {
+            let mut ready = Command::new(self.bin.join("pg_isready"));
+            ready.args(["-q", "-h", "127.0.0.1", "-p", &port]);
+            if ready.status().is_ok_and(|status| status.success()) {
+                return;
+            }
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        panic!("PostgreSQL does not come up");
+    }
+}
+
+/// A shell that ends the server when we are gone.
+fn serve(bin: &Path, dir: &Path, port: u16) -> Child {
+    let script =
+        "\"$0\" \"$@\" >/dev/null 2>&1 & server=$!; cat >/dev/null; kill -INT $server 2>/dev/null; wait $server";
+    let mut command = as_postgres(Path::new("sh"));
+    command.args(["-c", script]).arg(bin.join("postgres")).arg("-D").arg(dir.join("db"));
+    for setting in [
+        "listen_addresses=127.0.0.1",
+        "unix_socket_directories=",
+        "max_connections=300",
+        "shared_buffers=64MB",
+        "max_wal_size=256MB",
+    ] {
+        command.args(["-c", setting]);
+    }
+    command.args(["-p", &port.to_string()]).current_dir(dir).stdin(Stdio::piped()).spawn().expect("the server starts")
+}
+
+/// PostgreSQL refuses to run as root.
+fn as_postgres(program: &Path) -> Command {
+    if !is_root() {
+        return Command::new(program);
+    }
+    let mut command = Command::new("setpriv");
+    command.args(["--reuid=postgres", "--regid=postgres", "--init-groups", "--"]).arg(program);
+    command
+}
+
+fn is_root() -> bool {
+    Command::new("id").arg("-u").output().is_ok_and(|output| output.stdout.trim_ascii() == b"0")
+}
+
+/// The newest that is installed.
+fn bin() -> Option<PathBuf> {
+    let versions =
+        std::fs::read_dir("/usr/lib/postgresql").ok()?.filter_map(Result::ok).map(|entry| entry.path().join("bin"));
+    versions.filter(|bin| bin.join("initdb").exists()).max()
+}

@@ -4,6 +4,7 @@
 pub mod components;
 pub mod disk;
 pub mod faults;
+pub mod leaves;
 pub mod node;
 pub mod postgres;
 pub mod receiver;
@@ -19,6 +20,16 @@ pub use components::{bundled, component, guest, landfall};
 pub use node::{Node, Setup, event_id};
 pub use postgres::Postgres;
 pub use receiver::Receiver;
+
+/// Whether nodes keep their ledger in a file; else, with `LANDFALL_TEST_LEDGER=postgres`, in a database. Says so in a line where a
+/// test is about the file alone.
+pub fn is_sqlite() -> bool {
+    let is_sqlite = std::env::var_os("LANDFALL_TEST_LEDGER").is_none();
+    if !is_sqlite {
+        println!("skipped: this is about a ledger in a file");
+    }
+    is_sqlite
+}
 
 /// The folder of the workspace.
 pub fn root() -> PathBuf {

@@ -165,6 +165,14 @@ impl Setup {
         }
     }
 
+    /// Starts the node, which must refuse; what it said.
+    pub async fn refusal(self) -> String {
+        match self.begin().await {
+            Ok(_) => panic!("the node starts"),
+            Err((_, log)) => log,
+        }
+    }
+
     async fn begin(self) -> Result<Node, (Setup, String)> {
         let mut words = self.launch.under.iter().map(std::ffi::OsString::from).chain([landfall().into()]);
         let mut command = Command::new(words.next().expect("a binary at least"));

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use landfall_tests::{Setup, bundled, event_id, eventually, guest};
+use landfall_tests::{Setup, bundled, event_id, eventually, guest, is_sqlite};
 use serde_json::{Value, json};
 
 const OPEN: &str = "\n[verify]\nscheme = \"none\"\n";
@@ -146,6 +146,9 @@ async fn a_stop_hands_back_what_runs_and_the_next_start_runs_it() {
 
 #[tokio::test]
 async fn a_full_disk_is_said_and_nothing_is_promised() {
+    if !is_sqlite() {
+        return;
+    }
     let setup = Setup::new().hook("store", &bundled("store"), &store("async"));
     let node = setup.env("LANDFALL_LEDGER_LOW_WATER", "1048576TiB").serving("store").await;
     let (status, body) = node.post("/store", &[("id", "1")], "{\"n\":1}").await;

@@ -187,8 +187,11 @@ async fn together(pool: &Pool, jobs: &[Job]) -> Result<Vec<Kept>, LedgerError> {
     within(async {
         let mut client = pool.get().await.map_err(|error| LedgerError::Unreachable(told(&error)))?;
         let transaction = client.transaction().await?;
+        kill_point!("ledger-in-batch");
         let kept = try_join_all(jobs.iter().map(|job| job.run(&transaction))).await?;
+        kill_point!("ledger-before-commit");
         transaction.commit().await?;
+        kill_point!("ledger-after-commit");
         Ok(kept)
     })
     .await

@@ -1,0 +1,55 @@
+//! Hooks that leave one of each (a row, a value, an event for another hook) for every event, and the look at whether all of it is
+//! there, once.
+
+use std::collections::BTreeMap;
+
+use serde_json::Value;
+
+use crate::{Node, Setup, bundled, eventually, guest};
+
+const OPEN: &str = "\n[verify]\nscheme = \"none\"\n";
+const STORE: &str = "[settings]\ntable = \"t\"\nfields = { n = \"/n\" }\n[allow]\ntable = [\"t\"]\n";
+
+/// The hook `leaves` in this mode, and `sink`, which gets its emissions. An event is known by its header `Id`.
+pub fn setup(mode: &str) -> Setup {
+    let leaves = format!(
+        "mode = \"{mode}\"\n{OPEN}[allow]\nkv = true\ntable = [\"t\", \"looks\"]\nemit = [\"sink\"]\n[dedup]\nid = {{ header = \"Id\" }}\n"
+    );
+    Setup::new()
+        .hook("leaves", &guest("leaves"), &leaves)
+        .hook("sink", &bundled("store"), &format!("mode = \"async\"\n{OPEN}{STORE}"))
+        .env("LANDFALL_LEDGER_RESERVE", "0B")
+}
+
+/// Both hooks serve.
+pub async fn serving(setup: Setup) -> Node {
+    let node = setup.serving("leaves").await;
+    node.until("sink", "serving").await;
+    node
+}
+
+/// Every event done, every row, value and emitted event there once.
+pub async fn check(node: &Node, events: usize, context: &str) {
+    eventually(&format!("{context}: all are done\n{}", node.log()), || async {
+        let (all, sunk) = (node.deliveries("leaves").await, node.deliveries("sink").await);
+        let done = |all: &[Value]| all.iter().all(|one| one["state"] == "done");
+        (all.len() >= events && done(&all) && sunk.len() >= events && done(&sunk)).then_some(())
+    })
+    .await;
+    let expected: Vec<u64> = (0..events as u64).collect();
+    for hook in ["leaves", "sink"] {
+        let rows = node.rows(hook, "t").await;
+        let mut numbers: Vec<u64> = rows.iter().map(|row| row["row"]["n"].as_u64().expect("a number")).collect();
+        numbers.sort_unstable();
+        assert_eq!(numbers, expected, "{context}: rows of {hook}");
+    }
+    node.post("/leaves?look", &[], "{}").await;
+    let looks = eventually("a look at the values", || async { node.rows("leaves", "looks").await.pop() }).await;
+    let values: BTreeMap<u64, String> = serde_json::from_value::<Vec<(String, String)>>(looks["row"]["values"].clone())
+        .expect("pairs")
+        .into_iter()
+        .map(|(key, value)| (key.parse().expect("a number"), value))
+        .collect();
+    assert_eq!(values.keys().copied().collect::<Vec<_>>(), expected, "{context}: values");
+    assert!(values.values().all(|count| count == "1"), "{context}: {values:?}");
+}

@@ -1,0 +1,204 @@
+//! Several nodes over one PostgreSQL: nodes are killed and stopped, the database is killed, connections are cut; what was
+//! acknowledged is done, and what handlers leave is there once. Skipped, in words, where PostgreSQL is not installed.
+
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use landfall_tests::faults::{Random, rounds};
+use landfall_tests::leaves::{check, serving, setup};
+use landfall_tests::{Node, Postgres, Setup, bundled, eventually, guest};
+use serde_json::json;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+
+const OPEN: &str = "[verify]\nscheme = \"none\"\n";
+/// Of the host.
+const LEASE: Duration = Duration::from_secs(30);
+
+/// Posts every event until somebody acknowledges it, as providers do. How often there was no answer of 2xx.
+async fn deliver(at: Arc<Mutex<Vec<SocketAddr>>>, events: std::ops::Range<usize>) -> u64 {
+    const SENDERS: usize = 8;
+    let again = Arc::new(AtomicU64::new(0));
+    let client = reqwest::Client::builder().timeout(Duration::from_secs(5)).build().unwrap();
+    let senders: Vec<_> = (0..SENDERS)
+        .map(|sender| {
+            let (at, again, client, events) = (at.clone(), again.clone(), client.clone(), events.clone());
+            tokio::spawn(async move {
+                for n in events.filter(|n| n % SENDERS == sender) {
+                    for turn in n.. {
+                        let node = {
+                            let at = at.lock().unwrap();
+                            at[turn % at.len()]
+                        };
+                        let request = client.post(format!("http://{node}/leaves")).header("id", n.to_string());
+                        let answer = request.body(json!({ "n": n }).to_string()).send().await;
+                        if answer.is_ok_and(|answer| answer.status().is_success()) {
+                            break;
+                        }
+                        again.fetch_add(1, Ordering::Relaxed);
+                        tokio::time::sleep(Duration::from_millis(20)).await;
+                    }
+                }
+            })
+        })
+        .collect();
+    for sender in senders {
+        sender.await.unwrap();
+    }
+    again.load(Ordering::Relaxed)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nodes_and_the_database_may_die_and_nothing_is_lost_or_left_twice() {
+    let Some(server) = Postgres::start() else { return };
+    let events = rounds(300, 900);
+    let fresh = setup("async").env("LANDFALL_LEDGER_URL", &server.database());
+    // All three start at once on a database without tables.
+    let (one, two, three) = tokio::join!(serving(fresh.copy()), serving(fresh.copy()), serving(fresh.copy()));
+    let at = Arc::new(Mutex::new(vec![one.public, two.public, three.public]));
+    let third = events / 3;
+    // A node dies under load and comes back; another is stopped with everything it holds.
+    let sending = tokio::spawn(deliver(at.clone(), 0..third));
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    let one = serving(one.killed()).await;
+    at.lock().unwrap()[0] = one.public;
+    let mut again = sending.await.unwrap();
+    two.signal("STOP");
+    let stopped = Instant::now();
+    at.lock().unwrap().remove(1);
+    again += deliver(at.clone(), third..2 * third).await;
+    // The database dies under load.
+    let sending = tokio::spawn(deliver(at.clone(), 2 * third..events));
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    server.kill();
+    let ready =
+        async |node: &Node| node.client.get(format!("http://{}/readyz", node.admin)).send().await.unwrap().status();
+    eventually("a node without its database is not ready", || async { (ready(&three).await == 503).then_some(()) })
+        .await;
+    server.start_again();
+    again += sending.await.unwrap();
+    eventually("it is ready again", || async { (ready(&three).await == 200).then_some(()) }).await;
+    // Whoever was stopped wakes when its leases are somebody else's.
+    tokio::time::sleep((LEASE + Duration::from_secs(12)).saturating_sub(stopped.elapsed())).await;
+    two.signal("CONT");
+    check(&three, events, "three nodes").await;
+    check_again(&two, events).await;
+    println!("{events} events, {again} times without an answer of 2xx; lost 0, twice 0");
+    let attempts = server.sql("t0", "SELECT count(*) - count(DISTINCT delivery) FROM landfall.attempts");
+    println!("attempts that were run again: {attempts}");
+}
+
+/// Seen from another node.
+async fn check_again(node: &Node, events: usize) {
+    let rows = eventually("a node that was stopped answers", || async {
+        let rows = node.try_ask("/api/rows/leaves/t?limit=1000").await?;
+        rows.as_array().cloned()
+    })
+    .await;
+    assert_eq!(rows.len(), events);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn connections_to_the_database_may_be_slow_cut_and_half_closed() {
+    let Some(server) = Postgres::shared() else { return };
+    let url = server.database();
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    tokio::spawn(proxy(listener, server.port()));
+    let fresh = setup("auto").env("LANDFALL_LEDGER_URL", &url);
+    let through = url.replace(&format!(":{}/", server.port()), &format!(":{port}/"));
+    let behind = serving(fresh.copy().env("LANDFALL_LEDGER_URL", &through)).await;
+    let events = rounds(120, 900);
+    let again = deliver(Arc::new(Mutex::new(vec![behind.public])), 0..events).await;
+    let direct = serving(fresh).await;
+    check(&direct, events, "through a bad line").await;
+    println!("{events} events, {again} times without an answer of 2xx; lost 0, twice 0");
+}
+
+/// Delays what it passes on; now and then it cuts a connection, or one direction of it.
+async fn proxy(listener: TcpListener, to: u16) {
+    let random = Arc::new(Mutex::new(Random::new(11)));
+    loop {
+        let (client, _) = listener.accept().await.unwrap();
+        let Ok(server) = TcpStream::connect(("127.0.0.1", to)).await else { continue };
+        let (from_client, to_client) = client.into_split();
+        let (from_server, to_server) = server.into_split();
+        tokio::spawn(pass(from_client, to_server, random.clone()));
+        tokio::spawn(pass(from_server, to_client, random.clone()));
+    }
+}
+
+async fn pass(
+    mut from: tokio::net::tcp::OwnedReadHalf,
+    mut to: tokio::net::tcp::OwnedWriteHalf,
+    random: Arc<Mutex<Random>>,
+) {
+    let mut buffer = vec![0; 16 << 10];
+    while let Ok(read @ 1..) = from.read(&mut buffer).await {
+        let chance = random.lock().unwrap().below(400);
+        // Dropping the writing half closes one direction; the other goes on until its end notices.
+        if chance == 0
+            || to.write_all(&buffer[..if chance == 1 { read / 2 } else { read }]).await.is_err()
+            || chance == 1
+        {
+            return;
+        }
+        if chance < 20 {
+            tokio::time::sleep(Duration::from_millis(chance as u64)).await;
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn rows_can_be_queried_whatever_json_holds_and_pauses_are_known_to_all() {
+    let Some(server) = Postgres::shared() else { return };
+    let url = server.database();
+    let database = url.rsplit('/').next().unwrap().to_owned();
+    let store = format!("mode = \"async\"\n{OPEN}[settings]\ntable = \"t\"\n[allow]\ntable = [\"t\"]\n");
+    let fresh = Setup::new().hook("store", &bundled("store"), &store).env("LANDFALL_LEDGER_URL", &url);
+    let (one, two) = tokio::join!(fresh.copy().serving("store"), fresh.copy().serving("store"));
+    let odd = "{\"text\":\"a\\u0000b\",\"n\":1e400}";
+    for body in ["{\"n\":1,\"who\":\"Ada\"}", odd] {
+        assert_eq!(one.post("/store", &[], body).await.0, 202);
+    }
+    one.until_states("store", &["done", "done"]).await;
+    let asked = "SELECT json->'body'->>'who' FROM landfall.rows WHERE json->'body'->>'n' = '1'";
+    assert_eq!(server.sql(&database, asked), "Ada");
+    let rows = two.rows("store", "t").await;
+    assert!(rows.iter().any(|row| row["row"]["body"].to_string().contains("\\u0000")), "{rows:?}");
+    // What one node is told, the other one knows within a beat; an event that waits is run by either.
+    one.order("/api/hooks/store/pause", json!({})).await;
+    eventually("the other node knows", || async { (two.hook("store").await?["paused"] == true).then_some(()) }).await;
+    assert_eq!(two.post("/store", &[], "{\"n\":3}").await.0, 202);
+    two.order("/api/hooks/store/resume", json!({})).await;
+    two.until_states("store", &["done", "done", "done"]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_does_not_keep_its_promises_is_refused_in_words_without_the_password() {
+    let Some(server) = Postgres::shared() else { return };
+    let url = server.database();
+    let secret = "canary-password";
+    let with_password = url.replace("postgres@", &format!("postgres:{secret}@"));
+    let cases = [
+        (format!("{with_password}?options=-c%20synchronous_commit%3Doff%20-c%20fsync%3Doff"), "cannot be reached"),
+        (with_password.replace(&format!(":{}/", server.port()), ":9/"), "cannot be reached"),
+        (format!("{with_password}_none"), "does not exist"),
+        (format!("mysql://u:{secret}@h/d"), "postgres://USER"),
+        (format!("postgres://u:{secret}@[::bad/d"), "cannot be used"),
+    ];
+    for (bad, words) in cases {
+        let setup = Setup::new().hook("store", &guest("answers_one"), OPEN).env("LANDFALL_LEDGER_URL", &bad);
+        let log = setup.refusal().await;
+        assert!(log.contains(words) && !log.contains(secret), "{bad}: {log}");
+    }
+    // A newer Landfall has been here.
+    let node = Setup::new().hook("store", &guest("answers_one"), OPEN).env("LANDFALL_LEDGER_URL", &url).start().await;
+    drop(node);
+    server.sql(url.rsplit('/').next().unwrap(), "UPDATE landfall.version SET version = 99");
+    let setup = Setup::new().env("LANDFALL_LEDGER_URL", &url);
+    let log = setup.refusal().await;
+    assert!(log.contains("newer Landfall (version 99, this one knows 1)"), "{log}");
+}

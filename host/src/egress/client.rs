@@ -16,7 +16,7 @@ use super::connector::{ConnectError, Connector};
 use super::credentials::{Added, Call, Credentials};
 use super::policy::Policy;
 use super::redirect;
-use crate::model::{Credential, SecretSource};
+use crate::model::{Credential, Event, SecretSource};
 
 /// The most bytes of a request or response body.
 const BODY_BYTES_MAX: usize = 8 << 20;
@@ -55,8 +55,8 @@ pub struct Outgoing {
     pub body: Bytes,
     /// For everything from the name look-up to the last byte.
     pub timeout: Duration,
-    /// What the sender of the event wrote; empty for calls of the host.
-    pub untrusted: Bytes,
+    /// For which event; none for calls of the host.
+    pub untrusted: Option<Arc<Event>>,
 }
 
 /// What came back. Any status.
@@ -137,6 +137,10 @@ impl Client {
             if received.status == 401 {
                 self.credentials.refused(&added);
             }
+            if !added.is_empty() && is_encoded(&received.headers) {
+                let why = "the answer is compressed although none was asked for: what it may repeat cannot be seen";
+                return Err(OutgoingError::Other(why.into()));
+            }
             added.redact(&mut received.headers, &mut received.body);
             match redirect::next(&outgoing, &received) {
                 Some(next) if left > 0 => {
@@ -167,7 +171,7 @@ impl Client {
         let mut headers = checked_headers(outgoing.headers)?;
         headers.entry(header::USER_AGENT).or_insert(HeaderValue::from_static(USER_AGENT));
         let mut body = outgoing.body;
-        let untrusted = &outgoing.untrusted;
+        let untrusted = outgoing.untrusted.as_deref();
         let mut call = Call { method: &method, url: &mut url, headers: &mut headers, body: &mut body, untrusted };
         // Where a secret lives is the operator's to know, not the component's.
         let added = self.credentials.add(&mut call).map_err(|error| {
@@ -216,6 +220,11 @@ fn forbid_headers(list: &[(String, String)]) -> Result<(), OutgoingError> {
         }
         None => Ok(()),
     }
+}
+
+fn is_encoded(headers: &HeaderMap) -> bool {
+    let encodings = headers.get_all(header::CONTENT_ENCODING).iter();
+    encodings.map(HeaderValue::as_bytes).any(|value| !value.is_empty() && !value.eq_ignore_ascii_case(b"identity"))
 }
 
 fn checked_headers(list: Vec<(String, String)>) -> Result<HeaderMap, OutgoingError> {

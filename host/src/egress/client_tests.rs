@@ -6,7 +6,9 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 
 use super::*;
-use crate::model::{Allow, CredentialKind, CredentialPart, OAuth1Spec, Secret, SecretError, SecretRef, SigV4Spec};
+use crate::model::{
+    Allow, CredentialKind, CredentialPart, EventId, OAuth1Spec, Secret, SecretError, SecretRef, SigV4Spec,
+};
 
 struct OneSecret;
 
@@ -39,7 +41,7 @@ fn get(url: &str) -> Outgoing {
         headers: Vec::new(),
         body: Bytes::new(),
         timeout: Duration::from_secs(2),
-        untrusted: Bytes::new(),
+        untrusted: None,
     }
 }
 
@@ -213,7 +215,7 @@ async fn every_kind_of_credential_is_put_where_it_belongs() {
             headers: vec![("content-type".into(), "application/json".into())],
             body: Bytes::from_static(b"{\"t\":\"{{TOKEN}}\"}"),
             timeout: Duration::from_secs(2),
-            untrusted: Bytes::new(),
+            untrusted: None,
         };
         client.send(call, "event-1").await.unwrap();
         let seen = request.await.unwrap().to_lowercase();
@@ -280,10 +282,38 @@ async fn a_placeholder_that_the_sender_wrote_takes_no_secret() {
     let kind = CredentialKind::Body("{{TOKEN}}".into(), vec![CredentialPart::Secret(secret("T"))]);
     let credentials = vec![Credential { target: origin.parse().unwrap(), kind }];
     let client = with_credentials(std::slice::from_ref(&origin), &[], credentials);
-    let body = Bytes::from_static(b"hi {{TOKEN}} there");
-    let refused = client.send(Outgoing { body: body.clone(), untrusted: body, ..get(&origin) }, "event-1").await;
+    let sent = async |query: &str, header: &str, came: &str, body: &str| {
+        let mut headers = HeaderMap::new();
+        headers.insert("x-a", header.parse().unwrap());
+        let event = Event {
+            id: EventId::new(std::time::SystemTime::UNIX_EPOCH),
+            hook: "h".into(),
+            received_at: std::time::SystemTime::UNIX_EPOCH,
+            method: Method::POST,
+            path: "/h".into(),
+            query: Some(query.into()),
+            headers,
+            body: came.to_owned().into(),
+            attributes: Vec::new(),
+        };
+        let body = body.to_owned().into();
+        let outgoing = Outgoing { body, untrusted: Some(Arc::new(event)), ..get(&origin) };
+        tokio::time::timeout(Duration::from_millis(200), client.send(outgoing, "event-1")).await
+    };
     let sentence = "a credential of this call cannot be used now: the log of the node says why";
-    assert_eq!(refused.unwrap_err().to_string(), sentence);
+    let one = "hi {{TOKEN}} there";
+    for (query, header, came, body) in [
+        ("q", "v", "hi {{TOKEN}} there", one),
+        ("q", "v", "{\"text\":\"\\u007b{TOKEN}}\"}", one),
+        ("q", "v", "text=%7B%7BTOKEN%7D%7D", one),
+        ("q=%7b{TOKEN}}", "v", "{}", one),
+        ("q", "{{TOKEN}}", "{}", one),
+        ("q", "v", "{}", "{{TOKEN}} and what a handler decoded: {{TOKEN}}"),
+    ] {
+        let refused = sent(query, header, came, body).await.expect("it is not sent");
+        assert_eq!(refused.unwrap_err().to_string(), sentence, "{query} {header} {came} {body}");
+    }
+    assert!(!matches!(sent("q", "v", "{}", one).await, Ok(Err(error)) if error.to_string() == sentence));
 }
 
 #[tokio::test]
@@ -311,4 +341,24 @@ async fn a_credential_is_redacted_in_every_usual_form() {
             assert!(left.contains("[redacted]") && left.len() < text.len() - secret.len() + 12, "{text} {left}");
         }
     }
+    // However JSON, a URL or HTML may spell it.
+    let odd = "ab/cd+ef&g<h==x!9Kq";
+    let added = super::super::credentials::Added::of(&[odd]);
+    for text in [
+        r"ab\/cd+ef&g<h==x!9Kq",
+        r"ab/cd+ef\u0026g\u003ch\u003d\u003Dx!9Kq",
+        "ab/cd%2Bef%26g%3Ch%3D%3Dx%219Kq",
+        "ab%2fcd%2bef%26g%3ch%3d%3dx!9Kq",
+        "ab/cd+ef&amp;g&lt;h==x!9Kq",
+        "ab&#x2F;cd&#43;ef&amp;g&lt;h==x!9Kq",
+    ] {
+        let mut body = Bytes::from(format!("<{text}>"));
+        added.redact(&mut HeaderMap::new(), &mut body);
+        assert_eq!(body, "<[redacted]>", "{text}");
+    }
+    // One that begins another uncovers nothing of it.
+    let added = super::super::credentials::Added::of(&["acme", "acme-supersecret-99"]);
+    let mut body = Bytes::from_static(b"acme:acme-supersecret-99");
+    added.redact(&mut HeaderMap::new(), &mut body);
+    assert_eq!(body, "[redacted]:[redacted]");
 }

@@ -4,18 +4,18 @@
 use std::sync::Arc;
 
 use base64::Engine as _;
-use base64::engine::general_purpose::{STANDARD, URL_SAFE};
+use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use hmac::{Hmac, KeyInit, Mac};
 use http::{HeaderMap, HeaderValue, Method, header};
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC};
 use sha2::Sha256;
 use url::Url;
 
-use super::{oauth1, sigv4};
+use super::{oauth1, redact, sigv4, untrusted};
 use crate::model::clock::to_ms;
 use crate::model::{
-    Clock, Credential, CredentialKind, CredentialPart, CredentialText, Secret, SecretError, SecretRef, SecretSource,
+    Clock, Credential, CredentialKind, CredentialPart, CredentialText, Event, Secret, SecretError, SecretRef,
+    SecretSource,
 };
 
 /// The credentials of one hook.
@@ -35,8 +35,8 @@ pub struct Call<'a> {
     pub headers: &'a mut HeaderMap,
     /// Whole.
     pub body: &'a mut Bytes,
-    /// What a sender wrote: no placeholder is looked for where one stands in it.
-    pub untrusted: &'a [u8],
+    /// What a sender wrote: no placeholder is replaced where one stands in it.
+    pub untrusted: Option<&'a Event>,
 }
 
 /// Why a call goes out without, that is, not at all.
@@ -53,14 +53,6 @@ pub enum CredentialError {
 /// Secrets that went out with a call and must not come back with its answer.
 #[derive(Default)]
 pub struct Added(Vec<(SecretRef, Secret)>);
-
-/// Shorter ones are found everywhere by chance.
-const REDACTED_MIN: usize = 4;
-/// Shorter ones leave too few characters of their own within something larger.
-const INNER_MIN: usize = 8;
-/// RFC 3986: what stays as it is.
-const ENCODED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
-const REDACTED: &[u8] = b"[redacted]";
 
 // === impl Credentials ===
 
@@ -115,8 +107,12 @@ impl Credentials {
                 call.url.query_pairs_mut().clear().extend_pairs(others).append_pair(name, &value);
             }
             CredentialKind::Body(placeholder, text) => {
-                if memchr::memmem::find(call.untrusted, placeholder.as_bytes()).is_some() {
+                if call.untrusted.is_some_and(|event| untrusted::wrote(event, placeholder)) {
                     return Err(CredentialError::Unusable("the event itself holds the placeholder".into()));
+                }
+                // Whatever a sender has smuggled past that stands beside the one that the handler wrote.
+                if memchr::memmem::find_iter(call.body, placeholder.as_bytes()).nth(1).is_some() {
+                    return Err(CredentialError::Unusable("the placeholder stands in the body more than once".into()));
                 }
                 let value = self.joined(text, added)?;
                 let escaped = json_escaped(value.expose());
@@ -196,23 +192,13 @@ impl Credentials {
 
 fn is_json(headers: &HeaderMap) -> bool {
     let kind = headers.get(http::header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    kind.split(';').next().is_some_and(|kind| kind.trim().ends_with("json"))
+    kind.split(';').next().is_some_and(|kind| kind.trim().to_ascii_lowercase().ends_with("json"))
 }
 
 /// As it stands between the quotes of a JSON string.
-fn json_escaped(bytes: &[u8]) -> Vec<u8> {
+pub(super) fn json_escaped(bytes: &[u8]) -> Vec<u8> {
     let quoted = serde_json::Value::from(String::from_utf8_lossy(bytes)).to_string();
     quoted.as_bytes()[1..quoted.len() - 1].to_vec()
-}
-
-/// `%2F` as `%2f`.
-fn lower_hex(percent: &str) -> String {
-    let mut parts = percent.split('%');
-    let first = parts.next().unwrap_or_default().to_owned();
-    parts.fold(first, |text, part| match part.split_at_checked(2) {
-        Some((hex, rest)) => format!("{text}%{}{rest}", hex.to_ascii_lowercase()),
-        None => format!("{text}%{part}"),
-    })
 }
 
 fn set(headers: &mut HeaderMap, name: &'static str, value: &str) -> Result<(), CredentialError> {
@@ -232,6 +218,11 @@ impl Added {
         Added(secrets.iter().map(|secret| (reference.clone(), Secret::new(*secret))).collect())
     }
 
+    /// Whether the call went out as the component wrote it.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     /// What they are the values of.
     pub fn references(&self) -> impl Iterator<Item = &SecretRef> {
         self.0.iter().map(|(reference, _)| reference)
@@ -239,44 +230,13 @@ impl Added {
 
     /// The same answer without them.
     pub fn redact(&self, headers: &mut HeaderMap, body: &mut Bytes) {
-        let secrets = self.0.iter().map(|(_, secret)| secret.expose());
-        for form in secrets.filter(|secret| secret.len() >= REDACTED_MIN).flat_map(forms) {
-            *body = replaced(body, &form, REDACTED);
-            for value in headers.values_mut() {
-                let clean = replaced(&Bytes::copy_from_slice(value.as_bytes()), &form, REDACTED);
-                if clean != value.as_bytes() {
-                    *value = HeaderValue::from_bytes(&clean).unwrap_or(HeaderValue::from_static("[redacted]"));
-                }
-            }
-        }
+        let secrets: Vec<&[u8]> = self.0.iter().map(|(_, secret)| secret.expose()).collect();
+        redact::answer(&secrets, headers, body);
     }
-}
-
-/// How a secret may come back: as it is, quoted, percent-encoded, in hex, and in base64, also within something larger.
-fn forms(secret: &[u8]) -> Vec<Vec<u8>> {
-    let percent = percent_encoding::percent_encode(secret, ENCODED).to_string();
-    let form: String = url::form_urlencoded::byte_serialize(secret).collect();
-    let (lower, hex) = (lower_hex(&percent), hex::encode(secret));
-    let texts = [STANDARD.encode(secret), percent, lower, form, hex.to_uppercase(), hex];
-    let mut forms: Vec<Vec<u8>> = texts.into_iter().map(String::into_bytes).collect();
-    forms.extend([secret.to_vec(), json_escaped(secret)]);
-    if secret.len() >= INNER_MIN {
-        forms.extend((0..3).flat_map(|offset| inner_base64(secret, offset)));
-    }
-    forms
-}
-
-/// What base64 (and its form for URLs) makes of a secret behind `offset` other bytes, without the characters in which others share.
-fn inner_base64(secret: &[u8], offset: usize) -> [Vec<u8>; 2] {
-    let padded = [&[0; 3][..offset], secret].concat();
-    // Whole groups of three alone; of the first, what is the secret's own.
-    let whole = &padded[..padded.len() / 3 * 3];
-    let skipped = [0, 2, 3][offset];
-    [STANDARD.encode(whole), URL_SAFE.encode(whole)].map(|text| text.as_bytes()[skipped..].to_vec())
 }
 
 /// `body` with `new` wherever `old` was; the same bytes where it was nowhere.
-fn replaced(body: &Bytes, old: &[u8], new: &[u8]) -> Bytes {
+pub(super) fn replaced(body: &Bytes, old: &[u8], new: &[u8]) -> Bytes {
     let mut places = memchr::memmem::find_iter(body, old).peekable();
     if places.peek().is_none() {
         return body.clone();

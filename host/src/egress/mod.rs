@@ -9,8 +9,10 @@ mod credentials;
 mod oauth1;
 mod plain;
 mod policy;
+mod redact;
 mod redirect;
 pub mod sigv4;
+mod untrusted;
 
 pub use client::{Client, Outgoing, OutgoingError, Received, is_forbidden, tls};
 pub use credentials::Call;

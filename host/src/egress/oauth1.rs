@@ -81,7 +81,7 @@ mod tests {
         let mut body =
             Bytes::from_static(b"status=Hello%20Ladies%20%2b%20Gentlemen%2c%20a%20signed%20OAuth%20request%21");
         let call =
-            Call { method: &Method::POST, url: &mut url, headers: &mut headers, body: &mut body, untrusted: &[] };
+            Call { method: &Method::POST, url: &mut url, headers: &mut headers, body: &mut body, untrusted: None };
         let header = header(&keys, &call, "kYjzVBB8Y0ZFabxSWbWovY3uYSQ2pTgmZeNu2VS4cg", 1_318_622_958);
         assert!(header.contains("oauth_signature=\"hCtSmYh%2BiHYCEqBWrE7C7hYmtUk%3D\""), "{header}");
     }

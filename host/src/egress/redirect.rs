@@ -57,7 +57,7 @@ mod tests {
             headers: headers.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect(),
             body: Bytes::from_static(b"body"),
             timeout: Duration::ZERO,
-            untrusted: Bytes::new(),
+            untrusted: None,
         };
         let mut headers = HeaderMap::new();
         headers.insert(LOCATION, location.parse().unwrap());

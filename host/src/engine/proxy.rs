@@ -65,7 +65,8 @@ fn request(event: &Event, number: u32) -> http::Result<http::Request<Full<Bytes>
     };
     let uri = http::Uri::builder().scheme("http").authority(host).path_and_query(path).build()?;
     let mut request = http::Request::builder().method(event.method.clone()).uri(uri);
-    for (name, value) in &event.headers {
+    // What only the host may say is not the sender's to say.
+    for (name, value) in event.headers.iter().filter(|(name, _)| *name != EVENT_ID && *name != ATTEMPT) {
         request = request.header(name, value);
     }
     request.header(EVENT_ID, event.id.to_string()).header(ATTEMPT, number).body(Full::new(event.body.clone()))

@@ -4,7 +4,6 @@ use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use bytes::Bytes;
 use wasmtime::component::InstancePre;
 use wasmtime::{Store, UpdateDeadline};
 use wasmtime_wasi_http::p2::bindings::ProxyPre;
@@ -113,7 +112,7 @@ impl Handler {
         let its_pace = pace.clone();
         let attempt = async move {
             let started = Instant::now();
-            let mut store = handler.store(event.id.to_string(), event.body.clone(), its_pace);
+            let mut store = handler.store(Some(event.clone()), its_pace);
             let outcome = match tokio::time::timeout(limit, handler.call(&mut store, &event, number)).await {
                 Ok(Ok(outcome)) => outcome,
                 Ok(Err(error)) => broken(&error, store.data()),
@@ -136,7 +135,7 @@ impl Handler {
         let its_pace = pace.clone();
         let attempt = async move {
             let event = &*its_event;
-            let mut store = handler.store(event.id.to_string(), event.body.clone(), its_pace);
+            let mut store = handler.store(Some(its_event.clone()), its_pace);
             let call = async {
                 let instance = responder.instantiate_async(&mut store).await?;
                 let (texts, responder) = (Texts::of(event), instance.landfall_hook_responder());
@@ -173,7 +172,7 @@ impl Handler {
     /// Export mismatches show only when an instance is made.
     async fn probe(&self) -> Result<(), LoadError> {
         let file = &self.inspected.file;
-        let mut store = self.store(String::new(), Bytes::new(), Pace::new(PROBE_TIME_MAX));
+        let mut store = self.store(None, Pace::new(PROBE_TIME_MAX));
         match tokio::time::timeout(PROBE_TIME_MAX, self.export.instantiate(&mut store)).await {
             Ok(Ok(_)) => Ok(()),
             Ok(Err(_)) if store.data().bounds.refused => Err(LoadError::lasting(
@@ -192,12 +191,12 @@ impl Handler {
         }
     }
 
-    fn store(&self, event_id: String, body: Bytes, pace: Arc<Pace>) -> Store<State> {
+    fn store(&self, event: Option<Arc<Event>>, pace: Arc<Pace>) -> Store<State> {
         let until = pace.until();
         let state = State::new(
             Bounds::new(self.limits.memory),
             self.settings.clone(),
-            Http::new(self.client.clone(), event_id, body, until),
+            Http::new(self.client.clone(), event, until),
             Table::new(self.tables.clone()),
             Kv::new(self.hook.clone(), self.ledger.clone()),
             Emit::new(self.emits.clone()),

@@ -101,7 +101,7 @@ fn signed(keys: Keys, region: &str, url: &str, body: &str) -> Result<Vec<(String
     headers.insert("x-amz-target", HeaderValue::from_static("secretsmanager.GetSecretValue"));
     let mut body = Bytes::copy_from_slice(body.as_bytes());
     let call =
-        egress::Call { method: &Method::POST, url: &mut at, headers: &mut headers, body: &mut body, untrusted: &[] };
+        egress::Call { method: &Method::POST, url: &mut at, headers: &mut headers, body: &mut body, untrusted: None };
     let signer = Signer { keys, region, service: SERVICE, now: Clock::System.now() };
     let ours = signer.headers(&call).into_iter().map(|(name, value)| (name.to_owned(), value)).collect::<Vec<_>>();
     let given = headers

@@ -202,7 +202,7 @@ impl KeyDocuments {
             headers,
             body: Bytes::new(),
             timeout: TIMEOUT,
-            untrusted: Bytes::new(),
+            untrusted: None,
         })
         .await
     }
@@ -210,7 +210,7 @@ impl KeyDocuments {
     async fn post_to(&self, url: &str, body: Bytes) -> Result<Bytes, String> {
         let (method, headers) = ("POST".into(), vec![("content-type".into(), "application/json".into())]);
         let url = url.split('#').next().unwrap_or_default().to_owned();
-        self.exchange(Outgoing { method, url, headers, body, timeout: TIMEOUT, untrusted: Bytes::new() }).await
+        self.exchange(Outgoing { method, url, headers, body, timeout: TIMEOUT, untrusted: None }).await
     }
 
     async fn exchange(&self, outgoing: Outgoing) -> Result<Bytes, String> {

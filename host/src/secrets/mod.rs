@@ -10,6 +10,7 @@ mod tokens;
 mod vault;
 
 use std::collections::{HashMap, HashSet};
+use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
@@ -113,9 +114,8 @@ impl Secrets {
         };
         if let Ok(token) = &old.now
             && self.refused().remove(reference)
-            && let Ok(runtime) = tokio::runtime::Handle::try_current()
         {
-            runtime.block_on(self.remote.forget(token));
+            self.remote.forget(token);
         }
         // One that is not there is asked for again soon, one that is there in its time.
         let refresh = if remote.is_token() { self.ages.refresh.min(TOKEN_REFRESH) } else { self.ages.refresh };
@@ -141,7 +141,14 @@ impl Secrets {
         if remote.is_token() { self.ages.keep.min(TOKEN_KEEP) } else { self.ages.keep }
     }
 
+    /// A panic is an error of this secret, tried again in its time.
     fn read(&self, reference: &SecretRef) -> Result<Secret, SecretError> {
+        let panicked = |_| SecretError::Remote { reference: reference.to_string(), why: "reading it panicked".into() };
+        std::panic::catch_unwind(AssertUnwindSafe(|| self.read_now(reference)))
+            .unwrap_or_else(|panic| Err(panicked(panic)))
+    }
+
+    fn read_now(&self, reference: &SecretRef) -> Result<Secret, SecretError> {
         let secret = match reference {
             SecretRef::Env(name) => Secret::new(env::bytes(name).ok_or_else(|| SecretError::NotSet(name.clone()))?),
             SecretRef::File(path) => file::read(path)?,

@@ -14,7 +14,7 @@ use super::tokens::{Fresh, Tokens};
 use super::{Secrets, aws, gcp, vault};
 use crate::config::env;
 use crate::egress::{Client, Outgoing, Policy};
-use crate::model::{RemoteSecret, Secret};
+use crate::model::{RemoteSecret, Secret, SecretRef};
 
 const TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -46,7 +46,10 @@ impl Remote {
             RemoteSecret::GcpToken { scope, key } => gcp::access_token(&self.tokens, scope, key.as_deref()).await,
             RemoteSecret::GcpIdToken { audience, key } => gcp::id_token(&self.tokens, audience, key.as_deref()).await,
             RemoteSecret::OAuth2Client { token_url, client_id, client_secret, scope } => {
-                let secret = Secrets::default().read(client_secret).map_err(|error| error.to_string())?;
+                let secret = match &**client_secret {
+                    SecretRef::Remote(inner) => Box::pin(self.fetch(inner)).await?,
+                    here => Secrets::default().read(here).map_err(|error| error.to_string())?,
+                };
                 // Another secret is another client.
                 let digest = hex::encode(Sha256::digest(secret.expose()));
                 let name = format!("oauth2 {token_url} {client_id} {digest} {}", scope.as_deref().unwrap_or_default());
@@ -57,8 +60,8 @@ impl Remote {
     }
 
     /// A token that was refused.
-    pub async fn forget(&self, token: &Secret) {
-        self.tokens.forget(token.expose()).await;
+    pub fn forget(&self, token: &Secret) {
+        self.tokens.forget(token.expose());
     }
 }
 
@@ -97,7 +100,7 @@ impl Call<'_> {
             headers: self.headers,
             body: self.body.into(),
             timeout: TIMEOUT,
-            untrusted: Bytes::new(),
+            untrusted: None,
         };
         let received = client.send_own(outgoing).await.map_err(|error| format!("{shown}: {error}"))?;
         match received.status {

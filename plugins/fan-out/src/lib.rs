@@ -4,7 +4,7 @@
 //! For a target this hook hands the event to itself, once for each; that second event makes the call.
 
 use landfall_calls::{Condition, Target, skipped};
-use landfall_sdk::emit::Emission;
+use landfall_sdk::emit::{EmitError, Emission};
 use landfall_sdk::{Event, Failure, Reply, emit, handler, json, settings};
 use serde::Deserialize;
 
@@ -42,7 +42,7 @@ pub fn fan_out(event: Event) -> Result<Reply, Failure> {
     let to_hooks = settings.hooks.iter().map(|hook| settings.for_hook(hook, &event));
     let wanting = settings.targets.iter().filter(|target| target.wants(&event));
     let to_targets = wanting.map(|target| for_target(target, &event));
-    let events: Vec<String> = to_hooks.chain(to_targets).map(Emission::send).collect::<Result<_, _>>()?;
+    let events: Vec<String> = to_hooks.chain(to_targets).map(send).collect::<Result<_, _>>()?;
     Ok(Reply::json(202, &json!({ "events": events })))
 }
 
@@ -74,6 +74,15 @@ impl Settings {
         let target = target.ok_or_else(|| Failure::reject(format!("{url} is no target of this hook any more")))?;
         let status = target.call(&event)?;
         Ok(Reply::json(200, &json!({ "url": url, "status": status })))
+    }
+}
+
+/// What is too large, or too much, will be next time.
+fn send(emission: Emission) -> Result<String, Failure> {
+    match emission.send() {
+        Ok(event) => Ok(event),
+        Err(error @ EmitError::Limit(_)) => Err(Failure::reject(error.to_string())),
+        Err(error) => Err(error.into()),
     }
 }
 

@@ -69,9 +69,10 @@ pub fn github_deploy(event: Event) -> Result<Reply, Failure> {
         None => settings.dispatch(&commit, &event),
     };
     match &deployed {
-        Ok(()) => settings.say(&commit, "success", "deployed")?,
-        // Whatever becomes of the status: the failure counts.
-        Err(failure) => drop(settings.say(&commit, "error", failure.reason())),
+        // Whatever becomes of the status: what is deployed is not deployed again for it.
+        Ok(()) => settings.say(&commit, "success", "deployed").unwrap_or_else(|failure| log::warn(failure.to_string())),
+        // The reason is the operator's alone; a status is for everybody.
+        Err(_) => drop(settings.say(&commit, "error", "not deployed: the log of the attempt says why")),
     }
     deployed?;
     Ok(Reply::json(200, &json!({ "deployed": true, "repository": commit.repository, "commit": commit.sha })))
@@ -90,6 +91,11 @@ impl Settings {
                 let run = &body["workflow_run"];
                 if body["action"] != "completed" || run["conclusion"] != "success" || run["name"] != name.as_str() {
                     return Ok(Err(format!("this is no success of workflow {name}")));
+                }
+                // A pull request of somebody else may come from a branch of the same name.
+                let from = &run["head_repository"]["full_name"];
+                if *from != body["repository"]["full_name"] || run["event"].as_str().is_none_or(|event| event.starts_with("pull_request")) {
+                    return Ok(Err("the workflow ran for a pull request or a fork".into()));
                 }
                 (run["head_branch"].as_str(), &run["head_sha"])
             }

@@ -13,6 +13,7 @@ use crate::egress::{self, Client, Outgoing, OutgoingError, Received};
 use crate::engine::bindings::PayloadResult as Payload;
 use crate::engine::bindings::v0_1::landfall::hook::http::{Host, HttpError, Request, Response, add_to_linker};
 use crate::engine::state::State;
+use crate::model::Event;
 
 const CALLS_MAX: u32 = 64;
 /// Request and response bodies of one attempt together.
@@ -23,8 +24,8 @@ const TIMEOUT_DEFAULT: Duration = Duration::from_secs(30);
 pub struct Http {
     client: Arc<Client>,
     event_id: String,
-    /// The body of the event.
-    untrusted: Bytes,
+    /// The event.
+    untrusted: Option<Arc<Event>>,
     until: Instant,
     calls: u32,
     bytes: Arc<AtomicUsize>,
@@ -37,7 +38,8 @@ pub fn link(linker: &mut Linker<State>) -> wasmtime::Result<()> {
 // === impl Http ===
 
 impl Http {
-    pub fn new(client: Arc<Client>, event_id: String, untrusted: Bytes, until: Instant) -> Http {
+    pub fn new(client: Arc<Client>, untrusted: Option<Arc<Event>>, until: Instant) -> Http {
+        let event_id = untrusted.as_ref().map(|event| event.id.to_string()).unwrap_or_default();
         Http { client, event_id, untrusted, until, calls: 0, bytes: Arc::default() }
     }
 

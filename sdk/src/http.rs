@@ -1,6 +1,7 @@
 //! Calls to the outside: whole bodies out and in.
 //!
-//! The host decides what may be reached, adds credentials and `idempotency-key`, and follows no redirects.
+//! The host decides what may be reached, adds credentials and `idempotency-key`, and follows no redirects unless the operator
+//! allows some.
 
 use crate::event::header;
 use crate::{Failure, Payload, imports};

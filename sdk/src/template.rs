@@ -2,8 +2,8 @@
 //! The language: <https://docs.rs/minijinja/latest/minijinja/syntax>.
 
 use crate::{Event, Failure};
-use minijinja::Environment;
 use minijinja::value::Serde;
+use minijinja::{AutoEscape, Environment};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
@@ -11,7 +11,8 @@ use serde_json::{Map, Value, json};
 ///
 /// It sees one name, `event`, with `id`, `hook`, `received_at`, `method`, `path`, `query`, `headers` and `attributes` (maps; of
 /// a repeated name the first), `json` (the body, where it is JSON) and `text` (the body, where it is UTF-8). Put a value
-/// into JSON with `{{ event.json.title | tojson }}`, without quotes of your own: senders choose what stands there.
+/// into JSON without quotes of your own, `{{ event.json.title | tojson }}`: senders choose what stands there. Where the whole is
+/// to be JSON ([`render_json`](Self::render_json)) every value is written as JSON, also without `tojson`.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(transparent)]
 pub struct Template(String);
@@ -27,7 +28,12 @@ impl Template {
     /// A template that cannot be read is the operator's mistake and may be mended, so it is a [`Failure::Retry`]; one
     /// that fails on this event is a [`Failure::Reject`].
     pub fn render(&self, event: &Event) -> Result<String, Failure> {
-        let environment = Environment::new();
+        self.rendered(AutoEscape::None, event)
+    }
+
+    fn rendered(&self, escape: AutoEscape, event: &Event) -> Result<String, Failure> {
+        let mut environment = Environment::new();
+        environment.set_auto_escape_callback(move |_| escape.clone());
         let template = environment.template_from_str(&self.0).map_err(|error| {
             Failure::retry(format!("[settings] of the hook's file: `{}` is not a template: {error}", short(&self.0)))
         })?;
@@ -36,10 +42,22 @@ impl Template {
             .map_err(|error| Failure::reject(format!("the template `{}` fails on this event: {error}", short(&self.0))))
     }
 
-    /// The JSON that it makes of `event`. What is no JSON shows here, not at whoever gets it.
+    /// The JSON that it makes of `event`, each value written as JSON: a sender that chooses one writes no more than that. What is
+    /// no JSON shows here, not at whoever gets it.
     pub fn render_json(&self, event: &Event) -> Result<Value, Failure> {
-        let text = "what a template makes of this event is not JSON (put values in with `| tojson`)";
-        serde_json::from_str(&self.render(event)?).map_err(|error| Failure::reject(format!("{text}: {error}")))
+        Ok(self.as_json(event)?.0)
+    }
+
+    /// The same as text, spelled as the template spells it.
+    pub fn render_json_text(&self, event: &Event) -> Result<String, Failure> {
+        Ok(self.as_json(event)?.1)
+    }
+
+    fn as_json(&self, event: &Event) -> Result<(Value, String), Failure> {
+        let text = "what a template makes of this event is not JSON (values stand without quotes of your own)";
+        let made = self.rendered(AutoEscape::Json, event)?;
+        let value = serde_json::from_str(&made).map_err(|error| Failure::reject(format!("{text}: {error}")))?;
+        Ok((value, made))
     }
 }
 
@@ -110,6 +128,15 @@ mod tests {
         let event = testing::event(json!({ "title": "say \"hi\"" }));
         let made = |template: &str| Template::new(template).render_json(&event);
         assert_eq!(made("[{{ event.json.title | tojson }}]"), Ok(json!(["say \"hi\""])));
+        assert_eq!(made("[{{ event.json.title }}]"), Ok(json!(["say \"hi\""])));
         assert!(matches!(made("[\"{{ event.json.title }}\"]"), Err(Failure::Reject(_))));
+    }
+
+    #[test]
+    fn a_sender_writes_a_value_and_nothing_else() {
+        let event = testing::event(json!({ "t": "x\",\"admin\":\"1" }));
+        let made = |template: &str| Template::new(template).render_json(&event);
+        assert!(matches!(made("{\"a\": \"{{ event.json.t }}\"}"), Err(Failure::Reject(_))));
+        assert_eq!(made("{\"a\": {{ event.json.t }}}"), Ok(json!({ "a": "x\",\"admin\":\"1" })));
     }
 }

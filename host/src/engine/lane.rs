@@ -1,15 +1,15 @@
 //! The slow lane: threads of low priority for attempts that compute.
 //!
 //! The executor that serves callers polls an attempt only as long as it is quick. One that goes on computing is handed to these
-//! threads, which take turns and give way to the executor's wherever the machine is busy: a component that computes, or makes
-//! the host work, takes idle time from its neighbours, not their turn. What an attempt waits for (calls, timers) stays with the
+//! threads, which take turns, hook by hook, and give way to the executor's wherever the machine is busy: a component that computes,
+//! or makes the host work, takes idle time from its neighbours, not their turn. What an attempt waits for (calls, timers) stays with the
 //! executor's drivers, whoever polls the attempt.
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::future::{Future, poll_fn};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::task::{Context, Poll, Wake, Waker};
 use std::time::{Duration, Instant};
@@ -21,22 +21,26 @@ use tokio::sync::oneshot;
 
 /// What one poll may compute before it gives way.
 const TURN: Duration = Duration::from_millis(1);
-/// Of the thread that the lane has even on a machine that is never idle; the executor's have 0, and 19 yields most.
-const NICE: i32 = 19;
+/// Of the thread that the lane has even on a machine that is never idle: about a tenth of a core beside the executor's, which have 0.
+const NICE: i32 = 10;
+/// Attempts of a handler in a row that were not quick, before the next ones begin in the lane.
+const SLOW_MIN: u8 = 3;
 
 /// Threads, and the turns that wait for one.
 pub struct Lane {
     turns: Arc<Turns>,
 }
 
-/// Whether the attempts of a handler begin in the lane, because the one before was not quick.
-#[derive(Default)]
-pub struct Habit(AtomicBool);
+/// Whether the attempts of a handler begin in the lane, because those before were not quick; and its place among the others there.
+pub struct Habit {
+    slow: AtomicU8,
+    queue: u64,
+}
 
 /// What one attempt takes of its thread. Shared by who polls it and by the engine's look at its deadline.
 pub struct Pace {
-    since: Instant,
     until: Instant,
+    /// Of the thread that polls, when it began to.
     polled_ns: AtomicU64,
     is_long: AtomicBool,
 }
@@ -49,7 +53,10 @@ struct Turns {
 
 #[derive(Default)]
 struct Waiting {
-    turns: VecDeque<Box<dyn Turn>>,
+    /// Each handler has a queue of its own, none of them empty.
+    queues: HashMap<u64, VecDeque<Box<dyn Turn>>>,
+    /// Which is next.
+    order: VecDeque<u64>,
     is_over: bool,
 }
 
@@ -59,10 +66,13 @@ trait Turn: Send {
     fn take(self: Box<Self>) -> Option<Box<dyn Turn>>;
     /// Its time is up: all that is left is to say so.
     fn is_late(&self) -> bool;
+    /// In which it stands.
+    fn queue(&self) -> u64;
 }
 
 struct Away<F: Future> {
     future: Pin<Box<F>>,
+    queue: u64,
     pace: Arc<Pace>,
     wakes: Arc<Wakes>,
     runtime: Handle,
@@ -122,17 +132,16 @@ impl Lane {
                 Poll::Pending => Poll::Pending,
             });
             if let Some(output) = quick.await {
-                habit.set(pace.is_over());
+                habit.was_slow(pace.is_over());
                 return output;
             }
         }
-        habit.set(true);
-        let output = self.run_away(pace, attempt).await;
-        habit.set(pace.is_long());
+        let output = self.run_away(habit.queue, pace, attempt).await;
+        habit.was_slow(pace.is_long());
         output
     }
 
-    async fn run_away<F>(&self, pace: &Arc<Pace>, mut future: Pin<Box<F>>) -> F::Output
+    async fn run_away<F>(&self, queue: u64, pace: &Arc<Pace>, mut future: Pin<Box<F>>) -> F::Output
     where
         F: Future + Send + 'static,
         F::Output: Send + 'static,
@@ -141,7 +150,7 @@ impl Lane {
         loop {
             let (back, polled) = oneshot::channel();
             let (pace, wakes_now, runtime) = (pace.clone(), wakes.clone(), Handle::current());
-            self.turns.push(Box::new(Away { future, pace, wakes: wakes_now, runtime, back }));
+            self.turns.push(Box::new(Away { future, queue, pace, wakes: wakes_now, runtime, back }));
             match polled.await.expect("the attempt panicked in its turn") {
                 Polled::Done(output) => return output,
                 Polled::Waits(back) => future = back,
@@ -162,7 +171,13 @@ impl Drop for Lane {
 
 impl Turns {
     fn push(&self, turn: Box<dyn Turn>) {
-        self.lock().turns.push_back(turn);
+        let mut waiting = self.lock();
+        let queue = turn.queue();
+        waiting.queues.entry(queue).or_default().push_back(turn);
+        if waiting.queues[&queue].len() == 1 {
+            waiting.order.push_back(queue);
+        }
+        drop(waiting);
         self.more.notify_one();
     }
 
@@ -178,10 +193,17 @@ impl Turns {
 
     fn next(&self) -> Option<Box<dyn Turn>> {
         let waiting = self.lock();
-        let idle = |waiting: &mut Waiting| waiting.turns.is_empty() && !waiting.is_over;
+        let idle = |waiting: &mut Waiting| waiting.order.is_empty() && !waiting.is_over;
         let mut waiting = self.more.wait_while(waiting, idle).unwrap_or_else(|poisoned| poisoned.into_inner());
-        let late = waiting.turns.iter().position(|turn| turn.is_late());
-        waiting.turns.remove(late.unwrap_or(0))
+        let queue = waiting.order.pop_front()?;
+        let turns = waiting.queues.get_mut(&queue)?;
+        let late = turns.iter().position(|turn| turn.is_late());
+        let turn = turns.remove(late.unwrap_or(0));
+        match turns.is_empty() {
+            true => drop(waiting.queues.remove(&queue)),
+            false => waiting.order.push_back(queue),
+        }
+        turn
     }
 
     fn lock(&self) -> MutexGuard<'_, Waiting> {
@@ -219,6 +241,10 @@ where
         None
     }
 
+    fn queue(&self) -> u64 {
+        self.queue
+    }
+
     fn is_late(&self) -> bool {
         self.back.is_closed() || Instant::now() >= self.pace.until
     }
@@ -246,12 +272,19 @@ impl Wake for Wakes {
 // === impl Habit ===
 
 impl Habit {
-    fn is_slow(&self) -> bool {
-        self.0.load(Ordering::Relaxed)
+    /// Of a handler that nobody has seen running.
+    pub fn new() -> Habit {
+        static HANDLERS: AtomicU64 = AtomicU64::new(0);
+        Habit { slow: AtomicU8::new(0), queue: HANDLERS.fetch_add(1, Ordering::Relaxed) }
     }
 
-    fn set(&self, is_slow: bool) {
-        self.0.store(is_slow, Ordering::Relaxed);
+    fn is_slow(&self) -> bool {
+        self.slow.load(Ordering::Relaxed) >= SLOW_MIN
+    }
+
+    fn was_slow(&self, was_slow: bool) {
+        let slow = self.slow.load(Ordering::Relaxed);
+        self.slow.store(if was_slow { slow.saturating_add(1).min(SLOW_MIN) } else { 0 }, Ordering::Relaxed);
     }
 }
 
@@ -260,8 +293,7 @@ impl Habit {
 impl Pace {
     /// Of an attempt that begins now and ends in `limit` at the latest.
     pub fn new(limit: Duration) -> Arc<Pace> {
-        let since = Instant::now();
-        Arc::new(Pace { since, until: since + limit, polled_ns: AtomicU64::new(0), is_long: AtomicBool::new(false) })
+        Arc::new(Pace { until: Instant::now() + limit, polled_ns: AtomicU64::new(0), is_long: AtomicBool::new(false) })
     }
 
     /// When the attempt has to end.
@@ -271,7 +303,7 @@ impl Pace {
 
     /// Whether this poll has computed for longer than a turn.
     pub fn is_over(&self) -> bool {
-        let took = self.now_ns() - self.polled_ns.load(Ordering::Relaxed);
+        let took = thread_ns().saturating_sub(self.polled_ns.load(Ordering::Relaxed));
         let is_over = u128::from(took) >= TURN.as_nanos();
         if is_over {
             self.is_long.store(true, Ordering::Relaxed);
@@ -285,13 +317,15 @@ impl Pace {
     }
 
     fn poll<F: Future>(&self, future: Pin<&mut F>, context: &mut Context) -> Poll<F::Output> {
-        self.polled_ns.store(self.now_ns(), Ordering::Relaxed);
+        self.polled_ns.store(thread_ns(), Ordering::Relaxed);
         future.poll(context)
     }
+}
 
-    fn now_ns(&self) -> u64 {
-        self.since.elapsed().as_nanos() as u64
-    }
+/// What this thread has computed: on a busy machine a quick attempt is away from its core for long without taking anything.
+fn thread_ns() -> u64 {
+    let time = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
+    time.tv_sec as u64 * 1_000_000_000 + time.tv_nsec as u64
 }
 
 #[cfg(test)]
@@ -329,9 +363,11 @@ mod tests {
 
     #[tokio::test]
     async fn who_computes_goes_to_the_lane_and_the_next_one_begins_there() {
-        let (lane, habit) = (Lane::start().unwrap(), Habit::default());
-        let long = Duration::from_millis(20);
-        assert_eq!(where_it_runs(&lane, &habit, long).await, (false, true));
+        let (lane, habit) = (Lane::start().unwrap(), Habit::new());
+        let long = Duration::from_millis(50);
+        for _ in 0..SLOW_MIN {
+            assert_eq!(where_it_runs(&lane, &habit, long).await, (false, true));
+        }
         assert_eq!(where_it_runs(&lane, &habit, long).await, (true, true));
         // Quick ones find the way back; on a busy machine not every one is quick.
         let until = Instant::now() + Duration::from_secs(30);
@@ -342,8 +378,8 @@ mod tests {
 
     #[tokio::test(flavor = "multi_thread")]
     async fn what_an_attempt_in_the_lane_waits_for_wakes_it() {
-        let (lane, habit) = (Arc::new(Lane::start().unwrap()), Habit::default());
-        habit.set(true);
+        let (lane, habit) = (Arc::new(Lane::start().unwrap()), Habit::new());
+        (0..SLOW_MIN).for_each(|_| habit.was_slow(true));
         let pace = Pace::new(Duration::from_secs(60));
         let its = pace.clone();
         let waits = async move {
@@ -361,7 +397,7 @@ mod tests {
 
     #[tokio::test]
     async fn an_attempt_that_nobody_waits_for_is_dropped_and_a_panic_is_told() {
-        let (lane, habit) = (Arc::new(Lane::start().unwrap()), Arc::new(Habit::default()));
+        let (lane, habit) = (Arc::new(Lane::start().unwrap()), Arc::new(Habit::new()));
         let (alive, dropped) = oneshot::channel::<()>();
         let pace = Pace::new(Duration::from_secs(60));
         let its = pace.clone();
@@ -373,11 +409,43 @@ mod tests {
         tokio::time::timeout(Duration::from_secs(30), dropped).await.expect("it is dropped").unwrap_err();
         for _ in 0..20 {
             let (lane, habit) = (lane.clone(), habit.clone());
-            habit.set(true);
+            (0..SLOW_MIN).for_each(|_| habit.was_slow(true));
             let told = tokio::spawn(async move {
                 lane.run(&habit, &Pace::new(Duration::from_secs(60)), async { panic!("as a test") }).await
             });
             assert!(told.await.unwrap_err().is_panic());
         }
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_handler_waits_for_a_turn_of_each_other_and_not_for_all_their_attempts() {
+        let lane = Arc::new(Lane::start().unwrap());
+        let (crowd, one) = (Arc::new(Habit::new()), Habit::new());
+        for habit in [&*crowd, &one] {
+            (0..SLOW_MIN).for_each(|_| habit.was_slow(true));
+        }
+        let loops: Vec<_> = (0..200)
+            .map(|_| {
+                let (lane, crowd, pace) = (lane.clone(), crowd.clone(), Pace::new(Duration::from_secs(60)));
+                let its = pace.clone();
+                tokio::spawn(async move { lane.run(&crowd, &pace, compute(its, Duration::from_secs(60))).await })
+            })
+            .collect();
+        while lane.turns.lock().queues.get(&crowd.queue).is_none_or(|turns| turns.len() < 150) {
+            tokio::task::yield_now().await;
+        }
+        // In one queue it would come after 150 turns and more, again and again.
+        let before = lane.turns.lock().order.len();
+        assert!(before <= 2, "{before} queues");
+        let pace = Pace::new(Duration::from_secs(60));
+        let its = pace.clone();
+        let turns = async move {
+            for _ in 0..20 {
+                compute(its.clone(), Duration::from_millis(1)).await;
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(30), lane.run(&one, &pace, turns)).await.expect("it has its turns");
+        loops.iter().for_each(|one| one.abort());
     }
 }

@@ -85,7 +85,7 @@ impl Handler {
         let handler = Handler {
             engine: engine.clone(),
             lane,
-            habit: Habit::default(),
+            habit: Habit::new(),
             export,
             responder,
             inspected: component.inspected.clone(),

@@ -2,7 +2,6 @@
 
 use crate::condition::{Condition, unmet};
 use landfall_sdk::http::{HttpError, Request, Response};
-use landfall_sdk::serde_json::{from_str, value::Value};
 use landfall_sdk::{Event, Failure, Template, log};
 use serde::Deserialize;
 use std::collections::BTreeMap;
@@ -82,7 +81,7 @@ impl Target {
             request = request.header(name, value);
         }
         match &self.body {
-            Some(template) => self.with_rendered(request, template.render(event)?),
+            Some(template) => self.with_rendered(request, template, event),
             None if matches!(self.method.as_str(), "GET" | "HEAD") => Ok(request),
             None => Ok(self.with_original(request, event)),
         }
@@ -96,20 +95,16 @@ impl Target {
         request.body(event.body.clone())
     }
 
-    /// What is called JSON has to be JSON: a value that was put in without `tojson` shows here, not at the target.
-    fn with_rendered(&self, request: Request, body: String) -> Result<Request, Failure> {
-        let content_type = self.content_type();
-        if content_type.is_none_or(|content_type| content_type.starts_with("application/json"))
-            && let Err(error) = from_str::<Value>(&body)
-        {
-            let text = "what the body's template makes of this event is not JSON (put values in with `| tojson`)";
-            return Err(Failure::reject(format!("{text}: {error}")));
-        }
-        let request = match content_type {
+    /// What is called JSON has to be JSON, and each value in it no more than a value: that shows here, not at the target.
+    fn with_rendered(&self, request: Request, template: &Template, event: &Event) -> Result<Request, Failure> {
+        let request = match self.content_type() {
+            Some(content_type) if !content_type.to_ascii_lowercase().starts_with("application/json") => {
+                return Ok(request.body(template.render(event)?));
+            }
             Some(_) => request,
             None => request.header("content-type", "application/json"),
         };
-        Ok(request.body(body))
+        Ok(request.body(template.render_json_text(event)?))
     }
 
     fn content_type(&self) -> Option<&str> {
@@ -130,6 +125,7 @@ pub fn send(request: Request) -> Result<Response, Failure> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use landfall_sdk::serde_json::Value;
     use landfall_sdk::{Payload, json, serde_json, testing};
 
     fn target(value: Value) -> Target {

@@ -4,7 +4,7 @@
 //! For a target this hook hands the event to itself, once for each; that second event makes the call.
 
 use landfall_calls::{Condition, Target, skipped};
-use landfall_sdk::emit::{EmitError, Emission};
+use landfall_sdk::emit::{Emission, EmitError};
 use landfall_sdk::{Event, Failure, Reply, emit, handler, json, settings};
 use serde::Deserialize;
 

@@ -94,7 +94,9 @@ impl Settings {
                 }
                 // A pull request of somebody else may come from a branch of the same name.
                 let from = &run["head_repository"]["full_name"];
-                if *from != body["repository"]["full_name"] || run["event"].as_str().is_none_or(|event| event.starts_with("pull_request")) {
+                if *from != body["repository"]["full_name"]
+                    || run["event"].as_str().is_none_or(|event| event.starts_with("pull_request"))
+                {
                     return Ok(Err("the workflow ran for a pull request or a fork".into()));
                 }
                 (run["head_branch"].as_str(), &run["head_sha"])
@@ -202,12 +204,14 @@ mod tests {
 
     #[test]
     fn a_workflow_deploys_when_it_has_succeeded() {
-        let run = |conclusion: &str| {
-            let run = json!({ "name": "build", "conclusion": conclusion, "head_branch": "main", "head_sha": SHA });
+        let run_of = |conclusion: &str, event: &str, from: &str| {
+            let run = json!({ "name": "build", "conclusion": conclusion, "event": event, "head_branch": "main", "head_sha": SHA,
+                "head_repository": { "full_name": from } });
             let body =
                 json!({ "action": "completed", "workflow_run": run, "repository": { "full_name": "octo/site" } });
             testing::post(body).header("x-github-event", "workflow_run").build()
         };
+        let run = |conclusion: &str| run_of(conclusion, "push", "octo/site");
         let settings =
             || testing::host().setting("branch", "main").setting("workflow", "build").setting("status", false);
         let host = settings().answer("https://api.github.com/", 204, "");
@@ -216,6 +220,9 @@ mod tests {
         let host = settings();
         github_deploy(run("failure")).unwrap();
         github_deploy(push("main")).unwrap();
+        // Whoever names the branch of their fork like ours deploys nothing.
+        github_deploy(run_of("success", "pull_request", "octo/site")).unwrap();
+        github_deploy(run_of("success", "push", "mallory/site")).unwrap();
         assert!(host.calls().is_empty());
     }
 

@@ -41,6 +41,12 @@ pub fn store(event: Event) -> Result<Reply, Failure> {
 impl Settings {
     /// A pointer that cannot point would only ever store nulls, and nobody would notice.
     fn check(&self) -> Result<(), Failure> {
+        let columns = self.fields.keys().chain(self.texts.keys()).chain(&self.with);
+        if columns.into_iter().any(|column| column == "id") {
+            return Err(Failure::retry(
+                "[settings] of the hook's file: `id` is the event's own column: name yours otherwise",
+            ));
+        }
         match self.fields.iter().find(|(_, pointer)| !pointer.is_empty() && !pointer.starts_with('/')) {
             Some((column, pointer)) => Err(Failure::retry(format!(
                 "[settings] of the hook's file: fields.{column} is \"{pointer}\"; write \"/{pointer}\""

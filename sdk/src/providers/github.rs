@@ -1,6 +1,6 @@
 //! GitHub. Source: docs.github.com/en/webhooks/webhook-events-and-payloads.
 
-use crate::{Failure, FromEvent};
+use crate::{Failure, FromEvent, Payload};
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -161,8 +161,8 @@ pub struct PullRequest {
     pub merged: bool,
     /// Its page.
     pub html_url: String,
-    /// Who opened it.
-    pub user: User,
+    /// Who opened it; none where the account is gone.
+    pub user: Option<User>,
     /// What is to be merged.
     pub head: Branch,
     /// Into what.
@@ -204,8 +204,8 @@ pub struct Issue {
     pub state: String,
     /// Its page.
     pub html_url: String,
-    /// Who opened it.
-    pub user: User,
+    /// Who opened it; none where the account is gone.
+    pub user: Option<User>,
     /// In no order.
     #[serde(default)]
     pub labels: Vec<Label>,
@@ -240,8 +240,8 @@ pub struct Comment {
     pub body: String,
     /// Its page.
     pub html_url: String,
-    /// Who wrote it.
-    pub user: User,
+    /// Who wrote it; none where the account is gone.
+    pub user: Option<User>,
 }
 
 /// Something became of a release.
@@ -335,11 +335,25 @@ impl Event {
     }
 }
 
+#[derive(Deserialize)]
+struct Form {
+    payload: String,
+}
+
 /// By the event type that the host found, else by the header `x-github-event`.
 impl TryFrom<&crate::Event> for Event {
     type Error = Failure;
 
+    /// The body is JSON, or a form with JSON in its field `payload`, as the hook's settings at GitHub say.
     fn try_from(event: &crate::Event) -> Result<Self, Failure> {
+        let is_form =
+            event.header("content-type").is_some_and(|kind| kind.starts_with("application/x-www-form-urlencoded"));
+        if is_form {
+            let payload = Payload::from(event.form::<Form>()?.payload);
+            let headers =
+                event.headers.iter().filter(|(name, _)| !name.eq_ignore_ascii_case("content-type")).cloned().collect();
+            return Self::try_from(&crate::Event { body: payload, headers, ..event.clone() });
+        }
         let kind = event.event_type().or_else(|| event.header("x-github-event"));
         Ok(match kind.ok_or_else(|| Failure::reject("no header says what kind of event of GitHub's this is"))? {
             "push" => Self::Push(event.json()?),
@@ -390,6 +404,14 @@ mod tests {
         let Ok(Event::Push(push)) = Event::from_event(event) else { panic!("this is a push") };
         assert_eq!((push.branch(), push.tag(), push.commits.len()), (Some("master"), None, 1));
         assert_eq!(push.commits[0].added, ["README.md"]);
+    }
+
+    #[test]
+    fn a_form_holds_the_same() {
+        let form = "payload=%7B%22zen%22%3A%22Keep+it+logically+awesome.%22%2C%22hook_id%22%3A7%7D";
+        let event = testing::post_raw(form).header("Content-Type", "application/x-www-form-urlencoded");
+        let event = event.header("X-GitHub-Event", "ping").build();
+        assert!(matches!(Event::from_event(event), Ok(Event::Ping(ping)) if ping.hook_id == 7));
     }
 
     #[test]

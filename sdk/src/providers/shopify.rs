@@ -1,4 +1,5 @@
-//! Shopify. Source: shopify.dev/docs/api/webhooks, the `orders/…` topics.
+//! Shopify. Source: shopify.dev/docs/api/webhooks: the topics whose body is an order (`orders/create`, `orders/paid`, `orders/updated`,
+//! …; not `orders/delete` and `orders/edited`).
 
 use crate::{Failure, FromEvent};
 use serde::Deserialize;

@@ -69,6 +69,8 @@ pub struct User {
     pub id: String,
 }
 
+/// Slack tries a command's address with a form that has no command: that is rejected in words, and the try has had its 2xx in
+/// mode `async`.
 impl FromEvent for Command {
     fn from_event(event: crate::Event) -> Result<Self, Failure> {
         event.form()

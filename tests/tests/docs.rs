@@ -186,15 +186,17 @@ async fn up_prints_curls_that_answer_and_whose_effect_is_seen() {
     let dir = tempfile::tempdir().unwrap();
     let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
     let out = std::fs::File::create(dir.path().join("out")).unwrap();
-    let mut up = Command::new(landfall())
-        .args(["up", "--admin-listen", "127.0.0.1:0", "--listen", &format!("127.0.0.1:{port}")])
-        .current_dir(dir.path())
-        .env_remove("RUST_BACKTRACE")
-        .stdout(out)
-        .spawn()
-        .unwrap();
+    let mut up = Ends(
+        Command::new(landfall())
+            .args(["up", "--admin-listen", "127.0.0.1:0", "--listen", &format!("127.0.0.1:{port}")])
+            .current_dir(dir.path())
+            .env_remove("RUST_BACKTRACE")
+            .stdout(out)
+            .spawn()
+            .unwrap(),
+    );
     let curls = eventually_long(|| {
-        assert!(up.try_wait().unwrap().is_none(), "up ended");
+        assert!(up.0.try_wait().unwrap().is_none(), "up ended");
         let text = read(&dir.path().join("out"));
         let curls: Vec<String> = text.lines().filter(|line| line.starts_with("  curl")).map(str::to_owned).collect();
         text.contains("stop with Ctrl-C").then_some(curls)
@@ -214,8 +216,18 @@ async fn up_prints_curls_that_answer_and_whose_effect_is_seen() {
     };
     let counts = || commands.iter().map(|command| rows(command)).sum::<usize>();
     eventually("the effects are there", || async { (counts() >= 4).then_some(()) }).await;
-    Command::new("kill").arg(up.id().to_string()).status().unwrap();
-    assert!(up.wait().unwrap().success());
+    Command::new("kill").arg(up.0.id().to_string()).status().unwrap();
+    assert!(up.0.wait().unwrap().success());
+}
+
+/// Ends with the test, however that goes.
+struct Ends(std::process::Child);
+
+impl Drop for Ends {
+    fn drop(&mut self) {
+        self.0.kill().ok();
+        self.0.wait().ok();
+    }
 }
 
 /// Builds take their time on a cold machine.

@@ -140,6 +140,14 @@ async fn of_several_targets_only_the_one_that_failed_is_called_again() {
     let keys: std::collections::BTreeSet<_> =
         ill.got().iter().map(|got| got.headers["idempotency-key"].clone()).collect();
     assert_eq!(keys.len(), 1, "each try carries the same key");
+    // One that is down for long keeps nothing from the others, and no new event waiting.
+    ill.answer(503);
+    for n in 0..30 {
+        assert_eq!(node.post("/out", &[], format!("{{\"n\":{n}}}")).await.0, 202);
+    }
+    eventually("it has failed often", || async { (ill.got().len() >= 100).then_some(()) }).await;
+    assert_eq!(node.post("/out", &[], "{\"n\":30}").await.0, 202);
+    eventually("the good one has all", || async { (good.got().len() == 32).then_some(()) }).await;
 }
 
 #[tokio::test]

@@ -22,6 +22,9 @@ async fn a_plain_component_gets_the_request_and_its_response_is_the_outcome() {
         "{}",
         node.log()
     );
+    // Which event it is only the host says.
+    let forged = node.post("/plain", &[("landfall-event", "forged"), ("landfall-attempt", "77")], "x").await;
+    assert_eq!(forged.1, "post true path /plain event 36 attempt 1 kind  body 1");
     let response = node.client.post(node.url("/plain?status=204")).send().await.unwrap();
     assert_eq!((response.status().as_u16(), &response.headers()["x-plain"]), (204, &"yes".parse().unwrap()));
     let busy = node.client.post(node.url("/plain?status=503")).send().await.unwrap();

@@ -213,11 +213,18 @@ async fn a_token_that_is_refused_is_asked_for_again_and_a_credential_without_a_v
             "mode = \"sync\"\n[verify]\nscheme = \"none\"\n[settings]\ntargets = [\"{to}\"]\n[allow]\nhttp = [\"{to}\"]\n[[credentials]]\nfor = \"{to}\"\n{credential}\n"
         )
     };
+    // Its secret may live elsewhere itself.
+    let read = "GET /v1/secret/data/hooks/client";
+    tokens.says(read, json!({ "data": { "data": { "secret": "canary-client" }, "metadata": { "version": 1 } } }));
     let client = format!(
-        "oauth2_client = {{ token_url = \"http://{address}/token\", client_id = \"c\", client_secret = \"env:CLIENT\" }}"
+        "oauth2_client = {{ token_url = \"http://{address}/token\", client_id = \"c\", client_secret = \"vault:secret/hooks/client#secret\" }}"
     );
     let lacks = "header = \"X-Key\"\nvalue = \"${env:NOBODY_SET_IT}\"";
-    let setup = Setup::new().env("CLIENT", "canary-client").hook("out", &bundled("forward"), &file(&client));
+    let setup = Setup::new().env("VAULT_ADDR", &format!("http://{address}")).env("VAULT_TOKEN", "t").hook(
+        "out",
+        &bundled("forward"),
+        &file(&client),
+    );
     let node = setup.hook("lacks", &bundled("forward"), &file(lacks)).serving("out").await;
     let status = node.until("lacks", "serving").await;
     let problem = status["problem"].as_str().unwrap();

@@ -26,7 +26,8 @@ pub struct BenchFlags {
     /// Events through the bundled forward to a local server instead, beside a relay in plain axum and reqwest.
     #[arg(long, conflicts_with = "durable")]
     forward: bool,
-    /// How long callers of a healthy hook wait beside each hook of this plugins directory, called by 4 connections.
+    /// How long callers of a healthy hook wait beside each hook of this plugins directory, called by 4 connections with `{}`;
+    /// one that proves its senders answers by refusing them.
     #[arg(long, value_name = "DIR", conflicts_with_all = ["durable", "forward"])]
     beside: Option<PathBuf>,
     /// With `--durable`: again with so many events that wait, and how soon a node with them serves.
@@ -42,7 +43,7 @@ pub struct BenchFlags {
     #[arg(long, default_value_t = 64)]
     pub connections: usize,
     /// Seconds of each run.
-    #[arg(long, default_value_t = 3)]
+    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u64).range(1..))]
     pub seconds: u64,
     /// Runs of each server, alternating; the medians are reported.
     #[arg(long, default_value_t = 5)]

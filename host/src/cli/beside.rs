@@ -84,6 +84,7 @@ async fn hooks(admin: &str) -> anyhow::Result<Vec<(String, String)>> {
 }
 
 fn copy(from: &Path, to: &Path) -> anyhow::Result<()> {
+    ensure!(!from.join("bench.toml").exists(), "{} has a hook `bench`, as the bench itself has", from.display());
     let entries = std::fs::read_dir(from).with_context(|| format!("{} cannot be read", from.display()))?;
     for entry in entries {
         let path = entry?.path();

@@ -88,7 +88,7 @@ pub fn demos(listen: SocketAddr) -> Vec<Demo> {
 
 fn trigger_settings(inbox: &str, way_out: &str) -> String {
     format!(
-        "[settings]\nurl  = \"{inbox}\"\nbody = '{{\"text\": \"deploy {{{{ event.json.repository.full_name }}}}\"}}'\n\n[[settings.when]]\nheader = \"x-github-event\"\nequals = \"push\"\n\n[[settings.when]]\njson   = \"/ref\"\nequals = \"refs/heads/main\"\n\n{way_out}"
+        "[settings]\nurl  = \"{inbox}\"\nbody = '{{\"text\": {{{{ (\"deploy \" ~ event.json.repository.full_name) | tojson }}}}}}'\n\n[[settings.when]]\nheader = \"x-github-event\"\nequals = \"push\"\n\n[[settings.when]]\njson   = \"/ref\"\nequals = \"refs/heads/main\"\n\n{way_out}"
     )
 }
 

@@ -21,8 +21,8 @@ use tokio::sync::oneshot;
 
 /// What one poll may compute before it gives way.
 const TURN: Duration = Duration::from_millis(1);
-/// Of the thread that the lane has even on a machine that is never idle: about a tenth of a core beside the executor's, which have 0.
-const NICE: i32 = 10;
+/// Of the thread that the lane has even on a machine that is never idle: about a quarter of a core beside the executor's, which have 0.
+const NICE: i32 = 5;
 /// Attempts of a handler in a row that were not quick, before the next ones begin in the lane.
 const SLOW_MIN: u8 = 3;
 

@@ -69,7 +69,9 @@ impl FromStr for UrlPrefix {
             return Err(format!("`{text}` must begin with `https://` or `http://` and name a host"));
         }
         if url.query().is_some() || url.fragment().is_some() {
-            return Err(format!("`{text}` must end with its path: no query, no fragment"));
+            // What stands behind the path may be a token.
+            let path = text.split(['?', '#']).next().unwrap_or_default();
+            return Err(format!("`{path}…` must end with its path: no query, no fragment"));
         }
         if text.contains('*') {
             return Err(format!(

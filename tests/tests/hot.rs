@@ -22,6 +22,7 @@ async fn running_one() -> Node {
 
 #[tokio::test]
 async fn a_dropped_component_is_live_within_a_second() {
+    let bytes = std::fs::read(bundled("echo")).unwrap();
     let node = Setup::new().start().await;
     eventually("the directory is read", || async {
         let ready = node.client.get(format!("http://{}/readyz", node.admin)).send().await.unwrap();
@@ -30,7 +31,6 @@ async fn a_dropped_component_is_live_within_a_second() {
     .await;
     assert_eq!(node.post("/echo", &[], "{}").await.0, 404);
     node.put("echo.toml", OPEN);
-    let bytes = std::fs::read(bundled("echo")).unwrap();
     let dropped = Instant::now();
     node.put("echo.wasm", bytes);
     eventually("the hook answers", || async { (node.post("/echo", &[], "{}").await.0 == 200).then_some(()) }).await;
@@ -473,6 +473,34 @@ async fn a_flood_of_files_takes_nothing_down() {
         .await;
     node.settle().await;
     assert_eq!(node.post("/hook", &[], "{}").await, (200, "one".to_owned()));
+}
+
+/// The component with a manifest in a custom section.
+fn with_manifest(component: &[u8], manifest: &str) -> Vec<u8> {
+    let name = b"landfall:manifest";
+    let length = u8::try_from(1 + name.len() + manifest.len()).expect("a short one");
+    assert!(length < 128);
+    let section = [&[0, length, name.len() as u8], &name[..], manifest.as_bytes()].concat();
+    [component, &section].concat()
+}
+
+#[tokio::test]
+async fn a_new_version_that_asks_for_more_is_refused_until_that_is_granted() {
+    let plain = std::fs::read(bundled("forward")).unwrap();
+    let open = "mode = \"sync\"\n[verify]\nscheme = \"none\"\n";
+    let node = Setup::new().hook("out", &bundled("forward"), open).serving("out").await;
+    let digest = node.hook("out").await.unwrap()["digest"].clone();
+    node.put("out.wasm", with_manifest(&plain, "[allow]\nhttp = [\"https://api.example.com/\"]\nkv = true\n"));
+    let status = node.until("out", "stale").await;
+    let problem = status["problem"].as_str().unwrap();
+    assert!(problem.contains("asks for more than it was granted: http \"https://api.example.com/\", kv"), "{problem}");
+    assert_eq!(status["digest"], digest, "the old one serves");
+    // Another edit of the hook file grants nothing.
+    node.put("out.toml", format!("concurrency = 9\n{open}"));
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    assert_eq!(node.hook("out").await.unwrap()["digest"], digest);
+    node.put("out.toml", format!("{open}[allow]\nhttp = [\"https://api.example.com/\"]\nkv = true\n"));
+    node.until_changed("out", &digest).await;
 }
 
 #[tokio::test]

@@ -116,6 +116,12 @@ pub fn parse_manifest(file: &str, text: &str) -> Result<toml::Table, ConfigError
     Ok(text.parse().expect("what deserialises is a table"))
 }
 
+/// What a manifest asks to be granted; nothing where it cannot be read.
+pub fn asked_by(manifest: &str) -> Allow {
+    let typed: Option<HookFile> = toml::from_str(manifest).ok();
+    typed.and_then(|typed| allow(typed.allow?).ok()).unwrap_or_default()
+}
+
 /// The part of a manifest that may be a default: grants, secrets, credentials and the open door stay the operator's.
 fn suggestions(manifest: &toml::Table) -> HookFile {
     let mut table = manifest.clone();

@@ -10,5 +10,5 @@ mod queued;
 mod values;
 
 pub use error::ConfigError;
-pub use hook_file::{HookSource, component_file, parse_hook, parse_manifest};
+pub use hook_file::{HookSource, asked_by, component_file, parse_hook, parse_manifest};
 pub use node::{Config, Flags, LogFormat};

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::asks;
 use super::hook::{Hook, Serving};
 use super::load::{Files, Problem};
 use super::scan::Content;
@@ -39,6 +40,10 @@ impl Known {
     ) -> Known {
         let stands = before.as_ref().and_then(|old| old.stands.clone());
         let last_good = stands.clone().or(before.map(|old| old.wants)).filter(|old| is_ready(old));
+        let loaded = match (loaded, &last_good) {
+            (Ok(new), Some(old)) => asks::more(&new, old).map_or(Ok(new), |why| Err(Problem::from(why))),
+            (loaded, _) => loaded,
+        };
         match (loaded, last_good) {
             (Ok(hook), Some(old))
                 if !is_ready(&hook) && !is_closed(&hook) && hook.spec.component != old.spec.component =>

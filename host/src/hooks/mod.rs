@@ -1,5 +1,6 @@
 //! The plugins directory: watched and polled, settled, loaded, swapped. A bad file keeps the last good one serving.
 
+mod asks;
 mod hook;
 mod keeper;
 mod known;

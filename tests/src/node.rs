@@ -173,6 +173,17 @@ impl Setup {
         }
     }
 
+    /// What a process that has ended said, to its last line.
+    async fn last_words(log: &Arc<Mutex<Vec<String>>>) -> String {
+        for _ in 0..100 {
+            if Arc::strong_count(log) == 1 {
+                break;
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        text(log)
+    }
+
     async fn begin(self) -> Result<Node, (Setup, String)> {
         let mut words = self.launch.under.iter().map(std::ffi::OsString::from).chain([landfall().into()]);
         let mut command = Command::new(words.next().expect("a binary at least"));
@@ -191,7 +202,10 @@ impl Setup {
             async move { answer }
         })
         .await;
-        let Ok(serving) = serving else { return Err((self, text(&log))) };
+        let Ok(serving) = serving else {
+            let said = Setup::last_words(&log).await;
+            return Err((self, said));
+        };
         let address = |key: &str| serving[key].as_str().and_then(|text| text.parse().ok()).expect("an address");
         Ok(Node {
             dir: self.dir,

@@ -46,7 +46,7 @@ impl Postgres {
             std::net::TcpListener::bind("127.0.0.1:0").and_then(|free| free.local_addr()).expect("a free port").port();
         let keeper = std::sync::Mutex::new(serve(&bin, dir.path(), port));
         let server = Postgres { bin, dir, port, databases: AtomicU32::new(0), keeper };
-        server.until_up();
+        assert!(server.is_up_within(Duration::from_secs(60)), "PostgreSQL does not come up");
         Some(server)
     }
 
@@ -105,24 +105,33 @@ impl Postgres {
         keeper.wait().ok();
     }
 
-    /// After a kill.
+    /// After a kill. As long as a process of the old server lives, a new one refuses to start.
     pub fn start_again(&self) {
-        *self.keeper.lock().expect("nobody panics here") = serve(&self.bin, self.dir.path(), self.port);
-        self.until_up();
+        for _ in 0..20 {
+            let mut keeper = self.keeper.lock().expect("nobody panics here");
+            keeper.stdin.take();
+            keeper.wait().ok();
+            *keeper = serve(&self.bin, self.dir.path(), self.port);
+            drop(keeper);
+            if self.is_up_within(Duration::from_secs(5)) {
+                return;
+            }
+        }
+        panic!("PostgreSQL does not come up again");
     }
 
-    fn until_up(&self) {
-        let until = Instant::now() + Duration::from_secs(60);
+    fn is_up_within(&self, time: Duration) -> bool {
+        let until = Instant::now() + time;
         let port = self.port.to_string();
         while Instant::now() < until {
             let mut ready = Command::new(self.bin.join("pg_isready"));
             ready.args(["-q", "-h", "127.0.0.1", "-p", &port]);
             if ready.status().is_ok_and(|status| status.success()) {
-                return;
+                return true;
             }
             std::thread::sleep(Duration::from_millis(50));
         }
-        panic!("PostgreSQL does not come up");
+        false
     }
 }
 

@@ -306,6 +306,8 @@ async fn a_placeholder_that_the_sender_wrote_takes_no_secret() {
         ("q", "v", "hi {{TOKEN}} there", one),
         ("q", "v", "{\"text\":\"\\u007b{TOKEN}}\"}", one),
         ("q", "v", "text=%7B%7BTOKEN%7D%7D", one),
+        ("q", "v", "{\"x\":\"\\ud800\",\"title\":\"\\u007b{TOKEN}}\"}", one),
+        ("q", "v", "payload=%7B%22t%22%3A%22%5Cu007b%7BTOKEN%7D%7D%22%7D", one),
         ("q=%7b{TOKEN}}", "v", "{}", one),
         ("q", "{{TOKEN}}", "{}", one),
         ("q", "v", "{}", "{{TOKEN}} and what a handler decoded: {{TOKEN}}"),

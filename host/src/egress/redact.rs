@@ -20,12 +20,17 @@ pub fn answer(secrets: &[&[u8]], headers: &mut HeaderMap, body: &mut Bytes) {
     if secrets.is_empty() {
         return;
     }
-    secrets.sort_by_key(|secret| std::cmp::Reverse(secret.len()));
-    let mut encoded: Vec<Vec<u8>> = secrets.iter().flat_map(|secret| encodings(secret)).collect();
-    encoded.sort_by_key(|form| std::cmp::Reverse(form.len()));
+    secrets.sort_unstable();
+    secrets.dedup();
+    let mut forms: Vec<(Vec<u8>, bool)> =
+        secrets.iter().flat_map(|secret| encodings(secret)).map(|form| (form, false)).collect();
+    forms.extend(secrets.iter().map(|secret| (secret.to_vec(), true)));
+    forms.sort_by_key(|(form, _)| std::cmp::Reverse(form.len()));
     let clean = |bytes: &Bytes| {
-        let bytes = secrets.iter().fold(bytes.clone(), |bytes, secret| without(&bytes, secret));
-        encoded.iter().fold(bytes, |bytes, form| replaced(&bytes, form, REDACTED))
+        forms.iter().fold(bytes.clone(), |bytes, (form, is_plain)| match is_plain {
+            true => without(&bytes, form),
+            false => replaced(&bytes, form, REDACTED),
+        })
     };
     *body = clean(body);
     for value in headers.values_mut() {
@@ -39,14 +44,46 @@ pub fn answer(secrets: &[&[u8]], headers: &mut HeaderMap, body: &mut Bytes) {
 /// Without the secret as it is, and as JSON, URLs and HTML may spell it.
 fn without(bytes: &Bytes, secret: &[u8]) -> Bytes {
     let plain = replaced(bytes, secret, REDACTED);
-    [json as Spelling, percent, form, html].into_iter().fold(plain, |bytes, spelling| spelled(&bytes, secret, spelling))
+    SPELLINGS.into_iter().fold(plain, |bytes, (marks, spelling)| match bytes.iter().any(|byte| marks.contains(byte)) {
+        true => spelled(&bytes, secret, spelling),
+        false => bytes,
+    })
+}
+
+/// The spellings, each with the bytes without which there is nothing in disguise.
+const SPELLINGS: [(&[u8], Spelling); 4] = [(b"\\", json), (b"%", percent), (b"%+", form), (b"&", html)];
+
+/// What bytes mean in every one of the spellings, one within another too; none where that is too much to look at.
+pub fn meanings(bytes: &[u8]) -> Option<Vec<Vec<u8>>> {
+    const DEPTH: usize = 3;
+    const BYTES_MAX: usize = 32 << 20;
+    let mut all = vec![bytes.to_vec()];
+    let mut from = 0;
+    for _ in 0..DEPTH {
+        let until = all.len();
+        for at in from..until {
+            for (marks, spelling) in SPELLINGS {
+                if all[at].iter().any(|byte| marks.contains(byte)) {
+                    let meant = meant(&all[at], spelling).0;
+                    if all.iter().map(Vec::len).sum::<usize>() + meant.len() > BYTES_MAX {
+                        return None;
+                    }
+                    if !all.contains(&meant) {
+                        all.push(meant);
+                    }
+                }
+            }
+        }
+        from = until;
+    }
+    Some(all)
 }
 
 /// One character in disguise at the beginning of these bytes: what it is, and how many bytes say so.
 type Spelling = fn(&[u8]) -> Option<(char, usize)>;
 
-/// Looks for the secret in what the bytes mean, and takes out the bytes that mean it.
-fn spelled(bytes: &Bytes, secret: &[u8], spelling: Spelling) -> Bytes {
+/// What the bytes mean, where each byte of that begins, and whether anything was in disguise.
+fn meant(bytes: &[u8], spelling: Spelling) -> (Vec<u8>, Vec<usize>, bool) {
     let (mut meant, mut places) = (Vec::with_capacity(bytes.len()), Vec::with_capacity(bytes.len() + 1));
     let (mut at, mut is_disguised) = (0, false);
     while at < bytes.len() {
@@ -66,6 +103,12 @@ fn spelled(bytes: &Bytes, secret: &[u8], spelling: Spelling) -> Bytes {
         places.extend(std::iter::repeat_n(place, text.len()));
     }
     places.push(bytes.len());
+    (meant, places, is_disguised)
+}
+
+/// Looks for the secret in what the bytes mean, and takes out the bytes that mean it.
+fn spelled(bytes: &Bytes, secret: &[u8], spelling: Spelling) -> Bytes {
+    let (meant, places, is_disguised) = meant(bytes, spelling);
     if !is_disguised {
         return bytes.clone();
     }
@@ -88,10 +131,21 @@ fn json(bytes: &[u8]) -> Option<(char, usize)> {
         b'b' => '\u{8}',
         b'f' => '\u{c}',
         b'/' | b'"' | b'\\' => char::from(*kind),
-        b'u' => return Some((number(rest.get(..4)?, 16)?, 6)),
+        b'u' => return unicode(rest),
         _ => return None,
     };
     Some((character, 2))
+}
+
+/// Behind `\\u`: four digits, or a pair of surrogates.
+fn unicode(rest: &[u8]) -> Option<(char, usize)> {
+    let unit = |digits: &[u8]| u16::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok();
+    let first = unit(rest.get(..4)?)?;
+    if let Some(character) = char::from_u32(first.into()) {
+        return Some((character, 6));
+    }
+    let second = rest.get(4..10)?.strip_prefix(b"\\u").and_then(unit)?;
+    Some((char::decode_utf16([first, second]).next()?.ok()?, 12))
 }
 
 /// Bytes beyond ASCII are found by their usual encoding.
@@ -130,7 +184,11 @@ fn encodings(secret: &[u8]) -> Vec<Vec<u8>> {
     let hex = hex::encode(secret);
     let percent = percent_encoding::percent_encode(secret, percent_encoding::NON_ALPHANUMERIC).to_string();
     let form: String = url::form_urlencoded::byte_serialize(secret).collect();
-    let texts = [STANDARD.encode(secret), percent.to_lowercase(), percent, form, hex.to_uppercase(), hex];
+    let lower = secret.iter().map(|byte| match byte.is_ascii_alphanumeric() {
+        true => char::from(*byte).to_string(),
+        false => format!("%{byte:02x}"),
+    });
+    let texts = [STANDARD.encode(secret), lower.collect(), percent, form, hex.to_uppercase(), hex];
     let mut forms: Vec<Vec<u8>> = texts.into_iter().map(String::into_bytes).collect();
     if secret.len() >= INNER_MIN {
         forms.extend((0..3).flat_map(|offset| inner_base64(secret, offset)));

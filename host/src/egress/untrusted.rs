@@ -2,18 +2,17 @@
 
 use http::HeaderMap;
 use memchr::memmem;
-use percent_encoding::percent_decode;
-use serde_json::Value;
 
+use super::redact::meanings;
 use crate::model::Event;
 
-/// Whether the text stands anywhere in what came: body, path, query, headers, attributes; as it is, or as JSON, a form or a URL
-/// says it.
+/// Whether the text stands anywhere in what came: body, path, query, headers, attributes; as it is, or as JSON, a form, a URL or HTML
+/// says it, also one within another.
 pub fn wrote(event: &Event, text: &str) -> bool {
-    let holds = |bytes: &[u8]| memmem::find(bytes, text.as_bytes()).is_some();
-    let says = |bytes: &[u8]| holds(bytes) || holds(&decoded(bytes));
+    let holds = |meant: &Vec<u8>| memmem::find(meant, text.as_bytes()).is_some();
+    // What cannot be looked through may hold it.
+    let says = |bytes: &[u8]| meanings(bytes).is_none_or(|all| all.iter().any(holds));
     says(&event.body)
-        || serde_json::from_slice(&event.body).is_ok_and(|body| stands_in(&body, text))
         || says(event.path.as_bytes())
         || event.query.as_ref().is_some_and(|query| says(query.as_bytes()))
         || headers(&event.headers).any(says)
@@ -22,19 +21,4 @@ pub fn wrote(event: &Event, text: &str) -> bool {
 
 fn headers(headers: &HeaderMap) -> impl Iterator<Item = &[u8]> {
     headers.iter().flat_map(|(name, value)| [name.as_str().as_bytes(), value.as_bytes()])
-}
-
-/// As forms and URLs mean it.
-fn decoded(bytes: &[u8]) -> Vec<u8> {
-    let spaced: Vec<u8> = bytes.iter().map(|byte| if *byte == b'+' { b' ' } else { *byte }).collect();
-    percent_decode(&spaced).collect()
-}
-
-fn stands_in(value: &Value, text: &str) -> bool {
-    match value {
-        Value::String(found) => found.contains(text),
-        Value::Array(list) => list.iter().any(|one| stands_in(one, text)),
-        Value::Object(map) => map.iter().any(|(key, one)| key.contains(text) || stands_in(one, text)),
-        Value::Null | Value::Bool(_) | Value::Number(_) => false,
-    }
 }

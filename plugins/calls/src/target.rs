@@ -98,7 +98,7 @@ impl Target {
     /// What is called JSON has to be JSON, and each value in it no more than a value: that shows here, not at the target.
     fn with_rendered(&self, request: Request, template: &Template, event: &Event) -> Result<Request, Failure> {
         let request = match self.content_type() {
-            Some(content_type) if !content_type.to_ascii_lowercase().starts_with("application/json") => {
+            Some(content_type) if !is_json(content_type) => {
                 return Ok(request.body(template.render(event)?));
             }
             Some(_) => request,
@@ -110,6 +110,11 @@ impl Target {
     fn content_type(&self) -> Option<&str> {
         self.headers.iter().find(|(name, _)| name.eq_ignore_ascii_case("content-type")).map(|(_, value)| value.as_str())
     }
+}
+
+/// `application/json`, and what ends so: `application/vnd.api+json`.
+fn is_json(content_type: &str) -> bool {
+    content_type.split(';').next().is_some_and(|essence| essence.trim().to_ascii_lowercase().ends_with("json"))
 }
 
 /// Whatever was answered. What is above a limit now will be next time; every other reason for no answer may pass, or be

@@ -65,7 +65,8 @@ impl Connector {
     /// Nobody is there, or does not let us in.
     pub fn unreachable(&self, error: &PoolError) -> OpenError {
         let hosts: Vec<String> = self.config.get_hosts().iter().map(|host| format!("{host:?}")).collect();
-        let hosts = hosts.join(", ");
+        // A password with an `@` in it would be taken for a part of the host.
+        let hosts = if hosts.iter().any(|host| host.contains('@')) { "its host".into() } else { hosts.join(", ") };
         OpenError::Other(format!("the ledger in Postgres at {hosts} cannot be reached: {}", told(error)))
     }
 }
@@ -119,8 +120,7 @@ impl From<Error> for LedgerError {
             (_, "25006") => LedgerError::ReadOnly,
             // Deadlocks, time-outs of statements and locks: again, it may go.
             ("40", _) | (_, "55P03" | "57014") => LedgerError::Busy,
-            ("08" | "57" | "53", _) => LedgerError::Unreachable(text),
-            ("XX", _) => LedgerError::Corrupt(text),
+            ("08" | "57" | "53" | "58" | "XX" | "25", _) => LedgerError::Unreachable(text),
             _ => LedgerError::Other(text),
         }
     }

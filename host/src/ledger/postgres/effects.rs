@@ -6,7 +6,7 @@ use std::collections::HashMap;
 use bytes::Bytes;
 use deadpool_postgres::{Object, Transaction};
 
-use super::writer::{accept, finish as end, keep_answered};
+use super::writer::{End, accept, finish as end, keep_answered};
 use super::{Cached, millis};
 use crate::ledger::error::LedgerError;
 use crate::ledger::steps::{AttemptRecord, Ending, Fence, Finished, Refused, Results};
@@ -38,14 +38,17 @@ pub async fn finish(
     results: &Results,
 ) -> Result<Finished, LedgerError> {
     let transaction = client.transaction().await?;
+    let done = Ending::Done(Results::empty(results.quota));
+    // Whatever is returned without a commit is undone.
+    match end(&transaction, fence, attempt, &done).await? {
+        End::Lost => return Ok(Finished::Lost),
+        End::Before => return Ok(Finished::Kept),
+        End::Now => {}
+    }
     let changes = match prepare(&transaction, &event.hook, &results.effects, &results.quota).await? {
         Ok(changes) => changes,
         Err(refused) => return Ok(Finished::Refused(refused)),
     };
-    let done = Ending::Done(Results::empty(results.quota));
-    if !end(&transaction, fence, attempt, &done).await? {
-        return Ok(Finished::Lost);
-    }
     keep(&transaction, event, results, changes).await?;
     transaction.commit().await?;
     Ok(Finished::Kept)

@@ -11,10 +11,10 @@ mod writer;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering::Relaxed;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use deadpool_postgres::{Object, Pool};
-use tokio::sync::mpsc;
+use tokio::sync::{Semaphore, mpsc};
 use uuid::Uuid;
 
 use super::error::{LedgerError, OpenError};
@@ -31,6 +31,10 @@ use writer::{Job, Writer};
 const WITHIN: Duration = Duration::from_secs(10);
 /// In one step of letting go.
 const PRUNE_STEP: i32 = 500;
+/// Of the connections.
+const ENDS: usize = 6;
+/// Between two beats of a node that reaches the database.
+const BEAT_MAX: Duration = Duration::from_secs(20);
 
 /// An open ledger.
 pub struct Postgres {
@@ -41,8 +45,18 @@ pub struct Postgres {
     owner: Uuid,
     retention: Retention,
     reachable: Arc<AtomicBool>,
+    /// Ends with effects at a time: those of one hook wait for each other, and must not take every connection.
+    ends: Semaphore,
+    /// When leases were last held.
+    beaten: std::sync::Mutex<Beaten>,
     /// Hooks for which another node has queued something.
     hints: std::sync::Mutex<Option<mpsc::Receiver<String>>>,
+}
+
+/// A node whose leases have run out while the database was away can hold them again before others take them.
+struct Beaten {
+    at: Instant,
+    quiet_until: Instant,
 }
 
 /// How a ledger is reached and kept.
@@ -78,6 +92,8 @@ impl Postgres {
             owner: Uuid::new_v4(),
             retention: settings.retention,
             reachable,
+            ends: Semaphore::new(ENDS),
+            beaten: std::sync::Mutex::new(Beaten { at: Instant::now(), quiet_until: Instant::now() }),
             hints: std::sync::Mutex::new(Some(told)),
         })
     }
@@ -133,6 +149,7 @@ impl Postgres {
         let result = match ending {
             Ending::Done(results) if !results.is_nothing() => {
                 within(async {
+                    let _place = self.ends.acquire().await.map_err(|_| LedgerError::Stopped)?;
                     let mut client = self.client().await?;
                     effects::finish(&mut client, fence, &event, &attempt, &results).await
                 })
@@ -173,15 +190,28 @@ impl Postgres {
              FROM unnest($1::bigint[], $2::int[]) AS held (id, attempt)
              WHERE d.id = held.id AND d.state = 1 AND d.attempt = held.attempt";
         let lease = millis(LEASE);
-        let freed = self
-            .ask(async |client| {
-                client.execute_cached(hold, &[&deliveries, &attempts, &lease]).await?;
-                let sql = "SELECT freed FROM recover($1, $2)";
-                client.query_one_cached(sql, &[&self.owner, &(UNFINISHED_MAX as i32)]).await?.try_get::<_, i32>(0)
-            })
-            .await?;
+        let held = self.ask(async |client| client.execute_cached(hold, &[&deliveries, &attempts, &lease]).await);
+        self.noted(held.await)?;
         self.ask(async |client| self.clock.ask(client).await).await?;
-        Ok(freed as usize)
+        if self.is_quiet() {
+            return Ok(0);
+        }
+        let sql = "SELECT freed FROM recover($1, $2)";
+        let most = UNFINISHED_MAX as i32;
+        let freed =
+            self.ask(async |client| client.query_one_cached(sql, &[&self.owner, &most]).await?.try_get::<_, i32>(0));
+        Ok(freed.await? as usize)
+    }
+
+    /// Whether the database was away just now: others have not been able to hold their leases.
+    fn is_quiet(&self) -> bool {
+        let mut beaten = self.beaten.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        let now = Instant::now();
+        if now - beaten.at > BEAT_MAX {
+            beaten.quiet_until = now + BEAT_MAX;
+        }
+        beaten.at = now;
+        now < beaten.quiet_until
     }
 
     /// As `Ledger::record`.
@@ -192,6 +222,7 @@ impl Postgres {
         ending: Ending,
     ) -> Result<Finished, LedgerError> {
         let result = within(async {
+            let _place = self.ends.acquire().await.map_err(|_| LedgerError::Stopped)?;
             let mut client = self.client().await?;
             effects::record(&mut client, &stored, &attempt, &ending).await
         });
@@ -314,11 +345,11 @@ impl Postgres {
         &self,
         question: impl AsyncFnOnce(&Object) -> Result<T, tokio_postgres::Error>,
     ) -> Result<T, LedgerError> {
-        let result = within(async {
+        within(async {
             let client = self.client().await?;
             question(&client).await.map_err(LedgerError::from)
-        });
-        self.noted(result.await)
+        })
+        .await
     }
 
     /// Whether the database is there is what the last question showed.
@@ -376,7 +407,10 @@ fn event_of(row: &tokio_postgres::Row, at: usize) -> Option<Result<Event, Corrup
     Some(checked((id, row.get(at + 1), row.get(at + 2)), &head, &digest, &sum, body))
 }
 
+/// In the same order everywhere.
 fn split(fences: &[Fence]) -> (Vec<i64>, Vec<i32>) {
+    let mut fences = fences.to_vec();
+    fences.sort_by_key(|fence| fence.delivery);
     fences.iter().map(|fence| (fence.delivery, fence.attempt as i32)).unzip()
 }
 

@@ -154,17 +154,27 @@ CREATE FUNCTION accept(p_id uuid, p_hook text, p_received bigint, p_head bytea, 
 RETURNS TABLE (kind integer, other uuid, delivery bigint) LANGUAGE plpgsql AS $$
 DECLARE
     before record;
+    first record;
     seq_of bigint;
     made record;
 BEGIN
+    -- The same event once more: the answer to its first time was lost.
+    SELECT d.id, d.state, d.attempt, d.owner INTO first
+    FROM events e JOIN deliveries d ON d.event = e.seq WHERE e.id = p_id ORDER BY d.id LIMIT 1;
+    IF FOUND THEN
+        kind := 0;
+        delivery := CASE WHEN first.state = 1 AND first.attempt = 1 AND first.owner = p_owner THEN first.id END;
+        RETURN NEXT;
+        RETURN;
+    END IF;
     IF p_key IS NOT NULL THEN
-        -- Whoever comes with the same key meanwhile waits here.
+        -- Whoever comes with the same key meanwhile waits here, and then reads what is there by then.
         INSERT INTO dedup (hook, key, event, until) VALUES (p_hook, p_key, 0, 0) ON CONFLICT DO NOTHING;
-        SELECT e.id, e.body_digest, d.until INTO before
-        FROM dedup d LEFT JOIN events e ON e.seq = d.event WHERE d.hook = p_hook AND d.key = p_key FOR UPDATE OF d;
-        IF before.id IS NOT NULL AND before.until > now_ms() THEN
-            kind := CASE WHEN before.body_digest = p_digest THEN 1 ELSE 2 END;
-            other := before.id;
+        SELECT d.event, d.until INTO before FROM dedup d WHERE d.hook = p_hook AND d.key = p_key FOR UPDATE;
+        SELECT e.id, e.body_digest INTO first FROM events e WHERE e.seq = before.event;
+        IF FOUND AND before.until > now_ms() THEN
+            kind := CASE WHEN first.body_digest = p_digest THEN 1 ELSE 2 END;
+            other := first.id;
             IF kind = 2 THEN
                 PERFORM insert_dead(insert_event(p_id, p_hook, p_received, p_head, p_body, p_digest, p_checksum), p_hook, 'conflict');
             END IF;
@@ -181,7 +191,8 @@ BEGIN
         RETURN;
     END IF;
     IF p_key IS NOT NULL THEN
-        UPDATE dedup d SET event = seq_of, until = now_ms() + p_window WHERE d.hook = p_hook AND d.key = p_key;
+        INSERT INTO dedup (hook, key, event, until) VALUES (p_hook, p_key, seq_of, now_ms() + p_window)
+        ON CONFLICT (hook, key) DO UPDATE SET event = excluded.event, until = excluded.until;
     END IF;
     SELECT * INTO made FROM insert_delivery(seq_of, p_hook, p_order, p_delay, false, p_owner, p_lease);
     delivery := CASE WHEN made.begun THEN made.delivery END;
@@ -206,10 +217,11 @@ CREATE FUNCTION unblock_next(p_hook text, p_order bytea) RETURNS void LANGUAGE s
         SELECT min(id) FROM deliveries WHERE hook = p_hook AND order_key = p_order AND state < 2)
 $$;
 
--- Ends a lease: state 0 again after the pause, 2 done, 3 dead. False: it is somebody else's by now.
+-- Ends a lease: state 0 again after the pause, 2 done, 3 dead. 0: it is somebody else's by now; 1: it is ended; 2: it was ended just
+-- so before, and the answer to that was lost.
 CREATE FUNCTION finish(p_delivery bigint, p_number integer, p_state integer, p_pause bigint, p_why text, p_started bigint,
                        p_duration bigint, p_outcome text, p_reason text, p_status integer, p_record text)
-RETURNS boolean LANGUAGE plpgsql AS $$
+RETURNS integer LANGUAGE plpgsql AS $$
 DECLARE
     now bigint := now_ms();
     it record;
@@ -218,14 +230,15 @@ BEGIN
         unfinished = 0, owner = NULL, lease_until = NULL
     WHERE id = p_delivery AND state = 1 AND attempt = p_number RETURNING hook, order_key INTO it;
     IF NOT FOUND THEN
-        RETURN false;
+        RETURN CASE WHEN EXISTS (SELECT 1 FROM attempts a WHERE a.delivery = p_delivery AND a.number = p_number
+            AND a.started_ms = p_started AND a.duration_us = p_duration AND a.outcome = p_outcome) THEN 2 ELSE 0 END;
     END IF;
     PERFORM write_attempt(p_delivery, p_number, p_started, p_duration, p_outcome, p_reason, p_status, p_record);
     IF p_state >= 2 AND it.order_key IS NOT NULL THEN
         PERFORM lock_order(it.hook, it.order_key);
         PERFORM unblock_next(it.hook, it.order_key);
     END IF;
-    RETURN true;
+    RETURN 1;
 END $$;
 
 -- Frees leases that have run out. An attempt that another process did not finish counts; after `p_max` in a row the
@@ -308,21 +321,22 @@ END $$;
 CREATE FUNCTION prune(p_keep_bodies bigint, p_keep bigint, p_step integer) RETURNS integer LANGUAGE plpgsql AS $$
 DECLARE
     now bigint := now_ms();
-    count integer := 0;
+    done integer := 0;
     it record;
     gone bigint;
 BEGIN
     FOR it IN SELECT hook, key, event FROM dedup WHERE until < now ORDER BY until LIMIT p_step FOR UPDATE SKIP LOCKED LOOP
         DELETE FROM dedup WHERE hook = it.hook AND key = it.key;
         PERFORM drop_event(it.event);
-        count := count + 1;
+        done := done + 1;
     END LOOP;
-    FOR it IN SELECT DISTINCT hook FROM kv WHERE until <= now LIMIT 100 LOOP
+    FOR it IN SELECT DISTINCT hook FROM kv WHERE until <= now LIMIT 10 LOOP
         PERFORM 1 FROM used WHERE hook = it.hook FOR UPDATE SKIP LOCKED;
         IF FOUND THEN
-            WITH expired AS (DELETE FROM kv WHERE hook = it.hook AND until <= now
-                             RETURNING octet_length(key) + octet_length(value) AS bytes)
-            SELECT coalesce(sum(bytes), 0) INTO gone FROM expired;
+            WITH old AS (SELECT key AS k FROM kv WHERE hook = it.hook AND until <= now ORDER BY until LIMIT p_step),
+            expired AS (DELETE FROM kv USING old WHERE kv.hook = it.hook AND kv.key = old.k
+                        RETURNING octet_length(kv.key) + octet_length(kv.value) AS bytes)
+            SELECT coalesce(sum(bytes), 0), done + count(*)::integer INTO gone, done FROM expired;
             UPDATE used SET kv_bytes = kv_bytes - gone WHERE hook = it.hook;
         END IF;
     END LOOP;
@@ -332,14 +346,14 @@ BEGIN
         PERFORM 1 FROM events WHERE seq = it.event FOR UPDATE;
         DELETE FROM payloads p WHERE p.event = it.event
             AND NOT EXISTS (SELECT 1 FROM deliveries d WHERE d.event = it.event AND d.state <> 2);
-        count := count + 1;
+        done := done + 1;
     END LOOP;
     FOR it IN SELECT id, event FROM deliveries WHERE state >= 2 AND ended < now - p_keep
               ORDER BY ended LIMIT p_step FOR UPDATE SKIP LOCKED LOOP
         DELETE FROM attempts WHERE delivery = it.id;
         DELETE FROM deliveries WHERE id = it.id;
         PERFORM drop_event(it.event);
-        count := count + 1;
+        done := done + 1;
     END LOOP;
-    RETURN count;
+    RETURN done;
 END $$;

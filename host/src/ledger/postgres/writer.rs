@@ -8,11 +8,11 @@ use std::time::{Duration, Instant};
 
 use deadpool_postgres::{Object, Pool, Transaction};
 use futures_util::future::{join_all, try_join_all};
+use sha2::{Digest, Sha256};
 use tokio::sync::{Mutex, mpsc, oneshot};
 use uuid::Uuid;
 
-use super::connect::told;
-use super::{Cached, millis, plain, received, within};
+use super::{Cached, connect, millis, plain, received, within};
 use crate::ledger::error::LedgerError;
 use crate::ledger::steps::{Accepted, AttemptRecord, Ending, Fence, Finished, LEASE, NewEvent};
 use crate::ledger::stored::Stored;
@@ -22,14 +22,15 @@ use crate::model::EventId;
 const WAITING_MAX: usize = 4096;
 const PLACE_WITHIN: Duration = Duration::from_secs(2);
 const BATCH_MAX: usize = 128;
-/// Batches at a time.
-const WORKERS: usize = 3;
+/// Batches of ends at a time.
+const WORKERS: usize = 2;
 /// Another node is told of a hook so often at most.
 const HINT_EVERY: Duration = Duration::from_millis(100);
 
 /// Hands jobs to the workers.
 pub struct Writer {
-    jobs: std::sync::Mutex<Option<mpsc::Sender<Job>>>,
+    /// What comes, by one worker, so that it stays in its order; and what ends, by others.
+    jobs: std::sync::Mutex<Option<(mpsc::Sender<Job>, mpsc::Sender<Job>)>>,
     workers: Mutex<Vec<tokio::task::JoinHandle<()>>>,
 }
 
@@ -58,10 +59,12 @@ type Hints = Arc<std::sync::Mutex<HashMap<String, Instant>>>;
 
 impl Writer {
     pub fn start(pool: Pool) -> Writer {
-        let (jobs, waiting) = mpsc::channel(WAITING_MAX);
-        let (waiting, hints) = (Arc::new(Mutex::new(waiting)), Hints::default());
-        let workers = (0..WORKERS).map(|_| tokio::spawn(work(pool.clone(), waiting.clone(), hints.clone()))).collect();
-        Writer { jobs: std::sync::Mutex::new(Some(jobs)), workers: Mutex::new(workers) }
+        let (come, coming) = mpsc::channel(WAITING_MAX);
+        let (end, ending) = mpsc::channel(WAITING_MAX);
+        let (coming, ending, hints) = (Arc::new(Mutex::new(coming)), Arc::new(Mutex::new(ending)), Hints::default());
+        let waiting = std::iter::once(coming).chain(std::iter::repeat_n(ending, WORKERS));
+        let workers = waiting.map(|waiting| tokio::spawn(work(pool.clone(), waiting, hints.clone()))).collect();
+        Writer { jobs: std::sync::Mutex::new(Some((come, end))), workers: Mutex::new(workers) }
     }
 
     pub async fn accept(
@@ -85,7 +88,7 @@ impl Writer {
 
     /// Where there is room; nobody waits for it.
     pub fn leave(&self, job: Job) -> Option<()> {
-        self.jobs()?.try_send(job).ok()
+        self.jobs()?.1.try_send(job).ok()
     }
 
     /// Returns when everything that waited has been kept.
@@ -96,13 +99,14 @@ impl Writer {
         }
     }
 
-    fn jobs(&self) -> Option<mpsc::Sender<Job>> {
+    fn jobs(&self) -> Option<(mpsc::Sender<Job>, mpsc::Sender<Job>)> {
         self.jobs.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).clone()
     }
 
     async fn write(&self, what: What) -> Result<Kept, LedgerError> {
         let (answer, kept) = oneshot::channel();
-        let jobs = self.jobs().ok_or(LedgerError::Stopped)?;
+        let (come, end) = self.jobs().ok_or(LedgerError::Stopped)?;
+        let jobs = if matches!(what, What::Accept { .. }) { come } else { end };
         jobs.send_timeout(Job { what, answer }, PLACE_WITHIN).await.map_err(|_| LedgerError::Busy)?;
         kept.await.map_err(|_| LedgerError::Stopped)?
     }
@@ -120,14 +124,12 @@ impl Job {
         !matches!(&self.what, What::Accept { given_up, .. } if given_up.load(Ordering::Relaxed))
     }
 
-    /// In the same order everywhere, so that two nodes wait for each other in no circle.
-    fn rank(&self) -> (&str, &[u8], &[u8]) {
+    /// In the same order everywhere, so that nodes wait for each other in few circles. Those of one order key stay as they came.
+    fn rank(&self) -> (&str, &str, i64) {
         match &self.what {
-            What::Accept { new, .. } => {
-                let key = new.dedup.as_ref().map_or(&[][..], |dedup| &dedup.key);
-                (&new.stored.event().hook, key, new.order_key.as_deref().unwrap_or_default().as_bytes())
-            }
-            What::Finish { .. } | What::Record { .. } => ("", &[], &[]),
+            What::Accept { new, .. } => (&new.stored.event().hook, new.order_key.as_deref().unwrap_or_default(), 0),
+            What::Finish { fence, .. } => ("", "", fence.delivery),
+            What::Record { .. } => ("", "", 0),
         }
     }
 
@@ -136,8 +138,8 @@ impl Job {
             What::Accept { new, owner, .. } => Kept::Accepted(accept(transaction, new, *owner).await?),
             What::Finish { fence, attempt, ending } => {
                 Kept::Finished(match finish(transaction, *fence, attempt, ending).await? {
-                    true => Finished::Kept,
-                    false => Finished::Lost,
+                    End::Lost => Finished::Lost,
+                    End::Now | End::Before => Finished::Kept,
                 })
             }
             What::Record { stored, attempt, ending } => {
@@ -172,9 +174,12 @@ async fn work(pool: Pool, waiting: Arc<Mutex<mpsc::Receiver<Job>>>, hints: Hints
             Err(error) => batch.iter().map(|_| Err(error.clone())).collect(),
             Ok(kept) => kept.into_iter().map(Ok).collect(),
         };
-        tell(&pool, &hints, batch.iter().zip(&kept)).await;
+        let hooks = told(&hints, batch.iter().zip(&kept));
         for (job, kept) in batch.drain(..).zip(kept) {
             job.answer.send(kept).ok();
+        }
+        if !hooks.is_empty() {
+            tokio::spawn(tell(pool.clone(), hooks));
         }
     }
 }
@@ -185,7 +190,7 @@ async fn alone(pool: &Pool, job: &Job) -> Result<Kept, LedgerError> {
 
 async fn together(pool: &Pool, jobs: &[Job]) -> Result<Vec<Kept>, LedgerError> {
     within(async {
-        let mut client = pool.get().await.map_err(|error| LedgerError::Unreachable(told(&error)))?;
+        let mut client = pool.get().await.map_err(|error| LedgerError::Unreachable(connect::told(&error)))?;
         let transaction = client.transaction().await?;
         kill_point!("ledger-in-batch");
         let kept = try_join_all(jobs.iter().map(|job| job.run(&transaction))).await?;
@@ -197,19 +202,23 @@ async fn together(pool: &Pool, jobs: &[Job]) -> Result<Vec<Kept>, LedgerError> {
     .await
 }
 
-/// Best effort: nothing depends on it.
-async fn tell(pool: &Pool, hints: &Hints, jobs: impl Iterator<Item = (&Job, &Result<Kept, LedgerError>)>) {
+/// Hooks of which other nodes have not been told just now.
+fn told<'a>(hints: &Hints, jobs: impl Iterator<Item = (&'a Job, &'a Result<Kept, LedgerError>)>) -> Vec<String> {
     let now = Instant::now();
-    let hooks: Vec<String> = {
-        let mut told = hints.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
-        told.retain(|_, at| now - *at < HINT_EVERY);
-        let hooks = jobs.filter_map(|(job, kept)| job.hint(kept.as_ref().ok()?));
-        hooks.filter(|hook| told.insert((*hook).to_owned(), now).is_none()).map(str::to_owned).collect()
-    };
-    if !hooks.is_empty()
-        && let Ok(client) = pool.get().await
-    {
-        notify(client, hooks).await.ok();
+    let mut told = hints.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+    told.retain(|_, at| now - *at < HINT_EVERY);
+    let hooks = jobs.filter_map(|(job, kept)| job.hint(kept.as_ref().ok()?));
+    hooks.filter(|hook| told.insert((*hook).to_owned(), now).is_none()).map(str::to_owned).collect()
+}
+
+/// Best effort: nothing depends on it.
+async fn tell(pool: Pool, hooks: Vec<String>) {
+    let notified = within(async {
+        let client = pool.get().await.map_err(|error| LedgerError::Unreachable(connect::told(&error)))?;
+        Ok(notify(client, hooks).await?)
+    });
+    if let Err(error) = notified.await {
+        tracing::debug!(%error, "other nodes are not told: they look by themselves");
     }
 }
 
@@ -221,6 +230,15 @@ async fn notify(mut client: Object, hooks: Vec<String>) -> Result<(), tokio_post
     transaction.commit().await
 }
 
+/// A key that an index can hold: a long one by its digest.
+fn indexed(key: &[u8]) -> Vec<u8> {
+    const BYTES_MAX: usize = 512;
+    match key.len() <= BYTES_MAX {
+        true => key.to_vec(),
+        false => [b"sha256\0", &Sha256::digest(key)[..]].concat(),
+    }
+}
+
 /// Keeps a new event, unless it has come before.
 pub async fn accept(
     transaction: &Transaction<'_>,
@@ -230,10 +248,10 @@ pub async fn accept(
     let event = new.stored.event();
     let (id, hook): (_, &str) = (event.id.uuid(), &event.hook);
     let (key, window) = match &new.dedup {
-        Some(dedup) => (Some(&dedup.key[..]), millis(dedup.window)),
+        Some(dedup) => (Some(indexed(&dedup.key)), millis(dedup.window)),
         None => (None, 0),
     };
-    let order_key = new.order_key.as_deref().map(str::as_bytes);
+    let order_key = new.order_key.as_deref().map(|key| indexed(key.as_bytes()));
     let sql = "SELECT kind, other, delivery FROM accept($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)";
     let row = transaction
         .query_one_cached(
@@ -264,13 +282,24 @@ pub async fn accept(
     })
 }
 
-/// Ends a lease. False: it is somebody else's by now.
+/// How a lease ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum End {
+    /// It is somebody else's by now.
+    Lost,
+    /// In this transaction.
+    Now,
+    /// Just so, in an earlier one whose answer was lost.
+    Before,
+}
+
+/// Ends a lease.
 pub async fn finish(
     transaction: &Transaction<'_>,
     fence: Fence,
     attempt: &AttemptRecord,
     ending: &Ending,
-) -> Result<bool, tokio_postgres::Error> {
+) -> Result<End, tokio_postgres::Error> {
     let reason = plain(&attempt.reason);
     let (state, pause, why) = match ending {
         Ending::Done(_) => (2, 0, None),
@@ -296,7 +325,11 @@ pub async fn finish(
             ],
         )
         .await?;
-    Ok(row.get(0))
+    Ok(match row.get::<_, i32>(0) {
+        0 => End::Lost,
+        1 => End::Now,
+        _ => End::Before,
+    })
 }
 
 /// An event that has been answered, with how it went.

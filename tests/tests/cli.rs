@@ -31,6 +31,16 @@ fn check_says_how_each_hook_would_stand() {
     let output = run(&["check", "--plugins", plugins]);
     assert!(output.status.success(), "{}", stdout(&output));
     assert!(stdout(&output).contains("1 of 1 hooks would serve"), "{}", stdout(&output));
+    assert!(!stdout(&output).contains("denied"), "{}", stdout(&output));
+    // What would only show when it is done is told too.
+    std::fs::copy(bundled("forward"), dir.path().join("calls.wasm")).unwrap();
+    put("calls.toml", "[verify]\nscheme = \"none\"\n");
+    let told = "its component imports http, and [allow] http grants nothing: each call would be denied";
+    assert!(stdout(&run(&["check", "--plugins", plugins])).contains(told));
+    put("calls.toml", "[verify]\nscheme = \"none\"\n[allow]\nhttp = [\"https://a.example/\"]\n");
+    assert!(!stdout(&run(&["check", "--plugins", plugins])).contains(told));
+    std::fs::remove_file(dir.path().join("calls.toml")).unwrap();
+    std::fs::remove_file(dir.path().join("calls.wasm")).unwrap();
     put("closed.toml", "component = \"good.wasm\"\n");
     put("typo.toml", "component = \"good.wasm\"\n[verfy]\n");
     put("gone.toml", "component = \"nowhere.wasm\"\n[verify]\nscheme = \"none\"\n");

@@ -36,6 +36,9 @@ fn print(status: &HookStatus) {
     if let Some(problem) = &status.problem {
         println!("    {problem}");
     }
+    if let Some(denied) = status.denied {
+        println!("    {denied}");
+    }
     if let Some(wants) = &status.wants {
         println!("    its manifest asks for:\n{}", indented(wants));
     }

@@ -91,6 +91,12 @@ impl Inspected {
         !self.exports.iter().any(|name| name.starts_with(OURS)) && self.exports.iter().any(|name| is_incoming(name))
     }
 
+    /// Whether it can call out: many languages import that whether or not they do.
+    pub fn can_call_out(&self) -> bool {
+        let is_http = |name: &String| name.strip_prefix(OURS).is_some_and(|interface| interface.starts_with("http@"));
+        self.imports.iter().any(is_http) || self.imports_wasi_http()
+    }
+
     /// Whether it calls out by `wasi:http`.
     pub fn imports_wasi_http(&self) -> bool {
         self.imports.iter().any(|name| name.starts_with("wasi:http/"))

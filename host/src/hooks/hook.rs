@@ -44,10 +44,15 @@ pub struct HookStatus {
     pub problem: Option<String>,
     /// What the component's manifest asks for and the hook file may grant.
     pub wants: Option<String>,
+    /// What it can do and has not been granted, where that is refused only when it is done.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub denied: Option<&'static str>,
 }
 
 /// Where neither the hook file nor the pack says how long the sender waits.
 const ANSWER_WITHIN: Duration = Duration::from_secs(8);
+
+const NO_CALLS: &str = "its component imports http, and [allow] http grants nothing: each call would be denied";
 
 /// The states of a hook.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -75,6 +80,7 @@ impl HookStatus {
             digest: None,
             problem: Some(why.into()),
             wants: None,
+            denied: None,
         }
     }
 }
@@ -158,6 +164,7 @@ impl Hook {
             digest: self.handler().map(|handler| handler.component().digest.clone()),
             problem: said.or(why_closed).or_else(|| self.missing_credential(secrets)),
             wants: self.handler().and_then(|handler| handler.component().manifest.as_deref().and_then(wants)),
+            denied: self.handler().filter(|handler| self.grants_no_call_of(handler)).map(|_| NO_CALLS),
         }
     }
 
@@ -180,6 +187,10 @@ impl Hook {
             let why = secrets.value(reference).err()?;
             Some(format!("calls to {target} are not made, since a credential has no value: {why}"))
         })
+    }
+
+    fn grants_no_call_of(&self, handler: &Handler) -> bool {
+        self.spec.allow.http.is_empty() && handler.component().can_call_out()
     }
 
     fn handler(&self) -> Option<&Handler> {

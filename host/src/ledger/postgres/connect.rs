@@ -5,6 +5,7 @@ use std::sync::Mutex;
 use std::time::Duration;
 
 use deadpool_postgres::{Manager, ManagerConfig, Object, Pool, PoolError, RecyclingMethod, Timeouts};
+use tokio_postgres::config::Host;
 use tokio_postgres::tls::MakeTlsConnect;
 use tokio_postgres::{Client, Config, Connection, Error, Socket};
 use tokio_postgres_rustls::MakeRustlsConnect;
@@ -64,7 +65,11 @@ impl Connector {
 
     /// Nobody is there, or does not let us in.
     pub fn unreachable(&self, error: &PoolError) -> OpenError {
-        let hosts: Vec<String> = self.config.get_hosts().iter().map(|host| format!("{host:?}")).collect();
+        let name = |host: &Host| match host {
+            Host::Tcp(name) => name.clone(),
+            Host::Unix(path) => path.display().to_string(),
+        };
+        let hosts: Vec<String> = self.config.get_hosts().iter().map(name).collect();
         // A password with an `@` in it would be taken for a part of the host.
         let hosts = if hosts.iter().any(|host| host.contains('@')) { "its host".into() } else { hosts.join(", ") };
         OpenError::Other(format!("the ledger in Postgres at {hosts} cannot be reached: {}", told(error)))

@@ -229,6 +229,16 @@ impl Setup {
 // === impl Node ===
 
 impl Node {
+    /// Waits until every file has been read and events can be kept.
+    pub async fn until_ready(&self) {
+        let url = format!("http://{}/readyz", self.admin);
+        eventually("the node is ready", || async {
+            let answer = self.client.get(&url).send().await.ok()?;
+            (answer.status() == 200).then_some(())
+        })
+        .await;
+    }
+
     /// `http://…/path`
     pub fn url(&self, path: &str) -> String {
         format!("http://{}{path}", self.public)

@@ -386,6 +386,8 @@ async fn a_hook_that_cannot_load_answers_503_where_its_file_says() {
         .file("odd.toml", format!("path = \"/there\"\n{OPEN}"))
         .start()
         .await;
+    // Before everything has been read, nobody knows which paths are nobody's.
+    node.until_ready().await;
     for (hook, path) in [("broken", "/custom"), ("missing", "/missing/7"), ("odd", "/there")] {
         node.until(hook, "unavailable").await;
         assert_eq!(node.post(path, &[], "{}").await.0, 503, "{path}");

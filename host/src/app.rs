@@ -14,9 +14,10 @@ use crate::delivery::{Delivery, Targets};
 use crate::edge::{self, Edge};
 use crate::egress::{self, Client, Outgoing, Policy};
 use crate::engine::{Engine, EngineSettings, Target};
-use crate::hooks::{Hooks, Setup};
+use crate::hooks::{Hooks, Platform, Setup};
 use crate::ledger::{self, Ledger, LedgerError, OnFatal, PostgresSettings, SqliteSettings};
-use crate::model::{Clock, CredentialPart, CredentialText, Secret, SecretRef, SecretSource};
+use crate::model::{BrokerSpec, Clock, CredentialPart, CredentialText, Secret, SecretRef, SecretSource};
+use crate::queue::{self, Broker};
 use crate::secrets::Secrets;
 use crate::shutdown::Shutdown;
 use crate::verify;
@@ -130,20 +131,35 @@ pub struct App {
 impl App {
     /// Everything that can fail, before anybody is listened to: addresses first, because they fail most.
     pub async fn start(config: Config) -> anyhow::Result<App> {
-        keep_memory_private();
         let listener = bind(config.listen, "listen").await?;
         let admin_listener = bind(config.admin_listen, "admin.listen").await?;
         make_dirs(&config)?;
         let secrets = Arc::new(Secrets::new(config.secrets));
+        let admin_token: Vec<SecretRef> = config.admin_token.iter().cloned().collect();
+        tokio::task::block_in_place(|| secrets.track_own(&admin_token));
         let ledger = match &config.ledger_url {
             None => open_ledger(&config)?,
             Some(url) => connect_ledger(&config, url, &secrets).await?,
         };
         let engine = Arc::new(Engine::new(engine_settings(&config)?, Some(ledger.clone()))?);
+        // Not before the engine has opened the map of its own pages, which nobody may do any more after this.
+        keep_memory_private();
+        let broker = match &config.queue {
+            None => None,
+            Some(spec) => Some(connect_broker(spec, &secrets).await?),
+        };
+        for fact in facts(broker.as_ref()).await {
+            tracing::info!("{fact}");
+        }
+        if may_sleep(&config) {
+            tracing::warn!("{SLEEPS}");
+        }
         let hooks = Hooks::start(setup(&config, engine.clone(), secrets.clone()));
         let targets = Arc::new(Served(hooks.clone()));
-        let delivery = Delivery::new(ledger, targets, Clock::System).await.context("the ledger cannot be read")?;
-        let edge = Edge::new(hooks, secrets.clone(), delivery, config.edge);
+        let delivery =
+            Delivery::new(ledger, broker, targets, Clock::System).await.context("the ledger cannot be read")?;
+        let push = config.queue.as_ref().and_then(BrokerSpec::push);
+        let edge = Edge::new(hooks, secrets.clone(), delivery, config.edge, push)?;
         Ok(App { config, engine, edge, secrets, listener, admin_listener })
     }
 
@@ -166,6 +182,8 @@ impl App {
         tokio::spawn(delivery.clone().dispatch_for_ever());
         tokio::spawn(delivery.clone().beat_for_ever());
         tokio::spawn(delivery.clone().hear_for_ever());
+        tokio::spawn(delivery.clone().take_for_ever());
+        tokio::spawn(delivery.clone().answer_for_ever());
         tokio::spawn(delivery.clone().prune_for_ever());
         let admin = self.admin_router();
         tokio::spawn(serve_admin(self.admin_listener, admin));
@@ -189,12 +207,17 @@ impl App {
         if tokio::time::timeout(left, self.engine.idle()).await.is_err() {
             tracing::warn!("attempts still running at the end of the drain: cut");
         }
-        match delivery.queue().give_back().await {
+        let given = tokio::time::timeout(GIVE_BACK_WITHIN, delivery.queue().give_back()).await;
+        match given.unwrap_or(Err(LedgerError::Busy)) {
             Ok(0) => {}
             Ok(count) => tracing::info!(count, "deliveries given back: the next start runs them"),
             Err(error) => tracing::error!(%error, "deliveries cannot be given back: their leases run out"),
         }
-        delivery.queue().ledger().close().await;
+        let ledger = delivery.queue().ledger();
+        match ledger.is_shared() {
+            true => tokio::time::timeout(GIVE_BACK_WITHIN, ledger.close()).await.unwrap_or_default(),
+            false => ledger.close().await,
+        }
         tracing::info!("stopped");
         Ok(())
     }
@@ -233,7 +256,14 @@ impl Targets for Served {
     fn find(&self, hook: &str) -> Option<Target> {
         self.0.named(hook)?.target()
     }
+
+    fn names(&self) -> Vec<Arc<str>> {
+        self.0.names()
+    }
 }
+
+/// A stop is over in time, whoever does not answer.
+const GIVE_BACK_WITHIN: Duration = Duration::from_millis(700);
 
 /// Where a sync has failed, nobody knows what is on the disk until it is opened anew.
 const EXIT_LEDGER: i32 = 70;
@@ -260,15 +290,84 @@ fn open_ledger(config: &Config) -> anyhow::Result<Arc<Ledger>> {
     Ok(Arc::new(ledger))
 }
 
-/// The ledger that nodes share. Its URL holds a password: no error repeats it.
+/// The ledger that nodes share.
 async fn connect_ledger(config: &Config, url: &CredentialText, secrets: &Secrets) -> anyhow::Result<Arc<Ledger>> {
+    let url = with_secrets(url, secrets, "the URL of the ledger")?;
+    let settings = PostgresSettings { url, tls: egress::tls(), retention: config.retention };
+    Ok(Arc::new(Ledger::connect(settings).await?))
+}
+
+const SLEEPS: &str = "on Cloud Run nothing runs between requests, unless its processor is always allotted: let the queue call (queue.push_to)";
+
+/// Events wait where somebody has to fetch them, and may do so only during requests.
+fn may_sleep(config: &Config) -> bool {
+    config.on_cloud_run && config.queue.as_ref().is_some_and(|queue| queue.push().is_none())
+}
+
+/// What `landfall doctor` says of one part of a node: its name, and what is promised there, or what is wrong.
+pub type Finding = (&'static str, Result<Vec<String>, String>);
+
+/// Asks everything that a node of these settings would rest on; streams that are not there yet are made.
+pub async fn doctor(config: &Config) -> Vec<Finding> {
+    let secrets = Arc::new(Secrets::new(config.secrets));
+    let ledger = match &config.ledger_url {
+        None => Ok(vec![format!("a file in {}, synced with every event that is accepted", config.data.display())]),
+        Some(url) => ledger_facts(config, url, &secrets).await.map_err(|error| format!("{error:#}")),
+    };
+    let queue = match &config.queue {
+        None => Ok(vec!["in the ledger".into()]),
+        Some(spec) => queue_facts(spec, &secrets).await,
+    };
+    let platform = match (config.cannot_queue(), config.on_cloud_run) {
+        (Some(why), _) => Err(format!("a hook with mode = \"async\" or \"auto\" {why}")),
+        (None, true) if may_sleep(config) => Ok(vec!["Cloud Run".into(), SLEEPS.into()]),
+        (None, true) => Ok(vec!["Cloud Run".into()]),
+        (None, false) => Ok(Vec::new()),
+    };
+    vec![("ledger", ledger), ("queue", queue), ("platform", platform)]
+}
+
+async fn ledger_facts(config: &Config, url: &CredentialText, secrets: &Secrets) -> anyhow::Result<Vec<String>> {
+    let url = with_secrets(url, secrets, "the URL of the ledger")?;
+    let settings = PostgresSettings { url, tls: egress::tls(), retention: config.retention };
+    Ok(Ledger::facts(settings).await?)
+}
+
+async fn queue_facts(spec: &BrokerSpec, secrets: &Arc<Secrets>) -> Result<Vec<String>, String> {
+    let broker = connect_broker(spec, secrets).await.map_err(|error| format!("{error:#}"))?;
+    match broker.is_there() {
+        true => Ok(broker.facts().await),
+        false => Err("it cannot be reached: events are refused until it can".into()),
+    }
+}
+
+/// Where events wait.
+async fn connect_broker(spec: &BrokerSpec, secrets: &Arc<Secrets>) -> anyhow::Result<Broker> {
+    let servers = match spec {
+        BrokerSpec::Nats(spec) => with_secrets(&spec.servers, secrets, "the URL of the queue")?,
+        BrokerSpec::PubSub(_) | BrokerSpec::CloudTasks(_) => String::new(),
+    };
+    let token: Vec<SecretRef> = spec.token().into_iter().collect();
+    tokio::task::block_in_place(|| secrets.track_own(&token));
+    queue::connect(spec.clone(), &servers, secrets.clone()).await.map_err(anyhow::Error::msg)
+}
+
+async fn facts(broker: Option<&Broker>) -> Vec<String> {
+    match broker {
+        None => Vec::new(),
+        Some(broker) => broker.facts().await,
+    }
+}
+
+/// A URL that may hold a password: no error repeats it.
+fn with_secrets(url: &CredentialText, secrets: &Secrets, what: &'static str) -> anyhow::Result<String> {
     let mut text = Vec::new();
     for part in url {
         match part {
             CredentialPart::Literal(literal) => text.extend_from_slice(literal.as_bytes()),
             CredentialPart::Secret(reference) => {
-                tokio::task::block_in_place(|| secrets.track(std::slice::from_ref(reference)));
-                let value = secrets.value(reference).context("the URL of the ledger")?;
+                tokio::task::block_in_place(|| secrets.track_own(std::slice::from_ref(reference)));
+                let value = secrets.value(reference).context(what)?;
                 // Alone it is a URL, in one it is a part of it.
                 match url.len() {
                     1 => text.extend_from_slice(value.expose()),
@@ -278,9 +377,7 @@ async fn connect_ledger(config: &Config, url: &CredentialText, secrets: &Secrets
             }
         }
     }
-    let url = String::from_utf8(text).context("the URL of the ledger is not text")?;
-    let settings = PostgresSettings { url, tls: egress::tls(), retention: config.retention };
-    Ok(Arc::new(Ledger::connect(settings).await?))
+    String::from_utf8(text).map_err(|_| anyhow::anyhow!("{what} is not text"))
 }
 
 /// What `landfall check` says: how each hook would stand.
@@ -292,7 +389,20 @@ pub async fn check(config: &Config) -> anyhow::Result<Hooks> {
 }
 
 fn setup(config: &Config, engine: Arc<Engine>, secrets: Arc<Secrets>) -> Setup {
-    Setup { engine, secrets, dir: config.plugins.clone(), bundled: config.bundled.clone(), poll: config.poll }
+    Setup {
+        engine,
+        secrets,
+        dir: config.plugins.clone(),
+        bundled: config.bundled.clone(),
+        poll: config.poll,
+        cannot_queue: config.cannot_queue(),
+        cannot_keep: config.cannot_keep(),
+        cannot_order: matches!(config.queue, Some(BrokerSpec::CloudTasks(_))),
+        platform: Platform {
+            timeout: config.platform_timeout,
+            runs_in_requests: config.queue.as_ref().is_some_and(|queue| queue.push().is_some()),
+        },
+    }
 }
 
 fn engine_settings(config: &Config) -> anyhow::Result<EngineSettings> {

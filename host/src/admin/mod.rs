@@ -47,6 +47,7 @@ pub fn router(admin: Admin) -> Router {
     let events = events::Events { ledger: admin.ledger.clone(), running };
     let guarded = Router::new()
         .route("/api/hooks", get(hooks))
+        .route("/api/queue", get(queue))
         .route("/api/refusals", get(refusals))
         .route("/metrics", get(metrics))
         .route("/api/hooks/{hook}/{word}", post(pause))
@@ -109,6 +110,17 @@ async fn pause(State(admin): State<Admin>, Path((hook, word)): Path<(String, Str
 
 async fn metrics(State(admin): State<Admin>) -> Response {
     ([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], (admin.metrics)()).into_response()
+}
+
+/// Whether events can be accepted now, and what a broker promises where events wait in one.
+async fn queue(State(admin): State<Admin>) -> Response {
+    let queue = admin.delivery.queue();
+    let facts = match queue.broker() {
+        Some(broker) => broker.facts().await,
+        None => Vec::new(),
+    };
+    let shown = json!({ "accepts": queue.can_accept(), "facts": facts });
+    ([(header::CACHE_CONTROL, "no-store")], Json(shown)).into_response()
 }
 
 async fn refusals(State(admin): State<Admin>) -> Response {

@@ -25,6 +25,23 @@ pub async fn check(flags: NodeFlags) -> anyhow::Result<ExitCode> {
     Ok(if bad == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
+/// Asks what a node would rest on, then does what `check` does.
+pub async fn doctor(flags: NodeFlags) -> anyhow::Result<ExitCode> {
+    let config = Config::load(flags.clone().into())?;
+    let mut is_well = true;
+    for (what, found) in app::doctor(&config).await {
+        is_well &= found.is_ok();
+        let (word, lines) = match found {
+            Ok(lines) => ("ok", lines),
+            Err(why) => ("WRONG", vec![why]),
+        };
+        println!("{what:<16} {word}");
+        lines.iter().for_each(|line| println!("    {line}"));
+    }
+    let hooks = check(flags).await?;
+    Ok(if is_well { hooks } else { ExitCode::FAILURE })
+}
+
 fn print(status: &HookStatus) {
     let state = match status.state {
         HookState::Serving => "serving",

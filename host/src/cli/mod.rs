@@ -43,6 +43,9 @@ enum Command {
     Serve(NodeFlags),
     /// Load everything as `serve` would, say how each hook stands, and exit: 0 when all serve, 1 otherwise.
     Check(NodeFlags),
+    /// Ask everything that a node of these settings would rest on, say what it promises, and how each hook stands; 1 when something is
+    /// wrong.
+    Doctor(NodeFlags),
     /// Show what a component is, wants and offers.
     Inspect {
         /// A .wasm file.
@@ -142,6 +145,9 @@ struct NodeFlags {
     /// Start although the ledger has lost events that were acknowledged; the damaged log is copied aside.
     #[arg(long)]
     accept_data_loss: bool,
+    /// Keep events on a disk that is memory, as on Cloud Run: they are lost with the instance.
+    #[arg(long)]
+    accept_losing_events: bool,
     /// How log lines are written [default: text on a terminal, json elsewhere].
     #[arg(long, value_enum, value_name = "FORMAT")]
     log_format: Option<Format>,
@@ -154,6 +160,7 @@ struct NodeFlags {
 enum Format {
     Text,
     Json,
+    CloudLogging,
 }
 
 /// Runs the command of these arguments. What fails is one sentence on standard error.
@@ -177,6 +184,7 @@ fn dispatch(command: Command) -> anyhow::Result<ExitCode> {
         Command::Up(flags) => block_on(up::up(flags)),
         Command::Serve(flags) => block_on(serve(flags)),
         Command::Check(flags) => block_on(check::check(flags)),
+        Command::Doctor(flags) => block_on(check::doctor(flags)),
         Command::Inspect { file, json } => check::inspect(&file, json),
         Command::Build { dir, out, examples } => {
             let what = if examples { build::What::Examples } else { build::What::All };
@@ -246,9 +254,11 @@ impl From<NodeFlags> for Flags {
             bundled: flags.bundled,
             http2: flags.http2.then_some(true),
             accept_data_loss: flags.accept_data_loss,
+            accept_losing_events: flags.accept_losing_events,
             log_format: flags.log_format.map(|format| match format {
                 Format::Text => LogFormat::Text,
                 Format::Json => LogFormat::Json,
+                Format::CloudLogging => LogFormat::CloudLogging,
             }),
             log_level: flags.log,
         }

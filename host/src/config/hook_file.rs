@@ -185,6 +185,10 @@ fn path(typed: Option<String>, name: &HookName) -> Result<String, Mistake> {
     if !path.starts_with('/') {
         return mistake(&["path"], format!("path `{path}` must begin with `/`"));
     }
+    // No name of a hook has a slash in it, so this is never a path by default.
+    if path.starts_with("/_landfall/") {
+        return mistake(&["path"], format!("path `{path}`: what begins with /_landfall/ is the node's own"));
+    }
     // What no request line can hold, or what no client sends as it is, would be served to nobody.
     let can_be_sent = |c: char| c.is_ascii_graphic() && !"?#*\"<>\\^`|%".contains(c);
     if let Some(bad) = path.replace("%", "").chars().find(|c| !can_be_sent(*c)) {

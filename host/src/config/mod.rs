@@ -6,6 +6,7 @@ pub mod env;
 mod error;
 mod hook_file;
 mod node;
+mod queue;
 mod queued;
 mod values;
 

@@ -11,8 +11,9 @@ use serde::{Deserialize, Deserializer};
 use super::credential::Text;
 use super::env;
 use super::error::ConfigError;
+use super::queue::{Emulators, QueueTable, QueueUrl};
 use super::values::{Parsed, Size, Time};
-use crate::model::{CredentialPart, CredentialText, EdgeLimits, Retention, SecretAges, SecretRef};
+use crate::model::{BrokerSpec, CredentialPart, CredentialText, EdgeLimits, Retention, SecretAges, SecretRef};
 
 /// The node's settings, checked.
 #[derive(Debug, Clone)]
@@ -41,6 +42,14 @@ pub struct Config {
     pub secrets: SecretAges,
     /// Of a ledger in Postgres that nodes share; none: a file in `data`.
     pub ledger_url: Option<CredentialText>,
+    /// Where events wait, if not in the ledger.
+    pub queue: Option<BrokerSpec>,
+    /// Google Cloud Run, where the disk is memory and comes and goes with the instance.
+    pub on_cloud_run: bool,
+    /// After which the platform ends a request, whatever we say.
+    pub platform_timeout: Option<Duration>,
+    /// Keep events on a disk that is memory.
+    pub accept_losing_events: bool,
     /// Free bytes of the data directory below which no event is accepted.
     pub low_water: u64,
     /// Bytes that are given up when the disk is full.
@@ -65,6 +74,8 @@ pub enum LogFormat {
     Text,
     /// One JSON object a line.
     Json,
+    /// The same with the names that Google Cloud Logging knows: `severity`, `message`, its `trace`.
+    CloudLogging,
 }
 
 /// What the command line said.
@@ -88,6 +99,8 @@ pub struct Flags {
     pub log_format: Option<LogFormat>,
     /// `--accept-data-loss`: never in a file, so that it is not forgotten there
     pub accept_data_loss: bool,
+    /// `--accept-losing-events`
+    pub accept_losing_events: bool,
     /// `--log`
     pub log_level: Option<String>,
 }
@@ -103,6 +116,7 @@ struct NodeFile {
     bundled: Option<PathBuf>,
     poll: Option<Time>,
     drain: Option<Time>,
+    platform_timeout: Option<Time>,
     #[serde(default)]
     admin: AdminTable,
     #[serde(default)]
@@ -111,6 +125,8 @@ struct NodeFile {
     secrets: SecretsTable,
     #[serde(default, deserialize_with = "url_or_table")]
     ledger: LedgerTable,
+    #[serde(default, deserialize_with = "url_or_table")]
+    queue: QueueTable,
     #[serde(default)]
     log: LogTable,
 }
@@ -158,26 +174,42 @@ struct LogTable {
     level: Option<String>,
 }
 
+/// A table that may be given by its `url` alone.
+trait ByUrl: for<'de> Deserialize<'de> {
+    fn by_url(url: &str) -> Result<Self, String>;
+}
+
+impl ByUrl for LedgerTable {
+    fn by_url(url: &str) -> Result<LedgerTable, String> {
+        Ok(LedgerTable { url: Some(Parsed(url.parse()?)), ..LedgerTable::default() })
+    }
+}
+
+impl ByUrl for QueueTable {
+    fn by_url(url: &str) -> Result<QueueTable, String> {
+        Ok(QueueTable { url: Some(Parsed(url.parse::<QueueUrl>()?)), ..QueueTable::default() })
+    }
+}
+
 /// `ledger = "postgres://…"` is short for a table with nothing but its `url`.
-fn url_or_table<'de, D: Deserializer<'de>>(deserializer: D) -> Result<LedgerTable, D::Error> {
-    struct Either;
-    impl<'de> Visitor<'de> for Either {
-        type Value = LedgerTable;
+fn url_or_table<'de, D: Deserializer<'de>, T: ByUrl>(deserializer: D) -> Result<T, D::Error> {
+    struct Either<T>(std::marker::PhantomData<T>);
+    impl<'de, T: ByUrl> Visitor<'de> for Either<T> {
+        type Value = T;
 
         fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
             f.write_str("a URL or a table")
         }
 
-        fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<LedgerTable, E> {
-            let url = text.parse().map_err(E::custom)?;
-            Ok(LedgerTable { url: Some(Parsed(url)), ..LedgerTable::default() })
+        fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<T, E> {
+            T::by_url(text).map_err(E::custom)
         }
 
-        fn visit_map<M: MapAccess<'de>>(self, map: M) -> Result<LedgerTable, M::Error> {
-            LedgerTable::deserialize(MapAccessDeserializer::new(map))
+        fn visit_map<M: MapAccess<'de>>(self, map: M) -> Result<T, M::Error> {
+            T::deserialize(MapAccessDeserializer::new(map))
         }
     }
-    deserializer.deserialize_any(Either)
+    deserializer.deserialize_any(Either(std::marker::PhantomData))
 }
 
 /// The URL of a ledger that nodes share: written out, with secrets in it, or as a secret itself.
@@ -199,13 +231,16 @@ impl std::str::FromStr for UrlText {
     }
 }
 
+const PLATFORM_MIN: Duration = Duration::from_secs(2);
+/// Of a service that says nothing else.
+const CLOUD_RUN_TIMEOUT: Duration = Duration::from_secs(300);
 const DAY_MS: u64 = 86_400_000;
 const CONNECTIONS_MAX: usize = 1_000_000;
 const BODIES_MAX: usize = 1 << 40;
 const TIME_MAX: Duration = Duration::from_secs(3600);
 
 /// Every setting with its environment variable; a value is read as the file would read it.
-const VARIABLES: [(&str, &str); 25] = [
+const VARIABLES: [(&str, &str); 36] = [
     ("LANDFALL_LISTEN", "listen"),
     ("LANDFALL_HTTP2", "http2"),
     ("LANDFALL_PLUGINS", "plugins"),
@@ -229,6 +264,17 @@ const VARIABLES: [(&str, &str); 25] = [
     ("LANDFALL_LEDGER_KEEP", "ledger.keep"),
     ("LANDFALL_LEDGER_KEEP_BODIES", "ledger.keep_bodies"),
     ("LANDFALL_LEDGER_MAX_SIZE", "ledger.max_size"),
+    ("LANDFALL_PLATFORM_TIMEOUT", "platform_timeout"),
+    ("LANDFALL_QUEUE_URL", "queue.url"),
+    ("LANDFALL_QUEUE_STREAM", "queue.stream"),
+    ("LANDFALL_QUEUE_REPLICAS", "queue.replicas"),
+    ("LANDFALL_QUEUE_STORAGE", "queue.storage"),
+    ("LANDFALL_QUEUE_MONITOR", "queue.monitor"),
+    ("LANDFALL_QUEUE_SUBSCRIPTION", "queue.subscription"),
+    ("LANDFALL_QUEUE_DEAD_LETTER", "queue.dead_letter"),
+    ("LANDFALL_QUEUE_PUSH_TO", "queue.push_to"),
+    ("LANDFALL_QUEUE_PUSH_ACCOUNT", "queue.push_account"),
+    ("LANDFALL_QUEUE_PUSH_KEYS", "queue.push_keys"),
     ("LANDFALL_LOG_FORMAT", "log.format"),
     ("LANDFALL_LOG_LEVEL", "log.level"),
 ];
@@ -239,6 +285,25 @@ impl Config {
     /// Reads every layer. A config file that was named must exist; the default one may be absent.
     pub fn load(flags: Flags) -> Result<Config, ConfigError> {
         Config::from_layers(flags, env::var)
+    }
+
+    /// Why no event can wait here, if none can.
+    pub fn cannot_queue(&self) -> Option<&'static str> {
+        let has_place = !self.on_cloud_run || self.queue.is_some() || self.ledger_url.is_some();
+        (!has_place && !self.accept_losing_events).then_some(
+            "needs a queue that outlives this instance, and on Cloud Run the disk is memory: set queue.url \
+             (LANDFALL_QUEUE_URL) to pubsub://… (Pub/Sub) or cloudtasks://… (Cloud Tasks), or ledger.url \
+             (LANDFALL_LEDGER_URL) to postgres://… (Postgres); mode = \"sync\" needs none of them",
+        )
+    }
+
+    /// Why nothing that is to be found again can be kept here, if nothing can.
+    pub fn cannot_keep(&self) -> Option<&'static str> {
+        let is_lost = self.on_cloud_run && self.ledger_url.is_none() && !self.accept_losing_events;
+        is_lost.then_some(
+            "needs a ledger that outlives this instance, and on Cloud Run the disk is memory: set ledger.url \
+             (LANDFALL_LEDGER_URL) to postgres://… (Postgres)",
+        )
     }
 
     fn from_layers(flags: Flags, var: impl Fn(&str) -> Option<String>) -> Result<Config, ConfigError> {
@@ -258,10 +323,22 @@ impl Config {
                 ConfigError::whole("environment variable PORT", format!("`{text}` is not a port: 0 to 65535"))
             })?),
         };
-        Config::build(flags, file, port)
+        let emulators = Emulators {
+            pubsub: var("PUBSUB_EMULATOR_HOST").filter(|host| !host.is_empty()),
+            cloud_tasks: var("CLOUD_TASKS_EMULATOR_HOST").filter(|host| !host.is_empty()),
+        };
+        // Cloud Run sets it for services, and for functions, which are services.
+        let on_cloud_run = var("K_SERVICE").is_some_and(|name| !name.is_empty());
+        Config::build(flags, file, port, emulators, on_cloud_run)
     }
 
-    fn build(flags: Flags, file: NodeFile, port: Option<u16>) -> Result<Config, ConfigError> {
+    fn build(
+        flags: Flags,
+        file: NodeFile,
+        port: Option<u16>,
+        emulators: Emulators,
+        on_cloud_run: bool,
+    ) -> Result<Config, ConfigError> {
         let wrong = |message: String| ConfigError::whole("settings", message);
         let any = |port: u16| SocketAddr::from(([0, 0, 0, 0], port));
         let limits = file.limits;
@@ -297,6 +374,17 @@ impl Config {
             },
             accept_data_loss: flags.accept_data_loss,
             ledger_url: file.ledger.url.map(|parsed| parsed.0.0),
+            queue: file.queue.broker(emulators).map_err(wrong)?,
+            on_cloud_run,
+            platform_timeout: match (file.platform_timeout, on_cloud_run) {
+                (Some(Time(time)), _) if time < PLATFORM_MIN || time > TIME_MAX => {
+                    return Err(wrong(format!("platform_timeout = {time:?} is out of range: 2 s to 60 min")));
+                }
+                (Some(time), _) => Some(time.0),
+                (None, true) => Some(CLOUD_RUN_TIMEOUT),
+                (None, false) => None,
+            },
+            accept_losing_events: flags.accept_losing_events,
             retention: Retention {
                 keep: time(file.ledger.keep, 30 * DAY_MS),
                 keep_bodies: time(file.ledger.keep_bodies, 7 * DAY_MS),
@@ -304,7 +392,7 @@ impl Config {
             },
             low_water: file.ledger.low_water.map_or(64 << 20, |size| size.0 as u64),
             reserve: file.ledger.reserve.map_or(32 << 20, |size| size.0 as u64),
-            log_format: flags.log_format.or(file.log.format),
+            log_format: flags.log_format.or(file.log.format).or(on_cloud_run.then_some(LogFormat::CloudLogging)),
             log_level: flags.log_level.or(file.log.level).unwrap_or_else(|| "info".into()),
             drain: time(file.drain, 8_000),
         };
@@ -367,6 +455,11 @@ fn set(table: &mut toml::Table, key: &str, value: toml::Value) {
         }
         Some((outer, inner)) => {
             let entry = table.entry(outer).or_insert_with(|| toml::Value::Table(toml::Table::new()));
+            // What was given by its URL alone gets more keys.
+            if entry.is_str() {
+                let url = std::mem::replace(entry, toml::Value::Table(toml::Table::new()));
+                entry.as_table_mut().expect("it was just made").insert("url".into(), url);
+            }
             entry.as_table_mut().expect("the file was read, so this is a table").insert(inner.into(), value);
         }
     }

@@ -1,5 +1,7 @@
 //! From an event to the record of its attempts: the three modes, the worker loop, and what follows from each outcome.
 
+mod answers;
+mod arrivals;
 mod circuit;
 mod emitted;
 mod ending;
@@ -12,21 +14,23 @@ mod sync;
 mod workers;
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicBool, AtomicU64};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize};
 use std::sync::{Arc, Mutex};
 
-use crate::ledger::{Ledger, LedgerError};
+use crate::ledger::Ledger;
 use crate::model::{Clock, EventId, Outcome};
-use crate::queue::Queue;
+use crate::queue::{Broker, Queue};
 
 pub use crate::engine::Target;
-pub use crate::ledger::DedupKey;
+pub use crate::ledger::{DedupKey, LedgerError};
 pub use queued::{Answered, Incoming};
 
 /// Who knows the hooks.
 pub trait Targets: Send + Sync {
     /// The hook of that name, if it can run now.
     fn find(&self, hook: &str) -> Option<Target>;
+    /// Those that there are.
+    fn names(&self) -> Vec<Arc<str>>;
 }
 
 /// Runs events and keeps what they leave.
@@ -38,6 +42,8 @@ pub struct Delivery {
     /// Callers of mode `auto` whose events somebody else runs.
     waiters: Mutex<HashMap<EventId, tokio::sync::oneshot::Sender<Outcome>>>,
     is_stopping: AtomicBool,
+    /// Brought by a broker, and without a place.
+    arriving: AtomicUsize,
     /// Second and number of successes in mode `sync` that were kept in it.
     kept: Mutex<(u64, u32)>,
     began: std::time::Instant,
@@ -48,19 +54,21 @@ pub struct Delivery {
 // === impl Delivery ===
 
 impl Delivery {
-    /// Over this ledger. `dispatch_for_ever` and `beat_for_ever` do the work.
+    /// Over this ledger, and this broker if there is one. `dispatch_for_ever` and its like do the work.
     pub async fn new(
         ledger: Arc<Ledger>,
+        broker: Option<Broker>,
         targets: Arc<dyn Targets>,
         clock: Clock,
     ) -> Result<Arc<Delivery>, LedgerError> {
         let delivery = Arc::new(Delivery {
-            queue: Queue::start(ledger).await?,
+            queue: Queue::start(ledger, broker).await?,
             targets,
             clock,
             standings: Mutex::default(),
             waiters: Mutex::default(),
             is_stopping: AtomicBool::new(false),
+            arriving: AtomicUsize::new(0),
             kept: Mutex::default(),
             began: std::time::Instant::now(),
             dropped: AtomicU64::new(0),
@@ -71,7 +79,7 @@ impl Delivery {
 
     /// Whether an event could be kept now.
     pub fn can_accept(&self) -> bool {
-        self.queue.ledger().can_accept()
+        self.queue.can_accept()
     }
 
     /// The queue below.

@@ -49,18 +49,22 @@ impl Delivery {
         let (id, hook) = (incoming.event.id, incoming.event.hook.clone());
         // Whoever runs it answers here.
         let (answer, answered) = oneshot::channel();
-        let free = target.filter(|target| target.order_of.is_none()).and_then(|target| target.slots.try_acquire());
+        let broker = self.queue.broker();
+        let begins_here = target.filter(|target| target.order_of.is_none() && broker.is_none());
+        let free = begins_here.and_then(|target| target.slots.try_acquire());
         let slot = free.filter(|_| target.is_some_and(|target| self.begin(&hook, target, 1) == 1));
         let store_within = if is_answered_later { STORE_WITHIN } else { answer_within.min(STORE_WITHIN) };
+        // Where no node can tell this one the reply, nobody waits for it.
+        let is_answered_later = is_answered_later || broker.is_some_and(|broker| broker.answer_to().is_none());
+        let is_waiting = !is_answered_later && slot.is_none() && target.is_some() && !self.is_held(&hook);
         let new = NewEvent {
             stored: Stored::new(incoming.event),
             dedup: incoming.dedup,
             order_key: incoming.order_key,
             delay: Duration::ZERO,
-            run_now: slot.is_some(),
+            run_now: slot.is_some() || (is_waiting && broker.is_some()),
             dead: None,
         };
-        let is_waiting = !is_answered_later && slot.is_none() && target.is_some() && !self.is_held(&hook);
         let mut answer = Some(answer);
         let _waiter = is_waiting.then(|| Waiter::new(self, id, answer.take().expect("not taken yet")));
         // A task of its own: what has been kept is run, whether or not the caller is still there.

@@ -49,6 +49,7 @@ pub fn write(event: &Event, number: u32, attempt: &Attempt) {
     let memory_kib = attempt.memory_peak_bytes / 1024;
     // Which secret, by its number in the hook file: whoever rotates wants to know when the old one is out of use.
     let verified_by = event.attributes.iter().find(|(name, _)| name == "verified-by").map(|(_, key)| key.as_str());
+    let traceparent = event.attribute("traceparent");
     let (calls, rows, reason) = (attempt.http_calls, attempt.staged.0, attempt.outcome.reason());
     match &attempt.outcome {
         Outcome::Done(reply) => {
@@ -64,14 +65,37 @@ pub fn write(event: &Event, number: u32, attempt: &Attempt) {
                 memory_kib,
                 calls,
                 rows,
+                traceparent,
                 "attempt"
             );
         }
         Outcome::HostFault(_) => {
-            tracing::error!(hook, event = event_id, number, outcome, reason, duration_ms, memory_kib, calls, "attempt");
+            tracing::error!(
+                hook,
+                event = event_id,
+                number,
+                outcome,
+                reason,
+                duration_ms,
+                memory_kib,
+                calls,
+                traceparent,
+                "attempt"
+            );
         }
         _ => {
-            tracing::warn!(hook, event = event_id, number, outcome, reason, duration_ms, memory_kib, calls, "attempt");
+            tracing::warn!(
+                hook,
+                event = event_id,
+                number,
+                outcome,
+                reason,
+                duration_ms,
+                memory_kib,
+                calls,
+                traceparent,
+                "attempt"
+            );
         }
     }
 }

@@ -40,7 +40,11 @@ impl Delivery {
                 if self.is_stopping.load(Ordering::Relaxed) {
                     return;
                 }
-                match self.round().await {
+                let round = match self.queue.broker() {
+                    None => self.round().await,
+                    Some(_) => self.queue.hand_over(|hook| self.is_held(hook)).await,
+                };
+                match round {
                     Ok(0) => break,
                     Ok(_) => {}
                     Err(error) => {

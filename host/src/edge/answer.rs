@@ -161,7 +161,8 @@ fn body(status: StatusCode, json: Bytes) -> Response {
     with(response, CONTENT_TYPE, HeaderValue::from_static("application/json"))
 }
 
-fn empty(status: StatusCode) -> Response {
+/// Nothing but a status.
+pub(super) fn empty(status: StatusCode) -> Response {
     let mut response = Response::new(Body::empty());
     *response.status_mut() = status;
     response

@@ -8,17 +8,20 @@ mod head;
 mod idle;
 mod listener;
 mod prove;
+mod push;
 mod receive;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use axum::Router;
+use axum::routing::any;
 
 use crate::delivery::Delivery;
 use crate::hooks::Hooks;
-use crate::model::{Clock, EdgeLimits, RefusalLog};
+use crate::model::{Clock, EdgeLimits, PushSpec, RefusalLog};
 use crate::secrets::{KeyDocuments, Secrets};
+use crate::verify::Verifier;
 
 pub use listener::serve;
 pub use plain::{plain_relay, plain_router};
@@ -48,16 +51,26 @@ pub struct Edge {
     /// Room for bodies.
     bodies: bodies::Room,
     draining: AtomicBool,
+    /// Of the calls of a broker that calls.
+    push: Option<Verifier>,
 }
 
 // === impl Edge ===
 
 impl Edge {
-    /// Ready for requests.
-    pub fn new(hooks: Hooks, secrets: Arc<Secrets>, delivery: Arc<Delivery>, limits: EdgeLimits) -> Arc<Edge> {
-        Arc::new(Edge {
+    /// Ready for requests, and for the calls of a broker where it calls.
+    pub fn new(
+        hooks: Hooks,
+        secrets: Arc<Secrets>,
+        delivery: Arc<Delivery>,
+        limits: EdgeLimits,
+        push: Option<&PushSpec>,
+    ) -> anyhow::Result<Arc<Edge>> {
+        let own = push.map(|push| push.keys.clone());
+        Ok(Arc::new(Edge {
             hooks,
-            documents: Arc::new(KeyDocuments::new(secrets.clone())),
+            push: push.map(push::verifier).transpose()?,
+            documents: Arc::new(KeyDocuments::new(secrets.clone(), own)),
             secrets,
             delivery,
             limits,
@@ -67,7 +80,7 @@ impl Edge {
             clock: Clock::System,
             bodies: bodies::Room::new(limits.bodies),
             draining: AtomicBool::new(false),
-        })
+        }))
     }
 
     /// Hooks are known and nothing is being shut down.
@@ -83,5 +96,10 @@ impl Edge {
 
 /// Every public route: hooks live in a table of their own that changes while we run.
 pub fn router(edge: Arc<Edge>) -> Router {
-    Router::new().fallback(receive::receive).with_state(edge)
+    let routes = Router::new().fallback(receive::receive);
+    let routes = match edge.push {
+        Some(_) => routes.route(PushSpec::PATH, any(push::push)),
+        None => routes,
+    };
+    routes.with_state(edge)
 }

@@ -10,13 +10,31 @@ use super::answer::{self, Stop};
 use crate::hooks::Hook;
 use crate::model::{RefusedRequest, SecretSource};
 use crate::secrets::Ask;
-use crate::verify::{Answer, Checked, Feed, Given, Keys, Refusal, Unverified, check_or_return, hint};
+use crate::verify::{Answer, Checked, Feed, Given, Keys, Refusal, Unverified, Verifier, check_or_return, hint};
 
 const HINT_EVERY: Duration = Duration::from_secs(1);
 
-/// The keys of a hook, now.
-pub fn keys(edge: &Edge, hook: &Hook) -> Keys {
-    let verifier = &hook.verifier;
+/// What a request wants to pass.
+#[derive(Clone, Copy)]
+pub struct Door<'a> {
+    /// Of the hook, in records and counters.
+    pub name: &'a str,
+    /// How it is checked.
+    pub verifier: &'a Verifier,
+}
+
+// === impl Door ===
+
+impl<'a> Door<'a> {
+    /// That of a hook.
+    pub fn of(hook: &'a Hook) -> Door<'a> {
+        Door { name: &hook.spec.name, verifier: &hook.verifier }
+    }
+}
+
+/// Its keys, now.
+pub fn keys(edge: &Edge, door: Door<'_>) -> Keys {
+    let verifier = door.verifier;
     let proof = verifier.secrets().iter().map(|reference| (verifier.key_form(), edge.secrets.value(reference)));
     let challenge = verifier.challenge_secrets().iter().map(|reference| edge.secrets.value(reference));
     Keys::new(proof).with_challenge(challenge)
@@ -25,41 +43,41 @@ pub fn keys(edge: &Edge, hook: &Hook) -> Keys {
 /// The verdict. A key document that is not at hand is fetched, once.
 pub async fn prove(
     edge: &Edge,
-    hook: &Hook,
+    door: Door<'_>,
     request: Unverified,
     keys: &Keys,
     feed: Option<Feed>,
     client_address: Option<&str>,
 ) -> Result<Checked, Stop> {
     let given = Given { keys, documents: &*edge.documents, now: Some(edge.clock.now()) };
-    let checked = match check_or_return(&hook.verifier, request, &given, feed) {
+    let checked = match check_or_return(door.verifier, request, &given, feed) {
         Err((refusal @ Refusal { fetch: Some(_), .. }, request)) => {
             let url = refusal.fetch.clone().unwrap_or_default();
-            if let Err(why) = fetch(edge, hook, &url).await {
-                tracing::error!(hook = &*hook.spec.name, url, why, "a key document cannot be fetched");
+            if let Err(why) = fetch(edge, door, &url).await {
+                tracing::error!(hook = door.name, url, why, "a key document cannot be fetched");
                 let refusal = Refusal { detail: format!("{}: {why}", refusal.detail), ..refusal };
-                refused(edge, hook, &request, &refusal, client_address);
+                refused(edge, door, &request, &refusal, client_address);
                 return Err(Stop::Unavailable);
             }
-            check_or_return(&hook.verifier, *request, &given, None)
+            check_or_return(door.verifier, *request, &given, None)
         }
         checked => checked,
     };
     checked.map_err(|(refusal, request)| {
-        refused(edge, hook, &request, &refusal, client_address);
-        if refusal.is_ours() { Stop::Unavailable } else { Stop::Unauthorized(hook.verifier.answers()) }
+        refused(edge, door, &request, &refusal, client_address);
+        if refusal.is_ours() { Stop::Unavailable } else { Stop::Unauthorized(door.verifier.answers()) }
     })
 }
 
-async fn fetch(edge: &Edge, hook: &Hook, document: &str) -> Result<(), String> {
-    let secret = || hook.verifier.secrets().iter().find_map(|reference| edge.secrets.value(reference).ok());
-    let ask = match hook.verifier.lookup() {
+async fn fetch(edge: &Edge, door: Door<'_>, document: &str) -> Result<(), String> {
+    let secret = || door.verifier.secrets().iter().find_map(|reference| edge.secrets.value(reference).ok());
+    let ask = match door.verifier.lookup() {
         Some(lookup) => {
             let secret = secret().ok_or("the secret that the question for a key carries has no value")?;
             let body = lookup.ask(document, &secret).ok_or("the document is of another look-up")?;
             Ask::Posted(body.into())
         }
-        None if hook.verifier.names_its_keys() => Ask::Configured,
+        None if door.verifier.names_its_keys() => Ask::Configured,
         None => Ask::Named,
     };
     edge.documents.fetch(document, ask).await
@@ -92,14 +110,14 @@ pub async fn answered(edge: &Edge, hook: &Hook, answer: Answer) -> Result<Respon
     answer::challenge(answer).ok_or(Stop::BadHead("a value of the ownership check cannot be sent back"))
 }
 
-fn refused(edge: &Edge, hook: &Hook, request: &Unverified, refusal: &Refusal, client_address: Option<&str>) {
-    edge.counters.refused(&hook.spec.name, refusal.reason.word());
+fn refused(edge: &Edge, door: Door<'_>, request: &Unverified, refusal: &Refusal, client_address: Option<&str>) {
+    edge.counters.refused(door.name, refusal.reason.word());
     let hint = edge.hints.take().then(|| {
-        let secrets = hook.verifier.secrets().iter().filter_map(|reference| edge.secrets.value(reference).ok());
-        hint(&hook.verifier, request, &secrets.collect::<Vec<_>>(), refusal)
+        let secrets = door.verifier.secrets().iter().filter_map(|reference| edge.secrets.value(reference).ok());
+        hint(door.verifier, request, &secrets.collect::<Vec<_>>(), refusal)
     });
     let hint = hint.flatten();
-    let (hook, reason, detail) = (&*hook.spec.name, refusal.reason.word(), refusal.to_string());
+    let (hook, reason, detail) = (door.name, refusal.reason.word(), refusal.to_string());
     let because = hint.as_deref();
     match refusal.is_ours() {
         true => tracing::error!(hook, reason, detail, "request refused: the hook is closed"),

@@ -1,7 +1,7 @@
 //! The way of a request: find its hook, read it whole, prove it, run it, answer.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use axum::body::{Body, HttpBody};
 use axum::extract::{Request, State};
@@ -15,12 +15,16 @@ use sha2::{Digest, Sha256};
 use super::answer::{self, Stop};
 use super::bodies::{Held, NoRoom};
 use super::listener::Peer;
+use super::prove::Door;
 use super::{Edge, head, prove};
-use crate::delivery::{Answered, DedupKey, Incoming, Target};
+use crate::delivery::{Answered, DedupKey, Incoming, LedgerError, Target};
 use crate::hooks::{Found, Hook};
 use crate::model::{DedupId, Event, Mode};
 use crate::verify::{Checked, Feed, Unverified, feed};
 
+/// For the plugins directory to be read.
+const STARTS_WITHIN: Duration = Duration::from_secs(3);
+const LOOK_EVERY: Duration = Duration::from_millis(10);
 const DRAIN_BYTES_MAX: usize = 16 << 20;
 const DRAIN_TIME_MAX: Duration = Duration::from_secs(2);
 
@@ -42,7 +46,7 @@ pub async fn receive(State(edge): State<Arc<Edge>>, request: Request) -> Respons
 
 async fn handle(edge: &Edge, head: Parts, body: &mut Body) -> Result<Response, Stop> {
     head::check(&head)?;
-    let found = find(edge, head.uri.path())?;
+    let found = find(edge, head.uri.path()).await?;
     let hook = found.hook.clone();
     let is_event = check_method(&hook, &head.method);
     if !hook.verifier.takes_challenges_by(&head.method) {
@@ -55,11 +59,11 @@ async fn handle(edge: &Edge, head: Parts, body: &mut Body) -> Result<Response, S
     }
     let attributes = attributes(found, &head);
     let request = unverified(head);
-    let keys = prove::keys(edge, &hook);
+    let keys = prove::keys(edge, Door::of(&hook));
     let feed = feed(&hook.verifier, &request, &keys);
-    let (body, feed, _held) = read(edge, &hook, body, feed).await?;
+    let (body, feed, _held) = read(edge, hook.spec.max_body, body, feed).await?;
     let request = Unverified { body, ..request };
-    let verified = match prove::prove(edge, &hook, request, &keys, feed, client_address(&attributes)).await {
+    let verified = match prove::prove(edge, Door::of(&hook), request, &keys, feed, client_address(&attributes)).await {
         Ok(Checked::Challenge(answer)) => return prove::answered(edge, &hook, answer).await,
         Ok(Checked::Verified(verified)) => verified,
         Err(stop) => return Err(is_event.err().unwrap_or(stop)),
@@ -97,6 +101,10 @@ async fn queue(edge: &Edge, hook: &Hook, target: Option<&Target>, event: Event) 
             kill_point!("before-answer");
             Ok(answer::accepted(&hook.spec.accepted, hook.verifier.accepted_status(), event))
         }
+        Err(error @ LedgerError::TooLarge { .. }) => {
+            tracing::error!(hook = &*hook.spec.name, %error, "an event is refused");
+            Err(Stop::TooLarge)
+        }
         Err(error) => {
             tracing::error!(hook = &*hook.spec.name, %error, "an event cannot be kept: the caller is told to come again");
             Err(Stop::NotKept)
@@ -130,13 +138,17 @@ async fn drain(body: &mut Body) {
     tokio::time::timeout(DRAIN_TIME_MAX, reading).await.ok();
 }
 
-fn find(edge: &Edge, path: &str) -> Result<Found, Stop> {
-    let table = edge.hooks.table();
-    match table.find(path) {
-        Some(found) => Ok(found),
-        // Before the directory has been read, nobody knows what is not there.
-        None if !table.complete => Err(Stop::Unavailable),
-        None => Err(Stop::UnknownPath),
+/// Before the directory has been read, nobody knows what is not there: the request that has started this node waits for that.
+async fn find(edge: &Edge, path: &str) -> Result<Found, Stop> {
+    let until = Instant::now() + STARTS_WITHIN;
+    loop {
+        let table = edge.hooks.table();
+        match table.find(path) {
+            Some(found) => return Ok(found),
+            None if table.complete => return Err(Stop::UnknownPath),
+            None if Instant::now() >= until => return Err(Stop::Unavailable),
+            None => tokio::time::sleep(LOOK_EVERY).await,
+        }
     }
 }
 
@@ -155,14 +167,13 @@ fn check_method(hook: &Hook, method: &Method) -> Result<(), Stop> {
     }
 }
 
-/// The whole body, raw: no more than the hook takes, no later than the node waits, and never silent for long.
-async fn read(
+/// The whole body, raw: no more than `max`, no later than the node waits, and never silent for long.
+pub(super) async fn read(
     edge: &Edge,
-    hook: &Hook,
+    max: usize,
     body: &mut Body,
     feed: Option<Feed>,
 ) -> Result<(Bytes, Option<Feed>, Held), Stop> {
-    let max = hook.spec.max_body;
     if body.size_hint().lower() > max as u64 {
         return Err(Stop::TooLarge);
     }
@@ -205,7 +216,8 @@ async fn pieces(
     Ok((if joined.is_empty() { first } else { joined.freeze() }, feed, held))
 }
 
-fn unverified(head: Parts) -> Unverified {
+/// Without its body.
+pub(super) fn unverified(head: Parts) -> Unverified {
     Unverified {
         path: head.uri.path().to_owned(),
         query: head.uri.query().map(str::to_owned),

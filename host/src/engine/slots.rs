@@ -40,6 +40,11 @@ impl Slots {
         }
     }
 
+    /// How many are free now.
+    pub fn free(&self) -> usize {
+        self.hook.available_permits().min(self.node.available_permits())
+    }
+
     /// A place, if there is one now.
     pub fn try_acquire(&self) -> Option<Slot> {
         let hook = self.hook.clone().try_acquire_owned().ok()?;

@@ -50,7 +50,7 @@ pub struct HookStatus {
 }
 
 /// Where neither the hook file nor the pack says how long the sender waits.
-const ANSWER_WITHIN: Duration = Duration::from_secs(8);
+pub(super) const ANSWER_WITHIN: Duration = Duration::from_secs(8);
 
 const NO_CALLS: &str = "its component imports http, and [allow] http grants nothing: each call would be denied";
 

@@ -12,7 +12,7 @@ use tokio::time::MissedTickBehavior;
 
 use super::hook::{Hook, HookState, HookStatus};
 use super::known::{Fingerprint, Known, fingerprint};
-use super::load::{Files, LOADS_MAX, Loader, Problem, references};
+use super::load::{Files, LOADS_MAX, Loader, Platform, Problem, references};
 use super::names::Names;
 use super::packs::packs;
 use super::scan::{Bundled, Look, Patience, Scanner};
@@ -42,6 +42,14 @@ pub struct Setup {
     pub bundled: Option<PathBuf>,
     /// Look this often even if nothing was heard.
     pub poll: Duration,
+    /// Why no event can wait here, if none can.
+    pub cannot_queue: Option<&'static str>,
+    /// Why no row and no value can be kept here, if none can.
+    pub cannot_keep: Option<&'static str>,
+    /// The queue keeps no order.
+    pub cannot_order: bool,
+    /// What the platform makes of requests.
+    pub platform: Platform,
 }
 
 /// The served hooks; readers never wait.
@@ -122,6 +130,11 @@ impl Hooks {
         self.table().standing(&name).map(|standing| standing.answers.clone())
     }
 
+    /// Their names.
+    pub fn names(&self) -> Vec<Arc<str>> {
+        self.table().names()
+    }
+
     /// How each hook stands, by name; files that are no hooks are in it too.
     pub fn statuses(&self) -> Vec<HookStatus> {
         self.statuses.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).clone()
@@ -144,6 +157,10 @@ impl Hooks {
             secrets: setup.secrets,
             dir: setup.dir.clone(),
             packs: ArcSwap::default(),
+            cannot_queue: setup.cannot_queue,
+            cannot_keep: setup.cannot_keep,
+            cannot_order: setup.cannot_order,
+            platform: setup.platform,
             turns: Semaphore::new(LOADS_MAX),
         };
         let keeper = Keeper {

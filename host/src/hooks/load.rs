@@ -2,15 +2,16 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use tokio::sync::Semaphore;
 
-use super::hook::{Hook, Serving};
+use super::hook::{ANSWER_WITHIN, Hook, Serving};
 use super::scan::Content;
 use crate::config::{ConfigError, HookSource, parse_hook, parse_manifest};
 use crate::engine::{Component, Engine, Handler, LoadError};
-use crate::model::{Credential, DedupId, HookName, HookSpec, SecretRef, SecretSource, VerifySpec};
+use crate::model::{Credential, DedupId, HookName, HookSpec, Mode, SecretRef, SecretSource, VerifySpec};
 use crate::verify::{Packs, Verifier};
 
 /// What the loader needs of the process.
@@ -21,6 +22,14 @@ pub struct Loader {
     pub dir: PathBuf,
     /// How providers sign; changes with the files of `providers`.
     pub packs: ArcSwap<Packs>,
+    /// Why no event can wait here, if none can.
+    pub cannot_queue: Option<&'static str>,
+    /// Why no row and no value can be kept here, if none can.
+    pub cannot_keep: Option<&'static str>,
+    /// The queue keeps no order.
+    pub cannot_order: bool,
+    /// What the platform makes of requests.
+    pub platform: Platform,
     /// Components in memory at once, besides those that serve.
     pub turns: Semaphore,
 }
@@ -62,6 +71,47 @@ impl From<LoadError> for Problem {
     }
 }
 
+/// What the platform that we run on makes of requests.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Platform {
+    /// After which it ends one, whatever we say.
+    pub timeout: Option<Duration>,
+    /// Attempts are made while a request of the queue is open.
+    pub runs_in_requests: bool,
+}
+
+// === impl Platform ===
+
+impl Platform {
+    /// The shorter time counts, and whoever wrote the longer one is told.
+    fn shorten(self, spec: &mut HookSpec, usual: Option<Duration>) {
+        let Some(timeout) = self.timeout else { return };
+        // The answer has to be out before.
+        let most = timeout - (timeout / 10).min(Duration::from_secs(1));
+        let shorten = |key: &str, time: &mut Duration| {
+            if *time > most {
+                let (time, hook) = (std::mem::replace(time, most), &*spec.name);
+                tracing::warn!(
+                    hook,
+                    key,
+                    ?time,
+                    platform_timeout = ?timeout,
+                    "the platform ends requests sooner: its time counts; raise its request time-out, and platform_timeout with it, or lower the key"
+                );
+            }
+        };
+        if spec.mode == Mode::Sync || self.runs_in_requests {
+            shorten("deadline", &mut spec.deadline);
+        }
+        match &mut spec.answer_within {
+            Some(within) => shorten("answer_within", within),
+            None => {
+                spec.answer_within = Some(usual.unwrap_or(ANSWER_WITHIN)).filter(|usual| *usual > most).map(|_| most)
+            }
+        }
+    }
+}
+
 // === impl Loader ===
 
 impl Loader {
@@ -74,11 +124,13 @@ impl Loader {
         };
         let manifest = manifest(component.as_ref())?;
         let source = HookSource { name, text: &text, manifest: manifest.as_ref(), dir: &self.dir };
-        let spec = parse_hook(source).map_err(|error| error.to_string())?;
+        let mut spec = parse_hook(source).map_err(|error| error.to_string())?;
         let verifier = Verifier::build(&spec.verify, &self.packs.load()).map_err(|mistake| {
             ConfigError::at_key(&format!("{name}.toml"), &text, &["verify", mistake.key], mistake.message).to_string()
         })?;
         let verifier = placed(name, &text, &spec, verifier)?;
+        self.check_queue(&spec)?;
+        self.platform.shorten(&mut spec, verifier.answer_within());
         self.track(&spec).await;
         let serving = match component {
             Some(component) => Serving::Ready(Arc::new(self.handler(&component, &spec).await?)),
@@ -119,9 +171,34 @@ impl Loader {
         let spec = parse_hook(HookSource { name, text, manifest: None, dir: &self.dir }).ok()?;
         let verifier = Verifier::build(&spec.verify, &self.packs.load()).ok()?;
         let verifier = placed(name, text, &spec, verifier).ok()?;
+        self.check_queue(&spec).ok()?;
         tokio::task::block_in_place(|| self.secrets.track(&references(&spec)));
         let slots = self.engine.slots(spec.concurrency);
         Some(Hook { spec, verifier, serving: Serving::Unavailable(why.into()), slots })
+    }
+
+    fn check_queue(&self, spec: &HookSpec) -> Result<(), String> {
+        let what = match spec.mode {
+            Mode::Async => "mode = \"async\"",
+            Mode::Auto => "mode = \"auto\"",
+            Mode::Sync => "",
+        };
+        // What a call in mode sync emits is in the ledger when its answer is out.
+        let emits = spec.mode == Mode::Sync && !spec.allow.emit.is_empty();
+        let keeps = spec.allow.kv || !spec.allow.table.is_empty() || emits;
+        let kept = match spec.allow.kv {
+            true => "[allow] kv",
+            false if emits => "[allow] emit in mode sync",
+            false => "[allow] table",
+        };
+        if spec.order_by.is_some() && self.cannot_order {
+            return Err("order_by needs a queue that keeps order, and Cloud Tasks keeps none: use another queue, or leave it out".into());
+        }
+        match (self.cannot_queue, self.cannot_keep) {
+            (Some(why), _) if !what.is_empty() => Err(format!("{what} {why}")),
+            (_, Some(why)) if keeps => Err(format!("{kept} {why}")),
+            _ => Ok(()),
+        }
     }
 
     async fn component(&self, files: &Files, content: &Result<Content, String>) -> Result<Component, Problem> {

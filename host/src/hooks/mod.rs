@@ -13,5 +13,6 @@ mod watch;
 
 pub use hook::{Hook, HookState, HookStatus, Serving};
 pub use keeper::{Hooks, Setup};
+pub use load::Platform;
 pub use packs::packs;
 pub use table::{Found, Table};

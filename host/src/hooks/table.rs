@@ -76,6 +76,11 @@ impl Table {
         }
     }
 
+    /// The hooks in it.
+    pub fn names(&self) -> Vec<Arc<str>> {
+        self.held.keys().map(HookName::shared).collect()
+    }
+
     /// Where this hook stands now.
     pub fn standing(&self, name: &HookName) -> Option<&Standing> {
         self.held.get(name)

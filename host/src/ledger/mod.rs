@@ -24,7 +24,8 @@ pub use postgres::PostgresSettings;
 pub use shown::{Count, Filter, Listed, Shown, ShownAttempt, State, StoredRow};
 pub use sqlite::{BackedUp, OnFatal, Recovered, SqliteSettings, backup};
 pub use steps::{
-    Accepted, AttemptRecord, Claimed, DedupKey, Ending, Fence, Finished, LEASE, NewEvent, Refused, Replayed, Results,
+    Accepted, Arrived, AttemptRecord, Brought, Claimed, DedupKey, Ending, Fence, Finished, LEASE, NewEvent, Refused,
+    Replayed, Results, UNFINISHED_MAX,
 };
 pub use stored::{Corrupt, Stored};
 
@@ -69,6 +70,11 @@ impl Ledger {
         Ok(Ledger::Postgres(Box::new(Postgres::open(settings).await?)))
     }
 
+    /// What a ledger in Postgres promises, and on what it rests, without making anything there: a sentence each.
+    pub async fn facts(settings: PostgresSettings) -> Result<Vec<String>, OpenError> {
+        Postgres::facts(settings).await
+    }
+
     /// Returns when everything is on stable storage and nothing is open any more. Nothing can be kept after it.
     pub async fn close(&self) {
         either!(self, ledger => ledger.close().await);
@@ -106,6 +112,17 @@ impl Ledger {
     /// stop waiting: what was kept has to be run.
     pub async fn accept(&self, new: NewEvent, given_up: Arc<AtomicBool>) -> Result<Accepted, LedgerError> {
         either!(self, ledger => ledger.accept(new, given_up).await)
+    }
+
+    /// Where an event stands that a broker brings; begins its attempt if it may. Only the broker brings it again.
+    pub async fn arrive(&self, brought: Brought) -> Result<Arrived, LedgerError> {
+        either!(self, ledger => ledger.arrive(brought).await)
+    }
+
+    /// Forgets claimed deliveries that the broker has from now on, and events that nothing else names; those that it has not
+    /// taken are due again after the pause.
+    pub async fn hand_over(&self, handed: Vec<Fence>, kept: Vec<Fence>, pause: Duration) -> Result<(), LedgerError> {
+        either!(self, ledger => ledger.hand_over(handed, kept, pause).await)
     }
 
     /// Takes due deliveries: of each hook up to its number; none where nothing can be kept. Told with each: when its next one is due.

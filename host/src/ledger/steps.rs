@@ -2,13 +2,17 @@
 
 use std::time::Duration;
 
+use uuid::Uuid;
+
 use super::stored::{Corrupt, Stored};
-use crate::model::{Effects, Event, EventId, Quota};
+use crate::model::{Effects, Event, EventId, LedgerTime, Quota};
 
 /// A running delivery may be taken by others after this much silence.
 pub const LEASE: Duration = Duration::from_secs(30);
 /// Attempts that took the process with them before a delivery is given up.
-pub(super) const UNFINISHED_MAX: i64 = 3;
+pub const UNFINISHED_MAX: i64 = 3;
+/// How long a broker may bring a wish to run an event again twice.
+const REPLAY_WINDOW: Duration = Duration::from_secs(7 * 86_400);
 
 /// The right to run a delivery, told apart from earlier ones by its attempt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -39,6 +43,8 @@ pub struct Claimed {
     pub event: Option<Result<Event, Corrupt>>,
     /// Of this delivery, not of the event.
     pub replayed: bool,
+    /// When it was due.
+    pub due: LedgerTime,
 }
 
 /// How a lease ends.
@@ -116,10 +122,32 @@ pub struct NewEvent {
     pub order_key: Option<String>,
     /// Not before this much time has passed.
     pub delay: Duration,
-    /// It is begun in the same step, by whoever asks.
+    /// It is begun in the same step, by whoever asks; or, where a broker carries it, somebody waits for the reply.
     pub run_now: bool,
     /// Why it is kept for people only, and not run.
     pub dead: Option<&'static str>,
+}
+
+/// An event that a broker brings, maybe not for the first time.
+#[derive(Debug, Clone)]
+pub struct Brought {
+    /// The event; when it is due, and who runs it, is the broker's to say.
+    pub new: NewEvent,
+    /// Which wish to run it again, if it is brought because of one.
+    pub replay: Option<Uuid>,
+    /// Of the attempt, from 1, where the ledger does not know better.
+    pub number: u32,
+}
+
+/// What is to be done about it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Arrived {
+    /// It is to be run now, by whoever asks.
+    Begun(Fence),
+    /// It has ended, here or as another event. Why, where it is dead.
+    Ended(Option<String>),
+    /// Somebody runs it, or it is not due yet: not before this much time has passed.
+    Waits(Duration),
 }
 
 /// What became of a wish to run an event again.
@@ -149,6 +177,15 @@ pub struct DedupKey {
     pub key: Vec<u8>,
     /// How long it counts.
     pub window: Duration,
+}
+
+// === impl DedupKey ===
+
+impl DedupKey {
+    /// A wish to run an event again, apart from the ids of providers.
+    pub(super) fn of_replay(replay: &Uuid) -> DedupKey {
+        DedupKey { key: [b"replay\0", &replay.as_bytes()[..]].concat(), window: REPLAY_WINDOW }
+    }
 }
 
 // === impl Refused ===

@@ -68,12 +68,12 @@ impl Stored {
     }
 
     /// Everything but the body, as JSON.
-    pub(super) fn head(&self) -> &[u8] {
+    pub fn head(&self) -> &[u8] {
         &self.head
     }
 
     /// Over everything.
-    pub(super) fn checksum(&self) -> [u8; 16] {
+    pub fn checksum(&self) -> [u8; 16] {
         let Event { id, hook, received_at, .. } = &self.event;
         sum(id, hook, to_ms(*received_at), &self.head, &self.digest)
     }
@@ -81,6 +81,18 @@ impl Stored {
     /// SHA-256 of the body.
     pub fn digest(&self) -> &[u8; 32] {
         &self.digest
+    }
+
+    /// From what was kept of it, if that is what it was.
+    pub fn from_kept(
+        id: (EventId, String, i64),
+        head: &[u8],
+        digest: &[u8],
+        expected: &[u8],
+        body: Vec<u8>,
+    ) -> Result<Stored, Corrupt> {
+        let event = checked(id, head, digest, expected, body)?;
+        Ok(Stored { event, head: head.to_vec(), digest: digest.try_into().map_err(|_| Corrupt)? })
     }
 
     /// The event back.

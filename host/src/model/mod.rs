@@ -1,5 +1,6 @@
 //! The nouns of Landfall: what a hook, an event, a reply and an outcome are. No IO, no async, nothing of ours imported.
 
+mod broker;
 pub mod challenge;
 pub mod clock;
 mod credential;
@@ -18,6 +19,7 @@ pub mod scheme;
 pub mod secret;
 mod url_prefix;
 
+pub use broker::{BrokerSpec, CloudTasksSpec, NatsSpec, PubSubSpec, PushSpec};
 pub use challenge::{ChallengeAnswer, ChallengeSpec, Requirement};
 pub use clock::Clock;
 pub use credential::{Credential, CredentialKind, CredentialPart, CredentialText, OAuth1Spec, SigV4Spec};

@@ -1,10 +1,28 @@
 //! Who runs what, and how that ends. A `Lease` is the right to run one delivery; ending it consumes it. The state itself is in
-//! the ledger.
+//! the ledger; with a broker, events wait there (`carrier`), and the ledger keeps what became of them.
+
+mod broker;
+mod carrier;
+mod cloud_tasks;
+mod connect;
+mod lanes;
+mod nats;
+mod parcel;
+mod pubsub;
+mod push;
+mod rest;
 
 use std::collections::{HashMap, HashSet};
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
+
+pub use broker::{Broker, Handle, Taker};
+pub use carrier::{Arrival, Begun};
+use carrier::{Carried, Carrier};
+pub use connect::connect;
+pub use parcel::{Parcel, Unopened};
+pub use push::{Handle as PushHandle, open as open_push};
 
 use crate::ledger::{
     Accepted, AttemptRecord, Claimed, Ending, Fence, Finished, Ledger, LedgerError, NewEvent, Refused, Results,
@@ -21,6 +39,8 @@ pub struct Queue {
     due: Mutex<HashMap<Arc<str>, LedgerTime>>,
     /// Rings when `due` changes.
     bell: tokio::sync::Notify,
+    /// Where events wait, if not in the ledger.
+    carrier: Option<Arc<Carrier>>,
 }
 
 /// The right to run one delivery, held on to while this lives. Dropped without an ending, it runs out by itself.
@@ -29,6 +49,8 @@ pub struct Lease {
     event: Arc<Event>,
     ledger: Arc<Ledger>,
     held: Arc<Mutex<HashSet<Fence>>>,
+    /// By whom it was brought, if it was.
+    carried: Option<Box<Carried>>,
 }
 
 /// What became of an event that was to be accepted.
@@ -64,14 +86,30 @@ pub struct Due {
 // === impl Queue ===
 
 impl Queue {
-    /// Over this ledger; knows at once what an earlier start has left to do.
-    pub async fn start(ledger: Arc<Ledger>) -> Result<Queue, LedgerError> {
+    /// Over this ledger, with events waiting in the broker if there is one; knows at once what an earlier start has left to do.
+    pub async fn start(ledger: Arc<Ledger>, broker: Option<Broker>) -> Result<Queue, LedgerError> {
         let due = ledger.hooks_with_work().await?.into_iter().map(|(hook, at)| (hook.into(), at)).collect();
-        Ok(Queue { ledger, held: Arc::default(), due: Mutex::new(due), bell: tokio::sync::Notify::new() })
+        let carrier = broker.map(|broker| Arc::new(Carrier::new(ledger.clone(), broker)));
+        Ok(Queue { ledger, held: Arc::default(), due: Mutex::new(due), bell: tokio::sync::Notify::new(), carrier })
+    }
+
+    /// The broker, if there is one.
+    pub fn broker(&self) -> Option<&Arc<Broker>> {
+        self.carrier.as_ref().map(|carrier| carrier.broker())
+    }
+
+    /// Whether events can be accepted, as far as is known.
+    pub fn can_accept(&self) -> bool {
+        self.ledger.can_accept() && self.broker().is_none_or(|broker| broker.is_there())
     }
 
     /// Keeps an event on stable storage, unless `given_up` becomes true before that is begun. Must be awaited to its end.
     pub async fn accept(&self, new: NewEvent, given_up: Arc<AtomicBool>) -> Result<Taken, LedgerError> {
+        if let Some(carrier) = &self.carrier {
+            let id = new.stored.event().id;
+            let is_new = carrier.accept(new, given_up).await?;
+            return Ok(if is_new { Taken::Queued } else { Taken::Duplicate(id) });
+        }
         let event = new.stored.event().clone();
         match self.ledger.accept(new, given_up).await? {
             Accepted::New(Some(fence)) => Ok(Taken::Leased(self.lease(fence, event))),
@@ -149,7 +187,7 @@ impl Queue {
 
     /// What cannot be run is dead, with the reason.
     async fn runnable(&self, hook: &Arc<str>, claimed: Claimed) -> Option<Due> {
-        let Claimed { fence, event, replayed } = claimed;
+        let Claimed { fence, event, replayed, .. } = claimed;
         let why = match event {
             Some(Ok(event)) => return Some(Due { lease: self.lease(fence, event), replayed }),
             Some(Err(_)) => "corrupt",
@@ -162,15 +200,71 @@ impl Queue {
         None
     }
 
+    /// What a broker has brought, held on to from now on. None: there is no broker.
+    pub fn arrival(&self, parcel: Parcel, handle: Handle) -> Option<Arrival> {
+        Some(self.carrier.as_ref()?.arrival(parcel, handle))
+    }
+
+    /// What has been brought and nobody can read goes to the dead as it is. False: it has to come again.
+    pub async fn bury_unopened(&self, bytes: &[u8], why: &str) -> bool {
+        tracing::error!(why, "a message cannot be read: it goes to the dead");
+        let Some(broker) = self.broker() else { return false };
+        match broker.bury_unopened(bytes, why).await {
+            Ok(()) => true,
+            Err(error) => {
+                tracing::error!(%error, "it cannot be kept there yet: it comes again");
+                false
+            }
+        }
+    }
+
+    /// Begins what has been brought, if it is to be run now.
+    pub async fn begin(&self, arrival: Arrival) -> Result<Begun, LedgerError> {
+        let (event, replayed) = (arrival.event().clone(), arrival.is_replayed());
+        match arrival.begin(&self.ledger).await? {
+            carrier::Stands::Runs(fence, carried) => {
+                let mut lease = self.lease(fence, event);
+                lease.carried = Some(carried);
+                Ok(Begun::Runs(Due { lease, replayed }))
+            }
+            carrier::Stands::Over => Ok(Begun::Over),
+            carrier::Stands::Waits(arrival, pause) => Ok(Begun::Waits(arrival, pause)),
+        }
+    }
+
+    /// Hands to the broker what the ledger has that is due, of hooks that are not held. How many events those were.
+    pub async fn hand_over(&self, is_held: impl Fn(&Arc<str>) -> bool) -> Result<usize, LedgerError> {
+        let Some(carrier) = &self.carrier else { return Ok(0) };
+        let mut hooks = self.hooks_due();
+        hooks.retain(|hook| !is_held(hook));
+        if hooks.is_empty() || !carrier.broker().is_there() {
+            return Ok(0);
+        }
+        {
+            let mut due = self.due.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+            due.retain(|hook, _| !hooks.contains(hook));
+        }
+        let handed = carrier.hand_over(hooks.clone()).await.map(|(handed, _)| handed);
+        // There may be more; whoever looks finds what comes later.
+        if let Ok(1..) = handed {
+            hooks.iter().for_each(|hook| self.is_due(hook, self.ledger.now()));
+        }
+        handed
+    }
+
     fn lease(&self, fence: Fence, event: Event) -> Lease {
         self.held.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).insert(fence);
-        Lease { fence, event: Arc::new(event), ledger: self.ledger.clone(), held: self.held.clone() }
+        Lease { fence, event: Arc::new(event), ledger: self.ledger.clone(), held: self.held.clone(), carried: None }
     }
 
     /// Holds on to every lease that lives, and frees those of others that have run out.
     pub async fn beat(&self) -> Result<usize, LedgerError> {
         let held: Vec<Fence> =
             self.held.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).iter().copied().collect();
+        if let Some(carrier) = &self.carrier {
+            carrier.broker().look().await;
+            carrier.extend_all().await;
+        }
         let freed = self.ledger.beat(held).await?;
         Ok(freed)
     }
@@ -191,6 +285,9 @@ impl Queue {
         let held: Vec<Fence> = self.held.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).drain().collect();
         let count = held.len();
         self.ledger.release(held, Duration::ZERO).await?;
+        if let Some(carrier) = &self.carrier {
+            carrier.give_back_all().await;
+        }
         Ok(count)
     }
 
@@ -215,8 +312,14 @@ impl Lease {
 
     /// Handled: what it leaves is kept together with that, or refused.
     pub async fn done(self, attempt: AttemptRecord, results: Results) -> Result<Ended, LedgerError> {
+        let emitted = results.emitted.iter().map(|new| new.stored.event().hook.clone()).collect();
         match self.end(attempt, Ending::Done(results)).await? {
-            Finished::Kept => Ok(Ended::Kept),
+            Finished::Kept => {
+                if let Some(carried) = &self.carried {
+                    carried.done(emitted).await;
+                }
+                Ok(Ended::Kept)
+            }
             Finished::Lost => Ok(Ended::Lost),
             Finished::Refused(refused) => Ok(Ended::Refused(self, refused)),
         }
@@ -224,17 +327,34 @@ impl Lease {
 
     /// To be tried again after the pause. False: somebody else has the delivery now, and nothing was kept.
     pub async fn retry(self, attempt: AttemptRecord, pause: Duration) -> Result<bool, LedgerError> {
-        Ok(self.end(attempt, Ending::Retry(pause)).await? == Finished::Kept)
+        let is_kept = self.end(attempt, Ending::Retry(pause)).await? == Finished::Kept;
+        if let Some(carried) = self.carried.as_ref().filter(|_| is_kept) {
+            carried.again(pause, self.fence.attempt + 1).await;
+        }
+        Ok(is_kept)
     }
 
     /// Never again by itself. False as above.
     pub async fn bury(self, attempt: AttemptRecord, why: String) -> Result<bool, LedgerError> {
-        Ok(self.end(attempt, Ending::Dead(why)).await? == Finished::Kept)
+        let is_kept = self.end(attempt, Ending::Dead(why.clone())).await? == Finished::Kept;
+        if let Some(carried) = self.carried.as_ref().filter(|_| is_kept) {
+            carried.bury(&why).await;
+        }
+        Ok(is_kept)
     }
 
     /// Given back as if it had not begun, to be taken again after the pause.
     pub async fn again(self, pause: Duration) -> Result<(), LedgerError> {
-        self.ledger.release(vec![self.fence], pause).await
+        self.ledger.release(vec![self.fence], pause).await?;
+        if let Some(carried) = &self.carried {
+            carried.again(pause, self.fence.attempt).await;
+        }
+        Ok(())
+    }
+
+    /// Where a node listens that has a caller waiting for the reply.
+    pub fn answer_to(&self) -> Option<&str> {
+        self.carried.as_ref()?.answer_to()
     }
 
     async fn end(&self, attempt: AttemptRecord, ending: Ending) -> Result<Finished, LedgerError> {

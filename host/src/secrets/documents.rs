@@ -41,6 +41,8 @@ pub struct KeyDocuments {
     secrets: Arc<dyn SecretSource>,
     /// Special addresses that documents may come from: none but in tests.
     addresses: Vec<ipnet::IpNet>,
+    /// That of the node itself, wherever its operator says that it is.
+    own: Option<String>,
 }
 
 #[derive(Clone)]
@@ -77,8 +79,8 @@ struct Try {
 // === impl KeyDocuments ===
 
 impl KeyDocuments {
-    /// `secrets` is for the client, which adds none here.
-    pub fn new(secrets: Arc<dyn SecretSource>) -> KeyDocuments {
+    /// `secrets` is for the client, which adds none here; `own` is a document that the operator of the node, and no hook, has named.
+    pub fn new(secrets: Arc<dyn SecretSource>, own: Option<String>) -> KeyDocuments {
         KeyDocuments {
             kept: ArcSwap::default(),
             tries: Mutex::default(),
@@ -87,6 +89,7 @@ impl KeyDocuments {
             all: Arc::new(Semaphore::new(FETCHES_OF_ALL_AT_ONCE)),
             secrets,
             addresses: Vec::new(),
+            own,
         }
     }
 
@@ -217,7 +220,10 @@ impl KeyDocuments {
         let url = &outgoing.url;
         let origin = url.split(['?', '#']).next().unwrap_or_default();
         let http = vec![origin.parse()?];
-        let policy = Policy::new(Allow { http, addresses: self.addresses.clone(), ..Allow::default() });
+        let policy = match self.own.as_ref() == Some(url) {
+            true => Policy::anywhere(http),
+            false => Policy::new(Allow { http, addresses: self.addresses.clone(), ..Allow::default() }),
+        };
         let client = Client::new(policy, Vec::new(), self.secrets.clone());
         let received = client.send(outgoing, "key-document").await.map_err(|error| error.to_string())?;
         match received.status {
@@ -306,7 +312,7 @@ mod tests {
     }
 
     fn documents() -> KeyDocuments {
-        let mut documents = KeyDocuments::new(Arc::new(Secrets::default()));
+        let mut documents = KeyDocuments::new(Arc::new(Secrets::default()), None);
         documents.addresses = vec!["127.0.0.0/8".parse().unwrap()];
         documents
     }
@@ -380,7 +386,7 @@ mod tests {
 
     #[tokio::test]
     async fn addresses_inside_are_never_called() {
-        let documents = KeyDocuments::new(Arc::new(Secrets::default()));
+        let documents = KeyDocuments::new(Arc::new(Secrets::default()), None);
         let why = documents.fetch("http://localhost:9/keys", Ask::Configured).await.unwrap_err();
         assert!(why.contains("is not a public address"), "{why}");
     }

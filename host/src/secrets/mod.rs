@@ -35,10 +35,12 @@ struct Value {
 
 type Values = HashMap<SecretRef, Value>;
 
-/// The values of every secret that a loaded hook names.
+/// The values of every secret that a loaded hook, or the node itself, names.
 #[derive(Default)]
 pub struct Secrets {
     values: ArcSwap<Values>,
+    /// Those of the node.
+    own: Mutex<Vec<SecretRef>>,
     changing: Mutex<()>,
     remote: remote::Remote,
     /// Tokens that somebody refused since the last refresh.
@@ -52,6 +54,16 @@ impl Secrets {
     /// With these ages.
     pub fn new(ages: SecretAges) -> Secrets {
         Secrets { ages, ..Secrets::default() }
+    }
+
+    /// Reads what the node itself needs, and keeps it fresh whatever hooks come and go. Blocks for as long as that takes.
+    pub fn track_own(&self, references: &[SecretRef]) {
+        self.own().extend_from_slice(references);
+        self.track(references);
+    }
+
+    fn own(&self) -> MutexGuard<'_, Vec<SecretRef>> {
+        self.own.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
     }
 
     /// Reads every source again that is due: those of this machine, or the others. Blocks for as long as they take.
@@ -241,14 +253,32 @@ impl SecretSource for Secrets {
     }
 
     fn keep(&self, references: &[SecretRef]) {
-        self.refused().retain(|reference| references.contains(reference));
-        self.change(|values| values.retain(|reference, _| references.contains(reference)));
+        let own = self.own().clone();
+        let is_kept = |reference: &SecretRef| references.contains(reference) || own.contains(reference);
+        self.refused().retain(is_kept);
+        self.change(|values| values.retain(|reference, _| is_kept(reference)));
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_the_node_needs_is_kept_whatever_hooks_name() {
+        let dir = tempfile::tempdir().unwrap();
+        let (own, other) = (SecretRef::File(dir.path().join("own")), SecretRef::File(dir.path().join("other")));
+        for reference in [&own, &other] {
+            let SecretRef::File(path) = reference else { panic!() };
+            std::fs::write(path, "value").unwrap();
+        }
+        let secrets = Secrets::default();
+        secrets.track_own(std::slice::from_ref(&own));
+        secrets.track(std::slice::from_ref(&other));
+        secrets.keep(&[]);
+        let values = secrets.values.load();
+        assert_eq!((values.contains_key(&own), values.contains_key(&other)), (true, false));
+    }
 
     #[test]
     fn a_changed_file_counts_and_a_lost_one_closes() {

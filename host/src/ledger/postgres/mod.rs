@@ -1,6 +1,7 @@
 //! A ledger in Postgres, for any number of nodes without a leader. The steps are functions of the database (`schema.sql`), each one
 //! transaction or part of one; time is the server's alone, so that nodes need not agree on it.
 
+mod arrivals;
 mod connect;
 mod effects;
 mod hints;
@@ -20,7 +21,8 @@ use uuid::Uuid;
 use super::error::{LedgerError, OpenError};
 use super::shown::{Count, Filter, Listed, Shown, StoredRow};
 use super::steps::{
-    Accepted, AttemptRecord, Claimed, Ending, Fence, Finished, LEASE, NewEvent, Replayed, UNFINISHED_MAX,
+    Accepted, Arrived, AttemptRecord, Brought, Claimed, Ending, Fence, Finished, LEASE, NewEvent, Replayed,
+    UNFINISHED_MAX,
 };
 use super::stored::{Corrupt, Stored, checked};
 use crate::model::clock::to_ms;
@@ -98,6 +100,25 @@ impl Postgres {
         })
     }
 
+    /// What is promised there, and on what it rests, without making anything: a sentence each.
+    pub async fn facts(settings: PostgresSettings) -> Result<Vec<String>, OpenError> {
+        let connector = connect::Connector::new(&settings.url, settings.tls)?;
+        let pool = connector.pool()?;
+        let client = pool.get().await.map_err(|error| connector.unreachable(&error))?;
+        connect::check(&client).await?;
+        let sql = "SELECT current_setting('server_version'), current_setting('synchronous_commit'),
+                   current_setting('synchronous_standby_names')";
+        let row = client.query_one(sql, &[]).await.map_err(|error| other(&error))?;
+        let (version, commit, standbys): (&str, &str, &str) = (row.get(0), row.get(1), row.get(2));
+        let standbys = match standbys {
+            "" => {
+                "no synchronous standby: what is accepted survives the loss of power, and not that of the disk".into()
+            }
+            names => format!("synchronous standbys: {names}"),
+        };
+        Ok(vec![format!("PostgreSQL {version}, fsync on, synchronous_commit {commit}"), standbys])
+    }
+
     /// Returns when what was begun has ended.
     pub async fn close(&self) {
         self.writer.close().await;
@@ -123,6 +144,22 @@ impl Postgres {
     pub async fn accept(&self, new: NewEvent, given_up: Arc<AtomicBool>) -> Result<Accepted, LedgerError> {
         let owner = new.run_now.then_some(self.owner);
         self.noted(self.writer.accept(Box::new(new), owner, given_up).await)
+    }
+
+    /// As `Ledger::arrive`.
+    pub async fn arrive(&self, brought: Brought) -> Result<Arrived, LedgerError> {
+        let result = self.ask(async |client| arrivals::arrive(client, &brought, self.owner).await);
+        self.noted(result.await)
+    }
+
+    /// As `Ledger::hand_over`.
+    pub async fn hand_over(&self, handed: Vec<Fence>, kept: Vec<Fence>, pause: Duration) -> Result<(), LedgerError> {
+        let (deliveries, attempts) = split(&handed);
+        let sql = "SELECT hand_over($1, $2)";
+        self.ask(async |client| client.execute_cached(sql, &[&deliveries, &attempts]).await.map(drop)).await?;
+        let (deliveries, attempts) = split(&kept);
+        let (sql, pause) = ("SELECT keep_on($1, $2, $3)", millis(pause));
+        self.ask(async |client| client.execute_cached(sql, &[&deliveries, &attempts, &pause]).await.map(drop)).await
     }
 
     /// As `Ledger::claim`.
@@ -377,7 +414,7 @@ const CLAIM: &str = "
     taken AS (
         UPDATE deliveries d SET state = 1, attempt = d.attempt + 1, owner = $3, lease_until = now_ms() + $4
         FROM due WHERE d.id = due.id RETURNING d.id, d.attempt, d.replayed, d.event, d.due)
-    SELECT t.id, t.attempt, t.replayed, e.id, e.hook, e.received_ms, e.head, e.body_digest, e.checksum, p.body
+    SELECT t.id, t.attempt, t.replayed, e.id, e.hook, e.received_ms, e.head, e.body_digest, e.checksum, p.body, t.due
     FROM taken t LEFT JOIN events e ON e.seq = t.event LEFT JOIN payloads p ON p.event = t.event ORDER BY t.due";
 
 async fn claim(
@@ -392,6 +429,7 @@ async fn claim(
         fence: Fence { delivery: row.get(0), attempt: row.get::<_, i32>(1) as u32 },
         event: event_of(row, 3),
         replayed: row.get(2),
+        due: LedgerTime(row.get(10)),
     });
     let next = "SELECT min(due) FROM deliveries WHERE hook = $1 AND state = 0 AND NOT blocked";
     let next: Option<i64> = client.query_one_cached(next, &[&name]).await?.get(0);

@@ -231,7 +231,7 @@ async fn notify(mut client: Object, hooks: Vec<String>) -> Result<(), tokio_post
 }
 
 /// A key that an index can hold: a long one by its digest.
-fn indexed(key: &[u8]) -> Vec<u8> {
+pub fn indexed(key: &[u8]) -> Vec<u8> {
     const BYTES_MAX: usize = 512;
     match key.len() <= BYTES_MAX {
         true => key.to_vec(),

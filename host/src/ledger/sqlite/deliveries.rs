@@ -48,7 +48,7 @@ pub(super) fn accept(
     Ok(Accepted::New(begun.then_some(fence)))
 }
 
-fn insert(
+pub(super) fn insert(
     connection: &Connection,
     event: i64,
     hook: &str,
@@ -65,7 +65,13 @@ fn insert(
     Ok(connection.last_insert_rowid())
 }
 
-fn insert_dead(connection: &Connection, event: i64, hook: &str, why: &str, now: LedgerTime) -> rusqlite::Result<()> {
+pub(super) fn insert_dead(
+    connection: &Connection,
+    event: i64,
+    hook: &str,
+    why: &str,
+    now: LedgerTime,
+) -> rusqlite::Result<()> {
     let mut insert = connection
         .prepare_cached("INSERT INTO deliveries (event, hook, state, due, ended, reason) VALUES (?, ?, 3, ?, ?, ?)")?;
     insert.execute(params![event, hook, now.0, now.0, why]).map(drop)
@@ -89,7 +95,7 @@ pub(super) fn claim(
     now: LedgerTime,
 ) -> rusqlite::Result<(Vec<Claimed>, Option<LedgerTime>)> {
     let sql = format!(
-        "SELECT d.id, d.attempt, d.replayed, {COLUMNS} FROM deliveries d LEFT JOIN events e ON e.seq = d.event
+        "SELECT d.id, d.attempt, d.replayed, d.due, {COLUMNS} FROM deliveries d LEFT JOIN events e ON e.seq = d.event
          LEFT JOIN payloads p ON p.event = e.seq
          WHERE d.hook = ? AND d.state = 0 AND d.blocked = 0 AND d.due <= ? ORDER BY d.due LIMIT ?"
     );
@@ -99,8 +105,9 @@ pub(super) fn claim(
         let attempt = row.get(1).unwrap_or(0);
         let fence = Fence { delivery: row.get(0)?, attempt: attempt + 1 };
         // Whatever stands in the delivery, the event knows whose it is.
-        let event = events::read(row, 3)?.map(|event| event.and_then(|event| belongs(event, hook)));
-        Ok(Claimed { fence, event, replayed: row.get(2).unwrap_or(false) })
+        let event = events::read(row, 4)?.map(|event| event.and_then(|event| belongs(event, hook)));
+        let due = LedgerTime(row.get(3).unwrap_or(0));
+        Ok(Claimed { fence, event, replayed: row.get(2).unwrap_or(false), due })
     })?;
     let claimed: Vec<Claimed> = claimed.collect::<Result<_, _>>()?;
     for one in &claimed {
@@ -209,7 +216,7 @@ fn write_attempt(connection: &Connection, fence: Fence, attempt: &AttemptRecord)
 }
 
 /// The next of the same key may run.
-fn unblock_next(connection: &Connection, delivery: i64) -> rusqlite::Result<()> {
+pub(super) fn unblock_next(connection: &Connection, delivery: i64) -> rusqlite::Result<()> {
     let mut update = connection.prepare_cached(
         "UPDATE deliveries SET blocked = 0 WHERE id = (
              SELECT min(o.id) FROM deliveries d JOIN deliveries o ON o.hook = d.hook AND o.order_key = d.order_key
@@ -285,7 +292,12 @@ pub(super) fn replay(connection: &Connection, event: &EventId, due: LedgerTime) 
     let first = find.query_row([seq], |row| Ok((row.get(0)?, row.get(1)?))).optional()?;
     let (order_key, open): (Option<String>, i64) = first.unwrap_or_default();
     if open > 0 {
-        return Ok(Replayed::Waiting);
+        // What only a broker begins may wait for one that has lost it.
+        let mut free = connection.prepare_cached(
+            "UPDATE deliveries SET blocked = 0, replayed = 1, due = ?
+             WHERE event = ? AND state = 0 AND blocked = 1 AND order_key IS NULL",
+        )?;
+        return Ok(if free.execute(params![due.0, seq])? > 0 { Replayed::Queued(hook) } else { Replayed::Waiting });
     }
     insert(connection, seq, &hook, order_key.as_deref(), due, true)?;
     Ok(Replayed::Queued(hook))

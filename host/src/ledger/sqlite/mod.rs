@@ -4,6 +4,7 @@
 //! process that dies loses nothing and a machine that dies repeats some attempts. Every step is one transaction: the outcome
 //! of an attempt and what it leaves behind (its `Effects`) are kept together or not at all.
 
+mod arrivals;
 mod backup;
 mod clock;
 mod deliveries;
@@ -29,7 +30,7 @@ use uuid::Uuid;
 
 use super::error::{LedgerError, OpenError};
 use super::shown::{Count, Filter, Listed, Shown, StoredRow};
-use super::steps::{Accepted, AttemptRecord, Claimed, Ending, Fence, Finished, NewEvent, Replayed};
+use super::steps::{Accepted, Arrived, AttemptRecord, Brought, Claimed, Ending, Fence, Finished, NewEvent, Replayed};
 use super::stored::Stored;
 use crate::model::{Event, EventId, KvValue, LedgerClock, LedgerTime, Retention};
 use read::Readers;
@@ -170,6 +171,26 @@ impl Sqlite {
         let (owner, clock) = (self.owner, self.clock);
         let act = move |connection: &Connection| deliveries::accept(connection, &new, &owner, clock.now());
         self.writer.write(Terms::more(Sync::Durable).unless(given_up), act).await
+    }
+
+    /// As `Ledger::arrive`. The broker has it: a machine that dies need not remember.
+    pub async fn arrive(&self, brought: Brought) -> Result<Arrived, LedgerError> {
+        if let Some(why) = self.refuses() {
+            return Err(why);
+        }
+        let (owner, clock) = (self.owner, self.clock);
+        let act = move |tx: &Connection| arrivals::arrive(tx, &brought, &owner, clock.now());
+        self.writer.write(Terms::more(Sync::Relaxed), act).await
+    }
+
+    /// As `Ledger::hand_over`.
+    pub async fn hand_over(&self, handed: Vec<Fence>, kept: Vec<Fence>, pause: Duration) -> Result<(), LedgerError> {
+        let due = self.now().plus(pause);
+        let write = move |tx: &Connection| {
+            arrivals::hand_over(tx, &handed)?;
+            arrivals::keep_on(tx, &kept, due)
+        };
+        self.writer.write(Terms::relief(Sync::Relaxed), write).await
     }
 
     /// Takes due deliveries: of each hook up to its number; none on a full disk. Told with each: when its next one is due.

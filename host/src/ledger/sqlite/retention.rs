@@ -54,7 +54,7 @@ fn forget_ids(connection: &Connection, now: LedgerTime) -> rusqlite::Result<usiz
 }
 
 /// An event that no delivery and no id names any more; its body, as soon as no delivery does.
-fn drop_event(connection: &Connection, event: i64) -> rusqlite::Result<()> {
+pub(super) fn drop_event(connection: &Connection, event: i64) -> rusqlite::Result<()> {
     let unused = "NOT EXISTS (SELECT 1 FROM deliveries WHERE event = ?1)";
     let bodies = format!("DELETE FROM payloads WHERE event = ?1 AND {unused}");
     connection.prepare_cached(&bodies)?.execute([event])?;

@@ -71,6 +71,7 @@ async fn google_takes_what_the_handlers_send_and_they_take_what_it_answers() {
     let fcm = "[settings]\nproject = \"p\"\nendpoint = \"@AT@\"\ntoken = \"{{ event.json.to }}\"\nnotification = { title = \"Hi {{ event.json.who }}\" }\ndata = { id = \"{{ event.id }}\" }\noptions = { android = { priority = \"HIGH\" } }\n";
     let bigquery = "[settings]\nproject = \"p\"\ndataset = \"d\"\ntable = \"t\"\nendpoint = \"@AT@\"\n";
     let pubsub = "[settings]\nproject = \"p\"\ntopic = \"t\"\nendpoint = \"@AT@\"\nattributes = { who = \"{{ event.json.who }}\" }\nordering_key = \"k\"\n";
+    let tasks = "[settings]\nproject = \"p\"\nlocation = \"l\"\nqueue = \"q\"\nendpoint = \"@AT@\"\nurl = \"https://work.example/{{ event.json.who }}\"\nat = \"2030-01-01T00:00:00Z\"\naccount = \"a@p\"\nheaders = { x-who = \"{{ event.json.who }}\" }\n";
     let es = "[settings.detect]\nproject = \"p\"\nsession = \"s\"\ntext = \"hi\"\nendpoint = \"@AT@\"\n";
     let cx = "[settings.detect]\nproject = \"p\"\nlocation = \"eu\"\nagent = \"a\"\nsession = \"s\"\ntext = \"hi\"\nlanguage = \"de\"\nendpoint = \"@AT@\"\n";
     let mut setup = google(Setup::new(), &apis);
@@ -78,13 +79,14 @@ async fn google_takes_what_the_handlers_send_and_they_take_what_it_answers() {
         ("fcm", "fcm", fcm),
         ("bigquery", "bigquery", bigquery),
         ("pubsub", "pubsub-publish", pubsub),
+        ("tasks", "cloud-tasks", tasks),
         ("es", "dialogflow", es),
         ("cx", "dialogflow", cx),
     ] {
         setup = apis.hook(setup, name, component, settings, GOOGLE);
     }
     let node = setup.start().await;
-    for hook in ["fcm", "bigquery", "pubsub", "es", "cx"] {
+    for hook in ["fcm", "bigquery", "pubsub", "tasks", "es", "cx"] {
         node.until(hook, "serving").await;
     }
     let post = async |hook: &str, body: Value| {
@@ -103,6 +105,9 @@ async fn google_takes_what_the_handlers_send_and_they_take_what_it_answers() {
     assert_eq!(rows[0]["body"]["rows"][0]["insertId"].as_str().unwrap().len(), 36);
     let published = post("pubsub", json!({ "who": "Ada" })).await;
     assert_eq!(published, (200, json!({ "published": true, "message": "17" })));
+    assert_eq!(post("tasks", json!({ "who": "Ada" })).await.1["created"], true, "{}", node.log());
+    let tasks = apis.seen(&node, "cloudtasks.projects.locations.queues.tasks.create").await;
+    assert_eq!(tasks[0]["body"]["task"]["httpRequest"]["url"], "https://work.example/Ada");
     assert_eq!(post("es", json!({})).await, (200, json!({ "intent": "hello", "text": "Hello", "parameters": {} })));
     assert_eq!(post("cx", json!({})).await.1["text"], "Guten Tag");
     assert!(!node.log().contains(TOKEN), "{}", node.log());

@@ -12,7 +12,14 @@ pub fn landfall() -> &'static Path {
     BINARY.get_or_init(|| {
         let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
         // The whole workspace, so that features are unified as in `cargo test --workspace` and nothing is built twice.
-        let output = Command::new(cargo)
+        let mut command = Command::new(cargo);
+        // Those of the test's own package would make a build script or two think that something has changed.
+        for (name, _) in std::env::vars_os() {
+            if name.to_str().is_some_and(|name| name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_")) {
+                command.env_remove(name);
+            }
+        }
+        let output = command
             .args(["build", "--workspace", "--bins", "--message-format=json-render-diagnostics"])
             .current_dir(root())
             .stderr(std::process::Stdio::inherit())

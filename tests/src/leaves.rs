@@ -2,8 +2,12 @@
 //! there, once.
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::{Node, Setup, bundled, eventually, guest};
 
@@ -52,4 +56,37 @@ pub async fn check(node: &Node, events: usize, context: &str) {
         .collect();
     assert_eq!(values.keys().copied().collect::<Vec<_>>(), expected, "{context}: values");
     assert!(values.values().all(|count| count == "1"), "{context}: {values:?}");
+}
+
+/// Posts every event until somebody acknowledges it, as providers do. How often there was no answer of 2xx.
+pub async fn deliver(at: Arc<Mutex<Vec<SocketAddr>>>, events: std::ops::Range<usize>) -> u64 {
+    const SENDERS: usize = 8;
+    let again = Arc::new(AtomicU64::new(0));
+    let client = reqwest::Client::builder().timeout(Duration::from_secs(5)).build().expect("nobody panics here");
+    let senders: Vec<_> = (0..SENDERS)
+        .map(|sender| {
+            let (at, again, client, events) = (at.clone(), again.clone(), client.clone(), events.clone());
+            tokio::spawn(async move {
+                for n in events.filter(|n| n % SENDERS == sender) {
+                    for turn in n.. {
+                        let node = {
+                            let at = at.lock().expect("nobody panics here");
+                            at[turn % at.len()]
+                        };
+                        let request = client.post(format!("http://{node}/leaves")).header("id", n.to_string());
+                        let answer = request.body(json!({ "n": n }).to_string()).send().await;
+                        if answer.is_ok_and(|answer| answer.status().is_success()) {
+                            break;
+                        }
+                        again.fetch_add(1, Ordering::Relaxed);
+                        tokio::time::sleep(Duration::from_millis(20)).await;
+                    }
+                }
+            })
+        })
+        .collect();
+    for sender in senders {
+        sender.await.expect("nobody panics here");
+    }
+    again.load(Ordering::Relaxed)
 }

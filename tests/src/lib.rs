@@ -1,13 +1,17 @@
 //! The harness of the end-to-end tests: builds the binary and the components with the tools a user has, starts real
 //! nodes on ports of their own, speaks HTTP to them, and reads what they write.
 
+pub mod backend;
 pub mod components;
 pub mod disk;
 pub mod faults;
+pub mod google;
 pub mod leaves;
+pub mod nats;
 pub mod node;
 pub mod postgres;
 pub mod receiver;
+pub mod relay;
 
 use std::future::Future;
 use std::path::PathBuf;
@@ -17,6 +21,7 @@ use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 
 pub use components::{bundled, component, guest, landfall};
+pub use nats::Nats;
 pub use node::{Node, Setup, event_id};
 pub use postgres::Postgres;
 pub use receiver::Receiver;

@@ -4,6 +4,7 @@ use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -17,6 +18,8 @@ struct Launch {
     env: Vec<(String, String)>,
     args: Vec<String>,
     under: Vec<String>,
+    /// Of the log; none: JSON.
+    format: Option<String>,
     disk: Option<Arc<Disk>>,
 }
 
@@ -50,6 +53,12 @@ pub struct Node {
     pub client: reqwest::Client,
 }
 
+/// A name that no other test has.
+fn unique() -> String {
+    static COUNT: AtomicU32 = AtomicU32::new(0);
+    format!("t{}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::SeqCst))
+}
+
 // === impl Setup ===
 
 impl Setup {
@@ -59,6 +68,10 @@ impl Setup {
         let dir = tempfile::tempdir().expect("a temporary folder");
         std::fs::create_dir(dir.path().join("plugins")).expect("a new folder");
         let setup = Setup { dir, launch: Launch::default() };
+        let setup = match std::env::var("LANDFALL_TEST_QUEUE") {
+            Ok(url) => setup.env("LANDFALL_QUEUE_URL", &url).env("LANDFALL_QUEUE_STREAM", &unique()),
+            Err(_) => setup,
+        };
         match std::env::var("LANDFALL_TEST_LEDGER") {
             Ok(kind) if kind == "postgres" => setup.on_postgres().expect("PostgreSQL is installed"),
             _ => setup,
@@ -95,6 +108,12 @@ impl Setup {
     /// A flag of `serve`.
     pub fn arg(mut self, arg: &str) -> Setup {
         self.launch.args.push(arg.into());
+        self
+    }
+
+    /// Of its log lines, which must be JSON with a `message` in it.
+    pub fn log_format(mut self, format: &str) -> Setup {
+        self.launch.format = Some(format.into());
         self
     }
 
@@ -188,7 +207,8 @@ impl Setup {
         let mut words = self.launch.under.iter().map(std::ffi::OsString::from).chain([landfall().into()]);
         let mut command = Command::new(words.next().expect("a binary at least"));
         command.args(words).arg("serve");
-        command.args(["--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0", "--log-format", "json"]);
+        let format = self.launch.format.as_deref().unwrap_or("json");
+        command.args(["--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0", "--log-format", format]);
         command.arg("--plugins").arg(self.plugins()).arg("--data").arg(self.data());
         command.args(&self.launch.args).env_remove("RUST_BACKTRACE").envs(self.launch.env.clone());
         // A config file of the folder that the tests run in is none of ours.

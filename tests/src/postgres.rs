@@ -105,6 +105,15 @@ impl Postgres {
         keeper.wait().ok();
     }
 
+    /// Sends a signal to every process of the server.
+    pub fn signal(&self, name: &str) {
+        let pid = std::fs::read_to_string(self.dir.path().join("db/postmaster.pid")).expect("it runs");
+        let pid = pid.lines().next().expect("a process id").to_owned();
+        let children = std::fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).expect("the server lives");
+        let sent = Command::new("kill").args(["-s", name, &pid]).args(children.split_whitespace()).status();
+        assert!(sent.expect("kill is there").success());
+    }
+
     /// After a kill. As long as a process of the old server lives, a new one refuses to start.
     pub fn start_again(&self) {
         for _ in 0..20 {

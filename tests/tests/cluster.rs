@@ -1,54 +1,17 @@
 //! Several nodes over one PostgreSQL: nodes are killed and stopped, the database is killed, connections are cut; what was
 //! acknowledged is done, and what handlers leave is there once. Skipped, in words, where PostgreSQL is not installed.
 
-use std::net::SocketAddr;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use landfall_tests::faults::{Random, rounds};
-use landfall_tests::leaves::{check, serving, setup};
-use landfall_tests::{Node, Postgres, Setup, bundled, eventually, guest};
+use landfall_tests::faults::rounds;
+use landfall_tests::leaves::{check, deliver, serving, setup};
+use landfall_tests::{Node, Postgres, Setup, bundled, eventually, guest, relay};
 use serde_json::json;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream};
 
 const OPEN: &str = "[verify]\nscheme = \"none\"\n";
 /// Of the host.
 const LEASE: Duration = Duration::from_secs(30);
-
-/// Posts every event until somebody acknowledges it, as providers do. How often there was no answer of 2xx.
-async fn deliver(at: Arc<Mutex<Vec<SocketAddr>>>, events: std::ops::Range<usize>) -> u64 {
-    const SENDERS: usize = 8;
-    let again = Arc::new(AtomicU64::new(0));
-    let client = reqwest::Client::builder().timeout(Duration::from_secs(5)).build().unwrap();
-    let senders: Vec<_> = (0..SENDERS)
-        .map(|sender| {
-            let (at, again, client, events) = (at.clone(), again.clone(), client.clone(), events.clone());
-            tokio::spawn(async move {
-                for n in events.filter(|n| n % SENDERS == sender) {
-                    for turn in n.. {
-                        let node = {
-                            let at = at.lock().unwrap();
-                            at[turn % at.len()]
-                        };
-                        let request = client.post(format!("http://{node}/leaves")).header("id", n.to_string());
-                        let answer = request.body(json!({ "n": n }).to_string()).send().await;
-                        if answer.is_ok_and(|answer| answer.status().is_success()) {
-                            break;
-                        }
-                        again.fetch_add(1, Ordering::Relaxed);
-                        tokio::time::sleep(Duration::from_millis(20)).await;
-                    }
-                }
-            })
-        })
-        .collect();
-    for sender in senders {
-        sender.await.unwrap();
-    }
-    again.load(Ordering::Relaxed)
-}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn nodes_and_the_database_may_die_and_nothing_is_lost_or_left_twice() {
@@ -69,9 +32,13 @@ async fn nodes_and_the_database_may_die_and_nothing_is_lost_or_left_twice() {
     let stopped = Instant::now();
     at.lock().unwrap().remove(1);
     again += deliver(at.clone(), third..2 * third).await;
-    // The database dies under load.
+    // The database stands still for a while under load, and then dies.
     let sending = tokio::spawn(deliver(at.clone(), 2 * third..events));
     tokio::time::sleep(Duration::from_millis(200)).await;
+    server.signal("STOP");
+    tokio::time::sleep(Duration::from_secs(4)).await;
+    server.signal("CONT");
+    tokio::time::sleep(Duration::from_millis(100)).await;
     server.kill();
     let ready =
         async |node: &Node| node.client.get(format!("http://{}/readyz", node.admin)).send().await.unwrap().status();
@@ -104,9 +71,7 @@ async fn check_again(node: &Node, events: usize) {
 async fn connections_to_the_database_may_be_slow_cut_and_half_closed() {
     let Some(server) = Postgres::shared() else { return };
     let url = server.database();
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let port = listener.local_addr().unwrap().port();
-    tokio::spawn(proxy(listener, server.port()));
+    let port = relay::bad_line(server.port()).await;
     let fresh = setup("auto").env("LANDFALL_LEDGER_URL", &url);
     let through = url.replace(&format!(":{}/", server.port()), &format!(":{port}/"));
     let behind = serving(fresh.copy().env("LANDFALL_LEDGER_URL", &through)).await;
@@ -115,40 +80,6 @@ async fn connections_to_the_database_may_be_slow_cut_and_half_closed() {
     let direct = serving(fresh).await;
     check(&direct, events, "through a bad line").await;
     println!("{events} events, {again} times without an answer of 2xx; lost 0, twice 0");
-}
-
-/// Delays what it passes on; now and then it cuts a connection, or one direction of it.
-async fn proxy(listener: TcpListener, to: u16) {
-    let random = Arc::new(Mutex::new(Random::new(11)));
-    loop {
-        let (client, _) = listener.accept().await.unwrap();
-        let Ok(server) = TcpStream::connect(("127.0.0.1", to)).await else { continue };
-        let (from_client, to_client) = client.into_split();
-        let (from_server, to_server) = server.into_split();
-        tokio::spawn(pass(from_client, to_server, random.clone()));
-        tokio::spawn(pass(from_server, to_client, random.clone()));
-    }
-}
-
-async fn pass(
-    mut from: tokio::net::tcp::OwnedReadHalf,
-    mut to: tokio::net::tcp::OwnedWriteHalf,
-    random: Arc<Mutex<Random>>,
-) {
-    let mut buffer = vec![0; 16 << 10];
-    while let Ok(read @ 1..) = from.read(&mut buffer).await {
-        let chance = random.lock().unwrap().below(400);
-        // Dropping the writing half closes one direction; the other goes on until its end notices.
-        if chance == 0
-            || to.write_all(&buffer[..if chance == 1 { read / 2 } else { read }]).await.is_err()
-            || chance == 1
-        {
-            return;
-        }
-        if chance < 20 {
-            tokio::time::sleep(Duration::from_millis(chance as u64)).await;
-        }
-    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -200,5 +131,5 @@ async fn a_server_that_does_not_keep_its_promises_is_refused_in_words_without_th
     server.sql(url.rsplit('/').next().unwrap(), "UPDATE landfall.version SET version = 99");
     let setup = Setup::new().env("LANDFALL_LEDGER_URL", &url);
     let log = setup.refusal().await;
-    assert!(log.contains("newer Landfall (version 99, this one knows 1)"), "{log}");
+    assert!(log.contains("newer Landfall (version 99, this one knows 2)"), "{log}");
 }

@@ -477,6 +477,18 @@ async fn a_flood_of_files_takes_nothing_down() {
     assert_eq!(node.post("/hook", &[], "{}").await, (200, "one".to_owned()));
 }
 
+#[tokio::test]
+async fn a_name_like_that_of_the_nodes_own_path_takes_nothing_down() {
+    let node = running_one().await;
+    node.put("_landfall2.toml", OPEN);
+    node.put("other.toml", format!("path = \"/_landfall/other\"\n{OPEN}"));
+    let other = node.until("other", "unavailable").await;
+    assert!(other["problem"].as_str().unwrap().contains("is the node's own"), "{other}");
+    node.put("later.toml", OPEN);
+    node.until("later", "unavailable").await;
+    assert_eq!(node.post("/hook", &[], "{}").await, (200, "one".to_owned()));
+}
+
 /// The component with a manifest in a custom section.
 fn with_manifest(component: &[u8], manifest: &str) -> Vec<u8> {
     let name = b"landfall:manifest";

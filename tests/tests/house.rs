@@ -13,7 +13,7 @@ const MAY_IMPORT: [(&str, &[&str]); 13] = [
     ("egress", &["model"]),
     ("secrets", &["model", "config", "egress"]),
     ("ledger", &["model"]),
-    ("queue", &["model", "ledger"]),
+    ("queue", &["model", "ledger", "egress"]),
     ("engine", &["model", "egress", "ledger"]),
     ("delivery", &["model", "queue", "ledger", "engine"]),
     ("hooks", &["model", "config", "engine", "verify"]),
@@ -23,9 +23,10 @@ const MAY_IMPORT: [(&str, &[&str]); 13] = [
 ];
 
 /// Text that names a big crate (or the environment, or the wall clock), and the modules that may use it.
-const ONE_IMPORTER: [(&str, &[&str]); 13] = [
+const ONE_IMPORTER: [(&str, &[&str]); 14] = [
     ("rusqlite", &["ledger"]),
     ("tokio_postgres", &["ledger"]),
+    ("async_nats", &["queue"]),
     ("prometheus::", &["edge"]),
     ("x509_cert", &["verify"]),
     ("axum::", &["edge", "admin"]),

@@ -1,0 +1,128 @@
+//! A line between a node and what it talks to: whole, cut, or mute, so that what is asked arrives and no answer does.
+
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
+
+use crate::faults::Random;
+
+/// How the line is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Line {
+    /// Passes everything on.
+    Whole,
+    /// Closes every connection, and each new one.
+    Cut,
+    /// Passes on what is asked and nothing of what is answered; such connections are closed when that is over.
+    Mute,
+}
+
+/// The line.
+pub struct Relay {
+    port: u16,
+    line: watch::Sender<Line>,
+}
+
+// === impl Relay ===
+
+impl Relay {
+    /// To a port of this machine.
+    pub async fn to(port: u16) -> Relay {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+        let own = listener.local_addr().expect("bound").port();
+        let (line, seen) = watch::channel(Line::Whole);
+        tokio::spawn(async move {
+            while let Ok((client, _)) = listener.accept().await {
+                let seen = seen.clone();
+                tokio::spawn(async move {
+                    if *seen.borrow() != Line::Cut
+                        && let Ok(server) = TcpStream::connect(("127.0.0.1", port)).await
+                    {
+                        pass_both(client, server, seen).await;
+                    }
+                });
+            }
+        });
+        Relay { port: own, line }
+    }
+
+    /// Where it listens.
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// From now on.
+    pub fn set(&self, line: Line) {
+        self.line.send_replace(line);
+    }
+}
+
+async fn pass_both(client: TcpStream, server: TcpStream, seen: watch::Receiver<Line>) {
+    let (from_client, to_client) = client.into_split();
+    let (from_server, to_server) = server.into_split();
+    let mut over = seen.clone();
+    let was = *over.borrow();
+    let ended = async {
+        let is_over = |line: &Line| *line == Line::Cut || (was == Line::Mute && *line == Line::Whole);
+        over.wait_for(is_over).await.ok();
+    };
+    tokio::select! {
+        () = ended => {}
+        // Whoever is gone is gone for both.
+        () = pass(from_client, to_server, None) => {}
+        () = pass(from_server, to_client, Some(seen)) => {}
+    }
+}
+
+/// `muted`: of answers, which may be swallowed.
+async fn pass(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, muted: Option<watch::Receiver<Line>>) {
+    let mut buffer = vec![0; 64 << 10];
+    let mut swallowed = false;
+    while let Ok(read @ 1..) = from.read(&mut buffer).await {
+        match muted.as_ref().map(|line| *line.borrow()) {
+            Some(Line::Mute) => swallowed = true,
+            _ if swallowed => return,
+            _ if to.write_all(&buffer[..read]).await.is_err() => return,
+            _ => {}
+        }
+    }
+    to.shutdown().await.ok();
+}
+
+/// A line that delays what it passes on; now and then it cuts a connection, or one direction of it. Where it listens.
+pub async fn bad_line(to: u16) -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+    let port = listener.local_addr().expect("bound").port();
+    tokio::spawn(async move {
+        let random = Arc::new(Mutex::new(Random::new(11)));
+        while let Ok((client, _)) = listener.accept().await {
+            let Ok(server) = TcpStream::connect(("127.0.0.1", to)).await else { continue };
+            let (from_client, to_client) = client.into_split();
+            let (from_server, to_server) = server.into_split();
+            tokio::spawn(pass_badly(from_client, to_server, random.clone()));
+            tokio::spawn(pass_badly(from_server, to_client, random.clone()));
+        }
+    });
+    port
+}
+
+async fn pass_badly(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, random: Arc<Mutex<Random>>) {
+    let mut buffer = vec![0; 16 << 10];
+    while let Ok(read @ 1..) = from.read(&mut buffer).await {
+        let chance = random.lock().expect("nobody panics here").below(400);
+        // Dropping the writing half closes one direction; the other goes on until its end notices.
+        if chance == 0
+            || to.write_all(&buffer[..if chance == 1 { read / 2 } else { read }]).await.is_err()
+            || chance == 1
+        {
+            return;
+        }
+        if chance < 20 {
+            tokio::time::sleep(Duration::from_millis(chance as u64)).await;
+        }
+    }
+}

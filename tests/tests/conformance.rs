@@ -1,0 +1,238 @@
+//! The same cases for every place where events can wait: a file, Postgres, NATS JetStream, Pub/Sub and Cloud Tasks. What is not
+//! installed is skipped, in words.
+
+use std::time::{Duration, Instant};
+
+use landfall_tests::backend::{Backend, Kind};
+use landfall_tests::leaves::{self, check};
+use landfall_tests::relay::Line;
+use landfall_tests::{Node, Receiver, Setup, bundled, event_id, eventually, guest};
+use serde_json::{Value, json};
+
+const OPEN: &str = "[verify]\nscheme = \"none\"\n";
+const STORE: &str = "[settings]\ntable = \"t\"\nfields = { n = \"/n\" }\n[allow]\ntable = [\"t\"]\n";
+
+macro_rules! cases {
+    ($kind:ident: $($case:ident)*) => {
+        mod $kind {
+            $(#[tokio::test(flavor = "multi_thread")]
+            async fn $case() {
+                if let Some(backend) = super::Backend::start(super::kind(stringify!($kind))).await {
+                    super::$case(backend).await;
+                }
+            })*
+        }
+    };
+}
+
+macro_rules! suite {
+    ($($kind:ident)*) => {
+        $(cases! { $kind:
+            what_is_accepted_outlives_the_node
+            what_cannot_be_kept_is_refused_and_nothing_of_it_is_lost_later
+            what_was_kept_without_an_answer_is_not_run_twice
+            a_duplicate_is_run_once_and_another_body_is_kept_apart
+            a_retry_is_never_early_and_the_last_one_is_followed_by_death_and_replay
+            of_one_key_each_waits_for_those_before_it
+            a_backlog_waits_for_its_hook_and_is_all_run
+            what_is_too_large_is_refused
+            auto_answers_with_the_reply_where_somebody_can_tell_it
+        })*
+    };
+}
+
+suite! { sqlite postgres nats nats_postgres pubsub pubsub_push cloud_tasks }
+
+fn kind(name: &str) -> Kind {
+    match name {
+        "sqlite" => Kind::Sqlite,
+        "postgres" => Kind::Postgres,
+        "nats" => Kind::Nats,
+        "nats_postgres" => Kind::NatsPostgres,
+        "pubsub" => Kind::PubSub,
+        "pubsub_push" => Kind::PubSubPush,
+        "cloud_tasks" => Kind::CloudTasks,
+        other => panic!("{other} is no kind"),
+    }
+}
+
+async fn serving(backend: &Backend, setup: Setup, hook: &str) -> Node {
+    let node = backend.under(setup).serving(hook).await;
+    node.until_ready().await;
+    backend.calls(&[&node]).await;
+    node
+}
+
+/// Whether an event with this number was accepted.
+async fn post(node: &Node, n: usize) -> bool {
+    let answer = node.try_post("/leaves", &[("id", &n.to_string())], json!({ "n": n }).to_string()).await;
+    answer.is_some_and(|answer| answer.0 == 202)
+}
+
+async fn what_is_accepted_outlives_the_node(backend: Backend) {
+    const EVENTS: usize = 30;
+    let node = serving(&backend, leaves::setup("async"), "leaves").await;
+    for n in 0..EVENTS {
+        assert!(post(&node, n).await, "{}", node.log());
+    }
+    let node = serving(&backend, node.killed(), "leaves").await;
+    check(&node, EVENTS, &format!("{:?}", backend.kind)).await;
+}
+
+async fn what_cannot_be_kept_is_refused_and_nothing_of_it_is_lost_later(backend: Backend) {
+    let node = serving(&backend, leaves::setup("async"), "leaves").await;
+    if !backend.line(Line::Cut) {
+        return;
+    }
+    let answer = node.client.post(node.url("/leaves")).header("id", "0").body("{\"n\":0}").send().await.unwrap();
+    assert_eq!((answer.status().as_u16(), answer.headers().contains_key("retry-after")), (503, true));
+    backend.line(Line::Whole);
+    eventually("it is accepted when it can be", || async { post(&node, 0).await.then_some(()) }).await;
+    check(&node, 1, &format!("{:?}", backend.kind)).await;
+}
+
+async fn what_was_kept_without_an_answer_is_not_run_twice(backend: Backend) {
+    let node = serving(&backend, leaves::setup("async"), "leaves").await;
+    if !backend.be_unknown(true).await {
+        return;
+    }
+    for _ in 0..2 {
+        assert!(!post(&node, 0).await, "nobody has said that it is kept");
+    }
+    backend.be_unknown(false).await;
+    eventually("it is accepted when it can be", || async { post(&node, 0).await.then_some(()) }).await;
+    check(&node, 1, &format!("{:?}", backend.kind)).await;
+    // Whatever was kept twice has come by now, or comes while this waits.
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    assert_eq!(node.rows("leaves", "t").await.len(), 1);
+}
+
+async fn a_duplicate_is_run_once_and_another_body_is_kept_apart(backend: Backend) {
+    let file = format!("mode = \"async\"\n{OPEN}{STORE}[dedup]\nid = {{ header = \"Id\" }}\n");
+    let node = serving(&backend, Setup::new().hook("store", &bundled("store"), &file), "store").await;
+    for _ in 0..3 {
+        assert_eq!(node.post("/store", &[("id", "7")], "{\"n\":7}").await.0, 202);
+    }
+    node.until_states("store", &["done"]).await;
+    assert_eq!(node.post("/store", &[("id", "7")], "{\"n\":8}").await.0, 202);
+    let found = node.until_states("store", &["done", "dead"]).await;
+    assert_eq!(found[1]["reason"], "conflict");
+    assert_eq!(node.rows("store", "t").await.len(), 1);
+    if backend.dead().await.is_some() {
+        eventually("the other body is where the dead are", || async { (backend.dead().await? > 0).then_some(()) })
+            .await;
+    }
+}
+
+async fn a_retry_is_never_early_and_the_last_one_is_followed_by_death_and_replay(backend: Backend) {
+    let file = format!(
+        "mode = \"async\"\n{OPEN}[retry]\nattempts = 3\nbackoff = {{ first = \"1s\", factor = 1.0, max = \"1s\", jitter = 0.0 }}\n"
+    );
+    let node = serving(&backend, Setup::new().hook("traps", &guest("traps"), &file), "traps").await;
+    let answer = node.post("/traps", &[], "{}").await;
+    assert_eq!(answer.0, 202);
+    let dead = node.until_states("traps", &["dead"]).await;
+    assert_eq!(dead[0]["attempt"], 3);
+    let shown = node.ask(&format!("/api/events/{}", event_id(&answer))).await;
+    let starts: Vec<i64> = shown["attempts"].as_array().unwrap().iter().map(started_ms).collect();
+    assert_eq!(starts.len(), 3, "{shown}");
+    assert!(starts.windows(2).all(|pair| pair[1] - pair[0] >= 995), "{starts:?}");
+    if backend.dead().await.is_some() {
+        eventually("it is where the dead are", || async { (backend.dead().await? > 0).then_some(()) }).await;
+    }
+    let digest = node.hook("traps").await.unwrap()["digest"].clone();
+    node.put("traps.wasm", std::fs::read(guest("answers_one")).unwrap());
+    node.until_changed("traps", &digest).await;
+    for number in 1..=2 {
+        assert_eq!(node.order("/api/replay", json!({ "events": [event_id(&answer)] })).await["events"], 1);
+        eventually("the replay is done", || async {
+            let all = node.deliveries("traps").await;
+            let done = all.iter().filter(|one| one["replayed"] == true && one["state"] == "done").count();
+            (done == number).then_some(())
+        })
+        .await;
+    }
+}
+
+/// Milliseconds of the day.
+fn started_ms(attempt: &Value) -> i64 {
+    let clock = attempt["started_at"].as_str().unwrap().split('T').nth(1).unwrap().trim_end_matches('Z').to_owned();
+    let parts: Vec<f64> = clock.split(':').map(|part| part.parse().unwrap()).collect();
+    ((parts[0] * 3600.0 + parts[1] * 60.0 + parts[2]) * 1000.0).round() as i64
+}
+
+async fn of_one_key_each_waits_for_those_before_it(backend: Backend) {
+    const EVENTS: usize = 24;
+    let receiver = Receiver::start().await;
+    let file = format!(
+        "mode = \"async\"\nconcurrency = 4\norder_by = {{ json = \"/key\" }}\n{OPEN}[settings]\ntargets = [\"{at}\"]\n\
+         [allow]\nhttp = [\"{at}\"]\n\
+         [retry]\nattempts = 50\nbackoff = {{ first = \"200ms\", factor = 1.0, max = \"200ms\", jitter = 0.0 }}\n",
+        at = receiver.url("/in")
+    );
+    let setup = Setup::new().hook("out", &bundled("forward"), &file);
+    if !backend.keeps_order() {
+        let node = backend.under(setup).start().await;
+        let status = node.until("out", "unavailable").await;
+        assert!(status["problem"].as_str().unwrap().contains("Cloud Tasks keeps none"), "{status}");
+        assert_eq!(node.post("/out", &[], "{\"key\":0}").await.0, 503);
+        return;
+    }
+    let node = serving(&backend, setup, "out").await;
+    receiver.answer(503);
+    for n in 0..EVENTS {
+        assert_eq!(node.post("/out", &[], json!({ "key": n % 3, "n": n }).to_string()).await.0, 202);
+    }
+    eventually("the first ones have failed", || async { (receiver.got().len() >= 3).then_some(()) }).await;
+    receiver.answer(200);
+    node.until_states("out", &["done"; EVENTS]).await;
+    let came: Vec<Value> = receiver.got().iter().map(|got| serde_json::from_slice(&got.body).unwrap()).collect();
+    for key in 0..3 {
+        let numbers = came.iter().filter(|one| one["key"] == key).map(|one| one["n"].as_u64().unwrap());
+        let numbers: Vec<u64> = numbers.collect();
+        assert!(numbers.is_sorted(), "key {key}: {numbers:?}");
+    }
+}
+
+async fn a_backlog_waits_for_its_hook_and_is_all_run(backend: Backend) {
+    const EVENTS: usize = 100;
+    let node = serving(&backend, leaves::setup("async"), "leaves").await;
+    assert_eq!(node.order("/api/hooks/leaves/pause", json!({})).await["paused"], true);
+    for n in 0..EVENTS {
+        assert!(post(&node, n).await, "{}", node.log());
+    }
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    assert_eq!(node.rows("leaves", "t").await.len(), 0);
+    node.order("/api/hooks/leaves/resume", json!({})).await;
+    check(&node, EVENTS, &format!("{:?}", backend.kind)).await;
+}
+
+async fn what_is_too_large_is_refused(backend: Backend) {
+    let file = format!("mode = \"async\"\nmax_body = \"16MiB\"\n{OPEN}{STORE}");
+    let node = serving(&backend, Setup::new().hook("store", &bundled("store"), &file), "store").await;
+    let most = match backend.kind {
+        Kind::Sqlite | Kind::Postgres => return,
+        Kind::Nats | Kind::NatsPostgres => 1 << 20,
+        Kind::PubSub | Kind::PubSubPush => 6_000_000,
+        Kind::CloudTasks => 950_000,
+    };
+    assert_eq!(node.post("/store", &[], vec![b' '; most + 1]).await.0, 413);
+    node.until_log("that the queue takes: lower max_body").await;
+    let fits = [b"{\"n\":1}".to_vec(), vec![b' '; most - 4096]].concat();
+    assert_eq!(node.post("/store", &[], fits).await.0, 202);
+    node.until_states("store", &["done"]).await;
+}
+
+async fn auto_answers_with_the_reply_where_somebody_can_tell_it(backend: Backend) {
+    let file = format!("mode = \"auto\"\n{OPEN}");
+    let node = serving(&backend, Setup::new().hook("quick", &guest("answers_one"), &file), "quick").await;
+    let begun = Instant::now();
+    let (status, body) = node.post("/quick", &[], "{}").await;
+    let expected = match backend.kind {
+        Kind::PubSub | Kind::PubSubPush | Kind::CloudTasks => 202,
+        _ => 200,
+    };
+    assert_eq!(status, expected, "{body}");
+    assert!(begun.elapsed() < Duration::from_secs(8), "{:?}", begun.elapsed());
+    node.until_states("quick", &["done"]).await;
+}

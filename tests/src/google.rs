@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::nats::free_port;
+use crate::ports::free_port;
 use crate::{Node, eventually, root};
 
 /// Whose account the calls of a broker are made in.

@@ -9,6 +9,7 @@ pub mod google;
 pub mod leaves;
 pub mod nats;
 pub mod node;
+pub mod ports;
 pub mod postgres;
 pub mod receiver;
 pub mod relay;

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
+use crate::ports::free_port;
 use crate::{eventually, root};
 
 /// A server of our own.
@@ -127,11 +128,6 @@ fn serve(bin: &Path, dir: &Path, (port, monitor): (u16, u16), settings: &str) ->
     let mut command = Command::new("sh");
     command.args(["-c", script]).args([bin, &config, &log, &dir.join("pid")]);
     command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("the server starts")
-}
-
-/// A port that nobody listens on now.
-pub fn free_port() -> u16 {
-    std::net::TcpListener::bind("127.0.0.1:0").and_then(|free| free.local_addr()).expect("a free port").port()
 }
 
 /// That of `LANDFALL_NATS`, of the SDKs for tests, or of the path.

@@ -42,8 +42,7 @@ impl Postgres {
             .arg(dir.path().join("db"));
         let output = init.current_dir(dir.path()).output().expect("initdb starts");
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-        let port =
-            std::net::TcpListener::bind("127.0.0.1:0").and_then(|free| free.local_addr()).expect("a free port").port();
+        let port = crate::ports::free_port();
         let keeper = std::sync::Mutex::new(serve(&bin, dir.path(), port));
         let server = Postgres { bin, dir, port, databases: AtomicU32::new(0), keeper };
         assert!(server.is_up_within(Duration::from_secs(60)), "PostgreSQL does not come up");

@@ -6,7 +6,7 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use landfall_tests::backend::{Backend, Kind};
-use landfall_tests::nats::free_port;
+use landfall_tests::ports::free_port;
 use landfall_tests::{Node, Setup, bundled, guest, is_sqlite, landfall};
 use serde_json::{Value, json};
 

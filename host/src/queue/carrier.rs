@@ -24,6 +24,9 @@ const HAND_OVER_AGAIN: Duration = Duration::from_secs(1);
 const TELL_TIMES: u32 = 3;
 const TELL_AGAIN: Duration = Duration::from_millis(500);
 
+/// What cannot be begun in the ledger now is brought again after this.
+const BEGIN_AGAIN: Duration = Duration::from_secs(1);
+
 type Held = Arc<Mutex<HashMap<u64, Arc<Handle>>>>;
 
 /// The broker, and everything that it has brought and has not heard of yet.
@@ -217,7 +220,14 @@ impl Arrival {
 
     pub(super) async fn begin(self, ledger: &Ledger) -> Result<Stands, LedgerError> {
         let Parcel { new, replay, number, .. } = &self.0.parcel;
-        match ledger.arrive(Brought { new: new.clone(), replay: *replay, number: *number }).await? {
+        let arrived = match ledger.arrive(Brought { new: new.clone(), replay: *replay, number: *number }).await {
+            Ok(arrived) => arrived,
+            Err(error) => {
+                self.0.again(BEGIN_AGAIN, *number).await;
+                return Err(error);
+            }
+        };
+        match arrived {
             Arrived::Begun(fence) => Ok(Stands::Runs(fence, self.0)),
             Arrived::Waits(pause) => Ok(Stands::Waits(self, pause)),
             Arrived::Ended(None) => {

@@ -207,7 +207,7 @@ impl Queue {
 
     /// What has been brought and nobody can read goes to the dead as it is. False: it has to come again.
     pub async fn bury_unopened(&self, bytes: &[u8], why: &str) -> bool {
-        tracing::error!(why, "a message cannot be read: it goes to the dead");
+        tracing::error!(why, "a message cannot be read");
         let Some(broker) = self.broker() else { return false };
         match broker.bury_unopened(bytes, why).await {
             Ok(()) => true,

@@ -140,7 +140,9 @@ impl Nats {
         let mut headers = HeaderMap::new();
         headers.insert("Landfall-Reason", reason(why).as_str());
         let subject = format!("{}-dead.{}", self.spec.stream, parcel.hook());
-        self.send(subject, &parcel.key(DUPLICATES), headers, parcel.bytes()).await.map(drop)
+        // Each message of it that is still out comes to its end here.
+        let id = format!("dead-{}", parcel.new.stored.event().id);
+        self.send(subject, &id, headers, parcel.bytes()).await.map(drop)
     }
 
     async fn send(

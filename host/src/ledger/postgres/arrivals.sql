@@ -101,6 +101,9 @@ CREATE FUNCTION hand_over(p_deliveries bigint[], p_attempts integer[]) RETURNS v
 DECLARE
     it record;
 BEGIN
+    -- Events before deliveries, as whoever begins one does.
+    PERFORM 1 FROM events e WHERE e.seq IN (
+        SELECT d.event FROM deliveries d JOIN unnest(p_deliveries) AS held (id) ON d.id = held.id) ORDER BY e.seq FOR UPDATE;
     FOR it IN SELECT d.id, d.event, d.hook, d.order_key, d.attempt FROM deliveries d
               JOIN unnest(p_deliveries, p_attempts) AS held (id, attempt) ON d.id = held.id AND d.attempt = held.attempt
               WHERE d.state = 1 AND NOT d.blocked ORDER BY d.id FOR UPDATE OF d LOOP

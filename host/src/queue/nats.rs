@@ -496,7 +496,8 @@ async fn connect(servers: &str, changed: &watch::Sender<()>) -> Result<Client, S
         Err(error) => error,
     };
     let why = format!("the queue cannot be reached: {error}");
-    if !matches!(error.kind(), ConnectErrorKind::Dns | ConnectErrorKind::Io | ConnectErrorKind::TimedOut) {
+    // Whatever else is wrong may be the line's fault.
+    if matches!(error.kind(), ConnectErrorKind::Authentication | ConnectErrorKind::AuthorizationViolation) {
         return Err(why);
     }
     tracing::error!("{why}");

@@ -55,14 +55,14 @@ pub fn sign(secret: &str, body: &[u8]) -> String {
     format!("sha256={}", hex::encode(mac.finalize().into_bytes()))
 }
 
-/// Waits until `condition` gives something; fails after a minute (a busy machine compiles slowly), naming what was waited for.
+/// Waits until `condition` gives something; fails after two minutes (a busy machine compiles slowly), naming what was waited for.
 pub async fn eventually<T, F: Future<Output = Option<T>>>(what: &str, mut condition: impl FnMut() -> F) -> T {
-    let until = Instant::now() + Duration::from_secs(60);
+    let until = Instant::now() + Duration::from_secs(120);
     loop {
         if let Some(found) = condition().await {
             return found;
         }
-        assert!(Instant::now() < until, "waited a minute for: {what}");
+        assert!(Instant::now() < until, "waited two minutes for: {what}");
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
 }

@@ -125,9 +125,9 @@ async fn lines_to_nats_may_be_slow_cut_and_half_closed() {
     println!("{events} events, {again} times without an answer of 2xx; lost 0, twice 0");
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn what_a_stopped_node_ran_is_run_elsewhere_within_two_leases_and_its_own_end_counts_no_more() {
-    let Some(backend) = Backend::shared(Kind::NatsPostgres).await else { return };
+/// What a stopped node ran is run elsewhere within two leases, and its own end counts no more.
+async fn is_fenced(kind: Kind) {
+    let Some(backend) = Backend::shared(kind).await else { return };
     let file = format!("mode = \"async\"\n{OPEN}[settings]\nms = 3000\n");
     let fresh = backend.under(Setup::new().hook("slow", &guest("sleeps"), &file));
     let one = fresh.copy().serving("slow").await;
@@ -142,11 +142,26 @@ async fn what_a_stopped_node_ran_is_run_elsewhere_within_two_leases_and_its_own_
         found.first().filter(|one| one["state"] == "done").cloned()
     })
     .await;
-    println!("taken over after {:?}", stopped.elapsed());
+    println!("{kind:?}: taken over after {:?}", stopped.elapsed());
     assert_eq!(done["attempt"], 2);
     one.signal("CONT");
     one.until_log("the lease was lost").await;
     assert_eq!(two.deliveries("slow").await.len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stopped_node_is_fenced_out_over_postgres() {
+    is_fenced(Kind::Postgres).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stopped_node_is_fenced_out_over_nats() {
+    is_fenced(Kind::NatsPostgres).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stopped_node_is_fenced_out_over_pubsub() {
+    is_fenced(Kind::PubSub).await;
 }
 
 async fn eventually_within<T>(time: Duration, mut condition: impl AsyncFnMut() -> Option<T>) -> T {

@@ -3,46 +3,40 @@
 //!
 //! Source: docs.nats.io/nats-concepts/jetstream.
 
+mod connect;
+mod pull;
+
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use async_nats::jetstream::consumer::{AckPolicy, PullConsumer, pull};
 use async_nats::jetstream::context::PublishErrorKind;
 use async_nats::jetstream::message::{AckKind, Acker};
 use async_nats::jetstream::stream::{Config, DiscardPolicy, RetentionPolicy, StorageType};
 use async_nats::jetstream::{self, Context};
-use async_nats::{Client, ConnectErrorKind, ConnectOptions, HeaderMap, ServerAddr};
-use futures_util::{FutureExt, StreamExt};
-use percent_encoding::percent_decode_str;
+use async_nats::{Client, HeaderMap};
+use futures_util::StreamExt;
 use sha2::{Digest, Sha256};
 use tokio::sync::watch;
 use uuid::Uuid;
 
-use super::broker::{self, Taker, Unfit};
-use super::parcel::{NEWER_AGAIN, Parcel, Unopened, reason};
+use self::connect::connect;
+use self::pull::Pulled;
+use super::broker::{Taker, Unfit};
+use super::parcel::{Parcel, reason};
 use crate::egress;
-use crate::ledger::{LEASE, LedgerError};
+use crate::ledger::LedgerError;
 use crate::model::{Clock, NatsSpec};
 
 /// Nobody waits longer for the word that an event is kept.
 const PUBLISH_WITHIN: Duration = Duration::from_secs(2);
 const ANSWER_WITHIN: Duration = Duration::from_secs(5);
-/// A broker that is away is tried again after this, at most, and some chance.
-const RECONNECT_MAX: Duration = Duration::from_secs(4);
-/// How long an empty pull waits.
-const PULL_FOR: Duration = Duration::from_secs(5);
-const PULL_MAX: usize = 64;
-/// The same where a hook has events left from when it had an order.
-const SWEEP_FOR: Duration = Duration::from_millis(500);
 const LOOK_EVERY: Duration = Duration::from_millis(250);
 /// A stream that cannot be used is looked at again after this.
 const UNFIT_AGAIN: Duration = Duration::from_secs(5);
 /// Parts of a hook with an order key: keys of one part wait for each other.
 const PARTS: u8 = 8;
-/// Out at a time, of a hook without an order: those that are to be tried again later count too.
-const PENDING_MAX: i64 = 1_000_000;
 /// How long the dead are kept.
 const DEAD_FOR: Duration = Duration::from_secs(30 * 86_400);
 /// In this long, the same event is taken once.
@@ -298,157 +292,6 @@ fn subject(hook: &str, order_key: Option<&str>) -> String {
     }
 }
 
-/// Of one hook, as it was when its events were first asked for.
-struct Pulled {
-    context: Context,
-    stream: String,
-    hook: Arc<str>,
-    is_ordered: bool,
-    taker: Arc<dyn Taker>,
-    connections: watch::Receiver<()>,
-}
-
-// === impl Pulled ===
-
-impl Pulled {
-    /// Everything of the hook, until it is not there any more or is another.
-    async fn pull_all(&self) {
-        let mut pulls = vec![self.pull_part("all".to_owned()).boxed()];
-        match self.is_ordered {
-            true => pulls.extend((0..PARTS).map(|part| self.pull_part(part.to_string()).boxed())),
-            false => pulls.push(self.sweep().boxed()),
-        }
-        futures_util::future::join_all(pulls).await;
-    }
-
-    /// How many may be brought now; none: it is over.
-    fn room(&self) -> Option<usize> {
-        let (room, is_ordered) = self.taker.room(&self.hook)?;
-        (is_ordered == self.is_ordered && !self.taker.is_stopping()).then_some(room)
-    }
-
-    async fn pull_part(&self, part: String) {
-        let mut consumer = None;
-        while let Some(room) = self.room() {
-            if room == 0 {
-                tokio::time::sleep(Duration::from_millis(20)).await;
-                continue;
-            }
-            let pulled = async {
-                let consumer = match &mut consumer {
-                    Some(consumer) => consumer,
-                    none => none.insert(self.consume(&part).await?),
-                };
-                let room = if part == "all" { room.min(PULL_MAX) } else { 1 };
-                self.pull(consumer, room, PULL_FOR).await
-            };
-            if let Err(why) = pulled.await {
-                self.complain(why);
-                consumer = None;
-                tokio::time::sleep(Duration::from_secs(1)).await;
-            }
-        }
-    }
-
-    /// A hook that had an order once may have events that wait for others of their key.
-    async fn sweep(&self) {
-        while self.room().is_some() {
-            let mut left = self.left().await.unwrap_or_default();
-            // Whoever has many parts at a time gets no more than there is room for.
-            left.truncate(self.room().unwrap_or_default());
-            if left.is_empty() {
-                tokio::time::sleep(PULL_FOR).await;
-            }
-            for part in left {
-                let pulled = async { self.pull(&self.consume(&part).await?, 1, SWEEP_FOR).await };
-                if let Err(why) = pulled.await {
-                    self.complain(why);
-                    tokio::time::sleep(PULL_FOR).await;
-                }
-            }
-        }
-    }
-
-    /// Parts that have events.
-    async fn left(&self) -> Option<Vec<String>> {
-        let stream = self.context.get_stream_no_info(&self.stream).await.ok()?;
-        let before = format!("{}.{}.", self.stream, self.hook);
-        let mut subjects = stream.info_with_subjects(format!("{before}*")).await.ok()?;
-        let mut left = Vec::new();
-        while let Some(Ok((subject, _))) = subjects.next().await {
-            left.extend(subject.strip_prefix(&before).filter(|part| *part != "all").map(str::to_owned));
-        }
-        Some(left)
-    }
-
-    fn complain(&self, why: String) {
-        tracing::warn!(hook = &*self.hook, why, "events cannot be fetched from the queue");
-    }
-
-    /// Hands over what comes within a while, or until there is another connection.
-    async fn pull(&self, consumer: &PullConsumer, room: usize, within: Duration) -> Result<(), String> {
-        let mut connections = self.connections.clone();
-        connections.mark_unchanged();
-        let batch = consumer.batch().max_messages(room).expires(within).messages().await;
-        let mut batch = batch.map_err(|error| error.to_string())?;
-        loop {
-            let message = tokio::select! {
-                biased;
-                message = batch.next() => message,
-                _ = connections.changed() => return Ok(()),
-            };
-            let Some(message) = message else { return Ok(()) };
-            self.take(message.map_err(|error| error.to_string())?).await;
-        }
-    }
-
-    async fn take(&self, message: jetstream::Message) {
-        let (message, acker) = message.split();
-        let why = match Parcel::open(&message.payload) {
-            Ok(parcel) => return self.taker.take(parcel, broker::Handle::Nats(Handle(acker))),
-            Err(Unopened::Newer(why)) => {
-                tracing::error!(why, hook = &*self.hook, "an event waits for a newer host");
-                acker.ack_with(AckKind::Nak(Some(NEWER_AGAIN))).await.ok();
-                return;
-            }
-            Err(Unopened::Wrong(why)) => why,
-        };
-        tracing::error!(why, subject = &*message.subject, "a message cannot be read: it goes to the dead");
-        // Nothing is let go of that nobody has.
-        match bury_raw(&self.context, &self.stream, &self.hook, &why, message.payload.clone()).await {
-            Ok(()) => drop(acker.ack_with(AckKind::Term).await),
-            Err(why) => tracing::error!(why, "it cannot be kept there yet: it comes again"),
-        }
-    }
-
-    async fn consume(&self, part: &str) -> Result<PullConsumer, String> {
-        let Pulled { context, stream, hook, .. } = self;
-        let name = format!("{hook}-{part}");
-        let wanted = pull::Config {
-            durable_name: Some(name.clone()),
-            filter_subject: format!("{stream}.{hook}.{part}"),
-            ack_policy: AckPolicy::Explicit,
-            ack_wait: LEASE,
-            max_deliver: -1,
-            max_ack_pending: if part == "all" { PENDING_MAX } else { 1 },
-            ..pull::Config::default()
-        };
-        let stream = context.get_stream(stream).await.map_err(|error| error.to_string())?;
-        stream.create_consumer(wanted).await.map_err(|error| format!("consumer {name}: {error}"))
-    }
-}
-
-/// What nobody can read is kept as it is.
-async fn bury_raw(context: &Context, stream: &str, hook: &str, why: &str, bytes: bytes::Bytes) -> Result<(), String> {
-    let mut headers = HeaderMap::new();
-    headers.insert("Landfall-Reason", reason(why).as_str());
-    let kept = async { context.publish_with_headers(format!("{stream}-dead.{hook}"), headers, bytes).await?.await };
-    match tokio::time::timeout(PUBLISH_WITHIN, kept).await {
-        Ok(kept) => kept.map(drop).map_err(|error| error.to_string()),
-        Err(_) => Err("no answer in time".into()),
-    }
-}
-
 fn cannot_make(stream: &str, error: &jetstream::context::CreateStreamError) -> Unfit {
     use jetstream::context::CreateStreamErrorKind::JetStream;
     match error.kind() {
@@ -486,64 +329,6 @@ fn unfit(wanted: &Config, found: &Config) -> Option<String> {
         return told(&format!("has storage and replicas {found:?}, and not those of the settings"));
     }
     None
-}
-
-/// A server that is away is tried again for ever; one that does not let us in is a mistake of the settings.
-async fn connect(servers: &str, changed: &watch::Sender<()>) -> Result<Client, String> {
-    let (first, addresses) = options(servers, changed.clone())?;
-    let error = match first.connect(addresses).await {
-        Ok(client) => return Ok(client),
-        Err(error) => error,
-    };
-    let why = format!("the queue cannot be reached: {error}");
-    // Whatever else is wrong may be the line's fault.
-    if matches!(error.kind(), ConnectErrorKind::Authentication | ConnectErrorKind::AuthorizationViolation) {
-        return Err(why);
-    }
-    tracing::error!("{why}");
-    let (later, addresses) = options(servers, changed.clone())?;
-    later.retry_on_initial_connect().connect(addresses).await.map_err(|error| error.to_string())
-}
-
-fn options(servers: &str, changed: watch::Sender<()>) -> Result<(ConnectOptions, Vec<ServerAddr>), String> {
-    // No error repeats the URL: it may hold a password.
-    let wrong = || "queue.url is nats://USER:${env:PASSWORD}@HOST:4222, more of them separated by commas".to_owned();
-    let mut options = ConnectOptions::new()
-        .name("landfall")
-        .event_callback(move |_| {
-            changed.send_replace(());
-            std::future::ready(())
-        })
-        .connection_timeout(ANSWER_WITHIN)
-        .ping_interval(Duration::from_secs(5))
-        .reconnect_delay_callback(|turn| {
-            let pause = Duration::from_millis(100 << turn.min(6)).min(RECONNECT_MAX);
-            let chance = f64::from(getrandom::u32().unwrap_or_default()) / f64::from(u32::MAX);
-            pause.mul_f64(0.5 + chance / 2.0)
-        });
-    let mut addresses = Vec::new();
-    let mut known: Option<(String, Option<String>)> = None;
-    for server in servers.split(',') {
-        let mut url: url::Url = server.trim().parse().map_err(|_| wrong())?;
-        let text = |part: &str| percent_decode_str(part).decode_utf8_lossy().into_owned();
-        let given = (text(url.username()), url.password().map(text));
-        match &known {
-            _ if given.0.is_empty() => {}
-            None => known = Some(given),
-            Some(known) if *known == given => {}
-            Some(_) => {
-                return Err("the servers in queue.url are let in by one user and password, and these differ".into());
-            }
-        }
-        url.set_username("").and_then(|()| url.set_password(None)).map_err(|()| wrong())?;
-        addresses.push(url.as_str().trim_end_matches('/').parse().map_err(|_| wrong())?);
-    }
-    options = match known {
-        None => options,
-        Some((token, None)) => options.token(token),
-        Some((user, Some(password))) => options.user_and_password(user, password),
-    };
-    Ok((options, addresses))
 }
 
 // === impl Handle ===

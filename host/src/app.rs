@@ -335,9 +335,12 @@ async fn ledger_facts(config: &Config, url: &CredentialText, secrets: &Secrets) 
 
 async fn queue_facts(spec: &BrokerSpec, secrets: &Arc<Secrets>) -> Result<Vec<String>, String> {
     let broker = connect_broker(spec, secrets).await.map_err(|error| format!("{error:#}"))?;
-    match broker.is_there() {
-        true => Ok(broker.facts().await),
-        false => Err("it cannot be reached: events are refused until it can".into()),
+    if let Some(why) = spec.token().and_then(|token| secrets.value(&token).err()) {
+        return Err(format!("events are refused: {why}"));
+    }
+    match broker.problem().await {
+        None => Ok(broker.facts().await),
+        Some(why) => Err(format!("events are refused: {why}")),
     }
 }
 

@@ -259,7 +259,7 @@ async fn what_is_missing_or_unfit_is_said_with_the_way_out() {
         assert!(output.status.success() && said.contains("the server syncs every write"), "{said}");
         let output = doctor().env("LANDFALL_QUEUE_URL", "nats://127.0.0.1:9").output().unwrap();
         let said = String::from_utf8_lossy(&output.stdout);
-        assert!(!output.status.success() && said.contains("cannot be reached"), "{said}");
+        assert!(!output.status.success() && said.contains("cannot be reached: IO error"), "{said}");
         drop(node);
         let log = backend.under(hooks()).env("LANDFALL_QUEUE_STORAGE", "memory").refusal().await;
         assert!(log.contains("name another one in queue.stream"), "{log}");

@@ -41,6 +41,17 @@ pub enum Unfit {
     Wrong(String),
 }
 
+// === impl Unfit ===
+
+impl Unfit {
+    /// In words.
+    pub fn why(self) -> String {
+        match self {
+            Unfit::Away(why) | Unfit::Wrong(why) => why,
+        }
+    }
+}
+
 /// Whoever runs what brokers bring.
 pub trait Taker: Send + Sync + 'static {
     /// The hooks that are there.
@@ -202,6 +213,15 @@ impl Broker {
             Broker::Nats(_) => {}
             Broker::PubSub(pubsub) => pubsub.look().await,
             Broker::CloudTasks(tasks) => tasks.look().await,
+        }
+    }
+
+    /// Why it cannot be used now, if it cannot.
+    pub async fn problem(&self) -> Option<String> {
+        match self {
+            Broker::Nats(nats) => nats.problem(),
+            Broker::PubSub(pubsub) => pubsub.problem().await,
+            Broker::CloudTasks(tasks) => tasks.problem().await,
         }
     }
 

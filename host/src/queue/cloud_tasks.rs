@@ -85,6 +85,11 @@ impl CloudTasks {
         }
     }
 
+    /// Why it is not there now, if it is not: it is asked.
+    pub async fn problem(&self) -> Option<String> {
+        self.check().await.err().map(Unfit::why)
+    }
+
     /// Whether it was there when it was last asked.
     pub fn is_there(&self) -> bool {
         self.is_there.load(Ordering::Relaxed)

@@ -12,10 +12,11 @@ use super::ANSWER_WITHIN;
 const RECONNECT_MAX: Duration = Duration::from_secs(4);
 
 /// A server that is away is tried again for ever; one that does not let us in is a mistake of the settings.
-pub async fn connect(servers: &str, changed: &watch::Sender<()>) -> Result<Client, String> {
+/// With why the first try failed.
+pub async fn connect(servers: &str, changed: &watch::Sender<()>) -> Result<(Client, Option<String>), String> {
     let (first, addresses) = options(servers, changed.clone())?;
     let error = match first.connect(addresses).await {
-        Ok(client) => return Ok(client),
+        Ok(client) => return Ok((client, None)),
         Err(error) => error,
     };
     let why = format!("the queue cannot be reached: {error}");
@@ -25,7 +26,8 @@ pub async fn connect(servers: &str, changed: &watch::Sender<()>) -> Result<Clien
     }
     tracing::error!("{why}");
     let (later, addresses) = options(servers, changed.clone())?;
-    later.retry_on_initial_connect().connect(addresses).await.map_err(|error| error.to_string())
+    let client = later.retry_on_initial_connect().connect(addresses).await.map_err(|error| error.to_string())?;
+    Ok((client, Some(why)))
 }
 
 fn options(servers: &str, changed: watch::Sender<()>) -> Result<(ConnectOptions, Vec<ServerAddr>), String> {

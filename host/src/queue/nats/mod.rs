@@ -52,6 +52,8 @@ pub struct Nats {
     monitor: Option<egress::Client>,
     /// This start of this node.
     node: Uuid,
+    /// Why there was no connection at the start.
+    away: Option<String>,
     /// Rings when there is another connection, or none: what was asked for on the old one is not answered any more.
     connections: watch::Receiver<()>,
     /// Hooks that are asked for.
@@ -67,7 +69,7 @@ impl Nats {
     /// Returns when the streams are there, or the server is not. An error: they are there and are not what they must be.
     pub async fn start(spec: NatsSpec, servers: &str, monitor: Option<egress::Client>) -> Result<Nats, String> {
         let (changed, connections) = watch::channel(());
-        let client = connect(servers, &changed).await?;
+        let (client, away) = connect(servers, &changed).await?;
         let mut context = jetstream::new(client.clone());
         context.set_timeout(PUBLISH_WITHIN);
         let nats = Nats {
@@ -78,6 +80,7 @@ impl Nats {
             monitor,
             node: Uuid::new_v4(),
             connections,
+            away,
             pulled: Mutex::default(),
         };
         match tokio::time::timeout(ANSWER_WITHIN, nats.prepare()).await {
@@ -89,6 +92,12 @@ impl Nats {
             Ok(Ok(())) => {}
         }
         Ok(nats)
+    }
+
+    /// Why it is not there now, if it is not.
+    pub fn problem(&self) -> Option<String> {
+        let unknown = || "its servers do not answer, or its stream is not there".to_owned();
+        (!self.is_there()).then(|| self.away.clone().unwrap_or_else(unknown))
     }
 
     /// Whether the streams are there, as far as is known.

@@ -176,6 +176,21 @@ async fn eventually_within<T>(time: Duration, mut condition: impl AsyncFnMut() -
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn handing_over_and_beginning_never_wait_for_each_other() {
+    let Some(backend) = Backend::shared(Kind::NatsPostgres).await else { return };
+    let node = serving(backend.under(setup("async"))).await;
+    node.until_ready().await;
+    let events = rounds(100, 1000);
+    deliver(Arc::new(Mutex::new(vec![node.public])), 0..events).await;
+    check(&node, events, "emissions").await;
+    // The server's counts are a little late.
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    let database = backend.database.as_deref().expect("it has one");
+    let asked = format!("SELECT deadlocks FROM pg_stat_database WHERE datname = '{database}'");
+    assert_eq!(Postgres::shared().expect("it runs").sql(database, &asked), "0");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_caller_gets_the_reply_of_another_node() {
     let Some(backend) = Backend::shared(Kind::NatsPostgres).await else { return };
     let file = format!("mode = \"auto\"\n{OPEN}");

@@ -101,12 +101,10 @@ CREATE FUNCTION hand_over(p_deliveries bigint[], p_attempts integer[]) RETURNS v
 DECLARE
     it record;
 BEGIN
-    -- Events before deliveries, as whoever begins one does.
-    PERFORM 1 FROM events e WHERE e.seq IN (
-        SELECT d.event FROM deliveries d JOIN unnest(p_deliveries) AS held (id) ON d.id = held.id) ORDER BY e.seq FOR UPDATE;
-    FOR it IN SELECT d.id, d.event, d.hook, d.order_key, d.attempt FROM deliveries d
+    -- Whoever holds one of these begins or ends it just now: it is no longer ours, and to wait for it could be for ever.
+    FOR it IN SELECT d.id, d.event, d.hook, d.order_key, d.attempt FROM deliveries d JOIN events e ON e.seq = d.event
               JOIN unnest(p_deliveries, p_attempts) AS held (id, attempt) ON d.id = held.id AND d.attempt = held.attempt
-              WHERE d.state = 1 AND NOT d.blocked ORDER BY d.id FOR UPDATE OF d LOOP
+              WHERE d.state = 1 AND NOT d.blocked ORDER BY d.id FOR UPDATE OF e, d SKIP LOCKED LOOP
         IF it.attempt > 1 THEN
             -- It has a history: it waits here, too, until the broker brings it.
             UPDATE deliveries SET state = 0, blocked = true, attempt = it.attempt - 1, owner = NULL, lease_until = NULL

@@ -7,21 +7,25 @@ use serde::Deserialize;
 
 use super::hook_file::{Mistake, in_range, mistake};
 use super::values::Time;
-use crate::model::{AcceptedSpec, DedupId, DedupSpec, Place, RetrySpec};
+use crate::model::{AcceptedSpec, DedupId, DedupSpec, DeliveryId, IdMatch, RetrySpec};
 
 /// `[dedup]`
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct DedupTable {
     id: Option<DedupIdTyped>,
+    r#match: Option<IdMatch>,
     window: Option<Time>,
 }
 
 #[derive(Debug, Deserialize)]
-#[serde(untagged, expecting = "{ header = \"NAME\" }, { json = \"/POINTER\" }, \"body-digest\" or \"none\"")]
+#[serde(
+    untagged,
+    expecting = "{ header = \"NAME\" }, { json = \"/POINTER\" }, a list of such fields, \"body-digest\" or \"none\""
+)]
 enum DedupIdTyped {
     Word(DedupWord),
-    At(Place),
+    At(DeliveryId),
 }
 
 #[derive(Debug, Clone, Copy, Deserialize)]
@@ -70,12 +74,12 @@ const DEDUP_WINDOW_DEFAULT: Duration = Duration::from_secs(7 * 86_400);
 pub fn dedup(table: DedupTable) -> Result<DedupSpec, Mistake> {
     let id = match table.id {
         None => DedupId::OfPack,
-        Some(DedupIdTyped::At(place)) => DedupId::At(place),
+        Some(DedupIdTyped::At(fields)) => DedupId::At(fields),
         Some(DedupIdTyped::Word(DedupWord::BodyDigest)) => DedupId::BodyDigest,
         Some(DedupIdTyped::Word(DedupWord::None)) => DedupId::Nothing,
     };
     let window = in_range(&["dedup", "window"], table.window, DEDUP_WINDOW_DEFAULT, 1, 90 * 86_400)?;
-    Ok(DedupSpec { id, window })
+    Ok(DedupSpec { id, id_match: table.r#match, window })
 }
 
 /// Checked.

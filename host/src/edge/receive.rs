@@ -20,7 +20,7 @@ use super::{Edge, head, prove};
 use crate::delivery::{Answered, DedupKey, Incoming, LedgerError, Target};
 use crate::hooks::{Found, Hook};
 use crate::model::{DedupId, Event, Mode};
-use crate::verify::{Checked, Feed, Unverified, feed};
+use crate::verify::{Checked, Feed, Unverified, Verified, feed};
 
 /// For the plugins directory to be read.
 const STARTS_WITHIN: Duration = Duration::from_secs(3);
@@ -57,8 +57,9 @@ async fn handle(edge: &Edge, head: Parts, body: &mut Body) -> Result<Response, S
     if target.is_none() && hook.spec.mode == Mode::Sync {
         return Err(Stop::Unavailable);
     }
+    let params = found.params.clone();
     let attributes = attributes(found, &head);
-    let request = unverified(head);
+    let request = Unverified { params, ..unverified(head) };
     let keys = prove::keys(edge, Door::of(&hook));
     let feed = feed(&hook.verifier, &request, &keys);
     let (body, feed, _held) = read(edge, hook.spec.max_body, body, feed).await?;
@@ -72,6 +73,7 @@ async fn handle(edge: &Edge, head: Parts, body: &mut Body) -> Result<Response, S
     is_event?;
     edge.counters.verified(&hook.spec.name, verified.fact("verified-by").unwrap_or_default());
     kill_point!("verified");
+    let dedup = dedup_key(&hook, &verified);
     let event = verified.into_event(&hook.spec.name, edge.clock.now(), attributes);
     let response = match hook.spec.mode {
         Mode::Sync => {
@@ -81,15 +83,21 @@ async fn handle(edge: &Edge, head: Parts, body: &mut Body) -> Result<Response, S
             let outcome = edge.delivery.sync(target, event, slot, hook.sync_limit()).await;
             answer::outcome(outcome, event_id)
         }
-        Mode::Async | Mode::Auto => queue(edge, &hook, target.as_ref(), event).await?,
+        Mode::Async | Mode::Auto => queue(edge, &hook, target.as_ref(), event, dedup).await?,
     };
     Ok(if hook.verifier.answers().are_empty { answer::without_body(response) } else { response })
 }
 
 /// The answer comes when the event is on stable storage, and in `auto` with the handler's reply if that is in time.
-async fn queue(edge: &Edge, hook: &Hook, target: Option<&Target>, event: Event) -> Result<Response, Stop> {
+async fn queue(
+    edge: &Edge,
+    hook: &Hook,
+    target: Option<&Target>,
+    event: Event,
+    dedup: Option<DedupKey>,
+) -> Result<Response, Stop> {
     let incoming = Incoming {
-        dedup: dedup_key(hook, &event),
+        dedup,
         order_key: event.attribute("order-key").map(str::to_owned),
         is_answered_later: hook.spec.mode == Mode::Async,
         answer_within: hook.queued_limit(),
@@ -112,12 +120,12 @@ async fn queue(edge: &Edge, hook: &Hook, target: Option<&Target>, event: Event) 
     }
 }
 
-fn dedup_key(hook: &Hook, event: &Event) -> Option<DedupKey> {
+fn dedup_key(hook: &Hook, verified: &Verified) -> Option<DedupKey> {
     let window = hook.spec.dedup.window;
     let key = match hook.spec.dedup.id {
         DedupId::Nothing => return None,
-        DedupId::BodyDigest => Sha256::digest(&event.body).to_vec(),
-        DedupId::OfPack | DedupId::At(_) => event.attribute("delivery-id")?.as_bytes().to_vec(),
+        DedupId::BodyDigest => Sha256::digest(&verified.request().body).to_vec(),
+        DedupId::OfPack | DedupId::At(_) => verified.delivery_key()?.to_vec(),
     };
     Some(DedupKey { key, window })
 }
@@ -222,6 +230,7 @@ pub(super) fn unverified(head: Parts) -> Unverified {
         path: head.uri.path().to_owned(),
         query: head.uri.query().map(str::to_owned),
         method: head.method,
+        params: Vec::new(),
         headers: head.headers,
         body: Bytes::new(),
     }

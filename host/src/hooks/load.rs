@@ -11,7 +11,7 @@ use super::hook::{ANSWER_WITHIN, Hook, Serving};
 use super::scan::Content;
 use crate::config::{ConfigError, HookSource, parse_hook, parse_manifest};
 use crate::engine::{Component, Engine, Handler, LoadError};
-use crate::model::{Credential, DedupId, HookName, HookSpec, Mode, SecretRef, SecretSource, VerifySpec};
+use crate::model::{Credential, HookName, HookSpec, Mode, SecretRef, SecretSource, VerifySpec};
 use crate::verify::{Packs, Verifier};
 
 /// What the loader needs of the process.
@@ -226,9 +226,8 @@ impl Loader {
 
 /// The verifier also finds what duplicates are known by, and what events are ordered by.
 fn placed(name: &HookName, text: &str, spec: &HookSpec, verifier: Verifier) -> Result<Verifier, String> {
-    let delivery_id = if let DedupId::At(place) = &spec.dedup.id { Some(place.clone()) } else { None };
     verifier
-        .with_places(delivery_id, spec.order_by.clone())
+        .with_places(&spec.dedup, spec.order_by.clone())
         .map_err(|(key, message)| ConfigError::at_key(&format!("{name}.toml"), text, &[key], message).to_string())
 }
 

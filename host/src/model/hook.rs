@@ -8,6 +8,7 @@ use std::time::Duration;
 use ipnet::IpNet;
 
 use super::credential::Credential;
+use super::delivery_id::{DeliveryId, IdMatch};
 use super::effects::Quota;
 use super::http_grant::HttpGrant;
 use super::schedule::RetrySpec;
@@ -34,8 +35,8 @@ pub enum Mode {
 pub enum DedupId {
     /// The delivery id that the pack names; none = nothing is a duplicate.
     OfPack,
-    /// A value in the request.
-    At(Place),
+    /// Fields of the request.
+    At(DeliveryId),
     /// The SHA-256 of the body.
     BodyDigest,
     /// Nothing is a duplicate.
@@ -47,6 +48,8 @@ pub enum DedupId {
 pub struct DedupSpec {
     /// By what.
     pub id: DedupId,
+    /// None = what the pack says, else `id-and-body`.
+    pub id_match: Option<IdMatch>,
     /// How long an id counts.
     pub window: Duration,
 }

@@ -5,6 +5,7 @@ pub mod challenge;
 pub mod clock;
 mod credential;
 pub mod delivery;
+mod delivery_id;
 mod documents;
 mod edge_limits;
 mod effects;
@@ -24,6 +25,7 @@ pub use challenge::{ChallengeAnswer, ChallengeSpec, Requirement};
 pub use clock::Clock;
 pub use credential::{Credential, CredentialKind, CredentialPart, CredentialText, OAuth1Spec, SigV4Spec};
 pub use delivery::{Attempt, LogLine, Outcome, Row};
+pub use delivery_id::{DeliveryId, IdMatch};
 pub use documents::Documents;
 pub use edge_limits::EdgeLimits;
 pub use effects::{Effects, Emission, KvChange, KvExpected, KvValue, KvWrite, Quota};
@@ -36,6 +38,6 @@ pub use retention::Retention;
 pub use schedule::RetrySpec;
 pub use scheme::{
     Algorithm, ClaimValue, ConfigValue, Encoding, JwtSpec, KeyForm, ListStyle, LookupSpec, Place, Scheme, TimeSpec,
-    TimeUnit, VerifySpec,
+    TimeUnit, VerifySpec, span,
 };
 pub use secret::{RemoteSecret, Secret, SecretAges, SecretError, SecretRef, SecretSource};

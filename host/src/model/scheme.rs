@@ -106,6 +106,8 @@ pub enum Place {
     Form(String),
     /// A segment of the path; only `last`.
     Path(String),
+    /// A `{NAME}` segment of the hook's path.
+    Param(String),
 }
 
 /// How a header is split into labelled signatures: `t=1,v1=abc` has separator `,` and assign `=`.
@@ -318,7 +320,8 @@ fn places<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<Ve
     }))
 }
 
-fn span<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<Duration>, D::Error> {
+/// A duration with its unit, such as `"5m"`; for `deserialize_with`.
+pub fn span<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<Duration>, D::Error> {
     let text = String::deserialize(deserializer)?;
     let wrong = |_| D::Error::custom(format!("`{text}` is not a time: write it with its unit, such as \"5m\""));
     humantime::parse_duration(&text).map(Some).map_err(wrong)

@@ -253,7 +253,9 @@ pub fn check_place(place: &Place) -> Result<(), BuildError> {
         Place::Each(pointer) if !pointer.starts_with('/') || !is_each(pointer) => {
             Err(wrong("from", format!("`{pointer}` must be a JSON pointer with one `*` for the elements of an array")))
         }
-        Place::Query(name) | Place::Form(name) if name.is_empty() => Err(wrong("from", "a parameter needs a name")),
+        Place::Query(name) | Place::Form(name) | Place::Param(name) if name.is_empty() => {
+            Err(wrong("from", "a parameter needs a name"))
+        }
         Place::Path(which) if which != "last" => {
             Err(wrong("from", "path = \"last\" is the only segment that can be named"))
         }

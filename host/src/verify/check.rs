@@ -15,7 +15,7 @@ use super::schemes;
 use super::signature::Feed;
 use super::verifier::{Proof, Verifier};
 use super::view::{Absent, View, describe};
-use crate::model::{Documents, Event, KeyForm, Place, Secret, SecretError};
+use crate::model::{DeliveryId, Documents, Event, KeyForm, Place, Secret, SecretError};
 
 /// What a request turned out to be.
 #[derive(Debug)]
@@ -139,8 +139,9 @@ pub fn check_or_return(
 ) -> Result<Checked, (Refusal, Box<Unverified>)> {
     match judge(verifier, &request, given, feed) {
         Ok(Judged::Challenge(answer)) => Ok(Checked::Challenge(answer)),
-        Ok(Judged::Proven(facts)) => {
-            Ok(Checked::Verified(Verified::new(request, secret_carrier(&verifier.proof).as_ref(), facts)))
+        Ok(Judged::Proven(Proven { facts, delivery_key })) => {
+            let carrier = secret_carrier(&verifier.proof);
+            Ok(Checked::Verified(Verified::new(request, carrier.as_ref(), facts, delivery_key)))
         }
         Err(refusal) => Err((refusal, Box::new(request))),
     }
@@ -148,7 +149,13 @@ pub fn check_or_return(
 
 enum Judged {
     Challenge(Answer),
-    Proven(Vec<(String, String)>),
+    Proven(Proven),
+}
+
+/// What is known of a request whose sender has proven itself.
+struct Proven {
+    facts: Vec<(String, String)>,
+    delivery_key: Option<Vec<u8>>,
 }
 
 fn judge(verifier: &Verifier, request: &Unverified, given: &Given<'_>, feed: Option<Feed>) -> Result<Judged, Refusal> {
@@ -171,7 +178,7 @@ fn judge(verifier: &Verifier, request: &Unverified, given: &Given<'_>, feed: Opt
     if let Some(confirm) = schemes::confirmation(verifier, &view) {
         return Ok(Judged::Challenge(confirm));
     }
-    Ok(Judged::Proven(facts(verifier, &view, matched)))
+    Ok(Judged::Proven(proven(verifier, &view, matched)))
 }
 
 /// Which secret matched, by its place in the list; none where none is needed.
@@ -259,27 +266,54 @@ fn secret_carrier(proof: &Proof) -> Option<Place> {
 /// The key by which a hook orders its events, of one that came another way than over HTTP.
 pub fn order_key(verifier: &Verifier, event: &Event) -> Option<String> {
     let Event { method, path, query, headers, body, .. } = event.clone();
-    let request = Unverified { method, path, query, headers, body };
+    let request = Unverified { method, path, query, params: params(event), headers, body };
     text_at(&View::new(&request, None), verifier.order_key.as_ref()?)
+}
+
+/// The path parameters, as the event carries them.
+fn params(event: &Event) -> Vec<(String, String)> {
+    let named = event.attributes.iter().filter_map(|(key, value)| Some((key.strip_prefix("param:")?, value)));
+    named.map(|(name, value)| (name.to_owned(), value.clone())).collect()
 }
 
 fn text_at(view: &View<'_>, place: &Place) -> Option<String> {
     String::from_utf8(view.find(place, true).ok()?.into_owned()).ok()
 }
 
-fn facts(verifier: &Verifier, view: &View<'_>, matched: Option<usize>) -> Vec<(String, String)> {
+fn proven(verifier: &Verifier, view: &View<'_>, matched: Option<usize>) -> Proven {
     let at = |place: &Option<Place>| text_at(view, place.as_ref()?);
+    let identity = verifier.delivery_id.as_ref().and_then(|fields| identity(fields, view));
     // Which secret matched, by its number in the hook file: the component has no business with where it lives.
     let word = verifier.proof.word();
     let key = matched.map(|index| format!("{word}#{}", index + 1)).unwrap_or_else(|| word.to_owned());
     let facts = [
         ("provider", verifier.provider.clone()),
         ("event-type", at(&verifier.event_type)),
-        ("delivery-id", at(&verifier.delivery_id)),
+        ("delivery-id", identity.as_ref().map(|(_, fields)| fields.join("/"))),
         ("order-key", at(&verifier.order_key)),
         ("verified-by", Some(key)),
     ];
-    facts.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?))).collect()
+    let facts = facts.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?))).collect();
+    Proven { facts, delivery_key: identity.map(|(alternative, fields)| delivery_key(alternative, &fields)) }
+}
+
+/// The values of the first alternative whose fields are all present, and its position.
+fn identity(identity: &DeliveryId, view: &View<'_>) -> Option<(usize, Vec<String>)> {
+    let values = |fields: &Vec<Place>| fields.iter().map(|field| text_at(view, field)).collect::<Option<Vec<_>>>();
+    identity.alternatives().iter().enumerate().find_map(|(position, fields)| Some((position, values(fields)?)))
+}
+
+/// One key for all fields. No two lists of values share a key: each value is preceded by its length.
+fn delivery_key(alternative: usize, fields: &[String]) -> Vec<u8> {
+    if let (0, [only]) = (alternative, fields) {
+        return only.as_bytes().to_vec();
+    }
+    let mut key = format!("fields\0{alternative}\0").into_bytes();
+    for field in fields {
+        key.extend_from_slice(&(field.len() as u64).to_be_bytes());
+        key.extend_from_slice(field.as_bytes());
+    }
+    key
 }
 
 #[cfg(test)]

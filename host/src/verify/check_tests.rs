@@ -36,6 +36,7 @@ fn request(headers: &[(&str, &str)], query: Option<&str>, body: &str) -> Unverif
         method: http::Method::POST,
         path: "/x".into(),
         query: query.map(Into::into),
+        params: Vec::new(),
         headers: map,
         body: body.to_owned().into(),
     }

@@ -313,6 +313,7 @@ fn request(method: &str, url: &str, headers: &[(String, String)], body: Bytes) -
         method: method.parse::<Method>().map_err(|_| "method".to_owned())?,
         path: path.into(),
         query: query.map(str::to_owned),
+        params: Vec::new(),
         headers: map,
         body,
     })

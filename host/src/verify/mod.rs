@@ -32,7 +32,7 @@ pub use check::{Checked, Given, Keys, NoDocuments, check, check_or_return, feed,
 pub use forge::{Forged, Order, forge};
 pub use hint::hint;
 pub use lookup::Lookup;
-pub use pack::{Pack, Packs, pack_names};
+pub use pack::{ConfigKey, Evidence, Pack, PackAnswer, Packs, ReplyBody, SignedBody, StatusPattern, pack_names};
 pub use refusal::{Reason, Refusal};
 pub use request::{Unverified, Verified};
 pub use sign::sign;

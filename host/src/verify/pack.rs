@@ -3,45 +3,163 @@
 
 use std::collections::BTreeMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
+use std::sync::LazyLock;
 use std::time::Duration;
 
 use serde::Deserialize;
 
 use super::request::Unverified;
 use super::sign::put;
-use crate::model::{Clock, EventId, Place, VerifySpec};
+use crate::model::{Clock, DeliveryId, EventId, IdMatch, Place, VerifySpec, span};
 
-/// What is known of one provider. The source of each figure is the page that `docs` names.
+/// What is known of one provider: how it signs, which answers it expects, how it retries. `docs` names the page that says so.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Pack {
-    /// As people write it.
+    /// The provider's name, as the provider writes it.
     pub name: String,
-    /// Where the provider describes it.
+    /// The provider's page about webhooks and their signatures.
     pub docs: Option<String>,
-    /// What an operator should know.
+    /// Who says that requests are signed this way. None only for packs of no provider, such as `generic`.
+    pub evidence: Option<Evidence>,
+    /// Where the signature scheme was read: a repository and a path in it, or a page.
+    pub evidence_source: Option<String>,
+    /// The pack of the same provider that this one is another version of.
+    pub variant_of: Option<String>,
+    /// Other names that people look for, such as `whatsapp`. `provider = "ALIAS"` works too.
+    #[serde(default)]
+    pub aliases: Vec<String>,
+    /// What an operator should know, in one or two sentences.
     pub note: Option<String>,
+    /// Where the provider shows the secret, and what it is called there.
+    pub secret_location: Option<String>,
+    /// The values of `[verify] config` that this pack reads, by name.
+    #[serde(default)]
+    pub config: BTreeMap<String, ConfigKey>,
     /// How long the provider waits for an answer, in seconds.
     pub deadline_seconds: Option<u32>,
-    /// Whether it tries again; none where nothing is known.
+    /// Whether the provider retries a failed delivery by itself. None: unknown.
     pub retries: Option<bool>,
-    /// Statuses that it takes for success; none = any 2xx.
+    /// When it retries, for people: `1 min, 1 h, 6 h`.
+    pub retry_schedule: Option<String>,
+    /// The time from the first attempt to the last retry.
+    #[serde(default, deserialize_with = "span")]
+    pub retry_span: Option<Duration>,
+    /// Whether each retry is signed again with a new timestamp. None: unknown.
+    pub retry_resigned: Option<bool>,
+    /// Status codes that the provider treats as success. None: any 2xx.
     pub success: Option<Vec<u16>>,
-    /// Where it says what kind of event this is.
+    /// Status codes that disable or drop the webhook, such as `"410"` or `"4xx"`: never sent; 503 takes their place.
+    #[serde(default)]
+    pub avoid_status: Vec<StatusPattern>,
+    /// The answer to an event that was stored and is handled later.
+    #[serde(default)]
+    pub accepted: PackAnswer,
+    /// The body of a handler's reply, as this provider wants it.
+    #[serde(default)]
+    pub reply_body: ReplyBody,
+    /// A duplicate gets the handler's reply to the first delivery again.
+    #[serde(default)]
+    pub repeat_reply: bool,
+    /// The largest body that the provider documents, in bytes.
+    pub max_body_bytes: Option<u64>,
+    /// Content types that the provider sends.
+    #[serde(default)]
+    pub content_types: Vec<String>,
+    /// The signature covers the body as it was sent, before `Content-Encoding` is undone (`encoded`, the default), or after.
+    #[serde(default)]
+    pub signs_body: SignedBody,
+    /// The field of a form body that holds the JSON document, such as `payload`.
+    pub json_form_field: Option<String>,
+    /// Address ranges that the provider publishes for its requests (CIDR).
+    #[serde(default)]
+    pub from_addresses: Vec<ipnet::IpNet>,
+    /// Where the kind of event is named.
     pub event_type: Option<Place>,
-    /// Where it names the delivery; the same when it tries again.
-    pub delivery_id: Option<Place>,
+    /// The fields that identify a delivery and stay the same when the provider retries it.
+    pub delivery_id: Option<DeliveryId>,
+    /// Whether a different body under the same identity is another event.
+    pub delivery_id_match: Option<IdMatch>,
+    /// Where the provider documents that identity: a URL, or a repository and a path in it.
+    pub delivery_id_source: Option<String>,
     /// A delivery as the provider sends it: JSON, or a form where `sample_type` says so.
     pub sample: Option<String>,
     /// Content type of `sample`; JSON unless said.
     pub sample_type: Option<String>,
     /// The kind of event that `sample` is.
     pub sample_event: Option<String>,
-    /// Answers carry no body.
-    #[serde(default)]
-    pub empty_answers: bool,
     /// How it proves itself.
     pub verify: VerifySpec,
+}
+
+/// Who says how a provider signs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, serde::Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Evidence {
+    /// The provider's own documentation, SDK or source code.
+    Vendor,
+    /// Another party's code or text.
+    ThirdParty,
+}
+
+/// A value of `[verify] config` that a pack reads.
+#[derive(Debug, Clone, Deserialize, serde::Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct ConfigKey {
+    /// What it is and where the operator finds it.
+    pub about: String,
+    /// A value as it looks.
+    pub example: Option<String>,
+    /// The hook does not load without it.
+    #[serde(default)]
+    pub required: bool,
+}
+
+/// The answer of a pack to an event that was stored and is handled later.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize, serde::Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct PackAnswer {
+    /// None: 202 where the provider takes it, else the first 2xx in `success`.
+    pub status: Option<u16>,
+    /// Beside, or instead of, `content-type: application/json`.
+    #[serde(default)]
+    pub headers: BTreeMap<String, String>,
+    /// None: `{"accepted": true, "event": ID}`. Empty text: no body.
+    pub body: Option<String>,
+}
+
+/// The body of a handler's reply, as a provider wants it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, serde::Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ReplyBody {
+    /// The handler's.
+    #[default]
+    Handler,
+    /// None, ever.
+    Empty,
+    /// That of `accepted`, in every 2xx.
+    Accepted,
+}
+
+/// What of a compressed body is signed.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, serde::Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum SignedBody {
+    /// The bytes as sent.
+    #[default]
+    Encoded,
+    /// The bytes after `Content-Encoding` is undone.
+    Decoded,
+}
+
+/// One status code (`"410"`) or a class of them (`"4xx"`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "String")]
+pub enum StatusPattern {
+    /// Exactly this one.
+    Code(u16),
+    /// All that begin with this digit.
+    Class(u16),
 }
 
 /// The payload of packs that have none of their own.
@@ -54,30 +172,39 @@ pub struct Packs {
     own: BTreeMap<String, Result<String, String>>,
 }
 
-macro_rules! embedded {
-    ($($name:literal)*) => {
-        /// Name and text of every pack in the binary.
-        const EMBEDDED: &[(&str, &str)] = &[$(($name, include_str!(concat!("packs/", $name, ".toml")))),*];
-    };
-}
-
-embedded! {
-    "adobe-io" "adyen" "adyen-platform" "adyen-standard" "airtable" "alertmanager" "alertmanager-bearer" "anthropic"
-    "asana" "auth0" "aws-sns" "azure-event-grid" "basic-auth" "bigcommerce" "bitbucket" "box" "braintree" "calendly"
-    "circleci" "clickup" "cloudevents" "coinbase-commerce" "contentful" "discord" "docker-hub" "docusign" "dropbox"
-    "dropbox-sign" "elevenlabs" "figma" "forgejo" "generic" "generic-sha512" "gitea" "github" "github-legacy-sha1"
-    "gitlab" "gocardless" "gogs" "google-channel" "google-pubsub" "grafana" "grafana-ts" "heroku" "hubspot"
-    "hubspot-v1" "hubspot-v2" "hubspot-v3" "intercom" "jira" "lemonsqueezy" "line" "linear" "mailchimp" "mailgun"
-    "mandrill" "messagebird" "messagebird-jwt" "meta" "microsoft-graph" "monday" "netlify" "notion" "nylas" "okta"
-    "openai" "paddle" "pagerduty" "paypal" "plaid" "pusher" "quickbooks" "razorpay" "ringcentral" "sanity" "scalr"
-    "sendgrid" "sentry" "shopify" "slack" "smartsheet" "square" "standard-webhooks" "standard-webhooks-v1a" "strava"
-    "stripe" "svix" "telegram" "trello" "twilio" "twitch" "typeform" "vercel" "webex" "websub" "wise" "woocommerce"
-    "workos" "x-twitter" "xero" "zendesk" "zoom"
-}
+include!(concat!(env!("OUT_DIR"), "/packs.rs"));
 
 /// The packs in the binary.
 pub fn pack_names() -> impl Iterator<Item = &'static str> {
     EMBEDDED.iter().map(|(name, _)| *name)
+}
+
+// === impl StatusPattern ===
+
+impl StatusPattern {
+    /// Whether this status is one of them.
+    pub fn matches(self, status: u16) -> bool {
+        match self {
+            StatusPattern::Code(code) => code == status,
+            StatusPattern::Class(class) => status / 100 == class,
+        }
+    }
+}
+
+impl TryFrom<String> for StatusPattern {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<StatusPattern, String> {
+        let wrong = || format!("`{}` is not a status: write \"410\" or \"4xx\"", text.escape_debug());
+        let pattern = match text.strip_suffix("xx") {
+            Some(class) => StatusPattern::Class(class.parse().map_err(|_| wrong())?),
+            None => StatusPattern::Code(text.parse().map_err(|_| wrong())?),
+        };
+        match pattern {
+            StatusPattern::Class(4..=5) | StatusPattern::Code(400..=599) => Ok(pattern),
+            _ => Err(wrong()),
+        }
+    }
 }
 
 // === impl Packs ===
@@ -105,10 +232,26 @@ impl Packs {
     pub fn find(&self, name: &str) -> Result<Pack, String> {
         let embedded = || EMBEDDED.iter().find(|(known, _)| *known == name).map(|(_, text)| *text);
         let own = self.own.get(name).map(|own| own.as_deref().map_err(Clone::clone)).transpose()?;
-        let text = own.or_else(embedded);
-        let text = text.ok_or_else(|| unknown(name))?;
+        let text = own.or_else(embedded).or_else(|| aliased(name)).ok_or_else(|| unknown(name))?;
         toml::from_str(text).map_err(|error| format!("providers/{name}.toml: {}", error.message()))
     }
+}
+
+/// The text of the pack in the binary that has this other name.
+fn aliased(name: &str) -> Option<&'static str> {
+    #[derive(Deserialize)]
+    struct Names {
+        #[serde(default)]
+        aliases: Vec<String>,
+    }
+    static ALIASES: LazyLock<BTreeMap<String, &'static str>> = LazyLock::new(|| {
+        let read = |text: &'static str| {
+            let names: Names = toml::from_str(text).unwrap_or(Names { aliases: Vec::new() });
+            names.aliases.into_iter().map(move |alias| (alias, text))
+        };
+        EMBEDDED.iter().flat_map(|(_, text)| read(text)).collect()
+    });
+    ALIASES.get(name).copied()
 }
 
 fn unknown(name: &str) -> String {
@@ -147,14 +290,18 @@ impl Pack {
             method: http::Method::POST,
             path: url.path().into(),
             query: url.query().map(str::to_owned),
+            params: Vec::new(),
             headers: http::HeaderMap::new(),
             body: body.into(),
         };
         put(&mut draft, &Place::Header("Content-Type".into()), content_type)?;
         let event = event.or(self.sample_event.as_deref());
         let id = EventId::new(Clock::System.now()).to_string();
-        for (place, value) in [(&self.event_type, event), (&self.delivery_id, Some(id.as_str()))] {
-            if let (Some(place), Some(value)) = (place, value)
+        let ids = self.delivery_id.iter().flat_map(|identity| identity.fields().iter());
+        let places =
+            self.event_type.iter().map(|place| (place, event)).chain(ids.map(|place| (place, Some(id.as_str()))));
+        for (place, value) in places {
+            if let Some(value) = value
                 && (content_type == "application/json" || matches!(place, Place::Header(_)))
             {
                 put(&mut draft, place, value)?;

@@ -17,6 +17,8 @@ pub struct Unverified {
     pub path: String,
     /// Without the question mark.
     pub query: Option<String>,
+    /// The `{NAME}` segments of the hook's path, decoded.
+    pub params: Vec<(String, String)>,
     /// As sent.
     pub headers: HeaderMap,
     /// Every byte, as sent.
@@ -28,6 +30,7 @@ pub struct Unverified {
 pub struct Verified {
     request: Unverified,
     facts: Vec<(String, String)>,
+    delivery_key: Option<Vec<u8>>,
     /// Of the path; no attribute may repeat it.
     secret_segment: Option<String>,
 }
@@ -40,6 +43,7 @@ impl Verified {
         mut request: Unverified,
         carried_secret: Option<&Place>,
         facts: Vec<(String, String)>,
+        delivery_key: Option<Vec<u8>>,
     ) -> Verified {
         let mut secret_segment = None;
         match carried_secret {
@@ -47,9 +51,9 @@ impl Verified {
             Some(Place::Query(name)) => request.query = without_query(request.query.as_deref(), name),
             Some(Place::Path(_)) => secret_segment = take_last_segment(&mut request.path),
             // The body stays as it was signed and sent.
-            Some(Place::Json(_) | Place::Each(_) | Place::Form(_)) | None => {}
+            Some(Place::Json(_) | Place::Each(_) | Place::Form(_) | Place::Param(_)) | None => {}
         }
-        Verified { request, facts, secret_segment }
+        Verified { request, facts, delivery_key, secret_segment }
     }
 
     /// The request, without what was secret.
@@ -62,9 +66,14 @@ impl Verified {
         self.facts.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
     }
 
+    /// What identifies the delivery, one key for all its fields; none where the provider names no identity, or a field is absent.
+    pub fn delivery_key(&self) -> Option<&[u8]> {
+        self.delivery_key.as_deref()
+    }
+
     /// The event of this request; `attributes` come after the facts that the check found.
     pub fn into_event(self, hook: &HookName, at: SystemTime, attributes: Vec<(String, String)>) -> Event {
-        let Verified { request, mut facts, secret_segment } = self;
+        let Verified { request, mut facts, secret_segment, .. } = self;
         facts.extend(attributes.into_iter().filter(|(_, value)| Some(value) != secret_segment.as_ref()));
         Event {
             id: EventId::new(at),

@@ -155,6 +155,10 @@ pub fn put(draft: &mut Unverified, place: &Place, value: &str) -> Result<(), Str
             let mut form = url::form_urlencoded::Serializer::new(String::from_utf8_lossy(&draft.body).into_owned());
             draft.body = form.append_pair(name, value).finish().into();
         }
+        Place::Param(name) => {
+            draft.params.retain(|(key, _)| key != name);
+            draft.params.push((name.clone(), value.to_owned()));
+        }
         Place::Path(_) => {
             let start = draft.path.rfind('/').map_or(0, |slash| slash + 1);
             draft.path.truncate(start);

@@ -6,12 +6,12 @@ use super::build::{self, BuildError, wrong};
 use super::challenge::Challenge;
 use super::jwt::Jwt;
 use super::lookup::Lookup;
-use super::pack::{Pack, Packs};
+use super::pack::{Pack, Packs, ReplyBody};
 use super::payload::Part;
 use super::schemes::Code;
 use super::signature::Signature;
 use super::window::Window;
-use crate::model::{KeyForm, Place, SecretRef, VerifySpec};
+use crate::model::{DedupId, DedupSpec, DeliveryId, IdMatch, KeyForm, Place, SecretRef, VerifySpec};
 
 /// How requests of one hook are checked.
 #[derive(Debug, Clone)]
@@ -20,7 +20,8 @@ pub struct Verifier {
     pub(super) challenges: Vec<Challenge>,
     pub(super) provider: Option<String>,
     pub(super) event_type: Option<Place>,
-    pub(super) delivery_id: Option<Place>,
+    pub(super) delivery_id: Option<DeliveryId>,
+    id_match: IdMatch,
     pub(super) order_key: Option<Place>,
     pub(super) public_url: Option<String>,
     /// Of schemes in code that have one.
@@ -97,7 +98,8 @@ impl Verifier {
                 "this check signs what anybody asks for, and a delivery could be made of that: verify_first must stay on",
             ));
         }
-        for place in pack.event_type.iter().chain(&pack.delivery_id) {
+        let in_identity = pack.delivery_id.iter().flat_map(DeliveryId::all_fields);
+        for place in pack.event_type.iter().chain(in_identity) {
             build::check_place(place).map_err(|error| wrong("provider", error.message))?;
         }
         let refused_status = spec.refused_status.unwrap_or(401);
@@ -111,11 +113,12 @@ impl Verifier {
             answer_within: pack.answer_within(),
             event_type: pack.event_type,
             delivery_id: pack.delivery_id,
+            id_match: pack.delivery_id_match.unwrap_or_default(),
             order_key: None,
             accepted_status: accepted_status(pack.success.as_deref()),
             public_url: spec.public_url.as_deref().map(build::public_url).transpose()?,
             window: spec.timestamp.as_ref().map_or(CONTENTFUL_WINDOW, build::window),
-            answers: Answers { refused_status, are_empty: pack.empty_answers },
+            answers: Answers { refused_status, are_empty: pack.reply_body == ReplyBody::Empty },
             key: spec.key.unwrap_or_default(),
             secrets: spec.secret.clone(),
             challenge_secrets: spec.challenge_secret.clone(),
@@ -147,16 +150,23 @@ impl Verifier {
         self.answer_within
     }
 
-    /// With places of the operator's: of the delivery id, and of what events are ordered by.
-    pub fn with_places(
-        self,
-        delivery_id: Option<Place>,
-        order_key: Option<Place>,
-    ) -> Result<Verifier, (&'static str, String)> {
-        for (key, place) in [("dedup", &delivery_id), ("order_by", &order_key)] {
-            place.iter().try_for_each(build::check_place).map_err(|error| (key, error.message))?;
-        }
-        Ok(Verifier { delivery_id: delivery_id.or(self.delivery_id), order_key, ..self })
+    /// With what the operator says identifies a delivery, and orders events.
+    pub fn with_places(self, dedup: &DedupSpec, order_key: Option<Place>) -> Result<Verifier, (&'static str, String)> {
+        order_key.iter().try_for_each(build::check_place).map_err(|error| ("order_by", error.message))?;
+        let id_match = dedup.id_match.unwrap_or(self.id_match);
+        let delivery_id = match &dedup.id {
+            DedupId::At(fields) => {
+                fields.all_fields().try_for_each(build::check_place).map_err(|error| ("dedup", error.message))?;
+                Some(fields.clone())
+            }
+            DedupId::OfPack | DedupId::BodyDigest | DedupId::Nothing => self.delivery_id,
+        };
+        Ok(Verifier { delivery_id, id_match, order_key, ..self })
+    }
+
+    /// Whether a different body under the same identity is another event.
+    pub fn id_match(&self) -> IdMatch {
+        self.id_match
     }
 
     /// What tells the provider that an event is in good hands: 202, unless it wants another.

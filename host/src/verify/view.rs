@@ -88,6 +88,10 @@ impl<'a> View<'a> {
                 one(values)?.as_bytes().into()
             }
             Place::Path(_) => percent_encoding::percent_decode_str(self.last_segment()).collect::<Vec<u8>>().into(),
+            Place::Param(name) => {
+                let params = self.request.params.iter().filter(|(key, _)| key == name);
+                one(params.map(|(_, value)| value))?.as_bytes().into()
+            }
             Place::Each(_) => return Err(Absent::Missing),
         };
         if found.is_empty() { Err(Absent::Missing) } else { Ok(found) }
@@ -161,6 +165,7 @@ pub fn describe(place: &Place) -> String {
         Place::Json(pointer) | Place::Each(pointer) => format!("JSON {pointer}"),
         Place::Form(name) => format!("form field {name}"),
         Place::Path(which) => format!("{which} segment of the path"),
+        Place::Param(name) => format!("path parameter {name}"),
     }
 }
 

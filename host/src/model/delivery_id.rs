@@ -1,0 +1,93 @@
+//! What identifies a delivery: the fields of a request that are the same when the provider retries it, and different otherwise.
+
+use serde::Deserialize;
+use serde::de::{Deserializer, Error};
+
+use super::scheme::Place;
+
+/// The fields that together identify a delivery.
+///
+/// Written as one place (`{ header = "X-Id" }`), as a list of places that all count, or as a list of such lists: alternatives, of
+/// which the first one counts that is present as a whole. CloudEvents needs two, for its binary and its structured form.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DeliveryId(Vec<Vec<Place>>);
+
+/// Whether a different body under the same identity is another event.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, serde::Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum IdMatch {
+    /// The identity alone decides: for providers that change the body when they retry.
+    Id,
+    /// A different body is another event, and runs.
+    #[default]
+    IdAndBody,
+}
+
+const FIELDS_MAX: usize = 8;
+
+// === impl DeliveryId ===
+
+impl DeliveryId {
+    /// The alternatives, in order; each is a list of at least one field.
+    pub fn alternatives(&self) -> &[Vec<Place>] {
+        &self.0
+    }
+
+    /// The fields of the first alternative.
+    pub fn fields(&self) -> &[Place] {
+        &self.0[0]
+    }
+
+    /// Every field of every alternative.
+    pub fn all_fields(&self) -> impl Iterator<Item = &Place> {
+        self.0.iter().flatten()
+    }
+}
+
+impl<'de> Deserialize<'de> for DeliveryId {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<DeliveryId, D::Error> {
+        #[derive(Deserialize)]
+        #[serde(untagged, expecting = "{ header = \"NAME\" }, { json = \"/POINTER\" } or a list of such fields")]
+        enum Typed {
+            One(Place),
+            All(Vec<Place>),
+            Alternatives(Vec<Vec<Place>>),
+        }
+        let alternatives = match Typed::deserialize(deserializer)? {
+            Typed::One(place) => vec![vec![place]],
+            Typed::All(places) => vec![places],
+            Typed::Alternatives(alternatives) => alternatives,
+        };
+
+        let is_good = |fields: &Vec<Place>| (1..=FIELDS_MAX).contains(&fields.len());
+        if alternatives.is_empty() || !alternatives.iter().all(is_good) {
+            return Err(D::Error::custom(format!("an identity has 1 to {FIELDS_MAX} fields")));
+        }
+        Ok(DeliveryId(alternatives))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(text: &str) -> Result<DeliveryId, String> {
+        #[derive(Deserialize)]
+        struct File {
+            id: DeliveryId,
+        }
+        toml::from_str::<File>(&format!("id = {text}")).map(|file| file.id).map_err(|error| error.message().to_owned())
+    }
+
+    #[test]
+    fn identity_takes_one_field_or_lists() {
+        let (a, b) = (Place::Header("A".into()), Place::Json("/b".into()));
+        assert_eq!(parse(r#"{ header = "A" }"#).unwrap().alternatives(), [vec![a.clone()]]);
+        let both = parse(r#"[{ header = "A" }, { json = "/b" }]"#).unwrap();
+        assert_eq!(both.alternatives(), [vec![a.clone(), b.clone()]]);
+        let either = parse(r#"[[{ header = "A" }], [{ json = "/b" }]]"#).unwrap();
+        assert_eq!(either.alternatives(), [vec![a], vec![b]]);
+        assert!(parse("[]").unwrap_err().contains("1 to 8 fields"));
+        assert!(parse("[[]]").unwrap_err().contains("1 to 8 fields"));
+    }
+}

@@ -9,7 +9,7 @@ use super::schemes::Code;
 use super::signature::{Signature, Time};
 use super::verifier::Proof;
 use super::window::Window;
-use crate::model::{ClaimValue, LookupSpec, Place, Scheme, TimeSpec, VerifySpec};
+use crate::model::{Algorithm, ClaimValue, LookupSpec, Place, Scheme, TimeSpec, VerifySpec};
 
 /// What is wrong with a `[verify]` table.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -32,7 +32,7 @@ pub fn proof(spec: &VerifySpec) -> Result<Proof, BuildError> {
         Scheme::Token => Proof::Token { from: one_place(spec)?, prefix: spec.prefix.clone().unwrap_or_default() },
         Scheme::Signature => Proof::Signature(Box::new(signature(spec)?)),
         Scheme::Jwt => Proof::Jwt(Box::new(jwt(spec)?)),
-        Scheme::Twilio => Proof::Code(Code::Twilio),
+        Scheme::Twilio => Proof::Code(twilio(spec)?),
         Scheme::AwsSns => Proof::Code(Code::AwsSns {
             topics: topics(spec).ok_or_else(|| {
                 let way_out =
@@ -47,6 +47,17 @@ pub fn proof(spec: &VerifySpec) -> Result<Proof, BuildError> {
         Scheme::DropboxSign => Proof::Code(Code::DropboxSign),
         Scheme::AdobeIo => Proof::Code(Code::AdobeIo { client_id: config("recipient_client_id")? }),
     })
+}
+
+/// Twilio signs the URL that it calls, with SHA-1 or, with a shared key, with SHA-256.
+fn twilio(spec: &VerifySpec) -> Result<Code, BuildError> {
+    if spec.public_url.is_none() {
+        return Err(wrong("public_url", NEEDS_URL));
+    }
+    if spec.algorithm.is_some_and(|algorithm| !matches!(algorithm, Algorithm::HmacSha1 | Algorithm::HmacSha256)) {
+        return Err(wrong("algorithm", "Twilio signs with hmac-sha1, or with hmac-sha256 and a shared key"));
+    }
+    Ok(Code::Twilio { algorithm: spec.algorithm })
 }
 
 /// At least one, each a whole ARN or `*`.
@@ -65,7 +76,7 @@ fn check_unused(spec: &VerifySpec, scheme: Scheme) -> Result<(), BuildError> {
     let is_signature = scheme == Scheme::Signature;
     let has_place = matches!(scheme, Scheme::Token | Scheme::Signature | Scheme::Jwt);
     let unused = [
-        (spec.algorithm.is_some() && !is_signature, "algorithm"),
+        (spec.algorithm.is_some() && !is_signature && scheme != Scheme::Twilio, "algorithm"),
         (spec.encoding.is_some() && !is_signature, "encoding"),
         (spec.payload.is_some() && !is_signature, "payload"),
         (spec.list.is_some() && !is_signature, "list"),

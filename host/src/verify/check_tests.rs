@@ -414,3 +414,17 @@ fn an_id_at_the_end_of_what_is_signed_cannot_take_over_the_end_of_the_body() {
     verified(send("id1", "{\"a\":\"b c\"}"));
     assert_eq!(reason(send("c\"}id1", "{\"a\":\"b ")), "signature_mismatch");
 }
+
+#[test]
+fn twilio_needs_a_public_url() {
+    let build = |more: &str| {
+        let spec: VerifySpec = toml::from_str(&format!("provider = \"twilio\"\nsecret = \"env:S\"\n{more}")).unwrap();
+        Verifier::build(&spec, &Packs::default()).map_err(|error| (error.key, error.message))
+    };
+    let (key, message) = build("").unwrap_err();
+    assert_eq!(key, "public_url");
+    assert!(message.contains("public_url is missing"), "{message}");
+    let url = "public_url = \"https://hooks.example.com\"";
+    assert!(build(url).is_ok() && build(&format!("{url}\nalgorithm = \"hmac-sha256\"")).is_ok());
+    assert_eq!(build(&format!("{url}\nalgorithm = \"hmac-sha512\"")).unwrap_err().0, "algorithm");
+}

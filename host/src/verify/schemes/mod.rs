@@ -19,12 +19,15 @@ use super::refusal::{Reason, Refusal};
 use super::request::Unverified;
 use super::verifier::{Proof, Verifier};
 use super::view::View;
-use crate::model::Documents;
+use crate::model::{Algorithm, Documents};
 
 /// A scheme in code, with what the operator configured for it.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Code {
-    Twilio,
+    Twilio {
+        /// The only algorithm that is accepted; none = the one that the request names.
+        algorithm: Option<Algorithm>,
+    },
     AwsSns {
         /// Topics that may send; empty = any.
         topics: Vec<String>,
@@ -49,7 +52,7 @@ impl Code {
     /// The word for it in hook files and records.
     pub fn word(&self) -> &'static str {
         match self {
-            Code::Twilio => "twilio",
+            Code::Twilio { .. } => "twilio",
             Code::AwsSns { .. } => "aws-sns",
             Code::Paypal { .. } => "paypal",
             Code::Adyen => "adyen",
@@ -69,7 +72,7 @@ impl Code {
 /// Which secret matched; none where the key came with a document.
 pub fn check(code: &Code, verifier: &Verifier, view: &View<'_>, given: &Given<'_>) -> Result<Option<usize>, Refusal> {
     match code {
-        Code::Twilio => twilio::check(view, given.keys).map(Some),
+        Code::Twilio { algorithm } => twilio::check(*algorithm, view, given.keys).map(Some),
         Code::AwsSns { topics } => aws_sns::check(topics, view, given).map(|()| None),
         Code::Paypal { webhook_id } => paypal::check(webhook_id, view, given).map(|()| None),
         Code::Adyen => adyen::check(view, given.keys).map(Some),
@@ -148,7 +151,7 @@ pub fn sign(
     now: SystemTime,
 ) -> Result<(), String> {
     match code {
-        Code::Twilio => twilio::sign(verifier.public_url.as_deref(), draft, key),
+        Code::Twilio { algorithm } => twilio::sign(*algorithm, verifier.public_url.as_deref(), draft, key),
         Code::Adyen => adyen::sign(draft, key),
         Code::Braintree { public_key } => braintree::sign(public_key, draft, key),
         Code::Contentful => contentful::sign(draft, key, now),

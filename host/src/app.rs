@@ -225,7 +225,10 @@ impl App {
     fn admin_router(&self) -> axum::Router {
         let (edge, counted) = (self.edge.clone(), self.edge.clone());
         admin::router(Admin {
-            metrics: Arc::new(move || counted.counters.text(counted.delivery.dropped(), &counted.delivery.attempts())),
+            metrics: Arc::new(move || {
+                let delivery = &counted.delivery;
+                counted.counters.text(delivery.dropped(), &delivery.attempts(), &delivery.repeats())
+            }),
             hooks: self.edge.hooks.clone(),
             refusals: self.edge.refusals.clone(),
             is_ready: Arc::new(move || edge.is_ready()),

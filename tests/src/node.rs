@@ -353,6 +353,12 @@ impl Node {
         response.json().await.expect("admin answers JSON")
     }
 
+    /// The text of `/metrics`.
+    pub async fn metrics(&self) -> String {
+        let response = self.client.get(format!("http://{}/metrics", self.admin)).send().await.expect("admin answers");
+        response.text().await.expect("metrics are text")
+    }
+
     /// What the admin API answers to a POST.
     pub async fn order(&self, path: &str, order: Value) -> Value {
         let request = self.client.post(format!("http://{}{path}", self.admin)).body(order.to_string());

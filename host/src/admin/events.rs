@@ -129,7 +129,7 @@ fn shown_json(shown: &Shown) -> Value {
         Some(Err(_)) => json!({ "problem": "corrupt: what is stored is not what was accepted" }),
         None => json!({ "problem": "pruned: the body is no longer kept" }),
     };
-    json!({ "event": event, "deliveries": shown.deliveries, "attempts": shown.attempts })
+    json!({ "event": event, "deliveries": shown.deliveries, "attempts": shown.attempts, "repeats": shown.repeats })
 }
 
 fn event_json(event: &Event) -> Value {

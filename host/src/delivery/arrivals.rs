@@ -9,6 +9,7 @@ use tokio::sync::oneshot;
 
 use super::{Delivery, answers};
 use crate::engine::{Slot, Target};
+use crate::ledger::FirstState;
 use crate::model::Outcome;
 use crate::queue::{Arrival, Begun, Broker, Handle, Lease, Parcel, PushHandle, Taker, Unopened, open_push};
 
@@ -118,12 +119,20 @@ impl Delivery {
             tracing::warn!(hook = &*hook, event = %id, times = arrival.brought(), "the queue has called with this, and nobody answered");
         }
         match self.queue.begin(arrival).await {
-            Ok(Begun::Runs(due)) => {
+            Ok(Begun::Runs { due, conflict }) => {
                 kill_point!("arrived");
+                if let Some(first) = conflict {
+                    self.record_conflict(&hook, id, first);
+                }
                 let waiter = self.waiter(&due.lease);
                 self.run(due.lease, slot, target, due.replayed, waiter).await;
             }
-            Ok(Begun::Over) => self.not_begun(&hook, 1),
+            Ok(Begun::Over(first)) => {
+                if let Some(first) = first {
+                    self.record_duplicate(&hook, id, first, FirstState::Done);
+                }
+                self.not_begun(&hook, 1);
+            }
             Ok(Begun::Waits(arrival, pause)) => {
                 self.not_begun(&hook, 1);
                 drop(slot);
@@ -139,9 +148,8 @@ impl Delivery {
     /// Whoever waits for the reply, here or at another node.
     fn waiter(&self, lease: &Lease) -> Option<oneshot::Sender<Outcome>> {
         let id = lease.event().id;
-        let here = self.waiters.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).remove(&id);
-        if here.is_some() {
-            return here;
+        if self.waiters.has(id) {
+            return None;
         }
         let broker = self.queue.broker()?.clone();
         let there = lease.answer_to().filter(|there| broker.answer_to().as_deref() != Some(there))?.to_owned();
@@ -155,10 +163,7 @@ impl Delivery {
         let Some(broker) = self.queue.broker().cloned() else { return };
         let heard = |bytes: &[u8]| {
             let Some((id, reply)) = answers::read(bytes) else { return };
-            let mut waiters = self.waiters.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
-            if let Some(waiter) = waiters.remove(&id) {
-                waiter.send(Outcome::Done(reply)).ok();
-            }
+            self.waiters.tell(id, &Outcome::Done(reply));
         };
         broker.hear(heard).await;
     }

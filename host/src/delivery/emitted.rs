@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::Delivery;
 use crate::engine::Target;
 use crate::ledger::{DedupKey, NewEvent, Results, Stored};
-use crate::model::{Effects, Emission, Event};
+use crate::model::{Effects, Emission, Event, IdMatch};
 
 /// Events of events of events: what goes on for longer goes round in a circle.
 const HOPS_MAX: u32 = 8;
@@ -17,7 +17,7 @@ impl Delivery {
     pub(super) fn results(&self, by: &Event, mut effects: Effects, target: &Target) -> Results {
         let emissions = std::mem::take(&mut effects.emissions);
         let emitted = emissions.into_iter().map(|emission| self.emitted(by, emission)).collect();
-        Results { effects, emitted, quota: target.quota }
+        Results { effects, emitted, quota: target.quota, reply: None }
     }
 
     /// Whoever handles these should look.
@@ -45,7 +45,8 @@ impl Delivery {
         event.attributes.extend(order_key.iter().map(|key| ("order-key".to_owned(), key.clone())));
         let window = handles.map_or(WINDOW, |target| target.dedup_window);
         // Apart from the ids of providers.
-        let dedup = key.map(|key| DedupKey { key: [b"emit\0", key.as_bytes()].concat(), window });
+        let dedup =
+            key.map(|key| DedupKey { key: [b"emit\0", key.as_bytes()].concat(), id_match: IdMatch::Id, window });
         let dead = (hops > HOPS_MAX).then_some(LOOP);
         NewEvent { stored: Stored::new(event), dedup, order_key, delay, run_now: false, dead }
     }

@@ -11,6 +11,7 @@ mod record;
 mod settle;
 mod standing;
 mod sync;
+mod waiters;
 mod workers;
 
 use std::collections::HashMap;
@@ -18,12 +19,13 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize};
 use std::sync::{Arc, Mutex};
 
 use crate::ledger::Ledger;
-use crate::model::{Clock, EventId, Outcome};
+use crate::model::Clock;
 use crate::queue::{Broker, Queue};
 
 pub use crate::engine::Target;
 pub use crate::ledger::{DedupKey, LedgerError};
 pub use queued::{Answered, Incoming};
+pub use standing::RepeatCounts;
 
 /// Who knows the hooks.
 pub trait Targets: Send + Sync {
@@ -39,8 +41,8 @@ pub struct Delivery {
     targets: Arc<dyn Targets>,
     clock: Clock,
     standings: Mutex<HashMap<Arc<str>, standing::Standing>>,
-    /// Callers of mode `auto` whose events somebody else runs.
-    waiters: Mutex<HashMap<EventId, tokio::sync::oneshot::Sender<Outcome>>>,
+    /// Callers of mode `auto` that wait for a handler's reply.
+    waiters: waiters::Waiters,
     is_stopping: AtomicBool,
     /// Brought by a broker, and without a place.
     arriving: AtomicUsize,
@@ -66,7 +68,7 @@ impl Delivery {
             targets,
             clock,
             standings: Mutex::default(),
-            waiters: Mutex::default(),
+            waiters: waiters::Waiters::default(),
             is_stopping: AtomicBool::new(false),
             arriving: AtomicUsize::new(0),
             kept: Mutex::default(),

@@ -6,11 +6,11 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::oneshot;
 
-use super::Delivery;
+use super::{Delivery, answers};
 use crate::engine::{Slot, Target};
-use crate::ledger::{DedupKey, LedgerError, NewEvent, Stored};
+use crate::ledger::{DedupKey, Duplicate, FirstState, LedgerError, NewEvent, Shown, State, Stored};
 use crate::model::{Event, EventId, Outcome, Reply};
-use crate::queue::Taken;
+use crate::queue::{Taken, TakenEvent};
 
 /// The longest that anybody waits for a place and a sync.
 const STORE_WITHIN: Duration = Duration::from_secs(5);
@@ -39,90 +39,131 @@ pub enum Answered {
 }
 
 impl Delivery {
-    /// Keeps the event, runs it as soon as there is a place, and waits for the reply if that was asked for. An error: it was
-    /// not kept, as far as anybody can tell.
+    /// Stores the event, runs it as soon as there is a permit, and waits for the reply if that was asked for. An error: it was not
+    /// stored, as far as this node can tell.
     pub async fn take(self: &Arc<Self>, incoming: Incoming, target: Option<&Target>) -> Result<Answered, LedgerError> {
-        let Incoming { is_answered_later, answer_within, .. } = incoming;
-        let until = Instant::now() + answer_within;
-        let responder = target.filter(|target| is_answered_later && target.handler.has_responder());
+        let until = Instant::now() + incoming.answer_within;
+        let store_within =
+            if incoming.is_answered_later { STORE_WITHIN } else { incoming.answer_within.min(STORE_WITHIN) };
+        let responder = target.filter(|target| incoming.is_answered_later && target.handler.has_responder());
         let asked = responder.map(|target| (target, incoming.event.clone()));
         let (id, hook) = (incoming.event.id, incoming.event.hook.clone());
-        // Whoever runs it answers here.
-        let (answer, answered) = oneshot::channel();
+
         let broker = self.queue.broker();
         let begins_here = target.filter(|target| target.order_of.is_none() && broker.is_none());
         let free = begins_here.and_then(|target| target.slots.try_acquire());
         let slot = free.filter(|_| target.is_some_and(|target| self.begin(&hook, target, 1) == 1));
-        let store_within = if is_answered_later { STORE_WITHIN } else { answer_within.min(STORE_WITHIN) };
-        // Where no node can tell this one the reply, nobody waits for it.
-        let is_answered_later = is_answered_later || broker.is_some_and(|broker| broker.answer_to().is_none());
-        let is_waiting = !is_answered_later && slot.is_none() && target.is_some() && !self.is_held(&hook);
+
+        // Where no node can tell this one the reply, the caller does not wait for it.
+        let is_answered_later = incoming.is_answered_later || broker.is_some_and(|broker| broker.answer_to().is_none());
+        let runs_soon = slot.is_some() || (target.is_some() && !self.is_held(&hook));
+        let waiting = (!is_answered_later && runs_soon).then(|| self.waiters.wait(id));
+
         let new = NewEvent {
             stored: Stored::new(incoming.event),
             dedup: incoming.dedup,
             order_key: incoming.order_key,
             delay: Duration::ZERO,
-            run_now: slot.is_some() || (is_waiting && broker.is_some()),
+            run_now: slot.is_some() || (waiting.is_some() && broker.is_some()),
             dead: None,
         };
-        let mut answer = Some(answer);
-        let _waiter = is_waiting.then(|| Waiter::new(self, id, answer.take().expect("not taken yet")));
-        // A task of its own: what has been kept is run, whether or not the caller is still there.
-        let given_up = Arc::new(AtomicBool::new(false));
-        let keeping = {
-            let (delivery, given_up, place) = (self.clone(), given_up.clone(), slot.zip(target.cloned()));
-            tokio::spawn(async move { delivery.keep(new, place, answer, given_up).await })
-        };
-        let kept = match tokio::time::timeout(store_within, keeping).await {
-            Ok(kept) => kept.map_err(|_| LedgerError::Stopped)??,
-            Err(_) => {
-                given_up.store(true, Ordering::Relaxed);
-                return Err(LedgerError::Busy);
-            }
-        };
+        let kept = self.keep_within(store_within, new, slot.zip(target.cloned())).await?;
+
         let left = until.saturating_duration_since(Instant::now());
-        if let (Some((target, event)), Kept::New | Kept::Before(_)) = (asked, &kept) {
+        if let Some((target, event)) = asked {
             let event = Arc::new(Event { id: kept.event(id), ..event });
             let reply = quick_answer(target, event, left).await;
             return Ok(reply.map_or(Answered::Accepted(kept.event(id)), Answered::Reply));
         }
-        if is_answered_later || !matches!(kept, Kept::New) {
-            return Ok(Answered::Accepted(kept.event(id)));
-        }
-        match tokio::time::timeout(left, answered).await {
-            Ok(Ok(Outcome::Done(reply))) => Ok(Answered::Reply(reply)),
-            _ => Ok(Answered::Accepted(id)),
+        match (kept, waiting) {
+            (Kept::Before(duplicate), _) if is_answered_later => Ok(Answered::Accepted(duplicate.first)),
+            (Kept::Before(duplicate), _) => Ok(self.join(duplicate, left).await),
+            (Kept::New, None) => Ok(Answered::Accepted(id)),
+            (Kept::New, Some((_waiter, told))) => Ok(reply_within(left, told, id).await),
         }
     }
 
-    /// Stores the event, and runs it if there is a place for it.
+    /// The reply to the delivery that a duplicate repeats: the stored one, or that of the attempt that runs or is about to.
+    async fn join(&self, duplicate: Duplicate, left: Duration) -> Answered {
+        let Duplicate { first, state, reply } = duplicate;
+        if let Some((_, reply)) = reply.as_deref().and_then(answers::read) {
+            return Answered::Reply(reply);
+        }
+        let runs_soon = match state {
+            FirstState::Pending(wait) => wait < left,
+            FirstState::Running | FirstState::Replayed => true,
+            FirstState::Done => false,
+        };
+        if !runs_soon {
+            return Answered::Accepted(first);
+        }
+
+        let (_waiter, told) = self.waiters.wait(first);
+        // It may have ended before this caller began to wait.
+        let shown = self.queue.ledger().show(first).await;
+        let is_open = |shown: &Shown| {
+            shown.deliveries.first().is_some_and(|latest| matches!(latest.state, State::Pending | State::Running))
+        };
+        match shown {
+            Ok(Some(shown)) if is_open(&shown) => reply_within(left, told, first).await,
+            _ => Answered::Accepted(first),
+        }
+    }
+
+    /// Stores the event in a task of its own: a stored event is run, whether or not the caller is still there.
+    async fn keep_within(
+        self: &Arc<Self>,
+        store_within: Duration,
+        new: NewEvent,
+        place: Option<(Slot, Target)>,
+    ) -> Result<Kept, LedgerError> {
+        let given_up = Arc::new(AtomicBool::new(false));
+        let keeping = {
+            let (delivery, given_up) = (self.clone(), given_up.clone());
+            tokio::spawn(async move { delivery.keep(new, place, given_up).await })
+        };
+        match tokio::time::timeout(store_within, keeping).await {
+            Ok(kept) => kept.map_err(|_| LedgerError::Stopped)?,
+            Err(_) => {
+                given_up.store(true, Ordering::Relaxed);
+                Err(LedgerError::Busy)
+            }
+        }
+    }
+
+    /// Stores the event, and runs it if there is a permit for it.
     async fn keep(
         self: Arc<Self>,
         new: NewEvent,
         place: Option<(Slot, Target)>,
-        answer: Option<oneshot::Sender<Outcome>>,
         given_up: Arc<AtomicBool>,
     ) -> Result<Kept, LedgerError> {
         let (id, hook) = (new.stored.event().id, new.stored.event().hook.clone());
-        match self.queue.accept(new, given_up).await? {
+        let TakenEvent { taken, conflict } = self.queue.accept(new, given_up).await?;
+        if let Some(first) = conflict {
+            self.record_conflict(&hook, id, first);
+        }
+        match taken {
             Taken::Leased(lease) => {
                 kill_point!("accepted");
                 if let Some((slot, target)) = place {
-                    tokio::spawn(self.run(lease, slot, target, false, answer));
+                    tokio::spawn(self.run(lease, slot, target, false, None));
                 }
                 Ok(Kept::New)
             }
             Taken::Queued => Ok(Kept::New),
-            Taken::Duplicate(first) => {
-                tracing::info!(hook = &*hook, event = %first, "came before: not run again");
-                Ok(Kept::Before(first))
-            }
-            Taken::Conflict(first) => {
-                let what = "another body under the id of an earlier event: kept, not run";
-                tracing::warn!(hook = &*hook, event = %id, %first, what);
-                Ok(Kept::Apart)
+            Taken::Duplicate(duplicate) => {
+                self.record_duplicate(&hook, id, duplicate.first, duplicate.state);
+                Ok(Kept::Before(duplicate))
             }
         }
+    }
+}
+
+async fn reply_within(left: Duration, told: oneshot::Receiver<Outcome>, event: EventId) -> Answered {
+    match tokio::time::timeout(left, told).await {
+        Ok(Ok(Outcome::Done(reply))) => Answered::Reply(reply),
+        _ => Answered::Accepted(event),
     }
 }
 
@@ -134,23 +175,12 @@ async fn quick_answer(target: &Target, event: Arc<Event>, within: Duration) -> O
     tokio::time::timeout(left, target.handler.respond(event, left)).await.ok()?
 }
 
-impl Delivery {
-    /// The run did not come to its end: the next one answers.
-    pub(super) fn wait_on(&self, id: EventId, waiter: oneshot::Sender<Outcome>) {
-        if !waiter.is_closed() {
-            self.waiters.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).insert(id, waiter);
-        }
-    }
-}
-
 /// What became of the event.
 enum Kept {
     /// It will be run.
     New,
-    /// It came before, as that one.
-    Before(EventId),
-    /// It is kept and will not be run.
-    Apart,
+    /// An earlier event is the same delivery.
+    Before(Duplicate),
 }
 
 // === impl Kept ===
@@ -159,29 +189,8 @@ impl Kept {
     /// The event that the caller is told of.
     fn event(&self, own: EventId) -> EventId {
         match self {
-            Kept::Before(first) => *first,
-            Kept::New | Kept::Apart => own,
+            Kept::Before(duplicate) => duplicate.first,
+            Kept::New => own,
         }
-    }
-}
-
-/// A caller that waits for somebody else's run; gone when it gives up.
-struct Waiter<'a> {
-    delivery: &'a Delivery,
-    id: EventId,
-}
-
-// === impl Waiter ===
-
-impl<'a> Waiter<'a> {
-    fn new(delivery: &'a Delivery, id: EventId, answer: oneshot::Sender<Outcome>) -> Waiter<'a> {
-        delivery.waiters.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).insert(id, answer);
-        Waiter { delivery, id }
-    }
-}
-
-impl Drop for Waiter<'_> {
-    fn drop(&mut self) {
-        self.delivery.waiters.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).remove(&self.id);
     }
 }

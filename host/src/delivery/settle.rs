@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Delivery, ending, record};
+use super::{Delivery, answers, ending, record};
 use crate::engine::Target;
 use crate::ledger::{Ending, LedgerError, Refused, Results};
 use crate::model::{Attempt, Event, Outcome};
@@ -38,7 +38,8 @@ impl Delivery {
             let end = ending::of(&attempt.outcome, results, number, &target.retry, chance());
             let kept = record::kept(attempt, started_ms);
             match end {
-                Ending::Done(left) => {
+                Ending::Done(mut left) => {
+                    left.reply = repeatable(event, attempt, target);
                     let emitted = left.emitted.clone();
                     match lease.done(kept, left).await? {
                         Ended::Kept => {
@@ -88,4 +89,17 @@ pub fn outcome(event: &Event, refused: Refused) -> Outcome {
 
 fn chance() -> f64 {
     f64::from(getrandom::u32().unwrap_or_default()) / f64::from(u32::MAX)
+}
+
+/// A larger reply is not stored: a duplicate then gets the answer of an accepted event.
+const REPEATED_BYTES_MAX: usize = 64 << 10;
+
+/// The reply to store, where duplicates get it again.
+fn repeatable(event: &Event, attempt: &Attempt, target: &Target) -> Option<Vec<u8>> {
+    match &attempt.outcome {
+        Outcome::Done(reply) if target.repeats_reply && reply.body.len() <= REPEATED_BYTES_MAX => {
+            Some(answers::write(event.id, reply))
+        }
+        _ => None,
+    }
 }

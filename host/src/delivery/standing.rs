@@ -9,8 +9,8 @@ use super::Delivery;
 use super::circuit::Circuit;
 use super::rate::Bucket;
 use crate::engine::Target;
-use crate::ledger::LedgerError;
-use crate::model::Outcome;
+use crate::ledger::{FirstState, LedgerError};
+use crate::model::{EventId, Outcome};
 
 /// What is known of one hook while the process lives.
 #[derive(Debug, Default)]
@@ -20,6 +20,19 @@ pub struct Standing {
     bucket: Option<Bucket>,
     /// Attempts since the start, by outcome.
     attempts: BTreeMap<&'static str, u64>,
+    /// Since the start.
+    repeats: RepeatCounts,
+}
+
+/// How often events of a hook came again since the start.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct RepeatCounts {
+    /// Duplicates that did not run.
+    pub duplicates: u64,
+    /// Duplicates of dead deliveries, which ran again.
+    pub replayed: u64,
+    /// Events with the identity of an earlier one and another body; they ran.
+    pub conflicts: u64,
 }
 
 impl Delivery {
@@ -81,6 +94,30 @@ impl Delivery {
 
     pub(super) fn count(&self, hook: &Arc<str>, outcome: &Outcome) {
         self.standing(hook, |standing| *standing.attempts.entry(outcome.word()).or_default() += 1);
+    }
+
+    /// How often events came again since the start, by hook.
+    pub fn repeats(&self) -> Vec<(Arc<str>, RepeatCounts)> {
+        let standings = self.standings.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        standings.iter().map(|(hook, standing)| (hook.clone(), standing.repeats)).collect()
+    }
+
+    pub(super) fn record_duplicate(&self, hook: &Arc<str>, duplicate: EventId, first: EventId, state: FirstState) {
+        let is_replayed = state == FirstState::Replayed;
+        if is_replayed {
+            tracing::info!(hook = &**hook, event = %first, %duplicate, "duplicate of a dead delivery: the event runs again");
+        } else {
+            tracing::info!(hook = &**hook, event = %first, %duplicate, "duplicate delivery, not run again");
+        }
+        self.standing(hook, |standing| {
+            standing.repeats.duplicates += u64::from(!is_replayed);
+            standing.repeats.replayed += u64::from(is_replayed);
+        });
+    }
+
+    pub(super) fn record_conflict(&self, hook: &Arc<str>, event: EventId, first: EventId) {
+        tracing::warn!(hook = &**hook, %event, %first, "same delivery identity as an earlier event, different body: both run");
+        self.standing(hook, |standing| standing.repeats.conflicts += 1);
     }
 
     pub(super) fn ended(&self, hook: &Arc<str>, outcome: &Outcome) {

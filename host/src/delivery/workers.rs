@@ -125,11 +125,7 @@ impl Delivery {
             let Some((target, mut slots)) = places.remove(&hook) else { continue };
             for one in due {
                 let Some(slot) = slots.pop() else { break };
-                let waiter = {
-                    let mut waiters = self.waiters.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
-                    waiters.remove(&one.lease.event().id)
-                };
-                tokio::spawn(self.clone().run(one.lease, slot, target.clone(), one.replayed, waiter));
+                tokio::spawn(self.clone().run(one.lease, slot, target.clone(), one.replayed, None));
                 started += 1;
             }
             self.not_begun(&hook, slots.len());
@@ -137,14 +133,14 @@ impl Delivery {
         Ok(started)
     }
 
-    /// One attempt, from its lease to its end. The waiter hears of it when it has been kept.
+    /// One attempt, from its lease to its end. Callers that wait are told when the end is stored; `remote` is one of another node.
     pub(super) async fn run(
         self: Arc<Self>,
         lease: Lease,
         slot: Slot,
         target: Target,
         replayed: bool,
-        waiter: Option<oneshot::Sender<Outcome>>,
+        remote: Option<oneshot::Sender<Outcome>>,
     ) {
         let (event, number) = (lease.event().clone(), lease.attempt());
         let hook = event.hook.clone();
@@ -175,8 +171,9 @@ impl Delivery {
         let now = self.queue.ledger().now();
         match settled {
             Ok(Settled { is_kept: true, pause, counts: true }) => {
-                if let Some(waiter) = waiter {
-                    waiter.send(attempt.outcome).ok();
+                self.waiters.tell(event.id, &attempt.outcome);
+                if let Some(remote) = remote {
+                    remote.send(attempt.outcome).ok();
                 }
                 match pause {
                     Some(pause) => self.queue.is_due(&hook, now.plus(pause)),
@@ -185,17 +182,19 @@ impl Delivery {
                 }
             }
             Ok(Settled { is_kept: true, pause, counts: false }) => {
-                // Whoever waits for the reply waits on.
-                if let Some(waiter) = waiter {
-                    self.wait_on(event.id, waiter);
+                // The next attempt answers those who wait.
+                if let Some(remote) = remote {
+                    self.waiters.adopt(event.id, remote);
                 }
                 self.queue.is_due(&hook, now.plus(pause.unwrap_or_default()));
             }
             Ok(Settled { is_kept: false, .. }) => {
                 tracing::warn!(hook = &*hook, event = %event.id, number, "the lease was lost: what the attempt left is dropped");
+                self.waiters.forget(event.id);
                 self.queue.is_due(&hook, now);
             }
             Err(error) => {
+                self.waiters.forget(event.id);
                 tracing::error!(hook = &*hook, event = %event.id, %error, "the end of an attempt cannot be kept: it will be run again");
             }
         }

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use crate::delivery::RepeatCounts;
 use prometheus::{IntCounter, IntCounterVec, Opts, Registry, TextEncoder};
 
 /// Counters since the start.
@@ -16,6 +17,10 @@ pub struct Counters {
     dropped: IntCounter,
     /// By hook and outcome.
     attempts: IntCounterVec,
+    /// By hook and result.
+    duplicates: IntCounterVec,
+    /// By hook.
+    conflicts: IntCounterVec,
 }
 
 // === impl Counters ===
@@ -36,7 +41,12 @@ impl Counters {
         let challenges = counter("landfall_challenges_total", "Ownership checks answered.", &["hook"]);
         let help = "Attempts that have ended, by the word for how.";
         let attempts = counter("landfall_attempts_total", help, &["hook", "outcome"]);
-        Counters { registry, verified, refused, challenges, dropped, attempts }
+        let help =
+            "Requests that were the same delivery as an earlier event: not run, or replayed because that one was dead.";
+        let duplicates = counter("landfall_duplicates_total", help, &["hook", "result"]);
+        let help = "Events with the delivery identity of an earlier event and a different body; both ran.";
+        let conflicts = counter("landfall_conflicts_total", help, &["hook"]);
+        Counters { registry, verified, refused, challenges, dropped, attempts, duplicates, conflicts }
     }
 
     pub fn verified(&self, hook: &str, key: &str) {
@@ -54,13 +64,28 @@ impl Counters {
     /// In the text format of Prometheus.
     /// `dropped` are records of attempts in mode `sync` for which the ledger had no room, `attempts` all attempts so far by
     /// hook and outcome.
-    pub fn text(&self, dropped: u64, attempts: &[(Arc<str>, &'static str, u64)]) -> String {
+    /// `repeats` are duplicates and conflicts so far by hook.
+    pub fn text(
+        &self,
+        dropped: u64,
+        attempts: &[(Arc<str>, &'static str, u64)],
+        repeats: &[(Arc<str>, RepeatCounts)],
+    ) -> String {
         self.dropped.reset();
         self.dropped.inc_by(dropped);
         for (hook, outcome, count) in attempts {
-            let counter = self.attempts.with_label_values(&[&**hook, outcome]);
-            counter.inc_by(count.saturating_sub(counter.get()));
+            raise(&self.attempts.with_label_values(&[&**hook, outcome]), *count);
+        }
+        for (hook, counts) in repeats {
+            raise(&self.duplicates.with_label_values(&[&**hook, "not-run"]), counts.duplicates);
+            raise(&self.duplicates.with_label_values(&[&**hook, "replayed"]), counts.replayed);
+            raise(&self.conflicts.with_label_values(&[&**hook]), counts.conflicts);
         }
         TextEncoder::new().encode_to_string(&self.registry.gather()).unwrap_or_default()
     }
+}
+
+/// To a total that was counted elsewhere.
+fn raise(counter: &IntCounter, total: u64) {
+    counter.inc_by(total.saturating_sub(counter.get()));
 }

@@ -122,12 +122,13 @@ async fn queue(
 
 fn dedup_key(hook: &Hook, verified: &Verified) -> Option<DedupKey> {
     let window = hook.spec.dedup.window;
+    let id_match = hook.verifier.id_match();
     let key = match hook.spec.dedup.id {
         DedupId::Nothing => return None,
         DedupId::BodyDigest => Sha256::digest(&verified.request().body).to_vec(),
         DedupId::OfPack | DedupId::At(_) => verified.delivery_key()?.to_vec(),
     };
-    Some(DedupKey { key, window })
+    Some(DedupKey { key, id_match, window })
 }
 
 /// Neither endless nor still waiting for a `100 Continue`.

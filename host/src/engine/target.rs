@@ -28,4 +28,6 @@ pub struct Target {
     pub dedup_window: Duration,
     /// What it may keep.
     pub quota: Quota,
+    /// A duplicate gets the handler's reply to the first delivery again.
+    pub repeats_reply: bool,
 }

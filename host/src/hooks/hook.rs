@@ -121,6 +121,7 @@ impl Hook {
             order_of: self.order_of(),
             dedup_window: self.spec.dedup.window,
             quota: self.spec.limits.quota,
+            repeats_reply: self.verifier.repeats_reply(),
         })
     }
 

@@ -21,11 +21,11 @@ use tokio::sync::mpsc;
 
 pub use error::{LedgerError, OpenError};
 pub use postgres::PostgresSettings;
-pub use shown::{Count, Filter, Listed, Shown, ShownAttempt, State, StoredRow};
+pub use shown::{Count, Filter, Listed, Repeats, Shown, ShownAttempt, State, StoredRow};
 pub use sqlite::{BackedUp, OnFatal, Recovered, SqliteSettings, backup};
 pub use steps::{
-    Accepted, Arrived, AttemptRecord, Brought, Claimed, DedupKey, Ending, Fence, Finished, LEASE, NewEvent, Refused,
-    Replayed, Results, UNFINISHED_MAX,
+    Accepted, Arrived, AttemptRecord, Brought, Claimed, DedupKey, Duplicate, Ending, Fence, Finished, FirstState,
+    LEASE, NewEvent, Refused, Replayed, Results, UNFINISHED_MAX,
 };
 pub use stored::{Corrupt, Stored};
 
@@ -112,6 +112,18 @@ impl Ledger {
     /// stop waiting: what was kept has to be run.
     pub async fn accept(&self, new: NewEvent, given_up: Arc<AtomicBool>) -> Result<Accepted, LedgerError> {
         either!(self, ledger => ledger.accept(new, given_up).await)
+    }
+
+    /// Whether an event with this identity and this body has been accepted before; counts it as a duplicate then. With
+    /// `Duplicate.state` `Replayed`, the earlier event is dead and was left so.
+    pub async fn find_duplicate(
+        &self,
+        hook: Arc<str>,
+        dedup: DedupKey,
+        digest: [u8; 32],
+        duplicate: EventId,
+    ) -> Result<Option<Duplicate>, LedgerError> {
+        either!(self, ledger => ledger.find_duplicate(hook, dedup, digest, duplicate).await)
     }
 
     /// Where an event stands that a broker brings; begins its attempt if it may. Only the broker brings it again.

@@ -43,6 +43,25 @@ pub struct Listed {
     pub replayed: bool,
     /// Of the body.
     pub body_bytes: i64,
+    /// How often the event came again and was not run.
+    pub duplicates: i64,
+    /// How many other events have the same identity and another body.
+    pub conflicts: i64,
+}
+
+/// How often an event came again: a bounded summary, however often that was.
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
+pub struct Repeats {
+    /// Requests that were the same delivery and did not run.
+    pub duplicates: i64,
+    /// When the last one came: RFC 3339.
+    pub last_duplicate_at: Option<String>,
+    /// The id that the last one was given, as log lines name it.
+    pub last_duplicate: Option<String>,
+    /// Other events with the same identity and another body; they ran.
+    pub conflicts: i64,
+    /// The last of them.
+    pub last_conflict: Option<String>,
 }
 
 /// Which deliveries.
@@ -94,6 +113,8 @@ pub struct Shown {
     pub deliveries: Vec<Listed>,
     /// In order.
     pub attempts: Vec<ShownAttempt>,
+    /// How often it came again.
+    pub repeats: Repeats,
 }
 
 /// How many deliveries of a hook are in each state.

@@ -5,7 +5,7 @@ use std::time::Duration;
 use uuid::Uuid;
 
 use super::stored::{Corrupt, Stored};
-use crate::model::{Effects, Event, EventId, LedgerTime, Quota};
+use crate::model::{Effects, Event, EventId, IdMatch, LedgerTime, Quota};
 
 /// A running delivery may be taken by others after this much silence.
 pub const LEASE: Duration = Duration::from_secs(30);
@@ -26,12 +26,41 @@ pub struct Fence {
 /// What became of a new event.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Accepted {
-    /// Kept; with a fence where it was to be run at once.
+    /// Stored; with a fence where it was to be run at once.
     New(Option<Fence>),
-    /// Accepted before, under the same key: that event's id.
-    Duplicate(EventId),
-    /// The key of another event, with another body: kept for people to look at, and not run. The other event's id.
-    Conflict(EventId),
+    /// Stored and run as an event of its own, although an earlier event has the same identity: the bodies differ.
+    Conflict {
+        /// As in `New`.
+        fence: Option<Fence>,
+        /// The earlier event.
+        first: EventId,
+    },
+    /// An earlier event is the same delivery: this one was not stored.
+    Duplicate(Duplicate),
+}
+
+/// The earlier event that a duplicate repeats.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Duplicate {
+    /// Its id.
+    pub first: EventId,
+    /// The state of its latest delivery.
+    pub state: FirstState,
+    /// The handler's reply, where it was stored: as `answers::write` writes it.
+    pub reply: Option<Vec<u8>>,
+}
+
+/// The state of the delivery that a duplicate repeats.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FirstState {
+    /// The next attempt is due after this much time.
+    Pending(Duration),
+    /// An attempt is running.
+    Running,
+    /// Handled.
+    Done,
+    /// It was dead; the duplicate has created a new delivery of it.
+    Replayed,
 }
 
 /// A delivery that has been claimed.
@@ -67,6 +96,8 @@ pub struct Results {
     pub emitted: Vec<NewEvent>,
     /// Of the hook.
     pub quota: Quota,
+    /// The handler's reply, where duplicates get it again: as `answers::write` writes it.
+    pub reply: Option<Vec<u8>>,
 }
 
 // === impl Results ===
@@ -74,7 +105,7 @@ pub struct Results {
 impl Results {
     /// Nothing is left.
     pub fn empty(quota: Quota) -> Results {
-        Results { effects: Effects::default(), emitted: Vec::new(), quota }
+        Results { effects: Effects::default(), emitted: Vec::new(), quota, reply: None }
     }
 
     /// Whether there is nothing to keep, nor to look at.
@@ -143,9 +174,16 @@ pub struct Brought {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Arrived {
     /// It is to be run now, by whoever asks.
-    Begun(Fence),
-    /// It has ended, here or as another event. Why, where it is dead.
+    Begun {
+        /// The right to run it.
+        fence: Fence,
+        /// An earlier event with the same identity and another body.
+        conflict: Option<EventId>,
+    },
+    /// It has ended before. Why, where it is dead.
     Ended(Option<String>),
+    /// An earlier event is the same delivery: that event's id.
+    Duplicate(EventId),
     /// Somebody runs it, or it is not due yet: not before this much time has passed.
     Waits(Duration),
 }
@@ -173,8 +211,10 @@ pub enum Refused {
 /// A duplicate is known by this.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DedupKey {
-    /// The provider's id, or the digest of the body.
+    /// The fields that identify the delivery, or the digest of the body.
     pub key: Vec<u8>,
+    /// Whether a different body under the same key is another event.
+    pub id_match: IdMatch,
     /// How long it counts.
     pub window: Duration,
 }
@@ -184,7 +224,19 @@ pub struct DedupKey {
 impl DedupKey {
     /// A wish to run an event again, apart from the ids of providers.
     pub(super) fn of_replay(replay: &Uuid) -> DedupKey {
-        DedupKey { key: [b"replay\0", &replay.as_bytes()[..]].concat(), window: REPLAY_WINDOW }
+        let key = [b"replay\0", &replay.as_bytes()[..]].concat();
+        DedupKey { key, id_match: IdMatch::Id, window: REPLAY_WINDOW }
+    }
+
+    /// The key of one body under this identity; none where the identity alone decides.
+    pub(super) fn of_body(&self, digest: &[u8; 32]) -> Option<DedupKey> {
+        match self.id_match {
+            IdMatch::Id => None,
+            IdMatch::IdAndBody => {
+                let key = [&self.key[..], b"\0body\0", digest].concat();
+                Some(DedupKey { key, id_match: IdMatch::Id, window: self.window })
+            }
+        }
     }
 }
 

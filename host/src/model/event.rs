@@ -81,6 +81,12 @@ impl EventId {
         EventId(Uuid::from_bytes(bytes))
     }
 
+    /// The time that it was made for, in ms since 1970.
+    pub fn time_ms(&self) -> i64 {
+        let (seconds, nanos) = self.0.get_timestamp().map(|time| time.to_unix()).unwrap_or_default();
+        seconds as i64 * 1000 + i64::from(nanos) / 1_000_000
+    }
+
     /// Its 16 bytes.
     pub fn as_bytes(&self) -> &[u8] {
         self.0.as_bytes()

@@ -10,11 +10,11 @@ use futures_util::future::join_all;
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
-use super::Due;
 use super::broker::{Broker, Handle};
 use super::parcel::Parcel;
-use crate::ledger::{Arrived, Brought, Claimed, Fence, Ledger, LedgerError, NewEvent, Stored};
-use crate::model::{Clock, Event, LedgerTime};
+use super::{Due, Taken};
+use crate::ledger::{Arrived, Brought, Claimed, Duplicate, Fence, FirstState, Ledger, LedgerError, NewEvent, Stored};
+use crate::model::{Clock, Event, EventId, LedgerTime};
 
 /// Handed over at once, of each hook.
 const HAND_OVER_MAX: usize = 64;
@@ -51,17 +51,22 @@ pub(super) struct Carried {
 /// What became of an arrival.
 pub enum Begun {
     /// It is to be run.
-    Runs(Due),
-    /// It has ended before, and the broker knows.
-    Over,
+    Runs {
+        /// The right to.
+        due: Due,
+        /// An earlier event with the same identity and another body.
+        conflict: Option<EventId>,
+    },
+    /// It has ended before, and the broker knows. With an id: an earlier event is the same delivery.
+    Over(Option<EventId>),
     /// It is to wait.
     Waits(Arrival, Duration),
 }
 
 /// The same without the lease.
 pub(super) enum Stands {
-    Runs(Fence, Box<Carried>),
-    Over,
+    Runs { fence: Fence, carried: Box<Carried>, conflict: Option<EventId> },
+    Over(Option<EventId>),
     Waits(Arrival, Duration),
 }
 
@@ -78,14 +83,29 @@ impl Carrier {
         &self.broker
     }
 
-    /// Returns when the broker keeps the event, unless `given_up` has become true before that was begun. False: it is known to have
-    /// come before.
-    pub async fn accept(&self, new: NewEvent, given_up: Arc<AtomicBool>) -> Result<bool, LedgerError> {
+    /// Returns when the broker has stored the event, unless `given_up` has become true before that was begun. A duplicate of an event
+    /// that the ledger knows is not published; one of a dead event is, under a name that the broker has not seen.
+    pub async fn accept(&self, new: NewEvent, given_up: Arc<AtomicBool>) -> Result<Taken, LedgerError> {
         if given_up.load(Ordering::Relaxed) {
             return Err(LedgerError::Busy);
         }
+        let event = new.stored.event();
+        let (id, hook) = (event.id, event.hook.clone());
+        let known = match &new.dedup {
+            Some(dedup) => self.ledger.find_duplicate(hook, dedup.clone(), *new.stored.digest(), id).await?,
+            None => None,
+        };
+        let is_new_name = match known {
+            Some(Duplicate { state: FirstState::Replayed, .. }) => true,
+            Some(duplicate) => return Ok(Taken::Duplicate(duplicate)),
+            None => false,
+        };
+
         let answer_to = new.run_now.then(|| self.broker.answer_to()).flatten();
-        self.broker.publish(&Parcel { answer_to, ..Parcel::new(new) }).await
+        let is_new = self.broker.publish(&Parcel { answer_to, is_new_name, ..Parcel::new(new) }).await?;
+        // The broker knows the name, and tells neither the event nor its state.
+        let duplicate = Duplicate { first: id, state: FirstState::Done, reply: None };
+        Ok(if is_new { Taken::Queued } else { Taken::Duplicate(duplicate) })
     }
 
     /// Of what has been brought.
@@ -228,17 +248,21 @@ impl Arrival {
             }
         };
         match arrived {
-            Arrived::Begun(fence) => Ok(Stands::Runs(fence, self.0)),
+            Arrived::Begun { fence, conflict } => Ok(Stands::Runs { fence, carried: self.0, conflict }),
             Arrived::Waits(pause) => Ok(Stands::Waits(self, pause)),
             Arrived::Ended(None) => {
                 // Before it is let go of, what it emitted is handed over, if that waits here still.
                 let due = ledger.hooks_with_work().await?.into_iter().map(|(hook, _)| hook.into());
                 self.0.done(due.collect()).await;
-                Ok(Stands::Over)
+                Ok(Stands::Over(None))
             }
             Arrived::Ended(Some(why)) => {
                 self.0.bury(&why).await;
-                Ok(Stands::Over)
+                Ok(Stands::Over(None))
+            }
+            Arrived::Duplicate(first) => {
+                self.0.done(Vec::new()).await;
+                Ok(Stands::Over(Some(first)))
             }
         }
     }

@@ -25,7 +25,8 @@ pub use parcel::{Parcel, Unopened};
 pub use push::{Handle as PushHandle, open as open_push};
 
 use crate::ledger::{
-    Accepted, AttemptRecord, Claimed, Ending, Fence, Finished, Ledger, LedgerError, NewEvent, Refused, Results,
+    Accepted, AttemptRecord, Claimed, Duplicate, Ending, Fence, Finished, FirstState, Ledger, LedgerError, NewEvent,
+    Refused, Results,
 };
 use crate::model::{Event, EventId, LedgerTime};
 
@@ -59,10 +60,16 @@ pub enum Taken {
     Queued,
     /// Kept, and to be run by whoever gets this.
     Leased(Lease),
-    /// It has come before, as this event.
-    Duplicate(EventId),
-    /// Another event has the same key; this one is kept for people to look at.
-    Conflict(EventId),
+    /// An earlier event is the same delivery: this one is not stored.
+    Duplicate(Duplicate),
+}
+
+/// An event that was accepted, and the earlier event with the same identity and another body, if there is one.
+pub struct TakenEvent {
+    /// What became of it.
+    pub taken: Taken,
+    /// The earlier event.
+    pub conflict: Option<EventId>,
 }
 
 /// How the end of a good attempt went.
@@ -104,22 +111,31 @@ impl Queue {
     }
 
     /// Keeps an event on stable storage, unless `given_up` becomes true before that is begun. Must be awaited to its end.
-    pub async fn accept(&self, new: NewEvent, given_up: Arc<AtomicBool>) -> Result<Taken, LedgerError> {
+    pub async fn accept(&self, new: NewEvent, given_up: Arc<AtomicBool>) -> Result<TakenEvent, LedgerError> {
         if let Some(carrier) = &self.carrier {
-            let id = new.stored.event().id;
-            let is_new = carrier.accept(new, given_up).await?;
-            return Ok(if is_new { Taken::Queued } else { Taken::Duplicate(id) });
+            let taken = carrier.accept(new, given_up).await?;
+            return Ok(TakenEvent { taken, conflict: None });
         }
+
         let event = new.stored.event().clone();
-        match self.ledger.accept(new, given_up).await? {
-            Accepted::New(Some(fence)) => Ok(Taken::Leased(self.lease(fence, event))),
-            Accepted::New(None) => {
-                self.is_due(&event.hook, self.ledger.now());
-                Ok(Taken::Queued)
+        let (fence, conflict) = match self.ledger.accept(new, given_up).await? {
+            Accepted::New(fence) => (fence, None),
+            Accepted::Conflict { fence, first } => (fence, Some(first)),
+            Accepted::Duplicate(duplicate) => {
+                if duplicate.state == FirstState::Replayed {
+                    self.is_due(&event.hook, self.ledger.now());
+                }
+                return Ok(TakenEvent { taken: Taken::Duplicate(duplicate), conflict: None });
             }
-            Accepted::Duplicate(id) => Ok(Taken::Duplicate(id)),
-            Accepted::Conflict(id) => Ok(Taken::Conflict(id)),
-        }
+        };
+        let taken = match fence {
+            Some(fence) => Taken::Leased(self.lease(fence, event)),
+            None => {
+                self.is_due(&event.hook, self.ledger.now());
+                Taken::Queued
+            }
+        };
+        Ok(TakenEvent { taken, conflict })
     }
 
     /// Something of this hook may be run at that time.
@@ -222,12 +238,12 @@ impl Queue {
     pub async fn begin(&self, arrival: Arrival) -> Result<Begun, LedgerError> {
         let (event, replayed) = (arrival.event().clone(), arrival.is_replayed());
         match arrival.begin(&self.ledger).await? {
-            carrier::Stands::Runs(fence, carried) => {
+            carrier::Stands::Runs { fence, carried, conflict } => {
                 let mut lease = self.lease(fence, event);
                 lease.carried = Some(carried);
-                Ok(Begun::Runs(Due { lease, replayed }))
+                Ok(Begun::Runs { due: Due { lease, replayed }, conflict })
             }
-            carrier::Stands::Over => Ok(Begun::Over),
+            carrier::Stands::Over(first) => Ok(Begun::Over(first)),
             carrier::Stands::Waits(arrival, pause) => Ok(Begun::Waits(arrival, pause)),
         }
     }

@@ -11,8 +11,8 @@ use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
 use crate::ledger::{DedupKey, NewEvent, Stored};
-use crate::model::EventId;
 use crate::model::clock::{from_ms, to_ms};
+use crate::model::{EventId, IdMatch};
 
 /// An event on its way through a broker.
 #[derive(Debug, Clone)]
@@ -29,6 +29,8 @@ pub struct Parcel {
     pub due: Option<SystemTime>,
     /// Where the node listens that has a caller waiting for the reply.
     pub answer_to: Option<String>,
+    /// The broker must not take it for an earlier one: it is sent again because that one is dead. It does not travel with it.
+    pub is_new_name: bool,
 }
 
 /// The line.
@@ -44,6 +46,8 @@ struct Line<'a> {
     checksum: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     dedup: Option<(String, u64)>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    dedup_match: Option<IdMatch>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     order_key: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -97,7 +101,7 @@ const FORMAT: u32 = 1;
 impl Parcel {
     /// For the first attempt.
     pub fn new(new: NewEvent) -> Parcel {
-        Parcel { new, replay: None, number: 1, brought: 1, due: None, answer_to: None }
+        Parcel { new, replay: None, number: 1, brought: 1, due: None, answer_to: None, is_new_name: false }
     }
 
     /// The hook that it is for.
@@ -109,7 +113,7 @@ impl Parcel {
     pub fn key(&self, known_for: Duration) -> String {
         let key = match (self.replay, &self.new.dedup) {
             (Some(replay), _) => format!("replay-{replay}"),
-            (None, Some(dedup)) if dedup.window >= known_for => {
+            (None, Some(dedup)) if dedup.window >= known_for && !self.is_new_name => {
                 let mut hash = Sha256::new();
                 for part in [self.hook().as_bytes(), &dedup.key, self.new.stored.digest()] {
                     hash.update((part.len() as u64).to_le_bytes());
@@ -137,6 +141,7 @@ impl Parcel {
             digest: hex::encode(stored.digest()),
             checksum: hex::encode(stored.checksum()),
             dedup: dedup.map(|dedup| (STANDARD.encode(&dedup.key), dedup.window.as_millis() as u64)),
+            dedup_match: dedup.map(|dedup| dedup.id_match),
             order_key: self.new.order_key.clone(),
             replay: self.replay,
             number: self.number,
@@ -171,7 +176,8 @@ impl Parcel {
             .map_err(|_| "its checksum is not that of what it holds")?;
         let dedup = line.dedup.map(|(key, ms)| {
             let window = Duration::from_millis(ms);
-            STANDARD.decode(key).map(|key| DedupKey { key, window }).map_err(|error| error.to_string())
+            let id_match = line.dedup_match.unwrap_or_default();
+            STANDARD.decode(key).map(|key| DedupKey { key, id_match, window }).map_err(|error| error.to_string())
         });
         let new = NewEvent {
             stored,
@@ -182,7 +188,15 @@ impl Parcel {
             dead: None,
         };
         let due = line.due_ms.map(from_ms);
-        Ok(Parcel { new, replay: line.replay, number: line.number.max(1), brought: 1, due, answer_to: line.answer_to })
+        Ok(Parcel {
+            new,
+            replay: line.replay,
+            number: line.number.max(1),
+            brought: 1,
+            due,
+            answer_to: line.answer_to,
+            is_new_name: false,
+        })
     }
 }
 
@@ -207,7 +221,7 @@ mod tests {
             body: bytes::Bytes::from_static(b"{\n}\x00\xff"),
             attributes: vec![("delivery-id".into(), "7".into())],
         };
-        let dedup = Some(DedupKey { key: b"7\x00".to_vec(), window: Duration::from_secs(600) });
+        let dedup = Some(DedupKey { key: b"7\x00".to_vec(), id_match: IdMatch::Id, window: Duration::from_secs(600) });
         let (stored, order_key) = (Stored::new(event), Some("k".into()));
         Parcel::new(NewEvent { stored, dedup, order_key, delay: Duration::ZERO, run_now: true, dead: None })
     }
@@ -235,8 +249,11 @@ mod tests {
         assert_eq!(one.key(KNOWN), other.key(KNOWN), "the sender says that it is the same");
         let wish = Parcel { replay: Some(Uuid::from_u128(9)), ..parcel() };
         assert_ne!(one.key(KNOWN), wish.key(KNOWN));
+        let again = Parcel { is_new_name: true, ..parcel() };
+        assert_ne!(one.key(KNOWN), again.key(KNOWN), "the earlier one is dead");
         let mut short = parcel();
-        short.new.dedup = Some(DedupKey { key: b"7\x00".to_vec(), window: Duration::from_secs(1) });
+        short.new.dedup =
+            Some(DedupKey { key: b"7\x00".to_vec(), id_match: IdMatch::Id, window: Duration::from_secs(1) });
         assert_eq!(short.key(KNOWN), short.new.stored.event().id.to_string(), "a short window is the ledger's to keep");
     }
 }

@@ -22,6 +22,7 @@ pub struct Verifier {
     pub(super) event_type: Option<Place>,
     pub(super) delivery_id: Option<DeliveryId>,
     id_match: IdMatch,
+    repeats_reply: bool,
     pub(super) order_key: Option<Place>,
     pub(super) public_url: Option<String>,
     /// Of schemes in code that have one.
@@ -114,6 +115,7 @@ impl Verifier {
             event_type: pack.event_type,
             delivery_id: pack.delivery_id,
             id_match: pack.delivery_id_match.unwrap_or_default(),
+            repeats_reply: pack.repeat_reply,
             order_key: None,
             accepted_status: accepted_status(pack.success.as_deref()),
             public_url: spec.public_url.as_deref().map(build::public_url).transpose()?,
@@ -167,6 +169,11 @@ impl Verifier {
     /// Whether a different body under the same identity is another event.
     pub fn id_match(&self) -> IdMatch {
         self.id_match
+    }
+
+    /// Whether a duplicate gets the handler's reply to the first delivery again.
+    pub fn repeats_reply(&self) -> bool {
+        self.repeats_reply
     }
 
     /// What tells the provider that an event is in good hands: 202, unless it wants another.

@@ -38,7 +38,7 @@ pub async fn finish(
     results: &Results,
 ) -> Result<Finished, LedgerError> {
     let transaction = client.transaction().await?;
-    let done = Ending::Done(Results::empty(results.quota));
+    let done = Ending::Done(Results { reply: results.reply.clone(), ..Results::empty(results.quota) });
     // Whatever is returned without a commit is undone.
     match end(&transaction, fence, attempt, &done).await? {
         End::Lost => return Ok(Finished::Lost),

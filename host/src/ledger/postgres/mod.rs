@@ -21,8 +21,8 @@ use uuid::Uuid;
 use super::error::{LedgerError, OpenError};
 use super::shown::{Count, Filter, Listed, Shown, StoredRow};
 use super::steps::{
-    Accepted, Arrived, AttemptRecord, Brought, Claimed, Ending, Fence, Finished, LEASE, NewEvent, Replayed,
-    UNFINISHED_MAX,
+    Accepted, Arrived, AttemptRecord, Brought, Claimed, DedupKey, Duplicate, Ending, Fence, Finished, LEASE, NewEvent,
+    Replayed, UNFINISHED_MAX,
 };
 use super::stored::{Corrupt, Stored, checked};
 use crate::model::clock::to_ms;
@@ -150,6 +150,18 @@ impl Postgres {
     pub async fn arrive(&self, brought: Brought) -> Result<Arrived, LedgerError> {
         let result = self.ask(async |client| arrivals::arrive(client, &brought, self.owner).await);
         self.noted(result.await)
+    }
+
+    /// As `Ledger::find_duplicate`.
+    pub async fn find_duplicate(
+        &self,
+        hook: Arc<str>,
+        dedup: DedupKey,
+        digest: [u8; 32],
+        duplicate: EventId,
+    ) -> Result<Option<Duplicate>, LedgerError> {
+        let find = self.ask(async |client| arrivals::find_duplicate(client, &hook, &dedup, &digest, duplicate).await);
+        self.noted(find.await)
     }
 
     /// As `Ledger::hand_over`.

@@ -6,7 +6,7 @@ use tokio_postgres::{Error, Row};
 use uuid::Uuid;
 
 use super::{Cached, event_of};
-use crate::ledger::shown::{Count, Filter, Listed, Shown, ShownAttempt, State, StoredRow, time_of_day};
+use crate::ledger::shown::{Count, Filter, Listed, Repeats, Shown, ShownAttempt, State, StoredRow, time_of_day};
 use crate::model::clock::to_ms;
 use crate::model::{EventId, KvValue, LedgerTime};
 
@@ -20,7 +20,8 @@ pub const WITH_WORK: &str = "
     SELECT hook, (SELECT min(due) FROM deliveries d WHERE d.hook = names.hook AND d.state = 0 AND NOT d.blocked)
     FROM names WHERE hook IS NOT NULL";
 
-const LISTED: &str = "d.id, e.id, d.hook, e.received_ms, d.state, d.attempt, d.due, d.reason, d.replayed, e.body_bytes";
+const LISTED: &str = "d.id, e.id, d.hook, e.received_ms, d.state, d.attempt, d.due, d.reason, d.replayed, e.body_bytes,
+    e.duplicates, e.conflicts";
 
 fn listed(row: &Row, now: LedgerTime) -> Listed {
     let state = State::from_number(row.get::<_, i16>(4).into());
@@ -36,6 +37,8 @@ fn listed(row: &Row, now: LedgerTime) -> Listed {
         reason: row.get(7),
         replayed: row.get(8),
         body_bytes: row.get(9),
+        duplicates: row.get(10),
+        conflicts: row.get(11),
     }
 }
 
@@ -57,10 +60,11 @@ pub async fn list(client: &Object, filter: &Filter, now: LedgerTime) -> Result<V
 /// One event; none where it is not known.
 pub async fn show(client: &Object, id: &EventId, now: LedgerTime) -> Result<Option<Shown>, Error> {
     let id = id.uuid();
-    let sql = "SELECT e.id, e.hook, e.received_ms, e.head, e.body_digest, e.checksum, p.body
+    let sql = "SELECT e.id, e.hook, e.received_ms, e.head, e.body_digest, e.checksum, p.body,
+                      e.duplicates, e.last_duplicate_ms, e.last_duplicate, e.conflicts, e.last_conflict
                FROM events e LEFT JOIN payloads p ON p.event = e.seq WHERE e.id = $1";
     let events = client.query_cached(sql, &[&id]).await?;
-    let Some(event) = events.first().map(|row| event_of(row, 0)) else { return Ok(None) };
+    let Some((event, repeats)) = events.first().map(|row| (event_of(row, 0), repeats(row, 7))) else { return Ok(None) };
     let sql = format!(
         "SELECT {LISTED} FROM events e JOIN deliveries d ON d.event = e.seq WHERE e.id = $1 ORDER BY d.id DESC"
     );
@@ -73,7 +77,19 @@ pub async fn show(client: &Object, id: &EventId, now: LedgerTime) -> Result<Opti
         event,
         deliveries: deliveries.iter().map(|row| listed(row, now)).collect(),
         attempts: attempts.iter().map(attempt).collect(),
+        repeats,
     }))
+}
+
+fn repeats(row: &Row, at: usize) -> Repeats {
+    let id = |at| row.get::<_, Option<Uuid>>(at).map(|id| EventId::from_bytes(id.into_bytes()).to_string());
+    Repeats {
+        duplicates: row.get(at),
+        last_duplicate_at: row.get::<_, Option<i64>>(at + 1).map(time_of_day),
+        last_duplicate: id(at + 2),
+        conflicts: row.get(at + 3),
+        last_conflict: id(at + 4),
+    }
 }
 
 fn attempt(row: &Row) -> ShownAttempt {

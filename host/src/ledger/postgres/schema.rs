@@ -4,7 +4,7 @@ use super::connect::{Connector, told};
 use crate::ledger::error::OpenError;
 
 /// Each entry takes a ledger one version further.
-const STEPS: [&str; 2] = [include_str!("schema.sql"), include_str!("arrivals.sql")];
+const STEPS: [&str; 3] = [include_str!("schema.sql"), include_str!("arrivals.sql"), include_str!("duplicates.sql")];
 /// Nodes that start together come one after another.
 const LOCK: i64 = 0x4c46_4c44;
 

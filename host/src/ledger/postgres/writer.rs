@@ -10,11 +10,14 @@ use deadpool_postgres::{Object, Pool, Transaction};
 use futures_util::future::{join_all, try_join_all};
 use sha2::{Digest, Sha256};
 use tokio::sync::{Mutex, mpsc, oneshot};
+use tokio_postgres::Row;
 use uuid::Uuid;
 
 use super::{Cached, connect, millis, plain, received, within};
 use crate::ledger::error::LedgerError;
-use crate::ledger::steps::{Accepted, AttemptRecord, Ending, Fence, Finished, LEASE, NewEvent};
+use crate::ledger::steps::{
+    Accepted, AttemptRecord, DedupKey, Duplicate, Ending, Fence, Finished, FirstState, LEASE, NewEvent, Results,
+};
 use crate::ledger::stored::Stored;
 use crate::model::EventId;
 
@@ -247,12 +250,10 @@ pub async fn accept(
 ) -> Result<Accepted, tokio_postgres::Error> {
     let event = new.stored.event();
     let (id, hook): (_, &str) = (event.id.uuid(), &event.hook);
-    let (key, window) = match &new.dedup {
-        Some(dedup) => (Some(indexed(&dedup.key)), millis(dedup.window)),
-        None => (None, 0),
-    };
+    let Keys { key, body_key, window } = Keys::of(new);
     let order_key = new.order_key.as_deref().map(|key| indexed(key.as_bytes()));
-    let sql = "SELECT kind, other, delivery FROM accept($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)";
+    let sql = "SELECT kind, other, delivery, state, wait, reply
+               FROM accept($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, false)";
     let row = transaction
         .query_one_cached(
             sql,
@@ -265,6 +266,7 @@ pub async fn accept(
                 &&new.stored.digest()[..],
                 &&new.stored.checksum()[..],
                 &key,
+                &body_key,
                 &window,
                 &order_key,
                 &millis(new.delay),
@@ -274,12 +276,52 @@ pub async fn accept(
             ],
         )
         .await?;
+    let fence = row.get::<_, Option<i64>>(2).map(|delivery| Fence { delivery, attempt: 1 });
     let other = || EventId::from_bytes(row.get::<_, Uuid>(1).into_bytes());
     Ok(match row.get::<_, i32>(0) {
-        1 => Accepted::Duplicate(other()),
-        2 => Accepted::Conflict(other()),
-        _ => Accepted::New(row.get::<_, Option<i64>>(2).map(|delivery| Fence { delivery, attempt: 1 })),
+        1 => Accepted::Duplicate(Duplicate { first: other(), state: first_state(&row, 3), reply: row.get(5) }),
+        2 => Accepted::Conflict { fence, first: other() },
+        _ => Accepted::New(fence),
     })
+}
+
+/// The keys that an event may be known by, as an index can hold them.
+pub struct Keys {
+    /// Of its identity; none where it has none.
+    pub key: Option<Vec<u8>>,
+    /// Of its body under that identity; none where the identity alone decides.
+    pub body_key: Option<Vec<u8>>,
+    /// How long they count, in ms.
+    pub window: i64,
+}
+
+// === impl Keys ===
+
+impl Keys {
+    pub fn of(new: &NewEvent) -> Keys {
+        match &new.dedup {
+            Some(dedup) => Keys::from_dedup(dedup, new.stored.digest()),
+            None => Keys { key: None, body_key: None, window: 0 },
+        }
+    }
+
+    pub fn from_dedup(dedup: &DedupKey, digest: &[u8; 32]) -> Keys {
+        Keys {
+            key: Some(indexed(&dedup.key)),
+            body_key: dedup.of_body(digest).map(|dedup| indexed(&dedup.key)),
+            window: millis(dedup.window),
+        }
+    }
+}
+
+/// The state of an earlier event's delivery, and when it is due, from two columns.
+pub fn first_state(row: &Row, at: usize) -> FirstState {
+    match row.get::<_, i32>(at) {
+        0 => FirstState::Pending(Duration::from_millis(row.get::<_, Option<i64>>(at + 1).unwrap_or(0).max(0) as u64)),
+        1 => FirstState::Running,
+        2 => FirstState::Done,
+        _ => FirstState::Replayed,
+    }
 }
 
 /// How a lease ended.
@@ -325,11 +367,16 @@ pub async fn finish(
             ],
         )
         .await?;
-    Ok(match row.get::<_, i32>(0) {
+    let end = match row.get::<_, i32>(0) {
         0 => End::Lost,
         1 => End::Now,
         _ => End::Before,
-    })
+    };
+    if let (End::Now, Ending::Done(Results { reply: Some(reply), .. })) = (end, ending) {
+        let sql = "UPDATE deliveries SET reply = $1 WHERE id = $2";
+        transaction.execute_cached(sql, &[reply, &fence.delivery]).await?;
+    }
+    Ok(end)
 }
 
 /// An event that has been answered, with how it went.

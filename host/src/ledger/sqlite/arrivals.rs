@@ -3,8 +3,9 @@
 
 use rusqlite::{Connection, OptionalExtension, params};
 
+use super::events::Known;
 use super::{deliveries, events, retention};
-use crate::ledger::steps::{Arrived, Brought, DedupKey, Fence, LEASE};
+use crate::ledger::steps::{Arrived, Brought, DedupKey, Fence, FirstState, LEASE};
 use crate::model::LedgerTime;
 
 /// Where the event stands; its attempt has begun if it may.
@@ -25,28 +26,35 @@ pub(super) fn arrive(
 fn first_time(connection: &Connection, brought: &Brought, owner: &[u8], now: LedgerTime) -> rusqlite::Result<Arrived> {
     let Brought { new, replay, number } = brought;
     let hook = &*new.stored.event().hook;
-    // Somebody who asks for an old event again does not send it twice.
+    // A replay is no duplicate of the event that it runs again.
     let dedup = new.dedup.as_ref().filter(|_| replay.is_none());
-    if let Some(dedup) = dedup {
-        match events::find_duplicate(connection, hook, dedup, new.stored.digest(), now)? {
-            Some((_, true)) => return Ok(Arrived::Ended(None)),
-            Some((_, false)) => {
-                let seq = events::insert(connection, &new.stored)?;
-                deliveries::insert_dead(connection, seq, hook, "conflict", now)?;
-                return Ok(Arrived::Ended(Some("conflict".into())));
-            }
-            None => {}
-        }
+    let find = |dedup| events::find_earlier(connection, hook, dedup, new.stored.digest(), now);
+    let (known, key) = dedup.map(find).transpose()?.unzip();
+    let event = new.stored.event();
+    if let Some(Known::Same(first)) = known
+        // A duplicate of a dead event runs in its place.
+        && deliveries::latest(connection, &first, now)?.0 != FirstState::Replayed
+    {
+        events::count_duplicate(connection, first.seq, &event.id)?;
+        return Ok(Arrived::Duplicate(first.id));
     }
+
     let seq = events::insert(connection, &new.stored)?;
-    if let Some(dedup) = dedup {
-        events::remember(connection, hook, dedup, seq, now)?;
+    if let Some(key) = key {
+        events::remember(connection, hook, &key, seq, now)?;
     }
     if let Some(replay) = replay {
         events::remember(connection, hook, &DedupKey::of_replay(replay), seq, now)?;
     }
     let delivery = deliveries::insert(connection, seq, hook, None, now, replay.is_some())?;
-    begin(connection, Fence { delivery, attempt: (*number).max(1) }, owner, now)
+    let begun = begin(connection, Fence { delivery, attempt: (*number).max(1) }, owner, now)?;
+    match (known, begun) {
+        (Some(Known::OtherBody(first)), Arrived::Begun { fence, .. }) => {
+            events::count_conflict(connection, first.seq, &event.id)?;
+            Ok(Arrived::Begun { fence, conflict: Some(first.id) })
+        }
+        (_, begun) => Ok(begun),
+    }
 }
 
 fn again(
@@ -82,16 +90,7 @@ fn again(
             begin(connection, Fence { delivery, attempt }, owner, now)
         }
         (Some((_, 1, _, _, until, ..)), _) => Ok(Arrived::Waits(now.until(LedgerTime(until.unwrap_or(now.0))))),
-        (_, Some(replay))
-            if events::find_duplicate(
-                connection,
-                hook,
-                &DedupKey::of_replay(replay),
-                brought.new.stored.digest(),
-                now,
-            )?
-            .is_none() =>
-        {
+        (_, Some(replay)) if !events::is_known(connection, hook, &DedupKey::of_replay(replay), now)? => {
             events::remember(connection, hook, &DedupKey::of_replay(replay), seq, now)?;
             let delivery = deliveries::insert(connection, seq, hook, None, now, true)?;
             begin(connection, Fence { delivery, attempt: 1 }, owner, now)
@@ -115,7 +114,7 @@ fn begin(connection: &Connection, fence: Fence, owner: &[u8], now: LedgerTime) -
         "UPDATE deliveries SET state = 1, blocked = 1, attempt = ?, owner = ?, lease_until = ? WHERE id = ?",
     )?;
     update.execute(params![fence.attempt, owner, now.plus(LEASE).0, fence.delivery])?;
-    Ok(Arrived::Begun(fence))
+    Ok(Arrived::Begun { fence, conflict: None })
 }
 
 /// The broker has them; their ids are still known. What it has brought already is begun, and no longer ours to hand over.

@@ -3,11 +3,11 @@
 
 use rusqlite::{Connection, OptionalExtension, params};
 
-use super::events::{self, COLUMNS};
+use super::events::{self, COLUMNS, Earlier, Known};
 use super::{kv, rows};
 use crate::ledger::steps::{
-    Accepted, AttemptRecord, Claimed, Ending, Fence, Finished, LEASE, NewEvent, Refused, Replayed, Results,
-    UNFINISHED_MAX,
+    Accepted, AttemptRecord, Claimed, DedupKey, Duplicate, Ending, Fence, Finished, FirstState, LEASE, NewEvent,
+    Refused, Replayed, Results, UNFINISHED_MAX,
 };
 use crate::ledger::stored::{Corrupt, Stored};
 use crate::model::{Event, EventId, LedgerTime};
@@ -19,33 +19,87 @@ pub(super) fn accept(
     owner: &[u8],
     now: LedgerTime,
 ) -> rusqlite::Result<Accepted> {
-    let hook = &*new.stored.event().hook;
-    if let Some(dedup) = &new.dedup {
-        match events::find_duplicate(connection, hook, dedup, new.stored.digest(), now)? {
-            Some((id, true)) => return Ok(Accepted::Duplicate(id)),
-            Some((id, false)) => {
-                let seq = events::insert(connection, &new.stored)?;
-                insert_dead(connection, seq, hook, "conflict", now)?;
-                return Ok(Accepted::Conflict(id));
-            }
-            None => {}
-        }
+    let event = new.stored.event();
+    let hook = &*event.hook;
+    let find = |dedup| events::find_earlier(connection, hook, dedup, new.stored.digest(), now);
+    let (known, key) = new.dedup.as_ref().map(find).transpose()?.unzip();
+    if let Some(Known::Same(first)) = known
+        && let Some(duplicate) = join(connection, &first, &event.id, now)?
+    {
+        return Ok(Accepted::Duplicate(duplicate));
     }
+
     let seq = events::insert(connection, &new.stored)?;
     if let Some(why) = new.dead {
         insert_dead(connection, seq, hook, why, now)?;
         return Ok(Accepted::New(None));
     }
-    if let Some(dedup) = &new.dedup {
-        events::remember(connection, hook, dedup, seq, now)?;
+    if let Some(key) = key {
+        events::remember(connection, hook, &key, seq, now)?;
     }
     let delivery = insert(connection, seq, hook, new.order_key.as_deref(), now.plus(new.delay), false)?;
-    if !new.run_now {
-        return Ok(Accepted::New(None));
-    }
     let fence = Fence { delivery, attempt: 1 };
-    let begun = begin(connection, fence, owner, now)?;
-    Ok(Accepted::New(begun.then_some(fence)))
+    let begun = new.run_now && begin(connection, fence, owner, now)?;
+    let fence = begun.then_some(fence);
+
+    let Some(Known::OtherBody(first)) = known else { return Ok(Accepted::New(fence)) };
+    events::count_conflict(connection, first.seq, &event.id)?;
+    Ok(Accepted::Conflict { fence, first: first.id })
+}
+
+/// The duplicate of an event, counted. A dead event gets a new delivery. None where that needs the body and the body has been
+/// pruned: then the duplicate is the only copy, and an event of its own.
+fn join(
+    connection: &Connection,
+    first: &Earlier,
+    duplicate: &EventId,
+    now: LedgerTime,
+) -> rusqlite::Result<Option<Duplicate>> {
+    let (state, reply) = latest(connection, first, now)?;
+    if state == FirstState::Replayed && replay(connection, &first.id, now)? == Replayed::Unknown {
+        return Ok(None);
+    }
+    events::count_duplicate(connection, first.seq, duplicate)?;
+    Ok(Some(Duplicate { first: first.id, state, reply }))
+}
+
+/// The state of an event's latest delivery, `Replayed` where that is dead, and its reply. An event without deliveries was handed
+/// to a broker: it counts as done here.
+pub(super) fn latest(
+    connection: &Connection,
+    event: &Earlier,
+    now: LedgerTime,
+) -> rusqlite::Result<(FirstState, Option<Vec<u8>>)> {
+    let mut find = connection
+        .prepare_cached("SELECT state, due, reply FROM deliveries WHERE event = ? ORDER BY id DESC LIMIT 1")?;
+    let row = |row: &rusqlite::Row<'_>| Ok((row.get::<_, i64>(0)?, LedgerTime(row.get(1)?), row.get(2)?));
+    let Some((state, due, reply)) = find.query_row([event.seq], row).optional()? else {
+        return Ok((FirstState::Done, None));
+    };
+    let state = match state {
+        0 => FirstState::Pending(now.until(due)),
+        1 => FirstState::Running,
+        2 => FirstState::Done,
+        _ => FirstState::Replayed,
+    };
+    Ok((state, reply))
+}
+
+/// Whether an event with this identity and this body has been accepted before; counts it as a duplicate then.
+pub(super) fn find_duplicate(
+    connection: &Connection,
+    hook: &str,
+    dedup: &DedupKey,
+    digest: &[u8; 32],
+    duplicate: &EventId,
+    now: LedgerTime,
+) -> rusqlite::Result<Option<Duplicate>> {
+    let (Known::Same(first), _) = events::find_earlier(connection, hook, dedup, digest, now)? else { return Ok(None) };
+    let (state, reply) = latest(connection, &first, now)?;
+    if state != FirstState::Replayed {
+        events::count_duplicate(connection, first.seq, duplicate)?;
+    }
+    Ok(Some(Duplicate { first: first.id, state, reply }))
 }
 
 pub(super) fn insert(
@@ -158,11 +212,12 @@ pub(super) fn finish(
         Ending::Retry(pause) => (0, now.plus(*pause), Some(attempt.reason.as_str()), None),
         Ending::Dead(why) => (3, now, Some(why.as_str()), Some(now.0)),
     };
+    let reply = if let Ending::Done(results) = ending { results.reply.as_deref() } else { None };
     let mut update = connection.prepare_cached(
-        "UPDATE deliveries SET state = ?, due = ?, reason = ?, ended = ?, unfinished = 0, owner = NULL, lease_until = NULL
-         WHERE id = ? AND state = 1 AND attempt = ?",
+        "UPDATE deliveries SET state = ?, due = ?, reason = ?, ended = ?, reply = ?, unfinished = 0, owner = NULL,
+         lease_until = NULL WHERE id = ? AND state = 1 AND attempt = ?",
     )?;
-    if update.execute(params![state, due.0, reason, ended, fence.delivery, fence.attempt])? == 0 {
+    if update.execute(params![state, due.0, reason, ended, reply, fence.delivery, fence.attempt])? == 0 {
         return Ok(Finished::Lost);
     }
     write_attempt(connection, fence, attempt)?;

@@ -32,20 +32,76 @@ pub(super) fn insert(connection: &Connection, stored: &Stored) -> rusqlite::Resu
     Ok(seq)
 }
 
-/// The event that was accepted under this key and whether its body was the same; none = it is new, and now known.
-pub(super) fn find_duplicate(
+/// An event that was accepted before.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Earlier {
+    pub seq: i64,
+    pub id: EventId,
+    digest: [u8; 32],
+}
+
+/// What an identity says about a new event.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Known {
+    /// No event has it.
+    Unknown,
+    /// This event is the same delivery.
+    Same(Earlier),
+    /// This event has the same identity and another body.
+    OtherBody(Earlier),
+}
+
+/// Looks for an earlier event with this identity. The key is the one to remember if the new event is stored.
+pub(super) fn find_earlier(
     connection: &Connection,
     hook: &str,
     dedup: &DedupKey,
     digest: &[u8; 32],
     now: LedgerTime,
-) -> rusqlite::Result<Option<(EventId, bool)>> {
+) -> rusqlite::Result<(Known, DedupKey)> {
+    let Some(first) = find(connection, hook, dedup, now)? else { return Ok((Known::Unknown, dedup.clone())) };
+    let Some(of_body) = dedup.of_body(digest).filter(|_| first.digest != *digest) else {
+        return Ok((Known::Same(first), dedup.clone()));
+    };
+
+    let same_body = find(connection, hook, &of_body, now)?;
+    Ok((same_body.map_or(Known::OtherBody(first), Known::Same), of_body))
+}
+
+fn find(connection: &Connection, hook: &str, dedup: &DedupKey, now: LedgerTime) -> rusqlite::Result<Option<Earlier>> {
     let mut find = connection.prepare_cached(
-        "SELECT e.id, e.body_digest FROM dedup d JOIN events e ON e.seq = d.event
+        "SELECT e.seq, e.id, e.body_digest FROM dedup d JOIN events e ON e.seq = d.event
          WHERE d.hook = ? AND d.key = ? AND d.until > ?",
     )?;
-    let row = |row: &rusqlite::Row<'_>| Ok((EventId::from_bytes(row.get(0)?), row.get::<_, [u8; 32]>(1)? == *digest));
+    let row = |row: &rusqlite::Row<'_>| {
+        Ok(Earlier { seq: row.get(0)?, id: EventId::from_bytes(row.get(1)?), digest: row.get(2)? })
+    };
     find.query_row(params![hook, dedup.key, now.0], row).optional()
+}
+
+/// Whether an event is known under exactly this key.
+pub(super) fn is_known(
+    connection: &Connection,
+    hook: &str,
+    dedup: &DedupKey,
+    now: LedgerTime,
+) -> rusqlite::Result<bool> {
+    Ok(find(connection, hook, dedup, now)?.is_some())
+}
+
+/// Counts a duplicate of an event. `duplicate` is the id that the request was given.
+pub(super) fn count_duplicate(connection: &Connection, first: i64, duplicate: &EventId) -> rusqlite::Result<()> {
+    let mut update = connection.prepare_cached(
+        "UPDATE events SET duplicates = duplicates + 1, last_duplicate_ms = ?, last_duplicate = ? WHERE seq = ?",
+    )?;
+    update.execute(params![duplicate.time_ms(), duplicate.as_bytes(), first]).map(drop)
+}
+
+/// Counts another event with the identity of this one and another body.
+pub(super) fn count_conflict(connection: &Connection, first: i64, other: &EventId) -> rusqlite::Result<()> {
+    let mut update =
+        connection.prepare_cached("UPDATE events SET conflicts = conflicts + 1, last_conflict = ? WHERE seq = ?")?;
+    update.execute(params![other.as_bytes(), first]).map(drop)
 }
 
 /// Remembers a key.

@@ -30,7 +30,10 @@ use uuid::Uuid;
 
 use super::error::{LedgerError, OpenError};
 use super::shown::{Count, Filter, Listed, Shown, StoredRow};
-use super::steps::{Accepted, Arrived, AttemptRecord, Brought, Claimed, Ending, Fence, Finished, NewEvent, Replayed};
+use super::steps::{
+    Accepted, Arrived, AttemptRecord, Brought, Claimed, DedupKey, Duplicate, Ending, Fence, Finished, NewEvent,
+    Replayed,
+};
 use super::stored::Stored;
 use crate::model::{Event, EventId, KvValue, LedgerClock, LedgerTime, Retention};
 use read::Readers;
@@ -181,6 +184,20 @@ impl Sqlite {
         let (owner, clock) = (self.owner, self.clock);
         let act = move |tx: &Connection| arrivals::arrive(tx, &brought, &owner, clock.now());
         self.writer.write(Terms::more(Sync::Relaxed), act).await
+    }
+
+    /// As `Ledger::find_duplicate`.
+    pub async fn find_duplicate(
+        &self,
+        hook: Arc<str>,
+        dedup: DedupKey,
+        digest: [u8; 32],
+        duplicate: EventId,
+    ) -> Result<Option<Duplicate>, LedgerError> {
+        let clock = self.clock;
+        let find =
+            move |tx: &Connection| deliveries::find_duplicate(tx, &hook, &dedup, &digest, &duplicate, clock.now());
+        self.writer.write(Terms::relief(Sync::Relaxed), find).await
     }
 
     /// As `Ledger::hand_over`.

@@ -9,7 +9,7 @@ use rusqlite::{Connection, OpenFlags, OptionalExtension, params};
 
 use super::events::{self, COLUMNS};
 use crate::ledger::error::LedgerError;
-use crate::ledger::shown::{Count, Filter, Listed, Shown, ShownAttempt, State, time_of_day};
+use crate::ledger::shown::{Count, Filter, Listed, Repeats, Shown, ShownAttempt, State, time_of_day};
 use crate::model::{EventId, LedgerTime};
 
 /// The longest answer.
@@ -58,7 +58,8 @@ impl Readers {
     }
 }
 
-const LISTED: &str = "d.id, e.id, d.hook, e.received_ms, d.state, d.attempt, d.due, d.reason, d.replayed, e.body_bytes";
+const LISTED: &str = "d.id, e.id, d.hook, e.received_ms, d.state, d.attempt, d.due, d.reason, d.replayed, e.body_bytes,
+    e.duplicates, e.conflicts";
 
 /// Damage in one row must not hide the others: what cannot be read is shown as far as it can be.
 fn listed(row: &rusqlite::Row<'_>, now: LedgerTime) -> rusqlite::Result<Listed> {
@@ -76,6 +77,8 @@ fn listed(row: &rusqlite::Row<'_>, now: LedgerTime) -> rusqlite::Result<Listed> 
         reason: text(row, 7),
         replayed: row.get(8).unwrap_or_default(),
         body_bytes: number(9),
+        duplicates: number(10),
+        conflicts: number(11),
     })
 }
 
@@ -130,7 +133,26 @@ pub fn show(connection: &Connection, id: &EventId, now: LedgerTime) -> rusqlite:
         let found = select.query_map([delivery.delivery], attempt)?;
         attempts.extend(found.collect::<Result<Vec<_>, _>>()?);
     }
-    Ok(Some(Shown { event, deliveries, attempts }))
+    Ok(Some(Shown { event, deliveries, attempts, repeats: repeats(connection, id)? }))
+}
+
+fn repeats(connection: &Connection, id: &EventId) -> rusqlite::Result<Repeats> {
+    let mut select = connection.prepare_cached(
+        "SELECT duplicates, last_duplicate_ms, last_duplicate, conflicts, last_conflict FROM events WHERE id = ?",
+    )?;
+    let id_at = |row: &rusqlite::Row<'_>, at| {
+        let bytes: Option<[u8; 16]> = row.get(at).unwrap_or_default();
+        bytes.map(|bytes| EventId::from_bytes(bytes).to_string())
+    };
+    select.query_row([id.as_bytes()], |row| {
+        Ok(Repeats {
+            duplicates: row.get(0).unwrap_or_default(),
+            last_duplicate_at: row.get::<_, Option<i64>>(1).unwrap_or_default().map(time_of_day),
+            last_duplicate: id_at(row, 2),
+            conflicts: row.get(3).unwrap_or_default(),
+            last_conflict: id_at(row, 4),
+        })
+    })
 }
 
 fn attempt(row: &rusqlite::Row<'_>) -> rusqlite::Result<ShownAttempt> {

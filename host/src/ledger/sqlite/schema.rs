@@ -8,7 +8,7 @@ use crate::ledger::error::{LedgerError, OpenError};
 const APPLICATION_ID: i32 = 0x4c46_4c44;
 
 /// Each entry takes a ledger one version further.
-const STEPS: [&str; 2] = [FIRST, SECOND];
+const STEPS: [&str; 3] = [FIRST, SECOND, THIRD];
 
 const FIRST: &str = "
 -- What the node knows of itself: the last ledger time, beside the machine's own clock.
@@ -139,6 +139,18 @@ CREATE TRIGGER rows_out AFTER DELETE ON rows BEGIN
 END;
 ";
 
+const THIRD: &str = "
+-- How often an event came again; `last_duplicate` and `last_conflict` are ids of events.
+ALTER TABLE events ADD COLUMN duplicates INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE events ADD COLUMN last_duplicate_ms INTEGER;
+ALTER TABLE events ADD COLUMN last_duplicate BLOB;
+ALTER TABLE events ADD COLUMN conflicts INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE events ADD COLUMN last_conflict BLOB;
+
+-- The handler's reply, where duplicates get it again.
+ALTER TABLE deliveries ADD COLUMN reply BLOB;
+";
+
 /// Brings the tables to this version.
 pub fn migrate(connection: &mut Connection) -> Result<(), OpenError> {
     let failed = |error: rusqlite::Error| match LedgerError::from(error) {
@@ -220,7 +232,7 @@ mod tests {
         let rows = super::super::rows::list(&old, "h", "t", 0, 10).unwrap();
         assert_eq!((rows.len(), rows[0].row["n"].as_i64(), rows[0].damaged), (1, Some(1), false));
         let version: i32 = old.pragma_query_value(None, "user_version", |row| row.get(0)).unwrap();
-        assert_eq!(version, 2);
+        assert_eq!(version, 3);
     }
 
     #[test]
@@ -230,7 +242,7 @@ mod tests {
         migrate(&mut connection).unwrap();
         connection.pragma_update(None, "user_version", 99).unwrap();
         let why = migrate(&mut connection).unwrap_err();
-        assert!(why.to_string().contains("newer Landfall (version 99, this one knows 2)"), "{why}");
+        assert!(why.to_string().contains("newer Landfall (version 99, this one knows 3)"), "{why}");
         let mut other = Connection::open_in_memory().unwrap();
         other.execute_batch("CREATE TABLE t (x)").unwrap();
         assert!(migrate(&mut other).unwrap_err().to_string().contains("something else"));

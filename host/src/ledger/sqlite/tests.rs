@@ -1,8 +1,8 @@
 //! The life of deliveries, against a real file.
 
 use super::*;
-use crate::ledger::{Corrupt, DedupKey, Refused, Results, State};
-use crate::model::{Effects, KvChange, KvExpected, KvValue, KvWrite, Quota, Row};
+use crate::ledger::{Corrupt, DedupKey, FirstState, Refused, Results, State};
+use crate::model::{Effects, IdMatch, KvChange, KvExpected, KvValue, KvWrite, Quota, Row};
 
 struct Opened {
     ledger: Sqlite,
@@ -76,7 +76,7 @@ async fn finish(ledger: &Sqlite, claimed: Claimed, ending: Ending) -> bool {
 }
 
 fn well(effects: Effects) -> Ending {
-    Ending::Done(Results { effects, emitted: Vec::new(), quota: Quota { kv: 1 << 20, rows: 1 << 20 } })
+    Ending::Done(Results { effects, ..Results::empty(Quota { kv: 1 << 20, rows: 1 << 20 }) })
 }
 
 async fn states(ledger: &Sqlite) -> Vec<(State, u32, Option<String>)> {
@@ -149,25 +149,130 @@ async fn what_is_given_back_has_not_begun() {
     assert_eq!(claim(&opened.ledger, "h", 1).await.remove(0).fence.attempt, 1);
 }
 
+fn identified(hook: &str, body: &str, id_match: IdMatch) -> NewEvent {
+    NewEvent { dedup: Some(DedupKey { key: b"id-1".to_vec(), id_match, window: DAY }), ..new(event(hook, body)) }
+}
+
+fn duplicate(first: EventId, state: FirstState) -> Accepted {
+    Accepted::Duplicate(Duplicate { first, state, reply: None })
+}
+
 #[tokio::test]
-async fn a_duplicate_is_known_and_another_body_is_a_conflict() {
+async fn other_body_is_another_event() {
     let dir = tempfile::tempdir().unwrap();
     let Opened { ledger, .. } = open(dir.path());
-    let with = |hook: &str, body: &str, window: u64| NewEvent {
-        dedup: Some(DedupKey { key: b"id-1".to_vec(), window: Duration::from_millis(window) }),
-        ..new(event(hook, body))
-    };
-    let first = with("h", "a", 60_000);
+    let with = |body: &str| identified("h", body, IdMatch::IdAndBody);
+    let (first, second) = (with("a"), with("b"));
+    let (id, other) = (first.stored.event().id, second.stored.event().id);
+    assert_eq!(accept(&ledger, first).await, Accepted::New(None));
+    assert_eq!(accept(&ledger, second).await, Accepted::Conflict { fence: None, first: id });
+
+    // A retry of either is a duplicate of its own.
+    let pending = FirstState::Pending(Duration::ZERO);
+    assert_eq!(accept(&ledger, with("a")).await, duplicate(id, pending));
+    let retry = with("b");
+    let retry_id = retry.stored.event().id;
+    assert_eq!(accept(&ledger, retry).await, duplicate(other, pending));
+
+    assert_eq!(states(&ledger).await.len(), 2);
+    let repeats = ledger.show(id).await.unwrap().unwrap().repeats;
+    assert_eq!((repeats.duplicates, repeats.conflicts), (1, 1));
+    assert_eq!(repeats.last_conflict, Some(other.to_string()));
+    let repeats = ledger.show(other).await.unwrap().unwrap().repeats;
+    assert_eq!((repeats.last_duplicate, repeats.conflicts), (Some(retry_id.to_string()), 0));
+}
+
+#[tokio::test]
+async fn identity_alone_decides_where_asked() {
+    let dir = tempfile::tempdir().unwrap();
+    let Opened { ledger, .. } = open(dir.path());
+    let first = identified("h", "a", IdMatch::Id);
     let id = first.stored.event().id;
     assert_eq!(accept(&ledger, first).await, Accepted::New(None));
-    assert_eq!(accept(&ledger, with("h", "a", 60_000)).await, Accepted::Duplicate(id));
-    assert_eq!(accept(&ledger, with("h", "b", 60_000)).await, Accepted::Conflict(id));
-    assert_eq!(accept(&ledger, with("other", "a", 1)).await, Accepted::New(None));
+    let again = accept(&ledger, identified("h", "b", IdMatch::Id)).await;
+    assert_eq!(again, duplicate(id, FirstState::Pending(Duration::ZERO)));
+    assert_eq!(accept(&ledger, identified("other", "a", IdMatch::Id)).await, Accepted::New(None), "of each hook");
+    assert_eq!(states(&ledger).await.len(), 2);
+}
+
+#[tokio::test]
+async fn identity_is_forgotten_after_its_window() {
+    let dir = tempfile::tempdir().unwrap();
+    let Opened { ledger, .. } = open(dir.path());
+    let short = || {
+        let dedup = DedupKey { key: b"k".to_vec(), id_match: IdMatch::Id, window: Duration::from_millis(1) };
+        NewEvent { dedup: Some(dedup), ..new(event("h", "a")) }
+    };
+    assert_eq!(accept(&ledger, short()).await, Accepted::New(None));
     tokio::time::sleep(Duration::from_millis(5)).await;
-    assert_eq!(accept(&ledger, with("other", "a", 1)).await, Accepted::New(None), "the window has passed");
-    let pending = (State::Pending, 0, None);
-    let conflict = (State::Dead, 0, Some("conflict".into()));
-    assert_eq!(states(&ledger).await, [pending.clone(), conflict, pending.clone(), pending]);
+    assert_eq!(accept(&ledger, short()).await, Accepted::New(None));
+}
+
+#[tokio::test]
+async fn duplicate_follows_the_first_delivery() {
+    let dir = tempfile::tempdir().unwrap();
+    let Opened { ledger, .. } = open(dir.path());
+    let again = || identified("h", "a", IdMatch::IdAndBody);
+    let first = again();
+    let id = first.stored.event().id;
+    accept(&ledger, first).await;
+
+    let running = claim(&ledger, "h", 1).await.remove(0);
+    assert_eq!(accept(&ledger, again()).await, duplicate(id, FirstState::Running));
+    finish(&ledger, running, Ending::Dead("no".into())).await;
+
+    assert_eq!(accept(&ledger, again()).await, duplicate(id, FirstState::Replayed), "the dead one runs again");
+    let replay = claim(&ledger, "h", 1).await.remove(0);
+    assert!(replay.replayed);
+    assert_eq!(replay.event.as_ref().unwrap().as_ref().unwrap().id, id);
+
+    let reply = Some(b"the reply".to_vec());
+    let done = Ending::Done(Results { reply: reply.clone(), ..Results::empty(Quota { kv: 0, rows: 0 }) });
+    finish(&ledger, replay, done).await;
+    let expected = Accepted::Duplicate(Duplicate { first: id, state: FirstState::Done, reply });
+    assert_eq!(accept(&ledger, again()).await, expected);
+    assert_eq!(ledger.show(id).await.unwrap().unwrap().repeats.duplicates, 3);
+}
+
+#[tokio::test]
+async fn duplicate_of_a_lost_body_runs() {
+    let dir = tempfile::tempdir().unwrap();
+    let opened = open(dir.path());
+    let again = || identified("h", "a", IdMatch::IdAndBody);
+    accept(&opened.ledger, again()).await;
+    let one = claim(&opened.ledger, "h", 1).await.remove(0);
+    finish(&opened.ledger, one, Ending::Dead("no".into())).await;
+    let opened = reopen(opened, dir.path()).await;
+    drop(opened);
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    Connection::open(dir.path().join("ledger.db")).unwrap().execute("DELETE FROM payloads", []).unwrap();
+
+    let Opened { ledger, .. } = open(dir.path());
+    let only_copy = again();
+    let id = only_copy.stored.event().id;
+    assert_eq!(accept(&ledger, only_copy).await, Accepted::New(None));
+    assert_eq!(accept(&ledger, again()).await, duplicate(id, FirstState::Pending(Duration::ZERO)));
+}
+
+#[tokio::test]
+async fn brought_duplicates_do_not_run() {
+    let dir = tempfile::tempdir().unwrap();
+    let Opened { ledger, .. } = open(dir.path());
+    let brought = |body: &str| Brought { new: identified("h", body, IdMatch::IdAndBody), replay: None, number: 1 };
+    let (first, other) = (brought("a"), brought("b"));
+    let id = first.new.stored.event().id;
+    let Arrived::Begun { fence, conflict: None } = ledger.arrive(first).await.unwrap() else { panic!("it begins") };
+    assert_eq!(ledger.arrive(brought("a")).await.unwrap(), Arrived::Duplicate(id));
+    let Arrived::Begun { conflict: Some(first), .. } = ledger.arrive(other).await.unwrap() else { panic!("it begins") };
+    assert_eq!(first, id);
+
+    let event = Arc::new(event("h", "a").event().clone());
+    ledger.finish(fence, event, attempt("x"), Ending::Dead("no".into())).await.unwrap();
+    let again = brought("a");
+    let NewEvent { dedup, stored, .. } = &again.new;
+    let known = ledger.find_duplicate("h".into(), dedup.clone().unwrap(), *stored.digest(), stored.event().id).await;
+    assert_eq!(known.unwrap().unwrap().state, FirstState::Replayed);
+    assert!(matches!(ledger.arrive(again).await.unwrap(), Arrived::Begun { .. }), "in place of the dead one");
 }
 
 #[tokio::test]
@@ -265,7 +370,7 @@ async fn bodies_of_what_was_done_go_first_then_the_rest_and_what_waits_stays() {
     let retention = Retention { keep_bodies: Duration::ZERO, ..KEEP };
     let opened = open_with(dir.path(), SqliteSettings { retention, ..SETTINGS });
     let (done, dead, waits) = (event("done", "1"), event("dead", "2"), event("waits", "3"));
-    let dedup = Some(DedupKey { key: b"k".to_vec(), window: DAY });
+    let dedup = Some(DedupKey { key: b"k".to_vec(), id_match: IdMatch::Id, window: DAY });
     accept(&opened.ledger, NewEvent { dedup: dedup.clone(), ..new(done.clone()) }).await;
     accept(&opened.ledger, new(dead.clone())).await;
     accept(&opened.ledger, new(waits.clone())).await;
@@ -295,7 +400,8 @@ async fn bodies_of_what_was_done_go_first_then_the_rest_and_what_waits_stays() {
     assert_eq!(states(&opened.ledger).await, [(State::Pending, 0, None)]);
     assert_eq!(has_body(&opened.ledger, &waits).await, Some(true));
     let again = NewEvent { dedup, ..new(event("done", "1")) };
-    assert_eq!(accept(&opened.ledger, again).await, Accepted::Duplicate(done.event().id), "the id still counts");
+    let expected = duplicate(done.event().id, FirstState::Done);
+    assert_eq!(accept(&opened.ledger, again).await, expected, "the id still counts");
 }
 
 /// What is on the disk of a process that was killed: a copy, made while it runs.

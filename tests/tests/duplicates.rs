@@ -101,7 +101,7 @@ async fn redelivery_of_a_dead_event_runs() {
     let (status, body) = node.post("/in", &[("id", "7")], "{}").await;
     let reply: Value = serde_json::from_str(&body).unwrap();
     assert_eq!((status, &reply["event_id"]), (200, &json!(first)), "the caller gets the reply of the replay: {body}");
-    node.until_states("in", &["done", "dead"]).await;
+    node.until_states("in", &["dead", "done"]).await;
     assert_eq!(metric(&node, "landfall_duplicates_total{hook=\"in\",result=\"replayed\"}").await, 1);
 }
 
@@ -158,7 +158,7 @@ async fn unusable_identities_are_refused_at_load() {
         std::fs::write(setup.plugins().join(format!("{name}.toml")), file).unwrap();
     }
     let node = setup.hook("echo", &bundled("echo"), OPEN).serving("echo").await;
-    for (name, problem) in [("empty", "1 to 8 fields"), ("pointer", "JSON pointer"), ("word", "body-digest")] {
+    for (name, problem) in [("empty", "a list of such fields"), ("pointer", "JSON pointer"), ("word", "body-digest")] {
         let status = node.until(name, "unavailable").await;
         assert!(status["problem"].as_str().unwrap().contains(problem), "{name}: {status}");
     }

@@ -167,7 +167,11 @@ fn judge(verifier: &Verifier, request: &Unverified, given: &Given<'_>, feed: Opt
     if let Some(answer) = challenge::answer(verifier, false, &view, given.keys) {
         return Ok(Judged::Challenge(answer));
     }
-    if challenge::is_token(&request.body) && verifier.challenges.iter().any(challenge::Challenge::signs_for_anybody) {
+    // A challenge could be the constant text before the body, and nothing else.
+    let is_rest_of_token = request.body.is_empty()
+        && matches!(&verifier.proof, Proof::Signature(signature) if signature.payload.len() > 1);
+    let could_be_challenge = challenge::is_token(&request.body) || is_rest_of_token;
+    if could_be_challenge && verifier.challenges.iter().any(challenge::Challenge::signs_for_anybody) {
         // Anybody can have such a text signed by asking for it as a challenge.
         return Err(Refusal::new(Reason::MalformedBody, "the body could be an answer to an ownership check"));
     }

@@ -244,6 +244,21 @@ fn what_anybody_can_have_signed_is_no_delivery() {
 }
 
 #[test]
+fn signed_challenges_pass_for_no_delivery() {
+    let linkedin = of("linkedin", "");
+    for (challenge, body) in [("hmacsha256=12345", "12345"), ("hmacsha256=", "")] {
+        let query = format!("challengeCode={}", challenge.replace('=', "%3D"));
+        let Ok(Checked::Challenge(answer)) = check(&linkedin, get(&query), &values(&["k"])) else {
+            panic!("{challenge} is not answered");
+        };
+        let (_, text) = answer.body.unwrap();
+        let signature = serde_json::from_str::<serde_json::Value>(&text).unwrap()["challengeResponse"].clone();
+        let delivery = request(&[("X-LI-Signature", signature.as_str().unwrap())], None, body);
+        assert_eq!(reason(check(&linkedin, delivery, &values(&["k"]))), "malformed_body", "{challenge}");
+    }
+}
+
+#[test]
 fn a_sender_cannot_make_the_check_dear() {
     let headers = |list: &str| {
         let zeros = "0".repeat(64);
@@ -427,4 +442,19 @@ fn twilio_needs_a_public_url() {
     let url = "public_url = \"https://hooks.example.com\"";
     assert!(build(url).is_ok() && build(&format!("{url}\nalgorithm = \"hmac-sha256\"")).is_ok());
     assert_eq!(build(&format!("{url}\nalgorithm = \"hmac-sha512\"")).unwrap_err().0, "algorithm");
+}
+
+#[test]
+fn a_date_may_end_what_is_signed() {
+    let klaviyo = of("klaviyo", "");
+    let (date, body) = ("Thu, 09 Oct 2025 08:53:20 GMT", "{\"data\":[]}");
+    let signed = format!("{body}{date}");
+    let signature =
+        hex::encode(crate::verify::algorithm::mac(crate::model::Algorithm::HmacSha256, b"s", signed.as_bytes()));
+    let send = |date: &str, body: &str| {
+        let headers = [("Klaviyo-Signature", &*signature), ("Klaviyo-Timestamp", date)];
+        check(&klaviyo, request(&headers, None, body), &values(&["s"]))
+    };
+    verified(send(date, body));
+    assert_eq!(reason(send(&format!("}}{date}"), "{\"data\":[]")), "signature_mismatch");
 }

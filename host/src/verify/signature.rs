@@ -110,12 +110,13 @@ impl Signature {
         self.algorithm == Algorithm::Sha256 && self.payload.first() == Some(&Part::Secret)
     }
 
-    /// An id must not hold the text that ends it; one that nothing ends is a plain token.
+    /// An id must not hold the text that ends it; one that nothing ends is a plain token or a date, so that it cannot take
+    /// over the end of a JSON body.
     fn ends_clearly(&self, id: &[u8]) -> bool {
         let Some(place) = self.payload.iter().position(|part| *part == Part::Id) else { return true };
         match self.payload.get(place + 1) {
             Some(Part::Literal(text)) => !String::from_utf8_lossy(id).contains(text.as_str()),
-            Some(_) | None => is_token(id),
+            Some(_) | None => is_token(id) || is_date(id),
         }
     }
 
@@ -301,6 +302,13 @@ fn listed<'a>(text: &'a [u8], style: &ListStyle, time: &mut Option<Vec<u8>>) -> 
             format!("no signature labelled {} in it", style.labels.join(" or ")),
         )),
     }
+}
+
+/// Only characters of dates, such as `Thu, 09 Oct 2025 08:53:20 GMT`.
+fn is_date(text: &[u8]) -> bool {
+    const DATE_CHARS_MAX: usize = 64;
+    let is_plain = |byte: &u8| byte.is_ascii_alphanumeric() || b" ,:.+-".contains(byte);
+    text.len() <= DATE_CHARS_MAX && text.iter().all(is_plain)
 }
 
 fn missing(reason: Reason, what: &str, places: &[Place]) -> Refusal {

@@ -213,7 +213,7 @@ fn judge(vector: &Vector, packs: &Packs) -> Result<String, String> {
     let verifier = match (vector.ignore_timestamp, vector.tolerance.map(Duration::from_secs)) {
         (true, _) => verifier.with_window(Window { past: None, future: None }),
         (false, Some(span)) => verifier.with_window(Window { past: Some(span), future: Some(span) }),
-        (false, None) => verifier,
+        (false, None) => verifier.with_documented_window(),
     };
     let body = body_of(vector)?;
     let request = match request(&vector.method, &vector.url, &vector.headers, body.clone()) {
@@ -400,7 +400,8 @@ fn respond(handshake: &Handshake, packs: &Packs) -> Result<Response, String> {
                 headers.push(("content-type".into(), (*content_type).into()));
                 headers.push(("x-content-type-options".into(), "nosniff".into()));
             }
-            response(answer.status, headers, answer.body.map(|(_, body)| body).unwrap_or_default(), false)
+            let body = answer.body.map(|(_, body)| body).unwrap_or_default();
+            Response { status: answer.status, headers, body, delivered: false }
         }
         _ if !is_post => response(405, Vec::new(), String::new(), false),
         Ok(Checked::Verified(_)) => response(200, Vec::new(), String::new(), true),

@@ -27,6 +27,7 @@ pub struct Verifier {
     pub(super) public_url: Option<String>,
     /// Of schemes in code that have one.
     pub(super) window: Window,
+    documented_window: Option<Duration>,
     answers: Answers,
     accepted_status: u16,
     answer_within: Option<Duration>,
@@ -104,8 +105,9 @@ impl Verifier {
             build::check_place(place).map_err(|error| wrong("provider", error.message))?;
         }
         let refused_status = spec.refused_status.unwrap_or(401);
-        if !(400..=499).contains(&refused_status) {
-            return Err(wrong("refused_status", format!("{refused_status} is not a refusal: 400 to 499")));
+        // Some providers disable a webhook after a 4xx, and retry after 503.
+        if !(400..=499).contains(&refused_status) && refused_status != 503 {
+            return Err(wrong("refused_status", format!("{refused_status} is not a refusal: 400 to 499, or 503")));
         }
         Ok(Verifier {
             proof,
@@ -120,6 +122,7 @@ impl Verifier {
             accepted_status: accepted_status(pack.success.as_deref()),
             public_url: spec.public_url.as_deref().map(build::public_url).transpose()?,
             window: spec.timestamp.as_ref().map_or(CONTENTFUL_WINDOW, build::window),
+            documented_window: pack.documented_window,
             answers: Answers { refused_status, are_empty: pack.reply_body == ReplyBody::Empty },
             key: spec.key.unwrap_or_default(),
             secrets: spec.secret.clone(),
@@ -219,8 +222,19 @@ impl Verifier {
         Verifier { public_url: Some(public_url), ..self }
     }
 
+    /// With the window that the provider documents, if the pack's is longer: for request vectors.
+    pub fn with_documented_window(self) -> Verifier {
+        let Some(window) = self.documented_window else { return self };
+        self.with_window(Window { past: Some(window), future: Some(window) })
+    }
+
     /// With another window, or none: for request vectors.
     pub fn with_window(mut self, other: Window) -> Verifier {
+        if let Proof::Jwt(jwt) = &mut self.proof
+            && jwt.max_age.is_some()
+        {
+            jwt.max_age = other.past;
+        }
         if let Proof::Signature(signature) = &mut self.proof
             && let Some(time) = &mut signature.time
         {

@@ -9,8 +9,10 @@ use super::Edge;
 use super::answer::{self, Stop};
 use crate::hooks::Hook;
 use crate::model::{RefusedRequest, SecretSource};
-use crate::secrets::Ask;
-use crate::verify::{Answer, Checked, Feed, Given, Keys, Refusal, Unverified, Verifier, check_or_return, hint};
+use crate::secrets::{Ask, TokenRequest};
+use crate::verify::{
+    Answer, Checked, Feed, Given, KeyGrant, Keys, Refusal, Unverified, Verifier, check_or_return, hint,
+};
 
 const HINT_EVERY: Duration = Duration::from_secs(1);
 
@@ -71,14 +73,19 @@ pub async fn prove(
 
 async fn fetch(edge: &Edge, door: Door<'_>, document: &str) -> Result<(), String> {
     let secret = || door.verifier.secrets().iter().find_map(|reference| edge.secrets.value(reference).ok());
-    let ask = match door.verifier.lookup() {
-        Some(lookup) => {
-            let secret = secret().ok_or("the secret that the question for a key carries has no value")?;
+    let no_secret = "the secret that the question for a key carries has no value";
+    let ask = match (door.verifier.lookup(), door.verifier.key_grant()) {
+        (Some(lookup), _) => {
+            let secret = secret().ok_or(no_secret)?;
             let body = lookup.ask(document, &secret).ok_or("the document is of another look-up")?;
             Ask::Posted(body.into())
         }
-        None if door.verifier.names_its_keys() => Ask::Configured,
-        None => Ask::Named,
+        (None, Some(KeyGrant { token_url, scope })) => {
+            let client = secret().ok_or(no_secret)?;
+            Ask::Granted(TokenRequest { token_url, client, scope })
+        }
+        (None, None) if door.verifier.names_its_keys() => Ask::Configured,
+        (None, None) => Ask::Named,
     };
     edge.documents.fetch(document, ask).await
 }

@@ -37,7 +37,7 @@ pub use refusals::{RefusalLog, RefusedRequest};
 pub use retention::Retention;
 pub use schedule::RetrySpec;
 pub use scheme::{
-    Algorithm, ClaimValue, ConfigValue, Encoding, JwtSpec, KeyForm, ListStyle, LookupSpec, Place, Scheme, TimeSpec,
-    TimeUnit, VerifySpec, span,
+    Algorithm, ClaimValue, ConfigValue, Encoding, JwtSpec, KeyForm, ListStyle, LookupSpec, MessageSignatureSpec, Place,
+    Scheme, TimeSpec, TimeUnit, VerifySpec, span,
 };
 pub use secret::{RemoteSecret, Secret, SecretAges, SecretError, SecretRef, SecretSource};

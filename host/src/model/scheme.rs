@@ -52,6 +52,8 @@ pub struct VerifySpec {
     pub config: BTreeMap<String, ConfigValue>,
     /// Rules for a JSON web token.
     pub jwt: Option<JwtSpec>,
+    /// Rules for HTTP message signatures.
+    pub message_signature: Option<MessageSignatureSpec>,
     /// Ownership checks to answer instead of running the component.
     pub challenge: Option<Vec<ChallengeSpec>>,
     /// Status of the answer to a request that has not proven itself.
@@ -88,6 +90,16 @@ pub enum Scheme {
     DropboxSign,
     /// Two signatures with keys by path.
     AdobeIo,
+    /// A JSON web signature with its certificates, pinned to Apple's root.
+    AppleAppStore,
+    /// ECDSA over the body, with a key by its id from an API.
+    Ebay,
+    /// Lines of the request that the signature lists (draft-cavage-http-signatures).
+    Keygen,
+    /// A JSON web signature without its payload, which is the body as sent (RFC 7797).
+    DetachedJws,
+    /// HTTP message signatures (RFC 9421).
+    HttpMessageSignatures,
 }
 
 /// A place in a request that holds one value.
@@ -108,6 +120,8 @@ pub enum Place {
     Path(String),
     /// A `{NAME}` segment of the hook's path.
     Param(String),
+    /// A claim of the token that was verified, by JSON pointer. Only for `event_type`, `delivery_id` and `order_by`.
+    Claim(String),
 }
 
 /// How a header is split into labelled signatures: `t=1,v1=abc` has separator `,` and assign `=`.
@@ -173,8 +187,10 @@ pub enum Algorithm {
     /// ECDSA on P-256 with SHA-256, DER (RFC 3279).
     EcdsaP256Sha256,
     /// RSA PKCS#1 v1.5 with SHA-256 (RFC 8017).
-    #[serde(rename = "rsa-pkcs1v15-sha256")]
+    #[serde(rename = "rsa-pkcs1v15-sha256", alias = "rsa-v1_5-sha256")]
     RsaPkcs1v15Sha256,
+    /// RSA-PSS with SHA-512 and a salt of 64 bytes (RFC 8017).
+    RsaPssSha512,
 }
 
 /// How a signature's bytes are written.
@@ -235,6 +251,8 @@ pub struct JwtSpec {
     /// `iat` is there and no older than this.
     #[serde(default, deserialize_with = "span")]
     pub max_age: Option<Duration>,
+    /// The prefix may be left out.
+    pub prefix_optional: Option<bool>,
     /// The claim with the SHA-256 of the body, in hex.
     pub body_hash: Option<String>,
     /// `body_hash` may be absent where there is no body.
@@ -245,6 +263,25 @@ pub struct JwtSpec {
     /// `exp` need not be there.
     #[serde(default)]
     pub no_expiry: bool,
+    /// The claim with the query string hash of Atlassian Connect: SHA-256 of method, path and sorted query, in hex.
+    pub query_string_hash: Option<String>,
+    /// Of a detached signature: the header parameter with the signed time in seconds, which `max_age` judges.
+    pub header_time: Option<String>,
+}
+
+/// Rules for HTTP message signatures (RFC 9421).
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct MessageSignatureSpec {
+    /// Components that a signature must cover, such as `@method`; none = method, target, and `content-digest` of a body.
+    pub components: Option<Vec<String>>,
+    /// The only signature that counts; none = any of them.
+    pub label: Option<String>,
+    /// The `tag` that it must have.
+    pub tag: Option<String>,
+    /// The `keyid` of each secret, in their order; empty = any secret may match.
+    #[serde(default)]
+    pub key_ids: Vec<String>,
 }
 
 /// How a provider is asked for one key.

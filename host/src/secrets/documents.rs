@@ -6,11 +6,13 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::egress::{Client, Outgoing, Policy};
-use crate::model::{Allow, Documents, SecretSource};
+use crate::model::{Allow, Documents, Secret, SecretSource};
 
 /// A key that is not in a document may be in a newer one: ask again, but not sooner than this.
 const AGAIN_AFTER: Duration = Duration::from_secs(30);
@@ -62,6 +64,19 @@ pub enum Ask {
     Named,
     /// By POST of this JSON, at the address before the `#` of its name; a sender named what is after it.
     Posted(Bytes),
+    /// By GET, with an access token that is obtained first; a sender named a part of the address.
+    Granted(TokenRequest),
+}
+
+/// How an access token is obtained: the client credentials grant of OAuth 2.0 (RFC 6749 section 4.4).
+#[derive(Clone, PartialEq)]
+pub struct TokenRequest {
+    /// Where the token is issued.
+    pub token_url: String,
+    /// `CLIENT_ID:CLIENT_SECRET`.
+    pub client: Secret,
+    /// What is asked for.
+    pub scope: &'static str,
 }
 
 /// What is asked of one origin: senders decide how often they name a document there.
@@ -106,15 +121,16 @@ impl KeyDocuments {
         // Only what is not known yet is under the budget of senders.
         let _turns = match ask {
             Ask::Configured => None,
-            Ask::Named | Ask::Posted(_) if self.kept.load().contains_key(url) => None,
-            Ask::Named | Ask::Posted(_) => Some(self.take_turn(url)?),
+            Ask::Named | Ask::Posted(_) | Ask::Granted(_) if self.kept.load().contains_key(url) => None,
+            Ask::Named | Ask::Posted(_) | Ask::Granted(_) => Some(self.take_turn(url)?),
         };
         let fetched = match &ask {
             Ask::Posted(body) => self.post_to(url, body.clone()).await,
+            Ask::Granted(request) => self.get_with_token(url, request).await,
             Ask::Configured | Ask::Named => self.get_from(url).await,
         };
         let failed = fetched.as_ref().err().cloned();
-        let has_end = matches!(ask, Ask::Posted(_));
+        let has_end = matches!(ask, Ask::Posted(_) | Ask::Granted(_));
         match (&fetched, self.kept.load().get(url)) {
             (Ok(bytes), _) => self.keep(url, bytes.clone(), has_end.then(|| Instant::now() + AGE_MAX)),
             (Err(_), Some(old)) if has_end => self.keep(url, old.bytes.clone(), Some(Instant::now() + REFRESH_EVERY)),
@@ -216,6 +232,40 @@ impl KeyDocuments {
         self.exchange(Outgoing { method, url, headers, body, timeout: TIMEOUT, untrusted: None }).await
     }
 
+    async fn get_with_token(&self, url: &str, request: &TokenRequest) -> Result<Bytes, String> {
+        let basic = format!("Basic {}", STANDARD.encode(request.client.expose()));
+        let form = url::form_urlencoded::Serializer::new(String::new())
+            .append_pair("grant_type", "client_credentials")
+            .append_pair("scope", request.scope)
+            .finish();
+        let answer = self
+            .exchange(Outgoing {
+                method: "POST".into(),
+                url: request.token_url.clone(),
+                headers: vec![
+                    ("authorization".into(), basic),
+                    ("content-type".into(), "application/x-www-form-urlencoded".into()),
+                ],
+                body: form.into(),
+                timeout: TIMEOUT,
+                untrusted: None,
+            })
+            .await
+            .map_err(|why| format!("no access token from {}: {why}", request.token_url))?;
+        let token =
+            access_token(&answer).ok_or_else(|| format!("no access token in the answer of {}", request.token_url))?;
+
+        self.exchange(Outgoing {
+            method: "GET".into(),
+            url: url.into(),
+            headers: vec![("authorization".into(), format!("Bearer {token}"))],
+            body: Bytes::new(),
+            timeout: TIMEOUT,
+            untrusted: None,
+        })
+        .await
+    }
+
     async fn exchange(&self, outgoing: Outgoing) -> Result<Bytes, String> {
         let url = &outgoing.url;
         let origin = url.split(['?', '#']).next().unwrap_or_default();
@@ -269,6 +319,13 @@ impl Origin {
         let begun = self.begun.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
         begun.last().is_some_and(|at| at.elapsed() < MINUTE)
     }
+}
+
+/// RFC 6749 section 5.1; a text that a header can hold.
+fn access_token(answer: &[u8]) -> Option<String> {
+    let answer: serde_json::Value = serde_json::from_slice(answer).ok()?;
+    let token = answer.get("access_token")?.as_str()?;
+    (!token.is_empty() && token.bytes().all(|byte| byte.is_ascii_graphic())).then(|| token.to_owned())
 }
 
 /// Scheme, host and port.
@@ -353,6 +410,46 @@ mod tests {
         assert_eq!(documents.get(&name), None);
         documents.fetch(&name, ask).await.unwrap();
         assert_eq!((documents.get(&name).unwrap(), count.load(Ordering::SeqCst)), ("k1".into(), 2));
+    }
+
+    #[tokio::test]
+    async fn access_token_is_obtained_first() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let origin = format!("http://{}", listener.local_addr().unwrap());
+        let served = tokio::spawn(async move {
+            let mut heads = Vec::new();
+            for answer in [r#"{"access_token":"t0ken","token_type":"Application"}"#, "the key"] {
+                let (mut stream, _) = listener.accept().await.unwrap();
+                let mut head = vec![0; 4096];
+                let length = stream.read(&mut head).await.unwrap();
+                heads.push(String::from_utf8_lossy(&head[..length]).to_lowercase());
+                let length = answer.len();
+                let answer =
+                    format!("HTTP/1.1 200 OK\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n{answer}");
+                stream.write_all(answer.as_bytes()).await.unwrap();
+            }
+            heads
+        });
+        let (documents, url) = (documents(), format!("{origin}/public_key/k1"));
+        let request = TokenRequest {
+            token_url: format!("{origin}/token"),
+            client: Secret::new("id:s3cret"),
+            scope: "https://api.example/scope",
+        };
+        documents.fetch(&url, Ask::Granted(request)).await.unwrap();
+        assert_eq!(documents.get(&url).unwrap(), "the key");
+        let heads = served.await.unwrap();
+        assert!(
+            heads[0].starts_with("post /token ") && heads[0].contains("authorization: basic awq6cznjcmv0"),
+            "{heads:?}"
+        );
+        assert!(
+            heads[1].starts_with("get /public_key/k1 ") && heads[1].contains("authorization: bearer t0ken"),
+            "{heads:?}"
+        );
+        for answer in ["", "{}", r#"{"access_token":""}"#, r#"{"access_token":"a\r\nb"}"#, r#"{"access_token":1}"#] {
+            assert_eq!(access_token(answer.as_bytes()), None, "{answer}");
+        }
     }
 
     #[tokio::test]

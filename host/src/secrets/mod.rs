@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
 
-pub use documents::{Ask, KeyDocuments};
+pub use documents::{Ask, KeyDocuments, TokenRequest};
 
 use crate::config::env;
 use crate::model::{RemoteSecret, Secret, SecretAges, SecretError, SecretRef, SecretSource};

@@ -34,7 +34,10 @@ impl Running {
             Algorithm::HmacSha384 => Running::Sha384(keyed(key)),
             Algorithm::HmacSha512 => Running::Sha512(keyed(key)),
             Algorithm::Sha256 => Running::Plain(Sha256::new()),
-            Algorithm::Ed25519 | Algorithm::EcdsaP256Sha256 | Algorithm::RsaPkcs1v15Sha256 => return None,
+            Algorithm::Ed25519
+            | Algorithm::EcdsaP256Sha256
+            | Algorithm::RsaPkcs1v15Sha256
+            | Algorithm::RsaPssSha512 => return None,
         })
     }
 
@@ -88,7 +91,7 @@ pub fn signature_length(algorithm: Algorithm) -> Option<usize> {
         Algorithm::HmacSha256 | Algorithm::Sha256 => Some(32),
         Algorithm::HmacSha384 => Some(48),
         Algorithm::HmacSha512 | Algorithm::Ed25519 => Some(64),
-        Algorithm::EcdsaP256Sha256 | Algorithm::RsaPkcs1v15Sha256 => None,
+        Algorithm::EcdsaP256Sha256 | Algorithm::RsaPkcs1v15Sha256 | Algorithm::RsaPssSha512 => None,
     }
 }
 
@@ -105,6 +108,7 @@ pub fn is_signed(algorithm: Algorithm, key: &[u8], message: &[u8], signature: &[
             key_bits(key).is_some_and(|key| holds(&ring_signature::ECDSA_P256_SHA256_ASN1, &key, message, signature))
         }
         Algorithm::RsaPkcs1v15Sha256 => is_rsa_signed(Rsa::Sha256, key, message, signature),
+        Algorithm::RsaPssSha512 => is_rsa_signed(Rsa::PssSha512, key, message, signature),
         _ => false,
     }
 }
@@ -115,15 +119,61 @@ pub enum Rsa {
     /// Only where the provider has nothing better.
     Sha1,
     Sha256,
+    /// PSS instead of PKCS#1 v1.5.
+    PssSha512,
 }
 
-/// RSA PKCS#1 v1.5, keys of 2048 to 8192 bits.
+/// RSA, keys of 2048 to 8192 bits.
 pub fn is_rsa_signed(digest: Rsa, spki: &[u8], message: &[u8], signature: &[u8]) -> bool {
     let rule = match digest {
         Rsa::Sha1 => &ring_signature::RSA_PKCS1_2048_8192_SHA1_FOR_LEGACY_USE_ONLY,
         Rsa::Sha256 => &ring_signature::RSA_PKCS1_2048_8192_SHA256,
+        Rsa::PssSha512 => &ring_signature::RSA_PSS_2048_8192_SHA512,
     };
     key_bits(spki).is_some_and(|key| holds(rule, &key, message, signature))
+}
+
+/// Whether a key on P-256 made this signature, which is both numbers side by side (IEEE P1363), with SHA-256.
+pub fn is_fixed_ecdsa_signed(spki: &[u8], message: &[u8], signature: &[u8]) -> bool {
+    key_bits(spki).is_some_and(|key| holds(&ring_signature::ECDSA_P256_SHA256_FIXED, &key, message, signature))
+}
+
+/// Digests of ECDSA signatures in DER.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum EcdsaDigest {
+    /// Only where the provider has nothing better.
+    Sha1,
+    Sha256,
+}
+
+// === impl EcdsaDigest ===
+
+impl EcdsaDigest {
+    pub fn name(self) -> &'static str {
+        match self {
+            EcdsaDigest::Sha1 => "SHA1",
+            EcdsaDigest::Sha256 => "SHA256",
+        }
+    }
+}
+
+/// Whether a key on P-256 made this signature (DER).
+pub fn is_p256_signed(digest: EcdsaDigest, spki: &[u8], message: &[u8], signature: &[u8]) -> bool {
+    use p256::ecdsa::signature::hazmat::PrehashVerifier;
+    use p256::ecdsa::{Signature, VerifyingKey};
+
+    let Some(key) = key_bits(spki) else { return false };
+    match digest {
+        EcdsaDigest::Sha256 => holds(&ring_signature::ECDSA_P256_SHA256_ASN1, &key, message, signature),
+        // `ring` has no ECDSA with SHA-1.
+        EcdsaDigest::Sha1 => {
+            let key = VerifyingKey::from_sec1_bytes(&key);
+            let signature = Signature::from_der(signature);
+            key.is_ok_and(|key| {
+                signature.is_ok_and(|signature| key.verify_prehash(&Sha1::digest(message), &signature).is_ok())
+            })
+        }
+    }
 }
 
 /// Whether a JSON web key made this signature, in the form of JSON web signatures (RFC 7518).

@@ -1,15 +1,17 @@
 //! From a `[verify]` table as typed to a proof: whatever can be wrong with it is found here, in words that say what to write.
 
+use std::time::Duration;
+
 use serde_json::Value;
 
 use super::jwt::Jwt;
 use super::lookup::{Lookup, Member};
 use super::payload::{self, Part, configured};
-use super::schemes::Code;
+use super::schemes::{AppleAppStore, Code, DetachedJws, Ebay, MessageSignatures, is_message_algorithm};
 use super::signature::{Signature, Time};
 use super::verifier::Proof;
 use super::window::Window;
-use crate::model::{Algorithm, ClaimValue, LookupSpec, Place, Scheme, TimeSpec, VerifySpec};
+use crate::model::{Algorithm, ClaimValue, ConfigValue, JwtSpec, LookupSpec, Place, Scheme, TimeSpec, VerifySpec};
 
 /// What is wrong with a `[verify]` table.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -46,6 +48,11 @@ pub fn proof(spec: &VerifySpec) -> Result<Proof, BuildError> {
         Scheme::Contentful => Proof::Code(Code::Contentful),
         Scheme::DropboxSign => Proof::Code(Code::DropboxSign),
         Scheme::AdobeIo => Proof::Code(Code::AdobeIo { client_id: config("recipient_client_id")? }),
+        Scheme::AppleAppStore => Proof::Code(Code::AppleAppStore(Box::new(apple_app_store(spec)?))),
+        Scheme::Ebay => Proof::Code(Code::Ebay(ebay(spec)?)),
+        Scheme::Keygen => Proof::Code(Code::Keygen),
+        Scheme::DetachedJws => Proof::Code(Code::DetachedJws(Box::new(detached_jws(spec)?))),
+        Scheme::HttpMessageSignatures => Proof::Code(Code::HttpMessageSignatures(Box::new(message_signatures(spec)?))),
     })
 }
 
@@ -58,6 +65,103 @@ fn twilio(spec: &VerifySpec) -> Result<Code, BuildError> {
         return Err(wrong("algorithm", "Twilio signs with hmac-sha1, or with hmac-sha256 and a shared key"));
     }
     Ok(Code::Twilio { algorithm: spec.algorithm })
+}
+
+/// Which app, where it is sold, and roots besides Apple's.
+fn apple_app_store(spec: &VerifySpec) -> Result<AppleAppStore, BuildError> {
+    let texts = |name: &str| spec.config.get(name).map(ConfigValue::texts).unwrap_or_default();
+    let app = texts("app_apple_id").first().cloned();
+    AppleAppStore::new(texts("bundle_id"), texts("environment"), app, texts("root_certificates"))
+        .map_err(|why| wrong("config", why))
+}
+
+/// Which of eBay's systems; its ownership check needs the verification token and the address that is registered.
+fn ebay(spec: &VerifySpec) -> Result<Ebay, BuildError> {
+    if spec.challenge_secret.is_empty() {
+        let way_out = "write challenge_secret = \"env:NAME\"";
+        return Err(wrong(
+            "challenge_secret",
+            format!("challenge_secret, eBay's verification token, is missing: {way_out}"),
+        ));
+    }
+    if spec.public_url.is_none() && !spec.config.contains_key("endpoint") {
+        return Err(wrong(
+            "public_url",
+            "public_url is missing: eBay's check of the endpoint hashes its address; write public_url = \"https://hooks.example.com\"",
+        ));
+    }
+    match spec.config.get("environment").map(|value| value.texts()) {
+        None => Ok(Ebay::Production),
+        Some([one]) if one.eq_ignore_ascii_case("production") => Ok(Ebay::Production),
+        Some([one]) if one.eq_ignore_ascii_case("sandbox") => Ok(Ebay::Sandbox),
+        Some(_) => Err(wrong("config", "config.environment is neither \"production\" nor \"sandbox\"")),
+    }
+}
+
+fn detached_jws(spec: &VerifySpec) -> Result<DetachedJws, BuildError> {
+    const PUBLIC: [&str; 2] = ["RS256", "ES256"];
+    let rules = spec
+        .jwt
+        .as_ref()
+        .ok_or_else(|| wrong("scheme", "jwt = { algorithms = [\"RS256\"], jwks = \"https://…\" } is missing"))?;
+    if rules.algorithms.is_empty() || !rules.algorithms.iter().all(|name| PUBLIC.contains(&name.as_str())) {
+        return Err(wrong("jwt", format!("algorithms must be some of {}", PUBLIC.join(", "))));
+    }
+    let is_address = |url: &&String| url.starts_with("https://") && !url.contains('#');
+    let jwks = rules.jwks.as_ref().filter(is_address);
+    let jwks = jwks.ok_or_else(|| wrong("jwt", "jwks must be the address of the keys: https://…, without `#`"))?;
+    let known = JwtSpec {
+        algorithms: rules.algorithms.clone(),
+        jwks: rules.jwks.clone(),
+        header_time: rules.header_time.clone(),
+        max_age: rules.max_age,
+        ..JwtSpec::default()
+    };
+    if *rules != known {
+        return Err(wrong(
+            "jwt",
+            "a detached signature has no claims: only algorithms, jwks, header_time and max_age are read",
+        ));
+    }
+    if rules.max_age.is_some() != rules.header_time.is_some() {
+        return Err(wrong("jwt", "max_age and header_time, the header parameter that it judges, go together"));
+    }
+    let ahead = Duration::from_secs(60);
+    Ok(DetachedJws {
+        from: one_place(spec)?,
+        algorithms: rules.algorithms.clone(),
+        jwks: jwks.clone(),
+        header_time: rules.header_time.clone(),
+        window: Window { past: rules.max_age, future: rules.max_age.map(|_| ahead) },
+    })
+}
+
+fn message_signatures(spec: &VerifySpec) -> Result<MessageSignatures, BuildError> {
+    const ALGORITHMS: &str = "hmac-sha256, ed25519, ecdsa-p256-sha256, rsa-v1_5-sha256, rsa-pss-sha512";
+    let algorithm = spec.algorithm.filter(|algorithm| is_message_algorithm(*algorithm));
+    let algorithm = algorithm.ok_or_else(|| wrong("algorithm", format!("algorithm must be one of {ALGORITHMS}")))?;
+    let rules = spec.message_signature.clone().unwrap_or_default();
+    let needs_url = |name: &String| ["@target-uri", "@scheme"].contains(&name.as_str());
+    if rules.components.iter().flatten().any(needs_url) && spec.public_url.is_none() {
+        return Err(wrong("public_url", NEEDS_URL));
+    }
+    let is_name = |name: &String| !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'"');
+    if let Some(bad) = rules.components.iter().flatten().find(|name| !is_name(name) || name.to_lowercase() != **name) {
+        return Err(wrong("message_signature", format!("component `{}` is not a lower-case name", bad.escape_debug())));
+    }
+    if rules.components.as_ref().is_some_and(Vec::is_empty) {
+        return Err(wrong("message_signature", "components is empty: nothing of the request would be signed"));
+    }
+    if !rules.key_ids.is_empty() && !spec.secret.is_empty() && rules.key_ids.len() != spec.secret.len() {
+        return Err(wrong("message_signature", "key_ids must have one id for each secret, in the same order"));
+    }
+    Ok(MessageSignatures {
+        algorithm,
+        components: rules.components,
+        label: rules.label,
+        tag: rules.tag,
+        key_ids: rules.key_ids,
+    })
 }
 
 /// At least one, each a whole ARN or `*`.
@@ -74,18 +178,23 @@ fn topics(spec: &VerifySpec) -> Option<Vec<String>> {
 /// Fields that mean nothing to a scheme are mistakes: whoever wrote them thought that they do.
 fn check_unused(spec: &VerifySpec, scheme: Scheme) -> Result<(), BuildError> {
     let is_signature = scheme == Scheme::Signature;
-    let has_place = matches!(scheme, Scheme::Token | Scheme::Signature | Scheme::Jwt);
+    let has_place = matches!(scheme, Scheme::Token | Scheme::Signature | Scheme::Jwt | Scheme::DetachedJws);
+    let has_algorithm = matches!(scheme, Scheme::Signature | Scheme::Twilio | Scheme::HttpMessageSignatures);
+    let has_time =
+        matches!(scheme, Scheme::Signature | Scheme::Contentful | Scheme::Keygen | Scheme::HttpMessageSignatures);
+    let has_jwt = matches!(scheme, Scheme::Jwt | Scheme::DetachedJws);
     let unused = [
-        (spec.algorithm.is_some() && !is_signature && scheme != Scheme::Twilio, "algorithm"),
+        (spec.algorithm.is_some() && !has_algorithm, "algorithm"),
         (spec.encoding.is_some() && !is_signature, "encoding"),
         (spec.payload.is_some() && !is_signature, "payload"),
         (spec.list.is_some() && !is_signature, "list"),
         (spec.id.is_some() && !is_signature, "id"),
         (spec.require.is_some() && !is_signature, "require"),
-        (spec.timestamp.is_some() && !is_signature && scheme != Scheme::Contentful, "timestamp"),
+        (spec.timestamp.is_some() && !has_time, "timestamp"),
         (spec.from.is_some() && !has_place, "from"),
         (spec.prefix.is_some() && !has_place, "prefix"),
-        (spec.jwt.is_some() && scheme != Scheme::Jwt, "jwt"),
+        (spec.jwt.is_some() && !has_jwt, "jwt"),
+        (spec.message_signature.is_some() && scheme != Scheme::HttpMessageSignatures, "message_signature"),
         (!spec.secret.is_empty() && scheme == Scheme::None, "secret"),
     ];
     match unused.into_iter().find(|(is_there, _)| *is_there) {
@@ -101,7 +210,7 @@ fn signature(spec: &VerifySpec) -> Result<Signature, BuildError> {
         wrong(
             "scheme",
             "algorithm is missing: one of hmac-sha1, hmac-sha256, hmac-sha384, hmac-sha512, sha256, ed25519, \
-             ecdsa-p256-sha256, rsa-pkcs1v15-sha256",
+             ecdsa-p256-sha256, rsa-pkcs1v15-sha256, rsa-pss-sha512",
         )
     })?;
     let encoding = spec.encoding.ok_or_else(|| wrong("scheme", "encoding is missing: hex, base64 or base64url"))?;
@@ -183,6 +292,9 @@ fn jwt(spec: &VerifySpec) -> Result<Jwt, BuildError> {
         Some(name) => configured(name, &spec.config).map(Value::from).map_err(|why| wrong("config", why)),
         None => Ok(Value::from(text.as_str())),
     };
+    if rules.header_time.is_some() {
+        return Err(wrong("jwt", "header_time is read only of scheme = \"detached-jws\": a token has claims"));
+    }
     let claims = rules.claims.iter().map(|(name, value)| {
         let allowed = match value {
             ClaimValue::Truth(truth) => vec![Value::Bool(*truth)],
@@ -226,9 +338,21 @@ fn jwt(spec: &VerifySpec) -> Result<Jwt, BuildError> {
         leeway: rules.leeway.unwrap_or_default(),
         max_age: rules.max_age,
         needs_expiry: !rules.no_expiry && rules.max_age.is_none(),
+        is_prefix_optional: rules.prefix_optional.unwrap_or_default(),
         body_hash: rules.body_hash.clone().map(|claim| (claim, rules.body_hash_if_body)),
         url_hash: rules.url_hash.clone(),
+        query_string_hash: rules.query_string_hash.clone(),
+        base_path: base_path(spec)?,
     })
+}
+
+/// The path of the app's base URL, for the query string hash; empty where there is none.
+fn base_path(spec: &VerifySpec) -> Result<String, BuildError> {
+    match spec.config.get("base_path").map(ConfigValue::texts) {
+        None => Ok(String::new()),
+        Some([path]) if path.starts_with('/') => Ok(path.trim_end_matches('/').to_owned()),
+        Some(_) => Err(wrong("config", "config.base_path must begin with `/`")),
+    }
 }
 
 /// Where nothing is said of the future, it reaches as far as the past.
@@ -251,6 +375,9 @@ fn places(spec: &VerifySpec) -> Result<Vec<Place>, BuildError> {
         )
     })?;
     places.iter().try_for_each(check_place)?;
+    if places.iter().any(|place| matches!(place, Place::Claim(_))) {
+        return Err(wrong("from", "a claim is known only after the token is verified"));
+    }
     Ok(places)
 }
 
@@ -258,7 +385,7 @@ fn places(spec: &VerifySpec) -> Result<Vec<Place>, BuildError> {
 pub fn check_place(place: &Place) -> Result<(), BuildError> {
     match place {
         Place::Header(name) => header_name("from", name),
-        Place::Json(pointer) if !pointer.starts_with('/') => {
+        Place::Json(pointer) | Place::Claim(pointer) if !pointer.starts_with('/') => {
             Err(wrong("from", format!("`{pointer}` is not a JSON pointer: it begins with `/`")))
         }
         Place::Each(pointer) if !pointer.starts_with('/') || !is_each(pointer) => {
@@ -319,5 +446,10 @@ fn word(scheme: Scheme) -> &'static str {
         Scheme::Contentful => "contentful",
         Scheme::DropboxSign => "dropbox-sign",
         Scheme::AdobeIo => "adobe-io",
+        Scheme::AppleAppStore => "apple-app-store",
+        Scheme::Ebay => "ebay",
+        Scheme::Keygen => "keygen",
+        Scheme::DetachedJws => "detached-jws",
+        Scheme::HttpMessageSignatures => "http-message-signatures",
     }
 }

@@ -72,6 +72,16 @@ pub fn web_key(document: &[u8], kid: Option<&str>) -> Option<WebKey> {
     web_key_of(keys.iter().find(is_it)?)
 }
 
+/// The keys of a set that may have signed: the one with that id; where the signature names none, the first few.
+pub fn signing_keys(document: &[u8], kid: Option<&str>) -> Vec<WebKey> {
+    const KEYS_MAX: usize = 8;
+    let set: serde_json::Value = serde_json::from_slice(document).unwrap_or_default();
+    let keys = set.get("keys").and_then(|keys| keys.as_array()).map(Vec::as_slice).unwrap_or_default();
+    let is_it = |key: &&serde_json::Value| kid.is_none() || key.get("kid").and_then(|id| id.as_str()) == kid;
+    let signs = |key: &&serde_json::Value| key.get("use").is_none_or(|usage| usage == "sig");
+    keys.iter().filter(is_it).filter(signs).filter_map(web_key_of).take(KEYS_MAX).collect()
+}
+
 /// A JSON web key of a kind that is known.
 pub fn web_key_of(key: &serde_json::Value) -> Option<WebKey> {
     let field = |name: &str| URL_SAFE_NO_PAD.decode(key.get(name)?.as_str()?).ok();

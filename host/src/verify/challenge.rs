@@ -7,7 +7,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::Value;
 
-use super::algorithm::{mac, same_text};
+use super::algorithm::{mac, same_text, sha256_hex};
 use super::check::Keys;
 use super::payload::configured;
 use super::verifier::Verifier;
@@ -61,6 +61,9 @@ enum Piece {
     Literal(String),
     Echo(Source),
     Mac(Algorithm, bool, Source),
+    /// SHA-256 in hex over a short token of the request, the secret for ownership checks, and the address that is called.
+    /// None = the URL that is called, without its query.
+    Digest(Source, Option<String>),
     /// The requested rate, no more than `config.max_rate`; `*` where neither says one.
     Rate(Option<u64>),
 }
@@ -300,6 +303,13 @@ fn fill(template: &Template, view: &View<'_>, keys: &Keys) -> Result<String, Ref
                 let digest = mac(*algorithm, key, token.as_bytes());
                 filled.push_str(&if *is_hex { hex::encode(digest) } else { STANDARD.encode(digest) });
             }
+            Piece::Digest(source, endpoint) => {
+                let token = source.token(view)?;
+                let secret = keys.challenge_key().ok_or(Refused::Requirement)?;
+                let called = || view.url().ok().and_then(|url| url.split('?').next().map(str::to_owned));
+                let endpoint = endpoint.clone().or_else(called).ok_or(Refused::Requirement)?;
+                filled.push_str(&sha256_hex(&[token.as_bytes(), secret, endpoint.as_bytes()].concat()));
+            }
             Piece::Rate(max) => {
                 let asked = view.header("webhook-request-rate").ok();
                 let asked = asked.and_then(|text| std::str::from_utf8(text).ok()?.parse::<u64>().ok());
@@ -337,6 +347,12 @@ fn piece(token: &str, config: &BTreeMap<String, ConfigValue>) -> Result<Piece, S
         return configured(name, config).map(|text| Piece::Literal(text.into()));
     }
     let Some((mac, place)) = token.split_once(' ') else { return source(token).map(Piece::Echo) };
+    if mac == "sha256-hex" {
+        let place = place.strip_suffix(" challenge_secret endpoint");
+        let place = place.ok_or("write {sha256-hex query:NAME challenge_secret endpoint}")?;
+        let endpoint = config.get("endpoint").and_then(|value| value.texts().first().cloned());
+        return Ok(Piece::Digest(source(place)?, endpoint));
+    }
     let (algorithm, is_hex) = match mac {
         "hmac-sha1-hex" => (Algorithm::HmacSha1, true),
         "hmac-sha256-hex" => (Algorithm::HmacSha256, true),

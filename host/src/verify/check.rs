@@ -76,6 +76,12 @@ impl Keys {
         keys.iter().flatten().any(|key| !key.is_empty() && matches(key))
     }
 
+    /// The first key for ownership checks that has a value.
+    pub fn challenge_key(&self) -> Option<&[u8]> {
+        let keys = if self.challenge.is_empty() { &self.proof } else { &self.challenge };
+        keys.iter().flatten().map(|key| &key[..]).find(|key| !key.is_empty())
+    }
+
     /// The first key for which `matches` holds. An empty key never matches.
     pub fn find(
         &self,

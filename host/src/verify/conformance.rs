@@ -16,6 +16,7 @@ use super::check::{Checked, Given, Keys, check, feed};
 use super::pack::Packs;
 use super::refusal::Refusal;
 use super::request::Unverified;
+use super::schemes::Ebay;
 use super::verifier::Verifier;
 use super::window::Window;
 use crate::model::{ConfigValue, Documents, KeyForm, Secret, VerifySpec};
@@ -271,6 +272,7 @@ fn verifier(
         provider: Some(scheme.into()),
         // The check gets its keys from the vector; these only say that there are some.
         secret: secrets.iter().map(|_| "env:VECTOR".parse().expect("a good reference")).collect(),
+        challenge_secret: vec!["env:VECTOR".parse().expect("a good reference")],
         public_url: Some(split(url).0.into()),
         config: values,
         ..VerifySpec::default()
@@ -298,6 +300,10 @@ fn documents(config: &BTreeMap<String, Value>) -> Carried {
     }
     if let Some(set) = config.get("jwks").filter(|set| set.is_object()) {
         carried.insert(KEY_SET.into(), set.to_string());
+    }
+    // Keys that eBay hands out for their ids.
+    for (key_id, key) in config.get("keys").and_then(Value::as_object).into_iter().flatten() {
+        carried.insert(Ebay::Production.key_url(key_id), serde_json::json!({ "key": key }).to_string());
     }
     Carried(carried)
 }

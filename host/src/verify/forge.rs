@@ -5,6 +5,7 @@ use std::time::SystemTime;
 
 use super::check::Keys;
 use super::pack::Packs;
+use super::schemes;
 use super::sign::sign;
 use super::verifier::Verifier;
 use crate::model::{ConfigValue, KeyForm, Secret, VerifySpec};
@@ -48,6 +49,7 @@ pub fn forge(order: &Order, packs: &Packs, now: SystemTime) -> Result<Forged, St
     let spec = VerifySpec {
         provider: Some(order.provider.clone()),
         secret: vec!["env:SECRET".parse()?],
+        challenge_secret: vec!["env:SECRET".parse()?],
         public_url: Some(origin.clone()),
         config: config.collect(),
         ..VerifySpec::default()
@@ -58,11 +60,15 @@ pub fn forge(order: &Order, packs: &Packs, now: SystemTime) -> Result<Forged, St
     if let Some(body) = &order.body {
         draft.body = body.clone().into();
     }
-    if matches!(verifier.key_form(), KeyForm::Pem | KeyForm::SpkiBase64 | KeyForm::Ed25519Hex | KeyForm::Whpk) {
+    let private_key = schemes::private_key(&verifier.proof, &order.secret)?;
+    if private_key.is_none()
+        && matches!(verifier.key_form(), KeyForm::Pem | KeyForm::SpkiBase64 | KeyForm::Ed25519Hex | KeyForm::Whpk)
+    {
         return Err(format!("{} signs with a private key that only it has: no request of it can be made", pack.name));
     }
     let keys = Keys::new([(verifier.key_form(), Ok(order.secret.clone()))]);
     let key = keys.iter().next().flatten().filter(|key| !key.is_empty());
+    let key = private_key.as_ref().map(|key| &key[..]).or(key);
     let key = key.ok_or("the secret is not a key of the form that this provider uses")?;
     let signed = sign(&verifier, draft, key, now)?;
     let path_and_query = match &signed.query {

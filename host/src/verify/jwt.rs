@@ -1,9 +1,11 @@
 //! Scheme `jwt`: JSON web tokens (RFC 7519) in their compact form, with a pinned list of algorithms.
 
+use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::{Map, Value};
 
 use super::algorithm::{is_web_signed, mac, same, same_text, sha256_hex};
@@ -21,7 +23,7 @@ use crate::model::{Algorithm, Documents, Place, TimeUnit};
 pub struct Jwt {
     /// Where the token is.
     pub from: Place,
-    /// `Bearer `, which may be left out where `prefix_optional` says so.
+    /// Before the token, such as `Bearer `.
     pub prefix: String,
     /// `alg` values that are taken.
     pub algorithms: Vec<String>,
@@ -37,18 +39,24 @@ pub struct Jwt {
     pub max_age: Option<Duration>,
     /// `exp` must be there.
     pub needs_expiry: bool,
+    /// A token without `prefix` is taken too.
+    pub is_prefix_optional: bool,
     /// The claim with the SHA-256 of the body, and whether an empty body needs none.
     pub body_hash: Option<(String, bool)>,
     /// The claim with the SHA-256 of the URL.
     pub url_hash: Option<String>,
+    /// The claim with the query string hash of Atlassian Connect.
+    pub query_string_hash: Option<String>,
+    /// What comes before the path that is hashed: the path of the app's base URL.
+    pub base_path: String,
 }
 
 /// The three parts of a token.
-struct Token<'a> {
-    signed: &'a str,
-    header: Map<String, Value>,
-    claims: Map<String, Value>,
-    signature: Vec<u8>,
+pub struct Token<'a> {
+    pub signed: &'a str,
+    pub header: Map<String, Value>,
+    pub claims: Map<String, Value>,
+    pub signature: Vec<u8>,
 }
 
 // === impl Jwt ===
@@ -69,20 +77,22 @@ impl Jwt {
             _ => Refusal::new(Reason::MissingSignature, format!("token missing ({})", describe(&self.from))),
         })?;
         let text = std::str::from_utf8(&text).map_err(|_| malformed("not text".into()))?;
-        let token = Token::parse(self.without_prefix(text))?;
+        let token = Token::parse(self.without_prefix(text)?)?;
         let matched = self.check_signature(&token, keys, documents)?;
         if let Some(now) = now {
             self.check_times(&token.claims, now)?;
         }
         self.check_claims(&token.claims)?;
         self.check_hashes(&token.claims, view)?;
+        view.keep_claims(token.claims);
         Ok(matched)
     }
 
-    fn without_prefix<'a>(&self, text: &'a str) -> &'a str {
+    fn without_prefix<'a>(&self, text: &'a str) -> Result<&'a str, Refusal> {
         match text.split_at_checked(self.prefix.len()) {
-            Some((word, rest)) if word.eq_ignore_ascii_case(&self.prefix) => rest.trim(),
-            _ => text,
+            Some((word, rest)) if word.eq_ignore_ascii_case(&self.prefix) => Ok(rest.trim()),
+            _ if self.is_prefix_optional => Ok(text),
+            _ => Err(malformed(format!("the token does not begin with `{}`", self.prefix))),
         }
     }
 
@@ -185,6 +195,15 @@ impl Jwt {
                 ));
             }
         }
+        if let Some(name) = &self.query_string_hash {
+            let given = text(name).unwrap_or_default().to_ascii_lowercase();
+            if !same_text(given.as_bytes(), query_string_hash(view, &self.base_path).as_bytes()) {
+                return Err(Refusal::new(
+                    Reason::UrlHashMismatch,
+                    format!("claim {name} is the hash of another method, path or query"),
+                ));
+            }
+        }
         if let Some((name, only_with_body)) = &self.body_hash {
             let body = &view.request.body;
             match text(name) {
@@ -206,10 +225,36 @@ impl Jwt {
 /// Clocks differ.
 const IAT_AHEAD_MAX: Duration = Duration::from_secs(60);
 
+/// SHA-256 in hex over method, path and sorted query, as Atlassian Connect writes them. Source:
+/// developer.atlassian.com/cloud/bitbucket/query-string-hash and atlassian-jwt (`lib/jwt.js`).
+pub fn query_string_hash(view: &View<'_>, base_path: &str) -> String {
+    /// What RFC 3986 calls unreserved stays.
+    const ESCAPED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+    let path = &view.request.path;
+    let path = path.strip_prefix(base_path).filter(|rest| rest.is_empty() || rest.starts_with('/')).unwrap_or(path);
+    let path = match path.strip_suffix('/').unwrap_or(path) {
+        "" => "/".to_owned(),
+        path => path.replace('&', "%26"),
+    };
+    // The token itself may come in the query.
+    let query = view.request.query.as_deref().unwrap_or_default();
+    let mut fields: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    for (name, value) in url::form_urlencoded::parse(query.as_bytes()).filter(|(name, _)| name != "jwt") {
+        fields.entry(name.into_owned()).or_default().push(value.into_owned());
+    }
+    let escape = |text: &String| utf8_percent_encode(text, ESCAPED).to_string();
+    let pairs = fields.iter_mut().map(|(name, values)| {
+        values.sort();
+        format!("{}={}", escape(name), values.iter().map(escape).collect::<Vec<_>>().join(","))
+    });
+    let query = pairs.collect::<Vec<_>>().join("&");
+    sha256_hex(format!("{}&{path}&{query}", view.request.method).as_bytes())
+}
+
 // === impl Token ===
 
 impl Token<'_> {
-    fn parse(text: &str) -> Result<Token<'_>, Refusal> {
+    pub fn parse(text: &str) -> Result<Token<'_>, Refusal> {
         let (signed, signature) = text.rsplit_once('.').ok_or_else(|| malformed("a token has three parts".into()))?;
         let (header, claims) = signed.split_once('.').ok_or_else(|| malformed("a token has three parts".into()))?;
         let bytes = |part: &str| URL_SAFE_NO_PAD.decode(part).map_err(|_| malformed("not base64url".into()));

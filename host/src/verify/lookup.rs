@@ -31,6 +31,16 @@ pub enum Member {
     KeyId,
 }
 
+/// How the right to ask for keys is obtained: the client credentials grant of OAuth 2.0 (RFC 6749 section 4.4), with the
+/// hook's secret, `CLIENT_ID:CLIENT_SECRET`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KeyGrant {
+    /// Where the access token is issued.
+    pub token_url: String,
+    /// What is asked for.
+    pub scope: &'static str,
+}
+
 // === impl Lookup ===
 
 impl Lookup {
@@ -68,7 +78,7 @@ impl Lookup {
 }
 
 /// Senders choose it, and it becomes part of a name.
-fn is_plain(id: &str) -> bool {
+pub fn is_plain(id: &str) -> bool {
     let is_safe = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
     !id.is_empty() && id.len() <= KEY_ID_BYTES_MAX && id.bytes().all(is_safe)
 }

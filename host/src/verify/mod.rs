@@ -31,7 +31,7 @@ pub use challenge::Answer;
 pub use check::{Checked, Given, Keys, NoDocuments, check, check_or_return, feed, order_key};
 pub use forge::{Forged, Order, forge};
 pub use hint::hint;
-pub use lookup::Lookup;
+pub use lookup::{KeyGrant, Lookup};
 pub use pack::{ConfigKey, Evidence, Pack, PackAnswer, Packs, ReplyBody, SignedBody, StatusPattern, pack_names};
 pub use refusal::{Reason, Refusal};
 pub use request::{Unverified, Verified};

@@ -307,6 +307,7 @@ impl Pack {
         for (place, value) in places {
             if let Some(value) = value
                 && (content_type == "application/json" || matches!(place, Place::Header(_)))
+                && !matches!(place, Place::Claim(_))
             {
                 put(&mut draft, place, value)?;
             }
@@ -344,6 +345,7 @@ impl Pack {
             public_url: hook.public_url.or(pack.public_url),
             config,
             jwt: hook.jwt.or(pack.jwt),
+            message_signature: hook.message_signature.or(pack.message_signature),
             challenge: hook.challenge.or(pack.challenge),
             refused_status: hook.refused_status.or(pack.refused_status),
         }
@@ -357,7 +359,8 @@ mod tests {
     use super::*;
 
     /// Packs of no provider: nobody documents them.
-    const NO_PROVIDER: [&str; 3] = ["basic-auth", "generic", "generic-sha512"];
+    const NO_PROVIDER: [&str; 5] =
+        ["basic-auth", "generic", "generic-sha512", "http-message-signatures", "http-message-signatures-ed25519"];
 
     fn packs() -> impl Iterator<Item = (&'static str, Pack)> {
         pack_names().map(|name| (name, Packs::default().find(name).unwrap_or_else(|why| panic!("{why}"))))
@@ -497,14 +500,16 @@ mod tests {
 
     /// The keys of `[verify] config` that the `[verify]` of a pack reads.
     fn keys_read(pack: &toml::Table) -> BTreeSet<String> {
-        let of_scheme = match pack["verify"].get("scheme").and_then(toml::Value::as_str) {
-            Some("adobe-io") => Some("recipient_client_id"),
-            Some("aws-sns") => Some("topic_arns"),
-            Some("braintree") => Some("public_key"),
-            Some("paypal") => Some("webhook_id"),
-            _ => None,
+        let of_scheme: &[&str] = match pack["verify"].get("scheme").and_then(toml::Value::as_str) {
+            Some("adobe-io") => &["recipient_client_id"],
+            Some("apple-app-store") => &["app_apple_id", "bundle_id", "environment", "root_certificates"],
+            Some("aws-sns") => &["topic_arns"],
+            Some("braintree") => &["public_key"],
+            Some("ebay") => &["environment"],
+            Some("paypal") => &["webhook_id"],
+            _ => &[],
         };
-        let mut keys: BTreeSet<String> = of_scheme.map(str::to_owned).into_iter().collect();
+        let mut keys: BTreeSet<String> = of_scheme.iter().map(|key| (*key).to_owned()).collect();
         collect_keys(&pack["verify"], &mut keys);
         keys
     }
@@ -517,12 +522,18 @@ mod tests {
                 if text.contains("{rate}") {
                     keys.insert("max_rate".into());
                 }
+                if text.contains(" challenge_secret endpoint}") {
+                    keys.insert("endpoint".into());
+                }
             }
             toml::Value::Array(values) => values.iter().for_each(|value| collect_keys(value, keys)),
             toml::Value::Table(table) => {
                 if let Some(listed) = table.get("listed").and_then(|listed| listed.get(1)).and_then(toml::Value::as_str)
                 {
                     keys.insert(listed.to_owned());
+                }
+                if table.contains_key("query_string_hash") {
+                    keys.insert("base_path".into());
                 }
                 if table.contains_key("pair") {
                     keys.insert("handshake_open".into());

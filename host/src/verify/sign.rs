@@ -9,7 +9,7 @@ use http::{HeaderName, HeaderValue};
 use serde_json::{Map, Value};
 
 use super::algorithm::{Running, mac, sha256_hex};
-use super::jwt::Jwt;
+use super::jwt::{Jwt, query_string_hash};
 use super::payload::{Part, Signed};
 use super::request::Unverified;
 use super::schemes;
@@ -106,6 +106,10 @@ impl Jwt {
         {
             claims.insert(claim.clone(), sha256_hex(&draft.body).into());
         }
+        if let Some(claim) = &self.query_string_hash {
+            let hash = query_string_hash(&View::new(draft, verifier.public_url.as_deref()), &self.base_path);
+            claims.insert(claim.clone(), hash.into());
+        }
         if let Some(claim) = &self.url_hash {
             let url = View::new(draft, verifier.public_url.as_deref()).url().map_err(|refusal| refusal.to_string())?;
             claims.insert(claim.clone(), sha256_hex(url.as_bytes()).into());
@@ -155,6 +159,7 @@ pub fn put(draft: &mut Unverified, place: &Place, value: &str) -> Result<(), Str
             let mut form = url::form_urlencoded::Serializer::new(String::from_utf8_lossy(&draft.body).into_owned());
             draft.body = form.append_pair(name, value).finish().into();
         }
+        Place::Claim(_) => return Err("a claim is part of a token, which is made last".into()),
         Place::Param(name) => {
             draft.params.retain(|(key, _)| key != name);
             draft.params.push((name.clone(), value.to_owned()));
@@ -223,11 +228,15 @@ mod tests {
             let more = ["service_account", "webhook_id", "webhook_url", "key_url", "client_id"];
             let config =
                 names.iter().chain(&more).map(|name| (name.to_string(), ConfigValue::One("https://a.example".into())));
+            let own = [("topic_arns", "*"), ("bundle_id", "com.example"), ("environment", "Sandbox")]
+                .map(|(name, value)| (name.to_owned(), ConfigValue::One(value.into())));
+            let own = own.into_iter().filter(|(key, _)| key != "environment" || name == "apple-app-store");
             let spec = VerifySpec {
                 provider: Some(name.into()),
                 secret: vec!["env:S".parse().unwrap()],
                 public_url: Some("https://hooks.example.com".into()),
-                config: config.chain([("topic_arns".to_owned(), ConfigValue::One("*".into()))]).collect(),
+                challenge_secret: vec!["env:S".parse().unwrap()],
+                config: config.chain(own).collect(),
                 ..VerifySpec::default()
             };
             let verifier =

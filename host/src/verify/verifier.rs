@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::build::{self, BuildError, wrong};
 use super::challenge::Challenge;
 use super::jwt::Jwt;
-use super::lookup::Lookup;
+use super::lookup::{KeyGrant, Lookup};
 use super::pack::{Pack, Packs, ReplyBody};
 use super::payload::Part;
 use super::schemes::Code;
@@ -69,8 +69,6 @@ pub enum Proof {
     Code(Code),
 }
 
-const CONTENTFUL_WINDOW: Window = Window { past: Some(Duration::from_secs(30)), future: Some(Duration::from_secs(30)) };
-
 // === impl Verifier ===
 
 impl Verifier {
@@ -109,6 +107,11 @@ impl Verifier {
         if !(400..=499).contains(&refused_status) && refused_status != 503 {
             return Err(wrong("refused_status", format!("{refused_status} is not a refusal: 400 to 499, or 503")));
         }
+        let own_window = match &proof {
+            Proof::Code(code) => code.window(),
+            _ => Window { past: None, future: None },
+        };
+        let window = spec.timestamp.as_ref().map_or(own_window, build::window);
         Ok(Verifier {
             proof,
             challenges,
@@ -121,7 +124,7 @@ impl Verifier {
             order_key: None,
             accepted_status: accepted_status(pack.success.as_deref()),
             public_url: spec.public_url.as_deref().map(build::public_url).transpose()?,
-            window: spec.timestamp.as_ref().map_or(CONTENTFUL_WINDOW, build::window),
+            window,
             documented_window: pack.documented_window,
             answers: Answers { refused_status, are_empty: pack.reply_body == ReplyBody::Empty },
             key: spec.key.unwrap_or_default(),
@@ -201,7 +204,19 @@ impl Verifier {
 
     /// The address of its keys is the operator's word, not the sender's.
     pub fn names_its_keys(&self) -> bool {
-        matches!(&self.proof, Proof::Jwt(jwt) if jwt.lookup.is_none())
+        match &self.proof {
+            Proof::Jwt(jwt) => jwt.lookup.is_none(),
+            Proof::Code(Code::DetachedJws(_)) => true,
+            _ => false,
+        }
+    }
+
+    /// How the right to ask for keys is obtained, where the provider gives them to its customers only.
+    pub fn key_grant(&self) -> Option<KeyGrant> {
+        match &self.proof {
+            Proof::Code(Code::Ebay(ebay)) => Some(ebay.grant()),
+            _ => None,
+        }
     }
 
     /// How single keys are asked for.
@@ -287,7 +302,11 @@ fn accepted_status(success: Option<&[u16]>) -> u16 {
 
 /// With a secret that only the question for a key carries.
 fn asks_for_keys(proof: &Proof) -> bool {
-    matches!(proof, Proof::Jwt(jwt) if jwt.lookup.is_some())
+    match proof {
+        Proof::Jwt(jwt) => jwt.lookup.is_some(),
+        Proof::Code(code) => matches!(code, Code::Ebay(_)),
+        _ => false,
+    }
 }
 
 fn needs_secret(proof: &Proof) -> bool {

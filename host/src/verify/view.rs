@@ -26,6 +26,7 @@ pub struct View<'a> {
     pub public_url: Option<&'a str>,
     json: OnceCell<Option<Value>>,
     form: OnceCell<Option<Vec<(String, String)>>>,
+    claims: OnceCell<Value>,
 }
 
 /// Why there is no one value.
@@ -43,7 +44,7 @@ pub enum Absent {
 
 impl<'a> View<'a> {
     pub fn new(request: &'a Unverified, public_url: Option<&'a str>) -> View<'a> {
-        View { request, public_url, json: OnceCell::new(), form: OnceCell::new() }
+        View { request, public_url, json: OnceCell::new(), form: OnceCell::new(), claims: OnceCell::new() }
     }
 
     /// The body as JSON: none where it is not, or is larger or of more parts than a check reads.
@@ -92,9 +93,18 @@ impl<'a> View<'a> {
                 let params = self.request.params.iter().filter(|(key, _)| key == name);
                 one(params.map(|(_, value)| value))?.as_bytes().into()
             }
+            Place::Claim(pointer) => match self.claims.get().and_then(|claims| claims.pointer(pointer)) {
+                Some(Value::String(text)) => text.as_bytes().into(),
+                _ => return Err(Absent::Missing),
+            },
             Place::Each(_) => return Err(Absent::Missing),
         };
         if found.is_empty() { Err(Absent::Missing) } else { Ok(found) }
+    }
+
+    /// Keeps the claims of a token that has been verified.
+    pub fn keep_claims(&self, claims: serde_json::Map<String, Value>) {
+        let _ = self.claims.set(Value::Object(claims));
     }
 
     /// The one value of a header.
@@ -166,6 +176,7 @@ pub fn describe(place: &Place) -> String {
         Place::Form(name) => format!("form field {name}"),
         Place::Path(which) => format!("{which} segment of the path"),
         Place::Param(name) => format!("path parameter {name}"),
+        Place::Claim(pointer) => format!("claim {pointer}"),
     }
 }
 

@@ -2,24 +2,37 @@
 
 mod adobe_io;
 mod adyen;
+mod apple_app_store;
 mod aws_sns;
 mod braintree;
 mod contentful;
+mod detached_jws;
 mod dropbox_sign;
+mod ebay;
+mod http_message_signatures;
+mod keygen;
 mod paypal;
 mod twilio;
 
-use std::time::SystemTime;
+pub use apple_app_store::AppleAppStore;
+pub use detached_jws::DetachedJws;
+pub use ebay::Ebay;
+pub use http_message_signatures::{MessageSignatures, is_known as is_message_algorithm};
+
+use std::time::{Duration, SystemTime};
 
 use serde_json::Value;
 
+use super::certificate::pem_bytes;
 use super::challenge::Answer;
 use super::check::Given;
+use super::key::KeyBytes;
 use super::refusal::{Reason, Refusal};
 use super::request::Unverified;
 use super::verifier::{Proof, Verifier};
 use super::view::View;
-use crate::model::{Algorithm, Documents};
+use super::window::Window;
+use crate::model::{Algorithm, Documents, Secret};
 
 /// A scheme in code, with what the operator configured for it.
 #[derive(Debug, Clone, PartialEq)]
@@ -44,6 +57,11 @@ pub enum Code {
     AdobeIo {
         client_id: String,
     },
+    AppleAppStore(Box<AppleAppStore>),
+    Ebay(Ebay),
+    Keygen,
+    DetachedJws(Box<DetachedJws>),
+    HttpMessageSignatures(Box<MessageSignatures>),
 }
 
 // === impl Code ===
@@ -60,12 +78,42 @@ impl Code {
             Code::Contentful => "contentful",
             Code::DropboxSign => "dropbox-sign",
             Code::AdobeIo { .. } => "adobe-io",
+            Code::AppleAppStore(_) => "apple-app-store",
+            Code::Ebay(_) => "ebay",
+            Code::Keygen => "keygen",
+            Code::DetachedJws(_) => "detached-jws",
+            Code::HttpMessageSignatures(_) => "http-message-signatures",
         }
     }
 
     /// Whether the operator's secret is the key.
     pub fn needs_secret(&self) -> bool {
-        !matches!(self, Code::AwsSns { .. } | Code::Paypal { .. } | Code::AdobeIo { .. })
+        match self {
+            Code::AwsSns { .. }
+            | Code::Paypal { .. }
+            | Code::AdobeIo { .. }
+            | Code::AppleAppStore(_)
+            | Code::Ebay(_)
+            | Code::DetachedJws(_) => false,
+            Code::Twilio { .. }
+            | Code::Adyen
+            | Code::Braintree { .. }
+            | Code::Contentful
+            | Code::DropboxSign
+            | Code::Keygen
+            | Code::HttpMessageSignatures(_) => true,
+        }
+    }
+
+    /// For signed times, unless `timestamp` names another.
+    pub fn window(&self) -> Window {
+        let minutes = |minutes: u64| Some(Duration::from_secs(minutes * 60));
+        match self {
+            Code::Contentful => Window { past: Some(Duration::from_secs(30)), future: Some(Duration::from_secs(30)) },
+            Code::DetachedJws(jws) => jws.window,
+            Code::HttpMessageSignatures(_) => Window { past: minutes(5), future: minutes(1) },
+            _ => Window { past: None, future: None },
+        }
     }
 }
 
@@ -80,6 +128,11 @@ pub fn check(code: &Code, verifier: &Verifier, view: &View<'_>, given: &Given<'_
         Code::Contentful => contentful::check(verifier.window, view, given).map(Some),
         Code::DropboxSign => dropbox_sign::check(view, given.keys).map(Some),
         Code::AdobeIo { client_id } => adobe_io::check(client_id, view, given.documents).map(|()| None),
+        Code::AppleAppStore(app) => app.check(view, given).map(|()| None),
+        Code::Ebay(ebay) => ebay.check(view, given.documents).map(|()| None),
+        Code::Keygen => keygen::check(verifier.window, view, given).map(Some),
+        Code::DetachedJws(jws) => jws.check(verifier.window, view, given).map(|()| None),
+        Code::HttpMessageSignatures(rules) => rules.check(verifier.window, view, given).map(Some),
     }
 }
 
@@ -142,6 +195,19 @@ fn of_length(bytes: Vec<u8>, expected: usize) -> Result<Vec<u8>, Refusal> {
     }
 }
 
+/// The private key with which a sender signs, where the operator has it: PKCS#8 in PEM, decoded. None where the scheme
+/// signs with the secret that checks, or with a key that only the provider has.
+pub fn private_key(proof: &Proof, secret: &Secret) -> Result<Option<KeyBytes>, String> {
+    match proof {
+        Proof::Code(Code::HttpMessageSignatures(rules)) if rules.algorithm == Algorithm::Ed25519 => {
+            let text = std::str::from_utf8(secret.expose()).map_err(|_| "the secret is not text")?;
+            let key = pem_bytes(text, "PRIVATE KEY").map_err(|why| format!("the secret, a private key, {why}"))?;
+            Ok(Some(KeyBytes::new(key)))
+        }
+        _ => Ok(None),
+    }
+}
+
 /// Signs as the provider does, where it signs with a shared secret.
 pub fn sign(
     code: &Code,
@@ -156,8 +222,13 @@ pub fn sign(
         Code::Braintree { public_key } => braintree::sign(public_key, draft, key),
         Code::Contentful => contentful::sign(draft, key, now),
         Code::DropboxSign => dropbox_sign::sign(draft, key),
-        Code::AwsSns { .. } | Code::Paypal { .. } | Code::AdobeIo { .. } => {
-            Err("this provider signs with a private key that only it has".into())
-        }
+        Code::HttpMessageSignatures(rules) => rules.sign(verifier.public_url.as_deref(), draft, key, now),
+        Code::AwsSns { .. }
+        | Code::Paypal { .. }
+        | Code::AdobeIo { .. }
+        | Code::AppleAppStore(_)
+        | Code::Ebay(_)
+        | Code::Keygen
+        | Code::DetachedJws(_) => Err("this provider signs with a private key that only it has".into()),
     }
 }

@@ -201,7 +201,7 @@ pub enum Encoding {
     Hex,
     /// Standard alphabet, padded, canonical (RFC 4648 section 4).
     Base64,
-    /// URL alphabet, unpadded, canonical (RFC 4648 section 5).
+    /// URL alphabet, padding optional, canonical (RFC 4648 section 5).
     Base64url,
 }
 

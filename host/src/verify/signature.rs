@@ -4,7 +4,9 @@
 use std::time::SystemTime;
 
 use base64::Engine as _;
-use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
+use base64::alphabet;
+use base64::engine::general_purpose::{NO_PAD, STANDARD};
+use base64::engine::{DecodePaddingMode, GeneralPurpose};
 use bytes::Bytes;
 
 use super::algorithm::{Running, is_signed, same, signature_length};
@@ -18,6 +20,10 @@ use crate::model::{Algorithm, Encoding, ListStyle, Place, TimeUnit};
 
 /// The most candidates of one request: each costs a comparison.
 const CANDIDATES_MAX: usize = 64;
+
+/// Providers differ in whether they pad it.
+const BASE64URL: GeneralPurpose =
+    GeneralPurpose::new(&alphabet::URL_SAFE, NO_PAD.with_decode_padding_mode(DecodePaddingMode::Indifferent));
 
 /// How requests are signed.
 #[derive(Debug, Clone, PartialEq)]
@@ -209,7 +215,7 @@ impl Signature {
             Encoding::Hex => hex::decode(text).map_err(|_| format!("not hex ({} characters)", text.len()))?,
             Encoding::Base64 => STANDARD.decode(text).map_err(|_| format!("not base64 ({} characters)", text.len()))?,
             Encoding::Base64url => {
-                URL_SAFE_NO_PAD.decode(text).map_err(|_| format!("not base64url ({} characters)", text.len()))?
+                BASE64URL.decode(text).map_err(|_| format!("not base64url ({} characters)", text.len()))?
             }
         };
         match signature_length(self.algorithm) {

@@ -8,9 +8,10 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use axum::Router;
 use axum::routing::get;
 use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use landfall_tests::{Node, Setup, eventually, guest, landfall};
-use ring::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair};
+use ring::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, Ed25519KeyPair, KeyPair};
+use sha2::{Digest, Sha256};
 
 const WHSEC: &str = "whsec_c2VjcmV0IGtleSBvZiBzb21lIGxlbmd0aA==";
 
@@ -46,6 +47,8 @@ async fn what_send_makes_is_let_in_and_with_another_secret_it_is_not() {
         ("netlify", "a secret"),
         ("microsoft-graph", "a secret"),
         ("alertmanager", "a secret"),
+        ("jira-connect", "a secret"),
+        ("http-message-signatures", "a secret"),
     ];
     for (provider, secret) in providers {
         let setup = Setup::new().hook("in", &guest("answers_one"), &hook(provider, "")).env("SECRET", secret);
@@ -76,6 +79,28 @@ async fn a_provider_that_signs_its_url_needs_the_public_one() {
     assert!(said(&refused).contains("unauthorized"), "{}", said(&refused));
 }
 
+#[tokio::test]
+async fn ed25519_signs_with_the_private_key() {
+    let pem =
+        |label: &str, der: &[u8]| format!("-----BEGIN {label}-----\n{}\n-----END {label}-----\n", STANDARD.encode(der));
+    let random = ring::rand::SystemRandom::new();
+    let pkcs8 = Ed25519KeyPair::generate_pkcs8(&random).unwrap();
+    let pair = Ed25519KeyPair::from_pkcs8(pkcs8.as_ref()).unwrap();
+    // SubjectPublicKeyInfo (RFC 8410).
+    let public = [&hex::decode("302a300506032b6570032100").unwrap()[..], pair.public_key().as_ref()].concat();
+    let name = "http-message-signatures-ed25519";
+    let setup =
+        Setup::new().hook("in", &guest("answers_one"), &hook(name, "")).env("SECRET", &pem("PUBLIC KEY", &public));
+    let node = setup.serving("in").await;
+    let send = |secret: &str| run(&["send", name, "--to", &node.url("/in?a=1"), "--secret", "env:SECRET"], secret);
+    let right = send(&pem("PRIVATE KEY", pkcs8.as_ref()));
+    assert_eq!(said(&right), "200\none\n", "{}", node.log());
+    let other = Ed25519KeyPair::generate_pkcs8(&random).unwrap();
+    let wrong = send(&pem("PRIVATE KEY", other.as_ref()));
+    assert!(said(&wrong).starts_with("401\n"), "{}", said(&wrong));
+    assert!(said(&send(&pem("PUBLIC KEY", &public))).contains("PRIVATE KEY"));
+}
+
 async fn ask(node: &Node, method: &str, path: &str, headers: &[(&str, &str)], body: &str) -> (u16, String, String) {
     let method = method.parse().unwrap();
     let request = headers
@@ -97,12 +122,18 @@ async fn ownership_checks_are_answered_and_nothing_else_of_their_kind_runs() {
         .hook("events", &guest("answers_one"), &hook("cloudevents", "config = { allowed_origins = [\"a.example\"] }\n"))
         .hook("meta", &guest("answers_one"), &hook("meta", "challenge_secret = \"env:VERIFY\"\n"))
         .hook("xero", &guest("answers_one"), &hook("xero", ""))
+        .hook(
+            "ebay",
+            &guest("answers_one"),
+            &hook("ebay", "challenge_secret = \"env:VERIFY\"\npublic_url = \"https://hooks.example.com\"\n"),
+        )
         .env("SECRET", "s")
         .env("VERIFY", "v")
         .serving("xero")
         .await;
     node.until("meta", "serving").await;
     node.until("x", "serving").await;
+    node.until("ebay", "serving").await;
     let text = "text/plain; charset=utf-8 nosniff".to_owned();
     assert_eq!(ask(&node, "GET", "/dropbox?challenge=%3Cb%3E", &[], "").await, (200, text.clone(), "<b>".into()));
     assert_eq!(ask(&node, "GET", "/dropbox", &[], "").await.0, 405);
@@ -111,6 +142,13 @@ async fn ownership_checks_are_answered_and_nothing_else_of_their_kind_runs() {
     let forged = ask(&node, "GET", "/x?crc_token=%7B%22tweet%22%3A1%7D", &[], "").await;
     assert_eq!((forged.0, forged.2.as_str()), (400, ""));
     assert_eq!(ask(&node, "HEAD", "/trello", &[], "").await.0, 200);
+    // SHA-256 of the code, the verification token and the address of the endpoint.
+    let digest = hex::encode(Sha256::digest("a-1vhttps://hooks.example.com/ebay"));
+    let challenged = ask(&node, "GET", "/ebay?challenge_code=a-1", &[], "").await;
+    assert_eq!(challenged.2, format!("{{\"challengeResponse\":\"{digest}\"}}"));
+    assert_eq!(challenged.1, "application/json nosniff");
+    assert_eq!(ask(&node, "GET", "/ebay", &[], "").await.0, 405);
+    assert_eq!(ask(&node, "POST", "/ebay", &[], "{}").await.0, 401);
     let origin = |name: &'static str| [("WebHook-Request-Origin", name), ("WebHook-Request-Rate", "120")];
     assert_eq!(ask(&node, "OPTIONS", "/events", &origin("a.example"), "").await.0, 200);
     assert_eq!(ask(&node, "OPTIONS", "/events", &origin("b.example"), "").await.0, 403);

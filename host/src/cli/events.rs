@@ -297,8 +297,13 @@ fn line(one: &Value) -> String {
     let replayed = if one["replayed"] == true { " (replay)" } else { "" };
     let due = one["due_in_ms"].as_u64().filter(|due| *due > 0);
     let due = due.map(|due| format!(" in {}", humantime::format_duration(Duration::from_secs(due.div_ceil(1000)))));
+    let count = |key: &str, noun: &str| match one[key].as_u64() {
+        None | Some(0) => String::new(),
+        Some(count) => format!("  {count} {noun}"),
+    };
+    let repeats = count("duplicates", "not run as duplicates") + &count("conflicts", "with this id and another body");
     format!(
-        "{}  {}  {:<20} {}{} attempt {}{replayed}{reason}",
+        "{}  {}  {:<20} {}{} attempt {}{replayed}{repeats}{reason}",
         text(&one["received_at"]),
         text(&one["event"]),
         text(&one["hook"]),

@@ -115,7 +115,7 @@ pub async fn plain_server(listen: SocketAddr, secret: &Path, relay_to: Option<St
         None => app::plain_router(secret),
         Some(sender) => app::plain_relay(secret, move |headers, body| sender.clone().post(headers, body)),
     };
-    app::serve_http(listener, router, config.edge, false, stop, Duration::ZERO).await;
+    app::serve_plain(listener, router, config.edge, stop).await;
     Ok(ExitCode::SUCCESS)
 }
 

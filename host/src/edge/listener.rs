@@ -1,7 +1,8 @@
 //! Accepts connections and serves HTTP on them, within the bounds of the node: how many, how slow, how large a head.
 
 use std::convert::Infallible;
-use std::net::SocketAddr;
+use std::error::Error;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -19,6 +20,7 @@ use tower::ServiceExt;
 
 use super::guard::Guarded;
 use super::idle::Moves;
+use super::refuse::Broken;
 use crate::model::EdgeLimits;
 
 const HEAD_BYTES_MAX: usize = 64 << 10;
@@ -31,12 +33,16 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 #[derive(Debug, Clone, Copy)]
 pub struct Peer(pub SocketAddr);
 
+/// Called with what is refused before there is a request.
+pub type OnBroken = Arc<dyn Fn(Broken, IpAddr) + Send + Sync>;
+
 /// Serves until `stop` is done, then lets requests that have begun end, for at most `drain`.
 pub async fn serve(
     listener: TcpListener,
     router: Router,
     limits: EdgeLimits,
     http2: bool,
+    on_broken: OnBroken,
     stop: impl Future<Output = ()>,
     drain: Duration,
 ) {
@@ -56,8 +62,11 @@ pub async fn serve(
         match accepted {
             Ok((stream, peer)) => {
                 let connection = connection(builder.clone(), stream, peer, router.clone(), limits, graceful.watcher());
+                let on_broken = on_broken.clone();
                 tokio::spawn(async move {
-                    connection.await;
+                    if let Some(broken) = connection.await {
+                        on_broken(broken, peer.ip());
+                    }
                     drop(place);
                 });
             }
@@ -73,6 +82,7 @@ pub async fn serve(
     }
 }
 
+/// Serves one connection to its end; says what was wrong where there was no request to answer.
 async fn connection(
     builder: Builder<TokioExecutor>,
     stream: TcpStream,
@@ -80,7 +90,7 @@ async fn connection(
     router: Router,
     limits: EdgeLimits,
     watcher: Watcher,
-) {
+) -> Option<Broken> {
     stream.set_nodelay(true).ok();
     let head_seen = Arc::new(AtomicBool::new(false));
     let io = TokioIo::new(Guarded::new(stream, limits.head_timeout, head_seen.clone()));
@@ -100,10 +110,25 @@ async fn connection(
     });
     let served = builder.serve_connection(io, TowerToHyperService::new(service));
     tokio::select! {
-        ended = watcher.watch(served.into_owned()) => if let Err(error) = ended {
+        ended = watcher.watch(served.into_owned()) => {
+            let error = ended.err()?;
             tracing::debug!(%peer, %error, "connection ended");
-        },
-        () = moves.stopped(limits.head_timeout) => tracing::debug!(%peer, "connection ended: nothing moved on it"),
+            broken(&*error)
+        }
+        () = moves.stopped(limits.head_timeout) => {
+            tracing::debug!(%peer, "connection ended: nothing moved on it");
+            None
+        }
+    }
+}
+
+/// What hyper has refused by itself, if that is why a connection ended.
+fn broken(error: &(dyn Error + Send + Sync + 'static)) -> Option<Broken> {
+    match error.downcast_ref::<hyper::Error>()? {
+        error if error.is_parse_too_large() => Some(Broken::LargeHead),
+        error if error.is_parse_version_h2() => Some(Broken::Http2),
+        error if error.is_parse() => Some(Broken::BadHead),
+        _ => None,
     }
 }
 

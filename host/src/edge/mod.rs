@@ -10,12 +10,17 @@ mod listener;
 mod prove;
 mod push;
 mod receive;
+mod refuse;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use axum::Router;
 use axum::routing::any;
+use tokio::net::TcpListener;
+
+use listener::OnBroken;
 
 use crate::delivery::Delivery;
 use crate::hooks::Hooks;
@@ -23,7 +28,6 @@ use crate::model::{Clock, EdgeLimits, PushSpec, RefusalLog};
 use crate::secrets::{KeyDocuments, Secrets};
 use crate::verify::Verifier;
 
-pub use listener::serve;
 pub use plain::{plain_relay, plain_router};
 
 mod plain;
@@ -47,7 +51,7 @@ pub struct Edge {
     /// What is counted.
     pub counters: counters::Counters,
     /// Hints cost time.
-    hints: prove::HintTurns,
+    hints: refuse::HintTurns,
     /// Room for bodies.
     bodies: bodies::Room,
     draining: AtomicBool,
@@ -76,7 +80,7 @@ impl Edge {
             limits,
             refusals: Arc::default(),
             counters: counters::Counters::new(),
-            hints: prove::HintTurns::default(),
+            hints: refuse::HintTurns::default(),
             clock: Clock::System,
             bodies: bodies::Room::new(limits.bodies),
             draining: AtomicBool::new(false),
@@ -94,8 +98,26 @@ impl Edge {
     }
 }
 
+/// Serves hooks until `stop` is done, then lets requests that have begun end, for at most `drain`.
+pub async fn serve(
+    listener: TcpListener,
+    edge: &Arc<Edge>,
+    http2: bool,
+    stop: impl Future<Output = ()>,
+    drain: Duration,
+) {
+    let recording = edge.clone();
+    let on_broken: OnBroken = Arc::new(move |broken, peer| refuse::refuse_broken(&recording, broken, peer));
+    listener::serve(listener, router(edge.clone()), edge.limits, http2, on_broken, stop, drain).await;
+}
+
+/// Serves another router with the same bounds: what `landfall bench` compares with.
+pub async fn serve_plain(listener: TcpListener, router: Router, limits: EdgeLimits, stop: impl Future<Output = ()>) {
+    listener::serve(listener, router, limits, false, Arc::new(|_, _| {}), stop, Duration::ZERO).await;
+}
+
 /// Every public route: hooks live in a table of their own that changes while we run.
-pub fn router(edge: Arc<Edge>) -> Router {
+fn router(edge: Arc<Edge>) -> Router {
     let routes = Router::new().fallback(receive::receive);
     let routes = match edge.push {
         Some(_) => routes.route(PushSpec::PATH, any(push::push)),

@@ -197,6 +197,11 @@ impl Verifier {
         self.challenges.iter().any(|challenge| challenge.method() == method)
     }
 
+    /// What the ownership checks with this method must have, for the operator.
+    pub fn challenge_needs(&self, method: &http::Method) -> Vec<String> {
+        self.challenges.iter().filter(|check| check.method() == method).map(Challenge::needs).collect()
+    }
+
     /// Whether the operator's secrets are the keys.
     pub fn needs_secret(&self) -> bool {
         needs_secret(&self.proof)

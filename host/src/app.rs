@@ -159,7 +159,7 @@ impl App {
         let delivery =
             Delivery::new(ledger, broker, targets, Clock::System).await.context("the ledger cannot be read")?;
         let push = config.queue.as_ref().and_then(BrokerSpec::push);
-        let edge = Edge::new(hooks, secrets.clone(), delivery, config.edge, push)?;
+        let edge = Edge::new(hooks, secrets.clone(), delivery, config.edge, config.trusted_proxies.clone(), push)?;
         Ok(App { config, engine, edge, secrets, listener, admin_listener })
     }
 

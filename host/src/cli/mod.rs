@@ -8,6 +8,7 @@ mod demos;
 mod durable;
 mod events;
 mod explain;
+mod idle;
 mod load;
 mod relay;
 mod send;

@@ -2,6 +2,7 @@
 
 mod answer;
 mod bodies;
+mod client;
 mod counters;
 mod guard;
 mod head;
@@ -18,6 +19,7 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::routing::any;
+use ipnet::IpNet;
 use tokio::net::TcpListener;
 
 use listener::OnBroken;
@@ -44,6 +46,8 @@ pub struct Edge {
     pub delivery: Arc<Delivery>,
     /// Bounds.
     pub limits: EdgeLimits,
+    /// Proxies that are believed when they say who called.
+    pub trusted_proxies: Vec<IpNet>,
     /// Who was not let in, and why.
     pub refusals: Arc<RefusalLog>,
     /// Time of day.
@@ -68,6 +72,7 @@ impl Edge {
         secrets: Arc<Secrets>,
         delivery: Arc<Delivery>,
         limits: EdgeLimits,
+        trusted_proxies: Vec<IpNet>,
         push: Option<&PushSpec>,
     ) -> anyhow::Result<Arc<Edge>> {
         let own = push.map(|push| push.keys.clone());
@@ -78,6 +83,7 @@ impl Edge {
             secrets,
             delivery,
             limits,
+            trusted_proxies,
             refusals: Arc::default(),
             counters: counters::Counters::new(),
             hints: refuse::HintTurns::default(),

@@ -4,7 +4,7 @@ use axum::response::Response;
 
 use super::Edge;
 use super::answer::{self, Stop};
-use super::refuse::Why;
+use super::refuse::{Caller, Why};
 use crate::hooks::Hook;
 use crate::model::{SecretRef, SecretSource};
 use crate::secrets::{Ask, TokenRequest};
@@ -28,6 +28,28 @@ impl<'a> Door<'a> {
     pub fn of(hook: &'a Hook) -> Door<'a> {
         Door { name: &hook.spec.name, verifier: &hook.verifier }
     }
+}
+
+/// Whether a hook takes requests from this address.
+pub fn check_address(hook: &Hook, caller: &Caller) -> Result<(), Stop> {
+    if caller.address.is_some_and(|address| hook.verifier.takes_address(address)) {
+        return Ok(());
+    }
+    let address = caller.address.map_or_else(|| "unknown".to_owned(), |address| address.to_string());
+    let why = Why::new(
+        Reason::AddressNotAllowed.word(),
+        format!("the client address {address} is in no range of `from_addresses`"),
+    );
+    let why = match caller.proxy {
+        Some(proxy) => why.with_hint(format!(
+            "the request was forwarded by {proxy}: if that is your proxy, list it in trusted_proxies in landfall.toml"
+        )),
+        None => why.with_hint(format!(
+            "add the range to `from_addresses` in {}.toml, if it is the provider's",
+            hook.spec.name
+        )),
+    };
+    Err(Stop::Unauthorized(hook.verifier.answers(), why))
 }
 
 /// Its keys, now.

@@ -45,7 +45,7 @@ pub fn verifier(spec: &PushSpec) -> anyhow::Result<Verifier> {
 /// Handles every call of the broker.
 pub async fn push(State(edge): State<Arc<Edge>>, request: Request) -> Response {
     let (head, body) = request.into_parts();
-    let caller = Caller::of(&head, &body).named(NAME);
+    let caller = Caller::of(&edge, &head, &body).named(NAME);
     match taken(&edge, head, body).await {
         Ok(response) => response,
         Err(stop) => refuse::refuse(&edge, stop, &caller, None),

@@ -31,9 +31,9 @@ const DRAIN_TIME_MAX: Duration = Duration::from_secs(2);
 /// Handles every public request.
 pub async fn receive(State(edge): State<Arc<Edge>>, request: Request) -> Response {
     let (head, mut body) = request.into_parts();
-    let caller = Caller::of(&head, &body);
+    let caller = Caller::of(&edge, &head, &body);
     let (is_last, worth_draining) = (head::is_last(&head), is_worth_draining(&head, &body));
-    let response = match handle(&edge, head, &mut body).await {
+    let response = match handle(&edge, &caller, head, &mut body).await {
         Ok(response) => response,
         Err(Refused { stop, hook }) => {
             if worth_draining && !stop.is_about_the_body() {
@@ -51,17 +51,25 @@ struct Refused {
     hook: Option<Arc<Hook>>,
 }
 
-async fn handle(edge: &Edge, head: Parts, body: &mut Body) -> Result<Response, Refused> {
+async fn handle(edge: &Edge, caller: &Caller, head: Parts, body: &mut Body) -> Result<Response, Refused> {
     if let Err(stop) = head::check(&head) {
         let hook = edge.hooks.table().find(head.uri.path()).map(|found| found.hook);
         return Err(Refused { stop, hook });
     }
     let found = find(edge, head.uri.path()).await.map_err(|stop| Refused { stop, hook: None })?;
     let hook = found.hook.clone();
-    handle_for(edge, &hook, found, head, body).await.map_err(|stop| Refused { stop, hook: Some(hook) })
+    handle_for(edge, &hook, caller, found, head, body).await.map_err(|stop| Refused { stop, hook: Some(hook) })
 }
 
-async fn handle_for(edge: &Edge, hook: &Hook, found: Found, head: Parts, body: &mut Body) -> Result<Response, Stop> {
+async fn handle_for(
+    edge: &Edge,
+    hook: &Hook,
+    caller: &Caller,
+    found: Found,
+    head: Parts,
+    body: &mut Body,
+) -> Result<Response, Stop> {
+    prove::check_address(hook, caller)?;
     let is_event = check_method(hook, &head.method);
     if !hook.verifier.takes_challenges_by(&head.method) {
         is_event.as_ref().map_err(Stop::clone)?;
@@ -72,7 +80,7 @@ async fn handle_for(edge: &Edge, hook: &Hook, found: Found, head: Parts, body: &
         return Err(unavailable(hook));
     }
     let params = found.params.clone();
-    let attributes = attributes(found, &head);
+    let attributes = attributes(found, caller, &head);
     let request = Unverified { params, ..unverified(head) };
     let keys = prove::keys(edge, Door::of(hook));
     let feed = feed(&hook.verifier, &request, &keys);
@@ -257,9 +265,9 @@ fn unavailable(hook: &Hook) -> Stop {
 }
 
 /// What the edge knows of the request besides its bytes.
-fn attributes(found: Found, head: &Parts) -> Vec<(String, String)> {
+fn attributes(found: Found, caller: &Caller, head: &Parts) -> Vec<(String, String)> {
     let mut attributes = Vec::with_capacity(2 + found.params.len());
-    if let Some(address) = refuse::client_address(head) {
+    if let Some(address) = caller.address {
         attributes.push(("client-address".to_owned(), address.to_string()));
     }
     if let Some(traceparent) = head.headers.get("traceparent").and_then(|value| value.to_str().ok()) {

@@ -13,6 +13,7 @@ use http::{Method, Uri};
 
 use super::Edge;
 use super::answer::Stop;
+use super::client;
 use super::listener::Peer;
 use crate::hooks::Hook;
 use crate::model::{LOG_WINDOW, LogDecision, NO_HOOK, RefusedRequest};
@@ -34,7 +35,10 @@ pub struct Caller {
     name: &'static str,
     method: Method,
     uri: Uri,
-    address: Option<IpAddr>,
+    /// The client, as far as it is known.
+    pub address: Option<IpAddr>,
+    /// The other end of the connection, where that says that it is a proxy and is not trusted.
+    pub proxy: Option<IpAddr>,
     /// Bytes of body that the head announces.
     announced: u64,
 }
@@ -204,11 +208,6 @@ fn bad_head(what: impl Into<String>) -> Box<Why> {
     Why::new("bad_head", what)
 }
 
-/// Who called.
-pub fn client_address(head: &Parts) -> Option<IpAddr> {
-    head.extensions.get::<Peer>().map(|Peer(peer)| peer.ip().to_canonical())
-}
-
 // === impl Why ===
 
 impl Why {
@@ -228,12 +227,15 @@ impl Why {
 
 impl Caller {
     /// Allocates nothing: most requests are not refused.
-    pub fn of(head: &Parts, body: &Body) -> Caller {
+    pub fn of(edge: &Edge, head: &Parts, body: &Body) -> Caller {
+        let peer = head.extensions.get::<Peer>().map(|Peer(peer)| peer.ip().to_canonical());
+        let address = peer.map(|peer| client::client_address(peer, &head.headers, &edge.trusted_proxies));
         Caller {
             name: NO_HOOK,
             method: head.method.clone(),
             uri: head.uri.clone(),
-            address: client_address(head),
+            address,
+            proxy: address.filter(|address| Some(*address) == peer && client::is_forwarded(&head.headers)),
             announced: body.size_hint().lower(),
         }
     }

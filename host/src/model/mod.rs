@@ -37,7 +37,7 @@ pub use refusals::{KeptRefusal, LOG_WINDOW, LogDecision, NO_HOOK, RefusalLog, Re
 pub use retention::Retention;
 pub use schedule::RetrySpec;
 pub use scheme::{
-    Algorithm, ClaimValue, ConfigValue, Encoding, JwtSpec, KeyForm, ListStyle, LookupSpec, MessageSignatureSpec, Place,
-    Scheme, TimeSpec, TimeUnit, VerifySpec, span,
+    Algorithm, ClaimValue, ConfigValue, Encoding, FromAddresses, JwtSpec, KeyForm, ListStyle, LookupSpec,
+    MessageSignatureSpec, Place, Scheme, TimeSpec, TimeUnit, VerifySpec, address_range, span,
 };
 pub use secret::{RemoteSecret, Secret, SecretAges, SecretError, SecretRef, SecretSource};

@@ -212,9 +212,10 @@ impl Verifier {
         self.challenges.iter().any(|challenge| challenge.method() == method)
     }
 
-    /// Whether requests may come from this address.
-    pub fn takes_address(&self, address: IpAddr) -> bool {
-        self.from_addresses.as_ref().is_none_or(|ranges| ranges.iter().any(|range| range.contains(&address)))
+    /// Whether requests may come from this address; one that is not known is in no range.
+    pub fn takes_address(&self, address: Option<IpAddr>) -> bool {
+        let Some(ranges) = &self.from_addresses else { return true };
+        address.is_some_and(|address| ranges.iter().any(|range| range.contains(&address)))
     }
 
     /// What the ownership checks with this method must have, for the operator.

@@ -23,7 +23,7 @@ use crate::shutdown::Shutdown;
 use crate::verify;
 
 // What the command line uses of the modules that it does not import itself.
-pub use crate::edge::{plain_relay, plain_router, serve as serve_http};
+pub use crate::edge::{plain_relay, plain_router, serve_plain};
 pub use crate::egress::PlainSender;
 pub use crate::engine::{Inspected, compile_child, grant_for, inspect, precompile};
 pub use crate::hooks::{HookState, HookStatus, packs};
@@ -159,7 +159,7 @@ impl App {
         let delivery =
             Delivery::new(ledger, broker, targets, Clock::System).await.context("the ledger cannot be read")?;
         let push = config.queue.as_ref().and_then(BrokerSpec::push);
-        let edge = Edge::new(hooks, secrets.clone(), delivery, config.edge, push)?;
+        let edge = Edge::new(hooks, secrets.clone(), delivery, config.edge, config.trusted_proxies.clone(), push)?;
         Ok(App { config, engine, edge, secrets, listener, admin_listener })
     }
 
@@ -200,8 +200,7 @@ impl App {
             }
         };
         let drain = self.config.drain;
-        edge::serve(self.listener, edge::router(self.edge.clone()), self.config.edge, self.config.http2, stop, drain)
-            .await;
+        edge::serve(self.listener, &self.edge, self.config.http2, stop, drain).await;
         // A caller that hung up has no connection any more, but its attempt may still run.
         let left = drain.saturating_sub(asked_at.get().map_or(drain, Instant::elapsed));
         if tokio::time::timeout(left, self.engine.idle()).await.is_err() {

@@ -141,6 +141,7 @@ async fn slow_and_silent_callers_are_closed() {
     for http2 in [false, true] {
         let setup = Setup::new().hook("hook", &guest("answers_one"), OPEN);
         let setup = setup.env("LANDFALL_LIMITS_HEAD_TIMEOUT", "500ms").env("LANDFALL_LIMITS_BODY_TIMEOUT", "500ms");
+        let setup = setup.env("LANDFALL_LIMITS_KEEP_ALIVE", "500ms");
         let node = setup.env("LANDFALL_HTTP2", &http2.to_string()).serving("hook").await;
         let stalled = "POST /hook HTTP/1.1\r\nhost: a\r\ncontent-length: 10\r\n\r\n{";
         let kept = "POST /hook HTTP/1.1\r\nhost: a\r\ncontent-length: 2\r\n\r\n{}";
@@ -159,6 +160,89 @@ async fn slow_and_silent_callers_are_closed() {
         assert_eq!(node.post("/hook", &[], "{}").await.0, 200);
     }
     drop(setup);
+}
+
+/// One request on a connection that stays open; false where the node has closed it.
+fn ask_on(stream: &mut TcpStream) -> bool {
+    stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+    if stream.write_all(b"POST /hook HTTP/1.1\r\nhost: a\r\ncontent-length: 2\r\n\r\n{}").is_err() {
+        return false;
+    }
+    let (mut answer, mut buffer) = (String::new(), [0; 4096]);
+    while !answer.ends_with("one") {
+        match stream.read(&mut buffer) {
+            Ok(count @ 1..) => answer += &String::from_utf8_lossy(&buffer[..count]),
+            _ => return false,
+        }
+    }
+    assert_eq!(status_of(&answer), "200", "{answer}");
+    true
+}
+
+#[tokio::test]
+async fn idle_connections_outlive_the_head_timeout() {
+    let setup = Setup::new().hook("hook", &guest("answers_one"), OPEN).env("LANDFALL_LIMITS_HEAD_TIMEOUT", "400ms");
+    let node = setup.env("LANDFALL_LIMITS_KEEP_ALIVE", "60s").serving("hook").await;
+    let mut kept = TcpStream::connect(node.public).unwrap();
+    for _ in 0..3 {
+        assert!(ask_on(&mut kept));
+        tokio::time::sleep(Duration::from_millis(900)).await;
+    }
+    // A head that has begun has no more time than on a new connection.
+    let started = Instant::now();
+    kept.write_all(b"POST /hook HTTP/1.1\r\nho").unwrap();
+    let mut rest = Vec::new();
+    kept.read_to_end(&mut rest).ok();
+    assert!(started.elapsed() < Duration::from_secs(5), "{:?}", started.elapsed());
+    eventually("the slow head is recorded", || async {
+        let refusals = node.ask("/api/refusals").await;
+        (refusals[0]["reason"] == "head_timeout" && refusals[0]["status"].is_null()).then_some(())
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn silent_connections_end_at_keep_alive() {
+    let setup = Setup::new().hook("hook", &guest("answers_one"), OPEN);
+    let node = setup.env("LANDFALL_LIMITS_KEEP_ALIVE", "500ms").serving("hook").await;
+    let mut kept = TcpStream::connect(node.public).unwrap();
+    assert!(ask_on(&mut kept));
+    let started = Instant::now();
+    assert_eq!(kept.read(&mut [0; 16]).unwrap_or(0), 0);
+    assert!((Duration::from_millis(300)..Duration::from_secs(5)).contains(&started.elapsed()));
+    assert_eq!(node.ask("/api/refusals").await.as_array().unwrap().len(), 0);
+}
+
+#[tokio::test]
+async fn full_nodes_close_the_longest_idle() {
+    let setup = Setup::new().hook("hook", &guest("answers_one"), OPEN);
+    let node = setup.env("LANDFALL_LIMITS_CONNECTIONS", "4").serving("hook").await;
+    let mut kept: Vec<TcpStream> = (0..4).map(|_| TcpStream::connect(node.public).unwrap()).collect();
+    for stream in &mut kept {
+        assert!(ask_on(stream));
+    }
+    // The first is used again: the second is idle for longest.
+    assert!(ask_on(&mut kept[0]));
+    let mut fifth = TcpStream::connect(node.public).unwrap();
+    assert!(ask_on(&mut fifth));
+    assert_eq!(kept[1].read(&mut [0; 16]).unwrap_or(0), 0);
+    for at in [0, 2, 3] {
+        assert!(ask_on(&mut kept[at]), "connection {at}");
+    }
+}
+
+#[tokio::test]
+async fn idle_connections_are_cheap() {
+    const COUNT: usize = 400;
+    let node = node("").await;
+    let mut warm = TcpStream::connect(node.public).unwrap();
+    assert!((0..100).all(|_| ask_on(&mut warm)));
+    let before = node.resident_kib();
+    let mut kept: Vec<TcpStream> = (0..COUNT).map(|_| TcpStream::connect(node.public).unwrap()).collect();
+    assert!(kept.iter_mut().all(ask_on));
+    let each = node.resident_kib().saturating_sub(before) as f64 / COUNT as f64;
+    println!("{COUNT} idle connections: {each:.1} KiB each");
+    assert!(each < 64.0, "{each} KiB for each idle connection");
 }
 
 #[tokio::test]

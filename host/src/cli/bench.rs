@@ -13,7 +13,7 @@ use tokio::process::{Child, Command};
 
 use super::demos::signature;
 use super::load::{self, Measured};
-use super::{NodeFlags, beside, build, durable, relay};
+use super::{NodeFlags, beside, build, durable, idle, relay};
 use crate::app::{self, PlainSender, compiler};
 use crate::config::Config;
 use crate::shutdown::Shutdown;
@@ -30,6 +30,9 @@ pub struct BenchFlags {
     /// one that proves its senders answers by refusing them.
     #[arg(long, value_name = "DIR", conflicts_with_all = ["durable", "forward"])]
     beside: Option<PathBuf>,
+    /// What this many open connections without a request cost instead, up to `limits.connections` less `--connections`.
+    #[arg(long, value_name = "CONNECTIONS", conflicts_with_all = ["durable", "forward", "beside"])]
+    idle: Option<usize>,
     /// With `--durable`: again with so many events that wait, and how soon a node with them serves.
     #[arg(long, value_name = "EVENTS", default_value_t = 0)]
     pub backlog: usize,
@@ -74,6 +77,9 @@ pub async fn bench(flags: BenchFlags) -> anyhow::Result<ExitCode> {
     if let Some(dir) = &flags.beside {
         return beside::bench(&flags, dir).await;
     }
+    if let Some(count) = flags.idle {
+        return idle::bench(&flags, count).await;
+    }
     let arena = Arena::make(flags.component.as_deref(), "mode = \"sync\"\n", "")?;
     let (component, plain) = (arena.serve().await?, arena.plain(None).await?);
     let (of_component, of_plain) = alternating(&flags, &arena, &component, &plain).await?;
@@ -115,7 +121,7 @@ pub async fn plain_server(listen: SocketAddr, secret: &Path, relay_to: Option<St
         None => app::plain_router(secret),
         Some(sender) => app::plain_relay(secret, move |headers, body| sender.clone().post(headers, body)),
     };
-    app::serve_http(listener, router, config.edge, false, stop, Duration::ZERO).await;
+    app::serve_plain(listener, router, config.edge, stop).await;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -310,9 +316,32 @@ impl Server {
 
     /// The most memory it held.
     pub fn memory_kib(&self) -> u64 {
-        let status = self.child.id().and_then(|id| std::fs::read_to_string(format!("/proc/{id}/status")).ok());
-        let peak = status.as_deref().and_then(|text| text.lines().find_map(|line| line.strip_prefix("VmHWM:")));
-        peak.and_then(|value| value.trim().trim_end_matches(" kB").parse().ok()).unwrap_or(0)
+        self.status_kib("VmHWM:")
+    }
+
+    /// The memory that it holds now.
+    pub fn resident_kib(&self) -> u64 {
+        self.status_kib("VmRSS:")
+    }
+
+    /// The processor time that it has used: user and system.
+    pub fn processor_time(&self) -> Duration {
+        let stat = self.proc("stat");
+        // After the name in parentheses, which may hold anything: fields 14 and 15 in hundredths of a second (proc(5)).
+        let fields = stat.rsplit(')').next().unwrap_or_default().split_whitespace();
+        let ticks: u64 = fields.skip(11).take(2).filter_map(|field| field.parse::<u64>().ok()).sum();
+        Duration::from_millis(ticks * 10)
+    }
+
+    fn status_kib(&self, key: &str) -> u64 {
+        let status = self.proc("status");
+        let value = status.lines().find_map(|line| line.strip_prefix(key));
+        value.and_then(|value| value.trim().trim_end_matches(" kB").parse().ok()).unwrap_or(0)
+    }
+
+    fn proc(&self, file: &str) -> String {
+        let text = self.child.id().and_then(|id| std::fs::read_to_string(format!("/proc/{id}/{file}")).ok());
+        text.unwrap_or_default()
     }
 }
 

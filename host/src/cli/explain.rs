@@ -1,4 +1,4 @@
-//! `landfall explain`: why requests were refused, from the node that refused them.
+//! `landfall explain`: why requests were refused and why hooks do not serve, from the node itself.
 
 use std::process::ExitCode;
 
@@ -29,35 +29,87 @@ struct Refused {
     at: String,
     hook: String,
     reason: String,
+    status: Option<u16>,
     detail: String,
     hint: Option<String>,
     client_address: Option<String>,
+    count: u64,
+    first_at: String,
 }
 
-/// Newest first.
+#[derive(Debug, Deserialize)]
+struct Hook {
+    name: String,
+    state: String,
+    problem: Option<String>,
+}
+
+/// Names in refusals that no hook has: `-` where no hook is known, `_queue` for the calls of a broker.
+const NOT_HOOKS: [&str; 2] = ["-", "_queue"];
+
+/// Hooks with a problem, then refusals, newest first.
 pub async fn explain(flags: &ExplainFlags) -> anyhow::Result<ExitCode> {
-    let token = flags.token.as_deref().map(app::secret).transpose()?;
-    let (status, text) = app::ask_admin(&flags.admin, "/api/refusals", token, None).await?;
-    ensure!(status == 200, "the node answers {status}: {}", text.trim());
-    let all: Vec<serde_json::Value> = serde_json::from_str(&text).context("that is no admin listener of Landfall")?;
-    let wanted = |one: &&serde_json::Value| flags.hook.as_deref().is_none_or(|hook| one["hook"] == hook);
-    let mut lines = Vec::new();
-    for one in all.iter().filter(wanted) {
-        match flags.json {
-            true => lines.push(one.to_string()),
-            false => lines.push(line(&serde_json::from_value(one.clone())?)),
+    let hooks: Vec<Hook> = serde_json::from_value(ask(flags, "/api/hooks").await?).context(NO_ADMIN)?;
+    let wanted = |name: &str| flags.hook.as_deref().is_none_or(|hook| name == hook);
+    if let Some(hook) = &flags.hook
+        && !NOT_HOOKS.contains(&hook.as_str())
+        && !hooks.iter().any(|one| one.name == *hook)
+    {
+        eprintln!("landfall: {}", unknown(hook, &hooks));
+        return Ok(ExitCode::FAILURE);
+    }
+
+    let mut lines: Vec<String> =
+        hooks.iter().filter(|hook| wanted(&hook.name)).filter_map(|hook| problem(hook, flags.json)).collect();
+    let refusals = ask(flags, "/api/refusals").await?;
+    for one in refusals.as_array().context(NO_ADMIN)? {
+        let refused: Refused = serde_json::from_value(one.clone()).context(NO_ADMIN)?;
+        if wanted(&refused.hook) {
+            lines.push(if flags.json { one.to_string() } else { line(&refused) });
         }
     }
-    match lines.is_empty() {
-        true => println!("no request was refused since the node has started"),
-        false => println!("{}", lines.join("\n")),
+
+    if !lines.is_empty() {
+        println!("{}", lines.join("\n"));
+    } else if !flags.json {
+        println!("no request was refused since the node has started");
     }
     Ok(ExitCode::SUCCESS)
 }
 
+const NO_ADMIN: &str = "that is no admin listener of Landfall";
+
+async fn ask(flags: &ExplainFlags, path: &str) -> anyhow::Result<serde_json::Value> {
+    let token = flags.token.as_deref().map(app::secret).transpose()?;
+    let (status, text) = app::ask_admin(&flags.admin, path, token, None).await?;
+    ensure!(status == 200, "the node answers {status}: {}", text.trim());
+    serde_json::from_str(&text).context(NO_ADMIN)
+}
+
+fn unknown(hook: &str, hooks: &[Hook]) -> String {
+    let near = hooks.iter().map(|one| one.name.as_str()).min_by_key(|name| strsim::damerau_levenshtein(name, hook));
+    let near = near.filter(|name| strsim::damerau_levenshtein(name, hook) <= 1 + name.len() / 4);
+    let hook = hook.escape_debug();
+    match near {
+        Some(near) => format!("no hook `{hook}`: did you mean `{near}`?"),
+        None => format!("no hook `{hook}`: `landfall hooks` lists them"),
+    }
+}
+
+fn problem(hook: &Hook, json: bool) -> Option<String> {
+    let Hook { name, state, problem } = hook;
+    let problem = problem.as_ref()?;
+    Some(match json {
+        true => serde_json::json!({ "hook": name, "state": state, "problem": problem }).to_string(),
+        false => format!("hook {name} is {state}\n  {problem}"),
+    })
+}
+
 fn line(refused: &Refused) -> String {
-    let Refused { at, hook, reason, detail, .. } = refused;
+    let Refused { at, hook, reason, detail, count, first_at, .. } = refused;
     let from = refused.client_address.as_deref().map(|address| format!(" from {address}")).unwrap_or_default();
+    let status = refused.status.map(|status| format!(", answered {status}")).unwrap_or_default();
+    let more = if *count > 1 { format!("; {count} like it since {first_at}") } else { String::new() };
     let hint = refused.hint.as_deref().map(|hint| format!("\n  hint: {hint}")).unwrap_or_default();
-    format!("{at}  {hook}  {reason}{from}\n  {detail}{hint}")
+    format!("{at}  {hook}  {reason}{from}{status}{more}\n  {detail}{hint}")
 }

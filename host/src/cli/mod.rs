@@ -8,6 +8,7 @@ mod demos;
 mod durable;
 mod events;
 mod explain;
+mod idle;
 mod load;
 mod relay;
 mod send;
@@ -72,7 +73,7 @@ enum Command {
     Send(send::SignFlags),
     /// Print that request as a curl to paste.
     Sign(send::SignFlags),
-    /// Say why the last requests were refused: asks a running node.
+    /// Say why requests were refused and why a hook does not serve: asks a running node.
     Explain(explain::ExplainFlags),
     /// How the hooks of a running node stand; pause and resume.
     Hooks(events::HooksFlags),

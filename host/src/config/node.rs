@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use ipnet::IpNet;
 use serde::de::value::MapAccessDeserializer;
 use serde::de::{MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
@@ -12,7 +13,7 @@ use super::credential::Text;
 use super::env;
 use super::error::ConfigError;
 use super::queue::{Emulators, QueueTable, QueueUrl};
-use super::values::{Parsed, Size, Time};
+use super::values::{Parsed, Ranges, Size, Time};
 use crate::model::{BrokerSpec, CredentialPart, CredentialText, EdgeLimits, Retention, SecretAges, SecretRef};
 
 /// The node's settings, checked.
@@ -38,6 +39,8 @@ pub struct Config {
     pub running: usize,
     /// Bounds of the public listener.
     pub edge: EdgeLimits,
+    /// Proxies that are believed when they say who called.
+    pub trusted_proxies: Vec<IpNet>,
     /// How remote secrets age.
     pub secrets: SecretAges,
     /// Of a ledger in Postgres that nodes share; none: a file in `data`.
@@ -117,6 +120,7 @@ struct NodeFile {
     poll: Option<Time>,
     drain: Option<Time>,
     platform_timeout: Option<Time>,
+    trusted_proxies: Option<Ranges>,
     #[serde(default)]
     admin: AdminTable,
     #[serde(default)]
@@ -155,6 +159,7 @@ struct LimitsTable {
     running: Option<usize>,
     connections: Option<usize>,
     head_timeout: Option<Time>,
+    keep_alive: Option<Time>,
     body_timeout: Option<Time>,
     wait: Option<Time>,
     bodies: Option<Size>,
@@ -240,7 +245,7 @@ const BODIES_MAX: usize = 1 << 40;
 const TIME_MAX: Duration = Duration::from_secs(3600);
 
 /// Every setting with its environment variable; a value is read as the file would read it.
-const VARIABLES: [(&str, &str); 36] = [
+const VARIABLES: [(&str, &str); 38] = [
     ("LANDFALL_LISTEN", "listen"),
     ("LANDFALL_HTTP2", "http2"),
     ("LANDFALL_PLUGINS", "plugins"),
@@ -253,6 +258,7 @@ const VARIABLES: [(&str, &str); 36] = [
     ("LANDFALL_LIMITS_RUNNING", "limits.running"),
     ("LANDFALL_LIMITS_CONNECTIONS", "limits.connections"),
     ("LANDFALL_LIMITS_HEAD_TIMEOUT", "limits.head_timeout"),
+    ("LANDFALL_LIMITS_KEEP_ALIVE", "limits.keep_alive"),
     ("LANDFALL_LIMITS_BODY_TIMEOUT", "limits.body_timeout"),
     ("LANDFALL_LIMITS_WAIT", "limits.wait"),
     ("LANDFALL_LIMITS_BODIES", "limits.bodies"),
@@ -265,6 +271,7 @@ const VARIABLES: [(&str, &str); 36] = [
     ("LANDFALL_LEDGER_KEEP_BODIES", "ledger.keep_bodies"),
     ("LANDFALL_LEDGER_MAX_SIZE", "ledger.max_size"),
     ("LANDFALL_PLATFORM_TIMEOUT", "platform_timeout"),
+    ("LANDFALL_TRUSTED_PROXIES", "trusted_proxies"),
     ("LANDFALL_QUEUE_URL", "queue.url"),
     ("LANDFALL_QUEUE_STREAM", "queue.stream"),
     ("LANDFALL_QUEUE_REPLICAS", "queue.replicas"),
@@ -364,10 +371,12 @@ impl Config {
             edge: EdgeLimits {
                 connections: limits.connections.unwrap_or(8192),
                 head_timeout: time(limits.head_timeout, 10_000),
+                keep_alive: time(limits.keep_alive, 620_000),
                 body_timeout: time(limits.body_timeout, 30_000),
                 wait: time(limits.wait, 500),
                 bodies: limits.bodies.map_or(256 << 20, |size| size.0),
             },
+            trusted_proxies: file.trusted_proxies.map(|ranges| ranges.0).unwrap_or_default(),
             secrets: SecretAges {
                 refresh: time(file.secrets.refresh, 300_000),
                 keep: time(file.secrets.keep, 43_200_000),
@@ -408,6 +417,7 @@ impl Config {
         }
         for (key, time, shortest_ms) in [
             ("limits.head_timeout", config.edge.head_timeout, 1),
+            ("limits.keep_alive", config.edge.keep_alive, 1),
             ("limits.body_timeout", config.edge.body_timeout, 1),
             ("limits.wait", config.edge.wait, 0),
             ("poll", config.poll, 10),
@@ -500,6 +510,18 @@ mod tests {
     }
 
     #[test]
+    fn ranges_are_a_list_or_text() {
+        assert!(load(Flags::default(), &[]).unwrap().trusted_proxies.is_empty());
+        let config = load(Flags::default(), &[("LANDFALL_TRUSTED_PROXIES", "10.0.0.0/8, ::1")]).unwrap();
+        assert_eq!(
+            config.trusted_proxies.iter().map(ToString::to_string).collect::<Vec<_>>(),
+            ["10.0.0.0/8", "::1/128"]
+        );
+        let file: NodeFile = toml::from_str("trusted_proxies = [\"192.0.2.9\"]").unwrap();
+        assert_eq!(file.trusted_proxies.unwrap().0[0].to_string(), "192.0.2.9/32");
+    }
+
+    #[test]
     fn mistakes_name_the_variable_and_the_way_out() {
         for (vars, expected) in [
             ([("PORT", "http")], "environment variable PORT: `http` is not a port"),
@@ -510,6 +532,11 @@ mod tests {
                 "settings: limits.connections = 9223372036854775807",
             ),
             ([("LANDFALL_LIMITS_HEAD_TIMEOUT", "18446744073709551615s")], "settings: limits.head_timeout = "),
+            (
+                [("LANDFALL_TRUSTED_PROXIES", "10.0.0.0/8, proxy")],
+                "environment variable LANDFALL_TRUSTED_PROXIES: `proxy` is no range of addresses",
+            ),
+            ([("LANDFALL_LIMITS_KEEP_ALIVE", "2h")], "settings: limits.keep_alive = 2h is out of range: 1ms to 1h"),
             ([("LANDFALL_POLL", "1ns")], "settings: poll = 1ns is out of range: 10ms to 1h"),
             ([("LANDFALL_LIMITS_RUNNING", "0")], "settings: limits.running = 0 is out of range"),
             ([("LANDFALL_ADMIN_LISTEN", "0.0.0.0:8081")], "settings: the admin listener 0.0.0.0:8081 is reachable"),

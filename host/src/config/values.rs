@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
+use ipnet::IpNet;
 use serde::de::{Deserialize, Deserializer, Error};
+
+use crate::model::address_range;
 
 /// A duration with its unit: `"8s"`, `"1m 30s"`, `"250ms"`.
 #[derive(Debug, Clone, Copy)]
@@ -15,6 +18,10 @@ pub struct Size(pub usize);
 /// An HTTP method in upper case.
 #[derive(Debug, Clone)]
 pub struct MethodName(pub http::Method);
+
+/// Ranges of addresses: `["10.0.0.0/8"]`, or one text with commas between them.
+#[derive(Debug, Clone)]
+pub struct Ranges(pub Vec<IpNet>);
 
 /// Text that parses by `FromStr`.
 #[derive(Debug, Clone)]
@@ -45,6 +52,23 @@ impl<'de> Deserialize<'de> for MethodName {
             true => Ok(MethodName(text.parse().expect("a known method is a method"))),
             false => Err(D::Error::custom(format!("method `{text}` cannot be used: one of {}", known.join(", ")))),
         }
+    }
+}
+
+impl<'de> Deserialize<'de> for Ranges {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Ranges, D::Error> {
+        #[derive(serde::Deserialize)]
+        #[serde(untagged, expecting = "a list of address ranges such as [\"10.0.0.0/8\"]")]
+        enum Typed {
+            Text(String),
+            List(Vec<String>),
+        }
+        let texts = match Typed::deserialize(deserializer)? {
+            Typed::Text(text) => text.split(',').map(|text| text.trim().to_owned()).collect(),
+            Typed::List(texts) => texts,
+        };
+        let ranges: Result<_, String> = texts.iter().map(|text| address_range(text)).collect();
+        ranges.map(Ranges).map_err(D::Error::custom)
     }
 }
 

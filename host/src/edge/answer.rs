@@ -8,6 +8,7 @@ use bytes::Bytes;
 use http::header::{ALLOW, CONNECTION, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE, X_CONTENT_TYPE_OPTIONS};
 use http::{HeaderValue, StatusCode};
 
+use super::refuse::Why;
 use crate::model::{AcceptedSpec, EventId, Outcome, Reply};
 use crate::verify::{Answer, Answers};
 
@@ -32,14 +33,18 @@ pub enum Stop {
     SlowBody,
     /// More bytes than the hook takes.
     TooLarge,
+    /// The event is larger than the ledger or the broker takes; the error is for the operator.
+    TooLargeToKeep(String),
     /// Not proven.
-    Unauthorized(Answers),
+    Unauthorized(Answers, Box<Why>),
+    /// An ownership check that is not passed, and the status that its rule gives.
+    Challenge(u16, Box<Why>),
     /// The hook is closed, or has nothing to run, or the node is starting: come again.
-    Unavailable,
-    /// No place in time: come again soon.
-    Busy,
-    /// The event could not be stored: nothing is promised.
-    NotKept,
+    Unavailable(Box<Why>),
+    /// No place in time, and the setting that bounds it: come again soon.
+    Busy(&'static str),
+    /// The event could not be stored: nothing is promised. The error is for the operator.
+    NotKept(String),
 }
 
 const RETRY_SOON: Duration = Duration::from_secs(1);
@@ -55,8 +60,8 @@ impl Stop {
         matches!(self, Stop::BadBody | Stop::SlowBody)
     }
 
-    /// What the caller gets.
-    pub fn response(self) -> Response {
+    /// What the caller gets. Only `refuse` calls this, so that every refusal is recorded.
+    pub(super) fn response(self) -> Response {
         match self {
             Stop::UnknownPath => error(StatusCode::NOT_FOUND, "no hook here"),
             Stop::Method(allow) => with(error(StatusCode::METHOD_NOT_ALLOWED, "method not allowed"), ALLOW, allow),
@@ -66,11 +71,12 @@ impl Stop {
             Stop::LargeHead => closing(error(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, "request head too large")),
             Stop::BadBody => closing(error(StatusCode::BAD_REQUEST, "body broken")),
             Stop::SlowBody => closing(error(StatusCode::REQUEST_TIMEOUT, "body too slow")),
-            Stop::TooLarge => closing(error(StatusCode::PAYLOAD_TOO_LARGE, "body too large")),
-            Stop::Unauthorized(answers) => unauthorized(answers),
-            Stop::Unavailable => retry(error(StatusCode::SERVICE_UNAVAILABLE, "unavailable"), RETRY_LATER),
-            Stop::NotKept => retry(error(StatusCode::SERVICE_UNAVAILABLE, "not stored"), RETRY_LATER),
-            Stop::Busy => retry(error(StatusCode::SERVICE_UNAVAILABLE, "busy"), RETRY_SOON),
+            Stop::TooLarge | Stop::TooLargeToKeep(_) => closing(error(StatusCode::PAYLOAD_TOO_LARGE, "body too large")),
+            Stop::Unauthorized(answers, _) => unauthorized(answers),
+            Stop::Challenge(status, _) => empty(StatusCode::from_u16(status).unwrap_or(StatusCode::FORBIDDEN)),
+            Stop::Unavailable(_) => retry(error(StatusCode::SERVICE_UNAVAILABLE, "unavailable"), RETRY_LATER),
+            Stop::NotKept(_) => retry(error(StatusCode::SERVICE_UNAVAILABLE, "not stored"), RETRY_LATER),
+            Stop::Busy(_) => retry(error(StatusCode::SERVICE_UNAVAILABLE, "busy"), RETRY_SOON),
         }
     }
 }

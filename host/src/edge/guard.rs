@@ -1,24 +1,30 @@
-//! Closes connections that say nothing, and those that never read what they are told. Until the first request head has been
-//! parsed, reading has a deadline: hyper's own head deadline starts only when a first byte has told which HTTP it is. A
-//! write that makes no progress has one always.
+//! Closes connections that say nothing, and those that never read what they are told. A request head has `head_timeout` from its
+//! first byte on, and the first head of a connection from the moment the connection was accepted. Between two requests an HTTP/1
+//! connection may say nothing for `keep_alive`. A write that makes no progress has `head_timeout` always.
 
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
-use tokio::time::Sleep;
+use tokio::time::{Instant, Sleep};
+
+use super::idle::{Moves, Reading};
+use crate::model::EdgeLimits;
 
 /// A connection that must speak in time.
 pub struct Guarded {
     stream: TcpStream,
-    head_seen: Arc<AtomicBool>,
+    moves: Arc<Moves>,
+    /// Of the head that is being read, or of the pause before it.
     deadline: Pin<Box<Sleep>>,
-    stall: Duration,
+    /// Bytes of that head have come.
+    has_begun: bool,
+    head_timeout: Duration,
+    keep_alive: Duration,
     /// Runs while a write makes no progress.
     stalled: Option<Pin<Box<Sleep>>>,
 }
@@ -26,9 +32,11 @@ pub struct Guarded {
 // === impl Guarded ===
 
 impl Guarded {
-    /// `deadline` is for the first head, and for every write; `head_seen` is set by whoever gets the first request.
-    pub fn new(stream: TcpStream, deadline: Duration, head_seen: Arc<AtomicBool>) -> Guarded {
-        Guarded { stream, head_seen, deadline: Box::pin(tokio::time::sleep(deadline)), stall: deadline, stalled: None }
+    /// `moves` says what the connection is doing.
+    pub fn new(stream: TcpStream, limits: &EdgeLimits, moves: Arc<Moves>) -> Guarded {
+        let EdgeLimits { head_timeout, keep_alive, .. } = *limits;
+        let deadline = Box::pin(tokio::time::sleep(head_timeout));
+        Guarded { stream, moves, deadline, has_begun: false, head_timeout, keep_alive, stalled: None }
     }
 
     fn progress(&mut self, cx: &mut Context<'_>, written: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
@@ -36,18 +44,57 @@ impl Guarded {
             self.stalled = None;
             return written;
         }
-        let stall = self.stall;
+        let stall = self.head_timeout;
         let stalled = self.stalled.get_or_insert_with(|| Box::pin(tokio::time::sleep(stall)));
         stalled.as_mut().poll(cx).map(|()| Err(io::ErrorKind::TimedOut.into()))
+    }
+
+    /// The first byte of a head, or more of it.
+    fn read_head(&mut self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        if self.deadline.as_mut().poll(cx).is_ready() {
+            if self.has_begun {
+                self.moves.head_was_slow();
+            }
+            return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
+        }
+        let filled = buf.filled().len();
+        let read = Pin::new(&mut self.stream).poll_read(cx, buf);
+        self.has_begun |= buf.filled().len() > filled;
+        read
+    }
+
+    /// Nothing, or the first bytes of the next head.
+    fn read_idle(&mut self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let filled = buf.filled().len();
+        let read = Pin::new(&mut self.stream).poll_read(cx, buf);
+        if read.is_pending() {
+            return self.deadline.as_mut().poll(cx).map(|()| Err(io::ErrorKind::TimedOut.into()));
+        }
+        if buf.filled().len() > filled {
+            self.has_begun = true;
+            self.deadline.as_mut().reset(Instant::now() + self.head_timeout);
+            self.moves.head_begins();
+        }
+        read
     }
 }
 
 impl AsyncRead for Guarded {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        if !self.head_seen.load(Ordering::Relaxed) && self.deadline.as_mut().poll(cx).is_ready() {
-            return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
+        match self.moves.reading() {
+            Reading::Head => self.read_head(cx, buf),
+            Reading::Request => Pin::new(&mut self.stream).poll_read(cx, buf),
+            // The answer still goes out, which has a deadline of its own.
+            Reading::Answered if self.stalled.is_some() => Pin::new(&mut self.stream).poll_read(cx, buf),
+            Reading::Answered => {
+                let keep_alive = self.keep_alive;
+                self.deadline.as_mut().reset(Instant::now() + keep_alive);
+                self.has_begun = false;
+                self.moves.idles();
+                self.read_idle(cx, buf)
+            }
+            Reading::Idle => self.read_idle(cx, buf),
         }
-        Pin::new(&mut self.stream).poll_read(cx, buf)
     }
 }
 

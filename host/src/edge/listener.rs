@@ -1,9 +1,9 @@
 //! Accepts connections and serves HTTP on them, within the bounds of the node: how many, how slow, how large a head.
 
 use std::convert::Infallible;
-use std::net::SocketAddr;
+use std::error::Error;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use axum::Router;
@@ -14,11 +14,11 @@ use hyper_util::server::conn::auto::Builder;
 use hyper_util::server::graceful::{GracefulShutdown, Watcher};
 use hyper_util::service::TowerToHyperService;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Semaphore;
 use tower::ServiceExt;
 
 use super::guard::Guarded;
-use super::idle::Moves;
+use super::idle::{Connections, Moves};
+use super::refuse::Broken;
 use crate::model::EdgeLimits;
 
 const HEAD_BYTES_MAX: usize = 64 << 10;
@@ -31,41 +31,49 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 #[derive(Debug, Clone, Copy)]
 pub struct Peer(pub SocketAddr);
 
+/// Called with what is refused before there is a request.
+pub type OnBroken = Arc<dyn Fn(Broken, IpAddr) + Send + Sync>;
+
 /// Serves until `stop` is done, then lets requests that have begun end, for at most `drain`.
 pub async fn serve(
     listener: TcpListener,
     router: Router,
     limits: EdgeLimits,
     http2: bool,
+    on_broken: OnBroken,
     stop: impl Future<Output = ()>,
     drain: Duration,
 ) {
     let builder = builder(limits, http2);
-    let places = Arc::new(Semaphore::new(limits.connections));
+    let connections = Connections::new(limits.connections);
     let graceful = GracefulShutdown::new();
     let mut stop = std::pin::pin!(stop);
     loop {
-        let place = tokio::select! {
-            () = &mut stop => break,
-            place = places.clone().acquire_owned() => place.expect("the semaphore is never closed"),
-        };
         let accepted = tokio::select! {
             () = &mut stop => break,
             accepted = listener.accept() => accepted,
         };
-        match accepted {
-            Ok((stream, peer)) => {
-                let connection = connection(builder.clone(), stream, peer, router.clone(), limits, graceful.watcher());
-                tokio::spawn(async move {
-                    connection.await;
-                    drop(place);
-                });
-            }
+        let (stream, peer) = match accepted {
+            Ok(accepted) => accepted,
             Err(error) => {
                 tracing::warn!(%error, "a connection was not accepted");
                 tokio::time::sleep(ACCEPT_PAUSE).await;
+                continue;
             }
-        }
+        };
+        let place = tokio::select! {
+            () = &mut stop => break,
+            place = connections.place() => place,
+        };
+        let connection =
+            connection(builder.clone(), stream, peer, router.clone(), limits, place.moves.clone(), graceful.watcher());
+        let on_broken = on_broken.clone();
+        tokio::spawn(async move {
+            if let Some(broken) = connection.await {
+                on_broken(broken, peer.ip());
+            }
+            drop(place);
+        });
     }
     drop(listener);
     if tokio::time::timeout(drain, graceful.shutdown()).await.is_err() {
@@ -73,21 +81,20 @@ pub async fn serve(
     }
 }
 
+/// Serves one connection to its end; says what was wrong where there was no request to answer.
 async fn connection(
     builder: Builder<TokioExecutor>,
     stream: TcpStream,
     peer: SocketAddr,
     router: Router,
     limits: EdgeLimits,
+    moves: Arc<Moves>,
     watcher: Watcher,
-) {
+) -> Option<Broken> {
     stream.set_nodelay(true).ok();
-    let head_seen = Arc::new(AtomicBool::new(false));
-    let io = TokioIo::new(Guarded::new(stream, limits.head_timeout, head_seen.clone()));
-    let moves = Moves::new();
+    let io = TokioIo::new(Guarded::new(stream, &limits, moves.clone()));
     let noting = moves.clone();
     let service = tower::service_fn(move |mut request: http::Request<Incoming>| {
-        head_seen.store(true, Ordering::Relaxed);
         let handling = noting.begin(request.version());
         request.extensions_mut().insert(Peer(peer));
         let router = router.clone();
@@ -100,10 +107,29 @@ async fn connection(
     });
     let served = builder.serve_connection(io, TowerToHyperService::new(service));
     tokio::select! {
-        ended = watcher.watch(served.into_owned()) => if let Err(error) = ended {
+        ended = watcher.watch(served.into_owned()) => {
+            let error = ended.err()?;
             tracing::debug!(%peer, %error, "connection ended");
-        },
-        () = moves.stopped(limits.head_timeout) => tracing::debug!(%peer, "connection ended: nothing moved on it"),
+            if moves.is_head_slow() { Some(Broken::SlowHead) } else { broken(&*error) }
+        }
+        () = moves.closed() => {
+            tracing::debug!(%peer, "an idle connection is closed: its place is needed");
+            None
+        }
+        () = moves.stopped(&limits) => {
+            tracing::debug!(%peer, "connection ended: nothing moved on it");
+            None
+        }
+    }
+}
+
+/// What hyper has refused by itself, if that is why a connection ended.
+fn broken(error: &(dyn Error + Send + Sync + 'static)) -> Option<Broken> {
+    match error.downcast_ref::<hyper::Error>()? {
+        error if error.is_parse_too_large() => Some(Broken::LargeHead),
+        error if error.is_parse_version_h2() => Some(Broken::Http2),
+        error if error.is_parse() => Some(Broken::BadHead),
+        _ => None,
     }
 }
 
@@ -112,7 +138,8 @@ fn builder(limits: EdgeLimits, http2: bool) -> Builder<TokioExecutor> {
     builder
         .http1()
         .timer(TokioTimer::new())
-        .header_read_timeout(limits.head_timeout)
+        // `Guarded` has the deadlines of heads.
+        .header_read_timeout(None)
         .max_buf_size(HEAD_BYTES_MAX)
         // A caller that has sent all it has may close its side and still wait for the answer.
         .half_close(true)

@@ -2,6 +2,7 @@
 
 mod answer;
 mod bodies;
+mod client;
 mod counters;
 mod guard;
 mod head;
@@ -10,12 +11,18 @@ mod listener;
 mod prove;
 mod push;
 mod receive;
+mod refuse;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use axum::Router;
 use axum::routing::any;
+use ipnet::IpNet;
+use tokio::net::TcpListener;
+
+use listener::OnBroken;
 
 use crate::delivery::Delivery;
 use crate::hooks::Hooks;
@@ -23,7 +30,6 @@ use crate::model::{Clock, EdgeLimits, PushSpec, RefusalLog};
 use crate::secrets::{KeyDocuments, Secrets};
 use crate::verify::Verifier;
 
-pub use listener::serve;
 pub use plain::{plain_relay, plain_router};
 
 mod plain;
@@ -40,6 +46,8 @@ pub struct Edge {
     pub delivery: Arc<Delivery>,
     /// Bounds.
     pub limits: EdgeLimits,
+    /// Proxies that are believed when they say who called.
+    pub trusted_proxies: Vec<IpNet>,
     /// Who was not let in, and why.
     pub refusals: Arc<RefusalLog>,
     /// Time of day.
@@ -47,7 +55,7 @@ pub struct Edge {
     /// What is counted.
     pub counters: counters::Counters,
     /// Hints cost time.
-    hints: prove::HintTurns,
+    hints: refuse::HintTurns,
     /// Room for bodies.
     bodies: bodies::Room,
     draining: AtomicBool,
@@ -64,6 +72,7 @@ impl Edge {
         secrets: Arc<Secrets>,
         delivery: Arc<Delivery>,
         limits: EdgeLimits,
+        trusted_proxies: Vec<IpNet>,
         push: Option<&PushSpec>,
     ) -> anyhow::Result<Arc<Edge>> {
         let own = push.map(|push| push.keys.clone());
@@ -74,9 +83,10 @@ impl Edge {
             secrets,
             delivery,
             limits,
+            trusted_proxies,
             refusals: Arc::default(),
             counters: counters::Counters::new(),
-            hints: prove::HintTurns::default(),
+            hints: refuse::HintTurns::default(),
             clock: Clock::System,
             bodies: bodies::Room::new(limits.bodies),
             draining: AtomicBool::new(false),
@@ -94,8 +104,26 @@ impl Edge {
     }
 }
 
+/// Serves hooks until `stop` is done, then lets requests that have begun end, for at most `drain`.
+pub async fn serve(
+    listener: TcpListener,
+    edge: &Arc<Edge>,
+    http2: bool,
+    stop: impl Future<Output = ()>,
+    drain: Duration,
+) {
+    let recording = edge.clone();
+    let on_broken: OnBroken = Arc::new(move |broken, peer| refuse::refuse_broken(&recording, broken, peer));
+    listener::serve(listener, router(edge.clone()), edge.limits, http2, on_broken, stop, drain).await;
+}
+
+/// Serves another router with the same bounds: what `landfall bench` compares with.
+pub async fn serve_plain(listener: TcpListener, router: Router, limits: EdgeLimits, stop: impl Future<Output = ()>) {
+    listener::serve(listener, router, limits, false, Arc::new(|_, _| {}), stop, Duration::ZERO).await;
+}
+
 /// Every public route: hooks live in a table of their own that changes while we run.
-pub fn router(edge: Arc<Edge>) -> Router {
+fn router(edge: Arc<Edge>) -> Router {
     let routes = Router::new().fallback(receive::receive);
     let routes = match edge.push {
         Some(_) => routes.route(PushSpec::PATH, any(push::push)),

@@ -1,20 +1,16 @@
-//! Asks `verify` whether a request may in, with the keys and key documents that it needs, and tells the operator why not.
-
-use std::sync::Mutex;
-use std::time::{Duration, Instant};
+//! Asks `verify` whether a request may in, with the keys and key documents that it needs.
 
 use axum::response::Response;
 
 use super::Edge;
 use super::answer::{self, Stop};
+use super::refuse::{Caller, Why};
 use crate::hooks::Hook;
-use crate::model::{RefusedRequest, SecretSource};
+use crate::model::{SecretRef, SecretSource};
 use crate::secrets::{Ask, TokenRequest};
 use crate::verify::{
-    Answer, Checked, Feed, Given, KeyGrant, Keys, Refusal, Unverified, Verifier, check_or_return, hint,
+    Answer, Checked, Feed, Given, KeyGrant, Keys, Reason, Refusal, Unverified, Verifier, check_or_return, hint,
 };
-
-const HINT_EVERY: Duration = Duration::from_secs(1);
 
 /// What a request wants to pass.
 #[derive(Clone, Copy)]
@@ -34,6 +30,28 @@ impl<'a> Door<'a> {
     }
 }
 
+/// Whether a hook takes requests from this address.
+pub fn check_address(hook: &Hook, caller: &Caller) -> Result<(), Stop> {
+    if hook.verifier.takes_address(caller.address) {
+        return Ok(());
+    }
+    let address = caller.address.map_or_else(|| "unknown".to_owned(), |address| address.to_string());
+    let why = Why::new(
+        Reason::AddressNotAllowed.word(),
+        format!("the client address {address} is in no range of `from_addresses`"),
+    );
+    let why = match caller.proxy {
+        Some(proxy) => why.with_hint(format!(
+            "the request was forwarded by {proxy}: if that is your proxy, list it in trusted_proxies in landfall.toml"
+        )),
+        None => why.with_hint(format!(
+            "add the range to `from_addresses` in {}.toml, if it is the provider's",
+            hook.spec.name
+        )),
+    };
+    Err(Stop::Unauthorized(hook.verifier.answers(), why))
+}
+
 /// Its keys, now.
 pub fn keys(edge: &Edge, door: Door<'_>) -> Keys {
     let verifier = door.verifier;
@@ -49,25 +67,23 @@ pub async fn prove(
     request: Unverified,
     keys: &Keys,
     feed: Option<Feed>,
-    client_address: Option<&str>,
 ) -> Result<Checked, Stop> {
     let given = Given { keys, documents: &*edge.documents, now: Some(edge.clock.now()) };
     let checked = match check_or_return(door.verifier, request, &given, feed) {
         Err((refusal @ Refusal { fetch: Some(_), .. }, request)) => {
             let url = refusal.fetch.clone().unwrap_or_default();
             if let Err(why) = fetch(edge, door, &url).await {
-                tracing::error!(hook = door.name, url, why, "a key document cannot be fetched");
-                let refusal = Refusal { detail: format!("{}: {why}", refusal.detail), ..refusal };
-                refused(edge, door, &request, &refusal, client_address);
-                return Err(Stop::Unavailable);
+                let detail = format!("{}: {why}", refusal.detail);
+                return Err(Stop::Unavailable(Why::new(refusal.reason.word(), detail)));
             }
             check_or_return(door.verifier, *request, &given, None)
         }
         checked => checked,
     };
     checked.map_err(|(refusal, request)| {
-        refused(edge, door, &request, &refusal, client_address);
-        if refusal.is_ours() { Stop::Unavailable } else { Stop::Unauthorized(door.verifier.answers()) }
+        let why = Why::new(refusal.reason.word(), refusal.to_string());
+        let why = Box::new(Why { hint: hint_for(edge, door, &request, &refusal), ..*why });
+        if refusal.is_ours() { Stop::Unavailable(why) } else { Stop::Unauthorized(door.verifier.answers(), why) }
     })
 }
 
@@ -93,63 +109,96 @@ async fn fetch(edge: &Edge, door: Door<'_>, document: &str) -> Result<(), String
 /// Answers an ownership check, after what it asks for besides.
 pub async fn answered(edge: &Edge, hook: &Hook, answer: Answer) -> Result<Response, Stop> {
     let hook_name = &*hook.spec.name;
+    if let Some(refusal) = answer.refused {
+        let hint = challenge_hint(hook, refusal.reason);
+        let why = Why::new(refusal.reason.word(), refusal.detail);
+        return Err(Stop::Challenge(answer.status, Box::new(Why { hint, ..*why })));
+    }
     if let Some(secret) = &answer.pair {
-        let place = hook.verifier.secrets().first().ok_or(Stop::Unavailable)?;
+        let refused = |what: String| Why::new("pairing_refused", what);
+        let place = hook.verifier.secrets().first();
+        let place = place.ok_or_else(|| Stop::Unavailable(refused("the hook names no secret to keep".into())))?;
         if edge.secrets.value(place).is_ok() {
-            tracing::warn!(hook = hook_name, "pairing refused: there is a secret already; close the pairing");
-            return Err(Stop::Unauthorized(hook.verifier.answers()));
+            let hint = "close the pairing: remove handshake_open from `[verify] config`; to pair anew, remove the secret first";
+            let why = refused(format!("there is a secret already ({place})"));
+            let why = Box::new(Why { hint: Some(hint.into()), ..*why });
+            return Err(Stop::Unauthorized(hook.verifier.answers(), why));
         }
-        if let Err(why) = edge.secrets.pair(place, secret) {
-            tracing::error!(hook = hook_name, %why, "pairing refused");
-            return Err(Stop::Unavailable);
-        }
+        edge.secrets.pair(place, secret).map_err(|why| Stop::Unavailable(refused(why)))?;
         tracing::info!(hook = hook_name, secret = %place, "paired: the provider's secret is kept; close the pairing now");
     }
     if let Some(url) = &answer.confirm {
-        if let Err(why) = edge.documents.call(url).await {
-            tracing::error!(hook = hook_name, why, "the subscription cannot be confirmed");
-            return Err(Stop::Unavailable);
-        }
+        // The rest of the address is a secret: whoever knows it can confirm the subscription.
+        let address = url.split('?').next().unwrap_or_default();
+        let failed = |why: String| {
+            Why::new("confirmation_failed", format!("the subscription cannot be confirmed at {address}: {why}"))
+        };
+        edge.documents.call(url).await.map_err(|why| Stop::Unavailable(failed(why)))?;
         tracing::info!(hook = hook_name, "subscription confirmed");
     }
+    let status = answer.status;
+    let response =
+        answer::challenge(answer).ok_or(Stop::BadHead("a value of the ownership check cannot be sent back"))?;
     edge.counters.challenge(hook_name);
-    tracing::info!(hook = hook_name, status = answer.status, "ownership check answered");
-    answer::challenge(answer).ok_or(Stop::BadHead("a value of the ownership check cannot be sent back"))
+    tracing::info!(hook = hook_name, status, "ownership check answered");
+    Ok(response)
 }
 
-fn refused(edge: &Edge, door: Door<'_>, request: &Unverified, refusal: &Refusal, client_address: Option<&str>) {
-    edge.counters.refused(door.name, refusal.reason.word());
-    let hint = edge.hints.take().then(|| {
-        let secrets = door.verifier.secrets().iter().filter_map(|reference| edge.secrets.value(reference).ok());
-        hint(door.verifier, request, &secrets.collect::<Vec<_>>(), refusal)
-    });
-    let hint = hint.flatten();
-    let (hook, reason, detail) = (door.name, refusal.reason.word(), refusal.to_string());
-    let because = hint.as_deref();
-    match refusal.is_ours() {
-        true => tracing::error!(hook, reason, detail, "request refused: the hook is closed"),
-        false => tracing::warn!(hook, reason, detail, hint = because, "request refused"),
-    }
-    let at = humantime::format_rfc3339_millis(edge.clock.now()).to_string();
-    let client_address = client_address.map(str::to_owned);
-    edge.refusals.push(RefusedRequest { at, hook: hook.into(), reason, detail, hint, client_address });
+/// What to do about a request that has not proven itself.
+fn hint_for(edge: &Edge, door: Door<'_>, request: &Unverified, refusal: &Refusal) -> Option<String> {
+    let verifier = door.verifier;
+    let of_request = || {
+        let secrets = verifier.secrets().iter().filter_map(|reference| edge.secrets.value(reference).ok());
+        hint(verifier, request, &secrets.collect::<Vec<_>>(), refusal)
+    };
+    let computed = edge.hints.take(door.name, request.body.len()).then(of_request).flatten();
+    computed.or_else(|| usual_hint(door, refusal.reason))
 }
 
-/// One hint a second: whoever sends forged requests must not make us work.
-#[derive(Debug, Default)]
-pub struct HintTurns {
-    last: Mutex<Option<Instant>>,
-}
-
-// === impl HintTurns ===
-
-impl HintTurns {
-    fn take(&self) -> bool {
-        let mut last = self.last.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
-        let is_free = last.is_none_or(|last| last.elapsed() >= HINT_EVERY);
-        if is_free {
-            *last = Some(Instant::now());
+fn usual_hint(door: Door<'_>, reason: Reason) -> Option<String> {
+    let name = door.name;
+    let secrets = listed(door.verifier.secrets());
+    Some(match reason {
+        Reason::Closed => format!(
+            "write `[verify]` in {name}.toml: provider = \"NAME\" (`landfall providers` lists them) and \
+             secret = \"env:{}_SECRET\", or scheme = \"none\" to accept every caller",
+            name.to_ascii_uppercase().replace('-', "_")
+        ),
+        Reason::NoSecret if secrets.is_empty() => format!("write `secret` in `[verify]` of {name}.toml"),
+        Reason::NoSecret => format!("give {secrets} a value, or name another `secret` in {name}.toml"),
+        Reason::SignatureMismatch => format!(
+            "compare the secret at the provider with {secrets}; if they are equal, a proxy may have changed the body or the URL"
+        ),
+        Reason::TokenMismatch => format!("compare the token or password at the provider with {secrets}"),
+        Reason::MissingSignature | Reason::MissingToken => format!(
+            "set the secret of this webhook at the provider; a request from elsewhere, such as a browser or a scanner, has none \
+             (hook {name})"
+        ),
+        Reason::TimestampTooOld | Reason::TimestampInFuture => {
+            "compare the clock of this machine with the real time; a retry with its first timestamp is refused too"
+                .into()
         }
-        is_free
+        Reason::AudienceMismatch => {
+            format!("`aud` is what the provider was told: compare it with `[verify]` of {name}.toml")
+        }
+        Reason::TopicNotAllowed => format!("list it in `config` in `[verify]` of {name}.toml, if you want its events"),
+        _ => return None,
+    })
+}
+
+fn challenge_hint(hook: &Hook, reason: Reason) -> Option<String> {
+    let (name, own) = (&hook.spec.name, hook.verifier.challenge_secrets());
+    let secrets = listed(if own.is_empty() { hook.verifier.secrets() } else { own });
+    match reason {
+        Reason::TopicNotAllowed => {
+            Some(format!("list it in `config` in `[verify]` of {name}.toml, if you want its events"))
+        }
+        Reason::NoSecret => Some(format!("give {secrets} a value")),
+        _ if secrets.is_empty() => None,
+        _ => Some(format!("the verify token that you typed at the provider must equal the value of {secrets}")),
     }
+}
+
+fn listed(secrets: &[SecretRef]) -> String {
+    secrets.iter().map(|reference| format!("`{reference}`")).collect::<Vec<_>>().join(" or ")
 }

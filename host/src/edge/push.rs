@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use anyhow::Context;
+use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::response::Response;
 use http::request::Parts;
@@ -11,6 +12,7 @@ use http::{HeaderMap, Method, StatusCode};
 
 use super::answer::{self, Stop};
 use super::prove::{self, Door};
+use super::refuse::{self, Caller, Why};
 use super::{Edge, head, receive};
 use crate::model::{ClaimValue, JwtSpec, PushSpec, VerifySpec};
 use crate::verify::{Checked, Packs, Verifier};
@@ -42,11 +44,15 @@ pub fn verifier(spec: &PushSpec) -> anyhow::Result<Verifier> {
 
 /// Handles every call of the broker.
 pub async fn push(State(edge): State<Arc<Edge>>, request: Request) -> Response {
-    taken(&edge, request).await.unwrap_or_else(Stop::response)
+    let (head, body) = request.into_parts();
+    let caller = Caller::of(&edge, &head, &body).named(NAME);
+    match taken(&edge, head, body).await {
+        Ok(response) => response,
+        Err(stop) => refuse::refuse(&edge, stop, &caller, None),
+    }
 }
 
-async fn taken(edge: &Edge, request: Request) -> Result<Response, Stop> {
-    let (head, mut body) = request.into_parts();
+async fn taken(edge: &Edge, head: Parts, mut body: Body) -> Result<Response, Stop> {
     head::check(&head)?;
     if head.method != Method::POST {
         return Err(Stop::Method(http::HeaderValue::from_static("POST")));
@@ -56,8 +62,8 @@ async fn taken(edge: &Edge, request: Request) -> Result<Response, Stop> {
     let keys = prove::keys(edge, door);
     // The token says nothing of the body: who has none is not listened to.
     let request = receive::unverified(head);
-    let Checked::Verified(_) = prove::prove(edge, door, request, &keys, None, None).await? else {
-        return Err(Stop::Unavailable);
+    let Checked::Verified(_) = prove::prove(edge, door, request, &keys, None).await? else {
+        return Err(Stop::Unavailable(Why::new("unavailable", "an ownership check on the path of the queue")));
     };
     let (body, _, _held) = receive::read(edge, BODY_MAX, &mut body, None).await?;
     Ok(answer::empty(match edge.delivery.pushed(&body, brought).await {

@@ -14,11 +14,11 @@ use sha2::{Digest, Sha256};
 
 use super::answer::{self, Stop};
 use super::bodies::{Held, NoRoom};
-use super::listener::Peer;
 use super::prove::Door;
+use super::refuse::{self, Caller, Why};
 use super::{Edge, head, prove};
 use crate::delivery::{Answered, DedupKey, Incoming, LedgerError, Target};
-use crate::hooks::{Found, Hook};
+use crate::hooks::{Found, Hook, Serving};
 use crate::model::{DedupId, Event, Mode};
 use crate::verify::{Checked, Feed, Unverified, Verified, feed};
 
@@ -31,41 +31,63 @@ const DRAIN_TIME_MAX: Duration = Duration::from_secs(2);
 /// Handles every public request.
 pub async fn receive(State(edge): State<Arc<Edge>>, request: Request) -> Response {
     let (head, mut body) = request.into_parts();
+    let caller = Caller::of(&edge, &head, &body);
     let (is_last, worth_draining) = (head::is_last(&head), is_worth_draining(&head, &body));
-    let response = match handle(&edge, head, &mut body).await {
+    let response = match handle(&edge, &caller, head, &mut body).await {
         Ok(response) => response,
-        Err(stop) => {
+        Err(Refused { stop, hook }) => {
             if worth_draining && !stop.is_about_the_body() {
                 drain(&mut body).await;
             }
-            stop.response()
+            refuse::refuse(&edge, stop, &caller, hook.as_deref())
         }
     };
     if is_last { answer::closing(response) } else { response }
 }
 
-async fn handle(edge: &Edge, head: Parts, body: &mut Body) -> Result<Response, Stop> {
-    head::check(&head)?;
-    let found = find(edge, head.uri.path()).await?;
+/// A request that is not handled, and the hook that it was for, where one is known.
+struct Refused {
+    stop: Stop,
+    hook: Option<Arc<Hook>>,
+}
+
+async fn handle(edge: &Edge, caller: &Caller, head: Parts, body: &mut Body) -> Result<Response, Refused> {
+    if let Err(stop) = head::check(&head) {
+        let hook = edge.hooks.table().find(head.uri.path()).map(|found| found.hook);
+        return Err(Refused { stop, hook });
+    }
+    let found = find(edge, head.uri.path()).await.map_err(|stop| Refused { stop, hook: None })?;
     let hook = found.hook.clone();
-    let is_event = check_method(&hook, &head.method);
+    handle_for(edge, &hook, caller, found, head, body).await.map_err(|stop| Refused { stop, hook: Some(hook) })
+}
+
+async fn handle_for(
+    edge: &Edge,
+    hook: &Hook,
+    caller: &Caller,
+    found: Found,
+    head: Parts,
+    body: &mut Body,
+) -> Result<Response, Stop> {
+    prove::check_address(hook, caller)?;
+    let is_event = check_method(hook, &head.method);
     if !hook.verifier.takes_challenges_by(&head.method) {
         is_event.as_ref().map_err(Stop::clone)?;
     }
     let target = hook.target();
     // In the other modes events wait for their component.
     if target.is_none() && hook.spec.mode == Mode::Sync {
-        return Err(Stop::Unavailable);
+        return Err(unavailable(hook));
     }
     let params = found.params.clone();
-    let attributes = attributes(found, &head);
+    let attributes = attributes(found, caller, &head);
     let request = Unverified { params, ..unverified(head) };
-    let keys = prove::keys(edge, Door::of(&hook));
+    let keys = prove::keys(edge, Door::of(hook));
     let feed = feed(&hook.verifier, &request, &keys);
     let (body, feed, _held) = read(edge, hook.spec.max_body, body, feed).await?;
     let request = Unverified { body, ..request };
-    let verified = match prove::prove(edge, Door::of(&hook), request, &keys, feed, client_address(&attributes)).await {
-        Ok(Checked::Challenge(answer)) => return prove::answered(edge, &hook, answer).await,
+    let verified = match prove::prove(edge, Door::of(hook), request, &keys, feed).await {
+        Ok(Checked::Challenge(answer)) => return prove::answered(edge, hook, answer).await,
         Ok(Checked::Verified(verified)) => verified,
         Err(stop) => return Err(is_event.err().unwrap_or(stop)),
     };
@@ -73,17 +95,17 @@ async fn handle(edge: &Edge, head: Parts, body: &mut Body) -> Result<Response, S
     is_event?;
     edge.counters.verified(&hook.spec.name, verified.fact("verified-by").unwrap_or_default());
     kill_point!("verified");
-    let dedup = dedup_key(&hook, &verified);
+    let dedup = dedup_key(hook, &verified);
     let event = verified.into_event(&hook.spec.name, edge.clock.now(), attributes);
     let response = match hook.spec.mode {
         Mode::Sync => {
-            let target = target.ok_or(Stop::Unavailable)?;
-            let slot = hook.slots.acquire(edge.limits.wait).await.map_err(|_| Stop::Busy)?;
+            let target = target.ok_or_else(|| unavailable(hook))?;
+            let slot = hook.slots.acquire(edge.limits.wait).await.map_err(|_| Stop::Busy("concurrency"))?;
             let event_id = event.id;
             let outcome = edge.delivery.sync(target, event, slot, hook.sync_limit()).await;
             answer::outcome(outcome, event_id)
         }
-        Mode::Async | Mode::Auto => queue(edge, &hook, target.as_ref(), event, dedup).await?,
+        Mode::Async | Mode::Auto => queue(edge, hook, target.as_ref(), event, dedup).await?,
     };
     Ok(if hook.verifier.answers().are_empty { answer::without_body(response) } else { response })
 }
@@ -109,14 +131,8 @@ async fn queue(
             kill_point!("before-answer");
             Ok(answer::accepted(&hook.spec.accepted, hook.verifier.accepted_status(), event))
         }
-        Err(error @ LedgerError::TooLarge { .. }) => {
-            tracing::error!(hook = &*hook.spec.name, %error, "an event is refused");
-            Err(Stop::TooLarge)
-        }
-        Err(error) => {
-            tracing::error!(hook = &*hook.spec.name, %error, "an event cannot be kept: the caller is told to come again");
-            Err(Stop::NotKept)
-        }
+        Err(error @ LedgerError::TooLarge { .. }) => Err(Stop::TooLargeToKeep(error.to_string())),
+        Err(error) => Err(Stop::NotKept(error.to_string())),
     }
 }
 
@@ -155,7 +171,9 @@ async fn find(edge: &Edge, path: &str) -> Result<Found, Stop> {
         match table.find(path) {
             Some(found) => return Ok(found),
             None if table.complete => return Err(Stop::UnknownPath),
-            None if Instant::now() >= until => return Err(Stop::Unavailable),
+            None if Instant::now() >= until => {
+                return Err(Stop::Unavailable(Why::new("starting", "the plugins directory has not been read yet")));
+            }
             None => tokio::time::sleep(LOOK_EVERY).await,
         }
     }
@@ -211,7 +229,7 @@ async fn pieces(
         if bytes > max {
             return Err(Stop::TooLarge);
         }
-        held.grow_to(bytes).map_err(|NoRoom| Stop::Busy)?;
+        held.grow_to(bytes).map_err(|NoRoom| Stop::Busy("limits.bodies"))?;
         if let Some(feed) = &mut feed {
             feed.update(&piece);
         }
@@ -237,15 +255,20 @@ pub(super) fn unverified(head: Parts) -> Unverified {
     }
 }
 
-fn client_address(attributes: &[(String, String)]) -> Option<&str> {
-    attributes.iter().find(|(name, _)| name == "client-address").map(|(_, value)| value.as_str())
+/// Why a hook has nothing to run.
+fn unavailable(hook: &Hook) -> Stop {
+    let why = match &hook.serving {
+        Serving::Unavailable(why) => why.as_str(),
+        Serving::Ready(_) => "the hook has nothing to run",
+    };
+    Stop::Unavailable(Why::new("unavailable", why))
 }
 
 /// What the edge knows of the request besides its bytes.
-fn attributes(found: Found, head: &Parts) -> Vec<(String, String)> {
+fn attributes(found: Found, caller: &Caller, head: &Parts) -> Vec<(String, String)> {
     let mut attributes = Vec::with_capacity(2 + found.params.len());
-    if let Some(Peer(peer)) = head.extensions.get::<Peer>() {
-        attributes.push(("client-address".to_owned(), peer.ip().to_canonical().to_string()));
+    if let Some(address) = caller.address {
+        attributes.push(("client-address".to_owned(), address.to_string()));
     }
     if let Some(traceparent) = head.headers.get("traceparent").and_then(|value| value.to_str().ok()) {
         attributes.push(("traceparent".to_owned(), traceparent.to_owned()));

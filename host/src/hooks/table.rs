@@ -9,6 +9,9 @@ use super::hook::Hook;
 use super::known::{Known, is_closed, is_ready, is_usable};
 use crate::model::HookName;
 
+/// Longer paths are not compared with those of hooks.
+const NEAREST_PATH_BYTES_MAX: usize = 256;
+
 /// Paths and their hooks.
 #[derive(Default)]
 pub struct Table {
@@ -134,6 +137,16 @@ impl Table {
         Some(Found { hook: found.value.clone(), params })
     }
 
+    /// The hook's path that is most like this one, for a hint to the operator. None where no path is like it.
+    pub fn nearest_path(&self, path: &str) -> Option<String> {
+        if path.len() > NEAREST_PATH_BYTES_MAX {
+            return None;
+        }
+        let paths = self.held.values().map(|held| held.answers.spec.path.as_str());
+        let rated = paths.filter_map(|known| Some((unlikeness(path, known)?, known)));
+        rated.min().map(|(_, known)| known.to_owned())
+    }
+
     fn insert(&mut self, name: &HookName, hook: &Arc<Hook>, asked: &Asked<'_>) -> Result<(), String> {
         let answers = match asked.missing.contains(&hook.spec.component) && is_ready(hook) {
             true => Arc::new(hook.without_component()),
@@ -175,8 +188,53 @@ impl Asked<'_> {
     }
 }
 
+/// How unlike a requested path is to a hook's path; none where they have nothing to do with each other. Case, a trailing slash and
+/// a prefix that a proxy adds or removes do not count.
+fn unlikeness(path: &str, known: &str) -> Option<usize> {
+    let (path, known) = (plain(path), plain(known));
+    let (given, wanted): (Vec<&str>, Vec<&str>) = (path.split('/').collect(), known.split('/').collect());
+    if given.len() != wanted.len() {
+        let (longer, shorter) = if path.len() > known.len() { (&path, &known) } else { (&known, &path) };
+        return (shorter.len() > 1 && longer.ends_with(shorter.as_str())).then(|| longer.len() - shorter.len());
+    }
+
+    let segments = given.iter().zip(&wanted).filter(|(_, wanted)| !wanted.starts_with('{'));
+    let (mut distance, mut length) = (0, 0);
+    for (given, wanted) in segments {
+        distance += strsim::damerau_levenshtein(given, wanted);
+        length += wanted.len();
+    }
+    (distance <= 1 + length / 4).then_some(distance)
+}
+
+fn plain(path: &str) -> String {
+    path.trim_end_matches('/').to_ascii_lowercase()
+}
+
 /// A path without the names of its parameters: `/a/{x}` and `/a/{y}` are one route.
 fn route(path: &str) -> String {
     let segment = |part: &str| if part.starts_with('{') { "{}".to_owned() } else { part.to_owned() };
     path.split('/').map(segment).collect::<Vec<_>>().join("/")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn usual_mistakes_in_a_path_are_near() {
+        for (path, known) in [
+            ("/git-hub", "/github"),
+            ("/github/", "/github"),
+            ("/GitHub", "/github"),
+            ("/hooks/github", "/github"),
+            ("/shop/17/order", "/shop/{id}/orders"),
+        ] {
+            assert!(unlikeness(path, known).is_some(), "{path} {known}");
+        }
+        for (path, known) in [("/", "/github"), ("/wp-login.php", "/github"), ("/a/b/c", "/github"), ("/x", "/{id}/y")]
+        {
+            assert_eq!(unlikeness(path, known), None, "{path} {known}");
+        }
+    }
 }

@@ -7,8 +7,10 @@ use std::time::Duration;
 pub struct EdgeLimits {
     /// Open connections.
     pub connections: usize,
-    /// From accept to the end of the first request head, and from one request to the next.
+    /// From accept to the end of the first request head, and from the first byte of each later head to its end.
     pub head_timeout: Duration,
+    /// From one request to the first byte of the next on the same connection.
+    pub keep_alive: Duration,
     /// From the request head to the end of its body.
     pub body_timeout: Duration,
     /// How long a request waits for a free place of its hook.

@@ -33,11 +33,11 @@ pub use event::{Event, EventId, Failure, Reply};
 pub use hook::{AcceptedSpec, Allow, DedupId, DedupSpec, HookName, HookSpec, Limits, Mode, UrlPrefix};
 pub use http_grant::HttpGrant;
 pub use ledger_time::{LedgerClock, LedgerTime};
-pub use refusals::{RefusalLog, RefusedRequest};
+pub use refusals::{KeptRefusal, LOG_WINDOW, LogDecision, NO_HOOK, RefusalLog, RefusedRequest};
 pub use retention::Retention;
 pub use schedule::RetrySpec;
 pub use scheme::{
-    Algorithm, ClaimValue, ConfigValue, Encoding, JwtSpec, KeyForm, ListStyle, LookupSpec, MessageSignatureSpec, Place,
-    Scheme, TimeSpec, TimeUnit, VerifySpec, span,
+    Algorithm, ClaimValue, ConfigValue, Encoding, FromAddresses, JwtSpec, KeyForm, ListStyle, LookupSpec,
+    MessageSignatureSpec, Place, Scheme, TimeSpec, TimeUnit, VerifySpec, address_range, span,
 };
 pub use secret::{RemoteSecret, Secret, SecretAges, SecretError, SecretRef, SecretSource};

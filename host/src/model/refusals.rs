@@ -1,48 +1,240 @@
-//! The last refusals, for the operator: who asks why a provider's deliveries do not come in finds the answer here.
+//! The last refused requests, for the operator. Each pair of hook and reason has room of its own, so that many refusals of one kind
+//! (a scanner's 404s) cannot push out the others.
 
-use std::collections::VecDeque;
-use std::sync::Mutex;
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::{Mutex, MutexGuard};
+use std::time::{Duration, Instant};
 
-/// The most that are kept.
-const KEPT_MAX: usize = 200;
+/// The most requests that are kept of one hook and reason.
+const KEPT_MAX: usize = 10;
+/// The most pairs of hook and reason: beyond it the one that was quiet for longest is forgotten.
+const KINDS_MAX: usize = 1_000;
+/// The most bytes of `detail` and of `hint`.
+const TEXT_MAX: usize = 600;
+/// The log lines that one hook and reason gets in one window.
+const LINES_MAX: u32 = 5;
+/// How long lines are held back after that.
+pub const LOG_WINDOW: Duration = Duration::from_secs(10);
 
-/// One request that was not let in.
+/// The hook's name where no hook is known.
+pub const NO_HOOK: &str = "-";
+
+/// One request that was refused.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
 pub struct RefusedRequest {
     /// RFC 3339, UTC.
     pub at: String,
-    /// The hook's name.
+    /// The hook's name, or `-`.
     pub hook: String,
-    /// The word for it.
+    /// One word.
     pub reason: &'static str,
+    /// The status that the caller got; none where the connection was closed without an answer.
+    pub status: Option<u16>,
     /// How the request differs from what was expected.
     pub detail: String,
-    /// What probably went wrong.
+    /// What to do about it.
     pub hint: Option<String>,
-    /// The other end of the connection.
+    /// Who called: the other end of the connection, or what a trusted proxy says.
     pub client_address: Option<String>,
 }
 
-/// The last of them.
+/// A refused request that is kept, and how many there were like it.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+pub struct KeptRefusal {
+    /// The request.
+    #[serde(flatten)]
+    pub request: RefusedRequest,
+    /// Requests that were refused with this hook and reason since the start, kept or not.
+    pub count: u64,
+    /// When the first of them came.
+    pub first_at: String,
+}
+
+/// Whether a refusal gets a log line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LogDecision {
+    /// Write it.
+    Write,
+    /// Do not.
+    Suppress,
+    /// Do not, and call [`RefusalLog::take_suppressed`] after [`LOG_WINDOW`].
+    SuppressFirst,
+}
+
+/// Everything about one hook and reason.
+#[derive(Debug)]
+struct Kind {
+    count: u64,
+    first_at: String,
+    /// With their numbers over all kinds.
+    kept: VecDeque<(u64, RefusedRequest)>,
+    window: Instant,
+    lines: u32,
+    suppressed: u64,
+}
+
+/// The last refused requests.
 #[derive(Debug, Default)]
 pub struct RefusalLog {
-    kept: Mutex<VecDeque<RefusedRequest>>,
+    kinds: Mutex<Kinds>,
+}
+
+#[derive(Debug, Default)]
+struct Kinds {
+    all: BTreeMap<(String, &'static str), Kind>,
+    next: u64,
 }
 
 // === impl RefusalLog ===
 
 impl RefusalLog {
-    /// Forgets the oldest where there is no room.
-    pub fn push(&self, refused: RefusedRequest) {
-        let mut kept = self.kept.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
-        if kept.len() >= KEPT_MAX {
-            kept.pop_front();
+    /// Keeps a refusal, and says whether to log it.
+    pub fn record(&self, mut refused: RefusedRequest, now: Instant) -> LogDecision {
+        cut(&mut refused.detail);
+        refused.hint.iter_mut().for_each(cut);
+        let mut kinds = self.lock();
+        let number = kinds.next;
+        kinds.next += 1;
+
+        let key = (refused.hook.clone(), refused.reason);
+        if kinds.all.len() >= KINDS_MAX && !kinds.all.contains_key(&key) {
+            kinds.forget_one();
         }
-        kept.push_back(refused);
+        let kind = kinds.all.entry(key).or_insert_with(|| Kind::new(refused.at.clone(), now));
+        kind.count += 1;
+        if kind.kept.len() >= KEPT_MAX {
+            kind.kept.pop_front();
+        }
+        kind.kept.push_back((number, refused));
+        kind.decide(now)
+    }
+
+    /// How many lines of this hook and reason were held back; the next ones are logged again.
+    pub fn take_suppressed(&self, hook: &str, reason: &'static str, now: Instant) -> u64 {
+        let mut kinds = self.lock();
+        let Some(kind) = kinds.all.get_mut(&(hook.to_owned(), reason)) else { return 0 };
+        kind.window = now;
+        kind.lines = 0;
+        std::mem::take(&mut kind.suppressed)
     }
 
     /// Newest first.
-    pub fn last(&self) -> Vec<RefusedRequest> {
-        self.kept.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).iter().rev().cloned().collect()
+    pub fn last(&self) -> Vec<KeptRefusal> {
+        let kinds = self.lock();
+        let mut all: Vec<(u64, KeptRefusal)> = Vec::new();
+        for kind in kinds.all.values() {
+            for (number, request) in &kind.kept {
+                let (count, first_at) = (kind.count, kind.first_at.clone());
+                all.push((*number, KeptRefusal { request: request.clone(), count, first_at }));
+            }
+        }
+        drop(kinds);
+
+        all.sort_by_key(|(number, _)| std::cmp::Reverse(*number));
+        all.into_iter().map(|(_, kept)| kept).collect()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Kinds> {
+        self.kinds.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+    }
+}
+
+// === impl Kinds ===
+
+impl Kinds {
+    fn forget_one(&mut self) {
+        let last = |kind: &Kind| kind.kept.back().map(|(number, _)| *number);
+        let quiet = self.all.iter().min_by_key(|(_, kind)| last(kind)).map(|(key, _)| key.clone());
+        if let Some(key) = quiet {
+            self.all.remove(&key);
+        }
+    }
+}
+
+// === impl Kind ===
+
+impl Kind {
+    fn new(first_at: String, now: Instant) -> Kind {
+        Kind { count: 0, first_at, kept: VecDeque::new(), window: now, lines: 0, suppressed: 0 }
+    }
+
+    fn decide(&mut self, now: Instant) -> LogDecision {
+        if self.suppressed == 0 && now.duration_since(self.window) >= LOG_WINDOW {
+            self.window = now;
+            self.lines = 0;
+        }
+        if self.lines < LINES_MAX {
+            self.lines += 1;
+            return LogDecision::Write;
+        }
+        self.suppressed += 1;
+        if self.suppressed == 1 { LogDecision::SuppressFirst } else { LogDecision::Suppress }
+    }
+}
+
+fn cut(text: &mut String) {
+    if text.len() > TEXT_MAX {
+        text.truncate(text.floor_char_boundary(TEXT_MAX));
+        text.push('…');
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refused(hook: &str, reason: &'static str, detail: &str) -> RefusedRequest {
+        RefusedRequest {
+            at: "2026-01-01T00:00:00Z".into(),
+            hook: hook.into(),
+            reason,
+            status: Some(404),
+            detail: detail.into(),
+            hint: None,
+            client_address: None,
+        }
+    }
+
+    #[test]
+    fn noise_pushes_out_only_itself() {
+        let log = RefusalLog::default();
+        let now = Instant::now();
+        log.record(refused("github", "signature_mismatch", "first"), now);
+        for number in 0..5_000 {
+            log.record(refused(NO_HOOK, "unknown_path", &number.to_string()), now);
+        }
+        let last = log.last();
+        assert_eq!(last.len(), KEPT_MAX + 1);
+        assert_eq!((last[0].request.detail.as_str(), last[0].count), ("4999", 5_000));
+        assert_eq!((last[KEPT_MAX].request.detail.as_str(), last[KEPT_MAX].count), ("first", 1));
+    }
+
+    #[test]
+    fn the_number_of_kinds_is_bounded() {
+        let log = RefusalLog::default();
+        for number in 0..2 * KINDS_MAX {
+            log.record(refused(&format!("hook{number}"), "closed", &"x".repeat(10_000)), Instant::now());
+        }
+        let last = log.last();
+        assert_eq!(last.len(), KINDS_MAX);
+        assert!(last.iter().all(|kept| kept.request.detail.len() < 700));
+        assert_eq!(last[0].request.hook, format!("hook{}", 2 * KINDS_MAX - 1));
+    }
+
+    #[test]
+    fn lines_beyond_a_few_are_counted() {
+        let log = RefusalLog::default();
+        let start = Instant::now();
+        let record = |after: u64| log.record(refused("a", "closed", ""), start + Duration::from_secs(after));
+        for _ in 0..LINES_MAX {
+            assert_eq!(record(1), LogDecision::Write);
+        }
+        assert_eq!(
+            [record(2), record(2), record(30)],
+            [LogDecision::SuppressFirst, LogDecision::Suppress, LogDecision::Suppress]
+        );
+        assert_eq!(log.take_suppressed("a", "closed", start + Duration::from_secs(31)), 3);
+        assert_eq!(record(31), LogDecision::Write);
+        assert_eq!(log.take_suppressed("a", "closed", start + Duration::from_secs(32)), 0);
     }
 }

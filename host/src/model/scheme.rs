@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use ipnet::IpNet;
 use serde::Deserialize;
 use serde::de::Error;
 
@@ -58,6 +59,17 @@ pub struct VerifySpec {
     pub challenge: Option<Vec<ChallengeSpec>>,
     /// Status of the answer to a request that has not proven itself.
     pub refused_status: Option<u16>,
+    /// Where requests may come from; none = from anywhere.
+    pub from_addresses: Option<FromAddresses>,
+}
+
+/// Which clients may call, by their address.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum FromAddresses {
+    /// Those in the ranges that the provider publishes; the pack lists them.
+    Provider,
+    /// Those in these ranges.
+    Ranges(Vec<IpNet>),
 }
 
 /// The kind of proof.
@@ -328,6 +340,35 @@ impl ConfigValue {
             ConfigValue::Many(texts) => texts,
         }
     }
+}
+
+impl<'de> Deserialize<'de> for FromAddresses {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<FromAddresses, D::Error> {
+        #[derive(Deserialize)]
+        #[serde(untagged, expecting = "a list of address ranges such as [\"192.0.2.0/24\"], or \"provider\"")]
+        enum Typed {
+            Word(String),
+            Ranges(Vec<String>),
+        }
+        match Typed::deserialize(deserializer)? {
+            Typed::Word(word) if word == "provider" => Ok(FromAddresses::Provider),
+            Typed::Word(word) => Ok(FromAddresses::Ranges(vec![address_range(&word).map_err(D::Error::custom)?])),
+            Typed::Ranges(texts) if texts.is_empty() => Err(D::Error::custom(
+                "an empty list would refuse every caller: write a range, or leave from_addresses out",
+            )),
+            Typed::Ranges(texts) => {
+                let ranges: Result<_, String> = texts.iter().map(|text| address_range(text)).collect();
+                Ok(FromAddresses::Ranges(ranges.map_err(D::Error::custom)?))
+            }
+        }
+    }
+}
+
+/// A range of addresses in CIDR notation; an address alone is a range of one.
+pub fn address_range(text: &str) -> Result<IpNet, String> {
+    let range = text.parse::<IpNet>().or_else(|_| text.parse::<std::net::IpAddr>().map(IpNet::from));
+    let wrong = |_| format!("`{}` is no range of addresses: write it as 192.0.2.0/24", text.escape_debug());
+    range.map(|range| range.trunc()).map_err(wrong)
 }
 
 fn secrets<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Vec<SecretRef>, D::Error> {

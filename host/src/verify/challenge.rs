@@ -10,8 +10,9 @@ use serde_json::Value;
 use super::algorithm::{mac, same_text, sha256_hex};
 use super::check::Keys;
 use super::payload::configured;
+use super::refusal::{Reason, Refusal};
 use super::verifier::Verifier;
-use super::view::View;
+use super::view::{View, describe};
 use crate::model::{Algorithm, ChallengeSpec, ConfigValue, Place};
 
 /// The most bytes of a value that is sent back.
@@ -34,6 +35,8 @@ pub struct Answer {
     pub confirm: Option<String>,
     /// A secret that the provider hands over: keep it where the hook's first secret is, unless there is one.
     pub pair: Option<String>,
+    /// Why the check is not passed, for the operator; `status` is what the caller gets then.
+    pub refused: Option<Box<Refusal>>,
 }
 
 /// A checked rule.
@@ -75,16 +78,16 @@ struct Source(Place);
 #[derive(Debug)]
 enum Refused {
     /// It does not show what it must.
-    Requirement,
+    Requirement(Refusal),
     /// A value that must not be signed or is too long.
-    Value,
+    Value(String),
 }
 
 // === impl Answer ===
 
 impl Default for Answer {
     fn default() -> Answer {
-        Answer { status: 200, body: None, headers: Vec::new(), confirm: None, pair: None }
+        Answer { status: 200, body: None, headers: Vec::new(), confirm: None, pair: None, refused: None }
     }
 }
 
@@ -190,12 +193,12 @@ impl Challenge {
     }
 
     fn answer(&self, view: &View<'_>, keys: &Keys) -> Answer {
-        self.try_answer(view, keys).unwrap_or_else(|refused| Answer {
-            status: match refused {
-                Refused::Requirement => self.spec.refused_status.unwrap_or(403),
-                Refused::Value => 400,
-            },
-            ..Answer::default()
+        self.try_answer(view, keys).unwrap_or_else(|refused| {
+            let (status, refusal) = match refused {
+                Refused::Requirement(refusal) => (self.spec.refused_status.unwrap_or(403), refusal),
+                Refused::Value(what) => (400, Refusal::new(Reason::ChallengeRefused, what)),
+            };
+            Answer { status, refused: Some(Box::new(refusal)), ..Answer::default() }
         })
     }
 
@@ -224,34 +227,68 @@ impl Challenge {
             headers: headers.collect::<Result<_, _>>()?,
             confirm: None,
             pair: self.pair.as_ref().map(|source| source.text(view)).transpose()?,
+            refused: None,
         })
+    }
+
+    /// What a request must have to be this check, for the operator.
+    pub fn needs(&self) -> String {
+        let spec = &self.spec;
+        let one = |kind: &str, name: &Option<String>| name.as_ref().map(|name| format!("{kind} `{name}`"));
+        let named = [one("query parameter", &spec.query), one("header", &spec.header), one("JSON value", &spec.json)];
+        let equal = spec.equals.iter().map(|(place, value)| format!("`{place}` = {value}"));
+        let mut needs: Vec<String> = named.into_iter().flatten().chain(equal).collect();
+        if !spec.only_keys.is_empty() {
+            needs.push(format!("a JSON body with only {}", spec.only_keys.join(", ")));
+        }
+        if let Some(field) = &spec.only_form_field {
+            needs.push(format!("a form with only the field `{field}`"));
+        }
+        if needs.is_empty() { "nothing else".into() } else { needs.join(", ") }
     }
 
     fn check_requirement(&self, view: &View<'_>, keys: &Keys) -> Result<(), Refused> {
         let require = &self.spec.require;
-        let one = |name: &str| Source(Place::Query(name.into())).text(view).map_err(|_| Refused::Requirement);
+        let wrong = |what: String| Refused::Requirement(Refusal::new(Reason::ChallengeRefused, what));
+        let missing = |name: &str| wrong(format!("the ownership check has no query parameter `{name}`"));
+        let one = |name: &str| Source(Place::Query(name.into())).text(view).map_err(|_| missing(name));
         for (name, expected) in &require.query {
             if !expected.split('|').any(|allowed| one(name).is_ok_and(|given| given == allowed)) {
-                return Err(Refused::Requirement);
+                let expected = expected.replace('|', "` or `");
+                return Err(wrong(format!("query parameter `{name}` of the ownership check is not `{expected}`")));
             }
         }
         if let Some(name) = &require.query_hex {
             let given = one(name)?;
             let is_short = (20..=32).contains(&given.len()) && given.bytes().all(|byte| byte.is_ascii_hexdigit());
-            is_short.then_some(()).ok_or(Refused::Value)?;
+            let what = || Refused::Value(format!("query parameter `{name}` is not 20 to 32 hexadecimal digits"));
+            is_short.then_some(()).ok_or_else(what)?;
         }
         if let Some(name) = &require.query_secret {
             let given = one(name)?;
-            let matched = keys.find_challenge(|key| same_text(given.as_bytes(), key));
-            matched.then_some(()).ok_or(Refused::Requirement)?;
+            if !keys.find_challenge(|key| same_text(given.as_bytes(), key)) {
+                return Err(wrong(format!(
+                    "query parameter `{name}` of the ownership check is not the verify token: it must equal the value of \
+                     `challenge_secret`, or of `secret` where there is none"
+                )));
+            }
         }
         if let Some((source, allowed)) = &self.listed {
-            let given = source.text(view).map_err(|_| Refused::Requirement)?;
+            let (place, entry) = (describe(&source.0), self.listed_entry());
+            let given = source.text(view).map_err(|_| {
+                wrong(format!("the ownership check has no value at {place} to look for in config.{entry}"))
+            })?;
             if !allowed.iter().any(|one| one == "*" || *one == given) {
-                return Err(Refused::Requirement);
+                let given = given.escape_debug();
+                let what = format!("`{given}` ({place}) is not in `config.{entry}` of `[verify]`");
+                return Err(Refused::Requirement(Refusal::new(Reason::TopicNotAllowed, what)));
             }
         }
         Ok(())
+    }
+
+    fn listed_entry(&self) -> &str {
+        self.spec.require.listed.as_ref().map_or("", |(_, name)| name)
     }
 }
 
@@ -259,16 +296,18 @@ impl Challenge {
 
 impl Source {
     fn text(&self, view: &View<'_>) -> Result<String, Refused> {
-        let bytes = view.find(&self.0, false).map_err(|_| Refused::Value)?;
-        let text = String::from_utf8(bytes.into_owned()).map_err(|_| Refused::Value)?;
-        if text.len() > ECHO_BYTES_MAX { Err(Refused::Value) } else { Ok(text) }
+        let wrong = |what: &str| Refused::Value(format!("the ownership check's value at {} {what}", describe(&self.0)));
+        let bytes = view.find(&self.0, false).map_err(|_| wrong("is missing or given twice"))?;
+        let text = String::from_utf8(bytes.into_owned()).map_err(|_| wrong("is not UTF-8"))?;
+        if text.len() > ECHO_BYTES_MAX { Err(wrong("is longer than 1 KiB")) } else { Ok(text) }
     }
 
     /// A value that may go into a MAC: a short token of base64 or base64url characters and dots, nothing that could pass
     /// for a delivery.
     fn token(&self, view: &View<'_>) -> Result<String, Refused> {
         let text = self.text(view)?;
-        if is_token(text.as_bytes()) { Ok(text) } else { Err(Refused::Value) }
+        let wrong = || Refused::Value(format!("the ownership check's value at {} is not a token", describe(&self.0)));
+        if is_token(text.as_bytes()) { Ok(text) } else { Err(wrong()) }
     }
 }
 
@@ -299,7 +338,10 @@ fn fill(template: &Template, view: &View<'_>, keys: &Keys) -> Result<String, Ref
             Piece::Echo(source) => filled.push_str(&source.text(view)?),
             Piece::Mac(algorithm, is_hex, source) => {
                 let token = source.token(view)?;
-                let key = keys.iter().flatten().find(|key| !key.is_empty()).ok_or(Refused::Requirement)?;
+                let no_key =
+                    || Refusal::new(Reason::NoSecret, "the ownership check needs a secret, and none has a value now");
+                let key = keys.iter().flatten().find(|key| !key.is_empty());
+                let key = key.ok_or_else(|| Refused::Requirement(no_key()))?;
                 let digest = mac(*algorithm, key, token.as_bytes());
                 filled.push_str(&if *is_hex { hex::encode(digest) } else { STANDARD.encode(digest) });
             }

@@ -348,6 +348,7 @@ impl Pack {
             message_signature: hook.message_signature.or(pack.message_signature),
             challenge: hook.challenge.or(pack.challenge),
             refused_status: hook.refused_status.or(pack.refused_status),
+            from_addresses: hook.from_addresses.or(pack.from_addresses),
         }
     }
 }

@@ -68,6 +68,8 @@ pub enum Reason {
     MalformedBody,
     /// A topic that the operator has not listed.
     TopicNotAllowed,
+    /// The client's address is in no range of `from_addresses`.
+    AddressNotAllowed,
     /// An ownership check that does not show what it must.
     ChallengeRefused,
 }
@@ -136,6 +138,7 @@ impl Reason {
             Reason::SubjectMismatch => "subject_mismatch",
             Reason::MalformedBody => "malformed_body",
             Reason::TopicNotAllowed => "topic_not_allowed",
+            Reason::AddressNotAllowed => "address_not_allowed",
             Reason::ChallengeRefused => "challenge_refused",
         }
     }

@@ -1,6 +1,9 @@
 //! How the requests of one hook are checked: a `[verify]` table over its provider pack, made whole at load.
 
+use std::net::IpAddr;
 use std::time::Duration;
+
+use ipnet::IpNet;
 
 use super::build::{self, BuildError, wrong};
 use super::challenge::Challenge;
@@ -11,7 +14,7 @@ use super::payload::Part;
 use super::schemes::Code;
 use super::signature::Signature;
 use super::window::Window;
-use crate::model::{DedupId, DedupSpec, DeliveryId, IdMatch, KeyForm, Place, SecretRef, VerifySpec};
+use crate::model::{DedupId, DedupSpec, DeliveryId, FromAddresses, IdMatch, KeyForm, Place, SecretRef, VerifySpec};
 
 /// How requests of one hook are checked.
 #[derive(Debug, Clone)]
@@ -34,6 +37,8 @@ pub struct Verifier {
     key: KeyForm,
     secrets: Vec<SecretRef>,
     challenge_secrets: Vec<SecretRef>,
+    /// None: every address.
+    from_addresses: Option<Vec<IpNet>>,
 }
 
 /// What the provider makes of answers.
@@ -102,6 +107,15 @@ impl Verifier {
         for place in pack.event_type.iter().chain(in_identity) {
             build::check_place(place).map_err(|error| wrong("provider", error.message))?;
         }
+        let from_addresses = match &spec.from_addresses {
+            None => None,
+            Some(FromAddresses::Ranges(ranges)) => Some(ranges.clone()),
+            Some(FromAddresses::Provider) if pack.from_addresses.is_empty() => {
+                let what = "the pack has no published address ranges: write a list such as [\"192.0.2.0/24\"], or leave it out";
+                return Err(wrong("from_addresses", what));
+            }
+            Some(FromAddresses::Provider) => Some(pack.from_addresses.clone()),
+        };
         let refused_status = spec.refused_status.unwrap_or(401);
         // Some providers disable a webhook after a 4xx, and retry after 503.
         if !(400..=499).contains(&refused_status) && refused_status != 503 {
@@ -130,6 +144,7 @@ impl Verifier {
             key: spec.key.unwrap_or_default(),
             secrets: spec.secret.clone(),
             challenge_secrets: spec.challenge_secret.clone(),
+            from_addresses,
         })
     }
 
@@ -195,6 +210,17 @@ impl Verifier {
     /// Whether a request with this method may be an ownership check.
     pub fn takes_challenges_by(&self, method: &http::Method) -> bool {
         self.challenges.iter().any(|challenge| challenge.method() == method)
+    }
+
+    /// Whether requests may come from this address; one that is not known is in no range.
+    pub fn takes_address(&self, address: Option<IpAddr>) -> bool {
+        let Some(ranges) = &self.from_addresses else { return true };
+        address.is_some_and(|address| ranges.iter().any(|range| range.contains(&address)))
+    }
+
+    /// What the ownership checks with this method must have, for the operator.
+    pub fn challenge_needs(&self, method: &http::Method) -> Vec<String> {
+        self.challenges.iter().filter(|check| check.method() == method).map(Challenge::needs).collect()
     }
 
     /// Whether the operator's secrets are the keys.

@@ -67,7 +67,7 @@ pub async fn prove(
     };
     checked.map_err(|(refusal, request)| {
         refused(edge, door, &request, &refusal, client_address);
-        if refusal.is_ours() { Stop::Unavailable } else { Stop::Unauthorized(door.verifier.answers()) }
+        if refusal.is_ours() { Stop::Unavailable } else { Stop::Unauthorized(door.verifier.answers().refused_status) }
     })
 }
 
@@ -97,7 +97,7 @@ pub async fn answered(edge: &Edge, hook: &Hook, answer: Answer) -> Result<Respon
         let place = hook.verifier.secrets().first().ok_or(Stop::Unavailable)?;
         if edge.secrets.value(place).is_ok() {
             tracing::warn!(hook = hook_name, "pairing refused: there is a secret already; close the pairing");
-            return Err(Stop::Unauthorized(hook.verifier.answers()));
+            return Err(Stop::Unauthorized(hook.verifier.answers().refused_status));
         }
         if let Err(why) = edge.secrets.pair(place, secret) {
             tracing::error!(hook = hook_name, %why, "pairing refused");

@@ -34,21 +34,37 @@ pub async fn receive(State(edge): State<Arc<Edge>>, request: Request) -> Respons
     let (is_last, worth_draining) = (head::is_last(&head), is_worth_draining(&head, &body));
     let response = match handle(&edge, head, &mut body).await {
         Ok(response) => response,
-        Err(stop) => {
+        Err(Refused { stop, hook }) => {
             if worth_draining && !stop.is_about_the_body() {
                 drain(&mut body).await;
             }
-            stop.response()
+            match hook {
+                Some(hook) => answer::sent(&edge.counters, &hook, stop.response()),
+                None => stop.response(),
+            }
         }
     };
     if is_last { answer::closing(response) } else { response }
 }
 
-async fn handle(edge: &Edge, head: Parts, body: &mut Body) -> Result<Response, Stop> {
-    head::check(&head)?;
-    let found = find(edge, head.uri.path()).await?;
+/// A request that is not handled, and the hook that it was for, where one is known.
+struct Refused {
+    stop: Stop,
+    hook: Option<Arc<Hook>>,
+}
+
+async fn handle(edge: &Edge, head: Parts, body: &mut Body) -> Result<Response, Refused> {
+    if let Err(stop) = head::check(&head) {
+        let hook = edge.hooks.table().find(head.uri.path()).map(|found| found.hook);
+        return Err(Refused { stop, hook });
+    }
+    let found = find(edge, head.uri.path()).await.map_err(|stop| Refused { stop, hook: None })?;
     let hook = found.hook.clone();
-    let is_event = check_method(&hook, &head.method);
+    handle_for(edge, &hook, found, head, body).await.map_err(|stop| Refused { stop, hook: Some(hook) })
+}
+
+async fn handle_for(edge: &Edge, hook: &Hook, found: Found, head: Parts, body: &mut Body) -> Result<Response, Stop> {
+    let is_event = check_method(hook, &head.method);
     if !hook.verifier.takes_challenges_by(&head.method) {
         is_event.as_ref().map_err(Stop::clone)?;
     }
@@ -60,12 +76,12 @@ async fn handle(edge: &Edge, head: Parts, body: &mut Body) -> Result<Response, S
     let params = found.params.clone();
     let attributes = attributes(found, &head);
     let request = Unverified { params, ..unverified(head) };
-    let keys = prove::keys(edge, Door::of(&hook));
+    let keys = prove::keys(edge, Door::of(hook));
     let feed = feed(&hook.verifier, &request, &keys);
     let (body, feed, _held) = read(edge, hook.spec.max_body, body, feed).await?;
     let request = Unverified { body, ..request };
-    let verified = match prove::prove(edge, Door::of(&hook), request, &keys, feed, client_address(&attributes)).await {
-        Ok(Checked::Challenge(answer)) => return prove::answered(edge, &hook, answer).await,
+    let verified = match prove::prove(edge, Door::of(hook), request, &keys, feed, client_address(&attributes)).await {
+        Ok(Checked::Challenge(answer)) => return prove::answered(edge, hook, answer).await,
         Ok(Checked::Verified(verified)) => verified,
         Err(stop) => return Err(is_event.err().unwrap_or(stop)),
     };
@@ -73,7 +89,7 @@ async fn handle(edge: &Edge, head: Parts, body: &mut Body) -> Result<Response, S
     is_event?;
     edge.counters.verified(&hook.spec.name, verified.fact("verified-by").unwrap_or_default());
     kill_point!("verified");
-    let dedup = dedup_key(&hook, &verified);
+    let dedup = dedup_key(hook, &verified);
     let event = verified.into_event(&hook.spec.name, edge.clock.now(), attributes);
     let response = match hook.spec.mode {
         Mode::Sync => {
@@ -81,11 +97,11 @@ async fn handle(edge: &Edge, head: Parts, body: &mut Body) -> Result<Response, S
             let slot = hook.slots.acquire(edge.limits.wait).await.map_err(|_| Stop::Busy)?;
             let event_id = event.id;
             let outcome = edge.delivery.sync(target, event, slot, hook.sync_limit()).await;
-            answer::outcome(outcome, event_id)
+            answer::outcome(hook.verifier.answers(), outcome, event_id)
         }
-        Mode::Async | Mode::Auto => queue(edge, &hook, target.as_ref(), event, dedup).await?,
+        Mode::Async | Mode::Auto => queue(edge, hook, target.as_ref(), event, dedup).await?,
     };
-    Ok(if hook.verifier.answers().are_empty { answer::without_body(response) } else { response })
+    Ok(answer::sent(&edge.counters, hook, response))
 }
 
 /// The answer comes when the event is on stable storage, and in `auto` with the handler's reply if that is in time.
@@ -96,6 +112,7 @@ async fn queue(
     event: Event,
     dedup: Option<DedupKey>,
 ) -> Result<Response, Stop> {
+    let (rules, event_id) = (hook.verifier.answers(), event.id);
     let incoming = Incoming {
         dedup,
         order_key: event.attribute("order-key").map(str::to_owned),
@@ -104,10 +121,10 @@ async fn queue(
         event,
     };
     match edge.delivery.take(incoming, target).await {
-        Ok(Answered::Reply(reply)) => Ok(answer::done(reply)),
+        Ok(Answered::Reply(reply)) => Ok(answer::reply(rules, reply, event_id)),
         Ok(Answered::Accepted(event)) => {
             kill_point!("before-answer");
-            Ok(answer::accepted(&hook.spec.accepted, hook.verifier.accepted_status(), event))
+            Ok(answer::accepted(rules, event))
         }
         Err(error @ LedgerError::TooLarge { .. }) => {
             tracing::error!(hook = &*hook.spec.name, %error, "an event is refused");

@@ -8,9 +8,11 @@ use bytes::Bytes;
 use http::header::{ALLOW, CONNECTION, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE, X_CONTENT_TYPE_OPTIONS};
 use http::{HeaderValue, StatusCode};
 
+use super::counters::Counters;
 use super::refuse::Why;
-use crate::model::{AcceptedSpec, EventId, Outcome, Reply};
-use crate::verify::{Answer, Answers};
+use crate::hooks::Hook;
+use crate::model::{EventId, Outcome, Reply};
+use crate::verify::{Answer, AnswerRules, ReplyBody};
 
 /// Why a request ends without a handler's reply.
 #[derive(Debug, Clone)]
@@ -35,8 +37,8 @@ pub enum Stop {
     TooLarge,
     /// The event is larger than the ledger or the broker takes; the error is for the operator.
     TooLargeToKeep(String),
-    /// Not proven.
-    Unauthorized(Answers, Box<Why>),
+    /// Not proven; the status is the provider's.
+    Unauthorized(u16, Box<Why>),
     /// An ownership check that is not passed, and the status that its rule gives.
     Challenge(u16, Box<Why>),
     /// The hook is closed, or has nothing to run, or the node is starting: come again.
@@ -72,7 +74,7 @@ impl Stop {
             Stop::BadBody => closing(error(StatusCode::BAD_REQUEST, "body broken")),
             Stop::SlowBody => closing(error(StatusCode::REQUEST_TIMEOUT, "body too slow")),
             Stop::TooLarge | Stop::TooLargeToKeep(_) => closing(error(StatusCode::PAYLOAD_TOO_LARGE, "body too large")),
-            Stop::Unauthorized(answers, _) => unauthorized(answers),
+            Stop::Unauthorized(status, _) => unauthorized(status),
             Stop::Challenge(status, _) => empty(StatusCode::from_u16(status).unwrap_or(StatusCode::FORBIDDEN)),
             Stop::Unavailable(_) => retry(error(StatusCode::SERVICE_UNAVAILABLE, "unavailable"), RETRY_LATER),
             Stop::NotKept(_) => retry(error(StatusCode::SERVICE_UNAVAILABLE, "not stored"), RETRY_LATER),
@@ -82,12 +84,12 @@ impl Stop {
 }
 
 /// What the caller gets for an outcome in mode `sync`. The handler's reasons are the operator's, not the caller's.
-pub fn outcome(outcome: Outcome, event: EventId) -> Response {
+pub fn outcome(rules: &AnswerRules, outcome: Outcome, event: EventId) -> Response {
     let failed = |status: StatusCode, what: &str| {
         json(status, &serde_json::json!({ "error": what, "event": event.to_string() }))
     };
     match outcome {
-        Outcome::Done(reply) => done(reply),
+        Outcome::Done(handlers) => reply(rules, handlers, event),
         Outcome::Retry { after, .. } => {
             retry(failed(StatusCode::SERVICE_UNAVAILABLE, "not handled now"), after.unwrap_or(RETRY_LATER))
         }
@@ -115,42 +117,99 @@ pub fn challenge(answer: Answer) -> Option<Response> {
 }
 
 /// One unchanging answer, with the status that the provider can live with.
-fn unauthorized(answers: Answers) -> Response {
-    let status = StatusCode::from_u16(answers.refused_status).expect("the verifier checked the status");
-    let response = if answers.are_empty { empty(status) } else { error(status, "unauthorized") };
+fn unauthorized(status: u16) -> Response {
+    let status = StatusCode::from_u16(status).expect("the verifier checked the status");
+    let response = error(status, "unauthorized");
     match status {
         StatusCode::UNAUTHORIZED => with(response, WWW_AUTHENTICATE, HeaderValue::from_static("Webhook")),
         _ => response,
     }
 }
 
-/// For providers that want none.
-pub fn without_body(response: Response) -> Response {
+/// The last look at an answer of a hook, the host's or the handler's: a status that costs the webhook is not sent, and a
+/// provider that wants no body gets none.
+pub fn sent(counters: &Counters, hook: &Hook, response: Response) -> Response {
+    let (rules, status) = (hook.verifier.answers(), response.status().as_u16());
+    let response = match rules.instead_of(status) {
+        None => response,
+        Some(instead) => {
+            if counters.avoided(&hook.spec.name, status) {
+                let what = "a status that the provider punishes was not sent; further ones are only counted";
+                tracing::warn!(hook = &*hook.spec.name, status, sent = instead, what);
+            }
+            avoided(response, instead)
+        }
+    };
+    if rules.reply_body == ReplyBody::Empty { without_body(response) } else { response }
+}
+
+/// Another status. What an avoided one would have said is not for the caller.
+fn avoided(avoided: Response, status: u16) -> Response {
+    let status = StatusCode::from_u16(status).expect("a constant is a good status");
+    let mut response = retry(error(status, "unavailable"), RETRY_LATER);
+    for name in [RETRY_AFTER, CONNECTION] {
+        if let Some(value) = avoided.headers().get(&name) {
+            response.headers_mut().insert(name, value.clone());
+        }
+    }
+    response
+}
+
+fn without_body(response: Response) -> Response {
     let mut response = response.map(|_| Body::empty());
     response.headers_mut().remove(CONTENT_TYPE);
     response
 }
 
-/// The event is in good hands.
-pub fn accepted(spec: &AcceptedSpec, usual_status: u16, event: EventId) -> Response {
-    let status = spec.status.unwrap_or(usual_status);
-    let status = StatusCode::from_u16(status).expect("the hook file and the pack were checked");
-    let id = event.to_string();
-    let mut response = match &spec.body {
-        _ if matches!(status, StatusCode::NO_CONTENT | StatusCode::RESET_CONTENT) => empty(status),
-        None => json(status, &serde_json::json!({ "accepted": true, "event": id })),
-        Some(text) => body(status, text.replace("{event}", &id).into()),
-    };
-    response.headers_mut().extend(spec.headers.clone());
+/// The event is stored and will be handled.
+pub fn accepted(rules: &AnswerRules, event: EventId) -> Response {
+    let accepted = &rules.accepted;
+    let response = with_accepted_content(rules, empty(status(accepted.status)), event);
+    let (mut parts, body) = response.into_parts();
+    for (name, value) in &accepted.headers {
+        if name != CONTENT_TYPE {
+            parts.headers.append(name, value.clone());
+        }
+    }
+    Response::from_parts(parts, body)
+}
+
+/// The handler's reply, as far as the provider takes it.
+pub fn reply(rules: &AnswerRules, reply: Reply, event: EventId) -> Response {
+    let has_body = !reply.body.is_empty();
+    let mut response = Response::new(Body::from(reply.body));
+    *response.status_mut() = status(rules.reply_status(reply.status));
+    *response.headers_mut() = reply.headers;
+    if !response.status().is_success() {
+        return response;
+    }
+    if rules.has_no_body(response.status().as_u16()) {
+        return without_body(response);
+    }
+    let content_type = response.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
+    let is_taken = !has_body || rules.takes_type(content_type);
+    if rules.reply_body == ReplyBody::Accepted || !is_taken {
+        return with_accepted_content(rules, response, event);
+    }
     response
 }
 
-/// The handler's reply.
-pub fn done(reply: Reply) -> Response {
-    let mut response = Response::new(Body::from(reply.body));
-    *response.status_mut() = StatusCode::from_u16(reply.status).expect("the engine checked the status");
-    *response.headers_mut() = reply.headers;
+/// With the body and content type of the accepted answer.
+fn with_accepted_content(rules: &AnswerRules, response: Response, event: EventId) -> Response {
+    let mut response = without_body(response);
+    if rules.has_no_body(response.status().as_u16()) {
+        return response;
+    }
+    let (body, content_type) = rules.accepted.content(&event.to_string());
+    *response.body_mut() = Body::from(body);
+    if let Some(content_type) = content_type {
+        response.headers_mut().insert(CONTENT_TYPE, content_type);
+    }
     response
+}
+
+fn status(code: u16) -> StatusCode {
+    StatusCode::from_u16(code).expect("the engine, the hook file and the pack were checked")
 }
 
 fn error(status: StatusCode, what: &str) -> Response {

@@ -14,6 +14,8 @@ pub struct Counters {
     refused: IntCounterVec,
     /// By hook.
     challenges: IntCounterVec,
+    /// By hook and the status that was not sent.
+    avoided: IntCounterVec,
     dropped: IntCounter,
     /// By hook and outcome.
     attempts: IntCounterVec,
@@ -39,6 +41,8 @@ impl Counters {
         let dropped = IntCounter::new("landfall_records_dropped_total", help).expect("a constant name is a good one");
         registry.register(Box::new(dropped.clone())).expect("each name is registered once");
         let challenges = counter("landfall_challenges_total", "Ownership checks answered.", &["hook"]);
+        let help = "Answers whose status the provider punishes: another was sent.";
+        let avoided = counter("landfall_avoided_statuses_total", help, &["hook", "status"]);
         let help = "Attempts that have ended, by the word for how.";
         let attempts = counter("landfall_attempts_total", help, &["hook", "outcome"]);
         let help =
@@ -46,7 +50,7 @@ impl Counters {
         let duplicates = counter("landfall_duplicates_total", help, &["hook", "result"]);
         let help = "Events with the delivery identity of an earlier event and a different body; both ran.";
         let conflicts = counter("landfall_conflicts_total", help, &["hook"]);
-        Counters { registry, verified, refused, challenges, dropped, attempts, duplicates, conflicts }
+        Counters { registry, verified, refused, challenges, avoided, dropped, attempts, duplicates, conflicts }
     }
 
     pub fn verified(&self, hook: &str, key: &str) {
@@ -59,6 +63,13 @@ impl Counters {
 
     pub fn challenge(&self, hook: &str) {
         self.challenges.with_label_values(&[hook]).inc();
+    }
+
+    /// True for the first of this hook and status.
+    pub fn avoided(&self, hook: &str, status: u16) -> bool {
+        let counter = self.avoided.with_label_values(&[hook, &status.to_string()]);
+        counter.inc();
+        counter.get() == 1
     }
 
     /// In the text format of Prometheus.

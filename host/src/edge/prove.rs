@@ -49,7 +49,7 @@ pub fn check_address(hook: &Hook, caller: &Caller) -> Result<(), Stop> {
             hook.spec.name
         )),
     };
-    Err(Stop::Unauthorized(hook.verifier.answers(), why))
+    Err(Stop::Unauthorized(hook.verifier.answers().refused_status, why))
 }
 
 /// Its keys, now.
@@ -83,7 +83,8 @@ pub async fn prove(
     checked.map_err(|(refusal, request)| {
         let why = Why::new(refusal.reason.word(), refusal.to_string());
         let why = Box::new(Why { hint: hint_for(edge, door, &request, &refusal), ..*why });
-        if refusal.is_ours() { Stop::Unavailable(why) } else { Stop::Unauthorized(door.verifier.answers(), why) }
+        let status = door.verifier.answers().refused_status;
+        if refusal.is_ours() { Stop::Unavailable(why) } else { Stop::Unauthorized(status, why) }
     })
 }
 
@@ -122,7 +123,7 @@ pub async fn answered(edge: &Edge, hook: &Hook, answer: Answer) -> Result<Respon
             let hint = "close the pairing: remove handshake_open from `[verify] config`; to pair anew, remove the secret first";
             let why = refused(format!("there is a secret already ({place})"));
             let why = Box::new(Why { hint: Some(hint.into()), ..*why });
-            return Err(Stop::Unauthorized(hook.verifier.answers(), why));
+            return Err(Stop::Unauthorized(hook.verifier.answers().refused_status, why));
         }
         edge.secrets.pair(place, secret).map_err(|why| Stop::Unavailable(refused(why)))?;
         tracing::info!(hook = hook_name, secret = %place, "paired: the provider's secret is kept; close the pairing now");

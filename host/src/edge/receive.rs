@@ -103,11 +103,11 @@ async fn handle_for(
             let slot = hook.slots.acquire(edge.limits.wait).await.map_err(|_| Stop::Busy("concurrency"))?;
             let event_id = event.id;
             let outcome = edge.delivery.sync(target, event, slot, hook.sync_limit()).await;
-            answer::outcome(outcome, event_id)
+            answer::outcome(hook.verifier.answers(), outcome, event_id)
         }
         Mode::Async | Mode::Auto => queue(edge, hook, target.as_ref(), event, dedup).await?,
     };
-    Ok(if hook.verifier.answers().are_empty { answer::without_body(response) } else { response })
+    Ok(answer::sent(&edge.counters, hook, response))
 }
 
 /// The answer comes when the event is on stable storage, and in `auto` with the handler's reply if that is in time.
@@ -118,6 +118,7 @@ async fn queue(
     event: Event,
     dedup: Option<DedupKey>,
 ) -> Result<Response, Stop> {
+    let (rules, event_id) = (hook.verifier.answers(), event.id);
     let incoming = Incoming {
         dedup,
         order_key: event.attribute("order-key").map(str::to_owned),
@@ -126,10 +127,10 @@ async fn queue(
         event,
     };
     match edge.delivery.take(incoming, target).await {
-        Ok(Answered::Reply(reply)) => Ok(answer::done(reply)),
+        Ok(Answered::Reply(reply)) => Ok(answer::reply(rules, reply, event_id)),
         Ok(Answered::Accepted(event)) => {
             kill_point!("before-answer");
-            Ok(answer::accepted(&hook.spec.accepted, hook.verifier.accepted_status(), event))
+            Ok(answer::accepted(rules, event))
         }
         Err(error @ LedgerError::TooLarge { .. }) => Err(Stop::TooLargeToKeep(error.to_string())),
         Err(error) => Err(Stop::NotKept(error.to_string())),

@@ -12,7 +12,7 @@ use http::request::Parts;
 use http::{Method, Uri};
 
 use super::Edge;
-use super::answer::Stop;
+use super::answer::{self, Stop};
 use super::client;
 use super::listener::Peer;
 use crate::hooks::Hook;
@@ -71,7 +71,10 @@ const SECRET_CHARS_MIN: usize = 16;
 pub fn refuse(edge: &Edge, stop: Stop, caller: &Caller, hook: Option<&Hook>) -> Response {
     let why = explain(edge, &stop, caller, hook);
     let is_ours = matches!(stop, Stop::Unavailable(_) | Stop::Busy(_) | Stop::NotKept(_));
-    let response = stop.response();
+    let response = match hook {
+        Some(hook) => answer::sent(&edge.counters, hook, stop.response()),
+        None => stop.response(),
+    };
 
     if let Some(why) = why {
         let name = hook.map_or(caller.name, |hook| &*hook.spec.name);

@@ -224,11 +224,14 @@ impl Loader {
     }
 }
 
-/// The verifier also finds what duplicates are known by, and what events are ordered by.
+/// The verifier with the rest of the hook file: what identifies a delivery, what orders events, what is answered.
 fn placed(name: &HookName, text: &str, spec: &HookSpec, verifier: Verifier) -> Result<Verifier, String> {
+    let wrong = |key: &[&str], message| ConfigError::at_key(&format!("{name}.toml"), text, key, message).to_string();
     verifier
         .with_places(&spec.dedup, spec.order_by.clone())
-        .map_err(|(key, message)| ConfigError::at_key(&format!("{name}.toml"), text, &[key], message).to_string())
+        .map_err(|(key, message)| wrong(&[key], message))?
+        .with_accepted(&spec.accepted)
+        .map_err(|(key, message)| wrong(&["accepted", key], message))
 }
 
 /// Every secret that a hook names.

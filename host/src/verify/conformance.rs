@@ -13,7 +13,7 @@ use serde_json::Value;
 
 use super::challenge::Answer;
 use super::check::{Checked, Given, Keys, check, feed};
-use super::pack::Packs;
+use super::pack::{Packs, ReplyBody};
 use super::refusal::Refusal;
 use super::request::Unverified;
 use super::schemes::Ebay;
@@ -392,13 +392,13 @@ fn respond(handshake: &Handshake, packs: &Packs) -> Result<Response, String> {
     let response = |status: u16, headers: Vec<(String, String)>, body: String, delivered: bool| Response {
         status,
         headers,
-        body: if answers.are_empty { String::new() } else { body },
+        body: if answers.reply_body == ReplyBody::Empty { String::new() } else { body },
         delivered,
     };
     Ok(match check(&verifier, request, &given, None) {
         // A second secret never replaces the first.
         Ok(Checked::Challenge(Answer { pair: Some(_), .. })) if !handshake.secrets.is_empty() => {
-            response(answers.refused_status, Vec::new(), "unauthorized".into(), false)
+            response(answers.sent_status(answers.refused_status), Vec::new(), "unauthorized".into(), false)
         }
         Ok(Checked::Challenge(answer)) => {
             let mut headers = answer.headers;
@@ -409,10 +409,10 @@ fn respond(handshake: &Handshake, packs: &Packs) -> Result<Response, String> {
             let body = answer.body.map(|(_, body)| body).unwrap_or_default();
             Response { status: answer.status, headers, body, delivered: false }
         }
-        _ if !is_post => response(405, Vec::new(), String::new(), false),
+        _ if !is_post => response(answers.sent_status(405), Vec::new(), String::new(), false),
         Ok(Checked::Verified(_)) => response(200, Vec::new(), String::new(), true),
         Err(refusal) if refusal.is_ours() => response(503, Vec::new(), "unavailable".into(), false),
-        Err(_) => response(answers.refused_status, Vec::new(), "unauthorized".into(), false),
+        Err(_) => response(answers.sent_status(answers.refused_status), Vec::new(), "unauthorized".into(), false),
     })
 }
 

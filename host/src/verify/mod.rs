@@ -5,6 +5,7 @@
 //! lies at an address, the refusal names it: whoever asked fetches the document and asks again.
 
 mod algorithm;
+mod answers;
 mod build;
 mod certificate;
 mod challenge;
@@ -26,6 +27,7 @@ mod verifier;
 mod view;
 mod window;
 
+pub use answers::{Accepted, AnswerRules};
 pub use build::BuildError;
 pub use challenge::Answer;
 pub use check::{Checked, Given, Keys, NoDocuments, check, check_or_return, feed, order_key};
@@ -37,5 +39,5 @@ pub use refusal::{Reason, Refusal};
 pub use request::{Unverified, Verified};
 pub use sign::sign;
 pub use signature::Feed;
-pub use verifier::{Answers, Proof, Verifier};
+pub use verifier::{Proof, Verifier};
 pub use window::Window;

@@ -62,6 +62,9 @@ pub struct Pack {
     /// The body of a handler's reply, as this provider wants it.
     #[serde(default)]
     pub reply_body: ReplyBody,
+    /// Content types that the provider reads in a reply; a reply of another type gets the body of `accepted`. Empty: any.
+    #[serde(default)]
+    pub reply_types: Vec<String>,
     /// A duplicate gets the handler's reply to the first delivery again.
     #[serde(default)]
     pub repeat_reply: bool,
@@ -205,7 +208,7 @@ impl TryFrom<String> for StatusPattern {
             None => StatusPattern::Code(text.parse().map_err(|_| wrong())?),
         };
         match pattern {
-            StatusPattern::Class(4..=5) | StatusPattern::Code(400..=599) => Ok(pattern),
+            StatusPattern::Class(3..=5) | StatusPattern::Code(300..=599) => Ok(pattern),
             _ => Err(wrong()),
         }
     }

@@ -1,20 +1,24 @@
 //! How the requests of one hook are checked: a `[verify]` table over its provider pack, made whole at load.
 
 use std::net::IpAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use ipnet::IpNet;
 
+use super::answers::AnswerRules;
 use super::build::{self, BuildError, wrong};
 use super::challenge::Challenge;
 use super::jwt::Jwt;
 use super::lookup::{KeyGrant, Lookup};
-use super::pack::{Pack, Packs, ReplyBody};
+use super::pack::{Pack, Packs};
 use super::payload::Part;
 use super::schemes::Code;
 use super::signature::Signature;
 use super::window::Window;
-use crate::model::{DedupId, DedupSpec, DeliveryId, FromAddresses, IdMatch, KeyForm, Place, SecretRef, VerifySpec};
+use crate::model::{
+    AcceptedSpec, DedupId, DedupSpec, DeliveryId, FromAddresses, IdMatch, KeyForm, Place, SecretRef, VerifySpec,
+};
 
 /// How requests of one hook are checked.
 #[derive(Debug, Clone)]
@@ -31,23 +35,13 @@ pub struct Verifier {
     /// Of schemes in code that have one.
     pub(super) window: Window,
     documented_window: Option<Duration>,
-    answers: Answers,
-    accepted_status: u16,
+    answers: Arc<AnswerRules>,
     answer_within: Option<Duration>,
     key: KeyForm,
     secrets: Vec<SecretRef>,
     challenge_secrets: Vec<SecretRef>,
     /// None: every address.
     from_addresses: Option<Vec<IpNet>>,
-}
-
-/// What the provider makes of answers.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Answers {
-    /// To a request that has not proven itself; 401 unless said.
-    pub refused_status: u16,
-    /// They carry no body.
-    pub are_empty: bool,
 }
 
 /// What a sender has to show.
@@ -126,6 +120,7 @@ impl Verifier {
             _ => Window { past: None, future: None },
         };
         let window = spec.timestamp.as_ref().map_or(own_window, build::window);
+        let answers = AnswerRules::of_pack(&pack, refused_status)?;
         Ok(Verifier {
             proof,
             challenges,
@@ -136,11 +131,10 @@ impl Verifier {
             id_match: pack.delivery_id_match.unwrap_or_default(),
             repeats_reply: pack.repeat_reply,
             order_key: None,
-            accepted_status: accepted_status(pack.success.as_deref()),
             public_url: spec.public_url.as_deref().map(build::public_url).transpose()?,
             window,
             documented_window: pack.documented_window,
-            answers: Answers { refused_status, are_empty: pack.reply_body == ReplyBody::Empty },
+            answers: Arc::new(answers),
             key: spec.key.unwrap_or_default(),
             secrets: spec.secret.clone(),
             challenge_secrets: spec.challenge_secret.clone(),
@@ -197,14 +191,15 @@ impl Verifier {
         self.repeats_reply
     }
 
-    /// What tells the provider that an event is in good hands: 202, unless it wants another.
-    pub fn accepted_status(&self) -> u16 {
-        self.accepted_status
+    /// With what the operator answers to events that are handled later; the error names the key in `[accepted]`.
+    pub fn with_accepted(mut self, spec: &AcceptedSpec) -> Result<Verifier, (&'static str, String)> {
+        self.answers = Arc::new(AnswerRules::clone(&self.answers).with_accepted(spec)?);
+        Ok(self)
     }
 
-    /// What the provider makes of answers.
-    pub fn answers(&self) -> Answers {
-        self.answers
+    /// What the provider expects in answers.
+    pub fn answers(&self) -> &Arc<AnswerRules> {
+        &self.answers
     }
 
     /// Whether a request with this method may be an ownership check.
@@ -313,16 +308,6 @@ fn tells_tokens_apart(proof: &Proof) -> bool {
         },
         Proof::Code(Code::Braintree { .. }) | Proof::Closed => true,
         _ => false,
-    }
-}
-
-fn accepted_status(success: Option<&[u16]>) -> u16 {
-    const ACCEPTED: u16 = 202;
-    match success {
-        Some(statuses) if !statuses.contains(&ACCEPTED) => {
-            statuses.iter().copied().find(|status| (200..=299).contains(status)).unwrap_or(ACCEPTED)
-        }
-        _ => ACCEPTED,
     }
 }
 

@@ -39,3 +39,6 @@ pub use sign::sign;
 pub use signature::Feed;
 pub use verifier::{Answers, Proof, Verifier};
 pub use window::Window;
+
+#[cfg(test)]
+mod identity_tests;

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use landfall_tests::{Node, Setup, guest, root};
+use landfall_tests::{Node, Setup, eventually, guest, root};
 use serde_json::{Value, json};
 
 /// What is sent to packs without an identity that tests/vectors/deliveries.json has no case for: the same twice.
@@ -59,11 +59,15 @@ fn hook_file(case: &Case, pack: &toml::Table) -> String {
     let described = pack.get("config").and_then(toml::Value::as_table).into_iter().flatten();
     let config: toml::Table =
         described.filter_map(|(name, key)| Some((name.clone(), key.get("example")?.clone()))).collect();
-    let verify = toml::Table::from_iter([
+    let mut verify = toml::Table::from_iter([
         ("provider".to_owned(), case.pack.clone().into()),
         ("scheme".to_owned(), "none".into()),
         ("config".to_owned(), config.into()),
     ]);
+    // A check that signs what any caller asks for needs the scheme that tells its answer from a delivery.
+    if pack["verify"].to_string().contains("{hmac-") {
+        verify.insert("challenge".to_owned(), toml::Value::Array(Vec::new()));
+    }
     let file = toml::Table::from_iter([
         ("mode".to_owned(), "auto".into()),
         ("component".to_owned(), "any.wasm".into()),
@@ -98,9 +102,14 @@ async fn alike_deliveries_run_and_retries_do_not() {
         setup = setup.file(&format!("{}.toml", case.hook), hook_file(case, &packs[&case.pack]));
     }
     let node = setup.start().await;
-    for case in &cases {
-        node.until(&case.hook, "serving").await;
-    }
+    let hooks = eventually("every hook is loaded or refused", || async {
+        let hooks = node.hooks().await;
+        let is_decided = |hook: &Value| hook["state"] == "serving" || !hook["problem"].is_null();
+        (hooks.len() == cases.len() && hooks.iter().all(is_decided)).then_some(hooks)
+    })
+    .await;
+    let refused: Vec<&Value> = hooks.iter().filter(|hook| hook["state"] != "serving").collect();
+    assert!(refused.is_empty(), "{refused:#?}");
 
     for case in &cases {
         send(&node, case, &case.first).await;

@@ -10,7 +10,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::{Checked, Given, Keys, NoDocuments, Pack, Packs, Unverified, Verified, Verifier, check, pack_names, sign};
-use crate::model::{ConfigValue, IdMatch, KeyForm, Scheme, Secret, VerifySpec};
+use crate::model::{ConfigValue, DeliveryId, IdMatch, KeyForm, Place, Scheme, Secret, VerifySpec};
 
 const DELIVERIES: &str = include_str!("../../../tests/vectors/deliveries.json");
 
@@ -151,7 +151,12 @@ fn retries_keep_their_identity() {
 #[test]
 fn every_identity_has_alike_deliveries() {
     let tried: BTreeSet<String> = cases().into_iter().map(|case| case.pack).collect();
-    let has_identity = |name: &&str| Packs::default().find(name).unwrap().delivery_id.is_some();
-    let missing: Vec<&str> = pack_names().filter(has_identity).filter(|name| !tried.contains(*name)).collect();
+    // An identity inside a signed token needs a token: the tests of those schemes make one.
+    let is_claim = |identity: &DeliveryId| identity.all_fields().any(|field| matches!(field, Place::Claim(_)));
+    let needs_case = |name: &&str| {
+        let identity = Packs::default().find(name).unwrap().delivery_id;
+        identity.is_some_and(|identity| !is_claim(&identity))
+    };
+    let missing: Vec<&str> = pack_names().filter(needs_case).filter(|name| !tried.contains(*name)).collect();
     assert!(missing.is_empty(), "tests/vectors/deliveries.json has no case for {missing:?}");
 }

@@ -330,6 +330,16 @@ fn has_only_keys(view: &View<'_>, keys: &[String]) -> bool {
     object.is_some_and(|object| !object.is_empty() && object.keys().all(|key| keys.contains(key)))
 }
 
+fn no_key() -> Refused {
+    let why = "the ownership check needs a secret, and none has a value now";
+    Refused::Requirement(Refusal::new(Reason::NoSecret, why))
+}
+
+fn no_url() -> Refused {
+    let why = "the ownership check needs the URL of the endpoint: set public_url, or config.endpoint";
+    Refused::Requirement(Refusal::new(Reason::NoSecret, why))
+}
+
 fn fill(template: &Template, view: &View<'_>, keys: &Keys) -> Result<String, Refused> {
     let mut filled = String::new();
     for piece in template {
@@ -338,18 +348,15 @@ fn fill(template: &Template, view: &View<'_>, keys: &Keys) -> Result<String, Ref
             Piece::Echo(source) => filled.push_str(&source.text(view)?),
             Piece::Mac(algorithm, is_hex, source) => {
                 let token = source.token(view)?;
-                let no_key =
-                    || Refusal::new(Reason::NoSecret, "the ownership check needs a secret, and none has a value now");
-                let key = keys.iter().flatten().find(|key| !key.is_empty());
-                let key = key.ok_or_else(|| Refused::Requirement(no_key()))?;
+                let key = keys.iter().flatten().find(|key| !key.is_empty()).ok_or_else(no_key)?;
                 let digest = mac(*algorithm, key, token.as_bytes());
                 filled.push_str(&if *is_hex { hex::encode(digest) } else { STANDARD.encode(digest) });
             }
             Piece::Digest(source, endpoint) => {
                 let token = source.token(view)?;
-                let secret = keys.challenge_key().ok_or(Refused::Requirement)?;
+                let secret = keys.challenge_key().ok_or_else(no_key)?;
                 let called = || view.url().ok().and_then(|url| url.split('?').next().map(str::to_owned));
-                let endpoint = endpoint.clone().or_else(called).ok_or(Refused::Requirement)?;
+                let endpoint = endpoint.clone().or_else(called).ok_or_else(no_url)?;
                 filled.push_str(&sha256_hex(&[token.as_bytes(), secret, endpoint.as_bytes()].concat()));
             }
             Piece::Rate(max) => {

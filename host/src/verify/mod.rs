@@ -41,3 +41,6 @@ pub use sign::sign;
 pub use signature::Feed;
 pub use verifier::{Proof, Verifier};
 pub use window::Window;
+
+#[cfg(test)]
+mod identity_tests;

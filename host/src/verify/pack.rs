@@ -468,7 +468,7 @@ mod tests {
             let own = pack.verify.refused_status.unwrap_or(401);
             let challenges = pack.verify.challenge.iter().flatten();
             let statuses: Vec<u16> =
-                [own].into_iter().chain(challenges.filter_map(|rule| rule.refused_status)).collect();
+                [own].into_iter().chain(challenges.map(|rule| rule.refused_status.unwrap_or(403))).collect();
             let is_avoided = move |status: &u16| pack.avoid_status.iter().any(|avoided| avoided.matches(*status));
             statuses.into_iter().filter(is_avoided).map(move |status| format!("{name}: refuses with {status}"))
         });

@@ -1,6 +1,7 @@
 //! Makes requests as a provider does: the other side of the check, for `landfall sign` and `send`. Only where the provider
 //! signs with a secret that both sides have.
 
+use std::borrow::Cow;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use base64::Engine as _;
@@ -53,11 +54,14 @@ impl Signature {
         if let Some(place) = self.time.as_ref().and_then(|time| time.from.as_ref()) {
             put(draft, place, &time)?;
         }
-        let id = format!("msg_{}", written(TimeUnit::Ms, now));
+        // A draft that names its id keeps it.
+        let named =
+            self.id.as_ref().and_then(|place| View::new(draft, None).find(place, true).ok().map(Cow::into_owned));
+        let id = named.unwrap_or_else(|| format!("msg_{}", written(TimeUnit::Ms, now)).into_bytes());
         if let Some(place) = &self.id {
-            put(draft, place, &id)?;
+            put(draft, place, &String::from_utf8_lossy(&id))?;
         }
-        let signed = Signed { timestamp: time.as_bytes(), id: id.as_bytes() };
+        let signed = Signed { timestamp: time.as_bytes(), id: &id };
         let view = View::new(draft, verifier.public_url.as_deref());
         let only_the_provider = "this provider signs with a private key that only it has";
         let mut running = Running::new(self.algorithm, key).ok_or(only_the_provider)?;

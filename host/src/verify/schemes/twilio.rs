@@ -60,8 +60,8 @@ fn algorithm(pinned: Option<Algorithm>, view: &View<'_>) -> Result<Algorithm, Re
         false => "",
     };
     let named = settings.split(',').filter_map(|entry| entry.split_once('='));
-    let named = named.filter(|(name, _)| name.trim() == "algorithm").map(|(_, value)| value.trim());
-    let named = named.filter(|value| !value.is_empty()).next().unwrap_or("HMAC_SHA1");
+    let mut named = named.filter(|(name, _)| name.trim() == "algorithm").map(|(_, value)| value.trim());
+    let named = named.find(|value| !value.is_empty()).unwrap_or("HMAC_SHA1");
     let algorithm = match named.to_ascii_uppercase().as_str() {
         "HMAC_SHA1" => Algorithm::HmacSha1,
         "HMAC_SHA256" => Algorithm::HmacSha256,

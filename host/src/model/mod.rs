@@ -17,6 +17,7 @@ mod refusals;
 mod retention;
 mod schedule;
 pub mod scheme;
+mod scheme_merge;
 pub mod secret;
 mod url_prefix;
 
@@ -37,7 +38,7 @@ pub use refusals::{RefusalLog, RefusedRequest};
 pub use retention::Retention;
 pub use schedule::RetrySpec;
 pub use scheme::{
-    Algorithm, ClaimValue, ConfigValue, Encoding, JwtSpec, KeyForm, ListStyle, LookupSpec, MessageSignatureSpec, Place,
-    Scheme, TimeSpec, TimeUnit, VerifySpec, span,
+    Algorithm, ClaimValue, ConfigValue, Encoding, JwtSpec, KeyForm, KeySetSpec, ListSpec, LookupSpec,
+    MessageSignatureSpec, PayloadPiece, Place, Scheme, TimeSpec, TimeUnit, VerifySpec, span,
 };
 pub use secret::{RemoteSecret, Secret, SecretAges, SecretError, SecretRef, SecretSource};

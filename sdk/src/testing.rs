@@ -128,7 +128,7 @@ pub fn post_raw(body: impl Into<Payload>) -> EventBuilder {
             query: None,
             headers: Vec::new(),
             body: body.into(),
-            attributes: vec![("verified-by".into(), "none".into())],
+            attributes: vec![("verified-by".into(), "none".into()), ("verified-by-scheme".into(), "none".into())],
         },
     }
 }

@@ -104,6 +104,7 @@ async fn events_for_other_hooks_are_queued_once_and_only_with_success() {
         |name: &str, value: &str| shown["event"]["attributes"].as_array().unwrap().contains(&json!([name, value]));
     let caused_by: serde_json::Value = serde_json::from_str(&cause.1).unwrap();
     assert!(has("emitted-by", "emits") && has("hops", "1"), "{shown}");
+    assert!(has("verified-by", "emit") && has("verified-by-scheme", "none"), "{shown}");
     assert!(has("caused-by", caused_by["quick"].as_str().unwrap()), "{shown}");
     assert_eq!(node.rows("store", "t").await.len(), 1);
     // A hook that is not there yet gets its events when it comes.

@@ -65,6 +65,14 @@ async fn what_send_makes_is_let_in_and_with_another_secret_it_is_not() {
 }
 
 #[tokio::test]
+async fn a_variable_loses_one_line_end() {
+    let setup = Setup::new().hook("in", &guest("answers_one"), &hook("github", "")).env("SECRET", "a secret\n");
+    let node = setup.serving("in").await;
+    let sent = run(&["send", "github", "--to", &node.url("/in"), "--secret", "env:SECRET"], "a secret");
+    assert!(sent.status.success(), "{}\n{}", said(&sent), node.log());
+}
+
+#[tokio::test]
 async fn a_provider_that_signs_its_url_needs_the_public_one() {
     let verify = hook("twilio", "public_url = \"https://hooks.example.com\"\n");
     let setup = Setup::new().hook("in", &guest("answers_one"), &verify).env("SECRET", "token");

@@ -31,6 +31,7 @@ impl Delivery {
         let hops = by.attribute("hops").and_then(|hops| hops.parse().ok()).unwrap_or(0_u32) + 1;
         let mut attributes = vec![
             ("verified-by".to_owned(), "emit".to_owned()),
+            ("verified-by-scheme".to_owned(), "none".to_owned()),
             ("emitted-by".to_owned(), by.hook.to_string()),
             ("caused-by".to_owned(), by.id.to_string()),
             ("hops".to_owned(), hops.to_string()),

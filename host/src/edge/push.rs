@@ -34,7 +34,7 @@ pub fn verifier(spec: &PushSpec) -> anyhow::Result<Verifier> {
         ("email".to_owned(), one(&spec.account)),
         ("email_verified".to_owned(), ClaimValue::Truth(true)),
     ]);
-    let (algorithms, jwks) = (vec!["RS256".to_owned()], Some(spec.keys.clone()));
+    let (algorithms, jwks) = (Some(vec!["RS256".to_owned()]), Some(spec.keys.clone()));
     let jwt = Some(JwtSpec { algorithms, jwks, claims, ..JwtSpec::default() });
     let typed = VerifySpec { provider: Some("google-pubsub".into()), jwt, ..VerifySpec::default() };
     Verifier::build(&typed, &Packs::default())

@@ -16,7 +16,7 @@ pub struct ChallengeSpec {
     pub header: Option<String>,
     /// A string that is there in the JSON body.
     pub json: Option<String>,
-    /// JSON pointer, `header:NAME` or `query:NAME`, and the value that must be there.
+    /// JSON pointer, `header:NAME`, `query:NAME` or `form:NAME`, and the value that must be there.
     #[serde(default)]
     pub equals: BTreeMap<String, serde_json::Value>,
     /// JSON pointers to what must not be there in the body.

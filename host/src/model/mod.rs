@@ -17,6 +17,7 @@ mod refusals;
 mod retention;
 mod schedule;
 pub mod scheme;
+mod scheme_merge;
 pub mod secret;
 mod url_prefix;
 
@@ -37,7 +38,7 @@ pub use refusals::{KeptRefusal, LOG_WINDOW, LogDecision, NO_HOOK, RefusalLog, Re
 pub use retention::Retention;
 pub use schedule::RetrySpec;
 pub use scheme::{
-    Algorithm, ClaimValue, ConfigValue, Encoding, FromAddresses, JwtSpec, KeyForm, ListStyle, LookupSpec,
-    MessageSignatureSpec, Place, Scheme, TimeSpec, TimeUnit, VerifySpec, address_range, span,
+    Algorithm, ClaimValue, ConfigValue, Encoding, FromAddresses, JwtSpec, KeyForm, KeySetSpec, ListSpec, LookupSpec,
+    MessageSignatureSpec, PayloadPiece, Place, Scheme, TimeSpec, TimeUnit, VerifySpec, address_range, span,
 };
 pub use secret::{RemoteSecret, Secret, SecretAges, SecretError, SecretRef, SecretSource};

@@ -33,13 +33,20 @@ pub struct VerifySpec {
     /// Constant text before the token or signature, such as `Bearer ` or `sha256=`.
     pub prefix: Option<String>,
     /// A header that carries several labelled signatures.
-    pub list: Option<ListStyle>,
+    pub list: Option<ListSpec>,
     /// Of a signature.
     pub algorithm: Option<Algorithm>,
     /// Of a signature's bytes.
     pub encoding: Option<Encoding>,
+    /// Method names that may stand before a signature, as in `sha256=…`: each is the HMAC with that digest. Instead of
+    /// `algorithm` and `prefix`.
+    pub methods: Option<Vec<String>>,
+    /// Public keys of the provider at an address, instead of `secret`.
+    pub key_set: Option<KeySetSpec>,
     /// What is signed: literal text and `{tokens}`, joined.
-    pub payload: Option<Vec<String>>,
+    pub payload: Option<Vec<PayloadPiece>>,
+    /// Other texts that count as well, each written like `payload`.
+    pub payload_alternatives: Option<Vec<Vec<PayloadPiece>>>,
     /// The signed time and its window.
     pub timestamp: Option<TimeSpec>,
     /// The signed id of the delivery.
@@ -48,6 +55,8 @@ pub struct VerifySpec {
     pub require: Option<BTreeMap<String, String>>,
     /// Scheme, host and, where a proxy takes one away, path prefix that senders call: never taken from the request.
     pub public_url: Option<String>,
+    /// The whole URL that senders call, instead of `public_url`: for proxies that replace the path.
+    pub url: Option<String>,
     /// Values of the operator that the scheme names: `{config.NAME}`.
     #[serde(default)]
     pub config: BTreeMap<String, ConfigValue>,
@@ -132,32 +141,57 @@ pub enum Place {
     Path(String),
     /// A `{NAME}` segment of the hook's path.
     Param(String),
-    /// A claim of the token that was verified, by JSON pointer. Only for `event_type`, `delivery_id` and `order_by`.
+    /// The body itself; only `whole`.
+    Body(String),
+    /// A claim of the token that was verified, by JSON pointer; a text that holds JSON is entered. Only for `event_type`,
+    /// `delivery_id` and `order_by`.
     Claim(String),
 }
 
-/// How a header is split into labelled signatures: `t=1,v1=abc` has separator `,` and assign `=`.
+/// One piece of what is signed.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(untagged, expecting = "text, a token such as \"{body}\", or a list of them that may be absent as a whole")]
+pub enum PayloadPiece {
+    /// Literal text, or a token in braces.
+    One(String),
+    /// Pieces that drop out together where a value in them is absent.
+    Optional(Vec<String>),
+}
+
+/// Where the public keys of a provider are.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct ListStyle {
+pub struct KeySetSpec {
+    /// The address of a JSON web key set (RFC 7517); `{config.NAME}` for the operator's.
+    pub url: Option<String>,
+    /// Where the request names the key; none = every key of the set is tried.
+    pub id: Option<Place>,
+}
+
+/// How a header is split into several signatures: `t=1,v1=abc` has separator `,` and assign `=`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ListSpec {
     /// Between entries.
-    pub separator: String,
-    /// Between label and value.
-    pub assign: String,
-    /// Labels that count; others are skipped.
-    pub labels: Vec<String>,
+    pub separator: Option<String>,
+    /// Between label and value; none = no entry has a label.
+    pub assign: Option<String>,
+    /// Labels that count; others are skipped. None = every entry but the time is a signature without a label.
+    pub labels: Option<Vec<String>>,
     /// The label of the signed time.
     pub timestamp: Option<String>,
+    /// The first entry is the signed time and has no label.
+    pub timestamp_first: Option<bool>,
 }
 
 /// The signed time.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct TimeSpec {
     /// Where it is; none where the signature's list holds it.
     pub from: Option<Place>,
     /// How it is written.
-    pub unit: TimeUnit,
+    pub unit: Option<TimeUnit>,
     /// How old it may be; none = any age.
     #[serde(default, deserialize_with = "span")]
     pub past: Option<Duration>,
@@ -176,6 +210,8 @@ pub enum TimeUnit {
     Ms,
     /// RFC 3339.
     Rfc3339,
+    /// RFC 3339, and the same without an offset, which is read as UTC.
+    Iso8601,
     /// RFC 9110 section 5.6.7, with or without the comma.
     HttpDate,
 }
@@ -184,6 +220,8 @@ pub enum TimeUnit {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Algorithm {
+    /// HMAC with MD5: only where the provider has nothing better.
+    HmacMd5,
     /// HMAC (RFC 2104) with SHA-1: only where the provider has nothing better.
     HmacSha1,
     /// HMAC with SHA-256.
@@ -192,8 +230,12 @@ pub enum Algorithm {
     HmacSha384,
     /// HMAC with SHA-512.
     HmacSha512,
+    /// SHA-1 of a concatenation that holds the secret: only where the provider has nothing better.
+    Sha1,
     /// SHA-256 of a concatenation that holds the secret.
     Sha256,
+    /// Keccak-256 (the one of Ethereum, not SHA3-256) of a concatenation that holds the secret.
+    Keccak256,
     /// Ed25519 (RFC 8032).
     Ed25519,
     /// ECDSA on P-256 with SHA-256, DER (RFC 3279).
@@ -248,9 +290,9 @@ pub enum KeyForm {
 #[derive(Debug, Clone, Default, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct JwtSpec {
-    /// `alg` values that are taken: HS256, HS384, HS512, RS256, ES256.
-    pub algorithms: Vec<String>,
-    /// Where the keys are (RFC 7517); none = the secrets are the keys.
+    /// `alg` values that are taken: HS256, HS384, HS512 with a secret; RS256, ES256 with public keys.
+    pub algorithms: Option<Vec<String>>,
+    /// Where the keys are (RFC 7517); none = the secrets are the keys. `{config.NAME}` for the operator's.
     pub jwks: Option<String>,
     /// Where a key is handed out for its id; the hook's secret goes into the question.
     pub lookup: Option<LookupSpec>,
@@ -265,16 +307,18 @@ pub struct JwtSpec {
     pub max_age: Option<Duration>,
     /// The prefix may be left out.
     pub prefix_optional: Option<bool>,
-    /// The claim with the SHA-256 of the body, in hex.
+    /// The claim with the SHA-256 of the body.
     pub body_hash: Option<String>,
+    /// How `body_hash` is written; none = hex.
+    pub body_hash_encoding: Option<Encoding>,
+    /// The claim with the body itself, as text.
+    pub body_claim: Option<String>,
     /// `body_hash` may be absent where there is no body.
-    #[serde(default)]
-    pub body_hash_if_body: bool,
+    pub body_hash_if_body: Option<bool>,
     /// The claim with the SHA-256 of the URL, in hex.
     pub url_hash: Option<String>,
     /// `exp` need not be there.
-    #[serde(default)]
-    pub no_expiry: bool,
+    pub no_expiry: Option<bool>,
     /// The claim with the query string hash of Atlassian Connect: SHA-256 of method, path and sorted query, in hex.
     pub query_string_hash: Option<String>,
     /// Of a detached signature: the header parameter with the signed time in seconds, which `max_age` judges.
@@ -297,15 +341,16 @@ pub struct MessageSignatureSpec {
 }
 
 /// How a provider is asked for one key.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct LookupSpec {
     /// Asked by POST; `{config.NAME}` for the operator's.
-    pub url: String,
+    pub url: Option<String>,
     /// The members of the JSON object that is sent: text, `{config.NAME}`, `{secret}` or `{kid}`.
+    #[serde(default)]
     pub body: BTreeMap<String, String>,
     /// JSON pointer (RFC 6901) to the JSON web key in the answer.
-    pub key: String,
+    pub key: Option<String>,
 }
 
 /// What a claim must be.
@@ -364,11 +409,29 @@ impl<'de> Deserialize<'de> for FromAddresses {
     }
 }
 
+// === impl PayloadPiece ===
+
+impl PayloadPiece {
+    /// Every text of it.
+    pub fn texts(&self) -> &[String] {
+        match self {
+            PayloadPiece::One(text) => std::slice::from_ref(text),
+            PayloadPiece::Optional(texts) => texts,
+        }
+    }
+}
+
 /// A range of addresses in CIDR notation; an address alone is a range of one.
 pub fn address_range(text: &str) -> Result<IpNet, String> {
     let range = text.parse::<IpNet>().or_else(|_| text.parse::<std::net::IpAddr>().map(IpNet::from));
     let wrong = |_| format!("`{}` is no range of addresses: write it as 192.0.2.0/24", text.escape_debug());
     range.map(|range| range.trunc()).map_err(wrong)
+}
+
+impl From<&str> for PayloadPiece {
+    fn from(text: &str) -> PayloadPiece {
+        PayloadPiece::One(text.to_owned())
+    }
 }
 
 fn secrets<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Vec<SecretRef>, D::Error> {

@@ -148,6 +148,14 @@ impl Secret {
         Secret(Zeroizing::new(bytes.into()))
     }
 
+    /// What a file or a variable holds: one line end after the secret does not count.
+    pub fn without_line_end(mut bytes: Vec<u8>) -> Secret {
+        if bytes.ends_with(b"\n") {
+            bytes.truncate(bytes.len() - if bytes.ends_with(b"\r\n") { 2 } else { 1 });
+        }
+        Secret::new(bytes)
+    }
+
     /// The bytes: only for a comparison, a MAC or a credential on its way out.
     pub fn expose(&self) -> &[u8] {
         &self.0
@@ -267,6 +275,15 @@ impl fmt::Display for SecretRef {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn one_line_end_does_not_count() {
+        for (held, secret) in
+            [("s", "s"), ("s\n", "s"), ("s\r\n", "s"), ("s\n\n", "s\n"), ("s\r", "s\r"), (" s ", " s ")]
+        {
+            assert_eq!(Secret::without_line_end(held.into()).expose(), secret.as_bytes(), "{held:?}");
+        }
+    }
 
     #[test]
     fn a_secret_is_not_printed() {

@@ -18,10 +18,7 @@ pub fn read(path: &Path) -> Result<Secret, SecretError> {
     if bytes.len() as u64 > BYTES_MAX {
         return Err(unreadable(format!("more than {BYTES_MAX} bytes")));
     }
-    if bytes.ends_with(b"\n") {
-        bytes.truncate(bytes.len() - if bytes.ends_with(b"\r\n") { 2 } else { 1 });
-    }
-    Ok(Secret::new(bytes))
+    Ok(Secret::without_line_end(bytes))
 }
 
 fn open(path: &Path) -> std::io::Result<File> {

@@ -162,7 +162,10 @@ impl Secrets {
 
     fn read_now(&self, reference: &SecretRef) -> Result<Secret, SecretError> {
         let secret = match reference {
-            SecretRef::Env(name) => Secret::new(env::bytes(name).ok_or_else(|| SecretError::NotSet(name.clone()))?),
+            SecretRef::Env(name) => {
+                let bytes = env::bytes(name).ok_or_else(|| SecretError::NotSet(name.clone()))?;
+                Secret::without_line_end(bytes)
+            }
             SecretRef::File(path) => file::read(path)?,
             SecretRef::Remote(remote) => {
                 let unreadable = |why: String| SecretError::Remote { reference: reference.to_string(), why };

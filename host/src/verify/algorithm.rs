@@ -1,9 +1,11 @@
 //! The arithmetic: MACs that run while the body comes, and public-key signatures. Comparisons are constant-time.
 
 use hmac::{Hmac, KeyInit, Mac};
+use md5::Md5;
 use ring::signature as ring_signature;
 use sha1::Sha1;
 use sha2::{Digest, Sha256, Sha384, Sha512};
+use sha3::Keccak256;
 use subtle::ConstantTimeEq;
 
 use super::certificate::{WebKey, key_bits};
@@ -12,12 +14,17 @@ use crate::model::Algorithm;
 /// A MAC or digest that is fed piece by piece.
 #[derive(Clone)]
 pub enum Running {
+    Md5(Hmac<Md5>),
     Sha1(Hmac<Sha1>),
     Sha256(Hmac<Sha256>),
     Sha384(Hmac<Sha384>),
     Sha512(Hmac<Sha512>),
     /// No key: the secret is part of what is fed.
-    Plain(Sha256),
+    PlainSha1(Sha1),
+    /// The same.
+    PlainSha256(Sha256),
+    /// The same.
+    PlainKeccak256(Keccak256),
 }
 
 // === impl Running ===
@@ -29,11 +36,14 @@ impl Running {
             <M as KeyInit>::new_from_slice(key).expect("HMAC takes keys of any length")
         }
         Some(match algorithm {
+            Algorithm::HmacMd5 => Running::Md5(keyed(key)),
             Algorithm::HmacSha1 => Running::Sha1(keyed(key)),
             Algorithm::HmacSha256 => Running::Sha256(keyed(key)),
             Algorithm::HmacSha384 => Running::Sha384(keyed(key)),
             Algorithm::HmacSha512 => Running::Sha512(keyed(key)),
-            Algorithm::Sha256 => Running::Plain(Sha256::new()),
+            Algorithm::Sha1 => Running::PlainSha1(Sha1::new()),
+            Algorithm::Sha256 => Running::PlainSha256(Sha256::new()),
+            Algorithm::Keccak256 => Running::PlainKeccak256(Keccak256::new()),
             Algorithm::Ed25519
             | Algorithm::EcdsaP256Sha256
             | Algorithm::RsaPkcs1v15Sha256
@@ -43,21 +53,27 @@ impl Running {
 
     pub fn update(&mut self, bytes: &[u8]) {
         match self {
+            Running::Md5(mac) => mac.update(bytes),
             Running::Sha1(mac) => mac.update(bytes),
             Running::Sha256(mac) => mac.update(bytes),
             Running::Sha384(mac) => mac.update(bytes),
             Running::Sha512(mac) => mac.update(bytes),
-            Running::Plain(digest) => Digest::update(digest, bytes),
+            Running::PlainSha1(digest) => Digest::update(digest, bytes),
+            Running::PlainSha256(digest) => Digest::update(digest, bytes),
+            Running::PlainKeccak256(digest) => Digest::update(digest, bytes),
         }
     }
 
     pub fn finish(self) -> Vec<u8> {
         match self {
+            Running::Md5(mac) => mac.finalize().into_bytes().to_vec(),
             Running::Sha1(mac) => mac.finalize().into_bytes().to_vec(),
             Running::Sha256(mac) => mac.finalize().into_bytes().to_vec(),
             Running::Sha384(mac) => mac.finalize().into_bytes().to_vec(),
             Running::Sha512(mac) => mac.finalize().into_bytes().to_vec(),
-            Running::Plain(digest) => digest.finalize().to_vec(),
+            Running::PlainSha1(digest) => digest.finalize().to_vec(),
+            Running::PlainSha256(digest) => digest.finalize().to_vec(),
+            Running::PlainKeccak256(digest) => digest.finalize().to_vec(),
         }
     }
 }
@@ -79,6 +95,21 @@ pub fn same_text(left: &[u8], right: &[u8]) -> bool {
     Sha256::digest(left).ct_eq(&Sha256::digest(right)).into()
 }
 
+/// Whether an algorithm has no key: what is fed must hold the secret.
+pub fn is_plain_digest(algorithm: Algorithm) -> bool {
+    matches!(algorithm, Algorithm::Sha1 | Algorithm::Sha256 | Algorithm::Keccak256)
+}
+
+/// Whether who knows a digest and the length of its text can compute the digest of a longer text that begins with it.
+pub fn can_be_lengthened(algorithm: Algorithm) -> bool {
+    matches!(algorithm, Algorithm::Sha1 | Algorithm::Sha256)
+}
+
+/// SHA-256 of the bytes.
+pub fn sha256(bytes: &[u8]) -> Vec<u8> {
+    Sha256::digest(bytes).to_vec()
+}
+
 /// The digest in lower-case hex.
 pub fn sha256_hex(bytes: &[u8]) -> String {
     hex::encode(Sha256::digest(bytes))
@@ -87,8 +118,9 @@ pub fn sha256_hex(bytes: &[u8]) -> String {
 /// Bytes of a signature: exactly, or none where it varies.
 pub fn signature_length(algorithm: Algorithm) -> Option<usize> {
     match algorithm {
-        Algorithm::HmacSha1 => Some(20),
-        Algorithm::HmacSha256 | Algorithm::Sha256 => Some(32),
+        Algorithm::HmacMd5 => Some(16),
+        Algorithm::HmacSha1 | Algorithm::Sha1 => Some(20),
+        Algorithm::HmacSha256 | Algorithm::Sha256 | Algorithm::Keccak256 => Some(32),
         Algorithm::HmacSha384 => Some(48),
         Algorithm::HmacSha512 | Algorithm::Ed25519 => Some(64),
         Algorithm::EcdsaP256Sha256 | Algorithm::RsaPkcs1v15Sha256 | Algorithm::RsaPssSha512 => None,
@@ -173,6 +205,27 @@ pub fn is_p256_signed(digest: EcdsaDigest, spki: &[u8], message: &[u8], signatur
                 signature.is_ok_and(|signature| key.verify_prehash(&Sha1::digest(message), &signature).is_ok())
             })
         }
+    }
+}
+
+/// Whether a JSON web key made this signature, in the form that the algorithm has outside of JSON web signatures.
+pub fn is_signed_by(key: &WebKey, algorithm: Algorithm, message: &[u8], signature: &[u8]) -> bool {
+    match (key, algorithm) {
+        (WebKey::Rsa(..), Algorithm::RsaPkcs1v15Sha256) => is_web_signed(key, "RS256", message, signature),
+        (WebKey::P256(point), Algorithm::EcdsaP256Sha256) => {
+            holds(&ring_signature::ECDSA_P256_SHA256_ASN1, point, message, signature)
+        }
+        (WebKey::Ed25519(point), Algorithm::Ed25519) => holds(&ring_signature::ED25519, point, message, signature),
+        _ => false,
+    }
+}
+
+/// Whether the owner of a public key (SubjectPublicKeyInfo, DER) made this signature of a JSON web token.
+pub fn is_token_signed(spki: &[u8], algorithm: &str, message: &[u8], signature: &[u8]) -> bool {
+    match algorithm {
+        "RS256" => is_rsa_signed(Rsa::Sha256, spki, message, signature),
+        "ES256" => is_fixed_ecdsa_signed(spki, message, signature),
+        _ => false,
     }
 }
 

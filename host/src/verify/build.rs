@@ -4,14 +4,19 @@ use std::time::Duration;
 
 use serde_json::Value;
 
+use super::algorithm::{Running, is_plain_digest};
 use super::jwt::Jwt;
 use super::lookup::{Lookup, Member};
-use super::payload::{self, Part, configured};
+use super::payload::{self, Part, configured, configured_text};
 use super::schemes::{AppleAppStore, Code, DetachedJws, Ebay, MessageSignatures, is_message_algorithm};
-use super::signature::{Signature, Time};
+use super::signature::{KeySet, List, ListTime, Signature, Time};
 use super::verifier::Proof;
+use super::view::PublicUrl;
 use super::window::Window;
-use crate::model::{Algorithm, ClaimValue, ConfigValue, JwtSpec, LookupSpec, Place, Scheme, TimeSpec, VerifySpec};
+use crate::model::{
+    Algorithm, ClaimValue, ConfigValue, Encoding, JwtSpec, KeyForm, KeySetSpec, ListSpec, LookupSpec, PayloadPiece,
+    Place, Scheme, TimeSpec, TimeUnit, VerifySpec,
+};
 
 /// What is wrong with a `[verify]` table.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -58,7 +63,7 @@ pub fn proof(spec: &VerifySpec) -> Result<Proof, BuildError> {
 
 /// Twilio signs the URL that it calls, with SHA-1 or, with a shared key, with SHA-256.
 fn twilio(spec: &VerifySpec) -> Result<Code, BuildError> {
-    if spec.public_url.is_none() {
+    if !names_url(spec) {
         return Err(wrong("public_url", NEEDS_URL));
     }
     if spec.algorithm.is_some_and(|algorithm| !matches!(algorithm, Algorithm::HmacSha1 | Algorithm::HmacSha256)) {
@@ -84,7 +89,7 @@ fn ebay(spec: &VerifySpec) -> Result<Ebay, BuildError> {
             format!("challenge_secret, eBay's verification token, is missing: {way_out}"),
         ));
     }
-    if spec.public_url.is_none() && !spec.config.contains_key("endpoint") {
+    if !names_url(spec) && !spec.config.contains_key("endpoint") {
         return Err(wrong(
             "public_url",
             "public_url is missing: eBay's check of the endpoint hashes its address; write public_url = \"https://hooks.example.com\"",
@@ -104,7 +109,8 @@ fn detached_jws(spec: &VerifySpec) -> Result<DetachedJws, BuildError> {
         .jwt
         .as_ref()
         .ok_or_else(|| wrong("scheme", "jwt = { algorithms = [\"RS256\"], jwks = \"https://…\" } is missing"))?;
-    if rules.algorithms.is_empty() || !rules.algorithms.iter().all(|name| PUBLIC.contains(&name.as_str())) {
+    let algorithms = rules.algorithms.clone().unwrap_or_default();
+    if algorithms.is_empty() || !algorithms.iter().all(|name| PUBLIC.contains(&name.as_str())) {
         return Err(wrong("jwt", format!("algorithms must be some of {}", PUBLIC.join(", "))));
     }
     let is_address = |url: &&String| url.starts_with("https://") && !url.contains('#');
@@ -129,7 +135,7 @@ fn detached_jws(spec: &VerifySpec) -> Result<DetachedJws, BuildError> {
     let ahead = Duration::from_secs(60);
     Ok(DetachedJws {
         from: one_place(spec)?,
-        algorithms: rules.algorithms.clone(),
+        algorithms,
         jwks: jwks.clone(),
         header_time: rules.header_time.clone(),
         window: Window { past: rules.max_age, future: rules.max_age.map(|_| ahead) },
@@ -142,7 +148,7 @@ fn message_signatures(spec: &VerifySpec) -> Result<MessageSignatures, BuildError
     let algorithm = algorithm.ok_or_else(|| wrong("algorithm", format!("algorithm must be one of {ALGORITHMS}")))?;
     let rules = spec.message_signature.clone().unwrap_or_default();
     let needs_url = |name: &String| ["@target-uri", "@scheme"].contains(&name.as_str());
-    if rules.components.iter().flatten().any(needs_url) && spec.public_url.is_none() {
+    if rules.components.iter().flatten().any(needs_url) && !names_url(spec) {
         return Err(wrong("public_url", NEEDS_URL));
     }
     let is_name = |name: &String| !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'"');
@@ -186,7 +192,10 @@ fn check_unused(spec: &VerifySpec, scheme: Scheme) -> Result<(), BuildError> {
     let unused = [
         (spec.algorithm.is_some() && !has_algorithm, "algorithm"),
         (spec.encoding.is_some() && !is_signature, "encoding"),
+        (spec.methods.is_some() && !is_signature, "methods"),
+        (spec.key_set.is_some() && !is_signature, "key_set"),
         (spec.payload.is_some() && !is_signature, "payload"),
+        (spec.payload_alternatives.is_some() && !is_signature, "payload_alternatives"),
         (spec.list.is_some() && !is_signature, "list"),
         (spec.id.is_some() && !is_signature, "id"),
         (spec.require.is_some() && !is_signature, "require"),
@@ -206,92 +215,233 @@ fn check_unused(spec: &VerifySpec, scheme: Scheme) -> Result<(), BuildError> {
 }
 
 fn signature(spec: &VerifySpec) -> Result<Signature, BuildError> {
-    let algorithm = spec.algorithm.ok_or_else(|| {
-        wrong(
-            "scheme",
-            "algorithm is missing: one of hmac-sha1, hmac-sha256, hmac-sha384, hmac-sha512, sha256, ed25519, \
-             ecdsa-p256-sha256, rsa-pkcs1v15-sha256, rsa-pss-sha512",
-        )
-    })?;
+    let methods = methods(spec)?;
+    let algorithm = match (spec.algorithm, methods.first()) {
+        (Some(_), Some(_)) => return Err(wrong("methods", "algorithm and methods exclude each other: leave one")),
+        (None, Some((_, first))) => *first,
+        (Some(algorithm), None) => algorithm,
+        (None, None) => {
+            return Err(wrong(
+                "scheme",
+                "algorithm is missing: one of hmac-sha1, hmac-sha256, hmac-sha384, hmac-sha512, hmac-md5, sha1, sha256, \
+                 keccak256, ed25519, ecdsa-p256-sha256, rsa-pkcs1v15-sha256, rsa-pss-sha512",
+            ));
+        }
+    };
     let encoding = spec.encoding.ok_or_else(|| wrong("scheme", "encoding is missing: hex, base64 or base64url"))?;
-    let payload = spec.payload.clone().unwrap_or_else(|| vec!["{body}".into()]);
-    let payload = payload::parse(&payload, &spec.config).map_err(|why| wrong("payload", why))?;
-    if payload.iter().all(|part| matches!(part, Part::Literal(_) | Part::Secret)) {
-        return Err(wrong("payload", "nothing of the request is signed: name {body} or another part of it"));
+    let typed = spec.payload.clone().unwrap_or_else(|| vec!["{body}".into()]);
+    let payload = payload(&typed, spec, algorithm)?;
+    let others = spec.payload_alternatives.iter().flatten().map(|typed| self::payload(typed, spec, algorithm));
+    let alternatives: Vec<Vec<Part>> = others.collect::<Result<_, _>>()?;
+    let parts = || std::iter::once(&payload).chain(&alternatives).flatten();
+
+    let mut list = spec.list.as_ref().map(list).transpose()?;
+    let labels: Vec<String> = parts()
+        .filter_map(|part| match part {
+            Part::Label(label) => Some(label.clone()),
+            _ => None,
+        })
+        .collect();
+    if let (Some(label), None) = (labels.first(), list.as_ref().and_then(|list| list.assign.as_ref())) {
+        let message =
+            format!("{{list:{label}}} is signed: say in list = {{ separator = …, assign = … }} how it is written");
+        return Err(wrong("payload", message));
     }
-    let listed_time = spec.list.as_ref().is_some_and(|list| list.timestamp.is_some());
+    if let Some(list) = &mut list {
+        list.signed_labels = labels;
+    }
+    let listed_time = list.as_ref().is_some_and(|list| list.time != ListTime::Absent);
     let has_time = spec.timestamp.as_ref().is_some_and(|time| time.from.is_some() || listed_time);
-    if payload.contains(&Part::Timestamp) && !has_time {
+    if parts().any(|part| *part == Part::Timestamp) && !has_time {
         return Err(wrong("payload", "{timestamp} is signed: say where it is in timestamp = { from = …, unit = … }"));
     }
     if spec.timestamp.is_some() && !has_time {
         return Err(wrong("timestamp", "from is missing, and list names no label for the time"));
     }
-    if payload.contains(&Part::Id) && spec.id.is_none() {
+    if parts().any(|part| *part == Part::Id) && spec.id.is_none() {
         return Err(wrong("payload", "{id} is signed: say where it is in id = { header = \"NAME\" }"));
     }
-    let needs_url = payload.iter().any(|part| matches!(part, Part::Url | Part::UrlUnescaped));
-    if needs_url && spec.public_url.is_none() && !spec.secret.is_empty() {
-        return Err(wrong("scheme", NEEDS_URL));
-    }
-    if let Some(list) = &spec.list
-        && (list.separator.is_empty() || list.assign.is_empty() || list.labels.is_empty())
+    if parts().any(|part| matches!(part, Part::Url | Part::UrlUnescaped)) && !names_url(spec) && !spec.secret.is_empty()
     {
-        return Err(wrong("list", "separator, assign and labels must not be empty"));
+        return Err(wrong("scheme", NEEDS_URL));
     }
     let require = spec.require.iter().flatten().map(|(name, value)| {
         header_name("require", name)?;
-        let value = payload::parse(std::slice::from_ref(value), &spec.config).map_err(|why| wrong("require", why))?;
-        match &value[..] {
-            [Part::Literal(value)] => Ok((name.clone(), value.clone())),
+        match payload::part(value, &spec.config).map_err(|why| wrong("require", why))? {
+            Part::Literal(value) => Ok((name.clone(), value)),
             _ => Err(wrong("require", format!("the value of {name} must be text or {{config.NAME}}"))),
         }
     });
-    let time =
-        spec.timestamp.as_ref().map(|typed| Time { from: typed.from.clone(), unit: typed.unit, window: window(typed) });
-    let in_payload = payload.iter().filter_map(|part| match part {
-        Part::At(place) => Some(place),
-        _ => None,
-    });
-    for place in time.iter().filter_map(|time| time.from.as_ref()).chain(&spec.id).chain(in_payload) {
+    let time = spec.timestamp.as_ref().map(time).transpose()?;
+    let key_set = spec.key_set.as_ref().map(|typed| key_set(typed, spec, algorithm)).transpose()?;
+    let in_time = time.iter().filter_map(|time| time.from.as_ref());
+    let in_key_set = key_set.iter().filter_map(|set| set.id.as_ref());
+    for place in in_time.chain(&spec.id).chain(in_key_set).chain(parts().flat_map(places_in)) {
         check_place(place)?;
     }
+    let from = places(spec)?;
+    if from.len() > 1 && (!methods.is_empty() || list.as_ref().is_some_and(|list| !list.signed_labels.is_empty())) {
+        return Err(wrong("from", "only one place can be right here"));
+    }
     Ok(Signature {
-        from: places(spec)?,
+        from,
         prefix: spec.prefix.clone().unwrap_or_default(),
-        list: spec.list.clone(),
+        list,
         algorithm,
+        methods,
+        key_set,
         encoding,
         payload,
+        alternatives,
         time,
         id: spec.id.clone(),
         require: require.collect::<Result<_, _>>()?,
     })
 }
 
-const NEEDS_URL: &str = "public_url is missing: this provider signs the URL that it calls; write public_url = \"https://hooks.example.com\"";
+/// The text that is signed, checked: something of the request and, where there is no other key, the secret are always in it.
+fn payload(typed: &[PayloadPiece], spec: &VerifySpec, algorithm: Algorithm) -> Result<Vec<Part>, BuildError> {
+    let parts = payload::parse(typed, &spec.config).map_err(|why| wrong("payload", why))?;
+    if !parts.iter().any(Part::is_of_the_request) {
+        return Err(wrong("payload", "nothing of the request is signed: name {body} or another part of it"));
+    }
+    if is_plain_digest(algorithm) && !parts.contains(&Part::Secret) {
+        return Err(wrong("payload", "this algorithm has no key: {secret} must be part of what is signed"));
+    }
+    let is_public = Running::new(algorithm, b"").is_none();
+    let in_optional = |part: &Part| matches!(part, Part::Optional(parts) if parts.contains(&Part::Secret));
+    if (is_public && parts.contains(&Part::Secret)) || parts.iter().any(in_optional) {
+        return Err(wrong("payload", "{secret} cannot be a part here"));
+    }
+    let unclear = parts.windows(2).any(|pair| match pair {
+        [Part::Timestamp, Part::Literal(text)] => !text.starts_with(|next: char| next != '.' && !next.is_ascii_digit()),
+        [Part::Timestamp, _] => true,
+        _ => false,
+    });
+    let is_open = spec.timestamp.as_ref().is_some_and(|time| time.unit == Some(TimeUnit::Iso8601));
+    if unclear && is_open {
+        // Behind a time without an offset a fraction could be moved into what follows.
+        return Err(wrong(
+            "payload",
+            "a time of unit iso8601 must be followed by a text such as \":\", or end what is signed",
+        ));
+    }
+    Ok(parts)
+}
+
+fn places_in(part: &Part) -> Vec<&Place> {
+    match part {
+        Part::At(place) => vec![place],
+        Part::Optional(parts) => parts.iter().flat_map(places_in).collect(),
+        _ => Vec::new(),
+    }
+}
+
+/// Method names of WebSub (w3.org/TR/websub section 8.1) and what they stand for.
+const METHODS: [(&str, Algorithm); 4] = [
+    ("sha1", Algorithm::HmacSha1),
+    ("sha256", Algorithm::HmacSha256),
+    ("sha384", Algorithm::HmacSha384),
+    ("sha512", Algorithm::HmacSha512),
+];
+
+fn methods(spec: &VerifySpec) -> Result<Vec<(String, Algorithm)>, BuildError> {
+    let Some(names) = &spec.methods else { return Ok(Vec::new()) };
+    if names.is_empty() {
+        return Err(wrong("methods", "methods is empty: name those that are taken"));
+    }
+    if spec.prefix.as_ref().is_some_and(|prefix| !prefix.is_empty()) || spec.list.is_some() {
+        return Err(wrong(
+            "methods",
+            "methods is written before the signature: prefix and list mean nothing beside it",
+        ));
+    }
+    let known = |name: &String| {
+        let found = METHODS.iter().find(|(known, _)| known == name);
+        found.map(|(name, algorithm)| ((*name).to_owned(), *algorithm)).ok_or_else(|| {
+            wrong("methods", format!("`{}` is no method: one of sha1, sha256, sha384, sha512", name.escape_debug()))
+        })
+    };
+    names.iter().map(known).collect()
+}
+
+fn key_set(typed: &KeySetSpec, spec: &VerifySpec, algorithm: Algorithm) -> Result<KeySet, BuildError> {
+    if Running::new(algorithm, b"").is_some() {
+        return Err(wrong(
+            "key_set",
+            "a key set holds public keys: algorithm must be ed25519, ecdsa-p256-sha256 or rsa-…",
+        ));
+    }
+    let url = typed.url.as_ref().ok_or_else(|| wrong("key_set", "url is missing: where the key set is"))?;
+    Ok(KeySet { url: address("key_set", "key_set.url", url, spec)?, id: typed.id.clone() })
+}
+
+/// The address of a key document, with the operator's values in it.
+fn address(key: &'static str, what: &str, typed: &str, spec: &VerifySpec) -> Result<String, BuildError> {
+    let url = configured_text(typed, &spec.config).map_err(|why| wrong("config", why))?;
+    match (url.starts_with("https://") || url.starts_with("http://127.0.0.1")) && !url.contains('#') {
+        true => Ok(url),
+        false => {
+            let named = typed.strip_prefix('{').and_then(|rest| rest.split_once('}')).map(|(name, _)| name);
+            Err(wrong(key, format!("{} must begin with `https://`, and have no `#`", named.unwrap_or(what))))
+        }
+    }
+}
+
+fn list(typed: &ListSpec) -> Result<List, BuildError> {
+    let separator = typed.separator.clone().filter(|text| !text.is_empty());
+    let assign = typed.assign.clone().filter(|text| !text.is_empty());
+    let labels = typed.labels.clone().unwrap_or_default();
+    let has_labels = typed.timestamp.is_some() || typed.labels.is_some();
+    let time = match (&typed.timestamp, typed.timestamp_first.unwrap_or_default()) {
+        (Some(_), true) => return Err(wrong("list", "timestamp and timestamp_first exclude each other: leave one")),
+        (Some(label), false) => ListTime::Labelled(label.clone()),
+        (None, true) => ListTime::First,
+        (None, false) => ListTime::Absent,
+    };
+    if typed.labels.as_ref().is_some_and(Vec::is_empty) {
+        return Err(wrong("list", "labels is empty: name those that count, or leave labels out if there are none"));
+    }
+    if has_labels && assign.is_none() {
+        return Err(wrong("list", "assign is missing: the text between a label and its value, such as \"=\""));
+    }
+    let separator =
+        separator.ok_or_else(|| wrong("list", "separator is missing: the text between two entries, such as \",\""))?;
+    Ok(List { separator, assign, labels, time, signed_labels: Vec::new() })
+}
+
+fn time(typed: &TimeSpec) -> Result<Time, BuildError> {
+    let unit = typed.unit.ok_or_else(|| wrong("timestamp", "unit is missing: s, ms, rfc3339, iso8601 or http-date"))?;
+    Ok(Time { from: typed.from.clone(), unit, window: window(typed) })
+}
+
+fn names_url(spec: &VerifySpec) -> bool {
+    spec.public_url.is_some() || spec.url.is_some()
+}
+
+const NEEDS_URL: &str = "public_url is missing: this provider signs the URL that it calls; write public_url = \"https://hooks.example.com\", or the whole URL as url = …";
 const JWT_ALGORITHMS: [&str; 5] = ["HS256", "HS384", "HS512", "RS256", "ES256"];
 
 fn jwt(spec: &VerifySpec) -> Result<Jwt, BuildError> {
     let rules = spec.jwt.as_ref().ok_or_else(|| wrong("scheme", "jwt = { algorithms = [\"RS256\"], … } is missing"))?;
-    if rules.algorithms.is_empty() {
+    let algorithms = rules.algorithms.clone().unwrap_or_default();
+    if algorithms.is_empty() {
         return Err(wrong("jwt", "algorithms is empty: name those that are taken"));
     }
-    if let Some(bad) = rules.algorithms.iter().find(|name| !JWT_ALGORITHMS.contains(&name.as_str())) {
+    if let Some(bad) = algorithms.iter().find(|name| !JWT_ALGORITHMS.contains(&name.as_str())) {
         return Err(wrong("jwt", format!("algorithm `{bad}` cannot be used: one of {}", JWT_ALGORITHMS.join(", "))));
     }
-    let with_secret = |name: &String| name.starts_with("HS");
-    let public = [rules.jwks.is_some(), rules.lookup.is_some()].iter().filter(|is_there| **is_there).count();
-    if public + usize::from(rules.algorithms.iter().any(with_secret)) != 1 {
+    let is_shared = |name: &String| name.starts_with("HS");
+    let in_secret = matches!(spec.key, Some(KeyForm::Pem | KeyForm::SpkiBase64));
+    let public = [rules.jwks.is_some(), rules.lookup.is_some(), in_secret].iter().filter(|is_there| **is_there).count();
+    if public + usize::from(algorithms.iter().any(is_shared)) != 1 {
         return Err(wrong(
             "jwt",
-            "HS… algorithms go with a secret, RS256 and ES256 with jwks = \"https://…\" or lookup = { … }, never mixed",
+            "HS… algorithms go with a secret, RS256 and ES256 with jwks = \"https://…\", lookup = { … } or a public key \
+             (key = \"pem\"), never mixed",
         ));
     }
-    let text = |text: &String| match text.strip_prefix("{config.").and_then(|rest| rest.strip_suffix('}')) {
-        Some(name) => configured(name, &spec.config).map(Value::from).map_err(|why| wrong("config", why)),
-        None => Ok(Value::from(text.as_str())),
-    };
+    let text = |text: &String| configured_text(text, &spec.config).map(Value::from).map_err(|why| wrong("config", why));
     if rules.header_time.is_some() {
         return Err(wrong("jwt", "header_time is read only of scheme = \"detached-jws\": a token has claims"));
     }
@@ -303,16 +453,6 @@ fn jwt(spec: &VerifySpec) -> Result<Jwt, BuildError> {
         };
         Ok((name.clone(), allowed))
     });
-    let address = |key: &str, typed: &String| {
-        let url = text(typed)?.as_str().unwrap_or_default().to_owned();
-        match (url.starts_with("https://") || url.starts_with("http://127.0.0.1")) && !url.contains('#') {
-            true => Ok(url),
-            false => {
-                let said = typed.strip_prefix('{').map_or(key, |rest| rest.trim_end_matches('}'));
-                Err(wrong("jwt", format!("{said} must begin with `https://`, and have no `#`")))
-            }
-        }
-    };
     let lookup = |typed: &LookupSpec| {
         let member = |(name, value): (&String, &String)| {
             let member = match value.as_str() {
@@ -323,23 +463,27 @@ fn jwt(spec: &VerifySpec) -> Result<Jwt, BuildError> {
             Ok((name.clone(), member))
         };
         let body = typed.body.iter().map(member).collect::<Result<_, _>>()?;
-        Ok(Lookup { url: address("lookup.url", &typed.url)?, body, key: typed.key.clone() })
+        let url = typed.url.as_ref().ok_or_else(|| wrong("jwt", "lookup.url is missing: where a key is asked for"))?;
+        let key = typed.key.clone().ok_or_else(|| wrong("jwt", "lookup.key is missing: the pointer to the key"))?;
+        Ok(Lookup { url: address("jwt", "lookup.url", url, spec)?, body, key })
     };
-    if rules.url_hash.is_some() && spec.public_url.is_none() && !spec.secret.is_empty() {
+    if rules.url_hash.is_some() && !names_url(spec) && !spec.secret.is_empty() {
         return Err(wrong("scheme", NEEDS_URL));
     }
     Ok(Jwt {
         from: one_place(spec)?,
         prefix: spec.prefix.clone().unwrap_or_default(),
-        algorithms: rules.algorithms.clone(),
-        jwks: rules.jwks.as_ref().map(|url| address("jwks", url)).transpose()?,
+        algorithms,
+        jwks: rules.jwks.as_ref().map(|url| address("jwt", "jwks", url, spec)).transpose()?,
         lookup: rules.lookup.as_ref().map(lookup).transpose()?,
         claims: claims.collect::<Result<_, _>>()?,
         leeway: rules.leeway.unwrap_or_default(),
         max_age: rules.max_age,
-        needs_expiry: !rules.no_expiry && rules.max_age.is_none(),
+        needs_expiry: !rules.no_expiry.unwrap_or_default() && rules.max_age.is_none(),
         is_prefix_optional: rules.prefix_optional.unwrap_or_default(),
-        body_hash: rules.body_hash.clone().map(|claim| (claim, rules.body_hash_if_body)),
+        body_hash: rules.body_hash.clone().map(|claim| (claim, rules.body_hash_if_body.unwrap_or_default())),
+        body_hash_encoding: rules.body_hash_encoding.unwrap_or(Encoding::Hex),
+        body_claim: rules.body_claim.clone(),
         url_hash: rules.url_hash.clone(),
         query_string_hash: rules.query_string_hash.clone(),
         base_path: base_path(spec)?,
@@ -394,6 +538,9 @@ pub fn check_place(place: &Place) -> Result<(), BuildError> {
         Place::Query(name) | Place::Form(name) | Place::Param(name) if name.is_empty() => {
             Err(wrong("from", "a parameter needs a name"))
         }
+        Place::Body(which) if which != "whole" => {
+            Err(wrong("from", "body = \"whole\" is the only part that can be named"))
+        }
         Place::Path(which) if which != "last" => {
             Err(wrong("from", "path = \"last\" is the only segment that can be named"))
         }
@@ -413,16 +560,29 @@ fn header_name(key: &'static str, name: &str) -> Result<(), BuildError> {
     }
 }
 
-/// Scheme, host and prefix, without the slash at the end.
-pub fn public_url(text: &str) -> Result<String, BuildError> {
-    let is_url = url::Url::parse(text).is_ok_and(|url| {
-        ["http", "https"].contains(&url.scheme()) && url.query().is_none() && url.fragment().is_none()
-    });
-    match is_url {
-        true => Ok(text.trim_end_matches('/').to_owned()),
-        false => {
+/// What the table says of the URL that senders call: the whole of it, or scheme, host and prefix without the slash at the end.
+pub fn public_url(spec: &VerifySpec) -> Result<Option<PublicUrl>, BuildError> {
+    let is_url = |text: &str, with_query: bool| {
+        url::Url::parse(text).is_ok_and(|url| {
+            ["http", "https"].contains(&url.scheme())
+                && url.has_host()
+                && (with_query || url.query().is_none())
+                && url.fragment().is_none()
+        })
+    };
+    match (&spec.public_url, &spec.url) {
+        (Some(_), Some(_)) => {
+            Err(wrong("url", "public_url and url exclude each other: url is the whole URL, leave one"))
+        }
+        (Some(base), None) if is_url(base, false) => Ok(Some(PublicUrl::Base(base.trim_end_matches('/').to_owned()))),
+        (Some(_), None) => {
             Err(wrong("public_url", "public_url must be what senders call, such as \"https://hooks.example.com\""))
         }
+        (None, Some(whole)) if is_url(whole, true) => Ok(Some(PublicUrl::Whole(whole.clone()))),
+        (None, Some(_)) => {
+            Err(wrong("url", "url must be the whole URL that senders call, such as \"https://hooks.example.com/in\""))
+        }
+        (None, None) => Ok(None),
     }
 }
 

@@ -53,12 +53,14 @@ pub fn key_bits(spki: &[u8]) -> Option<Vec<u8>> {
     info.subject_public_key.as_bytes().map(<[u8]>::to_vec)
 }
 
-/// A JSON web key for RSA or P-256.
+/// A JSON web key for RSA, P-256 or Ed25519.
 pub enum WebKey {
     /// Modulus and exponent.
     Rsa(Vec<u8>, Vec<u8>),
     /// An uncompressed point.
     P256(Vec<u8>),
+    /// 32 bytes (RFC 8037).
+    Ed25519(Vec<u8>),
 }
 
 /// The key with that id out of a key set.
@@ -91,6 +93,16 @@ pub fn web_key_of(key: &serde_json::Value) -> Option<WebKey> {
             let (x, y) = (field("x")?, field("y")?);
             (x.len() == 32 && y.len() == 32).then(|| WebKey::P256([&[4][..], &x, &y].concat()))
         }
+        "OKP" if key.get("crv")?.as_str()? == "Ed25519" => {
+            field("x").filter(|point| point.len() == 32).map(WebKey::Ed25519)
+        }
         _ => None,
     }
+}
+
+/// Every key of a set that is of a kind that is known, no more than `max`.
+pub fn web_keys(document: &[u8], max: usize) -> Vec<WebKey> {
+    let set: Option<serde_json::Value> = serde_json::from_slice(document).ok();
+    let keys = set.as_ref().and_then(|set| set.get("keys")?.as_array());
+    keys.into_iter().flatten().filter_map(web_key_of).take(max).collect()
 }

@@ -415,9 +415,10 @@ fn source(text: &str) -> Result<Source, String> {
     let place = match text.split_once(':') {
         Some(("query", name)) => Place::Query(name.into()),
         Some(("header", name)) => Place::Header(name.into()),
+        Some(("form", name)) => Place::Form(name.into()),
         Some(("json", pointer)) if pointer.starts_with('/') => Place::Json(pointer.into()),
         None if text.starts_with('/') => Place::Json(text.into()),
-        _ => return Err(format!("`{text}` names no value: write query:NAME, header:NAME or json:/POINTER")),
+        _ => return Err(format!("`{text}` names no value: write query:NAME, header:NAME, form:NAME or json:/POINTER")),
     };
     Ok(Source(place))
 }

@@ -121,7 +121,7 @@ impl Keys {
 /// Starts what can be computed while the body comes.
 pub fn feed(verifier: &Verifier, head: &Unverified, keys: &Keys) -> Option<Feed> {
     match &verifier.proof {
-        Proof::Signature(signature) => signature.feed(&View::new(head, verifier.public_url.as_deref()), keys),
+        Proof::Signature(signature) => signature.feed(&View::new(head, verifier.public_url.as_ref()), keys),
         _ => None,
     }
 }
@@ -169,7 +169,7 @@ fn judge(verifier: &Verifier, request: &Unverified, given: &Given<'_>, feed: Opt
         let detail = "no `[verify]`: write how senders prove themselves, or `scheme = \"none\"` to let everybody in";
         return Err(Refusal::new(Reason::Closed, detail));
     }
-    let view = View::new(request, verifier.public_url.as_deref());
+    let view = View::new(request, verifier.public_url.as_ref());
     if let Some(answer) = challenge::answer(verifier, false, &view, given.keys) {
         return Ok(Judged::Challenge(answer));
     }
@@ -208,7 +208,7 @@ fn prove(
         Proof::Open => Ok(None),
         Proof::Token { from, prefix } => token(from, prefix, view, keys).map(Some),
         Proof::Basic => basic(view, keys).map(Some),
-        Proof::Signature(signature) => signature.check(view, keys, given.now, feed).map(Some),
+        Proof::Signature(signature) => signature.check(view, keys, given.documents, given.now, feed),
         Proof::Jwt(jwt) => jwt.check(view, keys, given.documents, given.now),
         Proof::Code(code) => schemes::check(code, verifier, view, given),
     }
@@ -302,6 +302,7 @@ fn proven(verifier: &Verifier, view: &View<'_>, matched: Option<usize>) -> Prove
         ("delivery-id", identity.as_ref().map(|(_, fields)| fields.join("/"))),
         ("order-key", at(&verifier.order_key)),
         ("verified-by", Some(key)),
+        ("verified-by-scheme", Some(verifier.proof.kind().to_owned())),
     ];
     let facts = facts.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?))).collect();
     Proven { facts, delivery_key: identity.map(|(alternative, fields)| delivery_key(alternative, &fields)) }

@@ -61,6 +61,7 @@ fn a_token_is_compared_and_taken_out() {
     let event = verified(check(&[("secret", "s3"), ("x", "y")]));
     assert!(event.request().headers.get("secret").is_none() && event.request().headers.contains_key("x"));
     assert_eq!(event.fact("verified-by"), Some("token#1"));
+    assert_eq!(event.fact("verified-by-scheme"), Some("token"));
     assert_eq!(check(&[]).unwrap_err().to_string(), "token missing (header Secret)");
     assert_eq!(reason(check(&[("secret", "s4")])), "token_mismatch");
     assert_eq!(reason(check(&[("secret", "")])), "missing_token");
@@ -167,6 +168,27 @@ fn mistakes_in_a_verify_table_are_found_at_load() {
             "scheme = \"jwt\"\nfrom = { header = \"A\" }\njwt = { algorithms = [\"RS256\"] }\nsecret = \"env:S\"",
             "jwt",
             "never mixed",
+        ),
+        ("provider = \"hubspot\"\nsecret = \"env:S\"\nurl = \"hooks.example.com\"", "url", "must be the whole URL"),
+        (
+            "provider = \"hubspot\"\nsecret = \"env:S\"\nurl = \"https://a.example\"\npublic_url = \"https://a.example\"",
+            "url",
+            "exclude each other",
+        ),
+        (
+            "provider = \"github\"\nsecret = \"env:S\"\ntimestamp = { from = { header = \"T\" } }",
+            "timestamp",
+            "unit is missing",
+        ),
+        (
+            "provider = \"stripe\"\nsecret = \"env:S\"\nlist = { timestamp_first = true }",
+            "list",
+            "timestamp and timestamp_first exclude each other",
+        ),
+        (
+            "provider = \"github\"\nsecret = \"env:S\"\nlist = { separator = \",\", labels = [\"v1\"] }",
+            "list",
+            "assign is missing",
         ),
         ("secret = \"env:S\"", "scheme", "provider or scheme is missing"),
         ("provider = \"github\"", "secret", "a secret reference is missing"),
@@ -541,4 +563,60 @@ fn ebay_needs_its_verification_token() {
         "provider = \"ebay\"\nsecret = \"env:S\"\n{token}{url}config = {{ environment = \"sandbox\" }}"
     ));
     assert_eq!(built.key_grant().unwrap().token_url, "https://api.sandbox.ebay.com/identity/v1/oauth2/token");
+}
+
+#[test]
+fn a_hook_overrides_single_fields() {
+    let headers = |time: &str, key: &[u8]| {
+        let digest =
+            super::super::algorithm::mac(crate::model::Algorithm::HmacSha256, key, format!("{time}.{{}}").as_bytes());
+        request(&[("stripe-signature", &format!("t={time},v1={}", hex::encode(digest)))], None, "{}")
+    };
+    let longer = of("stripe", "timestamp = { past = \"2h\" }");
+    verified(check(&longer, headers("1759995000", b"k"), &values(&["k"])));
+    assert_eq!(reason(check(&longer, headers("1759992000", b"k"), &values(&["k"]))), "timestamp_too_old");
+    assert_eq!(reason(check(&longer, headers("1760001000", b"k"), &values(&["k"]))), "timestamp_in_future");
+    assert_eq!(reason(check(&of("stripe", ""), headers("1759995000", b"k"), &values(&["k"]))), "timestamp_too_old");
+}
+
+#[test]
+fn another_scheme_takes_no_pack_fields() {
+    let token = verifier("provider = \"stripe\"\nscheme = \"token\"\nfrom = { header = \"X\" }\nsecret = \"env:S\"");
+    verified(check(&token, request(&[("x", "s3")], None, ""), &values(&["s3"])));
+}
+
+#[test]
+fn the_whole_url_is_signed() {
+    let order = |url: &str, query: Option<&'static str>| {
+        let verifier = verifier(&format!("provider = \"hubspot\"\nsecret = \"env:S\"\nurl = \"{url}\""));
+        let signed = |text: &str| {
+            use base64::Engine as _;
+            let text = format!("POST{text}{{}}1760000000000");
+            STANDARD.encode(super::super::algorithm::mac(crate::model::Algorithm::HmacSha256, b"k", text.as_bytes()))
+        };
+        move |text: &str| {
+            let headers =
+                [("x-hubspot-signature-v3", signed(text)), ("x-hubspot-request-timestamp", "1760000000000".into())];
+            let headers = headers.each_ref().map(|(name, value)| (*name, value.as_str()));
+            check(&verifier, request(&headers, query, "{}"), &values(&["k"])).is_ok()
+        }
+    };
+    assert!(order("https://a.example/in", None)("https://a.example/in"));
+    assert!(order("https://a.example/in", Some("x=1"))("https://a.example/in?x=1"));
+    assert!(order("https://a.example/in?y=2", Some("x=1"))("https://a.example/in?y=2"));
+    assert!(!order("https://a.example/in", None)("https://a.example/in/x"));
+}
+
+#[test]
+fn code_schemes_say_what_they_prove() {
+    for (provider, more, kind) in [
+        ("twilio", "", "signature"),
+        ("stripe", "", "signature"),
+        ("monday", "config = { audience = \"a\" }", "jwt"),
+        ("gitlab", "", "token"),
+        ("basic-auth", "", "basic"),
+        ("contentful", "", "signature"),
+    ] {
+        assert_eq!(of(provider, more).proof().kind(), kind, "{provider}");
+    }
 }

@@ -4,19 +4,19 @@ use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime};
 
 use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::{Map, Value};
 
-use super::algorithm::{is_web_signed, mac, same, same_text, sha256_hex};
+use super::algorithm::{is_token_signed, is_web_signed, mac, same, same_text, sha256, sha256_hex};
 use super::certificate::web_key;
 use super::check::Keys;
 use super::lookup::Lookup;
 use super::refusal::{Reason, Refusal};
 use super::signature::malformed;
-use super::view::{Absent, View, describe};
+use super::view::{Absent, View, describe, is_readable};
 use super::window::{self, Window};
-use crate::model::{Algorithm, Documents, Place, TimeUnit};
+use crate::model::{Algorithm, Documents, Encoding, Place, TimeUnit};
 
 /// How tokens are judged.
 #[derive(Debug, Clone, PartialEq)]
@@ -43,6 +43,10 @@ pub struct Jwt {
     pub is_prefix_optional: bool,
     /// The claim with the SHA-256 of the body, and whether an empty body needs none.
     pub body_hash: Option<(String, bool)>,
+    /// How that digest is written.
+    pub body_hash_encoding: Encoding,
+    /// The claim with the body itself.
+    pub body_claim: Option<String>,
     /// The claim with the SHA-256 of the URL.
     pub url_hash: Option<String>,
     /// The claim with the query string hash of Atlassian Connect.
@@ -129,7 +133,11 @@ impl Jwt {
             "HS256" => Algorithm::HmacSha256,
             "HS384" => Algorithm::HmacSha384,
             "HS512" => Algorithm::HmacSha512,
-            _ => return Err(mismatch()),
+            // The secrets are public keys: `build` takes no HS… beside them.
+            public => {
+                let is_by = |key: &[u8]| is_token_signed(key, public, signed, signature);
+                return keys.find(|_, key| Ok(is_by(key)))?.ok_or_else(mismatch).map(Some);
+            }
         };
         keys.find(|_, key| Ok(same(&mac(algorithm, key, signed), signature)))?.ok_or_else(mismatch).map(Some)
     }
@@ -206,10 +214,16 @@ impl Jwt {
         }
         if let Some((name, only_with_body)) = &self.body_hash {
             let body = &view.request.body;
+            let right = written(self.body_hash_encoding, &sha256(body));
+            // Hexadecimal digits have two spellings, base64 has one.
+            let as_written = |given: &str| match self.body_hash_encoding {
+                Encoding::Hex => given.to_ascii_lowercase(),
+                Encoding::Base64 | Encoding::Base64url => given.to_owned(),
+            };
             match text(name) {
                 None if *only_with_body && body.is_empty() => {}
                 None => return Err(Refusal::new(Reason::BodyHashMissing, format!("claim {name} is missing"))),
-                Some(given) if same_text(given.to_ascii_lowercase().as_bytes(), sha256_hex(body).as_bytes()) => {}
+                Some(given) if same_text(as_written(given).as_bytes(), right.as_bytes()) => {}
                 Some(_) => {
                     return Err(Refusal::new(
                         Reason::BodyHashMismatch,
@@ -218,7 +232,23 @@ impl Jwt {
                 }
             }
         }
+        if let Some(name) = &self.body_claim {
+            let given =
+                text(name).ok_or_else(|| Refusal::new(Reason::BodyHashMissing, format!("claim {name} is missing")))?;
+            if !same_text(given.as_bytes(), &view.request.body) {
+                return Err(Refusal::new(Reason::BodyHashMismatch, format!("claim {name} holds another body")));
+            }
+        }
         Ok(())
+    }
+}
+
+/// A digest as a claim holds it.
+pub fn written(encoding: Encoding, digest: &[u8]) -> String {
+    match encoding {
+        Encoding::Hex => hex::encode(digest),
+        Encoding::Base64 => STANDARD.encode(digest),
+        Encoding::Base64url => URL_SAFE_NO_PAD.encode(digest),
     }
 }
 
@@ -258,9 +288,14 @@ impl Token<'_> {
         let (signed, signature) = text.rsplit_once('.').ok_or_else(|| malformed("a token has three parts".into()))?;
         let (header, claims) = signed.split_once('.').ok_or_else(|| malformed("a token has three parts".into()))?;
         let bytes = |part: &str| URL_SAFE_NO_PAD.decode(part).map_err(|_| malformed("not base64url".into()));
-        let object = |part: &str| match serde_json::from_slice(&bytes(part)?) {
-            Ok(Value::Object(object)) => Ok(object),
-            _ => Err(malformed("a part of the token is no JSON object".into())),
+        let object = |part: &str| {
+            let json = bytes(part)?;
+            match is_readable(&json).then(|| serde_json::from_slice(&json)) {
+                Some(Ok(Value::Object(object))) => Ok(object),
+                _ => {
+                    Err(malformed("a part of the token is no JSON object, or of more parts than a check reads".into()))
+                }
+            }
         };
         Ok(Token { signed, header: object(header)?, claims: object(claims)?, signature: bytes(signature)? })
     }

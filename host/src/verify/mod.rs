@@ -15,6 +15,8 @@ mod forge;
 mod hint;
 mod jwt;
 mod key;
+#[cfg(test)]
+mod language_tests;
 mod lookup;
 mod pack;
 mod payload;

@@ -3,9 +3,13 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+
+use super::algorithm::{sha256, sha256_hex};
 use super::refusal::{Reason, Refusal};
-use super::view::View;
-use crate::model::{ConfigValue, Place};
+use super::view::{Absent, View, describe};
+use crate::model::{ConfigValue, PayloadPiece, Place};
 
 /// One piece of what is signed.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -28,8 +32,20 @@ pub enum Part {
     Secret,
     /// A value elsewhere in the request.
     At(Place),
+    /// A query parameter in lower case.
+    QueryLower(String),
+    /// The value of another label of the signature's list.
+    Label(String),
+    /// SHA-256 of the body, in lower-case hex.
+    BodySha256Hex,
+    /// SHA-256 of the body, in base64.
+    BodySha256Base64,
+    /// The body as a JSON string, with its quotes.
+    BodyJsonString,
     /// Every pair of a form, sorted by name, name and value joined.
     FormSorted,
+    /// Parts that drop out together where a value in them is absent.
+    Optional(Vec<Part>),
 }
 
 /// Values that the signature carries along.
@@ -39,6 +55,8 @@ pub struct Signed<'a> {
     pub timestamp: &'a [u8],
     /// As sent.
     pub id: &'a [u8],
+    /// Labels of the list that are signed, and their values.
+    pub labels: &'a [(String, String)],
 }
 
 // === impl Part ===
@@ -47,10 +65,26 @@ impl Part {
     /// Whether it can be told before the body has come.
     pub fn is_of_the_head(&self) -> bool {
         match self {
-            Part::Body | Part::FormSorted => false,
+            Part::Body | Part::BodySha256Hex | Part::BodySha256Base64 | Part::BodyJsonString | Part::FormSorted => {
+                false
+            }
             Part::At(place) => matches!(place, Place::Header(_) | Place::Query(_) | Place::Path(_)),
-            _ => true,
+            Part::Optional(parts) => parts.iter().all(Part::is_of_the_head),
+            Part::Literal(_)
+            | Part::Timestamp
+            | Part::Id
+            | Part::Method
+            | Part::Url
+            | Part::UrlUnescaped
+            | Part::Secret
+            | Part::QueryLower(_)
+            | Part::Label(_) => true,
         }
+    }
+
+    /// Whether it is always there and comes from the request.
+    pub fn is_of_the_request(&self) -> bool {
+        !matches!(self, Part::Literal(_) | Part::Secret | Part::Optional(_))
     }
 
     /// Its bytes. `key` is the secret of this try.
@@ -69,21 +103,84 @@ impl Part {
             Part::Url => view.url()?.into_bytes().into(),
             Part::UrlUnescaped => unescaped(&view.url()?).into_bytes().into(),
             Part::Secret => key.into(),
-            Part::At(place) => view.find(place, true).map_err(|_| {
-                let detail = format!("{} is signed and not there", super::view::describe(place));
-                Refusal::new(Reason::MalformedBody, detail)
-            })?,
+            Part::At(place) => view.find(place, true).map_err(|_| not_there(&describe(place)))?,
+            Part::QueryLower(name) => {
+                lower(view, name).map_err(|_| not_there(&format!("query parameter {name}")))?.into()
+            }
+            Part::Label(label) => {
+                let found = signed.labels.iter().find(|(name, _)| name == label);
+                found.ok_or_else(|| not_there(&format!("`{label}` of the list")))?.1.as_bytes().into()
+            }
+            Part::BodySha256Hex => sha256_hex(&view.request.body).into_bytes().into(),
+            Part::BodySha256Base64 => STANDARD.encode(sha256(&view.request.body)).into_bytes().into(),
+            Part::BodyJsonString => {
+                let text = std::str::from_utf8(&view.request.body)
+                    .map_err(|_| Refusal::new(Reason::MalformedBody, "the body is not UTF-8 text"))?;
+                serde_json::Value::from(text).to_string().into_bytes().into()
+            }
+            Part::Optional(parts) => optional(parts, view, signed, key)?.into(),
             Part::FormSorted => form_sorted(view)?.into_bytes().into(),
         })
     }
 }
 
-/// Reads the pieces of a template: an element in braces is a token, any other is literal text.
-pub fn parse(template: &[String], config: &BTreeMap<String, ConfigValue>) -> Result<Vec<Part>, String> {
-    template.iter().map(|piece| part(piece, config)).collect()
+/// Parts that are there together or not at all. A value that holds the text behind it is refused: a sender could choose where
+/// one value ends and the next begins.
+fn optional(parts: &[Part], view: &View<'_>, signed: Signed<'_>, key: &[u8]) -> Result<Vec<u8>, Refusal> {
+    let mut joined = Vec::new();
+    for (at, part) in parts.iter().enumerate() {
+        let absent = match part {
+            Part::At(place) => view.find(place, true).err(),
+            Part::QueryLower(name) => lower(view, name).err(),
+            _ => None,
+        };
+        match absent {
+            Some(Absent::Duplicate) => {
+                return Err(Refusal::new(Reason::DuplicateHeader, "a signed value is given more than once"));
+            }
+            Some(_) => return Ok(Vec::new()),
+            None => {}
+        }
+        let bytes = part.bytes(view, signed, key)?;
+        if let Some(Part::Literal(end)) = parts.get(at + 1)
+            && part.is_of_the_request()
+            && memchr::memmem::find(&bytes, end.as_bytes()).is_some()
+        {
+            return Err(Refusal::new(Reason::SignatureMismatch, "a signed value holds the text that ends it"));
+        }
+        joined.extend_from_slice(&bytes);
+    }
+    Ok(joined)
 }
 
-fn part(piece: &str, config: &BTreeMap<String, ConfigValue>) -> Result<Part, String> {
+fn lower(view: &View<'_>, name: &str) -> Result<Vec<u8>, Absent> {
+    view.find(&Place::Query(name.to_owned()), true).map(|value| value.to_ascii_lowercase())
+}
+
+fn not_there(what: &str) -> Refusal {
+    Refusal::new(Reason::MalformedBody, format!("{what} is signed and not there"))
+}
+
+/// Reads the pieces of a template: an element in braces is a token, any other is literal text.
+pub fn parse(template: &[PayloadPiece], config: &BTreeMap<String, ConfigValue>) -> Result<Vec<Part>, String> {
+    let read = |piece: &PayloadPiece| match piece {
+        PayloadPiece::One(text) => part(text, config),
+        PayloadPiece::Optional(texts) => {
+            let parts: Vec<Part> = texts.iter().map(|text| part(text, config)).collect::<Result<_, _>>()?;
+            match parts.iter().any(|part| matches!(part, Part::At(_) | Part::QueryLower(_))) {
+                true => Ok(Part::Optional(parts)),
+                false => {
+                    Err("a list in payload drops out where a value is absent: it needs a {query:NAME} or the like"
+                        .into())
+                }
+            }
+        }
+    };
+    template.iter().map(read).collect()
+}
+
+/// Reads one piece that is not a list.
+pub fn part(piece: &str, config: &BTreeMap<String, ConfigValue>) -> Result<Part, String> {
     let Some(token) = piece.strip_prefix('{').and_then(|rest| rest.strip_suffix('}')) else {
         return Ok(Part::Literal(piece.into()));
     };
@@ -97,11 +194,16 @@ fn part(piece: &str, config: &BTreeMap<String, ConfigValue>) -> Result<Part, Str
             "url_unescaped" => Part::UrlUnescaped,
             "secret" => Part::Secret,
             "form_sorted" => Part::FormSorted,
+            "body_sha256_hex" => Part::BodySha256Hex,
+            "body_sha256_base64" => Part::BodySha256Base64,
+            "body_json_string" => Part::BodyJsonString,
             other => return Err(unknown(other)),
         },
         Some(("json", pointer)) if pointer.starts_with('/') => Part::At(Place::Json(pointer.into())),
         Some(("header", name)) => Part::At(Place::Header(name.into())),
         Some(("query", name)) => Part::At(Place::Query(name.into())),
+        Some(("query_lower", name)) if !name.is_empty() => Part::QueryLower(name.into()),
+        Some(("list", label)) if !label.is_empty() => Part::Label(label.into()),
         Some(("form", name)) => Part::At(Place::Form(name.into())),
         Some(("config", name)) => Part::Literal(configured(name, config)?.to_owned()),
         _ => return Err(unknown(token)),
@@ -117,10 +219,25 @@ pub fn configured<'a>(name: &str, config: &'a BTreeMap<String, ConfigValue>) -> 
     }
 }
 
+/// A text with every `{config.NAME}` in it replaced by the operator's value.
+pub fn configured_text(text: &str, config: &BTreeMap<String, ConfigValue>) -> Result<String, String> {
+    let mut filled = String::new();
+    let mut rest = text;
+    while let Some((before, after)) = rest.split_once("{config.") {
+        let (name, after) = after.split_once('}').ok_or("`{config.` without its `}`")?;
+        filled.push_str(before);
+        filled.push_str(configured(name, config)?);
+        rest = after;
+    }
+    filled.push_str(rest);
+    Ok(filled)
+}
+
 fn unknown(token: &str) -> String {
     format!(
         "unknown token `{{{token}}}`: known are body, timestamp, id, method, url, url_unescaped, secret, form_sorted, \
-         json:/POINTER, header:NAME, query:NAME, form:NAME, config.NAME"
+         body_sha256_hex, body_sha256_base64, body_json_string, json:/POINTER, header:NAME, query:NAME, query_lower:NAME, \
+         form:NAME, list:LABEL, config.NAME"
     )
 }
 

@@ -51,7 +51,10 @@ impl Verified {
             Some(Place::Query(name)) => request.query = without_query(request.query.as_deref(), name),
             Some(Place::Path(_)) => secret_segment = take_last_segment(&mut request.path),
             // The body stays as it was signed and sent.
-            Some(Place::Json(_) | Place::Each(_) | Place::Form(_) | Place::Param(_) | Place::Claim(_)) | None => {}
+            Some(
+                Place::Json(_) | Place::Each(_) | Place::Form(_) | Place::Param(_) | Place::Body(_) | Place::Claim(_),
+            )
+            | None => {}
         }
         Verified { request, facts, delivery_key, secret_segment }
     }

@@ -9,12 +9,12 @@ use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use http::{HeaderName, HeaderValue};
 use serde_json::{Map, Value};
 
-use super::algorithm::{Running, mac, sha256_hex};
+use super::algorithm::{Running, mac, sha256, sha256_hex};
 use super::jwt::{Jwt, query_string_hash};
 use super::payload::{Part, Signed};
 use super::request::Unverified;
 use super::schemes;
-use super::signature::Signature;
+use super::signature::{ListTime, Signature};
 use super::verifier::{Proof, Verifier};
 use super::view::View;
 use crate::model::{Algorithm, Encoding, Place, TimeUnit};
@@ -51,9 +51,6 @@ impl Signature {
             put(draft, &Place::Header(name.clone()), value)?;
         }
         let time = self.time.as_ref().map(|time| written(time.unit, now)).unwrap_or_default();
-        if let Some(place) = self.time.as_ref().and_then(|time| time.from.as_ref()) {
-            put(draft, place, &time)?;
-        }
         // A draft that names its id keeps it.
         let named =
             self.id.as_ref().and_then(|place| View::new(draft, None).find(place, true).ok().map(Cow::into_owned));
@@ -61,8 +58,14 @@ impl Signature {
         if let Some(place) = &self.id {
             put(draft, place, &String::from_utf8_lossy(&id))?;
         }
-        let signed = Signed { timestamp: time.as_bytes(), id: &id };
-        let view = View::new(draft, verifier.public_url.as_deref());
+        // A provider may have one value for both: then it is the time.
+        if let Some(place) = self.time.as_ref().and_then(|time| time.from.as_ref()) {
+            put(draft, place, &time)?;
+        }
+        let labels = self.list.iter().flat_map(|list| &list.signed_labels);
+        let labels: Vec<(String, String)> = labels.map(|label| (label.clone(), "sample".to_owned())).collect();
+        let signed = Signed { timestamp: time.as_bytes(), id: &id, labels: &labels };
+        let view = View::new(draft, verifier.public_url.as_ref());
         let only_the_provider = "this provider signs with a private key that only it has";
         let mut running = Running::new(self.algorithm, key).ok_or(only_the_provider)?;
         for part in &self.payload {
@@ -75,11 +78,23 @@ impl Signature {
             Encoding::Base64url => URL_SAFE_NO_PAD.encode(digest),
         };
         let text = match &self.list {
-            None => format!("{}{encoded}", self.prefix),
+            None => match self.methods.first() {
+                Some((method, _)) => format!("{method}={encoded}"),
+                None => format!("{}{encoded}", self.prefix),
+            },
             Some(list) => {
-                let time =
-                    list.timestamp.as_ref().map(|label| format!("{label}{}{time}{}", list.assign, list.separator));
-                format!("{}{}{}{encoded}", time.unwrap_or_default(), list.labels[0], list.assign)
+                let assign = list.assign.as_deref().unwrap_or_default();
+                let time = match &list.time {
+                    ListTime::Absent => String::new(),
+                    ListTime::Labelled(label) => format!("{label}{assign}{time}{}", list.separator),
+                    ListTime::First => format!("{time}{}", list.separator),
+                };
+                let others: String =
+                    labels.iter().map(|(label, value)| format!("{label}{assign}{value}{}", list.separator)).collect();
+                match list.labels.first() {
+                    Some(label) => format!("{time}{others}{label}{assign}{encoded}"),
+                    None => format!("{time}{others}{encoded}"),
+                }
             }
         };
         let place = self.from.first().expect("checked at load");
@@ -108,14 +123,17 @@ impl Jwt {
         if let Some((claim, only_with_body)) = &self.body_hash
             && !(*only_with_body && draft.body.is_empty())
         {
-            claims.insert(claim.clone(), sha256_hex(&draft.body).into());
+            claims.insert(claim.clone(), super::jwt::written(self.body_hash_encoding, &sha256(&draft.body)).into());
+        }
+        if let Some(claim) = &self.body_claim {
+            claims.insert(claim.clone(), String::from_utf8_lossy(&draft.body).into_owned().into());
         }
         if let Some(claim) = &self.query_string_hash {
-            let hash = query_string_hash(&View::new(draft, verifier.public_url.as_deref()), &self.base_path);
+            let hash = query_string_hash(&View::new(draft, verifier.public_url.as_ref()), &self.base_path);
             claims.insert(claim.clone(), hash.into());
         }
         if let Some(claim) = &self.url_hash {
-            let url = View::new(draft, verifier.public_url.as_deref()).url().map_err(|refusal| refusal.to_string())?;
+            let url = View::new(draft, verifier.public_url.as_ref()).url().map_err(|refusal| refusal.to_string())?;
             claims.insert(claim.clone(), sha256_hex(url.as_bytes()).into());
         }
         let part = |value: Value| URL_SAFE_NO_PAD.encode(value.to_string());
@@ -134,6 +152,7 @@ pub fn written(unit: TimeUnit, now: SystemTime) -> String {
         TimeUnit::S => since.as_secs().to_string(),
         TimeUnit::Ms => since.as_millis().to_string(),
         TimeUnit::Rfc3339 => timestamp().to_string(),
+        TimeUnit::Iso8601 => timestamp().strftime("%Y-%m-%dT%H:%M:%S").to_string(),
         TimeUnit::HttpDate => timestamp().strftime("%a, %d %b %Y %H:%M:%S GMT").to_string(),
     }
 }
@@ -163,6 +182,7 @@ pub fn put(draft: &mut Unverified, place: &Place, value: &str) -> Result<(), Str
             let mut form = url::form_urlencoded::Serializer::new(String::from_utf8_lossy(&draft.body).into_owned());
             draft.body = form.append_pair(name, value).finish().into();
         }
+        Place::Body(_) => draft.body = value.to_owned().into(),
         Place::Claim(_) => return Err("a claim is part of a token, which is made last".into()),
         Place::Param(name) => {
             draft.params.retain(|(key, _)| key != name);
@@ -229,7 +249,7 @@ mod tests {
         for name in pack_names() {
             let names =
                 ["app_key", "audience", "callback_url", "notification_url", "public_key", "recipient_client_id"];
-            let more = ["service_account", "webhook_id", "webhook_url", "key_url", "client_id"];
+            let more = ["service_account", "webhook_id", "webhook_url", "key_url", "client_id", "api_key", "issuer"];
             let config =
                 names.iter().chain(&more).map(|name| (name.to_string(), ConfigValue::One("https://a.example".into())));
             let own = [("topic_arns", "*"), ("bundle_id", "com.example"), ("environment", "Sandbox")]

@@ -15,6 +15,7 @@ use super::pack::{Pack, Packs};
 use super::payload::Part;
 use super::schemes::Code;
 use super::signature::Signature;
+use super::view::PublicUrl;
 use super::window::Window;
 use crate::model::{
     AcceptedSpec, DedupId, DedupSpec, DeliveryId, FromAddresses, IdMatch, KeyForm, Place, SecretRef, VerifySpec,
@@ -31,7 +32,7 @@ pub struct Verifier {
     id_match: IdMatch,
     repeats_reply: bool,
     pub(super) order_key: Option<Place>,
-    pub(super) public_url: Option<String>,
+    pub(super) public_url: Option<PublicUrl>,
     /// Of schemes in code that have one.
     pub(super) window: Window,
     documented_window: Option<Duration>,
@@ -80,7 +81,7 @@ impl Verifier {
         if typed.provider.is_none() && typed.scheme.is_none() {
             return closed(typed);
         }
-        let spec = pack.under(typed);
+        let spec = pack.merge(typed);
         let proof = build::proof(&spec)?;
         if spec.secret.is_empty() && (needs_secret(&proof) || asks_for_keys(&proof)) {
             return Err(wrong("secret", "a secret reference is missing: write secret = \"env:NAME\" or \"file:PATH\""));
@@ -131,7 +132,7 @@ impl Verifier {
             id_match: pack.delivery_id_match.unwrap_or_default(),
             repeats_reply: pack.repeat_reply,
             order_key: None,
-            public_url: spec.public_url.as_deref().map(build::public_url).transpose()?,
+            public_url: build::public_url(spec)?,
             window,
             documented_window: pack.documented_window,
             answers: Arc::new(answers),
@@ -227,6 +228,7 @@ impl Verifier {
     pub fn names_its_keys(&self) -> bool {
         match &self.proof {
             Proof::Jwt(jwt) => jwt.lookup.is_none(),
+            Proof::Signature(signature) => signature.key_set.is_some(),
             Proof::Code(Code::DetachedJws(_)) => true,
             _ => false,
         }
@@ -254,7 +256,7 @@ impl Verifier {
     }
 
     /// With another public URL.
-    pub(super) fn called_at(self, public_url: String) -> Verifier {
+    pub(super) fn called_at(self, public_url: PublicUrl) -> Verifier {
         Verifier { public_url: Some(public_url), ..self }
     }
 
@@ -284,6 +286,14 @@ impl Verifier {
 // === impl Proof ===
 
 impl Proof {
+    /// The kind of proof, whichever provider's scheme it is: the attribute `verified-by-scheme`.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Proof::Code(code) => code.kind(),
+            other => other.word(),
+        }
+    }
+
     /// The word for it in hook files and records.
     pub fn word(&self) -> &'static str {
         match self {
@@ -302,10 +312,10 @@ impl Proof {
 /// text at most, and `challenge::is_token` bodies are refused.
 fn tells_tokens_apart(proof: &Proof) -> bool {
     match proof {
-        Proof::Signature(signature) => match signature.payload.split_last() {
+        Proof::Signature(signature) => signature.payloads().all(|payload| match payload.split_last() {
             Some((Part::Body, before)) => before.iter().all(|part| matches!(part, Part::Literal(_))),
             _ => false,
-        },
+        }),
         Proof::Code(Code::Braintree { .. }) | Proof::Closed => true,
         _ => false,
     }
@@ -323,7 +333,8 @@ fn asks_for_keys(proof: &Proof) -> bool {
 fn needs_secret(proof: &Proof) -> bool {
     match proof {
         Proof::Closed | Proof::Open => false,
-        Proof::Token { .. } | Proof::Basic | Proof::Signature(_) => true,
+        Proof::Token { .. } | Proof::Basic => true,
+        Proof::Signature(signature) => signature.key_set.is_none(),
         Proof::Jwt(jwt) => jwt.jwks.is_none() && jwt.lookup.is_none(),
         Proof::Code(code) => code.needs_secret(),
     }

@@ -22,11 +22,21 @@ const PAIRS_MAX: usize = 10_000;
 pub struct View<'a> {
     /// As it came.
     pub request: &'a Unverified,
-    /// Before the path in the URL that the sender called.
-    pub public_url: Option<&'a str>,
+    /// What the operator says of the URL that the sender called.
+    pub public_url: Option<&'a PublicUrl>,
+    /// Of a JSON web token that has been verified.
+    claims: OnceCell<Value>,
     json: OnceCell<Option<Value>>,
     form: OnceCell<Option<Vec<(String, String)>>>,
-    claims: OnceCell<Value>,
+}
+
+/// What the operator says of the URL that senders call.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum PublicUrl {
+    /// What comes before the path of the request, without a slash at the end.
+    Base(String),
+    /// The whole URL; the query of the request follows unless it has one of its own.
+    Whole(String),
 }
 
 /// Why there is no one value.
@@ -43,8 +53,8 @@ pub enum Absent {
 // === impl View ===
 
 impl<'a> View<'a> {
-    pub fn new(request: &'a Unverified, public_url: Option<&'a str>) -> View<'a> {
-        View { request, public_url, json: OnceCell::new(), form: OnceCell::new(), claims: OnceCell::new() }
+    pub fn new(request: &'a Unverified, public_url: Option<&'a PublicUrl>) -> View<'a> {
+        View { request, public_url, claims: OnceCell::new(), json: OnceCell::new(), form: OnceCell::new() }
     }
 
     /// The body as JSON: none where it is not, or is larger or of more parts than a check reads.
@@ -52,6 +62,12 @@ impl<'a> View<'a> {
         let body = &self.request.body;
         let parse = || is_readable(body).then(|| serde_json::from_slice(body).ok()).flatten();
         self.json.get_or_init(parse).as_ref()
+    }
+
+    /// Keeps the claims of the verified token, for what is read from them.
+    pub fn keep_claims(&self, claims: serde_json::Map<String, Value>) {
+        // A second token of one request does not exist.
+        let _ = self.claims.set(Value::Object(claims));
     }
 
     /// The body as the pairs of a form, decoded, in their order: none where it is not UTF-8, or is larger than a check reads.
@@ -93,18 +109,20 @@ impl<'a> View<'a> {
                 let params = self.request.params.iter().filter(|(key, _)| key == name);
                 one(params.map(|(_, value)| value))?.as_bytes().into()
             }
-            Place::Claim(pointer) => match self.claims.get().and_then(|claims| claims.pointer(pointer)) {
-                Some(Value::String(text)) => text.as_bytes().into(),
-                _ => return Err(Absent::Missing),
-            },
+            Place::Body(_) => self.request.body[..].into(),
+            Place::Claim(pointer) => {
+                let claims = self.claims.get().ok_or(Absent::Missing)?;
+                match entered(claims, pointer).ok_or(Absent::Missing)? {
+                    Value::String(text) => text.into_bytes().into(),
+                    Value::Number(number) if numbers && (!number.is_f64() || is_exact(&number)) => {
+                        number.to_string().into_bytes().into()
+                    }
+                    _ => return Err(Absent::Missing),
+                }
+            }
             Place::Each(_) => return Err(Absent::Missing),
         };
         if found.is_empty() { Err(Absent::Missing) } else { Ok(found) }
-    }
-
-    /// Keeps the claims of a token that has been verified.
-    pub fn keep_claims(&self, claims: serde_json::Map<String, Value>) {
-        let _ = self.claims.set(Value::Object(claims));
     }
 
     /// The one value of a header.
@@ -138,10 +156,22 @@ impl<'a> View<'a> {
 
     /// The URL that the sender called.
     pub fn url(&self) -> Result<String, Refusal> {
-        let base = self.public_url.ok_or_else(|| {
+        let public_url = self.public_url.ok_or_else(|| {
             Refusal::new(Reason::NoSecret, "public_url is not set: this provider signs the URL that it calls")
         })?;
-        Ok(format!("{base}{}", self.path_and_query()))
+        Ok(match (public_url, &self.request.query) {
+            (PublicUrl::Base(base), _) => format!("{base}{}", self.path_and_query()),
+            (PublicUrl::Whole(url), Some(query)) if !url.contains('?') => format!("{url}?{query}"),
+            (PublicUrl::Whole(url), _) => url.clone(),
+        })
+    }
+
+    /// Path and query of that URL; those of the request where the operator says nothing of it.
+    pub fn called_path_and_query(&self) -> String {
+        let Ok(url) = self.url() else { return self.path_and_query() };
+        let authority = url.find("://").map_or(0, |at| at + 3);
+        let rest = url[authority..].find(['/', '?']).map_or("", |at| &url[authority + at..]);
+        if rest.starts_with('/') { rest.to_owned() } else { format!("/{rest}") }
     }
 }
 
@@ -162,6 +192,18 @@ pub fn is_readable(body: &[u8]) -> bool {
     body.len() <= PARSED_BYTES_MAX && objects <= OBJECTS_MAX && values <= VALUES_MAX
 }
 
+/// The value at a JSON pointer; on the way, a text that holds JSON is entered.
+fn entered(value: &Value, pointer: &str) -> Option<Value> {
+    let mut at = value.clone();
+    for segment in pointer.split('/').skip(1) {
+        if let Value::String(text) = &at {
+            at = serde_json::from_str(text).ok()?;
+        }
+        at = at.pointer(&format!("/{segment}"))?.clone();
+    }
+    Some(at)
+}
+
 fn is_exact(number: &serde_json::Number) -> bool {
     const EXACT_MAX: f64 = 9_007_199_254_740_992.0;
     number.as_f64().is_some_and(|value| value.abs() < EXACT_MAX)
@@ -176,6 +218,7 @@ pub fn describe(place: &Place) -> String {
         Place::Form(name) => format!("form field {name}"),
         Place::Path(which) => format!("{which} segment of the path"),
         Place::Param(name) => format!("path parameter {name}"),
+        Place::Body(_) => "body".to_owned(),
         Place::Claim(pointer) => format!("claim {pointer}"),
     }
 }

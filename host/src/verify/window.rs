@@ -28,6 +28,9 @@ pub fn parse(unit: TimeUnit, text: &[u8]) -> Result<i128, Refusal> {
         TimeUnit::S => Ok(digits()? * SECOND_NS),
         TimeUnit::Ms => Ok(digits()? * (SECOND_NS / 1000)),
         TimeUnit::Rfc3339 => rfc3339(text).ok_or_else(|| malformed("a time as RFC 3339 writes it")),
+        TimeUnit::Iso8601 => rfc3339(text)
+            .or_else(|| rfc3339(&format!("{text}Z")))
+            .ok_or_else(|| malformed("a time as ISO 8601 writes it, such as 2026-01-31T08:15:30")),
         TimeUnit::HttpDate => http_date(text).ok_or_else(|| malformed("an HTTP date")),
     }
 }

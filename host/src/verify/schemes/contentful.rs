@@ -41,7 +41,7 @@ pub fn check(window: Window, view: &View<'_>, given: &Given<'_>) -> Result<usize
         .iter()
         .map(|name| header(view, name, Reason::SignatureMismatch).map(|value| format!("{name}:{value}")))
         .collect::<Result<_, _>>()?;
-    let head = format!("{}\n{}\n{}\n", view.request.method, view.path_and_query(), pairs.join(";"));
+    let head = format!("{}\n{}\n{}\n", view.request.method, view.called_path_and_query(), pairs.join(";"));
     let is_right = |key: &[u8]| {
         let mut running = Running::new(Algorithm::HmacSha256, key).expect("a MAC");
         running.update(head.as_bytes());

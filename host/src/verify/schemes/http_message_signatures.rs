@@ -17,7 +17,7 @@ use super::super::refusal::{Reason, Refusal};
 use super::super::request::Unverified;
 use super::super::sign::put;
 use super::super::signature::malformed;
-use super::super::view::View;
+use super::super::view::{PublicUrl, View};
 use super::super::window::{self, Window};
 use super::mismatch;
 use crate::model::{Algorithm, Place};
@@ -159,7 +159,7 @@ impl MessageSignatures {
     /// Signs a draft: with HMAC, or with an Ed25519 private key (PKCS#8, DER).
     pub fn sign(
         &self,
-        public_url: Option<&str>,
+        public_url: Option<&PublicUrl>,
         draft: &mut Unverified,
         key: &[u8],
         now: SystemTime,

@@ -86,6 +86,14 @@ impl Code {
         }
     }
 
+    /// The kind of proof that it is: `signature` or `jwt`.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Code::AppleAppStore(_) => "jwt",
+            _ => "signature",
+        }
+    }
+
     /// Whether the operator's secret is the key.
     pub fn needs_secret(&self) -> bool {
         match self {
@@ -217,12 +225,12 @@ pub fn sign(
     now: SystemTime,
 ) -> Result<(), String> {
     match code {
-        Code::Twilio { algorithm } => twilio::sign(*algorithm, verifier.public_url.as_deref(), draft, key),
+        Code::Twilio { algorithm } => twilio::sign(*algorithm, verifier.public_url.as_ref(), draft, key),
         Code::Adyen => adyen::sign(draft, key),
         Code::Braintree { public_key } => braintree::sign(public_key, draft, key),
         Code::Contentful => contentful::sign(draft, key, now),
         Code::DropboxSign => dropbox_sign::sign(draft, key),
-        Code::HttpMessageSignatures(rules) => rules.sign(verifier.public_url.as_deref(), draft, key, now),
+        Code::HttpMessageSignatures(rules) => rules.sign(verifier.public_url.as_ref(), draft, key, now),
         Code::AwsSns { .. }
         | Code::Paypal { .. }
         | Code::AdobeIo { .. }

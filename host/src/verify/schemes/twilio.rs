@@ -14,7 +14,7 @@ use super::super::check::Keys;
 use super::super::refusal::{Reason, Refusal};
 use super::super::request::Unverified;
 use super::super::sign::put;
-use super::super::view::View;
+use super::super::view::{PublicUrl, View};
 use super::{from_base64, header, mismatch, of_length};
 use crate::model::{Algorithm, Place};
 
@@ -200,7 +200,7 @@ fn with_legacy_query(url: &str) -> Option<String> {
 /// Signs a draft: with the pinned algorithm, or with SHA-1.
 pub fn sign(
     pinned: Option<Algorithm>,
-    public_url: Option<&str>,
+    public_url: Option<&PublicUrl>,
     draft: &mut Unverified,
     key: &[u8],
 ) -> Result<(), String> {
@@ -297,7 +297,8 @@ mod tests {
             request.headers.append(*name, value.parse().unwrap());
         }
         let keys = Keys::new([(KeyForm::Utf8, Ok(Secret::new(secret)))]);
-        check(pinned, &View::new(&request, Some(&url[..host_end])), &keys).map_err(|refusal| refusal.reason)
+        let public_url = PublicUrl::Base(url[..host_end].to_owned());
+        check(pinned, &View::new(&request, Some(&public_url)), &keys).map_err(|refusal| refusal.reason)
     }
 
     fn sha256_of(url: &str, signature: &str) -> Result<usize, Reason> {

@@ -2,13 +2,16 @@
 
 use std::time::Duration;
 
+use super::algorithm::is_public_key;
 use super::build::{self, BuildError, wrong};
 use super::challenge::Challenge;
+use super::check::Keys;
 use super::jwt::Jwt;
 use super::lookup::{KeyGrant, Lookup};
 use super::pack::{Pack, Packs, ReplyBody};
 use super::payload::Part;
 use super::schemes::Code;
+use super::settings;
 use super::signature::Signature;
 use super::window::Window;
 use crate::model::{DedupId, DedupSpec, DeliveryId, IdMatch, KeyForm, Place, SecretRef, VerifySpec};
@@ -82,6 +85,7 @@ impl Verifier {
             return closed(typed);
         }
         let spec = pack.under(typed);
+        settings::check(&pack, typed, &spec)?;
         let proof = build::proof(&spec)?;
         if spec.secret.is_empty() && (needs_secret(&proof) || asks_for_keys(&proof)) {
             return Err(wrong("secret", "a secret reference is missing: write secret = \"env:NAME\" or \"file:PATH\""));
@@ -215,6 +219,30 @@ impl Verifier {
     pub fn key_grant(&self) -> Option<KeyGrant> {
         match &self.proof {
             Proof::Code(Code::Ebay(ebay)) => Some(ebay.grant()),
+            _ => None,
+        }
+    }
+
+    /// Why no request could be verified with these keys; none where one can be.
+    pub fn key_problem(&self, keys: &Keys) -> Option<String> {
+        if let Some(why) = keys.problem() {
+            return Some(format!("no secret has a value: {why}"));
+        }
+        let mut given = keys.iter().flatten().peekable();
+        given.peek()?;
+        given.map(|key| self.unusable(key)).collect::<Option<Vec<_>>>().map(|why| why[0].to_owned())
+    }
+
+    /// Why no request can show this key.
+    fn unusable(&self, key: &[u8]) -> Option<&'static str> {
+        match &self.proof {
+            Proof::Basic if !key.contains(&b':') => Some("the secret is not of the form user:password"),
+            Proof::Token { from: Place::Header(_), .. } if key.trim_ascii() != key => {
+                Some("the secret begins or ends with white space, and no header value does")
+            }
+            Proof::Signature(signature) if !is_public_key(signature.algorithm, key) => {
+                Some("the secret is not a public key of the algorithm")
+            }
             _ => None,
         }
     }

@@ -989,7 +989,7 @@ mod tests {
 
     #[test]
     fn handshakes_are_told_in_sentences() {
-        let text = guide("meta").text();
+        let text = guide("meta").markdown();
         assert!(
             text.contains("the query parameter `hub.verify_token` must be the token in `challenge_secret`"),
             "{text}"

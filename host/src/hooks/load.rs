@@ -226,6 +226,9 @@ impl Loader {
 
 /// The verifier also finds what duplicates are known by, and what events are ordered by.
 fn placed(name: &HookName, text: &str, spec: &HookSpec, verifier: Verifier) -> Result<Verifier, String> {
+    if let Some(problem) = verifier.path_problem(&spec.path) {
+        return Err(ConfigError::at_key(&format!("{name}.toml"), text, &["path"], problem).to_string());
+    }
     verifier
         .with_places(&spec.dedup, spec.order_by.clone())
         .map_err(|(key, message)| ConfigError::at_key(&format!("{name}.toml"), text, &[key], message).to_string())

@@ -1,6 +1,7 @@
 //! What an operator needs to connect one provider, made from its pack: `landfall providers NAME` prints it, and docs/providers is
 //! written from it. Pure: text in, text out.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -29,6 +30,10 @@ pub struct Guide {
     verifier: Verifier,
     spec: VerifySpec,
     needs_public_url: bool,
+    /// Other packs of the same provider.
+    variants: Vec<String>,
+    /// The pack whose secret this one has too, or this one.
+    secret_of: String,
     /// Why no request of this provider can be made here; none where one can.
     cannot_sign: Option<String>,
 }
@@ -47,9 +52,23 @@ enum Block {
     Code(&'static str, String),
 }
 
+/// Names of packs, by that of the pack that they are variants of.
+type Variants = BTreeMap<String, Vec<String>>;
+
+fn variants(packs: &Packs) -> Variants {
+    let mut all = Variants::new();
+    for name in pack_names() {
+        if let Ok(Pack { variant_of: Some(of), .. }) = packs.find(name) {
+            all.entry(of).or_default().push(name.to_owned());
+        }
+    }
+    all
+}
+
 /// Every guide, by name.
 pub fn guides(packs: &Packs) -> Result<Vec<Guide>, String> {
-    pack_names().map(|name| Guide::new(name, packs)).collect()
+    let variants = variants(packs);
+    pack_names().map(|name| Guide::of(name.to_owned(), packs, &variants)).collect()
 }
 
 // === impl Guide ===
@@ -57,9 +76,16 @@ pub fn guides(packs: &Packs) -> Result<Vec<Guide>, String> {
 impl Guide {
     /// The guide to a pack by its name or by one of its other names.
     pub fn new(name: &str, packs: &Packs) -> Result<Guide, String> {
-        let name = packs.file_name(name)?;
+        Guide::of(packs.file_name(name)?, packs, &variants(packs))
+    }
+
+    fn of(name: String, packs: &Packs, variants: &Variants) -> Result<Guide, String> {
         let pack = packs.find(&name)?;
-        let secret: Vec<_> = [format!("env:{}", variable(&name, "SECRET")).parse()?].into();
+        let secret_of = match pack.variant_of.as_ref().map(|of| (of, packs.find(of))) {
+            Some((of, Ok(other))) if other.secret_location == pack.secret_location => of.clone(),
+            _ => name.clone(),
+        };
+        let secret: Vec<_> = ["env:SECRET".parse()?].into();
         let typed = VerifySpec { provider: Some(name.clone()), secret, ..VerifySpec::default() };
         let filled = settings::filled(&pack, with_examples(&pack, typed));
 
@@ -69,7 +95,8 @@ impl Guide {
         let needs_public_url = build(&filled).is_err() || pack.verify.scheme == Some(Scheme::Twilio);
         let spec = pack.under(&filled);
 
-        let mut guide = Guide { name, pack, verifier, spec, needs_public_url, cannot_sign: None };
+        let variants = variants.get(&name).cloned().unwrap_or_default();
+        let mut guide = Guide { name, pack, verifier, spec, needs_public_url, variants, secret_of, cannot_sign: None };
         guide.cannot_sign = guide.sample(packs, UNIX_EPOCH + SAMPLE_AGE).err();
         Ok(guide)
     }
@@ -117,7 +144,7 @@ impl Guide {
     fn secret_reference(&self) -> String {
         match self.pairs() {
             true => format!("file:{}.secret", self.name),
-            false => format!("env:{}", variable(&self.name, "SECRET")),
+            false => format!("env:{}", variable(&self.secret_of, "SECRET")),
         }
     }
 
@@ -226,7 +253,7 @@ impl Guide {
             request.set(place, value);
         }
         if let Some(name) = &rule.require.query_secret {
-            request.query.push((name.clone(), format!("${}", variable(&self.name, "VERIFY_TOKEN"))));
+            request.set(&format!("query:{name}"), &format!("${}", variable(&self.name, "VERIFY_TOKEN")));
         }
         match rule.verify_first && *self.verifier.proof() != Proof::Open {
             true => request.signed(&self.test_command()?),
@@ -353,8 +380,10 @@ impl Guide {
         if !pack.aliases.is_empty() {
             facts.push(fact("Other names", listed(pack.aliases.iter().map(|name| format!("`{name}`")))));
         }
-        if let Some(of) = &pack.variant_of {
-            facts.push(fact("Variant of", format!("[`{of}`]({of}.md)")));
+        let link = |name: &String| format!("[`{name}`]({name}.md)");
+        facts.extend(pack.variant_of.as_ref().map(|of| fact("Variant of", link(of))));
+        if !self.variants.is_empty() {
+            facts.push(fact("Variants", listed(self.variants.iter().map(link))));
         }
         facts.push(fact("Authentication", self.authentication()));
         let note = pack.note.clone().map(Block::Text);
@@ -399,11 +428,11 @@ impl Guide {
         } else {
             let form = match self.verifier.key_form() {
                 KeyForm::Utf8 if *self.verifier.proof() == Proof::Basic => "Write it as `user:password`.",
-                KeyForm::Utf8 => "The text is used as it is.",
+                KeyForm::Utf8 => "Use the text as it is shown.",
                 KeyForm::Hex => "It is written in hexadecimal digits.",
                 KeyForm::Base64 => "It is written in base64.",
                 KeyForm::Whsec => "It is written as `whsec_` and base64.",
-                KeyForm::WhsecOrText => "With `whsec_` in front it is base64, otherwise the text is used as it is.",
+                KeyForm::WhsecOrText => "With `whsec_` in front it is base64, otherwise a text.",
                 KeyForm::Pem => "It is a public key in PEM: a text that begins with `-----BEGIN PUBLIC KEY-----`.",
                 KeyForm::SpkiBase64 => "It is a public key (SubjectPublicKeyInfo) in base64.",
                 KeyForm::Ed25519Hex => "It is an Ed25519 public key in hexadecimal digits.",
@@ -451,9 +480,16 @@ impl Guide {
         if self.needs_public_url {
             texts.push(format!("Replace `{PUBLIC}` by the scheme and host of your own URL."));
         }
-        let called = match self.path() {
-            Some(_) => format!("`{}`, with the secret in place of the last segment", self.public_url()),
-            None => format!("`{}`", self.public_url()),
+        let query = self.spec.from.iter().flatten().find_map(|place| match place {
+            Place::Query(name) if matches!(self.verifier.proof(), Proof::Token { .. }) => Some(name),
+            _ => None,
+        });
+        let called = match (self.path(), query) {
+            (Some(_), _) => format!("`{}`, with your secret in place of `secret`", self.public_url()),
+            (None, Some(name)) => {
+                format!("`{}?{name}=SECRET`, with your secret in place of `SECRET`", self.public_url())
+            }
+            (None, None) => format!("`{}`", self.public_url()),
         };
         let end = format!(
             "With the host `hooks.example.com`, the URL to enter at the provider is {called}. `landfall check` says \
@@ -543,14 +579,14 @@ impl Guide {
             None => "not documented".into(),
             Some(false) => "the provider does not retry".into(),
             Some(true) => {
+                let span = pack.retry_span.map(|span| format!(", for up to {}", time(span))).unwrap_or_default();
                 let schedule = pack.retry_schedule.as_ref().map(|schedule| format!(": {schedule}")).unwrap_or_default();
-                let span = pack.retry_span.map(|span| format!(", over {}", time(span)));
                 let signed = match pack.retry_resigned {
                     Some(true) => "; each retry is signed again with a new timestamp",
                     Some(false) => "; a retry has the timestamp and signature of the first attempt",
                     None => "",
                 };
-                format!("yes{schedule}{}{signed}", span.unwrap_or_default())
+                format!("yes{span}{schedule}{signed}")
             }
         }
     }
@@ -621,7 +657,7 @@ impl Guide {
         if self.needs_secret() {
             match self.pairs() {
                 true => writeln!(values, "echo '{}' > plugins/{}.secret", self.sample_secret(), self.name),
-                false => writeln!(values, "export {}='{}'", variable(&self.name, "SECRET"), self.sample_secret()),
+                false => writeln!(values, "export {}='{}'", variable(&self.secret_of, "SECRET"), self.sample_secret()),
             }
             .expect("a string takes text");
         }
@@ -777,13 +813,25 @@ impl Block {
             Block::Facts(facts) => {
                 let width = facts.iter().map(|(name, _)| name.chars().count()).max().unwrap_or_default();
                 let row = |(name, value): &(String, String)| {
-                    let value = wrapped(value, &" ".repeat(width + 4));
+                    let value = wrapped(&unlinked(value), &" ".repeat(width + 4));
                     format!("  {name:<width$}  {}", value.trim_start())
                 };
                 facts.iter().map(row).collect()
             }
         }
     }
+}
+
+/// `[text](target)` as the text alone.
+fn unlinked(text: &str) -> String {
+    let mut plain = String::new();
+    let mut rest = text;
+    while let Some((before, after)) = rest.split_once("](") {
+        let Some((_, after)) = after.split_once(')') else { break };
+        plain.push_str(&before.replacen('[', "", 1));
+        rest = after;
+    }
+    plain + rest
 }
 
 /// Lines of about a terminal's width, all indented.
@@ -825,7 +873,8 @@ fn handshake(rule: &ChallengeSpec) -> String {
         true => "authenticated like a delivery",
         false => "which the provider sends without authentication",
     };
-    let mut text = format!("A `{method}` request{with}, {proof}, is answered with {}.", answer_of(rule));
+    let article = if method == "OPTIONS" { "An" } else { "A" };
+    let mut text = format!("{article} `{method}` request{with}, {proof}, is answered with {}.", answer_of(rule));
 
     let require = &rule.require;
     let mut needs = Vec::new();

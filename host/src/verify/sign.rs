@@ -52,7 +52,7 @@ impl Signature {
         }
         let time = self.time.as_ref().map(|time| written(time.unit, now)).unwrap_or_default();
         if let Some(place) = self.time.as_ref().and_then(|time| time.from.as_ref()) {
-            put(draft, place, &time)?;
+            put_time(draft, place, &time)?;
         }
         // A draft that names its id keeps it.
         let named =
@@ -135,6 +135,17 @@ pub fn written(unit: TimeUnit, now: SystemTime) -> String {
         TimeUnit::Ms => since.as_millis().to_string(),
         TimeUnit::Rfc3339 => timestamp().to_string(),
         TimeUnit::HttpDate => timestamp().strftime("%a, %d %b %Y %H:%M:%S GMT").to_string(),
+    }
+}
+
+/// Puts the signed time at its place: as a number where the payload has a number there.
+fn put_time(draft: &mut Unverified, place: &Place, time: &str) -> Result<(), String> {
+    match (place, time.parse::<u64>()) {
+        (Place::Json(pointer), Ok(number)) => edit_json(draft, |body| {
+            let is_number = body.pointer(pointer).is_some_and(Value::is_number);
+            put_json(body, pointer, if is_number { number.into() } else { time.into() });
+        }),
+        _ => put(draft, place, time),
     }
 }
 

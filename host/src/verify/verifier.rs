@@ -223,6 +223,25 @@ impl Verifier {
         }
     }
 
+    /// Why no request at this path of a hook can show its token; none where one can.
+    pub fn path_problem(&self, path: &str) -> Option<String> {
+        let places: &[Place] = match &self.proof {
+            Proof::Token { from, .. } => std::slice::from_ref(from),
+            Proof::Signature(signature) => &signature.from,
+            _ => &[],
+        };
+        let is_reachable = |place: &Place| match place {
+            Place::Path(_) => path.rsplit('/').next().is_some_and(|last| last.starts_with('{')),
+            Place::Param(name) => path.contains(&format!("{{{name}}}")),
+            _ => true,
+        };
+        let last = path.trim_end_matches('/');
+        match places.iter().find(|place| !is_reachable(place))? {
+            Place::Param(name) => Some(format!("the token is in the path: write path = \"{last}/{{{name}}}\"")),
+            _ => Some(format!("the token is the last segment of the path: write path = \"{last}/{{secret}}\"")),
+        }
+    }
+
     /// Why no request could be verified with these keys; none where one can be.
     pub fn key_problem(&self, keys: &Keys) -> Option<String> {
         if let Some(why) = keys.problem() {

@@ -97,7 +97,10 @@ impl Guide {
 
         let variants = variants.get(&name).cloned().unwrap_or_default();
         let mut guide = Guide { name, pack, verifier, spec, needs_public_url, variants, secret_of, cannot_sign: None };
-        guide.cannot_sign = guide.sample(packs, UNIX_EPOCH + SAMPLE_AGE).err();
+        guide.cannot_sign = match guide.verifier.key_form() {
+            KeyForm::Pem | KeyForm::SpkiBase64 | KeyForm::Ed25519Hex | KeyForm::Whpk => Some(PRIVATE_KEY.into()),
+            _ => guide.sample(packs, UNIX_EPOCH + SAMPLE_AGE).err(),
+        };
         Ok(guide)
     }
 
@@ -129,7 +132,7 @@ impl Guide {
     }
 
     fn needs_secret(&self) -> bool {
-        self.verifier.needs_secret() || self.verifier.lookup().is_some()
+        self.verifier.has_secret()
     }
 
     /// The handshake stores the secret.
@@ -149,7 +152,8 @@ impl Guide {
     }
 
     fn needs_challenge_secret(&self) -> bool {
-        self.rules().any(|rule| rule.require.query_secret.is_some())
+        let answers_with_it = |rule: &ChallengeSpec| format!("{:?}", rule.answer).contains(" challenge_secret");
+        self.rules().any(|rule| rule.require.query_secret.is_some() || answers_with_it(rule))
     }
 
     /// Names and examples, in order.
@@ -688,6 +692,7 @@ impl Guide {
     }
 }
 
+const PRIVATE_KEY: &str = "this provider signs with a private key that only it has";
 const SAMPLE_AGE: Duration = Duration::from_secs(1_760_000_000);
 
 /// A handshake as the provider makes it.

@@ -206,6 +206,11 @@ impl Verifier {
         needs_secret(&self.proof)
     }
 
+    /// Whether the hook has a secret: a key, or what the question for a key carries.
+    pub fn has_secret(&self) -> bool {
+        needs_secret(&self.proof) || asks_for_keys(&self.proof)
+    }
+
     /// The address of its keys is the operator's word, not the sender's.
     pub fn names_its_keys(&self) -> bool {
         match &self.proof {

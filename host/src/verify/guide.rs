@@ -461,8 +461,8 @@ impl Guide {
             facts.push(fact(
                 "`public_url` (required)",
                 format!(
-                    "Scheme and host of the URL that you enter at the provider, since the provider signs that URL. With \
-                     `{PUBLIC}` the provider calls `{}`.",
+                    "Scheme and host of the URL that you enter at the provider, since the provider signs that URL and a \
+                     proxy may change it. With `{PUBLIC}` the provider calls `{}`.",
                     self.public_url()
                 ),
             ));
@@ -477,7 +477,11 @@ impl Guide {
     }
 
     fn hook_section(&self) -> Option<Section> {
-        let mut texts = vec![format!("Save this as `{}.toml` in the plugins directory.", self.name)];
+        let mut texts = vec![format!(
+            "Save this as `{}.toml` in the plugins directory. The component `echo.wasm` answers with what it received: it is \
+             part of the image, and `landfall up` builds it. Put your own in its place later.",
+            self.name
+        )];
         if !self.required_config().is_empty() {
             texts.push("Replace the values of `config` by your own.".into());
         }
@@ -778,7 +782,7 @@ impl HandshakeRequest {
             "HEAD" => " --head".into(),
             method => format!(" -X {method}"),
         };
-        let mut command = format!("curl -i{method} \"{url}{query}\"");
+        let mut command = format!("curl -sSi{method} \"{url}{query}\"");
         for (name, value) in &self.headers {
             write!(command, " -H '{name}: {value}'").expect("a string takes text");
         }

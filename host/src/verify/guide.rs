@@ -82,7 +82,7 @@ impl Guide {
     fn of(name: String, packs: &Packs, variants: &Variants) -> Result<Guide, String> {
         let pack = packs.find(&name)?;
         let secret_of = match pack.variant_of.as_ref().map(|of| (of, packs.find(of))) {
-            Some((of, Ok(other))) if other.secret_location == pack.secret_location => of.clone(),
+            Some((of, Ok(other))) if has_same_secret(&pack, &other) => of.clone(),
             _ => name.clone(),
         };
         let secret: Vec<_> = ["env:SECRET".parse()?].into();
@@ -968,6 +968,11 @@ fn with_examples(pack: &Pack, mut typed: VerifySpec) -> VerifySpec {
         typed.config.insert(name.clone(), ConfigValue::One(example));
     }
     typed
+}
+
+fn has_same_secret(pack: &Pack, other: &Pack) -> bool {
+    let is_same_place = pack.secret_location.is_some() && pack.secret_location == other.secret_location;
+    is_same_place && pack.verify.key == other.verify.key
 }
 
 /// The name of an environment variable for a value of the hook.

@@ -135,8 +135,10 @@ fn check_allowed_senders(pack: &Pack, spec: &VerifySpec) -> Result<(), BuildErro
 /// A verify token in the URL is not the key of deliveries: it would be sent in the clear by whoever asks.
 fn check_challenge_secret(spec: &VerifySpec) -> Result<(), BuildError> {
     let parameter = spec.challenge.iter().flatten().find_map(|rule| rule.require.query_secret.as_deref());
+    // A shared token may be the verify token too.
+    let may_lack = matches!(spec.scheme, Some(Scheme::Token | Scheme::None));
     match parameter {
-        Some(parameter) if spec.challenge_secret.is_empty() && spec.scheme != Some(Scheme::Token) => Err(wrong(
+        Some(parameter) if spec.challenge_secret.is_empty() && !may_lack => Err(wrong(
             "scheme",
             format!(
                 "challenge_secret is missing: the provider shows the token that you choose in its ownership check \

@@ -29,7 +29,7 @@ pub use crate::engine::{Inspected, compile_child, grant_for, inspect, precompile
 pub use crate::hooks::{HookState, HookStatus, packs};
 pub use crate::ledger::BackedUp;
 pub use crate::verify::conformance::{Report, run_challenges, run_vectors};
-pub use crate::verify::{Forged, Order, pack_names};
+pub use crate::verify::{Forged, Guide, Order, guides};
 
 /// A request as a provider sends it, now.
 pub fn forge(order: &Order, providers: Option<&Path>) -> anyhow::Result<Forged> {

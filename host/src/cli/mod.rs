@@ -10,6 +10,7 @@ mod events;
 mod explain;
 mod idle;
 mod load;
+mod providers;
 mod relay;
 mod send;
 mod up;
@@ -89,8 +90,8 @@ enum Command {
         #[arg(long, value_name = "DIR", default_value = ".landfall")]
         data: PathBuf,
     },
-    /// List the provider packs.
-    Providers,
+    /// List the provider packs, or print how to connect one provider.
+    Providers(providers::ProvidersFlags),
     /// Measure a component against the same work in plain axum, in one run on this machine.
     Bench(bench::BenchFlags),
     /// Compile components ahead of time, as `serve` would: for images.
@@ -199,7 +200,7 @@ fn dispatch(command: Command) -> anyhow::Result<ExitCode> {
         Command::Events(flags) => block_on(events::events(&flags)),
         Command::Rows(flags) => block_on(events::rows(&flags)),
         Command::Backup { to, data } => backup(&data, &to),
-        Command::Providers => send::providers(),
+        Command::Providers(flags) => providers::providers(&flags),
         Command::Bench(flags) => block_on(bench::bench(flags)),
         Command::Precompile { out, files } => block_on(precompile(&out, &files)),
         Command::PlainServer { listen, secret, relay_to } => block_on(bench::plain_server(listen, &secret, relay_to)),

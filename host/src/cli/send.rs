@@ -1,6 +1,6 @@
-//! `landfall sign` and `landfall send`: a request as a provider sends it. `landfall providers`: whom there are packs for.
+//! `landfall sign` and `landfall send`: a request as a provider sends it.
 
-use std::io::{Read, Write};
+use std::io::Read;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -19,9 +19,12 @@ pub struct SignFlags {
     /// Where it goes: some providers sign that too.
     #[arg(long, value_name = "URL")]
     to: String,
-    /// `env:NAME` or `file:PATH`: the secret that both sides have.
+    /// The full URL that the provider calls and signs, where it differs from `--to`, such as behind a proxy.
+    #[arg(long, value_name = "URL")]
+    public_url: Option<String>,
+    /// `env:NAME` or `file:PATH`: the secret that both sides have, where the provider signs with one.
     #[arg(long, value_name = "REFERENCE")]
-    secret: String,
+    secret: Option<String>,
     /// A file with the body to send instead of the sample; `-` reads standard input.
     #[arg(long, value_name = "FILE")]
     body: Option<PathBuf>,
@@ -50,20 +53,6 @@ pub async fn send(flags: &SignFlags) -> anyhow::Result<ExitCode> {
     Ok(if (200..300).contains(&status) { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-/// One line a pack.
-pub fn providers() -> anyhow::Result<ExitCode> {
-    let packs = app::packs(None)?;
-    for name in app::pack_names() {
-        let pack = packs.find(name).map_err(anyhow::Error::msg)?;
-        // A reader that has seen enough, such as `head`, is no failure.
-        let line = writeln!(std::io::stdout(), "{name:<24} {:<40} {}", pack.name, pack.docs.unwrap_or_default());
-        if line.is_err() {
-            break;
-        }
-    }
-    Ok(ExitCode::SUCCESS)
-}
-
 fn forge(flags: &SignFlags) -> anyhow::Result<Forged> {
     let mut config = std::collections::BTreeMap::new();
     for pair in &flags.config {
@@ -74,7 +63,8 @@ fn forge(flags: &SignFlags) -> anyhow::Result<Forged> {
         provider: flags.provider.clone(),
         event: flags.event.clone(),
         url: flags.to.clone(),
-        secret: app::secret(&flags.secret)?,
+        public_url: flags.public_url.clone(),
+        secret: flags.secret.as_deref().map(app::secret).transpose()?,
         body: flags.body.as_ref().map(read).transpose()?,
         config,
     };

@@ -176,7 +176,7 @@ impl Hook {
         }
         let secrets =
             self.verifier.secrets().iter().map(|reference| (self.verifier.key_form(), secrets.value(reference)));
-        Keys::new(secrets).problem().map(|why| format!("closed: no secret has a value: {why}"))
+        self.verifier.key_problem(&Keys::new(secrets)).map(|why| format!("closed: {why}"))
     }
 
     /// Calls that need it are not made; everything else is.

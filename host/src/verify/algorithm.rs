@@ -145,6 +145,20 @@ pub fn is_signed(algorithm: Algorithm, key: &[u8], message: &[u8], signature: &[
     }
 }
 
+/// Whether these bytes can be the key of the algorithm. A MAC takes any; `key` is what `key::decode` gives.
+pub fn is_public_key(algorithm: Algorithm, key: &[u8]) -> bool {
+    const ED25519_BYTES: usize = 32;
+    const P256_POINT_BYTES: usize = 65;
+    const RSA_BYTES_MIN: usize = 256;
+    let has_bits = |is_good: fn(usize) -> bool| key_bits(key).is_some_and(|bits| is_good(bits.len()));
+    match algorithm {
+        Algorithm::Ed25519 => key.len() == ED25519_BYTES || has_bits(|length| length == ED25519_BYTES),
+        Algorithm::EcdsaP256Sha256 => has_bits(|length| length == P256_POINT_BYTES),
+        Algorithm::RsaPkcs1v15Sha256 => has_bits(|length| length > RSA_BYTES_MIN),
+        _ => true,
+    }
+}
+
 /// Digests of RSA signatures.
 #[derive(Debug, Clone, Copy)]
 pub enum Rsa {

@@ -151,7 +151,7 @@ fn mistakes_in_a_verify_table_are_found_at_load() {
             "written by the host",
         ),
         ("scheme = \"signature\"\npayload = [\"{header:bad name}\"]\nsecret = \"env:S\"", "from", "not a header name"),
-        ("provider = \"square\"\nsecret = \"env:S\"", "payload", "config = { notification_url = "),
+        ("provider = \"square\"\nsecret = \"env:S\"", "config", "config = { notification_url = "),
         ("provider = \"hubspot\"\nsecret = \"env:S\"", "scheme", "public_url is missing"),
         ("scheme = \"signature\"\npayload = [\"{bdy}\"]\nsecret = \"env:S\"", "payload", "unknown token `{bdy}`"),
         (

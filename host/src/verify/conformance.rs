@@ -17,6 +17,7 @@ use super::pack::{Packs, ReplyBody};
 use super::refusal::Refusal;
 use super::request::Unverified;
 use super::schemes::Ebay;
+use super::settings;
 use super::verifier::Verifier;
 use super::window::Window;
 use crate::model::{ConfigValue, Documents, KeyForm, Secret, VerifySpec};
@@ -131,19 +132,6 @@ struct Carried(BTreeMap<String, String>);
 
 /// Where vectors that carry a key set say it comes from, if the pack does not say.
 const KEY_SET: &str = "https://keys.example/jwks";
-
-/// Values that deliveries need and handshakes need not give.
-const NOT_IN_HANDSHAKES: [&str; 9] = [
-    "app_key",
-    "audience",
-    "callback_url",
-    "notification_url",
-    "public_key",
-    "recipient_client_id",
-    "service_account",
-    "webhook_id",
-    "webhook_url",
-];
 
 impl Documents for Carried {
     fn get(&self, url: &str) -> Option<Bytes> {
@@ -280,6 +268,7 @@ fn verifier(
         config: values,
         ..VerifySpec::default()
     };
+    let spec = packs.find(scheme).map(|pack| settings::filled(&pack, spec.clone())).unwrap_or(spec);
     let spec = match secrets.is_empty() {
         true => VerifySpec { secret: vec!["env:VECTOR".parse().expect("a good reference")], ..spec },
         false => spec,
@@ -373,11 +362,7 @@ fn time(seconds: u64) -> SystemTime {
 fn respond(handshake: &Handshake, packs: &Packs) -> Result<Response, String> {
     let asked = &handshake.request;
     let scheme = handshake.scheme.as_deref().unwrap_or(&handshake.provider);
-    let mut config = handshake.config.clone();
-    for name in NOT_IN_HANDSHAKES {
-        config.entry(name.into()).or_insert_with(|| "unset".into());
-    }
-    let verifier = verifier(scheme, &config, &handshake.secrets, &asked.url, packs)?;
+    let verifier = verifier(scheme, &handshake.config, &handshake.secrets, &asked.url, packs)?;
     // Where nothing authenticates a request that is an event too, it is let in.
     let is_event = handshake.expected_response.deliver_to_plugin == Some(true);
     let open = handshake.secrets.is_empty() && handshake.authenticated_by == "none" && is_event;

@@ -239,31 +239,44 @@ impl Packs {
     pub fn find(&self, name: &str) -> Result<Pack, String> {
         let embedded = || EMBEDDED.iter().find(|(known, _)| *known == name).map(|(_, text)| *text);
         let own = self.own.get(name).map(|own| own.as_deref().map_err(Clone::clone)).transpose()?;
-        let text = own.or_else(embedded).or_else(|| aliased(name)).ok_or_else(|| unknown(name))?;
+        let text = own.or_else(embedded).or_else(|| Some(aliased(name)?.1)).ok_or_else(|| unknown(name))?;
         toml::from_str(text).map_err(|error| format!("providers/{name}.toml: {}", error.message()))
+    }
+
+    /// The name of the pack's file: the pack may be asked for by one of its other names.
+    pub fn file_name(&self, name: &str) -> Result<String, String> {
+        if self.own.contains_key(name) || pack_names().any(|known| known == name) {
+            return Ok(name.to_owned());
+        }
+        aliased(name).map(|(file, _)| file.to_owned()).ok_or_else(|| unknown(name))
     }
 }
 
-/// The text of the pack in the binary that has this other name.
-fn aliased(name: &str) -> Option<&'static str> {
+/// File name and text of the pack in the binary that has this other name.
+fn aliased(name: &str) -> Option<(&'static str, &'static str)> {
+    ALIASES.get(name).copied()
+}
+
+/// Packs in the binary by their other names.
+static ALIASES: LazyLock<BTreeMap<String, (&'static str, &'static str)>> = LazyLock::new(|| {
     #[derive(Deserialize)]
     struct Names {
         #[serde(default)]
         aliases: Vec<String>,
     }
-    static ALIASES: LazyLock<BTreeMap<String, &'static str>> = LazyLock::new(|| {
-        let read = |text: &'static str| {
-            let names: Names = toml::from_str(text).unwrap_or(Names { aliases: Vec::new() });
-            names.aliases.into_iter().map(move |alias| (alias, text))
-        };
-        EMBEDDED.iter().flat_map(|(_, text)| read(text)).collect()
-    });
-    ALIASES.get(name).copied()
-}
+    let read = |&(file, text): &(&'static str, &'static str)| {
+        let names: Names = toml::from_str(text).unwrap_or(Names { aliases: Vec::new() });
+        names.aliases.into_iter().map(move |alias| (alias, (file, text)))
+    };
+    EMBEDDED.iter().flat_map(read).collect()
+});
 
 fn unknown(name: &str) -> String {
-    let near = pack_names().min_by_key(|known| strsim::damerau_levenshtein(known, name));
+    let known = || pack_names().chain(ALIASES.keys().map(String::as_str));
+    let near = known().min_by_key(|known| strsim::damerau_levenshtein(known, name));
     let near = near.filter(|known| strsim::damerau_levenshtein(known, name) <= 2);
+    // `google` is far from `google-pubsub` and still what it begins with.
+    let near = near.or_else(|| known().find(|known| name.len() > 2 && known.contains(name)));
     match near {
         Some(near) => format!("no provider pack `{}`: did you mean `{near}`?", name.escape_debug()),
         None => format!(

@@ -60,7 +60,7 @@ impl Signature {
         }
         // A provider may have one value for both: then it is the time.
         if let Some(place) = self.time.as_ref().and_then(|time| time.from.as_ref()) {
-            put(draft, place, &time)?;
+            put_time(draft, place, &time)?;
         }
         let labels = self.list.iter().flat_map(|list| &list.signed_labels);
         let labels: Vec<(String, String)> = labels.map(|label| (label.clone(), "sample".to_owned())).collect();
@@ -157,6 +157,17 @@ pub fn written(unit: TimeUnit, now: SystemTime) -> String {
     }
 }
 
+/// Puts the signed time at its place: as a number where the payload has a number there.
+fn put_time(draft: &mut Unverified, place: &Place, time: &str) -> Result<(), String> {
+    match (place, time.parse::<u64>()) {
+        (Place::Json(pointer), Ok(number)) => edit_json(draft, |body| {
+            let is_number = body.pointer(pointer).is_some_and(Value::is_number);
+            put_json(body, pointer, if is_number { number.into() } else { time.into() });
+        }),
+        _ => put(draft, place, time),
+    }
+}
+
 /// Puts a value at a place of the request.
 pub fn put(draft: &mut Unverified, place: &Place, value: &str) -> Result<(), String> {
     match place {
@@ -230,6 +241,7 @@ pub fn put_json(mut at: &mut Value, pointer: &str, value: Value) {
 mod tests {
     use super::super::check::{Checked, Given, Keys, NoDocuments, check};
     use super::super::pack::{Packs, pack_names};
+    use super::super::settings;
     use super::*;
     use crate::model::{ConfigValue, KeyForm, Secret, VerifySpec};
 
@@ -247,27 +259,19 @@ mod tests {
         let now = UNIX_EPOCH + Duration::from_secs(1_760_000_000);
         let mut signed_packs = 0;
         for name in pack_names() {
-            let names =
-                ["app_key", "audience", "callback_url", "notification_url", "public_key", "recipient_client_id"];
-            let more = ["service_account", "webhook_id", "webhook_url", "key_url", "client_id", "api_key", "issuer"];
-            let config =
-                names.iter().chain(&more).map(|name| (name.to_string(), ConfigValue::One("https://a.example".into())));
-            let own = [("topic_arns", "*"), ("bundle_id", "com.example"), ("environment", "Sandbox")]
-                .map(|(name, value)| (name.to_owned(), ConfigValue::One(value.into())));
-            let own = own.into_iter().filter(|(key, _)| key != "environment" || name == "apple-app-store");
+            let pack = Packs::default().find(name).unwrap();
             let spec = VerifySpec {
                 provider: Some(name.into()),
                 secret: vec!["env:S".parse().unwrap()],
                 public_url: Some("https://hooks.example.com".into()),
-                challenge_secret: vec!["env:S".parse().unwrap()],
-                config: config.chain(own).collect(),
+                config: [("topic_arns".to_owned(), ConfigValue::One("*".into()))].into(),
                 ..VerifySpec::default()
             };
+            let spec = settings::filled(&pack, spec);
             let verifier =
                 Verifier::build(&spec, &Packs::default()).unwrap_or_else(|error| panic!("{name}: {error:?}"));
             let Some((_, secret)) = KEYS.iter().find(|(form, _)| *form == verifier.key_form()) else { continue };
             let secret = if verifier.proof.word() == "basic" { "user:password" } else { secret };
-            let pack = Packs::default().find(name).unwrap();
             let draft = pack.draft(None, "https://hooks.example.com/in").unwrap();
             let keys = Keys::new([(verifier.key_form(), Ok(Secret::new(secret)))]);
             let key = keys.iter().next().unwrap().unwrap().to_vec();

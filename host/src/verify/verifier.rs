@@ -6,14 +6,17 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 
+use super::algorithm::is_public_key;
 use super::answers::AnswerRules;
 use super::build::{self, BuildError, wrong};
 use super::challenge::Challenge;
+use super::check::Keys;
 use super::jwt::Jwt;
 use super::lookup::{KeyGrant, Lookup};
 use super::pack::{Pack, Packs};
 use super::payload::Part;
 use super::schemes::Code;
+use super::settings;
 use super::signature::Signature;
 use super::view::PublicUrl;
 use super::window::Window;
@@ -82,6 +85,7 @@ impl Verifier {
             return closed(typed);
         }
         let spec = pack.merge(typed);
+        settings::check(&pack, typed, &spec)?;
         let proof = build::proof(&spec)?;
         if spec.secret.is_empty() && (needs_secret(&proof) || asks_for_keys(&proof)) {
             return Err(wrong("secret", "a secret reference is missing: write secret = \"env:NAME\" or \"file:PATH\""));
@@ -224,6 +228,11 @@ impl Verifier {
         needs_secret(&self.proof)
     }
 
+    /// Whether the hook has a secret: a key, or what the question for a key carries.
+    pub fn has_secret(&self) -> bool {
+        needs_secret(&self.proof) || asks_for_keys(&self.proof)
+    }
+
     /// The address of its keys is the operator's word, not the sender's.
     pub fn names_its_keys(&self) -> bool {
         match &self.proof {
@@ -238,6 +247,49 @@ impl Verifier {
     pub fn key_grant(&self) -> Option<KeyGrant> {
         match &self.proof {
             Proof::Code(Code::Ebay(ebay)) => Some(ebay.grant()),
+            _ => None,
+        }
+    }
+
+    /// Why no request at this path of a hook can show its token; none where one can.
+    pub fn path_problem(&self, path: &str) -> Option<String> {
+        let places: &[Place] = match &self.proof {
+            Proof::Token { from, .. } => std::slice::from_ref(from),
+            Proof::Signature(signature) => &signature.from,
+            _ => &[],
+        };
+        let is_reachable = |place: &Place| match place {
+            Place::Path(_) => path.rsplit('/').next().is_some_and(|last| last.starts_with('{')),
+            Place::Param(name) => path.contains(&format!("{{{name}}}")),
+            _ => true,
+        };
+        let last = path.trim_end_matches('/');
+        match places.iter().find(|place| !is_reachable(place))? {
+            Place::Param(name) => Some(format!("the token is in the path: write path = \"{last}/{{{name}}}\"")),
+            _ => Some(format!("the token is the last segment of the path: write path = \"{last}/{{secret}}\"")),
+        }
+    }
+
+    /// Why no request could be verified with these keys; none where one can be.
+    pub fn key_problem(&self, keys: &Keys) -> Option<String> {
+        if let Some(why) = keys.problem() {
+            return Some(format!("no secret has a value: {why}"));
+        }
+        let mut given = keys.iter().flatten().peekable();
+        given.peek()?;
+        given.map(|key| self.unusable(key)).collect::<Option<Vec<_>>>().map(|why| why[0].to_owned())
+    }
+
+    /// Why no request can show this key.
+    fn unusable(&self, key: &[u8]) -> Option<&'static str> {
+        match &self.proof {
+            Proof::Basic if !key.contains(&b':') => Some("the secret is not of the form user:password"),
+            Proof::Token { from: Place::Header(_), .. } if key.trim_ascii() != key => {
+                Some("the secret begins or ends with white space, and no header value does")
+            }
+            Proof::Signature(signature) if !is_public_key(signature.algorithm, key) => {
+                Some("the secret is not a public key of the algorithm")
+            }
             _ => None,
         }
     }

@@ -2,25 +2,26 @@
 //!
 //! The JSON is checked, but neither built up nor copied before it is written into the reply.
 
-use landfall_sdk::{Event, Failure, Reply, handler, json};
+use landfall_sdk::{Event, Failure, Reply, handler};
 use serde::Serialize;
 use serde_json::value::RawValue;
 
 #[derive(Serialize)]
-struct Answer<'a> {
+struct Answer<'a, T> {
     hook: &'a str,
     event_id: &'a str,
-    received: &'a RawValue,
+    received: T,
 }
 
 /// The one function of this component.
 #[handler(manifest = "manifest.toml")]
 pub fn echo(event: Event) -> Result<Reply, Failure> {
-    // Bytes that are not UTF-8 are no JSON either.
-    let text = event.text().unwrap_or("\u{fffd}");
-    Ok(match serde_json::from_str(text) {
-        Ok(received) => Reply::json(200, &Answer { hook: &event.hook, event_id: &event.id, received }),
-        Err(error) => Reply::json(400, &json!({ "error": format!("the body is not JSON: {error}") })),
+    let (hook, event_id) = (&*event.hook, &*event.id);
+    Ok(match event.text().map(|text| (text, serde_json::from_str::<&RawValue>(text))) {
+        Some((_, Ok(received))) => Reply::json(200, &Answer { hook, event_id, received }),
+        // A form, XML, or no body.
+        Some((received, Err(_))) => Reply::json(200, &Answer { hook, event_id, received }),
+        None => Reply::json(200, &Answer { hook, event_id, received: () }),
     })
 }
 
@@ -39,11 +40,15 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_json_is_the_callers_mistake() {
-        for body in [Payload::from("{"), Payload::from(""), Payload::from(vec![0xff])] {
+    fn other_bodies_are_accepted_too() {
+        let received = |body: Payload| {
             let reply = echo(testing::post_raw(body).build()).unwrap();
-            assert_eq!(reply.status, 400);
-            assert!(reply.body.as_text().unwrap().starts_with("{\"error\":\"the body is not JSON: "));
-        }
+            assert_eq!(reply.status, 200);
+            let answer: serde_json::Value = serde_json::from_str(reply.body.as_text().unwrap()).unwrap();
+            answer["received"].clone()
+        };
+        assert_eq!(received(Payload::from("MessageSid=SM1&Body=hello")), "MessageSid=SM1&Body=hello");
+        assert_eq!(received(Payload::from("")), "");
+        assert_eq!(received(Payload::from(vec![0xff])), serde_json::Value::Null);
     }
 }

@@ -63,6 +63,8 @@ impl DetachedJws {
         let signed = [encoded.as_bytes(), b".", &view.request.body].concat();
         match keys.iter().any(|key| is_web_signed(key, algorithm, &signed, &signature)) {
             true => Ok(()),
+            // Nothing names the key: the provider may have another one by now.
+            false if key_id.is_none() => Err(Refusal { fetch: Some(self.jwks.clone()), ..mismatch() }),
             false => Err(mismatch()),
         }
     }

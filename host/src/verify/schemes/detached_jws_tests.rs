@@ -80,8 +80,12 @@ fn changed_bytes_are_refused() {
 #[test]
 fn unknown_key_asks_for_the_set_again() {
     let fixtures: Value = serde_json::from_str(FIXTURES).unwrap();
-    let case = fixtures["cases"].as_array().unwrap().iter().find(|case| case["name"] == "unknown id").unwrap();
     let body = fixtures["body"].as_str().unwrap().as_bytes();
-    let refusal = verdict(&fixtures, case["jws"].as_str().unwrap(), body).unwrap_err();
-    assert_eq!(refusal.fetch.as_deref(), Some(URL));
+    let cases = fixtures["cases"].as_array().unwrap();
+    for (name, fetch) in [("unknown id", Some(URL)), ("another key", Some(URL)), ("another key under a known id", None)]
+    {
+        let case = cases.iter().find(|case| case["name"] == name).unwrap();
+        let refusal = verdict(&fixtures, case["jws"].as_str().unwrap(), body).unwrap_err();
+        assert_eq!(refusal.fetch.as_deref(), fetch, "{name}");
+    }
 }

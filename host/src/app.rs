@@ -403,6 +403,7 @@ fn setup(config: &Config, engine: Arc<Engine>, secrets: Arc<Secrets>) -> Setup {
         cannot_queue: config.cannot_queue(),
         cannot_keep: config.cannot_keep(),
         cannot_order: matches!(config.queue, Some(BrokerSpec::CloudTasks(_))),
+        bodies: config.edge.bodies,
         platform: Platform {
             timeout: config.platform_timeout,
             runs_in_requests: config.queue.as_ref().is_some_and(|queue| queue.push().is_some()),

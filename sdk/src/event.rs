@@ -2,7 +2,7 @@
 //!
 //! The host has verified the event; nothing here checks who sent it.
 
-use crate::Failure;
+use crate::{Failure, form};
 use serde::de::DeserializeOwned;
 
 /// One verified request. The same event comes on every attempt; only [`attempt`](Self::attempt) differs.
@@ -31,9 +31,13 @@ pub struct Event {
 }
 
 impl Event {
-    /// The body as a type of yours; one that does not fit can never succeed, so it is a [`Failure::Reject`].
+    /// The body as a type of yours; one that does not fit can never succeed, so it is a [`Failure::Reject`]. Where the
+    /// provider sends a form with the JSON document in one field, as GitHub's `payload`, that field counts.
     pub fn json<T: DeserializeOwned>(&self) -> Result<T, Failure> {
-        self.body.json().map_err(|error| Failure::reject(format!("the body is not the JSON expected: {error}")))
+        let field = self.attribute("json-form-field").and_then(|name| self.form_field(name));
+        field
+            .map_or_else(|| self.body.json(), |text| serde_json::from_str(&text))
+            .map_err(|error| Failure::reject(format!("the body is not the JSON expected: {error}")))
     }
 
     /// The fields of an HTML form as a type of yours; a body that does not fit is a [`Failure::Reject`].
@@ -41,6 +45,17 @@ impl Event {
     pub fn form<T: DeserializeOwned>(&self) -> Result<T, Failure> {
         serde_urlencoded::from_bytes(self.bytes())
             .map_err(|error| Failure::reject(format!("the body is not the form expected: {error}")))
+    }
+
+    /// The text fields of a form, `application/x-www-form-urlencoded` or `multipart/form-data`, in their order; files are left
+    /// out. None where the body is no form.
+    pub fn form_fields(&self) -> Option<Vec<(String, String)>> {
+        form::fields(self.header("content-type")?, self.bytes())
+    }
+
+    /// The first field of this name of a form.
+    pub fn form_field(&self, name: &str) -> Option<String> {
+        self.form_fields()?.into_iter().find(|(known, _)| known == name).map(|(_, value)| value)
     }
 
     /// The body, where it is valid UTF-8.

@@ -231,6 +231,7 @@
 
 mod event;
 mod failure;
+mod form;
 mod reply;
 
 pub mod emit;

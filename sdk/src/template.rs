@@ -10,7 +10,8 @@ use serde_json::{Map, Value, json};
 /// A template, as it was typed.
 ///
 /// It sees one name, `event`, with `id`, `hook`, `received_at`, `method`, `path`, `query`, `headers` and `attributes` (maps; of
-/// a repeated name the first), `json` (the body, where it is JSON) and `text` (the body, where it is UTF-8). Put a value
+/// a repeated name the first), `json` (the body, or the form field that holds it, where it is JSON), `form` (the fields of a
+/// form) and `text` (the body, where it is UTF-8). Put a value
 /// into JSON without quotes of your own, `{{ event.json.title | tojson }}`: senders choose what stands there. Where the whole is
 /// to be JSON ([`render_json`](Self::render_json)) every value is written as JSON, also without `tojson`.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
@@ -81,6 +82,7 @@ fn seen(event: &Event) -> Value {
         "headers": map(&event.headers),
         "attributes": map(&event.attributes),
         "json": event.json::<Value>().ok(),
+        "form": event.form_fields().map(|fields| map(&fields)),
         "text": event.text(),
     })
 }
@@ -113,6 +115,25 @@ mod tests {
         for (template, text) in cases {
             assert_eq!(Template::new(template).render(&event).as_deref(), Ok(text), "{template}");
         }
+    }
+
+    #[test]
+    fn forms_are_seen_by_field() {
+        let urlencoded =
+            testing::post_raw("From=%2B1&Body=a+b&From=2").header("Content-Type", "application/x-www-form-urlencoded");
+        let part = |name: &str, value: &str| {
+            format!("--b\r\nContent-Disposition: form-data; name=\"{name}\"\r\n\r\n{value}\r\n")
+        };
+        let parts = [part("From", "+1"), part("Body", "a b"), "--b--\r\n".to_owned()].concat();
+        let multipart = testing::post_raw(parts).header("Content-Type", "multipart/form-data; boundary=b");
+        for event in [urlencoded.build(), multipart.build()] {
+            let made = Template::new("{{ event.form.From }} {{ event.form.Body }} {{ event.json }}").render(&event);
+            assert_eq!(made.as_deref(), Ok("+1 a b none"));
+        }
+        let json =
+            testing::post_raw("payload=%7B%22n%22%3A1%7D").header("Content-Type", "application/x-www-form-urlencoded");
+        let event = json.attribute("json-form-field", "payload").build();
+        assert_eq!(Template::new("{{ event.json.n }}").render(&event).as_deref(), Ok("1"));
     }
 
     #[test]

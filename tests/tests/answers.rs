@@ -50,8 +50,10 @@ fn expected(name: &str, text: &str) -> Expected {
         .skip(1)
         .filter_map(|rest| Some((rest.split_once('}')?.0.to_owned(), "https://a.example/".to_owned())))
         .collect();
-    for key in pack.get("config").and_then(|value| value.as_table()).into_iter().flat_map(|table| table.keys()) {
-        config.entry(key.clone()).or_insert_with(|| "https://a.example/".to_owned());
+    for (key, about) in pack.get("config").and_then(|value| value.as_table()).into_iter().flatten() {
+        if let Some(example) = text_of(about.get("example")) {
+            config.insert(key.clone(), example);
+        }
     }
     Expected {
         name: name.to_owned(),
@@ -85,18 +87,11 @@ fn with_hooks(setup: Setup, pack: &Expected) -> Setup {
     let name = &pack.name;
     let head = format!("component = \"replies.wasm\"\n[verify]\nprovider = \"{name}\"\n");
     let open = "scheme = \"none\"\nchallenge = []\n";
-    let mut config: Vec<String> = pack.config.iter().map(|(key, value)| format!("{key} = {value:?}")).collect();
-    // What schemes in code read.
-    for (key, value) in
-        [("topic_arns", "[\"*\"]"), ("webhook_id", "\"1\""), ("public_key", "\"k\""), ("recipient_client_id", "\"c\"")]
-    {
-        if !pack.config.contains_key(key) || key == "topic_arns" {
-            config.retain(|line| !line.starts_with(&format!("{key} = ")));
-            config.push(format!("{key} = {value}"));
-        }
-    }
+    let config: Vec<String> = pack.config.iter().map(|(key, value)| format!("{key} = {value:?}")).collect();
+    // eBay's check needs a verification token.
+    let challenge = if name == "ebay" { "challenge_secret = \"env:TEST_HEX\"\n" } else { "" };
     let closed = format!(
-        "secret = [\"env:TEST_HEX\", \"env:TEST_WHPK\", \"env:TEST_PEM\"]\npublic_url = \"https://a.example\"\nconfig = {{ {} }}\n",
+        "{challenge}secret = [\"env:TEST_HEX\", \"env:TEST_WHPK\", \"env:TEST_PEM\"]\npublic_url = \"https://a.example\"\nconfig = {{ {} }}\n",
         config.join(", ")
     );
     setup

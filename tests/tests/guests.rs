@@ -216,7 +216,11 @@ async fn a_capability_that_is_not_granted_is_refused_at_load() {
 
 #[tokio::test]
 async fn memory_that_cannot_even_start_is_refused_at_load() {
-    let setup = Setup::new().hook("fine", &guest("answers_one"), &format!("{OPEN}[limits]\nmemory = \"1MiB\"\n"));
+    let setup = Setup::new().hook(
+        "fine",
+        &guest("answers_one"),
+        &format!("max_body = \"64KiB\"\n{OPEN}[limits]\nmemory = \"1MiB\"\n"),
+    );
     let node = setup.start().await;
     let status = node.until("fine", "unavailable").await;
     assert!(status["problem"].as_str().unwrap().contains("[limits] memory"), "{status}");

@@ -11,7 +11,7 @@ use super::queued::{AcceptedTable, DedupTable, Rate, RetryTable, accepted, dedup
 use super::values::{MethodName, Parsed, Size, Time};
 use crate::model::hook::is_table_name;
 use crate::model::{
-    Allow, Credential, HookName, HookSpec, HttpGrant, Limits, Mode, Place, Quota, SecretRef, VerifySpec,
+    Allow, Credential, HookName, HookSpec, HttpGrant, Mode, Place, Quota, SecretRef, SizeSpec, VerifySpec,
 };
 
 /// What a hook is made from.
@@ -91,10 +91,6 @@ struct AddressRange(ipnet::IpNet);
 
 const DEADLINE_DEFAULT: Duration = Duration::from_secs(60);
 const CONCURRENCY_DEFAULT: usize = 80;
-const MAX_BODY_DEFAULT: usize = 1 << 20;
-const MAX_BODY_LIMIT: usize = 64 << 20;
-const MEMORY_DEFAULT: usize = 64 << 20;
-const MEMORY_LIMIT: usize = 1 << 30;
 const KV_DEFAULT: usize = 64 << 20;
 const ROWS_DEFAULT: usize = 4 << 30;
 const QUOTA_LIMIT: usize = 1 << 40;
@@ -157,6 +153,7 @@ fn build(file: HookFile, source: &HookSource<'_>) -> Result<HookSpec, Mistake> {
         return mistake(&["methods"], "an empty list lets nothing in: name at least one method, such as \"POST\"");
     }
     let component = component(file.component, &name)?;
+    let limits = file.limits.unwrap_or_default();
     Ok(HookSpec {
         path: path(file.path, &name)?,
         methods: methods.into_iter().map(|method| method.0).collect(),
@@ -170,12 +167,15 @@ fn build(file: HookFile, source: &HookSource<'_>) -> Result<HookSpec, Mistake> {
         answer_within,
         deadline,
         concurrency,
-        max_body: size(&["max_body"], file.max_body, MAX_BODY_DEFAULT, 0, MAX_BODY_LIMIT)?,
+        sizes: SizeSpec {
+            max_body: sized(&["max_body"], file.max_body, 0, SizeSpec::MAX_BODY_LIMIT)?,
+            memory: sized(&["limits", "memory"], limits.memory, 1 << 20, SizeSpec::MEMORY_LIMIT)?,
+        },
         verify: verify(file.verify.unwrap_or_default(), source.dir),
         settings: settings(file.settings.unwrap_or_default())?,
         allow: allow(file.allow.unwrap_or_default())?,
         credentials: credentials(file.credentials, source.dir)?,
-        limits: limits(file.limits.unwrap_or_default())?,
+        quota: quota(limits)?,
         name,
     })
 }
@@ -241,11 +241,10 @@ fn credentials(tables: Vec<CredentialTable>, dir: &Path) -> Result<Vec<Credentia
     }
 }
 
-fn limits(typed: LimitsTable) -> Result<Limits, Mistake> {
-    let memory = size(&["limits", "memory"], typed.memory, MEMORY_DEFAULT, 1 << 20, MEMORY_LIMIT)?;
+fn quota(typed: LimitsTable) -> Result<Quota, Mistake> {
     let kv = size(&["limits", "kv"], typed.kv, KV_DEFAULT, 0, QUOTA_LIMIT)?;
     let rows = size(&["limits", "rows"], typed.rows, ROWS_DEFAULT, 0, QUOTA_LIMIT)?;
-    Ok(Limits { memory, quota: Quota { kv: kv as u64, rows: rows as u64 } })
+    Ok(Quota { kv: kv as u64, rows: rows as u64 })
 }
 
 fn verify(mut spec: VerifySpec, dir: &Path) -> VerifySpec {
@@ -303,6 +302,10 @@ pub(super) fn in_range(
         return mistake(key, format!("{} is out of range: {low} to {high}", humantime::format_duration(time)));
     }
     Ok(time)
+}
+
+fn sized(key: &'static [&'static str], typed: Option<Size>, min: usize, max: usize) -> Result<Option<usize>, Mistake> {
+    typed.map(|typed| size(key, Some(typed), min, min, max)).transpose()
 }
 
 fn size(
@@ -377,7 +380,7 @@ mod tests {
     fn an_empty_file_has_the_defaults() {
         let spec = parse("").unwrap();
         assert_eq!((spec.path.as_str(), spec.component.as_str()), ("/github", "github.wasm"));
-        assert_eq!((spec.concurrency, spec.max_body, spec.limits.memory), (80, 1 << 20, 64 << 20));
+        assert_eq!((spec.concurrency, spec.sizes), (80, SizeSpec::default()));
         assert_eq!(spec.deadline, Duration::from_secs(60));
         assert!(spec.verify.scheme.is_none() && spec.verify.provider.is_none());
     }

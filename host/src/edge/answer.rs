@@ -5,7 +5,9 @@ use std::time::Duration;
 use axum::body::Body;
 use axum::response::Response;
 use bytes::Bytes;
-use http::header::{ALLOW, CONNECTION, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE, X_CONTENT_TYPE_OPTIONS};
+use http::header::{
+    ACCEPT_ENCODING, ALLOW, CONNECTION, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE, X_CONTENT_TYPE_OPTIONS,
+};
 use http::{HeaderValue, StatusCode};
 
 use super::counters::Counters;
@@ -33,10 +35,14 @@ pub enum Stop {
     BadBody,
     /// The body did not come in time.
     SlowBody,
-    /// More bytes than the hook takes.
+    /// More bytes than the hook takes, before or after decoding.
     TooLarge,
     /// The event is larger than the ledger or the broker takes; the error is for the operator.
     TooLargeToKeep(String),
+    /// A `Content-Encoding` that is not known, or more than one.
+    UnknownEncoding,
+    /// The body is not what its `Content-Encoding` says.
+    BadEncoding,
     /// Not proven; the status is the provider's.
     Unauthorized(u16, Box<Why>),
     /// An ownership check that is not passed, and the status that its rule gives.
@@ -74,6 +80,11 @@ impl Stop {
             Stop::BadBody => closing(error(StatusCode::BAD_REQUEST, "body broken")),
             Stop::SlowBody => closing(error(StatusCode::REQUEST_TIMEOUT, "body too slow")),
             Stop::TooLarge | Stop::TooLargeToKeep(_) => closing(error(StatusCode::PAYLOAD_TOO_LARGE, "body too large")),
+            Stop::UnknownEncoding => {
+                let response = error(StatusCode::UNSUPPORTED_MEDIA_TYPE, "content-encoding not supported");
+                with(response, ACCEPT_ENCODING, HeaderValue::from_static("gzip, deflate, br, zstd"))
+            }
+            Stop::BadEncoding => error(StatusCode::BAD_REQUEST, "body does not match its content-encoding"),
             Stop::Unauthorized(status, _) => unauthorized(status),
             Stop::Challenge(status, _) => empty(StatusCode::from_u16(status).unwrap_or(StatusCode::FORBIDDEN)),
             Stop::Unavailable(_) => retry(error(StatusCode::SERVICE_UNAVAILABLE, "unavailable"), RETRY_LATER),

@@ -4,6 +4,7 @@ mod answer;
 mod bodies;
 mod client;
 mod counters;
+mod decode;
 mod guard;
 mod head;
 mod idle;

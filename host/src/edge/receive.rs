@@ -14,13 +14,14 @@ use sha2::{Digest, Sha256};
 
 use super::answer::{self, Stop};
 use super::bodies::{Held, NoRoom};
+use super::decode::Encoding;
 use super::prove::Door;
 use super::refuse::{self, Caller, Why};
 use super::{Edge, head, prove};
 use crate::delivery::{Answered, DedupKey, Incoming, LedgerError, Target};
 use crate::hooks::{Found, Hook, Serving};
 use crate::model::{DedupId, Event, Mode};
-use crate::verify::{Checked, Feed, Unverified, Verified, feed};
+use crate::verify::{Checked, Feed, SignedBody, Unverified, Verified, feed};
 
 /// For the plugins directory to be read.
 const STARTS_WITHIN: Duration = Duration::from_secs(3);
@@ -82,10 +83,19 @@ async fn handle_for(
     let params = found.params.clone();
     let attributes = attributes(found, caller, &head);
     let request = Unverified { params, ..unverified(head) };
+    let encoding = Encoding::of(&request.headers)?;
     let keys = prove::keys(edge, Door::of(hook));
-    let feed = feed(&hook.verifier, &request, &keys);
-    let (body, feed, _held) = read(edge, hook.spec.max_body, body, feed).await?;
-    let request = Unverified { body, ..request };
+    // A signature over decoded bytes cannot be computed while the encoded ones come.
+    let signs_sent_bytes = encoding.is_none() || hook.verifier.signs_body() == SignedBody::Encoded;
+    let feed = if signs_sent_bytes { feed(&hook.verifier, &request, &keys) } else { None };
+    let (body, feed, held) = read(edge, hook.sizes.max_body, body, feed).await?;
+    let (request, _held) = match encoding {
+        None => (Unverified { body, ..request }, held),
+        Some(encoding) => {
+            let (decoded, held) = encoding.decode(&body, hook.sizes.max_body, held).await?;
+            (Unverified { body, ..request }.with_decoded(decoded, hook.verifier.signs_body()), held)
+        }
+    };
     let verified = match prove::prove(edge, Door::of(hook), request, &keys, feed).await {
         Ok(Checked::Challenge(answer)) => return prove::answered(edge, hook, answer).await,
         Ok(Checked::Verified(verified)) => verified,
@@ -253,6 +263,7 @@ pub(super) fn unverified(head: Parts) -> Unverified {
         params: Vec::new(),
         headers: head.headers,
         body: Bytes::new(),
+        decoded: None,
     }
 }
 

@@ -159,6 +159,15 @@ fn explain(edge: &Edge, stop: &Stop, caller: &Caller, hook: Option<&Hook>) -> Op
                 "limits.body_timeout bounds a whole body, limits.head_timeout the pause between two pieces of it",
             ),
         Stop::TooLarge => body_too_large(edge, caller, hook, name),
+        Stop::UnknownEncoding => Why::new(
+            "encoding_unknown",
+            format!("{method} {path}: the Content-Encoding is not known, or there are several"),
+        )
+        .with_hint("gzip, deflate, br and zstd are decoded: let the provider or the proxy send one of them, or none"),
+        Stop::BadEncoding => {
+            Why::new("encoding_broken", format!("{method} {path}: the body is not what its Content-Encoding says"))
+                .with_hint("a proxy on the way may have decoded or cut the body and left the header")
+        }
         Stop::TooLargeToKeep(error) => Why::new("event_too_large", error.clone())
             .with_hint("the ledger or the broker bounds the size of an event, beside max_body of the hook"),
         Stop::Unauthorized(_, why) | Stop::Challenge(_, why) | Stop::Unavailable(why) => why.clone(),
@@ -192,7 +201,7 @@ fn method_not_allowed(caller: &Caller, hook: Option<&Hook>, allow: &str, name: &
 
 fn body_too_large(edge: &Edge, caller: &Caller, hook: Option<&Hook>, name: &str) -> Box<Why> {
     let Some(hook) = hook else { return Why::new("body_too_large", "the body is too large") };
-    let max = hook.spec.max_body;
+    let max = hook.sizes.max_body;
     let size = match caller.announced > max as u64 {
         true => format!("the request announces {} bytes of body", caller.announced),
         false => "the body has more bytes".to_owned(),

@@ -26,7 +26,7 @@ use std::sync::Arc;
 
 use crate::egress::{Client, Policy};
 use crate::ledger::Ledger;
-use crate::model::{HookSpec, SecretSource};
+use crate::model::{HookSpec, SecretSource, Sizes};
 
 pub use compile::compile_child;
 pub use component::Component;
@@ -90,10 +90,12 @@ impl Engine {
         &self,
         component: &Component,
         spec: &HookSpec,
+        sizes: Sizes,
         secrets: Arc<dyn SecretSource>,
     ) -> Result<Handler, LoadError> {
         let way_out = Client::new(Policy::new(spec.allow.clone()), spec.credentials.clone(), secrets);
-        Handler::prepare(&self.wasm, self.lane.clone(), component, spec, Arc::new(way_out), self.ledger.clone()).await
+        let (lane, ledger) = (self.lane.clone(), self.ledger.clone());
+        Handler::prepare(&self.wasm, lane, component, spec, sizes, Arc::new(way_out), ledger).await
     }
 
     /// Returns when nothing runs. Whoever comes after this waits for ever.

@@ -22,7 +22,7 @@ use super::state::State;
 use super::{link, proxy, reply};
 use crate::egress::Client;
 use crate::ledger::Ledger;
-use crate::model::{Attempt, Event, HookSpec, Limits, Outcome, Reply};
+use crate::model::{Attempt, Event, HookSpec, Outcome, Reply, Sizes};
 
 /// Bytes that a guest may hand to the host in one call.
 const HOSTCALL_BYTES_MAX: usize = 16 << 20;
@@ -37,7 +37,7 @@ pub struct Handler {
     export: Export,
     responder: Option<ResponderPre<State>>,
     inspected: Inspected,
-    limits: Limits,
+    sizes: Sizes,
     settings: Settings,
     hook: Arc<str>,
     tables: Arc<[String]>,
@@ -67,6 +67,7 @@ impl Handler {
         lane: Arc<Lane>,
         component: &Component,
         spec: &HookSpec,
+        sizes: Sizes,
         client: Arc<Client>,
         ledger: Option<Arc<Ledger>>,
     ) -> Result<Handler, LoadError> {
@@ -89,7 +90,7 @@ impl Handler {
             export,
             responder,
             inspected: component.inspected.clone(),
-            limits: spec.limits,
+            sizes,
             settings: Settings::new(spec.settings.clone()),
             hook: spec.name.shared(),
             tables: spec.allow.table.clone().into(),
@@ -179,7 +180,7 @@ impl Handler {
                 file,
                 format!(
                     "needs more memory than [limits] memory = {}: raise it",
-                    bytesize::ByteSize(self.limits.memory as u64).display().iec()
+                    bytesize::ByteSize(self.sizes.memory as u64).display().iec()
                 ),
             )),
             Ok(Err(error)) if is_no_place(&error) => {
@@ -194,7 +195,7 @@ impl Handler {
     fn store(&self, event: Option<Arc<Event>>, pace: Arc<Pace>) -> Store<State> {
         let until = pace.until();
         let state = State::new(
-            Bounds::new(self.limits.memory),
+            Bounds::new(self.sizes.memory),
             self.settings.clone(),
             Http::new(self.client.clone(), event, until),
             Table::new(self.tables.clone()),
@@ -203,7 +204,7 @@ impl Handler {
         );
         let mut store = Store::new(&self.engine, state);
         store.limiter(|state| &mut state.bounds);
-        store.set_hostcall_fuel(HOSTCALL_BYTES_MAX);
+        store.set_hostcall_fuel(HOSTCALL_BYTES_MAX.max(self.sizes.max_body * 2));
         store.set_max_component_handles(HANDLES_MAX);
         // A guest that computes gives way, so that it holds no thread of the executor.
         store.epoch_deadline_callback(move |_| match Instant::now() < until {

@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde::Serialize;
 
 use crate::engine::{Handler, OrderOf, Slots, Target};
-use crate::model::{HookSpec, SecretSource, VerifySpec};
+use crate::model::{HookSpec, SecretSource, Sizes, VerifySpec};
 use crate::verify::{Keys, Proof, Verifier, order_key};
 
 /// Everything that a request needs to know about its hook.
@@ -15,6 +15,8 @@ pub struct Hook {
     pub spec: HookSpec,
     /// Who may call.
     pub verifier: Verifier,
+    /// How large bodies may be, and the memory of an attempt.
+    pub sizes: Sizes,
     /// What runs.
     pub serving: Serving,
     /// Where it runs.
@@ -95,7 +97,7 @@ impl Hook {
             Serving::Unavailable(why) => Serving::Unavailable(why.clone()),
         };
         let spec = HookSpec { verify: spec.clone(), ..self.spec.clone() };
-        Hook { spec, verifier: verifier.clone(), serving, slots: self.slots.clone() }
+        Hook { spec, verifier: verifier.clone(), sizes: self.sizes, serving, slots: self.slots.clone() }
     }
 
     /// The same with nothing to run, while its component is not there.
@@ -104,6 +106,7 @@ impl Hook {
         Hook {
             spec: self.spec.clone(),
             verifier: self.verifier.clone(),
+            sizes: self.sizes,
             serving: Serving::Unavailable(why),
             slots: self.slots.clone(),
         }
@@ -120,7 +123,7 @@ impl Hook {
             max_rate: self.spec.max_rate,
             order_of: self.order_of(),
             dedup_window: self.spec.dedup.window,
-            quota: self.spec.limits.quota,
+            quota: self.spec.quota,
             repeats_reply: self.verifier.repeats_reply(),
         })
     }

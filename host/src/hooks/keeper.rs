@@ -50,6 +50,8 @@ pub struct Setup {
     pub cannot_order: bool,
     /// What the platform makes of requests.
     pub platform: Platform,
+    /// Bytes that the node has for all bodies together.
+    pub bodies: usize,
 }
 
 /// The served hooks; readers never wait.
@@ -161,6 +163,7 @@ impl Hooks {
             cannot_keep: setup.cannot_keep,
             cannot_order: setup.cannot_order,
             platform: setup.platform,
+            bodies: setup.bodies,
             turns: Semaphore::new(LOADS_MAX),
         };
         let keeper = Keeper {

@@ -11,7 +11,7 @@ use super::hook::{ANSWER_WITHIN, Hook, Serving};
 use super::scan::Content;
 use crate::config::{ConfigError, HookSource, parse_hook, parse_manifest};
 use crate::engine::{Component, Engine, Handler, LoadError};
-use crate::model::{Credential, HookName, HookSpec, Mode, SecretRef, SecretSource, VerifySpec};
+use crate::model::{Credential, HookName, HookSpec, Mode, SecretRef, SecretSource, SizeSpec, Sizes, VerifySpec};
 use crate::verify::{Packs, Verifier};
 
 /// What the loader needs of the process.
@@ -30,6 +30,8 @@ pub struct Loader {
     pub cannot_order: bool,
     /// What the platform makes of requests.
     pub platform: Platform,
+    /// Bytes that the node has for all bodies together.
+    pub bodies: usize,
     /// Components in memory at once, besides those that serve.
     pub turns: Semaphore,
 }
@@ -129,15 +131,16 @@ impl Loader {
             ConfigError::at_key(&format!("{name}.toml"), &text, &["verify", mistake.key], mistake.message).to_string()
         })?;
         let verifier = placed(name, &text, &spec, verifier)?;
+        let sizes = self.sizes(name, &text, &spec, &verifier)?;
         self.check_queue(&spec)?;
         self.platform.shorten(&mut spec, verifier.answer_within());
         self.track(&spec).await;
         let serving = match component {
-            Some(component) => Serving::Ready(Arc::new(self.handler(&component, &spec).await?)),
+            Some(component) => Serving::Ready(Arc::new(self.handler(&component, &spec, sizes).await?)),
             None => Serving::Unavailable(missing(&spec.component)),
         };
         let slots = self.engine.slots(spec.concurrency);
-        Ok(Hook { spec, verifier, serving, slots })
+        Ok(Hook { spec, verifier, sizes, serving, slots })
     }
 
     /// Who may call, by the hook file alone.
@@ -162,8 +165,10 @@ impl Loader {
         let mut spec = spec.expect("an empty hook file is a good one");
         spec.verify = Default::default();
         let verifier = Verifier::build(&spec.verify, &Packs::default()).expect("an absent [verify] builds");
+        spec.sizes = SizeSpec::default();
+        let sizes = spec.sizes.resolve(None, self.bodies).expect("the defaults fit each other");
         let slots = self.engine.slots(spec.concurrency);
-        Hook { spec, verifier, serving: Serving::Unavailable(why.into()), slots }
+        Hook { spec, verifier, sizes, serving: Serving::Unavailable(why.into()), slots }
     }
 
     /// Everything but its component is there.
@@ -171,10 +176,17 @@ impl Loader {
         let spec = parse_hook(HookSource { name, text, manifest: None, dir: &self.dir }).ok()?;
         let verifier = Verifier::build(&spec.verify, &self.packs.load()).ok()?;
         let verifier = placed(name, text, &spec, verifier).ok()?;
+        let sizes = self.sizes(name, text, &spec, &verifier).ok()?;
         self.check_queue(&spec).ok()?;
         tokio::task::block_in_place(|| self.secrets.track(&references(&spec)));
         let slots = self.engine.slots(spec.concurrency);
-        Some(Hook { spec, verifier, serving: Serving::Unavailable(why.into()), slots })
+        Some(Hook { spec, verifier, sizes, serving: Serving::Unavailable(why.into()), slots })
+    }
+
+    fn sizes(&self, name: &HookName, text: &str, spec: &HookSpec, verifier: &Verifier) -> Result<Sizes, String> {
+        spec.sizes
+            .resolve(verifier.max_body(), self.bodies)
+            .map_err(|(key, message)| ConfigError::at_key(&format!("{name}.toml"), text, key, message).to_string())
     }
 
     fn check_queue(&self, spec: &HookSpec) -> Result<(), String> {
@@ -208,8 +220,8 @@ impl Loader {
         Ok(self.engine.load(name, content.bytes.to_vec()).await?)
     }
 
-    async fn handler(&self, component: &Component, spec: &HookSpec) -> Result<Handler, LoadError> {
-        self.engine.prepare(component, spec, self.secrets.clone()).await
+    async fn handler(&self, component: &Component, spec: &HookSpec, sizes: Sizes) -> Result<Handler, LoadError> {
+        self.engine.prepare(component, spec, sizes, self.secrets.clone()).await
     }
 
     /// Reads the secrets ahead: a file may be slow.

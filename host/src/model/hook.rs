@@ -13,6 +13,7 @@ use super::effects::Quota;
 use super::http_grant::HttpGrant;
 use super::schedule::RetrySpec;
 use super::scheme::{Place, VerifySpec};
+use super::sizes::SizeSpec;
 pub use super::url_prefix::UrlPrefix;
 
 /// The name of a hook: its file's stem. `a-z`, `0-9`, `-`, `_`; at most 64.
@@ -94,8 +95,8 @@ pub struct HookSpec {
     pub accepted: AcceptedSpec,
     /// Attempts at once.
     pub concurrency: usize,
-    /// Bytes.
-    pub max_body: usize,
+    /// How large bodies may be, and the memory of an attempt.
+    pub sizes: SizeSpec,
     /// How a sender proves itself.
     pub verify: VerifySpec,
     /// What the handler reads.
@@ -104,8 +105,8 @@ pub struct HookSpec {
     pub allow: Allow,
     /// What the host adds on the way out.
     pub credentials: Vec<Credential>,
-    /// Of one attempt.
-    pub limits: Limits,
+    /// What the handler may keep.
+    pub quota: Quota,
 }
 
 /// The grants of one hook.
@@ -123,15 +124,6 @@ pub struct Allow {
     pub kv: bool,
     /// Hooks that events may be handed to.
     pub emit: Vec<HookName>,
-}
-
-/// Bounds of one attempt, and of what is kept for all of them.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Limits {
-    /// All linear memories of one attempt together, in bytes.
-    pub memory: usize,
-    /// What the hook may keep.
-    pub quota: Quota,
 }
 
 // === impl HookName ===

@@ -19,6 +19,7 @@ mod schedule;
 pub mod scheme;
 mod scheme_merge;
 pub mod secret;
+mod sizes;
 mod url_prefix;
 
 pub use broker::{BrokerSpec, CloudTasksSpec, NatsSpec, PubSubSpec, PushSpec};
@@ -31,7 +32,7 @@ pub use documents::Documents;
 pub use edge_limits::EdgeLimits;
 pub use effects::{Effects, Emission, KvChange, KvExpected, KvValue, KvWrite, Quota};
 pub use event::{Event, EventId, Failure, Reply};
-pub use hook::{AcceptedSpec, Allow, DedupId, DedupSpec, HookName, HookSpec, Limits, Mode, UrlPrefix};
+pub use hook::{AcceptedSpec, Allow, DedupId, DedupSpec, HookName, HookSpec, Mode, UrlPrefix};
 pub use http_grant::HttpGrant;
 pub use ledger_time::{LedgerClock, LedgerTime};
 pub use refusals::{KeptRefusal, LOG_WINDOW, LogDecision, NO_HOOK, RefusalLog, RefusedRequest};
@@ -42,3 +43,4 @@ pub use scheme::{
     MessageSignatureSpec, PayloadPiece, Place, Scheme, TimeSpec, TimeUnit, VerifySpec, address_range, span,
 };
 pub use secret::{RemoteSecret, Secret, SecretAges, SecretError, SecretRef, SecretSource};
+pub use sizes::{SizeSpec, Sizes};

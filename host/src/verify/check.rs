@@ -169,7 +169,7 @@ fn judge(verifier: &Verifier, request: &Unverified, given: &Given<'_>, feed: Opt
         let detail = "no `[verify]`: write how senders prove themselves, or `scheme = \"none\"` to let everybody in";
         return Err(Refusal::new(Reason::Closed, detail));
     }
-    let view = View::new(request, verifier.public_url.as_ref());
+    let view = View::new(request, verifier.public_url.as_ref()).with_json_field(verifier.json_form_field.as_deref());
     if let Some(answer) = challenge::answer(verifier, false, &view, given.keys) {
         return Ok(Judged::Challenge(answer));
     }
@@ -276,8 +276,11 @@ fn secret_carrier(proof: &Proof) -> Option<Place> {
 /// The key by which a hook orders its events, of one that came another way than over HTTP.
 pub fn order_key(verifier: &Verifier, event: &Event) -> Option<String> {
     let Event { method, path, query, headers, body, .. } = event.clone();
-    let request = Unverified { method, path, query, params: params(event), headers, body };
-    text_at(&View::new(&request, None), verifier.order_key.as_ref()?)
+    let request = Unverified { method, path, query, params: params(event), headers, body, decoded: None };
+    text_at(
+        &View::new(&request, None).with_json_field(verifier.json_form_field.as_deref()),
+        verifier.order_key.as_ref()?,
+    )
 }
 
 /// The path parameters, as the event carries them.
@@ -303,6 +306,7 @@ fn proven(verifier: &Verifier, view: &View<'_>, matched: Option<usize>) -> Prove
         ("order-key", at(&verifier.order_key)),
         ("verified-by", Some(key)),
         ("verified-by-scheme", Some(verifier.proof.kind().to_owned())),
+        ("json-form-field", view.json_field().map(str::to_owned)),
     ];
     let facts = facts.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?))).collect();
     Proven { facts, delivery_key: identity.map(|(alternative, fields)| delivery_key(alternative, &fields)) }

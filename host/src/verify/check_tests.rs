@@ -39,6 +39,7 @@ fn request(headers: &[(&str, &str)], query: Option<&str>, body: &str) -> Unverif
         params: Vec::new(),
         headers: map,
         body: body.to_owned().into(),
+        decoded: None,
     }
 }
 

@@ -314,6 +314,7 @@ fn request(method: &str, url: &str, headers: &[(String, String)], body: Bytes) -
         params: Vec::new(),
         headers: map,
         body,
+        decoded: None,
     })
 }
 

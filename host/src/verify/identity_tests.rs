@@ -71,7 +71,15 @@ impl Sent {
         };
         let mut headers: HeaderMap = self.headers.iter().map(header).collect();
         headers.entry("content-type").or_insert(HeaderValue::from_static("application/json"));
-        Unverified { method: Method::POST, path: "/in".into(), query: None, params: Vec::new(), headers, body }
+        Unverified {
+            method: Method::POST,
+            path: "/in".into(),
+            query: None,
+            params: Vec::new(),
+            headers,
+            body,
+            decoded: None,
+        }
     }
 }
 

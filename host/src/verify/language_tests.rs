@@ -43,6 +43,7 @@ fn request(headers: &[(&str, &str)], query: Option<&str>, body: impl Into<Bytes>
         path: "/x".into(),
         query: query.map(Into::into),
         params: Vec::new(),
+        decoded: None,
         headers: map,
         body: body.into(),
     }

@@ -19,6 +19,7 @@ mod key;
 #[cfg(test)]
 mod language_tests;
 mod lookup;
+mod multipart;
 mod pack;
 mod payload;
 mod refusal;

@@ -313,6 +313,7 @@ impl Pack {
             params: Vec::new(),
             headers: http::HeaderMap::new(),
             body: body.into(),
+            decoded: None,
         };
         put(&mut draft, &Place::Header("Content-Type".into()), content_type)?;
         let event = event.or(self.sample_event.as_deref());

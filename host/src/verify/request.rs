@@ -3,8 +3,10 @@
 use std::time::SystemTime;
 
 use bytes::Bytes;
+use http::header::{CONTENT_ENCODING, CONTENT_LENGTH};
 use http::{HeaderMap, Method};
 
+use super::pack::SignedBody;
 use super::view::without_query;
 use crate::model::{Event, EventId, HookName, Place};
 
@@ -23,6 +25,8 @@ pub struct Unverified {
     pub headers: HeaderMap,
     /// Every byte, as sent.
     pub body: Bytes,
+    /// The body after `Content-Encoding` was undone; none where it had none, or where `body` is decoded already.
+    pub decoded: Option<Bytes>,
 }
 
 /// A request whose sender has proven itself (or need not: `scheme = "none"`).
@@ -35,6 +39,34 @@ pub struct Verified {
     secret_segment: Option<String>,
 }
 
+// === impl Unverified ===
+
+impl Unverified {
+    /// What the body says: decoded where it was encoded.
+    pub fn content(&self) -> &Bytes {
+        self.decoded.as_ref().unwrap_or(&self.body)
+    }
+
+    /// With the body decoded. Where the decoded bytes are signed, nothing is left of the encoded ones.
+    pub fn with_decoded(self, decoded: Bytes, signed: SignedBody) -> Unverified {
+        let request = Unverified { decoded: Some(decoded), ..self };
+        match signed {
+            SignedBody::Encoded => request,
+            SignedBody::Decoded => request.without_encoding(),
+        }
+    }
+
+    /// As if the sender had not encoded the body.
+    fn without_encoding(mut self) -> Unverified {
+        if let Some(decoded) = self.decoded.take() {
+            self.body = decoded;
+            self.headers.remove(CONTENT_ENCODING);
+            self.headers.remove(CONTENT_LENGTH);
+        }
+        self
+    }
+}
+
 // === impl Verified ===
 
 impl Verified {
@@ -45,6 +77,7 @@ impl Verified {
         facts: Vec<(String, String)>,
         delivery_key: Option<Vec<u8>>,
     ) -> Verified {
+        request = request.without_encoding();
         let mut secret_segment = None;
         match carried_secret {
             Some(Place::Header(name)) => drop(request.headers.remove(name.as_str())),

@@ -13,7 +13,7 @@ use super::challenge::Challenge;
 use super::check::Keys;
 use super::jwt::Jwt;
 use super::lookup::{KeyGrant, Lookup};
-use super::pack::{Pack, Packs};
+use super::pack::{Pack, Packs, SignedBody};
 use super::payload::Part;
 use super::schemes::Code;
 use super::settings;
@@ -40,7 +40,11 @@ pub struct Verifier {
     pub(super) window: Window,
     documented_window: Option<Duration>,
     answers: Arc<AnswerRules>,
+    signs_body: SignedBody,
+    /// The form field that holds the JSON document.
+    pub(super) json_form_field: Option<String>,
     answer_within: Option<Duration>,
+    max_body: Option<u64>,
     key: KeyForm,
     secrets: Vec<SecretRef>,
     challenge_secrets: Vec<SecretRef>,
@@ -131,6 +135,7 @@ impl Verifier {
             challenges,
             provider: spec.provider.clone(),
             answer_within: pack.answer_within(),
+            max_body: pack.max_body_bytes,
             event_type: pack.event_type,
             delivery_id: pack.delivery_id,
             id_match: pack.delivery_id_match.unwrap_or_default(),
@@ -140,6 +145,8 @@ impl Verifier {
             window,
             documented_window: pack.documented_window,
             answers: Arc::new(answers),
+            signs_body: pack.signs_body,
+            json_form_field: pack.json_form_field,
             key: spec.key.unwrap_or_default(),
             secrets: spec.secret.clone(),
             challenge_secrets: spec.challenge_secret.clone(),
@@ -170,6 +177,11 @@ impl Verifier {
     /// What the provider waits for, less a margin; none where nothing is known.
     pub fn answer_within(&self) -> Option<Duration> {
         self.answer_within
+    }
+
+    /// The largest body that the provider documents, in bytes.
+    pub fn max_body(&self) -> Option<u64> {
+        self.max_body
     }
 
     /// With what the operator says identifies a delivery, and orders events.
@@ -205,6 +217,11 @@ impl Verifier {
     /// What the provider expects in answers.
     pub fn answers(&self) -> &Arc<AnswerRules> {
         &self.answers
+    }
+
+    /// Whether a compressed body is signed as sent or decoded.
+    pub fn signs_body(&self) -> SignedBody {
+        self.signs_body
     }
 
     /// Whether a request with this method may be an ownership check.

@@ -5,6 +5,7 @@ use std::cell::OnceCell;
 
 use serde_json::Value;
 
+use super::multipart;
 use super::refusal::{Reason, Refusal};
 use super::request::Unverified;
 use crate::model::Place;
@@ -24,10 +25,20 @@ pub struct View<'a> {
     pub request: &'a Unverified,
     /// What the operator says of the URL that the sender called.
     pub public_url: Option<&'a PublicUrl>,
+    /// The field of a form body that holds the JSON document.
+    json_field: Option<&'a str>,
     /// Of a JSON web token that has been verified.
     claims: OnceCell<Value>,
     json: OnceCell<Option<Value>>,
     form: OnceCell<Option<Vec<(String, String)>>>,
+    fields: OnceCell<Option<Vec<(String, String)>>>,
+}
+
+/// The two kinds of form bodies.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Form {
+    Urlencoded,
+    Multipart,
 }
 
 /// What the operator says of the URL that senders call.
@@ -54,14 +65,56 @@ pub enum Absent {
 
 impl<'a> View<'a> {
     pub fn new(request: &'a Unverified, public_url: Option<&'a PublicUrl>) -> View<'a> {
-        View { request, public_url, claims: OnceCell::new(), json: OnceCell::new(), form: OnceCell::new() }
+        let (json, form, fields) = (OnceCell::new(), OnceCell::new(), OnceCell::new());
+        View { request, public_url, json_field: None, claims: OnceCell::new(), json, form, fields }
     }
 
-    /// The body as JSON: none where it is not, or is larger or of more parts than a check reads.
+    /// With the field that holds the JSON document, where the body is a form.
+    pub fn with_json_field(self, json_field: Option<&'a str>) -> View<'a> {
+        View { json_field, ..self }
+    }
+
+    /// The JSON document, which is the body or a field of it: none where it is no JSON, or is larger or of more parts than a check
+    /// reads.
     pub fn json(&self) -> Option<&Value> {
-        let body = &self.request.body;
-        let parse = || is_readable(body).then(|| serde_json::from_slice(body).ok()).flatten();
-        self.json.get_or_init(parse).as_ref()
+        let parse = |text: &[u8]| is_readable(text).then(|| serde_json::from_slice(text).ok()).flatten();
+        let read = || match self.json_field.filter(|_| self.form_kind().is_some()) {
+            Some(field) => parse(self.field(field).ok()?.as_bytes()),
+            None => parse(self.request.content()),
+        };
+        self.json.get_or_init(read).as_ref()
+    }
+
+    /// The form field that holds the JSON document of this request; none where the body itself is the document.
+    pub fn json_field(&self) -> Option<&'a str> {
+        self.json_field.filter(|_| self.form_kind().is_some() && self.json().is_some())
+    }
+
+    fn form_kind(&self) -> Option<Form> {
+        match content_essence(self)?.as_str() {
+            "application/x-www-form-urlencoded" => Some(Form::Urlencoded),
+            "multipart/form-data" => Some(Form::Multipart),
+            _ => None,
+        }
+    }
+
+    /// The text fields of a form of either kind; files are left out.
+    fn fields(&self) -> Option<&[(String, String)]> {
+        if self.form_kind() != Some(Form::Multipart) {
+            return self.form();
+        }
+        let read = || {
+            let content_type = std::str::from_utf8(self.header("content-type").ok()?).ok()?;
+            let body = self.request.content();
+            if body.len() <= PARSED_BYTES_MAX { multipart::text_fields(content_type, body) } else { None }
+        };
+        self.fields.get_or_init(read).as_deref()
+    }
+
+    /// The one value of a form field.
+    fn field(&self, name: &str) -> Result<&str, Absent> {
+        let fields = self.fields().unwrap_or_default();
+        one(fields.iter().filter(|(key, _)| key == name).map(|(_, value)| value.as_str()))
     }
 
     /// Keeps the claims of the verified token, for what is read from them.
@@ -72,7 +125,7 @@ impl<'a> View<'a> {
 
     /// The body as the pairs of a form, decoded, in their order: none where it is not UTF-8, or is larger than a check reads.
     pub fn form(&self) -> Option<&[(String, String)]> {
-        let body = &self.request.body;
+        let body = self.request.content();
         let is_small = || body.len() <= PARSED_BYTES_MAX && memchr::memchr_iter(b'&', body).count() <= PAIRS_MAX;
         let is_text = || is_small() && percent_encoding::percent_decode(body).decode_utf8().is_ok();
         let parse = || is_text().then(|| url::form_urlencoded::parse(body).into_owned().collect());
@@ -99,11 +152,7 @@ impl<'a> View<'a> {
                 }
                 _ => return Err(Absent::Missing),
             },
-            Place::Form(name) => {
-                let form = self.form().unwrap_or_default();
-                let values = form.iter().filter(|(key, _)| key == name).map(|(_, value)| value);
-                one(values)?.as_bytes().into()
-            }
+            Place::Form(name) => self.field(name)?.as_bytes().into(),
             Place::Path(_) => percent_encoding::percent_decode_str(self.last_segment()).collect::<Vec<u8>>().into(),
             Place::Param(name) => {
                 let params = self.request.params.iter().filter(|(key, _)| key == name);
@@ -173,6 +222,12 @@ impl<'a> View<'a> {
         let rest = url[authority..].find(['/', '?']).map_or("", |at| &url[authority + at..]);
         if rest.starts_with('/') { rest.to_owned() } else { format!("/{rest}") }
     }
+}
+
+/// The media type, without parameters, in lower case.
+fn content_essence(view: &View<'_>) -> Option<String> {
+    let content_type = std::str::from_utf8(view.header("content-type").ok()?).ok()?;
+    Some(content_type.split(';').next()?.trim().to_ascii_lowercase())
 }
 
 /// Whether JSON is small enough to be parsed: objects and values are counted outside of texts.

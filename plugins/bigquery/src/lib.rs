@@ -2,7 +2,7 @@
 //! is sent again within a minute or so is one.
 //! Source: cloud.google.com/bigquery/docs/reference/rest/v2/tabledata/insertAll.
 
-use landfall_calls::{Condition, google, send, skipped};
+use landfall_calls::{Condition, document, google, send, skipped};
 use landfall_sdk::http::Request;
 use landfall_sdk::serde_json::{Map, Value};
 use landfall_sdk::{Event, Failure, Reply, Template, handler, json, settings};
@@ -62,7 +62,7 @@ impl Settings {
         if let Some(template) = &self.row {
             return template.render_json(event);
         }
-        let body: Value = event.json()?;
+        let body = document(event)?;
         if self.fields.is_empty() {
             return Ok(body);
         }

@@ -18,6 +18,8 @@ enum Place {
     Attribute(String),
     /// A JSON pointer.
     Json(String),
+    /// A field of a form.
+    Form(String),
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -34,6 +36,7 @@ struct Typed {
     header: Option<String>,
     attribute: Option<String>,
     json: Option<String>,
+    form: Option<String>,
     equals: Option<Value>,
     starts_with: Option<String>,
     exists: Option<bool>,
@@ -43,12 +46,13 @@ impl TryFrom<Typed> for Condition {
     type Error = &'static str;
 
     fn try_from(typed: Typed) -> Result<Self, Self::Error> {
-        let place = match (typed.header, typed.attribute, typed.json) {
-            (Some(name), None, None) => Place::Header(name),
-            (None, Some(name), None) => Place::Attribute(name),
-            (None, None, Some(pointer)) if pointer.is_empty() || pointer.starts_with('/') => Place::Json(pointer),
-            (None, None, Some(_)) => return Err("a condition's json is a pointer such as \"/ref\""),
-            _ => return Err("a condition has one of header, attribute and json"),
+        let place = match (typed.header, typed.attribute, typed.json, typed.form) {
+            (Some(name), None, None, None) => Place::Header(name),
+            (None, Some(name), None, None) => Place::Attribute(name),
+            (None, None, Some(pointer), None) if pointer.is_empty() || pointer.starts_with('/') => Place::Json(pointer),
+            (None, None, Some(_), None) => return Err("a condition's json is a pointer such as \"/ref\""),
+            (None, None, None, Some(name)) => Place::Form(name),
+            _ => return Err("a condition has one of header, attribute, json and form"),
         };
         let test = match (typed.equals, typed.starts_with, typed.exists) {
             (Some(value), None, None) => Test::Equals(value),
@@ -78,6 +82,7 @@ impl Place {
             Self::Header(name) => event.header(name).map(Value::from),
             Self::Attribute(name) => event.attribute(name).map(Value::from),
             Self::Json(pointer) => body.pointer(pointer).cloned(),
+            Self::Form(name) => event.form_field(name).map(Value::from),
         }
     }
 }
@@ -88,6 +93,7 @@ impl std::fmt::Display for Place {
             Self::Header(name) => write!(f, "header {name}"),
             Self::Attribute(name) => write!(f, "attribute {name}"),
             Self::Json(pointer) => write!(f, "json {pointer}"),
+            Self::Form(name) => write!(f, "form {name}"),
         }
     }
 }
@@ -152,6 +158,20 @@ mod tests {
         for (typed, unmet) in cases {
             let condition: Condition = serde_json::from_value(typed.clone()).unwrap();
             assert_eq!(condition.unmet(&event, &body).as_deref(), unmet, "{typed}");
+        }
+    }
+
+    #[test]
+    fn form_fields_are_compared() {
+        let event =
+            testing::post_raw("From=%2B1&n=1").header("Content-Type", "application/x-www-form-urlencoded").build();
+        for (typed, unmet) in [
+            (json!({ "form": "From", "starts_with": "+" }), None),
+            (json!({ "form": "n", "equals": "2" }), Some("form n is \"1\"")),
+            (json!({ "form": "To", "exists": true }), Some("form To is missing")),
+        ] {
+            let condition: Condition = serde_json::from_value(typed.clone()).unwrap();
+            assert_eq!(condition.unmet(&event, &Value::Null).as_deref(), unmet, "{typed}");
         }
     }
 

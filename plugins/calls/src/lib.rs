@@ -4,8 +4,10 @@
 //! Shared by the bundled handlers. Which addresses may be reached, and with which credentials, is the host's part.
 
 mod condition;
+mod document;
 pub mod google;
 mod target;
 
 pub use condition::{Condition, skipped};
+pub use document::document;
 pub use target::{Target, send};

@@ -94,7 +94,7 @@ fn binary(url: &str, attributes: &[(String, String)], event: &Event) -> Request 
 fn structured(url: &str, attributes: &[(String, String)], event: &Event) -> Request {
     let mut envelope: Map<String, Value> =
         attributes.iter().map(|(name, value)| (name.clone(), value.as_str().into())).collect();
-    let (name, data) = match (event.json::<Value>(), &event.body) {
+    let (name, data) = match (event.body.json::<Value>(), &event.body) {
         (Ok(json), _) => ("data", json),
         (Err(_), Payload::Text(text)) => ("data", text.as_str().into()),
         (Err(_), Payload::Binary(bytes)) => ("data_base64", STANDARD.encode(bytes).into()),

@@ -2,7 +2,9 @@
 //!
 //! The host stores the row together with the event's success, so an event that is tried again leaves one row.
 
-use landfall_calls::{Condition, skipped};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use landfall_calls::{Condition, document, skipped};
 use landfall_sdk::serde_json::{Map, Value};
 use landfall_sdk::{Event, Failure, Reply, Template, handler, json, settings, table};
 use serde::Deserialize;
@@ -62,9 +64,9 @@ impl Settings {
             row.insert(column.clone(), template.render(event)?.into());
         }
         if self.fields.is_empty() && self.texts.is_empty() {
-            row.insert("body".to_owned(), whole(event)?);
+            row.insert("body".to_owned(), whole(event));
         } else if !self.fields.is_empty() {
-            row.extend(self.chosen(&event.json()?));
+            row.extend(self.chosen(&document(event)?));
         }
         Ok(row)
     }
@@ -84,10 +86,13 @@ fn known<'a>(event: &'a Event, name: &str) -> Option<&'a str> {
     }
 }
 
-/// JSON where it is JSON, else text.
-fn whole(event: &Event) -> Result<Value, Failure> {
-    let text = event.text().ok_or_else(|| Failure::reject("the body is binary: a row holds JSON or text"))?;
-    Ok(event.json().unwrap_or_else(|_| text.into()))
+/// JSON where it is JSON, else text; other bytes in base64.
+fn whole(event: &Event) -> Value {
+    match (event.json(), event.text()) {
+        (Ok(json), _) => json,
+        (Err(_), Some(text)) => text.into(),
+        (Err(_), None) => json!({ "base64": STANDARD.encode(event.bytes()) }),
+    }
 }
 
 #[cfg(test)]
@@ -121,8 +126,9 @@ mod tests {
         let host = host();
         store(testing::event(json!({ "a": 1 }))).unwrap();
         store(testing::post_raw("a=1").build()).unwrap();
+        store(testing::post_raw(vec![0xff]).build()).unwrap();
         let rows: Vec<Value> = host.rows().into_iter().map(|(_, row)| row["body"].clone()).collect();
-        assert_eq!(rows, [json!({ "a": 1 }), json!("a=1")]);
+        assert_eq!(rows, [json!({ "a": 1 }), json!("a=1"), json!({ "base64": "/w==" })]);
     }
 
     #[test]
@@ -139,7 +145,6 @@ mod tests {
     #[test]
     fn what_cannot_be_a_row_is_rejected() {
         let host = host();
-        assert!(matches!(store(testing::post_raw(vec![0xff]).build()), Err(Failure::Reject(_))));
         let host = host.setting("fields", json!({ "a": "/a" }));
         assert!(matches!(store(testing::post_raw("a=1").build()), Err(Failure::Reject(_))));
         assert!(host.rows().is_empty());

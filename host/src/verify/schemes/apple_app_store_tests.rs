@@ -32,6 +32,7 @@ fn verdict_at(app: &AppleAppStore, body: String, seconds: u64) -> Result<String,
         params: Vec::new(),
         headers: http::HeaderMap::new(),
         body: body.into(),
+        decoded: None,
     };
     let view = View::new(&request, None);
     let now = Some(UNIX_EPOCH + Duration::from_secs(seconds));

@@ -37,6 +37,7 @@ fn verdict(fixtures: &Value, jws: &str, body: &[u8]) -> Result<(), Refusal> {
         params: Vec::new(),
         headers,
         body: Bytes::copy_from_slice(body),
+        decoded: None,
     };
     let now = Some(UNIX_EPOCH + Duration::from_secs(fixtures["now"].as_u64().unwrap()));
     let documents = Set(fixtures["jwks"].to_string());

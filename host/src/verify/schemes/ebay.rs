@@ -124,6 +124,7 @@ mod tests {
             params: Vec::new(),
             headers,
             body: Bytes::copy_from_slice(body),
+            decoded: None,
         };
         let keys = answer.map(|answer| (Ebay::Production.key_url(KEY_ID), answer.to_string())).into_iter().collect();
         Ebay::Production.check(&View::new(&request, None), &Keys(keys))

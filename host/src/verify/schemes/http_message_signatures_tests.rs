@@ -155,6 +155,7 @@ fn request(headers: &[(&'static str, &str)]) -> Unverified {
         params: Vec::new(),
         headers: map,
         body: BODY.into(),
+        decoded: None,
     }
 }
 

@@ -144,6 +144,7 @@ mod tests {
             params: Vec::new(),
             headers,
             body: body.to_vec().into(),
+            decoded: None,
         };
         let keys = Keys::new([(KeyForm::Ed25519Hex, Ok(Secret::new(KEY)))]);
         let given =

@@ -291,6 +291,7 @@ mod tests {
             params: Vec::new(),
             headers: http::HeaderMap::new(),
             body: body.to_owned().into(),
+            decoded: None,
         };
         request.headers.insert("content-type", "application/x-www-form-urlencoded".parse().unwrap());
         for (name, value) in headers {

@@ -12,10 +12,10 @@ use serde_json::value::RawValue;
 const ECHOED_BYTES_MAX: usize = 4 << 20;
 
 #[derive(Serialize)]
-struct Answer<'a, T> {
+struct Answer<'a> {
     hook: &'a str,
     event_id: &'a str,
-    received: T,
+    received: &'a RawValue,
 }
 
 /// The one function of this component.

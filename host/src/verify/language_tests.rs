@@ -1,6 +1,6 @@
 //! The parts of the signature language that packs of several providers share, each as a hook would write it.
 
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, UNIX_EPOCH};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
@@ -57,7 +57,7 @@ fn verdict(
     secret: &str,
 ) -> Result<Verified, Refusal> {
     let keys = Keys::new([(verifier.key_form(), Ok(Secret::new(secret)))]);
-    let given = Given { keys: &keys, documents, now: Some(SystemTime::from(UNIX_EPOCH + NOW)) };
+    let given = Given { keys: &keys, documents, now: Some(UNIX_EPOCH + NOW) };
     check(verifier, request, &given, None).map(|checked| match checked {
         Checked::Verified(verified) => verified,
         other @ Checked::Challenge(_) => panic!("{other:?}"),

@@ -45,7 +45,7 @@ impl SizeSpec {
         node_bodies: usize,
     ) -> Result<Sizes, (&'static [&'static str], String)> {
         let documented = provider_max.and_then(|bytes| usize::try_from(bytes).ok()).unwrap_or(MAX_BODY_DEFAULT);
-        let usual = documented.max(MAX_BODY_DEFAULT).min(SizeSpec::MAX_BODY_LIMIT).min(node_bodies);
+        let usual = documented.clamp(MAX_BODY_DEFAULT, SizeSpec::MAX_BODY_LIMIT).min(node_bodies);
         let max_body = self.max_body.unwrap_or(usual);
         if max_body > node_bodies {
             let (body, node) = (shown(max_body), shown(node_bodies));

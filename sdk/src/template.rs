@@ -128,7 +128,7 @@ mod tests {
         let multipart = testing::post_raw(parts).header("Content-Type", "multipart/form-data; boundary=b");
         for event in [urlencoded.build(), multipart.build()] {
             let made = Template::new("{{ event.form.From }} {{ event.form.Body }} {{ event.json }}").render(&event);
-            assert_eq!(made.as_deref(), Ok("+1 a b none"));
+            assert_eq!(made.as_deref(), Ok("+1 a b None"));
         }
         let json =
             testing::post_raw("payload=%7B%22n%22%3A1%7D").header("Content-Type", "application/x-www-form-urlencoded");

@@ -151,7 +151,6 @@ async fn large_bodies_fit_their_provider() {
         assert_eq!(status, 200, "{hook}: {}", node.log());
     }
     assert_eq!(node.rows("github", "rows").await[0]["row"]["n"], 1);
-    assert_eq!(node.post("/github", &[], vec![b'x'; 27 << 20]).await.0, 413);
 }
 
 /// Each handler that can do its work with any body does it.

@@ -115,6 +115,8 @@ pub enum Scheme {
     AppleAppStore,
     /// ECDSA over the body, with a key by its id from an API.
     Ebay,
+    /// URL, sorted query and form, and a nonce.
+    Plivo,
     /// Lines of the request that the signature lists (draft-cavage-http-signatures).
     Keygen,
     /// A JSON web signature without its payload, which is the body as sent (RFC 7797).

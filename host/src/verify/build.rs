@@ -56,6 +56,8 @@ pub fn proof(spec: &VerifySpec) -> Result<Proof, BuildError> {
         Scheme::AppleAppStore => Proof::Code(Code::AppleAppStore(Box::new(apple_app_store(spec)?))),
         Scheme::Ebay => Proof::Code(Code::Ebay(ebay(spec)?)),
         Scheme::Keygen => Proof::Code(Code::Keygen),
+        Scheme::Plivo if names_url(spec) => Proof::Code(Code::Plivo),
+        Scheme::Plivo => return Err(wrong("public_url", NEEDS_URL)),
         Scheme::DetachedJws => Proof::Code(Code::DetachedJws(Box::new(detached_jws(spec)?))),
         Scheme::HttpMessageSignatures => Proof::Code(Code::HttpMessageSignatures(Box::new(message_signatures(spec)?))),
     })
@@ -609,6 +611,7 @@ fn word(scheme: Scheme) -> &'static str {
         Scheme::AppleAppStore => "apple-app-store",
         Scheme::Ebay => "ebay",
         Scheme::Keygen => "keygen",
+        Scheme::Plivo => "plivo",
         Scheme::DetachedJws => "detached-jws",
         Scheme::HttpMessageSignatures => "http-message-signatures",
     }

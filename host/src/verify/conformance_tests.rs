@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use super::super::pack::pack_names;
 use super::super::verifier::Proof;
 use super::*;
 use crate::model::Place;
@@ -17,7 +18,7 @@ fn vectors() -> Vec<Vector> {
 fn every_request_vector_is_judged_as_expected() {
     let report = run_vectors(VECTORS, &Packs::default()).unwrap();
     assert!(report.failures.is_empty(), "{}", report.failures.join("\n"));
-    assert_eq!(report.passed, 1186);
+    assert_eq!(report.passed, 1190);
 }
 
 #[test]
@@ -25,6 +26,22 @@ fn every_handshake_is_answered_as_expected() {
     let report = run_challenges(HANDSHAKES, &Packs::default()).unwrap();
     assert!(report.failures.is_empty(), "{}", report.failures.join("\n"));
     assert_eq!(report.passed, 70);
+}
+
+#[test]
+fn readme_counts_providers_and_vectors() {
+    const README: &str = include_str!("../../../README.md");
+    let is_provider = |name: &&str| {
+        let pack = Packs::default().find(name).unwrap();
+        pack.evidence.is_some() && pack.variant_of.is_none()
+    };
+    let providers = pack_names().filter(is_provider).count();
+    let vectors = vectors().len();
+    let vectors = format!("{},{:03} request vectors", vectors / 1000, vectors % 1000);
+    let stated = [format!("[{providers} providers]"), format!("one of {providers} providers"), vectors];
+    for text in stated {
+        assert!(README.contains(&text), "README does not say `{text}`");
+    }
 }
 
 #[test]

@@ -12,6 +12,7 @@ mod ebay;
 mod http_message_signatures;
 mod keygen;
 mod paypal;
+mod plivo;
 mod twilio;
 
 pub use apple_app_store::AppleAppStore;
@@ -29,10 +30,11 @@ use super::check::Given;
 use super::key::KeyBytes;
 use super::refusal::{Reason, Refusal};
 use super::request::Unverified;
+use super::sign::written;
 use super::verifier::{Proof, Verifier};
 use super::view::View;
 use super::window::Window;
-use crate::model::{Algorithm, Documents, Secret};
+use crate::model::{Algorithm, Documents, Secret, TimeUnit};
 
 /// A scheme in code, with what the operator configured for it.
 #[derive(Debug, Clone, PartialEq)]
@@ -60,6 +62,7 @@ pub enum Code {
     AppleAppStore(Box<AppleAppStore>),
     Ebay(Ebay),
     Keygen,
+    Plivo,
     DetachedJws(Box<DetachedJws>),
     HttpMessageSignatures(Box<MessageSignatures>),
 }
@@ -81,6 +84,7 @@ impl Code {
             Code::AppleAppStore(_) => "apple-app-store",
             Code::Ebay(_) => "ebay",
             Code::Keygen => "keygen",
+            Code::Plivo => "plivo",
             Code::DetachedJws(_) => "detached-jws",
             Code::HttpMessageSignatures(_) => "http-message-signatures",
         }
@@ -109,6 +113,7 @@ impl Code {
             | Code::Contentful
             | Code::DropboxSign
             | Code::Keygen
+            | Code::Plivo
             | Code::HttpMessageSignatures(_) => true,
         }
     }
@@ -139,6 +144,7 @@ pub fn check(code: &Code, verifier: &Verifier, view: &View<'_>, given: &Given<'_
         Code::AppleAppStore(app) => app.check(view, given).map(|()| None),
         Code::Ebay(ebay) => ebay.check(view, given.documents).map(|()| None),
         Code::Keygen => keygen::check(verifier.window, view, given).map(Some),
+        Code::Plivo => plivo::check(view, given.keys).map(Some),
         Code::DetachedJws(jws) => jws.check(verifier.window, view, given).map(|()| None),
         Code::HttpMessageSignatures(rules) => rules.check(verifier.window, view, given).map(Some),
     }
@@ -230,6 +236,7 @@ pub fn sign(
         Code::Braintree { public_key } => braintree::sign(public_key, draft, key),
         Code::Contentful => contentful::sign(draft, key, now),
         Code::DropboxSign => dropbox_sign::sign(draft, key),
+        Code::Plivo => plivo::sign(verifier.public_url.as_ref(), draft, key, &written(TimeUnit::Ms, now)),
         Code::HttpMessageSignatures(rules) => rules.sign(verifier.public_url.as_ref(), draft, key, now),
         Code::AwsSns { .. }
         | Code::Paypal { .. }

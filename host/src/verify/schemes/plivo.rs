@@ -95,6 +95,7 @@ mod tests {
             params: Vec::new(),
             headers: http::HeaderMap::new(),
             body: body.to_owned().into(),
+            decoded: None,
         };
         let public_url = PublicUrl::Base("https://a.example".into());
         signed_text(&View::new(&request, Some(&public_url)), "n").map_err(|refusal| refusal.reason)

@@ -17,6 +17,12 @@ struct Expected {
     accepted_type: Option<String>,
     /// Values that its scheme reads.
     config: BTreeMap<String, String>,
+    /// An ownership check shows a token of its own.
+    has_verify_token: bool,
+    /// The provider's public keys are fetched: there is no secret.
+    has_key_set: bool,
+    /// The token is the last segment of the path.
+    token_in_path: bool,
 }
 
 /// What came back.
@@ -29,6 +35,8 @@ struct Answer {
 
 const JSON: &str = r#"{"from":"the handler"}"#;
 const TOO_LARGE: usize = 5000;
+/// A public key on P-256: SubjectPublicKeyInfo in base64.
+const P256: &str = "MFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAE83T4O/n84iotIvIW4mdBgQ/7dAfSmpqIM8kF9mN1flpVKS3GRqe62gw+2fNNRaINXvVpiglSI8eNEc6wEA3F+g==";
 
 fn texts(value: Option<&toml::Value>) -> Vec<String> {
     let all = value.and_then(|value| value.as_array()).into_iter().flatten();
@@ -64,6 +72,9 @@ fn expected(name: &str, text: &str) -> Expected {
         accepted_body: text_of(accepted.get("body")),
         accepted_type: content_type.and_then(|(_, value)| text_of(Some(value))),
         config,
+        has_verify_token: name == "ebay" || text.contains("query_secret"),
+        has_key_set: text.contains("\nkey_set"),
+        token_in_path: text.contains("{ path = \"last\" }"),
     }
 }
 
@@ -80,6 +91,8 @@ fn with_keys(setup: Setup) -> Setup {
         .env("TEST_HEX", "d75a980182b10ab7d54bfed3c964073a0ee172f3daa62325af021a68f707511a")
         .env("TEST_WHPK", "whpk_11qYAYKxCrfVS/7TyWQHOg7hcvPapiMlrwIaaPcHURo=")
         .env("TEST_PEM", include_str!("../fixtures/rsa.pem"))
+        .env("TEST_EC", P256)
+        .env("TEST_BASIC", "user:password")
 }
 
 /// Three hooks a provider: one that answers with the handler's reply, one that answers first, one that asks for proof.
@@ -88,16 +101,17 @@ fn with_hooks(setup: Setup, pack: &Expected) -> Setup {
     let head = format!("component = \"replies.wasm\"\n[verify]\nprovider = \"{name}\"\n");
     let open = "scheme = \"none\"\nchallenge = []\n";
     let config: Vec<String> = pack.config.iter().map(|(key, value)| format!("{key} = {value:?}")).collect();
-    // eBay's check needs a verification token.
-    let challenge = if name == "ebay" { "challenge_secret = \"env:TEST_HEX\"\n" } else { "" };
-    let closed = format!(
-        "{challenge}secret = [\"env:TEST_HEX\", \"env:TEST_WHPK\", \"env:TEST_PEM\"]\npublic_url = \"https://a.example\"\nconfig = {{ {} }}\n",
-        config.join(", ")
-    );
+    let challenge = if pack.has_verify_token { "challenge_secret = \"env:TEST_HEX\"\n" } else { "" };
+    let keys =
+        "secret = [\"env:TEST_HEX\", \"env:TEST_WHPK\", \"env:TEST_PEM\", \"env:TEST_EC\", \"env:TEST_BASIC\"]\n";
+    let secret = if pack.has_key_set { "" } else { keys };
+    let closed =
+        format!("{challenge}{secret}public_url = \"https://a.example\"\nconfig = {{ {} }}\n", config.join(", "));
+    let path = if pack.token_in_path { format!("path = \"/{name}-proof/{{token}}\"\n") } else { String::new() };
     setup
         .file(&format!("{name}-now.toml"), format!("mode = \"auto\"\nmax_body = \"4KiB\"\n{head}{open}"))
         .file(&format!("{name}-later.toml"), format!("mode = \"async\"\n{head}{open}"))
-        .file(&format!("{name}-proof.toml"), format!("mode = \"auto\"\n{head}{closed}"))
+        .file(&format!("{name}-proof.toml"), format!("mode = \"auto\"\n{path}{head}{closed}"))
 }
 
 async fn answer(response: Response) -> Answer {
@@ -219,7 +233,8 @@ async fn every_pack_answers_as_expected() {
             let response = node.client.request(method.parse().unwrap(), url).send().await.unwrap();
             pack.check_refusal(what, &answer(response).await);
         }
-        let unproven = post(&node, &format!("{name}-proof"), &[], "{}").await;
+        let segment = if pack.token_in_path { "/wrong" } else { "" };
+        let unproven = post(&node, &format!("{name}-proof{segment}"), &[], "{}").await;
         pack.check_refusal("no proof", &unproven);
         assert_ne!(unproven.status, 404, "{name}: the hook did not load");
     }

@@ -84,7 +84,7 @@ fn check_all(page: &Path, dir: &Path) {
     let files = std::fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().path());
     for text in files.filter(|path| path.extension().is_some_and(|ending| ending == "toml")).map(|path| read(&path)) {
         let names = text.split("env:").skip(1).map(|rest| rest.split(['"', '}']).next().unwrap_or_default().to_owned());
-        command.envs(names.map(|name| (name, "a value")));
+        command.envs(names.map(|name| (name, "user:password")));
     }
     let output = command.output().unwrap();
     let text = String::from_utf8_lossy(&output.stdout);

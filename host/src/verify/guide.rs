@@ -467,7 +467,8 @@ impl Guide {
                 "`public_url` (required)",
                 format!(
                     "Scheme and host of the URL that you enter at the provider, since the provider signs that URL and a \
-                     proxy may change it. With `{PUBLIC}` the provider calls `{}`.",
+                     proxy may change it. With `{PUBLIC}` the provider calls `{}`. Where a proxy replaces the whole path, \
+                     write `url = \"…\"` with the full URL instead.",
                     self.public_url()
                 ),
             ));
@@ -710,7 +711,7 @@ struct HandshakeRequest {
     query: Vec<(String, String)>,
     headers: Vec<(String, String)>,
     body: Option<Value>,
-    form: Option<String>,
+    form: Vec<(String, String)>,
 }
 
 // === impl HandshakeRequest ===
@@ -722,7 +723,7 @@ impl HandshakeRequest {
             query: Vec::new(),
             headers: Vec::new(),
             body: None,
-            form: rule.only_form_field.clone(),
+            form: rule.only_form_field.iter().map(|name| (name.clone(), SAMPLE_VALUE.into())).collect(),
         };
         for (place, value) in &rule.equals {
             match value.as_str() {
@@ -761,6 +762,10 @@ impl HandshakeRequest {
                 self.headers.retain(|(known, _)| !known.eq_ignore_ascii_case(name));
                 self.headers.push((name.into(), value.into()));
             }
+            Some(("form", name)) => {
+                self.form.retain(|(known, _)| known != name);
+                self.form.push((name.into(), value.into()));
+            }
             _ => self.put(place, value.into()),
         }
     }
@@ -774,7 +779,8 @@ impl HandshakeRequest {
 
     /// By `landfall send`; none where more than the body must be set.
     fn signed(&self, send: &str) -> Option<String> {
-        let is_plain = self.method == "POST" && self.query.is_empty() && self.headers.is_empty() && self.form.is_none();
+        let is_plain =
+            self.method == "POST" && self.query.is_empty() && self.headers.is_empty() && self.form.is_empty();
         let body = self.body.as_ref().filter(|_| is_plain)?;
         Some(format!("echo {} | {send} --body -", shell_quoted(&body.to_string())))
     }
@@ -794,8 +800,8 @@ impl HandshakeRequest {
         if let Some(body) = &self.body {
             write!(command, " --json {}", shell_quoted(&body.to_string())).expect("a string takes text");
         }
-        if let Some(name) = &self.form {
-            write!(command, " --data {name}={SAMPLE_VALUE}").expect("a string takes text");
+        for (name, value) in &self.form {
+            write!(command, " --data {name}={value}").expect("a string takes text");
         }
         command
     }

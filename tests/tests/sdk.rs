@@ -78,8 +78,11 @@ fn what_official_sdks_sign_is_accepted() {
     assert_eq!(packs.iter().map(String::as_str).collect::<Vec<_>>(), SIGNED);
 }
 
+/// A provider, its secret, and the `config` values that it signs.
+type Verified = (&'static str, &'static str, &'static [(&'static str, &'static str)]);
+
 /// What is signed for each pack, and the values that it needs.
-const VERIFIED: [(&str, &str, &[(&str, &str)]); 11] = [
+const VERIFIED: [Verified; 11] = [
     ("gocardless", "a-secret", &[]),
     ("line", "a-secret", &[]),
     ("linear", "a-secret", &[]),

@@ -396,7 +396,7 @@ impl Guide {
     }
 
     fn authentication(&self) -> String {
-        let places = listed_or(self.spec.from.iter().flatten().map(|place| shown(place)));
+        let places = listed_or(self.spec.from.iter().flatten().map(shown));
         let prefix = self.spec.prefix.as_deref().filter(|prefix| !prefix.is_empty());
         let after = prefix.map(|prefix| format!(", after `{prefix}`")).unwrap_or_default();
         match self.verifier.proof() {
@@ -934,7 +934,7 @@ fn answer_of(rule: &ChallengeSpec) -> String {
 }
 
 fn identity(id: &DeliveryId) -> String {
-    let fields = |places: &Vec<Place>| listed(places.iter().map(|place| shown(place)));
+    let fields = |places: &Vec<Place>| listed(places.iter().map(shown));
     listed_or(id.alternatives().iter().map(fields))
 }
 
@@ -959,7 +959,7 @@ fn shown(place: &Place) -> String {
 fn time(duration: Duration) -> String {
     const UNITS: [(u64, &str); 3] = [(86_400, "days"), (3_600, "h"), (60, "min")];
     let seconds = duration.as_secs();
-    match UNITS.iter().find(|(unit, _)| seconds >= 2 * unit && seconds % unit == 0) {
+    match UNITS.iter().find(|(unit, _)| seconds >= 2 * unit && seconds.is_multiple_of(*unit)) {
         Some((unit, name)) => format!("{} {name}", seconds / unit),
         None => format!("{} s", duration.as_secs_f64()),
     }

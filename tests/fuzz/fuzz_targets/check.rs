@@ -91,5 +91,13 @@ fn request(method: u8, rest: &[u8]) -> Option<Unverified> {
         }
     }
     let method = methods[usize::from(method) % methods.len()].clone();
-    Some(Unverified { method, path, query, params: Vec::new(), headers, body: Bytes::copy_from_slice(rest), decoded: None })
+    Some(Unverified {
+        method,
+        path,
+        query,
+        params: Vec::new(),
+        headers,
+        body: Bytes::copy_from_slice(rest),
+        decoded: None,
+    })
 }

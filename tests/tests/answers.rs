@@ -73,7 +73,9 @@ fn expected(name: &str, text: &str) -> Expected {
         accepted_type: content_type.and_then(|(_, value)| text_of(Some(value))),
         config,
         has_verify_token: name == "ebay" || text.contains("query_secret"),
-        has_key_set: text.contains("\nkey_set"),
+        has_key_set: ["key_set", "jwks", "aws-sns", "adobe-io", "paypal", "apple-app-store"]
+            .iter()
+            .any(|word| text.contains(word)),
         token_in_path: text.contains("{ path = \"last\" }"),
     }
 }

@@ -40,6 +40,37 @@ async fn all_fields_together_form_the_identity() {
 }
 
 #[tokio::test]
+async fn identity_of_a_pack_counts_per_url() {
+    let file = "mode = \"async\"\npath = \"/in/{tenant}\"\n[verify]\nprovider = \"acme\"\n";
+    let setup = Setup::new().hook("in", &bundled("echo"), file);
+    std::fs::create_dir(setup.plugins().join("providers")).unwrap();
+    let pack = format!("name = \"Acme\"\ndelivery_id = {{ header = \"Id\" }}\n{OPEN}");
+    std::fs::write(setup.plugins().join("providers/acme.toml"), pack).unwrap();
+    let node = setup.serving("in").await;
+    let send = |path: &'static str| {
+        let node = &node;
+        async move { event_id(&node.post(path, &[("id", "1")], "{}").await) }
+    };
+    let first = send("/in/a").await;
+    assert_ne!(send("/in/b").await, first, "another tenant");
+    assert_ne!(send("/in/a?hook=2").await, first, "another subscription");
+    assert_eq!(send("/in/a").await, first);
+    node.until_states("in", &["done"; 3]).await;
+}
+
+#[tokio::test]
+async fn refused_delivery_runs_again() {
+    let file = format!("mode = \"auto\"\n{OPEN}[dedup]\nid = {{ header = \"Id\" }}\n");
+    let node = Setup::new().hook("in", &guest("replies"), &file).serving("in").await;
+    let send = |status: &'static str| node.post("/in", &[("id", "1"), ("x-status", status)], "{}");
+    assert_eq!(send("503").await.0, 503);
+    node.until_states("in", &["done"]).await;
+    assert_eq!(send("200").await.0, 200, "the provider's retry is no duplicate");
+    assert_eq!(send("200").await.0, 202, "now it is");
+    node.until_states("in", &["done", "done"]).await;
+}
+
+#[tokio::test]
 async fn missing_field_means_no_identity() {
     let file = format!("mode = \"async\"\n{OPEN}[dedup]\nid = [{{ header = \"A\" }}, {{ header = \"B\" }}]\n");
     let node = Setup::new().hook("in", &bundled("echo"), &file).serving("in").await;

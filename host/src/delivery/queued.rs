@@ -77,7 +77,8 @@ impl Delivery {
         }
         match (kept, waiting) {
             (Kept::Before(duplicate), _) if is_answered_later => Ok(Answered::Accepted(duplicate.first)),
-            (Kept::Before(duplicate), _) => Ok(self.join(duplicate, left).await),
+            (Kept::Before(duplicate), None) => Ok(Answered::Accepted(duplicate.first)),
+            (Kept::Before(duplicate), Some(_)) => Ok(self.join(duplicate, left).await),
             (Kept::New, None) => Ok(Answered::Accepted(id)),
             (Kept::New, Some((_waiter, told))) => Ok(reply_within(left, told, id).await),
         }

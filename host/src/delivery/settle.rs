@@ -97,7 +97,11 @@ const REPEATED_BYTES_MAX: usize = 64 << 10;
 /// The reply to store, where duplicates get it again.
 fn repeatable(event: &Event, attempt: &Attempt, target: &Target) -> Option<Vec<u8>> {
     match &attempt.outcome {
-        Outcome::Done(reply) if target.repeats_reply && reply.body.len() <= REPEATED_BYTES_MAX => {
+        Outcome::Done(reply)
+            if target.repeats_reply
+                && (200..=299).contains(&reply.status)
+                && reply.body.len() <= REPEATED_BYTES_MAX =>
+        {
             Some(answers::write(event.id, reply))
         }
         _ => None,

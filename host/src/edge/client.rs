@@ -8,26 +8,35 @@ use ipnet::IpNet;
 const FORWARDED: &str = "forwarded";
 const X_FORWARDED_FOR: &str = "x-forwarded-for";
 
+/// Who called, as far as it is known.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Client {
+    /// The client's address; where that is unknown, the trusted proxy that passed on the request.
+    pub address: IpAddr,
+    /// False: a trusted proxy names something that is no address. No range of `from_addresses` takes such a client.
+    pub is_known: bool,
+}
+
 /// Reads `X-Forwarded-For`, or else `Forwarded` (RFC 7239), from the right. The first address that is no trusted proxy is the client's.
 /// An entry that is not an address ends the search: everything to the left of it could have been written by the client.
 ///
 /// `X-Forwarded-For` wins where both are there, since most proxies pass on a `Forwarded` header that they do not know as it came.
-pub fn client_address(peer: IpAddr, headers: &HeaderMap, trusted: &[IpNet]) -> IpAddr {
+pub fn client(peer: IpAddr, headers: &HeaderMap, trusted: &[IpNet]) -> Client {
     let mut last = peer.to_canonical();
     let is_trusted = |address: IpAddr| trusted.iter().any(|range| range.contains(&address));
     if !is_trusted(last) {
-        return last;
+        return Client { address: last, is_known: true };
     }
 
     let hops = if headers.contains_key(X_FORWARDED_FOR) { x_forwarded_for(headers) } else { forwarded(headers) };
     for hop in hops.into_iter().rev() {
-        let Some(address) = hop else { break };
+        let Some(address) = hop else { return Client { address: last, is_known: false } };
         last = address;
         if !is_trusted(address) {
             break;
         }
     }
-    last
+    Client { address: last, is_known: true }
 }
 
 /// Whether a proxy says that it has passed on the request.
@@ -111,12 +120,16 @@ mod tests {
     use super::*;
 
     fn client(peer: &str, headers: &[(&'static str, &str)]) -> String {
+        judged(peer, headers).address.to_string()
+    }
+
+    fn judged(peer: &str, headers: &[(&'static str, &str)]) -> Client {
         let trusted = ["10.0.0.0/8", "fd00::/8"].map(|range| range.parse::<IpNet>().unwrap());
         let mut map = HeaderMap::new();
         for (name, value) in headers {
             map.append(*name, value.parse().unwrap());
         }
-        client_address(peer.parse().unwrap(), &map, &trusted).to_string()
+        super::client(peer.parse().unwrap(), &map, &trusted)
     }
 
     #[test]
@@ -148,6 +161,17 @@ mod tests {
         }
         let lines = [("x-forwarded-for", "6.6.6.6"), ("x-forwarded-for", "192.0.2.7, 10.1.1.1")];
         assert_eq!(client("10.0.0.1", &lines), "192.0.2.7");
+    }
+
+    #[test]
+    fn unreadable_entries_leave_the_client_unknown() {
+        for value in ["for=\"x, for=6.6.6.6", "junk, for=6.6.6.6", ", for=6.6.6.6", "for=a=b, for=6.6.6.6"] {
+            assert!(!judged("10.0.0.1", &[("forwarded", value)]).is_known, "{value}");
+        }
+        assert!(!judged("10.0.0.1", &[("x-forwarded-for", "6.6.6.6, unknown")]).is_known);
+        assert!(judged("10.0.0.1", &[("x-forwarded-for", "unknown, 6.6.6.6")]).is_known);
+        assert!(judged("10.0.0.1", &[]).is_known);
+        assert!(judged("6.6.6.6", &[("forwarded", "junk")]).is_known, "nobody asks an untrusted caller");
     }
 
     #[test]

@@ -66,24 +66,110 @@ impl Encoding {
     }
 
     fn decode_here(self, body: &[u8], max: usize, held: &mut Held) -> Result<Bytes, Stop> {
-        let broken = |_: io::Error| Stop::BadEncoding;
         if body.is_empty() {
             return Ok(Bytes::new());
         }
         match self {
             Encoding::Gzip => read(flate2::bufread::MultiGzDecoder::new(body), body.len(), max, held),
-            Encoding::Deflate if is_zlib(body) => read(flate2::bufread::ZlibDecoder::new(body), body.len(), max, held),
-            Encoding::Deflate => read(flate2::bufread::DeflateDecoder::new(body), body.len(), max, held),
-            Encoding::Brotli => read(brotli_decompressor::Decompressor::new(body, 4096), body.len(), max, held),
-            Encoding::Zstd => {
-                if zstd_window(body).is_none_or(|window| window > ZSTD_WINDOW_MAX.max(max as u64)) {
-                    return Err(Stop::BadEncoding);
-                }
-                let decoder =
-                    ruzstd::decoding::StreamingDecoder::new(body).map_err(io::Error::other).map_err(broken)?;
-                read(decoder, body.len(), max, held)
+            Encoding::Deflate if is_zlib(body) => {
+                let mut decoder = flate2::bufread::ZlibDecoder::new(body);
+                let decoded = read(&mut decoder, body.len(), max, held)?;
+                whole(decoded, decoder.total_in() as usize, body)
             }
+            Encoding::Deflate => {
+                let mut decoder = flate2::bufread::DeflateDecoder::new(body);
+                let decoded = read(&mut decoder, body.len(), max, held)?;
+                whole(decoded, decoder.total_in() as usize, body)
+            }
+            // One byte at a time, so that the decoder takes nothing that follows the stream.
+            Encoding::Brotli => {
+                let mut rest = body;
+                let decoded = read(brotli_decompressor::Decompressor::new(&mut rest, 1), body.len(), max, held)?;
+                whole(decoded, body.len() - rest.len(), body)
+            }
+            Encoding::Zstd => read(ZstdFrames::new(body, ZSTD_WINDOW_MAX.max(max as u64)), body.len(), max, held),
         }
+    }
+}
+
+/// The decoded bytes, if the stream took the whole body: what follows it would be lost.
+fn whole(decoded: Bytes, taken: usize, body: &[u8]) -> Result<Bytes, Stop> {
+    if taken == body.len() { Ok(decoded) } else { Err(Stop::BadEncoding) }
+}
+
+/// Every frame of a Zstandard body, one after another (RFC 8878 section 3). The checksum and the declared size of each are judged.
+struct ZstdFrames<'a> {
+    rest: &'a [u8],
+    window_max: u64,
+    frame: Option<ZstdFrame<'a>>,
+}
+
+struct ZstdFrame<'a> {
+    decoder: ruzstd::decoding::StreamingDecoder<&'a [u8], ruzstd::decoding::FrameDecoder>,
+    decoded: u64,
+}
+
+// === impl ZstdFrames ===
+
+impl<'a> ZstdFrames<'a> {
+    fn new(body: &'a [u8], window_max: u64) -> ZstdFrames<'a> {
+        ZstdFrames { rest: body, window_max, frame: None }
+    }
+
+    /// Skippable frames hold no data.
+    fn skip(&mut self) -> io::Result<()> {
+        while let [0x50..=0x5f, 0x2a, 0x4d, 0x18, a, b, c, d, rest @ ..] = self.rest {
+            let size = u32::from_le_bytes([*a, *b, *c, *d]) as usize;
+            self.rest = rest.get(size..).ok_or(io::ErrorKind::UnexpectedEof)?;
+        }
+        Ok(())
+    }
+
+    fn open(&mut self) -> io::Result<ZstdFrame<'a>> {
+        if zstd_window(self.rest).is_none_or(|window| window > self.window_max) {
+            return Err(io::ErrorKind::InvalidData.into());
+        }
+        let decoder = ruzstd::decoding::StreamingDecoder::new(self.rest).map_err(io::Error::other)?;
+        Ok(ZstdFrame { decoder, decoded: 0 })
+    }
+}
+
+impl Read for ZstdFrames<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        loop {
+            let mut frame = match self.frame.take() {
+                Some(frame) => frame,
+                None => {
+                    self.skip()?;
+                    if self.rest.is_empty() {
+                        return Ok(0);
+                    }
+                    self.open()?
+                }
+            };
+            let count = frame.decoder.read(buffer)?;
+            frame.decoded += count as u64;
+            if count > 0 {
+                self.frame = Some(frame);
+                return Ok(count);
+            }
+            self.rest = frame.end()?;
+        }
+    }
+}
+
+// === impl ZstdFrame ===
+
+impl<'a> ZstdFrame<'a> {
+    /// What follows the frame, if the frame is what it says.
+    fn end(self) -> io::Result<&'a [u8]> {
+        let ZstdFrame { decoder, decoded } = self;
+        let (rest, frame) = (*decoder.get_ref(), decoder.decoder);
+        let size = frame.content_size();
+        let is_size_right = size == 0 || size == decoded;
+        let is_checksum_right =
+            frame.get_checksum_from_data().is_none_or(|sent| Some(sent) == frame.get_calculated_checksum());
+        if is_size_right && is_checksum_right { Ok(rest) } else { Err(io::ErrorKind::InvalidData.into()) }
     }
 }
 
@@ -189,6 +275,29 @@ mod tests {
         }
         // A window of 2 GiB.
         assert_eq!(decoded(Encoding::Zstd, b"\x28\xb5\x2f\xfd\x00\xa8\x29\x00\x00hello", 100), broken);
+    }
+
+    #[test]
+    fn the_whole_body_is_decoded() {
+        const FRAME: &[u8] = b"\x28\xb5\x2f\xfd\x20\x05\x29\x00\x00hello";
+        const SKIPPABLE: &[u8] = b"\x50\x2a\x4d\x18\x03\x00\x00\x00abc";
+        let frames = [SKIPPABLE, FRAME, FRAME, SKIPPABLE].concat();
+        assert_eq!(decoded(Encoding::Zstd, &frames, 10), Ok(Bytes::from_static(b"hellohello")));
+        assert_eq!(decoded(Encoding::Gzip, &[gzip(b"a"), gzip(b"b")].concat(), 10), Ok(Bytes::from_static(b"ab")));
+
+        let broken = Err("BadEncoding".to_owned());
+        let zlib = zlib(b"hello");
+        for (encoding, good) in [
+            (Encoding::Deflate, &zlib[..]),
+            (Encoding::Deflate, &zlib[2..zlib.len() - 4]),
+            (Encoding::Brotli, b"\x0b\x02\x80hello\x03"),
+            (Encoding::Zstd, FRAME),
+        ] {
+            assert_eq!(decoded(encoding, &[good, b"rest"].concat(), 100), broken, "{encoding:?}");
+        }
+        let mut wrong_size = FRAME.to_vec();
+        wrong_size[5] = 200;
+        assert_eq!(decoded(Encoding::Zstd, &wrong_size, 1000), broken);
     }
 
     #[test]

@@ -32,10 +32,11 @@ impl<'a> Door<'a> {
 
 /// Whether a hook takes requests from this address.
 pub fn check_address(hook: &Hook, caller: &Caller) -> Result<(), Stop> {
-    if hook.verifier.takes_address(caller.address) {
+    let known = caller.address.filter(|_| caller.is_known);
+    if hook.verifier.takes_address(known) {
         return Ok(());
     }
-    let address = caller.address.map_or_else(|| "unknown".to_owned(), |address| address.to_string());
+    let address = known.map_or_else(|| "unknown".to_owned(), |address| address.to_string());
     let why = Why::new(
         Reason::AddressNotAllowed.word(),
         format!("the client address {address} is in no range of `from_addresses`"),

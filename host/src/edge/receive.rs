@@ -21,7 +21,7 @@ use super::{Edge, head, prove};
 use crate::delivery::{Answered, DedupKey, Incoming, LedgerError, Target};
 use crate::hooks::{Found, Hook, Serving};
 use crate::model::{DedupId, Event, Mode};
-use crate::verify::{Checked, Feed, SignedBody, Unverified, Verified, feed};
+use crate::verify::{Checked, Feed, Proof, SignedBody, Unverified, Verified, feed};
 
 /// For the plugins directory to be read.
 const STARTS_WITHIN: Duration = Duration::from_secs(3);
@@ -78,6 +78,10 @@ async fn handle_for(
     let target = hook.target();
     // In the other modes events wait for their component.
     if target.is_none() && hook.spec.mode == Mode::Sync {
+        return Err(unavailable(hook));
+    }
+    // A hook that did not load has no rule to check with; the load error is the reason.
+    if *hook.verifier.proof() == Proof::Closed && matches!(hook.serving, Serving::Unavailable(_)) {
         return Err(unavailable(hook));
     }
     let params = found.params.clone();

@@ -37,6 +37,8 @@ pub struct Caller {
     uri: Uri,
     /// The client, as far as it is known.
     pub address: Option<IpAddr>,
+    /// False where `address` is only that of a proxy.
+    pub is_known: bool,
     /// The other end of the connection, where that says that it is a proxy and is not trusted.
     pub proxy: Option<IpAddr>,
     /// Bytes of body that the head announces.
@@ -241,12 +243,14 @@ impl Caller {
     /// Allocates nothing: most requests are not refused.
     pub fn of(edge: &Edge, head: &Parts, body: &Body) -> Caller {
         let peer = head.extensions.get::<Peer>().map(|Peer(peer)| peer.ip().to_canonical());
-        let address = peer.map(|peer| client::client_address(peer, &head.headers, &edge.trusted_proxies));
+        let client = peer.map(|peer| client::client(peer, &head.headers, &edge.trusted_proxies));
+        let address = client.map(|client| client.address);
         Caller {
             name: NO_HOOK,
             method: head.method.clone(),
             uri: head.uri.clone(),
             address,
+            is_known: client.is_some_and(|client| client.is_known),
             proxy: address.filter(|address| Some(*address) == peer && client::is_forwarded(&head.headers)),
             announced: body.size_hint().lower(),
         }

@@ -166,7 +166,10 @@ impl Hook {
             path: Some(self.spec.path.clone()),
             state,
             digest: self.handler().map(|handler| handler.component().digest.clone()),
-            problem: said.or(why_closed).or_else(|| self.missing_credential(secrets)),
+            problem: said
+                .or(why_closed)
+                .or_else(|| self.missing_challenge_secret(secrets))
+                .or_else(|| self.missing_credential(secrets)),
             wants: self.handler().and_then(|handler| handler.component().manifest.as_deref().and_then(wants)),
             denied: self.handler().filter(|handler| self.grants_no_call_of(handler)).map(|_| NO_CALLS),
         }
@@ -180,6 +183,15 @@ impl Hook {
         let secrets =
             self.verifier.secrets().iter().map(|reference| (self.verifier.key_form(), secrets.value(reference)));
         self.verifier.key_problem(&Keys::new(secrets)).map(|why| format!("closed: {why}"))
+    }
+
+    /// Deliveries are verified; the provider's ownership check is refused.
+    fn missing_challenge_secret(&self, secrets: &dyn SecretSource) -> Option<String> {
+        let all: Vec<_> = self.verifier.challenge_secrets().iter().map(|reference| secrets.value(reference)).collect();
+        let why: Vec<String> = all.iter().filter_map(|value| Some(value.as_ref().err()?.to_string())).collect();
+        let is_missing = !all.is_empty() && why.len() == all.len();
+        is_missing
+            .then(|| format!("ownership checks are refused, since challenge_secret has no value: {}", why.join("; ")))
     }
 
     /// Calls that need it are not made; everything else is.

@@ -239,6 +239,9 @@ impl Loader {
 /// The verifier with the rest of the hook file: what identifies a delivery, what orders events, what is answered.
 fn placed(name: &HookName, text: &str, spec: &HookSpec, verifier: Verifier) -> Result<Verifier, String> {
     let wrong = |key: &[&str], message| ConfigError::at_key(&format!("{name}.toml"), text, key, message).to_string();
+    if let Some(problem) = verifier.unused_secret() {
+        return Err(wrong(&["verify", "secret"], problem.to_owned()));
+    }
     if let Some(problem) = verifier.path_problem(&spec.path) {
         return Err(wrong(&["path"], problem));
     }

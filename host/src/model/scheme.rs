@@ -427,7 +427,14 @@ impl PayloadPiece {
 pub fn address_range(text: &str) -> Result<IpNet, String> {
     let range = text.parse::<IpNet>().or_else(|_| text.parse::<std::net::IpAddr>().map(IpNet::from));
     let wrong = |_| format!("`{}` is no range of addresses: write it as 192.0.2.0/24", text.escape_debug());
-    range.map(|range| range.trunc()).map_err(wrong)
+    let range = range.map(|range| range.trunc()).map_err(wrong)?;
+    match range {
+        // Addresses are compared as IPv4 where they are: such a range would take nobody.
+        IpNet::V6(v6) if v6.addr().to_ipv4_mapped().is_some() => {
+            Err(format!("`{}` is a range of IPv4: write it as 192.0.2.0/24", text.escape_debug()))
+        }
+        _ => Ok(range),
+    }
 }
 
 impl From<&str> for PayloadPiece {

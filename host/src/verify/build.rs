@@ -381,7 +381,12 @@ fn key_set(typed: &KeySetSpec, spec: &VerifySpec, algorithm: Algorithm) -> Resul
 /// The address of a key document, with the operator's values in it.
 fn address(key: &'static str, what: &str, typed: &str, spec: &VerifySpec) -> Result<String, BuildError> {
     let url = configured_text(typed, &spec.config).map_err(|why| wrong("config", why))?;
-    match (url.starts_with("https://") || url.starts_with("http://127.0.0.1")) && !url.contains('#') {
+    let is_fit = url::Url::parse(&url).is_ok_and(|parsed| {
+        let is_loopback = parsed.host_str() == Some("127.0.0.1");
+        let is_bare = parsed.username().is_empty() && parsed.password().is_none() && parsed.fragment().is_none();
+        is_bare && (parsed.scheme() == "https" || (parsed.scheme() == "http" && is_loopback))
+    });
+    match is_fit {
         true => Ok(url),
         false => {
             let named = typed.strip_prefix('{').and_then(|rest| rest.split_once('}')).map(|(name, _)| name);
@@ -471,6 +476,22 @@ fn jwt(spec: &VerifySpec) -> Result<Jwt, BuildError> {
     };
     if rules.url_hash.is_some() && !names_url(spec) && !spec.secret.is_empty() {
         return Err(wrong("scheme", NEEDS_URL));
+    }
+    let bends_hash = rules.body_hash_if_body.is_some() || rules.body_hash_encoding.is_some();
+    if rules.body_hash.is_none() && bends_hash {
+        return Err(wrong("jwt", "body_hash is missing: name the claim that holds the SHA-256 of the body"));
+    }
+    if rules.jwks.is_some() && rules.claims.is_empty() && spec.provider.is_none() {
+        return Err(wrong(
+            "jwt",
+            "claims is missing: a key set signs for others too; name the issuer and the audience, such as \
+             claims = { iss = \"https://issuer.example\", aud = \"my-hook\" }",
+        ));
+    }
+    if let Some((name, _)) =
+        rules.claims.iter().find(|(_, value)| matches!(value, ClaimValue::Any(any) if any.is_empty()))
+    {
+        return Err(wrong("jwt", format!("the claim {name} allows nothing: name at least one value")));
     }
     Ok(Jwt {
         from: one_place(spec)?,

@@ -5,6 +5,7 @@ use std::time::SystemTime;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
+use sha2::{Digest, Sha256};
 
 use super::algorithm::same_text;
 use super::challenge::{self, Answer};
@@ -309,13 +310,35 @@ fn proven(verifier: &Verifier, view: &View<'_>, matched: Option<usize>) -> Prove
         ("json-form-field", view.json_field().map(str::to_owned)),
     ];
     let facts = facts.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?))).collect();
-    Proven { facts, delivery_key: identity.map(|(alternative, fields)| delivery_key(alternative, &fields)) }
+    Proven {
+        facts,
+        delivery_key: identity.map(|(alternative, fields)| {
+            let mut key = delivery_key(alternative, &fields);
+            if verifier.identity_per_url {
+                key.extend_from_slice(&url_key(view.request));
+            }
+            key
+        }),
+    }
 }
 
 /// The values of the first alternative whose fields are all present, and its position.
 fn identity(identity: &DeliveryId, view: &View<'_>) -> Option<(usize, Vec<String>)> {
     let values = |fields: &Vec<Place>| fields.iter().map(|field| text_at(view, field)).collect::<Option<Vec<_>>>();
     identity.alternatives().iter().enumerate().find_map(|(position, fields)| Some((position, values(fields)?)))
+}
+
+/// Tells URLs of one hook apart: two tenants may get the same event. Empty where a hook has one URL. A digest, since a URL may hold a
+/// secret.
+fn url_key(request: &Unverified) -> Vec<u8> {
+    if request.params.is_empty() && request.query.is_none() {
+        return Vec::new();
+    }
+    let mut digest = Sha256::new();
+    digest.update(&request.path);
+    digest.update("?");
+    digest.update(request.query.as_deref().unwrap_or_default());
+    [b"\0url\0", &digest.finalize()[..]].concat()
 }
 
 /// One key for all fields. No two lists of values share a key: each value is preceded by its length.

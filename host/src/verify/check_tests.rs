@@ -604,7 +604,9 @@ fn the_whole_url_is_signed() {
     };
     assert!(order("https://a.example/in", None)("https://a.example/in"));
     assert!(order("https://a.example/in", Some("x=1"))("https://a.example/in?x=1"));
-    assert!(order("https://a.example/in?y=2", Some("x=1"))("https://a.example/in?y=2"));
+    assert!(order("https://a.example/in?y=2", None)("https://a.example/in?y=2"));
+    assert!(order("https://a.example/in?y=2", Some("y=2"))("https://a.example/in?y=2"));
+    assert!(!order("https://a.example/in?y=2", Some("x=1"))("https://a.example/in?y=2"), "x is not signed");
     assert!(!order("https://a.example/in", None)("https://a.example/in/x"));
 }
 
@@ -620,4 +622,34 @@ fn code_schemes_say_what_they_prove() {
     ] {
         assert_eq!(of(provider, more).proof().kind(), kind, "{provider}");
     }
+}
+
+#[test]
+fn rules_that_bind_nothing_do_not_load() {
+    let refused = |text: &str| {
+        let spec = toml::from_str(text).unwrap();
+        Verifier::build(&spec, &Packs::default()).err().map(|error| error.message).unwrap_or_default()
+    };
+    let jwt = |rules: &str| {
+        format!("scheme = \"jwt\"\nsecret = \"env:S\"\nfrom = {{ header = \"Authorization\" }}\n[jwt]\n{rules}")
+    };
+    let shared = "algorithms = [\"HS256\"]\n";
+    assert_eq!(refused(&jwt(shared)), "");
+    assert!(refused(&jwt(&format!("{shared}body_hash_if_body = true"))).contains("body_hash is missing"));
+    assert!(refused(&jwt(&format!("{shared}claims = {{ aud = [] }}"))).contains("allows nothing"));
+    let set = "algorithms = [\"RS256\"]\njwks = \"https://issuer.example/keys\"\n";
+    assert!(refused(&jwt(set)).contains("claims is missing"));
+    assert_eq!(refused(&jwt(&format!("{set}claims = {{ iss = \"https://issuer.example\" }}"))), "");
+    for address in ["http://127.0.0.1.evil.example/k", "http://127.0.0.1@evil.example/k", "https://"] {
+        let rules = format!("algorithms = [\"RS256\"]\njwks = \"{address}\"\nclaims = {{ iss = \"i\" }}");
+        assert!(refused(&jwt(&rules)).contains("must begin with"), "{address}");
+    }
+}
+
+#[test]
+fn a_time_rule_keeps_the_other_side() {
+    let spec = "scheme = \"http-message-signatures\"\nsecret = \"env:S\"\nalgorithm = \"hmac-sha256\"\ntimestamp = { future = \"2m\" }";
+    let window = Verifier::build(&toml::from_str(spec).unwrap(), &Packs::default()).unwrap().window;
+    let minutes = |minutes: u64| Some(Duration::from_secs(minutes * 60));
+    assert_eq!((window.past, window.future), (minutes(5), minutes(2)));
 }

@@ -47,7 +47,10 @@ pub struct Forged {
 pub fn forge(order: &Order, packs: &Packs, now: SystemTime) -> Result<Forged, String> {
     let pack = packs.find(&order.provider)?;
     let target = parse_url(&order.url)?;
-    let called = order.public_url.as_deref().map(parse_url).transpose()?.unwrap_or_else(|| target.clone());
+    let called = match order.public_url.as_deref() {
+        Some(text) => whole_url(text, &target)?,
+        None => target.clone(),
+    };
     let verifier = verifier(order, &pack, &called, packs)?;
     let mut draft = pack.draft(order.event.as_deref(), &order.url)?;
     if let Some(body) = &order.body {
@@ -121,6 +124,16 @@ fn verifier(order: &Order, pack: &Pack, called: &url::Url, packs: &Packs) -> Res
     }
     let needs = |key: &str| if key == "config" { "; here it is --config NAME=VALUE" } else { "" };
     Verifier::build(&typed, packs).map_err(|error| format!("{}{}", error.message, needs(error.key)))
+}
+
+/// The URL that the provider calls. Scheme and host alone, as in a hook's `public_url`, get path and query of the target.
+fn whole_url(text: &str, target: &url::Url) -> Result<url::Url, String> {
+    let mut url = parse_url(text)?;
+    if url.path() == "/" && url.query().is_none() && !text.ends_with('/') {
+        url.set_path(target.path());
+        url.set_query(target.query());
+    }
+    Ok(url)
 }
 
 fn parse_url(text: &str) -> Result<url::Url, String> {

@@ -33,6 +33,8 @@ pub struct Verifier {
     pub(super) event_type: Option<Place>,
     pub(super) delivery_id: Option<DeliveryId>,
     id_match: IdMatch,
+    /// The identity is the pack's: it counts for one URL.
+    pub(super) identity_per_url: bool,
     repeats_reply: bool,
     pub(super) order_key: Option<Place>,
     pub(super) public_url: Option<PublicUrl>,
@@ -128,7 +130,8 @@ impl Verifier {
             Proof::Code(code) => code.window(),
             _ => Window { past: None, future: None },
         };
-        let window = spec.timestamp.as_ref().map_or(own_window, build::window);
+        // A time rule of the hook that says nothing of a side keeps the scheme's own.
+        let window = spec.timestamp.as_ref().map_or(own_window, |typed| build::window(typed).over(own_window));
         let answers = AnswerRules::of_pack(&pack, refused_status)?;
         Ok(Verifier {
             proof,
@@ -139,6 +142,7 @@ impl Verifier {
             event_type: pack.event_type,
             delivery_id: pack.delivery_id,
             id_match: pack.delivery_id_match.unwrap_or_default(),
+            identity_per_url: true,
             repeats_reply: pack.repeat_reply,
             order_key: None,
             public_url: build::public_url(spec)?,
@@ -195,7 +199,8 @@ impl Verifier {
             }
             DedupId::OfPack | DedupId::BodyDigest | DedupId::Nothing => self.delivery_id,
         };
-        Ok(Verifier { delivery_id, id_match, order_key, ..self })
+        let identity_per_url = !matches!(dedup.id, DedupId::At(_));
+        Ok(Verifier { delivery_id, id_match, identity_per_url, order_key, ..self })
     }
 
     /// Whether a different body under the same identity is another event.
@@ -270,6 +275,16 @@ impl Verifier {
 
     /// Why no request at this path of a hook can show its token; none where one can.
     pub fn path_problem(&self, path: &str) -> Option<String> {
+        if let Some(PublicUrl::Base(base)) = &self.public_url
+            && path != "/"
+            && base.ends_with(path)
+        {
+            return Some(format!(
+                "public_url ends with the path of the hook, which is appended to it: write public_url = \"{}\", or \
+                 url = \"{base}\" for the whole URL",
+                base.trim_end_matches(path)
+            ));
+        }
         let places: &[Place] = match &self.proof {
             Proof::Token { from, .. } => std::slice::from_ref(from),
             Proof::Signature(signature) => &signature.from,
@@ -285,6 +300,15 @@ impl Verifier {
             Place::Param(name) => Some(format!("the token is in the path: write path = \"{last}/{{{name}}}\"")),
             _ => Some(format!("the token is the last segment of the path: write path = \"{last}/{{secret}}\"")),
         }
+    }
+
+    /// Why the secrets mean nothing: the keys are public and fetched. None where they are used, or there are none.
+    pub fn unused_secret(&self) -> Option<&'static str> {
+        // eBay's is for the token that the keys are asked for with.
+        let asks_with_it = asks_for_keys(&self.proof) || matches!(self.proof, Proof::Code(Code::Ebay(_)));
+        let is_used = needs_secret(&self.proof) || asks_with_it || self.proof == Proof::Open;
+        let is_unused = !self.secrets.is_empty() && !is_used;
+        is_unused.then_some("`secret` means nothing here: the provider signs with keys that are public; remove it")
     }
 
     /// Why no request could be verified with these keys; none where one can be.

@@ -46,7 +46,7 @@ enum Form {
 pub enum PublicUrl {
     /// What comes before the path of the request, without a slash at the end.
     Base(String),
-    /// The whole URL; the query of the request follows unless it has one of its own.
+    /// The whole URL; the query of the request follows. With a query of its own, the request has none, or the same.
     Whole(String),
 }
 
@@ -208,11 +208,20 @@ impl<'a> View<'a> {
         let public_url = self.public_url.ok_or_else(|| {
             Refusal::new(Reason::NoSecret, "public_url is not set: this provider signs the URL that it calls")
         })?;
-        Ok(match (public_url, &self.request.query) {
-            (PublicUrl::Base(base), _) => format!("{base}{}", self.path_and_query()),
-            (PublicUrl::Whole(url), Some(query)) if !url.contains('?') => format!("{url}?{query}"),
-            (PublicUrl::Whole(url), _) => url.clone(),
-        })
+        let own_query = |url: &str| url.split_once('?').map(|(_, query)| query.to_owned());
+        match (public_url, &self.request.query) {
+            (PublicUrl::Base(base), _) => Ok(format!("{base}{}", self.path_and_query())),
+            (PublicUrl::Whole(url), None) => Ok(url.clone()),
+            (PublicUrl::Whole(url), Some(query)) => match own_query(url) {
+                None => Ok(format!("{url}?{query}")),
+                Some(own) if own == *query => Ok(url.clone()),
+                // A parameter that is not in the signed URL would be passed on as verified.
+                Some(_) => {
+                    let why = "the query of the request is not that of `url`, which is signed";
+                    Err(Refusal::new(Reason::SignatureMismatch, why))
+                }
+            },
+        }
     }
 
     /// Path and query of that URL; those of the request where the operator says nothing of it.

@@ -16,6 +16,13 @@ pub struct Window {
     pub future: Option<Duration>,
 }
 
+impl Window {
+    /// This window; a side without a bound has that of `lower`.
+    pub fn over(self, lower: Window) -> Window {
+        Window { past: self.past.or(lower.past), future: self.future.or(lower.future) }
+    }
+}
+
 /// Nanoseconds since 1970.
 pub fn parse(unit: TimeUnit, text: &[u8]) -> Result<i128, Refusal> {
     let malformed = |what: &str| Refusal::new(Reason::MalformedTimestamp, format!("the timestamp is not {what}"));

@@ -217,3 +217,48 @@ BEGIN
         RETURN NEXT;
     END IF;
 END $$;
+
+-- One step of letting go: ids whose window is over, values that have expired, bodies of what was done, and everything about what
+-- ended long ago. How much it was.
+CREATE OR REPLACE FUNCTION prune(p_keep_bodies bigint, p_keep bigint, p_step integer) RETURNS integer LANGUAGE plpgsql AS $$
+DECLARE
+    now bigint := now_ms();
+    done integer := 0;
+    it record;
+    gone bigint;
+BEGIN
+    FOR it IN SELECT hook, key, event FROM dedup WHERE until < now ORDER BY until LIMIT p_step FOR UPDATE SKIP LOCKED LOOP
+        DELETE FROM dedup WHERE hook = it.hook AND key = it.key;
+        PERFORM drop_event(it.event);
+        done := done + 1;
+    END LOOP;
+    FOR it IN SELECT DISTINCT hook FROM kv WHERE until <= now LIMIT 10 LOOP
+        PERFORM 1 FROM used WHERE hook = it.hook FOR UPDATE SKIP LOCKED;
+        IF FOUND THEN
+            WITH old AS (SELECT key AS k FROM kv WHERE hook = it.hook AND until <= now ORDER BY until LIMIT p_step),
+            expired AS (DELETE FROM kv USING old WHERE kv.hook = it.hook AND kv.key = old.k
+                        RETURNING octet_length(kv.key) + octet_length(kv.value) AS bytes)
+            SELECT coalesce(sum(bytes), 0), done + count(*)::integer INTO gone, done FROM expired;
+            UPDATE used SET kv_bytes = kv_bytes - gone WHERE hook = it.hook;
+        END IF;
+    END LOOP;
+    FOR it IN SELECT id, event FROM deliveries WHERE state = 2 AND NOT pruned AND ended < now - p_keep_bodies
+              ORDER BY ended LIMIT p_step FOR UPDATE SKIP LOCKED LOOP
+        UPDATE deliveries SET pruned = true WHERE id = it.id;
+        PERFORM 1 FROM events WHERE seq = it.event FOR UPDATE;
+        DELETE FROM payloads p WHERE p.event = it.event
+            AND NOT EXISTS (SELECT 1 FROM deliveries d WHERE d.event = it.event AND d.state <> 2);
+        done := done + 1;
+    END LOOP;
+    FOR it IN SELECT id, event FROM deliveries WHERE state >= 2 AND ended < now - p_keep
+              ORDER BY ended LIMIT p_step FOR UPDATE SKIP LOCKED LOOP
+        -- Nobody can tell later that the event died: a redelivery must run, so its identity goes too.
+        DELETE FROM dedup i USING deliveries d WHERE d.id = it.id AND d.state = 3 AND i.event = d.event
+            AND NOT EXISTS (SELECT 1 FROM deliveries later WHERE later.event = d.event AND later.id > d.id);
+        DELETE FROM attempts WHERE delivery = it.id;
+        DELETE FROM deliveries WHERE id = it.id;
+        PERFORM drop_event(it.event);
+        done := done + 1;
+    END LOOP;
+    RETURN done;
+END $$;

@@ -372,6 +372,11 @@ pub async fn finish(
         1 => End::Now,
         _ => End::Before,
     };
+    if end == End::Now && matches!(ending, Ending::Done(_)) && attempt.refuses() {
+        // The provider may retry what the handler's reply refuses: that is no duplicate.
+        let sql = "DELETE FROM dedup i USING deliveries d WHERE d.id = $1 AND i.event = d.event";
+        transaction.execute_cached(sql, &[&fence.delivery]).await?;
+    }
     if let (End::Now, Ending::Done(Results { reply: Some(reply), .. })) = (end, ending) {
         let sql = "UPDATE deliveries SET reply = $1 WHERE id = $2";
         transaction.execute_cached(sql, &[reply, &fence.delivery]).await?;

@@ -223,6 +223,11 @@ pub(super) fn finish(
     write_attempt(connection, fence, attempt)?;
     if let Ending::Done(results) = ending {
         keep(connection, event, results, now)?;
+        if attempt.refuses() {
+            // The provider may retry what the handler's reply refuses: that is no duplicate.
+            let sql = "DELETE FROM dedup WHERE event = (SELECT event FROM deliveries WHERE id = ?)";
+            connection.prepare_cached(sql)?.execute([fence.delivery])?;
+        }
     }
     if !matches!(ending, Ending::Retry(_)) {
         unblock_next(connection, fence.delivery)?;

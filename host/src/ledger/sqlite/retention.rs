@@ -87,7 +87,13 @@ fn delete(connection: &Connection, before: LedgerTime) -> rusqlite::Result<usize
         .prepare_cached("SELECT id, event FROM deliveries WHERE state >= 2 AND ended < ? ORDER BY ended LIMIT ?")?;
     let found = select.query_map(params![before.0, STEP], |row| Ok((row.get(0)?, row.get(1)?)))?;
     let found: Vec<(i64, i64)> = found.collect::<Result<_, _>>()?;
+    // Nobody can tell later that the event died: a redelivery must run, so its identity goes too.
+    let mut forget = connection.prepare_cached(
+        "DELETE FROM dedup WHERE event = (SELECT event FROM deliveries d WHERE d.id = ?1 AND d.state = 3
+         AND NOT EXISTS (SELECT 1 FROM deliveries later WHERE later.event = d.event AND later.id > d.id))",
+    )?;
     for (delivery, event) in &found {
+        forget.execute([delivery])?;
         connection.prepare_cached("DELETE FROM attempts WHERE delivery = ?")?.execute([delivery])?;
         connection.prepare_cached("DELETE FROM deliveries WHERE id = ?")?.execute([delivery])?;
         drop_event(connection, *event)?;

@@ -255,6 +255,42 @@ async fn duplicate_of_a_lost_body_runs() {
 }
 
 #[tokio::test]
+async fn pruned_dead_events_are_forgotten() {
+    let dir = tempfile::tempdir().unwrap();
+    let retention = Retention { keep: Duration::ZERO, ..KEEP };
+    let Opened { ledger, .. } = open_with(dir.path(), SqliteSettings { retention, ..SETTINGS });
+    let again = |id: &str| NewEvent {
+        dedup: Some(DedupKey { key: id.into(), id_match: IdMatch::IdAndBody, window: DAY }),
+        ..new(event("h", "a"))
+    };
+    let done = again("done");
+    let done_id = done.stored.event().id;
+    for (new, ending) in [(done, well(Effects::default())), (again("dead"), Ending::Dead("no".into()))] {
+        accept(&ledger, new).await;
+        let one = claim(&ledger, "h", 1).await.remove(0);
+        finish(&ledger, one, ending).await;
+    }
+    tokio::time::sleep(Duration::from_millis(5)).await;
+    ledger.prune().await.unwrap();
+    assert!(states(&ledger).await.is_empty());
+    assert_eq!(accept(&ledger, again("done")).await, duplicate(done_id, FirstState::Done));
+    assert_eq!(accept(&ledger, again("dead")).await, Accepted::New(None), "a redelivery of what died runs");
+}
+
+#[tokio::test]
+async fn refused_events_may_come_again() {
+    let dir = tempfile::tempdir().unwrap();
+    let Opened { ledger, .. } = open(dir.path());
+    let again = || identified("h", "a", IdMatch::IdAndBody);
+    accept(&ledger, again()).await;
+    let one = claim(&ledger, "h", 1).await.remove(0);
+    let event = Arc::new(one.event.unwrap().unwrap());
+    let refused = AttemptRecord { status: Some(503), ..attempt("done") };
+    ledger.finish(one.fence, event, refused, well(Effects::default())).await.unwrap();
+    assert_eq!(accept(&ledger, again()).await, Accepted::New(None), "the handler's reply was no 2xx");
+}
+
+#[tokio::test]
 async fn brought_duplicates_do_not_run() {
     let dir = tempfile::tempdir().unwrap();
     let Opened { ledger, .. } = open(dir.path());

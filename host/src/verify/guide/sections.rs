@@ -6,7 +6,7 @@ use super::super::pack::{Evidence, ReplyBody, SignedBody};
 use super::super::verifier::Proof;
 use super::handshake::sentence;
 use super::words::{
-    fact, identity, listed, listed_or, pattern, piece_text, shown, signature_algorithm, time, variable,
+    bound, fact, identity, listed, listed_or, pattern, piece_text, shown, signature_algorithm, time, variable,
 };
 use super::{Block, Guide, PUBLIC, Section};
 use crate::model::{IdMatch, KeyForm, Place, Scheme, TimeSpec};
@@ -224,10 +224,10 @@ impl Guide {
         }
         facts.push(fact("Retries", self.retries()));
         if let Some(window) = self.window().and_then(|time| time.past.map(|past| (past, time.future.unwrap_or(past)))) {
-            let (past, future) = (time(window.0), time(window.1));
+            let (past, future) = (bound(window.0), bound(window.1));
             facts.push(fact(
                 "Time window",
-                format!("a request is accepted up to {past} after, and up to {future} before its signed time"),
+                format!("a request is accepted {past} after, and {future} before its signed time"),
             ));
         }
         if let Some(place) = &pack.event_type {
@@ -303,12 +303,15 @@ impl Guide {
             fact("Answer to an event that is stored and runs later", answer),
             fact(
                 "Body of a handler's reply",
-                match pack.reply_body {
-                    ReplyBody::Handler => "sent as the handler wrote it",
-                    ReplyBody::Empty => "not sent: the provider wants an empty body",
-                    ReplyBody::Accepted => "replaced by the body above, which the provider requires",
-                }
-                .into(),
+                match (pack.reply_body, &pack.reply_types[..]) {
+                    (ReplyBody::Empty, _) => "not sent: the provider wants an empty body".into(),
+                    (ReplyBody::Accepted, _) => "replaced by the body above, which the provider requires".into(),
+                    (ReplyBody::Handler, []) => "sent as the handler wrote it".into(),
+                    (ReplyBody::Handler, types) => format!(
+                        "sent as the handler wrote it if its `Content-Type` is {}; replaced by the body above otherwise",
+                        listed_or(types.iter().map(|one| format!("`{one}`")))
+                    ),
+                },
             ),
         ];
         if pack.repeat_reply {

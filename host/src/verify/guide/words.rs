@@ -92,6 +92,12 @@ pub(super) fn shown(place: &Place) -> String {
     }
 }
 
+/// A side of a time window.
+pub(super) fn bound(duration: Duration) -> String {
+    const BOUNDLESS: Duration = Duration::from_secs(10 * 365 * 86_400);
+    if duration > BOUNDLESS { "any time".into() } else { format!("up to {}", time(duration)) }
+}
+
 /// A duration in the largest unit that fits.
 pub(super) fn time(duration: Duration) -> String {
     const UNITS: [(u64, &str); 3] = [(86_400, "days"), (3_600, "h"), (60, "min")];

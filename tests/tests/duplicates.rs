@@ -62,7 +62,10 @@ async fn identity_of_a_pack_counts_per_url() {
 async fn refused_delivery_runs_again() {
     let file = format!("mode = \"auto\"\n{OPEN}[dedup]\nid = {{ header = \"Id\" }}\n");
     let node = Setup::new().hook("in", &guest("replies"), &file).serving("in").await;
-    let send = |status: &'static str| node.post("/in", &[("id", "1"), ("x-status", status)], "{}");
+    let send = |status: &'static str| {
+        let node = &node;
+        async move { node.post("/in", &[("id", "1"), ("x-status", status)], "{}").await }
+    };
     assert_eq!(send("503").await.0, 503);
     node.until_states("in", &["done"]).await;
     assert_eq!(send("200").await.0, 200, "the provider's retry is no duplicate");

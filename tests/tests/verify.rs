@@ -273,7 +273,7 @@ async fn keys_by_address_are_fetched_once_and_again_when_they_rotate() {
 #[tokio::test]
 async fn a_key_server_that_is_down_closes_and_does_not_refuse() {
     let verify = "[verify]\nscheme = \"jwt\"\nfrom = { header = \"A\" }\n[verify.jwt]\nalgorithms = [\"ES256\"]\n\
-                  jwks = \"http://127.0.0.1:9/keys\"\n";
+                  jwks = \"http://127.0.0.1:9/keys\"\nclaims = { aud = \"me\" }\n";
     let node = Setup::new().hook("in", &guest("answers_one"), verify).serving("in").await;
     let token = Signer::new("k1").token("me").replace("Bearer ", "");
     assert_eq!(node.post("/in", &[("a", &token)], "{}").await.0, 503);

@@ -1,0 +1,106 @@
+//! Rules of `scheme = "jwt"`.
+
+use serde_json::Value;
+
+use super::super::jwt::Jwt;
+use super::super::lookup::{Lookup, Member};
+use super::super::payload::configured_text;
+use super::places::one_place;
+use super::urls::{NEEDS_URL, address, names_url};
+use super::{BuildError, wrong};
+use crate::model::{ClaimValue, ConfigValue, Encoding, KeyForm, LookupSpec, VerifySpec};
+
+const JWT_ALGORITHMS: [&str; 5] = ["HS256", "HS384", "HS512", "RS256", "ES256"];
+
+pub(super) fn build(spec: &VerifySpec) -> Result<Jwt, BuildError> {
+    let rules = spec.jwt.as_ref().ok_or_else(|| wrong("scheme", "jwt = { algorithms = [\"RS256\"], … } is missing"))?;
+    let algorithms = rules.algorithms.clone().unwrap_or_default();
+    if algorithms.is_empty() {
+        return Err(wrong("jwt", "algorithms is empty: name those that are taken"));
+    }
+    if let Some(bad) = algorithms.iter().find(|name| !JWT_ALGORITHMS.contains(&name.as_str())) {
+        return Err(wrong("jwt", format!("algorithm `{bad}` cannot be used: one of {}", JWT_ALGORITHMS.join(", "))));
+    }
+    let is_shared = |name: &String| name.starts_with("HS");
+    let in_secret = matches!(spec.key, Some(KeyForm::Pem | KeyForm::SpkiBase64));
+    let public = [rules.jwks.is_some(), rules.lookup.is_some(), in_secret].iter().filter(|is_there| **is_there).count();
+    if public + usize::from(algorithms.iter().any(is_shared)) != 1 {
+        return Err(wrong(
+            "jwt",
+            "HS… algorithms go with a secret, RS256 and ES256 with jwks = \"https://…\", lookup = { … } or a public key \
+             (key = \"pem\"), never mixed",
+        ));
+    }
+    let text = |text: &String| configured_text(text, &spec.config).map(Value::from).map_err(|why| wrong("config", why));
+    if rules.header_time.is_some() {
+        return Err(wrong("jwt", "header_time is read only of scheme = \"detached-jws\": a token has claims"));
+    }
+    let claims = rules.claims.iter().map(|(name, value)| {
+        let allowed = match value {
+            ClaimValue::Truth(truth) => vec![Value::Bool(*truth)],
+            ClaimValue::One(one) => vec![text(one)?],
+            ClaimValue::Any(any) => any.iter().map(text).collect::<Result<_, _>>()?,
+        };
+        Ok((name.clone(), allowed))
+    });
+    let lookup = |typed: &LookupSpec| {
+        let member = |(name, value): (&String, &String)| {
+            let member = match value.as_str() {
+                "{secret}" => Member::Secret,
+                "{kid}" => Member::KeyId,
+                _ => Member::Text(text(value)?.as_str().unwrap_or_default().to_owned()),
+            };
+            Ok((name.clone(), member))
+        };
+        let body = typed.body.iter().map(member).collect::<Result<_, _>>()?;
+        let url = typed.url.as_ref().ok_or_else(|| wrong("jwt", "lookup.url is missing: where a key is asked for"))?;
+        let key = typed.key.clone().ok_or_else(|| wrong("jwt", "lookup.key is missing: the pointer to the key"))?;
+        Ok(Lookup { url: address("jwt", "lookup.url", url, spec)?, body, key })
+    };
+    if rules.url_hash.is_some() && !names_url(spec) && !spec.secret.is_empty() {
+        return Err(wrong("scheme", NEEDS_URL));
+    }
+    let bends_hash = rules.body_hash_if_body.is_some() || rules.body_hash_encoding.is_some();
+    if rules.body_hash.is_none() && bends_hash {
+        return Err(wrong("jwt", "body_hash is missing: name the claim that holds the SHA-256 of the body"));
+    }
+    if rules.jwks.is_some() && rules.claims.is_empty() && spec.provider.is_none() {
+        return Err(wrong(
+            "jwt",
+            "claims is missing: a key set signs for others too; name the issuer and the audience, such as \
+             claims = { iss = \"https://issuer.example\", aud = \"my-hook\" }",
+        ));
+    }
+    if let Some((name, _)) =
+        rules.claims.iter().find(|(_, value)| matches!(value, ClaimValue::Any(any) if any.is_empty()))
+    {
+        return Err(wrong("jwt", format!("the claim {name} allows nothing: name at least one value")));
+    }
+    Ok(Jwt {
+        from: one_place(spec)?,
+        prefix: spec.prefix.clone().unwrap_or_default(),
+        algorithms,
+        jwks: rules.jwks.as_ref().map(|url| address("jwt", "jwks", url, spec)).transpose()?,
+        lookup: rules.lookup.as_ref().map(lookup).transpose()?,
+        claims: claims.collect::<Result<_, _>>()?,
+        leeway: rules.leeway.unwrap_or_default(),
+        max_age: rules.max_age,
+        needs_expiry: !rules.no_expiry.unwrap_or_default() && rules.max_age.is_none(),
+        is_prefix_optional: rules.prefix_optional.unwrap_or_default(),
+        body_hash: rules.body_hash.clone().map(|claim| (claim, rules.body_hash_if_body.unwrap_or_default())),
+        body_hash_encoding: rules.body_hash_encoding.unwrap_or(Encoding::Hex),
+        body_claim: rules.body_claim.clone(),
+        url_hash: rules.url_hash.clone(),
+        query_string_hash: rules.query_string_hash.clone(),
+        base_path: base_path(spec)?,
+    })
+}
+
+/// The path of the app's base URL, for the query string hash; empty where there is none.
+fn base_path(spec: &VerifySpec) -> Result<String, BuildError> {
+    match spec.config.get("base_path").map(ConfigValue::texts) {
+        None => Ok(String::new()),
+        Some([path]) if path.starts_with('/') => Ok(path.trim_end_matches('/').to_owned()),
+        Some(_) => Err(wrong("config", "config.base_path must begin with `/`")),
+    }
+}

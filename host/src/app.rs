@@ -52,6 +52,7 @@ pub async fn send(request: Forged) -> anyhow::Result<(u16, String)> {
         body: request.body.into(),
         timeout: SEND_TIMEOUT,
         untrusted: Default::default(),
+        memory: None,
     };
     call(&target, outgoing).await
 }
@@ -76,6 +77,7 @@ pub async fn ask_admin(
         body,
         timeout: ADMIN_TIMEOUT,
         untrusted: Default::default(),
+        memory: None,
     };
     let target = url.split('?').next().unwrap_or_default();
     call(target, outgoing).await.with_context(|| format!("no node has its admin listener at {admin}"))

@@ -6,20 +6,19 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, header};
-use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
+use http_body_util::Full;
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use url::Url;
 
+use super::collect::{BODY_BYTES_MAX, CollectError, collect};
 use super::connector::{ConnectError, Connector};
 use super::credentials::{Added, Call, Credentials};
 use super::policy::Policy;
 use super::redirect;
-use crate::model::{Credential, Event, SecretSource};
+use crate::model::{Credential, Event, MemoryBudget, MemoryHold, SecretSource};
 
-/// The most bytes of a request or response body.
-const BODY_BYTES_MAX: usize = 8 << 20;
 /// The most headers a caller may set.
 const HEADERS_MAX: usize = 100;
 const IDLE_PER_HOST_MAX: usize = 128;
@@ -57,6 +56,8 @@ pub struct Outgoing {
     pub timeout: Duration,
     /// For which event; none for calls of the host.
     pub untrusted: Option<Arc<Event>>,
+    /// Where the bytes of the response count; none for calls of the host.
+    pub memory: Option<MemoryBudget>,
 }
 
 /// What came back. Any status.
@@ -68,6 +69,8 @@ pub struct Received {
     pub headers: HeaderMap,
     /// Whole.
     pub body: Bytes,
+    /// The memory of the attempt that the body takes.
+    pub held: Option<Arc<MemoryHold>>,
 }
 
 /// Why nothing came back; each case carries a sentence.
@@ -133,7 +136,7 @@ impl Client {
         let mut left = self.policy.redirects();
         loop {
             let (request, added) = self.request(outgoing.clone())?;
-            let mut received = exchange(pool, request).await?;
+            let mut received = exchange(pool, request, outgoing.memory.as_ref()).await?;
             if received.status == 401 {
                 self.credentials.refused(&added);
             }
@@ -152,12 +155,14 @@ impl Client {
         }
     }
 
-    fn request(&self, outgoing: Outgoing) -> Result<(http::Request<Full<Bytes>>, Added), OutgoingError> {
-        let mut url = checked_url(&outgoing.url)?;
-        if outgoing.body.len() > BODY_BYTES_MAX {
-            return Err(OutgoingError::Limit(format!("a request body may have {BODY_BYTES_MAX} bytes")));
-        }
-        let method = Method::from_bytes(outgoing.method.as_bytes())
+    /// Whether a call by this method to this URL may be made. The addresses behind its name are checked when it is made.
+    pub fn check(&self, method: &str, url: &str) -> Result<(), OutgoingError> {
+        self.permitted(method, url).map(drop)
+    }
+
+    fn permitted(&self, method: &str, url: &str) -> Result<(Method, Url), OutgoingError> {
+        let url = checked_url(url)?;
+        let method = Method::from_bytes(method.as_bytes())
             .ok()
             .filter(|method| *method != Method::CONNECT)
             .ok_or_else(|| OutgoingError::Invalid("not a method".into()))?;
@@ -167,6 +172,14 @@ impl Client {
                 true => format!("{shown} may not be called by {method}: see `[allow] http` of this hook"),
                 false => format!("{shown} is not in `[allow] http` of this hook"),
             }));
+        }
+        Ok((method, url))
+    }
+
+    fn request(&self, outgoing: Outgoing) -> Result<(http::Request<Full<Bytes>>, Added), OutgoingError> {
+        let (method, mut url) = self.permitted(&outgoing.method, &outgoing.url)?;
+        if outgoing.body.len() > BODY_BYTES_MAX {
+            return Err(OutgoingError::Limit(format!("a request body may have {BODY_BYTES_MAX} bytes")));
         }
         let mut headers = checked_headers(outgoing.headers)?;
         headers.entry(header::USER_AGENT).or_insert(HeaderValue::from_static(USER_AGENT));
@@ -240,16 +253,19 @@ fn checked_headers(list: Vec<(String, String)>) -> Result<HeaderMap, OutgoingErr
     Ok(headers)
 }
 
-async fn exchange(pool: &Pool, request: http::Request<Full<Bytes>>) -> Result<Received, OutgoingError> {
+async fn exchange(
+    pool: &Pool,
+    request: http::Request<Full<Bytes>>,
+    memory: Option<&MemoryBudget>,
+) -> Result<Received, OutgoingError> {
     let response = pool.request(request).await.map_err(sorted)?;
     let (head, body) = response.into_parts();
-    let body = Limited::new(body, BODY_BYTES_MAX).collect().await.map_err(|error| {
-        match error.downcast_ref::<LengthLimitError>() {
-            Some(_) => OutgoingError::Limit(format!("the response has more than {BODY_BYTES_MAX} bytes")),
-            None => OutgoingError::Connection(format!("the response broke off: {error}")),
-        }
+    let (body, held) = collect(body, memory).await.map_err(|error| match error {
+        CollectError::TooLarge => OutgoingError::Limit(format!("the response has more than {BODY_BYTES_MAX} bytes")),
+        CollectError::Memory(error) => OutgoingError::Limit(format!("the response is too large: {error}")),
+        CollectError::Broken(error) => OutgoingError::Connection(format!("the response broke off: {error}")),
     })?;
-    Ok(Received { status: head.status.as_u16(), headers: head.headers, body: body.to_bytes() })
+    Ok(Received { status: head.status.as_u16(), headers: head.headers, body, held: held.map(Arc::new) })
 }
 
 /// Sorts what went wrong by its cause.

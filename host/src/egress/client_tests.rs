@@ -42,6 +42,7 @@ fn get(url: &str) -> Outgoing {
         body: Bytes::new(),
         timeout: Duration::from_secs(2),
         untrusted: None,
+        memory: None,
     }
 }
 
@@ -216,6 +217,7 @@ async fn every_kind_of_credential_is_put_where_it_belongs() {
             body: Bytes::from_static(b"{\"t\":\"{{TOKEN}}\"}"),
             timeout: Duration::from_secs(2),
             untrusted: None,
+            memory: None,
         };
         client.send(call, "event-1").await.unwrap();
         let seen = request.await.unwrap().to_lowercase();

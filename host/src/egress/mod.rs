@@ -4,6 +4,7 @@
 
 mod address;
 mod client;
+mod collect;
 mod connector;
 mod credentials;
 mod oauth1;
@@ -15,6 +16,7 @@ pub mod sigv4;
 mod untrusted;
 
 pub use client::{Client, Outgoing, OutgoingError, Received, is_forbidden, tls};
+pub use collect::{BODY_BYTES_MAX, CollectError, collect};
 pub use credentials::Call;
 pub use plain::PlainSender;
 pub use policy::Policy;

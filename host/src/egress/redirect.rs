@@ -58,10 +58,11 @@ mod tests {
             body: Bytes::from_static(b"body"),
             timeout: Duration::ZERO,
             untrusted: None,
+            memory: None,
         };
         let mut headers = HeaderMap::new();
         headers.insert(LOCATION, location.parse().unwrap());
-        next(&made, &Received { status, headers, body: Bytes::new() })
+        next(&made, &Received { status, headers, body: Bytes::new(), held: None })
     }
 
     #[test]

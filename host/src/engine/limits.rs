@@ -3,27 +3,32 @@
 use wasmtime::ResourceLimiter;
 
 use super::settings::{INSTANCES_MAX, MEMORIES_MAX, TABLE_ELEMENTS_MAX, TABLES_MAX};
+use crate::model::MemoryBudget;
 
 /// What one attempt holds and may hold.
 #[derive(Debug)]
 pub struct Bounds {
-    memory_max: usize,
-    memory: usize,
+    memory: MemoryBudget,
     table_elements: usize,
     /// Some growth was refused.
-    pub refused: bool,
+    refused: bool,
 }
 
 // === impl Bounds ===
 
 impl Bounds {
-    pub fn new(memory_max: usize) -> Bounds {
-        Bounds { memory_max, memory: 0, table_elements: 0, refused: false }
+    pub fn new(memory: MemoryBudget) -> Bounds {
+        Bounds { memory, table_elements: 0, refused: false }
     }
 
-    /// All linear memories together, in bytes. Memories never shrink, so this is also the peak.
-    pub fn memory(&self) -> usize {
-        self.memory
+    /// All linear memories and what the host holds for the guest, together.
+    pub fn memory(&self) -> &MemoryBudget {
+        &self.memory
+    }
+
+    /// The attempt wanted more than its limit: of its own memories, or of what the host cannot refuse to hold.
+    pub fn is_out_of_memory(&self) -> bool {
+        self.refused || self.memory.is_overdrawn()
     }
 
     fn grant(&mut self, granted: bool) -> wasmtime::Result<bool> {
@@ -34,11 +39,9 @@ impl Bounds {
 
 impl ResourceLimiter for Bounds {
     fn memory_growing(&mut self, current: usize, desired: usize, _: Option<usize>) -> wasmtime::Result<bool> {
-        let sum = self.memory + (desired - current);
-        if sum <= self.memory_max {
-            self.memory = sum;
-        }
-        self.grant(sum <= self.memory_max)
+        // Memories never shrink: nothing of this is given back before the attempt ends.
+        let fits = self.memory.take(desired - current).is_ok();
+        self.grant(fits)
     }
 
     fn table_growing(&mut self, current: usize, desired: usize, _: Option<usize>) -> wasmtime::Result<bool> {
@@ -68,10 +71,10 @@ mod tests {
 
     #[test]
     fn memories_are_summed() {
-        let mut bounds = Bounds::new(100);
+        let mut bounds = Bounds::new(MemoryBudget::new(100));
         assert!(bounds.memory_growing(0, 60, None).unwrap());
         assert!(!bounds.memory_growing(0, 60, None).unwrap());
         assert!(bounds.memory_growing(60, 100, None).unwrap());
-        assert_eq!((bounds.memory(), bounds.refused), (100, true));
+        assert_eq!((bounds.memory().peak(), bounds.is_out_of_memory()), (100, true));
     }
 }

@@ -7,7 +7,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use super::bindings::{GuestFailure, GuestReply, PayloadResult as Payload};
 use crate::model::{Failure, Outcome, Reply};
 
-pub const BODY_BYTES_MAX: usize = 8 << 20;
+pub use crate::egress::BODY_BYTES_MAX;
 const HEADERS_MAX: usize = 100;
 /// Of what a component says of its failure: it is logged and kept.
 const TEXT_BYTES_MAX: usize = 4 << 10;

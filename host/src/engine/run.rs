@@ -17,12 +17,11 @@ use super::caps::table::Table;
 use super::component::Component;
 use super::inspect::{Inspected, LoadError};
 use super::lane::{Habit, Lane, Pace};
-use super::limits::Bounds;
 use super::state::State;
 use super::{link, proxy, reply};
 use crate::egress::Client;
 use crate::ledger::Ledger;
-use crate::model::{Attempt, Event, HookSpec, Outcome, Reply, Sizes};
+use crate::model::{Attempt, Event, HookSpec, MemoryBudget, Outcome, Reply, Sizes};
 
 /// Bytes that a guest may hand to the host in one call.
 const HOSTCALL_BYTES_MAX: usize = 16 << 20;
@@ -58,6 +57,11 @@ enum Export {
 #[derive(Debug, thiserror::Error)]
 #[error("still running at its deadline")]
 struct DeadlinePassed;
+
+/// The host holds more for the guest than its memory limit, in streams that it could not refuse.
+#[derive(Debug, thiserror::Error)]
+#[error("over its memory limit")]
+struct MemoryOverdrawn;
 
 // === impl Handler ===
 
@@ -176,7 +180,7 @@ impl Handler {
         let mut store = self.store(None, Pace::new(PROBE_TIME_MAX));
         match tokio::time::timeout(PROBE_TIME_MAX, self.export.instantiate(&mut store)).await {
             Ok(Ok(_)) => Ok(()),
-            Ok(Err(_)) if store.data().bounds.refused => Err(LoadError::lasting(
+            Ok(Err(_)) if store.data().bounds.is_out_of_memory() => Err(LoadError::lasting(
                 file,
                 format!(
                     "needs more memory than [limits] memory = {}: raise it",
@@ -194,13 +198,14 @@ impl Handler {
 
     fn store(&self, event: Option<Arc<Event>>, pace: Arc<Pace>) -> Store<State> {
         let until = pace.until();
+        let memory = MemoryBudget::new(self.sizes.memory);
         let state = State::new(
-            Bounds::new(self.sizes.memory),
+            memory.clone(),
             self.settings.clone(),
-            Http::new(self.client.clone(), event, until),
-            Table::new(self.tables.clone()),
-            Kv::new(self.hook.clone(), self.ledger.clone()),
-            Emit::new(self.emits.clone()),
+            Http::new(self.client.clone(), event, until, memory.clone()),
+            Table::new(self.tables.clone(), memory.clone()),
+            Kv::new(self.hook.clone(), self.ledger.clone(), memory.clone()),
+            Emit::new(self.emits.clone(), memory.clone()),
         );
         let mut store = Store::new(&self.engine, state);
         store.limiter(|state| &mut state.bounds);
@@ -208,6 +213,7 @@ impl Handler {
         store.set_max_component_handles(HANDLES_MAX);
         // A guest that computes gives way, so that it holds no thread of the executor.
         store.epoch_deadline_callback(move |_| match Instant::now() < until {
+            true if memory.is_overdrawn() => Err(wasmtime::Error::new(MemoryOverdrawn)),
             true if pace.is_over() => Ok(UpdateDeadline::Yield(1)),
             true => Ok(UpdateDeadline::Continue(1)),
             false => Err(wasmtime::Error::new(DeadlinePassed)),
@@ -253,21 +259,29 @@ fn broken(error: &wasmtime::Error, state: &State) -> Outcome {
     let text = reply::bounded(&format!("{error:#}"));
     if is_deadline(error) {
         Outcome::Timeout
-    } else if state.bounds.refused {
+    } else if state.bounds.is_out_of_memory() {
         Outcome::OutOfMemory
     } else if is_no_place(error) {
         Outcome::HostFault(text)
     } else if text.contains("fuel allocated for hostcalls") || text.contains("resource table") {
         Outcome::OverLimit(text)
     } else {
-        Outcome::Trap(text)
+        Outcome::Trap(with_last_words(error, text, state))
+    }
+}
+
+/// A trap with what the guest wrote to standard error: the trap of a panic or of an exception says nothing by itself.
+fn with_last_words(error: &wasmtime::Error, text: String, state: &State) -> String {
+    match state.log.lines().last_words() {
+        Some(words) => reply::bounded(&format!("{words}\n{}", error.root_cause())),
+        None => text,
     }
 }
 
 fn record(outcome: Outcome, duration: Duration, mut store: Store<State>) -> Attempt {
     let effects = store.data_mut().effects();
     let staged = (effects.rows.len(), effects.writes.len(), effects.emissions.len());
-    let (memory_peak_bytes, http_calls) = (store.data().bounds.memory(), store.data().http.calls());
+    let (memory_peak_bytes, http_calls) = (store.data().bounds.memory().peak(), store.data().http.calls());
     let State { log, .. } = store.into_data();
     let (log, log_truncated) = log.lines().take();
     Attempt { outcome, duration, log, log_truncated, memory_peak_bytes, http_calls, staged, effects }

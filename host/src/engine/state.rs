@@ -15,12 +15,12 @@ use super::caps::log::{Lines, Log, Stdio};
 use super::caps::settings::Settings;
 use super::caps::table::Table;
 use super::limits::Bounds;
-use crate::model::Effects;
+use crate::model::{Effects, MemoryBudget};
 
 /// Of random bytes in one call.
 const RANDOM_BYTES_MAX: u64 = 64 << 10;
 /// Of the headers of one message of `wasi:http`.
-const FIELD_BYTES_MAX: usize = 64 << 10;
+const FIELD_BYTES_MAX: usize = 32 << 10;
 
 /// One attempt's context for every capability.
 pub struct State {
@@ -39,12 +39,12 @@ pub struct State {
 // === impl State ===
 
 impl State {
-    pub(super) fn new(bounds: Bounds, settings: Settings, http: Http, table: Table, kv: Kv, emit: Emit) -> State {
-        let lines = Arc::new(Mutex::new(Lines::default()));
+    pub(super) fn new(memory: MemoryBudget, settings: Settings, http: Http, table: Table, kv: Kv, emit: Emit) -> State {
+        let lines = Arc::new(Mutex::new(Lines::new(memory.clone())));
         State {
             wasi: denying_wasi(&lines),
             resources: ResourceTable::new(),
-            bounds,
+            bounds: Bounds::new(memory.clone()),
             log: Log::new(lines),
             settings,
             http,
@@ -84,8 +84,8 @@ fn wasi_http() -> WasiHttpCtx {
 /// WASI with nothing behind it: no environment, no arguments, no files, no sockets, no names; coarse time.
 fn denying_wasi(lines: &Arc<Mutex<Lines>>) -> WasiCtx {
     WasiCtxBuilder::new()
-        .stdout(Stdio::new(lines.clone(), "info"))
-        .stderr(Stdio::new(lines.clone(), "warn"))
+        .stdout(Stdio::stdout(lines.clone()))
+        .stderr(Stdio::stderr(lines.clone()))
         .monotonic_clock(CoarseClock(Instant::now()))
         .max_random_size(RANDOM_BYTES_MAX)
         .allow_tcp(false)

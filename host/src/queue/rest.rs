@@ -63,7 +63,7 @@ async fn send(
     body: bytes::Bytes,
     timeout: Duration,
 ) -> Result<(u16, Value), OutgoingError> {
-    let outgoing = Outgoing { method: method.into(), url, headers, body, timeout, untrusted: None };
+    let outgoing = Outgoing { method: method.into(), url, headers, body, timeout, untrusted: None, memory: None };
     let received = client.send_own(outgoing).await?;
     Ok((received.status, serde_json::from_slice(&received.body).unwrap_or(Value::Null)))
 }

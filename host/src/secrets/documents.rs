@@ -222,6 +222,7 @@ impl KeyDocuments {
             body: Bytes::new(),
             timeout: TIMEOUT,
             untrusted: None,
+            memory: None,
         })
         .await
     }
@@ -229,7 +230,7 @@ impl KeyDocuments {
     async fn post_to(&self, url: &str, body: Bytes) -> Result<Bytes, String> {
         let (method, headers) = ("POST".into(), vec![("content-type".into(), "application/json".into())]);
         let url = url.split('#').next().unwrap_or_default().to_owned();
-        self.exchange(Outgoing { method, url, headers, body, timeout: TIMEOUT, untrusted: None }).await
+        self.exchange(Outgoing { method, url, headers, body, timeout: TIMEOUT, untrusted: None, memory: None }).await
     }
 
     async fn get_with_token(&self, url: &str, request: &TokenRequest) -> Result<Bytes, String> {
@@ -249,6 +250,7 @@ impl KeyDocuments {
                 body: form.into(),
                 timeout: TIMEOUT,
                 untrusted: None,
+                memory: None,
             })
             .await
             .map_err(|why| format!("no access token from {}: {why}", request.token_url))?;
@@ -262,6 +264,7 @@ impl KeyDocuments {
             body: Bytes::new(),
             timeout: TIMEOUT,
             untrusted: None,
+            memory: None,
         })
         .await
     }

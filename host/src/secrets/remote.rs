@@ -101,6 +101,7 @@ impl Call<'_> {
             body: self.body.into(),
             timeout: TIMEOUT,
             untrusted: None,
+            memory: None,
         };
         let received = client.send_own(outgoing).await.map_err(|error| format!("{shown}: {error}"))?;
         match received.status {

@@ -1,5 +1,7 @@
 //! A component that knows nothing of Landfall: `wasi:http/incoming-handler` alone. The query says what it does: `status=N` answers so,
-//! `call=URL` calls out and answers with what came of it, `silent` sets no response; without one it tells what it got.
+//! `call=URL` calls out and answers with what came of it, `silent` sets no response, `upload=URL` begins 32 calls with bodies that do
+//! not end and answers with how many bytes the host took, `does=X` leaves its response unfinished in some way; without one it tells
+//! what it got.
 
 use wasip2::exports::http::incoming_handler::Guest;
 use wasip2::http::outgoing_handler;
@@ -25,6 +27,13 @@ impl Guest for Plain {
         if let Some(url) = query.strip_prefix("call=") {
             let text = call(url);
             return answer(out, 200, &text, false);
+        }
+        if let Some(url) = query.strip_prefix("upload=") {
+            let text = upload(url);
+            return answer(out, 200, &text, false);
+        }
+        if let Some(does) = query.strip_prefix("does=") {
+            return misbehave(out, does);
         }
         let body = read(request.consume().expect("once"));
         let header = |name: &str| {
@@ -62,6 +71,73 @@ fn answer(out: ResponseOutparam, status: u16, text: &str, later: bool) {
     OutgoingBody::finish(body, None).expect("whole");
 }
 
+/// Begins a response and does not end it well.
+fn misbehave(out: ResponseOutparam, does: &str) {
+    let headers = Fields::new();
+    for name in ["content-length", "connection", "transfer-encoding", "date"] {
+        let value = if name == "content-length" { "10" } else { "x" };
+        headers.set(name, &[value.into()]).expect("the host ignores it later");
+    }
+    let headers = if does == "sets-every-header" { headers } else { Fields::new() };
+    let response = OutgoingResponse::new(headers);
+    let body = response.body().expect("once");
+    ResponseOutparam::set(out, Ok(response));
+    let stream = body.write().expect("once");
+    stream.blocking_write_and_flush(b"0123456789").expect("the host reads");
+    match does {
+        "sets-every-header" => {
+            drop(stream);
+            OutgoingBody::finish(body, None).expect("as long as it was said to be");
+        }
+        "panics" => panic!("no luck today"),
+        "never-finishes" => {
+            std::mem::forget(stream);
+            std::mem::forget(body);
+        }
+        "drops-its-body" => {
+            drop(stream);
+            drop(body);
+        }
+        "writes-for-ever" => while stream.blocking_write_and_flush(&[b'x'; 4096]).is_ok() {},
+        "goes-on-after-its-body" => {
+            while stream.blocking_write_and_flush(&[b'x'; 4096]).is_ok() {}
+            loop {
+                std::hint::black_box(());
+            }
+        }
+        _ => unreachable!("not a thing that it does"),
+    }
+}
+
+/// How many bytes of 32 bodies the host takes, of 1 MiB each at most, and what comes of the first call.
+fn upload(url: &str) -> String {
+    let calls: Vec<_> = (0..32)
+        .map(|_| {
+            let request = request(url).expect("a good URL");
+            request.set_method(&Method::Post).expect("a good method");
+            let body = request.body().expect("once");
+            let stream = body.write().expect("once");
+            (outgoing_handler::handle(request, None).expect("a call begins"), stream, body)
+        })
+        .collect();
+    let mut taken = 0;
+    for _ in 0..256 {
+        for (_, stream, _) in &calls {
+            if stream.blocking_write_and_flush(&[b'x'; 4096]).is_ok() {
+                taken += 4096;
+            }
+        }
+    }
+    let first = &calls[0].0;
+    first.subscribe().block();
+    let end = match first.get() {
+        Some(Ok(Ok(_))) => "a response".to_owned(),
+        Some(Ok(Err(code))) => format!("{code:?}"),
+        _ => "nothing".into(),
+    };
+    format!("{taken} {end}")
+}
+
 fn read(body: IncomingBody) -> Vec<u8> {
     let stream = body.stream().expect("once");
     let mut all = Vec::new();
@@ -71,17 +147,21 @@ fn read(body: IncomingBody) -> Vec<u8> {
     all
 }
 
-fn call(url: &str) -> String {
+fn request(url: &str) -> Option<OutgoingRequest> {
     let (scheme, rest) = url.split_once("://").unwrap_or(("http", url));
     let (authority, path) = rest.split_once('/').unwrap_or((rest, ""));
     let request = OutgoingRequest::new(Fields::new());
     let scheme = if scheme == "https" { Scheme::Https } else { Scheme::Http };
     request.set_scheme(Some(&scheme)).expect("a scheme");
-    if request.set_authority(Some(authority)).is_err()
-        || request.set_path_with_query(Some(&format!("/{path}"))).is_err()
-    {
+    request.set_authority(Some(authority)).ok()?;
+    request.set_path_with_query(Some(&format!("/{path}"))).ok()?;
+    Some(request)
+}
+
+fn call(url: &str) -> String {
+    let Some(request) = request(url) else {
         return "invalid".into();
-    }
+    };
     let future = match outgoing_handler::handle(request, None) {
         Ok(future) => future,
         Err(code) => return format!("{code:?}"),

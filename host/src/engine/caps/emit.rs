@@ -10,7 +10,7 @@ use wasmtime::component::{HasSelf, Linker};
 use crate::engine::bindings::PayloadResult as Payload;
 use crate::engine::bindings::v0_1::landfall::hook::emit::{Emission as Wanted, EmitError, Host, add_to_linker};
 use crate::engine::state::State;
-use crate::model::{Clock, Emission, EventId};
+use crate::model::{Clock, Emission, EventId, MemoryBudget};
 
 const EVENTS_MAX: usize = 100;
 const BODY_BYTES_MAX: usize = 1 << 20;
@@ -23,6 +23,7 @@ pub struct Emit {
     granted: Arc<[String]>,
     emissions: Vec<Emission>,
     bytes: usize,
+    memory: MemoryBudget,
 }
 
 pub fn link(linker: &mut Linker<State>) -> wasmtime::Result<()> {
@@ -32,8 +33,8 @@ pub fn link(linker: &mut Linker<State>) -> wasmtime::Result<()> {
 // === impl Emit ===
 
 impl Emit {
-    pub fn new(granted: Arc<[String]>) -> Emit {
-        Emit { granted, emissions: Vec::new(), bytes: 0 }
+    pub fn new(granted: Arc<[String]>, memory: MemoryBudget) -> Emit {
+        Emit { granted, emissions: Vec::new(), bytes: 0, memory }
     }
 
     /// The staged events, at the end of the attempt.
@@ -56,10 +57,12 @@ impl Host for Emit {
             Payload::Text(text) => text.into(),
             Payload::Binary(bytes) => bytes.into(),
         };
-        self.bytes += body.len() + headers.iter().map(|(name, value)| name.len() + value.len()).sum::<usize>();
+        let bytes = body.len() + headers.iter().map(|(name, value)| name.len() + value.len()).sum::<usize>();
+        self.bytes += bytes;
         if body.len() > BODY_BYTES_MAX || self.emissions.len() >= EVENTS_MAX || self.bytes > BYTES_MAX {
             return Err(EmitError::Limit("a body has at most 1 MiB, an attempt 100 events and 8 MiB".into()));
         }
+        self.memory.take(bytes).map_err(|error| EmitError::Limit(error.to_string()))?;
         let headers = checked(headers).map_err(EmitError::Invalid)?;
         let delay = Duration::from_millis(delay_ms.unwrap_or(0).into());
         let id = EventId::new(Clock::System.now());

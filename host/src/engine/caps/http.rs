@@ -5,20 +5,27 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use http_body_util::{BodyExt, Full, Limited};
+use http::header::CONTENT_LENGTH;
+use http_body_util::{BodyExt, Full};
 use wasmtime::component::{HasSelf, Linker};
 use wasmtime_wasi_http::{DEFAULT_FORBIDDEN_HEADERS, ForbiddenHeaderFilter, RequestOptions, WasiBody, WasiHttpHooks};
 
-use crate::egress::{self, Client, Outgoing, OutgoingError, Received};
+use super::held::Held;
+use crate::egress::{self, Client, CollectError, Outgoing, OutgoingError, Received};
 use crate::engine::bindings::PayloadResult as Payload;
 use crate::engine::bindings::v0_1::landfall::hook::http::{Host, HttpError, Request, Response, add_to_linker};
 use crate::engine::state::State;
-use crate::model::Event;
+use crate::model::{Event, MemoryBudget};
 
 const CALLS_MAX: u32 = 64;
 /// Request and response bodies of one attempt together.
 const BYTES_MAX: usize = 64 << 20;
 const TIMEOUT_DEFAULT: Duration = Duration::from_secs(30);
+/// Of one write to a body of `wasi:http`.
+const CHUNK_BYTES_MAX: usize = 32 << 10;
+/// Writes to a body of `wasi:http` that wait until they are read: the one that is asked for and the one more that
+/// wasmtime adds.
+const CHUNKS_WAITING: usize = 2;
 
 /// The context of `http`.
 pub struct Http {
@@ -29,6 +36,7 @@ pub struct Http {
     until: Instant,
     calls: u32,
     bytes: Arc<AtomicUsize>,
+    memory: MemoryBudget,
 }
 
 pub fn link(linker: &mut Linker<State>) -> wasmtime::Result<()> {
@@ -38,9 +46,9 @@ pub fn link(linker: &mut Linker<State>) -> wasmtime::Result<()> {
 // === impl Http ===
 
 impl Http {
-    pub fn new(client: Arc<Client>, untrusted: Option<Arc<Event>>, until: Instant) -> Http {
+    pub fn new(client: Arc<Client>, untrusted: Option<Arc<Event>>, until: Instant, memory: MemoryBudget) -> Http {
         let event_id = untrusted.as_ref().map(|event| event.id.to_string()).unwrap_or_default();
-        Http { client, event_id, untrusted, until, calls: 0, bytes: Arc::default() }
+        Http { client, event_id, untrusted, until, calls: 0, bytes: Arc::default(), memory }
     }
 
     /// Calls made so far.
@@ -65,16 +73,28 @@ fn count(moved: &AtomicUsize, bytes: usize) -> Result<(), HttpError> {
     }
 }
 
-/// The same way out for components that call by `wasi:http`. Bodies are whole: what is sent is read first, what comes back is
-/// read before it is handed on.
+/// The same way out for components that call by `wasi:http`. Bodies are whole: the body of a request is read before the
+/// call is made, the body of a response before it is handed on.
 impl WasiHttpHooks for Http {
+    // `fields` do not say which message they are for. Egress refuses forbidden headers of requests, `reply` leaves out
+    // those of responses that the host writes itself.
     fn forbidden_header_filter(&mut self) -> ForbiddenHeaderFilter {
-        Arc::new(|name| DEFAULT_FORBIDDEN_HEADERS.contains(name) || egress::is_forbidden(name.as_str()))
+        Arc::new(|_| false)
     }
 
     // Egress writes it.
     fn set_host_header(&mut self) -> bool {
         false
+    }
+
+    fn p2_outgoing_body_buffer_chunks(&mut self) -> usize {
+        CHUNKS_WAITING - 1
+    }
+
+    // Called once for every body that a guest begins.
+    fn p2_outgoing_body_chunk_size(&mut self) -> usize {
+        self.memory.take_or_overdraw(CHUNK_BYTES_MAX * CHUNKS_WAITING);
+        CHUNK_BYTES_MAX
     }
 
     fn send_request(
@@ -87,30 +107,31 @@ impl WasiHttpHooks for Http {
         let asked = options.and_then(|options| options.first_byte_timeout).unwrap_or(TIMEOUT_DEFAULT);
         let timeout = asked.min(self.until.saturating_duration_since(Instant::now()));
         let (client, event_id, moved) = (self.client.clone(), self.event_id.clone(), self.bytes.clone());
-        let untrusted = self.untrusted.clone();
+        let (untrusted, memory) = (self.untrusted.clone(), self.memory.clone());
         Box::new(async move {
             begun.map_err(|_| wasmtime_wasi_http::Error::HttpRequestDenied)?;
             let (head, body) = request.into_parts();
-            let too_large = |_| wasmtime_wasi_http::Error::HttpRequestBodySize(None);
-            let body = Limited::new(body, BYTES_MAX).collect().await.map_err(too_large)?.to_bytes();
+            let (method, url) = (head.method.to_string(), head.uri.to_string());
+            // Before the first byte of the body is read.
+            client.check(&method, &url).map_err(refused)?;
+            let (body, _held) = egress::collect(body, Some(&memory)).await.map_err(unread)?;
             count(&moved, body.len()).map_err(|_| wasmtime_wasi_http::Error::HttpRequestBodySize(None))?;
             let text = |value: &http::HeaderValue| String::from_utf8_lossy(value.as_bytes()).into_owned();
-            let headers = head.headers.iter().map(|(name, value)| (name.as_str().to_owned(), text(value))).collect();
-            let outgoing = Outgoing {
-                method: head.method.to_string(),
-                url: head.uri.to_string(),
-                headers,
-                body,
-                timeout,
-                untrusted,
-            };
+            // wasmtime has compared this one with the body; egress writes it again.
+            let headers = head.headers.iter().filter(|(name, _)| *name != CONTENT_LENGTH);
+            let headers = headers.map(|(name, value)| (name.as_str().to_owned(), text(value))).collect();
+            let memory = Some(memory);
+            let outgoing = Outgoing { method, url, headers, body, timeout, untrusted, memory };
             let received = client.send(outgoing, &event_id).await.map_err(refused)?;
             count(&moved, received.body.len()).map_err(|_| wasmtime_wasi_http::Error::HttpResponseBodySize(None))?;
-            let body = Full::new(received.body).map_err(|never| match never {}).boxed_unsync();
-            let mut response = http::Response::new(body);
+            let body = Held::new(Full::new(received.body), received.held);
+            let mut response = http::Response::new(body.map_err(|never| match never {}).boxed_unsync());
             *response.status_mut() =
                 http::StatusCode::from_u16(received.status).expect("egress had it from a response");
             *response.headers_mut() = received.headers;
+            // They speak of the connection, or of the body before a secret was taken out of it.
+            DEFAULT_FORBIDDEN_HEADERS.iter().for_each(|name| drop(response.headers_mut().remove(name)));
+            response.headers_mut().remove(CONTENT_LENGTH);
             let sent: Box<dyn Future<Output = _> + Send> = Box::new(async { Ok(()) });
             Ok((response, sent))
         })
@@ -134,16 +155,25 @@ fn refused(error: OutgoingError) -> wasmtime_wasi_http::Error {
     }
 }
 
+fn unread(error: CollectError<wasmtime_wasi_http::Error>) -> wasmtime_wasi_http::Error {
+    match error {
+        CollectError::TooLarge | CollectError::Memory(_) => wasmtime_wasi_http::Error::HttpRequestBodySize(None),
+        CollectError::Broken(error) => error,
+    }
+}
+
 impl Host for Http {
-    async fn send(&mut self, request: Request) -> Result<Response, HttpError> {
+    async fn send(&mut self, mut request: Request) -> Result<Response, HttpError> {
         self.begin()?;
-        let body = request.body.map(bytes_of).unwrap_or_default();
+        self.client.check(&request.method, &request.url).map_err(told)?;
+        let body = request.body.take().map(bytes_of).unwrap_or_default();
+        let _held = self.memory.hold(body.len()).map_err(|error| HttpError::Limit(error.to_string()))?;
         count(&self.bytes, body.len())?;
         let asked = request.timeout_ms.map_or(TIMEOUT_DEFAULT, |ms| Duration::from_millis(ms.into()));
         let timeout = asked.min(self.until.saturating_duration_since(Instant::now()));
-        let untrusted = self.untrusted.clone();
-        let outgoing =
-            Outgoing { method: request.method, url: request.url, headers: request.headers, body, timeout, untrusted };
+        let (untrusted, memory) = (self.untrusted.clone(), Some(self.memory.clone()));
+        let Request { method, url, headers, .. } = request;
+        let outgoing = Outgoing { method, url, headers, body, timeout, untrusted, memory };
         let received = self.client.send(outgoing, &self.event_id).await.map_err(told)?;
         count(&self.bytes, received.body.len())?;
         Ok(response(received))

@@ -10,7 +10,7 @@ use crate::engine::bindings::PayloadResult as Payload;
 use crate::engine::bindings::v0_1::landfall::hook::kv::{Host, KvError, add_to_linker};
 use crate::engine::state::State;
 use crate::ledger::Ledger;
-use crate::model::{Effects, KvChange, KvExpected, KvValue, KvWrite};
+use crate::model::{Effects, KvChange, KvExpected, KvValue, KvWrite, MemoryBudget};
 
 const KEY_BYTES_MAX: usize = 512;
 const VALUE_BYTES_MAX: usize = 256 << 10;
@@ -33,6 +33,7 @@ pub struct Kv {
     expected: BTreeMap<String, Option<KvValue>>,
     bytes: usize,
     reads: u32,
+    memory: MemoryBudget,
 }
 
 pub fn link(linker: &mut Linker<State>) -> wasmtime::Result<()> {
@@ -42,7 +43,7 @@ pub fn link(linker: &mut Linker<State>) -> wasmtime::Result<()> {
 // === impl Kv ===
 
 impl Kv {
-    pub fn new(hook: Arc<str>, ledger: Option<Arc<Ledger>>) -> Kv {
+    pub fn new(hook: Arc<str>, ledger: Option<Arc<Ledger>>, memory: MemoryBudget) -> Kv {
         Kv {
             hook,
             ledger,
@@ -51,6 +52,7 @@ impl Kv {
             expected: BTreeMap::new(),
             bytes: 0,
             reads: 0,
+            memory,
         }
     }
 
@@ -80,7 +82,7 @@ impl Kv {
         if let Some(known) = self.known.get(key) {
             return Ok(known.clone());
         }
-        self.count(0)?;
+        self.count(key.len())?;
         let value = self.ledger()?.kv_get(self.hook.clone(), key.to_owned()).await.map_err(unread)?;
         self.count(value.as_ref().map_or(0, |value| value.bytes.len()))?;
         self.known.insert(key.to_owned(), value.clone());
@@ -98,10 +100,10 @@ impl Kv {
     /// What is held in memory for this attempt is bounded.
     fn count(&mut self, bytes: usize) -> Result<(), KvError> {
         self.bytes += bytes;
-        match self.bytes <= BYTES_MAX {
-            true => Ok(()),
-            false => Err(KvError::Limit("the values of one attempt have at most 16 MiB".into())),
+        if self.bytes > BYTES_MAX {
+            return Err(KvError::Limit("the values of one attempt have at most 16 MiB".into()));
         }
+        self.memory.take(bytes).map_err(|error| KvError::Limit(error.to_string()))
     }
 
     fn stage(&mut self, key: String, change: KvChange) -> Result<(), KvError> {

@@ -1,5 +1,6 @@
 //! `log`, and standard output and error: lines of one attempt, capped.
 
+use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use bytes::Bytes;
@@ -10,19 +11,25 @@ use wasmtime_wasi::p2::{OutputStream, Pollable, StreamResult};
 
 use crate::engine::bindings::v0_1::landfall::hook::log::{Host, Level, add_to_linker};
 use crate::engine::state::State;
-use crate::model::LogLine;
+use crate::model::{LogLine, MemoryBudget};
 
 /// Of all lines of an attempt together.
 const BYTES_MAX: usize = 64 << 10;
 const LINES_MAX: usize = 1000;
 const LINE_BYTES_MAX: usize = 8 << 10;
 
+/// Of the end of standard error, for the reason of a trap.
+const STDERR_BYTES_MAX: usize = 2 << 10;
+
 /// The lines so far.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Lines {
     lines: Vec<LogLine>,
     bytes: usize,
     truncated: bool,
+    /// The last lines of standard error.
+    stderr: VecDeque<String>,
+    memory: MemoryBudget,
 }
 
 /// The context of `log`.
@@ -35,6 +42,7 @@ pub struct Log {
 pub struct Stdio {
     lines: Arc<Mutex<Lines>>,
     level: &'static str,
+    is_stderr: bool,
     unfinished: Arc<Mutex<Vec<u8>>>,
 }
 
@@ -45,6 +53,10 @@ pub fn link(linker: &mut Linker<State>) -> wasmtime::Result<()> {
 // === impl Lines ===
 
 impl Lines {
+    pub fn new(memory: MemoryBudget) -> Lines {
+        Lines { lines: Vec::new(), bytes: 0, truncated: false, stderr: VecDeque::new(), memory }
+    }
+
     /// Adds a line, escaped and cut; past the caps it is dropped and that is remembered.
     pub fn push(&mut self, level: &'static str, text: &str) {
         if self.lines.len() >= LINES_MAX || self.bytes >= BYTES_MAX {
@@ -54,8 +66,30 @@ impl Lines {
         let room = LINE_BYTES_MAX.min(BYTES_MAX - self.bytes);
         let (text, cut) = escaped(text, room);
         self.truncated |= cut;
+        if self.memory.take(text.len()).is_err() {
+            self.truncated = true;
+            return;
+        }
         self.bytes += text.len();
         self.lines.push(LogLine { level, text });
+    }
+
+    /// Keeps a line of standard error at hand, whether or not there is room for it in the log.
+    fn keep_stderr(&mut self, text: &str) {
+        self.stderr.push_back(escaped(text, STDERR_BYTES_MAX).0);
+        while self.stderr.iter().map(String::len).sum::<usize>() > STDERR_BYTES_MAX {
+            self.stderr.pop_front();
+        }
+    }
+
+    /// What the guest wrote to standard error last: the text of its panic, if it panicked.
+    pub fn last_words(&self) -> Option<String> {
+        let is_panic = |line: &String| line.contains("panicked at ");
+        let first = self.stderr.iter().rposition(is_panic).unwrap_or(0);
+        let is_hint = |line: &String| line.starts_with("note: run with `RUST_BACKTRACE");
+        let lines: Vec<&str> =
+            self.stderr.iter().skip(first).filter(|line| !is_hint(line)).map(String::as_str).collect();
+        (!lines.is_empty()).then(|| lines.join("\n"))
     }
 
     /// What there is, and whether something was dropped.
@@ -108,8 +142,14 @@ impl Host for Log {
 // === impl Stdio ===
 
 impl Stdio {
-    pub fn new(lines: Arc<Mutex<Lines>>, level: &'static str) -> Stdio {
-        Stdio { lines, level, unfinished: Arc::default() }
+    /// Standard output: its lines are `info`.
+    pub fn stdout(lines: Arc<Mutex<Lines>>) -> Stdio {
+        Stdio { lines, level: "info", is_stderr: false, unfinished: Arc::default() }
+    }
+
+    /// Standard error: its lines are `warn`.
+    pub fn stderr(lines: Arc<Mutex<Lines>>) -> Stdio {
+        Stdio { lines, level: "warn", is_stderr: true, unfinished: Arc::default() }
     }
 
     fn add(&self, bytes: &[u8]) {
@@ -126,7 +166,11 @@ impl Stdio {
     fn finish(&self, unfinished: &mut Vec<u8>) {
         if !unfinished.is_empty() {
             let mut lines = self.lines.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
-            lines.push(self.level, &String::from_utf8_lossy(unfinished));
+            let text = String::from_utf8_lossy(unfinished);
+            lines.push(self.level, &text);
+            if self.is_stderr {
+                lines.keep_stderr(&text);
+            }
             unfinished.clear();
         }
     }
@@ -182,14 +226,18 @@ impl Pollable for Stdio {
 mod tests {
     use super::*;
 
+    fn lines() -> Lines {
+        Lines::new(MemoryBudget::new(1 << 20))
+    }
+
     fn taken(lines: &Arc<Mutex<Lines>>) -> Vec<String> {
         lines.lock().unwrap().take().0.into_iter().map(|line| line.text).collect()
     }
 
     #[test]
     fn stdio_is_cut_into_lines() {
-        let lines = Arc::new(Mutex::new(Lines::default()));
-        let stdio = Stdio::new(lines.clone(), "info");
+        let lines = Arc::new(Mutex::new(lines()));
+        let stdio = Stdio::stdout(lines.clone());
         stdio.add(b"one\ntw");
         stdio.add(b"o\n\x1b[31mred");
         drop(stdio);
@@ -197,14 +245,27 @@ mod tests {
     }
 
     #[test]
+    fn a_panic_is_found_on_stderr() {
+        let lines = Arc::new(Mutex::new(lines()));
+        let stderr = Stdio::stderr(lines.clone());
+        stderr
+            .add(b"starting\nthread 'main' panicked at src/lib.rs:1:2:\nno luck\nnote: run with `RUST_BACKTRACE=1`\n");
+        assert_eq!(lines.lock().unwrap().last_words().unwrap(), "thread 'main' panicked at src/lib.rs:1:2:\nno luck");
+        (0..100).for_each(|_| stderr.add(&[b'x'; 100]));
+        stderr.add(b"\nValueError: no luck\n");
+        assert!(lines.lock().unwrap().last_words().unwrap().len() <= STDERR_BYTES_MAX + 1);
+        assert!(lines.lock().unwrap().last_words().unwrap().ends_with("ValueError: no luck"));
+    }
+
+    #[test]
     fn a_flood_is_capped() {
-        let mut lines = Lines::default();
+        let mut lines = self::lines();
         for _ in 0..5000 {
             lines.push("info", &"x".repeat(100));
         }
         let (kept, truncated) = lines.take();
         assert!(truncated && kept.len() <= LINES_MAX);
-        let mut lines = Lines::default();
+        let mut lines = self::lines();
         lines.push("info", &"x".repeat(1 << 20));
         let (kept, truncated) = lines.take();
         assert!(truncated && kept[0].text.len() <= LINE_BYTES_MAX);

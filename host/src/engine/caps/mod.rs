@@ -1,6 +1,7 @@
 //! What a component may use, one file a capability: its context, its host functions, how it is linked.
 
 pub mod emit;
+mod held;
 pub mod http;
 pub mod kv;
 pub mod log;

@@ -7,8 +7,8 @@ use wasmtime::component::{HasSelf, Linker};
 
 use crate::engine::bindings::v0_1::landfall::hook::table::{Host, TableError, add_to_linker};
 use crate::engine::state::State;
-use crate::model::Row;
 use crate::model::hook::is_table_name;
+use crate::model::{MemoryBudget, Row};
 
 const ROW_BYTES_MAX: usize = 256 << 10;
 const ROWS_MAX: usize = 10_000;
@@ -19,6 +19,7 @@ pub struct Table {
     granted: Arc<[String]>,
     rows: Vec<Row>,
     bytes: usize,
+    memory: MemoryBudget,
 }
 
 pub fn link(linker: &mut Linker<State>) -> wasmtime::Result<()> {
@@ -28,8 +29,8 @@ pub fn link(linker: &mut Linker<State>) -> wasmtime::Result<()> {
 // === impl Table ===
 
 impl Table {
-    pub fn new(granted: Arc<[String]>) -> Table {
-        Table { granted, rows: Vec::new(), bytes: 0 }
+    pub fn new(granted: Arc<[String]>, memory: MemoryBudget) -> Table {
+        Table { granted, rows: Vec::new(), bytes: 0, memory }
     }
 
     /// The staged rows, at the end of the attempt.
@@ -52,7 +53,9 @@ impl Host for Table {
         }
         match serde_json::from_str(&row) {
             Ok(object @ Value::Object(_)) => {
-                self.rows.push(Row { table, text: object.to_string() });
+                let text = object.to_string();
+                self.memory.take(table.len() + text.len()).map_err(|error| TableError::Limit(error.to_string()))?;
+                self.rows.push(Row { table, text });
                 Ok(())
             }
             Ok(_) => Err(TableError::Invalid("a row is a JSON object".into())),

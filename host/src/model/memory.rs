@@ -1,0 +1,125 @@
+//! The memory of one attempt under one limit: what the guest has, and what the host holds for it.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+
+/// Counts the bytes of one attempt. Clones count together.
+#[derive(Debug, Clone)]
+pub struct MemoryBudget(Arc<Counts>);
+
+#[derive(Debug)]
+struct Counts {
+    max: usize,
+    used: AtomicUsize,
+    peak: AtomicUsize,
+    is_overdrawn: AtomicBool,
+}
+
+/// Bytes that are given back when this is dropped.
+#[derive(Debug)]
+pub struct MemoryHold {
+    budget: MemoryBudget,
+    bytes: usize,
+}
+
+/// The bytes do not fit into what is left of the attempt's memory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the attempt has no memory left for it: raise `[limits] memory` of this hook (now {})", bytesize::ByteSize(*.max as u64).display().iec())]
+pub struct MemoryExhausted {
+    max: usize,
+}
+
+// === impl MemoryBudget ===
+
+impl MemoryBudget {
+    /// `max` in bytes.
+    pub fn new(max: usize) -> MemoryBudget {
+        MemoryBudget(Arc::new(Counts {
+            max,
+            used: AtomicUsize::new(0),
+            peak: AtomicUsize::new(0),
+            is_overdrawn: AtomicBool::new(false),
+        }))
+    }
+
+    /// The most bytes that were in use at once.
+    pub fn peak(&self) -> usize {
+        self.0.peak.load(Ordering::Relaxed)
+    }
+
+    /// Counts bytes that stay until the attempt ends.
+    pub fn take(&self, bytes: usize) -> Result<(), MemoryExhausted> {
+        let fits = |used: usize| used.checked_add(bytes).filter(|sum| *sum <= self.0.max);
+        match self.0.used.fetch_update(Ordering::Relaxed, Ordering::Relaxed, fits) {
+            Ok(used) => {
+                self.0.peak.fetch_max(used + bytes, Ordering::Relaxed);
+                Ok(())
+            }
+            Err(_) => Err(MemoryExhausted { max: self.0.max }),
+        }
+    }
+
+    /// Counts bytes that stay until the attempt ends, where they cannot be refused: an attempt that is over its limit
+    /// by them is stopped.
+    pub fn take_or_overdraw(&self, bytes: usize) {
+        if self.take(bytes).is_err() {
+            self.0.is_overdrawn.store(true, Ordering::Relaxed);
+        }
+    }
+
+    /// Whether bytes were needed that could be neither counted nor refused.
+    pub fn is_overdrawn(&self) -> bool {
+        self.0.is_overdrawn.load(Ordering::Relaxed)
+    }
+
+    /// Counts bytes for as long as the answer lives.
+    pub fn hold(&self, bytes: usize) -> Result<MemoryHold, MemoryExhausted> {
+        self.take(bytes)?;
+        Ok(MemoryHold { budget: self.clone(), bytes })
+    }
+}
+
+// === impl MemoryHold ===
+
+impl MemoryHold {
+    /// Adds bytes to those that are held.
+    pub fn grow(&mut self, bytes: usize) -> Result<(), MemoryExhausted> {
+        self.budget.take(bytes)?;
+        self.bytes += bytes;
+        Ok(())
+    }
+}
+
+impl Drop for MemoryHold {
+    fn drop(&mut self) {
+        self.budget.0.used.fetch_sub(self.bytes, Ordering::Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn held_bytes_come_back() {
+        let budget = MemoryBudget::new(100);
+        budget.take(40).unwrap();
+        let mut hold = budget.hold(30).unwrap();
+        hold.grow(30).unwrap();
+        let error = budget.take(1).unwrap_err();
+        assert!(error.to_string().contains("raise `[limits] memory` of this hook (now 100 B)"), "{error}");
+        assert!(hold.grow(1).is_err());
+        drop(hold);
+        budget.take(60).unwrap();
+        assert_eq!(budget.peak(), 100);
+    }
+
+    #[test]
+    fn bytes_beyond_refusal_are_remembered() {
+        let budget = MemoryBudget::new(10);
+        budget.take_or_overdraw(10);
+        assert!(!budget.is_overdrawn());
+        budget.take_or_overdraw(1);
+        assert!(budget.is_overdrawn());
+    }
+}

@@ -251,3 +251,12 @@ async fn one_component_serves_many_hooks_and_a_taken_path_is_said() {
     assert!(node.hook("answers").await.is_none());
     assert!(node.hook("Bad Name.toml").await.is_some());
 }
+
+#[tokio::test]
+async fn unreadable_hook_file_keeps_its_path() {
+    let broken = "path = \"/in/{id}\"\ncomponent = \"one.wasm\"\nmode = \"async\n[verify]\nscheme = \"none\"\n";
+    let node = Setup::new().file("one.wasm", component("answers_one")).file("a.toml", broken).start().await;
+    node.until("a", "unavailable").await;
+    assert_eq!(node.post("/in/7", &[], "{}").await.0, 503, "the sender tries again");
+    assert_eq!(node.post("/a", &[], "{}").await.0, 404);
+}

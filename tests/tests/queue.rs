@@ -340,3 +340,41 @@ async fn a_second_signal_ends_at_once_and_what_ran_is_run_again() {
     let node = node.killed().serving("slow").await;
     node.until_states("slow", &["done"]).await;
 }
+
+#[tokio::test]
+async fn refusals_that_nobody_hears_are_failures() {
+    let retry = "[retry]\nattempts = 2\nbackoff = { first = \"50ms\", factor = 1.0, max = \"50ms\", jitter = 0.0 }\n";
+    let setup = Setup::new().hook("later", &guest("replies"), &format!("mode = \"async\"\n{OPEN}{retry}")).hook(
+        "now",
+        &guest("replies"),
+        &format!("mode = \"auto\"\nanswer_within = \"30s\"\n{OPEN}{retry}"),
+    );
+    let node = setup.serving("later").await;
+    node.until("now", "serving").await;
+
+    for (status, state, attempt, reason) in [
+        ("302", "done", 1, ""),
+        ("404", "dead", 1, "reject: the handler answered 404"),
+        ("429", "dead", 2, "retry: the handler answered 429"),
+        ("503", "dead", 2, "retry: the handler answered 503"),
+    ] {
+        let answer = node.post("/later", &[("x-status", status)], "{}").await;
+        assert_eq!(answer.0, 202, "{answer:?}");
+        let id = event_id(&answer);
+        let shown = eventually("the event has ended", || async {
+            let shown = node.ask(&format!("/api/events/{id}")).await;
+            (shown["deliveries"][0]["state"] == state).then_some(shown)
+        })
+        .await;
+        let delivery = &shown["deliveries"][0];
+        assert_eq!(
+            (&delivery["attempt"], delivery["reason"].as_str().unwrap_or("")),
+            (&json!(attempt), reason),
+            "{status}"
+        );
+
+        // Who waits gets the reply, and sends again where it refuses.
+        assert_eq!(node.post("/now", &[("x-status", status)], "{}").await.0.to_string(), status);
+    }
+    node.until_states("now", &["done"; 4]).await;
+}

@@ -4,8 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use tokio::sync::oneshot;
-
+use super::waiters::{Waited, Waiter};
 use super::{Delivery, answers};
 use crate::engine::{Slot, Target};
 use crate::ledger::{DedupKey, Duplicate, FirstState, LedgerError, NewEvent, Shown, State, Stored};
@@ -78,17 +77,17 @@ impl Delivery {
         match (kept, waiting) {
             (Kept::Before(duplicate), _) if is_answered_later => Ok(Answered::Accepted(duplicate.first)),
             (Kept::Before(duplicate), None) => Ok(Answered::Accepted(duplicate.first)),
-            (Kept::Before(duplicate), Some(_)) => Ok(self.join(duplicate, left).await),
+            (Kept::Before(duplicate), Some(_)) => self.join(duplicate, left).await,
             (Kept::New, None) => Ok(Answered::Accepted(id)),
-            (Kept::New, Some((_waiter, told))) => Ok(reply_within(left, told, id).await),
+            (Kept::New, Some(waiter)) => reply_within(left, waiter, id).await,
         }
     }
 
     /// The reply to the delivery that a duplicate repeats: the stored one, or that of the attempt that runs or is about to.
-    async fn join(&self, duplicate: Duplicate, left: Duration) -> Answered {
+    async fn join(&self, duplicate: Duplicate, left: Duration) -> Result<Answered, LedgerError> {
         let Duplicate { first, state, reply } = duplicate;
         if let Some((_, reply)) = reply.as_deref().and_then(answers::read) {
-            return Answered::Reply(reply);
+            return Ok(Answered::Reply(reply));
         }
         let runs_soon = match state {
             FirstState::Pending(wait) => wait < left,
@@ -96,18 +95,18 @@ impl Delivery {
             FirstState::Done => false,
         };
         if !runs_soon {
-            return Answered::Accepted(first);
+            return Ok(Answered::Accepted(first));
         }
 
-        let (_waiter, told) = self.waiters.wait(first);
+        let waiter = self.waiters.wait(first);
         // It may have ended before this caller began to wait.
         let shown = self.queue.ledger().show(first).await;
         let is_open = |shown: &Shown| {
             shown.deliveries.first().is_some_and(|latest| matches!(latest.state, State::Pending | State::Running))
         };
         match shown {
-            Ok(Some(shown)) if is_open(&shown) => reply_within(left, told, first).await,
-            _ => Answered::Accepted(first),
+            Ok(Some(shown)) if is_open(&shown) => reply_within(left, waiter, first).await,
+            _ => Ok(Answered::Accepted(first)),
         }
     }
 
@@ -161,10 +160,12 @@ impl Delivery {
     }
 }
 
-async fn reply_within(left: Duration, told: oneshot::Receiver<Outcome>, event: EventId) -> Answered {
-    match tokio::time::timeout(left, told).await {
-        Ok(Ok(Outcome::Done(reply))) => Answered::Reply(reply),
-        _ => Answered::Accepted(event),
+async fn reply_within(left: Duration, waiter: Waiter<'_>, event: EventId) -> Result<Answered, LedgerError> {
+    match waiter.within(left, STORE_WITHIN).await {
+        Waited::Told(Outcome::Done(reply)) => Ok(Answered::Reply(reply)),
+        Waited::Told(_) | Waited::Left => Ok(Answered::Accepted(event)),
+        // The reply may refuse the event, and then nothing runs it again but the sender.
+        Waited::Unknown => Err(LedgerError::Busy),
     }
 }
 

@@ -157,6 +157,7 @@ impl Delivery {
         };
         drop(slot);
         kill_point!("after-run");
+        self.unheard(&event, &mut attempt);
         record::write(&event, number, &attempt);
         let settled = self.settle(lease, &event, &mut attempt, started_ms, &target).await;
         self.count(&hook, &attempt.outcome);
@@ -183,6 +184,7 @@ impl Delivery {
             }
             Ok(Settled { is_kept: true, pause, counts: false }) => {
                 // The next attempt answers those who wait.
+                self.waiters.release(event.id);
                 if let Some(remote) = remote {
                     self.waiters.adopt(event.id, remote);
                 }
@@ -197,6 +199,19 @@ impl Delivery {
                 self.waiters.forget(event.id);
                 tracing::error!(hook = &*hook, event = %event.id, %error, "the end of an attempt cannot be kept: it will be run again");
             }
+        }
+    }
+}
+
+impl Delivery {
+    /// A reply that refuses the event and reaches no caller is no success: the sender has its 2xx and will not send again. It means
+    /// what the response of a plain `wasi:http` component means.
+    fn unheard(&self, event: &Event, attempt: &mut Attempt) {
+        if let Outcome::Done(reply) = &attempt.outcome
+            && let Some(failed) = Outcome::of_response(reply.status, &reply.headers)
+            && !self.waiters.claim(event.id)
+        {
+            attempt.outcome = failed;
         }
     }
 }

@@ -1,7 +1,6 @@
 //! A handler's reply, checked: what HTTP cannot carry is an outcome, not a panic later.
 
 use bytes::Bytes;
-use http::header::RETRY_AFTER;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 
 use super::bindings::{GuestFailure, GuestReply, PayloadResult as Payload};
@@ -26,21 +25,14 @@ pub fn outcome(answer: Result<GuestReply, GuestFailure>) -> Outcome {
 
 /// What the response of a plain `wasi:http` component amounts to.
 pub fn of_response(status: StatusCode, mut headers: HeaderMap, body: Bytes) -> Outcome {
-    let seconds = headers.get(RETRY_AFTER).and_then(|value| value.to_str().ok()?.trim().parse().ok());
-    match status.as_u16() {
-        429 | 500.. => Outcome::Retry {
-            reason: format!("the handler answered {status}"),
-            after: seconds.map(std::time::Duration::from_secs),
-        },
-        400..500 => Outcome::Reject(format!("the handler answered {status}")),
-        _ if headers.len() > HEADERS_MAX => {
-            Outcome::BadReply(format!("{} headers: at most {HEADERS_MAX}", headers.len()))
-        }
-        _ => {
-            OURS.iter().for_each(|name| drop(headers.remove(*name)));
-            Outcome::Done(Reply { status: status.as_u16(), headers, body })
-        }
+    if let Some(failed) = Outcome::of_response(status.as_u16(), &headers) {
+        return failed;
     }
+    if headers.len() > HEADERS_MAX {
+        return Outcome::BadReply(format!("{} headers: at most {HEADERS_MAX}", headers.len()));
+    }
+    OURS.iter().for_each(|name| drop(headers.remove(*name)));
+    Outcome::Done(Reply { status: status.as_u16(), headers, body })
 }
 
 fn told(failure: GuestFailure) -> Failure {

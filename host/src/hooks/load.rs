@@ -268,10 +268,11 @@ fn hook_text(name: &HookName, files: &Files) -> Result<String, String> {
     }
 }
 
-/// A hook file with nothing but its path.
+/// A hook file with nothing but its path. Read line by line up to the first table, so that a mistake elsewhere does not hide it.
 fn path_alone(text: &str) -> String {
-    let table: toml::Table = text.parse().unwrap_or_default();
-    table.into_iter().filter(|(key, _)| key == "path").collect::<toml::Table>().to_string()
+    let above_tables = text.lines().take_while(|line| !line.trim_start().starts_with('['));
+    let tables = above_tables.filter_map(|line| line.parse::<toml::Table>().ok());
+    tables.into_iter().find(|table| table.contains_key("path")).unwrap_or_default().to_string()
 }
 
 fn manifest(component: Option<&Component>) -> Result<Option<toml::Table>, String> {
@@ -283,4 +284,23 @@ fn manifest(component: Option<&Component>) -> Result<Option<toml::Table>, String
 
 fn missing(component: &str) -> String {
     format!("component {component} is missing: put it into the plugins directory")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_mistake_elsewhere_keeps_the_path() {
+        for text in [
+            "path = \"/in/{id}\"\nmode = auto\n[verify]\nprovider = \"github\"\n",
+            "path = \"/in/{id}\" # all of them\n[verify\nprovider = \"github\"\n",
+            "mode = \"async\npath = \"/in/{id}\"\n",
+            "methods = [\"POST\"\n  path = \"/in/{id}\"\n[verify]\n",
+            "path = \"/in/{id}\"\npath = \"/out\"\n",
+        ] {
+            assert_eq!(path_alone(text), "path = \"/in/{id}\"\n", "{text}");
+        }
+        assert_eq!(path_alone("[settings]\npath = \"/out\"\n"), "");
+    }
 }

@@ -2,6 +2,9 @@
 
 use std::time::Duration;
 
+use http::HeaderMap;
+use http::header::RETRY_AFTER;
+
 use super::effects::Effects;
 use super::event::{Failure, Reply};
 
@@ -89,6 +92,20 @@ impl Attempt {
 }
 
 impl Outcome {
+    /// What a response means that no caller receives: 429 and 5xx ask for another attempt (`Retry-After` in seconds is kept), any
+    /// other 4xx says that the event can never succeed. None for 2xx and 3xx, which are done.
+    pub fn of_response(status: u16, headers: &HeaderMap) -> Option<Outcome> {
+        let reason = format!("the handler answered {status}");
+        match status {
+            429 | 500.. => {
+                let seconds = headers.get(RETRY_AFTER).and_then(|value| value.to_str().ok()?.trim().parse().ok());
+                Some(Outcome::Retry { reason, after: seconds.map(Duration::from_secs) })
+            }
+            400..500 => Some(Outcome::Reject(reason)),
+            _ => None,
+        }
+    }
+
     /// The word for it in logs, records and metrics.
     pub fn word(&self) -> &'static str {
         match self {

@@ -77,7 +77,7 @@ impl EventId {
     }
 
     /// From its 16 bytes.
-    pub fn from_bytes(bytes: [u8; 16]) -> EventId {
+    pub const fn from_bytes(bytes: [u8; 16]) -> EventId {
         EventId(Uuid::from_bytes(bytes))
     }
 

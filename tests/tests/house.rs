@@ -63,8 +63,7 @@ fn verify_and_model_have_no_io_and_no_async() {
 
 #[test]
 fn the_top_level_is_as_agreed() {
-    let agreed =
-        "Cargo.toml Cargo.lock LICENSE README.md Dockerfile rustfmt.toml host sdk plugins wit tests docs target";
+    let agreed = "Cargo.toml Cargo.lock LICENSE README.md CHANGELOG.md CONTRIBUTING.md SECURITY.md Dockerfile rustfmt.toml clippy.toml deny.toml host sdk plugins wit tests docs target";
     let agreed: BTreeSet<&str> = agreed.split(' ').collect();
     for entry in std::fs::read_dir(root()).unwrap() {
         let name = entry.unwrap().file_name().into_string().unwrap();

@@ -107,6 +107,58 @@ async fn rows_can_be_queried_whatever_json_holds_and_pauses_are_known_to_all() {
     two.until_states("store", &["done", "done", "done"]).await;
 }
 
+/// The two ways in which a database refuses writes while other statements succeed.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_database_without_writes_stays_unready() {
+    let Some(server) = Postgres::shared() else { return };
+    let url = server.database();
+    let database = url.rsplit('/').next().unwrap();
+    let store = format!("mode = \"async\"\n{OPEN}[settings]\ntable = \"t\"\n[allow]\ntable = [\"t\"]\n");
+    let setup = Setup::new().hook("store", &bundled("store"), &store).env("LANDFALL_LEDGER_URL", &url);
+    let node = setup.serving("store").await;
+    assert_eq!(node.post("/store", &[], "{}").await.0, 202);
+    node.until_states("store", &["done"]).await;
+
+    // As after a failover: the sessions end, and new ones find a server that only reads.
+    server.sql("postgres", &format!("ALTER DATABASE {database} SET default_transaction_read_only = on"));
+    let end = format!("SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE datname = '{database}'");
+    server.sql("postgres", &end);
+    stays_unready(&node, "the database is read only").await;
+    server.sql("postgres", &format!("ALTER DATABASE {database} RESET default_transaction_read_only"));
+    accepts_again(&node, 2).await;
+
+    // As on a full disk: a statement that changes no row succeeds.
+    let full = "CREATE FUNCTION landfall.full_disk() RETURNS trigger LANGUAGE plpgsql AS
+         $$ BEGIN RAISE EXCEPTION 'no space left on device' USING ERRCODE = '53100'; END $$;
+         CREATE TRIGGER full_disk BEFORE INSERT ON landfall.payloads EXECUTE FUNCTION landfall.full_disk()";
+    server.sql(database, full);
+    stays_unready(&node, "the disk is full").await;
+    server.sql(database, "DROP TRIGGER full_disk ON landfall.payloads");
+    accepts_again(&node, 3).await;
+}
+
+/// Refuses events, and is not ready while its statements that change nothing succeed.
+async fn stays_unready(node: &Node, why: &str) {
+    eventually("the node refuses", || async { (node.post("/store", &[], "{}").await.0 == 503).then_some(()) }).await;
+    node.until_log(why).await;
+    for _ in 0..25 {
+        assert_eq!(readiness(node).await, 503, "{}", node.log());
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    assert_eq!(node.post("/store", &[], "{}").await.0, 503);
+}
+
+/// Once it is ready, an event is accepted and run.
+async fn accepts_again(node: &Node, events: usize) {
+    eventually("the node is ready", || async { (readiness(node).await == 200).then_some(()) }).await;
+    assert_eq!(node.post("/store", &[], "{}").await.0, 202, "{}", node.log());
+    node.until_states("store", &vec!["done"; events]).await;
+}
+
+async fn readiness(node: &Node) -> u16 {
+    node.client.get(format!("http://{}/readyz", node.admin)).send().await.unwrap().status().as_u16()
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_server_that_does_not_keep_its_promises_is_refused_in_words_without_the_password() {
     let Some(server) = Postgres::shared() else { return };

@@ -68,7 +68,7 @@ impl Delivery {
     /// Holds on to what runs, until the process stops.
     pub async fn beat_for_ever(self: Arc<Self>) {
         loop {
-            // What is written now tells whether the disk takes writes again.
+            // After an outage, leases are extended soon.
             tokio::time::sleep(if self.can_accept() { BEAT_EVERY } else { LOOK_EVERY }).await;
             match self.queue.beat().await {
                 Ok(0) => {}

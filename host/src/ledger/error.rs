@@ -4,6 +4,9 @@ use std::fmt;
 
 use rusqlite::ffi;
 
+/// What `LedgerError::ReadOnly` names where the ledger is a file.
+pub(super) const DATA_DIRECTORY: &str = "data directory";
+
 /// One refusal of the ledger. Nothing of what was asked has been kept, except where `Lost` says that nobody knows.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum LedgerError {
@@ -13,9 +16,9 @@ pub enum LedgerError {
     /// The disk is full, or as good as.
     #[error("the disk is full: free some space, or give the data directory more")]
     Full,
-    /// The file system does not take writes.
-    #[error("the data directory is read only")]
-    ReadOnly,
+    /// The data directory, or the database, takes no writes.
+    #[error("the {0} is read only: the node accepts again once it can write there")]
+    ReadOnly(&'static str),
     /// The database is not there, or does not answer in time.
     #[error("the ledger cannot be reached: {0}")]
     Unreachable(String),
@@ -67,7 +70,7 @@ impl From<rusqlite::Error> for LedgerError {
         match (code, code & 0xff) {
             // The file that readers share cannot grow: the same thing in other words.
             (_, ffi::SQLITE_FULL) | (ffi::SQLITE_IOERR_SHMSIZE, _) => LedgerError::Full,
-            (_, ffi::SQLITE_READONLY) => LedgerError::ReadOnly,
+            (_, ffi::SQLITE_READONLY) => LedgerError::ReadOnly(DATA_DIRECTORY),
             (_, ffi::SQLITE_CORRUPT | ffi::SQLITE_NOTADB) => LedgerError::Corrupt(text),
             (_, ffi::SQLITE_IOERR | ffi::SQLITE_CANTOPEN) => LedgerError::Disk(text),
             (_, ffi::SQLITE_BUSY | ffi::SQLITE_LOCKED | ffi::SQLITE_INTERRUPT) => LedgerError::Busy,

@@ -379,7 +379,7 @@ impl Lease {
                 // The lease is held until there is room for its end.
                 Err(
                     error @ (LedgerError::Full
-                    | LedgerError::ReadOnly
+                    | LedgerError::ReadOnly(_)
                     | LedgerError::Busy
                     | LedgerError::Unreachable(_)),
                 ) => {

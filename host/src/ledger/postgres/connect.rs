@@ -5,7 +5,7 @@ use std::sync::Mutex;
 use std::time::Duration;
 
 use deadpool_postgres::{Manager, ManagerConfig, Object, Pool, PoolError, RecyclingMethod, Timeouts};
-use tokio_postgres::config::Host;
+use tokio_postgres::config::{Host, TargetSessionAttrs};
 use tokio_postgres::tls::MakeTlsConnect;
 use tokio_postgres::{Client, Config, Connection, Error, Socket};
 use tokio_postgres_rustls::MakeRustlsConnect;
@@ -40,6 +40,10 @@ impl Connector {
     pub fn new(url: &str, tls: rustls::ClientConfig) -> Result<Connector, OpenError> {
         let wrong = |why: String| OpenError::Other(format!("the URL of the ledger cannot be used: {why}"));
         let mut config: Config = url.parse().map_err(|error: Error| wrong(told(&error)))?;
+        // Of several servers, the one that takes writes is meant.
+        if config.get_hosts().len() > 1 && config.get_target_session_attrs() == TargetSessionAttrs::Any {
+            config.target_session_attrs(TargetSessionAttrs::ReadWrite);
+        }
         let own = config.get_options().unwrap_or_default();
         let options = format!("{own} {SESSION}");
         config.options(options.trim()).application_name("landfall").connect_timeout(CONNECT_WITHIN);
@@ -122,7 +126,7 @@ impl From<Error> for LedgerError {
         };
         match (&code[..2], code.as_str()) {
             (_, "53100") => LedgerError::Full,
-            (_, "25006") => LedgerError::ReadOnly,
+            (_, "25006") => LedgerError::ReadOnly("database"),
             // Deadlocks, time-outs of statements and locks: again, it may go.
             ("40", _) | (_, "55P03" | "57014") => LedgerError::Busy,
             ("08" | "57" | "53" | "58" | "XX" | "25", _) => LedgerError::Unreachable(text),

@@ -4,6 +4,7 @@
 mod arrivals;
 mod connect;
 mod effects;
+mod health;
 mod hints;
 mod read;
 mod schema;
@@ -11,7 +12,6 @@ mod writer;
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
-use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
 
 use deadpool_postgres::{Object, Pool};
@@ -27,6 +27,7 @@ use super::steps::{
 use super::stored::{Corrupt, Stored, checked};
 use crate::model::clock::to_ms;
 use crate::model::{Event, EventId, KvValue, LedgerTime, Retention};
+use health::Health;
 use writer::{Job, Writer};
 
 /// Answers that are late are as good as none.
@@ -46,7 +47,7 @@ pub struct Postgres {
     /// This start of this node.
     owner: Uuid,
     retention: Retention,
-    reachable: Arc<AtomicBool>,
+    health: Health,
     /// Ends with effects at a time: those of one hook wait for each other, and must not take every connection.
     ends: Semaphore,
     /// When leases were last held.
@@ -83,7 +84,7 @@ impl Postgres {
         schema::migrate(&connector).await?;
         let clock = Arc::new(connect::ServerClock::start(&client).await.map_err(|error| other(&error))?);
         drop(client);
-        let reachable = Arc::new(AtomicBool::new(true));
+        let health = Health::new(pool.clone());
         let (hints, told) = mpsc::channel(1024);
         let writer = Writer::start(pool.clone());
         tokio::spawn(hints::listen(connector, hints));
@@ -93,7 +94,7 @@ impl Postgres {
             clock,
             owner: Uuid::new_v4(),
             retention: settings.retention,
-            reachable,
+            health,
             ends: Semaphore::new(ENDS),
             beaten: std::sync::Mutex::new(Beaten { at: Instant::now(), quiet_until: Instant::now() }),
             hints: std::sync::Mutex::new(Some(told)),
@@ -130,9 +131,9 @@ impl Postgres {
         self.clock.now()
     }
 
-    /// Whether the database was there when it was last asked.
+    /// Whether the database takes writes, as far as is known.
     pub fn can_accept(&self) -> bool {
-        self.reachable.load(Relaxed)
+        self.health.is_good()
     }
 
     /// Hooks for which another node has queued something; once.
@@ -401,14 +402,10 @@ impl Postgres {
         .await
     }
 
-    /// Whether the database is there is what the last question showed.
+    /// An answer that shows that the database takes no writes is remembered until one succeeds.
     fn noted<T>(&self, result: Result<T, LedgerError>) -> Result<T, LedgerError> {
-        let is_there = !matches!(&result, Err(LedgerError::Unreachable(_) | LedgerError::ReadOnly | LedgerError::Full));
-        if self.reachable.swap(is_there, Relaxed) != is_there {
-            match &result {
-                Err(error) => tracing::error!(%error, "the ledger takes nothing"),
-                Ok(_) => tracing::info!("the ledger takes events again"),
-            }
+        if let Err(error @ (LedgerError::Unreachable(_) | LedgerError::ReadOnly(_) | LedgerError::Full)) = &result {
+            self.health.refused(error);
         }
         result
     }

@@ -78,7 +78,7 @@ impl Reserve {
             Ok(()) => {
                 self.is_there = true;
                 if !is_first {
-                    tracing::info!("there is room again: events are accepted");
+                    tracing::info!(bytes = self.bytes, "there is room again: the reserve is restored");
                 }
             }
             Err(error) if error.kind() == io::ErrorKind::StorageFull => {

@@ -2,15 +2,18 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
 
 use rusqlite::{Connection, TransactionBehavior};
+use tokio::runtime::{Builder, Runtime};
 use tokio::sync::{mpsc, oneshot};
+use uuid::Uuid;
 
 use super::integrity::OnFatal;
 use super::place;
 use super::reserve::Reserve;
 use super::wal::Note;
-use crate::ledger::error::LedgerError;
+use crate::ledger::error::{DATA_DIRECTORY, LedgerError};
 
 /// Waiting to be written; who comes later waits for a place, and not for ever.
 const WAITING_MAX: usize = 4096;
@@ -18,14 +21,19 @@ const WAITING_MAX: usize = 4096;
 const BATCH_MAX: usize = 512;
 /// Frames in the log beyond which it is written back.
 const CHECKPOINT_FRAMES: u32 = 2000;
+/// While the ledger refuses writes, it tries one this often.
+const PROBE_EVERY: Duration = Duration::from_millis(500);
 
 /// Hands work to the thread.
 #[derive(Clone)]
 pub struct Writer {
     waiting: mpsc::Sender<Asked>,
-    /// Why the disk takes nothing more, if it does not.
-    refuses: Arc<Mutex<Option<LedgerError>>>,
+    refusal: Refusal,
 }
+
+/// Why the ledger accepts nothing at the moment, if so. Only a durable write that changed a page clears it.
+#[derive(Clone)]
+struct Refusal(Arc<Mutex<Option<LedgerError>>>);
 
 /// What must be so when the caller is answered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -113,10 +121,20 @@ impl Writer {
     /// Starts the thread; it ends when the last handle is gone. `on_fatal` is told when only a new start can help.
     pub fn start(connection: Connection, note: Note, reserve: Reserve, on_fatal: OnFatal) -> std::io::Result<Writer> {
         let (waiting, asked) = mpsc::channel(WAITING_MAX);
-        let refuses = Arc::new(Mutex::new((!reserve.is_there()).then_some(LedgerError::Full)));
-        let thread = Thread { connection, note, reserve, asked, sync: None, refuses: refuses.clone(), on_fatal };
+        let refusal = Refusal(Arc::new(Mutex::new((!reserve.is_there()).then_some(LedgerError::Full))));
+        let thread = Thread {
+            connection,
+            note,
+            reserve,
+            asked,
+            timer: Builder::new_current_thread().enable_time().build()?,
+            sync: None,
+            refusal: refusal.clone(),
+            next_probe: Instant::now(),
+            on_fatal,
+        };
         std::thread::Builder::new().name("ledger".into()).spawn(move || thread.run())?;
-        Ok(Writer { waiting, refuses })
+        Ok(Writer { waiting, refusal })
     }
 
     /// Runs `act` in a transaction, on these terms.
@@ -146,9 +164,34 @@ impl Writer {
         }
     }
 
-    /// Why nothing more is taken: the last write did not fit, or only with the reserve, or the file system has become read only.
+    /// Why nothing new is accepted: a write did not fit, or only with the reserve, or the file system is read-only.
     pub fn refuses(&self) -> Option<LedgerError> {
-        self.refuses.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).clone()
+        self.refusal.get()
+    }
+}
+
+// === impl Refusal ===
+
+impl Refusal {
+    fn get(&self) -> Option<LedgerError> {
+        self.lock().clone()
+    }
+
+    fn set(&self, why: LedgerError) {
+        let before = self.lock().replace(why.clone());
+        if before.as_ref() != Some(&why) {
+            tracing::error!(error = %why, "the ledger accepts no events until a write succeeds again");
+        }
+    }
+
+    fn clear(&self) {
+        if self.lock().take().is_some() {
+            tracing::info!("a write to the ledger succeeded: events are accepted again");
+        }
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Option<LedgerError>> {
+        self.0.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
     }
 }
 
@@ -157,9 +200,11 @@ struct Thread {
     note: Note,
     reserve: Reserve,
     asked: mpsc::Receiver<Asked>,
+    /// Waits for work no longer than until the next probe.
+    timer: Runtime,
     sync: Option<Sync>,
-    /// Why the disk takes nothing more, if it does not.
-    refuses: Arc<Mutex<Option<LedgerError>>>,
+    refusal: Refusal,
+    next_probe: Instant,
     on_fatal: OnFatal,
 }
 
@@ -169,7 +214,7 @@ impl Thread {
     fn run(mut self) {
         let mut asked = Vec::with_capacity(BATCH_MAX);
         let mut closed = None;
-        while closed.is_none() && self.asked.blocking_recv_many(&mut asked, BATCH_MAX) > 0 {
+        while closed.is_none() && self.receive(&mut asked) {
             let mut batch: Vec<Box<dyn Work>> = Vec::with_capacity(asked.len());
             for one in asked.drain(..) {
                 match one {
@@ -179,18 +224,19 @@ impl Thread {
                     Asked::Close(answer) => closed = Some(answer),
                 }
             }
-            let mut outcome = self.commit(&mut batch);
+
+            let mut outcome = self.commit_unless_read_only(&mut batch);
             if outcome == Err(LedgerError::Full) && self.reserve.spend() {
                 batch = relief_of(batch);
                 outcome = self.commit(&mut batch);
             }
-            self.reserve.restore();
-            let refuses = match &outcome {
-                Err(error @ (LedgerError::Full | LedgerError::ReadOnly)) => Some(error.clone()),
-                _ if !self.reserve.is_there() => Some(LedgerError::Full),
-                _ => None,
-            };
-            *self.refuses.lock().unwrap_or_else(|poisoned| poisoned.into_inner()) = refuses;
+            // A batch may commit without writing a page, so its success clears no refusal: `probe` does.
+            match &outcome {
+                Err(error @ (LedgerError::Full | LedgerError::ReadOnly(_))) => self.refusal.set(error.clone()),
+                _ if !self.reserve.is_there() => self.refusal.set(LedgerError::Full),
+                _ => {}
+            }
+
             match outcome {
                 // One of them is at fault: the others must not suffer for it.
                 Err(LedgerError::Other(_)) if batch.len() > 1 => batch.drain(..).for_each(|work| self.alone(work)),
@@ -201,6 +247,7 @@ impl Thread {
                     batch.drain(..).for_each(|work| work.settle(outcome.clone()));
                 }
             }
+            self.probe();
             self.checkpoint();
         }
         self.note.forget();
@@ -209,6 +256,55 @@ impl Thread {
         if let Some(closed) = closed {
             closed.send(()).ok();
         }
+    }
+
+    /// Waits for work. While the ledger refuses writes, it returns without any when a probe is due. False: there will be no more.
+    fn receive(&mut self, asked: &mut Vec<Asked>) -> bool {
+        if self.refusal.get().is_none() {
+            return self.asked.blocking_recv_many(asked, BATCH_MAX) > 0;
+        }
+
+        let until = self.next_probe.into();
+        let received = self.asked.recv_many(asked, BATCH_MAX);
+        let received = self.timer.block_on(async { tokio::time::timeout_at(until, received).await });
+        received.map_or(true, |count| count > 0)
+    }
+
+    /// On a read-only file system nothing is tried but the probe.
+    fn commit_unless_read_only(&mut self, batch: &mut [Box<dyn Work>]) -> Result<(), LedgerError> {
+        match self.refusal.get() {
+            Some(error @ LedgerError::ReadOnly(_)) if !batch.is_empty() => Err(error),
+            _ => self.commit(batch),
+        }
+    }
+
+    /// While the ledger refuses writes: writes one page and syncs it, at times. Events are accepted again once that succeeds.
+    fn probe(&mut self) {
+        if self.refusal.get().is_none() || Instant::now() < self.next_probe {
+            return;
+        }
+
+        self.next_probe = Instant::now() + PROBE_EVERY;
+        self.reserve.restore();
+        // Without the reserve nothing is accepted, and the room that is left belongs to what ends.
+        if !self.reserve.is_there() {
+            return;
+        }
+        match self.write_probe().map_err(|error| self.told_by_place(error)) {
+            Ok(()) => self.refusal.clear(),
+            Err(error @ (LedgerError::Full | LedgerError::ReadOnly(_))) => self.refusal.set(error),
+            Err(error) => self.tell(&error),
+        }
+    }
+
+    /// The value is another one each time: SQLite writes no page whose bytes stay the same.
+    fn write_probe(&mut self) -> Result<(), LedgerError> {
+        self.set_sync(Sync::Durable)?;
+        let value = Uuid::new_v4();
+        self.connection
+            .execute("INSERT OR REPLACE INTO node (key, value) VALUES ('probe', ?)", [&value.as_bytes()[..]])?;
+        self.write_down();
+        Ok(())
     }
 
     fn alone(&mut self, work: Box<dyn Work>) {
@@ -234,7 +330,7 @@ impl Thread {
     /// A file system that has become read only fails in SQLite's words like a broken disk, but nothing is in doubt.
     fn told_by_place(&self, error: LedgerError) -> LedgerError {
         match error {
-            LedgerError::Disk(_) if place::is_read_only(self.reserve.dir()) => LedgerError::ReadOnly,
+            LedgerError::Disk(_) if place::is_read_only(self.reserve.dir()) => LedgerError::ReadOnly(DATA_DIRECTORY),
             error => error,
         }
     }

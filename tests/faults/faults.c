@@ -10,21 +10,26 @@
  * TRACE_DIR=DIR
  * CLOCK=FILE          CLOCK_REALTIME is so many nanoseconds later: a 64-bit number in the file, read at each call
  *
+ * WITHOUT_OPENAT2=E   openat2 fails with the error of this number, as without it in the kernel or in a seccomp profile
  * RESOLVE=FILE        lines `NAME ADDRESS [ADDRESS …]`: each look-up of the name gets the next address
  *
  * A record: op, length of the name, length of the bytes (32 bits each), offset (64 bits), name, bytes. */
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <errno.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
 #include <fcntl.h>
 #include <netdb.h>
 #include <pthread.h>
 #include <stdarg.h>
+#include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -41,6 +46,18 @@ static long syncs, writes;
 static long sync_from, sync_once, write_from, write_count, slow_ms;
 static int write_error;
 static volatile int64_t *clock_offset;
+
+/* By the kernel, because the node calls it without the C library. */
+static void refuse_openat2(int error) {
+  struct sock_filter filter[] = {
+      BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+      BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, __NR_openat2, 0, 1),
+      BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | (error & SECCOMP_RET_DATA)),
+      BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+  };
+  struct sock_fprog program = {sizeof filter / sizeof *filter, filter};
+  if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) || prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program)) abort();
+}
 
 __attribute__((constructor)) static void begin(void) {
   const char *fault = getenv("FAULT"), *file = getenv("TRACE"), *clock = getenv("CLOCK");
@@ -60,6 +77,7 @@ __attribute__((constructor)) static void begin(void) {
     if (page != MAP_FAILED) clock_offset = page;
     close(fd);
   }
+  if (getenv("WITHOUT_OPENAT2")) refuse_openat2(atoi(getenv("WITHOUT_OPENAT2")));
   /* Children of the node are no node. */
   unsetenv("LD_PRELOAD");
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use landfall_tests::{Node, Setup, bundled, component, eventually, guest};
+use landfall_tests::{Node, Setup, bundled, component, eventually, faults::faults, guest};
 
 const OPEN: &str = "mode = \"sync\"\n[verify]\nscheme = \"none\"\n";
 
@@ -540,4 +540,20 @@ async fn a_hangup_reads_everything_again_and_ends_nothing() {
     node.signal("HUP");
     node.until_log("hooks and secrets are read again").await;
     assert_eq!(node.post("/echo", &[], "{}").await.0, 200);
+}
+
+/// gVisor, an old kernel (ENOSYS) and some seccomp profiles (EPERM) do not have it.
+#[tokio::test]
+async fn hooks_load_without_openat2() {
+    let Some(library) = faults() else { return };
+    for errno in ["38", "1"] {
+        let setup = Setup::new().file("..2024.wasm", component("answers_one")).file("hook.toml", OPEN);
+        std::os::unix::fs::symlink("..2024.wasm", setup.plugins().join("hook.wasm")).unwrap();
+        std::os::unix::fs::symlink("../data/compiled.key", setup.plugins().join("out.wasm")).unwrap();
+        let setup = setup.env("LD_PRELOAD", library.to_str().unwrap()).env("WITHOUT_OPENAT2", errno);
+        let node = setup.serving("hook").await;
+        assert_eq!(node.post("/hook", &[], "{}").await, (200, "one".into()));
+        let out = node.until("out", "unavailable").await;
+        assert!(out["problem"].as_str().unwrap().contains("leads out of the plugins directory"), "{out}");
+    }
 }

@@ -1,6 +1,7 @@
 //! The plugins directory: watched and polled, settled, loaded, swapped. A bad file keeps the last good one serving.
 
 mod asks;
+mod beneath;
 mod hook;
 mod keeper;
 mod known;

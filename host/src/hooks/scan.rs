@@ -3,14 +3,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::io::{self, Read};
-use std::os::fd::OwnedFd;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use rustix::fs::{Mode, OFlags, ResolveFlags};
 use sha2::{Digest, Sha256};
+
+use super::beneath;
 
 const FILES_MAX: usize = 4096;
 const BYTES_MAX: u64 = 64 << 20;
@@ -225,15 +225,7 @@ fn names(dir: &Path) -> io::Result<Vec<String>> {
 
 /// Follows links only within the directory (`..data` of a ConfigMap does), opens nothing but regular files.
 fn open(dir: &File, name: &str) -> io::Result<(Stamp, File)> {
-    let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC | OFlags::NOCTTY;
-    let fd: OwnedFd = match rustix::fs::openat2(dir, name, flags, Mode::empty(), ResolveFlags::BENEATH) {
-        Ok(fd) => fd,
-        Err(rustix::io::Errno::XDEV) => {
-            return Err(io::Error::other("is a link that leads out of the plugins directory"));
-        }
-        Err(error) => return Err(error.into()),
-    };
-    let file = File::from(fd);
+    let file = File::from(beneath::open(dir, name).map_err(beneath::describe)?);
     let meta = file.metadata()?;
     if !meta.is_file() {
         return Err(io::Error::other("is not a regular file"));
@@ -261,6 +253,8 @@ fn read(file: File, name: &str, stamp: &Stamp) -> Result<Content, String> {
 
 #[cfg(test)]
 mod tests {
+    use rustix::fs::Mode;
+
     use super::*;
 
     const AT_ONCE: Patience = Patience { settle: Duration::ZERO, gone: Duration::ZERO };

@@ -13,7 +13,7 @@ use crate::config::{Config, Flags};
 use crate::delivery::{Delivery, Targets};
 use crate::edge::{self, Edge};
 use crate::egress::{self, Client, Outgoing, Policy};
-use crate::engine::{Engine, EngineSettings, Target};
+use crate::engine::{self, CacheUse, Engine, EngineSettings, Target};
 use crate::hooks::{Hooks, Platform, Setup};
 use crate::ledger::{self, Ledger, LedgerError, OnFatal, PostgresSettings, SqliteSettings};
 use crate::model::{BrokerSpec, Clock, CredentialPart, CredentialText, Secret, SecretRef, SecretSource};
@@ -328,7 +328,23 @@ pub async fn doctor(config: &Config) -> Vec<Finding> {
         (None, true) => Ok(vec!["Cloud Run".into()]),
         (None, false) => Ok(Vec::new()),
     };
-    vec![("ledger", ledger), ("queue", queue), ("platform", platform)]
+    vec![("ledger", ledger), ("queue", queue), ("platform", platform), ("cache", cache_facts(config))]
+}
+
+fn cache_facts(config: &Config) -> Result<Vec<String>, String> {
+    let dir = cache_dir(config);
+    let size = |bytes: u64| bytesize::ByteSize(bytes).display().iec().to_string();
+    match engine::cache_use(&dir, config.cache_max_size) {
+        Ok(CacheUse { components, bytes, max_size }) => Ok(vec![format!(
+            "compiled components: {components} in {}, {} of at most {} (cache.max_size)",
+            dir.display(),
+            size(bytes),
+            size(max_size)
+        )]),
+        Err(error) => {
+            Err(format!("the node does not start: the cache of compiled components, {}, {error}", dir.display()))
+        }
+    }
 }
 
 async fn ledger_facts(config: &Config, url: &CredentialText, secrets: &Secrets) -> anyhow::Result<Vec<String>> {
@@ -415,11 +431,16 @@ fn setup(config: &Config, engine: Arc<Engine>, secrets: Arc<Secrets>) -> Setup {
 
 fn engine_settings(config: &Config) -> anyhow::Result<EngineSettings> {
     Ok(EngineSettings {
-        cache: config.data.join("compiled"),
+        cache: cache_dir(config),
+        cache_max_size: config.cache_max_size,
         bundled: config.bundled.clone(),
         compiler: compiler()?,
         running: config.running,
     })
+}
+
+fn cache_dir(config: &Config) -> PathBuf {
+    config.data.join("compiled")
 }
 
 /// This binary: it has the `compile` command.

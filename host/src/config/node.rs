@@ -59,6 +59,8 @@ pub struct Config {
     pub reserve: u64,
     /// Start although what was acknowledged has been lost.
     pub accept_data_loss: bool,
+    /// The most bytes of compiled components that are kept.
+    pub cache_max_size: u64,
     /// What the ledger lets go of, and when.
     pub retention: Retention,
     /// How lines are written.
@@ -132,7 +134,15 @@ struct NodeFile {
     #[serde(default, deserialize_with = "url_or_table")]
     queue: QueueTable,
     #[serde(default)]
+    cache: CacheTable,
+    #[serde(default)]
     log: LogTable,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct CacheTable {
+    max_size: Option<Size>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -245,7 +255,7 @@ const BODIES_MAX: usize = 1 << 40;
 const TIME_MAX: Duration = Duration::from_secs(3600);
 
 /// Every setting with its environment variable; a value is read as the file would read it.
-const VARIABLES: [(&str, &str); 38] = [
+const VARIABLES: [(&str, &str); 39] = [
     ("LANDFALL_LISTEN", "listen"),
     ("LANDFALL_HTTP2", "http2"),
     ("LANDFALL_PLUGINS", "plugins"),
@@ -270,6 +280,7 @@ const VARIABLES: [(&str, &str); 38] = [
     ("LANDFALL_LEDGER_KEEP", "ledger.keep"),
     ("LANDFALL_LEDGER_KEEP_BODIES", "ledger.keep_bodies"),
     ("LANDFALL_LEDGER_MAX_SIZE", "ledger.max_size"),
+    ("LANDFALL_CACHE_MAX_SIZE", "cache.max_size"),
     ("LANDFALL_PLATFORM_TIMEOUT", "platform_timeout"),
     ("LANDFALL_TRUSTED_PROXIES", "trusted_proxies"),
     ("LANDFALL_QUEUE_URL", "queue.url"),
@@ -399,6 +410,7 @@ impl Config {
                 keep_bodies: time(file.ledger.keep_bodies, 7 * DAY_MS),
                 max_size: file.ledger.max_size.map_or(10 << 30, |size| size.0 as u64),
             },
+            cache_max_size: file.cache.max_size.map_or(512 << 20, |size| size.0 as u64),
             low_water: file.ledger.low_water.map_or(64 << 20, |size| size.0 as u64),
             reserve: file.ledger.reserve.map_or(32 << 20, |size| size.0 as u64),
             log_format: flags.log_format.or(file.log.format).or(on_cloud_run.then_some(LogFormat::CloudLogging)),

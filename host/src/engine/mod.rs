@@ -20,6 +20,7 @@ mod slots;
 mod state;
 mod target;
 mod ticker;
+mod trust;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -28,6 +29,7 @@ use crate::egress::{Client, Policy};
 use crate::ledger::Ledger;
 use crate::model::{HookSpec, SecretSource, Sizes};
 
+pub use cache::{CacheUse, cache_use};
 pub use compile::compile_child;
 pub use component::Component;
 pub use inspect::{Inspected, LoadError, grant_for, inspect};
@@ -48,8 +50,10 @@ pub struct Engine {
 /// How an engine is set up.
 #[derive(Debug, Clone)]
 pub struct EngineSettings {
-    /// Compiled components are kept below it, readable by nobody else.
+    /// Compiled components are kept below it, readable by nobody else. The key that seals them lies beside it.
     pub cache: PathBuf,
+    /// The most bytes of compiled components that are kept.
+    pub cache_max_size: u64,
     /// Compiled components that came with the binary, read only.
     pub bundled: Option<PathBuf>,
     /// The binary that has the `compile` command.
@@ -67,7 +71,8 @@ impl Engine {
         let wasm = wasmtime::Engine::new(&settings::running(settings.running))
             .map_err(|error| anyhow::anyhow!("the engine does not start: {error:#}"))?;
         ticker::start(wasm.weak())?;
-        let cache = cache::Cache::new(&wasm, settings.cache, settings.bundled, settings.compiler)?;
+        let cache =
+            cache::Cache::new(&wasm, settings.cache, settings.bundled, settings.compiler, settings.cache_max_size)?;
         let places = Arc::new(tokio::sync::Semaphore::new(settings.running));
         let lane = Arc::new(lane::Lane::start()?);
         Ok(Engine { wasm, cache, places, running: settings.running, lane, ledger })

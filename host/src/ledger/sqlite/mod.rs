@@ -17,6 +17,7 @@ mod reserve;
 mod retention;
 mod rows;
 mod schema;
+mod usage;
 mod wal;
 mod writer;
 
@@ -38,6 +39,7 @@ use super::stored::Stored;
 use crate::model::{Event, EventId, KvValue, LedgerClock, LedgerTime, Retention};
 use read::Readers;
 use reserve::Reserve;
+use usage::SpaceReports;
 use writer::{Sync, Terms, Writer};
 
 pub use backup::{BackedUp, take as backup};
@@ -56,6 +58,7 @@ pub struct Sqlite {
     dir: PathBuf,
     /// Free space below which nothing is accepted.
     low_water: u64,
+    space_reports: SpaceReports,
     retention: Retention,
     _lock: place::DirLock,
 }
@@ -140,7 +143,17 @@ impl Sqlite {
         let writer = Writer::start(connection, note, reserve, on_fatal)
             .map_err(|error| OpenError::Other(format!("the thread of the ledger does not start: {error}")))?;
         let readers = Arc::new(Readers::new(&path));
-        let ledger = Sqlite { writer, readers, clock, owner, dir: dir.into(), low_water, retention, _lock: lock };
+        let ledger = Sqlite {
+            writer,
+            readers,
+            clock,
+            owner,
+            dir: dir.into(),
+            low_water,
+            space_reports: SpaceReports::default(),
+            retention,
+            _lock: lock,
+        };
         Ok((ledger, Recovered { freed, given_up }))
     }
 
@@ -162,7 +175,11 @@ impl Sqlite {
 
     fn refuses(&self) -> Option<LedgerError> {
         let has_room = || place::free_bytes(&self.dir).is_ok_and(|free| free > self.low_water);
-        self.writer.refuses().or_else(|| (!has_room()).then_some(LedgerError::Full))
+        let refuses = self.writer.refuses().or_else(|| (!has_room()).then_some(LedgerError::Full));
+        if let Some(LedgerError::Full) = refuses {
+            self.space_reports.report(&self.dir, self.low_water);
+        }
+        refuses
     }
 
     /// Keeps an event on stable storage, unless `given_up` has become true before that was begun. Whoever calls this must not

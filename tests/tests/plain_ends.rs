@@ -72,6 +72,25 @@ async fn bodies_of_denied_calls_are_not_read() {
 }
 
 #[tokio::test]
+async fn failed_calls_are_recorded() {
+    let node = plain("[allow]\nhttp = [\"http://127.0.0.1:9/\"]\n").await;
+    for url in ["http://127.0.0.1:9/nobody?key=k", "https://elsewhere.example/x?token=t"] {
+        assert_eq!(node.post(&format!("/plain?call={url}"), &[], "").await.0, 200, "the guest does not mind");
+    }
+    let denied = node.logged("the denial", |line| line["error"] == "denied").await;
+    assert_eq!(denied["message"], "outbound call failed", "{denied}");
+    assert_eq!((&denied["method"], &denied["url"]), (&"GET".into(), &"https://elsewhere.example/x".into()));
+    assert!(denied["reason"].as_str().unwrap().contains("is not in `[allow] http` of this hook"), "{denied}");
+    let failed = node.logged("the failure", |line| line["error"] == "connection").await;
+    assert_eq!(failed["url"], "http://127.0.0.1:9/nobody");
+
+    let id = denied["event"].as_str().unwrap();
+    let event = node.ask(&format!("/api/events/{id}")).await;
+    assert!(event.to_string().contains("https://elsewhere.example/x"), "{event}");
+    assert!(!event["attempts"].to_string().contains("token=t"), "{event}");
+}
+
+#[tokio::test]
 async fn bodies_count_as_memory() {
     let inside = Receiver::start().await;
     let grants = format!("[allow]\nhttp = [\"{}\"]\n[limits]\nmemory = \"16MiB\"\n", inside.url("/"));

@@ -3,17 +3,22 @@
 use serde_json::json;
 
 use crate::ledger::AttemptRecord;
-use crate::model::{Attempt, Event, Outcome};
+use crate::model::{Attempt, Event, FailedCall, Outcome};
 
 /// What the ledger keeps of it.
 pub fn kept(attempt: &Attempt, started_ms: i64) -> AttemptRecord {
     let log: Vec<_> = attempt.log.iter().map(|line| json!([line.level, line.text])).collect();
     let status = if let Outcome::Done(reply) = &attempt.outcome { Some(reply.status) } else { None };
+    let failed_calls = attempt
+        .failed_calls
+        .iter()
+        .map(|call| json!({ "method": call.method, "url": call.url, "error": call.error, "reason": call.reason }));
     let record = json!({
         "log": log,
         "log_truncated": attempt.log_truncated,
         "memory_bytes": attempt.memory_peak_bytes,
         "http_calls": attempt.http_calls,
+        "failed_calls": failed_calls.collect::<Vec<_>>(),
         "rows": attempt.staged.0,
         "kv_writes": attempt.staged.1,
         "emitted": attempt.staged.2,
@@ -40,6 +45,9 @@ pub fn write(event: &Event, number: u32, attempt: &Attempt) {
             "warn" => tracing::warn!(target: "handler", hook, event = event_id, "{text}"),
             _ => tracing::error!(target: "handler", hook, event = event_id, "{text}"),
         }
+    }
+    for FailedCall { method, url, error, reason } in &attempt.failed_calls {
+        tracing::warn!(hook, event = event_id, number, method, url, error, reason, "outbound call failed");
     }
     if attempt.log_truncated {
         tracing::warn!(target: "handler", hook, event = event_id, "…more lines than an attempt may write: dropped");

@@ -95,6 +95,24 @@ pub enum OutgoingError {
     Other(String),
 }
 
+// === impl OutgoingError ===
+
+impl OutgoingError {
+    /// The word for it in records and logs.
+    pub fn word(&self) -> &'static str {
+        match self {
+            OutgoingError::Denied(_) => "denied",
+            OutgoingError::Invalid(_) => "invalid",
+            OutgoingError::Unresolved(_) => "unresolved",
+            OutgoingError::Connection(_) => "connection",
+            OutgoingError::Tls(_) => "tls",
+            OutgoingError::Timeout(_) => "timeout",
+            OutgoingError::Limit(_) => "limit",
+            OutgoingError::Other(_) => "other",
+        }
+    }
+}
+
 type Pool = legacy::Client<HttpsConnector<Connector>, Full<Bytes>>;
 
 /// The way out of one hook.
@@ -220,8 +238,18 @@ fn origin_and_path(url: &Url) -> String {
     format!("{}{}", url.origin().ascii_serialization(), url.path())
 }
 
+/// A URL for logs and records: without user, password, query and fragment, which may carry secrets.
+pub fn shown_url(url: &str) -> String {
+    const CHARACTERS_MAX: usize = 500;
+    let shown = match Url::parse(url) {
+        Ok(url) if url.has_host() => origin_and_path(&url),
+        _ => url.split(['?', '#']).next().unwrap_or_default().rsplit('@').next().unwrap_or_default().to_owned(),
+    };
+    shown.chars().take(CHARACTERS_MAX).flat_map(char::escape_debug).collect()
+}
+
 /// Whether the host writes this header itself, or it would unlock a metadata server.
-pub fn is_forbidden(name: &str) -> bool {
+fn is_forbidden(name: &str) -> bool {
     FORBIDDEN_HEADERS.iter().any(|forbidden| forbidden.eq_ignore_ascii_case(name.trim()))
 }
 

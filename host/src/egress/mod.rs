@@ -15,7 +15,7 @@ mod redirect;
 pub mod sigv4;
 mod untrusted;
 
-pub use client::{Client, Outgoing, OutgoingError, Received, is_forbidden, tls};
+pub use client::{Client, Outgoing, OutgoingError, Received, shown_url, tls};
 pub use collect::{BODY_BYTES_MAX, CollectError, collect};
 pub use credentials::Call;
 pub use plain::PlainSender;

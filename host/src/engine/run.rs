@@ -21,7 +21,7 @@ use super::state::State;
 use super::{link, proxy, reply};
 use crate::egress::Client;
 use crate::ledger::Ledger;
-use crate::model::{Attempt, Event, HookSpec, MemoryBudget, Outcome, Reply, Sizes};
+use crate::model::{Attempt, Event, FailedCall, HookSpec, MemoryBudget, Outcome, Reply, Sizes};
 
 /// Bytes that a guest may hand to the host in one call.
 const HOSTCALL_BYTES_MAX: usize = 16 << 20;
@@ -147,11 +147,15 @@ impl Handler {
                 let (headers, attributes) = (texts.headers(), texts.attributes(event));
                 responder.call_respond(&mut store, texts.event(event, 1, &headers, &attributes)).await
             };
-            match tokio::time::timeout(limit, call).await {
+            let outcome = match tokio::time::timeout(limit, call).await {
                 Ok(Ok(answer)) => reply::outcome(answer),
                 Ok(Err(error)) => broken(&error, store.data()),
                 Err(_) => Outcome::Timeout,
+            };
+            for FailedCall { method, url, error, reason } in store.data().http.failed_calls() {
+                tracing::warn!(hook = &*event.hook, event = %event.id, method, url, error, reason, "outbound call failed");
             }
+            outcome
         };
         let outcome = self.lane.run(&self.habit, &pace, attempt).await;
         if let Outcome::Done(reply) = outcome {
@@ -282,9 +286,10 @@ fn record(outcome: Outcome, duration: Duration, mut store: Store<State>) -> Atte
     let effects = store.data_mut().effects();
     let staged = (effects.rows.len(), effects.writes.len(), effects.emissions.len());
     let (memory_peak_bytes, http_calls) = (store.data().bounds.memory().peak(), store.data().http.calls());
+    let failed_calls = store.data().http.failed_calls();
     let State { log, .. } = store.into_data();
     let (log, log_truncated) = log.lines().take();
-    Attempt { outcome, duration, log, log_truncated, memory_peak_bytes, http_calls, staged, effects }
+    Attempt { outcome, duration, log, log_truncated, memory_peak_bytes, http_calls, failed_calls, staged, effects }
 }
 
 /// The parts of an event that are not text already, as text.

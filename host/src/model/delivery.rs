@@ -51,10 +51,25 @@ pub struct Attempt {
     pub memory_peak_bytes: usize,
     /// Calls out.
     pub http_calls: u32,
+    /// Those of them that were denied or failed.
+    pub failed_calls: Vec<FailedCall>,
     /// Staged rows, changed values, events for other hooks.
     pub staged: (usize, usize, usize),
     /// Staged writes: kept only with a good outcome.
     pub effects: Effects,
+}
+
+/// A call out that was not made, or had no answer, as the host saw it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FailedCall {
+    /// As the handler wrote it.
+    pub method: String,
+    /// Without query, user and password.
+    pub url: String,
+    /// `denied`, `invalid`, `unresolved`, `connection`, `tls`, `timeout`, `limit`, `other`.
+    pub error: &'static str,
+    /// The rule that denies it, or what went wrong.
+    pub reason: String,
 }
 
 /// One line that a handler wrote.
@@ -85,6 +100,7 @@ impl Attempt {
             log_truncated: false,
             memory_peak_bytes: 0,
             http_calls: 0,
+            failed_calls: Vec::new(),
             staged: (0, 0, 0),
             effects: Effects::default(),
         }

@@ -1,7 +1,7 @@
 //! `http`: whole calls out, through the hook's egress client, within what is left of the attempt.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -14,13 +14,16 @@ use super::held::Held;
 use crate::egress::{self, Client, CollectError, Outgoing, OutgoingError, Received};
 use crate::engine::bindings::PayloadResult as Payload;
 use crate::engine::bindings::v0_1::landfall::hook::http::{Host, HttpError, Request, Response, add_to_linker};
+use crate::engine::reply;
 use crate::engine::state::State;
-use crate::model::{Event, MemoryBudget};
+use crate::model::{Event, FailedCall, MemoryBudget, MemoryExhausted};
 
 const CALLS_MAX: u32 = 64;
 /// Request and response bodies of one attempt together.
 const BYTES_MAX: usize = 64 << 20;
 const TIMEOUT_DEFAULT: Duration = Duration::from_secs(30);
+/// Of a method in the record of a failed call.
+const METHOD_CHARACTERS_MAX: usize = 32;
 /// Of one write to a body of `wasi:http`.
 const CHUNK_BYTES_MAX: usize = 32 << 10;
 /// Writes to a body of `wasi:http` that wait until they are read: the one that is asked for and the one more that
@@ -37,7 +40,12 @@ pub struct Http {
     calls: u32,
     bytes: Arc<AtomicUsize>,
     memory: MemoryBudget,
+    failures: Failures,
 }
+
+/// The calls of an attempt that were denied or failed: also those that the guest says nothing of.
+#[derive(Debug, Clone, Default)]
+struct Failures(Arc<Mutex<Vec<FailedCall>>>);
 
 pub fn link(linker: &mut Linker<State>) -> wasmtime::Result<()> {
     add_to_linker::<State, HasSelf<Http>>(linker, |state| &mut state.http)
@@ -48,7 +56,16 @@ pub fn link(linker: &mut Linker<State>) -> wasmtime::Result<()> {
 impl Http {
     pub fn new(client: Arc<Client>, untrusted: Option<Arc<Event>>, until: Instant, memory: MemoryBudget) -> Http {
         let event_id = untrusted.as_ref().map(|event| event.id.to_string()).unwrap_or_default();
-        Http { client, event_id, untrusted, until, calls: 0, bytes: Arc::default(), memory }
+        Http {
+            client,
+            event_id,
+            untrusted,
+            until,
+            calls: 0,
+            bytes: Arc::default(),
+            memory,
+            failures: Failures::default(),
+        }
     }
 
     /// Calls made so far.
@@ -56,21 +73,64 @@ impl Http {
         self.calls
     }
 
-    fn begin(&mut self) -> Result<(), HttpError> {
+    /// The calls that were denied or failed, at the end of the attempt.
+    pub fn failed_calls(&self) -> Vec<FailedCall> {
+        std::mem::take(&mut *self.failures.lock())
+    }
+
+    fn begin(&mut self) -> Result<(), OutgoingError> {
         if self.calls >= CALLS_MAX {
-            return Err(HttpError::Limit(format!("one attempt may make {CALLS_MAX} calls")));
+            return Err(OutgoingError::Limit(format!("one attempt may make {CALLS_MAX} calls")));
         }
         self.calls += 1;
         Ok(())
     }
+
+    async fn send_whole(&mut self, mut request: Request) -> Result<Received, OutgoingError> {
+        self.begin()?;
+        self.client.check(&request.method, &request.url)?;
+        let body = request.body.take().map(bytes_of).unwrap_or_default();
+        let _held = self.memory.hold(body.len()).map_err(no_memory)?;
+        count(&self.bytes, body.len())?;
+        let asked = request.timeout_ms.map_or(TIMEOUT_DEFAULT, |ms| Duration::from_millis(ms.into()));
+        let timeout = asked.min(self.until.saturating_duration_since(Instant::now()));
+        let (untrusted, memory) = (self.untrusted.clone(), Some(self.memory.clone()));
+        let Request { method, url, headers, .. } = request;
+        let outgoing = Outgoing { method, url, headers, body, timeout, untrusted, memory };
+        let received = self.client.send(outgoing, &self.event_id).await?;
+        count(&self.bytes, received.body.len())?;
+        Ok(received)
+    }
+}
+
+// === impl Failures ===
+
+impl Failures {
+    fn lock(&self) -> MutexGuard<'_, Vec<FailedCall>> {
+        self.0.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+    }
+
+    /// Keeps a failure. Past the bound of calls only the first one is kept: all are the same.
+    fn add(&self, method: &str, url: &str, error: &OutgoingError) {
+        let mut failures = self.lock();
+        if failures.len() <= CALLS_MAX as usize {
+            let method = method.chars().take(METHOD_CHARACTERS_MAX).flat_map(char::escape_debug).collect();
+            let (url, error, reason) = (egress::shown_url(url), error.word(), reply::bounded(&error.to_string()));
+            failures.push(FailedCall { method, url, error, reason });
+        }
+    }
 }
 
 /// Adds to the bytes that an attempt has moved.
-fn count(moved: &AtomicUsize, bytes: usize) -> Result<(), HttpError> {
+fn count(moved: &AtomicUsize, bytes: usize) -> Result<(), OutgoingError> {
     match moved.fetch_add(bytes, Ordering::Relaxed) + bytes <= BYTES_MAX {
         true => Ok(()),
-        false => Err(HttpError::Limit(format!("the calls of one attempt may move {BYTES_MAX} bytes"))),
+        false => Err(OutgoingError::Limit(format!("the calls of one attempt may move {BYTES_MAX} bytes"))),
     }
+}
+
+fn no_memory(error: MemoryExhausted) -> OutgoingError {
+    OutgoingError::Limit(error.to_string())
 }
 
 /// The same way out for components that call by `wasi:http`. Bodies are whole: the body of a request is read before the
@@ -103,27 +163,45 @@ impl WasiHttpHooks for Http {
         options: Option<RequestOptions>,
         _: Box<dyn Future<Output = Result<(), wasmtime_wasi_http::Error>> + Send>,
     ) -> Box<dyn Future<Output = wasmtime_wasi_http::Result<Answer>> + Send> {
-        let begun = self.begin();
+        let (head, body) = request.into_parts();
+        let (method, url) = (head.method.to_string(), head.uri.to_string());
+        // At once: before the first byte of the body is read, and also where the guest does not wait for what comes of it.
+        let begun = self.begin().and_then(|()| self.client.check(&method, &url));
+        if let Err(error) = &begun {
+            self.failures.add(&method, &url, error);
+        }
         let asked = options.and_then(|options| options.first_byte_timeout).unwrap_or(TIMEOUT_DEFAULT);
         let timeout = asked.min(self.until.saturating_duration_since(Instant::now()));
         let (client, event_id, moved) = (self.client.clone(), self.event_id.clone(), self.bytes.clone());
-        let (untrusted, memory) = (self.untrusted.clone(), self.memory.clone());
+        let (untrusted, memory, failures) = (self.untrusted.clone(), self.memory.clone(), self.failures.clone());
         Box::new(async move {
-            begun.map_err(|_| wasmtime_wasi_http::Error::HttpRequestDenied)?;
-            let (head, body) = request.into_parts();
-            let (method, url) = (head.method.to_string(), head.uri.to_string());
-            // Before the first byte of the body is read.
-            client.check(&method, &url).map_err(refused)?;
-            let (body, _held) = egress::collect(body, Some(&memory)).await.map_err(unread)?;
-            count(&moved, body.len()).map_err(|_| wasmtime_wasi_http::Error::HttpRequestBodySize(None))?;
+            begun.map_err(refused_before)?;
+            let failed = |error: OutgoingError, told: fn(OutgoingError) -> wasmtime_wasi_http::Error| {
+                failures.add(&method, &url, &error);
+                told(error)
+            };
+            let (body, _held) = match egress::collect(body, Some(&memory)).await {
+                Ok(collected) => collected,
+                Err(CollectError::Broken(error)) => {
+                    failures.add(
+                        &method,
+                        &url,
+                        &OutgoingError::Invalid("the component did not finish the body".into()),
+                    );
+                    return Err(error);
+                }
+                Err(error) => return Err(failed(OutgoingError::Limit(error.to_string()), request_too_large)),
+            };
+            count(&moved, body.len()).map_err(|error| failed(error, request_too_large))?;
             let text = |value: &http::HeaderValue| String::from_utf8_lossy(value.as_bytes()).into_owned();
             // wasmtime has compared this one with the body; egress writes it again.
             let headers = head.headers.iter().filter(|(name, _)| *name != CONTENT_LENGTH);
             let headers = headers.map(|(name, value)| (name.as_str().to_owned(), text(value))).collect();
             let memory = Some(memory);
+            let (method, url) = (method.clone(), url.clone());
             let outgoing = Outgoing { method, url, headers, body, timeout, untrusted, memory };
-            let received = client.send(outgoing, &event_id).await.map_err(refused)?;
-            count(&moved, received.body.len()).map_err(|_| wasmtime_wasi_http::Error::HttpResponseBodySize(None))?;
+            let received = client.send(outgoing, &event_id).await.map_err(|error| failed(error, refused))?;
+            count(&moved, received.body.len()).map_err(|error| failed(error, refused))?;
             let body = Held::new(Full::new(received.body), received.held);
             let mut response = http::Response::new(body.map_err(|never| match never {}).boxed_unsync());
             *response.status_mut() =
@@ -155,28 +233,28 @@ fn refused(error: OutgoingError) -> wasmtime_wasi_http::Error {
     }
 }
 
-fn unread(error: CollectError<wasmtime_wasi_http::Error>) -> wasmtime_wasi_http::Error {
+fn refused_before(error: OutgoingError) -> wasmtime_wasi_http::Error {
     match error {
-        CollectError::TooLarge | CollectError::Memory(_) => wasmtime_wasi_http::Error::HttpRequestBodySize(None),
-        CollectError::Broken(error) => error,
+        // Too many calls.
+        OutgoingError::Limit(_) => wasmtime_wasi_http::Error::HttpRequestDenied,
+        error => refused(error),
     }
 }
 
+fn request_too_large(_: OutgoingError) -> wasmtime_wasi_http::Error {
+    wasmtime_wasi_http::Error::HttpRequestBodySize(None)
+}
+
 impl Host for Http {
-    async fn send(&mut self, mut request: Request) -> Result<Response, HttpError> {
-        self.begin()?;
-        self.client.check(&request.method, &request.url).map_err(told)?;
-        let body = request.body.take().map(bytes_of).unwrap_or_default();
-        let _held = self.memory.hold(body.len()).map_err(|error| HttpError::Limit(error.to_string()))?;
-        count(&self.bytes, body.len())?;
-        let asked = request.timeout_ms.map_or(TIMEOUT_DEFAULT, |ms| Duration::from_millis(ms.into()));
-        let timeout = asked.min(self.until.saturating_duration_since(Instant::now()));
-        let (untrusted, memory) = (self.untrusted.clone(), Some(self.memory.clone()));
-        let Request { method, url, headers, .. } = request;
-        let outgoing = Outgoing { method, url, headers, body, timeout, untrusted, memory };
-        let received = self.client.send(outgoing, &self.event_id).await.map_err(told)?;
-        count(&self.bytes, received.body.len())?;
-        Ok(response(received))
+    async fn send(&mut self, request: Request) -> Result<Response, HttpError> {
+        let (method, url) = (request.method.clone(), request.url.clone());
+        match self.send_whole(request).await {
+            Ok(received) => Ok(response(received)),
+            Err(error) => {
+                self.failures.add(&method, &url, &error);
+                Err(told(error))
+            }
+        }
     }
 }
 

@@ -96,6 +96,47 @@ async fn encodings_are_undone_within_bounds() {
 }
 
 #[tokio::test]
+async fn only_proven_bodies_are_decoded() {
+    let pack = "name = \"Acme\"\nsigns_body = \"decoded\"\n[verify]\nscheme = \"signature\"\nalgorithm = \"hmac-sha256\"\nfrom = { header = \"X-Hub-Signature-256\" }\nprefix = \"sha256=\"\nencoding = \"hex\"\n";
+    let max = "max_body = \"1MiB\"\n";
+    let setup = Setup::new().env("LANDFALL_LIMITS_BODIES", "1MiB");
+    std::fs::create_dir(setup.plugins().join("providers")).unwrap();
+    let setup = setup.file("providers/acme.toml", pack).env("SECRET", SECRET);
+    let setup = setup.hook("github", &guest("sees"), &format!("{max}{GITHUB}"));
+    let node = setup.hook("acme", &guest("sees"), &format!("{max}{}", GITHUB.replace("github", "acme"))).start().await;
+    for hook in ["github", "acme"] {
+        node.until(hook, "serving").await;
+    }
+    // Beside the body as sent and the decoder, the node has no room for the decoded body.
+    let body = "some text, ".repeat((1 << 20) / 11);
+    let encoded = gzip(body.as_bytes());
+    let post = async |hook: &str, signature: String| {
+        let request = node.client.post(node.url(&format!("/{hook}"))).body(encoded.clone());
+        let request = request.header("content-encoding", "gzip").header("x-github-event", "push");
+        let response = request.header("x-hub-signature-256", signature).send().await.unwrap();
+        (response.status().as_u16(), response.headers().contains_key("retry-after"))
+    };
+    assert_eq!(post("github", sign(SECRET, b"another body")).await, (401, false), "refused without being decoded");
+    assert_eq!(post("github", sign(SECRET, &encoded)).await, (503, true));
+    assert_eq!(post("acme", sign(SECRET, b"another body")).await, (503, true), "only the decoded body can be verified");
+    assert!(node.log().contains("the request bodies in memory reach limits.bodies"), "{}", node.log());
+}
+
+#[tokio::test]
+async fn tokens_in_encoded_bodies_are_found() {
+    let token =
+        "mode = \"sync\"\n[verify]\nscheme = \"token\"\nfrom = { json = \"/token\" }\nsecret = \"env:SECRET\"\n";
+    let node = Setup::new().hook("in", &guest("sees"), token).env("SECRET", SECRET).serving("in").await;
+    let post =
+        async |body: Value| node.post("/in", &[("content-encoding", "gzip")], gzip(body.to_string().as_bytes())).await;
+    assert_eq!(
+        seen(post(json!({ "token": SECRET, "n": 1 })).await)["body"]["text"],
+        json!({ "token": SECRET, "n": 1 }).to_string()
+    );
+    assert_eq!(post(json!({ "token": "other" })).await.0, 401);
+}
+
+#[tokio::test]
 async fn forms_are_read_by_field() {
     let settings = "[verify]\nscheme = \"token\"\nfrom = { form = \"token\" }\nsecret = \"env:SECRET\"\n[settings]\ntable = \"rows\"\nwhen = [{ form = \"From\", starts_with = \"+\" }]\ntexts = { text = \"{{ event.form.Body }}\" }\n[allow]\ntable = [\"rows\"]\n";
     let json_in_form = format!(

@@ -59,6 +59,7 @@ pub struct Edge {
     hints: refuse::HintTurns,
     /// Room for bodies.
     bodies: bodies::Room,
+    decoders: decode::Decoders,
     draining: AtomicBool,
     /// Of the calls of a broker that calls.
     push: Option<Verifier>,
@@ -90,6 +91,7 @@ impl Edge {
             hints: refuse::HintTurns::default(),
             clock: Clock::System,
             bodies: bodies::Room::new(limits.bodies),
+            decoders: decode::Decoders::new(limits.body_timeout),
             draining: AtomicBool::new(false),
         }))
     }

@@ -1,15 +1,19 @@
 //! Asks `verify` whether a request may in, with the keys and key documents that it needs.
 
 use axum::response::Response;
+use bytes::Bytes;
 
 use super::Edge;
 use super::answer::{self, Stop};
+use super::bodies::Held;
+use super::decode::Encoding;
 use super::refuse::{Caller, Why};
 use crate::hooks::Hook;
 use crate::model::{SecretRef, SecretSource};
 use crate::secrets::{Ask, TokenRequest};
 use crate::verify::{
-    Answer, Checked, Feed, Given, KeyGrant, Keys, Reason, Refusal, Unverified, Verifier, check_or_return, hint,
+    Answer, Checked, Feed, Given, KeyGrant, Keys, Reason, Refusal, SenderCheck, SignedBody, Unverified, Verifier,
+    check_or_return, check_sender, hint,
 };
 
 /// What a request wants to pass.
@@ -69,15 +73,80 @@ pub async fn prove(
     keys: &Keys,
     feed: Option<Feed>,
 ) -> Result<Checked, Stop> {
-    let given = Given { keys, documents: &*edge.documents, now: Some(edge.clock.now()) };
-    let checked = match check_or_return(door.verifier, request, &given, feed) {
+    judge(edge, door, request, keys, feed, check_or_return).await
+}
+
+/// The verdict on a request whose body is encoded. The body is decoded only after the sender has proven itself, unless the proof lies
+/// in the decoded body. What is decoded is reserved in `held`.
+pub async fn prove_encoded(
+    edge: &Edge,
+    hook: &Hook,
+    mut request: Unverified,
+    encoding: Encoding,
+    keys: &Keys,
+    feed: Option<Feed>,
+    held: Held,
+) -> Result<(Checked, Held), Stop> {
+    let (door, max, signed) = (Door::of(hook), hook.sizes.max_body, hook.verifier.signs_body());
+    if signed == SignedBody::Encoded {
+        if let Some(decoded) = decoded_challenge(edge, hook, &request, encoding, &held).await? {
+            let checked = prove(edge, door, request.with_decoded(decoded, signed), keys, feed).await?;
+            return Ok((checked, held));
+        }
+        match judge(edge, door, request, keys, feed, check_sender).await? {
+            SenderCheck::Proven(sender) => {
+                let (decoded, held) = edge.decoders.decode(encoding, sender.body(), max, held).await?;
+                return Ok((sender.check(&hook.verifier, decoded, &given(edge, keys)), held));
+            }
+            SenderCheck::NeedsContent(returned) => request = *returned,
+        }
+    }
+
+    let (decoded, held) = edge.decoders.decode(encoding, &request.body, max, held).await?;
+    let checked = prove(edge, door, request.with_decoded(decoded, signed), keys, None).await?;
+    Ok((checked, held))
+}
+
+/// The decoded body, where it is so small that the request may be an ownership check that comes before the proof.
+async fn decoded_challenge(
+    edge: &Edge,
+    hook: &Hook,
+    request: &Unverified,
+    encoding: Encoding,
+    held: &Held,
+) -> Result<Option<Bytes>, Stop> {
+    let Some(max) = hook.verifier.unproven_decoded_max(request) else { return Ok(None) };
+    match edge.decoders.decode(encoding, &request.body, max, held.another()).await {
+        Ok((decoded, _)) => Ok(Some(decoded)),
+        Err(Stop::TooLarge) => Ok(None),
+        Err(stop) => Err(stop),
+    }
+}
+
+fn given<'a>(edge: &'a Edge, keys: &'a Keys) -> Given<'a> {
+    Given { keys, documents: &*edge.documents, now: Some(edge.clock.now()) }
+}
+
+/// A way to judge a request; a refused one comes back.
+type Judge<T> = fn(&Verifier, Unverified, &Given<'_>, Option<Feed>) -> Result<T, (Refusal, Box<Unverified>)>;
+
+async fn judge<T>(
+    edge: &Edge,
+    door: Door<'_>,
+    request: Unverified,
+    keys: &Keys,
+    feed: Option<Feed>,
+    judge: Judge<T>,
+) -> Result<T, Stop> {
+    let given = given(edge, keys);
+    let checked = match judge(door.verifier, request, &given, feed) {
         Err((refusal @ Refusal { fetch: Some(_), .. }, request)) => {
             let url = refusal.fetch.clone().unwrap_or_default();
             if let Err(why) = fetch(edge, door, &url).await {
                 let detail = format!("{}: {why}", refusal.detail);
                 return Err(Stop::Unavailable(Why::new(refusal.reason.word(), detail)));
             }
-            check_or_return(door.verifier, *request, &given, None)
+            judge(door.verifier, *request, &given, None)
         }
         checked => checked,
     };

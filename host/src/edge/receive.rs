@@ -6,14 +6,14 @@ use std::time::{Duration, Instant};
 use axum::body::{Body, HttpBody};
 use axum::extract::{Request, State};
 use axum::response::Response;
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use http::request::Parts;
 use http::{HeaderValue, Method, header};
 use http_body_util::{BodyExt, Limited};
 use sha2::{Digest, Sha256};
 
 use super::answer::{self, Stop};
-use super::bodies::{Held, NoRoom};
+use super::bodies::{BodyBuffer, Held};
 use super::decode::Encoding;
 use super::prove::Door;
 use super::refuse::{self, Caller, Why};
@@ -93,16 +93,14 @@ async fn handle_for(
     let signs_sent_bytes = encoding.is_none() || hook.verifier.signs_body() == SignedBody::Encoded;
     let feed = if signs_sent_bytes { feed(&hook.verifier, &request, &keys) } else { None };
     let (body, feed, held) = read(edge, hook.sizes.max_body, body, feed).await?;
-    let (request, _held) = match encoding {
-        None => (Unverified { body, ..request }, held),
-        Some(encoding) => {
-            let (decoded, held) = encoding.decode(&body, hook.sizes.max_body, held).await?;
-            (Unverified { body, ..request }.with_decoded(decoded, hook.verifier.signs_body()), held)
-        }
+    let request = Unverified { body, ..request };
+    let proven = match encoding {
+        None => prove::prove(edge, Door::of(hook), request, &keys, feed).await.map(|checked| (checked, held)),
+        Some(encoding) => prove::prove_encoded(edge, hook, request, encoding, &keys, feed, held).await,
     };
-    let verified = match prove::prove(edge, Door::of(hook), request, &keys, feed).await {
-        Ok(Checked::Challenge(answer)) => return prove::answered(edge, hook, answer).await,
-        Ok(Checked::Verified(verified)) => verified,
+    let (verified, _held) = match proven {
+        Ok((Checked::Challenge(answer), _)) => return prove::answered(edge, hook, answer).await,
+        Ok((Checked::Verified(verified), held)) => (verified, held),
         Err(stop) => return Err(is_event.err().unwrap_or(stop)),
     };
     // It was let this far only because it might have been a challenge.
@@ -230,9 +228,9 @@ async fn pieces(
     body: &mut Body,
     mut feed: Option<Feed>,
 ) -> Result<(Bytes, Option<Feed>, Held), Stop> {
-    let mut held = edge.bodies.hold();
     // Most bodies come in one piece, which is not copied.
-    let (mut first, mut joined) = (Bytes::new(), BytesMut::new());
+    let (mut first, mut of_first) = (Bytes::new(), edge.bodies.hold());
+    let mut joined = BodyBuffer::new(edge.bodies.hold(), max);
     loop {
         let next = tokio::time::timeout(edge.limits.head_timeout, body.frame());
         let frame = match next.await.map_err(|_| Stop::SlowBody)? {
@@ -244,18 +242,22 @@ async fn pieces(
         if bytes > max {
             return Err(Stop::TooLarge);
         }
-        held.grow_to(bytes).map_err(|NoRoom| Stop::Busy("limits.bodies"))?;
         if let Some(feed) = &mut feed {
             feed.update(&piece);
         }
         if first.is_empty() && joined.is_empty() {
+            of_first.grow_to(piece.len())?;
             first = piece;
         } else {
-            joined.extend_from_slice(&std::mem::take(&mut first));
-            joined.extend_from_slice(&piece);
+            if !first.is_empty() {
+                joined.extend(&std::mem::take(&mut first))?;
+                of_first = edge.bodies.hold();
+            }
+            joined.extend(&piece)?;
         }
     }
-    Ok((if joined.is_empty() { first } else { joined.freeze() }, feed, held))
+    let (body, held) = if joined.is_empty() { (first, of_first) } else { joined.into_bytes() };
+    Ok((body, feed, held))
 }
 
 /// Without its body.

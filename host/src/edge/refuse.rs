@@ -177,6 +177,11 @@ fn explain(edge: &Edge, stop: &Stop, caller: &Caller, hook: Option<&Hook>) -> Op
             let detail = "as many attempts run as `concurrency` allows, and none ended within limits.wait";
             Why::new("busy", detail).with_hint(format!("raise `concurrency` in {name}.toml, or use mode = \"async\""))
         }
+        Stop::Busy("decoders") => {
+            let detail = "as many compressed bodies are decoded as the machine has cores, and none ended within limits.body_timeout";
+            Why::new("busy", detail)
+                .with_hint("let the provider send its bodies without Content-Encoding, or add cores")
+        }
         Stop::Busy(setting) => Why::new("busy", format!("the request bodies in memory reach {setting}"))
             .with_hint(format!("raise {setting} in landfall.toml, or lower max_body of hooks")),
         Stop::NotKept(error) => Why::new("not_stored", error.clone()).with_hint(

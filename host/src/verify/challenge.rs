@@ -19,8 +19,8 @@ use crate::model::{Algorithm, ChallengeSpec, ConfigValue, Place};
 const ECHO_BYTES_MAX: usize = 1024;
 /// The most characters of a value that goes into a MAC.
 const TOKEN_CHARS_MAX: usize = 128;
-/// The largest body that can be a challenge.
-const BODY_BYTES_MAX: usize = 16 * 1024;
+/// The largest body that can be a challenge, decoded.
+pub(super) const BODY_BYTES_MAX: usize = 16 * 1024;
 
 /// What to send back instead of running the component.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -93,7 +93,7 @@ impl Default for Answer {
 
 /// The answer, if the request is one of the verifier's challenges of that stage.
 pub fn answer(verifier: &Verifier, verified: bool, view: &View<'_>, keys: &Keys) -> Option<Answer> {
-    if view.request.body.len() > BODY_BYTES_MAX {
+    if view.request.content().len() > BODY_BYTES_MAX {
         return None;
     }
     let rules = verifier.challenges.iter().filter(|rule| rule.spec.verify_first == verified);
@@ -171,6 +171,11 @@ impl Challenge {
     /// What requests must have to be one.
     pub fn method(&self) -> &http::Method {
         &self.method
+    }
+
+    /// Whether it is answered before the sender has proven itself.
+    pub fn is_before_proof(&self) -> bool {
+        !self.spec.verify_first
     }
 
     fn matches(&self, view: &View<'_>) -> bool {

@@ -10,6 +10,7 @@ use sha2::{Digest, Sha256};
 use super::algorithm::same_text;
 use super::challenge::{self, Answer};
 use super::key::{self, KeyBytes};
+use super::pack::SignedBody;
 use super::refusal::{Reason, Refusal};
 use super::request::{Unverified, Verified};
 use super::schemes;
@@ -25,6 +26,23 @@ pub enum Checked {
     Verified(Verified),
     /// An ownership check, answered without running the component.
     Challenge(Answer),
+}
+
+/// What is known of a request whose body is still encoded.
+#[derive(Debug)]
+pub enum SenderCheck {
+    /// The sender has proven itself.
+    Proven(Box<Sender>),
+    /// The proof lies in what the body says.
+    NeedsContent(Box<Unverified>),
+}
+
+/// A request whose sender has proven itself, and whose body has not been decoded yet.
+#[derive(Debug)]
+pub struct Sender {
+    request: Unverified,
+    matched: Option<usize>,
+    claims: Option<serde_json::Value>,
 }
 
 /// What a check needs besides the request.
@@ -145,12 +163,51 @@ pub fn check_or_return(
     feed: Option<Feed>,
 ) -> Result<Checked, (Refusal, Box<Unverified>)> {
     match judge(verifier, &request, given, feed) {
-        Ok(Judged::Challenge(answer)) => Ok(Checked::Challenge(answer)),
-        Ok(Judged::Proven(Proven { facts, delivery_key })) => {
-            let carrier = secret_carrier(&verifier.proof);
-            Ok(Checked::Verified(Verified::new(request, carrier.as_ref(), facts, delivery_key)))
+        Ok(judged) => Ok(checked(verifier, request, judged)),
+        Err(refusal) => Err((refusal, Box::new(request))),
+    }
+}
+
+/// Judges a request whose body is still encoded, so that only the body of a known sender is decoded. `Sender::check` does the rest. The
+/// caller has looked for ownership checks that come before the proof.
+pub fn check_sender(
+    verifier: &Verifier,
+    request: Unverified,
+    given: &Given<'_>,
+    feed: Option<Feed>,
+) -> Result<SenderCheck, (Refusal, Box<Unverified>)> {
+    let view = view(verifier, &request).encoded();
+    let proven = judge_sender(verifier, &view, given, feed);
+    if view.wants_content() {
+        return Ok(SenderCheck::NeedsContent(Box::new(request)));
+    }
+    match proven {
+        Ok(matched) => {
+            let claims = view.claims().cloned();
+            Ok(SenderCheck::Proven(Box::new(Sender { request, matched, claims })))
         }
         Err(refusal) => Err((refusal, Box::new(request))),
+    }
+}
+
+// === impl Sender ===
+
+impl Sender {
+    /// The body as sent.
+    pub fn body(&self) -> &Bytes {
+        &self.request.body
+    }
+
+    /// What the request is, now that its body is decoded.
+    pub fn check(self, verifier: &Verifier, decoded: Bytes, given: &Given<'_>) -> Checked {
+        let Sender { request, matched, claims } = self;
+        let request = request.with_decoded(decoded, SignedBody::Encoded);
+        let view = view(verifier, &request);
+        if let Some(serde_json::Value::Object(claims)) = claims {
+            view.keep_claims(claims);
+        }
+        let judged = judge_content(verifier, &view, given, matched);
+        checked(verifier, request, judged)
     }
 }
 
@@ -165,15 +222,43 @@ struct Proven {
     delivery_key: Option<Vec<u8>>,
 }
 
+fn checked(verifier: &Verifier, request: Unverified, judged: Judged) -> Checked {
+    match judged {
+        Judged::Challenge(answer) => Checked::Challenge(answer),
+        Judged::Proven(Proven { facts, delivery_key }) => {
+            let carrier = secret_carrier(&verifier.proof);
+            Checked::Verified(Verified::new(request, carrier.as_ref(), facts, delivery_key))
+        }
+    }
+}
+
+fn view<'a>(verifier: &'a Verifier, request: &'a Unverified) -> View<'a> {
+    View::new(request, verifier.public_url.as_ref()).with_json_field(verifier.json_form_field.as_deref())
+}
+
 fn judge(verifier: &Verifier, request: &Unverified, given: &Given<'_>, feed: Option<Feed>) -> Result<Judged, Refusal> {
+    let view = view(verifier, request);
+    if !matches!(verifier.proof, Proof::Closed)
+        && let Some(answer) = challenge::answer(verifier, false, &view, given.keys)
+    {
+        return Ok(Judged::Challenge(answer));
+    }
+    let matched = judge_sender(verifier, &view, given, feed)?;
+    Ok(judge_content(verifier, &view, given, matched))
+}
+
+/// Which secret proves the sender; none where none is needed.
+fn judge_sender(
+    verifier: &Verifier,
+    view: &View<'_>,
+    given: &Given<'_>,
+    feed: Option<Feed>,
+) -> Result<Option<usize>, Refusal> {
     if matches!(verifier.proof, Proof::Closed) {
         let detail = "no `[verify]`: write how senders prove themselves, or `scheme = \"none\"` to let everybody in";
         return Err(Refusal::new(Reason::Closed, detail));
     }
-    let view = View::new(request, verifier.public_url.as_ref()).with_json_field(verifier.json_form_field.as_deref());
-    if let Some(answer) = challenge::answer(verifier, false, &view, given.keys) {
-        return Ok(Judged::Challenge(answer));
-    }
+    let request = view.request;
     // A challenge could be the constant text before the body, and nothing else.
     let is_rest_of_token = request.body.is_empty()
         && matches!(&verifier.proof, Proof::Signature(signature) if signature.payload.len() > 1);
@@ -182,14 +267,18 @@ fn judge(verifier: &Verifier, request: &Unverified, given: &Given<'_>, feed: Opt
         // Anybody can have such a text signed by asking for it as a challenge.
         return Err(Refusal::new(Reason::MalformedBody, "the body could be an answer to an ownership check"));
     }
-    let matched = prove(verifier, &view, given, feed)?;
-    if let Some(answer) = challenge::answer(verifier, true, &view, given.keys) {
-        return Ok(Judged::Challenge(answer));
+    prove(verifier, view, given, feed)
+}
+
+/// What a request is whose sender has proven itself.
+fn judge_content(verifier: &Verifier, view: &View<'_>, given: &Given<'_>, matched: Option<usize>) -> Judged {
+    if let Some(answer) = challenge::answer(verifier, true, view, given.keys) {
+        return Judged::Challenge(answer);
     }
-    if let Some(confirm) = schemes::confirmation(verifier, &view) {
-        return Ok(Judged::Challenge(confirm));
+    if let Some(confirm) = schemes::confirmation(verifier, view) {
+        return Judged::Challenge(confirm);
     }
-    Ok(Judged::Proven(proven(verifier, &view, matched)))
+    Judged::Proven(proven(verifier, view, matched))
 }
 
 /// Which secret matched, by its place in the list; none where none is needed.

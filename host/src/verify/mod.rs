@@ -35,7 +35,9 @@ mod window;
 pub use answers::{Accepted, AnswerRules};
 pub use build::BuildError;
 pub use challenge::Answer;
-pub use check::{Checked, Given, Keys, NoDocuments, check, check_or_return, feed, order_key};
+pub use check::{
+    Checked, Given, Keys, NoDocuments, Sender, SenderCheck, check, check_or_return, check_sender, feed, order_key,
+};
 pub use forge::{Forged, Order, forge};
 pub use guide::{Guide, guides};
 pub use hint::hint;

@@ -9,12 +9,13 @@ use ipnet::IpNet;
 use super::algorithm::is_public_key;
 use super::answers::AnswerRules;
 use super::build::{self, BuildError, wrong};
-use super::challenge::Challenge;
+use super::challenge::{self, Challenge};
 use super::check::Keys;
 use super::jwt::Jwt;
 use super::lookup::{KeyGrant, Lookup};
 use super::pack::{Pack, Packs, SignedBody};
 use super::payload::Part;
+use super::request::Unverified;
 use super::schemes::Code;
 use super::settings;
 use super::signature::Signature;
@@ -232,6 +233,14 @@ impl Verifier {
     /// Whether a request with this method may be an ownership check.
     pub fn takes_challenges_by(&self, method: &http::Method) -> bool {
         self.challenges.iter().any(|challenge| challenge.method() == method)
+    }
+
+    /// How many bytes of an encoded body are decoded to look for an ownership check that comes before the proof; none where the request
+    /// cannot be one.
+    pub fn unproven_decoded_max(&self, request: &Unverified) -> Option<usize> {
+        let may_be_challenge =
+            self.challenges.iter().any(|rule| rule.is_before_proof() && rule.method() == request.method);
+        (may_be_challenge && request.body.len() <= challenge::BODY_BYTES_MAX).then_some(challenge::BODY_BYTES_MAX)
     }
 
     /// Whether requests may come from this address; one that is not known is in no range.

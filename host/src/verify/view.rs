@@ -1,8 +1,9 @@
 //! A request under examination: what is read from it is parsed once, when it is first asked for.
 
 use std::borrow::Cow;
-use std::cell::OnceCell;
+use std::cell::{Cell, OnceCell};
 
+use bytes::Bytes;
 use serde_json::Value;
 
 use super::multipart;
@@ -27,6 +28,9 @@ pub struct View<'a> {
     pub public_url: Option<&'a PublicUrl>,
     /// The field of a form body that holds the JSON document.
     json_field: Option<&'a str>,
+    /// The body is still encoded: nothing can be read from it.
+    is_encoded: bool,
+    wants_content: Cell<bool>,
     /// Of a JSON web token that has been verified.
     claims: OnceCell<Value>,
     json: OnceCell<Option<Value>>,
@@ -66,7 +70,27 @@ pub enum Absent {
 impl<'a> View<'a> {
     pub fn new(request: &'a Unverified, public_url: Option<&'a PublicUrl>) -> View<'a> {
         let (json, form, fields) = (OnceCell::new(), OnceCell::new(), OnceCell::new());
-        View { request, public_url, json_field: None, claims: OnceCell::new(), json, form, fields }
+        let (is_encoded, wants_content, claims) = (false, Cell::new(false), OnceCell::new());
+        View { request, public_url, json_field: None, is_encoded, wants_content, claims, json, form, fields }
+    }
+
+    /// Of a request whose body is still encoded.
+    pub fn encoded(self) -> View<'a> {
+        View { is_encoded: true, ..self }
+    }
+
+    /// Whether a value inside an encoded body was asked for. What has been concluded from its absence is void.
+    pub fn wants_content(&self) -> bool {
+        self.wants_content.get()
+    }
+
+    /// What the body says; none while it is encoded.
+    fn content(&self) -> Option<&'a Bytes> {
+        if self.is_encoded {
+            self.wants_content.set(true);
+            return None;
+        }
+        Some(self.request.content())
     }
 
     /// With the field that holds the JSON document, where the body is a form.
@@ -80,7 +104,7 @@ impl<'a> View<'a> {
         let parse = |text: &[u8]| is_readable(text).then(|| serde_json::from_slice(text).ok()).flatten();
         let read = || match self.json_field.filter(|_| self.form_kind().is_some()) {
             Some(field) => parse(self.field(field).ok()?.as_bytes()),
-            None => parse(self.request.content()),
+            None => parse(self.content()?),
         };
         self.json.get_or_init(read).as_ref()
     }
@@ -105,7 +129,7 @@ impl<'a> View<'a> {
         }
         let read = || {
             let content_type = std::str::from_utf8(self.header("content-type").ok()?).ok()?;
-            let body = self.request.content();
+            let body = self.content()?;
             if body.len() <= PARSED_BYTES_MAX { multipart::text_fields(content_type, body) } else { None }
         };
         self.fields.get_or_init(read).as_deref()
@@ -117,6 +141,11 @@ impl<'a> View<'a> {
         one(fields.iter().filter(|(key, _)| key == name).map(|(_, value)| value.as_str()))
     }
 
+    /// The claims of the verified token.
+    pub fn claims(&self) -> Option<&Value> {
+        self.claims.get()
+    }
+
     /// Keeps the claims of the verified token, for what is read from them.
     pub fn keep_claims(&self, claims: serde_json::Map<String, Value>) {
         // A second token of one request does not exist.
@@ -125,10 +154,12 @@ impl<'a> View<'a> {
 
     /// The body as the pairs of a form, decoded, in their order: none where it is not UTF-8, or is larger than a check reads.
     pub fn form(&self) -> Option<&[(String, String)]> {
-        let body = self.request.content();
-        let is_small = || body.len() <= PARSED_BYTES_MAX && memchr::memchr_iter(b'&', body).count() <= PAIRS_MAX;
-        let is_text = || is_small() && percent_encoding::percent_decode(body).decode_utf8().is_ok();
-        let parse = || is_text().then(|| url::form_urlencoded::parse(body).into_owned().collect());
+        let parse = || {
+            let body = self.content()?;
+            let is_small = body.len() <= PARSED_BYTES_MAX && memchr::memchr_iter(b'&', body).count() <= PAIRS_MAX;
+            let is_text = is_small && percent_encoding::percent_decode(body).decode_utf8().is_ok();
+            is_text.then(|| url::form_urlencoded::parse(body).into_owned().collect())
+        };
         self.form.get_or_init(parse).as_deref()
     }
 

@@ -120,6 +120,10 @@ fn secret(provider: &Value, page: &str) -> String {
 }
 
 fn public_key(provider: &Value) -> String {
+    if text(provider, "provider") == "http-message-signatures-ed25519" {
+        let key = "MCowBQYDK2VwAyEA11qYAYKxCrfVS/7TyWQHOg7hcvPapiMlrwIaaPcHURo=";
+        return format!("-----BEGIN PUBLIC KEY-----\n{key}\n-----END PUBLIC KEY-----\n");
+    }
     let vectors = std::fs::read_to_string(root().join("tests/vectors/requests.json")).unwrap();
     let vectors: Value = serde_json::from_str(&vectors).unwrap();
     let vectors = vectors.as_array().or(vectors["vectors"].as_array()).unwrap();
@@ -207,6 +211,10 @@ fn handshake_commands(providers: &[Value]) -> Vec<(&str, &str)> {
 fn hooks_that_would_refuse_everything_do_not_serve() {
     let rsa = "MCowBQYDK2VwAyEA11qYAYKxCrfVS/7TyWQHOg7hcvPapiMlrwIaaPcHURo=";
     let secret = "secret = \"env:SECRET\"";
+    let message = format!("scheme = \"http-message-signatures\"\n{secret}\npublic_url = \"https://a.example\"\n");
+    let hmac = "algorithm = \"hmac-sha256\"\nmessage_signature = { ";
+    let signature = format!("scheme = \"signature\"\n{secret}\nfrom = {{ header = \"Sig\" }}\n");
+    let jwt = format!("scheme = \"jwt\"\n{secret}\nfrom = {{ header = \"T\" }}\n");
     let hooks = [
         ("websub", format!("provider = \"websub\"\n{secret}"), "config.topics is missing"),
         ("square", format!("provider = \"square\"\n{secret}"), "config.notification_url is missing"),
@@ -217,10 +225,20 @@ fn hooks_that_would_refuse_everything_do_not_serve() {
         ("sendgrid", format!("provider = \"sendgrid\"\n{secret}"), "not a public key"),
         ("docker-hub", format!("provider = \"docker-hub\"\n{secret}"), "write path = \"/docker-hub/{secret}\""),
         ("hubspot", format!("provider = \"hubspot\"\n{secret}"), "public_url is missing"),
+        ("message", format!("provider = \"http-message-signatures\"\n{secret}"), "public_url is missing"),
+        ("ed25519", format!("{message}algorithm = \"ed25519\""), "no secret fits this algorithm"),
+        ("status", format!("{message}{hmac}components = [\"@status\"] }}"), "`@status` is not part of a request"),
+        ("label", format!("{message}{hmac}label = \"Sig 1\" }}"), "label `Sig 1`"),
+        ("each", format!("{signature}id = {{ each = \"/a/*/b\" }}"), "id = { each = … } names many values"),
+        ("claim", format!("scheme = \"token\"\n{secret}\nfrom = {{ claim = \"/a\" }}"), "only after the token"),
+        ("age", format!("{jwt}jwt = {{ algorithms = [\"HS256\"], max_age = \"0s\" }}"), "below one second"),
+        ("open", format!("{signature}algorithm = \"sha256\""), "{secret} must be part of what is signed"),
+        ("empty", format!("provider = \"github\"\n{secret}"), "0 B is out of range"),
     ];
     let dir = tempfile::tempdir().unwrap();
     for (name, verify, _) in &hooks {
-        let hook = format!("component = \"echo.wasm\"\n[verify]\n{verify}\n");
+        let size = if *name == "empty" { "max_body = \"0B\"\n" } else { "" };
+        let hook = format!("component = \"echo.wasm\"\n{size}[verify]\n{verify}\n");
         std::fs::write(dir.path().join(format!("{name}.toml")), hook).unwrap();
     }
     let environment = BTreeMap::from([("SECRET".to_owned(), rsa.to_owned())]);

@@ -51,16 +51,21 @@ async fn what_send_makes_is_let_in_and_with_another_secret_it_is_not() {
         ("http-message-signatures", "a secret"),
     ];
     for (provider, secret) in providers {
-        let setup = Setup::new().hook("in", &guest("answers_one"), &hook(provider, "")).env("SECRET", secret);
+        let signs_url = provider == "http-message-signatures";
+        let more = if signs_url { "public_url = \"https://hooks.example.com\"\n" } else { "" };
+        let setup = Setup::new().hook("in", &guest("answers_one"), &hook(provider, more)).env("SECRET", secret);
         let node = setup.serving("in").await;
         let to = node.url("/in");
-        let right = run(&["send", provider, "--to", &to, "--secret", "env:SECRET"], secret);
+        let mut send = vec!["send", provider, "--to", &to, "--secret", "env:SECRET"];
+        if signs_url {
+            send.extend(["--public-url", "https://hooks.example.com/in"]);
+        }
+        let right = run(&send, secret);
         // Dropbox Sign wants its own sentence in every answer.
         let reply = if provider == "dropbox-sign" { "Hello API Event Received" } else { "one" };
         let expected = format!("200\n{reply}\n");
         assert!(right.status.success() && said(&right) == expected, "{provider}: {}\n{}", said(&right), node.log());
-        let wrong =
-            run(&["send", provider, "--to", &to, "--secret", "env:SECRET"], &secret.replace(['a', '7', 't'], "b"));
+        let wrong = run(&send, &secret.replace(['a', '7', 't'], "b"));
         // `whsec_` keys lose a letter that they need: then `send` itself says so.
         let refused = said(&wrong).starts_with("401\n") || said(&wrong).contains("not a key");
         assert!(!wrong.status.success() && refused, "{provider}: {}", said(&wrong));
@@ -100,10 +105,12 @@ async fn ed25519_signs_with_the_private_key() {
     // SubjectPublicKeyInfo (RFC 8410).
     let public = [&hex::decode("302a300506032b6570032100").unwrap()[..], pair.public_key().as_ref()].concat();
     let name = "http-message-signatures-ed25519";
-    let setup =
-        Setup::new().hook("in", &guest("answers_one"), &hook(name, "")).env("SECRET", &pem("PUBLIC KEY", &public));
+    let verify = hook(name, "public_url = \"https://hooks.example.com\"\n");
+    let setup = Setup::new().hook("in", &guest("answers_one"), &verify).env("SECRET", &pem("PUBLIC KEY", &public));
     let node = setup.serving("in").await;
-    let send = |secret: &str| run(&["send", name, "--to", &node.url("/in?a=1"), "--secret", "env:SECRET"], secret);
+    let (to, public_url) = (node.url("/in?a=1"), "https://hooks.example.com/in?a=1");
+    let send =
+        |secret: &str| run(&["send", name, "--to", &to, "--public-url", public_url, "--secret", "env:SECRET"], secret);
     let right = send(&pem("PRIVATE KEY", pkcs8.as_ref()));
     assert_eq!(said(&right), "200\none\n", "{}", node.log());
     let other = Ed25519KeyPair::generate_pkcs8(&random).unwrap();

@@ -168,7 +168,7 @@ fn build(file: HookFile, source: &HookSource<'_>) -> Result<HookSpec, Mistake> {
         deadline,
         concurrency,
         sizes: SizeSpec {
-            max_body: sized(&["max_body"], file.max_body, 0, SizeSpec::MAX_BODY_LIMIT)?,
+            max_body: sized(&["max_body"], file.max_body, 1, SizeSpec::MAX_BODY_LIMIT)?,
             memory: sized(&["limits", "memory"], limits.memory, 1 << 20, SizeSpec::MEMORY_LIMIT)?,
         },
         verify: verify(file.verify.unwrap_or_default(), source.dir),
@@ -401,6 +401,7 @@ mod tests {
             ("deadline = \"2h\"", "github.toml:1:1: 2h is out of range: 1s to 1h"),
             ("concurrency = 0", "github.toml:1:1: concurrency 0 is out of range: 1 to 1000"),
             ("max_body = \"1TiB\"", "github.toml:1:1: 1.0 TiB is out of range"),
+            ("max_body = \"0B\"", "github.toml:1:1: 0 B is out of range: 1 B to"),
             ("path = \"x\"", "github.toml:1:1: path `x` must begin with `/`"),
             ("path = \"/größe\"", "github.toml:1:1: path `/größe`: no `ö` in a path"),
             ("path = \"/a\\u0007\"", "github.toml:1:1: path `/a\\u{7}`: no `\\u{7}` in a path"),

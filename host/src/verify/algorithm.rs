@@ -154,7 +154,7 @@ pub fn is_public_key(algorithm: Algorithm, key: &[u8]) -> bool {
     match algorithm {
         Algorithm::Ed25519 => key.len() == ED25519_BYTES || has_bits(|length| length == ED25519_BYTES),
         Algorithm::EcdsaP256Sha256 => has_bits(|length| length == P256_POINT_BYTES),
-        Algorithm::RsaPkcs1v15Sha256 => has_bits(|length| length > RSA_BYTES_MIN),
+        Algorithm::RsaPkcs1v15Sha256 | Algorithm::RsaPssSha512 => has_bits(|length| length > RSA_BYTES_MIN),
         _ => true,
     }
 }

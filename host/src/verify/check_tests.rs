@@ -151,7 +151,11 @@ fn mistakes_in_a_verify_table_are_found_at_load() {
             "challenge",
             "written by the host",
         ),
-        ("scheme = \"signature\"\npayload = [\"{header:bad name}\"]\nsecret = \"env:S\"", "from", "not a header name"),
+        (
+            "scheme = \"signature\"\npayload = [\"{header:bad name}\"]\nsecret = \"env:S\"",
+            "payload",
+            "not a header name",
+        ),
         ("provider = \"square\"\nsecret = \"env:S\"", "config", "config = { notification_url = "),
         ("provider = \"hubspot\"\nsecret = \"env:S\"", "scheme", "public_url is missing"),
         ("scheme = \"signature\"\npayload = [\"{bdy}\"]\nsecret = \"env:S\"", "payload", "unknown token `{bdy}`"),
@@ -648,7 +652,7 @@ fn rules_that_bind_nothing_do_not_load() {
 
 #[test]
 fn a_time_rule_keeps_the_other_side() {
-    let spec = "scheme = \"http-message-signatures\"\nsecret = \"env:S\"\nalgorithm = \"hmac-sha256\"\ntimestamp = { future = \"2m\" }";
+    let spec = "scheme = \"http-message-signatures\"\nsecret = \"env:S\"\nalgorithm = \"hmac-sha256\"\npublic_url = \"https://a.example\"\ntimestamp = { future = \"2m\" }";
     let window = Verifier::build(&toml::from_str(spec).unwrap(), &Packs::default()).unwrap().window;
     let minutes = |minutes: u64| Some(Duration::from_secs(minutes * 60));
     assert_eq!((window.past, window.future), (minutes(5), minutes(2)));

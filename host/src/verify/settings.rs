@@ -152,34 +152,56 @@ fn check_challenge_secret(spec: &VerifySpec) -> Result<(), BuildError> {
 
 /// A public key is none of a MAC, and the other way round: no request would ever match.
 fn check_key_form(spec: &VerifySpec) -> Result<(), BuildError> {
-    let (Some(Scheme::Signature), Some(algorithm), None) = (spec.scheme, spec.algorithm, &spec.key_set) else {
-        return Ok(());
-    };
-    let form = spec.key.unwrap_or_default();
-    let (fits, forms) = match algorithm {
-        Algorithm::Ed25519 => (
-            matches!(
-                form,
-                KeyForm::Ed25519Hex
-                    | KeyForm::Whpk
-                    | KeyForm::Hex
-                    | KeyForm::Base64
-                    | KeyForm::Pem
-                    | KeyForm::SpkiBase64
-            ),
+    const PUBLIC: [KeyForm; 2] = [KeyForm::Pem, KeyForm::SpkiBase64];
+    const ED25519: [KeyForm; 6] =
+        [KeyForm::Ed25519Hex, KeyForm::Whpk, KeyForm::Pem, KeyForm::SpkiBase64, KeyForm::Hex, KeyForm::Base64];
+    let (has_form, forms): (fn(&KeyForm) -> bool, &str) = match keys_of(spec) {
+        KeyKind::Unknown => return Ok(()),
+        KeyKind::Ed25519 => (
+            |form| ED25519.contains(form),
             "\"ed25519-hex\", \"whpk\", \"pem\", \"spki-base64\", \"hex\" or \"base64\"",
         ),
-        Algorithm::EcdsaP256Sha256 | Algorithm::RsaPkcs1v15Sha256 | Algorithm::RsaPssSha512 => {
-            (matches!(form, KeyForm::Pem | KeyForm::SpkiBase64), "\"pem\" or \"spki-base64\"")
-        }
-        _ => (
-            !matches!(form, KeyForm::Pem | KeyForm::SpkiBase64 | KeyForm::Ed25519Hex | KeyForm::Whpk),
+        KeyKind::Public => (|form| PUBLIC.contains(form), "\"pem\" or \"spki-base64\""),
+        KeyKind::Shared => (
+            |form| !PUBLIC.contains(form) && !matches!(form, KeyForm::Ed25519Hex | KeyForm::Whpk),
             "\"utf8\", \"hex\", \"base64\", \"whsec\", \"whsec-or-text\" or \"sha1\"",
         ),
     };
-    match fits {
+    match has_form(&spec.key.unwrap_or_default()) {
         true => Ok(()),
         false => Err(wrong("scheme", format!("no secret fits this algorithm as it is read: write key = {forms}"))),
+    }
+}
+
+/// What the secrets of a scheme are.
+enum KeyKind {
+    Shared,
+    /// Of RSA or ECDSA.
+    Public,
+    Ed25519,
+    /// The scheme has no secret, or says itself what does not fit.
+    Unknown,
+}
+
+fn keys_of(spec: &VerifySpec) -> KeyKind {
+    let Some(scheme) = spec.scheme else { return KeyKind::Unknown };
+    match (scheme, spec.algorithm) {
+        (Scheme::Signature, _) if spec.key_set.is_some() => KeyKind::Unknown,
+        (Scheme::Signature | Scheme::HttpMessageSignatures, Some(Algorithm::Ed25519)) => KeyKind::Ed25519,
+        (
+            Scheme::Signature | Scheme::HttpMessageSignatures,
+            Some(Algorithm::EcdsaP256Sha256 | Algorithm::RsaPkcs1v15Sha256 | Algorithm::RsaPssSha512),
+        ) => KeyKind::Public,
+        (Scheme::Keygen, _) => KeyKind::Ed25519,
+        (Scheme::Jwt, _) => match spec.jwt.as_ref().and_then(|rules| rules.algorithms.as_ref()) {
+            Some(names) if !names.is_empty() && names.iter().all(|name| name.starts_with("HS")) => KeyKind::Shared,
+            _ => KeyKind::Unknown,
+        },
+        (Scheme::Signature | Scheme::HttpMessageSignatures, _)
+        | (Scheme::Token | Scheme::Basic | Scheme::Twilio | Scheme::Adyen | Scheme::Braintree, _)
+        | (Scheme::Contentful | Scheme::DropboxSign | Scheme::Plivo, _) => KeyKind::Shared,
+        (Scheme::None | Scheme::AwsSns | Scheme::Paypal | Scheme::AdobeIo, _)
+        | (Scheme::AppleAppStore | Scheme::Ebay | Scheme::DetachedJws, _) => KeyKind::Unknown,
     }
 }
 

@@ -22,7 +22,8 @@ use super::signature::Signature;
 use super::view::PublicUrl;
 use super::window::Window;
 use crate::model::{
-    AcceptedSpec, DedupId, DedupSpec, DeliveryId, FromAddresses, IdMatch, KeyForm, Place, SecretRef, VerifySpec,
+    AcceptedSpec, Algorithm, DedupId, DedupSpec, DeliveryId, FromAddresses, IdMatch, KeyForm, Place, SecretRef,
+    VerifySpec,
 };
 
 /// How requests of one hook are checked.
@@ -111,7 +112,8 @@ impl Verifier {
         }
         let in_identity = pack.delivery_id.iter().flat_map(DeliveryId::all_fields);
         for place in pack.event_type.iter().chain(in_identity) {
-            build::check_place(place).map_err(|error| wrong("provider", error.message))?;
+            // A hook that names another scheme than its pack keeps the pack's identity.
+            build::check_fact(place, true).map_err(|error| wrong("provider", error.message))?;
         }
         let from_addresses = match &spec.from_addresses {
             None => None,
@@ -191,11 +193,12 @@ impl Verifier {
 
     /// With what the operator says identifies a delivery, and orders events.
     pub fn with_places(self, dedup: &DedupSpec, order_key: Option<Place>) -> Result<Verifier, (&'static str, String)> {
-        order_key.iter().try_for_each(build::check_place).map_err(|error| ("order_by", error.message))?;
+        let check = |place: &Place| build::check_fact(place, self.proof.has_claims()).map_err(|error| error.message);
+        order_key.iter().try_for_each(check).map_err(|message| ("order_by", message))?;
         let id_match = dedup.id_match.unwrap_or(self.id_match);
         let delivery_id = match &dedup.id {
             DedupId::At(fields) => {
-                fields.all_fields().try_for_each(build::check_place).map_err(|error| ("dedup", error.message))?;
+                fields.all_fields().try_for_each(check).map_err(|message| ("dedup", message))?;
                 Some(fields.clone())
             }
             DedupId::OfPack | DedupId::BodyDigest | DedupId::Nothing => self.delivery_id,
@@ -294,19 +297,14 @@ impl Verifier {
                 base.trim_end_matches(path)
             ));
         }
-        let places: &[Place] = match &self.proof {
-            Proof::Token { from, .. } => std::slice::from_ref(from),
-            Proof::Signature(signature) => &signature.from,
-            _ => &[],
-        };
         let is_reachable = |place: &Place| match place {
             Place::Path(_) => path.rsplit('/').next().is_some_and(|last| last.starts_with('{')),
-            Place::Param(name) => path.contains(&format!("{{{name}}}")),
+            Place::Param(name) => path.contains(&format!("{{{name}}}")) || path.contains(&format!("{{{name}...}}")),
             _ => true,
         };
         let last = path.trim_end_matches('/');
-        match places.iter().find(|place| !is_reachable(place))? {
-            Place::Param(name) => Some(format!("the token is in the path: write path = \"{last}/{{{name}}}\"")),
+        match self.proof.places().into_iter().find(|place| !is_reachable(place))? {
+            Place::Param(name) => Some(format!("`{name}` is read from the path: write path = \"{last}/{{{name}}}\"")),
             _ => Some(format!("the token is the last segment of the path: write path = \"{last}/{{secret}}\"")),
         }
     }
@@ -337,9 +335,10 @@ impl Verifier {
             Proof::Token { from: Place::Header(_), .. } if key.trim_ascii() != key => {
                 Some("the secret begins or ends with white space, and no header value does")
             }
-            Proof::Signature(signature) if !is_public_key(signature.algorithm, key) => {
-                Some("the secret is not a public key of the algorithm")
-            }
+            Proof::Signature(signature) if !is_public_key(signature.algorithm, key) => Some(NOT_A_KEY),
+            Proof::Code(Code::HttpMessageSignatures(rules)) if !is_public_key(rules.algorithm, key) => Some(NOT_A_KEY),
+            Proof::Code(Code::Keygen) if !is_public_key(Algorithm::Ed25519, key) => Some(NOT_A_KEY),
+            Proof::Jwt(jwt) if !jwt.algorithms.iter().any(|name| fits_token(name, key)) => Some(NOT_A_KEY),
             _ => None,
         }
     }
@@ -388,6 +387,26 @@ impl Verifier {
 // === impl Proof ===
 
 impl Proof {
+    /// The places of the request without which nothing can be proven.
+    fn places(&self) -> Vec<&Place> {
+        match self {
+            Proof::Token { from, .. } => vec![from],
+            Proof::Jwt(jwt) => vec![&jwt.from],
+            Proof::Code(Code::DetachedJws(jws)) => vec![&jws.from],
+            Proof::Signature(signature) => {
+                let time = signature.time.iter().filter_map(|time| time.from.as_ref());
+                let key = signature.key_set.iter().filter_map(|set| set.id.as_ref());
+                signature.from.iter().chain(time).chain(&signature.id).chain(key).collect()
+            }
+            Proof::Closed | Proof::Open | Proof::Basic | Proof::Code(_) => Vec::new(),
+        }
+    }
+
+    /// Whether a verified request has a token with claims.
+    fn has_claims(&self) -> bool {
+        matches!(self, Proof::Jwt(_) | Proof::Code(Code::AppleAppStore(_)))
+    }
+
     /// The kind of proof, whichever provider's scheme it is: the attribute `verified-by-scheme`.
     pub fn kind(&self) -> &'static str {
         match self {
@@ -407,6 +426,17 @@ impl Proof {
             Proof::Jwt(_) => "jwt",
             Proof::Code(code) => code.word(),
         }
+    }
+}
+
+const NOT_A_KEY: &str = "the secret is not a public key of the algorithm";
+
+/// Whether these bytes can be the key of tokens with that `alg`.
+fn fits_token(name: &str, key: &[u8]) -> bool {
+    match name {
+        "RS256" => is_public_key(Algorithm::RsaPkcs1v15Sha256, key),
+        "ES256" => is_public_key(Algorithm::EcdsaP256Sha256, key),
+        _ => true,
     }
 }
 

@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::super::schemes::DetachedJws;
 use super::super::window::Window;
 use super::places::one_place;
+use super::signature::check_age;
 use super::{BuildError, wrong};
 use crate::model::{JwtSpec, VerifySpec};
 
@@ -37,6 +38,7 @@ pub(super) fn build(spec: &VerifySpec) -> Result<DetachedJws, BuildError> {
     if rules.max_age.is_some() != rules.header_time.is_some() {
         return Err(wrong("jwt", "max_age and header_time, the header parameter that it judges, go together"));
     }
+    check_age("jwt", "max_age", rules.max_age)?;
     let ahead = Duration::from_secs(60);
     Ok(DetachedJws {
         from: one_place(spec)?,

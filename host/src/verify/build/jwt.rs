@@ -6,6 +6,7 @@ use super::super::jwt::Jwt;
 use super::super::lookup::{Lookup, Member};
 use super::super::payload::configured_text;
 use super::places::one_place;
+use super::signature::check_age;
 use super::urls::{NEEDS_URL, address, names_url};
 use super::{BuildError, wrong};
 use crate::model::{ClaimValue, ConfigValue, Encoding, KeyForm, LookupSpec, VerifySpec};
@@ -21,6 +22,7 @@ pub(super) fn build(spec: &VerifySpec) -> Result<Jwt, BuildError> {
     if let Some(bad) = algorithms.iter().find(|name| !JWT_ALGORITHMS.contains(&name.as_str())) {
         return Err(wrong("jwt", format!("algorithm `{bad}` cannot be used: one of {}", JWT_ALGORITHMS.join(", "))));
     }
+    check_age("jwt", "max_age", rules.max_age)?;
     let is_shared = |name: &String| name.starts_with("HS");
     let in_secret = matches!(spec.key, Some(KeyForm::Pem | KeyForm::SpkiBase64));
     let public = [rules.jwks.is_some(), rules.lookup.is_some(), in_secret].iter().filter(|is_there| **is_there).count();
@@ -57,7 +59,7 @@ pub(super) fn build(spec: &VerifySpec) -> Result<Jwt, BuildError> {
         let key = typed.key.clone().ok_or_else(|| wrong("jwt", "lookup.key is missing: the pointer to the key"))?;
         Ok(Lookup { url: address("jwt", "lookup.url", url, spec)?, body, key })
     };
-    if rules.url_hash.is_some() && !names_url(spec) && !spec.secret.is_empty() {
+    if rules.url_hash.is_some() && !names_url(spec) {
         return Err(wrong("scheme", NEEDS_URL));
     }
     let bends_hash = rules.body_hash_if_body.is_some() || rules.body_hash_encoding.is_some();

@@ -13,7 +13,7 @@ mod signature;
 mod twilio;
 mod urls;
 
-pub(super) use places::check_place;
+pub(super) use places::check_fact;
 pub(super) use signature::window;
 pub(super) use urls::public_url;
 
@@ -22,6 +22,7 @@ use super::schemes::Code;
 use super::verifier::Proof;
 use crate::model::{Scheme, VerifySpec};
 use places::one_place;
+use signature::check_age;
 use urls::{NEEDS_URL, names_url};
 
 /// What is wrong with a `[verify]` table.
@@ -38,6 +39,7 @@ pub fn proof(spec: &VerifySpec) -> Result<Proof, BuildError> {
     let scheme =
         spec.scheme.ok_or_else(|| wrong("provider", "the pack names no scheme: write scheme = … into its [verify]"))?;
     check_unused(spec, scheme)?;
+    check_age("timestamp", "past", spec.timestamp.as_ref().and_then(|typed| typed.past))?;
     let config = |name: &str| configured(name, &spec.config).map(str::to_owned).map_err(|why| wrong("config", why));
     Ok(match scheme {
         Scheme::None => Proof::Open,
@@ -89,6 +91,7 @@ fn check_unused(spec: &VerifySpec, scheme: Scheme) -> Result<(), BuildError> {
         (spec.jwt.is_some() && !has_jwt, "jwt"),
         (spec.message_signature.is_some() && scheme != Scheme::HttpMessageSignatures, "message_signature"),
         (!spec.secret.is_empty() && scheme == Scheme::None, "secret"),
+        (spec.key.is_some() && scheme == Scheme::None, "key"),
     ];
     match unused.into_iter().find(|(is_there, _)| *is_there) {
         Some((_, key)) => {
@@ -126,3 +129,6 @@ fn word(scheme: Scheme) -> &'static str {
         Scheme::HttpMessageSignatures => "http-message-signatures",
     }
 }
+
+#[cfg(test)]
+mod tests;

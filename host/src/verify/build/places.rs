@@ -1,15 +1,17 @@
 //! Places in a request: which can hold a value, and which a scheme may name.
 
 use super::{BuildError, wrong};
-use crate::model::{Place, VerifySpec};
+use crate::model::{Place, Scheme, VerifySpec};
 
+/// The one place of the token or signature.
 pub(super) fn one_place(spec: &VerifySpec) -> Result<Place, BuildError> {
     match &places(spec)?[..] {
         [one] => Ok(one.clone()),
-        _ => Err(wrong("from", "only one place can be right here")),
+        _ => Err(wrong("from", "only one place can be right here: leave one")),
     }
 }
 
+/// The places of signatures: at least one.
 pub(super) fn places(spec: &VerifySpec) -> Result<Vec<Place>, BuildError> {
     let places = spec.from.clone().filter(|places| !places.is_empty()).ok_or_else(|| {
         wrong(
@@ -17,15 +19,65 @@ pub(super) fn places(spec: &VerifySpec) -> Result<Vec<Place>, BuildError> {
             "from is missing: write from = { header = \"NAME\" }, { query = \"NAME\" } or { json = \"/POINTER\" }",
         )
     })?;
-    places.iter().try_for_each(check_place)?;
-    if places.iter().any(|place| matches!(place, Place::Claim(_))) {
-        return Err(wrong("from", "a claim is known only after the token is verified"));
+    let reads_each = spec.scheme == Some(Scheme::Token);
+    for place in &places {
+        match place {
+            Place::Each(_) if reads_each => check_place(place)?,
+            place => check_value("from", place)?,
+        }
+        check_prefix(spec, place)?;
     }
+
     Ok(places)
 }
 
-/// Whether a place can hold a value.
-pub fn check_place(place: &Place) -> Result<(), BuildError> {
+/// Whether a place can hold the one value that `key` names, while the request is not verified yet.
+pub(super) fn check_value(key: &'static str, place: &Place) -> Result<(), BuildError> {
+    match place {
+        Place::Each(_) => Err(wrong(
+            key,
+            format!(
+                "{key} = {{ each = … }} names many values: only from of scheme = \"token\" can read them; use json"
+            ),
+        )),
+        Place::Claim(_) => Err(wrong(
+            key,
+            format!(
+                "{key} = {{ claim = … }} cannot be read: a claim is known only after the token is verified; only \
+                 event_type, [dedup] id and order_by can name one"
+            ),
+        )),
+        place => check_place(place).map_err(|error| BuildError { key, ..error }),
+    }
+}
+
+/// White space around a header value is dropped before the prefix is looked for, and no header holds control characters.
+fn check_prefix(spec: &VerifySpec, place: &Place) -> Result<(), BuildError> {
+    let Some(prefix) = &spec.prefix else { return Ok(()) };
+    let is_impossible = prefix.starts_with([' ', '\t']) || prefix.contains(|c: char| c.is_control() && c != '\t');
+    match place {
+        Place::Header(_) if is_impossible => Err(wrong(
+            "prefix",
+            format!("no header value begins with `{}`: white space around the value is dropped", prefix.escape_debug()),
+        )),
+        _ => Ok(()),
+    }
+}
+
+/// Whether a fact of a verified request can be read at a place. `has_claims`: the proof is a token with claims.
+pub fn check_fact(place: &Place, has_claims: bool) -> Result<(), BuildError> {
+    match place {
+        Place::Each(_) => Err(wrong("from", "{ each = … } names many values, and one is needed: use json")),
+        Place::Claim(_) if !has_claims => Err(wrong(
+            "from",
+            "{ claim = … } is read from a verified token, and this scheme has none: use json, header or query",
+        )),
+        place => check_place(place),
+    }
+}
+
+/// Whether a place is written as it must be.
+fn check_place(place: &Place) -> Result<(), BuildError> {
     match place {
         Place::Header(name) => header_name("from", name),
         Place::Json(pointer) | Place::Claim(pointer) if !pointer.starts_with('/') => {
@@ -52,6 +104,7 @@ fn is_each(pointer: &str) -> bool {
     pointer.split('/').filter(|segment| segment.contains('*')).eq(["*"])
 }
 
+/// Whether it is the name of a header.
 pub(super) fn header_name(key: &'static str, name: &str) -> Result<(), BuildError> {
     match name.parse::<http::HeaderName>() {
         Ok(_) => Ok(()),

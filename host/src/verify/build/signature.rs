@@ -1,14 +1,17 @@
 //! Rules of `scheme = "signature"`.
 
+use std::time::Duration;
+
 use super::super::algorithm::Running;
 use super::super::payload::{self, Part};
 use super::super::signature::{KeySet, List, ListTime, Signature, Time};
+use super::super::view::describe;
 use super::super::window::Window;
 use super::payload::{payload, places_in};
-use super::places::{check_place, header_name, places};
+use super::places::{check_value, header_name, places};
 use super::urls::{NEEDS_URL, address, names_url};
 use super::{BuildError, wrong};
-use crate::model::{Algorithm, KeySetSpec, ListSpec, TimeSpec, VerifySpec};
+use crate::model::{Algorithm, KeySetSpec, ListSpec, Place, TimeSpec, VerifySpec};
 
 /// Method names of WebSub (w3.org/TR/websub section 8.1) and what they stand for.
 const METHODS: [(&str, Algorithm); 4] = [
@@ -65,25 +68,30 @@ pub(super) fn build(spec: &VerifySpec) -> Result<Signature, BuildError> {
     if parts().any(|part| *part == Part::Id) && spec.id.is_none() {
         return Err(wrong("payload", "{id} is signed: say where it is in id = { header = \"NAME\" }"));
     }
-    if parts().any(|part| matches!(part, Part::Url | Part::UrlUnescaped)) && !names_url(spec) && !spec.secret.is_empty()
-    {
+    if parts().any(|part| matches!(part, Part::Url | Part::UrlUnescaped)) && !names_url(spec) {
         return Err(wrong("scheme", NEEDS_URL));
     }
     let require = spec.require.iter().flatten().map(|(name, value)| {
         header_name("require", name)?;
         match payload::part(value, &spec.config).map_err(|why| wrong("require", why))? {
+            // White space around a header value is dropped before it is compared.
+            Part::Literal(value) if http::HeaderValue::from_str(&value).is_err() || value.trim_ascii() != value => {
+                Err(wrong("require", format!("no header can have the value `{}` of {name}", value.escape_debug())))
+            }
             Part::Literal(value) => Ok((name.clone(), value)),
             _ => Err(wrong("require", format!("the value of {name} must be text or {{config.NAME}}"))),
         }
     });
     let time = spec.timestamp.as_ref().map(time).transpose()?;
     let key_set = spec.key_set.as_ref().map(|typed| key_set(typed, spec, algorithm)).transpose()?;
-    let in_time = time.iter().filter_map(|time| time.from.as_ref());
-    let in_key_set = key_set.iter().filter_map(|set| set.id.as_ref());
-    for place in in_time.chain(&spec.id).chain(in_key_set).chain(parts().flat_map(places_in)) {
-        check_place(place)?;
-    }
+    let mut in_time = time.iter().filter_map(|time| time.from.as_ref());
+    let mut in_key_set = key_set.iter().filter_map(|set| set.id.as_ref());
+    in_time.try_for_each(|place| check_value("timestamp", place))?;
+    spec.id.iter().try_for_each(|place| check_value("id", place))?;
+    in_key_set.try_for_each(|place| check_value("key_set", place))?;
+    parts().flat_map(places_in).try_for_each(|place| check_value("payload", place))?;
     let from = places(spec)?;
+    from.iter().try_for_each(|place| check_apart(place, || parts()))?;
     if from.len() > 1 && (!methods.is_empty() || list.as_ref().is_some_and(|list| !list.signed_labels.is_empty())) {
         return Err(wrong("from", "only one place can be right here"));
     }
@@ -101,6 +109,33 @@ pub(super) fn build(spec: &VerifySpec) -> Result<Signature, BuildError> {
         id: spec.id.clone(),
         require: require.collect::<Result<_, _>>()?,
     })
+}
+
+/// A signature inside what it signs cannot be made: every request would be refused.
+fn check_apart<'a, P: Iterator<Item = &'a Part>>(from: &Place, parts: impl Fn() -> P) -> Result<(), BuildError> {
+    let is_body = |part: &Part| {
+        matches!(
+            part,
+            Part::Body | Part::BodySha256Hex | Part::BodySha256Base64 | Part::BodyJsonString | Part::FormSorted
+        )
+    };
+    let is_url = |part: &Part| matches!(part, Part::Url | Part::UrlUnescaped);
+    let is_inside = match from {
+        Place::Json(_) | Place::Form(_) | Place::Body(_) => parts().any(is_body),
+        Place::Query(_) | Place::Path(_) | Place::Param(_) => parts().any(is_url),
+        _ => false,
+    };
+    let is_same = parts().flat_map(places_in).any(|place| place == from);
+    match is_inside || is_same {
+        true => Err(wrong(
+            "from",
+            format!(
+                "the signature ({}) is part of what payload signs: no sender can make such a signature",
+                describe(from)
+            ),
+        )),
+        false => Ok(()),
+    }
 }
 
 fn methods(spec: &VerifySpec) -> Result<Vec<(String, Algorithm)>, BuildError> {
@@ -153,12 +188,30 @@ fn list(typed: &ListSpec) -> Result<List, BuildError> {
     }
     let separator =
         separator.ok_or_else(|| wrong("list", "separator is missing: the text between two entries, such as \",\""))?;
+    let used = labels.iter().chain(&typed.timestamp);
+    let splits =
+        |label: &str| label.contains(&separator) || assign.as_ref().is_some_and(|assign| label.contains(assign));
+    if let Some(label) = used.into_iter().find(|label| label.is_empty() || label.trim() != *label || splits(label)) {
+        let why = "it is empty, holds separator or assign, or begins or ends with white space";
+        return Err(wrong("list", format!("label `{}` is never found: {why}", label.escape_debug())));
+    }
     Ok(List { separator, assign, labels, time, signed_labels: Vec::new() })
 }
 
 fn time(typed: &TimeSpec) -> Result<Time, BuildError> {
     let unit = typed.unit.ok_or_else(|| wrong("timestamp", "unit is missing: s, ms, rfc3339, iso8601 or http-date"))?;
     Ok(Time { from: typed.from.clone(), unit, window: window(typed) })
+}
+
+/// Requests whose time must be no older than nothing are all refused.
+pub(super) fn check_age(key: &'static str, field: &str, age: Option<Duration>) -> Result<(), BuildError> {
+    match age.is_some_and(|age| age < Duration::from_secs(1)) {
+        true => Err(wrong(
+            key,
+            format!("{field} is below one second: every request is older when it arrives; write \"5m\""),
+        )),
+        false => Ok(()),
+    }
 }
 
 /// Where nothing is said of the future, it reaches as far as the past.

@@ -25,7 +25,7 @@ use crate::model::{Algorithm, Place};
 /// The most signatures of one request that are tried.
 const SIGNATURES_MAX: usize = 8;
 /// The most components that one signature may cover.
-const COMPONENTS_MAX: usize = 64;
+pub const COMPONENTS_MAX: usize = 64;
 const INPUT: &str = "signature-input";
 const SIGNATURE: &str = "signature";
 const DIGEST: &str = "content-digest";

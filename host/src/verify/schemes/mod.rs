@@ -18,7 +18,7 @@ mod twilio;
 pub use apple_app_store::AppleAppStore;
 pub use detached_jws::DetachedJws;
 pub use ebay::Ebay;
-pub use http_message_signatures::{MessageSignatures, is_known as is_message_algorithm};
+pub use http_message_signatures::{COMPONENTS_MAX, MessageSignatures, is_known as is_message_algorithm};
 
 use std::time::{Duration, SystemTime};
 

@@ -341,7 +341,18 @@ impl Pack {
             }
             _ => self.verify.clone(),
         };
-        hook.clone().merge(pack)
+        // Without a provider, the prefix of the generic pack belongs to its header.
+        let prefix = pack.prefix.filter(|_| hook.provider.is_some() || hook.from.is_none());
+        hook.clone().merge(VerifySpec { prefix, ..pack })
+    }
+
+    /// Whether what the hook's table says is signed is what the pack's evidence says: the provider signs that way, however weak
+    /// it is.
+    pub fn documents(&self, hook: &VerifySpec) -> bool {
+        let is_own_scheme = hook.scheme.is_some_and(|scheme| self.verify.scheme != Some(scheme));
+        let is_own_text = hook.payload.is_some() || hook.payload_alternatives.is_some();
+        let is_own_rule = hook.algorithm.is_some() || hook.methods.is_some() || hook.timestamp.is_some();
+        self.evidence.is_some() && !is_own_scheme && !is_own_text && !is_own_rule
     }
 }
 

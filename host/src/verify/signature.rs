@@ -51,6 +51,8 @@ pub struct Signature {
     pub payload: Vec<Part>,
     /// Other texts that count as well.
     pub alternatives: Vec<Vec<Part>>,
+    /// A value must not hold the text that marks its end. Off where a provider documents a text without such marks.
+    pub has_clear_cuts: bool,
     /// Where the signed time is; none in `from` = in the list.
     pub time: Option<Time>,
     /// Where the signed id is.
@@ -147,6 +149,9 @@ impl Signature {
         if !self.payloads().all(|payload| ends_clearly(payload, &shown)) {
             // A sender that chooses where the id ends chooses where the time begins.
             return Err(Refusal::new(Reason::SignatureMismatch, "the delivery id holds what may follow it"));
+        }
+        if self.has_clear_cuts {
+            self.payloads().try_for_each(|payload| check_cuts(payload, view, &shown))?;
         }
         if self.can_be_lengthened() && std::str::from_utf8(&view.request.body).is_err() {
             // What continues a digest begins with bytes that are no text.
@@ -505,6 +510,24 @@ fn ends_clearly(payload: &[Part], shown: &Shown) -> bool {
         (Some(value), Some(Part::Literal(text))) => !String::from_utf8_lossy(value).contains(text.as_str()),
         (Some(value), _) => is_token(value) || is_date(value),
     })
+}
+
+/// A value of the request must not hold the text that separates it from the body: another cut would give the same text. Parts
+/// before the body are ended by the text after them, parts behind it by the text before them.
+fn check_cuts(payload: &[Part], view: &View<'_>, shown: &Shown) -> Result<(), Refusal> {
+    let is_value = |part: &Part| matches!(part, Part::Id | Part::Label(_) | Part::At(_) | Part::QueryLower(_));
+    let free = payload.iter().position(|part| matches!(part, Part::Body | Part::FormSorted));
+    let is_long = |part: &Part| is_value(part) || matches!(part, Part::Url | Part::UrlUnescaped);
+    let Some(free) = free.or_else(|| payload.iter().rposition(is_long)) else { return Ok(()) };
+    for (at, part) in payload.iter().enumerate().filter(|(at, part)| *at != free && is_value(part)) {
+        let neighbour = if at < free { payload.get(at + 1) } else { payload.get(at - 1) };
+        if let Some(Part::Literal(mark)) = neighbour
+            && memchr::memmem::find(&part.bytes(view, shown.signed(), b"")?, mark.as_bytes()).is_some()
+        {
+            return Err(Refusal::new(Reason::SignatureMismatch, "a signed value holds the text that ends it"));
+        }
+    }
+    Ok(())
 }
 
 /// What follows the prefix, which is compared as it is: upper case is another prefix.

@@ -94,7 +94,7 @@ impl Verifier {
         }
         let spec = pack.merge(typed);
         settings::check(&pack, typed, &spec)?;
-        let proof = build::proof(&spec)?;
+        let proof = build::proof(&spec, pack.documents(typed))?;
         if spec.secret.is_empty() && (needs_secret(&proof) || asks_for_keys(&proof)) {
             return Err(wrong("secret", "a secret reference is missing: write secret = \"env:NAME\" or \"file:PATH\""));
         }
@@ -338,7 +338,9 @@ impl Verifier {
             Proof::Signature(signature) if !is_public_key(signature.algorithm, key) => Some(NOT_A_KEY),
             Proof::Code(Code::HttpMessageSignatures(rules)) if !is_public_key(rules.algorithm, key) => Some(NOT_A_KEY),
             Proof::Code(Code::Keygen) if !is_public_key(Algorithm::Ed25519, key) => Some(NOT_A_KEY),
-            Proof::Jwt(jwt) if !jwt.algorithms.iter().any(|name| fits_token(name, key)) => Some(NOT_A_KEY),
+            Proof::Jwt(jwt) if jwt.lookup.is_none() && !jwt.algorithms.iter().any(|name| fits_token(name, key)) => {
+                Some(NOT_A_KEY)
+            }
             _ => None,
         }
     }

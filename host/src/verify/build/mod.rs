@@ -34,8 +34,8 @@ pub struct BuildError {
     pub message: String,
 }
 
-/// What a sender has to show.
-pub fn proof(spec: &VerifySpec) -> Result<Proof, BuildError> {
+/// What a sender has to show. `is_documented`: what is signed is what a provider documents, and not the operator's choice.
+pub fn proof(spec: &VerifySpec, is_documented: bool) -> Result<Proof, BuildError> {
     let scheme =
         spec.scheme.ok_or_else(|| wrong("provider", "the pack names no scheme: write scheme = … into its [verify]"))?;
     check_unused(spec, scheme)?;
@@ -45,7 +45,7 @@ pub fn proof(spec: &VerifySpec) -> Result<Proof, BuildError> {
         Scheme::None => Proof::Open,
         Scheme::Basic => Proof::Basic,
         Scheme::Token => Proof::Token { from: one_place(spec)?, prefix: spec.prefix.clone().unwrap_or_default() },
-        Scheme::Signature => Proof::Signature(Box::new(signature::build(spec)?)),
+        Scheme::Signature => Proof::Signature(Box::new(signature::build(spec, is_documented)?)),
         Scheme::Jwt => Proof::Jwt(Box::new(jwt::build(spec)?)),
         Scheme::Twilio => Proof::Code(twilio::build(spec)?),
         Scheme::AwsSns => Proof::Code(aws_sns::build(spec)?),

@@ -7,7 +7,7 @@ use super::super::payload::{self, Part};
 use super::super::signature::{KeySet, List, ListTime, Signature, Time};
 use super::super::view::describe;
 use super::super::window::Window;
-use super::payload::{payload, places_in};
+use super::payload::{PayloadRules, places_in};
 use super::places::{check_value, header_name, places};
 use super::urls::{NEEDS_URL, address, names_url};
 use super::{BuildError, wrong};
@@ -21,7 +21,7 @@ const METHODS: [(&str, Algorithm); 4] = [
     ("sha512", Algorithm::HmacSha512),
 ];
 
-pub(super) fn build(spec: &VerifySpec) -> Result<Signature, BuildError> {
+pub(super) fn build(spec: &VerifySpec, is_documented: bool) -> Result<Signature, BuildError> {
     let methods = methods(spec)?;
     let algorithm = match (spec.algorithm, methods.first()) {
         (Some(_), Some(_)) => return Err(wrong("methods", "algorithm and methods exclude each other: leave one")),
@@ -37,8 +37,9 @@ pub(super) fn build(spec: &VerifySpec) -> Result<Signature, BuildError> {
     };
     let encoding = spec.encoding.ok_or_else(|| wrong("scheme", "encoding is missing: hex, base64 or base64url"))?;
     let typed = spec.payload.clone().unwrap_or_else(|| vec!["{body}".into()]);
-    let payload = payload(&typed, spec, algorithm)?;
-    let others = spec.payload_alternatives.iter().flatten().map(|typed| self::payload(typed, spec, algorithm));
+    let rules = PayloadRules { spec, algorithm, is_documented };
+    let payload = rules.read(&typed)?;
+    let others = spec.payload_alternatives.iter().flatten().map(|typed| rules.read(typed));
     let alternatives: Vec<Vec<Part>> = others.collect::<Result<_, _>>()?;
     let parts = || std::iter::once(&payload).chain(&alternatives).flatten();
 
@@ -105,6 +106,7 @@ pub(super) fn build(spec: &VerifySpec) -> Result<Signature, BuildError> {
         encoding,
         payload,
         alternatives,
+        has_clear_cuts: !is_documented,
         time,
         id: spec.id.clone(),
         require: require.collect::<Result<_, _>>()?,

@@ -2,7 +2,7 @@
 
 use super::super::check::Keys;
 use super::super::pack::Packs;
-use super::super::verifier::Verifier;
+use super::super::verifier::{Proof, Verifier};
 use super::BuildError;
 use crate::model::{DedupId, DedupSpec, IdMatch, Place, Secret};
 
@@ -213,4 +213,76 @@ fn path_parameters_must_be_in_the_path() {
     assert!(id.path_problem("/hook").is_some());
     let jwt = "scheme = \"jwt\"\nsecret = \"env:S\"\nfrom = { path = \"last\" }\njwt = { algorithms = [\"HS256\"] }";
     assert!(build(jwt).unwrap().path_problem("/hook").unwrap().contains("last segment"));
+}
+
+#[test]
+fn plain_digests_end_with_the_secret() {
+    let digest = |name: &str, payload: &str| format!("{HMAC}algorithm = \"{name}\"\npayload = [{payload}]");
+    let (key, secret, extended) = ("payload", "{secret} must be part", "can be extended by anyone");
+    assert_refused(&[
+        (format!("{HMAC}algorithm = \"sha256\""), key, secret),
+        (format!("{HMAC}algorithm = \"sha1\""), key, secret),
+        (format!("{HMAC}algorithm = \"keccak256\""), key, secret),
+        (format!("provider = \"cloudinary\"\nsecret = \"env:S\"\npayload = [\"{{body}}\"]"), key, secret),
+        (format!("provider = \"github\"\nsecret = \"env:S\"\nalgorithm = \"sha256\""), key, secret),
+        (digest("sha256", "\"{body}\", \"{secret}\"") + "\npayload_alternatives = [[\"{body}\"]]", key, secret),
+        (digest("sha256", "\"{secret}\", \"{body}\""), key, extended),
+        (digest("sha1", "\"v\", \"{secret}\", \"{body}\", \"x\""), key, extended),
+        (digest("sha256", "\"{secret}\", \"{body}\", \"{secret}\", \"x\""), key, extended),
+    ]);
+    build(&digest("sha256", "\"{body}\", \"{secret}\"")).unwrap();
+    build(&digest("sha256", "\"{secret}\", \"{body}\", \"{secret}\"")).unwrap();
+    build(&digest("keccak256", "\"{secret}\", \"{body}\"")).unwrap();
+    // HubSpot documents that it signs this way.
+    build("provider = \"hubspot-v1\"\nsecret = \"env:S\"").unwrap();
+}
+
+#[test]
+fn parts_that_run_together_are_refused() {
+    let payload = |parts: &str| format!("{HMAC}{URL}id = {{ header = \"Id\" }}\npayload = [{parts}]");
+    let words = "nothing marks where";
+    let time = "timestamp = { from = { header = \"T\" }, unit = \"s\" }\n";
+    assert_refused(&[
+        (payload("\"{header:A}\", \"{body}\""), "payload", words),
+        (payload("\"{url}\", \"{body}\""), "payload", "a line end"),
+        (payload("\"{url}\", \".\", \"{body}\""), "payload", "a line end"),
+        (payload("\"{method}\", \"{url_unescaped}\", \"{body}\""), "payload", "a line end"),
+        (payload("\"{body}\", \"{id}\""), "payload", words),
+        (payload("\"{id}\", \"{header:A}\""), "payload", words),
+        (payload("\"{query:a}\", \"{timestamp}\", \"{body}\"") + "\n" + time, "payload", words),
+        (payload("\"{timestamp}\", \"{body}\"") + "\n" + time, "payload", "which has no `past`"),
+        (payload("\"{body}\", \".\", \"{form_sorted}\""), "payload", words),
+        (payload("[\"{query:a}\", \";\"], \"{body}\""), "payload", words),
+        (payload("[\"a:\", \"{query:a}\", \";\"], \"a\", \"{body}\""), "payload", words),
+        (payload("\"{body}\", [\"a:\", \"{query:a}\", \";\"]"), "payload", words),
+        (
+            format!("provider = \"hubspot\"\nsecret = \"env:S\"\n{URL}payload = [\"{{url}}\", \"{{body}}\"]"),
+            "payload",
+            words,
+        ),
+    ]);
+    for clear in [
+        "\"{header:A}\", \":\", \"{body}\"",
+        "\"{url}\", \"\\n\", \"{body}\"",
+        "\"{body}\", \".\", \"{id}\"",
+        "\"{method}\", \"{body}\"",
+        "\"{method}\", \" \", \"{url}\"",
+        "\"{body_sha256_hex}\", \"{header:A}\"",
+    ] {
+        build(&payload(clear)).unwrap_or_else(|error| panic!("{clear}: {}", error.message));
+    }
+    build("provider = \"hubspot\"\nsecret = \"env:S\"\npublic_url = \"https://a.example\"").unwrap();
+}
+
+#[test]
+fn own_headers_have_no_silent_prefix() {
+    let prefix = |text: &str| match build(text).unwrap().proof() {
+        Proof::Signature(signature) => signature.prefix.clone(),
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(prefix(HMAC), "");
+    assert_eq!(prefix(&format!("{HMAC}prefix = \"v1=\"")), "v1=");
+    assert_eq!(prefix("scheme = \"signature\"\nsecret = \"env:S\""), "sha256=");
+    assert_eq!(prefix("provider = \"generic\"\nsecret = \"env:S\"\nfrom = { header = \"Sig\" }"), "sha256=");
+    assert_eq!(prefix("provider = \"github\"\nsecret = \"env:S\"\nfrom = { header = \"Sig\" }"), "sha256=");
 }

@@ -56,6 +56,9 @@ fn print(status: &HookStatus) {
     if let Some(denied) = status.denied {
         println!("    {denied}");
     }
+    if let Some(unsigned) = status.unsigned {
+        println!("    {unsigned}");
+    }
     if let Some(wants) = &status.wants {
         println!("    its manifest asks for:\n{}", indented(wants));
     }

@@ -2,6 +2,7 @@
 
 use axum::response::Response;
 use bytes::Bytes;
+use http::Method;
 
 use super::Edge;
 use super::answer::{self, Stop};
@@ -178,10 +179,10 @@ async fn fetch(edge: &Edge, door: Door<'_>, document: &str) -> Result<(), String
 }
 
 /// Answers an ownership check, after what it asks for besides.
-pub async fn answered(edge: &Edge, hook: &Hook, answer: Answer) -> Result<Response, Stop> {
+pub async fn answered(edge: &Edge, hook: &Hook, method: &Method, answer: Answer) -> Result<Response, Stop> {
     let hook_name = &*hook.spec.name;
     if let Some(refusal) = answer.refused {
-        let hint = challenge_hint(hook, refusal.reason);
+        let hint = challenge_hint(hook, method, refusal.reason);
         let why = Why::new(refusal.reason.word(), refusal.detail);
         return Err(Stop::Challenge(answer.status, Box::new(Why { hint, ..*why })));
     }
@@ -257,7 +258,8 @@ fn usual_hint(door: Door<'_>, reason: Reason) -> Option<String> {
     })
 }
 
-fn challenge_hint(hook: &Hook, reason: Reason) -> Option<String> {
+/// What to do about an ownership check that does not show what it must. The refusal says what that is.
+fn challenge_hint(hook: &Hook, method: &Method, reason: Reason) -> Option<String> {
     let (name, own) = (&hook.spec.name, hook.verifier.challenge_secrets());
     let secrets = listed(if own.is_empty() { hook.verifier.secrets() } else { own });
     match reason {
@@ -265,8 +267,14 @@ fn challenge_hint(hook: &Hook, reason: Reason) -> Option<String> {
             Some(format!("list it in `config` in `[verify]` of {name}.toml, if you want its events"))
         }
         Reason::NoSecret => Some(format!("give {secrets} a value")),
-        _ if secrets.is_empty() => None,
-        _ => Some(format!("the verify token that you typed at the provider must equal the value of {secrets}")),
+        Reason::VerifyTokenMismatch => {
+            Some(format!("the verify token that you typed at the provider must equal the value of {secrets}"))
+        }
+        _ => Some(format!(
+            "an ownership check of {name} is a {method} with {}; a request that lacks it may come from elsewhere, such as a \
+             browser",
+            hook.verifier.challenge_needs(method).join(", or with ")
+        )),
     }
 }
 

@@ -21,7 +21,7 @@ use super::{Edge, head, prove};
 use crate::delivery::{Answered, DedupKey, Incoming, LedgerError, Target};
 use crate::hooks::{Found, Hook, Serving};
 use crate::model::{DedupId, Event, Mode};
-use crate::verify::{Checked, Feed, Proof, SignedBody, Unverified, Verified, feed};
+use crate::verify::{Checked, Feed, Proof, SignedBody, Unverified, Verified, feed, is_challenge};
 
 /// For the plugins directory to be read.
 const STARTS_WITHIN: Duration = Duration::from_secs(3);
@@ -94,13 +94,17 @@ async fn handle_for(
     let feed = if signs_sent_bytes { feed(&hook.verifier, &request, &keys) } else { None };
     let (body, feed, held) = read(edge, hook.sizes.max_body, body, feed).await?;
     let request = Unverified { body, ..request };
+    // Only a check with the method of a check is told that its proof is wrong.
+    let method = request.method.clone();
+    let is_challenge = is_event.is_err() && is_challenge(&hook.verifier, &request);
     let proven = match encoding {
         None => prove::prove(edge, Door::of(hook), request, &keys, feed).await.map(|checked| (checked, held)),
         Some(encoding) => prove::prove_encoded(edge, hook, request, encoding, &keys, feed, held).await,
     };
     let (verified, _held) = match proven {
-        Ok((Checked::Challenge(answer), _)) => return prove::answered(edge, hook, answer).await,
+        Ok((Checked::Challenge(answer), _)) => return prove::answered(edge, hook, &method, answer).await,
         Ok((Checked::Verified(verified), held)) => (verified, held),
+        Err(stop) if is_challenge => return Err(stop),
         Err(stop) => return Err(is_event.err().unwrap_or(stop)),
     };
     // It was let this far only because it might have been a challenge.

@@ -49,6 +49,9 @@ pub struct HookStatus {
     /// What it can do and has not been granted, where that is refused only when it is done.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub denied: Option<&'static str>,
+    /// What the provider's signature leaves open.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub unsigned: Option<&'static str>,
 }
 
 /// Where neither the hook file nor the pack says how long the sender waits.
@@ -83,6 +86,7 @@ impl HookStatus {
             problem: Some(why.into()),
             wants: None,
             denied: None,
+            unsigned: None,
         }
     }
 }
@@ -172,6 +176,7 @@ impl Hook {
                 .or_else(|| self.missing_credential(secrets)),
             wants: self.handler().and_then(|handler| handler.component().manifest.as_deref().and_then(wants)),
             denied: self.handler().filter(|handler| self.grants_no_call_of(handler)).map(|_| NO_CALLS),
+            unsigned: self.verifier.body_note(),
         }
     }
 

@@ -100,6 +100,11 @@ pub fn answer(verifier: &Verifier, verified: bool, view: &View<'_>, keys: &Keys)
     rules.filter(|rule| rule.matches(view)).map(|rule| rule.answer(view, keys)).next()
 }
 
+/// Whether the request is one of the verifier's challenges, whatever it proves.
+pub fn is_one(verifier: &Verifier, view: &View<'_>) -> bool {
+    view.request.body.len() <= BODY_BYTES_MAX && verifier.challenges.iter().any(|rule| rule.matches(view))
+}
+
 // === impl Challenge ===
 
 impl Challenge {
@@ -272,10 +277,11 @@ impl Challenge {
         if let Some(name) = &require.query_secret {
             let given = one(name)?;
             if !keys.find_challenge(|key| same_text(given.as_bytes(), key)) {
-                return Err(wrong(format!(
+                let what = format!(
                     "query parameter `{name}` of the ownership check is not the verify token: it must equal the value of \
                      `challenge_secret`, or of `secret` where there is none"
-                )));
+                );
+                return Err(Refused::Requirement(Refusal::new(Reason::VerifyTokenMismatch, what)));
             }
         }
         if let Some((source, allowed)) = &self.listed {
@@ -342,7 +348,7 @@ fn no_key() -> Refused {
 
 fn no_url() -> Refused {
     let why = "the ownership check needs the URL of the endpoint: set public_url, or config.endpoint";
-    Refused::Requirement(Refusal::new(Reason::NoSecret, why))
+    Refused::Requirement(Refusal::new(Reason::ChallengeRefused, why))
 }
 
 fn fill(template: &Template, view: &View<'_>, keys: &Keys) -> Result<String, Refused> {

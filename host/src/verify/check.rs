@@ -116,6 +116,19 @@ impl Keys {
         Ok(None)
     }
 
+    /// The same keys, each with one bit flipped.
+    #[cfg(test)]
+    pub fn flipped(&self) -> Keys {
+        let flip = |key: &Result<KeyBytes, SecretError>| {
+            key.clone().map(|mut key| {
+                let middle = key.len() / 2;
+                key[middle] ^= 1;
+                key
+            })
+        };
+        Keys { proof: self.proof.iter().map(flip).collect(), challenge: self.challenge.iter().map(flip).collect() }
+    }
+
     /// Why none of them can prove anything; none where one can.
     pub fn problem(&self) -> Option<String> {
         let why: Vec<String> =
@@ -143,6 +156,12 @@ pub fn feed(verifier: &Verifier, head: &Unverified, keys: &Keys) -> Option<Feed>
         Proof::Signature(signature) => signature.feed(&View::new(head, verifier.public_url.as_ref()), keys),
         _ => None,
     }
+}
+
+/// Whether a request is an ownership check of this hook, whatever it proves.
+pub fn is_challenge(verifier: &Verifier, request: &Unverified) -> bool {
+    let view = View::new(request, verifier.public_url.as_ref()).with_json_field(verifier.json_form_field.as_deref());
+    challenge::is_one(verifier, &view)
 }
 
 /// Judges one request. `feed` is what `feed` started, fed with every byte of the body.

@@ -2,10 +2,12 @@
 
 use std::collections::BTreeSet;
 
+use super::super::check::NoDocuments;
 use super::super::pack::pack_names;
+use super::super::sign::sign;
 use super::super::verifier::Proof;
 use super::*;
-use crate::model::Place;
+use crate::model::{KeyForm, Place};
 
 const VECTORS: &str = include_str!("../../../tests/vectors/requests.json");
 const HANDSHAKES: &str = include_str!("../../../tests/vectors/handshakes.json");
@@ -60,6 +62,98 @@ fn a_file_of_another_shape_is_refused_with_a_sentence() {
     assert!(
         report.failures[0].starts_with("x: expected accept, got error: [verify] provider: no provider pack `nobody`")
     );
+}
+
+/// Every accepted vector is refused with another key: the operator's secret, or the document that holds the provider's key.
+#[test]
+fn verdicts_depend_on_the_key() {
+    let mut tried = BTreeSet::new();
+    for vector in vectors().into_iter().filter(|vector| vector.expect == "accept") {
+        let flipper = Flipper::new(&vector);
+        let asked = flipper.request.clone();
+        assert!(flipper.accepts(asked.clone()), "{}", vector.id);
+        let keys = flipper.keys.flipped();
+        let given = match flipper.verifier.needs_secret() {
+            true => Given { keys: &keys, documents: &flipper.documents, now: flipper.now },
+            false => Given { keys: &flipper.keys, documents: &NoDocuments, now: flipper.now },
+        };
+        // Apple's keys come in the request, and lead to Apple's root.
+        let is_pinned = vector.scheme == "apple-app-store";
+        assert!(is_pinned || check(&flipper.verifier, asked, &given, None).is_err(), "{}: any key will do", vector.id);
+        tried.insert(vector.scheme.clone());
+    }
+
+    // The others sign with a secret that both sides have, or a test of the scheme has the provider's private key.
+    for name in pack_names().filter(|name| !tried.contains(*name) && *name != "http-message-signatures-ed25519") {
+        let pack = Packs::default().find(name).unwrap();
+        // Another version of a pack whose vectors a private key signed.
+        let is_public = matches!(pack.verify.key, Some(KeyForm::Ed25519Hex | KeyForm::Pem | KeyForm::SpkiBase64));
+        if (is_public || pack.verify.key_set.is_some())
+            && pack.variant_of.as_ref().is_some_and(|main| tried.contains(main))
+        {
+            continue;
+        }
+        let typed = VerifySpec {
+            provider: Some(name.into()),
+            secret: vec!["env:S".parse().unwrap()],
+            public_url: Some("https://hooks.example.com".into()),
+            ..VerifySpec::default()
+        };
+        let verifier = Verifier::build(&settings::filled(&pack, typed), &Packs::default()).unwrap();
+        let text = match verifier.key_form() {
+            KeyForm::Hex => "00ff7788aabb",
+            KeyForm::Base64 | KeyForm::Whsec | KeyForm::WhsecOrText => "c2VjcmV0IGtleQ==",
+            _ => "user:password",
+        };
+        let keys = Keys::new([(verifier.key_form(), Ok(Secret::new(text)))]);
+        let key = keys.iter().flatten().next().unwrap().to_vec();
+        let draft = pack.draft(None, "https://hooks.example.com/in/secret").unwrap();
+        let now = UNIX_EPOCH + Duration::from_secs(1_760_000_000);
+        let signed = sign(&verifier, draft, &key, now).unwrap_or_else(|why| panic!("{name}: {why}"));
+        let is_accepted = |keys: &Keys| {
+            let given = Given { keys, documents: &NoDocuments, now: Some(now) };
+            check(&verifier, signed.clone(), &given, None).is_ok()
+        };
+        assert!(
+            is_accepted(&keys) && !is_accepted(&keys.flipped()),
+            "{name}: the verdict does not depend on the secret"
+        );
+    }
+}
+
+/// What a body says, so that another spelling of the same is no other body.
+fn meaning(request: &Unverified) -> Vec<String> {
+    let content_type = request.headers.get("content-type").map_or(&b""[..], |value| value.as_bytes());
+    if content_type.starts_with(b"application/x-www-form-urlencoded") {
+        let pairs = url::form_urlencoded::parse(&request.body);
+        return pairs.map(|(name, value)| format!("{name}={value}")).collect();
+    }
+    match serde_json::from_slice::<Value>(&request.body) {
+        Ok(json) => vec![json.to_string()],
+        Err(_) => vec![String::from_utf8_lossy(&request.body).into_owned()],
+    }
+}
+
+#[test]
+fn packs_say_what_leaves_the_body_open() {
+    let mut wrong = Vec::new();
+    for vector in accepted() {
+        let flipper = Flipper::new(&vector);
+        if !matches!(flipper.verifier.proof().kind(), "signature" | "jwt") || flipper.request.body.is_empty() {
+            continue;
+        }
+        let said = meaning(&flipper.request);
+        let changed = |bit: &usize| {
+            let mut body = flipper.request.body.to_vec();
+            body[bit / 8] ^= 1 << (bit % 8);
+            meaning(&Unverified { body: body.into(), ..flipper.request.clone() }) != said
+        };
+        let is_open = flipper.survivors_in_body().iter().any(changed);
+        if is_open != flipper.verifier.body_note().is_some() {
+            wrong.push(format!("{}: covers_body must be {}", vector.scheme, !is_open));
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
 /// One accepted vector a scheme, small enough to try every bit.

@@ -94,8 +94,25 @@ fn bodies(body: &[u8]) -> Vec<(Vec<u8>, &'static str)> {
     bodies.push((spaced(&compact, ": ", ", "), "with a space after each colon and comma"));
     bodies.push((escaped(&unescaped(text)).into_bytes(), "with other characters than ASCII written as \\u escapes"));
     bodies.push((unescaped(text).into_bytes(), "with \\u escapes written as the characters that they stand for"));
-    bodies.push((text.replace("\\/", "/").into_bytes(), "with / in place of \\/"));
-    bodies.push((text.replace("\\/", "/").replace('/', "\\/").into_bytes(), "with \\/ in place of /"));
+    let plain = text.replace("\\/", "/");
+    let slashed = plain.replace('/', "\\/");
+    bodies.push((plain.clone().into_bytes(), "with / in place of \\/"));
+    bodies.push((slashed.clone().into_bytes(), "with \\/ in place of /"));
+    // Both rewritten, as a decoder and another encoder do.
+    bodies.push((
+        escaped(&unescaped(&slashed)).into_bytes(),
+        "with \\u escapes for characters other than ASCII, and \\/ in place of /",
+    ));
+    bodies.push((
+        escaped(&unescaped(&plain)).into_bytes(),
+        "with \\u escapes for characters other than ASCII, and / in place of \\/",
+    ));
+    bodies.push((
+        unescaped(&slashed).into_bytes(),
+        "with characters in place of their \\u escapes, and \\/ in place of /",
+    ));
+    bodies
+        .push((unescaped(&plain).into_bytes(), "with characters in place of their \\u escapes, and / in place of \\/"));
     if is_readable(body)
         && let Ok(value) = serde_json::from_str::<serde_json::Value>(text)
     {
@@ -247,6 +264,10 @@ mod tests {
         );
         told(hint_for("github", b"k", r#"{"a":"b\/c"}"#, r#"{"a":"b/c"}"#, "k"), "with \\/ in place of /");
         told(hint_for("github", b"k", r#"{"a":"b/c"}"#, r#"{"a":"b\/c"}"#, "k"), "with / in place of \\/");
+        told(hint_for("github", b"k", r#"{"a":"\u00e9\/c"}"#, r#"{"a":"é/c"}"#, "k"), "and \\/ in place of /");
+        told(hint_for("github", b"k", r#"{"a":"é/c"}"#, r#"{"a":"\u00e9\/c"}"#, "k"), "and / in place of \\/");
+        told(hint_for("github", b"k", r#"{"a":"\u00e9/c"}"#, r#"{"a":"é\/c"}"#, "k"), "escapes for characters");
+        told(hint_for("github", b"k", r#"{"a":"é\/c"}"#, r#"{"a":"\u00e9/c"}"#, "k"), "in place of their \\u escapes");
         for padded in ["k ", "\"k\"", " 'k'", "k\n"] {
             told(hint_for("github", b"k", "{}", "{}", padded), "white space or quotes around the secret");
         }

@@ -92,6 +92,11 @@ impl Jwt {
         Ok(matched)
     }
 
+    /// Whether the token binds the body, or is the body.
+    pub fn covers_body(&self) -> bool {
+        self.body_hash.is_some() || self.body_claim.is_some() || matches!(self.from, Place::Body(_))
+    }
+
     fn without_prefix<'a>(&self, text: &'a str) -> Result<&'a str, Refusal> {
         match text.split_at_checked(self.prefix.len()) {
             Some((word, rest)) if word.eq_ignore_ascii_case(&self.prefix) => Ok(rest.trim()),

@@ -36,7 +36,8 @@ pub use answers::{Accepted, AnswerRules};
 pub use build::BuildError;
 pub use challenge::Answer;
 pub use check::{
-    Checked, Given, Keys, NoDocuments, Sender, SenderCheck, check, check_or_return, check_sender, feed, order_key,
+    Checked, Given, Keys, NoDocuments, Sender, SenderCheck, check, check_or_return, check_sender, feed, is_challenge,
+    order_key,
 };
 pub use forge::{Forged, Order, forge};
 pub use guide::{Guide, guides};

@@ -76,6 +76,10 @@ pub struct Pack {
     /// The signature covers the body as it was sent, before `Content-Encoding` is undone (`encoded`, the default), or after.
     #[serde(default)]
     pub signs_body: SignedBody,
+    /// False: the provider's signature or token does not cover the whole body, so that who reads one request can send it with
+    /// another body.
+    #[serde(default = "yes")]
+    pub covers_body: bool,
     /// The field of a form body that holds the JSON document, such as `payload`.
     pub json_form_field: Option<String>,
     /// Address ranges that the provider publishes for its requests (CIDR).
@@ -97,6 +101,10 @@ pub struct Pack {
     pub sample_event: Option<String>,
     /// How it proves itself.
     pub verify: VerifySpec,
+}
+
+fn yes() -> bool {
+    true
 }
 
 /// Who says how a provider signs.

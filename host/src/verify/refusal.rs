@@ -72,6 +72,8 @@ pub enum Reason {
     AddressNotAllowed,
     /// An ownership check that does not show what it must.
     ChallengeRefused,
+    /// An ownership check with another verify token than the operator's.
+    VerifyTokenMismatch,
 }
 
 // === impl Refusal ===
@@ -139,7 +141,7 @@ impl Reason {
             Reason::MalformedBody => "malformed_body",
             Reason::TopicNotAllowed => "topic_not_allowed",
             Reason::AddressNotAllowed => "address_not_allowed",
-            Reason::ChallengeRefused => "challenge_refused",
+            Reason::ChallengeRefused | Reason::VerifyTokenMismatch => "challenge_refused",
         }
     }
 }

@@ -45,6 +45,7 @@ pub struct Verifier {
     documented_window: Option<Duration>,
     answers: Arc<AnswerRules>,
     signs_body: SignedBody,
+    covers_body: bool,
     /// The form field that holds the JSON document.
     pub(super) json_form_field: Option<String>,
     answer_within: Option<Duration>,
@@ -136,6 +137,7 @@ impl Verifier {
         // A time rule of the hook that says nothing of a side keeps the scheme's own.
         let window = spec.timestamp.as_ref().map_or(own_window, |typed| build::window(typed).over(own_window));
         let answers = AnswerRules::of_pack(&pack, refused_status)?;
+        let covers_body = proof.covers_body().unwrap_or(pack.covers_body);
         Ok(Verifier {
             proof,
             challenges,
@@ -153,6 +155,7 @@ impl Verifier {
             documented_window: pack.documented_window,
             answers: Arc::new(answers),
             signs_body: pack.signs_body,
+            covers_body,
             json_form_field: pack.json_form_field,
             key: spec.key.unwrap_or_default(),
             secrets: spec.secret.clone(),
@@ -231,6 +234,13 @@ impl Verifier {
     /// Whether a compressed body is signed as sent or decoded.
     pub fn signs_body(&self) -> SignedBody {
         self.signs_body
+    }
+
+    /// What the operator should know of a signature that does not cover the whole body; none where it does, or where there is no
+    /// signature.
+    pub fn body_note(&self) -> Option<&'static str> {
+        let is_signed = matches!(self.proof.kind(), "signature" | "jwt");
+        (is_signed && !self.covers_body).then_some(BODY_NOT_COVERED)
     }
 
     /// Whether a request with this method may be an ownership check.
@@ -404,6 +414,23 @@ impl Proof {
         }
     }
 
+    /// Whether the whole body is what is proven; none where the pack says so of its scheme in code.
+    fn covers_body(&self) -> Option<bool> {
+        let is_body = |part: &Part| {
+            matches!(
+                part,
+                Part::Body | Part::BodySha256Hex | Part::BodySha256Base64 | Part::BodyJsonString | Part::FormSorted
+            )
+        };
+        match self {
+            Proof::Signature(signature) => Some(signature.payloads().all(|payload| payload.iter().any(is_body))),
+            Proof::Jwt(jwt) => Some(jwt.covers_body()),
+            Proof::Code(Code::HttpMessageSignatures(rules)) => Some(rules.covers_body()),
+            Proof::Code(_) => None,
+            Proof::Closed | Proof::Open | Proof::Token { .. } | Proof::Basic => Some(false),
+        }
+    }
+
     /// Whether a verified request has a token with claims.
     fn has_claims(&self) -> bool {
         matches!(self, Proof::Jwt(_) | Proof::Code(Code::AppleAppStore(_)))
@@ -431,6 +458,7 @@ impl Proof {
     }
 }
 
+const BODY_NOT_COVERED: &str = "the signature does not cover the whole body: a captured request is also accepted with other values in what it leaves out";
 const NOT_A_KEY: &str = "the secret is not a public key of the algorithm";
 
 /// Whether these bytes can be the key of tokens with that `alg`.

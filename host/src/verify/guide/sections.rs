@@ -51,6 +51,7 @@ impl Guide {
             facts.push(fact("Variants", listed(self.variants.iter().map(link))));
         }
         facts.push(fact("Authentication", self.authentication()));
+        facts.extend(self.verifier.body_note().map(|note| fact("Body", note.to_owned())));
         let note = pack.note.clone().map(Block::Text);
         Some(Section { title: "", blocks: [Block::Facts(facts)].into_iter().chain(note).collect() })
     }

@@ -79,6 +79,11 @@ impl MessageSignatures {
         Err(first_refusal.unwrap_or_else(|| Refusal::new(Reason::MissingSignature, "no signature is there")))
     }
 
+    /// Whether each signature that counts covers the digest of the body.
+    pub fn covers_body(&self) -> bool {
+        self.components.as_ref().is_none_or(|names| names.iter().any(|name| name == DIGEST))
+    }
+
     fn check_one(
         &self,
         shown: &Shown<'_>,

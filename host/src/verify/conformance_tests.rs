@@ -177,7 +177,7 @@ impl Flipper {
         let verifier =
             verifier(&vector.scheme, &vector.config, &vector.secrets, &vector.url, &Packs::default()).unwrap();
         let verifier = match (vector.ignore_timestamp, vector.tolerance) {
-            (false, None) => verifier,
+            (false, None) => verifier.with_documented_window(),
             _ => verifier.with_window(Window { past: None, future: None }),
         };
         let request = request(&vector.method, &vector.url, &vector.headers, body_of(vector).unwrap()).unwrap();

@@ -42,7 +42,7 @@ pub struct Verifier {
     pub(super) public_url: Option<PublicUrl>,
     /// Of schemes in code that have one.
     pub(super) window: Window,
-    documented_window: Option<Duration>,
+    documented_window: Option<Window>,
     answers: Arc<AnswerRules>,
     signs_body: SignedBody,
     covers_body: bool,
@@ -152,7 +152,9 @@ impl Verifier {
             order_key: None,
             public_url: build::public_url(spec)?,
             window,
-            documented_window: pack.documented_window,
+            documented_window: pack
+                .documented_window
+                .map(|past| Window { past: Some(past), future: Some(pack.documented_future.unwrap_or(past)) }),
             answers: Arc::new(answers),
             signs_body: pack.signs_body,
             covers_body,
@@ -375,8 +377,10 @@ impl Verifier {
 
     /// With the window that the provider documents, if the pack's is longer: for request vectors.
     pub fn with_documented_window(self) -> Verifier {
-        let Some(window) = self.documented_window else { return self };
-        self.with_window(Window { past: Some(window), future: Some(window) })
+        match self.documented_window {
+            Some(window) => self.with_window(window),
+            None => self,
+        }
     }
 
     /// With another window, or none: for request vectors.

@@ -106,9 +106,12 @@ async fn failed_handshakes_say_why() {
     let meta = "[verify]\nprovider = \"meta\"\nsecret = \"env:APP\"\nchallenge_secret = \"env:TOKEN\"\n";
     let hub =
         "[verify]\nprovider = \"websub\"\nsecret = \"env:APP\"\nconfig = { topics = [\"https://a.example/feed\"] }\n";
+    let okta = "[verify]\nprovider = \"okta\"\nsecret = \"env:APP\"\n";
     let setup = Setup::new().hook("meta", &guest("answers_one"), meta).hook("hub", &guest("answers_one"), hub);
+    let setup = setup.hook("okta", &guest("answers_one"), okta);
     let node = setup.env("APP", "app").env("TOKEN", "right-token").serving("meta").await;
     node.until("hub", "serving").await;
+    node.until("okta", "serving").await;
     let get = async |path: &str| node.client.get(node.url(path)).send().await.unwrap();
 
     let wrong = get("/meta?hub.mode=subscribe&hub.verify_token=wrong-token&hub.challenge=17").await;
@@ -119,6 +122,21 @@ async fn failed_handshakes_say_why() {
     assert_eq!(get("/meta").await.status(), 405);
     let (_, hint) = told(&node, "meta", "method_not_allowed", 405).await;
     assert!(hint.contains("ownership check") && hint.contains("hub.challenge"), "{hint}");
+
+    // The token is right, and something else is wrong: the hint does not blame the token.
+    assert_eq!(get("/meta?hub.mode=unsubscribe&hub.verify_token=right-token&hub.challenge=17").await.status(), 403);
+    let (detail, hint) = told(&node, "meta", "challenge_refused", 403).await;
+    assert!(detail.contains("`hub.mode`") && !hint.contains("env:TOKEN"), "{detail} {hint}");
+    assert!(hint.contains("an ownership check of meta is a GET"), "{hint}");
+
+    let verification = async |token: &str| {
+        let asked = node.client.get(node.url("/okta")).header("x-okta-verification-challenge", "c1");
+        asked.header("authorization", token).send().await.unwrap().status().as_u16()
+    };
+    assert_eq!((verification("app").await, verification("wrong").await), (200, 401));
+    let (_, hint) = told(&node, "okta", "token_mismatch", 401).await;
+    assert!(hint.contains("env:APP"), "{hint}");
+    assert_eq!(get("/okta").await.status(), 405);
 
     let topic = "/hub?hub.mode=subscribe&hub.topic=https%3A%2F%2Fb.example%2Ffeed&hub.challenge=17";
     assert_eq!(get(topic).await.status(), 404);

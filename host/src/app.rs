@@ -8,17 +8,19 @@ use anyhow::Context;
 use percent_encoding::NON_ALPHANUMERIC;
 use tokio::net::TcpListener;
 
+use crate::admin::guard::{Guard, Refused};
 use crate::admin::{self, Admin};
 use crate::config::{Config, Flags};
 use crate::delivery::{Delivery, Targets};
-use crate::edge::{self, Edge};
+use crate::descriptors;
+use crate::edge::{self, Edge, Why};
 use crate::egress::{self, Client, Outgoing, Policy};
 use crate::engine::{self, CacheUse, Engine, EngineSettings, Target};
 use crate::hooks::{Hooks, Platform, Setup};
 use crate::ledger::{self, Ledger, LedgerError, OnFatal, PostgresSettings, SqliteSettings};
-use crate::model::{BrokerSpec, Clock, CredentialPart, CredentialText, Secret, SecretRef, SecretSource};
+use crate::model::{BrokerSpec, Clock, CredentialPart, CredentialText, EdgeLimits, Secret, SecretRef, SecretSource};
 use crate::queue::{self, Broker};
-use crate::secrets::Secrets;
+use crate::secrets::{Secrets, own_admin_token};
 use crate::shutdown::Shutdown;
 use crate::verify;
 
@@ -28,6 +30,7 @@ pub use crate::egress::PlainSender;
 pub use crate::engine::{Inspected, compile_child, grant_for, inspect, precompile};
 pub use crate::hooks::{HookState, HookStatus, packs};
 pub use crate::ledger::BackedUp;
+pub use crate::secrets::admin_token_path;
 pub use crate::verify::conformance::{Report, run_challenges, run_vectors};
 pub use crate::verify::{Forged, Guide, Order, guides};
 
@@ -57,30 +60,57 @@ pub async fn send(request: Forged) -> anyhow::Result<(u16, String)> {
     call(&target, outgoing).await
 }
 
-/// Asks the admin listener of a running node, by GET or by POST of JSON. Status and body of the answer.
-pub async fn ask_admin(
-    admin: &str,
-    path: &str,
-    token: Option<Secret>,
-    post: Option<String>,
-) -> anyhow::Result<(u16, String)> {
-    let url = format!("{}{path}", admin.trim_end_matches('/'));
-    let token = token.map(|token| format!("Bearer {}", String::from_utf8_lossy(token.expose())));
-    let is_json = post.as_ref().map(|_| ("Content-Type".to_owned(), "application/json".to_owned()));
-    let headers = token.map(|value| ("Authorization".to_owned(), value)).into_iter().chain(is_json).collect();
-    let method = if post.is_some() { "POST" } else { "GET" };
-    let body = post.unwrap_or_default().into();
-    let outgoing = Outgoing {
-        method: method.into(),
-        url: url.clone(),
-        headers,
-        body,
-        timeout: ADMIN_TIMEOUT,
-        untrusted: Default::default(),
-        memory: None,
-    };
-    let target = url.split('?').next().unwrap_or_default();
-    call(target, outgoing).await.with_context(|| format!("no node has its admin listener at {admin}"))
+/// The admin listener of a running node.
+pub struct AdminAt {
+    /// Without a path.
+    pub url: String,
+    /// Sent with each request, where there is one.
+    pub token: Option<Secret>,
+}
+
+// === impl AdminAt ===
+
+impl AdminAt {
+    /// With the token that the node made for itself in its data directory.
+    pub fn with_own_token(url: String, data: &Path) -> AdminAt {
+        let reference = SecretRef::File(admin_token_path(data));
+        AdminAt { url, token: Secrets::default().value(&reference).ok() }
+    }
+
+    /// The same for a node on this machine whose data directory is the one of these settings; without a token for any other.
+    pub fn found(url: &str) -> AdminAt {
+        let host = url::Url::parse(url).ok().and_then(|url| url.host().map(|host| host.to_owned()));
+        let is_local = match host {
+            Some(url::Host::Domain(name)) => name.eq_ignore_ascii_case("localhost"),
+            Some(url::Host::Ipv4(address)) => address.is_loopback(),
+            Some(url::Host::Ipv6(address)) => address.is_loopback(),
+            None => false,
+        };
+        match Config::load(Flags::default()) {
+            Ok(config) if is_local => AdminAt::with_own_token(url.to_owned(), &config.data),
+            _ => AdminAt { url: url.to_owned(), token: None },
+        }
+    }
+
+    /// Asks by GET, or by POST of JSON. Status and body of the answer.
+    pub async fn ask(&self, path: &str, post: Option<String>) -> anyhow::Result<(u16, String)> {
+        let url = format!("{}{path}", self.url.trim_end_matches('/'));
+        let token = self.token.as_ref().map(|token| format!("Bearer {}", String::from_utf8_lossy(token.expose())));
+        let is_json = post.as_ref().map(|_| ("Content-Type".to_owned(), "application/json".to_owned()));
+        let headers = token.map(|value| ("Authorization".to_owned(), value)).into_iter().chain(is_json).collect();
+        let method = if post.is_some() { "POST" } else { "GET" };
+        let outgoing = Outgoing {
+            method: method.into(),
+            url: url.clone(),
+            headers,
+            body: post.unwrap_or_default().into(),
+            timeout: ADMIN_TIMEOUT,
+            untrusted: Default::default(),
+            memory: None,
+        };
+        let target = url.split('?').next().unwrap_or_default();
+        call(target, outgoing).await.with_context(|| format!("no node has its admin listener at {}", self.url))
+    }
 }
 
 /// The same of the ledger of a node that is not running: what `admin::events` answers.
@@ -115,6 +145,16 @@ async fn call(target: &str, outgoing: Outgoing) -> anyhow::Result<(u16, String)>
 
 const ADMIN_TIMEOUT: Duration = Duration::from_secs(10);
 
+/// Of the admin listener. Its connections are apart from `limits.connections`.
+const ADMIN_LIMITS: EdgeLimits = EdgeLimits {
+    connections: 64,
+    head_timeout: Duration::from_secs(10),
+    keep_alive: Duration::from_secs(60),
+    body_timeout: Duration::from_secs(30),
+    wait: Duration::ZERO,
+    bodies: 0,
+};
+
 /// Longer than any provider waits.
 const SEND_TIMEOUT: Duration = Duration::from_secs(120);
 
@@ -124,6 +164,7 @@ pub struct App {
     engine: Arc<Engine>,
     edge: Arc<Edge>,
     secrets: Arc<Secrets>,
+    admin_token: SecretRef,
     listener: TcpListener,
     admin_listener: TcpListener,
 }
@@ -132,13 +173,14 @@ pub struct App {
 
 impl App {
     /// Everything that can fail, before anybody is listened to: addresses first, because they fail most.
-    pub async fn start(config: Config) -> anyhow::Result<App> {
+    pub async fn start(mut config: Config) -> anyhow::Result<App> {
         let listener = bind(config.listen, "listen").await?;
         let admin_listener = bind(config.admin_listen, "admin.listen").await?;
         make_dirs(&config)?;
+        config.edge.connections = descriptors::reserve(config.edge.connections);
         let secrets = Arc::new(Secrets::new(config.secrets));
-        let admin_token: Vec<SecretRef> = config.admin_token.iter().cloned().collect();
-        tokio::task::block_in_place(|| secrets.track_own(&admin_token));
+        let admin_token = admin_token(&config)?;
+        tokio::task::block_in_place(|| secrets.track_own(std::slice::from_ref(&admin_token)));
         let ledger = match &config.ledger_url {
             None => open_ledger(&config)?,
             Some(url) => connect_ledger(&config, url, &secrets).await?,
@@ -162,7 +204,7 @@ impl App {
             Delivery::new(ledger, broker, targets, Clock::System).await.context("the ledger cannot be read")?;
         let push = config.queue.as_ref().and_then(BrokerSpec::push);
         let edge = Edge::new(hooks, secrets.clone(), delivery, config.edge, config.trusted_proxies.clone(), push)?;
-        Ok(App { config, engine, edge, secrets, listener, admin_listener })
+        Ok(App { config, engine, edge, secrets, admin_token, listener, admin_listener })
     }
 
     /// Where it listens: public, admin.
@@ -188,7 +230,7 @@ impl App {
         tokio::spawn(delivery.clone().answer_for_ever());
         tokio::spawn(delivery.clone().prune_for_ever());
         let admin = self.admin_router();
-        tokio::spawn(serve_admin(self.admin_listener, admin));
+        tokio::spawn(serve_plain(self.admin_listener, admin, ADMIN_LIMITS, std::future::pending()));
         tracing::info!(listen = %public, admin = %admin_at, plugins = %self.config.plugins.display(), "serving");
         tokio::spawn(reload_for_ever(shutdown.clone(), self.edge.hooks.clone(), self.secrets.clone()));
         let (edge, asked_at) = (self.edge.clone(), Arc::new(OnceLock::new()));
@@ -224,7 +266,7 @@ impl App {
     }
 
     fn admin_router(&self) -> axum::Router {
-        let (edge, counted) = (self.edge.clone(), self.edge.clone());
+        let (edge, counted, refusing) = (self.edge.clone(), self.edge.clone(), self.edge.clone());
         admin::router(Admin {
             metrics: Arc::new(move || {
                 let delivery = &counted.delivery;
@@ -233,8 +275,12 @@ impl App {
             hooks: self.edge.hooks.clone(),
             refusals: self.edge.refusals.clone(),
             is_ready: Arc::new(move || edge.is_ready()),
-            token: self.config.admin_token.clone(),
-            secrets: self.secrets.clone(),
+            guard: Guard::new(
+                self.admin_token.clone(),
+                self.secrets.clone(),
+                self.config.admin_hosts.iter().cloned(),
+                Arc::new(move |refused| refuse_admin(&refusing, refused)),
+            ),
             ledger: self.edge.delivery.queue().ledger().clone(),
             delivery: self.edge.delivery.clone(),
         })
@@ -463,6 +509,25 @@ fn keep_memory_private() {
     }
 }
 
+/// The one that is configured, or the node's own.
+fn admin_token(config: &Config) -> anyhow::Result<SecretRef> {
+    if let Some(token) = &config.admin_token {
+        return Ok(token.clone());
+    }
+    let path = admin_token_path(&config.data);
+    own_admin_token(&config.data).with_context(|| {
+        format!(
+            "{} cannot be written: make the data directory writable, or set admin.token (LANDFALL_ADMIN_TOKEN)",
+            path.display()
+        )
+    })
+}
+
+fn refuse_admin(edge: &Edge, refused: Refused) {
+    let Refused { reason, status, detail, hint, client } = refused;
+    edge::refuse_admin(edge, *Why::new(reason, detail).with_hint(hint), status.as_u16(), client);
+}
+
 fn make_dirs(config: &Config) -> anyhow::Result<()> {
     for (key, dir) in [("data", &config.data), ("plugins", &config.plugins)] {
         // A mounted directory may be read only; it is there already.
@@ -477,10 +542,4 @@ async fn bind(address: std::net::SocketAddr, key: &str) -> anyhow::Result<TcpLis
     TcpListener::bind(address)
         .await
         .with_context(|| format!("{key} = {address} cannot be bound: choose another address"))
-}
-
-async fn serve_admin(listener: TcpListener, router: axum::Router) {
-    if let Err(error) = axum::serve(listener, router).await {
-        tracing::error!(%error, "the admin listener ended");
-    }
 }

@@ -36,6 +36,7 @@ pub mod app;
 pub mod cli;
 pub mod config;
 pub mod delivery;
+mod descriptors;
 pub mod edge;
 pub mod egress;
 pub mod engine;

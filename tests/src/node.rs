@@ -155,6 +155,12 @@ impl Setup {
         None
     }
 
+    /// Started by another program that takes its command line: `prlimit`.
+    pub fn under(mut self, program: &str, words: &[&str]) -> Setup {
+        self.launch.under = [program].iter().chain(words).map(|&word| word.to_owned()).collect();
+        self
+    }
+
     /// The same folders and settings, copied.
     pub fn copy(&self) -> Setup {
         let dir = tempfile::tempdir().expect("a temporary folder");
@@ -275,7 +281,7 @@ impl Node {
 
     /// How the hooks stand, from the admin API.
     pub async fn hooks(&self) -> Vec<Value> {
-        let response = self.client.get(format!("http://{}/api/hooks", self.admin)).send().await.expect("admin answers");
+        let response = self.admin_get("/api/hooks").send().await.expect("admin answers");
         response.json().await.expect("admin answers JSON")
     }
 
@@ -347,21 +353,43 @@ impl Node {
         self.ask(&format!("/api/rows/{hook}/{table}")).await.as_array().expect("a page of rows").clone()
     }
 
+    /// The admin token that the node has made for itself; empty where the test has configured another.
+    pub fn admin_token(&self) -> String {
+        std::fs::read_to_string(self.data().join("admin-token")).unwrap_or_default().trim().to_owned()
+    }
+
+    /// A question to the admin API.
+    pub fn admin_get(&self, path: &str) -> reqwest::RequestBuilder {
+        self.client.get(format!("http://{}{path}", self.admin)).bearer_auth(self.admin_token())
+    }
+
+    fn admin_post(&self, path: &str) -> reqwest::RequestBuilder {
+        self.client.post(format!("http://{}{path}", self.admin)).bearer_auth(self.admin_token())
+    }
+
+    /// `landfall …` that asks this node.
+    pub fn command(&self) -> Command {
+        let mut command = Command::new(landfall());
+        let token = format!("file:{}", self.data().join("admin-token").display());
+        command.env("LANDFALL_ADMIN", format!("http://{}", self.admin)).env("LANDFALL_ADMIN_TOKEN", token);
+        command
+    }
+
     /// What the admin API answers.
     pub async fn ask(&self, path: &str) -> Value {
-        let response = self.client.get(format!("http://{}{path}", self.admin)).send().await.expect("admin answers");
+        let response = self.admin_get(path).send().await.expect("admin answers");
         response.json().await.expect("admin answers JSON")
     }
 
     /// The text of `/metrics`.
     pub async fn metrics(&self) -> String {
-        let response = self.client.get(format!("http://{}/metrics", self.admin)).send().await.expect("admin answers");
+        let response = self.admin_get("/metrics").send().await.expect("admin answers");
         response.text().await.expect("metrics are text")
     }
 
     /// What the admin API answers to a POST.
     pub async fn order(&self, path: &str, order: Value) -> Value {
-        let request = self.client.post(format!("http://{}{path}", self.admin)).body(order.to_string());
+        let request = self.admin_post(path).body(order.to_string());
         let response = request.header("content-type", "application/json").send().await.expect("admin answers");
         response.json().await.expect("admin answers JSON")
     }
@@ -381,13 +409,13 @@ impl Node {
 
     /// As `ask`; none where no good answer came.
     pub async fn try_ask(&self, path: &str) -> Option<Value> {
-        let response = self.client.get(format!("http://{}{path}", self.admin)).send().await.ok()?;
+        let response = self.admin_get(path).send().await.ok()?;
         response.error_for_status().ok()?.json().await.ok()
     }
 
     /// As `order`; none where no good answer came.
     pub async fn try_order(&self, path: &str, order: Value) -> Option<Value> {
-        let response = self.client.post(format!("http://{}{path}", self.admin)).json(&order).send().await.ok()?;
+        let response = self.admin_post(path).json(&order).send().await.ok()?;
         response.error_for_status().ok()?.json().await.ok()
     }
 
@@ -432,6 +460,11 @@ impl Node {
     /// What the system says of the process: `limits`, `status`.
     pub fn proc(&self, file: &str) -> String {
         std::fs::read_to_string(format!("/proc/{}/{file}", self.child.id())).expect("the process lives")
+    }
+
+    /// How many files, sockets and pipes the process has open.
+    pub fn descriptors(&self) -> usize {
+        std::fs::read_dir(format!("/proc/{}/fd", self.child.id())).expect("the process lives").count()
     }
 
     /// Sends SIGTERM to the process.

@@ -341,7 +341,7 @@ async fn punished_statuses_are_never_sent() {
     assert_eq!((response.status().as_u16(), response.headers()["retry-after"].as_bytes()), (503, &b"30"[..]));
     // Once in the log, each time in the metrics.
     post(&node, "strict-proof", &[], "{}").await;
-    let metrics = node.client.get(format!("http://{}/metrics", node.admin)).send().await.unwrap().text().await.unwrap();
+    let metrics = node.metrics().await;
     let line = "landfall_avoided_statuses_total{hook=\"strict-proof\",status=\"401\"} 2";
     assert!(metrics.contains(line), "{metrics}");
     let logged = node.log().lines().filter(|line| line.contains("punishes") && line.contains("strict-proof")).count();

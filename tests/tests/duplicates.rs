@@ -1,9 +1,8 @@
 //! Duplicates: one delivery runs once, however often it comes, and nothing that differs is taken for it.
 
-use std::process::Command;
 use std::time::Duration;
 
-use landfall_tests::{Node, Setup, bundled, event_id, eventually, guest, landfall};
+use landfall_tests::{Node, Setup, bundled, event_id, eventually, guest};
 use serde_json::{Value, json};
 
 const OPEN: &str = "[verify]\nscheme = \"none\"\n";
@@ -117,9 +116,7 @@ async fn other_body_runs_unless_id_decides() {
     assert_eq!(metric(&node, "landfall_duplicates_total{hook=\"id\",result=\"not-run\"}").await, 1);
     let seen = repeats(&node, &first).await;
     assert_eq!((&seen["duplicates"], &seen["conflicts"]), (&json!(1), &json!(0)));
-    let admin = format!("http://{}", node.admin);
-    let mut list = Command::new(landfall());
-    let listed = list.args(["events", "list", "--hook", "id", "--admin", &admin]).output().unwrap();
+    let listed = node.command().args(["events", "list", "--hook", "id"]).output().unwrap();
     let listed = String::from_utf8(listed.stdout).unwrap();
     assert!(listed.contains("1 not run as duplicates"), "{listed}");
     let duplicate = seen["last_duplicate"].as_str().unwrap().to_owned();

@@ -358,7 +358,8 @@ async fn health_readiness_and_the_admin_token() {
     let get = async |path: &str| {
         node.client.get(format!("http://{}{path}", node.admin)).send().await.unwrap().status().as_u16()
     };
-    assert_eq!((get("/healthz").await, get("/readyz").await, get("/api/hooks").await), (200, 200, 200));
+    assert_eq!((get("/healthz").await, get("/readyz").await, get("/api/hooks").await), (200, 200, 401));
+    assert_eq!(node.admin_get("/api/hooks").send().await.unwrap().status(), 200, "the node's own token");
     let setup = Setup::new().hook("hook", &guest("answers_one"), OPEN);
     let guarded = setup.env("LANDFALL_ADMIN_TOKEN", "env:ADMIN").env("ADMIN", "t0ken").start().await;
     let ask = async |path: &str, token: &str| {

@@ -189,12 +189,7 @@ async fn the_command_line_lists_shows_replays_and_exports() {
     let answer = node.post("/store", &[("id", "1")], "{\"n\":\"=1+1, \\\"x\\\"\"}").await;
     node.until_states("store", &["done"]).await;
     let run = |arguments: &[&str]| {
-        let admin = format!("http://{}", node.admin);
-        let output = std::process::Command::new(landfall_tests::landfall())
-            .args(arguments)
-            .args(["--admin", &admin])
-            .output()
-            .expect("the binary starts");
+        let output = node.command().args(arguments).output().expect("the binary starts");
         let said = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
         (output.status.success(), said(&output.stdout), said(&output.stderr))
     };
@@ -296,10 +291,9 @@ async fn replays_are_filtered_and_come_at_a_rate() {
 async fn tail_follows_what_comes_and_hooks_are_paused_by_command() {
     use std::io::{BufRead, BufReader};
     let node = Setup::new().hook("store", &bundled("store"), &store("async")).serving("store").await;
-    let admin = format!("http://{}", node.admin);
     let command = |words: &[&str]| {
-        let mut command = std::process::Command::new(landfall_tests::landfall());
-        command.args(words).args(["--admin", &admin]).stdout(std::process::Stdio::piped());
+        let mut command = node.command();
+        command.args(words).stdout(std::process::Stdio::piped());
         command
     };
     let paused = command(&["hooks", "pause", "store"]).output().unwrap();

@@ -2,10 +2,10 @@
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
-use std::process::{Command, Output};
+use std::process::Output;
 use std::time::Duration;
 
-use landfall_tests::{Node, Setup, eventually, guest, landfall};
+use landfall_tests::{Node, Setup, eventually, guest};
 use serde_json::Value;
 
 const OPEN: &str = "[verify]\nscheme = \"none\"\n";
@@ -34,15 +34,11 @@ async fn told(node: &Node, hook: &str, reason: &str, status: u64) -> (String, St
     let entry = entry(node, hook, reason).await;
     assert_eq!(entry["status"], status, "{entry}");
     node.logged("a line", |line| line["hook"] == hook && line["reason"] == reason && line["status"] == status).await;
-    let metrics = node.client.get(format!("http://{}/metrics", node.admin)).send().await.unwrap().text().await.unwrap();
+    let metrics = node.metrics().await;
     let counter = format!("landfall_refused_total{{hook=\"{hook}\",reason=\"{reason}\"}} ");
     assert!(metrics.contains(&counter), "{counter}: {metrics}");
     let text = |key: &str| entry[key].as_str().unwrap_or_default().to_owned();
     (text("detail"), text("hint"))
-}
-
-fn run(args: &[&str]) -> Output {
-    Command::new(landfall()).args(args).env("NO_COLOR", "1").output().unwrap()
 }
 
 #[tokio::test]
@@ -168,19 +164,19 @@ async fn explain_knows_hooks_and_their_errors() {
     let setup = Setup::new().hook("github", &guest("answers_one"), OPEN);
     let node = setup.file("broken.toml", "component = \"github.wasm\"\nmodee = \"sync\"\n").serving("github").await;
     node.until("broken", "unavailable").await;
-    let admin = format!("http://{}", node.admin);
+    let run = |args: &[&str]| node.command().args(args).output().unwrap();
     let said = |output: &Output| String::from_utf8_lossy(&[&output.stdout[..], &output.stderr].concat()).into_owned();
 
-    let broken = run(&["explain", "broken", "--admin", &admin]);
+    let broken = run(&["explain", "broken"]);
     assert!(broken.status.success() && said(&broken).contains("did you mean `mode`?"), "{}", said(&broken));
-    let json = run(&["explain", "broken", "--admin", &admin, "--json"]);
+    let json = run(&["explain", "broken", "--json"]);
     let object: Value = serde_json::from_slice(&json.stdout).unwrap();
     assert_eq!((object["hook"].as_str(), object["state"].as_str()), (Some("broken"), Some("unavailable")), "{object}");
 
-    let unknown = run(&["explain", "githup", "--admin", &admin]);
+    let unknown = run(&["explain", "githup"]);
     assert_eq!((unknown.status.code(), unknown.stdout.len()), (Some(1), 0), "{}", said(&unknown));
     assert!(said(&unknown).contains("no hook `githup`: did you mean `github`?"), "{}", said(&unknown));
 
-    let quiet = run(&["explain", "github", "--admin", &admin]);
+    let quiet = run(&["explain", "github"]);
     assert_eq!(said(&quiet), "no request was refused since the node has started\n");
 }

@@ -370,7 +370,7 @@ async fn secrets_appear_nowhere() {
     seen += &said(&run(&["send", "github", "--to", &node.url("/hmac"), "--secret", "env:SECRET"], hmac));
     seen += &said(&run(&["sign", "github", "--to", &node.url("/hmac"), "--secret", "env:SECRET"], hmac));
     for page in ["/api/hooks", "/api/refusals", "/metrics"] {
-        let response = node.client.get(format!("http://{}{page}", node.admin)).send().await.unwrap();
+        let response = node.admin_get(page).send().await.unwrap();
         seen += &response.text().await.unwrap();
     }
     let core = node.proc("limits").lines().find(|line| line.starts_with("Max core file size")).unwrap().to_owned();

@@ -1,24 +1,24 @@
-//! For the operator: health for probes, and how each hook stands. A listener of its own, loopback unless there is a token.
+//! For the operator: health for probes, and how each hook stands. A listener of its own; everything but the probes needs the
+//! admin token.
 
 pub mod events;
+pub mod guard;
 
 use std::sync::Arc;
 
-use axum::extract::{Path, Request, State};
+use axum::extract::{Path, State};
 use axum::http::{StatusCode, header};
-use axum::middleware::{self, Next};
+use axum::middleware;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
 use serde::Serialize;
 use serde_json::json;
-use sha2::{Digest, Sha256};
-use subtle::ConstantTimeEq;
 
 use crate::delivery::Delivery;
 use crate::hooks::{HookStatus, Hooks};
 use crate::ledger::Ledger;
-use crate::model::{RefusalLog, SecretRef, SecretSource};
+use crate::model::RefusalLog;
 
 /// What the pages are made from.
 #[derive(Clone)]
@@ -31,10 +31,8 @@ pub struct Admin {
     pub metrics: Arc<dyn Fn() -> String + Send + Sync>,
     /// Who was not let in, and why.
     pub refusals: Arc<RefusalLog>,
-    /// Needed for all but the probes, where set.
-    pub token: Option<SecretRef>,
-    /// Holds its value.
-    pub secrets: Arc<dyn SecretSource>,
+    /// Whom everything but the probes answers.
+    pub guard: guard::Guard,
     /// What has happened.
     pub ledger: Arc<Ledger>,
     /// Told when there is something to do.
@@ -53,7 +51,7 @@ pub fn router(admin: Admin) -> Router {
         .route("/api/hooks/{hook}/{word}", post(pause))
         .with_state(admin.clone())
         .merge(events::router(events))
-        .route_layer(middleware::from_fn_with_state(admin.clone(), require_token));
+        .route_layer(middleware::from_fn_with_state(admin.guard.clone(), guard::guard));
     Router::new().route("/healthz", get(healthz)).route("/readyz", get(readyz)).with_state(admin).merge(guarded)
 }
 
@@ -125,20 +123,4 @@ async fn queue(State(admin): State<Admin>) -> Response {
 
 async fn refusals(State(admin): State<Admin>) -> Response {
     ([(header::CACHE_CONTROL, "no-store")], Json(admin.refusals.last())).into_response()
-}
-
-async fn require_token(State(admin): State<Admin>, request: Request, next: Next) -> Response {
-    let Some(reference) = &admin.token else { return next.run(request).await };
-    let given =
-        request.headers().get(header::AUTHORIZATION).and_then(|value| value.as_bytes().strip_prefix(b"Bearer "));
-    match (admin.secrets.value(reference), given) {
-        (Ok(secret), Some(given)) if same(secret.expose(), given) => next.run(request).await,
-        (Err(_), _) => (StatusCode::SERVICE_UNAVAILABLE, "the admin token has no value\n").into_response(),
-        _ => (StatusCode::UNAUTHORIZED, [(header::WWW_AUTHENTICATE, "Bearer")], "token missing or wrong\n")
-            .into_response(),
-    }
-}
-
-fn same(secret: &[u8], given: &[u8]) -> bool {
-    Sha256::digest(secret).ct_eq(&Sha256::digest(given)).into()
 }

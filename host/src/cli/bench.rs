@@ -14,7 +14,7 @@ use tokio::process::{Child, Command};
 use super::demos::signature;
 use super::load::{self, Measured};
 use super::{NodeFlags, beside, build, durable, idle, relay};
-use crate::app::{self, PlainSender, compiler};
+use crate::app::{self, AdminAt, PlainSender, compiler};
 use crate::config::Config;
 use crate::shutdown::Shutdown;
 
@@ -224,12 +224,12 @@ impl Arena {
         Ok(server)
     }
 
-    /// A node, and the URL of its admin listener.
-    pub async fn serve_with_admin(&self) -> anyhow::Result<(Server, String)> {
+    /// A node and its admin listener.
+    pub async fn serve_with_admin(&self) -> anyhow::Result<(Server, AdminAt)> {
         let admin = free_address()?;
         let server = self.spawn_node(admin)?;
         self.first_answer(&server).await?;
-        Ok((server, format!("http://{admin}")))
+        Ok((server, AdminAt::with_own_token(format!("http://{admin}"), &self.dir.path().join("data"))))
     }
 
     /// Where everything lies.

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use super::bench::{Arena, BenchFlags, Server};
 use super::load::{self, Measured};
-use crate::app;
+use crate::app::AdminAt;
 
 const HEALTHY_CALLERS: usize = 16;
 const OTHER_CALLERS: usize = 4;
@@ -71,13 +71,13 @@ async fn row(flags: &BenchFlags, arena: &Arena, node: &Server, hook: String, pat
 }
 
 /// Name and path of the hooks that serve, apart from our own, when all are loaded.
-async fn hooks(admin: &str) -> anyhow::Result<Vec<(String, String)>> {
+async fn hooks(admin: &AdminAt) -> anyhow::Result<Vec<(String, String)>> {
     let until = Instant::now() + READY_WITHIN;
-    while app::ask_admin(admin, "/readyz", None, None).await?.0 != 200 {
+    while admin.ask("/readyz", None).await?.0 != 200 {
         ensure!(Instant::now() < until, "the node is not ready within {} s", READY_WITHIN.as_secs());
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
-    let (_, text) = app::ask_admin(admin, "/api/hooks", None, None).await?;
+    let (_, text) = admin.ask("/api/hooks", None).await?;
     let all: Vec<Value> = serde_json::from_str(&text).context("the list of hooks")?;
     let serving = all.iter().filter(|hook| hook["state"] == "serving" && hook["name"] != "bench");
     Ok(serving.filter_map(|hook| Some((hook["name"].as_str()?.into(), hook["path"].as_str()?.into()))).collect())

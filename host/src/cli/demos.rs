@@ -10,6 +10,8 @@ use anyhow::Context;
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 
+use crate::app;
+
 /// The first line of every file that `up` wrote and may write again.
 const MARK: &str = "# Written by `landfall up`, which writes it again; remove this line to keep your own changes.\n";
 
@@ -123,14 +125,29 @@ impl Demo {
     }
 
     /// The command that shows the effect.
-    pub fn rows(&self, admin: SocketAddr) -> Option<String> {
-        self.table.map(|(hook, table)| format!("{} rows {table} --hook {hook} --admin http://{admin}", binary()))
+    pub fn rows(&self, asking: &Asking<'_>) -> Option<String> {
+        self.table.map(|(hook, table)| asking.command(&format!("rows {table} --hook {hook}")))
     }
 }
 
-/// As it was called, so that the line can be pasted.
-fn binary() -> String {
-    std::env::current_exe().map_or_else(|_| "landfall".into(), |path| path.display().to_string())
+/// Which node the printed commands ask.
+pub struct Asking<'a> {
+    /// Its admin listener.
+    pub admin: SocketAddr,
+    /// Where its own admin token is; none where another one is configured.
+    pub data: Option<&'a Path>,
+}
+
+// === impl Asking ===
+
+impl Asking<'_> {
+    /// A line that can be pasted anywhere: the binary as it was called, where the node is, and its token.
+    pub fn command(&self, words: &str) -> String {
+        let binary = std::env::current_exe().map_or_else(|_| "landfall".into(), |path| path.display().to_string());
+        let token = self.data.map(app::admin_token_path).and_then(|path| std::path::absolute(path).ok());
+        let token = token.map(|path| format!(" --token file:{}", path.display())).unwrap_or_default();
+        format!("{binary} {words} --admin http://{}{token}", self.admin)
+    }
 }
 
 fn write_secret(path: &Path) -> anyhow::Result<()> {

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use super::bench::{Arena, BenchFlags, Server, built};
 use super::load::{self, Measured};
-use crate::app;
+use crate::app::AdminAt;
 
 const CONNECTIONS: [usize; 4] = [1, 16, 64, 256];
 const BODY_BYTES: usize = 2048;
@@ -59,7 +59,7 @@ pub async fn bench(flags: &BenchFlags) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-async fn rounds(arena: &Arena, node: &Server, admin: &str, flags: &BenchFlags) -> anyhow::Result<Vec<Round>> {
+async fn rounds(arena: &Arena, node: &Server, admin: &AdminAt, flags: &BenchFlags) -> anyhow::Result<Vec<Round>> {
     let request = arena.request_of(&padded());
     let time = Duration::from_secs(flags.seconds);
     let mut rounds = Vec::new();
@@ -104,8 +104,8 @@ async fn poisoned(arena: &Arena, node: &Server, flags: &BenchFlags) -> anyhow::R
 }
 
 /// Events of a hook that is paused.
-async fn pile_up(node: &Server, admin: &str, events: usize) -> anyhow::Result<()> {
-    app::ask_admin(admin, &format!("/api/hooks/{WAITS}/pause"), None, Some("{}".into())).await?;
+async fn pile_up(node: &Server, admin: &AdminAt, events: usize) -> anyhow::Result<()> {
+    admin.ask(&format!("/api/hooks/{WAITS}/pause"), Some("{}".into())).await?;
     let request = load::request(&format!("/{WAITS}"), &[], &padded());
     let mut count = 0;
     while count < events {
@@ -135,14 +135,14 @@ fn syncs_per_second(arena: &Arena) -> anyhow::Result<f64> {
 }
 
 /// Attempts that ended well since the start of the node.
-async fn done(admin: &str) -> anyhow::Result<u64> {
-    let (_, text) = app::ask_admin(admin, "/metrics", None, None).await?;
+async fn done(admin: &AdminAt) -> anyhow::Result<u64> {
+    let (_, text) = admin.ask("/metrics", None).await?;
     let line =
         text.lines().find_map(|line| line.strip_prefix("landfall_attempts_total{hook=\"bench\",outcome=\"done\"} "));
     Ok(line.and_then(|count| count.parse().ok()).unwrap_or(0))
 }
 
-async fn drained(admin: &str, until_done: u64) -> anyhow::Result<()> {
+async fn drained(admin: &AdminAt, until_done: u64) -> anyhow::Result<()> {
     let until = Instant::now() + DRAIN_WITHIN;
     while Instant::now() < until {
         if done(admin).await? >= until_done {

@@ -1,7 +1,6 @@
 //! `landfall events` and `landfall rows`: what a running node has kept, from its admin listener.
 
 use std::io::Write;
-use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -9,25 +8,11 @@ use anyhow::{Context, ensure};
 use clap::{Args, Subcommand, ValueEnum};
 use serde_json::{Value, json};
 
-use crate::app;
+use super::target::LedgerFlags;
 
 /// Of one page.
 const PAGE: usize = 1000;
 const LOOK_EVERY: Duration = Duration::from_millis(500);
-
-/// Where the node is.
-#[derive(Debug, Args)]
-pub struct AdminFlags {
-    /// Where the node's admin listener is.
-    #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:8081", global = true)]
-    admin: String,
-    /// `env:NAME` or `file:PATH`: the admin token, where the node has one.
-    #[arg(long, value_name = "REFERENCE", global = true)]
-    token: Option<String>,
-    /// The data directory of a node that is not running, instead.
-    #[arg(long, value_name = "DIR", global = true, conflicts_with_all = ["admin", "token"])]
-    data: Option<PathBuf>,
-}
 
 /// What about events.
 #[derive(Debug, Args)]
@@ -35,7 +20,7 @@ pub struct EventsFlags {
     #[command(subcommand)]
     what: What,
     #[command(flatten)]
-    admin: AdminFlags,
+    admin: LedgerFlags,
     /// JSON, one object a line.
     #[arg(long, global = true)]
     json: bool,
@@ -119,7 +104,7 @@ pub struct RowsFlags {
     #[arg(long, value_enum, default_value = "jsonl")]
     format: Format,
     #[command(flatten)]
-    admin: AdminFlags,
+    admin: LedgerFlags,
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
@@ -130,36 +115,13 @@ enum Format {
     Csv,
 }
 
-// === impl AdminFlags ===
-
-impl AdminFlags {
-    async fn ask(&self, path: &str, post: Option<Value>) -> anyhow::Result<Value> {
-        let post = post.map(|json| json.to_string());
-        let (status, text) = match &self.data {
-            Some(data) => app::ask_ledger(data, path, post).await?,
-            None => {
-                let token = self.token.as_deref().map(app::secret).transpose()?;
-                let asked = app::ask_admin(&self.admin, path, token, post).await;
-                asked.context("no answer from a running node (--data DIR reads the ledger of one that is stopped)")?
-            }
-        };
-        let answer: Option<Value> = serde_json::from_str(&text).ok();
-        let why = answer.as_ref().and_then(|json| json["error"].as_str()).unwrap_or(text.trim());
-        match self.data {
-            Some(_) => ensure!(status == 200, "{why}"),
-            None => ensure!(status == 200, "the node answers {status}: {why}"),
-        }
-        answer.context("that is no admin listener of Landfall")
-    }
-}
-
 /// What about hooks.
 #[derive(Debug, Args)]
 pub struct HooksFlags {
     #[command(subcommand)]
     what: Option<WhatHooks>,
     #[command(flatten)]
-    admin: AdminFlags,
+    admin: LedgerFlags,
     /// JSON, one object a line.
     #[arg(long, global = true)]
     json: bool,
@@ -252,7 +214,7 @@ async fn show(flags: &EventsFlags, event: &str) -> anyhow::Result<()> {
 }
 
 async fn tail(flags: &EventsFlags, which: &Which) -> anyhow::Result<()> {
-    ensure!(flags.admin.data.is_none(), "nothing comes to a node that is not running: leave out --data, or use `list`");
+    ensure!(flags.admin.is_running(), "nothing comes to a node that is not running: leave out --data, or use `list`");
     let newest = Which { limit: 1, ..which.clone() };
     let first = flags.admin.ask(&path(&newest, None), None).await?;
     let mut after = first[0]["delivery"].as_i64().unwrap_or(0);

@@ -3,23 +3,19 @@
 use std::io::Write as _;
 use std::process::ExitCode;
 
-use anyhow::{Context, ensure};
+use anyhow::Context;
 use clap::Args;
 use serde::Deserialize;
 
-use crate::app;
+use super::target::{AdminFlags, NO_ADMIN};
 
 /// Whom to ask.
 #[derive(Debug, Args)]
 pub struct ExplainFlags {
     /// Only this hook.
     hook: Option<String>,
-    /// Where the node's admin listener is.
-    #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:8081")]
-    admin: String,
-    /// `env:NAME` or `file:PATH`: the admin token, where the node has one.
-    #[arg(long, value_name = "REFERENCE")]
-    token: Option<String>,
+    #[command(flatten)]
+    admin: AdminFlags,
     /// As JSON, one object a line.
     #[arg(long)]
     json: bool,
@@ -45,12 +41,12 @@ struct Hook {
     problem: Option<String>,
 }
 
-/// Names in refusals that no hook has: `-` where no hook is known, `_queue` for the calls of a broker.
-const NOT_HOOKS: [&str; 2] = ["-", "_queue"];
+/// Names in refusals that no hook has: `-` where no hook is known, `_queue` for the calls of a broker, `_admin` for the admin API.
+const NOT_HOOKS: [&str; 3] = ["-", "_queue", "_admin"];
 
 /// Hooks with a problem, then refusals, newest first.
 pub async fn explain(flags: &ExplainFlags) -> anyhow::Result<ExitCode> {
-    let hooks: Vec<Hook> = serde_json::from_value(ask(flags, "/api/hooks").await?).context(NO_ADMIN)?;
+    let hooks: Vec<Hook> = serde_json::from_value(flags.admin.ask("/api/hooks", None).await?).context(NO_ADMIN)?;
     let wanted = |name: &str| flags.hook.as_deref().is_none_or(|hook| name == hook);
     if let Some(hook) = &flags.hook
         && !NOT_HOOKS.contains(&hook.as_str())
@@ -62,7 +58,7 @@ pub async fn explain(flags: &ExplainFlags) -> anyhow::Result<ExitCode> {
 
     let mut lines: Vec<String> =
         hooks.iter().filter(|hook| wanted(&hook.name)).filter_map(|hook| problem(hook, flags.json)).collect();
-    let refusals = ask(flags, "/api/refusals").await?;
+    let refusals = flags.admin.ask("/api/refusals", None).await?;
     for one in refusals.as_array().context(NO_ADMIN)? {
         let refused: Refused = serde_json::from_value(one.clone()).context(NO_ADMIN)?;
         if wanted(&refused.hook) {
@@ -78,15 +74,6 @@ pub async fn explain(flags: &ExplainFlags) -> anyhow::Result<ExitCode> {
     // A reader that has seen enough, such as `head`, is no failure.
     writeln!(std::io::stdout(), "{said}").ok();
     Ok(ExitCode::SUCCESS)
-}
-
-const NO_ADMIN: &str = "that is no admin listener of Landfall";
-
-async fn ask(flags: &ExplainFlags, path: &str) -> anyhow::Result<serde_json::Value> {
-    let token = flags.token.as_deref().map(app::secret).transpose()?;
-    let (status, text) = app::ask_admin(&flags.admin, path, token, None).await?;
-    ensure!(status == 200, "the node answers {status}: {}", text.trim());
-    serde_json::from_str(&text).context(NO_ADMIN)
 }
 
 fn unknown(hook: &str, hooks: &[Hook]) -> String {

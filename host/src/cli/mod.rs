@@ -13,6 +13,7 @@ mod load;
 mod providers;
 mod relay;
 mod send;
+mod target;
 mod up;
 mod verify;
 

@@ -8,7 +8,7 @@ use std::time::Duration;
 use anyhow::{Context, ensure};
 
 use super::build::What;
-use super::demos::{Demo, demos};
+use super::demos::{Asking, Demo, demos};
 use super::{NodeFlags, build};
 use crate::app::{App, HookState};
 use crate::config::Config;
@@ -33,6 +33,7 @@ pub async fn up(mut flags: NodeFlags) -> anyhow::Result<ExitCode> {
     std::fs::create_dir_all(&secrets).with_context(|| format!("{} cannot be made", secrets.display()))?;
     let shutdown = Shutdown::on_signals()?;
     let plugins = config.plugins.clone();
+    let own_token = config.admin_token.is_none().then(|| config.data.clone());
     ensure!(config.listen.port() != 0, "`up` prints addresses to paste: name a port with --listen");
     let demos = demos(config.listen);
     demos.iter().try_for_each(|demo| demo.write(&plugins, &secrets))?;
@@ -41,7 +42,8 @@ pub async fn up(mut flags: NodeFlags) -> anyhow::Result<ExitCode> {
     let hooks = app.hooks().clone();
     let serving = tokio::spawn(app.serve(shutdown));
     wait_until(|| hooks.is_complete()).await?;
-    print(&demos, listen, admin, &plugins, &secrets)?;
+    let asking = Asking { admin, data: own_token.as_deref() };
+    print(&demos, listen, &asking, &plugins, &secrets)?;
     for status in hooks.statuses().iter().filter(|status| status.state != HookState::Serving) {
         println!("! {}: {}", status.name, status.problem.as_deref().unwrap_or("not serving"));
     }
@@ -77,17 +79,23 @@ async fn wait_until(done: impl Fn() -> bool) -> anyhow::Result<()> {
     tokio::time::timeout(READY_WITHIN, waiting).await.context("the hooks are not loaded after two minutes")
 }
 
-fn print(demos: &[Demo], listen: SocketAddr, admin: SocketAddr, plugins: &Path, secrets: &Path) -> anyhow::Result<()> {
+fn print(
+    demos: &[Demo],
+    listen: SocketAddr,
+    asking: &Asking<'_>,
+    plugins: &Path,
+    secrets: &Path,
+) -> anyhow::Result<()> {
     println!("\nserving {} — paste any of these:\n", plugins.display());
     for demo in demos {
         println!("{:<8} http://{listen}/{:<8} {}", demo.name, demo.name, demo.about);
         println!("  {}", demo.curl(listen, secrets)?);
-        if let Some(rows) = demo.rows(admin) {
+        if let Some(rows) = demo.rows(asking) {
             println!("  {rows}");
         }
         println!();
     }
-    println!("how each hook stands: curl -sS http://{admin}/api/hooks");
+    println!("how each hook stands: {}", asking.command("hooks"));
     println!("drop your own NAME.wasm and NAME.toml into {}; stop with Ctrl-C", plugins.display());
     Ok(())
 }

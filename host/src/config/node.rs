@@ -13,7 +13,7 @@ use super::credential::Text;
 use super::env;
 use super::error::ConfigError;
 use super::queue::{Emulators, QueueTable, QueueUrl};
-use super::values::{Parsed, Ranges, Size, Time};
+use super::values::{Names, Parsed, Ranges, Size, Time};
 use crate::model::{BrokerSpec, CredentialPart, CredentialText, EdgeLimits, Retention, SecretAges, SecretRef};
 
 /// The node's settings, checked.
@@ -25,8 +25,11 @@ pub struct Config {
     pub http2: bool,
     /// The admin listener.
     pub admin_listen: SocketAddr,
-    /// Needed for everything but `/healthz` and `/readyz` when `admin_listen` is not loopback.
+    /// Needed for everything but `/healthz` and `/readyz`. None: a token that the node keeps in its data directory; only where
+    /// `admin_listen` is loopback.
     pub admin_token: Option<SecretRef>,
+    /// Host names of the admin listener beside `localhost` and addresses, in lower case.
+    pub admin_hosts: Vec<String>,
     /// Where components and hook files are dropped.
     pub plugins: PathBuf,
     /// Where the node keeps what it must not forget.
@@ -161,6 +164,7 @@ struct LedgerTable {
 struct AdminTable {
     listen: Option<Parsed<SocketAddr>>,
     token: Option<Parsed<SecretRef>>,
+    hosts: Option<Names>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -265,6 +269,7 @@ const VARIABLES: [(&str, &str); 39] = [
     ("LANDFALL_DRAIN", "drain"),
     ("LANDFALL_ADMIN_LISTEN", "admin.listen"),
     ("LANDFALL_ADMIN_TOKEN", "admin.token"),
+    ("LANDFALL_ADMIN_HOSTS", "admin.hosts"),
     ("LANDFALL_LIMITS_RUNNING", "limits.running"),
     ("LANDFALL_LIMITS_CONNECTIONS", "limits.connections"),
     ("LANDFALL_LIMITS_HEAD_TIMEOUT", "limits.head_timeout"),
@@ -374,6 +379,7 @@ impl Config {
                 .or_else(|| file.admin.listen.map(|parsed| parsed.0))
                 .unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], 8081))),
             admin_token: file.admin.token.map(|parsed| parsed.0),
+            admin_hosts: file.admin.hosts.map(|names| names.0).unwrap_or_default(),
             plugins: flags.plugins.or(file.plugins).unwrap_or_else(|| "plugins".into()),
             data: flags.data.or(file.data).unwrap_or_else(|| ".landfall".into()),
             bundled: flags.bundled.or(file.bundled),

@@ -23,6 +23,10 @@ pub struct MethodName(pub http::Method);
 #[derive(Debug, Clone)]
 pub struct Ranges(pub Vec<IpNet>);
 
+/// Host names: `["node.internal"]`, or one text with commas between them. In lower case, without ports.
+#[derive(Debug, Clone)]
+pub struct Names(pub Vec<String>);
+
 /// Text that parses by `FromStr`.
 #[derive(Debug, Clone)]
 pub struct Parsed<T>(pub T);
@@ -57,24 +61,43 @@ impl<'de> Deserialize<'de> for MethodName {
 
 impl<'de> Deserialize<'de> for Ranges {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Ranges, D::Error> {
-        #[derive(serde::Deserialize)]
-        #[serde(untagged, expecting = "a list of address ranges such as [\"10.0.0.0/8\"]")]
-        enum Typed {
-            Text(String),
-            List(Vec<String>),
-        }
-        let texts = match Typed::deserialize(deserializer)? {
-            Typed::Text(text) => text.split(',').map(|text| text.trim().to_owned()).collect(),
-            Typed::List(texts) => texts,
-        };
+        let texts = list(deserializer, "a list of address ranges such as [\"10.0.0.0/8\"]")?;
         let ranges: Result<_, String> = texts.iter().map(|text| address_range(text)).collect();
         ranges.map(Ranges).map_err(D::Error::custom)
+    }
+}
+
+impl<'de> Deserialize<'de> for Names {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Names, D::Error> {
+        let names = list(deserializer, "a list of host names such as [\"node.internal\"]")?;
+        let is_name = |name: &String| name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._".contains(&byte));
+        match names.iter().find(|name| name.is_empty() || !is_name(name)) {
+            Some(wrong) => {
+                Err(D::Error::custom(format!("`{wrong}` is no host name: write it without a scheme and a port")))
+            }
+            None => Ok(Names(names.iter().map(|name| name.to_ascii_lowercase()).collect())),
+        }
     }
 }
 
 impl<'de, T: std::str::FromStr<Err: std::fmt::Display>> Deserialize<'de> for Parsed<T> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Parsed<T>, D::Error> {
         text(deserializer, "text in quotes")?.parse().map(Parsed).map_err(D::Error::custom)
+    }
+}
+
+/// A list of texts, or one text with commas between them.
+fn list<'de, D: Deserializer<'de>>(deserializer: D, expected: &str) -> Result<Vec<String>, D::Error> {
+    #[derive(serde::Deserialize)]
+    #[serde(untagged)]
+    enum Typed {
+        Text(String),
+        List(Vec<String>),
+    }
+    match Typed::deserialize(deserializer) {
+        Ok(Typed::Text(text)) => Ok(text.split(',').map(|text| text.trim().to_owned()).collect()),
+        Ok(Typed::List(texts)) => Ok(texts),
+        Err(_) => Err(D::Error::custom(format!("not {expected}"))),
     }
 }
 

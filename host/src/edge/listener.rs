@@ -19,17 +19,13 @@ use tower::ServiceExt;
 use super::guard::Guarded;
 use super::idle::{Connections, Moves};
 use super::refuse::Broken;
-use crate::model::EdgeLimits;
+use crate::model::{EdgeLimits, Peer};
 
 const HEAD_BYTES_MAX: usize = 64 << 10;
 const STREAMS_MAX: u32 = 100;
 const PING_EVERY: Duration = Duration::from_secs(20);
 /// Out of file descriptors, say: wait for some to come back.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
-
-/// The other end of a connection.
-#[derive(Debug, Clone, Copy)]
-pub struct Peer(pub SocketAddr);
 
 /// Called with what is refused before there is a request.
 pub type OnBroken = Arc<dyn Fn(Broken, IpAddr) + Send + Sync>;

@@ -32,6 +32,7 @@ use crate::secrets::{KeyDocuments, Secrets};
 use crate::verify::Verifier;
 
 pub use plain::{plain_relay, plain_router};
+pub use refuse::{Why, refuse_admin};
 
 mod plain;
 

@@ -14,9 +14,8 @@ use http::{Method, Uri};
 use super::Edge;
 use super::answer::{self, Stop};
 use super::client;
-use super::listener::Peer;
 use crate::hooks::Hook;
-use crate::model::{LOG_WINDOW, LogDecision, NO_HOOK, RefusedRequest};
+use crate::model::{ADMIN, LOG_WINDOW, LogDecision, NO_HOOK, Peer, RefusedRequest};
 
 /// Why a request is refused, for the operator.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -100,6 +99,11 @@ pub fn refuse_broken(edge: &Edge, broken: Broken, peer: IpAddr) {
         }
     };
     record(edge, NO_HOOK, *why, status, Some(peer.to_canonical()), false);
+}
+
+/// Records what the admin listener has refused.
+pub fn refuse_admin(edge: &Edge, why: Why, status: u16, client: Option<IpAddr>) {
+    record(edge, ADMIN, why, Some(status), client, status >= 500);
 }
 
 fn record(edge: &Edge, hook: &str, why: Why, status: Option<u16>, address: Option<IpAddr>, is_ours: bool) {

@@ -14,6 +14,7 @@ pub mod hook;
 mod http_grant;
 mod ledger_time;
 mod memory;
+mod peer;
 mod refusals;
 mod retention;
 mod schedule;
@@ -37,7 +38,8 @@ pub use hook::{AcceptedSpec, Allow, DedupId, DedupSpec, HookName, HookSpec, Mode
 pub use http_grant::HttpGrant;
 pub use ledger_time::{LedgerClock, LedgerTime};
 pub use memory::{MemoryBudget, MemoryExhausted, MemoryHold};
-pub use refusals::{KeptRefusal, LOG_WINDOW, LogDecision, NO_HOOK, RefusalLog, RefusedRequest};
+pub use peer::Peer;
+pub use refusals::{ADMIN, KeptRefusal, LOG_WINDOW, LogDecision, NO_HOOK, RefusalLog, RefusedRequest};
 pub use retention::Retention;
 pub use schedule::RetrySpec;
 pub use scheme::{

@@ -18,6 +18,8 @@ pub const LOG_WINDOW: Duration = Duration::from_secs(10);
 
 /// The hook's name where no hook is known.
 pub const NO_HOOK: &str = "-";
+/// The hook's name in refusals of the admin listener.
+pub const ADMIN: &str = "_admin";
 
 /// One request that was refused.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]

@@ -1,6 +1,7 @@
 //! Present values of secrets, read ahead so that no request waits for a file or a server. A source that fails closes what
 //! needs it: files and variables at once, remote ones when their last value has become too old.
 
+mod admin_token;
 mod aws;
 mod documents;
 mod file;
@@ -16,6 +17,7 @@ use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
 
+pub use admin_token::{admin_token_path, own_admin_token};
 pub use documents::{Ask, KeyDocuments, TokenRequest};
 
 use crate::config::env;

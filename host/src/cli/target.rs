@@ -1,0 +1,79 @@
+//! Which node a command asks, and with which admin token.
+
+use std::path::PathBuf;
+
+use anyhow::{Context, ensure};
+use clap::Args;
+use serde_json::Value;
+
+use crate::app::{self, AdminAt};
+
+/// Where the node is.
+#[derive(Debug, Args)]
+pub struct AdminFlags {
+    /// Where the node's admin listener is.
+    #[arg(long, value_name = "URL", env = "LANDFALL_ADMIN", default_value = "http://127.0.0.1:8081", global = true)]
+    admin: String,
+    /// `env:NAME` or `file:PATH`: the admin token. Default for a node on this machine: the file `admin-token` in its data directory
+    /// (LANDFALL_DATA, or .landfall).
+    #[arg(long, value_name = "REFERENCE", env = "LANDFALL_ADMIN_TOKEN", global = true)]
+    token: Option<String>,
+}
+
+/// A node, or the ledger of one that is not running.
+#[derive(Debug, Args)]
+pub struct LedgerFlags {
+    #[command(flatten)]
+    admin: AdminFlags,
+    /// The data directory of a node that is not running, instead.
+    #[arg(long, value_name = "DIR", global = true)]
+    data: Option<PathBuf>,
+}
+
+/// Something else answers there.
+pub const NO_ADMIN: &str = "that is no admin listener of Landfall";
+
+// === impl AdminFlags ===
+
+impl AdminFlags {
+    /// The JSON that the node answers to a GET, or to a POST of this JSON.
+    pub async fn ask(&self, path: &str, post: Option<&Value>) -> anyhow::Result<Value> {
+        let node = match &self.token {
+            Some(reference) => AdminAt { url: self.admin.clone(), token: Some(app::secret(reference)?) },
+            None => AdminAt::found(&self.admin),
+        };
+        let (status, text) = node.ask(path, post.map(Value::to_string)).await?;
+        let (answer, why) = read(&text);
+        let hint = answer.as_ref().and_then(|json| json["hint"].as_str()).map(|hint| format!("; {hint}"));
+        ensure!(status == 200, "the node answers {status}: {why}{}", hint.unwrap_or_default());
+        answer.context(NO_ADMIN)
+    }
+}
+
+// === impl LedgerFlags ===
+
+impl LedgerFlags {
+    /// As `AdminFlags::ask`; with `--data` the ledger answers.
+    pub async fn ask(&self, path: &str, post: Option<Value>) -> anyhow::Result<Value> {
+        let Some(data) = &self.data else {
+            let asked = self.admin.ask(path, post.as_ref()).await;
+            return asked.context("no answer from a running node (--data DIR reads the ledger of one that is stopped)");
+        };
+        let (status, text) = app::ask_ledger(data, path, post.map(|json| json.to_string())).await?;
+        let (answer, why) = read(&text);
+        ensure!(status == 200, "{why}");
+        answer.context(NO_ADMIN)
+    }
+
+    /// A node is asked, not a ledger.
+    pub fn is_running(&self) -> bool {
+        self.data.is_none()
+    }
+}
+
+/// The JSON, if it is some, and what it says of an error.
+fn read(text: &str) -> (Option<Value>, String) {
+    let answer: Option<Value> = serde_json::from_str(text).ok();
+    let why = answer.as_ref().and_then(|json| json["error"].as_str()).unwrap_or(text.trim()).to_owned();
+    (answer, why)
+}

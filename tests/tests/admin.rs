@@ -1,0 +1,178 @@
+//! The admin listener: who may use it, and what it costs others that somebody tries.
+
+use std::os::unix::fs::PermissionsExt;
+use std::time::Duration;
+
+use landfall_tests::{Node, Setup, eventually, guest};
+use serde_json::Value;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+
+const OPEN: &str = "[verify]\nscheme = \"none\"\n";
+
+async fn node() -> Node {
+    Setup::new().hook("q", &guest("answers_one"), &format!("mode = \"async\"\n{OPEN}")).serving("q").await
+}
+
+/// Status and body of the answer to a request that is written as it stands.
+async fn raw(node: &Node, request: &str) -> (u16, String) {
+    let mut stream = TcpStream::connect(node.admin).await.unwrap();
+    stream.write_all(request.as_bytes()).await.unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await.unwrap();
+    let status = answer.split(' ').nth(1).unwrap_or_else(|| panic!("{answer}")).parse().unwrap();
+    (status, answer)
+}
+
+/// A request with the right token and these headers.
+async fn asked(node: &Node, line: &str, headers: &str) -> (u16, String) {
+    let token = node.admin_token();
+    raw(node, &format!("{line} HTTP/1.1\r\nconnection: close\r\nauthorization: Bearer {token}\r\n{headers}\r\n")).await
+}
+
+async fn counted(node: &Node, reason: &str) -> u64 {
+    let name = format!("landfall_refused_total{{hook=\"_admin\",reason=\"{reason}\"}} ");
+    let metrics = node.metrics().await;
+    metrics.lines().find_map(|line| line.strip_prefix(&name)).map_or(0, |count| count.parse().unwrap())
+}
+
+#[tokio::test]
+async fn other_hosts_and_pages_are_refused() {
+    let node = node().await;
+    let own = node.admin.to_string();
+    let paused = async || node.hook("q").await.unwrap()["paused"].clone();
+
+    for (host, status) in [
+        (own.as_str(), 200),
+        ("localhost:1", 200),
+        ("[::1]:8081", 200),
+        ("evil.example", 421),
+        ("127.0.0.1.evil.example", 421),
+        ("", 421),
+    ] {
+        let answer = asked(&node, "GET /api/events", &format!("host: {host}\r\n")).await;
+        assert_eq!(answer.0, status, "{host}: {}", answer.1);
+    }
+
+    for foreign in [
+        "origin: https://evil.example\r\n",
+        "origin: null\r\n",
+        "origin: http://127.0.0.1:1\r\n",
+        "sec-fetch-site: cross-site\r\n",
+        "sec-fetch-site: same-site\r\n",
+    ] {
+        let answer = asked(&node, "POST /api/hooks/q/pause", &format!("host: {own}\r\n{foreign}")).await;
+        assert_eq!(answer.0, 403, "{foreign}: {}", answer.1);
+    }
+    assert_eq!(paused().await, false);
+    let same = format!("host: {own}\r\norigin: http://{own}\r\nsec-fetch-site: same-origin\r\n");
+    assert_eq!(asked(&node, "POST /api/hooks/q/pause", &same).await.0, 200);
+    assert_eq!(paused().await, true);
+
+    let form = format!("host: {own}\r\ncontent-type: text/plain\r\ncontent-length: 2\r\n\r\n{{}}");
+    assert_eq!(asked(&node, "POST /api/replay", &form).await.0, 415);
+    for (reason, count) in [("admin_host_unknown", 3), ("admin_origin_foreign", 5), ("admin_content_type", 1)] {
+        assert_eq!(counted(&node, reason).await, count, "{reason}");
+        node.logged(reason, |line| line["hook"] == "_admin" && line["reason"] == reason).await;
+    }
+}
+
+#[tokio::test]
+async fn configured_host_names_are_taken() {
+    let setup = Setup::new().hook("q", &guest("answers_one"), OPEN);
+    let node = setup.env("LANDFALL_ADMIN_HOSTS", "Node.Internal, other").serving("q").await;
+    assert_eq!(asked(&node, "GET /api/hooks", "host: node.internal:8081\r\n").await.0, 200);
+    assert_eq!(asked(&node, "GET /api/hooks", "host: internal:8081\r\n").await.0, 421);
+}
+
+#[tokio::test]
+async fn token_is_made_and_found() {
+    let setup = Setup::new().hook("q", &guest("answers_one"), OPEN);
+    std::fs::create_dir(setup.data()).unwrap();
+    let node = setup.serving("q").await;
+    let path = node.data().join("admin-token");
+    assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+    assert!(!node.log().contains(&node.admin_token()), "the token is in the log");
+
+    // As a user who starts the node and the command in one place.
+    let mut command = node.command();
+    command.env_remove("LANDFALL_ADMIN_TOKEN").env("LANDFALL_DATA", node.data());
+    let found = command.args(["hooks", "--json"]).output().unwrap();
+    assert!(found.status.success(), "{}", String::from_utf8_lossy(&found.stderr));
+    let hook: Value = serde_json::from_slice(&found.stdout).unwrap();
+    assert_eq!((hook["name"].as_str(), hook["state"].as_str()), (Some("q"), Some("serving")));
+
+    let mut command = node.command();
+    let missing = command.env_remove("LANDFALL_ADMIN_TOKEN").args(["hooks"]).output().unwrap();
+    let said = String::from_utf8_lossy(&missing.stderr).into_owned();
+    assert!(!missing.status.success() && said.contains("admin-token"), "{said}");
+
+    let token = node.admin_token();
+    let node = node.killed().serving("q").await;
+    assert_eq!(node.admin_token(), token, "a new start keeps the token");
+}
+
+#[tokio::test]
+async fn wrong_tokens_are_slow_and_bounded() {
+    let node = node().await;
+    let wrong = |number: usize| {
+        let client = node.client.clone();
+        let request = client.get(format!("http://{}/api/hooks", node.admin)).bearer_auth(format!("wrong-{number}"));
+        async move {
+            let started = std::time::Instant::now();
+            (request.send().await.unwrap().status().as_u16(), started.elapsed())
+        }
+    };
+    let (status, took) = wrong(0).await;
+    assert_eq!(status, 401);
+    assert!(took >= Duration::from_millis(400), "{took:?}");
+
+    let guesses: Vec<_> = (1..=40).map(|number| tokio::spawn(wrong(number))).collect();
+    assert_eq!(node.admin_get("/api/hooks").send().await.unwrap().status(), 200);
+    let mut statuses = Vec::new();
+    for guess in guesses {
+        statuses.push(guess.await.unwrap().0);
+    }
+    assert!(statuses.contains(&429) && statuses.contains(&401), "{statuses:?}");
+    assert_eq!(counted(&node, "admin_token_wrong").await, 41);
+}
+
+#[tokio::test]
+async fn silent_connections_cost_the_public_nothing() {
+    let node = node().await;
+    let mut silent = Vec::new();
+    for _ in 0..300 {
+        silent.push(TcpStream::connect(node.admin).await.unwrap());
+    }
+    // Sockets that wait in the queue of the system are none of the process.
+    let open = node.descriptors();
+    assert!(open < 200, "{open} descriptors");
+    for _ in 0..20 {
+        assert_eq!(node.post("/q", &[], "{}").await.0, 202);
+    }
+    eventually("silent connections are closed", || async {
+        let mut byte = [0];
+        let read = tokio::time::timeout(Duration::from_millis(50), silent[0].peek(&mut byte)).await;
+        matches!(read, Ok(Ok(0) | Err(_))).then_some(())
+    })
+    .await;
+    drop(silent);
+    assert_eq!(node.admin_get("/api/hooks").send().await.unwrap().status(), 200);
+}
+
+#[tokio::test]
+async fn connections_fit_the_open_file_limit() {
+    let setup = Setup::new().hook("q", &guest("answers_one"), OPEN).under("prlimit", &["--nofile=256:256"]);
+    let node = setup.serving("q").await;
+    node.logged("the limit is lowered", |line| line["limit"] == 256 && line["most"] == 64).await;
+    let mut silent = Vec::new();
+    for _ in 0..400 {
+        silent.push(TcpStream::connect(node.public).await.unwrap());
+    }
+    // The ledger, the plugins directory and the admin listener still have descriptors.
+    assert_eq!(node.admin_get("/api/hooks").send().await.unwrap().status(), 200);
+    node.put("r.toml", format!("component = \"q.wasm\"\n{OPEN}"));
+    node.until("r", "serving").await;
+    drop(silent);
+    assert_eq!(node.post("/r", &[], "{}").await.0, 200);
+}

@@ -259,7 +259,7 @@ const BODIES_MAX: usize = 1 << 40;
 const TIME_MAX: Duration = Duration::from_secs(3600);
 
 /// Every setting with its environment variable; a value is read as the file would read it.
-const VARIABLES: [(&str, &str); 39] = [
+const VARIABLES: &[(&str, &str)] = &[
     ("LANDFALL_LISTEN", "listen"),
     ("LANDFALL_HTTP2", "http2"),
     ("LANDFALL_PLUGINS", "plugins"),
@@ -332,7 +332,7 @@ impl Config {
     fn from_layers(flags: Flags, var: impl Fn(&str) -> Option<String>) -> Result<Config, ConfigError> {
         let named = flags.config.clone().or_else(|| var("LANDFALL_CONFIG").map(PathBuf::from));
         let mut merged = read_file(named.as_deref())?;
-        for (name, key) in VARIABLES {
+        for &(name, key) in VARIABLES {
             if let Some(value) = var(name) {
                 merged = with_variable(&merged, key, &value).map_err(|error| {
                     ConfigError::whole(&format!("environment variable {name}"), error.message().to_owned())

@@ -251,7 +251,7 @@ async fn what_failed_for_the_machines_sake_is_tried_again() {
     node.put("hook.wasm", component("answers_one"));
     eventually("the failure is said", || async {
         let problem = node.hook("hook").await?["problem"].as_str()?.to_owned();
-        problem.contains("does not compile").then_some(())
+        problem.contains("cannot be loaded").then_some(())
     })
     .await;
     std::fs::create_dir(&compiled).unwrap();
@@ -556,4 +556,42 @@ async fn hooks_load_without_openat2() {
         let out = node.until("out", "unavailable").await;
         assert!(out["problem"].as_str().unwrap().contains("leads out of the plugins directory"), "{out}");
     }
+}
+
+#[tokio::test]
+async fn a_manifest_takes_no_path() {
+    let node = running_one().await;
+    let greedy = with_manifest(&component("answers_two"), "path = \"/hook\"\nconcurrency = 999\n");
+    node.put("greedy.toml", OPEN);
+    node.put("greedy.wasm", greedy);
+    let status = node.until("greedy", "serving").await;
+    assert_eq!(status["path"], "/greedy");
+    let wants = status["wants"].as_str().unwrap();
+    assert!(wants.contains("path = \"/hook\"") && wants.contains("concurrency = 999"), "{wants}");
+    assert_eq!(node.post("/greedy", &[], "{}").await, (200, "two".to_owned()));
+    says(&node, "one").await;
+}
+
+#[tokio::test]
+async fn a_hook_file_changes_as_a_whole() {
+    let token =
+        "mode = \"sync\"\n[verify]\nscheme = \"token\"\nfrom = { header = \"X-Token\" }\nsecret = \"env:TOKEN\"\n";
+    let setup = Setup::new().hook("hook", &guest("answers_one"), token).env("TOKEN", "s3cret-s3cret");
+    let node = setup.serving("hook").await;
+    let closed = node.post("/hook", &[], "{}").await.0;
+    assert_eq!(closed, 401, "{}", node.log());
+    assert_eq!(node.post("/hook", &[("x-token", "s3cret-s3cret")], "{}").await, (200, "one".to_owned()));
+
+    // A component that is copied slowly, and a hook file that is meant for it.
+    let bytes = component("answers_two");
+    let path = node.plugins().join("hook.wasm");
+    let mut file = std::fs::File::create(&path).unwrap();
+    node.put("hook.toml", OPEN);
+    for part in bytes.chunks(bytes.len() / 20) {
+        std::io::Write::write_all(&mut file, part).unwrap();
+        assert_eq!(node.post("/hook", &[], "{}").await.0, closed, "the old rule stays with the old component");
+        assert_eq!(node.post("/hook", &[("x-token", "s3cret-s3cret")], "{}").await, (200, "one".to_owned()));
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    says(&node, "two").await;
 }

@@ -118,13 +118,29 @@ pub fn asked_by(manifest: &str) -> Allow {
     typed.and_then(|typed| allow(typed.allow?).ok()).unwrap_or_default()
 }
 
-/// The part of a manifest that may be a default: grants, secrets, credentials and the open door stay the operator's.
+/// Keys of a manifest that may be defaults of a hook. The author of a component decides about nothing else: not where it
+/// is reached, by whom, with which grants and limits.
+const SUGGESTED: [&str; 3] = ["settings", "methods", "mode"];
+const ANSWER_WITHIN: &str = "answer_within";
+
+/// The part of a manifest that may be a default.
 fn suggestions(manifest: &toml::Table) -> HookFile {
     let mut table = manifest.clone();
-    for key in ["allow", "credentials", "verify", "component"] {
-        table.remove(key);
-    }
+    table.retain(|key, _| SUGGESTED.contains(&key));
     table.try_into().expect("parse_manifest has read it")
+}
+
+/// The time within which a component wants to answer. Only a time below the default may be used.
+pub fn suggested_answer_within(manifest: &toml::Table) -> Option<Duration> {
+    let typed: HookFile = manifest.clone().try_into().ok()?;
+    typed.answer_within.map(|time| time.0).filter(|time| !time.is_zero())
+}
+
+/// What a manifest says beside its suggestions, as TOML: requests, which only the hook file can grant.
+pub fn requests(manifest: &str) -> Option<String> {
+    let mut table: toml::Table = manifest.parse().ok()?;
+    table.retain(|key, _| !SUGGESTED.contains(&key) && key != ANSWER_WITHIN);
+    (!table.is_empty()).then(|| table.to_string())
 }
 
 /// A mistake at a key; `parse_hook` finds its line.
@@ -331,24 +347,10 @@ impl HookFile {
         let mut settings = lower.settings.unwrap_or_default();
         settings.extend(self.settings.unwrap_or_default());
         HookFile {
-            path: self.path.or(lower.path),
             methods: self.methods.or(lower.methods),
-            component: self.component,
             mode: self.mode.or(lower.mode),
-            answer_within: self.answer_within.or(lower.answer_within),
-            deadline: self.deadline.or(lower.deadline),
-            concurrency: self.concurrency.or(lower.concurrency),
-            max_body: self.max_body.or(lower.max_body),
-            dedup: self.dedup.or(lower.dedup),
-            retry: self.retry.or(lower.retry),
-            max_rate: self.max_rate.or(lower.max_rate),
-            order_by: self.order_by.or(lower.order_by),
-            accepted: self.accepted.or(lower.accepted),
-            verify: self.verify,
             settings: Some(settings),
-            allow: self.allow,
-            credentials: self.credentials,
-            limits: self.limits.or(lower.limits),
+            ..self
         }
     }
 }
@@ -429,18 +431,49 @@ mod tests {
 
     #[test]
     fn a_manifest_suggests_but_never_grants() {
-        let manifest = parse_manifest(
-            "x.wasm",
-            "path = \"/m\"\ndeadline = \"5s\"\n[allow]\nhttp = [\"https://a.example/\"]\n[verify]\nscheme = \"none\"\n[settings]\na = 1\nb = 2",
-        )
-        .unwrap();
-        let name = "x".parse().unwrap();
-        let text = "deadline = \"7s\"\n[settings]\nb = 3";
-        let spec =
-            parse_hook(HookSource { name: &name, text, manifest: Some(&manifest), dir: Path::new("/") }).unwrap();
-        assert_eq!((spec.path.as_str(), spec.deadline.as_secs()), ("/m", 7));
-        assert_eq!(serde_json::Value::Object(spec.settings), serde_json::json!({"a": 1, "b": 3}));
-        assert!(spec.allow.http.is_empty() && spec.verify.scheme.is_none());
+        let manifest = r#"
+            path = "/m"
+            methods = ["PUT"]
+            mode = "async"
+            answer_within = "2s"
+            deadline = "5s"
+            concurrency = 1000
+            max_body = "64MiB"
+            max_rate = "1/s"
+            retry = { attempts = 100 }
+            dedup = { id = "none" }
+            accepted = { status = 204 }
+            limits = { memory = "1GiB", kv = "1TiB" }
+            [allow]
+            http = ["https://a.example/"]
+            [verify]
+            scheme = "none"
+            [settings]
+            a = 1
+            b = 2
+        "#;
+        let table = parse_manifest("x.wasm", manifest).unwrap();
+        let parse = |text: &str, manifest: Option<&toml::Table>| {
+            let name = "x".parse().unwrap();
+            parse_hook(HookSource { name: &name, text, manifest, dir: Path::new("/") }).unwrap()
+        };
+
+        let spec = parse("[settings]\nb = 3", Some(&table));
+        assert_eq!((&spec.methods[0], spec.mode), (&http::Method::PUT, Mode::Async));
+        assert_eq!(serde_json::Value::Object(spec.settings.clone()), serde_json::json!({"a": 1, "b": 3}));
+        assert_eq!(suggested_answer_within(&table), Some(Duration::from_secs(2)));
+        // Everything else is as if there were no manifest.
+        let HookSpec { methods, mode, settings, .. } = spec.clone();
+        let without = HookSpec { methods, mode, settings, ..parse("", None) };
+        assert_eq!(format!("{spec:?}"), format!("{without:?}"));
+
+        let requests = requests(manifest).unwrap();
+        for key in
+            ["path", "deadline", "concurrency", "max_body", "max_rate", "retry", "dedup", "accepted", "limits", "allow"]
+        {
+            assert!(requests.contains(key), "{key}: {requests}");
+        }
+        assert!(!requests.contains("answer_within") && !requests.contains("settings"), "{requests}");
     }
 
     #[test]

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 
+use crate::config::requests;
 use crate::engine::{Handler, OrderOf, Slots, Target};
 use crate::model::{HookSpec, SecretSource, Sizes, VerifySpec};
 use crate::verify::{Keys, Proof, Verifier, order_key};
@@ -174,7 +175,7 @@ impl Hook {
                 .or(why_closed)
                 .or_else(|| self.missing_challenge_secret(secrets))
                 .or_else(|| self.missing_credential(secrets)),
-            wants: self.handler().and_then(|handler| handler.component().manifest.as_deref().and_then(wants)),
+            wants: self.handler().and_then(|handler| handler.component().manifest.as_deref().and_then(requests)),
             denied: self.handler().filter(|handler| self.grants_no_call_of(handler)).map(|_| NO_CALLS),
             unsigned: self.verifier.body_note(),
         }
@@ -227,11 +228,4 @@ fn closed_problem(name: &str) -> String {
         "closed: nobody said who may call; write into {name}.toml [verify] provider = \"github\" and secret = \
          \"env:NAME\" (or a scheme of your own, or scheme = \"none\" to let everybody in)"
     )
-}
-
-/// The `[allow]` part of a manifest, as TOML: a request, not a grant.
-fn wants(manifest: &str) -> Option<String> {
-    let table: toml::Table = manifest.parse().ok()?;
-    let allow = table.get("allow")?.as_table()?.clone();
-    Some(toml::Table::from_iter([("allow".to_owned(), toml::Value::Table(allow))]).to_string())
 }

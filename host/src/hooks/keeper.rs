@@ -20,6 +20,7 @@ use super::table::{Asked, Table};
 use super::watch::Watch;
 use crate::engine::Engine;
 use crate::model::{HookName, SecretSource};
+use crate::verify::Proof;
 
 /// A changing file is looked at again after this, until it has stayed the same for as long.
 const SETTLE: Duration = Duration::from_millis(100);
@@ -271,19 +272,22 @@ impl Keeper {
             }
             match names.is_changing(&name, &files) {
                 false => self.load(name, files, thorough),
-                true => self.heed_verify(&name, &files),
+                true => self.heed_closing(&name, &files),
             }
         }
         self.forget_secrets();
     }
 
-    /// Who may call counts at once, also while the component is still changing.
-    fn heed_verify(&mut self, name: &HookName, files: &Files) {
+    /// A hook file takes effect as a whole, when its component can be loaded. Only that nobody may call any more counts at
+    /// once.
+    fn heed_closing(&mut self, name: &HookName, files: &Files) {
         let Some(known) = self.known.get_mut(name) else { return };
         if files.hook_file.is_none() || fingerprint(files).0 == known.tried.0 {
             return;
         }
-        if let Ok((spec, verifier)) = self.loader.verifier(name, files) {
+        if let Ok((spec, verifier)) = self.loader.verifier(name, files)
+            && *verifier.proof() == Proof::Closed
+        {
             for hook in known.stands.iter_mut().chain([&mut known.wants]) {
                 *hook = Arc::new(hook.called_by(&spec, &verifier));
             }

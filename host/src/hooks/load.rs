@@ -9,7 +9,7 @@ use tokio::sync::Semaphore;
 
 use super::hook::{ANSWER_WITHIN, Hook, Serving};
 use super::scan::Content;
-use crate::config::{ConfigError, HookSource, parse_hook, parse_manifest};
+use crate::config::{ConfigError, HookSource, parse_hook, parse_manifest, suggested_answer_within};
 use crate::engine::{Component, Engine, Handler, LoadError};
 use crate::model::{Credential, HookName, HookSpec, Mode, SecretRef, SecretSource, SizeSpec, Sizes, VerifySpec};
 use crate::verify::{Packs, Verifier};
@@ -133,6 +133,9 @@ impl Loader {
         let verifier = placed(name, &text, &spec, verifier)?;
         let sizes = self.sizes(name, &text, &spec, &verifier)?;
         self.check_queue(&spec)?;
+        if spec.answer_within.is_none() {
+            spec.answer_within = manifest.as_ref().and_then(|manifest| shorter_answer(manifest, &spec, &verifier));
+        }
         self.platform.shorten(&mut spec, verifier.answer_within());
         self.track(&spec).await;
         let serving = match component {
@@ -280,6 +283,13 @@ fn manifest(component: Option<&Component>) -> Result<Option<toml::Table>, String
     let Some(text) = &inspected.manifest else { return Ok(None) };
     let file = format!("manifest of {}", inspected.file);
     parse_manifest(&file, text).map(Some).map_err(|error| error.to_string())
+}
+
+/// The time that a manifest suggests, where it is below the default.
+fn shorter_answer(manifest: &toml::Table, spec: &HookSpec, verifier: &Verifier) -> Option<Duration> {
+    let usual = if spec.mode == Mode::Sync { spec.deadline } else { ANSWER_WITHIN };
+    let usual = verifier.answer_within().unwrap_or(usual);
+    suggested_answer_within(manifest).filter(|suggested| *suggested < usual)
 }
 
 fn missing(component: &str) -> String {

@@ -396,6 +396,79 @@ async fn flipped_bits_are_refused_repaired_or_flagged_and_never_run() {
     assert!(refused > 0 && flagged > 0);
 }
 
+/// 200 events wait, and the database is emptied or removed: nothing starts over them.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lost_database_is_never_begun_anew() {
+    let setup = Setup::new().hook("store", &bundled("store"), &store("async")).env("LANDFALL_LEDGER_RESERVE", "0B");
+    let node = Arc::new(setup.serving("store").await);
+    node.order("/api/hooks/store/pause", json!({})).await;
+    assert_eq!(load(&node, 0..200, 4).await.len(), 200);
+    let mut stopped = Arc::into_inner(node).expect("the callers are gone").killed();
+    let database = stopped.data().join("ledger.db");
+    let whole = std::fs::read(&database).unwrap();
+    for is_removed in [false, true] {
+        if is_removed { std::fs::remove_file(&database) } else { std::fs::write(&database, "") }.unwrap();
+        let log = stopped.copy().refusal().await;
+        let state = if is_removed { "missing" } else { "empty" };
+        assert!(log.contains(&format!("ledger.db is {state}")) && log.contains("ledger.db-wal has"), "{log}");
+        let stopped = &mut stopped;
+        let refused = listed(&stopped.data()).unwrap_err();
+        assert!(refused.contains(if is_removed { "has no ledger" } else { "is empty" }), "{refused}");
+    }
+    std::fs::write(&database, whole).unwrap();
+    assert_eq!(listed(&stopped.data()).unwrap().len(), 200);
+    let node = stopped.serving("store").await;
+    node.order("/api/hooks/store/resume", json!({})).await;
+    eventually("all are stored", || async { (numbers(&node).await.len() == 200).then_some(()) }).await;
+}
+
+/// The operator removes or replaces a file of the ledger while events come.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_ledger_file_that_goes_ends_the_node() {
+    for (name, is_replaced) in
+        [("ledger.db", false), ("ledger.db", true), ("ledger.db-wal", false), ("ledger.db-shm", true)]
+    {
+        let setup = Setup::new().hook("store", &bundled("store"), &store("async")).env("LANDFALL_LEDGER_RESERVE", "0B");
+        let node = Arc::new(setup.serving("store").await);
+        let first = load(&node, 0..10, 2).await;
+        assert_eq!(first.len(), 10);
+        eventually("all are stored", || async { (numbers(&node).await.len() == 10).then_some(()) }).await;
+
+        let (data, file) = (node.data(), node.data().join(name));
+        let aside = data.join("aside");
+        std::fs::rename(&file, &aside).unwrap();
+        if is_replaced {
+            std::fs::copy(&aside, &file).unwrap();
+        }
+        let later = load(&node, 100..140, 4).await;
+        assert!(later.is_empty(), "{name}: acknowledged and lost: {later:?}");
+        let mut node = Arc::into_inner(node).expect("the callers are gone");
+        assert_eq!(node.ended().await.code(), Some(70), "{name}\n{}", node.log());
+        let why = if is_replaced { "was replaced" } else { "was removed" };
+        assert!(node.log().contains(&format!("{name} {why} while the node was running")), "{}", node.log());
+
+        let stopped = node.killed();
+        std::fs::rename(&aside, stopped.data().join(name)).unwrap();
+        let node = stopped.serving("store").await;
+        let stored = numbers(&node).await;
+        assert!((0..10).all(|n| stored.get(&n) == Some(&1)), "{name}: {stored:?}");
+    }
+}
+
+/// Also one that stops before it writes again.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stopping_node_notices_a_lost_ledger() {
+    let setup = Setup::new().hook("store", &bundled("store"), &store("async"));
+    let mut node = setup.serving("store").await;
+    assert_eq!(load_one(&node, 1).await, 202);
+    node.until_states("store", &["done"]).await;
+    std::fs::remove_file(node.data().join("ledger.db")).unwrap();
+    node.terminate();
+    assert_eq!(node.ended().await.code(), Some(70), "{}", node.log());
+    let log = node.killed().refusal().await;
+    assert!(log.contains("ledger.db is missing"), "{log}");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_slow_disk_makes_callers_come_again_instead_of_waiting_without_end() {
     let Some(library) = faults() else { return };

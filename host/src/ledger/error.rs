@@ -1,6 +1,7 @@
 //! Why the ledger did not do what it was asked to, sorted by what somebody can do about it.
 
-use std::fmt;
+use std::path::Path;
+use std::{fmt, io};
 
 use rusqlite::ffi;
 
@@ -41,6 +42,12 @@ pub enum LedgerError {
     /// A sync or write failed: what is on the disk is known again after a new start.
     #[error("the disk failed: {0}")]
     Disk(String),
+    /// A file of the ledger is no longer where it was opened.
+    #[error(
+        "{0} while the node was running, and what it writes now would be lost: put the file back, or restore a backup; events that \
+         were acknowledged are in the file that was there"
+    )]
+    Gone(String),
     /// The database is not what was written.
     #[error("the ledger is corrupt: {0}; restore a backup, or move the data directory aside")]
     Corrupt(String),
@@ -57,7 +64,7 @@ pub enum LedgerError {
 impl LedgerError {
     /// The process must end: only a new start can tell what is on the disk.
     pub fn is_fatal(&self) -> bool {
-        matches!(self, LedgerError::Disk(_) | LedgerError::Corrupt(_))
+        matches!(self, LedgerError::Disk(_) | LedgerError::Corrupt(_) | LedgerError::Gone(_))
     }
 }
 
@@ -86,6 +93,16 @@ pub enum OpenError {
     Full(String),
     /// Anything else.
     Other(String),
+}
+
+// === impl OpenError ===
+
+impl OpenError {
+    /// `path` cannot `be_done` with.
+    pub(super) fn from_io(path: &Path, be_done: &str, error: &io::Error) -> OpenError {
+        let text = format!("{} cannot {be_done}: {error}", path.display());
+        if error.kind() == io::ErrorKind::StorageFull { OpenError::Full(text) } else { OpenError::Other(text) }
+    }
 }
 
 impl fmt::Display for OpenError {

@@ -7,6 +7,7 @@ use std::time::{Duration, SystemTime};
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags, OptionalExtension, params};
 
+use super::files::absent;
 use super::{place, wal};
 use crate::ledger::error::{LedgerError, OpenError};
 use crate::model::clock::{from_ms, to_ms};
@@ -87,10 +88,6 @@ fn seal(part: &Path, now: SystemTime) -> Result<BackedUp, OpenError> {
     let file = File::open(part).map_err(unwritten)?;
     file.sync_all().map_err(unwritten)?;
     Ok(BackedUp { bytes: file.metadata().map_err(unwritten)?.len(), events, open })
-}
-
-fn absent(error: std::io::Error) -> std::io::Result<()> {
-    if error.kind() == std::io::ErrorKind::NotFound { Ok(()) } else { Err(error) }
 }
 
 /// When this ledger was copied, if it is a backup that no node has started from yet.

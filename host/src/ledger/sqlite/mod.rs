@@ -9,6 +9,7 @@ mod backup;
 mod clock;
 mod deliveries;
 mod events;
+mod files;
 mod integrity;
 mod kv;
 mod place;
@@ -26,7 +27,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::{Duration, SystemTime};
 
-use rusqlite::Connection;
+use rusqlite::{Connection, OpenFlags};
 use uuid::Uuid;
 
 use super::error::{LedgerError, OpenError};
@@ -37,6 +38,7 @@ use super::steps::{
 };
 use super::stored::Stored;
 use crate::model::{Event, EventId, KvValue, LedgerClock, LedgerTime, Retention};
+use files::OpenFiles;
 use read::Readers;
 use reserve::Reserve;
 use usage::SpaceReports;
@@ -122,8 +124,11 @@ impl Sqlite {
             error @ LedgerError::Full => OpenError::Full(format!("{} cannot be opened: {error}", path.display())),
             error => OpenError::Other(format!("{} cannot be opened: {error}", path.display())),
         };
+        files::make_if_new(&path, settings.accept_data_loss)?;
         wal::check(&path, settings.accept_data_loss)?;
-        let mut connection = Connection::open(&path).map_err(failed)?;
+        // Without CREATE: a file that goes away meanwhile must not become an empty ledger.
+        let access = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let mut connection = Connection::open_with_flags(&path, access).map_err(failed)?;
         set_up(&connection).map_err(failed)?;
         schema::migrate(&mut connection)?;
         integrity::check(&connection, &path, on_fatal.clone())?;
@@ -138,9 +143,10 @@ impl Sqlite {
         let (freed, given_up) = recover(&mut connection, &owner, clock.now()).map_err(failed)?;
         let noted = |error| OpenError::Other(format!("{} cannot be written beside: {error}", path.display()));
         let note = wal::Note::open(&path).map_err(noted)?;
+        let files = OpenFiles::new(&path).map_err(|error| OpenError::from_io(&path, "be looked at", &error))?;
         let SqliteSettings { low_water, retention, .. } = settings;
         let reserve = Reserve::new(dir, settings.reserve, low_water);
-        let writer = Writer::start(connection, note, reserve, on_fatal)
+        let writer = Writer::start(connection, note, reserve, files, on_fatal)
             .map_err(|error| OpenError::Other(format!("the thread of the ledger does not start: {error}")))?;
         let readers = Arc::new(Readers::new(&path));
         let ledger = Sqlite {

@@ -4,11 +4,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
+use rusqlite::config::DbConfig;
 use rusqlite::{Connection, TransactionBehavior};
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::{mpsc, oneshot};
 use uuid::Uuid;
 
+use super::files::OpenFiles;
 use super::integrity::OnFatal;
 use super::place;
 use super::reserve::Reserve;
@@ -119,13 +121,20 @@ impl<T: Send, F: FnMut(&Connection) -> rusqlite::Result<T> + Send> Work for Call
 
 impl Writer {
     /// Starts the thread; it ends when the last handle is gone. `on_fatal` is told when only a new start can help.
-    pub fn start(connection: Connection, note: Note, reserve: Reserve, on_fatal: OnFatal) -> std::io::Result<Writer> {
+    pub fn start(
+        connection: Connection,
+        note: Note,
+        reserve: Reserve,
+        files: OpenFiles,
+        on_fatal: OnFatal,
+    ) -> std::io::Result<Writer> {
         let (waiting, asked) = mpsc::channel(WAITING_MAX);
         let refusal = Refusal(Arc::new(Mutex::new((!reserve.is_there()).then_some(LedgerError::Full))));
         let thread = Thread {
             connection,
             note,
             reserve,
+            files,
             asked,
             timer: Builder::new_current_thread().enable_time().build()?,
             sync: None,
@@ -199,6 +208,7 @@ struct Thread {
     connection: Connection,
     note: Note,
     reserve: Reserve,
+    files: OpenFiles,
     asked: mpsc::Receiver<Asked>,
     /// Waits for work no longer than until the next probe.
     timer: Runtime,
@@ -250,8 +260,15 @@ impl Thread {
             self.probe();
             self.checkpoint();
         }
-        self.note.forget();
-        // The last connection to go writes the log back and removes it.
+        match self.files.check() {
+            // The last connection to go writes the log back and removes it.
+            Ok(()) => self.note.forget(),
+            // What is left stays as it is: the next start compares the log with the note.
+            Err(error) => {
+                self.connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true).ok();
+                (self.on_fatal)(&error);
+            }
+        }
         drop(self.connection);
         if let Some(closed) = closed {
             closed.send(()).ok();
@@ -348,6 +365,8 @@ impl Thread {
         }
         kill_point!("ledger-before-commit");
         transaction.commit()?;
+        // Before any of them is acknowledged.
+        self.files.check()?;
         kill_point!("ledger-before-note");
         if durable {
             self.write_down();

@@ -1,5 +1,7 @@
 //! The composition root: what is started in which order and why, and how it stops.
 
+use std::fs::DirBuilder;
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
@@ -532,7 +534,10 @@ fn make_dirs(config: &Config) -> anyhow::Result<()> {
     for (key, dir) in [("data", &config.data), ("plugins", &config.plugins)] {
         // A mounted directory may be read only; it is there already.
         if !dir.is_dir() {
-            std::fs::create_dir_all(dir).with_context(|| format!("{key} = {} cannot be made", dir.display()))?;
+            // Events are in the data directory: it is for this user alone.
+            let mode = if key == "data" { 0o700 } else { 0o777 };
+            let made = DirBuilder::new().recursive(true).mode(mode).create(dir);
+            made.with_context(|| format!("{key} = {} cannot be made", dir.display()))?;
         }
     }
     Ok(())

@@ -455,6 +455,52 @@ async fn a_ledger_file_that_goes_ends_the_node() {
     }
 }
 
+/// It is neither a full disk nor a reason to wait for the next event.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lost_data_directory_is_no_full_disk() {
+    let setup = Setup::new().hook("store", &bundled("store"), &store("async")).env("LANDFALL_LEDGER_RESERVE", "0B");
+    let mut node = setup.serving("store").await;
+    assert_eq!(load_one(&node, 1).await, 202);
+    std::fs::remove_dir_all(node.data()).ok();
+    let data = node.data();
+    assert!(!data.join("ledger.db").exists());
+    assert_eq!(node.ended().await.code(), Some(70), "{}", node.log());
+    let log = node.log();
+    assert!(log.contains("ledger.db was removed while the node was running") && !log.contains("disk is full"), "{log}");
+}
+
+/// Bodies and headers of requests are for the node's user alone.
+#[tokio::test(flavor = "multi_thread")]
+async fn other_users_cannot_read_the_ledger() {
+    use std::os::unix::fs::PermissionsExt;
+    let modes = |dir: &Path| -> Vec<(String, u32)> {
+        let entries = std::fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().path());
+        let files = entries.filter(|path| path.is_file()).chain([dir.to_owned()]);
+        let open = files.filter_map(|path| {
+            let mode = std::fs::metadata(&path).unwrap().permissions().mode() & 0o777;
+            (mode & 0o077 != 0).then(|| (path.display().to_string(), mode))
+        });
+        open.collect()
+    };
+    let node = Setup::new().hook("store", &bundled("store"), &store("async")).serving("store").await;
+    assert_eq!(load_one(&node, 1).await, 202);
+    assert_eq!(modes(&node.data()), []);
+    let cache = node.data().join("compiled");
+    assert_eq!(modes(&cache), []);
+
+    // A ledger of before is tightened.
+    let data = node.data();
+    let stopped = node.killed();
+    for path in [stopped.data(), stopped.data().join("ledger.db"), stopped.data().join("ledger.db-wal")] {
+        std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o755)).unwrap();
+    }
+    let node = stopped.serving("store").await;
+    assert_eq!(modes(&node.data()), [], "{}", data.display());
+    let backup = node.data().with_file_name("backup.db");
+    assert!(run(&["backup", backup.to_str().unwrap()], &node.data()).status.success());
+    assert_eq!(std::fs::metadata(&backup).unwrap().permissions().mode() & 0o777, 0o600);
+}
+
 /// Also one that stops before it writes again.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_stopping_node_notices_a_lost_ledger() {

@@ -3,11 +3,11 @@
 //! been used for longest is removed when the cache is larger than its bound.
 
 use std::collections::HashMap;
-use std::fs::{self, DirBuilder, File};
+use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::hash::{DefaultHasher, Hash, Hasher};
-use std::io::{self, Read};
+use std::io::{self, Read, Write};
 use std::os::fd::AsRawFd;
-use std::os::unix::fs::DirBuilderExt;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::SystemTime;
@@ -181,7 +181,8 @@ impl Cache {
         trust::open_file(path, Owner::Own)?.read_to_end(&mut code)?;
         let seal = self.key.seal(&file_name_of(path), &code);
         let partial = path.with_extension(format!("{}.seal-partial", std::process::id()));
-        fs::write(&partial, seal)?;
+        let file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&partial);
+        file?.write_all(seal.as_ref())?;
         fs::rename(&partial, seal_path(path))
     }
 

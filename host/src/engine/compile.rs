@@ -1,7 +1,8 @@
 //! Compiles in a child process, so that a compiler that eats time or memory, or dies, takes nothing with it.
 
-use std::fs::File;
+use std::fs::OpenOptions;
 use std::io::{Read, Write};
+use std::os::unix::fs::OpenOptionsExt;
 use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
 use std::process::{ExitCode, Output, Stdio};
@@ -87,7 +88,8 @@ pub fn compile_child(target: &Path) -> anyhow::Result<ExitCode> {
             return Ok(ExitCode::from(JUDGED as u8));
         }
     };
-    let mut file = File::create(target).with_context(|| format!("cannot write {}", target.display()))?;
+    let file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(target);
+    let mut file = file.with_context(|| format!("cannot write {}", target.display()))?;
     file.write_all(&code)?;
     file.sync_all()?;
     Ok(ExitCode::SUCCESS)

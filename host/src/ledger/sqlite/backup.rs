@@ -1,13 +1,14 @@
 //! A copy of the ledger as it stands at one moment, also of one that a node is using.
 
-use std::fs::{self, File};
+use std::fs::{self, File, OpenOptions};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::time::{Duration, SystemTime};
 
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags, OptionalExtension, params};
 
-use super::files::absent;
+use super::files::{MODE, absent};
 use super::{place, wal};
 use crate::ledger::error::{LedgerError, OpenError};
 use crate::model::clock::{from_ms, to_ms};
@@ -59,6 +60,8 @@ pub fn take(dir: &Path, to: &Path, now: SystemTime) -> Result<BackedUp, OpenErro
     let mut part = to.as_os_str().to_owned();
     part.push(".part");
     fs::remove_file(&part).or_else(absent).map_err(unwritten)?;
+    // SQLite writes into an empty file; this one is for its user alone.
+    OpenOptions::new().write(true).create_new(true).mode(MODE).open(&part).map_err(unwritten)?;
     let name = part.to_str().ok_or_else(|| OpenError::Other(format!("{} is not UTF-8", to.display())))?;
     let backed_up = source.execute("VACUUM INTO ?", [name]).map_err(failed).and_then(|_| seal(Path::new(&part), now));
     if backed_up.is_err() {

@@ -60,7 +60,7 @@ fn move_aside(database: &Path, log_bytes: u64) -> io::Result<()> {
     Ok(())
 }
 
-fn found(path: &Path) -> io::Result<Option<Metadata>> {
+pub fn found(path: &Path) -> io::Result<Option<Metadata>> {
     fs::metadata(path).map(Some).or_else(|error| absent(error).map(|()| None))
 }
 

@@ -22,6 +22,7 @@ mod usage;
 mod wal;
 mod writer;
 
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -118,6 +119,7 @@ impl Sqlite {
         }
         place::check_file_system(dir)?;
         let lock = place::lock(dir)?;
+        place::make_private(dir);
         let path = dir.join("ledger.db");
         let failed = |error: rusqlite::Error| match LedgerError::from(error) {
             error @ LedgerError::Corrupt(_) => OpenError::Other(format!("{}: {error}", path.display())),
@@ -180,8 +182,15 @@ impl Sqlite {
     }
 
     fn refuses(&self) -> Option<LedgerError> {
-        let has_room = || place::free_bytes(&self.dir).is_ok_and(|free| free > self.low_water);
-        let refuses = self.writer.refuses().or_else(|| (!has_room()).then_some(LedgerError::Full));
+        let refusal = || match place::free_bytes(&self.dir) {
+            Ok(free) if free > self.low_water => None,
+            Ok(_) => Some(LedgerError::Full),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                Some(LedgerError::Gone(format!("{} was removed", self.dir.display())))
+            }
+            Err(error) => Some(LedgerError::Disk(format!("{}: {error}", self.dir.display()))),
+        };
+        let refuses = self.writer.refuses().or_else(refusal);
         if let Some(LedgerError::Full) = refuses {
             self.space_reports.report(&self.dir, self.low_water);
         }

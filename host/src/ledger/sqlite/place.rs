@@ -1,11 +1,14 @@
 //! The directory that a ledger lives in: one node at a time, and only on a file system that keeps its word.
 
-use std::fs::{File, OpenOptions};
+use std::fs::{self, File, OpenOptions, Permissions};
 use std::io;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::Path;
 
 use rustix::fs::{FlockOperation, flock, statfs};
 
+use super::files::{self, MODE};
+use super::wal;
 use crate::ledger::error::OpenError;
 
 /// File systems across a network or in user space: locks, shared memory or syncs are not what SQLite needs them to be.
@@ -26,21 +29,50 @@ const TMPFS: u32 = 0x0102_1994;
 
 /// Held for as long as the ledger is open; released by the system whatever ends the process.
 pub struct DirLock {
+    _dir: File,
     _file: File,
 }
 
-/// Takes the directory.
+/// Locks the directory itself, so that removing a file in it lets no second node in; and its lock file, which older versions look at.
 pub fn lock(dir: &Path) -> Result<DirLock, OpenError> {
     let path = dir.join("lock");
-    let open = OpenOptions::new().write(true).create(true).truncate(false).open(&path);
-    let file = open.map_err(|error| OpenError::Other(format!("{} cannot be opened: {error}", path.display())))?;
-    match flock(&file, FlockOperation::NonBlockingLockExclusive) {
-        Ok(()) => Ok(DirLock { _file: file }),
+    let opened = File::open(dir).map_err(|error| OpenError::from_io(dir, "be opened", &error))?;
+    lock_one(&opened, dir)?;
+    let file = OpenOptions::new().write(true).create(true).truncate(false).mode(MODE).open(&path);
+    let file = file.map_err(|error| OpenError::from_io(&path, "be opened", &error))?;
+    lock_one(&file, dir)?;
+    Ok(DirLock { _dir: opened, _file: file })
+}
+
+fn lock_one(file: &File, dir: &Path) -> Result<(), OpenError> {
+    match flock(file, FlockOperation::NonBlockingLockExclusive) {
+        Ok(()) => Ok(()),
         Err(rustix::io::Errno::WOULDBLOCK) => Err(OpenError::Other(format!(
             "{} belongs to another node that is running: give this one a data directory of its own (--data)",
             dir.display()
         ))),
-        Err(error) => Err(OpenError::Other(format!("{} cannot be locked: {error}", path.display()))),
+        Err(error) => Err(OpenError::Other(format!("{} cannot be locked: {error}", dir.display()))),
+    }
+}
+
+/// Takes the rights of other users away from the directory and the files of the ledger, as far as they are ours.
+pub fn make_private(dir: &Path) {
+    let database = dir.join("ledger.db");
+    let names = ["", "-wal", "-shm", "-synced", "-wal.damaged"].map(|ending| wal::beside(&database, ending));
+    for path in [dir.to_owned(), dir.join("lock"), dir.join("reserve")].iter().chain(&names) {
+        let Ok(Some(found)) = files::found(path) else { continue };
+        let is_open = found.mode() & 0o077 != 0;
+        if !is_open || found.uid() != rustix::process::geteuid().as_raw() {
+            continue;
+        }
+        match fs::set_permissions(path, Permissions::from_mode(found.mode() & 0o700)) {
+            Ok(()) => {
+                tracing::info!(path = %path.display(), "other users can no longer read this part of the data directory")
+            }
+            Err(error) => {
+                tracing::warn!(path = %path.display(), %error, "other users can read a part of the data directory")
+            }
+        }
     }
 }
 
@@ -83,6 +115,9 @@ mod tests {
         let first = lock(dir.path()).unwrap();
         let why = lock(dir.path()).err().unwrap();
         assert!(why.to_string().contains("belongs to another node"), "{why}");
+        // Whoever removes the file removes no lock.
+        fs::remove_file(dir.path().join("lock")).unwrap();
+        assert!(lock(dir.path()).is_err());
         drop(first);
         assert!(lock(dir.path()).is_ok());
     }

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use rustix::fs::{FallocateFlags, fallocate};
 
+use super::files::MODE;
 use super::place;
 
 const TRY_EVERY: Duration = Duration::from_secs(1);
@@ -96,7 +97,7 @@ impl Reserve {
     fn make(&self) -> io::Result<()> {
         let flags = rustix::fs::OFlags::NOFOLLOW.bits() as i32;
         let mut open = OpenOptions::new();
-        let file = open.write(true).create(true).truncate(false).custom_flags(flags).open(&self.path)?;
+        let file = open.write(true).create(true).truncate(false).mode(MODE).custom_flags(flags).open(&self.path)?;
         file.set_len(self.bytes)?;
         match fallocate(&file, FallocateFlags::empty(), 0, self.bytes) {
             Ok(()) => Ok(()),

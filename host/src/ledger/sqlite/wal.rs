@@ -3,9 +3,10 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io;
-use std::os::unix::fs::FileExt;
+use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
+use super::files::MODE;
 use crate::ledger::error::OpenError;
 
 const HEADER: usize = 32;
@@ -26,7 +27,7 @@ impl Note {
     /// Opens it, or makes it.
     pub fn open(database: &Path) -> io::Result<Note> {
         let path = beside(database, "-synced");
-        let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&path)?;
+        let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(MODE).open(&path)?;
         Ok(Note { file, path, log: beside(database, "-wal") })
     }
 

@@ -23,6 +23,8 @@ const WAITING_MAX: usize = 4096;
 const BATCH_MAX: usize = 512;
 /// Frames in the log beyond which it is written back.
 const CHECKPOINT_FRAMES: u32 = 2000;
+/// An idle ledger looks this often whether its files are where they were.
+const CHECK_EVERY: Duration = Duration::from_secs(1);
 /// While the ledger refuses writes, it tries one this often.
 const PROBE_EVERY: Duration = Duration::from_millis(500);
 
@@ -275,15 +277,21 @@ impl Thread {
         }
     }
 
-    /// Waits for work. While the ledger refuses writes, it returns without any when a probe is due. False: there will be no more.
+    /// Waits for work, but not for long: an idle node looks after its files, and one that refuses writes tries one. False: there
+    /// will be no more.
     fn receive(&mut self, asked: &mut Vec<Asked>) -> bool {
-        if self.refusal.get().is_none() {
-            return self.asked.blocking_recv_many(asked, BATCH_MAX) > 0;
-        }
-
-        let until = self.next_probe.into();
+        let until = match self.refusal.get() {
+            None => Instant::now() + CHECK_EVERY,
+            Some(_) => self.next_probe,
+        };
+        let until = until.into();
         let received = self.asked.recv_many(asked, BATCH_MAX);
         let received = self.timer.block_on(async { tokio::time::timeout_at(until, received).await });
+        if received.is_err()
+            && let Err(error) = self.files.check()
+        {
+            self.tell(&error);
+        }
         received.map_or(true, |count| count > 0)
     }
 

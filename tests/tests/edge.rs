@@ -106,6 +106,32 @@ async fn bodies_too_large_are_refused_before_and_while_they_come() {
     assert_eq!(status_of(&raw(&node, chunked.as_bytes(), Duration::from_secs(5))), "413");
 }
 
+/// The connection is not reset while the client still sends.
+#[tokio::test]
+async fn refused_bodies_get_their_answer() {
+    const SIZE: usize = 27 << 20;
+    let node = node("max_body = \"1KiB\"\n").await;
+    let body = vec![b'x'; SIZE];
+    assert_eq!(node.post("/hook", &[], body.clone()).await.0, 413);
+    assert_eq!(node.post("/unknown", &[], body.clone()).await.0, 404);
+
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), &body).unwrap();
+    let data = format!("@{}", file.path().display());
+    for header in ["expect:", "expect: 100-continue", "transfer-encoding: chunked"] {
+        let mut curl = std::process::Command::new("curl");
+        curl.args(["--silent", "--show-error", "--write-out", "%{http_code}", "--output", "/dev/null"]);
+        let output = curl.args(["--header", header, "--data-binary", &data, &node.url("/hook")]).output().unwrap();
+        assert_eq!(String::from_utf8_lossy(&output.stdout), "413", "{header}: {output:?}");
+    }
+
+    // A client that reads nothing before it has written everything.
+    let head = format!("POST /hook HTTP/1.1\r\nhost: a\r\ncontent-length: {SIZE}\r\n\r\n");
+    let answer = raw(&node, &[head.as_bytes(), &body].concat(), Duration::from_secs(20));
+    assert_eq!(status_of(&answer), "413", "{answer}");
+    assert!(answer.contains("connection: close"), "{answer}");
+}
+
 #[tokio::test]
 async fn announced_bodies_that_never_come_keep_nobody_out() {
     let hook = "[verify]\nscheme = \"token\"\nfrom = { header = \"Secret\" }\nsecret = \"env:NOT_SET\"\n";

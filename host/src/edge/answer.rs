@@ -63,9 +63,9 @@ const RETRY_MAX: Duration = Duration::from_secs(24 * 3600);
 // === impl Stop ===
 
 impl Stop {
-    /// The body broke off, or took too long already.
-    pub fn is_about_the_body(&self) -> bool {
-        matches!(self, Stop::BadBody | Stop::SlowBody)
+    /// The rest of the body is not read before the answer: the body broke off, took too long, or is too large.
+    pub fn abandons_body(&self) -> bool {
+        matches!(self, Stop::BadBody | Stop::SlowBody | Stop::TooLarge)
     }
 
     /// What the caller gets. Only `refuse` calls this, so that every refusal is recorded.

@@ -1,6 +1,10 @@
 //! Closes connections that say nothing, and those that never read what they are told. A request head has `head_timeout` from its
 //! first byte on, and the first head of a connection from the moment the connection was accepted. Between two requests an HTTP/1
 //! connection may say nothing for `keep_alive`. A write that makes no progress has `head_timeout` always.
+//!
+//! A connection that is closed before the request was read whole lingers: the host ends its own side, then reads and drops what the
+//! client still sends, up to a number of bytes and a time. If it closed at once, the system would answer the client's next bytes with
+//! a reset, and the client would lose the answer.
 
 use std::io;
 use std::pin::Pin;
@@ -15,6 +19,10 @@ use tokio::time::{Instant, Sleep};
 use super::idle::{Moves, Reading};
 use crate::model::EdgeLimits;
 
+const LINGER_BYTES_MAX: usize = 64 << 20;
+const LINGER_TIME_MAX: Duration = Duration::from_secs(5);
+const LINGER_PIECE_BYTES: usize = 16 << 10;
+
 /// A connection that must speak in time.
 pub struct Guarded {
     stream: TcpStream,
@@ -27,6 +35,8 @@ pub struct Guarded {
     keep_alive: Duration,
     /// Runs while a write makes no progress.
     stalled: Option<Pin<Box<Sleep>>>,
+    /// How many bytes have been dropped since the host has ended its side.
+    lingered: Option<usize>,
 }
 
 // === impl Guarded ===
@@ -36,7 +46,7 @@ impl Guarded {
     pub fn new(stream: TcpStream, limits: &EdgeLimits, moves: Arc<Moves>) -> Guarded {
         let EdgeLimits { head_timeout, keep_alive, .. } = *limits;
         let deadline = Box::pin(tokio::time::sleep(head_timeout));
-        Guarded { stream, moves, deadline, has_begun: false, head_timeout, keep_alive, stalled: None }
+        Guarded { stream, moves, deadline, has_begun: false, head_timeout, keep_alive, stalled: None, lingered: None }
     }
 
     fn progress(&mut self, cx: &mut Context<'_>, written: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
@@ -79,6 +89,34 @@ impl Guarded {
     }
 }
 
+impl Guarded {
+    /// Whether the client may still be sending a request that is already answered.
+    fn must_linger(&self) -> bool {
+        let is_head_refused = self.moves.reading() == Reading::Head && self.has_begun;
+        is_head_refused || self.moves.is_left_unread()
+    }
+
+    /// Drops what the client sends, until it ends its side or a bound is reached.
+    fn linger(&mut self, cx: &mut Context<'_>, mut dropped: usize) -> Poll<io::Result<()>> {
+        let mut piece = [0; LINGER_PIECE_BYTES];
+        while dropped < LINGER_BYTES_MAX {
+            if self.deadline.as_mut().poll(cx).is_ready() {
+                break;
+            }
+            let mut buf = ReadBuf::new(&mut piece);
+            match Pin::new(&mut self.stream).poll_read(cx, &mut buf) {
+                Poll::Pending => {
+                    self.lingered = Some(dropped);
+                    return Poll::Pending;
+                }
+                Poll::Ready(Ok(())) if !buf.filled().is_empty() => dropped += buf.filled().len(),
+                Poll::Ready(_) => break,
+            }
+        }
+        Poll::Ready(Ok(()))
+    }
+}
+
 impl AsyncRead for Guarded {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         match self.moves.reading() {
@@ -109,7 +147,15 @@ impl AsyncWrite for Guarded {
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(cx)
+        if let Some(dropped) = self.lingered {
+            return self.linger(cx, dropped);
+        }
+        std::task::ready!(Pin::new(&mut self.stream).poll_shutdown(cx))?;
+        if !self.must_linger() {
+            return Poll::Ready(Ok(()));
+        }
+        self.deadline.as_mut().reset(Instant::now() + LINGER_TIME_MAX);
+        self.linger(cx, 0)
     }
 
     fn poll_write_vectored(

@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 
 use axum::body::Body;
 use bytes::Bytes;
+use http::header::CONNECTION;
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 
@@ -41,6 +42,7 @@ pub enum Reading {
 pub struct Moves {
     reading: AtomicU8,
     slow_head: AtomicBool,
+    left_unread: AtomicBool,
     is_http2: AtomicBool,
     /// Wakes what watches over HTTP/2.
     http2_begun: Notify,
@@ -159,6 +161,7 @@ impl Moves {
         Arc::new(Moves {
             reading: AtomicU8::new(Reading::Head as u8),
             slow_head: AtomicBool::new(false),
+            left_unread: AtomicBool::new(false),
             is_http2: AtomicBool::new(false),
             http2_begun: Notify::new(),
             running: AtomicUsize::new(0),
@@ -182,10 +185,23 @@ impl Moves {
     /// Its response goes out.
     pub fn tell(self: &Arc<Moves>, response: http::Response<Body>) -> http::Response<Body> {
         if !self.is_http2.load(Ordering::Relaxed) {
+            if response.headers().get(CONNECTION).is_some_and(|value| value == "close") {
+                self.leave_unread();
+            }
             return response;
         }
         self.sending.fetch_add(1, Ordering::Relaxed);
         response.map(|body| Body::new(Told { body, rest: Bytes::new(), moves: self.clone() }))
+    }
+
+    /// The answer closes the connection, and the client may still be sending.
+    pub fn leave_unread(&self) {
+        self.left_unread.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether the connection is closed before its last request was read whole.
+    pub fn is_left_unread(&self) -> bool {
+        self.left_unread.load(Ordering::Relaxed)
     }
 
     /// What an HTTP/1 connection reads now.

@@ -37,10 +37,11 @@ pub async fn receive(State(edge): State<Arc<Edge>>, request: Request) -> Respons
     let response = match handle(&edge, &caller, head, &mut body).await {
         Ok(response) => response,
         Err(Refused { stop, hook }) => {
-            if worth_draining && !stop.is_about_the_body() {
+            if worth_draining && !stop.abandons_body() {
                 drain(&mut body).await;
             }
-            refuse::refuse(&edge, stop, &caller, hook.as_deref())
+            let response = refuse::refuse(&edge, stop, &caller, hook.as_deref());
+            if body.is_end_stream() { response } else { answer::closing(response) }
         }
     };
     if is_last { answer::closing(response) } else { response }
@@ -169,8 +170,8 @@ fn is_worth_draining(head: &Parts, body: &Body) -> bool {
     body.size_hint().lower() <= DRAIN_BYTES_MAX as u64 && !head.headers.contains_key(header::EXPECT)
 }
 
-/// Reads on for a while what nobody wants: a sender that is still writing when the connection closes sees a reset
-/// instead of the answer.
+/// Reads a body that is not needed, so that the connection can be used again. Where this reads less than the whole body, the
+/// connection is closed after the answer.
 async fn drain(body: &mut Body) {
     let rest = Limited::new(body, DRAIN_BYTES_MAX);
     let reading = async {

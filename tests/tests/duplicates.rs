@@ -39,6 +39,36 @@ async fn all_fields_together_form_the_identity() {
 }
 
 #[tokio::test]
+async fn duplicates_are_among_the_refusals() {
+    let file = format!("mode = \"async\"\n{OPEN}[dedup]\nid = [{{ header = \"Id\" }}]\n");
+    let node = Setup::new().hook("in", &bundled("echo"), &file).serving("in").await;
+    let send = async || event_id(&node.post("/in", &[("id", "1")], "{}").await);
+    let first = send().await;
+    for _ in 0..30 {
+        assert_eq!(send().await, first);
+    }
+
+    let all = node.ask("/api/refusals").await;
+    let all = all.as_array().unwrap();
+    assert_eq!(all.len(), 10, "the last ones are kept: {all:?}");
+    let (entry, text) = (&all[0], |key: &str| all[0][key].as_str().unwrap_or_default().to_owned());
+    assert_eq!(
+        (entry["hook"].as_str(), entry["reason"].as_str(), &entry["count"]),
+        (Some("in"), Some("duplicate"), &json!(30))
+    );
+    assert!(text("detail").contains(&first) && text("client_address").contains("127.0.0.1"), "{entry}");
+    assert!(
+        text("hint").contains(&format!("landfall events replay {first}")) && text("hint").contains("in.toml"),
+        "{entry}"
+    );
+
+    let explain = node.command().args(["explain", "in"]).output().unwrap();
+    let said = String::from_utf8_lossy(&explain.stdout);
+    assert!(explain.status.success() && said.contains("duplicate") && said.contains("30 like it"), "{said}");
+    assert_eq!(node.log().matches("duplicate delivery, not run again").count(), 5, "further log lines are held back");
+}
+
+#[tokio::test]
 async fn identity_of_a_pack_counts_per_url() {
     let file = "mode = \"async\"\npath = \"/in/{tenant}\"\n[verify]\nprovider = \"acme\"\n";
     let setup = Setup::new().hook("in", &bundled("echo"), file);

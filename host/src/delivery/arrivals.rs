@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use tokio::sync::oneshot;
 
+use super::standing::Repeat;
 use super::{Delivery, answers};
 use crate::engine::{Slot, Target};
 use crate::ledger::FirstState;
@@ -118,6 +119,7 @@ impl Delivery {
         if arrival.brought() > UNANSWERED {
             tracing::warn!(hook = &*hook, event = %id, times = arrival.brought(), "the queue has called with this, and nobody answered");
         }
+        let repeat = Repeat::of(arrival.event());
         match self.queue.begin(arrival).await {
             Ok(Begun::Runs { due, conflict }) => {
                 kill_point!("arrived");
@@ -129,7 +131,7 @@ impl Delivery {
             }
             Ok(Begun::Over(first)) => {
                 if let Some(first) = first {
-                    self.record_duplicate(&hook, id, first, FirstState::Done);
+                    self.record_duplicate(&hook, repeat, first, FirstState::Done);
                 }
                 self.not_begun(&hook, 1);
             }

@@ -19,7 +19,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize};
 use std::sync::{Arc, Mutex};
 
 use crate::ledger::Ledger;
-use crate::model::Clock;
+use crate::model::{Clock, RefusalLog};
 use crate::queue::{Broker, Queue};
 
 pub use crate::engine::Target;
@@ -51,6 +51,8 @@ pub struct Delivery {
     began: std::time::Instant,
     /// Records for which there was no room.
     dropped: AtomicU64,
+    /// Duplicates are recorded here, as the edge records what it refuses.
+    refusals: Arc<RefusalLog>,
 }
 
 // === impl Delivery ===
@@ -74,6 +76,7 @@ impl Delivery {
             kept: Mutex::default(),
             began: std::time::Instant::now(),
             dropped: AtomicU64::new(0),
+            refusals: Arc::default(),
         });
         delivery.remember_pauses().await?;
         Ok(delivery)
@@ -82,6 +85,11 @@ impl Delivery {
     /// Whether an event could be kept now.
     pub fn can_accept(&self) -> bool {
         self.queue.can_accept()
+    }
+
+    /// The requests that were refused, and the duplicates that were not run.
+    pub fn refusals(&self) -> &Arc<RefusalLog> {
+        &self.refusals
     }
 
     /// The queue below.

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
+use super::standing::Repeat;
 use super::waiters::{Waited, Waiter};
 use super::{Delivery, answers};
 use crate::engine::{Slot, Target};
@@ -139,6 +140,7 @@ impl Delivery {
         given_up: Arc<AtomicBool>,
     ) -> Result<Kept, LedgerError> {
         let (id, hook) = (new.stored.event().id, new.stored.event().hook.clone());
+        let repeat = Repeat::of(new.stored.event());
         let TakenEvent { taken, conflict } = self.queue.accept(new, given_up).await?;
         if let Some(first) = conflict {
             self.record_conflict(&hook, id, first);
@@ -153,7 +155,7 @@ impl Delivery {
             }
             Taken::Queued => Ok(Kept::New),
             Taken::Duplicate(duplicate) => {
-                self.record_duplicate(&hook, id, duplicate.first, duplicate.state);
+                self.record_duplicate(&hook, repeat, duplicate.first, duplicate.state);
                 Ok(Kept::Before(duplicate))
             }
         }

@@ -10,7 +10,7 @@ use super::circuit::Circuit;
 use super::rate::Bucket;
 use crate::engine::Target;
 use crate::ledger::{FirstState, LedgerError};
-use crate::model::{EventId, Outcome};
+use crate::model::{Event, EventId, LOG_WINDOW, LogDecision, Outcome, RefusalLog, RefusedRequest};
 
 /// What is known of one hook while the process lives.
 #[derive(Debug, Default)]
@@ -33,6 +33,42 @@ pub struct RepeatCounts {
     pub replayed: u64,
     /// Events with the identity of an earlier one and another body; they ran.
     pub conflicts: u64,
+}
+
+/// A delivery that came before.
+pub(super) struct Repeat {
+    /// The id that it would have got.
+    pub event: EventId,
+    /// Who called, as far as it is known.
+    pub client_address: Option<String>,
+}
+
+// === impl Repeat ===
+
+impl Repeat {
+    pub fn of(event: &Event) -> Repeat {
+        Repeat { event: event.id, client_address: event.attribute("client-address").map(str::to_owned) }
+    }
+}
+
+fn duplicate_hint(hook: &str, first: EventId, is_replayed: bool) -> String {
+    match is_replayed {
+        true => format!("`landfall events show {first}` shows how its attempts end"),
+        false => format!(
+            "a retry of the provider needs nothing; `landfall events replay {first}` runs the event again; if this was another \
+             event, name the fields that tell them apart in `[dedup] id` of {hook}.toml, or write match = \"id-and-body\""
+        ),
+    }
+}
+
+/// Writes how many log lines were held back, when the window of the first of them is over.
+async fn log_suppressed(refusals: Arc<RefusalLog>, hook: Arc<str>, reason: &'static str, what: &'static str) {
+    tokio::time::sleep(LOG_WINDOW).await;
+    let suppressed = refusals.take_suppressed(&hook, reason, Instant::now());
+    let seconds = LOG_WINDOW.as_secs();
+    if suppressed > 0 {
+        tracing::info!(hook = &*hook, suppressed, "{what} (and {suppressed} more in the last {seconds} s)");
+    }
 }
 
 impl Delivery {
@@ -102,12 +138,29 @@ impl Delivery {
         standings.iter().map(|(hook, standing)| (hook.clone(), standing.repeats)).collect()
     }
 
-    pub(super) fn record_duplicate(&self, hook: &Arc<str>, duplicate: EventId, first: EventId, state: FirstState) {
+    /// Counts and logs a duplicate, and keeps it among the refused requests, where `landfall explain` finds it.
+    pub(super) fn record_duplicate(&self, hook: &Arc<str>, duplicate: Repeat, first: EventId, state: FirstState) {
         let is_replayed = state == FirstState::Replayed;
-        if is_replayed {
-            tracing::info!(hook = &**hook, event = %first, %duplicate, "duplicate of a dead delivery: the event runs again");
-        } else {
-            tracing::info!(hook = &**hook, event = %first, %duplicate, "duplicate delivery, not run again");
+        let Repeat { event, client_address } = duplicate;
+        let (reason, what) = match is_replayed {
+            true => ("duplicate_of_dead", "duplicate of a dead delivery: the event runs again"),
+            false => ("duplicate", "duplicate delivery, not run again"),
+        };
+        let entry = RefusedRequest {
+            at: humantime::format_rfc3339_millis(self.clock.now()).to_string(),
+            hook: hook.to_string(),
+            reason,
+            status: None,
+            detail: format!("the delivery has the identity of event {first}: {what}"),
+            hint: Some(duplicate_hint(hook, first, is_replayed)),
+            client_address,
+        };
+        match self.refusals.record(entry, Instant::now()) {
+            LogDecision::Write => tracing::info!(hook = &**hook, event = %first, duplicate = %event, "{what}"),
+            LogDecision::Suppress => {}
+            LogDecision::SuppressFirst => {
+                tokio::spawn(log_suppressed(self.refusals.clone(), hook.clone(), reason, what));
+            }
         }
         self.standing(hook, |standing| {
             standing.repeats.duplicates += u64::from(!is_replayed);

@@ -30,7 +30,8 @@ pub struct RefusedRequest {
     pub hook: String,
     /// One word.
     pub reason: &'static str,
-    /// The status that the caller got; none where the connection was closed without an answer.
+    /// The status that the caller got; none where the connection was closed without an answer, and for duplicates, which get the answer
+    /// of an accepted event.
     pub status: Option<u16>,
     /// How the request differs from what was expected.
     pub detail: String,

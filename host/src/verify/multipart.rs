@@ -1,103 +1,82 @@
-//! The text fields of a `multipart/form-data` body (RFC 7578) that is at hand as a whole. `multer` reads a stream, and needs an
-//! executor for that.
+//! The text fields of a `multipart/form-data` body (RFC 7578). `multer` reads a stream; the body is at hand as a whole, so that each step
+//! of it ends at once. The SDK reads forms in the same way (`sdk/src/form.rs`).
 
+use std::convert::Infallible;
+
+use bytes::Bytes;
+use futures_util::FutureExt as _;
+use futures_util::future::ready;
+use futures_util::stream;
 use memchr::memmem;
+use multer::{Field, Multipart};
 
 const BOUNDARY_BYTES_MAX: usize = 70;
-const PARTS_MAX: usize = 1000;
+const PARTS_MAX: usize = 10_000;
 
 /// Names and values in their order; files are left out. None where the body is no form of this content type.
-pub fn text_fields(content_type: &str, body: &[u8]) -> Option<Vec<(String, String)>> {
-    let boundary = parameter(content_type, "boundary")?;
+pub fn text_fields(content_type: &str, body: &Bytes) -> Option<Vec<(String, String)>> {
+    let boundary = multer::parse_boundary(content_type).ok()?;
     if boundary.is_empty() || boundary.len() > BOUNDARY_BYTES_MAX {
         return None;
     }
 
-    let delimiter = format!("\r\n--{boundary}").into_bytes();
-    let finder = memmem::Finder::new(&delimiter);
-    let mut rest = body.strip_prefix(&delimiter[2..])?;
+    let stream = stream::once(ready(Ok::<_, Infallible>(body.clone())));
+    let mut parts = Multipart::new(stream, boundary);
     let mut fields = Vec::new();
-    for _ in 0..PARTS_MAX {
-        if rest.starts_with(b"--") {
-            return Some(fields);
-        }
-        rest = rest.strip_prefix(b"\r\n")?;
-        let end = finder.find(rest)?;
-        let (part, after) = (&rest[..end], &rest[end + delimiter.len()..]);
-        let head_end = memmem::find(part, b"\r\n\r\n")?;
-        if let Some(name) = field_name(&part[..head_end])
-            && let Ok(value) = std::str::from_utf8(&part[head_end + 4..])
+    // One step more than parts, for the end.
+    for _ in 0..=PARTS_MAX {
+        let Some(part) = parts.next_field().now_or_never()?.ok()? else { return Some(fields) };
+        let name = part.name().filter(|_| !is_file(&part)).map(str::to_owned);
+        let value = part.bytes().now_or_never()?.ok()?;
+        if let Some(name) = name
+            && let Ok(value) = std::str::from_utf8(&value)
         {
             fields.push((name, value.to_owned()));
         }
-        rest = after;
     }
     None
 }
 
-/// The name of a part that is no file.
-fn field_name(head: &[u8]) -> Option<String> {
-    let head = std::str::from_utf8(head).ok()?;
-    let mut headers = head.split("\r\n").filter_map(|line| line.split_once(':'));
-    let (_, disposition) = headers.find(|(name, _)| name.trim().eq_ignore_ascii_case("content-disposition"))?;
-    let is_file = parameter(disposition, "filename").or(parameter(disposition, "filename*")).is_some();
-    if is_file { None } else { parameter(disposition, "name").map(str::to_owned) }
-}
-
-/// A parameter after the first `;`, its quotes dropped.
-fn parameter<'a>(text: &'a str, wanted: &str) -> Option<&'a str> {
-    let mut rest = text;
-    while let Some((_, after)) = rest.split_once(';') {
-        let (name, value) = after.split_once('=')?;
-        let value = value.trim_start();
-        let (value, next) = match value.strip_prefix('"') {
-            Some(quoted) => quoted.split_once('"')?,
-            None => value.split_at(value.find(';').unwrap_or(value.len())),
-        };
-        if name.trim().eq_ignore_ascii_case(wanted) {
-            return Some(value.trim());
-        }
-        rest = next;
-    }
-    None
+/// `multer` does not read `filename*`.
+fn is_file(part: &Field<'_>) -> bool {
+    let disposition = part.headers().get("content-disposition").map(|value| value.as_bytes());
+    part.file_name().is_some() || disposition.is_some_and(|value| memmem::find(value, b"filename*").is_some())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn fields(body: &str) -> Option<Vec<(String, String)>> {
-        text_fields("multipart/form-data; charset=utf-8; boundary=\"b-1\"", body.as_bytes())
-    }
+    /// The host and the SDK read the same cases.
+    const CASES: &str = include_str!("../../../sdk/tests/multipart.json");
 
-    fn part(disposition: &str, value: &str) -> String {
-        format!("--b-1\r\nContent-Type: text/plain\r\nContent-Disposition: form-data; {disposition}\r\n\r\n{value}\r\n")
+    #[test]
+    fn forms_are_read_as_the_cases_say() {
+        let cases: Vec<serde_json::Value> = serde_json::from_str(CASES).unwrap();
+        for case in cases {
+            let text = |key: &str| case[key].as_str().unwrap();
+            let fields = text_fields(text("content_type"), &Bytes::copy_from_slice(text("body").as_bytes()));
+            assert_eq!(serde_json::to_value(fields).unwrap(), case["fields"], "{}", text("case"));
+        }
     }
 
     #[test]
-    fn text_fields_are_read_in_order() {
-        let body = [
-            part("name=\"a\"", "1"),
-            part("filename=\"x; name=c\"; name=\"file\"", "2"),
-            part("name=b", "--b\r\n--b-2"),
-            part("name=\"a\"", ""),
-            "--b-1--\r\n".to_owned(),
-        ];
-        let pair = |name: &str, value: &str| (name.to_owned(), value.to_owned());
-        assert_eq!(fields(&body.concat()).unwrap(), [pair("a", "1"), pair("b", "--b\r\n--b-2"), pair("a", "")]);
+    fn cut_forms_have_no_fields() {
+        let content_type = "multipart/form-data; boundary=b";
+        let form = "--b\r\nContent-Disposition: form-data; name=a\r\n\r\n1\r\n--b--";
+        for cut in 0..form.len() {
+            assert_eq!(text_fields(content_type, &Bytes::copy_from_slice(&form.as_bytes()[..cut])), None, "{cut}");
+        }
+        assert!(text_fields(content_type, &Bytes::from_static(form.as_bytes())).is_some());
     }
 
     #[test]
-    fn broken_forms_have_no_fields() {
-        let good = format!("{}--b-1--", part("name=a", "1"));
-        assert!(fields(&good).is_some());
-        for cut in 0..good.len() {
-            assert_eq!(fields(&good[..cut]), None, "{cut}");
-        }
-        for content_type in ["multipart/form-data", "multipart/form-data; boundary=", "multipart/form-data; boundary=c"]
-        {
-            assert_eq!(text_fields(content_type, good.as_bytes()), None, "{content_type}");
-        }
-        assert_eq!(fields(&format!("x{good}")), None);
+    fn the_number_of_parts_is_bounded() {
+        let form = |parts: usize| {
+            let part = "--b\r\nContent-Disposition: form-data; name=a\r\n\r\n1\r\n";
+            let form = format!("{}--b--", part.repeat(parts));
+            text_fields("multipart/form-data; boundary=b", &form.into()).map(|fields| fields.len())
+        };
+        assert_eq!((form(PARTS_MAX), form(PARTS_MAX + 1)), (Some(PARTS_MAX), None));
     }
 }

@@ -396,6 +396,53 @@ async fn flipped_bits_are_refused_repaired_or_flagged_and_never_run() {
     assert!(refused > 0 && flagged > 0);
 }
 
+/// One hook floods the ledger, then another fills it with events that wait.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_ledger_keeps_its_size_under_traffic() {
+    const MAX_SIZE: u64 = 8 << 20;
+    let setup = Setup::new()
+        .hook("quiet", &guest("answers_one"), &format!("mode = \"async\"\n{OPEN}"))
+        .hook("loud", &guest("rejects"), &format!("mode = \"async\"\n{OPEN}"))
+        .env("LANDFALL_LEDGER_MAX_SIZE", "8MiB");
+    let node = setup.serving("quiet").await;
+    node.until("loud", "serving").await;
+    for _ in 0..3 {
+        assert!(node.post("/quiet", &[], "x".repeat(1000)).await.0 < 300);
+    }
+    node.until_states("quiet", &["done"; 3]).await;
+
+    let size = || std::fs::metadata(node.data().join("ledger.db")).unwrap().len();
+    let mut largest = 0;
+    for n in 0..400 {
+        let (status, _) = node.post("/loud", &[], "x".repeat(100_000)).await;
+        assert_eq!(status, 202, "event {n}: {}", node.log());
+        largest = largest.max(size());
+    }
+    assert!(largest < 2 * MAX_SIZE, "40 MB came, and the file had {largest} bytes");
+    node.until_log("ledger.max_size is reached").await;
+    node.until_states("quiet", &["done"; 3]).await;
+
+    // What waits is never removed: when nothing else is left of the hook, it takes no more.
+    let pending = async || node.ask("/api/events?hook=loud&state=pending&limit=1000").await.as_array().unwrap().len();
+    eventually("nothing waits", || async { (pending().await == 0).then_some(()) }).await;
+    node.order("/api/hooks/loud/pause", json!({})).await;
+    let mut waiting = 0;
+    while node.post("/loud", &[], "x".repeat(100_000)).await.0 == 202 {
+        waiting += 1;
+        assert!(waiting < 400, "the bound is not kept");
+    }
+    assert!(node.log().contains("the ledger has reached ledger.max_size"), "{}", node.log());
+    assert!(size() < 2 * MAX_SIZE);
+    assert!(node.post("/quiet", &[], "x").await.0 < 300, "{}", node.log());
+    node.until_states("quiet", &["done"; 3]).await;
+    assert_eq!(pending().await, waiting);
+    node.order("/api/hooks/loud/resume", json!({})).await;
+    eventually("the hook accepts again", || async {
+        (node.post("/loud", &[], "x".repeat(100_000)).await.0 == 202).then_some(())
+    })
+    .await;
+}
+
 /// 200 events wait, and the database is emptied or removed: nothing starts over them.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_lost_database_is_never_begun_anew() {

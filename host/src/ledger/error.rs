@@ -17,6 +17,13 @@ pub enum LedgerError {
     /// The disk is full, or as good as.
     #[error("the disk is full: free some space, or give the data directory more")]
     Full,
+    /// The ledger is as large as it may be, and nothing of the hook can go.
+    #[error(
+        "the ledger has reached ledger.max_size = {} and none of this hook's deliveries has ended, so none can be removed: let its pending \
+         events run (is the hook paused?), or raise ledger.max_size",
+        bytesize::ByteSize(*.0).display().iec()
+    )]
+    OverBound(u64),
     /// The data directory, or the database, takes no writes.
     #[error("the {0} is read only: the node accepts again once it can write there")]
     ReadOnly(&'static str),

@@ -3,27 +3,35 @@
 
 use rusqlite::{Connection, OptionalExtension, params};
 
+use super::bound::SizeBound;
 use super::events::Known;
 use super::{deliveries, events, retention};
 use crate::ledger::steps::{Arrived, Brought, DedupKey, Fence, FirstState, LEASE};
 use crate::model::LedgerTime;
 
-/// Where the event stands; its attempt has begun if it may.
+/// Where the event stands; its attempt has begun if it may. None: the ledger is over its bound and cannot make room.
 pub(super) fn arrive(
     connection: &Connection,
     brought: &Brought,
     owner: &[u8],
     now: LedgerTime,
-) -> rusqlite::Result<Arrived> {
+    bound: &SizeBound,
+) -> rusqlite::Result<Option<Arrived>> {
     let event = brought.new.stored.event();
     let mut find = connection.prepare_cached("SELECT seq FROM events WHERE id = ?")?;
     match find.query_row([event.id.as_bytes()], |row| row.get::<_, i64>(0)).optional()? {
-        None => first_time(connection, brought, owner, now),
-        Some(seq) => again(connection, brought, seq, owner, now),
+        None => first_time(connection, brought, owner, now, bound),
+        Some(seq) => again(connection, brought, seq, owner, now).map(Some),
     }
 }
 
-fn first_time(connection: &Connection, brought: &Brought, owner: &[u8], now: LedgerTime) -> rusqlite::Result<Arrived> {
+fn first_time(
+    connection: &Connection,
+    brought: &Brought,
+    owner: &[u8],
+    now: LedgerTime,
+    bound: &SizeBound,
+) -> rusqlite::Result<Option<Arrived>> {
     let Brought { new, replay, number } = brought;
     let hook = &*new.stored.event().hook;
     // A replay is no duplicate of the event that it runs again.
@@ -36,7 +44,10 @@ fn first_time(connection: &Connection, brought: &Brought, owner: &[u8], now: Led
         && deliveries::latest(connection, &first, now)?.0 != FirstState::Replayed
     {
         events::count_duplicate(connection, first.seq, &event.id)?;
-        return Ok(Arrived::Duplicate(first.id));
+        return Ok(Some(Arrived::Duplicate(first.id)));
+    }
+    if !bound.make_room(connection, hook, event.body.len() + new.stored.head().len())? {
+        return Ok(None);
     }
 
     let seq = events::insert(connection, &new.stored)?;
@@ -51,9 +62,9 @@ fn first_time(connection: &Connection, brought: &Brought, owner: &[u8], now: Led
     match (known, begun) {
         (Some(Known::OtherBody(first)), Arrived::Begun { fence, .. }) => {
             events::count_conflict(connection, first.seq, &event.id)?;
-            Ok(Arrived::Begun { fence, conflict: Some(first.id) })
+            Ok(Some(Arrived::Begun { fence, conflict: Some(first.id) }))
         }
-        (_, begun) => Ok(begun),
+        (_, begun) => Ok(Some(begun)),
     }
 }
 

@@ -3,6 +3,7 @@
 
 use rusqlite::{Connection, OptionalExtension, params};
 
+use super::bound::SizeBound;
 use super::events::{self, COLUMNS, Earlier, Known};
 use super::{kv, rows};
 use crate::ledger::steps::{
@@ -12,13 +13,15 @@ use crate::ledger::steps::{
 use crate::ledger::stored::{Corrupt, Stored};
 use crate::model::{Event, EventId, LedgerTime};
 
-/// Keeps a new event with its delivery, unless it has come before.
+/// Keeps a new event with its delivery, unless it has come before. None: the ledger is over its bound and cannot make room. Without
+/// `bound`, the size is not asked for.
 pub(super) fn accept(
     connection: &Connection,
     new: &NewEvent,
     owner: &[u8],
     now: LedgerTime,
-) -> rusqlite::Result<Accepted> {
+    bound: Option<&SizeBound>,
+) -> rusqlite::Result<Option<Accepted>> {
     let event = new.stored.event();
     let hook = &*event.hook;
     let find = |dedup| events::find_earlier(connection, hook, dedup, new.stored.digest(), now);
@@ -26,13 +29,17 @@ pub(super) fn accept(
     if let Some(Known::Same(first)) = known
         && let Some(duplicate) = join(connection, &first, &event.id, now)?
     {
-        return Ok(Accepted::Duplicate(duplicate));
+        return Ok(Some(Accepted::Duplicate(duplicate)));
+    }
+    let bytes = event.body.len() + new.stored.head().len();
+    if !bound.map_or(Ok(true), |bound| bound.make_room(connection, hook, bytes))? {
+        return Ok(None);
     }
 
     let seq = events::insert(connection, &new.stored)?;
     if let Some(why) = new.dead {
         insert_dead(connection, seq, hook, why, now)?;
-        return Ok(Accepted::New(None));
+        return Ok(Some(Accepted::New(None)));
     }
     if let Some(key) = key {
         events::remember(connection, hook, &key, seq, now)?;
@@ -42,9 +49,9 @@ pub(super) fn accept(
     let begun = new.run_now && begin(connection, fence, owner, now)?;
     let fence = begun.then_some(fence);
 
-    let Some(Known::OtherBody(first)) = known else { return Ok(Accepted::New(fence)) };
+    let Some(Known::OtherBody(first)) = known else { return Ok(Some(Accepted::New(fence))) };
     events::count_conflict(connection, first.seq, &event.id)?;
-    Ok(Accepted::Conflict { fence, first: first.id })
+    Ok(Some(Accepted::Conflict { fence, first: first.id }))
 }
 
 /// The duplicate of an event, counted. A dead event gets a new delivery. None where that needs the body and the body has been
@@ -252,7 +259,7 @@ fn keep(
     rows::append(connection, event, &results.effects.rows)?;
     kv::write(connection, event.2, &results.effects.writes, now)?;
     // Nobody begins these here, so nobody owns them.
-    results.emitted.iter().try_for_each(|new| accept(connection, new, &[], now).map(drop))
+    results.emitted.iter().try_for_each(|new| accept(connection, new, &[], now, None).map(drop))
 }
 
 /// Ends a delivery that nobody can run.
@@ -370,11 +377,14 @@ pub(super) fn record(
     attempt: &AttemptRecord,
     ending: &Ending,
     now: LedgerTime,
+    bound: &SizeBound,
 ) -> rusqlite::Result<Finished> {
     let hook = &*stored.event().hook;
     if let Some(refused) = refusal(connection, hook, ending, now)? {
         return Ok(Finished::Refused(refused));
     }
+    // It has been answered already: it is kept even where there is nothing older to remove.
+    bound.make_room(connection, hook, stored.event().body.len() + stored.head().len())?;
     let seq = events::insert(connection, stored)?;
     let (state, reason) = match ending {
         Ending::Done(_) => (2, None),

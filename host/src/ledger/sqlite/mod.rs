@@ -6,6 +6,7 @@
 
 mod arrivals;
 mod backup;
+mod bound;
 mod clock;
 mod deliveries;
 mod events;
@@ -39,6 +40,7 @@ use super::steps::{
 };
 use super::stored::Stored;
 use crate::model::{Event, EventId, KvValue, LedgerClock, LedgerTime, Retention};
+use bound::SizeBound;
 use files::OpenFiles;
 use read::Readers;
 use reserve::Reserve;
@@ -63,6 +65,7 @@ pub struct Sqlite {
     low_water: u64,
     space_reports: SpaceReports,
     retention: Retention,
+    bound: Arc<SizeBound>,
     _lock: place::DirLock,
 }
 
@@ -148,7 +151,8 @@ impl Sqlite {
         let files = OpenFiles::new(&path).map_err(|error| OpenError::from_io(&path, "be looked at", &error))?;
         let SqliteSettings { low_water, retention, .. } = settings;
         let reserve = Reserve::new(dir, settings.reserve, low_water);
-        let writer = Writer::start(connection, note, reserve, files, on_fatal)
+        let bound = Arc::new(SizeBound::new(retention.max_size));
+        let writer = Writer::start(connection, note, reserve, files, bound.clone(), on_fatal)
             .map_err(|error| OpenError::Other(format!("the thread of the ledger does not start: {error}")))?;
         let readers = Arc::new(Readers::new(&path));
         let ledger = Sqlite {
@@ -160,6 +164,7 @@ impl Sqlite {
             low_water,
             space_reports: SpaceReports::default(),
             retention,
+            bound,
             _lock: lock,
         };
         Ok((ledger, Recovered { freed, given_up }))
@@ -204,8 +209,10 @@ impl Sqlite {
             return Err(why);
         }
         let (owner, clock) = (self.owner, self.clock);
-        let act = move |connection: &Connection| deliveries::accept(connection, &new, &owner, clock.now());
-        self.writer.write(Terms::more(Sync::Durable).unless(given_up), act).await
+        let bound = self.bound.clone();
+        let act = move |tx: &Connection| deliveries::accept(tx, &new, &owner, clock.now(), Some(&bound));
+        let accepted = self.writer.write(Terms::more(Sync::Durable).unless(given_up), act).await?;
+        accepted.ok_or(LedgerError::OverBound(self.bound.max_bytes()))
     }
 
     /// As `Ledger::arrive`. The broker has it: a machine that dies need not remember.
@@ -214,8 +221,10 @@ impl Sqlite {
             return Err(why);
         }
         let (owner, clock) = (self.owner, self.clock);
-        let act = move |tx: &Connection| arrivals::arrive(tx, &brought, &owner, clock.now());
-        self.writer.write(Terms::more(Sync::Relaxed), act).await
+        let bound = self.bound.clone();
+        let act = move |tx: &Connection| arrivals::arrive(tx, &brought, &owner, clock.now(), &bound);
+        let arrived = self.writer.write(Terms::more(Sync::Relaxed), act).await?;
+        arrived.ok_or(LedgerError::OverBound(self.bound.max_bytes()))
     }
 
     /// As `Ledger::find_duplicate`.
@@ -313,18 +322,18 @@ impl Sqlite {
         attempt: AttemptRecord,
         ending: Ending,
     ) -> Result<Finished, LedgerError> {
-        let clock = self.clock;
-        let act = move |tx: &Connection| deliveries::record(tx, &stored, &attempt, &ending, clock.now());
+        let (clock, bound) = (self.clock, self.bound.clone());
+        let act = move |tx: &Connection| deliveries::record(tx, &stored, &attempt, &ending, clock.now(), &bound);
         self.writer.write(Terms::more(Sync::Durable), act).await
     }
 
     /// The same after the answer, where there is room; none where there is not.
     pub fn record_later(&self, stored: Stored, attempt: AttemptRecord, ending: Ending) -> Option<()> {
-        let clock = self.clock;
-        self.writer.leave(move |tx| deliveries::record(tx, &stored, &attempt, &ending, clock.now()).map(drop))
+        let (clock, bound) = (self.clock, self.bound.clone());
+        self.writer.leave(move |tx| deliveries::record(tx, &stored, &attempt, &ending, clock.now(), &bound).map(drop))
     }
 
-    /// Lets go of what is old enough, or more than there is room for.
+    /// Removes what is old enough.
     pub async fn prune(&self) -> Result<usize, LedgerError> {
         let (retention, clock) = (self.retention, self.clock);
         let mut all = 0;
@@ -430,7 +439,8 @@ fn set_up(connection: &Connection) -> rusqlite::Result<()> {
     connection.pragma_update(None, "auto_vacuum", "INCREMENTAL")?;
     connection.pragma_update(None, "journal_mode", "WAL")?;
     connection.pragma_update(None, "synchronous", "FULL")?;
-    for (name, value) in [("foreign_keys", 1), ("trusted_schema", 0), ("cell_size_check", 1)] {
+    for (name, value) in [("foreign_keys", 1), ("recursive_triggers", 1), ("trusted_schema", 0), ("cell_size_check", 1)]
+    {
         connection.pragma_update(None, name, value)?;
     }
     for (name, value) in [("wal_autocheckpoint", 0), ("journal_size_limit", 64 << 20), ("cache_size", -65_536)] {

@@ -13,14 +13,10 @@ const PAGES: i64 = 1000;
 
 /// One step. How much it let go of; less than a step's worth means that nothing more is to be done.
 pub fn step(connection: &Connection, retention: &Retention, now: LedgerTime) -> rusqlite::Result<usize> {
-    let is_too_large = used_bytes(connection)? > retention.max_size;
-    let bodies_before = if is_too_large { now } else { now.minus(retention.keep_bodies) };
     let forgotten = forget_ids(connection, now)? + kv::expire(connection, now, STEP)?;
-    let mut pruned = prune_bodies(connection, bodies_before)?;
-    // Only when no bodies are left to go do the rest of the oldest follow.
-    let all_before = if is_too_large && pruned == 0 { now } else { now.minus(retention.keep) };
+    let mut pruned = prune_bodies(connection, now.minus(retention.keep_bodies))?;
     kill_point!("pruning");
-    pruned += delete(connection, all_before)?;
+    pruned += delete(connection, now.minus(retention.keep))?;
     connection.query_row(&format!("PRAGMA incremental_vacuum({PAGES})"), [], |_| Ok(())).or_else(no_row)?;
     Ok(forgotten + pruned)
 }
@@ -32,12 +28,6 @@ pub fn is_whole_step(count: usize) -> bool {
 
 fn no_row(error: rusqlite::Error) -> rusqlite::Result<()> {
     if error == rusqlite::Error::QueryReturnedNoRows { Ok(()) } else { Err(error) }
-}
-
-fn used_bytes(connection: &Connection) -> rusqlite::Result<u64> {
-    let number = |name: &str| connection.pragma_query_value(None, name, |row| row.get::<_, i64>(0));
-    let pages = number("page_count")? - number("freelist_count")?;
-    Ok((pages * number("page_size")?).max(0) as u64)
 }
 
 fn forget_ids(connection: &Connection, now: LedgerTime) -> rusqlite::Result<usize> {
@@ -60,7 +50,10 @@ pub(super) fn drop_event(connection: &Connection, event: i64) -> rusqlite::Resul
     connection.prepare_cached(&bodies)?.execute([event])?;
     let events =
         format!("DELETE FROM events WHERE seq = ?1 AND {unused} AND NOT EXISTS (SELECT 1 FROM dedup WHERE event = ?1)");
-    connection.prepare_cached(&events)?.execute([event]).map(drop)
+    connection.prepare_cached(&events)?.execute([event])?;
+    // Of an event that only its identity names, the rest takes no room.
+    let heads = format!("UPDATE events SET head = x'' WHERE seq = ?1 AND {unused}");
+    connection.prepare_cached(&heads)?.execute([event]).map(drop)
 }
 
 fn prune_bodies(connection: &Connection, before: LedgerTime) -> rusqlite::Result<usize> {
@@ -87,16 +80,19 @@ fn delete(connection: &Connection, before: LedgerTime) -> rusqlite::Result<usize
         .prepare_cached("SELECT id, event FROM deliveries WHERE state >= 2 AND ended < ? ORDER BY ended LIMIT ?")?;
     let found = select.query_map(params![before.0, STEP], |row| Ok((row.get(0)?, row.get(1)?)))?;
     let found: Vec<(i64, i64)> = found.collect::<Result<_, _>>()?;
-    // Nobody can tell later that the event died: a redelivery must run, so its identity goes too.
+    found.iter().try_for_each(|(delivery, event)| remove(connection, *delivery, *event))?;
+    Ok(found.len())
+}
+
+/// Removes an ended delivery with its attempts, and its event where nothing else names it.
+pub(super) fn remove(connection: &Connection, delivery: i64, event: i64) -> rusqlite::Result<()> {
+    // A dead letter that is removed leaves no sign that its event died: a redelivery must run, so its identity goes too.
     let mut forget = connection.prepare_cached(
         "DELETE FROM dedup WHERE event = (SELECT event FROM deliveries d WHERE d.id = ?1 AND d.state = 3
          AND NOT EXISTS (SELECT 1 FROM deliveries later WHERE later.event = d.event AND later.id > d.id))",
     )?;
-    for (delivery, event) in &found {
-        forget.execute([delivery])?;
-        connection.prepare_cached("DELETE FROM attempts WHERE delivery = ?")?.execute([delivery])?;
-        connection.prepare_cached("DELETE FROM deliveries WHERE id = ?")?.execute([delivery])?;
-        drop_event(connection, *event)?;
-    }
-    Ok(found.len())
+    forget.execute([delivery])?;
+    connection.prepare_cached("DELETE FROM attempts WHERE delivery = ?")?.execute([delivery])?;
+    connection.prepare_cached("DELETE FROM deliveries WHERE id = ?")?.execute([delivery])?;
+    drop_event(connection, event)
 }

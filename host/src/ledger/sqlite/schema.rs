@@ -8,7 +8,7 @@ use crate::ledger::error::{LedgerError, OpenError};
 const APPLICATION_ID: i32 = 0x4c46_4c44;
 
 /// Each entry takes a ledger one version further.
-const STEPS: [&str; 3] = [FIRST, SECOND, THIRD];
+const STEPS: [&str; 4] = [FIRST, SECOND, THIRD, FOURTH];
 
 const FIRST: &str = "
 -- What the node knows of itself: the last ledger time, beside the machine's own clock.
@@ -151,6 +151,44 @@ ALTER TABLE events ADD COLUMN last_conflict BLOB;
 ALTER TABLE deliveries ADD COLUMN reply BLOB;
 ";
 
+const FOURTH: &str = "
+-- Bytes of events, bodies and attempts that a hook keeps: the largest gives up its oldest when the file reaches its bound.
+ALTER TABLE used ADD COLUMN history_bytes INTEGER NOT NULL DEFAULT 0;
+INSERT INTO used (hook, history_bytes)
+SELECT e.hook, sum(octet_length(e.head) + coalesce(octet_length(p.body), 0))
+FROM events e LEFT JOIN payloads p ON p.event = e.seq GROUP BY e.hook
+ON CONFLICT (hook) DO UPDATE SET history_bytes = excluded.history_bytes;
+UPDATE used SET history_bytes = history_bytes + coalesce((
+    SELECT sum(octet_length(a.record)) FROM attempts a JOIN deliveries d ON d.id = a.delivery WHERE d.hook = used.hook), 0);
+CREATE INDEX deliveries_ended_of ON deliveries (hook, ended) WHERE state >= 2;
+CREATE TRIGGER events_in AFTER INSERT ON events BEGIN
+    INSERT INTO used (hook, history_bytes) VALUES (NEW.hook, octet_length(NEW.head))
+    ON CONFLICT (hook) DO UPDATE SET history_bytes = history_bytes + excluded.history_bytes;
+END;
+CREATE TRIGGER events_head AFTER UPDATE OF head ON events BEGIN
+    UPDATE used SET history_bytes = history_bytes + octet_length(NEW.head) - octet_length(OLD.head) WHERE hook = NEW.hook;
+END;
+CREATE TRIGGER events_out AFTER DELETE ON events BEGIN
+    UPDATE used SET history_bytes = history_bytes - octet_length(OLD.head) WHERE hook = OLD.hook;
+END;
+CREATE TRIGGER payloads_in AFTER INSERT ON payloads BEGIN
+    UPDATE used SET history_bytes = history_bytes + octet_length(NEW.body)
+    WHERE hook = (SELECT hook FROM events WHERE seq = NEW.event);
+END;
+CREATE TRIGGER payloads_out AFTER DELETE ON payloads BEGIN
+    UPDATE used SET history_bytes = history_bytes - octet_length(OLD.body)
+    WHERE hook = (SELECT hook FROM events WHERE seq = OLD.event);
+END;
+CREATE TRIGGER attempts_in AFTER INSERT ON attempts BEGIN
+    UPDATE used SET history_bytes = history_bytes + octet_length(NEW.record)
+    WHERE hook = (SELECT hook FROM deliveries WHERE id = NEW.delivery);
+END;
+CREATE TRIGGER attempts_out AFTER DELETE ON attempts BEGIN
+    UPDATE used SET history_bytes = history_bytes - octet_length(OLD.record)
+    WHERE hook = (SELECT hook FROM deliveries WHERE id = OLD.delivery);
+END;
+";
+
 /// Brings the tables to this version.
 pub fn migrate(connection: &mut Connection) -> Result<(), OpenError> {
     let failed = |error: rusqlite::Error| match LedgerError::from(error) {
@@ -232,7 +270,7 @@ mod tests {
         let rows = super::super::rows::list(&old, "h", "t", 0, 10).unwrap();
         assert_eq!((rows.len(), rows[0].row["n"].as_i64(), rows[0].damaged), (1, Some(1), false));
         let version: i32 = old.pragma_query_value(None, "user_version", |row| row.get(0)).unwrap();
-        assert_eq!(version, 3);
+        assert_eq!(version, 4);
     }
 
     #[test]
@@ -242,7 +280,7 @@ mod tests {
         migrate(&mut connection).unwrap();
         connection.pragma_update(None, "user_version", 99).unwrap();
         let why = migrate(&mut connection).unwrap_err();
-        assert!(why.to_string().contains("newer Landfall (version 99, this one knows 3)"), "{why}");
+        assert!(why.to_string().contains("newer Landfall (version 99, this one knows 4)"), "{why}");
         let mut other = Connection::open_in_memory().unwrap();
         other.execute_batch("CREATE TABLE t (x)").unwrap();
         assert!(migrate(&mut other).unwrap_err().to_string().contains("something else"));

@@ -10,6 +10,7 @@ use tokio::runtime::{Builder, Runtime};
 use tokio::sync::{mpsc, oneshot};
 use uuid::Uuid;
 
+use super::bound::SizeBound;
 use super::files::OpenFiles;
 use super::integrity::OnFatal;
 use super::place;
@@ -23,6 +24,10 @@ const WAITING_MAX: usize = 4096;
 const BATCH_MAX: usize = 512;
 /// Frames in the log beyond which it is written back.
 const CHECKPOINT_FRAMES: u32 = 2000;
+/// Steps back below the size bound after one batch: a batch at its largest adds less than they remove.
+const SHRINK_STEPS_MAX: usize = 16;
+/// Between two reports of what was removed for lack of room.
+const REPORT_EVERY: Duration = Duration::from_secs(10);
 /// An idle ledger looks this often whether its files are where they were.
 const CHECK_EVERY: Duration = Duration::from_secs(1);
 /// While the ledger refuses writes, it tries one this often.
@@ -128,6 +133,7 @@ impl Writer {
         note: Note,
         reserve: Reserve,
         files: OpenFiles,
+        bound: Arc<SizeBound>,
         on_fatal: OnFatal,
     ) -> std::io::Result<Writer> {
         let (waiting, asked) = mpsc::channel(WAITING_MAX);
@@ -137,6 +143,8 @@ impl Writer {
             note,
             reserve,
             files,
+            bound,
+            next_report: Instant::now(),
             asked,
             timer: Builder::new_current_thread().enable_time().build()?,
             sync: None,
@@ -211,6 +219,8 @@ struct Thread {
     note: Note,
     reserve: Reserve,
     files: OpenFiles,
+    bound: Arc<SizeBound>,
+    next_report: Instant,
     asked: mpsc::Receiver<Asked>,
     /// Waits for work no longer than until the next probe.
     timer: Runtime,
@@ -260,6 +270,7 @@ impl Thread {
                 }
             }
             self.probe();
+            self.shrink();
             self.checkpoint();
         }
         match self.files.check() {
@@ -392,6 +403,45 @@ impl Thread {
 
     fn frames(&self) -> rusqlite::Result<u32> {
         self.connection.prepare_cached("PRAGMA wal_checkpoint(NOOP)")?.query_row([], |row| row.get(1))
+    }
+
+    /// Back below `ledger.max_size`, in steps, so that no one waits long: what is left is removed after the next batch.
+    fn shrink(&mut self) {
+        for _ in 0..SHRINK_STEPS_MAX {
+            match self.shrink_step() {
+                Ok(true) => {}
+                Ok(false) => break,
+                Err(error) => {
+                    let error = self.told_by_place(error);
+                    tracing::error!(%error, "the ledger cannot be brought below ledger.max_size");
+                    self.tell(&error);
+                    break;
+                }
+            }
+        }
+        if Instant::now() < self.next_report {
+            return;
+        }
+        let (removed, dead) = self.bound.take_removed();
+        if removed > 0 {
+            self.next_report = Instant::now() + REPORT_EVERY;
+            let max_size = bytesize::ByteSize(self.bound.max_bytes()).display().iec();
+            tracing::warn!(removed, dead, %max_size, "ledger.max_size is reached: the oldest ended deliveries were removed");
+        }
+    }
+
+    /// False: there is nothing to remove.
+    fn shrink_step(&mut self) -> Result<bool, LedgerError> {
+        let is_read_only = matches!(self.refusal.get(), Some(LedgerError::ReadOnly(_)));
+        if is_read_only || !self.bound.is_exceeded(&self.connection)? {
+            return Ok(false);
+        }
+
+        self.set_sync(Sync::Relaxed)?;
+        let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        let has_removed = self.bound.shrink(&transaction)?;
+        transaction.commit()?;
+        Ok(has_removed)
     }
 
     fn set_sync(&mut self, sync: Sync) -> Result<(), LedgerError> {

@@ -1,0 +1,100 @@
+//! `ledger.max_size`: what of the history goes when the file is as large as it may be. The hook that keeps most gives up its oldest
+//! ended deliveries first, so that a busy hook cannot push out the history of a quiet one. What is pending or running never goes:
+//! where nothing else is left, new events are refused.
+
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+
+use rusqlite::{Connection, OptionalExtension, params};
+
+use super::retention;
+
+/// Deliveries that are removed in one step.
+const STEP: i64 = 64;
+/// What an event takes in tables and indexes, beside its head and body.
+const OVERHEAD_BYTES: u64 = 512;
+
+/// The bound of the file, and what has been removed because of it since the last report.
+pub struct SizeBound {
+    max_bytes: u64,
+    removed: AtomicUsize,
+    dead: AtomicUsize,
+}
+
+// === impl SizeBound ===
+
+impl SizeBound {
+    pub fn new(max_bytes: u64) -> SizeBound {
+        SizeBound { max_bytes, removed: AtomicUsize::new(0), dead: AtomicUsize::new(0) }
+    }
+
+    /// In bytes.
+    pub fn max_bytes(&self) -> u64 {
+        self.max_bytes
+    }
+
+    /// Whether the file is larger than it may be.
+    pub fn is_exceeded(&self, connection: &Connection) -> rusqlite::Result<bool> {
+        Ok(used_bytes(connection)? > self.max_bytes)
+    }
+
+    /// One step back below the bound: the hook that keeps most loses its oldest ended deliveries. False: the file is small enough, or
+    /// that hook has none.
+    pub fn shrink(&self, connection: &Connection) -> rusqlite::Result<bool> {
+        let excess = used_bytes(connection)?.saturating_sub(self.max_bytes);
+        if excess == 0 {
+            return Ok(false);
+        }
+
+        let largest = "SELECT hook FROM used ORDER BY history_bytes DESC LIMIT 1";
+        let largest = connection.prepare_cached(largest)?.query_row([], |row| row.get::<_, String>(0)).optional()?;
+        largest.map_or(Ok(false), |hook| self.remove_oldest(connection, &hook, excess))
+    }
+
+    /// Room for an event of a hook, of so many bytes. In a ledger that is as large as it may be, the hook's own oldest ended deliveries
+    /// make room. False: it has none, and the event must be refused.
+    pub fn make_room(&self, connection: &Connection, hook: &str, bytes: usize) -> rusqlite::Result<bool> {
+        if used_bytes(connection)? <= self.max_bytes {
+            return Ok(true);
+        }
+        self.remove_oldest(connection, hook, bytes as u64 + OVERHEAD_BYTES)
+    }
+
+    /// How many ended deliveries were removed since it was asked last, and how many of them were dead letters.
+    pub fn take_removed(&self) -> (usize, usize) {
+        (self.removed.swap(0, Relaxed), self.dead.swap(0, Relaxed))
+    }
+
+    /// Until about so many bytes are free. False: there was nothing to remove.
+    fn remove_oldest(&self, connection: &Connection, hook: &str, bytes: u64) -> rusqlite::Result<bool> {
+        let mut select = connection.prepare_cached(
+            "SELECT d.id, d.event, d.state, d.pruned, e.body_bytes, octet_length(e.head)
+             FROM deliveries d JOIN events e ON e.seq = d.event
+             WHERE d.hook = ? AND d.state >= 2 ORDER BY d.ended LIMIT ?",
+        )?;
+        let mut rows = select.query(params![hook, STEP])?;
+        let (mut oldest, mut freed) = (Vec::new(), 0);
+        while let Some(row) = rows.next()?
+            && freed < bytes
+        {
+            let (delivery, event, state): (i64, i64, i64) = (row.get(0)?, row.get(1)?, row.get(2)?);
+            let body: u64 = if row.get(3)? { 0 } else { row.get::<_, i64>(4)?.max(0) as u64 };
+            freed += body + row.get::<_, i64>(5)?.max(0) as u64 + OVERHEAD_BYTES;
+            oldest.push((delivery, event, state));
+        }
+        drop(rows);
+
+        for (delivery, event, state) in &oldest {
+            retention::remove(connection, *delivery, *event)?;
+            self.removed.fetch_add(1, Relaxed);
+            self.dead.fetch_add(usize::from(*state == 3), Relaxed);
+        }
+        Ok(!oldest.is_empty())
+    }
+}
+
+/// Of the file: pages that are free for use again do not count.
+fn used_bytes(connection: &Connection) -> rusqlite::Result<u64> {
+    let number = |sql: &str| connection.prepare_cached(sql)?.query_row([], |row| row.get::<_, i64>(0));
+    let pages = number("PRAGMA page_count")? - number("PRAGMA freelist_count")?;
+    Ok((pages * number("PRAGMA page_size")?).max(0) as u64)
+}

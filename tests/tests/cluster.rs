@@ -168,6 +168,8 @@ async fn a_server_that_does_not_keep_its_promises_is_refused_in_words_without_th
     let cases = [
         (format!("{with_password}?options=-c%20synchronous_commit%3Doff%20-c%20fsync%3Doff"), "cannot be reached"),
         (with_password.replace(&format!(":{}/", server.port()), ":9/"), "cannot be reached"),
+        (format!("{with_password}?sslmode=require"), "add sslmode=disable to the URL"),
+        (format!("{with_password}?sslmode=maybe"), "sslmode is one of disable"),
         (format!("{with_password}_none"), "does not exist"),
         (format!("mysql://u:{secret}@h/d"), "postgres://USER"),
         (format!("postgres://u:{secret}@[::bad/d"), "cannot be used"),

@@ -10,6 +10,7 @@ use tokio_postgres::tls::MakeTlsConnect;
 use tokio_postgres::{Client, Config, Connection, Error, Socket};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
+use super::tls::TlsOptions;
 use crate::ledger::error::{LedgerError, OpenError};
 use crate::model::{LedgerClock, LedgerTime};
 
@@ -39,7 +40,9 @@ impl Connector {
     /// From a URL; the error repeats none of it.
     pub fn new(url: &str, tls: rustls::ClientConfig) -> Result<Connector, OpenError> {
         let wrong = |why: String| OpenError::Other(format!("the URL of the ledger cannot be used: {why}"));
+        let (url, options) = TlsOptions::take_from(url);
         let mut config: Config = url.parse().map_err(|error: Error| wrong(told(&error)))?;
+        let tls = options.apply(&mut config, tls).map_err(wrong)?;
         // Of several servers, the one that takes writes is meant.
         if config.get_hosts().len() > 1 && config.get_target_session_attrs() == TargetSessionAttrs::Any {
             config.target_session_attrs(TargetSessionAttrs::ReadWrite);
@@ -76,7 +79,15 @@ impl Connector {
         let hosts: Vec<String> = self.config.get_hosts().iter().map(name).collect();
         // A password with an `@` in it would be taken for a part of the host.
         let hosts = if hosts.iter().any(|host| host.contains('@')) { "its host".into() } else { hosts.join(", ") };
-        OpenError::Other(format!("the ledger in Postgres at {hosts} cannot be reached: {}", told(error)))
+        let why = told(error);
+        let hint = if why.contains("does not support TLS") {
+            "; the connection must be encrypted: turn TLS on at the server, or add sslmode=disable to the URL if you trust the network"
+        } else if why.contains("UnknownIssuer") {
+            "; name the certificate of its CA with sslrootcert=PATH in the URL"
+        } else {
+            ""
+        };
+        OpenError::Other(format!("the ledger in Postgres at {hosts} cannot be reached: {why}{hint}"))
     }
 }
 

@@ -8,6 +8,7 @@ mod health;
 mod hints;
 mod read;
 mod schema;
+mod tls;
 mod writer;
 
 use std::sync::Arc;

@@ -5,6 +5,7 @@ use base64::engine::general_purpose::{STANDARD, URL_SAFE};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 
+use super::super::credentials::{Call, Credentials};
 use super::*;
 use crate::model::{
     Allow, CredentialKind, CredentialPart, EventId, OAuth1Spec, Secret, SecretError, SecretRef, SigV4Spec,
@@ -18,6 +19,14 @@ impl SecretSource for OneSecret {
             SecretRef::Env(name) if name == "GONE" => Err(SecretError::NotSet(name.clone())),
             _ => Ok(Secret::new("t0ken-of-some-length")),
         }
+    }
+}
+
+struct Base64Secret;
+
+impl SecretSource for Base64Secret {
+    fn value(&self, _: &SecretRef) -> Result<Secret, SecretError> {
+        Ok(Secret::new("whsec_c2VjcmV0IGtleQ=="))
     }
 }
 
@@ -100,6 +109,28 @@ async fn a_credential_without_a_value_stops_the_call() {
         .await
         .unwrap_err();
     assert!(matches!(&error, OutgoingError::Other(text) if text.contains("the log of the node says why")), "{error:?}");
+}
+
+#[tokio::test]
+async fn a_webhook_id_holds_no_dot() {
+    let origin = "http://127.0.0.1:9/".to_owned();
+    let kind = CredentialKind::StandardWebhooks("env:T".parse().unwrap());
+    let credential = || Credential { target: origin.parse().unwrap(), kind: kind.clone() };
+    let add = |id: &'static str| {
+        let credentials = Credentials::new(vec![credential()], Arc::new(Base64Secret));
+        let (mut url, mut body) = (origin.parse().unwrap(), Bytes::new());
+        let mut headers = http::HeaderMap::from_iter([("idempotency-key".parse().unwrap(), id.parse().unwrap())]);
+        let mut call = Call {
+            method: &http::Method::POST,
+            url: &mut url,
+            headers: &mut headers,
+            body: &mut body,
+            untrusted: None,
+        };
+        credentials.add(&mut call).map(drop).map_err(|error| error.to_string())
+    };
+    assert_eq!(add("msg_1"), Ok(()));
+    assert!(add("msg_1.1760000000").unwrap_err().contains("must not contain `.`"));
 }
 
 #[tokio::test]

@@ -155,6 +155,12 @@ impl Credentials {
                     |_| CredentialError::Unusable("the secret of standard_webhooks is `whsec_` and base64".into());
                 let key = STANDARD.decode(encoded).map_err(wrong)?;
                 let id = call.headers.get("idempotency-key").and_then(|id| id.to_str().ok()).unwrap_or_default();
+                // A dot ends the id in the signed text: with one inside, another id and time would have the same signature.
+                if id.contains('.') {
+                    let why =
+                        "the Idempotency-Key becomes the webhook-id of standard_webhooks, which must not contain `.`";
+                    return Err(CredentialError::Unusable(why.into()));
+                }
                 let (id, at) = (id.to_owned(), (to_ms(now) / 1000).to_string());
                 let mut mac = Hmac::<Sha256>::new_from_slice(&key).expect("HMAC takes keys of any length");
                 [id.as_bytes(), b".", at.as_bytes(), b".", &call.body[..]].iter().for_each(|part| mac.update(part));

@@ -252,7 +252,9 @@ fn checked(verifier: &Verifier, request: Unverified, judged: Judged) -> Checked 
 }
 
 fn view<'a>(verifier: &'a Verifier, request: &'a Unverified) -> View<'a> {
-    View::new(request, verifier.public_url.as_ref()).with_json_field(verifier.json_form_field.as_deref())
+    View::new(request, verifier.public_url.as_ref())
+        .with_json_field(verifier.json_form_field.as_deref())
+        .strict(verifier.body_note().is_some())
 }
 
 fn judge(verifier: &Verifier, request: &Unverified, given: &Given<'_>, feed: Option<Feed>) -> Result<Judged, Refusal> {

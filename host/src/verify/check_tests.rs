@@ -643,3 +643,22 @@ fn a_time_rule_keeps_the_other_side() {
     let minutes = |minutes: u64| Some(Duration::from_secs(minutes * 60));
     assert_eq!((window.past, window.future), (minutes(5), minutes(2)));
 }
+
+#[test]
+fn repeated_keys_beside_signed_parts_are_refused() {
+    let ecwid = of("ecwid", "");
+    let key = |text: &str| super::super::algorithm::mac(crate::model::Algorithm::HmacSha256, b"k", text.as_bytes());
+    let signature = STANDARD.encode(key("1760000000.e1"));
+    let send = |body: &str| {
+        let headers = [("X-Ecwid-Webhook-Signature", signature.as_str())];
+        check(&ecwid, request(&headers, None, body), &values(&["k"]))
+    };
+    verified(send(r#"{"eventCreated":1760000000,"eventId":"e1","storeId":1}"#));
+    assert!(send(r#"{"eventCreated":1760000000,"eventId":"e2","eventId":"e1"}"#).is_err());
+    assert!(send(r#"{"eventCreated":1760000000,"eventId":"e1","data":{"a":1,"a":2}}"#).is_err());
+    // A signature over the whole body covers both values.
+    let github = of("github", "");
+    let body = r#"{"a":1,"a":2}"#;
+    let signature = format!("sha256={}", hex::encode(key(body)));
+    verified(check(&github, request(&[("X-Hub-Signature-256", &signature)], None, body), &values(&["k"])));
+}

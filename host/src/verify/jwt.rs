@@ -132,7 +132,12 @@ impl Jwt {
                 detail: format!("no key `{}` in {url}", kid.unwrap_or_default().escape_debug()),
                 ..Refusal::needs(url)
             })?;
-            return if is_web_signed(&key, algorithm, signed, signature) { Ok(None) } else { Err(mismatch()) };
+            return match is_web_signed(&key, algorithm, signed, signature) {
+                true => Ok(None),
+                // Nothing names the key: the issuer may have another one by now.
+                false if kid.is_none() => Err(Refusal { fetch: Some(url.clone()), ..mismatch() }),
+                false => Err(mismatch()),
+            };
         }
         let algorithm = match algorithm {
             "HS256" => Algorithm::HmacSha256,

@@ -28,6 +28,7 @@ mod schemes;
 mod settings;
 mod sign;
 mod signature;
+mod unique_json;
 mod verifier;
 mod view;
 mod window;

@@ -163,7 +163,11 @@ impl Signature {
         if let Some(key_set) = &self.key_set {
             return match self.is_made_by_one_of(key_set, view, &shown, documents)? {
                 true => Ok(None),
-                false => Err(Refusal::new(Reason::SignatureMismatch, "the signature was made with another key")),
+                // Nothing names the key: the provider may have another one by now.
+                false => Err(Refusal {
+                    fetch: key_set.id.is_none().then(|| key_set.url.clone()),
+                    ..Refusal::new(Reason::SignatureMismatch, "the signature was made with another key")
+                }),
             };
         }
         let mut feed = feed.map(|feed| feed.macs).unwrap_or_default();

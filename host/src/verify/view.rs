@@ -9,6 +9,7 @@ use serde_json::Value;
 use super::multipart;
 use super::refusal::{Reason, Refusal};
 use super::request::Unverified;
+use super::unique_json;
 use crate::model::Place;
 
 /// The largest body that is parsed as JSON or as a form for a check.
@@ -28,6 +29,8 @@ pub struct View<'a> {
     pub public_url: Option<&'a PublicUrl>,
     /// The field of a form body that holds the JSON document.
     json_field: Option<&'a str>,
+    /// JSON in which an object has a key twice is refused.
+    is_strict: bool,
     /// The body is still encoded: nothing can be read from it.
     is_encoded: bool,
     wants_content: Cell<bool>,
@@ -71,7 +74,18 @@ impl<'a> View<'a> {
     pub fn new(request: &'a Unverified, public_url: Option<&'a PublicUrl>) -> View<'a> {
         let (json, form, fields) = (OnceCell::new(), OnceCell::new(), OnceCell::new());
         let (is_encoded, wants_content, claims) = (false, Cell::new(false), OnceCell::new());
-        View { request, public_url, json_field: None, is_encoded, wants_content, claims, json, form, fields }
+        View {
+            request,
+            public_url,
+            json_field: None,
+            is_strict: false,
+            is_encoded,
+            wants_content,
+            claims,
+            json,
+            form,
+            fields,
+        }
     }
 
     /// Of a request whose body is still encoded.
@@ -93,6 +107,12 @@ impl<'a> View<'a> {
         Some(self.request.content())
     }
 
+    /// For signatures that leave parts of the body open: JSON in which an object has a key twice is read as none, since who reads
+    /// the event may take the value that is not signed.
+    pub fn strict(self, is_strict: bool) -> View<'a> {
+        View { is_strict, ..self }
+    }
+
     /// With the field that holds the JSON document, where the body is a form.
     pub fn with_json_field(self, json_field: Option<&'a str>) -> View<'a> {
         View { json_field, ..self }
@@ -101,7 +121,11 @@ impl<'a> View<'a> {
     /// The JSON document, which is the body or a field of it: none where it is no JSON, or is larger or of more parts than a check
     /// reads.
     pub fn json(&self) -> Option<&Value> {
-        let parse = |text: &[u8]| is_readable(text).then(|| serde_json::from_slice(text).ok()).flatten();
+        let parse = |text: &[u8]| match self.is_strict {
+            _ if !is_readable(text) => None,
+            true => unique_json::parse(text),
+            false => serde_json::from_slice(text).ok(),
+        };
         let read = || match self.json_field.filter(|_| self.form_kind().is_some()) {
             Some(field) => parse(self.field(field).ok()?.as_bytes()),
             None => parse(self.content()?),

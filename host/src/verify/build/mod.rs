@@ -72,8 +72,10 @@ fn check_unused(spec: &VerifySpec, scheme: Scheme) -> Result<(), BuildError> {
     let is_signature = scheme == Scheme::Signature;
     let has_place = matches!(scheme, Scheme::Token | Scheme::Signature | Scheme::Jwt | Scheme::DetachedJws);
     let has_algorithm = matches!(scheme, Scheme::Signature | Scheme::Twilio | Scheme::HttpMessageSignatures);
-    let has_time =
-        matches!(scheme, Scheme::Signature | Scheme::Contentful | Scheme::Keygen | Scheme::HttpMessageSignatures);
+    let has_time = matches!(
+        scheme,
+        Scheme::Signature | Scheme::Paypal | Scheme::Contentful | Scheme::Keygen | Scheme::HttpMessageSignatures
+    );
     let has_jwt = matches!(scheme, Scheme::Jwt | Scheme::DetachedJws);
     let unused = [
         (spec.algorithm.is_some() && !has_algorithm, "algorithm"),

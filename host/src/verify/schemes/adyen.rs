@@ -44,16 +44,33 @@ fn signed_item(item: &Value) -> Result<(String, Vec<u8>), Refusal> {
     let given = item.pointer("/additionalData/hmacSignature").and_then(Value::as_str);
     let missing = || Refusal::new(Reason::MissingSignature, "additionalData.hmacSignature is missing");
     let given = of_length(from_base64(given.filter(|text| !text.is_empty()).ok_or_else(missing)?)?, 32)?;
+    check_cuts(item)?;
     Ok((signed_text(item), given))
 }
 
+/// The fields are joined by colons and not escaped: if two of them held colons, one signed text would stand for several items.
+/// Only the merchant chooses a text freely.
+fn check_cuts(item: &Value) -> Result<(), Refusal> {
+    let fixed = FIELDS.iter().filter(|pointer| **pointer != "/merchantReference");
+    match fixed.into_iter().find(|pointer| field(item, pointer).contains(':')) {
+        Some(pointer) => {
+            let detail = format!("{} holds a colon, which separates the signed fields", &pointer[1..]);
+            Err(Refusal::new(Reason::MalformedBody, detail))
+        }
+        None => Ok(()),
+    }
+}
+
 fn signed_text(item: &Value) -> String {
-    let text = |pointer: &&str| match item.pointer(pointer) {
+    FIELDS.iter().map(|pointer| field(item, pointer)).collect::<Vec<_>>().join(":")
+}
+
+fn field(item: &Value, pointer: &str) -> String {
+    match item.pointer(pointer) {
         Some(Value::String(text)) => text.clone(),
         Some(Value::Null) | None => String::new(),
         Some(other) => other.to_string(),
-    };
-    FIELDS.iter().map(text).collect::<Vec<_>>().join(":")
+    }
 }
 
 /// Signs every item of a draft.
@@ -70,4 +87,22 @@ pub fn sign(draft: &mut Unverified, key: &[u8]) -> Result<(), String> {
     }
     draft.body = body.to_string().into();
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn colons_move_no_field() {
+        let cut = |item: &Value| check_cuts(item).map_err(|refusal| refusal.reason);
+        let item = |account: &str, reference: &str, code: &str| {
+            serde_json::json!({ "pspReference": "1", "merchantAccountCode": account, "merchantReference": reference,
+                "amount": { "value": 1, "currency": "EUR" }, "eventCode": code, "success": "true" })
+        };
+        let (honest, moved) = (item("shop", "a:b", "REFUND"), item("shop:a", "b", "REFUND"));
+        assert_eq!(signed_text(&honest), signed_text(&moved));
+        assert_eq!((cut(&honest), cut(&moved)), (Ok(()), Err(Reason::MalformedBody)));
+        assert_eq!(cut(&item("shop", "a", "1:REFUND")), Err(Reason::MalformedBody));
+    }
 }

@@ -9,17 +9,19 @@ use super::super::refusal::{Reason, Refusal};
 use super::super::request::Unverified;
 use super::super::sign::{put, put_json};
 use super::super::signature::malformed;
+use super::super::unique_json;
 use super::super::view::{View, is_readable};
 use super::{mismatch, of_length};
 use crate::model::{Algorithm, Place};
 
 pub fn check(view: &View<'_>, keys: &Keys) -> Result<usize, Refusal> {
     let broken = |why: &str| Refusal::new(Reason::MalformedBody, format!("the body {why}"));
-    let json = multipart_field(view, "json").ok_or_else(|| broken("has no multipart field `json`"))?;
+    let json = multipart_field(view, "json").ok_or_else(|| broken("has not exactly one multipart field `json`"))?;
     if !is_readable(json) {
         return Err(broken("has a field `json` of more parts than a check reads"));
     }
-    let json: Value = serde_json::from_slice(json).map_err(|_| broken("has a field `json` that is not JSON"))?;
+    let json: Value = unique_json::parse(json)
+        .ok_or_else(|| broken("has a field `json` that is not JSON, or in which an object has a key twice"))?;
     let text = |pointer: &str| match json.pointer(pointer) {
         Some(Value::String(text)) => Some(text.clone()),
         Some(Value::Number(number)) => Some(number.to_string()),
@@ -44,14 +46,19 @@ fn multipart_field<'a>(view: &'a View<'_>, wanted: &str) -> Option<&'a [u8]> {
     let name = format!("name=\"{wanted}\"");
     let body: &'a [u8] = &view.request.body;
     let starts: Vec<usize> = memchr::memmem::find_iter(body, separator.as_bytes()).collect();
-    starts.windows(2).find_map(|pair| {
+    let mut fields = starts.windows(2).filter_map(|pair| {
         let part = &body[pair[0] + separator.len()..pair[1]];
         let end = memchr::memmem::find(part, b"\r\n\r\n")?;
         let head = std::str::from_utf8(&part[..end]).ok()?;
         head.split([';', '\r', '\n'])
             .any(|piece| piece.trim() == name)
             .then(|| part[end + 4..].strip_suffix(b"\r\n"))?
-    })
+    });
+    // Who handles the event may read the other one.
+    match (fields.next(), fields.next()) {
+        (Some(one), None) => Some(one),
+        _ => None,
+    }
 }
 
 /// Signs a draft whose body is JSON, and wraps it as the provider does.

@@ -1,17 +1,20 @@
 //! PayPal: RSA over transmission fields and the CRC-32 of the body, certificate by address. Source:
-//! developer.paypal.com/api/rest/webhooks. The CRC does not bind the body: two bodies may share it.
+//! developer.paypal.com/api/rest/webhooks. The checksum is computed from the body, but anyone can make another body that has
+//! it: `covers_body` of the pack says so.
 
 use super::super::algorithm::{Rsa, is_rsa_signed};
 use super::super::certificate::certified_key;
 use super::super::check::Given;
 use super::super::refusal::{Reason, Refusal};
 use super::super::view::View;
+use super::super::window::{self, Window};
 use super::{document, from_base64, header, mismatch};
+use crate::model::TimeUnit;
 
 const HOSTS: [&str; 4] = ["api.paypal.com", "api.sandbox.paypal.com", "api-m.paypal.com", "api-m.sandbox.paypal.com"];
 const PATH: &str = "/v1/notifications/certs/";
 
-pub fn check(webhook_id: &str, view: &View<'_>, given: &Given<'_>) -> Result<(), Refusal> {
+pub fn check(webhook_id: &str, window: Window, view: &View<'_>, given: &Given<'_>) -> Result<(), Refusal> {
     let signature = header(view, "PAYPAL-TRANSMISSION-SIG", Reason::MissingSignature)?;
     let algorithm = header(view, "PAYPAL-AUTH-ALGO", Reason::AlgorithmNotAllowed)?;
     if !algorithm.eq_ignore_ascii_case("SHA256withRSA") {
@@ -20,6 +23,10 @@ pub fn check(webhook_id: &str, view: &View<'_>, given: &Given<'_>) -> Result<(),
     let signature = from_base64(signature)?;
     let id = header(view, "PAYPAL-TRANSMISSION-ID", Reason::MissingId)?;
     let time = header(view, "PAYPAL-TRANSMISSION-TIME", Reason::MissingTimestamp)?;
+    let time_ns = window::parse(TimeUnit::Rfc3339, time.as_bytes())?;
+    if let Some(now) = given.now {
+        window::judge(window, time_ns, now)?;
+    }
     let key_url = header(view, "PAYPAL-CERT-URL", Reason::UntrustedKeyUrl)?;
     if !is_paypal(key_url) {
         return Err(Refusal::new(Reason::UntrustedKeyUrl, "PAYPAL-CERT-URL is not an address of PayPal"));

@@ -484,6 +484,7 @@ fn engine_settings(config: &Config) -> anyhow::Result<EngineSettings> {
         bundled: config.bundled.clone(),
         compiler: compiler()?,
         running: config.running,
+        limits: config.component,
     })
 }
 

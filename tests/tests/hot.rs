@@ -595,3 +595,32 @@ async fn a_hook_file_changes_as_a_whole() {
     }
     says(&node, "two").await;
 }
+
+#[tokio::test]
+async fn a_component_of_newer_wasi_runs() {
+    // A minor version that this host does not know, with nothing in it that the host does not have.
+    let newer = String::from_utf8_lossy(&component("plain")).contains("@0.2.12");
+    assert!(newer, "the guest is built against 0.2.12");
+    let mut bytes = component("plain");
+    for at in 0..bytes.len() - 7 {
+        if &bytes[at..at + 7] == b"@0.2.12" {
+            bytes[at..at + 7].copy_from_slice(b"@0.2.99");
+        }
+    }
+    let node = Setup::new().file("newer.wasm", bytes).file("newer.toml", OPEN).serving("newer").await;
+    assert_eq!(node.post("/newer?status=201", &[], "").await.0, 201, "{}", node.log());
+}
+
+#[tokio::test]
+async fn a_missing_component_is_a_warning() {
+    let setup = Setup::new().file("orders.wasm", component("answers_one"));
+    let node =
+        setup.file("hook.toml", format!("component = \"order.wasm\"\n{OPEN}")).file("-.toml", OPEN).start().await;
+    let warning = node.logged("the warning", |line| line["message"] == "hook has nothing to run").await;
+    assert!(warning["problem"].as_str().unwrap().contains("did you mean orders.wasm?"), "{warning}");
+    assert_eq!(warning["level"], "WARN");
+    let stray =
+        node.logged("the stray", |line| line["message"] == "a file is not read" && line["file"] == "-.toml").await;
+    assert!(stray["problem"].as_str().unwrap().contains("do not begin with `-`"), "{stray}");
+    assert!(!node.log().contains("\"hook\":\"hook\",\"path\":\"/hook\",\"component\""), "{}", node.log());
+}

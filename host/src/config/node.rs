@@ -14,7 +14,9 @@ use super::env;
 use super::error::ConfigError;
 use super::queue::{Emulators, QueueTable, QueueUrl};
 use super::values::{Names, Parsed, Ranges, Size, Time};
-use crate::model::{BrokerSpec, CredentialPart, CredentialText, EdgeLimits, Retention, SecretAges, SecretRef};
+use crate::model::{
+    BrokerSpec, ComponentLimits, CredentialPart, CredentialText, EdgeLimits, Retention, SecretAges, SecretRef,
+};
 
 /// The node's settings, checked.
 #[derive(Debug, Clone)]
@@ -40,6 +42,8 @@ pub struct Config {
     pub poll: Duration,
     /// Attempts at once on this node.
     pub running: usize,
+    /// How many parts a component may have.
+    pub component: ComponentLimits,
     /// Bounds of the public listener.
     pub edge: EdgeLimits,
     /// Proxies that are believed when they say who called.
@@ -171,6 +175,10 @@ struct AdminTable {
 #[serde(deny_unknown_fields)]
 struct LimitsTable {
     running: Option<usize>,
+    component_instances: Option<u32>,
+    component_memories: Option<u32>,
+    component_tables: Option<u32>,
+    table_elements: Option<usize>,
     connections: Option<usize>,
     head_timeout: Option<Time>,
     keep_alive: Option<Time>,
@@ -271,6 +279,10 @@ const VARIABLES: &[(&str, &str)] = &[
     ("LANDFALL_ADMIN_TOKEN", "admin.token"),
     ("LANDFALL_ADMIN_HOSTS", "admin.hosts"),
     ("LANDFALL_LIMITS_RUNNING", "limits.running"),
+    ("LANDFALL_LIMITS_COMPONENT_INSTANCES", "limits.component_instances"),
+    ("LANDFALL_LIMITS_COMPONENT_MEMORIES", "limits.component_memories"),
+    ("LANDFALL_LIMITS_COMPONENT_TABLES", "limits.component_tables"),
+    ("LANDFALL_LIMITS_TABLE_ELEMENTS", "limits.table_elements"),
     ("LANDFALL_LIMITS_CONNECTIONS", "limits.connections"),
     ("LANDFALL_LIMITS_HEAD_TIMEOUT", "limits.head_timeout"),
     ("LANDFALL_LIMITS_KEEP_ALIVE", "limits.keep_alive"),
@@ -385,6 +397,12 @@ impl Config {
             bundled: flags.bundled.or(file.bundled),
             poll: time(file.poll, 2_000),
             running: limits.running.unwrap_or(1000),
+            component: ComponentLimits {
+                instances: limits.component_instances.unwrap_or(ComponentLimits::DEFAULT.instances),
+                memories: limits.component_memories.unwrap_or(ComponentLimits::DEFAULT.memories),
+                tables: limits.component_tables.unwrap_or(ComponentLimits::DEFAULT.tables),
+                table_elements: limits.table_elements.unwrap_or(ComponentLimits::DEFAULT.table_elements),
+            },
             edge: EdgeLimits {
                 connections: limits.connections.unwrap_or(8192),
                 head_timeout: time(limits.head_timeout, 10_000),
@@ -425,6 +443,17 @@ impl Config {
         };
         if !(1..=10_000).contains(&config.running) {
             return Err(wrong(format!("limits.running = {} is out of range: 1 to 10000", config.running)));
+        }
+        let (component, most) = (config.component, ComponentLimits::LIMIT);
+        for (key, typed, most) in [
+            ("limits.component_instances", component.instances as usize, most.instances as usize),
+            ("limits.component_memories", component.memories as usize, most.memories as usize),
+            ("limits.component_tables", component.tables as usize, most.tables as usize),
+            ("limits.table_elements", component.table_elements, most.table_elements),
+        ] {
+            if !(1..=most).contains(&typed) {
+                return Err(wrong(format!("{key} = {typed} is out of range: 1 to {most}")));
+            }
         }
         if !(1..=CONNECTIONS_MAX).contains(&config.edge.connections) {
             let typed = config.edge.connections;

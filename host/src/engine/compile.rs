@@ -9,7 +9,7 @@ use std::process::{ExitCode, Output, Stdio};
 use std::time::Duration;
 
 use anyhow::Context;
-use rustix::process::{Resource, Rlimit};
+use rustix::process::{Resource, Rlimit, Signal};
 use tokio::io::AsyncWriteExt;
 use tokio::process::Command;
 
@@ -23,6 +23,8 @@ const CPU_SECONDS_MAX: u64 = 120;
 /// Of address space. A 12 MiB JavaScript component peaks at 380 MiB.
 const MEMORY_BYTES_MAX: u64 = 4 << 30;
 const NICENESS: i32 = 10;
+/// Signals of a compiler that ended itself.
+const DEATHS: [Signal; 4] = [Signal::ABORT, Signal::SEGV, Signal::BUS, Signal::ILL];
 /// The exit code of a child that read and compiled, and found the component bad.
 const JUDGED: i32 = 65;
 
@@ -66,10 +68,12 @@ fn failed(file: &str, output: &Output) -> LoadError {
     let message = format!("does not compile ({}): {}", output.status, said.trim());
     match (output.status.code(), output.status.signal()) {
         (Some(JUDGED), _) => LoadError::lasting(file, message),
-        (_, Some(signal)) if signal == rustix::process::Signal::XCPU.as_raw() => LoadError::lasting(
+        (_, Some(signal)) if signal == Signal::XCPU.as_raw() => LoadError::lasting(
             file,
             format!("takes more than {CPU_SECONDS_MAX} s of processor time to compile: make it smaller"),
         ),
+        // The compiler ran into its own limits, or has a fault: the same bytes end it again.
+        (_, Some(signal)) if DEATHS.iter().any(|death| death.as_raw() == signal) => LoadError::lasting(file, message),
         _ => LoadError::passing(file, message),
     }
 }

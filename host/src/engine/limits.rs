@@ -2,13 +2,14 @@
 
 use wasmtime::ResourceLimiter;
 
-use super::settings::{INSTANCES_MAX, MEMORIES_MAX, TABLE_ELEMENTS_MAX, TABLES_MAX};
+use super::settings::ComponentLimits;
 use crate::model::MemoryBudget;
 
 /// What one attempt holds and may hold.
 #[derive(Debug)]
 pub struct Bounds {
     memory: MemoryBudget,
+    limits: ComponentLimits,
     table_elements: usize,
     /// Some growth was refused.
     refused: bool,
@@ -17,8 +18,8 @@ pub struct Bounds {
 // === impl Bounds ===
 
 impl Bounds {
-    pub fn new(memory: MemoryBudget) -> Bounds {
-        Bounds { memory, table_elements: 0, refused: false }
+    pub fn new(memory: MemoryBudget, limits: ComponentLimits) -> Bounds {
+        Bounds { memory, limits, table_elements: 0, refused: false }
     }
 
     /// All linear memories and what the host holds for the guest, together.
@@ -46,22 +47,23 @@ impl ResourceLimiter for Bounds {
 
     fn table_growing(&mut self, current: usize, desired: usize, _: Option<usize>) -> wasmtime::Result<bool> {
         let sum = self.table_elements + (desired - current);
-        if sum <= TABLE_ELEMENTS_MAX {
+        let fits = sum <= self.limits.table_elements;
+        if fits {
             self.table_elements = sum;
         }
-        self.grant(sum <= TABLE_ELEMENTS_MAX)
+        self.grant(fits)
     }
 
     fn instances(&self) -> usize {
-        INSTANCES_MAX as usize
+        self.limits.instances as usize
     }
 
     fn memories(&self) -> usize {
-        MEMORIES_MAX as usize
+        self.limits.memories as usize
     }
 
     fn tables(&self) -> usize {
-        TABLES_MAX as usize
+        self.limits.tables as usize
     }
 }
 
@@ -71,7 +73,7 @@ mod tests {
 
     #[test]
     fn memories_are_summed() {
-        let mut bounds = Bounds::new(MemoryBudget::new(100));
+        let mut bounds = Bounds::new(MemoryBudget::new(100), ComponentLimits::DEFAULT);
         assert!(bounds.memory_growing(0, 60, None).unwrap());
         assert!(!bounds.memory_growing(0, 60, None).unwrap());
         assert!(bounds.memory_growing(60, 100, None).unwrap());

@@ -27,7 +27,7 @@ use std::sync::Arc;
 
 use crate::egress::{Client, Policy};
 use crate::ledger::Ledger;
-use crate::model::{HookSpec, SecretSource, Sizes};
+use crate::model::{ComponentLimits, HookSpec, SecretSource, Sizes};
 
 pub use cache::{CacheUse, cache_use};
 pub use compile::compile_child;
@@ -43,6 +43,7 @@ pub struct Engine {
     cache: cache::Cache,
     places: Arc<tokio::sync::Semaphore>,
     running: usize,
+    limits: ComponentLimits,
     lane: Arc<lane::Lane>,
     ledger: Option<Arc<Ledger>>,
 }
@@ -60,6 +61,8 @@ pub struct EngineSettings {
     pub compiler: PathBuf,
     /// Attempts at once.
     pub running: usize,
+    /// How many parts a component may have.
+    pub limits: ComponentLimits,
 }
 
 // === impl Engine ===
@@ -68,14 +71,14 @@ impl Engine {
     /// Reserves the address space for `running` attempts and starts the ticker.
     /// Without a ledger nothing can be read from `kv`.
     pub fn new(settings: EngineSettings, ledger: Option<Arc<Ledger>>) -> anyhow::Result<Engine> {
-        let wasm = wasmtime::Engine::new(&settings::running(settings.running))
+        let wasm = wasmtime::Engine::new(&settings::running(settings.running, settings.limits))
             .map_err(|error| anyhow::anyhow!("the engine does not start: {error:#}"))?;
         ticker::start(wasm.weak())?;
         let cache =
             cache::Cache::new(&wasm, settings.cache, settings.bundled, settings.compiler, settings.cache_max_size)?;
         let places = Arc::new(tokio::sync::Semaphore::new(settings.running));
         let lane = Arc::new(lane::Lane::start()?);
-        Ok(Engine { wasm, cache, places, running: settings.running, lane, ledger })
+        Ok(Engine { wasm, cache, places, running: settings.running, limits: settings.limits, lane, ledger })
     }
 
     /// Checks the bytes and gets their machine code, from the cache or from a compiler in a child process.
@@ -99,8 +102,7 @@ impl Engine {
         secrets: Arc<dyn SecretSource>,
     ) -> Result<Handler, LoadError> {
         let way_out = Client::new(Policy::new(spec.allow.clone()), spec.credentials.clone(), secrets);
-        let (lane, ledger) = (self.lane.clone(), self.ledger.clone());
-        Handler::prepare(&self.wasm, lane, component, spec, sizes, Arc::new(way_out), ledger).await
+        Handler::prepare(self, component, spec, sizes, Arc::new(way_out)).await
     }
 
     /// Returns when nothing runs. Whoever comes after this waits for ever.

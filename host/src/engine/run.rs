@@ -17,8 +17,10 @@ use super::caps::table::Table;
 use super::component::Component;
 use super::inspect::{Inspected, LoadError};
 use super::lane::{Habit, Lane, Pace};
+use super::limits::Bounds;
+use super::settings::ComponentLimits;
 use super::state::State;
-use super::{link, proxy, reply};
+use super::{Engine, link, proxy, reply};
 use crate::egress::Client;
 use crate::ledger::Ledger;
 use crate::model::{Attempt, Event, FailedCall, HookSpec, MemoryBudget, Outcome, Reply, Sizes};
@@ -31,6 +33,7 @@ const PROBE_TIME_MAX: Duration = Duration::from_secs(5);
 /// A component linked for one hook, ready to run its events.
 pub struct Handler {
     engine: wasmtime::Engine,
+    limits: ComponentLimits,
     lane: Arc<Lane>,
     habit: Habit,
     export: Export,
@@ -67,14 +70,13 @@ struct MemoryOverdrawn;
 
 impl Handler {
     pub(super) async fn prepare(
-        engine: &wasmtime::Engine,
-        lane: Arc<Lane>,
+        host: &Engine,
         component: &Component,
         spec: &HookSpec,
         sizes: Sizes,
         client: Arc<Client>,
-        ledger: Option<Arc<Ledger>>,
     ) -> Result<Handler, LoadError> {
+        let engine = &host.wasm;
         let file = &component.inspected.file;
         let linker = link::linker(engine, component, &spec.allow)?;
         let fits = |error| mismatch(file, &error);
@@ -89,7 +91,8 @@ impl Handler {
         };
         let handler = Handler {
             engine: engine.clone(),
-            lane,
+            limits: host.limits,
+            lane: host.lane.clone(),
             habit: Habit::new(),
             export,
             responder,
@@ -100,7 +103,7 @@ impl Handler {
             tables: spec.allow.table.clone().into(),
             emits: spec.allow.emit.iter().map(ToString::to_string).collect(),
             client,
-            ledger,
+            ledger: host.ledger.clone(),
         };
         handler.probe().await?;
         Ok(handler)
@@ -195,6 +198,10 @@ impl Handler {
                 Err(LoadError::passing(file, format!("cannot be tried: {error:#}")))
             }
             Ok(Err(error)) if is_deadline(&error) => Err(too_slow(file)),
+            Ok(Err(error)) if error.downcast_ref::<wasmtime::Trap>().is_some() => {
+                let trap = with_last_words(&error, reply::bounded(&format!("{error:#}")), store.data());
+                Err(LoadError::lasting(file, format!("traps when it is started: {trap}")))
+            }
             Ok(Err(error)) => Err(mismatch(file, &error)),
             Err(_) => Err(too_slow(file)),
         }
@@ -204,7 +211,7 @@ impl Handler {
         let until = pace.until();
         let memory = MemoryBudget::new(self.sizes.memory);
         let state = State::new(
-            memory.clone(),
+            Bounds::new(memory.clone(), self.limits),
             self.settings.clone(),
             Http::new(self.client.clone(), event, until, memory.clone()),
             Table::new(self.tables.clone(), memory.clone()),
@@ -250,8 +257,19 @@ fn is_no_place(error: &wasmtime::Error) -> bool {
     error.downcast_ref::<wasmtime::PoolConcurrencyLimitError>().is_some()
 }
 
+/// What the pool has a number of for each component.
+const COUNTED: [&str; 4] = ["instance", "memories", "memory", "table"];
+
 fn mismatch(file: &str, error: &wasmtime::Error) -> LoadError {
     let error = reply::bounded(&format!("{error:#}"));
+    if COUNTED.iter().any(|what| error.contains(what)) && error.contains("exceed") {
+        let keys =
+            "limits.component_instances, limits.component_memories, limits.component_tables or limits.table_elements";
+        return LoadError::lasting(
+            file,
+            format!("needs more than this node has for a component: {error}; raise {keys}"),
+        );
+    }
     LoadError::lasting(
         file,
         format!("does not fit landfall:hook@0.1 of this host: {error}; rebuild it against the wit/ of this version"),

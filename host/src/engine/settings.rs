@@ -1,17 +1,10 @@
 //! wasmtime's settings. Compiling and running share all that decides about machine code; only running has a pool.
 
+pub use crate::model::ComponentLimits;
 use wasmtime::{Config, Enabled, InstanceAllocationStrategy, PoolingAllocationConfig, Strategy};
 
 /// All linear memories of one attempt stay below this, whatever a hook asks for.
 pub const MEMORY_BYTES_MAX: usize = 1 << 30;
-/// Elements of one table.
-pub const TABLE_ELEMENTS_MAX: usize = 20_000;
-/// Core instances of one component: Python needs some thirty.
-pub const INSTANCES_MAX: u32 = 64;
-/// Memories of one component.
-pub const MEMORIES_MAX: u32 = 4;
-/// Tables of one component.
-pub const TABLES_MAX: u32 = 16;
 const STACK_BYTES: usize = 512 << 10;
 /// Places for trying new components while every other place is taken.
 const PROBES: u32 = 2;
@@ -19,9 +12,9 @@ const PROBES: u32 = 2;
 const ASYNC_STACK_BYTES: usize = 1 << 20;
 
 /// For the process that serves: a pool with room for `running` attempts at once.
-pub fn running(running: usize) -> Config {
+pub fn running(running: usize, limits: ComponentLimits) -> Config {
     let mut config = compiling();
-    config.allocation_strategy(InstanceAllocationStrategy::Pooling(pool(running)));
+    config.allocation_strategy(InstanceAllocationStrategy::Pooling(pool(running, limits)));
     config
 }
 
@@ -42,21 +35,21 @@ pub fn compiling() -> Config {
 
 /// Address space is reserved, not memory. What a finished attempt leaves behind is zeroed in place up to these sizes
 /// instead of being given back to the system: that is most of what makes a fresh instance cheap.
-fn pool(running: usize) -> PoolingAllocationConfig {
+fn pool(running: usize, limits: ComponentLimits) -> PoolingAllocationConfig {
     let running = u32::try_from(running).expect("the config bounds it") + PROBES;
     let mut pool = PoolingAllocationConfig::new();
     pool.total_component_instances(running)
-        .total_core_instances(running.saturating_mul(8).max(INSTANCES_MAX))
-        .total_memories(running.saturating_mul(2).max(MEMORIES_MAX))
-        .total_tables(running.saturating_mul(4).max(TABLES_MAX))
+        .total_core_instances(running.saturating_mul(8).max(limits.instances))
+        .total_memories(running.saturating_mul(2).max(limits.memories))
+        .total_tables(running.saturating_mul(4).max(limits.tables))
         .total_stacks(running)
-        .max_core_instances_per_component(INSTANCES_MAX)
-        .max_memories_per_component(MEMORIES_MAX)
-        .max_tables_per_component(TABLES_MAX)
+        .max_core_instances_per_component(limits.instances)
+        .max_memories_per_component(limits.memories)
+        .max_tables_per_component(limits.tables)
         .max_component_instance_size(2 << 20)
         .max_core_instance_size(2 << 20)
         .max_memory_size(MEMORY_BYTES_MAX)
-        .table_elements(TABLE_ELEMENTS_MAX)
+        .table_elements(limits.table_elements)
         .linear_memory_keep_resident(256 << 10)
         .table_keep_resident(1 << 20)
         .async_stack_keep_resident(32 << 10)

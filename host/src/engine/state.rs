@@ -15,7 +15,7 @@ use super::caps::log::{Lines, Log, Stdio};
 use super::caps::settings::Settings;
 use super::caps::table::Table;
 use super::limits::Bounds;
-use crate::model::{Effects, MemoryBudget};
+use crate::model::Effects;
 
 /// Of random bytes in one call.
 const RANDOM_BYTES_MAX: u64 = 64 << 10;
@@ -39,12 +39,12 @@ pub struct State {
 // === impl State ===
 
 impl State {
-    pub(super) fn new(memory: MemoryBudget, settings: Settings, http: Http, table: Table, kv: Kv, emit: Emit) -> State {
-        let lines = Arc::new(Mutex::new(Lines::new(memory.clone())));
+    pub(super) fn new(bounds: Bounds, settings: Settings, http: Http, table: Table, kv: Kv, emit: Emit) -> State {
+        let lines = Arc::new(Mutex::new(Lines::new(bounds.memory().clone())));
         State {
             wasi: denying_wasi(&lines),
             resources: ResourceTable::new(),
-            bounds: Bounds::new(memory.clone()),
+            bounds,
             log: Log::new(lines),
             settings,
             http,

@@ -223,6 +223,7 @@ impl Keeper {
                     }
                     Err(error) => drop(self.strays.insert("providers".into(), format!("{error:#}"))),
                 }
+                self.strays.extend(look.strays.iter().cloned());
                 self.apply(&look, thorough);
                 self.has_looked = true;
                 !look.unsettled.is_empty()
@@ -297,11 +298,15 @@ impl Keeper {
     /// Begins to load a hook whose files have not been tried yet, or are worth another try.
     fn load(&mut self, name: HookName, files: Files, thorough: bool) {
         let tried = fingerprint(&files);
-        let is_done = |known: &Known| known.tried == tried && !(known.again && thorough);
+        let is_loading = self.loading.contains_key(&name);
+        let is_done = self.known.get_mut(&name).is_some_and(|known| {
+            let is_due = thorough && !is_loading && known.is_due_again();
+            known.tried == tried && !is_due
+        });
         match self.loading.get(&name) {
             Some((loading, _)) if *loading == tried => return,
             Some((_, load)) => load.abort(),
-            None if self.known.get(&name).is_some_and(is_done) => return,
+            None if is_done => return,
             None => {}
         }
         let (loader, fingerprint, key) = (self.loader.clone(), tried.clone(), name.clone());
@@ -347,7 +352,9 @@ impl Keeper {
         }
         self.loading.remove(&name);
         let before = self.known.remove(&name);
-        let known = Known::after(tried, &files, before, hook, |why| self.loader.unavailable(&name, &files, why));
+        let pause = before.as_ref().filter(|before| before.tried == tried).map_or(0, |before| before.pause);
+        let mut known = Known::after(tried, &files, before, hook, |why| self.loader.unavailable(&name, &files, why));
+        known.pause_longer_than(pause);
         self.known.insert(name, known);
         self.forget_secrets();
     }
@@ -389,6 +396,9 @@ impl Keeper {
             match status.state {
                 HookState::Closed => tracing::warn!(hook, problem, "hook closed"),
                 HookState::Serving if problem.is_some() => tracing::warn!(hook, problem, "hook lacks a credential"),
+                HookState::Unavailable if self.strays.contains_key(hook) => {
+                    tracing::warn!(file = hook, problem, "a file is not read");
+                }
                 _ if is_conflict(hook) => tracing::error!(hook, problem, "path taken"),
                 _ => {}
             }

@@ -11,6 +11,9 @@ use crate::verify::Proof;
 /// Digests of the hook file and of the component, or why they cannot be read, the component's name, and the packs.
 pub type Fingerprint = (Option<Result<[u8; 32], String>>, Option<Result<[u8; 32], String>>, String, u64);
 
+/// Thorough looks between two tries with the same files: about half an hour.
+const LOOKS_BETWEEN_TRIES_MAX: u32 = 64;
+
 /// What is known of one hook.
 pub struct Known {
     /// Of the files that were tried last.
@@ -23,6 +26,10 @@ pub struct Known {
     pub problem: Option<String>,
     /// The problem may pass without a change of files.
     pub again: bool,
+    /// Thorough looks until the next try with the same files.
+    pub looks_left: u32,
+    /// What `looks_left` began with. It doubles with each try.
+    pub pause: u32,
     /// Its rules come from a hook file: they end with it.
     pub has_file: bool,
 }
@@ -54,13 +61,27 @@ impl Known {
             }
             (Ok(mut hook), old) => {
                 let (name, path, component) = (&hook.spec.name, &hook.spec.path, &hook.spec.component);
-                tracing::info!(hook = %name, path, component, "hook loaded");
+                match &hook.serving {
+                    Serving::Ready(_) => tracing::info!(hook = %name, path, component, "hook loaded"),
+                    Serving::Unavailable(problem) => {
+                        tracing::warn!(hook = %name, path, problem, "hook has nothing to run");
+                    }
+                }
                 if let Some(old) = old.filter(|old| old.spec.concurrency == hook.spec.concurrency) {
                     // What runs now still takes its places.
                     hook.slots = old.slots.clone();
                 }
                 let has_file = files.hook_file.is_some();
-                Known { tried, wants: Arc::new(hook), stands, problem: None, again: false, has_file }
+                Known {
+                    tried,
+                    wants: Arc::new(hook),
+                    stands,
+                    problem: None,
+                    again: false,
+                    looks_left: 0,
+                    pause: 0,
+                    has_file,
+                }
             }
             // Where its component is gone, the table has it answer 503.
             (Err(Problem { why, is_passing }), Some(old)) => {
@@ -70,9 +91,30 @@ impl Known {
                 let wants = Arc::new(unavailable(&why));
                 tracing::error!(hook = %wants.spec.name, problem = why, "hook not loaded");
                 let has_file = files.hook_file.is_some();
-                Known { tried, wants, stands: None, problem: Some(why), again: is_passing, has_file }
+                Known {
+                    tried,
+                    wants,
+                    stands: None,
+                    problem: Some(why),
+                    again: is_passing,
+                    looks_left: 0,
+                    pause: 0,
+                    has_file,
+                }
             }
         }
+    }
+
+    /// Whether the same files are worth another try at this thorough look.
+    pub fn is_due_again(&mut self) -> bool {
+        self.looks_left = self.looks_left.saturating_sub(1);
+        self.again && self.looks_left == 0
+    }
+
+    /// The same files were tried again after `before` looks: the next try comes later.
+    pub fn pause_longer_than(&mut self, before: u32) {
+        self.pause = (before * 2).clamp(1, LOOKS_BETWEEN_TRIES_MAX);
+        self.looks_left = self.pause;
     }
 
     /// The components it needs: of what stands first.
@@ -90,7 +132,7 @@ impl Known {
         has_file: bool,
     ) -> Known {
         tracing::error!(hook = %old.spec.name, problem = why, "hook not changed: the last good one goes on serving");
-        Known { tried, wants: old, stands, problem: Some(why), again, has_file }
+        Known { tried, wants: old, stands, problem: Some(why), again, looks_left: 0, pause: 0, has_file }
     }
 }
 

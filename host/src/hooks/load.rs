@@ -48,6 +48,8 @@ pub struct Files {
     pub component: Option<Result<Content, String>>,
     /// The component's file name.
     pub component_name: String,
+    /// A component with a similar name, where that one is missing.
+    pub similar: Option<String>,
     /// Digest of the operator's own provider packs.
     pub packs: u64,
 }
@@ -140,7 +142,7 @@ impl Loader {
         self.track(&spec).await;
         let serving = match component {
             Some(component) => Serving::Ready(Arc::new(self.handler(&component, &spec, sizes).await?)),
-            None => Serving::Unavailable(missing(&spec.component)),
+            None => Serving::Unavailable(missing(&spec.component, files.similar.as_deref())),
         };
         let slots = self.engine.slots(spec.concurrency);
         Ok(Hook { spec, verifier, sizes, serving, slots })
@@ -292,8 +294,9 @@ fn shorter_answer(manifest: &toml::Table, spec: &HookSpec, verifier: &Verifier) 
     suggested_answer_within(manifest).filter(|suggested| *suggested < usual)
 }
 
-fn missing(component: &str) -> String {
-    format!("component {component} is missing: put it into the plugins directory")
+fn missing(component: &str, similar: Option<&str>) -> String {
+    let meant = similar.map(|similar| format!("; did you mean {similar}?")).unwrap_or_default();
+    format!("component {component} is missing: put it into the plugins directory{meant}")
 }
 
 #[cfg(test)]

@@ -7,6 +7,9 @@ use super::scan::{Content, Look};
 use crate::config::component_file;
 use crate::model::HookName;
 
+/// Letters that two names may differ by, to be taken for the same one mistyped.
+const SIMILAR_EDITS_MAX: usize = 2;
+
 /// One look, and the components of the hooks that serve.
 pub struct Names<'a> {
     /// What was found.
@@ -60,12 +63,21 @@ impl Names<'_> {
     /// The files of a hook in the directory.
     pub fn files(&self, name: &HookName) -> Files {
         let component_name = self.component(name);
+        let similar = if self.look.has(&component_name) { None } else { self.similar(&component_name) };
         Files {
+            similar,
             hook_file: self.look.files.get(&hook_file(name)).cloned(),
             component: self.look.files.get(&component_name).cloned(),
             component_name,
             packs: 0,
         }
+    }
+
+    fn similar(&self, component: &str) -> Option<String> {
+        let components = self.look.files.keys().filter(|name| name.ends_with(".wasm"));
+        let distances = components.map(|name| (strsim::damerau_levenshtein(name, component), name));
+        let (_, name) = distances.min().filter(|(distance, _)| *distance <= SIMILAR_EDITS_MAX)?;
+        Some(name.clone())
     }
 
     /// One of its files is still being written.

@@ -13,6 +13,11 @@ use sha2::{Digest, Sha256};
 use super::beneath;
 
 const FILES_MAX: usize = 4096;
+const STRAYS_MAX: usize = 100;
+/// The directory of the operator's own packs.
+const PROVIDERS: &str = "providers";
+const SUBDIRECTORY: &str = "is a directory with components or hook files in it, and only files directly in the plugins directory are \
+                            read: move them up";
 const BYTES_MAX: u64 = 64 << 20;
 /// Of a hook file.
 const TEXT_BYTES_MAX: u64 = 1 << 20;
@@ -83,6 +88,8 @@ pub struct Look {
     pub unsettled: BTreeSet<String>,
     /// Links to nothing.
     pub dangling: Vec<String>,
+    /// Entries that look like a component or a hook file and are not read, and why.
+    pub strays: Vec<(String, String)>,
 }
 
 // === impl Look ===
@@ -123,7 +130,9 @@ impl Scanner {
         let is_first = !self.has_looked;
         let mut seen = BTreeMap::new();
         let mut look = Look::default();
-        for name in self.bounded(names(&self.dir)?) {
+        let (names, strays) = names(&self.dir)?;
+        look.strays = strays;
+        for name in self.bounded(names) {
             let (stamp, file) = match open(&dir, &name) {
                 Ok(opened) => opened,
                 Err(error) if error.kind() == io::ErrorKind::NotFound && !is_there(&self.dir, &name) => continue,
@@ -133,7 +142,8 @@ impl Scanner {
                     continue;
                 }
                 Err(error) => {
-                    look.files.insert(name, Err(error.to_string()));
+                    let why = absolute_link(&self.dir, &name).unwrap_or_else(|| error.to_string());
+                    look.files.insert(name, Err(why));
                     continue;
                 }
             };
@@ -210,17 +220,56 @@ fn is_there(dir: &Path, name: &str) -> bool {
     dir.join(name).symlink_metadata().is_ok()
 }
 
-/// Hook files and components, without hidden files; what is no UTF-8 is none of ours.
-fn names(dir: &Path) -> io::Result<Vec<String>> {
-    let mut names = Vec::new();
+/// What is wrong with a link to a file of the directory by its whole path.
+fn absolute_link(dir: &Path, name: &str) -> Option<String> {
+    let target = std::fs::read_link(dir.join(name)).ok().filter(|target| target.is_absolute())?;
+    let is_inside = dir.canonicalize().is_ok_and(|dir| target.canonicalize().is_ok_and(|file| file.starts_with(dir)));
+    let target = target.display();
+    is_inside
+        .then(|| format!("is a link to {target}, and absolute links are not followed: make it relative with `ln -sr`"))
+}
+
+/// Hook files and components, without hidden files; and entries that were perhaps meant to be some, with the reason why
+/// they are none.
+fn names(dir: &Path) -> io::Result<(Vec<String>, Vec<(String, String)>)> {
+    let (mut names, mut strays) = (Vec::new(), Vec::new());
     for entry in std::fs::read_dir(dir)? {
-        let Ok(name) = entry?.file_name().into_string() else { continue };
-        if !name.starts_with('.') && (name.ends_with(".toml") || name.ends_with(".wasm")) {
+        let entry = entry?;
+        let name = match entry.file_name().into_string() {
+            Ok(name) => name,
+            Err(name) => {
+                let shown = name.to_string_lossy().into_owned();
+                if has_our_ending(&shown) {
+                    strays.push((shown, "is not read: its name is not UTF-8; rename it".into()));
+                }
+                continue;
+            }
+        };
+        if name.starts_with('.') {
+            continue;
+        }
+        if name.ends_with(".toml") || name.ends_with(".wasm") {
             names.push(name);
+        } else if has_our_ending(&name) {
+            let lower = name.to_ascii_lowercase();
+            strays.push((name, format!("is not read: endings are in lower case; rename it to {lower}")));
+        } else if name != PROVIDERS && entry.file_type().is_ok_and(|kind| kind.is_dir()) && has_ours(&entry.path()) {
+            strays.push((name, SUBDIRECTORY.into()));
         }
     }
     names.sort();
-    Ok(names)
+    strays.truncate(STRAYS_MAX);
+    Ok((names, strays))
+}
+
+fn has_our_ending(name: &str) -> bool {
+    let lower = name.to_ascii_lowercase();
+    lower.ends_with(".toml") || lower.ends_with(".wasm")
+}
+
+fn has_ours(dir: &Path) -> bool {
+    let mut entries = std::fs::read_dir(dir).into_iter().flatten().take(FILES_MAX).flatten();
+    entries.any(|entry| has_our_ending(&entry.file_name().to_string_lossy()))
 }
 
 /// Follows links only within the directory (`..data` of a ConfigMap does), opens nothing but regular files.
@@ -290,6 +339,30 @@ mod tests {
         assert_eq!(Vec::from_iter(scanner.look(false).unwrap().unsettled), ["a.wasm"]);
         let look = scanner.look(false).unwrap();
         assert!(look.unsettled.is_empty() && look.files.is_empty());
+    }
+
+    #[test]
+    fn what_is_not_read_is_named() {
+        use std::os::unix::ffi::OsStrExt;
+        let dir = tempfile::tempdir().unwrap();
+        let at = |name: &[u8]| dir.path().join(std::ffi::OsStr::from_bytes(name));
+        for name in [&b"X.WASM"[..], b"y.Toml", b"\xff.wasm", b"README.md", b"good.toml"] {
+            std::fs::write(at(name), "").unwrap();
+        }
+        for (folder, file) in [("sub", "a.wasm"), ("secrets", "token"), ("providers", "acme.toml"), (".git", "a.toml")]
+        {
+            std::fs::create_dir(dir.path().join(folder)).unwrap();
+            std::fs::write(dir.path().join(folder).join(file), "").unwrap();
+        }
+        std::os::unix::fs::symlink(dir.path().join("good.toml"), dir.path().join("absolute.toml")).unwrap();
+        let look = Scanner::new(dir.path().into(), AT_ONCE).look(false).unwrap();
+        let mut strays = look.strays.clone();
+        strays.sort();
+        let names: Vec<&str> = strays.iter().map(|(name, _)| name.as_str()).collect();
+        assert_eq!(names, ["X.WASM", "sub", "y.Toml", "\u{fffd}.wasm"]);
+        assert!(strays[0].1.contains("rename it to x.wasm") && strays[1].1.contains("move them up"), "{strays:?}");
+        let why = look.files["absolute.toml"].as_ref().unwrap_err();
+        assert!(why.contains("make it relative with `ln -sr`"), "{why}");
     }
 
     #[test]

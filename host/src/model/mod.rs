@@ -47,4 +47,4 @@ pub use scheme::{
     MessageSignatureSpec, PayloadPiece, Place, Scheme, TimeSpec, TimeUnit, VerifySpec, address_range, span,
 };
 pub use secret::{RemoteSecret, Secret, SecretAges, SecretError, SecretRef, SecretSource};
-pub use sizes::{SizeSpec, Sizes};
+pub use sizes::{ComponentLimits, SizeSpec, Sizes};

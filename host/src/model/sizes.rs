@@ -18,6 +18,28 @@ pub struct Sizes {
     pub memory: usize,
 }
 
+/// How many parts a component may have: each place of the node's pool has room for them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ComponentLimits {
+    /// Core instances. Python needs some thirty.
+    pub instances: u32,
+    /// Linear memories.
+    pub memories: u32,
+    /// Tables.
+    pub tables: u32,
+    /// Elements of all tables together.
+    pub table_elements: usize,
+}
+
+impl ComponentLimits {
+    /// Enough for every language that was tried.
+    pub const DEFAULT: ComponentLimits =
+        ComponentLimits { instances: 64, memories: 4, tables: 16, table_elements: 20_000 };
+    /// The most of each: address space is reserved for them.
+    pub const LIMIT: ComponentLimits =
+        ComponentLimits { instances: 1000, memories: 64, tables: 256, table_elements: 1_000_000 };
+}
+
 const MIB: usize = 1 << 20;
 const MAX_BODY_DEFAULT: usize = MIB;
 /// Memory of the component itself, before the body comes.

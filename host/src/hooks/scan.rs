@@ -78,6 +78,9 @@ pub struct Bundled {
     read: BTreeMap<String, Option<Result<Content, String>>>,
 }
 
+/// Entries of the directory that are not read, and why.
+type Strays = Vec<(String, String)>;
+
 /// One look at the directory.
 #[derive(Debug, Default)]
 pub struct Look {
@@ -89,7 +92,7 @@ pub struct Look {
     /// Links to nothing.
     pub dangling: Vec<String>,
     /// Entries that look like a component or a hook file and are not read, and why.
-    pub strays: Vec<(String, String)>,
+    pub strays: Strays,
 }
 
 // === impl Look ===
@@ -231,7 +234,7 @@ fn absolute_link(dir: &Path, name: &str) -> Option<String> {
 
 /// Hook files and components, without hidden files; and entries that were perhaps meant to be some, with the reason why
 /// they are none.
-fn names(dir: &Path) -> io::Result<(Vec<String>, Vec<(String, String)>)> {
+fn names(dir: &Path) -> io::Result<(Vec<String>, Strays)> {
     let (mut names, mut strays) = (Vec::new(), Vec::new());
     for entry in std::fs::read_dir(dir)? {
         let entry = entry?;

@@ -176,3 +176,34 @@ async fn connections_fit_the_open_file_limit() {
     drop(silent);
     assert_eq!(node.post("/r", &[], "{}").await.0, 200);
 }
+
+#[tokio::test]
+async fn ready_says_when_not_ready() {
+    let node = node().await;
+    node.until_ready().await;
+    let ready = || {
+        let mut command = node.command();
+        let output = command.env_remove("LANDFALL_ADMIN_TOKEN").arg("ready").output().unwrap();
+        (output.status.code(), String::from_utf8_lossy(&output.stderr).into_owned())
+    };
+    assert_eq!(ready(), (Some(0), String::new()));
+    // It drains: what runs keeps it alive.
+    let setup = Setup::new().hook("slow", &guest("sleeps"), &format!("mode = \"sync\"\n{OPEN}[settings]\nms = 5000\n"));
+    let stopping = setup.serving("slow").await;
+    let url = stopping.url("/slow");
+    let client = stopping.client.clone();
+    let running = tokio::spawn(async move { client.post(url).body("{}").send().await });
+    eventually("the attempt runs", || async {
+        stopping.metrics().await.contains("landfall_verified_total{hook=\"slow\"").then_some(())
+    })
+    .await;
+    stopping.terminate();
+    eventually("it is not ready", || async {
+        let output = stopping.command().arg("ready").output().unwrap();
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        (output.status.code() == Some(1) && said.contains("the node answers 503: not ready")).then_some(())
+    })
+    .await;
+    running.abort();
+    drop(node);
+}

@@ -324,6 +324,46 @@ fn the_pods_of_kubernetes_fit_the_image() {
 }
 
 #[test]
+fn one_lost_machine_leaves_two_nodes() {
+    let deployment = kubernetes("Deployment");
+    let (replicas, pod) = (number(&deployment["spec"]["replicas"]), &deployment["spec"]["template"]);
+    let labels = &pod["metadata"]["labels"];
+    let budget = kubernetes("PodDisruptionBudget");
+    assert_eq!(number(&budget["spec"]["minAvailable"]), replicas - 1);
+    assert_eq!(&budget["spec"]["selector"]["matchLabels"], labels);
+    let spread = &pod["spec"]["topologySpreadConstraints"][0];
+    assert_eq!(
+        (&spread["topologyKey"], &spread["labelSelector"]["matchLabels"]),
+        (&"kubernetes.io/hostname".into(), labels)
+    );
+    // A short outage of the database makes no pod not ready.
+    let probe = &pod["spec"]["containers"][0]["readinessProbe"];
+    assert!(number(&probe["periodSeconds"]) * number(&probe["failureThreshold"]) >= 30);
+}
+
+#[test]
+fn only_the_monitoring_reaches_the_admin_listener() {
+    let deployment = kubernetes("Deployment");
+    let labels = &deployment["spec"]["template"]["metadata"]["labels"];
+    let policy = kubernetes("NetworkPolicy");
+    assert_eq!(&policy["spec"]["podSelector"]["matchLabels"], labels);
+    for rule in list(&policy["spec"]["ingress"]) {
+        let is_public = rule["ports"][0]["port"] == "http";
+        assert_eq!(rule["from"].is_null(), is_public, "{rule}");
+    }
+    let name = "kubernetes-monitoring.yaml";
+    let monitoring = documents(name, &read(&dir().join(name)));
+    let [service, monitor] = &monitoring[..] else { panic!("{monitoring:?}") };
+    assert_eq!(&service["spec"]["selector"], labels);
+    assert_eq!(service["metadata"]["labels"], monitor["spec"]["selector"]["matchLabels"]);
+    assert_eq!(service["spec"]["ports"][0]["name"], monitor["spec"]["endpoints"][0]["port"]);
+    let credentials = &monitor["spec"]["endpoints"][0]["authorization"]["credentials"];
+    let node = &deployment["spec"]["template"]["spec"]["containers"][0];
+    let token = list(&node["env"]).find(|variable| variable["name"] == "ADMIN_TOKEN").unwrap();
+    assert_eq!(credentials, &token["valueFrom"]["secretKeyRef"]);
+}
+
+#[test]
 fn no_pod_has_rights() {
     let (image, deployment) = (Image::read(), kubernetes("Deployment"));
     let pod = &deployment["spec"]["template"]["spec"];
@@ -371,6 +411,7 @@ fn the_compose_file_fits_the_image_and_gives_no_rights() {
         }
         nodes += 1;
         assert_eq!(user, format!("{0}:{0}", image.uid));
+        assert_eq!(service["healthcheck"]["test"], serde_json::json!(["CMD", "landfall", "ready"]), "{name}");
         let port = text(&service["ports"][0]).rsplit(':').next().unwrap();
         assert!(image.ports.contains(&port.parse().unwrap()), "{name}: {port}");
         let mounts: Vec<&str> = list(&service["volumes"]).map(|mount| text(mount).split(':').nth(1).unwrap()).collect();

@@ -11,6 +11,7 @@ mod explain;
 mod idle;
 mod load;
 mod providers;
+mod ready;
 mod relay;
 mod send;
 mod target;
@@ -49,6 +50,8 @@ enum Command {
     /// Ask everything that a node of these settings would rest on, say what it promises, and how each hook stands; 1 when something is
     /// wrong.
     Doctor(NodeFlags),
+    /// Ask a running node whether it is ready: 0 if it is, 1 otherwise. For health checks.
+    Ready(ready::ReadyFlags),
     /// Show what a component is, wants and offers.
     Inspect {
         /// A .wasm file.
@@ -188,6 +191,7 @@ fn dispatch(command: Command) -> anyhow::Result<ExitCode> {
         Command::Serve(flags) => block_on(serve(flags)),
         Command::Check(flags) => block_on(check::check(flags)),
         Command::Doctor(flags) => block_on(check::doctor(flags)),
+        Command::Ready(flags) => block_on(ready::ready(&flags)),
         Command::Inspect { file, json } => check::inspect(&file, json),
         Command::Build { dir, out, examples } => {
             let what = if examples { build::What::Examples } else { build::What::All };

@@ -1,0 +1,24 @@
+//! `landfall ready`: for health checks of containers that have no other program to ask with.
+
+use std::process::ExitCode;
+
+use clap::Args;
+
+use super::target::AdminFlags;
+
+/// Whom to ask.
+#[derive(Debug, Args)]
+pub struct ReadyFlags {
+    #[command(flatten)]
+    admin: AdminFlags,
+}
+
+/// 0 if the node says that it is ready; else 1, and why on standard error.
+pub async fn ready(flags: &ReadyFlags) -> anyhow::Result<ExitCode> {
+    let (status, text) = flags.admin.probe("/readyz").await?;
+    if status == 200 {
+        return Ok(ExitCode::SUCCESS);
+    }
+    eprintln!("landfall: the node answers {status}: {}", text.trim());
+    Ok(ExitCode::FAILURE)
+}

@@ -19,6 +19,7 @@ use wasmtime::component::Component;
 use super::compile;
 use super::inspect::{Inspected, LoadError};
 use super::trust::{self, Owner, SealKey};
+use crate::model::Clock;
 
 /// At once: a component that takes minutes must not hold up the others.
 const COMPILERS_MAX: usize = 4;
@@ -172,7 +173,7 @@ impl Cache {
         let is_ours = sealed.is_ok() && self.key.is_seal(&seal, &file_name_of(path), &code);
         anyhow::ensure!(is_ours, "it does not have the seal of this node");
         // Used now. A clock that is wrong, or a disk that takes no writes, only spoils the order.
-        file.set_modified(SystemTime::now()).ok();
+        file.set_modified(Clock::System.now()).ok();
         deserialize(engine, &file, &code)
     }
 
@@ -305,7 +306,7 @@ mod tests {
         let path = cache.dir.join(format!("{name}.cwasm"));
         fs::write(&path, [0; 100]).unwrap();
         cache.seal(&path).unwrap();
-        File::open(&path).unwrap().set_modified(SystemTime::now() - Duration::from_secs(age_s)).unwrap();
+        File::open(&path).unwrap().set_modified(Clock::System.now() - Duration::from_secs(age_s)).unwrap();
         path
     }
 

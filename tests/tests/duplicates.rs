@@ -230,3 +230,33 @@ async fn unusable_identities_are_refused_at_load() {
         assert!(status["problem"].as_str().unwrap().contains(problem), "{name}: {status}");
     }
 }
+
+#[tokio::test]
+async fn no_duplicate_of_a_refused_event_is_accepted() {
+    let node = Setup::new()
+        .hook("in", &guest("replies"), &format!("mode = \"auto\"\n{OPEN}[dedup]\nid = {{ header = \"Id\" }}\n"))
+        .serving("in")
+        .await;
+    for round in 0..30 {
+        let id = round.to_string();
+        let headers = [("id", id.as_str()), ("x-status", "500")];
+        let (first, second, third) = tokio::join!(
+            node.post("/in", &headers, "{}"),
+            node.post("/in", &headers, "{}"),
+            node.post("/in", &headers, "{}")
+        );
+        for answer in [first, second, third] {
+            assert!(answer.0 >= 500, "a sender that gets a 2xx does not send again: {answer:?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn query_that_is_no_text_identifies_nothing() {
+    let file = format!("mode = \"auto\"\n{OPEN}[dedup]\nid = {{ query = \"order\" }}\nmatch = \"id\"\n");
+    let node = Setup::new().hook("in", &guest("answers_one"), &file).serving("in").await;
+    for query in ["%B6%A9%B5%A51", "%B5%A5%B6%A91", "%ff1"] {
+        assert_eq!(node.post(&format!("/in?order={query}"), &[], "{}").await.0, 200);
+    }
+    node.until_states("in", &["done"; 3]).await;
+}

@@ -99,14 +99,23 @@ impl Delivery {
             return Ok(Answered::Accepted(first));
         }
 
-        let waiter = self.waiters.wait(first);
-        // It may have ended before this caller began to wait.
+        let (waiter, told) = self.waiters.join(first);
+        if let Some(reply) = told {
+            return Ok(Answered::Reply(reply));
+        }
+        // It may have ended before this caller began to wait, at another node or long ago.
         let shown = self.queue.ledger().show(first).await;
         let is_open = |shown: &Shown| {
             shown.deliveries.first().is_some_and(|latest| matches!(latest.state, State::Pending | State::Running))
         };
+        let is_refused = |shown: &Shown| {
+            let is_done = shown.deliveries.first().is_some_and(|latest| latest.state == State::Done);
+            is_done && shown.attempts.last().is_some_and(|last| last.status.is_some_and(|status| status >= 400))
+        };
         match shown {
             Ok(Some(shown)) if is_open(&shown) => reply_within(left, waiter, first).await,
+            // The handler's reply refused it, and this caller gets no 2xx for that: sent again, the event runs.
+            Ok(Some(shown)) if is_refused(&shown) => Err(LedgerError::Busy),
             _ => Ok(Answered::Accepted(first)),
         }
     }

@@ -1,12 +1,12 @@
 //! Callers that wait for the reply to an event: the one that sent it, and those that sent it again meanwhile.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::sync::Mutex;
 use std::time::Duration;
 
 use tokio::sync::oneshot;
 
-use crate::model::{EventId, Outcome};
+use crate::model::{EventId, Outcome, Reply};
 
 /// The callers that wait, by event.
 #[derive(Default)]
@@ -17,15 +17,29 @@ pub struct Waiters {
 #[derive(Default)]
 struct Waiting {
     by_event: HashMap<EventId, Callers>,
+    /// Replies that were told last: a caller may begin to wait just after its event has ended.
+    told: VecDeque<(EventId, Reply)>,
     next: u64,
 }
 
+/// Replies that are remembered, and the largest body of them in bytes.
+const TOLD_MAX: usize = 256;
+const TOLD_BYTES_MAX: usize = 64 << 10;
+
 #[derive(Default)]
 struct Callers {
-    /// Each with its number.
-    waiting: Vec<(u64, oneshot::Sender<Outcome>)>,
+    waiting: Vec<Caller>,
     /// The outcome is being stored and will be told: nobody may leave with another answer.
     claimed: bool,
+    /// A caller has left, perhaps with a 2xx.
+    has_left: bool,
+}
+
+struct Caller {
+    number: u64,
+    /// It sent the event, and not a duplicate of it.
+    is_first: bool,
+    tell: oneshot::Sender<Outcome>,
 }
 
 /// One caller that waits; forgotten when dropped.
@@ -50,22 +64,33 @@ pub enum Waited {
 // === impl Waiters ===
 
 impl Waiters {
-    /// Waits for the outcome of this event's next attempt, for as long as the guard lives.
+    /// The caller that sends the event waits for its outcome, for as long as the guard lives.
     pub fn wait(&self, event: EventId) -> Waiter<'_> {
+        self.add(event, true)
+    }
+
+    /// The caller of a duplicate waits for the outcome of the first event's next attempt. Also the reply, if the event has just ended.
+    pub fn join(&self, event: EventId) -> (Waiter<'_>, Option<Reply>) {
+        let waiter = self.add(event, false);
+        let told = self.waiting().told.iter().rev().find(|(told, _)| *told == event).map(|(_, reply)| reply.clone());
+
+        (waiter, told)
+    }
+
+    fn add(&self, event: EventId, is_first: bool) -> Waiter<'_> {
         let (tell, told) = oneshot::channel();
-        let mut waiting = self.waiting();
-        waiting.next += 1;
-        let number = waiting.next;
-        waiting.by_event.entry(event).or_default().waiting.push((number, tell));
+        let number = self.waiting().add(event, is_first, tell);
 
         Waiter { waiters: self, event, number, told }
     }
 
-    /// Whether a caller waits here that will be told the outcome which is stored next: from now on none leaves without it.
+    /// Whether every caller that this event has had still waits here, and will be told the outcome which is stored next: from now on
+    /// none leaves without it.
     pub fn claim(&self, event: EventId) -> bool {
         let mut waiting = self.waiting();
-        let callers = waiting.by_event.get_mut(&event);
-        callers.map(|callers| callers.claimed = true).is_some()
+        let Some(callers) = waiting.by_event.get_mut(&event) else { return false };
+        callers.claimed = !callers.has_left && callers.waiting.iter().any(|caller| caller.is_first);
+        callers.claimed
     }
 
     /// The outcome was not stored: the next attempt has another, and callers may leave again.
@@ -85,10 +110,7 @@ impl Waiters {
         if tell.is_closed() {
             return;
         }
-        let mut waiting = self.waiting();
-        waiting.next += 1;
-        let number = waiting.next;
-        waiting.by_event.entry(event).or_default().waiting.push((number, tell));
+        self.waiting().add(event, false, tell);
     }
 
     /// Nobody will be told: the attempt has no outcome that counts.
@@ -98,14 +120,51 @@ impl Waiters {
 
     /// Tells everybody who waits for this event.
     pub fn tell(&self, event: EventId, outcome: &Outcome) {
-        let told = self.waiting().by_event.remove(&event);
-        for (_, waiter) in told.into_iter().flat_map(|callers| callers.waiting) {
-            waiter.send(outcome.clone()).ok();
+        let callers = {
+            let mut waiting = self.waiting();
+            if let Outcome::Done(reply) = outcome {
+                waiting.remember(event, reply);
+            }
+            waiting.by_event.remove(&event)
+        };
+        for caller in callers.into_iter().flat_map(|callers| callers.waiting) {
+            caller.tell.send(outcome.clone()).ok();
         }
     }
 
     fn waiting(&self) -> std::sync::MutexGuard<'_, Waiting> {
         self.waiting.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+    }
+}
+
+// === impl Waiting ===
+
+impl Waiting {
+    /// The number of the new caller.
+    fn add(&mut self, event: EventId, is_first: bool, tell: oneshot::Sender<Outcome>) -> u64 {
+        self.next += 1;
+        let number = self.next;
+        self.by_event.entry(event).or_default().waiting.push(Caller { number, is_first, tell });
+        number
+    }
+
+    fn remove(&mut self, event: EventId, number: u64) {
+        let Some(callers) = self.by_event.get_mut(&event) else { return };
+        let before = callers.waiting.len();
+        callers.waiting.retain(|caller| caller.number != number);
+        callers.has_left |= callers.waiting.len() < before;
+        if callers.waiting.is_empty() {
+            self.by_event.remove(&event);
+        }
+    }
+
+    fn remember(&mut self, event: EventId, reply: &Reply) {
+        if reply.body.len() <= TOLD_BYTES_MAX {
+            self.told.push_back((event, reply.clone()));
+            if self.told.len() > TOLD_MAX {
+                self.told.pop_front();
+            }
+        }
     }
 }
 
@@ -133,22 +192,14 @@ impl Waiter<'_> {
         if callers.claimed {
             return true;
         }
-        callers.waiting.retain(|(number, _)| *number != self.number);
-        if callers.waiting.is_empty() {
-            waiting.by_event.remove(&self.event);
-        }
+        waiting.remove(self.event, self.number);
         false
     }
 }
 
 impl Drop for Waiter<'_> {
     fn drop(&mut self) {
-        let mut waiting = self.waiters.waiting();
-        let Some(callers) = waiting.by_event.get_mut(&self.event) else { return };
-        callers.waiting.retain(|(number, _)| *number != self.number);
-        if callers.waiting.is_empty() {
-            waiting.by_event.remove(&self.event);
-        }
+        self.waiters.waiting().remove(self.event, self.number);
     }
 }
 
@@ -193,5 +244,27 @@ mod tests {
         assert!(waiters.claim(EVENT));
         waiters.release(EVENT);
         assert_eq!(caller.within(second, second).await, Waited::Left);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn refusals_count_only_if_all_callers_hear() {
+        let (second, waiters) = (Duration::from_secs(1), Waiters::default());
+        let (duplicate, told) = waiters.join(EVENT);
+        assert_eq!(told, None);
+        assert!(!waiters.claim(EVENT), "the first caller is not here: it may have its 2xx");
+        let first = waiters.wait(EVENT);
+        assert!(waiters.claim(EVENT));
+        waiters.release(EVENT);
+        assert_eq!(duplicate.within(second, second).await, Waited::Left);
+        assert!(!waiters.claim(EVENT), "the duplicate has left with a 2xx");
+        drop(first);
+    }
+
+    #[tokio::test]
+    async fn late_duplicates_are_told() {
+        let waiters = Waiters::default();
+        let reply = Reply { status: 400, headers: Default::default(), body: Default::default() };
+        waiters.tell(EVENT, &Outcome::Done(reply.clone()));
+        assert_eq!(waiters.join(EVENT).1, Some(reply));
     }
 }

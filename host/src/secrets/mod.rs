@@ -178,7 +178,8 @@ impl Secrets {
                 fetched.unwrap_or(Err("no answer in time".into())).map_err(unreadable)?
             }
         };
-        match secret.expose().is_empty() {
+        // White space alone is what an empty file or a placeholder leaves, and a key that anybody guesses.
+        match secret.expose().iter().all(u8::is_ascii_whitespace) {
             true => Err(SecretError::Empty(reference.to_string())),
             false => Ok(secret),
         }

@@ -239,10 +239,11 @@ impl<'a> View<'a> {
         matches!(place, Place::Header(name) if self.request.headers.get_all(name.as_str()).iter().nth(1).is_some())
     }
 
-    /// Decoded values of a query parameter.
+    /// Decoded values of a query parameter. A value that is not UTF-8 is none: different bytes would become the same text.
     pub fn query(&self, name: &str) -> impl Iterator<Item = String> {
         let pairs = url::form_urlencoded::parse(self.request.query.as_deref().unwrap_or_default().as_bytes());
-        pairs.filter(move |(key, _)| key == name).map(|(_, value)| value.into_owned())
+        let is_text = |value: &str| !value.contains(char::REPLACEMENT_CHARACTER);
+        pairs.filter(move |(key, value)| key == name && is_text(value)).map(|(_, value)| value.into_owned())
     }
 
     /// What follows the last slash of the path.

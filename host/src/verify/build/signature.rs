@@ -92,7 +92,7 @@ pub(super) fn build(spec: &VerifySpec, is_documented: bool) -> Result<Signature,
     in_key_set.try_for_each(|place| check_value("key_set", place))?;
     parts().flat_map(places_in).try_for_each(|place| check_value("payload", place))?;
     let from = places(spec)?;
-    from.iter().try_for_each(|place| check_apart(place, || parts()))?;
+    from.iter().try_for_each(|place| check_apart(place, parts))?;
     if from.len() > 1 && (!methods.is_empty() || list.as_ref().is_some_and(|list| !list.signed_labels.is_empty())) {
         return Err(wrong("from", "only one place can be right here"));
     }

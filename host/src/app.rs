@@ -178,7 +178,7 @@ impl App {
     pub async fn start(mut config: Config) -> anyhow::Result<App> {
         let listener = bind(config.listen, "listen").await?;
         let admin_listener = bind(config.admin_listen, "admin.listen").await?;
-        make_dirs(&config)?;
+        prepare_dirs(&config)?;
         config.edge.connections = descriptors::reserve(config.edge.connections);
         let secrets = Arc::new(Secrets::new(config.secrets));
         let admin_token = admin_token(&config)?;
@@ -453,7 +453,7 @@ fn with_secrets(url: &CredentialText, secrets: &Secrets, what: &'static str) -> 
 
 /// What `landfall check` says: how each hook would stand.
 pub async fn check(config: &Config) -> anyhow::Result<Hooks> {
-    make_dirs(config)?;
+    prepare_dirs(config)?;
     let secrets = Arc::new(Secrets::default());
     let engine = Arc::new(Engine::new(engine_settings(config)?, None)?);
     Ok(Hooks::once(setup(config, engine, secrets)).await)
@@ -531,15 +531,24 @@ fn refuse_admin(edge: &Edge, refused: Refused) {
     edge::refuse_admin(edge, *Why::new(reason, detail).with_hint(hint), status.as_u16(), client);
 }
 
-fn make_dirs(config: &Config) -> anyhow::Result<()> {
-    for (key, dir) in [("data", &config.data), ("plugins", &config.plugins)] {
-        // A mounted directory may be read only; it is there already.
-        if !dir.is_dir() {
-            // Events are in the data directory: it is for this user alone.
-            let mode = if key == "data" { 0o700 } else { 0o777 };
-            let made = DirBuilder::new().recursive(true).mode(mode).create(dir);
-            made.with_context(|| format!("{key} = {} cannot be made", dir.display()))?;
-        }
+fn prepare_dirs(config: &Config) -> anyhow::Result<()> {
+    let (data, plugins) = (&config.data, &config.plugins);
+    // The plugins directory is not created: a wrong path, or a volume that is not mounted, must not look like a node without hooks.
+    let mut entries = std::fs::read_dir(plugins).with_context(|| {
+        format!(
+            "plugins = {} cannot be read: create the directory, or name another with --plugins (LANDFALL_PLUGINS)",
+            plugins.display()
+        )
+    })?;
+    if entries.next().is_none() {
+        let plugins = plugins.display();
+        tracing::warn!(%plugins, "the plugins directory is empty: every request is answered 404 until you put a hook file into it");
+    }
+    // A mounted directory may be read only; it is there already.
+    if !data.is_dir() {
+        // Events are in the data directory: it is for this user alone.
+        let made = DirBuilder::new().recursive(true).mode(0o700).create(data);
+        made.with_context(|| format!("data = {} cannot be made", data.display()))?;
     }
     Ok(())
 }

@@ -310,10 +310,11 @@ impl Node {
         eventually(&format!("the log says {text}"), || async { self.log().contains(text).then_some(()) }).await;
     }
 
-    /// Waits until a hook is in this state; gives its status.
+    /// Waits until a hook is in this state and is not being loaded for the first time; gives its status.
     pub async fn until(&self, hook: &str, state: &str) -> Value {
         eventually(&format!("hook {hook} is {state}"), || async {
-            self.hook(hook).await.filter(|status| status["state"] == state)
+            let status = self.hook(hook).await.filter(|status| status["state"] == state)?;
+            (status["problem"] != "the hook is still loading").then_some(status)
         })
         .await
     }

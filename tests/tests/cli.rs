@@ -22,6 +22,24 @@ fn stderr(output: &Output) -> String {
 }
 
 #[test]
+fn a_missing_plugins_directory_is_an_error() {
+    assert!(stderr(&run(&["check", "--plugins", "no-such"])).contains("plugins = no-such is not a folder"));
+    let serve = ["serve", "--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0", "--plugins", "no-such"];
+    let output = run(&serve);
+    assert!(!output.status.success());
+    let why =
+        "plugins = no-such cannot be read: create the directory, or name another with --plugins (LANDFALL_PLUGINS)";
+    assert!(stderr(&output).contains(why), "{output:?}");
+}
+
+#[tokio::test]
+async fn an_empty_plugins_directory_is_a_warning() {
+    let node = Setup::new().start().await;
+    let line = node.logged("a warning", |line| line["level"] == "WARN" && line["plugins"].is_string()).await;
+    assert!(line["message"].as_str().unwrap().contains("the plugins directory is empty"), "{line}");
+}
+
+#[test]
 fn check_says_how_each_hook_would_stand() {
     let dir = tempfile::tempdir().unwrap();
     let put = |name: &str, text: &str| std::fs::write(dir.path().join(name), text).unwrap();

@@ -11,7 +11,7 @@ use tokio::task::{AbortHandle, JoinError, JoinHandle, JoinSet};
 use tokio::time::MissedTickBehavior;
 
 use super::hook::{Hook, HookState, HookStatus};
-use super::known::{Fingerprint, Known, fingerprint};
+use super::known::{Fingerprint, Known, LOADING, fingerprint};
 use super::load::{Files, LOADS_MAX, Loader, Platform, Problem, references};
 use super::names::Names;
 use super::packs::packs;
@@ -308,6 +308,10 @@ impl Keeper {
             Some((_, load)) => load.abort(),
             None if is_done => return,
             None => {}
+        }
+        if self.hooks.is_complete() && !self.known.contains_key(&name) {
+            let unavailable = self.loader.unavailable(&name, &files, LOADING);
+            self.known.insert(name.clone(), Known::loading(unavailable, &files));
         }
         let (loader, fingerprint, key) = (self.loader.clone(), tried.clone(), name.clone());
         let load = self.loads.spawn(async move {

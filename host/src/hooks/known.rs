@@ -13,6 +13,8 @@ pub type Fingerprint = (Option<Result<[u8; 32], String>>, Option<Result<[u8; 32]
 
 /// Thorough looks between two tries with the same files: about half an hour.
 const LOOKS_BETWEEN_TRIES_MAX: u32 = 64;
+/// The problem of a hook that is being loaded for the first time.
+pub const LOADING: &str = "the hook is still loading";
 
 /// What is known of one hook.
 pub struct Known {
@@ -37,6 +39,14 @@ pub struct Known {
 // === impl Known ===
 
 impl Known {
+    /// A new hook whose files are being tried for the first time: `unavailable` answers 503 at its path.
+    pub fn loading(unavailable: Hook, files: &Files) -> Known {
+        let tried = (None, None, String::new(), 0);
+        let (wants, problem) = (Arc::new(unavailable), Some(LOADING.to_owned()));
+        let has_file = files.hook_file.is_some();
+        Known { tried, wants, stands: None, problem, again: false, looks_left: 0, pause: 0, has_file }
+    }
+
     /// After a try: the new hook, or the last good one with a problem. `unavailable` makes the hook that answers 503.
     pub fn after(
         tried: Fingerprint,

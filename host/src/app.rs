@@ -111,7 +111,13 @@ impl AdminAt {
             memory: None,
         };
         let target = url.split('?').next().unwrap_or_default();
-        call(target, outgoing).await.with_context(|| format!("no node has its admin listener at {}", self.url))
+        call(target, outgoing).await.with_context(|| {
+            format!(
+                "no node has its admin listener at {}: --admin URL names another one, and --data DIR of `events` and `rows` reads the ledger of \
+                 one that is stopped",
+                self.url
+            )
+        })
     }
 }
 

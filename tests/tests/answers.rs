@@ -35,6 +35,8 @@ struct Answer {
 
 const JSON: &str = r#"{"from":"the handler"}"#;
 const TOO_LARGE: usize = 5000;
+/// A public key on Ed25519, in PEM.
+const ED25519: &str = "-----BEGIN PUBLIC KEY-----\nMCowBQYDK2VwAyEA11qYAYKxCrfVS/7TyWQHOg7hcvPapiMlrwIaaPcHURo=\n-----END PUBLIC KEY-----\n";
 /// A public key on P-256: SubjectPublicKeyInfo in base64.
 const P256: &str = "MFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAE83T4O/n84iotIvIW4mdBgQ/7dAfSmpqIM8kF9mN1flpVKS3GRqe62gw+2fNNRaINXvVpiglSI8eNEc6wEA3F+g==";
 
@@ -104,6 +106,7 @@ fn with_keys(setup: Setup) -> Setup {
         .env("TEST_WHPK", "whpk_11qYAYKxCrfVS/7TyWQHOg7hcvPapiMlrwIaaPcHURo=")
         .env("TEST_PEM", include_str!("../fixtures/rsa.pem"))
         .env("TEST_EC", P256)
+        .env("TEST_ED", ED25519)
         .env("TEST_BASIC", "user:password")
 }
 
@@ -114,8 +117,7 @@ fn with_hooks(setup: Setup, pack: &Expected) -> Setup {
     let open = "scheme = \"none\"\nchallenge = []\n";
     let config: Vec<String> = pack.config.iter().map(|(key, value)| format!("{key} = {value:?}")).collect();
     let challenge = if pack.has_verify_token { "challenge_secret = \"env:TEST_HEX\"\n" } else { "" };
-    let keys =
-        "secret = [\"env:TEST_HEX\", \"env:TEST_WHPK\", \"env:TEST_PEM\", \"env:TEST_EC\", \"env:TEST_BASIC\"]\n";
+    let keys = "secret = [\"env:TEST_HEX\", \"env:TEST_WHPK\", \"env:TEST_PEM\", \"env:TEST_EC\", \"env:TEST_ED\", \"env:TEST_BASIC\"]\n";
     let secret = if pack.has_key_set { "" } else { keys };
     let closed =
         format!("{challenge}{secret}public_url = \"https://a.example\"\nconfig = {{ {} }}\n", config.join(", "));

@@ -67,7 +67,7 @@ fn check_says_how_each_hook_would_stand() {
     for words in [
         "closed: nobody said who may call; write into closed.toml [verify]",
         "typo.toml:2:2: unknown key `verfy`: did you mean `verify`?",
-        "component nowhere.wasm is missing: put it into the plugins directory",
+        "component nowhere.wasm is missing: put it into the plugins directory, or name its folder with --bundled",
         "1 of 4 hooks would serve",
     ] {
         assert!(stdout(&output).contains(words), "{words}\n{}", stdout(&output));
@@ -184,4 +184,27 @@ fn bench_durable_prints_what_was_accepted_and_run() {
         rounds.iter().all(|one| is_positive(one, "accepted_per_second") && is_positive(one, "whole_cycle_per_second")),
         "{report}"
     );
+}
+
+#[test]
+fn output_that_cannot_be_written_ends_commands() {
+    let command = |words: &[&str]| {
+        let mut command = Command::new(landfall());
+        command.args(words).stderr(std::process::Stdio::piped());
+        command
+    };
+    for words in
+        [&["providers"][..], &["providers", "github"], &["sign", "github", "--to", "http://x/", "--secret", "env:S"]]
+    {
+        let full = std::fs::File::create("/dev/full").unwrap();
+        let output = command(words).env("S", "secret").stdout(full).output().unwrap();
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(1), "{words:?}: {said}");
+        assert!(said.contains("standard output cannot be written"), "{words:?}: {said}");
+
+        let mut child = command(words).env("S", "secret").stdout(std::process::Stdio::piped()).spawn().unwrap();
+        drop(child.stdout.take());
+        let output = child.wait_with_output().unwrap();
+        assert_eq!((output.status.code(), output.stderr.len()), (Some(0), 0), "{words:?}");
+    }
 }

@@ -190,7 +190,8 @@ async fn up_prints_curls_that_answer_and_whose_effect_is_seen() {
     let out = std::fs::File::create(dir.path().join("out")).unwrap();
     let mut up = Ends(
         Command::new(landfall())
-            .args(["up", "--admin-listen", "127.0.0.1:0", "--listen", &format!("127.0.0.1:{port}")])
+            .args(["up", "--admin-listen", "127.0.0.1:0"])
+            .env("PORT", port.to_string())
             .current_dir(dir.path())
             .env_remove("RUST_BACKTRACE")
             .stdout(out)

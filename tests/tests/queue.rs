@@ -212,6 +212,14 @@ async fn the_command_line_lists_shows_replays_and_exports() {
     let lines: Vec<&str> = csv.lines().collect();
     assert_eq!((lines[0], lines.len()), ("event_id,received_at,id,n", 3), "{csv}");
     assert!(lines[1].ends_with(",\"'=1+1, \"\"x\"\"\""), "{csv}");
+    let (good, _, said) = run(&["rows", "u", "--hook", "store"]);
+    assert!(!good && said.contains("hook `store` has no table `u`"), "{said}");
+    for format in ["csv", "jsonl"] {
+        let full = std::fs::File::create("/dev/full").unwrap();
+        let mut rows = node.command();
+        let output = rows.args(["rows", "t", "--hook", "store", "--format", format]).stdout(full).output().unwrap();
+        assert_eq!(output.status.code(), Some(1), "{output:?}");
+    }
     let (_, jsonl, _) = run(&["rows", "t", "--hook", "store"]);
     assert!(jsonl.lines().all(|line| serde_json::from_str::<Value>(line).unwrap()["event_id"] == json!(id)), "{jsonl}");
     for (arguments, sentence) in [

@@ -303,7 +303,28 @@ async fn rows(
         Err(why) => return refused(StatusCode::BAD_REQUEST, &why.body_text()),
     };
     let limit = query.limit.unwrap_or(PAGE_MAX).min(PAGE_MAX);
-    answer(events.ledger.rows(hook, table, query.after.unwrap_or(0), limit).await)
+    let after = query.after.unwrap_or(0);
+    let rows = events.ledger.rows(hook.clone(), table.clone(), after, limit).await;
+    match rows {
+        Ok(rows) if rows.is_empty() && after == 0 && limit > 0 && !events.stores(&hook, &table) => {
+            let (hook, table) = (hook.escape_debug(), table.escape_debug());
+            refused(
+                StatusCode::NOT_FOUND,
+                &format!("hook `{hook}` has no table `{table}`: no row is in it, and no hook file allows it"),
+            )
+        }
+        rows => answer(rows),
+    }
+}
+
+// === impl Events ===
+
+impl Events {
+    /// The hook is served and may store rows in this table.
+    fn stores(&self, hook: &str, table: &str) -> bool {
+        let hook = self.running.as_ref().and_then(|(_, hooks)| hooks.named(hook));
+        hook.is_some_and(|hook| hook.spec.allow.table.iter().any(|allowed| allowed == table))
+    }
 }
 
 fn answer<T: Serialize>(result: Result<T, LedgerError>) -> Response {

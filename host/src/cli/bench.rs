@@ -13,6 +13,7 @@ use tokio::process::{Child, Command};
 
 use super::demos::signature;
 use super::load::{self, Measured};
+use super::output::say;
 use super::{NodeFlags, beside, build, durable, idle, relay};
 use crate::app::{self, AdminAt, PlainSender, compiler};
 use crate::config::Config;
@@ -143,16 +144,16 @@ fn report(flags: &BenchFlags, component: Measured, plain: Measured, memory_kib: 
             "start_to_first_200_ms": ms(start),
             "connections": flags.connections, "seconds": flags.seconds, "rounds": flags.rounds,
         });
-        println!("{report}");
+        say!("{report}");
         return;
     }
-    println!("{:<12} {:>10} {:>9} {:>9} {:>10}", "", "requests/s", "p50 ms", "p99 ms", "memory MiB");
+    say!("{:<12} {:>10} {:>9} {:>9} {:>10}", "", "requests/s", "p50 ms", "p99 ms", "memory MiB");
     for (name, measured, kib) in [("component", &component, memory_kib.0), ("plain axum", &plain, memory_kib.1)] {
         let (p50, p99) = (ms(measured.p50), ms(measured.p99));
-        println!("{name:<12} {:>10.0} {p50:>9.2} {p99:>9.2} {:>10.1}", measured.per_second, mib(kib));
+        say!("{name:<12} {:>10.0} {p50:>9.2} {p99:>9.2} {:>10.1}", measured.per_second, mib(kib));
     }
-    println!("ratio component / plain axum: {ratio:.3}");
-    println!("process start to first 200, warm cache: {:.1} ms", ms(start));
+    say!("ratio component / plain axum: {ratio:.3}");
+    say!("process start to first 200, warm cache: {:.1} ms", ms(start));
 }
 
 fn median(mut runs: Vec<Measured>) -> Measured {

@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 
 use super::bench::{Arena, BenchFlags, Server};
 use super::load::{self, Measured};
+use super::output::say;
 use crate::app::AdminAt;
 
 const HEALTHY_CALLERS: usize = 16;
@@ -47,9 +48,9 @@ pub async fn bench(flags: &BenchFlags, dir: &Path) -> anyhow::Result<ExitCode> {
     let worst = rows.iter().map(Row::ratio).fold(0.0, f64::max);
     if flags.json {
         let rows: Vec<Value> = rows.iter().map(Row::as_json).collect();
-        println!("{}", json!({ "worst_ratio": worst, "memory_mib": memory_kib / 1024, "hooks": rows }));
+        say!("{}", json!({ "worst_ratio": worst, "memory_mib": memory_kib / 1024, "hooks": rows }));
     } else {
-        println!("p99 of the healthy hook at worst {worst:.2} times; the node held {} MiB at most", memory_kib / 1024);
+        say!("p99 of the healthy hook at worst {worst:.2} times; the node held {} MiB at most", memory_kib / 1024);
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -98,10 +99,10 @@ fn copy(from: &Path, to: &Path) -> anyhow::Result<()> {
 
 fn print(row: &Row, first: bool) {
     if first {
-        println!("{:<24} {:>10} {:>10} {:>7} {:>10}", "beside", "alone p99", "beside p99", "times", "answers");
+        say!("{:<24} {:>10} {:>10} {:>7} {:>10}", "beside", "alone p99", "beside p99", "times", "answers");
     }
     let (alone, beside, ratio) = (ms(row.alone.p99), ms(row.beside.p99), row.ratio());
-    println!("{:<24} {alone:>7.2} ms {beside:>7.2} ms {ratio:>7.2} {:>10}", row.hook, row.answers);
+    say!("{:<24} {alone:>7.2} ms {beside:>7.2} ms {ratio:>7.2} {:>10}", row.hook, row.answers);
 }
 
 fn ms(time: Duration) -> f64 {

@@ -7,6 +7,7 @@ use anyhow::Context;
 use serde_json::{Value, json};
 
 use super::NodeFlags;
+use super::output::say;
 use crate::app::{self, HookState, HookStatus, Inspected, grant_for};
 use crate::config::Config;
 use crate::telemetry;
@@ -21,7 +22,7 @@ pub async fn check(flags: NodeFlags) -> anyhow::Result<ExitCode> {
     let statuses = app::check(&config).await?.statuses();
     statuses.iter().for_each(print);
     let bad = statuses.iter().filter(|status| status.state != HookState::Serving).count();
-    println!("{} of {} hooks would serve", statuses.len() - bad, statuses.len());
+    say!("{} of {} hooks would serve", statuses.len() - bad, statuses.len());
     Ok(if bad == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
@@ -35,8 +36,8 @@ pub async fn doctor(flags: NodeFlags) -> anyhow::Result<ExitCode> {
             Ok(lines) => ("ok", lines),
             Err(why) => ("WRONG", vec![why]),
         };
-        println!("{what:<16} {word}");
-        lines.iter().for_each(|line| println!("    {line}"));
+        say!("{what:<16} {word}");
+        lines.iter().for_each(|line| say!("    {line}"));
     }
     let hooks = check(flags).await?;
     Ok(if is_well { hooks } else { ExitCode::FAILURE })
@@ -49,18 +50,18 @@ fn print(status: &HookStatus) {
         HookState::Closed => "closed",
         HookState::Unavailable => "unavailable",
     };
-    println!("{:<16} {:<24} {state}", status.name, status.path.as_deref().unwrap_or("-"));
+    say!("{:<16} {:<24} {state}", status.name, status.path.as_deref().unwrap_or("-"));
     if let Some(problem) = &status.problem {
-        println!("    {problem}");
+        say!("    {problem}");
     }
     if let Some(denied) = status.denied {
-        println!("    {denied}");
+        say!("    {denied}");
     }
     if let Some(unsigned) = status.unsigned {
-        println!("    {unsigned}");
+        say!("    {unsigned}");
     }
     if let Some(wants) = &status.wants {
-        println!("    its manifest asks for:\n{}", indented(wants));
+        say!("    its manifest asks for:\n{}", indented(wants));
     }
 }
 
@@ -73,7 +74,7 @@ pub fn inspect(file: &Path, as_json: bool) -> anyhow::Result<ExitCode> {
     let bytes = std::fs::read(file).with_context(|| format!("{} cannot be read", file.display()))?;
     let inspected = app::inspect(&file.display().to_string(), &bytes)?;
     match as_json {
-        true => println!("{}", receipt(&inspected)),
+        true => say!("{}", receipt(&inspected)),
         false => print_receipt(&inspected),
     }
     Ok(ExitCode::SUCCESS)
@@ -94,26 +95,26 @@ fn receipt(inspected: &Inspected) -> Value {
 
 fn print_receipt(inspected: &Inspected) {
     let size = |bytes: u64| bytesize::ByteSize(bytes).display().iec();
-    println!("digest   sha256:{}", inspected.digest);
-    println!("size     {} ({} bytes)", size(inspected.size as u64), inspected.size);
-    println!("memory   {} at the start, at most [limits] memory", size(inspected.memory_bytes));
-    inspected.exports.iter().for_each(|name| println!("exports  {name}"));
+    say!("digest   sha256:{}", inspected.digest);
+    say!("size     {} ({} bytes)", size(inspected.size as u64), inspected.size);
+    say!("memory   {} at the start, at most [limits] memory", size(inspected.memory_bytes));
+    inspected.exports.iter().for_each(|name| say!("exports  {name}"));
     let (wasi, ours): (Vec<&String>, Vec<&String>) =
         inspected.imports.iter().partition(|name| name.starts_with("wasi:"));
     for name in ours {
         match need(name) {
-            Some(need) => println!("imports  {name:<34} needs {need}"),
-            None => println!("imports  {name}"),
+            Some(need) => say!("imports  {name:<34} needs {need}"),
+            None => say!("imports  {name}"),
         }
     }
     if !wasi.is_empty() {
-        println!(
+        say!(
             "imports  {} interfaces of WASI, with nothing behind them: no files, no network, no environment",
             wasi.len()
         );
     }
     if let Some(manifest) = &inspected.manifest {
-        println!("manifest\n{}", indented(manifest));
+        say!("manifest\n{}", indented(manifest));
     }
 }
 

@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 
 use super::bench::{Arena, BenchFlags, Server, built};
 use super::load::{self, Measured};
+use super::output::say;
 use crate::app::AdminAt;
 
 const CONNECTIONS: [usize; 4] = [1, 16, 64, 256];
@@ -167,22 +168,19 @@ fn report(
         });
         let report = json!({ "syncs_per_second": syncs.round(), "body_bytes": BODY_BYTES, "rounds": as_json(rounds), "backlog": with,
             "poison": poisoned.map(|(alone, with)| json!({ "healthy_p99_ms": ms(alone.p99), "beside_poison_p99_ms": ms(with.p99), "ratio": ratio(alone, with) })) });
-        println!("{report}");
+        say!("{report}");
         return;
     }
-    println!("the disk alone: {syncs:.0} syncs/s of 4 KiB, one after another");
+    say!("the disk alone: {syncs:.0} syncs/s of 4 KiB, one after another");
     print(rounds);
     if let Some((alone, with)) = poisoned {
         let (p99, beside, ratio) = (ms(alone.p99), ms(with.p99), ratio(alone, with));
-        println!(
+        say!(
             "a healthy hook: p99 {p99:.2} ms; beside one that fails every time {beside:.2} ms, {ratio:.2} times as long"
         );
     }
     if let Some(Backlog { events, rounds, start }) = backlog {
-        println!(
-            "with {events} events that wait; from the start of the process to the first 200: {:.0} ms",
-            ms(*start)
-        );
+        say!("with {events} events that wait; from the start of the process to the first 200: {:.0} ms", ms(*start));
         print(rounds);
     }
 }
@@ -205,9 +203,9 @@ fn as_json(rounds: &[Round]) -> Vec<Value> {
 }
 
 fn print(rounds: &[Round]) {
-    println!("{:>11} {:>11} {:>8} {:>8} {:>14}", "connections", "accepted/s", "p50 ms", "p99 ms", "whole cycle/s");
+    say!("{:>11} {:>11} {:>8} {:>8} {:>14}", "connections", "accepted/s", "p50 ms", "p99 ms", "whole cycle/s");
     for Round { connections, accepted, whole_per_second } in rounds {
         let (p50, p99) = (ms(accepted.p50), ms(accepted.p99));
-        println!("{connections:>11} {:>11.0} {p50:>8.2} {p99:>8.2} {whole_per_second:>14.0}", accepted.per_second);
+        say!("{connections:>11} {:>11.0} {p50:>8.2} {p99:>8.2} {whole_per_second:>14.0}", accepted.per_second);
     }
 }

@@ -1,17 +1,15 @@
 //! `landfall events` and `landfall rows`: what a running node has kept, from its admin listener.
 
-use std::io::Write;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use anyhow::{Context, ensure};
-use clap::{Args, Subcommand, ValueEnum};
+use anyhow::ensure;
+use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 
+use super::output::say;
 use super::target::LedgerFlags;
 
-/// Of one page.
-const PAGE: usize = 1000;
 const LOOK_EVERY: Duration = Duration::from_millis(500);
 
 /// What about events.
@@ -92,29 +90,6 @@ struct Which {
     limit: usize,
 }
 
-/// Which rows.
-#[derive(Debug, Args)]
-pub struct RowsFlags {
-    /// The table.
-    table: String,
-    /// The hook that stores them.
-    #[arg(long)]
-    hook: String,
-    /// How they are written.
-    #[arg(long, value_enum, default_value = "jsonl")]
-    format: Format,
-    #[command(flatten)]
-    admin: LedgerFlags,
-}
-
-#[derive(Debug, Clone, Copy, ValueEnum)]
-enum Format {
-    /// One JSON object a line: id, event_id, received_at, row.
-    Jsonl,
-    /// The keys of the first thousand rows are the columns.
-    Csv,
-}
-
 /// What about hooks.
 #[derive(Debug, Args)]
 pub struct HooksFlags {
@@ -153,7 +128,7 @@ pub async fn hooks(flags: &HooksFlags) -> anyhow::Result<ExitCode> {
     print(&shown, flags.json, |hook| {
         let waits = [("paused", " paused"), ("failing", " failing: its events wait")];
         let waits: String = waits.iter().filter(|(key, _)| hook[key] == true).map(|(_, word)| *word).collect();
-        let problem = hook["problem"].as_str().map(|why| format!("  {}", why.escape_debug())).unwrap_or_default();
+        let problem = hook["problem"].as_str().map(|why| format!("  {}", printable(why))).unwrap_or_default();
         format!("{:<24} {:<12} {}{waits}{problem}", text(&hook["name"]), text(&hook["state"]), text(&hook["path"]))
     });
     Ok(ExitCode::SUCCESS)
@@ -195,9 +170,9 @@ async fn replay(flags: &EventsFlags, events: &[String], which: &ReplayFlags) -> 
     };
     let answer = flags.admin.ask("/api/replay", Some(order)).await?;
     match (flags.json, dry_run) {
-        (true, _) => say(&answer),
-        (_, true) => say(format!("{} events would be replayed", answer["events"])),
-        _ => say(format!("{} events are replayed, {} wait or run already", answer["events"], answer["waiting"])),
+        (true, _) => say!("{answer}"),
+        (_, true) => say!("{} events would be replayed", answer["events"]),
+        _ => say!("{} events are replayed, {} wait or run already", answer["events"], answer["waiting"]),
     }
     let unknown = answer["unknown"].as_array().map_or(0, Vec::len);
     ensure!(unknown == 0, "{unknown} events are not known, or their bodies no longer kept");
@@ -207,8 +182,8 @@ async fn replay(flags: &EventsFlags, events: &[String], which: &ReplayFlags) -> 
 async fn show(flags: &EventsFlags, event: &str) -> anyhow::Result<()> {
     let shown = flags.admin.ask(&format!("/api/events/{}", query(event)), None).await?;
     match flags.json {
-        true => say(&shown),
-        false => say(format!("{shown:#}")),
+        true => say!("{shown}"),
+        false => say!("{shown:#}"),
     }
     Ok(())
 }
@@ -237,25 +212,19 @@ fn path(which: &Which, after: Option<i64>) -> String {
     after.map_or(path.clone(), |after| format!("{path}&after={after}"))
 }
 
-fn query(text: &str) -> String {
+/// For a path or a query.
+pub fn query(text: &str) -> String {
     percent_encoding::utf8_percent_encode(text, percent_encoding::NON_ALPHANUMERIC).to_string()
 }
 
 fn print(all: &Value, as_json: bool, line: impl Fn(&Value) -> String) {
     for one in all.as_array().into_iter().flatten() {
-        say(if as_json { one.to_string() } else { line(one) });
-    }
-}
-
-/// A line on standard output. Whoever has stopped reading (`head`) wants no more of them.
-fn say(line: impl std::fmt::Display) {
-    if writeln!(std::io::stdout(), "{line}").is_err() {
-        std::process::exit(0);
+        say!("{}", if as_json { one.to_string() } else { line(one) });
     }
 }
 
 fn line(one: &Value) -> String {
-    let reason = one["reason"].as_str().map(|why| format!("  {}", why.escape_debug())).unwrap_or_default();
+    let reason = one["reason"].as_str().map(|why| format!("  {}", printable(why))).unwrap_or_default();
     let replayed = if one["replayed"] == true { " (replay)" } else { "" };
     let due = one["due_in_ms"].as_u64().filter(|due| *due > 0);
     let due = due.map(|due| format!(" in {}", humantime::format_duration(Duration::from_secs(due.div_ceil(1000)))));
@@ -276,63 +245,24 @@ fn line(one: &Value) -> String {
 }
 
 fn text(value: &Value) -> String {
-    value.as_str().unwrap_or_default().escape_debug().to_string()
+    printable(value.as_str().unwrap_or_default())
 }
 
-/// Runs `landfall rows …`.
-pub async fn rows(flags: &RowsFlags) -> anyhow::Result<ExitCode> {
-    let (mut after, mut columns) = (0, Vec::new());
-    loop {
-        let path = format!("/api/rows/{}/{}?limit={PAGE}&after={after}", query(&flags.hook), query(&flags.table));
-        let page = flags.admin.ask(&path, None).await?;
-        let rows = page.as_array().context("that is no admin listener of Landfall")?;
-        match flags.format {
-            Format::Jsonl => rows.iter().for_each(say),
-            Format::Csv => {
-                if after == 0 {
-                    columns = keys(rows);
-                    let names = ["event_id", "received_at"].into_iter().chain(columns.iter().map(String::as_str));
-                    say(names.map(csv).collect::<Vec<_>>().join(","));
-                }
-                rows.iter().for_each(|row| say(csv_line(row, &columns)));
-            }
-        }
-        match rows.last().and_then(|row| row["id"].as_i64()) {
-            Some(last) if rows.len() == PAGE => after = last,
-            _ => return Ok(ExitCode::SUCCESS),
-        }
-    }
+/// Without what could move a terminal's cursor. Quotes stay: people paste what they read.
+fn printable(text: &str) -> String {
+    let escaped = |c: char| if c.is_control() { c.escape_debug().collect() } else { String::from(c) };
+    text.chars().map(escaped).collect()
 }
 
-fn keys(rows: &[Value]) -> Vec<String> {
-    let mut keys: Vec<String> = Vec::new();
-    for key in rows.iter().filter_map(|row| row["row"].as_object()).flat_map(|row| row.keys()) {
-        if !keys.contains(key) {
-            keys.push(key.clone());
-        }
-    }
-    keys
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-fn csv_line(row: &Value, columns: &[String]) -> String {
-    let cell = |value: &Value| match value {
-        Value::Null => String::new(),
-        Value::String(text) => csv(text),
-        other => csv(&other.to_string()),
-    };
-    let fixed = [cell(&row["event_id"]), cell(&row["received_at"])];
-    fixed.into_iter().chain(columns.iter().map(|name| cell(&row["row"][name]))).collect::<Vec<_>>().join(",")
-}
-
-/// RFC 4180; and no cell that a spreadsheet would run.
-fn csv(text: &str) -> String {
-    let text = if text.starts_with(['=', '+', '-', '@', '\t', '\r']) && text.parse::<f64>().is_err() {
-        format!("'{text}")
-    } else {
-        text.to_owned()
-    };
-    match text.contains(['"', ',', '\n', '\r']) {
-        true => format!("\"{}\"", text.replace('"', "\"\"")),
-        false => text,
+    #[test]
+    fn quotes_stay_and_control_characters_go() {
+        assert_eq!(
+            printable("write public_url = \"https://é\"\u{1b}[2J"),
+            "write public_url = \"https://é\"\\u{1b}[2J"
+        );
     }
 }

@@ -1,12 +1,12 @@
 //! `landfall explain`: why requests were refused and why hooks do not serve, from the node itself.
 
-use std::io::Write as _;
 use std::process::ExitCode;
 
 use anyhow::Context;
 use clap::Args;
 use serde::Deserialize;
 
+use super::output::say;
 use super::target::{AdminFlags, NO_ADMIN};
 
 /// Whom to ask.
@@ -71,8 +71,7 @@ pub async fn explain(flags: &ExplainFlags) -> anyhow::Result<ExitCode> {
         true => "no request was refused since the node has started".to_owned(),
         false => lines.join("\n"),
     };
-    // A reader that has seen enough, such as `head`, is no failure.
-    writeln!(std::io::stdout(), "{said}").ok();
+    say!("{said}");
     Ok(ExitCode::SUCCESS)
 }
 

@@ -1,5 +1,6 @@
 //! `landfall bench --idle N`: what N open connections without a request cost a node, and what a request costs beside them.
 
+use super::output::say;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -48,14 +49,14 @@ pub async fn bench(flags: &BenchFlags, count: usize) -> anyhow::Result<ExitCode>
             "idle_connections": count, "still_open": open, "kib_each": (each_kib * 10.0).round() / 10.0,
             "processor_percent": (share * 100.0).round() / 100.0, "without": side(&alone), "beside": side(&beside),
         });
-        println!("{report}");
+        say!("{report}");
         return Ok(ExitCode::SUCCESS);
     }
-    println!(
+    say!(
         "{count} idle connections: {each_kib:.1} KiB each, {share:.2} % of one processor, {open} still open at the end"
     );
     for (name, measured) in [("without them", alone), ("beside them", beside)] {
-        println!("{name:<13} {:>8.0} requests/s, p99 {:.2} ms", measured.per_second, ms(measured.p99));
+        say!("{name:<13} {:>8.0} requests/s, p99 {:.2} ms", measured.per_second, ms(measured.p99));
     }
     Ok(ExitCode::SUCCESS)
 }

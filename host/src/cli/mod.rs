@@ -10,9 +10,11 @@ mod events;
 mod explain;
 mod idle;
 mod load;
+mod output;
 mod providers;
 mod ready;
 mod relay;
+mod rows;
 mod send;
 mod target;
 mod up;
@@ -30,6 +32,7 @@ use crate::app::{self, App};
 use crate::config::{Config, Flags, LogFormat};
 use crate::shutdown::Shutdown;
 use crate::telemetry;
+use output::say;
 
 /// Where webhooks land: verified, answered in time, run through sandboxed WebAssembly components.
 #[derive(Debug, Parser)]
@@ -85,7 +88,7 @@ enum Command {
     /// Deliveries of a running node: list, show, replay, tail, stats.
     Events(events::EventsFlags),
     /// Rows that the handlers of a running node have stored.
-    Rows(events::RowsFlags),
+    Rows(rows::RowsFlags),
     /// Copy the ledger of a node, running or not, into a new file.
     Backup {
         /// The file to write.
@@ -203,7 +206,7 @@ fn dispatch(command: Command) -> anyhow::Result<ExitCode> {
         Command::Explain(flags) => block_on(explain::explain(&flags)),
         Command::Hooks(flags) => block_on(events::hooks(&flags)),
         Command::Events(flags) => block_on(events::events(&flags)),
-        Command::Rows(flags) => block_on(events::rows(&flags)),
+        Command::Rows(flags) => block_on(rows::rows(&flags)),
         Command::Backup { to, data } => backup(&data, &to),
         Command::Providers(flags) => providers::providers(&flags),
         Command::Bench(flags) => block_on(bench::bench(flags)),
@@ -225,7 +228,7 @@ async fn serve(flags: NodeFlags) -> anyhow::Result<ExitCode> {
 
 fn backup(data: &std::path::Path, to: &std::path::Path) -> anyhow::Result<ExitCode> {
     let app::BackedUp { bytes, events, open } = app::backup(data, to)?;
-    println!("{}: {events} events, {open} of them still to be handled, {bytes} bytes", to.display());
+    say!("{}: {events} events, {open} of them still to be handled, {bytes} bytes", to.display());
     Ok(ExitCode::SUCCESS)
 }
 
@@ -235,7 +238,7 @@ async fn precompile(out: &std::path::Path, files: &[PathBuf]) -> anyhow::Result<
     for file in files {
         let bytes = std::fs::read(file).with_context(|| format!("{} cannot be read", file.display()))?;
         let written = app::precompile(&compiler, out, &file.display().to_string(), bytes).await?;
-        println!("{}", written.display());
+        say!("{}", written.display());
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -9,6 +9,7 @@ use anyhow::Context;
 use clap::Args;
 use serde_json::Value;
 
+use super::output::written;
 use crate::app::{self, Guide};
 
 /// What to print.
@@ -51,8 +52,7 @@ pub fn providers(flags: &ProvidersFlags) -> anyhow::Result<ExitCode> {
             }
         }
     };
-    // A reader that has seen enough, such as `head`, is no failure.
-    std::io::stdout().write_all(text.as_bytes()).ok();
+    written(std::io::stdout().lock().write_all(text.as_bytes()));
     Ok(ExitCode::SUCCESS)
 }
 

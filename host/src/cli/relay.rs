@@ -1,6 +1,7 @@
 //! `landfall bench --forward`: events through the bundled forward to a local server, beside the same relay in plain axum and
 //! reqwest; and how many connections either opened for it.
 
+use super::output::say;
 use std::net::SocketAddr;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -53,19 +54,16 @@ fn report(flags: &BenchFlags, (component, plain): &(Measured, Measured), to_comp
             "component": side(component, to_component), "plain_axum_reqwest": side(plain, to_plain),
             "connections": flags.connections, "seconds": flags.seconds, "rounds": flags.rounds,
         });
-        println!("{report}");
+        say!("{report}");
         return;
     }
-    println!(
-        "{:<15} {:>9} {:>9} {:>9} {:>9} {:>15}",
-        "", "events/s", "p50 ms", "p99 ms", "connects", "per 1,000 events"
-    );
+    say!("{:<15} {:>9} {:>9} {:>9} {:>9} {:>15}", "", "events/s", "p50 ms", "p99 ms", "connects", "per 1,000 events");
     for (name, measured, sink) in sides {
         let (p50, p99, connects) = (ms(measured.p50), ms(measured.p99), sink.connects());
         let per_1000 = sink.connects_per_1000();
-        println!("{name:<15} {:>9.0} {p50:>9.2} {p99:>9.2} {connects:>9} {per_1000:>15.2}", measured.per_second);
+        say!("{name:<15} {:>9.0} {p50:>9.2} {p99:>9.2} {connects:>9} {per_1000:>15.2}", measured.per_second);
     }
-    println!("ratio forward / axum + reqwest: {ratio:.3}");
+    say!("ratio forward / axum + reqwest: {ratio:.3}");
 }
 
 /// A server that takes everything on connections that stay open, and counts.

@@ -7,6 +7,7 @@ use std::process::ExitCode;
 use anyhow::{Context, bail, ensure};
 use clap::Args;
 
+use super::output::say;
 use crate::app::{self, Forged, Order};
 
 /// What to make.
@@ -42,14 +43,19 @@ pub fn sign(flags: &SignFlags) -> anyhow::Result<ExitCode> {
     let body = std::str::from_utf8(&request.body).context("the body is not text: use `landfall send`")?;
     let headers: Vec<String> =
         request.headers.iter().map(|(name, value)| format!("-H {}", quoted(&format!("{name}: {value}")))).collect();
-    println!("curl -sS {} {} --data-binary {}", quoted(&request.url), headers.join(" "), quoted(body));
+    say!("curl -sS {} {} --data-binary {}", quoted(&request.url), headers.join(" "), quoted(body));
     Ok(ExitCode::SUCCESS)
 }
 
 /// Sends it and prints what came back; 1 unless that is a 2xx.
 pub async fn send(flags: &SignFlags) -> anyhow::Result<ExitCode> {
     let (status, body) = app::send(forge(flags)?).await?;
-    println!("{status}\n{body}");
+    say!("{status}\n{body}");
+    if status >= 400 {
+        eprintln!(
+            "landfall: the request was refused or failed: `landfall explain` and `landfall events list` of that node say why"
+        );
+    }
     Ok(if (200..300).contains(&status) { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 

@@ -48,9 +48,15 @@ impl AdminFlags {
             None => AdminAt::found(&self.admin),
         };
         let (status, text) = node.ask(path, post.map(Value::to_string)).await?;
+        ensure!(
+            status != 401 || node.token.is_some(),
+            "the node at {} wants its admin token: run this in the folder in which that node was started, or add --token \
+             file:DIR/admin-token with its data directory",
+            self.admin
+        );
         let (answer, why) = read(&text);
         let hint = answer.as_ref().and_then(|json| json["hint"].as_str()).map(|hint| format!("; {hint}"));
-        ensure!(status == 200, "the node answers {status}: {why}{}", hint.unwrap_or_default());
+        ensure!(status == 200, "the node at {} answers {status}: {why}{}", self.admin, hint.unwrap_or_default());
         answer.context(NO_ADMIN)
     }
 }
@@ -61,8 +67,7 @@ impl LedgerFlags {
     /// As `AdminFlags::ask`; with `--data` the ledger answers.
     pub async fn ask(&self, path: &str, post: Option<Value>) -> anyhow::Result<Value> {
         let Some(data) = &self.data else {
-            let asked = self.admin.ask(path, post.as_ref()).await;
-            return asked.context("no answer from a running node (--data DIR reads the ledger of one that is stopped)");
+            return self.admin.ask(path, post.as_ref()).await;
         };
         let (status, text) = app::ask_ledger(data, path, post.map(|json| json.to_string())).await?;
         let (answer, why) = read(&text);

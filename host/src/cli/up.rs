@@ -1,6 +1,6 @@
 //! `landfall up`: from a fresh clone to hooks that answer, in one command.
 
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
@@ -9,6 +9,7 @@ use anyhow::{Context, ensure};
 
 use super::build::What;
 use super::demos::{Asking, Demo, demos};
+use super::output::say;
 use super::{NodeFlags, build};
 use crate::app::{App, HookState};
 use crate::config::Config;
@@ -22,11 +23,15 @@ const READY_WITHIN: Duration = Duration::from_secs(120);
 
 /// Builds, writes, serves, prints.
 pub async fn up(mut flags: NodeFlags) -> anyhow::Result<ExitCode> {
-    flags.listen = flags.listen.or(Some(SocketAddr::from(([127, 0, 0, 1], 8080))));
+    let is_typed = flags.listen.is_some();
     // Not ./plugins: in a clone of Landfall that is where the sources are.
     flags.plugins = flags.plugins.or(Some(".landfall/plugins".into()));
     flags.log = flags.log.or(Some("warn,handler=info".into()));
-    let config = Config::load(flags.into())?;
+    let mut config = Config::load(flags.into())?;
+    // A trial is for this machine alone, unless an address was named.
+    if !is_typed && config.listen.ip().is_unspecified() {
+        config.listen.set_ip(Ipv4Addr::LOCALHOST.into());
+    }
     telemetry::start(config.log_format, &config.log_level)?;
     place_components(&config)?;
     let secrets = config.plugins.parent().unwrap_or(Path::new(".")).join("secrets");
@@ -45,20 +50,20 @@ pub async fn up(mut flags: NodeFlags) -> anyhow::Result<ExitCode> {
     let asking = Asking { admin, data: own_token.as_deref() };
     print(&demos, listen, &asking, &plugins, &secrets)?;
     for status in hooks.statuses().iter().filter(|status| status.state != HookState::Serving) {
-        println!("! {}: {}", status.name, status.problem.as_deref().unwrap_or("not serving"));
+        say!("! {}: {}", status.name, status.problem.as_deref().unwrap_or("not serving"));
     }
     serving.await.context("serving panicked")??;
     Ok(ExitCode::SUCCESS)
 }
 
-/// From the sources where there are any, else from what came with the binary.
+/// From `bundled` if that was named, else from the sources where there are any.
 fn place_components(config: &Config) -> anyhow::Result<()> {
     std::fs::create_dir_all(&config.plugins).with_context(|| format!("{} cannot be made", config.plugins.display()))?;
-    if let Some(sources) = sources() {
-        println!("building the bundled handlers (the first time takes a minute)");
+    let bundled = config.bundled.as_ref().is_some_and(|dir| dir.join("echo.wasm").is_file());
+    if let Some(sources) = sources().filter(|_| !bundled) {
+        say!("building the bundled handlers (the first time takes a minute)");
         return build::build(&sources, &config.plugins, What::Packages(&COMPONENTS)).map(drop);
     }
-    let bundled = config.bundled.as_ref().is_some_and(|dir| dir.join("echo.wasm").is_file());
     ensure!(bundled, "no sources of the bundled handlers and none in --bundled: run this in a clone of Landfall");
     Ok(())
 }
@@ -86,16 +91,16 @@ fn print(
     plugins: &Path,
     secrets: &Path,
 ) -> anyhow::Result<()> {
-    println!("\nserving {} — paste any of these:\n", plugins.display());
+    say!("\nserving {} — paste any of these:\n", plugins.display());
     for demo in demos {
-        println!("{:<8} http://{listen}/{:<8} {}", demo.name, demo.name, demo.about);
-        println!("  {}", demo.curl(listen, secrets)?);
+        say!("{:<8} http://{listen}/{:<8} {}", demo.name, demo.name, demo.about);
+        say!("  {}", demo.curl(listen, secrets)?);
         if let Some(rows) = demo.rows(asking) {
-            println!("  {rows}");
+            say!("  {rows}");
         }
-        println!();
+        say!("");
     }
-    println!("how each hook stands: {}", asking.command("hooks"));
-    println!("drop your own NAME.wasm and NAME.toml into {}; stop with Ctrl-C", plugins.display());
+    say!("how each hook stands: {}", asking.command("hooks"));
+    say!("drop your own NAME.wasm and NAME.toml into {}; stop with Ctrl-C", plugins.display());
     Ok(())
 }

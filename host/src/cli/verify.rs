@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use anyhow::{Context, ensure};
 use clap::Args;
 
+use super::output::say;
 use crate::app::{self, Report};
 
 /// What to run.
@@ -39,8 +40,8 @@ pub fn verify(flags: &VerifyFlags) -> anyhow::Result<ExitCode> {
     };
     add(&flags.vectors, &|text| app::run_vectors(text, &packs))?;
     add(&flags.challenges, &|text| app::run_challenges(text, &packs))?;
-    all.failures.iter().for_each(|failure| println!("{failure}"));
-    println!("{} passed, {} failed", all.passed, all.failures.len());
+    all.failures.iter().for_each(|failure| say!("{failure}"));
+    say!("{} passed, {} failed", all.passed, all.failures.len());
     Ok(if all.failures.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 

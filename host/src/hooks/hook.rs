@@ -107,7 +107,10 @@ impl Hook {
 
     /// The same with nothing to run, while its component is not there.
     pub(super) fn without_component(&self) -> Hook {
-        let why = format!("component {} is missing: put it into the plugins directory", self.spec.component);
+        let why = format!(
+            "component {} is missing: put it into the plugins directory, or name its folder with --bundled",
+            self.spec.component
+        );
         Hook {
             spec: self.spec.clone(),
             verifier: self.verifier.clone(),

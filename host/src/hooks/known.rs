@@ -66,7 +66,10 @@ impl Known {
                 if !is_ready(&hook) && !is_closed(&hook) && hook.spec.component != old.spec.component =>
             {
                 // The hook file names another component than before, and that one is not there: a slip, or still to come.
-                let why = format!("component {} is missing: put it into the plugins directory", hook.spec.component);
+                let why = format!(
+                    "component {} is missing: put it into the plugins directory, or name its folder with --bundled",
+                    hook.spec.component
+                );
                 Known::kept(tried, old, stands, why, false, files.hook_file.is_some())
             }
             (Ok(mut hook), old) => {

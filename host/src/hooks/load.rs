@@ -296,7 +296,9 @@ fn shorter_answer(manifest: &toml::Table, spec: &HookSpec, verifier: &Verifier) 
 
 fn missing(component: &str, similar: Option<&str>) -> String {
     let meant = similar.map(|similar| format!("; did you mean {similar}?")).unwrap_or_default();
-    format!("component {component} is missing: put it into the plugins directory{meant}")
+    format!(
+        "component {component} is missing: put it into the plugins directory, or name its folder with --bundled{meant}"
+    )
 }
 
 #[cfg(test)]

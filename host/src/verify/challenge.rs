@@ -136,6 +136,11 @@ impl Challenge {
         if spec.answer.headers.values().any(|text| text.contains(['\r', '\n', '\0'])) {
             return Err("a header value is one line".into());
         }
+        if takes_every_delivery(spec) {
+            return Err("every delivery would be answered as an ownership check and dropped: say what a check has (query, header, json, \
+                 equals, only_keys or only_form_field)"
+                .into());
+        }
         let framing = ["content-length", "transfer-encoding", "connection"];
         if let Some(bad) = spec.answer.headers.keys().find(|name| framing.contains(&name.to_ascii_lowercase().as_str()))
         {
@@ -336,6 +341,15 @@ fn equals(view: &View<'_>, place: &str, expected: &Value) -> bool {
     }
 }
 
+/// It asks for nothing that a delivery lacks.
+fn takes_every_delivery(spec: &ChallengeSpec) -> bool {
+    let is_delivery = spec.method.as_deref().is_none_or(|method| ["POST", "PUT", "PATCH"].contains(&method));
+    let names_something =
+        [&spec.query, &spec.header, &spec.json, &spec.only_form_field].iter().any(|name| name.is_some());
+    let is_paired = spec.pair.is_some() && spec.needs_open;
+    is_delivery && !names_something && !is_paired && spec.equals.is_empty() && spec.only_keys.is_empty()
+}
+
 fn has_only_keys(view: &View<'_>, keys: &[String]) -> bool {
     let object = view.json().and_then(Value::as_object);
     object.is_some_and(|object| !object.is_empty() && object.keys().all(|key| keys.contains(key)))
@@ -432,4 +446,22 @@ fn source(text: &str) -> Result<Source, String> {
         _ => return Err(format!("`{text}` names no value: write query:NAME, header:NAME, form:NAME or json:/POINTER")),
     };
     Ok(Source(place))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn checks_that_take_every_delivery_are_refused() {
+        let of = |text: &str| Challenge::build(&toml::from_str(text).unwrap(), &BTreeMap::new()).map(drop);
+        let taken = of("answer = { status = 200, text = \"ok\" }").unwrap_err();
+        assert!(taken.contains("every delivery would be answered"), "{taken}");
+        assert!(of("method = \"PUT\"\nabsent = [\"/a\"]").is_err());
+        for good in
+            ["method = \"HEAD\"", "query = \"challenge\"", "equals = { \"/type\" = \"check\" }", "only_keys = [\"a\"]"]
+        {
+            assert_eq!(of(good), Ok(()), "{good}");
+        }
+    }
 }

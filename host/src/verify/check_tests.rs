@@ -147,7 +147,7 @@ fn mistakes_in_a_verify_table_are_found_at_load() {
             "verify_first must stay on",
         ),
         (
-            "provider = \"slack\"\nsecret = \"env:S\"\nchallenge = [{ answer = { headers = { Content-Length = \"5\" } } }]",
+            "provider = \"slack\"\nsecret = \"env:S\"\nchallenge = [{ query = \"x\", answer = { headers = { Content-Length = \"5\" } } }]",
             "challenge",
             "written by the host",
         ),

@@ -145,8 +145,9 @@ impl Guide {
 
     fn hook_section(&self) -> Option<Section> {
         let mut texts = vec![format!(
-            "Save this as `{}.toml` in the plugins directory. The component `echo.wasm` answers with what it received: it is \
-             part of the image, and `landfall up` builds it. Put your own in its place later.",
+            "Save this as `{}.toml` in the plugins directory. The component `echo.wasm` answers with what it received. The image has it; \
+             in a clone of Landfall, `landfall build plugins --out DIR` builds it, and `--bundled DIR` or `LANDFALL_BUNDLED` says where it \
+             is. Put your own in its place later.",
             self.name
         )];
         if !self.required_config().is_empty() {
@@ -362,6 +363,11 @@ impl Guide {
             blocks.push(Block::Text("Make the provider's handshake yourself:".into()));
             blocks.extend(handshakes.into_iter().map(|command| Block::Code("sh", format!("{command}\n"))));
         }
+        blocks.push(Block::Text(format!(
+            "In the folder in which the node was started, `landfall events list` shows what has arrived, and `landfall explain {}` says why a \
+             request was refused.",
+            self.name
+        )));
         Some(Section { title: "Test", blocks })
     }
 }

@@ -1,0 +1,30 @@
+//! Standard output. A reader that has seen enough (`head`) ends a command quietly; a full disk ends it with a sentence and exit code 1.
+
+use std::fmt::Arguments;
+use std::io::{self, ErrorKind, Write};
+
+/// As `println!`, which would panic where it cannot write.
+macro_rules! say {
+    ($($text:tt)*) => {
+        $crate::cli::output::line(format_args!($($text)*))
+    };
+}
+pub(super) use say;
+
+/// One line. Ends the process if it cannot be written.
+pub fn line(text: Arguments<'_>) {
+    let mut out = io::stdout().lock();
+    written(out.write_fmt(text).and_then(|()| out.write_all(b"\n")));
+}
+
+/// Goes on after a good write.
+pub fn written(result: io::Result<()>) {
+    match result {
+        Ok(()) => {}
+        Err(error) if error.kind() == ErrorKind::BrokenPipe => std::process::exit(0),
+        Err(error) => {
+            writeln!(io::stderr(), "landfall: standard output cannot be written: {error}").ok();
+            std::process::exit(1);
+        }
+    }
+}

@@ -431,7 +431,7 @@ async fn the_ledger_keeps_its_size_under_traffic() {
         waiting += 1;
         assert!(waiting < 400, "the bound is not kept");
     }
-    assert!(node.log().contains("the ledger has reached ledger.max_size"), "{}", node.log());
+    node.until_log("the ledger has reached ledger.max_size").await;
     assert!(size() < 2 * MAX_SIZE);
     assert!(node.post("/quiet", &[], "x").await.0 < 300, "{}", node.log());
     node.until_states("quiet", &["done"; 3]).await;

@@ -163,7 +163,7 @@ async fn counting_line(to: u16) -> (u16, Arc<AtomicUsize>) {
 #[tokio::test]
 async fn nginx_passes_on_what_providers_send() {
     let signed = "[verify]\nscheme = \"signature\"\nalgorithm = \"hmac-sha256\"\nfrom = { header = \"X-Signature\" }\n\
-        prefix = \"sha256=\"\nencoding = \"hex\"\npayload = [\"{url}\", \"{body}\"]\nsecret = \"env:SECRET\"\n\
+        prefix = \"sha256=\"\nencoding = \"hex\"\npayload = [\"{url}\", \"\\n\", \"{body}\"]\nsecret = \"env:SECRET\"\n\
         public_url = \"https://hooks.example.com\"\nfrom_addresses = [\"192.0.2.0/24\"]\n";
     let large = format!("max_body = \"26MB\"\ndeadline = \"60s\"\n{OPEN}[limits]\nmemory = \"256MiB\"\n");
     let setup = Setup::new()
@@ -185,7 +185,7 @@ async fn nginx_passes_on_what_providers_send() {
 
     // The signature covers the public URL, with the spelling that the provider has used.
     let path = "/signed/a%2Fb%20c?x=1&y=%C3%A4";
-    let signature = sign("s3cret", format!("https://hooks.example.com{path}{{\"a\": 1}}").as_bytes());
+    let signature = sign("s3cret", format!("https://hooks.example.com{path}\n{{\"a\": 1}}").as_bytes());
     let send = async |address: &str| {
         let request = node.client.post(nginx.url(path)).header("x-signature", &signature);
         request.header("x-forwarded-for", address).body("{\"a\": 1}").send().await.unwrap().status().as_u16()

@@ -50,7 +50,7 @@ impl AdminFlags {
         let (status, text) = node.ask(path, post.map(Value::to_string)).await?;
         ensure!(
             status != 401 || node.token.is_some(),
-            "the node at {} wants its admin token: run this in the folder in which that node was started, or add --token \
+            "the node at {} answers 401, since it wants its admin token: run this in the folder in which that node was started, or add --token \
              file:DIR/admin-token with its data directory",
             self.admin
         );

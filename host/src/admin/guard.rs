@@ -121,7 +121,7 @@ pub async fn guard(State(guard): State<Guard>, request: Request, next: Next) -> 
     let client = request.extensions().get::<Peer>().map(|Peer(peer)| peer.ip().to_canonical());
     let mut why = Refused { client, ..why };
 
-    // Guessing takes time, and cannot keep connections from others.
+    // A pause makes guessing slow. Only a few requests wait at once, so that guesses do not use up the connections.
     if why.reason == "admin_token_wrong" {
         match guard.pauses.try_acquire() {
             Ok(_pause) => tokio::time::sleep(WRONG_TOKEN_PAUSE).await,
@@ -137,7 +137,7 @@ pub async fn guard(State(guard): State<Guard>, request: Request, next: Next) -> 
     response
 }
 
-/// A browser says from which page a request comes.
+/// Refuses requests that a browser sends from a page of another origin.
 fn check_origin(headers: &HeaderMap, host: &str) -> Result<(), Refused> {
     let foreign = |what: String| {
         refused(
@@ -160,7 +160,7 @@ fn check_origin(headers: &HeaderMap, host: &str) -> Result<(), Refused> {
     }
 }
 
-/// A form of a foreign page can send any text, but not as JSON.
+/// Requires JSON: an HTML form of a foreign page can send any text, but not with this content type.
 fn check_content_type(method: &Method, headers: &HeaderMap) -> Result<(), Refused> {
     let length = headers.get(header::CONTENT_LENGTH).map(|value| value.as_bytes());
     let has_body = headers.contains_key(header::TRANSFER_ENCODING) || length.is_some_and(|length| length != b"0");
@@ -181,7 +181,7 @@ fn refused(reason: &'static str, status: StatusCode, detail: String, hint: &'sta
     Refused { reason, status, detail, hint, client: None }
 }
 
-/// Without a port.
+/// The host without its port.
 fn name_of(host: &str) -> &str {
     let after_address = host.rfind(']').map_or(0, |end| end + 1);
     host[after_address..].rfind(':').map_or(host, |colon| &host[..after_address + colon])

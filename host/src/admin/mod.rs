@@ -31,7 +31,7 @@ pub struct Admin {
     pub metrics: Arc<dyn Fn() -> String + Send + Sync>,
     /// Who was not let in, and why.
     pub refusals: Arc<RefusalLog>,
-    /// Whom everything but the probes answers.
+    /// Checks every request except those for the probes.
     pub guard: guard::Guard,
     /// What has happened.
     pub ledger: Arc<Ledger>,

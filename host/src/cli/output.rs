@@ -17,7 +17,7 @@ pub fn line(text: Arguments<'_>) {
     written(out.write_fmt(text).and_then(|()| out.write_all(b"\n")));
 }
 
-/// Goes on after a good write.
+/// Returns after a successful write; otherwise ends the process.
 pub fn written(result: io::Result<()>) {
     match result {
         Ok(()) => {}

@@ -30,7 +30,7 @@ pub struct LedgerFlags {
     data: Option<PathBuf>,
 }
 
-/// Something else answers there.
+/// The error for an answer that is not one of the admin API.
 pub const NO_ADMIN: &str = "that is no admin listener of Landfall";
 
 // === impl AdminFlags ===
@@ -75,7 +75,7 @@ impl LedgerFlags {
         answer.context(NO_ADMIN)
     }
 
-    /// A node is asked, not a ledger.
+    /// Whether a running node is asked, and not the ledger of a stopped one.
     pub fn is_running(&self) -> bool {
         self.data.is_none()
     }

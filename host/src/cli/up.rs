@@ -28,7 +28,7 @@ pub async fn up(mut flags: NodeFlags) -> anyhow::Result<ExitCode> {
     flags.plugins = flags.plugins.or(Some(".landfall/plugins".into()));
     flags.log = flags.log.or(Some("warn,handler=info".into()));
     let mut config = Config::load(flags.into())?;
-    // A trial is for this machine alone, unless an address was named.
+    // `up` is for trying things out: it listens on loopback unless an address was given.
     if !is_typed && config.listen.ip().is_unspecified() {
         config.listen.set_ip(Ipv4Addr::LOCALHOST.into());
     }

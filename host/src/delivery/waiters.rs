@@ -17,12 +17,12 @@ pub struct Waiters {
 #[derive(Default)]
 struct Waiting {
     by_event: HashMap<EventId, Callers>,
-    /// Replies that were told last: a caller may begin to wait just after its event has ended.
+    /// The latest replies: a caller may begin to wait just after its event has ended.
     told: VecDeque<(EventId, Reply)>,
     next: u64,
 }
 
-/// Replies that are remembered, and the largest body of them in bytes.
+/// How many replies are remembered, and the largest body in bytes.
 const TOLD_MAX: usize = 256;
 const TOLD_BYTES_MAX: usize = 64 << 10;
 
@@ -50,7 +50,7 @@ pub struct Waiter<'a> {
     told: oneshot::Receiver<Outcome>,
 }
 
-/// What a caller that waited has come to.
+/// How waiting ended for a caller.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Waited {
     /// The outcome of the attempt.

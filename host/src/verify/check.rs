@@ -17,7 +17,7 @@ use super::schemes;
 use super::signature::Feed;
 use super::verifier::{Proof, Verifier};
 use super::view::{Absent, View, describe};
-use crate::model::{DeliveryId, Documents, Event, KeyForm, Place, Secret, SecretError};
+use crate::model::{DeliveryId, Documents, Event, IdMatch, KeyForm, Place, Secret, SecretError};
 
 /// What a request turned out to be.
 #[derive(Debug)]
@@ -349,8 +349,13 @@ fn basic(view: &View<'_>, keys: &Keys) -> Result<usize, Refusal> {
     if !pair.contains(&b':') {
         return Err(malformed("no colon in them"));
     }
-    keys.find(|_, key| Ok(same_text(&pair, key)))?
+    keys.find(|_, key| Ok(same_text(&pair, key) & is_credentials(key)))?
         .ok_or_else(|| Refusal::new(Reason::TokenMismatch, "the basic credentials do not match"))
+}
+
+/// Whether a secret is `user:password`. With an empty password, knowing the user's name would be enough.
+pub fn is_credentials(secret: &[u8]) -> bool {
+    secret.iter().position(|byte| *byte == b':').is_some_and(|colon| colon + 1 < secret.len())
 }
 
 fn absent_token(absent: Absent, place: &Place) -> Refusal {
@@ -423,7 +428,7 @@ fn proven(verifier: &Verifier, view: &View<'_>, matched: Option<usize>) -> Prove
     Proven {
         facts,
         delivery_key: identity.map(|(alternative, fields)| {
-            let mut key = delivery_key(alternative, &fields);
+            let mut key = delivery_key(verifier, alternative, &fields);
             if verifier.identity_per_url {
                 key.extend_from_slice(&url_key(view.request));
             }
@@ -451,17 +456,28 @@ fn url_key(request: &Unverified) -> Vec<u8> {
     [b"\0url\0", &digest.finalize()[..]].concat()
 }
 
-/// One key for all fields. No two lists of values share a key: each value is preceded by its length.
-fn delivery_key(alternative: usize, fields: &[String]) -> Vec<u8> {
-    if let (0, [only]) = (alternative, fields) {
-        return only.as_bytes().to_vec();
+/// One key for all fields: a digest of `match` and of each field's place and value. The same values at other places, or compared
+/// by another rule, are another identity: no event is lost after a hook names other fields.
+fn delivery_key(verifier: &Verifier, alternative: usize, values: &[String]) -> Vec<u8> {
+    let mut digest = Sha256::new();
+    let mut add = |text: &str| {
+        digest.update((text.len() as u64).to_be_bytes());
+        digest.update(text);
+    };
+    add(match verifier.id_match() {
+        IdMatch::Id => "id",
+        IdMatch::IdAndBody => "id-and-body",
+    });
+    let places = verifier.delivery_id.iter().flat_map(|identity| &identity.alternatives()[alternative]);
+    for (place, value) in places.zip(values) {
+        match place {
+            // Header names have no case.
+            Place::Header(name) => add(&describe(&Place::Header(name.to_ascii_lowercase()))),
+            place => add(&describe(place)),
+        }
+        add(value);
     }
-    let mut key = format!("fields\0{alternative}\0").into_bytes();
-    for field in fields {
-        key.extend_from_slice(&(field.len() as u64).to_be_bytes());
-        key.extend_from_slice(field.as_bytes());
-    }
-    key
+    [b"id\0", &digest.finalize()[..]].concat()
 }
 
 #[cfg(test)]

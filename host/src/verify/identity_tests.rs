@@ -10,7 +10,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::{Checked, Given, Keys, NoDocuments, Pack, Packs, Unverified, Verified, Verifier, check, pack_names, sign};
-use crate::model::{ConfigValue, DeliveryId, IdMatch, KeyForm, Place, Scheme, Secret, VerifySpec};
+use crate::model::{ConfigValue, DedupId, DedupSpec, DeliveryId, IdMatch, KeyForm, Place, Scheme, Secret, VerifySpec};
 
 const DELIVERIES: &str = include_str!("../../../tests/vectors/deliveries.json");
 
@@ -167,4 +167,32 @@ fn every_identity_has_alike_deliveries() {
     };
     let missing: Vec<&str> = pack_names().filter(needs_case).filter(|name| !tried.contains(*name)).collect();
     assert!(missing.is_empty(), "tests/vectors/deliveries.json has no case for {missing:?}");
+}
+
+#[test]
+fn identities_are_bound_to_their_fields() {
+    let key = |id: &str, id_match: IdMatch| {
+        #[derive(Deserialize)]
+        struct Table {
+            id: DeliveryId,
+        }
+        let id = DedupId::At(toml::from_str::<Table>(&format!("id = {id}")).unwrap().id);
+        let dedup = DedupSpec { id, id_match: Some(id_match), window: Duration::from_secs(60) };
+        let typed = VerifySpec { scheme: Some(Scheme::None), ..VerifySpec::default() };
+        let verifier = Verifier::build(&typed, &Packs::default()).unwrap().with_places(&dedup, None, "/in").unwrap();
+        let headers = [("x-id".to_owned(), "7".to_owned()), ("x-other".to_owned(), "7".to_owned())].into();
+        let sent = Sent { headers, body: Some(serde_json::json!({ "id": "7" })) };
+        verified(&verifier, sent.unverified(), &Keys::new([]), "open").delivery_key().unwrap().to_vec()
+    };
+    let first = key("[{ header = \"X-Id\" }]", IdMatch::Id);
+    assert_eq!(first, key("{ header = \"x-id\" }", IdMatch::Id), "the same field, written otherwise");
+    assert_eq!(first, key("[[{ header = \"Absent\" }], [{ header = \"X-Id\" }]]", IdMatch::Id), "as an alternative");
+    for (id, id_match) in [
+        ("[{ header = \"X-Other\" }]", IdMatch::Id),
+        ("[{ json = \"/id\" }]", IdMatch::Id),
+        ("[{ header = \"X-Id\" }]", IdMatch::IdAndBody),
+        ("[{ header = \"X-Id\" }, { header = \"X-Other\" }]", IdMatch::Id),
+    ] {
+        assert_ne!(first, key(id, id_match), "{id}");
+    }
 }

@@ -6,8 +6,8 @@ pub fn var(name: &str) -> Option<String> {
     Some(value.to_string_lossy().into_owned())
 }
 
-/// The bytes of a variable: for secrets, which need not be text.
+/// The bytes of a variable, for secrets, which need not be text. `None`: not set; a variable may be set and empty.
 pub fn bytes(name: &str) -> Option<Vec<u8>> {
     use std::os::unix::ffi::OsStringExt;
-    std::env::var_os(name).filter(|value| !value.is_empty()).map(OsStringExt::into_vec)
+    std::env::var_os(name).map(OsStringExt::into_vec)
 }

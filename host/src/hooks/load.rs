@@ -251,7 +251,7 @@ fn placed(name: &HookName, text: &str, spec: &HookSpec, verifier: Verifier) -> R
         return Err(wrong(&["path"], problem));
     }
     verifier
-        .with_places(&spec.dedup, spec.order_by.clone())
+        .with_places(&spec.dedup, spec.order_by.clone(), &spec.path)
         .map_err(|(key, message)| wrong(&[key], message))?
         .with_accepted(&spec.accepted)
         .map_err(|(key, message)| wrong(&["accepted", key], message))

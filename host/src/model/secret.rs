@@ -148,8 +148,12 @@ impl Secret {
         Secret(Zeroizing::new(bytes.into()))
     }
 
-    /// What a file or a variable holds: one line end after the secret does not count.
+    /// What a file or a variable holds: a byte-order mark before the secret and one line end after it do not count.
     pub fn without_line_end(mut bytes: Vec<u8>) -> Secret {
+        const BYTE_ORDER_MARK: &[u8] = "\u{feff}".as_bytes();
+        if bytes.starts_with(BYTE_ORDER_MARK) {
+            bytes.drain(..BYTE_ORDER_MARK.len());
+        }
         if bytes.ends_with(b"\n") {
             bytes.truncate(bytes.len() - if bytes.ends_with(b"\r\n") { 2 } else { 1 });
         }
@@ -278,9 +282,16 @@ mod tests {
 
     #[test]
     fn one_line_end_does_not_count() {
-        for (held, secret) in
-            [("s", "s"), ("s\n", "s"), ("s\r\n", "s"), ("s\n\n", "s\n"), ("s\r", "s\r"), (" s ", " s ")]
-        {
+        for (held, secret) in [
+            ("s", "s"),
+            ("\u{feff}s\r\n", "s"),
+            ("\u{feff}", ""),
+            ("s\n", "s"),
+            ("s\r\n", "s"),
+            ("s\n\n", "s\n"),
+            ("s\r", "s\r"),
+            (" s ", " s "),
+        ] {
             assert_eq!(Secret::without_line_end(held.into()).expose(), secret.as_bytes(), "{held:?}");
         }
     }

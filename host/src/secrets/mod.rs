@@ -178,8 +178,9 @@ impl Secrets {
                 fetched.unwrap_or(Err("no answer in time".into())).map_err(unreadable)?
             }
         };
-        // White space alone is what an empty file or a placeholder leaves, and a key that anybody guesses.
-        match secret.expose().iter().all(u8::is_ascii_whitespace) {
+        // A key that anyone can guess: an empty file or a placeholder leaves white space, or a byte-order mark alone.
+        let text = secret.expose().strip_prefix("\u{feff}".as_bytes()).unwrap_or(secret.expose());
+        match text.iter().all(u8::is_ascii_whitespace) {
             true => Err(SecretError::Empty(reference.to_string())),
             false => Ok(secret),
         }
@@ -298,9 +299,11 @@ mod tests {
         std::fs::write(&path, "two").unwrap();
         secrets.refresh(false);
         assert_eq!(secrets.value(&reference).unwrap().expose(), b"two");
-        std::fs::write(&path, "\n").unwrap();
-        secrets.refresh(false);
-        assert!(matches!(secrets.value(&reference), Err(SecretError::Empty(_))));
+        for empty in ["\n", "\u{feff}", "\u{feff}\r\n", "\u{feff}\u{feff}"] {
+            std::fs::write(&path, empty).unwrap();
+            secrets.refresh(false);
+            assert!(matches!(secrets.value(&reference), Err(SecretError::Empty(_))), "{empty:?}");
+        }
         std::fs::remove_file(&path).unwrap();
         secrets.refresh(false);
         assert!(matches!(secrets.value(&reference), Err(SecretError::Unreadable { .. })));

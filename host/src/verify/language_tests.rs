@@ -331,6 +331,7 @@ fn a_token_may_be_the_whole_body() {
                 window: Duration::from_secs(60),
             },
             Some(Place::Claim("/data/inner/type".into())),
+            "/hook",
         )
         .unwrap();
     let claims = json!({ "data": "{\"id\":\"e1\",\"inner\":\"{\\\"type\\\":\\\"order\\\"}\"}" });

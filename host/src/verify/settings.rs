@@ -336,6 +336,10 @@ mod tests {
         const ED25519_KEY: &str = "MCowBQYDK2VwAyEA11qYAYKxCrfVS/7TyWQHOg7hcvPapiMlrwIaaPcHURo=";
         for (text, secret, problem) in [
             ("provider = \"basic-auth\"", "no colon", Some("user:password")),
+            ("provider = \"basic-auth\"", ":", Some("user:password")),
+            ("provider = \"basic-auth\"", "user:", Some("user:password")),
+            ("provider = \"basic-auth\"", ":password", None),
+            ("scheme = \"token\"\nfrom = { header = \"T\" }", "to\nken", Some("line end")),
             ("provider = \"basic-auth\"", "user:password", None),
             ("scheme = \"token\"\nfrom = { header = \"T\" }", "token ", Some("white space")),
             ("scheme = \"token\"\nfrom = { header = \"T\" }", "token", None),

@@ -520,6 +520,11 @@ fn ends_clearly(payload: &[Part], shown: &Shown) -> bool {
 /// before the body are ended by the text after them, parts behind it by the text before them.
 fn check_cuts(payload: &[Part], view: &View<'_>, shown: &Shown) -> Result<(), Refusal> {
     let is_value = |part: &Part| matches!(part, Part::Id | Part::Label(_) | Part::At(_) | Part::QueryLower(_));
+    if payload.contains(&Part::FormSorted) && !view.is_urlencoded() {
+        // Different bodies of another type have the same pairs, in another order or with other escapes.
+        let why = "{form_sorted} is signed, and the content type is not application/x-www-form-urlencoded";
+        return Err(Refusal::new(Reason::MalformedBody, why));
+    }
     let free = payload.iter().position(|part| matches!(part, Part::Body | Part::FormSorted));
     let is_long = |part: &Part| is_value(part) || matches!(part, Part::Url | Part::UrlUnescaped);
     let Some(free) = free.or_else(|| payload.iter().rposition(is_long)) else { return Ok(()) };

@@ -10,7 +10,7 @@ use super::algorithm::is_public_key;
 use super::answers::AnswerRules;
 use super::build::{self, BuildError, wrong};
 use super::challenge::{self, Challenge};
-use super::check::Keys;
+use super::check::{Keys, is_credentials};
 use super::jwt::Jwt;
 use super::lookup::{KeyGrant, Lookup};
 use super::pack::{Pack, Packs, SignedBody};
@@ -196,14 +196,23 @@ impl Verifier {
         self.max_body
     }
 
-    /// With what the operator says identifies a delivery, and orders events.
-    pub fn with_places(self, dedup: &DedupSpec, order_key: Option<Place>) -> Result<Verifier, (&'static str, String)> {
+    /// With what the operator says identifies a delivery, and orders events, of a hook at this path.
+    pub fn with_places(
+        self,
+        dedup: &DedupSpec,
+        order_key: Option<Place>,
+        path: &str,
+    ) -> Result<Verifier, (&'static str, String)> {
         let check = |place: &Place| build::check_fact(place, self.proof.has_claims()).map_err(|error| error.message);
         order_key.iter().try_for_each(check).map_err(|message| ("order_by", message))?;
+        if let Some(place) = order_key.iter().find(|place| !build::is_in_path(place, path)) {
+            return Err(("order_by", build::no_such_segment(place, path)));
+        }
         let id_match = dedup.id_match.unwrap_or(self.id_match);
         let delivery_id = match &dedup.id {
             DedupId::At(fields) => {
                 fields.all_fields().try_for_each(check).map_err(|message| ("dedup", message))?;
+                build::check_identity(fields, path).map_err(|error| ("dedup", error.message))?;
                 Some(fields.clone())
             }
             DedupId::OfPack | DedupId::BodyDigest | DedupId::Nothing => self.delivery_id,
@@ -309,15 +318,12 @@ impl Verifier {
                 base.trim_end_matches(path)
             ));
         }
-        let is_reachable = |place: &Place| match place {
-            Place::Path(_) => path.rsplit('/').next().is_some_and(|last| last.starts_with('{')),
-            Place::Param(name) => path.contains(&format!("{{{name}}}")) || path.contains(&format!("{{{name}...}}")),
-            _ => true,
-        };
         let last = path.trim_end_matches('/');
-        match self.proof.places().into_iter().find(|place| !is_reachable(place))? {
-            Place::Param(name) => Some(format!("`{name}` is read from the path: write path = \"{last}/{{{name}}}\"")),
-            _ => Some(format!("the token is the last segment of the path: write path = \"{last}/{{secret}}\"")),
+        match self.proof.places().into_iter().find(|place| !build::is_in_path(place, path))? {
+            Place::Path(_) => {
+                Some(format!("the token is the last segment of the path: write path = \"{last}/{{secret}}\""))
+            }
+            place => Some(build::no_such_segment(place, path)),
         }
     }
 
@@ -343,9 +349,12 @@ impl Verifier {
     /// Why no request can show this key.
     fn unusable(&self, key: &[u8]) -> Option<&'static str> {
         match &self.proof {
-            Proof::Basic if !key.contains(&b':') => Some("the secret is not of the form user:password"),
+            Proof::Basic if !is_credentials(key) => Some("the secret is not of the form user:password"),
             Proof::Token { from: Place::Header(_), .. } if key.trim_ascii() != key => {
                 Some("the secret begins or ends with white space, and no header value does")
+            }
+            Proof::Token { from: Place::Header(_), .. } if http::HeaderValue::from_bytes(key).is_err() => {
+                Some("the secret holds a line end or another control character, and no header value does")
             }
             Proof::Signature(signature) if !is_public_key(signature.algorithm, key) => Some(NOT_A_KEY),
             Proof::Code(Code::HttpMessageSignatures(rules)) if !is_public_key(rules.algorithm, key) => Some(NOT_A_KEY),

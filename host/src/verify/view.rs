@@ -138,6 +138,11 @@ impl<'a> View<'a> {
         self.json_field.filter(|_| self.form_kind().is_some() && self.json().is_some())
     }
 
+    /// Whether the content type says that the body is a form of pairs.
+    pub fn is_urlencoded(&self) -> bool {
+        self.form_kind() == Some(Form::Urlencoded)
+    }
+
     fn form_kind(&self) -> Option<Form> {
         match content_essence(self)?.as_str() {
             "application/x-www-form-urlencoded" => Some(Form::Urlencoded),

@@ -3,11 +3,12 @@
 use std::time::Duration;
 
 use super::super::schemes::DetachedJws;
+use super::super::view::describe;
 use super::super::window::Window;
 use super::places::one_place;
 use super::signature::check_age;
 use super::{BuildError, wrong};
-use crate::model::{JwtSpec, VerifySpec};
+use crate::model::{JwtSpec, Place, VerifySpec};
 
 pub(super) fn build(spec: &VerifySpec) -> Result<DetachedJws, BuildError> {
     const PUBLIC: [&str; 2] = ["RS256", "ES256"];
@@ -39,9 +40,19 @@ pub(super) fn build(spec: &VerifySpec) -> Result<DetachedJws, BuildError> {
         return Err(wrong("jwt", "max_age and header_time, the header parameter that it judges, go together"));
     }
     check_age("jwt", "max_age", rules.max_age)?;
+    let from = one_place(spec)?;
+    if matches!(from, Place::Json(_) | Place::Form(_) | Place::Body(_)) {
+        return Err(wrong(
+            "from",
+            format!(
+                "the signature ({}) is part of the body that it signs: no sender can make such a signature",
+                describe(&from)
+            ),
+        ));
+    }
     let ahead = Duration::from_secs(60);
     Ok(DetachedJws {
-        from: one_place(spec)?,
+        from,
         algorithms,
         jwks: jwks.clone(),
         header_time: rules.header_time.clone(),

@@ -5,11 +5,12 @@ use serde_json::Value;
 use super::super::jwt::Jwt;
 use super::super::lookup::{Lookup, Member};
 use super::super::payload::configured_text;
+use super::super::view::describe;
 use super::places::one_place;
 use super::signature::check_age;
 use super::urls::{NEEDS_URL, address, names_url};
 use super::{BuildError, wrong};
-use crate::model::{ClaimValue, ConfigValue, Encoding, KeyForm, LookupSpec, VerifySpec};
+use crate::model::{ClaimValue, ConfigValue, Encoding, JwtSpec, KeyForm, LookupSpec, Place, VerifySpec};
 
 const JWT_ALGORITHMS: [&str; 5] = ["HS256", "HS384", "HS512", "RS256", "ES256"];
 
@@ -66,6 +67,9 @@ pub(super) fn build(spec: &VerifySpec) -> Result<Jwt, BuildError> {
     if rules.body_hash.is_none() && bends_hash {
         return Err(wrong("jwt", "body_hash is missing: name the claim that holds the SHA-256 of the body"));
     }
+    let from = one_place(spec)?;
+    check_apart(rules, &from)?;
+    check_claim_names(rules)?;
     if rules.jwks.is_some() && rules.claims.is_empty() && spec.provider.is_none() {
         return Err(wrong(
             "jwt",
@@ -79,7 +83,7 @@ pub(super) fn build(spec: &VerifySpec) -> Result<Jwt, BuildError> {
         return Err(wrong("jwt", format!("the claim {name} allows nothing: name at least one value")));
     }
     Ok(Jwt {
-        from: one_place(spec)?,
+        from,
         prefix: spec.prefix.clone().unwrap_or_default(),
         algorithms,
         jwks: rules.jwks.as_ref().map(|url| address("jwt", "jwks", url, spec)).transpose()?,
@@ -96,6 +100,61 @@ pub(super) fn build(spec: &VerifySpec) -> Result<Jwt, BuildError> {
         query_string_hash: rules.query_string_hash.clone(),
         base_path: base_path(spec)?,
     })
+}
+
+/// A token cannot hold the digest of what it is a part of: no sender can make such a token.
+fn check_apart(rules: &JwtSpec, from: &Place) -> Result<(), BuildError> {
+    let covers_body = rules.body_hash.is_some() || rules.body_claim.is_some();
+    let covers_query = rules.query_string_hash.is_some();
+    // The query string hash leaves the parameter `jwt` out.
+    let (what, is_inside) = match from {
+        Place::Json(_) | Place::Form(_) | Place::Body(_) => ("the body", covers_body),
+        Place::Query(name) => ("the URL", rules.url_hash.is_some() || (covers_query && name != "jwt")),
+        Place::Path(_) | Place::Param(_) => ("the URL", rules.url_hash.is_some() || covers_query),
+        Place::Header(_) | Place::Each(_) | Place::Claim(_) => return Ok(()),
+    };
+    match is_inside {
+        true => Err(wrong(
+            "jwt",
+            format!(
+                "the token ({}) is part of {what}, and would hold a digest of itself: read the token from a header, or leave the \
+                 digest of {what} out of jwt",
+                describe(from)
+            ),
+        )),
+        false => Ok(()),
+    }
+}
+
+/// A claim has one meaning: times differ from token to token, and so does a digest.
+fn check_claim_names(rules: &JwtSpec) -> Result<(), BuildError> {
+    const TIMES: [(&str, &str); 3] = [("exp", "leeway"), ("iat", "max_age"), ("nbf", "leeway")];
+    if let Some((name, field)) = TIMES.into_iter().find(|(name, _)| rules.claims.contains_key(*name)) {
+        let why = format!(
+            "the claim {name} is a time, which differs from token to token: remove it from claims; {field} judges it"
+        );
+        return Err(wrong("jwt", why));
+    }
+
+    let digests = [
+        ("body_hash", &rules.body_hash),
+        ("body_claim", &rules.body_claim),
+        ("url_hash", &rules.url_hash),
+        ("query_string_hash", &rules.query_string_hash),
+    ];
+    let mut taken: Vec<&str> = rules.claims.keys().map(String::as_str).chain(TIMES.map(|(name, _)| name)).collect();
+    for (field, claim) in digests {
+        let Some(claim) = claim else { continue };
+        if taken.contains(&claim.as_str()) {
+            let claim = claim.escape_debug();
+            return Err(wrong(
+                "jwt",
+                format!("{field} reads the claim {claim}, which has another meaning: name the right claim"),
+            ));
+        }
+        taken.push(claim);
+    }
+    Ok(())
 }
 
 /// The path of the app's base URL, for the query string hash; empty where there is none.

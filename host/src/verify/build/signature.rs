@@ -4,14 +4,15 @@ use std::time::Duration;
 
 use super::super::algorithm::Running;
 use super::super::payload::{self, Part};
-use super::super::signature::{KeySet, List, ListTime, Signature, Time};
+use super::super::signature::{KeySet, ListTime, Signature, Time};
 use super::super::view::describe;
 use super::super::window::Window;
+use super::list;
 use super::payload::{PayloadRules, places_in};
-use super::places::{check_value, header_name, places};
+use super::places::{check_held_value, check_value, header_name, is_same_place, places};
 use super::urls::{NEEDS_URL, address, names_url};
 use super::{BuildError, wrong};
-use crate::model::{Algorithm, KeySetSpec, ListSpec, Place, TimeSpec, VerifySpec};
+use crate::model::{Algorithm, KeySetSpec, Place, TimeSpec, VerifySpec};
 
 /// Method names of WebSub (w3.org/TR/websub section 8.1) and what they stand for.
 const METHODS: [(&str, Algorithm); 4] = [
@@ -43,7 +44,7 @@ pub(super) fn build(spec: &VerifySpec, is_documented: bool) -> Result<Signature,
     let alternatives: Vec<Vec<Part>> = others.collect::<Result<_, _>>()?;
     let parts = || std::iter::once(&payload).chain(&alternatives).flatten();
 
-    let mut list = spec.list.as_ref().map(list).transpose()?;
+    let mut list = spec.list.as_ref().map(|typed| list::build(typed, spec, encoding)).transpose()?;
     let labels: Vec<String> = parts()
         .filter_map(|part| match part {
             Part::Label(label) => Some(label.clone()),
@@ -56,6 +57,7 @@ pub(super) fn build(spec: &VerifySpec, is_documented: bool) -> Result<Signature,
         return Err(wrong("payload", message));
     }
     if let Some(list) = &mut list {
+        list::check_signed_labels(list, &labels)?;
         list.signed_labels = labels;
     }
     let listed_time = list.as_ref().is_some_and(|list| list.time != ListTime::Absent);
@@ -85,14 +87,18 @@ pub(super) fn build(spec: &VerifySpec, is_documented: bool) -> Result<Signature,
     });
     let time = spec.timestamp.as_ref().map(time).transpose()?;
     let key_set = spec.key_set.as_ref().map(|typed| key_set(typed, spec, algorithm)).transpose()?;
-    let mut in_time = time.iter().filter_map(|time| time.from.as_ref());
-    let mut in_key_set = key_set.iter().filter_map(|set| set.id.as_ref());
-    in_time.try_for_each(|place| check_value("timestamp", place))?;
-    spec.id.iter().try_for_each(|place| check_value("id", place))?;
-    in_key_set.try_for_each(|place| check_value("key_set", place))?;
+    let in_time = time.iter().filter_map(|time| time.from.as_ref());
+    let in_key_set = key_set.iter().filter_map(|set| set.id.as_ref());
+    in_time.clone().try_for_each(|place| check_held_value("timestamp", place))?;
+    spec.id.iter().try_for_each(|place| check_held_value("id", place))?;
+    in_key_set.clone().try_for_each(|place| check_held_value("key_set", place))?;
     parts().flat_map(places_in).try_for_each(|place| check_value("payload", place))?;
     let from = places(spec)?;
     from.iter().try_for_each(|place| check_apart(place, parts))?;
+    let beside = in_time.map(|place| ("timestamp", place)).chain(spec.id.iter().map(|place| ("id", place)));
+    let beside: Vec<(&'static str, &Place)> = beside.chain(in_key_set.map(|place| ("key_set", place))).collect();
+    check_beside(&from, &beside)?;
+    check_required(spec, &from, &beside)?;
     if from.len() > 1 && (!methods.is_empty() || list.as_ref().is_some_and(|list| !list.signed_labels.is_empty())) {
         return Err(wrong("from", "only one place can be right here"));
     }
@@ -127,7 +133,7 @@ fn check_apart<'a, P: Iterator<Item = &'a Part>>(from: &Place, parts: impl Fn() 
         Place::Query(_) | Place::Path(_) | Place::Param(_) => parts().any(is_url),
         _ => false,
     };
-    let is_same = parts().flat_map(places_in).any(|place| place == from);
+    let is_same = parts().flat_map(places_in).any(|place| is_same_place(&place, from));
     match is_inside || is_same {
         true => Err(wrong(
             "from",
@@ -138,6 +144,53 @@ fn check_apart<'a, P: Iterator<Item = &'a Part>>(from: &Place, parts: impl Fn() 
         )),
         false => Ok(()),
     }
+}
+
+/// The time, the id and the name of the key each need a place of their own: at the signature's place stands the signature.
+fn check_beside(from: &[Place], beside: &[(&'static str, &Place)]) -> Result<(), BuildError> {
+    let is_body = from.iter().any(|place| matches!(place, Place::Body(_)));
+    let is_in_signature = |place: &Place| match place {
+        Place::Json(_) | Place::Form(_) | Place::Body(_) => is_body,
+        place => from.iter().any(|signature| is_same_place(place, signature)),
+    };
+    let is_taken = |place: &Place| is_in_signature(place) || from.iter().any(|other| is_same_place(place, other));
+    match beside.iter().find(|(_, place)| is_taken(place)) {
+        Some((key, place)) => Err(wrong(
+            key,
+            format!(
+                "{key} is read from the place of the signature ({}), and no value is both: name the place that holds it, or \
+                 describe the entries of the header with list = {{ … }}",
+                describe(place)
+            ),
+        )),
+        None => Ok(()),
+    }
+}
+
+/// A header has one value: it cannot be two constants, or a constant and what differs from request to request.
+fn check_required(spec: &VerifySpec, from: &[Place], beside: &[(&'static str, &Place)]) -> Result<(), BuildError> {
+    let names: Vec<&String> = spec.require.iter().flatten().map(|(name, _)| name).collect();
+    let is_repeated = |at: usize| names[..at].iter().any(|before| before.eq_ignore_ascii_case(names[at]));
+    if let Some(at) = (0..names.len()).find(|at| is_repeated(*at)) {
+        let name = names[at].escape_debug();
+        return Err(wrong(
+            "require",
+            format!("require names the header {name} twice, and a header has one value: leave one"),
+        ));
+    }
+
+    let varying = from.iter().map(|place| ("from", place)).chain(beside.iter().copied());
+    for (key, place) in varying {
+        if let Place::Header(header) = place
+            && let Some(name) = names.iter().find(|name| name.eq_ignore_ascii_case(header))
+        {
+            let name = name.escape_debug();
+            let why =
+                format!("the header {name} has another value in each request ({key} reads it): remove it from require");
+            return Err(wrong("require", why));
+        }
+    }
+    Ok(())
 }
 
 fn methods(spec: &VerifySpec) -> Result<Vec<(String, Algorithm)>, BuildError> {
@@ -169,35 +222,6 @@ fn key_set(typed: &KeySetSpec, spec: &VerifySpec, algorithm: Algorithm) -> Resul
     }
     let url = typed.url.as_ref().ok_or_else(|| wrong("key_set", "url is missing: where the key set is"))?;
     Ok(KeySet { url: address("key_set", "key_set.url", url, spec)?, id: typed.id.clone() })
-}
-
-fn list(typed: &ListSpec) -> Result<List, BuildError> {
-    let separator = typed.separator.clone().filter(|text| !text.is_empty());
-    let assign = typed.assign.clone().filter(|text| !text.is_empty());
-    let labels = typed.labels.clone().unwrap_or_default();
-    let has_labels = typed.timestamp.is_some() || typed.labels.is_some();
-    let time = match (&typed.timestamp, typed.timestamp_first.unwrap_or_default()) {
-        (Some(_), true) => return Err(wrong("list", "timestamp and timestamp_first exclude each other: leave one")),
-        (Some(label), false) => ListTime::Labelled(label.clone()),
-        (None, true) => ListTime::First,
-        (None, false) => ListTime::Absent,
-    };
-    if typed.labels.as_ref().is_some_and(Vec::is_empty) {
-        return Err(wrong("list", "labels is empty: name those that count, or leave labels out if there are none"));
-    }
-    if has_labels && assign.is_none() {
-        return Err(wrong("list", "assign is missing: the text between a label and its value, such as \"=\""));
-    }
-    let separator =
-        separator.ok_or_else(|| wrong("list", "separator is missing: the text between two entries, such as \",\""))?;
-    let used = labels.iter().chain(&typed.timestamp);
-    let splits =
-        |label: &str| label.contains(&separator) || assign.as_ref().is_some_and(|assign| label.contains(assign));
-    if let Some(label) = used.into_iter().find(|label| label.is_empty() || label.trim() != *label || splits(label)) {
-        let why = "it is empty, holds separator or assign, or begins or ends with white space";
-        return Err(wrong("list", format!("label `{}` is never found: {why}", label.escape_debug())));
-    }
-    Ok(List { separator, assign, labels, time, signed_labels: Vec::new() })
 }
 
 fn time(typed: &TimeSpec) -> Result<Time, BuildError> {

@@ -6,16 +6,16 @@ use super::super::verifier::{Proof, Verifier};
 use super::BuildError;
 use crate::model::{DedupId, DedupSpec, IdMatch, Place, Secret};
 
-const HMAC: &str = "scheme = \"signature\"\nsecret = \"env:S\"\nfrom = { header = \"Sig\" }\n";
+pub(super) const HMAC: &str = "scheme = \"signature\"\nsecret = \"env:S\"\nfrom = { header = \"Sig\" }\n";
 const MESSAGE: &str = "scheme = \"http-message-signatures\"\nsecret = \"env:S\"\nalgorithm = \"hmac-sha256\"\n";
-const URL: &str = "public_url = \"https://hooks.example.com\"\n";
+pub(super) const URL: &str = "public_url = \"https://hooks.example.com\"\n";
 
-fn build(text: &str) -> Result<Verifier, BuildError> {
+pub(super) fn build(text: &str) -> Result<Verifier, BuildError> {
     Verifier::build(&toml::from_str(text).unwrap_or_else(|why| panic!("{text}: {why}")), &Packs::default())
 }
 
 /// Each table is refused at the key, with these words.
-fn assert_refused(cases: &[(String, &str, &str)]) {
+pub(super) fn assert_refused(cases: &[(String, &str, &str)]) {
     for (text, key, words) in cases {
         match build(text) {
             Ok(_) => panic!("it loads: {text}"),
@@ -146,7 +146,7 @@ fn identities_need_a_readable_place() {
     let jwt = "scheme = \"jwt\"\nsecret = \"env:S\"\nfrom = { header = \"T\" }\njwt = { algorithms = [\"HS256\"] }";
     let ordered = |text: &str, place: Place| {
         let dedup = DedupSpec { id: DedupId::OfPack, id_match: Some(IdMatch::Id), window: Default::default() };
-        build(text).unwrap().with_places(&dedup, Some(place)).map(drop).map_err(|(key, _)| key)
+        build(text).unwrap().with_places(&dedup, Some(place), "/hook").map(drop).map_err(|(key, _)| key)
     };
     let claim = || Place::Claim("/jti".into());
     assert_eq!(ordered(jwt, claim()), Ok(()));

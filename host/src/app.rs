@@ -186,7 +186,7 @@ impl App {
         let admin_listener = bind(config.admin_listen, "admin.listen").await?;
         prepare_dirs(&config)?;
         config.edge.connections = descriptors::reserve(config.edge.connections);
-        let secrets = Arc::new(Secrets::new(config.secrets));
+        let secrets = Arc::new(Secrets::new(config.secrets, config.secret_grant.clone()));
         let admin_token = admin_token(&config)?;
         tokio::task::block_in_place(|| secrets.track_own(std::slice::from_ref(&admin_token)));
         let ledger = match &config.ledger_url {
@@ -367,7 +367,7 @@ pub type Finding = (&'static str, Result<Vec<String>, String>);
 
 /// Asks everything that a node of these settings would rest on; streams that are not there yet are made.
 pub async fn doctor(config: &Config) -> Vec<Finding> {
-    let secrets = Arc::new(Secrets::new(config.secrets));
+    let secrets = Arc::new(Secrets::new(config.secrets, config.secret_grant.clone()));
     let ledger = match &config.ledger_url {
         None => Ok(vec![format!("a file in {}, synced with every event that is accepted", config.data.display())]),
         Some(url) => ledger_facts(config, url, &secrets).await.map_err(|error| format!("{error:#}")),
@@ -460,7 +460,7 @@ fn with_secrets(url: &CredentialText, secrets: &Secrets, what: &'static str) -> 
 /// What `landfall check` says: how each hook would stand.
 pub async fn check(config: &Config) -> anyhow::Result<Hooks> {
     prepare_dirs(config)?;
-    let secrets = Arc::new(Secrets::default());
+    let secrets = Arc::new(Secrets::new(config.secrets, config.secret_grant.clone()));
     let engine = Arc::new(Engine::new(engine_settings(config)?, None)?);
     Ok(Hooks::once(setup(config, engine, secrets)).await)
 }

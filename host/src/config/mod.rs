@@ -6,6 +6,7 @@ pub mod env;
 mod error;
 mod hook_file;
 mod node;
+mod own_secrets;
 mod queue;
 mod queued;
 mod values;

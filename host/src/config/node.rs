@@ -12,10 +12,12 @@ use serde::{Deserialize, Deserializer};
 use super::credential::Text;
 use super::env;
 use super::error::ConfigError;
+use super::own_secrets;
 use super::queue::{Emulators, QueueTable, QueueUrl};
-use super::values::{Names, Parsed, Ranges, Size, Time};
+use super::values::{Names, Parsed, Ranges, SecretPatterns, Size, Time};
 use crate::model::{
-    BrokerSpec, ComponentLimits, CredentialPart, CredentialText, EdgeLimits, Retention, SecretAges, SecretRef,
+    BrokerSpec, ComponentLimits, CredentialPart, CredentialText, EdgeLimits, Retention, SecretAges, SecretGrant,
+    SecretRef,
 };
 
 /// The node's settings, checked.
@@ -50,6 +52,8 @@ pub struct Config {
     pub trusted_proxies: Vec<IpNet>,
     /// How remote secrets age.
     pub secrets: SecretAges,
+    /// The secrets that hook files may name.
+    pub secret_grant: SecretGrant,
     /// Of a ledger in Postgres that nodes share; none: a file in `data`.
     pub ledger_url: Option<CredentialText>,
     /// Where events wait, if not in the ledger.
@@ -192,6 +196,7 @@ struct LimitsTable {
 struct SecretsTable {
     refresh: Option<Time>,
     keep: Option<Time>,
+    allow: Option<SecretPatterns>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -258,6 +263,8 @@ impl std::str::FromStr for UrlText {
     }
 }
 
+/// In the working directory, where no other file is named.
+const DEFAULT_FILE: &str = "landfall.toml";
 const PLATFORM_MIN: Duration = Duration::from_secs(2);
 /// Of a service that says nothing else.
 const CLOUD_RUN_TIMEOUT: Duration = Duration::from_secs(300);
@@ -291,6 +298,7 @@ const VARIABLES: &[(&str, &str)] = &[
     ("LANDFALL_LIMITS_BODIES", "limits.bodies"),
     ("LANDFALL_SECRETS_REFRESH", "secrets.refresh"),
     ("LANDFALL_SECRETS_KEEP", "secrets.keep"),
+    ("LANDFALL_SECRETS_ALLOW", "secrets.allow"),
     ("LANDFALL_LEDGER_URL", "ledger.url"),
     ("LANDFALL_LEDGER_LOW_WATER", "ledger.low_water"),
     ("LANDFALL_LEDGER_RESERVE", "ledger.reserve"),
@@ -364,7 +372,12 @@ impl Config {
         };
         // Cloud Run sets it for services, and for functions, which are services.
         let on_cloud_run = var("K_SERVICE").is_some_and(|name| !name.is_empty());
-        Config::build(flags, file, port, emulators, on_cloud_run)
+        let mut config = Config::build(flags, file, port, emulators, on_cloud_run)?;
+        let settings = named.as_deref().unwrap_or(Path::new(DEFAULT_FILE));
+        config.secret_grant.own = own_secrets::references(&config);
+        config.secret_grant.hooks_path = Some(own_secrets::hooks_path(&config.data));
+        config.secret_grant.own_paths = own_secrets::paths(&config.data, settings, var);
+        Ok(config)
     }
 
     fn build(
@@ -415,6 +428,10 @@ impl Config {
             secrets: SecretAges {
                 refresh: time(file.secrets.refresh, 300_000),
                 keep: time(file.secrets.keep, 43_200_000),
+            },
+            secret_grant: SecretGrant {
+                allow: file.secrets.allow.map(|patterns| patterns.0),
+                ..SecretGrant::default()
             },
             accept_data_loss: flags.accept_data_loss,
             ledger_url: file.ledger.url.map(|parsed| parsed.0.0),
@@ -490,7 +507,7 @@ impl Config {
 }
 
 fn read_file(named: Option<&Path>) -> Result<toml::Table, ConfigError> {
-    let path = named.unwrap_or(Path::new("landfall.toml"));
+    let path = named.unwrap_or(Path::new(DEFAULT_FILE));
     let shown = path.display().to_string();
     let text = match std::fs::read_to_string(path) {
         Ok(text) => text,

@@ -5,7 +5,7 @@ use std::time::Duration;
 use ipnet::IpNet;
 use serde::de::{Deserialize, Deserializer, Error};
 
-use crate::model::address_range;
+use crate::model::{SecretPattern, address_range};
 
 /// A duration with its unit: `"8s"`, `"1m 30s"`, `"250ms"`.
 #[derive(Debug, Clone, Copy)]
@@ -26,6 +26,10 @@ pub struct Ranges(pub Vec<IpNet>);
 /// Host names: `["node.internal"]`, or one text with commas between them. In lower case, without ports.
 #[derive(Debug, Clone)]
 pub struct Names(pub Vec<String>);
+
+/// Secret references with `*` or `/` at their end: `["env:HOOK_*"]`, or one text with commas between them.
+#[derive(Debug, Clone)]
+pub struct SecretPatterns(pub Vec<SecretPattern>);
 
 /// Text that parses by `FromStr`.
 #[derive(Debug, Clone)]
@@ -77,6 +81,14 @@ impl<'de> Deserialize<'de> for Names {
             }
             None => Ok(Names(names.iter().map(|name| name.to_ascii_lowercase()).collect())),
         }
+    }
+}
+
+impl<'de> Deserialize<'de> for SecretPatterns {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<SecretPatterns, D::Error> {
+        let typed = list(deserializer, "a list of secret references such as [\"env:HOOK_*\", \"file:/run/secrets/\"]")?;
+        let patterns: Result<_, String> = typed.iter().map(|text| text.parse()).collect();
+        patterns.map(SecretPatterns).map_err(D::Error::custom)
     }
 }
 

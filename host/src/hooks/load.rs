@@ -133,6 +133,7 @@ impl Loader {
             ConfigError::at_key(&format!("{name}.toml"), &text, &["verify", mistake.key], mistake.message).to_string()
         })?;
         let verifier = placed(name, &text, &spec, verifier)?;
+        self.check_secrets(name, &spec)?;
         let sizes = self.sizes(name, &text, &spec, &verifier)?;
         self.check_queue(&spec)?;
         if spec.answer_within.is_none() {
@@ -155,6 +156,7 @@ impl Loader {
         let spec = parse_hook(source).map_err(|error| error.to_string())?;
         let verifier = Verifier::build(&spec.verify, &self.packs.load()).map_err(|mistake| mistake.message)?;
         let verifier = placed(name, &text, &spec, verifier)?;
+        self.check_secrets(name, &spec)?;
         Ok((spec.verify, verifier))
     }
 
@@ -181,11 +183,18 @@ impl Loader {
         let spec = parse_hook(HookSource { name, text, manifest: None, dir: &self.dir }).ok()?;
         let verifier = Verifier::build(&spec.verify, &self.packs.load()).ok()?;
         let verifier = placed(name, text, &spec, verifier).ok()?;
+        self.check_secrets(name, &spec).ok()?;
         let sizes = self.sizes(name, text, &spec, &verifier).ok()?;
         self.check_queue(&spec).ok()?;
         tokio::task::block_in_place(|| self.secrets.track(&references(&spec)));
         let slots = self.engine.slots(spec.concurrency);
         Some(Hook { spec, verifier, sizes, serving: Serving::Unavailable(why.into()), slots })
+    }
+
+    /// Who writes hook files uses only the secrets that the operator of the node grants.
+    fn check_secrets(&self, name: &HookName, spec: &HookSpec) -> Result<(), String> {
+        let refused = references(spec).iter().find_map(|reference| self.secrets.check(reference).err());
+        refused.map_or(Ok(()), |why| Err(format!("{name}.toml: the secret {why}")))
     }
 
     fn sizes(&self, name: &HookName, text: &str, spec: &HookSpec, verifier: &Verifier) -> Result<Sizes, String> {

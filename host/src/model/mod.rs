@@ -21,6 +21,7 @@ mod schedule;
 pub mod scheme;
 mod scheme_merge;
 pub mod secret;
+mod secret_grant;
 mod sizes;
 mod url_prefix;
 
@@ -47,4 +48,5 @@ pub use scheme::{
     MessageSignatureSpec, PayloadPiece, Place, Scheme, TimeSpec, TimeUnit, VerifySpec, address_range, span,
 };
 pub use secret::{RemoteSecret, Secret, SecretAges, SecretError, SecretRef, SecretSource};
+pub use secret_grant::{SecretGrant, SecretPattern};
 pub use sizes::{ComponentLimits, SizeSpec, Sizes};

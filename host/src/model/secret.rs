@@ -109,6 +109,9 @@ pub enum SecretError {
         /// What the system said.
         why: String,
     },
+    /// Hook files may not name it.
+    #[error("the secret {0}")]
+    Refused(String),
     /// It could not be fetched.
     #[error("secret {reference}: {why}")]
     Remote {
@@ -129,6 +132,11 @@ pub enum SecretError {
 pub trait SecretSource: Send + Sync {
     /// The value now. Never blocks for long: sources are read ahead.
     fn value(&self, reference: &SecretRef) -> Result<Secret, SecretError>;
+
+    /// Why a hook file may not name this secret.
+    fn check(&self, _reference: &SecretRef) -> Result<(), String> {
+        Ok(())
+    }
 
     /// Reads these ahead from now on. Blocks for as long as the sources take.
     fn track(&self, _references: &[SecretRef]) {}

@@ -10,10 +10,12 @@ use crate::model::{Secret, SecretError};
 /// A key, a token, a password: nothing larger is a secret.
 const BYTES_MAX: u64 = 64 * 1024;
 
-pub fn read(path: &Path) -> Result<Secret, SecretError> {
+/// `check` sees the file before it is read.
+pub fn read(path: &Path, check: impl FnOnce(&File) -> Result<(), String>) -> Result<Secret, SecretError> {
     let unreadable = |why: String| SecretError::Unreadable { path: path.display().to_string(), why };
     let mut bytes = Vec::new();
     let file = open(path).map_err(|error| unreadable(error.to_string()))?;
+    check(&file).map_err(SecretError::Refused)?;
     file.take(BYTES_MAX + 1).read_to_end(&mut bytes).map_err(|error| unreadable(error.to_string()))?;
     if bytes.len() as u64 > BYTES_MAX {
         return Err(unreadable(format!("more than {BYTES_MAX} bytes")));

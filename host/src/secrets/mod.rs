@@ -6,6 +6,7 @@ mod aws;
 mod documents;
 mod file;
 mod gcp;
+mod permit;
 mod remote;
 mod tokens;
 mod vault;
@@ -21,7 +22,7 @@ pub use admin_token::{admin_token_path, own_admin_token};
 pub use documents::{Ask, KeyDocuments, TokenRequest};
 
 use crate::config::env;
-use crate::model::{RemoteSecret, Secret, SecretAges, SecretError, SecretRef, SecretSource};
+use crate::model::{RemoteSecret, Secret, SecretAges, SecretError, SecretGrant, SecretRef, SecretSource};
 
 /// How soon a changed file counts.
 const REFRESH: Duration = Duration::from_secs(1);
@@ -48,20 +49,25 @@ pub struct Secrets {
     /// Tokens that somebody refused since the last refresh.
     refused: Mutex<HashSet<SecretRef>>,
     ages: SecretAges,
+    grant: SecretGrant,
 }
 
 // === impl Secrets ===
 
 impl Secrets {
-    /// With these ages.
-    pub fn new(ages: SecretAges) -> Secrets {
-        Secrets { ages, ..Secrets::default() }
+    /// `grant` says which secrets others than the node may name.
+    pub fn new(ages: SecretAges, grant: SecretGrant) -> Secrets {
+        Secrets { ages, grant, ..Secrets::default() }
     }
 
     /// Reads what the node itself needs, and keeps it fresh whatever hooks come and go. Blocks for as long as that takes.
     pub fn track_own(&self, references: &[SecretRef]) {
         self.own().extend_from_slice(references);
         self.track(references);
+    }
+
+    fn is_own(&self, reference: &SecretRef) -> bool {
+        self.own().contains(reference)
     }
 
     fn own(&self) -> MutexGuard<'_, Vec<SecretRef>> {
@@ -114,6 +120,7 @@ impl Secrets {
         let SecretRef::File(path) = reference else {
             return Err(format!("`{reference}` is not a file: pairing needs secret = \"file:PATH\""));
         };
+        permit::check_path(&self.grant, path)?;
         file::create(path, secret).map_err(|error| format!("{} cannot be written: {error}", path.display()))?;
         self.track(std::slice::from_ref(reference));
         Ok(())
@@ -168,8 +175,16 @@ impl Secrets {
                 let bytes = env::bytes(name).ok_or_else(|| SecretError::NotSet(name.clone()))?;
                 Secret::without_line_end(bytes)
             }
-            SecretRef::File(path) => file::read(path)?,
+            SecretRef::File(path) => file::read(path, |file| match self.is_own(reference) {
+                true => Ok(()),
+                false => permit::check_open(&self.grant, path, file),
+            })?,
             SecretRef::Remote(remote) => {
+                if !self.is_own(reference) {
+                    let files = SecretGrant::files(reference);
+                    let checked = files.iter().try_for_each(|path| permit::check_path(&self.grant, path));
+                    checked.map_err(SecretError::Refused)?;
+                }
                 let unreadable = |why: String| SecretError::Remote { reference: reference.to_string(), why };
                 // Only ever called on threads that may block.
                 let runtime = tokio::runtime::Handle::try_current().map_err(|_| unreadable("no executor".into()))?;
@@ -238,6 +253,10 @@ impl SecretSource for Secrets {
             }
             (None, _) => self.read(reference),
         }
+    }
+
+    fn check(&self, reference: &SecretRef) -> Result<(), String> {
+        self.grant.check(&permit::absolute(reference))
     }
 
     fn track(&self, references: &[SecretRef]) {

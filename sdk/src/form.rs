@@ -1,5 +1,5 @@
 //! The fields of a form body, of either content type. `multer` reads a stream; the body is at hand as a whole, so that each step of it
-//! ends at once. The host reads forms in the same way when it verifies a request (`host/src/verify/multipart.rs`).
+//! ends at once. The host reads forms in the same way when it verifies a request (`host/verify/src/multipart.rs`).
 
 use std::convert::Infallible;
 

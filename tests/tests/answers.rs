@@ -94,7 +94,7 @@ fn expected(name: &str, text: &str) -> Expected {
 
 /// Every pack in the binary.
 fn packs() -> Vec<Expected> {
-    let files = std::fs::read_dir(root().join("host/src/verify/packs")).unwrap().map(|file| file.unwrap().path());
+    let files = std::fs::read_dir(root().join("host/verify/src/packs")).unwrap().map(|file| file.unwrap().path());
     let stem = |path: &std::path::Path| path.file_stem().unwrap().to_str().unwrap().to_owned();
     files.map(|path| expected(&stem(&path), &std::fs::read_to_string(&path).unwrap())).collect()
 }

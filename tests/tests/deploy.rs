@@ -124,7 +124,7 @@ fn seconds(text: &str) -> u64 {
 
 /// The code that reads the node's settings, without its tests.
 fn settings() -> String {
-    let code = read(&root().join("host/src/config/node.rs"));
+    let code = read(&root().join("host/config/src/node.rs"));
     code.split("#[cfg(test)]").next().unwrap().to_owned()
 }
 
@@ -274,7 +274,7 @@ fn the_subscription_is_the_one_that_the_node_looks_for() {
     ] {
         assert!(page.contains(&command), "{command}");
     }
-    let path = read(&root().join("host/src/model/broker.rs"));
+    let path = read(&root().join("host/model/src/broker.rs"));
     assert!(path.contains("\"/_landfall/push\""));
 }
 

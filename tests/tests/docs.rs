@@ -131,10 +131,10 @@ fn the_table_of_variables_is_the_code() {
         all.map(str::to_owned).collect()
     };
     let documented = words(&read(&root().join("docs/CONFIG.md")));
-    let code = read(&root().join("host/src/config/node.rs"));
+    let code = read(&root().join("host/config/src/node.rs"));
     let mut read_by_code = words(code.split("#[cfg(test)]").next().unwrap());
     // Of the commands that ask a node.
-    read_by_code.extend(words(&read(&root().join("host/src/cli/target.rs"))));
+    read_by_code.extend(words(&read(&root().join("host/landfall/src/cli/target.rs"))));
     assert_eq!(documented, read_by_code);
 }
 

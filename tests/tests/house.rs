@@ -1,60 +1,91 @@
-//! Keeps the house in order: which module may import which, and one importer for each big crate (DESIGN, the house).
+//! Checks the layout of the code: which crate may depend on which (docs/ARCHITECTURE.md), one owner for each large dependency,
+//! and the top level of the repository. Cargo refuses what a manifest does not list; these tests read the manifests.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use landfall_tests::root;
 
-/// Module and what it may import; a module that is not listed is the composition root's.
-const MAY_IMPORT: [(&str, &[&str]); 13] = [
+/// A crate under host/ and the crates of the host that it may depend on. `landfall` composes them all.
+const MAY_DEPEND_ON: [(&str, &[&str]); 12] = [
     ("model", &[]),
     ("config", &["model"]),
     ("verify", &["model"]),
     ("egress", &["model"]),
     ("secrets", &["model", "config", "egress"]),
     ("ledger", &["model"]),
-    ("queue", &["model", "ledger", "egress"]),
+    ("broker", &["model", "ledger", "egress"]),
     ("engine", &["model", "egress", "ledger"]),
-    ("delivery", &["model", "queue", "ledger", "engine"]),
+    ("dispatch", &["model", "ledger", "broker", "engine"]),
     ("hooks", &["model", "config", "engine", "verify"]),
-    ("edge", &["model", "verify", "secrets", "delivery", "hooks"]),
-    ("admin", &["model", "ledger", "queue", "hooks", "delivery"]),
-    ("cli", &["app", "config", "shutdown", "telemetry"]),
+    ("edge", &["model", "verify", "secrets", "dispatch", "hooks"]),
+    ("admin", &["model", "ledger", "dispatch", "hooks"]),
 ];
 
-/// Text that names a big crate (or the environment, or the wall clock), and the modules that may use it.
-const ONE_IMPORTER: [(&str, &[&str]); 14] = [
+/// A large dependency and the crates that may list it.
+const OWNERS: [(&str, &[&str]); 14] = [
     ("rusqlite", &["ledger"]),
-    ("tokio_postgres", &["ledger"]),
-    ("async_nats", &["queue"]),
-    ("prometheus::", &["edge"]),
-    ("x509_cert", &["verify"]),
-    ("axum::", &["edge", "admin"]),
+    ("tokio-postgres", &["ledger"]),
+    ("async-nats", &["broker"]),
+    ("prometheus", &["edge"]),
+    ("x509-cert", &["verify"]),
+    ("axum", &["edge", "admin", "landfall"]),
     ("wasmtime", &["engine"]),
+    ("wasmtime-wasi", &["engine"]),
+    ("wasmtime-wasi-http", &["engine"]),
     ("wasmparser", &["engine"]),
-    ("hyper_rustls", &["egress"]),
-    ("client::legacy", &["egress"]),
+    ("hyper-rustls", &["egress"]),
     ("reqwest", &["egress"]),
-    ("clap::", &["cli"]),
-    ("std::env::var", &["config"]),
-    ("SystemTime::now", &["model"]),
+    ("notify", &["hooks"]),
+    ("clap", &["landfall"]),
 ];
 
+/// Functions of the standard library that only one crate may call.
+const CALLERS: [(&str, &str); 2] = [("std::env::var", "config"), ("SystemTime::now", "model")];
+
 #[test]
-fn imports_follow_the_house() {
-    let wrong: Vec<String> = lines().filter_map(|line| bad_import(&line)).collect();
-    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+fn crates_depend_as_agreed() {
+    for (name, allowed) in MAY_DEPEND_ON {
+        let depends = dependencies(name);
+        let ours: Vec<_> = depends.iter().filter_map(|one| one.strip_prefix("landfall-")).collect();
+        let wrong: Vec<_> = ours.iter().filter(|one| !allowed.contains(*one)).collect();
+        assert!(wrong.is_empty(), "host/{name} may not depend on {wrong:?}");
+    }
+    let listed: BTreeSet<_> = MAY_DEPEND_ON.iter().map(|(name, _)| name.to_string()).collect();
+    let present = std::fs::read_dir(root().join("host")).unwrap();
+    let present = present.map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    assert_eq!(present.filter(|name| name != "landfall").collect::<BTreeSet<_>>(), listed);
 }
 
 #[test]
-fn big_crates_have_one_importer() {
-    let wrong: Vec<String> = lines().filter_map(|line| bad_crate(&line)).collect();
-    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+fn large_dependencies_have_one_owner() {
+    let crates = MAY_DEPEND_ON.iter().map(|(name, _)| *name).chain(["landfall"]);
+    for name in crates {
+        let depends = dependencies(name);
+        for (dependency, owners) in OWNERS {
+            assert!(
+                owners.contains(&name) || !depends.contains(dependency),
+                "host/{name} may not depend on {dependency}: it belongs to {owners:?}"
+            );
+        }
+    }
 }
 
 #[test]
-fn verify_and_model_have_no_io_and_no_async() {
-    for line in lines().filter(|line| ["verify", "model"].contains(&line.module.as_str())) {
+fn environment_and_clock_have_one_caller() {
+    for line in lines() {
+        for (call, owner) in CALLERS {
+            // A word in a text for people is no call.
+            let quoted = line.text.split('"').skip(1).step_by(2).any(|literal| literal.contains(call));
+            let allowed = line.name == owner || line.name == "landfall" || quoted;
+            assert!(allowed || !line.text.contains(call), "{}: only {owner} calls {call}", line.place);
+        }
+    }
+}
+
+#[test]
+fn verify_and_model_have_no_io() {
+    for line in lines().filter(|line| ["verify", "model"].contains(&line.name.as_str())) {
         for word in ["async ", ".await", "tokio", "std::fs", "std::net::Tcp"] {
             assert!(!line.text.contains(word), "{}: {}", line.place, line.text);
         }
@@ -72,22 +103,22 @@ fn the_top_level_is_as_agreed() {
 }
 
 struct Line {
-    module: String,
+    name: String,
     place: String,
     text: String,
 }
 
 /// Every line of code of the host, without comments.
 fn lines() -> impl Iterator<Item = Line> {
-    let src = root().join("host/src");
-    files(&src).into_iter().flat_map(move |path| {
-        let within = path.strip_prefix(&src).unwrap().to_owned();
-        let first = within.components().next().unwrap().as_os_str().to_string_lossy().into_owned();
-        let module = first.trim_end_matches(".rs").to_owned();
+    let host = root().join("host");
+    let sources = std::fs::read_dir(&host).unwrap().map(|entry| entry.unwrap().path().join("src"));
+    sources.flat_map(|source| files(&source)).flat_map(move |path| {
+        let within = path.strip_prefix(&host).unwrap().to_owned();
+        let name = within.components().next().unwrap().as_os_str().to_string_lossy().into_owned();
         let text = std::fs::read_to_string(&path).unwrap();
         let numbered: Vec<(usize, String)> = text.lines().map(str::to_owned).enumerate().collect();
         numbered.into_iter().filter(|(_, text)| !text.trim_start().starts_with("//")).map(move |(number, text)| Line {
-            module: module.clone(),
+            name: name.clone(),
             place: format!("{}:{}", within.display(), number + 1),
             text,
         })
@@ -104,22 +135,11 @@ fn files(dir: &Path) -> Vec<PathBuf> {
         .collect()
 }
 
-fn bad_import(line: &Line) -> Option<String> {
-    let (_, allowed) = MAY_IMPORT.iter().find(|(module, _)| *module == line.module)?;
-    let imported =
-        line.text.split("crate::").skip(1).map(|rest| {
-            rest.split(|c: char| !c.is_ascii_alphanumeric() && c != '_').next().unwrap_or_default().to_owned()
-        });
-    let grouped = line.text.contains("use crate::{").then(|| "a group: one `use crate::` a line".to_owned());
-    let bad = imported.filter(|name| !name.is_empty() && *name != line.module && !allowed.contains(&name.as_str()));
-    bad.chain(grouped).next().map(|name| format!("{}: {} may not import {name}", line.place, line.module))
-}
-
-fn bad_crate(line: &Line) -> Option<String> {
-    let (text, allowed) = ONE_IMPORTER.iter().find(|(text, _)| line.text.contains(text))?;
-    // A word in a sentence for people is no import.
-    let quoted = line.text.split('"').skip(1).step_by(2).any(|literal| literal.contains(text));
-    let is_root = ["app", "main", "lib"].contains(&line.module.as_str());
-    (!quoted && !is_root && !allowed.contains(&line.module.as_str()))
-        .then(|| format!("{}: `{text}` belongs to {allowed:?}", line.place))
+/// What the manifest of a crate under host/ lists.
+fn dependencies(name: &str) -> BTreeSet<String> {
+    let manifest = std::fs::read_to_string(root().join("host").join(name).join("Cargo.toml")).unwrap();
+    let manifest: toml::Table = manifest.parse().unwrap();
+    let tables = ["dependencies", "dev-dependencies", "build-dependencies"];
+    let tables = tables.iter().filter_map(|table| manifest.get(*table)?.as_table());
+    tables.flat_map(|table| table.keys().cloned()).collect()
 }

@@ -21,7 +21,7 @@ struct Case {
 }
 
 fn packs() -> BTreeMap<String, toml::Table> {
-    let dir = std::fs::read_dir(root().join("host/src/verify/packs")).unwrap();
+    let dir = std::fs::read_dir(root().join("host/verify/src/packs")).unwrap();
     let paths = dir.map(|entry| entry.unwrap().path());
     let read = |path: std::path::PathBuf| {
         let name = path.file_stem().unwrap().to_str().unwrap().to_owned();

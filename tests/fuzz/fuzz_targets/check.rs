@@ -4,21 +4,15 @@
 //! The input: one byte for the pack, one for the method, one for the size of pieces, then lines `name: value`, an empty
 //! line, the body.
 #![no_main]
-#![allow(dead_code, unused_imports)]
-
-#[path = "../../../host/src/model/mod.rs"]
-mod model;
-#[path = "../../../host/src/verify/mod.rs"]
-mod verify;
 
 use std::sync::OnceLock;
 use std::time::{Duration, UNIX_EPOCH};
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
+use landfall_model::{ConfigValue, Secret, VerifySpec};
+use landfall_verify::{Checked, Given, Keys, NoDocuments, Packs, Unverified, Verifier, check, feed, pack_names};
 use libfuzzer_sys::fuzz_target;
-use model::{ConfigValue, Secret, VerifySpec};
-use verify::{Checked, Given, Keys, NoDocuments, Packs, Unverified, Verifier, check, feed, pack_names};
 
 /// Long and odd enough that nothing finds it by chance; valid as text, hex, base64 and `user:password` it need not be.
 const SECRET: &str = "5d1c0f7b9a3e4c2d8f6b1a0e9d7c5b3a1f2e4d6c8b0a9f7e5d3c1b2a4f6e8d0c";
@@ -62,7 +56,7 @@ fuzz_target!(|data: &[u8]| {
         request.body.chunks(usize::from(*size).max(1)).for_each(|piece| feeding.update(&Bytes::copy_from_slice(piece)));
     }
     let fed = check(verifier, request, &given, feeding);
-    let word = |checked: &Result<Checked, verify::Refusal>| match checked {
+    let word = |checked: &Result<Checked, landfall_verify::Refusal>| match checked {
         Ok(Checked::Verified(_)) => "verified".to_owned(),
         Ok(Checked::Challenge(answer)) => format!("{answer:?}"),
         Err(refusal) => refusal.to_string(),

@@ -1,0 +1,347 @@
+//! Events for the operator: lists, one with its attempts, counts, rows, and replay. Bodies as text or hex; what carries
+//! a secret or a signature is masked.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::body::Body;
+use axum::extract::rejection::{JsonRejection, QueryRejection};
+use axum::extract::{Path, Query, State};
+use axum::http::{HeaderMap, Request, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use axum::{Json, Router, routing};
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+use tower::ServiceExt;
+
+use landfall_dispatch::Delivery;
+use landfall_hooks::Hooks;
+use landfall_ledger::{Filter, Ledger, LedgerError, Replayed as Fate, Shown, State as DeliveryState};
+use landfall_model::clock::to_ms;
+use landfall_model::{Event, EventId};
+
+/// What these answers are made from.
+#[derive(Clone)]
+pub struct Events {
+    /// What has happened.
+    pub ledger: Arc<Ledger>,
+    /// Told when there is something to do, and asked who is there; none where no node runs.
+    pub running: Option<(Arc<Delivery>, Hooks)>,
+}
+
+/// Of one page.
+const PAGE_MAX: usize = 1000;
+const PAGE_DEFAULT: usize = 50;
+/// Of one replay.
+const REPLAY_MAX: usize = 10_000;
+/// Of a replay, in a second.
+const REPLAY_RATE: f64 = 100.0;
+const BODY_SHOWN_MAX: usize = 256 << 10;
+
+/// The routes below `/api`.
+pub fn router(events: Events) -> Router {
+    Router::new()
+        .route("/api/events", routing::get(list))
+        .route("/api/events/{id}", routing::get(show))
+        .route("/api/replay", routing::post(replay))
+        .route("/api/stats", routing::get(stats))
+        .route("/api/rows/{hook}/{table}", routing::get(rows))
+        .with_state(events)
+}
+
+/// One answer without a listener: status and body.
+pub async fn answer_one(events: Events, path: &str, post: Option<String>) -> anyhow::Result<(u16, String)> {
+    let method = if post.is_some() { "POST" } else { "GET" };
+    let request = Request::builder().method(method).uri(path).header(header::CONTENT_TYPE, "application/json");
+    let request = request.body(Body::from(post.unwrap_or_default()))?;
+    let response = router(events).oneshot(request).await?;
+    let status = response.status().as_u16();
+    let body = axum::body::to_bytes(response.into_body(), usize::MAX).await?;
+    Ok((status, String::from_utf8_lossy(&body).into_owned()))
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ListQuery {
+    hook: Option<String>,
+    state: Option<String>,
+    before: Option<i64>,
+    after: Option<i64>,
+    since: Option<String>,
+    until: Option<String>,
+    limit: Option<usize>,
+}
+
+async fn list(State(events): State<Events>, query: Result<Query<ListQuery>, QueryRejection>) -> Response {
+    let Query(query) = match query {
+        Ok(query) => query,
+        Err(why) => return refused(StatusCode::BAD_REQUEST, &why.body_text()),
+    };
+    match query.filter() {
+        Ok(filter) => answer(events.ledger.list(filter).await),
+        Err(why) => refused(StatusCode::BAD_REQUEST, &why),
+    }
+}
+
+// === impl ListQuery ===
+
+impl ListQuery {
+    fn filter(self) -> Result<Filter, String> {
+        Ok(Filter {
+            hook: self.hook,
+            state: state(self.state.as_deref())?,
+            before: self.before,
+            after: self.after,
+            since_ms: time(self.since.as_deref())?,
+            until_ms: time(self.until.as_deref())?,
+            limit: self.limit.unwrap_or(PAGE_DEFAULT).min(PAGE_MAX),
+        })
+    }
+}
+
+fn time(typed: Option<&str>) -> Result<Option<i64>, String> {
+    let Some(typed) = typed else { return Ok(None) };
+    let wrong = |_| format!("`{}` is not a time: write it as 2026-01-31T08:15:30Z", typed.escape_debug());
+    humantime::parse_rfc3339_weak(typed).map(|at| Some(to_ms(at))).map_err(wrong)
+}
+
+fn state(word: Option<&str>) -> Result<Option<DeliveryState>, String> {
+    let Some(word) = word else { return Ok(None) };
+    let wrong = || format!("`{}` is not a state: pending, running, done or dead", word.escape_debug());
+    DeliveryState::from_word(word).map(Some).ok_or_else(wrong)
+}
+
+async fn show(State(events): State<Events>, Path(id): Path<String>) -> Response {
+    let id: EventId = match id.parse() {
+        Ok(id) => id,
+        Err(why) => return refused(StatusCode::BAD_REQUEST, &why),
+    };
+    match events.ledger.show(id).await {
+        Ok(Some(shown)) => answer(Ok(shown_json(&shown))),
+        Ok(None) => refused(StatusCode::NOT_FOUND, "no event has this id"),
+        Err(error) => answer::<()>(Err(error)),
+    }
+}
+
+fn shown_json(shown: &Shown) -> Value {
+    let event = match &shown.event {
+        Some(Ok(event)) => event_json(event),
+        Some(Err(_)) => json!({ "problem": "corrupt: what is stored is not what was accepted" }),
+        None => json!({ "problem": "pruned: the body is no longer kept" }),
+    };
+    json!({ "event": event, "deliveries": shown.deliveries, "attempts": shown.attempts, "repeats": shown.repeats })
+}
+
+fn event_json(event: &Event) -> Value {
+    let headers = event.headers.iter().map(|(name, value)| {
+        let shown = if is_shown(name.as_str()) { String::from_utf8_lossy(value.as_bytes()) } else { "(masked)".into() };
+        json!([name.as_str(), shown])
+    });
+    let cut = &event.body[..event.body.len().min(BODY_SHOWN_MAX)];
+    let body = match std::str::from_utf8(cut) {
+        Ok(text) => json!({ "text": text }),
+        Err(_) => json!({ "hex": hex::encode(cut) }),
+    };
+    json!({
+        "id": event.id.to_string(),
+        "hook": &*event.hook,
+        "received_at": humantime::format_rfc3339_millis(event.received_at).to_string(),
+        "method": event.method.as_str(),
+        "path": event.path,
+        "query": event.query,
+        "headers": headers.collect::<Vec<_>>(),
+        "attributes": event.attributes,
+        "body_bytes": event.body.len(),
+        "body": body,
+    })
+}
+
+/// Whoever reads along must not be able to send the request again: only headers that are known to be harmless are shown, since
+/// any other may be where a sender puts its proof.
+fn is_shown(header: &str) -> bool {
+    const WHOLE: [&str; 8] =
+        ["accept", "date", "host", "traceparent", "tracestate", "user-agent", "via", "x-request-id"];
+    const PARTS: [&str; 8] =
+        ["content-", "accept-", "event", "delivery", "topic", "timestamp", "forwarded", "-version"];
+    const NEVER: [&str; 6] = ["sign", "token", "secret", "auth", "key", "digest"];
+    let is_harmless = WHOLE.contains(&header) || PARTS.iter().any(|part| header.contains(part));
+    is_harmless && !NEVER.iter().any(|part| header.contains(part))
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ReplayOrder {
+    /// These events.
+    #[serde(default)]
+    events: Vec<String>,
+    /// Or those of this hook, newest first,
+    hook: Option<String>,
+    /// in this state; default: dead,
+    state: Option<String>,
+    /// received at this time (RFC 3339) or later,
+    since: Option<String>,
+    /// and before this one;
+    until: Option<String>,
+    /// at most so many.
+    limit: Option<usize>,
+    /// So many are due in a second; default: 100.
+    per_second: Option<f64>,
+    /// Only say how many.
+    #[serde(default)]
+    dry_run: bool,
+}
+
+#[derive(Debug, Serialize)]
+struct Replayed {
+    events: usize,
+    dry_run: bool,
+    /// They wait or run already.
+    waiting: usize,
+    unknown: Vec<String>,
+}
+
+async fn replay(State(events): State<Events>, order: Result<Json<ReplayOrder>, JsonRejection>) -> Response {
+    let Json(order) = match order {
+        Ok(order) => order,
+        Err(why) => return refused(StatusCode::BAD_REQUEST, &why.body_text()),
+    };
+    let per_second = order.per_second.unwrap_or(REPLAY_RATE);
+    if !(0.001..=100_000.0).contains(&per_second) {
+        return refused(StatusCode::BAD_REQUEST, "per_second is out of range: 0.001 to 100000");
+    }
+    let ids = match asked(&events, &order).await {
+        Ok(ids) => ids,
+        Err(response) => return *response,
+    };
+    if ids.len() > REPLAY_MAX {
+        return refused(StatusCode::BAD_REQUEST, &format!("{REPLAY_MAX} events at most in one replay"));
+    }
+    if order.dry_run {
+        return answer(Ok(Replayed { events: ids.len(), dry_run: true, waiting: 0, unknown: Vec::new() }));
+    }
+    let fates = match events.ledger.replay(ids.clone(), Duration::from_secs_f64(1.0 / per_second)).await {
+        Ok(fates) => fates,
+        Err(error) => return answer::<()>(Err(error)),
+    };
+    landfall_model::kill_point!("replayed");
+    let mut replayed = Replayed { events: 0, dry_run: false, waiting: 0, unknown: Vec::new() };
+    for (id, fate) in ids.iter().zip(&fates) {
+        match fate {
+            Fate::Queued(hook) => {
+                replayed.events += 1;
+                if let Some((delivery, _)) = &events.running {
+                    delivery.queue().is_due(&hook.as_str().into(), events.ledger.now());
+                }
+            }
+            Fate::Waiting => replayed.waiting += 1,
+            Fate::Unknown => replayed.unknown.push(id.to_string()),
+        }
+    }
+    let (count, hook, state) = (replayed.events, order.hook, order.state);
+    tracing::info!(events = count, hook, state, "events are replayed at the operator's word");
+    answer(Ok(replayed))
+}
+
+async fn asked(events: &Events, order: &ReplayOrder) -> Result<Vec<EventId>, Box<Response>> {
+    let bad = |why: &str| Box::new(refused(StatusCode::BAD_REQUEST, why));
+    let mut seen = std::collections::HashSet::new();
+    if !order.events.is_empty() && order.hook.is_some() {
+        return Err(bad("name events, or a hook: not both"));
+    }
+    if !order.events.is_empty() {
+        let ids: Result<Vec<EventId>, String> = order.events.iter().map(|id| id.parse()).collect();
+        let mut ids = ids.map_err(|why| bad(&why))?;
+        ids.retain(|id| seen.insert(*id));
+        return Ok(ids);
+    }
+    let hook = order.hook.clone().ok_or_else(|| bad("name events, or a hook"))?;
+    let filter = Filter {
+        hook: Some(hook),
+        state: Some(state(order.state.as_deref()).map_err(|why| bad(&why))?.unwrap_or(DeliveryState::Dead)),
+        since_ms: time(order.since.as_deref()).map_err(|why| bad(&why))?,
+        until_ms: time(order.until.as_deref()).map_err(|why| bad(&why))?,
+        limit: order.limit.unwrap_or(REPLAY_MAX).min(REPLAY_MAX),
+        ..Filter::default()
+    };
+    let listed = events.ledger.list(filter).await.map_err(|error| Box::new(answer::<()>(Err(error))))?;
+    let mut ids: Vec<EventId> = listed.iter().filter_map(|one| one.event.parse().ok()).collect();
+    // Oldest first, each once.
+    ids.reverse();
+    ids.retain(|id| seen.insert(*id));
+    Ok(ids)
+}
+
+/// A count, and whether the hook is gone that the events are for.
+#[derive(Serialize)]
+struct Counted {
+    #[serde(flatten)]
+    count: landfall_ledger::Count,
+    /// No hook of that name is there: the events wait for one.
+    orphaned: bool,
+}
+
+async fn stats(State(events): State<Events>) -> Response {
+    let is_gone = |hook: &str| events.running.as_ref().is_some_and(|(_, hooks)| hooks.named(hook).is_none());
+    let counted = |count: landfall_ledger::Count| Counted { orphaned: is_gone(&count.hook), count };
+    answer(events.ledger.count().await.map(|counts| counts.into_iter().map(counted).collect::<Vec<_>>()))
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RowsQuery {
+    after: Option<i64>,
+    limit: Option<usize>,
+}
+
+async fn rows(
+    State(events): State<Events>,
+    Path((hook, table)): Path<(String, String)>,
+    query: Result<Query<RowsQuery>, QueryRejection>,
+) -> Response {
+    let Query(query) = match query {
+        Ok(query) => query,
+        Err(why) => return refused(StatusCode::BAD_REQUEST, &why.body_text()),
+    };
+    let limit = query.limit.unwrap_or(PAGE_MAX).min(PAGE_MAX);
+    let after = query.after.unwrap_or(0);
+    let rows = events.ledger.rows(hook.clone(), table.clone(), after, limit).await;
+    match rows {
+        Ok(rows) if rows.is_empty() && after == 0 && limit > 0 && !events.stores(&hook, &table) => {
+            let (hook, table) = (hook.escape_debug(), table.escape_debug());
+            refused(
+                StatusCode::NOT_FOUND,
+                &format!("hook `{hook}` has no table `{table}`: no row is in it, and no hook file allows it"),
+            )
+        }
+        rows => answer(rows),
+    }
+}
+
+// === impl Events ===
+
+impl Events {
+    /// The hook is served and may store rows in this table.
+    fn stores(&self, hook: &str, table: &str) -> bool {
+        let hook = self.running.as_ref().and_then(|(_, hooks)| hooks.named(hook));
+        hook.is_some_and(|hook| hook.spec.allow.table.iter().any(|allowed| allowed == table))
+    }
+}
+
+fn answer<T: Serialize>(result: Result<T, LedgerError>) -> Response {
+    let mut headers = HeaderMap::new();
+    headers.insert(header::CACHE_CONTROL, "no-store".parse().expect("a constant"));
+    match result {
+        Ok(value) => (headers, Json(value)).into_response(),
+        Err(error) => {
+            let status = match error {
+                LedgerError::Other(_) | LedgerError::Corrupt(_) => StatusCode::INTERNAL_SERVER_ERROR,
+                _ => StatusCode::SERVICE_UNAVAILABLE,
+            };
+            refused(status, &error.to_string())
+        }
+    }
+}
+
+fn refused(status: StatusCode, why: &str) -> Response {
+    (status, Json(json!({ "error": why }))).into_response()
+}

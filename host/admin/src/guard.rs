@@ -1,0 +1,234 @@
+//! Who may use the admin API: requests that name this node as their host, come from no foreign web page, and carry the admin token.
+
+use std::collections::BTreeSet;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Json;
+use axum::extract::{Request, State};
+use axum::http::{HeaderMap, Method, StatusCode, header};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use serde_json::json;
+use sha2::{Digest, Sha256};
+use subtle::ConstantTimeEq;
+use tokio::sync::Semaphore;
+
+use landfall_model::{Peer, SecretRef, SecretSource};
+
+/// An answer to a wrong token is held back for this long.
+const WRONG_TOKEN_PAUSE: Duration = Duration::from_millis(500);
+/// Answers that are held back at once; further wrong tokens get 429 at once.
+const PAUSES_MAX: usize = 8;
+
+/// What a request must show.
+#[derive(Clone)]
+pub struct Guard {
+    token: SecretRef,
+    secrets: Arc<dyn SecretSource>,
+    names: Arc<BTreeSet<String>>,
+    pauses: Arc<Semaphore>,
+    on_refused: OnRefused,
+}
+
+/// Called with every request that is refused.
+pub type OnRefused = Arc<dyn Fn(Refused) + Send + Sync>;
+
+/// A refused request to the admin API.
+#[derive(Debug)]
+pub struct Refused {
+    /// One word, for records and counters.
+    pub reason: &'static str,
+    /// What was answered.
+    pub status: StatusCode,
+    /// How the request differs from what was expected. Never holds a token.
+    pub detail: String,
+    /// What to do about it.
+    pub hint: &'static str,
+    /// The other end of the connection.
+    pub client: Option<IpAddr>,
+}
+
+// === impl Guard ===
+
+impl Guard {
+    /// `names` are host names of this node beside `localhost`, in lower case.
+    pub fn new(
+        token: SecretRef,
+        secrets: Arc<dyn SecretSource>,
+        names: impl IntoIterator<Item = String>,
+        on_refused: OnRefused,
+    ) -> Guard {
+        let names = names.into_iter().chain(["localhost".to_owned()]).collect();
+        Guard { token, secrets, names: Arc::new(names), pauses: Arc::new(Semaphore::new(PAUSES_MAX)), on_refused }
+    }
+
+    fn check(&self, request: &Request) -> Result<(), Refused> {
+        let host = self.check_host(request)?;
+        check_origin(request.headers(), &host)?;
+        self.check_token(request.headers())?;
+        check_content_type(request.method(), request.headers())
+    }
+
+    /// A web page whose name was made to resolve to this node (DNS rebinding) sends that name as the host.
+    fn check_host(&self, request: &Request) -> Result<String, Refused> {
+        let header = request.headers().get(header::HOST).and_then(|value| value.to_str().ok());
+        let host = header.or_else(|| request.uri().authority().map(|authority| authority.as_str())).unwrap_or_default();
+        let host = host.to_ascii_lowercase();
+        match is_address(name_of(&host)) || self.names.contains(name_of(&host)) {
+            true => Ok(host),
+            false => Err(refused(
+                "admin_host_unknown",
+                StatusCode::MISDIRECTED_REQUEST,
+                format!("the host `{}` is no name of this node", host.escape_debug()),
+                "use an IP address or localhost, or list the name in admin.hosts",
+            )),
+        }
+    }
+
+    fn check_token(&self, headers: &HeaderMap) -> Result<(), Refused> {
+        let given = headers.get(header::AUTHORIZATION).and_then(|value| value.as_bytes().strip_prefix(b"Bearer "));
+        let secret = self.secrets.value(&self.token).map_err(|error| {
+            refused(
+                "admin_token_unreadable",
+                StatusCode::SERVICE_UNAVAILABLE,
+                format!("the admin token cannot be read: {error}"),
+                "give admin.token a value, or remove the setting and start the node again: it then makes a token",
+            )
+        })?;
+        match given {
+            Some(given) if same(secret.expose(), given) => Ok(()),
+            Some(_) => Err(refused(
+                "admin_token_wrong",
+                StatusCode::UNAUTHORIZED,
+                "the admin token is wrong".into(),
+                "send the value of admin.token, or of the file `admin-token` in the data directory",
+            )),
+            None => Err(refused(
+                "admin_token_missing",
+                StatusCode::UNAUTHORIZED,
+                "the request has no admin token".into(),
+                "send `Authorization: Bearer TOKEN` with the value of admin.token, or of the file `admin-token` in the data directory",
+            )),
+        }
+    }
+}
+
+/// Lets a request through, or answers why not.
+pub async fn guard(State(guard): State<Guard>, request: Request, next: Next) -> Response {
+    let Err(why) = guard.check(&request) else { return next.run(request).await };
+    let client = request.extensions().get::<Peer>().map(|Peer(peer)| peer.ip().to_canonical());
+    let mut why = Refused { client, ..why };
+
+    // A pause makes guessing slow. Only a few requests wait at once, so that guesses do not use up the connections.
+    if why.reason == "admin_token_wrong" {
+        match guard.pauses.try_acquire() {
+            Ok(_pause) => tokio::time::sleep(WRONG_TOKEN_PAUSE).await,
+            Err(_) => why.status = StatusCode::TOO_MANY_REQUESTS,
+        }
+    }
+
+    let mut response = (why.status, Json(json!({ "error": why.detail, "hint": why.hint }))).into_response();
+    if why.status == StatusCode::UNAUTHORIZED {
+        response.headers_mut().insert(header::WWW_AUTHENTICATE, header::HeaderValue::from_static("Bearer"));
+    }
+    (guard.on_refused)(why);
+    response
+}
+
+/// Refuses requests that a browser sends from a page of another origin.
+fn check_origin(headers: &HeaderMap, host: &str) -> Result<(), Refused> {
+    let foreign = |what: String| {
+        refused(
+            "admin_origin_foreign",
+            StatusCode::FORBIDDEN,
+            what,
+            "the admin API answers no other web page: use the command line, or a page of this node",
+        )
+    };
+    if let Some(origin) = headers.get(header::ORIGIN) {
+        let origin = String::from_utf8_lossy(origin.as_bytes()).to_ascii_lowercase();
+        let is_own = ["http://", "https://"].iter().any(|scheme| origin.strip_prefix(scheme) == Some(host));
+        if !is_own {
+            return Err(foreign(format!("the request comes from a page of `{}`", origin.escape_debug())));
+        }
+    }
+    match headers.get("sec-fetch-site").map(|value| value.as_bytes()) {
+        None | Some(b"same-origin" | b"none") => Ok(()),
+        Some(_) => Err(foreign("the request comes from a page of another site".into())),
+    }
+}
+
+/// Requires JSON: an HTML form of a foreign page can send any text, but not with this content type.
+fn check_content_type(method: &Method, headers: &HeaderMap) -> Result<(), Refused> {
+    let length = headers.get(header::CONTENT_LENGTH).map(|value| value.as_bytes());
+    let has_body = headers.contains_key(header::TRANSFER_ENCODING) || length.is_some_and(|length| length != b"0");
+    let given = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let essence = given.split(';').next().unwrap_or_default().trim();
+    match *method == Method::GET || !has_body || essence.eq_ignore_ascii_case("application/json") {
+        true => Ok(()),
+        false => Err(refused(
+            "admin_content_type",
+            StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            format!("the content type is `{}`, not application/json", given.escape_debug()),
+            "send `Content-Type: application/json`",
+        )),
+    }
+}
+
+fn refused(reason: &'static str, status: StatusCode, detail: String, hint: &'static str) -> Refused {
+    Refused { reason, status, detail, hint, client: None }
+}
+
+/// The host without its port.
+fn name_of(host: &str) -> &str {
+    let after_address = host.rfind(']').map_or(0, |end| end + 1);
+    host[after_address..].rfind(':').map_or(host, |colon| &host[..after_address + colon])
+}
+
+fn is_address(name: &str) -> bool {
+    let bare = name.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(name);
+    bare.parse::<IpAddr>().is_ok() || name.parse::<SocketAddr>().is_ok()
+}
+
+fn same(secret: &[u8], given: &[u8]) -> bool {
+    Sha256::digest(secret).ct_eq(&Sha256::digest(given)).into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hosts_are_read_without_ports() {
+        for (host, name, is_own) in [
+            ("127.0.0.1:8081", "127.0.0.1", true),
+            ("127.0.0.1", "127.0.0.1", true),
+            ("[::1]:8081", "[::1]", true),
+            ("[::1]", "[::1]", true),
+            ("localhost:8081", "localhost", false),
+            ("127.0.0.1.evil.example:8081", "127.0.0.1.evil.example", false),
+            ("", "", false),
+        ] {
+            assert_eq!((name_of(host), is_address(name_of(host))), (name, is_own), "{host}");
+        }
+    }
+
+    #[test]
+    fn foreign_pages_are_told_by_their_origin() {
+        let check = |pairs: &[(&'static str, &'static str)]| {
+            let headers = pairs.iter().map(|(name, value)| (name.parse().unwrap(), value.parse().unwrap())).collect();
+            check_origin(&headers, "127.0.0.1:8081").is_ok()
+        };
+        assert!(check(&[]));
+        assert!(check(&[("origin", "http://127.0.0.1:8081"), ("sec-fetch-site", "same-origin")]));
+        assert!(check(&[("sec-fetch-site", "none")]));
+        for origin in ["null", "http://127.0.0.1:8082", "http://127.0.0.1", "https://evil.example", ""] {
+            assert!(!check(&[("origin", origin)]), "{origin}");
+        }
+        for site in ["cross-site", "same-site", ""] {
+            assert!(!check(&[("sec-fetch-site", site)]), "{site}");
+        }
+    }
+}

@@ -1,0 +1,400 @@
+//! Who runs what, and how that ends. A `Lease` is the right to run one delivery; ending it consumes it. The state itself is in
+//! the ledger; with a broker, events wait there (`carrier`), and the ledger keeps what became of them.
+#![deny(unsafe_code)]
+
+mod broker;
+mod carrier;
+mod cloud_tasks;
+mod connect;
+mod lanes;
+mod nats;
+mod parcel;
+mod pubsub;
+mod push;
+mod rest;
+
+use std::collections::{HashMap, HashSet};
+use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+pub use broker::{Broker, Handle, Taker};
+pub use carrier::{Arrival, Begun};
+use carrier::{Carried, Carrier};
+pub use connect::connect;
+pub use parcel::{Parcel, Unopened};
+pub use push::{Handle as PushHandle, open as open_push};
+
+use landfall_ledger::{
+    Accepted, AttemptRecord, Claimed, Duplicate, Ending, Fence, Finished, FirstState, Ledger, LedgerError, NewEvent,
+    Refused, Results,
+};
+use landfall_model::{Event, EventId, LedgerTime};
+
+const END_AGAIN: Duration = Duration::from_secs(1);
+
+/// The queue of one node, over its ledger.
+pub struct Queue {
+    ledger: Arc<Ledger>,
+    held: Arc<Mutex<HashSet<Fence>>>,
+    /// When something may be due, by hook; whoever looks takes the entry out and puts the next one in.
+    due: Mutex<HashMap<Arc<str>, LedgerTime>>,
+    /// Rings when `due` changes.
+    bell: tokio::sync::Notify,
+    /// Where events wait, if not in the ledger.
+    carrier: Option<Arc<Carrier>>,
+}
+
+/// The right to run one delivery, held on to while this lives. Dropped without an ending, it runs out by itself.
+pub struct Lease {
+    fence: Fence,
+    event: Arc<Event>,
+    ledger: Arc<Ledger>,
+    held: Arc<Mutex<HashSet<Fence>>>,
+    /// By whom it was brought, if it was.
+    carried: Option<Box<Carried>>,
+}
+
+/// What became of an event that was to be accepted.
+pub enum Taken {
+    /// Kept, to be run by somebody, some time.
+    Queued,
+    /// Kept, and to be run by whoever gets this.
+    Leased(Lease),
+    /// An earlier event is the same delivery: this one is not stored.
+    Duplicate(Duplicate),
+}
+
+/// An event that was accepted, and the earlier event with the same identity and another body, if there is one.
+pub struct TakenEvent {
+    /// What became of it.
+    pub taken: Taken,
+    /// The earlier event.
+    pub conflict: Option<EventId>,
+}
+
+/// How the end of a good attempt went.
+pub enum Ended {
+    /// It is kept, with everything that the attempt leaves.
+    Kept,
+    /// Somebody else has the delivery now, and nothing was kept.
+    Lost,
+    /// What the attempt leaves cannot be kept; the lease goes on.
+    Refused(Lease, Refused),
+}
+
+/// What can be run now.
+pub struct Due {
+    /// The right to run it.
+    pub lease: Lease,
+    /// Of this delivery.
+    pub replayed: bool,
+}
+
+// === impl Queue ===
+
+impl Queue {
+    /// Over this ledger, with events waiting in the broker if there is one; knows at once what an earlier start has left to do.
+    pub async fn start(ledger: Arc<Ledger>, broker: Option<Broker>) -> Result<Queue, LedgerError> {
+        let due = ledger.hooks_with_work().await?.into_iter().map(|(hook, at)| (hook.into(), at)).collect();
+        let carrier = broker.map(|broker| Arc::new(Carrier::new(ledger.clone(), broker)));
+        Ok(Queue { ledger, held: Arc::default(), due: Mutex::new(due), bell: tokio::sync::Notify::new(), carrier })
+    }
+
+    /// The broker, if there is one.
+    pub fn broker(&self) -> Option<&Arc<Broker>> {
+        self.carrier.as_ref().map(|carrier| carrier.broker())
+    }
+
+    /// Whether events can be accepted, as far as is known.
+    pub fn can_accept(&self) -> bool {
+        self.ledger.can_accept() && self.broker().is_none_or(|broker| broker.is_there())
+    }
+
+    /// Keeps an event on stable storage, unless `given_up` becomes true before that is begun. Must be awaited to its end.
+    pub async fn accept(&self, new: NewEvent, given_up: Arc<AtomicBool>) -> Result<TakenEvent, LedgerError> {
+        if let Some(carrier) = &self.carrier {
+            let taken = carrier.accept(new, given_up).await?;
+            return Ok(TakenEvent { taken, conflict: None });
+        }
+
+        let event = new.stored.event().clone();
+        let (fence, conflict) = match self.ledger.accept(new, given_up).await? {
+            Accepted::New(fence) => (fence, None),
+            Accepted::Conflict { fence, first } => (fence, Some(first)),
+            Accepted::Duplicate(duplicate) => {
+                if duplicate.state == FirstState::Replayed {
+                    self.is_due(&event.hook, self.ledger.now());
+                }
+                return Ok(TakenEvent { taken: Taken::Duplicate(duplicate), conflict: None });
+            }
+        };
+        let taken = match fence {
+            Some(fence) => Taken::Leased(self.lease(fence, event)),
+            None => {
+                self.is_due(&event.hook, self.ledger.now());
+                Taken::Queued
+            }
+        };
+        Ok(TakenEvent { taken, conflict })
+    }
+
+    /// Something of this hook may be run at that time.
+    pub fn is_due(&self, hook: &Arc<str>, at: LedgerTime) {
+        let mut due = self.due.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        let earliest = due.entry(hook.clone()).or_insert(at);
+        *earliest = at.min(*earliest);
+        drop(due);
+        self.bell.notify_one();
+    }
+
+    /// The hooks that may have something due now, in no order.
+    pub fn hooks_due(&self) -> Vec<Arc<str>> {
+        let now = self.ledger.now();
+        let due = self.due.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        due.iter().filter(|(_, at)| **at <= now).map(|(hook, _)| hook.clone()).collect()
+    }
+
+    /// Wakes whoever waits.
+    pub fn ring(&self) {
+        self.bell.notify_one();
+    }
+
+    /// Until something may be due, was said to be, or `longest` has passed.
+    pub async fn wait(&self, longest: Duration) {
+        let now = self.ledger.now();
+        let next = {
+            let due = self.due.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+            due.values().filter(|at| **at > now).map(|at| now.until(*at)).min()
+        };
+        let time = next.map_or(longest, |next| next.min(longest)).max(Duration::from_millis(1));
+        tokio::time::timeout(time, self.bell.notified()).await.ok();
+    }
+
+    /// Takes what is due: of each hook up to its number.
+    pub async fn claim(&self, hooks: Vec<(Arc<str>, usize)>) -> Result<Vec<(Arc<str>, Vec<Due>)>, LedgerError> {
+        {
+            // Whatever comes from now on rings again.
+            let mut due = self.due.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+            for (hook, _) in &hooks {
+                due.remove(hook);
+            }
+        }
+        let claims = match self.ledger.claim(hooks.clone()).await {
+            Ok(claims) => claims,
+            Err(error) => {
+                hooks.iter().for_each(|(hook, _)| self.is_due(hook, self.ledger.now().plus(Duration::from_secs(1))));
+                return Err(error);
+            }
+        };
+        landfall_model::kill_point!("claimed");
+        let mut all = Vec::with_capacity(claims.len());
+        for (hook, claimed, next) in claims {
+            if let Some(next) = next {
+                self.is_due(&hook, next);
+            }
+            let mut due = Vec::with_capacity(claimed.len());
+            for one in claimed {
+                due.extend(self.runnable(&hook, one).await);
+            }
+            all.push((hook, due));
+        }
+        Ok(all)
+    }
+
+    /// What cannot be run is dead, with the reason.
+    async fn runnable(&self, hook: &Arc<str>, claimed: Claimed) -> Option<Due> {
+        let Claimed { fence, event, replayed, .. } = claimed;
+        let why = match event {
+            Some(Ok(event)) => return Some(Due { lease: self.lease(fence, event), replayed }),
+            Some(Err(_)) => "corrupt",
+            None => "pruned",
+        };
+        tracing::error!(hook = &**hook, delivery = fence.delivery, why, "an event cannot be read back: it is dead");
+        if let Err(error) = self.ledger.bury_unread(fence, why.into()).await {
+            tracing::error!(%error, delivery = fence.delivery, "a delivery cannot be ended");
+        }
+        None
+    }
+
+    /// What a broker has brought, held on to from now on. None: there is no broker.
+    pub fn arrival(&self, parcel: Parcel, handle: Handle) -> Option<Arrival> {
+        Some(self.carrier.as_ref()?.arrival(parcel, handle))
+    }
+
+    /// What has been brought and nobody can read goes to the dead as it is. False: it has to come again.
+    pub async fn bury_unopened(&self, bytes: &[u8], why: &str) -> bool {
+        tracing::error!(why, "a message cannot be read");
+        let Some(broker) = self.broker() else { return false };
+        match broker.bury_unopened(bytes, why).await {
+            Ok(()) => true,
+            Err(error) => {
+                tracing::error!(%error, "it cannot be kept there yet: it comes again");
+                false
+            }
+        }
+    }
+
+    /// Begins what has been brought, if it is to be run now.
+    pub async fn begin(&self, arrival: Arrival) -> Result<Begun, LedgerError> {
+        let (event, replayed) = (arrival.event().clone(), arrival.is_replayed());
+        match arrival.begin(&self.ledger).await? {
+            carrier::Stands::Runs { fence, carried, conflict } => {
+                let mut lease = self.lease(fence, event);
+                lease.carried = Some(carried);
+                Ok(Begun::Runs { due: Due { lease, replayed }, conflict })
+            }
+            carrier::Stands::Over(first) => Ok(Begun::Over(first)),
+            carrier::Stands::Waits(arrival, pause) => Ok(Begun::Waits(arrival, pause)),
+        }
+    }
+
+    /// Hands to the broker what the ledger has that is due, of hooks that are not held. How many events those were.
+    pub async fn hand_over(&self, is_held: impl Fn(&Arc<str>) -> bool) -> Result<usize, LedgerError> {
+        let Some(carrier) = &self.carrier else { return Ok(0) };
+        let mut hooks = self.hooks_due();
+        hooks.retain(|hook| !is_held(hook));
+        if hooks.is_empty() || !carrier.broker().is_there() {
+            return Ok(0);
+        }
+        {
+            let mut due = self.due.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+            due.retain(|hook, _| !hooks.contains(hook));
+        }
+        let handed = carrier.hand_over(hooks.clone()).await.map(|(handed, _)| handed);
+        // There may be more; whoever looks finds what comes later.
+        if let Ok(1..) = handed {
+            hooks.iter().for_each(|hook| self.is_due(hook, self.ledger.now()));
+        }
+        handed
+    }
+
+    fn lease(&self, fence: Fence, event: Event) -> Lease {
+        self.held.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).insert(fence);
+        Lease { fence, event: Arc::new(event), ledger: self.ledger.clone(), held: self.held.clone(), carried: None }
+    }
+
+    /// Holds on to every lease that lives, and frees those of others that have run out.
+    pub async fn beat(&self) -> Result<usize, LedgerError> {
+        let held: Vec<Fence> =
+            self.held.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).iter().copied().collect();
+        if let Some(carrier) = &self.carrier {
+            carrier.broker().look().await;
+            carrier.extend_all().await;
+        }
+        let freed = self.ledger.beat(held).await?;
+        Ok(freed)
+    }
+
+    /// Looks into the ledger for what is due: whatever rang too early, or not at all, is found here.
+    pub async fn look(&self) -> Result<(), LedgerError> {
+        let found = self.ledger.hooks_with_work().await?;
+        let mut due = self.due.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        for (hook, at) in found {
+            let earliest = due.entry(hook.into()).or_insert(at);
+            *earliest = at.min(*earliest);
+        }
+        Ok(())
+    }
+
+    /// Gives back every lease that lives, as if its attempt had not begun.
+    pub async fn give_back(&self) -> Result<usize, LedgerError> {
+        let held: Vec<Fence> = self.held.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).drain().collect();
+        let count = held.len();
+        self.ledger.release(held, Duration::ZERO).await?;
+        if let Some(carrier) = &self.carrier {
+            carrier.give_back_all().await;
+        }
+        Ok(count)
+    }
+
+    /// The ledger below.
+    pub fn ledger(&self) -> &Arc<Ledger> {
+        &self.ledger
+    }
+}
+
+// === impl Lease ===
+
+impl Lease {
+    /// What to run.
+    pub fn event(&self) -> &Arc<Event> {
+        &self.event
+    }
+
+    /// From 1.
+    pub fn attempt(&self) -> u32 {
+        self.fence.attempt
+    }
+
+    /// Handled: what it leaves is kept together with that, or refused.
+    pub async fn done(self, attempt: AttemptRecord, results: Results) -> Result<Ended, LedgerError> {
+        let emitted = results.emitted.iter().map(|new| new.stored.event().hook.clone()).collect();
+        match self.end(attempt, Ending::Done(results)).await? {
+            Finished::Kept => {
+                if let Some(carried) = &self.carried {
+                    carried.done(emitted).await;
+                }
+                Ok(Ended::Kept)
+            }
+            Finished::Lost => Ok(Ended::Lost),
+            Finished::Refused(refused) => Ok(Ended::Refused(self, refused)),
+        }
+    }
+
+    /// To be tried again after the pause. False: somebody else has the delivery now, and nothing was kept.
+    pub async fn retry(self, attempt: AttemptRecord, pause: Duration) -> Result<bool, LedgerError> {
+        let is_kept = self.end(attempt, Ending::Retry(pause)).await? == Finished::Kept;
+        if let Some(carried) = self.carried.as_ref().filter(|_| is_kept) {
+            carried.again(pause, self.fence.attempt + 1).await;
+        }
+        Ok(is_kept)
+    }
+
+    /// Never again by itself. False as above.
+    pub async fn bury(self, attempt: AttemptRecord, why: String) -> Result<bool, LedgerError> {
+        let is_kept = self.end(attempt, Ending::Dead(why.clone())).await? == Finished::Kept;
+        if let Some(carried) = self.carried.as_ref().filter(|_| is_kept) {
+            carried.bury(&why).await;
+        }
+        Ok(is_kept)
+    }
+
+    /// Given back as if it had not begun, to be taken again after the pause.
+    pub async fn again(self, pause: Duration) -> Result<(), LedgerError> {
+        self.ledger.release(vec![self.fence], pause).await?;
+        if let Some(carried) = &self.carried {
+            carried.again(pause, self.fence.attempt).await;
+        }
+        Ok(())
+    }
+
+    /// Where a node listens that has a caller waiting for the reply.
+    pub fn answer_to(&self) -> Option<&str> {
+        self.carried.as_ref()?.answer_to()
+    }
+
+    async fn end(&self, attempt: AttemptRecord, ending: Ending) -> Result<Finished, LedgerError> {
+        loop {
+            match self.ledger.finish(self.fence, self.event.clone(), attempt.clone(), ending.clone()).await {
+                // The lease is held until there is room for its end.
+                Err(
+                    error @ (LedgerError::Full
+                    | LedgerError::ReadOnly(_)
+                    | LedgerError::Busy
+                    | LedgerError::Unreachable(_)),
+                ) => {
+                    tracing::error!(%error, delivery = self.fence.delivery, "the end of an attempt cannot be kept yet");
+                    tokio::time::sleep(END_AGAIN).await;
+                }
+                ended => return ended,
+            }
+        }
+    }
+}
+
+impl Drop for Lease {
+    fn drop(&mut self) {
+        self.held.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).remove(&self.fence);
+    }
+}

@@ -1,0 +1,130 @@
+//! Typed values with units: times, sizes, methods. Each says in its error how to write it.
+
+use std::time::Duration;
+
+use ipnet::IpNet;
+use serde::de::{Deserialize, Deserializer, Error};
+
+use landfall_model::{SecretPattern, address_range};
+
+/// A duration with its unit: `"8s"`, `"1m 30s"`, `"250ms"`.
+#[derive(Debug, Clone, Copy)]
+pub struct Time(pub Duration);
+
+/// A size in bytes: `"1MiB"`, `"64KiB"`, or a number of bytes.
+#[derive(Debug, Clone, Copy)]
+pub struct Size(pub usize);
+
+/// An HTTP method in upper case.
+#[derive(Debug, Clone)]
+pub struct MethodName(pub http::Method);
+
+/// Ranges of addresses: `["10.0.0.0/8"]`, or one text with commas between them.
+#[derive(Debug, Clone)]
+pub struct Ranges(pub Vec<IpNet>);
+
+/// Host names: `["node.internal"]`, or one text with commas between them. In lower case, without ports.
+#[derive(Debug, Clone)]
+pub struct Names(pub Vec<String>);
+
+/// Secret references with `*` or `/` at their end: `["env:HOOK_*"]`, or one text with commas between them.
+#[derive(Debug, Clone)]
+pub struct SecretPatterns(pub Vec<SecretPattern>);
+
+/// Text that parses by `FromStr`.
+#[derive(Debug, Clone)]
+pub struct Parsed<T>(pub T);
+
+impl<'de> Deserialize<'de> for Time {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Time, D::Error> {
+        let text = text(deserializer, "a time with its unit, such as \"8s\" or \"250ms\"")?;
+        humantime::parse_duration(&text)
+            .map(Time)
+            .map_err(|_| D::Error::custom(format!("`{text}` is not a time: write it with its unit, such as \"8s\"")))
+    }
+}
+
+impl<'de> Deserialize<'de> for Size {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Size, D::Error> {
+        let size = bytesize::ByteSize::deserialize(deserializer)
+            .map_err(|_| D::Error::custom("not a size: write it with its unit, such as \"1MiB\""))?;
+        usize::try_from(size.as_u64()).map(Size).map_err(D::Error::custom)
+    }
+}
+
+impl<'de> Deserialize<'de> for MethodName {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<MethodName, D::Error> {
+        let text = text(deserializer, "a method such as \"POST\"")?;
+        let known = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"];
+        match known.contains(&text.as_str()) {
+            true => Ok(MethodName(text.parse().expect("a known method is a method"))),
+            false => Err(D::Error::custom(format!("method `{text}` cannot be used: one of {}", known.join(", ")))),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Ranges {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Ranges, D::Error> {
+        let texts = list(deserializer, "a list of address ranges such as [\"10.0.0.0/8\"]")?;
+        let ranges: Result<_, String> = texts.iter().map(|text| address_range(text)).collect();
+        ranges.map(Ranges).map_err(D::Error::custom)
+    }
+}
+
+impl<'de> Deserialize<'de> for Names {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Names, D::Error> {
+        let names = list(deserializer, "a list of host names such as [\"node.internal\"]")?;
+        let is_name = |name: &String| name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._".contains(&byte));
+        match names.iter().find(|name| name.is_empty() || !is_name(name)) {
+            Some(wrong) => {
+                Err(D::Error::custom(format!("`{wrong}` is no host name: write it without a scheme and a port")))
+            }
+            None => Ok(Names(names.iter().map(|name| name.to_ascii_lowercase()).collect())),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for SecretPatterns {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<SecretPatterns, D::Error> {
+        let typed = list(deserializer, "a list of secret references such as [\"env:HOOK_*\", \"file:/run/secrets/\"]")?;
+        let patterns: Result<_, String> = typed.iter().map(|text| text.parse()).collect();
+        patterns.map(SecretPatterns).map_err(D::Error::custom)
+    }
+}
+
+impl<'de, T: std::str::FromStr<Err: std::fmt::Display>> Deserialize<'de> for Parsed<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Parsed<T>, D::Error> {
+        text(deserializer, "text in quotes")?.parse().map(Parsed).map_err(D::Error::custom)
+    }
+}
+
+/// A list of texts, or one text with commas between them.
+fn list<'de, D: Deserializer<'de>>(deserializer: D, expected: &str) -> Result<Vec<String>, D::Error> {
+    #[derive(serde::Deserialize)]
+    #[serde(untagged)]
+    enum Typed {
+        Text(String),
+        List(Vec<String>),
+    }
+    match Typed::deserialize(deserializer) {
+        Ok(Typed::Text(text)) => Ok(text.split(',').map(|text| text.trim().to_owned()).collect()),
+        Ok(Typed::List(texts)) => Ok(texts),
+        Err(_) => Err(D::Error::custom(format!("not {expected}"))),
+    }
+}
+
+fn text<'de, D: Deserializer<'de>>(deserializer: D, expected: &'static str) -> Result<String, D::Error> {
+    struct Text(&'static str);
+    impl serde::de::Visitor<'_> for Text {
+        type Value = String;
+
+        fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+            f.write_str(self.0)
+        }
+
+        fn visit_str<E: Error>(self, text: &str) -> Result<String, E> {
+            Ok(text.to_owned())
+        }
+    }
+    deserializer.deserialize_str(Text(expected))
+}

@@ -1,0 +1,109 @@
+//! The record of an attempt: what the ledger keeps, a log line, and one for each line that the handler wrote.
+
+use serde_json::json;
+
+use landfall_ledger::AttemptRecord;
+use landfall_model::{Attempt, Event, FailedCall, Outcome};
+
+/// What the ledger keeps of it.
+pub fn kept(attempt: &Attempt, started_ms: i64) -> AttemptRecord {
+    let log: Vec<_> = attempt.log.iter().map(|line| json!([line.level, line.text])).collect();
+    let status = if let Outcome::Done(reply) = &attempt.outcome { Some(reply.status) } else { None };
+    let failed_calls = attempt
+        .failed_calls
+        .iter()
+        .map(|call| json!({ "method": call.method, "url": call.url, "error": call.error, "reason": call.reason }));
+    let record = json!({
+        "log": log,
+        "log_truncated": attempt.log_truncated,
+        "memory_bytes": attempt.memory_peak_bytes,
+        "http_calls": attempt.http_calls,
+        "failed_calls": failed_calls.collect::<Vec<_>>(),
+        "rows": attempt.staged.0,
+        "kv_writes": attempt.staged.1,
+        "emitted": attempt.staged.2,
+    });
+    AttemptRecord {
+        started_ms,
+        duration_us: attempt.duration.as_micros() as i64,
+        outcome: attempt.outcome.word(),
+        reason: attempt.outcome.reason().to_owned(),
+        status,
+        record: record.to_string(),
+    }
+}
+
+/// Writes it down. Done attempts are `info`, everything else `warn` or worse.
+pub fn write(event: &Event, number: u32, attempt: &Attempt) {
+    let (hook, event_id) = (&*event.hook, event.id.to_string());
+    for line in &attempt.log {
+        let text = line.text.as_str();
+        match line.level {
+            "trace" => tracing::trace!(target: "handler", hook, event = event_id, "{text}"),
+            "debug" => tracing::debug!(target: "handler", hook, event = event_id, "{text}"),
+            "info" => tracing::info!(target: "handler", hook, event = event_id, "{text}"),
+            "warn" => tracing::warn!(target: "handler", hook, event = event_id, "{text}"),
+            _ => tracing::error!(target: "handler", hook, event = event_id, "{text}"),
+        }
+    }
+    for FailedCall { method, url, error, reason } in &attempt.failed_calls {
+        tracing::warn!(hook, event = event_id, number, method, url, error, reason, "outbound call failed");
+    }
+    if attempt.log_truncated {
+        tracing::warn!(target: "handler", hook, event = event_id, "…more lines than an attempt may write: dropped");
+    }
+    let outcome = attempt.outcome.word();
+    let duration_ms = attempt.duration.as_secs_f64() * 1000.0;
+    let memory_kib = attempt.memory_peak_bytes / 1024;
+    // Which secret, by its number in the hook file: whoever rotates wants to know when the old one is out of use.
+    let verified_by = event.attributes.iter().find(|(name, _)| name == "verified-by").map(|(_, key)| key.as_str());
+    let traceparent = event.attribute("traceparent");
+    let (calls, rows, reason) = (attempt.http_calls, attempt.staged.0, attempt.outcome.reason());
+    match &attempt.outcome {
+        Outcome::Done(reply) => {
+            let status = reply.status;
+            tracing::info!(
+                hook,
+                event = event_id,
+                number,
+                outcome,
+                verified_by,
+                status,
+                duration_ms,
+                memory_kib,
+                calls,
+                rows,
+                traceparent,
+                "attempt"
+            );
+        }
+        Outcome::HostFault(_) => {
+            tracing::error!(
+                hook,
+                event = event_id,
+                number,
+                outcome,
+                reason,
+                duration_ms,
+                memory_kib,
+                calls,
+                traceparent,
+                "attempt"
+            );
+        }
+        _ => {
+            tracing::warn!(
+                hook,
+                event = event_id,
+                number,
+                outcome,
+                reason,
+                duration_ms,
+                memory_kib,
+                calls,
+                traceparent,
+                "attempt"
+            );
+        }
+    }
+}

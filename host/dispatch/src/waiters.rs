@@ -1,0 +1,270 @@
+//! Callers that wait for the reply to an event: the one that sent it, and those that sent it again meanwhile.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::Mutex;
+use std::time::Duration;
+
+use tokio::sync::oneshot;
+
+use landfall_model::{EventId, Outcome, Reply};
+
+/// The callers that wait, by event.
+#[derive(Default)]
+pub struct Waiters {
+    waiting: Mutex<Waiting>,
+}
+
+#[derive(Default)]
+struct Waiting {
+    by_event: HashMap<EventId, Callers>,
+    /// The latest replies: a caller may begin to wait just after its event has ended.
+    told: VecDeque<(EventId, Reply)>,
+    next: u64,
+}
+
+/// How many replies are remembered, and the largest body in bytes.
+const TOLD_MAX: usize = 256;
+const TOLD_BYTES_MAX: usize = 64 << 10;
+
+#[derive(Default)]
+struct Callers {
+    waiting: Vec<Caller>,
+    /// The outcome is being stored and will be told: nobody may leave with another answer.
+    claimed: bool,
+    /// A caller has left, perhaps with a 2xx.
+    has_left: bool,
+}
+
+struct Caller {
+    number: u64,
+    /// It sent the event, and not a duplicate of it.
+    is_first: bool,
+    tell: oneshot::Sender<Outcome>,
+}
+
+/// One caller that waits; forgotten when dropped.
+pub struct Waiter<'a> {
+    waiters: &'a Waiters,
+    event: EventId,
+    number: u64,
+    told: oneshot::Receiver<Outcome>,
+}
+
+/// How waiting ended for a caller.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Waited {
+    /// The outcome of the attempt.
+    Told(Outcome),
+    /// Nothing in time; the attempt, if there is one, knows that this caller was told something else.
+    Left,
+    /// The outcome was about to be told and could not be stored in time. It may refuse the event: no 2xx may be given.
+    Unknown,
+}
+
+// === impl Waiters ===
+
+impl Waiters {
+    /// The caller that sends the event waits for its outcome, for as long as the guard lives.
+    pub fn wait(&self, event: EventId) -> Waiter<'_> {
+        self.add(event, true)
+    }
+
+    /// The caller of a duplicate waits for the outcome of the first event's next attempt. Also the reply, if the event has just ended.
+    pub fn join(&self, event: EventId) -> (Waiter<'_>, Option<Reply>) {
+        let waiter = self.add(event, false);
+        let told = self.waiting().told.iter().rev().find(|(told, _)| *told == event).map(|(_, reply)| reply.clone());
+
+        (waiter, told)
+    }
+
+    fn add(&self, event: EventId, is_first: bool) -> Waiter<'_> {
+        let (tell, told) = oneshot::channel();
+        let number = self.waiting().add(event, is_first, tell);
+
+        Waiter { waiters: self, event, number, told }
+    }
+
+    /// Whether every caller that this event has had still waits here, and will be told the outcome which is stored next: from now on
+    /// none leaves without it.
+    pub fn claim(&self, event: EventId) -> bool {
+        let mut waiting = self.waiting();
+        let Some(callers) = waiting.by_event.get_mut(&event) else { return false };
+        callers.claimed = !callers.has_left && callers.waiting.iter().any(|caller| caller.is_first);
+        callers.claimed
+    }
+
+    /// The outcome was not stored: the next attempt has another, and callers may leave again.
+    pub fn release(&self, event: EventId) {
+        if let Some(callers) = self.waiting().by_event.get_mut(&event) {
+            callers.claimed = false;
+        }
+    }
+
+    /// Whether anybody waits for this event.
+    pub fn has(&self, event: EventId) -> bool {
+        self.waiting().by_event.contains_key(&event)
+    }
+
+    /// A caller of another node: nothing here forgets it but the telling.
+    pub fn adopt(&self, event: EventId, tell: oneshot::Sender<Outcome>) {
+        if tell.is_closed() {
+            return;
+        }
+        self.waiting().add(event, false, tell);
+    }
+
+    /// Nobody will be told: the attempt has no outcome that counts.
+    pub fn forget(&self, event: EventId) {
+        self.waiting().by_event.remove(&event);
+    }
+
+    /// Tells everybody who waits for this event.
+    pub fn tell(&self, event: EventId, outcome: &Outcome) {
+        let callers = {
+            let mut waiting = self.waiting();
+            if let Outcome::Done(reply) = outcome {
+                waiting.remember(event, reply);
+            }
+            waiting.by_event.remove(&event)
+        };
+        for caller in callers.into_iter().flat_map(|callers| callers.waiting) {
+            caller.tell.send(outcome.clone()).ok();
+        }
+    }
+
+    fn waiting(&self) -> std::sync::MutexGuard<'_, Waiting> {
+        self.waiting.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+    }
+}
+
+// === impl Waiting ===
+
+impl Waiting {
+    /// The number of the new caller.
+    fn add(&mut self, event: EventId, is_first: bool, tell: oneshot::Sender<Outcome>) -> u64 {
+        self.next += 1;
+        let number = self.next;
+        self.by_event.entry(event).or_default().waiting.push(Caller { number, is_first, tell });
+        number
+    }
+
+    fn remove(&mut self, event: EventId, number: u64) {
+        let Some(callers) = self.by_event.get_mut(&event) else { return };
+        let before = callers.waiting.len();
+        callers.waiting.retain(|caller| caller.number != number);
+        callers.has_left |= callers.waiting.len() < before;
+        if callers.waiting.is_empty() {
+            self.by_event.remove(&event);
+        }
+    }
+
+    fn remember(&mut self, event: EventId, reply: &Reply) {
+        if reply.body.len() <= TOLD_BYTES_MAX {
+            self.told.push_back((event, reply.clone()));
+            if self.told.len() > TOLD_MAX {
+                self.told.pop_front();
+            }
+        }
+    }
+}
+
+// === impl Waiter ===
+
+impl Waiter<'_> {
+    /// Waits for the outcome for so long; longer, up to `claimed`, where the outcome is just being stored.
+    pub async fn within(mut self, usual: Duration, claimed: Duration) -> Waited {
+        if let Ok(told) = tokio::time::timeout(usual, &mut self.told).await {
+            return told.map_or(Waited::Left, Waited::Told);
+        }
+        if !self.is_claimed() {
+            return Waited::Left;
+        }
+        match tokio::time::timeout(claimed, &mut self.told).await {
+            Ok(told) => told.map_or(Waited::Left, Waited::Told),
+            Err(_) => Waited::Unknown,
+        }
+    }
+
+    /// Leaves, unless the outcome has been claimed for whoever waits.
+    fn is_claimed(&self) -> bool {
+        let mut waiting = self.waiters.waiting();
+        let Some(callers) = waiting.by_event.get_mut(&self.event) else { return true };
+        if callers.claimed {
+            return true;
+        }
+        waiting.remove(self.event, self.number);
+        false
+    }
+}
+
+impl Drop for Waiter<'_> {
+    fn drop(&mut self) {
+        self.waiters.waiting().remove(self.event, self.number);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const EVENT: EventId = EventId::from_bytes([1; 16]);
+
+    #[tokio::test]
+    async fn every_caller_is_told_once() {
+        let waiters = Waiters::default();
+        let (first, second) = (waiters.wait(EVENT), waiters.wait(EVENT));
+        drop(second);
+
+        waiters.tell(EVENT, &Outcome::Timeout);
+        assert!(!waiters.has(EVENT));
+        assert_eq!(first.within(Duration::ZERO, Duration::ZERO).await, Waited::Told(Outcome::Timeout));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn nobody_leaves_a_claimed_outcome() {
+        let (second, waiters) = (Duration::from_secs(1), Waiters::default());
+        assert!(!waiters.claim(EVENT), "nobody waits");
+        assert_eq!(waiters.wait(EVENT).within(second, second).await, Waited::Left);
+        assert!(!waiters.claim(EVENT), "the caller has left");
+
+        let caller = waiters.wait(EVENT);
+        assert!(waiters.claim(EVENT));
+        let late = async {
+            tokio::time::sleep(second * 3 / 2).await;
+            waiters.tell(EVENT, &Outcome::Timeout);
+        };
+        let (waited, ()) = tokio::join!(caller.within(second, second), late);
+        assert_eq!(waited, Waited::Told(Outcome::Timeout));
+
+        let caller = waiters.wait(EVENT);
+        assert!(waiters.claim(EVENT));
+        assert_eq!(caller.within(second, second).await, Waited::Unknown);
+
+        let caller = waiters.wait(EVENT);
+        assert!(waiters.claim(EVENT));
+        waiters.release(EVENT);
+        assert_eq!(caller.within(second, second).await, Waited::Left);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn refusals_count_only_if_all_callers_hear() {
+        let (second, waiters) = (Duration::from_secs(1), Waiters::default());
+        let (duplicate, told) = waiters.join(EVENT);
+        assert_eq!(told, None);
+        assert!(!waiters.claim(EVENT), "the first caller is not here: it may have its 2xx");
+        let first = waiters.wait(EVENT);
+        assert!(waiters.claim(EVENT));
+        waiters.release(EVENT);
+        assert_eq!(duplicate.within(second, second).await, Waited::Left);
+        assert!(!waiters.claim(EVENT), "the duplicate has left with a 2xx");
+        drop(first);
+    }
+
+    #[tokio::test]
+    async fn late_duplicates_are_told() {
+        let waiters = Waiters::default();
+        let reply = Reply { status: 400, headers: Default::default(), body: Default::default() };
+        waiters.tell(EVENT, &Outcome::Done(reply.clone()));
+        assert_eq!(waiters.join(EVENT).1, Some(reply));
+    }
+}

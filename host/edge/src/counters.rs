@@ -1,0 +1,102 @@
+//! What is counted of requests, for `/metrics` on the admin listener. Labels are names of hooks and fixed words.
+
+use std::sync::Arc;
+
+use landfall_dispatch::RepeatCounts;
+use prometheus::{IntCounter, IntCounterVec, Opts, Registry, TextEncoder};
+
+/// Counters since the start.
+pub struct Counters {
+    registry: Registry,
+    /// By hook and by key: `signature#2` is the second secret of the list.
+    verified: IntCounterVec,
+    /// By hook and reason.
+    refused: IntCounterVec,
+    /// By hook.
+    challenges: IntCounterVec,
+    /// By hook and the status that was not sent.
+    avoided: IntCounterVec,
+    dropped: IntCounter,
+    /// By hook and outcome.
+    attempts: IntCounterVec,
+    /// By hook and result.
+    duplicates: IntCounterVec,
+    /// By hook.
+    conflicts: IntCounterVec,
+}
+
+// === impl Counters ===
+
+impl Counters {
+    pub fn new() -> Counters {
+        let registry = Registry::new();
+        let counter = |name: &str, help: &str, labels: &[&str]| {
+            let counter = IntCounterVec::new(Opts::new(name, help), labels).expect("constant names are good ones");
+            registry.register(Box::new(counter.clone())).expect("each name is registered once");
+            counter
+        };
+        let verified = counter("landfall_verified_total", "Requests that have proven their sender.", &["hook", "key"]);
+        let refused = counter("landfall_refused_total", "Requests that were not let in.", &["hook", "reason"]);
+        let help = "Records of attempts in mode sync for which the ledger had no room.";
+        let dropped = IntCounter::new("landfall_records_dropped_total", help).expect("a constant name is a good one");
+        registry.register(Box::new(dropped.clone())).expect("each name is registered once");
+        let challenges = counter("landfall_challenges_total", "Ownership checks answered.", &["hook"]);
+        let help = "Answers whose status the provider punishes: another was sent.";
+        let avoided = counter("landfall_avoided_statuses_total", help, &["hook", "status"]);
+        let help = "Attempts that have ended, by the word for how.";
+        let attempts = counter("landfall_attempts_total", help, &["hook", "outcome"]);
+        let help =
+            "Requests that were the same delivery as an earlier event: not run, or replayed because that one was dead.";
+        let duplicates = counter("landfall_duplicates_total", help, &["hook", "result"]);
+        let help = "Events with the delivery identity of an earlier event and a different body; both ran.";
+        let conflicts = counter("landfall_conflicts_total", help, &["hook"]);
+        Counters { registry, verified, refused, challenges, avoided, dropped, attempts, duplicates, conflicts }
+    }
+
+    pub fn verified(&self, hook: &str, key: &str) {
+        self.verified.with_label_values(&[hook, key]).inc();
+    }
+
+    pub fn refused(&self, hook: &str, reason: &str) {
+        self.refused.with_label_values(&[hook, reason]).inc();
+    }
+
+    pub fn challenge(&self, hook: &str) {
+        self.challenges.with_label_values(&[hook]).inc();
+    }
+
+    /// True for the first of this hook and status.
+    pub fn avoided(&self, hook: &str, status: u16) -> bool {
+        let counter = self.avoided.with_label_values(&[hook, &status.to_string()]);
+        counter.inc();
+        counter.get() == 1
+    }
+
+    /// In the text format of Prometheus.
+    /// `dropped` are records of attempts in mode `sync` for which the ledger had no room, `attempts` all attempts so far by
+    /// hook and outcome.
+    /// `repeats` are duplicates and conflicts so far by hook.
+    pub fn text(
+        &self,
+        dropped: u64,
+        attempts: &[(Arc<str>, &'static str, u64)],
+        repeats: &[(Arc<str>, RepeatCounts)],
+    ) -> String {
+        self.dropped.reset();
+        self.dropped.inc_by(dropped);
+        for (hook, outcome, count) in attempts {
+            raise(&self.attempts.with_label_values(&[&**hook, outcome]), *count);
+        }
+        for (hook, counts) in repeats {
+            raise(&self.duplicates.with_label_values(&[&**hook, "not-run"]), counts.duplicates);
+            raise(&self.duplicates.with_label_values(&[&**hook, "replayed"]), counts.replayed);
+            raise(&self.conflicts.with_label_values(&[&**hook]), counts.conflicts);
+        }
+        TextEncoder::new().encode_to_string(&self.registry.gather()).unwrap_or_default()
+    }
+}
+
+/// To a total that was counted elsewhere.
+fn raise(counter: &IntCounter, total: u64) {
+    counter.inc_by(total.saturating_sub(counter.get()));
+}

@@ -1,0 +1,148 @@
+//! Accepts connections and serves HTTP on them, within the bounds of the node: how many, how slow, how large a head.
+
+use std::convert::Infallible;
+use std::error::Error;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::Body;
+use hyper::body::Incoming;
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::server::conn::auto::Builder;
+use hyper_util::server::graceful::{GracefulShutdown, Watcher};
+use hyper_util::service::TowerToHyperService;
+use tokio::net::{TcpListener, TcpStream};
+use tower::ServiceExt;
+
+use super::guard::Guarded;
+use super::idle::{Connections, Moves};
+use super::refuse::Broken;
+use landfall_model::{EdgeLimits, Peer};
+
+const HEAD_BYTES_MAX: usize = 64 << 10;
+const STREAMS_MAX: u32 = 100;
+const PING_EVERY: Duration = Duration::from_secs(20);
+/// Out of file descriptors, say: wait for some to come back.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+
+/// Called with what is refused before there is a request.
+pub type OnBroken = Arc<dyn Fn(Broken, IpAddr) + Send + Sync>;
+
+/// Serves until `stop` is done, then lets requests that have begun end, for at most `drain`.
+pub async fn serve(
+    listener: TcpListener,
+    router: Router,
+    limits: EdgeLimits,
+    http2: bool,
+    on_broken: OnBroken,
+    stop: impl Future<Output = ()>,
+    drain: Duration,
+) {
+    let builder = builder(limits, http2);
+    let connections = Connections::new(limits.connections);
+    let graceful = GracefulShutdown::new();
+    let mut stop = std::pin::pin!(stop);
+    loop {
+        let accepted = tokio::select! {
+            () = &mut stop => break,
+            accepted = listener.accept() => accepted,
+        };
+        let (stream, peer) = match accepted {
+            Ok(accepted) => accepted,
+            Err(error) => {
+                tracing::warn!(%error, "a connection was not accepted");
+                tokio::time::sleep(ACCEPT_PAUSE).await;
+                continue;
+            }
+        };
+        let place = tokio::select! {
+            () = &mut stop => break,
+            place = connections.place() => place,
+        };
+        let connection =
+            connection(builder.clone(), stream, peer, router.clone(), limits, place.moves.clone(), graceful.watcher());
+        let on_broken = on_broken.clone();
+        tokio::spawn(async move {
+            if let Some(broken) = connection.await {
+                on_broken(broken, peer.ip());
+            }
+            drop(place);
+        });
+    }
+    drop(listener);
+    if tokio::time::timeout(drain, graceful.shutdown()).await.is_err() {
+        tracing::warn!("connections still open at the end of the drain: cut");
+    }
+}
+
+/// Serves one connection to its end; says what was wrong where there was no request to answer.
+async fn connection(
+    builder: Builder<TokioExecutor>,
+    stream: TcpStream,
+    peer: SocketAddr,
+    router: Router,
+    limits: EdgeLimits,
+    moves: Arc<Moves>,
+    watcher: Watcher,
+) -> Option<Broken> {
+    stream.set_nodelay(true).ok();
+    let io = TokioIo::new(Guarded::new(stream, &limits, moves.clone()));
+    let noting = moves.clone();
+    let service = tower::service_fn(move |mut request: http::Request<Incoming>| {
+        let handling = noting.begin(request.version());
+        request.extensions_mut().insert(Peer(peer));
+        let router = router.clone();
+        let noting = noting.clone();
+        async move {
+            let response = router.oneshot(request.map(Body::new)).await.unwrap_or_else(|never| match never {});
+            drop(handling);
+            Ok::<_, Infallible>(noting.tell(response))
+        }
+    });
+    let served = builder.serve_connection(io, TowerToHyperService::new(service));
+    tokio::select! {
+        ended = watcher.watch(served.into_owned()) => {
+            let error = ended.err()?;
+            tracing::debug!(%peer, %error, "connection ended");
+            if moves.is_head_slow() { Some(Broken::SlowHead) } else { broken(&*error) }
+        }
+        () = moves.closed() => {
+            tracing::debug!(%peer, "an idle connection is closed: its place is needed");
+            None
+        }
+        () = moves.stopped(&limits) => {
+            tracing::debug!(%peer, "connection ended: nothing moved on it");
+            None
+        }
+    }
+}
+
+/// What hyper has refused by itself, if that is why a connection ended.
+fn broken(error: &(dyn Error + Send + Sync + 'static)) -> Option<Broken> {
+    match error.downcast_ref::<hyper::Error>()? {
+        error if error.is_parse_too_large() => Some(Broken::LargeHead),
+        error if error.is_parse_version_h2() => Some(Broken::Http2),
+        error if error.is_parse() => Some(Broken::BadHead),
+        _ => None,
+    }
+}
+
+fn builder(limits: EdgeLimits, http2: bool) -> Builder<TokioExecutor> {
+    let mut builder = Builder::new(TokioExecutor::new());
+    builder
+        .http1()
+        .timer(TokioTimer::new())
+        // `Guarded` has the deadlines of heads.
+        .header_read_timeout(None)
+        .max_buf_size(HEAD_BYTES_MAX)
+        // A caller that has sent all it has may close its side and still wait for the answer.
+        .half_close(true)
+        .http2()
+        .timer(TokioTimer::new())
+        .max_concurrent_streams(STREAMS_MAX)
+        .keep_alive_interval(PING_EVERY)
+        .keep_alive_timeout(limits.head_timeout);
+    if http2 { builder } else { builder.http1_only() }
+}

@@ -1,0 +1,283 @@
+//! Asks `verify` whether a request may in, with the keys and key documents that it needs.
+
+use axum::response::Response;
+use bytes::Bytes;
+use http::Method;
+
+use super::Edge;
+use super::answer::{self, Stop};
+use super::bodies::Held;
+use super::decode::Encoding;
+use super::refuse::{Caller, Why};
+use landfall_hooks::Hook;
+use landfall_model::{SecretRef, SecretSource};
+use landfall_secrets::{Ask, TokenRequest};
+use landfall_verify::{
+    Answer, Checked, Feed, Given, KeyGrant, Keys, Reason, Refusal, SenderCheck, SignedBody, Unverified, Verifier,
+    check_or_return, check_sender, hint,
+};
+
+/// What a request wants to pass.
+#[derive(Clone, Copy)]
+pub struct Door<'a> {
+    /// Of the hook, in records and counters.
+    pub name: &'a str,
+    /// How it is checked.
+    pub verifier: &'a Verifier,
+}
+
+// === impl Door ===
+
+impl<'a> Door<'a> {
+    /// That of a hook.
+    pub fn of(hook: &'a Hook) -> Door<'a> {
+        Door { name: &hook.spec.name, verifier: &hook.verifier }
+    }
+}
+
+/// Whether a hook takes requests from this address.
+pub fn check_address(hook: &Hook, caller: &Caller) -> Result<(), Stop> {
+    let known = caller.address.filter(|_| caller.is_known);
+    if hook.verifier.takes_address(known) {
+        return Ok(());
+    }
+    let address = known.map_or_else(|| "unknown".to_owned(), |address| address.to_string());
+    let why = Why::new(
+        Reason::AddressNotAllowed.word(),
+        format!("the client address {address} is in no range of `from_addresses`"),
+    );
+    let why = match caller.proxy {
+        Some(proxy) => why.with_hint(format!(
+            "the request was forwarded by {proxy}: if that is your proxy, list it in trusted_proxies in landfall.toml"
+        )),
+        None => why.with_hint(format!(
+            "add the range to `from_addresses` in {}.toml, if it is the provider's",
+            hook.spec.name
+        )),
+    };
+    Err(Stop::Unauthorized(hook.verifier.answers().refused_status, why))
+}
+
+/// Its keys, now.
+pub fn keys(edge: &Edge, door: Door<'_>) -> Keys {
+    let verifier = door.verifier;
+    let proof = verifier.secrets().iter().map(|reference| (verifier.key_form(), edge.secrets.value(reference)));
+    let challenge = verifier.challenge_secrets().iter().map(|reference| edge.secrets.value(reference));
+    Keys::new(proof).with_challenge(challenge)
+}
+
+/// The verdict. A key document that is not at hand is fetched, once.
+pub async fn prove(
+    edge: &Edge,
+    door: Door<'_>,
+    request: Unverified,
+    keys: &Keys,
+    feed: Option<Feed>,
+) -> Result<Checked, Stop> {
+    judge(edge, door, request, keys, feed, check_or_return).await
+}
+
+/// The verdict on a request whose body is encoded. The body is decoded only after the sender has proven itself, unless the proof lies
+/// in the decoded body. What is decoded is reserved in `held`.
+pub async fn prove_encoded(
+    edge: &Edge,
+    hook: &Hook,
+    mut request: Unverified,
+    encoding: Encoding,
+    keys: &Keys,
+    feed: Option<Feed>,
+    held: Held,
+) -> Result<(Checked, Held), Stop> {
+    let (door, max, signed) = (Door::of(hook), hook.sizes.max_body, hook.verifier.signs_body());
+    if signed == SignedBody::Encoded {
+        if let Some(decoded) = decoded_challenge(edge, hook, &request, encoding, &held).await? {
+            let checked = prove(edge, door, request.with_decoded(decoded, signed), keys, feed).await?;
+            return Ok((checked, held));
+        }
+        match judge(edge, door, request, keys, feed, check_sender).await? {
+            SenderCheck::Proven(sender) => {
+                let (decoded, held) = edge.decoders.decode(encoding, sender.body(), max, held).await?;
+                return Ok((sender.check(&hook.verifier, decoded, &given(edge, keys)), held));
+            }
+            SenderCheck::NeedsContent(returned) => request = *returned,
+        }
+    }
+
+    let (decoded, held) = edge.decoders.decode(encoding, &request.body, max, held).await?;
+    let checked = prove(edge, door, request.with_decoded(decoded, signed), keys, None).await?;
+    Ok((checked, held))
+}
+
+/// The decoded body, where it is so small that the request may be an ownership check that comes before the proof.
+async fn decoded_challenge(
+    edge: &Edge,
+    hook: &Hook,
+    request: &Unverified,
+    encoding: Encoding,
+    held: &Held,
+) -> Result<Option<Bytes>, Stop> {
+    let Some(max) = hook.verifier.unproven_decoded_max(request) else { return Ok(None) };
+    match edge.decoders.decode(encoding, &request.body, max, held.another()).await {
+        Ok((decoded, _)) => Ok(Some(decoded)),
+        Err(Stop::TooLarge) => Ok(None),
+        Err(stop) => Err(stop),
+    }
+}
+
+fn given<'a>(edge: &'a Edge, keys: &'a Keys) -> Given<'a> {
+    Given { keys, documents: &*edge.documents, now: Some(edge.clock.now()) }
+}
+
+/// A way to judge a request; a refused one comes back.
+type Judge<T> = fn(&Verifier, Unverified, &Given<'_>, Option<Feed>) -> Result<T, (Refusal, Box<Unverified>)>;
+
+async fn judge<T>(
+    edge: &Edge,
+    door: Door<'_>,
+    request: Unverified,
+    keys: &Keys,
+    feed: Option<Feed>,
+    judge: Judge<T>,
+) -> Result<T, Stop> {
+    let given = given(edge, keys);
+    let checked = match judge(door.verifier, request, &given, feed) {
+        Err((refusal @ Refusal { fetch: Some(_), .. }, request)) => {
+            let url = refusal.fetch.clone().unwrap_or_default();
+            if let Err(why) = fetch(edge, door, &url).await {
+                let detail = format!("{}: {why}", refusal.detail);
+                return Err(Stop::Unavailable(Why::new(refusal.reason.word(), detail)));
+            }
+            judge(door.verifier, *request, &given, None)
+        }
+        checked => checked,
+    };
+    checked.map_err(|(refusal, request)| {
+        let why = Why::new(refusal.reason.word(), refusal.to_string());
+        let why = Box::new(Why { hint: hint_for(edge, door, &request, &refusal), ..*why });
+        let status = door.verifier.answers().refused_status;
+        if refusal.is_ours() { Stop::Unavailable(why) } else { Stop::Unauthorized(status, why) }
+    })
+}
+
+async fn fetch(edge: &Edge, door: Door<'_>, document: &str) -> Result<(), String> {
+    let secret = || door.verifier.secrets().iter().find_map(|reference| edge.secrets.value(reference).ok());
+    let no_secret = "the secret that the question for a key carries has no value";
+    let ask = match (door.verifier.lookup(), door.verifier.key_grant()) {
+        (Some(lookup), _) => {
+            let secret = secret().ok_or(no_secret)?;
+            let body = lookup.ask(document, &secret).ok_or("the document is of another look-up")?;
+            Ask::Posted(body.into())
+        }
+        (None, Some(KeyGrant { token_url, scope })) => {
+            let client = secret().ok_or(no_secret)?;
+            Ask::Granted(TokenRequest { token_url, client, scope })
+        }
+        (None, None) if door.verifier.names_its_keys() => Ask::Configured,
+        (None, None) => Ask::Named,
+    };
+    edge.documents.fetch(document, ask).await
+}
+
+/// Answers an ownership check, after what it asks for besides.
+pub async fn answered(edge: &Edge, hook: &Hook, method: &Method, answer: Answer) -> Result<Response, Stop> {
+    let hook_name = &*hook.spec.name;
+    if let Some(refusal) = answer.refused {
+        let hint = challenge_hint(hook, method, refusal.reason);
+        let why = Why::new(refusal.reason.word(), refusal.detail);
+        return Err(Stop::Challenge(answer.status, Box::new(Why { hint, ..*why })));
+    }
+    if let Some(secret) = &answer.pair {
+        let refused = |what: String| Why::new("pairing_refused", what);
+        let place = hook.verifier.secrets().first();
+        let place = place.ok_or_else(|| Stop::Unavailable(refused("the hook names no secret to keep".into())))?;
+        if edge.secrets.value(place).is_ok() {
+            let hint = "close the pairing: remove handshake_open from `[verify] config`; to pair anew, remove the secret first";
+            let why = refused(format!("there is a secret already ({place})"));
+            let why = Box::new(Why { hint: Some(hint.into()), ..*why });
+            return Err(Stop::Unauthorized(hook.verifier.answers().refused_status, why));
+        }
+        edge.secrets.pair(place, secret).map_err(|why| Stop::Unavailable(refused(why)))?;
+        tracing::info!(hook = hook_name, secret = %place, "paired: the provider's secret is kept; close the pairing now");
+    }
+    if let Some(url) = &answer.confirm {
+        // The rest of the address is a secret: whoever knows it can confirm the subscription.
+        let address = url.split('?').next().unwrap_or_default();
+        let failed = |why: String| {
+            Why::new("confirmation_failed", format!("the subscription cannot be confirmed at {address}: {why}"))
+        };
+        edge.documents.call(url).await.map_err(|why| Stop::Unavailable(failed(why)))?;
+        tracing::info!(hook = hook_name, "subscription confirmed");
+    }
+    let status = answer.status;
+    let response =
+        answer::challenge(answer).ok_or(Stop::BadHead("a value of the ownership check cannot be sent back"))?;
+    edge.counters.challenge(hook_name);
+    tracing::info!(hook = hook_name, status, "ownership check answered");
+    Ok(response)
+}
+
+/// What to do about a request that has not proven itself.
+fn hint_for(edge: &Edge, door: Door<'_>, request: &Unverified, refusal: &Refusal) -> Option<String> {
+    let verifier = door.verifier;
+    let of_request = || {
+        let secrets = verifier.secrets().iter().filter_map(|reference| edge.secrets.value(reference).ok());
+        hint(verifier, request, &secrets.collect::<Vec<_>>(), refusal)
+    };
+    let computed = edge.hints.take(door.name, request.body.len()).then(of_request).flatten();
+    computed.or_else(|| usual_hint(door, refusal.reason))
+}
+
+fn usual_hint(door: Door<'_>, reason: Reason) -> Option<String> {
+    let name = door.name;
+    let secrets = listed(door.verifier.secrets());
+    Some(match reason {
+        Reason::Closed => format!(
+            "write `[verify]` in {name}.toml: provider = \"NAME\" (`landfall providers` lists them) and \
+             secret = \"env:{}_SECRET\", or scheme = \"none\" to accept every caller",
+            name.to_ascii_uppercase().replace('-', "_")
+        ),
+        Reason::NoSecret if secrets.is_empty() => format!("write `secret` in `[verify]` of {name}.toml"),
+        Reason::NoSecret => format!("give {secrets} a value, or name another `secret` in {name}.toml"),
+        Reason::SignatureMismatch => format!(
+            "compare the secret at the provider with {secrets}; if they are equal, a proxy may have changed the body or the URL"
+        ),
+        Reason::TokenMismatch => format!("compare the token or password at the provider with {secrets}"),
+        Reason::MissingSignature | Reason::MissingToken => format!(
+            "set the secret of this webhook at the provider; a request from elsewhere, such as a browser or a scanner, has none \
+             (hook {name})"
+        ),
+        Reason::TimestampTooOld | Reason::TimestampInFuture => {
+            "compare the clock of this machine with the real time; a retry with its first timestamp is refused too"
+                .into()
+        }
+        Reason::AudienceMismatch => {
+            format!("`aud` is what the provider was told: compare it with `[verify]` of {name}.toml")
+        }
+        Reason::TopicNotAllowed => format!("list it in `config` in `[verify]` of {name}.toml, if you want its events"),
+        _ => return None,
+    })
+}
+
+/// What to do about an ownership check that does not show what it must. The refusal says what that is.
+fn challenge_hint(hook: &Hook, method: &Method, reason: Reason) -> Option<String> {
+    let (name, own) = (&hook.spec.name, hook.verifier.challenge_secrets());
+    let secrets = listed(if own.is_empty() { hook.verifier.secrets() } else { own });
+    match reason {
+        Reason::TopicNotAllowed => {
+            Some(format!("list it in `config` in `[verify]` of {name}.toml, if you want its events"))
+        }
+        Reason::NoSecret => Some(format!("give {secrets} a value")),
+        Reason::VerifyTokenMismatch => {
+            Some(format!("the verify token that you typed at the provider must equal the value of {secrets}"))
+        }
+        _ => Some(format!(
+            "an ownership check of {name} is a {method} with {}; a request that lacks it may come from elsewhere, such as a \
+             browser",
+            hook.verifier.challenge_needs(method).join(", or with ")
+        )),
+    }
+}
+
+fn listed(secrets: &[SecretRef]) -> String {
+    secrets.iter().map(|reference| format!("`{reference}`")).collect::<Vec<_>>().join(" or ")
+}

@@ -1,0 +1,365 @@
+//! Sends one whole request and reads one whole response, under one hook's grants and one time limit.
+
+use std::error::Error as StdError;
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderName, HeaderValue, Method, header};
+use http_body_util::Full;
+use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
+use hyper_util::client::legacy;
+use hyper_util::rt::{TokioExecutor, TokioTimer};
+use url::Url;
+
+use super::collect::{BODY_BYTES_MAX, CollectError, collect};
+use super::connector::{ConnectError, Connector};
+use super::credentials::{Added, Call, Credentials};
+use super::policy::Policy;
+use super::redirect;
+use landfall_model::{Credential, Event, MemoryBudget, MemoryHold, SecretSource};
+
+/// The most headers a caller may set.
+const HEADERS_MAX: usize = 100;
+const IDLE_PER_HOST_MAX: usize = 128;
+const IDLE_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// Headers that the host writes itself, and those that would unlock a metadata server.
+const FORBIDDEN_HEADERS: [&str; 13] = [
+    "host",
+    "content-length",
+    "transfer-encoding",
+    "connection",
+    "keep-alive",
+    "te",
+    "trailer",
+    "upgrade",
+    "proxy-connection",
+    "proxy-authorization",
+    "metadata-flavor",
+    "x-aws-ec2-metadata-token",
+    "x-aws-ec2-metadata-token-ttl-seconds",
+];
+
+/// A call to be made.
+#[derive(Debug, Clone)]
+pub struct Outgoing {
+    /// `POST`
+    pub method: String,
+    /// Absolute.
+    pub url: String,
+    /// As the component wrote them.
+    pub headers: Vec<(String, String)>,
+    /// Whole.
+    pub body: Bytes,
+    /// For everything from the name look-up to the last byte.
+    pub timeout: Duration,
+    /// For which event; none for calls of the host.
+    pub untrusted: Option<Arc<Event>>,
+    /// Where the bytes of the response count; none for calls of the host.
+    pub memory: Option<MemoryBudget>,
+}
+
+/// What came back. Any status.
+#[derive(Debug, Clone)]
+pub struct Received {
+    /// 100 to 999.
+    pub status: u16,
+    /// Lower-case names, in order.
+    pub headers: HeaderMap,
+    /// Whole.
+    pub body: Bytes,
+    /// The memory of the attempt that the body takes.
+    pub held: Option<Arc<MemoryHold>>,
+}
+
+/// Why nothing came back; each case carries a sentence.
+#[derive(Debug, thiserror::Error)]
+#[allow(missing_docs)]
+pub enum OutgoingError {
+    #[error("{0}")]
+    Denied(String),
+    #[error("{0}")]
+    Invalid(String),
+    #[error("{0}")]
+    Unresolved(String),
+    #[error("{0}")]
+    Connection(String),
+    #[error("{0}")]
+    Tls(String),
+    #[error("{0}")]
+    Timeout(String),
+    #[error("{0}")]
+    Limit(String),
+    #[error("{0}")]
+    Other(String),
+}
+
+// === impl OutgoingError ===
+
+impl OutgoingError {
+    /// The word for it in records and logs.
+    pub fn word(&self) -> &'static str {
+        match self {
+            OutgoingError::Denied(_) => "denied",
+            OutgoingError::Invalid(_) => "invalid",
+            OutgoingError::Unresolved(_) => "unresolved",
+            OutgoingError::Connection(_) => "connection",
+            OutgoingError::Tls(_) => "tls",
+            OutgoingError::Timeout(_) => "timeout",
+            OutgoingError::Limit(_) => "limit",
+            OutgoingError::Other(_) => "other",
+        }
+    }
+}
+
+type Pool = legacy::Client<HttpsConnector<Connector>, Full<Bytes>>;
+
+/// The way out of one hook.
+pub struct Client {
+    policy: Arc<Policy>,
+    credentials: Credentials,
+    pool: OnceLock<Pool>,
+}
+
+// === impl Client ===
+
+impl Client {
+    /// Opens nothing yet.
+    pub fn new(policy: Policy, credentials: Vec<Credential>, secrets: Arc<dyn SecretSource>) -> Client {
+        Client { policy: Arc::new(policy), credentials: Credentials::new(credentials, secrets), pool: OnceLock::new() }
+    }
+
+    /// Sends a call for an event; `idempotency_key` is the event's id.
+    pub async fn send(&self, outgoing: Outgoing, idempotency_key: &str) -> Result<Received, OutgoingError> {
+        forbid_headers(&outgoing.headers)?;
+        let key = ("idempotency-key".to_owned(), idempotency_key.to_owned());
+        let has_key = outgoing.headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("idempotency-key"));
+        let headers = outgoing.headers.into_iter().chain((!has_key).then_some(key)).collect();
+        self.send_own(Outgoing { headers, ..outgoing }).await
+    }
+
+    /// Sends a call of the host itself, which may unlock a metadata server.
+    pub async fn send_own(&self, outgoing: Outgoing) -> Result<Received, OutgoingError> {
+        let timeout = outgoing.timeout;
+        match tokio::time::timeout(timeout, self.follow(outgoing)).await {
+            Ok(result) => result,
+            Err(_) => Err(OutgoingError::Timeout(format!("no complete answer within {} ms", timeout.as_millis()))),
+        }
+    }
+
+    /// As many redirects as the hook may follow, each under the same checks as the first call.
+    async fn follow(&self, mut outgoing: Outgoing) -> Result<Received, OutgoingError> {
+        let pool = self.pool.get_or_init(|| pool(self.policy.clone()));
+        let mut left = self.policy.redirects();
+        loop {
+            let (request, added) = self.request(outgoing.clone())?;
+            let mut received = exchange(pool, request, outgoing.memory.as_ref()).await?;
+            if received.status == 401 {
+                self.credentials.refused(&added);
+            }
+            if !added.is_empty() && is_encoded(&received.headers) {
+                let why = "the answer is compressed although none was asked for: what it may repeat cannot be seen";
+                return Err(OutgoingError::Other(why.into()));
+            }
+            added.redact(&mut received.headers, &mut received.body);
+            match redirect::next(&outgoing, &received) {
+                Some(next) if left > 0 => {
+                    left -= 1;
+                    outgoing = next;
+                }
+                _ => return Ok(received),
+            }
+        }
+    }
+
+    /// Whether a call by this method to this URL may be made. The addresses behind its name are checked when it is made.
+    pub fn check(&self, method: &str, url: &str) -> Result<(), OutgoingError> {
+        self.permitted(method, url).map(drop)
+    }
+
+    fn permitted(&self, method: &str, url: &str) -> Result<(Method, Url), OutgoingError> {
+        let url = checked_url(url)?;
+        let method = Method::from_bytes(method.as_bytes())
+            .ok()
+            .filter(|method| *method != Method::CONNECT)
+            .ok_or_else(|| OutgoingError::Invalid("not a method".into()))?;
+        if !self.policy.allows(&method, &url) {
+            let shown = origin_and_path(&url);
+            return Err(OutgoingError::Denied(match self.policy.allows_url(&url) {
+                true => format!("{shown} may not be called by {method}: see `[allow] http` of this hook"),
+                false => format!("{shown} is not in `[allow] http` of this hook"),
+            }));
+        }
+        Ok((method, url))
+    }
+
+    fn request(&self, outgoing: Outgoing) -> Result<(http::Request<Full<Bytes>>, Added), OutgoingError> {
+        let (method, mut url) = self.permitted(&outgoing.method, &outgoing.url)?;
+        if outgoing.body.len() > BODY_BYTES_MAX {
+            return Err(OutgoingError::Limit(format!("a request body may have {BODY_BYTES_MAX} bytes")));
+        }
+        let mut headers = checked_headers(outgoing.headers)?;
+        headers.entry(header::USER_AGENT).or_insert(HeaderValue::from_static(USER_AGENT));
+        let mut body = outgoing.body;
+        let untrusted = outgoing.untrusted.as_deref();
+        let mut call = Call { method: &method, url: &mut url, headers: &mut headers, body: &mut body, untrusted };
+        // Where a secret lives is the operator's to know, not the component's.
+        let added = self.credentials.add(&mut call).map_err(|error| {
+            tracing::warn!(%error, "a call is not made");
+            OutgoingError::Other("a credential of this call cannot be used now: the log of the node says why".into())
+        })?;
+        let uri: http::Uri =
+            url.as_str().parse().map_err(|_| OutgoingError::Invalid("not a URL that HTTP can carry".into()))?;
+        let mut request = http::Request::new(Full::new(body));
+        *request.method_mut() = method;
+        *request.uri_mut() = uri;
+        *request.headers_mut() = headers;
+        Ok((request, added))
+    }
+}
+
+const USER_AGENT: &str = concat!("landfall/", env!("CARGO_PKG_VERSION"));
+
+fn checked_url(text: &str) -> Result<Url, OutgoingError> {
+    let mut url = Url::parse(text).map_err(|why| OutgoingError::Invalid(format!("not a URL: {why}")))?;
+    if !matches!(url.scheme(), "http" | "https") || url.host().is_none() {
+        return Err(OutgoingError::Invalid("a URL must begin with `https://` or `http://` and name a host".into()));
+    }
+    if !url.username().is_empty() || url.password().is_some() {
+        return Err(OutgoingError::Invalid("a URL must not carry a user or password".into()));
+    }
+    url.set_fragment(None);
+    Ok(url)
+}
+
+/// Without the query: it may carry a token.
+fn origin_and_path(url: &Url) -> String {
+    format!("{}{}", url.origin().ascii_serialization(), url.path())
+}
+
+/// A URL for logs and records: without user, password, query and fragment, which may carry secrets.
+pub fn shown_url(url: &str) -> String {
+    const CHARACTERS_MAX: usize = 500;
+    let shown = match Url::parse(url) {
+        Ok(url) if url.has_host() => origin_and_path(&url),
+        _ => url.split(['?', '#']).next().unwrap_or_default().rsplit('@').next().unwrap_or_default().to_owned(),
+    };
+    shown.chars().take(CHARACTERS_MAX).flat_map(char::escape_debug).collect()
+}
+
+/// Whether the host writes this header itself, or it would unlock a metadata server.
+fn is_forbidden(name: &str) -> bool {
+    FORBIDDEN_HEADERS.iter().any(|forbidden| forbidden.eq_ignore_ascii_case(name.trim()))
+}
+
+fn forbid_headers(list: &[(String, String)]) -> Result<(), OutgoingError> {
+    match list.iter().find(|(name, _)| is_forbidden(name)) {
+        Some((name, _)) => {
+            let name = name.to_ascii_lowercase();
+            Err(OutgoingError::Invalid(format!("header `{}` is written by the host", name.escape_debug())))
+        }
+        None => Ok(()),
+    }
+}
+
+fn is_encoded(headers: &HeaderMap) -> bool {
+    let encodings = headers.get_all(header::CONTENT_ENCODING).iter();
+    encodings.map(HeaderValue::as_bytes).any(|value| !value.is_empty() && !value.eq_ignore_ascii_case(b"identity"))
+}
+
+fn checked_headers(list: Vec<(String, String)>) -> Result<HeaderMap, OutgoingError> {
+    if list.len() > HEADERS_MAX {
+        return Err(OutgoingError::Limit(format!("a request may have {HEADERS_MAX} headers")));
+    }
+    let mut headers = HeaderMap::with_capacity(list.len() + 4);
+    for (name, value) in list {
+        let invalid = || OutgoingError::Invalid(format!("header `{}` cannot be sent", name.escape_debug()));
+        let name: HeaderName = name.parse().map_err(|_| invalid())?;
+        headers.append(name, HeaderValue::from_str(&value).map_err(|_| invalid())?);
+    }
+    Ok(headers)
+}
+
+async fn exchange(
+    pool: &Pool,
+    request: http::Request<Full<Bytes>>,
+    memory: Option<&MemoryBudget>,
+) -> Result<Received, OutgoingError> {
+    let response = pool.request(request).await.map_err(sorted)?;
+    let (head, body) = response.into_parts();
+    let (body, held) = collect(body, memory).await.map_err(|error| match error {
+        CollectError::TooLarge => OutgoingError::Limit(format!("the response has more than {BODY_BYTES_MAX} bytes")),
+        CollectError::Memory(error) => OutgoingError::Limit(format!("the response is too large: {error}")),
+        CollectError::Broken(error) => OutgoingError::Connection(format!("the response broke off: {error}")),
+    })?;
+    Ok(Received { status: head.status.as_u16(), headers: head.headers, body, held: held.map(Arc::new) })
+}
+
+/// Sorts what went wrong by its cause.
+fn sorted(error: legacy::Error) -> OutgoingError {
+    let mut cause: Option<&(dyn StdError + 'static)> = Some(&error);
+    let mut last = error.to_string();
+    while let Some(current) = cause {
+        if let Some(connect) = current.downcast_ref::<ConnectError>() {
+            return match connect {
+                ConnectError::Denied { .. } => OutgoingError::Denied(connect.to_string()),
+                ConnectError::Unresolved { .. } => OutgoingError::Unresolved(connect.to_string()),
+                ConnectError::Unreachable { .. } => OutgoingError::Connection(connect.to_string()),
+            };
+        }
+        if let Some(tls) = current.downcast_ref::<rustls::Error>() {
+            return OutgoingError::Tls(format!("no trusted TLS session: {tls}"));
+        }
+        last = current.to_string();
+        cause = inner(current);
+    }
+    OutgoingError::Connection(format!("the exchange failed: {last}"))
+}
+
+/// What an error wraps. An `io::Error` hides what it was made from behind the source of that.
+fn inner<'a>(error: &'a (dyn StdError + 'static)) -> Option<&'a (dyn StdError + 'static)> {
+    match error.downcast_ref::<std::io::Error>().and_then(|error| error.get_ref()) {
+        Some(wrapped) => Some(wrapped),
+        None => error.source(),
+    }
+}
+
+fn pool(policy: Arc<Policy>) -> Pool {
+    let https = HttpsConnectorBuilder::new()
+        .with_tls_config(tls())
+        .https_or_http()
+        .enable_all_versions()
+        .wrap_connector(Connector::new(policy));
+    legacy::Client::builder(TokioExecutor::new())
+        .pool_timer(TokioTimer::new())
+        .pool_idle_timeout(IDLE_TIMEOUT)
+        .pool_max_idle_per_host(IDLE_PER_HOST_MAX)
+        .build(https)
+}
+
+/// TLS with the machine's roots (`SSL_CERT_FILE` and `SSL_CERT_DIR` are honoured), read once at the first call out.
+pub fn tls() -> rustls::ClientConfig {
+    static CONFIG: OnceLock<rustls::ClientConfig> = OnceLock::new();
+    let make = || {
+        let mut roots = rustls::RootCertStore::empty();
+        let found = rustls_native_certs::load_native_certs();
+        let (added, _) = roots.add_parsable_certificates(found.certs);
+        if added == 0 {
+            tracing::error!(
+                "no root certificates on this machine: every https call will fail; install ca-certificates"
+            );
+        }
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        rustls::ClientConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .expect("ring has every default protocol version")
+            .with_root_certificates(roots)
+            .with_no_client_auth()
+    };
+    CONFIG.get_or_init(make).clone()
+}
+
+#[cfg(test)]
+#[path = "client_tests.rs"]
+mod tests;

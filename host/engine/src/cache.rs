@@ -1,0 +1,346 @@
+//! Machine code on disk, by digest of the component and by what decides about the code (wasmtime's version, its settings,
+//! this processor). Only files that this host wrote and sealed, or that came with its image, are ever loaded. What has not
+//! been used for longest is removed when the cache is larger than its bound.
+
+use std::collections::HashMap;
+use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::io::{self, Read, Write};
+use std::os::fd::AsRawFd;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
+use std::time::SystemTime;
+
+use anyhow::Context;
+use tokio::sync::Semaphore;
+use wasmtime::component::Component;
+
+use super::compile;
+use super::inspect::{Inspected, LoadError};
+use super::trust::{self, Owner, SealKey};
+use landfall_model::Clock;
+
+/// At once: a component that takes minutes must not hold up the others.
+const COMPILERS_MAX: usize = 4;
+/// The cache takes no more than this part of its file system, whatever its bound.
+const FILE_SYSTEM_SHARE: u64 = 4;
+
+/// Where compiled components are kept.
+pub struct Cache {
+    dir: PathBuf,
+    bundled: Option<PathBuf>,
+    compiler: PathBuf,
+    compatibility: String,
+    key: SealKey,
+    max_size: u64,
+    /// One compiler for one component, however many hooks ask for it.
+    compiling: Mutex<HashMap<String, Arc<tokio::sync::Mutex<()>>>>,
+    compilers: Semaphore,
+}
+
+/// What a cache holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct CacheUse {
+    /// Compiled components.
+    pub components: usize,
+    /// Of all of its files.
+    pub bytes: u64,
+    /// The most bytes that it keeps.
+    pub max_size: u64,
+}
+
+/// A compiled component, and when it was used last.
+struct Entry {
+    path: PathBuf,
+    bytes: u64,
+    used: SystemTime,
+}
+
+/// The name of the file for a component of that digest.
+pub fn file_name(engine: &wasmtime::Engine, digest: &str) -> String {
+    format!("{digest}-{}.cwasm", compatibility(engine))
+}
+
+fn compatibility(engine: &wasmtime::Engine) -> String {
+    let mut hasher = DefaultHasher::new();
+    engine.precompile_compatibility_hash().hash(&mut hasher);
+    format!("{:016x}", hasher.finish())
+}
+
+// === impl Cache ===
+
+impl Cache {
+    /// Makes the directory and the key. A directory that is not ours, or that others can write, is refused.
+    pub fn new(
+        engine: &wasmtime::Engine,
+        dir: PathBuf,
+        bundled: Option<PathBuf>,
+        compiler: PathBuf,
+        max_size: u64,
+    ) -> anyhow::Result<Cache> {
+        let shown = dir.display();
+        DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(&dir)
+            .with_context(|| format!("cannot make the directory for compiled components, {shown}"))?;
+        trust::check_dir(&dir, Owner::Own)
+            .map_err(|error| anyhow::anyhow!("machine code is not loaded from {shown}: it {error}"))?;
+        let key = key_path(&dir);
+        let key =
+            SealKey::open(&key).with_context(|| format!("the key of the compiled components, {}", key.display()))?;
+        let cache = Cache {
+            dir,
+            bundled,
+            compiler,
+            compatibility: compatibility(engine),
+            key,
+            max_size,
+            compiling: Mutex::default(),
+            compilers: Semaphore::new(COMPILERS_MAX),
+        };
+        cache.evict(None);
+        Ok(cache)
+    }
+
+    /// The machine code: found, or compiled in a child process.
+    pub async fn code(
+        &self,
+        engine: &wasmtime::Engine,
+        inspected: &Inspected,
+        bytes: Vec<u8>,
+    ) -> Result<Component, LoadError> {
+        if let Some(code) = self.find(engine, &inspected.digest) {
+            return Ok(code);
+        }
+        let turn = self.turn(&inspected.digest);
+        let _turn = turn.lock().await;
+        if let Some(code) = self.find(engine, &inspected.digest) {
+            return Ok(code);
+        }
+        let _compiler = self.compilers.acquire().await.expect("the semaphore is never closed");
+        let passing = |error: String| LoadError::passing(&inspected.file, format!("cannot be loaded: {error}"));
+        trust::check_dir(&self.dir, Owner::Own).map_err(|error| passing(format!("{} {error}", self.dir.display())))?;
+        let target = self.dir.join(self.name(&inspected.digest));
+        compile::in_child(&self.compiler, &inspected.file, bytes, &target).await?;
+        self.seal(&target).map_err(|error| passing(format!("{} {error}", target.display())))?;
+        self.evict(Some(&target));
+        self.read_own(engine, &target).map_err(|error| passing(format!("{error:#}")))
+    }
+
+    fn turn(&self, digest: &str) -> Arc<tokio::sync::Mutex<()>> {
+        let mut compiling = self.compiling.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        compiling.retain(|_, turn| Arc::strong_count(turn) > 1);
+        compiling.entry(digest.into()).or_default().clone()
+    }
+
+    fn find(&self, engine: &wasmtime::Engine, digest: &str) -> Option<Component> {
+        let name = self.name(digest);
+        let own = self.dir.join(&name);
+        let (path, read) = match own.symlink_metadata() {
+            Ok(_) => {
+                let read = self.read_own(engine, &own);
+                (own, read)
+            }
+            Err(_) => {
+                let path = self.bundled.as_ref()?.join(&name);
+                path.symlink_metadata().ok()?;
+                let read = read_bundled(engine, &path);
+                (path, read)
+            }
+        };
+        match read {
+            Ok(code) => Some(code),
+            Err(error) => {
+                let (path, error) = (path.display(), format!("{error:#}"));
+                tracing::warn!(%path, error, "a compiled component is not loaded: the component is compiled again");
+                None
+            }
+        }
+    }
+
+    fn name(&self, digest: &str) -> String {
+        format!("{digest}-{}.cwasm", self.compatibility)
+    }
+
+    fn read_own(&self, engine: &wasmtime::Engine, path: &Path) -> anyhow::Result<Component> {
+        trust::check_dir(&self.dir, Owner::Own)?;
+        let mut file = trust::open_file(path, Owner::Own)?;
+        let (mut code, mut seal) = (Vec::new(), Vec::new());
+        file.read_to_end(&mut code)?;
+        let sealed = trust::open_file(&seal_path(path), Owner::Own).and_then(|mut file| file.read_to_end(&mut seal));
+        let is_ours = sealed.is_ok() && self.key.is_seal(&seal, &file_name_of(path), &code);
+        anyhow::ensure!(is_ours, "it does not have the seal of this node");
+        // Used now. A clock that is wrong, or a disk that takes no writes, only spoils the order.
+        file.set_modified(Clock::System.now()).ok();
+        deserialize(engine, &file, &code)
+    }
+
+    fn seal(&self, path: &Path) -> io::Result<()> {
+        let mut code = Vec::new();
+        trust::open_file(path, Owner::Own)?.read_to_end(&mut code)?;
+        let seal = self.key.seal(&file_name_of(path), &code);
+        let partial = path.with_extension(format!("{}.seal-partial", std::process::id()));
+        let file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&partial);
+        file?.write_all(seal.as_ref())?;
+        fs::rename(&partial, seal_path(path))
+    }
+
+    /// Removes what has not been used for longest, until the rest is within the bound. `kept` stays in any case.
+    fn evict(&self, kept: Option<&Path>) {
+        let bound = bound(&self.dir, self.max_size);
+        let Ok(mut entries) = entries(&self.dir) else { return };
+        let mut bytes: u64 = entries.iter().map(|entry| entry.bytes).sum();
+        entries.sort_by_key(|entry| entry.used);
+        for entry in entries {
+            if bytes <= bound {
+                return;
+            }
+            if kept == Some(&*entry.path) {
+                continue;
+            }
+            match fs::remove_file(&entry.path) {
+                Ok(()) => {
+                    fs::remove_file(seal_path(&entry.path)).ok();
+                    bytes -= entry.bytes;
+                    tracing::info!(path = %entry.path.display(), bytes = entry.bytes, "a compiled component is removed: cache.max_size");
+                }
+                Err(error) => {
+                    tracing::warn!(path = %entry.path.display(), %error, "a compiled component cannot be removed");
+                }
+            }
+        }
+        if bytes > bound {
+            tracing::warn!(bytes, bound, "one compiled component is larger than the cache: raise cache.max_size");
+        }
+    }
+}
+
+/// What is in the cache in this directory, without opening it. An error says why it would not be used.
+pub fn cache_use(dir: &Path, max_size: u64) -> io::Result<CacheUse> {
+    match trust::check_dir(dir, Owner::Own) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            return Ok(CacheUse { components: 0, bytes: 0, max_size });
+        }
+        checked => checked?,
+    }
+    let entries = entries(dir)?;
+    let bytes = entries.iter().map(|entry| entry.bytes).sum();
+    Ok(CacheUse { components: entries.len(), bytes, max_size: bound(dir, max_size) })
+}
+
+/// The bound that holds: a small disk is not for machine code alone.
+fn bound(dir: &Path, max_size: u64) -> u64 {
+    match rustix::fs::statvfs(dir) {
+        Ok(disk) => max_size.min(disk.f_blocks.saturating_mul(disk.f_frsize) / FILE_SYSTEM_SHARE),
+        Err(_) => max_size,
+    }
+}
+
+/// Beside the directory, in the data directory.
+fn key_path(dir: &Path) -> PathBuf {
+    dir.with_extension("key")
+}
+
+fn seal_path(code: &Path) -> PathBuf {
+    code.with_extension("seal")
+}
+
+fn file_name_of(path: &Path) -> String {
+    path.file_name().unwrap_or_default().to_string_lossy().into_owned()
+}
+
+/// The compiled components, and what a compiler that was killed has left.
+fn entries(dir: &Path) -> io::Result<Vec<Entry>> {
+    let mut entries = Vec::new();
+    for entry in fs::read_dir(dir)? {
+        let path = entry?.path();
+        if path.extension().is_some_and(|extension| extension == "seal") {
+            continue;
+        }
+        // It may be gone by now.
+        let Ok(meta) = path.symlink_metadata() else { continue };
+        entries.push(Entry { path, bytes: meta.len(), used: meta.modified().unwrap_or(SystemTime::UNIX_EPOCH) });
+    }
+    Ok(entries)
+}
+
+/// The files of an image belong to root, and nothing else in it can write them.
+fn read_bundled(engine: &wasmtime::Engine, path: &Path) -> anyhow::Result<Component> {
+    trust::check_dir(path.parent().unwrap_or(Path::new("/")), Owner::OwnOrRoot)?;
+    let mut file = trust::open_file(path, Owner::OwnOrRoot)?;
+    let mut code = Vec::new();
+    file.read_to_end(&mut code)?;
+    deserialize(engine, &file, &code)
+}
+
+/// Maps the very file that was checked; its path may lead to another one by now.
+fn deserialize(engine: &wasmtime::Engine, file: &File, code: &[u8]) -> anyhow::Result<Component> {
+    let mapped = PathBuf::from(format!("/proc/self/fd/{}", file.as_raw_fd()));
+    // SAFETY: the bytes are what our own compiler wrote: the caller has checked the seal, or that only the builder of the
+    // image can have written them. No other user can write the open file.
+    #[allow(unsafe_code)]
+    let loaded = unsafe {
+        if mapped.exists() {
+            Component::deserialize_file(engine, &mapped)
+        } else {
+            Component::deserialize(engine, code)
+        }
+    };
+    loaded.map_err(|error| anyhow::anyhow!("{error:#}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    fn cache(dir: &Path, max_size: u64) -> Cache {
+        let engine = wasmtime::Engine::default();
+        Cache::new(&engine, dir.join("compiled"), None, "/nowhere".into(), max_size).unwrap()
+    }
+
+    fn put(cache: &Cache, name: &str, age_s: u64) -> PathBuf {
+        let path = cache.dir.join(format!("{name}.cwasm"));
+        fs::write(&path, [0; 100]).unwrap();
+        cache.seal(&path).unwrap();
+        File::open(&path).unwrap().set_modified(Clock::System.now() - Duration::from_secs(age_s)).unwrap();
+        path
+    }
+
+    #[test]
+    fn the_least_recently_used_goes_first() {
+        let dir = tempfile::tempdir().unwrap();
+        let cache = cache(dir.path(), 250);
+        let [old, newer, newest] =
+            [("old", 300), ("newer", 200), ("newest", 100)].map(|(name, age)| put(&cache, name, age));
+        cache.evict(Some(&newest));
+        assert!(!old.exists() && !seal_path(&old).exists() && newer.exists() && newest.exists());
+        assert_eq!(cache_use(&cache.dir, 250).unwrap(), CacheUse { components: 2, bytes: 200, max_size: 250 });
+    }
+
+    #[test]
+    fn the_new_component_stays() {
+        let dir = tempfile::tempdir().unwrap();
+        let cache = cache(dir.path(), 50);
+        let [only, other] = [("only", 300), ("other", 100)].map(|(name, age)| put(&cache, name, age));
+        cache.evict(Some(&only));
+        assert!(only.exists() && !other.exists());
+    }
+
+    #[test]
+    fn code_without_its_seal_is_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        let cache = cache(dir.path(), 1000);
+        let engine = wasmtime::Engine::default();
+        let path = put(&cache, "a", 0);
+        let why = || format!("{:#}", cache.read_own(&engine, &path).err().unwrap());
+        assert!(!why().contains("seal"), "with its seal it is only no machine code: {}", why());
+        fs::write(&path, [1; 100]).unwrap();
+        assert!(why().contains("does not have the seal"), "{}", why());
+        fs::remove_file(seal_path(&path)).unwrap();
+        assert!(why().contains("does not have the seal"), "{}", why());
+    }
+}

@@ -1,0 +1,233 @@
+//! `kv`: values by key. Reads see what this attempt has staged over what the ledger keeps; writes are staged.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use wasmtime::component::{HasSelf, Linker};
+
+use crate::bindings::PayloadResult as Payload;
+use crate::bindings::v0_1::landfall::hook::kv::{Host, KvError, add_to_linker};
+use crate::state::State;
+use landfall_ledger::Ledger;
+use landfall_model::{Effects, KvChange, KvExpected, KvValue, KvWrite, MemoryBudget};
+
+const KEY_BYTES_MAX: usize = 512;
+const VALUE_BYTES_MAX: usize = 256 << 10;
+const WRITES_MAX: usize = 1000;
+const BYTES_MAX: usize = 16 << 20;
+const KEYS_MAX: usize = 1000;
+/// Reads of the ledger.
+const READS_MAX: u32 = 10_000;
+/// A JavaScript number, and so every guest's, is exact up to here.
+const NUMBER_MAX: i64 = 1 << 53;
+
+/// The context of `kv`.
+pub struct Kv {
+    hook: Arc<str>,
+    /// None where nothing is kept: `check`, `bench`.
+    ledger: Option<Arc<Ledger>>,
+    /// What the ledger has said, so that one attempt sees one value.
+    known: BTreeMap<String, Option<KvValue>>,
+    staged: BTreeMap<String, KvChange>,
+    expected: BTreeMap<String, Option<KvValue>>,
+    bytes: usize,
+    reads: u32,
+    memory: MemoryBudget,
+}
+
+pub fn link(linker: &mut Linker<State>) -> wasmtime::Result<()> {
+    add_to_linker::<State, HasSelf<Kv>>(linker, |state| &mut state.kv)
+}
+
+// === impl Kv ===
+
+impl Kv {
+    pub fn new(hook: Arc<str>, ledger: Option<Arc<Ledger>>, memory: MemoryBudget) -> Kv {
+        Kv {
+            hook,
+            ledger,
+            known: BTreeMap::new(),
+            staged: BTreeMap::new(),
+            expected: BTreeMap::new(),
+            bytes: 0,
+            reads: 0,
+            memory,
+        }
+    }
+
+    /// The staged writes, at the end of the attempt.
+    pub fn take(&mut self, effects: &mut Effects) {
+        let staged = std::mem::take(&mut self.staged).into_iter();
+        effects.writes = staged.map(|(key, change)| KvWrite { key, change }).collect();
+        let expected = std::mem::take(&mut self.expected).into_iter();
+        effects.expected = expected.map(|(key, value)| KvExpected { key, value }).collect();
+    }
+
+    /// As this attempt sees it.
+    async fn value(&mut self, key: &str) -> Result<Option<KvValue>, KvError> {
+        Ok(match self.staged.get(key) {
+            Some(KvChange::Set(value, _)) => Some(value.clone()),
+            Some(KvChange::Delete) => None,
+            Some(KvChange::Add(by)) => {
+                let by = *by;
+                Some(KvValue::of_number(number(key, self.kept(key).await?)? + by))
+            }
+            None => self.kept(key).await?,
+        })
+    }
+
+    /// As the ledger has it.
+    async fn kept(&mut self, key: &str) -> Result<Option<KvValue>, KvError> {
+        if let Some(known) = self.known.get(key) {
+            return Ok(known.clone());
+        }
+        self.count(key.len())?;
+        let value = self.ledger()?.kv_get(self.hook.clone(), key.to_owned()).await.map_err(unread)?;
+        self.count(value.as_ref().map_or(0, |value| value.bytes.len()))?;
+        self.known.insert(key.to_owned(), value.clone());
+        Ok(value)
+    }
+
+    fn ledger(&mut self) -> Result<Arc<Ledger>, KvError> {
+        self.reads += 1;
+        if self.reads > READS_MAX {
+            return Err(KvError::Limit(format!("one attempt may read {READS_MAX} times")));
+        }
+        self.ledger.clone().ok_or_else(|| KvError::Other("nothing is kept here".into()))
+    }
+
+    /// What is held in memory for this attempt is bounded.
+    fn count(&mut self, bytes: usize) -> Result<(), KvError> {
+        self.bytes += bytes;
+        if self.bytes > BYTES_MAX {
+            return Err(KvError::Limit("the values of one attempt have at most 16 MiB".into()));
+        }
+        self.memory.take(bytes).map_err(|error| KvError::Limit(error.to_string()))
+    }
+
+    fn stage(&mut self, key: String, change: KvChange) -> Result<(), KvError> {
+        let bytes = key.len() + if let KvChange::Set(value, _) = &change { value.bytes.len() } else { 0 };
+        self.count(bytes)?;
+        if self.staged.len() >= WRITES_MAX && !self.staged.contains_key(&key) {
+            return Err(KvError::Limit(format!("one attempt may change {WRITES_MAX} keys")));
+        }
+        self.staged.insert(key, change);
+        Ok(())
+    }
+}
+
+impl Host for Kv {
+    async fn get(&mut self, key: String) -> Result<Option<Payload>, KvError> {
+        check_key(&key)?;
+        Ok(self.value(&key).await?.map(payload))
+    }
+
+    async fn set(&mut self, key: String, value: Payload, expires_in_s: Option<u32>) -> Result<(), KvError> {
+        check_key(&key)?;
+        let value = checked(value)?;
+        self.stage(key, KvChange::Set(value, expires(expires_in_s)))
+    }
+
+    async fn delete(&mut self, key: String) -> Result<(), KvError> {
+        check_key(&key)?;
+        self.stage(key, KvChange::Delete)
+    }
+
+    async fn list_keys(&mut self, prefix: String, after: Option<String>, limit: u32) -> Result<Vec<String>, KvError> {
+        let limit = KEYS_MAX.min(limit as usize);
+        let after = after.unwrap_or_default();
+        let ledger = self.ledger()?;
+        // As many more as this attempt may have deleted.
+        let wanted = limit + self.staged.len();
+        let kept = ledger.kv_keys(self.hook.clone(), prefix.clone(), after.clone(), wanted).await.map_err(unread)?;
+        let mut keys: std::collections::BTreeSet<String> = kept.into_iter().collect();
+        let whole = keys.len() < wanted;
+        let last = keys.last().cloned();
+        for (key, change) in &self.staged {
+            let is_in_page = whole || last.as_ref().is_some_and(|last| key <= last);
+            match change {
+                KvChange::Delete => drop(keys.remove(key)),
+                _ if is_in_page && key.starts_with(&prefix) && *key > after => drop(keys.insert(key.clone())),
+                _ => {}
+            }
+        }
+        Ok(keys.into_iter().take(limit).collect())
+    }
+
+    async fn compare_and_set(
+        &mut self,
+        key: String,
+        expected: Option<Payload>,
+        value: Payload,
+        expires_in_s: Option<u32>,
+    ) -> Result<bool, KvError> {
+        check_key(&key)?;
+        let (expected, value) = (expected.map(checked).transpose()?, checked(value)?);
+        if self.value(&key).await?.map(|value| value.bytes) != expected.map(|value| value.bytes) {
+            return Ok(false);
+        }
+        // What this attempt has set itself, nobody can change under it.
+        if !matches!(self.staged.get(&key), Some(KvChange::Set(..) | KvChange::Delete)) {
+            let kept = self.kept(&key).await?;
+            self.expected.insert(key.clone(), kept);
+        }
+        self.stage(key, KvChange::Set(value, expires(expires_in_s)))?;
+        Ok(true)
+    }
+
+    async fn increment(&mut self, key: String, by: i32) -> Result<f64, KvError> {
+        check_key(&key)?;
+        let sum = number(&key, self.value(&key).await?)?.saturating_add(by.into());
+        if sum.abs() > NUMBER_MAX {
+            return Err(KvError::Limit(format!("`{}` would pass 2^53", key.escape_debug())));
+        }
+        let change = match self.staged.get(&key) {
+            Some(KvChange::Set(_, expires_in)) => KvChange::Set(KvValue::of_number(sum), *expires_in),
+            Some(KvChange::Delete) => KvChange::Set(KvValue::of_number(sum), None),
+            Some(KvChange::Add(so_far)) => KvChange::Add(so_far + i64::from(by)),
+            None => KvChange::Add(by.into()),
+        };
+        self.stage(key, change)?;
+        Ok(sum as f64)
+    }
+}
+
+fn check_key(key: &str) -> Result<(), KvError> {
+    match key.len() {
+        1..=KEY_BYTES_MAX => Ok(()),
+        bytes => Err(KvError::Invalid(format!("a key of {bytes} bytes: 1 to {KEY_BYTES_MAX}"))),
+    }
+}
+
+fn checked(value: Payload) -> Result<KvValue, KvError> {
+    let value = match value {
+        Payload::Text(text) => KvValue { is_text: true, bytes: text.into() },
+        Payload::Binary(bytes) => KvValue { is_text: false, bytes: bytes.into() },
+    };
+    match value.bytes.len() {
+        0..=VALUE_BYTES_MAX => Ok(value),
+        bytes => Err(KvError::Limit(format!("a value of {bytes} bytes: at most {VALUE_BYTES_MAX}"))),
+    }
+}
+
+fn payload(value: KvValue) -> Payload {
+    let bytes = Vec::from(value.bytes);
+    match value.is_text {
+        true => String::from_utf8(bytes).map_or_else(|error| Payload::Binary(error.into_bytes()), Payload::Text),
+        false => Payload::Binary(bytes),
+    }
+}
+
+fn number(key: &str, value: Option<KvValue>) -> Result<i64, KvError> {
+    let Some(value) = value else { return Ok(0) };
+    value.number().ok_or_else(|| KvError::Invalid(format!("`{}` is not a whole number", key.escape_debug())))
+}
+
+fn expires(in_seconds: Option<u32>) -> Option<Duration> {
+    in_seconds.map(|seconds| Duration::from_secs(seconds.into()))
+}
+
+fn unread(error: landfall_ledger::LedgerError) -> KvError {
+    KvError::Other(format!("cannot be read now: {error}"))
+}

@@ -1,0 +1,59 @@
+//! wasmtime's settings. Compiling and running share all that decides about machine code; only running has a pool.
+
+pub use landfall_model::ComponentLimits;
+use wasmtime::{Config, Enabled, InstanceAllocationStrategy, PoolingAllocationConfig, Strategy};
+
+/// All linear memories of one attempt stay below this, whatever a hook asks for.
+pub const MEMORY_BYTES_MAX: usize = 1 << 30;
+const STACK_BYTES: usize = 512 << 10;
+/// Places for trying new components while every other place is taken.
+const PROBES: u32 = 2;
+/// With room for the host functions that a guest calls.
+const ASYNC_STACK_BYTES: usize = 1 << 20;
+
+/// For the process that serves: a pool with room for `running` attempts at once.
+pub fn running(running: usize, limits: ComponentLimits) -> Config {
+    let mut config = compiling();
+    config.allocation_strategy(InstanceAllocationStrategy::Pooling(pool(running, limits)));
+    config
+}
+
+/// For the child that compiles.
+pub fn compiling() -> Config {
+    let mut config = Config::new();
+    config.strategy(Strategy::Cranelift);
+    // Off: what our contract never needs and what past advisories were about. Guards and spectre mitigations stay on.
+    config.wasm_memory64(false);
+    config.wasm_relaxed_simd(false);
+    config.wasm_tail_call(false);
+    config.epoch_interruption(true);
+    config.max_wasm_stack(STACK_BYTES);
+    config.async_stack_size(ASYNC_STACK_BYTES);
+    config.async_stack_zeroing(true);
+    config
+}
+
+/// Address space is reserved, not memory. What a finished attempt leaves behind is zeroed in place up to these sizes
+/// instead of being given back to the system: that is most of what makes a fresh instance cheap.
+fn pool(running: usize, limits: ComponentLimits) -> PoolingAllocationConfig {
+    let running = u32::try_from(running).expect("the config bounds it") + PROBES;
+    let mut pool = PoolingAllocationConfig::new();
+    pool.total_component_instances(running)
+        .total_core_instances(running.saturating_mul(8).max(limits.instances))
+        .total_memories(running.saturating_mul(2).max(limits.memories))
+        .total_tables(running.saturating_mul(4).max(limits.tables))
+        .total_stacks(running)
+        .max_core_instances_per_component(limits.instances)
+        .max_memories_per_component(limits.memories)
+        .max_tables_per_component(limits.tables)
+        .max_component_instance_size(2 << 20)
+        .max_core_instance_size(2 << 20)
+        .max_memory_size(MEMORY_BYTES_MAX)
+        .table_elements(limits.table_elements)
+        .linear_memory_keep_resident(256 << 10)
+        .table_keep_resident(1 << 20)
+        .async_stack_keep_resident(32 << 10)
+        .max_unused_warm_slots(100)
+        .pagemap_scan(Enabled::Auto);
+    pool
+}

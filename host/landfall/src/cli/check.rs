@@ -1,0 +1,127 @@
+//! `landfall check` and `landfall inspect`: what would happen, without serving.
+
+use std::path::Path;
+use std::process::ExitCode;
+
+use anyhow::Context;
+use serde_json::{Value, json};
+
+use super::NodeFlags;
+use super::output::say;
+use crate::app::{self, HookState, HookStatus, Inspected, grant_for};
+use crate::telemetry;
+use landfall_config::Config;
+
+/// Loads everything as `serve` would and prints how each hook stands.
+pub async fn check(flags: NodeFlags) -> anyhow::Result<ExitCode> {
+    let mut config = Config::load(flags.into())?;
+    anyhow::ensure!(config.plugins.is_dir(), "plugins = {} is not a folder", config.plugins.display());
+    let scratch = tempfile::tempdir().context("no place for what is compiled")?;
+    config.data = scratch.path().into();
+    telemetry::start(config.log_format, "off")?;
+    let statuses = app::check(&config).await?.statuses();
+    statuses.iter().for_each(print);
+    let bad = statuses.iter().filter(|status| status.state != HookState::Serving).count();
+    say!("{} of {} hooks would serve", statuses.len() - bad, statuses.len());
+    Ok(if bad == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// Asks what a node would rest on, then does what `check` does.
+pub async fn doctor(flags: NodeFlags) -> anyhow::Result<ExitCode> {
+    let config = Config::load(flags.clone().into())?;
+    let mut is_well = true;
+    for (what, found) in app::doctor(&config).await {
+        is_well &= found.is_ok();
+        let (word, lines) = match found {
+            Ok(lines) => ("ok", lines),
+            Err(why) => ("WRONG", vec![why]),
+        };
+        say!("{what:<16} {word}");
+        lines.iter().for_each(|line| say!("    {line}"));
+    }
+    let hooks = check(flags).await?;
+    Ok(if is_well { hooks } else { ExitCode::FAILURE })
+}
+
+fn print(status: &HookStatus) {
+    let state = match status.state {
+        HookState::Serving => "serving",
+        HookState::Stale => "stale",
+        HookState::Closed => "closed",
+        HookState::Unavailable => "unavailable",
+    };
+    say!("{:<16} {:<24} {state}", status.name, status.path.as_deref().unwrap_or("-"));
+    if let Some(problem) = &status.problem {
+        say!("    {problem}");
+    }
+    if let Some(denied) = status.denied {
+        say!("    {denied}");
+    }
+    if let Some(unsigned) = status.unsigned {
+        say!("    {unsigned}");
+    }
+    if let Some(wants) = &status.wants {
+        say!("    its manifest asks for:\n{}", indented(wants));
+    }
+}
+
+fn indented(text: &str) -> String {
+    text.lines().map(|line| format!("        {line}")).collect::<Vec<_>>().join("\n")
+}
+
+/// Prints a receipt: what a component is, what it wants, and what each of that needs to be granted.
+pub fn inspect(file: &Path, as_json: bool) -> anyhow::Result<ExitCode> {
+    let bytes = std::fs::read(file).with_context(|| format!("{} cannot be read", file.display()))?;
+    let inspected = app::inspect(&file.display().to_string(), &bytes)?;
+    match as_json {
+        true => say!("{}", receipt(&inspected)),
+        false => print_receipt(&inspected),
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn receipt(inspected: &Inspected) -> Value {
+    let imports = inspected.imports.iter().map(|name| json!({ "name": name, "needs": need(name) }));
+    json!({
+        "digest": inspected.digest,
+        "bytes": inspected.size,
+        "memory_bytes": inspected.memory_bytes,
+        "exports": inspected.exports,
+        "imports": imports.collect::<Vec<_>>(),
+        "responder": inspected.has_responder(),
+        "manifest": inspected.manifest,
+    })
+}
+
+fn print_receipt(inspected: &Inspected) {
+    let size = |bytes: u64| bytesize::ByteSize(bytes).display().iec();
+    say!("digest   sha256:{}", inspected.digest);
+    say!("size     {} ({} bytes)", size(inspected.size as u64), inspected.size);
+    say!("memory   {} at the start, at most [limits] memory", size(inspected.memory_bytes));
+    inspected.exports.iter().for_each(|name| say!("exports  {name}"));
+    let (wasi, ours): (Vec<&String>, Vec<&String>) =
+        inspected.imports.iter().partition(|name| name.starts_with("wasi:"));
+    for name in ours {
+        match need(name) {
+            Some(need) => say!("imports  {name:<34} needs {need}"),
+            None => say!("imports  {name}"),
+        }
+    }
+    if !wasi.is_empty() {
+        say!(
+            "imports  {} interfaces of WASI, with nothing behind them: no files, no network, no environment",
+            wasi.len()
+        );
+    }
+    if let Some(manifest) = &inspected.manifest {
+        say!("manifest\n{}", indented(manifest));
+    }
+}
+
+/// What the operator has to write for it.
+fn need(import: &str) -> Option<String> {
+    if import.starts_with("landfall:hook/http@") {
+        return Some("[allow] http = [\"URL\"] for each place that it calls".into());
+    }
+    grant_for(import).map(|(_, grant)| format!("[allow] {grant}"))
+}

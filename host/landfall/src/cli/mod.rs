@@ -1,0 +1,276 @@
+//! The command line: the only module that knows flags. One function a command.
+
+mod bench;
+mod beside;
+mod build;
+mod check;
+mod demos;
+mod durable;
+mod events;
+mod explain;
+mod idle;
+mod load;
+mod output;
+mod providers;
+mod ready;
+mod relay;
+mod rows;
+mod send;
+mod target;
+mod up;
+mod verify;
+
+use std::ffi::OsString;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::Context;
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use crate::app::{self, App};
+use crate::shutdown::Shutdown;
+use crate::telemetry;
+use landfall_config::{Config, Flags, LogFormat};
+use output::say;
+
+/// Where webhooks land: verified, answered in time, run through sandboxed WebAssembly components.
+#[derive(Debug, Parser)]
+#[command(name = "landfall", version, propagate_version = true)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Build the bundled handlers if needed, write a small plugins folder and serve it, ready to try.
+    Up(NodeFlags),
+    /// Serve the hooks of the plugins directory.
+    Serve(NodeFlags),
+    /// Load everything as `serve` would, say how each hook stands, and exit: 0 when all serve, 1 otherwise.
+    Check(NodeFlags),
+    /// Ask everything that a node of these settings would rest on, say what it promises, and how each hook stands; 1 when something is
+    /// wrong.
+    Doctor(NodeFlags),
+    /// Ask a running node whether it is ready: 0 if it is, 1 otherwise. For health checks.
+    Ready(ready::ReadyFlags),
+    /// Show what a component is, wants and offers.
+    Inspect {
+        /// A .wasm file.
+        file: PathBuf,
+        /// One JSON object.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Build the handlers of a cargo workspace for wasm32-wasip2, adding the target if it is missing.
+    Build {
+        /// Where the Cargo.toml is.
+        #[arg(default_value = ".")]
+        dir: PathBuf,
+        /// Where the .wasm files go.
+        #[arg(long, default_value = "plugins")]
+        out: PathBuf,
+        /// Build the examples instead of the libraries.
+        #[arg(long)]
+        examples: bool,
+    },
+    /// Run request vectors and handshakes through the check that `serve` uses; 1 when one fails.
+    Verify(verify::VerifyFlags),
+    /// Send a request as a provider does: signed, with a sample payload.
+    Send(send::SignFlags),
+    /// Print that request as a curl to paste.
+    Sign(send::SignFlags),
+    /// Say why requests were refused and why a hook does not serve: asks a running node.
+    Explain(explain::ExplainFlags),
+    /// How the hooks of a running node stand; pause and resume.
+    Hooks(events::HooksFlags),
+    /// Deliveries of a running node: list, show, replay, tail, stats.
+    Events(events::EventsFlags),
+    /// Rows that the handlers of a running node have stored.
+    Rows(rows::RowsFlags),
+    /// Copy the ledger of a node, running or not, into a new file.
+    Backup {
+        /// The file to write.
+        to: PathBuf,
+        /// The node's data directory.
+        #[arg(long, value_name = "DIR", default_value = ".landfall")]
+        data: PathBuf,
+    },
+    /// List the provider packs, or print how to connect one provider.
+    Providers(providers::ProvidersFlags),
+    /// Measure a component against the same work in plain axum, in one run on this machine.
+    Bench(bench::BenchFlags),
+    /// Compile components ahead of time, as `serve` would: for images.
+    Precompile {
+        /// Where the compiled files go.
+        #[arg(long)]
+        out: PathBuf,
+        /// .wasm files.
+        files: Vec<PathBuf>,
+    },
+    /// The compiler that `serve` runs as a child: a component on standard input, machine code into a file.
+    #[command(hide = true)]
+    Compile {
+        /// The file to write.
+        target: PathBuf,
+    },
+    /// The plain server that `bench` compares with.
+    #[command(hide = true)]
+    PlainServer {
+        /// Where to listen.
+        listen: SocketAddr,
+        /// The file with the secret.
+        secret: PathBuf,
+        /// Where to pass on what comes; without it the answer is made here.
+        relay_to: Option<String>,
+    },
+}
+
+/// Flags of everything that is or looks like a node. Each has an environment variable too: `docs/CONFIG.md`.
+#[derive(Debug, Clone, Default, Args)]
+struct NodeFlags {
+    /// The public address [default: 0.0.0.0:$PORT or 0.0.0.0:8080].
+    #[arg(long, value_name = "ADDRESS")]
+    listen: Option<SocketAddr>,
+    /// The admin address [default: 127.0.0.1:8081].
+    #[arg(long, value_name = "ADDRESS")]
+    admin_listen: Option<SocketAddr>,
+    /// Where components and hook files are dropped [default: plugins].
+    #[arg(long, value_name = "DIR")]
+    plugins: Option<PathBuf>,
+    /// Where the node keeps what it must not forget [default: .landfall].
+    #[arg(long, value_name = "DIR")]
+    data: Option<PathBuf>,
+    /// Components that came with the binary.
+    #[arg(long, value_name = "DIR")]
+    bundled: Option<PathBuf>,
+    /// The node's settings [default: landfall.toml, where there is one].
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Accept HTTP/2 without TLS beside HTTP/1.1.
+    #[arg(long)]
+    http2: bool,
+    /// Start although the ledger has lost events that were acknowledged; the damaged log is copied aside.
+    #[arg(long)]
+    accept_data_loss: bool,
+    /// Keep events on a disk that is memory, as on Cloud Run: they are lost with the instance.
+    #[arg(long)]
+    accept_losing_events: bool,
+    /// How log lines are written [default: text on a terminal, json elsewhere].
+    #[arg(long, value_enum, value_name = "FORMAT")]
+    log_format: Option<Format>,
+    /// `error`, `warn`, `info`, `debug`, or a filter such as `landfall::edge=debug,info` [default: info].
+    #[arg(long, value_name = "LEVEL")]
+    log: Option<String>,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum Format {
+    Text,
+    Json,
+    CloudLogging,
+}
+
+/// Runs the command of these arguments. What fails is one sentence on standard error.
+pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let cli = match Cli::try_parse_from(arguments) {
+        Ok(cli) => cli,
+        Err(usage) => {
+            usage.print().ok();
+            return ExitCode::from(usage.exit_code() as u8);
+        }
+    };
+    dispatch(cli.command).unwrap_or_else(|error| {
+        eprintln!("landfall: {error:#}");
+        ExitCode::FAILURE
+    })
+}
+
+fn dispatch(command: Command) -> anyhow::Result<ExitCode> {
+    match command {
+        Command::Compile { target } => app::compile_child(&target),
+        Command::Up(flags) => block_on(up::up(flags)),
+        Command::Serve(flags) => block_on(serve(flags)),
+        Command::Check(flags) => block_on(check::check(flags)),
+        Command::Doctor(flags) => block_on(check::doctor(flags)),
+        Command::Ready(flags) => block_on(ready::ready(&flags)),
+        Command::Inspect { file, json } => check::inspect(&file, json),
+        Command::Build { dir, out, examples } => {
+            let what = if examples { build::What::Examples } else { build::What::All };
+            build::build(&dir, &out, what).map(|_| ExitCode::SUCCESS)
+        }
+        Command::Verify(flags) => verify::verify(&flags),
+        Command::Send(flags) => block_on(send::send(&flags)),
+        Command::Sign(flags) => send::sign(&flags),
+        Command::Explain(flags) => block_on(explain::explain(&flags)),
+        Command::Hooks(flags) => block_on(events::hooks(&flags)),
+        Command::Events(flags) => block_on(events::events(&flags)),
+        Command::Rows(flags) => block_on(rows::rows(&flags)),
+        Command::Backup { to, data } => backup(&data, &to),
+        Command::Providers(flags) => providers::providers(&flags),
+        Command::Bench(flags) => block_on(bench::bench(flags)),
+        Command::Precompile { out, files } => block_on(precompile(&out, &files)),
+        Command::PlainServer { listen, secret, relay_to } => block_on(bench::plain_server(listen, &secret, relay_to)),
+    }
+}
+
+async fn serve(flags: NodeFlags) -> anyhow::Result<ExitCode> {
+    // Kill points of tests; they stay until the process ends.
+    #[cfg(debug_assertions)]
+    std::mem::forget(fail::FailScenario::setup());
+    let config = Config::load(flags.into())?;
+    telemetry::start(config.log_format, &config.log_level)?;
+    let shutdown = Shutdown::on_signals()?;
+    App::start(config).await?.serve(shutdown).await?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn backup(data: &std::path::Path, to: &std::path::Path) -> anyhow::Result<ExitCode> {
+    let app::BackedUp { bytes, events, open } = app::backup(data, to)?;
+    say!("{}: {events} events, {open} of them still to be handled, {bytes} bytes", to.display());
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn precompile(out: &std::path::Path, files: &[PathBuf]) -> anyhow::Result<ExitCode> {
+    std::fs::create_dir_all(out).with_context(|| format!("{} cannot be made", out.display()))?;
+    let compiler = app::compiler()?;
+    for file in files {
+        let bytes = std::fs::read(file).with_context(|| format!("{} cannot be read", file.display()))?;
+        let written = app::precompile(&compiler, out, &file.display().to_string(), bytes).await?;
+        say!("{}", written.display());
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn block_on(command: impl Future<Output = anyhow::Result<ExitCode>>) -> anyhow::Result<ExitCode> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    let runtime = runtime.context("the executor does not start")?;
+    let ended = runtime.block_on(command);
+    // The process ends now. A thread that hangs in a file system must not keep it from that, and what still runs must not find
+    // half of its executor gone.
+    std::mem::forget(runtime);
+    ended
+}
+
+impl From<NodeFlags> for Flags {
+    fn from(flags: NodeFlags) -> Flags {
+        Flags {
+            config: flags.config,
+            listen: flags.listen,
+            admin_listen: flags.admin_listen,
+            plugins: flags.plugins,
+            data: flags.data,
+            bundled: flags.bundled,
+            http2: flags.http2.then_some(true),
+            accept_data_loss: flags.accept_data_loss,
+            accept_losing_events: flags.accept_losing_events,
+            log_format: flags.log_format.map(|format| match format {
+                Format::Text => LogFormat::Text,
+                Format::Json => LogFormat::Json,
+                Format::CloudLogging => LogFormat::CloudLogging,
+            }),
+            log_level: flags.log,
+        }
+    }
+}

@@ -1,0 +1,251 @@
+//! What has happened, and what must still happen. In one SQLite file for one node, or in Postgres for any number of them; the
+//! steps are the same, and so are the promises.
+//!
+//! Accepting an event is on stable storage before it is answered; everything else is in the log before it counts, so that a
+//! process that dies loses nothing and a machine that dies repeats some attempts. Every step is one transaction: the outcome
+//! of an attempt and what it leaves behind (its `Effects`) are kept together or not at all.
+#![deny(unsafe_code)]
+
+mod error;
+mod postgres;
+mod shown;
+mod sqlite;
+mod steps;
+mod stored;
+
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::time::{Duration, SystemTime};
+
+use tokio::sync::mpsc;
+
+pub use error::{LedgerError, OpenError};
+pub use postgres::PostgresSettings;
+pub use shown::{Count, Filter, Listed, Repeats, Shown, ShownAttempt, State, StoredRow};
+pub use sqlite::{BackedUp, OnFatal, Recovered, SqliteSettings, backup};
+pub use steps::{
+    Accepted, Arrived, AttemptRecord, Brought, Claimed, DedupKey, Duplicate, Ending, Fence, Finished, FirstState,
+    LEASE, NewEvent, Refused, Replayed, Results, UNFINISHED_MAX,
+};
+pub use stored::{Corrupt, Stored};
+
+use landfall_model::{Event, EventId, KvValue, LedgerTime};
+use postgres::Postgres;
+use sqlite::Sqlite;
+
+/// An open ledger.
+pub enum Ledger {
+    /// A file of this node.
+    Sqlite(Box<Sqlite>),
+    /// A database that nodes share.
+    Postgres(Box<Postgres>),
+}
+
+/// The same question to whichever it is.
+macro_rules! either {
+    ($ledger:expr, $inner:ident => $act:expr) => {
+        match $ledger {
+            Ledger::Sqlite($inner) => $act,
+            Ledger::Postgres($inner) => $act,
+        }
+    };
+}
+
+// === impl Ledger ===
+
+impl Ledger {
+    /// Opens the ledger of a data directory, or makes it. `on_fatal` is told when only a new start can help.
+    pub fn open(
+        dir: &Path,
+        settings: SqliteSettings,
+        time_of_day: SystemTime,
+        on_fatal: OnFatal,
+    ) -> Result<(Ledger, Recovered), OpenError> {
+        let (sqlite, recovered) = Sqlite::open(dir, settings, time_of_day, on_fatal)?;
+        Ok((Ledger::Sqlite(Box::new(sqlite)), recovered))
+    }
+
+    /// Connects to the ledger of several nodes, or makes it.
+    pub async fn connect(settings: PostgresSettings) -> Result<Ledger, OpenError> {
+        Ok(Ledger::Postgres(Box::new(Postgres::open(settings).await?)))
+    }
+
+    /// What a ledger in Postgres promises, and on what it rests, without making anything there: a sentence each.
+    pub async fn facts(settings: PostgresSettings) -> Result<Vec<String>, OpenError> {
+        Postgres::facts(settings).await
+    }
+
+    /// Returns when everything is on stable storage and nothing is open any more. Nothing can be kept after it.
+    pub async fn close(&self) {
+        either!(self, ledger => ledger.close().await);
+    }
+
+    /// Ledger time.
+    pub fn now(&self) -> LedgerTime {
+        either!(self, ledger => ledger.now())
+    }
+
+    /// Whether events can be accepted, as far as is known.
+    pub fn can_accept(&self) -> bool {
+        either!(self, ledger => ledger.can_accept())
+    }
+
+    /// Whether other nodes have it too.
+    pub fn is_shared(&self) -> bool {
+        matches!(self, Ledger::Postgres(_))
+    }
+
+    /// Hooks for which other nodes have queued something; none where there are no other nodes. Once.
+    pub fn hints(&self) -> Option<mpsc::Receiver<String>> {
+        match self {
+            Ledger::Sqlite(_) => None,
+            Ledger::Postgres(ledger) => ledger.hints(),
+        }
+    }
+
+    /// The same after the answer, where there is room; none where there is not.
+    pub fn record_later(&self, stored: Stored, attempt: AttemptRecord, ending: Ending) -> Option<()> {
+        either!(self, ledger => ledger.record_later(stored, attempt, ending))
+    }
+
+    /// Keeps an event on stable storage, unless `given_up` has become true before that was begun. Whoever calls this must not
+    /// stop waiting: what was kept has to be run.
+    pub async fn accept(&self, new: NewEvent, given_up: Arc<AtomicBool>) -> Result<Accepted, LedgerError> {
+        either!(self, ledger => ledger.accept(new, given_up).await)
+    }
+
+    /// Whether an event with this identity and this body has been accepted before; counts it as a duplicate then. With
+    /// `Duplicate.state` `Replayed`, the earlier event is dead and was left so.
+    pub async fn find_duplicate(
+        &self,
+        hook: Arc<str>,
+        dedup: DedupKey,
+        digest: [u8; 32],
+        duplicate: EventId,
+    ) -> Result<Option<Duplicate>, LedgerError> {
+        either!(self, ledger => ledger.find_duplicate(hook, dedup, digest, duplicate).await)
+    }
+
+    /// Where an event stands that a broker brings; begins its attempt if it may. Only the broker brings it again.
+    pub async fn arrive(&self, brought: Brought) -> Result<Arrived, LedgerError> {
+        either!(self, ledger => ledger.arrive(brought).await)
+    }
+
+    /// Forgets claimed deliveries that the broker has from now on, and events that nothing else names; those that it has not
+    /// taken are due again after the pause.
+    pub async fn hand_over(&self, handed: Vec<Fence>, kept: Vec<Fence>, pause: Duration) -> Result<(), LedgerError> {
+        either!(self, ledger => ledger.hand_over(handed, kept, pause).await)
+    }
+
+    /// Takes due deliveries: of each hook up to its number; none where nothing can be kept. Told with each: when its next one is due.
+    pub async fn claim(
+        &self,
+        hooks: Vec<(Arc<str>, usize)>,
+    ) -> Result<Vec<(Arc<str>, Vec<Claimed>, Option<LedgerTime>)>, LedgerError> {
+        either!(self, ledger => ledger.claim(hooks).await)
+    }
+
+    /// Ends a lease.
+    pub async fn finish(
+        &self,
+        fence: Fence,
+        event: Arc<Event>,
+        attempt: AttemptRecord,
+        ending: Ending,
+    ) -> Result<Finished, LedgerError> {
+        either!(self, ledger => ledger.finish(fence, event, attempt, ending).await)
+    }
+
+    /// Ends the lease of an event that cannot be read back.
+    pub async fn bury_unread(&self, fence: Fence, why: String) -> Result<(), LedgerError> {
+        either!(self, ledger => ledger.bury_unread(fence, why).await)
+    }
+
+    /// Gives leases back as if their attempts had not begun; they are due after the pause.
+    pub async fn release(&self, fences: Vec<Fence>, pause: Duration) -> Result<(), LedgerError> {
+        either!(self, ledger => ledger.release(fences, pause).await)
+    }
+
+    /// Holds on to leases, and frees those that have run out. How many those were.
+    pub async fn beat(&self, fences: Vec<Fence>) -> Result<usize, LedgerError> {
+        either!(self, ledger => ledger.beat(fences).await)
+    }
+
+    /// Keeps an event whose handler has answered already; with effects, before that answer is sent.
+    pub async fn record(
+        &self,
+        stored: Stored,
+        attempt: AttemptRecord,
+        ending: Ending,
+    ) -> Result<Finished, LedgerError> {
+        either!(self, ledger => ledger.record(stored, attempt, ending).await)
+    }
+
+    /// Lets go of what is old enough, or more than there is room for.
+    pub async fn prune(&self) -> Result<usize, LedgerError> {
+        either!(self, ledger => ledger.prune().await)
+    }
+
+    /// New deliveries of old events, `apart` from each other; what became of each, in their order.
+    pub async fn replay(&self, events: Vec<EventId>, apart: Duration) -> Result<Vec<Replayed>, LedgerError> {
+        either!(self, ledger => ledger.replay(events, apart).await)
+    }
+
+    /// Whether the events of a hook wait, at the operator's word.
+    pub async fn pause(&self, hook: String, paused: bool) -> Result<(), LedgerError> {
+        either!(self, ledger => ledger.pause(hook, paused).await)
+    }
+
+    /// The hooks whose events wait, at the operator's word.
+    pub async fn paused(&self) -> Result<Vec<String>, LedgerError> {
+        either!(self, ledger => ledger.paused().await)
+    }
+
+    /// Hooks with pending deliveries, and when the first of each is due.
+    pub async fn hooks_with_work(&self) -> Result<Vec<(String, LedgerTime)>, LedgerError> {
+        either!(self, ledger => ledger.hooks_with_work().await)
+    }
+
+    /// A page of deliveries.
+    pub async fn list(&self, filter: Filter) -> Result<Vec<Listed>, LedgerError> {
+        either!(self, ledger => ledger.list(filter).await)
+    }
+
+    /// One event.
+    pub async fn show(&self, id: EventId) -> Result<Option<Shown>, LedgerError> {
+        either!(self, ledger => ledger.show(id).await)
+    }
+
+    /// Deliveries by hook and state.
+    pub async fn count(&self) -> Result<Vec<Count>, LedgerError> {
+        either!(self, ledger => ledger.count().await)
+    }
+
+    /// The value that a hook keeps under a key.
+    pub async fn kv_get(&self, hook: Arc<str>, key: String) -> Result<Option<KvValue>, LedgerError> {
+        either!(self, ledger => ledger.kv_get(hook, key).await)
+    }
+
+    /// Keys of a hook that begin with `prefix`, in byte order, after `after`.
+    pub async fn kv_keys(
+        &self,
+        hook: Arc<str>,
+        prefix: String,
+        after: String,
+        limit: usize,
+    ) -> Result<Vec<String>, LedgerError> {
+        either!(self, ledger => ledger.kv_keys(hook, prefix, after, limit).await)
+    }
+
+    /// A page of rows.
+    pub async fn rows(
+        &self,
+        hook: String,
+        table: String,
+        after: i64,
+        limit: usize,
+    ) -> Result<Vec<StoredRow>, LedgerError> {
+        either!(self, ledger => ledger.rows(hook, table, after, limit).await)
+    }
+}

@@ -1,0 +1,75 @@
+//! Events that a broker brings: each asked for by itself, since it comes by itself.
+
+use std::time::Duration;
+
+use deadpool_postgres::Object;
+use uuid::Uuid;
+
+use super::writer::{Keys, first_state};
+use super::{Cached, millis, received};
+use crate::steps::{Arrived, Brought, DedupKey, Duplicate, Fence, LEASE};
+use landfall_model::EventId;
+
+/// Where the event stands; its attempt has begun if it may.
+pub async fn arrive(client: &Object, brought: &Brought, owner: Uuid) -> Result<Arrived, tokio_postgres::Error> {
+    let Brought { new, replay, number } = brought;
+    let event = new.stored.event();
+    let (id, hook): (_, &str) = (event.id.uuid(), &event.hook);
+    let Keys { key, body_key, window } = Keys::of(new);
+    let wish = replay.as_ref().map(DedupKey::of_replay);
+    let (wish, wish_window) = wish.map_or((None, 0), |wish| (Some(wish.key), millis(wish.window)));
+    let sql = "SELECT kind, delivery, number, wait, why, other
+               FROM arrive($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)";
+    let row = client
+        .query_one_cached(
+            sql,
+            &[
+                &id,
+                &hook,
+                &received(&new.stored),
+                &new.stored.head(),
+                &&event.body[..],
+                &&new.stored.digest()[..],
+                &&new.stored.checksum()[..],
+                &key,
+                &body_key,
+                &window,
+                &wish,
+                &wish_window,
+                &i32::try_from(*number).unwrap_or(i32::MAX),
+                &owner,
+                &millis(LEASE),
+            ],
+        )
+        .await?;
+    let other = || row.get::<_, Option<Uuid>>(5).map(|id| EventId::from_bytes(id.into_bytes()));
+    Ok(match row.get::<_, i32>(0) {
+        0 => Arrived::Begun {
+            fence: Fence { delivery: row.get(1), attempt: row.get::<_, i32>(2) as u32 },
+            conflict: other(),
+        },
+        1 => Arrived::Ended(row.get(4)),
+        3 => Arrived::Duplicate(other().unwrap_or(event.id)),
+        _ => Arrived::Waits(Duration::from_millis(row.get::<_, i64>(3).max(0) as u64)),
+    })
+}
+
+/// As `Ledger::find_duplicate`.
+pub async fn find_duplicate(
+    client: &Object,
+    hook: &str,
+    dedup: &DedupKey,
+    digest: &[u8; 32],
+    duplicate: EventId,
+) -> Result<Option<Duplicate>, tokio_postgres::Error> {
+    let Keys { key, body_key, .. } = Keys::from_dedup(dedup, digest);
+    let sql = "SELECT other, state, wait, reply FROM find_duplicate($1, $2, $3, $4, $5, $6)";
+    let parameters: [&(dyn tokio_postgres::types::ToSql + Sync); 6] =
+        [&hook, &key, &body_key, &&digest[..], &duplicate.uuid(), &duplicate.time_ms()];
+    let rows = client.query_cached(sql, &parameters).await?;
+    Ok(rows.first().map(|row| Duplicate {
+        first: EventId::from_bytes(row.get::<_, Uuid>(0).into_bytes()),
+        state: first_state(row, 1),
+        reply: row.get(3),
+    }))
+}

@@ -1,0 +1,155 @@
+//! What people and machines ask of the ledger: pages by key, and the session's limit on every statement.
+
+use bytes::Bytes;
+use deadpool_postgres::Object;
+use tokio_postgres::{Error, Row};
+use uuid::Uuid;
+
+use super::{Cached, event_of};
+use crate::shown::{Count, Filter, Listed, Repeats, Shown, ShownAttempt, State, StoredRow, time_of_day};
+use landfall_model::clock::to_ms;
+use landfall_model::{EventId, KvValue, LedgerTime};
+
+/// From one name to the next: a million of the same are skipped by the index.
+pub const WITH_WORK: &str = "
+    WITH RECURSIVE names AS (
+        (SELECT min(hook) AS hook FROM deliveries WHERE state = 0 AND NOT blocked)
+        UNION ALL
+        SELECT (SELECT min(d.hook) FROM deliveries d WHERE d.state = 0 AND NOT d.blocked AND d.hook > names.hook)
+        FROM names WHERE names.hook IS NOT NULL)
+    SELECT hook, (SELECT min(due) FROM deliveries d WHERE d.hook = names.hook AND d.state = 0 AND NOT d.blocked)
+    FROM names WHERE hook IS NOT NULL";
+
+const LISTED: &str = "d.id, e.id, d.hook, e.received_ms, d.state, d.attempt, d.due, d.reason, d.replayed, e.body_bytes,
+    e.duplicates, e.conflicts";
+
+fn listed(row: &Row, now: LedgerTime) -> Listed {
+    let state = State::from_number(row.get::<_, i16>(4).into());
+    let due = LedgerTime(row.get(6));
+    Listed {
+        delivery: row.get(0),
+        event: EventId::from_bytes(row.get::<_, Uuid>(1).into_bytes()).to_string(),
+        hook: row.get(2),
+        received_at: time_of_day(row.get(3)),
+        state,
+        attempt: row.get::<_, i32>(5) as u32,
+        due_in_ms: (state == State::Pending).then(|| now.until(due).as_millis() as u64),
+        reason: row.get(7),
+        replayed: row.get(8),
+        body_bytes: row.get(9),
+        duplicates: row.get(10),
+        conflicts: row.get(11),
+    }
+}
+
+/// A page of deliveries: newest first, or in order where `after` is given.
+pub async fn list(client: &Object, filter: &Filter, now: LedgerTime) -> Result<Vec<Listed>, Error> {
+    let Filter { hook, state, before, after, since_ms, until_ms, limit } = filter;
+    let order = if after.is_some() { "ASC" } else { "DESC" };
+    let state = state.map(|state| format!("AND d.state = {}", state as i64)).unwrap_or_default();
+    let sql = format!(
+        "SELECT {LISTED} FROM deliveries d JOIN events e ON e.seq = d.event
+         WHERE ($1::text IS NULL OR d.hook = $1) {state} AND ($2::bigint IS NULL OR d.id < $2)
+         AND ($3::bigint IS NULL OR d.id > $3) AND ($4::bigint IS NULL OR e.received_ms >= $4)
+         AND ($5::bigint IS NULL OR e.received_ms < $5) ORDER BY d.id {order} LIMIT $6"
+    );
+    let rows = client.query_cached(&sql, &[hook, before, after, since_ms, until_ms, &(*limit as i64)]).await?;
+    Ok(rows.iter().map(|row| listed(row, now)).collect())
+}
+
+/// One event; none where it is not known.
+pub async fn show(client: &Object, id: &EventId, now: LedgerTime) -> Result<Option<Shown>, Error> {
+    let id = id.uuid();
+    let sql = "SELECT e.id, e.hook, e.received_ms, e.head, e.body_digest, e.checksum, p.body,
+                      e.duplicates, e.last_duplicate_ms, e.last_duplicate, e.conflicts, e.last_conflict
+               FROM events e LEFT JOIN payloads p ON p.event = e.seq WHERE e.id = $1";
+    let events = client.query_cached(sql, &[&id]).await?;
+    let Some((event, repeats)) = events.first().map(|row| (event_of(row, 0), repeats(row, 7))) else { return Ok(None) };
+    let sql = format!(
+        "SELECT {LISTED} FROM events e JOIN deliveries d ON d.event = e.seq WHERE e.id = $1 ORDER BY d.id DESC"
+    );
+    let deliveries = client.query_cached(&sql, &[&id]).await?;
+    let sql = "SELECT a.delivery, a.number, a.started_ms, a.duration_us, a.outcome, a.reason, a.status, a.record
+               FROM events e JOIN deliveries d ON d.event = e.seq JOIN attempts a ON a.delivery = d.id
+               WHERE e.id = $1 ORDER BY a.delivery, a.number";
+    let attempts = client.query_cached(sql, &[&id]).await?;
+    Ok(Some(Shown {
+        event,
+        deliveries: deliveries.iter().map(|row| listed(row, now)).collect(),
+        attempts: attempts.iter().map(attempt).collect(),
+        repeats,
+    }))
+}
+
+fn repeats(row: &Row, at: usize) -> Repeats {
+    let id = |at| row.get::<_, Option<Uuid>>(at).map(|id| EventId::from_bytes(id.into_bytes()).to_string());
+    Repeats {
+        duplicates: row.get(at),
+        last_duplicate_at: row.get::<_, Option<i64>>(at + 1).map(time_of_day),
+        last_duplicate: id(at + 2),
+        conflicts: row.get(at + 3),
+        last_conflict: id(at + 4),
+    }
+}
+
+fn attempt(row: &Row) -> ShownAttempt {
+    ShownAttempt {
+        delivery: row.get(0),
+        number: row.get::<_, i32>(1) as u32,
+        started_at: time_of_day(row.get(2)),
+        duration_ms: row.get::<_, i64>(3) as f64 / 1000.0,
+        outcome: row.get(4),
+        reason: row.get(5),
+        status: row.get::<_, Option<i32>>(6).map(|status| status as u16),
+        record: serde_json::from_str(row.get(7)).unwrap_or_default(),
+    }
+}
+
+/// Deliveries by hook and state.
+pub async fn count(client: &Object) -> Result<Vec<Count>, Error> {
+    let sql = "SELECT hook, state, count(*) FROM deliveries GROUP BY hook, state ORDER BY hook, state";
+    let rows = client.query_cached(sql, &[]).await?;
+    let count = |row: &Row| Count {
+        hook: row.get(0),
+        state: State::from_number(row.get::<_, i16>(1).into()),
+        deliveries: row.get(2),
+    };
+    Ok(rows.iter().map(count).collect())
+}
+
+/// The value of a key; none where there is none, or it has expired.
+pub async fn kv_get(client: &Object, hook: &str, key: &str) -> Result<Option<KvValue>, Error> {
+    let sql = "SELECT is_text, value FROM kv WHERE hook = $1 AND key = $2 AND (until IS NULL OR until > now_ms())";
+    let rows = client.query_cached(sql, &[&hook, &key.as_bytes()]).await?;
+    let value = |row: &Row| KvValue { is_text: row.get(0), bytes: Bytes::from(row.get::<_, Vec<u8>>(1)) };
+    Ok(rows.first().map(value))
+}
+
+/// Keys that begin with `prefix`, in byte order, after `after`.
+pub async fn kv_keys(
+    client: &Object,
+    hook: &str,
+    prefix: &str,
+    after: &str,
+    limit: usize,
+) -> Result<Vec<String>, Error> {
+    let sql = "SELECT key FROM kv WHERE hook = $1 AND key >= $2 AND key > $3 AND substring(key FROM 1 FOR octet_length($2)) = $2
+               AND (until IS NULL OR until > now_ms()) ORDER BY key LIMIT $4";
+    let rows = client.query_cached(sql, &[&hook, &prefix.as_bytes(), &after.as_bytes(), &(limit as i64)]).await?;
+    Ok(rows.iter().map(|row| String::from_utf8_lossy(row.get(0)).into_owned()).collect())
+}
+
+/// A page of rows.
+pub async fn rows(client: &Object, hook: &str, table: &str, after: i64, limit: usize) -> Result<Vec<StoredRow>, Error> {
+    let sql = "SELECT id, event_id, received_at, coalesce(text, json::text) FROM rows
+               WHERE hook = $1 AND name = $2 AND id > $3 ORDER BY id LIMIT $4";
+    let rows = client.query_cached(sql, &[&hook, &table, &after, &(limit as i64)]).await?;
+    let row = |row: &Row| StoredRow {
+        id: row.get(0),
+        event_id: EventId::from_bytes(row.get::<_, Uuid>(1).into_bytes()).to_string(),
+        received_at: time_of_day(to_ms(row.get(2))),
+        row: serde_json::from_str(row.get(3)).unwrap_or_default(),
+        damaged: false,
+    };
+    Ok(rows.iter().map(row).collect())
+}

@@ -1,0 +1,174 @@
+//! What people and machines are shown of a ledger.
+
+use serde::Serialize;
+
+use super::stored::Corrupt;
+use landfall_model::Event;
+use landfall_model::clock::from_ms;
+
+/// The states of a delivery.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum State {
+    /// Waits for its time or a place.
+    Pending,
+    /// Has a lease.
+    Running,
+    /// Handled.
+    Done,
+    /// Given up; can be replayed.
+    Dead,
+}
+
+/// One delivery and its event, without the body.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Listed {
+    /// Newest first; the next page begins before the last one seen.
+    pub delivery: i64,
+    /// Its event.
+    pub event: String,
+    /// Its hook.
+    pub hook: String,
+    /// RFC 3339.
+    pub received_at: String,
+    /// As it stands.
+    pub state: State,
+    /// Attempts begun.
+    pub attempt: u32,
+    /// Until the next attempt, where it is pending.
+    pub due_in_ms: Option<u64>,
+    /// Why it is dead, or was tried again.
+    pub reason: Option<String>,
+    /// A new delivery of an old event.
+    pub replayed: bool,
+    /// Of the body.
+    pub body_bytes: i64,
+    /// How often the event came again and was not run.
+    pub duplicates: i64,
+    /// How many other events have the same identity and another body.
+    pub conflicts: i64,
+}
+
+/// How often an event came again: a bounded summary, however often that was.
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
+pub struct Repeats {
+    /// Requests that were the same delivery and did not run.
+    pub duplicates: i64,
+    /// When the last one came: RFC 3339.
+    pub last_duplicate_at: Option<String>,
+    /// The id that the last one was given, as log lines name it.
+    pub last_duplicate: Option<String>,
+    /// Other events with the same identity and another body; they ran.
+    pub conflicts: i64,
+    /// The last of them.
+    pub last_conflict: Option<String>,
+}
+
+/// Which deliveries.
+#[derive(Debug, Clone, Default)]
+pub struct Filter {
+    /// Of this hook.
+    pub hook: Option<String>,
+    /// In this state.
+    pub state: Option<State>,
+    /// With smaller numbers than this.
+    pub before: Option<i64>,
+    /// With greater numbers than this.
+    pub after: Option<i64>,
+    /// Received at this time of day or later, in ms since 1970.
+    pub since_ms: Option<i64>,
+    /// Received before it.
+    pub until_ms: Option<i64>,
+    /// At most.
+    pub limit: usize,
+}
+
+/// One attempt as it was recorded.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct ShownAttempt {
+    /// The delivery.
+    pub delivery: i64,
+    /// From 1.
+    pub number: u32,
+    /// RFC 3339.
+    pub started_at: String,
+    /// In milliseconds.
+    pub duration_ms: f64,
+    /// Its word.
+    pub outcome: String,
+    /// For people.
+    pub reason: String,
+    /// Of the reply.
+    pub status: Option<u16>,
+    /// Log, memory, calls.
+    pub record: serde_json::Value,
+}
+
+/// One event with everything that happened to it.
+#[derive(Debug)]
+pub struct Shown {
+    /// The event; none where its body has been pruned.
+    pub event: Option<Result<Event, Corrupt>>,
+    /// Newest first.
+    pub deliveries: Vec<Listed>,
+    /// In order.
+    pub attempts: Vec<ShownAttempt>,
+    /// How often it came again.
+    pub repeats: Repeats,
+}
+
+/// How many deliveries of a hook are in each state.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Count {
+    /// The hook.
+    pub hook: String,
+    /// The state.
+    pub state: State,
+    /// How many.
+    pub deliveries: i64,
+}
+
+/// One row of a table.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct StoredRow {
+    /// Grows: the next page begins after the last one seen.
+    pub id: i64,
+    /// The event whose handler stored it.
+    pub event_id: String,
+    /// RFC 3339: when that event came.
+    pub received_at: String,
+    /// As the handler wrote it.
+    pub row: serde_json::Value,
+    /// It is not what was stored.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub damaged: bool,
+}
+
+// === impl State ===
+
+impl State {
+    /// From its word.
+    pub fn from_word(word: &str) -> Option<State> {
+        [State::Pending, State::Running, State::Done, State::Dead].into_iter().find(|state| state.word() == word)
+    }
+
+    /// The word for it.
+    pub fn word(self) -> &'static str {
+        match self {
+            State::Pending => "pending",
+            State::Running => "running",
+            State::Done => "done",
+            State::Dead => "dead",
+        }
+    }
+
+    /// From its column.
+    pub(super) fn from_number(number: i64) -> State {
+        [State::Pending, State::Running, State::Done].get(number as usize).copied().unwrap_or(State::Dead)
+    }
+}
+
+/// As people read it.
+pub(super) fn time_of_day(ms: i64) -> String {
+    humantime::format_rfc3339_millis(from_ms(ms)).to_string()
+}

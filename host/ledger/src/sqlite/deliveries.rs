@@ -1,0 +1,404 @@
+//! The state of a delivery and every step from one to the next. pending → running (a lease) → done, pending again, or dead.
+//! Each function is one step inside somebody's transaction.
+
+use rusqlite::{Connection, OptionalExtension, params};
+
+use super::bound::SizeBound;
+use super::events::{self, COLUMNS, Earlier, Known};
+use super::{kv, rows};
+use crate::steps::{
+    Accepted, AttemptRecord, Claimed, DedupKey, Duplicate, Ending, Fence, Finished, FirstState, LEASE, NewEvent,
+    Refused, Replayed, Results, UNFINISHED_MAX,
+};
+use crate::stored::{Corrupt, Stored};
+use landfall_model::{Event, EventId, LedgerTime};
+
+/// Keeps a new event with its delivery, unless it has come before. None: the ledger is over its bound and cannot make room. Without
+/// `bound`, the size is not asked for.
+pub(super) fn accept(
+    connection: &Connection,
+    new: &NewEvent,
+    owner: &[u8],
+    now: LedgerTime,
+    bound: Option<&SizeBound>,
+) -> rusqlite::Result<Option<Accepted>> {
+    let event = new.stored.event();
+    let hook = &*event.hook;
+    let find = |dedup| events::find_earlier(connection, hook, dedup, new.stored.digest(), now);
+    let (known, key) = new.dedup.as_ref().map(find).transpose()?.unzip();
+    if let Some(Known::Same(first)) = known
+        && let Some(duplicate) = join(connection, &first, &event.id, now)?
+    {
+        return Ok(Some(Accepted::Duplicate(duplicate)));
+    }
+    let bytes = event.body.len() + new.stored.head().len();
+    if !bound.map_or(Ok(true), |bound| bound.make_room(connection, hook, bytes))? {
+        return Ok(None);
+    }
+
+    let seq = events::insert(connection, &new.stored)?;
+    if let Some(why) = new.dead {
+        insert_dead(connection, seq, hook, why, now)?;
+        return Ok(Some(Accepted::New(None)));
+    }
+    if let Some(key) = key {
+        events::remember(connection, hook, &key, seq, now)?;
+    }
+    let delivery = insert(connection, seq, hook, new.order_key.as_deref(), now.plus(new.delay), false)?;
+    let fence = Fence { delivery, attempt: 1 };
+    let begun = new.run_now && begin(connection, fence, owner, now)?;
+    let fence = begun.then_some(fence);
+
+    let Some(Known::OtherBody(first)) = known else { return Ok(Some(Accepted::New(fence))) };
+    events::count_conflict(connection, first.seq, &event.id)?;
+    Ok(Some(Accepted::Conflict { fence, first: first.id }))
+}
+
+/// The duplicate of an event, counted. A dead event gets a new delivery. None where that needs the body and the body has been
+/// pruned: then the duplicate is the only copy, and an event of its own.
+fn join(
+    connection: &Connection,
+    first: &Earlier,
+    duplicate: &EventId,
+    now: LedgerTime,
+) -> rusqlite::Result<Option<Duplicate>> {
+    let (state, reply) = latest(connection, first, now)?;
+    if state == FirstState::Replayed && replay(connection, &first.id, now)? == Replayed::Unknown {
+        return Ok(None);
+    }
+    events::count_duplicate(connection, first.seq, duplicate)?;
+    Ok(Some(Duplicate { first: first.id, state, reply }))
+}
+
+/// The state of an event's latest delivery, `Replayed` where that is dead, and its reply. An event without deliveries was handed
+/// to a broker: it counts as done here.
+pub(super) fn latest(
+    connection: &Connection,
+    event: &Earlier,
+    now: LedgerTime,
+) -> rusqlite::Result<(FirstState, Option<Vec<u8>>)> {
+    let mut find = connection
+        .prepare_cached("SELECT state, due, reply FROM deliveries WHERE event = ? ORDER BY id DESC LIMIT 1")?;
+    let row = |row: &rusqlite::Row<'_>| Ok((row.get::<_, i64>(0)?, LedgerTime(row.get(1)?), row.get(2)?));
+    let Some((state, due, reply)) = find.query_row([event.seq], row).optional()? else {
+        return Ok((FirstState::Done, None));
+    };
+    let state = match state {
+        0 => FirstState::Pending(now.until(due)),
+        1 => FirstState::Running,
+        2 => FirstState::Done,
+        _ => FirstState::Replayed,
+    };
+    Ok((state, reply))
+}
+
+/// Whether an event with this identity and this body has been accepted before; counts it as a duplicate then.
+pub(super) fn find_duplicate(
+    connection: &Connection,
+    hook: &str,
+    dedup: &DedupKey,
+    digest: &[u8; 32],
+    duplicate: &EventId,
+    now: LedgerTime,
+) -> rusqlite::Result<Option<Duplicate>> {
+    let (Known::Same(first), _) = events::find_earlier(connection, hook, dedup, digest, now)? else { return Ok(None) };
+    let (state, reply) = latest(connection, &first, now)?;
+    if state != FirstState::Replayed {
+        events::count_duplicate(connection, first.seq, duplicate)?;
+    }
+    Ok(Some(Duplicate { first: first.id, state, reply }))
+}
+
+pub(super) fn insert(
+    connection: &Connection,
+    event: i64,
+    hook: &str,
+    order_key: Option<&str>,
+    due: LedgerTime,
+    replayed: bool,
+) -> rusqlite::Result<i64> {
+    let mut insert = connection.prepare_cached(
+        "INSERT INTO deliveries (event, hook, state, due, order_key, replayed, blocked)
+         VALUES (?1, ?2, 0, ?3, ?4, ?5, ?4 IS NOT NULL AND EXISTS (
+             SELECT 1 FROM deliveries WHERE hook = ?2 AND order_key = ?4 AND state < 2))",
+    )?;
+    insert.execute(params![event, hook, due.0, order_key, replayed])?;
+    Ok(connection.last_insert_rowid())
+}
+
+pub(super) fn insert_dead(
+    connection: &Connection,
+    event: i64,
+    hook: &str,
+    why: &str,
+    now: LedgerTime,
+) -> rusqlite::Result<()> {
+    let mut insert = connection
+        .prepare_cached("INSERT INTO deliveries (event, hook, state, due, ended, reason) VALUES (?, ?, 3, ?, ?, ?)")?;
+    insert.execute(params![event, hook, now.0, now.0, why]).map(drop)
+}
+
+/// The attempt counts from here on, before anything has run.
+fn begin(connection: &Connection, fence: Fence, owner: &[u8], now: LedgerTime) -> rusqlite::Result<bool> {
+    let mut update = connection.prepare_cached(
+        "UPDATE deliveries SET state = 1, attempt = ?, owner = ?, lease_until = ?
+         WHERE id = ? AND state = 0 AND blocked = 0",
+    )?;
+    Ok(update.execute(params![fence.attempt, owner, now.plus(LEASE).0, fence.delivery])? == 1)
+}
+
+/// Takes up to `max` due deliveries of a hook, those that have waited longest first; and tells when the next one is due.
+pub(super) fn claim(
+    connection: &Connection,
+    hook: &str,
+    max: usize,
+    owner: &[u8],
+    now: LedgerTime,
+) -> rusqlite::Result<(Vec<Claimed>, Option<LedgerTime>)> {
+    let sql = format!(
+        "SELECT d.id, d.attempt, d.replayed, d.due, {COLUMNS} FROM deliveries d LEFT JOIN events e ON e.seq = d.event
+         LEFT JOIN payloads p ON p.event = e.seq
+         WHERE d.hook = ? AND d.state = 0 AND d.blocked = 0 AND d.due <= ? ORDER BY d.due LIMIT ?"
+    );
+    let mut select = connection.prepare_cached(&sql)?;
+    let claimed = select.query_map(params![hook, now.0, max as i64], |row| {
+        // A number that cannot be is damage: it must not keep the others waiting.
+        let attempt = row.get(1).unwrap_or(0);
+        let fence = Fence { delivery: row.get(0)?, attempt: attempt + 1 };
+        // Whatever stands in the delivery, the event knows whose it is.
+        let event = events::read(row, 4)?.map(|event| event.and_then(|event| belongs(event, hook)));
+        let due = LedgerTime(row.get(3).unwrap_or(0));
+        Ok(Claimed { fence, event, replayed: row.get(2).unwrap_or(false), due })
+    })?;
+    let claimed: Vec<Claimed> = claimed.collect::<Result<_, _>>()?;
+    for one in &claimed {
+        begin(connection, one.fence, owner, now)?;
+    }
+    Ok((claimed, next_due(connection, hook)?))
+}
+
+fn belongs(event: Event, hook: &str) -> Result<Event, Corrupt> {
+    if &*event.hook == hook { Ok(event) } else { Err(Corrupt) }
+}
+
+/// When the next delivery of a hook is due.
+pub(super) fn next_due(connection: &Connection, hook: &str) -> rusqlite::Result<Option<LedgerTime>> {
+    let mut select =
+        connection.prepare_cached("SELECT min(due) FROM deliveries WHERE hook = ? AND state = 0 AND blocked = 0")?;
+    Ok(select.query_row([hook], |row| row.get::<_, Option<i64>>(0))?.map(LedgerTime))
+}
+
+/// Hooks that have something to run now or later.
+pub(super) fn hooks_with_work(connection: &Connection) -> rusqlite::Result<Vec<(String, LedgerTime)>> {
+    let mut found: Vec<(String, LedgerTime)> = Vec::new();
+    // From one name to the next: a million of the same are skipped by the index.
+    let mut next =
+        connection.prepare_cached("SELECT min(hook) FROM deliveries WHERE state = 0 AND blocked = 0 AND hook > ?")?;
+    loop {
+        let after = found.last().map_or("", |(hook, _)| hook);
+        let Some(hook) = next.query_row([after], |row| row.get::<_, Option<String>>(0))? else { return Ok(found) };
+        let due = next_due(connection, &hook)?.unwrap_or(LedgerTime(0));
+        found.push((hook, due));
+    }
+}
+
+/// Writes the attempt, what it leaves and the new state, if the lease is still this one and what it leaves can be kept.
+pub(super) fn finish(
+    connection: &Connection,
+    fence: Fence,
+    event: (&EventId, i64, &str),
+    attempt: &AttemptRecord,
+    ending: &Ending,
+    now: LedgerTime,
+) -> rusqlite::Result<Finished> {
+    if let Some(refused) = refusal(connection, event.2, ending, now)? {
+        return Ok(Finished::Refused(refused));
+    }
+    let (state, due, reason, ended) = match ending {
+        Ending::Done(_) => (2, now, None, Some(now.0)),
+        Ending::Retry(pause) => (0, now.plus(*pause), Some(attempt.reason.as_str()), None),
+        Ending::Dead(why) => (3, now, Some(why.as_str()), Some(now.0)),
+    };
+    let reply = if let Ending::Done(results) = ending { results.reply.as_deref() } else { None };
+    let mut update = connection.prepare_cached(
+        "UPDATE deliveries SET state = ?, due = ?, reason = ?, ended = ?, reply = ?, unfinished = 0, owner = NULL,
+         lease_until = NULL WHERE id = ? AND state = 1 AND attempt = ?",
+    )?;
+    if update.execute(params![state, due.0, reason, ended, reply, fence.delivery, fence.attempt])? == 0 {
+        return Ok(Finished::Lost);
+    }
+    write_attempt(connection, fence, attempt)?;
+    if let Ending::Done(results) = ending {
+        keep(connection, event, results, now)?;
+        if attempt.refuses() {
+            // The provider may retry what the handler's reply refuses: that is no duplicate.
+            let sql = "DELETE FROM dedup WHERE event = (SELECT event FROM deliveries WHERE id = ?)";
+            connection.prepare_cached(sql)?.execute([fence.delivery])?;
+        }
+    }
+    if !matches!(ending, Ending::Retry(_)) {
+        unblock_next(connection, fence.delivery)?;
+    }
+    Ok(Finished::Kept)
+}
+
+fn refusal(connection: &Connection, hook: &str, ending: &Ending, now: LedgerTime) -> rusqlite::Result<Option<Refused>> {
+    match ending {
+        Ending::Done(results) => kv::refusal(connection, hook, &results.effects, &results.quota, now),
+        Ending::Retry(_) | Ending::Dead(_) => Ok(None),
+    }
+}
+
+/// Rows, values and events, in the step that ends their attempt.
+fn keep(
+    connection: &Connection,
+    event: (&EventId, i64, &str),
+    results: &Results,
+    now: LedgerTime,
+) -> rusqlite::Result<()> {
+    rows::append(connection, event, &results.effects.rows)?;
+    kv::write(connection, event.2, &results.effects.writes, now)?;
+    // Nobody begins these here, so nobody owns them.
+    results.emitted.iter().try_for_each(|new| accept(connection, new, &[], now, None).map(drop))
+}
+
+/// Ends a delivery that nobody can run.
+pub(super) fn bury_unread(connection: &Connection, fence: Fence, why: &str, now: LedgerTime) -> rusqlite::Result<()> {
+    let mut update = connection.prepare_cached(
+        "UPDATE deliveries SET state = 3, reason = ?, ended = ?, owner = NULL, lease_until = NULL
+         WHERE id = ? AND state = 1 AND attempt = ?",
+    )?;
+    update.execute(params![why, now.0, fence.delivery, fence.attempt])?;
+    unblock_next(connection, fence.delivery)
+}
+
+fn write_attempt(connection: &Connection, fence: Fence, attempt: &AttemptRecord) -> rusqlite::Result<()> {
+    let mut insert = connection.prepare_cached(
+        "INSERT OR REPLACE INTO attempts (delivery, number, started_ms, duration_us, outcome, reason, status, record)
+         VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+    )?;
+    let AttemptRecord { started_ms, duration_us, outcome, reason, status, record } = attempt;
+    let Fence { delivery, attempt } = fence;
+    insert.execute(params![delivery, attempt, started_ms, duration_us, outcome, reason, status, record]).map(drop)
+}
+
+/// The next of the same key may run.
+pub(super) fn unblock_next(connection: &Connection, delivery: i64) -> rusqlite::Result<()> {
+    let mut update = connection.prepare_cached(
+        "UPDATE deliveries SET blocked = 0 WHERE id = (
+             SELECT min(o.id) FROM deliveries d JOIN deliveries o ON o.hook = d.hook AND o.order_key = d.order_key
+             WHERE d.id = ? AND d.order_key IS NOT NULL AND o.state < 2)",
+    )?;
+    update.execute([delivery]).map(drop)
+}
+
+/// Gives running deliveries back as if their attempt had not begun.
+pub(super) fn release(connection: &Connection, fences: &[Fence], due: LedgerTime) -> rusqlite::Result<()> {
+    let mut update = connection.prepare_cached(
+        "UPDATE deliveries SET state = 0, attempt = attempt - 1, due = ?, owner = NULL, lease_until = NULL
+         WHERE id = ? AND state = 1 AND attempt = ?",
+    )?;
+    fences.iter().try_for_each(|fence| update.execute(params![due.0, fence.delivery, fence.attempt]).map(drop))
+}
+
+/// Holds on to everything that this node runs.
+pub(super) fn hold(connection: &Connection, fences: &[Fence], now: LedgerTime) -> rusqlite::Result<()> {
+    let mut update = connection
+        .prepare_cached("UPDATE deliveries SET lease_until = ? WHERE id = ? AND state = 1 AND attempt = ?")?;
+    let until = now.plus(LEASE).0;
+    fences.iter().try_for_each(|fence| update.execute(params![until, fence.delivery, fence.attempt]).map(drop))
+}
+
+/// Frees what an earlier process, or this one, has let go of: those whose lease has run out, or all of other owners. An
+/// attempt that nobody finished counts; after three in a row the delivery is dead. How many were freed and given up.
+pub(super) fn recover(connection: &Connection, owner: &[u8], now: LedgerTime) -> rusqlite::Result<(usize, usize)> {
+    let mut select = connection.prepare_cached(
+        "SELECT id, attempt, unfinished + (owner IS NOT ?1) FROM deliveries
+         WHERE state = 1 AND (owner IS NOT ?1 OR lease_until < ?2)",
+    )?;
+    // A lease that this process has lost is no sign that the event ends processes.
+    let row = |row: &rusqlite::Row<'_>| Ok((row.get(0)?, row.get(1).unwrap_or(0), row.get(2).unwrap_or(0)));
+    let lost: Vec<(i64, u32, i64)> = select.query_map(params![owner, now.0], row)?.collect::<Result<_, _>>()?;
+    let mut given_up = 0;
+    for (delivery, attempt, unfinished) in &lost {
+        let is_dead = *unfinished >= UNFINISHED_MAX;
+        let (state, reason, ended) = if is_dead { (3, Some("crashed-host"), Some(now.0)) } else { (0, None, None) };
+        let mut update = connection.prepare_cached(
+            "UPDATE deliveries SET state = ?, due = ?, unfinished = ?, reason = ?, ended = ?, owner = NULL,
+             lease_until = NULL WHERE id = ?",
+        )?;
+        update.execute(params![state, now.0, unfinished, reason, ended, delivery])?;
+        let record = AttemptRecord {
+            started_ms: 0,
+            duration_us: 0,
+            outcome: "unfinished",
+            reason: "the process ended, or lost the lease, while it ran".into(),
+            status: None,
+            record: "{}".into(),
+        };
+        write_attempt(connection, Fence { delivery: *delivery, attempt: *attempt }, &record)?;
+        if is_dead {
+            given_up += 1;
+            unblock_next(connection, *delivery)?;
+        }
+    }
+    Ok((lost.len(), given_up))
+}
+
+/// A new delivery of an old event. Asked twice, it is the same as asked once until that delivery has ended.
+pub(super) fn replay(connection: &Connection, event: &EventId, due: LedgerTime) -> rusqlite::Result<Replayed> {
+    let mut find = connection
+        .prepare_cached("SELECT e.seq, e.hook FROM events e JOIN payloads p ON p.event = e.seq WHERE e.id = ?")?;
+    let found =
+        find.query_row([event.as_bytes()], |row| Ok((row.get::<_, i64>(0)?, row.get::<_, String>(1)?))).optional()?;
+    let Some((seq, hook)) = found else { return Ok(Replayed::Unknown) };
+    let mut find = connection.prepare_cached(
+        "SELECT order_key, (SELECT count(*) FROM deliveries WHERE event = ?1 AND state < 2) FROM deliveries
+         WHERE event = ?1 ORDER BY id LIMIT 1",
+    )?;
+    let first = find.query_row([seq], |row| Ok((row.get(0)?, row.get(1)?))).optional()?;
+    let (order_key, open): (Option<String>, i64) = first.unwrap_or_default();
+    if open > 0 {
+        // What only a broker begins may wait for one that has lost it.
+        let mut free = connection.prepare_cached(
+            "UPDATE deliveries SET blocked = 0, replayed = 1, due = ?
+             WHERE event = ? AND state = 0 AND blocked = 1 AND order_key IS NULL",
+        )?;
+        return Ok(if free.execute(params![due.0, seq])? > 0 { Replayed::Queued(hook) } else { Replayed::Waiting });
+    }
+    insert(connection, seq, &hook, order_key.as_deref(), due, true)?;
+    Ok(Replayed::Queued(hook))
+}
+
+/// Keeps an event that has been answered already, with how it went.
+pub(super) fn record(
+    connection: &Connection,
+    stored: &Stored,
+    attempt: &AttemptRecord,
+    ending: &Ending,
+    now: LedgerTime,
+    bound: &SizeBound,
+) -> rusqlite::Result<Finished> {
+    let hook = &*stored.event().hook;
+    if let Some(refused) = refusal(connection, hook, ending, now)? {
+        return Ok(Finished::Refused(refused));
+    }
+    // It has been answered already: it is kept even where there is nothing older to remove.
+    bound.make_room(connection, hook, stored.event().body.len() + stored.head().len())?;
+    let seq = events::insert(connection, stored)?;
+    let (state, reason) = match ending {
+        Ending::Done(_) => (2, None),
+        Ending::Retry(_) => (3, Some(attempt.outcome)),
+        Ending::Dead(why) => (3, Some(why.as_str())),
+    };
+    let mut insert = connection.prepare_cached(
+        "INSERT INTO deliveries (event, hook, state, due, attempt, ended, reason) VALUES (?, ?, ?, ?, 1, ?, ?)",
+    )?;
+    insert.execute(params![seq, hook, state, now.0, now.0, reason])?;
+    let fence = Fence { delivery: connection.last_insert_rowid(), attempt: 1 };
+    write_attempt(connection, fence, attempt)?;
+    if let Ending::Done(results) = ending {
+        keep(connection, rows::of(stored.event()), results, now)?;
+    }
+    Ok(Finished::Kept)
+}

@@ -1,0 +1,161 @@
+//! Values that handlers keep by key, each hook its own: read one by one, written with the outcome of an attempt.
+
+use bytes::Bytes;
+use rusqlite::{Connection, OptionalExtension, params};
+
+use crate::steps::Refused;
+use crate::stored::checksum;
+use landfall_model::{Effects, KvChange, KvExpected, KvValue, KvWrite, LedgerTime, Quota};
+
+/// What was kept is not what comes out.
+#[derive(Debug, thiserror::Error)]
+#[error("the value of `{0}` is not what was kept: delete or set it anew")]
+struct Damaged(String);
+
+/// The value of a key; none where there is none, or it has expired.
+pub(super) fn get(
+    connection: &Connection,
+    hook: &str,
+    key: &str,
+    now: LedgerTime,
+) -> rusqlite::Result<Option<KvValue>> {
+    let mut select = connection.prepare_cached(
+        "SELECT is_text, value, until, checksum FROM kv
+         WHERE hook = ? AND key = ? AND (until IS NULL OR until > ?)",
+    )?;
+    let kept = |row: &rusqlite::Row<'_>| {
+        let value = KvValue { is_text: row.get(0)?, bytes: Bytes::from(row.get::<_, Vec<u8>>(1)?) };
+        Ok((value, row.get::<_, Option<i64>>(2)?, row.get::<_, Vec<u8>>(3)?))
+    };
+    let Some((value, until, expected)) = select.query_row(params![hook, key, now.0], kept).optional()? else {
+        return Ok(None);
+    };
+    if sum(hook, key, &value, until)[..] != expected {
+        let damaged = Box::new(Damaged(key.to_owned()));
+        return Err(rusqlite::Error::FromSqlConversionFailure(1, rusqlite::types::Type::Blob, damaged));
+    }
+    Ok(Some(value))
+}
+
+fn sum(hook: &str, key: &str, value: &KvValue, until: Option<i64>) -> [u8; 8] {
+    let until = until.unwrap_or(i64::MAX).to_le_bytes();
+    checksum(&[hook.as_bytes(), key.as_bytes(), &[u8::from(value.is_text)], &value.bytes, &until])
+}
+
+/// Keys that begin with `prefix`, in byte order, after `after`.
+pub(super) fn keys(
+    connection: &Connection,
+    hook: &str,
+    prefix: &str,
+    after: &str,
+    limit: usize,
+    now: LedgerTime,
+) -> rusqlite::Result<Vec<String>> {
+    let mut select = connection.prepare_cached(
+        "SELECT key FROM kv WHERE hook = ?1 AND key >= ?2 AND key > ?3 AND (until IS NULL OR until > ?4)
+         ORDER BY key",
+    )?;
+    let mut rows = select.query(params![hook, prefix, after, now.0])?;
+    let mut found = Vec::new();
+    while let Some(row) = rows.next()? {
+        let key: String = row.get(0)?;
+        if found.len() >= limit || !key.starts_with(prefix) {
+            break;
+        }
+        found.push(key);
+    }
+    Ok(found)
+}
+
+/// Why these effects cannot be kept now; looked at before anything is written.
+pub(super) fn refusal(
+    connection: &Connection,
+    hook: &str,
+    effects: &Effects,
+    quota: &Quota,
+    now: LedgerTime,
+) -> rusqlite::Result<Option<Refused>> {
+    for KvExpected { key, value } in &effects.expected {
+        if get(connection, hook, key, now)? != *value {
+            return Ok(Some(Refused::Changed(key.clone())));
+        }
+    }
+    let mut growth = 0;
+    for write in &effects.writes {
+        let KvWrite { key, change } = write;
+        if !matches!(change, KvChange::Delete) && result(connection, hook, write, now)?.is_none() {
+            return Ok(Some(Refused::Changed(key.clone())));
+        }
+        if let KvChange::Set(value, _) = change {
+            growth += (key.len() + value.bytes.len()) as i64 - size(connection, hook, key)?;
+        }
+    }
+    let rows: i64 = effects.rows.iter().map(|row| row.text.len() as i64).sum();
+    let (kv_bytes, row_bytes) = if growth > 0 || rows > 0 { used(connection, hook)? } else { (0, 0) };
+    Ok(Refused::over(quota, (growth, kv_bytes), (rows, row_bytes)))
+}
+
+/// Makes the changes.
+pub(super) fn write(connection: &Connection, hook: &str, writes: &[KvWrite], now: LedgerTime) -> rusqlite::Result<()> {
+    for write in writes {
+        let key = &write.key;
+        let Some(value) = result(connection, hook, write, now)? else {
+            connection.prepare_cached("DELETE FROM kv WHERE hook = ? AND key = ?")?.execute([hook, key])?;
+            continue;
+        };
+        let until = match &write.change {
+            KvChange::Set(_, expires_in) => expires_in.map(|time| now.plus(time).0),
+            KvChange::Delete | KvChange::Add(_) => expiry(connection, hook, key, now)?,
+        };
+        let mut insert = connection.prepare_cached(
+            "INSERT INTO kv (hook, key, is_text, value, until, checksum) VALUES (?1, ?2, ?3, ?4, ?5, ?6)
+             ON CONFLICT (hook, key) DO UPDATE SET is_text = ?3, value = ?4, until = ?5, checksum = ?6",
+        )?;
+        let sum = sum(hook, key, &value, until);
+        insert.execute(params![hook, key, value.is_text, &value.bytes[..], until, sum])?;
+    }
+    Ok(())
+}
+
+/// When the present value expires; what has expired begins anew, and does not expire.
+fn expiry(connection: &Connection, hook: &str, key: &str, now: LedgerTime) -> rusqlite::Result<Option<i64>> {
+    let mut select = connection.prepare_cached("SELECT until FROM kv WHERE hook = ? AND key = ? AND until > ?")?;
+    select.query_row(params![hook, key, now.0], |row| row.get(0)).optional()
+}
+
+/// What the change makes of the present value; none where nothing is left, or it cannot be made.
+fn result(
+    connection: &Connection,
+    hook: &str,
+    KvWrite { key, change }: &KvWrite,
+    now: LedgerTime,
+) -> rusqlite::Result<Option<KvValue>> {
+    Ok(match change {
+        KvChange::Set(value, _) => Some(value.clone()),
+        KvChange::Delete => None,
+        KvChange::Add(by) => match get(connection, hook, key, now)? {
+            None => Some(KvValue::of_number(*by)),
+            Some(value) => value.number().and_then(|number| number.checked_add(*by)).map(KvValue::of_number),
+        },
+    })
+}
+
+/// Lets go of what has expired.
+pub(super) fn expire(connection: &Connection, now: LedgerTime, max: i64) -> rusqlite::Result<usize> {
+    let mut delete = connection.prepare_cached(
+        "DELETE FROM kv WHERE rowid IN (SELECT rowid FROM kv WHERE until <= ? ORDER BY until LIMIT ?)",
+    )?;
+    delete.execute(params![now.0, max])
+}
+
+fn size(connection: &Connection, hook: &str, key: &str) -> rusqlite::Result<i64> {
+    let mut select = connection
+        .prepare_cached("SELECT length(CAST(key AS BLOB)) + length(value) FROM kv WHERE hook = ? AND key = ?")?;
+    Ok(select.query_row([hook, key], |row| row.get(0)).optional()?.unwrap_or(0))
+}
+
+/// Bytes that the hook keeps: values, rows.
+fn used(connection: &Connection, hook: &str) -> rusqlite::Result<(i64, i64)> {
+    let mut select = connection.prepare_cached("SELECT kv_bytes, row_bytes FROM used WHERE hook = ?")?;
+    Ok(select.query_row([hook], |row| Ok((row.get(0)?, row.get(1)?))).optional()?.unwrap_or_default())
+}

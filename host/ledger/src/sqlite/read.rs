@@ -1,0 +1,180 @@
+//! What people and machines ask of the ledger. Read-only connections, pages by key, and no question that goes on for ever.
+
+use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+use std::time::{Duration, Instant};
+
+use rusqlite::types::ValueRef;
+use rusqlite::{Connection, OpenFlags, OptionalExtension, params};
+
+use super::events::{self, COLUMNS};
+use crate::error::LedgerError;
+use crate::shown::{Count, Filter, Listed, Repeats, Shown, ShownAttempt, State, time_of_day};
+use landfall_model::{EventId, LedgerTime};
+
+/// The longest answer.
+const TIME_MAX: Duration = Duration::from_secs(5);
+/// Instructions between looks at the clock.
+const STEPS: i32 = 10_000;
+const IDLE_MAX: usize = 4;
+
+/// Connections that only read.
+pub struct Readers {
+    path: PathBuf,
+    idle: Mutex<Vec<Connection>>,
+}
+
+// === impl Readers ===
+
+impl Readers {
+    pub fn new(path: &Path) -> Readers {
+        Readers { path: path.into(), idle: Mutex::default() }
+    }
+
+    /// Asks, on this thread.
+    pub fn ask<T>(&self, question: impl FnOnce(&Connection) -> rusqlite::Result<T>) -> Result<T, LedgerError> {
+        let idle = self.idle.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).pop();
+        let mut connection = idle.map_or_else(|| self.open(), Ok)?;
+        let until = Instant::now() + TIME_MAX;
+        connection.progress_handler(STEPS, Some(move || Instant::now() > until))?;
+        let answer = question(&connection);
+        let mut idle = self.idle.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        if idle.len() < IDLE_MAX {
+            idle.push(connection);
+        }
+        Ok(answer?)
+    }
+
+    /// Lets go of the connections that nobody uses.
+    pub fn close(&self) {
+        self.idle.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).clear();
+    }
+
+    fn open(&self) -> Result<Connection, LedgerError> {
+        let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let connection = Connection::open_with_flags(&self.path, flags)?;
+        connection.busy_timeout(TIME_MAX)?;
+        Ok(connection)
+    }
+}
+
+const LISTED: &str = "d.id, e.id, d.hook, e.received_ms, d.state, d.attempt, d.due, d.reason, d.replayed, e.body_bytes,
+    e.duplicates, e.conflicts";
+
+/// Damage in one row must not hide the others: what cannot be read is shown as far as it can be.
+fn listed(row: &rusqlite::Row<'_>, now: LedgerTime) -> rusqlite::Result<Listed> {
+    let number = |at| row.get::<_, i64>(at).unwrap_or_default();
+    let state = State::from_number(number(4));
+    let due = LedgerTime(number(6));
+    Ok(Listed {
+        delivery: row.get(0)?,
+        event: EventId::from_bytes(row.get(1).unwrap_or_default()).to_string(),
+        hook: text(row, 2).unwrap_or_default(),
+        received_at: time_of_day(number(3)),
+        state,
+        attempt: row.get(5).unwrap_or_default(),
+        due_in_ms: (state == State::Pending).then(|| now.until(due).as_millis() as u64),
+        reason: text(row, 7),
+        replayed: row.get(8).unwrap_or_default(),
+        body_bytes: number(9),
+        duplicates: number(10),
+        conflicts: number(11),
+    })
+}
+
+fn text(row: &rusqlite::Row<'_>, at: usize) -> Option<String> {
+    match row.get_ref(at) {
+        Ok(ValueRef::Text(bytes) | ValueRef::Blob(bytes)) => Some(String::from_utf8_lossy(bytes).into_owned()),
+        _ => None,
+    }
+}
+
+/// A page of deliveries: newest first, or in order where `after` is given.
+pub fn list(connection: &Connection, filter: &Filter, now: LedgerTime) -> rusqlite::Result<Vec<Listed>> {
+    let Filter { hook, state, before, after, since_ms, until_ms, limit } = filter;
+    let order = if after.is_some() { "ASC" } else { "DESC" };
+    // Only what is asked for, so that an index can answer it: those of a state stand in indexes of their own.
+    let state = state.map(|state| format!("d.state = {}", state as i64));
+    let asked = [
+        (hook.is_some(), "d.hook = ?1"),
+        (state.is_some(), state.as_deref().unwrap_or_default()),
+        (before.is_some(), "d.id < ?2"),
+        (after.is_some(), "d.id > ?3"),
+        (since_ms.is_some(), "e.received_ms >= ?4"),
+        (until_ms.is_some(), "e.received_ms < ?5"),
+        (true, "?6 >= 0"),
+    ];
+    let asked: Vec<&str> = asked.iter().filter(|(is_asked, _)| *is_asked).map(|(_, part)| *part).collect();
+    let sql = format!(
+        "SELECT {LISTED} FROM deliveries d JOIN events e ON e.seq = d.event WHERE {} ORDER BY d.id {order} LIMIT ?6",
+        asked.join(" AND ")
+    );
+    let mut select = connection.prepare_cached(&sql)?;
+    let wanted = params![hook, before, after, since_ms, until_ms, *limit as i64];
+    select.query_map(wanted, |row| listed(row, now))?.collect()
+}
+
+/// One event; none where it is not known.
+pub fn show(connection: &Connection, id: &EventId, now: LedgerTime) -> rusqlite::Result<Option<Shown>> {
+    let sql = format!("SELECT {COLUMNS} FROM events e LEFT JOIN payloads p ON p.event = e.seq WHERE e.id = ?");
+    let event = connection.prepare_cached(&sql)?.query_row([id.as_bytes()], |row| events::read(row, 0)).optional()?;
+    let Some(event) = event else { return Ok(None) };
+    let sql =
+        format!("SELECT {LISTED} FROM events e JOIN deliveries d ON d.event = e.seq WHERE e.id = ? ORDER BY d.id DESC");
+    let mut select = connection.prepare_cached(&sql)?;
+    let deliveries: Vec<Listed> =
+        select.query_map([id.as_bytes()], |row| listed(row, now))?.collect::<Result<_, _>>()?;
+    let mut select = connection.prepare_cached(
+        "SELECT delivery, number, started_ms, duration_us, outcome, reason, status, record FROM attempts
+         WHERE delivery = ? ORDER BY number",
+    )?;
+    let mut attempts = Vec::new();
+    for delivery in deliveries.iter().rev() {
+        let found = select.query_map([delivery.delivery], attempt)?;
+        attempts.extend(found.collect::<Result<Vec<_>, _>>()?);
+    }
+    Ok(Some(Shown { event, deliveries, attempts, repeats: repeats(connection, id)? }))
+}
+
+fn repeats(connection: &Connection, id: &EventId) -> rusqlite::Result<Repeats> {
+    let mut select = connection.prepare_cached(
+        "SELECT duplicates, last_duplicate_ms, last_duplicate, conflicts, last_conflict FROM events WHERE id = ?",
+    )?;
+    let id_at = |row: &rusqlite::Row<'_>, at| {
+        let bytes: Option<[u8; 16]> = row.get(at).unwrap_or_default();
+        bytes.map(|bytes| EventId::from_bytes(bytes).to_string())
+    };
+    select.query_row([id.as_bytes()], |row| {
+        Ok(Repeats {
+            duplicates: row.get(0).unwrap_or_default(),
+            last_duplicate_at: row.get::<_, Option<i64>>(1).unwrap_or_default().map(time_of_day),
+            last_duplicate: id_at(row, 2),
+            conflicts: row.get(3).unwrap_or_default(),
+            last_conflict: id_at(row, 4),
+        })
+    })
+}
+
+fn attempt(row: &rusqlite::Row<'_>) -> rusqlite::Result<ShownAttempt> {
+    Ok(ShownAttempt {
+        delivery: row.get(0)?,
+        number: row.get(1)?,
+        started_at: time_of_day(row.get(2).unwrap_or_default()),
+        duration_ms: row.get::<_, i64>(3).unwrap_or_default() as f64 / 1000.0,
+        outcome: text(row, 4).unwrap_or_default(),
+        reason: text(row, 5).unwrap_or_default(),
+        status: row.get(6).unwrap_or_default(),
+        record: text(row, 7).and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default(),
+    })
+}
+
+/// Deliveries by hook and state.
+pub fn count(connection: &Connection) -> rusqlite::Result<Vec<Count>> {
+    let mut select = connection
+        .prepare_cached("SELECT hook, state, count(*) FROM deliveries GROUP BY hook, state ORDER BY hook, state")?;
+    let counts = select.query_map([], |row| {
+        let state = State::from_number(row.get(1).unwrap_or_default());
+        Ok(Count { hook: text(row, 0).unwrap_or_default(), state, deliveries: row.get(2)? })
+    })?;
+    counts.collect()
+}

@@ -1,0 +1,288 @@
+//! The tables, and how an older ledger becomes a newer one: every step in one transaction, told by `user_version`.
+
+use rusqlite::{Connection, TransactionBehavior};
+
+use crate::error::{LedgerError, OpenError};
+
+/// `LFLD`: this is a ledger and not some other database.
+const APPLICATION_ID: i32 = 0x4c46_4c44;
+
+/// Each entry takes a ledger one version further.
+const STEPS: [&str; 4] = [FIRST, SECOND, THIRD, FOURTH];
+
+const FIRST: &str = "
+-- What the node knows of itself: the last ledger time, beside the machine's own clock.
+CREATE TABLE node (key TEXT PRIMARY KEY, value) WITHOUT ROWID;
+
+-- One verified request each, unchangeable. `seq` is the order of arrival.
+CREATE TABLE events (
+    seq INTEGER PRIMARY KEY,
+    id BLOB NOT NULL UNIQUE,
+    hook TEXT NOT NULL,
+    received_ms INTEGER NOT NULL,
+    head BLOB NOT NULL,
+    body_bytes INTEGER NOT NULL,
+    body_digest BLOB NOT NULL,
+    checksum BLOB NOT NULL
+);
+
+-- Apart, so that history stays small and bodies can go first.
+CREATE TABLE payloads (event INTEGER PRIMARY KEY, body BLOB NOT NULL);
+
+-- Provider's ids that have been accepted, as long as their window.
+CREATE TABLE dedup (
+    hook TEXT NOT NULL,
+    key BLOB NOT NULL,
+    event INTEGER NOT NULL,
+    until INTEGER NOT NULL,
+    PRIMARY KEY (hook, key)
+) WITHOUT ROWID;
+CREATE INDEX dedup_until ON dedup (until);
+CREATE INDEX dedup_event ON dedup (event);
+
+-- The duty to get one event handled. state: 0 pending, 1 running, 2 done, 3 dead. `due`, `lease_until` and `ended` are
+-- ledger time. `attempt` counts those that have begun; `unfinished` those that took the process with them.
+-- `pruned`: its body need not be kept on its account.
+-- A pending one is `blocked` while an earlier one of its key is neither done nor dead.
+CREATE TABLE deliveries (
+    id INTEGER PRIMARY KEY,
+    event INTEGER NOT NULL,
+    hook TEXT NOT NULL,
+    state INTEGER NOT NULL,
+    due INTEGER NOT NULL,
+    attempt INTEGER NOT NULL DEFAULT 0,
+    unfinished INTEGER NOT NULL DEFAULT 0,
+    blocked INTEGER NOT NULL DEFAULT 0,
+    order_key TEXT,
+    owner BLOB,
+    lease_until INTEGER,
+    ended INTEGER,
+    reason TEXT,
+    replayed INTEGER NOT NULL DEFAULT 0,
+    pruned INTEGER NOT NULL DEFAULT 0
+);
+CREATE INDEX deliveries_event ON deliveries (event);
+CREATE INDEX deliveries_due ON deliveries (hook, due) WHERE state = 0 AND blocked = 0;
+CREATE INDEX deliveries_key ON deliveries (hook, order_key, id) WHERE state < 2 AND order_key IS NOT NULL;
+CREATE INDEX deliveries_running ON deliveries (lease_until) WHERE state = 1;
+CREATE INDEX deliveries_ended ON deliveries (ended) WHERE state >= 2;
+CREATE INDEX deliveries_prunable ON deliveries (ended) WHERE state = 2 AND pruned = 0;
+CREATE INDEX deliveries_dead ON deliveries (hook, id) WHERE state = 3;
+
+-- One try each. `record` is JSON: log, memory, calls.
+CREATE TABLE attempts (
+    delivery INTEGER NOT NULL,
+    number INTEGER NOT NULL,
+    started_ms INTEGER NOT NULL,
+    duration_us INTEGER NOT NULL,
+    outcome TEXT NOT NULL,
+    reason TEXT NOT NULL,
+    status INTEGER,
+    record TEXT NOT NULL,
+    PRIMARY KEY (delivery, number)
+) WITHOUT ROWID;
+
+-- Hooks whose events wait, at the operator's word.
+CREATE TABLE paused (hook TEXT PRIMARY KEY) WITHOUT ROWID;
+
+-- Rows that handlers stored.
+CREATE TABLE rows (
+    id INTEGER PRIMARY KEY,
+    hook TEXT NOT NULL,
+    name TEXT NOT NULL,
+    event_id BLOB NOT NULL,
+    received_ms INTEGER NOT NULL,
+    json TEXT NOT NULL
+);
+CREATE INDEX rows_name ON rows (hook, name, id);
+";
+
+const SECOND: &str = "
+-- Values that handlers keep by key. `until` is ledger time.
+CREATE TABLE kv (
+    hook TEXT NOT NULL,
+    key TEXT NOT NULL,
+    is_text INTEGER NOT NULL,
+    value BLOB NOT NULL,
+    until INTEGER,
+    checksum BLOB NOT NULL,
+    PRIMARY KEY (hook, key)
+);
+CREATE INDEX kv_until ON kv (until) WHERE until IS NOT NULL;
+
+-- Rows of before have none.
+ALTER TABLE rows ADD COLUMN checksum BLOB;
+
+-- Bytes that a hook keeps, for its quotas.
+CREATE TABLE used (
+    hook TEXT PRIMARY KEY,
+    kv_bytes INTEGER NOT NULL DEFAULT 0,
+    row_bytes INTEGER NOT NULL DEFAULT 0
+) WITHOUT ROWID;
+INSERT INTO used (hook, row_bytes) SELECT hook, sum(length(CAST(json AS BLOB))) FROM rows GROUP BY hook;
+CREATE TRIGGER kv_in AFTER INSERT ON kv BEGIN
+    INSERT INTO used (hook, kv_bytes) VALUES (NEW.hook, length(CAST(NEW.key AS BLOB)) + length(NEW.value))
+    ON CONFLICT (hook) DO UPDATE SET kv_bytes = kv_bytes + excluded.kv_bytes;
+END;
+CREATE TRIGGER kv_changed AFTER UPDATE OF value ON kv BEGIN
+    UPDATE used SET kv_bytes = kv_bytes + length(NEW.value) - length(OLD.value) WHERE hook = NEW.hook;
+END;
+CREATE TRIGGER kv_out AFTER DELETE ON kv BEGIN
+    UPDATE used SET kv_bytes = kv_bytes - length(CAST(OLD.key AS BLOB)) - length(OLD.value) WHERE hook = OLD.hook;
+END;
+CREATE TRIGGER rows_in AFTER INSERT ON rows BEGIN
+    INSERT INTO used (hook, row_bytes) VALUES (NEW.hook, length(CAST(NEW.json AS BLOB)))
+    ON CONFLICT (hook) DO UPDATE SET row_bytes = row_bytes + excluded.row_bytes;
+END;
+CREATE TRIGGER rows_out AFTER DELETE ON rows BEGIN
+    UPDATE used SET row_bytes = row_bytes - length(CAST(OLD.json AS BLOB)) WHERE hook = OLD.hook;
+END;
+";
+
+const THIRD: &str = "
+-- How often an event came again; `last_duplicate` and `last_conflict` are ids of events.
+ALTER TABLE events ADD COLUMN duplicates INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE events ADD COLUMN last_duplicate_ms INTEGER;
+ALTER TABLE events ADD COLUMN last_duplicate BLOB;
+ALTER TABLE events ADD COLUMN conflicts INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE events ADD COLUMN last_conflict BLOB;
+
+-- The handler's reply, where duplicates get it again.
+ALTER TABLE deliveries ADD COLUMN reply BLOB;
+";
+
+const FOURTH: &str = "
+-- Bytes of events, bodies and attempts that a hook keeps: the largest gives up its oldest when the file reaches its bound.
+ALTER TABLE used ADD COLUMN history_bytes INTEGER NOT NULL DEFAULT 0;
+INSERT INTO used (hook, history_bytes)
+SELECT e.hook, sum(octet_length(e.head) + coalesce(octet_length(p.body), 0))
+FROM events e LEFT JOIN payloads p ON p.event = e.seq GROUP BY e.hook
+ON CONFLICT (hook) DO UPDATE SET history_bytes = excluded.history_bytes;
+UPDATE used SET history_bytes = history_bytes + coalesce((
+    SELECT sum(octet_length(a.record)) FROM attempts a JOIN deliveries d ON d.id = a.delivery WHERE d.hook = used.hook), 0);
+CREATE INDEX deliveries_ended_of ON deliveries (hook, ended) WHERE state >= 2;
+CREATE TRIGGER events_in AFTER INSERT ON events BEGIN
+    INSERT INTO used (hook, history_bytes) VALUES (NEW.hook, octet_length(NEW.head))
+    ON CONFLICT (hook) DO UPDATE SET history_bytes = history_bytes + excluded.history_bytes;
+END;
+CREATE TRIGGER events_head AFTER UPDATE OF head ON events BEGIN
+    UPDATE used SET history_bytes = history_bytes + octet_length(NEW.head) - octet_length(OLD.head) WHERE hook = NEW.hook;
+END;
+CREATE TRIGGER events_out AFTER DELETE ON events BEGIN
+    UPDATE used SET history_bytes = history_bytes - octet_length(OLD.head) WHERE hook = OLD.hook;
+END;
+CREATE TRIGGER payloads_in AFTER INSERT ON payloads BEGIN
+    UPDATE used SET history_bytes = history_bytes + octet_length(NEW.body)
+    WHERE hook = (SELECT hook FROM events WHERE seq = NEW.event);
+END;
+CREATE TRIGGER payloads_out AFTER DELETE ON payloads BEGIN
+    UPDATE used SET history_bytes = history_bytes - octet_length(OLD.body)
+    WHERE hook = (SELECT hook FROM events WHERE seq = OLD.event);
+END;
+CREATE TRIGGER attempts_in AFTER INSERT ON attempts BEGIN
+    UPDATE used SET history_bytes = history_bytes + octet_length(NEW.record)
+    WHERE hook = (SELECT hook FROM deliveries WHERE id = NEW.delivery);
+END;
+CREATE TRIGGER attempts_out AFTER DELETE ON attempts BEGIN
+    UPDATE used SET history_bytes = history_bytes - octet_length(OLD.record)
+    WHERE hook = (SELECT hook FROM deliveries WHERE id = OLD.delivery);
+END;
+";
+
+/// Brings the tables to this version.
+pub fn migrate(connection: &mut Connection) -> Result<(), OpenError> {
+    let failed = |error: rusqlite::Error| match LedgerError::from(error) {
+        error @ LedgerError::Full => OpenError::Full(format!("the ledger cannot be prepared: {error}")),
+        error => OpenError::Other(format!("the ledger cannot be prepared: {error}")),
+    };
+    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(failed)?;
+    let number = |name: &str| transaction.pragma_query_value(None, name, |row| row.get::<_, i32>(0));
+    let (version, application) = (number("user_version").map_err(failed)?, number("application_id").map_err(failed)?);
+    let tables: i64 =
+        transaction.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0)).map_err(failed)?;
+    if application != APPLICATION_ID && tables > 0 {
+        return Err(OpenError::Other(
+            "ledger.db is a database of something else: use another data directory (--data)".into(),
+        ));
+    }
+    let known = STEPS.len();
+    let from = usize::try_from(version).unwrap_or(usize::MAX);
+    if from > known {
+        return Err(OpenError::Other(format!(
+            "ledger.db was written by a newer Landfall (version {version}, this one knows {known}): run that one"
+        )));
+    }
+    for step in &STEPS[from..] {
+        transaction.execute_batch(step).map_err(failed)?;
+    }
+    if from < known {
+        transaction.pragma_update(None, "application_id", APPLICATION_ID).map_err(failed)?;
+        transaction.pragma_update(None, "user_version", known as i32).map_err(failed)?;
+    }
+    if texts(&transaction).map_err(failed)? != expected().map_err(failed)? {
+        let damaged = LedgerError::Corrupt("its tables are not those that this version makes".into());
+        return Err(OpenError::Other(damaged.to_string()));
+    }
+    landfall_model::kill_point!("migrating");
+    transaction.commit().map_err(failed)
+}
+
+/// Every table, index and trigger, as the database describes it to itself: a description that has changed changes what every
+/// byte below it means.
+fn texts(connection: &Connection) -> rusqlite::Result<Vec<(String, Option<String>)>> {
+    let mut select = connection.prepare("SELECT name, sql FROM sqlite_schema ORDER BY name")?;
+    select.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?.collect()
+}
+
+fn expected() -> rusqlite::Result<Vec<(String, Option<String>)>> {
+    let fresh = Connection::open_in_memory()?;
+    STEPS.iter().try_for_each(|step| fresh.execute_batch(step))?;
+    texts(&fresh)
+}
+
+/// Whether the events of a hook wait.
+pub fn pause(connection: &Connection, hook: &str, paused: bool) -> rusqlite::Result<()> {
+    let sql =
+        if paused { "INSERT OR IGNORE INTO paused (hook) VALUES (?)" } else { "DELETE FROM paused WHERE hook = ?" };
+    connection.execute(sql, [hook]).map(drop)
+}
+
+/// The hooks whose events wait.
+pub fn paused(connection: &Connection) -> rusqlite::Result<Vec<String>> {
+    connection.prepare("SELECT hook FROM paused")?.query_map([], |row| row.get(0))?.collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_older_ledger_keeps_what_it_has_and_gets_what_is_new() {
+        let mut old = Connection::open_in_memory().unwrap();
+        old.execute_batch(FIRST).unwrap();
+        old.pragma_update(None, "application_id", APPLICATION_ID).unwrap();
+        old.pragma_update(None, "user_version", 1).unwrap();
+        let row = "INSERT INTO rows (hook, name, event_id, received_ms, json) VALUES ('h', 't', x'00112233445566778899aabbccddeeff', 7, ?)";
+        old.execute(row, ["{\"n\":1}"]).unwrap();
+        migrate(&mut old).unwrap();
+        let used: i64 = old.query_row("SELECT row_bytes FROM used WHERE hook = 'h'", [], |row| row.get(0)).unwrap();
+        assert_eq!(used, 7, "rows of before count");
+        let rows = super::super::rows::list(&old, "h", "t", 0, 10).unwrap();
+        assert_eq!((rows.len(), rows[0].row["n"].as_i64(), rows[0].damaged), (1, Some(1), false));
+        let version: i32 = old.pragma_query_value(None, "user_version", |row| row.get(0)).unwrap();
+        assert_eq!(version, 4);
+    }
+
+    #[test]
+    fn a_newer_ledger_and_another_database_are_refused() {
+        let mut connection = Connection::open_in_memory().unwrap();
+        migrate(&mut connection).unwrap();
+        migrate(&mut connection).unwrap();
+        connection.pragma_update(None, "user_version", 99).unwrap();
+        let why = migrate(&mut connection).unwrap_err();
+        assert!(why.to_string().contains("newer Landfall (version 99, this one knows 4)"), "{why}");
+        let mut other = Connection::open_in_memory().unwrap();
+        other.execute_batch("CREATE TABLE t (x)").unwrap();
+        assert!(migrate(&mut other).unwrap_err().to_string().contains("something else"));
+    }
+}

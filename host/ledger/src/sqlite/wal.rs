@@ -1,0 +1,141 @@
+//! SQLite drops whatever follows the first bad frame of its log, without a word. So the node notes how many frames were on
+//! stable storage, and at the next start counts those that can still be read. Format: sqlite.org/walformat.html.
+
+use std::fs::{self, File, OpenOptions};
+use std::io;
+use std::os::unix::fs::{FileExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+use super::files::MODE;
+use crate::error::OpenError;
+
+const HEADER: usize = 32;
+const FRAME_HEADER: usize = 24;
+/// Checksums over little-endian words; one more = big-endian.
+const MAGIC: u32 = 0x377f_0682;
+
+/// The note: which log it is about (its two salts), and how many frames were synced.
+pub struct Note {
+    file: File,
+    path: PathBuf,
+    log: PathBuf,
+}
+
+// === impl Note ===
+
+impl Note {
+    /// Opens it, or makes it.
+    pub fn open(database: &Path) -> io::Result<Note> {
+        let path = beside(database, "-synced");
+        let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(MODE).open(&path)?;
+        Ok(Note { file, path, log: beside(database, "-wal") })
+    }
+
+    /// So many frames are on stable storage now.
+    pub fn write(&self, frames: u32) -> io::Result<()> {
+        let mut note = [0; 12];
+        File::open(&self.log)?.read_exact_at(&mut note[..8], 16)?;
+        note[8..].copy_from_slice(&frames.to_be_bytes());
+        self.file.write_all_at(&note, 0)
+    }
+
+    /// Before the database is closed: its log goes then, and nothing is missing.
+    pub fn forget(self) {
+        fs::remove_file(&self.path).ok();
+    }
+}
+
+/// Refuses a log that has lost frames since they were synced. With `accept_loss`, the log is copied aside and taken as it is.
+pub fn check(database: &Path, accept_loss: bool) -> Result<(), OpenError> {
+    let failed =
+        |error: io::Error| OpenError::Other(format!("{} cannot be read: {error}", beside(database, "-wal").display()));
+    let Some((salts, noted)) = noted(database).map_err(failed)? else { return Ok(()) };
+    let log = match fs::read(beside(database, "-wal")) {
+        Ok(log) => log,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
+        Err(error) => return Err(failed(error)),
+    };
+    // Another log than the one that the note is about: it was begun anew, after everything had been written back.
+    if has_whole_header(&log) && log[16..24] != salts {
+        return Ok(());
+    }
+    let readable = readable_frames(&log);
+    if readable >= noted {
+        return Ok(());
+    }
+    if !accept_loss {
+        return Err(OpenError::Other(format!(
+            "{}: of {noted} frames that were on stable storage {readable} can be read: events that were acknowledged would be \
+             lost; restore a backup or the file, or start with --accept-data-loss (the log is copied aside first)",
+            beside(database, "-wal").display()
+        )));
+    }
+    if !log.is_empty() {
+        let aside = beside(database, "-wal.damaged");
+        fs::copy(beside(database, "-wal"), &aside).map_err(failed)?;
+        tracing::error!(noted, readable, aside = %aside.display(), "a damaged log is taken as it is: events are lost");
+    }
+    fs::remove_file(beside(database, "-synced")).map_err(failed)
+}
+
+fn noted(database: &Path) -> io::Result<Option<([u8; 8], u32)>> {
+    let note = match fs::read(beside(database, "-synced")) {
+        Ok(note) => note,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(error),
+    };
+    let (Some(salts), Some(frames)) = (note.first_chunk::<8>(), note.get(8..12)) else { return Ok(None) };
+    Ok(Some((*salts, word(frames, true))))
+}
+
+/// Frames from the start whose checksums hold.
+fn readable_frames(log: &[u8]) -> u32 {
+    if !has_whole_header(log) {
+        return 0;
+    }
+    let is_big_endian = word(&log[..4], true) & 1 == 1;
+    let page_size = word(&log[8..12], true) as usize;
+    let mut sum = checksum((0, 0), &log[..24], is_big_endian);
+    if !page_size.is_power_of_two() || !(512..=65_536).contains(&page_size) {
+        return 0;
+    }
+    let mut frames = 0;
+    for frame in log[HEADER..].chunks_exact(FRAME_HEADER + page_size) {
+        sum = checksum(sum, &frame[..8], is_big_endian);
+        sum = checksum(sum, &frame[FRAME_HEADER..], is_big_endian);
+        if frame[8..16] != log[16..24] || sum != stored(&frame[16..24]) {
+            break;
+        }
+        frames += 1;
+    }
+    frames
+}
+
+fn has_whole_header(log: &[u8]) -> bool {
+    log.len() >= HEADER
+        && word(&log[..4], true) & !1 == MAGIC
+        && checksum((0, 0), &log[..24], word(&log[..4], true) & 1 == 1) == stored(&log[24..32])
+}
+
+fn checksum((mut one, mut two): (u32, u32), bytes: &[u8], is_big_endian: bool) -> (u32, u32) {
+    for pair in bytes.chunks_exact(8) {
+        one = one.wrapping_add(word(&pair[..4], is_big_endian)).wrapping_add(two);
+        two = two.wrapping_add(word(&pair[4..], is_big_endian)).wrapping_add(one);
+    }
+    (one, two)
+}
+
+fn stored(bytes: &[u8]) -> (u32, u32) {
+    (word(&bytes[..4], true), word(&bytes[4..8], true))
+}
+
+fn word(bytes: &[u8], is_big_endian: bool) -> u32 {
+    let bytes = bytes.try_into().expect("four bytes");
+    if is_big_endian { u32::from_be_bytes(bytes) } else { u32::from_le_bytes(bytes) }
+}
+
+pub fn beside(database: &Path, ending: &str) -> PathBuf {
+    let mut name = database.as_os_str().to_owned();
+    name.push(ending);
+    name.into()
+}

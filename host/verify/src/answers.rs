@@ -1,0 +1,254 @@
+//! What a provider expects in an answer: which statuses are success, which cost the webhook, what the body must be. One set of
+//! rules per hook, made from its pack and the hook file's `[accepted]`.
+
+use http::header::CONTENT_TYPE;
+use http::{HeaderMap, HeaderName, HeaderValue};
+
+use super::build::{BuildError, wrong};
+use super::pack::{Pack, PackAnswer, ReplyBody, StatusPattern};
+use landfall_model::AcceptedSpec;
+
+/// How one hook answers.
+#[derive(Debug, Clone, PartialEq)]
+pub struct AnswerRules {
+    /// The provider, for sentences.
+    provider: String,
+    /// Of the answer to a request that was not authenticated; 401 unless said.
+    pub refused_status: u16,
+    /// The 2xx that the provider takes for success; none = all of them.
+    success: Option<Vec<u16>>,
+    avoided: Vec<StatusPattern>,
+    /// To an event that is stored and handled later.
+    pub accepted: Accepted,
+    /// What the body of a handler's reply must be.
+    pub reply_body: ReplyBody,
+    reply_types: Vec<String>,
+}
+
+/// The answer to an event that is stored and handled later.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Accepted {
+    /// A 2xx that the provider takes for success.
+    pub status: u16,
+    /// Beside the content type of the body, or instead of it.
+    pub headers: HeaderMap,
+    /// `{event}` stands for the event's id; none = `{"accepted": true, "event": ID}`; empty text = no body.
+    pub body: Option<String>,
+}
+
+const ACCEPTED: u16 = 202;
+/// What takes the place of an avoided status: the first of these that the provider does not punish as well.
+const SUBSTITUTES: [u16; 5] = [503, 500, 502, 429, 400];
+const WITHOUT_BODY: [u16; 2] = [204, 205];
+
+// === impl AnswerRules ===
+
+impl AnswerRules {
+    /// The pack's, before the hook file is asked.
+    pub(super) fn of_pack(pack: &Pack, refused_status: u16) -> Result<AnswerRules, BuildError> {
+        let is_2xx = |status: &u16| (200..=299).contains(status);
+        let success = pack.success.as_ref().map(|all| all.iter().copied().filter(is_2xx).collect::<Vec<_>>());
+        let usual = match &success {
+            Some(taken) if !taken.contains(&ACCEPTED) => *taken
+                .first()
+                .ok_or_else(|| wrong("provider", format!("the pack of {} names no 2xx in success", pack.name)))?,
+            _ => ACCEPTED,
+        };
+        let PackAnswer { status, headers, body } = &pack.accepted;
+        let accepted = Accepted {
+            status: status.unwrap_or(usual),
+            headers: headers_of(headers).map_err(|why| wrong("provider", why))?,
+            body: body.clone(),
+        };
+        let rules = AnswerRules {
+            provider: pack.name.clone(),
+            refused_status,
+            success,
+            avoided: pack.avoid_status.clone(),
+            accepted,
+            reply_body: pack.reply_body,
+            reply_types: pack.reply_types.clone(),
+        };
+        rules.check(rules.accepted.status).map_err(|why| wrong("provider", why))?;
+        Ok(rules)
+    }
+
+    /// With the `[accepted]` of a hook file over the pack's, field by field. The error names the key.
+    pub(super) fn with_accepted(mut self, spec: &AcceptedSpec) -> Result<AnswerRules, (&'static str, String)> {
+        if let Some(status) = spec.status {
+            self.check(status).map_err(|why| ("status", why))?;
+            self.accepted.status = status;
+        }
+        self.accepted.headers.extend(spec.headers.clone());
+        if let Some(body) = &spec.body {
+            let provider = &self.provider;
+            let why = if self.reply_body == ReplyBody::Empty {
+                format!("{provider} wants answers without a body: leave it out")
+            } else if self.has_no_body(self.accepted.status) {
+                format!("the answer to {provider} has status {}, which has no body: leave it out", self.accepted.status)
+            } else {
+                String::new()
+            };
+            if !body.is_empty() && !why.is_empty() {
+                return Err(("body", why));
+            }
+            self.accepted.body = Some(body.clone());
+        }
+        Ok(self)
+    }
+
+    /// The status that is sent for a handler's reply: a 2xx that the provider does not take for success becomes one that it does.
+    pub fn reply_status(&self, status: u16) -> u16 {
+        match self.check(status) {
+            Err(_) if (200..=299).contains(&status) => self.accepted.status,
+            _ => status,
+        }
+    }
+
+    /// What is sent instead of a status that disables or drops the webhook; none where the status may be sent.
+    pub fn instead_of(&self, status: u16) -> Option<u16> {
+        let is_avoided = |status: u16| self.avoided.iter().any(|pattern| pattern.matches(status));
+        let substitute = || SUBSTITUTES.into_iter().find(|status| !is_avoided(*status)).unwrap_or(SUBSTITUTES[0]);
+        is_avoided(status).then(substitute)
+    }
+
+    /// The status that the caller gets where the host would say this one.
+    pub fn sent_status(&self, status: u16) -> u16 {
+        self.instead_of(status).unwrap_or(status)
+    }
+
+    /// Whether the provider takes a reply of this content type. One without a type is taken.
+    pub fn takes_type(&self, content_type: Option<&str>) -> bool {
+        let Some(content_type) = content_type.filter(|_| !self.reply_types.is_empty()) else { return true };
+        let essence = content_type.split(';').next().unwrap_or_default().trim();
+        self.reply_types.iter().any(|taken| taken.eq_ignore_ascii_case(essence))
+    }
+
+    /// Whether an answer of this status has no body, by HTTP.
+    pub fn has_no_body(&self, status: u16) -> bool {
+        WITHOUT_BODY.contains(&status)
+    }
+
+    /// Whether this status is success for the provider; the error says what is.
+    fn check(&self, status: u16) -> Result<(), String> {
+        let provider = &self.provider;
+        match &self.success {
+            Some(taken) if !taken.contains(&status) => {
+                let taken: Vec<String> = taken.iter().map(u16::to_string).collect();
+                Err(format!("{provider} takes {status} for a failure: write {}", taken.join(", or ")))
+            }
+            _ if self.instead_of(status).is_some() => {
+                Err(format!("{provider} gives up the webhook at status {status}: write another"))
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+fn headers_of(typed: &std::collections::BTreeMap<String, String>) -> Result<HeaderMap, String> {
+    let parse = |(name, value): (&String, &String)| match (name.parse::<HeaderName>(), value.parse::<HeaderValue>()) {
+        (Ok(name), Ok(value)) => Ok((name, value)),
+        _ => Err(format!("header `{}` of accepted cannot be sent", name.escape_debug())),
+    };
+    typed.iter().map(parse).collect()
+}
+
+// === impl Accepted ===
+
+impl Accepted {
+    /// Its body and content type for one event; no type where there is no body and none is said.
+    pub fn content(&self, event: &str) -> (String, Option<HeaderValue>) {
+        let body = match &self.body {
+            None => serde_json::json!({ "accepted": true, "event": event }).to_string(),
+            Some(text) => text.replace("{event}", event),
+        };
+        let usual = (!body.is_empty()).then(|| HeaderValue::from_static("application/json"));
+        (body, self.headers.get(CONTENT_TYPE).cloned().or(usual))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Packs, pack_names};
+
+    fn rules(pack: &str) -> Result<AnswerRules, String> {
+        let text = format!("name = \"Test\"\n{pack}\n[verify]\nscheme = \"none\"\n");
+        let pack: Pack = toml::from_str(&text).unwrap();
+        AnswerRules::of_pack(&pack, 401).map_err(|error| error.message)
+    }
+
+    fn spec(status: Option<u16>, body: Option<&str>) -> AcceptedSpec {
+        AcceptedSpec { status, body: body.map(str::to_owned), ..AcceptedSpec::default() }
+    }
+
+    #[test]
+    fn replies_get_statuses_of_success() {
+        for (pack, accepted, replies) in [
+            ("", 202, [(200, 200), (202, 202), (204, 204), (299, 299), (410, 410)]),
+            ("success = [200]", 200, [(200, 200), (202, 200), (204, 200), (302, 302), (503, 503)]),
+            ("success = [204, 200]", 204, [(200, 200), (202, 204), (204, 204), (302, 302), (503, 503)]),
+            ("success = [102, 201, 202]", 202, [(200, 202), (201, 201), (204, 202), (302, 302), (503, 503)]),
+            ("success = [200, 204]\naccepted.status = 204", 204, [(200, 200), (202, 204), (204, 204), (1, 1), (2, 2)]),
+        ] {
+            let rules = rules(pack).unwrap();
+            assert_eq!(rules.accepted.status, accepted, "{pack}");
+            for (reply, sent) in replies {
+                assert_eq!(rules.reply_status(reply), sent, "{pack}: {reply}");
+            }
+        }
+        assert_eq!(rules("success = [102]").unwrap_err(), "the pack of Test names no 2xx in success");
+        assert!(rules("success = [200]\naccepted.status = 204").is_err());
+    }
+
+    #[test]
+    fn avoided_statuses_have_a_substitute() {
+        for (pack, status, sent) in [
+            ("", 410, None),
+            ("avoid_status = [\"404\", \"410\"]", 410, Some(503)),
+            ("avoid_status = [\"404\", \"410\"]", 401, None),
+            ("avoid_status = [\"4xx\"]", 413, Some(503)),
+            ("avoid_status = [\"5xx\"]", 503, Some(429)),
+            ("avoid_status = [\"5xx\", \"4xx\"]", 401, Some(503)),
+        ] {
+            assert_eq!(rules(pack).unwrap().instead_of(status), sent, "{pack}: {status}");
+        }
+    }
+
+    #[test]
+    fn accepted_fits_the_pack() {
+        let refused = |pack: &str, spec: AcceptedSpec| rules(pack).unwrap().with_accepted(&spec).unwrap_err();
+        assert_eq!(
+            refused("success = [200, 204]", spec(Some(202), None)),
+            ("status", "Test takes 202 for a failure: write 200, or 204".to_owned())
+        );
+        assert_eq!(
+            refused("reply_body = \"empty\"", spec(None, Some("x"))),
+            ("body", "Test wants answers without a body: leave it out".to_owned())
+        );
+        assert_eq!(
+            refused("success = [204]", spec(None, Some("x"))),
+            ("body", "the answer to Test has status 204, which has no body: leave it out".to_owned())
+        );
+        let pack = "[accepted]\nbody = \"a {event}\"\nheaders = { content-type = \"text/plain\" }";
+        let rules = rules(pack).unwrap().with_accepted(&spec(Some(200), None)).unwrap();
+        let content = rules.accepted.content("1");
+        assert_eq!((rules.accepted.status, content.0.as_str()), (200, "a 1"));
+        assert_eq!(content.1.unwrap(), "text/plain");
+        let rules = rules.with_accepted(&spec(None, Some(""))).unwrap();
+        assert_eq!(rules.accepted.content("1").0, "");
+    }
+
+    #[test]
+    fn every_pack_has_an_answer() {
+        for name in pack_names() {
+            let pack = Packs::default().find(name).unwrap();
+            let rules = AnswerRules::of_pack(&pack, 401).unwrap_or_else(|error| panic!("{name}: {}", error.message));
+            let Accepted { status, body, .. } = &rules.accepted;
+            assert!((200..=299).contains(status), "{name}: {status}");
+            let has_body = body.as_deref().is_some_and(|body| !body.is_empty());
+            assert!(!has_body || !rules.has_no_body(*status), "{name}: status {status} has no body");
+            assert!(!has_body || rules.reply_body != ReplyBody::Empty, "{name}: wants no body and has one");
+        }
+    }
+}

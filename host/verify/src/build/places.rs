@@ -1,0 +1,203 @@
+//! Places in a request: which can hold a value, and which a scheme may name.
+
+use super::super::view::describe;
+use super::{BuildError, wrong};
+use landfall_model::{DeliveryId, Place, Scheme, VerifySpec};
+
+/// Headers by which a message is framed, routed or kept open: proxies and HTTP libraries set, change and drop them, and a server
+/// acts on them. None can hold a token, a signature or an identity.
+const TRANSPORT_HEADERS: [&str; 14] = [
+    "connection",
+    "content-encoding",
+    "content-length",
+    "expect",
+    "host",
+    "keep-alive",
+    "proxy-authenticate",
+    "proxy-authorization",
+    "proxy-connection",
+    "te",
+    "trailer",
+    "transfer-encoding",
+    "upgrade",
+    "via",
+];
+/// Names of authentication schemes (RFC 9110 section 11.1), which a space separates from what follows.
+const AUTH_SCHEMES: [&str; 9] =
+    ["apikey", "basic", "bearer", "digest", "hmac", "jwt", "negotiate", "signature", "token"];
+
+/// The one place of the token or signature.
+pub(super) fn one_place(spec: &VerifySpec) -> Result<Place, BuildError> {
+    match &places(spec)?[..] {
+        [one] => Ok(one.clone()),
+        _ => Err(wrong("from", "only one place can be right here: leave one")),
+    }
+}
+
+/// The places of signatures: at least one.
+pub(super) fn places(spec: &VerifySpec) -> Result<Vec<Place>, BuildError> {
+    let places = spec.from.clone().filter(|places| !places.is_empty()).ok_or_else(|| {
+        wrong(
+            "scheme",
+            "from is missing: write from = { header = \"NAME\" }, { query = \"NAME\" } or { json = \"/POINTER\" }",
+        )
+    })?;
+    let reads_each = spec.scheme == Some(Scheme::Token);
+    for place in &places {
+        match place {
+            Place::Each(_) if reads_each => check_place(place)?,
+            place => check_held_value("from", place)?,
+        }
+        check_prefix(spec, place)?;
+    }
+
+    Ok(places)
+}
+
+/// Whether a place can hold the one value that `key` names, while the request is not verified yet.
+pub(super) fn check_value(key: &'static str, place: &Place) -> Result<(), BuildError> {
+    match place {
+        Place::Each(_) => Err(wrong(
+            key,
+            format!(
+                "{key} = {{ each = … }} names many values: only from of scheme = \"token\" can read them; use json"
+            ),
+        )),
+        Place::Claim(_) => Err(wrong(
+            key,
+            format!(
+                "{key} = {{ claim = … }} cannot be read: a claim is known only after the token is verified; only \
+                 event_type, [dedup] id and order_by can name one"
+            ),
+        )),
+        place => check_place(place).map_err(|error| BuildError { key, ..error }),
+    }
+}
+
+/// Whether a place can hold a value that the sender sets for this hook.
+pub(super) fn check_held_value(key: &'static str, place: &Place) -> Result<(), BuildError> {
+    check_value(key, place)?;
+    check_transport(key, place)
+}
+
+fn check_transport(key: &'static str, place: &Place) -> Result<(), BuildError> {
+    match place {
+        Place::Header(name) if TRANSPORT_HEADERS.iter().any(|taken| name.eq_ignore_ascii_case(taken)) => Err(wrong(
+            key,
+            format!(
+                "the header {name} belongs to the HTTP connection, and proxies change it: name the header in which the provider \
+                 sends the value"
+            ),
+        )),
+        _ => Ok(()),
+    }
+}
+
+/// Whether what `[dedup] id` names can identify a delivery at this path of the hook.
+pub fn check_identity(identity: &DeliveryId, path: &str) -> Result<(), BuildError> {
+    for place in identity.all_fields() {
+        check_transport("dedup", place)?;
+        if !is_in_path(place, path) {
+            return Err(wrong("dedup", format!("{}: {}", describe(place), no_such_segment(place, path))));
+        }
+    }
+    Ok(())
+}
+
+/// Whether a hook with this path has the segment that a place names; true for places outside the path.
+pub fn is_in_path(place: &Place, path: &str) -> bool {
+    match place {
+        Place::Path(_) => path.rsplit('/').next().is_some_and(|last| last.starts_with('{')),
+        Place::Param(name) => path.contains(&format!("{{{name}}}")) || path.contains(&format!("{{{name}...}}")),
+        _ => true,
+    }
+}
+
+/// The way out where `is_in_path` says no.
+pub fn no_such_segment(place: &Place, path: &str) -> String {
+    let path = path.trim_end_matches('/');
+    match place {
+        Place::Param(name) => format!("`{name}` is read from the path: write path = \"{path}/{{{name}}}\""),
+        _ => format!("the last segment of the path is the same in each request: write path = \"{path}/{{id}}\""),
+    }
+}
+
+/// Whether both name the same value of a request: header names have no case (RFC 9110 section 5.1).
+pub(super) fn is_same_place(one: &Place, other: &Place) -> bool {
+    match (one, other) {
+        (Place::Header(one), Place::Header(other)) => one.eq_ignore_ascii_case(other),
+        (one, other) => one == other,
+    }
+}
+
+/// White space around a header value is dropped before the prefix is looked for, and no header holds control characters.
+fn check_prefix(spec: &VerifySpec, place: &Place) -> Result<(), BuildError> {
+    let Some(prefix) = &spec.prefix else { return Ok(()) };
+    let is_authorization = |name: &String| name.eq_ignore_ascii_case("authorization");
+    let ends_in_word = prefix.ends_with(|c: char| c.is_ascii_alphanumeric());
+    let is_scheme = AUTH_SCHEMES.iter().any(|scheme| prefix.eq_ignore_ascii_case(scheme));
+    if let Place::Header(name) = place
+        && ends_in_word
+        && (is_scheme || is_authorization(name))
+    {
+        let prefix = prefix.escape_debug();
+        let why = format!("a space separates `{prefix}` from what follows it: write prefix = \"{prefix} \"");
+        return Err(wrong("prefix", why));
+    }
+    let is_impossible = prefix.starts_with([' ', '\t']) || prefix.contains(|c: char| c.is_control() && c != '\t');
+    match place {
+        Place::Header(_) if is_impossible => Err(wrong(
+            "prefix",
+            format!("no header value begins with `{}`: white space around the value is dropped", prefix.escape_debug()),
+        )),
+        _ => Ok(()),
+    }
+}
+
+/// Whether a fact of a verified request can be read at a place. `has_claims`: the proof is a token with claims.
+pub fn check_fact(place: &Place, has_claims: bool) -> Result<(), BuildError> {
+    match place {
+        Place::Each(_) => Err(wrong("from", "{ each = … } names many values, and one is needed: use json")),
+        Place::Claim(_) if !has_claims => Err(wrong(
+            "from",
+            "{ claim = … } is read from a verified token, and this scheme has none: use json, header or query",
+        )),
+        place => check_place(place),
+    }
+}
+
+/// Whether a place is written as it must be.
+fn check_place(place: &Place) -> Result<(), BuildError> {
+    match place {
+        Place::Header(name) => header_name("from", name),
+        Place::Json(pointer) | Place::Claim(pointer) if !pointer.starts_with('/') => {
+            Err(wrong("from", format!("`{pointer}` is not a JSON pointer: it begins with `/`")))
+        }
+        Place::Each(pointer) if !pointer.starts_with('/') || !is_each(pointer) => {
+            Err(wrong("from", format!("`{pointer}` must be a JSON pointer with one `*` for the elements of an array")))
+        }
+        Place::Query(name) | Place::Form(name) | Place::Param(name) if name.is_empty() => {
+            Err(wrong("from", "a parameter needs a name"))
+        }
+        Place::Body(which) if which != "whole" => {
+            Err(wrong("from", "body = \"whole\" is the only part that can be named"))
+        }
+        Place::Path(which) if which != "last" => {
+            Err(wrong("from", "path = \"last\" is the only segment that can be named"))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// One segment is `*`, and no other holds one.
+fn is_each(pointer: &str) -> bool {
+    pointer.split('/').filter(|segment| segment.contains('*')).eq(["*"])
+}
+
+/// Whether it is the name of a header.
+pub(super) fn header_name(key: &'static str, name: &str) -> Result<(), BuildError> {
+    match name.parse::<http::HeaderName>() {
+        Ok(_) => Ok(()),
+        Err(_) => Err(wrong(key, format!("`{}` is not a header name", name.escape_debug()))),
+    }
+}

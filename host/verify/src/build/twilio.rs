@@ -1,0 +1,17 @@
+//! Rules of `scheme = "twilio"`.
+
+use super::super::schemes::Code;
+use super::urls::{NEEDS_URL, names_url};
+use super::{BuildError, wrong};
+use landfall_model::{Algorithm, VerifySpec};
+
+/// Twilio signs the URL that it calls, with SHA-1 or, with a shared key, with SHA-256.
+pub(super) fn build(spec: &VerifySpec) -> Result<Code, BuildError> {
+    if !names_url(spec) {
+        return Err(wrong("public_url", NEEDS_URL));
+    }
+    if spec.algorithm.is_some_and(|algorithm| !matches!(algorithm, Algorithm::HmacSha1 | Algorithm::HmacSha256)) {
+        return Err(wrong("algorithm", "Twilio signs with hmac-sha1, or with hmac-sha256 and a shared key"));
+    }
+    Ok(Code::Twilio { algorithm: spec.algorithm })
+}

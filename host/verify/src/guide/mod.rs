@@ -1,0 +1,414 @@
+//! What an operator needs to connect one provider, made from its pack: `landfall providers NAME` prints it, and docs/providers is
+//! written from it. Pure: text in, text out.
+
+mod handshake;
+mod sections;
+mod words;
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use serde_json::{Value, json};
+
+use super::forge::{Order, forge};
+use super::pack::{Pack, Packs, pack_names};
+use super::settings;
+use super::verifier::{Proof, Verifier};
+use handshake::HandshakeRequest;
+use landfall_model::{ChallengeSpec, ConfigValue, KeyForm, Place, Scheme, Secret, VerifySpec};
+use words::{cell, evidence, identity, kebab, pattern, quoted, shell_quoted, variable};
+
+const PUBLIC: &str = "https://hooks.example.com";
+/// Where the node listens in the samples.
+const LOCAL: &str = "http://127.0.0.1:8080";
+
+/// One provider, for people.
+pub struct Guide {
+    /// The name of the pack's file, without `.toml`.
+    pub name: String,
+    pack: Pack,
+    verifier: Verifier,
+    spec: VerifySpec,
+    needs_public_url: bool,
+    /// Other packs of the same provider.
+    variants: Vec<String>,
+    /// The pack whose secret this one has too, or this one.
+    secret_of: String,
+    /// Why no request of this provider can be made here; none where one can.
+    cannot_sign: Option<String>,
+}
+
+/// A part of a guide.
+struct Section {
+    title: &'static str,
+    blocks: Vec<Block>,
+}
+
+enum Block {
+    Text(String),
+    /// Left and right column.
+    Facts(Vec<(String, String)>),
+    /// Language and text.
+    Code(&'static str, String),
+}
+
+/// Names of packs, by that of the pack that they are variants of.
+type Variants = BTreeMap<String, Vec<String>>;
+
+fn variants(packs: &Packs) -> Variants {
+    let mut all = Variants::new();
+    for name in pack_names() {
+        if let Ok(Pack { variant_of: Some(of), .. }) = packs.find(name) {
+            all.entry(of).or_default().push(name.to_owned());
+        }
+    }
+    all
+}
+
+/// Every guide, by name.
+pub fn guides(packs: &Packs) -> Result<Vec<Guide>, String> {
+    let variants = variants(packs);
+    pack_names().map(|name| Guide::of(name.to_owned(), packs, &variants)).collect()
+}
+
+// === impl Guide ===
+
+impl Guide {
+    /// The guide to a pack by its name or by one of its other names.
+    pub fn new(name: &str, packs: &Packs) -> Result<Guide, String> {
+        Guide::of(packs.file_name(name)?, packs, &variants(packs))
+    }
+
+    fn of(name: String, packs: &Packs, variants: &Variants) -> Result<Guide, String> {
+        let pack = packs.find(&name)?;
+        let secret_of = match pack.variant_of.as_ref().map(|of| (of, packs.find(of))) {
+            Some((of, Ok(other))) if has_same_secret(&pack, &other) => of.clone(),
+            _ => name.clone(),
+        };
+        let secret: Vec<_> = ["env:SECRET".parse()?].into();
+        let typed = VerifySpec { provider: Some(name.clone()), secret, ..VerifySpec::default() };
+        let filled = settings::filled(&pack, with_examples(&pack, typed));
+
+        let build = |spec: &VerifySpec| Verifier::build(spec, packs);
+        let with_url = VerifySpec { public_url: Some(PUBLIC.into()), ..filled.clone() };
+        let verifier = build(&with_url).map_err(|error| format!("providers/{name}.toml: {}", error.message))?;
+        let needs_public_url = build(&filled).is_err() || pack.verify.scheme == Some(Scheme::Twilio);
+        let spec = pack.merge(&filled);
+
+        let variants = variants.get(&name).cloned().unwrap_or_default();
+        let mut guide = Guide { name, pack, verifier, spec, needs_public_url, variants, secret_of, cannot_sign: None };
+        guide.cannot_sign = match guide.verifier.key_form() {
+            KeyForm::Pem | KeyForm::SpkiBase64 | KeyForm::Ed25519Hex | KeyForm::Whpk => Some(PRIVATE_KEY.into()),
+            _ => guide.sample(packs, UNIX_EPOCH + SAMPLE_AGE).err(),
+        };
+        Ok(guide)
+    }
+
+    /// Signs the sample, as the command under "Test" does.
+    fn sample(&self, packs: &Packs, now: SystemTime) -> Result<(), String> {
+        let order = Order {
+            provider: self.name.clone(),
+            event: None,
+            url: self.local_url(),
+            public_url: Some(self.public_url()),
+            secret: Some(Secret::new(self.sample_secret())),
+            body: None,
+            config: self.required_config().into_iter().collect(),
+        };
+        forge(&order, packs, now).map(drop)
+    }
+
+    /// A secret of the form that the provider uses.
+    pub fn sample_secret(&self) -> &'static str {
+        if *self.verifier.proof() == Proof::Basic {
+            return "user:a-long-password";
+        }
+        match self.verifier.key_form() {
+            KeyForm::Hex => "6c6f6e672d656e6f7567682d666f722d61",
+            KeyForm::Base64 => "bG9uZy1lbm91Z2gtZm9yLWEtdGVzdA==",
+            KeyForm::Whsec | KeyForm::WhsecOrText => "whsec_bG9uZy1lbm91Z2gtZm9yLWEtdGVzdA==",
+            _ => "long-enough-for-a-test",
+        }
+    }
+
+    fn needs_secret(&self) -> bool {
+        self.verifier.has_secret()
+    }
+
+    /// The handshake stores the secret.
+    fn pairs(&self) -> bool {
+        self.rules().any(|rule| rule.pair.is_some())
+    }
+
+    fn rules(&self) -> impl Iterator<Item = &ChallengeSpec> {
+        self.spec.challenge.iter().flatten()
+    }
+
+    fn secret_reference(&self) -> String {
+        match self.pairs() {
+            true => format!("file:{}.secret", self.name),
+            false => format!("env:{}", variable(&self.secret_of, "SECRET")),
+        }
+    }
+
+    fn needs_challenge_secret(&self) -> bool {
+        let answers_with_it = |rule: &ChallengeSpec| format!("{:?}", rule.answer).contains(" challenge_secret");
+        self.rules().any(|rule| rule.require.query_secret.is_some() || answers_with_it(rule))
+    }
+
+    /// Names and examples, in order.
+    fn required_config(&self) -> Vec<(String, String)> {
+        let is_needed = |name: &String| self.pack.config.get(name).is_none_or(|key| key.required);
+        let needed = self.spec.config.iter().filter(|(name, _)| is_needed(name));
+        needed.map(|(name, value)| (name.clone(), value.texts().first().cloned().unwrap_or_default())).collect()
+    }
+
+    /// The last part of the hook's path, where the secret or another value is in the path.
+    fn path(&self) -> Option<String> {
+        let places = self.spec.from.iter().flatten();
+        places
+            .filter_map(|place| match place {
+                Place::Path(_) => Some(format!("/{}/{{secret}}", self.name)),
+                Place::Param(name) => Some(format!("/{}/{{{name}}}", self.name)),
+                _ => None,
+            })
+            .next()
+    }
+
+    fn path_called(&self) -> String {
+        self.path().unwrap_or_else(|| format!("/{}", self.name)).replace(['{', '}'], "")
+    }
+
+    fn local_url(&self) -> String {
+        format!("{LOCAL}{}", self.path_called())
+    }
+
+    fn public_url(&self) -> String {
+        format!("{PUBLIC}{}", self.path_called())
+    }
+
+    /// A hook file that loads as it is.
+    pub fn hook_file(&self) -> String {
+        let name = &self.name;
+        let mut text = format!("# {name}.toml\ncomponent = \"echo.wasm\"\n");
+        if let Some(path) = self.path() {
+            writeln!(text, "path      = {}", quoted(&path)).expect("a string takes text");
+        }
+        let mut entries = vec![("provider", quoted(name))];
+        if self.needs_secret() {
+            entries.push(("secret", quoted(&self.secret_reference())));
+        }
+        if self.needs_challenge_secret() {
+            entries.push(("challenge_secret", quoted(&format!("env:{}", variable(name, "VERIFY_TOKEN")))));
+        }
+        if self.needs_public_url {
+            entries.push(("public_url", quoted(PUBLIC)));
+        }
+        let config = self.required_config();
+        if !config.is_empty() {
+            let pairs: Vec<String> = config.iter().map(|(name, value)| format!("{name} = {}", quoted(value))).collect();
+            entries.push(("config", format!("{{ {} }}", pairs.join(", "))));
+        }
+        let width = entries.iter().map(|(key, _)| key.len()).max().unwrap_or_default();
+        text.push_str("\n[verify]\n");
+        for (key, value) in entries {
+            writeln!(text, "{key:<width$} = {value}").expect("a string takes text");
+        }
+        text
+    }
+
+    /// What sends a signed sample to a local node; none where no request can be made.
+    pub fn test_command(&self) -> Option<String> {
+        if self.cannot_sign.is_some() {
+            return None;
+        }
+        let mut command = format!("landfall send {} --to {}", self.name, self.local_url());
+        if self.needs_secret() {
+            // A reference in a hook file starts at the plugins directory, one of a command where it runs.
+            let reference = self.secret_reference().replace("file:", "file:plugins/");
+            write!(command, " --secret {reference}").expect("a string takes text");
+        }
+        for (name, value) in self.required_config() {
+            if settings::names_read(&self.spec).contains(&name) {
+                write!(command, " --config {}", shell_quoted(&format!("{name}={value}"))).expect("a string takes text");
+            }
+        }
+        if self.needs_public_url {
+            write!(command, " --public-url {}", self.public_url()).expect("a string takes text");
+        }
+        Some(command)
+    }
+
+    /// What makes the provider's handshakes: by curl, or signed where they must be.
+    fn handshake_commands(&self) -> Vec<String> {
+        self.rules().filter_map(|rule| self.handshake_command(rule)).collect()
+    }
+
+    /// None where the operator has something to open or to list first.
+    fn handshake_command(&self, rule: &ChallengeSpec) -> Option<String> {
+        let list = rule.require.listed.as_ref();
+        let required = self.required_config();
+        let allowed = list.map(|(_, name)| required.iter().find(|(known, _)| known == name));
+        if rule.pair.is_some() || allowed == Some(None) {
+            return None;
+        }
+        let mut request = HandshakeRequest::new(rule)?;
+        if let (Some((place, _)), Some(Some((_, value)))) = (list, allowed) {
+            request.set(place, value);
+        }
+        if let Some(name) = &rule.require.query_secret {
+            request.set(&format!("query:{name}"), &format!("${}", variable(&self.name, "VERIFY_TOKEN")));
+        }
+        match rule.verify_first && *self.verifier.proof() != Proof::Open {
+            true => request.signed(&self.test_command()?),
+            false => Some(request.curl(&self.local_url())),
+        }
+    }
+
+    /// For a terminal.
+    pub fn text(&self) -> String {
+        let mut text = format!("{}\n", self.pack.name);
+        for section in self.sections() {
+            if !section.title.is_empty() {
+                write!(text, "\n{}\n", section.title.to_uppercase()).expect("a string takes text");
+            }
+            for block in &section.blocks {
+                text.push_str(&block.plain());
+            }
+        }
+        text
+    }
+
+    /// A page of docs/providers.
+    pub fn markdown(&self) -> String {
+        let mut text = format!("# {}\n", self.pack.name);
+        for section in self.sections() {
+            if !section.title.is_empty() {
+                write!(text, "\n## {}\n", section.title).expect("a string takes text");
+            }
+            for block in &section.blocks {
+                text.push('\n');
+                text.push_str(&block.markdown());
+            }
+        }
+        text
+    }
+
+    /// One row of the index.
+    pub fn row(&self) -> String {
+        let Pack { name, docs, .. } = &self.pack;
+        let docs = docs.as_ref().map(|docs| format!("[documentation]({docs})")).unwrap_or_default();
+        format!("| [{}]({}.md) | `{}` | {} | {docs} |", cell(name), self.name, self.name, evidence(&self.pack))
+    }
+
+    /// Name, title, evidence and documentation.
+    pub fn line(&self) -> String {
+        let Pack { name, docs, .. } = &self.pack;
+        format!("{:<28} {:<44} {:<12} {}", self.name, name, evidence(&self.pack), docs.as_deref().unwrap_or_default())
+    }
+
+    /// For programs.
+    pub fn json(&self) -> Value {
+        let pack = &self.pack;
+        let patterns: Vec<String> = pack.avoid_status.iter().map(pattern).collect();
+        let window = self.window();
+        json!({
+            "provider": self.name,
+            "name": pack.name,
+            "docs": pack.docs,
+            "evidence": pack.evidence,
+            "evidence_source": pack.evidence_source,
+            "variant_of": pack.variant_of,
+            "aliases": pack.aliases,
+            "note": pack.note,
+            "scheme": self.verifier.proof().word(),
+            "needs_secret": self.needs_secret(),
+            "secret_location": pack.secret_location,
+            "secret_form": kebab(self.verifier.key_form()),
+            "config": pack.config,
+            "needs_public_url": self.needs_public_url,
+            "needs_challenge_secret": self.needs_challenge_secret(),
+            "handshakes": self.handshakes(),
+            "deadline_seconds": pack.deadline_seconds,
+            "max_body_bytes": pack.max_body_bytes,
+            "content_types": pack.content_types,
+            "retries": pack.retries,
+            "retry_schedule": pack.retry_schedule,
+            "retry_span_seconds": pack.retry_span.map(|span| span.as_secs()),
+            "retry_resigned": pack.retry_resigned,
+            "success": pack.success,
+            "avoid_status": patterns,
+            "accepted": { "status": self.accepted_status(), "headers": pack.accepted.headers, "body": pack.accepted.body },
+            "reply_body": pack.reply_body,
+            "delivery_id": pack.delivery_id.as_ref().map(identity),
+            "delivery_id_source": pack.delivery_id_source,
+            "window_seconds": window.and_then(|window| window.past).map(|past| past.as_secs()),
+            "from_addresses": pack.from_addresses.iter().map(ToString::to_string).collect::<Vec<_>>(),
+            "hook_file": self.hook_file(),
+            "test_command": self.test_command(),
+            "cannot_sign": self.cannot_sign,
+            "handshake_commands": self.handshake_commands(),
+        })
+    }
+}
+
+const PRIVATE_KEY: &str = "this provider signs with a private key that only it has";
+const SAMPLE_AGE: Duration = Duration::from_secs(1_760_000_000);
+
+/// The hook's table with the example of every required value.
+fn with_examples(pack: &Pack, mut typed: VerifySpec) -> VerifySpec {
+    for (name, key) in pack.config.iter().filter(|(_, key)| key.required) {
+        let example = key.example.clone().unwrap_or_default();
+        typed.config.insert(name.clone(), ConfigValue::One(example));
+    }
+    typed
+}
+
+fn has_same_secret(pack: &Pack, other: &Pack) -> bool {
+    let is_same_place = pack.secret_location.is_some() && pack.secret_location == other.secret_location;
+    is_same_place && pack.verify.key == other.verify.key
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn guide(name: &str) -> Guide {
+        Guide::new(name, &Packs::default()).unwrap()
+    }
+
+    #[test]
+    fn every_pack_has_a_guide() {
+        let all = guides(&Packs::default()).unwrap();
+        assert_eq!(all.len(), pack_names().count());
+        for guide in &all {
+            let spec: toml::Table = guide.hook_file().parse().unwrap();
+            assert_eq!(spec["verify"]["provider"].as_str(), Some(guide.name.as_str()));
+            assert!(!guide.text().contains("unset"), "{}: a required value has no example", guide.name);
+        }
+    }
+
+    #[test]
+    fn handshakes_are_told_in_sentences() {
+        let text = guide("meta").markdown();
+        assert!(
+            text.contains("the query parameter `hub.verify_token` must be the token in `challenge_secret`"),
+            "{text}"
+        );
+        assert!(text.contains("challenge_secret = \"env:META_VERIFY_TOKEN\""), "{text}");
+    }
+
+    #[test]
+    fn signed_urls_need_a_public_url() {
+        let text = guide("twilio").text();
+        assert!(text.contains("public_url = \"https://hooks.example.com\""), "{text}");
+        assert!(text.contains("--public-url https://hooks.example.com/twilio"), "{text}");
+    }
+
+    #[test]
+    fn private_keys_are_said_to_be_private() {
+        assert_eq!(guide("discord").test_command(), None);
+        assert!(guide("discord").text().contains("private key that only it has"));
+    }
+}

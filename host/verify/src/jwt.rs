@@ -1,0 +1,312 @@
+//! Scheme `jwt`: JSON web tokens (RFC 7519) in their compact form, with a pinned list of algorithms.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, SystemTime};
+
+use base64::Engine as _;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use serde_json::{Map, Value};
+
+use super::algorithm::{is_token_signed, is_web_signed, mac, same, same_text, sha256, sha256_hex};
+use super::certificate::web_key;
+use super::check::Keys;
+use super::lookup::Lookup;
+use super::refusal::{Reason, Refusal};
+use super::signature::malformed;
+use super::view::{Absent, View, describe, is_readable};
+use super::window::{self, Window};
+use landfall_model::{Algorithm, Documents, Encoding, Place, TimeUnit};
+
+/// How tokens are judged.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Jwt {
+    /// Where the token is.
+    pub from: Place,
+    /// Before the token, such as `Bearer `.
+    pub prefix: String,
+    /// `alg` values that are taken.
+    pub algorithms: Vec<String>,
+    /// Where the keys are; none = the secrets are the keys.
+    pub jwks: Option<String>,
+    /// How a single key is asked for.
+    pub lookup: Option<Lookup>,
+    /// Claims and the values they may have.
+    pub claims: Vec<(String, Vec<Value>)>,
+    /// For `nbf` and `exp`.
+    pub leeway: Duration,
+    /// `iat` is no older.
+    pub max_age: Option<Duration>,
+    /// `exp` must be there.
+    pub needs_expiry: bool,
+    /// A token without `prefix` is taken too.
+    pub is_prefix_optional: bool,
+    /// The claim with the SHA-256 of the body, and whether an empty body needs none.
+    pub body_hash: Option<(String, bool)>,
+    /// How that digest is written.
+    pub body_hash_encoding: Encoding,
+    /// The claim with the body itself.
+    pub body_claim: Option<String>,
+    /// The claim with the SHA-256 of the URL.
+    pub url_hash: Option<String>,
+    /// The claim with the query string hash of Atlassian Connect.
+    pub query_string_hash: Option<String>,
+    /// What comes before the path that is hashed: the path of the app's base URL.
+    pub base_path: String,
+}
+
+/// The three parts of a token.
+pub struct Token<'a> {
+    pub signed: &'a str,
+    pub header: Map<String, Value>,
+    pub claims: Map<String, Value>,
+    pub signature: Vec<u8>,
+}
+
+// === impl Jwt ===
+
+impl Jwt {
+    /// Which secret made the token; none where the key came from a key set.
+    pub fn check(
+        &self,
+        view: &View<'_>,
+        keys: &Keys,
+        documents: &dyn Documents,
+        now: Option<SystemTime>,
+    ) -> Result<Option<usize>, Refusal> {
+        let text = view.find(&self.from, false).map_err(|absent| match absent {
+            Absent::Duplicate => {
+                Refusal::new(Reason::DuplicateHeader, format!("{} given more than once", describe(&self.from)))
+            }
+            _ => Refusal::new(Reason::MissingSignature, format!("token missing ({})", describe(&self.from))),
+        })?;
+        let text = std::str::from_utf8(&text).map_err(|_| malformed("not text".into()))?;
+        let token = Token::parse(self.without_prefix(text)?)?;
+        let matched = self.check_signature(&token, keys, documents)?;
+        if let Some(now) = now {
+            self.check_times(&token.claims, now)?;
+        }
+        self.check_claims(&token.claims)?;
+        self.check_hashes(&token.claims, view)?;
+        view.keep_claims(token.claims);
+        Ok(matched)
+    }
+
+    /// Whether the token binds the body, or is the body.
+    pub fn covers_body(&self) -> bool {
+        self.body_hash.is_some() || self.body_claim.is_some() || matches!(self.from, Place::Body(_))
+    }
+
+    fn without_prefix<'a>(&self, text: &'a str) -> Result<&'a str, Refusal> {
+        match text.split_at_checked(self.prefix.len()) {
+            Some((word, rest)) if word.eq_ignore_ascii_case(&self.prefix) => Ok(rest.trim()),
+            _ if self.is_prefix_optional => Ok(text),
+            _ => Err(malformed(format!("the token does not begin with `{}`", self.prefix))),
+        }
+    }
+
+    fn check_signature(
+        &self,
+        token: &Token<'_>,
+        keys: &Keys,
+        documents: &dyn Documents,
+    ) -> Result<Option<usize>, Refusal> {
+        if token.header.contains_key("crit") {
+            return Err(malformed("the token has critical extensions, and none is known".into()));
+        }
+        let algorithm = token.header.get("alg").and_then(Value::as_str).unwrap_or_default();
+        if !self.algorithms.iter().any(|known| known == algorithm) {
+            let detail = format!("alg is `{}`: taken are {}", algorithm.escape_debug(), self.algorithms.join(", "));
+            return Err(Refusal::new(Reason::AlgorithmNotAllowed, detail));
+        }
+        let mismatch = || Refusal::new(Reason::SignatureMismatch, "the token was made with another key");
+        let (signed, signature) = (token.signed.as_bytes(), &token.signature);
+        let kid = token.header.get("kid").and_then(Value::as_str);
+        if let Some(lookup) = &self.lookup {
+            let key = lookup.find(documents, kid)?;
+            return if is_web_signed(&key, algorithm, signed, signature) { Ok(None) } else { Err(mismatch()) };
+        }
+        if let Some(url) = &self.jwks {
+            let document = documents.get(url).ok_or_else(|| Refusal::needs(url))?;
+            let key = web_key(&document, kid).ok_or_else(|| Refusal {
+                detail: format!("no key `{}` in {url}", kid.unwrap_or_default().escape_debug()),
+                ..Refusal::needs(url)
+            })?;
+            return match is_web_signed(&key, algorithm, signed, signature) {
+                true => Ok(None),
+                // Nothing names the key: the issuer may have another one by now.
+                false if kid.is_none() => Err(Refusal { fetch: Some(url.clone()), ..mismatch() }),
+                false => Err(mismatch()),
+            };
+        }
+        let algorithm = match algorithm {
+            "HS256" => Algorithm::HmacSha256,
+            "HS384" => Algorithm::HmacSha384,
+            "HS512" => Algorithm::HmacSha512,
+            // The secrets are public keys: `build` takes no HS… beside them.
+            public => {
+                let is_by = |key: &[u8]| is_token_signed(key, public, signed, signature);
+                return keys.find(|_, key| Ok(is_by(key)))?.ok_or_else(mismatch).map(Some);
+            }
+        };
+        keys.find(|_, key| Ok(same(&mac(algorithm, key, signed), signature)))?.ok_or_else(mismatch).map(Some)
+    }
+
+    fn check_times(&self, claims: &Map<String, Value>, now: SystemTime) -> Result<(), Refusal> {
+        let time = |name: &str| match claims.get(name) {
+            None => Ok(None),
+            Some(Value::Number(number)) => {
+                match number.as_u64().or_else(|| number.as_f64().map(|seconds| seconds as u64)) {
+                    Some(seconds) => window::parse(TimeUnit::S, seconds.to_string().as_bytes()).map(Some),
+                    None => Err(Refusal::new(Reason::MalformedTimestamp, format!("claim {name} is not a time"))),
+                }
+            }
+            Some(_) => Err(Refusal::new(Reason::MalformedTimestamp, format!("claim {name} is not a time"))),
+        };
+        let missing = |name: &str| Refusal::new(Reason::MissingTimestamp, format!("claim {name} is missing"));
+        let leeway = Some(self.leeway);
+        match time("exp")? {
+            Some(until) => window::judge(Window { past: leeway, future: None }, until, now)?,
+            None if self.needs_expiry => return Err(missing("exp")),
+            None => {}
+        }
+        if let Some(from) = time("nbf")? {
+            window::judge(Window { past: None, future: leeway }, from, now)?;
+        }
+        match (time("iat")?, self.max_age) {
+            (Some(made), Some(_)) => {
+                window::judge(Window { past: self.max_age, future: Some(IAT_AHEAD_MAX) }, made, now)
+            }
+            (None, Some(_)) => Err(missing("iat")),
+            _ => Ok(()),
+        }
+    }
+
+    fn check_claims(&self, claims: &Map<String, Value>) -> Result<(), Refusal> {
+        for (name, allowed) in &self.claims {
+            let holds = match claims.get(name) {
+                // `aud` may be a list of those that it is meant for (RFC 7519 section 4.1.3).
+                Some(Value::Array(values)) if name == "aud" => values.iter().any(|value| allowed.contains(value)),
+                Some(value) => allowed.contains(value),
+                None => false,
+            };
+            if !holds {
+                let reason = match name.as_str() {
+                    "iss" => Reason::IssuerMismatch,
+                    "aud" => Reason::AudienceMismatch,
+                    _ => Reason::SubjectMismatch,
+                };
+                return Err(Refusal::new(reason, format!("claim {name} is not what was configured")));
+            }
+        }
+        Ok(())
+    }
+
+    fn check_hashes(&self, claims: &Map<String, Value>, view: &View<'_>) -> Result<(), Refusal> {
+        let text = |name: &str| claims.get(name).and_then(Value::as_str);
+        if let Some(name) = &self.url_hash {
+            let given = text(name).unwrap_or_default().to_ascii_lowercase();
+            if !same_text(given.as_bytes(), sha256_hex(view.url()?.as_bytes()).as_bytes()) {
+                return Err(Refusal::new(
+                    Reason::UrlHashMismatch,
+                    format!("claim {name} is the digest of another URL"),
+                ));
+            }
+        }
+        if let Some(name) = &self.query_string_hash {
+            let given = text(name).unwrap_or_default().to_ascii_lowercase();
+            if !same_text(given.as_bytes(), query_string_hash(view, &self.base_path).as_bytes()) {
+                return Err(Refusal::new(
+                    Reason::UrlHashMismatch,
+                    format!("claim {name} is the hash of another method, path or query"),
+                ));
+            }
+        }
+        if let Some((name, only_with_body)) = &self.body_hash {
+            let body = &view.request.body;
+            let right = written(self.body_hash_encoding, &sha256(body));
+            // Hexadecimal digits have two spellings, base64 has one.
+            let as_written = |given: &str| match self.body_hash_encoding {
+                Encoding::Hex => given.to_ascii_lowercase(),
+                Encoding::Base64 | Encoding::Base64url => given.to_owned(),
+            };
+            match text(name) {
+                None if *only_with_body && body.is_empty() => {}
+                None => return Err(Refusal::new(Reason::BodyHashMissing, format!("claim {name} is missing"))),
+                Some(given) if same_text(as_written(given).as_bytes(), right.as_bytes()) => {}
+                Some(_) => {
+                    return Err(Refusal::new(
+                        Reason::BodyHashMismatch,
+                        format!("claim {name} is the digest of another body"),
+                    ));
+                }
+            }
+        }
+        if let Some(name) = &self.body_claim {
+            let given =
+                text(name).ok_or_else(|| Refusal::new(Reason::BodyHashMissing, format!("claim {name} is missing")))?;
+            if !same_text(given.as_bytes(), &view.request.body) {
+                return Err(Refusal::new(Reason::BodyHashMismatch, format!("claim {name} holds another body")));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A digest as a claim holds it.
+pub fn written(encoding: Encoding, digest: &[u8]) -> String {
+    match encoding {
+        Encoding::Hex => hex::encode(digest),
+        Encoding::Base64 => STANDARD.encode(digest),
+        Encoding::Base64url => URL_SAFE_NO_PAD.encode(digest),
+    }
+}
+
+/// Clocks differ.
+const IAT_AHEAD_MAX: Duration = Duration::from_secs(60);
+
+/// SHA-256 in hex over method, path and sorted query, as Atlassian Connect writes them. Source:
+/// developer.atlassian.com/cloud/bitbucket/query-string-hash and atlassian-jwt (`lib/jwt.js`).
+pub fn query_string_hash(view: &View<'_>, base_path: &str) -> String {
+    /// What RFC 3986 calls unreserved stays.
+    const ESCAPED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+    let path = &view.request.path;
+    let path = path.strip_prefix(base_path).filter(|rest| rest.is_empty() || rest.starts_with('/')).unwrap_or(path);
+    let path = match path.strip_suffix('/').unwrap_or(path) {
+        "" => "/".to_owned(),
+        path => path.replace('&', "%26"),
+    };
+    // The token itself may come in the query.
+    let query = view.request.query.as_deref().unwrap_or_default();
+    let mut fields: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    for (name, value) in url::form_urlencoded::parse(query.as_bytes()).filter(|(name, _)| name != "jwt") {
+        fields.entry(name.into_owned()).or_default().push(value.into_owned());
+    }
+    let escape = |text: &String| utf8_percent_encode(text, ESCAPED).to_string();
+    let pairs = fields.iter_mut().map(|(name, values)| {
+        values.sort();
+        format!("{}={}", escape(name), values.iter().map(escape).collect::<Vec<_>>().join(","))
+    });
+    let query = pairs.collect::<Vec<_>>().join("&");
+    sha256_hex(format!("{}&{path}&{query}", view.request.method).as_bytes())
+}
+
+// === impl Token ===
+
+impl Token<'_> {
+    pub fn parse(text: &str) -> Result<Token<'_>, Refusal> {
+        let (signed, signature) = text.rsplit_once('.').ok_or_else(|| malformed("a token has three parts".into()))?;
+        let (header, claims) = signed.split_once('.').ok_or_else(|| malformed("a token has three parts".into()))?;
+        let bytes = |part: &str| URL_SAFE_NO_PAD.decode(part).map_err(|_| malformed("not base64url".into()));
+        let object = |part: &str| {
+            let json = bytes(part)?;
+            match is_readable(&json).then(|| serde_json::from_slice(&json)) {
+                Some(Ok(Value::Object(object))) => Ok(object),
+                _ => {
+                    Err(malformed("a part of the token is no JSON object, or of more parts than a check reads".into()))
+                }
+            }
+        };
+        Ok(Token { signed, header: object(header)?, claims: object(claims)?, signature: bytes(signature)? })
+    }
+}

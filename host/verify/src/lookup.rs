@@ -1,0 +1,142 @@
+//! A key that the provider hands out for its id, to its customers only: the operator's address is asked with a JSON body that
+//! carries the hook's secret, and answers with a JSON web key. Plaid: plaid.com/docs/api/webhooks/webhook-verification.
+
+use serde_json::{Map, Value};
+
+use super::certificate::{WebKey, web_key_of};
+use super::refusal::{Reason, Refusal};
+use landfall_model::{Documents, Secret};
+
+const KEY_ID_BYTES_MAX: usize = 128;
+
+/// How one key is asked for.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Lookup {
+    /// Asked by POST.
+    pub url: String,
+    /// The members of the JSON object that is sent.
+    pub body: Vec<(String, Member)>,
+    /// JSON pointer to the key in the answer.
+    pub key: String,
+}
+
+/// What is sent.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Member {
+    /// The operator's text.
+    Text(String),
+    /// The first secret of the hook that has a value.
+    Secret,
+    /// The id that the token names.
+    KeyId,
+}
+
+/// How the right to ask for keys is obtained: the client credentials grant of OAuth 2.0 (RFC 6749 section 4.4), with the
+/// hook's secret, `CLIENT_ID:CLIENT_SECRET`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KeyGrant {
+    /// Where the access token is issued.
+    pub token_url: String,
+    /// What is asked for.
+    pub scope: &'static str,
+}
+
+// === impl Lookup ===
+
+impl Lookup {
+    /// The key with that id, if it has been asked for; the refusal names the document that is needed.
+    pub fn find(&self, documents: &dyn Documents, key_id: Option<&str>) -> Result<WebKey, Refusal> {
+        let key_id = key_id.filter(|id| is_plain(id)).ok_or_else(|| {
+            Refusal::new(Reason::KeyUnavailable, "the token names no key, or none that can be asked for")
+        })?;
+        let name = format!("{}#{key_id}", self.url);
+        let document = documents.get(&name).ok_or_else(|| Refusal::needs(&name))?;
+        let unusable = |why: &str| Refusal::new(Reason::KeyUnavailable, format!("the answer for key `{key_id}` {why}"));
+        let answer: Value = serde_json::from_slice(&document).map_err(|_| unusable("is not JSON"))?;
+        let key = answer.pointer(&self.key).ok_or_else(|| unusable("holds no key"))?;
+        if key.get("kid").is_some_and(|id| id != key_id) {
+            return Err(unusable("holds another key"));
+        }
+        if key.get("expired_at").is_some_and(|at| !at.is_null()) {
+            return Err(unusable("says that it has expired"));
+        }
+        web_key_of(key).ok_or_else(|| unusable("holds no key of a kind that is known"))
+    }
+
+    /// What to send for a document; none where its name is not of this look-up.
+    pub fn ask(&self, document: &str, secret: &Secret) -> Option<Vec<u8>> {
+        let key_id = document.strip_prefix(&self.url)?.strip_prefix('#')?;
+        let value = |member: &Member| match member {
+            Member::Text(text) => text.as_str().into(),
+            Member::Secret => String::from_utf8_lossy(secret.expose()).into_owned().into(),
+            Member::KeyId => Value::from(key_id),
+        };
+        let members: Map<String, Value> =
+            self.body.iter().map(|(name, member)| (name.clone(), value(member))).collect();
+        Some(Value::Object(members).to_string().into_bytes())
+    }
+}
+
+/// Senders choose it, and it becomes part of a name.
+pub fn is_plain(id: &str) -> bool {
+    let is_safe = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
+    !id.is_empty() && id.len() <= KEY_ID_BYTES_MAX && id.bytes().all(is_safe)
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+
+    use super::*;
+
+    struct One(&'static str, String);
+
+    impl Documents for One {
+        fn get(&self, name: &str) -> Option<Bytes> {
+            (name == self.0).then(|| self.1.clone().into())
+        }
+    }
+
+    fn lookup() -> Lookup {
+        let member = |name: &str, member| (name.to_owned(), member);
+        Lookup {
+            url: "https://api.example/key".into(),
+            body: vec![
+                member("client_id", Member::Text("c\"1".into())),
+                member("key_id", Member::KeyId),
+                member("secret", Member::Secret),
+            ],
+            key: "/key".into(),
+        }
+    }
+
+    const KEY: &str = r#""kty":"EC","crv":"P-256","x":"y9NoZjNwVoL16aVAcNxex-sqAW9SaG_spqQJHHz4wVE","y":"GvBdixFw8JX4icT_azXG71tyUrLkvB0L3fofPrJHEv8""#;
+
+    fn found(more: &str) -> Result<WebKey, String> {
+        let document = One("https://api.example/key#k-1", format!(r#"{{"key":{{{KEY}{more}}}}}"#));
+        lookup().find(&document, Some("k-1")).map_err(|refusal| refusal.detail)
+    }
+
+    #[test]
+    fn a_key_is_taken_while_it_is_the_one_and_not_expired() {
+        assert!(found("").is_ok() && found(r#","kid":"k-1","expired_at":null"#).is_ok());
+        assert_eq!(found(r#","kid":"k-2""#).err().unwrap(), "the answer for key `k-1` holds another key");
+        assert_eq!(
+            found(r#","expired_at":1560466150"#).err().unwrap(),
+            "the answer for key `k-1` says that it has expired"
+        );
+    }
+
+    #[test]
+    fn what_is_asked_carries_the_secret_and_the_id_and_no_sender_writes_more_into_it() {
+        let asked = lookup().ask("https://api.example/key#k-1", &Secret::new("s3")).unwrap();
+        assert_eq!(String::from_utf8(asked).unwrap(), r#"{"client_id":"c\"1","key_id":"k-1","secret":"s3"}"#);
+        assert_eq!(lookup().ask("https://other.example/key#k-1", &Secret::new("s3")), None);
+        let nothing = One("", String::new());
+        for id in [None, Some(""), Some("a#b"), Some("../x"), Some("a b"), Some(&"a".repeat(129))] {
+            let refusal = lookup().find(&nothing, id).err().unwrap();
+            assert_eq!((refusal.reason, refusal.fetch), (Reason::KeyUnavailable, None), "{id:?}");
+        }
+        assert_eq!(lookup().find(&nothing, Some("k")).err().unwrap().fetch.unwrap(), "https://api.example/key#k");
+    }
+}

@@ -1,0 +1,221 @@
+//! App Store Server Notifications, version 2: the body holds a JSON web signature (RFC 7515) whose header carries its
+//! certificates. They must lead to Apple's root, carry Apple's markers for receipts, and be valid now. Sources:
+//! developer.apple.com/documentation/appstoreservernotifications and apple/app-store-server-library-python
+//! (`appstoreserverlibrary/signed_data_verifier.py`).
+
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use rustls_pki_types::{CertificateDer, UnixTime};
+use serde_json::{Map, Value};
+use webpki::{
+    EndEntityCert, ExtendedKeyUsageValidator, KeyPurposeIdIter, anchor_from_trusted_cert, ring as algorithms,
+};
+use x509_cert::Certificate;
+use x509_cert::der::{Decode, Encode};
+
+use super::super::algorithm::is_fixed_ecdsa_signed;
+use super::super::certificate::pem_bytes;
+use super::super::check::Given;
+use super::super::jwt::Token;
+use super::super::refusal::{Reason, Refusal};
+use super::super::signature::malformed;
+use super::super::view::View;
+use landfall_model::Place;
+
+/// Apple Root CA - G3. SHA-256: 63343abfb89a6a03ebb57e9b3f5fa7be7c4f5c756f3017b3a8c488c3653e9179.
+const APPLE_ROOT_CA_G3: &str = include_str!("apple_root_ca_g3.pem");
+/// The leaf signs for the App Store.
+const LEAF_MARKER: &str = "1.2.840.113635.100.6.11.1";
+/// The intermediate is one of Apple's worldwide developer relations.
+const INTERMEDIATE_MARKER: &str = "1.2.840.113635.100.6.2.1";
+const CERTIFICATE_BYTES_MAX: usize = 8 << 10;
+const ENVIRONMENTS: [&str; 2] = ["Production", "Sandbox"];
+
+/// Whose notifications are accepted.
+#[derive(Debug, Clone, PartialEq)]
+pub struct AppleAppStore {
+    pub bundle_ids: Vec<String>,
+    pub environments: Vec<String>,
+    /// The number of the app; none = any of these bundle ids.
+    pub app_apple_id: Option<String>,
+    /// Roots besides Apple's, in DER.
+    pub roots: Vec<Vec<u8>>,
+}
+
+/// Apple's certificates are told by their markers, not by what else they may be used for.
+struct AnyUsage;
+
+impl ExtendedKeyUsageValidator for AnyUsage {
+    fn validate(&self, _: KeyPurposeIdIter<'_, '_>) -> Result<(), webpki::Error> {
+        Ok(())
+    }
+}
+
+// === impl AppleAppStore ===
+
+impl AppleAppStore {
+    /// Checks the configured values; the error says what to write.
+    pub fn new(
+        bundle_ids: &[String],
+        environments: &[String],
+        app_apple_id: Option<String>,
+        roots: &[String],
+    ) -> Result<AppleAppStore, String> {
+        if bundle_ids.is_empty() || bundle_ids.iter().any(String::is_empty) {
+            return Err(
+                "config.bundle_id is missing: write the bundle id of your app, such as \"com.example.app\"".into()
+            );
+        }
+        let is_known = |environment: &String| ENVIRONMENTS.contains(&environment.as_str());
+        if environments.is_empty() || !environments.iter().all(is_known) {
+            return Err("config.environment is missing: write \"Production\" or \"Sandbox\"".into());
+        }
+        let roots = roots.iter().map(|root| root_certificate(root)).collect::<Result<_, _>>()?;
+        Ok(AppleAppStore { bundle_ids: bundle_ids.to_vec(), environments: environments.to_vec(), app_apple_id, roots })
+    }
+
+    pub fn check(&self, view: &View<'_>, given: &Given<'_>) -> Result<(), Refusal> {
+        if view.json().is_none() {
+            return Err(Refusal::new(Reason::MalformedBody, "the body is not JSON, or too large"));
+        }
+        let text = view.find(&Place::Json("/signedPayload".into()), false);
+        let text = text.map_err(|_| Refusal::new(Reason::MissingSignature, "JSON /signedPayload is missing"))?;
+        let text = std::str::from_utf8(&text).map_err(|_| malformed("not text".into()))?;
+        let token = Token::parse(text)?;
+        if token.header.contains_key("crit") {
+            return Err(malformed("the signature has critical extensions, and none is known".into()));
+        }
+        if token.header.get("alg").and_then(Value::as_str) != Some("ES256") {
+            return Err(Refusal::new(Reason::AlgorithmNotAllowed, "alg is not ES256"));
+        }
+        let [leaf, intermediate] = certificates(&token.header)?;
+        // Without a clock, as in request vectors that have no time, certificates are judged at the time that was signed.
+        let signed_date = || token.claims.get("signedDate").and_then(Value::as_u64).map(Duration::from_millis);
+        let now = given.now.unwrap_or_else(|| UNIX_EPOCH + signed_date().unwrap_or_default());
+        self.check_chain(&leaf, &intermediate, now).map_err(|why| {
+            Refusal::new(Reason::SignatureMismatch, format!("the certificates are not Apple's: {why}"))
+        })?;
+
+        let key = public_key(&leaf).map_err(malformed)?;
+        if !is_fixed_ecdsa_signed(&key, token.signed.as_bytes(), &token.signature) {
+            return Err(super::mismatch());
+        }
+        self.check_claims(&token.claims)?;
+        view.keep_claims(token.claims);
+        Ok(())
+    }
+
+    /// Leaf, intermediate, and a root that is pinned.
+    fn check_chain(&self, leaf: &[u8], intermediate: &[u8], now: SystemTime) -> Result<(), String> {
+        has_marker(leaf, LEAF_MARKER)?;
+        has_marker(intermediate, INTERMEDIATE_MARKER)?;
+        let apple = root_certificate(APPLE_ROOT_CA_G3).expect("the embedded certificate is PEM");
+        let roots: Vec<CertificateDer<'_>> =
+            self.roots.iter().chain([&apple]).map(|root| CertificateDer::from(root.as_slice())).collect();
+        let anchors: Vec<_> = roots.iter().filter_map(|root| anchor_from_trusted_cert(root).ok()).collect();
+        let signatures = [
+            algorithms::ECDSA_P256_SHA256,
+            algorithms::ECDSA_P256_SHA384,
+            algorithms::ECDSA_P384_SHA256,
+            algorithms::ECDSA_P384_SHA384,
+        ];
+        let since = now.duration_since(UNIX_EPOCH).unwrap_or_default();
+        let leaf = CertificateDer::from(leaf);
+        let leaf = EndEntityCert::try_from(&leaf).map_err(|error| format!("the first one cannot be read: {error}"))?;
+        let intermediates = [CertificateDer::from(intermediate)];
+        let path = leaf
+            .verify_for_usage(
+                &signatures,
+                &anchors,
+                &intermediates,
+                UnixTime::since_unix_epoch(since),
+                AnyUsage,
+                None,
+                None,
+            )
+            .map_err(|error| error.to_string())?;
+        match path.intermediate_certificates().count() {
+            1 => Ok(()),
+            _ => Err("the first one is not issued by the second".into()),
+        }
+    }
+
+    fn check_claims(&self, claims: &Map<String, Value>) -> Result<(), Refusal> {
+        let mismatch = |what: &str| Refusal::new(Reason::AudienceMismatch, format!("the notification is for {what}"));
+        // Whichever of them a kind of notification has.
+        let about = ["data", "summary", "externalPurchaseToken", "appData"].into_iter();
+        let (kind, about) = about
+            .filter_map(|name| Some((name, claims.get(name)?.as_object()?)))
+            .next()
+            .ok_or_else(|| mismatch("no app"))?;
+        let text = |name: &str| about.get(name).and_then(Value::as_str);
+        let is_one = |known: &[String], given: Option<&str>| known.iter().any(|one| Some(one.as_str()) == given);
+        if !is_one(&self.bundle_ids, text("bundleId")) {
+            return Err(mismatch("another bundle id than config.bundle_id"));
+        }
+        if let Some(expected) = &self.app_apple_id
+            && about.get("appAppleId").map(Value::to_string).as_ref() != Some(expected)
+        {
+            return Err(mismatch("another app than config.app_apple_id"));
+        }
+        let environment = match kind {
+            // Only its id tells.
+            "externalPurchaseToken" => match text("externalPurchaseId").is_some_and(|id| id.starts_with("SANDBOX")) {
+                true => Some("Sandbox"),
+                false => Some("Production"),
+            },
+            _ => text("environment"),
+        };
+        match is_one(&self.environments, environment) {
+            true => Ok(()),
+            false => Err(mismatch("another environment than config.environment")),
+        }
+    }
+}
+
+/// Leaf and intermediate of a header with three certificates. The root that is sent is not read: roots are pinned.
+fn certificates(header: &Map<String, Value>) -> Result<[Vec<u8>; 2], Refusal> {
+    let chain = header.get("x5c").and_then(Value::as_array).map(Vec::as_slice);
+    let Some([leaf, intermediate, _]) = chain else {
+        return Err(malformed("x5c does not hold three certificates".into()));
+    };
+    let decode = |certificate: &Value| {
+        let text = certificate.as_str().filter(|text| text.len() <= CERTIFICATE_BYTES_MAX);
+        let text = text.ok_or_else(|| malformed("a certificate is no text, or too long".into()))?;
+        STANDARD.decode(text).map_err(|_| malformed("a certificate is not base64".into()))
+    };
+    Ok([decode(leaf)?, decode(intermediate)?])
+}
+
+fn has_marker(der: &[u8], marker: &str) -> Result<(), String> {
+    let certificate = Certificate::from_der(der).map_err(|error| format!("one cannot be read: {error}"))?;
+    let extensions = certificate.tbs_certificate.extensions.unwrap_or_default();
+    match extensions.iter().any(|extension| extension.extn_id.to_string() == marker) {
+        true => Ok(()),
+        false => Err(format!("one lacks the extension {marker}")),
+    }
+}
+
+fn public_key(der: &[u8]) -> Result<Vec<u8>, String> {
+    let certificate = Certificate::from_der(der).map_err(|error| error.to_string())?;
+    certificate.tbs_certificate.subject_public_key_info.to_der().map_err(|error| error.to_string())
+}
+
+/// PEM, or DER in base64.
+fn root_certificate(text: &str) -> Result<Vec<u8>, String> {
+    let der = match text.contains("-----BEGIN") {
+        true => pem_bytes(text, "CERTIFICATE"),
+        false => STANDARD.decode(text.trim()).map_err(|_| "is neither PEM nor base64".to_owned()),
+    };
+    let der = der.map_err(|why| format!("config.root_certificates {why}"))?;
+    match anchor_from_trusted_cert(&CertificateDer::from(der.as_slice())) {
+        Ok(_) => Ok(der),
+        Err(error) => Err(format!("config.root_certificates cannot be read: {error}")),
+    }
+}
+
+#[cfg(test)]
+#[path = "apple_app_store_tests.rs"]
+mod tests;

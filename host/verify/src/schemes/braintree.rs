@@ -1,0 +1,48 @@
+//! Braintree: `bt_signature` holds key ids and HMAC-SHA1 digests of the form field `bt_payload`; the key is the SHA-1 of
+//! the private key. Source: braintree_python, webhook_notification_gateway.
+
+use super::super::algorithm::{mac, same};
+use super::super::check::Keys;
+use super::super::refusal::{Reason, Refusal};
+use super::super::request::Unverified;
+use super::super::sign::put;
+use super::super::signature::malformed;
+use super::super::view::View;
+use super::{mismatch, of_length};
+use landfall_model::{Algorithm, Place};
+
+pub fn check(public_key: &str, view: &View<'_>, keys: &Keys) -> Result<usize, Refusal> {
+    let field = |name: &str, reason: Reason| {
+        let found = view.find(&Place::Form(name.into()), false).ok();
+        let found = found.and_then(|bytes| String::from_utf8(bytes.into_owned()).ok());
+        found.ok_or_else(|| Refusal::new(reason, format!("form field {name} is missing")))
+    };
+    let signature = field("bt_signature", Reason::MissingSignature)?;
+    let payload = field("bt_payload", Reason::MalformedBody)?;
+    if !payload.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"+=/\n".contains(&byte)) {
+        return Err(Refusal::new(Reason::MalformedBody, "bt_payload holds characters that are not base64"));
+    }
+    if (20..=32).contains(&payload.len()) && payload.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+        // Anybody can have such a text signed by asking for it as a challenge.
+        return Err(Refusal::new(Reason::MalformedBody, "bt_payload could be an answer to an ownership check"));
+    }
+    let pairs = signature.split('&').filter_map(|pair| pair.split_once('|'));
+    let ours = pairs.filter(|(id, _)| *id == public_key).map(|(_, digest)| digest).next().ok_or_else(|| {
+        Refusal::new(Reason::UnsupportedSignatureVersion, "no digest for config.public_key in bt_signature")
+    })?;
+    let given = of_length(hex::decode(ours).map_err(|_| malformed("not hex".into()))?, 20)?;
+    let ended = format!("{payload}\n");
+    let is_right = |key: &[u8]| {
+        let is_one = |text: &str| same(&mac(Algorithm::HmacSha1, key, text.as_bytes()), &given);
+        is_one(&payload) | is_one(&ended)
+    };
+    keys.find(|_, key| Ok(is_right(key)))?.ok_or_else(mismatch)
+}
+
+/// Signs a draft whose body is `bt_payload=…`.
+pub fn sign(public_key: &str, draft: &mut Unverified, key: &[u8]) -> Result<(), String> {
+    let payload = url::form_urlencoded::parse(&draft.body).find(|(name, _)| name == "bt_payload");
+    let payload = payload.ok_or("the body must be a form with bt_payload")?.1.into_owned();
+    let digest = hex::encode(mac(Algorithm::HmacSha1, key, payload.as_bytes()));
+    put(draft, &Place::Form("bt_signature".into()), &format!("{public_key}|{digest}"))
+}

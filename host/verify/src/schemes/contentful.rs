@@ -1,0 +1,66 @@
+//! Contentful: HMAC-SHA256 over method, path, the headers that the request lists, and body. Source:
+//! contentful.com/developers/docs/webhooks/request-verification. A list that leaves out the time or itself proves nothing.
+
+use std::collections::BTreeSet;
+use std::time::SystemTime;
+
+use super::super::algorithm::{Running, mac, same};
+use super::super::check::Given;
+use super::super::refusal::{Reason, Refusal};
+use super::super::request::Unverified;
+use super::super::sign::{put, written};
+use super::super::signature::malformed;
+use super::super::view::View;
+use super::super::window::{self, Window};
+use super::{header, mismatch, of_length};
+use landfall_model::{Algorithm, Place, TimeUnit};
+
+/// The most headers that one request may list.
+const SIGNED_MAX: usize = 32;
+const LIST: &str = "x-contentful-signed-headers";
+const TIME: &str = "x-contentful-timestamp";
+
+pub fn check(window: Window, view: &View<'_>, given: &Given<'_>) -> Result<usize, Refusal> {
+    let signature = header(view, "X-Contentful-Signature", Reason::MissingSignature)?;
+    let signature = of_length(hex::decode(signature).map_err(|_| malformed("not hex".into()))?, 32)?;
+    let list = header(view, LIST, Reason::MissingSignature)?;
+    let time_ns = window::parse(TimeUnit::Ms, header(view, TIME, Reason::MissingTimestamp)?.as_bytes())?;
+    if let Some(now) = given.now {
+        window::judge(window, time_ns, now)?;
+    }
+    let names: Vec<String> =
+        list.split(',').take(SIGNED_MAX + 1).map(|name| name.trim().to_ascii_lowercase()).collect();
+    let distinct: BTreeSet<&String> = names.iter().collect();
+    if names.len() > SIGNED_MAX || distinct.len() < names.len() {
+        return Err(malformed(format!("{LIST} lists more than {SIGNED_MAX} headers, or one twice")));
+    }
+    if ![LIST, TIME].iter().all(|needed| names.iter().any(|name| name == needed)) {
+        return Err(malformed(format!("{LIST} does not list itself and {TIME}")));
+    }
+    let pairs: Vec<String> = names
+        .iter()
+        .map(|name| header(view, name, Reason::SignatureMismatch).map(|value| format!("{name}:{value}")))
+        .collect::<Result<_, _>>()?;
+    let head = format!("{}\n{}\n{}\n", view.request.method, view.called_path_and_query(), pairs.join(";"));
+    let is_right = |key: &[u8]| {
+        let mut running = Running::new(Algorithm::HmacSha256, key).expect("a MAC");
+        running.update(head.as_bytes());
+        running.update(&view.request.body);
+        same(&running.finish(), &signature)
+    };
+    given.keys.find(|_, key| Ok(is_right(key)))?.ok_or_else(mismatch)
+}
+
+/// Signs a draft.
+pub fn sign(draft: &mut Unverified, key: &[u8], now: SystemTime) -> Result<(), String> {
+    put(draft, &Place::Header(LIST.into()), &format!("{LIST},{TIME}"))?;
+    put(draft, &Place::Header(TIME.into()), &written(TimeUnit::Ms, now))?;
+    let view = View::new(draft, None);
+    let pairs: Vec<String> = [LIST, TIME]
+        .iter()
+        .map(|name| format!("{name}:{}", String::from_utf8_lossy(view.header(name).unwrap_or_default())))
+        .collect();
+    let head = format!("{}\n{}\n{}\n", draft.method, view.path_and_query(), pairs.join(";"));
+    let digest = mac(Algorithm::HmacSha256, key, &[head.as_bytes(), &draft.body].concat());
+    put(draft, &Place::Header("X-Contentful-Signature".into()), &hex::encode(digest))
+}

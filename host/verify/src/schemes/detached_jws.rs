@@ -1,0 +1,108 @@
+//! JSON web signatures (RFC 7515) that a header carries without their payload, which is the body as sent (RFC 7797,
+//! `b64: false`): `HEADER..SIGNATURE`. The keys are a set at the operator's address.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use serde_json::{Map, Value};
+
+use super::super::algorithm::is_web_signed;
+use super::super::certificate::signing_keys;
+use super::super::check::Given;
+use super::super::refusal::{Reason, Refusal};
+use super::super::signature::malformed;
+use super::super::view::{Absent, View, describe};
+use super::super::window::{self, Window};
+use super::{document, mismatch};
+use landfall_model::{Place, TimeUnit};
+
+/// How detached signatures are judged.
+#[derive(Debug, Clone, PartialEq)]
+pub struct DetachedJws {
+    /// Where the signature is.
+    pub from: Place,
+    /// `alg` values that are accepted.
+    pub algorithms: Vec<String>,
+    /// Where the keys are.
+    pub jwks: String,
+    /// The header parameter with the signed time in seconds.
+    pub header_time: Option<String>,
+    /// For that time.
+    pub window: Window,
+}
+
+// === impl DetachedJws ===
+
+impl DetachedJws {
+    pub fn check(&self, window: Window, view: &View<'_>, given: &Given<'_>) -> Result<(), Refusal> {
+        let text = view.find(&self.from, false).map_err(|absent| match absent {
+            Absent::Duplicate => {
+                Refusal::new(Reason::DuplicateHeader, format!("{} given more than once", describe(&self.from)))
+            }
+            _ => Refusal::new(Reason::MissingSignature, format!("signature missing ({})", describe(&self.from))),
+        })?;
+        let text = std::str::from_utf8(&text).map_err(|_| malformed("not text".into()))?;
+        let parts: Vec<&str> = text.splitn(4, '.').collect();
+        let [encoded, "", signature] = parts[..] else {
+            return Err(malformed("not HEADER..SIGNATURE, a signature without its payload".into()));
+        };
+        let decode = |part: &str| URL_SAFE_NO_PAD.decode(part).map_err(|_| malformed("not base64url".into()));
+        let header: Map<String, Value> = serde_json::from_slice(&decode(encoded)?)
+            .map_err(|_| malformed("the header of the signature is no JSON object".into()))?;
+        let signature = decode(signature)?;
+        let algorithm = self.check_header(&header)?;
+        self.check_time(&header, window, given)?;
+
+        let key_id = header.get("kid").and_then(Value::as_str);
+        let keys = signing_keys(&document(given.documents, &self.jwks)?, key_id);
+        if keys.is_empty() {
+            return Err(Refusal {
+                detail: format!("no key `{}` in {}", key_id.unwrap_or_default().escape_debug(), self.jwks),
+                ..Refusal::needs(&self.jwks)
+            });
+        }
+        let signed = [encoded.as_bytes(), b".", &view.request.body].concat();
+        match keys.iter().any(|key| is_web_signed(key, algorithm, &signed, &signature)) {
+            true => Ok(()),
+            // Nothing names the key: the provider may have another one by now.
+            false if key_id.is_none() => Err(Refusal { fetch: Some(self.jwks.clone()), ..mismatch() }),
+            false => Err(mismatch()),
+        }
+    }
+
+    /// The algorithm, once nothing in the header says that the signature means something else.
+    fn check_header<'a>(&self, header: &'a Map<String, Value>) -> Result<&'a str, Refusal> {
+        let algorithm = header.get("alg").and_then(Value::as_str).unwrap_or_default();
+        if !self.algorithms.iter().any(|known| known == algorithm) {
+            let detail = format!("alg is `{}`: accepted are {}", algorithm.escape_debug(), self.algorithms.join(", "));
+            return Err(Refusal::new(Reason::AlgorithmNotAllowed, detail));
+        }
+        // Signed in the other form, the body would be another text.
+        if header.get("b64") != Some(&Value::Bool(false)) {
+            return Err(malformed("b64 is not false".into()));
+        }
+        let is_b64_alone = |names: &Vec<Value>| matches!(&names[..], [Value::String(name)] if name == "b64");
+        if !header.get("crit").and_then(Value::as_array).is_some_and(is_b64_alone) {
+            return Err(malformed("crit does not hold b64 alone: no other extension is known".into()));
+        }
+        Ok(algorithm)
+    }
+
+    fn check_time(&self, header: &Map<String, Value>, window: Window, given: &Given<'_>) -> Result<(), Refusal> {
+        let Some(name) = &self.header_time else { return Ok(()) };
+        let seconds = match header.get(name) {
+            None => return Err(Refusal::new(Reason::MissingTimestamp, format!("header parameter {name} is missing"))),
+            Some(value) => value.as_u64().ok_or_else(|| {
+                Refusal::new(Reason::MalformedTimestamp, format!("header parameter {name} is not a time in seconds"))
+            })?,
+        };
+        let time_ns = window::parse(TimeUnit::S, seconds.to_string().as_bytes())?;
+        match given.now {
+            Some(now) => window::judge(window, time_ns, now),
+            None => Ok(()),
+        }
+    }
+}
+
+#[cfg(test)]
+#[path = "detached_jws_tests.rs"]
+mod tests;

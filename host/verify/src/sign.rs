@@ -1,0 +1,290 @@
+//! Makes requests as a provider does: the other side of the check, for `landfall sign` and `send`. Only where the provider
+//! signs with a secret that both sides have.
+
+use std::borrow::Cow;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use base64::Engine as _;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
+use http::{HeaderName, HeaderValue};
+use serde_json::{Map, Value};
+
+use super::algorithm::{Running, mac, sha256, sha256_hex};
+use super::jwt::{Jwt, query_string_hash};
+use super::payload::{Part, Signed};
+use super::request::Unverified;
+use super::schemes;
+use super::signature::{ListTime, Signature};
+use super::verifier::{Proof, Verifier};
+use super::view::View;
+use landfall_model::{Algorithm, Encoding, Place, TimeUnit};
+
+/// How long a token that is made here is good for.
+const TOKEN_LIFE: Duration = Duration::from_secs(300);
+
+/// Signs `draft` with the bytes of a key, as if sent at `now`. The error says why this cannot be done.
+pub fn sign(verifier: &Verifier, mut draft: Unverified, key: &[u8], now: SystemTime) -> Result<Unverified, String> {
+    match &verifier.proof {
+        Proof::Closed => return Err("nobody said how senders prove themselves".into()),
+        Proof::Open => {}
+        Proof::Token { from, prefix } => {
+            let secret = std::str::from_utf8(key).map_err(|_| "the secret is not text")?;
+            put(&mut draft, from, &format!("{prefix}{secret}"))?;
+        }
+        Proof::Basic => {
+            let credentials = format!("Basic {}", STANDARD.encode(key));
+            put(&mut draft, &Place::Header("Authorization".into()), &credentials)?;
+        }
+        Proof::Signature(signature) => signature.sign(verifier, &mut draft, key, now)?,
+        Proof::Jwt(jwt) => {
+            let token = jwt.make(verifier, &draft, key, now)?;
+            put(&mut draft, &jwt.from, &format!("{}{token}", jwt.prefix))?;
+        }
+        Proof::Code(code) => schemes::sign(code, verifier, &mut draft, key, now)?,
+    }
+    Ok(draft)
+}
+
+impl Signature {
+    fn sign(&self, verifier: &Verifier, draft: &mut Unverified, key: &[u8], now: SystemTime) -> Result<(), String> {
+        for (name, value) in &self.require {
+            put(draft, &Place::Header(name.clone()), value)?;
+        }
+        let time = self.time.as_ref().map(|time| written(time.unit, now)).unwrap_or_default();
+        // A draft that names its id keeps it.
+        let named =
+            self.id.as_ref().and_then(|place| View::new(draft, None).find(place, true).ok().map(Cow::into_owned));
+        let id = named.unwrap_or_else(|| format!("msg_{}", written(TimeUnit::Ms, now)).into_bytes());
+        if let Some(place) = &self.id {
+            put(draft, place, &String::from_utf8_lossy(&id))?;
+        }
+        // A provider may have one value for both: then it is the time.
+        if let Some(place) = self.time.as_ref().and_then(|time| time.from.as_ref()) {
+            put_time(draft, place, &time)?;
+        }
+        let labels = self.list.iter().flat_map(|list| &list.signed_labels);
+        let labels: Vec<(String, String)> = labels.map(|label| (label.clone(), "sample".to_owned())).collect();
+        let signed = Signed { timestamp: time.as_bytes(), id: &id, labels: &labels };
+        let view = View::new(draft, verifier.public_url.as_ref());
+        let only_the_provider = "this provider signs with a private key that only it has";
+        let mut running = Running::new(self.algorithm, key).ok_or(only_the_provider)?;
+        for part in &self.payload {
+            running.update(&part.bytes(&view, signed, key).map_err(|refusal| refusal.to_string())?);
+        }
+        let digest = running.finish();
+        let encoded = match self.encoding {
+            Encoding::Hex => hex::encode(digest),
+            Encoding::Base64 => STANDARD.encode(digest),
+            Encoding::Base64url => URL_SAFE_NO_PAD.encode(digest),
+        };
+        let text = match &self.list {
+            None => match self.methods.first() {
+                Some((method, _)) => format!("{method}={encoded}"),
+                None => format!("{}{encoded}", self.prefix),
+            },
+            Some(list) => {
+                let assign = list.assign.as_deref().unwrap_or_default();
+                let time = match &list.time {
+                    ListTime::Absent => String::new(),
+                    ListTime::Labelled(label) => format!("{label}{assign}{time}{}", list.separator),
+                    ListTime::First => format!("{time}{}", list.separator),
+                };
+                let others: String =
+                    labels.iter().map(|(label, value)| format!("{label}{assign}{value}{}", list.separator)).collect();
+                match list.labels.first() {
+                    Some(label) => format!("{time}{others}{label}{assign}{encoded}"),
+                    None => format!("{time}{others}{encoded}"),
+                }
+            }
+        };
+        let place = self.from.first().expect("checked at load");
+        if matches!(place, Place::Json(_)) && self.payload.contains(&Part::Body) {
+            return Err("a signature inside what it signs cannot be made".into());
+        }
+        put(draft, place, &text)
+    }
+}
+
+impl Jwt {
+    fn make(&self, verifier: &Verifier, draft: &Unverified, key: &[u8], now: SystemTime) -> Result<String, String> {
+        let name = self.algorithms.iter().find(|name| name.starts_with("HS"));
+        let (name, algorithm) = match name.map(String::as_str) {
+            Some(name @ "HS256") => (name, Algorithm::HmacSha256),
+            Some(name @ "HS384") => (name, Algorithm::HmacSha384),
+            Some(name @ "HS512") => (name, Algorithm::HmacSha512),
+            _ => return Err("this provider signs tokens with a private key that only it has".into()),
+        };
+        let seconds = now.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
+        let mut claims: Map<String, Value> =
+            self.claims.iter().filter_map(|(claim, allowed)| Some((claim.clone(), allowed.first()?.clone()))).collect();
+        claims.insert("iat".into(), seconds.into());
+        claims.insert("nbf".into(), seconds.into());
+        claims.insert("exp".into(), (seconds + TOKEN_LIFE.as_secs()).into());
+        if let Some((claim, only_with_body)) = &self.body_hash
+            && !(*only_with_body && draft.body.is_empty())
+        {
+            claims.insert(claim.clone(), super::jwt::written(self.body_hash_encoding, &sha256(&draft.body)).into());
+        }
+        if let Some(claim) = &self.body_claim {
+            claims.insert(claim.clone(), String::from_utf8_lossy(&draft.body).into_owned().into());
+        }
+        if let Some(claim) = &self.query_string_hash {
+            let hash = query_string_hash(&View::new(draft, verifier.public_url.as_ref()), &self.base_path);
+            claims.insert(claim.clone(), hash.into());
+        }
+        if let Some(claim) = &self.url_hash {
+            let url = View::new(draft, verifier.public_url.as_ref()).url().map_err(|refusal| refusal.to_string())?;
+            claims.insert(claim.clone(), sha256_hex(url.as_bytes()).into());
+        }
+        let part = |value: Value| URL_SAFE_NO_PAD.encode(value.to_string());
+        let signed =
+            format!("{}.{}", part(serde_json::json!({ "alg": name, "typ": "JWT" })), part(Value::Object(claims)));
+        let signature = URL_SAFE_NO_PAD.encode(mac(algorithm, key, signed.as_bytes()));
+        Ok(format!("{signed}.{signature}"))
+    }
+}
+
+/// A time as the provider writes it.
+pub fn written(unit: TimeUnit, now: SystemTime) -> String {
+    let since = now.duration_since(UNIX_EPOCH).unwrap_or_default();
+    let timestamp = || jiff::Timestamp::from_second(since.as_secs() as i64).unwrap_or_default();
+    match unit {
+        TimeUnit::S => since.as_secs().to_string(),
+        TimeUnit::Ms => since.as_millis().to_string(),
+        TimeUnit::Rfc3339 => timestamp().to_string(),
+        TimeUnit::Iso8601 => timestamp().strftime("%Y-%m-%dT%H:%M:%S").to_string(),
+        TimeUnit::HttpDate => timestamp().strftime("%a, %d %b %Y %H:%M:%S GMT").to_string(),
+    }
+}
+
+/// Puts the signed time at its place: as a number where the payload has a number there.
+fn put_time(draft: &mut Unverified, place: &Place, time: &str) -> Result<(), String> {
+    match (place, time.parse::<u64>()) {
+        (Place::Json(pointer), Ok(number)) => edit_json(draft, |body| {
+            let is_number = body.pointer(pointer).is_some_and(Value::is_number);
+            put_json(body, pointer, if is_number { number.into() } else { time.into() });
+        }),
+        _ => put(draft, place, time),
+    }
+}
+
+/// Puts a value at a place of the request.
+pub fn put(draft: &mut Unverified, place: &Place, value: &str) -> Result<(), String> {
+    match place {
+        Place::Header(name) => {
+            let header: HeaderName = name.parse().map_err(|_| format!("`{name}` is not a header name"))?;
+            let value = HeaderValue::from_str(value).map_err(|_| format!("header {name} cannot hold the value"))?;
+            draft.headers.insert(header, value);
+        }
+        Place::Query(name) => {
+            let pair = url::form_urlencoded::Serializer::new(String::new()).append_pair(name, value).finish();
+            draft.query = Some(draft.query.take().map_or_else(|| pair.clone(), |query| format!("{query}&{pair}")));
+        }
+        Place::Json(pointer) => edit_json(draft, |body| put_json(body, pointer, value.into()))?,
+        Place::Each(pointer) => edit_json(draft, |body| {
+            let (before, after) = pointer.split_once("/*").expect("checked at load");
+            if body.pointer(before).and_then(Value::as_array).is_none_or(Vec::is_empty) {
+                put_json(body, before, serde_json::json!([{}]));
+            }
+            let elements = body.pointer_mut(before).and_then(Value::as_array_mut);
+            elements.into_iter().flatten().for_each(|element| put_json(element, after, value.into()));
+        })?,
+        Place::Form(name) => {
+            let mut form = url::form_urlencoded::Serializer::new(String::from_utf8_lossy(&draft.body).into_owned());
+            draft.body = form.append_pair(name, value).finish().into();
+        }
+        Place::Body(_) => draft.body = value.to_owned().into(),
+        Place::Claim(_) => return Err("a claim is part of a token, which is made last".into()),
+        Place::Param(name) => {
+            draft.params.retain(|(key, _)| key != name);
+            draft.params.push((name.clone(), value.to_owned()));
+        }
+        Place::Path(_) => {
+            let start = draft.path.rfind('/').map_or(0, |slash| slash + 1);
+            draft.path.truncate(start);
+            draft.path.extend(percent_encoding::utf8_percent_encode(value, percent_encoding::NON_ALPHANUMERIC));
+        }
+    }
+    Ok(())
+}
+
+fn edit_json(draft: &mut Unverified, edit: impl FnOnce(&mut Value)) -> Result<(), String> {
+    let mut body: Value = serde_json::from_slice(&draft.body).map_err(|_| "the body must be JSON for this provider")?;
+    edit(&mut body);
+    draft.body = body.to_string().into();
+    Ok(())
+}
+
+/// Makes the objects on the way.
+pub fn put_json(mut at: &mut Value, pointer: &str, value: Value) {
+    for key in pointer.split('/').skip(1) {
+        let has_place = at.is_object() || (at.is_array() && key.parse::<usize>().is_ok());
+        if !has_place {
+            *at = Value::Object(Map::new());
+        }
+        at = match at {
+            Value::Array(elements) => {
+                let index = key.parse::<usize>().unwrap_or(0).min(elements.len());
+                if index == elements.len() {
+                    elements.push(Value::Null);
+                }
+                &mut elements[index]
+            }
+            Value::Object(object) => object.entry(key.to_owned()).or_insert(Value::Null),
+            _ => unreachable!("made an object above"),
+        };
+    }
+    *at = value;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::check::{Checked, Given, Keys, NoDocuments, check};
+    use super::super::pack::{Packs, pack_names};
+    use super::super::settings;
+    use super::*;
+    use landfall_model::{ConfigValue, KeyForm, Secret, VerifySpec};
+
+    const KEYS: [(KeyForm, &str); 6] = [
+        (KeyForm::Utf8, "a secret"),
+        (KeyForm::Hex, "00ff7788aabb"),
+        (KeyForm::Base64, "c2VjcmV0IGtleQ=="),
+        (KeyForm::Whsec, "whsec_c2VjcmV0IGtleQ=="),
+        (KeyForm::WhsecOrText, "whsec_c2VjcmV0IGtleQ=="),
+        (KeyForm::Sha1, "private"),
+    ];
+
+    #[test]
+    fn what_is_signed_as_a_provider_does_is_accepted_and_what_is_changed_is_not() {
+        let now = UNIX_EPOCH + Duration::from_secs(1_760_000_000);
+        let mut signed_packs = 0;
+        for name in pack_names() {
+            let pack = Packs::default().find(name).unwrap();
+            let spec = VerifySpec {
+                provider: Some(name.into()),
+                secret: vec!["env:S".parse().unwrap()],
+                public_url: Some("https://hooks.example.com".into()),
+                config: [("topic_arns".to_owned(), ConfigValue::One("*".into()))].into(),
+                ..VerifySpec::default()
+            };
+            let spec = settings::filled(&pack, spec);
+            let verifier =
+                Verifier::build(&spec, &Packs::default()).unwrap_or_else(|error| panic!("{name}: {error:?}"));
+            let Some((_, secret)) = KEYS.iter().find(|(form, _)| *form == verifier.key_form()) else { continue };
+            let secret = if verifier.proof.word() == "basic" { "user:password" } else { secret };
+            let draft = pack.draft(None, "https://hooks.example.com/in").unwrap();
+            let keys = Keys::new([(verifier.key_form(), Ok(Secret::new(secret)))]);
+            let key = keys.iter().next().unwrap().unwrap().to_vec();
+            let Ok(request) = sign(&verifier, draft, &key, now) else { continue };
+            let given = Given { keys: &keys, documents: &NoDocuments, now: Some(now) };
+            match check(&verifier, request.clone(), &given, None) {
+                Ok(Checked::Verified(_)) => {}
+                other => panic!("{name}: {other:?}\n{request:?}"),
+            }
+            let other = Keys::new([(KeyForm::Utf8, Ok(Secret::new("another:one")))]);
+            assert!(check(&verifier, request, &Given { keys: &other, ..given }, None).is_err(), "{name}");
+            signed_packs += 1;
+        }
+        assert!(signed_packs >= 240, "only {signed_packs} packs");
+    }
+}

@@ -76,7 +76,7 @@ pub struct Config {
     pub retention: Retention,
     /// How lines are written.
     pub log_format: Option<LogFormat>,
-    /// `info`, `debug`, or a filter such as `landfall::edge=debug,info`.
+    /// `info`, `debug`, or a filter such as `landfall_edge=debug,info`.
     pub log_level: String,
     /// How long a stop waits for what runs.
     pub drain: Duration,

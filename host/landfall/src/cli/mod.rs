@@ -160,7 +160,7 @@ struct NodeFlags {
     /// How log lines are written [default: text on a terminal, json elsewhere].
     #[arg(long, value_enum, value_name = "FORMAT")]
     log_format: Option<Format>,
-    /// `error`, `warn`, `info`, `debug`, or a filter such as `landfall::edge=debug,info` [default: info].
+    /// `error`, `warn`, `info`, `debug`, or a filter such as `landfall_edge=debug,info` [default: info].
     #[arg(long, value_name = "LEVEL")]
     log: Option<String>,
 }

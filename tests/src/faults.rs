@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
 
+use crate::require::missing;
 use crate::{landfall, root};
 
 /// The built library; none, and a plain line, where there is no C compiler.
@@ -20,7 +21,7 @@ pub fn faults() -> Option<&'static Path> {
                     Some(library)
                 }
                 Err(error) => {
-                    println!("skipped: cc does not start: {error}");
+                    missing(&format!("cc does not start: {error}"));
                     None
                 }
             }

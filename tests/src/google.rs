@@ -11,6 +11,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use crate::ports::free_port;
+use crate::require::missing;
 use crate::{Node, eventually, root};
 
 /// Whose account the calls of a broker are made in.
@@ -45,7 +46,7 @@ impl PubSub {
     /// None, and a plain line, where it is not installed.
     pub async fn start() -> Option<Arc<PubSub>> {
         let Some(program) = emulator() else {
-            println!("skipped: the Pub/Sub emulator is not installed (gcloud beta emulators pubsub)");
+            missing("the Pub/Sub emulator is not installed (gcloud beta emulators pubsub, or PUBSUB_EMULATOR=PROGRAM)");
             return None;
         };
         let (dir, port) = (tempfile::tempdir().expect("a temporary folder"), free_port());
@@ -145,7 +146,7 @@ impl Front {
     pub fn start() -> Option<Front> {
         let python = std::env::var_os("LANDFALL_SDK").map(|sdk| PathBuf::from(sdk).join("venv/bin/python"));
         let Some(python) = python.filter(|python| python.exists()) else {
-            println!("skipped: google-api-python-client is not installed (LANDFALL_SDK)");
+            missing("google-api-python-client is not installed (LANDFALL_SDK)");
             return None;
         };
         let mut command = Command::new(python);

@@ -13,6 +13,7 @@ pub mod ports;
 pub mod postgres;
 pub mod receiver;
 pub mod relay;
+pub mod require;
 
 use std::future::Future;
 use std::path::PathBuf;
@@ -32,7 +33,7 @@ pub use receiver::Receiver;
 pub fn is_sqlite() -> bool {
     let is_sqlite = std::env::var_os("LANDFALL_TEST_LEDGER").is_none();
     if !is_sqlite {
-        println!("skipped: this is about a ledger in a file");
+        require::not_applicable("this is about a ledger in a file");
     }
     is_sqlite
 }

@@ -8,6 +8,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 use crate::ports::free_port;
+use crate::require::missing;
 use crate::{eventually, root};
 
 /// A server of our own.
@@ -33,7 +34,7 @@ impl Nats {
     /// The same with more settings, one a line.
     pub async fn with(settings: &str) -> Option<Nats> {
         let Some(bin) = bin() else {
-            println!("skipped: nats-server is not installed");
+            missing("nats-server is not installed (LANDFALL_SDK)");
             return None;
         };
         let dir = tempfile::tempdir().expect("a temporary folder");

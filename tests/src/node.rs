@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
+use crate::require::missing;
 use crate::{Postgres, eventually, landfall};
 
 /// How the process is started, each time.
@@ -151,7 +152,7 @@ impl Setup {
                 return Some(self);
             }
         }
-        println!("skipped: no file system can be mounted here");
+        missing("no file system can be mounted (unshare --mount)");
         None
     }
 

@@ -7,6 +7,8 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
+use crate::require::missing;
+
 /// A server of our own.
 pub struct Postgres {
     bin: PathBuf,
@@ -29,7 +31,7 @@ impl Postgres {
     /// Another server, which a test may stop and start again.
     pub fn start() -> Option<Postgres> {
         let Some(bin) = bin() else {
-            println!("skipped: PostgreSQL 14 or newer is not installed");
+            missing("PostgreSQL 14 or newer is not installed");
             return None;
         };
         let dir = tempfile::tempdir().expect("a temporary folder");

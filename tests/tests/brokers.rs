@@ -1,5 +1,5 @@
 //! Several nodes that share a broker and a database, under load: nodes are killed and stopped, the broker is killed and stopped, lines
-//! are bad; what was acknowledged is done, and what handlers leave is there once. What is not installed is skipped, in words.
+//! are bad; what was acknowledged is done, and what handlers leave is there once.
 
 use std::process::Command;
 use std::sync::{Arc, Mutex};
@@ -10,6 +10,7 @@ use landfall_tests::faults::rounds;
 use landfall_tests::google::ACCOUNT;
 use landfall_tests::leaves::{check, deliver, serving, setup};
 use landfall_tests::relay::{self, Line};
+use landfall_tests::require::missing;
 use landfall_tests::{Nats, Node, Postgres, Setup, bundled, event_id, eventually, guest, landfall};
 use serde_json::json;
 
@@ -301,7 +302,7 @@ async fn nats_may_want_tls_and_a_password_which_nobody_sees() {
             "x509 -req -in request.pem -CA ca.pem -CAkey ca.key -CAcreateserial -days 2 -out cert.pem -extfile names",
         );
     if !made {
-        println!("skipped: no openssl on this machine");
+        missing("openssl is not installed");
         return;
     }
     let (path, secret) = (dir.path().display(), "canary-password");

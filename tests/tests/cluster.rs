@@ -1,5 +1,5 @@
 //! Several nodes over one PostgreSQL: nodes are killed and stopped, the database is killed, connections are cut; what was
-//! acknowledged is done, and what handlers leave is there once. Skipped, in words, where PostgreSQL is not installed.
+//! acknowledged is done, and what handlers leave is there once.
 
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};

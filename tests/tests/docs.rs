@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use landfall_tests::require::missing;
 use landfall_tests::{Setup, bundled, eventually, landfall, root};
 
 /// A fenced block: its language, and its text.
@@ -182,7 +183,7 @@ fn links_between_the_pages_lead_somewhere() {
 #[tokio::test]
 async fn up_prints_curls_that_answer_and_whose_effect_is_seen() {
     if Command::new("curl").arg("--version").output().is_err() {
-        println!("skipped: no curl on this machine");
+        missing("curl is not installed");
         return;
     }
     let dir = tempfile::tempdir().unwrap();

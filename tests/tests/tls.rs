@@ -4,6 +4,7 @@
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
+use landfall_tests::require::missing;
 use landfall_tests::{Setup, eventually, guest};
 
 struct Server(Child);
@@ -33,7 +34,7 @@ fn certificates(dir: &Path) {
 #[tokio::test]
 async fn only_trusted_certificates_are_talked_to() {
     if Command::new("openssl").arg("version").output().is_err() {
-        println!("skipped: no openssl on this machine");
+        missing("openssl is not installed");
         return;
     }
     let dir = tempfile::tempdir().unwrap();

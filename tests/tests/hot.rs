@@ -403,6 +403,7 @@ async fn a_hook_that_cannot_load_answers_503_where_its_file_says() {
         .file("missing.toml", format!("path = \"/missing/{{id}}\"\n{OPEN}"))
         .file("odd.wasm", "no component")
         .file("odd.toml", format!("path = \"/there\"\n{OPEN}"))
+        .env("LANDFALL_READINESS", "any")
         .start()
         .await;
     // Before everything has been read, nobody knows which paths are nobody's.

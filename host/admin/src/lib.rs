@@ -26,8 +26,8 @@ use landfall_model::RefusalLog;
 pub struct Admin {
     /// How they stand.
     pub hooks: Hooks,
-    /// Whether requests should come here.
-    pub is_ready: Arc<dyn Fn() -> bool + Send + Sync>,
+    /// Why requests should not come here; none where they should.
+    pub not_ready: Arc<dyn Fn() -> Option<String> + Send + Sync>,
     /// Counters, in the text format of Prometheus.
     pub metrics: Arc<dyn Fn() -> String + Send + Sync>,
     /// Who was not let in, and why.
@@ -61,9 +61,9 @@ async fn healthz() -> &'static str {
 }
 
 async fn readyz(State(admin): State<Admin>) -> Response {
-    match (admin.is_ready)() {
-        true => "ready\n".into_response(),
-        false => (StatusCode::SERVICE_UNAVAILABLE, "not ready\n").into_response(),
+    match (admin.not_ready)() {
+        None => "ready\n".into_response(),
+        Some(why) => (StatusCode::SERVICE_UNAVAILABLE, format!("not ready: {why}\n")).into_response(),
     }
 }
 

@@ -16,4 +16,4 @@ pub use error::ConfigError;
 pub use hook_file::{
     HookSource, asked_by, component_file, parse_hook, parse_manifest, requests, suggested_answer_within,
 };
-pub use node::{Config, Flags, LogFormat};
+pub use node::{Config, Flags, LogFormat, Readiness};

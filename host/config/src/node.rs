@@ -80,6 +80,19 @@ pub struct Config {
     pub log_level: String,
     /// How long a stop waits for what runs.
     pub drain: Duration,
+    /// When the node becomes ready.
+    pub readiness: Readiness,
+}
+
+/// When a node becomes ready for the first time.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Readiness {
+    /// When every hook file is served.
+    #[default]
+    All,
+    /// When the plugins directory has been read.
+    Any,
 }
 
 /// How lines are written.
@@ -133,6 +146,7 @@ struct NodeFile {
     poll: Option<Time>,
     drain: Option<Time>,
     platform_timeout: Option<Time>,
+    readiness: Option<Readiness>,
     trusted_proxies: Option<Ranges>,
     #[serde(default)]
     admin: AdminTable,
@@ -282,6 +296,7 @@ const VARIABLES: &[(&str, &str)] = &[
     ("LANDFALL_BUNDLED", "bundled"),
     ("LANDFALL_POLL", "poll"),
     ("LANDFALL_DRAIN", "drain"),
+    ("LANDFALL_READINESS", "readiness"),
     ("LANDFALL_ADMIN_LISTEN", "admin.listen"),
     ("LANDFALL_ADMIN_TOKEN", "admin.token"),
     ("LANDFALL_ADMIN_HOSTS", "admin.hosts"),
@@ -457,6 +472,7 @@ impl Config {
             log_format: flags.log_format.or(file.log.format).or(on_cloud_run.then_some(LogFormat::CloudLogging)),
             log_level: flags.log_level.or(file.log.level).unwrap_or_else(|| "info".into()),
             drain: time(file.drain, 8_000),
+            readiness: file.readiness.unwrap_or_default(),
         };
         if !(1..=10_000).contains(&config.running) {
             return Err(wrong(format!("limits.running = {} is out of range: 1 to 10000", config.running)));

@@ -98,9 +98,15 @@ impl Edge {
         }))
     }
 
-    /// Hooks are known and nothing is being shut down.
-    pub fn is_ready(&self) -> bool {
-        self.hooks.is_complete() && self.delivery.can_accept() && !self.draining.load(Ordering::Relaxed)
+    /// Why requests should not come here, for the operator; none where they should.
+    pub fn not_ready(&self) -> Option<String> {
+        if self.draining.load(Ordering::Relaxed) {
+            return Some("the node is stopping".into());
+        }
+        if !self.delivery.can_accept() {
+            return Some("no event can be stored now: the log says why".into());
+        }
+        self.hooks.not_ready()
     }
 
     /// From now on not ready; requests that come all the same are still served.

@@ -53,6 +53,9 @@ pub struct HookStatus {
     /// What the provider's signature leaves open.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub unsigned: Option<&'static str>,
+    /// It has a hook file, or is one that is not read.
+    #[serde(skip)]
+    pub has_file: bool,
 }
 
 /// Where neither the hook file nor the pack says how long the sender waits.
@@ -74,6 +77,17 @@ pub enum HookState {
     Unavailable,
 }
 
+impl std::fmt::Display for HookState {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            HookState::Serving => "serving",
+            HookState::Stale => "stale",
+            HookState::Closed => "closed",
+            HookState::Unavailable => "unavailable",
+        })
+    }
+}
+
 // === impl HookStatus ===
 
 impl HookStatus {
@@ -88,6 +102,7 @@ impl HookStatus {
             wants: None,
             denied: None,
             unsigned: None,
+            has_file: what.to_ascii_lowercase().ends_with(".toml") && !what.contains('/'),
         }
     }
 }
@@ -181,6 +196,7 @@ impl Hook {
             wants: self.handler().and_then(|handler| handler.component().manifest.as_deref().and_then(requests)),
             denied: self.handler().filter(|handler| self.grants_no_call_of(handler)).map(|_| NO_CALLS),
             unsigned: self.verifier.body_note(),
+            has_file: false,
         }
     }
 

@@ -15,9 +15,11 @@ use super::known::{Fingerprint, Known, LOADING, fingerprint};
 use super::load::{Files, LOADS_MAX, Loader, Platform, Problem, references};
 use super::names::Names;
 use super::packs::packs;
+use super::readiness::ReadinessGate;
 use super::scan::{Bundled, Look, Patience, Scanner};
 use super::table::{Asked, Table};
 use super::watch::Watch;
+use landfall_config::Readiness;
 use landfall_engine::Engine;
 use landfall_model::{HookName, SecretSource};
 use landfall_verify::Proof;
@@ -53,6 +55,8 @@ pub struct Setup {
     pub platform: Platform,
     /// Bytes that the node has for all bodies together.
     pub bodies: usize,
+    /// When the node becomes ready.
+    pub readiness: Readiness,
 }
 
 /// The served hooks; readers never wait.
@@ -60,6 +64,7 @@ pub struct Setup {
 pub struct Hooks {
     table: Arc<ArcSwap<Table>>,
     statuses: Arc<Mutex<Vec<HookStatus>>>,
+    gate: Arc<ReadinessGate>,
     /// Somebody wants the directory to be read now.
     again: Arc<Notify>,
 }
@@ -153,8 +158,22 @@ impl Hooks {
         self.table.load().complete
     }
 
+    /// Why the node has not been ready so far; none once it has been.
+    pub fn not_ready(&self) -> Option<String> {
+        if !self.is_complete() {
+            return Some("the plugins directory has not been read yet".into());
+        }
+        let names = self.gate.waits_for()?;
+        Some(format!("these hook files are not served: {names}; `landfall hooks` says why"))
+    }
+
+    /// The hook files that are not served. A component without a hook file is not one of them: it waits for its operator.
+    pub fn not_served(&self) -> Vec<HookStatus> {
+        self.statuses().into_iter().filter(|status| status.has_file && status.state != HookState::Serving).collect()
+    }
+
     fn keeper(setup: Setup) -> (Hooks, Keeper, Duration) {
-        let hooks = Hooks::default();
+        let hooks = Hooks { gate: Arc::new(ReadinessGate::new(setup.readiness)), ..Hooks::default() };
         let loader = Loader {
             engine: setup.engine,
             secrets: setup.secrets,
@@ -388,6 +407,7 @@ impl Keeper {
             if standing.is_none() {
                 status.state = HookState::Unavailable;
             }
+            status.has_file = known.has_file;
             status
         });
         let strays = self.strays.iter().map(|(what, why)| HookStatus::stray(what, why));
@@ -409,6 +429,10 @@ impl Keeper {
         }
         *told = statuses;
         drop(told);
+        // Before the table: once that is complete, the gate says what it waits for.
+        if complete {
+            self.hooks.gate.update(self.hooks.not_served());
+        }
         self.hooks.table.store(Arc::new(table));
     }
 }

@@ -9,6 +9,7 @@ mod known;
 mod load;
 mod names;
 mod packs;
+mod readiness;
 mod scan;
 mod table;
 mod watch;

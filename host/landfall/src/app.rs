@@ -224,6 +224,30 @@ impl App {
         &self.edge.hooks
     }
 
+    /// Refuses to serve, with what is wrong, where a hook file is not served.
+    pub async fn ensure_all_served(&self) -> anyhow::Result<()> {
+        let hooks = self.hooks();
+        while !hooks.is_complete() {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        let not_served = hooks.not_served();
+        if not_served.is_empty() {
+            return Ok(());
+        }
+
+        self.edge.delivery.queue().ledger().close().await;
+        let problem = |status: &HookStatus| {
+            let why = status.problem.as_deref().unwrap_or("no reason is known");
+            format!("{} ({}): {why}", status.name, status.state)
+        };
+        let problems: Vec<String> = not_served.iter().map(problem).collect();
+        anyhow::bail!(
+            "--strict: {} of the hook files are not served: mend or remove them\n{}",
+            problems.len(),
+            problems.join("\n")
+        )
+    }
+
     /// Serves until asked to stop, then drains: readiness off, no new connections, what runs may end.
     pub async fn serve(self, shutdown: Shutdown) -> anyhow::Result<()> {
         let (public, admin_at) = self.addresses()?;
@@ -281,7 +305,7 @@ impl App {
             }),
             hooks: self.edge.hooks.clone(),
             refusals: self.edge.refusals.clone(),
-            is_ready: Arc::new(move || edge.is_ready()),
+            not_ready: Arc::new(move || edge.not_ready()),
             guard: Guard::new(
                 self.admin_token.clone(),
                 self.secrets.clone(),
@@ -475,6 +499,7 @@ fn setup(config: &Config, engine: Arc<Engine>, secrets: Arc<Secrets>) -> Setup {
         cannot_keep: config.cannot_keep(),
         cannot_order: matches!(config.queue, Some(BrokerSpec::CloudTasks(_))),
         bodies: config.edge.bodies,
+        readiness: config.readiness,
         platform: Platform {
             timeout: config.platform_timeout,
             runs_in_requests: config.queue.as_ref().is_some_and(|queue| queue.push().is_some()),

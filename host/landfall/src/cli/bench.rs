@@ -252,7 +252,8 @@ impl Arena {
     fn spawn_node(&self, admin: SocketAddr) -> anyhow::Result<Server> {
         let address = free_address()?;
         let mut command = Command::new(compiler()?);
-        command.arg("serve").args([
+        // What a comparison drops in may be broken: hooks that serve are measured.
+        command.env("LANDFALL_READINESS", "any").arg("serve").args([
             "--log",
             "error",
             "--listen",

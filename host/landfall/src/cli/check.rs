@@ -44,13 +44,7 @@ pub async fn doctor(flags: NodeFlags) -> anyhow::Result<ExitCode> {
 }
 
 fn print(status: &HookStatus) {
-    let state = match status.state {
-        HookState::Serving => "serving",
-        HookState::Stale => "stale",
-        HookState::Closed => "closed",
-        HookState::Unavailable => "unavailable",
-    };
-    say!("{:<16} {:<24} {state}", status.name, status.path.as_deref().unwrap_or("-"));
+    say!("{:<16} {:<24} {}", status.name, status.path.as_deref().unwrap_or("-"), status.state);
     if let Some(problem) = &status.problem {
         say!("    {problem}");
     }

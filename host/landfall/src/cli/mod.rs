@@ -47,7 +47,7 @@ enum Command {
     /// Build the bundled handlers if needed, write a small plugins folder and serve it, ready to try.
     Up(NodeFlags),
     /// Serve the hooks of the plugins directory.
-    Serve(NodeFlags),
+    Serve(ServeFlags),
     /// Load everything as `serve` would, say how each hook stands, and exit: 0 when all serve, 1 otherwise.
     Check(NodeFlags),
     /// Ask everything that a node of these settings would rest on, say what it promises, and how each hook stands; 1 when something is
@@ -125,6 +125,16 @@ enum Command {
         /// Where to pass on what comes; without it the answer is made here.
         relay_to: Option<String>,
     },
+}
+
+/// Flags of `serve`.
+#[derive(Debug, Clone, Default, Args)]
+struct ServeFlags {
+    #[command(flatten)]
+    node: NodeFlags,
+    /// Exit with 1 and the reasons if a hook file is not served after the start.
+    #[arg(long)]
+    strict: bool,
 }
 
 /// Flags of everything that is or looks like a node. Each has an environment variable too: `docs/CONFIG.md`.
@@ -215,14 +225,18 @@ fn dispatch(command: Command) -> anyhow::Result<ExitCode> {
     }
 }
 
-async fn serve(flags: NodeFlags) -> anyhow::Result<ExitCode> {
+async fn serve(ServeFlags { node: flags, strict }: ServeFlags) -> anyhow::Result<ExitCode> {
     // Kill points of tests; they stay until the process ends.
     #[cfg(debug_assertions)]
     std::mem::forget(fail::FailScenario::setup());
     let config = Config::load(flags.into())?;
     telemetry::start(config.log_format, &config.log_level)?;
     let shutdown = Shutdown::on_signals()?;
-    App::start(config).await?.serve(shutdown).await?;
+    let app = App::start(config).await?;
+    if strict {
+        app.ensure_all_served().await?;
+    }
+    app.serve(shutdown).await?;
     Ok(ExitCode::SUCCESS)
 }
 

@@ -1,0 +1,59 @@
+//! Whether the node has become ready. With `readiness = "all"` it waits until every hook file is served, so that a rolling update
+//! with a broken file stops. Once open, the gate stays open: a later mistake must not take a node that works out of service.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, MutexGuard};
+
+use super::hook::HookStatus;
+use landfall_config::Readiness;
+
+/// Opens once.
+#[derive(Default)]
+pub struct ReadinessGate {
+    readiness: Readiness,
+    is_open: AtomicBool,
+    /// The hook files that are not served, as of the last look.
+    not_served: Mutex<Vec<HookStatus>>,
+}
+
+// === impl ReadinessGate ===
+
+impl ReadinessGate {
+    /// Closed.
+    pub fn new(readiness: Readiness) -> ReadinessGate {
+        ReadinessGate { readiness, ..ReadinessGate::default() }
+    }
+
+    /// After a look at a directory that has been read: `not_served` are the hook files that are not served.
+    pub fn update(&self, not_served: Vec<HookStatus>) {
+        if self.is_open.load(Ordering::Acquire) {
+            return;
+        }
+        let is_open = self.readiness == Readiness::Any || not_served.is_empty();
+        let is_changed = *self.not_served() != not_served;
+        if is_open {
+            tracing::info!("ready");
+        } else if is_changed {
+            let hooks = names(&not_served);
+            tracing::error!(
+                hooks,
+                "the node is not ready, since these hook files are not served: mend or remove them, or set readiness = \"any\""
+            );
+        }
+        *self.not_served() = not_served;
+        self.is_open.store(is_open, Ordering::Release);
+    }
+
+    /// The hook files that the node waits for; none once it has been ready.
+    pub fn waits_for(&self) -> Option<String> {
+        (!self.is_open.load(Ordering::Acquire)).then(|| names(&self.not_served()))
+    }
+
+    fn not_served(&self) -> MutexGuard<'_, Vec<HookStatus>> {
+        self.not_served.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+    }
+}
+
+fn names(statuses: &[HookStatus]) -> String {
+    statuses.iter().map(|status| format!("{} ({})", status.name, status.state)).collect::<Vec<_>>().join(", ")
+}

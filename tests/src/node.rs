@@ -19,6 +19,8 @@ struct Launch {
     env: Vec<(String, String)>,
     args: Vec<String>,
     under: Vec<String>,
+    /// Public and admin, as typed; none: any free port of this machine.
+    listen: Option<(String, String)>,
     /// Of the log; none: JSON.
     format: Option<String>,
     disk: Option<Arc<Disk>>,
@@ -115,6 +117,12 @@ impl Setup {
     /// Of its log lines, which must be JSON with a `message` in it.
     pub fn log_format(mut self, format: &str) -> Setup {
         self.launch.format = Some(format.into());
+        self
+    }
+
+    /// Where it listens: the public address and the admin address, as an operator types them.
+    pub fn listen(mut self, public: &str, admin: &str) -> Setup {
+        self.launch.listen = Some((public.into(), admin.into()));
         self
     }
 
@@ -215,7 +223,9 @@ impl Setup {
         let mut command = Command::new(words.next().expect("a binary at least"));
         command.args(words).arg("serve");
         let format = self.launch.format.as_deref().unwrap_or("json");
-        command.args(["--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0", "--log-format", format]);
+        let any = ("127.0.0.1:0".to_owned(), "127.0.0.1:0".to_owned());
+        let (public, admin) = self.launch.listen.as_ref().unwrap_or(&any);
+        command.args(["--listen", public, "--admin-listen", admin, "--log-format", format]);
         command.arg("--plugins").arg(self.plugins()).arg("--data").arg(self.data());
         command.args(&self.launch.args).env_remove("RUST_BACKTRACE").envs(self.launch.env.clone());
         // A config file of the folder that the tests run in is none of ours.

@@ -32,6 +32,33 @@ fn a_missing_plugins_directory_is_an_error() {
     assert!(stderr(&output).contains(why), "{output:?}");
 }
 
+#[test]
+fn unknown_variables_get_a_suggestion() {
+    for command in ["serve", "check", "doctor", "up"] {
+        let output = run_with(&[command], &[("LANDFALL_LEDGER_ULR", "postgres://h/d")]);
+        let said = stderr(&output);
+        assert!(!output.status.success(), "{command}");
+        assert!(
+            said.contains("environment variable LANDFALL_LEDGER_ULR: no setting has this name"),
+            "{command}: {said}"
+        );
+        assert!(said.contains("did you mean LANDFALL_LEDGER_URL?"), "{command}: {said}");
+    }
+}
+
+/// What Kubernetes sets for a Service named `landfall`, and addresses as people write them.
+#[tokio::test]
+async fn service_links_and_short_addresses_serve() {
+    let setup = Setup::new()
+        .hook("hook", &guest("answers_one"), "[verify]\nscheme = \"none\"\n")
+        .env("LANDFALL_SERVICE_HOST", "10.0.0.7")
+        .env("LANDFALL_PORT", "tcp://10.0.0.7:80")
+        .env("LANDFALL_PORT_80_TCP_ADDR", "10.0.0.7")
+        .listen(":0", "localhost:0");
+    let node = setup.serving("hook").await;
+    assert!(node.public.ip().is_unspecified() && node.admin.ip().is_loopback(), "{} {}", node.public, node.admin);
+}
+
 #[tokio::test]
 async fn an_empty_plugins_directory_is_a_warning() {
     let node = Setup::new().start().await;

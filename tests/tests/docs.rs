@@ -128,7 +128,9 @@ async fn the_first_handler_of_the_readme_answers() {
 fn the_table_of_variables_is_the_code() {
     let words = |text: &str| -> BTreeSet<String> {
         let word = |c: char| c.is_ascii_uppercase() || c == '_';
-        let all = text.split(|c: char| !word(c)).filter(|word| word.starts_with("LANDFALL_"));
+        let all = text
+            .split(|c: char| !word(c))
+            .filter(|word| word.strip_prefix("LANDFALL_").is_some_and(|rest| !rest.is_empty()));
         all.map(str::to_owned).collect()
     };
     let documented = words(&read(&root().join("docs/CONFIG.md")));

@@ -114,7 +114,7 @@ fn without_value(message: &str) -> String {
     }
 }
 
-fn nearest<'a>(typed: &str, known: &[&'a str]) -> Option<&'a str> {
+pub(super) fn nearest<'a>(typed: &str, known: &[&'a str]) -> Option<&'a str> {
     known
         .iter()
         .map(|word| (strsim::damerau_levenshtein(typed, word), *word))

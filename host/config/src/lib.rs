@@ -11,9 +11,11 @@ mod own_secrets;
 mod queue;
 mod queued;
 mod values;
+mod variables;
 
 pub use error::ConfigError;
 pub use hook_file::{
     HookSource, asked_by, component_file, parse_hook, parse_manifest, requests, suggested_answer_within,
 };
 pub use node::{Config, Flags, LogFormat, Readiness};
+pub use values::listen_address;

@@ -14,7 +14,8 @@ use super::env;
 use super::error::ConfigError;
 use super::own_secrets;
 use super::queue::{Emulators, QueueTable, QueueUrl};
-use super::values::{Names, Parsed, Ranges, SecretPatterns, Size, Time};
+use super::values::{ListenAddress, Names, Parsed, Ranges, SecretPatterns, Size, Time};
+use super::variables;
 use landfall_model::{
     BrokerSpec, ComponentLimits, CredentialPart, CredentialText, EdgeLimits, Retention, SecretAges, SecretGrant,
     SecretRef,
@@ -138,7 +139,7 @@ pub struct Flags {
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct NodeFile {
-    listen: Option<Parsed<SocketAddr>>,
+    listen: Option<Parsed<ListenAddress>>,
     http2: Option<bool>,
     plugins: Option<PathBuf>,
     data: Option<PathBuf>,
@@ -184,7 +185,7 @@ struct LedgerTable {
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct AdminTable {
-    listen: Option<Parsed<SocketAddr>>,
+    listen: Option<Parsed<ListenAddress>>,
     token: Option<Parsed<SecretRef>>,
     hosts: Option<Names>,
 }
@@ -345,6 +346,11 @@ impl Config {
         Config::from_layers(flags, env::var)
     }
 
+    /// Refuses variables that look like a setting and are none: for commands that are a node, or look like one.
+    pub fn reject_unknown_variables() -> Result<(), ConfigError> {
+        variables::reject_unknown(VARIABLES.iter().map(|(name, _)| *name))
+    }
+
     /// Why no event can wait here, if none can.
     pub fn cannot_queue(&self) -> Option<&'static str> {
         let has_place = !self.on_cloud_run || self.queue.is_some() || self.ledger_url.is_some();
@@ -410,13 +416,13 @@ impl Config {
         let config = Config {
             listen: flags
                 .listen
-                .or_else(|| file.listen.map(|parsed| parsed.0))
+                .or_else(|| file.listen.map(|parsed| parsed.0.0))
                 .or_else(|| port.map(any))
                 .unwrap_or_else(|| any(8080)),
             http2: flags.http2.or(file.http2).unwrap_or(false),
             admin_listen: flags
                 .admin_listen
-                .or_else(|| file.admin.listen.map(|parsed| parsed.0))
+                .or_else(|| file.admin.listen.map(|parsed| parsed.0.0))
                 .unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], 8081))),
             admin_token: file.admin.token.map(|parsed| parsed.0),
             admin_hosts: file.admin.hosts.map(|names| names.0).unwrap_or_default(),
@@ -565,7 +571,7 @@ fn with_variable(table: &toml::Table, key: &str, text: &str) -> Result<toml::Tab
         read(&table).map(|_| table)
     };
     let as_text = try_one(toml::Value::String(text.into()));
-    as_text.or_else(|error| number.or(truth).map_or(Err(error), try_one))
+    as_text.or_else(|error| number.or(truth).and_then(|value| try_one(value).ok()).ok_or(error))
 }
 
 #[cfg(test)]
@@ -590,6 +596,35 @@ mod tests {
     }
 
     #[test]
+    fn addresses_may_leave_out_the_host() {
+        for (typed, expected) in [
+            (":80", "0.0.0.0:80"),
+            ("localhost:80", "127.0.0.1:80"),
+            ("LOCALHOST:0", "127.0.0.1:0"),
+            ("[::1]:80", "[::1]:80"),
+            ("10.0.0.7:80", "10.0.0.7:80"),
+        ] {
+            let config = load(Flags::default(), &[("LANDFALL_LISTEN", typed)]).unwrap();
+            assert_eq!(config.listen.to_string(), expected, "{typed}");
+        }
+        let config = load(Flags::default(), &[("LANDFALL_ADMIN_LISTEN", "localhost:81")]).unwrap();
+        assert_eq!(config.admin_listen.to_string(), "127.0.0.1:81");
+        let file: NodeFile = toml::from_str("listen = \":80\"\n[admin]\nlisten = \"localhost:81\"").unwrap();
+        assert_eq!(file.listen.unwrap().0.0.port(), 80);
+        let open = load(Flags::default(), &[("LANDFALL_ADMIN_LISTEN", ":81")]).unwrap_err();
+        assert!(open.contains("the admin listener 0.0.0.0:81 is reachable from elsewhere"), "{open}");
+        for (typed, expected) in [
+            ("8080", "`8080` is not an address: write `:8080`"),
+            ("example.com:80", "`example.com:80` is not an address"),
+            (":http", "`:http` is not an address"),
+            ("localhost", "`localhost` is not an address"),
+        ] {
+            let error = load(Flags::default(), &[("LANDFALL_LISTEN", typed)]).unwrap_err();
+            assert!(error.contains(expected), "{typed}: {error}");
+        }
+    }
+
+    #[test]
     fn ranges_are_a_list_or_text() {
         assert!(load(Flags::default(), &[]).unwrap().trusted_proxies.is_empty());
         let config = load(Flags::default(), &[("LANDFALL_TRUSTED_PROXIES", "10.0.0.0/8, ::1")]).unwrap();
@@ -606,7 +641,7 @@ mod tests {
         for (vars, expected) in [
             ([("PORT", "http")], "environment variable PORT: `http` is not a port"),
             ([("LANDFALL_HTTP2", "maybe")], "environment variable LANDFALL_HTTP2: invalid type"),
-            ([("LANDFALL_LISTEN", "8080x")], "environment variable LANDFALL_LISTEN: invalid socket address"),
+            ([("LANDFALL_LISTEN", "8080x")], "environment variable LANDFALL_LISTEN: `8080x` is not an address"),
             (
                 [("LANDFALL_LIMITS_CONNECTIONS", "9223372036854775807")],
                 "settings: limits.connections = 9223372036854775807",

@@ -1,5 +1,7 @@
 //! Typed values with units: times, sizes, methods. Each says in its error how to write it.
 
+use std::net::{Ipv4Addr, SocketAddr};
+use std::str::FromStr;
 use std::time::Duration;
 
 use ipnet::IpNet;
@@ -30,6 +32,43 @@ pub struct Names(pub Vec<String>);
 /// Secret references with `*` or `/` at their end: `["env:HOOK_*"]`, or one text with commas between them.
 #[derive(Debug, Clone)]
 pub struct SecretPatterns(pub Vec<SecretPattern>);
+
+/// Where a listener is bound: `10.0.0.7:80`, `[::1]:80`, `localhost:80`, or `:80` for every IPv4 address of this machine.
+#[derive(Debug, Clone, Copy)]
+pub struct ListenAddress(pub SocketAddr);
+
+/// The same for a flag.
+pub fn listen_address(text: &str) -> Result<SocketAddr, String> {
+    text.parse::<ListenAddress>().map(|address| address.0)
+}
+
+impl FromStr for ListenAddress {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<ListenAddress, String> {
+        if let Ok(address) = text.parse() {
+            return Ok(ListenAddress(address));
+        }
+        if text.parse::<u16>().is_ok() {
+            return Err(format!(
+                "`{text}` is not an address: write `:{text}`, or `127.0.0.1:{text}` for this machine alone"
+            ));
+        }
+
+        let host = |name: &str| match name {
+            "" => Some(Ipv4Addr::UNSPECIFIED),
+            name if name.eq_ignore_ascii_case("localhost") => Some(Ipv4Addr::LOCALHOST),
+            _ => None,
+        };
+        let (name, port) = text.rsplit_once(':').unwrap_or((text, ""));
+        match (host(name), port.parse()) {
+            (Some(host), Ok(port)) => Ok(ListenAddress(SocketAddr::from((host, port)))),
+            _ => Err(format!(
+                "`{text}` is not an address: write IP:PORT such as `0.0.0.0:8080` or `[::]:8080`, `localhost:PORT` or `:PORT`"
+            )),
+        }
+    }
+}
 
 /// Text that parses by `FromStr`.
 #[derive(Debug, Clone)]

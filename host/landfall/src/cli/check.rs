@@ -6,15 +6,14 @@ use std::process::ExitCode;
 use anyhow::Context;
 use serde_json::{Value, json};
 
-use super::NodeFlags;
 use super::output::say;
+use super::{NodeFlags, node_config};
 use crate::app::{self, HookState, HookStatus, Inspected, grant_for};
 use crate::telemetry;
-use landfall_config::Config;
 
 /// Loads everything as `serve` would and prints how each hook stands.
 pub async fn check(flags: NodeFlags) -> anyhow::Result<ExitCode> {
-    let mut config = Config::load(flags.into())?;
+    let mut config = node_config(flags)?;
     anyhow::ensure!(config.plugins.is_dir(), "plugins = {} is not a folder", config.plugins.display());
     let scratch = tempfile::tempdir().context("no place for what is compiled")?;
     config.data = scratch.path().into();
@@ -28,7 +27,7 @@ pub async fn check(flags: NodeFlags) -> anyhow::Result<ExitCode> {
 
 /// Asks what a node would rest on, then does what `check` does.
 pub async fn doctor(flags: NodeFlags) -> anyhow::Result<ExitCode> {
-    let config = Config::load(flags.clone().into())?;
+    let config = node_config(flags.clone())?;
     let mut is_well = true;
     for (what, found) in app::doctor(&config).await {
         is_well &= found.is_ok();

@@ -31,7 +31,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use crate::app::{self, App};
 use crate::shutdown::Shutdown;
 use crate::telemetry;
-use landfall_config::{Config, Flags, LogFormat};
+use landfall_config::{Config, Flags, LogFormat, listen_address};
 use output::say;
 
 /// Where webhooks land: verified, answered in time, run through sandboxed WebAssembly components.
@@ -141,10 +141,10 @@ struct ServeFlags {
 #[derive(Debug, Clone, Default, Args)]
 struct NodeFlags {
     /// The public address [default: 0.0.0.0:$PORT or 0.0.0.0:8080].
-    #[arg(long, value_name = "ADDRESS")]
+    #[arg(long, value_name = "ADDRESS", value_parser = listen_address)]
     listen: Option<SocketAddr>,
     /// The admin address [default: 127.0.0.1:8081].
-    #[arg(long, value_name = "ADDRESS")]
+    #[arg(long, value_name = "ADDRESS", value_parser = listen_address)]
     admin_listen: Option<SocketAddr>,
     /// Where components and hook files are dropped [default: plugins].
     #[arg(long, value_name = "DIR")]
@@ -229,7 +229,7 @@ async fn serve(ServeFlags { node: flags, strict }: ServeFlags) -> anyhow::Result
     // Kill points of tests; they stay until the process ends.
     #[cfg(debug_assertions)]
     std::mem::forget(fail::FailScenario::setup());
-    let config = Config::load(flags.into())?;
+    let config = node_config(flags)?;
     telemetry::start(config.log_format, &config.log_level)?;
     let shutdown = Shutdown::on_signals()?;
     let app = App::start(config).await?;
@@ -238,6 +238,12 @@ async fn serve(ServeFlags { node: flags, strict }: ServeFlags) -> anyhow::Result
     }
     app.serve(shutdown).await?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// The settings of a node; a variable that is no setting is an error.
+fn node_config(flags: NodeFlags) -> anyhow::Result<Config> {
+    Config::reject_unknown_variables()?;
+    Ok(Config::load(flags.into())?)
 }
 
 fn backup(data: &std::path::Path, to: &std::path::Path) -> anyhow::Result<ExitCode> {

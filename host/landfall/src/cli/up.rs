@@ -10,7 +10,7 @@ use anyhow::{Context, ensure};
 use super::build::What;
 use super::demos::{Asking, Demo, demos};
 use super::output::say;
-use super::{NodeFlags, build};
+use super::{NodeFlags, build, node_config};
 use crate::app::{App, HookState};
 use crate::shutdown::Shutdown;
 use crate::telemetry;
@@ -27,7 +27,7 @@ pub async fn up(mut flags: NodeFlags) -> anyhow::Result<ExitCode> {
     // Not ./plugins: in a clone of Landfall that is where the sources are.
     flags.plugins = flags.plugins.or(Some(".landfall/plugins".into()));
     flags.log = flags.log.or(Some("warn,handler=info".into()));
-    let mut config = Config::load(flags.into())?;
+    let mut config = node_config(flags)?;
     // `up` is for trying things out: it listens on loopback unless an address was given.
     if !is_typed && config.listen.ip().is_unspecified() {
         config.listen.set_ip(Ipv4Addr::LOCALHOST.into());

@@ -235,3 +235,43 @@ fn output_that_cannot_be_written_ends_commands() {
         assert_eq!((output.status.code(), output.stderr.len()), (Some(0), 0), "{words:?}");
     }
 }
+
+#[tokio::test]
+async fn operators_see_what_a_command_does() {
+    let file = "mode = \"async\"\n[verify]\nscheme = \"none\"\n[retry]\nattempts = 1\n";
+    let node = landfall_tests::Setup::new().hook("traps", &guest("traps"), file).serving("traps").await;
+    let mut events = Vec::new();
+    for _ in 0..2 {
+        events.push(landfall_tests::event_id(&node.post("/traps", &[], "{}").await));
+    }
+    node.until_states("traps", &["dead", "dead"]).await;
+    let command = |line: &str| {
+        let output = node.command().args(line.split(' ')).output().unwrap();
+        (output.status.code(), stdout(&output) + &stderr(&output))
+    };
+
+    let (code, said) = command(&format!("events discard {}", events[0]));
+    assert!(code == Some(2) && said.contains("--reason"), "{said}");
+    let (code, said) = command("events discard --hook traps --reason old --dry-run");
+    assert!(code == Some(0) && said.contains(&events[1]) && said.contains("2 deliveries would be discarded"), "{said}");
+    let (code, said) = command(&format!("events discard {} --reason old", events[0]));
+    assert!(code == Some(0) && said.contains("1 delivery discarded"), "{said}");
+    let (code, said) = command(&format!("events discard {} --reason old", events[0]));
+    assert!(code == Some(1) && said.contains("no delivery of these events is dead or pending"), "{said}");
+    let (_, said) = command("events list --hook traps");
+    assert!(said.contains("discarded: old"), "{said}");
+    let (_, said) = command("events stats");
+    assert!(said.contains("discarded") && said.contains("dead"), "{said}");
+
+    let (_, said) = command("events replay --hook traps --dry-run");
+    assert!(said.contains("1 event would be replayed"), "{said}");
+    let (_, said) = command("events replay --hook traps --again --dry-run --json");
+    let sum: serde_json::Value = serde_json::from_str(&said).unwrap();
+    assert_eq!((&sum["events"], &sum["dry_run"]), (&2.into(), &true.into()), "{said}");
+    let (code, said) = command(&format!("events retry-now {}", events[1]));
+    assert!(code == Some(1) && said.contains("0 deliveries due now; 1 left alone"), "{said}");
+    let (code, said) = command("events purge --hook traps --dry-run");
+    assert!(code == Some(1) && said.contains("hook `traps` exists"), "{said}");
+    let (code, said) = command("events purge --hook gone");
+    assert!(code == Some(0) && said.contains("0 deliveries with their events"), "{said}");
+}

@@ -2,10 +2,9 @@
 //! a secret or a signature is masked.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use axum::body::Body;
-use axum::extract::rejection::{JsonRejection, QueryRejection};
+use axum::extract::rejection::QueryRejection;
 use axum::extract::{Path, Query, State};
 use axum::http::{HeaderMap, Request, StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -14,11 +13,12 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use tower::ServiceExt;
 
+use super::operator;
 use landfall_dispatch::Delivery;
 use landfall_hooks::Hooks;
-use landfall_ledger::{Filter, Ledger, LedgerError, Replayed as Fate, Shown, State as DeliveryState};
+use landfall_ledger::{Filter, Ledger, LedgerError, Shown, State as DeliveryState};
 use landfall_model::clock::to_ms;
-use landfall_model::{Event, EventId};
+use landfall_model::{Clock, Event, EventId};
 
 /// What these answers are made from.
 #[derive(Clone)]
@@ -32,10 +32,6 @@ pub struct Events {
 /// Of one page.
 const PAGE_MAX: usize = 1000;
 const PAGE_DEFAULT: usize = 50;
-/// Of one replay.
-const REPLAY_MAX: usize = 10_000;
-/// Of a replay, in a second.
-const REPLAY_RATE: f64 = 100.0;
 const BODY_SHOWN_MAX: usize = 256 << 10;
 
 /// The routes below `/api`.
@@ -43,7 +39,10 @@ pub fn router(events: Events) -> Router {
     Router::new()
         .route("/api/events", routing::get(list))
         .route("/api/events/{id}", routing::get(show))
-        .route("/api/replay", routing::post(replay))
+        .route("/api/replay", routing::post(operator::replay))
+        .route("/api/discard", routing::post(operator::discard))
+        .route("/api/retry-now", routing::post(operator::retry_now))
+        .route("/api/purge", routing::post(operator::purge))
         .route("/api/stats", routing::get(stats))
         .route("/api/rows/{hook}/{table}", routing::get(rows))
         .with_state(events)
@@ -89,25 +88,31 @@ impl ListQuery {
     fn filter(self) -> Result<Filter, String> {
         Ok(Filter {
             hook: self.hook,
-            state: state(self.state.as_deref())?,
+            states: state(self.state.as_deref())?.into_iter().collect(),
             before: self.before,
             after: self.after,
             since_ms: time(self.since.as_deref())?,
             until_ms: time(self.until.as_deref())?,
             limit: self.limit.unwrap_or(PAGE_DEFAULT).min(PAGE_MAX),
+            ..Filter::default()
         })
     }
 }
 
-fn time(typed: Option<&str>) -> Result<Option<i64>, String> {
+/// A time of day, or how long ago, in ms since 1970.
+pub(super) fn time(typed: Option<&str>) -> Result<Option<i64>, String> {
     let Some(typed) = typed else { return Ok(None) };
-    let wrong = |_| format!("`{}` is not a time: write it as 2026-01-31T08:15:30Z", typed.escape_debug());
-    humantime::parse_rfc3339_weak(typed).map(|at| Some(to_ms(at))).map_err(wrong)
+    let ago = humantime::parse_duration(typed).ok().and_then(|ago| Clock::System.now().checked_sub(ago));
+    let at = ago.map_or_else(|| humantime::parse_rfc3339_weak(typed), Ok);
+    let wrong =
+        |_| format!("`{}` is not a time: write 2026-01-31T08:15:30Z, or 1h for an hour ago", typed.escape_debug());
+    at.map(|at| Some(to_ms(at))).map_err(wrong)
 }
 
-fn state(word: Option<&str>) -> Result<Option<DeliveryState>, String> {
+pub(super) fn state(word: Option<&str>) -> Result<Option<DeliveryState>, String> {
     let Some(word) = word else { return Ok(None) };
-    let wrong = || format!("`{}` is not a state: pending, running, done or dead", word.escape_debug());
+    let wrong =
+        || format!("`{}` is not a state: pending, running, done, dead, resolved or discarded", word.escape_debug());
     DeliveryState::from_word(word).map(Some).ok_or_else(wrong)
 }
 
@@ -168,109 +173,6 @@ fn is_shown(header: &str) -> bool {
     is_harmless && !NEVER.iter().any(|part| header.contains(part))
 }
 
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct ReplayOrder {
-    /// These events.
-    #[serde(default)]
-    events: Vec<String>,
-    /// Or those of this hook, newest first,
-    hook: Option<String>,
-    /// in this state; default: dead,
-    state: Option<String>,
-    /// received at this time (RFC 3339) or later,
-    since: Option<String>,
-    /// and before this one;
-    until: Option<String>,
-    /// at most so many.
-    limit: Option<usize>,
-    /// So many are due in a second; default: 100.
-    per_second: Option<f64>,
-    /// Only say how many.
-    #[serde(default)]
-    dry_run: bool,
-}
-
-#[derive(Debug, Serialize)]
-struct Replayed {
-    events: usize,
-    dry_run: bool,
-    /// They wait or run already.
-    waiting: usize,
-    unknown: Vec<String>,
-}
-
-async fn replay(State(events): State<Events>, order: Result<Json<ReplayOrder>, JsonRejection>) -> Response {
-    let Json(order) = match order {
-        Ok(order) => order,
-        Err(why) => return refused(StatusCode::BAD_REQUEST, &why.body_text()),
-    };
-    let per_second = order.per_second.unwrap_or(REPLAY_RATE);
-    if !(0.001..=100_000.0).contains(&per_second) {
-        return refused(StatusCode::BAD_REQUEST, "per_second is out of range: 0.001 to 100000");
-    }
-    let ids = match asked(&events, &order).await {
-        Ok(ids) => ids,
-        Err(response) => return *response,
-    };
-    if ids.len() > REPLAY_MAX {
-        return refused(StatusCode::BAD_REQUEST, &format!("{REPLAY_MAX} events at most in one replay"));
-    }
-    if order.dry_run {
-        return answer(Ok(Replayed { events: ids.len(), dry_run: true, waiting: 0, unknown: Vec::new() }));
-    }
-    let fates = match events.ledger.replay(ids.clone(), Duration::from_secs_f64(1.0 / per_second)).await {
-        Ok(fates) => fates,
-        Err(error) => return answer::<()>(Err(error)),
-    };
-    landfall_model::kill_point!("replayed");
-    let mut replayed = Replayed { events: 0, dry_run: false, waiting: 0, unknown: Vec::new() };
-    for (id, fate) in ids.iter().zip(&fates) {
-        match fate {
-            Fate::Queued(hook) => {
-                replayed.events += 1;
-                if let Some((delivery, _)) = &events.running {
-                    delivery.queue().is_due(&hook.as_str().into(), events.ledger.now());
-                }
-            }
-            Fate::Waiting => replayed.waiting += 1,
-            Fate::Unknown => replayed.unknown.push(id.to_string()),
-        }
-    }
-    let (count, hook, state) = (replayed.events, order.hook, order.state);
-    tracing::info!(events = count, hook, state, "events are replayed at the operator's word");
-    answer(Ok(replayed))
-}
-
-async fn asked(events: &Events, order: &ReplayOrder) -> Result<Vec<EventId>, Box<Response>> {
-    let bad = |why: &str| Box::new(refused(StatusCode::BAD_REQUEST, why));
-    let mut seen = std::collections::HashSet::new();
-    if !order.events.is_empty() && order.hook.is_some() {
-        return Err(bad("name events, or a hook: not both"));
-    }
-    if !order.events.is_empty() {
-        let ids: Result<Vec<EventId>, String> = order.events.iter().map(|id| id.parse()).collect();
-        let mut ids = ids.map_err(|why| bad(&why))?;
-        ids.retain(|id| seen.insert(*id));
-        return Ok(ids);
-    }
-    let hook = order.hook.clone().ok_or_else(|| bad("name events, or a hook"))?;
-    let filter = Filter {
-        hook: Some(hook),
-        state: Some(state(order.state.as_deref()).map_err(|why| bad(&why))?.unwrap_or(DeliveryState::Dead)),
-        since_ms: time(order.since.as_deref()).map_err(|why| bad(&why))?,
-        until_ms: time(order.until.as_deref()).map_err(|why| bad(&why))?,
-        limit: order.limit.unwrap_or(REPLAY_MAX).min(REPLAY_MAX),
-        ..Filter::default()
-    };
-    let listed = events.ledger.list(filter).await.map_err(|error| Box::new(answer::<()>(Err(error))))?;
-    let mut ids: Vec<EventId> = listed.iter().filter_map(|one| one.event.parse().ok()).collect();
-    // Oldest first, each once.
-    ids.reverse();
-    ids.retain(|id| seen.insert(*id));
-    Ok(ids)
-}
-
 /// A count, and whether the hook is gone that the events are for.
 #[derive(Serialize)]
 struct Counted {
@@ -327,7 +229,7 @@ impl Events {
     }
 }
 
-fn answer<T: Serialize>(result: Result<T, LedgerError>) -> Response {
+pub(super) fn answer<T: Serialize>(result: Result<T, LedgerError>) -> Response {
     let mut headers = HeaderMap::new();
     headers.insert(header::CACHE_CONTROL, "no-store".parse().expect("a constant"));
     match result {
@@ -342,6 +244,6 @@ fn answer<T: Serialize>(result: Result<T, LedgerError>) -> Response {
     }
 }
 
-fn refused(status: StatusCode, why: &str) -> Response {
+pub(super) fn refused(status: StatusCode, why: &str) -> Response {
     (status, Json(json!({ "error": why }))).into_response()
 }

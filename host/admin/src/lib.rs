@@ -4,6 +4,7 @@
 
 pub mod events;
 pub mod guard;
+mod operator;
 
 use std::sync::Arc;
 

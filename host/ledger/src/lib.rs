@@ -22,11 +22,11 @@ use tokio::sync::mpsc;
 
 pub use error::{LedgerError, OpenError};
 pub use postgres::PostgresSettings;
-pub use shown::{Count, Filter, Listed, Repeats, Shown, ShownAttempt, State, StoredRow};
+pub use shown::{Count, Filter, Listed, Pick, Purged, Repeats, Shown, ShownAttempt, State, StoredRow};
 pub use sqlite::{BackedUp, OnFatal, Recovered, SqliteSettings, backup};
 pub use steps::{
     Accepted, Arrived, AttemptRecord, Brought, Claimed, DedupKey, Duplicate, Ending, Fence, Finished, FirstState,
-    LEASE, NewEvent, Refused, Replayed, Results, UNFINISHED_MAX,
+    LEASE, NewEvent, Refused, ReplayOrder, Replayed, Results, Step, UNFINISHED_MAX,
 };
 pub use stored::{Corrupt, Stored};
 
@@ -187,9 +187,25 @@ impl Ledger {
         either!(self, ledger => ledger.prune().await)
     }
 
-    /// New deliveries of old events, `apart` from each other; what became of each, in their order.
-    pub async fn replay(&self, events: Vec<EventId>, apart: Duration) -> Result<Vec<Replayed>, LedgerError> {
-        either!(self, ledger => ledger.replay(events, apart).await)
+    /// New deliveries of old events; what became of each, in their order.
+    pub async fn replay(&self, order: ReplayOrder) -> Result<Vec<Replayed>, LedgerError> {
+        either!(self, ledger => ledger.replay(order).await)
+    }
+
+    /// An operator's step, for those of these deliveries that are in a state for it; which those were.
+    pub async fn operate(&self, step: Step, deliveries: Vec<i64>) -> Result<Vec<i64>, LedgerError> {
+        either!(self, ledger => ledger.operate(step, deliveries).await)
+    }
+
+    /// Removes up to `limit` deliveries of a hook that do not run, and as many identities, rows and values. Nothing was removed:
+    /// nothing is left.
+    pub async fn purge(&self, hook: String, limit: usize) -> Result<Purged, LedgerError> {
+        either!(self, ledger => ledger.purge(hook, limit).await)
+    }
+
+    /// What `purge` would remove in the end.
+    pub async fn purgeable(&self, hook: String) -> Result<Purged, LedgerError> {
+        either!(self, ledger => ledger.purgeable(hook).await)
     }
 
     /// Whether the events of a hook wait, at the operator's word.

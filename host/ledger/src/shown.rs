@@ -3,8 +3,8 @@
 use serde::Serialize;
 
 use super::stored::Corrupt;
-use landfall_model::Event;
 use landfall_model::clock::from_ms;
+use landfall_model::{Event, EventId};
 
 /// The states of a delivery.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -18,6 +18,10 @@ pub enum State {
     Done,
     /// Given up; can be replayed.
     Dead,
+    /// It was dead, and a later delivery of its event is done.
+    Resolved,
+    /// An operator has decided that it is not to be run.
+    Discarded,
 }
 
 /// One delivery and its event, without the body.
@@ -41,6 +45,12 @@ pub struct Listed {
     pub reason: Option<String>,
     /// A new delivery of an old event.
     pub replayed: bool,
+    /// The delivery that this one repeats.
+    pub replay_of: Option<i64>,
+    /// The delivery that has handled the event since, where it is resolved.
+    pub resolved_by: Option<i64>,
+    /// The operator's reason, where it was discarded.
+    pub discarded: Option<String>,
     /// Of the body.
     pub body_bytes: i64,
     /// How often the event came again and was not run.
@@ -69,8 +79,12 @@ pub struct Repeats {
 pub struct Filter {
     /// Of this hook.
     pub hook: Option<String>,
-    /// In this state.
-    pub state: Option<State>,
+    /// Of this event.
+    pub event: Option<EventId>,
+    /// In one of these states; empty: in any.
+    pub states: Vec<State>,
+    /// Which deliveries of the same event.
+    pub pick: Pick,
     /// With smaller numbers than this.
     pub before: Option<i64>,
     /// With greater numbers than this.
@@ -81,6 +95,18 @@ pub struct Filter {
     pub until_ms: Option<i64>,
     /// At most.
     pub limit: usize,
+}
+
+/// Which deliveries of one event a list has.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Pick {
+    /// All.
+    #[default]
+    All,
+    /// The latest, if it fits the filter.
+    Latest,
+    /// The latest of those that are dead, resolved or discarded.
+    LatestFailed,
 }
 
 /// One attempt as it was recorded.
@@ -117,6 +143,19 @@ pub struct Shown {
     pub repeats: Repeats,
 }
 
+/// What an operator's step has removed of a hook, or would.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+pub struct Purged {
+    /// With their attempts, and events that no other delivery needs.
+    pub deliveries: i64,
+    /// Identities of deliveries.
+    pub identities: i64,
+    /// Of all tables.
+    pub rows: i64,
+    /// Kept by key.
+    pub values: i64,
+}
+
 /// How many deliveries of a hook are in each state.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Count {
@@ -147,9 +186,13 @@ pub struct StoredRow {
 // === impl State ===
 
 impl State {
+    /// In the order of their columns.
+    const ALL: [State; 6] =
+        [State::Pending, State::Running, State::Done, State::Dead, State::Resolved, State::Discarded];
+
     /// From its word.
     pub fn from_word(word: &str) -> Option<State> {
-        [State::Pending, State::Running, State::Done, State::Dead].into_iter().find(|state| state.word() == word)
+        State::ALL.into_iter().find(|state| state.word() == word)
     }
 
     /// The word for it.
@@ -159,12 +202,47 @@ impl State {
             State::Running => "running",
             State::Done => "done",
             State::Dead => "dead",
+            State::Resolved => "resolved",
+            State::Discarded => "discarded",
         }
     }
 
     /// From its column.
     pub(super) fn from_number(number: i64) -> State {
-        [State::Pending, State::Running, State::Done].get(number as usize).copied().unwrap_or(State::Dead)
+        State::ALL.get(number as usize).copied().unwrap_or(State::Dead)
+    }
+}
+
+// === impl Filter ===
+
+impl Filter {
+    /// The condition on `d.state`; none where any will do.
+    pub(super) fn states_sql(&self) -> Option<String> {
+        let numbers: Vec<String> = self.states.iter().map(|state| (*state as i64).to_string()).collect();
+        match &numbers[..] {
+            [] => None,
+            // An index may hold just these.
+            [one] => Some(format!("d.state = {one}")),
+            all => Some(format!("d.state IN ({})", all.join(", "))),
+        }
+    }
+}
+
+// === impl Pick ===
+
+impl Pick {
+    /// The condition on later deliveries of the event; none where all are wanted.
+    pub(super) fn sql(self) -> Option<&'static str> {
+        match self {
+            Pick::All => None,
+            Pick::Latest => {
+                Some("NOT EXISTS (SELECT 1 FROM deliveries later WHERE later.event = d.event AND later.id > d.id)")
+            }
+            Pick::LatestFailed => Some(
+                "NOT EXISTS (SELECT 1 FROM deliveries later WHERE later.event = d.event AND later.id > d.id
+                 AND later.state >= 3)",
+            ),
+        }
     }
 }
 

@@ -204,8 +204,32 @@ pub enum Replayed {
     Queued(String),
     /// It waits or runs already.
     Waiting,
+    /// An operator has discarded it.
+    Discarded,
     /// The event, or its body, is gone.
     Unknown,
+}
+
+/// Which events run again, and when.
+#[derive(Debug, Clone)]
+pub struct ReplayOrder {
+    /// These.
+    pub events: Vec<EventId>,
+    /// The first one after this much time,
+    pub delay: Duration,
+    /// the others with this much time in between.
+    pub apart: Duration,
+    /// Also those that an operator has discarded.
+    pub again: bool,
+}
+
+/// What an operator does to deliveries.
+#[derive(Debug, Clone)]
+pub enum Step {
+    /// Dead and pending ones are not run any more, for this reason.
+    Discard(String),
+    /// Pending ones are due now.
+    RetryNow,
 }
 
 /// Why effects are not kept although their attempt went well.

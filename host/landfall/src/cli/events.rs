@@ -7,6 +7,7 @@ use anyhow::ensure;
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 
+use super::operator::{self, DiscardFlags, PurgeFlags, ReplayFlags, RetryFlags};
 use super::output::say;
 use super::target::LedgerFlags;
 
@@ -33,42 +34,18 @@ enum What {
         /// Its id.
         event: String,
     },
-    /// Run events again: these, or all dead ones of a hook.
-    Replay {
-        /// Their ids.
-        events: Vec<String>,
-        #[command(flatten)]
-        which: ReplayFlags,
-    },
+    /// Run events again: these, or all dead ones of a hook that no later replay has handled.
+    Replay(ReplayFlags),
+    /// Never run these dead or pending deliveries: their reason is kept, and they no longer count as dead.
+    Discard(DiscardFlags),
+    /// Let pending deliveries run now, and not when their pause is over.
+    RetryNow(RetryFlags),
+    /// Remove all that a hook has left whose hook file and component are gone: events, deliveries, rows and values.
+    Purge(PurgeFlags),
     /// Follow deliveries as they come, in the state that they are in then, until stopped.
     Tail(Which),
     /// How many deliveries each hook has in each state.
     Stats,
-}
-
-#[derive(Debug, Args)]
-struct ReplayFlags {
-    /// All of this hook instead, up to 10,000.
-    #[arg(long, conflicts_with = "events", required_unless_present = "events")]
-    hook: Option<String>,
-    /// With `--hook`: those in this state.
-    #[arg(long, value_name = "STATE", default_value = "dead")]
-    state: String,
-    /// With `--hook`: received at this time or later, such as 2026-01-31T08:15:30Z.
-    #[arg(long, value_name = "TIME")]
-    since: Option<String>,
-    /// With `--hook`: received before this time.
-    #[arg(long, value_name = "TIME")]
-    until: Option<String>,
-    /// With `--hook`: the newest of those, so many at most.
-    #[arg(long)]
-    limit: Option<usize>,
-    /// How many may begin in a second.
-    #[arg(long, value_name = "COUNT", default_value_t = 100.0)]
-    per_second: f64,
-    /// Only say how many.
-    #[arg(long)]
-    dry_run: bool,
 }
 
 #[derive(Debug, Clone, Args)]
@@ -76,10 +53,10 @@ struct Which {
     /// Only this hook.
     #[arg(long)]
     hook: Option<String>,
-    /// Only `pending`, `running`, `done` or `dead`.
+    /// Only `pending`, `running`, `done`, `dead`, `resolved` (dead, and handled since) or `discarded`.
     #[arg(long)]
     state: Option<String>,
-    /// Received at this time or later, such as 2026-01-31T08:15:30Z.
+    /// Received at this time or later, such as 2026-01-31T08:15:30Z, or 1h for an hour ago.
     #[arg(long, value_name = "TIME")]
     since: Option<String>,
     /// Received before this time.
@@ -146,7 +123,10 @@ pub async fn events(flags: &EventsFlags) -> anyhow::Result<ExitCode> {
             print(&listed, flags.json, line);
         }
         What::Show { event } => show(flags, event).await?,
-        What::Replay { events, which } => replay(flags, events, which).await?,
+        What::Replay(which) => operator::replay(&flags.admin, which, flags.json).await?,
+        What::Discard(which) => operator::discard(&flags.admin, which, flags.json).await?,
+        What::RetryNow(which) => operator::retry_now(&flags.admin, which, flags.json).await?,
+        What::Purge(which) => operator::purge(&flags.admin, which, flags.json).await?,
         What::Tail(which) => tail(flags, which).await?,
         What::Stats => {
             let counts = flags.admin.ask("/api/stats", None).await?;
@@ -157,26 +137,6 @@ pub async fn events(flags: &EventsFlags) -> anyhow::Result<ExitCode> {
         }
     }
     Ok(ExitCode::SUCCESS)
-}
-
-async fn replay(flags: &EventsFlags, events: &[String], which: &ReplayFlags) -> anyhow::Result<()> {
-    let ReplayFlags { hook, state, since, until, limit, per_second, dry_run } = which;
-    let order = match hook {
-        Some(hook) => {
-            json!({ "hook": hook, "state": state, "since": since, "until": until, "limit": limit,
-                "per_second": per_second, "dry_run": dry_run })
-        }
-        None => json!({ "events": events, "per_second": per_second, "dry_run": dry_run }),
-    };
-    let answer = flags.admin.ask("/api/replay", Some(order)).await?;
-    match (flags.json, dry_run) {
-        (true, _) => say!("{answer}"),
-        (_, true) => say!("{} events would be replayed", answer["events"]),
-        _ => say!("{} events are replayed, {} wait or run already", answer["events"], answer["waiting"]),
-    }
-    let unknown = answer["unknown"].as_array().map_or(0, Vec::len);
-    ensure!(unknown == 0, "{unknown} events are not known, or their bodies no longer kept");
-    Ok(())
 }
 
 async fn show(flags: &EventsFlags, event: &str) -> anyhow::Result<()> {
@@ -223,9 +183,15 @@ fn print(all: &Value, as_json: bool, line: impl Fn(&Value) -> String) {
     }
 }
 
-fn line(one: &Value) -> String {
+pub fn line(one: &Value) -> String {
     let reason = one["reason"].as_str().map(|why| format!("  {}", printable(why))).unwrap_or_default();
-    let replayed = if one["replayed"] == true { " (replay)" } else { "" };
+    let replayed = match one["replay_of"].as_i64() {
+        Some(first) => format!(" (replay of {first})"),
+        None if one["replayed"] == true => " (replay)".into(),
+        None => String::new(),
+    };
+    let resolved = one["resolved_by"].as_i64().map(|by| format!(" by {by}")).unwrap_or_default();
+    let discarded = one["discarded"].as_str().map(|why| format!("  discarded: {}", printable(why))).unwrap_or_default();
     let due = one["due_in_ms"].as_u64().filter(|due| *due > 0);
     let due = due.map(|due| format!(" in {}", humantime::format_duration(Duration::from_secs(due.div_ceil(1000)))));
     let count = |key: &str, noun: &str| match one[key].as_u64() {
@@ -234,8 +200,9 @@ fn line(one: &Value) -> String {
     };
     let repeats = count("duplicates", "not run as duplicates") + &count("conflicts", "with this id and another body");
     format!(
-        "{}  {}  {:<20} {}{} attempt {}{replayed}{repeats}{reason}",
+        "{}  {:>6}  {}  {:<20} {}{resolved}{} attempt {}{replayed}{repeats}{reason}{discarded}",
         text(&one["received_at"]),
+        one["delivery"],
         text(&one["event"]),
         text(&one["hook"]),
         text(&one["state"]),

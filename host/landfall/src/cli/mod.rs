@@ -10,6 +10,7 @@ mod events;
 mod explain;
 mod idle;
 mod load;
+mod operator;
 mod output;
 mod providers;
 mod ready;
@@ -85,7 +86,7 @@ enum Command {
     Explain(explain::ExplainFlags),
     /// How the hooks of a running node stand; pause and resume.
     Hooks(events::HooksFlags),
-    /// Deliveries of a running node: list, show, replay, tail, stats.
+    /// Deliveries of a running node: list, show, tail, stats; replay, discard, retry now, purge.
     Events(events::EventsFlags),
     /// Rows that the handlers of a running node have stored.
     Rows(rows::RowsFlags),

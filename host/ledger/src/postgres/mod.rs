@@ -6,6 +6,7 @@ mod connect;
 mod effects;
 mod health;
 mod hints;
+mod operator;
 mod read;
 mod schema;
 mod tls;
@@ -20,10 +21,10 @@ use tokio::sync::{Semaphore, mpsc};
 use uuid::Uuid;
 
 use super::error::{LedgerError, OpenError};
-use super::shown::{Count, Filter, Listed, Shown, StoredRow};
+use super::shown::{Count, Filter, Listed, Purged, Shown, StoredRow};
 use super::steps::{
     Accepted, Arrived, AttemptRecord, Brought, Claimed, DedupKey, Duplicate, Ending, Fence, Finished, LEASE, NewEvent,
-    Replayed, UNFINISHED_MAX,
+    ReplayOrder, Replayed, Step, UNFINISHED_MAX,
 };
 use super::stored::{Corrupt, Stored, checked};
 use health::Health;
@@ -304,23 +305,32 @@ impl Postgres {
     }
 
     /// As `Ledger::replay`.
-    pub async fn replay(&self, events: Vec<EventId>, apart: Duration) -> Result<Vec<Replayed>, LedgerError> {
-        let mut fates = Vec::with_capacity(events.len());
-        let mut delay = 0;
-        for id in events {
-            let (id, due) = (id.uuid(), delay);
-            let sql = "SELECT kind, hook FROM replay($1, $2)";
-            let row = self.ask(async |client| client.query_one_cached(sql, &[&id, &due]).await).await?;
-            fates.push(match row.get::<_, i32>(0) {
-                0 => {
-                    delay += millis(apart);
-                    Replayed::Queued(row.get(1))
-                }
-                1 => Replayed::Waiting,
-                _ => Replayed::Unknown,
-            });
+    pub async fn replay(&self, order: ReplayOrder) -> Result<Vec<Replayed>, LedgerError> {
+        let mut fates = Vec::with_capacity(order.events.len());
+        let mut delay = order.delay;
+        for event in &order.events {
+            let fate = self.ask(async |client| operator::replay(client, event, delay, order.again).await).await?;
+            if let Replayed::Queued(_) = &fate {
+                delay += order.apart;
+            }
+            fates.push(fate);
         }
         Ok(fates)
+    }
+
+    /// As `Ledger::operate`.
+    pub async fn operate(&self, step: Step, deliveries: Vec<i64>) -> Result<Vec<i64>, LedgerError> {
+        self.ask(async |client| operator::operate(client, &step, &deliveries).await).await
+    }
+
+    /// As `Ledger::purge`.
+    pub async fn purge(&self, hook: String, limit: usize) -> Result<Purged, LedgerError> {
+        self.ask(async |client| operator::purge(client, &hook, limit as i32).await).await
+    }
+
+    /// As `Ledger::purgeable`.
+    pub async fn purgeable(&self, hook: String) -> Result<Purged, LedgerError> {
+        self.ask(async |client| operator::purgeable(client, &hook).await).await
     }
 
     /// As `Ledger::pause`.

@@ -21,7 +21,7 @@ pub const WITH_WORK: &str = "
     FROM names WHERE hook IS NOT NULL";
 
 const LISTED: &str = "d.id, e.id, d.hook, e.received_ms, d.state, d.attempt, d.due, d.reason, d.replayed, e.body_bytes,
-    e.duplicates, e.conflicts";
+    e.duplicates, e.conflicts, d.replay_of, d.resolved_by, d.discarded";
 
 fn listed(row: &Row, now: LedgerTime) -> Listed {
     let state = State::from_number(row.get::<_, i16>(4).into());
@@ -39,21 +39,38 @@ fn listed(row: &Row, now: LedgerTime) -> Listed {
         body_bytes: row.get(9),
         duplicates: row.get(10),
         conflicts: row.get(11),
+        replay_of: row.get(12),
+        resolved_by: row.get(13),
+        discarded: row.get(14),
     }
 }
 
 /// A page of deliveries: newest first, or in order where `after` is given.
 pub async fn list(client: &Object, filter: &Filter, now: LedgerTime) -> Result<Vec<Listed>, Error> {
-    let Filter { hook, state, before, after, since_ms, until_ms, limit } = filter;
+    let Filter { hook, event, pick, before, after, since_ms, until_ms, limit, .. } = filter;
     let order = if after.is_some() { "ASC" } else { "DESC" };
-    let state = state.map(|state| format!("AND d.state = {}", state as i64)).unwrap_or_default();
+    let event = event.as_ref().map(EventId::uuid);
+    // Only what is asked for, so that an index can answer it.
+    let (states, pick) = (filter.states_sql(), pick.sql());
+    let asked = [
+        (hook.is_some(), "d.hook = $1"),
+        (before.is_some(), "d.id < $2"),
+        (after.is_some(), "d.id > $3"),
+        (since_ms.is_some(), "e.received_ms >= $4"),
+        (until_ms.is_some(), "e.received_ms < $5"),
+        (event.is_some(), "e.id = $7"),
+        (states.is_some(), states.as_deref().unwrap_or_default()),
+        (pick.is_some(), pick.unwrap_or_default()),
+    ];
+    let asked: String =
+        asked.iter().filter(|(is_asked, _)| *is_asked).map(|(_, part)| format!(" AND {part}")).collect();
     let sql = format!(
         "SELECT {LISTED} FROM deliveries d JOIN events e ON e.seq = d.event
-         WHERE ($1::text IS NULL OR d.hook = $1) {state} AND ($2::bigint IS NULL OR d.id < $2)
-         AND ($3::bigint IS NULL OR d.id > $3) AND ($4::bigint IS NULL OR e.received_ms >= $4)
-         AND ($5::bigint IS NULL OR e.received_ms < $5) ORDER BY d.id {order} LIMIT $6"
+         WHERE ($1::text, $2::bigint, $3::bigint, $4::bigint, $5::bigint, $7::uuid) IS NOT NULL IS NOT NULL{asked}
+         ORDER BY d.id {order} LIMIT $6"
     );
-    let rows = client.query_cached(&sql, &[hook, before, after, since_ms, until_ms, &(*limit as i64)]).await?;
+    let limit = *limit as i64;
+    let rows = client.query_cached(&sql, &[hook, before, after, since_ms, until_ms, &limit, &event]).await?;
     Ok(rows.iter().map(|row| listed(row, now)).collect())
 }
 

@@ -4,7 +4,12 @@ use super::connect::{Connector, told};
 use crate::error::OpenError;
 
 /// Each entry takes a ledger one version further.
-const STEPS: [&str; 3] = [include_str!("schema.sql"), include_str!("arrivals.sql"), include_str!("duplicates.sql")];
+const STEPS: [&str; 4] = [
+    include_str!("schema.sql"),
+    include_str!("arrivals.sql"),
+    include_str!("duplicates.sql"),
+    include_str!("operator.sql"),
+];
 /// Nodes that start together come one after another.
 const LOCK: i64 = 0x4c46_4c44;
 

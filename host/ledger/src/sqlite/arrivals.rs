@@ -58,6 +58,9 @@ fn first_time(
         events::remember(connection, hook, &DedupKey::of_replay(replay), seq, now)?;
     }
     let delivery = deliveries::insert(connection, seq, hook, None, now, replay.is_some())?;
+    if let Some(Known::Same(first)) = known {
+        deliveries::repeats(connection, delivery, &first)?;
+    }
     let begun = begin(connection, Fence { delivery, attempt: (*number).max(1) }, owner, now)?;
     match (known, begun) {
         (Some(Known::OtherBody(first)), Arrived::Begun { fence, .. }) => {
@@ -145,7 +148,8 @@ pub(super) fn hand_over(connection: &Connection, fences: &[Fence]) -> rusqlite::
                 .execute([fence.delivery])?;
             continue;
         }
-        connection.prepare_cached("UPDATE deliveries SET state = 2 WHERE id = ?")?.execute([fence.delivery])?;
+        // It is neither pending nor done: nothing waits for it, and it resolves nothing.
+        connection.prepare_cached("UPDATE deliveries SET state = 5 WHERE id = ?")?.execute([fence.delivery])?;
         deliveries::unblock_next(connection, fence.delivery)?;
         connection.prepare_cached("DELETE FROM attempts WHERE delivery = ?")?.execute([fence.delivery])?;
         connection.prepare_cached("DELETE FROM deliveries WHERE id = ?")?.execute([fence.delivery])?;

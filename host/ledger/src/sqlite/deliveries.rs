@@ -5,7 +5,7 @@ use rusqlite::{Connection, OptionalExtension, params};
 
 use super::bound::SizeBound;
 use super::events::{self, COLUMNS, Earlier, Known};
-use super::{kv, rows};
+use super::{kv, operator, rows};
 use crate::steps::{
     Accepted, AttemptRecord, Claimed, DedupKey, Duplicate, Ending, Fence, Finished, FirstState, LEASE, NewEvent,
     Refused, Replayed, Results, UNFINISHED_MAX,
@@ -45,6 +45,9 @@ pub(super) fn accept(
         events::remember(connection, hook, &key, seq, now)?;
     }
     let delivery = insert(connection, seq, hook, new.order_key.as_deref(), now.plus(new.delay), false)?;
+    if let Some(Known::Same(first)) = known {
+        repeats(connection, delivery, &first)?;
+    }
     let fence = Fence { delivery, attempt: 1 };
     let begun = new.run_now && begin(connection, fence, owner, now)?;
     let fence = begun.then_some(fence);
@@ -63,7 +66,7 @@ fn join(
     now: LedgerTime,
 ) -> rusqlite::Result<Option<Duplicate>> {
     let (state, reply) = latest(connection, first, now)?;
-    if state == FirstState::Replayed && replay(connection, &first.id, now)? == Replayed::Unknown {
+    if state == FirstState::Replayed && operator::replay(connection, &first.id, now, false)? == Replayed::Unknown {
         return Ok(None);
     }
     events::count_duplicate(connection, first.seq, duplicate)?;
@@ -86,8 +89,9 @@ pub(super) fn latest(
     let state = match state {
         0 => FirstState::Pending(now.until(due)),
         1 => FirstState::Running,
-        2 => FirstState::Done,
-        _ => FirstState::Replayed,
+        3 => FirstState::Replayed,
+        // An operator who discards an event has handled it.
+        _ => FirstState::Done,
     };
     Ok((state, reply))
 }
@@ -118,12 +122,18 @@ pub(super) fn insert(
     replayed: bool,
 ) -> rusqlite::Result<i64> {
     let mut insert = connection.prepare_cached(
-        "INSERT INTO deliveries (event, hook, state, due, order_key, replayed, blocked)
-         VALUES (?1, ?2, 0, ?3, ?4, ?5, ?4 IS NOT NULL AND EXISTS (
+        "INSERT INTO deliveries (event, hook, state, due, order_key, replayed, replay_of, blocked)
+         VALUES (?1, ?2, 0, ?3, ?4, ?5, CASE WHEN ?5 THEN (SELECT max(id) FROM deliveries WHERE event = ?1) END, ?4 IS NOT NULL AND EXISTS (
              SELECT 1 FROM deliveries WHERE hook = ?2 AND order_key = ?4 AND state < 2))",
     )?;
     insert.execute(params![event, hook, due.0, order_key, replayed])?;
     Ok(connection.last_insert_rowid())
+}
+
+/// A delivery of an event of its own repeats the latest one of an earlier event, which is dead.
+pub(super) fn repeats(connection: &Connection, delivery: i64, first: &Earlier) -> rusqlite::Result<()> {
+    let sql = "UPDATE deliveries SET replay_of = (SELECT max(id) FROM deliveries WHERE event = ?) WHERE id = ?";
+    connection.prepare_cached(sql)?.execute([first.seq, delivery]).map(drop)
 }
 
 pub(super) fn insert_dead(
@@ -343,31 +353,6 @@ pub(super) fn recover(connection: &Connection, owner: &[u8], now: LedgerTime) ->
         }
     }
     Ok((lost.len(), given_up))
-}
-
-/// A new delivery of an old event. Asked twice, it is the same as asked once until that delivery has ended.
-pub(super) fn replay(connection: &Connection, event: &EventId, due: LedgerTime) -> rusqlite::Result<Replayed> {
-    let mut find = connection
-        .prepare_cached("SELECT e.seq, e.hook FROM events e JOIN payloads p ON p.event = e.seq WHERE e.id = ?")?;
-    let found =
-        find.query_row([event.as_bytes()], |row| Ok((row.get::<_, i64>(0)?, row.get::<_, String>(1)?))).optional()?;
-    let Some((seq, hook)) = found else { return Ok(Replayed::Unknown) };
-    let mut find = connection.prepare_cached(
-        "SELECT order_key, (SELECT count(*) FROM deliveries WHERE event = ?1 AND state < 2) FROM deliveries
-         WHERE event = ?1 ORDER BY id LIMIT 1",
-    )?;
-    let first = find.query_row([seq], |row| Ok((row.get(0)?, row.get(1)?))).optional()?;
-    let (order_key, open): (Option<String>, i64) = first.unwrap_or_default();
-    if open > 0 {
-        // What only a broker begins may wait for one that has lost it.
-        let mut free = connection.prepare_cached(
-            "UPDATE deliveries SET blocked = 0, replayed = 1, due = ?
-             WHERE event = ? AND state = 0 AND blocked = 1 AND order_key IS NULL",
-        )?;
-        return Ok(if free.execute(params![due.0, seq])? > 0 { Replayed::Queued(hook) } else { Replayed::Waiting });
-    }
-    insert(connection, seq, &hook, order_key.as_deref(), due, true)?;
-    Ok(Replayed::Queued(hook))
 }
 
 /// Keeps an event that has been answered already, with how it went.

@@ -13,6 +13,7 @@ mod events;
 mod files;
 mod integrity;
 mod kv;
+mod operator;
 mod place;
 mod read;
 mod reserve;
@@ -33,10 +34,10 @@ use rusqlite::{Connection, OpenFlags};
 use uuid::Uuid;
 
 use super::error::{LedgerError, OpenError};
-use super::shown::{Count, Filter, Listed, Shown, StoredRow};
+use super::shown::{Count, Filter, Listed, Purged, Shown, StoredRow};
 use super::steps::{
     Accepted, Arrived, AttemptRecord, Brought, Claimed, DedupKey, Duplicate, Ending, Fence, Finished, NewEvent,
-    Replayed,
+    ReplayOrder, Replayed, Step,
 };
 use super::stored::Stored;
 use bound::SizeBound;
@@ -347,21 +348,28 @@ impl Sqlite {
         }
     }
 
-    /// New deliveries of old events, `apart` from each other; what became of each, in their order.
-    pub async fn replay(&self, events: Vec<EventId>, apart: Duration) -> Result<Vec<Replayed>, LedgerError> {
+    /// As `Ledger::replay`.
+    pub async fn replay(&self, order: ReplayOrder) -> Result<Vec<Replayed>, LedgerError> {
         let clock = self.clock;
-        let act = move |tx: &Connection| {
-            let mut due = clock.now();
-            let mut step = |id| {
-                let replayed = deliveries::replay(tx, id, due)?;
-                if let Replayed::Queued(_) = &replayed {
-                    due = due.plus(apart);
-                }
-                Ok(replayed)
-            };
-            events.iter().map(&mut step).collect()
-        };
+        let act = move |tx: &Connection| operator::replay_all(tx, &order, clock.now());
         self.writer.write(Terms::more(Sync::Durable), act).await
+    }
+
+    /// As `Ledger::operate`.
+    pub async fn operate(&self, step: Step, ids: Vec<i64>) -> Result<Vec<i64>, LedgerError> {
+        let clock = self.clock;
+        let act = move |tx: &Connection| operator::operate(tx, &step, &ids, clock.now());
+        self.writer.write(Terms::relief(Sync::Durable), act).await
+    }
+
+    /// As `Ledger::purge`.
+    pub async fn purge(&self, hook: String, limit: usize) -> Result<Purged, LedgerError> {
+        self.writer.write(Terms::relief(Sync::Durable), move |tx| operator::purge(tx, &hook, limit as i64)).await
+    }
+
+    /// As `Ledger::purgeable`.
+    pub async fn purgeable(&self, hook: String) -> Result<Purged, LedgerError> {
+        self.ask(move |connection| operator::purgeable(connection, &hook)).await
     }
 
     /// Whether the events of a hook wait, at the operator's word.

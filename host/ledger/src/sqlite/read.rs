@@ -59,7 +59,7 @@ impl Readers {
 }
 
 const LISTED: &str = "d.id, e.id, d.hook, e.received_ms, d.state, d.attempt, d.due, d.reason, d.replayed, e.body_bytes,
-    e.duplicates, e.conflicts";
+    e.duplicates, e.conflicts, d.replay_of, d.resolved_by, d.discarded";
 
 /// Damage in one row must not hide the others: what cannot be read is shown as far as it can be.
 fn listed(row: &rusqlite::Row<'_>, now: LedgerTime) -> rusqlite::Result<Listed> {
@@ -79,6 +79,9 @@ fn listed(row: &rusqlite::Row<'_>, now: LedgerTime) -> rusqlite::Result<Listed> 
         body_bytes: number(9),
         duplicates: number(10),
         conflicts: number(11),
+        replay_of: row.get(12).unwrap_or_default(),
+        resolved_by: row.get(13).unwrap_or_default(),
+        discarded: text(row, 14),
     })
 }
 
@@ -91,18 +94,20 @@ fn text(row: &rusqlite::Row<'_>, at: usize) -> Option<String> {
 
 /// A page of deliveries: newest first, or in order where `after` is given.
 pub fn list(connection: &Connection, filter: &Filter, now: LedgerTime) -> rusqlite::Result<Vec<Listed>> {
-    let Filter { hook, state, before, after, since_ms, until_ms, limit } = filter;
+    let Filter { hook, event, pick, before, after, since_ms, until_ms, limit, .. } = filter;
     let order = if after.is_some() { "ASC" } else { "DESC" };
     // Only what is asked for, so that an index can answer it: those of a state stand in indexes of their own.
-    let state = state.map(|state| format!("d.state = {}", state as i64));
+    let (states, pick) = (filter.states_sql(), pick.sql());
     let asked = [
         (hook.is_some(), "d.hook = ?1"),
-        (state.is_some(), state.as_deref().unwrap_or_default()),
+        (event.is_some(), "e.id = ?7"),
+        (states.is_some(), states.as_deref().unwrap_or_default()),
+        (pick.is_some(), pick.unwrap_or_default()),
         (before.is_some(), "d.id < ?2"),
         (after.is_some(), "d.id > ?3"),
         (since_ms.is_some(), "e.received_ms >= ?4"),
         (until_ms.is_some(), "e.received_ms < ?5"),
-        (true, "?6 >= 0"),
+        (true, "?6 >= 0 AND (?7 IS NULL OR true)"),
     ];
     let asked: Vec<&str> = asked.iter().filter(|(is_asked, _)| *is_asked).map(|(_, part)| *part).collect();
     let sql = format!(
@@ -110,7 +115,8 @@ pub fn list(connection: &Connection, filter: &Filter, now: LedgerTime) -> rusqli
         asked.join(" AND ")
     );
     let mut select = connection.prepare_cached(&sql)?;
-    let wanted = params![hook, before, after, since_ms, until_ms, *limit as i64];
+    let event = event.as_ref().map(EventId::as_bytes);
+    let wanted = params![hook, before, after, since_ms, until_ms, *limit as i64, event];
     select.query_map(wanted, |row| listed(row, now))?.collect()
 }
 

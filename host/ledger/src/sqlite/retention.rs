@@ -66,7 +66,7 @@ fn prune_bodies(connection: &Connection, before: LedgerTime) -> rusqlite::Result
     // Another delivery of the same event may still need it.
     let mut delete = connection.prepare_cached(
         "DELETE FROM payloads WHERE event = ?1
-         AND NOT EXISTS (SELECT 1 FROM deliveries WHERE event = ?1 AND state <> 2)",
+         AND NOT EXISTS (SELECT 1 FROM deliveries WHERE event = ?1 AND state NOT IN (2, 4))",
     )?;
     for (delivery, event) in &found {
         mark.execute([delivery])?;

@@ -8,7 +8,7 @@ use crate::error::{LedgerError, OpenError};
 const APPLICATION_ID: i32 = 0x4c46_4c44;
 
 /// Each entry takes a ledger one version further.
-const STEPS: [&str; 4] = [FIRST, SECOND, THIRD, FOURTH];
+const STEPS: [&str; 5] = [FIRST, SECOND, THIRD, FOURTH, FIFTH];
 
 const FIRST: &str = "
 -- What the node knows of itself: the last ledger time, beside the machine's own clock.
@@ -189,6 +189,26 @@ CREATE TRIGGER attempts_out AFTER DELETE ON attempts BEGIN
 END;
 ";
 
+const FIFTH: &str = "
+-- `replay_of`: the delivery that this one repeats. `resolved_by`: the delivery that has handled the event since. `discarded`: the
+-- reason of the operator. Two more states: 4 resolved (it was dead), 5 discarded.
+ALTER TABLE deliveries ADD COLUMN replay_of INTEGER;
+ALTER TABLE deliveries ADD COLUMN resolved_by INTEGER;
+ALTER TABLE deliveries ADD COLUMN discarded TEXT;
+CREATE INDEX deliveries_hook ON deliveries (hook, id);
+UPDATE deliveries SET replay_of = (
+    SELECT max(o.id) FROM deliveries o WHERE o.event = deliveries.event AND o.id < deliveries.id) WHERE replayed = 1;
+UPDATE deliveries SET state = 4, resolved_by = (
+    SELECT min(o.id) FROM deliveries o WHERE o.event = deliveries.event AND o.id > deliveries.id AND o.state = 2)
+WHERE state = 3
+AND EXISTS (SELECT 1 FROM deliveries o WHERE o.event = deliveries.event AND o.id > deliveries.id AND o.state = 2);
+CREATE TRIGGER deliveries_resolve AFTER UPDATE OF state ON deliveries WHEN NEW.state = 2 AND NEW.replay_of IS NOT NULL BEGIN
+    UPDATE deliveries SET state = 4, resolved_by = NEW.id
+    WHERE id < NEW.id AND state IN (3, 5)
+    AND event IN (NEW.event, (SELECT event FROM deliveries WHERE id = NEW.replay_of));
+END;
+";
+
 /// Brings the tables to this version.
 pub fn migrate(connection: &mut Connection) -> Result<(), OpenError> {
     let failed = |error: rusqlite::Error| match LedgerError::from(error) {
@@ -270,7 +290,29 @@ mod tests {
         let rows = super::super::rows::list(&old, "h", "t", 0, 10).unwrap();
         assert_eq!((rows.len(), rows[0].row["n"].as_i64(), rows[0].damaged), (1, Some(1), false));
         let version: i32 = old.pragma_query_value(None, "user_version", |row| row.get(0)).unwrap();
-        assert_eq!(version, 4);
+        assert_eq!(version, 5);
+    }
+
+    #[test]
+    fn old_replays_resolve_their_dead_letters() {
+        let mut old = Connection::open_in_memory().unwrap();
+        [FIRST, SECOND, THIRD, FOURTH].iter().for_each(|step| old.execute_batch(step).unwrap());
+        old.pragma_update(None, "application_id", APPLICATION_ID).unwrap();
+        old.pragma_update(None, "user_version", 4).unwrap();
+        // Event 1: dead, its replay dead, and the replay of that done. Event 2: dead, and its replay too.
+        old.execute_batch(
+            "INSERT INTO deliveries (id, event, hook, state, due, replayed) VALUES
+             (1, 1, 'h', 3, 0, 0), (2, 2, 'h', 3, 0, 0), (3, 1, 'h', 3, 0, 1), (4, 2, 'h', 3, 0, 1), (5, 1, 'h', 2, 0, 1)",
+        )
+        .unwrap();
+        migrate(&mut old).unwrap();
+        let mut select = old.prepare("SELECT state, replay_of, resolved_by FROM deliveries ORDER BY id").unwrap();
+        let row = |row: &rusqlite::Row<'_>| Ok((row.get(0)?, row.get(1)?, row.get(2)?));
+        let found: Vec<(i64, Option<i64>, Option<i64>)> =
+            select.query_map([], row).unwrap().collect::<Result<_, _>>().unwrap();
+        let expected =
+            [(4, None, Some(5)), (3, None, None), (4, Some(1), Some(5)), (3, Some(2), None), (2, Some(3), None)];
+        assert_eq!(found, expected);
     }
 
     #[test]
@@ -280,7 +322,7 @@ mod tests {
         migrate(&mut connection).unwrap();
         connection.pragma_update(None, "user_version", 99).unwrap();
         let why = migrate(&mut connection).unwrap_err();
-        assert!(why.to_string().contains("newer Landfall (version 99, this one knows 4)"), "{why}");
+        assert!(why.to_string().contains("newer Landfall (version 99, this one knows 5)"), "{why}");
         let mut other = Connection::open_in_memory().unwrap();
         other.execute_batch("CREATE TABLE t (x)").unwrap();
         assert!(migrate(&mut other).unwrap_err().to_string().contains("something else"));

@@ -79,6 +79,10 @@ fn well(effects: Effects) -> Ending {
     Ending::Done(Results { effects, ..Results::empty(Quota { kv: 1 << 20, rows: 1 << 20 }) })
 }
 
+fn order(events: Vec<EventId>) -> ReplayOrder {
+    ReplayOrder { events, delay: Duration::ZERO, apart: Duration::ZERO, again: false }
+}
+
 async fn states(ledger: &Sqlite) -> Vec<(State, u32, Option<String>)> {
     let filter = Filter { limit: 100, after: Some(0), ..Filter::default() };
     let listed = ledger.list(filter).await.unwrap();
@@ -363,7 +367,7 @@ async fn a_replay_is_a_new_delivery_of_the_old_event() {
     let one = claim(&ledger, "h", 1).await.remove(0);
     finish(&ledger, one, Ending::Dead("no".into())).await;
     let unknown = EventId::from_bytes([0; 16]);
-    let replayed = ledger.replay(vec![stored.event().id, unknown, stored.event().id], Duration::ZERO).await.unwrap();
+    let replayed = ledger.replay(order(vec![stored.event().id, unknown, stored.event().id])).await.unwrap();
     assert_eq!(replayed, [Replayed::Queued("h".into()), Replayed::Unknown, Replayed::Waiting]);
     let again = claim(&ledger, "h", 1).await.remove(0);
     assert!(again.replayed && again.fence.attempt == 1);
@@ -421,7 +425,7 @@ async fn bodies_of_what_was_done_go_first_then_the_rest_and_what_waits_stays() {
     opened.ledger.prune().await.unwrap();
     assert_eq!(has_body(&opened.ledger, &done).await, Some(false));
     assert_eq!(
-        opened.ledger.replay(vec![done.event().id], Duration::ZERO).await.unwrap(),
+        opened.ledger.replay(order(vec![done.event().id])).await.unwrap(),
         [Replayed::Unknown],
         "there is nothing to replay"
     );

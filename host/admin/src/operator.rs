@@ -1,0 +1,384 @@
+//! What an operator does to events, a bounded page a request: replay, discard, retry now, and purge of what a hook that is gone has
+//! left. An answer with `next` has more to do: the same order again, with `after` = `next` and the same `before`.
+
+use std::collections::HashSet;
+use std::time::Duration;
+
+use axum::Json;
+use axum::extract::State;
+use axum::extract::rejection::JsonRejection;
+use axum::http::StatusCode;
+use axum::response::Response;
+use serde::{Deserialize, Serialize};
+
+use super::events::{Events, answer, refused, state, time};
+use landfall_ledger::{
+    Filter, LedgerError, Listed, Pick, Purged, ReplayOrder, Replayed as Fate, State as DeliveryState, Step,
+};
+use landfall_model::EventId;
+
+/// Events or deliveries of one request.
+const PAGE_MAX: usize = 500;
+/// Replays that begin in a second.
+const RATE_DEFAULT: f64 = 100.0;
+/// Of a dry run, to be looked at.
+const SHOWN_MAX: usize = 20;
+const REASON_CHARACTERS_MAX: usize = 500;
+
+/// Which events, and what is to be done to them.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Order {
+    /// These events,
+    #[serde(default)]
+    events: Vec<String>,
+    /// or those of this hook, oldest first,
+    hook: Option<String>,
+    /// in this state,
+    state: Option<String>,
+    /// received at this time or later,
+    since: Option<String>,
+    /// and before this one,
+    until: Option<String>,
+    /// with greater numbers than this,
+    after: Option<i64>,
+    /// and smaller ones than this; default: those that are there now.
+    before: Option<i64>,
+    /// At most so many in this request.
+    limit: Option<usize>,
+    /// Only say which.
+    #[serde(default)]
+    dry_run: bool,
+    /// Replay: also those that are resolved or discarded.
+    again: Option<bool>,
+    /// Replay: so many are due in a second.
+    per_second: Option<f64>,
+    /// Replay: the first one is due after so many ms.
+    delay_ms: Option<u64>,
+    /// Discard: why.
+    reason: Option<String>,
+}
+
+/// What an order is about, so far.
+#[derive(Default)]
+struct Selected {
+    deliveries: Vec<Listed>,
+    /// Events that are not known.
+    unknown: Vec<String>,
+    /// Events without a delivery in a fitting state.
+    skipped: usize,
+    next: Option<i64>,
+    before: Option<i64>,
+}
+
+type Refusal = Box<Response>;
+type Asked = Result<Json<Order>, JsonRejection>;
+
+// === impl Order ===
+
+impl Order {
+    /// Keys that are for another step are mistakes.
+    fn read(asked: Asked, step: &str) -> Result<Order, Refusal> {
+        let Json(order) = asked.map_err(|why| bad(&why.body_text()))?;
+        let is_replay = step == "replay";
+        let foreign = [
+            ("again", order.again.is_some() && !is_replay),
+            ("per_second", order.per_second.is_some() && !is_replay),
+            ("delay_ms", order.delay_ms.is_some() && !is_replay),
+            ("reason", order.reason.is_some() && step != "discard"),
+            ("state", order.state.is_some() && step == "retry-now"),
+        ];
+        if let Some((key, _)) = foreign.iter().find(|(_, is_there)| *is_there) {
+            return Err(bad(&format!("{step} takes no `{key}`")));
+        }
+        if order.events.is_empty() == order.hook.is_none() {
+            return Err(bad("name events, or a hook: one of them"));
+        }
+        if order.events.len() > PAGE_MAX {
+            return Err(bad(&format!("{PAGE_MAX} events at most in one request")));
+        }
+        Ok(order)
+    }
+
+    /// A page of the hook's deliveries in these states.
+    async fn page(&self, events: &Events, states: Vec<DeliveryState>, pick: Pick) -> Result<Selected, Refusal> {
+        let before = match self.before {
+            Some(before) => before,
+            // What this order brings about is not its own business.
+            None => {
+                let newest = listed(events, Filter { limit: 1, ..Filter::default() }).await?;
+                newest.first().map_or(0, |one| one.delivery) + 1
+            }
+        };
+        let limit = self.limit.unwrap_or(PAGE_MAX).clamp(1, PAGE_MAX);
+        let filter = Filter {
+            hook: self.hook.clone(),
+            states,
+            pick,
+            after: Some(self.after.unwrap_or(0)),
+            before: Some(before),
+            since_ms: time(self.since.as_deref()).map_err(|why| bad(&why))?,
+            until_ms: time(self.until.as_deref()).map_err(|why| bad(&why))?,
+            limit,
+            ..Filter::default()
+        };
+        let deliveries = listed(events, filter).await?;
+        let next = deliveries.last().filter(|_| deliveries.len() == limit).map(|last| last.delivery);
+        Ok(Selected { deliveries, next, before: Some(before), ..Selected::default() })
+    }
+
+    /// The deliveries in these states: of the events that are named, or a page of the hook's.
+    async fn select(&self, events: &Events, states: Vec<DeliveryState>) -> Result<Selected, Refusal> {
+        if self.events.is_empty() {
+            return self.page(events, states, Pick::All).await;
+        }
+
+        let mut selected = Selected::default();
+        for id in self.ids()? {
+            let all = Filter { event: Some(id), limit: PAGE_MAX, ..Filter::default() };
+            let all = listed(events, all).await?;
+            if all.is_empty() {
+                selected.unknown.push(id.to_string());
+                continue;
+            }
+            let fitting: Vec<Listed> = all.into_iter().filter(|one| states.contains(&one.state)).collect();
+            selected.skipped += usize::from(fitting.is_empty());
+            selected.deliveries.extend(fitting);
+        }
+        Ok(selected)
+    }
+
+    /// Each once.
+    fn ids(&self) -> Result<Vec<EventId>, Refusal> {
+        let mut seen = HashSet::new();
+        let ids: Result<Vec<EventId>, String> = self.events.iter().map(|id| id.parse()).collect();
+        let mut ids = ids.map_err(|why| bad(&why))?;
+        ids.retain(|id| seen.insert(*id));
+        Ok(ids)
+    }
+
+    fn state(&self, default: DeliveryState) -> Result<DeliveryState, Refusal> {
+        Ok(state(self.state.as_deref()).map_err(|why| bad(&why))?.unwrap_or(default))
+    }
+}
+
+fn bad(why: &str) -> Refusal {
+    Box::new(refused(StatusCode::BAD_REQUEST, why))
+}
+
+async fn listed(events: &Events, filter: Filter) -> Result<Vec<Listed>, Refusal> {
+    events.ledger.list(filter).await.map_err(failed)
+}
+
+fn failed(error: LedgerError) -> Refusal {
+    Box::new(answer::<()>(Err(error)))
+}
+
+fn answered<T: Serialize>(done: Result<T, Refusal>) -> Response {
+    done.map_or_else(|refusal| *refusal, |done| answer(Ok(done)))
+}
+
+fn wake<'a>(events: &Events, hooks: impl Iterator<Item = &'a str>) {
+    if let Some((delivery, _)) = &events.running {
+        hooks.for_each(|hook| delivery.queue().is_due(&hook.into(), events.ledger.now()));
+    }
+}
+
+/// What a replay has done.
+#[derive(Debug, Default, Serialize)]
+struct Replayed {
+    /// They run again, or would.
+    events: usize,
+    dry_run: bool,
+    /// They wait or run already.
+    waiting: usize,
+    /// An operator has discarded them, and `again` was not asked for.
+    discarded: usize,
+    unknown: Vec<String>,
+    /// The first of them, where this is a dry run.
+    shown: Vec<Listed>,
+    next: Option<i64>,
+    before: Option<i64>,
+}
+
+pub(super) async fn replay(State(events): State<Events>, order: Asked) -> Response {
+    answered(replay_page(&events, order).await)
+}
+
+async fn replay_page(events: &Events, order: Asked) -> Result<Replayed, Refusal> {
+    let order = Order::read(order, "replay")?;
+    let per_second = order.per_second.unwrap_or(RATE_DEFAULT);
+    if !(0.001..=100_000.0).contains(&per_second) {
+        return Err(bad("per_second is out of range: 0.001 to 100000"));
+    }
+
+    let again = order.again.unwrap_or(false);
+    let (ids, selected) = if order.events.is_empty() {
+        let asked = order.state(DeliveryState::Dead)?;
+        // An event that a later delivery has handled, or will, is not run again.
+        let (states, pick) = match (asked, again) {
+            (DeliveryState::Dead, true) => {
+                let failed = vec![DeliveryState::Dead, DeliveryState::Resolved, DeliveryState::Discarded];
+                (failed, Pick::LatestFailed)
+            }
+            (state, true) => (vec![state], Pick::All),
+            (state, false) => (vec![state], Pick::Latest),
+        };
+        let selected = order.page(events, states, pick).await?;
+        let mut seen = HashSet::new();
+        let ids = selected.deliveries.iter().filter_map(|one| one.event.parse().ok());
+        (ids.filter(|id: &EventId| seen.insert(*id)).collect(), selected)
+    } else {
+        (order.ids()?, Selected::default())
+    };
+    let Selected { mut deliveries, next, before, .. } = selected;
+    if order.dry_run {
+        deliveries.truncate(SHOWN_MAX);
+        let events = ids.len();
+        return Ok(Replayed { events, dry_run: true, shown: deliveries, next, before, ..Replayed::default() });
+    }
+
+    let delay = Duration::from_millis(order.delay_ms.unwrap_or(0));
+    let apart = Duration::from_secs_f64(1.0 / per_second);
+    let replays = ReplayOrder { events: ids.clone(), delay, apart, again };
+    let fates = events.ledger.replay(replays).await.map_err(failed)?;
+    landfall_model::kill_point!("replayed");
+    let mut replayed = Replayed { next, before, ..Replayed::default() };
+    for (id, fate) in ids.iter().zip(&fates) {
+        match fate {
+            Fate::Queued(hook) => {
+                replayed.events += 1;
+                wake(events, std::iter::once(hook.as_str()));
+            }
+            Fate::Waiting => replayed.waiting += 1,
+            Fate::Discarded => replayed.discarded += 1,
+            Fate::Unknown => replayed.unknown.push(id.to_string()),
+        }
+    }
+    tracing::info!(events = replayed.events, hook = order.hook, state = order.state, "an operator replays events");
+    Ok(replayed)
+}
+
+/// What a step has done to deliveries.
+#[derive(Debug, Default, Serialize)]
+struct Stepped {
+    /// So many, or would.
+    deliveries: usize,
+    dry_run: bool,
+    /// They are in no state for it, or a worker has just taken them.
+    skipped: usize,
+    unknown: Vec<String>,
+    /// The first of them, where this is a dry run.
+    shown: Vec<Listed>,
+    next: Option<i64>,
+    before: Option<i64>,
+}
+
+pub(super) async fn discard(State(events): State<Events>, order: Asked) -> Response {
+    answered(discard_page(&events, order).await)
+}
+
+async fn discard_page(events: &Events, order: Asked) -> Result<Stepped, Refusal> {
+    let order = Order::read(order, "discard")?;
+    let reason = order.reason.clone().unwrap_or_default().trim().to_owned();
+    if reason.is_empty() || reason.chars().count() > REASON_CHARACTERS_MAX {
+        return Err(bad(&format!("say why, in `reason`: 1 to {REASON_CHARACTERS_MAX} characters")));
+    }
+
+    let states = match (order.events.is_empty(), order.state(DeliveryState::Dead)?) {
+        (true, state @ (DeliveryState::Dead | DeliveryState::Pending)) => vec![state],
+        (true, _) => return Err(bad("only dead and pending deliveries can be discarded")),
+        (false, _) => vec![DeliveryState::Dead, DeliveryState::Pending],
+    };
+    let stepped = step(events, &order, states, Step::Discard(reason.clone())).await?;
+    if !order.dry_run {
+        tracing::info!(deliveries = stepped.deliveries, hook = order.hook, reason, "an operator discards deliveries");
+    }
+    Ok(stepped)
+}
+
+pub(super) async fn retry_now(State(events): State<Events>, order: Asked) -> Response {
+    answered(retry_page(&events, order).await)
+}
+
+async fn retry_page(events: &Events, order: Asked) -> Result<Stepped, Refusal> {
+    let order = Order::read(order, "retry-now")?;
+    let stepped = step(events, &order, vec![DeliveryState::Pending], Step::RetryNow).await?;
+    if !order.dry_run {
+        tracing::info!(deliveries = stepped.deliveries, hook = order.hook, "an operator makes retries due");
+    }
+    Ok(stepped)
+}
+
+async fn step(events: &Events, order: &Order, states: Vec<DeliveryState>, step: Step) -> Result<Stepped, Refusal> {
+    let Selected { mut deliveries, unknown, skipped, next, before } = order.select(events, states).await?;
+    let asked = deliveries.len();
+    if matches!(step, Step::RetryNow) {
+        // Those that are due already need no help.
+        deliveries.retain(|one| one.due_in_ms.is_some_and(|due| due > 0));
+    }
+    let stepped = Stepped { skipped: skipped + asked - deliveries.len(), unknown, next, before, ..Stepped::default() };
+    if order.dry_run {
+        let count = deliveries.len();
+        deliveries.truncate(SHOWN_MAX);
+        return Ok(Stepped { deliveries: count, dry_run: true, shown: deliveries, ..stepped });
+    }
+
+    let ids: Vec<i64> = deliveries.iter().map(|one| one.delivery).collect();
+    let asked = ids.len();
+    let done: HashSet<i64> = events.ledger.operate(step, ids).await.map_err(failed)?.into_iter().collect();
+    landfall_model::kill_point!("stepped");
+    let hooks: HashSet<&str> =
+        deliveries.iter().filter(|one| done.contains(&one.delivery)).map(|one| one.hook.as_str()).collect();
+    wake(events, hooks.into_iter());
+    Ok(Stepped { deliveries: done.len(), skipped: stepped.skipped + asked - done.len(), ..stepped })
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct PurgeOrder {
+    hook: String,
+    #[serde(default)]
+    dry_run: bool,
+}
+
+/// What has been removed of a hook.
+#[derive(Debug, Serialize)]
+struct PurgedPage {
+    #[serde(flatten)]
+    purged: Purged,
+    dry_run: bool,
+    /// Nothing more is there, apart from deliveries that run.
+    done: bool,
+}
+
+pub(super) async fn purge(State(events): State<Events>, order: Result<Json<PurgeOrder>, JsonRejection>) -> Response {
+    answered(purge_page(&events, order).await)
+}
+
+async fn purge_page(events: &Events, order: Result<Json<PurgeOrder>, JsonRejection>) -> Result<PurgedPage, Refusal> {
+    let Json(PurgeOrder { hook, dry_run }) = order.map_err(|why| bad(&why.body_text()))?;
+    let Some((_, hooks)) = &events.running else {
+        return Err(bad("only a running node knows which hooks are gone: leave out --data"));
+    };
+    if !hooks.is_complete() {
+        let why = "the plugins directory is still being read: try again when the node is ready";
+        return Err(Box::new(refused(StatusCode::SERVICE_UNAVAILABLE, why)));
+    }
+    if hooks.statuses().iter().any(|status| status.name == hook) {
+        let why = format!(
+            "hook `{}` exists: purge removes all that a hook without a hook file and component has left; remove those first",
+            hook.escape_debug()
+        );
+        return Err(Box::new(refused(StatusCode::CONFLICT, &why)));
+    }
+    if dry_run {
+        let purged = events.ledger.purgeable(hook).await.map_err(failed)?;
+        return Ok(PurgedPage { purged, dry_run, done: true });
+    }
+
+    let purged = events.ledger.purge(hook.clone(), PAGE_MAX).await.map_err(failed)?;
+    let Purged { deliveries, identities, rows, values } = purged;
+    tracing::info!(hook, deliveries, identities, rows, values, "an operator removes what a hook that is gone has left");
+    Ok(PurgedPage { purged, dry_run, done: purged == Purged::default() })
+}

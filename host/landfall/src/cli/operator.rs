@@ -1,0 +1,317 @@
+//! `landfall events replay`, `discard`, `retry-now` and `purge`: page by page, with the count so far on a terminal.
+
+use std::io::{IsTerminal, Write, stderr, stdin};
+
+use anyhow::ensure;
+use clap::Args;
+use serde_json::{Map, Value, json};
+
+use super::events::line;
+use super::output::say;
+use super::target::LedgerFlags;
+
+/// Events or deliveries of one request.
+const PAGE: usize = 500;
+
+/// Events by id, or those of a hook.
+#[derive(Debug, Args)]
+struct Which {
+    /// Their ids.
+    events: Vec<String>,
+    /// Those of this hook instead, oldest first.
+    #[arg(long, conflicts_with = "events", required_unless_present = "events")]
+    hook: Option<String>,
+    /// With `--hook`: received at this time or later, such as 2026-01-31T08:15:30Z, or 1h for an hour ago.
+    #[arg(long, value_name = "TIME")]
+    since: Option<String>,
+    /// With `--hook`: received before this time.
+    #[arg(long, value_name = "TIME")]
+    until: Option<String>,
+    /// With `--hook`: the oldest of those, so many at most.
+    #[arg(long, value_name = "COUNT")]
+    limit: Option<usize>,
+    /// Only print which, and how many.
+    #[arg(long)]
+    dry_run: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct ReplayFlags {
+    #[command(flatten)]
+    which: Which,
+    /// With `--hook`: those in this state.
+    #[arg(long, value_name = "STATE", default_value = "dead")]
+    state: String,
+    /// With `--hook`: those that are dead. The default.
+    #[arg(long, conflicts_with = "state")]
+    dead: bool,
+    /// Also those that a later replay has handled, and those that were discarded.
+    #[arg(long)]
+    again: bool,
+    /// How many may begin in a second.
+    #[arg(long, value_name = "COUNT", default_value_t = 100.0)]
+    per_second: f64,
+}
+
+#[derive(Debug, Args)]
+pub struct DiscardFlags {
+    #[command(flatten)]
+    which: Which,
+    /// Why; it is kept and shown.
+    #[arg(long, value_name = "TEXT")]
+    reason: String,
+    /// With `--hook`: those that are `dead` or `pending`.
+    #[arg(long, value_name = "STATE", default_value = "dead")]
+    state: String,
+}
+
+#[derive(Debug, Args)]
+pub struct RetryFlags {
+    #[command(flatten)]
+    which: Which,
+}
+
+#[derive(Debug, Args)]
+pub struct PurgeFlags {
+    /// A hook that no longer exists.
+    #[arg(long)]
+    hook: String,
+    /// Only print how much.
+    #[arg(long)]
+    dry_run: bool,
+    /// Do not ask for this flag, which a terminal must.
+    #[arg(long)]
+    yes: bool,
+}
+
+/// Runs `landfall events replay`.
+pub async fn replay(node: &LedgerFlags, flags: &ReplayFlags, as_json: bool) -> anyhow::Result<()> {
+    let ReplayFlags { which, state, again, per_second, dead: _ } = flags;
+    let order = match which.hook.is_some() {
+        true => json!({ "state": state, "again": again, "per_second": per_second }),
+        false => json!({ "again": again, "per_second": per_second }),
+    };
+    let sum = which.pages(node, "/api/replay", order, "events", Some(*per_second)).await?;
+    let (events, waiting, discarded) = (sum.count("events"), sum.count("waiting"), sum.count("discarded"));
+    sum.print(as_json, || match which.dry_run {
+        true => format!("{} would be replayed", counted(events, "event")),
+        false if discarded > 0 => format!(
+            "{} replayed, {waiting} wait or run already, {discarded} are discarded and need --again",
+            counted(events, "event")
+        ),
+        false => format!("{} replayed, {waiting} wait or run already", counted(events, "event")),
+    });
+    sum.known()
+}
+
+/// Runs `landfall events discard`.
+pub async fn discard(node: &LedgerFlags, flags: &DiscardFlags, as_json: bool) -> anyhow::Result<()> {
+    let order = match flags.which.hook.is_some() {
+        true => json!({ "reason": flags.reason, "state": flags.state }),
+        false => json!({ "reason": flags.reason }),
+    };
+    step(node, &flags.which, "/api/discard", order, ("discarded", "dead or pending"), as_json).await
+}
+
+/// Runs `landfall events retry-now`.
+pub async fn retry_now(node: &LedgerFlags, flags: &RetryFlags, as_json: bool) -> anyhow::Result<()> {
+    step(node, &flags.which, "/api/retry-now", json!({}), ("due now", "waiting for a later time"), as_json).await
+}
+
+/// A step that ends with what deliveries are now, for those that are in a state for it.
+async fn step(
+    node: &LedgerFlags,
+    which: &Which,
+    path: &str,
+    order: Value,
+    (done, wanted): (&str, &str),
+    as_json: bool,
+) -> anyhow::Result<()> {
+    let sum = which.pages(node, path, order, "deliveries", None).await?;
+    let (deliveries, skipped) = (sum.count("deliveries"), sum.count("skipped"));
+    sum.print(as_json, || {
+        let would = if which.dry_run { " would be" } else { "" };
+        let rest = if skipped > 0 { format!("; {skipped} left alone: not {wanted}") } else { String::new() };
+        format!("{}{would} {done}{rest}", counted(deliveries, "delivery"))
+    });
+    sum.known()?;
+    ensure!(which.events.is_empty() || deliveries > 0, "no delivery of these events is {wanted}");
+    Ok(())
+}
+
+/// Runs `landfall events purge`.
+pub async fn purge(node: &LedgerFlags, flags: &PurgeFlags, as_json: bool) -> anyhow::Result<()> {
+    let PurgeFlags { hook, dry_run, yes } = flags;
+    let dry = node.ask("/api/purge", Some(json!({ "hook": hook, "dry_run": true }))).await?;
+    let mut sum = Sum::default();
+    if *dry_run {
+        sum.add(&dry);
+    } else {
+        let found = purged(&Sum::from(&dry), "would be removed");
+        ensure!(*yes || !stdin().is_terminal(), "{found}: add --yes to remove them");
+        loop {
+            let page = node.ask("/api/purge", Some(json!({ "hook": hook }))).await?;
+            sum.add(&page);
+            sum.progress(&["deliveries", "identities", "rows", "values"], "things removed");
+            if page["done"] != false {
+                break;
+            }
+        }
+    }
+    sum.print(as_json, || purged(&sum, if *dry_run { "would be removed" } else { "removed" }));
+    Ok(())
+}
+
+/// `1 event`, `2 events`, `2 deliveries`.
+fn counted(count: u64, noun: &str) -> String {
+    match (count, noun.strip_suffix('y')) {
+        (1, _) => format!("1 {noun}"),
+        (_, Some(stem)) => format!("{count} {stem}ies"),
+        (_, None) => format!("{count} {noun}s"),
+    }
+}
+
+fn purged(sum: &Sum, are: &str) -> String {
+    let [deliveries, identities, rows, values] =
+        ["deliveries", "identities", "rows", "values"].map(|key| sum.count(key));
+    format!(
+        "{} with their events, {}, {} and {} {are}",
+        counted(deliveries, "delivery"),
+        counted(identities, "identity"),
+        counted(rows, "row"),
+        counted(values, "value")
+    )
+}
+
+// === impl Which ===
+
+impl Which {
+    /// The order for all pages, one after the other; with a rate, the replays of later pages are due later.
+    async fn pages(
+        &self,
+        node: &LedgerFlags,
+        path: &str,
+        order: Value,
+        noun: &str,
+        per_second: Option<f64>,
+    ) -> anyhow::Result<Sum> {
+        let mut sum = Sum::default();
+        let mut order = order.as_object().cloned().unwrap_or_default();
+        order.insert("dry_run".into(), self.dry_run.into());
+        if self.hook.is_none() {
+            for ids in self.events.chunks(PAGE) {
+                order.insert("events".into(), json!(ids));
+                sum.page(node, path, &mut order, noun, per_second).await?;
+            }
+            return Ok(sum);
+        }
+
+        for (key, value) in [("hook", &self.hook), ("since", &self.since), ("until", &self.until)] {
+            order.insert(key.into(), json!(value));
+        }
+        loop {
+            let left = self.limit.map_or(PAGE, |limit| limit.saturating_sub(sum.looked_at()));
+            if left == 0 {
+                return Ok(sum);
+            }
+            order.insert("limit".into(), left.min(PAGE).into());
+            let page = sum.page(node, path, &mut order, noun, per_second).await?;
+            if page["next"].is_null() {
+                return Ok(sum);
+            }
+            order.insert("after".into(), page["next"].clone());
+            order.insert("before".into(), page["before"].clone());
+        }
+    }
+}
+
+/// The answers to all pages: counts are added, lists go on.
+#[derive(Default)]
+struct Sum(Map<String, Value>);
+
+// === impl Sum ===
+
+impl Sum {
+    fn from(answer: &Value) -> Sum {
+        let mut sum = Sum::default();
+        sum.add(answer);
+        sum
+    }
+
+    async fn page(
+        &mut self,
+        node: &LedgerFlags,
+        path: &str,
+        order: &mut Map<String, Value>,
+        noun: &str,
+        per_second: Option<f64>,
+    ) -> anyhow::Result<Value> {
+        if let Some(per_second) = per_second {
+            let delay = self.count("events") as f64 / per_second * 1000.0;
+            order.insert("delay_ms".into(), (delay as u64).into());
+        }
+        let page = node.ask(path, Some(Value::Object(order.clone()))).await?;
+        self.add(&page);
+        self.progress(&[noun], noun);
+        Ok(page)
+    }
+
+    fn add(&mut self, answer: &Value) {
+        for (key, value) in answer.as_object().into_iter().flatten() {
+            // The first of all pages are enough to look at.
+            let is_shown = key == "shown" && self.0.contains_key("shown");
+            if is_shown || ["next", "before", "done"].contains(&key.as_str()) {
+                continue;
+            }
+            let sum = self.0.entry(key.clone()).or_insert(Value::Null);
+            match (&mut *sum, value) {
+                (Value::Number(before), Value::Number(more)) => {
+                    *sum = (before.as_u64().unwrap_or(0) + more.as_u64().unwrap_or(0)).into();
+                }
+                (Value::Array(all), Value::Array(more)) => all.extend(more.iter().cloned()),
+                (sum, value) => *sum = value.clone(),
+            }
+        }
+    }
+
+    fn count(&self, key: &str) -> u64 {
+        self.0.get(key).and_then(Value::as_u64).unwrap_or(0)
+    }
+
+    /// Whatever became of them.
+    fn looked_at(&self) -> usize {
+        ["events", "deliveries", "waiting", "discarded", "skipped"].iter().map(|key| self.count(key) as usize).sum()
+    }
+
+    /// The counts so far, on a terminal.
+    fn progress(&self, keys: &[&str], noun: &str) {
+        if stderr().is_terminal() {
+            let count: u64 = keys.iter().map(|key| self.count(key)).sum();
+            write!(stderr(), "\r{count} {noun} so far\x1b[K").ok();
+        }
+    }
+
+    /// As one JSON object; or what a dry run would do it to, and a sentence.
+    fn print(&self, as_json: bool, sentence: impl Fn() -> String) {
+        if stderr().is_terminal() {
+            write!(stderr(), "\r\x1b[K").ok();
+        }
+        if as_json {
+            say!("{}", Value::Object(self.0.clone()));
+            return;
+        }
+        let shown = self.0.get("shown").and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
+        shown.iter().for_each(|one| say!("{}", line(one)));
+        let count = self.count("events").max(self.count("deliveries")) as usize;
+        if !shown.is_empty() && count > shown.len() {
+            say!("… {} more", count - shown.len());
+        }
+        say!("{}", sentence());
+    }
+
+    fn known(&self) -> anyhow::Result<()> {
+        let unknown = self.0.get("unknown").and_then(Value::as_array).map_or(0, Vec::len);
+        ensure!(unknown == 0, "{}: not known, or no body is kept", counted(unknown as u64, "event"));
+        Ok(())
+    }
+}

@@ -1,0 +1,143 @@
+//! What an operator does to deliveries: run them again, run them now, discard them, remove those of a hook that is gone. Each function
+//! is one bounded step inside a transaction of the caller.
+
+use rusqlite::{Connection, OptionalExtension, params};
+
+use super::{deliveries, retention};
+use crate::shown::Purged;
+use crate::steps::{ReplayOrder, Replayed, Step};
+use landfall_model::{EventId, LedgerTime};
+
+/// New deliveries of old events; what became of each.
+pub(super) fn replay_all(
+    connection: &Connection,
+    order: &ReplayOrder,
+    now: LedgerTime,
+) -> rusqlite::Result<Vec<Replayed>> {
+    let mut due = now.plus(order.delay);
+    let mut fates = Vec::with_capacity(order.events.len());
+    for event in &order.events {
+        let fate = replay(connection, event, due, order.again)?;
+        if let Replayed::Queued(_) = &fate {
+            due = due.plus(order.apart);
+        }
+        fates.push(fate);
+    }
+    Ok(fates)
+}
+
+/// A new delivery of an old event. Asked twice, it is the same as asked once until that delivery has ended.
+pub(super) fn replay(
+    connection: &Connection,
+    event: &EventId,
+    due: LedgerTime,
+    again: bool,
+) -> rusqlite::Result<Replayed> {
+    let mut find = connection
+        .prepare_cached("SELECT e.seq, e.hook FROM events e JOIN payloads p ON p.event = e.seq WHERE e.id = ?")?;
+    let found =
+        find.query_row([event.as_bytes()], |row| Ok((row.get::<_, i64>(0)?, row.get::<_, String>(1)?))).optional()?;
+    let Some((seq, hook)) = found else { return Ok(Replayed::Unknown) };
+    let mut find = connection.prepare_cached(
+        "SELECT order_key, (SELECT count(*) FROM deliveries WHERE event = ?1 AND state < 2),
+                (SELECT state FROM deliveries WHERE event = ?1 ORDER BY id DESC LIMIT 1) = 5
+         FROM deliveries WHERE event = ?1 ORDER BY id LIMIT 1",
+    )?;
+    let first = find.query_row([seq], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?))).optional()?;
+    let (order_key, open, is_discarded): (Option<String>, i64, bool) = first.unwrap_or_default();
+    if open > 0 {
+        // What only a broker begins may wait for one that has lost it.
+        let mut free = connection.prepare_cached(
+            "UPDATE deliveries SET blocked = 0, replayed = 1, due = ?
+             WHERE event = ? AND state = 0 AND blocked = 1 AND order_key IS NULL",
+        )?;
+        return Ok(if free.execute(params![due.0, seq])? > 0 { Replayed::Queued(hook) } else { Replayed::Waiting });
+    }
+    if is_discarded && !again {
+        return Ok(Replayed::Discarded);
+    }
+
+    deliveries::insert(connection, seq, &hook, order_key.as_deref(), due, true)?;
+    Ok(Replayed::Queued(hook))
+}
+
+/// The deliveries that were in a state for this step. A worker that has taken one in the meantime keeps it.
+pub(super) fn operate(
+    connection: &Connection,
+    step: &Step,
+    ids: &[i64],
+    now: LedgerTime,
+) -> rusqlite::Result<Vec<i64>> {
+    let mut done = Vec::with_capacity(ids.len());
+    for id in ids {
+        let is_done = match step {
+            Step::Discard(reason) => discard(connection, *id, reason, now)?,
+            Step::RetryNow => retry_now(connection, *id, now)?,
+        };
+        if is_done {
+            done.push(*id);
+        }
+    }
+    Ok(done)
+}
+
+fn discard(connection: &Connection, delivery: i64, reason: &str, now: LedgerTime) -> rusqlite::Result<bool> {
+    let mut update = connection.prepare_cached(
+        "UPDATE deliveries SET state = 5, discarded = ?, ended = coalesce(ended, ?) WHERE id = ? AND state IN (0, 3)",
+    )?;
+    let is_done = update.execute(params![reason, now.0, delivery])? == 1;
+    if is_done {
+        deliveries::unblock_next(connection, delivery)?;
+    }
+    Ok(is_done)
+}
+
+/// What a broker holds until then (blocked, without an order key) is sent to it again, as a replay is.
+fn retry_now(connection: &Connection, delivery: i64, now: LedgerTime) -> rusqlite::Result<bool> {
+    let mut update = connection.prepare_cached(
+        "UPDATE deliveries SET due = ?1, replayed = replayed OR (blocked AND order_key IS NULL),
+         blocked = blocked AND order_key IS NOT NULL WHERE id = ?2 AND state = 0 AND due > ?1",
+    )?;
+    Ok(update.execute(params![now.0, delivery])? == 1)
+}
+
+/// As `Ledger::purge`.
+pub(super) fn purge(connection: &Connection, hook: &str, limit: i64) -> rusqlite::Result<Purged> {
+    let mut select = connection
+        .prepare_cached("SELECT id, event FROM deliveries WHERE hook = ? AND state <> 1 ORDER BY id LIMIT ?")?;
+    let found = select.query_map(params![hook, limit], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    let found: Vec<(i64, i64)> = found.collect::<Result<_, _>>()?;
+    found.iter().try_for_each(|(delivery, event)| retention::remove(connection, *delivery, *event))?;
+
+    let mut select = connection.prepare_cached("SELECT key, event FROM dedup WHERE hook = ? LIMIT ?")?;
+    let known = select.query_map(params![hook, limit], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    let known: Vec<(Vec<u8>, i64)> = known.collect::<Result<_, _>>()?;
+    let mut forget = connection.prepare_cached("DELETE FROM dedup WHERE hook = ? AND key = ?")?;
+    for (key, event) in &known {
+        forget.execute(params![hook, key])?;
+        retention::drop_event(connection, *event)?;
+    }
+
+    let sql = "DELETE FROM rows WHERE id IN (SELECT id FROM rows WHERE hook = ? LIMIT ?)";
+    let rows = connection.prepare_cached(sql)?.execute(params![hook, limit])?;
+    let sql = "DELETE FROM kv WHERE hook = ?1 AND key IN (SELECT key FROM kv WHERE hook = ?1 LIMIT ?2)";
+    let values = connection.prepare_cached(sql)?.execute(params![hook, limit])?;
+    connection.prepare_cached("DELETE FROM paused WHERE hook = ?")?.execute([hook])?;
+    Ok(Purged {
+        deliveries: found.len() as i64,
+        identities: known.len() as i64,
+        rows: rows as i64,
+        values: values as i64,
+    })
+}
+
+/// As `Ledger::purgeable`.
+pub(super) fn purgeable(connection: &Connection, hook: &str) -> rusqlite::Result<Purged> {
+    let count = |sql: &str| connection.prepare_cached(sql)?.query_row([hook], |row| row.get(0));
+    Ok(Purged {
+        deliveries: count("SELECT count(*) FROM deliveries WHERE hook = ? AND state <> 1")?,
+        identities: count("SELECT count(*) FROM dedup WHERE hook = ?")?,
+        rows: count("SELECT count(*) FROM rows WHERE hook = ?")?,
+        values: count("SELECT count(*) FROM kv WHERE hook = ?")?,
+    })
+}

@@ -179,6 +179,22 @@ impl Backend {
         Some(self.topic.as_ref()?.dead().await.len())
     }
 
+    /// Hands a message to the broker, or to the node as the broker does, as one who may do so. False: there is no broker.
+    pub async fn publish(&self, node: &Node, hook: &str, bytes: &[u8]) -> bool {
+        if let Some(nats) = &self.nats {
+            nats.send(&format!("landfall.{hook}.all"), bytes).await;
+        } else if let Some(topic) = &self.topic {
+            topic.publish(hook, bytes).await;
+        } else if let Some(front) = &self.front {
+            let token = front.token(&front.at, ACCOUNT).await;
+            let call = node.client.post(node.url("/_landfall/push")).bearer_auth(token).body(bytes.to_vec());
+            assert_eq!(call.send().await.expect("it answers").status(), 204);
+        } else {
+            return false;
+        }
+        true
+    }
+
     /// The server, where it is NATS.
     pub fn nats(&self) -> Option<&Nats> {
         self.nats.as_ref()

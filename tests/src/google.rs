@@ -8,6 +8,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 
 use crate::ports::free_port;
@@ -124,6 +126,13 @@ impl Topic {
     /// Where the emulator is.
     pub fn host(&self) -> String {
         self.emulator.host()
+    }
+
+    /// Sends a message as one who may publish.
+    pub async fn publish(&self, hook: &str, bytes: &[u8]) {
+        let message = json!({ "data": STANDARD.encode(bytes), "attributes": { "hook": hook } });
+        let path = format!("topics/{}:publish", self.name);
+        self.emulator.call("POST", &path, json!({ "messages": [message] })).await;
     }
 
     /// Its subscription is gone.

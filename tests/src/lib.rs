@@ -5,6 +5,7 @@ pub mod backend;
 pub mod components;
 pub mod disk;
 pub mod faults;
+pub mod forged;
 pub mod google;
 pub mod leaves;
 pub mod nats;

@@ -4,6 +4,7 @@
 use std::time::{Duration, Instant};
 
 use landfall_tests::backend::{Backend, Kind};
+use landfall_tests::forged::envelope;
 use landfall_tests::leaves::{self, check};
 use landfall_tests::relay::Line;
 use landfall_tests::require::not_applicable;
@@ -65,6 +66,7 @@ macro_rules! suite {
             a_backlog_waits_for_its_hook_and_is_all_run
             what_is_too_large_is_refused
             auto_answers_with_the_reply_where_somebody_can_tell_it
+            forged_messages_do_not_run
         })*
 
         const BACKENDS: &[(&str, &[&str])] = &[$((stringify!($kind), $kind::CASES)),*];
@@ -94,8 +96,16 @@ fn kind(name: &str) -> Kind {
     }
 }
 
+/// Every case runs with `queue.key`.
+const KEY: &str = "the key of the queue, for tests";
+
 async fn serving(backend: &Backend, setup: Setup, hook: &str) -> Node {
-    let node = backend.under(setup).serving(hook).await;
+    let has_broker = backend.variables().any(|(name, _)| name == "LANDFALL_QUEUE_URL");
+    let setup = match has_broker {
+        true => backend.under(setup).env("LANDFALL_QUEUE_KEY", "env:QUEUE_KEY").env("QUEUE_KEY", KEY),
+        false => backend.under(setup),
+    };
+    let node = setup.serving(hook).await;
     node.until_ready().await;
     backend.calls(&[&node]).await;
     node
@@ -406,4 +416,42 @@ async fn auto_answers_with_the_reply_where_somebody_can_tell_it(backend: Backend
     assert_eq!(status, expected, "{body}");
     assert!(begun.elapsed() < Duration::from_secs(8), "{:?}", begun.elapsed());
     node.until_states("quick", &["done"]).await;
+}
+
+async fn forged_messages_do_not_run(backend: Backend) {
+    let file = format!("mode = \"async\"\n{OPEN}{STORE}");
+    let node = serving(&backend, Setup::new().hook("store", &bundled("store"), &file), "store").await;
+    if !backend.publish(&node, "store", &envelope("store", "{\"n\":1}", None)).await {
+        return;
+    }
+    let refused = |count: u32| {
+        let line = format!("landfall_messages_refused_total{{reason=\"unverified\"}} {count}");
+        let node = &node;
+        async move { eventually(&line, || async { node.metrics().await.lines().find(|one| *one == line).map(drop) }).await }
+    };
+    refused(1).await;
+    let has_own_place = backend.dead().await.is_some();
+    match has_own_place {
+        true => eventually("it is a dead letter", || async { (backend.dead().await == Some(1)).then_some(()) }).await,
+        false => drop(node.until_states("_queue", &["dead"]).await),
+    }
+
+    // Another key, a genuine envelope under the name of another hook, and one of our own.
+    backend.publish(&node, "store", &envelope("store", "{\"n\":2}", Some("the key of another queue"))).await;
+    refused(2).await;
+    if has_own_place {
+        backend.publish(&node, "store", &envelope("other", "{\"n\":3}", Some(KEY))).await;
+        node.until_log("it is of hook other").await;
+    }
+    assert_eq!(node.post("/store", &[], "{\"n\":4}").await.0, 202);
+    node.until_states("store", &["done"]).await;
+    let rows = node.rows("store", "t").await;
+    assert_eq!(rows.iter().map(|row| &row["row"]["n"]).collect::<Vec<_>>(), [4], "{rows:?}");
+    refused(2).await;
+    let explained = node.ask("/api/refusals").await.to_string();
+    assert!(explained.contains("_queue") && explained.contains("MAC"), "{explained}");
+
+    // What a node has sealed runs, whoever sent it.
+    backend.publish(&node, "store", &envelope("store", "{\"n\":5}", Some(KEY))).await;
+    node.until_states("store", &["done", "done"]).await;
 }

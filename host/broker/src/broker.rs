@@ -8,9 +8,10 @@ use futures_util::future::try_join_all;
 
 use super::cloud_tasks::CloudTasks;
 use super::nats::{self, Nats};
-use super::parcel::Parcel;
+use super::parcel::{Parcel, Unopened};
 use super::pubsub::{self, PubSub};
 use super::push;
+use super::seal::Seal;
 use landfall_ledger::LedgerError;
 
 /// One of them.
@@ -62,6 +63,8 @@ pub trait Taker: Send + Sync + 'static {
     fn is_stopping(&self) -> bool;
     /// Runs it.
     fn take(&self, parcel: Parcel, handle: Handle);
+    /// Counts and records a message that is not run; `id` is how the broker calls it.
+    fn refuse(&self, unopened: &Unopened, id: &str);
 }
 
 // === impl Broker ===
@@ -69,7 +72,7 @@ pub trait Taker: Send + Sync + 'static {
 impl Broker {
     /// Returns when the parcel is on the broker's stable storage; false where it had been there before. An error: nobody knows.
     pub async fn publish(&self, parcel: &Parcel) -> Result<bool, LedgerError> {
-        let bytes = parcel.bytes();
+        let bytes = parcel.bytes(self.seal())?;
         let most = self.most();
         if bytes.len() > most {
             return Err(LedgerError::TooLarge { bytes: bytes.len(), most });
@@ -79,6 +82,19 @@ impl Broker {
             Broker::PubSub(pubsub) => pubsub.publish(parcel, bytes).await.map(|()| true),
             Broker::CloudTasks(tasks) => tasks.publish(parcel, bytes).await,
         }
+    }
+
+    fn seal(&self) -> &Seal {
+        match self {
+            Broker::Nats(nats) => nats.seal(),
+            Broker::PubSub(pubsub) => pubsub.seal(),
+            Broker::CloudTasks(tasks) => tasks.seal(),
+        }
+    }
+
+    /// The parcel in the body of a call.
+    pub fn open_push(&self, body: &[u8]) -> Result<Parcel, Unopened> {
+        push::open(body, self.seal())
     }
 
     /// The most bytes of a parcel.
@@ -100,12 +116,11 @@ impl Broker {
         }
     }
 
-    /// The same for what was brought by a call and nobody can read.
-    pub async fn bury_unopened(&self, bytes: &[u8], why: &str) -> Result<(), LedgerError> {
+    /// The same for what was brought by a call and cannot be run. None: the broker has no place for it.
+    pub async fn bury_unopened(&self, bytes: &[u8], why: &str) -> Option<Result<(), LedgerError>> {
         match self {
-            Broker::PubSub(pubsub) => pubsub.bury_unopened(bytes, why).await,
-            // There is no place for the dead there.
-            Broker::Nats(_) | Broker::CloudTasks(_) => Err(LedgerError::Unfit("delete the task".into())),
+            Broker::PubSub(pubsub) => Some(pubsub.bury_unopened(bytes, why).await),
+            Broker::Nats(_) | Broker::CloudTasks(_) => None,
         }
     }
 
@@ -227,11 +242,18 @@ impl Broker {
 
     /// What is promised, and on what it rests: a sentence each.
     pub async fn facts(&self) -> Vec<String> {
-        match self {
+        let mut facts = match self {
             Broker::Nats(nats) => nats.facts().await,
             Broker::PubSub(pubsub) => pubsub.facts(),
             Broker::CloudTasks(tasks) => tasks.facts(),
-        }
+        };
+        facts.push(match self.seal().has_key() {
+            true => "events carry a MAC with queue.key: a message without one is not run".into(),
+            false => "queue.key is not set: an event that anybody publishes to the queue runs as if its sender had been verified; set queue.key \
+                      (LANDFALL_QUEUE_KEY)"
+                .into(),
+        });
+        facts
     }
 
     /// Tells another node what a caller there waits for; best effort.

@@ -3,6 +3,7 @@
 //!
 //! Source: cloud.google.com/tasks/docs/reference/rest/v2/projects.locations.queues.tasks.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, SystemTime};
 
@@ -13,6 +14,7 @@ use serde_json::json;
 use super::broker::Unfit;
 use super::parcel::Parcel;
 use super::rest::{Rest, told};
+use super::seal::Seal;
 use landfall_ledger::LedgerError;
 use landfall_model::clock::to_ms;
 use landfall_model::{Clock, CloudTasksSpec};
@@ -34,14 +36,15 @@ pub struct CloudTasks {
     rest: Rest,
     spec: CloudTasksSpec,
     is_there: AtomicBool,
+    seal: Arc<Seal>,
 }
 
 // === impl CloudTasks ===
 
 impl CloudTasks {
     /// Looks at the queue; where nobody answers, later. An error says what to do about it.
-    pub async fn start(spec: CloudTasksSpec, rest: Rest) -> Result<CloudTasks, String> {
-        let tasks = CloudTasks { rest, spec, is_there: AtomicBool::new(false) };
+    pub async fn start(spec: CloudTasksSpec, rest: Rest, seal: Arc<Seal>) -> Result<CloudTasks, String> {
+        let tasks = CloudTasks { rest, spec, is_there: AtomicBool::new(false), seal };
         match tasks.check().await {
             Ok(()) => tasks.is_there.store(true, Ordering::Relaxed),
             Err(Unfit::Wrong(why)) => return Err(why),
@@ -68,6 +71,11 @@ impl CloudTasks {
                 ))),
             },
         }
+    }
+
+    /// With which its parcels are sealed.
+    pub fn seal(&self) -> &Seal {
+        &self.seal
     }
 
     fn path(&self) -> String {
@@ -114,7 +122,9 @@ impl CloudTasks {
         let at = Clock::System.now() + pause.min(PAUSE_MAX);
         let later = Parcel { number, due: Some(at), ..parcel.clone() };
         let turn = if number == parcel.number { format!("-at-{}", to_ms(at)) } else { String::new() };
-        self.create(&format!("{}-{number}{turn}", parcel.key(NAMES)), later.bytes(), Some(at)).await.map(|_| true)
+        self.create(&format!("{}-{number}{turn}", parcel.key(NAMES)), later.bytes(&self.seal)?, Some(at))
+            .await
+            .map(|_| true)
     }
 
     async fn create(&self, name: &str, bytes: Vec<u8>, at: Option<SystemTime>) -> Result<bool, LedgerError> {

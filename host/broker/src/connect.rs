@@ -7,24 +7,31 @@ use super::cloud_tasks::CloudTasks;
 use super::nats::Nats;
 use super::pubsub::PubSub;
 use super::rest::Rest;
+use super::seal::Seal;
 use landfall_egress::{Client, Policy};
 use landfall_model::{Allow, BrokerSpec, Credential, CredentialKind, CredentialPart, SecretRef, SecretSource};
 
-/// `servers` is that of NATS, with its secrets in it.
-pub async fn connect(spec: BrokerSpec, servers: &str, secrets: Arc<dyn SecretSource>) -> Result<Broker, String> {
+/// `servers` is that of NATS, with its secrets in it; `keys` are those of `queue.key`.
+pub async fn connect(
+    spec: BrokerSpec,
+    servers: &str,
+    keys: Vec<SecretRef>,
+    secrets: Arc<dyn SecretSource>,
+) -> Result<Broker, String> {
+    let seal = Arc::new(Seal::new(keys, secrets.clone())?);
     let token = spec.token();
     Ok(match spec {
         BrokerSpec::Nats(spec) => {
             let monitor = spec.monitor.as_deref().map(|url| of_operator(url, &secrets)).transpose()?;
-            Broker::Nats(Box::new(Nats::start(spec, servers, monitor).await?))
+            Broker::Nats(Box::new(Nats::start(spec, servers, monitor, seal).await?))
         }
         BrokerSpec::PubSub(spec) => {
             let rest = google("https://pubsub.googleapis.com", spec.endpoint.as_deref(), token, &secrets)?;
-            Broker::PubSub(Box::new(PubSub::start(spec, rest).await?))
+            Broker::PubSub(Box::new(PubSub::start(spec, rest, seal).await?))
         }
         BrokerSpec::CloudTasks(spec) => {
             let rest = google("https://cloudtasks.googleapis.com", spec.endpoint.as_deref(), token, &secrets)?;
-            Broker::CloudTasks(Box::new(CloudTasks::start(spec, rest).await?))
+            Broker::CloudTasks(Box::new(CloudTasks::start(spec, rest, seal).await?))
         }
     })
 }

@@ -12,25 +12,29 @@ mod parcel;
 mod pubsub;
 mod push;
 mod rest;
+mod seal;
 
 use std::collections::{HashMap, HashSet};
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 pub use broker::{Broker, Handle, Taker};
 pub use carrier::{Arrival, Begun};
 use carrier::{Carried, Carrier};
 pub use connect::connect;
 pub use parcel::{Parcel, Unopened};
-pub use push::{Handle as PushHandle, open as open_push};
+pub use push::Handle as PushHandle;
+pub use seal::Seal;
 
 use landfall_ledger::{
     Accepted, AttemptRecord, Claimed, Duplicate, Ending, Fence, Finished, FirstState, Ledger, LedgerError, NewEvent,
-    Refused, Results,
+    Refused, Results, Stored,
 };
-use landfall_model::{Event, EventId, LedgerTime};
+use landfall_model::{Clock, Event, EventId, LedgerTime, PushSpec};
 
+/// The hook's name of messages that were brought and not run.
+pub const QUEUE: &str = "_queue";
 const END_AGAIN: Duration = Duration::from_secs(1);
 
 /// The queue of one node, over its ledger.
@@ -222,11 +226,19 @@ impl Queue {
         Some(self.carrier.as_ref()?.arrival(parcel, handle))
     }
 
-    /// What has been brought and nobody can read goes to the dead as it is. False: it has to come again.
-    pub async fn bury_unopened(&self, bytes: &[u8], why: &str) -> bool {
-        tracing::error!(why, "a message cannot be read");
+    /// What has been brought and is not run goes to the dead as it is: of the broker, or of the ledger, as an event of `QUEUE` that is
+    /// never run. False: it has to come again.
+    pub async fn bury_unopened(&self, bytes: &[u8], unopened: &Unopened) -> bool {
         let Some(broker) = self.broker() else { return false };
-        match broker.bury_unopened(bytes, why).await {
+        let (word, why) = unopened.parts();
+        let buried = match broker.bury_unopened(bytes, why).await {
+            Some(buried) => buried,
+            None => {
+                let new = unopened_event(bytes, word, why, Clock::System.now());
+                self.ledger.accept(new, Arc::default()).await.map(drop)
+            }
+        };
+        match buried {
             Ok(()) => true,
             Err(error) => {
                 tracing::error!(%error, "it cannot be kept there yet: it comes again");
@@ -311,6 +323,29 @@ impl Queue {
     /// The ledger below.
     pub fn ledger(&self) -> &Arc<Ledger> {
         &self.ledger
+    }
+}
+
+/// For people to look at. It is no event of any hook, so that no replay runs it.
+fn unopened_event(bytes: &[u8], word: &'static str, why: &str, now: SystemTime) -> NewEvent {
+    let event = Event {
+        id: EventId::new(now),
+        hook: QUEUE.into(),
+        received_at: now,
+        method: http::Method::POST,
+        path: PushSpec::PATH.into(),
+        query: None,
+        headers: http::HeaderMap::new(),
+        body: bytes.to_vec().into(),
+        attributes: vec![("refused-because".into(), why.into())],
+    };
+    NewEvent {
+        stored: Stored::new(event),
+        dedup: None,
+        order_key: None,
+        delay: Duration::ZERO,
+        run_now: false,
+        dead: Some(word),
     }
 }
 

@@ -10,9 +10,11 @@ use serde_json::value::RawValue;
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
-use landfall_ledger::{DedupKey, NewEvent, Stored};
+use landfall_ledger::{DedupKey, LedgerError, NewEvent, Stored};
 use landfall_model::clock::{from_ms, to_ms};
 use landfall_model::{EventId, IdMatch};
+
+use super::seal::Seal;
 
 /// An event on its way through a broker.
 #[derive(Debug, Clone)]
@@ -68,10 +70,23 @@ struct Format {
 /// Why what was sent cannot be opened here.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Unopened {
-    /// A newer host wrote it, and can read it.
-    Newer(String),
+    /// It may be one of ours, and cannot be judged here and now: a newer host wrote it, or a key has no value.
+    Later(String),
+    /// It is not shown to be from one of our nodes.
+    Unverified(String),
     /// It is none of ours, or damaged.
     Wrong(String),
+}
+
+impl Unopened {
+    /// One word, and a sentence.
+    pub fn parts(&self) -> (&'static str, &str) {
+        match self {
+            Unopened::Later(why) => ("waits", why),
+            Unopened::Unverified(why) => ("unverified", why),
+            Unopened::Wrong(why) => ("unreadable", why),
+        }
+    }
 }
 
 impl From<&str> for Unopened {
@@ -80,8 +95,8 @@ impl From<&str> for Unopened {
     }
 }
 
-/// One of a newer host is brought again after this.
-pub const NEWER_AGAIN: Duration = Duration::from_secs(30);
+/// What cannot be judged now is brought again after this.
+pub const LATER_AGAIN: Duration = Duration::from_secs(30);
 const REASON_MAX: usize = 500;
 
 /// Why an event is dead, as a header of a broker can hold it.
@@ -127,7 +142,7 @@ impl Parcel {
     }
 
     /// Ready to be sent.
-    pub fn bytes(&self) -> Vec<u8> {
+    pub fn bytes(&self, seal: &Seal) -> Result<Vec<u8>, LedgerError> {
         let stored = &self.new.stored;
         let event = stored.event();
         let dedup = self.new.dedup.as_ref();
@@ -148,18 +163,27 @@ impl Parcel {
             due_ms: self.due.map(to_ms),
             answer_to: self.answer_to.clone(),
         };
-        let mut bytes = serde_json::to_vec(&line).expect("text and numbers are JSON");
-        bytes.push(b'\n');
-        bytes.extend_from_slice(&event.body);
-        bytes
+        seal.envelope(serde_json::to_vec(&line).expect("text and numbers are JSON"), &event.body)
     }
 
-    /// What was sent; the error says what is wrong with it.
-    pub fn open(bytes: &[u8]) -> Result<Parcel, Unopened> {
+    /// What was sent; the error says what is wrong with it. `hook` is the one that the broker brought it for, where brokers tell.
+    pub fn open(bytes: &[u8], seal: &Seal, hook: Option<&str>) -> Result<Parcel, Unopened> {
+        let parcel = Parcel::open_any(bytes, seal)?;
+        match hook {
+            Some(hook) if hook != parcel.hook() => {
+                Err(Unopened::Wrong(format!("it is of hook {}, and was sent as one of `{hook}`", parcel.hook())))
+            }
+            _ => Ok(parcel),
+        }
+    }
+
+    fn open_any(bytes: &[u8], seal: &Seal) -> Result<Parcel, Unopened> {
         let end = memchr::memchr(b'\n', bytes).ok_or("it has no line of JSON")?;
+        seal.check(bytes, end)?;
         let format = serde_json::from_slice::<Format>(&bytes[..end]).map_err(|_| "it is none of ours")?.landfall;
         if format > FORMAT {
-            return Err(Unopened::Newer(format!("it is of format {format}, this host knows {FORMAT}")));
+            let why = format!("an event waits for a newer host: it is of format {format}, this host knows {FORMAT}");
+            return Err(Unopened::Later(why));
         }
         if format < FORMAT {
             return Err("it is of a format that never was".into());
@@ -203,6 +227,7 @@ impl Parcel {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::seal::tests::seal;
     use landfall_model::{Clock, Event};
 
     const KNOWN: Duration = Duration::from_secs(120);
@@ -229,17 +254,30 @@ mod tests {
     #[test]
     fn what_is_sent_comes_out_and_what_was_changed_does_not() {
         let sent = Parcel { number: 3, due: Some(from_ms(5)), replay: Some(Uuid::from_u128(9)), ..parcel() };
-        let bytes = sent.bytes();
-        let opened = Parcel::open(&bytes).unwrap();
+        let none = seal(&[]);
+        let bytes = sent.bytes(&none).unwrap();
+        let opened = Parcel::open(&bytes, &none, Some("h")).unwrap();
         assert_eq!(format!("{opened:?}"), format!("{sent:?}"));
         for at in [0, 20, bytes.len() - 1] {
             let mut changed = bytes.clone();
             changed[at] ^= 1;
-            assert!(Parcel::open(&changed).is_err(), "byte {at}");
+            assert!(Parcel::open(&changed, &none, None).is_err(), "byte {at}");
         }
         let newer = String::from_utf8_lossy(&bytes).replace("\"landfall\":1", "\"landfall\":2");
-        assert!(matches!(Parcel::open(newer.as_bytes()), Err(Unopened::Newer(why)) if why.contains("format 2")));
-        assert!(matches!(Parcel::open(b"{\"a\":1}\n"), Err(Unopened::Wrong(_))));
+        assert!(
+            matches!(Parcel::open(newer.as_bytes(), &none, None), Err(Unopened::Later(why)) if why.contains("format 2"))
+        );
+        assert!(matches!(Parcel::open(b"{\"a\":1}\n", &none, None), Err(Unopened::Wrong(_))));
+        assert!(
+            matches!(Parcel::open(&bytes, &none, Some("other")), Err(Unopened::Wrong(why)) if why.contains("hook h"))
+        );
+        let sealed = seal(&["A"]);
+        assert!(matches!(Parcel::open(&bytes, &sealed, None), Err(Unopened::Unverified(_))));
+        assert!(matches!(Parcel::open(newer.as_bytes(), &sealed, None), Err(Unopened::Unverified(_))));
+        let bytes = sent.bytes(&sealed).unwrap();
+        for opens in [&sealed, &none] {
+            assert_eq!(format!("{:?}", Parcel::open(&bytes, opens, Some("h")).unwrap()), format!("{sent:?}"));
+        }
         assert_eq!(reason(&"ä\n".repeat(400)).len(), 500);
     }
 

@@ -13,8 +13,9 @@ use serde_json::{Value, json};
 
 use super::broker::{self, Taker, Unfit};
 use super::lanes::{Lane, Lanes};
-use super::parcel::{NEWER_AGAIN, Parcel, Unopened, reason};
+use super::parcel::{LATER_AGAIN, Parcel, Unopened, reason};
 use super::rest::{Rest, WITHIN, told};
+use super::seal::Seal;
 use landfall_ledger::{LEASE, LedgerError};
 use landfall_model::{Clock, PubSubSpec};
 
@@ -48,6 +49,7 @@ pub struct PubSub {
     is_fit: AtomicBool,
     looked: Mutex<Option<Instant>>,
     lanes: Arc<Lanes<Held>>,
+    seal: Arc<Seal>,
 }
 
 /// What its subscription is.
@@ -83,7 +85,7 @@ pub struct Held {
 
 impl PubSub {
     /// Looks at topic, subscription and the topic of the dead; where nobody answers, later. An error says what to do about it.
-    pub async fn start(spec: PubSubSpec, rest: Rest) -> Result<PubSub, String> {
+    pub async fn start(spec: PubSubSpec, rest: Rest, seal: Arc<Seal>) -> Result<PubSub, String> {
         let pubsub = PubSub {
             rest: Arc::new(rest),
             spec,
@@ -92,6 +94,7 @@ impl PubSub {
             is_fit: AtomicBool::new(false),
             looked: Mutex::new(None),
             lanes: Lanes::new(),
+            seal,
         };
         match pubsub.check().await {
             Ok(()) => {}
@@ -176,6 +179,11 @@ impl PubSub {
         }
     }
 
+    /// With which its parcels are sealed.
+    pub fn seal(&self) -> &Seal {
+        &self.seal
+    }
+
     fn keeps_order(&self) -> bool {
         self.found.get().is_some_and(|found| found.keeps_order)
     }
@@ -225,7 +233,7 @@ impl PubSub {
     }
 
     pub async fn bury(&self, parcel: &Parcel, why: &str) -> Result<(), LedgerError> {
-        self.send(&self.spec.dead_letter, parcel, parcel.bytes(), Some(why)).await
+        self.send(&self.spec.dead_letter, parcel, parcel.bytes(&self.seal)?, Some(why)).await
     }
 
     async fn send(&self, topic: &str, parcel: &Parcel, bytes: Vec<u8>, why: Option<&str>) -> Result<(), LedgerError> {
@@ -289,7 +297,7 @@ impl PubSub {
             return Ok(false);
         }
         let later = Parcel { number, due: Some(Clock::System.now() + pause), ..parcel.clone() };
-        self.send(&self.spec.topic, &later, later.bytes(), None).await.map(|()| true)
+        self.send(&self.spec.topic, &later, later.bytes(&self.seal)?, None).await.map(|()| true)
     }
 
     /// What was brought and nobody can read.
@@ -359,18 +367,22 @@ impl PubSub {
     }
 
     async fn open(&self, bytes: &[u8], received: &Value, held: Held, taker: &Arc<dyn Taker>) {
-        let parcel = match Parcel::open(bytes) {
+        let hook = received["message"]["attributes"]["hook"].as_str().unwrap_or_default();
+        let parcel = match Parcel::open(bytes, &self.seal, Some(hook)) {
             Ok(parcel) => parcel,
-            Err(Unopened::Newer(why)) => {
-                tracing::error!(why, "an event waits for a newer host");
-                held.wait(NEWER_AGAIN).await.ok();
+            Err(Unopened::Later(why)) => {
+                tracing::error!(why, "a message of the queue cannot be judged yet");
+                held.wait(LATER_AGAIN).await.ok();
                 return;
             }
-            Err(Unopened::Wrong(why)) => {
-                tracing::error!(why, id = %received["message"]["messageId"], "a message cannot be read: it goes to the dead");
-                match self.bury_unopened(bytes, &why).await {
+            Err(unopened) => {
+                taker.refuse(&unopened, received["message"]["messageId"].as_str().unwrap_or_default());
+                match self.bury_unopened(bytes, unopened.parts().1).await {
                     Ok(()) => drop(held.tell("acknowledge", json!({ "ackIds": [held.ack_id] })).await),
-                    Err(error) => tracing::error!(%error, "it cannot be kept there yet: it comes again"),
+                    Err(error) => {
+                        tracing::error!(%error, "it cannot be kept there yet: it comes again");
+                        held.wait(LATER_AGAIN).await.ok();
+                    }
                 }
                 return;
             }

@@ -1,5 +1,6 @@
 //! Brokers that call: the answer to the call says what became of what it brought.
 
+use std::collections::HashMap;
 use std::sync::Mutex;
 
 use base64::Engine as _;
@@ -8,6 +9,7 @@ use serde::Deserialize;
 use tokio::sync::oneshot;
 
 use super::parcel::{Parcel, Unopened};
+use super::seal::Seal;
 
 /// A call that waits for its answer.
 pub struct Handle(Mutex<Option<oneshot::Sender<bool>>>);
@@ -22,6 +24,8 @@ struct Wrapped {
 struct Message {
     #[serde(default)]
     data: String,
+    #[serde(default)]
+    attributes: HashMap<String, String>,
 }
 
 // === impl Handle ===
@@ -42,9 +46,13 @@ impl Handle {
 }
 
 /// The parcel in the body of a call: of Pub/Sub in its wrapping, of Cloud Tasks as it is.
-pub fn open(body: &[u8]) -> Result<Parcel, Unopened> {
+pub fn open(body: &[u8], seal: &Seal) -> Result<Parcel, Unopened> {
     match serde_json::from_slice::<Wrapped>(body) {
-        Ok(wrapped) => Parcel::open(&STANDARD.decode(wrapped.message.data).map_err(|_| "it is no base64")?),
-        Err(_) => Parcel::open(body),
+        Ok(Wrapped { message }) => {
+            let bytes = STANDARD.decode(message.data).map_err(|_| "it is no base64")?;
+            let hook = message.attributes.get("hook").map_or("", String::as_str);
+            Parcel::open(&bytes, seal, Some(hook))
+        }
+        Err(_) => Parcel::open(body, seal, None),
     }
 }

@@ -59,6 +59,8 @@ pub struct Config {
     pub ledger_url: Option<CredentialText>,
     /// Where events wait, if not in the ledger.
     pub queue: Option<BrokerSpec>,
+    /// With which envelopes are sealed: the first one seals, any of them opens; none = they are not.
+    pub queue_key: Vec<SecretRef>,
     /// Google Cloud Run, where the disk is memory and comes and goes with the instance.
     pub on_cloud_run: bool,
     /// After which the platform ends a request, whatever we say.
@@ -334,6 +336,7 @@ const VARIABLES: &[(&str, &str)] = &[
     ("LANDFALL_QUEUE_PUSH_TO", "queue.push_to"),
     ("LANDFALL_QUEUE_PUSH_ACCOUNT", "queue.push_account"),
     ("LANDFALL_QUEUE_PUSH_KEYS", "queue.push_keys"),
+    ("LANDFALL_QUEUE_KEY", "queue.key"),
     ("LANDFALL_LOG_FORMAT", "log.format"),
     ("LANDFALL_LOG_LEVEL", "log.level"),
 ];
@@ -456,6 +459,7 @@ impl Config {
             },
             accept_data_loss: flags.accept_data_loss,
             ledger_url: file.ledger.url.map(|parsed| parsed.0.0),
+            queue_key: file.queue.key.as_ref().map(|keys| keys.0.clone()).unwrap_or_default(),
             queue: file.queue.broker(emulators).map_err(wrong)?,
             on_cloud_run,
             platform_timeout: match (file.platform_timeout, on_cloud_run) {

@@ -17,6 +17,7 @@ pub(super) fn references(config: &Config) -> Vec<SecretRef> {
     if let Some(BrokerSpec::Nats(spec)) = &config.queue {
         own.extend(in_text(&spec.servers));
     }
+    own.extend(config.queue_key.iter().cloned());
     own
 }
 

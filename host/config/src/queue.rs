@@ -3,7 +3,7 @@
 use serde::Deserialize;
 
 use super::credential::Text;
-use super::values::Parsed;
+use super::values::{Parsed, SecretRefs};
 use landfall_model::{
     BrokerSpec, CloudTasksSpec, CredentialPart, CredentialText, NatsSpec, PubSubSpec, PushSpec, SecretRef,
 };
@@ -22,6 +22,7 @@ pub struct QueueTable {
     pub push_to: Option<String>,
     pub push_account: Option<String>,
     pub push_keys: Option<String>,
+    pub key: Option<SecretRefs>,
 }
 
 /// Where a stream is kept.
@@ -140,6 +141,7 @@ impl QueueTable {
             (self.push_to.is_some(), may_push, "push_to", pushed),
             (self.push_account.is_some(), may_push, "push_account", pushed),
             (self.push_keys.is_some(), may_push, "push_keys", pushed),
+            (self.key.is_some(), self.url.is_some(), "key", "every broker"),
         ];
         match keys.into_iter().find(|(is_there, has_meaning, ..)| *is_there && !has_meaning) {
             Some((.., key, of)) => {

@@ -7,7 +7,7 @@ use std::time::Duration;
 use ipnet::IpNet;
 use serde::de::{Deserialize, Deserializer, Error};
 
-use landfall_model::{SecretPattern, address_range};
+use landfall_model::{SecretPattern, SecretRef, address_range};
 
 /// A duration with its unit: `"8s"`, `"1m 30s"`, `"250ms"`.
 #[derive(Debug, Clone, Copy)]
@@ -70,6 +70,10 @@ impl FromStr for ListenAddress {
     }
 }
 
+/// Secret references: `["env:NEW", "env:OLD"]`, or one text with commas between them.
+#[derive(Debug, Clone)]
+pub struct SecretRefs(pub Vec<SecretRef>);
+
 /// Text that parses by `FromStr`.
 #[derive(Debug, Clone)]
 pub struct Parsed<T>(pub T);
@@ -120,6 +124,17 @@ impl<'de> Deserialize<'de> for Names {
             }
             None => Ok(Names(names.iter().map(|name| name.to_ascii_lowercase()).collect())),
         }
+    }
+}
+
+impl<'de> Deserialize<'de> for SecretRefs {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<SecretRefs, D::Error> {
+        let typed = list(deserializer, "a secret reference such as \"env:QUEUE_KEY\", or a list of them")?;
+        if typed.is_empty() {
+            return Err(D::Error::custom("an empty list of secrets: name at least one, or leave the key out"));
+        }
+        let all: Result<_, String> = typed.iter().map(|text| text.parse()).collect();
+        all.map(SecretRefs).map_err(D::Error::custom)
     }
 }
 

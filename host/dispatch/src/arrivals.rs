@@ -9,7 +9,7 @@ use tokio::sync::oneshot;
 
 use super::standing::Repeat;
 use super::{Delivery, answers};
-use landfall_broker::{Arrival, Begun, Broker, Handle, Lease, Parcel, PushHandle, Taker, Unopened, open_push};
+use landfall_broker::{Arrival, Begun, Broker, Handle, Lease, Parcel, PushHandle, Taker, Unopened};
 use landfall_engine::{Slot, Target};
 use landfall_ledger::FirstState;
 use landfall_model::Outcome;
@@ -52,6 +52,10 @@ impl Taker for Arrivals {
             tokio::spawn(self.0.clone().arrive(arrival));
         }
     }
+
+    fn refuse(&self, unopened: &Unopened, id: &str) {
+        self.0.refuse_message(unopened, id);
+    }
 }
 
 impl Delivery {
@@ -64,13 +68,17 @@ impl Delivery {
 
     /// What a broker has brought by calling; returns when it has ended. True: the broker is done with it.
     pub async fn pushed(self: &Arc<Self>, body: &[u8], brought: u32) -> bool {
-        let parcel = match open_push(body) {
+        let Some(broker) = self.queue.broker() else { return false };
+        let parcel = match broker.open_push(body) {
             Ok(parcel) => Parcel { brought, ..parcel },
-            Err(Unopened::Newer(why)) => {
-                tracing::error!(why, "an event waits for a newer host");
+            Err(Unopened::Later(why)) => {
+                tracing::error!(why, "a message of the queue cannot be judged yet");
                 return false;
             }
-            Err(Unopened::Wrong(why)) => return self.queue.bury_unopened(body, &why).await,
+            Err(unopened) => {
+                self.refuse_message(&unopened, "");
+                return self.queue.bury_unopened(body, &unopened).await;
+            }
         };
         let (handle, answered) = PushHandle::new();
         let Some(arrival) = self.queue.arrival(parcel, Handle::Push(handle)) else { return false };

@@ -6,6 +6,7 @@ mod arrivals;
 mod circuit;
 mod emitted;
 mod ending;
+mod messages;
 mod queued;
 mod rate;
 mod record;
@@ -52,6 +53,7 @@ pub struct Delivery {
     began: std::time::Instant,
     /// Records for which there was no room.
     dropped: AtomicU64,
+    messages: messages::MessageCounts,
     /// Duplicates are recorded here, as the edge records what it refuses.
     refusals: Arc<RefusalLog>,
 }
@@ -77,6 +79,7 @@ impl Delivery {
             kept: Mutex::default(),
             began: std::time::Instant::now(),
             dropped: AtomicU64::new(0),
+            messages: messages::MessageCounts::default(),
             refusals: Arc::default(),
         });
         delivery.remember_pauses().await?;

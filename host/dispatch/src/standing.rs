@@ -62,7 +62,12 @@ fn duplicate_hint(hook: &str, first: EventId, is_replayed: bool) -> String {
 }
 
 /// Writes how many log lines were held back, when the window of the first of them is over.
-async fn log_suppressed(refusals: Arc<RefusalLog>, hook: Arc<str>, reason: &'static str, what: &'static str) {
+pub(super) async fn log_suppressed(
+    refusals: Arc<RefusalLog>,
+    hook: Arc<str>,
+    reason: &'static str,
+    what: &'static str,
+) {
     tokio::time::sleep(LOG_WINDOW).await;
     let suppressed = refusals.take_suppressed(&hook, reason, Instant::now());
     let seconds = LOG_WINDOW.as_secs();

@@ -23,6 +23,8 @@ pub struct Counters {
     duplicates: IntCounterVec,
     /// By hook.
     conflicts: IntCounterVec,
+    /// By reason.
+    messages: IntCounterVec,
 }
 
 // === impl Counters ===
@@ -50,7 +52,20 @@ impl Counters {
         let duplicates = counter("landfall_duplicates_total", help, &["hook", "result"]);
         let help = "Events with the delivery identity of an earlier event and a different body; both ran.";
         let conflicts = counter("landfall_conflicts_total", help, &["hook"]);
-        Counters { registry, verified, refused, challenges, avoided, dropped, attempts, duplicates, conflicts }
+        let help = "Messages of the broker that were not run: forged, damaged or none of ours.";
+        let messages = counter("landfall_messages_refused_total", help, &["reason"]);
+        Counters {
+            registry,
+            verified,
+            refused,
+            challenges,
+            avoided,
+            dropped,
+            attempts,
+            duplicates,
+            conflicts,
+            messages,
+        }
     }
 
     pub fn verified(&self, hook: &str, key: &str) {
@@ -75,12 +90,13 @@ impl Counters {
     /// In the text format of Prometheus.
     /// `dropped` are records of attempts in mode `sync` for which the ledger had no room, `attempts` all attempts so far by
     /// hook and outcome.
-    /// `repeats` are duplicates and conflicts so far by hook.
+    /// `repeats` are duplicates and conflicts so far by hook, `messages` those of the broker that were not run.
     pub fn text(
         &self,
         dropped: u64,
         attempts: &[(Arc<str>, &'static str, u64)],
         repeats: &[(Arc<str>, RepeatCounts)],
+        messages: &[(&'static str, u64)],
     ) -> String {
         self.dropped.reset();
         self.dropped.inc_by(dropped);
@@ -91,6 +107,9 @@ impl Counters {
             raise(&self.duplicates.with_label_values(&[&**hook, "not-run"]), counts.duplicates);
             raise(&self.duplicates.with_label_values(&[&**hook, "replayed"]), counts.replayed);
             raise(&self.conflicts.with_label_values(&[&**hook]), counts.conflicts);
+        }
+        for (reason, count) in messages {
+            raise(&self.messages.with_label_values(&[reason]), *count);
         }
         TextEncoder::new().encode_to_string(&self.registry.gather()).unwrap_or_default()
     }

@@ -197,7 +197,7 @@ impl App {
         keep_memory_private();
         let broker = match &config.queue {
             None => None,
-            Some(spec) => Some(connect_broker(spec, &secrets).await?),
+            Some(spec) => Some(connect_broker(spec, &config.queue_key, &secrets).await?),
         };
         for fact in facts(broker.as_ref()).await {
             tracing::info!("{fact}");
@@ -301,7 +301,12 @@ impl App {
         landfall_admin::router(Admin {
             metrics: Arc::new(move || {
                 let delivery = &counted.delivery;
-                counted.counters.text(delivery.dropped(), &delivery.attempts(), &delivery.repeats())
+                counted.counters.text(
+                    delivery.dropped(),
+                    &delivery.attempts(),
+                    &delivery.repeats(),
+                    &delivery.refused_messages(),
+                )
             }),
             hooks: self.edge.hooks.clone(),
             refusals: self.edge.refusals.clone(),
@@ -397,7 +402,7 @@ pub async fn doctor(config: &Config) -> Vec<Finding> {
     };
     let queue = match &config.queue {
         None => Ok(vec!["in the ledger".into()]),
-        Some(spec) => queue_facts(spec, &secrets).await,
+        Some(spec) => queue_facts(config, spec, &secrets).await,
     };
     let platform = match (config.cannot_queue(), config.on_cloud_run) {
         (Some(why), _) => Err(format!("a hook with mode = \"async\" or \"auto\" {why}")),
@@ -430,8 +435,8 @@ async fn ledger_facts(config: &Config, url: &CredentialText, secrets: &Secrets) 
     Ok(Ledger::facts(settings).await?)
 }
 
-async fn queue_facts(spec: &BrokerSpec, secrets: &Arc<Secrets>) -> Result<Vec<String>, String> {
-    let broker = connect_broker(spec, secrets).await.map_err(|error| format!("{error:#}"))?;
+async fn queue_facts(config: &Config, spec: &BrokerSpec, secrets: &Arc<Secrets>) -> Result<Vec<String>, String> {
+    let broker = connect_broker(spec, &config.queue_key, secrets).await.map_err(|error| format!("{error:#}"))?;
     if let Some(why) = spec.token().and_then(|token| secrets.value(&token).err()) {
         return Err(format!("events are refused: {why}"));
     }
@@ -442,14 +447,14 @@ async fn queue_facts(spec: &BrokerSpec, secrets: &Arc<Secrets>) -> Result<Vec<St
 }
 
 /// Where events wait.
-async fn connect_broker(spec: &BrokerSpec, secrets: &Arc<Secrets>) -> anyhow::Result<Broker> {
+async fn connect_broker(spec: &BrokerSpec, keys: &[SecretRef], secrets: &Arc<Secrets>) -> anyhow::Result<Broker> {
     let servers = match spec {
         BrokerSpec::Nats(spec) => with_secrets(&spec.servers, secrets, "the URL of the queue")?,
         BrokerSpec::PubSub(_) | BrokerSpec::CloudTasks(_) => String::new(),
     };
-    let token: Vec<SecretRef> = spec.token().into_iter().collect();
-    tokio::task::block_in_place(|| secrets.track_own(&token));
-    landfall_broker::connect(spec.clone(), &servers, secrets.clone()).await.map_err(anyhow::Error::msg)
+    let own: Vec<SecretRef> = spec.token().into_iter().chain(keys.iter().cloned()).collect();
+    tokio::task::block_in_place(|| secrets.track_own(&own));
+    landfall_broker::connect(spec.clone(), &servers, keys.to_vec(), secrets.clone()).await.map_err(anyhow::Error::msg)
 }
 
 async fn facts(broker: Option<&Broker>) -> Vec<String> {

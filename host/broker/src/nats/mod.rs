@@ -25,6 +25,7 @@ use self::connect::connect;
 use self::pull::Pulled;
 use super::broker::{Taker, Unfit};
 use super::parcel::{Parcel, reason};
+use super::seal::Seal;
 use landfall_ledger::LedgerError;
 use landfall_model::{Clock, NatsSpec};
 
@@ -49,6 +50,7 @@ pub struct Nats {
     /// The streams are there and are what they must be.
     is_prepared: AtomicBool,
     monitor: Option<landfall_egress::Client>,
+    seal: Arc<Seal>,
     /// This start of this node.
     node: Uuid,
     /// Why there was no connection at the start.
@@ -70,6 +72,7 @@ impl Nats {
         spec: NatsSpec,
         servers: &str,
         monitor: Option<landfall_egress::Client>,
+        seal: Arc<Seal>,
     ) -> Result<Nats, String> {
         let (changed, connections) = watch::channel(());
         let (client, away) = connect(servers, &changed).await?;
@@ -81,6 +84,7 @@ impl Nats {
             spec,
             is_prepared: AtomicBool::new(false),
             monitor,
+            seal,
             node: Uuid::new_v4(),
             connections,
             away,
@@ -107,6 +111,11 @@ impl Nats {
     pub fn is_there(&self) -> bool {
         let is_connected = self.client.connection_state() == async_nats::connection::State::Connected;
         is_connected && self.is_prepared.load(Ordering::Relaxed)
+    }
+
+    /// With which its parcels are sealed.
+    pub fn seal(&self) -> &Seal {
+        &self.seal
     }
 
     /// The most bytes of a parcel, beside its headers.
@@ -139,7 +148,7 @@ impl Nats {
             return Ok(false);
         }
         let later = Parcel { number, due: Some(Clock::System.now() + pause), ..parcel.clone() };
-        self.publish(&later, later.bytes()).await.map(|_| true)
+        self.publish(&later, later.bytes(&self.seal)?).await.map(|_| true)
     }
 
     pub async fn bury(&self, parcel: &Parcel, why: &str) -> Result<(), LedgerError> {
@@ -148,7 +157,7 @@ impl Nats {
         let subject = format!("{}-dead.{}", self.spec.stream, parcel.hook());
         // Each message of it that is still out comes to its end here.
         let id = format!("dead-{}", parcel.new.stored.event().id);
-        self.send(subject, &id, headers, parcel.bytes()).await.map(drop)
+        self.send(subject, &id, headers, parcel.bytes(&self.seal)?).await.map(drop)
     }
 
     async fn send(
@@ -175,8 +184,12 @@ impl Nats {
 
     /// Tells the node that has a caller waiting; best effort.
     pub async fn tell(&self, answer_to: &str, answer: Vec<u8>) {
-        if answer.len() < self.most() {
-            self.client.publish(answer_to.to_owned(), answer.into()).await.ok();
+        match self.seal.answer(answer) {
+            Ok(answer) if answer.len() < self.most() => {
+                self.client.publish(answer_to.to_owned(), answer.into()).await.ok();
+            }
+            Ok(_) => {}
+            Err(why) => tracing::warn!(why, "another node cannot be told the reply to its caller"),
         }
     }
 
@@ -184,7 +197,10 @@ impl Nats {
     pub async fn hear(&self, heard: impl Fn(&[u8])) {
         while let Ok(mut answers) = self.client.subscribe(self.answer_to()).await {
             while let Some(answer) = answers.next().await {
-                heard(&answer.payload);
+                match self.seal.open_answer(&answer.payload) {
+                    Some(answer) => heard(answer),
+                    None => tracing::debug!("a reply of another node has no MAC of queue.key: it is not used"),
+                }
             }
             tokio::time::sleep(LOOK_EVERY).await;
         }
@@ -244,7 +260,8 @@ impl Nats {
                 let (context, stream, taker) = (self.context.clone(), self.spec.stream.clone(), taker.clone());
                 let is_ordered = taker.room(hook).is_some_and(|(_, is_ordered)| is_ordered);
                 let (hook, connections) = (hook.clone(), self.connections.clone());
-                let pulled = Pulled { context, stream, hook, is_ordered, taker, connections };
+                let seal = self.seal.clone();
+                let pulled = Pulled { context, stream, hook, is_ordered, taker, connections, seal };
                 tokio::spawn(async move { pulled.pull_all().await })
             });
         }

@@ -12,7 +12,8 @@ use tokio::sync::watch;
 
 use super::{Handle, PARTS, PUBLISH_WITHIN};
 use crate::broker::{self, Taker};
-use crate::parcel::{NEWER_AGAIN, Parcel, Unopened, reason};
+use crate::parcel::{LATER_AGAIN, Parcel, Unopened, reason};
+use crate::seal::Seal;
 use landfall_ledger::LEASE;
 
 /// How long an empty pull waits.
@@ -31,6 +32,7 @@ pub struct Pulled {
     pub is_ordered: bool,
     pub taker: Arc<dyn Taker>,
     pub connections: watch::Receiver<()>,
+    pub seal: Arc<Seal>,
 }
 
 // === impl Pulled ===
@@ -129,20 +131,24 @@ impl Pulled {
 
     async fn take(&self, message: jetstream::Message) {
         let (message, acker) = message.split();
-        let why = match Parcel::open(&message.payload) {
+        let unopened = match Parcel::open(&message.payload, &self.seal, Some(&self.hook)) {
             Ok(parcel) => return self.taker.take(parcel, broker::Handle::Nats(Handle(acker))),
-            Err(Unopened::Newer(why)) => {
-                tracing::error!(why, hook = &*self.hook, "an event waits for a newer host");
-                acker.ack_with(AckKind::Nak(Some(NEWER_AGAIN))).await.ok();
+            Err(Unopened::Later(why)) => {
+                tracing::error!(why, hook = &*self.hook, "a message of the queue cannot be judged yet");
+                acker.ack_with(AckKind::Nak(Some(LATER_AGAIN))).await.ok();
                 return;
             }
-            Err(Unopened::Wrong(why)) => why,
+            Err(unopened) => unopened,
         };
-        tracing::error!(why, subject = &*message.subject, "a message cannot be read: it goes to the dead");
+        self.taker.refuse(&unopened, &message.subject);
         // Nothing is let go of that nobody has.
-        match bury_raw(&self.context, &self.stream, &self.hook, &why, message.payload.clone()).await {
+        let (_, why) = unopened.parts();
+        match bury_raw(&self.context, &self.stream, &self.hook, why, message.payload.clone()).await {
             Ok(()) => drop(acker.ack_with(AckKind::Term).await),
-            Err(why) => tracing::error!(why, "it cannot be kept there yet: it comes again"),
+            Err(why) => {
+                tracing::error!(why, "it cannot be kept there yet: it comes again");
+                acker.ack_with(AckKind::Nak(Some(LATER_AGAIN))).await.ok();
+            }
         }
     }
 

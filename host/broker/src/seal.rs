@@ -1,0 +1,217 @@
+//! Envelopes carry a MAC with `queue.key`, so that the right to publish to the broker is not the right to make events. Without a key,
+//! nothing is sealed and nothing is asked for.
+
+use std::sync::Arc;
+
+use hmac::{Hmac, KeyInit, Mac};
+use landfall_ledger::LedgerError;
+use landfall_model::{SecretRef, SecretSource};
+use sha2::Sha256;
+
+use super::parcel::Unopened;
+
+/// The shortest key.
+const KEY_MIN: usize = 16;
+const MAC_BYTES: usize = 32;
+/// What a MAC is made over begins with one of these, so that none is good for the other.
+const ENVELOPE: &[u8] = b"landfall envelope 1\n";
+const ANSWER: &[u8] = b"landfall answer 1\n";
+/// The end of a sealed line: this, the MAC in hex, and `"}`.
+const BEFORE_MAC: &[u8] = b",\"mac\":\"";
+const AFTER_MAC: &[u8] = b"\"}";
+
+/// The keys of the queue.
+pub struct Seal {
+    /// The first one seals; any of them opens.
+    keys: Vec<SecretRef>,
+    secrets: Arc<dyn SecretSource>,
+}
+
+// === impl Seal ===
+
+impl Seal {
+    /// With these keys. An error says which of them cannot be used.
+    pub fn new(keys: Vec<SecretRef>, secrets: Arc<dyn SecretSource>) -> Result<Seal, String> {
+        let seal = Seal { keys, secrets };
+        seal.keys.iter().try_for_each(|key| seal.key(key).map(drop))?;
+        Ok(seal)
+    }
+
+    /// Whether envelopes are sealed.
+    pub fn has_key(&self) -> bool {
+        !self.keys.is_empty()
+    }
+
+    /// A line of JSON and a body as one envelope.
+    pub fn envelope(&self, mut line: Vec<u8>, body: &[u8]) -> Result<Vec<u8>, LedgerError> {
+        if let Some(key) = self.keys.first() {
+            let mac = self.mac(key, ENVELOPE, &[&line, b"\n", body]).map_err(LedgerError::QueueAway)?;
+            line.pop();
+            line.extend_from_slice(BEFORE_MAC);
+            line.extend_from_slice(hex::encode(mac.finalize().into_bytes()).as_bytes());
+            line.extend_from_slice(AFTER_MAC);
+        }
+        line.push(b'\n');
+        line.extend_from_slice(body);
+        Ok(line)
+    }
+
+    /// Judges an envelope before anything in it is believed; `end` is where its line ends. The place and the form of the MAC are the same
+    /// in every format.
+    pub fn check(&self, bytes: &[u8], end: usize) -> Result<(), Unopened> {
+        if !self.has_key() {
+            return Ok(());
+        }
+        let none = || Unopened::Unverified("it has no MAC, and queue.key is set".into());
+        let (line, mac) = split_mac(&bytes[..end]).ok_or_else(none)?;
+        match self.is_one(ENVELOPE, &[line, b"}", &bytes[end..]], &mac) {
+            Ok(true) => Ok(()),
+            Ok(false) => Err(Unopened::Unverified("its MAC is of none of the keys in queue.key".into())),
+            Err(why) => Err(Unopened::Later(why)),
+        }
+    }
+
+    /// What one node tells another.
+    pub fn answer(&self, answer: Vec<u8>) -> Result<Vec<u8>, String> {
+        match self.keys.first() {
+            None => Ok(answer),
+            Some(key) => {
+                let mac = self.mac(key, ANSWER, &[&answer])?.finalize().into_bytes();
+                Ok([&mac[..], &answer].concat())
+            }
+        }
+    }
+
+    /// The same at the other node; none where it is not from a node with one of our keys.
+    pub fn open_answer<'a>(&self, bytes: &'a [u8]) -> Option<&'a [u8]> {
+        if !self.has_key() {
+            return Some(bytes);
+        }
+        let (mac, answer) = bytes.split_at_checked(MAC_BYTES)?;
+        self.is_one(ANSWER, &[answer], mac).is_ok_and(|is_one| is_one).then_some(answer)
+    }
+
+    /// Whether one of the keys has made this. An error: none of those that have a value has, and another one has none now.
+    fn is_one(&self, what: &[u8], parts: &[&[u8]], found: &[u8]) -> Result<bool, String> {
+        let mut missing = None;
+        for key in &self.keys {
+            match self.mac(key, what, parts) {
+                Ok(mac) => {
+                    // In constant time.
+                    if mac.verify_slice(found).is_ok() {
+                        return Ok(true);
+                    }
+                }
+                Err(why) => missing = Some(why),
+            }
+        }
+        missing.map_or(Ok(false), Err)
+    }
+
+    fn mac(&self, key: &SecretRef, what: &[u8], parts: &[&[u8]]) -> Result<Hmac<Sha256>, String> {
+        let mut mac = self.key(key)?;
+        mac.update(what);
+        parts.iter().for_each(|part| mac.update(part));
+        Ok(mac)
+    }
+
+    fn key(&self, key: &SecretRef) -> Result<Hmac<Sha256>, String> {
+        let value = self.secrets.value(key).map_err(|error| format!("queue.key: {error}"))?;
+        let bytes = value.expose();
+        if bytes.len() < KEY_MIN {
+            return Err(format!("queue.key: the secret {key} is shorter than {KEY_MIN} bytes: use 32 random ones"));
+        }
+        Hmac::new_from_slice(bytes).map_err(|error| format!("queue.key: {error}"))
+    }
+}
+
+/// The line as it was before it was sealed, without its last brace, and the MAC.
+fn split_mac(line: &[u8]) -> Option<(&[u8], Vec<u8>)> {
+    let sealed = line.strip_suffix(AFTER_MAC)?;
+    let (rest, mac) = sealed.split_at_checked(sealed.len().checked_sub(2 * MAC_BYTES)?)?;
+    Some((rest.strip_suffix(BEFORE_MAC)?, hex::decode(mac).ok()?))
+}
+
+#[cfg(test)]
+pub mod tests {
+    use landfall_model::{Secret, SecretError};
+
+    use super::*;
+
+    struct Values;
+
+    impl SecretSource for Values {
+        fn value(&self, reference: &SecretRef) -> Result<Secret, SecretError> {
+            match reference {
+                SecretRef::Env(name) if name == "AWAY" => Err(SecretError::NotSet(name.clone())),
+                SecretRef::Env(name) if name == "SHORT" => Ok(Secret::new("short")),
+                SecretRef::Env(name) => Ok(Secret::new(format!("the key that is called {name}"))),
+                _ => unreachable!(),
+            }
+        }
+    }
+
+    /// With the keys of these names.
+    pub fn seal(keys: &[&str]) -> Seal {
+        let keys = keys.iter().map(|name| SecretRef::Env((*name).into())).collect();
+        Seal { keys, secrets: Arc::new(Values) }
+    }
+
+    const LINE: &[u8] = b"{\"landfall\":1,\"hook\":\"h\"}";
+
+    fn check(seal: &Seal, bytes: &[u8]) -> Result<(), Unopened> {
+        seal.check(bytes, memchr::memchr(b'\n', bytes).unwrap())
+    }
+
+    #[test]
+    fn every_byte_is_sealed() {
+        let seal = seal(&["A"]);
+        let sealed = seal.envelope(LINE.to_vec(), b"{\n}").unwrap();
+        assert_eq!(check(&seal, &sealed), Ok(()));
+        let line: serde_json::Value =
+            serde_json::from_slice(sealed.split(|byte| *byte == b'\n').next().unwrap()).unwrap();
+        assert_eq!((&line["hook"], line["mac"].as_str().unwrap().len()), (&"h".into(), 64));
+        for at in 0..sealed.len() {
+            let mut changed = sealed.clone();
+            changed[at] ^= 1;
+            let end = memchr::memchr(b'\n', &changed).unwrap();
+            assert!(matches!(seal.check(&changed, end), Err(Unopened::Unverified(_))), "byte {at}");
+        }
+        for changed in [[&sealed[..], b"x"].concat(), sealed[..sealed.len() - 1].to_vec(), [LINE, b"\n{\n}"].concat()] {
+            assert!(matches!(check(&seal, &changed), Err(Unopened::Unverified(_))));
+        }
+    }
+
+    #[test]
+    fn keys_rotate() {
+        let (old, both, new) = (seal(&["A"]), seal(&["B", "A"]), seal(&["B"]));
+        let (of_old, of_both) = (old.envelope(LINE.to_vec(), b"").unwrap(), both.envelope(LINE.to_vec(), b"").unwrap());
+        assert!(check(&both, &of_old).is_ok() && check(&both, &of_both).is_ok() && check(&new, &of_both).is_ok());
+        assert!(check(&new, &of_old).is_err() && check(&old, &of_both).is_err());
+        assert_eq!(check(&seal(&[]), &of_old), Ok(()), "a node without a key asks for none");
+    }
+
+    #[test]
+    fn key_without_value_waits() {
+        let sealed = seal(&["A"]).envelope(LINE.to_vec(), b"").unwrap();
+        let away = seal(&["B", "AWAY"]);
+        assert!(matches!(check(&away, &sealed), Err(Unopened::Later(why)) if why.contains("`AWAY` is not set")));
+        assert_eq!(check(&seal(&["AWAY", "A"]), &sealed), Ok(()));
+        assert!(seal(&["AWAY"]).envelope(LINE.to_vec(), b"").is_err());
+        let short = Seal::new(vec![SecretRef::Env("SHORT".into())], Arc::new(Values));
+        assert!(short.err().unwrap().contains("shorter than 16 bytes"));
+    }
+
+    #[test]
+    fn answers_are_no_envelopes() {
+        let seal = seal(&["A"]);
+        let answer = seal.answer(b"{\"event\":\"e\"}".to_vec()).unwrap();
+        assert_eq!(seal.open_answer(&answer), Some(&b"{\"event\":\"e\"}"[..]));
+        assert_eq!(seal.open_answer(b"{\"event\":\"e\"}"), None);
+        let mut changed = answer.clone();
+        changed[40] ^= 1;
+        assert_eq!(seal.open_answer(&changed), None);
+        let mac = seal.mac(&seal.keys[0], ENVELOPE, &[b"x"]).unwrap().finalize().into_bytes();
+        assert_eq!(seal.open_answer(&[&mac[..], b"x"].concat()), None);
+    }
+}

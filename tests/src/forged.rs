@@ -1,0 +1,44 @@
+//! Messages for a broker as a node makes them, by something that is no node.
+
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use landfall_broker::{Parcel, Seal};
+use landfall_ledger::{NewEvent, Stored};
+use landfall_model::{Event, EventId, Secret, SecretError, SecretRef, SecretSource};
+
+/// One secret for every reference.
+struct Known(&'static str);
+
+impl SecretSource for Known {
+    fn value(&self, _: &SecretRef) -> Result<Secret, SecretError> {
+        Ok(Secret::new(self.0))
+    }
+}
+
+/// An event of this hook with this body, whose checksum is right; sealed with that key if there is one.
+pub fn envelope(hook: &str, body: &'static str, key: Option<&'static str>) -> Vec<u8> {
+    let now = SystemTime::now();
+    let event = Event {
+        id: EventId::new(now),
+        hook: hook.into(),
+        received_at: now,
+        method: http::Method::POST,
+        path: format!("/{hook}"),
+        query: None,
+        headers: http::HeaderMap::new(),
+        body: body.into(),
+        attributes: Vec::new(),
+    };
+    let new = NewEvent {
+        stored: Stored::new(event),
+        dedup: None,
+        order_key: None,
+        delay: Duration::ZERO,
+        run_now: false,
+        dead: None,
+    };
+    let keys = key.map(|_| SecretRef::Env("KEY".into())).into_iter().collect();
+    let seal = Seal::new(keys, Arc::new(Known(key.unwrap_or_default()))).expect("the key is long enough");
+    Parcel::new(new).bytes(&seal).expect("the key has a value")
+}

@@ -195,22 +195,28 @@ impl std::str::FromStr for Text {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Text, String> {
-        let mut parts = Vec::new();
-        let mut rest = text;
-        while let Some((literal, after)) = rest.split_once("${") {
-            let (reference, after) = after.split_once('}').ok_or("`${` without its `}`")?;
-            if !literal.is_empty() {
-                parts.push(CredentialPart::Literal(literal.into()));
-            }
-            parts.push(CredentialPart::Secret(reference.parse()?));
-            rest = after;
+        let parts = parts(text)?;
+        match parts.iter().any(|part| matches!(part, CredentialPart::Secret(_))) {
+            true => Ok(Text(parts)),
+            false => Err("a credential needs a secret reference: write \"Bearer ${env:TOKEN}\"".into()),
         }
-        if parts.is_empty() {
-            return Err("a credential needs a secret reference: write \"Bearer ${env:TOKEN}\"".into());
-        }
-        if !rest.is_empty() {
-            parts.push(CredentialPart::Literal(rest.into()));
-        }
-        Ok(Text(parts))
     }
+}
+
+/// Text with `${…}` references in it, split where they are.
+pub(super) fn parts(text: &str) -> Result<CredentialText, String> {
+    let mut parts = Vec::new();
+    let mut rest = text;
+    while let Some((literal, after)) = rest.split_once("${") {
+        let (reference, after) = after.split_once('}').ok_or("`${` without its `}`")?;
+        if !literal.is_empty() {
+            parts.push(CredentialPart::Literal(literal.into()));
+        }
+        parts.push(CredentialPart::Secret(reference.parse()?));
+        rest = after;
+    }
+    if !rest.is_empty() {
+        parts.push(CredentialPart::Literal(rest.into()));
+    }
+    Ok(parts)
 }

@@ -1,15 +1,17 @@
 //! `NAME.toml`: the operator's word on one hook, over the defaults that the component's manifest suggests.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
 
 use serde::Deserialize;
 
 use super::credential::{CredentialTable, below, credential};
+use super::environment::{Typed, environment};
 use super::error::ConfigError;
 use super::queued::{AcceptedTable, DedupTable, Rate, RetryTable, accepted, dedup, retry};
 use super::values::{MethodName, Parsed, Size, Time};
-use landfall_model::hook::is_table_name;
+use landfall_model::hook::{is_table_name, rest_of};
 use landfall_model::{
     Allow, Credential, HookName, HookSpec, HttpGrant, Mode, Place, Quota, SecretRef, SizeSpec, VerifySpec,
 };
@@ -46,6 +48,8 @@ struct HookFile {
     accepted: Option<AcceptedTable>,
     verify: Option<VerifySpec>,
     settings: Option<toml::Table>,
+    environment: Option<BTreeMap<String, Typed>>,
+    strip_prefix: Option<bool>,
     allow: Option<AllowTable>,
     #[serde(default)]
     credentials: Vec<CredentialTable>,
@@ -169,9 +173,11 @@ fn build(file: HookFile, source: &HookSource<'_>) -> Result<HookSpec, Mistake> {
         return mistake(&["methods"], "an empty list lets nothing in: name at least one method, such as \"POST\"");
     }
     let component = component(file.component, &name)?;
+    let path = path(file.path, &name)?;
     let limits = file.limits.unwrap_or_default();
     Ok(HookSpec {
-        path: path(file.path, &name)?,
+        strips: strips(file.strip_prefix.unwrap_or_default(), &path)?,
+        path,
         methods: methods.into_iter().map(|method| method.0).collect(),
         component,
         mode: mode(file.mode),
@@ -189,6 +195,7 @@ fn build(file: HookFile, source: &HookSource<'_>) -> Result<HookSpec, Mistake> {
         },
         verify: verify(file.verify.unwrap_or_default(), source.dir),
         settings: settings(file.settings.unwrap_or_default())?,
+        environment: environment(file.environment.unwrap_or_default(), source.dir)?,
         allow: allow(file.allow.unwrap_or_default())?,
         credentials: credentials(file.credentials, source.dir)?,
         quota: quota(limits)?,
@@ -217,7 +224,26 @@ fn path(typed: Option<String>, name: &HookName) -> Result<String, Mistake> {
     if path.contains("//") {
         return mistake(&["path"], format!("path `{path}`: no empty segments"));
     }
+    let segments = path.matches("...}").count();
+    if segments > usize::from(rest_of(&path).is_some()) {
+        return mistake(&["path"], format!("path `{path}`: `{{rest...}}` is a whole segment, and the last one"));
+    }
     Ok(path)
+}
+
+/// The parameter that holds the path a mounted component gets.
+fn strips(typed: bool, path: &str) -> Result<Option<String>, Mistake> {
+    match rest_of(path) {
+        _ if !typed => Ok(None),
+        Some(name) => Ok(Some(name.to_owned())),
+        None => mistake(
+            &["strip_prefix"],
+            format!(
+                "strip_prefix needs a path that ends in {{rest...}}: path = \"{}/{{rest...}}\"",
+                path.trim_end_matches('/')
+            ),
+        ),
+    }
 }
 
 fn component(typed: Option<String>, name: &HookName) -> Result<String, Mistake> {

@@ -4,6 +4,7 @@
 
 mod credential;
 pub mod env;
+mod environment;
 mod error;
 mod hook_file;
 mod node;

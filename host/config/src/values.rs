@@ -98,7 +98,7 @@ impl<'de> Deserialize<'de> for Size {
 impl<'de> Deserialize<'de> for MethodName {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<MethodName, D::Error> {
         let text = text(deserializer, "a method such as \"POST\"")?;
-        let known = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"];
+        let known = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"];
         match known.contains(&text.as_str()) {
             true => Ok(MethodName(text.parse().expect("a known method is a method"))),
             false => Err(D::Error::custom(format!("method `{text}` cannot be used: one of {}", known.join(", ")))),

@@ -21,3 +21,4 @@ pub use collect::{BODY_BYTES_MAX, CollectError, collect};
 pub use credentials::Call;
 pub use plain::PlainSender;
 pub use policy::Policy;
+pub use redact::text as redacted;

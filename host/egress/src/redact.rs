@@ -1,5 +1,7 @@
 //! Answers without the secrets that went out with their calls, in the forms in which a server repeats what it got.
 
+use std::borrow::Cow;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE};
 use bytes::Bytes;
@@ -7,6 +9,7 @@ use http::{HeaderMap, HeaderValue};
 use memchr::memmem;
 
 use super::credentials::replaced;
+use landfall_model::Secret;
 
 /// Shorter ones are found everywhere by chance.
 const SECRET_MIN: usize = 4;
@@ -39,6 +42,17 @@ pub fn answer(secrets: &[&[u8]], headers: &mut HeaderMap, body: &mut Bytes) {
             *value = HeaderValue::from_bytes(&cleaned).unwrap_or(HeaderValue::from_static("[redacted]"));
         }
     }
+}
+
+/// The text without the secrets, in the same forms.
+pub fn text<'a>(secrets: &[Secret], text: &'a str) -> Cow<'a, str> {
+    if secrets.is_empty() {
+        return Cow::Borrowed(text);
+    }
+    let secrets: Vec<&[u8]> = secrets.iter().map(Secret::expose).collect();
+    let mut body = Bytes::copy_from_slice(text.as_bytes());
+    answer(&secrets, &mut HeaderMap::new(), &mut body);
+    Cow::Owned(String::from_utf8_lossy(&body).into_owned())
 }
 
 /// Without the secret as it is, and as JSON, URLs and HTML may spell it.

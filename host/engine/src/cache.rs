@@ -18,6 +18,7 @@ use wasmtime::component::Component;
 
 use super::compile;
 use super::inspect::{Inspected, LoadError};
+use super::limits;
 use super::trust::{self, Owner, SealKey};
 use landfall_model::Clock;
 
@@ -126,7 +127,10 @@ impl Cache {
         compile::in_child(&self.compiler, &inspected.file, bytes, &target).await?;
         self.seal(&target).map_err(|error| passing(format!("{} {error}", target.display())))?;
         self.evict(Some(&target));
-        self.read_own(engine, &target).map_err(|error| passing(format!("{error:#}")))
+        self.read_own(engine, &target).map_err(|error| {
+            let error = format!("{error:#}");
+            limits::too_many_parts(&inspected.file, &error).unwrap_or_else(|| passing(error))
+        })
     }
 
     fn turn(&self, digest: &str) -> Arc<tokio::sync::Mutex<()>> {

@@ -3,6 +3,8 @@
 use sha2::{Digest, Sha256};
 use wasmparser::{Parser, Payload};
 
+use super::drafts;
+
 /// Why a component cannot be loaded: a sentence that names what is wrong and what to do.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("component {file} {message}")]
@@ -77,7 +79,11 @@ pub fn inspect(file: &str, bytes: &[u8]) -> Result<Inspected, LoadError> {
 
 /// The grant in `[allow]` that an import needs, if it needs one.
 pub fn grant_for(import: &str) -> Option<(&'static str, &'static str)> {
-    let interface = import.strip_prefix(OURS)?.split('@').next()?;
+    let interface = match import.strip_prefix(OURS) {
+        Some(ours) => ours.split('@').next()?,
+        None if drafts::is_keyvalue(import) => "kv",
+        None => return None,
+    };
     INTERFACES.iter().find(|(name, _)| *name == interface).and_then(|(name, grant)| Some((*name, (*grant)?)))
 }
 
@@ -216,6 +222,9 @@ fn check_export(exports: &[String]) -> Result<(), String> {
 }
 
 fn check_import(import: &str) -> Result<(), String> {
+    if drafts::is_offered(import) {
+        return Ok(());
+    }
     let (name, version) = import.split_once('@').unwrap_or((import, ""));
     if let Some(interface) = name.strip_prefix(OURS) {
         return match INTERFACES.iter().any(|(known, _)| *known == interface) {
@@ -226,7 +235,9 @@ fn check_import(import: &str) -> Result<(), String> {
     }
     match name.strip_prefix("wasi:").and_then(|rest| rest.split_once('/')) {
         Some((package, _)) if WASI.contains(&package) && wasi_minor(version).is_some() => Ok(()),
-        _ => Err(format!("imports {import}, which this host does not have: it offers landfall:hook@0.1 and WASI 0.2")),
+        _ => Err(drafts::other_version(import).unwrap_or_else(|| {
+            format!("imports {import}, which this host does not have: it offers landfall:hook@0.1 and WASI 0.2")
+        })),
     }
 }
 
@@ -292,7 +303,20 @@ mod tests {
         assert_eq!(check_import("wasi:io/streams@0.2.99"), Ok(()));
         assert_eq!(export("wasi:http/incoming-handler@0.2.99"), Ok(()));
         assert_eq!(check_import("landfall:hook/table@0.1.0"), Ok(()));
-        for bad in ["landfall:hook/sql@0.1.0", "wasi:http/types@0.3.0", "wasi:io/streams@0.3.0", "acme:db/sql"] {
+        for good in ["wasi:config/store@0.2.0-rc.1", "wasi:logging/logging", "wasi:keyvalue/atomics@0.2.0-draft2"] {
+            assert_eq!(check_import(good), Ok(()));
+        }
+        let newer = check_import("wasi:keyvalue/store@0.2.0-draft3").unwrap_err();
+        assert!(newer.contains("in the versions 0.2.0-draft and 0.2.0-draft2"), "{newer}");
+        assert_eq!(grant_for("wasi:keyvalue/store@0.2.0-draft").unwrap().0, "kv");
+        for bad in [
+            "landfall:hook/sql@0.1.0",
+            "wasi:keyvalue/watcher@0.2.0-draft",
+            "wasi:config/store@0.3.0",
+            "wasi:http/types@0.3.0",
+            "wasi:io/streams@0.3.0",
+            "acme:db/sql",
+        ] {
             assert!(check_import(bad).is_err(), "{bad}");
         }
         assert_eq!(grant_for("landfall:hook/table@0.1.0").unwrap().0, "table");

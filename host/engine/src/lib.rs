@@ -9,6 +9,8 @@ mod cache;
 mod caps;
 mod compile;
 mod component;
+mod drafts;
+mod environment;
 mod inspect;
 mod lane;
 mod limits;
@@ -26,6 +28,7 @@ mod trust;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use self::environment::Environment;
 use landfall_egress::{Client, Policy};
 use landfall_ledger::Ledger;
 use landfall_model::{ComponentLimits, HookSpec, SecretSource, Sizes};
@@ -102,8 +105,9 @@ impl Engine {
         sizes: Sizes,
         secrets: Arc<dyn SecretSource>,
     ) -> Result<Handler, LoadError> {
-        let way_out = Client::new(Policy::new(spec.allow.clone()), spec.credentials.clone(), secrets);
-        Handler::prepare(self, component, spec, sizes, Arc::new(way_out)).await
+        let way_out = Client::new(Policy::new(spec.allow.clone()), spec.credentials.clone(), secrets.clone());
+        let environment = Environment::new(spec.environment.clone(), secrets);
+        Handler::prepare(self, component, spec, sizes, Arc::new(way_out), environment).await
     }
 
     /// Returns when nothing runs. Whoever comes after this waits for ever.

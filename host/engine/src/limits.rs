@@ -2,8 +2,21 @@
 
 use wasmtime::ResourceLimiter;
 
+use super::inspect::LoadError;
 use super::settings::ComponentLimits;
 use landfall_model::MemoryBudget;
+
+/// What the pool has a number of for each component.
+const COUNTED: [&str; 4] = ["instance", "memories", "memory", "table"];
+
+/// The refusal of a component with more parts than the pool has for one, if that is what wasmtime says.
+pub fn too_many_parts(file: &str, error: &str) -> Option<LoadError> {
+    let is_meant = COUNTED.iter().any(|what| error.contains(what)) && error.contains("exceed");
+    let keys =
+        "limits.component_instances, limits.component_memories, limits.component_tables or limits.table_elements";
+    let message = || format!("needs more than this node has for a component: {error}; raise {keys}");
+    is_meant.then(|| LoadError::lasting(file, message()))
+}
 
 /// What one attempt holds and may hold.
 #[derive(Debug)]

@@ -42,11 +42,14 @@ fn build(engine: &wasmtime::Engine, component: &Component, allow: &Allow) -> was
     caps::log::link(&mut linker)?;
     caps::settings::link(&mut linker)?;
     caps::http::link(&mut linker)?;
+    caps::config::link(&mut linker)?;
+    caps::logging::link(&mut linker)?;
     if !allow.table.is_empty() {
         caps::table::link(&mut linker)?;
     }
     if allow.kv {
         caps::kv::link(&mut linker)?;
+        caps::keyvalue::link(&mut linker)?;
     }
     if !allow.emit.is_empty() {
         caps::emit::link(&mut linker)?;

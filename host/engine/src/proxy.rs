@@ -26,14 +26,15 @@ const ATTEMPT: &str = "landfall-attempt";
 /// Where the sender's request named no host.
 const NO_HOST: &str = "localhost";
 
-/// Runs one event. An error is a trap.
+/// Runs one event. `path`, without its first slash, takes the place of the event's. An error is a trap.
 pub async fn call(
     pre: &ProxyPre<State>,
     store: &mut Store<State>,
     event: &Event,
     number: u32,
+    path: Option<&str>,
 ) -> wasmtime::Result<Outcome> {
-    let request = match request(event, number) {
+    let request = match request(event, number, path) {
         Ok(request) => request,
         Err(error) => return Ok(Outcome::Reject(format!("the request cannot be handed over: {error}"))),
     };
@@ -93,11 +94,12 @@ async fn read(answered: oneshot::Receiver<Response>, memory: &MemoryBudget) -> O
     }
 }
 
-fn request(event: &Event, number: u32) -> http::Result<http::Request<Full<Bytes>>> {
+fn request(event: &Event, number: u32, path: Option<&str>) -> http::Result<http::Request<Full<Bytes>>> {
     let host = event.headers.get(http::header::HOST).and_then(|host| host.to_str().ok()).unwrap_or(NO_HOST);
+    let path = path.map_or_else(|| event.path.clone(), |path| format!("/{path}"));
     let path = match &event.query {
-        Some(query) => format!("{}?{query}", event.path),
-        None => event.path.clone(),
+        Some(query) => format!("{path}?{query}"),
+        None => path,
     };
     let uri = http::Uri::builder().scheme("http").authority(host).path_and_query(path).build()?;
     let mut request = http::Request::builder().method(event.method.clone()).uri(uri);

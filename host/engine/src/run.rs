@@ -15,12 +15,13 @@ use super::caps::kv::Kv;
 use super::caps::settings::Settings;
 use super::caps::table::Table;
 use super::component::Component;
+use super::environment::{Environment, Resolved};
 use super::inspect::{Inspected, LoadError};
 use super::lane::{Habit, Lane, Pace};
 use super::limits::Bounds;
 use super::settings::ComponentLimits;
 use super::state::State;
-use super::{Engine, link, proxy, reply};
+use super::{Engine, limits, link, proxy, reply};
 use landfall_egress::Client;
 use landfall_ledger::Ledger;
 use landfall_model::{Attempt, Event, FailedCall, HookSpec, MemoryBudget, Outcome, Reply, Sizes};
@@ -41,6 +42,9 @@ pub struct Handler {
     inspected: Inspected,
     sizes: Sizes,
     settings: Settings,
+    environment: Environment,
+    /// The attribute that a plain `wasi:http` component gets as its path.
+    path_attribute: Option<String>,
     hook: Arc<str>,
     tables: Arc<[String]>,
     emits: Arc<[String]>,
@@ -75,6 +79,7 @@ impl Handler {
         spec: &HookSpec,
         sizes: Sizes,
         client: Arc<Client>,
+        environment: Environment,
     ) -> Result<Handler, LoadError> {
         let engine = &host.wasm;
         let file = &component.inspected.file;
@@ -99,6 +104,8 @@ impl Handler {
             inspected: component.inspected.clone(),
             sizes,
             settings: Settings::new(spec.settings.clone()),
+            environment,
+            path_attribute: spec.strips.as_ref().map(|name| format!("param:{name}")),
             hook: spec.name.shared(),
             tables: spec.allow.table.clone().into(),
             emits: spec.allow.emit.iter().map(ToString::to_string).collect(),
@@ -120,7 +127,13 @@ impl Handler {
         let its_pace = pace.clone();
         let attempt = async move {
             let started = Instant::now();
-            let mut store = handler.store(Some(event.clone()), its_pace);
+            let environment = match handler.environment.resolve() {
+                Ok(environment) => environment,
+                Err(reason) => {
+                    return Attempt::of_host(Outcome::Retry { reason, after: None }, started.elapsed());
+                }
+            };
+            let mut store = handler.store(Some(event.clone()), environment, its_pace);
             let outcome = match tokio::time::timeout(limit, handler.call(&mut store, &event, number)).await {
                 Ok(Ok(outcome)) => outcome,
                 Ok(Err(error)) => broken(&error, store.data()),
@@ -143,7 +156,11 @@ impl Handler {
         let its_pace = pace.clone();
         let attempt = async move {
             let event = &*its_event;
-            let mut store = handler.store(Some(its_event.clone()), its_pace);
+            let environment = match handler.environment.resolve() {
+                Ok(environment) => environment,
+                Err(reason) => return Outcome::Retry { reason, after: None },
+            };
+            let mut store = handler.store(Some(its_event.clone()), environment, its_pace);
             let call = async {
                 let instance = responder.instantiate_async(&mut store).await?;
                 let (texts, responder) = (Texts::of(event), instance.landfall_hook_responder());
@@ -158,7 +175,7 @@ impl Handler {
             for FailedCall { method, url, error, reason } in store.data().http.failed_calls() {
                 tracing::warn!(hook = &*event.hook, event = %event.id, method, url, error, reason, "outbound call failed");
             }
-            outcome
+            redacted(outcome, &store)
         };
         let outcome = self.lane.run(&self.habit, &pace, attempt).await;
         if let Outcome::Done(reply) = outcome {
@@ -172,7 +189,10 @@ impl Handler {
     async fn call(&self, store: &mut Store<State>, event: &Event, number: u32) -> wasmtime::Result<Outcome> {
         let pre = match &self.export {
             Export::Handler(pre) => pre,
-            Export::Proxy(pre) => return proxy::call(pre, store, event, number).await,
+            Export::Proxy(pre) => {
+                let path = self.path_attribute.as_deref().and_then(|name| event.attribute(name));
+                return proxy::call(pre, store, event, number, path).await;
+            }
         };
         let instance = pre.instantiate_async(&mut *store).await?;
         let texts = Texts::of(event);
@@ -184,7 +204,7 @@ impl Handler {
     /// Export mismatches show only when an instance is made.
     async fn probe(&self) -> Result<(), LoadError> {
         let file = &self.inspected.file;
-        let mut store = self.store(None, Pace::new(PROBE_TIME_MAX));
+        let mut store = self.store(None, self.environment.resolve_present(), Pace::new(PROBE_TIME_MAX));
         match tokio::time::timeout(PROBE_TIME_MAX, self.export.instantiate(&mut store)).await {
             Ok(Ok(_)) => Ok(()),
             Ok(Err(_)) if store.data().bounds.is_out_of_memory() => Err(LoadError::lasting(
@@ -207,11 +227,12 @@ impl Handler {
         }
     }
 
-    fn store(&self, event: Option<Arc<Event>>, pace: Arc<Pace>) -> Store<State> {
+    fn store(&self, event: Option<Arc<Event>>, environment: Resolved, pace: Arc<Pace>) -> Store<State> {
         let until = pace.until();
         let memory = MemoryBudget::new(self.sizes.memory);
         let state = State::new(
             Bounds::new(memory.clone(), self.limits),
+            environment,
             self.settings.clone(),
             Http::new(self.client.clone(), event, until, memory.clone()),
             Table::new(self.tables.clone(), memory.clone()),
@@ -257,23 +278,12 @@ fn is_no_place(error: &wasmtime::Error) -> bool {
     error.downcast_ref::<wasmtime::PoolConcurrencyLimitError>().is_some()
 }
 
-/// What the pool has a number of for each component.
-const COUNTED: [&str; 4] = ["instance", "memories", "memory", "table"];
-
 fn mismatch(file: &str, error: &wasmtime::Error) -> LoadError {
     let error = reply::bounded(&format!("{error:#}"));
-    if COUNTED.iter().any(|what| error.contains(what)) && error.contains("exceed") {
-        let keys =
-            "limits.component_instances, limits.component_memories, limits.component_tables or limits.table_elements";
-        return LoadError::lasting(
-            file,
-            format!("needs more than this node has for a component: {error}; raise {keys}"),
-        );
-    }
-    LoadError::lasting(
-        file,
-        format!("does not fit landfall:hook@0.1 of this host: {error}; rebuild it against the wit/ of this version"),
-    )
+    limits::too_many_parts(file, &error).unwrap_or_else(|| {
+        let way_out = "rebuild it against the wit/ of this version";
+        LoadError::lasting(file, format!("does not fit landfall:hook@0.1 of this host: {error}; {way_out}"))
+    })
 }
 
 /// What a failed call amounts to.
@@ -300,11 +310,29 @@ fn with_last_words(error: &wasmtime::Error, text: String, state: &State) -> Stri
     }
 }
 
+/// The outcome without the secrets of the component's environment in what is recorded of it.
+fn redacted(mut outcome: Outcome, store: &Store<State>) -> Outcome {
+    let lines = store.data().log.lines();
+    if let Some(reason) = outcome.reason_mut() {
+        *reason = lines.redacted(reason).into_owned();
+    }
+    outcome
+}
+
+fn redacted_call(mut call: FailedCall, store: &Store<State>) -> FailedCall {
+    let lines = store.data().log.lines();
+    call.url = lines.redacted(&call.url).into_owned();
+    call.reason = lines.redacted(&call.reason).into_owned();
+    call
+}
+
 fn record(outcome: Outcome, duration: Duration, mut store: Store<State>) -> Attempt {
     let effects = store.data_mut().effects();
     let staged = (effects.rows.len(), effects.writes.len(), effects.emissions.len());
     let (memory_peak_bytes, http_calls) = (store.data().bounds.memory().peak(), store.data().http.calls());
     let failed_calls = store.data().http.failed_calls();
+    let failed_calls = failed_calls.into_iter().map(|call| redacted_call(call, &store)).collect();
+    let outcome = redacted(outcome, &store);
     let State { log, .. } = store.into_data();
     let (log, log_truncated) = log.lines().take();
     Attempt { outcome, duration, log, log_truncated, memory_peak_bytes, http_calls, failed_calls, staged, effects }

@@ -14,6 +14,7 @@ use super::caps::kv::Kv;
 use super::caps::log::{Lines, Log, Stdio};
 use super::caps::settings::Settings;
 use super::caps::table::Table;
+use super::environment::Resolved;
 use super::limits::Bounds;
 use landfall_model::Effects;
 
@@ -39,10 +40,19 @@ pub struct State {
 // === impl State ===
 
 impl State {
-    pub(super) fn new(bounds: Bounds, settings: Settings, http: Http, table: Table, kv: Kv, emit: Emit) -> State {
-        let lines = Arc::new(Mutex::new(Lines::new(bounds.memory().clone())));
+    pub(super) fn new(
+        bounds: Bounds,
+        environment: Resolved,
+        settings: Settings,
+        http: Http,
+        table: Table,
+        kv: Kv,
+        emit: Emit,
+    ) -> State {
+        let Resolved { variables, secrets } = environment;
+        let lines = Arc::new(Mutex::new(Lines::new(bounds.memory().clone(), secrets)));
         State {
-            wasi: denying_wasi(&lines),
+            wasi: denying_wasi(&lines, &variables),
             resources: ResourceTable::new(),
             bounds,
             log: Log::new(lines),
@@ -53,6 +63,10 @@ impl State {
             kv,
             emit,
         }
+    }
+
+    pub(super) fn kv_and_resources(&mut self) -> (&mut Kv, &mut ResourceTable) {
+        (&mut self.kv, &mut self.resources)
     }
 
     /// What was staged, at the end of the attempt.
@@ -81,9 +95,10 @@ fn wasi_http() -> WasiHttpCtx {
     context
 }
 
-/// WASI with nothing behind it: no environment, no arguments, no files, no sockets, no names; coarse time.
-fn denying_wasi(lines: &Arc<Mutex<Lines>>) -> WasiCtx {
+/// WASI with nothing behind it but the hook's environment: no arguments, no files, no sockets, no names; coarse time.
+fn denying_wasi(lines: &Arc<Mutex<Lines>>, variables: &[(String, String)]) -> WasiCtx {
     WasiCtxBuilder::new()
+        .envs(variables)
         .stdout(Stdio::stdout(lines.clone()))
         .stderr(Stdio::stderr(lines.clone()))
         .monotonic_clock(CoarseClock(Instant::now()))

@@ -192,7 +192,8 @@ impl Hook {
             problem: said
                 .or(why_closed)
                 .or_else(|| self.missing_challenge_secret(secrets))
-                .or_else(|| self.missing_credential(secrets)),
+                .or_else(|| self.missing_credential(secrets))
+                .or_else(|| self.missing_variable(secrets)),
             wants: self.handler().and_then(|handler| handler.component().manifest.as_deref().and_then(requests)),
             denied: self.handler().filter(|handler| self.grants_no_call_of(handler)).map(|_| NO_CALLS),
             unsigned: self.verifier.body_note(),
@@ -227,6 +228,15 @@ impl Hook {
         all.find_map(|(target, reference)| {
             let why = secrets.value(reference).err()?;
             Some(format!("calls to {target} are not made, since a credential has no value: {why}"))
+        })
+    }
+
+    /// Events are tried again until it is there.
+    fn missing_variable(&self, secrets: &dyn SecretSource) -> Option<String> {
+        let mut all = self.spec.environment.iter();
+        all.find_map(|variable| {
+            let why = variable.secrets().find_map(|reference| secrets.value(reference).err())?;
+            Some(format!("no event is handled, since [environment] {} has no value: {why}", variable.name))
         })
     }
 

@@ -10,6 +10,7 @@ mod load;
 mod names;
 mod packs;
 mod readiness;
+mod routes;
 mod scan;
 mod table;
 mod watch;

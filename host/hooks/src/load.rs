@@ -11,7 +11,9 @@ use super::hook::{ANSWER_WITHIN, Hook, Serving};
 use super::scan::Content;
 use landfall_config::{ConfigError, HookSource, parse_hook, parse_manifest, suggested_answer_within};
 use landfall_engine::{Component, Engine, Handler, LoadError};
-use landfall_model::{Credential, HookName, HookSpec, Mode, SecretRef, SecretSource, SizeSpec, Sizes, VerifySpec};
+use landfall_model::{
+    Credential, EnvironmentVariable, HookName, HookSpec, Mode, SecretRef, SecretSource, SizeSpec, Sizes, VerifySpec,
+};
 use landfall_verify::{Packs, Verifier};
 
 /// What the loader needs of the process.
@@ -136,6 +138,12 @@ impl Loader {
         self.check_secrets(name, &spec)?;
         let sizes = self.sizes(name, &text, &spec, &verifier)?;
         self.check_queue(&spec)?;
+        let is_mounted = component.as_ref().is_none_or(|component| component.inspected().is_proxy());
+        if spec.strips.is_some() && !is_mounted {
+            let why = "strip_prefix is for components that export wasi:http/incoming-handler: this one finds the rest in \
+                       the attribute `param:NAME`";
+            return Err(ConfigError::at_key(&format!("{name}.toml"), &text, &["strip_prefix"], why).to_string().into());
+        }
         if spec.answer_within.is_none() {
             spec.answer_within = manifest.as_ref().and_then(|manifest| shorter_answer(manifest, &spec, &verifier));
         }
@@ -269,7 +277,9 @@ fn placed(name: &HookName, text: &str, spec: &HookSpec, verifier: Verifier) -> R
 /// Every secret that a hook names.
 pub fn references(spec: &HookSpec) -> Vec<SecretRef> {
     let in_credentials = spec.credentials.iter().flat_map(Credential::secrets).cloned();
-    spec.verify.secret.iter().chain(&spec.verify.challenge_secret).cloned().chain(in_credentials).collect()
+    let in_environment = spec.environment.iter().flat_map(EnvironmentVariable::secrets).cloned();
+    let in_verify = spec.verify.secret.iter().chain(&spec.verify.challenge_secret).cloned();
+    in_verify.chain(in_credentials).chain(in_environment).collect()
 }
 
 fn hook_text(name: &HookName, files: &Files) -> Result<String, String> {

@@ -3,10 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use matchit::{InsertError, Router};
-
 use super::hook::Hook;
 use super::known::{Known, is_closed, is_ready, is_usable};
+use super::routes::{RouteError, Routes, unnamed as route};
 use landfall_model::HookName;
 
 /// Longer paths are not compared with those of hooks.
@@ -15,7 +14,7 @@ const NEAREST_PATH_BYTES_MAX: usize = 256;
 /// Paths and their hooks.
 #[derive(Default)]
 pub struct Table {
-    router: Router<Arc<Hook>>,
+    router: Routes<Arc<Hook>>,
     /// Who stands where.
     held: BTreeMap<HookName, Standing>,
     /// The directory has been read once: an unknown path is really unknown.
@@ -132,9 +131,8 @@ impl Table {
 
     /// Matches the path as it was sent, not decoded.
     pub fn find(&self, path: &str) -> Option<Found> {
-        let found = self.router.at(path).ok()?;
-        let params = found.params.iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
-        Some(Found { hook: found.value.clone(), params })
+        let (hook, params) = self.router.find(path)?;
+        Some(Found { hook: hook.clone(), params })
     }
 
     /// The hook's path that is most like this one, for a hint to the operator. None where no path is like it.
@@ -168,14 +166,12 @@ impl Table {
                 self.held.insert(name.clone(), Standing { hook: hook.clone(), answers });
                 Ok(())
             }
-            Err(InsertError::Conflict { with }) => {
-                let other = self.held.iter().find(|(_, held)| held.hook.spec.path == with);
-                let other = other.map_or_else(|| format!("path `{with}`"), |(name, _)| format!("hook `{name}`"));
+            Err(RouteError::Taken(by)) => {
+                let other = self.held.iter().find(|(_, held)| held.hook.spec.path == by);
+                let other = other.map_or_else(|| format!("path `{by}`"), |(name, _)| format!("hook `{name}`"));
                 Err(format!("path `{path}` is taken by {other}: give one of them another path"))
             }
-            Err(error) => Err(format!(
-                "path `{path}` cannot be served: {error}; a parameter is a whole segment such as `/shop/{{id}}`"
-            )),
+            Err(RouteError::Unusable(why)) => Err(why),
         }
     }
 }
@@ -209,12 +205,6 @@ fn unlikeness(path: &str, known: &str) -> Option<usize> {
 
 fn plain(path: &str) -> String {
     path.trim_end_matches('/').to_ascii_lowercase()
-}
-
-/// A path without the names of its parameters: `/a/{x}` and `/a/{y}` are one route.
-fn route(path: &str) -> String {
-    let segment = |part: &str| if part.starts_with('{') { "{}".to_owned() } else { part.to_owned() };
-    path.split('/').map(segment).collect::<Vec<_>>().join("/")
 }
 
 #[cfg(test)]

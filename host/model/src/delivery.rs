@@ -149,6 +149,19 @@ impl Outcome {
             | Outcome::HostFault(text) => text,
         }
     }
+
+    /// The same, to be changed.
+    pub fn reason_mut(&mut self) -> Option<&mut String> {
+        match self {
+            Outcome::Done(_) | Outcome::Timeout | Outcome::OutOfMemory => None,
+            Outcome::Retry { reason: text, .. }
+            | Outcome::Reject(text)
+            | Outcome::Trap(text)
+            | Outcome::OverLimit(text)
+            | Outcome::BadReply(text)
+            | Outcome::HostFault(text) => Some(text),
+        }
+    }
 }
 
 impl From<Failure> for Outcome {

@@ -7,12 +7,13 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 
-use super::credential::Credential;
+use super::credential::{Credential, CredentialPart, CredentialText};
 use super::delivery_id::{DeliveryId, IdMatch};
 use super::effects::Quota;
 use super::http_grant::HttpGrant;
 use super::schedule::RetrySpec;
 use super::scheme::{Place, VerifySpec};
+use super::secret::SecretRef;
 use super::sizes::SizeSpec;
 pub use super::url_prefix::UrlPrefix;
 
@@ -71,7 +72,7 @@ pub struct AcceptedSpec {
 pub struct HookSpec {
     /// From the file's name.
     pub name: HookName,
-    /// `/github`; `{name}` segments match anything.
+    /// `/github`; a `{name}` segment matches one segment, `{name...}` at the end any number of them.
     pub path: String,
     /// At least one.
     pub methods: Vec<http::Method>,
@@ -101,12 +102,25 @@ pub struct HookSpec {
     pub verify: VerifySpec,
     /// What the handler reads.
     pub settings: serde_json::Map<String, serde_json::Value>,
+    /// What a component reads as its environment variables.
+    pub environment: Vec<EnvironmentVariable>,
+    /// The parameter of the path that a plain `wasi:http` component gets as its whole path.
+    pub strips: Option<String>,
     /// What the handler may use.
     pub allow: Allow,
     /// What the host adds on the way out.
     pub credentials: Vec<Credential>,
     /// What the handler may keep.
     pub quota: Quota,
+}
+
+/// A variable in the environment of a component.
+#[derive(Debug, Clone, PartialEq)]
+pub struct EnvironmentVariable {
+    /// `[A-Za-z_][A-Za-z0-9_]*`
+    pub name: String,
+    /// Text and secrets, joined.
+    pub value: CredentialText,
 }
 
 /// The grants of one hook.
@@ -124,6 +138,18 @@ pub struct Allow {
     pub kv: bool,
     /// Hooks that events may be handed to.
     pub emit: Vec<HookName>,
+}
+
+// === impl EnvironmentVariable ===
+
+impl EnvironmentVariable {
+    /// The secrets that its value is made of.
+    pub fn secrets(&self) -> impl Iterator<Item = &SecretRef> {
+        self.value.iter().filter_map(|part| match part {
+            CredentialPart::Secret(reference) => Some(reference),
+            CredentialPart::Literal(_) => None,
+        })
+    }
 }
 
 // === impl HookName ===
@@ -166,6 +192,13 @@ impl fmt::Display for HookName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
     }
+}
+
+/// The name in `{name...}` at the end of a path.
+pub fn rest_of(path: &str) -> Option<&str> {
+    let (_, last) = path.rsplit_once('/')?;
+    let name = last.strip_prefix('{')?.strip_suffix("...}")?;
+    (!name.is_empty() && !name.contains(['{', '}', '.'])).then_some(name)
 }
 
 /// Whether `text` may name a table: `a-z`, `0-9`, `-`, `_`; 1 to 64.

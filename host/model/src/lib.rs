@@ -37,7 +37,7 @@ pub use documents::Documents;
 pub use edge_limits::EdgeLimits;
 pub use effects::{Effects, Emission, KvChange, KvExpected, KvValue, KvWrite, Quota};
 pub use event::{Event, EventId, Failure, Reply};
-pub use hook::{AcceptedSpec, Allow, DedupId, DedupSpec, HookName, HookSpec, Mode, UrlPrefix};
+pub use hook::{AcceptedSpec, Allow, DedupId, DedupSpec, EnvironmentVariable, HookName, HookSpec, Mode, UrlPrefix};
 pub use http_grant::HttpGrant;
 pub use ledger_time::{LedgerClock, LedgerTime};
 pub use memory::{MemoryBudget, MemoryExhausted, MemoryHold};

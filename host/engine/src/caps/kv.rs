@@ -10,7 +10,7 @@ use crate::bindings::PayloadResult as Payload;
 use crate::bindings::v0_1::landfall::hook::kv::{Host, KvError, add_to_linker};
 use crate::state::State;
 use landfall_ledger::Ledger;
-use landfall_model::{Effects, KvChange, KvExpected, KvValue, KvWrite, MemoryBudget};
+use landfall_model::{Effects, KvChange, KvExpected, KvValue, KvWrite, MemoryBudget, MemoryHold};
 
 const KEY_BYTES_MAX: usize = 512;
 const VALUE_BYTES_MAX: usize = 256 << 10;
@@ -20,7 +20,7 @@ const KEYS_MAX: usize = 1000;
 /// Reads of the ledger.
 const READS_MAX: u32 = 10_000;
 /// A JavaScript number, and so every guest's, is exact up to here.
-const NUMBER_MAX: i64 = 1 << 53;
+const NUMBER_MAX: u64 = 1 << 53;
 
 /// The context of `kv`.
 pub struct Kv {
@@ -106,6 +106,28 @@ impl Kv {
         self.memory.take(bytes).map_err(|error| KvError::Limit(error.to_string()))
     }
 
+    /// Counts what the host holds for the guest beside the values themselves.
+    pub(super) fn hold(&self, bytes: usize) -> Result<MemoryHold, KvError> {
+        self.memory.hold(bytes).map_err(|error| KvError::Limit(error.to_string()))
+    }
+
+    /// Adds to a number; what this attempt then sees.
+    pub(super) async fn add(&mut self, key: String, by: i64) -> Result<i64, KvError> {
+        check_key(&key)?;
+        let sum = number(&key, self.value(&key).await?)?.saturating_add(by);
+        if sum.unsigned_abs() > NUMBER_MAX {
+            return Err(KvError::Limit(format!("`{}` would pass 2^53", key.escape_debug())));
+        }
+        let change = match self.staged.get(&key) {
+            Some(KvChange::Set(_, expires_in)) => KvChange::Set(KvValue::of_number(sum), *expires_in),
+            Some(KvChange::Delete) => KvChange::Set(KvValue::of_number(sum), None),
+            Some(KvChange::Add(so_far)) => KvChange::Add(so_far + by),
+            None => KvChange::Add(by),
+        };
+        self.stage(key, change)?;
+        Ok(sum)
+    }
+
     fn stage(&mut self, key: String, change: KvChange) -> Result<(), KvError> {
         let bytes = key.len() + if let KvChange::Set(value, _) = &change { value.bytes.len() } else { 0 };
         self.count(bytes)?;
@@ -177,19 +199,7 @@ impl Host for Kv {
     }
 
     async fn increment(&mut self, key: String, by: i32) -> Result<f64, KvError> {
-        check_key(&key)?;
-        let sum = number(&key, self.value(&key).await?)?.saturating_add(by.into());
-        if sum.abs() > NUMBER_MAX {
-            return Err(KvError::Limit(format!("`{}` would pass 2^53", key.escape_debug())));
-        }
-        let change = match self.staged.get(&key) {
-            Some(KvChange::Set(_, expires_in)) => KvChange::Set(KvValue::of_number(sum), *expires_in),
-            Some(KvChange::Delete) => KvChange::Set(KvValue::of_number(sum), None),
-            Some(KvChange::Add(so_far)) => KvChange::Add(so_far + i64::from(by)),
-            None => KvChange::Add(by.into()),
-        };
-        self.stage(key, change)?;
-        Ok(sum as f64)
+        Ok(self.add(key, by.into()).await? as f64)
     }
 }
 

@@ -1,17 +1,17 @@
 //! `log`, and standard output and error: lines of one attempt, capped.
 
+use std::borrow::Cow;
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard};
 
+use crate::bindings::v0_1::landfall::hook::log::{Host, Level, add_to_linker};
+use crate::state::State;
 use bytes::Bytes;
+use landfall_model::{LogLine, MemoryBudget, Secret};
 use tokio::io::AsyncWrite;
 use wasmtime::component::{HasSelf, Linker};
 use wasmtime_wasi::cli::{IsTerminal, StdoutStream};
 use wasmtime_wasi::p2::{OutputStream, Pollable, StreamResult};
-
-use crate::bindings::v0_1::landfall::hook::log::{Host, Level, add_to_linker};
-use crate::state::State;
-use landfall_model::{LogLine, MemoryBudget};
 
 /// Of all lines of an attempt together.
 const BYTES_MAX: usize = 64 << 10;
@@ -30,6 +30,8 @@ pub struct Lines {
     /// The last lines of standard error.
     stderr: VecDeque<String>,
     memory: MemoryBudget,
+    /// Values of secrets that the guest knows.
+    secrets: Arc<[Secret]>,
 }
 
 /// The context of `log`.
@@ -53,8 +55,8 @@ pub fn link(linker: &mut Linker<State>) -> wasmtime::Result<()> {
 // === impl Lines ===
 
 impl Lines {
-    pub fn new(memory: MemoryBudget) -> Lines {
-        Lines { lines: Vec::new(), bytes: 0, truncated: false, stderr: VecDeque::new(), memory }
+    pub fn new(memory: MemoryBudget, secrets: Arc<[Secret]>) -> Lines {
+        Lines { lines: Vec::new(), bytes: 0, truncated: false, stderr: VecDeque::new(), memory, secrets }
     }
 
     /// Adds a line, escaped and cut; past the caps it is dropped and that is remembered.
@@ -64,7 +66,8 @@ impl Lines {
             return;
         }
         let room = LINE_BYTES_MAX.min(BYTES_MAX - self.bytes);
-        let (text, cut) = escaped(text, room);
+        let text = self.redacted(text);
+        let (text, cut) = escaped(&text, room);
         self.truncated |= cut;
         if self.memory.take(text.len()).is_err() {
             self.truncated = true;
@@ -76,10 +79,16 @@ impl Lines {
 
     /// Keeps a line of standard error at hand, whether or not there is room for it in the log.
     fn keep_stderr(&mut self, text: &str) {
-        self.stderr.push_back(escaped(text, STDERR_BYTES_MAX).0);
+        let text = self.redacted(text);
+        self.stderr.push_back(escaped(&text, STDERR_BYTES_MAX).0);
         while self.stderr.iter().map(String::len).sum::<usize>() > STDERR_BYTES_MAX {
             self.stderr.pop_front();
         }
+    }
+
+    /// The text without the secrets that the guest knows.
+    pub fn redacted<'a>(&self, text: &'a str) -> Cow<'a, str> {
+        landfall_egress::redacted(&self.secrets, text)
     }
 
     /// What the guest wrote to standard error last: the text of its panic, if it panicked.
@@ -227,7 +236,7 @@ mod tests {
     use super::*;
 
     fn lines() -> Lines {
-        Lines::new(MemoryBudget::new(1 << 20))
+        Lines::new(MemoryBudget::new(1 << 20), Arc::default())
     }
 
     fn taken(lines: &Arc<Mutex<Lines>>) -> Vec<String> {

@@ -22,14 +22,28 @@ impl Settings {
     pub fn new(table: Map<String, Value>) -> Settings {
         Settings(Arc::new(table))
     }
+
+    /// One setting: the text of a string, the JSON form of anything else.
+    pub fn text(&self, key: &str) -> Option<String> {
+        self.0.get(key).map(text)
+    }
+
+    /// All of them in the same form.
+    pub fn texts(&self) -> Vec<(String, String)> {
+        self.0.iter().map(|(key, value)| (key.clone(), text(value))).collect()
+    }
+}
+
+fn text(value: &Value) -> String {
+    match value {
+        Value::String(text) => text.clone(),
+        other => other.to_string(),
+    }
 }
 
 impl Host for Settings {
     fn get(&mut self, key: String) -> Option<String> {
-        self.0.get(&key).map(|value| match value {
-            Value::String(text) => text.clone(),
-            other => other.to_string(),
-        })
+        self.text(&key)
     }
 
     fn all(&mut self) -> String {

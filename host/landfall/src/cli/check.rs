@@ -93,7 +93,7 @@ fn print_receipt(inspected: &Inspected) {
     say!("memory   {} at the start, at most [limits] memory", size(inspected.memory_bytes));
     inspected.exports.iter().for_each(|name| say!("exports  {name}"));
     let (wasi, ours): (Vec<&String>, Vec<&String>) =
-        inspected.imports.iter().partition(|name| name.starts_with("wasi:"));
+        inspected.imports.iter().partition(|name| name.starts_with("wasi:") && !is_draft(name));
     for name in ours {
         match need(name) {
             Some(need) => say!("imports  {name:<34} needs {need}"),
@@ -102,13 +102,18 @@ fn print_receipt(inspected: &Inspected) {
     }
     if !wasi.is_empty() {
         say!(
-            "imports  {} interfaces of WASI, with nothing behind them: no files, no network, no environment",
+            "imports  {} interfaces of WASI, with nothing behind them but [environment]: no files, no network",
             wasi.len()
         );
     }
     if let Some(manifest) = &inspected.manifest {
         say!("manifest\n{}", indented(manifest));
     }
+}
+
+/// Drafts of WASI stand for something of the hook file.
+fn is_draft(import: &str) -> bool {
+    ["wasi:config/", "wasi:logging/", "wasi:keyvalue/"].iter().any(|package| import.starts_with(package))
 }
 
 /// What the operator has to write for it.

@@ -176,6 +176,21 @@ async fn calls_out_reach_only_what_is_allowed() {
 }
 
 #[tokio::test]
+async fn swallowed_failures_are_recorded() {
+    for (allow, case) in [("", "denied"), ("[allow]\nhttp = [\"http://127.0.0.1:9/\"]\n", "connection")] {
+        let hook = format!("{OPEN}[settings]\nurl = \"http://127.0.0.1:9/x?key=k3y\"\n{allow}");
+        let node = node("calls", &hook).await;
+        assert_eq!(node.post("/calls", &[], "{}").await.0, 200, "the guest says that all is well");
+        let failed = node.logged("the failed call", |line| line["message"] == "outbound call failed").await;
+        assert_eq!((&failed["method"], &failed["url"]), (&"GET".into(), &"http://127.0.0.1:9/x".into()), "{failed}");
+        assert_eq!(failed["error"], case, "{failed}");
+        let event = node.ask(&format!("/api/events/{}", failed["event"].as_str().unwrap())).await;
+        let attempts = event["attempts"].to_string();
+        assert!(attempts.contains("http://127.0.0.1:9/x") && !attempts.contains("k3y"), "{attempts}");
+    }
+}
+
+#[tokio::test]
 async fn a_name_that_leads_to_loopback_is_denied_until_the_range_is_named() {
     let receiver = Receiver::start().await;
     let url = format!("http://localhost:{}/", receiver.address.port());

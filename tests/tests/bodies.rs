@@ -96,6 +96,22 @@ async fn encodings_are_undone_within_bounds() {
 }
 
 #[tokio::test]
+async fn encoding_may_make_bodies_larger() {
+    const MAX: usize = 64 << 10;
+    let node = Setup::new().hook("in", &guest("sees"), &format!("max_body = \"64KiB\"\n{OPEN}")).serving("in").await;
+    // Bytes without a pattern.
+    let next = |state: &u64| Some(state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1));
+    let states = || std::iter::successors(Some(1), next);
+    let bytes = |count| states().map(|state: u64| (state >> 56) as u8).take(count).collect::<Vec<u8>>();
+    let post = async |body: Vec<u8>| node.post("/in", &[("content-encoding", "gzip")], body).await.0;
+    let largest = gzip(&bytes(MAX));
+    assert!(largest.len() > MAX, "{}", largest.len());
+    assert_eq!(post(largest).await, 200);
+    assert_eq!(post(gzip(&bytes(MAX + 1))).await, 413);
+    assert_eq!(node.post("/in", &[], bytes(MAX + 1)).await.0, 413);
+}
+
+#[tokio::test]
 async fn only_proven_bodies_are_decoded() {
     let pack = "name = \"Acme\"\nsigns_body = \"decoded\"\n[verify]\nscheme = \"signature\"\nalgorithm = \"hmac-sha256\"\nfrom = { header = \"X-Hub-Signature-256\" }\nprefix = \"sha256=\"\nencoding = \"hex\"\n";
     let max = "max_body = \"1MiB\"\n";

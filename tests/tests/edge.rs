@@ -64,6 +64,12 @@ async fn heads_that_cannot_be_right() {
         ("POST http://b/hook HTTP/1.1\r\nhost: a\r\ncontent-length: 2\r\n\r\n{}", "400"),
         ("POST /hook HTTP/1.1\r\nhost: a\r\ncontent-length: 2\r\ncontent-length: 3\r\n\r\n{}", "400"),
         ("POST /hook HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\nzz\r\n", "400"),
+        ("POST /hook HTTP/1.1\r\nhost: a\r\ntransfer-encoding: gzip, chunked\r\n\r\n2\r\n{}\r\n0\r\n\r\n", "400"),
+        (
+            "POST /hook HTTP/1.1\r\nhost: a\r\ntransfer-encoding: gzip\r\ntransfer-encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n\r\n",
+            "400",
+        ),
+        ("POST /hook HTTP/1.1\r\nhost: a\r\ntransfer-encoding: Chunked\r\n\r\n2\r\n{}\r\n0\r\n\r\n", "200"),
         ("POST /ho%00ok HTTP/1.1\r\nhost: a\r\ncontent-length: 0\r\n\r\n", "400"),
         ("CONNECT a:1 HTTP/1.1\r\nhost: a:1\r\n\r\n", "400"),
         ("nonsense\r\n\r\n", "400"),

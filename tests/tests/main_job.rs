@@ -138,7 +138,10 @@ async fn what_is_not_proven_is_401_and_never_runs() {
 #[tokio::test]
 async fn no_secret_and_no_verify_are_closed_and_say_so() {
     let setup = Setup::new().hook("github", &bundled("echo"), GITHUB).hook("open", &bundled("echo"), "");
-    let node = setup.start().await;
+    let empty = "[verify]\nprovider = \"github\"\nsecret = \"env:EMPTY_SECRET\"\n";
+    let node = setup.hook("empty", &bundled("echo"), empty).env("EMPTY_SECRET", "").start().await;
+    let problem = node.until("empty", "closed").await["problem"].to_string();
+    assert!(problem.contains("the secret at `env:EMPTY_SECRET` is empty"), "{problem}");
     let no_secret = node.until("github", "closed").await;
     assert!(no_secret["problem"].as_str().unwrap().contains("`GITHUB_SECRET` is not set"), "{no_secret}");
     let body = fixture("push-1");

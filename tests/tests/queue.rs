@@ -355,7 +355,7 @@ async fn refusals_that_nobody_hears_are_failures() {
     node.until("now", "serving").await;
 
     for (status, state, attempt, reason) in [
-        ("302", "done", 1, ""),
+        ("302", "dead", 1, "reject: the handler answered 302, a redirect that no caller received"),
         ("404", "dead", 1, "reject: the handler answered 404"),
         ("429", "dead", 2, "retry: the handler answered 429"),
         ("503", "dead", 2, "retry: the handler answered 503"),

@@ -34,6 +34,8 @@ pub struct Incoming {
 pub enum Answered {
     /// The handler's reply, or its responder's, in time.
     Reply(Reply),
+    /// The handler's reply, which refuses the event. Where the caller does not get it, say so with `Delivery::refusal_is_unheard`.
+    Refused(Reply),
     /// Kept; it will be handled.
     Accepted(EventId),
 }
@@ -80,7 +82,10 @@ impl Delivery {
             (Kept::Before(duplicate), None) => Ok(Answered::Accepted(duplicate.first)),
             (Kept::Before(duplicate), Some(_)) => self.join(duplicate, left).await,
             (Kept::New, None) => Ok(Answered::Accepted(id)),
-            (Kept::New, Some(waiter)) => reply_within(left, waiter, id).await,
+            (Kept::New, Some(waiter)) => match reply_within(left, waiter, id).await? {
+                Answered::Reply(reply) if !(200..=299).contains(&reply.status) => Ok(Answered::Refused(reply)),
+                answered => Ok(answered),
+            },
         }
     }
 
@@ -110,7 +115,11 @@ impl Delivery {
         };
         let is_refused = |shown: &Shown| {
             let is_done = shown.deliveries.first().is_some_and(|latest| latest.state == State::Done);
-            is_done && shown.attempts.last().is_some_and(|last| last.status.is_some_and(|status| status >= 400))
+            is_done
+                && shown
+                    .attempts
+                    .last()
+                    .is_some_and(|last| last.status.is_some_and(|status| !(200..=299).contains(&status)))
         };
         match shown {
             Ok(Some(shown)) if is_open(&shown) => reply_within(left, waiter, first).await,

@@ -118,8 +118,8 @@ impl Waiters {
         self.waiting().by_event.remove(&event);
     }
 
-    /// Tells everybody who waits for this event.
-    pub fn tell(&self, event: EventId, outcome: &Outcome) {
+    /// Tells every caller that waits for this event. Whether one was still there to hear it.
+    pub fn tell(&self, event: EventId, outcome: &Outcome) -> bool {
         let callers = {
             let mut waiting = self.waiting();
             if let Outcome::Done(reply) = outcome {
@@ -127,9 +127,8 @@ impl Waiters {
             }
             waiting.by_event.remove(&event)
         };
-        for caller in callers.into_iter().flat_map(|callers| callers.waiting) {
-            caller.tell.send(outcome.clone()).ok();
-        }
+        let callers = callers.into_iter().flat_map(|callers| callers.waiting);
+        callers.fold(false, |is_heard, caller| caller.tell.send(outcome.clone()).is_ok() | is_heard)
     }
 
     fn waiting(&self) -> std::sync::MutexGuard<'_, Waiting> {
@@ -215,7 +214,7 @@ mod tests {
         let (first, second) = (waiters.wait(EVENT), waiters.wait(EVENT));
         drop(second);
 
-        waiters.tell(EVENT, &Outcome::Timeout);
+        assert!(waiters.tell(EVENT, &Outcome::Timeout));
         assert!(!waiters.has(EVENT));
         assert_eq!(first.within(Duration::ZERO, Duration::ZERO).await, Waited::Told(Outcome::Timeout));
     }
@@ -258,6 +257,15 @@ mod tests {
         assert_eq!(duplicate.within(second, second).await, Waited::Left);
         assert!(!waiters.claim(EVENT), "the duplicate has left with a 2xx");
         drop(first);
+    }
+
+    #[tokio::test]
+    async fn callers_that_hung_up_hear_nothing() {
+        let waiters = Waiters::default();
+        let caller = waiters.wait(EVENT);
+        assert!(waiters.claim(EVENT));
+        drop(caller);
+        assert!(!waiters.tell(EVENT, &Outcome::Timeout));
     }
 
     #[tokio::test]

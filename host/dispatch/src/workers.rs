@@ -13,7 +13,7 @@ use landfall_broker::Lease;
 use landfall_engine::{Slot, Target};
 use landfall_ledger::LedgerError;
 use landfall_model::clock::to_ms;
-use landfall_model::{Attempt, Event, Outcome};
+use landfall_model::{Attempt, Event, EventId, Outcome};
 
 /// Of one hook in one round, so that every hook gets its turn.
 const ROUND_MAX: usize = 16;
@@ -157,7 +157,7 @@ impl Delivery {
         };
         drop(slot);
         landfall_model::kill_point!("after-run");
-        self.unheard(&event, &mut attempt);
+        let is_claimed = self.claim_refusal(&event, &mut attempt);
         record::write(&event, number, &attempt);
         let settled = self.settle(lease, &event, &mut attempt, started_ms, &target).await;
         self.count(&hook, &attempt.outcome);
@@ -172,7 +172,10 @@ impl Delivery {
         let now = self.queue.ledger().now();
         match settled {
             Ok(Settled { is_kept: true, pause, counts: true }) => {
-                self.waiters.tell(event.id, &attempt.outcome);
+                let is_heard = self.waiters.tell(event.id, &attempt.outcome);
+                if is_claimed && !is_heard && matches!(attempt.outcome, Outcome::Done(_)) {
+                    self.run_unheard_again(event.id, &hook).await;
+                }
                 if let Some(remote) = remote {
                     remote.send(attempt.outcome).ok();
                 }
@@ -205,13 +208,40 @@ impl Delivery {
 
 impl Delivery {
     /// A reply that refuses the event and reaches no caller is no success: the sender has its 2xx and will not send again. It means
-    /// what the response of a plain `wasi:http` component means.
-    fn unheard(&self, event: &Event, attempt: &mut Attempt) {
-        if let Outcome::Done(reply) = &attempt.outcome
-            && let Some(failed) = Outcome::of_response(reply.status, &reply.headers)
-            && !self.waiters.claim(event.id)
-        {
-            attempt.outcome = failed;
+    /// what the response of a plain `wasi:http` component means. True: the reply refuses the event, and a caller waits for it.
+    fn claim_refusal(&self, event: &Event, attempt: &mut Attempt) -> bool {
+        let Outcome::Done(reply) = &attempt.outcome else { return false };
+        let Some(failed) = Outcome::of_unheard_response(reply.status, &reply.headers) else { return false };
+        if self.waiters.claim(event.id) {
+            return true;
+        }
+        attempt.outcome = failed;
+        false
+    }
+
+    /// The caller hung up before it got the handler's refusal of this event.
+    pub fn refusal_is_unheard(self: &Arc<Self>, event: EventId, hook: &Arc<str>) {
+        let (delivery, hook) = (self.clone(), hook.clone());
+        tokio::spawn(async move { delivery.run_unheard_again(event, &hook).await });
+    }
+
+    /// No caller knows that the event was refused, and it has ended as done: it runs again. Its next refusal is tried again or dead,
+    /// since no caller waits for it.
+    async fn run_unheard_again(&self, event: EventId, hook: &Arc<str>) {
+        match self.queue.ledger().replay(vec![event], Duration::ZERO).await {
+            Ok(_) => {
+                tracing::warn!(
+                    hook = &**hook, event = %event,
+                    "the caller hung up before the handler's refusal was sent: the event runs again"
+                );
+                self.queue.is_due(hook, self.queue.ledger().now());
+            }
+            Err(error) => {
+                tracing::error!(
+                    hook = &**hook, event = %event, %error,
+                    "the caller hung up before the handler's refusal was sent, and the event cannot run again: replay it"
+                );
+            }
         }
     }
 }

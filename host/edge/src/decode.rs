@@ -78,6 +78,12 @@ impl Decoders {
     }
 }
 
+/// The most bytes of an encoded body whose decoded form has at most `max`: what cannot be compressed becomes a little larger.
+pub fn encoded_max(max: usize) -> usize {
+    const FRAME_BYTES: usize = 1024;
+    max.saturating_add(max / 64).saturating_add(FRAME_BYTES)
+}
+
 // === impl Encoding ===
 
 impl Encoding {

@@ -16,7 +16,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, Sleep};
 
-use super::idle::{Moves, Reading};
+use super::idle::{Moves, OnHangUp, Reading};
 use landfall_model::EdgeLimits;
 
 const LINGER_BYTES_MAX: usize = 64 << 20;
@@ -57,6 +57,22 @@ impl Guarded {
         let stall = self.head_timeout;
         let stalled = self.stalled.get_or_insert_with(|| Box::pin(tokio::time::sleep(stall)));
         stalled.as_mut().poll(cx).map(|()| Err(io::ErrorKind::TimedOut.into()))
+    }
+
+    /// Before an answer is written that its caller must get.
+    fn look_for_hang_up(&self, cx: &mut Context<'_>) {
+        if let Some(OnHangUp(act)) = self.moves.take_on_hang_up()
+            && self.has_ended(cx)
+        {
+            act();
+        }
+    }
+
+    /// Whether the client has ended its side or the connection, which look the same until an answer is refused.
+    fn has_ended(&self, cx: &mut Context<'_>) -> bool {
+        let mut byte = [0];
+        let mut next = ReadBuf::new(&mut byte);
+        matches!(self.stream.poll_peek(cx, &mut next), Poll::Ready(Ok(0) | Err(_)))
     }
 
     /// The first byte of a head, or more of it.
@@ -138,6 +154,7 @@ impl AsyncRead for Guarded {
 
 impl AsyncWrite for Guarded {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        self.look_for_hang_up(cx);
         let written = Pin::new(&mut self.stream).poll_write(cx, bytes);
         self.progress(cx, written)
     }
@@ -163,6 +180,7 @@ impl AsyncWrite for Guarded {
         cx: &mut Context<'_>,
         slices: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
+        self.look_for_hang_up(cx);
         let written = Pin::new(&mut self.stream).poll_write_vectored(cx, slices);
         self.progress(cx, written)
     }

@@ -2,7 +2,7 @@
 
 use http::header::{HOST, TRANSFER_ENCODING};
 use http::request::Parts;
-use http::{Method, Version};
+use http::{HeaderValue, Method, Version};
 
 use super::answer::Stop;
 
@@ -37,6 +37,12 @@ fn check_meaning(head: &Parts) -> Result<(), &'static str> {
     }
     if hosts > 1 {
         return Err("more than one host header");
+    }
+    // A further coding would stay in the body, which would be read as something else than was sent.
+    let mut codings = head.headers.get_all(TRANSFER_ENCODING).iter();
+    let is_chunked = |value: &HeaderValue| value.as_bytes().trim_ascii().eq_ignore_ascii_case(b"chunked");
+    if codings.next().is_some_and(|first| !is_chunked(first)) || codings.next().is_some() {
+        return Err("transfer-encoding other than chunked");
     }
     if head.method == Method::CONNECT {
         return Err("this is not a proxy");

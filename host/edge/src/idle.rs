@@ -52,7 +52,15 @@ pub struct Moves {
     last: Mutex<Instant>,
     is_closed: AtomicBool,
     close: Notify,
+    /// Of the answer that is written next.
+    on_hang_up: Mutex<Option<OnHangUp>>,
+    /// There is one: each write asks.
+    asks_for_hang_up: AtomicBool,
 }
+
+/// In a response: what is to be done where the caller of an HTTP/1 request has hung up before the answer is written.
+#[derive(Clone)]
+pub struct OnHangUp(pub Arc<dyn Fn() + Send + Sync>);
 
 /// A request that is being handled.
 pub struct Handling(Arc<Moves>);
@@ -169,6 +177,8 @@ impl Moves {
             last: Mutex::new(Instant::now()),
             is_closed: AtomicBool::new(false),
             close: Notify::new(),
+            on_hang_up: Mutex::new(None),
+            asks_for_hang_up: AtomicBool::new(false),
         })
     }
 
@@ -183,7 +193,12 @@ impl Moves {
     }
 
     /// Its response goes out.
-    pub fn tell(self: &Arc<Moves>, response: http::Response<Body>) -> http::Response<Body> {
+    pub fn tell(self: &Arc<Moves>, mut response: http::Response<Body>) -> http::Response<Body> {
+        let on_hang_up = response.extensions_mut().remove::<OnHangUp>();
+        if on_hang_up.is_some() && !self.is_http2.load(Ordering::Relaxed) {
+            *lock(&self.on_hang_up) = on_hang_up;
+            self.asks_for_hang_up.store(true, Ordering::Relaxed);
+        }
         if !self.is_http2.load(Ordering::Relaxed) {
             if response.headers().get(CONNECTION).is_some_and(|value| value == "close") {
                 self.leave_unread();
@@ -192,6 +207,14 @@ impl Moves {
         }
         self.sending.fetch_add(1, Ordering::Relaxed);
         response.map(|body| Body::new(Told { body, rest: Bytes::new(), moves: self.clone() }))
+    }
+
+    /// What is to be done if the caller has hung up, once for each answer.
+    pub fn take_on_hang_up(&self) -> Option<OnHangUp> {
+        if !self.asks_for_hang_up.swap(false, Ordering::Relaxed) {
+            return None;
+        }
+        lock(&self.on_hang_up).take()
     }
 
     /// The answer closes the connection, and the client may still be sending.

@@ -14,13 +14,14 @@ use sha2::{Digest, Sha256};
 
 use super::answer::{self, Stop};
 use super::bodies::{BodyBuffer, Held};
-use super::decode::Encoding;
+use super::decode::{self, Encoding};
+use super::idle::OnHangUp;
 use super::prove::Door;
 use super::refuse::{self, Caller, Why};
 use super::{Edge, head, prove};
 use landfall_dispatch::{Answered, DedupKey, Incoming, LedgerError, Target};
 use landfall_hooks::{Found, Hook, Serving};
-use landfall_model::{DedupId, Event, Mode};
+use landfall_model::{DedupId, Event, EventId, Mode};
 use landfall_verify::{Checked, Feed, Proof, SignedBody, Unverified, Verified, feed, is_challenge};
 
 /// For the plugins directory to be read.
@@ -93,7 +94,8 @@ async fn handle_for(
     // A signature over decoded bytes cannot be computed while the encoded ones come.
     let signs_sent_bytes = encoding.is_none() || hook.verifier.signs_body() == SignedBody::Encoded;
     let feed = if signs_sent_bytes { feed(&hook.verifier, &request, &keys) } else { None };
-    let (body, feed, held) = read(edge, hook.sizes.max_body, body, feed).await?;
+    let max = encoding.map_or(hook.sizes.max_body, |_| decode::encoded_max(hook.sizes.max_body));
+    let (body, feed, held) = read(edge, max, body, feed).await?;
     let request = Unverified { body, ..request };
     // Only a check with the method of a check is told that its proof is wrong.
     let method = request.method.clone();
@@ -114,17 +116,38 @@ async fn handle_for(
     landfall_model::kill_point!("verified");
     let dedup = dedup_key(hook, &verified);
     let event = verified.into_event(&hook.spec.name, edge.clock.now(), attributes);
+    let event_id = event.id;
+    let mut on_hang_up = None;
     let response = match hook.spec.mode {
         Mode::Sync => {
             let target = target.ok_or_else(|| unavailable(hook))?;
             let slot = hook.slots.acquire(edge.limits.wait).await.map_err(|_| Stop::Busy("concurrency"))?;
-            let event_id = event.id;
             let outcome = edge.delivery.sync(target, event, slot, hook.sync_limit()).await;
             answer::outcome(hook.verifier.answers(), outcome, event_id)
         }
-        Mode::Async | Mode::Auto => queue(edge, hook, target.as_ref(), event, dedup).await?,
+        Mode::Async | Mode::Auto => match queue(edge, hook, target.as_ref(), event, dedup).await? {
+            Answered::Reply(reply) => answer::reply(hook.verifier.answers(), reply, event_id),
+            Answered::Refused(reply) => {
+                on_hang_up = Some(unheard(edge, hook, event_id));
+                answer::reply(hook.verifier.answers(), reply, event_id)
+            }
+            Answered::Accepted(event) => {
+                landfall_model::kill_point!("before-answer");
+                answer::accepted(hook.verifier.answers(), event)
+            }
+        },
     };
-    Ok(answer::sent(&edge.counters, hook, response))
+    let mut response = answer::sent(&edge.counters, hook, response);
+    if let Some(on_hang_up) = on_hang_up {
+        response.extensions_mut().insert(on_hang_up);
+    }
+    Ok(response)
+}
+
+/// Runs the event again that the handler refused, if its caller has hung up by then.
+fn unheard(edge: &Edge, hook: &Hook, event: EventId) -> OnHangUp {
+    let (delivery, name) = (edge.delivery.clone(), Arc::<str>::from(&*hook.spec.name));
+    OnHangUp(Arc::new(move || delivery.refusal_is_unheard(event, &name)))
 }
 
 /// The answer comes when the event is on stable storage, and in `auto` with the handler's reply if that is in time.
@@ -134,8 +157,7 @@ async fn queue(
     target: Option<&Target>,
     event: Event,
     dedup: Option<DedupKey>,
-) -> Result<Response, Stop> {
-    let (rules, event_id) = (hook.verifier.answers(), event.id);
+) -> Result<Answered, Stop> {
     let incoming = Incoming {
         dedup,
         order_key: event.attribute("order-key").map(str::to_owned),
@@ -143,15 +165,10 @@ async fn queue(
         answer_within: hook.queued_limit(),
         event,
     };
-    match edge.delivery.take(incoming, target).await {
-        Ok(Answered::Reply(reply)) => Ok(answer::reply(rules, reply, event_id)),
-        Ok(Answered::Accepted(event)) => {
-            landfall_model::kill_point!("before-answer");
-            Ok(answer::accepted(rules, event))
-        }
-        Err(error @ LedgerError::TooLarge { .. }) => Err(Stop::TooLargeToKeep(error.to_string())),
-        Err(error) => Err(Stop::NotKept(error.to_string())),
-    }
+    edge.delivery.take(incoming, target).await.map_err(|error| match error {
+        LedgerError::TooLarge { .. } => Stop::TooLargeToKeep(error.to_string()),
+        error => Stop::NotKept(error.to_string()),
+    })
 }
 
 fn dedup_key(hook: &Hook, verified: &Verified) -> Option<DedupKey> {

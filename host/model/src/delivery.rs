@@ -122,6 +122,17 @@ impl Outcome {
         }
     }
 
+    /// What a reply that no caller received amounts to; none where it is a success. Nothing follows a redirect, so one that nobody
+    /// received is a refusal.
+    pub fn of_unheard_response(status: u16, headers: &HeaderMap) -> Option<Outcome> {
+        match status {
+            300..400 => {
+                Some(Outcome::Reject(format!("the handler answered {status}, a redirect that no caller received")))
+            }
+            _ => Outcome::of_response(status, headers),
+        }
+    }
+
     /// The word for it in logs, records and metrics.
     pub fn word(&self) -> &'static str {
         match self {

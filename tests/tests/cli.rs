@@ -67,6 +67,23 @@ async fn an_empty_plugins_directory_is_a_warning() {
 }
 
 #[test]
+fn check_fails_without_verify_token() {
+    let dir = tempfile::tempdir().unwrap();
+    let plugins = dir.path().to_str().unwrap();
+    std::fs::copy(bundled("echo"), dir.path().join("meta.wasm")).unwrap();
+    std::fs::write(dir.path().join("secret"), "an app secret").unwrap();
+    let file = "[verify]\nprovider = \"meta\"\nsecret = \"file:secret\"\nchallenge_secret = \"file:token\"\n";
+    std::fs::write(dir.path().join("meta.toml"), file).unwrap();
+    let output = run(&["check", "--plugins", plugins]);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(stdout(&output).contains("ownership checks are refused"), "{}", stdout(&output));
+    assert!(stdout(&output).contains("1 of them with a problem"), "{}", stdout(&output));
+
+    std::fs::write(dir.path().join("token"), "a verify token").unwrap();
+    assert!(run(&["check", "--plugins", plugins]).status.success());
+}
+
+#[test]
 fn check_says_how_each_hook_would_stand() {
     let dir = tempfile::tempdir().unwrap();
     let put = |name: &str, text: &str| std::fs::write(dir.path().join(name), text).unwrap();

@@ -65,6 +65,7 @@ async fn duplicates_are_among_the_refusals() {
     let explain = node.command().args(["explain", "in"]).output().unwrap();
     let said = String::from_utf8_lossy(&explain.stdout);
     assert!(explain.status.success() && said.contains("duplicate") && said.contains("30 like it"), "{said}");
+    assert_eq!(said.matches("duplicate delivery").count().max(said.matches("  duplicate").count()), 1, "{said}");
     assert_eq!(node.log().matches("duplicate delivery, not run again").count(), 5, "further log lines are held back");
 }
 

@@ -3,8 +3,12 @@
 
 use std::collections::BTreeMap;
 
-use landfall_tests::{Node, Setup, eventually, guest, root};
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use hmac::{Hmac, KeyInit, Mac};
+use landfall_tests::{Node, Setup, bundled, event_id, eventually, guest, root};
 use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
 
 /// What is sent to packs without an identity that tests/vectors/deliveries.json has no case for: the same twice.
 const ALIKE: &str = r#"{"id":"1","type":"sample"}"#;
@@ -36,7 +40,7 @@ fn cases(packs: &BTreeMap<String, toml::Table>) -> Vec<Case> {
     let alike = json!({ "body": ALIKE });
     let mut cases = Vec::new();
     for (name, pack) in packs {
-        // An identity inside a signed token is not read without the proof: the tests of those schemes cover it.
+        // An identity inside a signed token is not read without the proof: the tests below sign theirs.
         if pack.get("delivery_id").is_some_and(|identity| identity.to_string().contains("claim")) {
             continue;
         }
@@ -126,4 +130,59 @@ async fn alike_deliveries_run_and_retries_do_not() {
         let found = node.until_states(&case.hook, &vec!["done"; expected]).await;
         assert_eq!(found.len(), expected, "{}, {}", case.pack, case.about);
     }
+}
+
+/// The first two are different deliveries and run; the first again is a retry and does not.
+async fn assert_retry_is_known(node: &Node, path: &str, sent: [(Vec<(&str, String)>, String); 2]) {
+    let send = async |(headers, body): &(Vec<(&str, String)>, String)| {
+        let headers: Vec<(&str, &str)> = headers.iter().map(|(name, value)| (*name, value.as_str())).collect();
+        let answer = node.post(path, &headers, body.clone()).await;
+        assert!((200..300).contains(&answer.0), "{path}: {answer:?}");
+        event_id(&answer)
+    };
+    let [first, second] = &sent;
+    let id = send(first).await;
+    assert_ne!(send(second).await, id, "{path}: the second delivery is lost");
+    assert_eq!(send(first).await, id, "{path}: the retry runs again");
+    node.until_states(path.trim_start_matches('/'), &["done"; 2]).await;
+}
+
+#[tokio::test]
+async fn identities_in_tokens_are_known() {
+    const SECRET: &str = "an installation's shared secret";
+    let text = std::fs::read_to_string(root().join("tests/fixtures/apple-app-store.json")).unwrap();
+    let apple: Value = serde_json::from_str(&text).unwrap();
+    let config = toml::Table::from_iter([
+        ("bundle_id".to_owned(), "com.example.app".into()),
+        ("environment".to_owned(), "Production".into()),
+        ("app_apple_id".to_owned(), "1234".into()),
+        ("root_certificates".to_owned(), apple["root"].as_str().unwrap().into()),
+    ]);
+    let apple_file = format!("mode = \"async\"\n[verify]\nprovider = \"apple-app-store\"\n\n[verify.config]\n{config}");
+    let jira_file = "mode = \"async\"\n[verify]\nprovider = \"jira-connect\"\nsecret = \"env:JIRA_SECRET\"\n";
+    let setup = Setup::new().env("JIRA_SECRET", SECRET).hook("apple", &bundled("echo"), &apple_file);
+    let node = setup.hook("jira", &bundled("echo"), jira_file).serving("apple").await;
+    node.until("jira", "serving").await;
+
+    let notification = |at: usize| (Vec::new(), json!({ "signedPayload": apple["accepted"][at]["token"] }).to_string());
+    assert_retry_is_known(&node, "/apple", [notification(0), notification(1)]).await;
+
+    let exp = std::time::UNIX_EPOCH.elapsed().unwrap().as_secs() + 180;
+    let qsh = hex::encode(Sha256::digest("POST&/jira&"));
+    let delivery = |issuer: &str, identifier: &str| {
+        let part = |value: Value| URL_SAFE_NO_PAD.encode(value.to_string());
+        let claims = json!({ "iss": issuer, "qsh": qsh, "iat": exp - 180, "exp": exp });
+        let signed = format!("{}.{}", part(json!({ "alg": "HS256", "typ": "JWT" })), part(claims));
+        let mut mac = <Hmac<Sha256> as KeyInit>::new_from_slice(SECRET.as_bytes()).unwrap();
+        mac.update(signed.as_bytes());
+        let token = format!("JWT {signed}.{}", URL_SAFE_NO_PAD.encode(mac.finalize().into_bytes()));
+        let body = json!({ "webhookEvent": "jira:issue_updated", "issue": { "id": "10002" } }).to_string();
+        (vec![("authorization", token), ("x-atlassian-webhook-identifier", identifier.to_owned())], body)
+    };
+    // The same identifier in two installations, and two identifiers in one.
+    assert_retry_is_known(&node, "/jira", [delivery("a", "1"), delivery("b", "1")]).await;
+    let other = delivery("a", "2");
+    let headers: Vec<(&str, &str)> = other.0.iter().map(|(name, value)| (*name, value.as_str())).collect();
+    assert_eq!(node.post("/jira", &headers, other.1.clone()).await.0, 202);
+    node.until_states("jira", &["done"; 3]).await;
 }

@@ -100,9 +100,42 @@ fn reworded(message: &str) -> String {
         return format!("`{unknown}` cannot be used: {why}; remove it");
     }
     let known: Vec<&str> = quoted.collect();
+    if let Some(place) = right_place(unknown, &known) {
+        return format!("`{unknown}` {place}");
+    }
     match nearest(unknown, &known) {
         Some(meant) => format!("unknown {kind} `{unknown}`: did you mean `{meant}`?"),
         None => format!("unknown {kind} `{unknown}`: known here are {}", known.join(", ")),
+    }
+}
+
+/// Keys that stand above the tables of a hook file. `methods` is also a key of `[verify]`.
+pub(super) const ABOVE_TABLES: [&str; 9] =
+    ["path", "component", "mode", "answer_within", "deadline", "concurrency", "max_body", "max_rate", "order_by"];
+/// Keys of `[verify]` that are often written above it.
+pub(super) const IN_VERIFY: [&str; 9] = [
+    "provider",
+    "scheme",
+    "secret",
+    "challenge_secret",
+    "public_url",
+    "url",
+    "config",
+    "refused_status",
+    "from_addresses",
+];
+
+/// Where a key belongs that is known in another part of a hook file. `known` are the keys of the table in which it stands.
+fn right_place(unknown: &str, known: &[&str]) -> Option<&'static str> {
+    let is_top = known.contains(&"answer_within");
+    let is_hook_table =
+        is_top || ["provider", "attempts", "memory", "emit", "match"].iter().any(|key| known.contains(key));
+    match (is_top, is_hook_table) {
+        (false, true) if ABOVE_TABLES.contains(&unknown) => Some(
+            "belongs above [verify] and all other tables: a key below a table's header is part of that table; move it up",
+        ),
+        (true, _) if IN_VERIFY.contains(&unknown) => Some("belongs below [verify]: move it down"),
+        _ => None,
     }
 }
 
@@ -121,4 +154,24 @@ pub(super) fn nearest<'a>(typed: &str, known: &[&'a str]) -> Option<&'a str> {
         .filter(|(distance, word)| *distance <= 1 + word.len() / 4)
         .min_by_key(|(distance, _)| *distance)
         .map(|(_, word)| word)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::hook_file::parse_manifest;
+
+    #[test]
+    fn keys_are_named_where_they_belong() {
+        let unknown = |text: String| {
+            let error = parse_manifest("x.toml", &text).err().map(|error| error.message).unwrap_or_default();
+            error.starts_with("unknown key") || error.contains("belongs")
+        };
+        for key in ABOVE_TABLES {
+            assert!(!unknown(format!("{key} = 7")) && unknown(format!("[verify]\n{key} = 7")), "{key}");
+        }
+        for key in IN_VERIFY {
+            assert!(unknown(format!("{key} = 7")) && !unknown(format!("[verify]\n{key} = 7")), "{key}");
+        }
+    }
 }

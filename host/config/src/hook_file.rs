@@ -418,6 +418,12 @@ mod tests {
         for (text, expected) in [
             ("pth = \"/x\"", "github.toml:1:1: unknown key `pth`: did you mean `path`?"),
             ("\n[verify]\nsecert = \"env:X\"", "github.toml:3:1: unknown key `secert`: did you mean `secret`?"),
+            (
+                "[verify]\nprovider = \"github\"\nmode = \"async\"",
+                "github.toml:3:1: `mode` belongs above [verify] and all other tables: a key below a table's header is part of that \
+                 table; move it up",
+            ),
+            ("secret = \"env:X\"", "github.toml:1:1: `secret` belongs below [verify]: move it down"),
             ("mode = \"asinc\"", "github.toml:1:8: unknown value `asinc`: did you mean `async`?"),
             ("[retry]\nattempts = 0", "github.toml:2:1: attempts 0 is out of range: 1 to 100"),
             ("[retry]\nbackoff = { first = \"5m\", max = \"1m\" }", "github.toml:2:1: max is shorter than first"),

@@ -11,7 +11,7 @@ use super::settle::Settled;
 use super::{Delivery, record};
 use landfall_broker::Lease;
 use landfall_engine::{Slot, Target};
-use landfall_ledger::LedgerError;
+use landfall_ledger::{LedgerError, ReplayOrder};
 use landfall_model::clock::to_ms;
 use landfall_model::{Attempt, Event, EventId, Outcome};
 
@@ -228,7 +228,8 @@ impl Delivery {
     /// No caller knows that the event was refused, and it has ended as done: it runs again. Its next refusal is tried again or dead,
     /// since no caller waits for it.
     async fn run_unheard_again(&self, event: EventId, hook: &Arc<str>) {
-        match self.queue.ledger().replay(vec![event], Duration::ZERO).await {
+        let order = ReplayOrder { events: vec![event], delay: Duration::ZERO, apart: Duration::ZERO, again: false };
+        match self.queue.ledger().replay(order).await {
             Ok(_) => {
                 tracing::warn!(
                     hook = &**hook, event = %event,

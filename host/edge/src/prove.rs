@@ -241,6 +241,14 @@ fn usual_hint(door: Door<'_>, reason: Reason) -> Option<String> {
         Reason::SignatureMismatch => format!(
             "compare the secret at the provider with {secrets}; if they are equal, a proxy may have changed the body or the URL"
         ),
+        Reason::MalformedSignature => format!(
+            "the signature is not written as [verify] of {name}.toml says: compare `encoding`, `prefix` and `list` with what the \
+             provider documents"
+        ),
+        Reason::MalformedTimestamp => format!(
+            "the time is not written as [verify] of {name}.toml says: compare timestamp = {{ unit = … }} with what the provider \
+             documents"
+        ),
         Reason::TokenMismatch => format!("compare the token or password at the provider with {secrets}"),
         Reason::MissingSignature | Reason::MissingToken => format!(
             "set the secret of this webhook at the provider; a request from elsewhere, such as a browser or a scanner, has none \

@@ -256,6 +256,8 @@ fn names(dir: &Path) -> io::Result<(Vec<String>, Strays)> {
         } else if has_our_ending(&name) {
             let lower = name.to_ascii_lowercase();
             strays.push((name, format!("is not read: endings are in lower case; rename it to {lower}")));
+        } else if name.to_ascii_lowercase().ends_with(".json") {
+            strays.push((name, "is not read: hook files are TOML; write NAME.toml".into()));
         } else if name != PROVIDERS && entry.file_type().is_ok_and(|kind| kind.is_dir()) && has_ours(&entry.path()) {
             strays.push((name, SUBDIRECTORY.into()));
         }
@@ -349,7 +351,7 @@ mod tests {
         use std::os::unix::ffi::OsStrExt;
         let dir = tempfile::tempdir().unwrap();
         let at = |name: &[u8]| dir.path().join(std::ffi::OsStr::from_bytes(name));
-        for name in [&b"X.WASM"[..], b"y.Toml", b"\xff.wasm", b"README.md", b"good.toml"] {
+        for name in [&b"X.WASM"[..], b"y.Toml", b"\xff.wasm", b"README.md", b"hook.json", b"good.toml"] {
             std::fs::write(at(name), "").unwrap();
         }
         for (folder, file) in [("sub", "a.wasm"), ("secrets", "token"), ("providers", "acme.toml"), (".git", "a.toml")]
@@ -362,8 +364,9 @@ mod tests {
         let mut strays = look.strays.clone();
         strays.sort();
         let names: Vec<&str> = strays.iter().map(|(name, _)| name.as_str()).collect();
-        assert_eq!(names, ["X.WASM", "sub", "y.Toml", "\u{fffd}.wasm"]);
-        assert!(strays[0].1.contains("rename it to x.wasm") && strays[1].1.contains("move them up"), "{strays:?}");
+        assert_eq!(names, ["X.WASM", "hook.json", "sub", "y.Toml", "\u{fffd}.wasm"]);
+        assert!(strays[0].1.contains("rename it to x.wasm") && strays[2].1.contains("move them up"), "{strays:?}");
+        assert!(strays[1].1.contains("hook files are TOML"), "{strays:?}");
         let why = look.files["absolute.toml"].as_ref().unwrap_err();
         assert!(why.contains("make it relative with `ln -sr`"), "{why}");
     }

@@ -18,7 +18,7 @@ use landfall_broker::Broker;
 use landfall_config::{Config, Flags};
 use landfall_dispatch::{Delivery, Targets};
 use landfall_edge::{Edge, Why};
-use landfall_egress::{Client, Outgoing, Policy};
+use landfall_egress::{Client, Outgoing, OutgoingError, Policy};
 use landfall_engine::{CacheUse, Engine, EngineSettings, Target};
 use landfall_hooks::{Hooks, Platform, Setup};
 use landfall_ledger::{Ledger, LedgerError, OnFatal, PostgresSettings, SqliteSettings};
@@ -58,7 +58,13 @@ pub async fn send(request: Forged) -> anyhow::Result<(u16, String)> {
         untrusted: Default::default(),
         memory: None,
     };
-    call(&target, outgoing).await
+    call(&target, outgoing).await.map_err(|error| match error.downcast_ref::<OutgoingError>() {
+        Some(OutgoingError::Tls(why)) => anyhow::anyhow!(
+            "{why}: if the server signs its certificate itself, set SSL_CERT_FILE to that certificate, or send to the node's own \
+             address, such as http://127.0.0.1:8080, with --public-url"
+        ),
+        _ => error,
+    })
 }
 
 /// The admin listener of a running node.

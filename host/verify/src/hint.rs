@@ -5,9 +5,9 @@ use super::check::{Given, Keys, NoDocuments, check};
 use super::refusal::{Reason, Refusal};
 use super::request::Unverified;
 use super::verifier::{Proof, Verifier};
-use super::view::{PublicUrl, is_readable};
+use super::view::{PublicUrl, View, is_readable};
 use super::window::Window;
-use landfall_model::{KeyForm, Secret};
+use landfall_model::{Encoding, KeyForm, Secret, TimeUnit};
 
 /// Larger bodies are not tried again.
 const BODY_BYTES_MAX: usize = 256 << 10;
@@ -18,9 +18,16 @@ const FORMS: [(KeyForm, &str); 4] =
 /// What probably went wrong, as a sentence. None where nothing usual did. A hint is only given where the check would have
 /// passed without the mistake.
 pub fn hint(verifier: &Verifier, request: &Unverified, secrets: &[Secret], refusal: &Refusal) -> Option<String> {
-    let is_mismatch = matches!(refusal.reason, Reason::SignatureMismatch | Reason::TokenMismatch);
-    if !is_mismatch || request.body.len() > BODY_BYTES_MAX {
+    if request.body.len() > BODY_BYTES_MAX {
         return None;
+    }
+    match refusal.reason {
+        Reason::SignatureMismatch | Reason::TokenMismatch => {}
+        Reason::MalformedSignature => return other_form(verifier, request, secrets),
+        Reason::TimestampTooOld | Reason::TimestampInFuture | Reason::MalformedTimestamp => {
+            return other_unit(verifier, request);
+        }
+        _ => return None,
     }
     let timeless = verifier.clone().with_window(Window { past: None, future: None });
     let holds_with = |verifier: &Verifier, form: KeyForm, secrets: &[Secret], request: Unverified| {
@@ -51,19 +58,100 @@ pub fn hint(verifier: &Verifier, request: &Unverified, secrets: &[Secret], refus
     }
     let configured = verifier.public_url.as_ref()?;
     let host = request.headers.get(http::header::HOST).and_then(|host| host.to_str().ok());
-    let right = other_urls(configured, host)
+    let right = other_urls(configured, host, &request.path)
         .into_iter()
-        .find(|other| holds(&timeless.clone().called_at(other.clone()), form, request.clone()))?;
-    Some(match right {
-        PublicUrl::Base(url) => {
-            format!("the signature matches if the sender calls {url}: write public_url = \"{url}\"")
+        .find(|other| holds(&timeless.clone().called_at(other.clone()), form, request.clone()));
+    match right {
+        Some(PublicUrl::Base(url) | PublicUrl::Whole(url)) if is_loopback(&url) => Some(format!(
+            "the signature matches if the sender calls {url}, which only this machine can: `landfall send` signs the URL of your \
+             hook with --public-url URL"
+        )),
+        Some(PublicUrl::Base(url)) => {
+            Some(format!("the signature matches if the sender calls {url}: write public_url = \"{url}\""))
         }
-        PublicUrl::Whole(url) => format!("the signature matches if the sender calls {url}: write url = \"{url}\""),
+        Some(PublicUrl::Whole(url)) => {
+            Some(format!("the signature matches if the sender calls {url}: write url = \"{url}\""))
+        }
+        None => other_host(configured, host?),
+    }
+}
+
+/// Whether a URL leads to the machine that calls it.
+fn is_loopback(url: &str) -> bool {
+    let url = url::Url::parse(url).ok();
+    url.as_ref().and_then(url::Url::host).is_some_and(|host| match host {
+        url::Host::Domain(name) => name == "localhost" || name.ends_with(".localhost"),
+        url::Host::Ipv4(address) => address.is_loopback(),
+        url::Host::Ipv6(address) => address.is_loopback(),
     })
 }
 
-/// The same URL with the other scheme, and with the host that the request names.
-fn other_urls(configured: &PublicUrl, host: Option<&str>) -> Vec<PublicUrl> {
+/// The URL is signed, and the request names another host than the configured one: a proxy has written it, or the sender calls
+/// another URL.
+fn other_host(configured: &PublicUrl, host: &str) -> Option<String> {
+    let (PublicUrl::Base(text) | PublicUrl::Whole(text)) = configured;
+    let known = url::Url::parse(text).ok()?;
+    let named = url::Url::parse(&format!("{}://{host}", known.scheme())).ok()?;
+    let is_same = known.host() == named.host() && known.port_or_known_default() == named.port_or_known_default();
+    (!is_same).then(|| {
+        format!(
+            "the signature is checked for {text}, and the request names the host {}: if the provider calls another URL than that, \
+             correct public_url or url",
+            host.escape_debug()
+        )
+    })
+}
+
+/// A signature that cannot be decoded as configured, and is right in another form: another encoding, or another text before it.
+fn other_form(verifier: &Verifier, request: &Unverified, secrets: &[Secret]) -> Option<String> {
+    let Proof::Signature(signature) = &verifier.proof else { return None };
+    let place = signature.from.first().filter(|_| signature.list.is_none() && signature.methods.is_empty())?;
+    let view = View::new(request, verifier.public_url.as_ref());
+    let text = String::from_utf8(view.find(place, false).ok()?.into_owned()).ok()?;
+
+    let before = |mark: char| text.find(mark).map(|at| text[..=at].to_owned()).filter(|prefix| prefix.len() < 20);
+    let prefixes = [Some(signature.prefix.clone()), Some(String::new()), before('='), before(' '), before(':')];
+    for prefix in prefixes.into_iter().flatten().filter(|prefix| text.starts_with(prefix.as_str())) {
+        for (encoding, word) in
+            [(Encoding::Hex, "hex"), (Encoding::Base64, "base64"), (Encoding::Base64url, "base64url")]
+        {
+            let mut other = verifier.clone().with_window(Window { past: None, future: None });
+            let Proof::Signature(rules) = &mut other.proof else { continue };
+            (rules.prefix, rules.encoding) = (prefix.clone(), encoding);
+            let keys = Keys::new(secrets.iter().map(|secret| (verifier.key_form(), Ok(secret.clone()))));
+            let given = Given { keys: &keys, documents: &NoDocuments, now: None };
+            if check(&other, request.clone(), &given, None).is_ok() {
+                return Some(format!(
+                    "the signature matches if it is read as {word} after `{0}`: write encoding = \"{word}\" and prefix = \"{0}\"",
+                    prefix.escape_debug()
+                ));
+            }
+        }
+    }
+    None
+}
+
+/// A time whose number of digits is that of another unit.
+fn other_unit(verifier: &Verifier, request: &Unverified) -> Option<String> {
+    let Proof::Signature(signature) = &verifier.proof else { return None };
+    let text = signature.sent_time(&View::new(request, verifier.public_url.as_ref()))?;
+    let is_number = text.iter().all(u8::is_ascii_digit);
+    match (signature.time.as_ref()?.unit, text.len()) {
+        (TimeUnit::S, 13) if is_number => {
+            Some("the time has 13 digits, as milliseconds have: write timestamp = { unit = \"ms\" }".into())
+        }
+        (TimeUnit::Ms, 10) if is_number => {
+            Some("the time has 10 digits, as seconds have: write timestamp = { unit = \"s\" }".into())
+        }
+        (TimeUnit::Rfc3339 | TimeUnit::Iso8601 | TimeUnit::HttpDate, 10) if is_number => {
+            Some("the time is a number of seconds: write timestamp = { unit = \"s\" }".into())
+        }
+        _ => None,
+    }
+}
+
+/// The same URL with the other scheme, with the host that the request names, and with the path that the request has.
+fn other_urls(configured: &PublicUrl, host: Option<&str>, request_path: &str) -> Vec<PublicUrl> {
     let (PublicUrl::Base(text) | PublicUrl::Whole(text)) = configured;
     let Some((scheme, rest)) = text.split_once("://") else { return Vec::new() };
     let path = rest.find(['/', '?']).map_or("", |at| &rest[at..]);
@@ -72,6 +160,14 @@ fn other_urls(configured: &PublicUrl, host: Option<&str>) -> Vec<PublicUrl> {
     let mut texts = vec![format!("{swapped}://{authority}{path}")];
     if let Some(host) = host.filter(|host| *host != authority) {
         texts.extend([scheme, swapped].map(|scheme| format!("{scheme}://{host}{path}")));
+    }
+    if !path.is_empty() {
+        let paths = match configured {
+            PublicUrl::Base(_) => "",
+            PublicUrl::Whole(_) => request_path,
+        };
+        let hosts = std::iter::once(authority).chain(host.filter(|host| *host != authority));
+        texts.extend(hosts.flat_map(|host| [scheme, swapped].map(|scheme| format!("{scheme}://{host}{paths}"))));
     }
     let same_kind = |text| match configured {
         PublicUrl::Base(_) => PublicUrl::Base(text),
@@ -310,6 +406,47 @@ mod tests {
             let told = hint_for_url(configured, signed, host);
             assert!(told.as_deref().unwrap_or("none").contains(words), "{told:?}");
         }
-        assert_eq!(hint_for_url(https, "public_url = \"https://c.example\"", "b.example"), None);
+        let other = hint_for_url(https, "public_url = \"https://c.example\"", "b.example").unwrap();
+        assert!(
+            other.contains("is checked for https://a.example, and the request names the host b.example"),
+            "{other}"
+        );
+        assert_eq!(hint_for_url(https, "public_url = \"https://c.example\"", "a.example:443"), None);
+        let local = hint_for_url(https, "public_url = \"http://127.0.0.1:8080\"", "127.0.0.1:8080").unwrap();
+        assert!(local.contains("--public-url URL") && !local.contains("write public_url"), "{local}");
+        let prefixed = "public_url = \"https://a.example/in\"";
+        assert!(
+            hint_for_url(prefixed, https, "a.example").unwrap().contains("write public_url = \"https://a.example\"")
+        );
+    }
+
+    #[test]
+    fn other_forms_of_signatures_are_named() {
+        let build = |rules: &str| {
+            let spec = format!("scheme = \"signature\"\nsecret = \"env:S\"\nfrom = {{ header = \"Sig\" }}\n{rules}");
+            Verifier::build(&toml::from_str::<VerifySpec>(&spec).unwrap(), &Packs::default()).unwrap()
+        };
+        let hinted = |signed: &str, configured: &str| {
+            let draft = Packs::default().find("generic").unwrap().draft(None, "https://a.example/x").unwrap();
+            let now = UNIX_EPOCH + Duration::from_secs(1_760_000_000);
+            let request = sign(&build(signed), draft, b"k", now).unwrap();
+            let keys = Keys::new([(KeyForm::Utf8, Ok(Secret::new("k")))]);
+            let given = Given { keys: &keys, documents: &NoDocuments, now: Some(now) };
+            let verifier = build(configured);
+            let refusal = check(&verifier, request.clone(), &given, None).unwrap_err();
+            hint(&verifier, &request, &[Secret::new("k")], &refusal).unwrap_or_else(|| format!("none: {refusal}"))
+        };
+        let (hex, base64) = ("encoding = \"hex\"\n", "encoding = \"base64\"\n");
+        assert!(hinted(base64, hex).contains("write encoding = \"base64\" and prefix = \"\""));
+        assert!(hinted(hex, "prefix = \"sha256=\"").contains("write encoding = \"hex\" and prefix = \"\""));
+        assert!(hinted("prefix = \"v1=\"", hex).contains("and prefix = \"v1=\""));
+
+        let time = |unit: &str| {
+            let payload = "payload = [\"{timestamp}\", \".\", \"{body}\"]\n";
+            format!("{payload}timestamp = {{ from = {{ header = \"T\" }}, unit = \"{unit}\", past = \"5m\" }}")
+        };
+        assert!(hinted(&time("ms"), &time("s")).contains("unit = \"ms\""));
+        assert!(hinted(&time("s"), &time("ms")).contains("unit = \"s\""));
+        assert!(hinted(&time("s"), &time("rfc3339")).contains("a number of seconds"));
     }
 }

@@ -212,6 +212,11 @@ impl Signature {
         Some(Feed { macs: keys.iter().map(|key| key.and_then(start)).collect() })
     }
 
+    /// The time as it was sent.
+    pub fn sent_time(&self, view: &View<'_>) -> Option<Vec<u8>> {
+        self.shown(view).ok().map(|shown| shown.timestamp)
+    }
+
     fn shown(&self, view: &View<'_>) -> Result<Shown, Refusal> {
         for (name, expected) in &self.require {
             let found = view.header(name);

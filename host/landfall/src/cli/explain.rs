@@ -59,10 +59,15 @@ pub async fn explain(flags: &ExplainFlags) -> anyhow::Result<ExitCode> {
     let mut lines: Vec<String> =
         hooks.iter().filter(|hook| wanted(&hook.name)).filter_map(|hook| problem(hook, flags.json)).collect();
     let refusals = flags.admin.ask("/api/refusals", None).await?;
+    let mut seen = Vec::new();
     for one in refusals.as_array().context(NO_ADMIN)? {
         let refused: Refused = serde_json::from_value(one.clone()).context(NO_ADMIN)?;
-        if wanted(&refused.hook) {
-            lines.push(if flags.json { one.to_string() } else { line(&refused) });
+        if !wanted(&refused.hook) {
+            continue;
+        }
+        match flags.json {
+            true => lines.push(one.to_string()),
+            false => lines.extend(line_once(refused, &mut seen)),
         }
     }
 
@@ -92,6 +97,20 @@ fn problem(hook: &Hook, json: bool) -> Option<String> {
         true => serde_json::json!({ "hook": name, "state": state, "problem": problem }).to_string(),
         false => format!("hook {name} is {state}\n  {problem}"),
     })
+}
+
+/// The newest of equal refusals; their number is said once for each hook and reason.
+fn line_once(refused: Refused, seen: &mut Vec<Refused>) -> Option<String> {
+    let is_like = |one: &&Refused| (&one.hook, &one.reason) == (&refused.hook, &refused.reason);
+    let like = seen.iter().filter(is_like);
+    if like.clone().any(|one| (&one.detail, one.status) == (&refused.detail, refused.status)) {
+        return None;
+    }
+    let count = if like.count() == 0 { refused.count } else { 1 };
+    let refused = Refused { count, ..refused };
+    let line = line(&refused);
+    seen.push(refused);
+    Some(line)
 }
 
 fn line(refused: &Refused) -> String {

@@ -1,12 +1,9 @@
 //! Rules of `scheme = "http-message-signatures"`.
 
 use super::super::schemes::{COMPONENTS_MAX, MessageSignatures, is_message_algorithm};
-use super::urls::names_url;
+use super::urls::{NEEDS_HOST, names_url};
 use super::{BuildError, wrong};
 use landfall_model::{MessageSignatureSpec, VerifySpec};
-
-const NEEDS_URL: &str = "public_url is missing: the signature covers the host that senders call, and the Host header of a request is the \
-                         sender's choice; write public_url = \"https://hooks.example.com\", or the whole URL as url = …";
 
 /// Derived components of a request (RFC 9421 section 2.2).
 const DERIVED: [&str; 8] =
@@ -64,7 +61,7 @@ fn check_components(components: Option<&[String]>, spec: &VerifySpec) -> Result<
     // The Host header is the sender's word: a request that was signed for another receiver would be accepted.
     let needs_url = |name: &String| ["@authority", "@target-uri", "@scheme"].contains(&name.as_str());
     match components.is_none_or(|names| names.iter().any(needs_url)) && !names_url(spec) {
-        true => Err(wrong("public_url", NEEDS_URL)),
+        true => Err(wrong("public_url", NEEDS_HOST)),
         false => Ok(()),
     }
 }

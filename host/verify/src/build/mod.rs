@@ -24,7 +24,7 @@ use super::verifier::Proof;
 use landfall_model::{Scheme, VerifySpec};
 use places::one_place;
 use signature::check_age;
-use urls::{NEEDS_URL, names_url};
+use urls::{NEEDS_HOST, NEEDS_URL, names_url};
 
 /// What is wrong with a `[verify]` table.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -58,7 +58,8 @@ pub fn proof(spec: &VerifySpec, is_documented: bool) -> Result<Proof, BuildError
         Scheme::AdobeIo => Proof::Code(Code::AdobeIo { client_id: config("recipient_client_id")? }),
         Scheme::AppleAppStore => Proof::Code(Code::AppleAppStore(Box::new(apple_app_store::build(spec)?))),
         Scheme::Ebay => Proof::Code(Code::Ebay(ebay::build(spec)?)),
-        Scheme::Keygen => Proof::Code(Code::Keygen),
+        Scheme::Keygen if names_url(spec) => Proof::Code(Code::Keygen),
+        Scheme::Keygen => return Err(wrong("public_url", NEEDS_HOST)),
         Scheme::Plivo if names_url(spec) => Proof::Code(Code::Plivo),
         Scheme::Plivo => return Err(wrong("public_url", NEEDS_URL)),
         Scheme::DetachedJws => Proof::Code(Code::DetachedJws(Box::new(detached_jws::build(spec)?))),

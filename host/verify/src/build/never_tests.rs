@@ -228,3 +228,13 @@ fn empty_passwords_match_nothing() {
     }
     assert!(is_accepted(&verifier, basic("user:password"), &["user:password", "user:"]));
 }
+
+#[test]
+fn signed_hosts_need_the_url() {
+    let keygen = "provider = \"keygen\"\nsecret = \"env:S\"\n";
+    assert_refused(&[
+        (keygen.into(), "public_url", "public_url is missing"),
+        (format!("{HMAC}payload = [\"{{header:host}}\", \"\\n\", \"{{body}}\"]"), "payload", "the sender's choice"),
+    ]);
+    build(&format!("{keygen}{URL}")).unwrap();
+}

@@ -93,6 +93,11 @@ pub(super) fn build(spec: &VerifySpec, is_documented: bool) -> Result<Signature,
     spec.id.iter().try_for_each(|place| check_held_value("id", place))?;
     in_key_set.clone().try_for_each(|place| check_held_value("key_set", place))?;
     parts().flat_map(places_in).try_for_each(|place| check_value("payload", place))?;
+    if parts().flat_map(places_in).any(|place| is_same_place(place, &Place::Header("host".into()))) {
+        let why = "{header:Host} is the sender's choice, and a request that was signed for another receiver would be accepted: write {url} \
+                   and public_url, or the host itself";
+        return Err(wrong("payload", why));
+    }
     let from = places(spec)?;
     from.iter().try_for_each(|place| check_apart(place, parts))?;
     let beside = in_time.map(|place| ("timestamp", place)).chain(spec.id.iter().map(|place| ("id", place)));

@@ -118,7 +118,10 @@ pub(super) fn sentence(rule: &ChallengeSpec) -> String {
     conditions.extend(rule.query.iter().map(|name| format!("the query parameter `{name}`")));
     conditions.extend(rule.header.iter().map(|name| format!("the header `{name}`")));
     conditions.extend(rule.json.iter().map(|pointer| format!("a text at `{pointer}` in the JSON body")));
-    conditions.extend(rule.equals.iter().map(|(place, value)| format!("the value `{value}` at `{place}`")));
+    conditions.extend(rule.equals.iter().map(|(place, value)| {
+        let value = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+        format!("the value `{value}` in {}", place_of(place))
+    }));
     conditions.extend(rule.only_form_field.iter().map(|name| format!("a form body of one field, `{name}`")));
     if !rule.only_keys.is_empty() {
         let keys = listed(rule.only_keys.iter().map(|key| format!("`{key}`")));
@@ -156,7 +159,7 @@ pub(super) fn sentence(rule: &ChallengeSpec) -> String {
             .map(|name| format!("the query parameter `{name}` must have 20 to 32 hexadecimal digits")),
     );
     needs.extend(
-        require.listed.iter().map(|(place, name)| format!("the value of `{place}` must be listed in `config.{name}`")),
+        require.listed.iter().map(|(place, name)| format!("{} must be listed in `config.{name}`", place_of(place))),
     );
     if !needs.is_empty() {
         let refused = rule.refused_status.unwrap_or(403);
@@ -168,8 +171,32 @@ pub(super) fn sentence(rule: &ChallengeSpec) -> String {
 fn answer_of(rule: &ChallengeSpec) -> String {
     let answer = &rule.answer;
     let mut parts = vec![format!("status {}", answer.status.unwrap_or(200))];
-    parts.extend(answer.text.iter().map(|text| format!("the text `{text}`")));
+    parts.extend(answer.text.iter().map(|text| match text.strip_prefix('{').and_then(|rest| rest.strip_suffix('}')) {
+        Some(place) if is_place(place) => format!("the value of {} as its body", place_of(place)),
+        _ => format!("the text `{text}`"),
+    }));
     parts.extend(answer.json.iter().map(|object| format!("the JSON `{}`", Value::Object(object.clone()))));
-    parts.extend(answer.headers.iter().map(|(name, value)| format!("the header `{name}: {value}`")));
+    parts.extend(answer.headers.iter().map(|(name, value)| {
+        match value.strip_prefix('{').and_then(|rest| rest.strip_suffix('}')) {
+            Some(place) if is_place(place) => format!("the value of {} in the header `{name}`", place_of(place)),
+            _ => format!("the header `{name}: {value}`"),
+        }
+    }));
     listed(parts)
+}
+
+/// Whether a token of a template names one value of the request.
+fn is_place(token: &str) -> bool {
+    matches!(token.split_once(':'), Some(("query" | "header" | "form" | "json", _))) && !token.contains(['{', ' '])
+}
+
+/// `query:NAME`, `header:NAME`, `form:NAME`, `json:/POINTER` or `/POINTER`, for people.
+fn place_of(place: &str) -> String {
+    match place.split_once(':') {
+        Some(("query", name)) => format!("the query parameter `{name}`"),
+        Some(("header", name)) => format!("the header `{name}`"),
+        Some(("form", name)) => format!("the form field `{name}`"),
+        Some(("json", pointer)) => format!("`{pointer}` of the JSON body"),
+        _ => format!("`{place}` of the JSON body"),
+    }
 }

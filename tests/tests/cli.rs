@@ -67,6 +67,12 @@ async fn an_empty_plugins_directory_is_a_warning() {
 }
 
 #[test]
+fn replay_asks_which_events() {
+    let output = run(&["events", "replay"]);
+    assert!(!output.status.success() && stderr(&output).contains("--hook NAME"), "{}", stderr(&output));
+}
+
+#[test]
 fn check_fails_without_verify_token() {
     let dir = tempfile::tempdir().unwrap();
     let plugins = dir.path().to_str().unwrap();

@@ -19,7 +19,7 @@ struct Which {
     /// Their ids.
     events: Vec<String>,
     /// Those of this hook instead, oldest first.
-    #[arg(long, conflicts_with = "events", required_unless_present = "events")]
+    #[arg(long, conflicts_with = "events")]
     hook: Option<String>,
     /// With `--hook`: received at this time or later, such as 2026-01-31T08:15:30Z, or 1h for an hour ago.
     #[arg(long, value_name = "TIME")]
@@ -195,6 +195,10 @@ impl Which {
         noun: &str,
         per_second: Option<f64>,
     ) -> anyhow::Result<Sum> {
+        ensure!(
+            self.hook.is_some() || !self.events.is_empty(),
+            "which events? Name them (`landfall events list` shows their ids), or name a hook with --hook NAME"
+        );
         let mut sum = Sum::default();
         let mut order = order.as_object().cloned().unwrap_or_default();
         order.insert("dry_run".into(), self.dry_run.into());

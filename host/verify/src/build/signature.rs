@@ -138,7 +138,7 @@ fn check_apart<'a, P: Iterator<Item = &'a Part>>(from: &Place, parts: impl Fn() 
         Place::Query(_) | Place::Path(_) | Place::Param(_) => parts().any(is_url),
         _ => false,
     };
-    let is_same = parts().flat_map(places_in).any(|place| is_same_place(&place, from));
+    let is_same = parts().flat_map(places_in).any(|place| is_same_place(place, from));
     match is_inside || is_same {
         true => Err(wrong(
             "from",

@@ -17,6 +17,8 @@ pub struct Postgres {
     databases: AtomicU32,
     /// Its input is ours: when that closes, the server is stopped.
     keeper: std::sync::Mutex<Child>,
+    /// Beside those of every test server.
+    settings: &'static [&'static str],
 }
 
 // === impl Postgres ===
@@ -30,6 +32,17 @@ impl Postgres {
 
     /// Another server, which a test may stop and start again.
     pub fn start() -> Option<Postgres> {
+        Postgres::with_files(&[], &[])
+    }
+
+    /// Another server that offers TLS with this certificate and key.
+    pub fn with_tls(certificate: &Path, key: &Path) -> Option<Postgres> {
+        const TLS: &[&str] = &["ssl=on", "ssl_cert_file=cert.pem", "ssl_key_file=key.pem"];
+        Postgres::with_files(&[("cert.pem", certificate), ("key.pem", key)], TLS)
+    }
+
+    /// Files are copied into its data directory.
+    fn with_files(files: &[(&str, &Path)], settings: &'static [&'static str]) -> Option<Postgres> {
         let Some(bin) = bin() else {
             missing("PostgreSQL 14 or newer is not installed");
             return None;
@@ -44,9 +57,15 @@ impl Postgres {
             .arg(dir.path().join("db"));
         let output = init.current_dir(dir.path()).output().expect("initdb starts");
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        for (name, file) in files {
+            let mut install = Command::new("install");
+            install.args(["-m", "0600"]).args(if is_root() { &["-o", "postgres"][..] } else { &[] });
+            let installed = install.arg(file).arg(dir.path().join("db").join(name)).status();
+            assert!(installed.expect("install is there").success(), "{name}");
+        }
         let port = crate::ports::free_port();
-        let keeper = std::sync::Mutex::new(serve(&bin, dir.path(), port));
-        let server = Postgres { bin, dir, port, databases: AtomicU32::new(0), keeper };
+        let keeper = std::sync::Mutex::new(serve(&bin, dir.path(), port, settings));
+        let server = Postgres { bin, dir, port, databases: AtomicU32::new(0), keeper, settings };
         assert!(server.is_up_within(Duration::from_secs(60)), "PostgreSQL does not come up");
         Some(server)
     }
@@ -121,7 +140,7 @@ impl Postgres {
             let mut keeper = self.keeper.lock().expect("nobody panics here");
             keeper.stdin.take();
             keeper.wait().ok();
-            *keeper = serve(&self.bin, self.dir.path(), self.port);
+            *keeper = serve(&self.bin, self.dir.path(), self.port, self.settings);
             drop(keeper);
             if self.is_up_within(Duration::from_secs(5)) {
                 return;
@@ -146,7 +165,7 @@ impl Postgres {
 }
 
 /// A shell that ends the server when we are gone.
-fn serve(bin: &Path, dir: &Path, port: u16) -> Child {
+fn serve(bin: &Path, dir: &Path, port: u16, settings: &[&str]) -> Child {
     let script =
         "\"$0\" \"$@\" >/dev/null 2>&1 & server=$!; cat >/dev/null; kill -INT $server 2>/dev/null; wait $server";
     let mut command = as_postgres(Path::new("sh"));
@@ -157,7 +176,10 @@ fn serve(bin: &Path, dir: &Path, port: u16) -> Child {
         "max_connections=300",
         "shared_buffers=64MB",
         "max_wal_size=256MB",
-    ] {
+    ]
+    .iter()
+    .chain(settings)
+    {
         command.args(["-c", setting]);
     }
     command.args(["-p", &port.to_string()]).current_dir(dir).stdin(Stdio::piped()).spawn().expect("the server starts")

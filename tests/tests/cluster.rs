@@ -11,7 +11,7 @@ use serde_json::json;
 
 const OPEN: &str = "[verify]\nscheme = \"none\"\n";
 /// Of the host.
-const LEASE: Duration = Duration::from_secs(30);
+const LEASE: Duration = Duration::from_secs(7);
 
 #[tokio::test(flavor = "multi_thread")]
 async fn nodes_and_the_database_may_die_and_nothing_is_lost_or_left_twice() {
@@ -186,4 +186,105 @@ async fn a_server_that_does_not_keep_its_promises_is_refused_in_words_without_th
     let setup = Setup::new().env("LANDFALL_LEDGER_URL", &url);
     let log = setup.refusal().await;
     assert!(log.contains("newer Landfall (version 99, this one knows 3)"), "{log}");
+}
+
+fn slow_hook(ms: u64) -> Setup {
+    let file = format!("mode = \"async\"\n{OPEN}[settings]\nms = {ms}\n");
+    Setup::new().hook("slow", &guest("sleeps"), &file)
+}
+
+/// The promise is 10 s: the lease, one beat of another node, and its look for what is due.
+#[tokio::test(flavor = "multi_thread")]
+async fn dead_nodes_are_replaced_within_ten_seconds() {
+    let Some(server) = Postgres::shared() else { return };
+    let url = server.database();
+    let database = url.rsplit('/').next().unwrap();
+    let fresh = slow_hook(3000).env("LANDFALL_LEDGER_URL", &url);
+    let (one, two) = tokio::join!(fresh.copy().serving("slow"), fresh.copy().serving("slow"));
+    two.order("/api/hooks/slow/pause", json!({})).await;
+    one.order("/api/hooks/slow/resume", json!({})).await;
+    assert_eq!(one.post("/slow", &[], "{}").await.0, 202);
+    one.until_states("slow", &["running"]).await;
+    let left = "SELECT lease_until - landfall.now_ms() FROM landfall.deliveries WHERE state = 1";
+    let left: i64 = server.sql(database, left).parse().expect("one delivery runs");
+    assert!((1..=LEASE.as_millis() as i64).contains(&left), "{left} ms");
+
+    drop(one);
+    let killed = Instant::now();
+    let taken_over = "SELECT count(*) FROM landfall.deliveries WHERE attempt = 2";
+    eventually("another node runs it", || async { (server.sql(database, taken_over) == "1").then_some(()) }).await;
+    println!("taken over after {:?}", killed.elapsed());
+    let done = two.until_states("slow", &["done"]).await;
+    assert_eq!(done[0]["attempt"], 2);
+}
+
+/// Three leases long: heartbeats hold it, and the other node finds nothing to take.
+#[tokio::test(flavor = "multi_thread")]
+async fn long_attempts_keep_their_lease() {
+    let Some(server) = Postgres::shared() else { return };
+    let url = server.database();
+    let fresh = slow_hook(3 * LEASE.as_millis() as u64).env("LANDFALL_LEDGER_URL", &url);
+    let (one, two) = tokio::join!(fresh.copy().serving("slow"), fresh.copy().serving("slow"));
+    assert_eq!(one.post("/slow", &[], "{}").await.0, 202);
+    eventually("it runs on one of them", || async {
+        let (one, two) = (one.ask("/api/queue").await, two.ask("/api/queue").await);
+        let sum = |key: &str| one[key].as_u64().unwrap() + two[key].as_u64().unwrap();
+        ((sum("running"), sum("leased")) == (1, 1)).then_some(())
+    })
+    .await;
+    let done = two.until_states("slow", &["done"]).await;
+    assert_eq!(done[0]["attempt"], 1, "{}{}", one.log(), two.log());
+    let metrics = one.metrics().await;
+    for line in ["landfall_attempts_running 0", "landfall_deliveries_leased 0"] {
+        assert!(metrics.lines().any(|have| have == line), "{line}\n{metrics}");
+    }
+}
+
+/// Each refusal names the statement that mends it, and after the last one the node serves.
+#[tokio::test(flavor = "multi_thread")]
+async fn missing_grants_are_named() {
+    let Some(server) = Postgres::shared() else { return };
+    let url = server.database();
+    let database = url.rsplit('/').next().unwrap().to_owned();
+    let role = format!("role_{database}");
+    server.sql("postgres", &format!("CREATE ROLE {role} LOGIN"));
+    server.sql("postgres", &format!("REVOKE CREATE ON DATABASE {database} FROM PUBLIC"));
+    let store = format!("mode = \"async\"\n{OPEN}[settings]\ntable = \"t\"\n[allow]\ntable = [\"t\"]\n");
+    let setup = |role: &str| {
+        let url = url.replace("postgres@", &format!("{role}@"));
+        Setup::new().hook("store", &bundled("store"), &store).env("LANDFALL_LEDGER_URL", &url)
+    };
+    let grants = |log: &str| {
+        let start = log.find("run GRANT").map(|at| at + "run ".len()).unwrap_or_else(|| panic!("no statement: {log}"));
+        let end = log[start..].find([';', '"']).unwrap_or(log.len() - start);
+        log[start..start + end].to_owned()
+    };
+    let statement = grants(&setup(&role).refusal().await);
+    assert_eq!(statement, format!("GRANT CREATE ON DATABASE {database} TO {role}"));
+
+    // The owner has made the tables.
+    drop(setup("postgres").serving("store").await);
+    let mut statements = Vec::new();
+    let node = loop {
+        assert!(statements.len() < 4, "{statements:?}");
+        match setup(&role).try_start().await {
+            Some(node) => break node,
+            None => {
+                let statement = grants(&setup(&role).refusal().await);
+                server.sql(&database, &statement);
+                statements.push(statement);
+            }
+        }
+    };
+    assert_eq!(statements.len(), 2, "{statements:?}");
+    node.until("store", "serving").await;
+    assert_eq!(node.post("/store", &[], "{}").await.0, 202);
+    node.until_states("store", &["done"]).await;
+
+    // Taken away while it runs.
+    server.sql(&database, &format!("REVOKE INSERT ON ALL TABLES IN SCHEMA landfall FROM {role}"));
+    assert_eq!(node.post("/store", &[], "{}").await.0, 503);
+    node.until_log("run GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA landfall").await;
+    server.sql(&database, &statements[1]);
+    accepts_again(&node, 2).await;
 }

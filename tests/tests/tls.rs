@@ -5,7 +5,7 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
 use landfall_tests::require::missing;
-use landfall_tests::{Setup, eventually, guest};
+use landfall_tests::{Postgres, Setup, eventually, guest};
 
 struct Server(Child);
 
@@ -66,4 +66,48 @@ async fn only_trusted_certificates_are_talked_to() {
     certificates(dir.path());
     let untrusted = ask("localhost", authority.to_str().unwrap()).await;
     assert!(untrusted.contains("\"error\":\"tls\""), "{untrusted}");
+}
+
+/// Real handshakes with a PostgreSQL server whose certificate is for `localhost` alone and issued by a CA that only the test knows.
+#[tokio::test(flavor = "multi_thread")]
+async fn ledger_certificates_are_checked() {
+    if Command::new("openssl").arg("version").output().is_err() {
+        missing("openssl is not installed");
+        return;
+    }
+    let dir = tempfile::tempdir().unwrap();
+    certificates(dir.path());
+    let Some(server) = Postgres::with_tls(&dir.path().join("cert.pem"), &dir.path().join("key.pem")) else { return };
+    let database = server.database();
+    let ca = dir.path().join("ca.pem").display().to_string().replace('/', "%2F");
+    let setup = |host: &str, options: &str| {
+        let url = database.replace("127.0.0.1", host) + options;
+        let file = "mode = \"async\"\n[verify]\nscheme = \"none\"\n";
+        Setup::new().hook("hook", &guest("answers_one"), file).env("LANDFALL_LEDGER_URL", &url)
+    };
+    for (host, options) in [
+        ("localhost", format!("?sslmode=verify-full&sslrootcert={ca}")),
+        ("localhost", format!("?sslmode=require&sslrootcert={ca}")),
+        ("127.0.0.1", format!("?sslmode=verify-ca&sslrootcert={ca}")),
+    ] {
+        let node = setup(host, &options).serving("hook").await;
+        assert_eq!(node.post("/hook", &[], "{}").await.0, 202, "{host}{options}");
+        let encrypted = "SELECT count(*) > 0 AND bool_and(s.ssl) FROM pg_stat_ssl s JOIN pg_stat_activity USING (pid)
+             WHERE application_name = 'landfall'";
+        assert_eq!(server.sql("postgres", encrypted), "t", "{host}{options}");
+    }
+    for (host, options, why) in [
+        ("127.0.0.1", format!("?sslmode=verify-full&sslrootcert={ca}"), "not valid for name"),
+        ("localhost", "?sslmode=verify-full".to_owned(), "UnknownIssuer"),
+        ("localhost", "?sslmode=require".to_owned(), "sslrootcert=PATH in the URL"),
+    ] {
+        let said = setup(host, &options).refusal().await;
+        assert!(said.contains(why), "{host}{options}: {said}");
+    }
+
+    let Some(plain) = Postgres::shared() else { return };
+    let file = "[verify]\nscheme = \"none\"\n";
+    let url = plain.database() + "?sslmode=require";
+    let said = Setup::new().hook("hook", &guest("answers_one"), file).env("LANDFALL_LEDGER_URL", &url).refusal().await;
+    assert!(said.contains("the server does not support TLS") || said.contains("add sslmode=disable"), "{said}");
 }

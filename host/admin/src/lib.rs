@@ -29,6 +29,8 @@ pub struct Admin {
     pub hooks: Hooks,
     /// Why requests should not come here; none where they should.
     pub not_ready: Arc<dyn Fn() -> Option<String> + Send + Sync>,
+    /// How many attempts run now.
+    pub running: Arc<dyn Fn() -> usize + Send + Sync>,
     /// Counters, in the text format of Prometheus.
     pub metrics: Arc<dyn Fn() -> String + Send + Sync>,
     /// Who was not let in, and why.
@@ -119,7 +121,8 @@ async fn queue(State(admin): State<Admin>) -> Response {
         Some(broker) => broker.facts().await,
         None => Vec::new(),
     };
-    let shown = json!({ "accepts": queue.can_accept(), "facts": facts });
+    let (running, leased) = ((admin.running)(), queue.leases());
+    let shown = json!({ "accepts": queue.can_accept(), "facts": facts, "running": running, "leased": leased });
     ([(header::CACHE_CONTROL, "no-store")], Json(shown)).into_response()
 }
 

@@ -17,7 +17,7 @@ mod seal;
 use std::collections::{HashMap, HashSet};
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 pub use broker::{Broker, Handle, Taker};
 pub use carrier::{Arrival, Begun};
@@ -36,6 +36,8 @@ use landfall_model::{Clock, Event, EventId, LedgerTime, PushSpec};
 /// The hook's name of messages that were brought and not run.
 pub const QUEUE: &str = "_queue";
 const END_AGAIN: Duration = Duration::from_secs(1);
+/// Between two extensions of the messages that a broker has handed to this node: a third of their deadline.
+const BROKER_BEAT: Duration = Duration::from_secs(10);
 
 /// The queue of one node, over its ledger.
 pub struct Queue {
@@ -47,6 +49,8 @@ pub struct Queue {
     bell: tokio::sync::Notify,
     /// Where events wait, if not in the ledger.
     carrier: Option<Arc<Carrier>>,
+    /// When the messages of the broker were extended last.
+    broker_beaten: Mutex<Option<Instant>>,
 }
 
 /// The right to run one delivery, held on to while this lives. Dropped without an ending, it runs out by itself.
@@ -102,7 +106,14 @@ impl Queue {
     pub async fn start(ledger: Arc<Ledger>, broker: Option<Broker>) -> Result<Queue, LedgerError> {
         let due = ledger.hooks_with_work().await?.into_iter().map(|(hook, at)| (hook.into(), at)).collect();
         let carrier = broker.map(|broker| Arc::new(Carrier::new(ledger.clone(), broker)));
-        Ok(Queue { ledger, held: Arc::default(), due: Mutex::new(due), bell: tokio::sync::Notify::new(), carrier })
+        Ok(Queue {
+            ledger,
+            held: Arc::default(),
+            due: Mutex::new(due),
+            bell: tokio::sync::Notify::new(),
+            carrier,
+            broker_beaten: Mutex::default(),
+        })
     }
 
     /// The broker, if there is one.
@@ -291,11 +302,29 @@ impl Queue {
         let held: Vec<Fence> =
             self.held.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).iter().copied().collect();
         if let Some(carrier) = &self.carrier {
-            carrier.broker().look().await;
-            carrier.extend_all().await;
+            let has_broker = carrier.broker().is_there();
+            if !has_broker || self.is_broker_beat_due() {
+                carrier.broker().look().await;
+                carrier.extend_all().await;
+            }
         }
         let freed = self.ledger.beat(held).await?;
         Ok(freed)
+    }
+
+    /// A beat of a shared ledger is more frequent than messages have to be extended, one call each.
+    fn is_broker_beat_due(&self) -> bool {
+        let mut beaten = self.broker_beaten.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        let is_due = beaten.is_none_or(|at| at.elapsed() >= BROKER_BEAT);
+        if is_due {
+            *beaten = Some(Instant::now());
+        }
+        is_due
+    }
+
+    /// How many deliveries this node holds: those that run, and those whose end is not stored yet.
+    pub fn leases(&self) -> usize {
+        self.held.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).len()
     }
 
     /// Looks into the ledger for what is due: whatever rang too early, or not at all, is found here.

@@ -96,6 +96,11 @@ impl Delivery {
         &self.refusals
     }
 
+    /// Replies that are remembered for callers that come late: how many, and the bytes of their bodies.
+    pub fn remembered_replies(&self) -> (usize, usize) {
+        self.waiters.remembered()
+    }
+
     /// The queue below.
     pub fn queue(&self) -> &Queue {
         &self.queue

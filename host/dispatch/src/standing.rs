@@ -10,7 +10,7 @@ use super::circuit::Circuit;
 use super::rate::Bucket;
 use landfall_engine::Target;
 use landfall_ledger::{FirstState, LedgerError};
-use landfall_model::{Event, EventId, LOG_WINDOW, LogDecision, Outcome, RefusalLog, RefusedRequest};
+use landfall_model::{Event, EventId, FailedCall, LOG_WINDOW, LogDecision, Outcome, RefusalLog, RefusedRequest};
 
 /// What is known of one hook while the process lives.
 #[derive(Debug, Default)]
@@ -20,6 +20,8 @@ pub struct Standing {
     bucket: Option<Bucket>,
     /// Attempts since the start, by outcome.
     attempts: BTreeMap<&'static str, u64>,
+    /// Outbound calls that were denied or failed, by the word for why.
+    failed_calls: BTreeMap<&'static str, u64>,
     /// Since the start.
     repeats: RepeatCounts,
 }
@@ -133,8 +135,28 @@ impl Delivery {
         standings.iter().flat_map(of_one).collect()
     }
 
+    /// Outbound calls that were denied or failed since the start: hook, why, how many.
+    pub fn failed_calls(&self) -> Vec<(Arc<str>, &'static str, u64)> {
+        let standings = self.standings.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        let of_one = |(hook, standing): (&Arc<str>, &Standing)| {
+            standing.failed_calls.iter().map(|(word, count)| (hook.clone(), *word, *count)).collect::<Vec<_>>()
+        };
+        standings.iter().flat_map(of_one).collect()
+    }
+
     pub(super) fn count(&self, hook: &Arc<str>, outcome: &Outcome) {
         self.standing(hook, |standing| *standing.attempts.entry(outcome.word()).or_default() += 1);
+    }
+
+    pub(super) fn count_failed_calls(&self, hook: &Arc<str>, calls: &[FailedCall]) {
+        if calls.is_empty() {
+            return;
+        }
+        self.standing(hook, |standing| {
+            for call in calls {
+                *standing.failed_calls.entry(call.error).or_default() += 1;
+            }
+        });
     }
 
     /// How often events came again since the start, by hook.

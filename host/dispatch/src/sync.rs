@@ -45,6 +45,7 @@ impl Delivery {
         let event = Arc::new(event);
         let mut attempt = target.handler.run(event.clone(), 1, limit).await;
         record::write(&event, 1, &attempt);
+        self.count_failed_calls(&event.hook, &attempt.failed_calls);
         let is_done = matches!(attempt.outcome, Outcome::Done(_));
         let effects = std::mem::take(&mut attempt.effects);
         let is_needed = is_done && !effects.is_empty();

@@ -22,7 +22,7 @@ struct Waiting {
     next: u64,
 }
 
-/// How many replies are remembered, and the largest body in bytes.
+/// How many replies are remembered, and the largest body in bytes: together at most 16 MiB.
 const TOLD_MAX: usize = 256;
 const TOLD_BYTES_MAX: usize = 64 << 10;
 
@@ -129,6 +129,12 @@ impl Waiters {
         };
         let callers = callers.into_iter().flat_map(|callers| callers.waiting);
         callers.fold(false, |is_heard, caller| caller.tell.send(outcome.clone()).is_ok() | is_heard)
+    }
+
+    /// How many replies are remembered, and the bytes of their bodies.
+    pub fn remembered(&self) -> (usize, usize) {
+        let waiting = self.waiting();
+        (waiting.told.len(), waiting.told.iter().map(|(_, reply)| reply.body.len()).sum())
     }
 
     fn waiting(&self) -> std::sync::MutexGuard<'_, Waiting> {

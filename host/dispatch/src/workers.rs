@@ -11,7 +11,7 @@ use super::settle::Settled;
 use super::{Delivery, record};
 use landfall_broker::Lease;
 use landfall_engine::{Slot, Target};
-use landfall_ledger::{LedgerError, ReplayOrder};
+use landfall_ledger::{LedgerError, ReplayOrder, SHARED_BEAT};
 use landfall_model::clock::to_ms;
 use landfall_model::{Attempt, Event, EventId, Outcome};
 
@@ -65,14 +65,21 @@ impl Delivery {
         }
     }
 
-    /// Holds on to what runs, until the process stops.
+    /// Extends the leases of what runs, until the process stops.
     pub async fn beat_for_ever(self: Arc<Self>) {
+        let beat_every = if self.queue.ledger().is_shared() { SHARED_BEAT } else { BEAT_EVERY };
         loop {
             // After an outage, leases are extended soon.
-            tokio::time::sleep(if self.can_accept() { BEAT_EVERY } else { LOOK_EVERY }).await;
+            tokio::time::sleep(if self.can_accept() { beat_every } else { LOOK_EVERY }).await;
             match self.queue.beat().await {
                 Ok(0) => {}
-                Ok(freed) => tracing::warn!(freed, "leases have run out: their deliveries are run again"),
+                Ok(freed) => {
+                    tracing::warn!(freed, "leases have run out: their deliveries are run again");
+                    if let Err(error) = self.queue.look().await {
+                        tracing::error!(%error, "the ledger cannot be asked for what is due");
+                    }
+                    self.queue.ring();
+                }
                 Err(error) => tracing::error!(%error, "leases cannot be held"),
             }
             if self.queue.ledger().is_shared()
@@ -159,6 +166,7 @@ impl Delivery {
         landfall_model::kill_point!("after-run");
         let is_claimed = self.claim_refusal(&event, &mut attempt);
         record::write(&event, number, &attempt);
+        self.count_failed_calls(&hook, &attempt.failed_calls);
         let settled = self.settle(lease, &event, &mut attempt, started_ms, &target).await;
         self.count(&hook, &attempt.outcome);
         if settled.as_ref().is_ok_and(|settled| settled.counts) {

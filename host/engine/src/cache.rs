@@ -9,6 +9,7 @@ use std::io::{self, Read, Write};
 use std::os::fd::AsRawFd;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::SystemTime;
 
@@ -38,6 +39,7 @@ pub struct Cache {
     /// One compiler for one component, however many hooks ask for it.
     compiling: Mutex<HashMap<String, Arc<tokio::sync::Mutex<()>>>>,
     compilers: Semaphore,
+    evictions: AtomicU64,
 }
 
 /// What a cache holds.
@@ -100,6 +102,7 @@ impl Cache {
             max_size,
             compiling: Mutex::default(),
             compilers: Semaphore::new(COMPILERS_MAX),
+            evictions: AtomicU64::new(0),
         };
         cache.evict(None);
         Ok(cache)
@@ -191,6 +194,11 @@ impl Cache {
         fs::rename(&partial, seal_path(path))
     }
 
+    /// How many were removed because of the bound since the start.
+    pub fn evictions(&self) -> u64 {
+        self.evictions.load(Ordering::Relaxed)
+    }
+
     /// Removes what has not been used for longest, until the rest is within the bound. `kept` stays in any case.
     fn evict(&self, kept: Option<&Path>) {
         let bound = bound(&self.dir, self.max_size);
@@ -208,6 +216,7 @@ impl Cache {
                 Ok(()) => {
                     fs::remove_file(seal_path(&entry.path)).ok();
                     bytes -= entry.bytes;
+                    self.evictions.fetch_add(1, Ordering::Relaxed);
                     tracing::info!(path = %entry.path.display(), bytes = entry.bytes, "a compiled component is removed: cache.max_size");
                 }
                 Err(error) => {

@@ -110,6 +110,16 @@ impl Engine {
         Handler::prepare(self, component, spec, sizes, Arc::new(way_out), environment).await
     }
 
+    /// Attempts that run now.
+    pub fn running(&self) -> usize {
+        self.running.saturating_sub(self.places.available_permits())
+    }
+
+    /// Compiled components that were removed because of `cache.max_size` since the start.
+    pub fn cache_evictions(&self) -> u64 {
+        self.cache.evictions()
+    }
+
     /// Returns when nothing runs. Whoever comes after this waits for ever.
     pub async fn idle(&self) {
         let all = u32::try_from(self.running).expect("the config bounds it");

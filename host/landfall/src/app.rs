@@ -11,6 +11,7 @@ use percent_encoding::NON_ALPHANUMERIC;
 use tokio::net::TcpListener;
 
 use crate::descriptors;
+use crate::metrics;
 use crate::shutdown::Shutdown;
 use landfall_admin::Admin;
 use landfall_admin::guard::{Guard, Refused};
@@ -304,16 +305,22 @@ impl App {
 
     fn admin_router(&self) -> axum::Router {
         let (edge, counted, refusing) = (self.edge.clone(), self.edge.clone(), self.edge.clone());
+        let engine = self.engine.clone();
         landfall_admin::router(Admin {
             metrics: Arc::new(move || {
                 let delivery = &counted.delivery;
-                counted.counters.text(
+                let of_edge = counted.counters.text(
                     delivery.dropped(),
                     &delivery.attempts(),
                     &delivery.repeats(),
                     &delivery.refused_messages(),
-                )
+                );
+                of_edge + &metrics::text(delivery, &engine)
             }),
+            running: {
+                let engine = self.engine.clone();
+                Arc::new(move || engine.running())
+            },
             hooks: self.edge.hooks.clone(),
             refusals: self.edge.refusals.clone(),
             not_ready: Arc::new(move || edge.not_ready()),

@@ -5,5 +5,6 @@
 pub mod app;
 pub mod cli;
 mod descriptors;
+mod metrics;
 pub mod shutdown;
 pub mod telemetry;

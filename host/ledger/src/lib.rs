@@ -26,7 +26,7 @@ pub use shown::{Count, Filter, Listed, Pick, Purged, Repeats, Shown, ShownAttemp
 pub use sqlite::{BackedUp, OnFatal, Recovered, SqliteSettings, backup};
 pub use steps::{
     Accepted, Arrived, AttemptRecord, Brought, Claimed, DedupKey, Duplicate, Ending, Fence, Finished, FirstState,
-    LEASE, NewEvent, Refused, ReplayOrder, Replayed, Results, Step, UNFINISHED_MAX,
+    LEASE, NewEvent, Refused, ReplayOrder, Replayed, Results, SHARED_BEAT, SHARED_LEASE, Step, UNFINISHED_MAX,
 };
 pub use stored::{Corrupt, Stored};
 
@@ -89,6 +89,14 @@ impl Ledger {
     /// Whether events can be accepted, as far as is known.
     pub fn can_accept(&self) -> bool {
         either!(self, ledger => ledger.can_accept())
+    }
+
+    /// Ended deliveries that were removed because of `ledger.max_size` since the start. In Postgres there is no such bound.
+    pub fn removed_by_size(&self) -> usize {
+        match self {
+            Ledger::Sqlite(ledger) => ledger.removed_by_size(),
+            Ledger::Postgres(_) => 0,
+        }
     }
 
     /// Whether other nodes have it too.

@@ -7,8 +7,19 @@ use uuid::Uuid;
 use super::stored::{Corrupt, Stored};
 use landfall_model::{Effects, Event, EventId, IdMatch, LedgerTime, Quota};
 
-/// A running delivery may be taken by others after this much silence.
+/// A delivery or message whose node is silent for so long is run again: in a ledger in a file, where only a new start is another
+/// owner, and at brokers.
 pub const LEASE: Duration = Duration::from_secs(30);
+/// The same in a ledger that nodes share.
+pub const SHARED_LEASE: Duration = Duration::from_secs(7);
+/// How often a node of such a ledger extends its leases, and looks for those of nodes that are silent.
+pub const SHARED_BEAT: Duration = Duration::from_secs(2);
+
+// The others take over within 10 s: the lease runs out, and the next beat of any of them finds it.
+const _: () = assert!(SHARED_LEASE.as_secs() + SHARED_BEAT.as_secs() < 10);
+// A beat that is late does not cost the leases.
+const _: () = assert!(SHARED_LEASE.as_secs() >= 3 * SHARED_BEAT.as_secs());
+
 /// Attempts that took the process with them before a delivery is given up.
 pub const UNFINISHED_MAX: i64 = 3;
 /// How long a broker may bring a wish to run an event again twice.

@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use super::writer::{Keys, first_state};
 use super::{Cached, millis, received};
-use crate::steps::{Arrived, Brought, DedupKey, Duplicate, Fence, LEASE};
+use crate::steps::{Arrived, Brought, DedupKey, Duplicate, Fence, SHARED_LEASE};
 use landfall_model::EventId;
 
 /// Where the event stands; its attempt has begun if it may.
@@ -38,7 +38,7 @@ pub async fn arrive(client: &Object, brought: &Brought, owner: Uuid) -> Result<A
                 &wish_window,
                 &i32::try_from(*number).unwrap_or(i32::MAX),
                 &owner,
-                &millis(LEASE),
+                &millis(SHARED_LEASE),
             ],
         )
         .await?;

@@ -20,6 +20,9 @@ const CONNECT_WITHIN: Duration = Duration::from_secs(5);
 /// Of each session: the schema, and bounds on what a statement, a lock and a forgotten transaction may take.
 const SESSION: &str = "-c search_path=landfall -c statement_timeout=10s -c lock_timeout=5s \
                        -c idle_in_transaction_session_timeout=30s -c synchronous_commit=on";
+/// What a role needs that loses a right while the node runs.
+const RUNTIME_GRANT: &str = "run GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA landfall TO ROLE, with the role of the ledger's \
+                             URL for ROLE";
 /// PostgreSQL 14.
 const VERSION_MIN: i32 = 140_000;
 
@@ -136,6 +139,7 @@ impl From<Error> for LedgerError {
             };
         };
         match (&code[..2], code.as_str()) {
+            (_, "42501") => LedgerError::Unreachable(format!("{text}; {RUNTIME_GRANT}")),
             (_, "53100") => LedgerError::Full,
             (_, "25006") => LedgerError::ReadOnly("database"),
             // Deadlocks, time-outs of statements and locks: again, it may go.
@@ -151,16 +155,13 @@ impl From<Error> for LedgerError {
 impl ServerClock {
     /// Asks once.
     pub async fn start(client: &Object) -> Result<ServerClock, Error> {
-        let clock = ServerClock(Mutex::new(LedgerClock::from(LedgerTime(0))));
-        clock.ask(client).await?;
-        Ok(clock)
+        let now: i64 = client.query_one("SELECT now_ms()", &[]).await?.get(0);
+        Ok(ServerClock(Mutex::new(LedgerClock::from(LedgerTime(now)))))
     }
 
-    /// Asks again, for clocks run apart.
-    pub async fn ask(&self, client: &Object) -> Result<(), Error> {
-        let now: i64 = client.query_one("SELECT now_ms()", &[]).await?.get(0);
-        *self.0.lock().unwrap_or_else(|poisoned| poisoned.into_inner()) = LedgerClock::from(LedgerTime(now));
-        Ok(())
+    /// What the server has told anew: clocks run apart.
+    pub fn set(&self, now: LedgerTime) {
+        *self.0.lock().unwrap_or_else(|poisoned| poisoned.into_inner()) = LedgerClock::from(now);
     }
 
     /// Now.

@@ -4,6 +4,7 @@
 mod arrivals;
 mod connect;
 mod effects;
+mod grants;
 mod health;
 mod hints;
 mod operator;
@@ -23,8 +24,8 @@ use uuid::Uuid;
 use super::error::{LedgerError, OpenError};
 use super::shown::{Count, Filter, Listed, Purged, Shown, StoredRow};
 use super::steps::{
-    Accepted, Arrived, AttemptRecord, Brought, Claimed, DedupKey, Duplicate, Ending, Fence, Finished, LEASE, NewEvent,
-    ReplayOrder, Replayed, Step, UNFINISHED_MAX,
+    Accepted, Arrived, AttemptRecord, Brought, Claimed, DedupKey, Duplicate, Ending, Fence, Finished, NewEvent,
+    ReplayOrder, Replayed, SHARED_LEASE, Step, UNFINISHED_MAX,
 };
 use super::stored::{Corrupt, Stored, checked};
 use health::Health;
@@ -38,8 +39,10 @@ const WITHIN: Duration = Duration::from_secs(10);
 const PRUNE_STEP: i32 = 500;
 /// Of the connections.
 const ENDS: usize = 6;
-/// Between two beats of a node that reaches the database.
-const BEAT_MAX: Duration = Duration::from_secs(20);
+/// A node that has not reached the database for longer assumes that the others could not either.
+const SILENCE_MAX: Duration = Duration::from_secs(5);
+/// For how long it then takes no leases over: longer than a statement of another node hangs.
+const QUIET: Duration = Duration::from_secs(12);
 
 /// An open ledger.
 pub struct Postgres {
@@ -83,7 +86,9 @@ impl Postgres {
         let pool = connector.pool()?;
         let client = pool.get().await.map_err(|error| connector.unreachable(&error))?;
         connect::check(&client).await?;
+        grants::check_before(&client).await?;
         schema::migrate(&connector).await?;
+        grants::check_after(&client).await?;
         let clock = Arc::new(connect::ServerClock::start(&client).await.map_err(|error| other(&error))?);
         drop(client);
         let health = Health::new(pool.clone());
@@ -238,13 +243,15 @@ impl Postgres {
     /// As `Ledger::beat`.
     pub async fn beat(&self, fences: Vec<Fence>) -> Result<usize, LedgerError> {
         let (deliveries, attempts) = split(&fences);
-        let hold = "UPDATE deliveries d SET lease_until = now_ms() + $3
-             FROM unnest($1::bigint[], $2::int[]) AS held (id, attempt)
-             WHERE d.id = held.id AND d.state = 1 AND d.attempt = held.attempt";
-        let lease = millis(LEASE);
-        let held = self.ask(async |client| client.execute_cached(hold, &[&deliveries, &attempts, &lease]).await);
-        self.noted(held.await)?;
-        self.ask(async |client| self.clock.ask(client).await).await?;
+        // One statement, however many leases there are; it tells the time too.
+        let hold = "WITH extended AS (
+                 UPDATE deliveries d SET lease_until = now_ms() + $3
+                 FROM unnest($1::bigint[], $2::int[]) AS held (id, attempt)
+                 WHERE d.id = held.id AND d.state = 1 AND d.attempt = held.attempt)
+             SELECT now_ms()";
+        let lease = millis(SHARED_LEASE);
+        let held = self.ask(async |client| client.query_one_cached(hold, &[&deliveries, &attempts, &lease]).await);
+        self.clock.set(LedgerTime(self.noted(held.await)?.get(0)));
         if self.is_quiet() {
             return Ok(0);
         }
@@ -259,8 +266,8 @@ impl Postgres {
     fn is_quiet(&self) -> bool {
         let mut beaten = self.beaten.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
         let now = Instant::now();
-        if now - beaten.at > BEAT_MAX {
-            beaten.quiet_until = now + BEAT_MAX;
+        if now - beaten.at > SILENCE_MAX {
+            beaten.quiet_until = now + QUIET;
         }
         beaten.at = now;
         now < beaten.quiet_until
@@ -443,7 +450,7 @@ async fn claim(
     max: usize,
     owner: Uuid,
 ) -> Result<(Arc<str>, Vec<Claimed>, Option<LedgerTime>), tokio_postgres::Error> {
-    let (name, lease): (&str, _) = (hook, millis(LEASE));
+    let (name, lease): (&str, _) = (hook, millis(SHARED_LEASE));
     let rows = client.query_cached(CLAIM, &[&name, &(max as i64), &owner, &lease]).await?;
     let claimed = rows.iter().map(|row| Claimed {
         fence: Fence { delivery: row.get(0), attempt: row.get::<_, i32>(1) as u32 },

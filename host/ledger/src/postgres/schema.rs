@@ -1,6 +1,8 @@
 //! The tables and functions, made once however many nodes start at a time.
 
 use super::connect::{Connector, told};
+use tokio_postgres::error::SqlState;
+
 use crate::error::OpenError;
 
 /// Each entry takes a ledger one version further.
@@ -13,20 +15,35 @@ const STEPS: [&str; 4] = [
 /// Nodes that start together come one after another.
 const LOCK: i64 = 0x4c46_4c44;
 
+/// The role may use the schema, and not make or change its tables.
+fn hint(error: &tokio_postgres::Error) -> &'static str {
+    match error.code() {
+        Some(code) if *code == SqlState::INSUFFICIENT_PRIVILEGE => {
+            "; this version makes or changes tables: start it once with the role that owns the schema landfall, or run GRANT OWNER TO ROLE with \
+             these two for OWNER and ROLE"
+        }
+        _ => "",
+    }
+}
+
 /// Brings the schema `landfall` to this version.
 pub async fn migrate(connector: &Connector) -> Result<(), OpenError> {
-    let failed =
-        |error: tokio_postgres::Error| OpenError::Other(format!("the ledger cannot be prepared: {}", told(&error)));
+    let failed = |error: tokio_postgres::Error| {
+        OpenError::Other(format!("the ledger cannot be prepared: {}{}", told(&error), hint(&error)))
+    };
     let (mut client, connection) = connector.connect().await.map_err(failed)?;
     let driven = tokio::spawn(connection);
     // Whoever comes second waits as long as the first one takes.
     client.batch_execute("SET lock_timeout = 0; SET statement_timeout = 0").await.map_err(failed)?;
     let transaction = client.transaction().await.map_err(failed)?;
     transaction.execute("SELECT pg_advisory_xact_lock($1)", &[&LOCK]).await.map_err(failed)?;
-    transaction
-        .batch_execute("CREATE SCHEMA IF NOT EXISTS landfall; CREATE TABLE IF NOT EXISTS landfall.version (version integer NOT NULL)")
-        .await
-        .map_err(failed)?;
+    // Where they are there, a role needs no right to make them.
+    let found =
+        transaction.query_one("SELECT to_regclass('landfall.version') IS NOT NULL", &[]).await.map_err(failed)?;
+    if !found.get::<_, bool>(0) {
+        let make = "CREATE SCHEMA IF NOT EXISTS landfall; CREATE TABLE landfall.version (version integer NOT NULL)";
+        transaction.batch_execute(make).await.map_err(failed)?;
+    }
     let version = transaction.query_opt("SELECT version FROM landfall.version", &[]).await.map_err(failed)?;
     let from = version.as_ref().map_or(0, |row| row.get::<_, i32>(0));
     let known = STEPS.len() as i32;
@@ -34,6 +51,9 @@ pub async fn migrate(connector: &Connector) -> Result<(), OpenError> {
         return Err(OpenError::Other(format!(
             "the ledger was written by a newer Landfall (version {from}, this one knows {known}): run that one"
         )));
+    }
+    if from == known {
+        return Ok(());
     }
     for step in &STEPS[from as usize..] {
         transaction.batch_execute(step).await.map_err(failed)?;

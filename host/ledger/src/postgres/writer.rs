@@ -16,7 +16,7 @@ use uuid::Uuid;
 use super::{Cached, connect, millis, plain, received, within};
 use crate::error::LedgerError;
 use crate::steps::{
-    Accepted, AttemptRecord, DedupKey, Duplicate, Ending, Fence, Finished, FirstState, LEASE, NewEvent, Results,
+    Accepted, AttemptRecord, DedupKey, Duplicate, Ending, Fence, Finished, FirstState, NewEvent, Results, SHARED_LEASE,
 };
 use crate::stored::Stored;
 use landfall_model::EventId;
@@ -271,7 +271,7 @@ pub async fn accept(
                 &order_key,
                 &millis(new.delay),
                 &owner,
-                &millis(LEASE),
+                &millis(SHARED_LEASE),
                 &new.dead,
             ],
         )

@@ -18,13 +18,15 @@ pub struct SizeBound {
     max_bytes: u64,
     removed: AtomicUsize,
     dead: AtomicUsize,
+    /// Since the start.
+    total: AtomicUsize,
 }
 
 // === impl SizeBound ===
 
 impl SizeBound {
     pub fn new(max_bytes: u64) -> SizeBound {
-        SizeBound { max_bytes, removed: AtomicUsize::new(0), dead: AtomicUsize::new(0) }
+        SizeBound { max_bytes, removed: AtomicUsize::new(0), dead: AtomicUsize::new(0), total: AtomicUsize::new(0) }
     }
 
     /// In bytes.
@@ -64,6 +66,11 @@ impl SizeBound {
         (self.removed.swap(0, Relaxed), self.dead.swap(0, Relaxed))
     }
 
+    /// How many ended deliveries were removed since the start.
+    pub fn total_removed(&self) -> usize {
+        self.total.load(Relaxed)
+    }
+
     /// Until about so many bytes are free. False: there was nothing to remove.
     fn remove_oldest(&self, connection: &Connection, hook: &str, bytes: u64) -> rusqlite::Result<bool> {
         let mut select = connection.prepare_cached(
@@ -86,6 +93,7 @@ impl SizeBound {
         for (delivery, event, state) in &oldest {
             retention::remove(connection, *delivery, *event)?;
             self.removed.fetch_add(1, Relaxed);
+            self.total.fetch_add(1, Relaxed);
             self.dead.fetch_add(usize::from(*state == 3), Relaxed);
         }
         Ok(!oldest.is_empty())

@@ -273,6 +273,11 @@ impl Sqlite {
         self.writer.write(Terms::relief(Sync::Relaxed), act).await
     }
 
+    /// As `Ledger::removed_by_size`.
+    pub fn removed_by_size(&self) -> usize {
+        self.bound.total_removed()
+    }
+
     /// Ends a lease.
     pub async fn finish(
         &self,

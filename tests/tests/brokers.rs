@@ -128,7 +128,6 @@ async fn lines_to_nats_may_be_slow_cut_and_half_closed() {
 
 /// What a stopped node ran is run elsewhere within two leases, and its own end counts no more.
 async fn is_fenced(kind: Kind) {
-    // Until a broker brings a message of a silent node again.
     let Some(backend) = Backend::shared(kind).await else { return };
     let file = format!("mode = \"async\"\n{OPEN}[settings]\nms = 3000\n");
     let fresh = backend.under(Setup::new().hook("slow", &guest("sleeps"), &file));

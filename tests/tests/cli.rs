@@ -184,6 +184,39 @@ fn build_says_what_is_missing() {
     assert!(stderr(&output).contains("/nowhere has no Cargo.toml"), "{}", stderr(&output));
 }
 
+/// A handler whose build is quick: its component comes from the test.
+fn crate_of(dir: &std::path::Path) {
+    let text = "[package]\nname = \"small\"\nversion = \"0.1.0\"\nedition = \"2024\"\n[lib]\ncrate-type = [\"cdylib\"]\n[workspace]\n";
+    std::fs::create_dir_all(dir.join("src")).unwrap();
+    std::fs::write(dir.join("Cargo.toml"), text).unwrap();
+    std::fs::write(dir.join("src/lib.rs"), "").unwrap();
+}
+
+#[tokio::test]
+async fn build_waits_for_the_node() {
+    let dir = tempfile::tempdir().unwrap();
+    crate_of(dir.path());
+    let node = Setup::new().file("small.toml", "[verify]\nscheme = \"none\"\n").start().await;
+    node.until("small", "unavailable").await;
+    let build = |out: &std::path::Path, more: &[&str]| {
+        let mut command = node.command();
+        command.arg("build").arg(dir.path()).arg("--out").arg(out).args(more).output().unwrap()
+    };
+
+    // It is no handler: the node refuses it, and the command says why.
+    let refused = build(&node.plugins(), &[]);
+    assert!(!refused.status.success());
+    let said = stderr(&refused);
+    assert!(said.contains("the node does not serve small.wasm: hook small: "), "{said}");
+    assert!(build(&node.plugins(), &["--wait", "0"]).status.success(), "nothing is waited for");
+
+    let elsewhere = dir.path().join("elsewhere");
+    let other = build(&elsewhere, &[]);
+    assert!(other.status.success() && stderr(&other).contains("not waiting for a node: the node at"), "{other:?}");
+    let nobody = build(&elsewhere, &["--admin", "http://127.0.0.1:9"]);
+    assert!(nobody.status.success() && stderr(&nobody).contains("not waiting for a node: no node has"), "{nobody:?}");
+}
+
 #[test]
 fn help_lists_the_commands() {
     let text = stdout(&run(&["--help"]));

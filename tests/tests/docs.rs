@@ -2,8 +2,9 @@
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 
+use landfall_tests::ports::free_port;
 use landfall_tests::require::missing;
 use landfall_tests::{Setup, bundled, eventually, landfall, root};
 
@@ -104,23 +105,42 @@ fn the_hook_file_beside_each_bundled_handler_is_the_one_in_its_readme() {
     }
 }
 
+/// The block as it stands, pasted into a shell in an empty folder: only what the clone has is linked there, and curl finds the node of
+/// the test at the address that is printed.
 #[tokio::test]
-async fn the_first_handler_of_the_readme_answers() {
+async fn first_handler_of_readme_answers() {
     let samples = samples(&root().join("README.md"));
-    let manifest = samples.iter().find(|sample| file_name(sample) == Some("hello/Cargo.toml")).unwrap();
-    let code = samples.iter().find(|sample| sample.language == "rust").unwrap();
+    let block = samples.iter().find(|sample| sample.text.starts_with("cargo new --lib")).expect("the block");
+    let node = Setup::new().start().await;
+    node.until_ready().await;
     let dir = tempfile::tempdir().unwrap();
-    let hello = dir.path().join("hello");
-    std::fs::create_dir_all(hello.join("src")).unwrap();
-    let sdk = root().join("sdk");
-    std::fs::write(hello.join("Cargo.toml"), manifest.text.replace("../landfall/sdk", sdk.to_str().unwrap())).unwrap();
-    std::fs::write(hello.join("src/lib.rs"), &code.text).unwrap();
-    let setup = Setup::new().file("hello.toml", "[verify]\nscheme = \"none\"\n");
-    let built = Command::new(landfall()).arg("build").arg(&hello).arg("--out").arg(setup.plugins()).status().unwrap();
-    assert!(built.success());
-    let node = setup.serving("hello").await;
-    let answer = node.post("/hello", &[], "{\"ref\":\"refs/heads/main\"}").await;
-    assert_eq!(answer, (200, "{\"seen\":\"refs/heads/main\"}".to_owned()));
+    let (clone, bin) = (dir.path().join("landfall"), dir.path().join("bin"));
+    for folder in [&clone.join("target/release"), &clone.join(".landfall"), &bin] {
+        std::fs::create_dir_all(folder).unwrap();
+    }
+    for name in ["Cargo.toml", "Cargo.lock", "host", "sdk", "tests", "wit"] {
+        std::os::unix::fs::symlink(root().join(name), clone.join(name)).unwrap();
+    }
+    std::os::unix::fs::symlink(landfall(), clone.join("target/release/landfall")).unwrap();
+    std::os::unix::fs::symlink(node.plugins(), clone.join(".landfall/plugins")).unwrap();
+    let curl = bin.join("curl");
+    let path = std::env::var("PATH").unwrap();
+    let shim = format!("#!/bin/sh\nPATH='{path}' exec curl --connect-to 127.0.0.1:8080:{} \"$@\"\n", node.public);
+    std::fs::write(&curl, shim).unwrap();
+    std::fs::set_permissions(&curl, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+
+    let mut shell = Command::new("sh");
+    shell.arg("-e").current_dir(&clone).env("PATH", format!("{}:{path}", bin.display()));
+    for (name, value) in node.command().get_envs() {
+        shell.env(name, value.unwrap());
+    }
+    let mut shell = shell.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    std::io::Write::write_all(&mut shell.stdin.take().unwrap(), block.text.as_bytes()).unwrap();
+    let output = shell.wait_with_output().unwrap();
+    let (said, errors) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert!(output.status.success(), "{said}\n{errors}");
+    assert!(said.contains("hello.wasm: the node runs this version for hello (serving)"), "{said}\n{errors}");
+    assert!(said.trim_end().ends_with("{\"seen\":\"refs/heads/main\"}"), "{said}\n{errors}");
     node.logged("the handler's line", |line| line["message"] == "a push to refs/heads/main").await;
 }
 
@@ -189,7 +209,7 @@ async fn up_prints_curls_that_answer_and_whose_effect_is_seen() {
         return;
     }
     let dir = tempfile::tempdir().unwrap();
-    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let port = free_port();
     let out = std::fs::File::create(dir.path().join("out")).unwrap();
     let mut up = Ends(
         Command::new(landfall())
@@ -222,6 +242,20 @@ async fn up_prints_curls_that_answer_and_whose_effect_is_seen() {
     };
     let counts = || commands.iter().map(|command| rows(command)).sum::<usize>();
     eventually("the effects are there", || async { (counts() >= 4).then_some(()) }).await;
+    // What becomes of hooks afterwards is printed too.
+    let plugins = dir.path().join(".landfall/plugins");
+    for (text, line) in [
+        ("component = \"echo.wasm\"\nmodee = 1\n", "! late (unavailable): late.toml:2:1: unknown key `modee`"),
+        ("component = \"echo.wasm\"\n[verify]\nscheme = \"none\"\n", "+ late: serving at /late"),
+        (
+            "component = \"echo.wasm\"\n[verify]\nscheem = \"none\"\n",
+            "! late (stale): late.toml:3:1: unknown key `scheem`",
+        ),
+    ] {
+        std::fs::write(plugins.join("late.toml"), text).unwrap();
+        let out = dir.path().join("out");
+        eventually(&format!("{line}\n{}", read(&out)), || async { read(&out).contains(line).then_some(()) }).await;
+    }
     Command::new("kill").arg(up.0.id().to_string()).status().unwrap();
     assert!(up.0.wait().unwrap().success());
 }

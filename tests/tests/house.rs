@@ -102,6 +102,23 @@ fn the_top_level_is_as_agreed() {
     }
 }
 
+/// A test that runs nothing says so through `landfall_tests::require`, which fails it in CI.
+#[test]
+fn skipped_tests_fail_in_ci() {
+    let run = std::fs::read_to_string(root().join(".ci/run")).unwrap();
+    assert!(run.contains(&format!("export {}=1", landfall_tests::require::VARIABLE)), "{run}");
+
+    let says_skipped = ["\"skipped:", "\"skipping", "ignore]"];
+    for path in files(&root().join("tests")).into_iter().chain(files(&root().join("host"))) {
+        if path.ends_with("tests/src/require.rs") || path.ends_with("tests/tests/house.rs") {
+            continue;
+        }
+        let text = std::fs::read_to_string(&path).unwrap();
+        let skips = says_skipped.iter().find(|word| text.contains(*word));
+        assert!(skips.is_none(), "{}: {skips:?} belongs to landfall_tests::require", path.display());
+    }
+}
+
 struct Line {
     name: String,
     place: String,

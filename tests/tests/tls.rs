@@ -4,6 +4,7 @@
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
+use landfall_tests::ports::free_port;
 use landfall_tests::require::missing;
 use landfall_tests::{Postgres, Setup, eventually, guest};
 
@@ -39,7 +40,7 @@ async fn only_trusted_certificates_are_talked_to() {
     }
     let dir = tempfile::tempdir().unwrap();
     certificates(dir.path());
-    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let port = free_port();
     let address = format!("127.0.0.1:{port}");
     let args = ["s_server", "-accept", &address, "-cert", "cert.pem", "-key", "key.pem", "-www", "-quiet"];
     let mut command = Command::new("openssl");

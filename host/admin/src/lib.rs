@@ -29,6 +29,8 @@ pub struct Admin {
     pub hooks: Hooks,
     /// Why requests should not come here; none where they should.
     pub not_ready: Arc<dyn Fn() -> Option<String> + Send + Sync>,
+    /// The plugins directory that it serves, as a whole path.
+    pub plugins: String,
     /// How many attempts run now.
     pub running: Arc<dyn Fn() -> usize + Send + Sync>,
     /// Counters, in the text format of Prometheus.
@@ -49,6 +51,7 @@ pub fn router(admin: Admin) -> Router {
     let events = events::Events { ledger: admin.ledger.clone(), running };
     let guarded = Router::new()
         .route("/api/hooks", get(hooks))
+        .route("/api/node", get(node))
         .route("/api/queue", get(queue))
         .route("/api/refusals", get(refusals))
         .route("/metrics", get(metrics))
@@ -112,6 +115,12 @@ async fn pause(State(admin): State<Admin>, Path((hook, word)): Path<(String, Str
 
 async fn metrics(State(admin): State<Admin>) -> Response {
     ([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], (admin.metrics)()).into_response()
+}
+
+/// What it serves.
+async fn node(State(admin): State<Admin>) -> Response {
+    let shown = json!({ "plugins": admin.plugins, "version": env!("CARGO_PKG_VERSION") });
+    ([(header::CACHE_CONTROL, "no-store")], Json(shown)).into_response()
 }
 
 /// Whether events can be accepted now, and what a broker promises where events wait in one.

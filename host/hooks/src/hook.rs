@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 
+use super::known::LOADING;
 use landfall_config::requests;
 use landfall_engine::{Handler, OrderOf, Slots, Target};
 use landfall_model::{HookSpec, SecretSource, Sizes, VerifySpec};
@@ -33,7 +34,7 @@ pub enum Serving {
 }
 
 /// How a hook stands, for people and machines.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct HookStatus {
     /// Its name.
     pub name: String,
@@ -56,6 +57,12 @@ pub struct HookStatus {
     /// It has a hook file, or is one that is not read.
     #[serde(skip)]
     pub has_file: bool,
+    /// The file of the component that it needs.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub component: Option<String>,
+    /// SHA-256 of the component file that was tried last. It differs from `digest` where that one was refused.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tried: Option<String>,
 }
 
 /// Where neither the hook file nor the pack says how long the sender waits.
@@ -64,7 +71,7 @@ pub(super) const ANSWER_WITHIN: Duration = Duration::from_secs(8);
 const NO_CALLS: &str = "its component imports http, and [allow] http grants nothing: each call would be denied";
 
 /// The states of a hook.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum HookState {
     /// Runs events.
@@ -74,6 +81,7 @@ pub enum HookState {
     /// Nobody said who may call, or no secret has a value: answers 503.
     Closed,
     /// Has nothing to run: answers 503.
+    #[default]
     Unavailable,
 }
 
@@ -91,6 +99,11 @@ impl std::fmt::Display for HookState {
 // === impl HookStatus ===
 
 impl HookStatus {
+    /// It is being loaded for the first time.
+    pub fn is_loading(&self) -> bool {
+        self.problem.as_deref() == Some(LOADING)
+    }
+
     /// A file that is no hook, and why.
     pub(super) fn stray(what: &str, why: &str) -> HookStatus {
         HookStatus {
@@ -102,6 +115,8 @@ impl HookStatus {
             wants: None,
             denied: None,
             unsigned: None,
+            component: None,
+            tried: None,
             has_file: what.to_ascii_lowercase().ends_with(".toml") && !what.contains('/'),
         }
     }
@@ -198,6 +213,8 @@ impl Hook {
             denied: self.handler().filter(|handler| self.grants_no_call_of(handler)).map(|_| NO_CALLS),
             unsigned: self.verifier.body_note(),
             has_file: false,
+            component: Some(self.spec.component.clone()),
+            tried: None,
         }
     }
 

@@ -408,6 +408,7 @@ impl Keeper {
                 status.state = HookState::Unavailable;
             }
             status.has_file = known.has_file;
+            status.tried = known.tried.1.as_ref().and_then(|digest| digest.as_ref().ok()).map(hex::encode);
             status
         });
         let strays = self.strays.iter().map(|(what, why)| HookStatus::stray(what, why));

@@ -21,7 +21,7 @@ use landfall_dispatch::{Delivery, Targets};
 use landfall_edge::{Edge, Why};
 use landfall_egress::{Client, Outgoing, OutgoingError, Policy};
 use landfall_engine::{CacheUse, Engine, EngineSettings, Target};
-use landfall_hooks::{Hooks, Platform, Setup};
+use landfall_hooks::{Platform, Setup};
 use landfall_ledger::{Ledger, LedgerError, OnFatal, PostgresSettings, SqliteSettings};
 use landfall_model::{BrokerSpec, Clock, CredentialPart, CredentialText, EdgeLimits, Secret, SecretRef, SecretSource};
 use landfall_secrets::{Secrets, own_admin_token};
@@ -30,7 +30,7 @@ use landfall_secrets::{Secrets, own_admin_token};
 pub use landfall_edge::{plain_relay, plain_router, serve_plain};
 pub use landfall_egress::PlainSender;
 pub use landfall_engine::{Inspected, compile_child, grant_for, inspect, precompile};
-pub use landfall_hooks::{HookState, HookStatus, packs};
+pub use landfall_hooks::{HookState, HookStatus, Hooks, packs};
 pub use landfall_ledger::BackedUp;
 pub use landfall_secrets::admin_token_path;
 pub use landfall_verify::conformance::{Report, run_challenges, run_vectors};
@@ -317,6 +317,10 @@ impl App {
                 );
                 of_edge + &metrics::text(delivery, &engine)
             }),
+            plugins: {
+                let plugins = &self.config.plugins;
+                plugins.canonicalize().as_ref().unwrap_or(plugins).display().to_string()
+            },
             running: {
                 let engine = self.engine.clone();
                 Arc::new(move || engine.running())

@@ -3,6 +3,7 @@
 mod bench;
 mod beside;
 mod build;
+mod changes;
 mod check;
 mod demos;
 mod durable;
@@ -17,6 +18,7 @@ mod ready;
 mod relay;
 mod rows;
 mod send;
+mod served;
 mod target;
 mod up;
 mod verify;
@@ -25,6 +27,7 @@ use std::ffi::OsString;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use anyhow::Context;
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -75,6 +78,11 @@ enum Command {
         /// Build the examples instead of the libraries.
         #[arg(long)]
         examples: bool,
+        /// How many seconds to wait until a node that serves `--out` runs what was built; 0: not at all.
+        #[arg(long, value_name = "SECONDS", default_value_t = 120)]
+        wait: u64,
+        #[command(flatten)]
+        admin: target::AdminFlags,
     },
     /// Run request vectors and handshakes through the check that `serve` uses; 1 when one fails.
     Verify(verify::VerifyFlags),
@@ -207,9 +215,13 @@ fn dispatch(command: Command) -> anyhow::Result<ExitCode> {
         Command::Doctor(flags) => block_on(check::doctor(flags)),
         Command::Ready(flags) => block_on(ready::ready(&flags)),
         Command::Inspect { file, json } => check::inspect(&file, json),
-        Command::Build { dir, out, examples } => {
+        Command::Build { dir, out, examples, wait, admin } => {
             let what = if examples { build::What::Examples } else { build::What::All };
-            build::build(&dir, &out, what).map(|_| ExitCode::SUCCESS)
+            let built = build::build(&dir, &out, what)?;
+            if wait == 0 {
+                return Ok(ExitCode::SUCCESS);
+            }
+            block_on(served::wait(&admin, &out, &built, Duration::from_secs(wait)))
         }
         Command::Verify(flags) => verify::verify(&flags),
         Command::Send(flags) => block_on(send::send(&flags)),

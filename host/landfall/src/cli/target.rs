@@ -36,6 +36,11 @@ pub const NO_ADMIN: &str = "that is no admin listener of Landfall";
 // === impl AdminFlags ===
 
 impl AdminFlags {
+    /// Where the node is asked.
+    pub fn url(&self) -> &str {
+        &self.admin
+    }
+
     /// Status and text of what the node answers to a GET that needs no token.
     pub async fn probe(&self, path: &str) -> anyhow::Result<(u16, String)> {
         AdminAt { url: self.admin.clone(), token: None }.ask(path, None).await

@@ -8,10 +8,11 @@ use std::time::Duration;
 use anyhow::{Context, ensure};
 
 use super::build::What;
+use super::changes::Told;
 use super::demos::{Asking, Demo, demos};
 use super::output::say;
 use super::{NodeFlags, build, node_config};
-use crate::app::{App, HookState};
+use crate::app::{App, HookState, Hooks};
 use crate::shutdown::Shutdown;
 use crate::telemetry;
 use landfall_config::Config;
@@ -20,6 +21,8 @@ use landfall_config::Config;
 const COMPONENTS: [&str; 4] = ["echo", "forward", "store", "trigger"];
 /// Components take a second to compile the first time.
 const READY_WITHIN: Duration = Duration::from_secs(120);
+/// Between two looks at how the hooks stand.
+const LOOK_EVERY: Duration = Duration::from_millis(100);
 
 /// Builds, writes, serves, prints.
 pub async fn up(mut flags: NodeFlags) -> anyhow::Result<ExitCode> {
@@ -52,8 +55,22 @@ pub async fn up(mut flags: NodeFlags) -> anyhow::Result<ExitCode> {
     for status in hooks.statuses().iter().filter(|status| status.state != HookState::Serving) {
         say!("! {}: {}", status.name, status.problem.as_deref().unwrap_or("not serving"));
     }
-    serving.await.context("serving panicked")??;
+    let telling = tokio::spawn(tell_changes(hooks));
+    let served = serving.await;
+    telling.abort();
+    served.context("serving panicked")??;
     Ok(ExitCode::SUCCESS)
+}
+
+/// A line for each hook that becomes ready, fails, changes or goes.
+async fn tell_changes(hooks: Hooks) {
+    let mut told = Told::new(hooks.statuses());
+    loop {
+        tokio::time::sleep(LOOK_EVERY).await;
+        for line in told.update(hooks.statuses()) {
+            say!("{line}");
+        }
+    }
 }
 
 /// From `bundled` if that was named, else from the sources where there are any.

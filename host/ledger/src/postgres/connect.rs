@@ -85,6 +85,8 @@ impl Connector {
         let why = told(error);
         let hint = if why.contains("does not support TLS") {
             "; the connection must be encrypted: turn TLS on at the server, or add sslmode=disable to the URL if you trust the network"
+        } else if why.contains("unsupported startup parameter") {
+            "; that is a connection pooler such as PgBouncer, which does not work here: connect to PostgreSQL itself"
         } else if why.contains("UnknownIssuer") {
             "; name the certificate of its CA with sslrootcert=PATH in the URL"
         } else {

@@ -23,7 +23,10 @@ const TO_USE: &str = "SELECT CASE WHEN EXISTS (
 
 /// Before the tables are made or read.
 pub async fn check_before(client: &Object) -> Result<(), OpenError> {
-    check(client, TO_CREATE).await
+    check(client, TO_CREATE).await?;
+    let has_tables = "SELECT to_regclass('landfall.version') IS NOT NULL";
+    let found = client.query_one(has_tables, &[]).await.map_err(|error| super::other(&error))?;
+    if found.get(0) { check(client, TO_USE).await } else { Ok(()) }
 }
 
 /// When they are there.

@@ -19,8 +19,8 @@ const LOCK: i64 = 0x4c46_4c44;
 fn hint(error: &tokio_postgres::Error) -> &'static str {
     match error.code() {
         Some(code) if *code == SqlState::INSUFFICIENT_PRIVILEGE => {
-            "; this version makes or changes tables: start it once with the role that owns the schema landfall, or run GRANT OWNER TO ROLE with \
-             these two for OWNER and ROLE"
+            "; this version makes or changes tables: start it once with the role that owns the schema landfall, or make the other role a \
+             member of it (GRANT owner TO role)"
         }
         _ => "",
     }

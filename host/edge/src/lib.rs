@@ -15,6 +15,7 @@ mod push;
 mod receive;
 mod refuse;
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -78,12 +79,13 @@ impl Edge {
         limits: EdgeLimits,
         trusted_proxies: Vec<IpNet>,
         push: Option<&PushSpec>,
+        key_documents: Option<PathBuf>,
     ) -> anyhow::Result<Arc<Edge>> {
         let own = push.map(|push| push.keys.clone());
         Ok(Arc::new(Edge {
             hooks,
             push: push.map(push::verifier).transpose()?,
-            documents: Arc::new(KeyDocuments::new(secrets.clone(), own)),
+            documents: Arc::new(KeyDocuments::new(secrets.clone(), own, key_documents)),
             secrets,
             refusals: delivery.refusals().clone(),
             delivery,

@@ -1,5 +1,7 @@
 //! Asks `verify` whether a request may in, with the keys and key documents that it needs.
 
+use std::net::IpAddr;
+
 use axum::response::Response;
 use bytes::Bytes;
 use http::Method;
@@ -24,14 +26,16 @@ pub struct Door<'a> {
     pub name: &'a str,
     /// How it is checked.
     pub verifier: &'a Verifier,
+    /// Whose request it is.
+    pub client: Option<IpAddr>,
 }
 
 // === impl Door ===
 
 impl<'a> Door<'a> {
     /// That of a hook.
-    pub fn of(hook: &'a Hook) -> Door<'a> {
-        Door { name: &hook.spec.name, verifier: &hook.verifier }
+    pub fn of(hook: &'a Hook, client: Option<IpAddr>) -> Door<'a> {
+        Door { name: &hook.spec.name, verifier: &hook.verifier, client }
     }
 }
 
@@ -81,14 +85,14 @@ pub async fn prove(
 /// in the decoded body. What is decoded is reserved in `held`.
 pub async fn prove_encoded(
     edge: &Edge,
+    door: Door<'_>,
     hook: &Hook,
     mut request: Unverified,
-    encoding: Encoding,
+    (encoding, held): (Encoding, Held),
     keys: &Keys,
     feed: Option<Feed>,
-    held: Held,
 ) -> Result<(Checked, Held), Stop> {
-    let (door, max, signed) = (Door::of(hook), hook.sizes.max_body, hook.verifier.signs_body());
+    let (max, signed) = (hook.sizes.max_body, hook.verifier.signs_body());
     if signed == SignedBody::Encoded {
         if let Some(decoded) = decoded_challenge(edge, hook, &request, encoding, &held).await? {
             let checked = prove(edge, door, request.with_decoded(decoded, signed), keys, feed).await?;
@@ -175,7 +179,7 @@ async fn fetch(edge: &Edge, door: Door<'_>, document: &str) -> Result<(), String
         (None, None) if door.verifier.names_its_keys() => Ask::Configured,
         (None, None) => Ask::Named,
     };
-    edge.documents.fetch(document, ask).await
+    edge.documents.fetch(document, ask, door.client).await
 }
 
 /// Answers an ownership check, after what it asks for besides.

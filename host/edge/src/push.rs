@@ -1,6 +1,7 @@
 //! Where a broker calls: its token is judged as that of any sender, and the answer tells it what became of what it brought.
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use anyhow::Context;
@@ -46,18 +47,18 @@ pub fn verifier(spec: &PushSpec) -> anyhow::Result<Verifier> {
 pub async fn push(State(edge): State<Arc<Edge>>, request: Request) -> Response {
     let (head, body) = request.into_parts();
     let caller = Caller::of(&edge, &head, &body).named(NAME);
-    match taken(&edge, head, body).await {
+    match taken(&edge, head, body, caller.address).await {
         Ok(response) => response,
         Err(stop) => refuse::refuse(&edge, stop, &caller, None),
     }
 }
 
-async fn taken(edge: &Edge, head: Parts, mut body: Body) -> Result<Response, Stop> {
+async fn taken(edge: &Edge, head: Parts, mut body: Body, client: Option<IpAddr>) -> Result<Response, Stop> {
     head::check(&head)?;
     if head.method != Method::POST {
         return Err(Stop::Method(http::HeaderValue::from_static("POST")));
     }
-    let door = Door { name: NAME, verifier: edge.push.as_ref().ok_or(Stop::UnknownPath)? };
+    let door = Door { name: NAME, verifier: edge.push.as_ref().ok_or(Stop::UnknownPath)?, client };
     let brought = brought(&head);
     let keys = prove::keys(edge, door);
     // The token says nothing of the body: who has none is not listened to.

@@ -90,7 +90,8 @@ async fn handle_for(
     let attributes = attributes(found, caller, &head);
     let request = Unverified { params, ..unverified(head) };
     let encoding = Encoding::of(&request.headers)?;
-    let keys = prove::keys(edge, Door::of(hook));
+    let door = Door::of(hook, caller.address);
+    let keys = prove::keys(edge, door);
     // A signature over decoded bytes cannot be computed while the encoded ones come.
     let signs_sent_bytes = encoding.is_none() || hook.verifier.signs_body() == SignedBody::Encoded;
     let feed = if signs_sent_bytes { feed(&hook.verifier, &request, &keys) } else { None };
@@ -101,8 +102,8 @@ async fn handle_for(
     let method = request.method.clone();
     let is_challenge = is_event.is_err() && is_challenge(&hook.verifier, &request);
     let proven = match encoding {
-        None => prove::prove(edge, Door::of(hook), request, &keys, feed).await.map(|checked| (checked, held)),
-        Some(encoding) => prove::prove_encoded(edge, hook, request, encoding, &keys, feed, held).await,
+        None => prove::prove(edge, door, request, &keys, feed).await.map(|checked| (checked, held)),
+        Some(encoding) => prove::prove_encoded(edge, door, hook, request, (encoding, held), &keys, feed).await,
     };
     let (verified, _held) = match proven {
         Ok((Checked::Challenge(answer), _)) => return prove::answered(edge, hook, &method, answer).await,

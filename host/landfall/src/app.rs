@@ -217,7 +217,9 @@ impl App {
         let delivery =
             Delivery::new(ledger, broker, targets, Clock::System).await.context("the ledger cannot be read")?;
         let push = config.queue.as_ref().and_then(BrokerSpec::push);
-        let edge = Edge::new(hooks, secrets.clone(), delivery, config.edge, config.trusted_proxies.clone(), push)?;
+        let keys = Some(config.data.join("key-documents"));
+        let edge =
+            Edge::new(hooks, secrets.clone(), delivery, config.edge, config.trusted_proxies.clone(), push, keys)?;
         Ok(App { config, engine, edge, secrets, admin_token, listener, admin_listener })
     }
 

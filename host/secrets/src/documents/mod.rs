@@ -1,7 +1,13 @@
 //! Key documents, fetched from addresses that `verify` has found to be the provider's: kept, refreshed, and still served
-//! while their source is down. No redirects are followed, and no document is asked for more often than senders can make us.
+//! while their source is down, for a day and across restarts. No redirects are followed, and no document is asked for more often than
+//! senders can make us.
+
+mod budget;
+mod disk;
 
 use std::collections::HashMap;
+use std::net::IpAddr;
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -9,10 +15,10 @@ use arc_swap::ArcSwap;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-
 use landfall_egress::{Client, Outgoing, Policy};
-use landfall_model::{Allow, Documents, Secret, SecretSource};
+use landfall_model::{Allow, Clock, Documents, Secret, SecretSource};
+
+use budget::Budget;
 
 /// A key that is not in a document may be in a newer one: ask again, but not sooner than this.
 const AGAIN_AFTER: Duration = Duration::from_secs(30);
@@ -20,17 +26,15 @@ const AGAIN_AFTER: Duration = Duration::from_secs(30);
 const FAILED_AGAIN_AFTER: Duration = Duration::from_secs(5);
 /// A document of this age is fetched anew.
 const AGE_MAX: Duration = Duration::from_secs(3600);
+/// A document that cannot be fetched anew is used for so long, and no longer: a key may have been withdrawn since.
+const KEEP_MAX: Duration = Duration::from_secs(24 * 3600);
 const REFRESH_EVERY: Duration = Duration::from_secs(60);
 const TIMEOUT: Duration = Duration::from_secs(5);
 const BYTES_MAX: usize = 256 << 10;
 /// Of one origin: senders may name documents, and must not push out those of others.
 const DOCUMENTS_MAX: usize = 32;
-const ORIGINS_MAX: usize = 64;
-/// Fetches from one origin in a minute, at once, and of all at once.
-const FETCHES_A_MINUTE: usize = 30;
-const FETCHES_AT_ONCE: usize = 4;
-const FETCHES_OF_ALL_AT_ONCE: usize = 32;
-const MINUTE: Duration = Duration::from_secs(60);
+/// Of all origins.
+const TOTAL_MAX: usize = 256;
 
 /// What is at hand, by address.
 pub struct KeyDocuments {
@@ -38,8 +42,9 @@ pub struct KeyDocuments {
     tries: Mutex<HashMap<String, Try>>,
     /// One fetch of one document, however many requests need it.
     turns: Mutex<HashMap<String, Arc<tokio::sync::Mutex<()>>>>,
-    origins: Mutex<HashMap<String, Arc<Origin>>>,
-    all: Arc<Semaphore>,
+    budget: Budget,
+    /// Where documents outlive the process.
+    dir: Option<PathBuf>,
     secrets: Arc<dyn SecretSource>,
     /// Special addresses that documents may come from: none but in tests.
     addresses: Vec<ipnet::IpNet>,
@@ -50,7 +55,10 @@ pub struct KeyDocuments {
 #[derive(Clone)]
 struct Kept {
     bytes: Bytes,
+    /// When it was fetched, or read from disk.
     at: Instant,
+    /// How old it was then.
+    age_then: Duration,
     /// From then on it has to be asked for again; none = the refresh does that.
     until: Option<Instant>,
 }
@@ -79,13 +87,6 @@ pub struct TokenRequest {
     pub scope: &'static str,
 }
 
-/// What is asked of one origin: senders decide how often they name a document there.
-struct Origin {
-    at_once: Arc<Semaphore>,
-    /// When the last fetches began.
-    begun: Mutex<Vec<Instant>>,
-}
-
 struct Try {
     at: Instant,
     failed: Option<String>,
@@ -94,22 +95,31 @@ struct Try {
 // === impl KeyDocuments ===
 
 impl KeyDocuments {
-    /// `secrets` is for the client, which adds none here; `own` is a document that the operator of the node, and no hook, has named.
-    pub fn new(secrets: Arc<dyn SecretSource>, own: Option<String>) -> KeyDocuments {
+    /// `secrets` is for the client, which adds none here; `own` is a document that the operator of the node, and no hook, has named;
+    /// documents are kept in `dir`. Blocks while it reads them.
+    pub fn new(secrets: Arc<dyn SecretSource>, own: Option<String>, dir: Option<PathBuf>) -> KeyDocuments {
+        let dir = dir.filter(|dir| match disk::prepare(dir) {
+            Ok(()) => true,
+            Err(error) => {
+                tracing::warn!(%error, dir = %dir.display(), "key documents cannot be kept there: after a restart they are fetched anew");
+                false
+            }
+        });
+        let found = dir.as_ref().map(|dir| disk::read_all(dir, Clock::System.now())).unwrap_or_default();
         KeyDocuments {
-            kept: ArcSwap::default(),
+            kept: ArcSwap::from_pointee(found.into_iter().map(Kept::found).collect()),
             tries: Mutex::default(),
             turns: Mutex::default(),
-            origins: Mutex::default(),
-            all: Arc::new(Semaphore::new(FETCHES_OF_ALL_AT_ONCE)),
+            budget: Budget::default(),
+            dir,
             secrets,
             addresses: Vec::new(),
             own,
         }
     }
 
-    /// Fetches a document, unless that has been done just now. The error is a sentence.
-    pub async fn fetch(&self, url: &str, ask: Ask) -> Result<(), String> {
+    /// Fetches a document, unless that has been done just now. The error is a sentence. `client` is whose request needs it.
+    pub async fn fetch(&self, url: &str, ask: Ask, client: Option<IpAddr>) -> Result<(), String> {
         if let Some(verdict) = self.recent(url) {
             return verdict;
         }
@@ -122,7 +132,7 @@ impl KeyDocuments {
         let _turns = match ask {
             Ask::Configured => None,
             Ask::Named | Ask::Posted(_) | Ask::Granted(_) if self.kept.load().contains_key(url) => None,
-            Ask::Named | Ask::Posted(_) | Ask::Granted(_) => Some(self.take_turn(url)?),
+            Ask::Named | Ask::Posted(_) | Ask::Granted(_) => Some(self.budget.take(&origin_of(url), client)?),
         };
         let fetched = match &ask {
             Ask::Posted(body) => self.post_to(url, body.clone()).await,
@@ -131,10 +141,10 @@ impl KeyDocuments {
         };
         let failed = fetched.as_ref().err().cloned();
         let has_end = matches!(ask, Ask::Posted(_) | Ask::Granted(_));
-        match (&fetched, self.kept.load().get(url)) {
-            (Ok(bytes), _) => self.keep(url, bytes.clone(), has_end.then(|| Instant::now() + AGE_MAX)),
-            (Err(_), Some(old)) if has_end => self.keep(url, old.bytes.clone(), Some(Instant::now() + REFRESH_EVERY)),
-            _ => {}
+        match &fetched {
+            Ok(bytes) => self.keep(url, bytes.clone(), has_end.then_some(AGE_MAX)).await,
+            Err(_) if has_end => self.serve_on(url),
+            Err(_) => {}
         }
         let mut tries = self.tries.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
         tries.retain(|_, one| one.at.elapsed() < AGAIN_AFTER);
@@ -142,7 +152,7 @@ impl KeyDocuments {
         match fetched {
             Ok(_) => Ok(()),
             // The old one serves on.
-            Err(_) if self.kept.load().contains_key(url) => Ok(()),
+            Err(_) if self.get(url).is_some() => Ok(()),
             Err(why) => Err(why),
         }
     }
@@ -160,44 +170,36 @@ impl KeyDocuments {
                 .kept
                 .load()
                 .iter()
-                .filter(|(_, kept)| kept.until.is_none() && kept.at.elapsed() > AGE_MAX)
+                .filter(|(_, kept)| kept.until.is_none() && kept.age() > AGE_MAX)
                 .map(|(url, _)| url.clone())
                 .collect();
             for url in old {
-                if let Err(why) = self.get_from(&url).await.map(|bytes| self.keep(&url, bytes, None)) {
-                    tracing::warn!(url, why, "key document not refreshed: the old one serves on");
+                match self.get_from(&url).await {
+                    Ok(bytes) => self.keep(&url, bytes, None).await,
+                    Err(why) if self.get(&url).is_some() => {
+                        tracing::warn!(
+                            url,
+                            why,
+                            "key document not refreshed: the old one serves on, for a day at most"
+                        );
+                    }
+                    Err(why) => {
+                        tracing::error!(
+                            url,
+                            why,
+                            "key document not refreshed for a day: requests that need it are refused"
+                        );
+                        self.forget(&url);
+                    }
                 }
             }
         }
-    }
-
-    /// Nobody waits for others: whoever comes when all are busy is told to come again.
-    fn take_turn(&self, url: &str) -> Result<(OwnedSemaphorePermit, OwnedSemaphorePermit), String> {
-        let origin = self.origin(url)?;
-        let busy = |_| "too many key documents are being fetched from there".to_owned();
-        let of_origin = origin.at_once.clone().try_acquire_owned().map_err(busy)?;
-        let of_all = self.all.clone().try_acquire_owned().map_err(busy)?;
-        origin.begin()?;
-        Ok((of_origin, of_all))
     }
 
     fn turn(&self, url: &str) -> Arc<tokio::sync::Mutex<()>> {
         let mut turns = self.turns.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
         turns.retain(|_, turn| Arc::strong_count(turn) > 1);
         turns.entry(url.into()).or_default().clone()
-    }
-
-    fn origin(&self, url: &str) -> Result<Arc<Origin>, String> {
-        let key = origin_of(url);
-        let mut origins = self.origins.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
-        if origins.len() >= ORIGINS_MAX && !origins.contains_key(&key) {
-            origins.retain(|_, origin| origin.is_busy());
-            if origins.len() >= ORIGINS_MAX {
-                return Err("key documents are being fetched from too many places".into());
-            }
-        }
-        let make = || Arc::new(Origin { at_once: Arc::new(Semaphore::new(FETCHES_AT_ONCE)), begun: Mutex::default() });
-        Ok(origins.entry(key).or_insert_with(make).clone())
     }
 
     fn recent(&self, url: &str) -> Option<Result<(), String>> {
@@ -208,7 +210,7 @@ impl KeyDocuments {
             return None;
         }
         match &last.failed {
-            Some(why) if !self.kept.load().contains_key(url) => Some(Err(why.clone())),
+            Some(why) if self.get(url).is_none() => Some(Err(why.clone())),
             _ => Some(Ok(())),
         }
     }
@@ -286,41 +288,78 @@ impl KeyDocuments {
         }
     }
 
-    fn keep(&self, url: &str, bytes: Bytes, until: Option<Instant>) {
+    async fn keep(&self, url: &str, bytes: Bytes, lasts: Option<Duration>) {
+        let until = lasts.map(|lasts| Instant::now() + lasts);
+        let new = Kept { bytes: bytes.clone(), at: Instant::now(), age_then: Duration::ZERO, until };
+        let mut removed = Vec::new();
         self.kept.rcu(|kept| {
             let mut kept = HashMap::clone(kept);
-            let origin = origin_of(url);
-            let same: Vec<(String, Instant)> = kept
-                .iter()
-                .filter(|(url, _)| origin_of(url) == origin)
-                .map(|(url, one)| (url.clone(), one.at))
-                .collect();
-            if same.len() >= DOCUMENTS_MAX && !kept.contains_key(url) {
-                let oldest = same.iter().min_by_key(|(_, at)| *at);
-                oldest.map(|(url, _)| kept.remove(url));
+            kept.remove(url);
+            removed = make_room(&mut kept, &origin_of(url));
+            kept.insert(url.into(), new.clone());
+            kept
+        });
+        let Some(dir) = self.dir.clone() else { return };
+        let (url, has_end) = (url.to_owned(), until.is_some());
+        let written = tokio::task::spawn_blocking(move || {
+            removed.iter().for_each(|url| disk::remove(&dir, url));
+            disk::write(&dir, &url, &bytes, Clock::System.now(), has_end)
+        });
+        if let Ok(Err(error)) = written.await {
+            tracing::warn!(%error, "a key document cannot be kept on disk: after a restart it is fetched anew");
+        }
+    }
+
+    /// What could not be fetched anew is used for another while, but not beyond its day.
+    fn serve_on(&self, url: &str) {
+        self.kept.rcu(|kept| {
+            let mut kept = HashMap::clone(kept);
+            if let Some(old) = kept.get_mut(url) {
+                old.until = Some(Instant::now() + REFRESH_EVERY);
             }
-            kept.insert(url.into(), Kept { bytes: bytes.clone(), at: Instant::now(), until });
             kept
         });
     }
+
+    fn forget(&self, url: &str) {
+        self.kept.rcu(|kept| {
+            let mut kept = HashMap::clone(kept);
+            kept.remove(url);
+            kept
+        });
+        if let Some(dir) = &self.dir {
+            tokio::task::block_in_place(|| disk::remove(dir, url));
+        }
+    }
 }
 
-// === impl Origin ===
+/// For one more of this origin: its own oldest ones go first, then those of the origin that has most.
+fn make_room(kept: &mut HashMap<String, Kept>, origin: &str) -> Vec<String> {
+    let mut by_origin: HashMap<String, Vec<(Duration, String)>> = HashMap::new();
+    for (url, one) in kept.iter() {
+        by_origin.entry(origin_of(url)).or_default().push((one.age(), url.clone()));
+    }
+    let own = by_origin.get(origin).filter(|own| own.len() >= DOCUMENTS_MAX);
+    let most = by_origin.values().max_by_key(|some| some.len()).filter(|_| kept.len() >= TOTAL_MAX);
+    let oldest = own.or(most).and_then(|some| some.iter().max()).map(|(_, url)| url.clone());
+    if let Some(url) = &oldest {
+        kept.remove(url);
+    }
+    oldest.into_iter().collect()
+}
 
-impl Origin {
-    fn begin(&self) -> Result<(), String> {
-        let mut begun = self.begun.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
-        begun.retain(|at| at.elapsed() < MINUTE);
-        if begun.len() >= FETCHES_A_MINUTE {
-            return Err(format!("{FETCHES_A_MINUTE} key documents have been fetched from there in a minute"));
-        }
-        begun.push(Instant::now());
-        Ok(())
+// === impl Kept ===
+
+impl Kept {
+    fn found(found: disk::Found) -> (String, Kept) {
+        let disk::Found { url, bytes, age, has_end } = found;
+        let until = has_end.then(|| Instant::now() + AGE_MAX.saturating_sub(age));
+        (url, Kept { bytes, at: Instant::now(), age_then: age, until })
     }
 
-    fn is_busy(&self) -> bool {
-        let begun = self.begun.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
-        begun.last().is_some_and(|at| at.elapsed() < MINUTE)
+    /// Since it was fetched.
+    fn age(&self) -> Duration {
+        self.age_then + self.at.elapsed()
     }
 }
 
@@ -340,7 +379,8 @@ impl Documents for KeyDocuments {
     fn get(&self, url: &str) -> Option<Bytes> {
         let kept = self.kept.load();
         let kept = kept.get(url)?;
-        kept.until.is_none_or(|until| Instant::now() < until).then(|| kept.bytes.clone())
+        let is_fresh = kept.age() < KEEP_MAX && kept.until.is_none_or(|until| Instant::now() < until);
+        is_fresh.then(|| kept.bytes.clone())
     }
 }
 
@@ -371,8 +411,16 @@ mod tests {
         (url, count)
     }
 
+    fn client(number: u8) -> Option<IpAddr> {
+        Some(IpAddr::from([203, 0, 113, number]))
+    }
+
     fn documents() -> KeyDocuments {
-        let mut documents = KeyDocuments::new(Arc::new(Secrets::default()), None);
+        documents_in(None)
+    }
+
+    fn documents_in(dir: Option<PathBuf>) -> KeyDocuments {
+        let mut documents = KeyDocuments::new(Arc::new(Secrets::default()), None, dir);
         documents.addresses = vec!["127.0.0.0/8".parse().unwrap()];
         documents
     }
@@ -383,7 +431,7 @@ mod tests {
         let documents = documents();
         assert_eq!(documents.get(&url), None);
         for _ in 0..5 {
-            documents.fetch(&url, Ask::Configured).await.unwrap();
+            documents.fetch(&url, Ask::Configured, None).await.unwrap();
         }
         assert_eq!((documents.get(&url).unwrap(), count.load(Ordering::SeqCst)), ("k1".into(), 1));
     }
@@ -394,24 +442,23 @@ mod tests {
             server(&["HTTP/1.1 302 Found\r\nlocation: /other\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"]).await;
         let documents = documents();
         for _ in 0..3 {
-            assert_eq!(documents.fetch(&url, Ask::Configured).await, Err("status 302".into()));
+            assert_eq!(documents.fetch(&url, Ask::Configured, None).await, Err("status 302".into()));
         }
         assert_eq!((documents.get(&url), count.load(Ordering::SeqCst)), (None, 1));
     }
 
     #[tokio::test]
     async fn a_key_that_is_asked_for_by_its_id_serves_on_while_its_source_is_down_and_is_asked_for_again() {
-        const DOWN: &str = "HTTP/1.1 500 No\r\ncontent-length: 0\r\nconnection: close\r\n\r\n";
         let (url, count) = server(&["HTTP/1.1 200 OK\r\ncontent-length: 2\r\nconnection: close\r\n\r\nk1", DOWN]).await;
         let (documents, ask) = (documents(), Ask::Posted("{\"key_id\":\"1\"}".into()));
         let name = format!("{url}#1");
-        documents.fetch(&name, ask.clone()).await.unwrap();
+        documents.fetch(&name, ask.clone(), None).await.unwrap();
         assert_eq!(documents.get(&name).unwrap(), "k1");
         assert_eq!(documents.get(&url), None);
-        documents.keep(&name, "k1".into(), Some(Instant::now()));
+        documents.keep(&name, "k1".into(), Some(Duration::ZERO)).await;
         documents.tries.lock().unwrap().clear();
         assert_eq!(documents.get(&name), None);
-        documents.fetch(&name, ask).await.unwrap();
+        documents.fetch(&name, ask, None).await.unwrap();
         assert_eq!((documents.get(&name).unwrap(), count.load(Ordering::SeqCst)), ("k1".into(), 2));
     }
 
@@ -439,7 +486,7 @@ mod tests {
             client: Secret::new("id:s3cret"),
             scope: "https://api.example/scope",
         };
-        documents.fetch(&url, Ask::Granted(request)).await.unwrap();
+        documents.fetch(&url, Ask::Granted(request), None).await.unwrap();
         assert_eq!(documents.get(&url).unwrap(), "the key");
         let heads = served.await.unwrap();
         assert!(
@@ -461,9 +508,12 @@ mod tests {
         let documents = documents();
         let mut refused = 0;
         for number in 0..100 {
-            refused += usize::from(documents.fetch(&format!("{url}/{number}"), Ask::Named).await.is_err());
+            refused += usize::from(documents.fetch(&format!("{url}/{number}"), Ask::Named, client(1)).await.is_err());
         }
-        assert_eq!((count.load(Ordering::SeqCst), refused), (FETCHES_A_MINUTE, 100 - FETCHES_A_MINUTE));
+        assert_eq!(
+            (count.load(Ordering::SeqCst), refused),
+            (budget::OF_A_CLIENT_A_MINUTE, 100 - budget::OF_A_CLIENT_A_MINUTE)
+        );
     }
 
     #[tokio::test]
@@ -471,23 +521,87 @@ mod tests {
         let (url, count) = server(&["HTTP/1.1 200 OK\r\ncontent-length: 2\r\nconnection: close\r\n\r\nk1"]).await;
         let (documents, ask) = (documents(), Ask::Posted("{}".into()));
         let name = |key: &str| format!("{url}#{key}");
-        documents.fetch(&name("good"), ask.clone()).await.unwrap();
-        for number in 0..FETCHES_A_MINUTE + 5 {
-            documents.fetch(&name(&number.to_string()), ask.clone()).await.ok();
+        documents.fetch(&name("good"), ask.clone(), client(1)).await.unwrap();
+        for number in 0..budget::OF_A_CLIENT_A_MINUTE + 5 {
+            documents.fetch(&name(&number.to_string()), ask.clone(), client(1)).await.ok();
         }
-        assert!(documents.fetch(&name("unknown"), ask.clone()).await.is_err());
+        assert!(documents.fetch(&name("unknown"), ask.clone(), client(1)).await.is_err());
         // The good one may have been pushed out by others of its origin: it is put back, past its time.
-        documents.keep(&name("good"), "k1".into(), Some(Instant::now()));
+        documents.keep(&name("good"), "k1".into(), Some(Duration::ZERO)).await;
         documents.tries.lock().unwrap().clear();
         let before = count.load(Ordering::SeqCst);
-        documents.fetch(&name("good"), ask).await.unwrap();
+        documents.fetch(&name("good"), ask, client(1)).await.unwrap();
         assert_eq!((documents.get(&name("good")).unwrap(), count.load(Ordering::SeqCst)), ("k1".into(), before + 1));
     }
 
     #[tokio::test]
     async fn addresses_inside_are_never_called() {
-        let documents = KeyDocuments::new(Arc::new(Secrets::default()), None);
-        let why = documents.fetch("http://localhost:9/keys", Ask::Configured).await.unwrap_err();
+        let documents = KeyDocuments::new(Arc::new(Secrets::default()), None, None);
+        let why = documents.fetch("http://localhost:9/keys", Ask::Configured, None).await.unwrap_err();
         assert!(why.contains("is not a public address"), "{why}");
+    }
+
+    const UP: &str = "HTTP/1.1 200 OK\r\ncontent-length: 2\r\nconnection: close\r\n\r\nk1";
+    const DOWN: &str = "HTTP/1.1 500 No\r\ncontent-length: 0\r\nconnection: close\r\n\r\n";
+
+    #[tokio::test]
+    async fn one_client_spends_no_budget_of_others() {
+        let (url, _) = server(&[UP]).await;
+        let documents = documents();
+        for number in 0..budget::OF_A_CLIENT_A_MINUTE + 5 {
+            documents.fetch(&format!("{url}/made-up-{number}"), Ask::Named, client(1)).await.ok();
+        }
+        assert!(documents.fetch(&format!("{url}/another"), Ask::Named, client(1)).await.is_err());
+        documents.fetch(&format!("{url}/genuine"), Ask::Named, client(2)).await.unwrap();
+        assert!(documents.get(&format!("{url}/genuine")).is_some());
+    }
+
+    #[tokio::test]
+    async fn documents_outlive_the_process() {
+        let dir = tempfile::tempdir().unwrap();
+        let (url, count) = server(&[UP, UP, DOWN]).await;
+        let (posted, ask) = (format!("{url}#1"), Ask::Posted("{}".into()));
+        let first = documents_in(Some(dir.path().join("keys")));
+        first.fetch(&url, Ask::Configured, None).await.unwrap();
+        first.fetch(&posted, ask.clone(), None).await.unwrap();
+        let second = documents_in(Some(dir.path().join("keys")));
+        assert_eq!((second.get(&url).unwrap(), second.get(&posted).unwrap()), ("k1".into(), "k1".into()));
+        second.fetch(&posted, ask, None).await.unwrap();
+        assert_eq!((second.get(&posted).unwrap(), count.load(Ordering::SeqCst)), ("k1".into(), 3));
+    }
+
+    #[tokio::test]
+    async fn an_old_document_fails_closed() {
+        let dir = tempfile::tempdir().unwrap();
+        let (url, _) = server(&[DOWN]).await;
+        disk::prepare(dir.path()).unwrap();
+        let fetched = Clock::System.now() - (KEEP_MAX - Duration::from_millis(1500));
+        for (name, has_end) in [(url.clone(), false), (format!("{url}#1"), true)] {
+            disk::write(dir.path(), &name, b"k1", fetched, has_end).unwrap();
+        }
+        let documents = documents_in(Some(dir.path().into()));
+        let posted = format!("{url}#1");
+        // Its source is down: it serves on until its day is over, and then no more.
+        documents.fetch(&posted, Ask::Posted("{}".into()), None).await.unwrap();
+        assert!(documents.get(&url).is_some() && documents.get(&posted).is_some());
+        while documents.get(&url).is_some() || documents.get(&posted).is_some() {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        documents.tries.lock().unwrap().clear();
+        assert_eq!(documents.fetch(&url, Ask::Configured, None).await, Err("status 500".into()));
+        assert_eq!(documents.fetch(&posted, Ask::Posted("{}".into()), None).await, Err("status 500".into()));
+    }
+
+    #[tokio::test]
+    async fn no_origin_pushes_out_all_others() {
+        let dir = tempfile::tempdir().unwrap();
+        let documents = documents_in(Some(dir.path().join("keys")));
+        documents.keep("https://good.example/keys", "k".into(), None).await;
+        for number in 0..TOTAL_MAX + 60 {
+            documents.keep(&format!("https://{}.example/{number}", number % 20), "k".into(), None).await;
+        }
+        assert!(documents.get("https://good.example/keys").is_some());
+        assert_eq!(documents.kept.load().len(), TOTAL_MAX);
+        assert_eq!(std::fs::read_dir(dir.path().join("keys")).unwrap().count(), TOTAL_MAX);
     }
 }

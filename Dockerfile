@@ -1,7 +1,11 @@
 # The image: one binary, the bundled handlers and their machine code. Any OCI builder can make it:
 #   docker build -t landfall .
 #   buildah bud --isolation chroot -t landfall .
-FROM rust:1-bookworm AS build
+# Tags move. To build from exactly these bytes again, name the base images by digest:
+#   --build-arg BUILD_IMAGE=rust:1-bookworm@sha256:… --build-arg RUNTIME_IMAGE=debian:bookworm-slim@sha256:…
+ARG BUILD_IMAGE=rust:1-bookworm
+ARG RUNTIME_IMAGE=debian:bookworm-slim
+FROM ${BUILD_IMAGE} AS build
 WORKDIR /src
 COPY . .
 RUN cargo build --release --locked -p landfall \
@@ -12,7 +16,7 @@ RUN cargo build --release --locked -p landfall \
 RUN mkdir -p /out/etc/ssl/certs /out/plugins /out/data \
  && cp /etc/ssl/certs/ca-certificates.crt /out/etc/ssl/certs/
 
-FROM debian:bookworm-slim
+FROM ${RUNTIME_IMAGE}
 COPY --from=build /out/landfall /usr/local/bin/landfall
 COPY --from=build /out/bundled /usr/share/landfall/bundled
 COPY --from=build /out/etc/ssl/certs/ca-certificates.crt /etc/ssl/certs/ca-certificates.crt

@@ -5,6 +5,7 @@ use http::request::Parts;
 use http::{HeaderValue, Method, Version};
 
 use super::answer::Stop;
+use landfall_model::has_dot_segment;
 
 /// Whether the connection must end with this request. A chunked one may have carried a content-length too, which hyper
 /// has dropped by now; two framings are how one request is smuggled inside another (RFC 9112 section 6.1), so whatever
@@ -56,6 +57,10 @@ fn check_meaning(head: &Parts) -> Result<(), &'static str> {
     let path = head.uri.path();
     if path.contains("%00") {
         return Err("NUL in the path");
+    }
+    // A server behind a handler may resolve what this one does not.
+    if has_dot_segment(path) {
+        return Err("a segment of the path is `.` or `..`");
     }
     Ok(())
 }

@@ -24,8 +24,8 @@ const HEADERS_MAX: usize = 100;
 const IDLE_PER_HOST_MAX: usize = 128;
 const IDLE_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// Headers that the host writes itself, and those that would unlock a metadata server.
-const FORBIDDEN_HEADERS: [&str; 13] = [
+/// Headers that the host writes itself.
+const OWN_HEADERS: [&str; 10] = [
     "host",
     "content-length",
     "transfer-encoding",
@@ -36,10 +36,13 @@ const FORBIDDEN_HEADERS: [&str; 13] = [
     "upgrade",
     "proxy-connection",
     "proxy-authorization",
-    "metadata-flavor",
-    "x-aws-ec2-metadata-token",
-    "x-aws-ec2-metadata-token-ttl-seconds",
 ];
+
+/// Headers without which a metadata server of a cloud tells nothing: of Google and IBM, Azure, its App Service, Google as it was, OpenStack.
+const METADATA_HEADERS: [&str; 5] =
+    ["metadata-flavor", "metadata", "x-identity-header", "x-google-metadata-request", "x-metadata-token"];
+/// The same by their beginnings: of AWS and Alibaba Cloud.
+const METADATA_PREFIXES: [&str; 2] = ["x-aws-ec2-metadata-", "x-aliyun-ecs-metadata-"];
 
 /// A call to be made.
 #[derive(Debug, Clone)]
@@ -250,17 +253,22 @@ pub fn shown_url(url: &str) -> String {
 
 /// Whether the host writes this header itself, or it would unlock a metadata server.
 fn is_forbidden(name: &str) -> bool {
-    FORBIDDEN_HEADERS.iter().any(|forbidden| forbidden.eq_ignore_ascii_case(name.trim()))
+    let name = name.trim().to_ascii_lowercase();
+    OWN_HEADERS.contains(&&*name) || unlocks_metadata(&name)
+}
+
+fn unlocks_metadata(name: &str) -> bool {
+    METADATA_HEADERS.contains(&name) || METADATA_PREFIXES.iter().any(|prefix| name.starts_with(prefix))
 }
 
 fn forbid_headers(list: &[(String, String)]) -> Result<(), OutgoingError> {
-    match list.iter().find(|(name, _)| is_forbidden(name)) {
-        Some((name, _)) => {
-            let name = name.to_ascii_lowercase();
-            Err(OutgoingError::Invalid(format!("header `{}` is written by the host", name.escape_debug())))
-        }
-        None => Ok(()),
-    }
+    let Some((name, _)) = list.iter().find(|(name, _)| is_forbidden(name)) else { return Ok(()) };
+    let name = name.trim().to_ascii_lowercase();
+    let shown = name.escape_debug();
+    Err(OutgoingError::Invalid(match unlocks_metadata(&name) {
+        true => format!("header `{shown}` opens the metadata server of a cloud: a component may not send it"),
+        false => format!("header `{shown}` is written by the host"),
+    }))
 }
 
 fn is_encoded(headers: &HeaderMap) -> bool {

@@ -244,7 +244,10 @@ async fn every_kind_of_credential_is_put_where_it_belongs() {
         let call = Outgoing {
             method: "GET".into(),
             url: format!("{origin}x?key=guess&a=1"),
-            headers: vec![("content-type".into(), "application/json".into())],
+            headers: vec![
+                ("content-type".into(), "application/json".into()),
+                ("Landfall-Placeholder".into(), "{{TOKEN}}".into()),
+            ],
             body: Bytes::from_static(b"{\"t\":\"{{TOKEN}}\"}"),
             timeout: Duration::from_secs(2),
             untrusted: None,
@@ -253,7 +256,55 @@ async fn every_kind_of_credential_is_put_where_it_belongs() {
         client.send(call, "event-1").await.unwrap();
         let seen = request.await.unwrap().to_lowercase();
         assert!(seen.contains(expected), "{expected}\n{seen}");
+        assert!(!seen.contains("landfall-placeholder"), "{seen}");
     }
+}
+
+#[tokio::test]
+async fn only_marked_placeholders_are_replaced() {
+    let kind = |text: &str| CredentialKind::Body(text.into(), vec![CredentialPart::Secret(secret("T"))]);
+    for (marks, expected) in [
+        (&[][..], "{{ONE}} {{TWO}}"),
+        (&["{{THREE}}"], "{{ONE}} {{TWO}}"),
+        (&["{{TWO}}"], "{{ONE}} t0ken-of-some-length"),
+        (&["{{ONE}}", "{{TWO}}"], "t0ken-of-some-length t0ken-of-some-length"),
+    ] {
+        let (port, request) = server(OK).await;
+        let origin = format!("http://127.0.0.1:{port}/");
+        let credential = |text| Credential { target: origin.parse().unwrap(), kind: kind(text) };
+        let credentials = vec![credential("{{ONE}}"), credential("{{TWO}}")];
+        let client = with_credentials(std::slice::from_ref(&origin), &[], credentials);
+        let headers = marks.iter().map(|mark| ("landfall-placeholder".to_owned(), (*mark).to_owned())).collect();
+        let call = Outgoing { method: "POST".into(), headers, body: "{{ONE}} {{TWO}}".into(), ..get(&origin) };
+        client.send(call, "event-1").await.unwrap();
+        let seen = request.await.unwrap();
+        assert!(seen.ends_with(expected) && !seen.contains("landfall-placeholder"), "{marks:?}\n{seen}");
+    }
+}
+
+#[tokio::test]
+async fn components_open_no_metadata_server() {
+    let origin = "http://127.0.0.1:9/".to_owned();
+    let client = client(std::slice::from_ref(&origin), &[]);
+    for name in [
+        "Metadata",
+        "metadata ",
+        "Metadata-Flavor",
+        "X-aws-ec2-metadata-token",
+        "X-AWS-EC2-Metadata-Token-TTL-Seconds",
+        "X-aliyun-ecs-metadata-token",
+        "X-aliyun-ecs-metadata-token-ttl-seconds",
+        "X-IDENTITY-HEADER",
+        "X-Google-Metadata-Request",
+        "X-Metadata-Token",
+    ] {
+        let call = Outgoing { headers: vec![(name.into(), "true".into())], ..get(&origin) };
+        let refused = client.send(call, "event-1").await.unwrap_err();
+        assert!(refused.to_string().contains("opens the metadata server"), "{name}: {refused}");
+    }
+    let call = Outgoing { headers: vec![("x-metadata".into(), "fine".into())], ..get(&origin) };
+    let sent = client.send(call, "event-1").await.unwrap_err();
+    assert!(!matches!(sent, OutgoingError::Invalid(_)), "{sent}");
 }
 
 #[tokio::test]
@@ -330,7 +381,8 @@ async fn a_placeholder_that_the_sender_wrote_takes_no_secret() {
             attributes: Vec::new(),
         };
         let body = body.to_owned().into();
-        let outgoing = Outgoing { body, untrusted: Some(Arc::new(event)), ..get(&origin) };
+        let headers = vec![("landfall-placeholder".into(), "{{TOKEN}}".into())];
+        let outgoing = Outgoing { headers, body, untrusted: Some(Arc::new(event)), ..get(&origin) };
         tokio::time::timeout(Duration::from_millis(200), client.send(outgoing, "event-1")).await
     };
     let sentence = "a credential of this call cannot be used now: the log of the node says why";

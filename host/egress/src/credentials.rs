@@ -18,6 +18,9 @@ use landfall_model::{
     SecretSource,
 };
 
+/// A handler names in this header the placeholder that the host is to replace in the body of this call. It is not sent.
+pub const PLACEHOLDER_HEADER: &str = "landfall-placeholder";
+
 /// The credentials of one hook.
 #[derive(Clone)]
 pub struct Credentials {
@@ -64,6 +67,7 @@ impl Credentials {
     /// Adds what is meant for this URL, over whatever the component wrote there; what signs the call comes last.
     pub fn add(&self, call: &mut Call<'_>) -> Result<Added, CredentialError> {
         let mut added = Added::default();
+        let marked = take_marks(call.headers);
         let called = call.url.clone();
         let meant = || self.list.iter().filter(|credential| credential.target.covers(&called));
         if meant().next().is_some() {
@@ -77,7 +81,13 @@ impl Credentials {
             )
         };
         for credential in meant().filter(|credential| !signs(&credential.kind)) {
-            self.put(&credential.kind, call, &mut added)?;
+            let is_marked = match &credential.kind {
+                CredentialKind::Body(placeholder, _) => marked.iter().any(|mark| mark == placeholder),
+                _ => true,
+            };
+            if is_marked {
+                self.put(&credential.kind, call, &mut added)?;
+            }
         }
         for credential in meant().filter(|credential| signs(&credential.kind)) {
             self.sign(&credential.kind, call, &mut added)?;
@@ -213,6 +223,14 @@ fn set(headers: &mut HeaderMap, name: &'static str, value: &str) -> Result<(), C
     value.set_sensitive(true);
     headers.insert(name, value);
     Ok(())
+}
+
+/// One placeholder in each header of the name.
+fn take_marks(headers: &mut HeaderMap) -> Vec<String> {
+    let marks = headers.get_all(PLACEHOLDER_HEADER).iter();
+    let marks = marks.map(|mark| String::from_utf8_lossy(mark.as_bytes()).into_owned()).collect();
+    headers.remove(PLACEHOLDER_HEADER);
+    marks
 }
 
 // === impl Added ===

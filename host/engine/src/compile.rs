@@ -13,6 +13,7 @@ use rustix::process::{Resource, Rlimit, Signal};
 use tokio::io::AsyncWriteExt;
 use tokio::process::Command;
 
+use super::confine;
 use super::inspect::{COMPONENT_BYTES_MAX, LoadError};
 use super::settings;
 
@@ -22,7 +23,11 @@ const TIME_MAX: Duration = Duration::from_secs(120);
 const CPU_SECONDS_MAX: u64 = 120;
 /// Of address space. A 12 MiB JavaScript component peaks at 380 MiB.
 const MEMORY_BYTES_MAX: u64 = 4 << 30;
+/// Of one file. Machine code is a few times as large as its component, and that has 64 MiB at most.
+const FILE_BYTES_MAX: u64 = 1 << 30;
 const NICENESS: i32 = 10;
+/// The kernel ends the compiler first when memory runs out, not the node.
+const OOM_SCORE: &str = "1000";
 /// Signals of a compiler that ended itself.
 const DEATHS: [Signal; 4] = [Signal::ABORT, Signal::SEGV, Signal::BUS, Signal::ILL];
 /// The exit code of a child that read and compiled, and found the component bad.
@@ -81,6 +86,7 @@ fn failed(file: &str, output: &Output) -> LoadError {
 /// The child's side: a component on standard input, machine code into `target`.
 pub fn compile_child(target: &Path) -> anyhow::Result<ExitCode> {
     limit_myself().context("cannot limit the compiler")?;
+    confine::confine(target.parent().context("the target has no directory")?).context("cannot confine the compiler")?;
     let mut bytes = Vec::new();
     std::io::stdin().take(COMPONENT_BYTES_MAX as u64 + 1).read_to_end(&mut bytes)?;
     anyhow::ensure!(bytes.len() <= COMPONENT_BYTES_MAX, "the component is larger than 64 MiB");
@@ -106,6 +112,9 @@ fn limit_myself() -> rustix::io::Result<()> {
     let cpu = Rlimit { current: Some(CPU_SECONDS_MAX), maximum: Some(CPU_SECONDS_MAX + 5) };
     rustix::process::setrlimit(Resource::Cpu, cpu)?;
     rustix::process::setrlimit(Resource::Core, to(0))?;
+    rustix::process::setrlimit(Resource::Fsize, to(FILE_BYTES_MAX))?;
     rustix::process::nice(NICENESS)?;
+    // Where /proc is not mounted or not ours to write, the limit of address space remains.
+    std::fs::write("/proc/self/oom_score_adj", OOM_SCORE).ok();
     Ok(())
 }

@@ -13,6 +13,7 @@ use tokio::net::TcpListener;
 use crate::descriptors;
 use crate::metrics;
 use crate::shutdown::Shutdown;
+use crate::writable;
 use landfall_admin::Admin;
 use landfall_admin::guard::{Guard, Refused};
 use landfall_broker::Broker;
@@ -192,6 +193,14 @@ impl App {
         let admin_listener = bind(config.admin_listen, "admin.listen").await?;
         prepare_dirs(&config)?;
         config.edge.connections = descriptors::reserve(config.edge.connections);
+        for warning in writable_by_others(&config) {
+            tracing::warn!("{warning}");
+        }
+        if !landfall_engine::can_confine() {
+            tracing::info!(
+                "this kernel has no Landlock: the compiler's process has limits, but can read files of this user"
+            );
+        }
         let secrets = Arc::new(Secrets::new(config.secrets, config.secret_grant.clone()));
         let admin_token = admin_token(&config)?;
         tokio::task::block_in_place(|| secrets.track_own(std::slice::from_ref(&admin_token)));
@@ -502,6 +511,18 @@ fn with_secrets(url: &CredentialText, secrets: &Secrets, what: &'static str) -> 
         }
     }
     String::from_utf8(text).map_err(|_| anyhow::anyhow!("{what} is not text"))
+}
+
+/// Plugins, packs, settings, and secrets in files of the node, that other users can change.
+pub fn writable_by_others(config: &Config) -> Vec<String> {
+    let own = config.secret_grant.own.iter().filter_map(|own| match own {
+        SecretRef::File(path) => Some(path.clone()),
+        _ => None,
+    });
+    let secrets = config.secret_grant.hooks_path.clone();
+    let settings = config.secret_grant.own_paths.iter().filter(|path| path.is_file()).cloned();
+    let plugins = [config.plugins.clone(), config.plugins.join("providers")].into_iter().chain(config.bundled.clone());
+    writable::warnings(plugins.chain(own).chain(secrets).chain(settings))
 }
 
 /// What `landfall check` says: how each hook would stand.

@@ -8,3 +8,4 @@ mod descriptors;
 mod metrics;
 pub mod shutdown;
 pub mod telemetry;
+mod writable;

@@ -114,6 +114,9 @@ mod tests {
             ("https://*.a.example:8443/api", "GET", "https://b.a.example:8443/api/x", true),
             ("https://*.a.example/api", "GET", "https://b.a.example/other", false),
             ("https://*.a.example/", "GET", "https://1.2.3.4/", false),
+            ("http://127.0.0.1/", "GET", "http://127.0.0.1.evil.example/", false),
+            ("http://127.0.0.1/", "GET", "http://127.0.0.1@evil.example/", false),
+            ("https://*.a.example/api/", "GET", "https://b.a.example/api/..;/x", false),
         ] {
             let grant: HttpGrant = grant.parse().unwrap();
             let covers = grant.covers(&method.parse().unwrap(), &Url::parse(url).unwrap());

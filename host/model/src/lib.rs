@@ -8,6 +8,7 @@ mod credential;
 pub mod delivery;
 mod delivery_id;
 mod documents;
+mod dot_segments;
 mod edge_limits;
 mod effects;
 pub mod event;
@@ -34,6 +35,7 @@ pub use credential::{Credential, CredentialKind, CredentialPart, CredentialText,
 pub use delivery::{Attempt, FailedCall, LogLine, Outcome, Row};
 pub use delivery_id::{DeliveryId, IdMatch};
 pub use documents::Documents;
+pub use dot_segments::has_dot_segment;
 pub use edge_limits::EdgeLimits;
 pub use effects::{Effects, Emission, KvChange, KvExpected, KvValue, KvWrite, Quota};
 pub use event::{Event, EventId, Failure, Reply};

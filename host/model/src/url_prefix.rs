@@ -5,6 +5,8 @@ use std::str::FromStr;
 
 use url::{Host, Url};
 
+use super::dot_segments::has_dot_segment;
+
 /// One origin and a path prefix.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct UrlPrefix {
@@ -45,7 +47,7 @@ impl UrlPrefix {
             return true;
         }
         let lower = path.to_ascii_lowercase();
-        if lower.contains("%2f") || lower.contains("%5c") {
+        if lower.contains("%2f") || lower.contains("%5c") || has_dot_segment(path) {
             return false;
         }
         match path.strip_prefix(prefix) {
@@ -111,7 +113,15 @@ mod tests {
             ("https://a.example/api/", "https://a.example/api/../secret", false),
             ("https://a.example/api/", "https://a.example/api/%2e%2e/secret", false),
             ("https://a.example/api/", "https://a.example/api/..%2Fsecret", false),
+            ("https://a.example/api/", "https://a.example/api/..;/secret", false),
+            ("https://a.example/api/", "https://a.example/api/%2e%2e;a=b/secret", false),
+            ("https://a.example/api/", "https://a.example/api/x;..", true),
             ("http://127.0.0.1:9/", "http://2130706433:9/", true),
+            ("http://127.0.0.1", "http://127.0.0.1.evil.example/", false),
+            ("http://127.0.0.1/", "http://127.0.0.1@evil.example/", false),
+            ("http://127.0.0.1:9/", "http://127.0.0.1:9@evil.example/", false),
+            ("http://127.0.0.1", "http://127.0.0.1\\.evil.example/", true),
+            ("http://localhost/", "http://localhost.evil.example/", false),
         ] {
             assert_eq!(covers(prefix, url), expected, "{prefix} {url}");
         }

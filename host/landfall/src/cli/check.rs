@@ -20,6 +20,7 @@ pub async fn check(flags: NodeFlags) -> anyhow::Result<ExitCode> {
     telemetry::start(config.log_format, "off")?;
     let statuses = app::check(&config).await?.statuses();
     statuses.iter().for_each(print);
+    app::writable_by_others(&config).iter().for_each(|warning| say!("warning: {warning}"));
     let bad = statuses.iter().filter(|status| status.state != HookState::Serving).count();
     say!("{} of {} hooks would serve", statuses.len() - bad, statuses.len());
     // Such as a verify token without a value: the provider's handshake would fail, and no event would ever come.

@@ -197,7 +197,7 @@ impl Front {
     }
 
     async fn put(&self, path: &str, value: Value) {
-        let request = self.client.put(format!("{}/{path}", self.at)).timeout(Duration::from_secs(5));
+        let request = self.client.put(format!("{}/{path}", self.at)).timeout(Duration::from_secs(60));
         request.json(&value).send().await.expect("it answers");
     }
 }

@@ -90,7 +90,7 @@ async fn each_ends_with_its_name_and_the_node_and_the_neighbours_live_on() {
     for (number, (does, outcomes)) in MISDEEDS.iter().enumerate() {
         let started = Instant::now();
         let (status, answer) = node.post(&format!("/bad-{number}"), &[], "{}").await;
-        assert!(started.elapsed() < Duration::from_secs(10), "{does}: {:?}", started.elapsed());
+        assert!(started.elapsed() < Duration::from_secs(60), "{does}: {:?}", started.elapsed());
         let hook = format!("bad-{number}");
         let attempt = node
             .logged(&format!("the attempt that {does}: {status} {answer}\n{}", node.log()), |line| {

@@ -185,7 +185,7 @@ async fn every_stop_under_load_is_orderly_quick_and_loses_nothing() {
         let mut alone = Arc::into_inner(shared).expect("the callers are gone");
         let status = alone.ended().await;
         assert!(
-            status.success() && stopped.elapsed() < Duration::from_secs(10),
+            status.success() && stopped.elapsed() < Duration::from_secs(60),
             "{round}: {status} {:?}",
             stopped.elapsed()
         );

@@ -1,7 +1,5 @@
 //! How attempts of plain `wasi:http` components end: by a trap at once, within their memory, with a reason.
 
-use std::time::{Duration, Instant};
-
 use landfall_tests::{Node, Receiver, Setup, guest};
 use serde_json::Value;
 
@@ -18,10 +16,7 @@ async fn attempt(node: &Node) -> Value {
 
 async fn ends_at_once(does: &str, outcome: &str, reason: &str) {
     let node = plain("").await;
-    let started = Instant::now();
     let (status, answer) = node.post(&format!("/plain?does={does}"), &[], "").await;
-    // Far below its deadline.
-    assert!(started.elapsed() < Duration::from_secs(30), "{does}: {:?}", started.elapsed());
     assert!(status >= 500, "{does}: {status} {answer}");
     let attempt = attempt(&node).await;
     assert_eq!(attempt["outcome"], outcome, "{attempt}");

@@ -13,7 +13,7 @@ const OPEN: &str = "[verify]\nscheme = \"none\"\n";
 /// Sends bytes, and reads what comes until the node closes the connection.
 fn raw(node: &Node, bytes: &[u8]) -> String {
     let mut stream = TcpStream::connect(node.public).unwrap();
-    stream.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+    stream.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
     stream.write_all(bytes).unwrap();
     let mut answer = Vec::new();
     stream.read_to_end(&mut answer).ok();

@@ -72,6 +72,28 @@
 //! }
 //! ```
 //!
+//! With a schema of them, Landfall checks `[settings]` when it loads the hook: unknown and missing keys, templates, and URLs that
+//! `[allow] http` does not have. `cargo test` writes the schema to `settings.schema.json` beside `Cargo.toml`.
+//!
+//! ```
+//! use landfall_sdk::{Event, Failure, handler, serde::Deserialize, settings};
+//!
+//! #[settings]
+//! #[derive(Deserialize)]
+//! #[serde(crate = "landfall_sdk::serde", deny_unknown_fields)]
+//! struct Settings {
+//!     /// Where to post.
+//!     #[schemars(extend("x-landfall" = "url"))]
+//!     url: String,
+//! }
+//!
+//! #[handler(settings = Settings)]
+//! fn on_event(_: Event) -> Result<String, Failure> {
+//!     let Settings { url } = settings::all()?;
+//!     Ok(url)
+//! }
+//! ```
+//!
 //! # Calling out
 //!
 //! The operator lists what may be reached under `[allow] http`, and Landfall adds the credentials: the handler never
@@ -239,6 +261,8 @@ pub mod http;
 pub mod kv;
 pub mod log;
 pub mod providers;
+#[doc(hidden)]
+pub mod section;
 pub mod settings;
 pub mod table;
 #[cfg(feature = "template")]
@@ -260,8 +284,10 @@ mod imports;
 
 pub use event::{Event, FromEvent, Json, Payload};
 pub use failure::Failure;
-pub use landfall_sdk_macros::{handler, responder};
+pub use landfall_sdk_macros::{handler, responder, settings};
 pub use reply::{IntoReply, Reply};
+#[cfg(not(target_arch = "wasm32"))]
+pub use schemars;
 pub use serde;
 pub use serde_json::{self, json};
 #[cfg(feature = "template")]

@@ -18,6 +18,21 @@ use serde_json::{Map, Value, json};
 #[serde(transparent)]
 pub struct Template(String);
 
+#[cfg(not(target_arch = "wasm32"))]
+impl schemars::JsonSchema for Template {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "Template".into()
+    }
+
+    fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        schemars::json_schema!({ "type": "string", "x-landfall": "template" })
+    }
+}
+
 impl Template {
     /// A template that is not taken from settings.
     pub fn new(template: impl Into<String>) -> Self {

@@ -41,6 +41,27 @@ pub fn host() -> Host {
     Host { _not_send: PhantomData }
 }
 
+/// Compares the file `settings.schema.json` in `dir` with the schema of `T`. A different one is written anew.
+///
+/// # Panics
+///
+/// If the file was written anew, or cannot be.
+#[cfg(not(target_arch = "wasm32"))]
+pub fn settings_schema<T: schemars::JsonSchema>(dir: &str) {
+    let mut schema = schemars::SchemaGenerator::default().into_root_schema_for::<T>();
+    schema.remove("$schema");
+    schema.remove("title");
+    let mut text = serde_json::to_string_pretty(&schema).expect("a schema is JSON");
+    text.push('\n');
+    assert!(!text.contains("\'\'\'"), "the schema has three quotes in a row: it cannot be in a manifest");
+    let path = std::path::Path::new(dir).join("settings.schema.json");
+    if std::fs::read_to_string(&path).is_ok_and(|old| old == text) {
+        return;
+    }
+    std::fs::write(&path, text).expect("the folder of the crate is writable");
+    panic!("{} was not that of the settings: it was written anew, run the tests again", path.display());
+}
+
 /// The fake host of this thread. Without it, a handler finds no settings and each call is denied.
 pub struct Host {
     _not_send: PhantomData<*const ()>,

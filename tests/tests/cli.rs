@@ -101,7 +101,7 @@ fn check_says_how_each_hook_would_stand() {
     assert!(stdout(&output).contains("1 of 1 hooks would serve"), "{}", stdout(&output));
     assert!(!stdout(&output).contains("denied"), "{}", stdout(&output));
     // What would only show when it is done is told too.
-    std::fs::copy(bundled("forward"), dir.path().join("calls.wasm")).unwrap();
+    std::fs::copy(guest("calls"), dir.path().join("calls.wasm")).unwrap();
     put("calls.toml", "[verify]\nscheme = \"none\"\n");
     let told = "its component imports http, and [allow] http grants nothing: each call would be denied";
     assert!(stdout(&run(&["check", "--plugins", plugins])).contains(told));

@@ -520,9 +520,9 @@ fn with_manifest(component: &[u8], manifest: &str) -> Vec<u8> {
 
 #[tokio::test]
 async fn a_new_version_that_asks_for_more_is_refused_until_that_is_granted() {
-    let plain = std::fs::read(bundled("forward")).unwrap();
+    let plain = component("calls");
     let open = "mode = \"sync\"\n[verify]\nscheme = \"none\"\n";
-    let node = Setup::new().hook("out", &bundled("forward"), open).serving("out").await;
+    let node = Setup::new().hook("out", &guest("calls"), open).serving("out").await;
     let digest = node.hook("out").await.unwrap()["digest"].clone();
     node.put("out.wasm", with_manifest(&plain, "[allow]\nhttp = [\"https://api.example.com/\"]\nkv = true\n"));
     let status = node.until("out", "stale").await;

@@ -73,11 +73,20 @@ fn floor_char_boundary(text: &str, offset: usize) -> usize {
 fn span_of(table: &DeTable<'_>, path: &[&str]) -> Option<Range<usize>> {
     let (first, rest) = path.split_first()?;
     let (key, value) = table.iter().find(|(key, _)| key.get_ref() == first)?;
-    let inner = match value.get_ref() {
-        DeValue::Table(inner) => span_of(inner, rest),
+    span_within(value.get_ref(), rest).or_else(|| Some(key.span()))
+}
+
+/// Below a value: keys of tables, numbers of list items.
+fn span_within(value: &DeValue<'_>, path: &[&str]) -> Option<Range<usize>> {
+    match value {
+        DeValue::Table(table) => span_of(table, path),
+        DeValue::Array(items) => {
+            let (first, rest) = path.split_first()?;
+            let item = items.get(first.parse::<usize>().ok()?)?;
+            span_within(item.get_ref(), rest).or_else(|| Some(item.span()))
+        }
         _ => None,
-    };
-    inner.or_else(|| Some(key.span()))
+    }
 }
 
 /// Keys that DESIGN has and this version has not.

@@ -10,6 +10,7 @@ use super::credential::{CredentialTable, below, credential};
 use super::environment::{Typed, environment};
 use super::error::ConfigError;
 use super::queued::{AcceptedTable, DedupTable, Rate, RetryTable, accepted, dedup, retry};
+use super::settings_schema::SettingsSchema;
 use super::values::{MethodName, Parsed, Size, Time};
 use landfall_model::hook::{is_table_name, rest_of};
 use landfall_model::{
@@ -112,13 +113,40 @@ pub fn parse_hook(source: HookSource<'_>) -> Result<HookSpec, ConfigError> {
 
 /// Checks the manifest that a component carries: a hook file without secrets. `file` names it in errors.
 pub fn parse_manifest(file: &str, text: &str) -> Result<toml::Table, ConfigError> {
-    toml::from_str::<HookFile>(text).map_err(|error| ConfigError::of_toml(file, text, &error))?;
-    Ok(text.parse().expect("what deserialises is a table"))
+    let mut table: toml::Table = toml::from_str(text).map_err(|error| ConfigError::of_toml(file, text, &error))?;
+    // A whole manifest that is a hook file has mistakes at known places.
+    if table.remove(SETTINGS_SCHEMA).is_none() {
+        toml::from_str::<HookFile>(text).map_err(|error| ConfigError::of_toml(file, text, &error))?;
+    }
+    typed(&table).map_err(|error| ConfigError::whole(file, error.message()))?;
+    Ok(table)
+}
+
+/// The JSON Schema of `[settings]` in a manifest.
+pub fn settings_schema(file: &str, manifest: &str) -> Result<Option<SettingsSchema>, ConfigError> {
+    let table: toml::Table = toml::from_str(manifest).map_err(|error| ConfigError::of_toml(file, manifest, &error))?;
+    let schema = table.get(SETTINGS_SCHEMA).map(SettingsSchema::parse).transpose();
+    schema.map_err(|why| ConfigError::whole(file, format!("{SETTINGS_SCHEMA} {why}")))
+}
+
+/// The rest of a manifest, as it was written if there is no schema; none where nothing is left.
+pub fn without_schema(manifest: &str) -> Option<String> {
+    let mut table: toml::Table = manifest.parse().ok()?;
+    match table.remove(SETTINGS_SCHEMA) {
+        Some(_) => (!table.is_empty()).then(|| table.to_string()),
+        None => Some(manifest.to_owned()),
+    }
+}
+
+fn typed(manifest: &toml::Table) -> Result<HookFile, toml::de::Error> {
+    let mut table = manifest.clone();
+    table.remove(SETTINGS_SCHEMA);
+    table.try_into()
 }
 
 /// What a manifest asks to be granted; nothing where it cannot be read.
 pub fn asked_by(manifest: &str) -> Allow {
-    let typed: Option<HookFile> = toml::from_str(manifest).ok();
+    let typed = manifest.parse().ok().and_then(|table| typed(&table).ok());
     typed.and_then(|typed| allow(typed.allow?).ok()).unwrap_or_default()
 }
 
@@ -126,6 +154,8 @@ pub fn asked_by(manifest: &str) -> Allow {
 /// is reached, by whom, with which grants and limits.
 const SUGGESTED: [&str; 3] = ["settings", "methods", "mode"];
 const ANSWER_WITHIN: &str = "answer_within";
+/// The key of a manifest that a hook file has not.
+const SETTINGS_SCHEMA: &str = "settings_schema";
 
 /// The part of a manifest that may be a default.
 fn suggestions(manifest: &toml::Table) -> HookFile {
@@ -136,14 +166,13 @@ fn suggestions(manifest: &toml::Table) -> HookFile {
 
 /// The time within which a component wants to answer. Only a time below the default may be used.
 pub fn suggested_answer_within(manifest: &toml::Table) -> Option<Duration> {
-    let typed: HookFile = manifest.clone().try_into().ok()?;
-    typed.answer_within.map(|time| time.0).filter(|time| !time.is_zero())
+    typed(manifest).ok()?.answer_within.map(|time| time.0).filter(|time| !time.is_zero())
 }
 
 /// What a manifest says beside its suggestions, as TOML: requests, which only the hook file can grant.
 pub fn requests(manifest: &str) -> Option<String> {
     let mut table: toml::Table = manifest.parse().ok()?;
-    table.retain(|key, _| !SUGGESTED.contains(&key) && key != ANSWER_WITHIN);
+    table.retain(|key, _| !SUGGESTED.contains(&key) && key != ANSWER_WITHIN && key != SETTINGS_SCHEMA);
     (!table.is_empty()).then(|| table.to_string())
 }
 

@@ -11,12 +11,16 @@ mod node;
 mod own_secrets;
 mod queue;
 mod queued;
+mod settings_schema;
+mod settings_text;
 mod values;
 mod variables;
 
 pub use error::ConfigError;
 pub use hook_file::{
-    HookSource, asked_by, component_file, parse_hook, parse_manifest, requests, suggested_answer_within,
+    HookSource, asked_by, component_file, parse_hook, parse_manifest, requests, settings_schema,
+    suggested_answer_within, without_schema,
 };
 pub use node::{Config, Flags, LogFormat, Readiness};
+pub use settings_schema::{SettingsMistake, SettingsSchema};
 pub use values::listen_address;

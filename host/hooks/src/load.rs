@@ -9,7 +9,7 @@ use tokio::sync::Semaphore;
 
 use super::hook::{ANSWER_WITHIN, Hook, Serving};
 use super::scan::Content;
-use landfall_config::{ConfigError, HookSource, parse_hook, parse_manifest, suggested_answer_within};
+use landfall_config::{ConfigError, HookSource, parse_hook, parse_manifest, settings_schema, suggested_answer_within};
 use landfall_engine::{Component, Engine, Handler, LoadError};
 use landfall_model::{
     Credential, EnvironmentVariable, HookName, HookSpec, Mode, SecretRef, SecretSource, SizeSpec, Sizes, VerifySpec,
@@ -136,6 +136,7 @@ impl Loader {
         })?;
         let verifier = placed(name, &text, &spec, verifier)?;
         self.check_secrets(name, &spec)?;
+        check_settings(name, &text, &spec, component.as_ref())?;
         let sizes = self.sizes(name, &text, &spec, &verifier)?;
         self.check_queue(&spec)?;
         let is_mounted = component.as_ref().is_none_or(|component| component.inspected().is_proxy());
@@ -304,6 +305,19 @@ fn manifest(component: Option<&Component>) -> Result<Option<toml::Table>, String
     let Some(text) = &inspected.manifest else { return Ok(None) };
     let file = format!("manifest of {}", inspected.file);
     parse_manifest(&file, text).map(Some).map_err(|error| error.to_string())
+}
+
+/// The settings against the schema that the component carries, if it carries one.
+fn check_settings(name: &HookName, text: &str, spec: &HookSpec, component: Option<&Component>) -> Result<(), String> {
+    let Some(inspected) = component.map(Component::inspected) else { return Ok(()) };
+    let Some(manifest) = &inspected.manifest else { return Ok(()) };
+    let file = format!("manifest of {}", inspected.file);
+    let schema = settings_schema(&file, manifest).map_err(|error| error.to_string())?;
+    let Some(schema) = schema else { return Ok(()) };
+    schema.check(&spec.settings, &spec.allow.http).map_err(|mistake| {
+        let path: Vec<&str> = ["settings"].into_iter().chain(mistake.path.iter().map(String::as_str)).collect();
+        ConfigError::at_key(&format!("{name}.toml"), text, &path, format!("[settings] {}", mistake.message)).to_string()
+    })
 }
 
 /// The time that a manifest suggests, where it is below the default.

@@ -13,6 +13,7 @@ const ENDPOINT: &str = "https://bigquery.googleapis.com";
 /// Reasons of a row that is not at fault itself.
 const PASSING: [&str; 4] = ["stopped", "timeout", "backendError", "internalError"];
 
+#[settings]
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Settings {
@@ -29,11 +30,12 @@ struct Settings {
     row: Option<Template>,
     #[serde(default)]
     ignore_unknown_values: bool,
+    #[schemars(extend("x-landfall" = "base-url"))]
     endpoint: Option<String>,
 }
 
 /// The one function of this component.
-#[handler]
+#[handler(settings = Settings)]
 pub fn bigquery(event: Event) -> Result<Reply, Failure> {
     let settings: Settings = settings::all()?;
     if let Some(reply) = skipped(&settings.when, &event, "stored") {

@@ -1,7 +1,9 @@
 //! Conditions on an event: where to look, and what has to be there.
 
+#[cfg(not(target_arch = "wasm32"))]
+use landfall_sdk::schemars::{JsonSchema, Schema, SchemaGenerator};
 use landfall_sdk::serde_json::Value;
-use landfall_sdk::{Event, Reply, json, log};
+use landfall_sdk::{Event, Reply, json, log, settings};
 use serde::Deserialize;
 
 /// One condition, checked once when the settings are read.
@@ -10,6 +12,17 @@ use serde::Deserialize;
 pub struct Condition {
     place: Place,
     test: Test,
+}
+
+#[cfg(not(target_arch = "wasm32"))]
+impl JsonSchema for Condition {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "Condition".into()
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        Typed::json_schema(generator)
+    }
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -30,6 +43,7 @@ enum Test {
 }
 
 /// What may be typed: one place and one test.
+#[settings]
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Typed {

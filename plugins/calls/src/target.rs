@@ -2,7 +2,9 @@
 
 use crate::condition::{Condition, unmet};
 use landfall_sdk::http::{HttpError, Request, Response};
-use landfall_sdk::{Event, Failure, Template, log};
+#[cfg(not(target_arch = "wasm32"))]
+use landfall_sdk::schemars::{JsonSchema, Schema, SchemaGenerator};
+use landfall_sdk::{Event, Failure, Template, log, settings};
 use serde::Deserialize;
 use std::collections::BTreeMap;
 
@@ -22,19 +24,33 @@ pub struct Target {
     pub body: Option<Template>,
 }
 
+#[cfg(not(target_arch = "wasm32"))]
+impl JsonSchema for Target {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "Target".into()
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        Typed::json_schema(generator)
+    }
+}
+
 /// The two ways to write a target down.
+#[settings]
 #[derive(Deserialize)]
 #[serde(untagged, expecting = "a target is a URL, or a table with url, when, method, headers and body")]
 enum Typed {
-    Url(String),
+    Url(#[schemars(extend("x-landfall" = "url"))] String),
     Table(Table),
 }
 
+#[settings]
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Table {
     #[serde(default)]
     when: Vec<Condition>,
+    #[schemars(extend("x-landfall" = "url"))]
     url: String,
     method: Option<String>,
     #[serde(default)]

@@ -14,6 +14,7 @@ const ENDPOINT: &str = "https://cloudtasks.googleapis.com";
 /// The name is taken: the task was made by an earlier attempt.
 const TAKEN: u16 = 409;
 
+#[settings]
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Settings {
@@ -36,11 +37,12 @@ struct Settings {
     account: Option<String>,
     /// Of that token; the URL, if nothing else.
     audience: Option<String>,
+    #[schemars(extend("x-landfall" = "base-url"))]
     endpoint: Option<String>,
 }
 
 /// The one function of this component.
-#[handler]
+#[handler(settings = Settings)]
 pub fn cloud_tasks(event: Event) -> Result<Reply, Failure> {
     let settings: Settings = settings::all()?;
     if let Some(reply) = skipped(&settings.when, &event, "created") {

@@ -10,12 +10,15 @@ use landfall_sdk::{Event, Failure, Payload, Reply, Template, handler, json, sett
 use serde::Deserialize;
 use std::collections::BTreeMap;
 
+#[settings]
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Settings {
     /// All must hold; none at all means every event.
     #[serde(default)]
     when: Vec<Condition>,
+    /// Where to send.
+    #[schemars(extend("x-landfall" = "url"))]
     url: String,
     #[serde(default)]
     mode: Mode,
@@ -28,6 +31,7 @@ struct Settings {
     extensions: BTreeMap<String, Template>,
 }
 
+#[settings]
 #[derive(Default, PartialEq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 enum Mode {
@@ -37,7 +41,7 @@ enum Mode {
 }
 
 /// The one function of this component.
-#[handler]
+#[handler(settings = Settings)]
 pub fn cloudevents(event: Event) -> Result<Reply, Failure> {
     let settings: Settings = settings::all()?;
     if let Some(reply) = skipped(&settings.when, &event, "sent") {

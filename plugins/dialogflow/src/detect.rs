@@ -3,10 +3,11 @@
 use landfall_calls::{google, send};
 use landfall_sdk::http::Request;
 use landfall_sdk::serde_json::Value;
-use landfall_sdk::{Event, Failure, Template, json};
+use landfall_sdk::{Event, Failure, Template, json, settings};
 use serde::Deserialize;
 
 /// Whom to ask, and what.
+#[settings]
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Detect {
@@ -20,6 +21,7 @@ pub struct Detect {
     text: Template,
     #[serde(default = "english")]
     language: String,
+    #[schemars(extend("x-landfall" = "base-url"))]
     endpoint: Option<String>,
 }
 

@@ -11,6 +11,7 @@ use landfall_sdk::{Event, Failure, Reply, Template, handler, settings};
 use serde::Deserialize;
 use std::collections::BTreeMap;
 
+#[settings]
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Settings {
@@ -27,7 +28,7 @@ struct Settings {
 }
 
 /// The one function of this component.
-#[handler]
+#[handler(settings = Settings)]
 pub fn dialogflow(event: Event) -> Result<Reply, Failure> {
     let settings: Settings = settings::all()?;
     match (event.json::<Request>(), &settings.detect) {

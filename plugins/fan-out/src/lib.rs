@@ -8,6 +8,7 @@ use landfall_sdk::emit::{Emission, EmitError};
 use landfall_sdk::{Event, Failure, Reply, emit, handler, json, settings};
 use serde::Deserialize;
 
+#[settings]
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Settings {
@@ -28,7 +29,7 @@ struct Settings {
 const TARGET: &str = "landfall-target";
 
 /// The one function of this component.
-#[handler]
+#[handler(settings = Settings)]
 pub fn fan_out(event: Event) -> Result<Reply, Failure> {
     let settings: Settings = settings::all()?;
     settings.check()?;

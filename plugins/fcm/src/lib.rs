@@ -12,6 +12,7 @@ use std::collections::BTreeMap;
 const REJECTS: [&str; 4] = ["UNREGISTERED", "INVALID_ARGUMENT", "SENDER_ID_MISMATCH", "NOT_FOUND"];
 const ENDPOINT: &str = "https://fcm.googleapis.com";
 
+#[settings]
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Settings {
@@ -32,13 +33,14 @@ struct Settings {
     /// As Firebase wants them: `android`, `apns`, `webpush`, `fcm_options`.
     #[serde(default)]
     options: Map<String, Value>,
+    #[schemars(extend("x-landfall" = "base-url"))]
     endpoint: Option<String>,
     #[serde(default)]
     validate_only: bool,
 }
 
 /// The one function of this component.
-#[handler]
+#[handler(settings = Settings)]
 pub fn fcm(event: Event) -> Result<Reply, Failure> {
     let settings: Settings = settings::all()?;
     if let Some(reply) = skipped(&settings.when, &event, "sent") {

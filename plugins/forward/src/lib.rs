@@ -8,12 +8,14 @@ use landfall_sdk::{Event, Failure, Reply, handler, json, settings};
 use serde::Deserialize;
 use std::time::Duration;
 
+#[settings]
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Settings {
     /// All must hold; none at all means every event.
     #[serde(default)]
     when: Vec<Condition>,
+    /// What is called: URLs, or tables.
     targets: Vec<Target>,
 }
 
@@ -24,7 +26,7 @@ struct Outcome<'a> {
 }
 
 /// The one function of this component.
-#[handler]
+#[handler(settings = Settings)]
 pub fn forward(event: Event) -> Result<Reply, Failure> {
     let Settings { when, targets } = settings::all()?;
     if targets.is_empty() {

@@ -13,6 +13,7 @@ const API: &str = "https://api.github.com";
 /// The version of the REST API.
 const VERSION: &str = "2022-11-28";
 
+#[settings]
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Settings {
@@ -31,6 +32,7 @@ struct Settings {
     status: bool,
     #[serde(default = "context")]
     context: String,
+    #[schemars(extend("x-landfall" = "base-url"))]
     api: Option<String>,
 }
 
@@ -53,7 +55,7 @@ struct Commit {
 }
 
 /// The one function of this component.
-#[handler]
+#[handler(settings = Settings)]
 pub fn github_deploy(event: Event) -> Result<Reply, Failure> {
     let settings: Settings = settings::all()?;
     let commit = match settings.commit(&event)? {

@@ -12,6 +12,7 @@ use std::collections::BTreeMap;
 
 const ENDPOINT: &str = "https://pubsub.googleapis.com";
 
+#[settings]
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Settings {
@@ -27,11 +28,12 @@ struct Settings {
     attributes: BTreeMap<String, Template>,
     /// A template.
     ordering_key: Option<Template>,
+    #[schemars(extend("x-landfall" = "base-url"))]
     endpoint: Option<String>,
 }
 
 /// The one function of this component.
-#[handler]
+#[handler(settings = Settings)]
 pub fn pubsub_publish(event: Event) -> Result<Reply, Failure> {
     let settings: Settings = settings::all()?;
     if let Some(reply) = skipped(&settings.when, &event, "published") {

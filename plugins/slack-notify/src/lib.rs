@@ -21,6 +21,7 @@ const REJECTS: [&str; 9] = [
     "markdown_text_conflict",
 ];
 
+#[settings]
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Settings {
@@ -28,6 +29,7 @@ struct Settings {
     #[serde(default)]
     when: Vec<Condition>,
     /// Of the incoming webhook; default: `chat.postMessage`.
+    #[schemars(extend("x-landfall" = "url"))]
     url: Option<String>,
     /// A template; needed without a webhook's `url`.
     channel: Option<Template>,
@@ -40,7 +42,7 @@ struct Settings {
 }
 
 /// The one function of this component.
-#[handler]
+#[handler(settings = Settings)]
 pub fn slack_notify(event: Event) -> Result<Reply, Failure> {
     let settings: Settings = settings::all()?;
     if let Some(reply) = skipped(&settings.when, &event, "posted") {

@@ -10,12 +10,14 @@ use landfall_sdk::{Event, Failure, Reply, Template, handler, json, settings, tab
 use serde::Deserialize;
 use std::collections::BTreeMap;
 
+#[settings]
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Settings {
     /// All must hold; none at all means every event.
     #[serde(default)]
     when: Vec<Condition>,
+    /// Where the rows go.
     table: String,
     /// Column to JSON pointer.
     #[serde(default)]
@@ -29,7 +31,7 @@ struct Settings {
 }
 
 /// The one function of this component.
-#[handler(manifest = "manifest.toml")]
+#[handler(manifest = "manifest.toml", settings = Settings)]
 pub fn store(event: Event) -> Result<Reply, Failure> {
     let settings: Settings = settings::all()?;
     settings.check()?;

@@ -7,12 +7,15 @@ use landfall_sdk::{Event, Failure, Reply, Template, handler, json, settings};
 use serde::Deserialize;
 use std::collections::BTreeMap;
 
+#[settings]
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Settings {
     /// All must hold; none at all means every event.
     #[serde(default)]
     when: Vec<Condition>,
+    /// What is called.
+    #[schemars(extend("x-landfall" = "url"))]
     url: String,
     method: Option<String>,
     #[serde(default)]
@@ -21,7 +24,7 @@ struct Settings {
 }
 
 /// The one function of this component.
-#[handler]
+#[handler(settings = Settings)]
 pub fn trigger(event: Event) -> Result<Reply, Failure> {
     let Settings { when, url, method, headers, body } = settings::all()?;
     if let Some(reply) = skipped(&when, &event, "triggered") {

@@ -8,6 +8,7 @@ use serde::Deserialize;
 
 const URL: &str = "https://api.x.com/2/tweets";
 
+#[settings]
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Settings {
@@ -18,11 +19,12 @@ struct Settings {
     text: Template,
     /// A template: the id of the post that this one answers.
     reply_to: Option<Template>,
+    #[schemars(extend("x-landfall" = "url"))]
     url: Option<String>,
 }
 
 /// The one function of this component.
-#[handler]
+#[handler(settings = Settings)]
 pub fn x_post(event: Event) -> Result<Reply, Failure> {
     let settings: Settings = settings::all()?;
     if let Some(reply) = skipped(&settings.when, &event, "posted") {

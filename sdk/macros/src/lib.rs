@@ -1,4 +1,6 @@
-//! The `#[handler]` and `#[responder]` attributes. Use them through `landfall_sdk`: what they write refers to that crate.
+//! The `#[handler]`, `#[responder]` and `#[settings]` attributes. Use them through `landfall_sdk`: what they write refers to that crate.
+//!
+//! `#[settings]` describes a type of settings.
 //!
 //! They leave the function as it is, so that tests call it natively, and add the component's export for wasm only.
 
@@ -7,13 +9,17 @@ use proc_macro2::TokenStream as Tokens;
 use quote::quote;
 use syn::parse::{Parse, ParseStream};
 use syn::spanned::Spanned;
-use syn::{Error, FnArg, Ident, Item, ItemFn, LitStr, ReturnType, Token};
+use syn::{Attribute, Error, FnArg, Ident, Item, ItemFn, LitStr, ReturnType, Token, Type};
 
 /// Makes a function the handler of this component.
 ///
 /// The function takes one argument (`Event` or `Json<T>`) and returns `Result<_, Failure>` of anything that is a
 /// reply (`Reply`, `Json<T>`, `String`, `&'static str`, `()`). With `#[handler(manifest = "manifest.toml")]` that
 /// file, relative to `Cargo.toml`, travels inside the component as the custom section `landfall:manifest`.
+///
+/// With `#[handler(settings = Settings)]` the JSON Schema of that type, which has the attribute `#[settings]`, travels in
+/// the same place, and Landfall checks `[settings]` by it when it loads the hook. The schema is the file
+/// `settings.schema.json` beside `Cargo.toml`: `cargo test` writes it.
 #[proc_macro_attribute]
 pub fn handler(arguments: TokenStream, item: TokenStream) -> TokenStream {
     let original = Tokens::from(item.clone());
@@ -52,8 +58,9 @@ fn expand(arguments: TokenStream, item: TokenStream) -> Result<Tokens, Error> {
         &quote!(handle),
         &quote!(__export),
     );
-    let manifest = options.manifest.as_ref().map(manifest);
-    Ok(quote!(#function #export #manifest))
+    let manifest = options.section();
+    let schema_test = options.settings.as_ref().map(schema_test);
+    Ok(quote!(#function #export #manifest #schema_test))
 }
 
 fn expand_responder(arguments: TokenStream, item: TokenStream) -> Result<Tokens, Error> {
@@ -72,24 +79,75 @@ fn expand_responder(arguments: TokenStream, item: TokenStream) -> Result<Tokens,
     Ok(quote!(#function #export))
 }
 
+/// Describes a type of settings, for `#[handler(settings = …)]`: write it above `#[derive(Deserialize)]`, on the type and
+/// on those that it is made of.
+///
+/// `#[schemars(extend("x-landfall" = "url"))]` marks a text as a URL that is called, `"base-url"` as one that paths are
+/// put behind, `"template"` as a template. Nothing of it is in the component but the finished schema.
+#[proc_macro_attribute]
+pub fn settings(arguments: TokenStream, item: TokenStream) -> TokenStream {
+    let original = Tokens::from(item.clone());
+    match expand_settings(arguments, item) {
+        Ok(tokens) => tokens.into(),
+        Err(error) => {
+            let error = error.into_compile_error();
+            quote!(#original #error).into()
+        }
+    }
+}
+
+fn expand_settings(arguments: TokenStream, item: TokenStream) -> Result<Tokens, Error> {
+    if !arguments.is_empty() {
+        return Err(Error::new(Tokens::from(arguments).span(), "#[settings] has no options"));
+    }
+    let described: Item = syn::parse(item)?;
+    let mut plain = described.clone();
+    match &mut plain {
+        Item::Struct(item) => item.fields.iter_mut().for_each(|field| without_schemars(&mut field.attrs)),
+        Item::Enum(item) => item.variants.iter_mut().for_each(|variant| {
+            without_schemars(&mut variant.attrs);
+            variant.fields.iter_mut().for_each(|field| without_schemars(&mut field.attrs));
+        }),
+        other => return Err(Error::new(other.span(), "this goes on a struct or an enum")),
+    }
+    Ok(quote! {
+        #[cfg(not(target_arch = "wasm32"))]
+        #[derive(::landfall_sdk::schemars::JsonSchema)]
+        #[schemars(crate = "::landfall_sdk::schemars")]
+        #described
+        #[cfg(target_arch = "wasm32")]
+        #plain
+    })
+}
+
+fn without_schemars(attributes: &mut Vec<Attribute>) {
+    attributes.retain(|attribute| !attribute.path().is_ident("schemars"));
+}
+
 /// What stands in the brackets of the attribute.
+#[derive(Default)]
 struct Options {
     manifest: Option<LitStr>,
+    settings: Option<Type>,
 }
 
 impl Parse for Options {
     fn parse(input: ParseStream<'_>) -> Result<Self, Error> {
-        if input.is_empty() {
-            return Ok(Self { manifest: None });
+        let mut options = Self::default();
+        while !input.is_empty() {
+            let key: Ident = input.parse()?;
+            input.parse::<Token![=]>()?;
+            match key.to_string().as_str() {
+                "manifest" => options.manifest = Some(input.parse()?),
+                "settings" => options.settings = Some(input.parse()?),
+                _ => {
+                    let text = "the options are `manifest = \"manifest.toml\"` and `settings = Settings`";
+                    return Err(Error::new(key.span(), text));
+                }
+            }
+            input.parse::<Option<Token![,]>>()?;
         }
-        let key: Ident = input.parse()?;
-        if key != "manifest" {
-            return Err(Error::new(key.span(), "the only option is `manifest = \"manifest.toml\"`"));
-        }
-        input.parse::<Token![=]>()?;
-        let manifest = Some(input.parse()?);
-        input.parse::<Option<Token![,]>>()?;
-        Ok(Self { manifest })
+        Ok(options)
     }
 }
 
@@ -145,15 +203,38 @@ fn export(name: &Ident, bindings: &Tokens, interface: &Tokens, function: &Tokens
     }
 }
 
-fn manifest(path: &LitStr) -> Tokens {
-    let bytes = quote!(include_bytes!(concat!(env!("CARGO_MANIFEST_DIR"), "/", #path)));
+impl Options {
+    /// The manifest of the component: its own file below the schema of its settings. Keys come before tables in TOML.
+    fn section(&self) -> Option<Tokens> {
+        let file = |path: Tokens| quote!(include_bytes!(concat!(env!("CARGO_MANIFEST_DIR"), "/", #path)));
+        let schema = self.settings.as_ref().map(|_| {
+            let schema = file(quote!("settings.schema.json"));
+            quote!(b"settings_schema = \'\'\'\n", #schema, b"\'\'\'\n",)
+        });
+        let manifest = self.manifest.as_ref().map(|path| file(quote!(#path)));
+        if schema.is_none() && manifest.is_none() {
+            return None;
+        }
+        Some(quote! {
+            #[cfg(target_arch = "wasm32")]
+            const _: () = {
+                const PARTS: &[&[u8]] = &[#schema #manifest];
+                const LENGTH: usize = ::landfall_sdk::section::length(PARTS);
+                #[used]
+                #[unsafe(link_section = "landfall:manifest")]
+                static MANIFEST: [u8; LENGTH] = ::landfall_sdk::section::joined(PARTS);
+            };
+        })
+    }
+}
+
+/// Keeps the file of the schema as the type has it.
+fn schema_test(settings: &Type) -> Tokens {
     quote! {
-        #[cfg(target_arch = "wasm32")]
-        const _: () = {
-            const LENGTH: usize = #bytes.len();
-            #[used]
-            #[unsafe(link_section = "landfall:manifest")]
-            static MANIFEST: [u8; LENGTH] = *#bytes;
-        };
+        #[cfg(all(test, not(target_arch = "wasm32")))]
+        #[test]
+        fn settings_schema_is_current() {
+            ::landfall_sdk::testing::settings_schema::<#settings>(env!("CARGO_MANIFEST_DIR"));
+        }
     }
 }

@@ -10,6 +10,7 @@ use super::output::say;
 use super::{NodeFlags, node_config};
 use crate::app::{self, HookState, HookStatus, Inspected, grant_for};
 use crate::telemetry;
+use landfall_config::{SettingsSchema, settings_schema, without_schema};
 
 /// Loads everything as `serve` would and prints how each hook stands.
 pub async fn check(flags: NodeFlags) -> anyhow::Result<ExitCode> {
@@ -73,14 +74,18 @@ fn indented(text: &str) -> String {
 pub fn inspect(file: &Path, as_json: bool) -> anyhow::Result<ExitCode> {
     let bytes = std::fs::read(file).with_context(|| format!("{} cannot be read", file.display()))?;
     let inspected = app::inspect(&file.display().to_string(), &bytes)?;
+    let schema = match &inspected.manifest {
+        Some(manifest) => settings_schema("manifest", manifest)?,
+        None => None,
+    };
     match as_json {
-        true => say!("{}", receipt(&inspected)),
-        false => print_receipt(&inspected),
+        true => say!("{}", receipt(&inspected, schema.as_ref())),
+        false => print_receipt(&inspected, schema.as_ref()),
     }
     Ok(ExitCode::SUCCESS)
 }
 
-fn receipt(inspected: &Inspected) -> Value {
+fn receipt(inspected: &Inspected, schema: Option<&SettingsSchema>) -> Value {
     let imports = inspected.imports.iter().map(|name| json!({ "name": name, "needs": need(name) }));
     json!({
         "digest": inspected.digest,
@@ -90,10 +95,11 @@ fn receipt(inspected: &Inspected) -> Value {
         "imports": imports.collect::<Vec<_>>(),
         "responder": inspected.has_responder(),
         "manifest": inspected.manifest,
+        "settings_schema": schema.map(SettingsSchema::json),
     })
 }
 
-fn print_receipt(inspected: &Inspected) {
+fn print_receipt(inspected: &Inspected, schema: Option<&SettingsSchema>) {
     let size = |bytes: u64| bytesize::ByteSize(bytes).display().iec();
     say!("digest   sha256:{}", inspected.digest);
     say!("size     {} ({} bytes)", size(inspected.size as u64), inspected.size);
@@ -113,8 +119,12 @@ fn print_receipt(inspected: &Inspected) {
             wasi.len()
         );
     }
-    if let Some(manifest) = &inspected.manifest {
-        say!("manifest\n{}", indented(manifest));
+    for (name, takes, is_required, about) in schema.map(SettingsSchema::listed).unwrap_or_default() {
+        let is_required = if is_required { "required" } else { "" };
+        say!("{}", format!("setting  {name:<22} {takes:<16} {is_required:<8} {about}").trim_end());
+    }
+    if let Some(manifest) = inspected.manifest.as_deref().and_then(without_schema) {
+        say!("manifest\n{}", indented(&manifest));
     }
 }
 

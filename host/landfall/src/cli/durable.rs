@@ -81,8 +81,9 @@ async fn poisoned(arena: &Arena, node: &Server, flags: &BenchFlags) -> anyhow::R
     let forward = built("forward", &arena.path().join("built"))?;
     std::fs::copy(forward, arena.path().join("plugins/forward.wasm"))?;
     let backoff = "retry.attempts = 100\nretry.backoff = { first = \"100ms\", factor = 1.0, max = \"100ms\" }";
-    // Nothing is allowed: each attempt is denied its call.
-    let settings = "settings = { targets = [{ url = \"http://127.0.0.1:9/\" }] }";
+    // It posts, and may not: each attempt is denied its call.
+    let settings =
+        "settings = { targets = [{ url = \"http://127.0.0.1:9/\" }] }\nallow.http = [\"GET http://127.0.0.1:9/\"]";
     arena.also("healthy", "component = \"bench.wasm\"\nmode = \"auto\"")?;
     arena.also(
         "poison",

@@ -101,6 +101,8 @@ fn read(path: &Path, now: SystemTime) -> Option<Found> {
 mod tests {
     use std::os::unix::fs::{PermissionsExt, symlink};
 
+    use landfall_model::Clock;
+
     use super::*;
 
     const URL: &str = "https://keys.example/jwks?a=b#kid";
@@ -108,7 +110,7 @@ mod tests {
     #[test]
     fn documents_come_back_until_too_old() {
         let dir = tempfile::tempdir().unwrap();
-        let (dir, now) = (dir.path().join("keys"), SystemTime::now());
+        let (dir, now) = (dir.path().join("keys"), Clock::System.now());
         prepare(&dir).unwrap();
         write(&dir, URL, b"{}\n\n", now, true).unwrap();
         let mode = |path: &Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
@@ -125,7 +127,7 @@ mod tests {
     #[test]
     fn files_of_others_are_not_read() {
         let dir = tempfile::tempdir().unwrap();
-        let now = SystemTime::now();
+        let now = Clock::System.now();
         for (name, change) in [
             (
                 "shared",

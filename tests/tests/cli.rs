@@ -83,7 +83,7 @@ fn check_fails_without_verify_token() {
     let output = run(&["check", "--plugins", plugins]);
     assert_eq!(output.status.code(), Some(1));
     assert!(stdout(&output).contains("ownership checks are refused"), "{}", stdout(&output));
-    assert!(stdout(&output).contains("1 of them with a problem"), "{}", stdout(&output));
+    assert!(stdout(&output).contains("1 of them would refuse the provider's ownership check"), "{}", stdout(&output));
 
     std::fs::write(dir.path().join("token"), "a verify token").unwrap();
     assert!(run(&["check", "--plugins", plugins]).status.success());

@@ -6,7 +6,7 @@ use std::process::{Child, Command, Stdio};
 
 use landfall_tests::ports::free_port;
 use landfall_tests::require::missing;
-use landfall_tests::{Postgres, Setup, eventually, guest};
+use landfall_tests::{Postgres, Setup, eventually, guest, landfall};
 
 struct Server(Child);
 
@@ -47,6 +47,12 @@ async fn only_trusted_certificates_are_talked_to() {
     command.args(args).current_dir(dir.path()).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
     let _server = Server(command.spawn().unwrap());
     eventually("openssl listens", || async { std::net::TcpStream::connect(&address).ok() }).await;
+    let mut send = Command::new(landfall());
+    send.args(["send", "github", "--to", &format!("https://localhost:{port}/"), "--secret", "env:GITHUB_SECRET"]);
+    let sent = send.env("GITHUB_SECRET", "a secret").output().unwrap();
+    let said = String::from_utf8_lossy(&sent.stderr).into_owned();
+    assert!(!sent.status.success() && said.contains("set SSL_CERT_FILE to that certificate"), "{said}");
+
     let hook = |host: &str| {
         let url = format!("https://{host}:{port}/");
         format!(

@@ -96,12 +96,20 @@ impl std::fmt::Display for HookState {
     }
 }
 
+/// How the problem of such a hook begins.
+const CHECKS_REFUSED: &str = "ownership checks are refused";
+
 // === impl HookStatus ===
 
 impl HookStatus {
     /// It is being loaded for the first time.
     pub fn is_loading(&self) -> bool {
         self.problem.as_deref() == Some(LOADING)
+    }
+
+    /// It serves, and the provider's handshake would fail: no event would ever come.
+    pub fn refuses_ownership_checks(&self) -> bool {
+        self.problem.as_deref().is_some_and(|problem| problem.starts_with(CHECKS_REFUSED))
     }
 
     /// A file that is no hook, and why.
@@ -233,8 +241,7 @@ impl Hook {
         let all: Vec<_> = self.verifier.challenge_secrets().iter().map(|reference| secrets.value(reference)).collect();
         let why: Vec<String> = all.iter().filter_map(|value| Some(value.as_ref().err()?.to_string())).collect();
         let is_missing = !all.is_empty() && why.len() == all.len();
-        is_missing
-            .then(|| format!("ownership checks are refused, since challenge_secret has no value: {}", why.join("; ")))
+        is_missing.then(|| format!("{CHECKS_REFUSED}, since challenge_secret has no value: {}", why.join("; ")))
     }
 
     /// Calls that need it are not made; everything else is.

@@ -24,13 +24,11 @@ pub async fn check(flags: NodeFlags) -> anyhow::Result<ExitCode> {
     app::writable_by_others(&config).iter().for_each(|warning| say!("warning: {warning}"));
     let bad = statuses.iter().filter(|status| status.state != HookState::Serving).count();
     say!("{} of {} hooks would serve", statuses.len() - bad, statuses.len());
-    // Such as a verify token without a value: the provider's handshake would fail, and no event would ever come.
-    let limping =
-        statuses.iter().filter(|status| status.state == HookState::Serving && status.problem.is_some()).count();
-    if limping > 0 {
-        say!("{limping} of them with a problem");
+    let unsubscribed = statuses.iter().filter(|status| status.refuses_ownership_checks()).count();
+    if unsubscribed > 0 {
+        say!("{unsubscribed} of them would refuse the provider's ownership check");
     }
-    Ok(if bad + limping == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    Ok(if bad + unsubscribed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 /// Asks what a node would rest on, then does what `check` does.

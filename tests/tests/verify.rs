@@ -348,7 +348,7 @@ async fn secrets_appear_nowhere() {
     let open = "allow = { table = [] }\n";
     let tables =
         ["scheme = \"token\"\nfrom = { header = \"Secret\" }\n", "scheme = \"basic\"\n", "provider = \"github\"\n"];
-    let mut setup = Setup::new().env("LANDFALL_LOG", "trace");
+    let mut setup = Setup::new();
     for (name, table, secret) in
         [("token", tables[0], "TOKEN"), ("basic", tables[1], "BASIC"), ("hmac", tables[2], "HMAC")]
     {

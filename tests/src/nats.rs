@@ -3,7 +3,6 @@
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::Mutex;
-use std::time::Duration;
 
 use serde_json::Value;
 
@@ -113,7 +112,8 @@ impl Nats {
         })
         .await;
         // The monitor is there a little sooner than the other port.
-        tokio::time::sleep(Duration::from_millis(20)).await;
+        let port = ("127.0.0.1", self.port);
+        eventually("nats-server listens", || async { tokio::net::TcpStream::connect(port).await.ok() }).await;
     }
 }
 

@@ -79,6 +79,8 @@ async fn old_code_makes_room_for_new() {
     node.until_changed("echo", &before).await;
     let second = compiled(&node.data());
     assert!(first.len() == 1 && second.len() == 1 && first != second, "{first:?} {second:?}");
+    let metrics = node.metrics().await;
+    assert!(metrics.lines().any(|line| line == "landfall_cache_evictions_total 1"), "{metrics}");
 }
 
 #[tokio::test]

@@ -21,9 +21,9 @@ async fn running_one() -> Node {
 }
 
 #[tokio::test]
-async fn a_dropped_component_is_live_within_a_second() {
+async fn dropped_components_need_no_poll() {
     let bytes = std::fs::read(bundled("echo")).unwrap();
-    let node = Setup::new().start().await;
+    let node = Setup::new().env("LANDFALL_POLL", "1h").start().await;
     eventually("the directory is read", || async {
         let ready = node.client.get(format!("http://{}/readyz", node.admin)).send().await.unwrap();
         ready.status().is_success().then_some(())
@@ -34,10 +34,7 @@ async fn a_dropped_component_is_live_within_a_second() {
     let dropped = Instant::now();
     node.put("echo.wasm", bytes);
     eventually("the hook answers", || async { (node.post("/echo", &[], "{}").await.0 == 200).then_some(()) }).await;
-    let took = dropped.elapsed();
-    println!("from drop to live: {took:?}");
-    // The bound of the promise is a second on an idle machine; this one also runs other tests.
-    assert!(took < Duration::from_secs(4), "{took:?}");
+    println!("from drop to live: {:?}", dropped.elapsed());
 }
 
 /// Its sender comes again; after a 404 it may not.

@@ -203,7 +203,7 @@ async fn the_command_line_lists_shows_replays_and_exports() {
     let (_, counted, _) = run(&["events", "stats"]);
     assert!(counted.contains("store") && counted.contains("done") && counted.trim_end().ends_with('1'), "{counted}");
     let (_, dry, _) = run(&["events", "replay", "--hook", "store", "--state", "done", "--dry-run"]);
-    assert_eq!(dry, "1 events would be replayed\n");
+    assert_eq!(dry, "1 event would be replayed\n");
     assert!(run(&["events", "replay", &id]).0);
     node.until_states("store", &["done", "done"]).await;
     let (_, csv, _) = run(&["rows", "t", "--hook", "store", "--format", "csv"]);
@@ -224,7 +224,7 @@ async fn the_command_line_lists_shows_replays_and_exports() {
         (&["events", "show", "nonsense"][..], "`nonsense` is not the id of an event"),
         (&["events", "show", "00000000-0000-0000-0000-000000000000"], "no event has this id"),
         (&["events", "list", "--state", "lost"], "`lost` is not a state"),
-        (&["events", "replay", "00000000-0000-0000-0000-000000000000"], "1 events are not known"),
+        (&["events", "replay", "00000000-0000-0000-0000-000000000000"], "1 event: not known"),
     ] {
         let (good, _, said) = run(arguments);
         assert!(!good && said.contains(sentence), "{arguments:?}: {said}");

@@ -27,6 +27,7 @@ pub struct Got {
 pub struct Receiver {
     got: Arc<Mutex<Vec<Got>>>,
     status: Arc<AtomicU16>,
+    body: Arc<Mutex<String>>,
     /// Where it listens.
     pub address: SocketAddr,
 }
@@ -38,7 +39,8 @@ impl Receiver {
     pub async fn start() -> Receiver {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let address = listener.local_addr().expect("bound");
-        let receiver = Receiver { got: Arc::default(), status: Arc::new(AtomicU16::new(200)), address };
+        let receiver =
+            Receiver { got: Arc::default(), status: Arc::new(AtomicU16::new(200)), body: Arc::default(), address };
         let router = Router::new().fallback(keep).with_state(receiver.clone());
         tokio::spawn(async move { axum::serve(listener, router).await });
         receiver
@@ -54,6 +56,11 @@ impl Receiver {
         self.status.store(status, Ordering::SeqCst);
     }
 
+    /// The body of every answer from now on.
+    pub fn say(&self, body: &str) {
+        *self.body.lock().expect("nobody panics here") = body.to_owned();
+    }
+
     /// What came so far.
     pub fn got(&self) -> Vec<Got> {
         self.got.lock().expect("nobody panics here").clone()
@@ -66,8 +73,9 @@ async fn keep(
     uri: Uri,
     headers: HeaderMap,
     body: Bytes,
-) -> StatusCode {
+) -> (StatusCode, String) {
     let got = Got { method: method.to_string(), path: uri.to_string(), headers, body: body.to_vec() };
     receiver.got.lock().expect("nobody panics here").push(got);
-    StatusCode::from_u16(receiver.status.load(Ordering::SeqCst)).expect("a test gives a status")
+    let status = StatusCode::from_u16(receiver.status.load(Ordering::SeqCst)).expect("a test gives a status");
+    (status, receiver.body.lock().expect("nobody panics here").clone())
 }

@@ -194,7 +194,7 @@ async fn the_command_line_lists_shows_replays_and_exports() {
     let id = event_id(&answer);
     let (good, listed, _) = run(&["events", "list", "--hook", "store", "--state", "done"]);
     assert!(
-        good && listed.lines().count() == 1 && listed.contains(&id) && listed.contains("done attempt 1"),
+        good && listed.lines().count() == 2 && listed.contains(&id[..18]) && listed.contains("done attempt 1"),
         "{listed}"
     );
     let (good, shown, _) = run(&["events", "show", &id, "--json"]);
@@ -203,7 +203,7 @@ async fn the_command_line_lists_shows_replays_and_exports() {
     let (_, counted, _) = run(&["events", "stats"]);
     assert!(counted.contains("store") && counted.contains("done") && counted.trim_end().ends_with('1'), "{counted}");
     let (_, dry, _) = run(&["events", "replay", "--hook", "store", "--state", "done", "--dry-run"]);
-    assert_eq!(dry, "1 event would be replayed\n");
+    assert!(dry.ends_with("\n1 event would be replayed\n"), "{dry}");
     assert!(run(&["events", "replay", &id]).0);
     node.until_states("store", &["done", "done"]).await;
     let (_, csv, _) = run(&["rows", "t", "--hook", "store", "--format", "csv"]);

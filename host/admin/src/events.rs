@@ -13,10 +13,10 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use tower::ServiceExt;
 
-use super::operator;
+use super::{operator, search};
 use landfall_dispatch::Delivery;
 use landfall_hooks::Hooks;
-use landfall_ledger::{Filter, Ledger, LedgerError, Shown, State as DeliveryState};
+use landfall_ledger::{Ledger, LedgerError, Shown, State as DeliveryState};
 use landfall_model::clock::to_ms;
 use landfall_model::{Clock, Event, EventId};
 
@@ -30,14 +30,13 @@ pub struct Events {
 }
 
 /// Of one page.
-const PAGE_MAX: usize = 1000;
-const PAGE_DEFAULT: usize = 50;
+pub(super) const PAGE_MAX: usize = 1000;
 const BODY_SHOWN_MAX: usize = 256 << 10;
 
 /// The routes below `/api`.
 pub fn router(events: Events) -> Router {
     Router::new()
-        .route("/api/events", routing::get(list))
+        .route("/api/events", routing::get(search::list))
         .route("/api/events/{id}", routing::get(show))
         .route("/api/replay", routing::post(operator::replay))
         .route("/api/discard", routing::post(operator::discard))
@@ -59,46 +58,6 @@ pub async fn answer_one(events: Events, path: &str, post: Option<String>) -> any
     Ok((status, String::from_utf8_lossy(&body).into_owned()))
 }
 
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct ListQuery {
-    hook: Option<String>,
-    state: Option<String>,
-    before: Option<i64>,
-    after: Option<i64>,
-    since: Option<String>,
-    until: Option<String>,
-    limit: Option<usize>,
-}
-
-async fn list(State(events): State<Events>, query: Result<Query<ListQuery>, QueryRejection>) -> Response {
-    let Query(query) = match query {
-        Ok(query) => query,
-        Err(why) => return refused(StatusCode::BAD_REQUEST, &why.body_text()),
-    };
-    match query.filter() {
-        Ok(filter) => answer(events.ledger.list(filter).await),
-        Err(why) => refused(StatusCode::BAD_REQUEST, &why),
-    }
-}
-
-// === impl ListQuery ===
-
-impl ListQuery {
-    fn filter(self) -> Result<Filter, String> {
-        Ok(Filter {
-            hook: self.hook,
-            states: state(self.state.as_deref())?.into_iter().collect(),
-            before: self.before,
-            after: self.after,
-            since_ms: time(self.since.as_deref())?,
-            until_ms: time(self.until.as_deref())?,
-            limit: self.limit.unwrap_or(PAGE_DEFAULT).min(PAGE_MAX),
-            ..Filter::default()
-        })
-    }
-}
-
 /// A time of day, or how long ago, in ms since 1970.
 pub(super) fn time(typed: Option<&str>) -> Result<Option<i64>, String> {
     let Some(typed) = typed else { return Ok(None) };
@@ -116,35 +75,71 @@ pub(super) fn state(word: Option<&str>) -> Result<Option<DeliveryState>, String>
     DeliveryState::from_word(word).map(Some).ok_or_else(wrong)
 }
 
-async fn show(State(events): State<Events>, Path(id): Path<String>) -> Response {
-    let id: EventId = match id.parse() {
-        Ok(id) => id,
-        Err(why) => return refused(StatusCode::BAD_REQUEST, &why),
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ShowQuery {
+    /// The whole body, and not its beginning.
+    #[serde(default)]
+    whole: bool,
+}
+
+async fn show(
+    State(events): State<Events>,
+    Path(id): Path<String>,
+    query: Result<Query<ShowQuery>, QueryRejection>,
+) -> Response {
+    let Query(ShowQuery { whole }) = match query {
+        Ok(query) => query,
+        Err(why) => return refused(StatusCode::BAD_REQUEST, &why.body_text()),
+    };
+    let id = match events.event(&id).await {
+        Ok(Some(id)) => id,
+        Ok(None) => return refused(StatusCode::NOT_FOUND, "no event has this id"),
+        Err(refusal) => return *refusal,
     };
     match events.ledger.show(id).await {
-        Ok(Some(shown)) => answer(Ok(shown_json(&shown))),
+        Ok(Some(shown)) => answer(Ok(shown_json(id, &shown, if whole { usize::MAX } else { BODY_SHOWN_MAX }))),
         Ok(None) => refused(StatusCode::NOT_FOUND, "no event has this id"),
         Err(error) => answer::<()>(Err(error)),
     }
 }
 
-fn shown_json(shown: &Shown) -> Value {
+fn shown_json(id: EventId, shown: &Shown, body_max: usize) -> Value {
+    let fact = |name: &str| match &shown.event {
+        Some(Ok(event)) => event.attribute(name).map(str::to_owned),
+        _ => None,
+    };
     let event = match &shown.event {
-        Some(Ok(event)) => event_json(event),
+        Some(Ok(event)) => event_json(event, body_max),
         Some(Err(_)) => json!({ "problem": "corrupt: what is stored is not what was accepted" }),
         None => json!({ "problem": "pruned: the body is no longer kept" }),
     };
-    json!({ "event": event, "deliveries": shown.deliveries, "attempts": shown.attempts, "repeats": shown.repeats })
+    let children = shown.attempts.iter().filter_map(|attempt| attempt.record["emitted_events"].as_array()).flatten();
+    let children = children.map(|child| json!({ "event": child[0], "hook": child[1] }));
+    json!({
+        "id": id.to_string(),
+        "event": event,
+        "verdict": { "key": fact("verified-by"), "scheme": fact("verified-by-scheme"), "provider": fact("provider") },
+        "parent": fact("caused-by").map(|event| json!({ "event": event, "hook": fact("emitted-by") })),
+        "children": children.collect::<Vec<_>>(),
+        "deliveries": shown.deliveries,
+        "attempts": shown.attempts,
+        "repeats": shown.repeats,
+    })
 }
 
-fn event_json(event: &Event) -> Value {
+fn event_json(event: &Event, body_max: usize) -> Value {
     let headers = event.headers.iter().map(|(name, value)| {
         let shown = if is_shown(name.as_str()) { String::from_utf8_lossy(value.as_bytes()) } else { "(masked)".into() };
         json!([name.as_str(), shown])
     });
-    let cut = &event.body[..event.body.len().min(BODY_SHOWN_MAX)];
+    let cut = &event.body[..event.body.len().min(body_max)];
     let body = match std::str::from_utf8(cut) {
         Ok(text) => json!({ "text": text }),
+        // A character that was cut in two.
+        Err(error) if cut.len() < event.body.len() && error.error_len().is_none() => {
+            json!({ "text": String::from_utf8_lossy(&cut[..error.valid_up_to()]) })
+        }
         Err(_) => json!({ "hex": hex::encode(cut) }),
     };
     json!({
@@ -163,7 +158,7 @@ fn event_json(event: &Event) -> Value {
 
 /// Whoever reads along must not be able to send the request again: only headers that are known to be harmless are shown, since
 /// any other may be where a sender puts its proof.
-fn is_shown(header: &str) -> bool {
+pub(super) fn is_shown(header: &str) -> bool {
     const WHOLE: [&str; 8] =
         ["accept", "date", "host", "traceparent", "tracestate", "user-agent", "via", "x-request-id"];
     const PARTS: [&str; 8] =
@@ -222,6 +217,22 @@ async fn rows(
 // === impl Events ===
 
 impl Events {
+    /// The event with this id, or the only one whose id begins so; none where there is none.
+    pub(super) async fn event(&self, typed: &str) -> Result<Option<EventId>, Box<Response>> {
+        let bad = |why: String| Box::new(refused(StatusCode::BAD_REQUEST, &why));
+        if let Ok(id) = typed.parse() {
+            return Ok(Some(id));
+        }
+
+        let (first, last) = EventId::range(typed).map_err(bad)?;
+        let found = self.ledger.find_ids(first, last, 2).await.map_err(|error| Box::new(answer::<()>(Err(error))))?;
+        match found[..] {
+            [] => Ok(None),
+            [id] => Ok(Some(id)),
+            _ => Err(bad(format!("several events have ids that begin with `{typed}`: write more of it"))),
+        }
+    }
+
     /// The hook is served and may store rows in this table.
     fn stores(&self, hook: &str, table: &str) -> bool {
         let hook = self.running.as_ref().and_then(|(_, hooks)| hooks.named(hook));

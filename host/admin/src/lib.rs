@@ -5,6 +5,7 @@
 pub mod events;
 pub mod guard;
 mod operator;
+mod search;
 
 use std::sync::Arc;
 

@@ -134,7 +134,9 @@ impl Order {
         }
 
         let mut selected = Selected::default();
-        for id in self.ids()? {
+        let (ids, unknown) = self.ids(events).await?;
+        selected.unknown = unknown;
+        for id in ids {
             let all = Filter { event: Some(id), limit: PAGE_MAX, ..Filter::default() };
             let all = listed(events, all).await?;
             if all.is_empty() {
@@ -148,13 +150,17 @@ impl Order {
         Ok(selected)
     }
 
-    /// Each once.
-    fn ids(&self) -> Result<Vec<EventId>, Refusal> {
-        let mut seen = HashSet::new();
-        let ids: Result<Vec<EventId>, String> = self.events.iter().map(|id| id.parse()).collect();
-        let mut ids = ids.map_err(|why| bad(&why))?;
-        ids.retain(|id| seen.insert(*id));
-        Ok(ids)
+    /// The events that are named, each once; and names of none.
+    async fn ids(&self, events: &Events) -> Result<(Vec<EventId>, Vec<String>), Refusal> {
+        let (mut seen, mut ids, mut unknown) = (HashSet::new(), Vec::new(), Vec::new());
+        for typed in &self.events {
+            match events.event(typed).await? {
+                Some(id) if seen.insert(id) => ids.push(id),
+                Some(_) => {}
+                None => unknown.push(typed.clone()),
+            }
+        }
+        Ok((ids, unknown))
     }
 
     fn state(&self, default: DeliveryState) -> Result<DeliveryState, Refusal> {
@@ -229,13 +235,14 @@ async fn replay_page(events: &Events, order: Asked) -> Result<Replayed, Refusal>
         let ids = selected.deliveries.iter().filter_map(|one| one.event.parse().ok());
         (ids.filter(|id: &EventId| seen.insert(*id)).collect(), selected)
     } else {
-        (order.ids()?, Selected::default())
+        let (ids, unknown) = order.ids(events).await?;
+        (ids, Selected { unknown, ..Selected::default() })
     };
-    let Selected { mut deliveries, next, before, .. } = selected;
+    let Selected { mut deliveries, unknown, next, before, .. } = selected;
     if order.dry_run {
         deliveries.truncate(SHOWN_MAX);
         let events = ids.len();
-        return Ok(Replayed { events, dry_run: true, shown: deliveries, next, before, ..Replayed::default() });
+        return Ok(Replayed { events, dry_run: true, shown: deliveries, unknown, next, before, ..Replayed::default() });
     }
 
     let delay = Duration::from_millis(order.delay_ms.unwrap_or(0));
@@ -243,7 +250,7 @@ async fn replay_page(events: &Events, order: Asked) -> Result<Replayed, Refusal>
     let replays = ReplayOrder { events: ids.clone(), delay, apart, again };
     let fates = events.ledger.replay(replays).await.map_err(failed)?;
     landfall_model::kill_point!("replayed");
-    let mut replayed = Replayed { next, before, ..Replayed::default() };
+    let mut replayed = Replayed { unknown, next, before, ..Replayed::default() };
     for (id, fate) in ids.iter().zip(&fates) {
         match fate {
             Fate::Queued(hook) => {

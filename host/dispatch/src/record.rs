@@ -1,27 +1,26 @@
 //! The record of an attempt: what the ledger keeps, a log line, and one for each line that the handler wrote.
 
-use serde_json::json;
+use serde_json::{Value, json};
 
-use landfall_ledger::AttemptRecord;
-use landfall_model::{Attempt, Event, FailedCall, Outcome};
+use landfall_ledger::{AttemptRecord, NewEvent};
+use landfall_model::{Attempt, CallResult, Event, OutboundCall, Outcome};
 
-/// What the ledger keeps of it.
-pub fn kept(attempt: &Attempt, started_ms: i64) -> AttemptRecord {
+/// What the ledger keeps of it. `digest`: of the component. `emitted`: the events that it leaves for other hooks.
+pub fn kept(attempt: &Attempt, started_ms: i64, digest: &str, emitted: &[NewEvent]) -> AttemptRecord {
     let log: Vec<_> = attempt.log.iter().map(|line| json!([line.level, line.text])).collect();
     let status = if let Outcome::Done(reply) = &attempt.outcome { Some(reply.status) } else { None };
-    let failed_calls = attempt
-        .failed_calls
-        .iter()
-        .map(|call| json!({ "method": call.method, "url": call.url, "error": call.error, "reason": call.reason }));
+    let emitted = emitted.iter().map(|new| new.stored.event());
     let record = json!({
         "log": log,
         "log_truncated": attempt.log_truncated,
         "memory_bytes": attempt.memory_peak_bytes,
         "http_calls": attempt.http_calls,
-        "failed_calls": failed_calls.collect::<Vec<_>>(),
+        "calls": attempt.calls.iter().map(call).collect::<Vec<_>>(),
         "rows": attempt.staged.0,
         "kv_writes": attempt.staged.1,
         "emitted": attempt.staged.2,
+        "emitted_events": emitted.map(|event| json!([event.id.to_string(), &*event.hook])).collect::<Vec<_>>(),
+        "component": digest,
     });
     AttemptRecord {
         started_ms,
@@ -30,6 +29,19 @@ pub fn kept(attempt: &Attempt, started_ms: i64) -> AttemptRecord {
         reason: attempt.outcome.reason().to_owned(),
         status,
         record: record.to_string(),
+    }
+}
+
+fn call(call: &OutboundCall) -> Value {
+    let OutboundCall { method, url, duration, result } = call;
+    let ms = (duration.as_secs_f64() * 10_000.0).round() / 10.0;
+    match result {
+        CallResult::Answered { status, bytes, beginning } => {
+            json!({ "method": method, "url": url, "ms": ms, "status": status, "answer_bytes": bytes, "answer": beginning })
+        }
+        CallResult::Failed { error, reason } => {
+            json!({ "method": method, "url": url, "ms": ms, "error": error, "reason": reason })
+        }
     }
 }
 
@@ -46,7 +58,8 @@ pub fn write(event: &Event, number: u32, attempt: &Attempt) {
             _ => tracing::error!(target: "handler", hook, event = event_id, "{text}"),
         }
     }
-    for FailedCall { method, url, error, reason } in &attempt.failed_calls {
+    for OutboundCall { method, url, result, .. } in &attempt.calls {
+        let CallResult::Failed { error, reason } = result else { continue };
         tracing::warn!(hook, event = event_id, number, method, url, error, reason, "outbound call failed");
     }
     if attempt.log_truncated {

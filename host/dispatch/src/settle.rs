@@ -36,7 +36,8 @@ impl Delivery {
         let mut results = self.results(event, std::mem::take(&mut attempt.effects), target);
         loop {
             let end = ending::of(&attempt.outcome, results, number, &target.retry, chance());
-            let kept = record::kept(attempt, started_ms);
+            let emitted = if let Ending::Done(left) = &end { &left.emitted[..] } else { &[] };
+            let kept = record::kept(attempt, started_ms, &target.handler.component().digest, emitted);
             match end {
                 Ending::Done(mut left) => {
                     left.reply = repeatable(event, attempt, target);

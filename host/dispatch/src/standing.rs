@@ -10,7 +10,9 @@ use super::circuit::Circuit;
 use super::rate::Bucket;
 use landfall_engine::Target;
 use landfall_ledger::{FirstState, LedgerError};
-use landfall_model::{Event, EventId, FailedCall, LOG_WINDOW, LogDecision, Outcome, RefusalLog, RefusedRequest};
+use landfall_model::{
+    CallResult, Event, EventId, LOG_WINDOW, LogDecision, OutboundCall, Outcome, RefusalLog, RefusedRequest,
+};
 
 /// What is known of one hook while the process lives.
 #[derive(Debug, Default)]
@@ -50,6 +52,14 @@ pub(super) struct Repeat {
 impl Repeat {
     pub fn of(event: &Event) -> Repeat {
         Repeat { event: event.id, client_address: event.attribute("client-address").map(str::to_owned) }
+    }
+}
+
+/// The word for why a call was denied or failed.
+fn failure(call: &OutboundCall) -> Option<&'static str> {
+    match &call.result {
+        CallResult::Answered { .. } => None,
+        CallResult::Failed { error, .. } => Some(error),
     }
 }
 
@@ -148,13 +158,14 @@ impl Delivery {
         self.standing(hook, |standing| *standing.attempts.entry(outcome.word()).or_default() += 1);
     }
 
-    pub(super) fn count_failed_calls(&self, hook: &Arc<str>, calls: &[FailedCall]) {
-        if calls.is_empty() {
+    pub(super) fn count_failed_calls(&self, hook: &Arc<str>, calls: &[OutboundCall]) {
+        let mut errors = calls.iter().filter_map(failure).peekable();
+        if errors.peek().is_none() {
             return;
         }
         self.standing(hook, |standing| {
-            for call in calls {
-                *standing.failed_calls.entry(call.error).or_default() += 1;
+            for error in errors {
+                *standing.failed_calls.entry(error).or_default() += 1;
             }
         });
     }

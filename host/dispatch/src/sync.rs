@@ -45,7 +45,7 @@ impl Delivery {
         let event = Arc::new(event);
         let mut attempt = target.handler.run(event.clone(), 1, limit).await;
         record::write(&event, 1, &attempt);
-        self.count_failed_calls(&event.hook, &attempt.failed_calls);
+        self.count_failed_calls(&event.hook, &attempt.calls);
         let is_done = matches!(attempt.outcome, Outcome::Done(_));
         let effects = std::mem::take(&mut attempt.effects);
         let is_needed = is_done && !effects.is_empty();
@@ -54,10 +54,11 @@ impl Delivery {
         }
         let stored = Stored::new(Arc::unwrap_or_clone(event));
         let ledger = self.queue.ledger();
+        let digest = &target.handler.component().digest;
         if is_needed {
             let results = self.results(stored.event(), effects, target);
             let emitted = results.emitted.clone();
-            let kept = record::kept(&attempt, started_ms);
+            let kept = record::kept(&attempt, started_ms, digest, &emitted);
             // A success that cannot be stored is none.
             match ledger.record(stored.clone(), kept, Ending::Done(results)).await {
                 Ok(Finished::Refused(why)) => attempt.outcome = settle::outcome(stored.event(), why),
@@ -68,7 +69,7 @@ impl Delivery {
                 Err(error) => return failed(&error.to_string()),
             }
         }
-        let kept = record::kept(&attempt, started_ms);
+        let kept = record::kept(&attempt, started_ms, digest, &[]);
         // Nothing is tried again: whatever failed is dead, and can be replayed.
         let once = RetrySpec { attempts: 1, ..RetrySpec::default() };
         let end = ending::of(&attempt.outcome, Results::empty(target.quota), 1, &once, 0.5);

@@ -166,7 +166,7 @@ impl Delivery {
         landfall_model::kill_point!("after-run");
         let is_claimed = self.claim_refusal(&event, &mut attempt);
         record::write(&event, number, &attempt);
-        self.count_failed_calls(&hook, &attempt.failed_calls);
+        self.count_failed_calls(&hook, &attempt.calls);
         let settled = self.settle(lease, &event, &mut attempt, started_ms, &target).await;
         self.count(&hook, &attempt.outcome);
         if settled.as_ref().is_ok_and(|settled| settled.counts) {

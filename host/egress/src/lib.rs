@@ -13,6 +13,7 @@ mod plain;
 mod policy;
 mod redact;
 mod redirect;
+mod shown;
 pub mod sigv4;
 mod untrusted;
 
@@ -22,3 +23,4 @@ pub use credentials::Call;
 pub use plain::PlainSender;
 pub use policy::Policy;
 pub use redact::text as redacted;
+pub use shown::beginning;

@@ -10,7 +10,7 @@ use wasmtime_wasi_http::p2::bindings::ProxyPre;
 
 use super::bindings::{GuestEvent, HookPre, PayloadParam, ResponderPre};
 use super::caps::emit::Emit;
-use super::caps::http::Http;
+use super::caps::http::{ANSWER_BYTES_MAX, Http};
 use super::caps::kv::Kv;
 use super::caps::settings::Settings;
 use super::caps::table::Table;
@@ -24,7 +24,7 @@ use super::state::State;
 use super::{Engine, limits, link, proxy, reply};
 use landfall_egress::Client;
 use landfall_ledger::Ledger;
-use landfall_model::{Attempt, Event, FailedCall, HookSpec, MemoryBudget, Outcome, Reply, Sizes};
+use landfall_model::{Attempt, CallResult, Event, HookSpec, MemoryBudget, OutboundCall, Outcome, Reply, Sizes};
 
 /// Bytes that a guest may hand to the host in one call.
 const HOSTCALL_BYTES_MAX: usize = 16 << 20;
@@ -172,7 +172,8 @@ impl Handler {
                 Ok(Err(error)) => broken(&error, store.data()),
                 Err(_) => Outcome::Timeout,
             };
-            for FailedCall { method, url, error, reason } in store.data().http.failed_calls() {
+            for OutboundCall { method, url, result, .. } in store.data().http.recorded() {
+                let CallResult::Failed { error, reason } = result else { continue };
                 tracing::warn!(hook = &*event.hook, event = %event.id, method, url, error, reason, "outbound call failed");
             }
             redacted(outcome, &store)
@@ -319,10 +320,16 @@ fn redacted(mut outcome: Outcome, store: &Store<State>) -> Outcome {
     outcome
 }
 
-fn redacted_call(mut call: FailedCall, store: &Store<State>) -> FailedCall {
+fn redacted_call(mut call: OutboundCall, store: &Store<State>) -> OutboundCall {
     let lines = store.data().log.lines();
     call.url = lines.redacted(&call.url).into_owned();
-    call.reason = lines.redacted(&call.reason).into_owned();
+    match &mut call.result {
+        CallResult::Answered { beginning, .. } => {
+            *beginning = lines.redacted(beginning).into_owned();
+            beginning.truncate(beginning.floor_char_boundary(ANSWER_BYTES_MAX));
+        }
+        CallResult::Failed { reason, .. } => *reason = lines.redacted(reason).into_owned(),
+    }
     call
 }
 
@@ -330,12 +337,12 @@ fn record(outcome: Outcome, duration: Duration, mut store: Store<State>) -> Atte
     let effects = store.data_mut().effects();
     let staged = (effects.rows.len(), effects.writes.len(), effects.emissions.len());
     let (memory_peak_bytes, http_calls) = (store.data().bounds.memory().peak(), store.data().http.calls());
-    let failed_calls = store.data().http.failed_calls();
-    let failed_calls = failed_calls.into_iter().map(|call| redacted_call(call, &store)).collect();
+    let calls = store.data().http.recorded();
+    let calls = calls.into_iter().map(|call| redacted_call(call, &store)).collect();
     let outcome = redacted(outcome, &store);
     let State { log, .. } = store.into_data();
     let (log, log_truncated) = log.lines().take();
-    Attempt { outcome, duration, log, log_truncated, memory_peak_bytes, http_calls, failed_calls, staged, effects }
+    Attempt { outcome, duration, log, log_truncated, memory_peak_bytes, http_calls, calls, staged, effects }
 }
 
 /// The parts of an event that are not text already, as text.

@@ -236,6 +236,11 @@ impl Ledger {
         either!(self, ledger => ledger.list(filter).await)
     }
 
+    /// Up to `limit` events with ids between these two, in order.
+    pub async fn find_ids(&self, first: EventId, last: EventId, limit: usize) -> Result<Vec<EventId>, LedgerError> {
+        either!(self, ledger => ledger.find_ids(first, last, limit).await)
+    }
+
     /// One event.
     pub async fn show(&self, id: EventId) -> Result<Option<Shown>, LedgerError> {
         either!(self, ledger => ledger.show(id).await)

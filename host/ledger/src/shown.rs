@@ -81,6 +81,8 @@ pub struct Filter {
     pub hook: Option<String>,
     /// Of this event.
     pub event: Option<EventId>,
+    /// With one of these numbers; empty: with any.
+    pub deliveries: Vec<i64>,
     /// In one of these states; empty: in any.
     pub states: Vec<State>,
     /// Which deliveries of the same event.
@@ -216,6 +218,12 @@ impl State {
 // === impl Filter ===
 
 impl Filter {
+    /// The condition on `d.id`; none where any will do.
+    pub(super) fn deliveries_sql(&self) -> Option<String> {
+        let numbers: Vec<String> = self.deliveries.iter().map(i64::to_string).collect();
+        (!numbers.is_empty()).then(|| format!("d.id IN ({})", numbers.join(", ")))
+    }
+
     /// The condition on `d.state`; none where any will do.
     pub(super) fn states_sql(&self) -> Option<String> {
         let numbers: Vec<String> = self.states.iter().map(|state| (*state as i64).to_string()).collect();

@@ -51,25 +51,46 @@ pub struct Attempt {
     pub memory_peak_bytes: usize,
     /// Calls out.
     pub http_calls: u32,
-    /// Those of them that were denied or failed.
-    pub failed_calls: Vec<FailedCall>,
+    /// Those of them that are recorded, in the order of their ends.
+    pub calls: Vec<OutboundCall>,
     /// Staged rows, changed values, events for other hooks.
     pub staged: (usize, usize, usize),
     /// Staged writes: kept only with a good outcome.
     pub effects: Effects,
 }
 
-/// A call out that was not made, or had no answer, as the host saw it.
+/// A call out, as the host saw it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct FailedCall {
+pub struct OutboundCall {
     /// As the handler wrote it.
     pub method: String,
     /// Without query, user and password.
     pub url: String,
-    /// `denied`, `invalid`, `unresolved`, `connection`, `tls`, `timeout`, `limit`, `other`.
-    pub error: &'static str,
-    /// The rule that denies it, or what went wrong.
-    pub reason: String,
+    /// From the handler's request to the last byte of the answer.
+    pub duration: Duration,
+    /// What came of it.
+    pub result: CallResult,
+}
+
+/// What came of a call out.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum CallResult {
+    /// An answer, of any status.
+    Answered {
+        /// 100 to 999.
+        status: u16,
+        /// Of the body.
+        bytes: usize,
+        /// The beginning of the body, where it is text, without secrets.
+        beginning: String,
+    },
+    /// No call was made, or there was no answer.
+    Failed {
+        /// `denied`, `invalid`, `unresolved`, `connection`, `tls`, `timeout`, `limit`, `other`.
+        error: &'static str,
+        /// The rule that denies it, or what went wrong.
+        reason: String,
+    },
 }
 
 /// One line that a handler wrote.
@@ -100,7 +121,7 @@ impl Attempt {
             log_truncated: false,
             memory_peak_bytes: 0,
             http_calls: 0,
-            failed_calls: Vec::new(),
+            calls: Vec::new(),
             staged: (0, 0, 0),
             effects: Effects::default(),
         }

@@ -64,6 +64,20 @@ pub enum Failure {
 // === impl EventId ===
 
 impl EventId {
+    /// The first and the last id that begin with these hexadecimal digits; at least four.
+    pub fn range(prefix: &str) -> Result<(EventId, EventId), String> {
+        let digits: String = prefix.chars().filter(|c| *c != '-').collect();
+        let wrong = || format!("`{}` is not the id of an event, nor the beginning of one", prefix.escape_debug());
+        if !(4..=32).contains(&digits.len()) || !digits.chars().all(|c| c.is_ascii_hexdigit()) {
+            return Err(wrong());
+        }
+        let bound = |filler: &str| {
+            let whole = digits.clone() + &filler.repeat(32 - digits.len());
+            u128::from_str_radix(&whole, 16).map(|number| EventId(Uuid::from_u128(number))).map_err(|_| wrong())
+        };
+        Ok((bound("0")?, bound("f")?))
+    }
+
     /// As databases know it.
     pub fn uuid(&self) -> Uuid {
         self.0

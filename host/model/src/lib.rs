@@ -32,7 +32,7 @@ pub use broker::{BrokerSpec, CloudTasksSpec, NatsSpec, PubSubSpec, PushSpec};
 pub use challenge::{ChallengeAnswer, ChallengeSpec, Requirement};
 pub use clock::Clock;
 pub use credential::{Credential, CredentialKind, CredentialPart, CredentialText, OAuth1Spec, SigV4Spec};
-pub use delivery::{Attempt, FailedCall, LogLine, Outcome, Row};
+pub use delivery::{Attempt, CallResult, LogLine, OutboundCall, Outcome, Row};
 pub use delivery_id::{DeliveryId, IdMatch};
 pub use documents::Documents;
 pub use dot_segments::has_dot_segment;

@@ -16,13 +16,19 @@ use crate::bindings::v0_1::landfall::hook::http::{Host, HttpError, Request, Resp
 use crate::reply;
 use crate::state::State;
 use landfall_egress::{Client, CollectError, Outgoing, OutgoingError, Received};
-use landfall_model::{Event, FailedCall, MemoryBudget, MemoryExhausted};
+use landfall_model::{CallResult, Event, MemoryBudget, MemoryExhausted, OutboundCall};
 
 const CALLS_MAX: u32 = 64;
 /// Request and response bodies of one attempt together.
 const BYTES_MAX: usize = 64 << 20;
 const TIMEOUT_DEFAULT: Duration = Duration::from_secs(30);
-/// Of a method in the record of a failed call.
+/// Calls with an answer that are recorded; those that fail always are.
+const RECORDED_MAX: usize = 32;
+/// Of an answer in the record of a call.
+pub const ANSWER_BYTES_MAX: usize = 2 << 10;
+/// A secret that begins before that is seen whole, and redacted, before the rest is cut off.
+const SECRET_BYTES_MAX: usize = 1 << 10;
+/// Of a method in the record of a call.
 const METHOD_CHARACTERS_MAX: usize = 32;
 /// Of one write to a body of `wasi:http`.
 const CHUNK_BYTES_MAX: usize = 32 << 10;
@@ -40,12 +46,12 @@ pub struct Http {
     calls: u32,
     bytes: Arc<AtomicUsize>,
     memory: MemoryBudget,
-    failures: Failures,
+    record: Record,
 }
 
-/// The calls of an attempt that were denied or failed: also those that the guest says nothing of.
+/// The calls of an attempt: also those of which the guest says nothing.
 #[derive(Debug, Clone, Default)]
-struct Failures(Arc<Mutex<Vec<FailedCall>>>);
+struct Record(Arc<Mutex<Vec<OutboundCall>>>);
 
 pub fn link(linker: &mut Linker<State>) -> wasmtime::Result<()> {
     add_to_linker::<State, HasSelf<Http>>(linker, |state| &mut state.http)
@@ -56,16 +62,7 @@ pub fn link(linker: &mut Linker<State>) -> wasmtime::Result<()> {
 impl Http {
     pub fn new(client: Arc<Client>, untrusted: Option<Arc<Event>>, until: Instant, memory: MemoryBudget) -> Http {
         let event_id = untrusted.as_ref().map(|event| event.id.to_string()).unwrap_or_default();
-        Http {
-            client,
-            event_id,
-            untrusted,
-            until,
-            calls: 0,
-            bytes: Arc::default(),
-            memory,
-            failures: Failures::default(),
-        }
+        Http { client, event_id, untrusted, until, calls: 0, bytes: Arc::default(), memory, record: Record::default() }
     }
 
     /// Calls made so far.
@@ -73,9 +70,9 @@ impl Http {
         self.calls
     }
 
-    /// The calls that were denied or failed, at the end of the attempt.
-    pub fn failed_calls(&self) -> Vec<FailedCall> {
-        std::mem::take(&mut *self.failures.lock())
+    /// The calls that are recorded, at the end of the attempt.
+    pub fn recorded(&self) -> Vec<OutboundCall> {
+        std::mem::take(&mut *self.record.lock())
     }
 
     fn begin(&mut self) -> Result<(), OutgoingError> {
@@ -103,22 +100,36 @@ impl Http {
     }
 }
 
-// === impl Failures ===
+// === impl Record ===
 
-impl Failures {
-    fn lock(&self) -> MutexGuard<'_, Vec<FailedCall>> {
+impl Record {
+    fn lock(&self) -> MutexGuard<'_, Vec<OutboundCall>> {
         self.0.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
     }
 
-    /// Keeps a failure. Past the bound of calls only the first one is kept: all are the same.
-    fn add(&self, method: &str, url: &str, error: &OutgoingError) {
-        let mut failures = self.lock();
-        if failures.len() <= CALLS_MAX as usize {
-            let method = method.chars().take(METHOD_CHARACTERS_MAX).flat_map(char::escape_debug).collect();
-            let (url, error, reason) =
-                (landfall_egress::shown_url(url), error.word(), reply::bounded(&error.to_string()));
-            failures.push(FailedCall { method, url, error, reason });
+    fn add_answer(&self, method: &str, url: &str, began: Instant, received: &Received) {
+        if self.lock().len() < RECORDED_MAX {
+            let (status, bytes) = (received.status, received.body.len());
+            let beginning = landfall_egress::beginning(&received.body, ANSWER_BYTES_MAX + SECRET_BYTES_MAX);
+            self.add(method, url, began, CallResult::Answered { status, bytes, beginning });
         }
+    }
+
+    /// Of those that go beyond a limit only the first is kept: all are the same.
+    fn add_failure(&self, method: &str, url: &str, began: Instant, error: &OutgoingError) {
+        let result = CallResult::Failed { error: error.word(), reason: reply::bounded(&error.to_string()) };
+        let is_limit = matches!(error, OutgoingError::Limit(_));
+        let is_known = |calls: &[OutboundCall]| calls.iter().any(|call| call.result == result);
+        if self.lock().len() > CALLS_MAX as usize || (is_limit && is_known(&self.lock())) {
+            return;
+        }
+        self.add(method, url, began, result);
+    }
+
+    fn add(&self, method: &str, url: &str, began: Instant, result: CallResult) {
+        let method = method.chars().take(METHOD_CHARACTERS_MAX).flat_map(char::escape_debug).collect();
+        let (url, duration) = (landfall_egress::shown_url(url), began.elapsed());
+        self.lock().push(OutboundCall { method, url, duration, result });
     }
 }
 
@@ -168,25 +179,27 @@ impl WasiHttpHooks for Http {
         let (method, url) = (head.method.to_string(), head.uri.to_string());
         // At once: before the first byte of the body is read, and also where the guest does not wait for what comes of it.
         let begun = self.begin().and_then(|()| self.client.check(&method, &url));
+        let began = Instant::now();
         if let Err(error) = &begun {
-            self.failures.add(&method, &url, error);
+            self.record.add_failure(&method, &url, began, error);
         }
         let asked = options.and_then(|options| options.first_byte_timeout).unwrap_or(TIMEOUT_DEFAULT);
         let timeout = asked.min(self.until.saturating_duration_since(Instant::now()));
         let (client, event_id, moved) = (self.client.clone(), self.event_id.clone(), self.bytes.clone());
-        let (untrusted, memory, failures) = (self.untrusted.clone(), self.memory.clone(), self.failures.clone());
+        let (untrusted, memory, record) = (self.untrusted.clone(), self.memory.clone(), self.record.clone());
         Box::new(async move {
             begun.map_err(refused_before)?;
             let failed = |error: OutgoingError, told: fn(OutgoingError) -> wasmtime_wasi_http::Error| {
-                failures.add(&method, &url, &error);
+                record.add_failure(&method, &url, began, &error);
                 told(error)
             };
             let (body, _held) = match landfall_egress::collect(body, Some(&memory)).await {
                 Ok(collected) => collected,
                 Err(CollectError::Broken(error)) => {
-                    failures.add(
+                    record.add_failure(
                         &method,
                         &url,
+                        began,
                         &OutgoingError::Invalid("the component did not finish the body".into()),
                     );
                     return Err(error);
@@ -199,10 +212,11 @@ impl WasiHttpHooks for Http {
             let headers = head.headers.iter().filter(|(name, _)| *name != CONTENT_LENGTH);
             let headers = headers.map(|(name, value)| (name.as_str().to_owned(), text(value))).collect();
             let memory = Some(memory);
-            let (method, url) = (method.clone(), url.clone());
-            let outgoing = Outgoing { method, url, headers, body, timeout, untrusted, memory };
+            let (its_method, its_url) = (method.clone(), url.clone());
+            let outgoing = Outgoing { method: its_method, url: its_url, headers, body, timeout, untrusted, memory };
             let received = client.send(outgoing, &event_id).await.map_err(|error| failed(error, refused))?;
             count(&moved, received.body.len()).map_err(|error| failed(error, refused))?;
+            record.add_answer(&method, &url, began, &received);
             let body = Held::new(Full::new(received.body), received.held);
             let mut response = http::Response::new(body.map_err(|never| match never {}).boxed_unsync());
             *response.status_mut() =
@@ -248,11 +262,14 @@ fn request_too_large(_: OutgoingError) -> wasmtime_wasi_http::Error {
 
 impl Host for Http {
     async fn send(&mut self, request: Request) -> Result<Response, HttpError> {
-        let (method, url) = (request.method.clone(), request.url.clone());
+        let (method, url, began) = (request.method.clone(), request.url.clone(), Instant::now());
         match self.send_whole(request).await {
-            Ok(received) => Ok(response(received)),
+            Ok(received) => {
+                self.record.add_answer(&method, &url, began, &received);
+                Ok(response(received))
+            }
             Err(error) => {
-                self.failures.add(&method, &url, &error);
+                self.record.add_failure(&method, &url, began, &error);
                 Err(told(error))
             }
         }

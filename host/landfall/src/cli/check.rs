@@ -13,39 +13,71 @@ use crate::telemetry;
 use landfall_config::{SettingsSchema, settings_schema, without_schema};
 
 /// Loads everything as `serve` would and prints how each hook stands.
-pub async fn check(flags: NodeFlags) -> anyhow::Result<ExitCode> {
+pub async fn check(flags: NodeFlags, as_json: bool) -> anyhow::Result<ExitCode> {
+    let found = statuses(flags).await?;
+    match as_json {
+        true => say!("{}", json!({ "ok": found.is_well, "hooks": found.hooks, "warnings": found.warnings })),
+        false => print_all(&found),
+    }
+    Ok(if found.is_well { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// How each hook would stand.
+struct Found {
+    hooks: Vec<HookStatus>,
+    warnings: Vec<String>,
+    /// All would serve and pass the ownership checks of their providers.
+    is_well: bool,
+}
+
+async fn statuses(flags: NodeFlags) -> anyhow::Result<Found> {
     let mut config = node_config(flags)?;
     anyhow::ensure!(config.plugins.is_dir(), "plugins = {} is not a folder", config.plugins.display());
     let scratch = tempfile::tempdir().context("no place for what is compiled")?;
     config.data = scratch.path().into();
     telemetry::start(config.log_format, "off")?;
-    let statuses = app::check(&config).await?.statuses();
-    statuses.iter().for_each(print);
-    app::writable_by_others(&config).iter().for_each(|warning| say!("warning: {warning}"));
-    let bad = statuses.iter().filter(|status| status.state != HookState::Serving).count();
-    say!("{} of {} hooks would serve", statuses.len() - bad, statuses.len());
-    let unsubscribed = statuses.iter().filter(|status| status.refuses_ownership_checks()).count();
+    let hooks = app::check(&config).await?.statuses();
+    let warnings = app::writable_by_others(&config).iter().map(ToString::to_string).collect();
+    let is_well = hooks.iter().all(|status| status.state == HookState::Serving && !status.refuses_ownership_checks());
+    Ok(Found { hooks, warnings, is_well })
+}
+
+fn print_all(found: &Found) {
+    found.hooks.iter().for_each(print);
+    found.warnings.iter().for_each(|warning| say!("warning: {warning}"));
+    let serving = found.hooks.iter().filter(|status| status.state == HookState::Serving).count();
+    say!("{serving} of {} hooks would serve", found.hooks.len());
+    let unsubscribed = found.hooks.iter().filter(|status| status.refuses_ownership_checks()).count();
     if unsubscribed > 0 {
         say!("{unsubscribed} of them would refuse the provider's ownership check");
     }
-    Ok(if bad + unsubscribed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 /// Asks what a node would rest on, then does what `check` does.
-pub async fn doctor(flags: NodeFlags) -> anyhow::Result<ExitCode> {
+pub async fn doctor(flags: NodeFlags, as_json: bool) -> anyhow::Result<ExitCode> {
     let config = node_config(flags.clone())?;
-    let mut is_well = true;
+    let (mut is_well, mut facts) = (true, Vec::new());
     for (what, found) in app::doctor(&config).await {
-        is_well &= found.is_ok();
-        let (word, lines) = match found {
-            Ok(lines) => ("ok", lines),
-            Err(why) => ("WRONG", vec![why]),
-        };
-        say!("{what:<16} {word}");
+        let is_ok = found.is_ok();
+        is_well &= is_ok;
+        let lines = found.unwrap_or_else(|why| vec![why]);
+        if as_json {
+            facts.push(json!({ "what": what, "ok": is_ok, "lines": lines }));
+            continue;
+        }
+        say!("{what:<16} {}", if is_ok { "ok" } else { "WRONG" });
         lines.iter().for_each(|line| say!("    {line}"));
     }
-    let hooks = check(flags).await?;
-    Ok(if is_well { hooks } else { ExitCode::FAILURE })
+    let found = statuses(flags).await?;
+    is_well &= found.is_well;
+    match as_json {
+        true => {
+            let Found { hooks, warnings, .. } = &found;
+            say!("{}", json!({ "ok": is_well, "facts": facts, "hooks": hooks, "warnings": warnings }));
+        }
+        false => print_all(&found),
+    }
+    Ok(if is_well { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 fn print(status: &HookStatus) {

@@ -1,17 +1,17 @@
 //! `landfall events` and `landfall rows`: what a running node has kept, from its admin listener.
 
+use std::collections::BTreeSet;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use anyhow::ensure;
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 
 use super::operator::{self, DiscardFlags, PurgeFlags, ReplayFlags, RetryFlags};
 use super::output::say;
+use super::show::{self, ShowFlags};
+use super::tail::{self, TailFlags};
 use super::target::LedgerFlags;
-
-const LOOK_EVERY: Duration = Duration::from_millis(500);
 
 /// What about events.
 #[derive(Debug, Args)]
@@ -28,12 +28,9 @@ pub struct EventsFlags {
 #[derive(Debug, Subcommand)]
 enum What {
     /// Deliveries, newest first.
-    List(Which),
-    /// One event: request, deliveries, attempts with their log.
-    Show {
-        /// Its id.
-        event: String,
-    },
+    List(ListFlags),
+    /// One event: request, verdict, deliveries, attempts with their outbound calls and log, effects, parent and children.
+    Show(ShowFlags),
     /// Run events again: these, or all dead ones of a hook that no later replay has handled.
     Replay(ReplayFlags),
     /// Never run these dead or pending deliveries: their reason is kept, and they no longer count as dead.
@@ -42,14 +39,15 @@ enum What {
     RetryNow(RetryFlags),
     /// Remove all that a hook has left whose hook file and component are gone: events, deliveries, rows and values.
     Purge(PurgeFlags),
-    /// Follow deliveries as they come, in the state that they are in then, until stopped.
-    Tail(Which),
+    /// Follow deliveries until stopped, a line for each change: accepted, done, retry, dead.
+    Tail(TailFlags),
     /// How many deliveries each hook has in each state.
     Stats,
 }
 
-#[derive(Debug, Clone, Args)]
-struct Which {
+/// Filters and a page.
+#[derive(Debug, Args)]
+struct ListFlags {
     /// Only this hook.
     #[arg(long)]
     hook: Option<String>,
@@ -62,9 +60,36 @@ struct Which {
     /// Received before this time.
     #[arg(long, value_name = "TIME")]
     until: Option<String>,
+    /// The provider's id of the delivery.
+    #[arg(long, value_name = "ID")]
+    delivery_id: Option<String>,
+    /// The provider's type of the event.
+    #[arg(long, value_name = "TYPE")]
+    r#type: Option<String>,
+    /// With this header, such as `X-GitHub-Event: push`.
+    #[arg(long, value_name = "NAME: VALUE")]
+    header: Option<String>,
+    /// With this value in the JSON body, such as `/repository/name=landfall`.
+    #[arg(long, value_name = "/POINTER=VALUE")]
+    value: Option<String>,
+    /// With this text in the body.
+    #[arg(long)]
+    text: Option<String>,
+    /// With this text in the reason of a retry or death.
+    #[arg(long, value_name = "TEXT")]
+    reason: Option<String>,
+    /// With an attempt that ended so: done, retry, reject, trap, timeout, out-of-memory, over-limit …
+    #[arg(long)]
+    outcome: Option<String>,
+    /// With an attempt that took at least this long, such as 2s.
+    #[arg(long, value_name = "DURATION")]
+    slower: Option<String>,
     /// At most.
     #[arg(long, default_value_t = 50)]
     limit: usize,
+    /// Go on where an earlier list ended.
+    #[arg(long, value_name = "CURSOR")]
+    after: Option<i64>,
 }
 
 /// What about hooks.
@@ -118,16 +143,13 @@ fn order(hook: &str, word: &str) -> String {
 /// Runs `landfall events …`.
 pub async fn events(flags: &EventsFlags) -> anyhow::Result<ExitCode> {
     match &flags.what {
-        What::List(which) => {
-            let listed = flags.admin.ask(&path(which, None), None).await?;
-            print(&listed, flags.json, line);
-        }
-        What::Show { event } => show(flags, event).await?,
+        What::List(which) => list(flags, which).await?,
+        What::Show(which) => show::show(&flags.admin, which, flags.json).await?,
         What::Replay(which) => operator::replay(&flags.admin, which, flags.json).await?,
         What::Discard(which) => operator::discard(&flags.admin, which, flags.json).await?,
         What::RetryNow(which) => operator::retry_now(&flags.admin, which, flags.json).await?,
         What::Purge(which) => operator::purge(&flags.admin, which, flags.json).await?,
-        What::Tail(which) => tail(flags, which).await?,
+        What::Tail(which) => tail::tail(&flags.admin, which, flags.json).await?,
         What::Stats => {
             let counts = flags.admin.ask("/api/stats", None).await?;
             print(&counts, flags.json, |one| {
@@ -139,37 +161,52 @@ pub async fn events(flags: &EventsFlags) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-async fn show(flags: &EventsFlags, event: &str) -> anyhow::Result<()> {
-    let shown = flags.admin.ask(&format!("/api/events/{}", query(event)), None).await?;
-    match flags.json {
-        true => say!("{shown}"),
-        false => say!("{shown:#}"),
+async fn list(flags: &EventsFlags, which: &ListFlags) -> anyhow::Result<()> {
+    let mut path = format!("/api/events?page=true&limit={}", which.limit);
+    let ListFlags {
+        hook, state, since, until, delivery_id, r#type, header, value, text, reason, outcome, slower, ..
+    } = which;
+    for (name, wanted) in [
+        ("hook", hook),
+        ("state", state),
+        ("since", since),
+        ("until", until),
+        ("delivery_id", delivery_id),
+        ("type", r#type),
+        ("header", header),
+        ("value", value),
+        ("text", text),
+        ("reason", reason),
+        ("outcome", outcome),
+        ("slower", slower),
+    ] {
+        if let Some(wanted) = wanted {
+            path += &format!("&{name}={}", query(wanted));
+        }
+    }
+    if let Some(after) = which.after {
+        path += &format!("&before={after}");
+    }
+    let page = flags.admin.ask(&path, None).await?;
+    let events = page["events"].as_array().map_or(&[][..], Vec::as_slice);
+    if flags.json {
+        events.iter().for_each(|one| say!("{one}"));
+    } else {
+        say!("{:<24}  {:>8}  {:<18}  {:<20}  STATE", "RECEIVED", "DELIVERY", "EVENT", "HOOK");
+        lines(events).iter().for_each(|line| say!("{line}"));
+    }
+    if let Some(next) = page["next"].as_i64() {
+        let more = format!("{} looked at, more with --after {next}", counted(&page["scanned"]));
+        match flags.json {
+            true => eprintln!("{more}"),
+            false => say!("{more}"),
+        }
     }
     Ok(())
 }
 
-async fn tail(flags: &EventsFlags, which: &Which) -> anyhow::Result<()> {
-    ensure!(flags.admin.is_running(), "nothing comes to a node that is not running: leave out --data, or use `list`");
-    let newest = Which { limit: 1, ..which.clone() };
-    let first = flags.admin.ask(&path(&newest, None), None).await?;
-    let mut after = first[0]["delivery"].as_i64().unwrap_or(0);
-    loop {
-        let listed = flags.admin.ask(&path(which, Some(after)), None).await?;
-        print(&listed, flags.json, line);
-        after = listed.as_array().and_then(|all| all.last()?["delivery"].as_i64()).unwrap_or(after);
-        tokio::time::sleep(LOOK_EVERY).await;
-    }
-}
-
-fn path(which: &Which, after: Option<i64>) -> String {
-    let mut path = format!("/api/events?limit={}", which.limit);
-    let Which { hook, state, since, until, .. } = which;
-    for (name, value) in [("hook", hook), ("state", state), ("since", since), ("until", until)] {
-        if let Some(value) = value {
-            path += &format!("&{name}={}", query(value));
-        }
-    }
-    after.map_or(path.clone(), |after| format!("{path}&after={after}"))
+fn counted(deliveries: &Value) -> String {
+    if *deliveries == 1 { "1 delivery".into() } else { format!("{deliveries} deliveries") }
 }
 
 /// For a path or a query.
@@ -183,7 +220,19 @@ fn print(all: &Value, as_json: bool, line: impl Fn(&Value) -> String) {
     }
 }
 
-pub fn line(one: &Value) -> String {
+/// Characters of a short id: the time of arrival and some more.
+const SHORT: usize = 18;
+
+/// Deliveries as lines, with ids that are short and differ.
+pub fn lines(all: &[Value]) -> Vec<String> {
+    let ids: BTreeSet<&str> = all.iter().filter_map(|one| one["event"].as_str()).collect();
+    let shorts = |length: usize| ids.iter().map(|id| id.get(..length).unwrap_or(id)).collect::<BTreeSet<_>>().len();
+    let length = (SHORT..36).find(|length| shorts(*length) == ids.len()).unwrap_or(36);
+    all.iter().map(|one| line(one, length)).collect()
+}
+
+/// One delivery, with so many characters of its event's id.
+pub fn line(one: &Value, length: usize) -> String {
     let reason = one["reason"].as_str().map(|why| format!("  {}", printable(why))).unwrap_or_default();
     let replayed = match one["replay_of"].as_i64() {
         Some(first) => format!(" (replay of {first})"),
@@ -200,10 +249,10 @@ pub fn line(one: &Value) -> String {
     };
     let repeats = count("duplicates", "not run as duplicates") + &count("conflicts", "with this id and another body");
     format!(
-        "{}  {:>6}  {}  {:<20} {}{resolved}{} attempt {}{replayed}{repeats}{reason}{discarded}",
+        "{}  {:>8}  {}  {:<20}  {}{resolved}{} attempt {}{replayed}{repeats}{reason}{discarded}",
         text(&one["received_at"]),
         one["delivery"],
-        text(&one["event"]),
+        text(&one["event"]).get(..length).unwrap_or_default(),
         text(&one["hook"]),
         text(&one["state"]),
         due.unwrap_or_default(),
@@ -211,12 +260,12 @@ pub fn line(one: &Value) -> String {
     )
 }
 
-fn text(value: &Value) -> String {
+pub fn text(value: &Value) -> String {
     printable(value.as_str().unwrap_or_default())
 }
 
 /// Without what could move a terminal's cursor. Quotes stay: people paste what they read.
-fn printable(text: &str) -> String {
+pub fn printable(text: &str) -> String {
     let escaped = |c: char| if c.is_control() { c.escape_debug().collect() } else { String::from(c) };
     text.chars().map(escaped).collect()
 }

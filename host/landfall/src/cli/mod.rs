@@ -11,6 +11,7 @@ mod events;
 mod explain;
 mod idle;
 mod load;
+mod manual;
 mod operator;
 mod output;
 mod providers;
@@ -19,6 +20,8 @@ mod relay;
 mod rows;
 mod send;
 mod served;
+mod show;
+mod tail;
 mod target;
 mod up;
 mod verify;
@@ -53,10 +56,10 @@ enum Command {
     /// Serve the hooks of the plugins directory.
     Serve(ServeFlags),
     /// Load everything as `serve` would, say how each hook stands, and exit: 0 when all serve, 1 otherwise.
-    Check(NodeFlags),
+    Check(CheckFlags),
     /// Ask everything that a node of these settings would rest on, say what it promises, and how each hook stands; 1 when something is
     /// wrong.
-    Doctor(NodeFlags),
+    Doctor(CheckFlags),
     /// Ask a running node whether it is ready: 0 if it is, 1 otherwise. For health checks.
     Ready(ready::ReadyFlags),
     /// Show what a component is, wants and offers.
@@ -105,6 +108,9 @@ enum Command {
         /// The node's data directory.
         #[arg(long, value_name = "DIR", default_value = ".landfall")]
         data: PathBuf,
+        /// One JSON object.
+        #[arg(long)]
+        json: bool,
     },
     /// List the provider packs, or print how to connect one provider.
     Providers(providers::ProvidersFlags),
@@ -117,6 +123,23 @@ enum Command {
         out: PathBuf,
         /// .wasm files.
         files: Vec<PathBuf>,
+    },
+    /// Print the version.
+    Version {
+        /// One JSON object.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Print a script that completes commands and flags in a shell.
+    Completions {
+        /// Whose.
+        shell: clap_complete::Shell,
+    },
+    /// Print the manual page, or write one for each command.
+    Man {
+        /// The directory to write them to.
+        #[arg(long, value_name = "DIR")]
+        out: Option<PathBuf>,
     },
     /// The compiler that `serve` runs as a child: a component on standard input, machine code into a file.
     #[command(hide = true)]
@@ -184,6 +207,15 @@ struct NodeFlags {
     log: Option<String>,
 }
 
+#[derive(Debug, Args)]
+struct CheckFlags {
+    #[command(flatten)]
+    node: NodeFlags,
+    /// One JSON object.
+    #[arg(long)]
+    json: bool,
+}
+
 #[derive(Debug, Clone, Copy, ValueEnum)]
 enum Format {
     Text,
@@ -193,7 +225,8 @@ enum Format {
 
 /// Runs the command of these arguments. What fails is one sentence on standard error.
 pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
-    let cli = match Cli::try_parse_from(arguments) {
+    let arguments: Vec<OsString> = arguments.into_iter().collect();
+    let cli = match manual::parse(&arguments) {
         Ok(cli) => cli,
         Err(usage) => {
             usage.print().ok();
@@ -211,8 +244,18 @@ fn dispatch(command: Command) -> anyhow::Result<ExitCode> {
         Command::Compile { target } => app::compile_child(&target),
         Command::Up(flags) => block_on(up::up(flags)),
         Command::Serve(flags) => block_on(serve(flags)),
-        Command::Check(flags) => block_on(check::check(flags)),
-        Command::Doctor(flags) => block_on(check::doctor(flags)),
+        Command::Check(flags) => block_on(check::check(flags.node, flags.json)),
+        Command::Doctor(flags) => block_on(check::doctor(flags.node, flags.json)),
+        Command::Version { json } => {
+            let version = env!("CARGO_PKG_VERSION");
+            match json {
+                true => say!("{}", serde_json::json!({ "version": version })),
+                false => say!("landfall {version}"),
+            }
+            Ok(ExitCode::SUCCESS)
+        }
+        Command::Completions { shell } => manual::completions(shell),
+        Command::Man { out } => manual::man(out.as_deref()),
         Command::Ready(flags) => block_on(ready::ready(&flags)),
         Command::Inspect { file, json } => check::inspect(&file, json),
         Command::Build { dir, out, examples, wait, admin } => {
@@ -230,7 +273,7 @@ fn dispatch(command: Command) -> anyhow::Result<ExitCode> {
         Command::Hooks(flags) => block_on(events::hooks(&flags)),
         Command::Events(flags) => block_on(events::events(&flags)),
         Command::Rows(flags) => block_on(rows::rows(&flags)),
-        Command::Backup { to, data } => backup(&data, &to),
+        Command::Backup { to, data, json } => backup(&data, &to, json),
         Command::Providers(flags) => providers::providers(&flags),
         Command::Bench(flags) => block_on(bench::bench(flags)),
         Command::Precompile { out, files } => block_on(precompile(&out, &files)),
@@ -259,9 +302,12 @@ fn node_config(flags: NodeFlags) -> anyhow::Result<Config> {
     Ok(Config::load(flags.into())?)
 }
 
-fn backup(data: &std::path::Path, to: &std::path::Path) -> anyhow::Result<ExitCode> {
+fn backup(data: &std::path::Path, to: &std::path::Path, as_json: bool) -> anyhow::Result<ExitCode> {
     let app::BackedUp { bytes, events, open } = app::backup(data, to)?;
-    say!("{}: {events} events, {open} of them still to be handled, {bytes} bytes", to.display());
+    match as_json {
+        true => say!("{}", serde_json::json!({ "file": to, "events": events, "open": open, "bytes": bytes })),
+        false => say!("{}: {events} events, {open} of them still to be handled, {bytes} bytes", to.display()),
+    }
     Ok(ExitCode::SUCCESS)
 }
 

@@ -6,7 +6,7 @@ use anyhow::ensure;
 use clap::Args;
 use serde_json::{Map, Value, json};
 
-use super::events::line;
+use super::events::lines;
 use super::output::say;
 use super::target::LedgerFlags;
 
@@ -305,7 +305,7 @@ impl Sum {
             return;
         }
         let shown = self.0.get("shown").and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
-        shown.iter().for_each(|one| say!("{}", line(one)));
+        lines(shown).iter().for_each(|line| say!("{line}"));
         let count = self.count("events").max(self.count("deliveries")) as usize;
         if !shown.is_empty() && count > shown.len() {
             say!("… {} more", count - shown.len());

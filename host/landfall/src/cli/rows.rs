@@ -26,6 +26,9 @@ pub struct RowsFlags {
     /// How they are written.
     #[arg(long, value_enum, default_value = "jsonl")]
     format: Format,
+    /// The same as `--format jsonl`, which is the default.
+    #[arg(long, conflicts_with = "format")]
+    json: bool,
     #[command(flatten)]
     admin: LedgerFlags,
 }

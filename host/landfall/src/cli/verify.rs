@@ -21,6 +21,9 @@ pub struct VerifyFlags {
     /// Provider packs of your own, as in the plugins directory.
     #[arg(long, value_name = "DIR")]
     providers: Option<PathBuf>,
+    /// One JSON object.
+    #[arg(long)]
+    json: bool,
 }
 
 /// Prints what differs, then how many passed and failed.
@@ -40,8 +43,12 @@ pub fn verify(flags: &VerifyFlags) -> anyhow::Result<ExitCode> {
     };
     add(&flags.vectors, &|text| app::run_vectors(text, &packs))?;
     add(&flags.challenges, &|text| app::run_challenges(text, &packs))?;
-    all.failures.iter().for_each(|failure| say!("{failure}"));
-    say!("{} passed, {} failed", all.passed, all.failures.len());
+    if flags.json {
+        say!("{}", serde_json::json!({ "passed": all.passed, "failed": all.failures.len(), "failures": all.failures }));
+    } else {
+        all.failures.iter().for_each(|failure| say!("{failure}"));
+        say!("{} passed, {} failed", all.passed, all.failures.len());
+    }
     Ok(if all.failures.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 

@@ -367,6 +367,11 @@ impl Postgres {
         self.ask(async |client| read::list(client, &filter, now).await).await
     }
 
+    /// As `Ledger::find_ids`.
+    pub async fn find_ids(&self, first: EventId, last: EventId, limit: usize) -> Result<Vec<EventId>, LedgerError> {
+        self.ask(async |client| read::find_ids(client, &first, &last, limit).await).await
+    }
+
     /// As `Ledger::show`.
     pub async fn show(&self, id: EventId) -> Result<Option<Shown>, LedgerError> {
         let now = self.now();

@@ -47,7 +47,7 @@ fn listed(row: &Row, now: LedgerTime) -> Listed {
 
 /// A page of deliveries: newest first, or in order where `after` is given.
 pub async fn list(client: &Object, filter: &Filter, now: LedgerTime) -> Result<Vec<Listed>, Error> {
-    let Filter { hook, event, pick, before, after, since_ms, until_ms, limit, .. } = filter;
+    let Filter { hook, event, deliveries, pick, before, after, since_ms, until_ms, limit, .. } = filter;
     let order = if after.is_some() { "ASC" } else { "DESC" };
     let event = event.as_ref().map(EventId::uuid);
     // Only what is asked for, so that an index can answer it.
@@ -59,6 +59,7 @@ pub async fn list(client: &Object, filter: &Filter, now: LedgerTime) -> Result<V
         (since_ms.is_some(), "e.received_ms >= $4"),
         (until_ms.is_some(), "e.received_ms < $5"),
         (event.is_some(), "e.id = $7"),
+        (!deliveries.is_empty(), "d.id = ANY ($8)"),
         (states.is_some(), states.as_deref().unwrap_or_default()),
         (pick.is_some(), pick.unwrap_or_default()),
     ];
@@ -66,12 +67,20 @@ pub async fn list(client: &Object, filter: &Filter, now: LedgerTime) -> Result<V
         asked.iter().filter(|(is_asked, _)| *is_asked).map(|(_, part)| format!(" AND {part}")).collect();
     let sql = format!(
         "SELECT {LISTED} FROM deliveries d JOIN events e ON e.seq = d.event
-         WHERE ($1::text, $2::bigint, $3::bigint, $4::bigint, $5::bigint, $7::uuid) IS NOT NULL IS NOT NULL{asked}
+         WHERE ($1::text, $2::bigint, $3::bigint, $4::bigint, $5::bigint, $7::uuid, $8::bigint[]) IS NOT NULL IS NOT NULL{asked}
          ORDER BY d.id {order} LIMIT $6"
     );
     let limit = *limit as i64;
-    let rows = client.query_cached(&sql, &[hook, before, after, since_ms, until_ms, &limit, &event]).await?;
+    let rows =
+        client.query_cached(&sql, &[hook, before, after, since_ms, until_ms, &limit, &event, deliveries]).await?;
     Ok(rows.iter().map(|row| listed(row, now)).collect())
+}
+
+/// Events with ids between these two, in order.
+pub async fn find_ids(client: &Object, first: &EventId, last: &EventId, limit: usize) -> Result<Vec<EventId>, Error> {
+    let sql = "SELECT id FROM events WHERE id BETWEEN $1 AND $2 ORDER BY id LIMIT $3";
+    let rows = client.query_cached(sql, &[&first.uuid(), &last.uuid(), &(limit as i64)]).await?;
+    Ok(rows.iter().map(|row| EventId::from_bytes(row.get::<_, Uuid>(0).into_bytes())).collect())
 }
 
 /// One event; none where it is not known.

@@ -398,6 +398,11 @@ impl Sqlite {
         self.ask(move |connection| read::list(connection, &filter, now)).await
     }
 
+    /// As `Ledger::find_ids`.
+    pub async fn find_ids(&self, first: EventId, last: EventId, limit: usize) -> Result<Vec<EventId>, LedgerError> {
+        self.ask(move |connection| read::find_ids(connection, &first, &last, limit)).await
+    }
+
     /// One event.
     pub async fn show(&self, id: EventId) -> Result<Option<Shown>, LedgerError> {
         let now = self.now();

@@ -97,10 +97,11 @@ pub fn list(connection: &Connection, filter: &Filter, now: LedgerTime) -> rusqli
     let Filter { hook, event, pick, before, after, since_ms, until_ms, limit, .. } = filter;
     let order = if after.is_some() { "ASC" } else { "DESC" };
     // Only what is asked for, so that an index can answer it: those of a state stand in indexes of their own.
-    let (states, pick) = (filter.states_sql(), pick.sql());
+    let (deliveries, states, pick) = (filter.deliveries_sql(), filter.states_sql(), pick.sql());
     let asked = [
         (hook.is_some(), "d.hook = ?1"),
         (event.is_some(), "e.id = ?7"),
+        (deliveries.is_some(), deliveries.as_deref().unwrap_or_default()),
         (states.is_some(), states.as_deref().unwrap_or_default()),
         (pick.is_some(), pick.unwrap_or_default()),
         (before.is_some(), "d.id < ?2"),
@@ -114,10 +115,24 @@ pub fn list(connection: &Connection, filter: &Filter, now: LedgerTime) -> rusqli
         "SELECT {LISTED} FROM deliveries d JOIN events e ON e.seq = d.event WHERE {} ORDER BY d.id {order} LIMIT ?6",
         asked.join(" AND ")
     );
-    let mut select = connection.prepare_cached(&sql)?;
+    // Lists of numbers differ each time.
+    let mut select = connection.prepare(&sql)?;
     let event = event.as_ref().map(EventId::as_bytes);
     let wanted = params![hook, before, after, since_ms, until_ms, *limit as i64, event];
     select.query_map(wanted, |row| listed(row, now))?.collect()
+}
+
+/// Events with ids between these two, in order.
+pub fn find_ids(
+    connection: &Connection,
+    first: &EventId,
+    last: &EventId,
+    limit: usize,
+) -> rusqlite::Result<Vec<EventId>> {
+    let sql = "SELECT id FROM events WHERE id BETWEEN ? AND ? ORDER BY id LIMIT ?";
+    let mut select = connection.prepare_cached(sql)?;
+    let wanted = params![first.as_bytes(), last.as_bytes(), limit as i64];
+    select.query_map(wanted, |row| row.get(0).map(EventId::from_bytes))?.collect()
 }
 
 /// One event; none where it is not known.

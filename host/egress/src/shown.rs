@@ -1,0 +1,92 @@
+//! Answers for records: the beginning of a text, without what its names call a secret. What went out with the call as a credential has
+//! been taken out of the answer before.
+
+const REDACTED: &str = "[redacted]";
+/// A value whose name has one of these in it is not shown.
+const SENSITIVE: [&str; 9] =
+    ["token", "secret", "password", "passwd", "api_key", "apikey", "authorization", "credential", "session"];
+
+/// The first bytes of an answer, where those are text.
+pub fn beginning(body: &[u8], bytes_max: usize) -> String {
+    let cut = &body[..body.len().min(bytes_max)];
+    let text = match std::str::from_utf8(cut) {
+        Ok(text) => text,
+        // A character that was cut in two.
+        Err(error) if error.error_len().is_none() => {
+            std::str::from_utf8(&cut[..error.valid_up_to()]).unwrap_or_default()
+        }
+        Err(_) => return String::new(),
+    };
+    if text.contains('"') { of_json(text) } else { of_form(text) }
+}
+
+fn is_sensitive(name: &str) -> bool {
+    let name = name.to_ascii_lowercase();
+    SENSITIVE.iter().any(|word| name.contains(word))
+}
+
+/// The text need not be whole: its string literals are enough.
+fn of_json(text: &str) -> String {
+    let mut shown = String::with_capacity(text.len());
+    let (mut rest, mut is_named) = (text, false);
+    while let Some(at) = rest.find('"') {
+        let between = &rest[..at];
+        let (literal, after) = literal(&rest[at..]);
+        let is_secret = is_named && between.trim() == ":";
+        shown.push_str(between);
+        match is_secret {
+            true => shown.extend(["\"", REDACTED, "\""]),
+            false => shown.push_str(literal),
+        }
+        is_named = !is_secret && is_sensitive(literal);
+        rest = after;
+    }
+    shown + rest
+}
+
+/// A string literal with its quotes, to the end where it has none; and what follows it.
+fn literal(text: &str) -> (&str, &str) {
+    let mut is_escaped = false;
+    for (at, byte) in text.bytes().enumerate().skip(1) {
+        match byte {
+            _ if is_escaped => is_escaped = false,
+            b'\\' => is_escaped = true,
+            b'"' => return text.split_at(at + 1),
+            _ => {}
+        }
+    }
+    (text, "")
+}
+
+fn of_form(text: &str) -> String {
+    let pairs = text.split('&').map(|pair| match pair.split_once('=') {
+        Some((name, _)) if is_sensitive(name) => format!("{name}={REDACTED}"),
+        _ => pair.to_owned(),
+    });
+    pairs.collect::<Vec<_>>().join("&")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn named_secrets_are_not_shown() {
+        for (answer, shown) in [
+            (r#"{"ok":true,"access_token": "a\"b","n":1}"#, r#"{"ok":true,"access_token": "[redacted]","n":1}"#),
+            (r#"{"Client_Secret":"cut of"#, r#"{"Client_Secret":"[redacted]""#),
+            (r#"["token","b"]"#, r#"["token","b"]"#),
+            ("access_token=a&scope=b", "access_token=[redacted]&scope=b"),
+            ("nothing here", "nothing here"),
+        ] {
+            assert_eq!(beginning(answer.as_bytes(), 2048), shown);
+        }
+    }
+
+    #[test]
+    fn long_and_binary_answers_are_cut() {
+        assert_eq!(beginning("é".repeat(2000).as_bytes(), 2048).len(), 2048);
+        assert_eq!(beginning(format!("a{}", "é".repeat(2000)).as_bytes(), 2048).len(), 2047);
+        assert_eq!(beginning(b"\xff\xfe", 2048), "");
+    }
+}

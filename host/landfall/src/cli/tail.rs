@@ -1,0 +1,112 @@
+//! `landfall events tail`: a line for each change of state. New deliveries are asked for by number, open ones by their numbers.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use anyhow::ensure;
+use clap::Args;
+use serde_json::Value;
+
+use super::events::{line, query};
+use super::output::say;
+use super::target::LedgerFlags;
+
+const LOOK_EVERY: Duration = Duration::from_millis(500);
+/// Open deliveries that are followed; of one request.
+const OPEN_MAX: usize = 10_000;
+const PAGE: usize = 500;
+
+#[derive(Debug, Args)]
+pub struct TailFlags {
+    /// Only this hook.
+    #[arg(long)]
+    hook: Option<String>,
+    /// Only changes to this state: `pending`, `done`, `dead`, `discarded`.
+    #[arg(long)]
+    state: Option<String>,
+}
+
+/// State and attempt of open deliveries, by number.
+#[derive(Default)]
+struct Open(BTreeMap<i64, (String, u64)>);
+
+/// Runs `landfall events tail`.
+pub async fn tail(node: &LedgerFlags, flags: &TailFlags, as_json: bool) -> anyhow::Result<()> {
+    ensure!(node.is_running(), "nothing comes to a node that is not running: leave out --data, or use `list`");
+    let of_hook = flags.hook.as_ref().map(|hook| format!("&hook={}", query(hook))).unwrap_or_default();
+    let newest = node.ask("/api/events?limit=1", None).await?;
+    let mut last = newest[0]["delivery"].as_i64().unwrap_or(0);
+    let mut open = Open::default();
+    for state in ["pending", "running"] {
+        let before = last + 1;
+        let waiting = node.ask(&format!("/api/events?state={state}&before={before}&limit=1000{of_hook}"), None).await?;
+        each(&waiting, |one| {
+            open.change(one);
+        });
+    }
+
+    let print = |one: &Value, change: &str| {
+        if flags.state.as_ref().is_some_and(|state| one["state"] != state.as_str()) {
+            return;
+        }
+        let mut one = one.clone();
+        one["change"] = change.into();
+        match as_json {
+            true => say!("{one}"),
+            false => say!("{change:<9} {}", line(&one, 36)),
+        }
+    };
+    loop {
+        let new = node.ask(&format!("/api/events?after={last}&limit=1000{of_hook}"), None).await?;
+        each(&new, |one| {
+            last = one["delivery"].as_i64().unwrap_or(last);
+            print(one, "accepted");
+            if let Some(change) = open.change(one) {
+                print(one, change);
+            }
+        });
+        let numbers: Vec<i64> = open.0.keys().copied().collect();
+        for page in numbers.chunks(PAGE) {
+            let list = page.iter().map(i64::to_string).collect::<Vec<_>>().join(",");
+            let found = node.ask(&format!("/api/events?deliveries={list}&limit={PAGE}"), None).await?;
+            let mut gone: Vec<i64> = page.to_vec();
+            each(&found, |one| {
+                gone.retain(|number| one["delivery"] != *number);
+                if let Some(change) = open.change(one) {
+                    print(one, change);
+                }
+            });
+            // A purge has removed it, or a broker has it now.
+            open.0.retain(|number, _| !gone.contains(number));
+        }
+        tokio::time::sleep(LOOK_EVERY).await;
+    }
+}
+
+fn each(all: &Value, act: impl FnMut(&Value)) {
+    all.as_array().into_iter().flatten().for_each(act);
+}
+
+// === impl Open ===
+
+impl Open {
+    /// What has changed since the last look; none where that is nothing to tell.
+    fn change(&mut self, one: &Value) -> Option<&'static str> {
+        let number = one["delivery"].as_i64()?;
+        let (state, attempt) = (one["state"].as_str()?.to_owned(), one["attempt"].as_u64().unwrap_or(0));
+        let before = match state.as_str() {
+            "pending" | "running" if self.0.len() < OPEN_MAX || self.0.contains_key(&number) => {
+                self.0.insert(number, (state.clone(), attempt))
+            }
+            _ => self.0.remove(&number),
+        };
+        match state.as_str() {
+            "pending" if attempt > 0 && before != Some((state.clone(), attempt)) => Some("retry"),
+            "done" => Some("done"),
+            "dead" => Some("dead"),
+            "discarded" => Some("discarded"),
+            "resolved" => Some("resolved"),
+            _ => None,
+        }
+    }
+}

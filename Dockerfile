@@ -1,8 +1,7 @@
 # The image: one binary, the bundled handlers and their machine code. Any OCI builder can make it:
 #   docker build -t landfall .
 #   buildah bud --isolation chroot -t landfall .
-# Tags move. To build from exactly these bytes again, name the base images by digest:
-#   --build-arg BUILD_IMAGE=rust:1-bookworm@sha256:… --build-arg RUNTIME_IMAGE=debian:bookworm-slim@sha256:…
+# Tags move. docs/deploy/README.md has the digests for a build that can be repeated.
 ARG BUILD_IMAGE=rust:1-bookworm
 ARG RUNTIME_IMAGE=debian:bookworm-slim
 FROM ${BUILD_IMAGE} AS build

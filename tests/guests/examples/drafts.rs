@@ -140,7 +140,7 @@ fn keeps2() -> String {
     let seen = cas.current().unwrap();
     assert!(atomics::swap(cas, b"swapped").is_ok());
     let many = batch::get_many(&bucket, &["a".into(), "nothing".into()]).unwrap();
-    let keys = bucket.list_keys(Some("b".into())).unwrap();
+    let keys = bucket.list_keys(Some("b")).unwrap();
     format!("{before:?} {sum} {:?} {many:?} {:?}", seen.map(|seen| String::from_utf8(seen).unwrap()), keys.keys)
 }
 

@@ -185,7 +185,7 @@ async fn a_server_that_does_not_keep_its_promises_is_refused_in_words_without_th
     server.sql(url.rsplit('/').next().unwrap(), "UPDATE landfall.version SET version = 99");
     let setup = Setup::new().env("LANDFALL_LEDGER_URL", &url);
     let log = setup.refusal().await;
-    assert!(log.contains("newer Landfall (version 99, this one knows 3)"), "{log}");
+    assert!(log.contains("newer Landfall (version 99, this one knows 4)"), "{log}");
 }
 
 fn slow_hook(ms: u64) -> Setup {

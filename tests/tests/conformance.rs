@@ -277,7 +277,7 @@ async fn waiting(backend: &Backend) -> (Node, String) {
 }
 
 async fn discarded_deliveries_stay_discarded(backend: Backend) {
-    let (node, event) = waiting(&backend).await;
+    let (mut node, event) = waiting(&backend).await;
     let of_event = json!({ "events": [event] });
     let without = node.order("/api/discard", of_event.clone()).await;
     assert!(without["error"].as_str().unwrap().contains("say why"), "{without}");
@@ -288,6 +288,8 @@ async fn discarded_deliveries_stay_discarded(backend: Backend) {
     let unknown = json!({ "events": ["0192f3a4-0000-7000-8000-000000000000"], "reason": "unknown" });
     assert_eq!(node.order("/api/discard", unknown).await["unknown"].as_array().unwrap().len(), 1);
 
+    node.terminate();
+    node.ended().await;
     let node = serving(&backend, node.killed(), "traps").await;
     let discarded = node.until_states("traps", &["discarded"]).await;
     assert_eq!(discarded[0]["discarded"], "the account is closed");

@@ -192,7 +192,7 @@ async fn redelivery_of_a_dead_event_runs() {
     let (status, body) = node.post("/in", &[("id", "7")], "{}").await;
     let reply: Value = serde_json::from_str(&body).unwrap();
     assert_eq!((status, &reply["event_id"]), (200, &json!(first)), "the caller gets the reply of the replay: {body}");
-    node.until_states("in", &["dead", "done"]).await;
+    node.until_states("in", &["resolved", "done"]).await;
     assert_eq!(metric(&node, "landfall_duplicates_total{hook=\"in\",result=\"replayed\"}").await, 1);
 }
 

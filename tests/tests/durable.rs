@@ -630,7 +630,7 @@ async fn a_backup_of_a_running_node_starts_elsewhere_and_a_stopped_ledger_can_be
     assert_eq!(kept.len(), 7);
     let first = kept.last().unwrap()["event"].as_str().unwrap().to_owned();
     let replayed = run(&["events", "replay", &first], &data);
-    assert!(said(&replayed).contains("1 events are replayed, 0 wait"), "{}", said(&replayed));
+    assert!(said(&replayed).contains("1 event replayed, 0 wait"), "{}", said(&replayed));
     let stopped = node.killed();
     let elsewhere = Setup::new().hook("store", &bundled("store"), &store("async"));
     std::fs::create_dir(elsewhere.data()).unwrap();

@@ -108,7 +108,7 @@ async fn nothing_is_lost_when_the_start_itself_is_killed_or_the_letting_go_or_a_
     node.ended().await;
     let node = serving(node.killed().env("FAILPOINTS", "")).await;
     let again = node.order("/api/replay", order).await;
-    assert_eq!((&again["events"], &again["waiting"]), (&json!(0), &json!(10)));
+    assert_eq!(again["events"], 0, "their latest deliveries wait: {again}");
     node.order("/api/hooks/sink/resume", json!({})).await;
     node.until_states("sink", &["done"; 20]).await;
 }

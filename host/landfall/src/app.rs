@@ -75,6 +75,8 @@ pub struct AdminAt {
     pub url: String,
     /// Sent with each request, where there is one.
     pub token: Option<Secret>,
+    /// Why the settings that name the data directory cannot be used.
+    pub problem: Option<String>,
 }
 
 // === impl AdminAt ===
@@ -83,7 +85,7 @@ impl AdminAt {
     /// With the token that the node made for itself in its data directory.
     pub fn with_own_token(url: String, data: &Path) -> AdminAt {
         let reference = SecretRef::File(admin_token_path(data));
-        AdminAt { url, token: Secrets::default().value(&reference).ok() }
+        AdminAt { url, token: Secrets::default().value(&reference).ok(), problem: None }
     }
 
     /// The same for a node on this machine whose data directory is the one of these settings; without a token for any other.
@@ -97,8 +99,14 @@ impl AdminAt {
         };
         match Config::load(Flags::default()) {
             Ok(config) if is_local => AdminAt::with_own_token(url.to_owned(), &config.data),
-            _ => AdminAt { url: url.to_owned(), token: None },
+            Err(error) if is_local => AdminAt { problem: Some(error.to_string()), ..AdminAt::open(url) },
+            _ => AdminAt::open(url),
         }
+    }
+
+    /// Without a token.
+    pub fn open(url: &str) -> AdminAt {
+        AdminAt { url: url.to_owned(), token: None, problem: None }
     }
 
     /// Asks by GET, or by POST of JSON. Status and body of the answer.

@@ -43,21 +43,23 @@ impl AdminFlags {
 
     /// Status and text of what the node answers to a GET that needs no token.
     pub async fn probe(&self, path: &str) -> anyhow::Result<(u16, String)> {
-        AdminAt { url: self.admin.clone(), token: None }.ask(path, None).await
+        AdminAt::open(&self.admin).ask(path, None).await
     }
 
     /// The JSON that the node answers to a GET, or to a POST of this JSON.
     pub async fn ask(&self, path: &str, post: Option<&Value>) -> anyhow::Result<Value> {
         let node = match &self.token {
-            Some(reference) => AdminAt { url: self.admin.clone(), token: Some(app::secret(reference)?) },
+            Some(reference) => AdminAt { token: Some(app::secret(reference)?), ..AdminAt::open(&self.admin) },
             None => AdminAt::found(&self.admin),
         };
         let (status, text) = node.ask(path, post.map(Value::to_string)).await?;
+        let problem = node.problem.as_ref().map(|why| format!("; the settings here cannot be used: {why}"));
         ensure!(
             status != 401 || node.token.is_some(),
             "the node at {} answers 401, since it wants its admin token: run this in the folder in which that node was started, or add --token \
-             file:DIR/admin-token with its data directory",
-            self.admin
+             file:DIR/admin-token with its data directory{}",
+            self.admin,
+            problem.unwrap_or_default()
         );
         let (answer, why) = read(&text);
         let hint = answer.as_ref().and_then(|json| json["hint"].as_str()).map(|hint| format!("; {hint}"));

@@ -60,6 +60,7 @@ macro_rules! suite {
             a_retry_is_never_early_and_the_last_one_is_followed_by_death_and_replay
             resolved_dead_letters_are_not_replayed
             discarded_deliveries_stay_discarded
+            discarded_deliveries_run_when_asked
             waiting_deliveries_run_at_once
             purge_removes_a_gone_hook
             of_one_key_each_waits_for_those_before_it
@@ -296,6 +297,12 @@ async fn discarded_deliveries_stay_discarded(backend: Backend) {
     let skipped = node.order("/api/replay", of_event).await;
     assert_eq!((&skipped["events"], &skipped["discarded"]), (&json!(0), &json!(1)), "{skipped}");
     assert_eq!(node.order("/api/replay", json!({ "hook": "traps" })).await["events"], 0);
+}
+
+async fn discarded_deliveries_run_when_asked(backend: Backend) {
+    let (node, event) = waiting(&backend).await;
+    let order = json!({ "events": [event], "reason": "the account is closed" });
+    assert_eq!(node.order("/api/discard", order).await["deliveries"], 1);
     let again = json!({ "events": [event], "again": true });
     assert_eq!(node.order("/api/replay", again).await["events"], 1);
     node.until_states("traps", &["resolved", "done"]).await;

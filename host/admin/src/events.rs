@@ -25,7 +25,7 @@ use landfall_model::{Clock, Event, EventId};
 pub struct Events {
     /// What has happened.
     pub ledger: Arc<Ledger>,
-    /// Told when there is something to do, and asked who is there; none where no node runs.
+    /// Wakes the workers and knows the hooks; `None` if the ledger of a stopped node is read.
     pub running: Option<(Arc<Delivery>, Hooks)>,
 }
 
@@ -78,7 +78,7 @@ pub(super) fn state(word: Option<&str>) -> Result<Option<DeliveryState>, String>
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct ShowQuery {
-    /// The whole body, and not its beginning.
+    /// Include the whole body instead of its beginning.
     #[serde(default)]
     whole: bool,
 }
@@ -136,7 +136,7 @@ fn event_json(event: &Event, body_max: usize) -> Value {
     let cut = &event.body[..event.body.len().min(body_max)];
     let body = match std::str::from_utf8(cut) {
         Ok(text) => json!({ "text": text }),
-        // A character that was cut in two.
+        // The cut may be inside a character.
         Err(error) if cut.len() < event.body.len() && error.error_len().is_none() => {
             json!({ "text": String::from_utf8_lossy(&cut[..error.valid_up_to()]) })
         }
@@ -217,7 +217,7 @@ async fn rows(
 // === impl Events ===
 
 impl Events {
-    /// The event with this id, or the only one whose id begins so; none where there is none.
+    /// The event with this id, or the only event whose id starts with it. `None` if there is none.
     pub(super) async fn event(&self, typed: &str) -> Result<Option<EventId>, Box<Response>> {
         let bad = |why: String| Box::new(refused(StatusCode::BAD_REQUEST, &why));
         if let Ok(id) = typed.parse() {

@@ -28,11 +28,11 @@ use landfall_model::RefusalLog;
 pub struct Admin {
     /// How they stand.
     pub hooks: Hooks,
-    /// Why requests should not come here; none where they should.
+    /// Why the node is not ready; `None` if it is.
     pub not_ready: Arc<dyn Fn() -> Option<String> + Send + Sync>,
-    /// The plugins directory that it serves, as a whole path.
+    /// The absolute path of the plugins directory.
     pub plugins: String,
-    /// How many attempts run now.
+    /// Number of running attempts.
     pub running: Arc<dyn Fn() -> usize + Send + Sync>,
     /// Counters, in the text format of Prometheus.
     pub metrics: Arc<dyn Fn() -> String + Send + Sync>,

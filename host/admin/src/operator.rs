@@ -1,5 +1,5 @@
-//! What an operator does to events, a bounded page a request: replay, discard, retry now, and purge of what a hook that is gone has
-//! left. An answer with `next` has more to do: the same order again, with `after` = `next` and the same `before`.
+//! Operator commands on deliveries: replay, discard, retry now, and purge of a hook that no longer exists. A request handles one bounded
+//! page. If the response has `next`, the client repeats the request with `after` = `next` and the same `before`.
 
 use std::collections::HashSet;
 use std::time::Duration;
@@ -17,55 +17,55 @@ use landfall_ledger::{
 };
 use landfall_model::EventId;
 
-/// Events or deliveries of one request.
+/// The most events or deliveries of one request.
 const PAGE_MAX: usize = 500;
-/// Replays that begin in a second.
+/// Replays that start per second, unless the request says otherwise.
 const RATE_DEFAULT: f64 = 100.0;
-/// Of a dry run, to be looked at.
+/// The most deliveries that a dry run lists.
 const SHOWN_MAX: usize = 20;
 const REASON_CHARACTERS_MAX: usize = 500;
 
-/// Which events, and what is to be done to them.
+/// The body of a request: which events or deliveries, and the parameters of the command.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Order {
-    /// These events,
+    /// Event ids. Either these or `hook`.
     #[serde(default)]
     events: Vec<String>,
-    /// or those of this hook, oldest first,
+    /// All deliveries of this hook that match the filters below, oldest first.
     hook: Option<String>,
-    /// in this state,
+    /// In this state.
     state: Option<String>,
-    /// received at this time or later,
+    /// Received at this time or later.
     since: Option<String>,
-    /// and before this one,
+    /// Received before this time.
     until: Option<String>,
-    /// with greater numbers than this,
+    /// With a delivery number greater than this: the cursor of the last response.
     after: Option<i64>,
-    /// and smaller ones than this; default: those that are there now.
+    /// With a delivery number smaller than this. Default: the deliveries that exist at the first request.
     before: Option<i64>,
-    /// At most so many in this request.
+    /// The most deliveries that this request handles.
     limit: Option<usize>,
-    /// Only say which.
+    /// Change nothing; report what would change.
     #[serde(default)]
     dry_run: bool,
-    /// Replay: also those that are resolved or discarded.
+    /// Replay only: include resolved and discarded deliveries.
     again: Option<bool>,
-    /// Replay: so many are due in a second.
+    /// Replay only: how many become due per second.
     per_second: Option<f64>,
-    /// Replay: the first one is due after so many ms.
+    /// Replay only: delay of the first one, in milliseconds.
     delay_ms: Option<u64>,
-    /// Discard: why.
+    /// Discard only: the reason, which is stored.
     reason: Option<String>,
 }
 
-/// What an order is about, so far.
+/// The deliveries that a request selects, and how to go on.
 #[derive(Default)]
 struct Selected {
     deliveries: Vec<Listed>,
-    /// Events that are not known.
+    /// Ids of events that the ledger does not have.
     unknown: Vec<String>,
-    /// Events without a delivery in a fitting state.
+    /// Number of events without a delivery in a state that the command accepts.
     skipped: usize,
     next: Option<i64>,
     before: Option<i64>,
@@ -77,7 +77,7 @@ type Asked = Result<Json<Order>, JsonRejection>;
 // === impl Order ===
 
 impl Order {
-    /// Keys that are for another step are mistakes.
+    /// Rejects keys that belong to another command.
     fn read(asked: Asked, step: &str) -> Result<Order, Refusal> {
         let Json(order) = asked.map_err(|why| bad(&why.body_text()))?;
         let is_replay = step == "replay";
@@ -92,7 +92,7 @@ impl Order {
             return Err(bad(&format!("{step} takes no `{key}`")));
         }
         if order.events.is_empty() == order.hook.is_none() {
-            return Err(bad("name events, or a hook: one of them"));
+            return Err(bad("give either `events` or `hook`, not both and not neither"));
         }
         if order.events.len() > PAGE_MAX {
             return Err(bad(&format!("{PAGE_MAX} events at most in one request")));
@@ -104,7 +104,7 @@ impl Order {
     async fn page(&self, events: &Events, states: Vec<DeliveryState>, pick: Pick) -> Result<Selected, Refusal> {
         let before = match self.before {
             Some(before) => before,
-            // What this order brings about is not its own business.
+            // Deliveries that this command creates are not selected by its later pages.
             None => {
                 let newest = listed(events, Filter { limit: 1, ..Filter::default() }).await?;
                 newest.first().map_or(0, |one| one.delivery) + 1
@@ -127,7 +127,7 @@ impl Order {
         Ok(Selected { deliveries, next, before: Some(before), ..Selected::default() })
     }
 
-    /// The deliveries in these states: of the events that are named, or a page of the hook's.
+    /// The deliveries in these states: those of the given events, or one page of the hook's.
     async fn select(&self, events: &Events, states: Vec<DeliveryState>) -> Result<Selected, Refusal> {
         if self.events.is_empty() {
             return self.page(events, states, Pick::All).await;
@@ -150,7 +150,7 @@ impl Order {
         Ok(selected)
     }
 
-    /// The events that are named, each once; and names of none.
+    /// The given events without repetitions, and the ids that match no event.
     async fn ids(&self, events: &Events) -> Result<(Vec<EventId>, Vec<String>), Refusal> {
         let (mut seen, mut ids, mut unknown) = (HashSet::new(), Vec::new(), Vec::new());
         for typed in &self.events {
@@ -190,15 +190,15 @@ fn wake<'a>(events: &Events, hooks: impl Iterator<Item = &'a str>) {
     }
 }
 
-/// What a replay has done.
+/// The response to a replay.
 #[derive(Debug, Default, Serialize)]
 struct Replayed {
-    /// They run again, or would.
+    /// Number of events that run again, or would in a dry run.
     events: usize,
     dry_run: bool,
     /// They wait or run already.
     waiting: usize,
-    /// An operator has discarded them, and `again` was not asked for.
+    /// Number of events that were skipped because an operator had discarded them and `again` was not set.
     discarded: usize,
     unknown: Vec<String>,
     /// The first of them, where this is a dry run.
@@ -266,13 +266,13 @@ async fn replay_page(events: &Events, order: Asked) -> Result<Replayed, Refusal>
     Ok(replayed)
 }
 
-/// What a step has done to deliveries.
+/// The response to a discard or a retry now.
 #[derive(Debug, Default, Serialize)]
 struct Stepped {
-    /// So many, or would.
+    /// Number of deliveries that were changed, or would be in a dry run.
     deliveries: usize,
     dry_run: bool,
-    /// They are in no state for it, or a worker has just taken them.
+    /// Number of deliveries that were skipped: in another state, or just started by a worker.
     skipped: usize,
     unknown: Vec<String>,
     /// The first of them, where this is a dry run.
@@ -321,7 +321,7 @@ async fn step(events: &Events, order: &Order, states: Vec<DeliveryState>, step: 
     let Selected { mut deliveries, unknown, skipped, next, before } = order.select(events, states).await?;
     let asked = deliveries.len();
     if matches!(step, Step::RetryNow) {
-        // Those that are due already need no help.
+        // Deliveries that are due already are not counted.
         deliveries.retain(|one| one.due_in_ms.is_some_and(|due| due > 0));
     }
     let stepped = Stepped { skipped: skipped + asked - deliveries.len(), unknown, next, before, ..Stepped::default() };
@@ -349,13 +349,13 @@ pub(super) struct PurgeOrder {
     dry_run: bool,
 }
 
-/// What has been removed of a hook.
+/// The response to a purge.
 #[derive(Debug, Serialize)]
 struct PurgedPage {
     #[serde(flatten)]
     purged: Purged,
     dry_run: bool,
-    /// Nothing more is there, apart from deliveries that run.
+    /// Nothing is left, apart from deliveries that are running.
     done: bool,
 }
 

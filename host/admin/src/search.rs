@@ -1,5 +1,5 @@
-//! Which deliveries a list has. What the tables know is asked of the ledger; what only events and attempts know (headers, bodies, durations)
-//! is looked at one by one, within bounds: an answer says where it stopped.
+//! The filters of a list of deliveries. The ledger filters by its columns. Filters on headers, bodies and attempts read each event; such a
+//! request reads a bounded number, and its response says where to go on.
 
 use std::time::{Duration, Instant};
 
@@ -14,19 +14,19 @@ use landfall_ledger::{Filter, LedgerError, Listed, Shown};
 use landfall_model::Event;
 
 const PAGE_DEFAULT: usize = 50;
-/// Deliveries that are looked at for one answer, and how long.
+/// The most deliveries that one request reads, and the most time that it takes.
 const SCANNED_MAX: usize = 2000;
 const TIME_MAX: Duration = Duration::from_secs(2);
-/// Deliveries that are read from the ledger at a time.
+/// Deliveries that are listed from the ledger at a time.
 const STEP: usize = 200;
 
-/// What may stand in the query.
+/// The query parameters.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Search {
     hook: Option<String>,
     state: Option<String>,
-    /// Numbers of deliveries, with commas.
+    /// Delivery numbers, separated by commas.
     deliveries: Option<String>,
     before: Option<i64>,
     after: Option<i64>,
@@ -43,7 +43,7 @@ pub(super) struct Search {
     reason: Option<String>,
     outcome: Option<String>,
     slower: Option<String>,
-    /// An object with `next` and `scanned`, and not only the list.
+    /// Respond with an object that has `next` and `scanned` beside the list.
     #[serde(default)]
     page: bool,
 }
@@ -51,13 +51,13 @@ pub(super) struct Search {
 #[derive(Debug, Default, Serialize)]
 struct Found {
     events: Vec<Listed>,
-    /// The rest begins before this number (or after it, with `after`); none: there is no rest.
+    /// The cursor for the next request: its `before` (or its `after`, if this one had `after`). `None` at the end.
     next: Option<i64>,
-    /// Deliveries that were looked at.
+    /// Number of deliveries that were examined.
     scanned: usize,
 }
 
-/// What is asked of one event and its attempts.
+/// Filters that need the event or its attempts.
 #[derive(Debug, Default)]
 struct Content {
     delivery_id: Option<String>,
@@ -117,7 +117,7 @@ impl Search {
             text.as_ref().map(split).transpose()
         };
         let header = pair(&self.header, &[':', '='], "`header` as NAME: VALUE")?;
-        // A search must not tell what is masked.
+        // A search must not reveal a masked value.
         if let Some((name, _)) = header.as_ref().filter(|(name, _)| !is_shown(&name.to_ascii_lowercase())) {
             return Err(format!("header `{}` may carry a secret: it is masked, and not searched", name.escape_debug()));
         }
@@ -214,7 +214,7 @@ impl Content {
         if !self.wants_event() {
             return true;
         }
-        // What is pruned or corrupt says nothing.
+        // A pruned or corrupt event matches no filter.
         let Some(Ok(event)) = &shown.event else { return false };
         let is_attribute = |name, wanted: &Option<String>| {
             wanted.as_deref().is_none_or(|wanted| event.attribute(name) == Some(wanted))

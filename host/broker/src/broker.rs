@@ -63,7 +63,7 @@ pub trait Taker: Send + Sync + 'static {
     fn is_stopping(&self) -> bool;
     /// Runs it.
     fn take(&self, parcel: Parcel, handle: Handle);
-    /// Counts and records a message that is not run; `id` is how the broker calls it.
+    /// Counts and records a message that is refused; `id` is the broker's id of it.
     fn refuse(&self, unopened: &Unopened, id: &str);
 }
 
@@ -116,7 +116,7 @@ impl Broker {
         }
     }
 
-    /// The same for what was brought by a call and cannot be run. None: the broker has no place for it.
+    /// Dead-letters a pushed message that cannot be opened. `None`: the broker has no dead-letter topic.
     pub async fn bury_unopened(&self, bytes: &[u8], why: &str) -> Option<Result<(), LedgerError>> {
         match self {
             Broker::PubSub(pubsub) => Some(pubsub.bury_unopened(bytes, why).await),

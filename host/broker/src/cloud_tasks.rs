@@ -73,7 +73,7 @@ impl CloudTasks {
         }
     }
 
-    /// With which its parcels are sealed.
+    /// Makes and verifies the MACs of envelopes.
     pub fn seal(&self) -> &Seal {
         &self.seal
     }

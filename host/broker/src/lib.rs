@@ -33,7 +33,7 @@ use landfall_ledger::{
 };
 use landfall_model::{Clock, Event, EventId, LedgerTime, PushSpec};
 
-/// The hook's name of messages that were brought and not run.
+/// The hook name under which refused messages are dead-lettered in the ledger.
 pub const QUEUE: &str = "_queue";
 const END_AGAIN: Duration = Duration::from_secs(1);
 /// Between two extensions of the messages that a broker has handed to this node: a third of their deadline.
@@ -237,8 +237,8 @@ impl Queue {
         Some(self.carrier.as_ref()?.arrival(parcel, handle))
     }
 
-    /// What has been brought and is not run goes to the dead as it is: of the broker, or of the ledger, as an event of `QUEUE` that is
-    /// never run. False: it has to come again.
+    /// Dead-letters a message that cannot be opened: in the broker, or in the ledger as an event of `QUEUE` that is never run. False: it
+    /// could not be stored, and the broker must redeliver it.
     pub async fn bury_unopened(&self, bytes: &[u8], unopened: &Unopened) -> bool {
         let Some(broker) = self.broker() else { return false };
         let (word, why) = unopened.parts();
@@ -252,7 +252,7 @@ impl Queue {
         match buried {
             Ok(()) => true,
             Err(error) => {
-                tracing::error!(%error, "it cannot be kept there yet: it comes again");
+                tracing::error!(%error, "a message cannot be dead-lettered yet: the broker will redeliver it");
                 false
             }
         }
@@ -312,7 +312,7 @@ impl Queue {
         Ok(freed)
     }
 
-    /// A beat of a shared ledger is more frequent than messages have to be extended, one call each.
+    /// Messages need to be extended less often than the leases of a shared ledger, and each extension is a call.
     fn is_broker_beat_due(&self) -> bool {
         let mut beaten = self.broker_beaten.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
         let is_due = beaten.is_none_or(|at| at.elapsed() >= BROKER_BEAT);
@@ -322,7 +322,7 @@ impl Queue {
         is_due
     }
 
-    /// How many deliveries this node holds: those that run, and those whose end is not stored yet.
+    /// Number of deliveries that this node has leased: those that run, and those whose result is not stored yet.
     pub fn leases(&self) -> usize {
         self.held.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).len()
     }
@@ -355,7 +355,7 @@ impl Queue {
     }
 }
 
-/// For people to look at. It is no event of any hook, so that no replay runs it.
+/// An event for operators to inspect. It belongs to no hook, so that no replay runs it.
 fn unopened_event(bytes: &[u8], word: &'static str, why: &str, now: SystemTime) -> NewEvent {
     let event = Event {
         id: EventId::new(now),

@@ -70,16 +70,16 @@ struct Format {
 /// Why what was sent cannot be opened here.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Unopened {
-    /// It may be one of ours, and cannot be judged here and now: a newer host wrote it, or a key has no value.
+    /// Cannot be verified yet: a newer version wrote it, or a key has no value at present.
     Later(String),
-    /// It is not shown to be from one of our nodes.
+    /// The MAC is missing or wrong.
     Unverified(String),
-    /// It is none of ours, or damaged.
+    /// Not an envelope of Landfall, or damaged.
     Wrong(String),
 }
 
 impl Unopened {
-    /// One word, and a sentence.
+    /// A reason for metrics, and a sentence for the log.
     pub fn parts(&self) -> (&'static str, &str) {
         match self {
             Unopened::Later(why) => ("waits", why),
@@ -95,7 +95,7 @@ impl From<&str> for Unopened {
     }
 }
 
-/// What cannot be judged now is brought again after this.
+/// Redelivery delay of a message that cannot be verified yet.
 pub const LATER_AGAIN: Duration = Duration::from_secs(30);
 const REASON_MAX: usize = 500;
 
@@ -166,7 +166,7 @@ impl Parcel {
         seal.envelope(serde_json::to_vec(&line).expect("text and numbers are JSON"), &event.body)
     }
 
-    /// What was sent; the error says what is wrong with it. `hook` is the one that the broker brought it for, where brokers tell.
+    /// Parses and verifies an envelope. `hook` is the hook that the broker's subject or attribute names, if there is one.
     pub fn open(bytes: &[u8], seal: &Seal, hook: Option<&str>) -> Result<Parcel, Unopened> {
         let parcel = Parcel::open_any(bytes, seal)?;
         match hook {

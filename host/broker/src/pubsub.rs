@@ -179,7 +179,7 @@ impl PubSub {
         }
     }
 
-    /// With which its parcels are sealed.
+    /// Makes and verifies the MACs of envelopes.
     pub fn seal(&self) -> &Seal {
         &self.seal
     }
@@ -371,7 +371,7 @@ impl PubSub {
         let parcel = match Parcel::open(bytes, &self.seal, Some(hook)) {
             Ok(parcel) => parcel,
             Err(Unopened::Later(why)) => {
-                tracing::error!(why, "a message of the queue cannot be judged yet");
+                tracing::error!(why, "a message of the queue cannot be verified yet");
                 held.wait(LATER_AGAIN).await.ok();
                 return;
             }
@@ -380,7 +380,7 @@ impl PubSub {
                 match self.bury_unopened(bytes, unopened.parts().1).await {
                     Ok(()) => drop(held.tell("acknowledge", json!({ "ackIds": [held.ack_id] })).await),
                     Err(error) => {
-                        tracing::error!(%error, "it cannot be kept there yet: it comes again");
+                        tracing::error!(%error, "a message cannot be dead-lettered yet: the broker will redeliver it");
                         held.wait(LATER_AGAIN).await.ok();
                     }
                 }

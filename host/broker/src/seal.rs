@@ -1,5 +1,5 @@
-//! Envelopes carry a MAC with `queue.key`, so that the right to publish to the broker is not the right to make events. Without a key,
-//! nothing is sealed and nothing is asked for.
+//! MACs over envelopes with `queue.key`: who may publish to the broker cannot make events without the key. Without a key in the settings,
+//! envelopes have no MAC and none is required.
 
 use std::sync::Arc;
 
@@ -10,10 +10,10 @@ use sha2::Sha256;
 
 use super::parcel::Unopened;
 
-/// The shortest key.
+/// The fewest bytes of a key.
 const KEY_MIN: usize = 16;
 const MAC_BYTES: usize = 32;
-/// What a MAC is made over begins with one of these, so that none is good for the other.
+/// Prefixes of the authenticated bytes: a MAC of one kind is never valid for the other.
 const ENVELOPE: &[u8] = b"landfall envelope 1\n";
 const ANSWER: &[u8] = b"landfall answer 1\n";
 /// The end of a sealed line: this, the MAC in hex, and `"}`.
@@ -22,7 +22,7 @@ const AFTER_MAC: &[u8] = b"\"}";
 
 /// The keys of the queue.
 pub struct Seal {
-    /// The first one seals; any of them opens.
+    /// The first key makes MACs; a MAC of any of them is valid.
     keys: Vec<SecretRef>,
     secrets: Arc<dyn SecretSource>,
 }
@@ -30,7 +30,7 @@ pub struct Seal {
 // === impl Seal ===
 
 impl Seal {
-    /// With these keys. An error says which of them cannot be used.
+    /// Uses these keys. The error names a key that cannot be used.
     pub fn new(keys: Vec<SecretRef>, secrets: Arc<dyn SecretSource>) -> Result<Seal, String> {
         let seal = Seal { keys, secrets };
         seal.keys.iter().try_for_each(|key| seal.key(key).map(drop))?;
@@ -42,7 +42,7 @@ impl Seal {
         !self.keys.is_empty()
     }
 
-    /// A line of JSON and a body as one envelope.
+    /// Joins a line of JSON and a body into an envelope.
     pub fn envelope(&self, mut line: Vec<u8>, body: &[u8]) -> Result<Vec<u8>, LedgerError> {
         if let Some(key) = self.keys.first() {
             let mac = self.mac(key, ENVELOPE, &[&line, b"\n", body]).map_err(LedgerError::QueueAway)?;
@@ -56,8 +56,8 @@ impl Seal {
         Ok(line)
     }
 
-    /// Judges an envelope before anything in it is believed; `end` is where its line ends. The place and the form of the MAC are the same
-    /// in every format.
+    /// Verifies the MAC of an envelope before anything in it is parsed; `end` is the end of its first line. Every format has the MAC in the
+    /// same place.
     pub fn check(&self, bytes: &[u8], end: usize) -> Result<(), Unopened> {
         if !self.has_key() {
             return Ok(());
@@ -71,7 +71,7 @@ impl Seal {
         }
     }
 
-    /// What one node tells another.
+    /// Adds a MAC to a message from one node to another.
     pub fn answer(&self, answer: Vec<u8>) -> Result<Vec<u8>, String> {
         match self.keys.first() {
             None => Ok(answer),
@@ -82,7 +82,7 @@ impl Seal {
         }
     }
 
-    /// The same at the other node; none where it is not from a node with one of our keys.
+    /// The message without its MAC; `None` if the MAC is missing or wrong.
     pub fn open_answer<'a>(&self, bytes: &'a [u8]) -> Option<&'a [u8]> {
         if !self.has_key() {
             return Some(bytes);
@@ -91,7 +91,7 @@ impl Seal {
         self.is_one(ANSWER, &[answer], mac).is_ok_and(|is_one| is_one).then_some(answer)
     }
 
-    /// Whether one of the keys has made this. An error: none of those that have a value has, and another one has none now.
+    /// Whether the MAC is valid for one of the keys. An error if it is not, and a key has no value at present.
     fn is_one(&self, what: &[u8], parts: &[&[u8]], found: &[u8]) -> Result<bool, String> {
         let mut missing = None;
         for key in &self.keys {
@@ -125,7 +125,7 @@ impl Seal {
     }
 }
 
-/// The line as it was before it was sealed, without its last brace, and the MAC.
+/// The line before the MAC was added, without its last brace, and the MAC.
 fn split_mac(line: &[u8]) -> Option<(&[u8], Vec<u8>)> {
     let sealed = line.strip_suffix(AFTER_MAC)?;
     let (rest, mac) = sealed.split_at_checked(sealed.len().checked_sub(2 * MAC_BYTES)?)?;

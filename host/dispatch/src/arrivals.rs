@@ -72,7 +72,7 @@ impl Delivery {
         let parcel = match broker.open_push(body) {
             Ok(parcel) => Parcel { brought, ..parcel },
             Err(Unopened::Later(why)) => {
-                tracing::error!(why, "a message of the queue cannot be judged yet");
+                tracing::error!(why, "a message of the queue cannot be verified yet");
                 return false;
             }
             Err(unopened) => {

@@ -1,5 +1,5 @@
-//! Messages of the broker that are not run: forged, damaged, or none of ours. They are counted, recorded and logged, as requests are
-//! that the edge refuses.
+//! Refused messages of the broker: forged, damaged, or not Landfall's. They are counted, recorded and logged like the requests that the
+//! edge refuses.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
@@ -21,7 +21,7 @@ pub struct MessageCounts {
 }
 
 impl Delivery {
-    /// `id` is how the broker calls it, or nothing.
+    /// `id` is the broker's id of the message, or empty.
     pub(super) fn refuse_message(&self, unopened: &Unopened, id: &str) {
         let (reason, why) = unopened.parts();
         let counts = &self.messages;

@@ -100,7 +100,7 @@ impl Edge {
         }))
     }
 
-    /// Why requests should not come here, for the operator; none where they should.
+    /// Why the node is not ready, for the operator; `None` if it is.
     pub fn not_ready(&self) -> Option<String> {
         if self.draining.load(Ordering::Relaxed) {
             return Some("the node is stopping".into());

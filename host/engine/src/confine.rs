@@ -1,5 +1,5 @@
 //! What the compiler's process may do: write machine code into the directory of the cache, and nothing else with files or the network.
-//! A component that finds a fault in the compiler gets no further. Landlock, from Linux 5.13 on; connections, from 6.7 on.
+//! A component that exploits a bug in the compiler cannot reach other files or the network. Landlock: files from Linux 5.13 on, connections from 6.7 on.
 
 use std::path::Path;
 
@@ -8,10 +8,10 @@ use landlock::{
     RulesetCreatedAttr, RulesetError,
 };
 
-/// The newest rules that are asked for. An older kernel keeps to those that it knows.
+/// The newest Landlock ABI that is used. An older kernel enforces the part that it supports.
 const RULES: ABI = ABI::V4;
 
-/// For this thread and those that it starts.
+/// Confines this thread and the threads that it starts to the files below `dir`.
 pub fn confine(dir: &Path) -> anyhow::Result<()> {
     rustix::thread::set_no_new_privs(true)?;
     let rules = Ruleset::default()
@@ -24,7 +24,7 @@ pub fn confine(dir: &Path) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Whether this kernel can confine at all.
+/// Whether this kernel supports Landlock.
 pub fn is_supported() -> bool {
     let rules =
         Ruleset::default().set_compatibility(CompatLevel::HardRequirement).handle_access(AccessFs::from_all(ABI::V1));

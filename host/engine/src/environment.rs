@@ -26,7 +26,7 @@ impl Environment {
         Environment { variables, secrets }
     }
 
-    /// The values now. Without the value of one variable nothing runs.
+    /// The present values. Fails if one variable has no value.
     pub fn resolve(&self) -> Result<Resolved, String> {
         let mut secrets = Vec::new();
         let mut variables = Vec::with_capacity(self.variables.len());
@@ -36,7 +36,7 @@ impl Environment {
         Ok(Resolved { variables, secrets: secrets.into() })
     }
 
-    /// Those that have a value, to try whether the component starts.
+    /// The variables that have a value: for the trial instantiation at load.
     pub fn resolve_present(&self) -> Resolved {
         let mut secrets = Vec::new();
         let present = self.variables.iter();

@@ -158,7 +158,7 @@ impl Hooks {
         self.table.load().complete
     }
 
-    /// Why the node has not been ready so far; none once it has been.
+    /// Why the node has not been ready so far; `None` once it has been.
     pub fn not_ready(&self) -> Option<String> {
         if !self.is_complete() {
             return Some("the plugins directory has not been read yet".into());

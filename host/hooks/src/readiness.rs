@@ -1,5 +1,5 @@
 //! Whether the node has become ready. With `readiness = "all"` it waits until every hook file is served, so that a rolling update
-//! with a broken file stops. Once open, the gate stays open: a later mistake must not take a node that works out of service.
+//! with a broken file stops. A node that has been ready stays ready: a later mistake must not take a working node out of service.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard};
@@ -7,24 +7,24 @@ use std::sync::{Mutex, MutexGuard};
 use super::hook::HookStatus;
 use landfall_config::Readiness;
 
-/// Opens once.
+/// Starts closed, opens once and stays open.
 #[derive(Default)]
 pub struct ReadinessGate {
     readiness: Readiness,
     is_open: AtomicBool,
-    /// The hook files that are not served, as of the last look.
+    /// The hook files that were not served at the last update.
     not_served: Mutex<Vec<HookStatus>>,
 }
 
 // === impl ReadinessGate ===
 
 impl ReadinessGate {
-    /// Closed.
+    /// A closed gate.
     pub fn new(readiness: Readiness) -> ReadinessGate {
         ReadinessGate { readiness, ..ReadinessGate::default() }
     }
 
-    /// After a look at a directory that has been read: `not_served` are the hook files that are not served.
+    /// Called after each scan of the plugins directory, with the hook files that are not served.
     pub fn update(&self, not_served: Vec<HookStatus>) {
         if self.is_open.load(Ordering::Acquire) {
             return;
@@ -37,14 +37,14 @@ impl ReadinessGate {
             let hooks = names(&not_served);
             tracing::error!(
                 hooks,
-                "the node is not ready, since these hook files are not served: mend or remove them, or set readiness = \"any\""
+                "the node is not ready, since these hook files are not served: fix or remove them, or set readiness = \"any\""
             );
         }
         *self.not_served() = not_served;
         self.is_open.store(is_open, Ordering::Release);
     }
 
-    /// The hook files that the node waits for; none once it has been ready.
+    /// The hook files that the node waits for; `None` once it has been ready.
     pub fn waits_for(&self) -> Option<String> {
         (!self.is_open.load(Ordering::Acquire)).then(|| names(&self.not_served()))
     }

@@ -136,7 +136,7 @@ impl AdminAt {
     }
 }
 
-/// The same of the ledger of a node that is not running: what `landfall_admin::events` answers.
+/// Asks the ledger of a stopped node: the same answers as those of the admin API.
 pub async fn ask_ledger(data: &Path, path: &str, post: Option<String>) -> anyhow::Result<(u16, String)> {
     anyhow::ensure!(
         data.join("ledger.db").exists(),
@@ -250,7 +250,7 @@ impl App {
         &self.edge.hooks
     }
 
-    /// Refuses to serve, with what is wrong, where a hook file is not served.
+    /// For `--strict`: an error that lists every hook file that is not served.
     pub async fn ensure_all_served(&self) -> anyhow::Result<()> {
         let hooks = self.hooks();
         while !hooks.is_complete() {
@@ -268,7 +268,7 @@ impl App {
         };
         let problems: Vec<String> = not_served.iter().map(problem).collect();
         anyhow::bail!(
-            "--strict: {} of the hook files are not served: mend or remove them\n{}",
+            "--strict: {} of the hook files are not served: fix or remove them\n{}",
             problems.len(),
             problems.join("\n")
         )

@@ -1,4 +1,4 @@
-//! What is counted below the edge, in the text format of Prometheus. The edge writes its own counters in front of it.
+//! Metrics of the engine, the ledger and the dispatcher in the text format of Prometheus. The edge's own metrics come before them.
 
 use std::fmt::Write;
 

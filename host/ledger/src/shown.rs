@@ -81,9 +81,9 @@ pub struct Filter {
     pub hook: Option<String>,
     /// Of this event.
     pub event: Option<EventId>,
-    /// With one of these numbers; empty: with any.
+    /// Delivery numbers; empty: any.
     pub deliveries: Vec<i64>,
-    /// In one of these states; empty: in any.
+    /// States; empty: any.
     pub states: Vec<State>,
     /// Which deliveries of the same event.
     pub pick: Pick,
@@ -145,16 +145,16 @@ pub struct Shown {
     pub repeats: Repeats,
 }
 
-/// What an operator's step has removed of a hook, or would.
+/// What a purge removed, or would remove.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 pub struct Purged {
     /// With their attempts, and events that no other delivery needs.
     pub deliveries: i64,
     /// Identities of deliveries.
     pub identities: i64,
-    /// Of all tables.
+    /// Rows, of all tables.
     pub rows: i64,
-    /// Kept by key.
+    /// Key-value pairs.
     pub values: i64,
 }
 
@@ -218,13 +218,13 @@ impl State {
 // === impl Filter ===
 
 impl Filter {
-    /// The condition on `d.id`; none where any will do.
+    /// The SQL condition on `d.id`; empty if there is none.
     pub(super) fn deliveries_sql(&self) -> Option<String> {
         let numbers: Vec<String> = self.deliveries.iter().map(i64::to_string).collect();
         (!numbers.is_empty()).then(|| format!("d.id IN ({})", numbers.join(", ")))
     }
 
-    /// The condition on `d.state`; none where any will do.
+    /// The SQL condition on `d.state`; empty if there is none.
     pub(super) fn states_sql(&self) -> Option<String> {
         let numbers: Vec<String> = self.states.iter().map(|state| (*state as i64).to_string()).collect();
         match &numbers[..] {
@@ -239,7 +239,7 @@ impl Filter {
 // === impl Pick ===
 
 impl Pick {
-    /// The condition on later deliveries of the event; none where all are wanted.
+    /// The SQL condition on later deliveries of the event; empty if there is none.
     pub(super) fn sql(self) -> Option<&'static str> {
         match self {
             Pick::All => None,

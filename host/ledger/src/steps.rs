@@ -221,25 +221,25 @@ pub enum Replayed {
     Unknown,
 }
 
-/// Which events run again, and when.
+/// The events to replay, and when.
 #[derive(Debug, Clone)]
 pub struct ReplayOrder {
-    /// These.
+    /// Their ids.
     pub events: Vec<EventId>,
-    /// The first one after this much time,
+    /// Delay of the first one.
     pub delay: Duration,
-    /// the others with this much time in between.
+    /// Time between two of them.
     pub apart: Duration,
-    /// Also those that an operator has discarded.
+    /// Include events that an operator discarded.
     pub again: bool,
 }
 
 /// What an operator does to deliveries.
 #[derive(Debug, Clone)]
 pub enum Step {
-    /// Dead and pending ones are not run any more, for this reason.
+    /// Discards dead and pending deliveries, with this reason.
     Discard(String),
-    /// Pending ones are due now.
+    /// Makes pending deliveries due now.
     RetryNow,
 }
 

@@ -51,7 +51,7 @@ pub struct Attempt {
     pub memory_peak_bytes: usize,
     /// Calls out.
     pub http_calls: u32,
-    /// Those of them that are recorded, in the order of their ends.
+    /// The recorded calls, in the order in which they ended.
     pub calls: Vec<OutboundCall>,
     /// Staged rows, changed values, events for other hooks.
     pub staged: (usize, usize, usize),
@@ -59,7 +59,7 @@ pub struct Attempt {
     pub effects: Effects,
 }
 
-/// A call out, as the host saw it.
+/// An outbound call as the host recorded it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OutboundCall {
     /// As the handler wrote it.
@@ -68,11 +68,11 @@ pub struct OutboundCall {
     pub url: String,
     /// From the handler's request to the last byte of the answer.
     pub duration: Duration,
-    /// What came of it.
+    /// Its result.
     pub result: CallResult,
 }
 
-/// What came of a call out.
+/// The result of an outbound call.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum CallResult {
     /// An answer, of any status.
@@ -143,8 +143,8 @@ impl Outcome {
         }
     }
 
-    /// What a reply that no caller received amounts to; none where it is a success. Nothing follows a redirect, so one that nobody
-    /// received is a refusal.
+    /// The outcome of a reply that no caller received; `None` if the reply is a success. Nobody follows the redirect of such a reply, so it
+    /// is a rejection.
     pub fn of_unheard_response(status: u16, headers: &HeaderMap) -> Option<Outcome> {
         match status {
             300..400 => {

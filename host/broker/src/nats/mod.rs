@@ -113,7 +113,7 @@ impl Nats {
         is_connected && self.is_prepared.load(Ordering::Relaxed)
     }
 
-    /// With which its parcels are sealed.
+    /// Makes and verifies the MACs of envelopes.
     pub fn seal(&self) -> &Seal {
         &self.seal
     }
@@ -189,7 +189,7 @@ impl Nats {
                 self.client.publish(answer_to.to_owned(), answer.into()).await.ok();
             }
             Ok(_) => {}
-            Err(why) => tracing::warn!(why, "another node cannot be told the reply to its caller"),
+            Err(why) => tracing::warn!(why, "the reply cannot be sent to the node that holds the caller's connection"),
         }
     }
 

@@ -134,7 +134,7 @@ impl Pulled {
         let unopened = match Parcel::open(&message.payload, &self.seal, Some(&self.hook)) {
             Ok(parcel) => return self.taker.take(parcel, broker::Handle::Nats(Handle(acker))),
             Err(Unopened::Later(why)) => {
-                tracing::error!(why, hook = &*self.hook, "a message of the queue cannot be judged yet");
+                tracing::error!(why, hook = &*self.hook, "a message of the queue cannot be verified yet");
                 acker.ack_with(AckKind::Nak(Some(LATER_AGAIN))).await.ok();
                 return;
             }
@@ -146,7 +146,7 @@ impl Pulled {
         match bury_raw(&self.context, &self.stream, &self.hook, why, message.payload.clone()).await {
             Ok(()) => drop(acker.ack_with(AckKind::Term).await),
             Err(why) => {
-                tracing::error!(why, "it cannot be kept there yet: it comes again");
+                tracing::error!(why, "a message cannot be dead-lettered yet: the broker will redeliver it");
                 acker.ack_with(AckKind::Nak(Some(LATER_AGAIN))).await.ok();
             }
         }

@@ -22,13 +22,13 @@ const CALLS_MAX: u32 = 64;
 /// Request and response bodies of one attempt together.
 const BYTES_MAX: usize = 64 << 20;
 const TIMEOUT_DEFAULT: Duration = Duration::from_secs(30);
-/// Calls with an answer that are recorded; those that fail always are.
+/// The most answered calls that an attempt records. Failed calls are always recorded.
 const RECORDED_MAX: usize = 32;
-/// Of an answer in the record of a call.
+/// The most bytes of a response body in the record of a call.
 pub const ANSWER_BYTES_MAX: usize = 2 << 10;
-/// A secret that begins before that is seen whole, and redacted, before the rest is cut off.
+/// Bytes that are searched for secrets before the record is cut: a secret that starts before the cut is redacted as a whole.
 const SECRET_BYTES_MAX: usize = 1 << 10;
-/// Of a method in the record of a call.
+/// The most bytes of a method in the record of a call.
 const METHOD_CHARACTERS_MAX: usize = 32;
 /// Of one write to a body of `wasi:http`.
 const CHUNK_BYTES_MAX: usize = 32 << 10;
@@ -49,7 +49,7 @@ pub struct Http {
     record: Record,
 }
 
-/// The calls of an attempt: also those of which the guest says nothing.
+/// The calls of an attempt, whether or not the guest reports them.
 #[derive(Debug, Clone, Default)]
 struct Record(Arc<Mutex<Vec<OutboundCall>>>);
 
@@ -115,7 +115,7 @@ impl Record {
         }
     }
 
-    /// Of those that go beyond a limit only the first is kept: all are the same.
+    /// Only the first call beyond a limit is recorded: the others are the same.
     fn add_failure(&self, method: &str, url: &str, began: Instant, error: &OutgoingError) {
         let result = CallResult::Failed { error: error.word(), reason: reply::bounded(&error.to_string()) };
         let is_limit = matches!(error, OutgoingError::Limit(_));

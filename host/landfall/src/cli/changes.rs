@@ -1,22 +1,22 @@
-//! What has become of the hooks since the last look, a line each: `landfall up` prints them.
+//! The changes of hooks that `landfall up` prints: one line for each hook whose status changed.
 
 use std::collections::BTreeMap;
 
 use crate::app::{HookState, HookStatus};
 
-/// What the operator has been told of each hook.
+/// The last printed status of each hook.
 #[derive(Default)]
 pub struct Told(BTreeMap<String, HookStatus>);
 
 // === impl Told ===
 
 impl Told {
-    /// These hooks are known to the operator.
+    /// Starts with these hooks, which need no line.
     pub fn new(statuses: Vec<HookStatus>) -> Told {
         Told(statuses.into_iter().map(|status| (status.name.clone(), status)).collect())
     }
 
-    /// Takes in how the hooks stand now; a line for each that has changed. A hook that is loading has not changed yet.
+    /// Compares with the present statuses and returns a line for each change. A hook that is loading does not count yet.
     pub fn update(&mut self, statuses: Vec<HookStatus>) -> Vec<String> {
         let mut lines = Vec::new();
         let gone: Vec<String> =

@@ -35,7 +35,7 @@ enum What {
     Replay(ReplayFlags),
     /// Never run these dead or pending deliveries: their reason is kept, and they no longer count as dead.
     Discard(DiscardFlags),
-    /// Let pending deliveries run now, and not when their pause is over.
+    /// Run pending deliveries now instead of when their backoff ends.
     RetryNow(RetryFlags),
     /// Remove all that a hook has left whose hook file and component are gone: events, deliveries, rows and values.
     Purge(PurgeFlags),
@@ -87,7 +87,7 @@ struct ListFlags {
     /// At most.
     #[arg(long, default_value_t = 50)]
     limit: usize,
-    /// Go on where an earlier list ended.
+    /// Continue where an earlier list ended.
     #[arg(long, value_name = "CURSOR")]
     after: Option<i64>,
 }
@@ -223,7 +223,7 @@ fn print(all: &Value, as_json: bool, line: impl Fn(&Value) -> String) {
 /// Characters of a short id: the time of arrival and some more.
 const SHORT: usize = 18;
 
-/// Deliveries as lines, with ids that are short and differ.
+/// One line a delivery, with ids shortened as far as they stay distinct.
 pub fn lines(all: &[Value]) -> Vec<String> {
     let ids: BTreeSet<&str> = all.iter().filter_map(|one| one["event"].as_str()).collect();
     let shorts = |length: usize| ids.iter().map(|id| id.get(..length).unwrap_or(id)).collect::<BTreeSet<_>>().len();

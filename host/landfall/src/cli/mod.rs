@@ -132,7 +132,7 @@ enum Command {
     },
     /// Print a script that completes commands and flags in a shell.
     Completions {
-        /// Whose.
+        /// The shell.
         shell: clap_complete::Shell,
     },
     /// Print the manual page, or write one for each command.

@@ -10,7 +10,7 @@ use super::events::lines;
 use super::output::say;
 use super::target::LedgerFlags;
 
-/// Events or deliveries of one request.
+/// Events or deliveries of one request to the node.
 const PAGE: usize = 500;
 
 /// Events by id, or those of a hook.
@@ -30,7 +30,7 @@ struct Which {
     /// With `--hook`: the oldest of those, so many at most.
     #[arg(long, value_name = "COUNT")]
     limit: Option<usize>,
-    /// Only print which, and how many.
+    /// Change nothing; print the first deliveries and the count.
     #[arg(long)]
     dry_run: bool,
 }
@@ -57,7 +57,7 @@ pub struct ReplayFlags {
 pub struct DiscardFlags {
     #[command(flatten)]
     which: Which,
-    /// Why; it is kept and shown.
+    /// The reason, which is stored with the deliveries and shown.
     #[arg(long, value_name = "TEXT")]
     reason: String,
     /// With `--hook`: those that are `dead` or `pending`.
@@ -76,10 +76,10 @@ pub struct PurgeFlags {
     /// A hook that no longer exists.
     #[arg(long)]
     hook: String,
-    /// Only print how much.
+    /// Change nothing; print what would be removed.
     #[arg(long)]
     dry_run: bool,
-    /// Do not ask for this flag, which a terminal must.
+    /// Remove without asking. Required on a terminal.
     #[arg(long)]
     yes: bool,
 }
@@ -118,7 +118,7 @@ pub async fn retry_now(node: &LedgerFlags, flags: &RetryFlags, as_json: bool) ->
     step(node, &flags.which, "/api/retry-now", json!({}), ("due now", "waiting for a later time"), as_json).await
 }
 
-/// A step that ends with what deliveries are now, for those that are in a state for it.
+/// Sends a discard or retry-now page by page and prints the result.
 async fn step(
     node: &LedgerFlags,
     which: &Which,
@@ -186,7 +186,7 @@ fn purged(sum: &Sum, are: &str) -> String {
 // === impl Which ===
 
 impl Which {
-    /// The order for all pages, one after the other; with a rate, the replays of later pages are due later.
+    /// Sends the request for each page in turn. With a rate, the replays of later pages are due later.
     async fn pages(
         &self,
         node: &LedgerFlags,
@@ -229,7 +229,7 @@ impl Which {
     }
 }
 
-/// The answers to all pages: counts are added, lists go on.
+/// The sum of the responses: counts are added, lists are joined.
 #[derive(Default)]
 struct Sum(Map<String, Value>);
 
@@ -262,7 +262,7 @@ impl Sum {
 
     fn add(&mut self, answer: &Value) {
         for (key, value) in answer.as_object().into_iter().flatten() {
-            // The first of all pages are enough to look at.
+            // The first page's list is enough.
             let is_shown = key == "shown" && self.0.contains_key("shown");
             if is_shown || ["next", "before", "done"].contains(&key.as_str()) {
                 continue;
@@ -282,7 +282,7 @@ impl Sum {
         self.0.get(key).and_then(Value::as_u64).unwrap_or(0)
     }
 
-    /// Whatever became of them.
+    /// Number of events or deliveries that were examined, changed or not.
     fn looked_at(&self) -> usize {
         ["events", "deliveries", "waiting", "discarded", "skipped"].iter().map(|key| self.count(key) as usize).sum()
     }
@@ -295,7 +295,7 @@ impl Sum {
         }
     }
 
-    /// As one JSON object; or what a dry run would do it to, and a sentence.
+    /// Prints one JSON object, or the deliveries of a dry run and a sentence.
     fn print(&self, as_json: bool, sentence: impl Fn() -> String) {
         if stderr().is_terminal() {
             write!(stderr(), "\r\x1b[K").ok();

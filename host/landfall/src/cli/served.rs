@@ -11,9 +11,9 @@ use sha2::{Digest, Sha256};
 use super::output::say;
 use super::target::AdminFlags;
 
-/// Between two questions to the node.
+/// Pause between two polls of the node.
 const ASK_EVERY: Duration = Duration::from_millis(100);
-/// A component that no hook uses by then is not waited for: its hook file names another.
+/// A component that no hook uses after this time is no longer waited for: its hook file names another.
 const USED_WITHIN: Duration = Duration::from_secs(10);
 
 /// Waits until the node that these flags name serves the components that were placed in `out`. Without such a node it says so and goes on.
@@ -48,7 +48,7 @@ pub async fn wait(admin: &AdminFlags, out: &Path, built: &[PathBuf], limit: Dura
     }
 }
 
-/// Why nothing is waited for.
+/// Why there is no node to wait for.
 async fn not_served(admin: &AdminFlags, out: &Path) -> Option<String> {
     if admin.probe("/healthz").await.is_err() {
         return Some(format!("no node has its admin listener at {} (--admin names another one)", admin.url()));

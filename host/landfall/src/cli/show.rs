@@ -1,4 +1,4 @@
-//! `landfall events show`: one event as a person reads it.
+//! `landfall events show`: one event as readable text.
 
 use std::io::{Write, stdout};
 
@@ -16,7 +16,7 @@ const ANSWER_SHOWN: usize = 500;
 
 #[derive(Debug, Args)]
 pub struct ShowFlags {
-    /// Its id, or the beginning of it.
+    /// The event's id, or the beginning of it.
     event: String,
     /// Write only the body, as it was received.
     #[arg(long)]

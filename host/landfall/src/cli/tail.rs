@@ -1,4 +1,4 @@
-//! `landfall events tail`: a line for each change of state. New deliveries are asked for by number, open ones by their numbers.
+//! `landfall events tail`: a line for each change of state. It polls for new deliveries and for the state of those that have not ended.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -12,7 +12,7 @@ use super::output::say;
 use super::target::LedgerFlags;
 
 const LOOK_EVERY: Duration = Duration::from_millis(500);
-/// Open deliveries that are followed; of one request.
+/// The most deliveries that are followed until they end, and that one request asks for.
 const OPEN_MAX: usize = 10_000;
 const PAGE: usize = 500;
 
@@ -26,13 +26,13 @@ pub struct TailFlags {
     state: Option<String>,
 }
 
-/// State and attempt of open deliveries, by number.
+/// State and attempt of the deliveries that have not ended, by delivery number.
 #[derive(Default)]
 struct Open(BTreeMap<i64, (String, u64)>);
 
 /// Runs `landfall events tail`.
 pub async fn tail(node: &LedgerFlags, flags: &TailFlags, as_json: bool) -> anyhow::Result<()> {
-    ensure!(node.is_running(), "nothing comes to a node that is not running: leave out --data, or use `list`");
+    ensure!(node.is_running(), "a stopped node has no new events: leave out --data, or use `list`");
     let of_hook = flags.hook.as_ref().map(|hook| format!("&hook={}", query(hook))).unwrap_or_default();
     let newest = node.ask("/api/events?limit=1", None).await?;
     let mut last = newest[0]["delivery"].as_i64().unwrap_or(0);
@@ -76,7 +76,7 @@ pub async fn tail(node: &LedgerFlags, flags: &TailFlags, as_json: bool) -> anyho
                     print(one, change);
                 }
             });
-            // A purge has removed it, or a broker has it now.
+            // A purge removed it, or it was handed to a broker.
             open.0.retain(|number, _| !gone.contains(number));
         }
         tokio::time::sleep(LOOK_EVERY).await;
@@ -90,7 +90,7 @@ fn each(all: &Value, act: impl FnMut(&Value)) {
 // === impl Open ===
 
 impl Open {
-    /// What has changed since the last look; none where that is nothing to tell.
+    /// The change since the last poll, if it is one that is printed.
     fn change(&mut self, one: &Value) -> Option<&'static str> {
         let number = one["delivery"].as_i64()?;
         let (state, attempt) = (one["state"].as_str()?.to_owned(), one["attempt"].as_u64().unwrap_or(0));

@@ -21,7 +21,7 @@ use landfall_config::Config;
 const COMPONENTS: [&str; 4] = ["echo", "forward", "store", "trigger"];
 /// Components take a second to compile the first time.
 const READY_WITHIN: Duration = Duration::from_secs(120);
-/// Between two looks at how the hooks stand.
+/// Pause between two polls of the hooks' statuses.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
 
 /// Builds, writes, serves, prints.

@@ -1,5 +1,5 @@
-//! How many documents that senders name may be fetched. Each client has a budget, so that made-up names of one do not hold up the keys of
-//! another's requests; each origin, and the node, have larger ones.
+//! Rate limits for fetches of key documents that requests name. Each client has a budget, so that made-up names of one client do not block
+//! the keys of others. Each origin and the node have larger budgets.
 
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv6Addr};
@@ -11,12 +11,12 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 /// Fetches for one client, and from one origin, in a minute.
 pub const OF_A_CLIENT_A_MINUTE: usize = 30;
 const OF_AN_ORIGIN_A_MINUTE: usize = 300;
-/// At once: for one client, from one origin, and of all.
+/// Concurrent fetches: for one client, from one origin, and in total.
 const OF_A_CLIENT: usize = 4;
 const OF_AN_ORIGIN: usize = 16;
 const OF_ALL: usize = 64;
 const MINUTE: Duration = Duration::from_secs(60);
-/// Remembered of each kind.
+/// The most clients, and the most origins, whose fetches are counted.
 const CLIENTS_MAX: usize = 10_000;
 const ORIGINS_MAX: usize = 64;
 
@@ -27,7 +27,7 @@ pub struct Budget {
     all: Arc<Semaphore>,
 }
 
-/// The right to fetch once.
+/// A permit for one fetch.
 pub struct Turn(#[expect(dead_code, reason = "given back when dropped")] [OwnedSemaphorePermit; 3]);
 
 /// By one client, or of one origin.
@@ -46,7 +46,7 @@ impl Default for Budget {
 // === impl Budget ===
 
 impl Budget {
-    /// Nobody waits for others: a request that comes when all are busy is answered so that its sender comes again.
+    /// Does not wait. The error is a sentence; the request is answered 503, so that the sender retries.
     pub fn take(&self, origin: &str, client: Option<IpAddr>) -> Result<Turn, String> {
         let many = || "key documents are being fetched for too many clients, or from too many places".to_owned();
         let by_client = entry(&self.clients, network(client), CLIENTS_MAX, OF_A_CLIENT).ok_or_else(many)?;
@@ -57,14 +57,14 @@ impl Budget {
             of_origin.at_once.clone().try_acquire_owned().map_err(busy)?,
             self.all.clone().try_acquire_owned().map_err(busy)?,
         ]);
-        // What one client may not, costs its origin nothing.
+        // A fetch that the client's budget refuses does not use up the origin's.
         by_client.begin(OF_A_CLIENT_A_MINUTE, "for this client")?;
         of_origin.begin(OF_AN_ORIGIN_A_MINUTE, "from there")?;
         Ok(turn)
     }
 }
 
-/// Whoever has one address of IPv6 has as many as they like.
+/// An IPv6 client controls its whole /64, so that counts as one client.
 fn network(client: Option<IpAddr>) -> Option<IpAddr> {
     client.map(|address| match address.to_canonical() {
         IpAddr::V6(address) => IpAddr::V6(Ipv6Addr::from(u128::from(address) >> 64 << 64)),

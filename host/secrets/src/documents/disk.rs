@@ -14,28 +14,28 @@ use sha2::{Digest, Sha256};
 use super::{BYTES_MAX, KEEP_MAX, TOTAL_MAX};
 use landfall_model::clock::{from_ms, to_ms};
 
-/// Of the line before the document.
+/// The most bytes of the line before the document.
 const HEAD_MAX: usize = 8 << 10;
-/// Clocks of machines differ a little; a time that is further ahead is no time of a fetch.
+/// Tolerated clock difference. A fetch time that is further ahead is invalid.
 const AHEAD_MAX: Duration = Duration::from_secs(300);
 
-/// A document as it was kept.
+/// A stored document.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Found {
     pub url: String,
     pub bytes: Bytes,
-    /// Since it was fetched.
+    /// Time since it was fetched.
     pub age: Duration,
-    /// It has to be asked for again after a while.
+    /// It is fetched again after `AGE_MAX`.
     pub has_end: bool,
 }
 
-/// Makes the directory, for this user alone.
+/// Creates the directory with mode 0700.
 pub fn prepare(dir: &Path) -> std::io::Result<()> {
     std::fs::DirBuilder::new().recursive(true).mode(0o700).create(dir)
 }
 
-/// Every document that may still be used.
+/// Reads every stored document that is not too old.
 pub fn read_all(dir: &Path, now: SystemTime) -> Vec<Found> {
     let Ok(entries) = std::fs::read_dir(dir) else { return Vec::new() };
     let mut all = Vec::new();
@@ -48,7 +48,7 @@ pub fn read_all(dir: &Path, now: SystemTime) -> Vec<Found> {
     all
 }
 
-/// Replaces what was kept of this address.
+/// Stores the document of this URL in place of an earlier one.
 pub fn write(dir: &Path, url: &str, bytes: &[u8], at: SystemTime, has_end: bool) -> std::io::Result<()> {
     let head = json!({ "url": url, "fetched_ms": to_ms(at), "has_end": has_end }).to_string();
     if head.len() >= HEAD_MAX {
@@ -60,7 +60,7 @@ pub fn write(dir: &Path, url: &str, bytes: &[u8], at: SystemTime, has_end: bool)
     Ok(())
 }
 
-/// Forgets it.
+/// Removes the document of this URL.
 pub fn remove(dir: &Path, url: &str) {
     std::fs::remove_file(path_of(dir, url)).ok();
 }

@@ -11,9 +11,9 @@ use crate::bindings::PayloadResult as Payload;
 use crate::bindings::v0_1::landfall::hook::kv::{Host, KvError};
 use crate::state::State;
 
-/// Of the name of a bucket.
+/// The most characters of a bucket's name.
 const NAME_BYTES_MAX: usize = 64;
-/// Of keys in one call.
+/// The most keys of one call.
 const KEYS_MAX: usize = 1000;
 
 /// An open bucket. The hook has one set of values: keys of a bucket with a name begin with that name.
@@ -48,7 +48,7 @@ fn view(state: &mut State) -> View<'_> {
 // === impl Bucket ===
 
 impl Bucket {
-    /// None if that cannot be the name of a bucket.
+    /// `None` if this is no valid bucket name.
     fn open(name: &str) -> Option<Bucket> {
         if name.is_empty() || name == "default" {
             return Some(Bucket { prefix: String::new() });
@@ -119,7 +119,7 @@ impl Bucket {
     }
 }
 
-/// Keys with what is kept for them.
+/// Keys and their stored values.
 type Values = Vec<(String, Option<Vec<u8>>)>;
 
 fn check_count(keys: usize) -> Result<(), KvError> {

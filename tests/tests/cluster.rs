@@ -288,3 +288,22 @@ async fn missing_grants_are_named() {
     server.sql(&database, &statements[1]);
     accepts_again(&node, 2).await;
 }
+
+/// A ledger of version 3 with deliveries of a hook that no longer exists.
+#[tokio::test(flavor = "multi_thread")]
+async fn older_ledgers_keep_their_deliveries() {
+    let Some(server) = Postgres::shared() else { return };
+    let url = server.database();
+    server.sql(url.rsplit('/').next().unwrap(), include_str!("../fixtures/postgres-ledger-3.sql"));
+    let node = Setup::new().env("LANDFALL_LEDGER_URL", &url).start().await;
+
+    let mut all = node.deliveries("gone").await;
+    all.sort_by_key(|one| one["delivery"].as_i64());
+    let states: Vec<_> = all.iter().map(|one| one["state"].as_str().unwrap()).collect();
+    assert_eq!(states, ["resolved", "done", "dead", "done", "pending", "dead"]);
+    assert_eq!((&all[0]["resolved_by"], &all[1]["replay_of"]), (&json!(2), &json!(1)));
+    assert_eq!((&all[2]["resolved_by"], &all[5]["replay_of"]), (&json!(null), &json!(3)));
+    let order = json!({ "hook": "gone", "dry_run": true });
+    assert_eq!(node.order("/api/replay", order).await["events"], 1, "one event has no replay that is done");
+    assert_eq!(node.order("/api/purge", json!({ "hook": "gone" })).await["deliveries"], 6);
+}

@@ -514,7 +514,8 @@ async fn a_lost_data_directory_is_no_full_disk() {
     assert!(!data.join("ledger.db").exists());
     assert_eq!(node.ended().await.code(), Some(70), "{}", node.log());
     let log = node.log();
-    assert!(log.contains("ledger.db was removed while the node was running") && !log.contains("disk is full"), "{log}");
+    // Which of the ledger's files is missed first depends on the order in which the directory was emptied.
+    assert!(log.contains("was removed while the node was running") && !log.contains("disk is full"), "{log}");
 }
 
 /// Bodies and headers of requests are for the node's user alone.

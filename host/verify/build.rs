@@ -4,20 +4,31 @@ use std::fmt::Write as _;
 use std::path::Path;
 
 fn main() {
-    let dir = Path::new(&std::env::var("CARGO_MANIFEST_DIR").expect("cargo sets it")).join("src/packs");
+    let dir =
+        Path::new(&std::env::var("CARGO_MANIFEST_DIR").expect("cargo sets it")).join("src/packs");
     println!("cargo:rerun-if-changed={}", dir.display());
 
     let entries = std::fs::read_dir(&dir).expect("the packs are there");
     let files = entries.map(|entry| entry.expect("a readable folder").path());
-    let mut packs: Vec<_> = files.filter(|path| path.extension().is_some_and(|ending| ending == "toml")).collect();
+    let mut packs: Vec<_> = files
+        .filter(|path| path.extension().is_some_and(|ending| ending == "toml"))
+        .collect();
     packs.sort();
 
-    let mut source =
-        String::from("/// Name and text of every pack in the binary, by name.\nconst EMBEDDED: &[(&str, &str)] = &[\n");
+    let mut source = String::from(
+        "/// Name and text of every pack in the binary, by name.\nconst EMBEDDED: &[(&str, &str)] = &[\n",
+    );
     for path in packs {
-        let name = path.file_stem().expect("a file has a name").to_string_lossy();
-        writeln!(source, "    ({name:?}, include_str!({:?})),", path.display().to_string())
-            .expect("a string takes text");
+        let name = path
+            .file_stem()
+            .expect("a file has a name")
+            .to_string_lossy();
+        writeln!(
+            source,
+            "    ({name:?}, include_str!({:?})),",
+            path.display().to_string()
+        )
+        .expect("a string takes text");
     }
     source.push_str("];\n");
 

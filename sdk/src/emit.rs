@@ -25,7 +25,13 @@ pub struct Emission {
 
 /// An event for the hook of that name, with an empty body.
 pub fn to(hook: impl Into<String>) -> Emission {
-    Emission { hook: hook.into(), headers: Vec::new(), body: Payload::Text(String::new()), key: None, delay: None }
+    Emission {
+        hook: hook.into(),
+        headers: Vec::new(),
+        body: Payload::Text(String::new()),
+        key: None,
+        delay: None,
+    }
 }
 
 impl Emission {

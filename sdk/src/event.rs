@@ -34,7 +34,9 @@ impl Event {
     /// The body as a type of yours; one that does not fit can never succeed, so it is a [`Failure::Reject`]. Where the
     /// provider sends a form with the JSON document in one field, as GitHub's `payload`, that field counts.
     pub fn json<T: DeserializeOwned>(&self) -> Result<T, Failure> {
-        let field = self.attribute("json-form-field").and_then(|name| self.form_field(name));
+        let field = self
+            .attribute("json-form-field")
+            .and_then(|name| self.form_field(name));
         field
             .map_or_else(|| self.body.json(), |text| serde_json::from_str(&text))
             .map_err(|error| Failure::reject(format!("the body is not the JSON expected: {error}")))
@@ -55,7 +57,10 @@ impl Event {
 
     /// The first field of this name of a form.
     pub fn form_field(&self, name: &str) -> Option<String> {
-        self.form_fields()?.into_iter().find(|(known, _)| known == name).map(|(_, value)| value)
+        self.form_fields()?
+            .into_iter()
+            .find(|(known, _)| known == name)
+            .map(|(_, value)| value)
     }
 
     /// The body, where it is valid UTF-8.
@@ -75,7 +80,10 @@ impl Event {
 
     /// A fact that the host found, such as `verified-by`.
     pub fn attribute(&self, name: &str) -> Option<&str> {
-        self.attributes.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
+        self.attributes
+            .iter()
+            .find(|(known, _)| known == name)
+            .map(|(_, value)| value.as_str())
     }
 
     /// What stood in the `{name}` segment of the hook's path.
@@ -98,7 +106,10 @@ impl Event {
 }
 
 pub(crate) fn header<'a>(headers: &'a [(String, String)], name: &str) -> Option<&'a str> {
-    headers.iter().find(|(known, _)| known.eq_ignore_ascii_case(name)).map(|(_, value)| value.as_str())
+    headers
+        .iter()
+        .find(|(known, _)| known.eq_ignore_ascii_case(name))
+        .map(|(_, value)| value.as_str())
 }
 
 /// A body: text wherever the bytes are valid UTF-8.
@@ -162,7 +173,9 @@ impl From<Vec<u8>> for Payload {
 }
 
 /// What the argument of a handler may be.
-#[diagnostic::on_unimplemented(message = "the argument of a handler is an `Event` or a `Json<T>`, not `{Self}`")]
+#[diagnostic::on_unimplemented(
+    message = "the argument of a handler is an `Event` or a `Json<T>`, not `{Self}`"
+)]
 pub trait FromEvent: Sized {
     /// Takes the event apart.
     fn from_event(event: Event) -> Result<Self, Failure>;

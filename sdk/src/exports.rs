@@ -36,14 +36,21 @@ impl From<types::Event> for Event {
 
 impl From<Reply> for types::Reply {
     fn from(reply: Reply) -> Self {
-        Self { status: reply.status, headers: reply.headers, body: reply.body.into() }
+        Self {
+            status: reply.status,
+            headers: reply.headers,
+            body: reply.body.into(),
+        }
     }
 }
 
 impl From<Failure> for types::Failure {
     fn from(failure: Failure) -> Self {
         match failure {
-            Failure::Retry { reason, after } => Self::Retry(types::RetryHint { reason, after_ms: after.map(millis) }),
+            Failure::Retry { reason, after } => Self::Retry(types::RetryHint {
+                reason,
+                after_ms: after.map(millis),
+            }),
             Failure::Reject(reason) => Self::Reject(reason),
         }
     }

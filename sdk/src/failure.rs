@@ -23,12 +23,18 @@ pub enum Failure {
 impl Failure {
     /// Try again, at a time of the host's choosing.
     pub fn retry(reason: impl Into<String>) -> Self {
-        Self::Retry { reason: reason.into(), after: None }
+        Self::Retry {
+            reason: reason.into(),
+            after: None,
+        }
     }
 
     /// Try again, not before `after` has passed.
     pub fn retry_after(reason: impl Into<String>, after: Duration) -> Self {
-        Self::Retry { reason: reason.into(), after: Some(after) }
+        Self::Retry {
+            reason: reason.into(),
+            after: Some(after),
+        }
     }
 
     /// Never try this event again.
@@ -47,8 +53,14 @@ impl Failure {
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Retry { reason, after: Some(after) } => write!(f, "retry after {after:?}: {reason}"),
-            Self::Retry { reason, after: None } => write!(f, "retry: {reason}"),
+            Self::Retry {
+                reason,
+                after: Some(after),
+            } => write!(f, "retry after {after:?}: {reason}"),
+            Self::Retry {
+                reason,
+                after: None,
+            } => write!(f, "retry: {reason}"),
             Self::Reject(reason) => write!(f, "reject: {reason}"),
         }
     }

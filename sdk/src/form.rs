@@ -37,7 +37,9 @@ fn multipart(content_type: &str, body: &[u8]) -> Option<Vec<(String, String)>> {
     let mut fields = Vec::new();
     // One step more than parts, for the end.
     for _ in 0..=PARTS_MAX {
-        let Some(part) = parts.next_field().now_or_never()?.ok()? else { return Some(fields) };
+        let Some(part) = parts.next_field().now_or_never()?.ok()? else {
+            return Some(fields);
+        };
         let name = part.name().filter(|_| !is_file(&part)).map(str::to_owned);
         let value = part.bytes().now_or_never()?.ok()?;
         if let Some(name) = name
@@ -51,8 +53,12 @@ fn multipart(content_type: &str, body: &[u8]) -> Option<Vec<(String, String)>> {
 
 /// `multer` does not read `filename*`.
 fn is_file(part: &Field<'_>) -> bool {
-    let disposition = part.headers().get("content-disposition").map(|value| value.as_bytes());
-    part.file_name().is_some() || disposition.is_some_and(|value| memmem::find(value, b"filename*").is_some())
+    let disposition = part
+        .headers()
+        .get("content-disposition")
+        .map(|value| value.as_bytes());
+    part.file_name().is_some()
+        || disposition.is_some_and(|value| memmem::find(value, b"filename*").is_some())
 }
 
 #[cfg(test)]
@@ -68,7 +74,12 @@ mod tests {
         for case in cases {
             let text = |key: &str| case[key].as_str().unwrap();
             let fields = multipart(text("content_type"), text("body").as_bytes());
-            assert_eq!(serde_json::to_value(fields).unwrap(), case["fields"], "{}", text("case"));
+            assert_eq!(
+                serde_json::to_value(fields).unwrap(),
+                case["fields"],
+                "{}",
+                text("case")
+            );
         }
     }
 
@@ -77,7 +88,11 @@ mod tests {
         let content_type = "multipart/form-data; boundary=b";
         let form = "--b\r\nContent-Disposition: form-data; name=a\r\n\r\n1\r\n--b--";
         for cut in 0..form.len() {
-            assert_eq!(multipart(content_type, &form.as_bytes()[..cut]), None, "{cut}");
+            assert_eq!(
+                multipart(content_type, &form.as_bytes()[..cut]),
+                None,
+                "{cut}"
+            );
         }
         assert!(multipart(content_type, form.as_bytes()).is_some());
     }
@@ -89,6 +104,9 @@ mod tests {
             let form = format!("{}--b--", part.repeat(parts));
             multipart("multipart/form-data; boundary=b", form.as_bytes()).map(|fields| fields.len())
         };
-        assert_eq!((form(PARTS_MAX), form(PARTS_MAX + 1)), (Some(PARTS_MAX), None));
+        assert_eq!(
+            (form(PARTS_MAX), form(PARTS_MAX + 1)),
+            (Some(PARTS_MAX), None)
+        );
     }
 }

@@ -29,7 +29,13 @@ pub struct Request {
 impl Request {
     /// A request of any method.
     pub fn new(method: impl Into<String>, url: impl Into<String>) -> Self {
-        Self { method: method.into(), url: url.into(), headers: Vec::new(), body: None, timeout: None }
+        Self {
+            method: method.into(),
+            url: url.into(),
+            headers: Vec::new(),
+            body: None,
+            timeout: None,
+        }
     }
 
     /// A `GET`.
@@ -80,9 +86,12 @@ impl Request {
     /// Sets the body of an HTML form and its content type.
     #[must_use]
     pub fn form(self, fields: &[(&str, &str)]) -> Self {
-        let pairs: Vec<String> =
-            fields.iter().map(|(key, value)| format!("{}={}", quoted(key), quoted(value))).collect();
-        self.header("content-type", "application/x-www-form-urlencoded").body(pairs.join("&"))
+        let pairs: Vec<String> = fields
+            .iter()
+            .map(|(key, value)| format!("{}={}", quoted(key), quoted(value)))
+            .collect();
+        self.header("content-type", "application/x-www-form-urlencoded")
+            .body(pairs.join("&"))
     }
 
     /// Gives this call less (or more) time than the host would.
@@ -103,7 +112,9 @@ fn quoted(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for byte in text.bytes() {
         match byte {
-            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'*' | b'-' | b'.' | b'_' => out.push(byte.into()),
+            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'*' | b'-' | b'.' | b'_' => {
+                out.push(byte.into())
+            }
             b' ' => out.push('+'),
             other => out.push_str(&format!("%{other:02X}")),
         }
@@ -156,8 +167,13 @@ impl Response {
     }
 
     fn retry(&self) -> Failure {
-        let seconds = self.header("retry-after").and_then(|value| value.trim().parse().ok());
-        Failure::Retry { reason: self.sentence(), after: seconds.map(Duration::from_secs) }
+        let seconds = self
+            .header("retry-after")
+            .and_then(|value| value.trim().parse().ok());
+        Failure::Retry {
+            reason: self.sentence(),
+            after: seconds.map(Duration::from_secs),
+        }
     }
 
     fn sentence(&self) -> String {

@@ -2,8 +2,8 @@
 
 use crate::Payload;
 use crate::bindings::landfall::hook::{
-    emit as host_emit, http as host_http, kv as host_kv, log as host_log, settings as host_settings,
-    table as host_table,
+    emit as host_emit, http as host_http, kv as host_kv, log as host_log,
+    settings as host_settings, table as host_table,
 };
 use crate::emit::{Emission, EmitError};
 use crate::exports::millis;
@@ -40,7 +40,11 @@ pub fn send(request: Request) -> Result<Response, HttpError> {
         timeout_ms: request.timeout.map(millis),
     };
     let response = host_http::send(&request).map_err(http_error)?;
-    Ok(Response { status: response.status, headers: response.headers, body: response.body.into() })
+    Ok(Response {
+        status: response.status,
+        headers: response.headers,
+        body: response.body.into(),
+    })
 }
 
 fn http_error(error: host_http::HttpError) -> HttpError {
@@ -81,7 +85,11 @@ pub fn kv_list_keys(prefix: &str, after: Option<&str>, limit: u32) -> Result<Vec
     host_kv::list_keys(prefix, after, limit).map_err(kv_error)
 }
 
-pub fn kv_compare_and_set(key: &str, expected: Option<Payload>, value: Payload) -> Result<bool, KvError> {
+pub fn kv_compare_and_set(
+    key: &str,
+    expected: Option<Payload>,
+    value: Payload,
+) -> Result<bool, KvError> {
     let expected = expected.map(Into::into);
     host_kv::compare_and_set(key, expected.as_ref(), &value.into(), None).map_err(kv_error)
 }
@@ -100,8 +108,20 @@ fn kv_error(error: host_kv::KvError) -> KvError {
 }
 
 pub fn emit(emission: Emission) -> Result<String, EmitError> {
-    let Emission { hook, headers, body, key, delay } = emission;
-    let emission = host_emit::Emission { hook, headers, body: body.into(), key, delay_ms: delay.map(millis) };
+    let Emission {
+        hook,
+        headers,
+        body,
+        key,
+        delay,
+    } = emission;
+    let emission = host_emit::Emission {
+        hook,
+        headers,
+        body: body.into(),
+        key,
+        delay_ms: delay.map(millis),
+    };
     host_emit::emit(&emission).map_err(|error| match error {
         host_emit::EmitError::Denied(text) => EmitError::Denied(text),
         host_emit::EmitError::Invalid(text) => EmitError::Invalid(text),

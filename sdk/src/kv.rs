@@ -43,7 +43,11 @@ pub fn list_keys(prefix: &str, after: Option<&str>, limit: u32) -> Result<Vec<St
 
 /// Sets the value if the present one is `expected` (none = there is none). True: if nobody else changes it before this
 /// handler succeeds; else nothing of the handler's is kept, and the event is run again.
-pub fn compare_and_set(key: &str, expected: Option<&Payload>, value: impl Into<Payload>) -> Result<bool, KvError> {
+pub fn compare_and_set(
+    key: &str,
+    expected: Option<&Payload>,
+    value: impl Into<Payload>,
+) -> Result<bool, KvError> {
     imports::kv_compare_and_set(key, expected.cloned(), value.into())
 }
 

@@ -17,7 +17,11 @@ pub struct Reply {
 impl Reply {
     /// An empty reply.
     pub fn new(status: u16) -> Self {
-        Self { status, headers: Vec::new(), body: Payload::default() }
+        Self {
+            status,
+            headers: Vec::new(),
+            body: Payload::default(),
+        }
     }
 
     /// An empty 200.
@@ -38,7 +42,11 @@ impl Reply {
 
     /// A plain text reply.
     pub fn text(status: u16, text: impl Into<String>) -> Self {
-        Self::of(status, "text/plain; charset=utf-8", Payload::Text(text.into()))
+        Self::of(
+            status,
+            "text/plain; charset=utf-8",
+            Payload::Text(text.into()),
+        )
     }
 
     /// Adds a header; one of the same name stays.
@@ -49,12 +57,19 @@ impl Reply {
     }
 
     fn of(status: u16, content_type: &str, body: Payload) -> Self {
-        Self { status, headers: vec![("content-type".to_owned(), content_type.to_owned())], body }
+        Self {
+            status,
+            headers: vec![("content-type".to_owned(), content_type.to_owned())],
+            body,
+        }
     }
 }
 
 /// What a handler may return as its success.
-#[diagnostic::on_unimplemented(message = "a handler returns a reply, and `{Self}` is none", note = "try `Json<T>`")]
+#[diagnostic::on_unimplemented(
+    message = "a handler returns a reply, and `{Self}` is none",
+    note = "try `Json<T>`"
+)]
 pub trait IntoReply {
     /// The reply that it stands for.
     fn into_reply(self) -> Reply;

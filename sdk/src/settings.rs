@@ -12,12 +12,14 @@ pub fn get(key: &str) -> Option<String> {
 ///
 /// A mistake in it is the operator's and may be mended while the event waits, so it is a [`Failure::Retry`].
 pub fn all<T: DeserializeOwned>() -> Result<T, Failure> {
-    serde_json::from_str(&imports::settings())
-        .map_err(|error| Failure::retry(format!("[settings] of the hook's file: {}", plain(&error))))
+    serde_json::from_str(&imports::settings()).map_err(|error| {
+        Failure::retry(format!("[settings] of the hook's file: {}", plain(&error)))
+    })
 }
 
 /// Without the place in the JSON, which nobody typed.
 fn plain(error: &serde_json::Error) -> String {
     let text = error.to_string();
-    text.rsplit_once(" at line ").map_or(text.clone(), |(sentence, _)| sentence.to_owned())
+    text.rsplit_once(" at line ")
+        .map_or(text.clone(), |(sentence, _)| sentence.to_owned())
 }

@@ -51,11 +51,19 @@ impl Template {
         let mut environment = Environment::new();
         environment.set_auto_escape_callback(move |_| escape.clone());
         let template = environment.template_from_str(&self.0).map_err(|error| {
-            Failure::retry(format!("[settings] of the hook's file: `{}` is not a template: {error}", short(&self.0)))
+            Failure::retry(format!(
+                "[settings] of the hook's file: `{}` is not a template: {error}",
+                short(&self.0)
+            ))
         })?;
         template
             .render(Serde(json!({ "event": seen(event) })))
-            .map_err(|error| Failure::reject(format!("the template `{}` fails on this event: {error}", short(&self.0))))
+            .map_err(|error| {
+                Failure::reject(format!(
+                    "the template `{}` fails on this event: {error}",
+                    short(&self.0)
+                ))
+            })
     }
 
     /// The JSON that it makes of `event`, each value written as JSON: a sender that chooses one writes no more than that. What is
@@ -72,7 +80,8 @@ impl Template {
     fn as_json(&self, event: &Event) -> Result<(Value, String), Failure> {
         let text = "what a template makes of this event is not JSON (values stand without quotes of your own)";
         let made = self.rendered(AutoEscape::Json, event)?;
-        let value = serde_json::from_str(&made).map_err(|error| Failure::reject(format!("{text}: {error}")))?;
+        let value = serde_json::from_str(&made)
+            .map_err(|error| Failure::reject(format!("{text}: {error}")))?;
         Ok((value, made))
     }
 }
@@ -104,7 +113,11 @@ fn seen(event: &Event) -> Value {
 
 /// Of a repeated name the first counts, as in `Event::header`.
 fn map(pairs: &[(String, String)]) -> Map<String, Value> {
-    pairs.iter().rev().map(|(name, value)| (name.clone(), value.clone().into())).collect()
+    pairs
+        .iter()
+        .rev()
+        .map(|(name, value)| (name.clone(), value.clone().into()))
+        .collect()
 }
 
 #[cfg(test)]
@@ -122,57 +135,100 @@ mod tests {
         let cases = [
             ("{{ event.json.who }}", "Ada \"A\""),
             ("{{ event.json.who | tojson }}", "\"Ada \\\"A\\\"\""),
-            ("{{ event.headers['x-kind'] }} {{ event.attributes['event-type'] }}", "first push"),
-            ("{% for n in event.json.list %}<{{ n }}>{% endfor %}", "<1><2>"),
-            ("{% if event.json.missing %}yes{% else %}no{% endif %}", "no"),
+            (
+                "{{ event.headers['x-kind'] }} {{ event.attributes['event-type'] }}",
+                "first push",
+            ),
+            (
+                "{% for n in event.json.list %}<{{ n }}>{% endfor %}",
+                "<1><2>",
+            ),
+            (
+                "{% if event.json.missing %}yes{% else %}no{% endif %}",
+                "no",
+            ),
             ("{{ event.hook | upper }}", "TEST"),
         ];
         for (template, text) in cases {
-            assert_eq!(Template::new(template).render(&event).as_deref(), Ok(text), "{template}");
+            assert_eq!(
+                Template::new(template).render(&event).as_deref(),
+                Ok(text),
+                "{template}"
+            );
         }
     }
 
     #[test]
     fn forms_are_seen_by_field() {
-        let urlencoded =
-            testing::post_raw("From=%2B1&Body=a+b&From=2").header("Content-Type", "application/x-www-form-urlencoded");
+        let urlencoded = testing::post_raw("From=%2B1&Body=a+b&From=2")
+            .header("Content-Type", "application/x-www-form-urlencoded");
         let part = |name: &str, value: &str| {
             format!("--b\r\nContent-Disposition: form-data; name=\"{name}\"\r\n\r\n{value}\r\n")
         };
-        let parts = [part("From", "+1"), part("Body", "a b"), "--b--\r\n".to_owned()].concat();
-        let multipart = testing::post_raw(parts).header("Content-Type", "multipart/form-data; boundary=b");
+        let parts = [
+            part("From", "+1"),
+            part("Body", "a b"),
+            "--b--\r\n".to_owned(),
+        ]
+        .concat();
+        let multipart =
+            testing::post_raw(parts).header("Content-Type", "multipart/form-data; boundary=b");
         for event in [urlencoded.build(), multipart.build()] {
-            let made = Template::new("{{ event.form.From }} {{ event.form.Body }} {{ event.json }}").render(&event);
+            let made =
+                Template::new("{{ event.form.From }} {{ event.form.Body }} {{ event.json }}")
+                    .render(&event);
             assert_eq!(made.as_deref(), Ok("+1 a b None"));
         }
-        let json =
-            testing::post_raw("payload=%7B%22n%22%3A1%7D").header("Content-Type", "application/x-www-form-urlencoded");
+        let json = testing::post_raw("payload=%7B%22n%22%3A1%7D")
+            .header("Content-Type", "application/x-www-form-urlencoded");
         let event = json.attribute("json-form-field", "payload").build();
-        assert_eq!(Template::new("{{ event.json.n }}").render(&event).as_deref(), Ok("1"));
+        assert_eq!(
+            Template::new("{{ event.json.n }}")
+                .render(&event)
+                .as_deref(),
+            Ok("1")
+        );
     }
 
     #[test]
     fn a_mistake_in_the_template_waits_and_one_with_this_event_does_not() {
         let event = testing::event(json!({}));
         let broken = Template::new("{{ event.").render(&event).unwrap_err();
-        assert!(matches!(&broken, Failure::Retry { reason, .. } if reason.contains("`{{ event.` is not a template")));
-        assert!(matches!(Template::new("{{ event.json.a.b }}").render(&event), Err(Failure::Reject(_))));
+        assert!(
+            matches!(&broken, Failure::Retry { reason, .. } if reason.contains("`{{ event.` is not a template"))
+        );
+        assert!(matches!(
+            Template::new("{{ event.json.a.b }}").render(&event),
+            Err(Failure::Reject(_))
+        ));
     }
 
     #[test]
     fn what_is_called_json_has_to_be_json() {
         let event = testing::event(json!({ "title": "say \"hi\"" }));
         let made = |template: &str| Template::new(template).render_json(&event);
-        assert_eq!(made("[{{ event.json.title | tojson }}]"), Ok(json!(["say \"hi\""])));
+        assert_eq!(
+            made("[{{ event.json.title | tojson }}]"),
+            Ok(json!(["say \"hi\""]))
+        );
         assert_eq!(made("[{{ event.json.title }}]"), Ok(json!(["say \"hi\""])));
-        assert!(matches!(made("[\"{{ event.json.title }}\"]"), Err(Failure::Reject(_))));
+        assert!(matches!(
+            made("[\"{{ event.json.title }}\"]"),
+            Err(Failure::Reject(_))
+        ));
     }
 
     #[test]
     fn a_sender_writes_a_value_and_nothing_else() {
         let event = testing::event(json!({ "t": "x\",\"admin\":\"1" }));
         let made = |template: &str| Template::new(template).render_json(&event);
-        assert!(matches!(made("{\"a\": \"{{ event.json.t }}\"}"), Err(Failure::Reject(_))));
-        assert_eq!(made("{\"a\": {{ event.json.t }}}"), Ok(json!({ "a": "x\",\"admin\":\"1" })));
+        assert!(matches!(
+            made("{\"a\": \"{{ event.json.t }}\"}"),
+            Err(Failure::Reject(_))
+        ));
+        assert_eq!(
+            made("{\"a\": {{ event.json.t }}}"),
+            Ok(json!({ "a": "x\",\"admin\":\"1" }))
+        );
     }
 }

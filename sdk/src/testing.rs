@@ -38,7 +38,9 @@ struct State {
 /// A fresh fake host for this thread: what an earlier one was told, or saw, is gone.
 pub fn host() -> Host {
     STATE.take();
-    Host { _not_send: PhantomData }
+    Host {
+        _not_send: PhantomData,
+    }
 }
 
 /// Compares the file `settings.schema.json` in `dir` with the schema of `T`. A different one is written anew.
@@ -53,13 +55,19 @@ pub fn settings_schema<T: schemars::JsonSchema>(dir: &str) {
     schema.remove("title");
     let mut text = serde_json::to_string_pretty(&schema).expect("a schema is JSON");
     text.push('\n');
-    assert!(!text.contains("\'\'\'"), "the schema has three quotes in a row: it cannot be in a manifest");
+    assert!(
+        !text.contains("\'\'\'"),
+        "the schema has three quotes in a row: it cannot be in a manifest"
+    );
     let path = std::path::Path::new(dir).join("settings.schema.json");
     if std::fs::read_to_string(&path).is_ok_and(|old| old == text) {
         return;
     }
     std::fs::write(&path, text).expect("the folder of the crate is writable");
-    panic!("{} was not that of the settings: it was written anew, run the tests again", path.display());
+    panic!(
+        "{} was not that of the settings: it was written anew, run the tests again",
+        path.display()
+    );
 }
 
 /// The fake host of this thread. Without it, a handler finds no settings and each call is denied.
@@ -83,7 +91,14 @@ impl Host {
     /// Answers every call whose URL starts with `url_prefix`; the longest prefix wins, then the latest.
     #[must_use]
     pub fn answer(self, url_prefix: &str, status: u16, body: impl Into<Payload>) -> Self {
-        self.answer_with(url_prefix, Response { status, headers: Vec::new(), body: body.into() })
+        self.answer_with(
+            url_prefix,
+            Response {
+                status,
+                headers: Vec::new(),
+                body: body.into(),
+            },
+        )
     }
 
     /// As [`answer`](Self::answer), with headers.
@@ -149,7 +164,10 @@ pub fn post_raw(body: impl Into<Payload>) -> EventBuilder {
             query: None,
             headers: Vec::new(),
             body: body.into(),
-            attributes: vec![("verified-by".into(), "none".into()), ("verified-by-scheme".into(), "none".into())],
+            attributes: vec![
+                ("verified-by".into(), "none".into()),
+                ("verified-by-scheme".into(), "none".into()),
+            ],
         },
     }
 }
@@ -164,14 +182,18 @@ impl EventBuilder {
     /// Adds a header; its name becomes lower case, as the host would hand it over.
     #[must_use]
     pub fn header(mut self, name: &str, value: &str) -> Self {
-        self.event.headers.push((name.to_ascii_lowercase(), value.to_owned()));
+        self.event
+            .headers
+            .push((name.to_ascii_lowercase(), value.to_owned()));
         self
     }
 
     /// Adds an attribute, such as `event-type`.
     #[must_use]
     pub fn attribute(mut self, name: &str, value: &str) -> Self {
-        self.event.attributes.push((name.to_owned(), value.to_owned()));
+        self.event
+            .attributes
+            .push((name.to_owned(), value.to_owned()));
         self
     }
 
@@ -228,8 +250,13 @@ pub(crate) mod imports {
 
     pub fn send(request: Request) -> Result<Response, HttpError> {
         STATE.with_borrow_mut(|state| {
-            let answer = state.answers.iter().filter(|(prefix, _)| request.url.starts_with(prefix));
-            let answer = answer.max_by_key(|(prefix, _)| prefix.len()).map(|(_, response)| response.clone());
+            let answer = state
+                .answers
+                .iter()
+                .filter(|(prefix, _)| request.url.starts_with(prefix));
+            let answer = answer
+                .max_by_key(|(prefix, _)| prefix.len())
+                .map(|(_, response)| response.clone());
             let denied = || HttpError::Denied(format!("{} is not in [allow] http", request.url));
             let result = answer.ok_or_else(denied);
             state.calls.push(request);
@@ -238,7 +265,8 @@ pub(crate) mod imports {
     }
 
     pub fn append(table: &str, row: &str) -> Result<(), TableError> {
-        let row: Value = serde_json::from_str(row).map_err(|error| TableError::Invalid(error.to_string()))?;
+        let row: Value =
+            serde_json::from_str(row).map_err(|error| TableError::Invalid(error.to_string()))?;
         if !row.is_object() {
             return Err(TableError::Invalid("a row is a JSON object".into()));
         }
@@ -260,13 +288,32 @@ pub(crate) mod imports {
         Ok(())
     }
 
-    pub fn kv_list_keys(prefix: &str, after: Option<&str>, limit: u32) -> Result<Vec<String>, KvError> {
-        let wanted = |key: &&String| key.starts_with(prefix) && after.is_none_or(|after| key.as_str() > after);
-        Ok(STATE.with_borrow(|state| state.values.keys().filter(wanted).take(limit as usize).cloned().collect()))
+    pub fn kv_list_keys(
+        prefix: &str,
+        after: Option<&str>,
+        limit: u32,
+    ) -> Result<Vec<String>, KvError> {
+        let wanted = |key: &&String| {
+            key.starts_with(prefix) && after.is_none_or(|after| key.as_str() > after)
+        };
+        Ok(STATE.with_borrow(|state| {
+            state
+                .values
+                .keys()
+                .filter(wanted)
+                .take(limit as usize)
+                .cloned()
+                .collect()
+        }))
     }
 
-    pub fn kv_compare_and_set(key: &str, expected: Option<Payload>, value: Payload) -> Result<bool, KvError> {
-        let is_same = kv_get(key)?.as_ref().map(Payload::as_bytes) == expected.as_ref().map(Payload::as_bytes);
+    pub fn kv_compare_and_set(
+        key: &str,
+        expected: Option<Payload>,
+        value: Payload,
+    ) -> Result<bool, KvError> {
+        let is_same = kv_get(key)?.as_ref().map(Payload::as_bytes)
+            == expected.as_ref().map(Payload::as_bytes);
         if is_same {
             kv_set(key, value, None)?;
         }
@@ -289,7 +336,10 @@ pub(crate) mod imports {
     pub fn emit(emission: Emission) -> Result<String, EmitError> {
         STATE.with_borrow_mut(|state| {
             state.emissions.push(emission);
-            Ok(format!("019c1234-5678-7abc-8def-{:012x}", state.emissions.len()))
+            Ok(format!(
+                "019c1234-5678-7abc-8def-{:012x}",
+                state.emissions.len()
+            ))
         })
     }
 }

@@ -8,20 +8,27 @@ use std::time::Duration;
 
 #[handler]
 fn greets(Json(body): Json<Value>) -> Result<Json<Value>, Failure> {
-    let name = body["name"].as_str().ok_or_else(|| Failure::reject("no name"))?;
+    let name = body["name"]
+        .as_str()
+        .ok_or_else(|| Failure::reject("no name"))?;
     Ok(Json(json!({ "hello": name })))
 }
 
 #[test]
 fn a_handler_stays_a_function() {
-    assert_eq!(greets(Json(json!({ "name": "Ada" }))), Ok(Json(json!({ "hello": "Ada" }))));
+    assert_eq!(
+        greets(Json(json!({ "name": "Ada" }))),
+        Ok(Json(json!({ "hello": "Ada" })))
+    );
     assert_eq!(greets(Json(json!({}))), Err(Failure::reject("no name")));
 }
 
 #[test]
 fn a_body_that_is_not_the_json_expected_is_rejected() {
     let failure = <Json<Value>>::from_event(testing::post_raw("{").build()).unwrap_err();
-    assert!(matches!(&failure, Failure::Reject(text) if text.starts_with("the body is not the JSON expected: ")));
+    assert!(
+        matches!(&failure, Failure::Reject(text) if text.starts_with("the body is not the JSON expected: "))
+    );
 }
 
 #[test]
@@ -34,8 +41,18 @@ fn an_event_is_asked_by_name() {
         .param("team", "blue")
         .build();
     assert_eq!(event.header("X-KIND"), Some("first"));
-    assert_eq!((event.event_type(), event.provider()), (Some("push"), Some("github")));
-    assert_eq!((event.param("team"), event.param("eam"), event.attribute("team")), (Some("blue"), None, None));
+    assert_eq!(
+        (event.event_type(), event.provider()),
+        (Some("push"), Some("github"))
+    );
+    assert_eq!(
+        (
+            event.param("team"),
+            event.param("eam"),
+            event.attribute("team")
+        ),
+        (Some("blue"), None, None)
+    );
 }
 
 #[test]
@@ -49,10 +66,19 @@ fn a_payload_is_text_where_it_can_be() {
 fn every_return_type_is_a_reply() {
     assert_eq!(().into_reply(), Reply::ok());
     assert_eq!("one".into_reply(), Reply::text(200, "one"));
-    assert_eq!(String::from("one").into_reply().headers[0].1, "text/plain; charset=utf-8");
+    assert_eq!(
+        String::from("one").into_reply().headers[0].1,
+        "text/plain; charset=utf-8"
+    );
     let reply = Json([1, 2]).into_reply().with_header("x", "y");
-    assert_eq!((reply.status, reply.body), (200, Payload::Text("[1,2]".into())));
-    assert_eq!(reply.headers[0], ("content-type".into(), "application/json".into()));
+    assert_eq!(
+        (reply.status, reply.body),
+        (200, Payload::Text("[1,2]".into()))
+    );
+    assert_eq!(
+        reply.headers[0],
+        ("content-type".into(), "application/json".into())
+    );
     assert_eq!(reply.headers[1], ("x".into(), "y".into()));
 }
 
@@ -61,16 +87,30 @@ fn any_error_is_a_retry() {
     fn number(text: &str) -> Result<u32, Failure> {
         Ok(text.parse()?)
     }
-    assert_eq!(number("x"), Err(Failure::retry("invalid digit found in string")));
-    assert_eq!(Failure::retry_after("busy", Duration::from_secs(2)).to_string(), "retry after 2s: busy");
+    assert_eq!(
+        number("x"),
+        Err(Failure::retry("invalid digit found in string"))
+    );
+    assert_eq!(
+        Failure::retry_after("busy", Duration::from_secs(2)).to_string(),
+        "retry after 2s: busy"
+    );
 }
 
 #[test]
 fn settings_are_read_one_by_one_or_whole() {
-    let _host = testing::host().setting("branch", "main").setting("count", 3);
-    assert_eq!((settings::get("branch"), settings::get("count")), (Some("main".into()), Some("3".into())));
+    let _host = testing::host()
+        .setting("branch", "main")
+        .setting("count", 3);
+    assert_eq!(
+        (settings::get("branch"), settings::get("count")),
+        (Some("main".into()), Some("3".into()))
+    );
     assert_eq!(settings::get("other"), None);
-    assert_eq!(settings::all::<Value>(), Ok(json!({ "branch": "main", "count": 3 })));
+    assert_eq!(
+        settings::all::<Value>(),
+        Ok(json!({ "branch": "main", "count": 3 }))
+    );
     let failure = settings::all::<std::collections::BTreeMap<String, u8>>().unwrap_err();
     let sentence = "[settings] of the hook's file: invalid type: string \"main\", expected u8";
     assert_eq!(failure, Failure::retry(sentence));
@@ -78,12 +118,20 @@ fn settings_are_read_one_by_one_or_whole() {
 
 #[test]
 fn a_call_gets_the_answer_prepared_for_the_longest_prefix() {
-    let host = testing::host().answer("https://a.example/", 404, "").answer("https://a.example/b", 200, "{\"n\":1}");
-    let response = Request::put("https://a.example/b/c").json(&json!([1])).send().unwrap();
+    let host = testing::host()
+        .answer("https://a.example/", 404, "")
+        .answer("https://a.example/b", 200, "{\"n\":1}");
+    let response = Request::put("https://a.example/b/c")
+        .json(&json!([1]))
+        .send()
+        .unwrap();
     assert!(response.is_success());
     assert_eq!(response.json::<Value>().unwrap(), json!({ "n": 1 }));
     let call = &host.calls()[0];
-    assert_eq!((call.method.as_str(), call.headers[0].1.as_str()), ("PUT", "application/json"));
+    assert_eq!(
+        (call.method.as_str(), call.headers[0].1.as_str()),
+        ("PUT", "application/json")
+    );
     assert_eq!(call.body, Some("[1]".into()));
 }
 
@@ -92,22 +140,41 @@ fn a_call_without_an_answer_is_denied() {
     let host = testing::host();
     let error = Request::get("https://b.example/").send().unwrap_err();
     assert!(matches!(error, HttpError::Denied(_)));
-    assert_eq!(error.to_string(), "call failed (denied): https://b.example/ is not in [allow] http");
+    assert_eq!(
+        error.to_string(),
+        "call failed (denied): https://b.example/ is not in [allow] http"
+    );
     assert_eq!(host.calls().len(), 1);
 }
 
 #[test]
 fn a_status_says_whether_to_try_again() {
-    let of = |status| http::Response { status, headers: vec![], body: Payload::default() }.error_for_status();
+    let of = |status| {
+        http::Response {
+            status,
+            headers: vec![],
+            body: Payload::default(),
+        }
+        .error_for_status()
+    };
     for status in [408, 429, 500, 503, 599] {
-        assert!(matches!(of(status), Err(Failure::Retry { after: None, .. })), "{status}");
+        assert!(
+            matches!(of(status), Err(Failure::Retry { after: None, .. })),
+            "{status}"
+        );
     }
     for status in [301, 304, 400, 404, 410] {
         assert!(matches!(of(status), Err(Failure::Reject(_))), "{status}");
     }
     assert!(of(200).is_ok() && of(204).is_ok());
-    let busy = Response { status: 503, headers: vec![("Retry-After".into(), "7".into())], body: Payload::default() };
-    assert!(matches!(busy.error_for_status(), Err(Failure::Retry { after: Some(after), .. }) if after.as_secs() == 7));
+    let busy = Response {
+        status: 503,
+        headers: vec![("Retry-After".into(), "7".into())],
+        body: Payload::default(),
+    };
+    assert!(
+        matches!(busy.error_for_status(), Err(Failure::Retry { after: Some(after), .. }) if after.as_secs() == 7)
+    );
 }
 
 #[test]
@@ -120,7 +187,10 @@ fn a_form_is_percent_encoded() {
 fn rows_are_objects() {
     let host = testing::host();
     table::append("pushes", &json!({ "id": 1 })).unwrap();
-    assert!(matches!(table::append("pushes", &json!([1])), Err(TableError::Invalid(_))));
+    assert!(matches!(
+        table::append("pushes", &json!([1])),
+        Err(TableError::Invalid(_))
+    ));
     assert_eq!(host.rows(), [("pushes".into(), json!({ "id": 1 }))]);
 }
 

@@ -47,8 +47,15 @@ pub struct Backend {
 impl Backend {
     /// None, and a plain line, where what it needs is not installed.
     pub async fn start(kind: Kind) -> Option<Backend> {
-        let mut backend =
-            Backend { kind, env: Vec::new(), relays: Vec::new(), nats: None, topic: None, front: None, database: None };
+        let mut backend = Backend {
+            kind,
+            env: Vec::new(),
+            relays: Vec::new(),
+            nats: None,
+            topic: None,
+            front: None,
+            database: None,
+        };
         match kind {
             Kind::Sqlite => {}
             Kind::Postgres => backend.on_postgres().await?,
@@ -80,7 +87,13 @@ impl Backend {
         let url = server.database();
         let relay = Relay::to(server.port()).await;
         self.database = url.rsplit('/').next().map(str::to_owned);
-        self.set("LEDGER_URL", url.replace(&format!(":{}/", server.port()), &format!(":{}/", relay.port())));
+        self.set(
+            "LEDGER_URL",
+            url.replace(
+                &format!(":{}/", server.port()),
+                &format!(":{}/", relay.port()),
+            ),
+        );
         self.relays.push(relay);
         Some(())
     }
@@ -101,10 +114,15 @@ impl Backend {
         if pushes {
             self.be_called()?;
         }
-        let topic = emulator.topic(true, self.front.as_ref().map(|front| front.at.as_str())).await;
+        let topic = emulator
+            .topic(true, self.front.as_ref().map(|front| front.at.as_str()))
+            .await;
         let relay = Relay::to(emulator.port()).await;
         self.set("QUEUE_URL", topic.url());
-        self.env.push(("PUBSUB_EMULATOR_HOST".into(), format!("127.0.0.1:{}", relay.port())));
+        self.env.push((
+            "PUBSUB_EMULATOR_HOST".into(),
+            format!("127.0.0.1:{}", relay.port()),
+        ));
         self.relays.push(relay);
         self.topic = Some(topic);
         Some(())
@@ -115,7 +133,10 @@ impl Backend {
         let front = self.front.as_ref()?;
         let relay = Relay::to(front.port()).await;
         self.set("QUEUE_URL", "cloudtasks://p/l/q".into());
-        self.env.push(("CLOUD_TASKS_EMULATOR_HOST".into(), format!("127.0.0.1:{}", relay.port())));
+        self.env.push((
+            "CLOUD_TASKS_EMULATOR_HOST".into(),
+            format!("127.0.0.1:{}", relay.port()),
+        ));
         self.relays.push(relay);
         Some(())
     }
@@ -135,12 +156,16 @@ impl Backend {
 
     /// For a node, of which there may be several.
     pub fn under(&self, setup: Setup) -> Setup {
-        self.env.iter().fold(setup, |setup, (name, value)| setup.env(name, value))
+        self.env
+            .iter()
+            .fold(setup, |setup, (name, value)| setup.env(name, value))
     }
 
     /// The same for another command.
     pub fn variables(&self) -> impl Iterator<Item = (&str, &str)> {
-        self.env.iter().map(|(name, value)| (name.as_str(), value.as_str()))
+        self.env
+            .iter()
+            .map(|(name, value)| (name.as_str(), value.as_str()))
     }
 
     /// What calls, calls these from now on.
@@ -158,7 +183,10 @@ impl Backend {
     /// The line to the database, where it has one.
     pub fn ledger_line(&self, line: Line) {
         assert!(self.database.is_some());
-        self.relays.first().expect("that to the database is the first").set(line);
+        self.relays
+            .first()
+            .expect("that to the database is the first")
+            .set(line);
     }
 
     /// The topic, where it is Pub/Sub.
@@ -187,7 +215,11 @@ impl Backend {
             topic.publish(hook, bytes).await;
         } else if let Some(front) = &self.front {
             let token = front.token(&front.at, ACCOUNT).await;
-            let call = node.client.post(node.url("/_landfall/push")).bearer_auth(token).body(bytes.to_vec());
+            let call = node
+                .client
+                .post(node.url("/_landfall/push"))
+                .bearer_auth(token)
+                .body(bytes.to_vec());
             assert_eq!(call.send().await.expect("it answers").status(), 204);
         } else {
             return false;
@@ -209,7 +241,13 @@ impl Backend {
     pub async fn be_unknown(&self, is_unknown: bool) -> bool {
         match (&self.front, self.kind) {
             (Some(front), Kind::CloudTasks) => {
-                front.fault(if is_unknown { json!("unknown") } else { json!(null) }).await;
+                front
+                    .fault(if is_unknown {
+                        json!("unknown")
+                    } else {
+                        json!(null)
+                    })
+                    .await;
                 true
             }
             _ => self.line(if is_unknown { Line::Mute } else { Line::Whole }),

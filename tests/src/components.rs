@@ -15,42 +15,65 @@ pub fn landfall() -> &'static Path {
         let mut command = Command::new(cargo);
         // Those of the test's own package would make a build script or two think that something has changed.
         for (name, _) in std::env::vars_os() {
-            if name.to_str().is_some_and(|name| name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_")) {
+            if name.to_str().is_some_and(|name| {
+                name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_")
+            }) {
                 command.env_remove(name);
             }
         }
         let output = command
-            .args(["build", "--workspace", "--bins", "--message-format=json-render-diagnostics"])
+            .args([
+                "build",
+                "--workspace",
+                "--bins",
+                "--message-format=json-render-diagnostics",
+            ])
             .current_dir(root())
             .stderr(std::process::Stdio::inherit())
             .output()
             .expect("cargo starts");
         assert!(output.status.success(), "the binary does not build");
         let lines = output.stdout.split(|byte| *byte == b'\n');
-        let artifacts = lines.filter_map(|line| serde_json::from_slice::<serde_json::Value>(line).ok());
-        let paths = artifacts.filter_map(|artifact| artifact["executable"].as_str().map(PathBuf::from));
-        paths.into_iter().find(|path| path.ends_with("landfall")).expect("the workspace has the binary")
+        let artifacts =
+            lines.filter_map(|line| serde_json::from_slice::<serde_json::Value>(line).ok());
+        let paths =
+            artifacts.filter_map(|artifact| artifact["executable"].as_str().map(PathBuf::from));
+        paths
+            .into_iter()
+            .find(|path| path.ends_with("landfall"))
+            .expect("the workspace has the binary")
     })
 }
 
 /// A bundled handler: `bundled("echo")`.
 pub fn bundled(name: &str) -> PathBuf {
     static DIR: OnceLock<PathBuf> = OnceLock::new();
-    DIR.get_or_init(|| build("plugins", false)).join(format!("{name}.wasm"))
+    DIR.get_or_init(|| build("plugins", false))
+        .join(format!("{name}.wasm"))
 }
 
 /// A guest of tests/guests: `guest("loops")`.
 pub fn guest(name: &str) -> PathBuf {
     static DIR: OnceLock<PathBuf> = OnceLock::new();
-    DIR.get_or_init(|| build("tests/guests", true)).join(format!("{}.wasm", name.replace('_', "-")))
+    DIR.get_or_init(|| build("tests/guests", true))
+        .join(format!("{}.wasm", name.replace('_', "-")))
 }
 
 fn build(sources: &str, examples: bool) -> PathBuf {
-    let out = landfall().with_file_name("components").join(sources.replace('/', "-"));
+    let out = landfall()
+        .with_file_name("components")
+        .join(sources.replace('/', "-"));
     let mut command = Command::new(landfall());
-    command.arg("build").arg(root().join(sources)).arg("--out").arg(&out);
+    command
+        .arg("build")
+        .arg(root().join(sources))
+        .arg("--out")
+        .arg(&out);
     command.args(examples.then_some("--examples"));
-    assert!(command.status().expect("the binary starts").success(), "{sources} does not build");
+    assert!(
+        command.status().expect("the binary starts").success(),
+        "{sources} does not build"
+    );
     out
 }
 

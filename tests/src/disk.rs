@@ -85,7 +85,9 @@ pub fn cut(steps: &[Step], at: usize, syncs: bool, random: &mut Random, into: &P
                 }
                 file.waiting.push((*offset, Some(bytes.clone())));
             }
-            Step::Truncate(name, length) => files.entry(name).or_default().waiting.push((*length, None)),
+            Step::Truncate(name, length) => {
+                files.entry(name).or_default().waiting.push((*length, None))
+            }
             Step::Sync(_) if !syncs => {}
             Step::Sync(name) if name == "." => {
                 files.retain(|_, file| !file.is_removed);
@@ -103,7 +105,13 @@ pub fn cut(steps: &[Step], at: usize, syncs: bool, random: &mut Random, into: &P
             Step::Answer(_) => {}
         }
     }
-    let loss = [Loss::All, Loss::Nothing, Loss::Writes, Loss::Sectors, Loss::Order][random.below(5)];
+    let loss = [
+        Loss::All,
+        Loss::Nothing,
+        Loss::Writes,
+        Loss::Sectors,
+        Loss::Order,
+    ][random.below(5)];
     for (name, file) in files {
         if (file.is_removed && random.flip()) || (!file.is_named && random.flip()) {
             continue;
@@ -113,12 +121,22 @@ pub fn cut(steps: &[Step], at: usize, syncs: bool, random: &mut Random, into: &P
 }
 
 fn left(file: File, loss: Loss, random: &mut Random) -> Vec<u8> {
-    let File { mut safe, mut waiting, .. } = file;
+    let File {
+        mut safe,
+        mut waiting,
+        ..
+    } = file;
     match loss {
         Loss::All => waiting.clear(),
         Loss::Nothing => {}
         Loss::Writes => waiting.retain(|_| random.flip()),
-        Loss::Sectors => waiting = waiting.into_iter().flat_map(sectors).filter(|_| random.flip()).collect(),
+        Loss::Sectors => {
+            waiting = waiting
+                .into_iter()
+                .flat_map(sectors)
+                .filter(|_| random.flip())
+                .collect()
+        }
         Loss::Order => {
             for from in (1..waiting.len()).rev() {
                 waiting.swap(from, random.below(from + 1));
@@ -133,7 +151,9 @@ fn left(file: File, loss: Loss, random: &mut Random) -> Vec<u8> {
 }
 
 fn sectors((offset, bytes): (u64, Option<Vec<u8>>)) -> Vec<(u64, Option<Vec<u8>>)> {
-    let Some(bytes) = bytes else { return vec![(offset, None)] };
+    let Some(bytes) = bytes else {
+        return vec![(offset, None)];
+    };
     let mut parts = Vec::new();
     let mut from = 0;
     while from < bytes.len() {
@@ -147,7 +167,9 @@ fn sectors((offset, bytes): (u64, Option<Vec<u8>>)) -> Vec<(u64, Option<Vec<u8>>
 
 fn apply(file: &mut Vec<u8>, offset: u64, bytes: Option<&[u8]>) {
     let offset = offset as usize;
-    let Some(bytes) = bytes else { return file.resize(offset, 0) };
+    let Some(bytes) = bytes else {
+        return file.resize(offset, 0);
+    };
     if file.len() < offset + bytes.len() {
         file.resize(offset + bytes.len(), 0);
     }

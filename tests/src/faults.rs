@@ -14,8 +14,16 @@ pub fn faults() -> Option<&'static Path> {
         .get_or_init(|| {
             let library = landfall().with_file_name("faults.so");
             let mut compiler = Command::new("cc");
-            compiler.args(["-O1", "-Wall", "-Werror", "-shared", "-fPIC", "-pthread", "-o"]).arg(&library);
-            match compiler.arg(root().join("tests/faults/faults.c")).arg("-ldl").status() {
+            compiler
+                .args([
+                    "-O1", "-Wall", "-Werror", "-shared", "-fPIC", "-pthread", "-o",
+                ])
+                .arg(&library);
+            match compiler
+                .arg(root().join("tests/faults/faults.c"))
+                .arg("-ldl")
+                .status()
+            {
                 Ok(status) => {
                     assert!(status.success(), "tests/faults/faults.c does not compile");
                     Some(library)
@@ -31,7 +39,11 @@ pub fn faults() -> Option<&'static Path> {
 
 /// Many rounds where `LANDFALL_LONG` is set, few otherwise.
 pub fn rounds(few: usize, many: usize) -> usize {
-    if std::env::var_os("LANDFALL_LONG").is_some() { many } else { few }
+    if std::env::var_os("LANDFALL_LONG").is_some() {
+        many
+    } else {
+        few
+    }
 }
 
 /// Random enough, and the same for the same seed.

@@ -38,7 +38,11 @@ pub fn envelope(hook: &str, body: &'static str, key: Option<&'static str>) -> Ve
         run_now: false,
         dead: None,
     };
-    let keys = key.map(|_| SecretRef::Env("KEY".into())).into_iter().collect();
-    let seal = Seal::new(keys, Arc::new(Known(key.unwrap_or_default()))).expect("the key is long enough");
+    let keys = key
+        .map(|_| SecretRef::Env("KEY".into()))
+        .into_iter()
+        .collect();
+    let seal =
+        Seal::new(keys, Arc::new(Known(key.unwrap_or_default()))).expect("the key is long enough");
     Parcel::new(new).bytes(&seal).expect("the key has a value")
 }

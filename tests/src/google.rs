@@ -48,20 +48,47 @@ impl PubSub {
     /// None, and a plain line, where it is not installed.
     pub async fn start() -> Option<Arc<PubSub>> {
         let Some(program) = emulator() else {
-            missing("the Pub/Sub emulator is not installed (gcloud beta emulators pubsub, or PUBSUB_EMULATOR=PROGRAM)");
+            missing(
+                "the Pub/Sub emulator is not installed (gcloud beta emulators pubsub, or PUBSUB_EMULATOR=PROGRAM)",
+            );
             return None;
         };
-        let (dir, port) = (tempfile::tempdir().expect("a temporary folder"), free_port());
+        let (dir, port) = (
+            tempfile::tempdir().expect("a temporary folder"),
+            free_port(),
+        );
         // The program is a script that starts Java: the group ends with both.
-        let script = "\"$0\" --host=127.0.0.1 --port=\"$1\" >/dev/null 2>&1 & cat >/dev/null; kill -KILL 0";
+        let script =
+            "\"$0\" --host=127.0.0.1 --port=\"$1\" >/dev/null 2>&1 & cat >/dev/null; kill -KILL 0";
         let mut command = Command::new("setsid");
-        command.args(["sh", "-c", script]).arg(&program).arg(port.to_string()).current_dir(dir.path());
-        let child = command.stdin(Stdio::piped()).stdout(Stdio::null()).spawn().expect("the emulator starts");
+        command
+            .args(["sh", "-c", script])
+            .arg(&program)
+            .arg(port.to_string())
+            .current_dir(dir.path());
+        let child = command
+            .stdin(Stdio::piped())
+            .stdout(Stdio::null())
+            .spawn()
+            .expect("the emulator starts");
         // Tests that share it have executors of their own: no connection outlives its call.
-        let client = reqwest::Client::builder().pool_max_idle_per_host(0).build().expect("a client");
-        let emulator = PubSub { child, port, client, _dir: dir };
+        let client = reqwest::Client::builder()
+            .pool_max_idle_per_host(0)
+            .build()
+            .expect("a client");
+        let emulator = PubSub {
+            child,
+            port,
+            client,
+            _dir: dir,
+        };
         eventually("the emulator is up", || async {
-            emulator.client.get(format!("http://{}", emulator.host())).send().await.ok()
+            emulator
+                .client
+                .get(format!("http://{}", emulator.host()))
+                .send()
+                .await
+                .ok()
         })
         .await;
         Some(Arc::new(emulator))
@@ -81,7 +108,13 @@ impl PubSub {
     pub async fn call(&self, method: &str, path: &str, body: Value) -> Value {
         let method = method.parse().expect("a method");
         let url = format!("http://{}/v1/projects/p/{path}", self.host());
-        let answer = self.client.request(method, url).json(&body).send().await.expect("the emulator answers");
+        let answer = self
+            .client
+            .request(method, url)
+            .json(&body)
+            .send()
+            .await
+            .expect("the emulator answers");
         assert!(answer.status().is_success(), "{path}: {answer:?}");
         answer.json().await.expect("JSON")
     }
@@ -92,19 +125,24 @@ impl PubSub {
         let name = format!("topic-{}", COUNT.fetch_add(1, Ordering::SeqCst));
         let of = |topic: &str| format!("projects/p/topics/{topic}");
         for topic in [name.clone(), format!("{name}-dead")] {
-            self.call("PUT", &format!("topics/{topic}"), json!({})).await;
-            let mut subscription =
-                json!({ "topic": of(&topic), "ackDeadlineSeconds": 10, "enableMessageOrdering": ordered });
+            self.call("PUT", &format!("topics/{topic}"), json!({}))
+                .await;
+            let mut subscription = json!({ "topic": of(&topic), "ackDeadlineSeconds": 10, "enableMessageOrdering": ordered });
             if let Some(to) = push_to.filter(|_| topic == name) {
                 let token = json!({ "serviceAccountEmail": ACCOUNT, "audience": to });
                 subscription["pushConfig"] =
                     json!({ "pushEndpoint": format!("{to}/_landfall/push"), "oidcToken": token });
                 subscription["ackDeadlineSeconds"] = 600.into();
-                subscription["retryPolicy"] = json!({ "minimumBackoff": "10s", "maximumBackoff": "600s" });
+                subscription["retryPolicy"] =
+                    json!({ "minimumBackoff": "10s", "maximumBackoff": "600s" });
             }
-            self.call("PUT", &format!("subscriptions/{topic}"), subscription).await;
+            self.call("PUT", &format!("subscriptions/{topic}"), subscription)
+                .await;
         }
-        Topic { name, emulator: self.clone() }
+        Topic {
+            name,
+            emulator: self.clone(),
+        }
     }
 }
 
@@ -132,19 +170,33 @@ impl Topic {
     pub async fn publish(&self, hook: &str, bytes: &[u8]) {
         let message = json!({ "data": STANDARD.encode(bytes), "attributes": { "hook": hook } });
         let path = format!("topics/{}:publish", self.name);
-        self.emulator.call("POST", &path, json!({ "messages": [message] })).await;
+        self.emulator
+            .call("POST", &path, json!({ "messages": [message] }))
+            .await;
     }
 
     /// Its subscription is gone.
     pub async fn unsubscribe(&self) {
-        self.emulator.call("DELETE", &format!("subscriptions/{}", self.name), json!({})).await;
+        self.emulator
+            .call("DELETE", &format!("subscriptions/{}", self.name), json!({}))
+            .await;
     }
 
     /// What the topic of the dead has and nobody has taken yet.
     pub async fn dead(&self) -> Vec<Value> {
         let asked = json!({ "maxMessages": 100, "returnImmediately": true });
-        let pulled = self.emulator.call("POST", &format!("subscriptions/{}-dead:pull", self.name), asked).await;
-        pulled["receivedMessages"].as_array().cloned().unwrap_or_default()
+        let pulled = self
+            .emulator
+            .call(
+                "POST",
+                &format!("subscriptions/{}-dead:pull", self.name),
+                asked,
+            )
+            .await;
+        pulled["receivedMessages"]
+            .as_array()
+            .cloned()
+            .unwrap_or_default()
     }
 }
 
@@ -153,28 +205,51 @@ impl Topic {
 impl Front {
     /// None, and a plain line, where its libraries are not installed.
     pub fn start() -> Option<Front> {
-        let python = std::env::var_os("LANDFALL_SDK").map(|sdk| PathBuf::from(sdk).join("venv/bin/python"));
+        let python =
+            std::env::var_os("LANDFALL_SDK").map(|sdk| PathBuf::from(sdk).join("venv/bin/python"));
         let Some(python) = python.filter(|python| python.exists()) else {
             missing("google-api-python-client is not installed (LANDFALL_SDK)");
             return None;
         };
         let mut command = Command::new(python);
-        command.args(["-B", "tasks.py"]).current_dir(root().join("tests/sdk"));
-        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("python starts");
+        command
+            .args(["-B", "tasks.py"])
+            .current_dir(root().join("tests/sdk"));
+        let mut child = command
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("python starts");
         let mut line = String::new();
-        BufReader::new(child.stdout.take().expect("piped")).read_line(&mut line).expect("a line");
-        let port = line.trim().strip_prefix("PORT ").unwrap_or_else(|| panic!("{line}"));
-        Some(Front { child, at: format!("http://127.0.0.1:{port}"), client: reqwest::Client::new() })
+        BufReader::new(child.stdout.take().expect("piped"))
+            .read_line(&mut line)
+            .expect("a line");
+        let port = line
+            .trim()
+            .strip_prefix("PORT ")
+            .unwrap_or_else(|| panic!("{line}"));
+        Some(Front {
+            child,
+            at: format!("http://127.0.0.1:{port}"),
+            client: reqwest::Client::new(),
+        })
     }
 
     /// Where it listens.
     pub fn port(&self) -> u16 {
-        self.at.rsplit(':').next().and_then(|port| port.parse().ok()).expect("a port")
+        self.at
+            .rsplit(':')
+            .next()
+            .and_then(|port| port.parse().ok())
+            .expect("a port")
     }
 
     /// Calls go to these from now on, one after another.
     pub async fn stands_before(&self, nodes: &[&Node]) {
-        let nodes: Vec<String> = nodes.iter().map(|node| format!("http://{}", node.public)).collect();
+        let nodes: Vec<String> = nodes
+            .iter()
+            .map(|node| format!("http://{}", node.public))
+            .collect();
         self.put("nodes", json!(nodes)).await;
     }
 
@@ -185,19 +260,35 @@ impl Front {
 
     /// What it has counted.
     pub async fn told(&self) -> Value {
-        let answer = self.client.get(format!("{}/told", self.at)).send().await.expect("it answers");
+        let answer = self
+            .client
+            .get(format!("{}/told", self.at))
+            .send()
+            .await
+            .expect("it answers");
         answer.json().await.expect("JSON")
     }
 
     /// A token for this audience in the name of this account.
     pub async fn token(&self, audience: &str, account: &str) -> String {
         let url = format!("{}/token?{audience}&{account}", self.at);
-        let answer: Value = self.client.get(url).send().await.expect("it answers").json().await.expect("JSON");
+        let answer: Value = self
+            .client
+            .get(url)
+            .send()
+            .await
+            .expect("it answers")
+            .json()
+            .await
+            .expect("JSON");
         answer["token"].as_str().expect("a token").to_owned()
     }
 
     async fn put(&self, path: &str, value: Value) {
-        let request = self.client.put(format!("{}/{path}", self.at)).timeout(Duration::from_secs(60));
+        let request = self
+            .client
+            .put(format!("{}/{path}", self.at))
+            .timeout(Duration::from_secs(60));
         request.json(&value).send().await.expect("it answers");
     }
 }
@@ -212,10 +303,20 @@ impl Drop for Front {
 /// Where gcloud puts it, as a package of Debian's or as an archive.
 fn emulator() -> Option<PathBuf> {
     let named = std::env::var_os("PUBSUB_EMULATOR").map(PathBuf::from);
-    let home = std::env::var_os("HOME").map(PathBuf::from).unwrap_or_default();
-    let places =
-        ["/usr/lib/google-cloud-sdk", "/usr/share/google-cloud-sdk", "/opt/google-cloud-sdk"].map(PathBuf::from);
+    let home = std::env::var_os("HOME")
+        .map(PathBuf::from)
+        .unwrap_or_default();
+    let places = [
+        "/usr/lib/google-cloud-sdk",
+        "/usr/share/google-cloud-sdk",
+        "/opt/google-cloud-sdk",
+    ]
+    .map(PathBuf::from);
     let places = places.into_iter().chain([home.join("google-cloud-sdk")]);
-    let programs = places.map(|place| place.join("platform/pubsub-emulator/bin/cloud-pubsub-emulator"));
-    named.into_iter().chain(programs).find(|program| program.exists())
+    let programs =
+        places.map(|place| place.join("platform/pubsub-emulator/bin/cloud-pubsub-emulator"));
+    named
+        .into_iter()
+        .chain(programs)
+        .find(|program| program.exists())
 }

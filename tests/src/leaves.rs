@@ -12,7 +12,8 @@ use serde_json::{Value, json};
 use crate::{Node, Setup, bundled, eventually, guest};
 
 const OPEN: &str = "\n[verify]\nscheme = \"none\"\n";
-const STORE: &str = "[settings]\ntable = \"t\"\nfields = { n = \"/n\" }\n[allow]\ntable = [\"t\"]\n";
+const STORE: &str =
+    "[settings]\ntable = \"t\"\nfields = { n = \"/n\" }\n[allow]\ntable = [\"t\"]\n";
 
 /// The hook `leaves` in this mode, and `sink`, which gets its emissions. An event is known by its header `Id`.
 pub fn setup(mode: &str) -> Setup {
@@ -21,7 +22,11 @@ pub fn setup(mode: &str) -> Setup {
     );
     Setup::new()
         .hook("leaves", &guest("leaves"), &leaves)
-        .hook("sink", &bundled("store"), &format!("mode = \"async\"\n{OPEN}{STORE}"))
+        .hook(
+            "sink",
+            &bundled("store"),
+            &format!("mode = \"async\"\n{OPEN}{STORE}"),
+        )
         .env("LANDFALL_LEDGER_RESERVE", "0B")
 }
 
@@ -34,16 +39,25 @@ pub async fn serving(setup: Setup) -> Node {
 
 /// Every event done, every row, value and emitted event there once.
 pub async fn check(node: &Node, events: usize, context: &str) {
-    eventually(&format!("{context}: all are done\n{}", node.log()), || async {
-        let (all, sunk) = (node.deliveries("leaves").await, node.deliveries("sink").await);
-        let done = |all: &[Value]| all.iter().all(|one| one["state"] == "done");
-        (all.len() >= events && done(&all) && sunk.len() >= events && done(&sunk)).then_some(())
-    })
+    eventually(
+        &format!("{context}: all are done\n{}", node.log()),
+        || async {
+            let (all, sunk) = (
+                node.deliveries("leaves").await,
+                node.deliveries("sink").await,
+            );
+            let done = |all: &[Value]| all.iter().all(|one| one["state"] == "done");
+            (all.len() >= events && done(&all) && sunk.len() >= events && done(&sunk)).then_some(())
+        },
+    )
     .await;
     let expected: Vec<u64> = (0..events as u64).collect();
     for hook in ["leaves", "sink"] {
         let rows = node.rows(hook, "t").await;
-        let mut numbers: Vec<u64> = rows.iter().map(|row| row["row"]["n"].as_u64().expect("a number")).collect();
+        let mut numbers: Vec<u64> = rows
+            .iter()
+            .map(|row| row["row"]["n"].as_u64().expect("a number"))
+            .collect();
         numbers.sort_unstable();
         assert_eq!(numbers, expected, "{context}: rows of {hook}");
     }
@@ -52,24 +66,39 @@ pub async fn check(node: &Node, events: usize, context: &str) {
         (200..300).contains(&status).then_some(())
     })
     .await;
-    let looks = eventually("a look at the values", || async { node.rows("leaves", "looks").await.pop() }).await;
-    let values: BTreeMap<u64, String> = serde_json::from_value::<Vec<(String, String)>>(looks["row"]["values"].clone())
-        .expect("pairs")
-        .into_iter()
-        .map(|(key, value)| (key.parse().expect("a number"), value))
-        .collect();
-    assert_eq!(values.keys().copied().collect::<Vec<_>>(), expected, "{context}: values");
-    assert!(values.values().all(|count| count == "1"), "{context}: {values:?}");
+    let looks = eventually("a look at the values", || async {
+        node.rows("leaves", "looks").await.pop()
+    })
+    .await;
+    let values: BTreeMap<u64, String> =
+        serde_json::from_value::<Vec<(String, String)>>(looks["row"]["values"].clone())
+            .expect("pairs")
+            .into_iter()
+            .map(|(key, value)| (key.parse().expect("a number"), value))
+            .collect();
+    assert_eq!(
+        values.keys().copied().collect::<Vec<_>>(),
+        expected,
+        "{context}: values"
+    );
+    assert!(
+        values.values().all(|count| count == "1"),
+        "{context}: {values:?}"
+    );
 }
 
 /// Posts every event until somebody acknowledges it, as providers do. How often there was no answer of 2xx.
 pub async fn deliver(at: Arc<Mutex<Vec<SocketAddr>>>, events: std::ops::Range<usize>) -> u64 {
     const SENDERS: usize = 8;
     let again = Arc::new(AtomicU64::new(0));
-    let client = reqwest::Client::builder().timeout(Duration::from_secs(5)).build().expect("nobody panics here");
+    let client = reqwest::Client::builder()
+        .timeout(Duration::from_secs(5))
+        .build()
+        .expect("nobody panics here");
     let senders: Vec<_> = (0..SENDERS)
         .map(|sender| {
-            let (at, again, client, events) = (at.clone(), again.clone(), client.clone(), events.clone());
+            let (at, again, client, events) =
+                (at.clone(), again.clone(), client.clone(), events.clone());
             tokio::spawn(async move {
                 for n in events.filter(|n| n % SENDERS == sender) {
                     for turn in n.. {
@@ -77,7 +106,9 @@ pub async fn deliver(at: Arc<Mutex<Vec<SocketAddr>>>, events: std::ops::Range<us
                             let at = at.lock().expect("nobody panics here");
                             at[turn % at.len()]
                         };
-                        let request = client.post(format!("http://{node}/leaves")).header("id", n.to_string());
+                        let request = client
+                            .post(format!("http://{node}/leaves"))
+                            .header("id", n.to_string());
                         let answer = request.body(json!({ "n": n }).to_string()).send().await;
                         if answer.is_ok_and(|answer| answer.status().is_success()) {
                             break;

@@ -41,7 +41,10 @@ pub fn is_sqlite() -> bool {
 
 /// The folder of the workspace.
 pub fn root() -> PathBuf {
-    PathBuf::from(env!("CARGO_MANIFEST_DIR")).parent().expect("tests is a folder of the workspace").into()
+    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+        .parent()
+        .expect("tests is a folder of the workspace")
+        .into()
 }
 
 /// A recorded GitHub payload: `fixture("push-1")`.
@@ -52,13 +55,17 @@ pub fn fixture(name: &str) -> Vec<u8> {
 
 /// `sha256=` and the HMAC-SHA256 in hex, as GitHub and the generic pack have it.
 pub fn sign(secret: &str, body: &[u8]) -> String {
-    let mut mac = Hmac::<Sha256>::new_from_slice(secret.as_bytes()).expect("HMAC takes keys of any length");
+    let mut mac =
+        Hmac::<Sha256>::new_from_slice(secret.as_bytes()).expect("HMAC takes keys of any length");
     mac.update(body);
     format!("sha256={}", hex::encode(mac.finalize().into_bytes()))
 }
 
 /// Waits until `condition` gives something; fails after two minutes (a busy machine compiles slowly), naming what was waited for.
-pub async fn eventually<T, F: Future<Output = Option<T>>>(what: &str, mut condition: impl FnMut() -> F) -> T {
+pub async fn eventually<T, F: Future<Output = Option<T>>>(
+    what: &str,
+    mut condition: impl FnMut() -> F,
+) -> T {
     let until = Instant::now() + Duration::from_secs(120);
     loop {
         if let Some(found) = condition().await {

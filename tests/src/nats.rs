@@ -39,8 +39,15 @@ impl Nats {
         let dir = tempfile::tempdir().expect("a temporary folder");
         let (port, monitor) = (free_port(), free_port());
         let keeper = Mutex::new(serve(&bin, dir.path(), (port, monitor), settings));
-        let server =
-            Nats { bin, dir, port, monitor, settings: settings.into(), keeper, client: reqwest::Client::new() };
+        let server = Nats {
+            bin,
+            dir,
+            port,
+            monitor,
+            settings: settings.into(),
+            keeper,
+            client: reqwest::Client::new(),
+        };
         server.is_up().await;
         Some(server)
     }
@@ -64,17 +71,27 @@ impl Nats {
     pub async fn messages(&self, stream: &str) -> Option<u64> {
         let url = format!("{}/jsz?streams=true", self.monitor());
         let told: Value = self.client.get(url).send().await.ok()?.json().await.ok()?;
-        let streams = told["account_details"][0]["stream_detail"].as_array()?.clone();
+        let streams = told["account_details"][0]["stream_detail"]
+            .as_array()?
+            .clone();
         streams.iter().find(|one| one["name"] == stream)?["state"]["messages"].as_u64()
     }
 
     /// Sends a message as anybody can.
     pub async fn send(&self, subject: &str, bytes: &[u8]) {
         use tokio::io::{AsyncBufReadExt, AsyncWriteExt};
-        let stream = tokio::net::TcpStream::connect(("127.0.0.1", self.port)).await.expect("it listens");
+        let stream = tokio::net::TcpStream::connect(("127.0.0.1", self.port))
+            .await
+            .expect("it listens");
         let mut stream = tokio::io::BufReader::new(stream);
-        let head = format!("CONNECT {{\"verbose\":false}}\r\nPUB {subject} {}\r\n", bytes.len());
-        stream.write_all(&[head.as_bytes(), bytes, b"\r\nPING\r\n"].concat()).await.expect("it reads");
+        let head = format!(
+            "CONNECT {{\"verbose\":false}}\r\nPUB {subject} {}\r\n",
+            bytes.len()
+        );
+        stream
+            .write_all(&[head.as_bytes(), bytes, b"\r\nPING\r\n"].concat())
+            .await
+            .expect("it reads");
         let mut line = String::new();
         while !line.starts_with("PONG") {
             line.clear();
@@ -99,8 +116,12 @@ impl Nats {
 
     /// After a kill, with what it left.
     pub async fn start_again(&self) {
-        *self.keeper.lock().expect("nobody panics here") =
-            serve(&self.bin, self.dir.path(), (self.port, self.monitor), &self.settings);
+        *self.keeper.lock().expect("nobody panics here") = serve(
+            &self.bin,
+            self.dir.path(),
+            (self.port, self.monitor),
+            &self.settings,
+        );
         self.is_up().await;
     }
 
@@ -113,7 +134,10 @@ impl Nats {
         .await;
         // The monitor is there a little sooner than the other port.
         let port = ("127.0.0.1", self.port);
-        eventually("nats-server listens", || async { tokio::net::TcpStream::connect(port).await.ok() }).await;
+        eventually("nats-server listens", || async {
+            tokio::net::TcpStream::connect(port).await.ok()
+        })
+        .await;
     }
 }
 
@@ -127,17 +151,32 @@ fn serve(bin: &Path, dir: &Path, (port, monitor): (u16, u16), settings: &str) ->
     std::fs::write(&config, text).expect("a writable folder");
     let script = "\"$0\" -c \"$1\" -l \"$2\" & server=$!; echo $server >\"$3\"; cat >/dev/null; kill -INT $server 2>/dev/null; kill -CONT $server 2>/dev/null; wait $server";
     let mut command = Command::new("sh");
-    command.args(["-c", script]).args([bin, &config, &log, &dir.join("pid")]);
-    command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("the server starts")
+    command
+        .args(["-c", script])
+        .args([bin, &config, &log, &dir.join("pid")]);
+    command
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .expect("the server starts")
 }
 
 /// That of `LANDFALL_NATS`, of the SDKs for tests, or of the path.
 fn bin() -> Option<PathBuf> {
     let named = std::env::var_os("LANDFALL_NATS").map(PathBuf::from);
-    let installed = std::env::var_os("LANDFALL_SDK").map(|sdk| PathBuf::from(sdk).join("venv/bin/nats-server"));
-    let on_path = std::env::var_os("PATH")
-        .into_iter()
-        .flat_map(|path| std::env::split_paths(&path).map(|dir| dir.join("nats-server")).collect::<Vec<_>>());
+    let installed =
+        std::env::var_os("LANDFALL_SDK").map(|sdk| PathBuf::from(sdk).join("venv/bin/nats-server"));
+    let on_path = std::env::var_os("PATH").into_iter().flat_map(|path| {
+        std::env::split_paths(&path)
+            .map(|dir| dir.join("nats-server"))
+            .collect::<Vec<_>>()
+    });
     let local = root().join("target/nats-server");
-    named.into_iter().chain(installed).chain([local]).chain(on_path).find(|bin| bin.exists())
+    named
+        .into_iter()
+        .chain(installed)
+        .chain([local])
+        .chain(on_path)
+        .find(|bin| bin.exists())
 }

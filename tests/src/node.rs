@@ -59,7 +59,11 @@ pub struct Node {
 /// A name that no other test has.
 fn unique() -> String {
     static COUNT: AtomicU32 = AtomicU32::new(0);
-    format!("t{}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::SeqCst))
+    format!(
+        "t{}-{}",
+        std::process::id(),
+        COUNT.fetch_add(1, Ordering::SeqCst)
+    )
 }
 
 // === impl Setup ===
@@ -70,9 +74,14 @@ impl Setup {
     pub fn new() -> Setup {
         let dir = tempfile::tempdir().expect("a temporary folder");
         std::fs::create_dir(dir.path().join("plugins")).expect("a new folder");
-        let setup = Setup { dir, launch: Launch::default() };
+        let setup = Setup {
+            dir,
+            launch: Launch::default(),
+        };
         let setup = match std::env::var("LANDFALL_TEST_QUEUE") {
-            Ok(url) => setup.env("LANDFALL_QUEUE_URL", &url).env("LANDFALL_QUEUE_STREAM", &unique()),
+            Ok(url) => setup
+                .env("LANDFALL_QUEUE_URL", &url)
+                .env("LANDFALL_QUEUE_STREAM", &unique()),
             Err(_) => setup,
         };
         match std::env::var("LANDFALL_TEST_LEDGER") {
@@ -90,15 +99,25 @@ impl Setup {
     /// One hook `NAME` with its component and the text of its hook file; in mode `sync` where that says nothing else.
     pub fn hook(self, name: &str, component: &Path, hook_file: &str) -> Setup {
         let plugins = self.dir.path().join("plugins");
-        std::fs::copy(component, plugins.join(format!("{name}.wasm"))).expect("the component is there");
-        let mode = if hook_file.lines().any(|line| line.starts_with("mode ")) { "" } else { "mode = \"sync\"\n" };
-        std::fs::write(plugins.join(format!("{name}.toml")), format!("{mode}{hook_file}")).expect("a writable folder");
+        std::fs::copy(component, plugins.join(format!("{name}.wasm")))
+            .expect("the component is there");
+        let mode = if hook_file.lines().any(|line| line.starts_with("mode ")) {
+            ""
+        } else {
+            "mode = \"sync\"\n"
+        };
+        std::fs::write(
+            plugins.join(format!("{name}.toml")),
+            format!("{mode}{hook_file}"),
+        )
+        .expect("a writable folder");
         self
     }
 
     /// A file in the plugins directory.
     pub fn file(self, name: &str, bytes: impl AsRef<[u8]>) -> Setup {
-        std::fs::write(self.dir.path().join("plugins").join(name), bytes).expect("a writable folder");
+        std::fs::write(self.dir.path().join("plugins").join(name), bytes)
+            .expect("a writable folder");
         self
     }
 
@@ -140,17 +159,28 @@ impl Setup {
     /// node, as a disk does.
     pub fn data_of_size(mut self, size: &str) -> Option<Setup> {
         std::fs::create_dir_all(self.data()).expect("a writable folder");
-        let script = format!("mount -t tmpfs -o size={size} none \"$0\" && echo mounted && exec sleep 3600");
+        let script =
+            format!("mount -t tmpfs -o size={size} none \"$0\" && echo mounted && exec sleep 3600");
         let ways: [(&[&str], &[&str]); 2] = [
             (&["--mount"], &["--mount"]),
-            (&["--user", "--map-root-user", "--mount"], &["--user", "--preserve-credentials", "--mount"]),
+            (
+                &["--user", "--map-root-user", "--mount"],
+                &["--user", "--preserve-credentials", "--mount"],
+            ),
         ];
         for (rights, ways_in) in ways {
             let mut command = Command::new("unshare");
-            command.args(rights).args(["sh", "-c", &script]).arg(self.data());
-            let Ok(mut holder) = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn() else { continue };
+            command
+                .args(rights)
+                .args(["sh", "-c", &script])
+                .arg(self.data());
+            let Ok(mut holder) = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn()
+            else {
+                continue;
+            };
             let mut line = String::new();
-            let said = BufReader::new(holder.stdout.take().expect("stdout is piped")).read_line(&mut line);
+            let said =
+                BufReader::new(holder.stdout.take().expect("stdout is piped")).read_line(&mut line);
             let disk = Disk(holder);
             if said.is_ok() && line.trim() == "mounted" {
                 let id = format!("--target={}", disk.0.id());
@@ -166,16 +196,27 @@ impl Setup {
 
     /// Started by another program that takes its command line: `prlimit`.
     pub fn under(mut self, program: &str, words: &[&str]) -> Setup {
-        self.launch.under = [program].iter().chain(words).map(|&word| word.to_owned()).collect();
+        self.launch.under = [program]
+            .iter()
+            .chain(words)
+            .map(|&word| word.to_owned())
+            .collect();
         self
     }
 
     /// The same folders and settings, copied.
     pub fn copy(&self) -> Setup {
         let dir = tempfile::tempdir().expect("a temporary folder");
-        let copied = Command::new("cp").arg("-r").arg(self.dir.path().join(".")).arg(dir.path()).status();
+        let copied = Command::new("cp")
+            .arg("-r")
+            .arg(self.dir.path().join("."))
+            .arg(dir.path())
+            .status();
         assert!(copied.expect("cp is there").success());
-        Setup { dir, launch: self.launch.clone() }
+        Setup {
+            dir,
+            launch: self.launch.clone(),
+        }
     }
 
     /// Starts the node and waits until it listens; hooks may still be loading.
@@ -219,17 +260,40 @@ impl Setup {
     }
 
     async fn begin(self) -> Result<Node, (Setup, String)> {
-        let mut words = self.launch.under.iter().map(std::ffi::OsString::from).chain([landfall().into()]);
+        let mut words = self
+            .launch
+            .under
+            .iter()
+            .map(std::ffi::OsString::from)
+            .chain([landfall().into()]);
         let mut command = Command::new(words.next().expect("a binary at least"));
         command.args(words).arg("serve");
         let format = self.launch.format.as_deref().unwrap_or("json");
         let any = ("127.0.0.1:0".to_owned(), "127.0.0.1:0".to_owned());
         let (public, admin) = self.launch.listen.as_ref().unwrap_or(&any);
-        command.args(["--listen", public, "--admin-listen", admin, "--log-format", format]);
-        command.arg("--plugins").arg(self.plugins()).arg("--data").arg(self.data());
-        command.args(&self.launch.args).env_remove("RUST_BACKTRACE").envs(self.launch.env.clone());
+        command.args([
+            "--listen",
+            public,
+            "--admin-listen",
+            admin,
+            "--log-format",
+            format,
+        ]);
+        command
+            .arg("--plugins")
+            .arg(self.plugins())
+            .arg("--data")
+            .arg(self.data());
+        command
+            .args(&self.launch.args)
+            .env_remove("RUST_BACKTRACE")
+            .envs(self.launch.env.clone());
         // A config file of the folder that the tests run in is none of ours.
-        command.current_dir(self.dir.path()).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
+        command
+            .current_dir(self.dir.path())
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped());
         let mut child = command.spawn().expect("the binary starts");
         let log = follow(child.stderr.take().expect("stderr is piped"));
         let serving = eventually("the node listens", || {
@@ -243,7 +307,12 @@ impl Setup {
             let said = Setup::last_words(&log).await;
             return Err((self, said));
         };
-        let address = |key: &str| serving[key].as_str().and_then(|text| text.parse().ok()).expect("an address");
+        let address = |key: &str| {
+            serving[key]
+                .as_str()
+                .and_then(|text| text.parse().ok())
+                .expect("an address")
+        };
         Ok(Node {
             dir: self.dir,
             launch: self.launch,
@@ -282,49 +351,81 @@ impl Node {
     }
 
     /// POST with headers.
-    pub async fn post(&self, path: &str, headers: &[(&str, &str)], body: impl Into<reqwest::Body>) -> (u16, String) {
-        let request = headers
-            .iter()
-            .fold(self.client.post(self.url(path)), |request, (name, value)| request.header(*name, *value));
+    pub async fn post(
+        &self,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: impl Into<reqwest::Body>,
+    ) -> (u16, String) {
+        let request = headers.iter().fold(
+            self.client.post(self.url(path)),
+            |request, (name, value)| request.header(*name, *value),
+        );
         let response = request.body(body).send().await.expect("the node answers");
-        (response.status().as_u16(), response.text().await.expect("a text answer"))
+        (
+            response.status().as_u16(),
+            response.text().await.expect("a text answer"),
+        )
     }
 
     /// How the hooks stand, from the admin API.
     pub async fn hooks(&self) -> Vec<Value> {
-        let response = self.admin_get("/api/hooks").send().await.expect("admin answers");
+        let response = self
+            .admin_get("/api/hooks")
+            .send()
+            .await
+            .expect("admin answers");
         response.json().await.expect("admin answers JSON")
     }
 
     /// How one hook stands.
     pub async fn hook(&self, name: &str) -> Option<Value> {
-        self.hooks().await.into_iter().find(|hook| hook["name"] == name)
+        self.hooks()
+            .await
+            .into_iter()
+            .find(|hook| hook["name"] == name)
     }
 
     /// The deliveries of a hook, in the order of their arrival.
     pub async fn deliveries(&self, hook: &str) -> Vec<Value> {
-        self.ask(&format!("/api/events?hook={hook}&after=0&limit=1000")).await.as_array().expect("a list").clone()
+        self.ask(&format!("/api/events?hook={hook}&after=0&limit=1000"))
+            .await
+            .as_array()
+            .expect("a list")
+            .clone()
     }
 
     /// Waits until the deliveries of a hook are in these states; gives them.
     pub async fn until_states(&self, hook: &str, states: &[&str]) -> Vec<Value> {
-        eventually(&format!("deliveries are {states:?}\n{}", self.log()), || async {
-            let found = self.deliveries(hook).await;
-            let same = found.iter().map(|one| one["state"].as_str().unwrap_or_default()).eq(states.iter().copied());
-            same.then_some(found)
-        })
+        eventually(
+            &format!("deliveries are {states:?}\n{}", self.log()),
+            || async {
+                let found = self.deliveries(hook).await;
+                let same = found
+                    .iter()
+                    .map(|one| one["state"].as_str().unwrap_or_default())
+                    .eq(states.iter().copied());
+                same.then_some(found)
+            },
+        )
         .await
     }
 
     /// Waits until the log says this.
     pub async fn until_log(&self, text: &str) {
-        eventually(&format!("the log says {text}"), || async { self.log().contains(text).then_some(()) }).await;
+        eventually(&format!("the log says {text}"), || async {
+            self.log().contains(text).then_some(())
+        })
+        .await;
     }
 
     /// Waits until a hook is in this state and is not being loaded for the first time; gives its status.
     pub async fn until(&self, hook: &str, state: &str) -> Value {
         eventually(&format!("hook {hook} is {state}"), || async {
-            let status = self.hook(hook).await.filter(|status| status["state"] == state)?;
+            let status = self
+                .hook(hook)
+                .await
+                .filter(|status| status["state"] == state)?;
             (status["problem"] != "the hook is still loading").then_some(status)
         })
         .await
@@ -333,7 +434,9 @@ impl Node {
     /// Waits until a hook's component has another digest than this one.
     pub async fn until_changed(&self, hook: &str, digest: &Value) -> Value {
         eventually(&format!("hook {hook} is changed"), || async {
-            self.hook(hook).await.filter(|status| status["digest"] != *digest && status["problem"].is_null())
+            self.hook(hook)
+                .await
+                .filter(|status| status["digest"] != *digest && status["problem"].is_null())
         })
         .await
     }
@@ -362,28 +465,41 @@ impl Node {
 
     /// The rows of a table.
     pub async fn rows(&self, hook: &str, table: &str) -> Vec<Value> {
-        self.ask(&format!("/api/rows/{hook}/{table}")).await.as_array().expect("a page of rows").clone()
+        self.ask(&format!("/api/rows/{hook}/{table}"))
+            .await
+            .as_array()
+            .expect("a page of rows")
+            .clone()
     }
 
     /// The admin token that the node has made for itself; empty where the test has configured another.
     pub fn admin_token(&self) -> String {
-        std::fs::read_to_string(self.data().join("admin-token")).unwrap_or_default().trim().to_owned()
+        std::fs::read_to_string(self.data().join("admin-token"))
+            .unwrap_or_default()
+            .trim()
+            .to_owned()
     }
 
     /// A question to the admin API.
     pub fn admin_get(&self, path: &str) -> reqwest::RequestBuilder {
-        self.client.get(format!("http://{}{path}", self.admin)).bearer_auth(self.admin_token())
+        self.client
+            .get(format!("http://{}{path}", self.admin))
+            .bearer_auth(self.admin_token())
     }
 
     fn admin_post(&self, path: &str) -> reqwest::RequestBuilder {
-        self.client.post(format!("http://{}{path}", self.admin)).bearer_auth(self.admin_token())
+        self.client
+            .post(format!("http://{}{path}", self.admin))
+            .bearer_auth(self.admin_token())
     }
 
     /// `landfall …` that asks this node.
     pub fn command(&self) -> Command {
         let mut command = Command::new(landfall());
         let token = format!("file:{}", self.data().join("admin-token").display());
-        command.env("LANDFALL_ADMIN", format!("http://{}", self.admin)).env("LANDFALL_ADMIN_TOKEN", token);
+        command
+            .env("LANDFALL_ADMIN", format!("http://{}", self.admin))
+            .env("LANDFALL_ADMIN_TOKEN", token);
         command
     }
 
@@ -395,14 +511,22 @@ impl Node {
 
     /// The text of `/metrics`.
     pub async fn metrics(&self) -> String {
-        let response = self.admin_get("/metrics").send().await.expect("admin answers");
+        let response = self
+            .admin_get("/metrics")
+            .send()
+            .await
+            .expect("admin answers");
         response.text().await.expect("metrics are text")
     }
 
     /// What the admin API answers to a POST.
     pub async fn order(&self, path: &str, order: Value) -> Value {
         let request = self.admin_post(path).body(order.to_string());
-        let response = request.header("content-type", "application/json").send().await.expect("admin answers");
+        let response = request
+            .header("content-type", "application/json")
+            .send()
+            .await
+            .expect("admin answers");
         response.json().await.expect("admin answers JSON")
     }
 
@@ -410,13 +534,22 @@ impl Node {
     pub fn killed(mut self) -> Setup {
         self.child.kill().ok();
         self.child.wait().ok();
-        let dir = std::mem::replace(&mut self.dir, tempfile::tempdir().expect("a temporary folder"));
-        Setup { dir, launch: self.launch.clone() }
+        let dir = std::mem::replace(
+            &mut self.dir,
+            tempfile::tempdir().expect("a temporary folder"),
+        );
+        Setup {
+            dir,
+            launch: self.launch.clone(),
+        }
     }
 
     /// Whether the process has ended by itself.
     pub fn has_ended(&mut self) -> bool {
-        self.child.try_wait().expect("a child can be asked").is_some()
+        self.child
+            .try_wait()
+            .expect("a child can be asked")
+            .is_some()
     }
 
     /// As `ask`; none where no good answer came.
@@ -432,10 +565,16 @@ impl Node {
     }
 
     /// POST; none where no answer came.
-    pub async fn try_post(&self, path: &str, headers: &[(&str, &str)], body: String) -> Option<(u16, String)> {
-        let request = headers
-            .iter()
-            .fold(self.client.post(self.url(path)), |request, (name, value)| request.header(*name, *value));
+    pub async fn try_post(
+        &self,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: String,
+    ) -> Option<(u16, String)> {
+        let request = headers.iter().fold(
+            self.client.post(self.url(path)),
+            |request, (name, value)| request.header(*name, *value),
+        );
         let response = request.body(body).send().await.ok()?;
         Some((response.status().as_u16(), response.text().await.ok()?))
     }
@@ -457,26 +596,45 @@ impl Node {
     /// Resident memory now, in KiB.
     pub fn resident_kib(&self) -> u64 {
         let status = self.proc("status");
-        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("a process has memory");
-        line.trim().trim_end_matches(" kB").parse().expect("a number")
+        let line = status
+            .lines()
+            .find_map(|line| line.strip_prefix("VmRSS:"))
+            .expect("a process has memory");
+        line.trim()
+            .trim_end_matches(" kB")
+            .parse()
+            .expect("a number")
     }
 
     /// Ids of the processes that it has started and that still run.
     pub fn children(&self) -> Vec<u32> {
         let id = self.child.id();
-        let of_threads = std::fs::read_dir(format!("/proc/{id}/task")).into_iter().flatten().flatten();
-        let texts = of_threads.filter_map(|task| std::fs::read_to_string(task.path().join("children")).ok());
-        texts.flat_map(|text| text.split_whitespace().filter_map(|id| id.parse().ok()).collect::<Vec<_>>()).collect()
+        let of_threads = std::fs::read_dir(format!("/proc/{id}/task"))
+            .into_iter()
+            .flatten()
+            .flatten();
+        let texts = of_threads
+            .filter_map(|task| std::fs::read_to_string(task.path().join("children")).ok());
+        texts
+            .flat_map(|text| {
+                text.split_whitespace()
+                    .filter_map(|id| id.parse().ok())
+                    .collect::<Vec<_>>()
+            })
+            .collect()
     }
 
     /// What the system says of the process: `limits`, `status`.
     pub fn proc(&self, file: &str) -> String {
-        std::fs::read_to_string(format!("/proc/{}/{file}", self.child.id())).expect("the process lives")
+        std::fs::read_to_string(format!("/proc/{}/{file}", self.child.id()))
+            .expect("the process lives")
     }
 
     /// How many files, sockets and pipes the process has open.
     pub fn descriptors(&self) -> usize {
-        std::fs::read_dir(format!("/proc/{}/fd", self.child.id())).expect("the process lives").count()
+        std::fs::read_dir(format!("/proc/{}/fd", self.child.id()))
+            .expect("the process lives")
+            .count()
     }
 
     /// Sends SIGTERM to the process.
@@ -486,7 +644,9 @@ impl Node {
 
     /// Sends a signal to the process.
     pub fn signal(&self, name: &str) {
-        let sent = Command::new("kill").args(["-s", name, &self.child.id().to_string()]).status();
+        let sent = Command::new("kill")
+            .args(["-s", name, &self.child.id().to_string()])
+            .status();
         assert!(sent.expect("kill is there").success());
     }
 
@@ -526,7 +686,10 @@ fn follow(stderr: impl std::io::Read + Send + 'static) -> Arc<Mutex<Vec<String>>
 
 fn find(log: &Arc<Mutex<Vec<String>>>, matches: impl Fn(&Value) -> bool) -> Option<Value> {
     let lines = log.lock().expect("nobody panics with the log");
-    lines.iter().filter_map(|line| serde_json::from_str(line).ok()).find(|line| matches(line))
+    lines
+        .iter()
+        .filter_map(|line| serde_json::from_str(line).ok())
+        .find(|line| matches(line))
 }
 
 fn text(log: &Arc<Mutex<Vec<String>>>) -> String {
@@ -536,5 +699,8 @@ fn text(log: &Arc<Mutex<Vec<String>>>) -> String {
 /// The id in an answer `{"event": ID}`.
 pub fn event_id(answer: &(u16, String)) -> String {
     let json: Value = serde_json::from_str(&answer.1).unwrap_or_else(|_| panic!("{answer:?}"));
-    json["event"].as_str().unwrap_or_else(|| panic!("{answer:?}")).to_owned()
+    json["event"]
+        .as_str()
+        .unwrap_or_else(|| panic!("{answer:?}"))
+        .to_owned()
 }

@@ -49,24 +49,64 @@ impl Postgres {
         };
         let dir = tempfile::tempdir().expect("a temporary folder");
         if is_root() {
-            let owned = Command::new("chown").arg("postgres").arg(dir.path()).status();
-            assert!(owned.expect("chown is there").success(), "the package makes the user postgres");
+            let owned = Command::new("chown")
+                .arg("postgres")
+                .arg(dir.path())
+                .status();
+            assert!(
+                owned.expect("chown is there").success(),
+                "the package makes the user postgres"
+            );
         }
         let mut init = as_postgres(&bin.join("initdb"));
-        init.args(["-U", "postgres", "-A", "trust", "--no-sync", "-E", "UTF8", "--locale=C", "-D"])
-            .arg(dir.path().join("db"));
-        let output = init.current_dir(dir.path()).output().expect("initdb starts");
-        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        init.args([
+            "-U",
+            "postgres",
+            "-A",
+            "trust",
+            "--no-sync",
+            "-E",
+            "UTF8",
+            "--locale=C",
+            "-D",
+        ])
+        .arg(dir.path().join("db"));
+        let output = init
+            .current_dir(dir.path())
+            .output()
+            .expect("initdb starts");
+        assert!(
+            output.status.success(),
+            "{}",
+            String::from_utf8_lossy(&output.stderr)
+        );
         for (name, file) in files {
             let mut install = Command::new("install");
-            install.args(["-m", "0600"]).args(if is_root() { &["-o", "postgres"][..] } else { &[] });
-            let installed = install.arg(file).arg(dir.path().join("db").join(name)).status();
+            install.args(["-m", "0600"]).args(if is_root() {
+                &["-o", "postgres"][..]
+            } else {
+                &[]
+            });
+            let installed = install
+                .arg(file)
+                .arg(dir.path().join("db").join(name))
+                .status();
             assert!(installed.expect("install is there").success(), "{name}");
         }
         let port = crate::ports::free_port();
         let keeper = std::sync::Mutex::new(serve(&bin, dir.path(), port, settings));
-        let server = Postgres { bin, dir, port, databases: AtomicU32::new(0), keeper, settings };
-        assert!(server.is_up_within(Duration::from_secs(60)), "PostgreSQL does not come up");
+        let server = Postgres {
+            bin,
+            dir,
+            port,
+            databases: AtomicU32::new(0),
+            keeper,
+            settings,
+        };
+        assert!(
+            server.is_up_within(Duration::from_secs(60)),
+            "PostgreSQL does not come up"
+        );
         Some(server)
     }
 
@@ -105,7 +145,11 @@ impl Postgres {
             sql,
         ]);
         let output = command.output().expect("psql starts");
-        assert!(output.status.success(), "{sql}: {}", String::from_utf8_lossy(&output.stderr));
+        assert!(
+            output.status.success(),
+            "{sql}: {}",
+            String::from_utf8_lossy(&output.stderr)
+        );
         String::from_utf8_lossy(&output.stdout).trim().to_owned()
     }
 
@@ -116,10 +160,17 @@ impl Postgres {
 
     /// As when the power goes, for the server alone.
     pub fn kill(&self) {
-        let pid = std::fs::read_to_string(self.dir.path().join("db/postmaster.pid")).expect("it runs");
+        let pid =
+            std::fs::read_to_string(self.dir.path().join("db/postmaster.pid")).expect("it runs");
         let pid = pid.lines().next().expect("a process id").to_owned();
         // The postmaster's children end when it is gone.
-        assert!(Command::new("kill").args(["-9", &pid]).status().expect("kill is there").success());
+        assert!(
+            Command::new("kill")
+                .args(["-9", &pid])
+                .status()
+                .expect("kill is there")
+                .success()
+        );
         let mut keeper = self.keeper.lock().expect("nobody panics here");
         keeper.stdin.take();
         keeper.wait().ok();
@@ -127,10 +178,15 @@ impl Postgres {
 
     /// Sends a signal to every process of the server.
     pub fn signal(&self, name: &str) {
-        let pid = std::fs::read_to_string(self.dir.path().join("db/postmaster.pid")).expect("it runs");
+        let pid =
+            std::fs::read_to_string(self.dir.path().join("db/postmaster.pid")).expect("it runs");
         let pid = pid.lines().next().expect("a process id").to_owned();
-        let children = std::fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).expect("the server lives");
-        let sent = Command::new("kill").args(["-s", name, &pid]).args(children.split_whitespace()).status();
+        let children = std::fs::read_to_string(format!("/proc/{pid}/task/{pid}/children"))
+            .expect("the server lives");
+        let sent = Command::new("kill")
+            .args(["-s", name, &pid])
+            .args(children.split_whitespace())
+            .status();
         assert!(sent.expect("kill is there").success());
     }
 
@@ -166,10 +222,13 @@ impl Postgres {
 
 /// A shell that ends the server when we are gone.
 fn serve(bin: &Path, dir: &Path, port: u16, settings: &[&str]) -> Child {
-    let script =
-        "\"$0\" \"$@\" >/dev/null 2>&1 & server=$!; cat >/dev/null; kill -INT $server 2>/dev/null; wait $server";
+    let script = "\"$0\" \"$@\" >/dev/null 2>&1 & server=$!; cat >/dev/null; kill -INT $server 2>/dev/null; wait $server";
     let mut command = as_postgres(Path::new("sh"));
-    command.args(["-c", script]).arg(bin.join("postgres")).arg("-D").arg(dir.join("db"));
+    command
+        .args(["-c", script])
+        .arg(bin.join("postgres"))
+        .arg("-D")
+        .arg(dir.join("db"));
     for setting in [
         "listen_addresses=127.0.0.1",
         "unix_socket_directories=",
@@ -182,7 +241,12 @@ fn serve(bin: &Path, dir: &Path, port: u16, settings: &[&str]) -> Child {
     {
         command.args(["-c", setting]);
     }
-    command.args(["-p", &port.to_string()]).current_dir(dir).stdin(Stdio::piped()).spawn().expect("the server starts")
+    command
+        .args(["-p", &port.to_string()])
+        .current_dir(dir)
+        .stdin(Stdio::piped())
+        .spawn()
+        .expect("the server starts")
 }
 
 /// PostgreSQL refuses to run as root.
@@ -191,17 +255,29 @@ fn as_postgres(program: &Path) -> Command {
         return Command::new(program);
     }
     let mut command = Command::new("setpriv");
-    command.args(["--reuid=postgres", "--regid=postgres", "--init-groups", "--"]).arg(program);
+    command
+        .args([
+            "--reuid=postgres",
+            "--regid=postgres",
+            "--init-groups",
+            "--",
+        ])
+        .arg(program);
     command
 }
 
 fn is_root() -> bool {
-    Command::new("id").arg("-u").output().is_ok_and(|output| output.stdout.trim_ascii() == b"0")
+    Command::new("id")
+        .arg("-u")
+        .output()
+        .is_ok_and(|output| output.stdout.trim_ascii() == b"0")
 }
 
 /// The newest that is installed.
 fn bin() -> Option<PathBuf> {
-    let versions =
-        std::fs::read_dir("/usr/lib/postgresql").ok()?.filter_map(Result::ok).map(|entry| entry.path().join("bin"));
+    let versions = std::fs::read_dir("/usr/lib/postgresql")
+        .ok()?
+        .filter_map(Result::ok)
+        .map(|entry| entry.path().join("bin"));
     versions.filter(|bin| bin.join("initdb").exists()).max()
 }

@@ -37,10 +37,16 @@ pub struct Receiver {
 impl Receiver {
     /// Listens on a free loopback port and answers 200.
     pub async fn start() -> Receiver {
-        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0")
+            .await
+            .expect("a free port");
         let address = listener.local_addr().expect("bound");
-        let receiver =
-            Receiver { got: Arc::default(), status: Arc::new(AtomicU16::new(200)), body: Arc::default(), address };
+        let receiver = Receiver {
+            got: Arc::default(),
+            status: Arc::new(AtomicU16::new(200)),
+            body: Arc::default(),
+            address,
+        };
         let router = Router::new().fallback(keep).with_state(receiver.clone());
         tokio::spawn(async move { axum::serve(listener, router).await });
         receiver
@@ -74,8 +80,17 @@ async fn keep(
     headers: HeaderMap,
     body: Bytes,
 ) -> (StatusCode, String) {
-    let got = Got { method: method.to_string(), path: uri.to_string(), headers, body: body.to_vec() };
+    let got = Got {
+        method: method.to_string(),
+        path: uri.to_string(),
+        headers,
+        body: body.to_vec(),
+    };
     receiver.got.lock().expect("nobody panics here").push(got);
-    let status = StatusCode::from_u16(receiver.status.load(Ordering::SeqCst)).expect("a test gives a status");
-    (status, receiver.body.lock().expect("nobody panics here").clone())
+    let status = StatusCode::from_u16(receiver.status.load(Ordering::SeqCst))
+        .expect("a test gives a status");
+    (
+        status,
+        receiver.body.lock().expect("nobody panics here").clone(),
+    )
 }

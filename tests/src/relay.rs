@@ -67,7 +67,8 @@ async fn pass_both(client: TcpStream, server: TcpStream, seen: watch::Receiver<L
     let mut over = seen.clone();
     let was = *over.borrow();
     let ended = async {
-        let is_over = |line: &Line| *line == Line::Cut || (was == Line::Mute && *line == Line::Whole);
+        let is_over =
+            |line: &Line| *line == Line::Cut || (was == Line::Mute && *line == Line::Whole);
         over.wait_for(is_over).await.ok();
     };
     tokio::select! {
@@ -79,7 +80,11 @@ async fn pass_both(client: TcpStream, server: TcpStream, seen: watch::Receiver<L
 }
 
 /// `muted`: of answers, which may be swallowed.
-async fn pass(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, muted: Option<watch::Receiver<Line>>) {
+async fn pass(
+    mut from: OwnedReadHalf,
+    mut to: OwnedWriteHalf,
+    muted: Option<watch::Receiver<Line>>,
+) {
     let mut buffer = vec![0; 64 << 10];
     let mut swallowed = false;
     while let Ok(read @ 1..) = from.read(&mut buffer).await {
@@ -100,7 +105,9 @@ pub async fn bad_line(to: u16) -> u16 {
     tokio::spawn(async move {
         let random = Arc::new(Mutex::new(Random::new(11)));
         while let Ok((client, _)) = listener.accept().await {
-            let Ok(server) = TcpStream::connect(("127.0.0.1", to)).await else { continue };
+            let Ok(server) = TcpStream::connect(("127.0.0.1", to)).await else {
+                continue;
+            };
             let (from_client, to_client) = client.into_split();
             let (from_server, to_server) = server.into_split();
             tokio::spawn(pass_badly(from_client, to_server, random.clone()));
@@ -116,7 +123,10 @@ async fn pass_badly(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, random: Arc
         let chance = random.lock().expect("nobody panics here").below(400);
         // Dropping the writing half closes one direction; the other goes on until its end notices.
         if chance == 0
-            || to.write_all(&buffer[..if chance == 1 { read / 2 } else { read }]).await.is_err()
+            || to
+                .write_all(&buffer[..if chance == 1 { read / 2 } else { read }])
+                .await
+                .is_err()
             || chance == 1
         {
             return;

@@ -11,7 +11,14 @@ use tokio::net::TcpStream;
 const OPEN: &str = "[verify]\nscheme = \"none\"\n";
 
 async fn node() -> Node {
-    Setup::new().hook("q", &guest("answers_one"), &format!("mode = \"async\"\n{OPEN}")).serving("q").await
+    Setup::new()
+        .hook(
+            "q",
+            &guest("answers_one"),
+            &format!("mode = \"async\"\n{OPEN}"),
+        )
+        .serving("q")
+        .await
 }
 
 /// Status and body of the answer to a request that is written as it stands.
@@ -20,20 +27,34 @@ async fn raw(node: &Node, request: &str) -> (u16, String) {
     stream.write_all(request.as_bytes()).await.unwrap();
     let mut answer = String::new();
     stream.read_to_string(&mut answer).await.unwrap();
-    let status = answer.split(' ').nth(1).unwrap_or_else(|| panic!("{answer}")).parse().unwrap();
+    let status = answer
+        .split(' ')
+        .nth(1)
+        .unwrap_or_else(|| panic!("{answer}"))
+        .parse()
+        .unwrap();
     (status, answer)
 }
 
 /// A request with the right token and these headers.
 async fn asked(node: &Node, line: &str, headers: &str) -> (u16, String) {
     let token = node.admin_token();
-    raw(node, &format!("{line} HTTP/1.1\r\nconnection: close\r\nauthorization: Bearer {token}\r\n{headers}\r\n")).await
+    raw(
+        node,
+        &format!(
+            "{line} HTTP/1.1\r\nconnection: close\r\nauthorization: Bearer {token}\r\n{headers}\r\n"
+        ),
+    )
+    .await
 }
 
 async fn counted(node: &Node, reason: &str) -> u64 {
     let name = format!("landfall_refused_total{{hook=\"_admin\",reason=\"{reason}\"}} ");
     let metrics = node.metrics().await;
-    metrics.lines().find_map(|line| line.strip_prefix(&name)).map_or(0, |count| count.parse().unwrap())
+    metrics
+        .lines()
+        .find_map(|line| line.strip_prefix(&name))
+        .map_or(0, |count| count.parse().unwrap())
 }
 
 #[tokio::test]
@@ -61,7 +82,12 @@ async fn other_hosts_and_pages_are_refused() {
         "sec-fetch-site: cross-site\r\n",
         "sec-fetch-site: same-site\r\n",
     ] {
-        let answer = asked(&node, "POST /api/hooks/q/pause", &format!("host: {own}\r\n{foreign}")).await;
+        let answer = asked(
+            &node,
+            "POST /api/hooks/q/pause",
+            &format!("host: {own}\r\n{foreign}"),
+        )
+        .await;
         assert_eq!(answer.0, 403, "{foreign}: {}", answer.1);
     }
     assert_eq!(paused().await, false);
@@ -71,18 +97,38 @@ async fn other_hosts_and_pages_are_refused() {
 
     let form = format!("host: {own}\r\ncontent-type: text/plain\r\ncontent-length: 2\r\n\r\n{{}}");
     assert_eq!(asked(&node, "POST /api/replay", &form).await.0, 415);
-    for (reason, count) in [("admin_host_unknown", 3), ("admin_origin_foreign", 5), ("admin_content_type", 1)] {
+    for (reason, count) in [
+        ("admin_host_unknown", 3),
+        ("admin_origin_foreign", 5),
+        ("admin_content_type", 1),
+    ] {
         assert_eq!(counted(&node, reason).await, count, "{reason}");
-        node.logged(reason, |line| line["hook"] == "_admin" && line["reason"] == reason).await;
+        node.logged(reason, |line| {
+            line["hook"] == "_admin" && line["reason"] == reason
+        })
+        .await;
     }
 }
 
 #[tokio::test]
 async fn configured_host_names_are_taken() {
     let setup = Setup::new().hook("q", &guest("answers_one"), OPEN);
-    let node = setup.env("LANDFALL_ADMIN_HOSTS", "Node.Internal, other").serving("q").await;
-    assert_eq!(asked(&node, "GET /api/hooks", "host: node.internal:8081\r\n").await.0, 200);
-    assert_eq!(asked(&node, "GET /api/hooks", "host: internal:8081\r\n").await.0, 421);
+    let node = setup
+        .env("LANDFALL_ADMIN_HOSTS", "Node.Internal, other")
+        .serving("q")
+        .await;
+    assert_eq!(
+        asked(&node, "GET /api/hooks", "host: node.internal:8081\r\n")
+            .await
+            .0,
+        200
+    );
+    assert_eq!(
+        asked(&node, "GET /api/hooks", "host: internal:8081\r\n")
+            .await
+            .0,
+        421
+    );
 }
 
 #[tokio::test]
@@ -91,21 +137,43 @@ async fn token_is_made_and_found() {
     std::fs::create_dir(setup.data()).unwrap();
     let node = setup.serving("q").await;
     let path = node.data().join("admin-token");
-    assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
-    assert!(!node.log().contains(&node.admin_token()), "the token is in the log");
+    assert_eq!(
+        std::fs::metadata(&path).unwrap().permissions().mode() & 0o777,
+        0o600
+    );
+    assert!(
+        !node.log().contains(&node.admin_token()),
+        "the token is in the log"
+    );
 
     // As a user who starts the node and the command in one place.
     let mut command = node.command();
-    command.env_remove("LANDFALL_ADMIN_TOKEN").env("LANDFALL_DATA", node.data());
+    command
+        .env_remove("LANDFALL_ADMIN_TOKEN")
+        .env("LANDFALL_DATA", node.data());
     let found = command.args(["hooks", "--json"]).output().unwrap();
-    assert!(found.status.success(), "{}", String::from_utf8_lossy(&found.stderr));
+    assert!(
+        found.status.success(),
+        "{}",
+        String::from_utf8_lossy(&found.stderr)
+    );
     let hook: Value = serde_json::from_slice(&found.stdout).unwrap();
-    assert_eq!((hook["name"].as_str(), hook["state"].as_str()), (Some("q"), Some("serving")));
+    assert_eq!(
+        (hook["name"].as_str(), hook["state"].as_str()),
+        (Some("q"), Some("serving"))
+    );
 
     let mut command = node.command();
-    let missing = command.env_remove("LANDFALL_ADMIN_TOKEN").args(["hooks"]).output().unwrap();
+    let missing = command
+        .env_remove("LANDFALL_ADMIN_TOKEN")
+        .args(["hooks"])
+        .output()
+        .unwrap();
     let said = String::from_utf8_lossy(&missing.stderr).into_owned();
-    assert!(!missing.status.success() && said.contains("admin-token"), "{said}");
+    assert!(
+        !missing.status.success() && said.contains("admin-token"),
+        "{said}"
+    );
 
     let token = node.admin_token();
     let node = node.killed().serving("q").await;
@@ -117,10 +185,15 @@ async fn wrong_tokens_are_slow_and_bounded() {
     let node = node().await;
     let wrong = |number: usize| {
         let client = node.client.clone();
-        let request = client.get(format!("http://{}/api/hooks", node.admin)).bearer_auth(format!("wrong-{number}"));
+        let request = client
+            .get(format!("http://{}/api/hooks", node.admin))
+            .bearer_auth(format!("wrong-{number}"));
         async move {
             let started = std::time::Instant::now();
-            (request.send().await.unwrap().status().as_u16(), started.elapsed())
+            (
+                request.send().await.unwrap().status().as_u16(),
+                started.elapsed(),
+            )
         }
     };
     let (status, took) = wrong(0).await;
@@ -128,12 +201,18 @@ async fn wrong_tokens_are_slow_and_bounded() {
     assert!(took >= Duration::from_millis(400), "{took:?}");
 
     let guesses: Vec<_> = (1..=40).map(|number| tokio::spawn(wrong(number))).collect();
-    assert_eq!(node.admin_get("/api/hooks").send().await.unwrap().status(), 200);
+    assert_eq!(
+        node.admin_get("/api/hooks").send().await.unwrap().status(),
+        200
+    );
     let mut statuses = Vec::new();
     for guess in guesses {
         statuses.push(guess.await.unwrap().0);
     }
-    assert!(statuses.contains(&429) && statuses.contains(&401), "{statuses:?}");
+    assert!(
+        statuses.contains(&429) && statuses.contains(&401),
+        "{statuses:?}"
+    );
     assert_eq!(counted(&node, "admin_token_wrong").await, 41);
 }
 
@@ -157,20 +236,31 @@ async fn silent_connections_cost_the_public_nothing() {
     })
     .await;
     drop(silent);
-    assert_eq!(node.admin_get("/api/hooks").send().await.unwrap().status(), 200);
+    assert_eq!(
+        node.admin_get("/api/hooks").send().await.unwrap().status(),
+        200
+    );
 }
 
 #[tokio::test]
 async fn connections_fit_the_open_file_limit() {
-    let setup = Setup::new().hook("q", &guest("answers_one"), OPEN).under("prlimit", &["--nofile=256:256"]);
+    let setup = Setup::new()
+        .hook("q", &guest("answers_one"), OPEN)
+        .under("prlimit", &["--nofile=256:256"]);
     let node = setup.serving("q").await;
-    node.logged("the limit is lowered", |line| line["limit"] == 256 && line["most"] == 64).await;
+    node.logged("the limit is lowered", |line| {
+        line["limit"] == 256 && line["most"] == 64
+    })
+    .await;
     let mut silent = Vec::new();
     for _ in 0..400 {
         silent.push(TcpStream::connect(node.public).await.unwrap());
     }
     // The ledger, the plugins directory and the admin listener still have descriptors.
-    assert_eq!(node.admin_get("/api/hooks").send().await.unwrap().status(), 200);
+    assert_eq!(
+        node.admin_get("/api/hooks").send().await.unwrap().status(),
+        200
+    );
     node.put("r.toml", format!("component = \"q.wasm\"\n{OPEN}"));
     node.until("r", "serving").await;
     drop(silent);
@@ -183,25 +273,41 @@ async fn ready_says_when_not_ready() {
     node.until_ready().await;
     let ready = || {
         let mut command = node.command();
-        let output = command.env_remove("LANDFALL_ADMIN_TOKEN").arg("ready").output().unwrap();
-        (output.status.code(), String::from_utf8_lossy(&output.stderr).into_owned())
+        let output = command
+            .env_remove("LANDFALL_ADMIN_TOKEN")
+            .arg("ready")
+            .output()
+            .unwrap();
+        (
+            output.status.code(),
+            String::from_utf8_lossy(&output.stderr).into_owned(),
+        )
     };
     assert_eq!(ready(), (Some(0), String::new()));
     // It drains: what runs keeps it alive.
-    let setup = Setup::new().hook("slow", &guest("sleeps"), &format!("mode = \"sync\"\n{OPEN}[settings]\nms = 5000\n"));
+    let setup = Setup::new().hook(
+        "slow",
+        &guest("sleeps"),
+        &format!("mode = \"sync\"\n{OPEN}[settings]\nms = 5000\n"),
+    );
     let stopping = setup.serving("slow").await;
     let url = stopping.url("/slow");
     let client = stopping.client.clone();
     let running = tokio::spawn(async move { client.post(url).body("{}").send().await });
     eventually("the attempt runs", || async {
-        stopping.metrics().await.contains("landfall_verified_total{hook=\"slow\"").then_some(())
+        stopping
+            .metrics()
+            .await
+            .contains("landfall_verified_total{hook=\"slow\"")
+            .then_some(())
     })
     .await;
     stopping.terminate();
     eventually("it is not ready", || async {
         let output = stopping.command().arg("ready").output().unwrap();
         let said = String::from_utf8_lossy(&output.stderr).into_owned();
-        (output.status.code() == Some(1) && said.contains("the node answers 503: not ready")).then_some(())
+        (output.status.code() == Some(1) && said.contains("the node answers 503: not ready"))
+            .then_some(())
     })
     .await;
     running.abort();

@@ -34,7 +34,11 @@ fn seen((status, text): (u16, String)) -> Value {
 }
 
 fn has_header(event: &Value, name: &str) -> bool {
-    event["headers"].as_array().unwrap().iter().any(|pair| pair[0] == name)
+    event["headers"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .any(|pair| pair[0] == name)
 }
 
 #[tokio::test]
@@ -43,46 +47,90 @@ async fn signatures_cover_what_the_pack_says() {
     let setup = Setup::new().hook("github", &guest("sees"), GITHUB);
     std::fs::create_dir(setup.plugins().join("providers")).unwrap();
     let setup = setup.file("providers/acme.toml", pack);
-    let setup = setup.hook("acme", &guest("sees"), &GITHUB.replace("github", "acme")).env("SECRET", SECRET);
+    let setup = setup
+        .hook("acme", &guest("sees"), &GITHUB.replace("github", "acme"))
+        .env("SECRET", SECRET);
     let node = setup.serving("github").await;
     node.until("acme", "serving").await;
     let body = format!("{{\"type\":\"push\",\"text\":\"{}\"}}", "x".repeat(100_000));
     let encoded = gzip(body.as_bytes());
     let post = async |hook: &str, signed: &[u8]| {
         let (signature, path) = (sign(SECRET, signed), format!("/{hook}"));
-        let headers =
-            [("content-encoding", "gzip"), ("x-hub-signature-256", signature.as_str()), ("x-github-event", "push")];
+        let headers = [
+            ("content-encoding", "gzip"),
+            ("x-hub-signature-256", signature.as_str()),
+            ("x-github-event", "push"),
+        ];
         node.post(&path, &headers, encoded.clone()).await
     };
-    for (hook, signed, other) in [("github", &encoded[..], body.as_bytes()), ("acme", body.as_bytes(), &encoded[..])] {
+    for (hook, signed, other) in [
+        ("github", &encoded[..], body.as_bytes()),
+        ("acme", body.as_bytes(), &encoded[..]),
+    ] {
         let event = seen(post(hook, signed).await);
         assert_eq!(event["body"]["text"], body.as_str(), "{hook}");
-        assert!(!has_header(&event, "content-encoding") && !has_header(&event, "content-length"), "{event}");
+        assert!(
+            !has_header(&event, "content-encoding") && !has_header(&event, "content-length"),
+            "{event}"
+        );
         let attributes = event["attributes"].to_string();
-        assert!(attributes.contains("[\"event-type\",\"push\"]"), "{hook}: {attributes}");
+        assert!(
+            attributes.contains("[\"event-type\",\"push\"]"),
+            "{hook}: {attributes}"
+        );
         assert_eq!(post(hook, other).await.0, 401, "{hook}");
     }
 }
 
 #[tokio::test]
 async fn encodings_are_undone_within_bounds() {
-    let node = Setup::new().hook("in", &guest("sees"), &format!("max_body = \"4MiB\"\n{OPEN}")).serving("in").await;
-    let post = async |encoding: &str, body: Vec<u8>| node.post("/in", &[("content-encoding", encoding)], body).await;
+    let node = Setup::new()
+        .hook(
+            "in",
+            &guest("sees"),
+            &format!("max_body = \"4MiB\"\n{OPEN}"),
+        )
+        .serving("in")
+        .await;
+    let post = async |encoding: &str, body: Vec<u8>| {
+        node.post("/in", &[("content-encoding", encoding)], body)
+            .await
+    };
     // Brotli and Zstandard: one block each that is not compressed.
     for (encoding, body) in [
         ("gzip", gzip(b"hello")),
         ("X-GZIP", gzip(b"hello")),
         ("identity", b"hello".to_vec()),
         ("br", b"\x0b\x02\x80hello\x03".to_vec()),
-        ("zstd", b"\x28\xb5\x2f\xfd\x20\x05\x29\x00\x00hello".to_vec()),
+        (
+            "zstd",
+            b"\x28\xb5\x2f\xfd\x20\x05\x29\x00\x00hello".to_vec(),
+        ),
     ] {
-        assert_eq!(seen(post(encoding, body).await)["body"], json!({ "text": "hello" }), "{encoding}");
+        assert_eq!(
+            seen(post(encoding, body).await)["body"],
+            json!({ "text": "hello" }),
+            "{encoding}"
+        );
     }
     let text: String = (0..60_000).map(|n| format!("{n} words, ")).collect();
-    assert_eq!(seen(post("gzip", gzip(text.as_bytes())).await)["body"]["text"], text.as_str());
+    assert_eq!(
+        seen(post("gzip", gzip(text.as_bytes())).await)["body"]["text"],
+        text.as_str()
+    );
     for (case, encoding, body, status) in [
-        ("above max_body when decoded", "gzip", gzip(text.repeat(8).as_bytes()), 413),
-        ("zeros, a thousand to one", "gzip", gzip(&vec![0; 3 << 20]), 413),
+        (
+            "above max_body when decoded",
+            "gzip",
+            gzip(text.repeat(8).as_bytes()),
+            413,
+        ),
+        (
+            "zeros, a thousand to one",
+            "gzip",
+            gzip(&vec![0; 3 << 20]),
+            413,
+        ),
         ("not gzip", "gzip", b"hello".to_vec(), 400),
         ("cut", "gzip", gzip(text.as_bytes())[..1000].to_vec(), 400),
         ("unknown", "compress", b"hello".to_vec(), 415),
@@ -90,20 +138,49 @@ async fn encodings_are_undone_within_bounds() {
     ] {
         assert_eq!(post(encoding, body).await.0, status, "{case}");
     }
-    let request = node.client.post(node.url("/in")).header("content-encoding", "compress").body("x");
+    let request = node
+        .client
+        .post(node.url("/in"))
+        .header("content-encoding", "compress")
+        .body("x");
     let response = request.send().await.unwrap();
-    assert_eq!(response.headers()["accept-encoding"], "gzip, deflate, br, zstd");
+    assert_eq!(
+        response.headers()["accept-encoding"],
+        "gzip, deflate, br, zstd"
+    );
 }
 
 #[tokio::test]
 async fn encoding_may_make_bodies_larger() {
     const MAX: usize = 64 << 10;
-    let node = Setup::new().hook("in", &guest("sees"), &format!("max_body = \"64KiB\"\n{OPEN}")).serving("in").await;
+    let node = Setup::new()
+        .hook(
+            "in",
+            &guest("sees"),
+            &format!("max_body = \"64KiB\"\n{OPEN}"),
+        )
+        .serving("in")
+        .await;
     // Bytes without a pattern.
-    let next = |state: &u64| Some(state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1));
+    let next = |state: &u64| {
+        Some(
+            state
+                .wrapping_mul(6_364_136_223_846_793_005)
+                .wrapping_add(1),
+        )
+    };
     let states = || std::iter::successors(Some(1), next);
-    let bytes = |count| states().map(|state: u64| (state >> 56) as u8).take(count).collect::<Vec<u8>>();
-    let post = async |body: Vec<u8>| node.post("/in", &[("content-encoding", "gzip")], body).await.0;
+    let bytes = |count| {
+        states()
+            .map(|state: u64| (state >> 56) as u8)
+            .take(count)
+            .collect::<Vec<u8>>()
+    };
+    let post = async |body: Vec<u8>| {
+        node.post("/in", &[("content-encoding", "gzip")], body)
+            .await
+            .0
+    };
     let largest = gzip(&bytes(MAX));
     assert!(largest.len() > MAX, "{}", largest.len());
     assert_eq!(post(largest).await, 200);
@@ -117,9 +194,18 @@ async fn only_proven_bodies_are_decoded() {
     let max = "max_body = \"1MiB\"\n";
     let setup = Setup::new().env("LANDFALL_LIMITS_BODIES", "1MiB");
     std::fs::create_dir(setup.plugins().join("providers")).unwrap();
-    let setup = setup.file("providers/acme.toml", pack).env("SECRET", SECRET);
+    let setup = setup
+        .file("providers/acme.toml", pack)
+        .env("SECRET", SECRET);
     let setup = setup.hook("github", &guest("sees"), &format!("{max}{GITHUB}"));
-    let node = setup.hook("acme", &guest("sees"), &format!("{max}{}", GITHUB.replace("github", "acme"))).start().await;
+    let node = setup
+        .hook(
+            "acme",
+            &guest("sees"),
+            &format!("{max}{}", GITHUB.replace("github", "acme")),
+        )
+        .start()
+        .await;
     for hook in ["github", "acme"] {
         node.until(hook, "serving").await;
     }
@@ -127,24 +213,58 @@ async fn only_proven_bodies_are_decoded() {
     let body = "some text, ".repeat((1 << 20) / 11);
     let encoded = gzip(body.as_bytes());
     let post = async |hook: &str, signature: String| {
-        let request = node.client.post(node.url(&format!("/{hook}"))).body(encoded.clone());
-        let request = request.header("content-encoding", "gzip").header("x-github-event", "push");
-        let response = request.header("x-hub-signature-256", signature).send().await.unwrap();
-        (response.status().as_u16(), response.headers().contains_key("retry-after"))
+        let request = node
+            .client
+            .post(node.url(&format!("/{hook}")))
+            .body(encoded.clone());
+        let request = request
+            .header("content-encoding", "gzip")
+            .header("x-github-event", "push");
+        let response = request
+            .header("x-hub-signature-256", signature)
+            .send()
+            .await
+            .unwrap();
+        (
+            response.status().as_u16(),
+            response.headers().contains_key("retry-after"),
+        )
     };
-    assert_eq!(post("github", sign(SECRET, b"another body")).await, (401, false), "refused without being decoded");
+    assert_eq!(
+        post("github", sign(SECRET, b"another body")).await,
+        (401, false),
+        "refused without being decoded"
+    );
     assert_eq!(post("github", sign(SECRET, &encoded)).await, (503, true));
-    assert_eq!(post("acme", sign(SECRET, b"another body")).await, (503, true), "only the decoded body can be verified");
-    assert!(node.log().contains("the request bodies in memory reach limits.bodies"), "{}", node.log());
+    assert_eq!(
+        post("acme", sign(SECRET, b"another body")).await,
+        (503, true),
+        "only the decoded body can be verified"
+    );
+    assert!(
+        node.log()
+            .contains("the request bodies in memory reach limits.bodies"),
+        "{}",
+        node.log()
+    );
 }
 
 #[tokio::test]
 async fn tokens_in_encoded_bodies_are_found() {
-    let token =
-        "mode = \"sync\"\n[verify]\nscheme = \"token\"\nfrom = { json = \"/token\" }\nsecret = \"env:SECRET\"\n";
-    let node = Setup::new().hook("in", &guest("sees"), token).env("SECRET", SECRET).serving("in").await;
-    let post =
-        async |body: Value| node.post("/in", &[("content-encoding", "gzip")], gzip(body.to_string().as_bytes())).await;
+    let token = "mode = \"sync\"\n[verify]\nscheme = \"token\"\nfrom = { json = \"/token\" }\nsecret = \"env:SECRET\"\n";
+    let node = Setup::new()
+        .hook("in", &guest("sees"), token)
+        .env("SECRET", SECRET)
+        .serving("in")
+        .await;
+    let post = async |body: Value| {
+        node.post(
+            "/in",
+            &[("content-encoding", "gzip")],
+            gzip(body.to_string().as_bytes()),
+        )
+        .await
+    };
     assert_eq!(
         seen(post(json!({ "token": SECRET, "n": 1 })).await)["body"]["text"],
         json!({ "token": SECRET, "n": 1 }).to_string()
@@ -158,29 +278,74 @@ async fn forms_are_read_by_field() {
     let json_in_form = format!(
         "{GITHUB}[settings]\ntable = \"rows\"\nfields = {{ branch = \"/ref\" }}\n[allow]\ntable = [\"rows\"]\n"
     );
-    let setup = Setup::new().hook("form", &bundled("store"), settings).hook("github", &bundled("store"), &json_in_form);
+    let setup = Setup::new().hook("form", &bundled("store"), settings).hook(
+        "github",
+        &bundled("store"),
+        &json_in_form,
+    );
     let node = setup.env("SECRET", SECRET).serving("form").await;
     node.until("github", "serving").await;
-    let post =
-        async |content_type: &str, body: String| node.post("/form", &[("content-type", content_type)], body).await.0;
-    assert_eq!(post(FORM, format!("token={SECRET}&From=%2B1&Body=url+encoded")).await, 200);
-    assert_eq!(post(MULTIPART, multipart(&[("token", SECRET), ("From", "+1"), ("Body", "multi part")])).await, 200);
+    let post = async |content_type: &str, body: String| {
+        node.post("/form", &[("content-type", content_type)], body)
+            .await
+            .0
+    };
+    assert_eq!(
+        post(FORM, format!("token={SECRET}&From=%2B1&Body=url+encoded")).await,
+        200
+    );
+    assert_eq!(
+        post(
+            MULTIPART,
+            multipart(&[("token", SECRET), ("From", "+1"), ("Body", "multi part")])
+        )
+        .await,
+        200
+    );
     // A condition leaves it out; a token that is not the one, or there twice, lets nobody in.
-    assert_eq!(post(MULTIPART, multipart(&[("token", SECRET), ("From", "1"), ("Body", "left out")])).await, 200);
+    assert_eq!(
+        post(
+            MULTIPART,
+            multipart(&[("token", SECRET), ("From", "1"), ("Body", "left out")])
+        )
+        .await,
+        200
+    );
     assert_eq!(post(MULTIPART, multipart(&[("token", "other")])).await, 401);
-    assert_eq!(post(MULTIPART, multipart(&[("token", SECRET), ("token", SECRET)])).await, 401);
-    let texts: Vec<Value> = node.rows("form", "rows").await.into_iter().map(|row| row["row"]["text"].clone()).collect();
+    assert_eq!(
+        post(
+            MULTIPART,
+            multipart(&[("token", SECRET), ("token", SECRET)])
+        )
+        .await,
+        401
+    );
+    let texts: Vec<Value> = node
+        .rows("form", "rows")
+        .await
+        .into_iter()
+        .map(|row| row["row"]["text"].clone())
+        .collect();
     assert!(
-        texts.len() == 2 && texts.contains(&json!("url encoded")) && texts.contains(&json!("multi part")),
+        texts.len() == 2
+            && texts.contains(&json!("url encoded"))
+            && texts.contains(&json!("multi part")),
         "{texts:?}"
     );
     // GitHub's JSON in the field `payload`.
     let body = "payload=%7B%22ref%22%3A%22refs%2Fheads%2Fmain%22%7D";
     let signature = sign(SECRET, body.as_bytes());
-    let headers = [("content-type", FORM), ("x-hub-signature-256", signature.as_str()), ("x-github-event", "push")];
+    let headers = [
+        ("content-type", FORM),
+        ("x-hub-signature-256", signature.as_str()),
+        ("x-github-event", "push"),
+    ];
     let answer = node.post("/github", &headers, body).await;
     assert_eq!(answer.0, 200, "{answer:?} {}", node.log());
-    assert_eq!(node.rows("github", "rows").await[0]["row"]["branch"], "refs/heads/main");
+    assert_eq!(
+        node.rows("github", "rows").await[0]["row"]["branch"],
+        "refs/heads/main"
+    );
 }
 
 #[tokio::test]
@@ -188,12 +353,21 @@ async fn large_bodies_fit_their_provider() {
     let size = 24 << 20;
     let too_small = "max_body = \"26MiB\"\n[limits]\nmemory = \"24MiB\"\n";
     let enough = "max_body = \"26MiB\"\n[limits]\nmemory = \"108MiB\"\n";
-    let store = "[settings]\ntable = \"rows\"\nfields = { n = \"/n\" }\n[allow]\ntable = [\"rows\"]\n";
+    let store =
+        "[settings]\ntable = \"rows\"\nfields = { n = \"/n\" }\n[allow]\ntable = [\"rows\"]\n";
     let setup = Setup::new()
         .hook("github", &bundled("store"), &format!("{GITHUB}{store}"))
         .hook("small", &bundled("echo"), &format!("{too_small}{OPEN}"))
-        .hook("enough", &bundled("store"), &format!("{enough}{OPEN}{store}"))
-        .hook("echo", &bundled("echo"), &format!("max_body = \"26MiB\"\n{OPEN}"));
+        .hook(
+            "enough",
+            &bundled("store"),
+            &format!("{enough}{OPEN}{store}"),
+        )
+        .hook(
+            "echo",
+            &bundled("echo"),
+            &format!("max_body = \"26MiB\"\n{OPEN}"),
+        );
     let node = setup.env("SECRET", SECRET).serving("github").await;
     for hook in ["enough", "echo"] {
         node.until(hook, "serving").await;
@@ -203,7 +377,10 @@ async fn large_bodies_fit_their_provider() {
     let body = format!("{{\"n\":1,\"text\":\"{}\"}}", "x".repeat(size));
     let signature = sign(SECRET, body.as_bytes());
     for hook in ["github", "enough", "echo"] {
-        let headers = [("x-hub-signature-256", signature.as_str()), ("x-github-event", "push")];
+        let headers = [
+            ("x-hub-signature-256", signature.as_str()),
+            ("x-github-event", "push"),
+        ];
         let (status, _) = node.post(&format!("/{hook}"), &headers, body.clone()).await;
         assert_eq!(status, 200, "{hook}: {}", node.log());
     }
@@ -214,7 +391,10 @@ async fn large_bodies_fit_their_provider() {
 #[tokio::test]
 async fn handlers_take_every_body() {
     let receiver = Receiver::start().await;
-    let (url, call) = (receiver.url("/"), format!("[allow]\nhttp = [\"{}\"]\n", receiver.url("/")));
+    let (url, call) = (
+        receiver.url("/"),
+        format!("[allow]\nhttp = [\"{}\"]\n", receiver.url("/")),
+    );
     let setup = [
         ("echo", String::new()),
         ("store", "[settings]\ntable = \"rows\"\n[allow]\ntable = [\"rows\"]\n".to_owned()),
@@ -230,7 +410,15 @@ async fn handlers_take_every_body() {
     .iter()
     .fold(Setup::new(), |setup, (name, more)| setup.hook(name, &bundled(name), &format!("{OPEN}{more}")));
     let node: Node = setup.start().await;
-    for hook in ["echo", "store", "forward", "trigger", "fan-out", "slack-notify", "cloudevents"] {
+    for hook in [
+        "echo",
+        "store",
+        "forward",
+        "trigger",
+        "fan-out",
+        "slack-notify",
+        "cloudevents",
+    ] {
         node.until(hook, "serving").await;
         for (content_type, body) in [
             ("application/json", b"{\"a\":1}".to_vec()),
@@ -241,8 +429,18 @@ async fn handlers_take_every_body() {
             ("application/json", Vec::new()),
             ("application/octet-stream", vec![0xff, 0, 1]),
         ] {
-            let (status, text) = node.post(&format!("/{hook}"), &[("content-type", content_type)], body.clone()).await;
-            assert!((200..300).contains(&status), "{hook}: {content_type} {body:?}: {status} {text}\n{}", node.log());
+            let (status, text) = node
+                .post(
+                    &format!("/{hook}"),
+                    &[("content-type", content_type)],
+                    body.clone(),
+                )
+                .await;
+            assert!(
+                (200..300).contains(&status),
+                "{hook}: {content_type} {body:?}: {status} {text}\n{}",
+                node.log()
+            );
         }
     }
 }

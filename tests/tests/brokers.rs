@@ -20,7 +20,8 @@ const LEASE: Duration = Duration::from_secs(30);
 
 async fn three(backend: &Backend) -> [Node; 3] {
     let fresh = backend.under(setup("async"));
-    let (one, two, three) = tokio::join!(serving(fresh.copy()), serving(fresh.copy()), serving(fresh));
+    let (one, two, three) =
+        tokio::join!(serving(fresh.copy()), serving(fresh.copy()), serving(fresh));
     backend.calls(&[&one, &two, &three]).await;
     [one, two, three]
 }
@@ -53,9 +54,15 @@ async fn nodes_may_die(backend: Backend, events: usize, fault: impl AsyncFnOnce(
     check(&three, events, &format!("{:?}", backend.kind)).await;
     let server = Postgres::shared().expect("it runs");
     let database = backend.database.as_deref().expect("they share one");
-    let states = server.sql(database, "SELECT count(*) FROM landfall.deliveries WHERE state < 2");
+    let states = server.sql(
+        database,
+        "SELECT count(*) FROM landfall.deliveries WHERE state < 2",
+    );
     assert_eq!(states, "0", "each is done or dead");
-    let attempts = server.sql(database, "SELECT count(*) - count(DISTINCT delivery) FROM landfall.attempts");
+    let attempts = server.sql(
+        database,
+        "SELECT count(*) - count(DISTINCT delivery) FROM landfall.attempts",
+    );
     println!(
         "{:?}: {events} events over three nodes, {again} times without an answer of 2xx; lost 0, twice 0; attempts run again: {attempts}",
         backend.kind
@@ -64,7 +71,9 @@ async fn nodes_may_die(backend: Backend, events: usize, fault: impl AsyncFnOnce(
 
 #[tokio::test(flavor = "multi_thread")]
 async fn over_nats_nodes_and_the_server_may_die_or_stand_still() {
-    let Some(backend) = Backend::shared(Kind::NatsPostgres).await else { return };
+    let Some(backend) = Backend::shared(Kind::NatsPostgres).await else {
+        return;
+    };
     nodes_may_die(backend, rounds(300, 900), async |backend| {
         let nats = backend.nats().expect("it is the one");
         nats.kill();
@@ -79,7 +88,9 @@ async fn over_nats_nodes_and_the_server_may_die_or_stand_still() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn over_pubsub_that_calls_nodes_may_die() {
-    let Some(backend) = Backend::shared(Kind::PubSubPush).await else { return };
+    let Some(backend) = Backend::shared(Kind::PubSubPush).await else {
+        return;
+    };
     nodes_may_die(backend, rounds(150, 900), async |backend| {
         backend.line(Line::Cut);
         tokio::time::sleep(Duration::from_secs(1)).await;
@@ -90,7 +101,9 @@ async fn over_pubsub_that_calls_nodes_may_die() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn over_pubsub_that_is_asked_nodes_may_die() {
-    let Some(backend) = Backend::shared(Kind::PubSub).await else { return };
+    let Some(backend) = Backend::shared(Kind::PubSub).await else {
+        return;
+    };
     nodes_may_die(backend, rounds(150, 900), async |backend| {
         backend.line(Line::Mute);
         tokio::time::sleep(Duration::from_secs(3)).await;
@@ -101,7 +114,9 @@ async fn over_pubsub_that_is_asked_nodes_may_die() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn over_cloud_tasks_nodes_may_die() {
-    let Some(backend) = Backend::shared(Kind::CloudTasks).await else { return };
+    let Some(backend) = Backend::shared(Kind::CloudTasks).await else {
+        return;
+    };
     nodes_may_die(backend, rounds(150, 900), async |backend| {
         let front = backend.front().expect("it calls");
         front.fault(json!("down")).await;
@@ -115,7 +130,9 @@ async fn over_cloud_tasks_nodes_may_die() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn lines_to_nats_may_be_slow_cut_and_half_closed() {
-    let (Some(server), Some(database)) = (Nats::start().await, Postgres::shared()) else { return };
+    let (Some(server), Some(database)) = (Nats::start().await, Postgres::shared()) else {
+        return;
+    };
     let port = relay::bad_line(server.port()).await;
     let fresh = setup("auto").env("LANDFALL_LEDGER_URL", &database.database());
     let node = serving(fresh.env("LANDFALL_QUEUE_URL", &format!("nats://127.0.0.1:{port}"))).await;
@@ -128,7 +145,9 @@ async fn lines_to_nats_may_be_slow_cut_and_half_closed() {
 
 /// What a stopped node ran is run elsewhere, and its own end counts no more.
 async fn is_fenced(kind: Kind) {
-    let Some(backend) = Backend::shared(kind).await else { return };
+    let Some(backend) = Backend::shared(kind).await else {
+        return;
+    };
     let file = format!("mode = \"async\"\n{OPEN}[settings]\nms = 3000\n");
     let fresh = backend.under(Setup::new().hook("slow", &guest("sleeps"), &file));
     let one = fresh.copy().serving("slow").await;
@@ -178,7 +197,9 @@ async fn eventually_within<T>(time: Duration, mut condition: impl AsyncFnMut() -
 
 #[tokio::test(flavor = "multi_thread")]
 async fn handing_over_and_beginning_never_wait_for_each_other() {
-    let Some(backend) = Backend::shared(Kind::NatsPostgres).await else { return };
+    let Some(backend) = Backend::shared(Kind::NatsPostgres).await else {
+        return;
+    };
     let node = serving(backend.under(setup("async"))).await;
     node.until_ready().await;
     let events = rounds(100, 1000);
@@ -188,16 +209,23 @@ async fn handing_over_and_beginning_never_wait_for_each_other() {
     tokio::time::sleep(Duration::from_secs(2)).await;
     let database = backend.database.as_deref().expect("it has one");
     let asked = format!("SELECT deadlocks FROM pg_stat_database WHERE datname = '{database}'");
-    assert_eq!(Postgres::shared().expect("it runs").sql(database, &asked), "0");
+    assert_eq!(
+        Postgres::shared().expect("it runs").sql(database, &asked),
+        "0"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_caller_gets_the_reply_of_another_node() {
-    let Some(backend) = Backend::shared(Kind::NatsPostgres).await else { return };
+    let Some(backend) = Backend::shared(Kind::NatsPostgres).await else {
+        return;
+    };
     let file = format!("mode = \"auto\"\n{OPEN}");
     let fresh = backend.under(Setup::new().hook("quick", &guest("answers_one"), &file));
     // Replies between nodes carry a MAC too.
-    let fresh = fresh.env("LANDFALL_QUEUE_KEY", "env:QUEUE_KEY").env("QUEUE_KEY", "the key of both nodes");
+    let fresh = fresh
+        .env("LANDFALL_QUEUE_KEY", "env:QUEUE_KEY")
+        .env("QUEUE_KEY", "the key of both nodes");
     let (one, two) = tokio::join!(fresh.copy().serving("quick"), fresh.serving("quick"));
     one.until_ready().await;
     two.until_ready().await;
@@ -213,22 +241,47 @@ async fn a_caller_gets_the_reply_of_another_node() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn only_the_queue_itself_may_call() {
-    let Some(backend) = Backend::start(Kind::CloudTasks).await else { return };
+    let Some(backend) = Backend::start(Kind::CloudTasks).await else {
+        return;
+    };
     let file = format!("mode = \"async\"\n{OPEN}");
-    let node = backend.under(Setup::new().hook("quick", &guest("answers_one"), &file)).serving("quick").await;
+    let node = backend
+        .under(Setup::new().hook("quick", &guest("answers_one"), &file))
+        .serving("quick")
+        .await;
     node.until_ready().await;
     let front = backend.front().expect("it calls");
     let push = node.url("/_landfall/push");
     let call = async |token: Option<String>, body: &'static str| {
         let request = node.client.post(&push).body(body);
-        let request = token.iter().fold(request, |request, token| request.bearer_auth(token));
+        let request = token
+            .iter()
+            .fold(request, |request, token| request.bearer_auth(token));
         request.send().await.unwrap().status().as_u16()
     };
     assert_eq!(node.client.get(&push).send().await.unwrap().status(), 405);
     assert_eq!(call(None, "x").await, 401);
     assert_eq!(call(Some("a.b.c".into()), "x").await, 401);
-    assert_eq!(call(Some(front.token("https://elsewhere.example", ACCOUNT).await), "x").await, 401);
-    assert_eq!(call(Some(front.token(&front.at, "other@p.iam.gserviceaccount.com").await), "x").await, 401);
+    assert_eq!(
+        call(
+            Some(front.token("https://elsewhere.example", ACCOUNT).await),
+            "x"
+        )
+        .await,
+        401
+    );
+    assert_eq!(
+        call(
+            Some(
+                front
+                    .token(&front.at, "other@p.iam.gserviceaccount.com")
+                    .await
+            ),
+            "x"
+        )
+        .await,
+        401
+    );
     let good = front.token(&front.at, ACCOUNT).await;
     let forged = format!("{}AAAA", &good[..good.len() - 4]);
     assert_eq!(call(Some(forged), "x").await, 401);
@@ -237,9 +290,22 @@ async fn only_the_queue_itself_may_call() {
     node.until_log("a message of the queue is not run").await;
     assert!(node.deliveries("quick").await.is_empty());
     // Where nothing calls, nothing is there to be called.
-    let plain = Setup::new().hook("quick", &guest("answers_one"), &file).serving("quick").await;
+    let plain = Setup::new()
+        .hook("quick", &guest("answers_one"), &file)
+        .serving("quick")
+        .await;
     plain.until_ready().await;
-    assert_eq!(plain.client.post(plain.url("/_landfall/push")).body("x").send().await.unwrap().status(), 404);
+    assert_eq!(
+        plain
+            .client
+            .post(plain.url("/_landfall/push"))
+            .body("x")
+            .send()
+            .await
+            .unwrap()
+            .status(),
+        404
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -247,46 +313,108 @@ async fn what_is_missing_or_unfit_is_said_with_the_way_out() {
     let hooks = || Setup::new().hook("quick", &guest("answers_one"), OPEN);
     if let Some(backend) = Backend::start(Kind::PubSub).await {
         for (key, value, words) in [
-            ("URL", "pubsub://p/nobody", "gcloud pubsub topics create nobody --project=p"),
-            ("SUBSCRIPTION", "nobody", "gcloud pubsub subscriptions create nobody --topic="),
-            ("DEAD_LETTER", "nobody", "gcloud pubsub topics create nobody --project=p"),
+            (
+                "URL",
+                "pubsub://p/nobody",
+                "gcloud pubsub topics create nobody --project=p",
+            ),
+            (
+                "SUBSCRIPTION",
+                "nobody",
+                "gcloud pubsub subscriptions create nobody --topic=",
+            ),
+            (
+                "DEAD_LETTER",
+                "nobody",
+                "gcloud pubsub topics create nobody --project=p",
+            ),
         ] {
-            let log = backend.under(hooks()).env(&format!("LANDFALL_QUEUE_{key}"), value).refusal().await;
+            let log = backend
+                .under(hooks())
+                .env(&format!("LANDFALL_QUEUE_{key}"), value)
+                .refusal()
+                .await;
             assert!(log.contains(words), "{key}: {log}");
         }
-        let pushed = backend.under(hooks()).env("LANDFALL_QUEUE_PUSH_TO", "http://127.0.0.1:9");
-        let log = pushed.env("LANDFALL_QUEUE_PUSH_ACCOUNT", ACCOUNT).refusal().await;
-        assert!(log.contains("does not push to http://127.0.0.1:9/_landfall/push"), "{log}");
+        let pushed = backend
+            .under(hooks())
+            .env("LANDFALL_QUEUE_PUSH_TO", "http://127.0.0.1:9");
+        let log = pushed
+            .env("LANDFALL_QUEUE_PUSH_ACCOUNT", ACCOUNT)
+            .refusal()
+            .await;
+        assert!(
+            log.contains("does not push to http://127.0.0.1:9/_landfall/push"),
+            "{log}"
+        );
     }
     if let Some(backend) = Backend::start(Kind::CloudTasks).await {
-        let log = backend.under(hooks()).env("LANDFALL_QUEUE_URL", "cloudtasks://p/l/missing").refusal().await;
-        assert!(log.contains("gcloud tasks queues create missing --location=l --project=p"), "{log}");
+        let log = backend
+            .under(hooks())
+            .env("LANDFALL_QUEUE_URL", "cloudtasks://p/l/missing")
+            .refusal()
+            .await;
+        assert!(
+            log.contains("gcloud tasks queues create missing --location=l --project=p"),
+            "{log}"
+        );
     }
     if let Some(backend) = Backend::start(Kind::Nats).await {
         let node = backend.under(hooks()).serving("quick").await;
         node.until_log("the server syncs every write").await;
         let queue = node.ask("/api/queue").await;
-        assert!(queue["accepts"] == true && queue["facts"].to_string().contains("syncs every write"), "{queue}");
+        assert!(
+            queue["accepts"] == true && queue["facts"].to_string().contains("syncs every write"),
+            "{queue}"
+        );
         let config = node.plugins();
         let doctor = || {
             let mut command = Command::new(landfall());
-            command.arg("doctor").arg("--plugins").arg(&config).envs(backend.variables());
+            command
+                .arg("doctor")
+                .arg("--plugins")
+                .arg(&config)
+                .envs(backend.variables());
             command
         };
         let output = doctor().output().unwrap();
         let said = String::from_utf8_lossy(&output.stdout);
-        assert!(output.status.success() && said.contains("the server syncs every write"), "{said}");
-        let output = doctor().env("LANDFALL_QUEUE_URL", "nats://127.0.0.1:9").output().unwrap();
+        assert!(
+            output.status.success() && said.contains("the server syncs every write"),
+            "{said}"
+        );
+        let output = doctor()
+            .env("LANDFALL_QUEUE_URL", "nats://127.0.0.1:9")
+            .output()
+            .unwrap();
         let said = String::from_utf8_lossy(&output.stdout);
-        assert!(!output.status.success() && said.contains("cannot be reached: IO error"), "{said}");
+        assert!(
+            !output.status.success() && said.contains("cannot be reached: IO error"),
+            "{said}"
+        );
         drop(node);
-        let log = backend.under(hooks()).env("LANDFALL_QUEUE_STORAGE", "memory").refusal().await;
+        let log = backend
+            .under(hooks())
+            .env("LANDFALL_QUEUE_STORAGE", "memory")
+            .refusal()
+            .await;
         assert!(log.contains("name another one in queue.stream"), "{log}");
     }
     let secret = "canary-password";
-    let away = hooks().env("LANDFALL_QUEUE_URL", &format!("nats://u:{secret}@127.0.0.1:9")).start().await;
+    let away = hooks()
+        .env(
+            "LANDFALL_QUEUE_URL",
+            &format!("nats://u:{secret}@127.0.0.1:9"),
+        )
+        .start()
+        .await;
     away.until_log("the queue cannot be reached").await;
-    let ready = away.client.get(format!("http://{}/readyz", away.admin)).send().await.unwrap();
+    let ready = away
+        .client
+        .get(format!("http://{}/readyz", away.admin))
+        .send()
+        .await
+        .unwrap();
     assert_eq!(ready.status(), 503);
     assert!(!away.log().contains(secret), "{}", away.log());
 }
@@ -295,15 +423,20 @@ async fn what_is_missing_or_unfit_is_said_with_the_way_out() {
 async fn nats_may_want_tls_and_a_password_which_nobody_sees() {
     let dir = tempfile::tempdir().unwrap();
     let openssl = |args: &str| {
-        let output = Command::new("openssl").args(args.split(' ')).current_dir(dir.path()).output();
+        let output = Command::new("openssl")
+            .args(args.split(' '))
+            .current_dir(dir.path())
+            .output();
         output.is_ok_and(|output| output.status.success())
     };
     std::fs::write(dir.path().join("names"), "subjectAltName=DNS:localhost").unwrap();
-    let made = openssl("req -x509 -newkey rsa:2048 -nodes -keyout ca.key -out ca.pem -subj /CN=authority -days 2")
-        && openssl("req -newkey rsa:2048 -nodes -keyout key.pem -out request.pem -subj /CN=localhost")
-        && openssl(
-            "x509 -req -in request.pem -CA ca.pem -CAkey ca.key -CAcreateserial -days 2 -out cert.pem -extfile names",
-        );
+    let made = openssl(
+        "req -x509 -newkey rsa:2048 -nodes -keyout ca.key -out ca.pem -subj /CN=authority -days 2",
+    ) && openssl(
+        "req -newkey rsa:2048 -nodes -keyout key.pem -out request.pem -subj /CN=localhost",
+    ) && openssl(
+        "x509 -req -in request.pem -CA ca.pem -CAkey ca.key -CAcreateserial -days 2 -out cert.pem -extfile names",
+    );
     if !made {
         missing("openssl is not installed");
         return;
@@ -312,33 +445,52 @@ async fn nats_may_want_tls_and_a_password_which_nobody_sees() {
     let settings = format!(
         "authorization {{ user: landfall, password: \"{secret}\" }}\ntls {{ cert_file: \"{path}/cert.pem\", key_file: \"{path}/key.pem\" }}"
     );
-    let Some(server) = Nats::with(&settings).await else { return };
+    let Some(server) = Nats::with(&settings).await else {
+        return;
+    };
     let setup = || {
         let file = format!("mode = \"async\"\n{OPEN}");
         let setup = Setup::new().hook("quick", &guest("answers_one"), &file);
-        setup.env("SSL_CERT_FILE", &format!("{path}/ca.pem")).env("NATS_PASSWORD", secret)
+        setup
+            .env("SSL_CERT_FILE", &format!("{path}/ca.pem"))
+            .env("NATS_PASSWORD", secret)
     };
     let url = |user: &str| format!("tls://{user}@localhost:{}", server.port());
-    let node = setup().env("LANDFALL_QUEUE_URL", &url("landfall:${env:NATS_PASSWORD}")).serving("quick").await;
+    let node = setup()
+        .env("LANDFALL_QUEUE_URL", &url("landfall:${env:NATS_PASSWORD}"))
+        .serving("quick")
+        .await;
     node.until_ready().await;
     assert_eq!(node.post("/quick", &[], "{}").await.0, 202);
     node.until_states("quick", &["done"]).await;
-    let log = setup().env("LANDFALL_QUEUE_URL", &url("nobody:${env:NATS_PASSWORD}")).refusal().await;
+    let log = setup()
+        .env("LANDFALL_QUEUE_URL", &url("nobody:${env:NATS_PASSWORD}"))
+        .refusal()
+        .await;
     assert!(log.contains("authorization violation"), "{log}");
-    let unknown =
-        setup().env("LANDFALL_QUEUE_URL", &url("landfall:${env:NATS_PASSWORD}")).env("SSL_CERT_FILE", "/dev/null");
+    let unknown = setup()
+        .env("LANDFALL_QUEUE_URL", &url("landfall:${env:NATS_PASSWORD}"))
+        .env("SSL_CERT_FILE", "/dev/null");
     let other = unknown.try_start().await.map(|node| node.log());
     assert!(
-        [&node.log(), &log].iter().all(|log| !log.contains(secret)) && other.is_none_or(|log| !log.contains(secret))
+        [&node.log(), &log].iter().all(|log| !log.contains(secret))
+            && other.is_none_or(|log| !log.contains(secret))
     );
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_stream_that_is_lost_costs_a_503_and_is_made_again() {
-    let Some(server) = Nats::start().await else { return };
+    let Some(server) = Nats::start().await else {
+        return;
+    };
     let file = format!("mode = \"async\"\n{OPEN}");
-    let setup = Setup::new().hook("quick", &guest("answers_one"), &file).env("LANDFALL_QUEUE_URL", &server.url());
-    let node = setup.env("LANDFALL_QUEUE_STORAGE", "memory").serving("quick").await;
+    let setup = Setup::new()
+        .hook("quick", &guest("answers_one"), &file)
+        .env("LANDFALL_QUEUE_URL", &server.url());
+    let node = setup
+        .env("LANDFALL_QUEUE_STORAGE", "memory")
+        .serving("quick")
+        .await;
     node.until_ready().await;
     assert_eq!(node.post("/quick", &[], "{}").await.0, 202);
     node.until_states("quick", &["done"]).await;
@@ -351,64 +503,108 @@ async fn a_stream_that_is_lost_costs_a_503_and_is_made_again() {
         (answer.0 == 202).then_some(())
     })
     .await;
-    eventually("and runs", || async { (node.deliveries("quick").await.len() == 2).then_some(()) }).await;
+    eventually("and runs", || async {
+        (node.deliveries("quick").await.len() == 2).then_some(())
+    })
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_ledger_that_is_away_costs_no_attempts() {
-    let Some(backend) = Backend::shared(Kind::NatsPostgres).await else { return };
+    let Some(backend) = Backend::shared(Kind::NatsPostgres).await else {
+        return;
+    };
     let file = format!("mode = \"async\"\n{OPEN}[retry]\nattempts = 1\n");
-    let node = backend.under(Setup::new().hook("quick", &guest("answers_one"), &file)).serving("quick").await;
+    let node = backend
+        .under(Setup::new().hook("quick", &guest("answers_one"), &file))
+        .serving("quick")
+        .await;
     node.until_ready().await;
     backend.ledger_line(Line::Cut);
-    let kept =
-        eventually("the broker still accepts", || async { node.try_post("/quick", &[], "{}".into()).await }).await;
+    let kept = eventually("the broker still accepts", || async {
+        node.try_post("/quick", &[], "{}".into()).await
+    })
+    .await;
     let events = usize::from(kept.0 == 202);
     tokio::time::sleep(Duration::from_secs(5)).await;
     backend.ledger_line(Line::Whole);
     assert_eq!(
-        node.until_states("quick", &vec!["done"; events]).await.iter().filter(|one| one["attempt"] != 1).count(),
+        node.until_states("quick", &vec!["done"; events])
+            .await
+            .iter()
+            .filter(|one| one["attempt"] != 1)
+            .count(),
         0
     );
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_topic_that_nobody_reads_any_more_takes_no_events() {
-    let Some(backend) = Backend::start(Kind::PubSub).await else { return };
+    let Some(backend) = Backend::start(Kind::PubSub).await else {
+        return;
+    };
     let file = format!("mode = \"async\"\n{OPEN}");
-    let node = backend.under(Setup::new().hook("quick", &guest("answers_one"), &file)).serving("quick").await;
+    let node = backend
+        .under(Setup::new().hook("quick", &guest("answers_one"), &file))
+        .serving("quick")
+        .await;
     node.until_ready().await;
     assert_eq!(node.post("/quick", &[], "{}").await.0, 202);
     node.until_states("quick", &["done"]).await;
     backend.topic().expect("it has one").unsubscribe().await;
-    eventually("events are refused", || async { (node.post("/quick", &[], "{}").await.0 == 503).then_some(()) }).await;
+    eventually("events are refused", || async {
+        (node.post("/quick", &[], "{}").await.0 == 503).then_some(())
+    })
+    .await;
     assert_eq!(node.ask("/api/queue").await["accepts"], false);
     node.until_log("gcloud pubsub subscriptions create").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_cannot_be_read_goes_to_the_dead_and_what_is_newer_waits() {
-    let Some(backend) = Backend::start(Kind::Nats).await else { return };
+    let Some(backend) = Backend::start(Kind::Nats).await else {
+        return;
+    };
     let file = format!("mode = \"async\"\n{OPEN}");
-    let node = backend.under(Setup::new().hook("quick", &guest("answers_one"), &file)).serving("quick").await;
+    let node = backend
+        .under(Setup::new().hook("quick", &guest("answers_one"), &file))
+        .serving("quick")
+        .await;
     node.until_ready().await;
     let nats = backend.nats().expect("it is the one");
     nats.send("landfall.quick.all", b"none of ours").await;
-    eventually("it is among the dead", || async { (nats.messages("landfall-dead").await? == 1).then_some(()) }).await;
-    nats.send("landfall.quick.all", b"{\"landfall\":2}\nof a newer host").await;
+    eventually("it is among the dead", || async {
+        (nats.messages("landfall-dead").await? == 1).then_some(())
+    })
+    .await;
+    nats.send("landfall.quick.all", b"{\"landfall\":2}\nof a newer host")
+        .await;
     node.until_log("waits for a newer host").await;
-    assert_eq!((nats.messages("landfall").await, nats.messages("landfall-dead").await), (Some(1), Some(1)));
+    assert_eq!(
+        (
+            nats.messages("landfall").await,
+            nats.messages("landfall-dead").await
+        ),
+        (Some(1), Some(1))
+    );
     assert!(node.deliveries("quick").await.is_empty());
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_event_that_the_broker_has_lost_is_sent_again_when_somebody_asks() {
-    let Some(server) = Nats::start().await else { return };
+    let Some(server) = Nats::start().await else {
+        return;
+    };
     // Without an id of the sender the broker knows the event by its own.
     let slow = "[retry]\nattempts = 5\nbackoff = { first = \"10m\", factor = 1.0, max = \"10m\", jitter = 0.0 }\n";
     let file = format!("mode = \"async\"\n{OPEN}{slow}");
-    let setup = Setup::new().hook("traps", &guest("traps"), &file).env("LANDFALL_QUEUE_URL", &server.url());
-    let node = setup.env("LANDFALL_QUEUE_STORAGE", "memory").serving("traps").await;
+    let setup = Setup::new()
+        .hook("traps", &guest("traps"), &file)
+        .env("LANDFALL_QUEUE_URL", &server.url());
+    let node = setup
+        .env("LANDFALL_QUEUE_STORAGE", "memory")
+        .serving("traps")
+        .await;
     node.until_ready().await;
     let answer = node.post("/traps", &[], "{}").await;
     eventually("it has failed once", || async {
@@ -425,20 +621,41 @@ async fn an_event_that_the_broker_has_lost_is_sent_again_when_somebody_asks() {
     let order = json!({ "events": [event_id(&answer)] });
     assert_eq!(node.order("/api/replay", order.clone()).await["events"], 1);
     let done = node.until_states("traps", &["done"]).await;
-    assert_eq!((&done[0]["attempt"], &done[0]["replayed"]), (&json!(2), &json!(true)), "its history is kept");
+    assert_eq!(
+        (&done[0]["attempt"], &done[0]["replayed"]),
+        (&json!(2), &json!(true)),
+        "its history is kept"
+    );
     // One wish is one run, however often it is said while the hook is paused.
     node.order("/api/hooks/traps/pause", json!({})).await;
-    let told: Vec<_> = [node.order("/api/replay", order.clone()).await, node.order("/api/replay", order).await].into();
-    assert_eq!((&told[0]["events"], &told[1]["waiting"]), (&json!(1), &json!(1)), "{told:?}");
+    let told: Vec<_> = [
+        node.order("/api/replay", order.clone()).await,
+        node.order("/api/replay", order).await,
+    ]
+    .into();
+    assert_eq!(
+        (&told[0]["events"], &told[1]["waiting"]),
+        (&json!(1), &json!(1)),
+        "{told:?}"
+    );
     node.order("/api/hooks/traps/resume", json!({})).await;
     node.until_states("traps", &["done", "done"]).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn several_nodes_share_the_work() {
-    for kind in [Kind::Postgres, Kind::NatsPostgres, Kind::PubSub, Kind::PubSubPush, Kind::CloudTasks] {
-        let Some(backend) = Backend::shared(kind).await else { continue };
-        let store = "[settings]\ntable = \"t\"\nfields = { n = \"/n\" }\n[allow]\ntable = [\"t\"]\n";
+    for kind in [
+        Kind::Postgres,
+        Kind::NatsPostgres,
+        Kind::PubSub,
+        Kind::PubSubPush,
+        Kind::CloudTasks,
+    ] {
+        let Some(backend) = Backend::shared(kind).await else {
+            continue;
+        };
+        let store =
+            "[settings]\ntable = \"t\"\nfields = { n = \"/n\" }\n[allow]\ntable = [\"t\"]\n";
         let file = format!("mode = \"async\"\n{OPEN}{store}[dedup]\nid = {{ header = \"Id\" }}\n");
         let fresh = backend.under(Setup::new().hook("leaves", &bundled("store"), &file));
         let mut nodes: Vec<Node> = Vec::new();
@@ -456,16 +673,26 @@ async fn several_nodes_share_the_work() {
             let expected = sent.to_string();
             let database = backend.database.as_deref().expect("they share one");
             eventually("all are done", || async {
-                let done =
-                    Postgres::shared()?.sql(database, "SELECT count(*) FROM landfall.deliveries WHERE state = 2");
+                let done = Postgres::shared()?.sql(
+                    database,
+                    "SELECT count(*) FROM landfall.deliveries WHERE state = 2",
+                );
                 (done == expected).then_some(())
             })
             .await;
-            told.push(format!("{count}: {:.0}/s", events as f64 / begun.elapsed().as_secs_f64()));
+            told.push(format!(
+                "{count}: {:.0}/s",
+                events as f64 / begun.elapsed().as_secs_f64()
+            ));
         }
         let database = backend.database.as_deref().expect("they share one");
-        let rows = Postgres::shared().expect("it runs").sql(database, "SELECT count(*) FROM landfall.rows");
+        let rows = Postgres::shared()
+            .expect("it runs")
+            .sql(database, "SELECT count(*) FROM landfall.rows");
         assert_eq!(rows, sent.to_string(), "{kind:?}: each has left one");
-        println!("{kind:?}, accepted and done, by the number of nodes on this machine: {}", told.join(", "));
+        println!(
+            "{kind:?}, accepted and done, by the number of nodes on this machine: {}",
+            told.join(", ")
+        );
     }
 }

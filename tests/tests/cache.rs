@@ -10,8 +10,15 @@ use landfall_tests::{Setup, bundled, guest, landfall};
 const OPEN: &str = "[verify]\nscheme = \"none\"\n";
 
 fn compiled(data: &Path) -> Vec<PathBuf> {
-    let entries = fs::read_dir(data.join("compiled")).unwrap().map(|entry| entry.unwrap().path());
-    entries.filter(|path| path.extension().is_some_and(|extension| extension == "cwasm")).collect()
+    let entries = fs::read_dir(data.join("compiled"))
+        .unwrap()
+        .map(|entry| entry.unwrap().path());
+    entries
+        .filter(|path| {
+            path.extension()
+                .is_some_and(|extension| extension == "cwasm")
+        })
+        .collect()
 }
 
 fn set_mode(path: &Path, mode: u32) {
@@ -26,25 +33,38 @@ async fn a_directory_that_others_write_is_refused() {
     set_mode(&dir, 0o777);
     let said = setup.refusal().await;
     assert!(
-        said.contains("machine code is not loaded from") && said.contains("can be written by other users"),
+        said.contains("machine code is not loaded from")
+            && said.contains("can be written by other users"),
         "{said}"
     );
 }
 
 #[tokio::test]
 async fn a_key_that_others_read_is_refused() {
-    let node = Setup::new().hook("echo", &bundled("echo"), OPEN).serving("echo").await;
+    let node = Setup::new()
+        .hook("echo", &bundled("echo"), OPEN)
+        .serving("echo")
+        .await;
     let key = node.data().join("compiled.key");
-    assert_eq!(fs::metadata(&key).unwrap().permissions().mode() & 0o777, 0o600);
+    assert_eq!(
+        fs::metadata(&key).unwrap().permissions().mode() & 0o777,
+        0o600
+    );
     let setup = node.killed();
     set_mode(&key, 0o644);
     let said = setup.refusal().await;
-    assert!(said.contains("can be read or written by other users"), "{said}");
+    assert!(
+        said.contains("can be read or written by other users"),
+        "{said}"
+    );
 }
 
 #[tokio::test]
 async fn changed_code_is_compiled_again() {
-    let node = Setup::new().hook("echo", &bundled("echo"), OPEN).serving("echo").await;
+    let node = Setup::new()
+        .hook("echo", &bundled("echo"), OPEN)
+        .serving("echo")
+        .await;
     let path = compiled(&node.data()).pop().unwrap();
     let setup = node.killed();
     let mut code = fs::read(&path).unwrap();
@@ -54,7 +74,9 @@ async fn changed_code_is_compiled_again() {
 
     let node = setup.serving("echo").await;
     node.logged("the file is refused", |line| {
-        line["error"].as_str().is_some_and(|error| error.contains("does not have the seal of this node"))
+        line["error"]
+            .as_str()
+            .is_some_and(|error| error.contains("does not have the seal of this node"))
     })
     .await;
     assert_eq!(node.post("/echo", &[], "{}").await.0, 200);
@@ -71,21 +93,34 @@ async fn changed_code_is_compiled_again() {
 
 #[tokio::test]
 async fn old_code_makes_room_for_new() {
-    let setup = Setup::new().hook("echo", &bundled("echo"), OPEN).env("LANDFALL_CACHE_MAX_SIZE", "1KiB");
+    let setup = Setup::new()
+        .hook("echo", &bundled("echo"), OPEN)
+        .env("LANDFALL_CACHE_MAX_SIZE", "1KiB");
     let node = setup.serving("echo").await;
     let before = node.hook("echo").await.unwrap()["digest"].clone();
     let first = compiled(&node.data());
     node.put("echo.wasm", fs::read(guest("replies")).unwrap());
     node.until_changed("echo", &before).await;
     let second = compiled(&node.data());
-    assert!(first.len() == 1 && second.len() == 1 && first != second, "{first:?} {second:?}");
+    assert!(
+        first.len() == 1 && second.len() == 1 && first != second,
+        "{first:?} {second:?}"
+    );
     let metrics = node.metrics().await;
-    assert!(metrics.lines().any(|line| line == "landfall_cache_evictions_total 1"), "{metrics}");
+    assert!(
+        metrics
+            .lines()
+            .any(|line| line == "landfall_cache_evictions_total 1"),
+        "{metrics}"
+    );
 }
 
 #[tokio::test]
 async fn doctor_reports_the_cache() {
-    let node = Setup::new().hook("echo", &bundled("echo"), OPEN).serving("echo").await;
+    let node = Setup::new()
+        .hook("echo", &bundled("echo"), OPEN)
+        .serving("echo")
+        .await;
     let output = Command::new(landfall())
         .args(["doctor", "--plugins"])
         .arg(node.plugins())
@@ -95,15 +130,27 @@ async fn doctor_reports_the_cache() {
         .output()
         .unwrap();
     let said = String::from_utf8(output.stdout).unwrap();
-    assert!(said.contains("compiled components: 1 in ") && said.contains("(cache.max_size)"), "{said}");
+    assert!(
+        said.contains("compiled components: 1 in ") && said.contains("(cache.max_size)"),
+        "{said}"
+    );
 }
 
 #[tokio::test]
 async fn a_full_disk_names_its_users() {
-    let setup = Setup::new().hook("echo", &bundled("echo"), &format!("mode = \"async\"\n{OPEN}"));
-    let node = setup.env("LANDFALL_LEDGER_LOW_WATER", "1048576TiB").serving("echo").await;
+    let setup = Setup::new().hook(
+        "echo",
+        &bundled("echo"),
+        &format!("mode = \"async\"\n{OPEN}"),
+    );
+    let node = setup
+        .env("LANDFALL_LEDGER_LOW_WATER", "1048576TiB")
+        .serving("echo")
+        .await;
     assert_eq!(node.post("/echo", &[], "{}").await.0, 503);
-    let report = node.logged("the report", |line| line["largest"].is_string()).await;
+    let report = node
+        .logged("the report", |line| line["largest"].is_string())
+        .await;
     let largest = report["largest"].as_str().unwrap();
     assert!(largest.contains("ledger.db "), "{report}");
 }

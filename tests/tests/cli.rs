@@ -10,7 +10,12 @@ fn run(args: &[&str]) -> Output {
 
 fn run_with(args: &[&str], env: &[(&str, &str)]) -> Output {
     let dir = tempfile::tempdir().unwrap();
-    Command::new(landfall()).args(args).envs(env.iter().copied()).current_dir(dir.path()).output().unwrap()
+    Command::new(landfall())
+        .args(args)
+        .envs(env.iter().copied())
+        .current_dir(dir.path())
+        .output()
+        .unwrap()
 }
 
 fn stdout(output: &Output) -> String {
@@ -23,12 +28,22 @@ fn stderr(output: &Output) -> String {
 
 #[test]
 fn a_missing_plugins_directory_is_an_error() {
-    assert!(stderr(&run(&["check", "--plugins", "no-such"])).contains("plugins = no-such is not a folder"));
-    let serve = ["serve", "--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0", "--plugins", "no-such"];
+    assert!(
+        stderr(&run(&["check", "--plugins", "no-such"]))
+            .contains("plugins = no-such is not a folder")
+    );
+    let serve = [
+        "serve",
+        "--listen",
+        "127.0.0.1:0",
+        "--admin-listen",
+        "127.0.0.1:0",
+        "--plugins",
+        "no-such",
+    ];
     let output = run(&serve);
     assert!(!output.status.success());
-    let why =
-        "plugins = no-such cannot be read: create the directory, or name another with --plugins (LANDFALL_PLUGINS)";
+    let why = "plugins = no-such cannot be read: create the directory, or name another with --plugins (LANDFALL_PLUGINS)";
     assert!(stderr(&output).contains(why), "{output:?}");
 }
 
@@ -42,7 +57,10 @@ fn unknown_variables_get_a_suggestion() {
             said.contains("environment variable LANDFALL_LEDGER_ULR: no setting has this name"),
             "{command}: {said}"
         );
-        assert!(said.contains("did you mean LANDFALL_LEDGER_URL?"), "{command}: {said}");
+        assert!(
+            said.contains("did you mean LANDFALL_LEDGER_URL?"),
+            "{command}: {said}"
+        );
     }
 }
 
@@ -50,26 +68,49 @@ fn unknown_variables_get_a_suggestion() {
 #[tokio::test]
 async fn service_links_and_short_addresses_serve() {
     let setup = Setup::new()
-        .hook("hook", &guest("answers_one"), "[verify]\nscheme = \"none\"\n")
+        .hook(
+            "hook",
+            &guest("answers_one"),
+            "[verify]\nscheme = \"none\"\n",
+        )
         .env("LANDFALL_SERVICE_HOST", "10.0.0.7")
         .env("LANDFALL_PORT", "tcp://10.0.0.7:80")
         .env("LANDFALL_PORT_80_TCP_ADDR", "10.0.0.7")
         .listen(":0", "localhost:0");
     let node = setup.serving("hook").await;
-    assert!(node.public.ip().is_unspecified() && node.admin.ip().is_loopback(), "{} {}", node.public, node.admin);
+    assert!(
+        node.public.ip().is_unspecified() && node.admin.ip().is_loopback(),
+        "{} {}",
+        node.public,
+        node.admin
+    );
 }
 
 #[tokio::test]
 async fn an_empty_plugins_directory_is_a_warning() {
     let node = Setup::new().start().await;
-    let line = node.logged("a warning", |line| line["level"] == "WARN" && line["plugins"].is_string()).await;
-    assert!(line["message"].as_str().unwrap().contains("the plugins directory is empty"), "{line}");
+    let line = node
+        .logged("a warning", |line| {
+            line["level"] == "WARN" && line["plugins"].is_string()
+        })
+        .await;
+    assert!(
+        line["message"]
+            .as_str()
+            .unwrap()
+            .contains("the plugins directory is empty"),
+        "{line}"
+    );
 }
 
 #[test]
 fn replay_asks_which_events() {
     let output = run(&["events", "replay"]);
-    assert!(!output.status.success() && stderr(&output).contains("--hook NAME"), "{}", stderr(&output));
+    assert!(
+        !output.status.success() && stderr(&output).contains("--hook NAME"),
+        "{}",
+        stderr(&output)
+    );
 }
 
 #[test]
@@ -82,8 +123,16 @@ fn check_fails_without_verify_token() {
     std::fs::write(dir.path().join("meta.toml"), file).unwrap();
     let output = run(&["check", "--plugins", plugins]);
     assert_eq!(output.status.code(), Some(1));
-    assert!(stdout(&output).contains("ownership checks are refused"), "{}", stdout(&output));
-    assert!(stdout(&output).contains("1 of them would refuse the provider's ownership check"), "{}", stdout(&output));
+    assert!(
+        stdout(&output).contains("ownership checks are refused"),
+        "{}",
+        stdout(&output)
+    );
+    assert!(
+        stdout(&output).contains("1 of them would refuse the provider's ownership check"),
+        "{}",
+        stdout(&output)
+    );
 
     std::fs::write(dir.path().join("token"), "a verify token").unwrap();
     assert!(run(&["check", "--plugins", plugins]).status.success());
@@ -98,20 +147,31 @@ fn check_says_how_each_hook_would_stand() {
     let plugins = dir.path().to_str().unwrap();
     let output = run(&["check", "--plugins", plugins]);
     assert!(output.status.success(), "{}", stdout(&output));
-    assert!(stdout(&output).contains("1 of 1 hooks would serve"), "{}", stdout(&output));
+    assert!(
+        stdout(&output).contains("1 of 1 hooks would serve"),
+        "{}",
+        stdout(&output)
+    );
     assert!(!stdout(&output).contains("denied"), "{}", stdout(&output));
     // What would only show when it is done is told too.
     std::fs::copy(guest("calls"), dir.path().join("calls.wasm")).unwrap();
     put("calls.toml", "[verify]\nscheme = \"none\"\n");
-    let told = "its component imports http, and [allow] http grants nothing: each call would be denied";
+    let told =
+        "its component imports http, and [allow] http grants nothing: each call would be denied";
     assert!(stdout(&run(&["check", "--plugins", plugins])).contains(told));
-    put("calls.toml", "[verify]\nscheme = \"none\"\n[allow]\nhttp = [\"https://a.example/\"]\n");
+    put(
+        "calls.toml",
+        "[verify]\nscheme = \"none\"\n[allow]\nhttp = [\"https://a.example/\"]\n",
+    );
     assert!(!stdout(&run(&["check", "--plugins", plugins])).contains(told));
     std::fs::remove_file(dir.path().join("calls.toml")).unwrap();
     std::fs::remove_file(dir.path().join("calls.wasm")).unwrap();
     put("closed.toml", "component = \"good.wasm\"\n");
     put("typo.toml", "component = \"good.wasm\"\n[verfy]\n");
-    put("gone.toml", "component = \"nowhere.wasm\"\n[verify]\nscheme = \"none\"\n");
+    put(
+        "gone.toml",
+        "component = \"nowhere.wasm\"\n[verify]\nscheme = \"none\"\n",
+    );
     let output = run(&["check", "--plugins", plugins]);
     assert_eq!(output.status.code(), Some(1));
     for words in [
@@ -120,7 +180,11 @@ fn check_says_how_each_hook_would_stand() {
         "component nowhere.wasm is missing: put it into the plugins directory, or name its folder with --bundled",
         "1 of 4 hooks would serve",
     ] {
-        assert!(stdout(&output).contains(words), "{words}\n{}", stdout(&output));
+        assert!(
+            stdout(&output).contains(words),
+            "{words}\n{}",
+            stdout(&output)
+        );
     }
 }
 
@@ -139,32 +203,70 @@ fn inspect_shows_what_a_component_is_and_wants() {
     ] {
         assert!(text.contains(words), "{words}\n{text}");
     }
-    let receipt = stdout(&run(&["inspect", "--json", guest("emits").to_str().unwrap()]));
+    let receipt = stdout(&run(&[
+        "inspect",
+        "--json",
+        guest("emits").to_str().unwrap(),
+    ]));
     let receipt: serde_json::Value = serde_json::from_str(&receipt).unwrap();
     assert_eq!(receipt["responder"], true);
     assert!(
-        receipt["imports"].as_array().unwrap().iter().any(|one| one["needs"] == "[allow] emit = [\"HOOK\"]"),
+        receipt["imports"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .any(|one| one["needs"] == "[allow] emit = [\"HOOK\"]"),
         "{receipt}"
     );
     assert!(receipt["memory_bytes"].as_u64().unwrap() >= 1 << 16);
     let text = stdout(&run(&["inspect", guest("answers_one").to_str().unwrap()]));
     for not_called in ["table@", "http@", "settings@", "log@"] {
-        assert!(!text.contains(not_called), "a component imports what it calls, not {not_called}\n{text}");
+        assert!(
+            !text.contains(not_called),
+            "a component imports what it calls, not {not_called}\n{text}"
+        );
     }
     let output = run(&["inspect", root().join("Cargo.toml").to_str().unwrap()]);
     assert_eq!(output.status.code(), Some(1));
-    assert!(stderr(&output).contains("is not WebAssembly"), "{}", stderr(&output));
+    assert!(
+        stderr(&output).contains("is not WebAssembly"),
+        "{}",
+        stderr(&output)
+    );
 }
 
 #[test]
 fn a_node_that_cannot_start_says_why_in_one_sentence() {
     for (args, env, words) in [
-        (vec!["--config", "nowhere.toml"], vec![], "nowhere.toml: cannot be read"),
-        (vec![], vec![("PORT", "http")], "environment variable PORT: `http` is not a port"),
-        (vec!["--listen", "192.0.2.1:1"], vec![], "listen = 192.0.2.1:1 cannot be bound"),
-        (vec!["--admin-listen", "0.0.0.0:0"], vec![], "set admin.token"),
         (
-            vec!["--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0", "--log", "a=b=c"],
+            vec!["--config", "nowhere.toml"],
+            vec![],
+            "nowhere.toml: cannot be read",
+        ),
+        (
+            vec![],
+            vec![("PORT", "http")],
+            "environment variable PORT: `http` is not a port",
+        ),
+        (
+            vec!["--listen", "192.0.2.1:1"],
+            vec![],
+            "listen = 192.0.2.1:1 cannot be bound",
+        ),
+        (
+            vec!["--admin-listen", "0.0.0.0:0"],
+            vec![],
+            "set admin.token",
+        ),
+        (
+            vec![
+                "--listen",
+                "127.0.0.1:0",
+                "--admin-listen",
+                "127.0.0.1:0",
+                "--log",
+                "a=b=c",
+            ],
             vec![],
             "log level `a=b=c`",
         ),
@@ -172,7 +274,11 @@ fn a_node_that_cannot_start_says_why_in_one_sentence() {
         let args: Vec<&str> = std::iter::once("serve").chain(args).collect();
         let output = run_with(&args, &env);
         assert_eq!(output.status.code(), Some(1), "{args:?}");
-        assert!(stderr(&output).contains(words), "{args:?}: {}", stderr(&output));
+        assert!(
+            stderr(&output).contains(words),
+            "{args:?}: {}",
+            stderr(&output)
+        );
         assert!(!stderr(&output).contains("panicked"), "{}", stderr(&output));
     }
 }
@@ -181,7 +287,11 @@ fn a_node_that_cannot_start_says_why_in_one_sentence() {
 fn build_says_what_is_missing() {
     let output = run(&["build", "/nowhere"]);
     assert_eq!(output.status.code(), Some(1));
-    assert!(stderr(&output).contains("/nowhere has no Cargo.toml"), "{}", stderr(&output));
+    assert!(
+        stderr(&output).contains("/nowhere has no Cargo.toml"),
+        "{}",
+        stderr(&output)
+    );
 }
 
 /// A handler whose build is quick: its component comes from the test.
@@ -196,25 +306,47 @@ fn crate_of(dir: &std::path::Path) {
 async fn build_waits_for_the_node() {
     let dir = tempfile::tempdir().unwrap();
     crate_of(dir.path());
-    let node = Setup::new().file("small.toml", "[verify]\nscheme = \"none\"\n").start().await;
+    let node = Setup::new()
+        .file("small.toml", "[verify]\nscheme = \"none\"\n")
+        .start()
+        .await;
     node.until("small", "unavailable").await;
     let build = |out: &std::path::Path, more: &[&str]| {
         let mut command = node.command();
-        command.arg("build").arg(dir.path()).arg("--out").arg(out).args(more).output().unwrap()
+        command
+            .arg("build")
+            .arg(dir.path())
+            .arg("--out")
+            .arg(out)
+            .args(more)
+            .output()
+            .unwrap()
     };
 
     // It is no handler: the node refuses it, and the command says why.
     let refused = build(&node.plugins(), &[]);
     assert!(!refused.status.success());
     let said = stderr(&refused);
-    assert!(said.contains("the node does not serve small.wasm: hook small: "), "{said}");
-    assert!(build(&node.plugins(), &["--wait", "0"]).status.success(), "nothing is waited for");
+    assert!(
+        said.contains("the node does not serve small.wasm: hook small: "),
+        "{said}"
+    );
+    assert!(
+        build(&node.plugins(), &["--wait", "0"]).status.success(),
+        "nothing is waited for"
+    );
 
     let elsewhere = dir.path().join("elsewhere");
     let other = build(&elsewhere, &[]);
-    assert!(other.status.success() && stderr(&other).contains("not waiting for a node: the node at"), "{other:?}");
+    assert!(
+        other.status.success() && stderr(&other).contains("not waiting for a node: the node at"),
+        "{other:?}"
+    );
     let nobody = build(&elsewhere, &["--admin", "http://127.0.0.1:9"]);
-    assert!(nobody.status.success() && stderr(&nobody).contains("not waiting for a node: no node has"), "{nobody:?}");
+    assert!(
+        nobody.status.success() && stderr(&nobody).contains("not waiting for a node: no node has"),
+        "{nobody:?}"
+    );
 }
 
 #[test]
@@ -229,12 +361,33 @@ fn help_lists_the_commands() {
 #[test]
 fn bench_prints_one_json_object() {
     let echo = bundled("echo");
-    let args = ["bench", "--json", "--seconds", "1", "--rounds", "1", "--connections", "4", "--component"];
+    let args = [
+        "bench",
+        "--json",
+        "--seconds",
+        "1",
+        "--rounds",
+        "1",
+        "--connections",
+        "4",
+        "--component",
+    ];
     let output = run(&[&args[..], &[echo.to_str().unwrap()]].concat());
     assert!(output.status.success(), "{}", stderr(&output));
     let report: serde_json::Value = serde_json::from_str(&stdout(&output)).unwrap();
-    for number in ["/ratio", "/component/requests_per_second", "/plain_axum/p99_ms", "/start_to_first_200_ms"] {
-        assert!(report.pointer(number).and_then(|value| value.as_f64()).is_some_and(|value| value > 0.0), "{report}");
+    for number in [
+        "/ratio",
+        "/component/requests_per_second",
+        "/plain_axum/p99_ms",
+        "/start_to_first_200_ms",
+    ] {
+        assert!(
+            report
+                .pointer(number)
+                .and_then(|value| value.as_f64())
+                .is_some_and(|value| value > 0.0),
+            "{report}"
+        );
     }
 }
 
@@ -245,26 +398,54 @@ async fn bundled_components_serve_without_being_compiled_again() {
     std::fs::create_dir(&bundle).unwrap();
     std::fs::copy(bundled("echo"), bundle.join("echo.wasm")).unwrap();
     let place = bundle.to_str().unwrap();
-    let output = run(&["precompile", "--out", place, bundle.join("echo.wasm").to_str().unwrap()]);
+    let output = run(&[
+        "precompile",
+        "--out",
+        place,
+        bundle.join("echo.wasm").to_str().unwrap(),
+    ]);
     assert!(output.status.success(), "{}", stderr(&output));
     let hook = "component = \"echo.wasm\"\n[verify]\nscheme = \"none\"\n";
-    let node = Setup::new().file("in.toml", hook).env("LANDFALL_BUNDLED", place).serving("in").await;
+    let node = Setup::new()
+        .file("in.toml", hook)
+        .env("LANDFALL_BUNDLED", place)
+        .serving("in")
+        .await;
     assert_eq!(node.post("/in", &[], "{}").await.0, 200);
-    assert_eq!(std::fs::read_dir(node.data().join("compiled")).unwrap().count(), 0);
+    assert_eq!(
+        std::fs::read_dir(node.data().join("compiled"))
+            .unwrap()
+            .count(),
+        0
+    );
 }
 
 #[test]
 fn bench_durable_prints_what_was_accepted_and_run() {
-    let output =
-        run(&["bench", "--durable", "--json", "--seconds", "1", "--component", bundled("echo").to_str().unwrap()]);
+    let output = run(&[
+        "bench",
+        "--durable",
+        "--json",
+        "--seconds",
+        "1",
+        "--component",
+        bundled("echo").to_str().unwrap(),
+    ]);
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
-    let report: serde_json::Value = serde_json::from_str(&text).unwrap_or_else(|_| panic!("{output:?}"));
-    assert!(report["syncs_per_second"].as_f64().unwrap() > 0.0, "{report}");
+    let report: serde_json::Value =
+        serde_json::from_str(&text).unwrap_or_else(|_| panic!("{output:?}"));
+    assert!(
+        report["syncs_per_second"].as_f64().unwrap() > 0.0,
+        "{report}"
+    );
     let rounds = report["rounds"].as_array().unwrap();
     let is_positive = |round: &serde_json::Value, key: &str| round[key].as_f64().unwrap() > 0.0;
     assert_eq!(rounds.len(), 4);
     assert!(
-        rounds.iter().all(|one| is_positive(one, "accepted_per_second") && is_positive(one, "whole_cycle_per_second")),
+        rounds
+            .iter()
+            .all(|one| is_positive(one, "accepted_per_second")
+                && is_positive(one, "whole_cycle_per_second")),
         "{report}"
     );
 }
@@ -276,29 +457,51 @@ fn output_that_cannot_be_written_ends_commands() {
         command.args(words).stderr(std::process::Stdio::piped());
         command
     };
-    for words in
-        [&["providers"][..], &["providers", "github"], &["sign", "github", "--to", "http://x/", "--secret", "env:S"]]
-    {
+    for words in [
+        &["providers"][..],
+        &["providers", "github"],
+        &["sign", "github", "--to", "http://x/", "--secret", "env:S"],
+    ] {
         let full = std::fs::File::create("/dev/full").unwrap();
-        let output = command(words).env("S", "secret").stdout(full).output().unwrap();
+        let output = command(words)
+            .env("S", "secret")
+            .stdout(full)
+            .output()
+            .unwrap();
         let said = String::from_utf8_lossy(&output.stderr).into_owned();
         assert_eq!(output.status.code(), Some(1), "{words:?}: {said}");
-        assert!(said.contains("standard output cannot be written"), "{words:?}: {said}");
+        assert!(
+            said.contains("standard output cannot be written"),
+            "{words:?}: {said}"
+        );
 
-        let mut child = command(words).env("S", "secret").stdout(std::process::Stdio::piped()).spawn().unwrap();
+        let mut child = command(words)
+            .env("S", "secret")
+            .stdout(std::process::Stdio::piped())
+            .spawn()
+            .unwrap();
         drop(child.stdout.take());
         let output = child.wait_with_output().unwrap();
-        assert_eq!((output.status.code(), output.stderr.len()), (Some(0), 0), "{words:?}");
+        assert_eq!(
+            (output.status.code(), output.stderr.len()),
+            (Some(0), 0),
+            "{words:?}"
+        );
     }
 }
 
 #[tokio::test]
 async fn operators_see_what_a_command_does() {
     let file = "mode = \"async\"\n[verify]\nscheme = \"none\"\n[retry]\nattempts = 1\n";
-    let node = landfall_tests::Setup::new().hook("traps", &guest("traps"), file).serving("traps").await;
+    let node = landfall_tests::Setup::new()
+        .hook("traps", &guest("traps"), file)
+        .serving("traps")
+        .await;
     let mut events = Vec::new();
     for _ in 0..2 {
-        events.push(landfall_tests::event_id(&node.post("/traps", &[], "{}").await));
+        events.push(landfall_tests::event_id(
+            &node.post("/traps", &[], "{}").await,
+        ));
     }
     node.until_states("traps", &["dead", "dead"]).await;
     let command = |line: &str| {
@@ -310,29 +513,53 @@ async fn operators_see_what_a_command_does() {
     assert!(code == Some(2) && said.contains("--reason"), "{said}");
     let (code, said) = command("events discard --hook traps --reason old --dry-run");
     assert!(
-        code == Some(0) && said.contains(&events[1][..18]) && said.contains("2 deliveries would be discarded"),
+        code == Some(0)
+            && said.contains(&events[1][..18])
+            && said.contains("2 deliveries would be discarded"),
         "{said}"
     );
     let (code, said) = command(&format!("events discard {} --reason old", events[0]));
-    assert!(code == Some(0) && said.contains("1 delivery discarded"), "{said}");
+    assert!(
+        code == Some(0) && said.contains("1 delivery discarded"),
+        "{said}"
+    );
     let (code, said) = command(&format!("events discard {} --reason old", events[0]));
-    assert!(code == Some(1) && said.contains("no delivery of these events is dead or pending"), "{said}");
+    assert!(
+        code == Some(1) && said.contains("no delivery of these events is dead or pending"),
+        "{said}"
+    );
     let (_, said) = command("events list --hook traps");
     assert!(said.contains("discarded: old"), "{said}");
     let (_, said) = command("events stats");
-    assert!(said.contains("discarded") && said.contains("dead"), "{said}");
+    assert!(
+        said.contains("discarded") && said.contains("dead"),
+        "{said}"
+    );
 
     let (_, said) = command("events replay --hook traps --dry-run");
     assert!(said.contains("1 event would be replayed"), "{said}");
     let (_, said) = command("events replay --hook traps --again --dry-run --json");
     let sum: serde_json::Value = serde_json::from_str(&said).unwrap();
-    assert_eq!((&sum["events"], &sum["dry_run"]), (&2.into(), &true.into()), "{said}");
+    assert_eq!(
+        (&sum["events"], &sum["dry_run"]),
+        (&2.into(), &true.into()),
+        "{said}"
+    );
     let (code, said) = command(&format!("events retry-now {}", events[1]));
-    assert!(code == Some(1) && said.contains("0 deliveries due now; 1 left alone"), "{said}");
+    assert!(
+        code == Some(1) && said.contains("0 deliveries due now; 1 left alone"),
+        "{said}"
+    );
     let (code, said) = command("events purge --hook traps --dry-run");
-    assert!(code == Some(1) && said.contains("hook `traps` exists"), "{said}");
+    assert!(
+        code == Some(1) && said.contains("hook `traps` exists"),
+        "{said}"
+    );
     let (code, said) = command("events purge --hook gone");
-    assert!(code == Some(0) && said.contains("0 deliveries with their events"), "{said}");
+    assert!(
+        code == Some(0) && said.contains("0 deliveries with their events"),
+        "{said}"
+    );
 }
 
 #[test]
@@ -342,12 +569,24 @@ fn facts_are_printed_as_json() {
     let plugins = dir.path().to_str().unwrap();
     for (command, code) in [("check", 1), ("doctor", 1)] {
         let data = dir.path().join("data");
-        let output = run(&[command, "--json", "--plugins", plugins, "--data", data.to_str().unwrap()]);
+        let output = run(&[
+            command,
+            "--json",
+            "--plugins",
+            plugins,
+            "--data",
+            data.to_str().unwrap(),
+        ]);
         let facts: serde_json::Value = serde_json::from_str(&stdout(&output)).unwrap();
-        assert_eq!((output.status.code(), &facts["ok"]), (Some(code), &false.into()), "{facts}");
+        assert_eq!(
+            (output.status.code(), &facts["ok"]),
+            (Some(code), &false.into()),
+            "{facts}"
+        );
         assert_eq!(facts["hooks"][0]["name"], "a", "{facts}");
     }
-    let version: serde_json::Value = serde_json::from_str(&stdout(&run(&["version", "--json"]))).unwrap();
+    let version: serde_json::Value =
+        serde_json::from_str(&stdout(&run(&["version", "--json"]))).unwrap();
     assert_eq!(version["version"], env!("CARGO_PKG_VERSION"));
 }
 
@@ -355,15 +594,30 @@ fn facts_are_printed_as_json() {
 fn hidden_commands_are_never_suggested() {
     for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
         let script = stdout(&run(&["completions", shell]));
-        assert!(script.contains("retry-now") && !script.contains("plain-server"), "{shell}");
+        assert!(
+            script.contains("retry-now") && !script.contains("plain-server"),
+            "{shell}"
+        );
     }
     let page = stdout(&run(&["man"]));
-    assert!(page.contains(".TH landfall") && page.contains("events") && !page.contains("plain\\-server"), "{page}");
+    assert!(
+        page.contains(".TH landfall")
+            && page.contains("events")
+            && !page.contains("plain\\-server"),
+        "{page}"
+    );
     let dir = tempfile::tempdir().unwrap();
-    assert!(run(&["man", "--out", dir.path().to_str().unwrap()]).status.success());
+    assert!(
+        run(&["man", "--out", dir.path().to_str().unwrap()])
+            .status
+            .success()
+    );
     assert!(dir.path().join("landfall-events-discard.1").exists());
     for (typo, hidden) in [("plain-serve", "'plain-server'"), ("compil", "'compile'")] {
         let said = stderr(&run(&[typo]));
-        assert!(said.contains("unrecognized subcommand") && !said.contains(hidden), "{said}");
+        assert!(
+            said.contains("unrecognized subcommand") && !said.contains(hidden),
+            "{said}"
+        );
     }
 }

@@ -14,20 +14,38 @@ const OPEN: &str = "[verify]\nscheme = \"none\"\n";
 const TRACE: &str = "0af7651916cd43dd8448eb211c80319c";
 
 fn on_cloud_run(setup: Setup) -> Setup {
-    setup.env("K_SERVICE", "landfall").env("K_REVISION", "landfall-00001-abc")
+    setup
+        .env("K_SERVICE", "landfall")
+        .env("K_REVISION", "landfall-00001-abc")
 }
 
 fn hooks() -> Setup {
-    let store = format!("mode = \"sync\"\n{OPEN}[settings]\ntable = \"t\"\n[allow]\ntable = [\"t\"]\n");
+    let store =
+        format!("mode = \"sync\"\n{OPEN}[settings]\ntable = \"t\"\n[allow]\ntable = [\"t\"]\n");
     Setup::new()
-        .hook("quick", &guest("answers_one"), &format!("mode = \"sync\"\n{OPEN}"))
-        .hook("later", &guest("answers_one"), &format!("mode = \"async\"\n{OPEN}"))
-        .hook("both", &guest("answers_one"), &format!("mode = \"auto\"\n{OPEN}"))
+        .hook(
+            "quick",
+            &guest("answers_one"),
+            &format!("mode = \"sync\"\n{OPEN}"),
+        )
+        .hook(
+            "later",
+            &guest("answers_one"),
+            &format!("mode = \"async\"\n{OPEN}"),
+        )
+        .hook(
+            "both",
+            &guest("answers_one"),
+            &format!("mode = \"auto\"\n{OPEN}"),
+        )
         .hook("rows", &bundled("store"), &store)
 }
 
 async fn problem(node: &Node, hook: &str) -> String {
-    node.until(hook, "unavailable").await["problem"].as_str().unwrap_or_default().to_owned()
+    node.until(hook, "unavailable").await["problem"]
+        .as_str()
+        .unwrap_or_default()
+        .to_owned()
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -38,15 +56,29 @@ async fn what_a_disk_in_memory_cannot_keep_is_refused_with_the_ways_out() {
     let node = on_cloud_run(hooks()).serving("quick").await;
     for hook in ["later", "both"] {
         let why = problem(&node, hook).await;
-        for way in ["pubsub://… (Pub/Sub)", "cloudtasks://… (Cloud Tasks)", "postgres://… (Postgres)"] {
+        for way in [
+            "pubsub://… (Pub/Sub)",
+            "cloudtasks://… (Cloud Tasks)",
+            "postgres://… (Postgres)",
+        ] {
             assert!(why.contains(way), "{hook}: {why}");
         }
         assert_eq!(node.post(&format!("/{hook}"), &[], "{}").await.0, 503);
     }
-    assert!(problem(&node, "rows").await.contains("postgres://"), "rows would be lost");
-    assert_eq!(node.post("/quick", &[], "{}").await.0, 200, "sync needs nothing");
+    assert!(
+        problem(&node, "rows").await.contains("postgres://"),
+        "rows would be lost"
+    );
+    assert_eq!(
+        node.post("/quick", &[], "{}").await.0,
+        200,
+        "sync needs nothing"
+    );
     // Whoever wants to lose events says so.
-    let node = on_cloud_run(hooks()).arg("--accept-losing-events").serving("quick").await;
+    let node = on_cloud_run(hooks())
+        .arg("--accept-losing-events")
+        .serving("quick")
+        .await;
     for hook in ["later", "rows"] {
         node.until(hook, "serving").await;
     }
@@ -67,11 +99,18 @@ async fn what_a_disk_in_memory_cannot_keep_is_refused_with_the_ways_out() {
 async fn the_shorter_of_our_time_and_that_of_the_platform_counts() {
     let slow = format!("mode = \"sync\"\ndeadline = \"20s\"\n{OPEN}[settings]\nms = 15000\n");
     let setup = on_cloud_run(Setup::new().hook("slow", &guest("sleeps"), &slow));
-    let node = setup.env("LANDFALL_PLATFORM_TIMEOUT", "3s").serving("slow").await;
+    let node = setup
+        .env("LANDFALL_PLATFORM_TIMEOUT", "3s")
+        .serving("slow")
+        .await;
     node.until_log("the platform ends requests sooner").await;
     let begun = Instant::now();
     assert_eq!(node.post("/slow", &[], "{}").await.0, 504);
-    assert!(begun.elapsed() < Duration::from_secs(15), "{:?}", begun.elapsed());
+    assert!(
+        begun.elapsed() < Duration::from_secs(15),
+        "{:?}",
+        begun.elapsed()
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -85,15 +124,28 @@ async fn its_logging_finds_severity_and_trace_in_our_lines() {
     node.until("traps", "serving").await;
     let traceparent = format!("00-{TRACE}-b7ad6b7169203331-01");
     for hook in ["/quick", "/traps"] {
-        node.post(hook, &[("traceparent", &traceparent)], "{}").await;
+        node.post(hook, &[("traceparent", &traceparent)], "{}")
+            .await;
     }
     for (hook, severity) in [("quick", "INFO"), ("traps", "WARNING")] {
-        let line = node.logged("an attempt", |line| line["message"] == "attempt" && line["hook"] == hook).await;
+        let line = node
+            .logged("an attempt", |line| {
+                line["message"] == "attempt" && line["hook"] == hook
+            })
+            .await;
         assert_eq!(line["severity"], severity, "{line}");
-        assert_eq!(line["logging.googleapis.com/trace"], format!("projects/my-project/traces/{TRACE}"));
+        assert_eq!(
+            line["logging.googleapis.com/trace"],
+            format!("projects/my-project/traces/{TRACE}")
+        );
         assert_eq!(line["logging.googleapis.com/spanId"], "b7ad6b7169203331");
         assert_eq!(line["logging.googleapis.com/trace_sampled"], true);
-        assert!(line["time"].as_str().is_some_and(|time| time.ends_with('Z')), "{line}");
+        assert!(
+            line["time"]
+                .as_str()
+                .is_some_and(|time| time.ends_with('Z')),
+            "{line}"
+        );
     }
 }
 
@@ -105,20 +157,46 @@ async fn it_listens_where_it_is_told_takes_h2c_and_is_stopped_in_time() {
     std::fs::copy(guest("sleeps"), dir.path().join("slow.wasm")).unwrap();
     std::fs::write(dir.path().join("slow.toml"), slow).unwrap();
     let mut command = Command::new(landfall());
-    command.arg("serve").current_dir(dir.path()).stderr(Stdio::piped()).env_remove("RUST_BACKTRACE");
-    command.env("PORT", port.to_string()).env("K_SERVICE", "landfall").env("LANDFALL_HTTP2", "true");
-    command.env("LANDFALL_PLUGINS", dir.path()).env("LANDFALL_ADMIN_LISTEN", "127.0.0.1:0");
-    let mut child = command.env("LANDFALL_DATA", dir.path().join("data")).spawn().unwrap();
+    command
+        .arg("serve")
+        .current_dir(dir.path())
+        .stderr(Stdio::piped())
+        .env_remove("RUST_BACKTRACE");
+    command
+        .env("PORT", port.to_string())
+        .env("K_SERVICE", "landfall")
+        .env("LANDFALL_HTTP2", "true");
+    command
+        .env("LANDFALL_PLUGINS", dir.path())
+        .env("LANDFALL_ADMIN_LISTEN", "127.0.0.1:0");
+    let mut child = command
+        .env("LANDFALL_DATA", dir.path().join("data"))
+        .spawn()
+        .unwrap();
     let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
-    let serving = lines.by_ref().map(|line| serde_json::from_str::<Value>(&line.unwrap()).unwrap());
-    let serving = serving.into_iter().find(|line| line["message"] == "serving").expect("it serves");
-    assert_eq!((&serving["severity"], &serving["listen"]), (&json!("INFO"), &json!(format!("0.0.0.0:{port}"))));
+    let serving = lines
+        .by_ref()
+        .map(|line| serde_json::from_str::<Value>(&line.unwrap()).unwrap());
+    let serving = serving
+        .into_iter()
+        .find(|line| line["message"] == "serving")
+        .expect("it serves");
+    assert_eq!(
+        (&serving["severity"], &serving["listen"]),
+        (&json!("INFO"), &json!(format!("0.0.0.0:{port}")))
+    );
     let drained = std::thread::spawn(move || lines.map_while(Result::ok).collect::<Vec<_>>());
-    let client = reqwest::Client::builder().http2_prior_knowledge().build().unwrap();
+    let client = reqwest::Client::builder()
+        .http2_prior_knowledge()
+        .build()
+        .unwrap();
     // The first request may come before the bucket with the plugins has been read: it waits for that.
     let url = format!("http://127.0.0.1:{port}/slow");
     let first = client.post(&url).body("{}").send().await.unwrap();
-    assert_eq!((first.status().as_u16(), first.version()), (200, reqwest::Version::HTTP_2));
+    assert_eq!(
+        (first.status().as_u16(), first.version()),
+        (200, reqwest::Version::HTTP_2)
+    );
     let begun = Instant::now();
     let calls: Vec<_> = (0..80)
         .map(|_| {
@@ -127,13 +205,30 @@ async fn it_listens_where_it_is_told_takes_h2c_and_is_stopped_in_time() {
         })
         .collect();
     tokio::time::sleep(Duration::from_millis(500)).await;
-    let stopped = Command::new("kill").args(["-s", "TERM", &child.id().to_string()]).status().unwrap();
+    let stopped = Command::new("kill")
+        .args(["-s", "TERM", &child.id().to_string()])
+        .status()
+        .unwrap();
     assert!(stopped.success());
     for call in calls {
         assert_eq!(call.await.unwrap(), 200, "what was begun is answered");
     }
-    assert!(begun.elapsed() < Duration::from_secs(60), "side by side: {:?}", begun.elapsed());
+    assert!(
+        begun.elapsed() < Duration::from_secs(60),
+        "side by side: {:?}",
+        begun.elapsed()
+    );
     assert!(child.wait().unwrap().success());
-    assert!(begun.elapsed() < Duration::from_secs(60), "{:?}", begun.elapsed());
-    assert!(drained.join().unwrap().iter().all(|line| serde_json::from_str::<Value>(line).is_ok()));
+    assert!(
+        begun.elapsed() < Duration::from_secs(60),
+        "{:?}",
+        begun.elapsed()
+    );
+    assert!(
+        drained
+            .join()
+            .unwrap()
+            .iter()
+            .all(|line| serde_json::from_str::<Value>(line).is_ok())
+    );
 }

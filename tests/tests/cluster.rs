@@ -15,11 +15,17 @@ const LEASE: Duration = Duration::from_secs(7);
 
 #[tokio::test(flavor = "multi_thread")]
 async fn nodes_and_the_database_may_die_and_nothing_is_lost_or_left_twice() {
-    let Some(server) = Postgres::start() else { return };
+    let Some(server) = Postgres::start() else {
+        return;
+    };
     let events = rounds(300, 900);
     let fresh = setup("async").env("LANDFALL_LEDGER_URL", &server.database());
     // All three start at once on a database without tables.
-    let (one, two, three) = tokio::join!(serving(fresh.copy()), serving(fresh.copy()), serving(fresh.copy()));
+    let (one, two, three) = tokio::join!(
+        serving(fresh.copy()),
+        serving(fresh.copy()),
+        serving(fresh.copy())
+    );
     let at = Arc::new(Mutex::new(vec![one.public, two.public, three.public]));
     let third = events / 3;
     // A node dies under load and comes back; another is stopped with everything it holds.
@@ -40,20 +46,34 @@ async fn nodes_and_the_database_may_die_and_nothing_is_lost_or_left_twice() {
     server.signal("CONT");
     tokio::time::sleep(Duration::from_millis(100)).await;
     server.kill();
-    let ready =
-        async |node: &Node| node.client.get(format!("http://{}/readyz", node.admin)).send().await.unwrap().status();
-    eventually("a node without its database is not ready", || async { (ready(&three).await == 503).then_some(()) })
-        .await;
+    let ready = async |node: &Node| {
+        node.client
+            .get(format!("http://{}/readyz", node.admin))
+            .send()
+            .await
+            .unwrap()
+            .status()
+    };
+    eventually("a node without its database is not ready", || async {
+        (ready(&three).await == 503).then_some(())
+    })
+    .await;
     server.start_again();
     again += sending.await.unwrap();
-    eventually("it is ready again", || async { (ready(&three).await == 200).then_some(()) }).await;
+    eventually("it is ready again", || async {
+        (ready(&three).await == 200).then_some(())
+    })
+    .await;
     // Whoever was stopped wakes when its leases are somebody else's.
     tokio::time::sleep((LEASE + Duration::from_secs(12)).saturating_sub(stopped.elapsed())).await;
     two.signal("CONT");
     check(&three, events, "three nodes").await;
     check_again(&two, events).await;
     println!("{events} events, {again} times without an answer of 2xx; lost 0, twice 0");
-    let attempts = server.sql("t0", "SELECT count(*) - count(DISTINCT delivery) FROM landfall.attempts");
+    let attempts = server.sql(
+        "t0",
+        "SELECT count(*) - count(DISTINCT delivery) FROM landfall.attempts",
+    );
     println!("attempts that were run again: {attempts}");
 }
 
@@ -69,7 +89,9 @@ async fn check_again(node: &Node, events: usize) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn connections_to_the_database_may_be_slow_cut_and_half_closed() {
-    let Some(server) = Postgres::shared() else { return };
+    let Some(server) = Postgres::shared() else {
+        return;
+    };
     let url = server.database();
     let port = relay::bad_line(server.port()).await;
     let fresh = setup("auto").env("LANDFALL_LEDGER_URL", &url);
@@ -84,11 +106,16 @@ async fn connections_to_the_database_may_be_slow_cut_and_half_closed() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn rows_can_be_queried_whatever_json_holds_and_pauses_are_known_to_all() {
-    let Some(server) = Postgres::shared() else { return };
+    let Some(server) = Postgres::shared() else {
+        return;
+    };
     let url = server.database();
     let database = url.rsplit('/').next().unwrap().to_owned();
-    let store = format!("mode = \"async\"\n{OPEN}[settings]\ntable = \"t\"\n[allow]\ntable = [\"t\"]\n");
-    let fresh = Setup::new().hook("store", &bundled("store"), &store).env("LANDFALL_LEDGER_URL", &url);
+    let store =
+        format!("mode = \"async\"\n{OPEN}[settings]\ntable = \"t\"\n[allow]\ntable = [\"t\"]\n");
+    let fresh = Setup::new()
+        .hook("store", &bundled("store"), &store)
+        .env("LANDFALL_LEDGER_URL", &url);
     let (one, two) = tokio::join!(fresh.copy().serving("store"), fresh.copy().serving("store"));
     let odd = "{\"text\":\"a\\u0000b\",\"n\":1e400}";
     for body in ["{\"n\":1,\"who\":\"Ada\"}", odd] {
@@ -98,10 +125,17 @@ async fn rows_can_be_queried_whatever_json_holds_and_pauses_are_known_to_all() {
     let asked = "SELECT json->'body'->>'who' FROM landfall.rows WHERE json->'body'->>'n' = '1'";
     assert_eq!(server.sql(&database, asked), "Ada");
     let rows = two.rows("store", "t").await;
-    assert!(rows.iter().any(|row| row["row"]["body"].to_string().contains("\\u0000")), "{rows:?}");
+    assert!(
+        rows.iter()
+            .any(|row| row["row"]["body"].to_string().contains("\\u0000")),
+        "{rows:?}"
+    );
     // What one node is told, the other one knows within a beat; an event that waits is run by either.
     one.order("/api/hooks/store/pause", json!({})).await;
-    eventually("the other node knows", || async { (two.hook("store").await?["paused"] == true).then_some(()) }).await;
+    eventually("the other node knows", || async {
+        (two.hook("store").await?["paused"] == true).then_some(())
+    })
+    .await;
     assert_eq!(two.post("/store", &[], "{\"n\":3}").await.0, 202);
     two.order("/api/hooks/store/resume", json!({})).await;
     two.until_states("store", &["done", "done", "done"]).await;
@@ -110,21 +144,34 @@ async fn rows_can_be_queried_whatever_json_holds_and_pauses_are_known_to_all() {
 /// The two ways in which a database refuses writes while other statements succeed.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_database_without_writes_stays_unready() {
-    let Some(server) = Postgres::shared() else { return };
+    let Some(server) = Postgres::shared() else {
+        return;
+    };
     let url = server.database();
     let database = url.rsplit('/').next().unwrap();
-    let store = format!("mode = \"async\"\n{OPEN}[settings]\ntable = \"t\"\n[allow]\ntable = [\"t\"]\n");
-    let setup = Setup::new().hook("store", &bundled("store"), &store).env("LANDFALL_LEDGER_URL", &url);
+    let store =
+        format!("mode = \"async\"\n{OPEN}[settings]\ntable = \"t\"\n[allow]\ntable = [\"t\"]\n");
+    let setup = Setup::new()
+        .hook("store", &bundled("store"), &store)
+        .env("LANDFALL_LEDGER_URL", &url);
     let node = setup.serving("store").await;
     assert_eq!(node.post("/store", &[], "{}").await.0, 202);
     node.until_states("store", &["done"]).await;
 
     // As after a failover: the sessions end, and new ones find a server that only reads.
-    server.sql("postgres", &format!("ALTER DATABASE {database} SET default_transaction_read_only = on"));
-    let end = format!("SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE datname = '{database}'");
+    server.sql(
+        "postgres",
+        &format!("ALTER DATABASE {database} SET default_transaction_read_only = on"),
+    );
+    let end = format!(
+        "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE datname = '{database}'"
+    );
     server.sql("postgres", &end);
     stays_unready(&node, "the database is read only").await;
-    server.sql("postgres", &format!("ALTER DATABASE {database} RESET default_transaction_read_only"));
+    server.sql(
+        "postgres",
+        &format!("ALTER DATABASE {database} RESET default_transaction_read_only"),
+    );
     accepts_again(&node, 2).await;
 
     // As on a full disk: a statement that changes no row succeeds.
@@ -139,7 +186,10 @@ async fn a_database_without_writes_stays_unready() {
 
 /// Refuses events, and is not ready while its statements that change nothing succeed.
 async fn stays_unready(node: &Node, why: &str) {
-    eventually("the node refuses", || async { (node.post("/store", &[], "{}").await.0 == 503).then_some(()) }).await;
+    eventually("the node refuses", || async {
+        (node.post("/store", &[], "{}").await.0 == 503).then_some(())
+    })
+    .await;
     node.until_log(why).await;
     for _ in 0..25 {
         assert_eq!(readiness(node).await, 503, "{}", node.log());
@@ -150,42 +200,82 @@ async fn stays_unready(node: &Node, why: &str) {
 
 /// Once it is ready, an event is accepted and run.
 async fn accepts_again(node: &Node, events: usize) {
-    eventually("the node is ready", || async { (readiness(node).await == 200).then_some(()) }).await;
-    assert_eq!(node.post("/store", &[], "{}").await.0, 202, "{}", node.log());
+    eventually("the node is ready", || async {
+        (readiness(node).await == 200).then_some(())
+    })
+    .await;
+    assert_eq!(
+        node.post("/store", &[], "{}").await.0,
+        202,
+        "{}",
+        node.log()
+    );
     node.until_states("store", &vec!["done"; events]).await;
 }
 
 async fn readiness(node: &Node) -> u16 {
-    node.client.get(format!("http://{}/readyz", node.admin)).send().await.unwrap().status().as_u16()
+    node.client
+        .get(format!("http://{}/readyz", node.admin))
+        .send()
+        .await
+        .unwrap()
+        .status()
+        .as_u16()
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_server_that_does_not_keep_its_promises_is_refused_in_words_without_the_password() {
-    let Some(server) = Postgres::shared() else { return };
+    let Some(server) = Postgres::shared() else {
+        return;
+    };
     let url = server.database();
     let secret = "canary-password";
     let with_password = url.replace("postgres@", &format!("postgres:{secret}@"));
     let cases = [
-        (format!("{with_password}?options=-c%20synchronous_commit%3Doff%20-c%20fsync%3Doff"), "cannot be reached"),
-        (with_password.replace(&format!(":{}/", server.port()), ":9/"), "cannot be reached"),
-        (format!("{with_password}?sslmode=require"), "add sslmode=disable to the URL"),
-        (format!("{with_password}?sslmode=maybe"), "sslmode is one of disable"),
+        (
+            format!("{with_password}?options=-c%20synchronous_commit%3Doff%20-c%20fsync%3Doff"),
+            "cannot be reached",
+        ),
+        (
+            with_password.replace(&format!(":{}/", server.port()), ":9/"),
+            "cannot be reached",
+        ),
+        (
+            format!("{with_password}?sslmode=require"),
+            "add sslmode=disable to the URL",
+        ),
+        (
+            format!("{with_password}?sslmode=maybe"),
+            "sslmode is one of disable",
+        ),
         (format!("{with_password}_none"), "does not exist"),
         (format!("mysql://u:{secret}@h/d"), "postgres://USER"),
         (format!("postgres://u:{secret}@[::bad/d"), "cannot be used"),
     ];
     for (bad, words) in cases {
-        let setup = Setup::new().hook("store", &guest("answers_one"), OPEN).env("LANDFALL_LEDGER_URL", &bad);
+        let setup = Setup::new()
+            .hook("store", &guest("answers_one"), OPEN)
+            .env("LANDFALL_LEDGER_URL", &bad);
         let log = setup.refusal().await;
         assert!(log.contains(words) && !log.contains(secret), "{bad}: {log}");
     }
     // A newer Landfall has been here.
-    let node = Setup::new().hook("store", &guest("answers_one"), OPEN).env("LANDFALL_LEDGER_URL", &url).start().await;
+    let node = Setup::new()
+        .hook("store", &guest("answers_one"), OPEN)
+        .env("LANDFALL_LEDGER_URL", &url)
+        .start()
+        .await;
     drop(node);
-    server.sql(url.rsplit('/').next().unwrap(), "UPDATE landfall.version SET version = 99");
+    server.sql(
+        url.rsplit('/').next().unwrap(),
+        "UPDATE landfall.version SET version = 99",
+    );
     let setup = Setup::new().env("LANDFALL_LEDGER_URL", &url);
     let log = setup.refusal().await;
-    assert!(log.contains("newer Landfall (version 99, this one knows 4)"), "{log}");
+    assert!(
+        log.contains("newer Landfall (version 99, this one knows 4)"),
+        "{log}"
+    );
 }
 
 fn slow_hook(ms: u64) -> Setup {
@@ -196,7 +286,9 @@ fn slow_hook(ms: u64) -> Setup {
 /// The promise is 10 s: the lease, one beat of another node, and its look for what is due.
 #[tokio::test(flavor = "multi_thread")]
 async fn dead_nodes_are_replaced_within_ten_seconds() {
-    let Some(server) = Postgres::shared() else { return };
+    let Some(server) = Postgres::shared() else {
+        return;
+    };
     let url = server.database();
     let database = url.rsplit('/').next().unwrap();
     let fresh = slow_hook(3000).env("LANDFALL_LEDGER_URL", &url);
@@ -206,13 +298,19 @@ async fn dead_nodes_are_replaced_within_ten_seconds() {
     assert_eq!(one.post("/slow", &[], "{}").await.0, 202);
     one.until_states("slow", &["running"]).await;
     let left = "SELECT lease_until - landfall.now_ms() FROM landfall.deliveries WHERE state = 1";
-    let left: i64 = server.sql(database, left).parse().expect("one delivery runs");
+    let left: i64 = server
+        .sql(database, left)
+        .parse()
+        .expect("one delivery runs");
     assert!((1..=LEASE.as_millis() as i64).contains(&left), "{left} ms");
 
     drop(one);
     let killed = Instant::now();
     let taken_over = "SELECT count(*) FROM landfall.deliveries WHERE attempt = 2";
-    eventually("another node runs it", || async { (server.sql(database, taken_over) == "1").then_some(()) }).await;
+    eventually("another node runs it", || async {
+        (server.sql(database, taken_over) == "1").then_some(())
+    })
+    .await;
     println!("taken over after {:?}", killed.elapsed());
     let done = two.until_states("slow", &["done"]).await;
     assert_eq!(done[0]["attempt"], 2);
@@ -221,7 +319,9 @@ async fn dead_nodes_are_replaced_within_ten_seconds() {
 /// Three leases long: heartbeats hold it, and the other node finds nothing to take.
 #[tokio::test(flavor = "multi_thread")]
 async fn long_attempts_keep_their_lease() {
-    let Some(server) = Postgres::shared() else { return };
+    let Some(server) = Postgres::shared() else {
+        return;
+    };
     let url = server.database();
     let fresh = slow_hook(3 * LEASE.as_millis() as u64).env("LANDFALL_LEDGER_URL", &url);
     let (one, two) = tokio::join!(fresh.copy().serving("slow"), fresh.copy().serving("slow"));
@@ -235,32 +335,52 @@ async fn long_attempts_keep_their_lease() {
     let done = two.until_states("slow", &["done"]).await;
     assert_eq!(done[0]["attempt"], 1, "{}{}", one.log(), two.log());
     let metrics = one.metrics().await;
-    for line in ["landfall_attempts_running 0", "landfall_deliveries_leased 0"] {
-        assert!(metrics.lines().any(|have| have == line), "{line}\n{metrics}");
+    for line in [
+        "landfall_attempts_running 0",
+        "landfall_deliveries_leased 0",
+    ] {
+        assert!(
+            metrics.lines().any(|have| have == line),
+            "{line}\n{metrics}"
+        );
     }
 }
 
 /// Each refusal names the statement that mends it, and after the last one the node serves.
 #[tokio::test(flavor = "multi_thread")]
 async fn missing_grants_are_named() {
-    let Some(server) = Postgres::shared() else { return };
+    let Some(server) = Postgres::shared() else {
+        return;
+    };
     let url = server.database();
     let database = url.rsplit('/').next().unwrap().to_owned();
     let role = format!("role_{database}");
     server.sql("postgres", &format!("CREATE ROLE {role} LOGIN"));
-    server.sql("postgres", &format!("REVOKE CREATE ON DATABASE {database} FROM PUBLIC"));
-    let store = format!("mode = \"async\"\n{OPEN}[settings]\ntable = \"t\"\n[allow]\ntable = [\"t\"]\n");
+    server.sql(
+        "postgres",
+        &format!("REVOKE CREATE ON DATABASE {database} FROM PUBLIC"),
+    );
+    let store =
+        format!("mode = \"async\"\n{OPEN}[settings]\ntable = \"t\"\n[allow]\ntable = [\"t\"]\n");
     let setup = |role: &str| {
         let url = url.replace("postgres@", &format!("{role}@"));
-        Setup::new().hook("store", &bundled("store"), &store).env("LANDFALL_LEDGER_URL", &url)
+        Setup::new()
+            .hook("store", &bundled("store"), &store)
+            .env("LANDFALL_LEDGER_URL", &url)
     };
     let grants = |log: &str| {
-        let start = log.find("run GRANT").map(|at| at + "run ".len()).unwrap_or_else(|| panic!("no statement: {log}"));
+        let start = log
+            .find("run GRANT")
+            .map(|at| at + "run ".len())
+            .unwrap_or_else(|| panic!("no statement: {log}"));
         let end = log[start..].find([';', '"']).unwrap_or(log.len() - start);
         log[start..start + end].to_owned()
     };
     let statement = grants(&setup(&role).refusal().await);
-    assert_eq!(statement, format!("GRANT CREATE ON DATABASE {database} TO {role}"));
+    assert_eq!(
+        statement,
+        format!("GRANT CREATE ON DATABASE {database} TO {role}")
+    );
 
     // The owner has made the tables.
     drop(setup("postgres").serving("store").await);
@@ -282,9 +402,13 @@ async fn missing_grants_are_named() {
     node.until_states("store", &["done"]).await;
 
     // Taken away while it runs.
-    server.sql(&database, &format!("REVOKE INSERT ON ALL TABLES IN SCHEMA landfall FROM {role}"));
+    server.sql(
+        &database,
+        &format!("REVOKE INSERT ON ALL TABLES IN SCHEMA landfall FROM {role}"),
+    );
     assert_eq!(node.post("/store", &[], "{}").await.0, 503);
-    node.until_log("run GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA landfall").await;
+    node.until_log("run GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA landfall")
+        .await;
     server.sql(&database, &statements[1]);
     accepts_again(&node, 2).await;
 }
@@ -292,18 +416,42 @@ async fn missing_grants_are_named() {
 /// A ledger of version 3 with deliveries of a hook that no longer exists.
 #[tokio::test(flavor = "multi_thread")]
 async fn older_ledgers_keep_their_deliveries() {
-    let Some(server) = Postgres::shared() else { return };
+    let Some(server) = Postgres::shared() else {
+        return;
+    };
     let url = server.database();
-    server.sql(url.rsplit('/').next().unwrap(), include_str!("../fixtures/postgres-ledger-3.sql"));
+    server.sql(
+        url.rsplit('/').next().unwrap(),
+        include_str!("../fixtures/postgres-ledger-3.sql"),
+    );
     let node = Setup::new().env("LANDFALL_LEDGER_URL", &url).start().await;
 
     let mut all = node.deliveries("gone").await;
     all.sort_by_key(|one| one["delivery"].as_i64());
-    let states: Vec<_> = all.iter().map(|one| one["state"].as_str().unwrap()).collect();
-    assert_eq!(states, ["resolved", "done", "dead", "done", "pending", "dead"]);
-    assert_eq!((&all[0]["resolved_by"], &all[1]["replay_of"]), (&json!(2), &json!(1)));
-    assert_eq!((&all[2]["resolved_by"], &all[5]["replay_of"]), (&json!(null), &json!(3)));
+    let states: Vec<_> = all
+        .iter()
+        .map(|one| one["state"].as_str().unwrap())
+        .collect();
+    assert_eq!(
+        states,
+        ["resolved", "done", "dead", "done", "pending", "dead"]
+    );
+    assert_eq!(
+        (&all[0]["resolved_by"], &all[1]["replay_of"]),
+        (&json!(2), &json!(1))
+    );
+    assert_eq!(
+        (&all[2]["resolved_by"], &all[5]["replay_of"]),
+        (&json!(null), &json!(3))
+    );
     let order = json!({ "hook": "gone", "dry_run": true });
-    assert_eq!(node.order("/api/replay", order).await["events"], 1, "one event has no replay that is done");
-    assert_eq!(node.order("/api/purge", json!({ "hook": "gone" })).await["deliveries"], 6);
+    assert_eq!(
+        node.order("/api/replay", order).await["events"],
+        1,
+        "one event has no replay that is done"
+    );
+    assert_eq!(
+        node.order("/api/purge", json!({ "hook": "gone" })).await["deliveries"],
+        6
+    );
 }

@@ -12,7 +12,8 @@ use landfall_tests::{Node, Receiver, Setup, bundled, event_id, eventually, guest
 use serde_json::{Value, json};
 
 const OPEN: &str = "[verify]\nscheme = \"none\"\n";
-const STORE: &str = "[settings]\ntable = \"t\"\nfields = { n = \"/n\" }\n[allow]\ntable = [\"t\"]\n";
+const STORE: &str =
+    "[settings]\ntable = \"t\"\nfields = { n = \"/n\" }\n[allow]\ntable = [\"t\"]\n";
 
 /// Case, backend, and why the case has nothing to assert there.
 const NOT_APPLICABLE: [(&str, &str, &str); 4] = [
@@ -26,8 +27,16 @@ const NOT_APPLICABLE: [(&str, &str, &str); 4] = [
         "sqlite",
         "the answer of a file cannot get lost; tests/kills.rs ends the node between commit and answer",
     ),
-    ("what_is_too_large_is_refused", "sqlite", "a file takes every body that max_body allows"),
-    ("what_is_too_large_is_refused", "postgres", "the database takes every body that max_body allows"),
+    (
+        "what_is_too_large_is_refused",
+        "sqlite",
+        "a file takes every body that max_body allows",
+    ),
+    (
+        "what_is_too_large_is_refused",
+        "postgres",
+        "the database takes every body that max_body allows",
+    ),
 ];
 
 macro_rules! cases {
@@ -77,7 +86,9 @@ macro_rules! suite {
 #[test]
 fn only_known_cases_are_exempt() {
     for (case, backend, why) in NOT_APPLICABLE {
-        let known = BACKENDS.iter().any(|(name, cases)| *name == backend && cases.contains(&case));
+        let known = BACKENDS
+            .iter()
+            .any(|(name, cases)| *name == backend && cases.contains(&case));
         assert!(known && !why.is_empty(), "{case} of {backend}");
     }
 }
@@ -101,9 +112,14 @@ fn kind(name: &str) -> Kind {
 const KEY: &str = "the key of the queue, for tests";
 
 async fn serving(backend: &Backend, setup: Setup, hook: &str) -> Node {
-    let has_broker = backend.variables().any(|(name, _)| name == "LANDFALL_QUEUE_URL");
+    let has_broker = backend
+        .variables()
+        .any(|(name, _)| name == "LANDFALL_QUEUE_URL");
     let setup = match has_broker {
-        true => backend.under(setup).env("LANDFALL_QUEUE_KEY", "env:QUEUE_KEY").env("QUEUE_KEY", KEY),
+        true => backend
+            .under(setup)
+            .env("LANDFALL_QUEUE_KEY", "env:QUEUE_KEY")
+            .env("QUEUE_KEY", KEY),
         false => backend.under(setup),
     };
     let node = setup.serving(hook).await;
@@ -114,13 +130,22 @@ async fn serving(backend: &Backend, setup: Setup, hook: &str) -> Node {
 
 /// Whether an event with this number was accepted.
 async fn post(node: &Node, n: usize) -> bool {
-    let answer = node.try_post("/leaves", &[("id", &n.to_string())], json!({ "n": n }).to_string()).await;
+    let answer = node
+        .try_post(
+            "/leaves",
+            &[("id", &n.to_string())],
+            json!({ "n": n }).to_string(),
+        )
+        .await;
     answer.is_some_and(|answer| answer.0 == 202)
 }
 
 /// As a sender does: a busy broker may take longer than the node waits for it.
 async fn accept(node: &Node, n: usize) {
-    eventually("it is accepted", || async { post(node, n).await.then_some(()) }).await;
+    eventually("it is accepted", || async {
+        post(node, n).await.then_some(())
+    })
+    .await;
 }
 
 async fn what_is_accepted_outlives_the_node(backend: Backend) {
@@ -135,22 +160,49 @@ async fn what_is_accepted_outlives_the_node(backend: Backend) {
 
 async fn what_cannot_be_kept_is_refused_and_nothing_of_it_is_lost_later(backend: Backend) {
     let node = serving(&backend, leaves::setup("async"), "leaves").await;
-    assert!(backend.line(Line::Cut), "{:?} has a line to cut", backend.kind);
-    let answer = node.client.post(node.url("/leaves")).header("id", "0").body("{\"n\":0}").send().await.unwrap();
-    assert_eq!((answer.status().as_u16(), answer.headers().contains_key("retry-after")), (503, true));
+    assert!(
+        backend.line(Line::Cut),
+        "{:?} has a line to cut",
+        backend.kind
+    );
+    let answer = node
+        .client
+        .post(node.url("/leaves"))
+        .header("id", "0")
+        .body("{\"n\":0}")
+        .send()
+        .await
+        .unwrap();
+    assert_eq!(
+        (
+            answer.status().as_u16(),
+            answer.headers().contains_key("retry-after")
+        ),
+        (503, true)
+    );
     backend.line(Line::Whole);
-    eventually("it is accepted when it can be", || async { post(&node, 0).await.then_some(()) }).await;
+    eventually("it is accepted when it can be", || async {
+        post(&node, 0).await.then_some(())
+    })
+    .await;
     check(&node, 1, &format!("{:?}", backend.kind)).await;
 }
 
 async fn what_was_kept_without_an_answer_is_not_run_twice(backend: Backend) {
     let node = serving(&backend, leaves::setup("async"), "leaves").await;
-    assert!(backend.be_unknown(true).await, "{:?} can lose its answer", backend.kind);
+    assert!(
+        backend.be_unknown(true).await,
+        "{:?} can lose its answer",
+        backend.kind
+    );
     assert!(!post(&node, 0).await, "nobody has said that it is kept");
     // The retry is refused too, unless the event has come back meanwhile: then it is known.
     post(&node, 0).await;
     backend.be_unknown(false).await;
-    eventually("it is accepted when it can be", || async { post(&node, 0).await.then_some(()) }).await;
+    eventually("it is accepted when it can be", || async {
+        post(&node, 0).await.then_some(())
+    })
+    .await;
     check(&node, 1, &format!("{:?}", backend.kind)).await;
     // Whatever was kept twice has come by now, or comes while this waits.
     tokio::time::sleep(Duration::from_secs(1)).await;
@@ -159,18 +211,36 @@ async fn what_was_kept_without_an_answer_is_not_run_twice(backend: Backend) {
 
 async fn duplicates_run_once_and_other_bodies_run(backend: Backend) {
     let file = format!("mode = \"async\"\n{OPEN}{STORE}[dedup]\nid = {{ header = \"Id\" }}\n");
-    let node = serving(&backend, Setup::new().hook("store", &bundled("store"), &file), "store").await;
+    let node = serving(
+        &backend,
+        Setup::new().hook("store", &bundled("store"), &file),
+        "store",
+    )
+    .await;
     for _ in 0..3 {
-        assert_eq!(node.post("/store", &[("id", "7")], "{\"n\":7}").await.0, 202);
+        assert_eq!(
+            node.post("/store", &[("id", "7")], "{\"n\":7}").await.0,
+            202
+        );
     }
     node.until_states("store", &["done"]).await;
-    assert_eq!(node.post("/store", &[("id", "7")], "{\"n\":8}").await.0, 202);
+    assert_eq!(
+        node.post("/store", &[("id", "7")], "{\"n\":8}").await.0,
+        202
+    );
     node.until_states("store", &["done", "done"]).await;
     assert_eq!(node.rows("store", "t").await.len(), 2);
-    assert_eq!(node.post("/store", &[("id", "7")], "{\"n\":8}").await.0, 202);
+    assert_eq!(
+        node.post("/store", &[("id", "7")], "{\"n\":8}").await.0,
+        202
+    );
     let counted = eventually("every duplicate is counted", || async {
         let metrics = node.metrics().await;
-        let of = |name: &str| metrics.lines().find_map(|line| line.strip_prefix(name)?.trim().parse::<u64>().ok());
+        let of = |name: &str| {
+            metrics
+                .lines()
+                .find_map(|line| line.strip_prefix(name)?.trim().parse::<u64>().ok())
+        };
         // A broker that knows a message again drops it, and tells nobody.
         (of("landfall_duplicates_total{hook=\"store\",result=\"not-run\"}")? > 0)
             .then(|| of("landfall_conflicts_total{hook=\"store\"}"))
@@ -180,12 +250,27 @@ async fn duplicates_run_once_and_other_bodies_run(backend: Backend) {
 }
 
 async fn duplicate_of_a_dead_delivery_runs(backend: Backend) {
-    let file = format!("mode = \"async\"\n{OPEN}[retry]\nattempts = 1\n[dedup]\nid = {{ header = \"Id\" }}\n");
-    let node = serving(&backend, Setup::new().hook("traps", &guest("traps"), &file), "traps").await;
-    let ran = || async { node.ask("/api/events?hook=traps").await.as_array().map_or(0, Vec::len) };
+    let file = format!(
+        "mode = \"async\"\n{OPEN}[retry]\nattempts = 1\n[dedup]\nid = {{ header = \"Id\" }}\n"
+    );
+    let node = serving(
+        &backend,
+        Setup::new().hook("traps", &guest("traps"), &file),
+        "traps",
+    )
+    .await;
+    let ran = || async {
+        node.ask("/api/events?hook=traps")
+            .await
+            .as_array()
+            .map_or(0, Vec::len)
+    };
     for times in 1..=3 {
         assert_eq!(node.post("/traps", &[("id", "7")], "{}").await.0, 202);
-        eventually("the redelivery runs", || async { (ran().await == times).then_some(()) }).await;
+        eventually("the redelivery runs", || async {
+            (ran().await == times).then_some(())
+        })
+        .await;
         node.until_states("traps", &vec!["dead"; times]).await;
     }
 }
@@ -194,26 +279,51 @@ async fn a_retry_is_never_early_and_the_last_one_is_followed_by_death_and_replay
     let file = format!(
         "mode = \"async\"\n{OPEN}[retry]\nattempts = 3\nbackoff = {{ first = \"1s\", factor = 1.0, max = \"1s\", jitter = 0.0 }}\n"
     );
-    let node = serving(&backend, Setup::new().hook("traps", &guest("traps"), &file), "traps").await;
+    let node = serving(
+        &backend,
+        Setup::new().hook("traps", &guest("traps"), &file),
+        "traps",
+    )
+    .await;
     let answer = node.post("/traps", &[], "{}").await;
     assert_eq!(answer.0, 202);
     let dead = node.until_states("traps", &["dead"]).await;
     assert_eq!(dead[0]["attempt"], 3);
-    let shown = node.ask(&format!("/api/events/{}", event_id(&answer))).await;
-    let starts: Vec<i64> = shown["attempts"].as_array().unwrap().iter().map(started_ms).collect();
+    let shown = node
+        .ask(&format!("/api/events/{}", event_id(&answer)))
+        .await;
+    let starts: Vec<i64> = shown["attempts"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(started_ms)
+        .collect();
     assert_eq!(starts.len(), 3, "{shown}");
-    assert!(starts.windows(2).all(|pair| pair[1] - pair[0] >= 995), "{starts:?}");
+    assert!(
+        starts.windows(2).all(|pair| pair[1] - pair[0] >= 995),
+        "{starts:?}"
+    );
     if backend.dead().await.is_some() {
-        eventually("it is where the dead are", || async { (backend.dead().await? > 0).then_some(()) }).await;
+        eventually("it is where the dead are", || async {
+            (backend.dead().await? > 0).then_some(())
+        })
+        .await;
     }
     let digest = node.hook("traps").await.unwrap()["digest"].clone();
     node.put("traps.wasm", std::fs::read(guest("answers_one")).unwrap());
     node.until_changed("traps", &digest).await;
     for number in 1..=2 {
-        assert_eq!(node.order("/api/replay", json!({ "events": [event_id(&answer)] })).await["events"], 1);
+        assert_eq!(
+            node.order("/api/replay", json!({ "events": [event_id(&answer)] }))
+                .await["events"],
+            1
+        );
         eventually("the replay is done", || async {
             let all = node.deliveries("traps").await;
-            let done = all.iter().filter(|one| one["replayed"] == true && one["state"] == "done").count();
+            let done = all
+                .iter()
+                .filter(|one| one["replayed"] == true && one["state"] == "done")
+                .count();
             (done == number).then_some(())
         })
         .await;
@@ -223,13 +333,21 @@ async fn a_retry_is_never_early_and_the_last_one_is_followed_by_death_and_replay
 /// Another component for a hook, serving.
 async fn replace(node: &Node, hook: &str, component: &str) {
     let digest = node.hook(hook).await.unwrap()["digest"].clone();
-    node.put(&format!("{hook}.wasm"), std::fs::read(guest(component)).unwrap());
+    node.put(
+        &format!("{hook}.wasm"),
+        std::fs::read(guest(component)).unwrap(),
+    );
     node.until_changed(hook, &digest).await;
 }
 
 async fn resolved_dead_letters_are_not_replayed(backend: Backend) {
     let file = format!("mode = \"async\"\n{OPEN}[retry]\nattempts = 1\n");
-    let node = serving(&backend, Setup::new().hook("traps", &guest("traps"), &file), "traps").await;
+    let node = serving(
+        &backend,
+        Setup::new().hook("traps", &guest("traps"), &file),
+        "traps",
+    )
+    .await;
     let mut events = Vec::new();
     for n in 0..2 {
         events.push(event_id(&node.post("/traps", &[], n.to_string()).await));
@@ -237,28 +355,58 @@ async fn resolved_dead_letters_are_not_replayed(backend: Backend) {
     node.until_states("traps", &["dead", "dead"]).await;
     replace(&node, "traps", "answers_one").await;
 
-    assert_eq!(node.order("/api/replay", json!({ "events": [events[0]] })).await["events"], 1);
+    assert_eq!(
+        node.order("/api/replay", json!({ "events": [events[0]] }))
+            .await["events"],
+        1
+    );
     let resolved = eventually("the replay has resolved it", || async {
         let all = node.deliveries("traps").await;
-        let first = all.iter().find(|one| one["event"] == *events[0] && one["replay_of"].is_null())?.clone();
+        let first = all
+            .iter()
+            .find(|one| one["event"] == *events[0] && one["replay_of"].is_null())?
+            .clone();
         (first["state"] == "resolved").then_some((first, all))
     });
     let (first, all) = resolved.await;
-    let replay = all.iter().find(|one| one["delivery"] == first["resolved_by"]).unwrap();
-    assert_eq!((&replay["replay_of"], &replay["state"]), (&first["delivery"], &json!("done")));
+    let replay = all
+        .iter()
+        .find(|one| one["delivery"] == first["resolved_by"])
+        .unwrap();
+    assert_eq!(
+        (&replay["replay_of"], &replay["state"]),
+        (&first["delivery"], &json!("done"))
+    );
 
     let of_hook = json!({ "hook": "traps" });
-    let dry = node.order("/api/replay", json!({ "hook": "traps", "dry_run": true })).await;
-    assert_eq!((&dry["events"], &dry["shown"][0]["event"]), (&json!(1), &json!(events[1])), "{dry}");
-    assert_eq!(node.order("/api/replay", of_hook.clone()).await["events"], 1);
+    let dry = node
+        .order("/api/replay", json!({ "hook": "traps", "dry_run": true }))
+        .await;
+    assert_eq!(
+        (&dry["events"], &dry["shown"][0]["event"]),
+        (&json!(1), &json!(events[1])),
+        "{dry}"
+    );
+    assert_eq!(
+        node.order("/api/replay", of_hook.clone()).await["events"],
+        1
+    );
     eventually("both are resolved", || async {
         let stats = node.ask("/api/stats").await;
-        let resolved = stats.as_array()?.iter().find(|one| one["state"] == "resolved")?["deliveries"].clone();
+        let resolved = stats
+            .as_array()?
+            .iter()
+            .find(|one| one["state"] == "resolved")?["deliveries"]
+            .clone();
         (resolved == 2).then_some(())
     })
     .await;
     assert_eq!(node.order("/api/replay", of_hook).await["events"], 0);
-    assert_eq!(node.order("/api/replay", json!({ "hook": "traps", "again": true })).await["events"], 2);
+    assert_eq!(
+        node.order("/api/replay", json!({ "hook": "traps", "again": true }))
+            .await["events"],
+        2
+    );
 }
 
 /// A hook with one event that waits an hour for its next attempt, and that event.
@@ -266,7 +414,12 @@ async fn waiting(backend: &Backend) -> (Node, String) {
     let file = format!(
         "mode = \"async\"\n{OPEN}[retry]\nattempts = 3\nbackoff = {{ first = \"1h\", factor = 1.0, max = \"1h\", jitter = 0.0 }}\n"
     );
-    let node = serving(backend, Setup::new().hook("traps", &guest("traps"), &file), "traps").await;
+    let node = serving(
+        backend,
+        Setup::new().hook("traps", &guest("traps"), &file),
+        "traps",
+    )
+    .await;
     let event = event_id(&node.post("/traps", &[], "{}").await);
     eventually("its first attempt has failed", || async {
         let all = node.deliveries("traps").await;
@@ -281,13 +434,29 @@ async fn discarded_deliveries_stay_discarded(backend: Backend) {
     let (mut node, event) = waiting(&backend).await;
     let of_event = json!({ "events": [event] });
     let without = node.order("/api/discard", of_event.clone()).await;
-    assert!(without["error"].as_str().unwrap().contains("say why"), "{without}");
+    assert!(
+        without["error"].as_str().unwrap().contains("say why"),
+        "{without}"
+    );
     let order = json!({ "events": [event], "reason": "the account is closed" });
-    assert_eq!(node.order("/api/discard", order.clone()).await["deliveries"], 1);
+    assert_eq!(
+        node.order("/api/discard", order.clone()).await["deliveries"],
+        1
+    );
     let again = node.order("/api/discard", order).await;
-    assert_eq!((&again["deliveries"], &again["skipped"]), (&json!(0), &json!(1)));
-    let unknown = json!({ "events": ["0192f3a4-0000-7000-8000-000000000000"], "reason": "unknown" });
-    assert_eq!(node.order("/api/discard", unknown).await["unknown"].as_array().unwrap().len(), 1);
+    assert_eq!(
+        (&again["deliveries"], &again["skipped"]),
+        (&json!(0), &json!(1))
+    );
+    let unknown =
+        json!({ "events": ["0192f3a4-0000-7000-8000-000000000000"], "reason": "unknown" });
+    assert_eq!(
+        node.order("/api/discard", unknown).await["unknown"]
+            .as_array()
+            .unwrap()
+            .len(),
+        1
+    );
 
     node.terminate();
     node.ended().await;
@@ -295,8 +464,15 @@ async fn discarded_deliveries_stay_discarded(backend: Backend) {
     let discarded = node.until_states("traps", &["discarded"]).await;
     assert_eq!(discarded[0]["discarded"], "the account is closed");
     let skipped = node.order("/api/replay", of_event).await;
-    assert_eq!((&skipped["events"], &skipped["discarded"]), (&json!(0), &json!(1)), "{skipped}");
-    assert_eq!(node.order("/api/replay", json!({ "hook": "traps" })).await["events"], 0);
+    assert_eq!(
+        (&skipped["events"], &skipped["discarded"]),
+        (&json!(0), &json!(1)),
+        "{skipped}"
+    );
+    assert_eq!(
+        node.order("/api/replay", json!({ "hook": "traps" })).await["events"],
+        0
+    );
 }
 
 async fn discarded_deliveries_run_when_asked(backend: Backend) {
@@ -310,40 +486,84 @@ async fn discarded_deliveries_run_when_asked(backend: Backend) {
 
 async fn waiting_deliveries_run_at_once(backend: Backend) {
     let (node, _) = waiting(&backend).await;
-    let dry = node.order("/api/retry-now", json!({ "hook": "traps", "dry_run": true })).await;
-    assert_eq!((&dry["deliveries"], dry["shown"].as_array().unwrap().len()), (&json!(1), 1), "{dry}");
+    let dry = node
+        .order(
+            "/api/retry-now",
+            json!({ "hook": "traps", "dry_run": true }),
+        )
+        .await;
+    assert_eq!(
+        (&dry["deliveries"], dry["shown"].as_array().unwrap().len()),
+        (&json!(1), 1),
+        "{dry}"
+    );
     assert_eq!(node.deliveries("traps").await[0]["state"], "pending");
-    assert_eq!(node.order("/api/retry-now", json!({ "hook": "traps" })).await["deliveries"], 1);
+    assert_eq!(
+        node.order("/api/retry-now", json!({ "hook": "traps" }))
+            .await["deliveries"],
+        1
+    );
     let done = node.until_states("traps", &["done"]).await;
     assert_eq!(done[0]["attempt"], 2);
-    assert_eq!(node.order("/api/retry-now", json!({ "hook": "traps" })).await["deliveries"], 0);
+    assert_eq!(
+        node.order("/api/retry-now", json!({ "hook": "traps" }))
+            .await["deliveries"],
+        0
+    );
 }
 
 async fn purge_removes_a_gone_hook(backend: Backend) {
     let file = format!("mode = \"async\"\n{OPEN}{STORE}[dedup]\nid = {{ header = \"Id\" }}\n");
-    let node = serving(&backend, Setup::new().hook("store", &bundled("store"), &file), "store").await;
+    let node = serving(
+        &backend,
+        Setup::new().hook("store", &bundled("store"), &file),
+        "store",
+    )
+    .await;
     for n in 0..2 {
         let n = n.to_string();
-        assert_eq!(node.post("/store", &[("id", &n)], format!("{{\"n\":{n}}}")).await.0, 202);
+        assert_eq!(
+            node.post("/store", &[("id", &n)], format!("{{\"n\":{n}}}"))
+                .await
+                .0,
+            202
+        );
     }
     node.until_states("store", &["done", "done"]).await;
     let of_hook = json!({ "hook": "store" });
     let refused = node.order("/api/purge", of_hook.clone()).await;
-    assert!(refused["error"].as_str().unwrap().contains("hook `store` exists"), "{refused}");
+    assert!(
+        refused["error"]
+            .as_str()
+            .unwrap()
+            .contains("hook `store` exists"),
+        "{refused}"
+    );
 
     for file in ["store.toml", "store.wasm"] {
         std::fs::remove_file(node.plugins().join(file)).unwrap();
     }
-    eventually("the hook is gone", || async { node.hook("store").await.is_none().then_some(()) }).await;
-    let dry = node.order("/api/purge", json!({ "hook": "store", "dry_run": true })).await;
-    assert_eq!((&dry["deliveries"], &dry["rows"]), (&json!(2), &json!(2)), "{dry}");
+    eventually("the hook is gone", || async {
+        node.hook("store").await.is_none().then_some(())
+    })
+    .await;
+    let dry = node
+        .order("/api/purge", json!({ "hook": "store", "dry_run": true }))
+        .await;
+    assert_eq!(
+        (&dry["deliveries"], &dry["rows"]),
+        (&json!(2), &json!(2)),
+        "{dry}"
+    );
     assert_eq!(node.deliveries("store").await.len(), 2);
     eventually("all is removed", || async {
         (node.order("/api/purge", json!({ "hook": "store" })).await["done"] == true).then_some(())
     })
     .await;
     assert_eq!(node.deliveries("store").await.len(), 0);
-    let dry = node.order("/api/purge", json!({ "hook": "store", "dry_run": true })).await;
+    let dry = node
+        .order("/api/purge", json!({ "hook": "store", "dry_run": true }))
+        .await;
     for key in ["deliveries", "identities", "rows", "values"] {
         assert_eq!(dry[key], 0, "{dry}");
     }
@@ -351,7 +571,14 @@ async fn purge_removes_a_gone_hook(backend: Backend) {
 
 /// Milliseconds of the day.
 fn started_ms(attempt: &Value) -> i64 {
-    let clock = attempt["started_at"].as_str().unwrap().split('T').nth(1).unwrap().trim_end_matches('Z').to_owned();
+    let clock = attempt["started_at"]
+        .as_str()
+        .unwrap()
+        .split('T')
+        .nth(1)
+        .unwrap()
+        .trim_end_matches('Z')
+        .to_owned();
     let parts: Vec<f64> = clock.split(':').map(|part| part.parse().unwrap()).collect();
     ((parts[0] * 3600.0 + parts[1] * 60.0 + parts[2]) * 1000.0).round() as i64
 }
@@ -369,21 +596,42 @@ async fn of_one_key_each_waits_for_those_before_it(backend: Backend) {
     if !backend.keeps_order() {
         let node = backend.under(setup).start().await;
         let status = node.until("out", "unavailable").await;
-        assert!(status["problem"].as_str().unwrap().contains("Cloud Tasks keeps none"), "{status}");
+        assert!(
+            status["problem"]
+                .as_str()
+                .unwrap()
+                .contains("Cloud Tasks keeps none"),
+            "{status}"
+        );
         assert_eq!(node.post("/out", &[], "{\"key\":0}").await.0, 503);
         return;
     }
     let node = serving(&backend, setup, "out").await;
     receiver.answer(503);
     for n in 0..EVENTS {
-        assert_eq!(node.post("/out", &[], json!({ "key": n % 3, "n": n }).to_string()).await.0, 202);
+        assert_eq!(
+            node.post("/out", &[], json!({ "key": n % 3, "n": n }).to_string())
+                .await
+                .0,
+            202
+        );
     }
-    eventually("the first ones have failed", || async { (receiver.got().len() >= 3).then_some(()) }).await;
+    eventually("the first ones have failed", || async {
+        (receiver.got().len() >= 3).then_some(())
+    })
+    .await;
     receiver.answer(200);
     node.until_states("out", &["done"; EVENTS]).await;
-    let came: Vec<Value> = receiver.got().iter().map(|got| serde_json::from_slice(&got.body).unwrap()).collect();
+    let came: Vec<Value> = receiver
+        .got()
+        .iter()
+        .map(|got| serde_json::from_slice(&got.body).unwrap())
+        .collect();
     for key in 0..3 {
-        let numbers = came.iter().filter(|one| one["key"] == key).map(|one| one["n"].as_u64().unwrap());
+        let numbers = came
+            .iter()
+            .filter(|one| one["key"] == key)
+            .map(|one| one["n"].as_u64().unwrap());
         let numbers: Vec<u64> = numbers.collect();
         assert!(numbers.is_sorted(), "key {key}: {numbers:?}");
     }
@@ -392,7 +640,10 @@ async fn of_one_key_each_waits_for_those_before_it(backend: Backend) {
 async fn a_backlog_waits_for_its_hook_and_is_all_run(backend: Backend) {
     const EVENTS: usize = 100;
     let node = serving(&backend, leaves::setup("async"), "leaves").await;
-    assert_eq!(node.order("/api/hooks/leaves/pause", json!({})).await["paused"], true);
+    assert_eq!(
+        node.order("/api/hooks/leaves/pause", json!({})).await["paused"],
+        true
+    );
     for n in 0..EVENTS {
         accept(&node, n).await;
     }
@@ -404,7 +655,12 @@ async fn a_backlog_waits_for_its_hook_and_is_all_run(backend: Backend) {
 
 async fn what_is_too_large_is_refused(backend: Backend) {
     let file = format!("mode = \"async\"\nmax_body = \"16MiB\"\n{OPEN}{STORE}");
-    let node = serving(&backend, Setup::new().hook("store", &bundled("store"), &file), "store").await;
+    let node = serving(
+        &backend,
+        Setup::new().hook("store", &bundled("store"), &file),
+        "store",
+    )
+    .await;
     let most = match backend.kind {
         Kind::Sqlite | Kind::Postgres => unreachable!("not applicable"),
         Kind::Nats | Kind::NatsPostgres => 1 << 20,
@@ -420,7 +676,12 @@ async fn what_is_too_large_is_refused(backend: Backend) {
 
 async fn auto_answers_with_the_reply_where_somebody_can_tell_it(backend: Backend) {
     let file = format!("mode = \"auto\"\n{OPEN}");
-    let node = serving(&backend, Setup::new().hook("quick", &guest("answers_one"), &file), "quick").await;
+    let node = serving(
+        &backend,
+        Setup::new().hook("quick", &guest("answers_one"), &file),
+        "quick",
+    )
+    .await;
     let (status, body) = node.post("/quick", &[], "{}").await;
     let expected = match backend.kind {
         Kind::PubSub | Kind::PubSubPush | Kind::CloudTasks => 202,
@@ -432,38 +693,77 @@ async fn auto_answers_with_the_reply_where_somebody_can_tell_it(backend: Backend
 
 async fn forged_messages_do_not_run(backend: Backend) {
     let file = format!("mode = \"async\"\n{OPEN}{STORE}");
-    let node = serving(&backend, Setup::new().hook("store", &bundled("store"), &file), "store").await;
-    if !backend.publish(&node, "store", &envelope("store", "{\"n\":1}", None)).await {
+    let node = serving(
+        &backend,
+        Setup::new().hook("store", &bundled("store"), &file),
+        "store",
+    )
+    .await;
+    if !backend
+        .publish(&node, "store", &envelope("store", "{\"n\":1}", None))
+        .await
+    {
         return;
     }
     let refused = |count: u32| {
         let line = format!("landfall_messages_refused_total{{reason=\"unverified\"}} {count}");
         let node = &node;
-        async move { eventually(&line, || async { node.metrics().await.lines().find(|one| *one == line).map(drop) }).await }
+        async move {
+            eventually(&line, || async {
+                node.metrics()
+                    .await
+                    .lines()
+                    .find(|one| *one == line)
+                    .map(drop)
+            })
+            .await
+        }
     };
     refused(1).await;
     let has_own_place = backend.dead().await.is_some();
     match has_own_place {
-        true => eventually("it is a dead letter", || async { (backend.dead().await == Some(1)).then_some(()) }).await,
+        true => {
+            eventually("it is a dead letter", || async {
+                (backend.dead().await == Some(1)).then_some(())
+            })
+            .await
+        }
         false => drop(node.until_states("_queue", &["dead"]).await),
     }
 
     // Another key, a genuine envelope under the name of another hook, and one of our own.
-    backend.publish(&node, "store", &envelope("store", "{\"n\":2}", Some("the key of another queue"))).await;
+    backend
+        .publish(
+            &node,
+            "store",
+            &envelope("store", "{\"n\":2}", Some("the key of another queue")),
+        )
+        .await;
     refused(2).await;
     if has_own_place {
-        backend.publish(&node, "store", &envelope("other", "{\"n\":3}", Some(KEY))).await;
+        backend
+            .publish(&node, "store", &envelope("other", "{\"n\":3}", Some(KEY)))
+            .await;
         node.until_log("it is of hook other").await;
     }
     assert_eq!(node.post("/store", &[], "{\"n\":4}").await.0, 202);
     node.until_states("store", &["done"]).await;
     let rows = node.rows("store", "t").await;
-    assert_eq!(rows.iter().map(|row| &row["row"]["n"]).collect::<Vec<_>>(), [4], "{rows:?}");
+    assert_eq!(
+        rows.iter().map(|row| &row["row"]["n"]).collect::<Vec<_>>(),
+        [4],
+        "{rows:?}"
+    );
     refused(2).await;
     let explained = node.ask("/api/refusals").await.to_string();
-    assert!(explained.contains("_queue") && explained.contains("MAC"), "{explained}");
+    assert!(
+        explained.contains("_queue") && explained.contains("MAC"),
+        "{explained}"
+    );
 
     // What a node has sealed runs, whoever sent it.
-    backend.publish(&node, "store", &envelope("store", "{\"n\":5}", Some(KEY))).await;
+    backend
+        .publish(&node, "store", &envelope("store", "{\"n\":5}", Some(KEY)))
+        .await;
     node.until_states("store", &["done", "done"]).await;
 }

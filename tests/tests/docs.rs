@@ -25,29 +25,52 @@ fn samples(path: &Path) -> Vec<Sample> {
     while let Some(line) = lines.next() {
         if let Some(language) = line.strip_prefix("```") {
             let body: Vec<&str> = lines.by_ref().take_while(|line| *line != "```").collect();
-            found.push(Sample { language: language.into(), text: body.join("\n") + "\n" });
+            found.push(Sample {
+                language: language.into(),
+                text: body.join("\n") + "\n",
+            });
         }
     }
     found
 }
 
 fn pages() -> Vec<PathBuf> {
-    let docs = std::fs::read_dir(root().join("docs")).unwrap().map(|entry| entry.unwrap().path());
-    let handlers = handlers().into_iter().map(|name| root().join("plugins").join(name).join("README.md"));
+    let docs = std::fs::read_dir(root().join("docs"))
+        .unwrap()
+        .map(|entry| entry.unwrap().path());
+    let handlers = handlers()
+        .into_iter()
+        .map(|name| root().join("plugins").join(name).join("README.md"));
     let all = docs.chain(handlers).chain([root().join("README.md")]);
-    all.filter(|path| path.extension().is_some_and(|ending| ending == "md")).collect()
+    all.filter(|path| path.extension().is_some_and(|ending| ending == "md"))
+        .collect()
 }
 
 /// The bundled handlers.
 fn handlers() -> Vec<String> {
-    let names = std::fs::read_dir(root().join("plugins")).unwrap().map(|entry| entry.unwrap().file_name());
+    let names = std::fs::read_dir(root().join("plugins"))
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name());
     let names = names.map(|name| name.into_string().unwrap());
-    names.filter(|name| root().join("plugins").join(name).join(format!("{name}.toml")).exists()).collect()
+    names
+        .filter(|name| {
+            root()
+                .join("plugins")
+                .join(name)
+                .join(format!("{name}.toml"))
+                .exists()
+        })
+        .collect()
 }
 
 /// The file that a TOML sample is: its first line says so.
 fn file_name(sample: &Sample) -> Option<&str> {
-    sample.text.lines().next()?.strip_prefix("# ").filter(|name| name.ends_with(".toml") && !name.contains(' '))
+    sample
+        .text
+        .lines()
+        .next()?
+        .strip_prefix("# ")
+        .filter(|name| name.ends_with(".toml") && !name.contains(' '))
 }
 
 #[test]
@@ -55,9 +78,13 @@ fn hook_files_in_the_docs_are_good_ones() {
     let mut count = 0;
     for page in pages() {
         let dir = tempfile::tempdir().unwrap();
-        for sample in samples(&page).iter().filter(|sample| sample.language == "toml") {
-            let name =
-                file_name(sample).unwrap_or_else(|| panic!("{}: a TOML sample names its file first", page.display()));
+        for sample in samples(&page)
+            .iter()
+            .filter(|sample| sample.language == "toml")
+        {
+            let name = file_name(sample).unwrap_or_else(|| {
+                panic!("{}: a TOML sample names its file first", page.display())
+            });
             if let Some(pack) = name.strip_prefix("providers/") {
                 std::fs::create_dir_all(dir.path().join("providers")).unwrap();
                 std::fs::write(dir.path().join("providers").join(pack), &sample.text).unwrap();
@@ -81,16 +108,34 @@ fn hook_files_in_the_docs_are_good_ones() {
 fn check_all(page: &Path, dir: &Path) {
     let bundle = bundled("echo").parent().unwrap().to_owned();
     let mut command = Command::new(landfall());
-    command.arg("check").arg("--plugins").arg(dir).arg("--bundled").arg(bundle);
+    command
+        .arg("check")
+        .arg("--plugins")
+        .arg(dir)
+        .arg("--bundled")
+        .arg(bundle);
     // The samples' secrets have values: without one a hook is closed, and `check` says so.
-    let files = std::fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().path());
-    for text in files.filter(|path| path.extension().is_some_and(|ending| ending == "toml")).map(|path| read(&path)) {
-        let names = text.split("env:").skip(1).map(|rest| rest.split(['"', '}']).next().unwrap_or_default().to_owned());
+    let files = std::fs::read_dir(dir)
+        .unwrap()
+        .map(|entry| entry.unwrap().path());
+    for text in files
+        .filter(|path| path.extension().is_some_and(|ending| ending == "toml"))
+        .map(|path| read(&path))
+    {
+        let names = text
+            .split("env:")
+            .skip(1)
+            .map(|rest| rest.split(['"', '}']).next().unwrap_or_default().to_owned());
         command.envs(names.map(|name| (name, "user:password")));
     }
     let output = command.output().unwrap();
     let text = String::from_utf8_lossy(&output.stdout);
-    assert!(output.status.success(), "{}:\n{text}{}", page.display(), String::from_utf8_lossy(&output.stderr));
+    assert!(
+        output.status.success(),
+        "{}:\n{text}{}",
+        page.display(),
+        String::from_utf8_lossy(&output.stderr)
+    );
 }
 
 /// The samples in the README files are checked; the file beside is the same one.
@@ -100,8 +145,14 @@ fn the_hook_file_beside_each_bundled_handler_is_the_one_in_its_readme() {
     assert!(handlers.len() >= 13, "{handlers:?}");
     for name in handlers {
         let dir = root().join("plugins").join(&name);
-        let (hook, readme) = (read(&dir.join(format!("{name}.toml"))), read(&dir.join("README.md")));
-        assert!(readme.contains(hook.trim()), "{name}.toml is not what the README shows");
+        let (hook, readme) = (
+            read(&dir.join(format!("{name}.toml"))),
+            read(&dir.join("README.md")),
+        );
+        assert!(
+            readme.contains(hook.trim()),
+            "{name}.toml is not what the README shows"
+        );
     }
 }
 
@@ -110,12 +161,19 @@ fn the_hook_file_beside_each_bundled_handler_is_the_one_in_its_readme() {
 #[tokio::test]
 async fn first_handler_of_readme_answers() {
     let samples = samples(&root().join("README.md"));
-    let block = samples.iter().find(|sample| sample.text.starts_with("cargo new --lib")).expect("the block");
+    let block = samples
+        .iter()
+        .find(|sample| sample.text.starts_with("cargo new --lib"))
+        .expect("the block");
     let node = Setup::new().start().await;
     node.until_ready().await;
     let dir = tempfile::tempdir().unwrap();
     let (clone, bin) = (dir.path().join("landfall"), dir.path().join("bin"));
-    for folder in [&clone.join("target/release"), &clone.join(".landfall"), &bin] {
+    for folder in [
+        &clone.join("target/release"),
+        &clone.join(".landfall"),
+        &bin,
+    ] {
         std::fs::create_dir_all(folder).unwrap();
     }
     for name in ["Cargo.toml", "Cargo.lock", "host", "sdk", "tests", "wit"] {
@@ -125,39 +183,65 @@ async fn first_handler_of_readme_answers() {
     std::os::unix::fs::symlink(node.plugins(), clone.join(".landfall/plugins")).unwrap();
     let curl = bin.join("curl");
     let path = std::env::var("PATH").unwrap();
-    let shim = format!("#!/bin/sh\nPATH='{path}' exec curl --connect-to 127.0.0.1:8080:{} \"$@\"\n", node.public);
+    let shim = format!(
+        "#!/bin/sh\nPATH='{path}' exec curl --connect-to 127.0.0.1:8080:{} \"$@\"\n",
+        node.public
+    );
     std::fs::write(&curl, shim).unwrap();
     std::fs::set_permissions(&curl, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
 
     let mut shell = Command::new("sh");
-    shell.arg("-e").current_dir(&clone).env("PATH", format!("{}:{path}", bin.display()));
+    shell
+        .arg("-e")
+        .current_dir(&clone)
+        .env("PATH", format!("{}:{path}", bin.display()));
     for (name, value) in node.command().get_envs() {
         shell.env(name, value.unwrap());
     }
-    let mut shell = shell.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut shell = shell
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
     std::io::Write::write_all(&mut shell.stdin.take().unwrap(), block.text.as_bytes()).unwrap();
     let output = shell.wait_with_output().unwrap();
-    let (said, errors) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    let (said, errors) = (
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr),
+    );
     assert!(output.status.success(), "{said}\n{errors}");
-    assert!(said.contains("hello.wasm: the node runs this version for hello (serving)"), "{said}\n{errors}");
-    assert!(said.trim_end().ends_with("{\"seen\":\"refs/heads/main\"}"), "{said}\n{errors}");
-    node.logged("the handler's line", |line| line["message"] == "a push to refs/heads/main").await;
+    assert!(
+        said.contains("hello.wasm: the node runs this version for hello (serving)"),
+        "{said}\n{errors}"
+    );
+    assert!(
+        said.trim_end().ends_with("{\"seen\":\"refs/heads/main\"}"),
+        "{said}\n{errors}"
+    );
+    node.logged("the handler's line", |line| {
+        line["message"] == "a push to refs/heads/main"
+    })
+    .await;
 }
 
 #[test]
 fn the_table_of_variables_is_the_code() {
     let words = |text: &str| -> BTreeSet<String> {
         let word = |c: char| c.is_ascii_uppercase() || c == '_';
-        let all = text
-            .split(|c: char| !word(c))
-            .filter(|word| word.strip_prefix("LANDFALL_").is_some_and(|rest| !rest.is_empty()));
+        let all = text.split(|c: char| !word(c)).filter(|word| {
+            word.strip_prefix("LANDFALL_")
+                .is_some_and(|rest| !rest.is_empty())
+        });
         all.map(str::to_owned).collect()
     };
     let documented = words(&read(&root().join("docs/CONFIG.md")));
     let code = read(&root().join("host/config/src/node.rs"));
     let mut read_by_code = words(code.split("#[cfg(test)]").next().unwrap());
     // Of the commands that ask a node.
-    read_by_code.extend(words(&read(&root().join("host/landfall/src/cli/target.rs"))));
+    read_by_code.extend(words(&read(
+        &root().join("host/landfall/src/cli/target.rs"),
+    )));
     assert_eq!(documented, read_by_code);
 }
 
@@ -166,8 +250,15 @@ fn the_table_of_variables_is_the_code() {
 fn commands_in_the_docs_are_commands() {
     let mut count = 0;
     for page in pages() {
-        for sample in samples(&page).iter().filter(|sample| sample.language == "sh") {
-            for line in sample.text.lines().filter_map(|line| line.strip_prefix("landfall ")) {
+        for sample in samples(&page)
+            .iter()
+            .filter(|sample| sample.language == "sh")
+        {
+            for line in sample
+                .text
+                .lines()
+                .filter_map(|line| line.strip_prefix("landfall "))
+            {
                 let line = line.split(" #").next().unwrap();
                 let mut command = Command::new(landfall());
                 command
@@ -182,7 +273,11 @@ fn commands_in_the_docs_are_commands() {
                     || said.contains("nobody")
                     || said.contains("127.0.0.1")
                     || said.contains("has no ledger");
-                assert!(output.status.success() || nobody_there, "{}: {line}\n{said}", page.display());
+                assert!(
+                    output.status.success() || nobody_there,
+                    "{}: {line}\n{said}",
+                    page.display()
+                );
                 count += 1;
             }
         }
@@ -193,10 +288,18 @@ fn commands_in_the_docs_are_commands() {
 #[test]
 fn links_between_the_pages_lead_somewhere() {
     for page in pages() {
-        for target in read(&page).split("](").skip(1).filter_map(|rest| rest.split(')').next()) {
+        for target in read(&page)
+            .split("](")
+            .skip(1)
+            .filter_map(|rest| rest.split(')').next())
+        {
             if !target.contains("://") && !target.starts_with('#') {
                 let file = target.split('#').next().unwrap();
-                assert!(page.parent().unwrap().join(file).exists(), "{}: {target}", page.display());
+                assert!(
+                    page.parent().unwrap().join(file).exists(),
+                    "{}: {target}",
+                    page.display()
+                );
             }
         }
     }
@@ -224,29 +327,49 @@ async fn up_prints_curls_that_answer_and_whose_effect_is_seen() {
     let curls = eventually_long(|| {
         assert!(up.0.try_wait().unwrap().is_none(), "up ended");
         let text = read(&dir.path().join("out"));
-        let curls: Vec<String> = text.lines().filter(|line| line.starts_with("  curl")).map(str::to_owned).collect();
+        let curls: Vec<String> = text
+            .lines()
+            .filter(|line| line.starts_with("  curl"))
+            .map(str::to_owned)
+            .collect();
         text.contains("stop with Ctrl-C").then_some(curls)
     })
     .await;
     assert_eq!(curls.len(), 5);
     for curl in &curls {
-        let output = Command::new("sh").arg("-c").arg(format!("{curl} -w ' %{{http_code}}'")).output().unwrap();
+        let output = Command::new("sh")
+            .arg("-c")
+            .arg(format!("{curl} -w ' %{{http_code}}'"))
+            .output()
+            .unwrap();
         let text = String::from_utf8_lossy(&output.stdout).into_owned();
         assert!(text.ends_with(" 200"), "{curl}\n{text}");
     }
     let printed = read(&dir.path().join("out"));
-    let commands: Vec<&str> = printed.lines().filter(|line| line.contains(" rows ")).collect();
+    let commands: Vec<&str> = printed
+        .lines()
+        .filter(|line| line.contains(" rows "))
+        .collect();
     let rows = |command: &str| {
         let output = Command::new("sh").arg("-c").arg(command).output().unwrap();
         String::from_utf8_lossy(&output.stdout).lines().count()
     };
     let counts = || commands.iter().map(|command| rows(command)).sum::<usize>();
-    eventually("the effects are there", || async { (counts() >= 4).then_some(()) }).await;
+    eventually("the effects are there", || async {
+        (counts() >= 4).then_some(())
+    })
+    .await;
     // What becomes of hooks afterwards is printed too.
     let plugins = dir.path().join(".landfall/plugins");
     for (text, line) in [
-        ("component = \"echo.wasm\"\nmodee = 1\n", "! late (unavailable): late.toml:2:1: unknown key `modee`"),
-        ("component = \"echo.wasm\"\n[verify]\nscheme = \"none\"\n", "+ late: serving at /late"),
+        (
+            "component = \"echo.wasm\"\nmodee = 1\n",
+            "! late (unavailable): late.toml:2:1: unknown key `modee`",
+        ),
+        (
+            "component = \"echo.wasm\"\n[verify]\nscheme = \"none\"\n",
+            "+ late: serving at /late",
+        ),
         (
             "component = \"echo.wasm\"\n[verify]\nscheem = \"none\"\n",
             "! late (stale): late.toml:3:1: unknown key `scheem`",
@@ -254,9 +377,15 @@ async fn up_prints_curls_that_answer_and_whose_effect_is_seen() {
     ] {
         std::fs::write(plugins.join("late.toml"), text).unwrap();
         let out = dir.path().join("out");
-        eventually(&format!("{line}\n{}", read(&out)), || async { read(&out).contains(line).then_some(()) }).await;
+        eventually(&format!("{line}\n{}", read(&out)), || async {
+            read(&out).contains(line).then_some(())
+        })
+        .await;
     }
-    Command::new("kill").arg(up.0.id().to_string()).status().unwrap();
+    Command::new("kill")
+        .arg(up.0.id().to_string())
+        .status()
+        .unwrap();
     assert!(up.0.wait().unwrap().success());
 }
 

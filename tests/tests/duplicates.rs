@@ -10,7 +10,9 @@ const OPEN: &str = "[verify]\nscheme = \"none\"\n";
 /// A number of `/metrics`; 0 where the series is not there.
 async fn metric(node: &Node, series: &str) -> u64 {
     let text = node.metrics().await;
-    text.lines().find_map(|line| line.strip_prefix(series)?.trim().parse().ok()).unwrap_or(0)
+    text.lines()
+        .find_map(|line| line.strip_prefix(series)?.trim().parse().ok())
+        .unwrap_or(0)
 }
 
 async fn repeats(node: &Node, event: &str) -> Value {
@@ -19,10 +21,12 @@ async fn repeats(node: &Node, event: &str) -> Value {
 
 #[tokio::test]
 async fn all_fields_together_form_the_identity() {
-    let dedup =
-        "[dedup]\nid = [{ header = \"X-Channel\" }, { query = \"n\" }, { json = \"/id\" }, { param = \"team\" }]\n";
+    let dedup = "[dedup]\nid = [{ header = \"X-Channel\" }, { query = \"n\" }, { json = \"/id\" }, { param = \"team\" }]\n";
     let file = format!("mode = \"async\"\npath = \"/in/{{team}}\"\n{OPEN}{dedup}");
-    let node = Setup::new().hook("in", &bundled("echo"), &file).serving("in").await;
+    let node = Setup::new()
+        .hook("in", &bundled("echo"), &file)
+        .serving("in")
+        .await;
     let send = |channel: &'static str, number: u8, id: u8, team: &'static str| {
         let (path, body) = (format!("/in/{team}?n={number}"), format!("{{\"id\":{id}}}"));
         let node = &node;
@@ -30,7 +34,11 @@ async fn all_fields_together_form_the_identity() {
     };
 
     let first = send("a", 1, 1, "x").await;
-    for other in [send("b", 1, 1, "x").await, send("a", 2, 1, "x").await, send("a", 1, 2, "x").await] {
+    for other in [
+        send("b", 1, 1, "x").await,
+        send("a", 2, 1, "x").await,
+        send("a", 1, 2, "x").await,
+    ] {
         assert_ne!(other, first);
     }
     assert_ne!(send("a", 1, 1, "y").await, first);
@@ -41,7 +49,10 @@ async fn all_fields_together_form_the_identity() {
 #[tokio::test]
 async fn duplicates_are_among_the_refusals() {
     let file = format!("mode = \"async\"\n{OPEN}[dedup]\nid = [{{ header = \"Id\" }}]\n");
-    let node = Setup::new().hook("in", &bundled("echo"), &file).serving("in").await;
+    let node = Setup::new()
+        .hook("in", &bundled("echo"), &file)
+        .serving("in")
+        .await;
     let send = async || event_id(&node.post("/in", &[("id", "1")], "{}").await);
     let first = send().await;
     for _ in 0..30 {
@@ -51,22 +62,47 @@ async fn duplicates_are_among_the_refusals() {
     let all = node.ask("/api/refusals").await;
     let all = all.as_array().unwrap();
     assert_eq!(all.len(), 10, "the last ones are kept: {all:?}");
-    let (entry, text) = (&all[0], |key: &str| all[0][key].as_str().unwrap_or_default().to_owned());
+    let (entry, text) = (&all[0], |key: &str| {
+        all[0][key].as_str().unwrap_or_default().to_owned()
+    });
     assert_eq!(
-        (entry["hook"].as_str(), entry["reason"].as_str(), &entry["count"]),
+        (
+            entry["hook"].as_str(),
+            entry["reason"].as_str(),
+            &entry["count"]
+        ),
         (Some("in"), Some("duplicate"), &json!(30))
     );
-    assert!(text("detail").contains(&first) && text("client_address").contains("127.0.0.1"), "{entry}");
     assert!(
-        text("hint").contains(&format!("landfall events replay {first}")) && text("hint").contains("in.toml"),
+        text("detail").contains(&first) && text("client_address").contains("127.0.0.1"),
+        "{entry}"
+    );
+    assert!(
+        text("hint").contains(&format!("landfall events replay {first}"))
+            && text("hint").contains("in.toml"),
         "{entry}"
     );
 
     let explain = node.command().args(["explain", "in"]).output().unwrap();
     let said = String::from_utf8_lossy(&explain.stdout);
-    assert!(explain.status.success() && said.contains("duplicate") && said.contains("30 like it"), "{said}");
-    assert_eq!(said.matches("duplicate delivery").count().max(said.matches("  duplicate").count()), 1, "{said}");
-    assert_eq!(node.log().matches("duplicate delivery, not run again").count(), 5, "further log lines are held back");
+    assert!(
+        explain.status.success() && said.contains("duplicate") && said.contains("30 like it"),
+        "{said}"
+    );
+    assert_eq!(
+        said.matches("duplicate delivery")
+            .count()
+            .max(said.matches("  duplicate").count()),
+        1,
+        "{said}"
+    );
+    assert_eq!(
+        node.log()
+            .matches("duplicate delivery, not run again")
+            .count(),
+        5,
+        "further log lines are held back"
+    );
 }
 
 #[tokio::test]
@@ -91,14 +127,24 @@ async fn identity_of_a_pack_counts_per_url() {
 #[tokio::test]
 async fn refused_delivery_runs_again() {
     let file = format!("mode = \"auto\"\n{OPEN}[dedup]\nid = {{ header = \"Id\" }}\n");
-    let node = Setup::new().hook("in", &guest("replies"), &file).serving("in").await;
+    let node = Setup::new()
+        .hook("in", &guest("replies"), &file)
+        .serving("in")
+        .await;
     let send = |status: &'static str| {
         let node = &node;
-        async move { node.post("/in", &[("id", "1"), ("x-status", status)], "{}").await }
+        async move {
+            node.post("/in", &[("id", "1"), ("x-status", status)], "{}")
+                .await
+        }
     };
     assert_eq!(send("503").await.0, 503);
     node.until_states("in", &["done"]).await;
-    assert_eq!(send("200").await.0, 200, "the provider's retry is no duplicate");
+    assert_eq!(
+        send("200").await.0,
+        200,
+        "the provider's retry is no duplicate"
+    );
     assert_eq!(send("200").await.0, 202, "now it is");
     node.until_states("in", &["done", "done"]).await;
 }
@@ -111,25 +157,39 @@ async fn unheard_refusal_runs_again() {
     let file = format!("mode = \"auto\"\nanswer_within = \"30s\"\n{OPEN}{retry}");
     // The end of the first attempt takes long enough to hang up meanwhile.
     let setup = Setup::new().env("FAILPOINTS", "before-end=1*sleep(3000)");
-    let node = setup.hook("in", &guest("replies"), &file).serving("in").await;
+    let node = setup
+        .hook("in", &guest("replies"), &file)
+        .serving("in")
+        .await;
     let address = node.url("").trim_start_matches("http://").to_owned();
     let mut caller = std::net::TcpStream::connect(address).unwrap();
-    caller.write_all(b"POST /in HTTP/1.1\r\nhost: a\r\nx-status: 503\r\ncontent-length: 2\r\n\r\n{}").unwrap();
+    caller
+        .write_all(b"POST /in HTTP/1.1\r\nhost: a\r\nx-status: 503\r\ncontent-length: 2\r\n\r\n{}")
+        .unwrap();
     node.until_states("in", &["running"]).await;
     drop(caller);
 
-    node.until_log("the caller hung up before the handler's refusal was sent").await;
+    node.until_log("the caller hung up before the handler's refusal was sent")
+        .await;
     eventually("the event is dead", || async {
         let deliveries = node.deliveries("in").await;
-        deliveries.iter().any(|one| one["state"] == "dead").then_some(())
+        deliveries
+            .iter()
+            .any(|one| one["state"] == "dead")
+            .then_some(())
     })
     .await;
 }
 
 #[tokio::test]
 async fn missing_field_means_no_identity() {
-    let file = format!("mode = \"async\"\n{OPEN}[dedup]\nid = [{{ header = \"A\" }}, {{ header = \"B\" }}]\n");
-    let node = Setup::new().hook("in", &bundled("echo"), &file).serving("in").await;
+    let file = format!(
+        "mode = \"async\"\n{OPEN}[dedup]\nid = [{{ header = \"A\" }}, {{ header = \"B\" }}]\n"
+    );
+    let node = Setup::new()
+        .hook("in", &bundled("echo"), &file)
+        .serving("in")
+        .await;
     for _ in 0..2 {
         assert_eq!(node.post("/in", &[("a", "1")], "{}").await.0, 202);
     }
@@ -138,49 +198,96 @@ async fn missing_field_means_no_identity() {
 
 #[tokio::test]
 async fn alternatives_do_not_share_identities() {
-    let file = format!("mode = \"async\"\n{OPEN}[dedup]\nid = [[{{ header = \"Ce-Id\" }}], [{{ json = \"/id\" }}]]\n");
-    let node = Setup::new().hook("in", &bundled("echo"), &file).serving("in").await;
+    let file = format!(
+        "mode = \"async\"\n{OPEN}[dedup]\nid = [[{{ header = \"Ce-Id\" }}], [{{ json = \"/id\" }}]]\n"
+    );
+    let node = Setup::new()
+        .hook("in", &bundled("echo"), &file)
+        .serving("in")
+        .await;
     let in_header = event_id(&node.post("/in", &[("ce-id", "1")], "{}").await);
     let in_body = event_id(&node.post("/in", &[], "{\"id\":\"1\"}").await);
     assert_ne!(in_header, in_body);
-    assert_eq!(event_id(&node.post("/in", &[("ce-id", "1")], "{}").await), in_header);
-    assert_eq!(event_id(&node.post("/in", &[], "{\"id\":\"1\"}").await), in_body);
+    assert_eq!(
+        event_id(&node.post("/in", &[("ce-id", "1")], "{}").await),
+        in_header
+    );
+    assert_eq!(
+        event_id(&node.post("/in", &[], "{\"id\":\"1\"}").await),
+        in_body
+    );
 }
 
 #[tokio::test]
 async fn other_body_runs_unless_id_decides() {
-    let by = |rule: &str| format!("mode = \"async\"\n{OPEN}[dedup]\nid = {{ header = \"Id\" }}\n{rule}");
+    let by =
+        |rule: &str| format!("mode = \"async\"\n{OPEN}[dedup]\nid = {{ header = \"Id\" }}\n{rule}");
     let setup = Setup::new().hook("both", &bundled("echo"), &by(""));
-    let node = setup.hook("id", &bundled("echo"), &by("match = \"id\"\n")).serving("both").await;
+    let node = setup
+        .hook("id", &bundled("echo"), &by("match = \"id\"\n"))
+        .serving("both")
+        .await;
     node.until("id", "serving").await;
 
     let first = event_id(&node.post("/both", &[("id", "7")], "{\"n\":1}").await);
     let other = event_id(&node.post("/both", &[("id", "7")], "{\"n\":2}").await);
     assert_ne!(other, first);
-    assert_eq!(event_id(&node.post("/both", &[("id", "7")], "{\"n\":2}").await), other, "a retry of the second");
+    assert_eq!(
+        event_id(&node.post("/both", &[("id", "7")], "{\"n\":2}").await),
+        other,
+        "a retry of the second"
+    );
     node.until_states("both", &["done", "done"]).await;
-    assert_eq!(metric(&node, "landfall_conflicts_total{hook=\"both\"}").await, 1);
+    assert_eq!(
+        metric(&node, "landfall_conflicts_total{hook=\"both\"}").await,
+        1
+    );
     assert_eq!(repeats(&node, &first).await["last_conflict"], json!(other));
     let logged = |line: &Value| line["first"] == first.as_str() && line["event"] == other.as_str();
     node.logged("both ids", logged).await;
 
     let first = event_id(&node.post("/id", &[("id", "7")], "{\"attempt\":1}").await);
-    assert_eq!(event_id(&node.post("/id", &[("id", "7")], "{\"attempt\":2}").await), first);
+    assert_eq!(
+        event_id(&node.post("/id", &[("id", "7")], "{\"attempt\":2}").await),
+        first
+    );
     node.until_states("id", &["done"]).await;
-    assert_eq!(metric(&node, "landfall_duplicates_total{hook=\"id\",result=\"not-run\"}").await, 1);
+    assert_eq!(
+        metric(
+            &node,
+            "landfall_duplicates_total{hook=\"id\",result=\"not-run\"}"
+        )
+        .await,
+        1
+    );
     let seen = repeats(&node, &first).await;
-    assert_eq!((&seen["duplicates"], &seen["conflicts"]), (&json!(1), &json!(0)));
-    let listed = node.command().args(["events", "list", "--hook", "id"]).output().unwrap();
+    assert_eq!(
+        (&seen["duplicates"], &seen["conflicts"]),
+        (&json!(1), &json!(0))
+    );
+    let listed = node
+        .command()
+        .args(["events", "list", "--hook", "id"])
+        .output()
+        .unwrap();
     let listed = String::from_utf8(listed.stdout).unwrap();
     assert!(listed.contains("1 not run as duplicates"), "{listed}");
     let duplicate = seen["last_duplicate"].as_str().unwrap().to_owned();
-    node.logged("both ids", |line| line["event"] == first.as_str() && line["duplicate"] == duplicate.as_str()).await;
+    node.logged("both ids", |line| {
+        line["event"] == first.as_str() && line["duplicate"] == duplicate.as_str()
+    })
+    .await;
 }
 
 #[tokio::test]
 async fn redelivery_of_a_dead_event_runs() {
-    let file = format!("mode = \"auto\"\n{OPEN}[retry]\nattempts = 1\n[dedup]\nid = {{ header = \"Id\" }}\n");
-    let node = Setup::new().hook("in", &guest("traps"), &file).serving("in").await;
+    let file = format!(
+        "mode = \"auto\"\n{OPEN}[retry]\nattempts = 1\n[dedup]\nid = {{ header = \"Id\" }}\n"
+    );
+    let node = Setup::new()
+        .hook("in", &guest("traps"), &file)
+        .serving("in")
+        .await;
     let first = node.post("/in", &[("id", "7")], "{}").await;
     assert_eq!(first.0, 202);
     let first = event_id(&first);
@@ -191,28 +298,46 @@ async fn redelivery_of_a_dead_event_runs() {
     node.until_changed("in", &digest).await;
     let (status, body) = node.post("/in", &[("id", "7")], "{}").await;
     let reply: Value = serde_json::from_str(&body).unwrap();
-    assert_eq!((status, &reply["event_id"]), (200, &json!(first)), "the caller gets the reply of the replay: {body}");
+    assert_eq!(
+        (status, &reply["event_id"]),
+        (200, &json!(first)),
+        "the caller gets the reply of the replay: {body}"
+    );
     node.until_states("in", &["resolved", "done"]).await;
-    assert_eq!(metric(&node, "landfall_duplicates_total{hook=\"in\",result=\"replayed\"}").await, 1);
+    assert_eq!(
+        metric(
+            &node,
+            "landfall_duplicates_total{hook=\"in\",result=\"replayed\"}"
+        )
+        .await,
+        1
+    );
 }
 
 #[tokio::test]
 async fn duplicate_joins_the_running_delivery() {
     let settings = "[settings]\nms = 1000\n[dedup]\nid = { header = \"Id\" }\n";
     let file = format!("mode = \"auto\"\nanswer_within = \"8s\"\n{OPEN}{settings}");
-    let node = Setup::new().hook("slow", &guest("sleeps"), &file).serving("slow").await;
+    let node = Setup::new()
+        .hook("slow", &guest("sleeps"), &file)
+        .serving("slow")
+        .await;
     let send = || node.post("/slow", &[("id", "7")], "{}");
     let (first, second, third) = tokio::join!(send(), send(), send());
     assert_eq!(first, (200, "awake".to_owned()));
     assert_eq!((&second, &third), (&first, &first));
     let done = node.until_states("slow", &["done"]).await;
-    assert_eq!((&done[0]["attempt"], &done[0]["duplicates"]), (&json!(1), &json!(2)));
+    assert_eq!(
+        (&done[0]["attempt"], &done[0]["duplicates"]),
+        (&json!(1), &json!(2))
+    );
 }
 
 #[tokio::test]
 async fn duplicate_gets_the_first_reply_again() {
     let pack = format!("name = \"Acme\"\nrepeat_reply = true\n{OPEN}");
-    let file = "mode = \"auto\"\n[verify]\nprovider = \"acme\"\n[dedup]\nid = { header = \"Id\" }\n";
+    let file =
+        "mode = \"auto\"\n[verify]\nprovider = \"acme\"\n[dedup]\nid = { header = \"Id\" }\n";
     let setup = Setup::new().hook("calls", &bundled("echo"), file);
     std::fs::create_dir(setup.plugins().join("providers")).unwrap();
     std::fs::write(setup.plugins().join("providers/acme.toml"), pack).unwrap();
@@ -221,44 +346,80 @@ async fn duplicate_gets_the_first_reply_again() {
     let first = node.post("/calls", &[("id", "7")], "{\"n\":1}").await;
     assert_eq!(first.0, 200);
     node.until_states("calls", &["done"]).await;
-    assert_eq!(node.post("/calls", &[("id", "7")], "{\"n\":1}").await, first);
+    assert_eq!(
+        node.post("/calls", &[("id", "7")], "{\"n\":1}").await,
+        first
+    );
 
     let node = node.killed().start().await;
-    eventually("the hook serves", || async { (node.hook("calls").await?["state"] == "serving").then_some(()) }).await;
-    assert_eq!(node.post("/calls", &[("id", "7")], "{\"n\":1}").await, first, "after a restart too");
+    eventually("the hook serves", || async {
+        (node.hook("calls").await?["state"] == "serving").then_some(())
+    })
+    .await;
+    assert_eq!(
+        node.post("/calls", &[("id", "7")], "{\"n\":1}").await,
+        first,
+        "after a restart too"
+    );
     assert_eq!(node.deliveries("calls").await.len(), 1);
 }
 
 #[tokio::test]
 async fn duplicate_does_not_wait_for_a_late_retry() {
     let backoff = "[retry]\nattempts = 2\nbackoff = { first = \"1h\", factor = 1.0, max = \"1h\", jitter = 0.0 }\n";
-    let file =
-        format!("mode = \"auto\"\nanswer_within = \"60s\"\n{OPEN}{backoff}[dedup]\nid = {{ header = \"Id\" }}\n");
-    let node = Setup::new().hook("in", &guest("traps"), &file).serving("in").await;
+    let file = format!(
+        "mode = \"auto\"\nanswer_within = \"60s\"\n{OPEN}{backoff}[dedup]\nid = {{ header = \"Id\" }}\n"
+    );
+    let node = Setup::new()
+        .hook("in", &guest("traps"), &file)
+        .serving("in")
+        .await;
     let first = event_id(&node.post("/in", &[("id", "7")], "{}").await);
     node.until_states("in", &["pending"]).await;
-    let again = tokio::time::timeout(Duration::from_secs(50), node.post("/in", &[("id", "7")], "{}")).await;
+    let again = tokio::time::timeout(
+        Duration::from_secs(50),
+        node.post("/in", &[("id", "7")], "{}"),
+    )
+    .await;
     assert_eq!(event_id(&again.expect("answered at once")), first);
 }
 
 #[tokio::test]
 async fn unusable_identities_are_refused_at_load() {
     let setup = Setup::new();
-    for (name, id) in [("empty", "[]"), ("pointer", "[{ json = \"id\" }]"), ("word", "\"delivery\"")] {
+    for (name, id) in [
+        ("empty", "[]"),
+        ("pointer", "[{ json = \"id\" }]"),
+        ("word", "\"delivery\""),
+    ] {
         let file = format!("component = \"echo.wasm\"\n{OPEN}[dedup]\nid = {id}\n");
         std::fs::write(setup.plugins().join(format!("{name}.toml")), file).unwrap();
     }
-    let node = setup.hook("echo", &bundled("echo"), OPEN).serving("echo").await;
-    for (name, problem) in [("empty", "a list of such fields"), ("pointer", "JSON pointer"), ("word", "body-digest")] {
+    let node = setup
+        .hook("echo", &bundled("echo"), OPEN)
+        .serving("echo")
+        .await;
+    for (name, problem) in [
+        ("empty", "a list of such fields"),
+        ("pointer", "JSON pointer"),
+        ("word", "body-digest"),
+    ] {
         let status = node.until(name, "unavailable").await;
-        assert!(status["problem"].as_str().unwrap().contains(problem), "{name}: {status}");
+        assert!(
+            status["problem"].as_str().unwrap().contains(problem),
+            "{name}: {status}"
+        );
     }
 }
 
 #[tokio::test]
 async fn no_duplicate_of_a_refused_event_is_accepted() {
     let node = Setup::new()
-        .hook("in", &guest("replies"), &format!("mode = \"auto\"\n{OPEN}[dedup]\nid = {{ header = \"Id\" }}\n"))
+        .hook(
+            "in",
+            &guest("replies"),
+            &format!("mode = \"auto\"\n{OPEN}[dedup]\nid = {{ header = \"Id\" }}\n"),
+        )
         .serving("in")
         .await;
     for round in 0..30 {
@@ -270,17 +431,27 @@ async fn no_duplicate_of_a_refused_event_is_accepted() {
             node.post("/in", &headers, "{}")
         );
         for answer in [first, second, third] {
-            assert!(answer.0 >= 500, "a sender that gets a 2xx does not send again: {answer:?}");
+            assert!(
+                answer.0 >= 500,
+                "a sender that gets a 2xx does not send again: {answer:?}"
+            );
         }
     }
 }
 
 #[tokio::test]
 async fn query_that_is_no_text_identifies_nothing() {
-    let file = format!("mode = \"auto\"\n{OPEN}[dedup]\nid = {{ query = \"order\" }}\nmatch = \"id\"\n");
-    let node = Setup::new().hook("in", &guest("answers_one"), &file).serving("in").await;
+    let file =
+        format!("mode = \"auto\"\n{OPEN}[dedup]\nid = {{ query = \"order\" }}\nmatch = \"id\"\n");
+    let node = Setup::new()
+        .hook("in", &guest("answers_one"), &file)
+        .serving("in")
+        .await;
     for query in ["%B6%A9%B5%A51", "%B5%A5%B6%A91", "%ff1"] {
-        assert_eq!(node.post(&format!("/in?order={query}"), &[], "{}").await.0, 200);
+        assert_eq!(
+            node.post(&format!("/in?order={query}"), &[], "{}").await.0,
+            200
+        );
     }
     node.until_states("in", &["done"; 3]).await;
 }

@@ -22,7 +22,12 @@ fn store(mode: &str) -> String {
 
 fn run(arguments: &[&str], data: &Path) -> Output {
     let mut command = Command::new(landfall());
-    command.args(arguments).arg("--data").arg(data).env("LANDFALL_LEDGER_RESERVE", "0B").env_remove("RUST_BACKTRACE");
+    command
+        .args(arguments)
+        .arg("--data")
+        .arg(data)
+        .env("LANDFALL_LEDGER_RESERVE", "0B")
+        .env_remove("RUST_BACKTRACE");
     command.output().expect("the binary starts")
 }
 
@@ -43,13 +48,19 @@ async fn numbers(node: &Node) -> BTreeMap<u64, usize> {
     let mut counts = BTreeMap::new();
     for row in node.rows("store", "t").await {
         assert_eq!(row.get("damaged"), None, "{row}");
-        *counts.entry(row["row"]["n"].as_u64().expect("a number")).or_default() += 1;
+        *counts
+            .entry(row["row"]["n"].as_u64().expect("a number"))
+            .or_default() += 1;
     }
     counts
 }
 
 /// Posts numbers from `range` by several callers at once; those that were answered 2xx, with the id of their event.
-async fn load(node: &Arc<Node>, range: std::ops::Range<usize>, callers: usize) -> BTreeMap<usize, String> {
+async fn load(
+    node: &Arc<Node>,
+    range: std::ops::Range<usize>,
+    callers: usize,
+) -> BTreeMap<usize, String> {
     let tasks: Vec<_> = (0..callers)
         .map(|caller| {
             let (node, range) = (node.clone(), range.clone());
@@ -57,7 +68,9 @@ async fn load(node: &Arc<Node>, range: std::ops::Range<usize>, callers: usize) -
                 let mut acknowledged = Vec::new();
                 for n in range.filter(|n| n % callers == caller) {
                     let body = json!({ "n": n, "filler": "x".repeat(n % 7 * 300) }).to_string();
-                    if let Some(answer) = node.try_post("/store", &[("id", &n.to_string())], body).await
+                    if let Some(answer) = node
+                        .try_post("/store", &[("id", &n.to_string())], body)
+                        .await
                         && (200..300).contains(&answer.0)
                     {
                         acknowledged.push((n, event_id(&answer)));
@@ -88,14 +101,27 @@ async fn the_power_may_fail_at_any_moment() {
     let node = Arc::new(setup.serving("store").await);
     let acknowledged = load(&node, 0..600, 8).await;
     assert_eq!(acknowledged.len(), 600);
-    eventually("all are done", || async { (numbers(&node).await.len() == 600).then_some(()) }).await;
+    eventually("all are done", || async {
+        (numbers(&node).await.len() == 600).then_some(())
+    })
+    .await;
     let steps = steps(&trace);
-    let synced = steps.iter().filter(|step| matches!(step, Step::Sync(_))).count();
-    let rewritten =
-        steps.iter().any(|step| matches!(step, Step::Write(name, at, _) if name == "ledger.db" && *at > 200_000));
-    assert!(synced > 50 && rewritten, "the log was written back too: {synced} syncs");
-    let told: Vec<(usize, String)> =
-        steps.iter().enumerate().filter_map(|(at, step)| Some((at, id_in(step)?))).collect();
+    let synced = steps
+        .iter()
+        .filter(|step| matches!(step, Step::Sync(_)))
+        .count();
+    let rewritten = steps.iter().any(
+        |step| matches!(step, Step::Write(name, at, _) if name == "ledger.db" && *at > 200_000),
+    );
+    assert!(
+        synced > 50 && rewritten,
+        "the log was written back too: {synced} syncs"
+    );
+    let told: Vec<(usize, String)> = steps
+        .iter()
+        .enumerate()
+        .filter_map(|(at, step)| Some((at, id_in(step)?)))
+        .collect();
     assert_eq!(told.len(), 600);
     let scratch = tempfile::tempdir().unwrap();
     assert!(
@@ -108,14 +134,27 @@ async fn the_power_may_fail_at_any_moment() {
         let dir = scratch.path().join(round.to_string());
         std::fs::create_dir(&dir).unwrap();
         cut(&steps, at, true, &mut random, &dir);
-        let promised: BTreeSet<&str> = told.iter().filter(|(when, _)| *when < at).map(|(_, id)| id.as_str()).collect();
+        let promised: BTreeSet<&str> = told
+            .iter()
+            .filter(|(when, _)| *when < at)
+            .map(|(_, id)| id.as_str())
+            .collect();
         if promised.is_empty() && !dir.join("ledger.db").exists() {
             continue;
         }
-        let found = listed(&dir).unwrap_or_else(|why| panic!("round {round}, step {at} of {}: {why}", steps.len()));
-        let found: BTreeSet<&str> = found.iter().filter_map(|one| one["event"].as_str()).collect();
+        let found = listed(&dir)
+            .unwrap_or_else(|why| panic!("round {round}, step {at} of {}: {why}", steps.len()));
+        let found: BTreeSet<&str> = found
+            .iter()
+            .filter_map(|one| one["event"].as_str())
+            .collect();
         let lost: Vec<_> = promised.difference(&found).collect();
-        assert!(lost.is_empty(), "round {round}, step {at}: {} of {} lost", lost.len(), promised.len());
+        assert!(
+            lost.is_empty(),
+            "round {round}, step {at}: {} of {} lost",
+            lost.len(),
+            promised.len()
+        );
         std::fs::remove_dir_all(&dir).unwrap();
     }
 }
@@ -132,11 +171,14 @@ fn loses_without_syncs(steps: &[Step], told: &[(usize, String)], scratch: &Path)
 
 /// The id of the event whose acceptance this step told.
 fn id_in(step: &Step) -> Option<String> {
-    let Step::Answer(bytes) = step else { return None };
+    let Step::Answer(bytes) = step else {
+        return None;
+    };
     let text = String::from_utf8_lossy(bytes);
     let (head, body) = text.split_once("\r\n\r\n")?;
     let body: Value = serde_json::from_str(body).ok()?;
-    head.starts_with("HTTP/1.1 202").then(|| body["event"].as_str().map(str::to_owned))?
+    head.starts_with("HTTP/1.1 202")
+        .then(|| body["event"].as_str().map(str::to_owned))?
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -156,7 +198,12 @@ async fn a_write_that_fails_is_answered_503_or_ends_the_process_and_loses_nothin
     let Some(library) = faults() else { return };
     for round in 0..rounds(9, 120) {
         let error = ["ENOSPC", "EROFS", "EIO"][round % 3];
-        survives(library, &format!("write:{}:{error}", 60 + round * 17 % 400), 70).await;
+        survives(
+            library,
+            &format!("write:{}:{error}", 60 + round * 17 % 400),
+            70,
+        )
+        .await;
     }
 }
 
@@ -169,12 +216,20 @@ async fn is_serving(node: &Node) -> bool {
 /// with this code.
 async fn survives(library: &Path, fault: &str, code: i32) -> bool {
     let setup = Setup::new().hook("store", &bundled("store"), &store("async"));
-    let setup =
-        setup.env("LD_PRELOAD", library.to_str().unwrap()).env("FAULT", fault).env("LANDFALL_LEDGER_RESERVE", "0B");
-    let Some(mut node) = setup.try_start().await else { return false };
+    let setup = setup
+        .env("LD_PRELOAD", library.to_str().unwrap())
+        .env("FAULT", fault)
+        .env("LANDFALL_LEDGER_RESERVE", "0B");
+    let Some(mut node) = setup.try_start().await else {
+        return false;
+    };
     let until = Instant::now() + Duration::from_secs(60);
     while !node.has_ended() && !is_serving(&node).await {
-        assert!(Instant::now() < until, "{fault}: the hook does not serve\n{}", node.log());
+        assert!(
+            Instant::now() < until,
+            "{fault}: the hook does not serve\n{}",
+            node.log()
+        );
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
     let node = Arc::new(node);
@@ -187,27 +242,54 @@ async fn survives(library: &Path, fault: &str, code: i32) -> bool {
     }
     let has_ended = node.has_ended();
     if has_ended {
-        assert_eq!(node.ended().await.code(), Some(code), "{fault}\n{}", node.log());
-        assert!(node.log().contains("the ledger has failed"), "{fault}\n{}", node.log());
+        assert_eq!(
+            node.ended().await.code(),
+            Some(code),
+            "{fault}\n{}",
+            node.log()
+        );
+        assert!(
+            node.log().contains("the ledger has failed"),
+            "{fault}\n{}",
+            node.log()
+        );
     } else {
-        assert!(acknowledged.len() < 40 || !fault.starts_with("write"), "{fault}: nothing failed");
+        assert!(
+            acknowledged.len() < 40 || !fault.starts_with("write"),
+            "{fault}: nothing failed"
+        );
     }
     let node = node.killed().env("FAULT", "").serving("store").await;
-    let stored = eventually(&format!("{fault}: what was acknowledged is done\n{}", node.log()), || async {
-        let stored = numbers(&node).await;
-        acknowledged.keys().all(|n| stored.contains_key(&(*n as u64))).then_some(stored)
-    })
+    let stored = eventually(
+        &format!("{fault}: what was acknowledged is done\n{}", node.log()),
+        || async {
+            let stored = numbers(&node).await;
+            acknowledged
+                .keys()
+                .all(|n| stored.contains_key(&(*n as u64)))
+                .then_some(stored)
+        },
+    )
     .await;
-    assert!(stored.values().all(|count| *count == 1), "{fault}: {stored:?}");
+    assert!(
+        stored.values().all(|count| *count == 1),
+        "{fault}: {stored:?}"
+    );
     has_ended
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_full_disk_takes_nothing_more_ends_what_runs_and_recovers_by_itself() {
     let slow = format!("mode = \"async\"\n{OPEN}[settings]\nms = 4000\n");
-    let setup = Setup::new().hook("store", &bundled("store"), &store("async")).hook("slow", &guest("sleeps"), &slow);
-    let Some(setup) = setup.data_of_size("64m") else { return };
-    let setup = setup.env("LANDFALL_LEDGER_LOW_WATER", "0B").env("LANDFALL_LEDGER_RESERVE", "8MiB");
+    let setup = Setup::new()
+        .hook("store", &bundled("store"), &store("async"))
+        .hook("slow", &guest("sleeps"), &slow);
+    let Some(setup) = setup.data_of_size("64m") else {
+        return;
+    };
+    let setup = setup
+        .env("LANDFALL_LEDGER_LOW_WATER", "0B")
+        .env("LANDFALL_LEDGER_RESERVE", "8MiB");
     let node = Arc::new(setup.serving("store").await);
     node.until("slow", "serving").await;
     let first = load(&node, 0..20, 4).await;
@@ -231,17 +313,42 @@ async fn a_full_disk_takes_nothing_more_ends_what_runs_and_recovers_by_itself() 
         (kept, n) = (kept + 1, n + 1);
         assert!(n < 6000, "the disk is never full");
     };
-    assert_eq!((refused.status().as_u16(), refused.headers()["retry-after"].to_str().unwrap()), (503, "30"));
-    let ready = || async { node.client.get(format!("http://{}/readyz", node.admin)).send().await.unwrap().status() };
+    assert_eq!(
+        (
+            refused.status().as_u16(),
+            refused.headers()["retry-after"].to_str().unwrap()
+        ),
+        (503, "30")
+    );
+    let ready = || async {
+        node.client
+            .get(format!("http://{}/readyz", node.admin))
+            .send()
+            .await
+            .unwrap()
+            .status()
+    };
     assert_eq!(ready().await, 503);
-    assert_eq!(node.post("/store", &[("id", "again")], "{\"n\":1}").await.0, 503);
+    assert_eq!(
+        node.post("/store", &[("id", "again")], "{\"n\":1}").await.0,
+        503
+    );
     assert!(node.deliveries("store").await.len() >= 20, "reads go on");
     // The reserve is enough for what runs to end.
     node.until_states("slow", &["done"]).await;
-    node.until_log("the disk is full: the reserve is used").await;
+    node.until_log("the disk is full: the reserve is used")
+        .await;
     std::fs::remove_file(&filler).unwrap();
-    eventually("events are accepted again", || async { (ready().await == 200).then_some(()) }).await;
-    assert_eq!(node.post("/store", &[("id", "after")], "{\"n\":9999}").await.0, 202);
+    eventually("events are accepted again", || async {
+        (ready().await == 200).then_some(())
+    })
+    .await;
+    assert_eq!(
+        node.post("/store", &[("id", "after")], "{\"n\":9999}")
+            .await
+            .0,
+        202
+    );
     let stored = eventually("all are stored", || async {
         let stored = numbers_of_all(&node).await;
         (stored.len() == kept + 1).then_some(stored)
@@ -253,29 +360,56 @@ async fn a_full_disk_takes_nothing_more_ends_what_runs_and_recovers_by_itself() 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_file_system_that_becomes_read_only_takes_nothing_and_the_node_lives_on() {
     let Some(library) = faults() else { return };
-    let setup = Setup::new().hook("store", &bundled("store"), &store("async")).env("LANDFALL_LEDGER_RESERVE", "0B");
-    let setup = setup.env("LD_PRELOAD", library.to_str().unwrap()).env("FAULT", "write:400:EROFS:8");
+    let setup = Setup::new()
+        .hook("store", &bundled("store"), &store("async"))
+        .env("LANDFALL_LEDGER_RESERVE", "0B");
+    let setup = setup
+        .env("LD_PRELOAD", library.to_str().unwrap())
+        .env("FAULT", "write:400:EROFS:8");
     let node = Arc::new(setup.serving("store").await);
     let mut acknowledged = load(&node, 0..60, 4).await;
     assert!(acknowledged.len() < 60, "{}", node.log());
-    let ready = || async { node.client.get(format!("http://{}/readyz", node.admin)).send().await.unwrap().status() };
-    let refused = (ready().await.as_u16(), node.post("/store", &[("id", "x")], "{\"n\":0}").await.0);
+    let ready = || async {
+        node.client
+            .get(format!("http://{}/readyz", node.admin))
+            .send()
+            .await
+            .unwrap()
+            .status()
+    };
+    let refused = (
+        ready().await.as_u16(),
+        node.post("/store", &[("id", "x")], "{\"n\":0}").await.0,
+    );
     assert_eq!(refused, (503, 503), "{}", node.log());
     let log = node.log();
-    assert!(log.contains("the data directory is read only") && !log.contains("the disk is full"), "{log}");
+    assert!(
+        log.contains("the data directory is read only") && !log.contains("the disk is full"),
+        "{log}"
+    );
     node.deliveries("store").await;
-    eventually("the disk takes writes again", || async { (ready().await == 200).then_some(()) }).await;
+    eventually("the disk takes writes again", || async {
+        (ready().await == 200).then_some(())
+    })
+    .await;
     acknowledged.extend(load(&node, 0..60, 4).await);
     assert_eq!(acknowledged.len(), 60, "{}", node.log());
-    eventually("all are stored", || async { (numbers(&node).await.len() == 60).then_some(()) }).await;
+    eventually("all are stored", || async {
+        (numbers(&node).await.len() == 60).then_some(())
+    })
+    .await;
 }
 
 /// A process that is ended while its disk is full comes up again, gives up the reserve, and ends what it had begun.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_node_starts_on_a_full_disk_with_the_room_of_the_reserve() {
     let setup = Setup::new().hook("store", &bundled("store"), &store("async"));
-    let Some(setup) = setup.data_of_size("40m") else { return };
-    let setup = setup.env("LANDFALL_LEDGER_LOW_WATER", "0B").env("LANDFALL_LEDGER_RESERVE", "8MiB");
+    let Some(setup) = setup.data_of_size("40m") else {
+        return;
+    };
+    let setup = setup
+        .env("LANDFALL_LEDGER_LOW_WATER", "0B")
+        .env("LANDFALL_LEDGER_RESERVE", "8MiB");
     let node = setup.serving("store").await;
     assert_eq!(load_one(&node, 1).await, 202);
     node.order("/api/hooks/store/pause", json!({})).await;
@@ -290,17 +424,27 @@ async fn a_node_starts_on_a_full_disk_with_the_room_of_the_reserve() {
 }
 
 async fn load_one(node: &Node, n: usize) -> u16 {
-    node.post("/store", &[("id", &n.to_string())], json!({ "n": n }).to_string()).await.0
+    node.post(
+        "/store",
+        &[("id", &n.to_string())],
+        json!({ "n": n }).to_string(),
+    )
+    .await
+    .0
 }
 
 /// As `numbers`, of more than one page.
 async fn numbers_of_all(node: &Node) -> BTreeMap<u64, usize> {
     let (mut counts, mut after) = (BTreeMap::new(), 0);
     loop {
-        let page = node.ask(&format!("/api/rows/store/t?limit=1000&after={after}")).await;
+        let page = node
+            .ask(&format!("/api/rows/store/t?limit=1000&after={after}"))
+            .await;
         let rows = page.as_array().expect("a list");
         for row in rows {
-            *counts.entry(row["row"]["n"].as_u64().expect("a number")).or_default() += 1;
+            *counts
+                .entry(row["row"]["n"].as_u64().expect("a number"))
+                .or_default() += 1;
         }
         match rows.last() {
             Some(last) if rows.len() == 1000 => after = last["id"].as_i64().expect("an id"),
@@ -321,7 +465,9 @@ fn fill(path: &Path) {
 #[tokio::test(flavor = "multi_thread")]
 async fn flipped_bits_are_refused_repaired_or_flagged_and_never_run() {
     const EVENTS: usize = 60;
-    let setup = Setup::new().hook("store", &bundled("store"), &store("async")).env("LANDFALL_LEDGER_RESERVE", "0B");
+    let setup = Setup::new()
+        .hook("store", &bundled("store"), &store("async"))
+        .env("LANDFALL_LEDGER_RESERVE", "0B");
     let mut node = setup.serving("store").await;
     let mut bodies = BTreeMap::new();
     // Half of them end up in the database, half stay in its log; most wait.
@@ -335,9 +481,15 @@ async fn flipped_bits_are_refused_repaired_or_flagged_and_never_run() {
             node = node.killed().serving("store").await;
         }
         let body = json!({ "n": n, "filler": "x".repeat(700) }).to_string();
-        bodies.insert(event_id(&node.post("/store", &[("id", &n.to_string())], body).await), n as u64);
+        bodies.insert(
+            event_id(&node.post("/store", &[("id", &n.to_string())], body).await),
+            n as u64,
+        );
     }
-    eventually("some are done", || async { (numbers(&node).await.len() == 10).then_some(()) }).await;
+    eventually("some are done", || async {
+        (numbers(&node).await.len() == 10).then_some(())
+    })
+    .await;
     let original = node.killed();
     let (mut refused, mut flagged, mut unharmed) = (0, 0, 0);
     for round in 0..rounds(40, 500) {
@@ -347,9 +499,17 @@ async fn flipped_bits_are_refused_repaired_or_flagged_and_never_run() {
         let path = copy.data().join(file);
         let mut bytes = std::fs::read(&path).unwrap();
         // Every third one in the middle of a body.
-        let bodies_at: Vec<usize> =
-            bytes.windows(64).enumerate().filter(|(_, part)| *part == [b'x'; 64]).map(|(at, _)| at).collect();
-        let at = if round % 3 == 1 { bodies_at[random.below(bodies_at.len())] } else { random.below(bytes.len()) };
+        let bodies_at: Vec<usize> = bytes
+            .windows(64)
+            .enumerate()
+            .filter(|(_, part)| *part == [b'x'; 64])
+            .map(|(at, _)| at)
+            .collect();
+        let at = if round % 3 == 1 {
+            bodies_at[random.below(bodies_at.len())]
+        } else {
+            random.below(bytes.len())
+        };
         bytes[at] ^= 1 << random.below(8);
         std::fs::write(&path, bytes).unwrap();
         let what = format!("round {round}: {file} byte {at}");
@@ -370,15 +530,30 @@ async fn flipped_bits_are_refused_repaired_or_flagged_and_never_run() {
             }
         };
         let Some(all) = all else {
-            assert!(node.log().contains("corrupt") || node.log().contains("damaged"), "{what}: stuck\n{}", node.log());
+            assert!(
+                node.log().contains("corrupt") || node.log().contains("damaged"),
+                "{what}: stuck\n{}",
+                node.log()
+            );
             flagged += 1;
             continue;
         };
         let known: BTreeSet<&str> = all.iter().filter_map(|one| one["event"].as_str()).collect();
-        let missing = bodies.keys().filter(|id| !known.contains(id.as_str())).count();
-        assert_eq!(missing, 0, "{what}: events are gone without a word\n{}", node.log());
+        let missing = bodies
+            .keys()
+            .filter(|id| !known.contains(id.as_str()))
+            .count();
+        assert_eq!(
+            missing,
+            0,
+            "{what}: events are gone without a word\n{}",
+            node.log()
+        );
         let dead: Vec<&Value> = all.iter().filter(|one| one["state"] == "dead").collect();
-        assert!(dead.iter().all(|one| one["reason"] == "corrupt"), "{what}: {dead:?}");
+        assert!(
+            dead.iter().all(|one| one["reason"] == "corrupt"),
+            "{what}: {dead:?}"
+        );
         let rows = node.rows("store", "t").await;
         let mut harmed = dead.len();
         for row in &rows {
@@ -386,11 +561,21 @@ async fn flipped_bits_are_refused_repaired_or_flagged_and_never_run() {
                 harmed += 1;
                 continue;
             }
-            let n = bodies.get(row["event_id"].as_str().unwrap()).unwrap_or_else(|| panic!("{what}: {row}"));
-            assert_eq!(row["row"]["n"].as_u64(), Some(*n), "{what}: a wrong payload was run");
+            let n = bodies
+                .get(row["event_id"].as_str().unwrap())
+                .unwrap_or_else(|| panic!("{what}: {row}"));
+            assert_eq!(
+                row["row"]["n"].as_u64(),
+                Some(*n),
+                "{what}: a wrong payload was run"
+            );
         }
         assert_eq!(rows.len() + dead.len(), EVENTS, "{what}\n{}", node.log());
-        if harmed > 0 { flagged += 1 } else { unharmed += 1 }
+        if harmed > 0 {
+            flagged += 1
+        } else {
+            unharmed += 1
+        }
     }
     println!("{refused} refused, {flagged} flagged, {unharmed} without harm");
     assert!(refused > 0 && flagged > 0);
@@ -401,8 +586,16 @@ async fn flipped_bits_are_refused_repaired_or_flagged_and_never_run() {
 async fn the_ledger_keeps_its_size_under_traffic() {
     const MAX_SIZE: u64 = 8 << 20;
     let setup = Setup::new()
-        .hook("quiet", &guest("answers_one"), &format!("mode = \"async\"\n{OPEN}"))
-        .hook("loud", &guest("rejects"), &format!("mode = \"async\"\n{OPEN}"))
+        .hook(
+            "quiet",
+            &guest("answers_one"),
+            &format!("mode = \"async\"\n{OPEN}"),
+        )
+        .hook(
+            "loud",
+            &guest("rejects"),
+            &format!("mode = \"async\"\n{OPEN}"),
+        )
         .env("LANDFALL_LEDGER_MAX_SIZE", "8MiB");
     let node = setup.serving("quiet").await;
     node.until("loud", "serving").await;
@@ -411,30 +604,57 @@ async fn the_ledger_keeps_its_size_under_traffic() {
     }
     node.until_states("quiet", &["done"; 3]).await;
 
-    let size = || std::fs::metadata(node.data().join("ledger.db")).unwrap().len();
+    let size = || {
+        std::fs::metadata(node.data().join("ledger.db"))
+            .unwrap()
+            .len()
+    };
     let mut largest = 0;
     for n in 0..400 {
         let (status, _) = node.post("/loud", &[], "x".repeat(100_000)).await;
         assert_eq!(status, 202, "event {n}: {}", node.log());
         largest = largest.max(size());
     }
-    assert!(largest < 2 * MAX_SIZE, "40 MB came, and the file had {largest} bytes");
+    assert!(
+        largest < 2 * MAX_SIZE,
+        "40 MB came, and the file had {largest} bytes"
+    );
     node.until_log("ledger.max_size is reached").await;
-    assert!(!node.metrics().await.contains("landfall_ledger_removed_total 0\n"), "removals are counted");
+    assert!(
+        !node
+            .metrics()
+            .await
+            .contains("landfall_ledger_removed_total 0\n"),
+        "removals are counted"
+    );
     node.until_states("quiet", &["done"; 3]).await;
 
     // What waits is never removed: when nothing else is left of the hook, it takes no more.
-    let pending = async || node.ask("/api/events?hook=loud&state=pending&limit=1000").await.as_array().unwrap().len();
-    eventually("nothing waits", || async { (pending().await == 0).then_some(()) }).await;
+    let pending = async || {
+        node.ask("/api/events?hook=loud&state=pending&limit=1000")
+            .await
+            .as_array()
+            .unwrap()
+            .len()
+    };
+    eventually("nothing waits", || async {
+        (pending().await == 0).then_some(())
+    })
+    .await;
     node.order("/api/hooks/loud/pause", json!({})).await;
     let mut waiting = 0;
     while node.post("/loud", &[], "x".repeat(100_000)).await.0 == 202 {
         waiting += 1;
         assert!(waiting < 400, "the bound is not kept");
     }
-    node.until_log("the ledger has reached ledger.max_size").await;
+    node.until_log("the ledger has reached ledger.max_size")
+        .await;
     assert!(size() < 2 * MAX_SIZE);
-    assert!(node.post("/quiet", &[], "x").await.0 < 300, "{}", node.log());
+    assert!(
+        node.post("/quiet", &[], "x").await.0 < 300,
+        "{}",
+        node.log()
+    );
     node.until_states("quiet", &["done"; 3]).await;
     assert_eq!(pending().await, waiting);
     node.order("/api/hooks/loud/resume", json!({})).await;
@@ -447,40 +667,70 @@ async fn the_ledger_keeps_its_size_under_traffic() {
 /// 200 events wait, and the database is emptied or removed: nothing starts over them.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_lost_database_is_never_begun_anew() {
-    let setup = Setup::new().hook("store", &bundled("store"), &store("async")).env("LANDFALL_LEDGER_RESERVE", "0B");
+    let setup = Setup::new()
+        .hook("store", &bundled("store"), &store("async"))
+        .env("LANDFALL_LEDGER_RESERVE", "0B");
     let node = Arc::new(setup.serving("store").await);
     node.order("/api/hooks/store/pause", json!({})).await;
     assert_eq!(load(&node, 0..200, 4).await.len(), 200);
-    let mut stopped = Arc::into_inner(node).expect("the callers are gone").killed();
+    let mut stopped = Arc::into_inner(node)
+        .expect("the callers are gone")
+        .killed();
     let database = stopped.data().join("ledger.db");
     let whole = std::fs::read(&database).unwrap();
     for is_removed in [false, true] {
-        if is_removed { std::fs::remove_file(&database) } else { std::fs::write(&database, "") }.unwrap();
+        if is_removed {
+            std::fs::remove_file(&database)
+        } else {
+            std::fs::write(&database, "")
+        }
+        .unwrap();
         let log = stopped.copy().refusal().await;
         let state = if is_removed { "missing" } else { "empty" };
-        assert!(log.contains(&format!("ledger.db is {state}")) && log.contains("ledger.db-wal has"), "{log}");
+        assert!(
+            log.contains(&format!("ledger.db is {state}")) && log.contains("ledger.db-wal has"),
+            "{log}"
+        );
         let stopped = &mut stopped;
         let refused = listed(&stopped.data()).unwrap_err();
-        assert!(refused.contains(if is_removed { "has no ledger" } else { "is empty" }), "{refused}");
+        assert!(
+            refused.contains(if is_removed {
+                "has no ledger"
+            } else {
+                "is empty"
+            }),
+            "{refused}"
+        );
     }
     std::fs::write(&database, whole).unwrap();
     assert_eq!(listed(&stopped.data()).unwrap().len(), 200);
     let node = stopped.serving("store").await;
     node.order("/api/hooks/store/resume", json!({})).await;
-    eventually("all are stored", || async { (numbers(&node).await.len() == 200).then_some(()) }).await;
+    eventually("all are stored", || async {
+        (numbers(&node).await.len() == 200).then_some(())
+    })
+    .await;
 }
 
 /// The operator removes or replaces a file of the ledger while events come.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_ledger_file_that_goes_ends_the_node() {
-    for (name, is_replaced) in
-        [("ledger.db", false), ("ledger.db", true), ("ledger.db-wal", false), ("ledger.db-shm", true)]
-    {
-        let setup = Setup::new().hook("store", &bundled("store"), &store("async")).env("LANDFALL_LEDGER_RESERVE", "0B");
+    for (name, is_replaced) in [
+        ("ledger.db", false),
+        ("ledger.db", true),
+        ("ledger.db-wal", false),
+        ("ledger.db-shm", true),
+    ] {
+        let setup = Setup::new()
+            .hook("store", &bundled("store"), &store("async"))
+            .env("LANDFALL_LEDGER_RESERVE", "0B");
         let node = Arc::new(setup.serving("store").await);
         let first = load(&node, 0..10, 2).await;
         assert_eq!(first.len(), 10);
-        eventually("all are stored", || async { (numbers(&node).await.len() == 10).then_some(()) }).await;
+        eventually("all are stored", || async {
+            (numbers(&node).await.len() == 10).then_some(())
+        })
+        .await;
 
         let (data, file) = (node.data(), node.data().join(name));
         let aside = data.join("aside");
@@ -491,22 +741,41 @@ async fn a_ledger_file_that_goes_ends_the_node() {
         let later = load(&node, 100..140, 4).await;
         assert!(later.is_empty(), "{name}: acknowledged and lost: {later:?}");
         let mut node = Arc::into_inner(node).expect("the callers are gone");
-        assert_eq!(node.ended().await.code(), Some(70), "{name}\n{}", node.log());
-        let why = if is_replaced { "was replaced" } else { "was removed" };
-        assert!(node.log().contains(&format!("{name} {why} while the node was running")), "{}", node.log());
+        assert_eq!(
+            node.ended().await.code(),
+            Some(70),
+            "{name}\n{}",
+            node.log()
+        );
+        let why = if is_replaced {
+            "was replaced"
+        } else {
+            "was removed"
+        };
+        assert!(
+            node.log()
+                .contains(&format!("{name} {why} while the node was running")),
+            "{}",
+            node.log()
+        );
 
         let stopped = node.killed();
         std::fs::rename(&aside, stopped.data().join(name)).unwrap();
         let node = stopped.serving("store").await;
         let stored = numbers(&node).await;
-        assert!((0..10).all(|n| stored.get(&n) == Some(&1)), "{name}: {stored:?}");
+        assert!(
+            (0..10).all(|n| stored.get(&n) == Some(&1)),
+            "{name}: {stored:?}"
+        );
     }
 }
 
 /// It is neither a full disk nor a reason to wait for the next event.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_lost_data_directory_is_no_full_disk() {
-    let setup = Setup::new().hook("store", &bundled("store"), &store("async")).env("LANDFALL_LEDGER_RESERVE", "0B");
+    let setup = Setup::new()
+        .hook("store", &bundled("store"), &store("async"))
+        .env("LANDFALL_LEDGER_RESERVE", "0B");
     let mut node = setup.serving("store").await;
     assert_eq!(load_one(&node, 1).await, 202);
     std::fs::remove_dir_all(node.data()).ok();
@@ -515,7 +784,10 @@ async fn a_lost_data_directory_is_no_full_disk() {
     assert_eq!(node.ended().await.code(), Some(70), "{}", node.log());
     let log = node.log();
     // Which of the ledger's files is missed first depends on the order in which the directory was emptied.
-    assert!(log.contains("was removed while the node was running") && !log.contains("disk is full"), "{log}");
+    assert!(
+        log.contains("was removed while the node was running") && !log.contains("disk is full"),
+        "{log}"
+    );
 }
 
 /// Bodies and headers of requests are for the node's user alone.
@@ -523,15 +795,22 @@ async fn a_lost_data_directory_is_no_full_disk() {
 async fn other_users_cannot_read_the_ledger() {
     use std::os::unix::fs::PermissionsExt;
     let modes = |dir: &Path| -> Vec<(String, u32)> {
-        let entries = std::fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().path());
-        let files = entries.filter(|path| path.is_file()).chain([dir.to_owned()]);
+        let entries = std::fs::read_dir(dir)
+            .unwrap()
+            .map(|entry| entry.unwrap().path());
+        let files = entries
+            .filter(|path| path.is_file())
+            .chain([dir.to_owned()]);
         let open = files.filter_map(|path| {
             let mode = std::fs::metadata(&path).unwrap().permissions().mode() & 0o777;
             (mode & 0o077 != 0).then(|| (path.display().to_string(), mode))
         });
         open.collect()
     };
-    let node = Setup::new().hook("store", &bundled("store"), &store("async")).serving("store").await;
+    let node = Setup::new()
+        .hook("store", &bundled("store"), &store("async"))
+        .serving("store")
+        .await;
     assert_eq!(load_one(&node, 1).await, 202);
     assert_eq!(modes(&node.data()), []);
     let cache = node.data().join("compiled");
@@ -540,14 +819,25 @@ async fn other_users_cannot_read_the_ledger() {
     // A ledger of before is tightened.
     let data = node.data();
     let stopped = node.killed();
-    for path in [stopped.data(), stopped.data().join("ledger.db"), stopped.data().join("ledger.db-wal")] {
+    for path in [
+        stopped.data(),
+        stopped.data().join("ledger.db"),
+        stopped.data().join("ledger.db-wal"),
+    ] {
         std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o755)).unwrap();
     }
     let node = stopped.serving("store").await;
     assert_eq!(modes(&node.data()), [], "{}", data.display());
     let backup = node.data().with_file_name("backup.db");
-    assert!(run(&["backup", backup.to_str().unwrap()], &node.data()).status.success());
-    assert_eq!(std::fs::metadata(&backup).unwrap().permissions().mode() & 0o777, 0o600);
+    assert!(
+        run(&["backup", backup.to_str().unwrap()], &node.data())
+            .status
+            .success()
+    );
+    assert_eq!(
+        std::fs::metadata(&backup).unwrap().permissions().mode() & 0o777,
+        0o600
+    );
 }
 
 /// Also one that stops before it writes again.
@@ -568,14 +858,19 @@ async fn a_stopping_node_notices_a_lost_ledger() {
 async fn a_slow_disk_makes_callers_come_again_instead_of_waiting_without_end() {
     let Some(library) = faults() else { return };
     let setup = Setup::new().hook("store", &bundled("store"), &store("async"));
-    let setup = setup.env("LD_PRELOAD", library.to_str().unwrap()).env("LANDFALL_LEDGER_RESERVE", "0B");
+    let setup = setup
+        .env("LD_PRELOAD", library.to_str().unwrap())
+        .env("LANDFALL_LEDGER_RESERVE", "0B");
     let node = Arc::new(setup.env("FAULT", "slow:2000").serving("store").await);
     let before = node.resident_kib();
     let callers: Vec<_> = (0..400)
         .map(|n| {
             let node = node.clone();
             tokio::spawn(async move {
-                let (started, body) = (Instant::now(), json!({ "n": n, "filler": "x".repeat(50_000) }).to_string());
+                let (started, body) = (
+                    Instant::now(),
+                    json!({ "n": n, "filler": "x".repeat(50_000) }).to_string(),
+                );
                 let (status, _) = node.post("/store", &[("id", &n.to_string())], body).await;
                 (status, started.elapsed())
             })
@@ -592,26 +887,48 @@ async fn a_slow_disk_makes_callers_come_again_instead_of_waiting_without_end() {
         }
     }
     assert!(accepted > 0, "{refused} refused");
-    assert!(node.resident_kib() - before < 200 << 10, "{before} KiB before, {} after", node.resident_kib());
+    assert!(
+        node.resident_kib() - before < 200 << 10,
+        "{before} KiB before, {} after",
+        node.resident_kib()
+    );
     // What was refused may still have been kept: the sender comes again, and is told that it came before.
-    eventually("what was accepted is done", || async { (numbers(&node).await.len() >= accepted).then_some(()) }).await;
+    eventually("what was accepted is done", || async {
+        (numbers(&node).await.len() >= accepted).then_some(())
+    })
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_backup_of_a_running_node_starts_elsewhere_and_a_stopped_ledger_can_be_read() {
     let slow = format!("mode = \"async\"\n{OPEN}[settings]\nms = 60000\n");
-    let setup = Setup::new().hook("store", &bundled("store"), &store("async")).hook("slow", &guest("sleeps"), &slow);
+    let setup = Setup::new()
+        .hook("store", &bundled("store"), &store("async"))
+        .hook("slow", &guest("sleeps"), &slow);
     let mut node = setup.serving("store").await;
     node.until("slow", "serving").await;
     for n in 0..5 {
-        assert_eq!(node.post("/store", &[("id", &n.to_string())], format!("{{\"n\":{n}}}")).await.0, 202);
+        assert_eq!(
+            node.post(
+                "/store",
+                &[("id", &n.to_string())],
+                format!("{{\"n\":{n}}}")
+            )
+            .await
+            .0,
+            202
+        );
     }
     node.until_states("store", &["done"; 5]).await;
     assert_eq!(node.post("/slow", &[], "").await.0, 202);
     let data = node.plugins().with_file_name("data");
     let copy = data.with_file_name("copy.db");
     let said = |output: &Output| {
-        format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
+        format!(
+            "{}{}",
+            String::from_utf8_lossy(&output.stdout),
+            String::from_utf8_lossy(&output.stderr)
+        )
     };
     let taken = run(&["backup", copy.to_str().unwrap()], &data);
     assert!(
@@ -620,10 +937,21 @@ async fn a_backup_of_a_running_node_starts_elsewhere_and_a_stopped_ledger_can_be
         said(&taken)
     );
     let again = run(&["backup", copy.to_str().unwrap()], &data);
-    assert!(said(&again).contains("is there already: a backup overwrites nothing"), "{}", said(&again));
-    assert!(listed(&data).unwrap_err().contains("belongs to another node that is running"));
+    assert!(
+        said(&again).contains("is there already: a backup overwrites nothing"),
+        "{}",
+        said(&again)
+    );
+    assert!(
+        listed(&data)
+            .unwrap_err()
+            .contains("belongs to another node that is running")
+    );
     // What comes after the backup is not in it.
-    assert_eq!(node.post("/store", &[("id", "late")], "{\"n\":99}").await.0, 202);
+    assert_eq!(
+        node.post("/store", &[("id", "late")], "{\"n\":99}").await.0,
+        202
+    );
     node.until_states("store", &["done"; 6]).await;
     node.terminate();
     node.ended().await;
@@ -631,7 +959,11 @@ async fn a_backup_of_a_running_node_starts_elsewhere_and_a_stopped_ledger_can_be
     assert_eq!(kept.len(), 7);
     let first = kept.last().unwrap()["event"].as_str().unwrap().to_owned();
     let replayed = run(&["events", "replay", &first], &data);
-    assert!(said(&replayed).contains("1 event replayed, 0 wait"), "{}", said(&replayed));
+    assert!(
+        said(&replayed).contains("1 event replayed, 0 wait"),
+        "{}",
+        said(&replayed)
+    );
     let stopped = node.killed();
     let elsewhere = Setup::new().hook("store", &bundled("store"), &store("async"));
     std::fs::create_dir(elsewhere.data()).unwrap();
@@ -640,11 +972,23 @@ async fn a_backup_of_a_running_node_starts_elsewhere_and_a_stopped_ledger_can_be
     restored.until_log("this ledger is a backup").await;
     assert_eq!(numbers(&restored).await.len(), 5);
     let counts = restored.ask("/api/stats").await;
-    let orphans: Vec<&Value> = counts.as_array().unwrap().iter().filter(|one| one["orphaned"] == true).collect();
-    assert!(orphans.len() == 1 && orphans[0]["hook"] == "slow" && orphans[0]["state"] == "pending", "{counts}");
+    let orphans: Vec<&Value> = counts
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter(|one| one["orphaned"] == true)
+        .collect();
+    assert!(
+        orphans.len() == 1 && orphans[0]["hook"] == "slow" && orphans[0]["state"] == "pending",
+        "{counts}"
+    );
     // A backup of a node that is not running; the replay of before is run at the next start.
     let second = stopped.plugins().with_file_name("second.db");
-    assert!(run(&["backup", second.to_str().unwrap()], &stopped.data()).status.success());
+    assert!(
+        run(&["backup", second.to_str().unwrap()], &stopped.data())
+            .status
+            .success()
+    );
     let node = stopped.serving("store").await;
     node.until_states("store", &["done"; 7]).await;
 }
@@ -660,15 +1004,32 @@ async fn retries_come_neither_early_nor_late_when_the_clock_jumps() {
     let setup = Setup::new().hook("emits", &guest("emits"), &file);
     let clock = setup.data().with_file_name("clock");
     std::fs::write(&clock, 0_i64.to_le_bytes()).unwrap();
-    let setup = setup.env("LD_PRELOAD", library.to_str().unwrap()).env("CLOCK", clock.to_str().unwrap());
+    let setup = setup
+        .env("LD_PRELOAD", library.to_str().unwrap())
+        .env("CLOCK", clock.to_str().unwrap());
     let mut node = setup.serving("emits").await;
     // In place: the file is mapped into the node.
-    let open = std::fs::OpenOptions::new().write(true).open(&clock).unwrap();
+    let open = std::fs::OpenOptions::new()
+        .write(true)
+        .open(&clock)
+        .unwrap();
     let hours = |hours: i64| {
-        std::os::unix::fs::FileExt::write_all_at(&open, &(hours * 3_600_000_000_000).to_le_bytes(), 0).unwrap();
+        std::os::unix::fs::FileExt::write_all_at(
+            &open,
+            &(hours * 3_600_000_000_000).to_le_bytes(),
+            0,
+        )
+        .unwrap();
     };
     // Where the clock stands before and after, and whether the node is started anew in between.
-    let jumps = [(0, 0, false), (0, 1, false), (1, 0, false), (0, -1, true), (-1, 1, true), (0, 9000, true)];
+    let jumps = [
+        (0, 0, false),
+        (0, 1, false),
+        (1, 0, false),
+        (0, -1, true),
+        (-1, 1, true),
+        (0, 9000, true),
+    ];
     for (number, (before, after, is_restarted)) in jumps.into_iter().enumerate() {
         hours(before);
         let posted = Instant::now();
@@ -694,7 +1055,11 @@ async fn retries_come_neither_early_nor_late_when_the_clock_jumps() {
             (all.len() == number + 1 && all.last()?["state"] == "done").then_some(())
         })
         .await;
-        assert!(posted.elapsed() >= PAUSE, "{what}: early, {:?}", posted.elapsed());
+        assert!(
+            posted.elapsed() >= PAUSE,
+            "{what}: early, {:?}",
+            posted.elapsed()
+        );
         let late = failed.elapsed().saturating_sub(PAUSE).min(ready.elapsed());
         assert!(late < Duration::from_secs(60), "{what}: {late:?} late");
     }

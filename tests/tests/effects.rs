@@ -22,17 +22,37 @@ async fn said(node: &Node, query: &str) -> String {
 
 #[tokio::test]
 async fn values_are_seen_at_once_and_kept_with_success_alone() {
-    let node = Setup::new().hook("keeps", &guest("keeps"), &keeps("sync")).serving("keeps").await;
+    let node = Setup::new()
+        .hook("keeps", &guest("keeps"), &keeps("sync"))
+        .serving("keeps")
+        .await;
     assert_eq!(
-        said(&node, "a.&a=1&a.&n+2&n+3&a-&a.&b=2&b?2=3&b?2=4&b.&c?=1&c?=2").await,
+        said(
+            &node,
+            "a.&a=1&a.&n+2&n+3&a-&a.&b=2&b?2=3&b?2=4&b.&c?=1&c?=2"
+        )
+        .await,
         "none set 1 2 5 deleted none set true false 3 true false"
     );
     assert_eq!(said(&node, "a.&b.&c.&n.&*&b*").await, "none 3 1 5 b,c,n b");
     for then in ["fail", "trap"] {
-        assert!(node.post(&format!("/keeps?b=9&n+9&c-!{then}"), &[], "").await.0 >= 500);
-        assert_eq!(said(&node, "b.&n.&c.").await, "3 5 1", "{then} changes nothing");
+        assert!(
+            node.post(&format!("/keeps?b=9&n+9&c-!{then}"), &[], "")
+                .await
+                .0
+                >= 500
+        );
+        assert_eq!(
+            said(&node, "b.&n.&c.").await,
+            "3 5 1",
+            "{then} changes nothing"
+        );
     }
-    assert_eq!(said(&node, "d=1&b-&*").await, "set deleted c,d,n", "staged ones are listed, deleted ones are not");
+    assert_eq!(
+        said(&node, "d=1&b-&*").await,
+        "set deleted c,d,n",
+        "staged ones are listed, deleted ones are not"
+    );
     let wrong = node.post("/keeps?d=x&d+1", &[], "").await;
     assert_eq!(wrong.0, 503, "not a number: {wrong:?}");
     node.until_log("`d` is not a whole number").await;
@@ -45,13 +65,21 @@ async fn values_are_seen_at_once_and_kept_with_success_alone() {
 
 #[tokio::test]
 async fn counters_add_up_and_who_came_second_runs_again() {
-    let node = Arc::new(Setup::new().hook("keeps", &guest("keeps"), &keeps("auto")).serving("keeps").await);
+    let node = Arc::new(
+        Setup::new()
+            .hook("keeps", &guest("keeps"), &keeps("auto"))
+            .serving("keeps")
+            .await,
+    );
     let callers: Vec<_> = (0..16)
         .map(|_| {
             let node = node.clone();
             tokio::spawn(async move {
                 for _ in 0..10 {
-                    assert!(matches!(node.post("/keeps?n+1&n+2&c~", &[], "").await.0, 200 | 202));
+                    assert!(matches!(
+                        node.post("/keeps?n+1&n+2&c~", &[], "").await.0,
+                        200 | 202
+                    ));
                 }
             })
         })
@@ -70,42 +98,77 @@ async fn a_quota_is_kept_and_the_refusal_says_which() {
         "{OPEN}[settings]\ntable = \"t\"\nfields = {{ n = \"/n\" }}\n[allow]\ntable = [\"t\"]\n[limits]\nrows = \"500B\"\n"
     );
     let setup = Setup::new().hook("keeps", &guest("keeps"), &file);
-    let node = setup.hook("store", &bundled("store"), &rows).serving("keeps").await;
+    let node = setup
+        .hook("store", &bundled("store"), &rows)
+        .serving("keeps")
+        .await;
     node.until("store", "serving").await;
     let ninety = "x".repeat(90);
     assert_eq!(said(&node, &format!("a={ninety}")).await, "set");
     assert_eq!(node.post("/keeps?b=1234567890", &[], "").await.0, 500);
-    node.until_log("the hook keeps more than [limits] kv = 100 B: raise it, or keep less").await;
-    assert_eq!(said(&node, &format!("a={}&b.", "y".repeat(90))).await, "set none", "the same room again");
+    node.until_log("the hook keeps more than [limits] kv = 100 B: raise it, or keep less")
+        .await;
+    assert_eq!(
+        said(&node, &format!("a={}&b.", "y".repeat(90))).await,
+        "set none",
+        "the same room again"
+    );
     assert_eq!(said(&node, "a-&b=1").await, "deleted set");
     let mut taken = 0;
     while node.post("/store", &[], "{\"n\":1}").await.0 == 200 {
         taken += 1;
     }
-    node.until_log("the hook keeps more than [limits] rows = 500 B").await;
+    node.until_log("the hook keeps more than [limits] rows = 500 B")
+        .await;
     assert_eq!(node.rows("store", "t").await.len(), taken);
     assert!((1..50).contains(&taken), "{taken}");
 }
 
 #[tokio::test]
 async fn events_for_other_hooks_are_queued_once_and_only_with_success() {
-    let emits = format!("mode = \"async\"\n{OPEN}[allow]\nemit = [\"store\", \"later\"]\n[retry]\n{QUICK}");
+    let emits =
+        format!("mode = \"async\"\n{OPEN}[allow]\nemit = [\"store\", \"later\"]\n[retry]\n{QUICK}");
     let store = format!(
         "mode = \"async\"\n{OPEN}[settings]\ntable = \"t\"\nfields = {{ n = \"/n\" }}\n[allow]\ntable = [\"t\"]\n"
     );
-    let setup = Setup::new().hook("emits", &guest("emits"), &emits).hook("store", &bundled("store"), &store);
+    let setup = Setup::new().hook("emits", &guest("emits"), &emits).hook(
+        "store",
+        &bundled("store"),
+        &store,
+    );
     let node = setup.serving("emits").await;
     node.until("store", "serving").await;
-    let cause = node.post("/emits?fail", &[("key", "k")], "store {\"n\":1}\nlater {\"n\":9}").await;
+    let cause = node
+        .post(
+            "/emits?fail",
+            &[("key", "k")],
+            "store {\"n\":1}\nlater {\"n\":9}",
+        )
+        .await;
     assert_eq!(cause.0, 200, "{cause:?}");
     let stored = node.until_states("store", &["done"]).await;
-    let shown = node.ask(&format!("/api/events/{}", stored[0]["event"].as_str().unwrap())).await;
-    let has =
-        |name: &str, value: &str| shown["event"]["attributes"].as_array().unwrap().contains(&json!([name, value]));
+    let shown = node
+        .ask(&format!(
+            "/api/events/{}",
+            stored[0]["event"].as_str().unwrap()
+        ))
+        .await;
+    let has = |name: &str, value: &str| {
+        shown["event"]["attributes"]
+            .as_array()
+            .unwrap()
+            .contains(&json!([name, value]))
+    };
     let caused_by: serde_json::Value = serde_json::from_str(&cause.1).unwrap();
     assert!(has("emitted-by", "emits") && has("hops", "1"), "{shown}");
-    assert!(has("verified-by", "emit") && has("verified-by-scheme", "none"), "{shown}");
-    assert!(has("caused-by", caused_by["quick"].as_str().unwrap()), "{shown}");
+    assert!(
+        has("verified-by", "emit") && has("verified-by-scheme", "none"),
+        "{shown}"
+    );
+    assert!(
+        has("caused-by", caused_by["quick"].as_str().unwrap()),
+        "{shown}"
+    );
     assert_eq!(node.rows("store", "t").await.len(), 1);
     // A hook that is not there yet gets its events when it comes.
     node.until_states("later", &["pending"]).await;
@@ -113,13 +176,16 @@ async fn events_for_other_hooks_are_queued_once_and_only_with_success() {
     node.put("later.toml", store.clone());
     node.until_states("later", &["done"]).await;
     // The same key again is the same event; another key is another.
-    node.post("/emits", &[("key", "k")], "store {\"n\":1}").await;
-    node.post("/emits", &[("key", "l")], "store {\"n\":2}").await;
+    node.post("/emits", &[("key", "k")], "store {\"n\":1}")
+        .await;
+    node.post("/emits", &[("key", "l")], "store {\"n\":2}")
+        .await;
     node.until_states("emits", &["done", "done", "done"]).await;
     node.until_states("store", &["done", "done"]).await;
     // What was not granted is refused to the handler.
     node.post("/emits", &[], "keeps {}").await;
-    node.until_log("hook `keeps` is not in `[allow] emit`").await;
+    node.until_log("hook `keeps` is not in `[allow] emit`")
+        .await;
 }
 
 #[tokio::test]
@@ -130,38 +196,72 @@ async fn of_several_targets_only_the_one_that_failed_is_called_again() {
     let file = format!(
         "mode = \"async\"\n{OPEN}[settings]\ntargets = [\"{to_good}\", \"{to_ill}\"]\n[retry]\n{QUICK}[allow]\nemit = [\"out\"]\nhttp = [\"{to_good}\", \"{to_ill}\"]\n"
     );
-    let node = Setup::new().hook("out", &bundled("fan-out"), &file).serving("out").await;
-    assert_eq!(node.post("/out", &[("x-kind", "k")], "{\"n\":1}").await.0, 202);
-    eventually("the ill target is called again", || async { (ill.got().len() >= 3).then_some(()) }).await;
+    let node = Setup::new()
+        .hook("out", &bundled("fan-out"), &file)
+        .serving("out")
+        .await;
+    assert_eq!(
+        node.post("/out", &[("x-kind", "k")], "{\"n\":1}").await.0,
+        202
+    );
+    eventually("the ill target is called again", || async {
+        (ill.got().len() >= 3).then_some(())
+    })
+    .await;
     ill.answer(200);
     node.until_states("out", &["done", "done", "done"]).await;
     assert_eq!(good.got().len(), 1, "{}", node.log());
     let last = ill.got().pop().unwrap();
     assert_eq!(last.body, b"{\"n\":1}");
-    let keys: std::collections::BTreeSet<_> =
-        ill.got().iter().map(|got| got.headers["idempotency-key"].clone()).collect();
+    let keys: std::collections::BTreeSet<_> = ill
+        .got()
+        .iter()
+        .map(|got| got.headers["idempotency-key"].clone())
+        .collect();
     assert_eq!(keys.len(), 1, "each try carries the same key");
     // One that is down for long keeps nothing from the others, and no new event waiting.
     ill.answer(503);
     for n in 0..30 {
-        assert_eq!(node.post("/out", &[], format!("{{\"n\":{n}}}")).await.0, 202);
+        assert_eq!(
+            node.post("/out", &[], format!("{{\"n\":{n}}}")).await.0,
+            202
+        );
     }
-    eventually("it has failed often", || async { (ill.got().len() >= 100).then_some(()) }).await;
+    eventually("it has failed often", || async {
+        (ill.got().len() >= 100).then_some(())
+    })
+    .await;
     assert_eq!(node.post("/out", &[], "{\"n\":30}").await.0, 202);
-    eventually("the good one has all", || async { (good.got().len() == 32).then_some(()) }).await;
+    eventually("the good one has all", || async {
+        (good.got().len() == 32).then_some(())
+    })
+    .await;
 }
 
 #[tokio::test]
 async fn hooks_that_call_each_other_in_a_circle_end() {
-    let circle =
-        |next: &str| format!("mode = \"async\"\n{OPEN}[settings]\nnext = \"{next}\"\n[allow]\nemit = [\"{next}\"]\n");
+    let circle = |next: &str| {
+        format!(
+            "mode = \"async\"\n{OPEN}[settings]\nnext = \"{next}\"\n[allow]\nemit = [\"{next}\"]\n"
+        )
+    };
     let setup = Setup::new().hook("one", &guest("circles"), &circle("two"));
-    let node = setup.hook("two", &guest("circles"), &circle("one")).serving("one").await;
+    let node = setup
+        .hook("two", &guest("circles"), &circle("one"))
+        .serving("one")
+        .await;
     node.until("two", "serving").await;
     assert_eq!(node.post("/one", &[], "round").await.0, 202);
-    let one = node.until_states("one", &["done", "done", "done", "done", "done"]).await;
-    let two = node.until_states("two", &["done", "done", "done", "done", "dead"]).await;
-    assert_eq!((one[4]["reason"].clone(), &two[4]["reason"]), (json!(null), &json!("loop")));
+    let one = node
+        .until_states("one", &["done", "done", "done", "done", "done"])
+        .await;
+    let two = node
+        .until_states("two", &["done", "done", "done", "done", "dead"])
+        .await;
+    assert_eq!(
+        (one[4]["reason"].clone(), &two[4]["reason"]),
+        (json!(null), &json!("loop"))
+    );
 }
 
 #[tokio::test]
@@ -169,18 +269,38 @@ async fn a_responder_answers_and_a_bad_one_leaves_the_usual_answer() {
     let file = format!(
         "mode = \"async\"\nanswer_within = \"700ms\"\n{OPEN}[allow]\nemit = [\"emits\"]\n[dedup]\nid = {{ header = \"Id\" }}\n[accepted]\nstatus = 201\nheaders = {{ \"Content-Type\" = \"text/plain\", \"X-Was\" = \"kept\" }}\nbody = \"kept as {{event}}\"\n"
     );
-    let node = Setup::new().hook("emits", &guest("emits"), &file).serving("emits").await;
+    let node = Setup::new()
+        .hook("emits", &guest("emits"), &file)
+        .serving("emits")
+        .await;
     let quick = node.post("/emits", &[("id", "1")], "").await;
     assert!(quick.0 == 200 && quick.1.contains("\"quick\""), "{quick:?}");
     let again = node.post("/emits", &[("id", "1")], "").await;
-    assert_eq!(again.0, 200, "a duplicate is answered as the first: {again:?}");
+    assert_eq!(
+        again.0, 200,
+        "a duplicate is answered as the first: {again:?}"
+    );
     for bad in ["trap", "slow"] {
         let started = Instant::now();
-        let response = node.client.post(node.url(&format!("/emits?{bad}"))).send().await.unwrap();
+        let response = node
+            .client
+            .post(node.url(&format!("/emits?{bad}")))
+            .send()
+            .await
+            .unwrap();
         assert!(started.elapsed() < Duration::from_secs(60), "{bad}");
-        assert_eq!((response.status().as_u16(), response.headers()["x-was"].to_str().unwrap()), (201, "kept"));
+        assert_eq!(
+            (
+                response.status().as_u16(),
+                response.headers()["x-was"].to_str().unwrap()
+            ),
+            (201, "kept")
+        );
         assert_eq!(response.headers()["content-type"], "text/plain");
-        assert!(response.text().await.unwrap().starts_with("kept as 0"), "{bad}");
+        assert!(
+            response.text().await.unwrap().starts_with("kept as 0"),
+            "{bad}"
+        );
     }
     node.until_states("emits", &["done", "done", "done"]).await;
 }
@@ -190,7 +310,10 @@ async fn events_wait_for_a_component_that_is_not_there() {
     let file = format!(
         "mode = \"async\"\n{OPEN}[settings]\ntable = \"t\"\nfields = {{ n = \"/n\" }}\n[allow]\ntable = [\"t\"]\n"
     );
-    let node = Setup::new().hook("store", &bundled("store"), &file).serving("store").await;
+    let node = Setup::new()
+        .hook("store", &bundled("store"), &file)
+        .serving("store")
+        .await;
     std::fs::remove_file(node.plugins().join("store.wasm")).unwrap();
     node.until("store", "unavailable").await;
     assert_eq!(node.post("/store", &[], "{\"n\":1}").await.0, 202);
@@ -204,21 +327,34 @@ async fn events_wait_for_a_component_that_is_not_there() {
 #[tokio::test]
 async fn who_comes_second_again_and_again_is_never_dead_for_it() {
     let file = format!("mode = \"async\"\n{OPEN}[allow]\nkv = true\n[retry]\nattempts = 1\n");
-    let node = Setup::new().hook("keeps", &guest("keeps"), &file).serving("keeps").await;
+    let node = Setup::new()
+        .hook("keeps", &guest("keeps"), &file)
+        .serving("keeps")
+        .await;
     node.order("/api/hooks/keeps/pause", json!({})).await;
     for _ in 0..150 {
         assert_eq!(node.post("/keeps?c~", &[], "").await.0, 202);
     }
     node.order("/api/hooks/keeps/resume", json!({})).await;
     let done = node.until_states("keeps", &["done"; 150]).await;
-    assert!(done.iter().all(|one| one["attempt"] == 1), "an attempt that came second does not count");
-    assert!(!node.log().contains("fails every time"), "contention is no failure");
+    assert!(
+        done.iter().all(|one| one["attempt"] == 1),
+        "an attempt that came second does not count"
+    );
+    assert!(
+        !node.log().contains("fails every time"),
+        "contention is no failure"
+    );
 }
 
 #[tokio::test]
 async fn events_wait_for_a_component_that_cannot_be_loaded_and_duplicates_get_the_first_answer() {
-    let file = format!("mode = \"async\"\n{OPEN}[allow]\nemit = [\"emits\"]\n[dedup]\nid = {{ header = \"Id\" }}\n");
-    let setup = Setup::new().file("emits.wasm", b"\0asm\x0d\0\x01\0garbage").file("emits.toml", &file);
+    let file = format!(
+        "mode = \"async\"\n{OPEN}[allow]\nemit = [\"emits\"]\n[dedup]\nid = {{ header = \"Id\" }}\n"
+    );
+    let setup = Setup::new()
+        .file("emits.wasm", b"\0asm\x0d\0\x01\0garbage")
+        .file("emits.toml", &file);
     let node = setup.start().await;
     node.until("emits", "unavailable").await;
     let waits = node.post("/emits", &[("id", "0")], "").await;
@@ -226,5 +362,9 @@ async fn events_wait_for_a_component_that_cannot_be_loaded_and_duplicates_get_th
     node.put("emits.wasm", std::fs::read(guest("emits")).unwrap());
     node.until_states("emits", &["done"]).await;
     let first = node.post("/emits", &[("id", "1")], "").await;
-    assert_eq!(node.post("/emits", &[("id", "1")], "").await, first, "the same answer, with the id of the first");
+    assert_eq!(
+        node.post("/emits", &[("id", "1")], "").await,
+        first,
+        "the same answer, with the id of the first"
+    );
 }

@@ -9,7 +9,10 @@ const OPEN: &str = "[verify]\nscheme = \"none\"\n";
 
 /// A node with one hostile guest and one that only answers.
 async fn node(name: &str, hook_file: &str) -> Node {
-    let setup = Setup::new().hook(name, &guest(name), hook_file).hook("fine", &guest("answers_one"), OPEN);
+    let setup =
+        Setup::new()
+            .hook(name, &guest(name), hook_file)
+            .hook("fine", &guest("answers_one"), OPEN);
     let node = setup.serving(name).await;
     node.until("fine", "serving").await;
     node
@@ -20,7 +23,11 @@ async fn ends(node: &Node, name: &str, status: u16, outcome: &str) -> Value {
     let (got, text) = node.post(&format!("/{name}"), &[], "{}").await;
     assert_eq!(got, status, "{text}");
     let what = format!("the attempt of {name} is recorded as {outcome}");
-    let line = node.logged(&what, |line| line["hook"] == name && line["outcome"] == outcome).await;
+    let line = node
+        .logged(&what, |line| {
+            line["hook"] == name && line["outcome"] == outcome
+        })
+        .await;
     assert_eq!(node.post("/fine", &[], "{}").await, (200, "one".to_owned()));
     line
 }
@@ -39,8 +46,14 @@ async fn an_endless_loop_is_stopped_at_the_deadline_and_slows_nobody_down() {
         started.elapsed()
     };
     let (looped, answered) = tokio::join!(looping, neighbour);
-    assert!((Duration::from_millis(4990)..Duration::from_secs(60)).contains(&looped), "{looped:?}");
-    assert!(answered < looped, "the neighbour waited for the loop: {answered:?} of {looped:?}");
+    assert!(
+        (Duration::from_millis(4990)..Duration::from_secs(60)).contains(&looped),
+        "{looped:?}"
+    );
+    assert!(
+        answered < looped,
+        "the neighbour waited for the loop: {answered:?} of {looped:?}"
+    );
 }
 
 #[tokio::test]
@@ -53,7 +66,10 @@ async fn more_loops_than_cores_leave_the_host_answering() {
         assert_eq!(node.post("/fine", &[], "{}").await.0, 200);
     };
     let (statuses, ()) = tokio::join!(all, neighbour);
-    assert!(statuses.iter().all(|(status, _)| *status == 504), "{statuses:?}");
+    assert!(
+        statuses.iter().all(|(status, _)| *status == 504),
+        "{statuses:?}"
+    );
 }
 
 #[tokio::test]
@@ -68,12 +84,19 @@ async fn a_panic_is_a_trap_with_its_text_and_the_caller_sees_none_of_it() {
     let (_, text) = node.post("/traps", &[], "{}").await;
     assert!(text.starts_with("{\"error\":\"handler failed\""), "{text}");
     ends(&node, "traps", 500, "trap").await;
-    node.logged("the panic's text", |line| line.to_string().contains("boom from the guest")).await;
+    node.logged("the panic's text", |line| {
+        line.to_string().contains("boom from the guest")
+    })
+    .await;
 }
 
 #[tokio::test]
 async fn memory_without_end_stops_at_the_limit() {
-    let node = node("allocates", &format!("{OPEN}[limits]\nmemory = \"16MiB\"\n")).await;
+    let node = node(
+        "allocates",
+        &format!("{OPEN}[limits]\nmemory = \"16MiB\"\n"),
+    )
+    .await;
     let before = node.resident_kib();
     let line = ends(&node, "allocates", 500, "out-of-memory").await;
     assert!(line["memory_kib"].as_u64().unwrap() <= 16 * 1024, "{line}");
@@ -95,8 +118,16 @@ async fn deep_recursion_is_a_trap() {
 async fn a_flood_of_lines_is_cut_and_the_handler_still_answers() {
     let node = node("shouts", OPEN).await;
     ends(&node, "shouts", 200, "done").await;
-    node.logged("the cut is said", |line| line.to_string().contains("more lines than an attempt may write")).await;
-    assert!(node.log().len() < 1 << 20, "{} bytes of log", node.log().len());
+    node.logged("the cut is said", |line| {
+        line.to_string()
+            .contains("more lines than an attempt may write")
+    })
+    .await;
+    assert!(
+        node.log().len() < 1 << 20,
+        "{} bytes of log",
+        node.log().len()
+    );
 }
 
 #[tokio::test]
@@ -110,7 +141,10 @@ async fn a_huge_reply_is_refused_without_memory() {
 
 #[tokio::test]
 async fn replies_that_http_cannot_carry_are_named() {
-    for (name, words) in [("bad_status", "status 42"), ("bad_header", "cannot be sent")] {
+    for (name, words) in [
+        ("bad_status", "status 42"),
+        ("bad_header", "cannot be sent"),
+    ] {
         let node = node(name, OPEN).await;
         let line = ends(&node, name, 500, "bad-reply").await;
         assert!(line["reason"].as_str().unwrap().contains(words), "{line}");
@@ -121,7 +155,13 @@ async fn replies_that_http_cannot_carry_are_named() {
 async fn retry_and_reject_become_statuses_and_the_reasons_stay_here() {
     let node = node("retries", OPEN).await;
     let response = node.client.post(node.url("/retries")).send().await.unwrap();
-    assert_eq!((response.status().as_u16(), response.headers()["retry-after"].to_str().unwrap()), (503, "7"));
+    assert_eq!(
+        (
+            response.status().as_u16(),
+            response.headers()["retry-after"].to_str().unwrap()
+        ),
+        (503, "7")
+    );
     assert!(!response.text().await.unwrap().contains("secret reason"));
     let line = ends(&node, "retries", 503, "retry").await;
     assert_eq!(line["reason"], "secret reason");
@@ -134,20 +174,44 @@ async fn a_component_sees_the_event_its_settings_and_nothing_else() {
     let hook = "path = \"/in/{shop}\"\n[verify]\nscheme = \"token\"\nfrom = { header = \"Secret\" }\nsecret = \"env:CANARY\"\n\
                 [settings]\ncolour = \"blue\"\n[allow]\nhttp = [\"http://127.0.0.1:1/\"]\n\
                 [[credentials]]\nfor = \"http://127.0.0.1:1/\"\nheader = \"X-Key\"\nvalue = \"${env:CANARY}\"\n";
-    let node = Setup::new().hook("sees", &guest("sees"), hook).env("CANARY", "c4n4ry").serving("sees").await;
-    let (status, text) = node.post("/in/acme?x=1", &[("Secret", "c4n4ry"), ("X-Other", "kept")], "{\"a\":1}").await;
+    let node = Setup::new()
+        .hook("sees", &guest("sees"), hook)
+        .env("CANARY", "c4n4ry")
+        .serving("sees")
+        .await;
+    let (status, text) = node
+        .post(
+            "/in/acme?x=1",
+            &[("Secret", "c4n4ry"), ("X-Other", "kept")],
+            "{\"a\":1}",
+        )
+        .await;
     assert_eq!(status, 200, "{text}");
     assert!(!text.contains("c4n4ry"), "{text}");
     assert!(!node.log().contains("c4n4ry"), "{}", node.log());
     let seen: Value = serde_json::from_str(&text).unwrap();
     let flat = seen.to_string();
-    for there in ["blue", "x-other", "param:shop", "acme", "client-address", "token#1", "/in/acme"] {
+    for there in [
+        "blue",
+        "x-other",
+        "param:shop",
+        "acme",
+        "client-address",
+        "token#1",
+        "/in/acme",
+    ] {
         assert!(flat.contains(there), "{there} not in {flat}");
     }
     assert_eq!((&seen["env"], &seen["args"]), (&json!({}), &json!([])));
     for (what, refused) in [("files", "No such file"), ("network", "Permission denied")] {
         let tried = seen[what].as_object().unwrap();
-        assert!(!tried.is_empty() && tried.values().all(|end| end.as_str().unwrap().contains(refused)), "{flat}");
+        assert!(
+            !tried.is_empty()
+                && tried
+                    .values()
+                    .all(|end| end.as_str().unwrap().contains(refused)),
+            "{flat}"
+        );
     }
 }
 
@@ -159,33 +223,70 @@ async fn calls_out_reach_only_what_is_allowed() {
     for (allow, case) in [
         ("", "denied"),
         ("[allow]\nhttp = [\"http://127.0.0.1:1/\"]\n", "denied"),
-        (&format!("[allow]\nhttp = [\"{}\"]\n", receiver.url("/other/")), "denied"),
-        ("[allow]\nhttp = [\"https://example.com/\"]\naddresses = [\"127.0.0.0/8\"]\n", "denied"),
+        (
+            &format!("[allow]\nhttp = [\"{}\"]\n", receiver.url("/other/")),
+            "denied",
+        ),
+        (
+            "[allow]\nhttp = [\"https://example.com/\"]\naddresses = [\"127.0.0.0/8\"]\n",
+            "denied",
+        ),
     ] {
         let node = node("calls", &hook(allow)).await;
         let (_, text) = node.post("/calls", &[], "{}").await;
         assert!(text.to_lowercase().contains(case), "{allow}: {text}");
         let counted = "landfall_outbound_failed_total{error=\"denied\",hook=\"calls\"} 1\n";
-        assert!(node.metrics().await.contains(counted), "{}", node.metrics().await);
+        assert!(
+            node.metrics().await.contains(counted),
+            "{}",
+            node.metrics().await
+        );
     }
     assert!(receiver.got().is_empty());
-    let node = node("calls", &hook(&format!("[allow]\nhttp = [\"{}\"]\n", receiver.url("/ok/")))).await;
+    let node = node(
+        "calls",
+        &hook(&format!("[allow]\nhttp = [\"{}\"]\n", receiver.url("/ok/"))),
+    )
+    .await;
     assert!(node.post("/calls", &[], "{}").await.1.contains("200"));
     assert_eq!(receiver.got().len(), 1);
 }
 
 #[tokio::test]
 async fn swallowed_failures_are_recorded() {
-    for (allow, case) in [("", "denied"), ("[allow]\nhttp = [\"http://127.0.0.1:9/\"]\n", "connection")] {
+    for (allow, case) in [
+        ("", "denied"),
+        ("[allow]\nhttp = [\"http://127.0.0.1:9/\"]\n", "connection"),
+    ] {
         let hook = format!("{OPEN}[settings]\nurl = \"http://127.0.0.1:9/x?key=k3y\"\n{allow}");
         let node = node("calls", &hook).await;
-        assert_eq!(node.post("/calls", &[], "{}").await.0, 200, "the guest says that all is well");
-        let failed = node.logged("the failed call", |line| line["message"] == "outbound call failed").await;
-        assert_eq!((&failed["method"], &failed["url"]), (&"GET".into(), &"http://127.0.0.1:9/x".into()), "{failed}");
+        assert_eq!(
+            node.post("/calls", &[], "{}").await.0,
+            200,
+            "the guest says that all is well"
+        );
+        let failed = node
+            .logged("the failed call", |line| {
+                line["message"] == "outbound call failed"
+            })
+            .await;
+        assert_eq!(
+            (&failed["method"], &failed["url"]),
+            (&"GET".into(), &"http://127.0.0.1:9/x".into()),
+            "{failed}"
+        );
         assert_eq!(failed["error"], case, "{failed}");
-        let event = node.ask(&format!("/api/events/{}", failed["event"].as_str().unwrap())).await;
+        let event = node
+            .ask(&format!(
+                "/api/events/{}",
+                failed["event"].as_str().unwrap()
+            ))
+            .await;
         let attempts = event["attempts"].to_string();
-        assert!(attempts.contains("http://127.0.0.1:9/x") && !attempts.contains("k3y"), "{attempts}");
+        assert!(
+            attempts.contains("http://127.0.0.1:9/x") && !attempts.contains("k3y"),
+            "{attempts}"
+        );
     }
 }
 
@@ -193,10 +294,15 @@ async fn swallowed_failures_are_recorded() {
 async fn a_name_that_leads_to_loopback_is_denied_until_the_range_is_named() {
     let receiver = Receiver::start().await;
     let url = format!("http://localhost:{}/", receiver.address.port());
-    let hook = |more: &str| format!("{OPEN}[settings]\nurl = \"{url}\"\n[allow]\nhttp = [\"{url}\"]\n{more}");
+    let hook = |more: &str| {
+        format!("{OPEN}[settings]\nurl = \"{url}\"\n[allow]\nhttp = [\"{url}\"]\n{more}")
+    };
     let closed = node("calls", &hook("")).await;
     let (_, text) = closed.post("/calls", &[], "{}").await;
-    assert!(text.to_lowercase().contains("denied") && text.contains("addresses"), "{text}");
+    assert!(
+        text.to_lowercase().contains("denied") && text.contains("addresses"),
+        "{text}"
+    );
     assert!(receiver.got().is_empty());
     let open = node("calls", &hook("addresses = [\"127.0.0.1\", \"::1\"]\n")).await;
     assert!(open.post("/calls", &[], "{}").await.1.contains("200"));
@@ -205,7 +311,10 @@ async fn a_name_that_leads_to_loopback_is_denied_until_the_range_is_named() {
 #[tokio::test]
 async fn one_attempt_makes_a_bounded_number_of_calls() {
     let receiver = Receiver::start().await;
-    let hook = format!("{OPEN}[settings]\nurl = \"{0}\"\n[allow]\nhttp = [\"{0}\"]\n", receiver.url("/"));
+    let hook = format!(
+        "{OPEN}[settings]\nurl = \"{0}\"\n[allow]\nhttp = [\"{0}\"]\n",
+        receiver.url("/")
+    );
     let node = node("many_calls", &hook).await;
     assert_eq!(node.post("/many_calls", &[], "{}").await.0, 200);
     assert_eq!(receiver.got().len(), 64);
@@ -213,7 +322,11 @@ async fn one_attempt_makes_a_bounded_number_of_calls() {
 
 #[tokio::test]
 async fn rows_of_a_failed_attempt_are_not_stored() {
-    let node = node("rows_then_fails", &format!("{OPEN}[allow]\ntable = [\"events\", \"rows\"]\n")).await;
+    let node = node(
+        "rows_then_fails",
+        &format!("{OPEN}[allow]\ntable = [\"events\", \"rows\"]\n"),
+    )
+    .await;
     ends(&node, "rows_then_fails", 422, "reject").await;
     assert!(!node.data().join("rows").exists());
 }
@@ -224,7 +337,10 @@ async fn a_capability_that_is_not_granted_is_refused_at_load() {
     let node = setup.start().await;
     let status = node.until("rows", "unavailable").await;
     let problem = status["problem"].as_str().unwrap();
-    assert!(problem.contains("wants `table`") && problem.contains("[allow]"), "{problem}");
+    assert!(
+        problem.contains("wants `table`") && problem.contains("[allow]"),
+        "{problem}"
+    );
     assert_eq!(node.post("/rows", &[], "{}").await.0, 503);
 }
 
@@ -237,7 +353,13 @@ async fn memory_that_cannot_even_start_is_refused_at_load() {
     );
     let node = setup.start().await;
     let status = node.until("fine", "unavailable").await;
-    assert!(status["problem"].as_str().unwrap().contains("[limits] memory"), "{status}");
+    assert!(
+        status["problem"]
+            .as_str()
+            .unwrap()
+            .contains("[limits] memory"),
+        "{status}"
+    );
     assert_eq!(json!(status["path"]), json!("/fine"));
 }
 
@@ -252,7 +374,11 @@ async fn futures_join<T>(all: impl Iterator<Item = impl Future<Output = T>>) -> 
                 *slot = Some(value);
             }
         }
-        if done.iter().all(Option::is_some) { std::task::Poll::Ready(()) } else { std::task::Poll::Pending }
+        if done.iter().all(Option::is_some) {
+            std::task::Poll::Ready(())
+        } else {
+            std::task::Poll::Pending
+        }
     })
     .await;
     done.into_iter().flatten().collect()

@@ -20,35 +20,76 @@ struct Apis {
 
 impl Apis {
     fn start() -> Option<Apis> {
-        let python = PathBuf::from(std::env::var_os("LANDFALL_SDK").unwrap_or_default()).join("venv/bin/python");
-        let has_apis = Command::new(&python).args(["-c", "import googleapiclient, oauthlib, botocore"]).status();
+        let python = PathBuf::from(std::env::var_os("LANDFALL_SDK").unwrap_or_default())
+            .join("venv/bin/python");
+        let has_apis = Command::new(&python)
+            .args(["-c", "import googleapiclient, oauthlib, botocore"])
+            .status();
         if !has_apis.is_ok_and(|status| status.success()) {
-            missing("google-api-python-client, oauthlib and botocore are not installed (LANDFALL_SDK)");
+            missing(
+                "google-api-python-client, oauthlib and botocore are not installed (LANDFALL_SDK)",
+            );
             return None;
         }
         let mut command = Command::new(python);
-        command.args(["-B", "apis.py"]).current_dir(root().join("tests/sdk")).env("API_TOKEN", TOKEN);
-        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("python starts");
+        command
+            .args(["-B", "apis.py"])
+            .current_dir(root().join("tests/sdk"))
+            .env("API_TOKEN", TOKEN);
+        let mut child = command
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("python starts");
         let mut line = String::new();
-        BufReader::new(child.stdout.take().expect("piped")).read_line(&mut line).expect("a line");
-        let port = line.trim().strip_prefix("PORT ").unwrap_or_else(|| panic!("{line}"));
-        Some(Apis { child, at: format!("http://127.0.0.1:{port}") })
+        BufReader::new(child.stdout.take().expect("piped"))
+            .read_line(&mut line)
+            .expect("a line");
+        let port = line
+            .trim()
+            .strip_prefix("PORT ")
+            .unwrap_or_else(|| panic!("{line}"));
+        Some(Apis {
+            child,
+            at: format!("http://127.0.0.1:{port}"),
+        })
     }
 
     async fn seen(&self, node: &Node, method: &str) -> Vec<Value> {
-        let all: Vec<Value> = node.client.get(format!("{}/seen", self.at)).send().await.unwrap().json().await.unwrap();
-        all.into_iter().filter(|one| one["method"] == method).collect()
+        let all: Vec<Value> = node
+            .client
+            .get(format!("{}/seen", self.at))
+            .send()
+            .await
+            .unwrap()
+            .json()
+            .await
+            .unwrap();
+        all.into_iter()
+            .filter(|one| one["method"] == method)
+            .collect()
     }
 
     /// A hook of this component with these settings, whose calls go here with this credential.
-    fn hook(&self, setup: Setup, name: &str, component: &str, settings: &str, credential: &str) -> Setup {
+    fn hook(
+        &self,
+        setup: Setup,
+        name: &str,
+        component: &str,
+        settings: &str,
+        credential: &str,
+    ) -> Setup {
         let at = &self.at;
         let settings = settings.replace("@AT@", at);
         let allow = format!(
             "[allow]\nhttp = [\"POST {at}/\"]\n[[credentials]]\nfor = \"{at}/\"\n{}\n",
             credential.replace("@AT@", at)
         );
-        setup.hook(name, &bundled(component), &format!("{OPEN}{settings}\n{allow}"))
+        setup.hook(
+            name,
+            &bundled(component),
+            &format!("{OPEN}{settings}\n{allow}"),
+        )
     }
 }
 
@@ -63,17 +104,18 @@ fn google(setup: Setup, apis: &Apis) -> Setup {
     setup.env("GCE_METADATA_HOST", apis.at.trim_start_matches("http://"))
 }
 
-const GOOGLE: &str =
-    "google = { scope = \"https://www.googleapis.com/auth/cloud-platform https://example.com/scope\" }";
+const GOOGLE: &str = "google = { scope = \"https://www.googleapis.com/auth/cloud-platform https://example.com/scope\" }";
 
 #[tokio::test]
 async fn google_takes_what_the_handlers_send_and_they_take_what_it_answers() {
     let Some(apis) = Apis::start() else { return };
     let fcm = "[settings]\nproject = \"p\"\nendpoint = \"@AT@\"\ntoken = \"{{ event.json.to }}\"\nnotification = { title = \"Hi {{ event.json.who }}\" }\ndata = { id = \"{{ event.id }}\" }\noptions = { android = { priority = \"HIGH\" } }\n";
-    let bigquery = "[settings]\nproject = \"p\"\ndataset = \"d\"\ntable = \"t\"\nendpoint = \"@AT@\"\n";
+    let bigquery =
+        "[settings]\nproject = \"p\"\ndataset = \"d\"\ntable = \"t\"\nendpoint = \"@AT@\"\n";
     let pubsub = "[settings]\nproject = \"p\"\ntopic = \"t\"\nendpoint = \"@AT@\"\nattributes = { who = \"{{ event.json.who }}\" }\nordering_key = \"k\"\n";
     let tasks = "[settings]\nproject = \"p\"\nlocation = \"l\"\nqueue = \"q\"\nendpoint = \"@AT@\"\nurl = \"https://work.example/{{ event.json.who }}\"\nat = \"2030-01-01T00:00:00Z\"\naccount = \"a@p\"\nheaders = { x-who = \"{{ event.json.who }}\" }\n";
-    let es = "[settings.detect]\nproject = \"p\"\nsession = \"s\"\ntext = \"hi\"\nendpoint = \"@AT@\"\n";
+    let es =
+        "[settings.detect]\nproject = \"p\"\nsession = \"s\"\ntext = \"hi\"\nendpoint = \"@AT@\"\n";
     let cx = "[settings.detect]\nproject = \"p\"\nlocation = \"eu\"\nagent = \"a\"\nsession = \"s\"\ntext = \"hi\"\nlanguage = \"de\"\nendpoint = \"@AT@\"\n";
     let mut setup = google(Setup::new(), &apis);
     for (name, component, settings) in [
@@ -92,24 +134,67 @@ async fn google_takes_what_the_handlers_send_and_they_take_what_it_answers() {
     }
     let post = async |hook: &str, body: Value| {
         let (status, text) = node.post(&format!("/{hook}"), &[], body.to_string()).await;
-        (status, serde_json::from_str::<Value>(&text).unwrap_or_default())
+        (
+            status,
+            serde_json::from_str::<Value>(&text).unwrap_or_default(),
+        )
     };
     let sent = post("fcm", json!({ "to": "device", "who": "Ada" })).await;
-    assert_eq!(sent, (200, json!({ "sent": true, "name": "projects/p/messages/1" })), "{}", node.log());
-    assert_eq!(post("fcm", json!({ "to": "gone" })).await.0, 422, "a token that is gone rejects the event");
+    assert_eq!(
+        sent,
+        (
+            200,
+            json!({ "sent": true, "name": "projects/p/messages/1" })
+        ),
+        "{}",
+        node.log()
+    );
+    assert_eq!(
+        post("fcm", json!({ "to": "gone" })).await.0,
+        422,
+        "a token that is gone rejects the event"
+    );
     let stored = post("bigquery", json!({ "who": "Ada", "n": 1, "list": [1, 2] })).await;
     assert_eq!(stored.0, 200, "{stored:?} {}", node.log());
     assert_eq!(post("bigquery", json!({ "bad": 1 })).await.0, 422);
     node.until_log("invalid bad: no such field").await;
     let rows = apis.seen(&node, "bigquery.tabledata.insertAll").await;
-    assert_eq!(rows[0]["body"]["rows"][0]["json"], json!({ "who": "Ada", "n": 1, "list": [1, 2] }));
-    assert_eq!(rows[0]["body"]["rows"][0]["insertId"].as_str().unwrap().len(), 36);
+    assert_eq!(
+        rows[0]["body"]["rows"][0]["json"],
+        json!({ "who": "Ada", "n": 1, "list": [1, 2] })
+    );
+    assert_eq!(
+        rows[0]["body"]["rows"][0]["insertId"]
+            .as_str()
+            .unwrap()
+            .len(),
+        36
+    );
     let published = post("pubsub", json!({ "who": "Ada" })).await;
-    assert_eq!(published, (200, json!({ "published": true, "message": "17" })));
-    assert_eq!(post("tasks", json!({ "who": "Ada" })).await.1["created"], true, "{}", node.log());
-    let tasks = apis.seen(&node, "cloudtasks.projects.locations.queues.tasks.create").await;
-    assert_eq!(tasks[0]["body"]["task"]["httpRequest"]["url"], "https://work.example/Ada");
-    assert_eq!(post("es", json!({})).await, (200, json!({ "intent": "hello", "text": "Hello", "parameters": {} })));
+    assert_eq!(
+        published,
+        (200, json!({ "published": true, "message": "17" }))
+    );
+    assert_eq!(
+        post("tasks", json!({ "who": "Ada" })).await.1["created"],
+        true,
+        "{}",
+        node.log()
+    );
+    let tasks = apis
+        .seen(&node, "cloudtasks.projects.locations.queues.tasks.create")
+        .await;
+    assert_eq!(
+        tasks[0]["body"]["task"]["httpRequest"]["url"],
+        "https://work.example/Ada"
+    );
+    assert_eq!(
+        post("es", json!({})).await,
+        (
+            200,
+            json!({ "intent": "hello", "text": "Hello", "parameters": {} })
+        )
+    );
     assert_eq!(post("cx", json!({})).await.1["text"], "Guten Tag");
     assert!(!node.log().contains(TOKEN), "{}", node.log());
 }
@@ -118,20 +203,44 @@ async fn google_takes_what_the_handlers_send_and_they_take_what_it_answers() {
 async fn dialogflow_gets_answers_of_its_own_form() {
     let Some(apis) = Apis::start() else { return };
     let settings = "[settings]\notherwise = \"no idea\"\nparameters = { seen = \"true\" }\n[settings.answers]\n\"order.status\" = \"on its way\"\n";
-    let node = Setup::new().hook("df", &bundled("dialogflow"), &format!("{OPEN}{settings}")).serving("df").await;
+    let node = Setup::new()
+        .hook("df", &bundled("dialogflow"), &format!("{OPEN}{settings}"))
+        .serving("df")
+        .await;
     let es = json!({ "responseId": "r", "session": "projects/p/agent/sessions/s",
         "queryResult": { "queryText": "where?", "parameters": {}, "intent": { "displayName": "order.status" }, "languageCode": "en" } });
     let cx = json!({ "detectIntentResponseId": "r", "fulfillmentInfo": { "tag": "x" }, "text": "where?",
         "sessionInfo": { "session": "s", "parameters": {} } });
     for (request, schema, words) in [
-        (es, "dialogflow.v2/GoogleCloudDialogflowV2WebhookResponse", "on its way"),
-        (cx, "dialogflow.v3/GoogleCloudDialogflowCxV3WebhookResponse", "no idea"),
+        (
+            es,
+            "dialogflow.v2/GoogleCloudDialogflowV2WebhookResponse",
+            "on its way",
+        ),
+        (
+            cx,
+            "dialogflow.v3/GoogleCloudDialogflowCxV3WebhookResponse",
+            "no idea",
+        ),
     ] {
         let (status, text) = node.post("/df", &[], request.to_string()).await;
-        assert!(status == 200 && text.contains(words), "{text}\n{}", node.log());
-        let judged =
-            node.client.post(format!("{}/validate/{schema}", apis.at)).body(text.clone()).send().await.unwrap();
-        assert_eq!(judged.json::<Value>().await.unwrap(), json!({ "problem": null }), "{text}");
+        assert!(
+            status == 200 && text.contains(words),
+            "{text}\n{}",
+            node.log()
+        );
+        let judged = node
+            .client
+            .post(format!("{}/validate/{schema}", apis.at))
+            .body(text.clone())
+            .send()
+            .await
+            .unwrap();
+        assert_eq!(
+            judged.json::<Value>().await.unwrap(),
+            json!({ "problem": null }),
+            "{text}"
+        );
     }
 }
 
@@ -143,7 +252,10 @@ async fn x_slack_and_github_take_what_the_handlers_send() {
     let x = "[settings]\ntext = \"{{ event.json.text }}\"\nurl = \"@AT@/2/tweets\"\n";
     let slack = "[settings]\nurl = \"@AT@/api/chat.postMessage\"\nchannel = \"C1\"\ntext = \"{{ event.json.text }}\"\nblocks = '[{\"type\": \"section\", \"text\": {\"type\": \"mrkdwn\", \"text\": {{ event.json.text | tojson }}}}]'\n";
     let github = "[settings]\nbranch = \"main\"\napi = \"@AT@/github\"\n";
-    let mut setup = Setup::new().env("A", "consumer").env("B", "consumer-secret-of-the-test").env("C", "token");
+    let mut setup = Setup::new()
+        .env("A", "consumer")
+        .env("B", "consumer-secret-of-the-test")
+        .env("C", "token");
     setup = setup.env("D", "token-secret-of-the-test").env("T", TOKEN);
     setup = apis.hook(setup, "x", "x-post", x, oauth1);
     setup = apis.hook(setup, "slack", "slack-notify", slack, bearer);
@@ -153,19 +265,42 @@ async fn x_slack_and_github_take_what_the_handlers_send() {
         node.until(hook, "serving").await;
     }
     let text = |text: &str| json!({ "text": text }).to_string();
-    assert_eq!(node.post("/x", &[], text("1.0 is out & näher!")).await.0, 200, "{}", node.log());
+    assert_eq!(
+        node.post("/x", &[], text("1.0 is out & näher!")).await.0,
+        200,
+        "{}",
+        node.log()
+    );
     assert_eq!(node.post("/x", &[], text("again")).await.0, 422);
-    assert_eq!(node.post("/slack", &[], text("say \"hi\"")).await.0, 200, "{}", node.log());
-    assert_eq!(apis.seen(&node, "slack").await[0]["body"]["blocks"][0]["text"]["text"], "say \"hi\"");
+    assert_eq!(
+        node.post("/slack", &[], text("say \"hi\"")).await.0,
+        200,
+        "{}",
+        node.log()
+    );
+    assert_eq!(
+        apis.seen(&node, "slack").await[0]["body"]["blocks"][0]["text"]["text"],
+        "say \"hi\""
+    );
     // A payload that GitHub has really sent.
     let mut push: Value = serde_json::from_slice(&fixture("push-1")).unwrap();
     push["ref"] = "refs/heads/main".into();
     push["deleted"] = false.into();
     push["after"] = "7fd1a60b01f91b314f59955a4e4d4e80d8edf11d".into();
-    let (status, answer) = node.post("/deploy", &[("x-github-event", "push")], push.to_string()).await;
+    let (status, answer) = node
+        .post("/deploy", &[("x-github-event", "push")], push.to_string())
+        .await;
     assert_eq!(status, 200, "{answer}\n{}", node.log());
-    let states: Vec<Value> = apis.seen(&node, "status").await.iter().map(|one| one["body"]["state"].clone()).collect();
-    assert_eq!((states, apis.seen(&node, "dispatch").await.len()), (vec![json!("pending"), json!("success")], 1));
+    let states: Vec<Value> = apis
+        .seen(&node, "status")
+        .await
+        .iter()
+        .map(|one| one["body"]["state"].clone())
+        .collect();
+    assert_eq!(
+        (states, apis.seen(&node, "dispatch").await.len()),
+        (vec![json!("pending"), json!("success")], 1)
+    );
 }
 
 #[tokio::test]
@@ -182,7 +317,11 @@ async fn calls_are_signed_as_aws_partners_and_token_servers_want_it() {
             "/aws/1/a%20queue?z=1&a1=2&a=%2F&a=1",
             "aws_sigv4 = { region = \"eu-west-1\", service = \"sqs\", access_key = \"env:ID\", secret_key = \"env:KEY\" }",
         ),
-        ("partner", "/partner", "standard_webhooks = { secret = \"env:PARTNER\" }"),
+        (
+            "partner",
+            "/partner",
+            "standard_webhooks = { secret = \"env:PARTNER\" }",
+        ),
         (
             "oauth2",
             "/bearer",
@@ -195,9 +334,24 @@ async fn calls_are_signed_as_aws_partners_and_token_servers_want_it() {
     let node = setup.start().await;
     for hook in ["aws", "partner", "oauth2"] {
         node.until(hook, "serving").await;
-        let (status, text) = node.post(&format!("/{hook}"), &[("content-type", "application/json")], "{\"n\":1}").await;
+        let (status, text) = node
+            .post(
+                &format!("/{hook}"),
+                &[("content-type", "application/json")],
+                "{\"n\":1}",
+            )
+            .await;
         assert_eq!(status, 200, "{hook}: {text}\n{}", node.log());
     }
-    eventually("all were seen", || async { (apis.seen(&node, "sigv4").await.len() == 1).then_some(()) }).await;
-    assert_eq!((apis.seen(&node, "standard-webhooks").await.len(), apis.seen(&node, "oauth2").await.len()), (1, 1));
+    eventually("all were seen", || async {
+        (apis.seen(&node, "sigv4").await.len() == 1).then_some(())
+    })
+    .await;
+    assert_eq!(
+        (
+            apis.seen(&node, "standard-webhooks").await.len(),
+            apis.seen(&node, "oauth2").await.len()
+        ),
+        (1, 1)
+    );
 }

@@ -44,7 +44,10 @@ const MISDEEDS: [(&str, &[&str]); 51] = [
     ("sends many headers", &["retry", "over-limit"]),
     ("answers with many headers", &["bad-reply", "over-limit"]),
     ("answers with a line end in a header", &["bad-reply"]),
-    ("answers with a huge body", &["bad-reply", "over-limit", "out-of-memory"]),
+    (
+        "answers with a huge body",
+        &["bad-reply", "over-limit", "out-of-memory"],
+    ),
     ("answers with no status", &["bad-reply"]),
     ("answers with a status that is none", &["bad-reply"]),
     ("takes memory in pieces", &["out-of-memory"]),
@@ -76,9 +79,15 @@ fn hook_file(does: &str, to: &str) -> String {
 async fn each_ends_with_its_name_and_the_node_and_the_neighbours_live_on() {
     let inside = Receiver::start().await;
     let mut setup = Setup::new().hook("neighbour", &bundled("echo"), OPEN);
-    setup = setup.file("misbehaves.wasm", std::fs::read(guest("misbehaves")).unwrap());
+    setup = setup.file(
+        "misbehaves.wasm",
+        std::fs::read(guest("misbehaves")).unwrap(),
+    );
     for (number, (does, _)) in MISDEEDS.iter().enumerate() {
-        setup = setup.file(&format!("bad-{number}.toml"), hook_file(does, &inside.url("/")));
+        setup = setup.file(
+            &format!("bad-{number}.toml"),
+            hook_file(does, &inside.url("/")),
+        );
     }
     let node = Arc::new(setup.serving("neighbour").await);
     for number in 0..MISDEEDS.len() {
@@ -90,12 +99,17 @@ async fn each_ends_with_its_name_and_the_node_and_the_neighbours_live_on() {
     for (number, (does, outcomes)) in MISDEEDS.iter().enumerate() {
         let started = Instant::now();
         let (status, answer) = node.post(&format!("/bad-{number}"), &[], "{}").await;
-        assert!(started.elapsed() < Duration::from_secs(60), "{does}: {:?}", started.elapsed());
+        assert!(
+            started.elapsed() < Duration::from_secs(60),
+            "{does}: {:?}",
+            started.elapsed()
+        );
         let hook = format!("bad-{number}");
         let attempt = node
-            .logged(&format!("the attempt that {does}: {status} {answer}\n{}", node.log()), |line| {
-                line["hook"] == hook.as_str() && line["message"] == "attempt"
-            })
+            .logged(
+                &format!("the attempt that {does}: {status} {answer}\n{}", node.log()),
+                |line| line["hook"] == hook.as_str() && line["message"] == "attempt",
+            )
             .await;
         let outcome = attempt["outcome"].as_str().unwrap();
         if !outcomes.contains(&outcome) {
@@ -103,21 +117,52 @@ async fn each_ends_with_its_name_and_the_node_and_the_neighbours_live_on() {
         }
         assert!(!answer.contains("set-cookie"), "{does}: {answer}");
         peak = peak.max(node.resident_kib());
-        assert_eq!(node.post("/neighbour", &[], "{}").await.0, 200, "the neighbour of who {does}");
+        assert_eq!(
+            node.post("/neighbour", &[], "{}").await.0,
+            200,
+            "the neighbour of who {does}"
+        );
     }
-    assert!(others.is_empty(), "other outcomes than expected:\n{}", others.join("\n"));
-    println!("resident: {before} KiB before, {peak} KiB at most, {} KiB after", node.resident_kib());
-    assert!(peak - before < 220 << 10, "{before} KiB before, {peak} KiB at most");
+    assert!(
+        others.is_empty(),
+        "other outcomes than expected:\n{}",
+        others.join("\n")
+    );
+    println!(
+        "resident: {before} KiB before, {peak} KiB at most, {} KiB after",
+        node.resident_kib()
+    );
+    assert!(
+        peak - before < 220 << 10,
+        "{before} KiB before, {peak} KiB at most"
+    );
     // Nobody came through by a trick: what arrived is what was granted.
     let got = inside.got();
-    assert!(got.iter().all(|one| one.headers.get_all("host").iter().count() == 1), "{got:?}");
-    assert!(got.iter().all(|one| one.headers["host"].to_str().unwrap() == inside.address.to_string()), "{got:?}");
+    assert!(
+        got.iter()
+            .all(|one| one.headers.get_all("host").iter().count() == 1),
+        "{got:?}"
+    );
+    assert!(
+        got.iter()
+            .all(|one| one.headers["host"].to_str().unwrap() == inside.address.to_string()),
+        "{got:?}"
+    );
     assert!(node.rows("bad-17", "t").await.is_empty());
 }
 
 fn bench(arguments: &[&str]) -> Value {
-    let output = Command::new(landfall()).arg("bench").args(arguments).arg("--json").output().unwrap();
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let output = Command::new(landfall())
+        .arg("bench")
+        .args(arguments)
+        .arg("--json")
+        .output()
+        .unwrap();
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
     serde_json::from_slice(&output.stdout).unwrap()
 }
 
@@ -132,23 +177,51 @@ fn what_neighbours_notice_can_be_measured() {
     let some = if kept.is_some() { MISDEEDS.len() } else { 2 };
     for (does, _) in &MISDEEDS[..some] {
         let name = does.to_lowercase().replace(' ', "-");
-        std::fs::write(dir.join(format!("{name}.toml")), hook_file(does, "http://127.0.0.1:9/")).unwrap();
+        std::fs::write(
+            dir.join(format!("{name}.toml")),
+            hook_file(does, "http://127.0.0.1:9/"),
+        )
+        .unwrap();
     }
     if kept.is_none() {
         let echo = bundled("echo");
-        let report =
-            bench(&["--beside", dir.to_str().unwrap(), "--seconds", "1", "--component", echo.to_str().unwrap()]);
+        let report = bench(&[
+            "--beside",
+            dir.to_str().unwrap(),
+            "--seconds",
+            "1",
+            "--component",
+            echo.to_str().unwrap(),
+        ]);
         let hooks = report["hooks"].as_array().unwrap();
-        assert!(hooks.len() == 2 && hooks.iter().all(|hook| hook["ratio"].as_f64() > Some(0.0)), "{report}");
+        assert!(
+            hooks.len() == 2 && hooks.iter().all(|hook| hook["ratio"].as_f64() > Some(0.0)),
+            "{report}"
+        );
     }
 }
 
 #[test]
 fn forwarding_keeps_its_connections() {
     let forward = bundled("forward");
-    let flags = ["--forward", "--rounds", "1", "--seconds", "1", "--connections", "8", "--component"];
+    let flags = [
+        "--forward",
+        "--rounds",
+        "1",
+        "--seconds",
+        "1",
+        "--connections",
+        "8",
+        "--component",
+    ];
     let report = bench(&[&flags[..], &[forward.to_str().unwrap()]].concat());
-    assert!(report["component"]["connects"].as_u64().unwrap() <= 16, "{report}");
+    assert!(
+        report["component"]["connects"].as_u64().unwrap() <= 16,
+        "{report}"
+    );
     // How many depends on the machine.
-    assert!(report["component"]["events_per_second"].as_f64().unwrap() > 0.0, "{report}");
+    assert!(
+        report["component"]["events_per_second"].as_f64().unwrap() > 0.0,
+        "{report}"
+    );
 }

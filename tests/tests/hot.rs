@@ -17,7 +17,10 @@ async fn says(node: &Node, text: &str) {
 }
 
 async fn running_one() -> Node {
-    Setup::new().hook("hook", &guest("answers_one"), OPEN).serving("hook").await
+    Setup::new()
+        .hook("hook", &guest("answers_one"), OPEN)
+        .serving("hook")
+        .await
 }
 
 #[tokio::test]
@@ -25,7 +28,12 @@ async fn dropped_components_need_no_poll() {
     let bytes = std::fs::read(bundled("echo")).unwrap();
     let node = Setup::new().env("LANDFALL_POLL", "1h").start().await;
     eventually("the directory is read", || async {
-        let ready = node.client.get(format!("http://{}/readyz", node.admin)).send().await.unwrap();
+        let ready = node
+            .client
+            .get(format!("http://{}/readyz", node.admin))
+            .send()
+            .await
+            .unwrap();
         ready.status().is_success().then_some(())
     })
     .await;
@@ -33,7 +41,10 @@ async fn dropped_components_need_no_poll() {
     node.put("echo.toml", OPEN);
     let dropped = Instant::now();
     node.put("echo.wasm", bytes);
-    eventually("the hook answers", || async { (node.post("/echo", &[], "{}").await.0 == 200).then_some(()) }).await;
+    eventually("the hook answers", || async {
+        (node.post("/echo", &[], "{}").await.0 == 200).then_some(())
+    })
+    .await;
     println!("from drop to live: {:?}", dropped.elapsed());
 }
 
@@ -42,10 +53,19 @@ async fn dropped_components_need_no_poll() {
 async fn loading_hooks_answer_503() {
     let node = running_one().await;
     node.put("late.wasm", std::fs::read(bundled("store")).unwrap());
-    node.put("late.toml", format!("{OPEN}[settings]\ntable = \"rows\"\n[allow]\ntable = [\"rows\"]\n"));
+    node.put(
+        "late.toml",
+        format!("{OPEN}[settings]\ntable = \"rows\"\n[allow]\ntable = [\"rows\"]\n"),
+    );
     let mut statuses = vec![404];
     while statuses.last() != Some(&200) {
-        let response = node.client.post(node.url("/late")).body("{}").send().await.unwrap();
+        let response = node
+            .client
+            .post(node.url("/late"))
+            .body("{}")
+            .send()
+            .await
+            .unwrap();
         let status = response.status().as_u16();
         assert!(status != 503 || response.headers().contains_key("retry-after"));
         if statuses.last() != Some(&status) {
@@ -58,9 +78,15 @@ async fn loading_hooks_answer_503() {
 
 #[tokio::test]
 async fn a_component_dropped_alone_is_closed_until_somebody_says_who_may_call() {
-    let node = Setup::new().file("alone.wasm", component("answers_one")).start().await;
+    let node = Setup::new()
+        .file("alone.wasm", component("answers_one"))
+        .start()
+        .await;
     let status = node.until("alone", "closed").await;
-    assert!(status["problem"].as_str().unwrap().contains("alone.toml"), "{status}");
+    assert!(
+        status["problem"].as_str().unwrap().contains("alone.toml"),
+        "{status}"
+    );
     assert_eq!(node.post("/alone", &[], "{}").await.0, 503);
     node.put("alone.toml", OPEN);
     node.until("alone", "serving").await;
@@ -70,27 +96,40 @@ async fn a_component_dropped_alone_is_closed_until_somebody_says_who_may_call() 
 #[tokio::test]
 async fn replaced_under_load_without_one_failed_request() {
     let node = Arc::new(running_one().await);
-    let (stop, ok) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicUsize::new(0)));
+    let (stop, ok) = (
+        Arc::new(AtomicBool::new(false)),
+        Arc::new(AtomicUsize::new(0)),
+    );
     let callers: Vec<_> = (0..8)
         .map(|_| {
             let (node, stop, ok) = (node.clone(), stop.clone(), ok.clone());
             tokio::spawn(async move {
                 while !stop.load(Ordering::Relaxed) {
                     let (status, text) = node.post("/hook", &[], "{}").await;
-                    assert!(status == 200 && (text == "one" || text == "two"), "{status} {text}");
+                    assert!(
+                        status == 200 && (text == "one" || text == "two"),
+                        "{status} {text}"
+                    );
                     ok.fetch_add(1, Ordering::Relaxed);
                 }
             })
         })
         .collect();
-    let versions = [("two", component("answers_two")), ("one", component("answers_one"))];
+    let versions = [
+        ("two", component("answers_two")),
+        ("one", component("answers_one")),
+    ];
     for round in 0..12 {
         let (text, bytes) = &versions[round % 2];
         // By rename, by writing over it in place, by deleting and writing anew.
         match round % 3 {
             0 => {
                 node.put(".new", bytes);
-                std::fs::rename(node.plugins().join(".new"), node.plugins().join("hook.wasm")).unwrap();
+                std::fs::rename(
+                    node.plugins().join(".new"),
+                    node.plugins().join("hook.wasm"),
+                )
+                .unwrap();
             }
             1 => node.put("hook.wasm", bytes),
             _ => {
@@ -110,7 +149,12 @@ async fn replaced_under_load_without_one_failed_request() {
 #[tokio::test]
 async fn requests_in_flight_finish_on_the_old_component() {
     let hook = format!("{OPEN}[settings]\nms = 1500\n");
-    let node = Arc::new(Setup::new().hook("hook", &guest("sleeps"), &hook).serving("hook").await);
+    let node = Arc::new(
+        Setup::new()
+            .hook("hook", &guest("sleeps"), &hook)
+            .serving("hook")
+            .await,
+    );
     let digest = node.hook("hook").await.unwrap()["digest"].clone();
     let slow = tokio::spawn({
         let node = node.clone();
@@ -142,7 +186,10 @@ async fn bad_files_keep_the_last_good_one_and_say_why() {
         node.put("hook.wasm", &bytes);
         let status = eventually(&format!("the status says: {words}"), || async {
             let status = node.hook("hook").await?;
-            status["problem"].as_str().is_some_and(|problem| problem.contains(words)).then_some(status)
+            status["problem"]
+                .as_str()
+                .is_some_and(|problem| problem.contains(words))
+                .then_some(status)
         })
         .await;
         assert_eq!(status["state"], "stale");
@@ -187,17 +234,27 @@ async fn a_file_that_is_still_being_copied_is_left_alone() {
 async fn hook_files_reload_and_mistakes_in_them_do_not() {
     let node = running_one().await;
     node.put("hook.toml", format!("path = \"/moved\"\n{OPEN}"));
-    eventually("the new path answers", || async { (node.post("/moved", &[], "{}").await.0 == 200).then_some(()) })
-        .await;
+    eventually("the new path answers", || async {
+        (node.post("/moved", &[], "{}").await.0 == 200).then_some(())
+    })
+    .await;
     assert_eq!(node.post("/hook", &[], "{}").await.0, 404);
-    node.put("hook.toml", format!("path = \"/moved\"\nconcurency = 3\n{OPEN}"));
+    node.put(
+        "hook.toml",
+        format!("path = \"/moved\"\nconcurency = 3\n{OPEN}"),
+    );
     let status = node.until("hook", "stale").await;
-    assert_eq!(status["problem"], "hook.toml:2:1: unknown key `concurency`: did you mean `concurrency`?");
+    assert_eq!(
+        status["problem"],
+        "hook.toml:2:1: unknown key `concurency`: did you mean `concurrency`?"
+    );
     assert_eq!(node.post("/moved", &[], "{}").await.0, 200);
     node.put("hook.toml", format!("{OPEN}[accepted]\nstatus = 500\n"));
     eventually("the new mistake is said", || async {
         let problem = node.hook("hook").await?["problem"].as_str()?.to_owned();
-        problem.contains("does not say that an event was accepted").then_some(())
+        problem
+            .contains("does not say that an event was accepted")
+            .then_some(())
     })
     .await;
 }
@@ -213,7 +270,10 @@ async fn delete_and_re_create() {
     std::fs::remove_file(node.plugins().join("hook.toml")).unwrap();
     node.until("hook", "closed").await;
     std::fs::remove_file(node.plugins().join("hook.wasm")).unwrap();
-    eventually("the hook is gone", || async { (node.post("/hook", &[], "{}").await.0 == 404).then_some(()) }).await;
+    eventually("the hook is gone", || async {
+        (node.post("/hook", &[], "{}").await.0 == 404).then_some(())
+    })
+    .await;
     node.put("hook.toml", OPEN);
     node.put("hook.wasm", component("answers_one"));
     says(&node, "one").await;
@@ -261,7 +321,10 @@ async fn the_whole_directory_may_go_and_come_back() {
 async fn what_failed_for_the_machines_sake_is_tried_again() {
     let node = Setup::new().env("LANDFALL_POLL", "100ms").start().await;
     let compiled = node.data().join("compiled");
-    eventually("the node has its folders", || async { compiled.is_dir().then_some(()) }).await;
+    eventually("the node has its folders", || async {
+        compiled.is_dir().then_some(())
+    })
+    .await;
     std::fs::remove_dir(&compiled).unwrap();
     node.put("hook.toml", OPEN);
     node.put("hook.wasm", component("answers_one"));
@@ -277,7 +340,9 @@ async fn what_failed_for_the_machines_sake_is_tried_again() {
 /// A hook whose component has another name than its file, with a path of its own.
 async fn running_own(path: &str, component_file: &str) -> (Node, String) {
     let hook = format!("path = \"{path}\"\ncomponent = \"{component_file}\"\n{OPEN}");
-    let setup = Setup::new().file(component_file, component("answers_one")).file("zz.toml", &hook);
+    let setup = Setup::new()
+        .file(component_file, component("answers_one"))
+        .file("zz.toml", &hook);
     (setup.serving("zz").await, hook)
 }
 
@@ -310,7 +375,8 @@ async fn a_broken_hook_file_keeps_a_component_of_another_name_serving_at_its_own
             node.put("zz.toml", text);
             eventually(&format!("the status says: {words}"), || async {
                 let status = node.hook("zz").await?;
-                (status["state"] == "stale" && status["problem"].as_str()?.contains(words)).then_some(())
+                (status["state"] == "stale" && status["problem"].as_str()?.contains(words))
+                    .then_some(())
             })
             .await;
             node.settle().await;
@@ -335,7 +401,8 @@ async fn editing_a_hook_file_brings_up_no_hook_for_its_component() {
                 0 => node.put("zz.toml", text),
                 _ => {
                     node.put(".zz", text);
-                    std::fs::rename(node.plugins().join(".zz"), node.plugins().join("zz.toml")).unwrap();
+                    std::fs::rename(node.plugins().join(".zz"), node.plugins().join("zz.toml"))
+                        .unwrap();
                 }
             }
             node.settle().await;
@@ -352,7 +419,14 @@ async fn a_component_may_be_away_for_a_while_when_it_is_replaced() {
         for pause_ms in [10, 30, 90, 250] {
             std::fs::remove_file(node.plugins().join("hook.wasm")).unwrap();
             tokio::time::sleep(Duration::from_millis(pause_ms)).await;
-            node.put("hook.wasm", component(if pause_ms % 20 == 10 { "answers_two" } else { "answers_one" }));
+            node.put(
+                "hook.wasm",
+                component(if pause_ms % 20 == 10 {
+                    "answers_two"
+                } else {
+                    "answers_one"
+                }),
+            );
             node.settle().await;
         }
     })
@@ -367,21 +441,39 @@ async fn a_path_stays_with_the_hook_that_serves_it() {
     always_answers(&node, "/live", async {
         // Each comes before `zz` by name.
         node.put("live.toml", "concurency = 3");
-        node.put("aa.toml", format!("path = \"/live\"\ncomponent = \"other.wasm\"\n{OPEN}"));
+        node.put(
+            "aa.toml",
+            format!("path = \"/live\"\ncomponent = \"other.wasm\"\n{OPEN}"),
+        );
         node.put("bb.toml", "path = \"/live\"\ncomponent = \"other.wasm\"\n");
         node.until("live", "unavailable").await;
         let taken = node.until("aa", "unavailable").await;
-        assert_eq!(taken["problem"], "path `/live` is taken by hook `zz`: give one of them another path");
+        assert_eq!(
+            taken["problem"],
+            "path `/live` is taken by hook `zz`: give one of them another path"
+        );
         node.until("bb", "unavailable").await;
         for name in ["live", "bb"] {
             std::fs::remove_file(node.plugins().join(format!("{name}.toml"))).unwrap();
         }
         // An edit that moves to a taken path leaves both where they were, until the other goes away.
-        node.put("aa.toml", format!("path = \"/aa\"\ncomponent = \"other.wasm\"\n{OPEN}"));
+        node.put(
+            "aa.toml",
+            format!("path = \"/aa\"\ncomponent = \"other.wasm\"\n{OPEN}"),
+        );
         node.until("aa", "serving").await;
-        node.put("aa.toml", format!("path = \"/live\"\ncomponent = \"other.wasm\"\n{OPEN}"));
+        node.put(
+            "aa.toml",
+            format!("path = \"/live\"\ncomponent = \"other.wasm\"\n{OPEN}"),
+        );
         let stale = node.until("aa", "stale").await;
-        assert!(stale["problem"].as_str().unwrap().contains("taken by hook `zz`"), "{stale}");
+        assert!(
+            stale["problem"]
+                .as_str()
+                .unwrap()
+                .contains("taken by hook `zz`"),
+            "{stale}"
+        );
         assert_eq!(node.post("/aa", &[], "{}").await, (200, "two".to_owned()));
         assert_eq!(node.post("/live", &[], "{}").await, (200, "one".to_owned()));
     })
@@ -389,15 +481,24 @@ async fn a_path_stays_with_the_hook_that_serves_it() {
     node.put("zz.toml", good.replace("/live", "/elsewhere"));
     node.until("aa", "serving").await;
     assert_eq!(node.post("/live", &[], "{}").await, (200, "two".to_owned()));
-    assert_eq!(node.post("/elsewhere", &[], "{}").await, (200, "one".to_owned()));
+    assert_eq!(
+        node.post("/elsewhere", &[], "{}").await,
+        (200, "one".to_owned())
+    );
     assert_eq!(node.post("/aa", &[], "{}").await.0, 404);
 }
 
 #[tokio::test]
 async fn a_hook_that_cannot_load_answers_503_where_its_file_says() {
     let node = Setup::new()
-        .file("broken.toml", format!("path = \"/custom\"\nconcurency = 3\n{OPEN}"))
-        .file("missing.toml", format!("path = \"/missing/{{id}}\"\n{OPEN}"))
+        .file(
+            "broken.toml",
+            format!("path = \"/custom\"\nconcurency = 3\n{OPEN}"),
+        )
+        .file(
+            "missing.toml",
+            format!("path = \"/missing/{{id}}\"\n{OPEN}"),
+        )
         .file("odd.wasm", "no component")
         .file("odd.toml", format!("path = \"/there\"\n{OPEN}"))
         .env("LANDFALL_READINESS", "any")
@@ -405,10 +506,18 @@ async fn a_hook_that_cannot_load_answers_503_where_its_file_says() {
         .await;
     // Before everything has been read, nobody knows which paths are nobody's.
     node.until_ready().await;
-    for (hook, path) in [("broken", "/custom"), ("missing", "/missing/7"), ("odd", "/there")] {
+    for (hook, path) in [
+        ("broken", "/custom"),
+        ("missing", "/missing/7"),
+        ("odd", "/there"),
+    ] {
         node.until(hook, "unavailable").await;
         assert_eq!(node.post(path, &[], "{}").await.0, 503, "{path}");
-        assert_eq!(node.post(&format!("/{hook}"), &[], "{}").await.0, 404, "{path}");
+        assert_eq!(
+            node.post(&format!("/{hook}"), &[], "{}").await.0,
+            404,
+            "{path}"
+        );
     }
 }
 
@@ -417,15 +526,29 @@ async fn one_slow_component_holds_up_no_other() {
     let node = running_one().await;
     node.put("slow.toml", OPEN);
     node.put("slow.wasm", std::fs::read(bundled("echo")).unwrap());
-    let compiler = eventually("a compiler runs", || async { node.children().first().copied() }).await;
-    let signal = |name: &str| std::process::Command::new("kill").args([name, &compiler.to_string()]).status().unwrap();
+    let compiler = eventually("a compiler runs", || async {
+        node.children().first().copied()
+    })
+    .await;
+    let signal = |name: &str| {
+        std::process::Command::new("kill")
+            .args([name, &compiler.to_string()])
+            .status()
+            .unwrap()
+    };
     signal("-STOP");
     node.put("quick.toml", OPEN);
     node.put("quick.wasm", component("answers_two"));
     node.until("quick", "serving").await;
     node.put("hook.toml", format!("path = \"/moved\"\n{OPEN}"));
-    eventually("the edit counts", || async { (node.post("/moved", &[], "{}").await.0 == 200).then_some(()) }).await;
-    assert_eq!(node.hook("slow").await.unwrap()["problem"], "the hook is still loading");
+    eventually("the edit counts", || async {
+        (node.post("/moved", &[], "{}").await.0 == 200).then_some(())
+    })
+    .await;
+    assert_eq!(
+        node.hook("slow").await.unwrap()["problem"],
+        "the hook is still loading"
+    );
     signal("-CONT");
     node.until("slow", "serving").await;
 }
@@ -434,13 +557,29 @@ async fn one_slow_component_holds_up_no_other() {
 async fn a_component_name_is_never_a_path_elsewhere() {
     let mut node = running_one().await;
     let pipe = node.plugins().with_file_name("pipe.wasm");
-    assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    assert!(
+        std::process::Command::new("mkfifo")
+            .arg(&pipe)
+            .status()
+            .unwrap()
+            .success()
+    );
     let named = pipe.to_str().unwrap().trim_end_matches(".wasm").to_owned();
     let bundle = node.plugins().with_file_name("bundle");
     std::fs::create_dir(&bundle).unwrap();
-    std::fs::copy(pipe.with_file_name("plugins/hook.wasm"), bundle.join("own.wasm")).unwrap();
+    std::fs::copy(
+        pipe.with_file_name("plugins/hook.wasm"),
+        bundle.join("own.wasm"),
+    )
+    .unwrap();
     std::os::unix::fs::symlink(&pipe, bundle.join("out.wasm")).unwrap();
-    assert!(std::process::Command::new("mkfifo").arg(bundle.join("fifo.wasm")).status().unwrap().success());
+    assert!(
+        std::process::Command::new("mkfifo")
+            .arg(bundle.join("fifo.wasm"))
+            .status()
+            .unwrap()
+            .success()
+    );
     let setup = Setup::new().env("LANDFALL_BUNDLED", bundle.to_str().unwrap());
     node = setup
         .file("own.toml", OPEN)
@@ -449,11 +588,16 @@ async fn a_component_name_is_never_a_path_elsewhere() {
         .file("out.toml", OPEN)
         .serving("own")
         .await;
-    for (hook, words) in
-        [("path", "must be the name of a file"), ("fifo", "is not a regular file"), ("out", "is a link that leads out")]
-    {
+    for (hook, words) in [
+        ("path", "must be the name of a file"),
+        ("fifo", "is not a regular file"),
+        ("out", "is a link that leads out"),
+    ] {
         let status = node.until(hook, "unavailable").await;
-        assert!(status["problem"].as_str().unwrap().contains(words), "{status}");
+        assert!(
+            status["problem"].as_str().unwrap().contains(words),
+            "{status}"
+        );
     }
     node.terminate();
     assert!(node.ended().await.success());
@@ -461,7 +605,9 @@ async fn a_component_name_is_never_a_path_elsewhere() {
 
 #[tokio::test]
 async fn steady_notices_do_not_keep_polling_from_its_turn() {
-    let setup = Setup::new().hook("hook", &guest("answers_one"), OPEN).env("LANDFALL_POLL", "200ms");
+    let setup = Setup::new()
+        .hook("hook", &guest("answers_one"), OPEN)
+        .env("LANDFALL_POLL", "200ms");
     let node = setup.serving("hook").await;
     // What no notice tells of: the folder behind a link.
     let (away, here) = (node.plugins().with_file_name("away"), node.plugins());
@@ -488,8 +634,13 @@ async fn a_flood_of_files_takes_nothing_down() {
     for number in 0..4200 {
         node.put(&format!("{number:04}.toml"), "");
     }
-    node.logged("the flood is said", |line| line["message"].as_str().unwrap_or_default().contains("too many files"))
-        .await;
+    node.logged("the flood is said", |line| {
+        line["message"]
+            .as_str()
+            .unwrap_or_default()
+            .contains("too many files")
+    })
+    .await;
     node.settle().await;
     assert_eq!(node.post("/hook", &[], "{}").await, (200, "one".to_owned()));
 }
@@ -500,7 +651,13 @@ async fn a_name_like_that_of_the_nodes_own_path_takes_nothing_down() {
     node.put("_landfall2.toml", OPEN);
     node.put("other.toml", format!("path = \"/_landfall/other\"\n{OPEN}"));
     let other = node.until("other", "unavailable").await;
-    assert!(other["problem"].as_str().unwrap().contains("is the node's own"), "{other}");
+    assert!(
+        other["problem"]
+            .as_str()
+            .unwrap()
+            .contains("is the node's own"),
+        "{other}"
+    );
     node.put("later.toml", OPEN);
     node.until("later", "unavailable").await;
     assert_eq!(node.post("/hook", &[], "{}").await, (200, "one".to_owned()));
@@ -511,7 +668,12 @@ fn with_manifest(component: &[u8], manifest: &str) -> Vec<u8> {
     let name = b"landfall:manifest";
     let length = u8::try_from(1 + name.len() + manifest.len()).expect("a short one");
     assert!(length < 128);
-    let section = [&[0, length, name.len() as u8], &name[..], manifest.as_bytes()].concat();
+    let section = [
+        &[0, length, name.len() as u8],
+        &name[..],
+        manifest.as_bytes(),
+    ]
+    .concat();
     [component, &section].concat()
 }
 
@@ -519,18 +681,34 @@ fn with_manifest(component: &[u8], manifest: &str) -> Vec<u8> {
 async fn a_new_version_that_asks_for_more_is_refused_until_that_is_granted() {
     let plain = component("calls");
     let open = "mode = \"sync\"\n[verify]\nscheme = \"none\"\n";
-    let node = Setup::new().hook("out", &guest("calls"), open).serving("out").await;
+    let node = Setup::new()
+        .hook("out", &guest("calls"), open)
+        .serving("out")
+        .await;
     let digest = node.hook("out").await.unwrap()["digest"].clone();
-    node.put("out.wasm", with_manifest(&plain, "[allow]\nhttp = [\"https://api.example.com/\"]\nkv = true\n"));
+    node.put(
+        "out.wasm",
+        with_manifest(
+            &plain,
+            "[allow]\nhttp = [\"https://api.example.com/\"]\nkv = true\n",
+        ),
+    );
     let status = node.until("out", "stale").await;
     let problem = status["problem"].as_str().unwrap();
-    assert!(problem.contains("asks for more than it was granted: http \"https://api.example.com/\", kv"), "{problem}");
+    assert!(
+        problem
+            .contains("asks for more than it was granted: http \"https://api.example.com/\", kv"),
+        "{problem}"
+    );
     assert_eq!(status["digest"], digest, "the old one serves");
     // Another edit of the hook file grants nothing.
     node.put("out.toml", format!("concurrency = 9\n{open}"));
     tokio::time::sleep(Duration::from_millis(500)).await;
     assert_eq!(node.hook("out").await.unwrap()["digest"], digest);
-    node.put("out.toml", format!("{open}[allow]\nhttp = [\"https://api.example.com/\"]\nkv = true\n"));
+    node.put(
+        "out.toml",
+        format!("{open}[allow]\nhttp = [\"https://api.example.com/\"]\nkv = true\n"),
+    );
     node.until_changed("out", &digest).await;
 }
 
@@ -539,21 +717,36 @@ async fn a_link_whose_target_goes_is_deleted() {
     let setup = Setup::new();
     let store = setup.plugins().join("..store");
     std::fs::create_dir(&store).unwrap();
-    for (name, bytes) in [("a.wasm", component("answers_one")), ("a.toml", OPEN.into())] {
+    for (name, bytes) in [
+        ("a.wasm", component("answers_one")),
+        ("a.toml", OPEN.into()),
+    ] {
         std::fs::write(store.join(name), bytes).unwrap();
         std::os::unix::fs::symlink(format!("..store/{name}"), setup.plugins().join(name)).unwrap();
     }
     let node = setup.serving("a").await;
     std::fs::remove_file(store.join("a.wasm")).unwrap();
-    eventually("it answers 503", || async { (node.post("/a", &[], "{}").await.0 == 503).then_some(()) }).await;
-    assert_eq!(node.hook("a.wasm").await.unwrap()["problem"], "is a link to nothing");
+    eventually("it answers 503", || async {
+        (node.post("/a", &[], "{}").await.0 == 503).then_some(())
+    })
+    .await;
+    assert_eq!(
+        node.hook("a.wasm").await.unwrap()["problem"],
+        "is a link to nothing"
+    );
     std::fs::remove_file(store.join("a.toml")).unwrap();
-    eventually("it is gone", || async { (node.post("/a", &[], "{}").await.0 == 404).then_some(()) }).await;
+    eventually("it is gone", || async {
+        (node.post("/a", &[], "{}").await.0 == 404).then_some(())
+    })
+    .await;
 }
 
 #[tokio::test]
 async fn a_hangup_reads_everything_again_and_ends_nothing() {
-    let node = Setup::new().hook("echo", &bundled("echo"), OPEN).serving("echo").await;
+    let node = Setup::new()
+        .hook("echo", &bundled("echo"), OPEN)
+        .serving("echo")
+        .await;
     node.signal("HUP");
     node.until_log("hooks and secrets are read again").await;
     assert_eq!(node.post("/echo", &[], "{}").await.0, 200);
@@ -564,40 +757,65 @@ async fn a_hangup_reads_everything_again_and_ends_nothing() {
 async fn hooks_load_without_openat2() {
     let Some(library) = faults() else { return };
     for errno in ["38", "1"] {
-        let setup = Setup::new().file("..2024.wasm", component("answers_one")).file("hook.toml", OPEN);
+        let setup = Setup::new()
+            .file("..2024.wasm", component("answers_one"))
+            .file("hook.toml", OPEN);
         std::os::unix::fs::symlink("..2024.wasm", setup.plugins().join("hook.wasm")).unwrap();
-        std::os::unix::fs::symlink("../data/compiled.key", setup.plugins().join("out.wasm")).unwrap();
-        let setup = setup.env("LD_PRELOAD", library.to_str().unwrap()).env("WITHOUT_OPENAT2", errno);
+        std::os::unix::fs::symlink("../data/compiled.key", setup.plugins().join("out.wasm"))
+            .unwrap();
+        let setup = setup
+            .env("LD_PRELOAD", library.to_str().unwrap())
+            .env("WITHOUT_OPENAT2", errno);
         let node = setup.serving("hook").await;
         assert_eq!(node.post("/hook", &[], "{}").await, (200, "one".into()));
         let out = node.until("out", "unavailable").await;
-        assert!(out["problem"].as_str().unwrap().contains("leads out of the plugins directory"), "{out}");
+        assert!(
+            out["problem"]
+                .as_str()
+                .unwrap()
+                .contains("leads out of the plugins directory"),
+            "{out}"
+        );
     }
 }
 
 #[tokio::test]
 async fn a_manifest_takes_no_path() {
     let node = running_one().await;
-    let greedy = with_manifest(&component("answers_two"), "path = \"/hook\"\nconcurrency = 999\n");
+    let greedy = with_manifest(
+        &component("answers_two"),
+        "path = \"/hook\"\nconcurrency = 999\n",
+    );
     node.put("greedy.toml", OPEN);
     node.put("greedy.wasm", greedy);
     let status = node.until("greedy", "serving").await;
     assert_eq!(status["path"], "/greedy");
     let wants = status["wants"].as_str().unwrap();
-    assert!(wants.contains("path = \"/hook\"") && wants.contains("concurrency = 999"), "{wants}");
-    assert_eq!(node.post("/greedy", &[], "{}").await, (200, "two".to_owned()));
+    assert!(
+        wants.contains("path = \"/hook\"") && wants.contains("concurrency = 999"),
+        "{wants}"
+    );
+    assert_eq!(
+        node.post("/greedy", &[], "{}").await,
+        (200, "two".to_owned())
+    );
     says(&node, "one").await;
 }
 
 #[tokio::test]
 async fn a_hook_file_changes_as_a_whole() {
-    let token =
-        "mode = \"sync\"\n[verify]\nscheme = \"token\"\nfrom = { header = \"X-Token\" }\nsecret = \"env:TOKEN\"\n";
-    let setup = Setup::new().hook("hook", &guest("answers_one"), token).env("TOKEN", "s3cret-s3cret");
+    let token = "mode = \"sync\"\n[verify]\nscheme = \"token\"\nfrom = { header = \"X-Token\" }\nsecret = \"env:TOKEN\"\n";
+    let setup = Setup::new()
+        .hook("hook", &guest("answers_one"), token)
+        .env("TOKEN", "s3cret-s3cret");
     let node = setup.serving("hook").await;
     let closed = node.post("/hook", &[], "{}").await.0;
     assert_eq!(closed, 401, "{}", node.log());
-    assert_eq!(node.post("/hook", &[("x-token", "s3cret-s3cret")], "{}").await, (200, "one".to_owned()));
+    assert_eq!(
+        node.post("/hook", &[("x-token", "s3cret-s3cret")], "{}")
+            .await,
+        (200, "one".to_owned())
+    );
 
     // A component that is copied slowly, and a hook file that is meant for it.
     let bytes = component("answers_two");
@@ -606,8 +824,16 @@ async fn a_hook_file_changes_as_a_whole() {
     node.put("hook.toml", OPEN);
     for part in bytes.chunks(bytes.len() / 20) {
         std::io::Write::write_all(&mut file, part).unwrap();
-        assert_eq!(node.post("/hook", &[], "{}").await.0, closed, "the old rule stays with the old component");
-        assert_eq!(node.post("/hook", &[("x-token", "s3cret-s3cret")], "{}").await, (200, "one".to_owned()));
+        assert_eq!(
+            node.post("/hook", &[], "{}").await.0,
+            closed,
+            "the old rule stays with the old component"
+        );
+        assert_eq!(
+            node.post("/hook", &[("x-token", "s3cret-s3cret")], "{}")
+                .await,
+            (200, "one".to_owned())
+        );
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
     says(&node, "two").await;
@@ -624,20 +850,57 @@ async fn a_component_of_newer_wasi_runs() {
             bytes[at..at + 7].copy_from_slice(b"@0.2.99");
         }
     }
-    let node = Setup::new().file("newer.wasm", bytes).file("newer.toml", OPEN).serving("newer").await;
-    assert_eq!(node.post("/newer?status=201", &[], "").await.0, 201, "{}", node.log());
+    let node = Setup::new()
+        .file("newer.wasm", bytes)
+        .file("newer.toml", OPEN)
+        .serving("newer")
+        .await;
+    assert_eq!(
+        node.post("/newer?status=201", &[], "").await.0,
+        201,
+        "{}",
+        node.log()
+    );
 }
 
 #[tokio::test]
 async fn a_missing_component_is_a_warning() {
     let setup = Setup::new().file("orders.wasm", component("answers_one"));
-    let node =
-        setup.file("hook.toml", format!("component = \"order.wasm\"\n{OPEN}")).file("-.toml", OPEN).start().await;
-    let warning = node.logged("the warning", |line| line["message"] == "hook has nothing to run").await;
-    assert!(warning["problem"].as_str().unwrap().contains("did you mean orders.wasm?"), "{warning}");
+    let node = setup
+        .file("hook.toml", format!("component = \"order.wasm\"\n{OPEN}"))
+        .file("-.toml", OPEN)
+        .start()
+        .await;
+    let warning = node
+        .logged("the warning", |line| {
+            line["message"] == "hook has nothing to run"
+        })
+        .await;
+    assert!(
+        warning["problem"]
+            .as_str()
+            .unwrap()
+            .contains("did you mean orders.wasm?"),
+        "{warning}"
+    );
     assert_eq!(warning["level"], "WARN");
-    let stray =
-        node.logged("the stray", |line| line["message"] == "a file is not read" && line["file"] == "-.toml").await;
-    assert!(stray["problem"].as_str().unwrap().contains("do not begin with `-`"), "{stray}");
-    assert!(!node.log().contains("\"hook\":\"hook\",\"path\":\"/hook\",\"component\""), "{}", node.log());
+    let stray = node
+        .logged("the stray", |line| {
+            line["message"] == "a file is not read" && line["file"] == "-.toml"
+        })
+        .await;
+    assert!(
+        stray["problem"]
+            .as_str()
+            .unwrap()
+            .contains("do not begin with `-`"),
+        "{stray}"
+    );
+    assert!(
+        !node
+            .log()
+            .contains("\"hook\":\"hook\",\"path\":\"/hook\",\"component\""),
+        "{}",
+        node.log()
+    );
 }

@@ -47,19 +47,33 @@ const CALLERS: [(&str, &str); 2] = [("std::env::var", "config"), ("SystemTime::n
 fn crates_depend_as_agreed() {
     for (name, allowed) in MAY_DEPEND_ON {
         let depends = dependencies(name);
-        let ours: Vec<_> = depends.iter().filter_map(|one| one.strip_prefix("landfall-")).collect();
+        let ours: Vec<_> = depends
+            .iter()
+            .filter_map(|one| one.strip_prefix("landfall-"))
+            .collect();
         let wrong: Vec<_> = ours.iter().filter(|one| !allowed.contains(*one)).collect();
         assert!(wrong.is_empty(), "host/{name} may not depend on {wrong:?}");
     }
-    let listed: BTreeSet<_> = MAY_DEPEND_ON.iter().map(|(name, _)| name.to_string()).collect();
+    let listed: BTreeSet<_> = MAY_DEPEND_ON
+        .iter()
+        .map(|(name, _)| name.to_string())
+        .collect();
     let present = std::fs::read_dir(root().join("host")).unwrap();
     let present = present.map(|entry| entry.unwrap().file_name().into_string().unwrap());
-    assert_eq!(present.filter(|name| name != "landfall").collect::<BTreeSet<_>>(), listed);
+    assert_eq!(
+        present
+            .filter(|name| name != "landfall")
+            .collect::<BTreeSet<_>>(),
+        listed
+    );
 }
 
 #[test]
 fn large_dependencies_have_one_owner() {
-    let crates = MAY_DEPEND_ON.iter().map(|(name, _)| *name).chain(["landfall"]);
+    let crates = MAY_DEPEND_ON
+        .iter()
+        .map(|(name, _)| *name)
+        .chain(["landfall"]);
     for name in crates {
         let depends = dependencies(name);
         for (dependency, owners) in OWNERS {
@@ -76,9 +90,18 @@ fn environment_and_clock_have_one_caller() {
     for line in lines() {
         for (call, owner) in CALLERS {
             // A word in a text for people is no call.
-            let quoted = line.text.split('"').skip(1).step_by(2).any(|literal| literal.contains(call));
+            let quoted = line
+                .text
+                .split('"')
+                .skip(1)
+                .step_by(2)
+                .any(|literal| literal.contains(call));
             let allowed = line.name == owner || line.name == "landfall" || quoted;
-            assert!(allowed || !line.text.contains(call), "{}: only {owner} calls {call}", line.place);
+            assert!(
+                allowed || !line.text.contains(call),
+                "{}: only {owner} calls {call}",
+                line.place
+            );
         }
     }
 }
@@ -98,7 +121,10 @@ fn the_top_level_is_as_agreed() {
     let agreed: BTreeSet<&str> = agreed.split(' ').collect();
     for entry in std::fs::read_dir(root()).unwrap() {
         let name = entry.unwrap().file_name().into_string().unwrap();
-        assert!(name.starts_with('.') || agreed.contains(name.as_str()), "{name} is not in the agreed top level");
+        assert!(
+            name.starts_with('.') || agreed.contains(name.as_str()),
+            "{name} is not in the agreed top level"
+        );
     }
 }
 
@@ -106,16 +132,26 @@ fn the_top_level_is_as_agreed() {
 #[test]
 fn skipped_tests_fail_in_ci() {
     let run = std::fs::read_to_string(root().join(".ci/run")).unwrap();
-    assert!(run.contains(&format!("export {}=1", landfall_tests::require::VARIABLE)), "{run}");
+    assert!(
+        run.contains(&format!("export {}=1", landfall_tests::require::VARIABLE)),
+        "{run}"
+    );
 
     let says_skipped = ["\"skipped:", "\"skipping", "ignore]"];
-    for path in files(&root().join("tests")).into_iter().chain(files(&root().join("host"))) {
+    for path in files(&root().join("tests"))
+        .into_iter()
+        .chain(files(&root().join("host")))
+    {
         if path.ends_with("tests/src/require.rs") || path.ends_with("tests/tests/house.rs") {
             continue;
         }
         let text = std::fs::read_to_string(&path).unwrap();
         let skips = says_skipped.iter().find(|word| text.contains(*word));
-        assert!(skips.is_none(), "{}: {skips:?} belongs to landfall_tests::require", path.display());
+        assert!(
+            skips.is_none(),
+            "{}: {skips:?} belongs to landfall_tests::require",
+            path.display()
+        );
     }
 }
 
@@ -128,35 +164,58 @@ struct Line {
 /// Every line of code of the host, without comments.
 fn lines() -> impl Iterator<Item = Line> {
     let host = root().join("host");
-    let sources = std::fs::read_dir(&host).unwrap().map(|entry| entry.unwrap().path().join("src"));
-    sources.flat_map(|source| files(&source)).flat_map(move |path| {
-        let within = path.strip_prefix(&host).unwrap().to_owned();
-        let name = within.components().next().unwrap().as_os_str().to_string_lossy().into_owned();
-        let text = std::fs::read_to_string(&path).unwrap();
-        let numbered: Vec<(usize, String)> = text.lines().map(str::to_owned).enumerate().collect();
-        numbered.into_iter().filter(|(_, text)| !text.trim_start().starts_with("//")).map(move |(number, text)| Line {
-            name: name.clone(),
-            place: format!("{}:{}", within.display(), number + 1),
-            text,
+    let sources = std::fs::read_dir(&host)
+        .unwrap()
+        .map(|entry| entry.unwrap().path().join("src"));
+    sources
+        .flat_map(|source| files(&source))
+        .flat_map(move |path| {
+            let within = path.strip_prefix(&host).unwrap().to_owned();
+            let name = within
+                .components()
+                .next()
+                .unwrap()
+                .as_os_str()
+                .to_string_lossy()
+                .into_owned();
+            let text = std::fs::read_to_string(&path).unwrap();
+            let numbered: Vec<(usize, String)> =
+                text.lines().map(str::to_owned).enumerate().collect();
+            numbered
+                .into_iter()
+                .filter(|(_, text)| !text.trim_start().starts_with("//"))
+                .map(move |(number, text)| Line {
+                    name: name.clone(),
+                    place: format!("{}:{}", within.display(), number + 1),
+                    text,
+                })
         })
-    })
 }
 
 fn files(dir: &Path) -> Vec<PathBuf> {
-    let entries = std::fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().path());
+    let entries = std::fs::read_dir(dir)
+        .unwrap()
+        .map(|entry| entry.unwrap().path());
     entries
         .flat_map(|path| match path.is_dir() {
             true => files(&path),
-            false => Vec::from_iter(path.extension().is_some_and(|ending| ending == "rs").then_some(path)),
+            false => Vec::from_iter(
+                path.extension()
+                    .is_some_and(|ending| ending == "rs")
+                    .then_some(path),
+            ),
         })
         .collect()
 }
 
 /// What the manifest of a crate under host/ lists.
 fn dependencies(name: &str) -> BTreeSet<String> {
-    let manifest = std::fs::read_to_string(root().join("host").join(name).join("Cargo.toml")).unwrap();
+    let manifest =
+        std::fs::read_to_string(root().join("host").join(name).join("Cargo.toml")).unwrap();
     let manifest: toml::Table = manifest.parse().unwrap();
     let tables = ["dependencies", "dev-dependencies", "build-dependencies"];
-    let tables = tables.iter().filter_map(|table| manifest.get(*table)?.as_table());
+    let tables = tables
+        .iter()
+        .filter_map(|table| manifest.get(*table)?.as_table());
     tables.flat_map(|table| table.keys().cloned()).collect()
 }

@@ -29,7 +29,10 @@ fn packs() -> BTreeMap<String, toml::Table> {
     let paths = dir.map(|entry| entry.unwrap().path());
     let read = |path: std::path::PathBuf| {
         let name = path.file_stem().unwrap().to_str().unwrap().to_owned();
-        (name, std::fs::read_to_string(&path).unwrap().parse().unwrap())
+        (
+            name,
+            std::fs::read_to_string(&path).unwrap().parse().unwrap(),
+        )
     };
     paths.map(read).collect()
 }
@@ -41,12 +44,22 @@ fn cases(packs: &BTreeMap<String, toml::Table>) -> Vec<Case> {
     let mut cases = Vec::new();
     for (name, pack) in packs {
         // An identity inside a signed token is not read without the proof: the tests below sign theirs.
-        if pack.get("delivery_id").is_some_and(|identity| identity.to_string().contains("claim")) {
+        if pack
+            .get("delivery_id")
+            .is_some_and(|identity| identity.to_string().contains("claim"))
+        {
             continue;
         }
-        let of_pack: Vec<&Value> = written.iter().filter(|case| case["pack"] == **name).collect();
+        let of_pack: Vec<&Value> = written
+            .iter()
+            .filter(|case| case["pack"] == **name)
+            .collect();
         let usual = json!({ "about": "the same request twice", "first": alike, "second": alike });
-        let of_pack = if of_pack.is_empty() { vec![&usual] } else { of_pack };
+        let of_pack = if of_pack.is_empty() {
+            vec![&usual]
+        } else {
+            of_pack
+        };
         for (number, case) in of_pack.into_iter().enumerate() {
             cases.push(Case {
                 pack: name.clone(),
@@ -64,9 +77,14 @@ fn cases(packs: &BTreeMap<String, toml::Table>) -> Vec<Case> {
 
 /// Who called is proven elsewhere: providers with private keys are tried too.
 fn hook_file(case: &Case, pack: &toml::Table) -> String {
-    let described = pack.get("config").and_then(toml::Value::as_table).into_iter().flatten();
-    let config: toml::Table =
-        described.filter_map(|(name, key)| Some((name.clone(), key.get("example")?.clone()))).collect();
+    let described = pack
+        .get("config")
+        .and_then(toml::Value::as_table)
+        .into_iter()
+        .flatten();
+    let config: toml::Table = described
+        .filter_map(|(name, key)| Some((name.clone(), key.get("example")?.clone())))
+        .collect();
     let mut verify = toml::Table::from_iter([
         ("provider".to_owned(), case.pack.clone().into()),
         ("scheme".to_owned(), "none".into()),
@@ -96,7 +114,12 @@ async fn send(node: &Node, case: &Case, sent: &Value) {
     }
     let headers: Vec<(&str, &str)> = headers.into_iter().collect();
     let answer = node.post(&format!("/{}", case.hook), &headers, body).await;
-    assert!((200..300).contains(&answer.0), "{}, {}: {answer:?}", case.pack, case.about);
+    assert!(
+        (200..300).contains(&answer.0),
+        "{}, {}: {answer:?}",
+        case.pack,
+        case.about
+    );
 }
 
 #[tokio::test]
@@ -107,7 +130,10 @@ async fn alike_deliveries_run_and_retries_do_not() {
 
     let mut setup = Setup::new().file("any.wasm", std::fs::read(guest("answers_one")).unwrap());
     for case in &cases {
-        setup = setup.file(&format!("{}.toml", case.hook), hook_file(case, &packs[&case.pack]));
+        setup = setup.file(
+            &format!("{}.toml", case.hook),
+            hook_file(case, &packs[&case.pack]),
+        );
     }
     let node = setup.start().await;
     let hooks = eventually("every hook is loaded or refused", || async {
@@ -116,7 +142,10 @@ async fn alike_deliveries_run_and_retries_do_not() {
         (hooks.len() == cases.len() && hooks.iter().all(is_decided)).then_some(hooks)
     })
     .await;
-    let refused: Vec<&Value> = hooks.iter().filter(|hook| hook["state"] != "serving").collect();
+    let refused: Vec<&Value> = hooks
+        .iter()
+        .filter(|hook| hook["state"] != "serving")
+        .collect();
     assert!(refused.is_empty(), "{refused:#?}");
 
     for case in &cases {
@@ -135,16 +164,24 @@ async fn alike_deliveries_run_and_retries_do_not() {
 /// The first two are different deliveries and run; the first again is a retry and does not.
 async fn assert_retry_is_known(node: &Node, path: &str, sent: [(Vec<(&str, String)>, String); 2]) {
     let send = async |(headers, body): &(Vec<(&str, String)>, String)| {
-        let headers: Vec<(&str, &str)> = headers.iter().map(|(name, value)| (*name, value.as_str())).collect();
+        let headers: Vec<(&str, &str)> = headers
+            .iter()
+            .map(|(name, value)| (*name, value.as_str()))
+            .collect();
         let answer = node.post(path, &headers, body.clone()).await;
         assert!((200..300).contains(&answer.0), "{path}: {answer:?}");
         event_id(&answer)
     };
     let [first, second] = &sent;
     let id = send(first).await;
-    assert_ne!(send(second).await, id, "{path}: the second delivery is lost");
+    assert_ne!(
+        send(second).await,
+        id,
+        "{path}: the second delivery is lost"
+    );
     assert_eq!(send(first).await, id, "{path}: the retry runs again");
-    node.until_states(path.trim_start_matches('/'), &["done"; 2]).await;
+    node.until_states(path.trim_start_matches('/'), &["done"; 2])
+        .await;
 }
 
 #[tokio::test]
@@ -156,15 +193,32 @@ async fn identities_in_tokens_are_known() {
         ("bundle_id".to_owned(), "com.example.app".into()),
         ("environment".to_owned(), "Production".into()),
         ("app_apple_id".to_owned(), "1234".into()),
-        ("root_certificates".to_owned(), apple["root"].as_str().unwrap().into()),
+        (
+            "root_certificates".to_owned(),
+            apple["root"].as_str().unwrap().into(),
+        ),
     ]);
-    let apple_file = format!("mode = \"async\"\n[verify]\nprovider = \"apple-app-store\"\n\n[verify.config]\n{config}");
-    let jira_file = "mode = \"async\"\n[verify]\nprovider = \"jira-connect\"\nsecret = \"env:JIRA_SECRET\"\n";
-    let setup = Setup::new().env("JIRA_SECRET", SECRET).hook("apple", &bundled("echo"), &apple_file);
-    let node = setup.hook("jira", &bundled("echo"), jira_file).serving("apple").await;
+    let apple_file = format!(
+        "mode = \"async\"\n[verify]\nprovider = \"apple-app-store\"\n\n[verify.config]\n{config}"
+    );
+    let jira_file =
+        "mode = \"async\"\n[verify]\nprovider = \"jira-connect\"\nsecret = \"env:JIRA_SECRET\"\n";
+    let setup =
+        Setup::new()
+            .env("JIRA_SECRET", SECRET)
+            .hook("apple", &bundled("echo"), &apple_file);
+    let node = setup
+        .hook("jira", &bundled("echo"), jira_file)
+        .serving("apple")
+        .await;
     node.until("jira", "serving").await;
 
-    let notification = |at: usize| (Vec::new(), json!({ "signedPayload": apple["accepted"][at]["token"] }).to_string());
+    let notification = |at: usize| {
+        (
+            Vec::new(),
+            json!({ "signedPayload": apple["accepted"][at]["token"] }).to_string(),
+        )
+    };
     assert_retry_is_known(&node, "/apple", [notification(0), notification(1)]).await;
 
     let exp = std::time::UNIX_EPOCH.elapsed().unwrap().as_secs() + 180;
@@ -172,17 +226,35 @@ async fn identities_in_tokens_are_known() {
     let delivery = |issuer: &str, identifier: &str| {
         let part = |value: Value| URL_SAFE_NO_PAD.encode(value.to_string());
         let claims = json!({ "iss": issuer, "qsh": qsh, "iat": exp - 180, "exp": exp });
-        let signed = format!("{}.{}", part(json!({ "alg": "HS256", "typ": "JWT" })), part(claims));
+        let signed = format!(
+            "{}.{}",
+            part(json!({ "alg": "HS256", "typ": "JWT" })),
+            part(claims)
+        );
         let mut mac = <Hmac<Sha256> as KeyInit>::new_from_slice(SECRET.as_bytes()).unwrap();
         mac.update(signed.as_bytes());
-        let token = format!("JWT {signed}.{}", URL_SAFE_NO_PAD.encode(mac.finalize().into_bytes()));
-        let body = json!({ "webhookEvent": "jira:issue_updated", "issue": { "id": "10002" } }).to_string();
-        (vec![("authorization", token), ("x-atlassian-webhook-identifier", identifier.to_owned())], body)
+        let token = format!(
+            "JWT {signed}.{}",
+            URL_SAFE_NO_PAD.encode(mac.finalize().into_bytes())
+        );
+        let body =
+            json!({ "webhookEvent": "jira:issue_updated", "issue": { "id": "10002" } }).to_string();
+        (
+            vec![
+                ("authorization", token),
+                ("x-atlassian-webhook-identifier", identifier.to_owned()),
+            ],
+            body,
+        )
     };
     // The same identifier in two installations, and two identifiers in one.
     assert_retry_is_known(&node, "/jira", [delivery("a", "1"), delivery("b", "1")]).await;
     let other = delivery("a", "2");
-    let headers: Vec<(&str, &str)> = other.0.iter().map(|(name, value)| (*name, value.as_str())).collect();
+    let headers: Vec<(&str, &str)> = other
+        .0
+        .iter()
+        .map(|(name, value)| (*name, value.as_str()))
+        .collect();
     assert_eq!(node.post("/jira", &headers, other.1.clone()).await.0, 202);
     node.until_states("jira", &["done"; 3]).await;
 }

@@ -32,7 +32,9 @@ const AT_CHECKPOINT: &str = "ledger-after-checkpoint";
 async fn deliver(mut node: Node, n: usize, body_bytes: usize, kills: &mut usize) -> Node {
     let body = json!({ "n": n, "filler": "x".repeat(body_bytes) }).to_string();
     loop {
-        let answer = node.try_post("/leaves", &[("id", &n.to_string())], body.clone()).await;
+        let answer = node
+            .try_post("/leaves", &[("id", &n.to_string())], body.clone())
+            .await;
         if answer.is_some_and(|(status, _)| (200..300).contains(&status)) {
             return node;
         }
@@ -53,12 +55,19 @@ async fn nothing_is_lost_or_left_twice_wherever_the_process_is_killed() {
             kills += kill_at(point, mode, round).await;
         }
     }
-    assert!(kills >= KILL_POINTS.len() / 2, "{kills} kills prove nothing");
+    assert!(
+        kills >= KILL_POINTS.len() / 2,
+        "{kills} kills prove nothing"
+    );
 }
 
 async fn kill_at(point: &str, mode: &str, round: usize) -> usize {
     let is_large = point.ends_with("checkpoint");
-    let (events, body_bytes, chance) = if is_large { (30, 300_000, "return") } else { (25, 10, "10%return") };
+    let (events, body_bytes, chance) = if is_large {
+        (30, 300_000, "return")
+    } else {
+        (25, 10, "10%return")
+    };
     let mut node = serving(setup(mode).env("FAILPOINTS", &format!("{point}={chance}"))).await;
     let mut kills = 0;
     for n in 0..events {
@@ -68,7 +77,12 @@ async fn kill_at(point: &str, mode: &str, round: usize) -> usize {
     // Killed once more, and looked at without kill points.
     kills += usize::from(node.has_ended());
     let node = serving(node.killed().env("FAILPOINTS", "")).await;
-    check(&node, events, &format!("{point} {mode} {round}: {kills} kills")).await;
+    check(
+        &node,
+        events,
+        &format!("{point} {mode} {round}: {kills} kills"),
+    )
+    .await;
     kills
 }
 
@@ -78,7 +92,10 @@ async fn nothing_is_lost_when_the_start_itself_is_killed_or_the_letting_go_or_a_
         return;
     }
     // While the tables are made.
-    let fresh = setup("async").env("FAILPOINTS", "migrating=return").refused().await;
+    let fresh = setup("async")
+        .env("FAILPOINTS", "migrating=return")
+        .refused()
+        .await;
     let mut node = serving(fresh.env("FAILPOINTS", "before-run=1*return")).await;
     let mut kills = 0;
     for n in 0..10 {
@@ -93,13 +110,27 @@ async fn nothing_is_lost_when_the_start_itself_is_killed_or_the_letting_go_or_a_
     node.order("/api/hooks/leaves/resume", json!({})).await;
     check(&node, 10, "recovering").await;
     // In the middle of letting go of what is old.
-    let keep =
-        [("LANDFALL_LEDGER_KEEP", "1s"), ("LANDFALL_LEDGER_KEEP_BODIES", "1s"), ("FAILPOINTS", "pruning=return")];
-    let mut node = serving(keep.iter().fold(node.killed(), |setup, (key, value)| setup.env(key, value))).await;
+    let keep = [
+        ("LANDFALL_LEDGER_KEEP", "1s"),
+        ("LANDFALL_LEDGER_KEEP_BODIES", "1s"),
+        ("FAILPOINTS", "pruning=return"),
+    ];
+    let mut node = serving(
+        keep.iter()
+            .fold(node.killed(), |setup, (key, value)| setup.env(key, value)),
+    )
+    .await;
     node.ended().await;
-    let keep =
-        [("LANDFALL_LEDGER_KEEP", "1h"), ("LANDFALL_LEDGER_KEEP_BODIES", "1h"), ("FAILPOINTS", "replayed=return")];
-    let mut node = serving(keep.iter().fold(node.killed(), |setup, (key, value)| setup.env(key, value))).await;
+    let keep = [
+        ("LANDFALL_LEDGER_KEEP", "1h"),
+        ("LANDFALL_LEDGER_KEEP_BODIES", "1h"),
+        ("FAILPOINTS", "replayed=return"),
+    ];
+    let mut node = serving(
+        keep.iter()
+            .fold(node.killed(), |setup, (key, value)| setup.env(key, value)),
+    )
+    .await;
     assert_eq!(node.rows("leaves", "t").await.len(), 10);
     // Before the operator hears of it: who asks again gets no second run of what waits.
     node.order("/api/hooks/sink/pause", json!({})).await;
@@ -116,8 +147,14 @@ async fn nothing_is_lost_when_the_start_itself_is_killed_or_the_letting_go_or_a_
 #[tokio::test(flavor = "multi_thread")]
 async fn sixty_four_duplicates_and_a_kill_in_between_run_once() {
     for round in 0..rounds(2, 25) {
-        let point = ["ledger-after-commit", "before-run", "after-run", "ledger-before-commit"][round % 4];
-        let node = serving(setup("async").env("FAILPOINTS", &format!("{point}=3*off->1*return"))).await;
+        let point = [
+            "ledger-after-commit",
+            "before-run",
+            "after-run",
+            "ledger-before-commit",
+        ][round % 4];
+        let node =
+            serving(setup("async").env("FAILPOINTS", &format!("{point}=3*off->1*return"))).await;
         let mut node = Arc::new(node);
         let mut answered = std::collections::BTreeSet::new();
         let mut turns = 0;
@@ -128,12 +165,19 @@ async fn sixty_four_duplicates_and_a_kill_in_between_run_once() {
             let callers: Vec<_> = (0..64)
                 .map(|_| {
                     let node = node.clone();
-                    tokio::spawn(async move { node.try_post("/leaves", &[("id", "1")], "{\"n\":0}".into()).await })
+                    tokio::spawn(async move {
+                        node.try_post("/leaves", &[("id", "1")], "{\"n\":0}".into())
+                            .await
+                    })
                 })
                 .collect();
             for caller in callers {
                 let answer = caller.await.unwrap();
-                answered.extend(answer.filter(|(status, _)| *status == 202).map(|answer| event_id(&answer)));
+                answered.extend(
+                    answer
+                        .filter(|(status, _)| *status == 202)
+                        .map(|answer| event_id(&answer)),
+                );
             }
             let mut alone = Arc::into_inner(node).expect("the callers are gone");
             if alone.has_ended() {
@@ -165,8 +209,13 @@ async fn every_stop_under_load_is_orderly_quick_and_loses_nothing() {
                 tokio::spawn(async move {
                     let mut n = next + caller;
                     // A refusal or a closed door ends it: the node is stopping.
-                    while let Some((202, _)) =
-                        node.try_post("/leaves", &[("id", &n.to_string())], json!({ "n": n }).to_string()).await
+                    while let Some((202, _)) = node
+                        .try_post(
+                            "/leaves",
+                            &[("id", &n.to_string())],
+                            json!({ "n": n }).to_string(),
+                        )
+                        .await
                     {
                         n += CALLERS;
                     }
@@ -181,7 +230,11 @@ async fn every_stop_under_load_is_orderly_quick_and_loses_nothing() {
         for caller in callers {
             last.push(caller.await.unwrap());
         }
-        acknowledged += last.iter().enumerate().map(|(caller, n)| (n - next - caller) / CALLERS).sum::<usize>();
+        acknowledged += last
+            .iter()
+            .enumerate()
+            .map(|(caller, n)| (n - next - caller) / CALLERS)
+            .sum::<usize>();
         let mut alone = Arc::into_inner(shared).expect("the callers are gone");
         let status = alone.ended().await;
         assert!(
@@ -195,21 +248,39 @@ async fn every_stop_under_load_is_orderly_quick_and_loses_nothing() {
     }
     eventually("all are done", || async {
         let counts = node.ask("/api/stats").await;
-        let open = counts.as_array().unwrap().iter().filter(|one| one["state"] != "done").count();
+        let open = counts
+            .as_array()
+            .unwrap()
+            .iter()
+            .filter(|one| one["state"] != "done")
+            .count();
         (open == 0).then_some(())
     })
     .await;
     let mut after = 0;
     let mut numbers = BTreeMap::new();
     loop {
-        let page = node.ask(&format!("/api/rows/sink/t?limit=1000&after={after}")).await;
+        let page = node
+            .ask(&format!("/api/rows/sink/t?limit=1000&after={after}"))
+            .await;
         let rows = page.as_array().unwrap();
-        rows.iter().for_each(|row| *numbers.entry(row["row"]["n"].as_u64().unwrap()).or_insert(0) += 1);
+        rows.iter().for_each(|row| {
+            *numbers
+                .entry(row["row"]["n"].as_u64().unwrap())
+                .or_insert(0) += 1
+        });
         match rows.last() {
             Some(row) if rows.len() == 1000 => after = row["id"].as_i64().unwrap(),
             _ => break,
         }
     }
-    assert!(numbers.values().all(|count| *count == 1), "nothing was left twice");
-    assert!(numbers.len() >= acknowledged && acknowledged > 0, "{} of {acknowledged} are there", numbers.len());
+    assert!(
+        numbers.values().all(|count| *count == 1),
+        "nothing was left twice"
+    );
+    assert!(
+        numbers.len() >= acknowledged && acknowledged > 0,
+        "{} of {acknowledged} are there",
+        numbers.len()
+    );
 }

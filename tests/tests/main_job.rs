@@ -7,7 +7,13 @@ use serde_json::{Value, json};
 const GITHUB: &str = "[verify]\nprovider = \"github\"\nsecret = \"env:GITHUB_SECRET\"\n";
 const SECRET: &str = "It's a Secret to Everybody";
 
-async fn github(node: &Node, path: &str, event: &str, body: &[u8], signature: &str) -> (u16, String) {
+async fn github(
+    node: &Node,
+    path: &str,
+    event: &str,
+    body: &[u8],
+    signature: &str,
+) -> (u16, String) {
     let headers = [
         ("content-type", "application/json"),
         ("x-github-event", event),
@@ -19,7 +25,11 @@ async fn github(node: &Node, path: &str, event: &str, body: &[u8], signature: &s
 
 #[tokio::test]
 async fn recorded_github_events_are_echoed_whatever_they_are() {
-    let node = Setup::new().hook("echo", &bundled("echo"), GITHUB).env("GITHUB_SECRET", SECRET).serving("echo").await;
+    let node = Setup::new()
+        .hook("echo", &bundled("echo"), GITHUB)
+        .env("GITHUB_SECRET", SECRET)
+        .serving("echo")
+        .await;
     let mut count = 0;
     for entry in std::fs::read_dir(landfall_tests::root().join("tests/fixtures/github")).unwrap() {
         let path = entry.unwrap().path();
@@ -28,11 +38,21 @@ async fn recorded_github_events_are_echoed_whatever_they_are() {
             continue;
         }
         let body = fixture(name);
-        let (status, text) =
-            github(&node, "/echo", name.rsplit_once('-').unwrap().0, &body, &sign(SECRET, &body)).await;
+        let (status, text) = github(
+            &node,
+            "/echo",
+            name.rsplit_once('-').unwrap().0,
+            &body,
+            &sign(SECRET, &body),
+        )
+        .await;
         assert_eq!(status, 200, "{name}: {text}");
         let answer: Value = serde_json::from_str(&text).unwrap();
-        assert_eq!(answer["received"], serde_json::from_slice::<Value>(&body).unwrap(), "{name}");
+        assert_eq!(
+            answer["received"],
+            serde_json::from_slice::<Value>(&body).unwrap(),
+            "{name}"
+        );
         count += 1;
     }
     assert!(count >= 15);
@@ -44,7 +64,11 @@ async fn store_keeps_the_chosen_fields_as_rows() {
         "{GITHUB}[settings]\ntable = \"pushes\"\nfields = {{ repo = \"/repository/full_name\", who = \"/sender/login\" }}\n\
          [allow]\ntable = [\"pushes\"]\n"
     );
-    let node = Setup::new().hook("store", &bundled("store"), &hook).env("GITHUB_SECRET", SECRET).serving("store").await;
+    let node = Setup::new()
+        .hook("store", &bundled("store"), &hook)
+        .env("GITHUB_SECRET", SECRET)
+        .serving("store")
+        .await;
     let body = fixture("push-1");
     let (status, text) = github(&node, "/store", "push", &body, &sign(SECRET, &body)).await;
     assert_eq!(status, 200, "{text}");
@@ -68,20 +92,43 @@ async fn forward_relays_the_very_bytes_to_every_target() {
         receiver.url("/b"),
     );
     let setup = Setup::new().hook("forward", &bundled("forward"), &hook);
-    let node = setup.env("GITHUB_SECRET", SECRET).env("TOKEN", "t0ken").serving("forward").await;
+    let node = setup
+        .env("GITHUB_SECRET", SECRET)
+        .env("TOKEN", "t0ken")
+        .serving("forward")
+        .await;
     let body = fixture("issues-1");
     let (status, text) = github(&node, "/forward", "issues", &body, &sign(SECRET, &body)).await;
     assert_eq!(status, 200, "{text}");
     let got = receiver.got();
-    assert_eq!(got.iter().map(|got| got.path.as_str()).collect::<Vec<_>>(), ["/a", "/b"]);
-    assert!(got.iter().all(|got| got.body == body && got.headers["content-type"] == "application/json"));
+    assert_eq!(
+        got.iter().map(|got| got.path.as_str()).collect::<Vec<_>>(),
+        ["/a", "/b"]
+    );
+    assert!(
+        got.iter()
+            .all(|got| got.body == body && got.headers["content-type"] == "application/json")
+    );
     assert_eq!(got[0].headers.get("authorization"), None);
     assert_eq!(got[1].headers["authorization"], "Bearer t0ken");
-    assert_eq!(got[0].headers["idempotency-key"], got[1].headers["idempotency-key"]);
+    assert_eq!(
+        got[0].headers["idempotency-key"],
+        got[1].headers["idempotency-key"]
+    );
     receiver.answer(503);
-    assert_eq!(github(&node, "/forward", "issues", &body, &sign(SECRET, &body)).await.0, 503);
+    assert_eq!(
+        github(&node, "/forward", "issues", &body, &sign(SECRET, &body))
+            .await
+            .0,
+        503
+    );
     receiver.answer(400);
-    assert_eq!(github(&node, "/forward", "issues", &body, &sign(SECRET, &body)).await.0, 422);
+    assert_eq!(
+        github(&node, "/forward", "issues", &body, &sign(SECRET, &body))
+            .await
+            .0,
+        422
+    );
 }
 
 #[tokio::test]
@@ -94,13 +141,26 @@ async fn trigger_calls_only_when_its_condition_holds() {
         receiver.url("/deploy"),
         receiver.url("/deploy"),
     );
-    let node =
-        Setup::new().hook("trigger", &bundled("trigger"), &hook).env("GITHUB_SECRET", SECRET).serving("trigger").await;
+    let node = Setup::new()
+        .hook("trigger", &bundled("trigger"), &hook)
+        .env("GITHUB_SECRET", SECRET)
+        .serving("trigger")
+        .await;
     for (name, calls) in [("issues-1", 0), ("push-3", 0), ("push-1", 1)] {
         let body = fixture(name);
-        let (status, text) =
-            github(&node, "/trigger", name.split('-').next().unwrap(), &body, &sign(SECRET, &body)).await;
-        assert_eq!((status, receiver.got().len()), (200, calls), "{name}: {text}");
+        let (status, text) = github(
+            &node,
+            "/trigger",
+            name.split('-').next().unwrap(),
+            &body,
+            &sign(SECRET, &body),
+        )
+        .await;
+        assert_eq!(
+            (status, receiver.got().len()),
+            (200, calls),
+            "{name}: {text}"
+        );
     }
     let sent: Value = serde_json::from_slice(&fixture("push-1")).unwrap();
     let called: Value = serde_json::from_slice(&receiver.got()[0].body).unwrap();
@@ -110,7 +170,11 @@ async fn trigger_calls_only_when_its_condition_holds() {
 #[tokio::test]
 async fn what_is_not_proven_is_401_and_never_runs() {
     let hook = format!("{GITHUB}[allow]\ntable = [\"events\"]\n");
-    let node = Setup::new().hook("store", &bundled("store"), &hook).env("GITHUB_SECRET", SECRET).serving("store").await;
+    let node = Setup::new()
+        .hook("store", &bundled("store"), &hook)
+        .env("GITHUB_SECRET", SECRET)
+        .serving("store")
+        .await;
     let body = fixture("push-1");
     let good = sign(SECRET, &body);
     let mut tampered = body.clone();
@@ -127,7 +191,12 @@ async fn what_is_not_proven_is_401_and_never_runs() {
         answers.push(github(&node, "/store", "push", body, &signature).await);
     }
     answers.push(node.post("/store", &[], body.clone()).await);
-    assert!(answers.iter().all(|answer| *answer == (401, "{\"error\":\"unauthorized\"}".to_owned())), "{answers:?}");
+    assert!(
+        answers
+            .iter()
+            .all(|answer| *answer == (401, "{\"error\":\"unauthorized\"}".to_owned())),
+        "{answers:?}"
+    );
     node.settle().await;
     assert!(node.rows("store", "events").await.is_empty());
     assert!(!node.log().contains("\"attempt\""), "{}", node.log());
@@ -137,20 +206,49 @@ async fn what_is_not_proven_is_401_and_never_runs() {
 
 #[tokio::test]
 async fn no_secret_and_no_verify_are_closed_and_say_so() {
-    let setup = Setup::new().hook("github", &bundled("echo"), GITHUB).hook("open", &bundled("echo"), "");
+    let setup =
+        Setup::new()
+            .hook("github", &bundled("echo"), GITHUB)
+            .hook("open", &bundled("echo"), "");
     let empty = "[verify]\nprovider = \"github\"\nsecret = \"env:EMPTY_SECRET\"\n";
-    let node = setup.hook("empty", &bundled("echo"), empty).env("EMPTY_SECRET", "").start().await;
+    let node = setup
+        .hook("empty", &bundled("echo"), empty)
+        .env("EMPTY_SECRET", "")
+        .start()
+        .await;
     let problem = node.until("empty", "closed").await["problem"].to_string();
-    assert!(problem.contains("the secret at `env:EMPTY_SECRET` is empty"), "{problem}");
+    assert!(
+        problem.contains("the secret at `env:EMPTY_SECRET` is empty"),
+        "{problem}"
+    );
     let no_secret = node.until("github", "closed").await;
-    assert!(no_secret["problem"].as_str().unwrap().contains("`GITHUB_SECRET` is not set"), "{no_secret}");
+    assert!(
+        no_secret["problem"]
+            .as_str()
+            .unwrap()
+            .contains("`GITHUB_SECRET` is not set"),
+        "{no_secret}"
+    );
     let body = fixture("push-1");
     let (status, text) = github(&node, "/github", "push", &body, &sign("", &body)).await;
-    assert_eq!((status, text.as_str()), (503, "{\"error\":\"unavailable\"}"));
-    let line = node.logged("the refusal is logged", |line| line["reason"] == "no_secret").await;
-    assert!(line["detail"].as_str().unwrap().contains("GITHUB_SECRET"), "{line}");
+    assert_eq!(
+        (status, text.as_str()),
+        (503, "{\"error\":\"unavailable\"}")
+    );
+    let line = node
+        .logged("the refusal is logged", |line| {
+            line["reason"] == "no_secret"
+        })
+        .await;
+    assert!(
+        line["detail"].as_str().unwrap().contains("GITHUB_SECRET"),
+        "{line}"
+    );
     let closed = node.until("open", "closed").await;
-    assert!(closed["problem"].as_str().unwrap().contains("[verify]"), "{closed}");
+    assert!(
+        closed["problem"].as_str().unwrap().contains("[verify]"),
+        "{closed}"
+    );
     assert_eq!(node.post("/open", &[], "{}").await.0, 503);
 }
 
@@ -158,39 +256,87 @@ async fn no_secret_and_no_verify_are_closed_and_say_so() {
 async fn the_guides_own_sample_a_secret_header_and_a_challenge() {
     let hook = "[verify]\nscheme = \"token\"\nfrom = { header = \"Secret\" }\nsecret = [\"env:NEW\", \"env:OLD\"]\n";
     let setup = Setup::new().hook("echo", &bundled("echo"), hook);
-    let node = setup.env("OLD", "old secret").env("NEW", "new secret").serving("echo").await;
+    let node = setup
+        .env("OLD", "old secret")
+        .env("NEW", "new secret")
+        .serving("echo")
+        .await;
     for secret in ["old secret", "new secret"] {
-        assert_eq!(node.post("/echo", &[("Secret", secret)], "{\"a\":1}").await.0, 200);
+        assert_eq!(
+            node.post("/echo", &[("Secret", secret)], "{\"a\":1}")
+                .await
+                .0,
+            200
+        );
     }
-    assert_eq!(node.post("/echo", &[("Secret", "no secret")], "{\"a\":1}").await.0, 401);
-    assert_eq!(node.post("/echo", &[("Secret", "no secret")], "{\"challenge\":\"x\"}").await.0, 401);
-    let answer = node.post("/echo", &[("Secret", "new secret")], "{\"challenge\":\"x\"}").await;
+    assert_eq!(
+        node.post("/echo", &[("Secret", "no secret")], "{\"a\":1}")
+            .await
+            .0,
+        401
+    );
+    assert_eq!(
+        node.post("/echo", &[("Secret", "no secret")], "{\"challenge\":\"x\"}")
+            .await
+            .0,
+        401
+    );
+    let answer = node
+        .post(
+            "/echo",
+            &[("Secret", "new secret")],
+            "{\"challenge\":\"x\"}",
+        )
+        .await;
     assert_eq!(answer, (200, "{\"challenge\":\"x\"}".to_owned()));
 }
 
 #[tokio::test]
 async fn a_secret_file_is_read_again_when_it_changes() {
     let hook = "[verify]\nscheme = \"basic\"\nsecret = \"file:pair\"\n";
-    let node = Setup::new().hook("echo", &bundled("echo"), hook).file("pair", "user:one\n").serving("echo").await;
+    let node = Setup::new()
+        .hook("echo", &bundled("echo"), hook)
+        .file("pair", "user:one\n")
+        .serving("echo")
+        .await;
     let ask = async |pair: &str| {
         let request = node.client.post(node.url("/echo"));
         let (user, password) = pair.split_once(':').unwrap();
-        request.basic_auth(user, Some(password)).body("{}").send().await.unwrap().status().as_u16()
+        request
+            .basic_auth(user, Some(password))
+            .body("{}")
+            .send()
+            .await
+            .unwrap()
+            .status()
+            .as_u16()
     };
     assert_eq!(ask("user:one").await, 200);
     std::fs::write(node.plugins().join("pair"), "user:two").unwrap();
-    landfall_tests::eventually("the new secret counts", || async { (ask("user:two").await == 200).then_some(()) })
-        .await;
+    landfall_tests::eventually("the new secret counts", || async {
+        (ask("user:two").await == 200).then_some(())
+    })
+    .await;
     assert_eq!(ask("user:one").await, 401);
     std::fs::remove_file(node.plugins().join("pair")).unwrap();
-    landfall_tests::eventually("the hook closes", || async { (ask("user:two").await == 503).then_some(()) }).await;
+    landfall_tests::eventually("the hook closes", || async {
+        (ask("user:two").await == 503).then_some(())
+    })
+    .await;
 }
 
 #[tokio::test]
 async fn a_body_of_five_mebibytes_is_refused_or_handled_as_configured() {
     let open = "[verify]\nscheme = \"none\"\n";
     let setup = Setup::new().hook("small", &guest("binary"), open);
-    let node = setup.hook("large", &guest("binary"), &format!("max_body = \"6MiB\"\n{open}")).serving("large").await;
+    let node = setup
+        .hook(
+            "large",
+            &guest("binary"),
+            &format!("max_body = \"6MiB\"\n{open}"),
+        )
+        .serving("large")
+        .await;
     node.until("small", "serving").await;
     let body = vec![0xff_u8; 5 << 20];
     assert_eq!(node.post("/small", &[], body.clone()).await.0, 413);

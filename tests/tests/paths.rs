@@ -53,13 +53,19 @@ async fn edits_that_collide_leave_everybody_where_they_were() {
     // A bad present file keeps a hook where it serves, even when the path that it once wanted becomes free.
     node.put("a.toml", "path = \"/1");
     eventually("the mistake is said", || async {
-        node.hook("a").await?["problem"].as_str()?.starts_with("a.toml:1").then_some(())
+        node.hook("a").await?["problem"]
+            .as_str()?
+            .starts_with("a.toml:1")
+            .then_some(())
     })
     .await;
     node.put("b.toml", at_path("/2"));
     stands(&node, "b", "/2", "serving").await;
     std::fs::remove_file(node.plugins().join("c.toml")).unwrap();
-    eventually("c is gone", || async { node.hook("c").await.is_none().then_some(()) }).await;
+    eventually("c is gone", || async {
+        node.hook("c").await.is_none().then_some(())
+    })
+    .await;
     stands(&node, "a", "/1", "stale").await;
     assert_eq!(node.post("/1", &[], "{}").await.0, 200);
     // Three may go round.
@@ -84,7 +90,10 @@ async fn what_was_deleted_goes_on_nowhere() {
     std::fs::remove_file(node.plugins().join("two.wasm")).unwrap();
     node.put("a.toml", "[[[");
     eventually("the mistake is said", || async {
-        node.hook("a").await?["problem"].as_str()?.starts_with("a.toml:1").then_some(())
+        node.hook("a").await?["problem"]
+            .as_str()?
+            .starts_with("a.toml:1")
+            .then_some(())
     })
     .await;
     tokio::time::sleep(Duration::from_millis(1500)).await;
@@ -100,37 +109,78 @@ async fn what_was_deleted_goes_on_nowhere() {
 
 #[tokio::test]
 async fn a_deleted_hook_file_lets_nobody_in() {
-    let setup = Setup::new().hook("a", &guest("answers_one"), &format!("path = \"/1\"\n{OPEN}"));
-    let node = setup.hook("c", &guest("answers_two"), &format!("path = \"/a\"\n{OPEN}")).serving("a").await;
+    let setup = Setup::new().hook(
+        "a",
+        &guest("answers_one"),
+        &format!("path = \"/1\"\n{OPEN}"),
+    );
+    let node = setup
+        .hook(
+            "c",
+            &guest("answers_two"),
+            &format!("path = \"/a\"\n{OPEN}"),
+        )
+        .serving("a")
+        .await;
     node.until("c", "serving").await;
     std::fs::remove_file(node.plugins().join("a.toml")).unwrap();
-    eventually("the rules are gone", || async { (node.post("/1", &[], "{}").await.0 == 404).then_some(()) }).await;
+    eventually("the rules are gone", || async {
+        (node.post("/1", &[], "{}").await.0 == 404).then_some(())
+    })
+    .await;
     assert_eq!(node.post("/a", &[], "{}").await, (200, "two".to_owned()));
 }
 
 #[tokio::test]
 async fn a_contested_path_goes_to_the_same_hook_at_every_start() {
     for _ in 0..3 {
-        let setup = Setup::new().hook("z", &guest("answers_one"), &format!("path = \"/x\"\n{OPEN}"));
-        let node = setup.hook("b", &bundled("echo"), &format!("path = \"/x\"\n{OPEN}")).start().await;
+        let setup = Setup::new().hook(
+            "z",
+            &guest("answers_one"),
+            &format!("path = \"/x\"\n{OPEN}"),
+        );
+        let node = setup
+            .hook("b", &bundled("echo"), &format!("path = \"/x\"\n{OPEN}"))
+            .start()
+            .await;
         node.until("b", "serving").await;
         let status = node.until("z", "unavailable").await;
-        assert!(status["problem"].as_str().unwrap().contains("taken by hook `b`"), "{status}");
+        assert!(
+            status["problem"]
+                .as_str()
+                .unwrap()
+                .contains("taken by hook `b`"),
+            "{status}"
+        );
     }
 }
 
 #[tokio::test]
 async fn a_hook_that_never_served_moves_with_its_file() {
-    let node = Setup::new().file("z.wasm", "garbage").file("z.toml", "path = \"/p1\"\n").start().await;
+    let node = Setup::new()
+        .file("z.wasm", "garbage")
+        .file("z.toml", "path = \"/p1\"\n")
+        .start()
+        .await;
     stands(&node, "z", "/p1", "unavailable").await;
     node.put("z.toml", "path = \"/p2\"\n");
     stands(&node, "z", "/p2", "unavailable").await;
-    assert_eq!((node.post("/p1", &[], "{}").await.0, node.post("/p2", &[], "{}").await.0), (404, 503));
+    assert_eq!(
+        (
+            node.post("/p1", &[], "{}").await.0,
+            node.post("/p2", &[], "{}").await.0
+        ),
+        (404, 503)
+    );
 }
 
 #[tokio::test]
 async fn a_deleted_component_ends_whatever_the_hook_file_says() {
-    for edit in ["component = \"nope.wasm\"", "component = \"two.wasm\"\nbogus = 1", "component = \"bad.wasm\""] {
+    for edit in [
+        "component = \"nope.wasm\"",
+        "component = \"two.wasm\"\nbogus = 1",
+        "component = \"bad.wasm\"",
+    ] {
         let node = at_paths(&[("a", "/1")]).await;
         node.put("two.wasm", component("answers_two"));
         node.put("bad.wasm", "garbage");
@@ -148,12 +198,19 @@ async fn a_deleted_component_ends_whatever_the_hook_file_says() {
 
 #[tokio::test]
 async fn a_deleted_hook_file_ends_whatever_the_component_is() {
-    let setup = Setup::new().hook("a", &guest("answers_one"), &format!("path = \"/x\"\n{OPEN}"));
+    let setup = Setup::new().hook(
+        "a",
+        &guest("answers_one"),
+        &format!("path = \"/x\"\n{OPEN}"),
+    );
     let node = setup.serving("a").await;
     node.put("a.wasm", "garbage");
     node.until("a", "stale").await;
     std::fs::remove_file(node.plugins().join("a.toml")).unwrap();
-    eventually("the rules are gone", || async { (node.post("/x", &[], "{}").await.0 == 404).then_some(()) }).await;
+    eventually("the rules are gone", || async {
+        (node.post("/x", &[], "{}").await.0 == 404).then_some(())
+    })
+    .await;
 }
 
 #[tokio::test]
@@ -205,7 +262,10 @@ async fn a_closing_edit_counts_while_the_component_keeps_changing() {
     let edit = async {
         node.settle().await;
         node.put("a.toml", "path = \"/1\"\ncomponent = \"one.wasm\"\n");
-        eventually("the hook is closed", || async { (node.post("/1", &[], "{}").await.0 == 503).then_some(()) }).await;
+        eventually("the hook is closed", || async {
+            (node.post("/1", &[], "{}").await.0 == 503).then_some(())
+        })
+        .await;
         stop.store(true, Ordering::Relaxed);
     };
     tokio::join!(noise, edit);
@@ -215,7 +275,10 @@ async fn a_closing_edit_counts_while_the_component_keeps_changing() {
 async fn a_closing_edit_counts_although_it_names_a_missing_component() {
     let node = at_paths(&[("a", "/1")]).await;
     node.put("a.toml", "path = \"/1\"\ncomponent = \"nope.wasm\"\n");
-    eventually("the hook is closed", || async { (node.post("/1", &[], "{}").await.0 == 503).then_some(()) }).await;
+    eventually("the hook is closed", || async {
+        (node.post("/1", &[], "{}").await.0 == 503).then_some(())
+    })
+    .await;
 }
 
 #[tokio::test]
@@ -223,12 +286,20 @@ async fn two_hooks_may_swap_their_paths() {
     let shared = format!("component = \"answers.wasm\"\n{OPEN}");
     let hook = |path: &str| format!("path = \"{path}\"\n{shared}");
     let setup = Setup::new().file("answers.wasm", component("answers_one"));
-    let node = setup.file("a.toml", hook("/x")).file("b.toml", hook("/y")).serving("b").await;
+    let node = setup
+        .file("a.toml", hook("/x"))
+        .file("b.toml", hook("/y"))
+        .serving("b")
+        .await;
     node.put("a.toml", hook("/y"));
     node.put("b.toml", hook("/x"));
     eventually("both have moved", || async {
         let (a, b) = (node.hook("a").await?, node.hook("b").await?);
-        (a["path"] == "/y" && b["path"] == "/x" && a["state"] == "serving" && b["state"] == "serving").then_some(())
+        (a["path"] == "/y"
+            && b["path"] == "/x"
+            && a["state"] == "serving"
+            && b["state"] == "serving")
+            .then_some(())
     })
     .await;
 }
@@ -247,7 +318,13 @@ async fn one_component_serves_many_hooks_and_a_taken_path_is_said() {
     assert_eq!(node.post("/a", &[], "{}").await.0, 200);
     assert_eq!(node.post("/shop/7", &[], "{}").await.0, 200);
     let taken = node.until("c", "unavailable").await;
-    assert!(taken["problem"].as_str().unwrap().contains("path `/a` is taken by hook `a`"), "{taken}");
+    assert!(
+        taken["problem"]
+            .as_str()
+            .unwrap()
+            .contains("path `/a` is taken by hook `a`"),
+        "{taken}"
+    );
     assert!(node.hook("answers").await.is_none());
     assert!(node.hook("Bad Name.toml").await.is_some());
 }
@@ -255,8 +332,16 @@ async fn one_component_serves_many_hooks_and_a_taken_path_is_said() {
 #[tokio::test]
 async fn unreadable_hook_file_keeps_its_path() {
     let broken = "path = \"/in/{id}\"\ncomponent = \"one.wasm\"\nmode = \"async\n[verify]\nscheme = \"none\"\n";
-    let node = Setup::new().file("one.wasm", component("answers_one")).file("a.toml", broken).start().await;
+    let node = Setup::new()
+        .file("one.wasm", component("answers_one"))
+        .file("a.toml", broken)
+        .start()
+        .await;
     node.until("a", "unavailable").await;
-    assert_eq!(node.post("/in/7", &[], "{}").await.0, 503, "the sender tries again");
+    assert_eq!(
+        node.post("/in/7", &[], "{}").await.0,
+        503,
+        "the sender tries again"
+    );
     assert_eq!(node.post("/a", &[], "{}").await.0, 404);
 }

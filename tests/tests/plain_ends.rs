@@ -6,12 +6,18 @@ use serde_json::Value;
 const OPEN: &str = "deadline = \"60s\"\n[verify]\nscheme = \"none\"\n";
 
 async fn plain(more: &str) -> Node {
-    Setup::new().hook("plain", &guest("plain"), &format!("{OPEN}{more}")).serving("plain").await
+    Setup::new()
+        .hook("plain", &guest("plain"), &format!("{OPEN}{more}"))
+        .serving("plain")
+        .await
 }
 
 /// The record of the first attempt that the log has for this path.
 async fn attempt(node: &Node) -> Value {
-    node.logged("the attempt", |line| line["hook"] == "plain" && line["message"] == "attempt").await
+    node.logged("the attempt", |line| {
+        line["hook"] == "plain" && line["message"] == "attempt"
+    })
+    .await
 }
 
 async fn ends_at_once(does: &str, outcome: &str, reason: &str) {
@@ -20,7 +26,10 @@ async fn ends_at_once(does: &str, outcome: &str, reason: &str) {
     assert!(status >= 500, "{does}: {status} {answer}");
     let attempt = attempt(&node).await;
     assert_eq!(attempt["outcome"], outcome, "{attempt}");
-    assert!(attempt["reason"].as_str().unwrap().contains(reason), "{attempt}");
+    assert!(
+        attempt["reason"].as_str().unwrap().contains(reason),
+        "{attempt}"
+    );
 }
 
 #[tokio::test]
@@ -30,22 +39,45 @@ async fn a_panic_ends_the_attempt() {
 
 #[tokio::test]
 async fn an_unfinished_body_ends_the_attempt() {
-    ends_at_once("never-finishes", "trap", "ended before it finished the body").await;
+    ends_at_once(
+        "never-finishes",
+        "trap",
+        "ended before it finished the body",
+    )
+    .await;
     ends_at_once("drops-its-body", "bad-reply", "did not finish the body").await;
 }
 
 #[tokio::test]
 async fn an_endless_body_ends_the_attempt() {
-    ends_at_once("writes-for-ever", "bad-reply", "has more than 8388608 bytes").await;
-    ends_at_once("goes-on-after-its-body", "bad-reply", "has more than 8388608 bytes").await;
+    ends_at_once(
+        "writes-for-ever",
+        "bad-reply",
+        "has more than 8388608 bytes",
+    )
+    .await;
+    ends_at_once(
+        "goes-on-after-its-body",
+        "bad-reply",
+        "has more than 8388608 bytes",
+    )
+    .await;
 }
 
 #[tokio::test]
 async fn replies_may_set_every_header() {
     let node = plain("").await;
-    let response = node.client.post(node.url("/plain?does=sets-every-header")).send().await.unwrap();
+    let response = node
+        .client
+        .post(node.url("/plain?does=sets-every-header"))
+        .send()
+        .await
+        .unwrap();
     assert_eq!(response.status(), 200, "{}", node.log());
-    assert!(response.headers().get("connection").is_none() && response.headers()["date"] != "x", "{response:?}");
+    assert!(
+        response.headers().get("connection").is_none() && response.headers()["date"] != "x",
+        "{response:?}"
+    );
     assert_eq!(response.text().await.unwrap(), "0123456789");
 }
 
@@ -69,30 +101,62 @@ async fn bodies_of_denied_calls_are_not_read() {
 #[tokio::test]
 async fn failed_calls_are_recorded() {
     let node = plain("[allow]\nhttp = [\"http://127.0.0.1:9/\"]\n").await;
-    for url in ["http://127.0.0.1:9/nobody?key=k", "https://elsewhere.example/x?token=t"] {
-        assert_eq!(node.post(&format!("/plain?call={url}"), &[], "").await.0, 200, "the guest does not mind");
+    for url in [
+        "http://127.0.0.1:9/nobody?key=k",
+        "https://elsewhere.example/x?token=t",
+    ] {
+        assert_eq!(
+            node.post(&format!("/plain?call={url}"), &[], "").await.0,
+            200,
+            "the guest does not mind"
+        );
     }
-    let denied = node.logged("the denial", |line| line["error"] == "denied").await;
+    let denied = node
+        .logged("the denial", |line| line["error"] == "denied")
+        .await;
     assert_eq!(denied["message"], "outbound call failed", "{denied}");
-    assert_eq!((&denied["method"], &denied["url"]), (&"GET".into(), &"https://elsewhere.example/x".into()));
-    assert!(denied["reason"].as_str().unwrap().contains("is not in `[allow] http` of this hook"), "{denied}");
-    let failed = node.logged("the failure", |line| line["error"] == "connection").await;
+    assert_eq!(
+        (&denied["method"], &denied["url"]),
+        (&"GET".into(), &"https://elsewhere.example/x".into())
+    );
+    assert!(
+        denied["reason"]
+            .as_str()
+            .unwrap()
+            .contains("is not in `[allow] http` of this hook"),
+        "{denied}"
+    );
+    let failed = node
+        .logged("the failure", |line| line["error"] == "connection")
+        .await;
     assert_eq!(failed["url"], "http://127.0.0.1:9/nobody");
 
     let id = denied["event"].as_str().unwrap();
     let event = node.ask(&format!("/api/events/{id}")).await;
-    assert!(event.to_string().contains("https://elsewhere.example/x"), "{event}");
-    assert!(!event["attempts"].to_string().contains("token=t"), "{event}");
+    assert!(
+        event.to_string().contains("https://elsewhere.example/x"),
+        "{event}"
+    );
+    assert!(
+        !event["attempts"].to_string().contains("token=t"),
+        "{event}"
+    );
 }
 
 #[tokio::test]
 async fn bodies_count_as_memory() {
     let inside = Receiver::start().await;
-    let grants = format!("[allow]\nhttp = [\"{}\"]\n[limits]\nmemory = \"16MiB\"\n", inside.url("/"));
+    let grants = format!(
+        "[allow]\nhttp = [\"{}\"]\n[limits]\nmemory = \"16MiB\"\n",
+        inside.url("/")
+    );
     let node = plain(&grants).await;
     uploaded(&node, &inside.url("/")).await;
     let peak = attempt(&node).await["memory_kib"].as_u64().unwrap();
-    assert!(peak <= 16 << 10 && peak > 12 << 10, "the bodies are in the record: {peak} KiB");
+    assert!(
+        peak <= 16 << 10 && peak > 12 << 10,
+        "the bodies are in the record: {peak} KiB"
+    );
     assert!(inside.got().is_empty(), "no body was whole");
 }
 
@@ -100,22 +164,51 @@ async fn bodies_count_as_memory() {
 async fn wstd_components_run() {
     let inside = Receiver::start().await;
     let grants = format!("{OPEN}[allow]\nhttp = [\"{}\"]\n", inside.url("/"));
-    let node = Setup::new().hook("plain", &guest("wstd_plain"), &grants).serving("plain").await;
-    assert_eq!(node.post("/plain", &[], "hello").await, (200, "hello".into()), "{}", node.log());
-    let called = node.post(&format!("/plain?call={}", inside.url("/x")), &[], "hello").await;
+    let node = Setup::new()
+        .hook("plain", &guest("wstd_plain"), &grants)
+        .serving("plain")
+        .await;
+    assert_eq!(
+        node.post("/plain", &[], "hello").await,
+        (200, "hello".into()),
+        "{}",
+        node.log()
+    );
+    let called = node
+        .post(&format!("/plain?call={}", inside.url("/x")), &[], "hello")
+        .await;
     assert_eq!(called, (200, "called: 200 OK".into()), "{}", node.log());
     assert_eq!(
-        (inside.got()[0].body.as_slice(), &inside.got()[0].headers["content-length"]),
+        (
+            inside.got()[0].body.as_slice(),
+            &inside.got()[0].headers["content-length"]
+        ),
         (&b"hello"[..], &"5".parse().unwrap())
     );
     assert_eq!(node.post("/plain?panics", &[], "me").await.0, 500);
-    let attempt = node.logged("the trap", |line| line["outcome"] == "trap").await;
-    assert!(attempt["reason"].as_str().unwrap().contains("no luck with me"), "{attempt}");
+    let attempt = node
+        .logged("the trap", |line| line["outcome"] == "trap")
+        .await;
+    assert!(
+        attempt["reason"]
+            .as_str()
+            .unwrap()
+            .contains("no luck with me"),
+        "{attempt}"
+    );
 }
 
 #[tokio::test]
 async fn axum_components_run() {
     let file = format!("path = \"/items\"\n{OPEN}");
-    let node = Setup::new().hook("routes", &guest("wstd_routes"), &file).serving("routes").await;
-    assert_eq!(node.post("/items", &[], "hello").await, (200, "items: hello".into()), "{}", node.log());
+    let node = Setup::new()
+        .hook("routes", &guest("wstd_routes"), &file)
+        .serving("routes")
+        .await;
+    assert_eq!(
+        node.post("/items", &[], "hello").await,
+        (200, "items: hello".into()),
+        "{}",
+        node.log()
+    );
 }

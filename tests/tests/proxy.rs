@@ -13,40 +13,90 @@ const OPEN: &str = "[verify]\nscheme = \"none\"\n";
 
 /// What a handler sees as the client's address.
 async fn client_address(node: &Node, url: &str, headers: &[(&str, &str)]) -> String {
-    let request = headers.iter().fold(node.client.post(url), |request, (name, value)| request.header(*name, *value));
-    let answer: Value = request.body("{}").send().await.unwrap().json().await.unwrap();
+    let request = headers
+        .iter()
+        .fold(node.client.post(url), |request, (name, value)| {
+            request.header(*name, *value)
+        });
+    let answer: Value = request
+        .body("{}")
+        .send()
+        .await
+        .unwrap()
+        .json()
+        .await
+        .unwrap();
     let attributes = answer["event"]["attributes"].as_array().unwrap();
     let address = attributes.iter().find(|pair| pair[0] == "client-address");
-    address.unwrap_or_else(|| panic!("{attributes:?}"))[1].as_str().unwrap().to_owned()
+    address.unwrap_or_else(|| panic!("{attributes:?}"))[1]
+        .as_str()
+        .unwrap()
+        .to_owned()
 }
 
 #[tokio::test]
 async fn only_configured_proxies_are_believed() {
-    let spoofed = [("x-forwarded-for", "192.0.2.7"), ("forwarded", "for=192.0.2.8")];
-    let node = Setup::new().hook("sees", &guest("sees"), OPEN).serving("sees").await;
-    assert_eq!(client_address(&node, &node.url("/sees"), &spoofed).await, "127.0.0.1");
+    let spoofed = [
+        ("x-forwarded-for", "192.0.2.7"),
+        ("forwarded", "for=192.0.2.8"),
+    ];
+    let node = Setup::new()
+        .hook("sees", &guest("sees"), OPEN)
+        .serving("sees")
+        .await;
+    assert_eq!(
+        client_address(&node, &node.url("/sees"), &spoofed).await,
+        "127.0.0.1"
+    );
 
     let setup = Setup::new().hook("sees", &guest("sees"), OPEN);
-    let node = setup.env("LANDFALL_TRUSTED_PROXIES", "127.0.0.0/8, 10.0.0.0/8").serving("sees").await;
+    let node = setup
+        .env("LANDFALL_TRUSTED_PROXIES", "127.0.0.0/8, 10.0.0.0/8")
+        .serving("sees")
+        .await;
     for (headers, expected) in [
         (&spoofed[..], "192.0.2.7"),
         (&spoofed[1..], "192.0.2.8"),
-        (&[("x-forwarded-for", "6.6.6.6, 192.0.2.9, 10.1.2.3")], "192.0.2.9"),
-        (&[("x-forwarded-for", "192.0.2.9, garbage, 10.1.2.3")], "10.1.2.3"),
+        (
+            &[("x-forwarded-for", "6.6.6.6, 192.0.2.9, 10.1.2.3")],
+            "192.0.2.9",
+        ),
+        (
+            &[("x-forwarded-for", "192.0.2.9, garbage, 10.1.2.3")],
+            "10.1.2.3",
+        ),
         (&[], "127.0.0.1"),
     ] {
-        assert_eq!(client_address(&node, &node.url("/sees"), headers).await, expected, "{headers:?}");
+        assert_eq!(
+            client_address(&node, &node.url("/sees"), headers).await,
+            expected,
+            "{headers:?}"
+        );
     }
 }
 
 #[tokio::test]
 async fn other_addresses_are_refused() {
-    let hook = "[verify]\nscheme = \"none\"\nfrom_addresses = [\"192.0.2.0/24\", \"2001:db8::/32\"]\n";
+    let hook =
+        "[verify]\nscheme = \"none\"\nfrom_addresses = [\"192.0.2.0/24\", \"2001:db8::/32\"]\n";
     let setup = Setup::new().hook("in", &guest("answers_one"), hook);
-    let node = setup.env("LANDFALL_TRUSTED_PROXIES", "127.0.0.1").serving("in").await;
-    let post = async |address: &str| node.post("/in", &[("x-forwarded-for", address)], "{}").await.0;
-    assert_eq!((post("192.0.2.200").await, post("[2001:db8::7]:443").await), (200, 200));
-    assert_eq!((post("192.0.3.1").await, node.post("/in", &[], "{}").await.0), (401, 401));
+    let node = setup
+        .env("LANDFALL_TRUSTED_PROXIES", "127.0.0.1")
+        .serving("in")
+        .await;
+    let post = async |address: &str| {
+        node.post("/in", &[("x-forwarded-for", address)], "{}")
+            .await
+            .0
+    };
+    assert_eq!(
+        (post("192.0.2.200").await, post("[2001:db8::7]:443").await),
+        (200, 200)
+    );
+    assert_eq!(
+        (post("192.0.3.1").await, node.post("/in", &[], "{}").await.0),
+        (401, 401)
+    );
 
     let refusals = node.ask("/api/refusals").await;
     assert_eq!(
@@ -57,9 +107,20 @@ async fn other_addresses_are_refused() {
 
     let setup = Setup::new().hook("in", &guest("answers_one"), hook);
     let node = setup.serving("in").await;
-    assert_eq!(node.post("/in", &[("x-forwarded-for", "192.0.2.7")], "{}").await.0, 401);
+    assert_eq!(
+        node.post("/in", &[("x-forwarded-for", "192.0.2.7")], "{}")
+            .await
+            .0,
+        401
+    );
     let refusals = node.ask("/api/refusals").await;
-    assert!(refusals[0]["hint"].as_str().unwrap().contains("trusted_proxies"), "{refusals}");
+    assert!(
+        refusals[0]["hint"]
+            .as_str()
+            .unwrap()
+            .contains("trusted_proxies"),
+        "{refusals}"
+    );
 }
 
 #[tokio::test]
@@ -67,12 +128,26 @@ async fn ranges_of_a_provider_are_its_packs() {
     let pack = "name = \"Acme\"\nfrom_addresses = [\"127.0.0.0/8\"]\n[verify]\nscheme = \"none\"\n";
     let setup = Setup::new()
         .file("keep", "")
-        .hook("acme", &guest("answers_one"), "[verify]\nprovider = \"acme\"\nfrom_addresses = \"provider\"\n")
-        .hook("none", &guest("answers_one"), "[verify]\nscheme = \"none\"\nfrom_addresses = \"provider\"\n");
+        .hook(
+            "acme",
+            &guest("answers_one"),
+            "[verify]\nprovider = \"acme\"\nfrom_addresses = \"provider\"\n",
+        )
+        .hook(
+            "none",
+            &guest("answers_one"),
+            "[verify]\nscheme = \"none\"\nfrom_addresses = \"provider\"\n",
+        );
     std::fs::create_dir(setup.plugins().join("providers")).unwrap();
-    let node = setup.file("providers/acme.toml", pack).serving("acme").await;
+    let node = setup
+        .file("providers/acme.toml", pack)
+        .serving("acme")
+        .await;
     assert_eq!(node.post("/acme", &[], "{}").await.0, 200);
-    let problem = node.until("none", "unavailable").await["problem"].as_str().unwrap().to_owned();
+    let problem = node.until("none", "unavailable").await["problem"]
+        .as_str()
+        .unwrap()
+        .to_owned();
     assert!(problem.contains("no published address ranges"), "{problem}");
 }
 
@@ -90,22 +165,45 @@ impl Nginx {
         let port = free_port();
         let site = std::fs::read_to_string(root().join("docs/deploy/nginx.conf")).unwrap();
         let replaced = [
-            ("listen 443 ssl;".to_owned(), format!("listen 127.0.0.1:{port};")),
-            ("server 127.0.0.1:8080;".to_owned(), format!("server 127.0.0.1:{upstream};")),
+            (
+                "listen 443 ssl;".to_owned(),
+                format!("listen 127.0.0.1:{port};"),
+            ),
+            (
+                "server 127.0.0.1:8080;".to_owned(),
+                format!("server 127.0.0.1:{upstream};"),
+            ),
         ];
         let site = replaced.iter().fold(site, |site, (from, to)| {
-            assert!(site.contains(from), "docs/deploy/nginx.conf has no `{from}`");
+            assert!(
+                site.contains(from),
+                "docs/deploy/nginx.conf has no `{from}`"
+            );
             site.replace(from, to)
         });
-        let site: Vec<&str> = site.lines().filter(|line| !line.trim_start().starts_with("ssl_")).collect();
+        let site: Vec<&str> = site
+            .lines()
+            .filter(|line| !line.trim_start().starts_with("ssl_"))
+            .collect();
         std::fs::write(dir.path().join("site.conf"), site.join("\n")).unwrap();
         std::fs::write(dir.path().join("nginx.conf"), main_config(dir.path())).unwrap();
         let config = dir.path().join("nginx.conf");
         let mut command = Command::new(nginx());
-        command.arg("-p").arg(dir.path()).arg("-c").arg(config).stdin(Stdio::null()).stderr(Stdio::null());
+        command
+            .arg("-p")
+            .arg(dir.path())
+            .arg("-c")
+            .arg(config)
+            .stdin(Stdio::null())
+            .stderr(Stdio::null());
         let child = command.spawn().unwrap();
         let nginx = Nginx { dir, child, port };
-        eventually("nginx listens", || async { tokio::net::TcpStream::connect(("127.0.0.1", port)).await.ok() }).await;
+        eventually("nginx listens", || async {
+            tokio::net::TcpStream::connect(("127.0.0.1", port))
+                .await
+                .ok()
+        })
+        .await;
         nginx
     }
 
@@ -121,7 +219,10 @@ impl Nginx {
 impl Drop for Nginx {
     fn drop(&mut self) {
         // The master process ends its workers at TERM, and not at KILL.
-        Command::new("kill").arg(self.child.id().to_string()).status().ok();
+        Command::new("kill")
+            .arg(self.child.id().to_string())
+            .status()
+            .ok();
         self.child.wait().ok();
     }
 }
@@ -129,7 +230,9 @@ impl Drop for Nginx {
 fn main_config(dir: &Path) -> String {
     let dir = dir.display();
     let temporary = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"];
-    let temporary: String = temporary.map(|kind| format!("    {kind}_temp_path {dir}/{kind};\n")).concat();
+    let temporary: String = temporary
+        .map(|kind| format!("    {kind}_temp_path {dir}/{kind};\n"))
+        .concat();
     format!(
         "daemon off;\nworker_processes 1;\npid {dir}/pid;\nerror_log {dir}/error.log;\n\
          events {{ worker_connections 256; }}\nhttp {{\n    access_log off;\n{temporary}    include {dir}/site.conf;\n}}\n"
@@ -146,14 +249,21 @@ fn nginx() -> &'static str {
 /// A line to a port that counts the connections made over it.
 async fn counting_line(to: u16) -> (u16, Arc<AtomicUsize>) {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let (port, count) = (listener.local_addr().unwrap().port(), Arc::new(AtomicUsize::new(0)));
+    let (port, count) = (
+        listener.local_addr().unwrap().port(),
+        Arc::new(AtomicUsize::new(0)),
+    );
     let counted = count.clone();
     tokio::spawn(async move {
         while let Ok((mut client, _)) = listener.accept().await {
             counted.fetch_add(1, Ordering::SeqCst);
             tokio::spawn(async move {
-                let mut server = tokio::net::TcpStream::connect(("127.0.0.1", to)).await.unwrap();
-                tokio::io::copy_bidirectional(&mut client, &mut server).await.ok();
+                let mut server = tokio::net::TcpStream::connect(("127.0.0.1", to))
+                    .await
+                    .unwrap();
+                tokio::io::copy_bidirectional(&mut client, &mut server)
+                    .await
+                    .ok();
             });
         }
     });
@@ -165,9 +275,14 @@ async fn nginx_passes_on_what_providers_send() {
     let signed = "[verify]\nscheme = \"signature\"\nalgorithm = \"hmac-sha256\"\nfrom = { header = \"X-Signature\" }\n\
         prefix = \"sha256=\"\nencoding = \"hex\"\npayload = [\"{url}\", \"\\n\", \"{body}\"]\nsecret = \"env:SECRET\"\n\
         public_url = \"https://hooks.example.com\"\nfrom_addresses = [\"192.0.2.0/24\"]\n";
-    let large = format!("max_body = \"26MB\"\ndeadline = \"60s\"\n{OPEN}[limits]\nmemory = \"256MiB\"\n");
+    let large =
+        format!("max_body = \"26MB\"\ndeadline = \"60s\"\n{OPEN}[limits]\nmemory = \"256MiB\"\n");
     let setup = Setup::new()
-        .hook("signed", &guest("answers_one"), &format!("path = \"/signed/{{id}}\"\n{signed}"))
+        .hook(
+            "signed",
+            &guest("answers_one"),
+            &format!("path = \"/signed/{{id}}\"\n{signed}"),
+        )
         .hook("sees", &guest("sees"), OPEN)
         .hook("large", &guest("answers_one"), &large)
         .env("SECRET", "s3cret")
@@ -179,28 +294,75 @@ async fn nginx_passes_on_what_providers_send() {
     let nginx = Nginx::before(line).await;
 
     // A balancer before nginx says who called; what the caller itself has written does not count.
-    let balancer = [("x-forwarded-for", "6.6.6.6, 192.0.2.7"), ("forwarded", "for=6.6.6.6")];
-    assert_eq!(client_address(&node, &nginx.url("/sees"), &balancer).await, "192.0.2.7", "{}", nginx.log());
-    assert_eq!(client_address(&node, &nginx.url("/sees"), &[("forwarded", "for=6.6.6.6")]).await, "127.0.0.1");
+    let balancer = [
+        ("x-forwarded-for", "6.6.6.6, 192.0.2.7"),
+        ("forwarded", "for=6.6.6.6"),
+    ];
+    assert_eq!(
+        client_address(&node, &nginx.url("/sees"), &balancer).await,
+        "192.0.2.7",
+        "{}",
+        nginx.log()
+    );
+    assert_eq!(
+        client_address(&node, &nginx.url("/sees"), &[("forwarded", "for=6.6.6.6")]).await,
+        "127.0.0.1"
+    );
 
     // The signature covers the public URL, with the spelling that the provider has used.
     let path = "/signed/a%2Fb%20c?x=1&y=%C3%A4";
-    let signature = sign("s3cret", format!("https://hooks.example.com{path}\n{{\"a\": 1}}").as_bytes());
+    let signature = sign(
+        "s3cret",
+        format!("https://hooks.example.com{path}\n{{\"a\": 1}}").as_bytes(),
+    );
     let send = async |address: &str| {
-        let request = node.client.post(nginx.url(path)).header("x-signature", &signature);
-        request.header("x-forwarded-for", address).body("{\"a\": 1}").send().await.unwrap().status().as_u16()
+        let request = node
+            .client
+            .post(nginx.url(path))
+            .header("x-signature", &signature);
+        request
+            .header("x-forwarded-for", address)
+            .body("{\"a\": 1}")
+            .send()
+            .await
+            .unwrap()
+            .status()
+            .as_u16()
     };
-    assert_eq!(send("192.0.2.7").await, 200, "{}", node.ask("/api/refusals").await);
+    assert_eq!(
+        send("192.0.2.7").await,
+        200,
+        "{}",
+        node.ask("/api/refusals").await
+    );
     assert_eq!(send("203.0.113.9").await, 401);
-    assert_eq!(node.ask("/api/refusals").await[0]["reason"], "address_not_allowed");
+    assert_eq!(
+        node.ask("/api/refusals").await[0]["reason"],
+        "address_not_allowed"
+    );
 
     let body = vec![b'x'; 25_000_000];
-    let response = node.client.post(nginx.url("/large")).body(body).send().await.unwrap();
+    let response = node
+        .client
+        .post(nginx.url("/large"))
+        .body(body)
+        .send()
+        .await
+        .unwrap();
     assert_eq!(response.status(), 200, "{} {}", nginx.log(), node.log());
 
     let before = connections.load(Ordering::SeqCst);
     for _ in 0..50 {
-        assert_eq!(node.client.post(nginx.url("/large")).body("{}").send().await.unwrap().status(), 200);
+        assert_eq!(
+            node.client
+                .post(nginx.url("/large"))
+                .body("{}")
+                .send()
+                .await
+                .unwrap()
+                .status(),
+            200
+        );
     }
     let made = connections.load(Ordering::SeqCst) - before;
     assert!(made <= 2, "{made} connections for 50 requests");

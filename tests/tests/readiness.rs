@@ -3,10 +3,16 @@
 use landfall_tests::{Node, Setup, eventually, guest};
 
 const OPEN: &str = "mode = \"sync\"\n[verify]\nscheme = \"none\"\n";
-const SIGNED: &str = "mode = \"sync\"\n[verify]\nprovider = \"github\"\nsecret = \"env:GITHUB_SECRET\"\n";
+const SIGNED: &str =
+    "mode = \"sync\"\n[verify]\nprovider = \"github\"\nsecret = \"env:GITHUB_SECRET\"\n";
 
 async fn readyz(node: &Node) -> (u16, String) {
-    let answer = node.client.get(format!("http://{}/readyz", node.admin)).send().await.unwrap();
+    let answer = node
+        .client
+        .get(format!("http://{}/readyz", node.admin))
+        .send()
+        .await
+        .unwrap();
     (answer.status().as_u16(), answer.text().await.unwrap())
 }
 
@@ -25,29 +31,59 @@ fn with_a_good_hook() -> Setup {
 #[tokio::test]
 async fn a_broken_hook_file_holds_readiness_back() {
     for (name, file, text, state) in [
-        ("broken", "broken.toml", format!("concurency = 3\n{OPEN}"), "unavailable"),
+        (
+            "broken",
+            "broken.toml",
+            format!("concurency = 3\n{OPEN}"),
+            "unavailable",
+        ),
         ("missing", "missing.toml", OPEN.to_owned(), "unavailable"),
-        ("no-secret", "no-secret.toml", format!("component = \"good.wasm\"\n{SIGNED}"), "closed"),
-        ("unverified", "unverified.toml", "component = \"good.wasm\"\n".to_owned(), "closed"),
+        (
+            "no-secret",
+            "no-secret.toml",
+            format!("component = \"good.wasm\"\n{SIGNED}"),
+            "closed",
+        ),
+        (
+            "unverified",
+            "unverified.toml",
+            "component = \"good.wasm\"\n".to_owned(),
+            "closed",
+        ),
         ("UPPER.TOML", "UPPER.TOML", OPEN.to_owned(), "unavailable"),
     ] {
         let node = with_a_good_hook().file(file, text).start().await;
         let (status, body) = until_read(&node).await;
         assert_eq!(status, 503, "{file}: {body}");
-        assert!(body.contains(&format!("not served: {name} ({state});")), "{file}: {body}");
-        assert_eq!(node.post("/good", &[], "{}").await.0, 200, "the others are served");
+        assert!(
+            body.contains(&format!("not served: {name} ({state});")),
+            "{file}: {body}"
+        );
+        assert_eq!(
+            node.post("/good", &[], "{}").await.0,
+            200,
+            "the others are served"
+        );
     }
 }
 
 #[tokio::test]
 async fn a_ready_node_stays_ready() {
-    let node =
-        with_a_good_hook().file("late.toml", format!("component = \"good.wasm\"\nmodee = 1\n{OPEN}")).start().await;
+    let node = with_a_good_hook()
+        .file(
+            "late.toml",
+            format!("component = \"good.wasm\"\nmodee = 1\n{OPEN}"),
+        )
+        .start()
+        .await;
     assert_eq!(until_read(&node).await.0, 503);
     let mut command = node.command();
     let asked = command.arg("ready").output().unwrap();
     assert!(!asked.status.success());
-    assert!(String::from_utf8_lossy(&asked.stderr).contains("late (unavailable)"), "{asked:?}");
+    assert!(
+        String::from_utf8_lossy(&asked.stderr).contains("late (unavailable)"),
+        "{asked:?}"
+    );
 
     node.put("late.toml", format!("component = \"good.wasm\"\n{OPEN}"));
     node.until_ready().await;
@@ -60,7 +96,9 @@ async fn a_ready_node_stays_ready() {
 
 #[tokio::test]
 async fn readiness_any_waits_for_no_hook() {
-    let setup = with_a_good_hook().file("broken.toml", "modee = 1\n").env("LANDFALL_READINESS", "any");
+    let setup = with_a_good_hook()
+        .file("broken.toml", "modee = 1\n")
+        .env("LANDFALL_READINESS", "any");
     assert_eq!(until_read(&setup.start().await).await.0, 200);
 }
 
@@ -75,7 +113,10 @@ async fn a_component_without_hook_file_is_ready() {
 
 #[tokio::test]
 async fn strict_exits_with_every_error() {
-    let setup = with_a_good_hook().arg("--strict").file("broken.toml", "modee = 1\n").file("no-secret.toml", SIGNED);
+    let setup = with_a_good_hook()
+        .arg("--strict")
+        .file("broken.toml", "modee = 1\n")
+        .file("no-secret.toml", SIGNED);
     let said = setup.refusal().await;
     for words in [
         "--strict: 2 of the hook files are not served",

@@ -29,8 +29,9 @@ const SIGNED: [&str; 13] = [
 /// The folder of the SDKs. A missing one is a failure: without it nothing here would be tested.
 fn sdk() -> PathBuf {
     let folder = std::env::var_os("LANDFALL_SDK").map(PathBuf::from);
-    let folder =
-        folder.filter(|folder| folder.join("venv/bin/python").exists() && folder.join("node_modules").is_dir());
+    let folder = folder.filter(|folder| {
+        folder.join("venv/bin/python").exists() && folder.join("node_modules").is_dir()
+    });
     folder.expect(
         "the official SDKs are not installed: set LANDFALL_SDK to a folder with a Python environment `venv` \
          (tests/sdk/requirements.txt) and with `node_modules` (tests/sdk/package.json), as .ci/run does; if it could not \
@@ -39,19 +40,39 @@ fn sdk() -> PathBuf {
 }
 
 fn node() -> &'static Path {
-    let places = ["/usr/bin/node", "/usr/local/bin/node"].into_iter().map(Path::new);
-    places.into_iter().find(|path| path.exists()).expect("Node.js is installed (.ci/run)")
+    let places = ["/usr/bin/node", "/usr/local/bin/node"]
+        .into_iter()
+        .map(Path::new);
+    places
+        .into_iter()
+        .find(|path| path.exists())
+        .expect("Node.js is installed (.ci/run)")
 }
 
 /// What a script of tests/sdk prints.
 fn run(program: &Path, arguments: &[&str], input: &str) -> String {
     let mut command = Command::new(program);
-    command.args(arguments).current_dir(root().join("tests/sdk")).env("LANDFALL_SDK_NODE", sdk());
-    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command
+        .args(arguments)
+        .current_dir(root().join("tests/sdk"))
+        .env("LANDFALL_SDK_NODE", sdk());
+    command
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
     let mut child = command.spawn().expect("the program starts");
-    child.stdin.take().expect("stdin is piped").write_all(input.as_bytes()).expect("the script reads its input");
+    child
+        .stdin
+        .take()
+        .expect("stdin is piped")
+        .write_all(input.as_bytes())
+        .expect("the script reads its input");
     let output = child.wait_with_output().expect("the script ends");
-    assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+    assert!(
+        output.status.success(),
+        "{arguments:?}: {}",
+        String::from_utf8_lossy(&output.stderr)
+    );
     String::from_utf8(output.stdout).expect("the script prints text")
 }
 
@@ -60,14 +81,37 @@ fn verified(name: &str, least: usize, vectors: &str) -> BTreeSet<String> {
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("vectors.json");
     std::fs::write(&file, vectors).unwrap();
-    let output = Command::new(landfall()).arg("verify").arg("--vectors").arg(&file).output().unwrap();
+    let output = Command::new(landfall())
+        .arg("verify")
+        .arg("--vectors")
+        .arg(&file)
+        .output()
+        .unwrap();
     let said = String::from_utf8_lossy(&output.stdout).into_owned();
-    assert!(output.status.success(), "{said}{}", String::from_utf8_lossy(&output.stderr));
-    let passed: usize = said.lines().last().unwrap().split(' ').next().unwrap().parse().unwrap();
-    assert!(passed >= least, "only {passed} vectors from the {name} SDKs");
+    assert!(
+        output.status.success(),
+        "{said}{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    let passed: usize = said
+        .lines()
+        .last()
+        .unwrap()
+        .split(' ')
+        .next()
+        .unwrap()
+        .parse()
+        .unwrap();
+    assert!(
+        passed >= least,
+        "only {passed} vectors from the {name} SDKs"
+    );
 
     let vectors: Vec<Value> = serde_json::from_str(vectors).unwrap();
-    vectors.iter().map(|vector| vector["scheme"].as_str().unwrap().to_owned()).collect()
+    vectors
+        .iter()
+        .map(|vector| vector["scheme"].as_str().unwrap().to_owned())
+        .collect()
 }
 
 #[test]
@@ -79,7 +123,11 @@ fn what_official_sdks_sign_is_accepted() {
 }
 
 /// A provider, its secret, and the `config` values that it signs.
-type Verified = (&'static str, &'static str, &'static [(&'static str, &'static str)]);
+type Verified = (
+    &'static str,
+    &'static str,
+    &'static [(&'static str, &'static str)],
+);
 
 /// What is signed for each pack, and the values that it needs.
 const VERIFIED: [Verified; 11] = [
@@ -90,7 +138,11 @@ const VERIFIED: [Verified; 11] = [
     ("paddle", "pdl_ntfset_secret", &[]),
     ("pusher", "a-secret", &[("app_key", "the-key")]),
     ("razorpay", "a-secret", &[]),
-    ("square", "a-secret", &[("notification_url", "https://hooks.example.com/square")]),
+    (
+        "square",
+        "a-secret",
+        &[("notification_url", "https://hooks.example.com/square")],
+    ),
     ("stripe", "whsec_secret", &[]),
     ("svix", "whsec_c2VjcmV0IGtleSBvZiBhIHRlc3Q=", &[]),
     ("twilio", "a-secret", &[]),
@@ -103,13 +155,26 @@ async fn official_sdks_accept_what_we_sign() {
     for (provider, secret, config) in VERIFIED {
         let url = receiver.url(&format!("/{provider}"));
         let mut command = tokio::process::Command::new(landfall());
-        command.args(["send", provider, "--to", &url, "--secret", "env:SDK_SECRET"]).env("SDK_SECRET", secret);
-        command.args(config.iter().flat_map(|(name, value)| ["--config".to_owned(), format!("{name}={value}")]));
+        command
+            .args(["send", provider, "--to", &url, "--secret", "env:SDK_SECRET"])
+            .env("SDK_SECRET", secret);
+        command.args(
+            config
+                .iter()
+                .flat_map(|(name, value)| ["--config".to_owned(), format!("{name}={value}")]),
+        );
         let output = command.output().await.unwrap();
-        assert!(output.status.success(), "{provider}: {}", String::from_utf8_lossy(&output.stderr));
+        assert!(
+            output.status.success(),
+            "{provider}: {}",
+            String::from_utf8_lossy(&output.stderr)
+        );
 
         let got = receiver.got().pop().unwrap();
-        let headers = got.headers.iter().map(|(name, value)| (name.to_string(), value.to_str().unwrap().to_owned()));
+        let headers = got
+            .headers
+            .iter()
+            .map(|(name, value)| (name.to_string(), value.to_str().unwrap().to_owned()));
         requests.push(json!({
             "provider": provider,
             "url": url,
@@ -121,6 +186,9 @@ async fn official_sdks_accept_what_we_sign() {
     }
 
     let said = run(node(), &["verify.mjs"], &Value::from(requests).to_string());
-    let expected: String = VERIFIED.iter().map(|(provider, ..)| format!("{provider} ok\n")).collect();
+    let expected: String = VERIFIED
+        .iter()
+        .map(|(provider, ..)| format!("{provider} ok\n"))
+        .collect();
     assert_eq!(said, expected);
 }

@@ -5,7 +5,9 @@ use std::os::unix::fs::DirBuilderExt;
 use landfall_tests::{Setup, eventually, guest};
 
 fn token(secret: &str) -> String {
-    format!("[verify]\nscheme = \"token\"\nfrom = {{ header = \"Secret\" }}\nsecret = \"{secret}\"\n")
+    format!(
+        "[verify]\nscheme = \"token\"\nfrom = {{ header = \"Secret\" }}\nsecret = \"{secret}\"\n"
+    )
 }
 
 /// A hook file that is fine but for one reference in `[[credentials]]` or elsewhere.
@@ -14,7 +16,9 @@ fn with(rest: &str) -> String {
 }
 
 fn credential(kind: &str) -> String {
-    with(&format!("[[credentials]]\nfor = \"https://api.example.com/\"\n{kind}\n"))
+    with(&format!(
+        "[[credentials]]\nfor = \"https://api.example.com/\"\n{kind}\n"
+    ))
 }
 
 #[tokio::test]
@@ -22,12 +26,31 @@ async fn every_kind_of_reference_is_checked() {
     let other = "env:OTHER";
     let refused = [
         ("token", token(other)),
-        ("rotated", token("env:HOOK_TOKEN").replace("\"env:HOOK_TOKEN\"", "[\"env:HOOK_TOKEN\", \"env:OTHER\"]")),
-        ("challenge", token("env:HOOK_TOKEN") + "challenge_secret = \"env:OTHER\"\n"),
-        ("header", credential("header = \"Authorization\"\nvalue = \"Bearer ${env:OTHER}\"")),
-        ("query", credential("query = \"key\"\nvalue = \"${env:OTHER}\"")),
-        ("body", credential("placeholder = \"SECRET\"\nvalue = \"${env:OTHER}\"")),
-        ("webhooks", credential("standard_webhooks = { secret = \"env:OTHER\" }")),
+        (
+            "rotated",
+            token("env:HOOK_TOKEN")
+                .replace("\"env:HOOK_TOKEN\"", "[\"env:HOOK_TOKEN\", \"env:OTHER\"]"),
+        ),
+        (
+            "challenge",
+            token("env:HOOK_TOKEN") + "challenge_secret = \"env:OTHER\"\n",
+        ),
+        (
+            "header",
+            credential("header = \"Authorization\"\nvalue = \"Bearer ${env:OTHER}\""),
+        ),
+        (
+            "query",
+            credential("query = \"key\"\nvalue = \"${env:OTHER}\""),
+        ),
+        (
+            "body",
+            credential("placeholder = \"SECRET\"\nvalue = \"${env:OTHER}\""),
+        ),
+        (
+            "webhooks",
+            credential("standard_webhooks = { secret = \"env:OTHER\" }"),
+        ),
         (
             "client",
             credential(
@@ -41,7 +64,10 @@ async fn every_kind_of_reference_is_checked() {
             ),
         ),
         ("google", credential("google = { scope = \"s\" }")),
-        ("key", credential("google = { scope = \"s\", key = \"/etc/key.json\" }")),
+        (
+            "key",
+            credential("google = { scope = \"s\", key = \"/etc/key.json\" }"),
+        ),
     ];
     let mut setup = Setup::new()
         .env("HOOK_TOKEN", "hook-token")
@@ -55,19 +81,32 @@ async fn every_kind_of_reference_is_checked() {
     let node = setup.serving("good").await;
     for (name, _) in refused {
         let hook = eventually(name, || async {
-            node.hook(name).await.filter(|hook| hook["problem"].as_str().is_some_and(|why| !why.contains("loading")))
+            node.hook(name).await.filter(|hook| {
+                hook["problem"]
+                    .as_str()
+                    .is_some_and(|why| !why.contains("loading"))
+            })
         })
         .await;
         let problem = hook["problem"].as_str().unwrap();
         assert_eq!(hook["state"], "unavailable", "{name}: {problem}");
         assert!(problem.contains("secrets.allow"), "{name}: {problem}");
         assert!(
-            problem.contains("env:OTHER") || problem.contains("google:s") || problem.contains("file:/etc/key.json")
+            problem.contains("env:OTHER")
+                || problem.contains("google:s")
+                || problem.contains("file:/etc/key.json")
         );
-        let answer = node.post(&format!("/{name}"), &[("secret", "other-token")], "{}").await;
+        let answer = node
+            .post(&format!("/{name}"), &[("secret", "other-token")], "{}")
+            .await;
         assert_eq!(answer.0, 503, "{name}");
     }
-    assert_eq!(node.post("/good", &[("secret", "hook-token")], "{}").await.0, 200);
+    assert_eq!(
+        node.post("/good", &[("secret", "hook-token")], "{}")
+            .await
+            .0,
+        200
+    );
 }
 
 #[tokio::test]
@@ -75,7 +114,10 @@ async fn secrets_of_the_node_are_refused() {
     let setup = Setup::new();
     let data = setup.data();
     // The tests' own client finds the token there.
-    std::fs::DirBuilder::new().mode(0o700).create(&data).unwrap();
+    std::fs::DirBuilder::new()
+        .mode(0o700)
+        .create(&data)
+        .unwrap();
     std::fs::write(data.join("admin-token"), "the-admin-token").unwrap();
     std::os::unix::fs::symlink("../data/admin-token", setup.plugins().join("link")).unwrap();
     let hooks = [
@@ -100,11 +142,24 @@ async fn secrets_of_the_node_are_refused() {
     let node = setup.serving("good").await;
     for (name, _) in hooks {
         let hook = eventually(name, || async {
-            node.hook(name).await.filter(|hook| hook["problem"].as_str().is_some_and(|why| !why.contains("loading")))
+            node.hook(name).await.filter(|hook| {
+                hook["problem"]
+                    .as_str()
+                    .is_some_and(|why| !why.contains("loading"))
+            })
         })
         .await;
         let problem = hook["problem"].as_str().unwrap();
-        assert!(problem.contains("secrets.allow") && hook["state"] != "serving", "{name}: {problem}");
-        assert_eq!(node.post(&format!("/{name}"), &[("secret", "the-admin-token")], "{}").await.0, 503, "{name}");
+        assert!(
+            problem.contains("secrets.allow") && hook["state"] != "serving",
+            "{name}: {problem}"
+        );
+        assert_eq!(
+            node.post(&format!("/{name}"), &[("secret", "the-admin-token")], "{}")
+                .await
+                .0,
+            503,
+            "{name}"
+        );
     }
 }

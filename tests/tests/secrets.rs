@@ -55,15 +55,24 @@ async fn answer(
 ) -> (StatusCode, String) {
     let request = format!("{method} {}", uri.path());
     let body = String::from_utf8_lossy(&body).into_owned();
-    server.came.lock().unwrap().push((request.clone(), headers, body));
+    server
+        .came
+        .lock()
+        .unwrap()
+        .push((request.clone(), headers, body));
     match server.answers.lock().unwrap().get(&request) {
         Some(answer) => (StatusCode::OK, answer.to_string()),
-        None => (StatusCode::NOT_FOUND, "nothing here, and canary-in-answer".into()),
+        None => (
+            StatusCode::NOT_FOUND,
+            "nothing here, and canary-in-answer".into(),
+        ),
     }
 }
 
 fn hook(secret: &str) -> String {
-    format!("[verify]\nscheme = \"token\"\nfrom = {{ header = \"Secret\" }}\nsecret = \"{secret}\"\n")
+    format!(
+        "[verify]\nscheme = \"token\"\nfrom = {{ header = \"Secret\" }}\nsecret = \"{secret}\"\n"
+    )
 }
 
 async fn lets_in(node: &Node, token: &str) {
@@ -79,8 +88,14 @@ const VERSION: &str = "GET /v1/projects/p/secrets/s/versions/latest:access";
 fn google(address: &str) -> Setup {
     Setup::new()
         .env("GCE_METADATA_HOST", address)
-        .env("CLOUDSDK_API_ENDPOINT_OVERRIDES_SECRETMANAGER", &format!("http://{address}/"))
-        .env("CLOUDSDK_API_ENDPOINT_OVERRIDES_CLOUDKMS", &format!("http://{address}/"))
+        .env(
+            "CLOUDSDK_API_ENDPOINT_OVERRIDES_SECRETMANAGER",
+            &format!("http://{address}/"),
+        )
+        .env(
+            "CLOUDSDK_API_ENDPOINT_OVERRIDES_CLOUDKMS",
+            &format!("http://{address}/"),
+        )
         .env("LANDFALL_SECRETS_REFRESH", "1s")
         .env("LANDFALL_SECRETS_KEEP", "6s")
 }
@@ -89,14 +104,24 @@ fn google(address: &str) -> Setup {
 async fn google_secret_manager_with_the_metadata_server() {
     let (server, address) = Server::start().await;
     server.says(TOKEN, json!({ "access_token": "at-1", "expires_in": 3600 }));
-    server.says(VERSION, json!({ "payload": { "data": STANDARD.encode("one") } }));
-    let setup = google(&address).hook("in", &guest("answers_one"), &hook("gcp-secret:projects/p/secrets/s"));
+    server.says(
+        VERSION,
+        json!({ "payload": { "data": STANDARD.encode("one") } }),
+    );
+    let setup = google(&address).hook(
+        "in",
+        &guest("answers_one"),
+        &hook("gcp-secret:projects/p/secrets/s"),
+    );
     let node = setup.serving("in").await;
     lets_in(&node, "one").await;
     assert_eq!(server.got(TOKEN)[0].0["metadata-flavor"], "Google");
     assert_eq!(server.got(VERSION)[0].0["authorization"], "Bearer at-1");
     // The newest version counts soon.
-    server.says(VERSION, json!({ "payload": { "data": STANDARD.encode("two") } }));
+    server.says(
+        VERSION,
+        json!({ "payload": { "data": STANDARD.encode("two") } }),
+    );
     lets_in(&node, "two").await;
     assert_eq!(node.post("/in", &[("secret", "one")], "{}").await.0, 401);
     assert_eq!(server.got(TOKEN).len(), 1);
@@ -109,9 +134,16 @@ async fn google_secret_manager_with_the_metadata_server() {
     })
     .await;
     assert_eq!(node.post("/in", &[("secret", "x")], "{}").await.0, 503);
-    server.says(VERSION, json!({ "payload": { "data": STANDARD.encode("three") } }));
+    server.says(
+        VERSION,
+        json!({ "payload": { "data": STANDARD.encode("three") } }),
+    );
     lets_in(&node, "three").await;
-    assert!(!node.log().contains("canary-in-answer") && !node.log().contains("at-1"), "{}", node.log());
+    assert!(
+        !node.log().contains("canary-in-answer") && !node.log().contains("at-1"),
+        "{}",
+        node.log()
+    );
 }
 
 #[tokio::test]
@@ -133,10 +165,25 @@ async fn google_kms_decrypts_a_file() {
 async fn vault_with_a_token_and_with_a_kubernetes_login() {
     let (server, address) = Server::start().await;
     let read = "GET /v1/secret/data/hooks/github";
-    server.says(read, json!({ "data": { "data": { "token": "kept" }, "metadata": { "version": 2 } } }));
-    let vault = || Setup::new().env("VAULT_ADDR", &format!("http://{address}")).env("VAULT_NAMESPACE", "team");
-    let with = |setup: Setup| setup.hook("in", &guest("answers_one"), &hook("vault:secret/hooks/github#token"));
-    let node = with(vault().env("VAULT_TOKEN", "root-token")).serving("in").await;
+    server.says(
+        read,
+        json!({ "data": { "data": { "token": "kept" }, "metadata": { "version": 2 } } }),
+    );
+    let vault = || {
+        Setup::new()
+            .env("VAULT_ADDR", &format!("http://{address}"))
+            .env("VAULT_NAMESPACE", "team")
+    };
+    let with = |setup: Setup| {
+        setup.hook(
+            "in",
+            &guest("answers_one"),
+            &hook("vault:secret/hooks/github#token"),
+        )
+    };
+    let node = with(vault().env("VAULT_TOKEN", "root-token"))
+        .serving("in")
+        .await;
     lets_in(&node, "kept").await;
     let (headers, _) = server.got(read).remove(0);
     assert_eq!(
@@ -144,15 +191,24 @@ async fn vault_with_a_token_and_with_a_kubernetes_login() {
         (&"root-token".parse().unwrap(), &"team".parse().unwrap())
     );
     let login = "POST /v1/auth/kubernetes/login";
-    server.says(login, json!({ "auth": { "client_token": "k8s-token", "lease_duration": 600 } }));
+    server.says(
+        login,
+        json!({ "auth": { "client_token": "k8s-token", "lease_duration": 600 } }),
+    );
     let setup = with(vault().env("VAULT_ROLE", "landfall"));
     let jwt = setup.plugins().with_file_name("jwt");
     std::fs::write(&jwt, "the-jwt\n").unwrap();
-    let node = setup.env("VAULT_K8S_TOKEN_PATH", jwt.to_str().unwrap()).serving("in").await;
+    let node = setup
+        .env("VAULT_K8S_TOKEN_PATH", jwt.to_str().unwrap())
+        .serving("in")
+        .await;
     lets_in(&node, "kept").await;
     let sent: Value = serde_json::from_str(&server.got(login)[0].1).unwrap();
     assert_eq!(sent, json!({ "jwt": "the-jwt", "role": "landfall" }));
-    assert_eq!(server.got(read).last().unwrap().0["x-vault-token"], "k8s-token");
+    assert_eq!(
+        server.got(read).last().unwrap().0["x-vault-token"],
+        "k8s-token"
+    );
 }
 
 #[tokio::test]
@@ -160,13 +216,32 @@ async fn aws_secrets_manager_with_keys_and_with_the_instance() {
     let (server, address) = Server::start().await;
     server.says("POST /", json!({ "SecretString": "{\"token\":\"kept\"}" }));
     let url = format!("http://{address}");
-    let aws = || Setup::new().env("AWS_REGION", "eu-west-1").env("AWS_ENDPOINT_URL", &url);
-    let with = |setup: Setup| setup.hook("in", &guest("answers_one"), &hook("aws-secret:prod/github#token"));
-    let node = with(aws().env("AWS_ACCESS_KEY_ID", "AKID").env("AWS_SECRET_ACCESS_KEY", "sk")).serving("in").await;
+    let aws = || {
+        Setup::new()
+            .env("AWS_REGION", "eu-west-1")
+            .env("AWS_ENDPOINT_URL", &url)
+    };
+    let with = |setup: Setup| {
+        setup.hook(
+            "in",
+            &guest("answers_one"),
+            &hook("aws-secret:prod/github#token"),
+        )
+    };
+    let node = with(
+        aws()
+            .env("AWS_ACCESS_KEY_ID", "AKID")
+            .env("AWS_SECRET_ACCESS_KEY", "sk"),
+    )
+    .serving("in")
+    .await;
     lets_in(&node, "kept").await;
     let (headers, body) = server.got("POST /").remove(0);
     let authorization = headers["authorization"].to_str().unwrap();
-    assert!(authorization.starts_with("AWS4-HMAC-SHA256 Credential=AKID/"), "{authorization}");
+    assert!(
+        authorization.starts_with("AWS4-HMAC-SHA256 Credential=AKID/"),
+        "{authorization}"
+    );
     assert!(
         authorization.contains(
             "/eu-west-1/secretsmanager/aws4_request, SignedHeaders=content-type;host;x-amz-content-sha256;x-amz-date;x-amz-target, "
@@ -175,29 +250,55 @@ async fn aws_secrets_manager_with_keys_and_with_the_instance() {
     assert_eq!(body, "{\"SecretId\":\"prod/github\"}");
     assert_eq!(headers["x-amz-target"], "secretsmanager.GetSecretValue");
     server.says("PUT /latest/api/token", json!("imds"));
-    server.says("GET /latest/meta-data/iam/security-credentials/", json!("role"));
+    server.says(
+        "GET /latest/meta-data/iam/security-credentials/",
+        json!("role"),
+    );
     let role = json!({ "AccessKeyId": "ASIA", "SecretAccessKey": "sk", "Token": "session" });
-    server.says("GET /latest/meta-data/iam/security-credentials/\"role\"", role.clone());
-    server.says("GET /latest/meta-data/iam/security-credentials/%22role%22", role);
-    let node = with(aws().env("AWS_EC2_METADATA_SERVICE_ENDPOINT", &url)).serving("in").await;
+    server.says(
+        "GET /latest/meta-data/iam/security-credentials/\"role\"",
+        role.clone(),
+    );
+    server.says(
+        "GET /latest/meta-data/iam/security-credentials/%22role%22",
+        role,
+    );
+    let node = with(aws().env("AWS_EC2_METADATA_SERVICE_ENDPOINT", &url))
+        .serving("in")
+        .await;
     lets_in(&node, "kept").await;
-    assert_eq!(server.got("POST /").last().unwrap().0["x-amz-security-token"], "session");
+    assert_eq!(
+        server.got("POST /").last().unwrap().0["x-amz-security-token"],
+        "session"
+    );
 }
 
 #[tokio::test]
 async fn a_source_that_cannot_be_asked_closes_the_hook_and_says_why() {
     for (reference, words) in [
-        ("vault:secret/a#b", "environment variable VAULT_ADDR is not set"),
-        ("aws-secret:a", "environment variable AWS_DEFAULT_REGION is not set"),
+        (
+            "vault:secret/a#b",
+            "environment variable VAULT_ADDR is not set",
+        ),
+        (
+            "aws-secret:a",
+            "environment variable AWS_DEFAULT_REGION is not set",
+        ),
         (
             "gcp-secret:projects/p/secrets/s",
             "GOOGLE_APPLICATION_CREDENTIALS is not set and there is no metadata server",
         ),
     ] {
         let setup = Setup::new().env("GCE_METADATA_HOST", "127.0.0.1:9");
-        let node = setup.hook("in", &guest("answers_one"), &hook(reference)).start().await;
+        let node = setup
+            .hook("in", &guest("answers_one"), &hook(reference))
+            .start()
+            .await;
         let status = node.until("in", "closed").await;
-        assert!(status["problem"].as_str().unwrap().contains(words), "{status}");
+        assert!(
+            status["problem"].as_str().unwrap().contains(words),
+            "{status}"
+        );
         assert_eq!(node.post("/in", &[("secret", "x")], "{}").await.0, 503);
     }
 }
@@ -206,7 +307,10 @@ async fn a_source_that_cannot_be_asked_closes_the_hook_and_says_why() {
 async fn a_token_that_is_refused_is_asked_for_again_and_a_credential_without_a_value_is_told() {
     let (tokens, address) = Server::start().await;
     let called = Receiver::start().await;
-    tokens.says("POST /token", json!({ "access_token": "token-one", "expires_in": 3600 }));
+    tokens.says(
+        "POST /token",
+        json!({ "access_token": "token-one", "expires_in": 3600 }),
+    );
     let to = called.url("/");
     let file = |credential: &str| {
         format!(
@@ -215,27 +319,44 @@ async fn a_token_that_is_refused_is_asked_for_again_and_a_credential_without_a_v
     };
     // Its secret may live elsewhere itself.
     let read = "GET /v1/secret/data/hooks/client";
-    tokens.says(read, json!({ "data": { "data": { "secret": "canary-client" }, "metadata": { "version": 1 } } }));
+    tokens.says(
+        read,
+        json!({ "data": { "data": { "secret": "canary-client" }, "metadata": { "version": 1 } } }),
+    );
     let client = format!(
         "oauth2_client = {{ token_url = \"http://{address}/token\", client_id = \"c\", client_secret = \"vault:secret/hooks/client#secret\" }}"
     );
     let lacks = "header = \"X-Key\"\nvalue = \"${env:NOBODY_SET_IT}\"";
-    let setup = Setup::new().env("VAULT_ADDR", &format!("http://{address}")).env("VAULT_TOKEN", "t").hook(
-        "out",
-        &bundled("forward"),
-        &file(&client),
-    );
-    let node = setup.hook("lacks", &bundled("forward"), &file(lacks)).serving("out").await;
+    let setup = Setup::new()
+        .env("VAULT_ADDR", &format!("http://{address}"))
+        .env("VAULT_TOKEN", "t")
+        .hook("out", &bundled("forward"), &file(&client));
+    let node = setup
+        .hook("lacks", &bundled("forward"), &file(lacks))
+        .serving("out")
+        .await;
     let status = node.until("lacks", "serving").await;
     let problem = status["problem"].as_str().unwrap();
-    assert!(problem.contains(&format!("calls to {to} are not made")) && problem.contains("NOBODY_SET_IT"), "{problem}");
+    assert!(
+        problem.contains(&format!("calls to {to} are not made"))
+            && problem.contains("NOBODY_SET_IT"),
+        "{problem}"
+    );
     assert_eq!(node.post("/lacks", &[], "{}").await.0, 503);
-    let bearer = || called.got().last().map(|got| got.headers["authorization"].clone());
+    let bearer = || {
+        called
+            .got()
+            .last()
+            .map(|got| got.headers["authorization"].clone())
+    };
     assert_eq!(node.post("/out", &[], "{}").await.0, 200, "{}", node.log());
     assert_eq!(bearer().unwrap(), "Bearer token-one");
     // It is withdrawn before its end.
     called.answer(401);
-    tokens.says("POST /token", json!({ "access_token": "token-two", "expires_in": 3600 }));
+    tokens.says(
+        "POST /token",
+        json!({ "access_token": "token-two", "expires_in": 3600 }),
+    );
     eventually("another token is taken", || async {
         node.post("/out", &[], "{}").await;
         tokio::time::sleep(std::time::Duration::from_millis(200)).await;

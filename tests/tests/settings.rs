@@ -8,7 +8,10 @@ use serde_json::Value;
 const OPEN: &str = "mode = \"sync\"\n[verify]\nscheme = \"none\"\n";
 
 async fn problem(node: &Node, hook: &str, state: &str) -> String {
-    node.until(hook, state).await["problem"].as_str().unwrap().to_owned()
+    node.until(hook, state).await["problem"]
+        .as_str()
+        .unwrap()
+        .to_owned()
 }
 
 /// The component with a manifest in a custom section.
@@ -21,16 +24,30 @@ fn with_manifest(component: &[u8], manifest: &str) -> Vec<u8> {
         length >>= 7;
     }
     leb.push(length as u8);
-    [component, &[0], &leb, &[name.len() as u8], name, manifest.as_bytes()].concat()
+    [
+        component,
+        &[0],
+        &leb,
+        &[name.len() as u8],
+        name,
+        manifest.as_bytes(),
+    ]
+    .concat()
 }
 
 #[tokio::test]
 async fn mistakes_are_found_at_load() {
     let allow = "[allow]\nhttp = [\"https://a.example/in/\"]\n";
     for (settings, words) in [
-        ("ulr = \"https://a.example/in/x\"", "hook.toml:5:1: [settings] unknown key `ulr`: did you mean `url`?"),
+        (
+            "ulr = \"https://a.example/in/x\"",
+            "hook.toml:5:1: [settings] unknown key `ulr`: did you mean `url`?",
+        ),
         ("", "[settings] missing key `url` (a URL)"),
-        ("url = \"https://b.example/\"", "hook.toml:5:1: [settings] `url` is not in [allow] http"),
+        (
+            "url = \"https://b.example/\"",
+            "hook.toml:5:1: [settings] `url` is not in [allow] http",
+        ),
         ("url = \"a.example\"", "`url` is not a whole URL"),
         (
             "url = \"https://a.example/in/x\"\nbody = \"{{ event.\"",
@@ -42,7 +59,10 @@ async fn mistakes_are_found_at_load() {
         ),
     ] {
         let file = format!("[verify]\nscheme = \"none\"\n[settings]\n{settings}\n{allow}");
-        let node = Setup::new().hook("hook", &bundled("trigger"), &file).start().await;
+        let node = Setup::new()
+            .hook("hook", &bundled("trigger"), &file)
+            .start()
+            .await;
         let why = problem(&node, "hook", "unavailable").await;
         assert!(why.contains(words), "{settings}\n got {why}\nwant {words}");
         assert_eq!(node.post("/hook", &[], "{}").await.0, 503);
@@ -51,8 +71,13 @@ async fn mistakes_are_found_at_load() {
 
 #[tokio::test]
 async fn bad_settings_keep_the_last_good_version() {
-    let good = |url: &str| format!("{OPEN}[settings]\nurl = \"{url}\"\n[allow]\nhttp = [\"https://a.example/\"]\n");
-    let node = Setup::new().hook("hook", &bundled("trigger"), &good("https://a.example/1")).serving("hook").await;
+    let good = |url: &str| {
+        format!("{OPEN}[settings]\nurl = \"{url}\"\n[allow]\nhttp = [\"https://a.example/\"]\n")
+    };
+    let node = Setup::new()
+        .hook("hook", &bundled("trigger"), &good("https://a.example/1"))
+        .serving("hook")
+        .await;
     node.put("hook.toml", good("https://b.example/1"));
     let why = problem(&node, "hook", "stale").await;
     assert!(why.contains("is not in [allow] http"), "{why}");
@@ -62,17 +87,18 @@ async fn bad_settings_keep_the_last_good_version() {
 
 #[tokio::test]
 async fn any_component_may_carry_a_schema() {
-    let in_toml =
-        "[settings_schema]\nrequired = [\"branch\"]\n[settings_schema.properties.branch]\ntype = \"string\"\n";
+    let in_toml = "[settings_schema]\nrequired = [\"branch\"]\n[settings_schema.properties.branch]\ntype = \"string\"\n";
     let in_json = r#"settings_schema = '{"properties": {"branch": {"enum": ["main", "next"]}}}'"#;
-    let remote = r#"settings_schema = '{"properties": {"branch": {"$ref": "http://127.0.0.1:9/"}}}'"#;
+    let remote =
+        r#"settings_schema = '{"properties": {"branch": {"$ref": "http://127.0.0.1:9/"}}}'"#;
     let endless = r##"settings_schema = '{"allOf": [{"$ref": "#"}, {"$ref": "#"}]}'"##;
     let setup = Setup::new();
     let hook = |setup: Setup, name: &str, manifest: &str, settings: &str| {
         let bytes = with_manifest(&component("answers_one"), manifest);
-        setup
-            .file(&format!("{name}.wasm"), bytes)
-            .file(&format!("{name}.toml"), format!("{OPEN}[settings]\n{settings}\n"))
+        setup.file(&format!("{name}.wasm"), bytes).file(
+            &format!("{name}.toml"),
+            format!("{OPEN}[settings]\n{settings}\n"),
+        )
     };
     let setup = hook(setup, "good", in_toml, "branch = \"x\"");
     let setup = hook(setup, "number", in_toml, "branch = 7");
@@ -82,21 +108,36 @@ async fn any_component_may_carry_a_schema() {
     let setup = hook(setup, "broken", "settings_schema = '{'", "branch = \"x\"");
     // Without a schema anything goes.
     let free = format!("{OPEN}[settings]\nnobody_knows = 1\n");
-    let node = setup.hook("free", &guest("answers_one"), &free).start().await;
+    let node = setup
+        .hook("free", &guest("answers_one"), &free)
+        .start()
+        .await;
     node.until("good", "serving").await;
     node.until("free", "serving").await;
     for (hook, words) in [
         ("number", "`branch` is a number, where a text is expected"),
-        ("other", "`branch` is not one of \"main\", \"next\": did you mean \"main\"?"),
+        (
+            "other",
+            "`branch` is not one of \"main\", \"next\": did you mean \"main\"?",
+        ),
         ("remote", "only parts of itself can be used"),
-        ("endless", "takes too much work to check, or refers to itself"),
+        (
+            "endless",
+            "takes too much work to check, or refers to itself",
+        ),
         ("broken", "settings_schema is not JSON"),
     ] {
         let why = problem(&node, hook, "unavailable").await;
         assert!(why.contains(words), "{why}");
     }
-    assert!(node.hook("good").await.unwrap()["wants"].is_null(), "a schema asks for nothing");
-    eventually("it answers", || async { (node.post("/good", &[], "{}").await.0 == 200).then_some(()) }).await;
+    assert!(
+        node.hook("good").await.unwrap()["wants"].is_null(),
+        "a schema asks for nothing"
+    );
+    eventually("it answers", || async {
+        (node.post("/good", &[], "{}").await.0 == 200).then_some(())
+    })
+    .await;
 }
 
 #[test]
@@ -105,7 +146,12 @@ fn every_bundled_handler_has_a_schema() {
     let mut names = Vec::new();
     for entry in std::fs::read_dir(root().join("plugins")).unwrap() {
         let name = entry.unwrap().file_name().into_string().unwrap();
-        if root().join("plugins").join(&name).join(format!("{name}.toml")).exists() {
+        if root()
+            .join("plugins")
+            .join(&name)
+            .join(format!("{name}.toml"))
+            .exists()
+        {
             let file = format!("{OPEN}[settings]\nnobody_knows = 1\n");
             std::fs::write(dir.path().join(format!("{name}.toml")), file).unwrap();
             names.push(name);
@@ -123,7 +169,12 @@ fn every_bundled_handler_has_a_schema() {
     let text = String::from_utf8(output.stdout).unwrap();
     assert!(!output.status.success() && names.len() >= 13, "{text}");
     for name in names {
-        assert!(text.contains(&format!("{name}.toml:5:1: [settings] unknown key `nobody_knows`")), "{name}\n{text}");
+        assert!(
+            text.contains(&format!(
+                "{name}.toml:5:1: [settings] unknown key `nobody_knows`"
+            )),
+            "{name}\n{text}"
+        );
     }
 }
 
@@ -131,13 +182,25 @@ fn every_bundled_handler_has_a_schema() {
 fn inspect_lists_the_settings() {
     let inspect = |json: bool| {
         let mut command = Command::new(landfall());
-        command.arg("inspect").arg(bundled("trigger")).args(json.then_some("--json"));
+        command
+            .arg("inspect")
+            .arg(bundled("trigger"))
+            .args(json.then_some("--json"));
         String::from_utf8(command.output().unwrap().stdout).unwrap()
     };
     let text = inspect(false);
-    let line = text.lines().find(|line| line.starts_with("setting  url ")).unwrap_or_else(|| panic!("{text}"));
-    assert!(line.contains("a URL") && line.contains("required"), "{line}");
+    let line = text
+        .lines()
+        .find(|line| line.starts_with("setting  url "))
+        .unwrap_or_else(|| panic!("{text}"));
+    assert!(
+        line.contains("a URL") && line.contains("required"),
+        "{line}"
+    );
     assert!(!text.contains("settings_schema"), "{text}");
     let receipt: Value = serde_json::from_str(&inspect(true)).unwrap();
-    assert_eq!(receipt["settings_schema"]["properties"]["url"]["x-landfall"], "url");
+    assert_eq!(
+        receipt["settings_schema"]["properties"]["url"]["x-landfall"],
+        "url"
+    );
 }

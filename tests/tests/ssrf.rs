@@ -31,7 +31,10 @@ async fn forbidden() -> Forbidden {
         tokio::spawn(async move {
             while let Ok((mut stream, _)) = listener.accept().await {
                 accepted.fetch_add(1, Ordering::SeqCst);
-                stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n").await.ok();
+                stream
+                    .write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n")
+                    .await
+                    .ok();
             }
         });
     }
@@ -57,7 +60,11 @@ fn spellings(address: Ipv4Addr) -> Vec<String> {
         format!("{a}.0x{b:x}.0{c:o}.{d}"),
         format!("{a}。{b}。{c}。{d}"),
         format!("{a}．{b}．{c}．{d}"),
-        format!("%{:02x}{}.{b}.{c}.{d}", a.to_string().as_bytes()[0], &a.to_string()[1..]),
+        format!(
+            "%{:02x}{}.{b}.{c}.{d}",
+            a.to_string().as_bytes()[0],
+            &a.to_string()[1..]
+        ),
         format!("[::ffff:{a}.{b}.{c}.{d}]"),
         format!("[::ffff:{high:x}:{low:x}]"),
         format!("[0:0:0:0:0:ffff:{high:x}:{low:x}]"),
@@ -72,9 +79,18 @@ fn spellings(address: Ipv4Addr) -> Vec<String> {
 }
 
 fn targets(port: u16) -> Vec<String> {
-    let addresses =
-        ["127.0.0.1", "169.254.169.254", "10.0.0.1", "192.168.0.1", "100.64.0.1", "0.0.0.0", "127.255.255.254"];
-    let hosts = addresses.iter().flat_map(|text| spellings(text.parse().unwrap()));
+    let addresses = [
+        "127.0.0.1",
+        "169.254.169.254",
+        "10.0.0.1",
+        "192.168.0.1",
+        "100.64.0.1",
+        "0.0.0.0",
+        "127.255.255.254",
+    ];
+    let hosts = addresses
+        .iter()
+        .flat_map(|text| spellings(text.parse().unwrap()));
     let more = [
         "localhost",
         "LOCALHOST",
@@ -97,7 +113,10 @@ fn targets(port: u16) -> Vec<String> {
         "ɢood.test",
     ];
     let hosts: Vec<String> = hosts.chain(more.map(str::to_owned)).collect();
-    let mut urls: Vec<String> = hosts.iter().map(|host| format!("http://{host}:{port}/")).collect();
+    let mut urls: Vec<String> = hosts
+        .iter()
+        .map(|host| format!("http://{host}:{port}/"))
+        .collect();
     urls.extend([
         format!("http://good.test:{port}@127.0.0.1:{port}/"),
         format!("http://good.test#@127.0.0.1:{port}/"),
@@ -125,7 +144,11 @@ async fn ends(node: &Node, urls: &[String]) -> Vec<(String, String)> {
         let lines: Vec<String> = some.iter().map(|url| url.replace('\n', "%0a")).collect();
         let (status, text) = node.post("/reaches", &[], lines.join("\n")).await;
         assert_eq!(status, 200, "{text}\n{}", node.log());
-        all.extend(some.iter().cloned().zip(text.split('\n').map(str::to_owned)));
+        all.extend(
+            some.iter()
+                .cloned()
+                .zip(text.split('\n').map(str::to_owned)),
+        );
     }
     all
 }
@@ -137,11 +160,17 @@ async fn no_spelling_of_an_address_that_was_not_granted_is_connected_to() {
     let file = format!(
         "{OPEN}[allow]\nhttp = [\"http://good.test:{port}/\", \"http://*.good.test:{port}/\"]\nredirects = 3\n"
     );
-    let node = Setup::new().hook("reaches", &guest("reaches"), &file).serving("reaches").await;
+    let node = Setup::new()
+        .hook("reaches", &guest("reaches"), &file)
+        .serving("reaches")
+        .await;
     let urls = targets(port);
     assert!(urls.len() >= 150, "{}", urls.len());
     for (url, end) in ends(&node, &urls).await {
-        assert!(["denied", "invalid", "unresolved"].contains(&end.as_str()), "{url}: {end}");
+        assert!(
+            ["denied", "invalid", "unresolved"].contains(&end.as_str()),
+            "{url}: {end}"
+        );
     }
     assert_eq!(socket.accepted.load(Ordering::SeqCst), 0);
 }
@@ -167,7 +196,10 @@ async fn no_name_leads_to_an_address_that_was_not_granted_whatever_the_resolver_
         ("rebinds", "203.0.113.1 127.0.0.1"),
         ("rebinds2", "127.0.0.1 198.51.100.1"),
     ];
-    let table: String = names.iter().map(|(name, addresses)| format!("{name}.good.test {addresses}\n")).collect();
+    let table: String = names
+        .iter()
+        .map(|(name, addresses)| format!("{name}.good.test {addresses}\n"))
+        .collect();
     let setup = Setup::new();
     let resolver = setup.data().with_file_name("names");
     std::fs::write(&resolver, table).unwrap();
@@ -176,10 +208,14 @@ async fn no_name_leads_to_an_address_that_was_not_granted_whatever_the_resolver_
         "{OPEN}[allow]\nhttp = [\"http://*.good.test:{port}/\", \"http://good.test:{port}/\"]\naddresses = [\"169.254.0.0/16\", \"fd00::/8\"]\n"
     );
     let setup = setup.hook("reaches", &guest("reaches"), &file);
-    let setup = setup.env("LD_PRELOAD", library.to_str().unwrap()).env("RESOLVE", resolver.to_str().unwrap());
+    let setup = setup
+        .env("LD_PRELOAD", library.to_str().unwrap())
+        .env("RESOLVE", resolver.to_str().unwrap());
     let node = setup.serving("reaches").await;
-    let urls: Vec<String> =
-        names.iter().flat_map(|(name, _)| (0..3).map(move |_| format!("http://{name}.good.test:{port}/"))).collect();
+    let urls: Vec<String> = names
+        .iter()
+        .flat_map(|(name, _)| (0..3).map(move |_| format!("http://{name}.good.test:{port}/")))
+        .collect();
     for (url, end) in ends(&node, &urls).await {
         assert_eq!(end, "denied", "{url}");
     }
@@ -202,16 +238,24 @@ async fn no_redirect_leads_where_a_call_could_not_go() {
                         break;
                     }
                     let text = String::from_utf8_lossy(&head[..count]).into_owned();
-                    let path = text.split(' ').nth(1).and_then(|path| path.strip_prefix('/')).unwrap_or_default();
+                    let path = text
+                        .split(' ')
+                        .nth(1)
+                        .and_then(|path| path.strip_prefix('/'))
+                        .unwrap_or_default();
                     let to = path.replace("PORT", &port.to_string());
-                    let answer = format!("HTTP/1.1 302 Go\r\nlocation: {to}\r\ncontent-length: 0\r\n\r\n");
+                    let answer =
+                        format!("HTTP/1.1 302 Go\r\nlocation: {to}\r\ncontent-length: 0\r\n\r\n");
                     stream.write_all(answer.as_bytes()).await.ok();
                 }
             });
         }
     });
     let file = format!("{OPEN}[allow]\nhttp = [\"http://{from}/\"]\nredirects = 3\n");
-    let node = Setup::new().hook("reaches", &guest("reaches"), &file).serving("reaches").await;
+    let node = Setup::new()
+        .hook("reaches", &guest("reaches"), &file)
+        .serving("reaches")
+        .await;
     let places = [
         "http://127.0.0.1:PORT/",
         "//127.0.0.1:PORT/",
@@ -221,12 +265,18 @@ async fn no_redirect_leads_where_a_call_could_not_go() {
         "https://127.0.0.1:PORT/",
         "http://2130706433:PORT/",
     ];
-    let urls: Vec<String> = places.iter().map(|place| format!("http://{from}/{place}")).collect();
+    let urls: Vec<String> = places
+        .iter()
+        .map(|place| format!("http://{from}/{place}"))
+        .collect();
     for (url, end) in ends(&node, &urls).await {
         assert_eq!(end, "denied", "{url}");
     }
     // One that only leads back is followed so often and no further.
     let round = ends(&node, &[format!("http://{from}//{from}/")]).await;
-    assert!(["302", "denied"].contains(&round[0].1.as_str()), "{round:?}");
+    assert!(
+        ["302", "denied"].contains(&round[0].1.as_str()),
+        "{round:?}"
+    );
     assert_eq!(socket.accepted.load(Ordering::SeqCst), 0);
 }

@@ -18,14 +18,32 @@ impl Drop for Server {
 }
 
 fn openssl(dir: &Path, args: &str) {
-    let output = Command::new("openssl").args(args.split(' ')).current_dir(dir).output().unwrap();
-    assert!(output.status.success(), "{args}: {}", String::from_utf8_lossy(&output.stderr));
+    let output = Command::new("openssl")
+        .args(args.split(' '))
+        .current_dir(dir)
+        .output()
+        .unwrap();
+    assert!(
+        output.status.success(),
+        "{args}: {}",
+        String::from_utf8_lossy(&output.stderr)
+    );
 }
 
 fn certificates(dir: &Path) {
-    openssl(dir, "req -x509 -newkey rsa:2048 -nodes -keyout ca.key -out ca.pem -subj /CN=authority -days 2");
-    openssl(dir, "req -newkey rsa:2048 -nodes -keyout key.pem -out request.pem -subj /CN=localhost");
-    std::fs::write(dir.join("more"), "subjectAltName=DNS:localhost\nbasicConstraints=CA:FALSE\n").unwrap();
+    openssl(
+        dir,
+        "req -x509 -newkey rsa:2048 -nodes -keyout ca.key -out ca.pem -subj /CN=authority -days 2",
+    );
+    openssl(
+        dir,
+        "req -newkey rsa:2048 -nodes -keyout key.pem -out request.pem -subj /CN=localhost",
+    );
+    std::fs::write(
+        dir.join("more"),
+        "subjectAltName=DNS:localhost\nbasicConstraints=CA:FALSE\n",
+    )
+    .unwrap();
     openssl(
         dir,
         "x509 -req -in request.pem -CA ca.pem -CAkey ca.key -CAcreateserial -out cert.pem -days 2 -extfile more",
@@ -42,16 +60,36 @@ async fn only_trusted_certificates_are_talked_to() {
     certificates(dir.path());
     let port = free_port();
     let address = format!("127.0.0.1:{port}");
-    let args = ["s_server", "-accept", &address, "-cert", "cert.pem", "-key", "key.pem", "-www", "-quiet"];
+    let args = [
+        "s_server", "-accept", &address, "-cert", "cert.pem", "-key", "key.pem", "-www", "-quiet",
+    ];
     let mut command = Command::new("openssl");
-    command.args(args).current_dir(dir.path()).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    command
+        .args(args)
+        .current_dir(dir.path())
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null());
     let _server = Server(command.spawn().unwrap());
-    eventually("openssl listens", || async { std::net::TcpStream::connect(&address).ok() }).await;
+    eventually("openssl listens", || async {
+        std::net::TcpStream::connect(&address).ok()
+    })
+    .await;
     let mut send = Command::new(landfall());
-    send.args(["send", "github", "--to", &format!("https://localhost:{port}/"), "--secret", "env:GITHUB_SECRET"]);
+    send.args([
+        "send",
+        "github",
+        "--to",
+        &format!("https://localhost:{port}/"),
+        "--secret",
+        "env:GITHUB_SECRET",
+    ]);
     let sent = send.env("GITHUB_SECRET", "a secret").output().unwrap();
     let said = String::from_utf8_lossy(&sent.stderr).into_owned();
-    assert!(!sent.status.success() && said.contains("set SSL_CERT_FILE to that certificate"), "{said}");
+    assert!(
+        !sent.status.success() && said.contains("set SSL_CERT_FILE to that certificate"),
+        "{said}"
+    );
 
     let hook = |host: &str| {
         let url = format!("https://{host}:{port}/");
@@ -62,7 +100,11 @@ async fn only_trusted_certificates_are_talked_to() {
     };
     let ask = async |host: &str, roots: &str| {
         let setup = Setup::new().hook("calls", &guest("calls"), &hook(host));
-        let node = setup.env("SSL_CERT_FILE", roots).env("SSL_CERT_DIR", "/nonexistent").serving("calls").await;
+        let node = setup
+            .env("SSL_CERT_FILE", roots)
+            .env("SSL_CERT_DIR", "/nonexistent")
+            .serving("calls")
+            .await;
         node.post("/calls", &[], "{}").await.1
     };
     let authority = dir.path().join("ca.pem");
@@ -84,37 +126,76 @@ async fn ledger_certificates_are_checked() {
     }
     let dir = tempfile::tempdir().unwrap();
     certificates(dir.path());
-    let Some(server) = Postgres::with_tls(&dir.path().join("cert.pem"), &dir.path().join("key.pem")) else { return };
+    let Some(server) =
+        Postgres::with_tls(&dir.path().join("cert.pem"), &dir.path().join("key.pem"))
+    else {
+        return;
+    };
     let database = server.database();
-    let ca = dir.path().join("ca.pem").display().to_string().replace('/', "%2F");
+    let ca = dir
+        .path()
+        .join("ca.pem")
+        .display()
+        .to_string()
+        .replace('/', "%2F");
     let setup = |host: &str, options: &str| {
         let url = database.replace("127.0.0.1", host) + options;
         let file = "mode = \"async\"\n[verify]\nscheme = \"none\"\n";
-        Setup::new().hook("hook", &guest("answers_one"), file).env("LANDFALL_LEDGER_URL", &url)
+        Setup::new()
+            .hook("hook", &guest("answers_one"), file)
+            .env("LANDFALL_LEDGER_URL", &url)
     };
     for (host, options) in [
-        ("localhost", format!("?sslmode=verify-full&sslrootcert={ca}")),
+        (
+            "localhost",
+            format!("?sslmode=verify-full&sslrootcert={ca}"),
+        ),
         ("localhost", format!("?sslmode=require&sslrootcert={ca}")),
         ("127.0.0.1", format!("?sslmode=verify-ca&sslrootcert={ca}")),
     ] {
         let node = setup(host, &options).serving("hook").await;
-        assert_eq!(node.post("/hook", &[], "{}").await.0, 202, "{host}{options}");
+        assert_eq!(
+            node.post("/hook", &[], "{}").await.0,
+            202,
+            "{host}{options}"
+        );
         let encrypted = "SELECT count(*) > 0 AND bool_and(s.ssl) FROM pg_stat_ssl s JOIN pg_stat_activity USING (pid)
              WHERE application_name = 'landfall'";
         assert_eq!(server.sql("postgres", encrypted), "t", "{host}{options}");
     }
     for (host, options, why) in [
-        ("127.0.0.1", format!("?sslmode=verify-full&sslrootcert={ca}"), "not valid for name"),
-        ("localhost", "?sslmode=verify-full".to_owned(), "UnknownIssuer"),
-        ("localhost", "?sslmode=require".to_owned(), "sslrootcert=PATH in the URL"),
+        (
+            "127.0.0.1",
+            format!("?sslmode=verify-full&sslrootcert={ca}"),
+            "not valid for name",
+        ),
+        (
+            "localhost",
+            "?sslmode=verify-full".to_owned(),
+            "UnknownIssuer",
+        ),
+        (
+            "localhost",
+            "?sslmode=require".to_owned(),
+            "sslrootcert=PATH in the URL",
+        ),
     ] {
         let said = setup(host, &options).refusal().await;
         assert!(said.contains(why), "{host}{options}: {said}");
     }
 
-    let Some(plain) = Postgres::shared() else { return };
+    let Some(plain) = Postgres::shared() else {
+        return;
+    };
     let file = "[verify]\nscheme = \"none\"\n";
     let url = plain.database() + "?sslmode=require";
-    let said = Setup::new().hook("hook", &guest("answers_one"), file).env("LANDFALL_LEDGER_URL", &url).refusal().await;
-    assert!(said.contains("the server does not support TLS") || said.contains("add sslmode=disable"), "{said}");
+    let said = Setup::new()
+        .hook("hook", &guest("answers_one"), file)
+        .env("LANDFALL_LEDGER_URL", &url)
+        .refusal()
+        .await;
+    assert!(
+        said.contains("the server does not support TLS") || said.contains("add sslmode=disable"),
+        "{said}"
+    );
 }

@@ -48,9 +48,16 @@ pub fn router(events: Events) -> Router {
 }
 
 /// One answer without a listener: status and body.
-pub async fn answer_one(events: Events, path: &str, post: Option<String>) -> anyhow::Result<(u16, String)> {
+pub async fn answer_one(
+    events: Events,
+    path: &str,
+    post: Option<String>,
+) -> anyhow::Result<(u16, String)> {
     let method = if post.is_some() { "POST" } else { "GET" };
-    let request = Request::builder().method(method).uri(path).header(header::CONTENT_TYPE, "application/json");
+    let request = Request::builder()
+        .method(method)
+        .uri(path)
+        .header(header::CONTENT_TYPE, "application/json");
     let request = request.body(Body::from(post.unwrap_or_default()))?;
     let response = router(events).oneshot(request).await?;
     let status = response.status().as_u16();
@@ -61,17 +68,27 @@ pub async fn answer_one(events: Events, path: &str, post: Option<String>) -> any
 /// A time of day, or how long ago, in ms since 1970.
 pub(super) fn time(typed: Option<&str>) -> Result<Option<i64>, String> {
     let Some(typed) = typed else { return Ok(None) };
-    let ago = humantime::parse_duration(typed).ok().and_then(|ago| Clock::System.now().checked_sub(ago));
+    let ago = humantime::parse_duration(typed)
+        .ok()
+        .and_then(|ago| Clock::System.now().checked_sub(ago));
     let at = ago.map_or_else(|| humantime::parse_rfc3339_weak(typed), Ok);
-    let wrong =
-        |_| format!("`{}` is not a time: write 2026-01-31T08:15:30Z, or 1h for an hour ago", typed.escape_debug());
+    let wrong = |_| {
+        format!(
+            "`{}` is not a time: write 2026-01-31T08:15:30Z, or 1h for an hour ago",
+            typed.escape_debug()
+        )
+    };
     at.map(|at| Some(to_ms(at))).map_err(wrong)
 }
 
 pub(super) fn state(word: Option<&str>) -> Result<Option<DeliveryState>, String> {
     let Some(word) = word else { return Ok(None) };
-    let wrong =
-        || format!("`{}` is not a state: pending, running, done, dead, resolved or discarded", word.escape_debug());
+    let wrong = || {
+        format!(
+            "`{}` is not a state: pending, running, done, dead, resolved or discarded",
+            word.escape_debug()
+        )
+    };
     DeliveryState::from_word(word).map(Some).ok_or_else(wrong)
 }
 
@@ -98,7 +115,11 @@ async fn show(
         Err(refusal) => return *refusal,
     };
     match events.ledger.show(id).await {
-        Ok(Some(shown)) => answer(Ok(shown_json(id, &shown, if whole { usize::MAX } else { BODY_SHOWN_MAX }))),
+        Ok(Some(shown)) => answer(Ok(shown_json(
+            id,
+            &shown,
+            if whole { usize::MAX } else { BODY_SHOWN_MAX },
+        ))),
         Ok(None) => refused(StatusCode::NOT_FOUND, "no event has this id"),
         Err(error) => answer::<()>(Err(error)),
     }
@@ -114,7 +135,11 @@ fn shown_json(id: EventId, shown: &Shown, body_max: usize) -> Value {
         Some(Err(_)) => json!({ "problem": "corrupt: what is stored is not what was accepted" }),
         None => json!({ "problem": "pruned: the body is no longer kept" }),
     };
-    let children = shown.attempts.iter().filter_map(|attempt| attempt.record["emitted_events"].as_array()).flatten();
+    let children = shown
+        .attempts
+        .iter()
+        .filter_map(|attempt| attempt.record["emitted_events"].as_array())
+        .flatten();
     let children = children.map(|child| json!({ "event": child[0], "hook": child[1] }));
     json!({
         "id": id.to_string(),
@@ -130,7 +155,11 @@ fn shown_json(id: EventId, shown: &Shown, body_max: usize) -> Value {
 
 fn event_json(event: &Event, body_max: usize) -> Value {
     let headers = event.headers.iter().map(|(name, value)| {
-        let shown = if is_shown(name.as_str()) { String::from_utf8_lossy(value.as_bytes()) } else { "(masked)".into() };
+        let shown = if is_shown(name.as_str()) {
+            String::from_utf8_lossy(value.as_bytes())
+        } else {
+            "(masked)".into()
+        };
         json!([name.as_str(), shown])
     });
     let cut = &event.body[..event.body.len().min(body_max)];
@@ -159,10 +188,26 @@ fn event_json(event: &Event, body_max: usize) -> Value {
 /// Whoever reads along must not be able to send the request again: only headers that are known to be harmless are shown, since
 /// any other may be where a sender puts its proof.
 pub(super) fn is_shown(header: &str) -> bool {
-    const WHOLE: [&str; 8] =
-        ["accept", "date", "host", "traceparent", "tracestate", "user-agent", "via", "x-request-id"];
-    const PARTS: [&str; 8] =
-        ["content-", "accept-", "event", "delivery", "topic", "timestamp", "forwarded", "-version"];
+    const WHOLE: [&str; 8] = [
+        "accept",
+        "date",
+        "host",
+        "traceparent",
+        "tracestate",
+        "user-agent",
+        "via",
+        "x-request-id",
+    ];
+    const PARTS: [&str; 8] = [
+        "content-",
+        "accept-",
+        "event",
+        "delivery",
+        "topic",
+        "timestamp",
+        "forwarded",
+        "-version",
+    ];
     const NEVER: [&str; 6] = ["sign", "token", "secret", "auth", "key", "digest"];
     let is_harmless = WHOLE.contains(&header) || PARTS.iter().any(|part| header.contains(part));
     is_harmless && !NEVER.iter().any(|part| header.contains(part))
@@ -178,9 +223,23 @@ struct Counted {
 }
 
 async fn stats(State(events): State<Events>) -> Response {
-    let is_gone = |hook: &str| events.running.as_ref().is_some_and(|(_, hooks)| hooks.named(hook).is_none());
-    let counted = |count: landfall_ledger::Count| Counted { orphaned: is_gone(&count.hook), count };
-    answer(events.ledger.count().await.map(|counts| counts.into_iter().map(counted).collect::<Vec<_>>()))
+    let is_gone = |hook: &str| {
+        events
+            .running
+            .as_ref()
+            .is_some_and(|(_, hooks)| hooks.named(hook).is_none())
+    };
+    let counted = |count: landfall_ledger::Count| Counted {
+        orphaned: is_gone(&count.hook),
+        count,
+    };
+    answer(
+        events
+            .ledger
+            .count()
+            .await
+            .map(|counts| counts.into_iter().map(counted).collect::<Vec<_>>()),
+    )
 }
 
 #[derive(Debug, Deserialize)]
@@ -201,13 +260,18 @@ async fn rows(
     };
     let limit = query.limit.unwrap_or(PAGE_MAX).min(PAGE_MAX);
     let after = query.after.unwrap_or(0);
-    let rows = events.ledger.rows(hook.clone(), table.clone(), after, limit).await;
+    let rows = events
+        .ledger
+        .rows(hook.clone(), table.clone(), after, limit)
+        .await;
     match rows {
         Ok(rows) if rows.is_empty() && after == 0 && limit > 0 && !events.stores(&hook, &table) => {
             let (hook, table) = (hook.escape_debug(), table.escape_debug());
             refused(
                 StatusCode::NOT_FOUND,
-                &format!("hook `{hook}` has no table `{table}`: no row is in it, and no hook file allows it"),
+                &format!(
+                    "hook `{hook}` has no table `{table}`: no row is in it, and no hook file allows it"
+                ),
             )
         }
         rows => answer(rows),
@@ -225,29 +289,43 @@ impl Events {
         }
 
         let (first, last) = EventId::range(typed).map_err(bad)?;
-        let found = self.ledger.find_ids(first, last, 2).await.map_err(|error| Box::new(answer::<()>(Err(error))))?;
+        let found = self
+            .ledger
+            .find_ids(first, last, 2)
+            .await
+            .map_err(|error| Box::new(answer::<()>(Err(error))))?;
         match found[..] {
             [] => Ok(None),
             [id] => Ok(Some(id)),
-            _ => Err(bad(format!("several events have ids that begin with `{typed}`: write more of it"))),
+            _ => Err(bad(format!(
+                "several events have ids that begin with `{typed}`: write more of it"
+            ))),
         }
     }
 
     /// The hook is served and may store rows in this table.
     fn stores(&self, hook: &str, table: &str) -> bool {
-        let hook = self.running.as_ref().and_then(|(_, hooks)| hooks.named(hook));
+        let hook = self
+            .running
+            .as_ref()
+            .and_then(|(_, hooks)| hooks.named(hook));
         hook.is_some_and(|hook| hook.spec.allow.table.iter().any(|allowed| allowed == table))
     }
 }
 
 pub(super) fn answer<T: Serialize>(result: Result<T, LedgerError>) -> Response {
     let mut headers = HeaderMap::new();
-    headers.insert(header::CACHE_CONTROL, "no-store".parse().expect("a constant"));
+    headers.insert(
+        header::CACHE_CONTROL,
+        "no-store".parse().expect("a constant"),
+    );
     match result {
         Ok(value) => (headers, Json(value)).into_response(),
         Err(error) => {
             let status = match error {
-                LedgerError::Other(_) | LedgerError::Corrupt(_) => StatusCode::INTERNAL_SERVER_ERROR,
+                LedgerError::Other(_) | LedgerError::Corrupt(_) => {
+                    StatusCode::INTERNAL_SERVER_ERROR
+                }
                 _ => StatusCode::SERVICE_UNAVAILABLE,
             };
             refused(status, &error.to_string())

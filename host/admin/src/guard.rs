@@ -61,7 +61,13 @@ impl Guard {
         on_refused: OnRefused,
     ) -> Guard {
         let names = names.into_iter().chain(["localhost".to_owned()]).collect();
-        Guard { token, secrets, names: Arc::new(names), pauses: Arc::new(Semaphore::new(PAUSES_MAX)), on_refused }
+        Guard {
+            token,
+            secrets,
+            names: Arc::new(names),
+            pauses: Arc::new(Semaphore::new(PAUSES_MAX)),
+            on_refused,
+        }
     }
 
     fn check(&self, request: &Request) -> Result<(), Refused> {
@@ -73,8 +79,18 @@ impl Guard {
 
     /// A web page whose name was made to resolve to this node (DNS rebinding) sends that name as the host.
     fn check_host(&self, request: &Request) -> Result<String, Refused> {
-        let header = request.headers().get(header::HOST).and_then(|value| value.to_str().ok());
-        let host = header.or_else(|| request.uri().authority().map(|authority| authority.as_str())).unwrap_or_default();
+        let header = request
+            .headers()
+            .get(header::HOST)
+            .and_then(|value| value.to_str().ok());
+        let host = header
+            .or_else(|| {
+                request
+                    .uri()
+                    .authority()
+                    .map(|authority| authority.as_str())
+            })
+            .unwrap_or_default();
         let host = host.to_ascii_lowercase();
         match is_address(name_of(&host)) || self.names.contains(name_of(&host)) {
             true => Ok(host),
@@ -88,7 +104,9 @@ impl Guard {
     }
 
     fn check_token(&self, headers: &HeaderMap) -> Result<(), Refused> {
-        let given = headers.get(header::AUTHORIZATION).and_then(|value| value.as_bytes().strip_prefix(b"Bearer "));
+        let given = headers
+            .get(header::AUTHORIZATION)
+            .and_then(|value| value.as_bytes().strip_prefix(b"Bearer "));
         let secret = self.secrets.value(&self.token).map_err(|error| {
             refused(
                 "admin_token_unreadable",
@@ -117,8 +135,13 @@ impl Guard {
 
 /// Lets a request through, or answers why not.
 pub async fn guard(State(guard): State<Guard>, request: Request, next: Next) -> Response {
-    let Err(why) = guard.check(&request) else { return next.run(request).await };
-    let client = request.extensions().get::<Peer>().map(|Peer(peer)| peer.ip().to_canonical());
+    let Err(why) = guard.check(&request) else {
+        return next.run(request).await;
+    };
+    let client = request
+        .extensions()
+        .get::<Peer>()
+        .map(|Peer(peer)| peer.ip().to_canonical());
     let mut why = Refused { client, ..why };
 
     // A pause makes guessing slow. Only a few requests wait at once, so that guesses do not use up the connections.
@@ -129,9 +152,16 @@ pub async fn guard(State(guard): State<Guard>, request: Request, next: Next) -> 
         }
     }
 
-    let mut response = (why.status, Json(json!({ "error": why.detail, "hint": why.hint }))).into_response();
+    let mut response = (
+        why.status,
+        Json(json!({ "error": why.detail, "hint": why.hint })),
+    )
+        .into_response();
     if why.status == StatusCode::UNAUTHORIZED {
-        response.headers_mut().insert(header::WWW_AUTHENTICATE, header::HeaderValue::from_static("Bearer"));
+        response.headers_mut().insert(
+            header::WWW_AUTHENTICATE,
+            header::HeaderValue::from_static("Bearer"),
+        );
     }
     (guard.on_refused)(why);
     response
@@ -149,46 +179,78 @@ fn check_origin(headers: &HeaderMap, host: &str) -> Result<(), Refused> {
     };
     if let Some(origin) = headers.get(header::ORIGIN) {
         let origin = String::from_utf8_lossy(origin.as_bytes()).to_ascii_lowercase();
-        let is_own = ["http://", "https://"].iter().any(|scheme| origin.strip_prefix(scheme) == Some(host));
+        let is_own = ["http://", "https://"]
+            .iter()
+            .any(|scheme| origin.strip_prefix(scheme) == Some(host));
         if !is_own {
-            return Err(foreign(format!("the request comes from a page of `{}`", origin.escape_debug())));
+            return Err(foreign(format!(
+                "the request comes from a page of `{}`",
+                origin.escape_debug()
+            )));
         }
     }
     match headers.get("sec-fetch-site").map(|value| value.as_bytes()) {
         None | Some(b"same-origin" | b"none") => Ok(()),
-        Some(_) => Err(foreign("the request comes from a page of another site".into())),
+        Some(_) => Err(foreign(
+            "the request comes from a page of another site".into(),
+        )),
     }
 }
 
 /// Requires JSON: an HTML form of a foreign page can send any text, but not with this content type.
 fn check_content_type(method: &Method, headers: &HeaderMap) -> Result<(), Refused> {
-    let length = headers.get(header::CONTENT_LENGTH).map(|value| value.as_bytes());
-    let has_body = headers.contains_key(header::TRANSFER_ENCODING) || length.is_some_and(|length| length != b"0");
-    let given = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let length = headers
+        .get(header::CONTENT_LENGTH)
+        .map(|value| value.as_bytes());
+    let has_body = headers.contains_key(header::TRANSFER_ENCODING)
+        || length.is_some_and(|length| length != b"0");
+    let given = headers
+        .get(header::CONTENT_TYPE)
+        .and_then(|value| value.to_str().ok())
+        .unwrap_or_default();
     let essence = given.split(';').next().unwrap_or_default().trim();
     match *method == Method::GET || !has_body || essence.eq_ignore_ascii_case("application/json") {
         true => Ok(()),
         false => Err(refused(
             "admin_content_type",
             StatusCode::UNSUPPORTED_MEDIA_TYPE,
-            format!("the content type is `{}`, not application/json", given.escape_debug()),
+            format!(
+                "the content type is `{}`, not application/json",
+                given.escape_debug()
+            ),
             "send `Content-Type: application/json`",
         )),
     }
 }
 
-fn refused(reason: &'static str, status: StatusCode, detail: String, hint: &'static str) -> Refused {
-    Refused { reason, status, detail, hint, client: None }
+fn refused(
+    reason: &'static str,
+    status: StatusCode,
+    detail: String,
+    hint: &'static str,
+) -> Refused {
+    Refused {
+        reason,
+        status,
+        detail,
+        hint,
+        client: None,
+    }
 }
 
 /// The host without its port.
 fn name_of(host: &str) -> &str {
     let after_address = host.rfind(']').map_or(0, |end| end + 1);
-    host[after_address..].rfind(':').map_or(host, |colon| &host[..after_address + colon])
+    host[after_address..]
+        .rfind(':')
+        .map_or(host, |colon| &host[..after_address + colon])
 }
 
 fn is_address(name: &str) -> bool {
-    let bare = name.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(name);
+    let bare = name
+        .strip_prefix('[')
+        .and_then(|rest| rest.strip_suffix(']'))
+        .unwrap_or(name);
     bare.parse::<IpAddr>().is_ok() || name.parse::<SocketAddr>().is_ok()
 }
 
@@ -208,23 +270,43 @@ mod tests {
             ("[::1]:8081", "[::1]", true),
             ("[::1]", "[::1]", true),
             ("localhost:8081", "localhost", false),
-            ("127.0.0.1.evil.example:8081", "127.0.0.1.evil.example", false),
+            (
+                "127.0.0.1.evil.example:8081",
+                "127.0.0.1.evil.example",
+                false,
+            ),
             ("", "", false),
         ] {
-            assert_eq!((name_of(host), is_address(name_of(host))), (name, is_own), "{host}");
+            assert_eq!(
+                (name_of(host), is_address(name_of(host))),
+                (name, is_own),
+                "{host}"
+            );
         }
     }
 
     #[test]
     fn foreign_pages_are_told_by_their_origin() {
         let check = |pairs: &[(&'static str, &'static str)]| {
-            let headers = pairs.iter().map(|(name, value)| (name.parse().unwrap(), value.parse().unwrap())).collect();
+            let headers = pairs
+                .iter()
+                .map(|(name, value)| (name.parse().unwrap(), value.parse().unwrap()))
+                .collect();
             check_origin(&headers, "127.0.0.1:8081").is_ok()
         };
         assert!(check(&[]));
-        assert!(check(&[("origin", "http://127.0.0.1:8081"), ("sec-fetch-site", "same-origin")]));
+        assert!(check(&[
+            ("origin", "http://127.0.0.1:8081"),
+            ("sec-fetch-site", "same-origin")
+        ]));
         assert!(check(&[("sec-fetch-site", "none")]));
-        for origin in ["null", "http://127.0.0.1:8082", "http://127.0.0.1", "https://evil.example", ""] {
+        for origin in [
+            "null",
+            "http://127.0.0.1:8082",
+            "http://127.0.0.1",
+            "https://evil.example",
+            "",
+        ] {
             assert!(!check(&[("origin", origin)]), "{origin}");
         }
         for site in ["cross-site", "same-site", ""] {

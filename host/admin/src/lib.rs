@@ -49,7 +49,10 @@ pub struct Admin {
 /// Every admin route.
 pub fn router(admin: Admin) -> Router {
     let running = Some((admin.delivery.clone(), admin.hooks.clone()));
-    let events = events::Events { ledger: admin.ledger.clone(), running };
+    let events = events::Events {
+        ledger: admin.ledger.clone(),
+        running,
+    };
     let guarded = Router::new()
         .route("/api/hooks", get(hooks))
         .route("/api/node", get(node))
@@ -59,8 +62,15 @@ pub fn router(admin: Admin) -> Router {
         .route("/api/hooks/{hook}/{word}", post(pause))
         .with_state(admin.clone())
         .merge(events::router(events))
-        .route_layer(middleware::from_fn_with_state(admin.guard.clone(), guard::guard));
-    Router::new().route("/healthz", get(healthz)).route("/readyz", get(readyz)).with_state(admin).merge(guarded)
+        .route_layer(middleware::from_fn_with_state(
+            admin.guard.clone(),
+            guard::guard,
+        ));
+    Router::new()
+        .route("/healthz", get(healthz))
+        .route("/readyz", get(readyz))
+        .with_state(admin)
+        .merge(guarded)
 }
 
 async fn healthz() -> &'static str {
@@ -70,12 +80,21 @@ async fn healthz() -> &'static str {
 async fn readyz(State(admin): State<Admin>) -> Response {
     match (admin.not_ready)() {
         None => "ready\n".into_response(),
-        Some(why) => (StatusCode::SERVICE_UNAVAILABLE, format!("not ready: {why}\n")).into_response(),
+        Some(why) => (
+            StatusCode::SERVICE_UNAVAILABLE,
+            format!("not ready: {why}\n"),
+        )
+            .into_response(),
     }
 }
 
 async fn hooks(State(admin): State<Admin>) -> Response {
-    let shown: Vec<Shown> = admin.hooks.statuses().into_iter().map(|status| shown(&admin, status)).collect();
+    let shown: Vec<Shown> = admin
+        .hooks
+        .statuses()
+        .into_iter()
+        .map(|status| shown(&admin, status))
+        .collect();
     ([(header::CACHE_CONTROL, "no-store")], Json(shown)).into_response()
 }
 
@@ -92,30 +111,60 @@ struct Shown {
 
 fn shown(admin: &Admin, status: HookStatus) -> Shown {
     let (paused, failing) = admin.delivery.waits(&status.name);
-    Shown { status, paused, failing }
+    Shown {
+        status,
+        paused,
+        failing,
+    }
 }
 
 async fn pause(State(admin): State<Admin>, Path((hook, word)): Path<(String, String)>) -> Response {
     let paused = match word.as_str() {
         "pause" => true,
         "resume" => false,
-        _ => return (StatusCode::NOT_FOUND, Json(json!({ "error": "pause or resume" }))).into_response(),
+        _ => {
+            return (
+                StatusCode::NOT_FOUND,
+                Json(json!({ "error": "pause or resume" })),
+            )
+                .into_response();
+        }
     };
-    let status = admin.hooks.statuses().into_iter().find(|status| status.name == hook);
+    let status = admin
+        .hooks
+        .statuses()
+        .into_iter()
+        .find(|status| status.name == hook);
     let Some(status) = status else {
-        return (StatusCode::NOT_FOUND, Json(json!({ "error": "no hook has this name" }))).into_response();
+        return (
+            StatusCode::NOT_FOUND,
+            Json(json!({ "error": "no hook has this name" })),
+        )
+            .into_response();
     };
     match admin.delivery.pause(&hook, paused).await {
         Ok(()) => {
-            tracing::info!(hook, paused, "the events of a hook wait, or wait no longer, at the operator's word");
+            tracing::info!(
+                hook,
+                paused,
+                "the events of a hook wait, or wait no longer, at the operator's word"
+            );
             Json(shown(&admin, status)).into_response()
         }
-        Err(error) => (StatusCode::SERVICE_UNAVAILABLE, Json(json!({ "error": error.to_string() }))).into_response(),
+        Err(error) => (
+            StatusCode::SERVICE_UNAVAILABLE,
+            Json(json!({ "error": error.to_string() })),
+        )
+            .into_response(),
     }
 }
 
 async fn metrics(State(admin): State<Admin>) -> Response {
-    ([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], (admin.metrics)()).into_response()
+    (
+        [(header::CONTENT_TYPE, "text/plain; version=0.0.4")],
+        (admin.metrics)(),
+    )
+        .into_response()
 }
 
 /// What it serves.
@@ -137,5 +186,9 @@ async fn queue(State(admin): State<Admin>) -> Response {
 }
 
 async fn refusals(State(admin): State<Admin>) -> Response {
-    ([(header::CACHE_CONTROL, "no-store")], Json(admin.refusals.last())).into_response()
+    (
+        [(header::CACHE_CONTROL, "no-store")],
+        Json(admin.refusals.last()),
+    )
+        .into_response()
 }

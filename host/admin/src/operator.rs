@@ -13,7 +13,8 @@ use serde::{Deserialize, Serialize};
 
 use super::events::{Events, answer, refused, state, time};
 use landfall_ledger::{
-    Filter, LedgerError, Listed, Pick, Purged, ReplayOrder, Replayed as Fate, State as DeliveryState, Step,
+    Filter, LedgerError, Listed, Pick, Purged, ReplayOrder, Replayed as Fate,
+    State as DeliveryState, Step,
 };
 use landfall_model::EventId;
 
@@ -92,7 +93,9 @@ impl Order {
             return Err(bad(&format!("{step} takes no `{key}`")));
         }
         if order.events.is_empty() == order.hook.is_none() {
-            return Err(bad("give either `events` or `hook`, not both and not neither"));
+            return Err(bad(
+                "give either `events` or `hook`, not both and not neither",
+            ));
         }
         if order.events.len() > PAGE_MAX {
             return Err(bad(&format!("{PAGE_MAX} events at most in one request")));
@@ -101,12 +104,24 @@ impl Order {
     }
 
     /// A page of the hook's deliveries in these states.
-    async fn page(&self, events: &Events, states: Vec<DeliveryState>, pick: Pick) -> Result<Selected, Refusal> {
+    async fn page(
+        &self,
+        events: &Events,
+        states: Vec<DeliveryState>,
+        pick: Pick,
+    ) -> Result<Selected, Refusal> {
         let before = match self.before {
             Some(before) => before,
             // Deliveries that this command creates are not selected by its later pages.
             None => {
-                let newest = listed(events, Filter { limit: 1, ..Filter::default() }).await?;
+                let newest = listed(
+                    events,
+                    Filter {
+                        limit: 1,
+                        ..Filter::default()
+                    },
+                )
+                .await?;
                 newest.first().map_or(0, |one| one.delivery) + 1
             }
         };
@@ -123,12 +138,24 @@ impl Order {
             ..Filter::default()
         };
         let deliveries = listed(events, filter).await?;
-        let next = deliveries.last().filter(|_| deliveries.len() == limit).map(|last| last.delivery);
-        Ok(Selected { deliveries, next, before: Some(before), ..Selected::default() })
+        let next = deliveries
+            .last()
+            .filter(|_| deliveries.len() == limit)
+            .map(|last| last.delivery);
+        Ok(Selected {
+            deliveries,
+            next,
+            before: Some(before),
+            ..Selected::default()
+        })
     }
 
     /// The deliveries in these states: those of the given events, or one page of the hook's.
-    async fn select(&self, events: &Events, states: Vec<DeliveryState>) -> Result<Selected, Refusal> {
+    async fn select(
+        &self,
+        events: &Events,
+        states: Vec<DeliveryState>,
+    ) -> Result<Selected, Refusal> {
         if self.events.is_empty() {
             return self.page(events, states, Pick::All).await;
         }
@@ -137,13 +164,20 @@ impl Order {
         let (ids, unknown) = self.ids(events).await?;
         selected.unknown = unknown;
         for id in ids {
-            let all = Filter { event: Some(id), limit: PAGE_MAX, ..Filter::default() };
+            let all = Filter {
+                event: Some(id),
+                limit: PAGE_MAX,
+                ..Filter::default()
+            };
             let all = listed(events, all).await?;
             if all.is_empty() {
                 selected.unknown.push(id.to_string());
                 continue;
             }
-            let fitting: Vec<Listed> = all.into_iter().filter(|one| states.contains(&one.state)).collect();
+            let fitting: Vec<Listed> = all
+                .into_iter()
+                .filter(|one| states.contains(&one.state))
+                .collect();
             selected.skipped += usize::from(fitting.is_empty());
             selected.deliveries.extend(fitting);
         }
@@ -164,7 +198,9 @@ impl Order {
     }
 
     fn state(&self, default: DeliveryState) -> Result<DeliveryState, Refusal> {
-        Ok(state(self.state.as_deref()).map_err(|why| bad(&why))?.unwrap_or(default))
+        Ok(state(self.state.as_deref())
+            .map_err(|why| bad(&why))?
+            .unwrap_or(default))
     }
 }
 
@@ -224,7 +260,11 @@ async fn replay_page(events: &Events, order: Asked) -> Result<Replayed, Refusal>
         // An event that a later delivery has handled, or will, is not run again.
         let (states, pick) = match (asked, again) {
             (DeliveryState::Dead, true) => {
-                let failed = vec![DeliveryState::Dead, DeliveryState::Resolved, DeliveryState::Discarded];
+                let failed = vec![
+                    DeliveryState::Dead,
+                    DeliveryState::Resolved,
+                    DeliveryState::Discarded,
+                ];
                 (failed, Pick::LatestFailed)
             }
             (state, true) => (vec![state], Pick::All),
@@ -232,25 +272,61 @@ async fn replay_page(events: &Events, order: Asked) -> Result<Replayed, Refusal>
         };
         let selected = order.page(events, states, pick).await?;
         let mut seen = HashSet::new();
-        let ids = selected.deliveries.iter().filter_map(|one| one.event.parse().ok());
-        (ids.filter(|id: &EventId| seen.insert(*id)).collect(), selected)
+        let ids = selected
+            .deliveries
+            .iter()
+            .filter_map(|one| one.event.parse().ok());
+        (
+            ids.filter(|id: &EventId| seen.insert(*id)).collect(),
+            selected,
+        )
     } else {
         let (ids, unknown) = order.ids(events).await?;
-        (ids, Selected { unknown, ..Selected::default() })
+        (
+            ids,
+            Selected {
+                unknown,
+                ..Selected::default()
+            },
+        )
     };
-    let Selected { mut deliveries, unknown, next, before, .. } = selected;
+    let Selected {
+        mut deliveries,
+        unknown,
+        next,
+        before,
+        ..
+    } = selected;
     if order.dry_run {
         deliveries.truncate(SHOWN_MAX);
         let events = ids.len();
-        return Ok(Replayed { events, dry_run: true, shown: deliveries, unknown, next, before, ..Replayed::default() });
+        return Ok(Replayed {
+            events,
+            dry_run: true,
+            shown: deliveries,
+            unknown,
+            next,
+            before,
+            ..Replayed::default()
+        });
     }
 
     let delay = Duration::from_millis(order.delay_ms.unwrap_or(0));
     let apart = Duration::from_secs_f64(1.0 / per_second);
-    let replays = ReplayOrder { events: ids.clone(), delay, apart, again };
+    let replays = ReplayOrder {
+        events: ids.clone(),
+        delay,
+        apart,
+        again,
+    };
     let fates = events.ledger.replay(replays).await.map_err(failed)?;
     landfall_model::kill_point!("replayed");
-    let mut replayed = Replayed { unknown, next, before, ..Replayed::default() };
+    let mut replayed = Replayed {
+        unknown,
+        next,
+        before,
+        ..Replayed::default()
+    };
     for (id, fate) in ids.iter().zip(&fates) {
         match fate {
             Fate::Queued(hook) => {
@@ -262,7 +338,12 @@ async fn replay_page(events: &Events, order: Asked) -> Result<Replayed, Refusal>
             Fate::Unknown => replayed.unknown.push(id.to_string()),
         }
     }
-    tracing::info!(events = replayed.events, hook = order.hook, state = order.state, "an operator replays events");
+    tracing::info!(
+        events = replayed.events,
+        hook = order.hook,
+        state = order.state,
+        "an operator replays events"
+    );
     Ok(replayed)
 }
 
@@ -289,7 +370,9 @@ async fn discard_page(events: &Events, order: Asked) -> Result<Stepped, Refusal>
     let order = Order::read(order, "discard")?;
     let reason = order.reason.clone().unwrap_or_default().trim().to_owned();
     if reason.is_empty() || reason.chars().count() > REASON_CHARACTERS_MAX {
-        return Err(bad(&format!("say why, in `reason`: 1 to {REASON_CHARACTERS_MAX} characters")));
+        return Err(bad(&format!(
+            "say why, in `reason`: 1 to {REASON_CHARACTERS_MAX} characters"
+        )));
     }
 
     let states = match (order.events.is_empty(), order.state(DeliveryState::Dead)?) {
@@ -299,7 +382,12 @@ async fn discard_page(events: &Events, order: Asked) -> Result<Stepped, Refusal>
     };
     let stepped = step(events, &order, states, Step::Discard(reason.clone())).await?;
     if !order.dry_run {
-        tracing::info!(deliveries = stepped.deliveries, hook = order.hook, reason, "an operator discards deliveries");
+        tracing::info!(
+            deliveries = stepped.deliveries,
+            hook = order.hook,
+            reason,
+            "an operator discards deliveries"
+        );
     }
     Ok(stepped)
 }
@@ -312,33 +400,72 @@ async fn retry_page(events: &Events, order: Asked) -> Result<Stepped, Refusal> {
     let order = Order::read(order, "retry-now")?;
     let stepped = step(events, &order, vec![DeliveryState::Pending], Step::RetryNow).await?;
     if !order.dry_run {
-        tracing::info!(deliveries = stepped.deliveries, hook = order.hook, "an operator makes retries due");
+        tracing::info!(
+            deliveries = stepped.deliveries,
+            hook = order.hook,
+            "an operator makes retries due"
+        );
     }
     Ok(stepped)
 }
 
-async fn step(events: &Events, order: &Order, states: Vec<DeliveryState>, step: Step) -> Result<Stepped, Refusal> {
-    let Selected { mut deliveries, unknown, skipped, next, before } = order.select(events, states).await?;
+async fn step(
+    events: &Events,
+    order: &Order,
+    states: Vec<DeliveryState>,
+    step: Step,
+) -> Result<Stepped, Refusal> {
+    let Selected {
+        mut deliveries,
+        unknown,
+        skipped,
+        next,
+        before,
+    } = order.select(events, states).await?;
     let asked = deliveries.len();
     if matches!(step, Step::RetryNow) {
         // Deliveries that are due already are not counted.
         deliveries.retain(|one| one.due_in_ms.is_some_and(|due| due > 0));
     }
-    let stepped = Stepped { skipped: skipped + asked - deliveries.len(), unknown, next, before, ..Stepped::default() };
+    let stepped = Stepped {
+        skipped: skipped + asked - deliveries.len(),
+        unknown,
+        next,
+        before,
+        ..Stepped::default()
+    };
     if order.dry_run {
         let count = deliveries.len();
         deliveries.truncate(SHOWN_MAX);
-        return Ok(Stepped { deliveries: count, dry_run: true, shown: deliveries, ..stepped });
+        return Ok(Stepped {
+            deliveries: count,
+            dry_run: true,
+            shown: deliveries,
+            ..stepped
+        });
     }
 
     let ids: Vec<i64> = deliveries.iter().map(|one| one.delivery).collect();
     let asked = ids.len();
-    let done: HashSet<i64> = events.ledger.operate(step, ids).await.map_err(failed)?.into_iter().collect();
+    let done: HashSet<i64> = events
+        .ledger
+        .operate(step, ids)
+        .await
+        .map_err(failed)?
+        .into_iter()
+        .collect();
     landfall_model::kill_point!("stepped");
-    let hooks: HashSet<&str> =
-        deliveries.iter().filter(|one| done.contains(&one.delivery)).map(|one| one.hook.as_str()).collect();
+    let hooks: HashSet<&str> = deliveries
+        .iter()
+        .filter(|one| done.contains(&one.delivery))
+        .map(|one| one.hook.as_str())
+        .collect();
     wake(events, hooks.into_iter());
-    Ok(Stepped { deliveries: done.len(), skipped: stepped.skipped + asked - done.len(), ..stepped })
+    Ok(Stepped {
+        deliveries: done.len(),
+        skipped: stepped.skipped + asked - done.len(),
+        ..stepped
+    })
 }
 
 #[derive(Debug, Deserialize)]
@@ -359,14 +486,22 @@ struct PurgedPage {
     done: bool,
 }
 
-pub(super) async fn purge(State(events): State<Events>, order: Result<Json<PurgeOrder>, JsonRejection>) -> Response {
+pub(super) async fn purge(
+    State(events): State<Events>,
+    order: Result<Json<PurgeOrder>, JsonRejection>,
+) -> Response {
     answered(purge_page(&events, order).await)
 }
 
-async fn purge_page(events: &Events, order: Result<Json<PurgeOrder>, JsonRejection>) -> Result<PurgedPage, Refusal> {
+async fn purge_page(
+    events: &Events,
+    order: Result<Json<PurgeOrder>, JsonRejection>,
+) -> Result<PurgedPage, Refusal> {
     let Json(PurgeOrder { hook, dry_run }) = order.map_err(|why| bad(&why.body_text()))?;
     let Some((_, hooks)) = &events.running else {
-        return Err(bad("only a running node knows which hooks are gone: leave out --data"));
+        return Err(bad(
+            "only a running node knows which hooks are gone: leave out --data",
+        ));
     };
     if !hooks.is_complete() {
         let why = "the plugins directory is still being read: try again when the node is ready";
@@ -381,11 +516,35 @@ async fn purge_page(events: &Events, order: Result<Json<PurgeOrder>, JsonRejecti
     }
     if dry_run {
         let purged = events.ledger.purgeable(hook).await.map_err(failed)?;
-        return Ok(PurgedPage { purged, dry_run, done: true });
+        return Ok(PurgedPage {
+            purged,
+            dry_run,
+            done: true,
+        });
     }
 
-    let purged = events.ledger.purge(hook.clone(), PAGE_MAX).await.map_err(failed)?;
-    let Purged { deliveries, identities, rows, values } = purged;
-    tracing::info!(hook, deliveries, identities, rows, values, "an operator removes what a hook that is gone has left");
-    Ok(PurgedPage { purged, dry_run, done: purged == Purged::default() })
+    let purged = events
+        .ledger
+        .purge(hook.clone(), PAGE_MAX)
+        .await
+        .map_err(failed)?;
+    let Purged {
+        deliveries,
+        identities,
+        rows,
+        values,
+    } = purged;
+    tracing::info!(
+        hook,
+        deliveries,
+        identities,
+        rows,
+        values,
+        "an operator removes what a hook that is gone has left"
+    );
+    Ok(PurgedPage {
+        purged,
+        dry_run,
+        done: purged == Purged::default(),
+    })
 }

@@ -69,7 +69,10 @@ struct Content {
     slower: Option<Duration>,
 }
 
-pub(super) async fn list(State(events): State<Events>, query: Result<Query<Search>, QueryRejection>) -> Response {
+pub(super) async fn list(
+    State(events): State<Events>,
+    query: Result<Query<Search>, QueryRejection>,
+) -> Response {
     let Query(search) = match query {
         Ok(query) => query,
         Err(why) => return refused(StatusCode::BAD_REQUEST, &why.body_text()),
@@ -89,8 +92,15 @@ pub(super) async fn list(State(events): State<Events>, query: Result<Query<Searc
 
 impl Search {
     fn filter(&self) -> Result<Filter, String> {
-        let number = |text: &str| text.parse().map_err(|_| format!("`{}` is no delivery", text.escape_debug()));
-        let deliveries = self.deliveries.as_deref().map(|list| list.split(',').map(number).collect()).transpose()?;
+        let number = |text: &str| {
+            text.parse()
+                .map_err(|_| format!("`{}` is no delivery", text.escape_debug()))
+        };
+        let deliveries = self
+            .deliveries
+            .as_deref()
+            .map(|list| list.split(',').map(number).collect())
+            .transpose()?;
         let deliveries: Vec<i64> = deliveries.unwrap_or_default();
         if deliveries.len() > PAGE_MAX {
             return Err(format!("{PAGE_MAX} deliveries at most in one request"));
@@ -111,22 +121,41 @@ impl Search {
     fn content(&self) -> Result<Content, String> {
         let pair = |text: &Option<String>, marks: &[char], form: &str| {
             let split = |text: &String| {
-                let (name, value) = text.split_once(marks).ok_or_else(|| format!("write {form}"))?;
+                let (name, value) = text
+                    .split_once(marks)
+                    .ok_or_else(|| format!("write {form}"))?;
                 Ok::<_, String>((name.trim().to_owned(), value.trim().to_owned()))
             };
             text.as_ref().map(split).transpose()
         };
         let header = pair(&self.header, &[':', '='], "`header` as NAME: VALUE")?;
         // A search must not reveal a masked value.
-        if let Some((name, _)) = header.as_ref().filter(|(name, _)| !is_shown(&name.to_ascii_lowercase())) {
-            return Err(format!("header `{}` may carry a secret: it is masked, and not searched", name.escape_debug()));
+        if let Some((name, _)) = header
+            .as_ref()
+            .filter(|(name, _)| !is_shown(&name.to_ascii_lowercase()))
+        {
+            return Err(format!(
+                "header `{}` may carry a secret: it is masked, and not searched",
+                name.escape_debug()
+            ));
         }
         let value = pair(&self.value, &['='], "`value` as /POINTER=VALUE")?;
-        if let Some((pointer, _)) = value.as_ref().filter(|(pointer, _)| !pointer.starts_with('/')) {
-            return Err(format!("`{}` is no JSON pointer: it begins with /", pointer.escape_debug()));
+        if let Some((pointer, _)) = value
+            .as_ref()
+            .filter(|(pointer, _)| !pointer.starts_with('/'))
+        {
+            return Err(format!(
+                "`{}` is no JSON pointer: it begins with /",
+                pointer.escape_debug()
+            ));
         }
         let slower = self.slower.as_deref().map(|text| {
-            let wrong = |_| format!("`{}` is no duration: write 2s or 250ms", text.escape_debug());
+            let wrong = |_| {
+                format!(
+                    "`{}` is no duration: write 2s or 250ms",
+                    text.escape_debug()
+                )
+            };
             humantime::parse_duration(text).map_err(wrong)
         });
         Ok(Content {
@@ -150,8 +179,15 @@ async fn find(
     let limit = filter.limit;
     if reason.is_none() && content.is_empty() {
         let listed = events.ledger.list(filter).await?;
-        let next = listed.last().filter(|_| listed.len() == limit).map(|last| last.delivery);
-        return Ok(Found { scanned: listed.len(), events: listed, next });
+        let next = listed
+            .last()
+            .filter(|_| listed.len() == limit)
+            .map(|last| last.delivery);
+        return Ok(Found {
+            scanned: listed.len(),
+            events: listed,
+            next,
+        });
     }
 
     let began = Instant::now();
@@ -161,12 +197,19 @@ async fn find(
         let page = events.ledger.list(filter.clone()).await?;
         let is_last = page.len() < STEP;
         for one in page {
-            if found.events.len() == limit || found.scanned == SCANNED_MAX || began.elapsed() > TIME_MAX {
+            if found.events.len() == limit
+                || found.scanned == SCANNED_MAX
+                || began.elapsed() > TIME_MAX
+            {
                 return Ok(found);
             }
             found.scanned += 1;
             found.next = Some(one.delivery);
-            let has_reason = reason.is_none_or(|reason| one.reason.as_deref().is_some_and(|why| why.contains(reason)));
+            let has_reason = reason.is_none_or(|reason| {
+                one.reason
+                    .as_deref()
+                    .is_some_and(|why| why.contains(reason))
+            });
             if has_reason && (content.is_empty() || content.is_of(events, &one).await?) {
                 found.events.push(one);
             }
@@ -190,13 +233,28 @@ impl Content {
     }
 
     fn wants_event(&self) -> bool {
-        let Content { delivery_id, event_type, header, value, text, .. } = self;
-        delivery_id.is_some() || event_type.is_some() || header.is_some() || value.is_some() || text.is_some()
+        let Content {
+            delivery_id,
+            event_type,
+            header,
+            value,
+            text,
+            ..
+        } = self;
+        delivery_id.is_some()
+            || event_type.is_some()
+            || header.is_some()
+            || value.is_some()
+            || text.is_some()
     }
 
     async fn is_of(&self, events: &Events, one: &Listed) -> Result<bool, LedgerError> {
-        let Ok(id) = one.event.parse() else { return Ok(false) };
-        let Some(shown) = events.ledger.show(id).await? else { return Ok(false) };
+        let Ok(id) = one.event.parse() else {
+            return Ok(false);
+        };
+        let Some(shown) = events.ledger.show(id).await? else {
+            return Ok(false);
+        };
         Ok(self.fits_attempts(&shown, one.delivery) && self.fits_event(&shown))
     }
 
@@ -204,10 +262,18 @@ impl Content {
         if self.outcome.is_none() && self.slower.is_none() {
             return true;
         }
-        shown.attempts.iter().filter(|attempt| attempt.delivery == delivery).any(|attempt| {
-            self.outcome.as_ref().is_none_or(|outcome| attempt.outcome == *outcome)
-                && self.slower.is_none_or(|slower| attempt.duration_ms >= slower.as_secs_f64() * 1000.0)
-        })
+        shown
+            .attempts
+            .iter()
+            .filter(|attempt| attempt.delivery == delivery)
+            .any(|attempt| {
+                self.outcome
+                    .as_ref()
+                    .is_none_or(|outcome| attempt.outcome == *outcome)
+                    && self
+                        .slower
+                        .is_none_or(|slower| attempt.duration_ms >= slower.as_secs_f64() * 1000.0)
+            })
     }
 
     fn fits_event(&self, shown: &Shown) -> bool {
@@ -215,29 +281,48 @@ impl Content {
             return true;
         }
         // A pruned or corrupt event matches no filter.
-        let Some(Ok(event)) = &shown.event else { return false };
+        let Some(Ok(event)) = &shown.event else {
+            return false;
+        };
         let is_attribute = |name, wanted: &Option<String>| {
-            wanted.as_deref().is_none_or(|wanted| event.attribute(name) == Some(wanted))
+            wanted
+                .as_deref()
+                .is_none_or(|wanted| event.attribute(name) == Some(wanted))
         };
         is_attribute("delivery-id", &self.delivery_id)
             && is_attribute("event-type", &self.event_type)
-            && self.header.as_ref().is_none_or(|(name, value)| has_header(event, name, value))
-            && self.text.as_ref().is_none_or(|text| String::from_utf8_lossy(&event.body).contains(text.as_str()))
-            && self.value.as_ref().is_none_or(|(pointer, value)| has_value(event, pointer, value))
+            && self
+                .header
+                .as_ref()
+                .is_none_or(|(name, value)| has_header(event, name, value))
+            && self
+                .text
+                .as_ref()
+                .is_none_or(|text| String::from_utf8_lossy(&event.body).contains(text.as_str()))
+            && self
+                .value
+                .as_ref()
+                .is_none_or(|(pointer, value)| has_value(event, pointer, value))
     }
 }
 
 fn has_header(event: &Event, name: &str, value: &str) -> bool {
-    event.headers.get_all(name).iter().any(|found| found.as_bytes() == value.as_bytes())
+    event
+        .headers
+        .get_all(name)
+        .iter()
+        .any(|found| found.as_bytes() == value.as_bytes())
 }
 
 fn has_value(event: &Event, pointer: &str, wanted: &str) -> bool {
     let body: Option<serde_json::Value> = serde_json::from_slice(&event.body).ok();
-    body.as_ref().and_then(|body| body.pointer(pointer)).is_some_and(|found| match found {
-        serde_json::Value::String(text) => text == wanted,
-        other => {
-            let text = other.to_string();
-            text == wanted
-        }
-    })
+    body.as_ref()
+        .and_then(|body| body.pointer(pointer))
+        .is_some_and(|found| match found {
+            serde_json::Value::String(text) => text == wanted,
+            other => {
+                let text = other.to_string();
+                text == wanted
+            }
+        })
 }

@@ -75,7 +75,10 @@ impl Broker {
         let bytes = parcel.bytes(self.seal())?;
         let most = self.most();
         if bytes.len() > most {
-            return Err(LedgerError::TooLarge { bytes: bytes.len(), most });
+            return Err(LedgerError::TooLarge {
+                bytes: bytes.len(),
+                most,
+            });
         }
         match self {
             Broker::Nats(nats) => nats.publish(parcel, bytes).await,
@@ -135,13 +138,16 @@ impl Broker {
         resend: bool,
     ) -> Result<(), LedgerError> {
         match (self, handle) {
-            (Broker::Nats(nats), Handle::Nats(handle)) if resend => match nats.send_later(parcel, pause, number).await?
-            {
-                true => handle.ack().await,
-                false => handle.again(pause).await,
-            },
+            (Broker::Nats(nats), Handle::Nats(handle)) if resend => {
+                match nats.send_later(parcel, pause, number).await? {
+                    true => handle.ack().await,
+                    false => handle.again(pause).await,
+                }
+            }
             (_, Handle::Nats(handle)) => handle.again(pause).await,
-            (Broker::PubSub(pubsub), Handle::PubSub(handle)) => pubsub.again(parcel, handle, pause, number).await,
+            (Broker::PubSub(pubsub), Handle::PubSub(handle)) => {
+                pubsub.again(parcel, handle, pause, number).await
+            }
             (Broker::PubSub(pubsub), Handle::Push(handle)) => {
                 let sent = pubsub.send_later(parcel, pause, number).await?;
                 handle.answer(sent);

@@ -13,7 +13,9 @@ use uuid::Uuid;
 use super::broker::{Broker, Handle};
 use super::parcel::Parcel;
 use super::{Due, Taken};
-use landfall_ledger::{Arrived, Brought, Claimed, Duplicate, Fence, FirstState, Ledger, LedgerError, NewEvent, Stored};
+use landfall_ledger::{
+    Arrived, Brought, Claimed, Duplicate, Fence, FirstState, Ledger, LedgerError, NewEvent, Stored,
+};
 use landfall_model::{Clock, Event, EventId, LedgerTime};
 
 /// Handed over at once, of each hook.
@@ -65,7 +67,11 @@ pub enum Begun {
 
 /// The same without the lease.
 pub(super) enum Stands {
-    Runs { fence: Fence, carried: Box<Carried>, conflict: Option<EventId> },
+    Runs {
+        fence: Fence,
+        carried: Box<Carried>,
+        conflict: Option<EventId>,
+    },
     Over(Option<EventId>),
     Waits(Arrival, Duration),
 }
@@ -75,7 +81,12 @@ pub(super) enum Stands {
 impl Carrier {
     /// Holds nothing yet.
     pub fn new(ledger: Arc<Ledger>, broker: Broker) -> Carrier {
-        Carrier { ledger, broker: Arc::new(broker), held: Held::default(), next: AtomicU64::new(0) }
+        Carrier {
+            ledger,
+            broker: Arc::new(broker),
+            held: Held::default(),
+            next: AtomicU64::new(0),
+        }
     }
 
     /// The broker.
@@ -85,47 +96,89 @@ impl Carrier {
 
     /// Returns when the broker has stored the event, unless `given_up` has become true before that was begun. A duplicate of an event
     /// that the ledger knows is not published; one of a dead event is, under a name that the broker has not seen.
-    pub async fn accept(&self, new: NewEvent, given_up: Arc<AtomicBool>) -> Result<Taken, LedgerError> {
+    pub async fn accept(
+        &self,
+        new: NewEvent,
+        given_up: Arc<AtomicBool>,
+    ) -> Result<Taken, LedgerError> {
         if given_up.load(Ordering::Relaxed) {
             return Err(LedgerError::Busy);
         }
         let event = new.stored.event();
         let (id, hook) = (event.id, event.hook.clone());
         let known = match &new.dedup {
-            Some(dedup) => self.ledger.find_duplicate(hook, dedup.clone(), *new.stored.digest(), id).await?,
+            Some(dedup) => {
+                self.ledger
+                    .find_duplicate(hook, dedup.clone(), *new.stored.digest(), id)
+                    .await?
+            }
             None => None,
         };
         let is_new_name = match known {
-            Some(Duplicate { state: FirstState::Replayed, .. }) => true,
+            Some(Duplicate {
+                state: FirstState::Replayed,
+                ..
+            }) => true,
             Some(duplicate) => return Ok(Taken::Duplicate(duplicate)),
             None => false,
         };
 
         let answer_to = new.run_now.then(|| self.broker.answer_to()).flatten();
-        let is_new = self.broker.publish(&Parcel { answer_to, is_new_name, ..Parcel::new(new) }).await?;
+        let is_new = self
+            .broker
+            .publish(&Parcel {
+                answer_to,
+                is_new_name,
+                ..Parcel::new(new)
+            })
+            .await?;
         // The broker knows the name, and tells neither the event nor its state.
-        let duplicate = Duplicate { first: id, state: FirstState::Done, reply: None };
-        Ok(if is_new { Taken::Queued } else { Taken::Duplicate(duplicate) })
+        let duplicate = Duplicate {
+            first: id,
+            state: FirstState::Done,
+            reply: None,
+        };
+        Ok(if is_new {
+            Taken::Queued
+        } else {
+            Taken::Duplicate(duplicate)
+        })
     }
 
     /// Of what has been brought.
     pub fn arrival(self: &Arc<Carrier>, parcel: Parcel, handle: Handle) -> Arrival {
         let (key, handle) = (self.next.fetch_add(1, Ordering::Relaxed), Arc::new(handle));
         self.held().insert(key, handle.clone());
-        Arrival(Box::new(Carried { parcel, carrier: self.clone(), handle, key }))
+        Arrival(Box::new(Carried {
+            parcel,
+            carrier: self.clone(),
+            handle,
+            key,
+        }))
     }
 
     /// Events that the ledger has due, emitted or to be run again, go to the broker. How many, and how many it has not taken.
     pub async fn hand_over(&self, hooks: Vec<Arc<str>>) -> Result<(usize, usize), LedgerError> {
-        let asked = hooks.into_iter().map(|hook| (hook, HAND_OVER_MAX)).collect();
-        let claimed = self.ledger.claim(asked).await?.into_iter().flat_map(|(_, claimed, _)| claimed);
+        let asked = hooks
+            .into_iter()
+            .map(|hook| (hook, HAND_OVER_MAX))
+            .collect();
+        let claimed = self
+            .ledger
+            .claim(asked)
+            .await?
+            .into_iter()
+            .flat_map(|(_, claimed, _)| claimed);
         let sent = join_all(claimed.map(|one| self.send(one))).await;
         let (handed, kept): (Vec<_>, Vec<_>) = sent.into_iter().partition(|(_, is_sent)| *is_sent);
-        let fences = |list: Vec<(Fence, bool)>| list.into_iter().map(|(fence, _)| fence).collect::<Vec<_>>();
+        let fences =
+            |list: Vec<(Fence, bool)>| list.into_iter().map(|(fence, _)| fence).collect::<Vec<_>>();
         landfall_model::kill_point!("handed-over");
         let counts = (handed.len(), kept.len());
         if counts != (0, 0) {
-            self.ledger.hand_over(fences(handed), fences(kept), HAND_OVER_AGAIN).await?;
+            self.ledger
+                .hand_over(fences(handed), fences(kept), HAND_OVER_AGAIN)
+                .await?;
         }
         Ok(counts)
     }
@@ -146,7 +199,12 @@ impl Carrier {
     }
 
     async fn send(&self, claimed: Claimed) -> (Fence, bool) {
-        let Claimed { fence, event, replayed, due } = claimed;
+        let Claimed {
+            fence,
+            event,
+            replayed,
+            due,
+        } = claimed;
         let Some(Ok(event)) = event else {
             self.end_unread(fence, "corrupt".into()).await;
             return (fence, false);
@@ -161,7 +219,14 @@ impl Carrier {
             dead: None,
         };
         let replay = replayed.then(|| wish(&new, fence, due));
-        match self.broker.publish(&Parcel { replay, ..Parcel::new(new) }).await {
+        match self
+            .broker
+            .publish(&Parcel {
+                replay,
+                ..Parcel::new(new)
+            })
+            .await
+        {
             Ok(_) => (fence, true),
             Err(error @ (LedgerError::TooLarge { .. } | LedgerError::Unfit(_))) => {
                 tracing::error!(%error, delivery = fence.delivery, "an event cannot be handed to the queue: it is dead");
@@ -196,7 +261,9 @@ impl Carrier {
     }
 
     fn held(&self) -> std::sync::MutexGuard<'_, HashMap<u64, Arc<Handle>>> {
-        self.held.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+        self.held
+            .lock()
+            .unwrap_or_else(|poisoned| poisoned.into_inner())
     }
 }
 
@@ -239,8 +306,20 @@ impl Arrival {
     }
 
     pub(super) async fn begin(self, ledger: &Ledger) -> Result<Stands, LedgerError> {
-        let Parcel { new, replay, number, .. } = &self.0.parcel;
-        let arrived = match ledger.arrive(Brought { new: new.clone(), replay: *replay, number: *number }).await {
+        let Parcel {
+            new,
+            replay,
+            number,
+            ..
+        } = &self.0.parcel;
+        let arrived = match ledger
+            .arrive(Brought {
+                new: new.clone(),
+                replay: *replay,
+                number: *number,
+            })
+            .await
+        {
             Ok(arrived) => arrived,
             Err(error) => {
                 self.0.again(BEGIN_AGAIN, *number).await;
@@ -248,11 +327,19 @@ impl Arrival {
             }
         };
         match arrived {
-            Arrived::Begun { fence, conflict } => Ok(Stands::Runs { fence, carried: self.0, conflict }),
+            Arrived::Begun { fence, conflict } => Ok(Stands::Runs {
+                fence,
+                carried: self.0,
+                conflict,
+            }),
             Arrived::Waits(pause) => Ok(Stands::Waits(self, pause)),
             Arrived::Ended(None) => {
                 // Before it is let go of, what it emitted is handed over, if that waits here still.
-                let due = ledger.hooks_with_work().await?.into_iter().map(|(hook, _)| hook.into());
+                let due = ledger
+                    .hooks_with_work()
+                    .await?
+                    .into_iter()
+                    .map(|(hook, _)| hook.into());
                 self.0.done(due.collect()).await;
                 Ok(Stands::Over(None))
             }
@@ -276,7 +363,10 @@ impl Carried {
     pub async fn done(&self, emitted: Vec<Arc<str>>) {
         match emitted.is_empty() || self.carrier.hand_over_all(emitted).await {
             true => self.tell(Word::Ack).await,
-            false => self.tell(Word::Again(HAND_OVER_AGAIN, self.parcel.number)).await,
+            false => {
+                self.tell(Word::Again(HAND_OVER_AGAIN, self.parcel.number))
+                    .await
+            }
         }
     }
 
@@ -314,7 +404,9 @@ impl Carried {
             Word::Ack => self.handle.ack().await,
             Word::Again(pause, number) => {
                 let resend = !self.carrier.ledger.is_shared();
-                broker.again(&self.parcel, &self.handle, pause, number, resend).await
+                broker
+                    .again(&self.parcel, &self.handle, pause, number, resend)
+                    .await
             }
             Word::Bury(why) => {
                 broker.bury(&self.parcel, why).await?;

@@ -43,20 +43,40 @@ pub struct CloudTasks {
 
 impl CloudTasks {
     /// Looks at the queue; where nobody answers, later. An error says what to do about it.
-    pub async fn start(spec: CloudTasksSpec, rest: Rest, seal: Arc<Seal>) -> Result<CloudTasks, String> {
-        let tasks = CloudTasks { rest, spec, is_there: AtomicBool::new(false), seal };
+    pub async fn start(
+        spec: CloudTasksSpec,
+        rest: Rest,
+        seal: Arc<Seal>,
+    ) -> Result<CloudTasks, String> {
+        let tasks = CloudTasks {
+            rest,
+            spec,
+            is_there: AtomicBool::new(false),
+            seal,
+        };
         match tasks.check().await {
             Ok(()) => tasks.is_there.store(true, Ordering::Relaxed),
             Err(Unfit::Wrong(why)) => return Err(why),
             Err(Unfit::Away(why)) => {
-                tracing::error!(why, "the queue cannot be reached: events are refused until it is")
+                tracing::error!(
+                    why,
+                    "the queue cannot be reached: events are refused until it is"
+                )
             }
         }
         Ok(tasks)
     }
 
     async fn check(&self) -> Result<(), Unfit> {
-        let (path, CloudTasksSpec { project, location, queue, .. }) = (self.path(), &self.spec);
+        let (
+            path,
+            CloudTasksSpec {
+                project,
+                location,
+                queue,
+                ..
+            },
+        ) = (self.path(), &self.spec);
         match self.rest.find(&format!("v2/{path}"), "Cloud Tasks").await? {
             None => Err(Unfit::Wrong(format!(
                 "Cloud Tasks has no {path}: gcloud tasks queues create {queue} --location={location} --project={project} --max-attempts=-1"
@@ -79,7 +99,12 @@ impl CloudTasks {
     }
 
     fn path(&self) -> String {
-        let CloudTasksSpec { project, location, queue, .. } = &self.spec;
+        let CloudTasksSpec {
+            project,
+            location,
+            queue,
+            ..
+        } = &self.spec;
         format!("projects/{project}/locations/{location}/queues/{queue}")
     }
 
@@ -88,7 +113,9 @@ impl CloudTasks {
         if !self.is_there() {
             match self.check().await {
                 Ok(()) => self.is_there.store(true, Ordering::Relaxed),
-                Err(Unfit::Wrong(why) | Unfit::Away(why)) => tracing::warn!(why, "the queue cannot be used"),
+                Err(Unfit::Wrong(why) | Unfit::Away(why)) => {
+                    tracing::warn!(why, "the queue cannot be used")
+                }
             }
         }
     }
@@ -107,27 +134,50 @@ impl CloudTasks {
     pub async fn publish(&self, parcel: &Parcel, bytes: Vec<u8>) -> Result<bool, LedgerError> {
         if parcel.new.order_key.is_some() {
             let hook = parcel.hook();
-            let why =
-                format!("hook {hook} has order_by, and Cloud Tasks keeps no order: use another queue, or leave it out");
+            let why = format!(
+                "hook {hook} has order_by, and Cloud Tasks keeps no order: use another queue, or leave it out"
+            );
             return Err(LedgerError::Unfit(why));
         }
         self.create(&parcel.key(NAMES), bytes, None).await
     }
 
     /// A task for a later time; false: that is soon, and the old task comes again by itself.
-    pub async fn publish_later(&self, parcel: &Parcel, pause: Duration, number: u32) -> Result<bool, LedgerError> {
+    pub async fn publish_later(
+        &self,
+        parcel: &Parcel,
+        pause: Duration,
+        number: u32,
+    ) -> Result<bool, LedgerError> {
         if number == parcel.number && pause < PAUSE_HERE {
             return Ok(false);
         }
         let at = Clock::System.now() + pause.min(PAUSE_MAX);
-        let later = Parcel { number, due: Some(at), ..parcel.clone() };
-        let turn = if number == parcel.number { format!("-at-{}", to_ms(at)) } else { String::new() };
-        self.create(&format!("{}-{number}{turn}", parcel.key(NAMES)), later.bytes(&self.seal)?, Some(at))
-            .await
-            .map(|_| true)
+        let later = Parcel {
+            number,
+            due: Some(at),
+            ..parcel.clone()
+        };
+        let turn = if number == parcel.number {
+            format!("-at-{}", to_ms(at))
+        } else {
+            String::new()
+        };
+        self.create(
+            &format!("{}-{number}{turn}", parcel.key(NAMES)),
+            later.bytes(&self.seal)?,
+            Some(at),
+        )
+        .await
+        .map(|_| true)
     }
 
-    async fn create(&self, name: &str, bytes: Vec<u8>, at: Option<SystemTime>) -> Result<bool, LedgerError> {
+    async fn create(
+        &self,
+        name: &str,
+        bytes: Vec<u8>,
+        at: Option<SystemTime>,
+    ) -> Result<bool, LedgerError> {
         let push = &self.spec.push;
         let mut task = json!({
             "name": format!("{}/tasks/{name}", self.path()),
@@ -144,7 +194,11 @@ impl CloudTasks {
             task["scheduleTime"] = at.to_string().into();
         }
         let path = format!("v2/{}/tasks", self.path());
-        let kept = match self.rest.post(&path, &json!({ "task": task }), PUBLISH_WITHIN).await {
+        let kept = match self
+            .rest
+            .post(&path, &json!({ "task": task }), PUBLISH_WITHIN)
+            .await
+        {
             Ok((200, _)) => Ok(true),
             // Of the same name: it is there.
             Ok((409, _)) => Ok(false),
@@ -158,7 +212,11 @@ impl CloudTasks {
     /// What is in force, in words.
     pub fn facts(&self) -> Vec<String> {
         vec![
-            format!("Cloud Tasks: {}, which calls {}", self.path(), self.spec.push.url()),
+            format!(
+                "Cloud Tasks: {}, which calls {}",
+                self.path(),
+                self.spec.push.url()
+            ),
             "a task is kept for at most 31 days".into(),
             "events that wait are not in any order: hooks with order_by take nothing".into(),
         ]

@@ -9,7 +9,9 @@ use super::pubsub::PubSub;
 use super::rest::Rest;
 use super::seal::Seal;
 use landfall_egress::{Client, Policy};
-use landfall_model::{Allow, BrokerSpec, Credential, CredentialKind, CredentialPart, SecretRef, SecretSource};
+use landfall_model::{
+    Allow, BrokerSpec, Credential, CredentialKind, CredentialPart, SecretRef, SecretSource,
+};
 
 /// `servers` is that of NATS, with its secrets in it; `keys` are those of `queue.key`.
 pub async fn connect(
@@ -22,15 +24,29 @@ pub async fn connect(
     let token = spec.token();
     Ok(match spec {
         BrokerSpec::Nats(spec) => {
-            let monitor = spec.monitor.as_deref().map(|url| of_operator(url, &secrets)).transpose()?;
+            let monitor = spec
+                .monitor
+                .as_deref()
+                .map(|url| of_operator(url, &secrets))
+                .transpose()?;
             Broker::Nats(Box::new(Nats::start(spec, servers, monitor, seal).await?))
         }
         BrokerSpec::PubSub(spec) => {
-            let rest = google("https://pubsub.googleapis.com", spec.endpoint.as_deref(), token, &secrets)?;
+            let rest = google(
+                "https://pubsub.googleapis.com",
+                spec.endpoint.as_deref(),
+                token,
+                &secrets,
+            )?;
             Broker::PubSub(Box::new(PubSub::start(spec, rest, seal).await?))
         }
         BrokerSpec::CloudTasks(spec) => {
-            let rest = google("https://cloudtasks.googleapis.com", spec.endpoint.as_deref(), token, &secrets)?;
+            let rest = google(
+                "https://cloudtasks.googleapis.com",
+                spec.endpoint.as_deref(),
+                token,
+                &secrets,
+            )?;
             Broker::CloudTasks(Box::new(CloudTasks::start(spec, rest, seal).await?))
         }
     })
@@ -47,18 +63,39 @@ fn google(
         let base = format!("http://{host}");
         return Ok(Rest::new(of_operator(&base, secrets)?, base));
     }
-    let value = vec![CredentialPart::Literal("Bearer ".into()), CredentialPart::Secret(token.ok_or("no token")?)];
+    let value = vec![
+        CredentialPart::Literal("Bearer ".into()),
+        CredentialPart::Secret(token.ok_or("no token")?),
+    ];
     let credential = Credential {
-        target: format!("{service}/").parse().map_err(|why| format!("{service}: {why}"))?,
+        target: format!("{service}/")
+            .parse()
+            .map_err(|why| format!("{service}: {why}"))?,
         kind: CredentialKind::Header(http::header::AUTHORIZATION, value),
     };
-    let http = vec![format!("{service}/").parse().map_err(|why| format!("{service}: {why}"))?];
-    let policy = Policy::new(Allow { http, ..Allow::default() });
-    Ok(Rest::new(Client::new(policy, vec![credential], secrets.clone()), service.into()))
+    let http = vec![
+        format!("{service}/")
+            .parse()
+            .map_err(|why| format!("{service}: {why}"))?,
+    ];
+    let policy = Policy::new(Allow {
+        http,
+        ..Allow::default()
+    });
+    Ok(Rest::new(
+        Client::new(policy, vec![credential], secrets.clone()),
+        service.into(),
+    ))
 }
 
 /// At an address that the operator wrote down.
 fn of_operator(url: &str, secrets: &Arc<dyn SecretSource>) -> Result<Client, String> {
-    let grant = format!("{}/", url.trim_end_matches('/')).parse().map_err(|why| format!("{url}: {why}"))?;
-    Ok(Client::new(Policy::anywhere(vec![grant]), Vec::new(), secrets.clone()))
+    let grant = format!("{}/", url.trim_end_matches('/'))
+        .parse()
+        .map_err(|why| format!("{url}: {why}"))?;
+    Ok(Client::new(
+        Policy::anywhere(vec![grant]),
+        Vec::new(),
+        secrets.clone(),
+    ))
 }

@@ -31,11 +31,20 @@ pub struct Lane<H> {
 impl<H> Lanes<H> {
     /// Nothing waits.
     pub fn new() -> Arc<Lanes<H>> {
-        Arc::new(Lanes(Mutex::new(Kept { waiting: HashMap::new(), count: 0, bytes: 0 })))
+        Arc::new(Lanes(Mutex::new(Kept {
+            waiting: HashMap::new(),
+            count: 0,
+            bytes: 0,
+        })))
     }
 
     /// The right to be out now, with what wanted it; none: it waits behind another one.
-    pub fn enter(self: &Arc<Lanes<H>>, key: String, parcel: Parcel, handle: H) -> Option<(Parcel, H, Lane<H>)> {
+    pub fn enter(
+        self: &Arc<Lanes<H>>,
+        key: String,
+        parcel: Parcel,
+        handle: H,
+    ) -> Option<(Parcel, H, Lane<H>)> {
         let mut kept = self.kept();
         if let Some(waiting) = kept.waiting.get_mut(&key) {
             let bytes = size(&parcel);
@@ -45,22 +54,40 @@ impl<H> Lanes<H> {
             return None;
         }
         kept.waiting.insert(key.clone(), VecDeque::new());
-        Some((parcel, handle, Lane { key, lanes: self.clone() }))
+        Some((
+            parcel,
+            handle,
+            Lane {
+                key,
+                lanes: self.clone(),
+            },
+        ))
     }
 
     /// How many more may wait.
     pub fn room(&self) -> usize {
         let kept = self.kept();
-        if kept.bytes >= BYTES_MAX { 0 } else { WAITING_MAX.saturating_sub(kept.count) }
+        if kept.bytes >= BYTES_MAX {
+            0
+        } else {
+            WAITING_MAX.saturating_sub(kept.count)
+        }
     }
 
     /// All that wait.
     pub fn each<T>(&self, map: impl Fn(&H) -> T) -> Vec<T> {
-        self.kept().waiting.values().flatten().map(|(_, handle)| map(handle)).collect()
+        self.kept()
+            .waiting
+            .values()
+            .flatten()
+            .map(|(_, handle)| map(handle))
+            .collect()
     }
 
     fn kept(&self) -> MutexGuard<'_, Kept<H>> {
-        self.0.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+        self.0
+            .lock()
+            .unwrap_or_else(|poisoned| poisoned.into_inner())
     }
 }
 
@@ -70,7 +97,11 @@ impl<H> Lane<H> {
     /// Its event is not to end here: those behind it.
     pub fn abandon(self) -> Vec<H> {
         let mut kept = self.lanes.kept();
-        let behind = kept.waiting.get_mut(&self.key).map(std::mem::take).unwrap_or_default();
+        let behind = kept
+            .waiting
+            .get_mut(&self.key)
+            .map(std::mem::take)
+            .unwrap_or_default();
         kept.count -= behind.len();
         kept.bytes -= behind.iter().map(|(parcel, _)| size(parcel)).sum::<usize>();
         drop(kept);
@@ -93,7 +124,10 @@ impl<H> Drop for Lane<H> {
         let mut kept = self.lanes.kept();
         let dropped = kept.waiting.remove(&self.key).unwrap_or_default();
         kept.count -= dropped.len();
-        kept.bytes -= dropped.iter().map(|(parcel, _)| size(parcel)).sum::<usize>();
+        kept.bytes -= dropped
+            .iter()
+            .map(|(parcel, _)| size(parcel))
+            .sum::<usize>();
         drop(kept);
     }
 }

@@ -28,8 +28,8 @@ pub use push::Handle as PushHandle;
 pub use seal::Seal;
 
 use landfall_ledger::{
-    Accepted, AttemptRecord, Claimed, Duplicate, Ending, Fence, Finished, FirstState, Ledger, LedgerError, NewEvent,
-    Refused, Results, Stored,
+    Accepted, AttemptRecord, Claimed, Duplicate, Ending, Fence, Finished, FirstState, Ledger,
+    LedgerError, NewEvent, Refused, Results, Stored,
 };
 use landfall_model::{Clock, Event, EventId, LedgerTime, PushSpec};
 
@@ -104,7 +104,12 @@ pub struct Due {
 impl Queue {
     /// Over this ledger, with events waiting in the broker if there is one; knows at once what an earlier start has left to do.
     pub async fn start(ledger: Arc<Ledger>, broker: Option<Broker>) -> Result<Queue, LedgerError> {
-        let due = ledger.hooks_with_work().await?.into_iter().map(|(hook, at)| (hook.into(), at)).collect();
+        let due = ledger
+            .hooks_with_work()
+            .await?
+            .into_iter()
+            .map(|(hook, at)| (hook.into(), at))
+            .collect();
         let carrier = broker.map(|broker| Arc::new(Carrier::new(ledger.clone(), broker)));
         Ok(Queue {
             ledger,
@@ -127,10 +132,17 @@ impl Queue {
     }
 
     /// Keeps an event on stable storage, unless `given_up` becomes true before that is begun. Must be awaited to its end.
-    pub async fn accept(&self, new: NewEvent, given_up: Arc<AtomicBool>) -> Result<TakenEvent, LedgerError> {
+    pub async fn accept(
+        &self,
+        new: NewEvent,
+        given_up: Arc<AtomicBool>,
+    ) -> Result<TakenEvent, LedgerError> {
         if let Some(carrier) = &self.carrier {
             let taken = carrier.accept(new, given_up).await?;
-            return Ok(TakenEvent { taken, conflict: None });
+            return Ok(TakenEvent {
+                taken,
+                conflict: None,
+            });
         }
 
         let event = new.stored.event().clone();
@@ -141,7 +153,10 @@ impl Queue {
                 if duplicate.state == FirstState::Replayed {
                     self.is_due(&event.hook, self.ledger.now());
                 }
-                return Ok(TakenEvent { taken: Taken::Duplicate(duplicate), conflict: None });
+                return Ok(TakenEvent {
+                    taken: Taken::Duplicate(duplicate),
+                    conflict: None,
+                });
             }
         };
         let taken = match fence {
@@ -156,7 +171,10 @@ impl Queue {
 
     /// Something of this hook may be run at that time.
     pub fn is_due(&self, hook: &Arc<str>, at: LedgerTime) {
-        let mut due = self.due.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        let mut due = self
+            .due
+            .lock()
+            .unwrap_or_else(|poisoned| poisoned.into_inner());
         let earliest = due.entry(hook.clone()).or_insert(at);
         *earliest = at.min(*earliest);
         drop(due);
@@ -166,8 +184,14 @@ impl Queue {
     /// The hooks that may have something due now, in no order.
     pub fn hooks_due(&self) -> Vec<Arc<str>> {
         let now = self.ledger.now();
-        let due = self.due.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
-        due.iter().filter(|(_, at)| **at <= now).map(|(hook, _)| hook.clone()).collect()
+        let due = self
+            .due
+            .lock()
+            .unwrap_or_else(|poisoned| poisoned.into_inner());
+        due.iter()
+            .filter(|(_, at)| **at <= now)
+            .map(|(hook, _)| hook.clone())
+            .collect()
     }
 
     /// Wakes whoever waits.
@@ -179,18 +203,32 @@ impl Queue {
     pub async fn wait(&self, longest: Duration) {
         let now = self.ledger.now();
         let next = {
-            let due = self.due.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
-            due.values().filter(|at| **at > now).map(|at| now.until(*at)).min()
+            let due = self
+                .due
+                .lock()
+                .unwrap_or_else(|poisoned| poisoned.into_inner());
+            due.values()
+                .filter(|at| **at > now)
+                .map(|at| now.until(*at))
+                .min()
         };
-        let time = next.map_or(longest, |next| next.min(longest)).max(Duration::from_millis(1));
+        let time = next
+            .map_or(longest, |next| next.min(longest))
+            .max(Duration::from_millis(1));
         tokio::time::timeout(time, self.bell.notified()).await.ok();
     }
 
     /// Takes what is due: of each hook up to its number.
-    pub async fn claim(&self, hooks: Vec<(Arc<str>, usize)>) -> Result<Vec<(Arc<str>, Vec<Due>)>, LedgerError> {
+    pub async fn claim(
+        &self,
+        hooks: Vec<(Arc<str>, usize)>,
+    ) -> Result<Vec<(Arc<str>, Vec<Due>)>, LedgerError> {
         {
             // Whatever comes from now on rings again.
-            let mut due = self.due.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+            let mut due = self
+                .due
+                .lock()
+                .unwrap_or_else(|poisoned| poisoned.into_inner());
             for (hook, _) in &hooks {
                 due.remove(hook);
             }
@@ -198,7 +236,9 @@ impl Queue {
         let claims = match self.ledger.claim(hooks.clone()).await {
             Ok(claims) => claims,
             Err(error) => {
-                hooks.iter().for_each(|(hook, _)| self.is_due(hook, self.ledger.now().plus(Duration::from_secs(1))));
+                hooks.iter().for_each(|(hook, _)| {
+                    self.is_due(hook, self.ledger.now().plus(Duration::from_secs(1)))
+                });
                 return Err(error);
             }
         };
@@ -219,13 +259,28 @@ impl Queue {
 
     /// What cannot be run is dead, with the reason.
     async fn runnable(&self, hook: &Arc<str>, claimed: Claimed) -> Option<Due> {
-        let Claimed { fence, event, replayed, .. } = claimed;
+        let Claimed {
+            fence,
+            event,
+            replayed,
+            ..
+        } = claimed;
         let why = match event {
-            Some(Ok(event)) => return Some(Due { lease: self.lease(fence, event), replayed }),
+            Some(Ok(event)) => {
+                return Some(Due {
+                    lease: self.lease(fence, event),
+                    replayed,
+                });
+            }
             Some(Err(_)) => "corrupt",
             None => "pruned",
         };
-        tracing::error!(hook = &**hook, delivery = fence.delivery, why, "an event cannot be read back: it is dead");
+        tracing::error!(
+            hook = &**hook,
+            delivery = fence.delivery,
+            why,
+            "an event cannot be read back: it is dead"
+        );
         if let Err(error) = self.ledger.bury_unread(fence, why.into()).await {
             tracing::error!(%error, delivery = fence.delivery, "a delivery cannot be ended");
         }
@@ -240,7 +295,9 @@ impl Queue {
     /// Dead-letters a message that cannot be opened: in the broker, or in the ledger as an event of `QUEUE` that is never run. False: it
     /// could not be stored, and the broker must redeliver it.
     pub async fn bury_unopened(&self, bytes: &[u8], unopened: &Unopened) -> bool {
-        let Some(broker) = self.broker() else { return false };
+        let Some(broker) = self.broker() else {
+            return false;
+        };
         let (word, why) = unopened.parts();
         let buried = match broker.bury_unopened(bytes, why).await {
             Some(buried) => buried,
@@ -262,10 +319,17 @@ impl Queue {
     pub async fn begin(&self, arrival: Arrival) -> Result<Begun, LedgerError> {
         let (event, replayed) = (arrival.event().clone(), arrival.is_replayed());
         match arrival.begin(&self.ledger).await? {
-            carrier::Stands::Runs { fence, carried, conflict } => {
+            carrier::Stands::Runs {
+                fence,
+                carried,
+                conflict,
+            } => {
                 let mut lease = self.lease(fence, event);
                 lease.carried = Some(carried);
-                Ok(Begun::Runs { due: Due { lease, replayed }, conflict })
+                Ok(Begun::Runs {
+                    due: Due { lease, replayed },
+                    conflict,
+                })
             }
             carrier::Stands::Over(first) => Ok(Begun::Over(first)),
             carrier::Stands::Waits(arrival, pause) => Ok(Begun::Waits(arrival, pause)),
@@ -273,34 +337,61 @@ impl Queue {
     }
 
     /// Hands to the broker what the ledger has that is due, of hooks that are not held. How many events those were.
-    pub async fn hand_over(&self, is_held: impl Fn(&Arc<str>) -> bool) -> Result<usize, LedgerError> {
-        let Some(carrier) = &self.carrier else { return Ok(0) };
+    pub async fn hand_over(
+        &self,
+        is_held: impl Fn(&Arc<str>) -> bool,
+    ) -> Result<usize, LedgerError> {
+        let Some(carrier) = &self.carrier else {
+            return Ok(0);
+        };
         let mut hooks = self.hooks_due();
         hooks.retain(|hook| !is_held(hook));
         if hooks.is_empty() || !carrier.broker().is_there() {
             return Ok(0);
         }
         {
-            let mut due = self.due.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+            let mut due = self
+                .due
+                .lock()
+                .unwrap_or_else(|poisoned| poisoned.into_inner());
             due.retain(|hook, _| !hooks.contains(hook));
         }
-        let handed = carrier.hand_over(hooks.clone()).await.map(|(handed, _)| handed);
+        let handed = carrier
+            .hand_over(hooks.clone())
+            .await
+            .map(|(handed, _)| handed);
         // There may be more; whoever looks finds what comes later.
         if let Ok(1..) = handed {
-            hooks.iter().for_each(|hook| self.is_due(hook, self.ledger.now()));
+            hooks
+                .iter()
+                .for_each(|hook| self.is_due(hook, self.ledger.now()));
         }
         handed
     }
 
     fn lease(&self, fence: Fence, event: Event) -> Lease {
-        self.held.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).insert(fence);
-        Lease { fence, event: Arc::new(event), ledger: self.ledger.clone(), held: self.held.clone(), carried: None }
+        self.held
+            .lock()
+            .unwrap_or_else(|poisoned| poisoned.into_inner())
+            .insert(fence);
+        Lease {
+            fence,
+            event: Arc::new(event),
+            ledger: self.ledger.clone(),
+            held: self.held.clone(),
+            carried: None,
+        }
     }
 
     /// Holds on to every lease that lives, and frees those of others that have run out.
     pub async fn beat(&self) -> Result<usize, LedgerError> {
-        let held: Vec<Fence> =
-            self.held.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).iter().copied().collect();
+        let held: Vec<Fence> = self
+            .held
+            .lock()
+            .unwrap_or_else(|poisoned| poisoned.into_inner())
+            .iter()
+            .copied()
+            .collect();
         if let Some(carrier) = &self.carrier {
             let has_broker = carrier.broker().is_there();
             if !has_broker || self.is_broker_beat_due() {
@@ -314,7 +405,10 @@ impl Queue {
 
     /// Messages need to be extended less often than the leases of a shared ledger, and each extension is a call.
     fn is_broker_beat_due(&self) -> bool {
-        let mut beaten = self.broker_beaten.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        let mut beaten = self
+            .broker_beaten
+            .lock()
+            .unwrap_or_else(|poisoned| poisoned.into_inner());
         let is_due = beaten.is_none_or(|at| at.elapsed() >= BROKER_BEAT);
         if is_due {
             *beaten = Some(Instant::now());
@@ -324,13 +418,19 @@ impl Queue {
 
     /// Number of deliveries that this node has leased: those that run, and those whose result is not stored yet.
     pub fn leases(&self) -> usize {
-        self.held.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).len()
+        self.held
+            .lock()
+            .unwrap_or_else(|poisoned| poisoned.into_inner())
+            .len()
     }
 
     /// Looks into the ledger for what is due: whatever rang too early, or not at all, is found here.
     pub async fn look(&self) -> Result<(), LedgerError> {
         let found = self.ledger.hooks_with_work().await?;
-        let mut due = self.due.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        let mut due = self
+            .due
+            .lock()
+            .unwrap_or_else(|poisoned| poisoned.into_inner());
         for (hook, at) in found {
             let earliest = due.entry(hook.into()).or_insert(at);
             *earliest = at.min(*earliest);
@@ -340,7 +440,12 @@ impl Queue {
 
     /// Gives back every lease that lives, as if its attempt had not begun.
     pub async fn give_back(&self) -> Result<usize, LedgerError> {
-        let held: Vec<Fence> = self.held.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).drain().collect();
+        let held: Vec<Fence> = self
+            .held
+            .lock()
+            .unwrap_or_else(|poisoned| poisoned.into_inner())
+            .drain()
+            .collect();
         let count = held.len();
         self.ledger.release(held, Duration::ZERO).await?;
         if let Some(carrier) = &self.carrier {
@@ -392,8 +497,16 @@ impl Lease {
     }
 
     /// Handled: what it leaves is kept together with that, or refused.
-    pub async fn done(self, attempt: AttemptRecord, results: Results) -> Result<Ended, LedgerError> {
-        let emitted = results.emitted.iter().map(|new| new.stored.event().hook.clone()).collect();
+    pub async fn done(
+        self,
+        attempt: AttemptRecord,
+        results: Results,
+    ) -> Result<Ended, LedgerError> {
+        let emitted = results
+            .emitted
+            .iter()
+            .map(|new| new.stored.event().hook.clone())
+            .collect();
         match self.end(attempt, Ending::Done(results)).await? {
             Finished::Kept => {
                 if let Some(carried) = &self.carried {
@@ -440,7 +553,16 @@ impl Lease {
 
     async fn end(&self, attempt: AttemptRecord, ending: Ending) -> Result<Finished, LedgerError> {
         loop {
-            match self.ledger.finish(self.fence, self.event.clone(), attempt.clone(), ending.clone()).await {
+            match self
+                .ledger
+                .finish(
+                    self.fence,
+                    self.event.clone(),
+                    attempt.clone(),
+                    ending.clone(),
+                )
+                .await
+            {
                 // The lease is held until there is room for its end.
                 Err(
                     error @ (LedgerError::Full
@@ -459,6 +581,9 @@ impl Lease {
 
 impl Drop for Lease {
     fn drop(&mut self) {
-        self.held.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).remove(&self.fence);
+        self.held
+            .lock()
+            .unwrap_or_else(|poisoned| poisoned.into_inner())
+            .remove(&self.fence);
     }
 }

@@ -116,7 +116,15 @@ const FORMAT: u32 = 1;
 impl Parcel {
     /// For the first attempt.
     pub fn new(new: NewEvent) -> Parcel {
-        Parcel { new, replay: None, number: 1, brought: 1, due: None, answer_to: None, is_new_name: false }
+        Parcel {
+            new,
+            replay: None,
+            number: 1,
+            brought: 1,
+            due: None,
+            answer_to: None,
+            is_new_name: false,
+        }
     }
 
     /// The hook that it is for.
@@ -138,7 +146,11 @@ impl Parcel {
             }
             _ => self.new.stored.event().id.to_string(),
         };
-        if self.number > 1 { format!("{key}-{}", self.number) } else { key }
+        if self.number > 1 {
+            format!("{key}-{}", self.number)
+        } else {
+            key
+        }
     }
 
     /// Ready to be sent.
@@ -155,7 +167,8 @@ impl Parcel {
             head: serde_json::from_str(head).expect("the head is JSON"),
             digest: hex::encode(stored.digest()),
             checksum: hex::encode(stored.checksum()),
-            dedup: dedup.map(|dedup| (STANDARD.encode(&dedup.key), dedup.window.as_millis() as u64)),
+            dedup: dedup
+                .map(|dedup| (STANDARD.encode(&dedup.key), dedup.window.as_millis() as u64)),
             dedup_match: dedup.map(|dedup| dedup.id_match),
             order_key: self.new.order_key.clone(),
             replay: self.replay,
@@ -163,16 +176,20 @@ impl Parcel {
             due_ms: self.due.map(to_ms),
             answer_to: self.answer_to.clone(),
         };
-        seal.envelope(serde_json::to_vec(&line).expect("text and numbers are JSON"), &event.body)
+        seal.envelope(
+            serde_json::to_vec(&line).expect("text and numbers are JSON"),
+            &event.body,
+        )
     }
 
     /// Parses and verifies an envelope. `hook` is the hook that the broker's subject or attribute names, if there is one.
     pub fn open(bytes: &[u8], seal: &Seal, hook: Option<&str>) -> Result<Parcel, Unopened> {
         let parcel = Parcel::open_any(bytes, seal)?;
         match hook {
-            Some(hook) if hook != parcel.hook() => {
-                Err(Unopened::Wrong(format!("it is of hook {}, and was sent as one of `{hook}`", parcel.hook())))
-            }
+            Some(hook) if hook != parcel.hook() => Err(Unopened::Wrong(format!(
+                "it is of hook {}, and was sent as one of `{hook}`",
+                parcel.hook()
+            ))),
             _ => Ok(parcel),
         }
     }
@@ -180,9 +197,13 @@ impl Parcel {
     fn open_any(bytes: &[u8], seal: &Seal) -> Result<Parcel, Unopened> {
         let end = memchr::memchr(b'\n', bytes).ok_or("it has no line of JSON")?;
         seal.check(bytes, end)?;
-        let format = serde_json::from_slice::<Format>(&bytes[..end]).map_err(|_| "it is none of ours")?.landfall;
+        let format = serde_json::from_slice::<Format>(&bytes[..end])
+            .map_err(|_| "it is none of ours")?
+            .landfall;
         if format > FORMAT {
-            let why = format!("an event waits for a newer host: it is of format {format}, this host knows {FORMAT}");
+            let why = format!(
+                "an event waits for a newer host: it is of format {format}, this host knows {FORMAT}"
+            );
             return Err(Unopened::Later(why));
         }
         if format < FORMAT {
@@ -192,16 +213,34 @@ impl Parcel {
     }
 
     fn open_known(bytes: &[u8], end: usize) -> Result<Parcel, String> {
-        let line: Line<'_> = serde_json::from_slice(&bytes[..end]).map_err(|error| error.to_string())?;
+        let line: Line<'_> =
+            serde_json::from_slice(&bytes[..end]).map_err(|error| error.to_string())?;
         let digest = hex::decode(&line.digest).map_err(|error| error.to_string())?;
         let checksum = hex::decode(&line.checksum).map_err(|error| error.to_string())?;
-        let id = (EventId::from_bytes(line.id.into_bytes()), line.hook, line.received_ms);
-        let stored = Stored::from_kept(id, line.head.get().as_bytes(), &digest, &checksum, bytes[end + 1..].to_vec())
-            .map_err(|_| "its checksum is not that of what it holds")?;
+        let id = (
+            EventId::from_bytes(line.id.into_bytes()),
+            line.hook,
+            line.received_ms,
+        );
+        let stored = Stored::from_kept(
+            id,
+            line.head.get().as_bytes(),
+            &digest,
+            &checksum,
+            bytes[end + 1..].to_vec(),
+        )
+        .map_err(|_| "its checksum is not that of what it holds")?;
         let dedup = line.dedup.map(|(key, ms)| {
             let window = Duration::from_millis(ms);
             let id_match = line.dedup_match.unwrap_or_default();
-            STANDARD.decode(key).map(|key| DedupKey { key, id_match, window }).map_err(|error| error.to_string())
+            STANDARD
+                .decode(key)
+                .map(|key| DedupKey {
+                    key,
+                    id_match,
+                    window,
+                })
+                .map_err(|error| error.to_string())
         });
         let new = NewEvent {
             stored,
@@ -246,14 +285,30 @@ mod tests {
             body: bytes::Bytes::from_static(b"{\n}\x00\xff"),
             attributes: vec![("delivery-id".into(), "7".into())],
         };
-        let dedup = Some(DedupKey { key: b"7\x00".to_vec(), id_match: IdMatch::Id, window: Duration::from_secs(600) });
+        let dedup = Some(DedupKey {
+            key: b"7\x00".to_vec(),
+            id_match: IdMatch::Id,
+            window: Duration::from_secs(600),
+        });
         let (stored, order_key) = (Stored::new(event), Some("k".into()));
-        Parcel::new(NewEvent { stored, dedup, order_key, delay: Duration::ZERO, run_now: true, dead: None })
+        Parcel::new(NewEvent {
+            stored,
+            dedup,
+            order_key,
+            delay: Duration::ZERO,
+            run_now: true,
+            dead: None,
+        })
     }
 
     #[test]
     fn what_is_sent_comes_out_and_what_was_changed_does_not() {
-        let sent = Parcel { number: 3, due: Some(from_ms(5)), replay: Some(Uuid::from_u128(9)), ..parcel() };
+        let sent = Parcel {
+            number: 3,
+            due: Some(from_ms(5)),
+            replay: Some(Uuid::from_u128(9)),
+            ..parcel()
+        };
         let none = seal(&[]);
         let bytes = sent.bytes(&none).unwrap();
         let opened = Parcel::open(&bytes, &none, Some("h")).unwrap();
@@ -267,16 +322,28 @@ mod tests {
         assert!(
             matches!(Parcel::open(newer.as_bytes(), &none, None), Err(Unopened::Later(why)) if why.contains("format 2"))
         );
-        assert!(matches!(Parcel::open(b"{\"a\":1}\n", &none, None), Err(Unopened::Wrong(_))));
+        assert!(matches!(
+            Parcel::open(b"{\"a\":1}\n", &none, None),
+            Err(Unopened::Wrong(_))
+        ));
         assert!(
             matches!(Parcel::open(&bytes, &none, Some("other")), Err(Unopened::Wrong(why)) if why.contains("hook h"))
         );
         let sealed = seal(&["A"]);
-        assert!(matches!(Parcel::open(&bytes, &sealed, None), Err(Unopened::Unverified(_))));
-        assert!(matches!(Parcel::open(newer.as_bytes(), &sealed, None), Err(Unopened::Unverified(_))));
+        assert!(matches!(
+            Parcel::open(&bytes, &sealed, None),
+            Err(Unopened::Unverified(_))
+        ));
+        assert!(matches!(
+            Parcel::open(newer.as_bytes(), &sealed, None),
+            Err(Unopened::Unverified(_))
+        ));
         let bytes = sent.bytes(&sealed).unwrap();
         for opens in [&sealed, &none] {
-            assert_eq!(format!("{:?}", Parcel::open(&bytes, opens, Some("h")).unwrap()), format!("{sent:?}"));
+            assert_eq!(
+                format!("{:?}", Parcel::open(&bytes, opens, Some("h")).unwrap()),
+                format!("{sent:?}")
+            );
         }
         assert_eq!(reason(&"ä\n".repeat(400)).len(), 500);
     }
@@ -284,14 +351,31 @@ mod tests {
     #[test]
     fn a_broker_knows_the_same_event_again_and_no_other() {
         let (one, other) = (parcel(), parcel());
-        assert_eq!(one.key(KNOWN), other.key(KNOWN), "the sender says that it is the same");
-        let wish = Parcel { replay: Some(Uuid::from_u128(9)), ..parcel() };
+        assert_eq!(
+            one.key(KNOWN),
+            other.key(KNOWN),
+            "the sender says that it is the same"
+        );
+        let wish = Parcel {
+            replay: Some(Uuid::from_u128(9)),
+            ..parcel()
+        };
         assert_ne!(one.key(KNOWN), wish.key(KNOWN));
-        let again = Parcel { is_new_name: true, ..parcel() };
+        let again = Parcel {
+            is_new_name: true,
+            ..parcel()
+        };
         assert_ne!(one.key(KNOWN), again.key(KNOWN), "the earlier one is dead");
         let mut short = parcel();
-        short.new.dedup =
-            Some(DedupKey { key: b"7\x00".to_vec(), id_match: IdMatch::Id, window: Duration::from_secs(1) });
-        assert_eq!(short.key(KNOWN), short.new.stored.event().id.to_string(), "a short window is the ledger's to keep");
+        short.new.dedup = Some(DedupKey {
+            key: b"7\x00".to_vec(),
+            id_match: IdMatch::Id,
+            window: Duration::from_secs(1),
+        });
+        assert_eq!(
+            short.key(KNOWN),
+            short.new.stored.event().id.to_string(),
+            "a short window is the ledger's to keep"
+        );
     }
 }

@@ -100,30 +100,45 @@ impl PubSub {
             Ok(()) => {}
             Err(Unfit::Wrong(why)) => return Err(why),
             Err(Unfit::Away(why)) => {
-                tracing::error!(why, "the queue cannot be reached: events are refused until it is")
+                tracing::error!(
+                    why,
+                    "the queue cannot be reached: events are refused until it is"
+                )
             }
         }
         Ok(pubsub)
     }
 
     async fn check(&self) -> Result<(), Unfit> {
-        let PubSubSpec { project, topic, subscription, dead_letter, .. } = self.spec.clone();
+        let PubSubSpec {
+            project,
+            topic,
+            subscription,
+            dead_letter,
+            ..
+        } = self.spec.clone();
         let create = format!("gcloud pubsub topics create {topic} --project={project}");
         self.find(&format!("topics/{topic}"), &create).await?;
         let create = format!(
             "gcloud pubsub subscriptions create {subscription} --topic={topic} --project={project} --expiration-period=never"
         );
-        let found = self.find(&format!("subscriptions/{subscription}"), &create).await?;
+        let found = self
+            .find(&format!("subscriptions/{subscription}"), &create)
+            .await?;
         self.check_subscription(&found).map_err(Unfit::Wrong)?;
         let create = format!("gcloud pubsub topics create {dead_letter} --project={project}");
         self.find(&format!("topics/{dead_letter}"), &create).await?;
-        self.check_dead(&format!("projects/{project}/topics/{dead_letter}")).await?;
+        self.check_dead(&format!("projects/{project}/topics/{dead_letter}"))
+            .await?;
         if let Some(other) = found["deadLetterPolicy"]["deadLetterTopic"].as_str() {
             self.check_dead(other).await?;
         }
         self.found.get_or_init(|| Found {
             keeps_order: found["enableMessageOrdering"].as_bool().unwrap_or(false),
-            retention: found["messageRetentionDuration"].as_str().unwrap_or("604800s").to_owned(),
+            retention: found["messageRetentionDuration"]
+                .as_str()
+                .unwrap_or("604800s")
+                .to_owned(),
             expires: found["expirationPolicy"]["ttl"].as_str().map(str::to_owned),
             gives_up: found["deadLetterPolicy"]["maxDeliveryAttempts"].as_u64(),
         });
@@ -139,16 +154,29 @@ impl PubSub {
     }
 
     fn check_subscription(&self, found: &Value) -> Result<(), String> {
-        let PubSubSpec { project, topic, subscription, push, .. } = &self.spec;
+        let PubSubSpec {
+            project,
+            topic,
+            subscription,
+            push,
+            ..
+        } = &self.spec;
         let wrong = |why: String| Err(format!("subscription {subscription} of the queue {why}"));
         let of = found["topic"].as_str().unwrap_or_default();
         if of != format!("projects/{project}/topics/{topic}") {
-            return wrong(format!("is of topic {of}: name the one of {topic} in queue.subscription"));
+            return wrong(format!(
+                "is of topic {of}: name the one of {topic} in queue.subscription"
+            ));
         }
-        let to = found["pushConfig"]["pushEndpoint"].as_str().unwrap_or_default();
-        let change = format!("gcloud pubsub subscriptions update {subscription} --project={project}");
+        let to = found["pushConfig"]["pushEndpoint"]
+            .as_str()
+            .unwrap_or_default();
+        let change =
+            format!("gcloud pubsub subscriptions update {subscription} --project={project}");
         match push {
-            None if !to.is_empty() => wrong(format!("pushes to {to}: set queue.push_to, or {change} --push-endpoint=")),
+            None if !to.is_empty() => wrong(format!(
+                "pushes to {to}: set queue.push_to, or {change} --push-endpoint="
+            )),
             Some(push) if to != push.url() => {
                 let (url, account) = (push.url(), &push.account);
                 wrong(format!(
@@ -156,9 +184,11 @@ impl PubSub {
                     push.to
                 ))
             }
-            Some(_) if found["ackDeadlineSeconds"].as_u64() != Some(PUSH_DEADLINE) => wrong(format!(
-                "pushes again what has not ended within less than ten minutes: {change} --ack-deadline={PUSH_DEADLINE}"
-            )),
+            Some(_) if found["ackDeadlineSeconds"].as_u64() != Some(PUSH_DEADLINE) => {
+                wrong(format!(
+                    "pushes again what has not ended within less than ten minutes: {change} --ack-deadline={PUSH_DEADLINE}"
+                ))
+            }
             Some(_) if found["retryPolicy"].is_null() => wrong(format!(
                 "pushes again at once what is not due yet: {change} --min-retry-delay=10s --max-retry-delay=600s"
             )),
@@ -169,7 +199,9 @@ impl PubSub {
     /// Whatever nobody subscribes to is lost.
     async fn check_dead(&self, topic: &str) -> Result<(), Unfit> {
         let name = topic.rsplit('/').next().unwrap_or(topic);
-        let found = self.find(&format!("topics/{name}/subscriptions"), "").await?;
+        let found = self
+            .find(&format!("topics/{name}/subscriptions"), "")
+            .await?;
         match found["subscriptions"].as_array() {
             Some(some) if !some.is_empty() => Ok(()),
             _ => Err(Unfit::Wrong(format!(
@@ -191,7 +223,10 @@ impl PubSub {
     /// Looks again, now and then, and as long as something is missing.
     pub async fn look(&self) {
         {
-            let mut looked = self.looked.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+            let mut looked = self
+                .looked
+                .lock()
+                .unwrap_or_else(|poisoned| poisoned.into_inner());
             if self.is_there() && looked.is_some_and(|looked| looked.elapsed() < LOOK_EVERY) {
                 return;
             }
@@ -233,11 +268,24 @@ impl PubSub {
     }
 
     pub async fn bury(&self, parcel: &Parcel, why: &str) -> Result<(), LedgerError> {
-        self.send(&self.spec.dead_letter, parcel, parcel.bytes(&self.seal)?, Some(why)).await
+        self.send(
+            &self.spec.dead_letter,
+            parcel,
+            parcel.bytes(&self.seal)?,
+            Some(why),
+        )
+        .await
     }
 
-    async fn send(&self, topic: &str, parcel: &Parcel, bytes: Vec<u8>, why: Option<&str>) -> Result<(), LedgerError> {
-        let mut attributes = json!({ "hook": parcel.hook(), "event": parcel.new.stored.event().id.to_string() });
+    async fn send(
+        &self,
+        topic: &str,
+        parcel: &Parcel,
+        bytes: Vec<u8>,
+        why: Option<&str>,
+    ) -> Result<(), LedgerError> {
+        let mut attributes =
+            json!({ "hook": parcel.hook(), "event": parcel.new.stored.event().id.to_string() });
         if let Some(why) = why {
             attributes["reason"] = reason(why).into();
         }
@@ -250,7 +298,10 @@ impl PubSub {
 
     async fn publish_to(&self, topic: &str, message: Value) -> Result<(), LedgerError> {
         let path = format!("v1/projects/{}/topics/{topic}:publish", self.spec.project);
-        let answer = self.rest.post(&path, &json!({ "messages": [message] }), PUBLISH_WITHIN).await;
+        let answer = self
+            .rest
+            .post(&path, &json!({ "messages": [message] }), PUBLISH_WITHIN)
+            .await;
         let kept = match answer {
             // Only its id says that it is kept.
             Ok((200, body)) if body["messageIds"][0].is_string() => Ok(()),
@@ -281,7 +332,13 @@ impl PubSub {
                 wait_for(behind.iter().collect(), pause + BEHIND).await
             }
             Some((lane, taker)) => {
-                let (parcel, held) = (Parcel { number, ..parcel.clone() }, handle.held.clone());
+                let (parcel, held) = (
+                    Parcel {
+                        number,
+                        ..parcel.clone()
+                    },
+                    handle.held.clone(),
+                );
                 tokio::spawn(async move {
                     held.hold(pause).await;
                     take((parcel, held, lane), taker);
@@ -292,12 +349,23 @@ impl PubSub {
     }
 
     /// Sends a later try as a new message. False: it is not to be sent, the old one has to come again.
-    pub async fn send_later(&self, parcel: &Parcel, pause: Duration, number: u32) -> Result<bool, LedgerError> {
+    pub async fn send_later(
+        &self,
+        parcel: &Parcel,
+        pause: Duration,
+        number: u32,
+    ) -> Result<bool, LedgerError> {
         if number == parcel.number || parcel.new.order_key.is_some() {
             return Ok(false);
         }
-        let later = Parcel { number, due: Some(Clock::System.now() + pause), ..parcel.clone() };
-        self.send(&self.spec.topic, &later, later.bytes(&self.seal)?, None).await.map(|()| true)
+        let later = Parcel {
+            number,
+            due: Some(Clock::System.now() + pause),
+            ..parcel.clone()
+        };
+        self.send(&self.spec.topic, &later, later.bytes(&self.seal)?, None)
+            .await
+            .map(|()| true)
     }
 
     /// What was brought and nobody can read.
@@ -305,7 +373,9 @@ impl PubSub {
         // What it called with is in a wrapping of its own.
         let wrapped: Value = serde_json::from_slice(bytes).unwrap_or_default();
         let mut message = match &wrapped["message"] {
-            Value::Object(message) => json!({ "data": message.get("data"), "attributes": message.get("attributes") }),
+            Value::Object(message) => {
+                json!({ "data": message.get("data"), "attributes": message.get("attributes") })
+            }
             _ => json!({ "data": STANDARD.encode(bytes) }),
         };
         if !message["attributes"].is_object() {
@@ -322,7 +392,12 @@ impl PubSub {
         }
         let holding = tokio::spawn(hold_waiting(self.lanes.clone(), taker.clone()));
         while !taker.is_stopping() {
-            let room: usize = taker.hooks().iter().filter_map(|hook| taker.room(hook)).map(|(room, _)| room).sum();
+            let room: usize = taker
+                .hooks()
+                .iter()
+                .filter_map(|hook| taker.room(hook))
+                .map(|(room, _)| room)
+                .sum();
             let room = room.min(self.lanes.room());
             if room == 0 || !self.is_fit.load(Ordering::Relaxed) {
                 tokio::time::sleep(Duration::from_millis(20)).await;
@@ -338,10 +413,16 @@ impl PubSub {
     }
 
     async fn pull(&self, room: usize, taker: &Arc<dyn Taker>) -> Result<(), String> {
-        let subscription = format!("v1/projects/{}/subscriptions/{}", self.spec.project, self.spec.subscription);
+        let subscription = format!(
+            "v1/projects/{}/subscriptions/{}",
+            self.spec.project, self.spec.subscription
+        );
         let subscription: Arc<str> = subscription.into();
         let asked = json!({ "maxMessages": room });
-        let answer = self.rest.post(&format!("{subscription}:pull"), &asked, PULL_WITHIN).await;
+        let answer = self
+            .rest
+            .post(&format!("{subscription}:pull"), &asked, PULL_WITHIN)
+            .await;
         let body = match answer.map_err(|error| error.to_string())? {
             (200, body) => body,
             (status, body) => {
@@ -352,22 +433,33 @@ impl PubSub {
             }
         };
         self.is_there.store(true, Ordering::Relaxed);
-        let received = body["receivedMessages"].as_array().map(Vec::as_slice).unwrap_or_default();
+        let received = body["receivedMessages"]
+            .as_array()
+            .map(Vec::as_slice)
+            .unwrap_or_default();
         let held = |received: &Value| {
             let ack_id = received["ackId"].as_str().unwrap_or_default().to_owned();
-            Held { rest: self.rest.clone(), subscription: subscription.clone(), ack_id }
+            Held {
+                rest: self.rest.clone(),
+                subscription: subscription.clone(),
+                ack_id,
+            }
         };
         let all: Vec<Held> = received.iter().map(held).collect();
         hold(all.iter().collect()).await.ok();
         for (received, held) in received.iter().zip(all) {
-            let data = STANDARD.decode(received["message"]["data"].as_str().unwrap_or_default()).unwrap_or_default();
+            let data = STANDARD
+                .decode(received["message"]["data"].as_str().unwrap_or_default())
+                .unwrap_or_default();
             self.open(&data, received, held, taker).await;
         }
         Ok(())
     }
 
     async fn open(&self, bytes: &[u8], received: &Value, held: Held, taker: &Arc<dyn Taker>) {
-        let hook = received["message"]["attributes"]["hook"].as_str().unwrap_or_default();
+        let hook = received["message"]["attributes"]["hook"]
+            .as_str()
+            .unwrap_or_default();
         let parcel = match Parcel::open(bytes, &self.seal, Some(hook)) {
             Ok(parcel) => parcel,
             Err(Unopened::Later(why)) => {
@@ -376,9 +468,17 @@ impl PubSub {
                 return;
             }
             Err(unopened) => {
-                taker.refuse(&unopened, received["message"]["messageId"].as_str().unwrap_or_default());
+                taker.refuse(
+                    &unopened,
+                    received["message"]["messageId"]
+                        .as_str()
+                        .unwrap_or_default(),
+                );
                 match self.bury_unopened(bytes, unopened.parts().1).await {
-                    Ok(()) => drop(held.tell("acknowledge", json!({ "ackIds": [held.ack_id] })).await),
+                    Ok(()) => drop(
+                        held.tell("acknowledge", json!({ "ackIds": [held.ack_id] }))
+                            .await,
+                    ),
                     Err(error) => {
                         tracing::error!(%error, "a message cannot be dead-lettered yet: the broker will redeliver it");
                         held.wait(LATER_AGAIN).await.ok();
@@ -388,8 +488,18 @@ impl PubSub {
             }
         };
         let entered = match &parcel.new.order_key {
-            None => return taker.take(parcel, broker::Handle::PubSub(Handle { held, lane: Mutex::new(None) })),
-            Some(key) => self.lanes.enter(ordering_key(parcel.hook(), key), parcel, held),
+            None => {
+                return taker.take(
+                    parcel,
+                    broker::Handle::PubSub(Handle {
+                        held,
+                        lane: Mutex::new(None),
+                    }),
+                );
+            }
+            Some(key) => self
+                .lanes
+                .enter(ordering_key(parcel.hook(), key), parcel, held),
         };
         if let Some(entered) = entered {
             take(entered, taker.clone());
@@ -398,18 +508,38 @@ impl PubSub {
 
     /// What is in force, in words.
     pub fn facts(&self) -> Vec<String> {
-        let PubSubSpec { project, topic, subscription, dead_letter, push, .. } = &self.spec;
-        let way = if push.is_some() { "it calls us" } else { "we ask for events" };
+        let PubSubSpec {
+            project,
+            topic,
+            subscription,
+            dead_letter,
+            push,
+            ..
+        } = &self.spec;
+        let way = if push.is_some() {
+            "it calls us"
+        } else {
+            "we ask for events"
+        };
         let mut facts = vec![format!(
             "Pub/Sub: topic {topic} of {project}, subscription {subscription}, {way}; the dead go to {dead_letter}"
         )];
-        let Some(Found { keeps_order, retention, expires, gives_up }) = self.found.get() else { return facts };
+        let Some(Found {
+            keeps_order,
+            retention,
+            expires,
+            gives_up,
+        }) = self.found.get()
+        else {
+            return facts;
+        };
         facts.push(format!("what waits for longer than {retention} is lost"));
         facts.push(match keeps_order {
             true => "the subscription keeps the order of a key".into(),
             false => "the subscription keeps no order: hooks with order_by take nothing".into(),
         });
-        let change = format!("gcloud pubsub subscriptions update {subscription} --project={project}");
+        let change =
+            format!("gcloud pubsub subscriptions update {subscription} --project={project}");
         if let Some(time) = expires {
             facts.push(format!("the subscription, and all that waits, is deleted after {time} without traffic: {change} --expiration-period=never"));
         }
@@ -424,7 +554,11 @@ impl PubSub {
 fn ordering_key(hook: &str, key: &str) -> String {
     let key = format!("{hook} {key}");
     const BYTES_MAX: usize = 1024;
-    if key.len() <= BYTES_MAX { key } else { hex::encode(<sha2::Sha256 as sha2::Digest>::digest(key)) }
+    if key.len() <= BYTES_MAX {
+        key
+    } else {
+        hex::encode(<sha2::Sha256 as sha2::Digest>::digest(key))
+    }
 }
 
 fn take((parcel, held, lane): (Parcel, Held, Lane<Held>), taker: Arc<dyn Taker>) {
@@ -442,7 +576,8 @@ pub async fn hold(all: Vec<&Held>) -> Result<(), LedgerError> {
 async fn wait_for(all: Vec<&Held>, time: Duration) -> Result<(), LedgerError> {
     for some in all.chunks(IDS_MAX) {
         let ack_ids: Vec<&str> = some.iter().map(|held| &*held.ack_id).collect();
-        let body = json!({ "ackIds": ack_ids, "ackDeadlineSeconds": time.min(DEADLINE_MAX).as_secs() });
+        let body =
+            json!({ "ackIds": ack_ids, "ackDeadlineSeconds": time.min(DEADLINE_MAX).as_secs() });
         some[0].tell("modifyAckDeadline", body).await?;
     }
     Ok(())
@@ -461,7 +596,9 @@ async fn hold_waiting(lanes: Arc<Lanes<Held>>, taker: Arc<dyn Taker>) {
 impl Handle {
     /// Returns when the service knows; the next one of its key is taken then.
     pub async fn ack(&self) -> Result<(), LedgerError> {
-        self.held.tell("acknowledge", json!({ "ackIds": [self.held.ack_id] })).await?;
+        self.held
+            .tell("acknowledge", json!({ "ackIds": [self.held.ack_id] }))
+            .await?;
         if let Some((lane, taker)) = self.leave()
             && let Some(next) = lane.pass_on()
         {
@@ -471,7 +608,10 @@ impl Handle {
     }
 
     fn leave(&self) -> Option<Out> {
-        self.lane.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).take()
+        self.lane
+            .lock()
+            .unwrap_or_else(|poisoned| poisoned.into_inner())
+            .take()
     }
 
     /// By which it is spoken of.
@@ -491,7 +631,11 @@ impl Held {
     /// It comes again after this, or after ten minutes, and is put off again then.
     async fn wait(&self, pause: Duration) -> Result<(), LedgerError> {
         let seconds = pause.min(DEADLINE_MAX).as_secs_f64().ceil() as u64;
-        self.tell("modifyAckDeadline", json!({ "ackIds": [self.ack_id], "ackDeadlineSeconds": seconds })).await
+        self.tell(
+            "modifyAckDeadline",
+            json!({ "ackIds": [self.ack_id], "ackDeadlineSeconds": seconds }),
+        )
+        .await
     }
 
     /// Held on to for as long as it waits here.
@@ -506,7 +650,11 @@ impl Held {
     }
 
     async fn tell(&self, what: &str, body: Value) -> Result<(), LedgerError> {
-        match self.rest.post(&format!("{}:{what}", self.subscription), &body, WITHIN).await {
+        match self
+            .rest
+            .post(&format!("{}:{what}", self.subscription), &body, WITHIN)
+            .await
+        {
             Ok((200, _)) => Ok(()),
             Ok((status, body)) => Err(LedgerError::QueueAway(told(status, &body))),
             Err(error) => Err(LedgerError::QueueAway(error.to_string())),

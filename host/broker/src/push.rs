@@ -39,7 +39,12 @@ impl Handle {
 
     /// Answers, once.
     pub fn answer(&self, is_done: bool) {
-        if let Some(answer) = self.0.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).take() {
+        if let Some(answer) = self
+            .0
+            .lock()
+            .unwrap_or_else(|poisoned| poisoned.into_inner())
+            .take()
+        {
             answer.send(is_done).ok();
         }
     }
@@ -49,7 +54,9 @@ impl Handle {
 pub fn open(body: &[u8], seal: &Seal) -> Result<Parcel, Unopened> {
     match serde_json::from_slice::<Wrapped>(body) {
         Ok(Wrapped { message }) => {
-            let bytes = STANDARD.decode(message.data).map_err(|_| "it is no base64")?;
+            let bytes = STANDARD
+                .decode(message.data)
+                .map_err(|_| "it is no base64")?;
             let hook = message.attributes.get("hook").map_or("", String::as_str);
             Parcel::open(&bytes, seal, Some(hook))
         }

@@ -34,25 +34,51 @@ impl Rest {
         match self.get(path).await {
             Ok((200, found)) => Ok(Some(found)),
             Ok((404, _)) => Ok(None),
-            Ok((status @ (429 | 500..), body)) => Err(Unfit::Away(format!("{service}: {}", told(status, &body)))),
-            Ok((status, body)) => {
-                Err(Unfit::Wrong(format!("{service} does not tell of {path}: {}", told(status, &body))))
+            Ok((status @ (429 | 500..), body)) => {
+                Err(Unfit::Away(format!("{service}: {}", told(status, &body))))
             }
-            Err(error) => Err(Unfit::Away(format!("{service} cannot be asked for {path}: {error}"))),
+            Ok((status, body)) => Err(Unfit::Wrong(format!(
+                "{service} does not tell of {path}: {}",
+                told(status, &body)
+            ))),
+            Err(error) => Err(Unfit::Away(format!(
+                "{service} cannot be asked for {path}: {error}"
+            ))),
         }
     }
 
     /// What it answers to this.
-    pub async fn post(&self, path: &str, body: &Value, timeout: Duration) -> Result<(u16, Value), OutgoingError> {
+    pub async fn post(
+        &self,
+        path: &str,
+        body: &Value,
+        timeout: Duration,
+    ) -> Result<(u16, Value), OutgoingError> {
         let headers = vec![("Content-Type".to_owned(), "application/json".to_owned())];
         let body = body.to_string().into();
-        send(&self.client, "POST", format!("{}/{path}", self.base), headers, body, timeout).await
+        send(
+            &self.client,
+            "POST",
+            format!("{}/{path}", self.base),
+            headers,
+            body,
+            timeout,
+        )
+        .await
     }
 }
 
 /// Anything else than JSON is null.
 pub async fn get(client: &Client, url: &str) -> Result<(u16, Value), OutgoingError> {
-    send(client, "GET", url.to_owned(), Vec::new(), bytes::Bytes::new(), WITHIN).await
+    send(
+        client,
+        "GET",
+        url.to_owned(),
+        Vec::new(),
+        bytes::Bytes::new(),
+        WITHIN,
+    )
+    .await
 }
 
 async fn send(
@@ -63,9 +89,20 @@ async fn send(
     body: bytes::Bytes,
     timeout: Duration,
 ) -> Result<(u16, Value), OutgoingError> {
-    let outgoing = Outgoing { method: method.into(), url, headers, body, timeout, untrusted: None, memory: None };
+    let outgoing = Outgoing {
+        method: method.into(),
+        url,
+        headers,
+        body,
+        timeout,
+        untrusted: None,
+        memory: None,
+    };
     let received = client.send_own(outgoing).await?;
-    Ok((received.status, serde_json::from_slice(&received.body).unwrap_or(Value::Null)))
+    Ok((
+        received.status,
+        serde_json::from_slice(&received.body).unwrap_or(Value::Null),
+    ))
 }
 
 /// What a Google API says is wrong.

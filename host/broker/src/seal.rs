@@ -33,7 +33,9 @@ impl Seal {
     /// Uses these keys. The error names a key that cannot be used.
     pub fn new(keys: Vec<SecretRef>, secrets: Arc<dyn SecretSource>) -> Result<Seal, String> {
         let seal = Seal { keys, secrets };
-        seal.keys.iter().try_for_each(|key| seal.key(key).map(drop))?;
+        seal.keys
+            .iter()
+            .try_for_each(|key| seal.key(key).map(drop))?;
         Ok(seal)
     }
 
@@ -45,7 +47,9 @@ impl Seal {
     /// Joins a line of JSON and a body into an envelope.
     pub fn envelope(&self, mut line: Vec<u8>, body: &[u8]) -> Result<Vec<u8>, LedgerError> {
         if let Some(key) = self.keys.first() {
-            let mac = self.mac(key, ENVELOPE, &[&line, b"\n", body]).map_err(LedgerError::QueueAway)?;
+            let mac = self
+                .mac(key, ENVELOPE, &[&line, b"\n", body])
+                .map_err(LedgerError::QueueAway)?;
             line.pop();
             line.extend_from_slice(BEFORE_MAC);
             line.extend_from_slice(hex::encode(mac.finalize().into_bytes()).as_bytes());
@@ -66,7 +70,9 @@ impl Seal {
         let (line, mac) = split_mac(&bytes[..end]).ok_or_else(none)?;
         match self.is_one(ENVELOPE, &[line, b"}", &bytes[end..]], &mac) {
             Ok(true) => Ok(()),
-            Ok(false) => Err(Unopened::Unverified("its MAC is of none of the keys in queue.key".into())),
+            Ok(false) => Err(Unopened::Unverified(
+                "its MAC is of none of the keys in queue.key".into(),
+            )),
             Err(why) => Err(Unopened::Later(why)),
         }
     }
@@ -88,7 +94,9 @@ impl Seal {
             return Some(bytes);
         }
         let (mac, answer) = bytes.split_at_checked(MAC_BYTES)?;
-        self.is_one(ANSWER, &[answer], mac).is_ok_and(|is_one| is_one).then_some(answer)
+        self.is_one(ANSWER, &[answer], mac)
+            .is_ok_and(|is_one| is_one)
+            .then_some(answer)
     }
 
     /// Whether the MAC is valid for one of the keys. An error if it is not, and a key has no value at present.
@@ -116,10 +124,15 @@ impl Seal {
     }
 
     fn key(&self, key: &SecretRef) -> Result<Hmac<Sha256>, String> {
-        let value = self.secrets.value(key).map_err(|error| format!("queue.key: {error}"))?;
+        let value = self
+            .secrets
+            .value(key)
+            .map_err(|error| format!("queue.key: {error}"))?;
         let bytes = value.expose();
         if bytes.len() < KEY_MIN {
-            return Err(format!("queue.key: the secret {key} is shorter than {KEY_MIN} bytes: use 32 random ones"));
+            return Err(format!(
+                "queue.key: the secret {key} is shorter than {KEY_MIN} bytes: use 32 random ones"
+            ));
         }
         Hmac::new_from_slice(bytes).map_err(|error| format!("queue.key: {error}"))
     }
@@ -153,8 +166,14 @@ pub mod tests {
 
     /// With the keys of these names.
     pub fn seal(keys: &[&str]) -> Seal {
-        let keys = keys.iter().map(|name| SecretRef::Env((*name).into())).collect();
-        Seal { keys, secrets: Arc::new(Values) }
+        let keys = keys
+            .iter()
+            .map(|name| SecretRef::Env((*name).into()))
+            .collect();
+        Seal {
+            keys,
+            secrets: Arc::new(Values),
+        }
     }
 
     const LINE: &[u8] = b"{\"landfall\":1,\"hook\":\"h\"}";
@@ -170,32 +189,58 @@ pub mod tests {
         assert_eq!(check(&seal, &sealed), Ok(()));
         let line: serde_json::Value =
             serde_json::from_slice(sealed.split(|byte| *byte == b'\n').next().unwrap()).unwrap();
-        assert_eq!((&line["hook"], line["mac"].as_str().unwrap().len()), (&"h".into(), 64));
+        assert_eq!(
+            (&line["hook"], line["mac"].as_str().unwrap().len()),
+            (&"h".into(), 64)
+        );
         for at in 0..sealed.len() {
             let mut changed = sealed.clone();
             changed[at] ^= 1;
             let end = memchr::memchr(b'\n', &changed).unwrap();
-            assert!(matches!(seal.check(&changed, end), Err(Unopened::Unverified(_))), "byte {at}");
+            assert!(
+                matches!(seal.check(&changed, end), Err(Unopened::Unverified(_))),
+                "byte {at}"
+            );
         }
-        for changed in [[&sealed[..], b"x"].concat(), sealed[..sealed.len() - 1].to_vec(), [LINE, b"\n{\n}"].concat()] {
-            assert!(matches!(check(&seal, &changed), Err(Unopened::Unverified(_))));
+        for changed in [
+            [&sealed[..], b"x"].concat(),
+            sealed[..sealed.len() - 1].to_vec(),
+            [LINE, b"\n{\n}"].concat(),
+        ] {
+            assert!(matches!(
+                check(&seal, &changed),
+                Err(Unopened::Unverified(_))
+            ));
         }
     }
 
     #[test]
     fn keys_rotate() {
         let (old, both, new) = (seal(&["A"]), seal(&["B", "A"]), seal(&["B"]));
-        let (of_old, of_both) = (old.envelope(LINE.to_vec(), b"").unwrap(), both.envelope(LINE.to_vec(), b"").unwrap());
-        assert!(check(&both, &of_old).is_ok() && check(&both, &of_both).is_ok() && check(&new, &of_both).is_ok());
+        let (of_old, of_both) = (
+            old.envelope(LINE.to_vec(), b"").unwrap(),
+            both.envelope(LINE.to_vec(), b"").unwrap(),
+        );
+        assert!(
+            check(&both, &of_old).is_ok()
+                && check(&both, &of_both).is_ok()
+                && check(&new, &of_both).is_ok()
+        );
         assert!(check(&new, &of_old).is_err() && check(&old, &of_both).is_err());
-        assert_eq!(check(&seal(&[]), &of_old), Ok(()), "a node without a key asks for none");
+        assert_eq!(
+            check(&seal(&[]), &of_old),
+            Ok(()),
+            "a node without a key asks for none"
+        );
     }
 
     #[test]
     fn key_without_value_waits() {
         let sealed = seal(&["A"]).envelope(LINE.to_vec(), b"").unwrap();
         let away = seal(&["B", "AWAY"]);
-        assert!(matches!(check(&away, &sealed), Err(Unopened::Later(why)) if why.contains("`AWAY` is not set")));
+        assert!(
+            matches!(check(&away, &sealed), Err(Unopened::Later(why)) if why.contains("`AWAY` is not set"))
+        );
         assert_eq!(check(&seal(&["AWAY", "A"]), &sealed), Ok(()));
         assert!(seal(&["AWAY"]).envelope(LINE.to_vec(), b"").is_err());
         let short = Seal::new(vec![SecretRef::Env("SHORT".into())], Arc::new(Values));
@@ -211,7 +256,11 @@ pub mod tests {
         let mut changed = answer.clone();
         changed[40] ^= 1;
         assert_eq!(seal.open_answer(&changed), None);
-        let mac = seal.mac(&seal.keys[0], ENVELOPE, &[b"x"]).unwrap().finalize().into_bytes();
+        let mac = seal
+            .mac(&seal.keys[0], ENVELOPE, &[b"x"])
+            .unwrap()
+            .finalize()
+            .into_bytes();
         assert_eq!(seal.open_answer(&[&mac[..], b"x"].concat()), None);
     }
 }

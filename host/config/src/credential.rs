@@ -7,8 +7,8 @@ use serde::Deserialize;
 use super::hook_file::{Mistake, mistake};
 use super::values::Parsed;
 use landfall_model::{
-    Credential, CredentialKind, CredentialPart, CredentialText, OAuth1Spec, RemoteSecret, SecretRef, SigV4Spec,
-    UrlPrefix,
+    Credential, CredentialKind, CredentialPart, CredentialText, OAuth1Spec, RemoteSecret,
+    SecretRef, SigV4Spec, UrlPrefix,
 };
 
 /// One entry.
@@ -32,7 +32,10 @@ pub struct CredentialTable {
 pub(super) struct Text(pub(super) CredentialText);
 
 #[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields, expecting = "google is a table: { scope = \"…\" } or { audience = \"…\" }")]
+#[serde(
+    deny_unknown_fields,
+    expecting = "google is a table: { scope = \"…\" } or { audience = \"…\" }"
+)]
 struct GoogleTable {
     scope: Option<String>,
     audience: Option<String>,
@@ -40,7 +43,10 @@ struct GoogleTable {
 }
 
 #[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields, expecting = "oauth2_client is a table: { token_url, client_id, client_secret, scope }")]
+#[serde(
+    deny_unknown_fields,
+    expecting = "oauth2_client is a table: { token_url, client_id, client_secret, scope }"
+)]
 struct OAuth2Table {
     token_url: Parsed<UrlPrefix>,
     client_id: String,
@@ -49,7 +55,10 @@ struct OAuth2Table {
 }
 
 #[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields, expecting = "oauth1 is a table: { consumer_key, consumer_secret, token, token_secret }")]
+#[serde(
+    deny_unknown_fields,
+    expecting = "oauth1 is a table: { consumer_key, consumer_secret, token, token_secret }"
+)]
 struct OAuth1Table {
     consumer_key: Parsed<SecretRef>,
     consumer_secret: Parsed<SecretRef>,
@@ -58,7 +67,10 @@ struct OAuth1Table {
 }
 
 #[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields, expecting = "aws_sigv4 is a table: { region, service, access_key, secret_key }")]
+#[serde(
+    deny_unknown_fields,
+    expecting = "aws_sigv4 is a table: { region, service, access_key, secret_key }"
+)]
 struct SigV4Table {
     region: String,
     service: String,
@@ -68,7 +80,10 @@ struct SigV4Table {
 }
 
 #[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields, expecting = "standard_webhooks is a table: { secret = \"env:NAME\" }")]
+#[serde(
+    deny_unknown_fields,
+    expecting = "standard_webhooks is a table: { secret = \"env:NAME\" }"
+)]
 struct StandardWebhooksTable {
     secret: Parsed<SecretRef>,
 }
@@ -76,8 +91,16 @@ struct StandardWebhooksTable {
 const ONE_OF: &str = "a credential is one of header, query or placeholder (each with value), google, oauth2_client, oauth1, \
                       aws_sigv4, standard_webhooks";
 const PLACEHOLDER_MIN: usize = 4;
-const HOSTS_OWN: [&str; 8] =
-    ["host", "content-length", "transfer-encoding", "connection", "keep-alive", "te", "trailer", "upgrade"];
+const HOSTS_OWN: [&str; 8] = [
+    "host",
+    "content-length",
+    "transfer-encoding",
+    "connection",
+    "keep-alive",
+    "te",
+    "trailer",
+    "upgrade",
+];
 
 /// Checked.
 pub fn credential(table: CredentialTable, dir: &Path) -> Result<Credential, Mistake> {
@@ -85,25 +108,72 @@ pub fn credential(table: CredentialTable, dir: &Path) -> Result<Credential, Mist
     let mut kinds = signing(&table, dir);
     kinds.extend(bearer(&table, dir)?);
     if let Some(value) = &table.value {
-        let text = |parts: &CredentialText| parts.iter().map(|part| placed(part, dir)).collect::<CredentialText>();
+        let text = |parts: &CredentialText| {
+            parts
+                .iter()
+                .map(|part| placed(part, dir))
+                .collect::<CredentialText>()
+        };
         let value = text(&value.0.0);
-        kinds.extend(table.header.as_ref().map(|name| CredentialKind::Header(name.0.clone(), value.clone())));
-        kinds.extend(table.query.clone().map(|name| CredentialKind::Query(name, value.clone())));
-        kinds.extend(table.placeholder.clone().map(|text| CredentialKind::Body(text, value)));
+        kinds.extend(
+            table
+                .header
+                .as_ref()
+                .map(|name| CredentialKind::Header(name.0.clone(), value.clone())),
+        );
+        kinds.extend(
+            table
+                .query
+                .clone()
+                .map(|name| CredentialKind::Query(name, value.clone())),
+        );
+        kinds.extend(
+            table
+                .placeholder
+                .clone()
+                .map(|text| CredentialKind::Body(text, value)),
+        );
     } else if table.header.is_some() || table.query.is_some() || table.placeholder.is_some() {
-        return mistake(&["credentials"], "header, query and placeholder need value = \"… ${env:NAME}\"");
+        return mistake(
+            &["credentials"],
+            "header, query and placeholder need value = \"… ${env:NAME}\"",
+        );
     }
-    if let Some(header) = table.header.as_ref().filter(|header| HOSTS_OWN.contains(&header.0.as_str())) {
-        return mistake(&["credentials"], format!("header `{}` is written by the host", header.0));
+    if let Some(header) = table
+        .header
+        .as_ref()
+        .filter(|header| HOSTS_OWN.contains(&header.0.as_str()))
+    {
+        return mistake(
+            &["credentials"],
+            format!("header `{}` is written by the host", header.0),
+        );
     }
     if table.query.as_deref() == Some("") {
-        return mistake(&["credentials"], "query names the value that is added: it is empty");
+        return mistake(
+            &["credentials"],
+            "query names the value that is added: it is empty",
+        );
     }
-    if table.aws_sigv4.as_ref().is_some_and(|typed| typed.region.is_empty() || typed.service.is_empty()) {
-        return mistake(&["credentials"], "aws_sigv4 needs a region and a service, such as \"eu-west-1\" and \"sqs\"");
+    if table
+        .aws_sigv4
+        .as_ref()
+        .is_some_and(|typed| typed.region.is_empty() || typed.service.is_empty())
+    {
+        return mistake(
+            &["credentials"],
+            "aws_sigv4 needs a region and a service, such as \"eu-west-1\" and \"sqs\"",
+        );
     }
-    if table.oauth2_client.as_ref().is_some_and(|typed| typed.client_id.parse::<SecretRef>().is_ok()) {
-        return mistake(&["credentials"], "oauth2_client.client_id is no secret: write it as it is");
+    if table
+        .oauth2_client
+        .as_ref()
+        .is_some_and(|typed| typed.client_id.parse::<SecretRef>().is_ok())
+    {
+        return mistake(
+            &["credentials"],
+            "oauth2_client.client_id is no secret: write it as it is",
+        );
     }
     match kinds.pop() {
         Some(CredentialKind::Body(text, _)) if text.len() < PLACEHOLDER_MIN => mistake(
@@ -136,14 +206,22 @@ fn signing(table: &CredentialTable, dir: &Path) -> Vec<CredentialKind> {
             session_token: typed.session_token.as_ref().map(at),
         })
     });
-    let webhooks = table.standard_webhooks.as_ref().map(|typed| CredentialKind::StandardWebhooks(at(&typed.secret)));
+    let webhooks = table
+        .standard_webhooks
+        .as_ref()
+        .map(|typed| CredentialKind::StandardWebhooks(at(&typed.secret)));
     oauth1.into_iter().chain(sigv4).chain(webhooks).collect()
 }
 
 /// Tokens that are fetched and kept fresh like any other secret.
 fn bearer(table: &CredentialTable, dir: &Path) -> Result<Vec<CredentialKind>, Mistake> {
     let mut secrets = Vec::new();
-    if let Some(GoogleTable { scope, audience, key }) = &table.google {
+    if let Some(GoogleTable {
+        scope,
+        audience,
+        key,
+    }) = &table.google
+    {
         let key = key.as_ref().map(|path| dir.join(path));
         secrets.push(match (scope.clone(), audience.clone()) {
             (Some(scope), None) => RemoteSecret::GcpToken { scope, key },
@@ -156,7 +234,13 @@ fn bearer(table: &CredentialTable, dir: &Path) -> Result<Vec<CredentialKind>, Mi
             }
         });
     }
-    if let Some(OAuth2Table { token_url, client_id, client_secret, scope }) = &table.oauth2_client {
+    if let Some(OAuth2Table {
+        token_url,
+        client_id,
+        client_secret,
+        scope,
+    }) = &table.oauth2_client
+    {
         secrets.push(RemoteSecret::OAuth2Client {
             token_url: token_url.0.to_string(),
             client_id: client_id.clone(),
@@ -165,7 +249,10 @@ fn bearer(table: &CredentialTable, dir: &Path) -> Result<Vec<CredentialKind>, Mi
         });
     }
     let header = |remote| {
-        let value = vec![CredentialPart::Literal("Bearer ".into()), CredentialPart::Secret(SecretRef::Remote(remote))];
+        let value = vec![
+            CredentialPart::Literal("Bearer ".into()),
+            CredentialPart::Secret(SecretRef::Remote(remote)),
+        ];
         CredentialKind::Header(http::header::AUTHORIZATION, value)
     };
     Ok(secrets.into_iter().map(header).collect())
@@ -183,7 +270,10 @@ pub(super) fn below(dir: &Path, reference: SecretRef) -> SecretRef {
     match reference {
         SecretRef::File(path) => SecretRef::File(dir.join(path)),
         SecretRef::Remote(RemoteSecret::GcpKms { key, path }) => {
-            SecretRef::Remote(RemoteSecret::GcpKms { key, path: dir.join(path) })
+            SecretRef::Remote(RemoteSecret::GcpKms {
+                key,
+                path: dir.join(path),
+            })
         }
         other => other,
     }
@@ -196,9 +286,14 @@ impl std::str::FromStr for Text {
 
     fn from_str(text: &str) -> Result<Text, String> {
         let parts = parts(text)?;
-        match parts.iter().any(|part| matches!(part, CredentialPart::Secret(_))) {
+        match parts
+            .iter()
+            .any(|part| matches!(part, CredentialPart::Secret(_)))
+        {
             true => Ok(Text(parts)),
-            false => Err("a credential needs a secret reference: write \"Bearer ${env:TOKEN}\"".into()),
+            false => {
+                Err("a credential needs a secret reference: write \"Bearer ${env:TOKEN}\"".into())
+            }
         }
     }
 }

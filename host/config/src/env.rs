@@ -9,7 +9,12 @@ pub fn var(name: &str) -> Option<String> {
 /// Names and values of the variables that begin so and are not empty.
 pub fn vars_with(prefix: &str) -> Vec<(String, String)> {
     let all = std::env::vars_os().filter(|(_, value)| !value.is_empty());
-    let texts = all.map(|(name, value)| (name.to_string_lossy().into_owned(), value.to_string_lossy().into_owned()));
+    let texts = all.map(|(name, value)| {
+        (
+            name.to_string_lossy().into_owned(),
+            value.to_string_lossy().into_owned(),
+        )
+    });
     texts.filter(|(name, _)| name.starts_with(prefix)).collect()
 }
 

@@ -11,7 +11,10 @@ use landfall_model::{CredentialPart, EnvironmentVariable};
 
 /// One value.
 #[derive(Debug, Deserialize)]
-#[serde(untagged, expecting = "a value of [environment] is a text, a number, true or false")]
+#[serde(
+    untagged,
+    expecting = "a value of [environment] is a text, a number, true or false"
+)]
 pub enum Typed {
     Text(String),
     Integer(i64),
@@ -21,16 +24,29 @@ pub enum Typed {
 
 const KEY: &[&str] = &["environment"];
 /// A value that begins with one of these and a colon is a secret reference.
-const SCHEMES: [&str; 6] = ["env", "file", "gcp-secret", "gcp-kms", "vault", "aws-secret"];
+const SCHEMES: [&str; 6] = [
+    "env",
+    "file",
+    "gcp-secret",
+    "gcp-kms",
+    "vault",
+    "aws-secret",
+];
 const VARIABLES_MAX: usize = 100;
 const NAME_BYTES_MAX: usize = 128;
 /// Of all names and values together, without the values of secrets.
 const BYTES_MAX: usize = 64 << 10;
 
 /// Checked.
-pub fn environment(table: BTreeMap<String, Typed>, dir: &Path) -> Result<Vec<EnvironmentVariable>, Mistake> {
+pub fn environment(
+    table: BTreeMap<String, Typed>,
+    dir: &Path,
+) -> Result<Vec<EnvironmentVariable>, Mistake> {
     if table.len() > VARIABLES_MAX {
-        return mistake(KEY, format!("{} variables: at most {VARIABLES_MAX}", table.len()));
+        return mistake(
+            KEY,
+            format!("{} variables: at most {VARIABLES_MAX}", table.len()),
+        );
     }
     let mut bytes = 0;
     let mut variables = Vec::with_capacity(table.len());
@@ -51,7 +67,10 @@ pub fn environment(table: BTreeMap<String, Typed>, dir: &Path) -> Result<Vec<Env
         variables.push(EnvironmentVariable { name, value });
     }
     if bytes > BYTES_MAX {
-        return mistake(KEY, format!("the environment takes {bytes} bytes: at most {BYTES_MAX}"));
+        return mistake(
+            KEY,
+            format!("the environment takes {bytes} bytes: at most {BYTES_MAX}"),
+        );
     }
     Ok(variables)
 }
@@ -59,7 +78,10 @@ pub fn environment(table: BTreeMap<String, Typed>, dir: &Path) -> Result<Vec<Env
 fn check_name(name: &str) -> Result<(), Mistake> {
     let is_start = |byte: &u8| byte.is_ascii_alphabetic() || *byte == b'_';
     let is_part = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_';
-    if name.as_bytes().first().is_some_and(is_start) && name.bytes().all(is_part) && name.len() <= NAME_BYTES_MAX {
+    if name.as_bytes().first().is_some_and(is_start)
+        && name.bytes().all(is_part)
+        && name.len() <= NAME_BYTES_MAX
+    {
         return Ok(());
     }
     mistake(
@@ -74,7 +96,9 @@ fn check_name(name: &str) -> Result<(), Mistake> {
 
 /// A secret reference alone, or text with `${…}` references in it.
 fn value(text: &str) -> Result<Vec<CredentialPart>, String> {
-    let is_reference = text.split_once(':').is_some_and(|(scheme, _)| SCHEMES.contains(&scheme));
+    let is_reference = text
+        .split_once(':')
+        .is_some_and(|(scheme, _)| SCHEMES.contains(&scheme));
     match is_reference {
         true => Ok(vec![CredentialPart::Secret(text.parse()?)]),
         false => parts(text),

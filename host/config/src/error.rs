@@ -23,12 +23,25 @@ pub struct ConfigError {
 impl ConfigError {
     /// A mistake of the file as a whole.
     pub fn whole(file: &str, message: impl Into<String>) -> ConfigError {
-        ConfigError { file: file.into(), line: 0, column: 0, message: message.into() }
+        ConfigError {
+            file: file.into(),
+            line: 0,
+            column: 0,
+            message: message.into(),
+        }
     }
 
     /// A mistake at a key, named by its path: `["verify", "prefix"]`. The nearest key that exists is shown.
-    pub fn at_key(file: &str, text: &str, path: &[&str], message: impl Into<String>) -> ConfigError {
-        match DeTable::parse(text).ok().and_then(|table| span_of(table.get_ref(), path)) {
+    pub fn at_key(
+        file: &str,
+        text: &str,
+        path: &[&str],
+        message: impl Into<String>,
+    ) -> ConfigError {
+        match DeTable::parse(text)
+            .ok()
+            .and_then(|table| span_of(table.get_ref(), path))
+        {
             Some(span) => ConfigError::at(file, text, span.start, message.into()),
             None => ConfigError::whole(file, message),
         }
@@ -59,7 +72,11 @@ impl fmt::Display for ConfigError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.line {
             0 => write!(f, "{}: {}", self.file, self.message),
-            _ => write!(f, "{}:{}:{}: {}", self.file, self.line, self.column, self.message),
+            _ => write!(
+                f,
+                "{}:{}:{}: {}",
+                self.file, self.line, self.column, self.message
+            ),
         }
     }
 }
@@ -67,7 +84,10 @@ impl fmt::Display for ConfigError {
 impl std::error::Error for ConfigError {}
 
 fn floor_char_boundary(text: &str, offset: usize) -> usize {
-    (0..=offset.min(text.len())).rev().find(|&at| text.is_char_boundary(at)).unwrap_or(0)
+    (0..=offset.min(text.len()))
+        .rev()
+        .find(|&at| text.is_char_boundary(at))
+        .unwrap_or(0)
 }
 
 fn span_of(table: &DeTable<'_>, path: &[&str]) -> Option<Range<usize>> {
@@ -91,10 +111,22 @@ fn span_within(value: &DeValue<'_>, path: &[&str]) -> Option<Range<usize>> {
 
 /// Keys that DESIGN has and this version has not.
 const LATER: [(&str, &str); 4] = [
-    ("retry", "retries need the ledger, which this version does not have yet; in `sync` mode the caller retries"),
-    ("dedup", "duplicates are found with the ledger, which this version does not have yet"),
-    ("kv", "the key-value capability needs the ledger, which this version does not have yet"),
-    ("emit", "handing events on needs the ledger, which this version does not have yet"),
+    (
+        "retry",
+        "retries need the ledger, which this version does not have yet; in `sync` mode the caller retries",
+    ),
+    (
+        "dedup",
+        "duplicates are found with the ledger, which this version does not have yet",
+    ),
+    (
+        "kv",
+        "the key-value capability needs the ledger, which this version does not have yet",
+    ),
+    (
+        "emit",
+        "handing events on needs the ledger, which this version does not have yet",
+    ),
 ];
 
 fn reworded(message: &str) -> String {
@@ -102,7 +134,12 @@ fn reworded(message: &str) -> String {
     let kind = match message {
         text if text.starts_with("unknown field") => "key",
         text if text.starts_with("unknown variant") => "value",
-        _ => return without_value(message).lines().collect::<Vec<_>>().join("; "),
+        _ => {
+            return without_value(message)
+                .lines()
+                .collect::<Vec<_>>()
+                .join("; ");
+        }
     };
     let unknown = quoted.next().unwrap_or_default();
     if let Some((_, why)) = LATER.iter().find(|(key, _)| *key == unknown) {
@@ -114,13 +151,25 @@ fn reworded(message: &str) -> String {
     }
     match nearest(unknown, &known) {
         Some(meant) => format!("unknown {kind} `{unknown}`: did you mean `{meant}`?"),
-        None => format!("unknown {kind} `{unknown}`: known here are {}", known.join(", ")),
+        None => format!(
+            "unknown {kind} `{unknown}`: known here are {}",
+            known.join(", ")
+        ),
     }
 }
 
 /// Keys that stand above the tables of a hook file. `methods` is also a key of `[verify]`.
-pub(super) const ABOVE_TABLES: [&str; 9] =
-    ["path", "component", "mode", "answer_within", "deadline", "concurrency", "max_body", "max_rate", "order_by"];
+pub(super) const ABOVE_TABLES: [&str; 9] = [
+    "path",
+    "component",
+    "mode",
+    "answer_within",
+    "deadline",
+    "concurrency",
+    "max_body",
+    "max_rate",
+    "order_by",
+];
 /// Keys of `[verify]` that are often written above it.
 pub(super) const IN_VERIFY: [&str; 9] = [
     "provider",
@@ -137,8 +186,10 @@ pub(super) const IN_VERIFY: [&str; 9] = [
 /// Where a key belongs that is known in another part of a hook file. `known` are the keys of the table in which it stands.
 fn right_place(unknown: &str, known: &[&str]) -> Option<&'static str> {
     let is_top = known.contains(&"answer_within");
-    let is_hook_table =
-        is_top || ["provider", "attempts", "memory", "emit", "match"].iter().any(|key| known.contains(key));
+    let is_hook_table = is_top
+        || ["provider", "attempts", "memory", "emit", "match"]
+            .iter()
+            .any(|key| known.contains(key));
     match (is_top, is_hook_table) {
         (false, true) if ABOVE_TABLES.contains(&unknown) => Some(
             "belongs above [verify] and all other tables: a key below a table's header is part of that table; move it up",
@@ -150,7 +201,10 @@ fn right_place(unknown: &str, known: &[&str]) -> Option<&'static str> {
 
 /// A text in the place of a table may be a secret: it is not repeated.
 fn without_value(message: &str) -> String {
-    match (message.strip_prefix("invalid type: string \""), message.rsplit_once("\", expected ")) {
+    match (
+        message.strip_prefix("invalid type: string \""),
+        message.rsplit_once("\", expected "),
+    ) {
         (Some(_), Some((_, expected))) => format!("a text, where this is expected: {expected}"),
         _ => message.to_owned(),
     }
@@ -173,14 +227,23 @@ mod tests {
     #[test]
     fn keys_are_named_where_they_belong() {
         let unknown = |text: String| {
-            let error = parse_manifest("x.toml", &text).err().map(|error| error.message).unwrap_or_default();
+            let error = parse_manifest("x.toml", &text)
+                .err()
+                .map(|error| error.message)
+                .unwrap_or_default();
             error.starts_with("unknown key") || error.contains("belongs")
         };
         for key in ABOVE_TABLES {
-            assert!(!unknown(format!("{key} = 7")) && unknown(format!("[verify]\n{key} = 7")), "{key}");
+            assert!(
+                !unknown(format!("{key} = 7")) && unknown(format!("[verify]\n{key} = 7")),
+                "{key}"
+            );
         }
         for key in IN_VERIFY {
-            assert!(unknown(format!("{key} = 7")) && !unknown(format!("[verify]\n{key} = 7")), "{key}");
+            assert!(
+                unknown(format!("{key} = 7")) && !unknown(format!("[verify]\n{key} = 7")),
+                "{key}"
+            );
         }
     }
 }

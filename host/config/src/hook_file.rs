@@ -14,7 +14,8 @@ use super::settings_schema::SettingsSchema;
 use super::values::{MethodName, Parsed, Size, Time};
 use landfall_model::hook::{is_table_name, rest_of};
 use landfall_model::{
-    Allow, Credential, HookName, HookSpec, HttpGrant, Mode, Place, Quota, SecretRef, SizeSpec, VerifySpec,
+    Allow, Credential, HookName, HookSpec, HttpGrant, Mode, Place, Quota, SecretRef, SizeSpec,
+    VerifySpec,
 };
 
 /// What a hook is made from.
@@ -104,19 +105,22 @@ const SETTINGS_BYTES_MAX: usize = 256 << 10;
 /// Reads and checks one hook.
 pub fn parse_hook(source: HookSource<'_>) -> Result<HookSpec, ConfigError> {
     let file_name = format!("{}.toml", source.name);
-    let operator: HookFile =
-        toml::from_str(source.text).map_err(|error| ConfigError::of_toml(&file_name, source.text, &error))?;
+    let operator: HookFile = toml::from_str(source.text)
+        .map_err(|error| ConfigError::of_toml(&file_name, source.text, &error))?;
     let suggested = source.manifest.map_or_else(HookFile::default, suggestions);
-    let wrong = |key: &[&str], message: String| ConfigError::at_key(&file_name, source.text, key, message);
+    let wrong =
+        |key: &[&str], message: String| ConfigError::at_key(&file_name, source.text, key, message);
     build(operator.over(suggested), &source).map_err(|mistake| wrong(mistake.key, mistake.message))
 }
 
 /// Checks the manifest that a component carries: a hook file without secrets. `file` names it in errors.
 pub fn parse_manifest(file: &str, text: &str) -> Result<toml::Table, ConfigError> {
-    let mut table: toml::Table = toml::from_str(text).map_err(|error| ConfigError::of_toml(file, text, &error))?;
+    let mut table: toml::Table =
+        toml::from_str(text).map_err(|error| ConfigError::of_toml(file, text, &error))?;
     // A whole manifest that is a hook file has mistakes at known places.
     if table.remove(SETTINGS_SCHEMA).is_none() {
-        toml::from_str::<HookFile>(text).map_err(|error| ConfigError::of_toml(file, text, &error))?;
+        toml::from_str::<HookFile>(text)
+            .map_err(|error| ConfigError::of_toml(file, text, &error))?;
     }
     typed(&table).map_err(|error| ConfigError::whole(file, error.message()))?;
     Ok(table)
@@ -124,8 +128,12 @@ pub fn parse_manifest(file: &str, text: &str) -> Result<toml::Table, ConfigError
 
 /// The JSON Schema of `[settings]` in a manifest.
 pub fn settings_schema(file: &str, manifest: &str) -> Result<Option<SettingsSchema>, ConfigError> {
-    let table: toml::Table = toml::from_str(manifest).map_err(|error| ConfigError::of_toml(file, manifest, &error))?;
-    let schema = table.get(SETTINGS_SCHEMA).map(SettingsSchema::parse).transpose();
+    let table: toml::Table =
+        toml::from_str(manifest).map_err(|error| ConfigError::of_toml(file, manifest, &error))?;
+    let schema = table
+        .get(SETTINGS_SCHEMA)
+        .map(SettingsSchema::parse)
+        .transpose();
     schema.map_err(|why| ConfigError::whole(file, format!("{SETTINGS_SCHEMA} {why}")))
 }
 
@@ -147,7 +155,9 @@ fn typed(manifest: &toml::Table) -> Result<HookFile, toml::de::Error> {
 /// What a manifest asks to be granted; nothing where it cannot be read.
 pub fn asked_by(manifest: &str) -> Allow {
     let typed = manifest.parse().ok().and_then(|table| typed(&table).ok());
-    typed.and_then(|typed| allow(typed.allow?).ok()).unwrap_or_default()
+    typed
+        .and_then(|typed| allow(typed.allow?).ok())
+        .unwrap_or_default()
 }
 
 /// Keys of a manifest that may be defaults of a hook. The author of a component decides about nothing else: not where it
@@ -166,13 +176,19 @@ fn suggestions(manifest: &toml::Table) -> HookFile {
 
 /// The time within which a component wants to answer. Only a time below the default may be used.
 pub fn suggested_answer_within(manifest: &toml::Table) -> Option<Duration> {
-    typed(manifest).ok()?.answer_within.map(|time| time.0).filter(|time| !time.is_zero())
+    typed(manifest)
+        .ok()?
+        .answer_within
+        .map(|time| time.0)
+        .filter(|time| !time.is_zero())
 }
 
 /// What a manifest says beside its suggestions, as TOML: requests, which only the hook file can grant.
 pub fn requests(manifest: &str) -> Option<String> {
     let mut table: toml::Table = manifest.parse().ok()?;
-    table.retain(|key, _| !SUGGESTED.contains(&key) && key != ANSWER_WITHIN && key != SETTINGS_SCHEMA);
+    table.retain(|key, _| {
+        !SUGGESTED.contains(&key) && key != ANSWER_WITHIN && key != SETTINGS_SCHEMA
+    });
     (!table.is_empty()).then(|| table.to_string())
 }
 
@@ -182,8 +198,14 @@ pub(super) struct Mistake {
     message: String,
 }
 
-pub(super) fn mistake<T>(key: &'static [&'static str], message: impl Into<String>) -> Result<T, Mistake> {
-    Err(Mistake { key, message: message.into() })
+pub(super) fn mistake<T>(
+    key: &'static [&'static str],
+    message: impl Into<String>,
+) -> Result<T, Mistake> {
+    Err(Mistake {
+        key,
+        message: message.into(),
+    })
 }
 
 fn build(file: HookFile, source: &HookSource<'_>) -> Result<HookSpec, Mistake> {
@@ -195,11 +217,19 @@ fn build(file: HookFile, source: &HookSource<'_>) -> Result<HookSpec, Mistake> {
     };
     let concurrency = file.concurrency.unwrap_or(CONCURRENCY_DEFAULT);
     if !(1..=1000).contains(&concurrency) {
-        return mistake(&["concurrency"], format!("concurrency {concurrency} is out of range: 1 to 1000"));
+        return mistake(
+            &["concurrency"],
+            format!("concurrency {concurrency} is out of range: 1 to 1000"),
+        );
     }
-    let methods = file.methods.unwrap_or_else(|| vec![MethodName(http::Method::POST)]);
+    let methods = file
+        .methods
+        .unwrap_or_else(|| vec![MethodName(http::Method::POST)]);
     if methods.is_empty() {
-        return mistake(&["methods"], "an empty list lets nothing in: name at least one method, such as \"POST\"");
+        return mistake(
+            &["methods"],
+            "an empty list lets nothing in: name at least one method, such as \"POST\"",
+        );
     }
     let component = component(file.component, &name)?;
     let path = path(file.path, &name)?;
@@ -220,7 +250,12 @@ fn build(file: HookFile, source: &HookSource<'_>) -> Result<HookSpec, Mistake> {
         concurrency,
         sizes: SizeSpec {
             max_body: sized(&["max_body"], file.max_body, 1, SizeSpec::MAX_BODY_LIMIT)?,
-            memory: sized(&["limits", "memory"], limits.memory, 1 << 20, SizeSpec::MEMORY_LIMIT)?,
+            memory: sized(
+                &["limits", "memory"],
+                limits.memory,
+                1 << 20,
+                SizeSpec::MEMORY_LIMIT,
+            )?,
         },
         verify: verify(file.verify.unwrap_or_default(), source.dir),
         settings: settings(file.settings.unwrap_or_default())?,
@@ -239,23 +274,40 @@ fn path(typed: Option<String>, name: &HookName) -> Result<String, Mistake> {
     }
     // No name of a hook has a slash in it, so this is never a path by default.
     if path.starts_with("/_landfall/") {
-        return mistake(&["path"], format!("path `{path}`: what begins with /_landfall/ is the node's own"));
+        return mistake(
+            &["path"],
+            format!("path `{path}`: what begins with /_landfall/ is the node's own"),
+        );
     }
     // What no request line can hold, or what no client sends as it is, would be served to nobody.
     let can_be_sent = |c: char| c.is_ascii_graphic() && !"?#*\"<>\\^`|%".contains(c);
     if let Some(bad) = path.replace("%", "").chars().find(|c| !can_be_sent(*c)) {
-        return mistake(&["path"], format!("path `{}`: no `{}` in a path", path.escape_debug(), bad.escape_debug()));
+        return mistake(
+            &["path"],
+            format!(
+                "path `{}`: no `{}` in a path",
+                path.escape_debug(),
+                bad.escape_debug()
+            ),
+        );
     }
-    let is_encoded = |rest: &str| rest.len() >= 2 && rest.bytes().take(2).all(|byte| byte.is_ascii_hexdigit());
+    let is_encoded =
+        |rest: &str| rest.len() >= 2 && rest.bytes().take(2).all(|byte| byte.is_ascii_hexdigit());
     if !path.split('%').skip(1).all(is_encoded) {
-        return mistake(&["path"], format!("path `{path}`: after `%` come two hexadecimal digits"));
+        return mistake(
+            &["path"],
+            format!("path `{path}`: after `%` come two hexadecimal digits"),
+        );
     }
     if path.contains("//") {
         return mistake(&["path"], format!("path `{path}`: no empty segments"));
     }
     let segments = path.matches("...}").count();
     if segments > usize::from(rest_of(&path).is_some()) {
-        return mistake(&["path"], format!("path `{path}`: `{{rest...}}` is a whole segment, and the last one"));
+        return mistake(
+            &["path"],
+            format!("path `{path}`: `{{rest...}}` is a whole segment, and the last one"),
+        );
     }
     Ok(path)
 }
@@ -301,26 +353,42 @@ fn mode(typed: Option<ModeName>) -> Mode {
 }
 
 fn credentials(tables: Vec<CredentialTable>, dir: &Path) -> Result<Vec<Credential>, Mistake> {
-    let all: Vec<Credential> = tables.into_iter().map(|table| credential(table, dir)).collect::<Result<_, _>>()?;
+    let all: Vec<Credential> = tables
+        .into_iter()
+        .map(|table| credential(table, dir))
+        .collect::<Result<_, _>>()?;
     let at = |at: usize| (all[at].kind.place(), &all[at].target);
     let twice = (1..all.len()).find(|&later| (0..later).any(|before| at(before) == at(later)));
     match twice.map(at) {
-        Some((place, target)) => {
-            mistake(&["credentials"], format!("two credentials put {place} for {target}: leave one"))
-        }
+        Some((place, target)) => mistake(
+            &["credentials"],
+            format!("two credentials put {place} for {target}: leave one"),
+        ),
         None => Ok(all),
     }
 }
 
 fn quota(typed: LimitsTable) -> Result<Quota, Mistake> {
     let kv = size(&["limits", "kv"], typed.kv, KV_DEFAULT, 0, QUOTA_LIMIT)?;
-    let rows = size(&["limits", "rows"], typed.rows, ROWS_DEFAULT, 0, QUOTA_LIMIT)?;
-    Ok(Quota { kv: kv as u64, rows: rows as u64 })
+    let rows = size(
+        &["limits", "rows"],
+        typed.rows,
+        ROWS_DEFAULT,
+        0,
+        QUOTA_LIMIT,
+    )?;
+    Ok(Quota {
+        kv: kv as u64,
+        rows: rows as u64,
+    })
 }
 
 fn verify(mut spec: VerifySpec, dir: &Path) -> VerifySpec {
     for reference in spec.secret.iter_mut().chain(&mut spec.challenge_secret) {
-        *reference = below(dir, std::mem::replace(reference, SecretRef::Env(String::new())));
+        *reference = below(
+            dir,
+            std::mem::replace(reference, SecretRef::Env(String::new())),
+        );
     }
     spec
 }
@@ -328,11 +396,19 @@ fn verify(mut spec: VerifySpec, dir: &Path) -> VerifySpec {
 fn settings(table: toml::Table) -> Result<serde_json::Map<String, serde_json::Value>, Mistake> {
     let json = match serde_json::to_value(table) {
         Ok(serde_json::Value::Object(json)) => json,
-        _ => return mistake(&["settings"], "settings must be expressible as JSON: no infinite numbers"),
+        _ => {
+            return mistake(
+                &["settings"],
+                "settings must be expressible as JSON: no infinite numbers",
+            );
+        }
     };
     let bytes = serde_json::to_string(&json).map_or(0, |text| text.len());
     if bytes > SETTINGS_BYTES_MAX {
-        return mistake(&["settings"], format!("settings take {bytes} bytes as JSON: at most {SETTINGS_BYTES_MAX}"));
+        return mistake(
+            &["settings"],
+            format!("settings take {bytes} bytes as JSON: at most {SETTINGS_BYTES_MAX}"),
+        );
     }
     Ok(json)
 }
@@ -343,16 +419,26 @@ fn allow(table: AllowTable) -> Result<Allow, Mistake> {
     if table.redirects > REDIRECTS_MAX {
         return mistake(
             &["allow", "redirects"],
-            format!("redirects {} is out of range: 0 to {REDIRECTS_MAX}", table.redirects),
+            format!(
+                "redirects {} is out of range: 0 to {REDIRECTS_MAX}",
+                table.redirects
+            ),
         );
     }
     if let Some(bad) = table.table.iter().find(|name| !is_table_name(name)) {
-        return mistake(&["allow", "table"], format!("`{bad}` cannot name a table: use a-z, 0-9, `-` and `_`"));
+        return mistake(
+            &["allow", "table"],
+            format!("`{bad}` cannot name a table: use a-z, 0-9, `-` and `_`"),
+        );
     }
     Ok(Allow {
         http: table.http.into_iter().map(|parsed| parsed.0).collect(),
         redirects: table.redirects,
-        addresses: table.addresses.into_iter().map(|parsed| parsed.0.0).collect(),
+        addresses: table
+            .addresses
+            .into_iter()
+            .map(|parsed| parsed.0.0)
+            .collect(),
         table: table.table,
         kv: table.kv,
         emit: table.emit.into_iter().map(|parsed| parsed.0).collect(),
@@ -369,14 +455,30 @@ pub(super) fn in_range(
     let time = typed.map_or(default, |time| time.0);
     let range = Duration::from_secs(min_seconds)..=Duration::from_secs(max_seconds);
     if !range.contains(&time) || time.is_zero() {
-        let (low, high) = (humantime::format_duration(*range.start()), humantime::format_duration(*range.end()));
-        return mistake(key, format!("{} is out of range: {low} to {high}", humantime::format_duration(time)));
+        let (low, high) = (
+            humantime::format_duration(*range.start()),
+            humantime::format_duration(*range.end()),
+        );
+        return mistake(
+            key,
+            format!(
+                "{} is out of range: {low} to {high}",
+                humantime::format_duration(time)
+            ),
+        );
     }
     Ok(time)
 }
 
-fn sized(key: &'static [&'static str], typed: Option<Size>, min: usize, max: usize) -> Result<Option<usize>, Mistake> {
-    typed.map(|typed| size(key, Some(typed), min, min, max)).transpose()
+fn sized(
+    key: &'static [&'static str],
+    typed: Option<Size>,
+    min: usize,
+    max: usize,
+) -> Result<Option<usize>, Mistake> {
+    typed
+        .map(|typed| size(key, Some(typed), min, min, max))
+        .transpose()
 }
 
 fn size(
@@ -389,7 +491,15 @@ fn size(
     let bytes = typed.map_or(default, |size| size.0);
     if !(min..=max).contains(&bytes) {
         let shown = |bytes: usize| bytesize::ByteSize(bytes as u64).display().iec();
-        return mistake(key, format!("{} is out of range: {} to {}", shown(bytes), shown(min), shown(max)));
+        return mistake(
+            key,
+            format!(
+                "{} is out of range: {} to {}",
+                shown(bytes),
+                shown(min),
+                shown(max)
+            ),
+        );
     }
     Ok(bytes)
 }
@@ -419,7 +529,9 @@ impl std::str::FromStr for AddressRange {
         text.parse::<ipnet::IpNet>()
             .or_else(|_| text.parse::<std::net::IpAddr>().map(ipnet::IpNet::from))
             .map(AddressRange)
-            .map_err(|_| format!("`{text}` is not an address range: write \"10.0.0.0/8\" or \"127.0.0.1\""))
+            .map_err(|_| {
+                format!("`{text}` is not an address range: write \"10.0.0.0/8\" or \"127.0.0.1\"")
+            })
     }
 }
 
@@ -429,14 +541,22 @@ mod tests {
 
     fn parse(text: &str) -> Result<HookSpec, String> {
         let name = "github".parse().unwrap();
-        let source = HookSource { name: &name, text, manifest: None, dir: Path::new("/plugins") };
+        let source = HookSource {
+            name: &name,
+            text,
+            manifest: None,
+            dir: Path::new("/plugins"),
+        };
         parse_hook(source).map_err(|error| error.to_string())
     }
 
     #[test]
     fn an_empty_file_has_the_defaults() {
         let spec = parse("").unwrap();
-        assert_eq!((spec.path.as_str(), spec.component.as_str()), ("/github", "github.wasm"));
+        assert_eq!(
+            (spec.path.as_str(), spec.component.as_str()),
+            ("/github", "github.wasm")
+        );
         assert_eq!((spec.concurrency, spec.sizes), (80, SizeSpec::default()));
         assert_eq!(spec.deadline, Duration::from_secs(60));
         assert!(spec.verify.scheme.is_none() && spec.verify.provider.is_none());
@@ -445,36 +565,105 @@ mod tests {
     #[test]
     fn mistakes_name_their_place_and_the_way_out() {
         for (text, expected) in [
-            ("pth = \"/x\"", "github.toml:1:1: unknown key `pth`: did you mean `path`?"),
-            ("\n[verify]\nsecert = \"env:X\"", "github.toml:3:1: unknown key `secert`: did you mean `secret`?"),
+            (
+                "pth = \"/x\"",
+                "github.toml:1:1: unknown key `pth`: did you mean `path`?",
+            ),
+            (
+                "\n[verify]\nsecert = \"env:X\"",
+                "github.toml:3:1: unknown key `secert`: did you mean `secret`?",
+            ),
             (
                 "[verify]\nprovider = \"github\"\nmode = \"async\"",
                 "github.toml:3:1: `mode` belongs above [verify] and all other tables: a key below a table's header is part of that \
                  table; move it up",
             ),
-            ("secret = \"env:X\"", "github.toml:1:1: `secret` belongs below [verify]: move it down"),
-            ("mode = \"asinc\"", "github.toml:1:8: unknown value `asinc`: did you mean `async`?"),
-            ("[retry]\nattempts = 0", "github.toml:2:1: attempts 0 is out of range: 1 to 100"),
-            ("[retry]\nbackoff = { first = \"5m\", max = \"1m\" }", "github.toml:2:1: max is shorter than first"),
+            (
+                "secret = \"env:X\"",
+                "github.toml:1:1: `secret` belongs below [verify]: move it down",
+            ),
+            (
+                "mode = \"asinc\"",
+                "github.toml:1:8: unknown value `asinc`: did you mean `async`?",
+            ),
+            (
+                "[retry]\nattempts = 0",
+                "github.toml:2:1: attempts 0 is out of range: 1 to 100",
+            ),
+            (
+                "[retry]\nbackoff = { first = \"5m\", max = \"1m\" }",
+                "github.toml:2:1: max is shorter than first",
+            ),
             ("[dedup]\nid = \"body\"", "github.toml:2:6: "),
             ("[dedup]\nwindow = \"1000d\"", "github.toml:2:1: "),
-            ("max_rate = \"fast\"", "github.toml:1:12: `fast` is not a rate: write \"50/s\""),
-            ("[accepted]\nstatus = 500", "github.toml:2:1: status 500 does not say that an event was accepted"),
-            ("deadline = 5", "github.toml:1:12: invalid type: integer `5`, expected a time with its unit"),
-            ("deadline = \"2h\"", "github.toml:1:1: 2h is out of range: 1s to 1h"),
-            ("concurrency = 0", "github.toml:1:1: concurrency 0 is out of range: 1 to 1000"),
-            ("max_body = \"1TiB\"", "github.toml:1:1: 1.0 TiB is out of range"),
-            ("max_body = \"0B\"", "github.toml:1:1: 0 B is out of range: 1 B to"),
-            ("path = \"x\"", "github.toml:1:1: path `x` must begin with `/`"),
-            ("path = \"/größe\"", "github.toml:1:1: path `/größe`: no `ö` in a path"),
-            ("path = \"/a\\u0007\"", "github.toml:1:1: path `/a\\u{7}`: no `\\u{7}` in a path"),
-            ("path = \"/a%2\"", "github.toml:1:1: path `/a%2`: after `%` come two"),
-            ("path = \"/a//b\"", "github.toml:1:1: path `/a//b`: no empty segments"),
-            ("methods = [\"FETCH\"]", "github.toml:1:11: method `FETCH` cannot be used"),
-            ("[verify]\nsecret = \"hunter2\"", "github.toml:2:10: not a secret reference"),
-            ("component = \"../x.wasm\"", "github.toml:1:1: component `../x.wasm` must be the name of a file"),
-            ("[allow]\nhttp = [\"example.com\"]", "github.toml:2:8: `example.com` is not a URL"),
-            ("[limits]\nmemory = \"2GiB\"", "github.toml:2:1: 2.0 GiB is out of range"),
+            (
+                "max_rate = \"fast\"",
+                "github.toml:1:12: `fast` is not a rate: write \"50/s\"",
+            ),
+            (
+                "[accepted]\nstatus = 500",
+                "github.toml:2:1: status 500 does not say that an event was accepted",
+            ),
+            (
+                "deadline = 5",
+                "github.toml:1:12: invalid type: integer `5`, expected a time with its unit",
+            ),
+            (
+                "deadline = \"2h\"",
+                "github.toml:1:1: 2h is out of range: 1s to 1h",
+            ),
+            (
+                "concurrency = 0",
+                "github.toml:1:1: concurrency 0 is out of range: 1 to 1000",
+            ),
+            (
+                "max_body = \"1TiB\"",
+                "github.toml:1:1: 1.0 TiB is out of range",
+            ),
+            (
+                "max_body = \"0B\"",
+                "github.toml:1:1: 0 B is out of range: 1 B to",
+            ),
+            (
+                "path = \"x\"",
+                "github.toml:1:1: path `x` must begin with `/`",
+            ),
+            (
+                "path = \"/größe\"",
+                "github.toml:1:1: path `/größe`: no `ö` in a path",
+            ),
+            (
+                "path = \"/a\\u0007\"",
+                "github.toml:1:1: path `/a\\u{7}`: no `\\u{7}` in a path",
+            ),
+            (
+                "path = \"/a%2\"",
+                "github.toml:1:1: path `/a%2`: after `%` come two",
+            ),
+            (
+                "path = \"/a//b\"",
+                "github.toml:1:1: path `/a//b`: no empty segments",
+            ),
+            (
+                "methods = [\"FETCH\"]",
+                "github.toml:1:11: method `FETCH` cannot be used",
+            ),
+            (
+                "[verify]\nsecret = \"hunter2\"",
+                "github.toml:2:10: not a secret reference",
+            ),
+            (
+                "component = \"../x.wasm\"",
+                "github.toml:1:1: component `../x.wasm` must be the name of a file",
+            ),
+            (
+                "[allow]\nhttp = [\"example.com\"]",
+                "github.toml:2:8: `example.com` is not a URL",
+            ),
+            (
+                "[limits]\nmemory = \"2GiB\"",
+                "github.toml:2:1: 2.0 GiB is out of range",
+            ),
             (
                 "[[credentials]]\nfor = \"https://a/\"\nheader = \"X\"\nvalue = \"${env:A}\"\n[[credentials]]\nfor = \"https://a/\"\nheader = \"x\"\nvalue = \"${env:B}\"",
                 "github.toml:1:3: two credentials put header `x` for https://a/: leave one",
@@ -485,8 +674,14 @@ mod tests {
             ),
         ] {
             let error = parse(text).expect_err(text);
-            assert!(error.starts_with(expected), "{text}\n got {error}\nwant {expected}");
-            assert!(!error.contains("hunter2") && !error.contains("s3cret"), "{error}");
+            assert!(
+                error.starts_with(expected),
+                "{text}\n got {error}\nwant {expected}"
+            );
+            assert!(
+                !error.contains("hunter2") && !error.contains("s3cret"),
+                "{error}"
+            );
         }
     }
 
@@ -516,30 +711,68 @@ mod tests {
         let table = parse_manifest("x.wasm", manifest).unwrap();
         let parse = |text: &str, manifest: Option<&toml::Table>| {
             let name = "x".parse().unwrap();
-            parse_hook(HookSource { name: &name, text, manifest, dir: Path::new("/") }).unwrap()
+            parse_hook(HookSource {
+                name: &name,
+                text,
+                manifest,
+                dir: Path::new("/"),
+            })
+            .unwrap()
         };
 
         let spec = parse("[settings]\nb = 3", Some(&table));
-        assert_eq!((&spec.methods[0], spec.mode), (&http::Method::PUT, Mode::Async));
-        assert_eq!(serde_json::Value::Object(spec.settings.clone()), serde_json::json!({"a": 1, "b": 3}));
-        assert_eq!(suggested_answer_within(&table), Some(Duration::from_secs(2)));
+        assert_eq!(
+            (&spec.methods[0], spec.mode),
+            (&http::Method::PUT, Mode::Async)
+        );
+        assert_eq!(
+            serde_json::Value::Object(spec.settings.clone()),
+            serde_json::json!({"a": 1, "b": 3})
+        );
+        assert_eq!(
+            suggested_answer_within(&table),
+            Some(Duration::from_secs(2))
+        );
         // Everything else is as if there were no manifest.
-        let HookSpec { methods, mode, settings, .. } = spec.clone();
-        let without = HookSpec { methods, mode, settings, ..parse("", None) };
+        let HookSpec {
+            methods,
+            mode,
+            settings,
+            ..
+        } = spec.clone();
+        let without = HookSpec {
+            methods,
+            mode,
+            settings,
+            ..parse("", None)
+        };
         assert_eq!(format!("{spec:?}"), format!("{without:?}"));
 
         let requests = requests(manifest).unwrap();
-        for key in
-            ["path", "deadline", "concurrency", "max_body", "max_rate", "retry", "dedup", "accepted", "limits", "allow"]
-        {
+        for key in [
+            "path",
+            "deadline",
+            "concurrency",
+            "max_body",
+            "max_rate",
+            "retry",
+            "dedup",
+            "accepted",
+            "limits",
+            "allow",
+        ] {
             assert!(requests.contains(key), "{key}: {requests}");
         }
-        assert!(!requests.contains("answer_within") && !requests.contains("settings"), "{requests}");
+        assert!(
+            !requests.contains("answer_within") && !requests.contains("settings"),
+            "{requests}"
+        );
     }
 
     #[test]
     fn file_secrets_are_relative_to_the_hook_file() {
-        let spec = parse("[verify]\nscheme = \"token\"\nsecret = [\"file:s/x\", \"file:/abs\"]").unwrap();
+        let spec =
+            parse("[verify]\nscheme = \"token\"\nsecret = [\"file:s/x\", \"file:/abs\"]").unwrap();
         assert_eq!(spec.verify.secret[0].to_string(), "file:/plugins/s/x");
         assert_eq!(spec.verify.secret[1].to_string(), "file:/abs");
     }

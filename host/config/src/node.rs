@@ -17,8 +17,8 @@ use super::queue::{Emulators, QueueTable, QueueUrl};
 use super::values::{ListenAddress, Names, Parsed, Ranges, SecretPatterns, Size, Time};
 use super::variables;
 use landfall_model::{
-    BrokerSpec, ComponentLimits, CredentialPart, CredentialText, EdgeLimits, Retention, SecretAges, SecretGrant,
-    SecretRef,
+    BrokerSpec, ComponentLimits, CredentialPart, CredentialText, EdgeLimits, Retention, SecretAges,
+    SecretGrant, SecretRef,
 };
 
 /// The node's settings, checked.
@@ -230,13 +230,19 @@ trait ByUrl: for<'de> Deserialize<'de> {
 
 impl ByUrl for LedgerTable {
     fn by_url(url: &str) -> Result<LedgerTable, String> {
-        Ok(LedgerTable { url: Some(Parsed(url.parse()?)), ..LedgerTable::default() })
+        Ok(LedgerTable {
+            url: Some(Parsed(url.parse()?)),
+            ..LedgerTable::default()
+        })
     }
 }
 
 impl ByUrl for QueueTable {
     fn by_url(url: &str) -> Result<QueueTable, String> {
-        Ok(QueueTable { url: Some(Parsed(url.parse::<QueueUrl>()?)), ..QueueTable::default() })
+        Ok(QueueTable {
+            url: Some(Parsed(url.parse::<QueueUrl>()?)),
+            ..QueueTable::default()
+        })
     }
 }
 
@@ -269,7 +275,9 @@ impl std::str::FromStr for UrlText {
     type Err = String;
 
     fn from_str(text: &str) -> Result<UrlText, String> {
-        let is_one = ["postgres://", "postgresql://"].iter().any(|start| text.starts_with(start));
+        let is_one = ["postgres://", "postgresql://"]
+            .iter()
+            .any(|start| text.starts_with(start));
         let wrong = "url is postgres://USER:${env:PASSWORD}@HOST/DATABASE, or a secret reference that holds one";
         match (is_one, text.contains("${"), text.parse::<SecretRef>()) {
             (true, true, _) => text.parse::<Text>().map(|text| UrlText(text.0)),
@@ -304,9 +312,18 @@ const VARIABLES: &[(&str, &str)] = &[
     ("LANDFALL_ADMIN_TOKEN", "admin.token"),
     ("LANDFALL_ADMIN_HOSTS", "admin.hosts"),
     ("LANDFALL_LIMITS_RUNNING", "limits.running"),
-    ("LANDFALL_LIMITS_COMPONENT_INSTANCES", "limits.component_instances"),
-    ("LANDFALL_LIMITS_COMPONENT_MEMORIES", "limits.component_memories"),
-    ("LANDFALL_LIMITS_COMPONENT_TABLES", "limits.component_tables"),
+    (
+        "LANDFALL_LIMITS_COMPONENT_INSTANCES",
+        "limits.component_instances",
+    ),
+    (
+        "LANDFALL_LIMITS_COMPONENT_MEMORIES",
+        "limits.component_memories",
+    ),
+    (
+        "LANDFALL_LIMITS_COMPONENT_TABLES",
+        "limits.component_tables",
+    ),
     ("LANDFALL_LIMITS_TABLE_ELEMENTS", "limits.table_elements"),
     ("LANDFALL_LIMITS_CONNECTIONS", "limits.connections"),
     ("LANDFALL_LIMITS_HEAD_TIMEOUT", "limits.head_timeout"),
@@ -373,21 +390,34 @@ impl Config {
         )
     }
 
-    fn from_layers(flags: Flags, var: impl Fn(&str) -> Option<String>) -> Result<Config, ConfigError> {
-        let named = flags.config.clone().or_else(|| var("LANDFALL_CONFIG").map(PathBuf::from));
+    fn from_layers(
+        flags: Flags,
+        var: impl Fn(&str) -> Option<String>,
+    ) -> Result<Config, ConfigError> {
+        let named = flags
+            .config
+            .clone()
+            .or_else(|| var("LANDFALL_CONFIG").map(PathBuf::from));
         let mut merged = read_file(named.as_deref())?;
         for &(name, key) in VARIABLES {
             if let Some(value) = var(name) {
                 merged = with_variable(&merged, key, &value).map_err(|error| {
-                    ConfigError::whole(&format!("environment variable {name}"), error.message().to_owned())
+                    ConfigError::whole(
+                        &format!("environment variable {name}"),
+                        error.message().to_owned(),
+                    )
                 })?;
             }
         }
-        let file = read(&merged).map_err(|error| ConfigError::whole("landfall.toml", error.message().to_owned()))?;
+        let file = read(&merged)
+            .map_err(|error| ConfigError::whole("landfall.toml", error.message().to_owned()))?;
         let port = match var("PORT") {
             None => None,
             Some(text) => Some(text.parse::<u16>().map_err(|_| {
-                ConfigError::whole("environment variable PORT", format!("`{text}` is not a port: 0 to 65535"))
+                ConfigError::whole(
+                    "environment variable PORT",
+                    format!("`{text}` is not a port: 0 to 65535"),
+                )
             })?),
         };
         let emulators = Emulators {
@@ -414,8 +444,9 @@ impl Config {
         let wrong = |message: String| ConfigError::whole("settings", message);
         let any = |port: u16| SocketAddr::from(([0, 0, 0, 0], port));
         let limits = file.limits;
-        let time =
-            |typed: Option<Time>, default_ms: u64| typed.map_or(Duration::from_millis(default_ms), |time| time.0);
+        let time = |typed: Option<Time>, default_ms: u64| {
+            typed.map_or(Duration::from_millis(default_ms), |time| time.0)
+        };
         let config = Config {
             listen: flags
                 .listen
@@ -429,16 +460,30 @@ impl Config {
                 .unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], 8081))),
             admin_token: file.admin.token.map(|parsed| parsed.0),
             admin_hosts: file.admin.hosts.map(|names| names.0).unwrap_or_default(),
-            plugins: flags.plugins.or(file.plugins).unwrap_or_else(|| "plugins".into()),
-            data: flags.data.or(file.data).unwrap_or_else(|| ".landfall".into()),
+            plugins: flags
+                .plugins
+                .or(file.plugins)
+                .unwrap_or_else(|| "plugins".into()),
+            data: flags
+                .data
+                .or(file.data)
+                .unwrap_or_else(|| ".landfall".into()),
             bundled: flags.bundled.or(file.bundled),
             poll: time(file.poll, 2_000),
             running: limits.running.unwrap_or(1000),
             component: ComponentLimits {
-                instances: limits.component_instances.unwrap_or(ComponentLimits::DEFAULT.instances),
-                memories: limits.component_memories.unwrap_or(ComponentLimits::DEFAULT.memories),
-                tables: limits.component_tables.unwrap_or(ComponentLimits::DEFAULT.tables),
-                table_elements: limits.table_elements.unwrap_or(ComponentLimits::DEFAULT.table_elements),
+                instances: limits
+                    .component_instances
+                    .unwrap_or(ComponentLimits::DEFAULT.instances),
+                memories: limits
+                    .component_memories
+                    .unwrap_or(ComponentLimits::DEFAULT.memories),
+                tables: limits
+                    .component_tables
+                    .unwrap_or(ComponentLimits::DEFAULT.tables),
+                table_elements: limits
+                    .table_elements
+                    .unwrap_or(ComponentLimits::DEFAULT.table_elements),
             },
             edge: EdgeLimits {
                 connections: limits.connections.unwrap_or(8192),
@@ -448,7 +493,10 @@ impl Config {
                 wait: time(limits.wait, 500),
                 bodies: limits.bodies.map_or(256 << 20, |size| size.0),
             },
-            trusted_proxies: file.trusted_proxies.map(|ranges| ranges.0).unwrap_or_default(),
+            trusted_proxies: file
+                .trusted_proxies
+                .map(|ranges| ranges.0)
+                .unwrap_or_default(),
             secrets: SecretAges {
                 refresh: time(file.secrets.refresh, 300_000),
                 keep: time(file.secrets.keep, 43_200_000),
@@ -459,12 +507,19 @@ impl Config {
             },
             accept_data_loss: flags.accept_data_loss,
             ledger_url: file.ledger.url.map(|parsed| parsed.0.0),
-            queue_key: file.queue.key.as_ref().map(|keys| keys.0.clone()).unwrap_or_default(),
+            queue_key: file
+                .queue
+                .key
+                .as_ref()
+                .map(|keys| keys.0.clone())
+                .unwrap_or_default(),
             queue: file.queue.broker(emulators).map_err(wrong)?,
             on_cloud_run,
             platform_timeout: match (file.platform_timeout, on_cloud_run) {
                 (Some(Time(time)), _) if time < PLATFORM_MIN || time > TIME_MAX => {
-                    return Err(wrong(format!("platform_timeout = {time:?} is out of range: 2 s to 60 min")));
+                    return Err(wrong(format!(
+                        "platform_timeout = {time:?} is out of range: 2 s to 60 min"
+                    )));
                 }
                 (Some(time), _) => Some(time.0),
                 (None, true) => Some(CLOUD_RUN_TIMEOUT),
@@ -479,28 +534,57 @@ impl Config {
             cache_max_size: file.cache.max_size.map_or(512 << 20, |size| size.0 as u64),
             low_water: file.ledger.low_water.map_or(64 << 20, |size| size.0 as u64),
             reserve: file.ledger.reserve.map_or(32 << 20, |size| size.0 as u64),
-            log_format: flags.log_format.or(file.log.format).or(on_cloud_run.then_some(LogFormat::CloudLogging)),
-            log_level: flags.log_level.or(file.log.level).unwrap_or_else(|| "info".into()),
+            log_format: flags
+                .log_format
+                .or(file.log.format)
+                .or(on_cloud_run.then_some(LogFormat::CloudLogging)),
+            log_level: flags
+                .log_level
+                .or(file.log.level)
+                .unwrap_or_else(|| "info".into()),
             drain: time(file.drain, 8_000),
             readiness: file.readiness.unwrap_or_default(),
         };
         if !(1..=10_000).contains(&config.running) {
-            return Err(wrong(format!("limits.running = {} is out of range: 1 to 10000", config.running)));
+            return Err(wrong(format!(
+                "limits.running = {} is out of range: 1 to 10000",
+                config.running
+            )));
         }
         let (component, most) = (config.component, ComponentLimits::LIMIT);
         for (key, typed, most) in [
-            ("limits.component_instances", component.instances as usize, most.instances as usize),
-            ("limits.component_memories", component.memories as usize, most.memories as usize),
-            ("limits.component_tables", component.tables as usize, most.tables as usize),
-            ("limits.table_elements", component.table_elements, most.table_elements),
+            (
+                "limits.component_instances",
+                component.instances as usize,
+                most.instances as usize,
+            ),
+            (
+                "limits.component_memories",
+                component.memories as usize,
+                most.memories as usize,
+            ),
+            (
+                "limits.component_tables",
+                component.tables as usize,
+                most.tables as usize,
+            ),
+            (
+                "limits.table_elements",
+                component.table_elements,
+                most.table_elements,
+            ),
         ] {
             if !(1..=most).contains(&typed) {
-                return Err(wrong(format!("{key} = {typed} is out of range: 1 to {most}")));
+                return Err(wrong(format!(
+                    "{key} = {typed} is out of range: 1 to {most}"
+                )));
             }
         }
         if !(1..=CONNECTIONS_MAX).contains(&config.edge.connections) {
             let typed = config.edge.connections;
-            return Err(wrong(format!("limits.connections = {typed} is out of range: 1 to {CONNECTIONS_MAX}")));
+            return Err(wrong(format!(
+                "limits.connections = {typed} is out of range: 1 to {CONNECTIONS_MAX}"
+            )));
         }
         if !(1 << 20..=BODIES_MAX).contains(&config.edge.bodies) {
             return Err(wrong("limits.bodies is out of range: 1MiB to 1TiB".into()));
@@ -515,11 +599,18 @@ impl Config {
         ] {
             if !(Duration::from_millis(shortest_ms)..=TIME_MAX).contains(&time) {
                 let shown = humantime::format_duration(time);
-                return Err(wrong(format!("{key} = {shown} is out of range: {shortest_ms}ms to 1h")));
+                return Err(wrong(format!(
+                    "{key} = {shown} is out of range: {shortest_ms}ms to 1h"
+                )));
             }
         }
-        if config.secrets.refresh < Duration::from_secs(1) || config.secrets.keep < config.secrets.refresh {
-            return Err(wrong("secrets.refresh must be at least 1s, and secrets.keep at least as long as that".into()));
+        if config.secrets.refresh < Duration::from_secs(1)
+            || config.secrets.keep < config.secrets.refresh
+        {
+            return Err(wrong(
+                "secrets.refresh must be at least 1s, and secrets.keep at least as long as that"
+                    .into(),
+            ));
         }
         if !config.admin_listen.ip().is_loopback() && config.admin_token.is_none() {
             return Err(wrong(format!(
@@ -537,10 +628,18 @@ fn read_file(named: Option<&Path>) -> Result<toml::Table, ConfigError> {
     let shown = path.display().to_string();
     let text = match std::fs::read_to_string(path) {
         Ok(text) => text,
-        Err(error) if named.is_none() && error.kind() == std::io::ErrorKind::NotFound => String::new(),
-        Err(error) => return Err(ConfigError::whole(&shown, format!("cannot be read: {error}"))),
+        Err(error) if named.is_none() && error.kind() == std::io::ErrorKind::NotFound => {
+            String::new()
+        }
+        Err(error) => {
+            return Err(ConfigError::whole(
+                &shown,
+                format!("cannot be read: {error}"),
+            ));
+        }
     };
-    toml::from_str::<NodeFile>(&text).map_err(|error| ConfigError::of_toml(&shown, &text, &error))?;
+    toml::from_str::<NodeFile>(&text)
+        .map_err(|error| ConfigError::of_toml(&shown, &text, &error))?;
     Ok(text.parse().expect("what deserialises is a table"))
 }
 
@@ -554,19 +653,31 @@ fn set(table: &mut toml::Table, key: &str, value: toml::Value) {
             table.insert(key.into(), value);
         }
         Some((outer, inner)) => {
-            let entry = table.entry(outer).or_insert_with(|| toml::Value::Table(toml::Table::new()));
+            let entry = table
+                .entry(outer)
+                .or_insert_with(|| toml::Value::Table(toml::Table::new()));
             // What was given by its URL alone gets more keys.
             if entry.is_str() {
                 let url = std::mem::replace(entry, toml::Value::Table(toml::Table::new()));
-                entry.as_table_mut().expect("it was just made").insert("url".into(), url);
+                entry
+                    .as_table_mut()
+                    .expect("it was just made")
+                    .insert("url".into(), url);
             }
-            entry.as_table_mut().expect("the file was read, so this is a table").insert(inner.into(), value);
+            entry
+                .as_table_mut()
+                .expect("the file was read, so this is a table")
+                .insert(inner.into(), value);
         }
     }
 }
 
 /// A variable has no type: text where the setting takes text, else what the file would have without quotes.
-fn with_variable(table: &toml::Table, key: &str, text: &str) -> Result<toml::Table, toml::de::Error> {
+fn with_variable(
+    table: &toml::Table,
+    key: &str,
+    text: &str,
+) -> Result<toml::Table, toml::de::Error> {
     let number = text.parse().ok().map(toml::Value::Integer);
     let truth = text.parse().ok().map(toml::Value::Boolean);
     let try_one = |value: toml::Value| {
@@ -575,7 +686,12 @@ fn with_variable(table: &toml::Table, key: &str, text: &str) -> Result<toml::Tab
         read(&table).map(|_| table)
     };
     let as_text = try_one(toml::Value::String(text.into()));
-    as_text.or_else(|error| number.or(truth).and_then(|value| try_one(value).ok()).ok_or(error))
+    as_text.or_else(|error| {
+        number
+            .or(truth)
+            .and_then(|value| try_one(value).ok())
+            .ok_or(error)
+    })
 }
 
 #[cfg(test)]
@@ -583,20 +699,54 @@ mod tests {
     use super::*;
 
     fn load(flags: Flags, vars: &[(&str, &str)]) -> Result<Config, String> {
-        let var = |name: &str| vars.iter().find(|(key, _)| *key == name).map(|(_, value)| value.to_string());
+        let var = |name: &str| {
+            vars.iter()
+                .find(|(key, _)| *key == name)
+                .map(|(_, value)| value.to_string())
+        };
         Config::from_layers(flags, var).map_err(|error| error.to_string())
     }
 
     #[test]
     fn flag_over_environment_over_default() {
-        assert_eq!(load(Flags::default(), &[]).unwrap().listen.to_string(), "0.0.0.0:8080");
-        assert_eq!(load(Flags::default(), &[("PORT", "9000")]).unwrap().listen.to_string(), "0.0.0.0:9000");
-        let vars = [("PORT", "9000"), ("LANDFALL_LISTEN", "127.0.0.1:1"), ("LANDFALL_LIMITS_WAIT", "2s")];
+        assert_eq!(
+            load(Flags::default(), &[]).unwrap().listen.to_string(),
+            "0.0.0.0:8080"
+        );
+        assert_eq!(
+            load(Flags::default(), &[("PORT", "9000")])
+                .unwrap()
+                .listen
+                .to_string(),
+            "0.0.0.0:9000"
+        );
+        let vars = [
+            ("PORT", "9000"),
+            ("LANDFALL_LISTEN", "127.0.0.1:1"),
+            ("LANDFALL_LIMITS_WAIT", "2s"),
+        ];
         let config = load(Flags::default(), &vars).unwrap();
-        assert_eq!((config.listen.to_string().as_str(), config.edge.wait.as_secs()), ("127.0.0.1:1", 2));
-        assert_eq!(load(Flags::default(), &[("LANDFALL_PLUGINS", "1")]).unwrap().plugins, Path::new("1"));
-        let flags = Flags { listen: Some("127.0.0.1:2".parse().unwrap()), ..Flags::default() };
-        assert_eq!(load(flags, &vars).unwrap().listen.to_string(), "127.0.0.1:2");
+        assert_eq!(
+            (
+                config.listen.to_string().as_str(),
+                config.edge.wait.as_secs()
+            ),
+            ("127.0.0.1:1", 2)
+        );
+        assert_eq!(
+            load(Flags::default(), &[("LANDFALL_PLUGINS", "1")])
+                .unwrap()
+                .plugins,
+            Path::new("1")
+        );
+        let flags = Flags {
+            listen: Some("127.0.0.1:2".parse().unwrap()),
+            ..Flags::default()
+        };
+        assert_eq!(
+            load(flags, &vars).unwrap().listen.to_string(),
+            "127.0.0.1:2"
+        );
     }
 
     #[test]
@@ -611,12 +761,20 @@ mod tests {
             let config = load(Flags::default(), &[("LANDFALL_LISTEN", typed)]).unwrap();
             assert_eq!(config.listen.to_string(), expected, "{typed}");
         }
-        let config = load(Flags::default(), &[("LANDFALL_ADMIN_LISTEN", "localhost:81")]).unwrap();
+        let config = load(
+            Flags::default(),
+            &[("LANDFALL_ADMIN_LISTEN", "localhost:81")],
+        )
+        .unwrap();
         assert_eq!(config.admin_listen.to_string(), "127.0.0.1:81");
-        let file: NodeFile = toml::from_str("listen = \":80\"\n[admin]\nlisten = \"localhost:81\"").unwrap();
+        let file: NodeFile =
+            toml::from_str("listen = \":80\"\n[admin]\nlisten = \"localhost:81\"").unwrap();
         assert_eq!(file.listen.unwrap().0.0.port(), 80);
         let open = load(Flags::default(), &[("LANDFALL_ADMIN_LISTEN", ":81")]).unwrap_err();
-        assert!(open.contains("the admin listener 0.0.0.0:81 is reachable from elsewhere"), "{open}");
+        assert!(
+            open.contains("the admin listener 0.0.0.0:81 is reachable from elsewhere"),
+            "{open}"
+        );
         for (typed, expected) in [
             ("8080", "`8080` is not an address: write `:8080`"),
             ("example.com:80", "`example.com:80` is not an address"),
@@ -630,36 +788,79 @@ mod tests {
 
     #[test]
     fn ranges_are_a_list_or_text() {
-        assert!(load(Flags::default(), &[]).unwrap().trusted_proxies.is_empty());
-        let config = load(Flags::default(), &[("LANDFALL_TRUSTED_PROXIES", "10.0.0.0/8, ::1")]).unwrap();
+        assert!(
+            load(Flags::default(), &[])
+                .unwrap()
+                .trusted_proxies
+                .is_empty()
+        );
+        let config = load(
+            Flags::default(),
+            &[("LANDFALL_TRUSTED_PROXIES", "10.0.0.0/8, ::1")],
+        )
+        .unwrap();
         assert_eq!(
-            config.trusted_proxies.iter().map(ToString::to_string).collect::<Vec<_>>(),
+            config
+                .trusted_proxies
+                .iter()
+                .map(ToString::to_string)
+                .collect::<Vec<_>>(),
             ["10.0.0.0/8", "::1/128"]
         );
         let file: NodeFile = toml::from_str("trusted_proxies = [\"192.0.2.9\"]").unwrap();
-        assert_eq!(file.trusted_proxies.unwrap().0[0].to_string(), "192.0.2.9/32");
+        assert_eq!(
+            file.trusted_proxies.unwrap().0[0].to_string(),
+            "192.0.2.9/32"
+        );
     }
 
     #[test]
     fn mistakes_name_the_variable_and_the_way_out() {
         for (vars, expected) in [
-            ([("PORT", "http")], "environment variable PORT: `http` is not a port"),
-            ([("LANDFALL_HTTP2", "maybe")], "environment variable LANDFALL_HTTP2: invalid type"),
-            ([("LANDFALL_LISTEN", "8080x")], "environment variable LANDFALL_LISTEN: `8080x` is not an address"),
+            (
+                [("PORT", "http")],
+                "environment variable PORT: `http` is not a port",
+            ),
+            (
+                [("LANDFALL_HTTP2", "maybe")],
+                "environment variable LANDFALL_HTTP2: invalid type",
+            ),
+            (
+                [("LANDFALL_LISTEN", "8080x")],
+                "environment variable LANDFALL_LISTEN: `8080x` is not an address",
+            ),
             (
                 [("LANDFALL_LIMITS_CONNECTIONS", "9223372036854775807")],
                 "settings: limits.connections = 9223372036854775807",
             ),
-            ([("LANDFALL_LIMITS_HEAD_TIMEOUT", "18446744073709551615s")], "settings: limits.head_timeout = "),
+            (
+                [("LANDFALL_LIMITS_HEAD_TIMEOUT", "18446744073709551615s")],
+                "settings: limits.head_timeout = ",
+            ),
             (
                 [("LANDFALL_TRUSTED_PROXIES", "10.0.0.0/8, proxy")],
                 "environment variable LANDFALL_TRUSTED_PROXIES: `proxy` is no range of addresses",
             ),
-            ([("LANDFALL_LIMITS_KEEP_ALIVE", "2h")], "settings: limits.keep_alive = 2h is out of range: 1ms to 1h"),
-            ([("LANDFALL_POLL", "1ns")], "settings: poll = 1ns is out of range: 10ms to 1h"),
-            ([("LANDFALL_LIMITS_RUNNING", "0")], "settings: limits.running = 0 is out of range"),
-            ([("LANDFALL_ADMIN_LISTEN", "0.0.0.0:8081")], "settings: the admin listener 0.0.0.0:8081 is reachable"),
-            ([("LANDFALL_CONFIG", "/nowhere/l.toml")], "/nowhere/l.toml: cannot be read"),
+            (
+                [("LANDFALL_LIMITS_KEEP_ALIVE", "2h")],
+                "settings: limits.keep_alive = 2h is out of range: 1ms to 1h",
+            ),
+            (
+                [("LANDFALL_POLL", "1ns")],
+                "settings: poll = 1ns is out of range: 10ms to 1h",
+            ),
+            (
+                [("LANDFALL_LIMITS_RUNNING", "0")],
+                "settings: limits.running = 0 is out of range",
+            ),
+            (
+                [("LANDFALL_ADMIN_LISTEN", "0.0.0.0:8081")],
+                "settings: the admin listener 0.0.0.0:8081 is reachable",
+            ),
+            (
+                [("LANDFALL_CONFIG", "/nowhere/l.toml")],
+                "/nowhere/l.toml: cannot be read",
+            ),
         ] {
             let error = load(Flags::default(), &vars).expect_err(expected);
             assert!(error.starts_with(expected), "{error}");

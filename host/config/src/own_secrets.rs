@@ -6,8 +6,11 @@ use super::node::Config;
 use landfall_model::{BrokerSpec, CredentialPart, CredentialText, SecretRef};
 
 /// Files that prove to clouds and to Vault who the node is, by the variables that name them.
-const IDENTITY_FILES: [&str; 3] =
-    ["GOOGLE_APPLICATION_CREDENTIALS", "AWS_WEB_IDENTITY_TOKEN_FILE", "VAULT_K8S_TOKEN_PATH"];
+const IDENTITY_FILES: [&str; 3] = [
+    "GOOGLE_APPLICATION_CREDENTIALS",
+    "AWS_WEB_IDENTITY_TOKEN_FILE",
+    "VAULT_K8S_TOKEN_PATH",
+];
 const SERVICE_ACCOUNT: &str = "/var/run/secrets/kubernetes.io/serviceaccount";
 
 /// Every secret in the node's settings.
@@ -22,9 +25,18 @@ pub(super) fn references(config: &Config) -> Vec<SecretRef> {
 }
 
 /// The data directory, the settings file (its URLs may hold a password), and what proves who the node is.
-pub(super) fn paths(data: &Path, settings: &Path, var: impl Fn(&str) -> Option<String>) -> Vec<PathBuf> {
-    let identity = IDENTITY_FILES.iter().filter_map(|name| var(name)).map(PathBuf::from);
-    let all = [data.to_owned(), settings.to_owned(), SERVICE_ACCOUNT.into()].into_iter().chain(identity);
+pub(super) fn paths(
+    data: &Path,
+    settings: &Path,
+    var: impl Fn(&str) -> Option<String>,
+) -> Vec<PathBuf> {
+    let identity = IDENTITY_FILES
+        .iter()
+        .filter_map(|name| var(name))
+        .map(PathBuf::from);
+    let all = [data.to_owned(), settings.to_owned(), SERVICE_ACCOUNT.into()]
+        .into_iter()
+        .chain(identity);
     all.map(whole).collect()
 }
 

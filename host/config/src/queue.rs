@@ -5,7 +5,8 @@ use serde::Deserialize;
 use super::credential::Text;
 use super::values::{Parsed, SecretRefs};
 use landfall_model::{
-    BrokerSpec, CloudTasksSpec, CredentialPart, CredentialText, NatsSpec, PubSubSpec, PushSpec, SecretRef,
+    BrokerSpec, CloudTasksSpec, CredentialPart, CredentialText, NatsSpec, PubSubSpec, PushSpec,
+    SecretRef,
 };
 
 /// The keys of all brokers.
@@ -37,8 +38,15 @@ pub enum Storage {
 #[derive(Debug, Clone)]
 pub enum QueueUrl {
     Nats(CredentialText),
-    PubSub { project: String, topic: String },
-    CloudTasks { project: String, location: String, queue: String },
+    PubSub {
+        project: String,
+        topic: String,
+    },
+    CloudTasks {
+        project: String,
+        location: String,
+        queue: String,
+    },
 }
 
 /// Emulators, by the variables that Google's own libraries know.
@@ -63,19 +71,30 @@ impl std::str::FromStr for QueueUrl {
             return Ok(QueueUrl::Nats(vec![CredentialPart::Secret(reference)]));
         };
         let names: Vec<&str> = rest.split('/').collect();
-        let is_name =
-            |name: &&str| !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric() || "-._~%+:".contains(c));
+        let is_name = |name: &&str| {
+            !name.is_empty()
+                && name
+                    .chars()
+                    .all(|c| c.is_ascii_alphanumeric() || "-._~%+:".contains(c))
+        };
         match (scheme, &names[..]) {
-            ("nats" | "tls", _) if rest.contains("${") => text.parse::<Text>().map(|text| QueueUrl::Nats(text.0)),
-            ("nats" | "tls", _) if !rest.is_empty() => Ok(QueueUrl::Nats(vec![CredentialPart::Literal(text.into())])),
-            ("pubsub", [project, topic]) if names.iter().all(is_name) => {
-                Ok(QueueUrl::PubSub { project: (*project).into(), topic: (*topic).into() })
+            ("nats" | "tls", _) if rest.contains("${") => {
+                text.parse::<Text>().map(|text| QueueUrl::Nats(text.0))
             }
-            ("cloudtasks", [project, location, queue]) if names.iter().all(is_name) => Ok(QueueUrl::CloudTasks {
+            ("nats" | "tls", _) if !rest.is_empty() => {
+                Ok(QueueUrl::Nats(vec![CredentialPart::Literal(text.into())]))
+            }
+            ("pubsub", [project, topic]) if names.iter().all(is_name) => Ok(QueueUrl::PubSub {
                 project: (*project).into(),
-                location: (*location).into(),
-                queue: (*queue).into(),
+                topic: (*topic).into(),
             }),
+            ("cloudtasks", [project, location, queue]) if names.iter().all(is_name) => {
+                Ok(QueueUrl::CloudTasks {
+                    project: (*project).into(),
+                    location: (*location).into(),
+                    queue: (*queue).into(),
+                })
+            }
             _ => Err(wrong()),
         }
     }
@@ -136,17 +155,35 @@ impl QueueTable {
             (self.replicas.is_some(), is_nats, "replicas", nats),
             (self.storage.is_some(), is_nats, "storage", nats),
             (self.monitor.is_some(), is_nats, "monitor", nats),
-            (self.subscription.is_some(), is_pubsub, "subscription", pubsub),
+            (
+                self.subscription.is_some(),
+                is_pubsub,
+                "subscription",
+                pubsub,
+            ),
             (self.dead_letter.is_some(), is_pubsub, "dead_letter", pubsub),
             (self.push_to.is_some(), may_push, "push_to", pushed),
-            (self.push_account.is_some(), may_push, "push_account", pushed),
+            (
+                self.push_account.is_some(),
+                may_push,
+                "push_account",
+                pushed,
+            ),
             (self.push_keys.is_some(), may_push, "push_keys", pushed),
-            (self.key.is_some(), self.url.is_some(), "key", "every broker"),
+            (
+                self.key.is_some(),
+                self.url.is_some(),
+                "key",
+                "every broker",
+            ),
         ];
-        match keys.into_iter().find(|(is_there, has_meaning, ..)| *is_there && !has_meaning) {
-            Some((.., key, of)) => {
-                Err(format!("queue.{key} is a key of {of}: set queue.url to one of those, or remove it"))
-            }
+        match keys
+            .into_iter()
+            .find(|(is_there, has_meaning, ..)| *is_there && !has_meaning)
+        {
+            Some((.., key, of)) => Err(format!(
+                "queue.{key} is a key of {of}: set queue.url to one of those, or remove it"
+            )),
             None => Ok(()),
         }
     }
@@ -166,9 +203,13 @@ impl QueueTable {
                 "queue.push_to = {to:?} is the public address of this service: it begins with https://"
             ));
         }
-        let account = self.push_account.clone().filter(|account| account.contains('@'));
-        let account =
-            account.ok_or("queue.push_account is the e-mail of the service account in whose name the queue calls")?;
+        let account = self
+            .push_account
+            .clone()
+            .filter(|account| account.contains('@'));
+        let account = account.ok_or(
+            "queue.push_account is the e-mail of the service account in whose name the queue calls",
+        )?;
         let keys = self.push_keys.clone().unwrap_or_else(|| GOOGLE_KEYS.into());
         Ok(Some(PushSpec { to, account, keys }))
     }
@@ -179,20 +220,38 @@ mod tests {
     use super::*;
 
     fn read(text: &str) -> Result<Option<BrokerSpec>, String> {
-        toml::from_str::<QueueTable>(text).map_err(|error| error.message().to_owned())?.broker(Emulators::default())
+        toml::from_str::<QueueTable>(text)
+            .map_err(|error| error.message().to_owned())?
+            .broker(Emulators::default())
     }
 
     #[test]
     fn each_broker_has_its_keys_and_defaults() {
-        let Ok(Some(BrokerSpec::PubSub(spec))) = read("url = \"pubsub://p/t\"") else { panic!() };
-        assert_eq!((spec.subscription.as_str(), spec.dead_letter.as_str(), spec.push), ("t", "t-dead", None));
-        let pushed = "url = \"cloudtasks://p/l/q\"\npush_to = \"https://x.run.app/\"\npush_account = \"a@p\"";
-        let Ok(Some(BrokerSpec::CloudTasks(spec))) = read(pushed) else { panic!() };
-        assert_eq!(spec.push.url(), "https://x.run.app/_landfall/push");
-        let Ok(Some(BrokerSpec::Nats(spec))) = read("url = \"nats://a:${env:P}@h:4222\"\nreplicas = 3") else {
+        let Ok(Some(BrokerSpec::PubSub(spec))) = read("url = \"pubsub://p/t\"") else {
             panic!()
         };
-        assert_eq!((spec.stream.as_str(), spec.replicas, spec.servers.len()), ("landfall", 3, 3));
+        assert_eq!(
+            (
+                spec.subscription.as_str(),
+                spec.dead_letter.as_str(),
+                spec.push
+            ),
+            ("t", "t-dead", None)
+        );
+        let pushed = "url = \"cloudtasks://p/l/q\"\npush_to = \"https://x.run.app/\"\npush_account = \"a@p\"";
+        let Ok(Some(BrokerSpec::CloudTasks(spec))) = read(pushed) else {
+            panic!()
+        };
+        assert_eq!(spec.push.url(), "https://x.run.app/_landfall/push");
+        let Ok(Some(BrokerSpec::Nats(spec))) =
+            read("url = \"nats://a:${env:P}@h:4222\"\nreplicas = 3")
+        else {
+            panic!()
+        };
+        assert_eq!(
+            (spec.stream.as_str(), spec.replicas, spec.servers.len()),
+            ("landfall", 3, 3)
+        );
         assert_eq!(read("").unwrap(), None);
     }
 
@@ -201,14 +260,35 @@ mod tests {
         for (text, expected) in [
             ("url = \"kafka://h\"", "url is nats://HOST:4222"),
             ("url = \"pubsub://p\"", "url is nats://HOST:4222"),
-            ("url = \"pubsub://p/t\"\nstream = \"s\"", "queue.stream is a key of nats://"),
+            (
+                "url = \"pubsub://p/t\"\nstream = \"s\"",
+                "queue.stream is a key of nats://",
+            ),
             ("replicas = 3", "queue.replicas is a key of nats://"),
-            ("url = \"nats://h\"\nreplicas = 7", "queue.replicas = 7: 1, or 3 or 5"),
-            ("url = \"nats://h\"\nstream = \"a.b\"", "queue.stream is made of"),
-            ("url = \"cloudtasks://p/l/q\"", "Cloud Tasks calls this service: set queue.push_to"),
-            ("url = \"pubsub://p/t\"\npush_to = \"http://x\"", "queue.push_to = \"http://x\" is the public address"),
-            ("url = \"pubsub://p/t\"\npush_to = \"https://x\"", "queue.push_account is the e-mail"),
-            ("url = \"pubsub://p/t\"\npush_account = \"a@b\"", "queue.push_account and queue.push_keys go with"),
+            (
+                "url = \"nats://h\"\nreplicas = 7",
+                "queue.replicas = 7: 1, or 3 or 5",
+            ),
+            (
+                "url = \"nats://h\"\nstream = \"a.b\"",
+                "queue.stream is made of",
+            ),
+            (
+                "url = \"cloudtasks://p/l/q\"",
+                "Cloud Tasks calls this service: set queue.push_to",
+            ),
+            (
+                "url = \"pubsub://p/t\"\npush_to = \"http://x\"",
+                "queue.push_to = \"http://x\" is the public address",
+            ),
+            (
+                "url = \"pubsub://p/t\"\npush_to = \"https://x\"",
+                "queue.push_account is the e-mail",
+            ),
+            (
+                "url = \"pubsub://p/t\"\npush_account = \"a@b\"",
+                "queue.push_account and queue.push_keys go with",
+            ),
         ] {
             let error = read(text).expect_err(expected);
             assert!(error.contains(expected), "{error}");

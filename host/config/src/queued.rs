@@ -78,8 +78,18 @@ pub fn dedup(table: DedupTable) -> Result<DedupSpec, Mistake> {
         Some(DedupIdTyped::Word(DedupWord::BodyDigest)) => DedupId::BodyDigest,
         Some(DedupIdTyped::Word(DedupWord::None)) => DedupId::Nothing,
     };
-    let window = in_range(&["dedup", "window"], table.window, DEDUP_WINDOW_DEFAULT, 1, 90 * 86_400)?;
-    Ok(DedupSpec { id, id_match: table.r#match, window })
+    let window = in_range(
+        &["dedup", "window"],
+        table.window,
+        DEDUP_WINDOW_DEFAULT,
+        1,
+        90 * 86_400,
+    )?;
+    Ok(DedupSpec {
+        id,
+        id_match: table.r#match,
+        window,
+    })
 }
 
 /// Checked.
@@ -88,19 +98,40 @@ pub fn retry(table: RetryTable) -> Result<RetrySpec, Mistake> {
     let backoff = table.backoff.unwrap_or_default();
     let spec = RetrySpec {
         attempts: table.attempts.unwrap_or(defaults.attempts),
-        first: in_range(&["retry", "backoff"], backoff.first, defaults.first, 0, 86_400)?,
+        first: in_range(
+            &["retry", "backoff"],
+            backoff.first,
+            defaults.first,
+            0,
+            86_400,
+        )?,
         factor: backoff.factor.unwrap_or(defaults.factor),
-        max: in_range(&["retry", "backoff"], backoff.max, defaults.max, 0, 7 * 86_400)?,
+        max: in_range(
+            &["retry", "backoff"],
+            backoff.max,
+            defaults.max,
+            0,
+            7 * 86_400,
+        )?,
         jitter: backoff.jitter.unwrap_or(defaults.jitter),
     };
     if !(1..=100).contains(&spec.attempts) {
-        return mistake(&["retry", "attempts"], format!("attempts {} is out of range: 1 to 100", spec.attempts));
+        return mistake(
+            &["retry", "attempts"],
+            format!("attempts {} is out of range: 1 to 100", spec.attempts),
+        );
     }
     if !(1.0..=100.0).contains(&spec.factor) {
-        return mistake(&["retry", "backoff"], format!("factor {} is out of range: 1.0 to 100.0", spec.factor));
+        return mistake(
+            &["retry", "backoff"],
+            format!("factor {} is out of range: 1.0 to 100.0", spec.factor),
+        );
     }
     if !(0.0..=1.0).contains(&spec.jitter) {
-        return mistake(&["retry", "backoff"], format!("jitter {} is out of range: 0.0 to 1.0", spec.jitter));
+        return mistake(
+            &["retry", "backoff"],
+            format!("jitter {} is out of range: 0.0 to 1.0", spec.jitter),
+        );
     }
     if spec.max < spec.first {
         return mistake(&["retry", "backoff"], "max is shorter than first");
@@ -110,27 +141,45 @@ pub fn retry(table: RetryTable) -> Result<RetrySpec, Mistake> {
 
 /// Checked.
 pub fn accepted(table: AcceptedTable) -> Result<AcceptedSpec, Mistake> {
-    let AcceptedTable { status, headers: typed, body } = table;
+    let AcceptedTable {
+        status,
+        headers: typed,
+        body,
+    } = table;
     if let Some(status) = status.filter(|status| !(200..=299).contains(status)) {
         let why = format!("status {status} does not say that an event was accepted: 200 to 299");
         return mistake(&["accepted", "status"], why);
     }
     let mut headers = HeaderMap::new();
     for (name, value) in typed {
-        let (Ok(parsed), Ok(value)) = (name.parse::<HeaderName>(), value.parse::<HeaderValue>()) else {
-            return mistake(&["accepted", "headers"], format!("header `{}` cannot be sent", name.escape_debug()));
+        let (Ok(parsed), Ok(value)) = (name.parse::<HeaderName>(), value.parse::<HeaderValue>())
+        else {
+            return mistake(
+                &["accepted", "headers"],
+                format!("header `{}` cannot be sent", name.escape_debug()),
+            );
         };
         if HOSTS_OWN.contains(&parsed.as_str()) {
-            return mistake(&["accepted", "headers"], format!("header `{parsed}` is written by the host"));
+            return mistake(
+                &["accepted", "headers"],
+                format!("header `{parsed}` is written by the host"),
+            );
         }
         headers.insert(parsed, value);
     }
     match body {
-        Some(body) if body.len() > ACCEPTED_BODY_MAX => mistake(&["accepted", "body"], "the body is above 64 KiB"),
-        Some(_) if matches!(status, Some(204 | 205)) => {
-            mistake(&["accepted", "body"], "status 204 and 205 have no body: leave it out, or take status 200")
+        Some(body) if body.len() > ACCEPTED_BODY_MAX => {
+            mistake(&["accepted", "body"], "the body is above 64 KiB")
         }
-        body => Ok(AcceptedSpec { status, headers, body }),
+        Some(_) if matches!(status, Some(204 | 205)) => mistake(
+            &["accepted", "body"],
+            "status 204 and 205 have no body: leave it out, or take status 200",
+        ),
+        body => Ok(AcceptedSpec {
+            status,
+            headers,
+            body,
+        }),
     }
 }
 
@@ -140,7 +189,12 @@ impl std::str::FromStr for Rate {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Rate, String> {
-        let wrong = || format!("`{}` is not a rate: write \"50/s\", \"100/min\" or \"10/h\"", text.escape_debug());
+        let wrong = || {
+            format!(
+                "`{}` is not a rate: write \"50/s\", \"100/min\" or \"10/h\"",
+                text.escape_debug()
+            )
+        };
         let (count, unit) = text.split_once('/').ok_or_else(wrong)?;
         let count: u32 = count.trim().parse().map_err(|_| wrong())?;
         let seconds = match unit.trim() {
@@ -149,6 +203,10 @@ impl std::str::FromStr for Rate {
             "h" => 3600.0,
             _ => return Err(wrong()),
         };
-        if count == 0 { Err(wrong()) } else { Ok(Rate(f64::from(count) / seconds)) }
+        if count == 0 {
+            Err(wrong())
+        } else {
+            Ok(Rate(f64::from(count) / seconds))
+        }
     }
 }

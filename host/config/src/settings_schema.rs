@@ -31,7 +31,8 @@ const STEPS_OF_PATTERN: u32 = 2_000;
 const PATTERN_BYTES_MAX: usize = 1 << 20;
 /// Of schemas within schemas, references included.
 const DEPTH_MAX: usize = 64;
-const TOO_MUCH: &str = "the settings schema of the component takes too much work to check, or refers to itself";
+const TOO_MUCH: &str =
+    "the settings schema of the component takes too much work to check, or refers to itself";
 
 // === impl SettingsSchema ===
 
@@ -39,8 +40,12 @@ impl SettingsSchema {
     /// From JSON, or from the same as TOML.
     pub fn parse(typed: &toml::Value) -> Result<SettingsSchema, String> {
         let schema: Value = match typed {
-            toml::Value::String(text) => serde_json::from_str(text).map_err(|error| format!("is not JSON: {error}"))?,
-            table => serde_json::to_value(table).map_err(|error| format!("cannot be read: {error}"))?,
+            toml::Value::String(text) => {
+                serde_json::from_str(text).map_err(|error| format!("is not JSON: {error}"))?
+            }
+            table => {
+                serde_json::to_value(table).map_err(|error| format!("cannot be read: {error}"))?
+            }
         };
         match schema.is_object() {
             true => Ok(SettingsSchema(schema)),
@@ -54,18 +59,37 @@ impl SettingsSchema {
     }
 
     /// The first thing that is wrong. URLs have to be among those that may be called.
-    pub fn check(&self, settings: &Map<String, Value>, http: &[HttpGrant]) -> Result<(), SettingsMistake> {
-        let mut check = Check { root: &self.0, http, steps: 0, path: Vec::new() };
+    pub fn check(
+        &self,
+        settings: &Map<String, Value>,
+        http: &[HttpGrant],
+    ) -> Result<(), SettingsMistake> {
+        let mut check = Check {
+            root: &self.0,
+            http,
+            steps: 0,
+            path: Vec::new(),
+        };
         check.value(&self.0, &Value::Object(settings.clone()), 0)
     }
 
     /// The top-level settings: name, what it takes, whether it must be there, and what it is for.
     pub fn listed(&self) -> Vec<(String, String, bool, String)> {
-        let mut check = Check { root: &self.0, http: &[], steps: 0, path: Vec::new() };
+        let mut check = Check {
+            root: &self.0,
+            http: &[],
+            steps: 0,
+            path: Vec::new(),
+        };
         let mut found = Properties::default();
         check.collect(&self.0, &mut found, 0).ok();
         let described = |(name, schema): (&&String, &&Value)| {
-            let text = schema["description"].as_str().unwrap_or_default().lines().next().unwrap_or_default();
+            let text = schema["description"]
+                .as_str()
+                .unwrap_or_default()
+                .lines()
+                .next()
+                .unwrap_or_default();
             let takes = check.takes(schema, 0);
             let is_required = found.required.contains(&name.as_str());
             ((*name).clone(), takes, is_required, text.to_owned())
@@ -98,7 +122,12 @@ const COMBINED: [&str; 3] = ["allOf", "anyOf", "oneOf"];
 
 impl<'a> Check<'a> {
     /// A value on its own. Keys that the schema does not know are mistakes unless it says otherwise.
-    fn value(&mut self, schema: &'a Value, value: &Value, depth: usize) -> Result<(), SettingsMistake> {
+    fn value(
+        &mut self,
+        schema: &'a Value,
+        value: &Value,
+        depth: usize,
+    ) -> Result<(), SettingsMistake> {
         if let Value::Object(table) = value {
             let mut found = Properties::default();
             self.collect(schema, &mut found, depth)?;
@@ -111,7 +140,12 @@ impl<'a> Check<'a> {
     }
 
     /// A schema applied to a value, perhaps one of several.
-    fn applied(&mut self, schema: &'a Value, value: &Value, depth: usize) -> Result<(), SettingsMistake> {
+    fn applied(
+        &mut self,
+        schema: &'a Value,
+        value: &Value,
+        depth: usize,
+    ) -> Result<(), SettingsMistake> {
         self.step(1, depth)?;
         let schema = match schema {
             Value::Bool(false) => return self.wrong("is not allowed here"),
@@ -160,7 +194,10 @@ impl<'a> Check<'a> {
         let meant = value.as_str().and_then(|typed| nearest(typed, &words));
         let shown: Vec<String> = allowed.iter().map(|value| value.to_string()).collect();
         match meant {
-            Some(meant) => self.wrong(format!("is not one of {}: did you mean \"{meant}\"?", shown.join(", "))),
+            Some(meant) => self.wrong(format!(
+                "is not one of {}: did you mean \"{meant}\"?",
+                shown.join(", ")
+            )),
             None => self.wrong(format!("is not one of {}", shown.join(", "))),
         }
     }
@@ -184,8 +221,12 @@ impl<'a> Check<'a> {
                     }
                     Err(mistake) if mistake.message == TOO_MUCH => return Err(mistake),
                     Err(mistake) => {
-                        let rank = |mistake: &SettingsMistake| (mistake.path.len(), !mistake.is_type);
-                        if worst.as_ref().is_none_or(|worst| rank(&mistake) > rank(worst)) {
+                        let rank =
+                            |mistake: &SettingsMistake| (mistake.path.len(), !mistake.is_type);
+                        if worst
+                            .as_ref()
+                            .is_none_or(|worst| rank(&mistake) > rank(worst))
+                        {
                             worst = Some(mistake);
                         }
                     }
@@ -208,23 +249,39 @@ impl<'a> Check<'a> {
         let known = |key: &String| properties.and_then(|properties| properties.get(key));
         let others = schema.get("additionalProperties");
         if others == Some(&Value::Bool(false)) {
-            let names: Vec<&str> = properties.into_iter().flat_map(|all| all.keys().map(String::as_str)).collect();
+            let names: Vec<&str> = properties
+                .into_iter()
+                .flat_map(|all| all.keys().map(String::as_str))
+                .collect();
             self.no_others(table, &names)?;
         }
         for name in list(schema, "required").iter().filter_map(Value::as_str) {
             if !table.contains_key(name) {
-                let what = properties.and_then(|all| all.get(name)).map(|schema| self.takes(schema, depth));
-                let what = what.filter(|what| !what.is_empty()).map(|what| format!(" ({what})")).unwrap_or_default();
+                let what = properties
+                    .and_then(|all| all.get(name))
+                    .map(|schema| self.takes(schema, depth));
+                let what = what
+                    .filter(|what| !what.is_empty())
+                    .map(|what| format!(" ({what})"))
+                    .unwrap_or_default();
                 let place = self.place();
-                let unknown: Vec<&str> = table.keys().filter(|key| known(key).is_none()).map(String::as_str).collect();
-                let meant = nearest(name, &unknown).map(|typed| format!("; did you mean it by `{typed}`?"));
-                return Err(
-                    self.mistake_here(format!("missing key `{name}`{what}{place}{}", meant.unwrap_or_default()))
-                );
+                let unknown: Vec<&str> = table
+                    .keys()
+                    .filter(|key| known(key).is_none())
+                    .map(String::as_str)
+                    .collect();
+                let meant =
+                    nearest(name, &unknown).map(|typed| format!("; did you mean it by `{typed}`?"));
+                return Err(self.mistake_here(format!(
+                    "missing key `{name}`{what}{place}{}",
+                    meant.unwrap_or_default()
+                )));
             }
         }
         for (key, value) in table {
-            let Some(schema) = known(key).or(others) else { continue };
+            let Some(schema) = known(key).or(others) else {
+                continue;
+            };
             self.path.push(key.clone());
             self.value(schema, value, depth + 1)?;
             self.path.pop();
@@ -232,22 +289,45 @@ impl<'a> Check<'a> {
         Ok(())
     }
 
-    fn no_others(&mut self, table: &Map<String, Value>, known: &[&str]) -> Result<(), SettingsMistake> {
-        let Some(unknown) = table.keys().find(|key| !known.contains(&key.as_str())) else { return Ok(()) };
+    fn no_others(
+        &mut self,
+        table: &Map<String, Value>,
+        known: &[&str],
+    ) -> Result<(), SettingsMistake> {
+        let Some(unknown) = table.keys().find(|key| !known.contains(&key.as_str())) else {
+            return Ok(());
+        };
         let (shown, place) = (unknown.escape_debug(), self.place());
         let message = match nearest(unknown, known) {
             Some(meant) => format!("unknown key `{shown}`{place}: did you mean `{meant}`?"),
-            None if known.is_empty() => format!("unknown key `{shown}`{place}: there are none here"),
-            None => format!("unknown key `{shown}`{place}: known here are {}", known.join(", ")),
+            None if known.is_empty() => {
+                format!("unknown key `{shown}`{place}: there are none here")
+            }
+            None => format!(
+                "unknown key `{shown}`{place}: known here are {}",
+                known.join(", ")
+            ),
         };
         let mut mistake = self.mistake_here(message);
         mistake.path.push(unknown.clone());
         Err(mistake)
     }
 
-    fn items(&mut self, schema: &'a Map<String, Value>, items: &[Value], depth: usize) -> Result<(), SettingsMistake> {
-        self.bounds(schema, items.len() as f64, ("minItems", "maxItems"), "items")?;
-        let Some(of_each) = schema.get("items") else { return Ok(()) };
+    fn items(
+        &mut self,
+        schema: &'a Map<String, Value>,
+        items: &[Value],
+        depth: usize,
+    ) -> Result<(), SettingsMistake> {
+        self.bounds(
+            schema,
+            items.len() as f64,
+            ("minItems", "maxItems"),
+            "items",
+        )?;
+        let Some(of_each) = schema.get("items") else {
+            return Ok(());
+        };
         for (number, item) in items.iter().enumerate() {
             self.path.push(number.to_string());
             self.value(of_each, item, depth + 1)?;
@@ -274,7 +354,11 @@ impl<'a> Check<'a> {
         unit: &str,
     ) -> Result<(), SettingsMistake> {
         let bound = |key: &str| schema.get(key).and_then(Value::as_f64);
-        let unit = if unit.is_empty() { String::new() } else { format!(" {unit}") };
+        let unit = if unit.is_empty() {
+            String::new()
+        } else {
+            format!(" {unit}")
+        };
         match (bound(low), bound(high)) {
             (Some(low), _) if is < low => self.wrong(format!("has to be at least {low}{unit}")),
             (_, Some(high)) if is > high => self.wrong(format!("may be at most {high}{unit}")),
@@ -283,18 +367,35 @@ impl<'a> Check<'a> {
     }
 
     fn text(&mut self, schema: &Map<String, Value>, text: &str) -> Result<(), SettingsMistake> {
-        self.bounds(schema, text.chars().count() as f64, ("minLength", "maxLength"), "characters")?;
+        self.bounds(
+            schema,
+            text.chars().count() as f64,
+            ("minLength", "maxLength"),
+            "characters",
+        )?;
         if let Some(pattern) = schema.get("pattern").and_then(Value::as_str) {
             self.step(STEPS_OF_PATTERN, 0)?;
-            let built = regex::RegexBuilder::new(pattern).size_limit(PATTERN_BYTES_MAX).build();
+            let built = regex::RegexBuilder::new(pattern)
+                .size_limit(PATTERN_BYTES_MAX)
+                .build();
             match built {
                 Ok(pattern) if pattern.is_match(text) => {}
-                Ok(_) => return self.wrong(format!("does not have the form `{}`", pattern.escape_debug())),
-                Err(_) => return self.wrong("is checked by a pattern of the component that cannot be used"),
+                Ok(_) => {
+                    return self.wrong(format!(
+                        "does not have the form `{}`",
+                        pattern.escape_debug()
+                    ));
+                }
+                Err(_) => {
+                    return self
+                        .wrong("is checked by a pattern of the component that cannot be used");
+                }
             }
         }
         match settings_text::kind_of_text(schema) {
-            Some(Kind::Template) => settings_text::check_template(text).or_else(|why| self.wrong(why)),
+            Some(Kind::Template) => {
+                settings_text::check_template(text).or_else(|why| self.wrong(why))
+            }
             Some(Kind::Url) if settings_text::is_template(text) => {
                 settings_text::check_template(text).or_else(|why| self.wrong(why))
             }
@@ -308,7 +409,9 @@ impl<'a> Check<'a> {
     }
 
     fn whole_url(&self, text: &str) -> Result<Url, SettingsMistake> {
-        let url = Url::parse(text).ok().filter(|url| ["http", "https"].contains(&url.scheme()) && url.has_host());
+        let url = Url::parse(text)
+            .ok()
+            .filter(|url| ["http", "https"].contains(&url.scheme()) && url.has_host());
         url.ok_or_else(|| self.mistake("is not a whole URL: write \"https://…\""))
     }
 
@@ -324,13 +427,34 @@ impl<'a> Check<'a> {
     }
 
     /// Finds every key of an object.
-    fn collect(&mut self, schema: &'a Value, found: &mut Properties<'a>, depth: usize) -> Result<(), SettingsMistake> {
+    fn collect(
+        &mut self,
+        schema: &'a Value,
+        found: &mut Properties<'a>,
+        depth: usize,
+    ) -> Result<(), SettingsMistake> {
         self.step(1, depth)?;
-        let Some(schema) = schema.as_object() else { return Ok(()) };
-        let says_others = ["additionalProperties", "unevaluatedProperties", "patternProperties", "not", "if"];
+        let Some(schema) = schema.as_object() else {
+            return Ok(());
+        };
+        let says_others = [
+            "additionalProperties",
+            "unevaluatedProperties",
+            "patternProperties",
+            "not",
+            "if",
+        ];
         found.says_others |= says_others.iter().any(|key| schema.contains_key(*key));
-        found.known.extend(schema.get("properties").and_then(Value::as_object).into_iter().flatten());
-        found.required.extend(list(schema, "required").iter().filter_map(Value::as_str));
+        found.known.extend(
+            schema
+                .get("properties")
+                .and_then(Value::as_object)
+                .into_iter()
+                .flatten(),
+        );
+        found
+            .required
+            .extend(list(schema, "required").iter().filter_map(Value::as_str));
         if let Some(reference) = schema.get("$ref").and_then(Value::as_str) {
             let target = self.resolve(reference)?;
             self.collect(target, found, depth + 1)?;
@@ -342,7 +466,9 @@ impl<'a> Check<'a> {
     }
 
     fn resolve(&mut self, reference: &str) -> Result<&'a Value, SettingsMistake> {
-        let target = reference.strip_prefix('#').and_then(|pointer| self.root.pointer(pointer));
+        let target = reference
+            .strip_prefix('#')
+            .and_then(|pointer| self.root.pointer(pointer));
         target.ok_or_else(|| {
             let shown: String = reference.chars().take(100).flat_map(char::escape_debug).collect();
             self.mistake_here(format!(
@@ -357,8 +483,9 @@ impl<'a> Check<'a> {
         if depth > DEPTH_MAX {
             return String::new();
         }
-        if let Some(target) =
-            schema["$ref"].as_str().and_then(|reference| self.root.pointer(reference.strip_prefix('#')?))
+        if let Some(target) = schema["$ref"]
+            .as_str()
+            .and_then(|reference| self.root.pointer(reference.strip_prefix('#')?))
         {
             return self.takes(target, depth + 1);
         }
@@ -387,7 +514,11 @@ impl<'a> Check<'a> {
     }
 
     fn mistake_here(&self, message: String) -> SettingsMistake {
-        SettingsMistake { path: self.path.clone(), message, is_type: false }
+        SettingsMistake {
+            path: self.path.clone(),
+            message,
+            is_type: false,
+        }
     }
 
     fn wrong(&self, message: impl std::fmt::Display) -> Result<(), SettingsMistake> {
@@ -396,7 +527,10 @@ impl<'a> Check<'a> {
 }
 
 fn list<'a>(schema: &'a Map<String, Value>, key: &str) -> &'a [Value] {
-    schema.get(key).and_then(Value::as_array).map_or(&[], Vec::as_slice)
+    schema
+        .get(key)
+        .and_then(Value::as_array)
+        .map_or(&[], Vec::as_slice)
 }
 
 #[cfg(test)]

@@ -10,10 +10,15 @@ fn schema(schema: &Value) -> SettingsSchema {
 
 /// The mistake, as `path: message`; empty if there is none.
 fn mistake(of: &Value, settings: Value) -> String {
-    let Value::Object(settings) = settings else { panic!("settings are a table") };
+    let Value::Object(settings) = settings else {
+        panic!("settings are a table")
+    };
     let http = ["https://a.example/in/".parse().unwrap()];
     let checked = schema(of).check(&settings, &http);
-    checked.map_or_else(|mistake| format!("{}: {}", mistake.path.join("/"), mistake.message), |()| String::new())
+    checked.map_or_else(
+        |mistake| format!("{}: {}", mistake.path.join("/"), mistake.message),
+        |()| String::new(),
+    )
 }
 
 fn typical() -> Value {
@@ -47,11 +52,23 @@ const URL: &str = "https://a.example/in/x";
 fn mistakes_name_the_way_out() {
     for (settings, expected) in [
         (json!({ "url": URL }), ""),
-        (json!({ "ulr": URL }), "ulr: unknown key `ulr`: did you mean `url`?"),
-        (json!({ "url": URL, "x": 1 }), "x: unknown key `x`: known here are body, count, mode, tag, targets, url"),
+        (
+            json!({ "ulr": URL }),
+            "ulr: unknown key `ulr`: did you mean `url`?",
+        ),
+        (
+            json!({ "url": URL, "x": 1 }),
+            "x: unknown key `x`: known here are body, count, mode, tag, targets, url",
+        ),
         (json!({}), ": missing key `url` (a URL)"),
-        (json!({ "url": 7 }), "url: `url` is a number, where a text is expected"),
-        (json!({ "url": "a.example" }), "url: `url` is not a whole URL: write \"https://…\""),
+        (
+            json!({ "url": 7 }),
+            "url: `url` is a number, where a text is expected",
+        ),
+        (
+            json!({ "url": "a.example" }),
+            "url: `url` is not a whole URL: write \"https://…\"",
+        ),
         (
             json!({ "url": "https://u:p@b.example/x?k=s" }),
             "url: `url` is not in [allow] http, so no call to it would be made: write [allow] http = [\"https://b.example/x\"]",
@@ -62,13 +79,31 @@ fn mistakes_name_the_way_out() {
         ),
         (json!({ "url": URL, "body": "{{ event.id }}" }), ""),
         (json!({ "url": "https://a.example/{{ event.id }}" }), ""),
-        (json!({ "url": URL, "count": 0 }), "count: `count` has to be at least 1"),
-        (json!({ "url": URL, "count": 1.5 }), "count: `count` is a number, where a whole number is expected"),
-        (json!({ "url": URL, "tag": "x1" }), "tag: `tag` does not have the form `^v[0-9]+$`"),
-        (json!({ "url": URL, "tag": "v1234" }), "tag: `tag` may be at most 4 characters"),
-        (json!({ "url": URL, "targets": [] }), "targets: `targets` has to be at least 1 items"),
+        (
+            json!({ "url": URL, "count": 0 }),
+            "count: `count` has to be at least 1",
+        ),
+        (
+            json!({ "url": URL, "count": 1.5 }),
+            "count: `count` is a number, where a whole number is expected",
+        ),
+        (
+            json!({ "url": URL, "tag": "x1" }),
+            "tag: `tag` does not have the form `^v[0-9]+$`",
+        ),
+        (
+            json!({ "url": URL, "tag": "v1234" }),
+            "tag: `tag` may be at most 4 characters",
+        ),
+        (
+            json!({ "url": URL, "targets": [] }),
+            "targets: `targets` has to be at least 1 items",
+        ),
         (json!({ "url": URL, "targets": [URL, { "url": "" }] }), ""),
-        (json!({ "url": URL, "targets": [7] }), "targets/0: `targets[0]` is a number, where a text is expected"),
+        (
+            json!({ "url": URL, "targets": [7] }),
+            "targets/0: `targets[0]` is a number, where a text is expected",
+        ),
         (
             json!({ "url": URL, "targets": [URL, { "ulr": "" }] }),
             "targets/1/ulr: unknown key `ulr` in targets[1]: did you mean `url`?",
@@ -78,21 +113,34 @@ fn mistakes_name_the_way_out() {
             "targets/0/headers/a: `targets[0].headers.a` is a number, where a text is expected",
         ),
     ] {
-        assert_eq!(mistake(&typical(), settings.clone()), expected, "{settings}");
+        assert_eq!(
+            mistake(&typical(), settings.clone()),
+            expected,
+            "{settings}"
+        );
     }
     let broken = mistake(&typical(), json!({ "url": URL, "body": "{{ event." }));
-    assert!(broken.starts_with("body: `body` is not a template: "), "{broken}");
+    assert!(
+        broken.starts_with("body: `body` is not a template: "),
+        "{broken}"
+    );
 }
 
 #[test]
 fn a_schema_that_says_nothing_of_others_has_none() {
     let open = json!({ "properties": { "url": {} }, "allOf": [{ "properties": { "body": {} } }] });
     assert_eq!(mistake(&open, json!({ "url": 1, "body": 2 })), "");
-    assert_eq!(mistake(&open, json!({ "ulr": 1 })), "ulr: unknown key `ulr`: did you mean `url`?");
+    assert_eq!(
+        mistake(&open, json!({ "ulr": 1 })),
+        "ulr: unknown key `ulr`: did you mean `url`?"
+    );
     let free = json!({ "properties": { "url": {} }, "additionalProperties": true });
     assert_eq!(mistake(&free, json!({ "ulr": 1 })), "");
     let missing = json!({ "required": ["url"], "additionalProperties": true });
-    assert_eq!(mistake(&missing, json!({ "ulr": 1 })), ": missing key `url`; did you mean it by `ulr`?");
+    assert_eq!(
+        mistake(&missing, json!({ "ulr": 1 })),
+        ": missing key `url`; did you mean it by `ulr`?"
+    );
 }
 
 #[test]
@@ -105,11 +153,20 @@ fn work_for_a_schema_is_bounded() {
     for (schema, settings) in [
         (json!({ "$ref": "#" }), json!({})),
         (json!({ "allOf": [{ "$ref": "#" }] }), json!({})),
-        (json!({ "anyOf": [{ "$ref": "#" }, { "$ref": "#" }] }), json!({})),
-        (json!({ "$defs": doubling, "$ref": "#/$defs/d0" }), json!({})),
+        (
+            json!({ "anyOf": [{ "$ref": "#" }, { "$ref": "#" }] }),
+            json!({}),
+        ),
+        (
+            json!({ "$defs": doubling, "$ref": "#/$defs/d0" }),
+            json!({}),
+        ),
         (json!({ "properties": { "a": { "$ref": "#" } } }), deep),
     ] {
-        assert!(mistake(&schema, settings).contains("takes too much work"), "{schema}");
+        assert!(
+            mistake(&schema, settings).contains("takes too much work"),
+            "{schema}"
+        );
     }
     let many: Vec<Value> = (0..2000).map(|n| json!(format!("{n}"))).collect();
     let patterns = json!({ "properties": { "a": { "items": { "pattern": "(a+)+$" } } } });
@@ -120,9 +177,21 @@ fn work_for_a_schema_is_bounded() {
 
 #[test]
 fn nothing_outside_the_schema_is_read() {
-    for reference in ["https://evil.example/schema", "file:///etc/passwd", "#/$defs/nobody", "other.json", "#anchor"] {
-        let refused = mistake(&json!({ "properties": { "a": { "$ref": reference } } }), json!({ "a": 1 }));
-        assert!(refused.contains("only parts of itself can be used"), "{refused}");
+    for reference in [
+        "https://evil.example/schema",
+        "file:///etc/passwd",
+        "#/$defs/nobody",
+        "other.json",
+        "#anchor",
+    ] {
+        let refused = mistake(
+            &json!({ "properties": { "a": { "$ref": reference } } }),
+            json!({ "a": 1 }),
+        );
+        assert!(
+            refused.contains("only parts of itself can be used"),
+            "{refused}"
+        );
     }
 }
 
@@ -130,9 +199,20 @@ fn nothing_outside_the_schema_is_read() {
 fn settings_are_listed() {
     let listed = schema(&typical()).listed();
     let url = listed.iter().find(|(name, ..)| name == "url").unwrap();
-    assert_eq!(url, &("url".into(), "a URL".into(), true, "Where to post.".into()));
+    assert_eq!(
+        url,
+        &("url".into(), "a URL".into(), true, "Where to post.".into())
+    );
     assert_eq!(listed.len(), 6);
-    let from_toml = "type = \"object\"\n[properties.url]\nformat = \"uri\"\n".parse().unwrap();
-    assert_eq!(SettingsSchema::parse(&toml::Value::Table(from_toml)).unwrap().listed()[0].1, "a URL");
+    let from_toml = "type = \"object\"\n[properties.url]\nformat = \"uri\"\n"
+        .parse()
+        .unwrap();
+    assert_eq!(
+        SettingsSchema::parse(&toml::Value::Table(from_toml))
+            .unwrap()
+            .listed()[0]
+            .1,
+        "a URL"
+    );
     assert!(SettingsSchema::parse(&toml::Value::String("[]".into())).is_err());
 }

@@ -37,9 +37,18 @@ pub(super) fn is_template(text: &str) -> bool {
 /// Whether it can be read as a template. What it makes of an event shows only then.
 pub(super) fn check_template(text: &str) -> Result<(), String> {
     let environment = minijinja::Environment::new();
-    let shown: String = text.chars().take(SHOWN_CHARACTERS_MAX).flat_map(char::escape_debug).collect();
+    let shown: String = text
+        .chars()
+        .take(SHOWN_CHARACTERS_MAX)
+        .flat_map(char::escape_debug)
+        .collect();
     let read = environment.template_from_str(text).map(drop);
-    read.map_err(|error| format!("is not a template: {} in `{shown}`", error.detail().unwrap_or("a mistake")))
+    read.map_err(|error| {
+        format!(
+            "is not a template: {} in `{shown}`",
+            error.detail().unwrap_or("a mistake")
+        )
+    })
 }
 
 /// `targets[0].url`
@@ -60,7 +69,11 @@ pub(super) fn shown(path: &[String]) -> String {
 pub(super) fn is_kind(value: &Value, kind: &str) -> bool {
     match kind {
         "string" => value.is_string(),
-        "integer" => value.is_i64() || value.is_u64() || value.as_f64().is_some_and(|number| number.fract() == 0.0),
+        "integer" => {
+            value.is_i64()
+                || value.is_u64()
+                || value.as_f64().is_some_and(|number| number.fract() == 0.0)
+        }
         "number" => value.is_number(),
         "boolean" => value.is_boolean(),
         "array" => value.is_array(),
@@ -93,20 +106,30 @@ pub(super) fn kinds(kinds: &[&str]) -> String {
         "object" => "a table",
         _ => "",
     };
-    let words: Vec<&str> = kinds.iter().map(word).filter(|word| !word.is_empty()).collect();
+    let words: Vec<&str> = kinds
+        .iter()
+        .map(word)
+        .filter(|word| !word.is_empty())
+        .collect();
     words.join(" or ")
 }
 
 /// What a schema takes, in words; empty if it says nothing.
 pub(super) fn takes(schema: &Value) -> String {
-    let Some(table) = schema.as_object() else { return String::new() };
+    let Some(table) = schema.as_object() else {
+        return String::new();
+    };
     match kind_of_text(table) {
         Some(Kind::Url | Kind::BaseUrl) => return "a URL".into(),
         Some(Kind::Template) => return "a template".into(),
         None => {}
     }
     if let Some(Value::Array(values)) = table.get("enum") {
-        return values.iter().map(Value::to_string).collect::<Vec<_>>().join(" or ");
+        return values
+            .iter()
+            .map(Value::to_string)
+            .collect::<Vec<_>>()
+            .join(" or ");
     }
     match table.get("type") {
         Some(Value::String(kind)) => kinds(&[kind.as_str()]),

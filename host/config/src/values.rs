@@ -80,18 +80,26 @@ pub struct Parsed<T>(pub T);
 
 impl<'de> Deserialize<'de> for Time {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Time, D::Error> {
-        let text = text(deserializer, "a time with its unit, such as \"8s\" or \"250ms\"")?;
-        humantime::parse_duration(&text)
-            .map(Time)
-            .map_err(|_| D::Error::custom(format!("`{text}` is not a time: write it with its unit, such as \"8s\"")))
+        let text = text(
+            deserializer,
+            "a time with its unit, such as \"8s\" or \"250ms\"",
+        )?;
+        humantime::parse_duration(&text).map(Time).map_err(|_| {
+            D::Error::custom(format!(
+                "`{text}` is not a time: write it with its unit, such as \"8s\""
+            ))
+        })
     }
 }
 
 impl<'de> Deserialize<'de> for Size {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Size, D::Error> {
-        let size = bytesize::ByteSize::deserialize(deserializer)
-            .map_err(|_| D::Error::custom("not a size: write it with its unit, such as \"1MiB\""))?;
-        usize::try_from(size.as_u64()).map(Size).map_err(D::Error::custom)
+        let size = bytesize::ByteSize::deserialize(deserializer).map_err(|_| {
+            D::Error::custom("not a size: write it with its unit, such as \"1MiB\"")
+        })?;
+        usize::try_from(size.as_u64())
+            .map(Size)
+            .map_err(D::Error::custom)
     }
 }
 
@@ -100,15 +108,23 @@ impl<'de> Deserialize<'de> for MethodName {
         let text = text(deserializer, "a method such as \"POST\"")?;
         let known = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"];
         match known.contains(&text.as_str()) {
-            true => Ok(MethodName(text.parse().expect("a known method is a method"))),
-            false => Err(D::Error::custom(format!("method `{text}` cannot be used: one of {}", known.join(", ")))),
+            true => Ok(MethodName(
+                text.parse().expect("a known method is a method"),
+            )),
+            false => Err(D::Error::custom(format!(
+                "method `{text}` cannot be used: one of {}",
+                known.join(", ")
+            ))),
         }
     }
 }
 
 impl<'de> Deserialize<'de> for Ranges {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Ranges, D::Error> {
-        let texts = list(deserializer, "a list of address ranges such as [\"10.0.0.0/8\"]")?;
+        let texts = list(
+            deserializer,
+            "a list of address ranges such as [\"10.0.0.0/8\"]",
+        )?;
         let ranges: Result<_, String> = texts.iter().map(|text| address_range(text)).collect();
         ranges.map(Ranges).map_err(D::Error::custom)
     }
@@ -116,22 +132,35 @@ impl<'de> Deserialize<'de> for Ranges {
 
 impl<'de> Deserialize<'de> for Names {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Names, D::Error> {
-        let names = list(deserializer, "a list of host names such as [\"node.internal\"]")?;
-        let is_name = |name: &String| name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._".contains(&byte));
+        let names = list(
+            deserializer,
+            "a list of host names such as [\"node.internal\"]",
+        )?;
+        let is_name = |name: &String| {
+            name.bytes()
+                .all(|byte| byte.is_ascii_alphanumeric() || b"-._".contains(&byte))
+        };
         match names.iter().find(|name| name.is_empty() || !is_name(name)) {
-            Some(wrong) => {
-                Err(D::Error::custom(format!("`{wrong}` is no host name: write it without a scheme and a port")))
-            }
-            None => Ok(Names(names.iter().map(|name| name.to_ascii_lowercase()).collect())),
+            Some(wrong) => Err(D::Error::custom(format!(
+                "`{wrong}` is no host name: write it without a scheme and a port"
+            ))),
+            None => Ok(Names(
+                names.iter().map(|name| name.to_ascii_lowercase()).collect(),
+            )),
         }
     }
 }
 
 impl<'de> Deserialize<'de> for SecretRefs {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<SecretRefs, D::Error> {
-        let typed = list(deserializer, "a secret reference such as \"env:QUEUE_KEY\", or a list of them")?;
+        let typed = list(
+            deserializer,
+            "a secret reference such as \"env:QUEUE_KEY\", or a list of them",
+        )?;
         if typed.is_empty() {
-            return Err(D::Error::custom("an empty list of secrets: name at least one, or leave the key out"));
+            return Err(D::Error::custom(
+                "an empty list of secrets: name at least one, or leave the key out",
+            ));
         }
         let all: Result<_, String> = typed.iter().map(|text| text.parse()).collect();
         all.map(SecretRefs).map_err(D::Error::custom)
@@ -140,7 +169,10 @@ impl<'de> Deserialize<'de> for SecretRefs {
 
 impl<'de> Deserialize<'de> for SecretPatterns {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<SecretPatterns, D::Error> {
-        let typed = list(deserializer, "a list of secret references such as [\"env:HOOK_*\", \"file:/run/secrets/\"]")?;
+        let typed = list(
+            deserializer,
+            "a list of secret references such as [\"env:HOOK_*\", \"file:/run/secrets/\"]",
+        )?;
         let patterns: Result<_, String> = typed.iter().map(|text| text.parse()).collect();
         patterns.map(SecretPatterns).map_err(D::Error::custom)
     }
@@ -148,12 +180,18 @@ impl<'de> Deserialize<'de> for SecretPatterns {
 
 impl<'de, T: std::str::FromStr<Err: std::fmt::Display>> Deserialize<'de> for Parsed<T> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Parsed<T>, D::Error> {
-        text(deserializer, "text in quotes")?.parse().map(Parsed).map_err(D::Error::custom)
+        text(deserializer, "text in quotes")?
+            .parse()
+            .map(Parsed)
+            .map_err(D::Error::custom)
     }
 }
 
 /// A list of texts, or one text with commas between them.
-fn list<'de, D: Deserializer<'de>>(deserializer: D, expected: &str) -> Result<Vec<String>, D::Error> {
+fn list<'de, D: Deserializer<'de>>(
+    deserializer: D,
+    expected: &str,
+) -> Result<Vec<String>, D::Error> {
     #[derive(serde::Deserialize)]
     #[serde(untagged)]
     enum Typed {
@@ -167,7 +205,10 @@ fn list<'de, D: Deserializer<'de>>(deserializer: D, expected: &str) -> Result<Ve
     }
 }
 
-fn text<'de, D: Deserializer<'de>>(deserializer: D, expected: &'static str) -> Result<String, D::Error> {
+fn text<'de, D: Deserializer<'de>>(
+    deserializer: D,
+    expected: &'static str,
+) -> Result<String, D::Error> {
     struct Text(&'static str);
     impl serde::de::Visitor<'_> for Text {
         type Value = String;

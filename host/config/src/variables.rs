@@ -19,13 +19,21 @@ const OTHERS: [&str; 10] = [
 ];
 
 /// The first variable of the environment that is none of `settings` and looks like one, as an error with a suggestion.
-pub(super) fn reject_unknown<'a>(settings: impl Iterator<Item = &'a str>) -> Result<(), ConfigError> {
+pub(super) fn reject_unknown<'a>(
+    settings: impl Iterator<Item = &'a str>,
+) -> Result<(), ConfigError> {
     let known: Vec<&str> = settings.chain(OTHERS).collect();
-    let mut unknown: Vec<_> = env::vars_with(PREFIX).into_iter().filter(|var| is_unknown(&known, var)).collect();
+    let mut unknown: Vec<_> = env::vars_with(PREFIX)
+        .into_iter()
+        .filter(|var| is_unknown(&known, var))
+        .collect();
     unknown.sort();
     match unknown.first() {
         None => Ok(()),
-        Some((name, _)) => Err(ConfigError::whole(&format!("environment variable {name}"), describe(name, &known))),
+        Some((name, _)) => Err(ConfigError::whole(
+            &format!("environment variable {name}"),
+            describe(name, &known),
+        )),
     }
 }
 
@@ -49,12 +57,18 @@ fn is_service_link(name: &str, value: &str) -> bool {
     if name.ends_with("_PORT") && schemes.iter().any(|scheme| value.starts_with(scheme)) {
         return true;
     }
-    if name.ends_with("_SERVICE_HOST") || name.ends_with("_SERVICE_PORT") || name.contains("_SERVICE_PORT_") {
+    if name.ends_with("_SERVICE_HOST")
+        || name.ends_with("_SERVICE_PORT")
+        || name.contains("_SERVICE_PORT_")
+    {
         return true;
     }
     // LANDFALL_PORT_8080_TCP, and the same with _PROTO, _PORT, _ADDR.
     let mut parts = name.split("_PORT_").nth(1).unwrap_or_default().split('_');
-    let (port, protocol) = (parts.next().unwrap_or_default(), parts.next().unwrap_or_default());
+    let (port, protocol) = (
+        parts.next().unwrap_or_default(),
+        parts.next().unwrap_or_default(),
+    );
     port.parse::<u16>().is_ok() && ["TCP", "UDP", "SCTP"].contains(&protocol)
 }
 
@@ -76,7 +90,11 @@ mod tests {
         ] {
             assert!(is_service_link(name, value), "{name}");
         }
-        for (name, value) in [("LANDFALL_PORT", "8080"), ("LANDFALL_LISTEN_PORT", "80"), ("LANDFALL_PORT_X_TCP", "")] {
+        for (name, value) in [
+            ("LANDFALL_PORT", "8080"),
+            ("LANDFALL_LISTEN_PORT", "80"),
+            ("LANDFALL_PORT_X_TCP", ""),
+        ] {
             assert!(!is_service_link(name, value), "{name}");
         }
     }
@@ -84,8 +102,13 @@ mod tests {
     #[test]
     fn unknown_names_get_a_suggestion() {
         let known = ["LANDFALL_LEDGER_URL", "LANDFALL_LISTEN"];
-        assert!(describe("LANDFALL_LEGDER_URL", &known).contains("did you mean LANDFALL_LEDGER_URL?"));
-        assert!(describe("LANDFALL_STRIPE_SECRET", &known).contains("give a secret of yours another name"));
+        assert!(
+            describe("LANDFALL_LEGDER_URL", &known).contains("did you mean LANDFALL_LEDGER_URL?")
+        );
+        assert!(
+            describe("LANDFALL_STRIPE_SECRET", &known)
+                .contains("give a secret of yours another name")
+        );
         assert!(is_unknown(&known, &("LANDFALL_LISTN".into(), "1".into())));
         assert!(!is_unknown(&known, &("LANDFALL_LISTEN".into(), "1".into())));
     }

@@ -39,7 +39,11 @@ impl Taker for Arrivals {
         let left = WAITING_MAX.saturating_sub(self.0.arriving.load(Ordering::Relaxed));
         // What cannot be begun in the ledger would only come again.
         let waits = self.0.is_held(&hook.into()) || !self.0.queue.ledger().can_accept();
-        let room = if waits { 0 } else { target.slots.free().min(left) };
+        let room = if waits {
+            0
+        } else {
+            target.slots.free().min(left)
+        };
         Some((room, target.order_of.is_some()))
     }
 
@@ -68,7 +72,9 @@ impl Delivery {
 
     /// What a broker has brought by calling; returns when it has ended. True: the broker is done with it.
     pub async fn pushed(self: &Arc<Self>, body: &[u8], brought: u32) -> bool {
-        let Some(broker) = self.queue.broker() else { return false };
+        let Some(broker) = self.queue.broker() else {
+            return false;
+        };
         let parcel = match broker.open_push(body) {
             Ok(parcel) => Parcel { brought, ..parcel },
             Err(Unopened::Later(why)) => {
@@ -81,7 +87,9 @@ impl Delivery {
             }
         };
         let (handle, answered) = PushHandle::new();
-        let Some(arrival) = self.queue.arrival(parcel, Handle::Push(handle)) else { return false };
+        let Some(arrival) = self.queue.arrival(parcel, Handle::Push(handle)) else {
+            return false;
+        };
         if self.arriving.load(Ordering::Relaxed) >= WAITING_MAX {
             return false;
         }
@@ -100,7 +108,11 @@ impl Delivery {
     async fn place(&self, arrival: &Arrival) -> Result<(Slot, Target), Duration> {
         let _counted = Arriving::count(self);
         let hook = &arrival.event().hook;
-        let held = self.queue.broker().map(|broker| broker.hold()).unwrap_or_default();
+        let held = self
+            .queue
+            .broker()
+            .map(|broker| broker.hold())
+            .unwrap_or_default();
         if let Some(wait) = arrival.waits_for() {
             if wait > WAIT_HERE {
                 return Err(wait);
@@ -108,7 +120,11 @@ impl Delivery {
             tokio::time::sleep(wait).await;
         }
         let target = self.targets.find(hook).ok_or(held)?;
-        let slot = target.slots.acquire(PLACE_WITHIN).await.map_err(|_| PLACE_WITHIN)?;
+        let slot = target
+            .slots
+            .acquire(PLACE_WITHIN)
+            .await
+            .map_err(|_| PLACE_WITHIN)?;
         // A rate is no reason to send it away and back.
         while self.begin(hook, &target, 1) == 0 {
             if self.is_stopping.load(Ordering::Relaxed) {
@@ -135,7 +151,8 @@ impl Delivery {
                     self.record_conflict(&hook, id, first);
                 }
                 let waiter = self.waiter(&due.lease);
-                self.run(due.lease, slot, target, due.replayed, waiter).await;
+                self.run(due.lease, slot, target, due.replayed, waiter)
+                    .await;
             }
             Ok(Begun::Over(first)) => {
                 if let Some(first) = first {
@@ -162,7 +179,10 @@ impl Delivery {
             return None;
         }
         let broker = self.queue.broker()?.clone();
-        let there = lease.answer_to().filter(|there| broker.answer_to().as_deref() != Some(there))?.to_owned();
+        let there = lease
+            .answer_to()
+            .filter(|there| broker.answer_to().as_deref() != Some(there))?
+            .to_owned();
         let (answer, answered) = oneshot::channel();
         tokio::spawn(async move { tell(&broker, &there, id, answered.await).await });
         Some(answer)
@@ -170,9 +190,13 @@ impl Delivery {
 
     /// Hands on what other nodes answer to callers that wait here, until the process stops.
     pub async fn answer_for_ever(self: Arc<Self>) {
-        let Some(broker) = self.queue.broker().cloned() else { return };
+        let Some(broker) = self.queue.broker().cloned() else {
+            return;
+        };
         let heard = |bytes: &[u8]| {
-            let Some((id, reply)) = answers::read(bytes) else { return };
+            let Some((id, reply)) = answers::read(bytes) else {
+                return;
+            };
             self.waiters.tell(id, &Outcome::Done(reply));
         };
         broker.hear(heard).await;

@@ -58,9 +58,19 @@ mod tests {
         }
         assert!(circuit.is_open(start) && circuit.begin(5, start) == 0);
         let later = start + PAUSE;
-        assert_eq!((circuit.is_open(later), circuit.begin(0, later), circuit.begin(5, later)), (false, 0, 1));
+        assert_eq!(
+            (
+                circuit.is_open(later),
+                circuit.begin(0, later),
+                circuit.begin(5, later)
+            ),
+            (false, 0, 1)
+        );
         assert_eq!(circuit.begin(5, later), 0, "one at a time");
-        assert!(!circuit.failed(later) && circuit.is_open(later), "open still, which is nothing new");
+        assert!(
+            !circuit.failed(later) && circuit.is_open(later),
+            "open still, which is nothing new"
+        );
         assert_eq!(circuit.begin(5, later + PAUSE), 1);
     }
 }

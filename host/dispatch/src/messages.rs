@@ -25,7 +25,11 @@ impl Delivery {
     pub(super) fn refuse_message(&self, unopened: &Unopened, id: &str) {
         let (reason, why) = unopened.parts();
         let counts = &self.messages;
-        let count = if reason == UNVERIFIED { &counts.unverified } else { &counts.unreadable };
+        let count = if reason == UNVERIFIED {
+            &counts.unverified
+        } else {
+            &counts.unreadable
+        };
         count.fetch_add(1, Ordering::Relaxed);
 
         let request = RefusedRequest {
@@ -41,15 +45,26 @@ impl Delivery {
             LogDecision::Write => tracing::error!(hook = QUEUE, reason, why, id, "{WHAT}"),
             LogDecision::Suppress => {}
             LogDecision::SuppressFirst => {
-                tokio::spawn(log_suppressed(self.refusals.clone(), QUEUE.into(), reason, WHAT));
+                tokio::spawn(log_suppressed(
+                    self.refusals.clone(),
+                    QUEUE.into(),
+                    reason,
+                    WHAT,
+                ));
             }
         }
     }
 
     /// Messages that were not run so far, by reason.
     pub fn refused_messages(&self) -> [(&'static str, u64); 2] {
-        let MessageCounts { unreadable, unverified } = &self.messages;
-        [("unreadable", unreadable.load(Ordering::Relaxed)), (UNVERIFIED, unverified.load(Ordering::Relaxed))]
+        let MessageCounts {
+            unreadable,
+            unverified,
+        } = &self.messages;
+        [
+            ("unreadable", unreadable.load(Ordering::Relaxed)),
+            (UNVERIFIED, unverified.load(Ordering::Relaxed)),
+        ]
     }
 }
 
@@ -59,6 +74,8 @@ fn hint(reason: &str) -> &'static str {
             "something other than a node published it, or a node with another queue.key: while you rotate the key, keep the old one in \
              the list until nothing waits that it has sealed"
         }
-        _ => "something other than a node published it, or changed it on the way: look at who may publish to the queue",
+        _ => {
+            "something other than a node published it, or changed it on the way: look at who may publish to the queue"
+        }
     }
 }

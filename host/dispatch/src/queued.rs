@@ -9,7 +9,9 @@ use super::waiters::{Waited, Waiter};
 use super::{Delivery, answers};
 use landfall_broker::{Taken, TakenEvent};
 use landfall_engine::{Slot, Target};
-use landfall_ledger::{DedupKey, Duplicate, FirstState, LedgerError, NewEvent, Shown, State, Stored};
+use landfall_ledger::{
+    DedupKey, Duplicate, FirstState, LedgerError, NewEvent, Shown, State, Stored,
+};
 use landfall_model::{Event, EventId, Outcome, Reply};
 
 /// The longest that anybody waits for a place and a sync.
@@ -43,11 +45,19 @@ pub enum Answered {
 impl Delivery {
     /// Stores the event, runs it as soon as there is a permit, and waits for the reply if that was asked for. An error: it was not
     /// stored, as far as this node can tell.
-    pub async fn take(self: &Arc<Self>, incoming: Incoming, target: Option<&Target>) -> Result<Answered, LedgerError> {
+    pub async fn take(
+        self: &Arc<Self>,
+        incoming: Incoming,
+        target: Option<&Target>,
+    ) -> Result<Answered, LedgerError> {
         let until = Instant::now() + incoming.answer_within;
-        let store_within =
-            if incoming.is_answered_later { STORE_WITHIN } else { incoming.answer_within.min(STORE_WITHIN) };
-        let responder = target.filter(|target| incoming.is_answered_later && target.handler.has_responder());
+        let store_within = if incoming.is_answered_later {
+            STORE_WITHIN
+        } else {
+            incoming.answer_within.min(STORE_WITHIN)
+        };
+        let responder =
+            target.filter(|target| incoming.is_answered_later && target.handler.has_responder());
         let asked = responder.map(|target| (target, incoming.event.clone()));
         let (id, hook) = (incoming.event.id, incoming.event.hook.clone());
 
@@ -57,7 +67,8 @@ impl Delivery {
         let slot = free.filter(|_| target.is_some_and(|target| self.begin(&hook, target, 1) == 1));
 
         // Where no node can tell this one the reply, the caller does not wait for it.
-        let is_answered_later = incoming.is_answered_later || broker.is_some_and(|broker| broker.answer_to().is_none());
+        let is_answered_later =
+            incoming.is_answered_later || broker.is_some_and(|broker| broker.answer_to().is_none());
         let runs_soon = slot.is_some() || (target.is_some() && !self.is_held(&hook));
         let waiting = (!is_answered_later && runs_soon).then(|| self.waiters.wait(id));
 
@@ -69,21 +80,30 @@ impl Delivery {
             run_now: slot.is_some() || (waiting.is_some() && broker.is_some()),
             dead: None,
         };
-        let kept = self.keep_within(store_within, new, slot.zip(target.cloned())).await?;
+        let kept = self
+            .keep_within(store_within, new, slot.zip(target.cloned()))
+            .await?;
 
         let left = until.saturating_duration_since(Instant::now());
         if let Some((target, event)) = asked {
-            let event = Arc::new(Event { id: kept.event(id), ..event });
+            let event = Arc::new(Event {
+                id: kept.event(id),
+                ..event
+            });
             let reply = quick_answer(target, event, left).await;
             return Ok(reply.map_or(Answered::Accepted(kept.event(id)), Answered::Reply));
         }
         match (kept, waiting) {
-            (Kept::Before(duplicate), _) if is_answered_later => Ok(Answered::Accepted(duplicate.first)),
+            (Kept::Before(duplicate), _) if is_answered_later => {
+                Ok(Answered::Accepted(duplicate.first))
+            }
             (Kept::Before(duplicate), None) => Ok(Answered::Accepted(duplicate.first)),
             (Kept::Before(duplicate), Some(_)) => self.join(duplicate, left).await,
             (Kept::New, None) => Ok(Answered::Accepted(id)),
             (Kept::New, Some(waiter)) => match reply_within(left, waiter, id).await? {
-                Answered::Reply(reply) if !(200..=299).contains(&reply.status) => Ok(Answered::Refused(reply)),
+                Answered::Reply(reply) if !(200..=299).contains(&reply.status) => {
+                    Ok(Answered::Refused(reply))
+                }
                 answered => Ok(answered),
             },
         }
@@ -91,7 +111,11 @@ impl Delivery {
 
     /// The reply to the delivery that a duplicate repeats: the stored one, or that of the attempt that runs or is about to.
     async fn join(&self, duplicate: Duplicate, left: Duration) -> Result<Answered, LedgerError> {
-        let Duplicate { first, state, reply } = duplicate;
+        let Duplicate {
+            first,
+            state,
+            reply,
+        } = duplicate;
         if let Some((_, reply)) = reply.as_deref().and_then(answers::read) {
             return Ok(Answered::Reply(reply));
         }
@@ -111,15 +135,21 @@ impl Delivery {
         // It may have ended before this caller began to wait, at another node or long ago.
         let shown = self.queue.ledger().show(first).await;
         let is_open = |shown: &Shown| {
-            shown.deliveries.first().is_some_and(|latest| matches!(latest.state, State::Pending | State::Running))
+            shown
+                .deliveries
+                .first()
+                .is_some_and(|latest| matches!(latest.state, State::Pending | State::Running))
         };
         let is_refused = |shown: &Shown| {
-            let is_done = shown.deliveries.first().is_some_and(|latest| latest.state == State::Done);
+            let is_done = shown
+                .deliveries
+                .first()
+                .is_some_and(|latest| latest.state == State::Done);
             is_done
-                && shown
-                    .attempts
-                    .last()
-                    .is_some_and(|last| last.status.is_some_and(|status| !(200..=299).contains(&status)))
+                && shown.attempts.last().is_some_and(|last| {
+                    last.status
+                        .is_some_and(|status| !(200..=299).contains(&status))
+                })
         };
         match shown {
             Ok(Some(shown)) if is_open(&shown) => reply_within(left, waiter, first).await,
@@ -180,7 +210,11 @@ impl Delivery {
     }
 }
 
-async fn reply_within(left: Duration, waiter: Waiter<'_>, event: EventId) -> Result<Answered, LedgerError> {
+async fn reply_within(
+    left: Duration,
+    waiter: Waiter<'_>,
+    event: EventId,
+) -> Result<Answered, LedgerError> {
     match waiter.within(left, STORE_WITHIN).await {
         Waited::Told(Outcome::Done(reply)) => Ok(Answered::Reply(reply)),
         Waited::Told(_) | Waited::Left => Ok(Answered::Accepted(event)),
@@ -194,7 +228,9 @@ async fn quick_answer(target: &Target, event: Arc<Event>, within: Duration) -> O
     let until = Instant::now() + within;
     let _place = target.slots.acquire_quick(within).await?;
     let left = until.saturating_duration_since(Instant::now());
-    tokio::time::timeout(left, target.handler.respond(event, left)).await.ok()?
+    tokio::time::timeout(left, target.handler.respond(event, left))
+        .await
+        .ok()?
 }
 
 /// What became of the event.

@@ -15,14 +15,19 @@ pub struct Bucket {
 impl Bucket {
     /// Full.
     pub fn new(per_second: f64, now: Instant) -> Bucket {
-        Bucket { per_second, tokens: per_second.max(1.0), at: now }
+        Bucket {
+            per_second,
+            tokens: per_second.max(1.0),
+            at: now,
+        }
     }
 
     /// How many of `max` may begin now; they are taken out.
     pub fn take(&mut self, per_second: f64, max: usize, now: Instant) -> usize {
         // The hook file may have changed.
         self.per_second = per_second;
-        let filled = self.tokens + now.saturating_duration_since(self.at).as_secs_f64() * per_second;
+        let filled =
+            self.tokens + now.saturating_duration_since(self.at).as_secs_f64() * per_second;
         self.tokens = filled.min(per_second.max(1.0));
         self.at = now;
         let taken = (self.tokens.floor() as usize).min(max);
@@ -46,13 +51,26 @@ mod tests {
     fn a_second_holds_so_many_and_no_more() {
         let start = Instant::now();
         let mut bucket = Bucket::new(10.0, start);
-        assert_eq!((bucket.take(10.0, 16, start), bucket.take(10.0, 16, start)), (10, 0));
+        assert_eq!(
+            (bucket.take(10.0, 16, start), bucket.take(10.0, 16, start)),
+            (10, 0)
+        );
         assert_eq!(bucket.take(10.0, 16, start + Duration::from_millis(350)), 3);
         bucket.put_back(2);
         assert_eq!(bucket.take(10.0, 16, start + Duration::from_millis(350)), 2);
-        assert_eq!(bucket.take(10.0, 99, start + Duration::from_secs(60)), 10, "nothing is saved up");
+        assert_eq!(
+            bucket.take(10.0, 99, start + Duration::from_secs(60)),
+            10,
+            "nothing is saved up"
+        );
         let mut slow = Bucket::new(0.5, start);
-        assert_eq!((slow.take(0.5, 9, start), slow.take(0.5, 9, start + Duration::from_secs(1))), (1, 0));
+        assert_eq!(
+            (
+                slow.take(0.5, 9, start),
+                slow.take(0.5, 9, start + Duration::from_secs(1))
+            ),
+            (1, 0)
+        );
         assert_eq!(slow.take(0.5, 9, start + Duration::from_secs(2)), 1);
     }
 }

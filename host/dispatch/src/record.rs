@@ -6,9 +6,22 @@ use landfall_ledger::{AttemptRecord, NewEvent};
 use landfall_model::{Attempt, CallResult, Event, OutboundCall, Outcome};
 
 /// What the ledger keeps of it. `digest`: of the component. `emitted`: the events that it leaves for other hooks.
-pub fn kept(attempt: &Attempt, started_ms: i64, digest: &str, emitted: &[NewEvent]) -> AttemptRecord {
-    let log: Vec<_> = attempt.log.iter().map(|line| json!([line.level, line.text])).collect();
-    let status = if let Outcome::Done(reply) = &attempt.outcome { Some(reply.status) } else { None };
+pub fn kept(
+    attempt: &Attempt,
+    started_ms: i64,
+    digest: &str,
+    emitted: &[NewEvent],
+) -> AttemptRecord {
+    let log: Vec<_> = attempt
+        .log
+        .iter()
+        .map(|line| json!([line.level, line.text]))
+        .collect();
+    let status = if let Outcome::Done(reply) = &attempt.outcome {
+        Some(reply.status)
+    } else {
+        None
+    };
     let emitted = emitted.iter().map(|new| new.stored.event());
     let record = json!({
         "log": log,
@@ -33,10 +46,19 @@ pub fn kept(attempt: &Attempt, started_ms: i64, digest: &str, emitted: &[NewEven
 }
 
 fn call(call: &OutboundCall) -> Value {
-    let OutboundCall { method, url, duration, result } = call;
+    let OutboundCall {
+        method,
+        url,
+        duration,
+        result,
+    } = call;
     let ms = (duration.as_secs_f64() * 10_000.0).round() / 10.0;
     match result {
-        CallResult::Answered { status, bytes, beginning } => {
+        CallResult::Answered {
+            status,
+            bytes,
+            beginning,
+        } => {
             json!({ "method": method, "url": url, "ms": ms, "status": status, "answer_bytes": bytes, "answer": beginning })
         }
         CallResult::Failed { error, reason } => {
@@ -58,9 +80,26 @@ pub fn write(event: &Event, number: u32, attempt: &Attempt) {
             _ => tracing::error!(target: "handler", hook, event = event_id, "{text}"),
         }
     }
-    for OutboundCall { method, url, result, .. } in &attempt.calls {
-        let CallResult::Failed { error, reason } = result else { continue };
-        tracing::warn!(hook, event = event_id, number, method, url, error, reason, "outbound call failed");
+    for OutboundCall {
+        method,
+        url,
+        result,
+        ..
+    } in &attempt.calls
+    {
+        let CallResult::Failed { error, reason } = result else {
+            continue;
+        };
+        tracing::warn!(
+            hook,
+            event = event_id,
+            number,
+            method,
+            url,
+            error,
+            reason,
+            "outbound call failed"
+        );
     }
     if attempt.log_truncated {
         tracing::warn!(target: "handler", hook, event = event_id, "…more lines than an attempt may write: dropped");
@@ -69,9 +108,17 @@ pub fn write(event: &Event, number: u32, attempt: &Attempt) {
     let duration_ms = attempt.duration.as_secs_f64() * 1000.0;
     let memory_kib = attempt.memory_peak_bytes / 1024;
     // Which secret, by its number in the hook file: whoever rotates wants to know when the old one is out of use.
-    let verified_by = event.attributes.iter().find(|(name, _)| name == "verified-by").map(|(_, key)| key.as_str());
+    let verified_by = event
+        .attributes
+        .iter()
+        .find(|(name, _)| name == "verified-by")
+        .map(|(_, key)| key.as_str());
     let traceparent = event.attribute("traceparent");
-    let (calls, rows, reason) = (attempt.http_calls, attempt.staged.0, attempt.outcome.reason());
+    let (calls, rows, reason) = (
+        attempt.http_calls,
+        attempt.staged.0,
+        attempt.outcome.reason(),
+    );
     match &attempt.outcome {
         Outcome::Done(reply) => {
             let status = reply.status;

@@ -36,8 +36,17 @@ impl Delivery {
         let mut results = self.results(event, std::mem::take(&mut attempt.effects), target);
         loop {
             let end = ending::of(&attempt.outcome, results, number, &target.retry, chance());
-            let emitted = if let Ending::Done(left) = &end { &left.emitted[..] } else { &[] };
-            let kept = record::kept(attempt, started_ms, &target.handler.component().digest, emitted);
+            let emitted = if let Ending::Done(left) = &end {
+                &left.emitted[..]
+            } else {
+                &[]
+            };
+            let kept = record::kept(
+                attempt,
+                started_ms,
+                &target.handler.component().digest,
+                emitted,
+            );
             match end {
                 Ending::Done(mut left) => {
                     left.reply = repeatable(event, attempt, target);
@@ -45,15 +54,29 @@ impl Delivery {
                     match lease.done(kept, left).await? {
                         Ended::Kept => {
                             self.ring_for(&emitted);
-                            return Ok(Settled { is_kept: true, pause: None, counts: true });
+                            return Ok(Settled {
+                                is_kept: true,
+                                pause: None,
+                                counts: true,
+                            });
                         }
-                        Ended::Lost => return Ok(Settled { is_kept: false, pause: None, counts: true }),
+                        Ended::Lost => {
+                            return Ok(Settled {
+                                is_kept: false,
+                                pause: None,
+                                counts: true,
+                            });
+                        }
                         // Who came second runs again soon, and nothing is counted: the others got on.
                         Ended::Refused(same, why @ Refused::Changed(_)) => {
                             attempt.outcome = outcome(event, why);
                             let pause = AGAIN_WITHIN.mul_f64(chance());
                             same.again(pause).await?;
-                            return Ok(Settled { is_kept: true, pause: Some(pause), counts: false });
+                            return Ok(Settled {
+                                is_kept: true,
+                                pause: Some(pause),
+                                counts: false,
+                            });
                         }
                         Ended::Refused(same, why) => {
                             lease = same;
@@ -63,11 +86,19 @@ impl Delivery {
                     }
                 }
                 Ending::Retry(pause) => {
-                    return Ok(Settled { is_kept: lease.retry(kept, pause).await?, pause: Some(pause), counts: true });
+                    return Ok(Settled {
+                        is_kept: lease.retry(kept, pause).await?,
+                        pause: Some(pause),
+                        counts: true,
+                    });
                 }
                 Ending::Dead(why) => {
                     tracing::error!(hook = &*event.hook, event = %event.id, attempts = number, why, "delivery is dead");
-                    return Ok(Settled { is_kept: lease.bury(kept, why).await?, pause: None, counts: true });
+                    return Ok(Settled {
+                        is_kept: lease.bury(kept, why).await?,
+                        pause: None,
+                        counts: true,
+                    });
                 }
             }
         }
@@ -78,7 +109,10 @@ impl Delivery {
 pub fn outcome(event: &Event, refused: Refused) -> Outcome {
     let outcome = match refused {
         Refused::Changed(key) => Outcome::Retry {
-            reason: format!("kv: `{}` was changed by another handler meanwhile", key.escape_debug()),
+            reason: format!(
+                "kv: `{}` was changed by another handler meanwhile",
+                key.escape_debug()
+            ),
             after: None,
         },
         Refused::OverQuota(why) => Outcome::OverLimit(why),

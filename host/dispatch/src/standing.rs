@@ -11,7 +11,8 @@ use super::rate::Bucket;
 use landfall_engine::Target;
 use landfall_ledger::{FirstState, LedgerError};
 use landfall_model::{
-    CallResult, Event, EventId, LOG_WINDOW, LogDecision, OutboundCall, Outcome, RefusalLog, RefusedRequest,
+    CallResult, Event, EventId, LOG_WINDOW, LogDecision, OutboundCall, Outcome, RefusalLog,
+    RefusedRequest,
 };
 
 /// What is known of one hook while the process lives.
@@ -51,7 +52,10 @@ pub(super) struct Repeat {
 
 impl Repeat {
     pub fn of(event: &Event) -> Repeat {
-        Repeat { event: event.id, client_address: event.attribute("client-address").map(str::to_owned) }
+        Repeat {
+            event: event.id,
+            client_address: event.attribute("client-address").map(str::to_owned),
+        }
     }
 }
 
@@ -84,7 +88,11 @@ pub(super) async fn log_suppressed(
     let suppressed = refusals.take_suppressed(&hook, reason, Instant::now());
     let seconds = LOG_WINDOW.as_secs();
     if suppressed > 0 {
-        tracing::info!(hook = &*hook, suppressed, "{what} (and {suppressed} more in the last {seconds} s)");
+        tracing::info!(
+            hook = &*hook,
+            suppressed,
+            "{what} (and {suppressed} more in the last {seconds} s)"
+        );
     }
 }
 
@@ -100,8 +108,13 @@ impl Delivery {
 
     /// Whether its events wait: by the operator's word, because it fails every time.
     pub fn waits(&self, hook: &str) -> (bool, bool) {
-        let standings = self.standings.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
-        standings.get(hook).map_or((false, false), |one| (one.is_paused, one.circuit.is_open(Instant::now())))
+        let standings = self
+            .standings
+            .lock()
+            .unwrap_or_else(|poisoned| poisoned.into_inner());
+        standings.get(hook).map_or((false, false), |one| {
+            (one.is_paused, one.circuit.is_open(Instant::now()))
+        })
     }
 
     /// Whether nothing of this hook may begin now.
@@ -118,8 +131,12 @@ impl Delivery {
         let now = Instant::now();
         self.standing(hook, |standing| {
             let max = if standing.is_paused { 0 } else { max };
-            let Some(rate) = target.max_rate else { return standing.circuit.begin(max, now) };
-            let bucket = standing.bucket.get_or_insert_with(|| Bucket::new(rate, now));
+            let Some(rate) = target.max_rate else {
+                return standing.circuit.begin(max, now);
+            };
+            let bucket = standing
+                .bucket
+                .get_or_insert_with(|| Bucket::new(rate, now));
             let within_rate = bucket.take(rate, max, now);
             let begun = standing.circuit.begin(within_rate, now);
             bucket.put_back(within_rate - begun);
@@ -138,24 +155,40 @@ impl Delivery {
 
     /// Attempts since the start: hook, outcome, how many.
     pub fn attempts(&self) -> Vec<(Arc<str>, &'static str, u64)> {
-        let standings = self.standings.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        let standings = self
+            .standings
+            .lock()
+            .unwrap_or_else(|poisoned| poisoned.into_inner());
         let of_one = |(hook, standing): (&Arc<str>, &Standing)| {
-            standing.attempts.iter().map(|(word, count)| (hook.clone(), *word, *count)).collect::<Vec<_>>()
+            standing
+                .attempts
+                .iter()
+                .map(|(word, count)| (hook.clone(), *word, *count))
+                .collect::<Vec<_>>()
         };
         standings.iter().flat_map(of_one).collect()
     }
 
     /// Outbound calls that were denied or failed since the start: hook, why, how many.
     pub fn failed_calls(&self) -> Vec<(Arc<str>, &'static str, u64)> {
-        let standings = self.standings.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        let standings = self
+            .standings
+            .lock()
+            .unwrap_or_else(|poisoned| poisoned.into_inner());
         let of_one = |(hook, standing): (&Arc<str>, &Standing)| {
-            standing.failed_calls.iter().map(|(word, count)| (hook.clone(), *word, *count)).collect::<Vec<_>>()
+            standing
+                .failed_calls
+                .iter()
+                .map(|(word, count)| (hook.clone(), *word, *count))
+                .collect::<Vec<_>>()
         };
         standings.iter().flat_map(of_one).collect()
     }
 
     pub(super) fn count(&self, hook: &Arc<str>, outcome: &Outcome) {
-        self.standing(hook, |standing| *standing.attempts.entry(outcome.word()).or_default() += 1);
+        self.standing(hook, |standing| {
+            *standing.attempts.entry(outcome.word()).or_default() += 1
+        });
     }
 
     pub(super) fn count_failed_calls(&self, hook: &Arc<str>, calls: &[OutboundCall]) {
@@ -172,16 +205,34 @@ impl Delivery {
 
     /// How often events came again since the start, by hook.
     pub fn repeats(&self) -> Vec<(Arc<str>, RepeatCounts)> {
-        let standings = self.standings.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
-        standings.iter().map(|(hook, standing)| (hook.clone(), standing.repeats)).collect()
+        let standings = self
+            .standings
+            .lock()
+            .unwrap_or_else(|poisoned| poisoned.into_inner());
+        standings
+            .iter()
+            .map(|(hook, standing)| (hook.clone(), standing.repeats))
+            .collect()
     }
 
     /// Counts and logs a duplicate, and keeps it among the refused requests, where `landfall explain` finds it.
-    pub(super) fn record_duplicate(&self, hook: &Arc<str>, duplicate: Repeat, first: EventId, state: FirstState) {
+    pub(super) fn record_duplicate(
+        &self,
+        hook: &Arc<str>,
+        duplicate: Repeat,
+        first: EventId,
+        state: FirstState,
+    ) {
         let is_replayed = state == FirstState::Replayed;
-        let Repeat { event, client_address } = duplicate;
+        let Repeat {
+            event,
+            client_address,
+        } = duplicate;
         let (reason, what) = match is_replayed {
-            true => ("duplicate_of_dead", "duplicate of a dead delivery: the event runs again"),
+            true => (
+                "duplicate_of_dead",
+                "duplicate of a dead delivery: the event runs again",
+            ),
             false => ("duplicate", "duplicate delivery, not run again"),
         };
         let entry = RefusedRequest {
@@ -194,10 +245,17 @@ impl Delivery {
             client_address,
         };
         match self.refusals.record(entry, Instant::now()) {
-            LogDecision::Write => tracing::info!(hook = &**hook, event = %first, duplicate = %event, "{what}"),
+            LogDecision::Write => {
+                tracing::info!(hook = &**hook, event = %first, duplicate = %event, "{what}")
+            }
             LogDecision::Suppress => {}
             LogDecision::SuppressFirst => {
-                tokio::spawn(log_suppressed(self.refusals.clone(), hook.clone(), reason, what));
+                tokio::spawn(log_suppressed(
+                    self.refusals.clone(),
+                    hook.clone(),
+                    reason,
+                    what,
+                ));
             }
         }
         self.standing(hook, |standing| {
@@ -217,16 +275,31 @@ impl Delivery {
             if well {
                 standing.circuit = Circuit::default();
             } else if standing.circuit.failed(Instant::now()) {
-                tracing::error!(hook = &**hook, "fails every time: its events wait, and one is tried now and then");
+                tracing::error!(
+                    hook = &**hook,
+                    "fails every time: its events wait, and one is tried now and then"
+                );
             }
         });
     }
 
     /// Those that the operator has paused: before this start, or at another node.
     pub(super) async fn remember_pauses(&self) -> Result<(), LedgerError> {
-        let paused: Vec<Arc<str>> = self.queue.ledger().paused().await?.into_iter().map(Arc::from).collect();
-        let mut standings = self.standings.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
-        standings.iter_mut().for_each(|(hook, standing)| standing.is_paused = paused.contains(hook));
+        let paused: Vec<Arc<str>> = self
+            .queue
+            .ledger()
+            .paused()
+            .await?
+            .into_iter()
+            .map(Arc::from)
+            .collect();
+        let mut standings = self
+            .standings
+            .lock()
+            .unwrap_or_else(|poisoned| poisoned.into_inner());
+        standings
+            .iter_mut()
+            .for_each(|(hook, standing)| standing.is_paused = paused.contains(hook));
         for hook in paused {
             standings.entry(hook).or_default().is_paused = true;
         }
@@ -234,7 +307,10 @@ impl Delivery {
     }
 
     fn standing<T>(&self, hook: &Arc<str>, act: impl FnOnce(&mut Standing) -> T) -> T {
-        let mut standings = self.standings.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        let mut standings = self
+            .standings
+            .lock()
+            .unwrap_or_else(|poisoned| poisoned.into_inner());
         act(standings.entry(hook.clone()).or_default())
     }
 }

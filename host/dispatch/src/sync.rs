@@ -20,7 +20,13 @@ const GRACE: Duration = Duration::from_millis(500);
 
 impl Delivery {
     /// The outcome of the one attempt, `limit` and a grace from now at the latest. The slot is held until the run has ended.
-    pub async fn sync(self: &Arc<Self>, target: Target, event: Event, slot: Slot, limit: Duration) -> Outcome {
+    pub async fn sync(
+        self: &Arc<Self>,
+        target: Target,
+        event: Event,
+        slot: Slot,
+        limit: Duration,
+    ) -> Outcome {
         let delivery = self.clone();
         let run = tokio::spawn(async move {
             let _slot = slot;
@@ -60,8 +66,13 @@ impl Delivery {
             let emitted = results.emitted.clone();
             let kept = record::kept(&attempt, started_ms, digest, &emitted);
             // A success that cannot be stored is none.
-            match ledger.record(stored.clone(), kept, Ending::Done(results)).await {
-                Ok(Finished::Refused(why)) => attempt.outcome = settle::outcome(stored.event(), why),
+            match ledger
+                .record(stored.clone(), kept, Ending::Done(results))
+                .await
+            {
+                Ok(Finished::Refused(why)) => {
+                    attempt.outcome = settle::outcome(stored.event(), why)
+                }
                 Ok(_) => {
                     self.ring_for(&emitted);
                     return attempt.outcome;
@@ -71,8 +82,17 @@ impl Delivery {
         }
         let kept = record::kept(&attempt, started_ms, digest, &[]);
         // Nothing is tried again: whatever failed is dead, and can be replayed.
-        let once = RetrySpec { attempts: 1, ..RetrySpec::default() };
-        let end = ending::of(&attempt.outcome, Results::empty(target.quota), 1, &once, 0.5);
+        let once = RetrySpec {
+            attempts: 1,
+            ..RetrySpec::default()
+        };
+        let end = ending::of(
+            &attempt.outcome,
+            Results::empty(target.quota),
+            1,
+            &once,
+            0.5,
+        );
         if ledger.record_later(stored, kept, end).is_none() {
             self.dropped.fetch_add(1, Ordering::Relaxed);
         }
@@ -86,7 +106,10 @@ impl Delivery {
 
     fn may_keep(&self, now: Instant) -> bool {
         let second = now.duration_since(self.began).as_secs();
-        let mut kept = self.kept.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        let mut kept = self
+            .kept
+            .lock()
+            .unwrap_or_else(|poisoned| poisoned.into_inner());
         if kept.0 != second {
             *kept = (second, 0);
         }

@@ -72,7 +72,13 @@ impl Waiters {
     /// The caller of a duplicate waits for the outcome of the first event's next attempt. Also the reply, if the event has just ended.
     pub fn join(&self, event: EventId) -> (Waiter<'_>, Option<Reply>) {
         let waiter = self.add(event, false);
-        let told = self.waiting().told.iter().rev().find(|(told, _)| *told == event).map(|(_, reply)| reply.clone());
+        let told = self
+            .waiting()
+            .told
+            .iter()
+            .rev()
+            .find(|(told, _)| *told == event)
+            .map(|(_, reply)| reply.clone());
 
         (waiter, told)
     }
@@ -81,14 +87,21 @@ impl Waiters {
         let (tell, told) = oneshot::channel();
         let number = self.waiting().add(event, is_first, tell);
 
-        Waiter { waiters: self, event, number, told }
+        Waiter {
+            waiters: self,
+            event,
+            number,
+            told,
+        }
     }
 
     /// Whether every caller that this event has had still waits here, and will be told the outcome which is stored next: from now on
     /// none leaves without it.
     pub fn claim(&self, event: EventId) -> bool {
         let mut waiting = self.waiting();
-        let Some(callers) = waiting.by_event.get_mut(&event) else { return false };
+        let Some(callers) = waiting.by_event.get_mut(&event) else {
+            return false;
+        };
         callers.claimed = !callers.has_left && callers.waiting.iter().any(|caller| caller.is_first);
         callers.claimed
     }
@@ -128,17 +141,24 @@ impl Waiters {
             waiting.by_event.remove(&event)
         };
         let callers = callers.into_iter().flat_map(|callers| callers.waiting);
-        callers.fold(false, |is_heard, caller| caller.tell.send(outcome.clone()).is_ok() | is_heard)
+        callers.fold(false, |is_heard, caller| {
+            caller.tell.send(outcome.clone()).is_ok() | is_heard
+        })
     }
 
     /// How many replies are remembered, and the bytes of their bodies.
     pub fn remembered(&self) -> (usize, usize) {
         let waiting = self.waiting();
-        (waiting.told.len(), waiting.told.iter().map(|(_, reply)| reply.body.len()).sum())
+        (
+            waiting.told.len(),
+            waiting.told.iter().map(|(_, reply)| reply.body.len()).sum(),
+        )
     }
 
     fn waiting(&self) -> std::sync::MutexGuard<'_, Waiting> {
-        self.waiting.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+        self.waiting
+            .lock()
+            .unwrap_or_else(|poisoned| poisoned.into_inner())
     }
 }
 
@@ -149,12 +169,22 @@ impl Waiting {
     fn add(&mut self, event: EventId, is_first: bool, tell: oneshot::Sender<Outcome>) -> u64 {
         self.next += 1;
         let number = self.next;
-        self.by_event.entry(event).or_default().waiting.push(Caller { number, is_first, tell });
+        self.by_event
+            .entry(event)
+            .or_default()
+            .waiting
+            .push(Caller {
+                number,
+                is_first,
+                tell,
+            });
         number
     }
 
     fn remove(&mut self, event: EventId, number: u64) {
-        let Some(callers) = self.by_event.get_mut(&event) else { return };
+        let Some(callers) = self.by_event.get_mut(&event) else {
+            return;
+        };
         let before = callers.waiting.len();
         callers.waiting.retain(|caller| caller.number != number);
         callers.has_left |= callers.waiting.len() < before;
@@ -193,7 +223,9 @@ impl Waiter<'_> {
     /// Leaves, unless the outcome has been claimed for whoever waits.
     fn is_claimed(&self) -> bool {
         let mut waiting = self.waiters.waiting();
-        let Some(callers) = waiting.by_event.get_mut(&self.event) else { return true };
+        let Some(callers) = waiting.by_event.get_mut(&self.event) else {
+            return true;
+        };
         if callers.claimed {
             return true;
         }
@@ -222,14 +254,20 @@ mod tests {
 
         assert!(waiters.tell(EVENT, &Outcome::Timeout));
         assert!(!waiters.has(EVENT));
-        assert_eq!(first.within(Duration::ZERO, Duration::ZERO).await, Waited::Told(Outcome::Timeout));
+        assert_eq!(
+            first.within(Duration::ZERO, Duration::ZERO).await,
+            Waited::Told(Outcome::Timeout)
+        );
     }
 
     #[tokio::test(start_paused = true)]
     async fn nobody_leaves_a_claimed_outcome() {
         let (second, waiters) = (Duration::from_secs(1), Waiters::default());
         assert!(!waiters.claim(EVENT), "nobody waits");
-        assert_eq!(waiters.wait(EVENT).within(second, second).await, Waited::Left);
+        assert_eq!(
+            waiters.wait(EVENT).within(second, second).await,
+            Waited::Left
+        );
         assert!(!waiters.claim(EVENT), "the caller has left");
 
         let caller = waiters.wait(EVENT);
@@ -256,7 +294,10 @@ mod tests {
         let (second, waiters) = (Duration::from_secs(1), Waiters::default());
         let (duplicate, told) = waiters.join(EVENT);
         assert_eq!(told, None);
-        assert!(!waiters.claim(EVENT), "the first caller is not here: it may have its 2xx");
+        assert!(
+            !waiters.claim(EVENT),
+            "the first caller is not here: it may have its 2xx"
+        );
         let first = waiters.wait(EVENT);
         assert!(waiters.claim(EVENT));
         waiters.release(EVENT);
@@ -277,7 +318,11 @@ mod tests {
     #[tokio::test]
     async fn late_duplicates_are_told() {
         let waiters = Waiters::default();
-        let reply = Reply { status: 400, headers: Default::default(), body: Default::default() };
+        let reply = Reply {
+            status: 400,
+            headers: Default::default(),
+            body: Default::default(),
+        };
         waiters.tell(EVENT, &Outcome::Done(reply.clone()));
         assert_eq!(waiters.join(EVENT).1, Some(reply));
     }

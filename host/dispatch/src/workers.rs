@@ -59,7 +59,9 @@ impl Delivery {
 
     /// Looks at once where another node says that it has queued something.
     pub async fn hear_for_ever(self: Arc<Self>) {
-        let Some(mut hints) = self.queue.ledger().hints() else { return };
+        let Some(mut hints) = self.queue.ledger().hints() else {
+            return;
+        };
         while let Some(hook) = hints.recv().await {
             self.queue.is_due(&hook.into(), self.queue.ledger().now());
         }
@@ -67,10 +69,19 @@ impl Delivery {
 
     /// Extends the leases of what runs, until the process stops.
     pub async fn beat_for_ever(self: Arc<Self>) {
-        let beat_every = if self.queue.ledger().is_shared() { SHARED_BEAT } else { BEAT_EVERY };
+        let beat_every = if self.queue.ledger().is_shared() {
+            SHARED_BEAT
+        } else {
+            BEAT_EVERY
+        };
         loop {
             // After an outage, leases are extended soon.
-            tokio::time::sleep(if self.can_accept() { beat_every } else { LOOK_EVERY }).await;
+            tokio::time::sleep(if self.can_accept() {
+                beat_every
+            } else {
+                LOOK_EVERY
+            })
+            .await;
             match self.queue.beat().await {
                 Ok(0) => {}
                 Ok(freed) => {
@@ -115,8 +126,12 @@ impl Delivery {
         let mut places: HashMap<Arc<str>, (Target, Vec<Slot>)> = HashMap::new();
         for hook in self.queue.hooks_due() {
             // A hook that is not there, or has nothing to run, burns no attempts: its events wait.
-            let Some(target) = self.targets.find(&hook) else { continue };
-            let mut slots: Vec<Slot> = std::iter::from_fn(|| target.slots.try_acquire()).take(ROUND_MAX).collect();
+            let Some(target) = self.targets.find(&hook) else {
+                continue;
+            };
+            let mut slots: Vec<Slot> = std::iter::from_fn(|| target.slots.try_acquire())
+                .take(ROUND_MAX)
+                .collect();
             let allowed = self.begin(&hook, &target, slots.len());
             slots.truncate(allowed);
             if !slots.is_empty() {
@@ -126,13 +141,21 @@ impl Delivery {
         if places.is_empty() {
             return Ok(0);
         }
-        let asked = places.iter().map(|(hook, (_, slots))| (hook.clone(), slots.len())).collect();
+        let asked = places
+            .iter()
+            .map(|(hook, (_, slots))| (hook.clone(), slots.len()))
+            .collect();
         let mut started = 0;
         for (hook, due) in self.queue.claim(asked).await? {
-            let Some((target, mut slots)) = places.remove(&hook) else { continue };
+            let Some((target, mut slots)) = places.remove(&hook) else {
+                continue;
+            };
             for one in due {
                 let Some(slot) = slots.pop() else { break };
-                tokio::spawn(self.clone().run(one.lease, slot, target.clone(), one.replayed, None));
+                tokio::spawn(
+                    self.clone()
+                        .run(one.lease, slot, target.clone(), one.replayed, None),
+                );
                 started += 1;
             }
             self.not_begun(&hook, slots.len());
@@ -151,7 +174,11 @@ impl Delivery {
     ) {
         let (event, number) = (lease.event().clone(), lease.attempt());
         let hook = event.hook.clone();
-        let shown = if replayed { Arc::new(marked(&event)) } else { event.clone() };
+        let shown = if replayed {
+            Arc::new(marked(&event))
+        } else {
+            event.clone()
+        };
         let (started, started_ms) = (Instant::now(), to_ms(self.clock.now()));
         landfall_model::kill_point!("before-run");
         let running = {
@@ -167,7 +194,9 @@ impl Delivery {
         let is_claimed = self.claim_refusal(&event, &mut attempt);
         record::write(&event, number, &attempt);
         self.count_failed_calls(&hook, &attempt.calls);
-        let settled = self.settle(lease, &event, &mut attempt, started_ms, &target).await;
+        let settled = self
+            .settle(lease, &event, &mut attempt, started_ms, &target)
+            .await;
         self.count(&hook, &attempt.outcome);
         if settled.as_ref().is_ok_and(|settled| settled.counts) {
             // A hook that hands events to itself calls something else with each: one that is down says nothing of the others.
@@ -179,7 +208,11 @@ impl Delivery {
         landfall_model::kill_point!("after-end");
         let now = self.queue.ledger().now();
         match settled {
-            Ok(Settled { is_kept: true, pause, counts: true }) => {
+            Ok(Settled {
+                is_kept: true,
+                pause,
+                counts: true,
+            }) => {
                 let is_heard = self.waiters.tell(event.id, &attempt.outcome);
                 if is_claimed && !is_heard && matches!(attempt.outcome, Outcome::Done(_)) {
                     self.run_unheard_again(event.id, &hook).await;
@@ -193,13 +226,18 @@ impl Delivery {
                     None => self.queue.ring(),
                 }
             }
-            Ok(Settled { is_kept: true, pause, counts: false }) => {
+            Ok(Settled {
+                is_kept: true,
+                pause,
+                counts: false,
+            }) => {
                 // The next attempt answers those who wait.
                 self.waiters.release(event.id);
                 if let Some(remote) = remote {
                     self.waiters.adopt(event.id, remote);
                 }
-                self.queue.is_due(&hook, now.plus(pause.unwrap_or_default()));
+                self.queue
+                    .is_due(&hook, now.plus(pause.unwrap_or_default()));
             }
             Ok(Settled { is_kept: false, .. }) => {
                 tracing::warn!(hook = &*hook, event = %event.id, number, "the lease was lost: what the attempt left is dropped");
@@ -218,8 +256,12 @@ impl Delivery {
     /// A reply that refuses the event and reaches no caller is no success: the sender has its 2xx and will not send again. It means
     /// what the response of a plain `wasi:http` component means. True: the reply refuses the event, and a caller waits for it.
     fn claim_refusal(&self, event: &Event, attempt: &mut Attempt) -> bool {
-        let Outcome::Done(reply) = &attempt.outcome else { return false };
-        let Some(failed) = Outcome::of_unheard_response(reply.status, &reply.headers) else { return false };
+        let Outcome::Done(reply) = &attempt.outcome else {
+            return false;
+        };
+        let Some(failed) = Outcome::of_unheard_response(reply.status, &reply.headers) else {
+            return false;
+        };
         if self.waiters.claim(event.id) {
             return true;
         }
@@ -236,7 +278,12 @@ impl Delivery {
     /// No caller knows that the event was refused, and it has ended as done: it runs again. Its next refusal is tried again or dead,
     /// since no caller waits for it.
     async fn run_unheard_again(&self, event: EventId, hook: &Arc<str>) {
-        let order = ReplayOrder { events: vec![event], delay: Duration::ZERO, apart: Duration::ZERO, again: false };
+        let order = ReplayOrder {
+            events: vec![event],
+            delay: Duration::ZERO,
+            apart: Duration::ZERO,
+            again: false,
+        };
         match self.queue.ledger().replay(order).await {
             Ok(_) => {
                 tracing::warn!(
@@ -263,5 +310,8 @@ fn marked(event: &Event) -> Event {
 
 fn panicked(error: &tokio::task::JoinError, duration: Duration) -> Attempt {
     tracing::error!(%error, "an attempt panicked in the host");
-    Attempt::of_host(Outcome::HostFault("a host function panicked".into()), duration)
+    Attempt::of_host(
+        Outcome::HostFault("a host function panicked".into()),
+        duration,
+    )
 }

@@ -6,7 +6,8 @@ use axum::body::Body;
 use axum::response::Response;
 use bytes::Bytes;
 use http::header::{
-    ACCEPT_ENCODING, ALLOW, CONNECTION, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE, X_CONTENT_TYPE_OPTIONS,
+    ACCEPT_ENCODING, ALLOW, CONNECTION, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE,
+    X_CONTENT_TYPE_OPTIONS,
 };
 use http::{HeaderValue, StatusCode};
 
@@ -72,23 +73,50 @@ impl Stop {
     pub(super) fn response(self) -> Response {
         match self {
             Stop::UnknownPath => error(StatusCode::NOT_FOUND, "no hook here"),
-            Stop::Method(allow) => with(error(StatusCode::METHOD_NOT_ALLOWED, "method not allowed"), ALLOW, allow),
+            Stop::Method(allow) => with(
+                error(StatusCode::METHOD_NOT_ALLOWED, "method not allowed"),
+                ALLOW,
+                allow,
+            ),
             Stop::Options(allow) => with(empty(StatusCode::NO_CONTENT), ALLOW, allow),
             Stop::Head => empty(StatusCode::OK),
             Stop::BadHead(why) => closing(error(StatusCode::BAD_REQUEST, why)),
-            Stop::LargeHead => closing(error(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, "request head too large")),
+            Stop::LargeHead => closing(error(
+                StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
+                "request head too large",
+            )),
             Stop::BadBody => closing(error(StatusCode::BAD_REQUEST, "body broken")),
             Stop::SlowBody => closing(error(StatusCode::REQUEST_TIMEOUT, "body too slow")),
-            Stop::TooLarge | Stop::TooLargeToKeep(_) => closing(error(StatusCode::PAYLOAD_TOO_LARGE, "body too large")),
-            Stop::UnknownEncoding => {
-                let response = error(StatusCode::UNSUPPORTED_MEDIA_TYPE, "content-encoding not supported");
-                with(response, ACCEPT_ENCODING, HeaderValue::from_static("gzip, deflate, br, zstd"))
+            Stop::TooLarge | Stop::TooLargeToKeep(_) => {
+                closing(error(StatusCode::PAYLOAD_TOO_LARGE, "body too large"))
             }
-            Stop::BadEncoding => error(StatusCode::BAD_REQUEST, "body does not match its content-encoding"),
+            Stop::UnknownEncoding => {
+                let response = error(
+                    StatusCode::UNSUPPORTED_MEDIA_TYPE,
+                    "content-encoding not supported",
+                );
+                with(
+                    response,
+                    ACCEPT_ENCODING,
+                    HeaderValue::from_static("gzip, deflate, br, zstd"),
+                )
+            }
+            Stop::BadEncoding => error(
+                StatusCode::BAD_REQUEST,
+                "body does not match its content-encoding",
+            ),
             Stop::Unauthorized(status, _) => unauthorized(status),
-            Stop::Challenge(status, _) => empty(StatusCode::from_u16(status).unwrap_or(StatusCode::FORBIDDEN)),
-            Stop::Unavailable(_) => retry(error(StatusCode::SERVICE_UNAVAILABLE, "unavailable"), RETRY_LATER),
-            Stop::NotKept(_) => retry(error(StatusCode::SERVICE_UNAVAILABLE, "not stored"), RETRY_LATER),
+            Stop::Challenge(status, _) => {
+                empty(StatusCode::from_u16(status).unwrap_or(StatusCode::FORBIDDEN))
+            }
+            Stop::Unavailable(_) => retry(
+                error(StatusCode::SERVICE_UNAVAILABLE, "unavailable"),
+                RETRY_LATER,
+            ),
+            Stop::NotKept(_) => retry(
+                error(StatusCode::SERVICE_UNAVAILABLE, "not stored"),
+                RETRY_LATER,
+            ),
             Stop::Busy(_) => retry(error(StatusCode::SERVICE_UNAVAILABLE, "busy"), RETRY_SOON),
         }
     }
@@ -97,16 +125,23 @@ impl Stop {
 /// What the caller gets for an outcome in mode `sync`. The handler's reasons are the operator's, not the caller's.
 pub fn outcome(rules: &AnswerRules, outcome: Outcome, event: EventId) -> Response {
     let failed = |status: StatusCode, what: &str| {
-        json(status, &serde_json::json!({ "error": what, "event": event.to_string() }))
+        json(
+            status,
+            &serde_json::json!({ "error": what, "event": event.to_string() }),
+        )
     };
     match outcome {
         Outcome::Done(handlers) => reply(rules, handlers, event),
-        Outcome::Retry { after, .. } => {
-            retry(failed(StatusCode::SERVICE_UNAVAILABLE, "not handled now"), after.unwrap_or(RETRY_LATER))
-        }
+        Outcome::Retry { after, .. } => retry(
+            failed(StatusCode::SERVICE_UNAVAILABLE, "not handled now"),
+            after.unwrap_or(RETRY_LATER),
+        ),
         Outcome::Reject(_) => failed(StatusCode::UNPROCESSABLE_ENTITY, "rejected"),
         Outcome::Timeout => failed(StatusCode::GATEWAY_TIMEOUT, "timeout"),
-        Outcome::HostFault(_) => retry(failed(StatusCode::SERVICE_UNAVAILABLE, "not handled now"), RETRY_LATER),
+        Outcome::HostFault(_) => retry(
+            failed(StatusCode::SERVICE_UNAVAILABLE, "not handled now"),
+            RETRY_LATER,
+        ),
         Outcome::Trap(_) | Outcome::OutOfMemory | Outcome::OverLimit(_) | Outcome::BadReply(_) => {
             failed(StatusCode::INTERNAL_SERVER_ERROR, "handler failed")
         }
@@ -117,12 +152,19 @@ pub fn outcome(rules: &AnswerRules, outcome: Outcome, event: EventId) -> Respons
 pub fn challenge(answer: Answer) -> Option<Response> {
     let mut response = empty(StatusCode::from_u16(answer.status).ok()?);
     for (name, value) in answer.headers {
-        response.headers_mut().insert(name.parse::<http::HeaderName>().ok()?, HeaderValue::from_str(&value).ok()?);
+        response.headers_mut().insert(
+            name.parse::<http::HeaderName>().ok()?,
+            HeaderValue::from_str(&value).ok()?,
+        );
     }
     if let Some((content_type, text)) = answer.body {
         *response.body_mut() = Body::from(text);
-        response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
-        response.headers_mut().insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+        response
+            .headers_mut()
+            .insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
+        response
+            .headers_mut()
+            .insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     }
     Some(response)
 }
@@ -132,7 +174,11 @@ fn unauthorized(status: u16) -> Response {
     let status = StatusCode::from_u16(status).expect("the verifier checked the status");
     let response = error(status, "unauthorized");
     match status {
-        StatusCode::UNAUTHORIZED => with(response, WWW_AUTHENTICATE, HeaderValue::from_static("Webhook")),
+        StatusCode::UNAUTHORIZED => with(
+            response,
+            WWW_AUTHENTICATE,
+            HeaderValue::from_static("Webhook"),
+        ),
         _ => response,
     }
 }
@@ -151,7 +197,11 @@ pub fn sent(counters: &Counters, hook: &Hook, response: Response) -> Response {
             avoided(response, instead)
         }
     };
-    if rules.reply_body == ReplyBody::Empty { without_body(response) } else { response }
+    if rules.reply_body == ReplyBody::Empty {
+        without_body(response)
+    } else {
+        response
+    }
 }
 
 /// Another status. What an avoided one would have said is not for the caller.
@@ -197,7 +247,10 @@ pub fn reply(rules: &AnswerRules, reply: Reply, event: EventId) -> Response {
     if rules.has_no_body(response.status().as_u16()) {
         return without_body(response);
     }
-    let content_type = response.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
+    let content_type = response
+        .headers()
+        .get(CONTENT_TYPE)
+        .and_then(|value| value.to_str().ok());
     let is_taken = !has_body || rules.takes_type(content_type);
     if rules.reply_body == ReplyBody::Accepted || !is_taken {
         return with_accepted_content(rules, response, event);
@@ -234,7 +287,11 @@ fn json(status: StatusCode, value: &serde_json::Value) -> Response {
 fn body(status: StatusCode, json: Bytes) -> Response {
     let mut response = Response::new(Body::from(json));
     *response.status_mut() = status;
-    with(response, CONTENT_TYPE, HeaderValue::from_static("application/json"))
+    with(
+        response,
+        CONTENT_TYPE,
+        HeaderValue::from_static("application/json"),
+    )
 }
 
 /// Nothing but a status.

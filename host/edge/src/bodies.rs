@@ -52,12 +52,17 @@ struct Mapped {
 
 impl Room {
     pub fn new(bytes: usize) -> Room {
-        Room { units: Arc::new(Semaphore::new((bytes / UNIT).min(Semaphore::MAX_PERMITS))) }
+        Room {
+            units: Arc::new(Semaphore::new((bytes / UNIT).min(Semaphore::MAX_PERMITS))),
+        }
     }
 
     /// Nothing yet.
     pub fn hold(&self) -> Held {
-        Held { room: self.units.clone(), units: None }
+        Held {
+            room: self.units.clone(),
+            units: None,
+        }
     }
 }
 
@@ -74,12 +79,18 @@ impl Held {
 
     /// The bytes that are reserved.
     pub fn bytes(&self) -> usize {
-        self.units.as_ref().map_or(0, OwnedSemaphorePermit::num_permits) * UNIT
+        self.units
+            .as_ref()
+            .map_or(0, OwnedSemaphorePermit::num_permits)
+            * UNIT
     }
 
     /// Another reservation in the same room, of nothing yet.
     pub fn another(&self) -> Held {
-        Held { room: self.room.clone(), units: None }
+        Held {
+            room: self.room.clone(),
+            units: None,
+        }
     }
 
     /// Adds another reservation to this one.
@@ -93,14 +104,24 @@ impl Held {
 
     /// Makes it room for `bytes` in all.
     pub fn grow_to(&mut self, bytes: usize) -> Result<(), NoRoom> {
-        let has = self.units.as_ref().map_or(0, OwnedSemaphorePermit::num_permits);
+        let has = self
+            .units
+            .as_ref()
+            .map_or(0, OwnedSemaphorePermit::num_permits);
         let lacks = bytes.div_ceil(UNIT).saturating_sub(has);
         if lacks == 0 {
             return Ok(());
         }
         let more = u32::try_from(lacks).map_err(|_| NoRoom)?;
-        let more = self.room.clone().try_acquire_many_owned(more).map_err(|_| NoRoom)?;
-        self.merge(Held { room: self.room.clone(), units: Some(more) });
+        let more = self
+            .room
+            .clone()
+            .try_acquire_many_owned(more)
+            .map_err(|_| NoRoom)?;
+        self.merge(Held {
+            room: self.room.clone(),
+            units: Some(more),
+        });
         Ok(())
     }
 }
@@ -110,7 +131,11 @@ impl Held {
 impl BodyBuffer {
     /// An empty buffer for a body of at most `max` bytes. What it holds is reserved in `held`.
     pub fn new(held: Held, max: usize) -> BodyBuffer {
-        BodyBuffer { held, bytes: Storage::Small(Vec::new()), max }
+        BodyBuffer {
+            held,
+            bytes: Storage::Small(Vec::new()),
+            max,
+        }
     }
 
     /// The bytes that it holds.
@@ -140,7 +165,8 @@ impl BodyBuffer {
                 bytes.extend_from_slice(more);
             }
             Storage::Small(bytes) => {
-                self.held.grow_to((bytes.len() + new).max(self.held.bytes()))?;
+                self.held
+                    .grow_to((bytes.len() + new).max(self.held.bytes()))?;
                 let mut mapped = Mapped::new(self.max.max(new))?;
                 mapped.extend(bytes);
                 mapped.extend(more);
@@ -190,8 +216,14 @@ mod tests {
     fn room_is_taken_as_it_is_filled_and_given_back() {
         let room = Room::new(4 * UNIT);
         let (mut one, mut two) = (room.hold(), room.hold());
-        assert_eq!((one.grow_to(1), one.grow_to(UNIT), one.grow_to(3 * UNIT)), (Ok(()), Ok(()), Ok(())));
-        assert_eq!((two.grow_to(UNIT), two.grow_to(UNIT + 1)), (Ok(()), Err(NoRoom)));
+        assert_eq!(
+            (one.grow_to(1), one.grow_to(UNIT), one.grow_to(3 * UNIT)),
+            (Ok(()), Ok(()), Ok(()))
+        );
+        assert_eq!(
+            (two.grow_to(UNIT), two.grow_to(UNIT + 1)),
+            (Ok(()), Err(NoRoom))
+        );
         drop(one);
         assert_eq!(two.grow_to(4 * UNIT), Ok(()));
     }
@@ -217,6 +249,9 @@ mod tests {
         let mut late = BodyBuffer::new(room.hold(), 1 << 20);
         assert_eq!(late.extend(&piece.repeat(100)), Err(NoRoom));
         drop((late, held));
-        assert_eq!(BodyBuffer::new(room.hold(), 1 << 20).extend(&piece.repeat(100)), Ok(()));
+        assert_eq!(
+            BodyBuffer::new(room.hold(), 1 << 20).extend(&piece.repeat(100)),
+            Ok(())
+        );
     }
 }

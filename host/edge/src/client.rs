@@ -25,18 +25,33 @@ pub fn client(peer: IpAddr, headers: &HeaderMap, trusted: &[IpNet]) -> Client {
     let mut last = peer.to_canonical();
     let is_trusted = |address: IpAddr| trusted.iter().any(|range| range.contains(&address));
     if !is_trusted(last) {
-        return Client { address: last, is_known: true };
+        return Client {
+            address: last,
+            is_known: true,
+        };
     }
 
-    let hops = if headers.contains_key(X_FORWARDED_FOR) { x_forwarded_for(headers) } else { forwarded(headers) };
+    let hops = if headers.contains_key(X_FORWARDED_FOR) {
+        x_forwarded_for(headers)
+    } else {
+        forwarded(headers)
+    };
     for hop in hops.into_iter().rev() {
-        let Some(address) = hop else { return Client { address: last, is_known: false } };
+        let Some(address) = hop else {
+            return Client {
+                address: last,
+                is_known: false,
+            };
+        };
         last = address;
         if !is_trusted(address) {
             break;
         }
     }
-    Client { address: last, is_known: true }
+    Client {
+        address: last,
+        is_known: true,
+    }
 }
 
 /// Whether a proxy says that it has passed on the request.
@@ -47,13 +62,18 @@ pub fn is_forwarded(headers: &HeaderMap) -> bool {
 /// Every entry in its order; none for one that is no address.
 fn x_forwarded_for(headers: &HeaderMap) -> Vec<Option<IpAddr>> {
     let lines = headers.get_all(X_FORWARDED_FOR).iter();
-    lines.flat_map(|line| line.as_bytes().split(|byte| *byte == b',')).map(|entry| node(entry.trim_ascii())).collect()
+    lines
+        .flat_map(|line| line.as_bytes().split(|byte| *byte == b','))
+        .map(|entry| node(entry.trim_ascii()))
+        .collect()
 }
 
 /// Every `for` in its order; none for an element without an address. A line that is not well formed counts as one such element.
 fn forwarded(headers: &HeaderMap) -> Vec<Option<IpAddr>> {
     let lines = headers.get_all(FORWARDED).iter();
-    lines.flat_map(|line| elements(line.as_bytes()).unwrap_or_else(|| vec![None])).collect()
+    lines
+        .flat_map(|line| elements(line.as_bytes()).unwrap_or_else(|| vec![None]))
+        .collect()
 }
 
 /// The elements of one `Forwarded` line: `for=192.0.2.60;proto=http, for="[2001:db8::1]:4711"`.
@@ -90,7 +110,10 @@ fn elements(line: &[u8]) -> Option<Vec<Option<IpAddr>>> {
 /// A token or a quoted text, and what follows it.
 fn value(text: &[u8]) -> Option<(Vec<u8>, &[u8])> {
     let Some(quoted) = text.strip_prefix(b"\"") else {
-        let end = text.iter().position(|byte| b";,".contains(byte)).unwrap_or(text.len());
+        let end = text
+            .iter()
+            .position(|byte| b";,".contains(byte))
+            .unwrap_or(text.len());
         let token = text[..end].trim_ascii();
         let is_token = !token.iter().any(|byte| b"\"= ".contains(byte));
         return is_token.then(|| (token.to_vec(), &text[end..]));
@@ -110,8 +133,13 @@ fn value(text: &[u8]) -> Option<(Vec<u8>, &[u8])> {
 /// An address with or without a port; `unknown` and made-up names (`_proxy1`) are none.
 fn node(text: &[u8]) -> Option<IpAddr> {
     let text = std::str::from_utf8(text).ok()?;
-    let bare = text.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(text);
-    let address = bare.parse::<IpAddr>().or_else(|_| text.parse::<SocketAddr>().map(|address| address.ip()));
+    let bare = text
+        .strip_prefix('[')
+        .and_then(|rest| rest.strip_suffix(']'))
+        .unwrap_or(text);
+    let address = bare
+        .parse::<IpAddr>()
+        .or_else(|_| text.parse::<SocketAddr>().map(|address| address.ip()));
     address.ok().map(|address| address.to_canonical())
 }
 
@@ -157,28 +185,49 @@ mod tests {
             ("2001:db8::1, fd00::5", "2001:db8::1"),
             ("::ffff:192.0.2.7", "192.0.2.7"),
         ] {
-            assert_eq!(client("10.0.0.1", &[("x-forwarded-for", value)]), expected, "{value}");
+            assert_eq!(
+                client("10.0.0.1", &[("x-forwarded-for", value)]),
+                expected,
+                "{value}"
+            );
         }
-        let lines = [("x-forwarded-for", "6.6.6.6"), ("x-forwarded-for", "192.0.2.7, 10.1.1.1")];
+        let lines = [
+            ("x-forwarded-for", "6.6.6.6"),
+            ("x-forwarded-for", "192.0.2.7, 10.1.1.1"),
+        ];
         assert_eq!(client("10.0.0.1", &lines), "192.0.2.7");
     }
 
     #[test]
     fn unreadable_entries_leave_the_client_unknown() {
-        for value in ["for=\"x, for=6.6.6.6", "junk, for=6.6.6.6", ", for=6.6.6.6", "for=a=b, for=6.6.6.6"] {
-            assert!(!judged("10.0.0.1", &[("forwarded", value)]).is_known, "{value}");
+        for value in [
+            "for=\"x, for=6.6.6.6",
+            "junk, for=6.6.6.6",
+            ", for=6.6.6.6",
+            "for=a=b, for=6.6.6.6",
+        ] {
+            assert!(
+                !judged("10.0.0.1", &[("forwarded", value)]).is_known,
+                "{value}"
+            );
         }
         assert!(!judged("10.0.0.1", &[("x-forwarded-for", "6.6.6.6, unknown")]).is_known);
         assert!(judged("10.0.0.1", &[("x-forwarded-for", "unknown, 6.6.6.6")]).is_known);
         assert!(judged("10.0.0.1", &[]).is_known);
-        assert!(judged("6.6.6.6", &[("forwarded", "junk")]).is_known, "nobody asks an untrusted caller");
+        assert!(
+            judged("6.6.6.6", &[("forwarded", "junk")]).is_known,
+            "nobody asks an untrusted caller"
+        );
     }
 
     #[test]
     fn forwarded_is_read_as_its_rfc_says() {
         for (value, expected) in [
             ("for=192.0.2.7", "192.0.2.7"),
-            ("For=\"[2001:db8::1]:4711\";proto=https;by=10.0.0.1", "2001:db8::1"),
+            (
+                "For=\"[2001:db8::1]:4711\";proto=https;by=10.0.0.1",
+                "2001:db8::1",
+            ),
             ("proto=https ; for=192.0.2.7 , for=10.2.2.2", "192.0.2.7"),
             ("for=\"192.0.2.7:80\"", "192.0.2.7"),
             ("for=6.6.6.6, for=_hidden, for=10.1.1.1", "10.1.1.1"),
@@ -188,9 +237,16 @@ mod tests {
             ("for=6.6.6.6;x=\", for=\"[2001:db8::1]\"", "10.0.0.1"),
             ("6.6.6.6", "10.0.0.1"),
         ] {
-            assert_eq!(client("10.0.0.1", &[("forwarded", value)]), expected, "{value}");
+            assert_eq!(
+                client("10.0.0.1", &[("forwarded", value)]),
+                expected,
+                "{value}"
+            );
         }
-        let both = [("forwarded", "for=6.6.6.6"), ("x-forwarded-for", "192.0.2.7")];
+        let both = [
+            ("forwarded", "for=6.6.6.6"),
+            ("x-forwarded-for", "192.0.2.7"),
+        ];
         assert_eq!(client("10.0.0.1", &both), "192.0.2.7");
     }
 }

@@ -33,24 +33,42 @@ impl Counters {
     pub fn new() -> Counters {
         let registry = Registry::new();
         let counter = |name: &str, help: &str, labels: &[&str]| {
-            let counter = IntCounterVec::new(Opts::new(name, help), labels).expect("constant names are good ones");
-            registry.register(Box::new(counter.clone())).expect("each name is registered once");
+            let counter = IntCounterVec::new(Opts::new(name, help), labels)
+                .expect("constant names are good ones");
+            registry
+                .register(Box::new(counter.clone()))
+                .expect("each name is registered once");
             counter
         };
-        let verified = counter("landfall_verified_total", "Requests that have proven their sender.", &["hook", "key"]);
-        let refused = counter("landfall_refused_total", "Requests that were not let in.", &["hook", "reason"]);
+        let verified = counter(
+            "landfall_verified_total",
+            "Requests that have proven their sender.",
+            &["hook", "key"],
+        );
+        let refused = counter(
+            "landfall_refused_total",
+            "Requests that were not let in.",
+            &["hook", "reason"],
+        );
         let help = "Records of attempts in mode sync for which the ledger had no room.";
-        let dropped = IntCounter::new("landfall_records_dropped_total", help).expect("a constant name is a good one");
-        registry.register(Box::new(dropped.clone())).expect("each name is registered once");
-        let challenges = counter("landfall_challenges_total", "Ownership checks answered.", &["hook"]);
+        let dropped = IntCounter::new("landfall_records_dropped_total", help)
+            .expect("a constant name is a good one");
+        registry
+            .register(Box::new(dropped.clone()))
+            .expect("each name is registered once");
+        let challenges = counter(
+            "landfall_challenges_total",
+            "Ownership checks answered.",
+            &["hook"],
+        );
         let help = "Answers whose status the provider punishes: another was sent.";
         let avoided = counter("landfall_avoided_statuses_total", help, &["hook", "status"]);
         let help = "Attempts that have ended, by the word for how.";
         let attempts = counter("landfall_attempts_total", help, &["hook", "outcome"]);
-        let help =
-            "Requests that were the same delivery as an earlier event: not run, or replayed because that one was dead.";
+        let help = "Requests that were the same delivery as an earlier event: not run, or replayed because that one was dead.";
         let duplicates = counter("landfall_duplicates_total", help, &["hook", "result"]);
-        let help = "Events with the delivery identity of an earlier event and a different body; both ran.";
+        let help =
+            "Events with the delivery identity of an earlier event and a different body; both ran.";
         let conflicts = counter("landfall_conflicts_total", help, &["hook"]);
         let help = "Messages of the broker that were not run: forged, damaged or none of ours.";
         let messages = counter("landfall_messages_refused_total", help, &["reason"]);
@@ -101,17 +119,31 @@ impl Counters {
         self.dropped.reset();
         self.dropped.inc_by(dropped);
         for (hook, outcome, count) in attempts {
-            raise(&self.attempts.with_label_values(&[&**hook, outcome]), *count);
+            raise(
+                &self.attempts.with_label_values(&[&**hook, outcome]),
+                *count,
+            );
         }
         for (hook, counts) in repeats {
-            raise(&self.duplicates.with_label_values(&[&**hook, "not-run"]), counts.duplicates);
-            raise(&self.duplicates.with_label_values(&[&**hook, "replayed"]), counts.replayed);
-            raise(&self.conflicts.with_label_values(&[&**hook]), counts.conflicts);
+            raise(
+                &self.duplicates.with_label_values(&[&**hook, "not-run"]),
+                counts.duplicates,
+            );
+            raise(
+                &self.duplicates.with_label_values(&[&**hook, "replayed"]),
+                counts.replayed,
+            );
+            raise(
+                &self.conflicts.with_label_values(&[&**hook]),
+                counts.conflicts,
+            );
         }
         for (reason, count) in messages {
             raise(&self.messages.with_label_values(&[reason]), *count);
         }
-        TextEncoder::new().encode_to_string(&self.registry.gather()).unwrap_or_default()
+        TextEncoder::new()
+            .encode_to_string(&self.registry.gather())
+            .unwrap_or_default()
     }
 }
 

@@ -51,7 +51,10 @@ pub struct Decoders {
 impl Decoders {
     pub fn new(wait: Duration) -> Decoders {
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
-        Decoders { permits: Arc::new(Semaphore::new(cores)), wait }
+        Decoders {
+            permits: Arc::new(Semaphore::new(cores)),
+            wait,
+        }
     }
 
     /// The decoded body, of at most `max` bytes, and `held`, grown by it.
@@ -67,7 +70,9 @@ impl Decoders {
         }
 
         let permit = tokio::time::timeout(self.wait, self.permits.clone().acquire_owned()).await;
-        let permit = permit.map_err(|_| Stop::Busy("decoders"))?.map_err(|_| Stop::Busy("decoders"))?;
+        let permit = permit
+            .map_err(|_| Stop::Busy("decoders"))?
+            .map_err(|_| Stop::Busy("decoders"))?;
         let body = body.clone();
         let decoding = tokio::task::spawn_blocking(move || {
             let decoded = encoding.decode_here(&body, max, held);
@@ -89,10 +94,17 @@ pub fn encoded_max(max: usize) -> usize {
 impl Encoding {
     /// The one encoding of the body; none where the body is as it is.
     pub fn of(headers: &HeaderMap) -> Result<Option<Encoding>, Stop> {
-        let values = headers.get_all(CONTENT_ENCODING).iter().map(|value| value.to_str().unwrap_or("?"));
-        let names = values.flat_map(|value| value.split(',')).map(|name| name.trim().to_ascii_lowercase());
+        let values = headers
+            .get_all(CONTENT_ENCODING)
+            .iter()
+            .map(|value| value.to_str().unwrap_or("?"));
+        let names = values
+            .flat_map(|value| value.split(','))
+            .map(|name| name.trim().to_ascii_lowercase());
         let mut names = names.filter(|name| !name.is_empty() && name != "identity");
-        let Some(name) = names.next() else { return Ok(None) };
+        let Some(name) = names.next() else {
+            return Ok(None);
+        };
         if names.next().is_some() {
             return Err(Stop::UnknownEncoding);
         }
@@ -134,7 +146,11 @@ impl Encoding {
                 let window_max = ZSTD_WINDOW_MAX.max(max as u64);
                 let mut frames = ZstdFrames::new(body, window_max, working);
                 let read = decoded.read(&mut frames);
-                if frames.lacks_room { Err(NoRoom)? } else { read? }
+                if frames.lacks_room {
+                    Err(NoRoom)?
+                } else {
+                    read?
+                }
             }
         }
         let (decoded, of_decoded) = decoded.buffer.into_bytes();
@@ -146,7 +162,9 @@ impl Encoding {
     fn working_bytes(self, body: &[u8]) -> Result<usize, Stop> {
         match self {
             Encoding::Gzip | Encoding::Deflate => Ok(INFLATE_BYTES),
-            Encoding::Brotli => Ok(brotli_window(body).ok_or(Stop::BadEncoding)? + BROTLI_TABLE_BYTES),
+            Encoding::Brotli => {
+                Ok(brotli_window(body).ok_or(Stop::BadEncoding)? + BROTLI_TABLE_BYTES)
+            }
             Encoding::Zstd => Ok(0),
         }
     }
@@ -154,7 +172,11 @@ impl Encoding {
 
 /// The stream must be the whole body: what follows it would be lost.
 fn check_whole(taken: usize, body: &[u8]) -> Result<(), Stop> {
-    if taken == body.len() { Ok(()) } else { Err(Stop::BadEncoding) }
+    if taken == body.len() {
+        Ok(())
+    } else {
+        Err(Stop::BadEncoding)
+    }
 }
 
 impl From<NoRoom> for Stop {
@@ -174,7 +196,10 @@ struct Decoded {
 impl Decoded {
     fn new(encoded: usize, max: usize, held: Held) -> Decoded {
         let max = max.min(RATIO_FREE_BYTES.max(encoded.saturating_mul(RATIO_MAX)));
-        Decoded { buffer: BodyBuffer::new(held, max), max }
+        Decoded {
+            buffer: BodyBuffer::new(held, max),
+            max,
+        }
     }
 
     /// Reads the decoder to its end.
@@ -215,7 +240,13 @@ struct ZstdFrame<'a> {
 
 impl<'a> ZstdFrames<'a> {
     fn new(body: &'a [u8], window_max: u64, working: Held) -> ZstdFrames<'a> {
-        ZstdFrames { rest: body, window_max, frame: None, working, lacks_room: false }
+        ZstdFrames {
+            rest: body,
+            window_max,
+            frame: None,
+            working,
+            lacks_room: false,
+        }
     }
 
     /// Skippable frames hold no data.
@@ -230,12 +261,18 @@ impl<'a> ZstdFrames<'a> {
     fn open(&mut self) -> io::Result<ZstdFrame<'a>> {
         let window = zstd_window(self.rest).filter(|window| *window <= self.window_max);
         let window = window.ok_or(io::ErrorKind::InvalidData)? as usize;
-        self.working.grow_to(PIECE_BYTES + zstd_working_bytes(window)).map_err(|NoRoom| {
-            self.lacks_room = true;
-            io::ErrorKind::OutOfMemory
-        })?;
-        let decoder = ruzstd::decoding::StreamingDecoder::new(self.rest).map_err(io::Error::other)?;
-        Ok(ZstdFrame { decoder, decoded: 0 })
+        self.working
+            .grow_to(PIECE_BYTES + zstd_working_bytes(window))
+            .map_err(|NoRoom| {
+                self.lacks_room = true;
+                io::ErrorKind::OutOfMemory
+            })?;
+        let decoder =
+            ruzstd::decoding::StreamingDecoder::new(self.rest).map_err(io::Error::other)?;
+        Ok(ZstdFrame {
+            decoder,
+            decoded: 0,
+        })
     }
 }
 
@@ -272,9 +309,14 @@ impl<'a> ZstdFrame<'a> {
         let (rest, frame) = (*decoder.get_ref(), decoder.decoder);
         let size = frame.content_size();
         let is_size_right = size == 0 || size == decoded;
-        let is_checksum_right =
-            frame.get_checksum_from_data().is_none_or(|sent| Some(sent) == frame.get_calculated_checksum());
-        if is_size_right && is_checksum_right { Ok(rest) } else { Err(io::ErrorKind::InvalidData.into()) }
+        let is_checksum_right = frame
+            .get_checksum_from_data()
+            .is_none_or(|sent| Some(sent) == frame.get_calculated_checksum());
+        if is_size_right && is_checksum_right {
+            Ok(rest)
+        } else {
+            Err(io::ErrorKind::InvalidData.into())
+        }
     }
 }
 
@@ -301,13 +343,19 @@ fn brotli_window(body: &[u8]) -> Option<usize> {
 /// beside the window, later one of twice the size, to which the first is copied.
 fn zstd_working_bytes(window: usize) -> usize {
     let buffer = window.next_power_of_two();
-    let buffers = if buffer - window < ZSTD_SLACK_BYTES { 3 * buffer.max(ZSTD_SLACK_BYTES) } else { buffer };
+    let buffers = if buffer - window < ZSTD_SLACK_BYTES {
+        3 * buffer.max(ZSTD_SLACK_BYTES)
+    } else {
+        buffer
+    };
     buffers + ZSTD_BLOCK_BYTES
 }
 
 /// How much memory the frame asks for (RFC 8878 section 3.1.1); none where it is no frame.
 fn zstd_window(body: &[u8]) -> Option<u64> {
-    let [0x28, 0xb5, 0x2f, 0xfd, descriptor, rest @ ..] = body else { return None };
+    let [0x28, 0xb5, 0x2f, 0xfd, descriptor, rest @ ..] = body else {
+        return None;
+    };
     let is_single_segment = descriptor & 0x20 != 0;
     if !is_single_segment {
         let window = rest.first()?;
@@ -317,7 +365,12 @@ fn zstd_window(body: &[u8]) -> Option<u64> {
     let id_bytes = [0, 1, 2, 4][usize::from(descriptor & 3)];
     let size = rest.get(id_bytes..)?;
     let le = |count: usize| {
-        size.get(..count).map(|bytes| bytes.iter().rev().fold(0, |sum, byte| sum << 8 | u64::from(*byte)))
+        size.get(..count).map(|bytes| {
+            bytes
+                .iter()
+                .rev()
+                .fold(0, |sum, byte| sum << 8 | u64::from(*byte))
+        })
     };
     match descriptor >> 6 {
         0 => le(1),
@@ -338,10 +391,22 @@ mod tests {
         decoded_in(&Room::new(64 << 20), encoding, body, max)
     }
 
-    fn decoded_in(room: &Room, encoding: Encoding, body: &[u8], max: usize) -> Result<Bytes, String> {
-        let decoded = encoding.decode_here(body, max, room.hold()).map_err(|stop| format!("{stop:?}"));
+    fn decoded_in(
+        room: &Room,
+        encoding: Encoding,
+        body: &[u8],
+        max: usize,
+    ) -> Result<Bytes, String> {
+        let decoded = encoding
+            .decode_here(body, max, room.hold())
+            .map_err(|stop| format!("{stop:?}"));
         decoded.map(|(bytes, held)| {
-            assert!(held.bytes() >= bytes.len(), "{} bytes are reserved for {}", held.bytes(), bytes.len());
+            assert!(
+                held.bytes() >= bytes.len(),
+                "{} bytes are reserved for {}",
+                held.bytes(),
+                bytes.len()
+            );
             bytes
         })
     }
@@ -353,14 +418,18 @@ mod tests {
     }
 
     fn zlib(body: &[u8]) -> Vec<u8> {
-        let mut encoder = flate2::write::ZlibEncoder::new(Vec::new(), flate2::Compression::default());
+        let mut encoder =
+            flate2::write::ZlibEncoder::new(Vec::new(), flate2::Compression::default());
         encoder.write_all(body).unwrap();
         encoder.finish().unwrap()
     }
 
     /// Text that does not look like a bomb.
     fn words(count: usize) -> Vec<u8> {
-        (0..count).map(|n| format!("{n} words, ")).collect::<String>().into_bytes()
+        (0..count)
+            .map(|n| format!("{n} words, "))
+            .collect::<String>()
+            .into_bytes()
     }
 
     #[test]
@@ -369,11 +438,29 @@ mod tests {
         assert_eq!(decoded(Encoding::Gzip, &gzip(b"hello"), 5), hello);
         assert_eq!(decoded(Encoding::Deflate, &zlib(b"hello"), 5), hello);
         let zlib = zlib(b"hello");
-        assert_eq!(decoded(Encoding::Deflate, &zlib[2..zlib.len() - 4], 5), hello);
+        assert_eq!(
+            decoded(Encoding::Deflate, &zlib[2..zlib.len() - 4], 5),
+            hello
+        );
         // One stored block each.
-        assert_eq!(decoded(Encoding::Brotli, b"\x0b\x02\x80hello\x03", 5), hello);
-        assert_eq!(decoded(Encoding::Zstd, b"\x28\xb5\x2f\xfd\x20\x05\x29\x00\x00hello", 5), hello);
-        for encoding in [Encoding::Gzip, Encoding::Deflate, Encoding::Brotli, Encoding::Zstd] {
+        assert_eq!(
+            decoded(Encoding::Brotli, b"\x0b\x02\x80hello\x03", 5),
+            hello
+        );
+        assert_eq!(
+            decoded(
+                Encoding::Zstd,
+                b"\x28\xb5\x2f\xfd\x20\x05\x29\x00\x00hello",
+                5
+            ),
+            hello
+        );
+        for encoding in [
+            Encoding::Gzip,
+            Encoding::Deflate,
+            Encoding::Brotli,
+            Encoding::Zstd,
+        ] {
             assert_eq!(decoded(encoding, b"", 5), Ok(Bytes::new()));
         }
     }
@@ -386,14 +473,25 @@ mod tests {
         assert!(bomb.len() * RATIO_MAX < 20 << 20, "{}", bomb.len());
         assert_eq!(decoded(Encoding::Gzip, &bomb, 64 << 20), large);
         let good = gzip(b"hello");
-        for body in [&good[..good.len() - 9], b"hello", &[&good[..], b"x"].concat()] {
+        for body in [
+            &good[..good.len() - 9],
+            b"hello",
+            &[&good[..], b"x"].concat(),
+        ] {
             assert_eq!(decoded(Encoding::Gzip, body, 100), broken, "{body:?}");
         }
         for encoding in [Encoding::Brotli, Encoding::Zstd] {
             assert_eq!(decoded(encoding, b"hello", 100), broken, "{encoding:?}");
         }
         // A window of 2 GiB.
-        assert_eq!(decoded(Encoding::Zstd, b"\x28\xb5\x2f\xfd\x00\xa8\x29\x00\x00hello", 100), broken);
+        assert_eq!(
+            decoded(
+                Encoding::Zstd,
+                b"\x28\xb5\x2f\xfd\x00\xa8\x29\x00\x00hello",
+                100
+            ),
+            broken
+        );
     }
 
     #[test]
@@ -404,13 +502,24 @@ mod tests {
         let busy = Err("Busy(\"limits.bodies\")".to_owned());
         let text = words(100_000);
         for (encoding, body, working) in [
-            (Encoding::Gzip, &gzip(&text)[..], PIECE_BYTES + INFLATE_BYTES),
+            (
+                Encoding::Gzip,
+                &gzip(&text)[..],
+                PIECE_BYTES + INFLATE_BYTES,
+            ),
             (Encoding::Deflate, &zlib(&text), PIECE_BYTES + INFLATE_BYTES),
             (Encoding::Brotli, brotli_of_16_mib, 20 << 20),
             (Encoding::Zstd, frame_of_8_mib, 26 << 20),
         ] {
-            assert_eq!(decoded_in(&Room::new(working - 1024), encoding, body, 2 << 20), busy, "{encoding:?}");
-            assert!(decoded_in(&Room::new(working + (3 << 20)), encoding, body, 2 << 20).is_ok(), "{encoding:?}");
+            assert_eq!(
+                decoded_in(&Room::new(working - 1024), encoding, body, 2 << 20),
+                busy,
+                "{encoding:?}"
+            );
+            assert!(
+                decoded_in(&Room::new(working + (3 << 20)), encoding, body, 2 << 20).is_ok(),
+                "{encoding:?}"
+            );
         }
     }
 
@@ -418,20 +527,44 @@ mod tests {
     fn bodies_without_room_are_refused() {
         let room = Room::new(4 << 20);
         let text = gzip(&words(220_000));
-        let (one, held) = Encoding::Gzip.decode_here(&text, 8 << 20, room.hold()).unwrap();
+        let (one, held) = Encoding::Gzip
+            .decode_here(&text, 8 << 20, room.hold())
+            .unwrap();
         assert!(held.bytes() >= one.len());
         let second = Encoding::Gzip.decode_here(&text, 8 << 20, room.hold());
-        assert_eq!(second.map_err(|stop| format!("{stop:?}")).unwrap_err(), "Busy(\"limits.bodies\")");
+        assert_eq!(
+            second.map_err(|stop| format!("{stop:?}")).unwrap_err(),
+            "Busy(\"limits.bodies\")"
+        );
         drop(held);
-        assert!(Encoding::Gzip.decode_here(&text, 8 << 20, room.hold()).is_ok());
+        assert!(
+            Encoding::Gzip
+                .decode_here(&text, 8 << 20, room.hold())
+                .is_ok()
+        );
     }
 
     #[test]
     fn large_brotli_windows_are_refused() {
-        assert_eq!(decoded(Encoding::Brotli, b"\x11\x1e\x02\x80hello\x03", 100), Err("BadEncoding".to_owned()));
-        let windows = [0x0b, 0x00, 0x01, 0x21, 0x71, 0x0f, 0x11].map(|first| brotli_window(&[first]));
+        assert_eq!(
+            decoded(Encoding::Brotli, b"\x11\x1e\x02\x80hello\x03", 100),
+            Err("BadEncoding".to_owned())
+        );
+        let windows =
+            [0x0b, 0x00, 0x01, 0x21, 0x71, 0x0f, 0x11].map(|first| brotli_window(&[first]));
         let bits = |bits: u32| Some(1 << bits);
-        assert_eq!(windows, [bits(22), bits(16), bits(17), bits(10), bits(15), bits(24), None]);
+        assert_eq!(
+            windows,
+            [
+                bits(22),
+                bits(16),
+                bits(17),
+                bits(10),
+                bits(15),
+                bits(24),
+                None
+            ]
+        );
     }
 
     #[test]
@@ -439,8 +572,14 @@ mod tests {
         const FRAME: &[u8] = b"\x28\xb5\x2f\xfd\x20\x05\x29\x00\x00hello";
         const SKIPPABLE: &[u8] = b"\x50\x2a\x4d\x18\x03\x00\x00\x00abc";
         let frames = [SKIPPABLE, FRAME, FRAME, SKIPPABLE].concat();
-        assert_eq!(decoded(Encoding::Zstd, &frames, 10), Ok(Bytes::from_static(b"hellohello")));
-        assert_eq!(decoded(Encoding::Gzip, &[gzip(b"a"), gzip(b"b")].concat(), 10), Ok(Bytes::from_static(b"ab")));
+        assert_eq!(
+            decoded(Encoding::Zstd, &frames, 10),
+            Ok(Bytes::from_static(b"hellohello"))
+        );
+        assert_eq!(
+            decoded(Encoding::Gzip, &[gzip(b"a"), gzip(b"b")].concat(), 10),
+            Ok(Bytes::from_static(b"ab"))
+        );
 
         let broken = Err("BadEncoding".to_owned());
         let zlib = zlib(b"hello");
@@ -450,7 +589,11 @@ mod tests {
             (Encoding::Brotli, b"\x0b\x02\x80hello\x03"),
             (Encoding::Zstd, FRAME),
         ] {
-            assert_eq!(decoded(encoding, &[good, b"rest"].concat(), 100), broken, "{encoding:?}");
+            assert_eq!(
+                decoded(encoding, &[good, b"rest"].concat(), 100),
+                broken,
+                "{encoding:?}"
+            );
         }
         let mut wrong_size = FRAME.to_vec();
         wrong_size[5] = 200;
@@ -470,7 +613,12 @@ mod tests {
         assert_eq!(of(&["identity"]), Ok(None));
         assert_eq!(of(&["GZip"]), Ok(Some(Encoding::Gzip)));
         assert_eq!(of(&["identity, br"]), Ok(Some(Encoding::Brotli)));
-        for values in [&["compress"][..], &["gzip, gzip"], &["gzip", "br"], &["aes128gcm"]] {
+        for values in [
+            &["compress"][..],
+            &["gzip, gzip"],
+            &["gzip", "br"],
+            &["aes128gcm"],
+        ] {
             assert_eq!(of(values), Err("UnknownEncoding".to_owned()), "{values:?}");
         }
     }

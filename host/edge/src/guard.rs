@@ -44,19 +44,41 @@ pub struct Guarded {
 impl Guarded {
     /// `moves` says what the connection is doing.
     pub fn new(stream: TcpStream, limits: &EdgeLimits, moves: Arc<Moves>) -> Guarded {
-        let EdgeLimits { head_timeout, keep_alive, .. } = *limits;
+        let EdgeLimits {
+            head_timeout,
+            keep_alive,
+            ..
+        } = *limits;
         let deadline = Box::pin(tokio::time::sleep(head_timeout));
-        Guarded { stream, moves, deadline, has_begun: false, head_timeout, keep_alive, stalled: None, lingered: None }
+        Guarded {
+            stream,
+            moves,
+            deadline,
+            has_begun: false,
+            head_timeout,
+            keep_alive,
+            stalled: None,
+            lingered: None,
+        }
     }
 
-    fn progress(&mut self, cx: &mut Context<'_>, written: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
+    fn progress(
+        &mut self,
+        cx: &mut Context<'_>,
+        written: Poll<io::Result<usize>>,
+    ) -> Poll<io::Result<usize>> {
         if written.is_ready() {
             self.stalled = None;
             return written;
         }
         let stall = self.head_timeout;
-        let stalled = self.stalled.get_or_insert_with(|| Box::pin(tokio::time::sleep(stall)));
-        stalled.as_mut().poll(cx).map(|()| Err(io::ErrorKind::TimedOut.into()))
+        let stalled = self
+            .stalled
+            .get_or_insert_with(|| Box::pin(tokio::time::sleep(stall)));
+        stalled
+            .as_mut()
+            .poll(cx)
+            .map(|()| Err(io::ErrorKind::TimedOut.into()))
     }
 
     /// Before an answer is written that its caller must get.
@@ -72,7 +94,10 @@ impl Guarded {
     fn has_ended(&self, cx: &mut Context<'_>) -> bool {
         let mut byte = [0];
         let mut next = ReadBuf::new(&mut byte);
-        matches!(self.stream.poll_peek(cx, &mut next), Poll::Ready(Ok(0) | Err(_)))
+        matches!(
+            self.stream.poll_peek(cx, &mut next),
+            Poll::Ready(Ok(0) | Err(_))
+        )
     }
 
     /// The first byte of a head, or more of it.
@@ -94,11 +119,17 @@ impl Guarded {
         let filled = buf.filled().len();
         let read = Pin::new(&mut self.stream).poll_read(cx, buf);
         if read.is_pending() {
-            return self.deadline.as_mut().poll(cx).map(|()| Err(io::ErrorKind::TimedOut.into()));
+            return self
+                .deadline
+                .as_mut()
+                .poll(cx)
+                .map(|()| Err(io::ErrorKind::TimedOut.into()));
         }
         if buf.filled().len() > filled {
             self.has_begun = true;
-            self.deadline.as_mut().reset(Instant::now() + self.head_timeout);
+            self.deadline
+                .as_mut()
+                .reset(Instant::now() + self.head_timeout);
             self.moves.head_begins();
         }
         read
@@ -134,12 +165,18 @@ impl Guarded {
 }
 
 impl AsyncRead for Guarded {
-    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
         match self.moves.reading() {
             Reading::Head => self.read_head(cx, buf),
             Reading::Request => Pin::new(&mut self.stream).poll_read(cx, buf),
             // The answer still goes out, which has a deadline of its own.
-            Reading::Answered if self.stalled.is_some() => Pin::new(&mut self.stream).poll_read(cx, buf),
+            Reading::Answered if self.stalled.is_some() => {
+                Pin::new(&mut self.stream).poll_read(cx, buf)
+            }
             Reading::Answered => {
                 let keep_alive = self.keep_alive;
                 self.deadline.as_mut().reset(Instant::now() + keep_alive);
@@ -153,7 +190,11 @@ impl AsyncRead for Guarded {
 }
 
 impl AsyncWrite for Guarded {
-    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
         self.look_for_hang_up(cx);
         let written = Pin::new(&mut self.stream).poll_write(cx, bytes);
         self.progress(cx, written)
@@ -171,7 +212,9 @@ impl AsyncWrite for Guarded {
         if !self.must_linger() {
             return Poll::Ready(Ok(()));
         }
-        self.deadline.as_mut().reset(Instant::now() + LINGER_TIME_MAX);
+        self.deadline
+            .as_mut()
+            .reset(Instant::now() + LINGER_TIME_MAX);
         self.linger(cx, 0)
     }
 

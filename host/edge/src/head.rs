@@ -26,8 +26,14 @@ pub fn check(head: &Parts) -> Result<(), Stop> {
 }
 
 fn bytes(head: &Parts) -> usize {
-    let target = head.uri.path_and_query().map_or(0, |target| target.as_str().len());
-    let headers = head.headers.iter().map(|(name, value)| name.as_str().len() + value.len() + ": \r\n".len());
+    let target = head
+        .uri
+        .path_and_query()
+        .map_or(0, |target| target.as_str().len());
+    let headers = head
+        .headers
+        .iter()
+        .map(|(name, value)| name.as_str().len() + value.len() + ": \r\n".len());
     target + headers.sum::<usize>()
 }
 
@@ -41,7 +47,12 @@ fn check_meaning(head: &Parts) -> Result<(), &'static str> {
     }
     // A further coding would stay in the body, which would be read as something else than was sent.
     let mut codings = head.headers.get_all(TRANSFER_ENCODING).iter();
-    let is_chunked = |value: &HeaderValue| value.as_bytes().trim_ascii().eq_ignore_ascii_case(b"chunked");
+    let is_chunked = |value: &HeaderValue| {
+        value
+            .as_bytes()
+            .trim_ascii()
+            .eq_ignore_ascii_case(b"chunked")
+    };
     if codings.next().is_some_and(|first| !is_chunked(first)) || codings.next().is_some() {
         return Err("transfer-encoding other than chunked");
     }

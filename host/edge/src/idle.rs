@@ -111,7 +111,9 @@ impl Connections {
                 Ok(permit) => Some(Ok(permit)),
                 Err(_) => {
                     self.close_longest_idle();
-                    tokio::time::timeout(LOOK_EVERY, self.places.clone().acquire_owned()).await.ok()
+                    tokio::time::timeout(LOOK_EVERY, self.places.clone().acquire_owned())
+                        .await
+                        .ok()
                 }
             };
             if let Some(permit) = acquired {
@@ -123,14 +125,22 @@ impl Connections {
     fn placed(&self, permit: OwnedSemaphorePermit) -> Place {
         let (moves, id) = (Moves::new(), self.next.fetch_add(1, Ordering::Relaxed));
         lock(&self.open).insert(id, moves.clone());
-        Place { moves, id, open: self.open.clone(), _permit: permit }
+        Place {
+            moves,
+            id,
+            open: self.open.clone(),
+            _permit: permit,
+        }
     }
 
     fn close_longest_idle(&self) {
         let longest = {
             let open = lock(&self.open);
-            let idle = open.values().filter_map(|moves| Some((moves.idle_since()?, moves)));
-            idle.min_by_key(|(since, _)| *since).map(|(_, moves)| moves.clone())
+            let idle = open
+                .values()
+                .filter_map(|moves| Some((moves.idle_since()?, moves)));
+            idle.min_by_key(|(since, _)| *since)
+                .map(|(_, moves)| moves.clone())
         };
         let is_found = longest.is_some();
         if let Some(moves) = longest {
@@ -143,9 +153,13 @@ impl Connections {
             *said = Some(Instant::now());
             match is_found {
                 true => {
-                    tracing::warn!("limits.connections is reached: the connection that is idle for longest is closed")
+                    tracing::warn!(
+                        "limits.connections is reached: the connection that is idle for longest is closed"
+                    )
                 }
-                false => tracing::warn!("limits.connections is reached, and no connection is idle: new ones wait"),
+                false => tracing::warn!(
+                    "limits.connections is reached, and no connection is idle: new ones wait"
+                ),
             }
         }
     }
@@ -158,7 +172,9 @@ impl Drop for Place {
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+    mutex
+        .lock()
+        .unwrap_or_else(|poisoned| poisoned.into_inner())
 }
 
 // === impl Moves ===
@@ -200,13 +216,23 @@ impl Moves {
             self.asks_for_hang_up.store(true, Ordering::Relaxed);
         }
         if !self.is_http2.load(Ordering::Relaxed) {
-            if response.headers().get(CONNECTION).is_some_and(|value| value == "close") {
+            if response
+                .headers()
+                .get(CONNECTION)
+                .is_some_and(|value| value == "close")
+            {
                 self.leave_unread();
             }
             return response;
         }
         self.sending.fetch_add(1, Ordering::Relaxed);
-        response.map(|body| Body::new(Told { body, rest: Bytes::new(), moves: self.clone() }))
+        response.map(|body| {
+            Body::new(Told {
+                body,
+                rest: Bytes::new(),
+                moves: self.clone(),
+            })
+        })
     }
 
     /// What is to be done if the caller has hung up, once for each answer.
@@ -271,13 +297,21 @@ impl Moves {
         }
         loop {
             let sends = self.sending.load(Ordering::Relaxed) > 0;
-            let limit = if sends { limits.head_timeout } else { limits.keep_alive };
+            let limit = if sends {
+                limits.head_timeout
+            } else {
+                limits.keep_alive
+            };
             let left = limit.saturating_sub(lock(&self.last).elapsed());
             if left.is_zero() && self.running.load(Ordering::Relaxed) == 0 {
                 return;
             }
             // What is sent, and with it the limit, may change meanwhile.
-            let pause = if left.is_zero() { limits.head_timeout } else { left.min(limits.head_timeout) };
+            let pause = if left.is_zero() {
+                limits.head_timeout
+            } else {
+                left.min(limits.head_timeout)
+            };
             tokio::time::sleep(pause).await;
         }
     }
@@ -286,7 +320,10 @@ impl Moves {
     fn idle_since(&self) -> Option<Instant> {
         let is_idle = match self.is_http2.load(Ordering::Relaxed) {
             false => self.reading() == Reading::Idle,
-            true => self.running.load(Ordering::Relaxed) == 0 && self.sending.load(Ordering::Relaxed) == 0,
+            true => {
+                self.running.load(Ordering::Relaxed) == 0
+                    && self.sending.load(Ordering::Relaxed) == 0
+            }
         };
         (is_idle && !self.is_closed.load(Ordering::Relaxed)).then(|| *lock(&self.last))
     }
@@ -322,7 +359,10 @@ impl HttpBody for Told {
     type Data = Bytes;
     type Error = axum::Error;
 
-    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
         self.moves.moved();
         if self.rest.is_empty() {
             match std::task::ready!(Pin::new(&mut self.body).poll_frame(cx)) {

@@ -126,13 +126,37 @@ pub async fn serve(
     drain: Duration,
 ) {
     let recording = edge.clone();
-    let on_broken: OnBroken = Arc::new(move |broken, peer| refuse::refuse_broken(&recording, broken, peer));
-    listener::serve(listener, router(edge.clone()), edge.limits, http2, on_broken, stop, drain).await;
+    let on_broken: OnBroken =
+        Arc::new(move |broken, peer| refuse::refuse_broken(&recording, broken, peer));
+    listener::serve(
+        listener,
+        router(edge.clone()),
+        edge.limits,
+        http2,
+        on_broken,
+        stop,
+        drain,
+    )
+    .await;
 }
 
 /// Serves another router with the same bounds: what `landfall bench` compares with.
-pub async fn serve_plain(listener: TcpListener, router: Router, limits: EdgeLimits, stop: impl Future<Output = ()>) {
-    listener::serve(listener, router, limits, false, Arc::new(|_, _| {}), stop, Duration::ZERO).await;
+pub async fn serve_plain(
+    listener: TcpListener,
+    router: Router,
+    limits: EdgeLimits,
+    stop: impl Future<Output = ()>,
+) {
+    listener::serve(
+        listener,
+        router,
+        limits,
+        false,
+        Arc::new(|_, _| {}),
+        stop,
+        Duration::ZERO,
+    )
+    .await;
 }
 
 /// Every public route: hooks live in a table of their own that changes while we run.

@@ -61,8 +61,15 @@ pub async fn serve(
             () = &mut stop => break,
             place = connections.place() => place,
         };
-        let connection =
-            connection(builder.clone(), stream, peer, router.clone(), limits, place.moves.clone(), graceful.watcher());
+        let connection = connection(
+            builder.clone(),
+            stream,
+            peer,
+            router.clone(),
+            limits,
+            place.moves.clone(),
+            graceful.watcher(),
+        );
         let on_broken = on_broken.clone();
         tokio::spawn(async move {
             if let Some(broken) = connection.await {
@@ -72,7 +79,10 @@ pub async fn serve(
         });
     }
     drop(listener);
-    if tokio::time::timeout(drain, graceful.shutdown()).await.is_err() {
+    if tokio::time::timeout(drain, graceful.shutdown())
+        .await
+        .is_err()
+    {
         tracing::warn!("connections still open at the end of the drain: cut");
     }
 }
@@ -96,7 +106,10 @@ async fn connection(
         let router = router.clone();
         let noting = noting.clone();
         async move {
-            let response = router.oneshot(request.map(Body::new)).await.unwrap_or_else(|never| match never {});
+            let response = router
+                .oneshot(request.map(Body::new))
+                .await
+                .unwrap_or_else(|never| match never {});
             drop(handling);
             Ok::<_, Infallible>(noting.tell(response))
         }

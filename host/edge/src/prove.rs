@@ -15,8 +15,8 @@ use landfall_hooks::Hook;
 use landfall_model::{SecretRef, SecretSource};
 use landfall_secrets::{Ask, TokenRequest};
 use landfall_verify::{
-    Answer, Checked, Feed, Given, KeyGrant, Keys, Reason, Refusal, SenderCheck, SignedBody, Unverified, Verifier,
-    check_or_return, check_sender, hint,
+    Answer, Checked, Feed, Given, KeyGrant, Keys, Reason, Refusal, SenderCheck, SignedBody,
+    Unverified, Verifier, check_or_return, check_sender, hint,
 };
 
 /// What a request wants to pass.
@@ -35,7 +35,11 @@ pub struct Door<'a> {
 impl<'a> Door<'a> {
     /// That of a hook.
     pub fn of(hook: &'a Hook, client: Option<IpAddr>) -> Door<'a> {
-        Door { name: &hook.spec.name, verifier: &hook.verifier, client }
+        Door {
+            name: &hook.spec.name,
+            verifier: &hook.verifier,
+            client,
+        }
     }
 }
 
@@ -59,14 +63,23 @@ pub fn check_address(hook: &Hook, caller: &Caller) -> Result<(), Stop> {
             hook.spec.name
         )),
     };
-    Err(Stop::Unauthorized(hook.verifier.answers().refused_status, why))
+    Err(Stop::Unauthorized(
+        hook.verifier.answers().refused_status,
+        why,
+    ))
 }
 
 /// Its keys, now.
 pub fn keys(edge: &Edge, door: Door<'_>) -> Keys {
     let verifier = door.verifier;
-    let proof = verifier.secrets().iter().map(|reference| (verifier.key_form(), edge.secrets.value(reference)));
-    let challenge = verifier.challenge_secrets().iter().map(|reference| edge.secrets.value(reference));
+    let proof = verifier
+        .secrets()
+        .iter()
+        .map(|reference| (verifier.key_form(), edge.secrets.value(reference)));
+    let challenge = verifier
+        .challenge_secrets()
+        .iter()
+        .map(|reference| edge.secrets.value(reference));
     Keys::new(proof).with_challenge(challenge)
 }
 
@@ -95,20 +108,43 @@ pub async fn prove_encoded(
     let (max, signed) = (hook.sizes.max_body, hook.verifier.signs_body());
     if signed == SignedBody::Encoded {
         if let Some(decoded) = decoded_challenge(edge, hook, &request, encoding, &held).await? {
-            let checked = prove(edge, door, request.with_decoded(decoded, signed), keys, feed).await?;
+            let checked = prove(
+                edge,
+                door,
+                request.with_decoded(decoded, signed),
+                keys,
+                feed,
+            )
+            .await?;
             return Ok((checked, held));
         }
         match judge(edge, door, request, keys, feed, check_sender).await? {
             SenderCheck::Proven(sender) => {
-                let (decoded, held) = edge.decoders.decode(encoding, sender.body(), max, held).await?;
-                return Ok((sender.check(&hook.verifier, decoded, &given(edge, keys)), held));
+                let (decoded, held) = edge
+                    .decoders
+                    .decode(encoding, sender.body(), max, held)
+                    .await?;
+                return Ok((
+                    sender.check(&hook.verifier, decoded, &given(edge, keys)),
+                    held,
+                ));
             }
             SenderCheck::NeedsContent(returned) => request = *returned,
         }
     }
 
-    let (decoded, held) = edge.decoders.decode(encoding, &request.body, max, held).await?;
-    let checked = prove(edge, door, request.with_decoded(decoded, signed), keys, None).await?;
+    let (decoded, held) = edge
+        .decoders
+        .decode(encoding, &request.body, max, held)
+        .await?;
+    let checked = prove(
+        edge,
+        door,
+        request.with_decoded(decoded, signed),
+        keys,
+        None,
+    )
+    .await?;
     Ok((checked, held))
 }
 
@@ -120,8 +156,14 @@ async fn decoded_challenge(
     encoding: Encoding,
     held: &Held,
 ) -> Result<Option<Bytes>, Stop> {
-    let Some(max) = hook.verifier.unproven_decoded_max(request) else { return Ok(None) };
-    match edge.decoders.decode(encoding, &request.body, max, held.another()).await {
+    let Some(max) = hook.verifier.unproven_decoded_max(request) else {
+        return Ok(None);
+    };
+    match edge
+        .decoders
+        .decode(encoding, &request.body, max, held.another())
+        .await
+    {
         Ok((decoded, _)) => Ok(Some(decoded)),
         Err(Stop::TooLarge) => Ok(None),
         Err(stop) => Err(stop),
@@ -129,11 +171,16 @@ async fn decoded_challenge(
 }
 
 fn given<'a>(edge: &'a Edge, keys: &'a Keys) -> Given<'a> {
-    Given { keys, documents: &*edge.documents, now: Some(edge.clock.now()) }
+    Given {
+        keys,
+        documents: &*edge.documents,
+        now: Some(edge.clock.now()),
+    }
 }
 
 /// A way to judge a request; a refused one comes back.
-type Judge<T> = fn(&Verifier, Unverified, &Given<'_>, Option<Feed>) -> Result<T, (Refusal, Box<Unverified>)>;
+type Judge<T> =
+    fn(&Verifier, Unverified, &Given<'_>, Option<Feed>) -> Result<T, (Refusal, Box<Unverified>)>;
 
 async fn judge<T>(
     edge: &Edge,
@@ -157,24 +204,42 @@ async fn judge<T>(
     };
     checked.map_err(|(refusal, request)| {
         let why = Why::new(refusal.reason.word(), refusal.to_string());
-        let why = Box::new(Why { hint: hint_for(edge, door, &request, &refusal), ..*why });
+        let why = Box::new(Why {
+            hint: hint_for(edge, door, &request, &refusal),
+            ..*why
+        });
         let status = door.verifier.answers().refused_status;
-        if refusal.is_ours() { Stop::Unavailable(why) } else { Stop::Unauthorized(status, why) }
+        if refusal.is_ours() {
+            Stop::Unavailable(why)
+        } else {
+            Stop::Unauthorized(status, why)
+        }
     })
 }
 
 async fn fetch(edge: &Edge, door: Door<'_>, document: &str) -> Result<(), String> {
-    let secret = || door.verifier.secrets().iter().find_map(|reference| edge.secrets.value(reference).ok());
+    let secret = || {
+        door.verifier
+            .secrets()
+            .iter()
+            .find_map(|reference| edge.secrets.value(reference).ok())
+    };
     let no_secret = "the secret that the question for a key carries has no value";
     let ask = match (door.verifier.lookup(), door.verifier.key_grant()) {
         (Some(lookup), _) => {
             let secret = secret().ok_or(no_secret)?;
-            let body = lookup.ask(document, &secret).ok_or("the document is of another look-up")?;
+            let body = lookup
+                .ask(document, &secret)
+                .ok_or("the document is of another look-up")?;
             Ask::Posted(body.into())
         }
         (None, Some(KeyGrant { token_url, scope })) => {
             let client = secret().ok_or(no_secret)?;
-            Ask::Granted(TokenRequest { token_url, client, scope })
+            Ask::Granted(TokenRequest {
+                token_url,
+                client,
+                scope,
+            })
         }
         (None, None) if door.verifier.names_its_keys() => Ask::Configured,
         (None, None) => Ask::Named,
@@ -183,51 +248,87 @@ async fn fetch(edge: &Edge, door: Door<'_>, document: &str) -> Result<(), String
 }
 
 /// Answers an ownership check, after what it asks for besides.
-pub async fn answered(edge: &Edge, hook: &Hook, method: &Method, answer: Answer) -> Result<Response, Stop> {
+pub async fn answered(
+    edge: &Edge,
+    hook: &Hook,
+    method: &Method,
+    answer: Answer,
+) -> Result<Response, Stop> {
     let hook_name = &*hook.spec.name;
     if let Some(refusal) = answer.refused {
         let hint = challenge_hint(hook, method, refusal.reason);
         let why = Why::new(refusal.reason.word(), refusal.detail);
-        return Err(Stop::Challenge(answer.status, Box::new(Why { hint, ..*why })));
+        return Err(Stop::Challenge(
+            answer.status,
+            Box::new(Why { hint, ..*why }),
+        ));
     }
     if let Some(secret) = &answer.pair {
         let refused = |what: String| Why::new("pairing_refused", what);
         let place = hook.verifier.secrets().first();
-        let place = place.ok_or_else(|| Stop::Unavailable(refused("the hook names no secret to keep".into())))?;
+        let place = place
+            .ok_or_else(|| Stop::Unavailable(refused("the hook names no secret to keep".into())))?;
         if edge.secrets.value(place).is_ok() {
             let hint = "close the pairing: remove handshake_open from `[verify] config`; to pair anew, remove the secret first";
             let why = refused(format!("there is a secret already ({place})"));
-            let why = Box::new(Why { hint: Some(hint.into()), ..*why });
-            return Err(Stop::Unauthorized(hook.verifier.answers().refused_status, why));
+            let why = Box::new(Why {
+                hint: Some(hint.into()),
+                ..*why
+            });
+            return Err(Stop::Unauthorized(
+                hook.verifier.answers().refused_status,
+                why,
+            ));
         }
-        edge.secrets.pair(place, secret).map_err(|why| Stop::Unavailable(refused(why)))?;
+        edge.secrets
+            .pair(place, secret)
+            .map_err(|why| Stop::Unavailable(refused(why)))?;
         tracing::info!(hook = hook_name, secret = %place, "paired: the provider's secret is kept; close the pairing now");
     }
     if let Some(url) = &answer.confirm {
         // The rest of the address is a secret: whoever knows it can confirm the subscription.
         let address = url.split('?').next().unwrap_or_default();
         let failed = |why: String| {
-            Why::new("confirmation_failed", format!("the subscription cannot be confirmed at {address}: {why}"))
+            Why::new(
+                "confirmation_failed",
+                format!("the subscription cannot be confirmed at {address}: {why}"),
+            )
         };
-        edge.documents.call(url).await.map_err(|why| Stop::Unavailable(failed(why)))?;
+        edge.documents
+            .call(url)
+            .await
+            .map_err(|why| Stop::Unavailable(failed(why)))?;
         tracing::info!(hook = hook_name, "subscription confirmed");
     }
     let status = answer.status;
-    let response =
-        answer::challenge(answer).ok_or(Stop::BadHead("a value of the ownership check cannot be sent back"))?;
+    let response = answer::challenge(answer).ok_or(Stop::BadHead(
+        "a value of the ownership check cannot be sent back",
+    ))?;
     edge.counters.challenge(hook_name);
     tracing::info!(hook = hook_name, status, "ownership check answered");
     Ok(response)
 }
 
 /// What to do about a request that has not proven itself.
-fn hint_for(edge: &Edge, door: Door<'_>, request: &Unverified, refusal: &Refusal) -> Option<String> {
+fn hint_for(
+    edge: &Edge,
+    door: Door<'_>,
+    request: &Unverified,
+    refusal: &Refusal,
+) -> Option<String> {
     let verifier = door.verifier;
     let of_request = || {
-        let secrets = verifier.secrets().iter().filter_map(|reference| edge.secrets.value(reference).ok());
+        let secrets = verifier
+            .secrets()
+            .iter()
+            .filter_map(|reference| edge.secrets.value(reference).ok());
         hint(verifier, request, &secrets.collect::<Vec<_>>(), refusal)
     };
-    let computed = edge.hints.take(door.name, request.body.len()).then(of_request).flatten();
+    let computed = edge
+        .hints
+        .take(door.name, request.body.len())
+        .then(of_request)
+        .flatten();
     computed.or_else(|| usual_hint(door, refusal.reason))
 }
 
@@ -273,15 +374,19 @@ fn usual_hint(door: Door<'_>, reason: Reason) -> Option<String> {
 /// What to do about an ownership check that does not show what it must. The refusal says what that is.
 fn challenge_hint(hook: &Hook, method: &Method, reason: Reason) -> Option<String> {
     let (name, own) = (&hook.spec.name, hook.verifier.challenge_secrets());
-    let secrets = listed(if own.is_empty() { hook.verifier.secrets() } else { own });
+    let secrets = listed(if own.is_empty() {
+        hook.verifier.secrets()
+    } else {
+        own
+    });
     match reason {
-        Reason::TopicNotAllowed => {
-            Some(format!("list it in `config` in `[verify]` of {name}.toml, if you want its events"))
-        }
+        Reason::TopicNotAllowed => Some(format!(
+            "list it in `config` in `[verify]` of {name}.toml, if you want its events"
+        )),
         Reason::NoSecret => Some(format!("give {secrets} a value")),
-        Reason::VerifyTokenMismatch => {
-            Some(format!("the verify token that you typed at the provider must equal the value of {secrets}"))
-        }
+        Reason::VerifyTokenMismatch => Some(format!(
+            "the verify token that you typed at the provider must equal the value of {secrets}"
+        )),
         _ => Some(format!(
             "an ownership check of {name} is a {method} with {}; a request that lacks it may come from elsewhere, such as a \
              browser",
@@ -291,5 +396,9 @@ fn challenge_hint(hook: &Hook, method: &Method, reason: Reason) -> Option<String
 }
 
 fn listed(secrets: &[SecretRef]) -> String {
-    secrets.iter().map(|reference| format!("`{reference}`")).collect::<Vec<_>>().join(" or ")
+    secrets
+        .iter()
+        .map(|reference| format!("`{reference}`"))
+        .collect::<Vec<_>>()
+        .join(" or ")
 }

@@ -28,7 +28,9 @@ const NAME: &str = "_queue";
 /// Source: cloud.google.com/pubsub/docs/authenticate-push-subscriptions, cloud.google.com/tasks/docs/creating-http-target-tasks.
 pub fn verifier(spec: &PushSpec) -> anyhow::Result<Verifier> {
     let one = |text: &str| ClaimValue::One(text.to_owned());
-    let issuers = ["https://accounts.google.com", "accounts.google.com"].map(str::to_owned).to_vec();
+    let issuers = ["https://accounts.google.com", "accounts.google.com"]
+        .map(str::to_owned)
+        .to_vec();
     let claims = BTreeMap::from([
         ("iss".to_owned(), ClaimValue::Any(issuers)),
         ("aud".to_owned(), one(&spec.to)),
@@ -36,8 +38,17 @@ pub fn verifier(spec: &PushSpec) -> anyhow::Result<Verifier> {
         ("email_verified".to_owned(), ClaimValue::Truth(true)),
     ]);
     let (algorithms, jwks) = (Some(vec!["RS256".to_owned()]), Some(spec.keys.clone()));
-    let jwt = Some(JwtSpec { algorithms, jwks, claims, ..JwtSpec::default() });
-    let typed = VerifySpec { provider: Some("google-pubsub".into()), jwt, ..VerifySpec::default() };
+    let jwt = Some(JwtSpec {
+        algorithms,
+        jwks,
+        claims,
+        ..JwtSpec::default()
+    });
+    let typed = VerifySpec {
+        provider: Some("google-pubsub".into()),
+        jwt,
+        ..VerifySpec::default()
+    };
     Verifier::build(&typed, &Packs::default())
         .map_err(|error| anyhow::anyhow!("{}", error.message))
         .context("queue.push_keys")
@@ -53,25 +64,39 @@ pub async fn push(State(edge): State<Arc<Edge>>, request: Request) -> Response {
     }
 }
 
-async fn taken(edge: &Edge, head: Parts, mut body: Body, client: Option<IpAddr>) -> Result<Response, Stop> {
+async fn taken(
+    edge: &Edge,
+    head: Parts,
+    mut body: Body,
+    client: Option<IpAddr>,
+) -> Result<Response, Stop> {
     head::check(&head)?;
     if head.method != Method::POST {
         return Err(Stop::Method(http::HeaderValue::from_static("POST")));
     }
-    let door = Door { name: NAME, verifier: edge.push.as_ref().ok_or(Stop::UnknownPath)?, client };
+    let door = Door {
+        name: NAME,
+        verifier: edge.push.as_ref().ok_or(Stop::UnknownPath)?,
+        client,
+    };
     let brought = brought(&head);
     let keys = prove::keys(edge, door);
     // The token says nothing of the body: who has none is not listened to.
     let request = receive::unverified(head);
     let Checked::Verified(_) = prove::prove(edge, door, request, &keys, None).await? else {
-        return Err(Stop::Unavailable(Why::new("unavailable", "an ownership check on the path of the queue")));
+        return Err(Stop::Unavailable(Why::new(
+            "unavailable",
+            "an ownership check on the path of the queue",
+        )));
     };
     let (body, _, _held) = receive::read(edge, BODY_MAX, &mut body, None).await?;
-    Ok(answer::empty(match edge.delivery.pushed(&body, brought).await {
-        true => StatusCode::NO_CONTENT,
-        // It comes again. Cloud Tasks counts this apart from calls that nobody answered.
-        false => StatusCode::TOO_MANY_REQUESTS,
-    }))
+    Ok(answer::empty(
+        match edge.delivery.pushed(&body, brought).await {
+            true => StatusCode::NO_CONTENT,
+            // It comes again. Cloud Tasks counts this apart from calls that nobody answered.
+            false => StatusCode::TOO_MANY_REQUESTS,
+        },
+    ))
 }
 
 /// How often it was brought and nobody answered: of the tries, those that got an answer are not counted.
@@ -79,7 +104,10 @@ async fn taken(edge: &Edge, head: Parts, mut body: Body, client: Option<IpAddr>)
 /// Source: cloud.google.com/tasks/docs/creating-http-target-tasks#handler.
 fn brought(head: &Parts) -> u32 {
     let number = |name: &str| count(&head.headers, name).unwrap_or(0);
-    let (tries, answered) = (number("x-cloudtasks-taskretrycount"), number("x-cloudtasks-taskexecutioncount"));
+    let (tries, answered) = (
+        number("x-cloudtasks-taskretrycount"),
+        number("x-cloudtasks-taskexecutioncount"),
+    );
     tries.saturating_sub(answered).saturating_add(1)
 }
 

@@ -42,10 +42,18 @@ pub async fn receive(State(edge): State<Arc<Edge>>, request: Request) -> Respons
                 drain(&mut body).await;
             }
             let response = refuse::refuse(&edge, stop, &caller, hook.as_deref());
-            if body.is_end_stream() { response } else { answer::closing(response) }
+            if body.is_end_stream() {
+                response
+            } else {
+                answer::closing(response)
+            }
         }
     };
-    if is_last { answer::closing(response) } else { response }
+    if is_last {
+        answer::closing(response)
+    } else {
+        response
+    }
 }
 
 /// A request that is not handled, and the hook that it was for, where one is known.
@@ -54,14 +62,30 @@ struct Refused {
     hook: Option<Arc<Hook>>,
 }
 
-async fn handle(edge: &Edge, caller: &Caller, head: Parts, body: &mut Body) -> Result<Response, Refused> {
+async fn handle(
+    edge: &Edge,
+    caller: &Caller,
+    head: Parts,
+    body: &mut Body,
+) -> Result<Response, Refused> {
     if let Err(stop) = head::check(&head) {
-        let hook = edge.hooks.table().find(head.uri.path()).map(|found| found.hook);
+        let hook = edge
+            .hooks
+            .table()
+            .find(head.uri.path())
+            .map(|found| found.hook);
         return Err(Refused { stop, hook });
     }
-    let found = find(edge, head.uri.path()).await.map_err(|stop| Refused { stop, hook: None })?;
+    let found = find(edge, head.uri.path())
+        .await
+        .map_err(|stop| Refused { stop, hook: None })?;
     let hook = found.hook.clone();
-    handle_for(edge, &hook, caller, found, head, body).await.map_err(|stop| Refused { stop, hook: Some(hook) })
+    handle_for(edge, &hook, caller, found, head, body)
+        .await
+        .map_err(|stop| Refused {
+            stop,
+            hook: Some(hook),
+        })
 }
 
 async fn handle_for(
@@ -88,32 +112,50 @@ async fn handle_for(
     }
     let params = found.params.clone();
     let attributes = attributes(found, caller, &head);
-    let request = Unverified { params, ..unverified(head) };
+    let request = Unverified {
+        params,
+        ..unverified(head)
+    };
     let encoding = Encoding::of(&request.headers)?;
     let door = Door::of(hook, caller.address);
     let keys = prove::keys(edge, door);
     // A signature over decoded bytes cannot be computed while the encoded ones come.
     let signs_sent_bytes = encoding.is_none() || hook.verifier.signs_body() == SignedBody::Encoded;
-    let feed = if signs_sent_bytes { feed(&hook.verifier, &request, &keys) } else { None };
-    let max = encoding.map_or(hook.sizes.max_body, |_| decode::encoded_max(hook.sizes.max_body));
+    let feed = if signs_sent_bytes {
+        feed(&hook.verifier, &request, &keys)
+    } else {
+        None
+    };
+    let max = encoding.map_or(hook.sizes.max_body, |_| {
+        decode::encoded_max(hook.sizes.max_body)
+    });
     let (body, feed, held) = read(edge, max, body, feed).await?;
     let request = Unverified { body, ..request };
     // Only a check with the method of a check is told that its proof is wrong.
     let method = request.method.clone();
     let is_challenge = is_event.is_err() && is_challenge(&hook.verifier, &request);
     let proven = match encoding {
-        None => prove::prove(edge, door, request, &keys, feed).await.map(|checked| (checked, held)),
-        Some(encoding) => prove::prove_encoded(edge, door, hook, request, (encoding, held), &keys, feed).await,
+        None => prove::prove(edge, door, request, &keys, feed)
+            .await
+            .map(|checked| (checked, held)),
+        Some(encoding) => {
+            prove::prove_encoded(edge, door, hook, request, (encoding, held), &keys, feed).await
+        }
     };
     let (verified, _held) = match proven {
-        Ok((Checked::Challenge(answer), _)) => return prove::answered(edge, hook, &method, answer).await,
+        Ok((Checked::Challenge(answer), _)) => {
+            return prove::answered(edge, hook, &method, answer).await;
+        }
         Ok((Checked::Verified(verified), held)) => (verified, held),
         Err(stop) if is_challenge => return Err(stop),
         Err(stop) => return Err(is_event.err().unwrap_or(stop)),
     };
     // It was let this far only because it might have been a challenge.
     is_event?;
-    edge.counters.verified(&hook.spec.name, verified.fact("verified-by").unwrap_or_default());
+    edge.counters.verified(
+        &hook.spec.name,
+        verified.fact("verified-by").unwrap_or_default(),
+    );
     landfall_model::kill_point!("verified");
     let dedup = dedup_key(hook, &verified);
     let event = verified.into_event(&hook.spec.name, edge.clock.now(), attributes);
@@ -122,8 +164,15 @@ async fn handle_for(
     let response = match hook.spec.mode {
         Mode::Sync => {
             let target = target.ok_or_else(|| unavailable(hook))?;
-            let slot = hook.slots.acquire(edge.limits.wait).await.map_err(|_| Stop::Busy("concurrency"))?;
-            let outcome = edge.delivery.sync(target, event, slot, hook.sync_limit()).await;
+            let slot = hook
+                .slots
+                .acquire(edge.limits.wait)
+                .await
+                .map_err(|_| Stop::Busy("concurrency"))?;
+            let outcome = edge
+                .delivery
+                .sync(target, event, slot, hook.sync_limit())
+                .await;
             answer::outcome(hook.verifier.answers(), outcome, event_id)
         }
         Mode::Async | Mode::Auto => match queue(edge, hook, target.as_ref(), event, dedup).await? {
@@ -166,10 +215,13 @@ async fn queue(
         answer_within: hook.queued_limit(),
         event,
     };
-    edge.delivery.take(incoming, target).await.map_err(|error| match error {
-        LedgerError::TooLarge { .. } => Stop::TooLargeToKeep(error.to_string()),
-        error => Stop::NotKept(error.to_string()),
-    })
+    edge.delivery
+        .take(incoming, target)
+        .await
+        .map_err(|error| match error {
+            LedgerError::TooLarge { .. } => Stop::TooLargeToKeep(error.to_string()),
+            error => Stop::NotKept(error.to_string()),
+        })
 }
 
 fn dedup_key(hook: &Hook, verified: &Verified) -> Option<DedupKey> {
@@ -180,7 +232,11 @@ fn dedup_key(hook: &Hook, verified: &Verified) -> Option<DedupKey> {
         DedupId::BodyDigest => Sha256::digest(&verified.request().body).to_vec(),
         DedupId::OfPack | DedupId::At(_) => verified.delivery_key()?.to_vec(),
     };
-    Some(DedupKey { key, id_match, window })
+    Some(DedupKey {
+        key,
+        id_match,
+        window,
+    })
 }
 
 /// Neither endless nor still waiting for a `100 Continue`.
@@ -208,7 +264,10 @@ async fn find(edge: &Edge, path: &str) -> Result<Found, Stop> {
             Some(found) => return Ok(found),
             None if table.complete => return Err(Stop::UnknownPath),
             None if Instant::now() >= until => {
-                return Err(Stop::Unavailable(Why::new("starting", "the plugins directory has not been read yet")));
+                return Err(Stop::Unavailable(Why::new(
+                    "starting",
+                    "the plugins directory has not been read yet",
+                )));
             }
             None => tokio::time::sleep(LOOK_EVERY).await,
         }
@@ -221,8 +280,8 @@ fn check_method(hook: &Hook, method: &Method) -> Result<(), Stop> {
         return Ok(());
     }
     let names: Vec<&str> = taken.iter().map(Method::as_str).collect();
-    let allow =
-        HeaderValue::from_str(&format!("{}, OPTIONS", names.join(", "))).expect("method names are a header value");
+    let allow = HeaderValue::from_str(&format!("{}, OPTIONS", names.join(", ")))
+        .expect("method names are a header value");
     match *method {
         Method::OPTIONS => Err(Stop::Options(allow)),
         Method::HEAD if taken.contains(&Method::GET) => Err(Stop::Head),
@@ -260,7 +319,9 @@ async fn pieces(
             None => break,
             Some(frame) => frame.map_err(|_| Stop::BadBody)?,
         };
-        let Ok(piece) = frame.into_data() else { continue };
+        let Ok(piece) = frame.into_data() else {
+            continue;
+        };
         let bytes = first.len() + joined.len() + piece.len();
         if bytes > max {
             return Err(Stop::TooLarge);
@@ -279,7 +340,11 @@ async fn pieces(
             joined.extend(&piece)?;
         }
     }
-    let (body, held) = if joined.is_empty() { (first, of_first) } else { joined.into_bytes() };
+    let (body, held) = if joined.is_empty() {
+        (first, of_first)
+    } else {
+        joined.into_bytes()
+    };
     Ok((body, feed, held))
 }
 
@@ -311,9 +376,18 @@ fn attributes(found: Found, caller: &Caller, head: &Parts) -> Vec<(String, Strin
     if let Some(address) = caller.address {
         attributes.push(("client-address".to_owned(), address.to_string()));
     }
-    if let Some(traceparent) = head.headers.get("traceparent").and_then(|value| value.to_str().ok()) {
+    if let Some(traceparent) = head
+        .headers
+        .get("traceparent")
+        .and_then(|value| value.to_str().ok())
+    {
         attributes.push(("traceparent".to_owned(), traceparent.to_owned()));
     }
-    attributes.extend(found.params.into_iter().map(|(name, value)| (format!("param:{name}"), value)));
+    attributes.extend(
+        found
+            .params
+            .into_iter()
+            .map(|(name, value)| (format!("param:{name}"), value)),
+    );
     attributes
 }

@@ -71,7 +71,10 @@ const SECRET_CHARS_MIN: usize = 16;
 /// Records a refusal and makes the answer.
 pub fn refuse(edge: &Edge, stop: Stop, caller: &Caller, hook: Option<&Hook>) -> Response {
     let why = explain(edge, &stop, caller, hook);
-    let is_ours = matches!(stop, Stop::Unavailable(_) | Stop::Busy(_) | Stop::NotKept(_));
+    let is_ours = matches!(
+        stop,
+        Stop::Unavailable(_) | Stop::Busy(_) | Stop::NotKept(_)
+    );
     let response = match hook {
         Some(hook) => answer::sent(&edge.counters, hook, stop.response()),
         None => stop.response(),
@@ -79,7 +82,14 @@ pub fn refuse(edge: &Edge, stop: Stop, caller: &Caller, hook: Option<&Hook>) -> 
 
     if let Some(why) = why {
         let name = hook.map_or(caller.name, |hook| &*hook.spec.name);
-        record(edge, name, why, Some(response.status().as_u16()), caller.address, is_ours);
+        record(
+            edge,
+            name,
+            why,
+            Some(response.status().as_u16()),
+            caller.address,
+            is_ours,
+        );
     }
     response
 }
@@ -91,14 +101,27 @@ pub fn refuse_broken(edge: &Edge, broken: Broken, peer: IpAddr) {
         Broken::BadHead => (Some(400), bad_head("the request head is not HTTP/1.1")),
         Broken::Http2 => {
             let hint = "set http2 = true (LANDFALL_HTTP2) to take HTTP/2 without TLS, or let the proxy speak HTTP/1.1";
-            (Some(400), bad_head("HTTP/2, and this node takes HTTP/1.1 only").with_hint(hint))
+            (
+                Some(400),
+                bad_head("HTTP/2, and this node takes HTTP/1.1 only").with_hint(hint),
+            )
         }
         Broken::SlowHead => {
             let hint = "limits.head_timeout bounds the time for a request head";
-            (None, Why::new("head_timeout", "the request head did not come in time").with_hint(hint))
+            (
+                None,
+                Why::new("head_timeout", "the request head did not come in time").with_hint(hint),
+            )
         }
     };
-    record(edge, NO_HOOK, *why, status, Some(peer.to_canonical()), false);
+    record(
+        edge,
+        NO_HOOK,
+        *why,
+        status,
+        Some(peer.to_canonical()),
+        false,
+    );
 }
 
 /// Records what the admin listener has refused.
@@ -106,8 +129,19 @@ pub fn refuse_admin(edge: &Edge, why: Why, status: u16, client: Option<IpAddr>) 
     record(edge, ADMIN, why, Some(status), client, status >= 500);
 }
 
-fn record(edge: &Edge, hook: &str, why: Why, status: Option<u16>, address: Option<IpAddr>, is_ours: bool) {
-    let Why { reason, detail, hint } = why;
+fn record(
+    edge: &Edge,
+    hook: &str,
+    why: Why,
+    status: Option<u16>,
+    address: Option<IpAddr>,
+    is_ours: bool,
+) {
+    let Why {
+        reason,
+        detail,
+        hint,
+    } = why;
     edge.counters.refused(hook, reason);
     let refused = RefusedRequest {
         at: humantime::format_rfc3339_millis(edge.clock.now()).to_string(),
@@ -120,28 +154,52 @@ fn record(edge: &Edge, hook: &str, why: Why, status: Option<u16>, address: Optio
     };
     match edge.refusals.record(refused, Instant::now()) {
         LogDecision::Write if is_ours => {
-            tracing::error!(hook, reason, status, detail, hint, "request refused: this side is not ready");
+            tracing::error!(
+                hook,
+                reason,
+                status,
+                detail,
+                hint,
+                "request refused: this side is not ready"
+            );
         }
         LogDecision::Write => tracing::warn!(hook, reason, status, detail, hint, "request refused"),
         LogDecision::Suppress => {}
         LogDecision::SuppressFirst => {
-            tokio::spawn(log_suppressed(edge.refusals.clone(), hook.to_owned(), reason));
+            tokio::spawn(log_suppressed(
+                edge.refusals.clone(),
+                hook.to_owned(),
+                reason,
+            ));
         }
     }
 }
 
-async fn log_suppressed(refusals: Arc<landfall_model::RefusalLog>, hook: String, reason: &'static str) {
+async fn log_suppressed(
+    refusals: Arc<landfall_model::RefusalLog>,
+    hook: String,
+    reason: &'static str,
+) {
     tokio::time::sleep(LOG_WINDOW).await;
     let suppressed = refusals.take_suppressed(&hook, reason, Instant::now());
     let seconds = LOG_WINDOW.as_secs();
     if suppressed > 0 {
-        tracing::warn!(hook, reason, suppressed, "request refused (and {suppressed} more in the last {seconds} s)");
+        tracing::warn!(
+            hook,
+            reason,
+            suppressed,
+            "request refused (and {suppressed} more in the last {seconds} s)"
+        );
     }
 }
 
 /// What the operator is told. None for answers that refuse nothing.
 fn explain(edge: &Edge, stop: &Stop, caller: &Caller, hook: Option<&Hook>) -> Option<Why> {
-    let (name, method, path) = (hook.map_or(caller.name, |hook| &*hook.spec.name), &caller.method, caller.path(hook));
+    let (name, method, path) = (
+        hook.map_or(caller.name, |hook| &*hook.spec.name),
+        &caller.method,
+        caller.path(hook),
+    );
     let why = match stop {
         Stop::Options(_) | Stop::Head => return None,
         Stop::UnknownPath => {
@@ -197,29 +255,45 @@ fn explain(edge: &Edge, stop: &Stop, caller: &Caller, hook: Option<&Hook>) -> Op
 
 fn method_not_allowed(caller: &Caller, hook: Option<&Hook>, allow: &str, name: &str) -> Box<Why> {
     let (method, path) = (&caller.method, caller.path(hook));
-    let checks = hook.map(|hook| hook.verifier.challenge_needs(method)).unwrap_or_default();
+    let checks = hook
+        .map(|hook| hook.verifier.challenge_needs(method))
+        .unwrap_or_default();
     let hint = match checks.is_empty() {
         true => {
-            format!("the provider must send one of {allow}; a browser sends GET. `methods` in {name}.toml adds others")
+            format!(
+                "the provider must send one of {allow}; a browser sends GET. `methods` in {name}.toml adds others"
+            )
         }
         false => format!(
             "{method} is taken for the provider's ownership check alone, and that one has: {}",
             checks.join("; or: ")
         ),
     };
-    Why::new("method_not_allowed", format!("{method} {path}: the hook takes {allow}")).with_hint(hint)
+    Why::new(
+        "method_not_allowed",
+        format!("{method} {path}: the hook takes {allow}"),
+    )
+    .with_hint(hint)
 }
 
 fn body_too_large(edge: &Edge, caller: &Caller, hook: Option<&Hook>, name: &str) -> Box<Why> {
-    let Some(hook) = hook else { return Why::new("body_too_large", "the body is too large") };
+    let Some(hook) = hook else {
+        return Why::new("body_too_large", "the body is too large");
+    };
     let max = hook.sizes.max_body;
     let size = match caller.announced > max as u64 {
         true => format!("the request announces {} bytes of body", caller.announced),
         false => "the body has more bytes".to_owned(),
     };
     let bodies = edge.limits.bodies;
-    let hint = format!("raise max_body in {name}.toml (it is within limits.bodies = {bodies} bytes of the node)");
-    Why::new("body_too_large", format!("{size}, and max_body is {max} bytes")).with_hint(hint)
+    let hint = format!(
+        "raise max_body in {name}.toml (it is within limits.bodies = {bodies} bytes of the node)"
+    );
+    Why::new(
+        "body_too_large",
+        format!("{size}, and max_body is {max} bytes"),
+    )
+    .with_hint(hint)
 }
 
 fn large_head() -> Box<Why> {
@@ -236,7 +310,11 @@ fn bad_head(what: impl Into<String>) -> Box<Why> {
 impl Why {
     /// Without a hint.
     pub fn new(reason: &'static str, detail: impl Into<String>) -> Box<Why> {
-        Box::new(Why { reason, detail: detail.into(), hint: None })
+        Box::new(Why {
+            reason,
+            detail: detail.into(),
+            hint: None,
+        })
     }
 
     /// With one.
@@ -251,7 +329,10 @@ impl Why {
 impl Caller {
     /// Allocates nothing: most requests are not refused.
     pub fn of(edge: &Edge, head: &Parts, body: &Body) -> Caller {
-        let peer = head.extensions.get::<Peer>().map(|Peer(peer)| peer.ip().to_canonical());
+        let peer = head
+            .extensions
+            .get::<Peer>()
+            .map(|Peer(peer)| peer.ip().to_canonical());
         let client = peer.map(|peer| client::client(peer, &head.headers, &edge.trusted_proxies));
         let address = client.map(|client| client.address);
         Caller {
@@ -260,7 +341,8 @@ impl Caller {
             uri: head.uri.clone(),
             address,
             is_known: client.is_some_and(|client| client.is_known),
-            proxy: address.filter(|address| Some(*address) == peer && client::is_forwarded(&head.headers)),
+            proxy: address
+                .filter(|address| Some(*address) == peer && client::is_forwarded(&head.headers)),
             announced: body.size_hint().lower(),
         }
     }
@@ -283,8 +365,14 @@ impl Caller {
 fn shown_path(path: &str) -> String {
     let segment = |segment: &str| {
         let may_be_secret = segment.len() >= SECRET_CHARS_MIN
-            && segment.bytes().any(|byte| byte.is_ascii_digit() || byte.is_ascii_uppercase());
-        if may_be_secret { "…".to_owned() } else { segment.escape_debug().to_string() }
+            && segment
+                .bytes()
+                .any(|byte| byte.is_ascii_digit() || byte.is_ascii_uppercase());
+        if may_be_secret {
+            "…".to_owned()
+        } else {
+            segment.escape_debug().to_string()
+        }
     };
     let shown = path.split('/').map(segment).collect::<Vec<_>>().join("/");
     match shown.char_indices().nth(PATH_CHARS_MAX) {
@@ -305,12 +393,18 @@ impl HintTurns {
     /// Whether a hint for this hook may be worked out now. `body` is the bytes that are read for it.
     pub fn take(&self, hook: &str, body: usize) -> bool {
         let now = Instant::now();
-        let mut by_hook = self.by_hook.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        let mut by_hook = self
+            .by_hook
+            .lock()
+            .unwrap_or_else(|poisoned| poisoned.into_inner());
         if !by_hook.contains_key(hook) {
             by_hook.insert(hook.to_owned(), (now, HINTS_MAX));
         }
-        let Some((last, turns)) = by_hook.get_mut(hook) else { return false };
-        *turns = (*turns + now.duration_since(*last).as_secs_f64() * HINTS_PER_SECOND).min(HINTS_MAX);
+        let Some((last, turns)) = by_hook.get_mut(hook) else {
+            return false;
+        };
+        *turns =
+            (*turns + now.duration_since(*last).as_secs_f64() * HINTS_PER_SECOND).min(HINTS_MAX);
         *last = now;
 
         let cost = (1.0 + (body / HINT_BODY_BYTES) as f64).min(HINTS_MAX);
@@ -330,14 +424,26 @@ mod tests {
     fn paths_are_shown_without_secrets() {
         assert_eq!(shown_path("/git-hub"), "/git-hub");
         assert_eq!(shown_path("/dh/canary-path-5e5e"), "/dh/…");
-        assert_eq!(shown_path("/github-enterprise-server"), "/github-enterprise-server");
-        assert_eq!(shown_path(&"/a".repeat(200)).chars().count(), PATH_CHARS_MAX + 1);
+        assert_eq!(
+            shown_path("/github-enterprise-server"),
+            "/github-enterprise-server"
+        );
+        assert_eq!(
+            shown_path(&"/a".repeat(200)).chars().count(),
+            PATH_CHARS_MAX + 1
+        );
     }
 
     #[test]
     fn large_bodies_use_up_hints_sooner() {
         let turns = HintTurns::default();
-        assert_eq!((0..100).filter(|_| turns.take("small", 100)).count(), HINTS_MAX as usize);
-        assert_eq!((0..100).filter(|_| turns.take("large", 10 << 20)).count(), 1);
+        assert_eq!(
+            (0..100).filter(|_| turns.take("small", 100)).count(),
+            HINTS_MAX as usize
+        );
+        assert_eq!(
+            (0..100).filter(|_| turns.take("large", 10 << 20)).count(),
+            1
+        );
     }
 }

@@ -64,7 +64,10 @@ pub fn is_metadata(address: IpAddr) -> bool {
 /// Whether the address lies in a special range. IPv4-mapped addresses are judged as the IPv4 address they are.
 pub fn is_special(address: IpAddr) -> bool {
     static RANGES: std::sync::LazyLock<Vec<IpNet>> = std::sync::LazyLock::new(|| {
-        SPECIAL.iter().map(|text| text.parse().expect("a range in our own table")).collect()
+        SPECIAL
+            .iter()
+            .map(|text| text.parse().expect("a range in our own table"))
+            .collect()
     });
     let address = address.to_canonical();
     RANGES.iter().any(|range| range.contains(&address))
@@ -113,7 +116,14 @@ mod tests {
 
     #[test]
     fn public_addresses_are_not() {
-        for text in ["1.1.1.1", "8.8.8.8", "172.32.0.1", "100.128.0.1", "2606:4700:4700::1111", "2a00:1450:4001::1"] {
+        for text in [
+            "1.1.1.1",
+            "8.8.8.8",
+            "172.32.0.1",
+            "100.128.0.1",
+            "2606:4700:4700::1111",
+            "2a00:1450:4001::1",
+        ] {
             assert!(!is_special(text.parse().unwrap()), "{text}");
         }
     }

@@ -39,8 +39,13 @@ const OWN_HEADERS: [&str; 10] = [
 ];
 
 /// Headers without which a metadata server of a cloud tells nothing: of Google and IBM, Azure, its App Service, Google as it was, OpenStack.
-const METADATA_HEADERS: [&str; 5] =
-    ["metadata-flavor", "metadata", "x-identity-header", "x-google-metadata-request", "x-metadata-token"];
+const METADATA_HEADERS: [&str; 5] = [
+    "metadata-flavor",
+    "metadata",
+    "x-identity-header",
+    "x-google-metadata-request",
+    "x-metadata-token",
+];
 /// The same by their beginnings: of AWS and Alibaba Cloud.
 const METADATA_PREFIXES: [&str; 2] = ["x-aws-ec2-metadata-", "x-aliyun-ecs-metadata-"];
 
@@ -129,17 +134,40 @@ pub struct Client {
 
 impl Client {
     /// Opens nothing yet.
-    pub fn new(policy: Policy, credentials: Vec<Credential>, secrets: Arc<dyn SecretSource>) -> Client {
-        Client { policy: Arc::new(policy), credentials: Credentials::new(credentials, secrets), pool: OnceLock::new() }
+    pub fn new(
+        policy: Policy,
+        credentials: Vec<Credential>,
+        secrets: Arc<dyn SecretSource>,
+    ) -> Client {
+        Client {
+            policy: Arc::new(policy),
+            credentials: Credentials::new(credentials, secrets),
+            pool: OnceLock::new(),
+        }
     }
 
     /// Sends a call for an event; `idempotency_key` is the event's id.
-    pub async fn send(&self, outgoing: Outgoing, idempotency_key: &str) -> Result<Received, OutgoingError> {
+    pub async fn send(
+        &self,
+        outgoing: Outgoing,
+        idempotency_key: &str,
+    ) -> Result<Received, OutgoingError> {
         forbid_headers(&outgoing.headers)?;
         let key = ("idempotency-key".to_owned(), idempotency_key.to_owned());
-        let has_key = outgoing.headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("idempotency-key"));
-        let headers = outgoing.headers.into_iter().chain((!has_key).then_some(key)).collect();
-        self.send_own(Outgoing { headers, ..outgoing }).await
+        let has_key = outgoing
+            .headers
+            .iter()
+            .any(|(name, _)| name.eq_ignore_ascii_case("idempotency-key"));
+        let headers = outgoing
+            .headers
+            .into_iter()
+            .chain((!has_key).then_some(key))
+            .collect();
+        self.send_own(Outgoing {
+            headers,
+            ..outgoing
+        })
+        .await
     }
 
     /// Sends a call of the host itself, which may unlock a metadata server.
@@ -147,7 +175,10 @@ impl Client {
         let timeout = outgoing.timeout;
         match tokio::time::timeout(timeout, self.follow(outgoing)).await {
             Ok(result) => result,
-            Err(_) => Err(OutgoingError::Timeout(format!("no complete answer within {} ms", timeout.as_millis()))),
+            Err(_) => Err(OutgoingError::Timeout(format!(
+                "no complete answer within {} ms",
+                timeout.as_millis()
+            ))),
         }
     }
 
@@ -190,30 +221,49 @@ impl Client {
         if !self.policy.allows(&method, &url) {
             let shown = origin_and_path(&url);
             return Err(OutgoingError::Denied(match self.policy.allows_url(&url) {
-                true => format!("{shown} may not be called by {method}: see `[allow] http` of this hook"),
+                true => format!(
+                    "{shown} may not be called by {method}: see `[allow] http` of this hook"
+                ),
                 false => format!("{shown} is not in `[allow] http` of this hook"),
             }));
         }
         Ok((method, url))
     }
 
-    fn request(&self, outgoing: Outgoing) -> Result<(http::Request<Full<Bytes>>, Added), OutgoingError> {
+    fn request(
+        &self,
+        outgoing: Outgoing,
+    ) -> Result<(http::Request<Full<Bytes>>, Added), OutgoingError> {
         let (method, mut url) = self.permitted(&outgoing.method, &outgoing.url)?;
         if outgoing.body.len() > BODY_BYTES_MAX {
-            return Err(OutgoingError::Limit(format!("a request body may have {BODY_BYTES_MAX} bytes")));
+            return Err(OutgoingError::Limit(format!(
+                "a request body may have {BODY_BYTES_MAX} bytes"
+            )));
         }
         let mut headers = checked_headers(outgoing.headers)?;
-        headers.entry(header::USER_AGENT).or_insert(HeaderValue::from_static(USER_AGENT));
+        headers
+            .entry(header::USER_AGENT)
+            .or_insert(HeaderValue::from_static(USER_AGENT));
         let mut body = outgoing.body;
         let untrusted = outgoing.untrusted.as_deref();
-        let mut call = Call { method: &method, url: &mut url, headers: &mut headers, body: &mut body, untrusted };
+        let mut call = Call {
+            method: &method,
+            url: &mut url,
+            headers: &mut headers,
+            body: &mut body,
+            untrusted,
+        };
         // Where a secret lives is the operator's to know, not the component's.
         let added = self.credentials.add(&mut call).map_err(|error| {
             tracing::warn!(%error, "a call is not made");
-            OutgoingError::Other("a credential of this call cannot be used now: the log of the node says why".into())
+            OutgoingError::Other(
+                "a credential of this call cannot be used now: the log of the node says why".into(),
+            )
         })?;
-        let uri: http::Uri =
-            url.as_str().parse().map_err(|_| OutgoingError::Invalid("not a URL that HTTP can carry".into()))?;
+        let uri: http::Uri = url
+            .as_str()
+            .parse()
+            .map_err(|_| OutgoingError::Invalid("not a URL that HTTP can carry".into()))?;
         let mut request = http::Request::new(Full::new(body));
         *request.method_mut() = method;
         *request.uri_mut() = uri;
@@ -225,12 +275,17 @@ impl Client {
 const USER_AGENT: &str = concat!("landfall/", env!("CARGO_PKG_VERSION"));
 
 fn checked_url(text: &str) -> Result<Url, OutgoingError> {
-    let mut url = Url::parse(text).map_err(|why| OutgoingError::Invalid(format!("not a URL: {why}")))?;
+    let mut url =
+        Url::parse(text).map_err(|why| OutgoingError::Invalid(format!("not a URL: {why}")))?;
     if !matches!(url.scheme(), "http" | "https") || url.host().is_none() {
-        return Err(OutgoingError::Invalid("a URL must begin with `https://` or `http://` and name a host".into()));
+        return Err(OutgoingError::Invalid(
+            "a URL must begin with `https://` or `http://` and name a host".into(),
+        ));
     }
     if !url.username().is_empty() || url.password().is_some() {
-        return Err(OutgoingError::Invalid("a URL must not carry a user or password".into()));
+        return Err(OutgoingError::Invalid(
+            "a URL must not carry a user or password".into(),
+        ));
     }
     url.set_fragment(None);
     Ok(url)
@@ -246,9 +301,20 @@ pub fn shown_url(url: &str) -> String {
     const CHARACTERS_MAX: usize = 500;
     let shown = match Url::parse(url) {
         Ok(url) if url.has_host() => origin_and_path(&url),
-        _ => url.split(['?', '#']).next().unwrap_or_default().rsplit('@').next().unwrap_or_default().to_owned(),
+        _ => url
+            .split(['?', '#'])
+            .next()
+            .unwrap_or_default()
+            .rsplit('@')
+            .next()
+            .unwrap_or_default()
+            .to_owned(),
     };
-    shown.chars().take(CHARACTERS_MAX).flat_map(char::escape_debug).collect()
+    shown
+        .chars()
+        .take(CHARACTERS_MAX)
+        .flat_map(char::escape_debug)
+        .collect()
 }
 
 /// Whether the host writes this header itself, or it would unlock a metadata server.
@@ -258,31 +324,43 @@ fn is_forbidden(name: &str) -> bool {
 }
 
 fn unlocks_metadata(name: &str) -> bool {
-    METADATA_HEADERS.contains(&name) || METADATA_PREFIXES.iter().any(|prefix| name.starts_with(prefix))
+    METADATA_HEADERS.contains(&name)
+        || METADATA_PREFIXES
+            .iter()
+            .any(|prefix| name.starts_with(prefix))
 }
 
 fn forbid_headers(list: &[(String, String)]) -> Result<(), OutgoingError> {
-    let Some((name, _)) = list.iter().find(|(name, _)| is_forbidden(name)) else { return Ok(()) };
+    let Some((name, _)) = list.iter().find(|(name, _)| is_forbidden(name)) else {
+        return Ok(());
+    };
     let name = name.trim().to_ascii_lowercase();
     let shown = name.escape_debug();
     Err(OutgoingError::Invalid(match unlocks_metadata(&name) {
-        true => format!("header `{shown}` opens the metadata server of a cloud: a component may not send it"),
+        true => format!(
+            "header `{shown}` opens the metadata server of a cloud: a component may not send it"
+        ),
         false => format!("header `{shown}` is written by the host"),
     }))
 }
 
 fn is_encoded(headers: &HeaderMap) -> bool {
     let encodings = headers.get_all(header::CONTENT_ENCODING).iter();
-    encodings.map(HeaderValue::as_bytes).any(|value| !value.is_empty() && !value.eq_ignore_ascii_case(b"identity"))
+    encodings
+        .map(HeaderValue::as_bytes)
+        .any(|value| !value.is_empty() && !value.eq_ignore_ascii_case(b"identity"))
 }
 
 fn checked_headers(list: Vec<(String, String)>) -> Result<HeaderMap, OutgoingError> {
     if list.len() > HEADERS_MAX {
-        return Err(OutgoingError::Limit(format!("a request may have {HEADERS_MAX} headers")));
+        return Err(OutgoingError::Limit(format!(
+            "a request may have {HEADERS_MAX} headers"
+        )));
     }
     let mut headers = HeaderMap::with_capacity(list.len() + 4);
     for (name, value) in list {
-        let invalid = || OutgoingError::Invalid(format!("header `{}` cannot be sent", name.escape_debug()));
+        let invalid =
+            || OutgoingError::Invalid(format!("header `{}` cannot be sent", name.escape_debug()));
         let name: HeaderName = name.parse().map_err(|_| invalid())?;
         headers.append(name, HeaderValue::from_str(&value).map_err(|_| invalid())?);
     }
@@ -297,11 +375,22 @@ async fn exchange(
     let response = pool.request(request).await.map_err(sorted)?;
     let (head, body) = response.into_parts();
     let (body, held) = collect(body, memory).await.map_err(|error| match error {
-        CollectError::TooLarge => OutgoingError::Limit(format!("the response has more than {BODY_BYTES_MAX} bytes")),
-        CollectError::Memory(error) => OutgoingError::Limit(format!("the response is too large: {error}")),
-        CollectError::Broken(error) => OutgoingError::Connection(format!("the response broke off: {error}")),
+        CollectError::TooLarge => {
+            OutgoingError::Limit(format!("the response has more than {BODY_BYTES_MAX} bytes"))
+        }
+        CollectError::Memory(error) => {
+            OutgoingError::Limit(format!("the response is too large: {error}"))
+        }
+        CollectError::Broken(error) => {
+            OutgoingError::Connection(format!("the response broke off: {error}"))
+        }
     })?;
-    Ok(Received { status: head.status.as_u16(), headers: head.headers, body, held: held.map(Arc::new) })
+    Ok(Received {
+        status: head.status.as_u16(),
+        headers: head.headers,
+        body,
+        held: held.map(Arc::new),
+    })
 }
 
 /// Sorts what went wrong by its cause.
@@ -327,7 +416,10 @@ fn sorted(error: legacy::Error) -> OutgoingError {
 
 /// What an error wraps. An `io::Error` hides what it was made from behind the source of that.
 fn inner<'a>(error: &'a (dyn StdError + 'static)) -> Option<&'a (dyn StdError + 'static)> {
-    match error.downcast_ref::<std::io::Error>().and_then(|error| error.get_ref()) {
+    match error
+        .downcast_ref::<std::io::Error>()
+        .and_then(|error| error.get_ref())
+    {
         Some(wrapped) => Some(wrapped),
         None => error.source(),
     }

@@ -36,7 +36,9 @@ where
     let mut whole = BytesMut::new();
 
     while let Some(frame) = body.frame().await {
-        let Ok(data) = frame.map_err(CollectError::Broken)?.into_data() else { continue };
+        let Ok(data) = frame.map_err(CollectError::Broken)?.into_data() else {
+            continue;
+        };
         if whole.len() + data.len() > BODY_BYTES_MAX {
             return Err(CollectError::TooLarge);
         }
@@ -56,7 +58,10 @@ mod tests {
 
     use super::*;
 
-    async fn collected(bytes: usize, memory: &MemoryBudget) -> Result<usize, CollectError<Infallible>> {
+    async fn collected(
+        bytes: usize,
+        memory: &MemoryBudget,
+    ) -> Result<usize, CollectError<Infallible>> {
         let (body, _held) = collect(Full::new(Bytes::from(vec![0; bytes])), Some(memory)).await?;
         Ok(body.len())
     }
@@ -65,15 +70,28 @@ mod tests {
     async fn bodies_count_as_memory() {
         let memory = MemoryBudget::new(100);
         assert_eq!(collected(60, &memory).await.unwrap(), 60);
-        assert_eq!(collected(60, &memory).await.unwrap(), 60, "the first body was given back");
-        assert!(matches!(collected(101, &memory).await, Err(CollectError::Memory(_))));
+        assert_eq!(
+            collected(60, &memory).await.unwrap(),
+            60,
+            "the first body was given back"
+        );
+        assert!(matches!(
+            collected(101, &memory).await,
+            Err(CollectError::Memory(_))
+        ));
         assert_eq!(memory.peak(), 60);
     }
 
     #[tokio::test]
     async fn one_body_is_limited() {
         let memory = MemoryBudget::new(usize::MAX);
-        assert!(matches!(collected(BODY_BYTES_MAX + 1, &memory).await, Err(CollectError::TooLarge)));
-        assert_eq!(collected(BODY_BYTES_MAX, &memory).await.unwrap(), BODY_BYTES_MAX);
+        assert!(matches!(
+            collected(BODY_BYTES_MAX + 1, &memory).await,
+            Err(CollectError::TooLarge)
+        ));
+        assert_eq!(
+            collected(BODY_BYTES_MAX, &memory).await.unwrap(),
+            BODY_BYTES_MAX
+        );
     }
 }

@@ -22,7 +22,9 @@ const ADDRESSES_MAX: usize = 8;
 #[derive(Debug, thiserror::Error)]
 pub enum ConnectError {
     /// Every address of the name is special and none was named by the operator.
-    #[error("`{host}` is {address}, which is not a public address: name it in `[allow] addresses` if it is meant")]
+    #[error(
+        "`{host}` is {address}, which is not a public address: name it in `[allow] addresses` if it is meant"
+    )]
     Denied {
         /// As called.
         host: String,
@@ -61,8 +63,19 @@ impl Connector {
     }
 
     async fn connect(self, uri: Uri) -> Result<TokioIo<TcpStream>, ConnectError> {
-        let host = uri.host().unwrap_or_default().trim_start_matches('[').trim_end_matches(']').to_owned();
-        let port = uri.port_u16().unwrap_or(if uri.scheme_str() == Some("https") { 443 } else { 80 });
+        let host = uri
+            .host()
+            .unwrap_or_default()
+            .trim_start_matches('[')
+            .trim_end_matches(']')
+            .to_owned();
+        let port = uri
+            .port_u16()
+            .unwrap_or(if uri.scheme_str() == Some("https") {
+                443
+            } else {
+                80
+            });
         let addresses = self.checked(&host, port).await?;
         let mut last = "no address".to_owned();
         for address in addresses {
@@ -80,22 +93,38 @@ impl Connector {
 
     /// The addresses that may be connected to. Literals go through the same check as names.
     async fn checked(&self, host: &str, port: u16) -> Result<Vec<SocketAddr>, ConnectError> {
-        let unresolved = |why: String| ConnectError::Unresolved { host: host.into(), why };
+        let unresolved = |why: String| ConnectError::Unresolved {
+            host: host.into(),
+            why,
+        };
         let literal = host.parse::<IpAddr>();
         let is_literal = literal.is_ok();
         let found: Vec<SocketAddr> = match literal {
             Ok(address) => vec![SocketAddr::new(address, port)],
             Err(_) => {
                 let lookup = timeout(CONNECT_TIMEOUT, tokio::net::lookup_host((host, port)));
-                let found: io::Result<_> = lookup.await.map_err(|_| unresolved("no answer in time".into()))?;
-                found.map_err(|error| unresolved(error.to_string()))?.take(ADDRESSES_MAX).collect()
+                let found: io::Result<_> = lookup
+                    .await
+                    .map_err(|_| unresolved("no answer in time".into()))?;
+                found
+                    .map_err(|error| unresolved(error.to_string()))?
+                    .take(ADDRESSES_MAX)
+                    .collect()
             }
         };
-        let first = found.first().ok_or_else(|| unresolved("no address".into()))?.ip();
-        let allowed: Vec<_> =
-            found.into_iter().filter(|address| self.policy.allows_address(host, address.ip(), is_literal)).collect();
+        let first = found
+            .first()
+            .ok_or_else(|| unresolved("no address".into()))?
+            .ip();
+        let allowed: Vec<_> = found
+            .into_iter()
+            .filter(|address| self.policy.allows_address(host, address.ip(), is_literal))
+            .collect();
         match allowed.is_empty() {
-            true => Err(ConnectError::Denied { host: host.into(), address: first }),
+            true => Err(ConnectError::Denied {
+                host: host.into(),
+                address: first,
+            }),
             false => Ok(allowed),
         }
     }

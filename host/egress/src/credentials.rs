@@ -14,8 +14,8 @@ use url::Url;
 use super::{oauth1, redact, sigv4, untrusted};
 use landfall_model::clock::to_ms;
 use landfall_model::{
-    Clock, Credential, CredentialKind, CredentialPart, CredentialText, Event, Secret, SecretError, SecretRef,
-    SecretSource,
+    Clock, Credential, CredentialKind, CredentialPart, CredentialText, Event, Secret, SecretError,
+    SecretRef, SecretSource,
 };
 
 /// A handler names in this header the placeholder that the host is to replace in the body of this call. It is not sent.
@@ -69,20 +69,31 @@ impl Credentials {
         let mut added = Added::default();
         let marked = take_marks(call.headers);
         let called = call.url.clone();
-        let meant = || self.list.iter().filter(|credential| credential.target.covers(&called));
+        let meant = || {
+            self.list
+                .iter()
+                .filter(|credential| credential.target.covers(&called))
+        };
         if meant().next().is_some() {
             // In a compressed answer nothing would be found.
-            call.headers.insert(header::ACCEPT_ENCODING, HeaderValue::from_static("identity"));
+            call.headers.insert(
+                header::ACCEPT_ENCODING,
+                HeaderValue::from_static("identity"),
+            );
         }
         let signs = |kind: &CredentialKind| {
             matches!(
                 kind,
-                CredentialKind::OAuth1(_) | CredentialKind::AwsSigV4(_) | CredentialKind::StandardWebhooks(_)
+                CredentialKind::OAuth1(_)
+                    | CredentialKind::AwsSigV4(_)
+                    | CredentialKind::StandardWebhooks(_)
             )
         };
         for credential in meant().filter(|credential| !signs(&credential.kind)) {
             let is_marked = match &credential.kind {
-                CredentialKind::Body(placeholder, _) => marked.iter().any(|mark| mark == placeholder),
+                CredentialKind::Body(placeholder, _) => {
+                    marked.iter().any(|mark| mark == placeholder)
+                }
                 _ => true,
             };
             if is_marked {
@@ -97,44 +108,82 @@ impl Credentials {
 
     /// Whoever was called did not accept them.
     pub fn refused(&self, added: &Added) {
-        added.references().for_each(|reference| self.secrets.refused(reference));
+        added
+            .references()
+            .for_each(|reference| self.secrets.refused(reference));
     }
 
-    fn put(&self, kind: &CredentialKind, call: &mut Call<'_>, added: &mut Added) -> Result<(), CredentialError> {
+    fn put(
+        &self,
+        kind: &CredentialKind,
+        call: &mut Call<'_>,
+        added: &mut Added,
+    ) -> Result<(), CredentialError> {
         match kind {
             CredentialKind::Header(name, text) => {
                 let value = self.joined(text, added)?;
-                let unusable = |_| CredentialError::Unusable(format!("its value is not one of header `{name}`"));
+                let unusable = |_| {
+                    CredentialError::Unusable(format!("its value is not one of header `{name}`"))
+                };
                 let mut value = HeaderValue::from_bytes(value.expose()).map_err(unusable)?;
                 value.set_sensitive(true);
                 call.headers.insert(name.clone(), value);
             }
             CredentialKind::Query(name, text) => {
                 let value = self.joined(text, added)?;
-                let others: Vec<(String, String)> =
-                    call.url.query_pairs().filter(|(key, _)| key != name).map(|(k, v)| (k.into(), v.into())).collect();
+                let others: Vec<(String, String)> = call
+                    .url
+                    .query_pairs()
+                    .filter(|(key, _)| key != name)
+                    .map(|(k, v)| (k.into(), v.into()))
+                    .collect();
                 let value = String::from_utf8_lossy(value.expose());
-                call.url.query_pairs_mut().clear().extend_pairs(others).append_pair(name, &value);
+                call.url
+                    .query_pairs_mut()
+                    .clear()
+                    .extend_pairs(others)
+                    .append_pair(name, &value);
             }
             CredentialKind::Body(placeholder, text) => {
-                if call.untrusted.is_some_and(|event| untrusted::wrote(event, placeholder)) {
-                    return Err(CredentialError::Unusable("the event itself holds the placeholder".into()));
+                if call
+                    .untrusted
+                    .is_some_and(|event| untrusted::wrote(event, placeholder))
+                {
+                    return Err(CredentialError::Unusable(
+                        "the event itself holds the placeholder".into(),
+                    ));
                 }
                 // Whatever a sender has smuggled past that stands beside the one that the handler wrote.
-                if memchr::memmem::find_iter(call.body, placeholder.as_bytes()).nth(1).is_some() {
-                    return Err(CredentialError::Unusable("the placeholder stands in the body more than once".into()));
+                if memchr::memmem::find_iter(call.body, placeholder.as_bytes())
+                    .nth(1)
+                    .is_some()
+                {
+                    return Err(CredentialError::Unusable(
+                        "the placeholder stands in the body more than once".into(),
+                    ));
                 }
                 let value = self.joined(text, added)?;
                 let escaped = json_escaped(value.expose());
-                let fitting = if is_json(call.headers) { &escaped[..] } else { value.expose() };
+                let fitting = if is_json(call.headers) {
+                    &escaped[..]
+                } else {
+                    value.expose()
+                };
                 *call.body = replaced(call.body, placeholder.as_bytes(), fitting);
             }
-            CredentialKind::OAuth1(_) | CredentialKind::AwsSigV4(_) | CredentialKind::StandardWebhooks(_) => {}
+            CredentialKind::OAuth1(_)
+            | CredentialKind::AwsSigV4(_)
+            | CredentialKind::StandardWebhooks(_) => {}
         }
         Ok(())
     }
 
-    fn sign(&self, kind: &CredentialKind, call: &mut Call<'_>, added: &mut Added) -> Result<(), CredentialError> {
+    fn sign(
+        &self,
+        kind: &CredentialKind,
+        call: &mut Call<'_>,
+        added: &mut Added,
+    ) -> Result<(), CredentialError> {
         let now = Clock::System.now();
         match kind {
             CredentialKind::OAuth1(spec) => {
@@ -145,7 +194,8 @@ impl Credentials {
                     token_secret: self.text(&spec.token_secret, added)?,
                 };
                 let mut nonce = [0; 16];
-                getrandom::fill(&mut nonce).map_err(|error| CredentialError::Unusable(error.to_string()))?;
+                getrandom::fill(&mut nonce)
+                    .map_err(|error| CredentialError::Unusable(error.to_string()))?;
                 let header = oauth1::header(&keys, call, &hex::encode(nonce), to_ms(now) / 1000);
                 set(call.headers, "authorization", &header)
             }
@@ -153,32 +203,61 @@ impl Credentials {
                 let keys = sigv4::Keys {
                     id: self.text(&spec.access_key, added)?,
                     secret: self.text(&spec.secret_key, added)?,
-                    session: spec.session_token.as_ref().map(|reference| self.text(reference, added)).transpose()?,
+                    session: spec
+                        .session_token
+                        .as_ref()
+                        .map(|reference| self.text(reference, added))
+                        .transpose()?,
                 };
-                let signer = sigv4::Signer { keys, region: &spec.region, service: &spec.service, now };
-                signer.headers(call).into_iter().try_for_each(|(name, value)| set(call.headers, name, &value))
+                let signer = sigv4::Signer {
+                    keys,
+                    region: &spec.region,
+                    service: &spec.service,
+                    now,
+                };
+                signer
+                    .headers(call)
+                    .into_iter()
+                    .try_for_each(|(name, value)| set(call.headers, name, &value))
             }
             CredentialKind::StandardWebhooks(reference) => {
                 let secret = self.text(reference, added)?;
                 let encoded = secret.strip_prefix("whsec_").unwrap_or(&secret);
-                let wrong =
-                    |_| CredentialError::Unusable("the secret of standard_webhooks is `whsec_` and base64".into());
+                let wrong = |_| {
+                    CredentialError::Unusable(
+                        "the secret of standard_webhooks is `whsec_` and base64".into(),
+                    )
+                };
                 let key = STANDARD.decode(encoded).map_err(wrong)?;
-                let id = call.headers.get("idempotency-key").and_then(|id| id.to_str().ok()).unwrap_or_default();
+                let id = call
+                    .headers
+                    .get("idempotency-key")
+                    .and_then(|id| id.to_str().ok())
+                    .unwrap_or_default();
                 // A dot ends the id in the signed text: with one inside, another id and time would have the same signature.
                 if id.contains('.') {
-                    let why =
-                        "the Idempotency-Key becomes the webhook-id of standard_webhooks, which must not contain `.`";
+                    let why = "the Idempotency-Key becomes the webhook-id of standard_webhooks, which must not contain `.`";
                     return Err(CredentialError::Unusable(why.into()));
                 }
                 let (id, at) = (id.to_owned(), (to_ms(now) / 1000).to_string());
-                let mut mac = Hmac::<Sha256>::new_from_slice(&key).expect("HMAC takes keys of any length");
-                [id.as_bytes(), b".", at.as_bytes(), b".", &call.body[..]].iter().for_each(|part| mac.update(part));
+                let mut mac =
+                    Hmac::<Sha256>::new_from_slice(&key).expect("HMAC takes keys of any length");
+                [id.as_bytes(), b".", at.as_bytes(), b".", &call.body[..]]
+                    .iter()
+                    .for_each(|part| mac.update(part));
                 let signature = format!("v1,{}", STANDARD.encode(mac.finalize().into_bytes()));
-                let headers = [("webhook-id", id), ("webhook-timestamp", at), ("webhook-signature", signature)];
-                headers.iter().try_for_each(|(name, value)| set(call.headers, name, value))
+                let headers = [
+                    ("webhook-id", id),
+                    ("webhook-timestamp", at),
+                    ("webhook-signature", signature),
+                ];
+                headers
+                    .iter()
+                    .try_for_each(|(name, value)| set(call.headers, name, value))
             }
-            CredentialKind::Header(..) | CredentialKind::Query(..) | CredentialKind::Body(..) => Ok(()),
+            CredentialKind::Header(..) | CredentialKind::Query(..) | CredentialKind::Body(..) => {
+                Ok(())
+            }
         }
     }
 
@@ -193,7 +272,9 @@ impl Credentials {
         for part in text {
             match part {
                 CredentialPart::Literal(text) => bytes.extend_from_slice(text.as_bytes()),
-                CredentialPart::Secret(reference) => bytes.extend_from_slice(self.value(reference, added)?.expose()),
+                CredentialPart::Secret(reference) => {
+                    bytes.extend_from_slice(self.value(reference, added)?.expose())
+                }
             }
         }
         Ok(Secret::new(bytes))
@@ -207,8 +288,13 @@ impl Credentials {
 }
 
 fn is_json(headers: &HeaderMap) -> bool {
-    let kind = headers.get(http::header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    kind.split(';').next().is_some_and(|kind| kind.trim().to_ascii_lowercase().ends_with("json"))
+    let kind = headers
+        .get(http::header::CONTENT_TYPE)
+        .and_then(|value| value.to_str().ok())
+        .unwrap_or_default();
+    kind.split(';')
+        .next()
+        .is_some_and(|kind| kind.trim().to_ascii_lowercase().ends_with("json"))
 }
 
 /// As it stands between the quotes of a JSON string.
@@ -218,7 +304,8 @@ pub(super) fn json_escaped(bytes: &[u8]) -> Vec<u8> {
 }
 
 fn set(headers: &mut HeaderMap, name: &'static str, value: &str) -> Result<(), CredentialError> {
-    let unusable = |_| CredentialError::Unusable(format!("its value is not one of header `{name}`"));
+    let unusable =
+        |_| CredentialError::Unusable(format!("its value is not one of header `{name}`"));
     let mut value = HeaderValue::from_str(value).map_err(unusable)?;
     value.set_sensitive(true);
     headers.insert(name, value);
@@ -228,7 +315,9 @@ fn set(headers: &mut HeaderMap, name: &'static str, value: &str) -> Result<(), C
 /// One placeholder in each header of the name.
 fn take_marks(headers: &mut HeaderMap) -> Vec<String> {
     let marks = headers.get_all(PLACEHOLDER_HEADER).iter();
-    let marks = marks.map(|mark| String::from_utf8_lossy(mark.as_bytes()).into_owned()).collect();
+    let marks = marks
+        .map(|mark| String::from_utf8_lossy(mark.as_bytes()).into_owned())
+        .collect();
     headers.remove(PLACEHOLDER_HEADER);
     marks
 }
@@ -239,7 +328,12 @@ impl Added {
     #[cfg(test)]
     pub fn of(secrets: &[&str]) -> Added {
         let reference = SecretRef::Env("TEST".into());
-        Added(secrets.iter().map(|secret| (reference.clone(), Secret::new(*secret))).collect())
+        Added(
+            secrets
+                .iter()
+                .map(|secret| (reference.clone(), Secret::new(*secret)))
+                .collect(),
+        )
     }
 
     /// Whether the call went out as the component wrote it.

@@ -9,7 +9,11 @@ use sha1::Sha1;
 use super::credentials::Call;
 
 /// Section 3.6: letters, digits and `-._~` stay.
-const ENCODED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+const ENCODED: &AsciiSet = &NON_ALPHANUMERIC
+    .remove(b'-')
+    .remove(b'.')
+    .remove(b'_')
+    .remove(b'~');
 
 /// Who calls on whose behalf.
 pub struct Keys {
@@ -30,29 +34,61 @@ pub fn header(keys: &Keys, call: &Call<'_>, nonce: &str, seconds: i64) -> String
         ("oauth_token", &keys.token),
         ("oauth_version", "1.0"),
     ];
-    let mut parameters: Vec<(String, String)> =
-        ours.iter().map(|(name, value)| (encoded(name), encoded(value))).collect();
-    parameters.extend(call.url.query_pairs().map(|(name, value)| (encoded(&name), encoded(&value))));
+    let mut parameters: Vec<(String, String)> = ours
+        .iter()
+        .map(|(name, value)| (encoded(name), encoded(value)))
+        .collect();
+    parameters.extend(
+        call.url
+            .query_pairs()
+            .map(|(name, value)| (encoded(&name), encoded(&value))),
+    );
     if is_form(call) {
         let form = url::form_urlencoded::parse(call.body);
         parameters.extend(form.map(|(name, value)| (encoded(&name), encoded(&value))));
     }
     parameters.sort();
-    let joined: Vec<String> = parameters.iter().map(|(name, value)| format!("{name}={value}")).collect();
+    let joined: Vec<String> = parameters
+        .iter()
+        .map(|(name, value)| format!("{name}={value}"))
+        .collect();
     let base_url = &call.url[..url::Position::AfterPath];
-    let base = format!("{}&{}&{}", call.method, encoded(base_url), encoded(&joined.join("&")));
-    let key = format!("{}&{}", encoded(&keys.consumer_secret), encoded(&keys.token_secret));
-    let mut mac = Hmac::<Sha1>::new_from_slice(key.as_bytes()).expect("HMAC takes keys of any length");
+    let base = format!(
+        "{}&{}&{}",
+        call.method,
+        encoded(base_url),
+        encoded(&joined.join("&"))
+    );
+    let key = format!(
+        "{}&{}",
+        encoded(&keys.consumer_secret),
+        encoded(&keys.token_secret)
+    );
+    let mut mac =
+        Hmac::<Sha1>::new_from_slice(key.as_bytes()).expect("HMAC takes keys of any length");
     mac.update(base.as_bytes());
     let signature = STANDARD.encode(mac.finalize().into_bytes());
-    let all = ours.iter().copied().chain([("oauth_signature", signature.as_str())]);
-    let parts: Vec<String> = all.map(|(name, value)| format!("{name}=\"{}\"", encoded(value))).collect();
+    let all = ours
+        .iter()
+        .copied()
+        .chain([("oauth_signature", signature.as_str())]);
+    let parts: Vec<String> = all
+        .map(|(name, value)| format!("{name}=\"{}\"", encoded(value)))
+        .collect();
     format!("OAuth {}", parts.join(", "))
 }
 
 fn is_form(call: &Call<'_>) -> bool {
-    let kind = call.headers.get(http::header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    kind.split(';').next().unwrap_or_default().trim().eq_ignore_ascii_case("application/x-www-form-urlencoded")
+    let kind = call
+        .headers
+        .get(http::header::CONTENT_TYPE)
+        .and_then(|value| value.to_str().ok())
+        .unwrap_or_default();
+    kind.split(';')
+        .next()
+        .unwrap_or_default()
+        .trim()
+        .eq_ignore_ascii_case("application/x-www-form-urlencoded")
 }
 
 fn encoded(text: &str) -> String {
@@ -75,14 +111,33 @@ mod tests {
             token: "370773112-GmHxMAgYyLbNEtIKZeRNFsMKPR9EyMZeS9weJAEb".into(),
             token_secret: "LswwdoUaIvS8ltyTt5jkRh4J50vUPVVHtR2YPi5kE".into(),
         };
-        let mut url = "https://api.twitter.com/1.1/statuses/update.json?include_entities=true".parse().unwrap();
+        let mut url = "https://api.twitter.com/1.1/statuses/update.json?include_entities=true"
+            .parse()
+            .unwrap();
         let mut headers = HeaderMap::new();
-        headers.insert("content-type", "application/x-www-form-urlencoded".parse().unwrap());
-        let mut body =
-            Bytes::from_static(b"status=Hello%20Ladies%20%2b%20Gentlemen%2c%20a%20signed%20OAuth%20request%21");
-        let call =
-            Call { method: &Method::POST, url: &mut url, headers: &mut headers, body: &mut body, untrusted: None };
-        let header = header(&keys, &call, "kYjzVBB8Y0ZFabxSWbWovY3uYSQ2pTgmZeNu2VS4cg", 1_318_622_958);
-        assert!(header.contains("oauth_signature=\"hCtSmYh%2BiHYCEqBWrE7C7hYmtUk%3D\""), "{header}");
+        headers.insert(
+            "content-type",
+            "application/x-www-form-urlencoded".parse().unwrap(),
+        );
+        let mut body = Bytes::from_static(
+            b"status=Hello%20Ladies%20%2b%20Gentlemen%2c%20a%20signed%20OAuth%20request%21",
+        );
+        let call = Call {
+            method: &Method::POST,
+            url: &mut url,
+            headers: &mut headers,
+            body: &mut body,
+            untrusted: None,
+        };
+        let header = header(
+            &keys,
+            &call,
+            "kYjzVBB8Y0ZFabxSWbWovY3uYSQ2pTgmZeNu2VS4cg",
+            1_318_622_958,
+        );
+        assert!(
+            header.contains("oauth_signature=\"hCtSmYh%2BiHYCEqBWrE7C7hYmtUk%3D\""),
+            "{header}"
+        );
     }
 }

@@ -15,13 +15,19 @@ pub struct PlainSender {
 impl PlainSender {
     /// Where to.
     pub fn new(url: String) -> PlainSender {
-        PlainSender { client: reqwest::Client::new(), url }
+        PlainSender {
+            client: reqwest::Client::new(),
+            url,
+        }
     }
 
     /// The status of the answer, which is read to its end.
     pub async fn post(self, headers: HeaderMap, body: Bytes) -> anyhow::Result<u16> {
-        let mut request =
-            self.client.post(&self.url).header("idempotency-key", uuid::Uuid::now_v7().to_string()).body(body);
+        let mut request = self
+            .client
+            .post(&self.url)
+            .header("idempotency-key", uuid::Uuid::now_v7().to_string())
+            .body(body);
         if let Some(content_type) = headers.get(header::CONTENT_TYPE) {
             request = request.header(header::CONTENT_TYPE, content_type);
         }

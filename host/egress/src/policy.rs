@@ -22,17 +22,29 @@ pub struct Policy {
 impl Policy {
     /// From the hook's `[allow]`.
     pub fn new(allow: Allow) -> Policy {
-        Policy { allow, is_anywhere: false }
+        Policy {
+            allow,
+            is_anywhere: false,
+        }
     }
 
     /// For what the operator wrote down himself, not for a component: at any address.
     pub fn anywhere(http: Vec<HttpGrant>) -> Policy {
-        Policy { allow: Allow { http, ..Allow::default() }, is_anywhere: true }
+        Policy {
+            allow: Allow {
+                http,
+                ..Allow::default()
+            },
+            is_anywhere: true,
+        }
     }
 
     /// Whether some grant covers the call.
     pub fn allows(&self, method: &Method, url: &Url) -> bool {
-        self.allow.http.iter().any(|grant| grant.covers(method, url))
+        self.allow
+            .http
+            .iter()
+            .any(|grant| grant.covers(method, url))
     }
 
     /// Whether some grant covers the URL, by whatever method.
@@ -51,14 +63,27 @@ impl Policy {
     pub fn allows_address(&self, host: &str, address: IpAddr, is_literal: bool) -> bool {
         let address = address.to_canonical();
         let grants = || self.allow.http.iter();
-        let is_written = || grants().filter_map(HttpGrant::literal_address).any(|a| a.to_canonical() == address);
-        let is_single = || self.allow.addresses.iter().any(|range| range.addr() == address && is_whole(range));
+        let is_written = || {
+            grants()
+                .filter_map(HttpGrant::literal_address)
+                .any(|a| a.to_canonical() == address)
+        };
+        let is_single = || {
+            self.allow
+                .addresses
+                .iter()
+                .any(|range| range.addr() == address && is_whole(range))
+        };
         if self.is_anywhere || !address::is_special(address) || (is_literal && is_written()) {
             return true;
         }
         match address::is_metadata(address) {
             true => is_single() && grants().any(|grant| grant.names(host)),
-            false => self.allow.addresses.iter().any(|range| range.contains(&address)),
+            false => self
+                .allow
+                .addresses
+                .iter()
+                .any(|range| range.contains(&address)),
         }
     }
 }

@@ -19,27 +19,37 @@ const REDACTED: &[u8] = b"[redacted]";
 
 /// Takes the secrets out of an answer. The longest go first: one that begins another uncovers nothing of it.
 pub fn answer(secrets: &[&[u8]], headers: &mut HeaderMap, body: &mut Bytes) {
-    let mut secrets: Vec<&[u8]> = secrets.iter().copied().filter(|secret| secret.len() >= SECRET_MIN).collect();
+    let mut secrets: Vec<&[u8]> = secrets
+        .iter()
+        .copied()
+        .filter(|secret| secret.len() >= SECRET_MIN)
+        .collect();
     if secrets.is_empty() {
         return;
     }
     secrets.sort_unstable();
     secrets.dedup();
-    let mut forms: Vec<(Vec<u8>, bool)> =
-        secrets.iter().flat_map(|secret| encodings(secret)).map(|form| (form, false)).collect();
+    let mut forms: Vec<(Vec<u8>, bool)> = secrets
+        .iter()
+        .flat_map(|secret| encodings(secret))
+        .map(|form| (form, false))
+        .collect();
     forms.extend(secrets.iter().map(|secret| (secret.to_vec(), true)));
     forms.sort_by_key(|(form, _)| std::cmp::Reverse(form.len()));
     let clean = |bytes: &Bytes| {
-        forms.iter().fold(bytes.clone(), |bytes, (form, is_plain)| match is_plain {
-            true => without(&bytes, form),
-            false => replaced(&bytes, form, REDACTED),
-        })
+        forms
+            .iter()
+            .fold(bytes.clone(), |bytes, (form, is_plain)| match is_plain {
+                true => without(&bytes, form),
+                false => replaced(&bytes, form, REDACTED),
+            })
     };
     *body = clean(body);
     for value in headers.values_mut() {
         let cleaned = clean(&Bytes::copy_from_slice(value.as_bytes()));
         if cleaned != value.as_bytes() {
-            *value = HeaderValue::from_bytes(&cleaned).unwrap_or(HeaderValue::from_static("[redacted]"));
+            *value =
+                HeaderValue::from_bytes(&cleaned).unwrap_or(HeaderValue::from_static("[redacted]"));
         }
     }
 }
@@ -58,14 +68,19 @@ pub fn text<'a>(secrets: &[Secret], text: &'a str) -> Cow<'a, str> {
 /// Without the secret as it is, and as JSON, URLs and HTML may spell it.
 fn without(bytes: &Bytes, secret: &[u8]) -> Bytes {
     let plain = replaced(bytes, secret, REDACTED);
-    SPELLINGS.into_iter().fold(plain, |bytes, (marks, spelling)| match bytes.iter().any(|byte| marks.contains(byte)) {
-        true => spelled(&bytes, secret, spelling),
-        false => bytes,
-    })
+    SPELLINGS
+        .into_iter()
+        .fold(plain, |bytes, (marks, spelling)| {
+            match bytes.iter().any(|byte| marks.contains(byte)) {
+                true => spelled(&bytes, secret, spelling),
+                false => bytes,
+            }
+        })
 }
 
 /// The spellings, each with the bytes without which there is nothing in disguise.
-const SPELLINGS: [(&[u8], Spelling); 4] = [(b"\\", json), (b"%", percent), (b"%+", form), (b"&", html)];
+const SPELLINGS: [(&[u8], Spelling); 4] =
+    [(b"\\", json), (b"%", percent), (b"%+", form), (b"&", html)];
 
 /// What bytes mean in every one of the spellings, one within another too; none where that is too much to look at.
 pub fn meanings(bytes: &[u8]) -> Option<Vec<Vec<u8>>> {
@@ -98,7 +113,10 @@ type Spelling = fn(&[u8]) -> Option<(char, usize)>;
 
 /// What the bytes mean, where each byte of that begins, and whether anything was in disguise.
 fn meant(bytes: &[u8], spelling: Spelling) -> (Vec<u8>, Vec<usize>, bool) {
-    let (mut meant, mut places) = (Vec::with_capacity(bytes.len()), Vec::with_capacity(bytes.len() + 1));
+    let (mut meant, mut places) = (
+        Vec::with_capacity(bytes.len()),
+        Vec::with_capacity(bytes.len() + 1),
+    );
     let (mut at, mut is_disguised) = (0, false);
     while at < bytes.len() {
         let (mut buffer, place) = ([0; 4], at);
@@ -137,7 +155,9 @@ fn spelled(bytes: &Bytes, secret: &[u8], spelling: Spelling) -> Bytes {
 }
 
 fn json(bytes: &[u8]) -> Option<(char, usize)> {
-    let [b'\\', kind, rest @ ..] = bytes else { return None };
+    let [b'\\', kind, rest @ ..] = bytes else {
+        return None;
+    };
     let character = match kind {
         b'n' => '\n',
         b'r' => '\r',
@@ -164,18 +184,29 @@ fn unicode(rest: &[u8]) -> Option<(char, usize)> {
 
 /// Bytes beyond ASCII are found by their usual encoding.
 fn percent(bytes: &[u8]) -> Option<(char, usize)> {
-    let [b'%', rest @ ..] = bytes else { return None };
+    let [b'%', rest @ ..] = bytes else {
+        return None;
+    };
     Some((number(rest.get(..2)?, 16).filter(char::is_ascii)?, 3))
 }
 
 fn form(bytes: &[u8]) -> Option<(char, usize)> {
-    if bytes.first() == Some(&b'+') { Some((' ', 1)) } else { percent(bytes) }
+    if bytes.first() == Some(&b'+') {
+        Some((' ', 1))
+    } else {
+        percent(bytes)
+    }
 }
 
 fn html(bytes: &[u8]) -> Option<(char, usize)> {
     const LENGTH_MAX: usize = 10;
-    let [b'&', rest @ ..] = bytes else { return None };
-    let end = rest.iter().take(LENGTH_MAX).position(|byte| *byte == b';')?;
+    let [b'&', rest @ ..] = bytes else {
+        return None;
+    };
+    let end = rest
+        .iter()
+        .take(LENGTH_MAX)
+        .position(|byte| *byte == b';')?;
     let character = match &rest[..end] {
         b"amp" => '&',
         b"lt" => '<',
@@ -196,13 +227,23 @@ fn number(digits: &[u8], base: u32) -> Option<char> {
 /// In hex, percent-encoded beyond ASCII, and in base64, also within something larger.
 fn encodings(secret: &[u8]) -> Vec<Vec<u8>> {
     let hex = hex::encode(secret);
-    let percent = percent_encoding::percent_encode(secret, percent_encoding::NON_ALPHANUMERIC).to_string();
+    let percent =
+        percent_encoding::percent_encode(secret, percent_encoding::NON_ALPHANUMERIC).to_string();
     let form: String = url::form_urlencoded::byte_serialize(secret).collect();
-    let lower = secret.iter().map(|byte| match byte.is_ascii_alphanumeric() {
-        true => char::from(*byte).to_string(),
-        false => format!("%{byte:02x}"),
-    });
-    let texts = [STANDARD.encode(secret), lower.collect(), percent, form, hex.to_uppercase(), hex];
+    let lower = secret
+        .iter()
+        .map(|byte| match byte.is_ascii_alphanumeric() {
+            true => char::from(*byte).to_string(),
+            false => format!("%{byte:02x}"),
+        });
+    let texts = [
+        STANDARD.encode(secret),
+        lower.collect(),
+        percent,
+        form,
+        hex.to_uppercase(),
+        hex,
+    ];
     let mut forms: Vec<Vec<u8>> = texts.into_iter().map(String::into_bytes).collect();
     if secret.len() >= INNER_MIN {
         forms.extend((0..3).flat_map(|offset| inner_base64(secret, offset)));

@@ -3,8 +3,17 @@
 
 const REDACTED: &str = "[redacted]";
 /// A value whose name has one of these in it is not shown.
-const SENSITIVE: [&str; 9] =
-    ["token", "secret", "password", "passwd", "api_key", "apikey", "authorization", "credential", "session"];
+const SENSITIVE: [&str; 9] = [
+    "token",
+    "secret",
+    "password",
+    "passwd",
+    "api_key",
+    "apikey",
+    "authorization",
+    "credential",
+    "session",
+];
 
 /// The first bytes of an answer, where those are text.
 pub fn beginning(body: &[u8], bytes_max: usize) -> String {
@@ -17,7 +26,11 @@ pub fn beginning(body: &[u8], bytes_max: usize) -> String {
         }
         Err(_) => return String::new(),
     };
-    if text.contains('"') { of_json(text) } else { of_form(text) }
+    if text.contains('"') {
+        of_json(text)
+    } else {
+        of_form(text)
+    }
 }
 
 fn is_sensitive(name: &str) -> bool {
@@ -73,8 +86,14 @@ mod tests {
     #[test]
     fn named_secrets_are_not_shown() {
         for (answer, shown) in [
-            (r#"{"ok":true,"access_token": "a\"b","n":1}"#, r#"{"ok":true,"access_token": "[redacted]","n":1}"#),
-            (r#"{"Client_Secret":"cut of"#, r#"{"Client_Secret":"[redacted]""#),
+            (
+                r#"{"ok":true,"access_token": "a\"b","n":1}"#,
+                r#"{"ok":true,"access_token": "[redacted]","n":1}"#,
+            ),
+            (
+                r#"{"Client_Secret":"cut of"#,
+                r#"{"Client_Secret":"[redacted]""#,
+            ),
             (r#"["token","b"]"#, r#"["token","b"]"#),
             ("access_token=a&scope=b", "access_token=[redacted]&scope=b"),
             ("nothing here", "nothing here"),
@@ -86,7 +105,10 @@ mod tests {
     #[test]
     fn long_and_binary_answers_are_cut() {
         assert_eq!(beginning("é".repeat(2000).as_bytes(), 2048).len(), 2048);
-        assert_eq!(beginning(format!("a{}", "é".repeat(2000)).as_bytes(), 2048).len(), 2047);
+        assert_eq!(
+            beginning(format!("a{}", "é".repeat(2000)).as_bytes(), 2048).len(),
+            2047
+        );
         assert_eq!(beginning(b"\xff\xfe", 2048), "");
     }
 }

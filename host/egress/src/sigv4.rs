@@ -10,7 +10,11 @@ use sha2::{Digest, Sha256};
 use super::credentials::Call;
 use landfall_model::clock::to_ms;
 
-const ENCODED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+const ENCODED: &AsciiSet = &NON_ALPHANUMERIC
+    .remove(b'-')
+    .remove(b'.')
+    .remove(b'_')
+    .remove(b'~');
 
 /// Who calls.
 pub struct Keys {
@@ -43,31 +47,64 @@ impl Signer<'_> {
         let time = now.strftime("%Y%m%dT%H%M%SZ").to_string();
         let day = &time[..8];
         let digest = hex::encode(Sha256::digest(&call.body[..]));
-        let mut set = vec![("x-amz-content-sha256", digest.clone()), ("x-amz-date", time.clone())];
-        set.extend(self.keys.session.clone().map(|token| ("x-amz-security-token", token)));
-        let mut signed: Vec<(String, String)> =
-            set.iter().map(|(name, value)| ((*name).to_owned(), value.clone())).collect();
-        signed.push(("host".into(), call.url[url::Position::BeforeHost..url::Position::AfterPort].to_owned()));
+        let mut set = vec![
+            ("x-amz-content-sha256", digest.clone()),
+            ("x-amz-date", time.clone()),
+        ];
+        set.extend(
+            self.keys
+                .session
+                .clone()
+                .map(|token| ("x-amz-security-token", token)),
+        );
+        let mut signed: Vec<(String, String)> = set
+            .iter()
+            .map(|(name, value)| ((*name).to_owned(), value.clone()))
+            .collect();
+        signed.push((
+            "host".into(),
+            call.url[url::Position::BeforeHost..url::Position::AfterPort].to_owned(),
+        ));
         // What decides about the meaning of a call is signed too.
         let also = call.headers.iter().filter(|(name, _)| {
             let name = name.as_str();
-            name == "content-type" || (name.starts_with("x-amz-") && !set.iter().any(|(ours, _)| *ours == name))
+            name == "content-type"
+                || (name.starts_with("x-amz-") && !set.iter().any(|(ours, _)| *ours == name))
         });
         signed.extend(also.map(|(name, value)| {
             let text = String::from_utf8_lossy(value.as_bytes()).into_owned();
-            (name.as_str().to_owned(), text.split_whitespace().collect::<Vec<_>>().join(" "))
+            (
+                name.as_str().to_owned(),
+                text.split_whitespace().collect::<Vec<_>>().join(" "),
+            )
         }));
         signed.sort();
-        let names = signed.iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>().join(";");
-        let lines: String = signed.iter().map(|(name, value)| format!("{name}:{value}\n")).collect();
-        let canonical = format!("{}\n{}\n{}\n{lines}\n{names}\n{digest}", call.method, self.path(call), query(call));
+        let names = signed
+            .iter()
+            .map(|(name, _)| name.as_str())
+            .collect::<Vec<_>>()
+            .join(";");
+        let lines: String = signed
+            .iter()
+            .map(|(name, value)| format!("{name}:{value}\n"))
+            .collect();
+        let canonical = format!(
+            "{}\n{}\n{}\n{lines}\n{names}\n{digest}",
+            call.method,
+            self.path(call),
+            query(call)
+        );
         let scope = format!("{day}/{}/{}/aws4_request", self.region, self.service);
-        let to_sign = format!("AWS4-HMAC-SHA256\n{time}\n{scope}\n{}", hex::encode(Sha256::digest(canonical)));
+        let to_sign = format!(
+            "AWS4-HMAC-SHA256\n{time}\n{scope}\n{}",
+            hex::encode(Sha256::digest(canonical))
+        );
         let key = signing_key(&self.keys.secret, day, self.region, self.service);
         let signature = hex::encode(mac(&key, &to_sign));
         let id = &self.keys.id;
-        let credential =
-            format!("AWS4-HMAC-SHA256 Credential={id}/{scope}, SignedHeaders={names}, Signature={signature}");
+        let credential = format!(
+            "AWS4-HMAC-SHA256 Credential={id}/{scope}, SignedHeaders={names}, Signature={signature}"
+        );
         set.push(("authorization", credential));
         set
     }
@@ -78,8 +115,17 @@ impl Signer<'_> {
         match self.service {
             "s3" => path.to_owned(),
             _ => {
-                let normal = path.split('/').filter(|part| !part.is_empty()).map(encoded).collect::<Vec<_>>().join("/");
-                let end = if path.len() > 1 && path.ends_with('/') { "/" } else { "" };
+                let normal = path
+                    .split('/')
+                    .filter(|part| !part.is_empty())
+                    .map(encoded)
+                    .collect::<Vec<_>>()
+                    .join("/");
+                let end = if path.len() > 1 && path.ends_with('/') {
+                    "/"
+                } else {
+                    ""
+                };
                 format!("/{normal}{end}")
             }
         }
@@ -87,11 +133,18 @@ impl Signer<'_> {
 }
 
 fn query(call: &Call<'_>) -> String {
-    let mut pairs: Vec<(String, String)> =
-        call.url.query_pairs().map(|(name, value)| (encoded(&name), encoded(&value))).collect();
+    let mut pairs: Vec<(String, String)> = call
+        .url
+        .query_pairs()
+        .map(|(name, value)| (encoded(&name), encoded(&value)))
+        .collect();
     // By name, and only then by value.
     pairs.sort();
-    pairs.iter().map(|(name, value)| format!("{name}={value}")).collect::<Vec<_>>().join("&")
+    pairs
+        .iter()
+        .map(|(name, value)| format!("{name}={value}"))
+        .collect::<Vec<_>>()
+        .join("&")
 }
 
 fn encoded(text: &str) -> String {
@@ -100,7 +153,9 @@ fn encoded(text: &str) -> String {
 
 fn signing_key(secret: &str, day: &str, region: &str, service: &str) -> Vec<u8> {
     let first = format!("AWS4{secret}").into_bytes();
-    [day, region, service, "aws4_request"].iter().fold(first, |key, part| mac(&key, part))
+    [day, region, service, "aws4_request"]
+        .iter()
+        .fold(first, |key, part| mac(&key, part))
 }
 
 fn mac(key: &[u8], text: &str) -> Vec<u8> {
@@ -116,7 +171,15 @@ mod tests {
     /// The published example of a signing key.
     #[test]
     fn the_signing_key_is_derived_as_published() {
-        let key = signing_key("wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY", "20150830", "us-east-1", "iam");
-        assert_eq!(hex::encode(key), "c4afb1cc5771d871763a393e44b703571b55cc28424d1a5e86da6ed3c154a4b9");
+        let key = signing_key(
+            "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY",
+            "20150830",
+            "us-east-1",
+            "iam",
+        );
+        assert_eq!(
+            hex::encode(key),
+            "c4afb1cc5771d871763a393e44b703571b55cc28424d1a5e86da6ed3c154a4b9"
+        );
     }
 }

@@ -14,11 +14,19 @@ pub fn wrote(event: &Event, text: &str) -> bool {
     let says = |bytes: &[u8]| meanings(bytes).is_none_or(|all| all.iter().any(holds));
     says(&event.body)
         || says(event.path.as_bytes())
-        || event.query.as_ref().is_some_and(|query| says(query.as_bytes()))
+        || event
+            .query
+            .as_ref()
+            .is_some_and(|query| says(query.as_bytes()))
         || headers(&event.headers).any(says)
-        || event.attributes.iter().any(|(name, value)| says(name.as_bytes()) || says(value.as_bytes()))
+        || event
+            .attributes
+            .iter()
+            .any(|(name, value)| says(name.as_bytes()) || says(value.as_bytes()))
 }
 
 fn headers(headers: &HeaderMap) -> impl Iterator<Item = &[u8]> {
-    headers.iter().flat_map(|(name, value)| [name.as_str().as_bytes(), value.as_bytes()])
+    headers
+        .iter()
+        .flat_map(|(name, value)| [name.as_str().as_bytes(), value.as_bytes()])
 }

@@ -87,12 +87,15 @@ impl Cache {
             .recursive(true)
             .mode(0o700)
             .create(&dir)
-            .with_context(|| format!("cannot make the directory for compiled components, {shown}"))?;
-        trust::check_dir(&dir, Owner::Own)
-            .map_err(|error| anyhow::anyhow!("machine code is not loaded from {shown}: it {error}"))?;
+            .with_context(|| {
+                format!("cannot make the directory for compiled components, {shown}")
+            })?;
+        trust::check_dir(&dir, Owner::Own).map_err(|error| {
+            anyhow::anyhow!("machine code is not loaded from {shown}: it {error}")
+        })?;
         let key = key_path(&dir);
-        let key =
-            SealKey::open(&key).with_context(|| format!("the key of the compiled components, {}", key.display()))?;
+        let key = SealKey::open(&key)
+            .with_context(|| format!("the key of the compiled components, {}", key.display()))?;
         let cache = Cache {
             dir,
             bundled,
@@ -123,12 +126,20 @@ impl Cache {
         if let Some(code) = self.find(engine, &inspected.digest) {
             return Ok(code);
         }
-        let _compiler = self.compilers.acquire().await.expect("the semaphore is never closed");
-        let passing = |error: String| LoadError::passing(&inspected.file, format!("cannot be loaded: {error}"));
-        trust::check_dir(&self.dir, Owner::Own).map_err(|error| passing(format!("{} {error}", self.dir.display())))?;
+        let _compiler = self
+            .compilers
+            .acquire()
+            .await
+            .expect("the semaphore is never closed");
+        let passing = |error: String| {
+            LoadError::passing(&inspected.file, format!("cannot be loaded: {error}"))
+        };
+        trust::check_dir(&self.dir, Owner::Own)
+            .map_err(|error| passing(format!("{} {error}", self.dir.display())))?;
         let target = self.dir.join(self.name(&inspected.digest));
         compile::in_child(&self.compiler, &inspected.file, bytes, &target).await?;
-        self.seal(&target).map_err(|error| passing(format!("{} {error}", target.display())))?;
+        self.seal(&target)
+            .map_err(|error| passing(format!("{} {error}", target.display())))?;
         self.evict(Some(&target));
         self.read_own(engine, &target).map_err(|error| {
             let error = format!("{error:#}");
@@ -137,7 +148,10 @@ impl Cache {
     }
 
     fn turn(&self, digest: &str) -> Arc<tokio::sync::Mutex<()>> {
-        let mut compiling = self.compiling.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        let mut compiling = self
+            .compiling
+            .lock()
+            .unwrap_or_else(|poisoned| poisoned.into_inner());
         compiling.retain(|_, turn| Arc::strong_count(turn) > 1);
         compiling.entry(digest.into()).or_default().clone()
     }
@@ -176,7 +190,8 @@ impl Cache {
         let mut file = trust::open_file(path, Owner::Own)?;
         let (mut code, mut seal) = (Vec::new(), Vec::new());
         file.read_to_end(&mut code)?;
-        let sealed = trust::open_file(&seal_path(path), Owner::Own).and_then(|mut file| file.read_to_end(&mut seal));
+        let sealed = trust::open_file(&seal_path(path), Owner::Own)
+            .and_then(|mut file| file.read_to_end(&mut seal));
         let is_ours = sealed.is_ok() && self.key.is_seal(&seal, &file_name_of(path), &code);
         anyhow::ensure!(is_ours, "it does not have the seal of this node");
         // Used now. A clock that is wrong, or a disk that takes no writes, only spoils the order.
@@ -189,7 +204,12 @@ impl Cache {
         trust::open_file(path, Owner::Own)?.read_to_end(&mut code)?;
         let seal = self.key.seal(&file_name_of(path), &code);
         let partial = path.with_extension(format!("{}.seal-partial", std::process::id()));
-        let file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&partial);
+        let file = OpenOptions::new()
+            .write(true)
+            .create(true)
+            .truncate(true)
+            .mode(0o600)
+            .open(&partial);
         file?.write_all(seal.as_ref())?;
         fs::rename(&partial, seal_path(path))
     }
@@ -202,7 +222,9 @@ impl Cache {
     /// Removes what has not been used for longest, until the rest is within the bound. `kept` stays in any case.
     fn evict(&self, kept: Option<&Path>) {
         let bound = bound(&self.dir, self.max_size);
-        let Ok(mut entries) = entries(&self.dir) else { return };
+        let Ok(mut entries) = entries(&self.dir) else {
+            return;
+        };
         let mut bytes: u64 = entries.iter().map(|entry| entry.bytes).sum();
         entries.sort_by_key(|entry| entry.used);
         for entry in entries {
@@ -225,7 +247,11 @@ impl Cache {
             }
         }
         if bytes > bound {
-            tracing::warn!(bytes, bound, "one compiled component is larger than the cache: raise cache.max_size");
+            tracing::warn!(
+                bytes,
+                bound,
+                "one compiled component is larger than the cache: raise cache.max_size"
+            );
         }
     }
 }
@@ -234,13 +260,21 @@ impl Cache {
 pub fn cache_use(dir: &Path, max_size: u64) -> io::Result<CacheUse> {
     match trust::check_dir(dir, Owner::Own) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            return Ok(CacheUse { components: 0, bytes: 0, max_size });
+            return Ok(CacheUse {
+                components: 0,
+                bytes: 0,
+                max_size,
+            });
         }
         checked => checked?,
     }
     let entries = entries(dir)?;
     let bytes = entries.iter().map(|entry| entry.bytes).sum();
-    Ok(CacheUse { components: entries.len(), bytes, max_size: bound(dir, max_size) })
+    Ok(CacheUse {
+        components: entries.len(),
+        bytes,
+        max_size: bound(dir, max_size),
+    })
 }
 
 /// The bound that holds: a small disk is not for machine code alone.
@@ -261,7 +295,10 @@ fn seal_path(code: &Path) -> PathBuf {
 }
 
 fn file_name_of(path: &Path) -> String {
-    path.file_name().unwrap_or_default().to_string_lossy().into_owned()
+    path.file_name()
+        .unwrap_or_default()
+        .to_string_lossy()
+        .into_owned()
 }
 
 /// The compiled components, and what a compiler that was killed has left.
@@ -269,12 +306,21 @@ fn entries(dir: &Path) -> io::Result<Vec<Entry>> {
     let mut entries = Vec::new();
     for entry in fs::read_dir(dir)? {
         let path = entry?.path();
-        if path.extension().is_some_and(|extension| extension == "seal") {
+        if path
+            .extension()
+            .is_some_and(|extension| extension == "seal")
+        {
             continue;
         }
         // It may be gone by now.
-        let Ok(meta) = path.symlink_metadata() else { continue };
-        entries.push(Entry { path, bytes: meta.len(), used: meta.modified().unwrap_or(SystemTime::UNIX_EPOCH) });
+        let Ok(meta) = path.symlink_metadata() else {
+            continue;
+        };
+        entries.push(Entry {
+            path,
+            bytes: meta.len(),
+            used: meta.modified().unwrap_or(SystemTime::UNIX_EPOCH),
+        });
     }
     Ok(entries)
 }
@@ -312,14 +358,24 @@ mod tests {
 
     fn cache(dir: &Path, max_size: u64) -> Cache {
         let engine = wasmtime::Engine::default();
-        Cache::new(&engine, dir.join("compiled"), None, "/nowhere".into(), max_size).unwrap()
+        Cache::new(
+            &engine,
+            dir.join("compiled"),
+            None,
+            "/nowhere".into(),
+            max_size,
+        )
+        .unwrap()
     }
 
     fn put(cache: &Cache, name: &str, age_s: u64) -> PathBuf {
         let path = cache.dir.join(format!("{name}.cwasm"));
         fs::write(&path, [0; 100]).unwrap();
         cache.seal(&path).unwrap();
-        File::open(&path).unwrap().set_modified(Clock::System.now() - Duration::from_secs(age_s)).unwrap();
+        File::open(&path)
+            .unwrap()
+            .set_modified(Clock::System.now() - Duration::from_secs(age_s))
+            .unwrap();
         path
     }
 
@@ -327,18 +383,26 @@ mod tests {
     fn the_least_recently_used_goes_first() {
         let dir = tempfile::tempdir().unwrap();
         let cache = cache(dir.path(), 250);
-        let [old, newer, newest] =
-            [("old", 300), ("newer", 200), ("newest", 100)].map(|(name, age)| put(&cache, name, age));
+        let [old, newer, newest] = [("old", 300), ("newer", 200), ("newest", 100)]
+            .map(|(name, age)| put(&cache, name, age));
         cache.evict(Some(&newest));
         assert!(!old.exists() && !seal_path(&old).exists() && newer.exists() && newest.exists());
-        assert_eq!(cache_use(&cache.dir, 250).unwrap(), CacheUse { components: 2, bytes: 200, max_size: 250 });
+        assert_eq!(
+            cache_use(&cache.dir, 250).unwrap(),
+            CacheUse {
+                components: 2,
+                bytes: 200,
+                max_size: 250
+            }
+        );
     }
 
     #[test]
     fn the_new_component_stays() {
         let dir = tempfile::tempdir().unwrap();
         let cache = cache(dir.path(), 50);
-        let [only, other] = [("only", 300), ("other", 100)].map(|(name, age)| put(&cache, name, age));
+        let [only, other] =
+            [("only", 300), ("other", 100)].map(|(name, age)| put(&cache, name, age));
         cache.evict(Some(&only));
         assert!(only.exists() && !other.exists());
     }
@@ -350,7 +414,11 @@ mod tests {
         let engine = wasmtime::Engine::default();
         let path = put(&cache, "a", 0);
         let why = || format!("{:#}", cache.read_own(&engine, &path).err().unwrap());
-        assert!(!why().contains("seal"), "with its seal it is only no machine code: {}", why());
+        assert!(
+            !why().contains("seal"),
+            "with its seal it is only no machine code: {}",
+            why()
+        );
         fs::write(&path, [1; 100]).unwrap();
         assert!(why().contains("does not have the seal"), "{}", why());
         fs::remove_file(seal_path(&path)).unwrap();

@@ -34,7 +34,12 @@ const DEATHS: [Signal; 4] = [Signal::ABORT, Signal::SEGV, Signal::BUS, Signal::I
 const JUDGED: i32 = 65;
 
 /// Compiles `bytes` into `target`: written beside it, synced, renamed.
-pub async fn in_child(compiler: &Path, file: &str, bytes: Vec<u8>, target: &Path) -> Result<(), LoadError> {
+pub async fn in_child(
+    compiler: &Path,
+    file: &str,
+    bytes: Vec<u8>,
+    target: &Path,
+) -> Result<(), LoadError> {
     let passing = |message: String| LoadError::passing(file, message);
     let partial = target.with_extension(format!("{}.partial", std::process::id()));
     let mut child = Command::new(compiler)
@@ -46,7 +51,12 @@ pub async fn in_child(compiler: &Path, file: &str, bytes: Vec<u8>, target: &Path
         .env_clear()
         .kill_on_drop(true)
         .spawn()
-        .map_err(|error| passing(format!("cannot be compiled: {} does not start: {error}", compiler.display())))?;
+        .map_err(|error| {
+            passing(format!(
+                "cannot be compiled: {} does not start: {error}",
+                compiler.display()
+            ))
+        })?;
     let mut input = child.stdin.take().expect("stdin was piped");
     let feed = async move {
         input.write_all(&bytes).await.ok();
@@ -54,10 +64,14 @@ pub async fn in_child(compiler: &Path, file: &str, bytes: Vec<u8>, target: &Path
     let run = async { tokio::join!(feed, child.wait_with_output()).1 };
     let ended = match tokio::time::timeout(TIME_MAX, run).await {
         Ok(ended) => ended.map_err(|error| passing(format!("cannot be compiled: {error}"))),
-        Err(_) => Err(passing(format!("takes longer than {} s to compile: make it smaller", TIME_MAX.as_secs()))),
+        Err(_) => Err(passing(format!(
+            "takes longer than {} s to compile: make it smaller",
+            TIME_MAX.as_secs()
+        ))),
     };
     let placed = ended.and_then(|output| match output.status.success() {
-        true => std::fs::rename(&partial, target).map_err(|error| passing(format!("cannot be kept: {error}"))),
+        true => std::fs::rename(&partial, target)
+            .map_err(|error| passing(format!("cannot be kept: {error}"))),
         false => Err(failed(file, &output)),
     });
     if placed.is_err() {
@@ -75,10 +89,14 @@ fn failed(file: &str, output: &Output) -> LoadError {
         (Some(JUDGED), _) => LoadError::lasting(file, message),
         (_, Some(signal)) if signal == Signal::XCPU.as_raw() => LoadError::lasting(
             file,
-            format!("takes more than {CPU_SECONDS_MAX} s of processor time to compile: make it smaller"),
+            format!(
+                "takes more than {CPU_SECONDS_MAX} s of processor time to compile: make it smaller"
+            ),
         ),
         // The compiler ran into its own limits, or has a fault: the same bytes end it again.
-        (_, Some(signal)) if DEATHS.iter().any(|death| death.as_raw() == signal) => LoadError::lasting(file, message),
+        (_, Some(signal)) if DEATHS.iter().any(|death| death.as_raw() == signal) => {
+            LoadError::lasting(file, message)
+        }
         _ => LoadError::passing(file, message),
     }
 }
@@ -86,11 +104,18 @@ fn failed(file: &str, output: &Output) -> LoadError {
 /// The child's side: a component on standard input, machine code into `target`.
 pub fn compile_child(target: &Path) -> anyhow::Result<ExitCode> {
     limit_myself().context("cannot limit the compiler")?;
-    confine::confine(target.parent().context("the target has no directory")?).context("cannot confine the compiler")?;
+    confine::confine(target.parent().context("the target has no directory")?)
+        .context("cannot confine the compiler")?;
     let mut bytes = Vec::new();
-    std::io::stdin().take(COMPONENT_BYTES_MAX as u64 + 1).read_to_end(&mut bytes)?;
-    anyhow::ensure!(bytes.len() <= COMPONENT_BYTES_MAX, "the component is larger than 64 MiB");
-    let engine = wasmtime::Engine::new(&settings::compiling()).map_err(|error| anyhow::anyhow!("{error:#}"))?;
+    std::io::stdin()
+        .take(COMPONENT_BYTES_MAX as u64 + 1)
+        .read_to_end(&mut bytes)?;
+    anyhow::ensure!(
+        bytes.len() <= COMPONENT_BYTES_MAX,
+        "the component is larger than 64 MiB"
+    );
+    let engine = wasmtime::Engine::new(&settings::compiling())
+        .map_err(|error| anyhow::anyhow!("{error:#}"))?;
     let code = match engine.precompile_component(&bytes) {
         Ok(code) => code,
         Err(error) => {
@@ -98,7 +123,12 @@ pub fn compile_child(target: &Path) -> anyhow::Result<ExitCode> {
             return Ok(ExitCode::from(JUDGED as u8));
         }
     };
-    let file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(target);
+    let file = OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(true)
+        .mode(0o600)
+        .open(target);
     let mut file = file.with_context(|| format!("cannot write {}", target.display()))?;
     file.write_all(&code)?;
     file.sync_all()?;
@@ -106,10 +136,16 @@ pub fn compile_child(target: &Path) -> anyhow::Result<ExitCode> {
 }
 
 fn limit_myself() -> rustix::io::Result<()> {
-    let to = |bound: u64| Rlimit { current: Some(bound), maximum: Some(bound) };
+    let to = |bound: u64| Rlimit {
+        current: Some(bound),
+        maximum: Some(bound),
+    };
     rustix::process::setrlimit(Resource::As, to(MEMORY_BYTES_MAX))?;
     // The signal that tells comes before the one that kills.
-    let cpu = Rlimit { current: Some(CPU_SECONDS_MAX), maximum: Some(CPU_SECONDS_MAX + 5) };
+    let cpu = Rlimit {
+        current: Some(CPU_SECONDS_MAX),
+        maximum: Some(CPU_SECONDS_MAX + 5),
+    };
     rustix::process::setrlimit(Resource::Cpu, cpu)?;
     rustix::process::setrlimit(Resource::Core, to(0))?;
     rustix::process::setrlimit(Resource::Fsize, to(FILE_BYTES_MAX))?;

@@ -20,6 +20,9 @@ impl Component {
 
 impl std::fmt::Debug for Component {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Component").field("file", &self.inspected.file).field("digest", &self.inspected.digest).finish()
+        f.debug_struct("Component")
+            .field("file", &self.inspected.file)
+            .field("digest", &self.inspected.digest)
+            .finish()
     }
 }

@@ -4,8 +4,8 @@
 use std::path::Path;
 
 use landlock::{
-    ABI, Access, AccessFs, AccessNet, CompatLevel, Compatible, PathBeneath, PathFd, Ruleset, RulesetAttr,
-    RulesetCreatedAttr, RulesetError,
+    ABI, Access, AccessFs, AccessNet, CompatLevel, Compatible, PathBeneath, PathFd, Ruleset,
+    RulesetAttr, RulesetCreatedAttr, RulesetError,
 };
 
 /// The newest Landlock ABI that is used. An older kernel enforces the part that it supports.
@@ -26,8 +26,9 @@ pub fn confine(dir: &Path) -> anyhow::Result<()> {
 
 /// Whether this kernel supports Landlock.
 pub fn is_supported() -> bool {
-    let rules =
-        Ruleset::default().set_compatibility(CompatLevel::HardRequirement).handle_access(AccessFs::from_all(ABI::V1));
+    let rules = Ruleset::default()
+        .set_compatibility(CompatLevel::HardRequirement)
+        .handle_access(AccessFs::from_all(ABI::V1));
     let created: Result<_, RulesetError> = rules.and_then(Ruleset::create);
     created.is_ok()
 }

@@ -23,7 +23,9 @@ pub fn is_offered(import: &str) -> bool {
 
 /// Whether an import is a store of values, which needs the grant `kv`.
 pub fn is_keyvalue(import: &str) -> bool {
-    let parts = import.strip_prefix(KEYVALUE).and_then(|rest| rest.split_once('@'));
+    let parts = import
+        .strip_prefix(KEYVALUE)
+        .and_then(|rest| rest.split_once('@'));
     parts.is_some_and(|(interface, version)| {
         KEYVALUE_INTERFACES.contains(&interface) && KEYVALUE_VERSIONS.contains(&version)
     })
@@ -42,5 +44,7 @@ pub fn other_version(import: &str) -> Option<String> {
         ),
         _ => return None,
     };
-    Some(format!("imports {import}, which this host does not have: it offers {offered}"))
+    Some(format!(
+        "imports {import}, which this host does not have: it offers {offered}"
+    ))
 }

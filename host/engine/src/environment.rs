@@ -33,20 +33,34 @@ impl Environment {
         for variable in &self.variables {
             variables.push((variable.name.clone(), self.value(variable, &mut secrets)?));
         }
-        Ok(Resolved { variables, secrets: secrets.into() })
+        Ok(Resolved {
+            variables,
+            secrets: secrets.into(),
+        })
     }
 
     /// The variables that have a value: for the trial instantiation at load.
     pub fn resolve_present(&self) -> Resolved {
         let mut secrets = Vec::new();
         let present = self.variables.iter();
-        let present =
-            present.filter_map(|variable| Some((variable.name.clone(), self.value(variable, &mut secrets).ok()?)));
+        let present = present.filter_map(|variable| {
+            Some((
+                variable.name.clone(),
+                self.value(variable, &mut secrets).ok()?,
+            ))
+        });
         let variables = present.collect();
-        Resolved { variables, secrets: secrets.into() }
+        Resolved {
+            variables,
+            secrets: secrets.into(),
+        }
     }
 
-    fn value(&self, variable: &EnvironmentVariable, secrets: &mut Vec<Secret>) -> Result<String, String> {
+    fn value(
+        &self,
+        variable: &EnvironmentVariable,
+        secrets: &mut Vec<Secret>,
+    ) -> Result<String, String> {
         let name = &variable.name;
         let mut value = String::new();
         for part in &variable.value {
@@ -58,9 +72,14 @@ impl Environment {
                 CredentialPart::Secret(reference) => reference,
             };
             let secret = self.secrets.value(reference);
-            let secret = secret.map_err(|error| format!("[environment] {name} has no value: {error}"))?;
-            let text = std::str::from_utf8(secret.expose()).ok().filter(|text| !text.contains('\0'));
-            value.push_str(text.ok_or_else(|| format!("[environment] {name}: the secret {reference} is not text"))?);
+            let secret =
+                secret.map_err(|error| format!("[environment] {name} has no value: {error}"))?;
+            let text = std::str::from_utf8(secret.expose())
+                .ok()
+                .filter(|text| !text.contains('\0'));
+            value.push_str(text.ok_or_else(|| {
+                format!("[environment] {name}: the secret {reference} is not text")
+            })?);
             secrets.push(secret);
         }
         Ok(value)

@@ -56,7 +56,15 @@ const INTERFACES: [(&str, Option<&str>); 7] = [
 ];
 
 /// WASI 0.2 packages that are linked, over a context that denies everything.
-const WASI: [&str; 7] = ["cli", "clocks", "filesystem", "http", "io", "random", "sockets"];
+const WASI: [&str; 7] = [
+    "cli",
+    "clocks",
+    "filesystem",
+    "http",
+    "io",
+    "random",
+    "sockets",
+];
 
 /// Reads the bytes and checks everything that can be told from names alone.
 pub fn inspect(file: &str, bytes: &[u8]) -> Result<Inspected, LoadError> {
@@ -73,7 +81,11 @@ pub fn inspect(file: &str, bytes: &[u8]) -> Result<Inspected, LoadError> {
     };
     read(bytes, &mut inspected).map_err(|error| wrong(error.to_string()))?;
     check_export(&inspected.exports).map_err(wrong)?;
-    inspected.imports.iter().try_for_each(|import| check_import(import)).map_err(wrong)?;
+    inspected
+        .imports
+        .iter()
+        .try_for_each(|import| check_import(import))
+        .map_err(wrong)?;
     Ok(inspected)
 }
 
@@ -84,7 +96,10 @@ pub fn grant_for(import: &str) -> Option<(&'static str, &'static str)> {
         None if drafts::is_keyvalue(import) => "kv",
         None => return None,
     };
-    INTERFACES.iter().find(|(name, _)| *name == interface).and_then(|(name, grant)| Some((*name, (*grant)?)))
+    INTERFACES
+        .iter()
+        .find(|(name, _)| *name == interface)
+        .and_then(|(name, grant)| Some((*name, (*grant)?)))
 }
 
 // === impl Inspected ===
@@ -92,23 +107,33 @@ pub fn grant_for(import: &str) -> Option<(&'static str, &'static str)> {
 impl Inspected {
     /// Whether it is a plain `wasi:http` component: nothing of ours is exported.
     pub fn is_proxy(&self) -> bool {
-        !self.exports.iter().any(|name| name.starts_with(OURS)) && self.exports.iter().any(|name| is_incoming(name))
+        !self.exports.iter().any(|name| name.starts_with(OURS))
+            && self.exports.iter().any(|name| is_incoming(name))
     }
 
     /// Whether it can call out: many languages import that whether or not they do.
     pub fn can_call_out(&self) -> bool {
-        let is_http = |name: &String| name.strip_prefix(OURS).is_some_and(|interface| interface.starts_with("http@"));
+        let is_http = |name: &String| {
+            name.strip_prefix(OURS)
+                .is_some_and(|interface| interface.starts_with("http@"))
+        };
         self.imports.iter().any(is_http) || self.imports_wasi_http()
     }
 
     /// Whether it calls out by `wasi:http`.
     pub fn imports_wasi_http(&self) -> bool {
-        self.imports.iter().any(|name| name.starts_with("wasi:http/"))
+        self.imports
+            .iter()
+            .any(|name| name.starts_with("wasi:http/"))
     }
 
     /// Whether it has a quick answer of its own.
     pub fn has_responder(&self) -> bool {
-        let version = |name: &String| name.strip_prefix(OURS)?.strip_prefix("responder@").map(is_spoken);
+        let version = |name: &String| {
+            name.strip_prefix(OURS)?
+                .strip_prefix("responder@")
+                .map(is_spoken)
+        };
         self.exports.iter().filter_map(version).any(|spoken| spoken)
     }
 }
@@ -118,12 +143,20 @@ impl Inspected {
 impl LoadError {
     /// The component is at fault: nothing changes until its file does.
     pub(super) fn lasting(file: &str, message: impl Into<String>) -> LoadError {
-        LoadError { file: file.into(), message: message.into(), is_passing: false }
+        LoadError {
+            file: file.into(),
+            message: message.into(),
+            is_passing: false,
+        }
     }
 
     /// The host could not do its part.
     pub(super) fn passing(file: &str, message: impl Into<String>) -> LoadError {
-        LoadError { file: file.into(), message: message.into(), is_passing: true }
+        LoadError {
+            file: file.into(),
+            message: message.into(),
+            is_passing: true,
+        }
     }
 }
 
@@ -144,11 +177,13 @@ fn check_kind(bytes: &[u8]) -> Result<(), &'static str> {
         Some(_) if bytes.starts_with(b"version https://git-lfs.github.com/spec/") => {
             Err("is a Git LFS pointer, not the file itself: run `git lfs pull`")
         }
-        Some(head) if head.starts_with(b"\x1f\x8b") => Err("is compressed with gzip: unpack it with `gunzip`"),
-        Some(head) if head.starts_with(b"PK\x03\x04") => Err("is a ZIP archive: unpack it"),
-        Some(head) if head.trim_ascii_start().starts_with(b"<") => {
-            Err("is HTML or XML, perhaps the error page of a download: download the .wasm file itself")
+        Some(head) if head.starts_with(b"\x1f\x8b") => {
+            Err("is compressed with gzip: unpack it with `gunzip`")
         }
+        Some(head) if head.starts_with(b"PK\x03\x04") => Err("is a ZIP archive: unpack it"),
+        Some(head) if head.trim_ascii_start().starts_with(b"<") => Err(
+            "is HTML or XML, perhaps the error page of a download: download the .wasm file itself",
+        ),
         Some(head) if head.trim_ascii_start().starts_with(b"(") => {
             Err("is text; only binary components are loaded: convert it with `wasm-tools parse`")
         }
@@ -178,7 +213,9 @@ fn read(bytes: &[u8], into: &mut Inspected) -> anyhow::Result<()> {
                 for memory in section {
                     let memory = memory?;
                     let page = 1_u64 << memory.page_size_log2.unwrap_or(16);
-                    into.memory_bytes = into.memory_bytes.saturating_add(memory.initial.saturating_mul(page));
+                    into.memory_bytes = into
+                        .memory_bytes
+                        .saturating_add(memory.initial.saturating_mul(page));
                 }
             }
             Payload::CustomSection(section) if section.name() == MANIFEST_SECTION => {
@@ -191,16 +228,25 @@ fn read(bytes: &[u8], into: &mut Inspected) -> anyhow::Result<()> {
 }
 
 fn keep_manifest(section: &[u8], into: &mut Option<String>) -> anyhow::Result<()> {
-    anyhow::ensure!(section.len() <= MANIFEST_BYTES_MAX, "has a manifest of more than 64 KiB");
-    let text = std::str::from_utf8(section).map_err(|_| anyhow::anyhow!("has a manifest that is not text"))?;
-    anyhow::ensure!(into.as_deref().is_none_or(|known| known == text), "has two different manifests");
+    anyhow::ensure!(
+        section.len() <= MANIFEST_BYTES_MAX,
+        "has a manifest of more than 64 KiB"
+    );
+    let text = std::str::from_utf8(section)
+        .map_err(|_| anyhow::anyhow!("has a manifest that is not text"))?;
+    anyhow::ensure!(
+        into.as_deref().is_none_or(|known| known == text),
+        "has two different manifests"
+    );
     *into = Some(text.to_owned());
     Ok(())
 }
 
 fn check_export(exports: &[String]) -> Result<(), String> {
-    let versions: Vec<&str> =
-        exports.iter().filter_map(|name| name.strip_prefix(OURS)?.strip_prefix("handler@")).collect();
+    let versions: Vec<&str> = exports
+        .iter()
+        .filter_map(|name| name.strip_prefix(OURS)?.strip_prefix("handler@"))
+        .collect();
     let is_plain = versions.is_empty() && exports.iter().any(|name| is_incoming(name));
     if is_plain || versions.iter().any(|version| is_spoken(version)) {
         return Ok(());
@@ -230,7 +276,9 @@ fn check_import(import: &str) -> Result<(), String> {
         return match INTERFACES.iter().any(|(known, _)| *known == interface) {
             true if is_spoken(version) => Ok(()),
             true => Err(other_version(version)),
-            false => Err(format!("imports {import}, which this host does not have: a newer host may")),
+            false => Err(format!(
+                "imports {import}, which this host does not have: a newer host may"
+            )),
         };
     }
     match name.strip_prefix("wasi:").and_then(|rest| rest.split_once('/')) {
@@ -253,7 +301,9 @@ fn wasi_minor(version: &str) -> Option<u32> {
 }
 
 fn is_spoken(version: &str) -> bool {
-    version.strip_prefix(SPOKEN).is_some_and(|rest| rest.starts_with('.'))
+    version
+        .strip_prefix(SPOKEN)
+        .is_some_and(|rest| rest.starts_with('.'))
 }
 
 fn other_version(version: &str) -> String {
@@ -279,15 +329,27 @@ mod tests {
             (b"(component)", "is text"),
             (b"\x7fELF\x02\x01\x01\0", "is machine code"),
             (b"GIF89a..", "is not WebAssembly"),
-            (b"version https://git-lfs.github.com/spec/v1\noid sha256:0\n", "run `git lfs pull`"),
+            (
+                b"version https://git-lfs.github.com/spec/v1\noid sha256:0\n",
+                "run `git lfs pull`",
+            ),
             (b"\x1f\x8b\x08\0\0\0\0\0\0", "is compressed with gzip"),
             (b"<!DOCTYPE html><html>", "is HTML"),
             (b"PK\x03\x04........", "is a ZIP archive"),
-            (b"\0asm\x0d\0\x01\0", "does not export landfall:hook/handler@0.1.0: it exports nothing"),
-            (b"\0asm\x0d\0\x01\0\x0b\xff", "is damaged or not copied whole"),
+            (
+                b"\0asm\x0d\0\x01\0",
+                "does not export landfall:hook/handler@0.1.0: it exports nothing",
+            ),
+            (
+                b"\0asm\x0d\0\x01\0\x0b\xff",
+                "is damaged or not copied whole",
+            ),
         ] {
             let error = refusal(bytes);
-            assert!(error.starts_with("component x.wasm ") && error.contains(words), "{error}");
+            assert!(
+                error.starts_with("component x.wasm ") && error.contains(words),
+                "{error}"
+            );
         }
     }
 
@@ -296,19 +358,37 @@ mod tests {
         let export = |name: &str| check_export(&[name.to_owned()]);
         assert_eq!(export("landfall:hook/handler@0.1.0"), Ok(()));
         assert_eq!(export("landfall:hook/handler@0.1.7"), Ok(()));
-        assert!(export("landfall:hook/handler@0.2.0").unwrap_err().contains("was built for landfall:hook@0.2.0"));
+        assert!(
+            export("landfall:hook/handler@0.2.0")
+                .unwrap_err()
+                .contains("was built for landfall:hook@0.2.0")
+        );
         assert_eq!(export("wasi:http/incoming-handler@0.2.3"), Ok(()));
-        assert!(export("wasi:http/handler@0.3.0").unwrap_err().contains("rebuild it for WASI 0.2"));
+        assert!(
+            export("wasi:http/handler@0.3.0")
+                .unwrap_err()
+                .contains("rebuild it for WASI 0.2")
+        );
         assert_eq!(check_import("wasi:io/streams@0.2.6"), Ok(()));
         assert_eq!(check_import("wasi:io/streams@0.2.99"), Ok(()));
         assert_eq!(export("wasi:http/incoming-handler@0.2.99"), Ok(()));
         assert_eq!(check_import("landfall:hook/table@0.1.0"), Ok(()));
-        for good in ["wasi:config/store@0.2.0-rc.1", "wasi:logging/logging", "wasi:keyvalue/atomics@0.2.0-draft2"] {
+        for good in [
+            "wasi:config/store@0.2.0-rc.1",
+            "wasi:logging/logging",
+            "wasi:keyvalue/atomics@0.2.0-draft2",
+        ] {
             assert_eq!(check_import(good), Ok(()));
         }
         let newer = check_import("wasi:keyvalue/store@0.2.0-draft3").unwrap_err();
-        assert!(newer.contains("in the versions 0.2.0-draft and 0.2.0-draft2"), "{newer}");
-        assert_eq!(grant_for("wasi:keyvalue/store@0.2.0-draft").unwrap().0, "kv");
+        assert!(
+            newer.contains("in the versions 0.2.0-draft and 0.2.0-draft2"),
+            "{newer}"
+        );
+        assert_eq!(
+            grant_for("wasi:keyvalue/store@0.2.0-draft").unwrap().0,
+            "kv"
+        );
         for bad in [
             "landfall:hook/sql@0.1.0",
             "wasi:keyvalue/watcher@0.2.0-draft",

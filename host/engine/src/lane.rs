@@ -14,7 +14,9 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::task::{Context, Poll, Wake, Waker};
 use std::time::{Duration, Instant};
 
-use thread_priority::unix::{NormalThreadSchedulePolicy, set_thread_priority_and_policy, thread_native_id};
+use thread_priority::unix::{
+    NormalThreadSchedulePolicy, set_thread_priority_and_policy, thread_native_id,
+};
 use thread_priority::{ThreadPriority, ThreadSchedulePolicy};
 use tokio::runtime::Handle;
 use tokio::sync::oneshot;
@@ -100,16 +102,23 @@ impl Lane {
         let turns = Arc::<Turns>::default();
         for number in 0..=std::thread::available_parallelism().map_or(1, usize::from) {
             let turns = turns.clone();
-            std::thread::Builder::new().name("slow-lane".into()).spawn(move || {
-                // Where the machine does not let us, they are as good as the executor's.
-                if number == 0 {
-                    rustix::process::setpriority_process(None, NICE).ok();
-                } else {
-                    let idle = ThreadSchedulePolicy::Normal(NormalThreadSchedulePolicy::Idle);
-                    set_thread_priority_and_policy(thread_native_id(), ThreadPriority::Min, idle).ok();
-                }
-                turns.work();
-            })?;
+            std::thread::Builder::new()
+                .name("slow-lane".into())
+                .spawn(move || {
+                    // Where the machine does not let us, they are as good as the executor's.
+                    if number == 0 {
+                        rustix::process::setpriority_process(None, NICE).ok();
+                    } else {
+                        let idle = ThreadSchedulePolicy::Normal(NormalThreadSchedulePolicy::Idle);
+                        set_thread_priority_and_policy(
+                            thread_native_id(),
+                            ThreadPriority::Min,
+                            idle,
+                        )
+                        .ok();
+                    }
+                    turns.work();
+                })?;
         }
         Ok(Lane { turns })
     }
@@ -146,11 +155,21 @@ impl Lane {
         F: Future + Send + 'static,
         F::Output: Send + 'static,
     {
-        let wakes = Arc::new(Wakes { came: AtomicBool::new(false), to: Mutex::new(Waker::noop().clone()) });
+        let wakes = Arc::new(Wakes {
+            came: AtomicBool::new(false),
+            to: Mutex::new(Waker::noop().clone()),
+        });
         loop {
             let (back, polled) = oneshot::channel();
             let (pace, wakes_now, runtime) = (pace.clone(), wakes.clone(), Handle::current());
-            self.turns.push(Box::new(Away { future, queue, pace, wakes: wakes_now, runtime, back }));
+            self.turns.push(Box::new(Away {
+                future,
+                queue,
+                pace,
+                wakes: wakes_now,
+                runtime,
+                back,
+            }));
             match polled.await.expect("the attempt panicked in its turn") {
                 Polled::Done(output) => return output,
                 Polled::Waits(back) => future = back,
@@ -194,7 +213,10 @@ impl Turns {
     fn next(&self) -> Option<Box<dyn Turn>> {
         let waiting = self.lock();
         let idle = |waiting: &mut Waiting| waiting.order.is_empty() && !waiting.is_over;
-        let mut waiting = self.more.wait_while(waiting, idle).unwrap_or_else(|poisoned| poisoned.into_inner());
+        let mut waiting = self
+            .more
+            .wait_while(waiting, idle)
+            .unwrap_or_else(|poisoned| poisoned.into_inner());
         let queue = waiting.order.pop_front()?;
         let turns = waiting.queues.get_mut(&queue)?;
         let late = turns.iter().position(|turn| turn.is_late());
@@ -207,7 +229,9 @@ impl Turns {
     }
 
     fn lock(&self) -> MutexGuard<'_, Waiting> {
-        self.waiting.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+        self.waiting
+            .lock()
+            .unwrap_or_else(|poisoned| poisoned.into_inner())
     }
 }
 
@@ -226,7 +250,10 @@ where
         let _entered = self.runtime.enter();
         self.wakes.came.store(false, Ordering::SeqCst);
         let waker = Waker::from(self.wakes.clone());
-        match self.pace.poll(self.future.as_mut(), &mut Context::from_waker(&waker)) {
+        match self
+            .pace
+            .poll(self.future.as_mut(), &mut Context::from_waker(&waker))
+        {
             Poll::Ready(output) => {
                 self.pace.is_over();
                 drop(self.back.send(Polled::Done(output)));
@@ -254,7 +281,10 @@ where
 
 impl Wakes {
     fn poll(&self, context: &mut Context) -> Poll<()> {
-        self.to.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).clone_from(context.waker());
+        self.to
+            .lock()
+            .unwrap_or_else(|poisoned| poisoned.into_inner())
+            .clone_from(context.waker());
         match self.came.swap(false, Ordering::SeqCst) {
             true => Poll::Ready(()),
             false => Poll::Pending,
@@ -265,7 +295,10 @@ impl Wakes {
 impl Wake for Wakes {
     fn wake(self: Arc<Self>) {
         self.came.store(true, Ordering::SeqCst);
-        self.to.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).wake_by_ref();
+        self.to
+            .lock()
+            .unwrap_or_else(|poisoned| poisoned.into_inner())
+            .wake_by_ref();
     }
 }
 
@@ -275,7 +308,10 @@ impl Habit {
     /// Of a handler that nobody has seen running.
     pub fn new() -> Habit {
         static HANDLERS: AtomicU64 = AtomicU64::new(0);
-        Habit { slow: AtomicU8::new(0), queue: HANDLERS.fetch_add(1, Ordering::Relaxed) }
+        Habit {
+            slow: AtomicU8::new(0),
+            queue: HANDLERS.fetch_add(1, Ordering::Relaxed),
+        }
     }
 
     fn is_slow(&self) -> bool {
@@ -284,7 +320,14 @@ impl Habit {
 
     fn was_slow(&self, was_slow: bool) {
         let slow = self.slow.load(Ordering::Relaxed);
-        self.slow.store(if was_slow { slow.saturating_add(1).min(SLOW_MIN) } else { 0 }, Ordering::Relaxed);
+        self.slow.store(
+            if was_slow {
+                slow.saturating_add(1).min(SLOW_MIN)
+            } else {
+                0
+            },
+            Ordering::Relaxed,
+        );
     }
 }
 
@@ -293,7 +336,11 @@ impl Habit {
 impl Pace {
     /// Of an attempt that begins now and ends in `limit` at the latest.
     pub fn new(limit: Duration) -> Arc<Pace> {
-        Arc::new(Pace { until: Instant::now() + limit, polled_ns: AtomicU64::new(0), is_long: AtomicBool::new(false) })
+        Arc::new(Pace {
+            until: Instant::now() + limit,
+            polled_ns: AtomicU64::new(0),
+            is_long: AtomicBool::new(false),
+        })
     }
 
     /// When the attempt has to end.
@@ -341,7 +388,11 @@ mod tests {
                 let mut gave_way = false;
                 poll_fn(|context| {
                     context.waker().wake_by_ref();
-                    if std::mem::replace(&mut gave_way, true) { Poll::Ready(()) } else { Poll::Pending }
+                    if std::mem::replace(&mut gave_way, true) {
+                        Poll::Ready(())
+                    } else {
+                        Poll::Pending
+                    }
                 })
                 .await;
             }
@@ -392,7 +443,9 @@ mod tests {
             compute(its, Duration::from_millis(5)).await;
             tokio::task::yield_now().await;
         };
-        tokio::time::timeout(Duration::from_secs(30), lane.run(&habit, &pace, waits)).await.expect("nothing is lost");
+        tokio::time::timeout(Duration::from_secs(30), lane.run(&habit, &pace, waits))
+            .await
+            .expect("nothing is lost");
     }
 
     #[tokio::test]
@@ -405,13 +458,21 @@ mod tests {
             let _alive = alive;
             compute(its, Duration::from_secs(600)).await;
         };
-        tokio::time::timeout(Duration::from_millis(50), lane.run(&habit, &pace, endless)).await.unwrap_err();
-        tokio::time::timeout(Duration::from_secs(30), dropped).await.expect("it is dropped").unwrap_err();
+        tokio::time::timeout(Duration::from_millis(50), lane.run(&habit, &pace, endless))
+            .await
+            .unwrap_err();
+        tokio::time::timeout(Duration::from_secs(30), dropped)
+            .await
+            .expect("it is dropped")
+            .unwrap_err();
         for _ in 0..20 {
             let (lane, habit) = (lane.clone(), habit.clone());
             (0..SLOW_MIN).for_each(|_| habit.was_slow(true));
             let told = tokio::spawn(async move {
-                lane.run(&habit, &Pace::new(Duration::from_secs(60)), async { panic!("as a test") }).await
+                lane.run(&habit, &Pace::new(Duration::from_secs(60)), async {
+                    panic!("as a test")
+                })
+                .await
             });
             assert!(told.await.unwrap_err().is_panic());
         }
@@ -426,12 +487,25 @@ mod tests {
         }
         let loops: Vec<_> = (0..200)
             .map(|_| {
-                let (lane, crowd, pace) = (lane.clone(), crowd.clone(), Pace::new(Duration::from_secs(60)));
+                let (lane, crowd, pace) = (
+                    lane.clone(),
+                    crowd.clone(),
+                    Pace::new(Duration::from_secs(60)),
+                );
                 let its = pace.clone();
-                tokio::spawn(async move { lane.run(&crowd, &pace, compute(its, Duration::from_secs(60))).await })
+                tokio::spawn(async move {
+                    lane.run(&crowd, &pace, compute(its, Duration::from_secs(60)))
+                        .await
+                })
             })
             .collect();
-        while lane.turns.lock().queues.get(&crowd.queue).is_none_or(|turns| turns.len() < 150) {
+        while lane
+            .turns
+            .lock()
+            .queues
+            .get(&crowd.queue)
+            .is_none_or(|turns| turns.len() < 150)
+        {
             tokio::task::yield_now().await;
         }
         // In one queue it would come after 150 turns and more, again and again.
@@ -445,7 +519,9 @@ mod tests {
                 tokio::task::yield_now().await;
             }
         };
-        tokio::time::timeout(Duration::from_secs(30), lane.run(&one, &pace, turns)).await.expect("it has its turns");
+        tokio::time::timeout(Duration::from_secs(30), lane.run(&one, &pace, turns))
+            .await
+            .expect("it has its turns");
         loops.iter().for_each(|one| one.abort());
     }
 }

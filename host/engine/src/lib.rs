@@ -80,19 +80,33 @@ impl Engine {
         let wasm = wasmtime::Engine::new(&settings::running(settings.running, settings.limits))
             .map_err(|error| anyhow::anyhow!("the engine does not start: {error:#}"))?;
         ticker::start(wasm.weak())?;
-        let cache =
-            cache::Cache::new(&wasm, settings.cache, settings.bundled, settings.compiler, settings.cache_max_size)?;
+        let cache = cache::Cache::new(
+            &wasm,
+            settings.cache,
+            settings.bundled,
+            settings.compiler,
+            settings.cache_max_size,
+        )?;
         let places = Arc::new(tokio::sync::Semaphore::new(settings.running));
         let lane = Arc::new(lane::Lane::start()?);
-        Ok(Engine { wasm, cache, places, running: settings.running, limits: settings.limits, lane, ledger })
+        Ok(Engine {
+            wasm,
+            cache,
+            places,
+            running: settings.running,
+            limits: settings.limits,
+            lane,
+            ledger,
+        })
     }
 
     /// Checks the bytes and gets their machine code, from the cache or from a compiler in a child process.
     pub async fn load(&self, file: &str, bytes: Vec<u8>) -> Result<Component, LoadError> {
         // Reading tens of megabytes is nothing for the threads that serve.
         let name = file.to_owned();
-        let inspecting =
-            tokio::task::spawn_blocking(move || inspect(&name, &bytes).map(|inspected| (inspected, bytes)));
+        let inspecting = tokio::task::spawn_blocking(move || {
+            inspect(&name, &bytes).map(|inspected| (inspected, bytes))
+        });
         let passing = |error| LoadError::passing(file, format!("cannot be inspected: {error}"));
         let (inspected, bytes) = inspecting.await.map_err(passing)??;
         let code = self.cache.code(&self.wasm, &inspected, bytes).await?;
@@ -107,7 +121,11 @@ impl Engine {
         sizes: Sizes,
         secrets: Arc<dyn SecretSource>,
     ) -> Result<Handler, LoadError> {
-        let way_out = Client::new(Policy::new(spec.allow.clone()), spec.credentials.clone(), secrets.clone());
+        let way_out = Client::new(
+            Policy::new(spec.allow.clone()),
+            spec.credentials.clone(),
+            secrets.clone(),
+        );
         let environment = Environment::new(spec.environment.clone(), secrets);
         Handler::prepare(self, component, spec, sizes, Arc::new(way_out), environment).await
     }
@@ -137,7 +155,12 @@ impl Engine {
 }
 
 /// What a component would be compiled into, without an engine that runs: for the image's build.
-pub async fn precompile(compiler: &Path, out_dir: &Path, file: &str, bytes: Vec<u8>) -> Result<PathBuf, LoadError> {
+pub async fn precompile(
+    compiler: &Path,
+    out_dir: &Path,
+    file: &str,
+    bytes: Vec<u8>,
+) -> Result<PathBuf, LoadError> {
     let wasm = wasmtime::Engine::new(&settings::compiling())
         .map_err(|error| LoadError::passing(file, format!("cannot be loaded: {error:#}")))?;
     let inspected = inspect(file, &bytes)?;

@@ -12,9 +12,9 @@ const COUNTED: [&str; 4] = ["instance", "memories", "memory", "table"];
 /// The refusal of a component with more parts than the pool has for one, if that is what wasmtime says.
 pub fn too_many_parts(file: &str, error: &str) -> Option<LoadError> {
     let is_meant = COUNTED.iter().any(|what| error.contains(what)) && error.contains("exceed");
-    let keys =
-        "limits.component_instances, limits.component_memories, limits.component_tables or limits.table_elements";
-    let message = || format!("needs more than this node has for a component: {error}; raise {keys}");
+    let keys = "limits.component_instances, limits.component_memories, limits.component_tables or limits.table_elements";
+    let message =
+        || format!("needs more than this node has for a component: {error}; raise {keys}");
     is_meant.then(|| LoadError::lasting(file, message()))
 }
 
@@ -32,7 +32,12 @@ pub struct Bounds {
 
 impl Bounds {
     pub fn new(memory: MemoryBudget, limits: ComponentLimits) -> Bounds {
-        Bounds { memory, limits, table_elements: 0, refused: false }
+        Bounds {
+            memory,
+            limits,
+            table_elements: 0,
+            refused: false,
+        }
     }
 
     /// All linear memories and what the host holds for the guest, together.
@@ -52,13 +57,23 @@ impl Bounds {
 }
 
 impl ResourceLimiter for Bounds {
-    fn memory_growing(&mut self, current: usize, desired: usize, _: Option<usize>) -> wasmtime::Result<bool> {
+    fn memory_growing(
+        &mut self,
+        current: usize,
+        desired: usize,
+        _: Option<usize>,
+    ) -> wasmtime::Result<bool> {
         // Memories never shrink: nothing of this is given back before the attempt ends.
         let fits = self.memory.take(desired - current).is_ok();
         self.grant(fits)
     }
 
-    fn table_growing(&mut self, current: usize, desired: usize, _: Option<usize>) -> wasmtime::Result<bool> {
+    fn table_growing(
+        &mut self,
+        current: usize,
+        desired: usize,
+        _: Option<usize>,
+    ) -> wasmtime::Result<bool> {
         let sum = self.table_elements + (desired - current);
         let fits = sum <= self.limits.table_elements;
         if fits {
@@ -90,6 +105,9 @@ mod tests {
         assert!(bounds.memory_growing(0, 60, None).unwrap());
         assert!(!bounds.memory_growing(0, 60, None).unwrap());
         assert!(bounds.memory_growing(60, 100, None).unwrap());
-        assert_eq!((bounds.memory().peak(), bounds.is_out_of_memory()), (100, true));
+        assert_eq!(
+            (bounds.memory().peak(), bounds.is_out_of_memory()),
+            (100, true)
+        );
     }
 }

@@ -9,15 +9,27 @@ use super::state::State;
 use landfall_model::Allow;
 
 /// A linker with what this hook may use.
-pub fn linker(engine: &wasmtime::Engine, component: &Component, allow: &Allow) -> Result<Linker<State>, LoadError> {
+pub fn linker(
+    engine: &wasmtime::Engine,
+    component: &Component,
+    allow: &Allow,
+) -> Result<Linker<State>, LoadError> {
     check_grants(component, allow)?;
-    build(engine, component, allow)
-        .map_err(|error| LoadError::passing(&component.inspected.file, format!("cannot be loaded: {error:#}")))
+    build(engine, component, allow).map_err(|error| {
+        LoadError::passing(
+            &component.inspected.file,
+            format!("cannot be loaded: {error:#}"),
+        )
+    })
 }
 
 fn check_grants(component: &Component, allow: &Allow) -> Result<(), LoadError> {
     let inspected = &component.inspected;
-    for (name, grant) in inspected.imports.iter().filter_map(|import| grant_for(import)) {
+    for (name, grant) in inspected
+        .imports
+        .iter()
+        .filter_map(|import| grant_for(import))
+    {
         let granted = match name {
             "table" => !allow.table.is_empty(),
             "kv" => allow.kv,
@@ -25,14 +37,20 @@ fn check_grants(component: &Component, allow: &Allow) -> Result<(), LoadError> {
             _ => false,
         };
         if !granted {
-            let message = format!("wants `{name}`, which the hook file does not grant: add {grant} under [allow]");
+            let message = format!(
+                "wants `{name}`, which the hook file does not grant: add {grant} under [allow]"
+            );
             return Err(LoadError::lasting(&inspected.file, message));
         }
     }
     Ok(())
 }
 
-fn build(engine: &wasmtime::Engine, component: &Component, allow: &Allow) -> wasmtime::Result<Linker<State>> {
+fn build(
+    engine: &wasmtime::Engine,
+    component: &Component,
+    allow: &Allow,
+) -> wasmtime::Result<Linker<State>> {
     let mut linker = Linker::new(engine);
     wasmtime_wasi::p2::add_to_linker_async(&mut linker)?;
     if component.inspected.imports_wasi_http() {

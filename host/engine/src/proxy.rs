@@ -36,7 +36,11 @@ pub async fn call(
 ) -> wasmtime::Result<Outcome> {
     let request = match request(event, number, path) {
         Ok(request) => request,
-        Err(error) => return Ok(Outcome::Reject(format!("the request cannot be handed over: {error}"))),
+        Err(error) => {
+            return Ok(Outcome::Reject(format!(
+                "the request cannot be handed over: {error}"
+            )));
+        }
     };
     let (answer, answered) = oneshot::channel();
     let memory = store.data().bounds.memory().clone();
@@ -46,7 +50,11 @@ pub async fn call(
     let proxy = pre.instantiate_async(&mut *store).await?;
 
     // The guest writes the body while it is read here.
-    let mut run = pin!(proxy.wasi_http_incoming_handler().call_handle(store, request, answer));
+    let mut run = pin!(
+        proxy
+            .wasi_http_incoming_handler()
+            .call_handle(store, request, answer)
+    );
     let mut read = pin!(read(answered, &memory));
     tokio::select! {
         biased;
@@ -80,7 +88,10 @@ async fn read(answered: oneshot::Receiver<Response>, memory: &MemoryBudget) -> O
     let response = match response {
         Ok(response) => response,
         Err(code) => {
-            return Outcome::Retry { reason: format!("the handler answered with an error: {code:?}"), after: None };
+            return Outcome::Retry {
+                reason: format!("the handler answered with an error: {code:?}"),
+                after: None,
+            };
         }
     };
     let (head, body) = response.into_parts();
@@ -94,17 +105,35 @@ async fn read(answered: oneshot::Receiver<Response>, memory: &MemoryBudget) -> O
     }
 }
 
-fn request(event: &Event, number: u32, path: Option<&str>) -> http::Result<http::Request<Full<Bytes>>> {
-    let host = event.headers.get(http::header::HOST).and_then(|host| host.to_str().ok()).unwrap_or(NO_HOST);
+fn request(
+    event: &Event,
+    number: u32,
+    path: Option<&str>,
+) -> http::Result<http::Request<Full<Bytes>>> {
+    let host = event
+        .headers
+        .get(http::header::HOST)
+        .and_then(|host| host.to_str().ok())
+        .unwrap_or(NO_HOST);
     let path = path.map_or_else(|| event.path.clone(), |path| format!("/{path}"));
     let path = match &event.query {
         Some(query) => format!("{path}?{query}"),
         None => path,
     };
-    let uri = http::Uri::builder().scheme("http").authority(host).path_and_query(path).build()?;
-    let mut request = http::Request::builder().method(event.method.clone()).uri(uri);
+    let uri = http::Uri::builder()
+        .scheme("http")
+        .authority(host)
+        .path_and_query(path)
+        .build()?;
+    let mut request = http::Request::builder()
+        .method(event.method.clone())
+        .uri(uri);
     // What only the host may say is not the sender's to say.
-    for (name, value) in event.headers.iter().filter(|(name, _)| !is_written_here(name)) {
+    for (name, value) in event
+        .headers
+        .iter()
+        .filter(|(name, _)| !is_written_here(name))
+    {
         request = request.header(name, value);
     }
     request
@@ -117,5 +146,8 @@ fn request(event: &Event, number: u32, path: Option<&str>) -> http::Result<http:
 /// Headers of the sender that the component does not get: they speak of the sender's connection, or only the host may
 /// say them.
 fn is_written_here(name: &HeaderName) -> bool {
-    *name == EVENT_ID || *name == ATTEMPT || *name == CONTENT_LENGTH || DEFAULT_FORBIDDEN_HEADERS.contains(name)
+    *name == EVENT_ID
+        || *name == ATTEMPT
+        || *name == CONTENT_LENGTH
+        || DEFAULT_FORBIDDEN_HEADERS.contains(name)
 }

@@ -12,13 +12,23 @@ const HEADERS_MAX: usize = 100;
 const TEXT_BYTES_MAX: usize = 4 << 10;
 
 /// Headers that the host writes itself.
-const OURS: [&str; 8] =
-    ["content-length", "transfer-encoding", "connection", "date", "keep-alive", "upgrade", "te", "trailer"];
+const OURS: [&str; 8] = [
+    "content-length",
+    "transfer-encoding",
+    "connection",
+    "date",
+    "keep-alive",
+    "upgrade",
+    "te",
+    "trailer",
+];
 
 /// The outcome that the handler's answer amounts to.
 pub fn outcome(answer: Result<GuestReply, GuestFailure>) -> Outcome {
     match answer {
-        Ok(reply) => checked(reply).map_or_else(|why| Outcome::BadReply(bounded(&why)), Outcome::Done),
+        Ok(reply) => {
+            checked(reply).map_or_else(|why| Outcome::BadReply(bounded(&why)), Outcome::Done)
+        }
         Err(failure) => Outcome::from(told(failure)),
     }
 }
@@ -32,14 +42,20 @@ pub fn of_response(status: StatusCode, mut headers: HeaderMap, body: Bytes) -> O
         return Outcome::BadReply(format!("{} headers: at most {HEADERS_MAX}", headers.len()));
     }
     OURS.iter().for_each(|name| drop(headers.remove(*name)));
-    Outcome::Done(Reply { status: status.as_u16(), headers, body })
+    Outcome::Done(Reply {
+        status: status.as_u16(),
+        headers,
+        body,
+    })
 }
 
 fn told(failure: GuestFailure) -> Failure {
     match failure {
         GuestFailure::Retry(hint) => Failure::Retry {
             reason: bounded(&hint.reason),
-            after: hint.after_ms.map(|ms| std::time::Duration::from_millis(ms.into())),
+            after: hint
+                .after_ms
+                .map(|ms| std::time::Duration::from_millis(ms.into())),
         },
         GuestFailure::Reject(reason) => Failure::Reject(bounded(&reason)),
     }
@@ -47,16 +63,25 @@ fn told(failure: GuestFailure) -> Failure {
 
 /// As much of a text as is kept.
 pub fn bounded(text: &str) -> String {
-    let end = (0..=TEXT_BYTES_MAX.min(text.len())).rev().find(|&at| text.is_char_boundary(at)).unwrap_or(0);
+    let end = (0..=TEXT_BYTES_MAX.min(text.len()))
+        .rev()
+        .find(|&at| text.is_char_boundary(at))
+        .unwrap_or(0);
     text[..end].to_owned()
 }
 
 fn checked(reply: GuestReply) -> Result<Reply, String> {
     if !(200..=599).contains(&reply.status) {
-        return Err(format!("status {} cannot be sent: 200 to 599", reply.status));
+        return Err(format!(
+            "status {} cannot be sent: 200 to 599",
+            reply.status
+        ));
     }
     if reply.headers.len() > HEADERS_MAX {
-        return Err(format!("{} headers: at most {HEADERS_MAX}", reply.headers.len()));
+        return Err(format!(
+            "{} headers: at most {HEADERS_MAX}",
+            reply.headers.len()
+        ));
     }
     let mut headers = HeaderMap::with_capacity(reply.headers.len() + 2);
     for (name, value) in reply.headers {
@@ -72,7 +97,14 @@ fn checked(reply: GuestReply) -> Result<Reply, String> {
         Payload::Binary(bytes) => bytes.into(),
     };
     match body.len() <= BODY_BYTES_MAX {
-        true => Ok(Reply { status: reply.status, headers, body }),
-        false => Err(format!("a body of {} bytes: at most {BODY_BYTES_MAX}", body.len())),
+        true => Ok(Reply {
+            status: reply.status,
+            headers,
+            body,
+        }),
+        false => Err(format!(
+            "a body of {} bytes: at most {BODY_BYTES_MAX}",
+            body.len()
+        )),
     }
 }

@@ -24,7 +24,9 @@ use super::state::State;
 use super::{Engine, limits, link, proxy, reply};
 use landfall_egress::Client;
 use landfall_ledger::Ledger;
-use landfall_model::{Attempt, CallResult, Event, HookSpec, MemoryBudget, OutboundCall, Outcome, Reply, Sizes};
+use landfall_model::{
+    Attempt, CallResult, Event, HookSpec, MemoryBudget, OutboundCall, Outcome, Reply, Sizes,
+};
 
 /// Bytes that a guest may hand to the host in one call.
 const HOSTCALL_BYTES_MAX: usize = 16 << 20;
@@ -130,15 +132,22 @@ impl Handler {
             let environment = match handler.environment.resolve() {
                 Ok(environment) => environment,
                 Err(reason) => {
-                    return Attempt::of_host(Outcome::Retry { reason, after: None }, started.elapsed());
+                    return Attempt::of_host(
+                        Outcome::Retry {
+                            reason,
+                            after: None,
+                        },
+                        started.elapsed(),
+                    );
                 }
             };
             let mut store = handler.store(Some(event.clone()), environment, its_pace);
-            let outcome = match tokio::time::timeout(limit, handler.call(&mut store, &event, number)).await {
-                Ok(Ok(outcome)) => outcome,
-                Ok(Err(error)) => broken(&error, store.data()),
-                Err(_) => Outcome::Timeout,
-            };
+            let outcome =
+                match tokio::time::timeout(limit, handler.call(&mut store, &event, number)).await {
+                    Ok(Ok(outcome)) => outcome,
+                    Ok(Err(error)) => broken(&error, store.data()),
+                    Err(_) => Outcome::Timeout,
+                };
             record(outcome, started.elapsed(), store)
         };
         self.lane.run(&self.habit, &pace, attempt).await
@@ -158,22 +167,37 @@ impl Handler {
             let event = &*its_event;
             let environment = match handler.environment.resolve() {
                 Ok(environment) => environment,
-                Err(reason) => return Outcome::Retry { reason, after: None },
+                Err(reason) => {
+                    return Outcome::Retry {
+                        reason,
+                        after: None,
+                    };
+                }
             };
             let mut store = handler.store(Some(its_event.clone()), environment, its_pace);
             let call = async {
                 let instance = responder.instantiate_async(&mut store).await?;
                 let (texts, responder) = (Texts::of(event), instance.landfall_hook_responder());
                 let (headers, attributes) = (texts.headers(), texts.attributes(event));
-                responder.call_respond(&mut store, texts.event(event, 1, &headers, &attributes)).await
+                responder
+                    .call_respond(&mut store, texts.event(event, 1, &headers, &attributes))
+                    .await
             };
             let outcome = match tokio::time::timeout(limit, call).await {
                 Ok(Ok(answer)) => reply::outcome(answer),
                 Ok(Err(error)) => broken(&error, store.data()),
                 Err(_) => Outcome::Timeout,
             };
-            for OutboundCall { method, url, result, .. } in store.data().http.recorded() {
-                let CallResult::Failed { error, reason } = result else { continue };
+            for OutboundCall {
+                method,
+                url,
+                result,
+                ..
+            } in store.data().http.recorded()
+            {
+                let CallResult::Failed { error, reason } = result else {
+                    continue;
+                };
                 tracing::warn!(hook = &*event.hook, event = %event.id, method, url, error, reason, "outbound call failed");
             }
             redacted(outcome, &store)
@@ -187,11 +211,19 @@ impl Handler {
         None
     }
 
-    async fn call(&self, store: &mut Store<State>, event: &Event, number: u32) -> wasmtime::Result<Outcome> {
+    async fn call(
+        &self,
+        store: &mut Store<State>,
+        event: &Event,
+        number: u32,
+    ) -> wasmtime::Result<Outcome> {
         let pre = match &self.export {
             Export::Handler(pre) => pre,
             Export::Proxy(pre) => {
-                let path = self.path_attribute.as_deref().and_then(|name| event.attribute(name));
+                let path = self
+                    .path_attribute
+                    .as_deref()
+                    .and_then(|name| event.attribute(name));
                 return proxy::call(pre, store, event, number, path).await;
             }
         };
@@ -199,13 +231,22 @@ impl Handler {
         let texts = Texts::of(event);
         let (headers, attributes) = (texts.headers(), texts.attributes(event));
         let event = texts.event(event, number, &headers, &attributes);
-        Ok(reply::outcome(instance.landfall_hook_handler().call_handle(store, event).await?))
+        Ok(reply::outcome(
+            instance
+                .landfall_hook_handler()
+                .call_handle(store, event)
+                .await?,
+        ))
     }
 
     /// Export mismatches show only when an instance is made.
     async fn probe(&self) -> Result<(), LoadError> {
         let file = &self.inspected.file;
-        let mut store = self.store(None, self.environment.resolve_present(), Pace::new(PROBE_TIME_MAX));
+        let mut store = self.store(
+            None,
+            self.environment.resolve_present(),
+            Pace::new(PROBE_TIME_MAX),
+        );
         match tokio::time::timeout(PROBE_TIME_MAX, self.export.instantiate(&mut store)).await {
             Ok(Ok(_)) => Ok(()),
             Ok(Err(_)) if store.data().bounds.is_out_of_memory() => Err(LoadError::lasting(
@@ -215,20 +256,30 @@ impl Handler {
                     bytesize::ByteSize(self.sizes.memory as u64).display().iec()
                 ),
             )),
-            Ok(Err(error)) if is_no_place(&error) => {
-                Err(LoadError::passing(file, format!("cannot be tried: {error:#}")))
-            }
+            Ok(Err(error)) if is_no_place(&error) => Err(LoadError::passing(
+                file,
+                format!("cannot be tried: {error:#}"),
+            )),
             Ok(Err(error)) if is_deadline(&error) => Err(too_slow(file)),
             Ok(Err(error)) if error.downcast_ref::<wasmtime::Trap>().is_some() => {
-                let trap = with_last_words(&error, reply::bounded(&format!("{error:#}")), store.data());
-                Err(LoadError::lasting(file, format!("traps when it is started: {trap}")))
+                let trap =
+                    with_last_words(&error, reply::bounded(&format!("{error:#}")), store.data());
+                Err(LoadError::lasting(
+                    file,
+                    format!("traps when it is started: {trap}"),
+                ))
             }
             Ok(Err(error)) => Err(mismatch(file, &error)),
             Err(_) => Err(too_slow(file)),
         }
     }
 
-    fn store(&self, event: Option<Arc<Event>>, environment: Resolved, pace: Arc<Pace>) -> Store<State> {
+    fn store(
+        &self,
+        event: Option<Arc<Event>>,
+        environment: Resolved,
+        pace: Arc<Pace>,
+    ) -> Store<State> {
         let until = pace.until();
         let memory = MemoryBudget::new(self.sizes.memory);
         let state = State::new(
@@ -268,7 +319,10 @@ impl Export {
 }
 
 fn too_slow(file: &str) -> LoadError {
-    LoadError::passing(file, format!("does not start within {} s", PROBE_TIME_MAX.as_secs()))
+    LoadError::passing(
+        file,
+        format!("does not start within {} s", PROBE_TIME_MAX.as_secs()),
+    )
 }
 
 fn is_deadline(error: &wasmtime::Error) -> bool {
@@ -276,14 +330,19 @@ fn is_deadline(error: &wasmtime::Error) -> bool {
 }
 
 fn is_no_place(error: &wasmtime::Error) -> bool {
-    error.downcast_ref::<wasmtime::PoolConcurrencyLimitError>().is_some()
+    error
+        .downcast_ref::<wasmtime::PoolConcurrencyLimitError>()
+        .is_some()
 }
 
 fn mismatch(file: &str, error: &wasmtime::Error) -> LoadError {
     let error = reply::bounded(&format!("{error:#}"));
     limits::too_many_parts(file, &error).unwrap_or_else(|| {
         let way_out = "rebuild it against the wit/ of this version";
-        LoadError::lasting(file, format!("does not fit landfall:hook@0.1 of this host: {error}; {way_out}"))
+        LoadError::lasting(
+            file,
+            format!("does not fit landfall:hook@0.1 of this host: {error}; {way_out}"),
+        )
     })
 }
 
@@ -335,14 +394,34 @@ fn redacted_call(mut call: OutboundCall, store: &Store<State>) -> OutboundCall {
 
 fn record(outcome: Outcome, duration: Duration, mut store: Store<State>) -> Attempt {
     let effects = store.data_mut().effects();
-    let staged = (effects.rows.len(), effects.writes.len(), effects.emissions.len());
-    let (memory_peak_bytes, http_calls) = (store.data().bounds.memory().peak(), store.data().http.calls());
+    let staged = (
+        effects.rows.len(),
+        effects.writes.len(),
+        effects.emissions.len(),
+    );
+    let (memory_peak_bytes, http_calls) = (
+        store.data().bounds.memory().peak(),
+        store.data().http.calls(),
+    );
     let calls = store.data().http.recorded();
-    let calls = calls.into_iter().map(|call| redacted_call(call, &store)).collect();
+    let calls = calls
+        .into_iter()
+        .map(|call| redacted_call(call, &store))
+        .collect();
     let outcome = redacted(outcome, &store);
     let State { log, .. } = store.into_data();
     let (log, log_truncated) = log.lines().take();
-    Attempt { outcome, duration, log, log_truncated, memory_peak_bytes, http_calls, calls, staged, effects }
+    Attempt {
+        outcome,
+        duration,
+        log,
+        log_truncated,
+        memory_peak_bytes,
+        http_calls,
+        calls,
+        staged,
+        effects,
+    }
 }
 
 /// The parts of an event that are not text already, as text.
@@ -356,8 +435,10 @@ struct Texts<'a> {
 
 impl<'a> Texts<'a> {
     fn of(event: &'a Event) -> Texts<'a> {
-        let headers =
-            event.headers.iter().map(|(name, value)| (name.as_str(), String::from_utf8_lossy(value.as_bytes())));
+        let headers = event
+            .headers
+            .iter()
+            .map(|(name, value)| (name.as_str(), String::from_utf8_lossy(value.as_bytes())));
         Texts {
             id: event.id.to_string(),
             received_at: humantime::format_rfc3339_millis(event.received_at).to_string(),
@@ -390,10 +471,17 @@ impl<'a> Texts<'a> {
     }
 
     fn headers(&self) -> Vec<(&str, &str)> {
-        self.headers.iter().map(|(name, value)| (*name, &**value)).collect()
+        self.headers
+            .iter()
+            .map(|(name, value)| (*name, &**value))
+            .collect()
     }
 
     fn attributes(&self, event: &'a Event) -> Vec<(&str, &str)> {
-        event.attributes.iter().map(|(name, value)| (&**name, &**value)).collect()
+        event
+            .attributes
+            .iter()
+            .map(|(name, value)| (&**name, &**value))
+            .collect()
     }
 }

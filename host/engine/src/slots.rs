@@ -42,33 +42,62 @@ impl Slots {
 
     /// How many are free now.
     pub fn free(&self) -> usize {
-        self.hook.available_permits().min(self.node.available_permits())
+        self.hook
+            .available_permits()
+            .min(self.node.available_permits())
     }
 
     /// A place, if there is one now.
     pub fn try_acquire(&self) -> Option<Slot> {
         let hook = self.hook.clone().try_acquire_owned().ok()?;
         let node = self.node.clone().try_acquire_owned().ok()?;
-        Some(Slot { _hook: hook, _node: node })
+        Some(Slot {
+            _hook: hook,
+            _node: node,
+        })
     }
 
     /// A place for a quick answer: of the node's only, so that it does not stand behind the work of its own hook.
     pub async fn acquire_quick(&self, wait: Duration) -> Option<OwnedSemaphorePermit> {
-        tokio::time::timeout(wait, self.node.clone().acquire_owned()).await.ok()?.ok()
+        tokio::time::timeout(wait, self.node.clone().acquire_owned())
+            .await
+            .ok()?
+            .ok()
     }
 
     /// A place, at once or within `wait`.
     pub async fn acquire(&self, wait: Duration) -> Result<Slot, NoSlot> {
-        if let (Ok(hook), Ok(node)) = (self.hook.clone().try_acquire_owned(), self.node.clone().try_acquire_owned()) {
-            return Ok(Slot { _hook: hook, _node: node });
+        if let (Ok(hook), Ok(node)) = (
+            self.hook.clone().try_acquire_owned(),
+            self.node.clone().try_acquire_owned(),
+        ) {
+            return Ok(Slot {
+                _hook: hook,
+                _node: node,
+            });
         }
         let _place_in_line = PlaceInLine::take(&self.waiting, self.waiting_max).ok_or(NoSlot)?;
         let both = async {
-            let hook = self.hook.clone().acquire_owned().await.map_err(|_| NoSlot)?;
-            let node = self.node.clone().acquire_owned().await.map_err(|_| NoSlot)?;
-            Ok(Slot { _hook: hook, _node: node })
+            let hook = self
+                .hook
+                .clone()
+                .acquire_owned()
+                .await
+                .map_err(|_| NoSlot)?;
+            let node = self
+                .node
+                .clone()
+                .acquire_owned()
+                .await
+                .map_err(|_| NoSlot)?;
+            Ok(Slot {
+                _hook: hook,
+                _node: node,
+            })
         };
-        tokio::time::timeout(wait, both).await.unwrap_or(Err(NoSlot))
+        tokio::time::timeout(wait, both)
+            .await
+            .unwrap_or(Err(NoSlot))
     }
 }
 
@@ -96,7 +125,10 @@ mod tests {
     async fn a_full_hook_makes_wait_and_then_says_no() {
         let slots = Slots::new(Arc::new(Semaphore::new(10)), 1);
         let first = slots.acquire(Duration::ZERO).await.unwrap();
-        assert_eq!(slots.acquire(Duration::from_millis(5)).await.unwrap_err(), NoSlot);
+        assert_eq!(
+            slots.acquire(Duration::from_millis(5)).await.unwrap_err(),
+            NoSlot
+        );
         let waiter = tokio::spawn({
             let slots = slots.clone();
             async move { slots.acquire(Duration::from_secs(5)).await.is_ok() }
@@ -104,7 +136,11 @@ mod tests {
         while slots.waiting.load(Ordering::Relaxed) == 0 {
             tokio::task::yield_now().await;
         }
-        assert_eq!(slots.acquire(Duration::from_secs(5)).await.unwrap_err(), NoSlot, "one waits, the next does not");
+        assert_eq!(
+            slots.acquire(Duration::from_secs(5)).await.unwrap_err(),
+            NoSlot,
+            "one waits, the next does not"
+        );
         drop(first);
         assert!(waiter.await.unwrap());
     }

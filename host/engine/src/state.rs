@@ -71,7 +71,11 @@ impl State {
 
     /// What was staged, at the end of the attempt.
     pub(super) fn effects(&mut self) -> Effects {
-        let mut effects = Effects { rows: self.table.take(), emissions: self.emit.take(), ..Effects::default() };
+        let mut effects = Effects {
+            rows: self.table.take(),
+            emissions: self.emit.take(),
+            ..Effects::default()
+        };
         self.kv.take(&mut effects);
         effects
     }
@@ -79,13 +83,20 @@ impl State {
 
 impl WasiView for State {
     fn ctx(&mut self) -> WasiCtxView<'_> {
-        WasiCtxView { ctx: &mut self.wasi, table: &mut self.resources }
+        WasiCtxView {
+            ctx: &mut self.wasi,
+            table: &mut self.resources,
+        }
     }
 }
 
 impl WasiHttpView for State {
     fn http(&mut self) -> WasiHttpCtxView<'_> {
-        WasiHttpCtxView { hooks: &mut self.http, table: &mut self.resources, ctx: &mut self.wasi_http }
+        WasiHttpCtxView {
+            hooks: &mut self.http,
+            table: &mut self.resources,
+            ctx: &mut self.wasi_http,
+        }
     }
 }
 

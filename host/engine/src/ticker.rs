@@ -9,12 +9,14 @@ pub const TICK: Duration = Duration::from_millis(2);
 
 /// Ticks until the engine is gone.
 pub fn start(engine: EngineWeak) -> std::io::Result<()> {
-    std::thread::Builder::new().name("epoch-ticker".into()).spawn(move || {
-        while let Some(engine) = engine.upgrade() {
-            engine.increment_epoch();
-            drop(engine);
-            std::thread::sleep(TICK);
-        }
-    })?;
+    std::thread::Builder::new()
+        .name("epoch-ticker".into())
+        .spawn(move || {
+            while let Some(engine) = engine.upgrade() {
+                engine.increment_epoch();
+                drop(engine);
+                std::thread::sleep(TICK);
+            }
+        })?;
     Ok(())
 }

@@ -31,7 +31,11 @@ pub enum Owner {
 impl SealKey {
     /// Reads the key, or makes one. A key that others could have read or written is an error.
     pub fn open(path: &Path) -> io::Result<SealKey> {
-        match OpenOptions::new().read(true).custom_flags(NOFOLLOW).open(path) {
+        match OpenOptions::new()
+            .read(true)
+            .custom_flags(NOFOLLOW)
+            .open(path)
+        {
             Ok(file) => SealKey::read(file),
             Err(error) if error.kind() == io::ErrorKind::NotFound => SealKey::create(path),
             Err(error) => Err(error),
@@ -42,17 +46,24 @@ impl SealKey {
         let meta = file.metadata()?;
         check_owner(&meta, Owner::Own)?;
         if meta.mode() & GROUP_OR_OTHERS_ANY != 0 {
-            return Err(io::Error::other("can be read or written by other users: remove it, a new one is made"));
+            return Err(io::Error::other(
+                "can be read or written by other users: remove it, a new one is made",
+            ));
         }
         let mut key = [0; KEY_BYTES];
-        file.read_exact(&mut key).map_err(|_| io::Error::other("is not a key: remove it, a new one is made"))?;
+        file.read_exact(&mut key)
+            .map_err(|_| io::Error::other("is not a key: remove it, a new one is made"))?;
         Ok(SealKey(key))
     }
 
     fn create(path: &Path) -> io::Result<SealKey> {
         let mut key = [0; KEY_BYTES];
         getrandom::fill(&mut key).map_err(|error| io::Error::other(error.to_string()))?;
-        let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
+        let mut file = OpenOptions::new()
+            .write(true)
+            .create_new(true)
+            .mode(0o600)
+            .open(path)?;
         file.write_all(&key)?;
         file.sync_all()?;
         Ok(SealKey(key))
@@ -89,7 +100,10 @@ pub fn check_dir(path: &Path, owner: Owner) -> io::Result<()> {
 
 /// Opens a regular file under the same rules. Links are not followed.
 pub fn open_file(path: &Path, owner: Owner) -> io::Result<File> {
-    let file = OpenOptions::new().read(true).custom_flags(NOFOLLOW).open(path)?;
+    let file = OpenOptions::new()
+        .read(true)
+        .custom_flags(NOFOLLOW)
+        .open(path)?;
     let meta = file.metadata()?;
     if !meta.is_file() {
         return Err(io::Error::other("is not a regular file"));
@@ -104,7 +118,10 @@ fn check_owner(meta: &Metadata, owner: Owner) -> io::Result<()> {
     if meta.uid() == own || (owner == Owner::OwnOrRoot && meta.uid() == 0) {
         return Ok(());
     }
-    Err(io::Error::other(format!("belongs to user {}, and this process is user {own}", meta.uid())))
+    Err(io::Error::other(format!(
+        "belongs to user {}, and this process is user {own}",
+        meta.uid()
+    )))
 }
 
 fn check_writers(meta: &Metadata) -> io::Result<()> {
@@ -136,9 +153,16 @@ mod tests {
         let again = SealKey::open(&path).unwrap();
         assert_eq!(std::fs::metadata(&path).unwrap().mode() & 0o777, 0o600);
         assert!(again.is_seal(&seal, "a", b"x"));
-        assert!(!again.is_seal(&seal, "b", b"x") && !again.is_seal(&seal, "a", b"y") && !again.is_seal(&[], "a", b"x"));
+        assert!(
+            !again.is_seal(&seal, "b", b"x")
+                && !again.is_seal(&seal, "a", b"y")
+                && !again.is_seal(&[], "a", b"x")
+        );
         std::fs::remove_file(&path).unwrap();
-        assert!(!SealKey::open(&path).unwrap().is_seal(&seal, "a", b"x"), "another key");
+        assert!(
+            !SealKey::open(&path).unwrap().is_seal(&seal, "a", b"x"),
+            "another key"
+        );
     }
 
     #[test]
@@ -147,10 +171,22 @@ mod tests {
         let path = dir.path().join("cache.key");
         SealKey::open(&path).unwrap();
         set_mode(&path, 0o640);
-        assert!(SealKey::open(&path).err().unwrap().to_string().contains("by other users"));
+        assert!(
+            SealKey::open(&path)
+                .err()
+                .unwrap()
+                .to_string()
+                .contains("by other users")
+        );
         set_mode(&path, 0o600);
         std::fs::write(&path, "short").unwrap();
-        assert!(SealKey::open(&path).err().unwrap().to_string().contains("is not a key"));
+        assert!(
+            SealKey::open(&path)
+                .err()
+                .unwrap()
+                .to_string()
+                .contains("is not a key")
+        );
     }
 
     #[test]
@@ -162,8 +198,14 @@ mod tests {
         assert!(open_file(&file, Owner::Own).is_ok() && check_dir(dir.path(), Owner::Own).is_ok());
         set_mode(&file, 0o646);
         set_mode(dir.path(), 0o770);
-        for error in [open_file(&file, Owner::Own).err().unwrap(), check_dir(dir.path(), Owner::Own).err().unwrap()] {
-            assert!(error.to_string().contains("can be written by other users"), "{error}");
+        for error in [
+            open_file(&file, Owner::Own).err().unwrap(),
+            check_dir(dir.path(), Owner::Own).err().unwrap(),
+        ] {
+            assert!(
+                error.to_string().contains("can be written by other users"),
+                "{error}"
+            );
         }
         set_mode(dir.path(), 0o700);
         let link = dir.path().join("link");

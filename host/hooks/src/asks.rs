@@ -10,8 +10,9 @@ pub fn more(new: &Hook, old: &Hook) -> Option<String> {
         return None;
     }
     let (asked, before, granted) = (asked(new), asked(old), &new.spec.allow);
-    let lacking =
-        lines(&asked).into_iter().filter(|line| !lines(&before).contains(line) && !lines(granted).contains(line));
+    let lacking = lines(&asked)
+        .into_iter()
+        .filter(|line| !lines(&before).contains(line) && !lines(granted).contains(line));
     let lacking: Vec<String> = lacking.collect();
     if lacking.is_empty() {
         return None;
@@ -26,12 +27,22 @@ fn lines(allow: &Allow) -> Vec<String> {
     let http = allow.http.iter().map(|grant| format!("http \"{grant}\""));
     let table = allow.table.iter().map(|name| format!("table \"{name}\""));
     let emit = allow.emit.iter().map(|hook| format!("emit \"{hook}\""));
-    http.chain(table).chain(emit).chain(allow.kv.then(|| "kv".to_owned())).collect()
+    http.chain(table)
+        .chain(emit)
+        .chain(allow.kv.then(|| "kv".to_owned()))
+        .collect()
 }
 
 fn asked(hook: &Hook) -> Allow {
-    let Serving::Ready(handler) = &hook.serving else { return Allow::default() };
-    handler.component().manifest.as_deref().map(asked_by).unwrap_or_default()
+    let Serving::Ready(handler) = &hook.serving else {
+        return Allow::default();
+    };
+    handler
+        .component()
+        .manifest
+        .as_deref()
+        .map(asked_by)
+        .unwrap_or_default()
 }
 
 fn digest(hook: &Hook) -> Option<&str> {

@@ -14,11 +14,16 @@ use rustix::io::Errno;
 /// As many links in one walk as the kernel follows.
 const LINKS_MAX: usize = 40;
 
-const READ: OFlags = OFlags::RDONLY.union(OFlags::NONBLOCK).union(OFlags::CLOEXEC).union(OFlags::NOCTTY);
+const READ: OFlags = OFlags::RDONLY
+    .union(OFlags::NONBLOCK)
+    .union(OFlags::CLOEXEC)
+    .union(OFlags::NOCTTY);
 
 /// Opens a file for reading. A name that leads out of the directory is `EXDEV`.
 pub fn open(dir: &File, name: &str) -> Result<OwnedFd, Errno> {
-    open_by(dir, name, |dir, name| rustix::fs::openat2(dir, name, READ, Mode::empty(), ResolveFlags::BENEATH))
+    open_by(dir, name, |dir, name| {
+        rustix::fs::openat2(dir, name, READ, Mode::empty(), ResolveFlags::BENEATH)
+    })
 }
 
 fn open_by(
@@ -58,12 +63,17 @@ fn walk(dir: &File, name: &str) -> Result<OwnedFd, Errno> {
                     return Err(Errno::LOOP);
                 }
                 let target = rustix::fs::readlinkat(here, &part, Vec::new())?;
-                for part in parts(OsStr::from_bytes(target.as_bytes()))?.into_iter().rev() {
+                for part in parts(OsStr::from_bytes(target.as_bytes()))?
+                    .into_iter()
+                    .rev()
+                {
                     left.push_front(part);
                 }
             }
             // A link that took its place meanwhile is an error.
-            _ if is_last => return rustix::fs::openat(here, &part, READ | OFlags::NOFOLLOW, Mode::empty()),
+            _ if is_last => {
+                return rustix::fs::openat(here, &part, READ | OFlags::NOFOLLOW, Mode::empty());
+            }
             _ => {
                 let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
                 below.push(rustix::fs::openat(here, &part, flags, Mode::empty())?);
@@ -89,8 +99,12 @@ fn parts(path: &OsStr) -> Result<VecDeque<OsString>, Errno> {
     if bytes.is_empty() {
         return Err(Errno::NOENT);
     }
-    let names = bytes.split(|byte| *byte == b'/').filter(|name| !name.is_empty());
-    Ok(names.map(|name| OsStr::from_bytes(name).to_owned()).collect())
+    let names = bytes
+        .split(|byte| *byte == b'/')
+        .filter(|name| !name.is_empty());
+    Ok(names
+        .map(|name| OsStr::from_bytes(name).to_owned())
+        .collect())
 }
 
 /// What is wrong, for people.
@@ -112,7 +126,9 @@ mod tests {
     /// What is read by a name, or why nothing is.
     fn read(opened: Result<OwnedFd, Errno>) -> Result<String, Errno> {
         let mut text = String::new();
-        File::from(opened?).read_to_string(&mut text).map_err(|error| Errno::from_io_error(&error).unwrap())?;
+        File::from(opened?)
+            .read_to_string(&mut text)
+            .map_err(|error| Errno::from_io_error(&error).unwrap())?;
         Ok(text)
     }
 
@@ -170,8 +186,10 @@ mod tests {
     fn the_walk_is_as_strict_as_the_kernel() {
         let root = tempfile::tempdir().unwrap();
         let dir = tree(root.path());
-        let by_kernel = |name| rustix::fs::openat2(&dir, name, READ, Mode::empty(), ResolveFlags::BENEATH);
-        if by_kernel("plain.toml").is_err_and(|error| error == Errno::NOSYS || error == Errno::PERM) {
+        let by_kernel =
+            |name| rustix::fs::openat2(&dir, name, READ, Mode::empty(), ResolveFlags::BENEATH);
+        if by_kernel("plain.toml").is_err_and(|error| error == Errno::NOSYS || error == Errno::PERM)
+        {
             return;
         }
         for name in NAMES {
@@ -187,12 +205,20 @@ mod tests {
             let opened = |name| read(open_by(&dir, name, |_, _| Err(error)));
             assert_eq!(opened("in.toml").as_deref(), Ok("in"));
             assert_eq!(opened("around.toml").as_deref(), Ok("plain"));
-            for out in
-                ["out.toml", "out-later.toml", "out-and-in.toml", "absolute.toml", "magic.toml", "two-links.toml"]
-            {
+            for out in [
+                "out.toml",
+                "out-later.toml",
+                "out-and-in.toml",
+                "absolute.toml",
+                "magic.toml",
+                "two-links.toml",
+            ] {
                 assert_eq!(opened(out), Err(Errno::XDEV), "{out}");
             }
         }
-        assert_eq!(read(open_by(&dir, "in.toml", |_, _| Err(Errno::ACCESS))), Err(Errno::ACCESS));
+        assert_eq!(
+            read(open_by(&dir, "in.toml", |_, _| Err(Errno::ACCESS))),
+            Err(Errno::ACCESS)
+        );
     }
 }

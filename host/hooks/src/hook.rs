@@ -68,7 +68,8 @@ pub struct HookStatus {
 /// Where neither the hook file nor the pack says how long the sender waits.
 pub(super) const ANSWER_WITHIN: Duration = Duration::from_secs(8);
 
-const NO_CALLS: &str = "its component imports http, and [allow] http grants nothing: each call would be denied";
+const NO_CALLS: &str =
+    "its component imports http, and [allow] http grants nothing: each call would be denied";
 
 /// The states of a hook.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
@@ -109,7 +110,9 @@ impl HookStatus {
 
     /// It serves, and the provider's handshake would fail: no event would ever come.
     pub fn refuses_ownership_checks(&self) -> bool {
-        self.problem.as_deref().is_some_and(|problem| problem.starts_with(CHECKS_REFUSED))
+        self.problem
+            .as_deref()
+            .is_some_and(|problem| problem.starts_with(CHECKS_REFUSED))
     }
 
     /// A file that is no hook, and why.
@@ -139,8 +142,17 @@ impl Hook {
             Serving::Ready(handler) => Serving::Ready(handler.clone()),
             Serving::Unavailable(why) => Serving::Unavailable(why.clone()),
         };
-        let spec = HookSpec { verify: spec.clone(), ..self.spec.clone() };
-        Hook { spec, verifier: verifier.clone(), sizes: self.sizes, serving, slots: self.slots.clone() }
+        let spec = HookSpec {
+            verify: spec.clone(),
+            ..self.spec.clone()
+        };
+        Hook {
+            spec,
+            verifier: verifier.clone(),
+            sizes: self.sizes,
+            serving,
+            slots: self.slots.clone(),
+        }
     }
 
     /// The same with nothing to run, while its component is not there.
@@ -160,7 +172,9 @@ impl Hook {
 
     /// What runs its events; none where nothing can.
     pub fn target(&self) -> Option<Target> {
-        let Serving::Ready(handler) = &self.serving else { return None };
+        let Serving::Ready(handler) = &self.serving else {
+            return None;
+        };
         Some(Target {
             handler: handler.clone(),
             slots: self.slots.clone(),
@@ -211,14 +225,21 @@ impl Hook {
             name: self.spec.name.to_string(),
             path: Some(self.spec.path.clone()),
             state,
-            digest: self.handler().map(|handler| handler.component().digest.clone()),
+            digest: self
+                .handler()
+                .map(|handler| handler.component().digest.clone()),
             problem: said
                 .or(why_closed)
                 .or_else(|| self.missing_challenge_secret(secrets))
                 .or_else(|| self.missing_credential(secrets))
                 .or_else(|| self.missing_variable(secrets)),
-            wants: self.handler().and_then(|handler| handler.component().manifest.as_deref().and_then(requests)),
-            denied: self.handler().filter(|handler| self.grants_no_call_of(handler)).map(|_| NO_CALLS),
+            wants: self
+                .handler()
+                .and_then(|handler| handler.component().manifest.as_deref().and_then(requests)),
+            denied: self
+                .handler()
+                .filter(|handler| self.grants_no_call_of(handler))
+                .map(|_| NO_CALLS),
             unsigned: self.verifier.body_note(),
             has_file: false,
             component: Some(self.spec.component.clone()),
@@ -231,27 +252,50 @@ impl Hook {
         if *self.verifier.proof() == Proof::Closed {
             return Some(closed_problem(&self.spec.name));
         }
-        let secrets =
-            self.verifier.secrets().iter().map(|reference| (self.verifier.key_form(), secrets.value(reference)));
-        self.verifier.key_problem(&Keys::new(secrets)).map(|why| format!("closed: {why}"))
+        let secrets = self
+            .verifier
+            .secrets()
+            .iter()
+            .map(|reference| (self.verifier.key_form(), secrets.value(reference)));
+        self.verifier
+            .key_problem(&Keys::new(secrets))
+            .map(|why| format!("closed: {why}"))
     }
 
     /// Deliveries are verified; the provider's ownership check is refused.
     fn missing_challenge_secret(&self, secrets: &dyn SecretSource) -> Option<String> {
-        let all: Vec<_> = self.verifier.challenge_secrets().iter().map(|reference| secrets.value(reference)).collect();
-        let why: Vec<String> = all.iter().filter_map(|value| Some(value.as_ref().err()?.to_string())).collect();
+        let all: Vec<_> = self
+            .verifier
+            .challenge_secrets()
+            .iter()
+            .map(|reference| secrets.value(reference))
+            .collect();
+        let why: Vec<String> = all
+            .iter()
+            .filter_map(|value| Some(value.as_ref().err()?.to_string()))
+            .collect();
         let is_missing = !all.is_empty() && why.len() == all.len();
-        is_missing.then(|| format!("{CHECKS_REFUSED}, since challenge_secret has no value: {}", why.join("; ")))
+        is_missing.then(|| {
+            format!(
+                "{CHECKS_REFUSED}, since challenge_secret has no value: {}",
+                why.join("; ")
+            )
+        })
     }
 
     /// Calls that need it are not made; everything else is.
     fn missing_credential(&self, secrets: &dyn SecretSource) -> Option<String> {
         let mut all = self.spec.credentials.iter().flat_map(|credential| {
-            credential.secrets().into_iter().map(move |reference| (&credential.target, reference))
+            credential
+                .secrets()
+                .into_iter()
+                .map(move |reference| (&credential.target, reference))
         });
         all.find_map(|(target, reference)| {
             let why = secrets.value(reference).err()?;
-            Some(format!("calls to {target} are not made, since a credential has no value: {why}"))
+            Some(format!(
+                "calls to {target} are not made, since a credential has no value: {why}"
+            ))
         })
     }
 
@@ -259,8 +303,13 @@ impl Hook {
     fn missing_variable(&self, secrets: &dyn SecretSource) -> Option<String> {
         let mut all = self.spec.environment.iter();
         all.find_map(|variable| {
-            let why = variable.secrets().find_map(|reference| secrets.value(reference).err())?;
-            Some(format!("no event is handled, since [environment] {} has no value: {why}", variable.name))
+            let why = variable
+                .secrets()
+                .find_map(|reference| secrets.value(reference).err())?;
+            Some(format!(
+                "no event is handled, since [environment] {} has no value: {why}",
+                variable.name
+            ))
         })
     }
 

@@ -135,7 +135,9 @@ impl Hooks {
     /// The hook of that name, as it answers.
     pub fn named(&self, name: &str) -> Option<Arc<Hook>> {
         let name = name.parse().ok()?;
-        self.table().standing(&name).map(|standing| standing.answers.clone())
+        self.table()
+            .standing(&name)
+            .map(|standing| standing.answers.clone())
     }
 
     /// Their names.
@@ -145,7 +147,10 @@ impl Hooks {
 
     /// How each hook stands, by name; files that are no hooks are in it too.
     pub fn statuses(&self) -> Vec<HookStatus> {
-        self.statuses.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).clone()
+        self.statuses
+            .lock()
+            .unwrap_or_else(|poisoned| poisoned.into_inner())
+            .clone()
     }
 
     /// Asks for a look at the directory now.
@@ -164,16 +169,24 @@ impl Hooks {
             return Some("the plugins directory has not been read yet".into());
         }
         let names = self.gate.waits_for()?;
-        Some(format!("these hook files are not served: {names}; `landfall hooks` says why"))
+        Some(format!(
+            "these hook files are not served: {names}; `landfall hooks` says why"
+        ))
     }
 
     /// The hook files that are not served. A component without a hook file is not one of them: it waits for its operator.
     pub fn not_served(&self) -> Vec<HookStatus> {
-        self.statuses().into_iter().filter(|status| status.has_file && status.state != HookState::Serving).collect()
+        self.statuses()
+            .into_iter()
+            .filter(|status| status.has_file && status.state != HookState::Serving)
+            .collect()
     }
 
     fn keeper(setup: Setup) -> (Hooks, Keeper, Duration) {
-        let hooks = Hooks { gate: Arc::new(ReadinessGate::new(setup.readiness)), ..Hooks::default() };
+        let hooks = Hooks {
+            gate: Arc::new(ReadinessGate::new(setup.readiness)),
+            ..Hooks::default()
+        };
         let loader = Loader {
             engine: setup.engine,
             secrets: setup.secrets,
@@ -189,7 +202,13 @@ impl Hooks {
         let keeper = Keeper {
             hooks: hooks.clone(),
             loader: Arc::new(loader),
-            scanner: Scanner::new(setup.dir, Patience { settle: SETTLE, gone: GONE }),
+            scanner: Scanner::new(
+                setup.dir,
+                Patience {
+                    settle: SETTLE,
+                    gone: GONE,
+                },
+            ),
             bundled: Bundled::new(setup.bundled),
             known: BTreeMap::new(),
             missing: BTreeSet::new(),
@@ -230,7 +249,10 @@ impl Keeper {
     /// Looks once, begins to load what changed. Tells whether something is still changing.
     fn look(&mut self, thorough: bool) -> bool {
         let (looked, packs) = tokio::task::block_in_place(|| {
-            (self.scanner.look(thorough), packs(Some(&self.scanner.dir().join("providers"))))
+            (
+                self.scanner.look(thorough),
+                packs(Some(&self.scanner.dir().join("providers"))),
+            )
         });
         let unsettled = match looked {
             Ok(look) => {
@@ -240,7 +262,9 @@ impl Keeper {
                         self.strays.extend(packs.broken());
                         self.loader.packs.store(Arc::new(packs));
                     }
-                    Err(error) => drop(self.strays.insert("providers".into(), format!("{error:#}"))),
+                    Err(error) => {
+                        drop(self.strays.insert("providers".into(), format!("{error:#}")))
+                    }
                 }
                 self.strays.extend(look.strays.iter().cloned());
                 self.apply(&look, thorough);
@@ -259,11 +283,22 @@ impl Keeper {
     }
 
     fn apply(&mut self, look: &Look, thorough: bool) {
-        let serving = self.known.iter().map(|(name, known)| (name.clone(), known.components())).collect();
-        let names = Names { look, serving: &serving };
+        let serving = self
+            .known
+            .iter()
+            .map(|(name, known)| (name.clone(), known.components()))
+            .collect();
+        let names = Names {
+            look,
+            serving: &serving,
+        };
         let (wanted, strays) = names.wanted();
         self.strays.extend(strays);
-        self.strays.extend(look.dangling.iter().map(|name| (name.clone(), "is a link to nothing".to_owned())));
+        self.strays.extend(
+            look.dangling
+                .iter()
+                .map(|name| (name.clone(), "is a link to nothing".to_owned())),
+        );
         self.known.retain(|name, known| {
             let has_file = look.has(&format!("{name}.toml"));
             let stays = wanted.contains(name) && (has_file || !known.has_file);
@@ -279,11 +314,17 @@ impl Keeper {
             }
             stays
         });
-        let needed =
-            self.known.values().flat_map(Known::components).chain(wanted.iter().map(|name| names.component(name)));
+        let needed = self
+            .known
+            .values()
+            .flat_map(Known::components)
+            .chain(wanted.iter().map(|name| names.component(name)));
         let needed: BTreeSet<String> = needed.filter(|name| !look.has(name)).collect();
         let bundled = &mut self.bundled;
-        self.missing = needed.into_iter().filter(|name| bundled.get(name).is_none()).collect();
+        self.missing = needed
+            .into_iter()
+            .filter(|name| bundled.get(name).is_none())
+            .collect();
         for name in wanted {
             let mut files = names.files(&name);
             files.packs = self.loader.packs.load().digest();
@@ -301,7 +342,9 @@ impl Keeper {
     /// A hook file takes effect as a whole, when its component can be loaded. Only that nobody may call any more counts at
     /// once.
     fn heed_closing(&mut self, name: &HookName, files: &Files) {
-        let Some(known) = self.known.get_mut(name) else { return };
+        let Some(known) = self.known.get_mut(name) else {
+            return;
+        };
         if files.hook_file.is_none() || fingerprint(files).0 == known.tried.0 {
             return;
         }
@@ -330,25 +373,37 @@ impl Keeper {
         }
         if self.hooks.is_complete() && !self.known.contains_key(&name) {
             let unavailable = self.loader.unavailable(&name, &files, LOADING);
-            self.known.insert(name.clone(), Known::loading(unavailable, &files));
+            self.known
+                .insert(name.clone(), Known::loading(unavailable, &files));
         }
         let (loader, fingerprint, key) = (self.loader.clone(), tried.clone(), name.clone());
         let load = self.loads.spawn(async move {
             // A panic is a problem of this hook.
             let (own_name, own_files) = (name.clone(), files.clone());
-            let loading = AbortOnDrop(tokio::spawn(async move { loader.load(&own_name, &own_files).await }));
+            let loading = AbortOnDrop(tokio::spawn(async move {
+                loader.load(&own_name, &own_files).await
+            }));
             let hook = loading.ended().await.unwrap_or_else(|error| {
                 tracing::error!(hook = %name, %error, "loading a hook panicked");
-                Err(Problem::from("loading it panicked: this is a fault of Landfall, please report it".to_owned()))
+                Err(Problem::from(
+                    "loading it panicked: this is a fault of Landfall, please report it".to_owned(),
+                ))
             });
-            Loaded { name, files, tried, hook }
+            Loaded {
+                name,
+                files,
+                tried,
+                hook,
+            }
         });
         self.loading.insert(key, (fingerprint, load));
     }
 
     /// Waits for a load, takes its hook in, and all others that are ready. Tells false at once where nothing loads.
     async fn finish_one(&mut self) -> bool {
-        let Some(ended) = self.loads.join_next().await else { return false };
+        let Some(ended) = self.loads.join_next().await else {
+            return false;
+        };
         self.take(ended);
         while let Some(ended) = self.loads.try_join_next() {
             self.take(ended);
@@ -369,14 +424,31 @@ impl Keeper {
         }
     }
 
-    fn finish(&mut self, Loaded { name, files, tried, hook }: Loaded) {
-        if self.loading.get(&name).is_none_or(|(loading, _)| *loading != tried) {
+    fn finish(
+        &mut self,
+        Loaded {
+            name,
+            files,
+            tried,
+            hook,
+        }: Loaded,
+    ) {
+        if self
+            .loading
+            .get(&name)
+            .is_none_or(|(loading, _)| *loading != tried)
+        {
             return;
         }
         self.loading.remove(&name);
         let before = self.known.remove(&name);
-        let pause = before.as_ref().filter(|before| before.tried == tried).map_or(0, |before| before.pause);
-        let mut known = Known::after(tried, &files, before, hook, |why| self.loader.unavailable(&name, &files, why));
+        let pause = before
+            .as_ref()
+            .filter(|before| before.tried == tried)
+            .map_or(0, |before| before.pause);
+        let mut known = Known::after(tried, &files, before, hook, |why| {
+            self.loader.unavailable(&name, &files, why)
+        });
         known.pause_longer_than(pause);
         self.known.insert(name, known);
         self.forget_secrets();
@@ -385,7 +457,10 @@ impl Keeper {
     fn forget_secrets(&self) {
         // What is being loaded has read secrets that no known hook names yet.
         if self.loading.is_empty() {
-            let hooks = self.known.values().flat_map(|known| known.stands.iter().chain([&known.wants]));
+            let hooks = self
+                .known
+                .values()
+                .flat_map(|known| known.stands.iter().chain([&known.wants]));
             let used: Vec<_> = hooks.flat_map(|hook| references(&hook.spec)).collect();
             self.loader.secrets.keep(&used);
         }
@@ -394,7 +469,11 @@ impl Keeper {
     /// Swaps in the table of what is known now.
     fn publish(&mut self) {
         let complete = self.hooks.is_complete() || (self.has_looked && self.loading.is_empty());
-        let asked = Asked { known: &self.known, missing: &self.missing, complete };
+        let asked = Asked {
+            known: &self.known,
+            missing: &self.missing,
+            complete,
+        };
         let (table, conflicts) = self.hooks.table.load().next(&asked);
         for (name, known) in &mut self.known {
             known.stands = table.standing(name).map(|standing| standing.hook.clone());
@@ -403,24 +482,45 @@ impl Keeper {
             let conflict = conflicts.get(name).map(String::as_str);
             let standing = table.standing(name);
             let answers = standing.map_or(&known.wants, |standing| &standing.answers);
-            let mut status = answers.status(known.problem.as_deref().or(conflict), &*self.loader.secrets);
+            let mut status =
+                answers.status(known.problem.as_deref().or(conflict), &*self.loader.secrets);
             if standing.is_none() {
                 status.state = HookState::Unavailable;
             }
             status.has_file = known.has_file;
-            status.tried = known.tried.1.as_ref().and_then(|digest| digest.as_ref().ok()).map(hex::encode);
+            status.tried = known
+                .tried
+                .1
+                .as_ref()
+                .and_then(|digest| digest.as_ref().ok())
+                .map(hex::encode);
             status
         });
-        let strays = self.strays.iter().map(|(what, why)| HookStatus::stray(what, why));
+        let strays = self
+            .strays
+            .iter()
+            .map(|(what, why)| HookStatus::stray(what, why));
         let statuses: Vec<HookStatus> = statuses.chain(strays).collect();
         let is_conflict = |hook: &str| conflicts.keys().any(|name| **name == *hook);
-        let mut told = self.hooks.statuses.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
-        let known: BTreeMap<&str, &HookStatus> = told.iter().map(|status| (status.name.as_str(), status)).collect();
-        for status in statuses.iter().filter(|status| known.get(status.name.as_str()) != Some(status)) {
+        let mut told = self
+            .hooks
+            .statuses
+            .lock()
+            .unwrap_or_else(|poisoned| poisoned.into_inner());
+        let known: BTreeMap<&str, &HookStatus> = told
+            .iter()
+            .map(|status| (status.name.as_str(), status))
+            .collect();
+        for status in statuses
+            .iter()
+            .filter(|status| known.get(status.name.as_str()) != Some(status))
+        {
             let (hook, problem) = (&status.name, status.problem.as_deref());
             match status.state {
                 HookState::Closed => tracing::warn!(hook, problem, "hook closed"),
-                HookState::Serving if problem.is_some() => tracing::warn!(hook, problem, "hook lacks a credential"),
+                HookState::Serving if problem.is_some() => {
+                    tracing::warn!(hook, problem, "hook lacks a credential")
+                }
                 HookState::Unavailable if self.strays.contains_key(hook) => {
                     tracing::warn!(file = hook, problem, "a file is not read");
                 }

@@ -9,7 +9,12 @@ use super::scan::Content;
 use landfall_verify::Proof;
 
 /// Digests of the hook file and of the component, or why they cannot be read, the component's name, and the packs.
-pub type Fingerprint = (Option<Result<[u8; 32], String>>, Option<Result<[u8; 32], String>>, String, u64);
+pub type Fingerprint = (
+    Option<Result<[u8; 32], String>>,
+    Option<Result<[u8; 32], String>>,
+    String,
+    u64,
+);
 
 /// Thorough looks between two tries with the same files: about half an hour.
 const LOOKS_BETWEEN_TRIES_MAX: u32 = 64;
@@ -44,7 +49,16 @@ impl Known {
         let tried = (None, None, String::new(), 0);
         let (wants, problem) = (Arc::new(unavailable), Some(LOADING.to_owned()));
         let has_file = files.hook_file.is_some();
-        Known { tried, wants, stands: None, problem, again: false, looks_left: 0, pause: 0, has_file }
+        Known {
+            tried,
+            wants,
+            stands: None,
+            problem,
+            again: false,
+            looks_left: 0,
+            pause: 0,
+            has_file,
+        }
     }
 
     /// After a try: the new hook, or the last good one with a problem. `unavailable` makes the hook that answers 503.
@@ -56,14 +70,21 @@ impl Known {
         unavailable: impl FnOnce(&str) -> Hook,
     ) -> Known {
         let stands = before.as_ref().and_then(|old| old.stands.clone());
-        let last_good = stands.clone().or(before.map(|old| old.wants)).filter(|old| is_ready(old));
+        let last_good = stands
+            .clone()
+            .or(before.map(|old| old.wants))
+            .filter(|old| is_ready(old));
         let loaded = match (loaded, &last_good) {
-            (Ok(new), Some(old)) => asks::more(&new, old).map_or(Ok(new), |why| Err(Problem::from(why))),
+            (Ok(new), Some(old)) => {
+                asks::more(&new, old).map_or(Ok(new), |why| Err(Problem::from(why)))
+            }
             (loaded, _) => loaded,
         };
         match (loaded, last_good) {
             (Ok(hook), Some(old))
-                if !is_ready(&hook) && !is_closed(&hook) && hook.spec.component != old.spec.component =>
+                if !is_ready(&hook)
+                    && !is_closed(&hook)
+                    && hook.spec.component != old.spec.component =>
             {
                 // The hook file names another component than before, and that one is not there: a slip, or still to come.
                 let why = format!(
@@ -73,9 +94,12 @@ impl Known {
                 Known::kept(tried, old, stands, why, false, files.hook_file.is_some())
             }
             (Ok(mut hook), old) => {
-                let (name, path, component) = (&hook.spec.name, &hook.spec.path, &hook.spec.component);
+                let (name, path, component) =
+                    (&hook.spec.name, &hook.spec.path, &hook.spec.component);
                 match &hook.serving {
-                    Serving::Ready(_) => tracing::info!(hook = %name, path, component, "hook loaded"),
+                    Serving::Ready(_) => {
+                        tracing::info!(hook = %name, path, component, "hook loaded")
+                    }
                     Serving::Unavailable(problem) => {
                         tracing::warn!(hook = %name, path, problem, "hook has nothing to run");
                     }
@@ -97,9 +121,14 @@ impl Known {
                 }
             }
             // Where its component is gone, the table has it answer 503.
-            (Err(Problem { why, is_passing }), Some(old)) => {
-                Known::kept(tried, old, stands, why, is_passing, files.hook_file.is_some())
-            }
+            (Err(Problem { why, is_passing }), Some(old)) => Known::kept(
+                tried,
+                old,
+                stands,
+                why,
+                is_passing,
+                files.hook_file.is_some(),
+            ),
             (Err(Problem { why, is_passing }), None) => {
                 let wants = Arc::new(unavailable(&why));
                 tracing::error!(hook = %wants.spec.name, problem = why, "hook not loaded");
@@ -145,7 +174,16 @@ impl Known {
         has_file: bool,
     ) -> Known {
         tracing::error!(hook = %old.spec.name, problem = why, "hook not changed: the last good one goes on serving");
-        Known { tried, wants: old, stands, problem: Some(why), again, looks_left: 0, pause: 0, has_file }
+        Known {
+            tried,
+            wants: old,
+            stands,
+            problem: Some(why),
+            again,
+            looks_left: 0,
+            pause: 0,
+            has_file,
+        }
     }
 }
 
@@ -167,7 +205,17 @@ pub fn is_closed(hook: &Hook) -> bool {
 /// What tells whether files are worth a try.
 pub fn fingerprint(files: &Files) -> Fingerprint {
     let digest = |content: &Option<Result<Content, String>>| {
-        content.as_ref().map(|content| content.as_ref().map(|content| content.digest).map_err(Clone::clone))
+        content.as_ref().map(|content| {
+            content
+                .as_ref()
+                .map(|content| content.digest)
+                .map_err(Clone::clone)
+        })
     };
-    (digest(&files.hook_file), digest(&files.component), files.component_name.clone(), files.packs)
+    (
+        digest(&files.hook_file),
+        digest(&files.component),
+        files.component_name.clone(),
+        files.packs,
+    )
 }

@@ -26,10 +26,14 @@ pub type Wanted = (BTreeSet<HookName>, Vec<(String, String)>);
 impl Names<'_> {
     /// Names of all hooks: of hook files, and of components that no hook file speaks for.
     pub fn wanted(&self) -> Wanted {
-        let present: BTreeSet<&String> = self.look.files.keys().chain(&self.look.unsettled).collect();
+        let present: BTreeSet<&String> =
+            self.look.files.keys().chain(&self.look.unsettled).collect();
         let (mut wanted, mut strays) = (BTreeSet::new(), Vec::new());
         let mut spoken_for = BTreeSet::new();
-        for file in present.iter().filter(|file| file.ends_with(".toml") && file.as_str() != "landfall.toml") {
+        for file in present
+            .iter()
+            .filter(|file| file.ends_with(".toml") && file.as_str() != "landfall.toml")
+        {
             match hook_name(file) {
                 Ok(name) => {
                     spoken_for.insert(self.component(&name));
@@ -41,10 +45,19 @@ impl Names<'_> {
             }
         }
         // A hook file that is being written for the first time may be about to speak for a component.
-        let may_speak = self.look.unsettled.iter().any(|file| file.ends_with(".toml"));
-        for file in present.iter().filter(|file| file.ends_with(".wasm") && !spoken_for.contains(**file)) {
+        let may_speak = self
+            .look
+            .unsettled
+            .iter()
+            .any(|file| file.ends_with(".toml"));
+        for file in present
+            .iter()
+            .filter(|file| file.ends_with(".wasm") && !spoken_for.contains(**file))
+        {
             match hook_name(file) {
-                Ok(name) => wanted.extend((!may_speak || self.serving.contains_key(&name)).then_some(name)),
+                Ok(name) => {
+                    wanted.extend((!may_speak || self.serving.contains_key(&name)).then_some(name))
+                }
                 Err(why) => strays.push((file.to_string(), why)),
             }
         }
@@ -54,16 +67,31 @@ impl Names<'_> {
     /// The component of a hook. While its file is being written, or cannot be read, it is the one that serves.
     pub fn component(&self, name: &HookName) -> String {
         let file = hook_file(name);
-        let named = self.look.files.get(&file).and_then(|content| named_component(name, content));
+        let named = self
+            .look
+            .files
+            .get(&file)
+            .and_then(|content| named_component(name, content));
         let has_file = self.look.files.contains_key(&file) || self.look.unsettled.contains(&file);
-        let serving = || self.serving.get(name).filter(|_| has_file).and_then(|names| names.first().cloned());
-        named.or_else(serving).unwrap_or_else(|| default_component(name))
+        let serving = || {
+            self.serving
+                .get(name)
+                .filter(|_| has_file)
+                .and_then(|names| names.first().cloned())
+        };
+        named
+            .or_else(serving)
+            .unwrap_or_else(|| default_component(name))
     }
 
     /// The files of a hook in the directory.
     pub fn files(&self, name: &HookName) -> Files {
         let component_name = self.component(name);
-        let similar = if self.look.has(&component_name) { None } else { self.similar(&component_name) };
+        let similar = if self.look.has(&component_name) {
+            None
+        } else {
+            self.similar(&component_name)
+        };
         Files {
             similar,
             hook_file: self.look.files.get(&hook_file(name)).cloned(),
@@ -74,15 +102,22 @@ impl Names<'_> {
     }
 
     fn similar(&self, component: &str) -> Option<String> {
-        let components = self.look.files.keys().filter(|name| name.ends_with(".wasm"));
+        let components = self
+            .look
+            .files
+            .keys()
+            .filter(|name| name.ends_with(".wasm"));
         let distances = components.map(|name| (strsim::damerau_levenshtein(name, component), name));
-        let (_, name) = distances.min().filter(|(distance, _)| *distance <= SIMILAR_EDITS_MAX)?;
+        let (_, name) = distances
+            .min()
+            .filter(|(distance, _)| *distance <= SIMILAR_EDITS_MAX)?;
         Some(name.clone())
     }
 
     /// One of its files is still being written.
     pub fn is_changing(&self, name: &HookName, files: &Files) -> bool {
-        self.look.unsettled.contains(&hook_file(name)) || self.look.unsettled.contains(&files.component_name)
+        self.look.unsettled.contains(&hook_file(name))
+            || self.look.unsettled.contains(&files.component_name)
     }
 }
 

@@ -21,7 +21,10 @@ pub struct ReadinessGate {
 impl ReadinessGate {
     /// A closed gate.
     pub fn new(readiness: Readiness) -> ReadinessGate {
-        ReadinessGate { readiness, ..ReadinessGate::default() }
+        ReadinessGate {
+            readiness,
+            ..ReadinessGate::default()
+        }
     }
 
     /// Called after each scan of the plugins directory, with the hook files that are not served.
@@ -50,10 +53,16 @@ impl ReadinessGate {
     }
 
     fn not_served(&self) -> MutexGuard<'_, Vec<HookStatus>> {
-        self.not_served.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+        self.not_served
+            .lock()
+            .unwrap_or_else(|poisoned| poisoned.into_inner())
     }
 }
 
 fn names(statuses: &[HookStatus]) -> String {
-    statuses.iter().map(|status| format!("{} ({})", status.name, status.state)).collect::<Vec<_>>().join(", ")
+    statuses
+        .iter()
+        .map(|status| format!("{} ({})", status.name, status.state))
+        .collect::<Vec<_>>()
+        .join(", ")
 }

@@ -36,14 +36,30 @@ impl<T: Clone> Routes<T> {
     /// Adds a path.
     pub fn insert(&mut self, path: &str, value: T) -> Result<(), RouteError> {
         let Some(name) = rest_of(path) else {
-            return self.exact.insert(path, value).map_err(|error| failed(error, path));
+            return self
+                .exact
+                .insert(path, value)
+                .map_err(|error| failed(error, path));
         };
         let (before, spelled) = spelled(path, name);
-        self.rest.insert(spelled, Rest { value: value.clone(), empty: None }).map_err(|error| failed(error, path))?;
+        self.rest
+            .insert(
+                spelled,
+                Rest {
+                    value: value.clone(),
+                    empty: None,
+                },
+            )
+            .map_err(|error| failed(error, path))?;
         for empty in empty_rests(before) {
             // Only another path with the same rest could be there, and that was refused above.
-            let rest = Rest { value: value.clone(), empty: Some(name.to_owned()) };
-            self.rest.insert(empty, rest).map_err(|error| failed(error, path))?;
+            let rest = Rest {
+                value: value.clone(),
+                empty: Some(name.to_owned()),
+            };
+            self.rest
+                .insert(empty, rest)
+                .map_err(|error| failed(error, path))?;
         }
         Ok(())
     }
@@ -69,14 +85,23 @@ impl<T: Clone> Routes<T> {
         }
         let found = self.rest.at(path).ok()?;
         let mut params: Vec<(String, String)> = found.params.iter().map(owned).collect();
-        params.extend(found.value.empty.iter().map(|name| (name.clone(), String::new())));
+        params.extend(
+            found
+                .value
+                .empty
+                .iter()
+                .map(|name| (name.clone(), String::new())),
+        );
         Some((&found.value.value, params))
     }
 }
 
 impl<T> Default for Routes<T> {
     fn default() -> Routes<T> {
-        Routes { exact: Router::new(), rest: Router::new() }
+        Routes {
+            exact: Router::new(),
+            rest: Router::new(),
+        }
     }
 }
 
@@ -104,8 +129,13 @@ fn empty_rests(before: &str) -> impl Iterator<Item = &str> {
 
 /// A path of the router as hook files spell it.
 fn as_typed(path: &str) -> String {
-    let rest = path.rsplit_once("/{*").and_then(|(before, name)| Some((before, name.strip_suffix('}')?)));
-    rest.map_or_else(|| path.to_owned(), |(before, name)| format!("{before}/{{{name}...}}"))
+    let rest = path
+        .rsplit_once("/{*")
+        .and_then(|(before, name)| Some((before, name.strip_suffix('}')?)));
+    rest.map_or_else(
+        || path.to_owned(),
+        |(before, name)| format!("{before}/{{{name}...}}"),
+    )
 }
 
 fn failed(error: InsertError, path: &str) -> RouteError {
@@ -131,14 +161,23 @@ mod tests {
 
     fn found(routes: &Routes<&'static str>, path: &str) -> Option<(&'static str, String)> {
         let (value, params) = routes.find(path)?;
-        let params: Vec<String> = params.into_iter().map(|(name, value)| format!("{name}={value}")).collect();
+        let params: Vec<String> = params
+            .into_iter()
+            .map(|(name, value)| format!("{name}={value}"))
+            .collect();
         Some((value, params.join(" ")))
     }
 
     #[test]
     fn a_rest_yields_to_other_paths() {
-        let all =
-            ["/api/{rest...}", "/api/{id}", "/api/health", "/{all...}", "/a/{x}/{tail...}", "/api/health/{deep...}"];
+        let all = [
+            "/api/{rest...}",
+            "/api/{id}",
+            "/api/health",
+            "/{all...}",
+            "/a/{x}/{tail...}",
+            "/api/health/{deep...}",
+        ];
         let routes = routes(&all);
         for (path, value, params) in [
             ("/api/health", "/api/health", ""),
@@ -156,7 +195,11 @@ mod tests {
             ("/a/1/2/3", "/a/{x}/{tail...}", "x=1 tail=2/3"),
             ("/a/1", "/a/{x}/{tail...}", "x=1 tail="),
         ] {
-            assert_eq!(found(&routes, path), Some((value, params.to_owned())), "{path}");
+            assert_eq!(
+                found(&routes, path),
+                Some((value, params.to_owned())),
+                "{path}"
+            );
         }
         let long = format!("/api/x/{}", "y/".repeat(30_000));
         assert_eq!(found(&routes, &long).unwrap().0, "/api/{rest...}");
@@ -165,10 +208,16 @@ mod tests {
     #[test]
     fn a_rest_takes_its_path_alone() {
         let mut routes = routes(&["/api/{rest...}", "/api"]);
-        assert_eq!(routes.insert("/api/{other...}", "x"), Err(RouteError::Taken("/api/{rest...}".into())));
+        assert_eq!(
+            routes.insert("/api/{other...}", "x"),
+            Err(RouteError::Taken("/api/{rest...}".into()))
+        );
         assert_eq!(found(&routes, "/api").unwrap().0, "/api");
         routes.remove("/api/{rest...}");
-        assert_eq!((found(&routes, "/api/"), found(&routes, "/api/x")), (None, None));
+        assert_eq!(
+            (found(&routes, "/api/"), found(&routes, "/api/x")),
+            (None, None)
+        );
         routes.insert("/api/{other...}", "x").unwrap();
         assert_eq!(found(&routes, "/api/1").unwrap(), ("x", "other=1".into()));
     }

@@ -109,7 +109,10 @@ impl Look {
 impl Content {
     /// With their digest.
     pub fn of(bytes: Vec<u8>) -> Content {
-        Content { digest: Sha256::digest(&bytes).into(), bytes: bytes.into() }
+        Content {
+            digest: Sha256::digest(&bytes).into(),
+            bytes: bytes.into(),
+        }
     }
 }
 
@@ -117,7 +120,12 @@ impl Content {
 
 impl Scanner {
     pub fn new(dir: PathBuf, patience: Patience) -> Scanner {
-        Scanner { dir, seen: BTreeMap::new(), has_looked: false, patience }
+        Scanner {
+            dir,
+            seen: BTreeMap::new(),
+            has_looked: false,
+            patience,
+        }
     }
 
     /// Where it looks.
@@ -138,7 +146,11 @@ impl Scanner {
         for name in self.bounded(names) {
             let (stamp, file) = match open(&dir, &name) {
                 Ok(opened) => opened,
-                Err(error) if error.kind() == io::ErrorKind::NotFound && !is_there(&self.dir, &name) => continue,
+                Err(error)
+                    if error.kind() == io::ErrorKind::NotFound && !is_there(&self.dir, &name) =>
+                {
+                    continue;
+                }
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {
                     // As good as deleted, and worth a word.
                     look.dangling.push(name);
@@ -150,16 +162,31 @@ impl Scanner {
                     continue;
                 }
             };
-            let before = self.seen.remove(&name).filter(|before| before.stamp == stamp);
-            let since = before.as_ref().map_or_else(Instant::now, |before| before.since);
+            let before = self
+                .seen
+                .remove(&name)
+                .filter(|before| before.stamp == stamp);
+            let since = before
+                .as_ref()
+                .map_or_else(Instant::now, |before| before.since);
             let settled = is_first || (before.is_some() && since.elapsed() >= self.patience.settle);
-            let known = before.and_then(|before| before.content).filter(|_| !thorough);
+            let known = before
+                .and_then(|before| before.content)
+                .filter(|_| !thorough);
             let content = settled.then(|| known.unwrap_or_else(|| read(file, &name, &stamp)));
             match &content {
                 Some(content) => drop(look.files.insert(name.clone(), content.clone())),
                 None => drop(look.unsettled.insert(name.clone())),
             }
-            seen.insert(name, Seen { stamp, since, missed: None, content });
+            seen.insert(
+                name,
+                Seen {
+                    stamp,
+                    since,
+                    missed: None,
+                    content,
+                },
+            );
         }
         for (name, before) in std::mem::take(&mut self.seen) {
             // Gone, or replaced by way of a moment without it: time tells. What serves under its name stays until then.
@@ -168,7 +195,14 @@ impl Scanner {
             let is_there = seen.contains_key(&name) || look.files.contains_key(&name);
             if is_on_its_way && !is_there {
                 look.unsettled.insert(name.clone());
-                seen.insert(name, Seen { missed: Some(missed), content: None, ..before });
+                seen.insert(
+                    name,
+                    Seen {
+                        missed: Some(missed),
+                        content: None,
+                        ..before
+                    },
+                );
             }
         }
         self.seen = seen;
@@ -180,7 +214,11 @@ impl Scanner {
     fn bounded(&self, mut names: Vec<String>) -> Vec<String> {
         if names.len() > FILES_MAX {
             let files = names.len();
-            tracing::error!(files, max = FILES_MAX, "too many files in the plugins directory: the newest are left out");
+            tracing::error!(
+                files,
+                max = FILES_MAX,
+                "too many files in the plugins directory: the newest are left out"
+            );
             names.sort_by_key(|name| !self.seen.contains_key(name));
             names.truncate(FILES_MAX);
         }
@@ -192,13 +230,19 @@ impl Scanner {
 
 impl Bundled {
     pub fn new(dir: Option<PathBuf>) -> Bundled {
-        Bundled { dir, read: BTreeMap::new() }
+        Bundled {
+            dir,
+            read: BTreeMap::new(),
+        }
     }
 
     /// A component by the name of its file. Blocks when it is first asked for.
     pub fn get(&mut self, name: &str) -> Option<Result<Content, String>> {
         let dir = self.dir.as_ref()?;
-        self.read.entry(name.into()).or_insert_with(|| read_one(dir, name)).clone()
+        self.read
+            .entry(name.into())
+            .or_insert_with(|| read_one(dir, name))
+            .clone()
     }
 }
 
@@ -225,8 +269,14 @@ fn is_there(dir: &Path, name: &str) -> bool {
 
 /// What is wrong with a link to a file of the directory by its whole path.
 fn absolute_link(dir: &Path, name: &str) -> Option<String> {
-    let target = std::fs::read_link(dir.join(name)).ok().filter(|target| target.is_absolute())?;
-    let is_inside = dir.canonicalize().is_ok_and(|dir| target.canonicalize().is_ok_and(|file| file.starts_with(dir)));
+    let target = std::fs::read_link(dir.join(name))
+        .ok()
+        .filter(|target| target.is_absolute())?;
+    let is_inside = dir.canonicalize().is_ok_and(|dir| {
+        target
+            .canonicalize()
+            .is_ok_and(|file| file.starts_with(dir))
+    });
     let target = target.display();
     is_inside
         .then(|| format!("is a link to {target}, and absolute links are not followed: make it relative with `ln -sr`"))
@@ -243,7 +293,10 @@ fn names(dir: &Path) -> io::Result<(Vec<String>, Strays)> {
             Err(name) => {
                 let shown = name.to_string_lossy().into_owned();
                 if has_our_ending(&shown) {
-                    strays.push((shown, "is not read: its name is not UTF-8; rename it".into()));
+                    strays.push((
+                        shown,
+                        "is not read: its name is not UTF-8; rename it".into(),
+                    ));
                 }
                 continue;
             }
@@ -255,10 +308,19 @@ fn names(dir: &Path) -> io::Result<(Vec<String>, Strays)> {
             names.push(name);
         } else if has_our_ending(&name) {
             let lower = name.to_ascii_lowercase();
-            strays.push((name, format!("is not read: endings are in lower case; rename it to {lower}")));
+            strays.push((
+                name,
+                format!("is not read: endings are in lower case; rename it to {lower}"),
+            ));
         } else if name.to_ascii_lowercase().ends_with(".json") {
-            strays.push((name, "is not read: hook files are TOML; write NAME.toml".into()));
-        } else if name != PROVIDERS && entry.file_type().is_ok_and(|kind| kind.is_dir()) && has_ours(&entry.path()) {
+            strays.push((
+                name,
+                "is not read: hook files are TOML; write NAME.toml".into(),
+            ));
+        } else if name != PROVIDERS
+            && entry.file_type().is_ok_and(|kind| kind.is_dir())
+            && has_ours(&entry.path())
+        {
             strays.push((name, SUBDIRECTORY.into()));
         }
     }
@@ -273,7 +335,11 @@ fn has_our_ending(name: &str) -> bool {
 }
 
 fn has_ours(dir: &Path) -> bool {
-    let mut entries = std::fs::read_dir(dir).into_iter().flatten().take(FILES_MAX).flatten();
+    let mut entries = std::fs::read_dir(dir)
+        .into_iter()
+        .flatten()
+        .take(FILES_MAX)
+        .flatten();
     entries.any(|entry| has_our_ending(&entry.file_name().to_string_lossy()))
 }
 
@@ -296,12 +362,18 @@ fn open(dir: &File, name: &str) -> io::Result<(Stamp, File)> {
 }
 
 fn read(file: File, name: &str, stamp: &Stamp) -> Result<Content, String> {
-    let max = if name.ends_with(".toml") { TEXT_BYTES_MAX } else { BYTES_MAX };
+    let max = if name.ends_with(".toml") {
+        TEXT_BYTES_MAX
+    } else {
+        BYTES_MAX
+    };
     if stamp.bytes > max {
         return Err(format!("is larger than {} MiB", max >> 20));
     }
     let mut bytes = Vec::with_capacity(stamp.bytes as usize + 1);
-    file.take(max).read_to_end(&mut bytes).map_err(|error| format!("cannot be read: {error}"))?;
+    file.take(max)
+        .read_to_end(&mut bytes)
+        .map_err(|error| format!("cannot be read: {error}"))?;
     Ok(Content::of(bytes))
 }
 
@@ -311,10 +383,16 @@ mod tests {
 
     use super::*;
 
-    const AT_ONCE: Patience = Patience { settle: Duration::ZERO, gone: Duration::ZERO };
+    const AT_ONCE: Patience = Patience {
+        settle: Duration::ZERO,
+        gone: Duration::ZERO,
+    };
 
     fn names_of(look: &Look) -> Vec<(&str, bool)> {
-        look.files.iter().map(|(name, content)| (name.as_str(), content.is_ok())).collect()
+        look.files
+            .iter()
+            .map(|(name, content)| (name.as_str(), content.is_ok()))
+            .collect()
     }
 
     #[test]
@@ -330,7 +408,10 @@ mod tests {
         assert!(!scanner.look(false).unwrap().unsettled.is_empty());
         let look = scanner.look(false).unwrap();
         assert!(look.unsettled.is_empty());
-        assert_eq!(&*look.files["b.wasm"].as_ref().unwrap().bytes, b"half and whole");
+        assert_eq!(
+            &*look.files["b.wasm"].as_ref().unwrap().bytes,
+            b"half and whole"
+        );
     }
 
     #[test]
@@ -341,7 +422,10 @@ mod tests {
         let mut scanner = Scanner::new(dir.path().into(), AT_ONCE);
         scanner.look(false).unwrap();
         std::fs::remove_file(&path).unwrap();
-        assert_eq!(Vec::from_iter(scanner.look(false).unwrap().unsettled), ["a.wasm"]);
+        assert_eq!(
+            Vec::from_iter(scanner.look(false).unwrap().unsettled),
+            ["a.wasm"]
+        );
         let look = scanner.look(false).unwrap();
         assert!(look.unsettled.is_empty() && look.files.is_empty());
     }
@@ -351,21 +435,44 @@ mod tests {
         use std::os::unix::ffi::OsStrExt;
         let dir = tempfile::tempdir().unwrap();
         let at = |name: &[u8]| dir.path().join(std::ffi::OsStr::from_bytes(name));
-        for name in [&b"X.WASM"[..], b"y.Toml", b"\xff.wasm", b"README.md", b"hook.json", b"good.toml"] {
+        for name in [
+            &b"X.WASM"[..],
+            b"y.Toml",
+            b"\xff.wasm",
+            b"README.md",
+            b"hook.json",
+            b"good.toml",
+        ] {
             std::fs::write(at(name), "").unwrap();
         }
-        for (folder, file) in [("sub", "a.wasm"), ("secrets", "token"), ("providers", "acme.toml"), (".git", "a.toml")]
-        {
+        for (folder, file) in [
+            ("sub", "a.wasm"),
+            ("secrets", "token"),
+            ("providers", "acme.toml"),
+            (".git", "a.toml"),
+        ] {
             std::fs::create_dir(dir.path().join(folder)).unwrap();
             std::fs::write(dir.path().join(folder).join(file), "").unwrap();
         }
-        std::os::unix::fs::symlink(dir.path().join("good.toml"), dir.path().join("absolute.toml")).unwrap();
-        let look = Scanner::new(dir.path().into(), AT_ONCE).look(false).unwrap();
+        std::os::unix::fs::symlink(
+            dir.path().join("good.toml"),
+            dir.path().join("absolute.toml"),
+        )
+        .unwrap();
+        let look = Scanner::new(dir.path().into(), AT_ONCE)
+            .look(false)
+            .unwrap();
         let mut strays = look.strays.clone();
         strays.sort();
         let names: Vec<&str> = strays.iter().map(|(name, _)| name.as_str()).collect();
-        assert_eq!(names, ["X.WASM", "hook.json", "sub", "y.Toml", "\u{fffd}.wasm"]);
-        assert!(strays[0].1.contains("rename it to x.wasm") && strays[2].1.contains("move them up"), "{strays:?}");
+        assert_eq!(
+            names,
+            ["X.WASM", "hook.json", "sub", "y.Toml", "\u{fffd}.wasm"]
+        );
+        assert!(
+            strays[0].1.contains("rename it to x.wasm") && strays[2].1.contains("move them up"),
+            "{strays:?}"
+        );
         assert!(strays[1].1.contains("hook files are TOML"), "{strays:?}");
         let why = look.files["absolute.toml"].as_ref().unwrap_err();
         assert!(why.contains("make it relative with `ln -sr`"), "{why}");
@@ -374,10 +481,16 @@ mod tests {
     #[test]
     fn looks_in_quick_succession_settle_nothing() {
         let dir = tempfile::tempdir().unwrap();
-        let patience = Patience { settle: Duration::from_secs(3600), gone: Duration::from_secs(3600) };
+        let patience = Patience {
+            settle: Duration::from_secs(3600),
+            gone: Duration::from_secs(3600),
+        };
         let mut scanner = Scanner::new(dir.path().into(), patience);
         std::fs::write(dir.path().join("old.toml"), "1").unwrap();
-        assert_eq!(names_of(&scanner.look(false).unwrap()), [("old.toml", true)]);
+        assert_eq!(
+            names_of(&scanner.look(false).unwrap()),
+            [("old.toml", true)]
+        );
         std::fs::write(dir.path().join("new.toml"), "1").unwrap();
         std::fs::remove_file(dir.path().join("old.toml")).unwrap();
         for _ in 0..3 {
@@ -390,30 +503,58 @@ mod tests {
     #[test]
     fn a_hook_file_is_no_larger_than_a_mebibyte() {
         let dir = tempfile::tempdir().unwrap();
-        for (name, bytes) in [("good.toml", 1 << 20), ("large.toml", (1 << 20) + 1), ("fits.wasm", (1 << 20) + 1)] {
+        for (name, bytes) in [
+            ("good.toml", 1 << 20),
+            ("large.toml", (1 << 20) + 1),
+            ("fits.wasm", (1 << 20) + 1),
+        ] {
             std::fs::write(dir.path().join(name), vec![b'#'; bytes]).unwrap();
         }
-        let look = Scanner::new(dir.path().into(), AT_ONCE).look(false).unwrap();
-        assert_eq!(names_of(&look), [("fits.wasm", true), ("good.toml", true), ("large.toml", false)]);
+        let look = Scanner::new(dir.path().into(), AT_ONCE)
+            .look(false)
+            .unwrap();
+        assert_eq!(
+            names_of(&look),
+            [
+                ("fits.wasm", true),
+                ("good.toml", true),
+                ("large.toml", false)
+            ]
+        );
     }
 
     #[test]
     fn links_lead_nowhere_else_and_pipes_are_not_opened() {
         let dir = tempfile::tempdir().unwrap();
-        let link = |target: &str, name: &str| std::os::unix::fs::symlink(target, dir.path().join(name)).unwrap();
+        let link = |target: &str, name: &str| {
+            std::os::unix::fs::symlink(target, dir.path().join(name)).unwrap()
+        };
         std::fs::create_dir(dir.path().join("..2024")).unwrap();
         std::fs::write(dir.path().join("..2024/in.toml"), "x").unwrap();
         link("..2024", "..data");
         link("..data/in.toml", "in.toml");
         link("/etc/hostname", "out.toml");
         link("missing", "gone.toml");
-        rustix::fs::mknodat(rustix::fs::CWD, dir.path().join("pipe.toml"), rustix::fs::FileType::Fifo, Mode::RUSR, 0)
-            .unwrap();
+        rustix::fs::mknodat(
+            rustix::fs::CWD,
+            dir.path().join("pipe.toml"),
+            rustix::fs::FileType::Fifo,
+            Mode::RUSR,
+            0,
+        )
+        .unwrap();
         std::fs::create_dir(dir.path().join("folder.wasm")).unwrap();
-        let look = Scanner::new(dir.path().into(), AT_ONCE).look(false).unwrap();
+        let look = Scanner::new(dir.path().into(), AT_ONCE)
+            .look(false)
+            .unwrap();
         assert_eq!(
             names_of(&look),
-            [("folder.wasm", false), ("in.toml", true), ("out.toml", false), ("pipe.toml", false)]
+            [
+                ("folder.wasm", false),
+                ("in.toml", true),
+                ("out.toml", false),
+                ("pipe.toml", false)
+            ]
         );
         assert_eq!(look.dangling, ["gone.toml"]);
     }

@@ -58,7 +58,9 @@ impl Table {
         let mut staying = BTreeSet::new();
         loop {
             let (mut table, mut problems) = self.attempt(asked, &staying);
-            let may_stay = |name: &&HookName| !staying.contains(*name) && self.may_stay(asked, &asked.known[*name]);
+            let may_stay = |name: &&HookName| {
+                !staying.contains(*name) && self.may_stay(asked, &asked.known[*name])
+            };
             let stay: Vec<HookName> = problems.keys().filter(may_stay).cloned().collect();
             if stay.is_empty() {
                 for name in &staying {
@@ -88,13 +90,25 @@ impl Table {
         self.held.get(name)
     }
 
-    fn attempt(&self, asked: &Asked<'_>, staying: &BTreeSet<HookName>) -> (Table, BTreeMap<HookName, String>) {
-        let mut table = Table { complete: asked.complete, ..Table::default() };
+    fn attempt(
+        &self,
+        asked: &Asked<'_>,
+        staying: &BTreeSet<HookName>,
+    ) -> (Table, BTreeMap<HookName, String>) {
+        let mut table = Table {
+            complete: asked.complete,
+            ..Table::default()
+        };
         let mut problems = BTreeMap::new();
         let mut order: Vec<_> = asked.known.iter().collect();
-        order.sort_by_key(|(name, known)| (!staying.contains(*name), self.rank(asked, known), *name));
+        order.sort_by_key(|(name, known)| {
+            (!staying.contains(*name), self.rank(asked, known), *name)
+        });
         for (name, known) in order {
-            let hook = self.stands(known).filter(|_| staying.contains(name)).unwrap_or(&known.wants);
+            let hook = self
+                .stands(known)
+                .filter(|_| staying.contains(name))
+                .unwrap_or(&known.wants);
             if let Err(why) = table.insert(name, hook, asked) {
                 problems.insert(name.clone(), why);
             }
@@ -112,18 +126,24 @@ impl Table {
             return false;
         }
         let moves = |stands: &&Arc<Hook>| route(&stands.spec.path) != route(&known.wants.spec.path);
-        self.stands(known).filter(moves).is_some_and(|stands| asked.can_run(stands))
+        self.stands(known)
+            .filter(moves)
+            .is_some_and(|stands| asked.can_run(stands))
     }
 
     /// The lower, the sooner it gets its path: (cannot run, comes anew).
     fn rank(&self, asked: &Asked<'_>, known: &Known) -> (bool, bool) {
-        let holds = self.stands(known).is_some_and(|stands| route(&stands.spec.path) == route(&known.wants.spec.path));
+        let holds = self
+            .stands(known)
+            .is_some_and(|stands| route(&stands.spec.path) == route(&known.wants.spec.path));
         (!asked.can_run(&known.wants), !holds)
     }
 
     /// A hook that stays goes on if the path that it wants has become free meanwhile.
     fn go_on(&mut self, name: &HookName, asked: &Asked<'_>) -> Result<(), String> {
-        let Some(old) = self.held.get(name).cloned() else { return Ok(()) };
+        let Some(old) = self.held.get(name).cloned() else {
+            return Ok(());
+        };
         self.insert(name, &asked.known[name].wants, asked)?;
         self.router.remove(&old.hook.spec.path);
         Ok(())
@@ -132,7 +152,10 @@ impl Table {
     /// Matches the path as it was sent, not decoded.
     pub fn find(&self, path: &str) -> Option<Found> {
         let (hook, params) = self.router.find(path)?;
-        Some(Found { hook: hook.clone(), params })
+        Some(Found {
+            hook: hook.clone(),
+            params,
+        })
     }
 
     /// The hook's path that is most like this one, for a hint to the operator. None where no path is like it.
@@ -140,12 +163,20 @@ impl Table {
         if path.len() > NEAREST_PATH_BYTES_MAX {
             return None;
         }
-        let paths = self.held.values().map(|held| held.answers.spec.path.as_str());
+        let paths = self
+            .held
+            .values()
+            .map(|held| held.answers.spec.path.as_str());
         let rated = paths.filter_map(|known| Some((unlikeness(path, known)?, known)));
         rated.min().map(|(_, known)| known.to_owned())
     }
 
-    fn insert(&mut self, name: &HookName, hook: &Arc<Hook>, asked: &Asked<'_>) -> Result<(), String> {
+    fn insert(
+        &mut self,
+        name: &HookName,
+        hook: &Arc<Hook>,
+        asked: &Asked<'_>,
+    ) -> Result<(), String> {
         let answers = match asked.missing.contains(&hook.spec.component) && is_ready(hook) {
             true => Arc::new(hook.without_component()),
             false => hook.clone(),
@@ -155,21 +186,41 @@ impl Table {
 
     /// With nothing to run, whatever there is.
     fn insert_dead(&mut self, name: &HookName, hook: &Arc<Hook>) -> Result<(), String> {
-        let answers = if is_ready(hook) { Arc::new(hook.without_component()) } else { hook.clone() };
+        let answers = if is_ready(hook) {
+            Arc::new(hook.without_component())
+        } else {
+            hook.clone()
+        };
         self.place(name, hook, answers)
     }
 
-    fn place(&mut self, name: &HookName, hook: &Arc<Hook>, answers: Arc<Hook>) -> Result<(), String> {
+    fn place(
+        &mut self,
+        name: &HookName,
+        hook: &Arc<Hook>,
+        answers: Arc<Hook>,
+    ) -> Result<(), String> {
         let path = &hook.spec.path;
         match self.router.insert(path, answers.clone()) {
             Ok(()) => {
-                self.held.insert(name.clone(), Standing { hook: hook.clone(), answers });
+                self.held.insert(
+                    name.clone(),
+                    Standing {
+                        hook: hook.clone(),
+                        answers,
+                    },
+                );
                 Ok(())
             }
             Err(RouteError::Taken(by)) => {
                 let other = self.held.iter().find(|(_, held)| held.hook.spec.path == by);
-                let other = other.map_or_else(|| format!("path `{by}`"), |(name, _)| format!("hook `{name}`"));
-                Err(format!("path `{path}` is taken by {other}: give one of them another path"))
+                let other = other.map_or_else(
+                    || format!("path `{by}`"),
+                    |(name, _)| format!("hook `{name}`"),
+                );
+                Err(format!(
+                    "path `{path}` is taken by {other}: give one of them another path"
+                ))
             }
             Err(RouteError::Unusable(why)) => Err(why),
         }
@@ -188,13 +239,22 @@ impl Asked<'_> {
 /// a prefix that a proxy adds or removes do not count.
 fn unlikeness(path: &str, known: &str) -> Option<usize> {
     let (path, known) = (plain(path), plain(known));
-    let (given, wanted): (Vec<&str>, Vec<&str>) = (path.split('/').collect(), known.split('/').collect());
+    let (given, wanted): (Vec<&str>, Vec<&str>) =
+        (path.split('/').collect(), known.split('/').collect());
     if given.len() != wanted.len() {
-        let (longer, shorter) = if path.len() > known.len() { (&path, &known) } else { (&known, &path) };
-        return (shorter.len() > 1 && longer.ends_with(shorter.as_str())).then(|| longer.len() - shorter.len());
+        let (longer, shorter) = if path.len() > known.len() {
+            (&path, &known)
+        } else {
+            (&known, &path)
+        };
+        return (shorter.len() > 1 && longer.ends_with(shorter.as_str()))
+            .then(|| longer.len() - shorter.len());
     }
 
-    let segments = given.iter().zip(&wanted).filter(|(_, wanted)| !wanted.starts_with('{'));
+    let segments = given
+        .iter()
+        .zip(&wanted)
+        .filter(|(_, wanted)| !wanted.starts_with('{'));
     let (mut distance, mut length) = (0, 0);
     for (given, wanted) in segments {
         distance += strsim::damerau_levenshtein(given, wanted);
@@ -222,8 +282,12 @@ mod tests {
         ] {
             assert!(unlikeness(path, known).is_some(), "{path} {known}");
         }
-        for (path, known) in [("/", "/github"), ("/wp-login.php", "/github"), ("/a/b/c", "/github"), ("/x", "/{id}/y")]
-        {
+        for (path, known) in [
+            ("/", "/github"),
+            ("/wp-login.php", "/github"),
+            ("/a/b/c", "/github"),
+            ("/x", "/{id}/y"),
+        ] {
             assert_eq!(unlikeness(path, known), None, "{path} {known}");
         }
     }

@@ -20,7 +20,13 @@ impl Watch {
     pub fn new(dir: &Path) -> Watch {
         // One place: many changes are one reason to look.
         let (tell, heard) = mpsc::channel(1);
-        let mut watch = Watch { dir: dir.into(), watcher: None, heard, tell, inode: None };
+        let mut watch = Watch {
+            dir: dir.into(),
+            watcher: None,
+            heard,
+            tell,
+            inode: None,
+        };
         watch.renew();
         watch
     }

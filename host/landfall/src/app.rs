@@ -24,7 +24,9 @@ use landfall_egress::{Client, Outgoing, OutgoingError, Policy};
 use landfall_engine::{CacheUse, Engine, EngineSettings, Target};
 use landfall_hooks::{Platform, Setup};
 use landfall_ledger::{Ledger, LedgerError, OnFatal, PostgresSettings, SqliteSettings};
-use landfall_model::{BrokerSpec, Clock, CredentialPart, CredentialText, EdgeLimits, Secret, SecretRef, SecretSource};
+use landfall_model::{
+    BrokerSpec, Clock, CredentialPart, CredentialText, EdgeLimits, Secret, SecretRef, SecretSource,
+};
 use landfall_secrets::{Secrets, own_admin_token};
 
 // What the command line uses of the modules that it does not import itself.
@@ -39,7 +41,8 @@ pub use landfall_verify::{Forged, Guide, Order, guides};
 
 /// A request as a provider sends it, now.
 pub fn forge(order: &Order, providers: Option<&Path>) -> anyhow::Result<Forged> {
-    landfall_verify::forge(order, &packs(providers)?, Clock::System.now()).map_err(anyhow::Error::msg)
+    landfall_verify::forge(order, &packs(providers)?, Clock::System.now())
+        .map_err(anyhow::Error::msg)
 }
 
 /// The present value of a secret reference.
@@ -85,12 +88,18 @@ impl AdminAt {
     /// With the token that the node made for itself in its data directory.
     pub fn with_own_token(url: String, data: &Path) -> AdminAt {
         let reference = SecretRef::File(admin_token_path(data));
-        AdminAt { url, token: Secrets::default().value(&reference).ok(), problem: None }
+        AdminAt {
+            url,
+            token: Secrets::default().value(&reference).ok(),
+            problem: None,
+        }
     }
 
     /// The same for a node on this machine whose data directory is the one of these settings; without a token for any other.
     pub fn found(url: &str) -> AdminAt {
-        let host = url::Url::parse(url).ok().and_then(|url| url.host().map(|host| host.to_owned()));
+        let host = url::Url::parse(url)
+            .ok()
+            .and_then(|url| url.host().map(|host| host.to_owned()));
         let is_local = match host {
             Some(url::Host::Domain(name)) => name.eq_ignore_ascii_case("localhost"),
             Some(url::Host::Ipv4(address)) => address.is_loopback(),
@@ -99,22 +108,38 @@ impl AdminAt {
         };
         match Config::load(Flags::default()) {
             Ok(config) if is_local => AdminAt::with_own_token(url.to_owned(), &config.data),
-            Err(error) if is_local => AdminAt { problem: Some(error.to_string()), ..AdminAt::open(url) },
+            Err(error) if is_local => AdminAt {
+                problem: Some(error.to_string()),
+                ..AdminAt::open(url)
+            },
             _ => AdminAt::open(url),
         }
     }
 
     /// Without a token.
     pub fn open(url: &str) -> AdminAt {
-        AdminAt { url: url.to_owned(), token: None, problem: None }
+        AdminAt {
+            url: url.to_owned(),
+            token: None,
+            problem: None,
+        }
     }
 
     /// Asks by GET, or by POST of JSON. Status and body of the answer.
     pub async fn ask(&self, path: &str, post: Option<String>) -> anyhow::Result<(u16, String)> {
         let url = format!("{}{path}", self.url.trim_end_matches('/'));
-        let token = self.token.as_ref().map(|token| format!("Bearer {}", String::from_utf8_lossy(token.expose())));
-        let is_json = post.as_ref().map(|_| ("Content-Type".to_owned(), "application/json".to_owned()));
-        let headers = token.map(|value| ("Authorization".to_owned(), value)).into_iter().chain(is_json).collect();
+        let token = self
+            .token
+            .as_ref()
+            .map(|token| format!("Bearer {}", String::from_utf8_lossy(token.expose())));
+        let is_json = post
+            .as_ref()
+            .map(|_| ("Content-Type".to_owned(), "application/json".to_owned()));
+        let headers = token
+            .map(|value| ("Authorization".to_owned(), value))
+            .into_iter()
+            .chain(is_json)
+            .collect();
         let method = if post.is_some() { "POST" } else { "GET" };
         let outgoing = Outgoing {
             method: method.into(),
@@ -137,16 +162,30 @@ impl AdminAt {
 }
 
 /// Asks the ledger of a stopped node: the same answers as those of the admin API.
-pub async fn ask_ledger(data: &Path, path: &str, post: Option<String>) -> anyhow::Result<(u16, String)> {
+pub async fn ask_ledger(
+    data: &Path,
+    path: &str,
+    post: Option<String>,
+) -> anyhow::Result<(u16, String)> {
     anyhow::ensure!(
         data.join("ledger.db").exists(),
         "{} has no ledger: name the data directory of a node",
         data.display()
     );
-    anyhow::ensure!(!path.starts_with("/api/hooks"), "only a running node knows its hooks: leave out --data");
-    let config = Config::load(Flags { data: Some(data.into()), ..Flags::default() })?;
-    let ledger = open_ledger(&config).context("--data reads the ledger of a node that is not running")?;
-    let events = landfall_admin::events::Events { ledger, running: None };
+    anyhow::ensure!(
+        !path.starts_with("/api/hooks"),
+        "only a running node knows its hooks: leave out --data"
+    );
+    let config = Config::load(Flags {
+        data: Some(data.into()),
+        ..Flags::default()
+    })?;
+    let ledger =
+        open_ledger(&config).context("--data reads the ledger of a node that is not running")?;
+    let events = landfall_admin::events::Events {
+        ledger,
+        running: None,
+    };
     let ledger = events.ledger.clone();
     let answer = landfall_admin::events::answer_one(events, path, post).await;
     ledger.close().await;
@@ -163,7 +202,10 @@ async fn call(target: &str, outgoing: Outgoing) -> anyhow::Result<(u16, String)>
     let policy = Policy::anywhere(vec![target.parse().map_err(anyhow::Error::msg)?]);
     let client = Client::new(policy, Vec::new(), Arc::new(Secrets::default()));
     let received = client.send(outgoing, "landfall").await?;
-    Ok((received.status, String::from_utf8_lossy(&received.body).into_owned()))
+    Ok((
+        received.status,
+        String::from_utf8_lossy(&received.body).into_owned(),
+    ))
 }
 
 const ADMIN_TIMEOUT: Duration = Duration::from_secs(10);
@@ -216,7 +258,10 @@ impl App {
             None => open_ledger(&config)?,
             Some(url) => connect_ledger(&config, url, &secrets).await?,
         };
-        let engine = Arc::new(Engine::new(engine_settings(&config)?, Some(ledger.clone()))?);
+        let engine = Arc::new(Engine::new(
+            engine_settings(&config)?,
+            Some(ledger.clone()),
+        )?);
         // Not before the engine has opened the map of its own pages, which nobody may do any more after this.
         keep_memory_private();
         let broker = match &config.queue {
@@ -231,18 +276,37 @@ impl App {
         }
         let hooks = Hooks::start(setup(&config, engine.clone(), secrets.clone()));
         let targets = Arc::new(Served(hooks.clone()));
-        let delivery =
-            Delivery::new(ledger, broker, targets, Clock::System).await.context("the ledger cannot be read")?;
+        let delivery = Delivery::new(ledger, broker, targets, Clock::System)
+            .await
+            .context("the ledger cannot be read")?;
         let push = config.queue.as_ref().and_then(BrokerSpec::push);
         let keys = Some(config.data.join("key-documents"));
-        let edge =
-            Edge::new(hooks, secrets.clone(), delivery, config.edge, config.trusted_proxies.clone(), push, keys)?;
-        Ok(App { config, engine, edge, secrets, admin_token, listener, admin_listener })
+        let edge = Edge::new(
+            hooks,
+            secrets.clone(),
+            delivery,
+            config.edge,
+            config.trusted_proxies.clone(),
+            push,
+            keys,
+        )?;
+        Ok(App {
+            config,
+            engine,
+            edge,
+            secrets,
+            admin_token,
+            listener,
+            admin_listener,
+        })
     }
 
     /// Where it listens: public, admin.
     pub fn addresses(&self) -> std::io::Result<(std::net::SocketAddr, std::net::SocketAddr)> {
-        Ok((self.listener.local_addr()?, self.admin_listener.local_addr()?))
+        Ok((
+            self.listener.local_addr()?,
+            self.admin_listener.local_addr()?,
+        ))
     }
 
     /// The served hooks.
@@ -287,9 +351,18 @@ impl App {
         tokio::spawn(delivery.clone().answer_for_ever());
         tokio::spawn(delivery.clone().prune_for_ever());
         let admin = self.admin_router();
-        tokio::spawn(serve_plain(self.admin_listener, admin, ADMIN_LIMITS, std::future::pending()));
+        tokio::spawn(serve_plain(
+            self.admin_listener,
+            admin,
+            ADMIN_LIMITS,
+            std::future::pending(),
+        ));
         tracing::info!(listen = %public, admin = %admin_at, plugins = %self.config.plugins.display(), "serving");
-        tokio::spawn(reload_for_ever(shutdown.clone(), self.edge.hooks.clone(), self.secrets.clone()));
+        tokio::spawn(reload_for_ever(
+            shutdown.clone(),
+            self.edge.hooks.clone(),
+            self.secrets.clone(),
+        ));
         let (edge, asked_at) = (self.edge.clone(), Arc::new(OnceLock::new()));
         let stop = {
             let (asked_at, delivery) = (asked_at.clone(), delivery.clone());
@@ -304,18 +377,25 @@ impl App {
         landfall_edge::serve(self.listener, &self.edge, self.config.http2, stop, drain).await;
         // A caller that hung up has no connection any more, but its attempt may still run.
         let left = drain.saturating_sub(asked_at.get().map_or(drain, Instant::elapsed));
-        if tokio::time::timeout(left, self.engine.idle()).await.is_err() {
+        if tokio::time::timeout(left, self.engine.idle())
+            .await
+            .is_err()
+        {
             tracing::warn!("attempts still running at the end of the drain: cut");
         }
         let given = tokio::time::timeout(GIVE_BACK_WITHIN, delivery.queue().give_back()).await;
         match given.unwrap_or(Err(LedgerError::Busy)) {
             Ok(0) => {}
             Ok(count) => tracing::info!(count, "deliveries given back: the next start runs them"),
-            Err(error) => tracing::error!(%error, "deliveries cannot be given back: their leases run out"),
+            Err(error) => {
+                tracing::error!(%error, "deliveries cannot be given back: their leases run out")
+            }
         }
         let ledger = delivery.queue().ledger();
         match ledger.is_shared() {
-            true => tokio::time::timeout(GIVE_BACK_WITHIN, ledger.close()).await.unwrap_or_default(),
+            true => tokio::time::timeout(GIVE_BACK_WITHIN, ledger.close())
+                .await
+                .unwrap_or_default(),
             false => ledger.close().await,
         }
         tracing::info!("stopped");
@@ -338,7 +418,12 @@ impl App {
             }),
             plugins: {
                 let plugins = &self.config.plugins;
-                plugins.canonicalize().as_ref().unwrap_or(plugins).display().to_string()
+                plugins
+                    .canonicalize()
+                    .as_ref()
+                    .unwrap_or(plugins)
+                    .display()
+                    .to_string()
             },
             running: {
                 let engine = self.engine.clone();
@@ -413,9 +498,17 @@ fn open_ledger(config: &Config) -> anyhow::Result<Arc<Ledger>> {
 }
 
 /// The ledger that nodes share.
-async fn connect_ledger(config: &Config, url: &CredentialText, secrets: &Secrets) -> anyhow::Result<Arc<Ledger>> {
+async fn connect_ledger(
+    config: &Config,
+    url: &CredentialText,
+    secrets: &Secrets,
+) -> anyhow::Result<Arc<Ledger>> {
     let url = with_secrets(url, secrets, "the URL of the ledger")?;
-    let settings = PostgresSettings { url, tls: landfall_egress::tls(), retention: config.retention };
+    let settings = PostgresSettings {
+        url,
+        tls: landfall_egress::tls(),
+        retention: config.retention,
+    };
     Ok(Arc::new(Ledger::connect(settings).await?))
 }
 
@@ -423,7 +516,11 @@ const SLEEPS: &str = "on Cloud Run nothing runs between requests, unless its pro
 
 /// Events wait where somebody has to fetch them, and may do so only during requests.
 fn may_sleep(config: &Config) -> bool {
-    config.on_cloud_run && config.queue.as_ref().is_some_and(|queue| queue.push().is_none())
+    config.on_cloud_run
+        && config
+            .queue
+            .as_ref()
+            .is_some_and(|queue| queue.push().is_none())
 }
 
 /// What `landfall doctor` says of one part of a node: its name, and what is promised there, or what is wrong.
@@ -433,8 +530,13 @@ pub type Finding = (&'static str, Result<Vec<String>, String>);
 pub async fn doctor(config: &Config) -> Vec<Finding> {
     let secrets = Arc::new(Secrets::new(config.secrets, config.secret_grant.clone()));
     let ledger = match &config.ledger_url {
-        None => Ok(vec![format!("a file in {}, synced with every event that is accepted", config.data.display())]),
-        Some(url) => ledger_facts(config, url, &secrets).await.map_err(|error| format!("{error:#}")),
+        None => Ok(vec![format!(
+            "a file in {}, synced with every event that is accepted",
+            config.data.display()
+        )]),
+        Some(url) => ledger_facts(config, url, &secrets)
+            .await
+            .map_err(|error| format!("{error:#}")),
     };
     let queue = match &config.queue {
         None => Ok(vec!["in the ledger".into()]),
@@ -446,33 +548,57 @@ pub async fn doctor(config: &Config) -> Vec<Finding> {
         (None, true) => Ok(vec!["Cloud Run".into()]),
         (None, false) => Ok(Vec::new()),
     };
-    vec![("ledger", ledger), ("queue", queue), ("platform", platform), ("cache", cache_facts(config))]
+    vec![
+        ("ledger", ledger),
+        ("queue", queue),
+        ("platform", platform),
+        ("cache", cache_facts(config)),
+    ]
 }
 
 fn cache_facts(config: &Config) -> Result<Vec<String>, String> {
     let dir = cache_dir(config);
     let size = |bytes: u64| bytesize::ByteSize(bytes).display().iec().to_string();
     match landfall_engine::cache_use(&dir, config.cache_max_size) {
-        Ok(CacheUse { components, bytes, max_size }) => Ok(vec![format!(
+        Ok(CacheUse {
+            components,
+            bytes,
+            max_size,
+        }) => Ok(vec![format!(
             "compiled components: {components} in {}, {} of at most {} (cache.max_size)",
             dir.display(),
             size(bytes),
             size(max_size)
         )]),
-        Err(error) => {
-            Err(format!("the node does not start: the cache of compiled components, {}, {error}", dir.display()))
-        }
+        Err(error) => Err(format!(
+            "the node does not start: the cache of compiled components, {}, {error}",
+            dir.display()
+        )),
     }
 }
 
-async fn ledger_facts(config: &Config, url: &CredentialText, secrets: &Secrets) -> anyhow::Result<Vec<String>> {
+async fn ledger_facts(
+    config: &Config,
+    url: &CredentialText,
+    secrets: &Secrets,
+) -> anyhow::Result<Vec<String>> {
     let url = with_secrets(url, secrets, "the URL of the ledger")?;
-    let settings = PostgresSettings { url, tls: landfall_egress::tls(), retention: config.retention };
+    let settings = PostgresSettings {
+        url,
+        tls: landfall_egress::tls(),
+        retention: config.retention,
+    };
     Ok(Ledger::facts(settings).await?)
 }
 
-async fn queue_facts(config: &Config, spec: &BrokerSpec, secrets: &Arc<Secrets>) -> Result<Vec<String>, String> {
-    let broker = connect_broker(spec, &config.queue_key, secrets).await.map_err(|error| format!("{error:#}"))?;
+async fn queue_facts(
+    config: &Config,
+    spec: &BrokerSpec,
+    secrets: &Arc<Secrets>,
+) -> Result<Vec<String>, String> {
+    let broker = connect_broker(spec, &config.queue_key, secrets)
+        .await
+        .map_err(|error| format!("{error:#}"))?;
     if let Some(why) = spec.token().and_then(|token| secrets.value(&token).err()) {
         return Err(format!("events are refused: {why}"));
     }
@@ -483,14 +609,24 @@ async fn queue_facts(config: &Config, spec: &BrokerSpec, secrets: &Arc<Secrets>)
 }
 
 /// Where events wait.
-async fn connect_broker(spec: &BrokerSpec, keys: &[SecretRef], secrets: &Arc<Secrets>) -> anyhow::Result<Broker> {
+async fn connect_broker(
+    spec: &BrokerSpec,
+    keys: &[SecretRef],
+    secrets: &Arc<Secrets>,
+) -> anyhow::Result<Broker> {
     let servers = match spec {
         BrokerSpec::Nats(spec) => with_secrets(&spec.servers, secrets, "the URL of the queue")?,
         BrokerSpec::PubSub(_) | BrokerSpec::CloudTasks(_) => String::new(),
     };
-    let own: Vec<SecretRef> = spec.token().into_iter().chain(keys.iter().cloned()).collect();
+    let own: Vec<SecretRef> = spec
+        .token()
+        .into_iter()
+        .chain(keys.iter().cloned())
+        .collect();
     tokio::task::block_in_place(|| secrets.track_own(&own));
-    landfall_broker::connect(spec.clone(), &servers, keys.to_vec(), secrets.clone()).await.map_err(anyhow::Error::msg)
+    landfall_broker::connect(spec.clone(), &servers, keys.to_vec(), secrets.clone())
+        .await
+        .map_err(anyhow::Error::msg)
 }
 
 async fn facts(broker: Option<&Broker>) -> Vec<String> {
@@ -501,7 +637,11 @@ async fn facts(broker: Option<&Broker>) -> Vec<String> {
 }
 
 /// A URL that may hold a password: no error repeats it.
-fn with_secrets(url: &CredentialText, secrets: &Secrets, what: &'static str) -> anyhow::Result<String> {
+fn with_secrets(
+    url: &CredentialText,
+    secrets: &Secrets,
+    what: &'static str,
+) -> anyhow::Result<String> {
     let mut text = Vec::new();
     for part in url {
         match part {
@@ -512,8 +652,11 @@ fn with_secrets(url: &CredentialText, secrets: &Secrets, what: &'static str) -> 
                 // Alone it is a URL, in one it is a part of it.
                 match url.len() {
                     1 => text.extend_from_slice(value.expose()),
-                    _ => text
-                        .extend(percent_encoding::percent_encode(value.expose(), NON_ALPHANUMERIC).to_string().bytes()),
+                    _ => text.extend(
+                        percent_encoding::percent_encode(value.expose(), NON_ALPHANUMERIC)
+                            .to_string()
+                            .bytes(),
+                    ),
                 }
             }
         }
@@ -528,8 +671,15 @@ pub fn writable_by_others(config: &Config) -> Vec<String> {
         _ => None,
     });
     let secrets = config.secret_grant.hooks_path.clone();
-    let settings = config.secret_grant.own_paths.iter().filter(|path| path.is_file()).cloned();
-    let plugins = [config.plugins.clone(), config.plugins.join("providers")].into_iter().chain(config.bundled.clone());
+    let settings = config
+        .secret_grant
+        .own_paths
+        .iter()
+        .filter(|path| path.is_file())
+        .cloned();
+    let plugins = [config.plugins.clone(), config.plugins.join("providers")]
+        .into_iter()
+        .chain(config.bundled.clone());
     writable::warnings(plugins.chain(own).chain(secrets).chain(settings))
 }
 
@@ -555,7 +705,10 @@ fn setup(config: &Config, engine: Arc<Engine>, secrets: Arc<Secrets>) -> Setup {
         readiness: config.readiness,
         platform: Platform {
             timeout: config.platform_timeout,
-            runs_in_requests: config.queue.as_ref().is_some_and(|queue| queue.push().is_some()),
+            runs_in_requests: config
+                .queue
+                .as_ref()
+                .is_some_and(|queue| queue.push().is_some()),
         },
     }
 }
@@ -582,14 +735,19 @@ pub fn compiler() -> anyhow::Result<PathBuf> {
     if running.exists() {
         return Ok(running);
     }
-    std::env::current_exe().context("cannot find the path of this binary, which compiles components")
+    std::env::current_exe()
+        .context("cannot find the path of this binary, which compiles components")
 }
 
 /// No core dumps, and no other process of this user reads the memory: secrets are in it.
 fn keep_memory_private() {
     use rustix::process::{DumpableBehavior, Resource, Rlimit, set_dumpable_behavior, setrlimit};
-    let none = Rlimit { current: Some(0), maximum: Some(0) };
-    let done = setrlimit(Resource::Core, none).and_then(|()| set_dumpable_behavior(DumpableBehavior::NotDumpable));
+    let none = Rlimit {
+        current: Some(0),
+        maximum: Some(0),
+    };
+    let done = setrlimit(Resource::Core, none)
+        .and_then(|()| set_dumpable_behavior(DumpableBehavior::NotDumpable));
     if let Err(error) = done {
         tracing::warn!(%error, "core dumps cannot be switched off: one would hold secrets");
     }
@@ -610,8 +768,19 @@ fn admin_token(config: &Config) -> anyhow::Result<SecretRef> {
 }
 
 fn refuse_admin(edge: &Edge, refused: Refused) {
-    let Refused { reason, status, detail, hint, client } = refused;
-    landfall_edge::refuse_admin(edge, *Why::new(reason, detail).with_hint(hint), status.as_u16(), client);
+    let Refused {
+        reason,
+        status,
+        detail,
+        hint,
+        client,
+    } = refused;
+    landfall_edge::refuse_admin(
+        edge,
+        *Why::new(reason, detail).with_hint(hint),
+        status.as_u16(),
+        client,
+    );
 }
 
 fn prepare_dirs(config: &Config) -> anyhow::Result<()> {

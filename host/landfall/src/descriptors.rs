@@ -15,9 +15,18 @@ pub fn reserve(connections: usize) -> usize {
     let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
     let wanted = maximum.unwrap_or(WANTED).min(WANTED);
     let raised = current.is_some_and(|current| current < wanted)
-        && setrlimit(Resource::Nofile, Rlimit { current: Some(wanted), maximum }).is_ok();
+        && setrlimit(
+            Resource::Nofile,
+            Rlimit {
+                current: Some(wanted),
+                maximum,
+            },
+        )
+        .is_ok();
     let limit = if raised { Some(wanted) } else { current };
-    let Some(limit) = limit.and_then(|limit| usize::try_from(limit).ok()) else { return connections };
+    let Some(limit) = limit.and_then(|limit| usize::try_from(limit).ok()) else {
+        return connections;
+    };
 
     let most = most(limit);
     if connections > most {
@@ -34,7 +43,9 @@ pub fn reserve(connections: usize) -> usize {
 
 /// A quarter of the descriptors is not for connections.
 fn most(limit: usize) -> usize {
-    limit.saturating_sub((limit / 4).max(RESERVED_MIN)).max(CONNECTIONS_MIN)
+    limit
+        .saturating_sub((limit / 4).max(RESERVED_MIN))
+        .max(CONNECTIONS_MIN)
 }
 
 #[cfg(test)]

@@ -20,11 +20,22 @@ pub fn start(format: Option<LogFormat>, level: &str) -> anyhow::Result<()> {
         anyhow::anyhow!("log level `{level}` cannot be read ({error}): write \"info\" or \"debug\"")
     })?;
     let terminal = std::io::stderr().is_terminal();
-    let format = format.unwrap_or(if terminal { LogFormat::Text } else { LogFormat::Json });
-    let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let format = format.unwrap_or(if terminal {
+        LogFormat::Text
+    } else {
+        LogFormat::Json
+    });
+    let lines = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr);
     let started = match format {
         LogFormat::Text => lines.with_ansi(terminal).with_target(false).try_init(),
-        LogFormat::Json => lines.json().flatten_event(true).with_current_span(false).with_span_list(false).try_init(),
+        LogFormat::Json => lines
+            .json()
+            .flatten_event(true)
+            .with_current_span(false)
+            .with_span_list(false)
+            .try_init(),
         LogFormat::CloudLogging => {
             let project = env::var("GOOGLE_CLOUD_PROJECT").filter(|project| !project.is_empty());
             lines.event_format(CloudLogging { project }).try_init()
@@ -41,21 +52,44 @@ struct CloudLogging {
     project: Option<String>,
 }
 
-impl<S: Subscriber + for<'a> LookupSpan<'a>, N: for<'a> FormatFields<'a> + 'static> FormatEvent<S, N> for CloudLogging {
-    fn format_event(&self, _: &FmtContext<'_, S, N>, mut writer: Writer<'_>, event: &Event<'_>) -> fmt::Result {
+impl<S: Subscriber + for<'a> LookupSpan<'a>, N: for<'a> FormatFields<'a> + 'static>
+    FormatEvent<S, N> for CloudLogging
+{
+    fn format_event(
+        &self,
+        _: &FmtContext<'_, S, N>,
+        mut writer: Writer<'_>,
+        event: &Event<'_>,
+    ) -> fmt::Result {
         let mut fields = Fields(Map::new());
         event.record(&mut fields);
         let Fields(mut line) = fields;
         let traceparent = line.remove("traceparent");
-        if let Some((trace, span, is_sampled)) = traceparent.as_ref().and_then(Value::as_str).and_then(trace) {
-            let named = self.project.as_ref().map(|project| format!("projects/{project}/traces/{trace}"));
-            line.insert("logging.googleapis.com/trace".into(), named.unwrap_or_else(|| trace.to_owned()).into());
+        if let Some((trace, span, is_sampled)) =
+            traceparent.as_ref().and_then(Value::as_str).and_then(trace)
+        {
+            let named = self
+                .project
+                .as_ref()
+                .map(|project| format!("projects/{project}/traces/{trace}"));
+            line.insert(
+                "logging.googleapis.com/trace".into(),
+                named.unwrap_or_else(|| trace.to_owned()).into(),
+            );
             line.insert("logging.googleapis.com/spanId".into(), span.into());
-            line.insert("logging.googleapis.com/trace_sampled".into(), is_sampled.into());
+            line.insert(
+                "logging.googleapis.com/trace_sampled".into(),
+                is_sampled.into(),
+            );
         }
         let level = event.metadata().level();
         line.insert("severity".into(), severity(*level).into());
-        line.insert("time".into(), humantime::format_rfc3339_micros(Clock::System.now()).to_string().into());
+        line.insert(
+            "time".into(),
+            humantime::format_rfc3339_micros(Clock::System.now())
+                .to_string()
+                .into(),
+        );
         line.insert("target".into(), event.metadata().target().into());
         writeln!(writer, "{}", Value::Object(line))
     }
@@ -73,10 +107,19 @@ fn severity(level: Level) -> &'static str {
 /// Trace, span and whether it is sampled, of a `traceparent` (www.w3.org/TR/trace-context/#traceparent-header).
 fn trace(traceparent: &str) -> Option<(&str, &str, bool)> {
     let mut parts = traceparent.split('-');
-    let (_version, trace, span, flags) = (parts.next()?, parts.next()?, parts.next()?, parts.next()?);
-    let is_hex = |text: &str, digits: usize| text.len() == digits && text.bytes().all(|c| c.is_ascii_hexdigit());
+    let (_version, trace, span, flags) =
+        (parts.next()?, parts.next()?, parts.next()?, parts.next()?);
+    let is_hex = |text: &str, digits: usize| {
+        text.len() == digits && text.bytes().all(|c| c.is_ascii_hexdigit())
+    };
     let is_one = is_hex(trace, 32) && is_hex(span, 16) && is_hex(flags, 2);
-    is_one.then(|| (trace, span, u8::from_str_radix(flags, 16).is_ok_and(|flags| flags & 1 == 1)))
+    is_one.then(|| {
+        (
+            trace,
+            span,
+            u8::from_str_radix(flags, 16).is_ok_and(|flags| flags & 1 == 1),
+        )
+    })
 }
 
 /// What an event says.
@@ -84,7 +127,8 @@ struct Fields(Map<String, Value>);
 
 impl Visit for Fields {
     fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
-        self.0.insert(field.name().into(), format!("{value:?}").into());
+        self.0
+            .insert(field.name().into(), format!("{value:?}").into());
     }
 
     fn record_str(&mut self, field: &Field, value: &str) {
@@ -115,9 +159,20 @@ mod tests {
     #[test]
     fn a_traceparent_is_taken_apart_and_nothing_else_is() {
         let (trace_id, span) = ("0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331");
-        assert_eq!(trace(&format!("00-{trace_id}-{span}-01")), Some((trace_id, span, true)));
-        assert_eq!(trace(&format!("00-{trace_id}-{span}-00")), Some((trace_id, span, false)));
-        for wrong in ["", "00-x-y-01", "a\nb", "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331"] {
+        assert_eq!(
+            trace(&format!("00-{trace_id}-{span}-01")),
+            Some((trace_id, span, true))
+        );
+        assert_eq!(
+            trace(&format!("00-{trace_id}-{span}-00")),
+            Some((trace_id, span, false))
+        );
+        for wrong in [
+            "",
+            "00-x-y-01",
+            "a\nb",
+            "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331",
+        ] {
             assert_eq!(trace(wrong), None, "{wrong}");
         }
     }

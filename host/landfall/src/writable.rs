@@ -15,20 +15,29 @@ pub fn warnings(paths: impl IntoIterator<Item = PathBuf>) -> Vec<String> {
     let mut found = BTreeSet::new();
     for path in paths {
         found.extend(sentence(&path));
-        let entries = std::fs::read_dir(&path).into_iter().flatten().take(ENTRIES_MAX).flatten();
+        let entries = std::fs::read_dir(&path)
+            .into_iter()
+            .flatten()
+            .take(ENTRIES_MAX)
+            .flatten();
         found.extend(entries.filter_map(|entry| sentence(&entry.path())));
     }
     found.into_iter().collect()
 }
 
 fn sentence(path: &Path) -> Option<String> {
-    let meta = path.metadata().ok().filter(|meta| meta.is_dir() || meta.is_file())?;
+    let meta = path
+        .metadata()
+        .ok()
+        .filter(|meta| meta.is_dir() || meta.is_file())?;
     let mode = meta.mode() & 0o7777;
     if mode & OTHERS == 0 || is_read_only(path) {
         return None;
     }
     let shown = path.display();
-    Some(format!("{shown} can be written by other users (mode {mode:04o}): chmod go-w {shown}"))
+    Some(format!(
+        "{shown} can be written by other users (mode {mode:04o}): chmod go-w {shown}"
+    ))
 }
 
 /// Mounted so, as volumes of Kubernetes are: the mode says nothing then.
@@ -47,14 +56,32 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let plugins = dir.path().join("plugins");
         std::fs::create_dir(&plugins).unwrap();
-        for (name, mode) in [("a.toml", 0o644), ("b.toml", 0o664), ("c.wasm", 0o646), ("../landfall.toml", 0o666)] {
+        for (name, mode) in [
+            ("a.toml", 0o644),
+            ("b.toml", 0o664),
+            ("c.wasm", 0o646),
+            ("../landfall.toml", 0o666),
+        ] {
             std::fs::write(plugins.join(name), "").unwrap();
             std::fs::set_permissions(plugins.join(name), PermissionsExt::from_mode(mode)).unwrap();
         }
-        let paths = [plugins, dir.path().join("landfall.toml"), dir.path().join("missing")];
+        let paths = [
+            plugins,
+            dir.path().join("landfall.toml"),
+            dir.path().join("missing"),
+        ];
         let found = warnings(paths).join("\n");
-        for (name, is_named) in [("a.toml", false), ("b.toml", true), ("c.wasm", true), ("/landfall.toml", true)] {
-            assert_eq!(found.contains(&format!("{name} can be written")), is_named, "{name}\n{found}");
+        for (name, is_named) in [
+            ("a.toml", false),
+            ("b.toml", true),
+            ("c.wasm", true),
+            ("/landfall.toml", true),
+        ] {
+            assert_eq!(
+                found.contains(&format!("{name} can be written")),
+                is_named,
+                "{name}\n{found}"
+            );
         }
         assert_eq!(found.lines().count(), 3, "{found}");
     }

@@ -71,7 +71,10 @@ pub enum LedgerError {
 impl LedgerError {
     /// The process must end: only a new start can tell what is on the disk.
     pub fn is_fatal(&self) -> bool {
-        matches!(self, LedgerError::Disk(_) | LedgerError::Corrupt(_) | LedgerError::Gone(_))
+        matches!(
+            self,
+            LedgerError::Disk(_) | LedgerError::Corrupt(_) | LedgerError::Gone(_)
+        )
     }
 }
 
@@ -108,7 +111,11 @@ impl OpenError {
     /// `path` cannot `be_done` with.
     pub(super) fn from_io(path: &Path, be_done: &str, error: &io::Error) -> OpenError {
         let text = format!("{} cannot {be_done}: {error}", path.display());
-        if error.kind() == io::ErrorKind::StorageFull { OpenError::Full(text) } else { OpenError::Other(text) }
+        if error.kind() == io::ErrorKind::StorageFull {
+            OpenError::Full(text)
+        } else {
+            OpenError::Other(text)
+        }
     }
 }
 

@@ -22,11 +22,14 @@ use tokio::sync::mpsc;
 
 pub use error::{LedgerError, OpenError};
 pub use postgres::PostgresSettings;
-pub use shown::{Count, Filter, Listed, Pick, Purged, Repeats, Shown, ShownAttempt, State, StoredRow};
+pub use shown::{
+    Count, Filter, Listed, Pick, Purged, Repeats, Shown, ShownAttempt, State, StoredRow,
+};
 pub use sqlite::{BackedUp, OnFatal, Recovered, SqliteSettings, backup};
 pub use steps::{
-    Accepted, Arrived, AttemptRecord, Brought, Claimed, DedupKey, Duplicate, Ending, Fence, Finished, FirstState,
-    LEASE, NewEvent, Refused, ReplayOrder, Replayed, Results, SHARED_BEAT, SHARED_LEASE, Step, UNFINISHED_MAX,
+    Accepted, Arrived, AttemptRecord, Brought, Claimed, DedupKey, Duplicate, Ending, Fence,
+    Finished, FirstState, LEASE, NewEvent, Refused, ReplayOrder, Replayed, Results, SHARED_BEAT,
+    SHARED_LEASE, Step, UNFINISHED_MAX,
 };
 pub use stored::{Corrupt, Stored};
 
@@ -113,13 +116,22 @@ impl Ledger {
     }
 
     /// The same after the answer, where there is room; none where there is not.
-    pub fn record_later(&self, stored: Stored, attempt: AttemptRecord, ending: Ending) -> Option<()> {
+    pub fn record_later(
+        &self,
+        stored: Stored,
+        attempt: AttemptRecord,
+        ending: Ending,
+    ) -> Option<()> {
         either!(self, ledger => ledger.record_later(stored, attempt, ending))
     }
 
     /// Keeps an event on stable storage, unless `given_up` has become true before that was begun. Whoever calls this must not
     /// stop waiting: what was kept has to be run.
-    pub async fn accept(&self, new: NewEvent, given_up: Arc<AtomicBool>) -> Result<Accepted, LedgerError> {
+    pub async fn accept(
+        &self,
+        new: NewEvent,
+        given_up: Arc<AtomicBool>,
+    ) -> Result<Accepted, LedgerError> {
         either!(self, ledger => ledger.accept(new, given_up).await)
     }
 
@@ -142,7 +154,12 @@ impl Ledger {
 
     /// Forgets claimed deliveries that the broker has from now on, and events that nothing else names; those that it has not
     /// taken are due again after the pause.
-    pub async fn hand_over(&self, handed: Vec<Fence>, kept: Vec<Fence>, pause: Duration) -> Result<(), LedgerError> {
+    pub async fn hand_over(
+        &self,
+        handed: Vec<Fence>,
+        kept: Vec<Fence>,
+        pause: Duration,
+    ) -> Result<(), LedgerError> {
         either!(self, ledger => ledger.hand_over(handed, kept, pause).await)
     }
 
@@ -237,7 +254,12 @@ impl Ledger {
     }
 
     /// Up to `limit` events with ids between these two, in order.
-    pub async fn find_ids(&self, first: EventId, last: EventId, limit: usize) -> Result<Vec<EventId>, LedgerError> {
+    pub async fn find_ids(
+        &self,
+        first: EventId,
+        last: EventId,
+        limit: usize,
+    ) -> Result<Vec<EventId>, LedgerError> {
         either!(self, ledger => ledger.find_ids(first, last, limit).await)
     }
 
@@ -252,7 +274,11 @@ impl Ledger {
     }
 
     /// The value that a hook keeps under a key.
-    pub async fn kv_get(&self, hook: Arc<str>, key: String) -> Result<Option<KvValue>, LedgerError> {
+    pub async fn kv_get(
+        &self,
+        hook: Arc<str>,
+        key: String,
+    ) -> Result<Option<KvValue>, LedgerError> {
         either!(self, ledger => ledger.kv_get(hook, key).await)
     }
 

@@ -189,8 +189,14 @@ pub struct StoredRow {
 
 impl State {
     /// In the order of their columns.
-    const ALL: [State; 6] =
-        [State::Pending, State::Running, State::Done, State::Dead, State::Resolved, State::Discarded];
+    const ALL: [State; 6] = [
+        State::Pending,
+        State::Running,
+        State::Done,
+        State::Dead,
+        State::Resolved,
+        State::Discarded,
+    ];
 
     /// From its word.
     pub fn from_word(word: &str) -> Option<State> {
@@ -211,7 +217,10 @@ impl State {
 
     /// From its column.
     pub(super) fn from_number(number: i64) -> State {
-        State::ALL.get(number as usize).copied().unwrap_or(State::Dead)
+        State::ALL
+            .get(number as usize)
+            .copied()
+            .unwrap_or(State::Dead)
     }
 }
 
@@ -226,7 +235,11 @@ impl Filter {
 
     /// The SQL condition on `d.state`; empty if there is none.
     pub(super) fn states_sql(&self) -> Option<String> {
-        let numbers: Vec<String> = self.states.iter().map(|state| (*state as i64).to_string()).collect();
+        let numbers: Vec<String> = self
+            .states
+            .iter()
+            .map(|state| (*state as i64).to_string())
+            .collect();
         match &numbers[..] {
             [] => None,
             // An index may hold just these.

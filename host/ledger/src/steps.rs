@@ -116,7 +116,12 @@ pub struct Results {
 impl Results {
     /// Nothing is left.
     pub fn empty(quota: Quota) -> Results {
-        Results { effects: Effects::default(), emitted: Vec::new(), quota, reply: None }
+        Results {
+            effects: Effects::default(),
+            emitted: Vec::new(),
+            quota,
+            reply: None,
+        }
     }
 
     /// Whether there is nothing to keep, nor to look at.
@@ -158,7 +163,8 @@ pub struct AttemptRecord {
 impl AttemptRecord {
     /// Whether the handler's reply tells the caller that the event was not accepted.
     pub(super) fn refuses(&self) -> bool {
-        self.status.is_some_and(|status| !(200..=299).contains(&status))
+        self.status
+            .is_some_and(|status| !(200..=299).contains(&status))
     }
 }
 
@@ -269,7 +275,11 @@ impl DedupKey {
     /// A wish to run an event again, apart from the ids of providers.
     pub(super) fn of_replay(replay: &Uuid) -> DedupKey {
         let key = [b"replay\0", &replay.as_bytes()[..]].concat();
-        DedupKey { key, id_match: IdMatch::Id, window: REPLAY_WINDOW }
+        DedupKey {
+            key,
+            id_match: IdMatch::Id,
+            window: REPLAY_WINDOW,
+        }
     }
 
     /// The key of one body under this identity; none where the identity alone decides.
@@ -278,7 +288,11 @@ impl DedupKey {
             IdMatch::Id => None,
             IdMatch::IdAndBody => {
                 let key = [&self.key[..], b"\0body\0", digest].concat();
-                Some(DedupKey { key, id_match: IdMatch::Id, window: self.window })
+                Some(DedupKey {
+                    key,
+                    id_match: IdMatch::Id,
+                    window: self.window,
+                })
             }
         }
     }
@@ -296,6 +310,8 @@ impl Refused {
             _ => return None,
         };
         let most = bytesize::ByteSize(most).display().iec();
-        Some(Refused::OverQuota(format!("the hook keeps more than [limits] {key} = {most}: raise it, or keep less")))
+        Some(Refused::OverQuota(format!(
+            "the hook keeps more than [limits] {key} = {most}: raise it, or keep less"
+        )))
     }
 }

@@ -48,18 +48,28 @@ impl Stored {
     pub fn new(event: Event) -> Stored {
         let value = |bytes: &HeaderValue| match bytes.to_str() {
             Ok(text) => Value::Text(text.to_owned()),
-            Err(_) => Value::Binary { base64: STANDARD.encode(bytes.as_bytes()) },
+            Err(_) => Value::Binary {
+                base64: STANDARD.encode(bytes.as_bytes()),
+            },
         };
         let head = Head {
             method: event.method.to_string(),
             path: event.path.clone(),
             query: event.query.clone(),
-            headers: event.headers.iter().map(|(name, bytes)| (name.to_string(), value(bytes))).collect(),
+            headers: event
+                .headers
+                .iter()
+                .map(|(name, bytes)| (name.to_string(), value(bytes)))
+                .collect(),
             attributes: event.attributes.clone(),
         };
         let head = serde_json::to_vec(&head).expect("text and lists are JSON");
         let digest = Sha256::digest(&event.body).into();
-        Stored { event, head, digest }
+        Stored {
+            event,
+            head,
+            digest,
+        }
     }
 
     /// The event itself.
@@ -74,7 +84,12 @@ impl Stored {
 
     /// Over everything.
     pub fn checksum(&self) -> [u8; 16] {
-        let Event { id, hook, received_at, .. } = &self.event;
+        let Event {
+            id,
+            hook,
+            received_at,
+            ..
+        } = &self.event;
         sum(id, hook, to_ms(*received_at), &self.head, &self.digest)
     }
 
@@ -92,7 +107,11 @@ impl Stored {
         body: Vec<u8>,
     ) -> Result<Stored, Corrupt> {
         let event = checked(id, head, digest, expected, body)?;
-        Ok(Stored { event, head: head.to_vec(), digest: digest.try_into().map_err(|_| Corrupt)? })
+        Ok(Stored {
+            event,
+            head: head.to_vec(),
+            digest: digest.try_into().map_err(|_| Corrupt)?,
+        })
     }
 
     /// The event back.
@@ -110,7 +129,9 @@ pub(super) fn checked(
     body: Vec<u8>,
 ) -> Result<Event, Corrupt> {
     let digest: [u8; 32] = digest.try_into().map_err(|_| Corrupt)?;
-    if <[u8; 32]>::from(Sha256::digest(&body)) != digest || sum(&id, &hook, received_ms, head, &digest) != expected {
+    if <[u8; 32]>::from(Sha256::digest(&body)) != digest
+        || sum(&id, &hook, received_ms, head, &digest) != expected
+    {
         return Err(Corrupt);
     }
     let head: Head = serde_json::from_slice(head).map_err(|_| Corrupt)?;
@@ -137,7 +158,13 @@ pub(super) fn checked(
 }
 
 fn sum(id: &EventId, hook: &str, received_ms: i64, head: &[u8], digest: &[u8; 32]) -> [u8; 16] {
-    checksum(&[id.as_bytes(), hook.as_bytes(), &received_ms.to_le_bytes(), head, digest])
+    checksum(&[
+        id.as_bytes(),
+        hook.as_bytes(),
+        &received_ms.to_le_bytes(),
+        head,
+        digest,
+    ])
 }
 
 /// The beginning of the SHA-256 of all parts, each with its length.
@@ -147,5 +174,7 @@ pub(super) fn checksum<const BYTES: usize>(parts: &[&[u8]]) -> [u8; BYTES] {
         hash.update((part.len() as u64).to_le_bytes());
         hash.update(part);
     }
-    hash.finalize()[..BYTES].try_into().expect("a SHA-256 has 32 bytes")
+    hash.finalize()[..BYTES]
+        .try_into()
+        .expect("a SHA-256 has 32 bytes")
 }

@@ -90,13 +90,18 @@ impl BrokerSpec {
     /// What proves to it who we are, where that is not in its URL.
     pub fn token(&self) -> Option<SecretRef> {
         let scope = match self {
-            BrokerSpec::PubSub(PubSubSpec { endpoint: None, .. }) => "https://www.googleapis.com/auth/pubsub",
+            BrokerSpec::PubSub(PubSubSpec { endpoint: None, .. }) => {
+                "https://www.googleapis.com/auth/pubsub"
+            }
             BrokerSpec::CloudTasks(CloudTasksSpec { endpoint: None, .. }) => {
                 "https://www.googleapis.com/auth/cloud-platform"
             }
             _ => return None,
         };
-        Some(SecretRef::Remote(RemoteSecret::GcpToken { scope: scope.into(), key: None }))
+        Some(SecretRef::Remote(RemoteSecret::GcpToken {
+            scope: scope.into(),
+            key: None,
+        }))
     }
 
     /// How it calls us, if it does.

@@ -29,7 +29,8 @@ impl Clock {
 
 /// Milliseconds since 1970; times before count as 1970.
 pub fn to_ms(at: SystemTime) -> i64 {
-    at.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as i64)
+    at.duration_since(UNIX_EPOCH)
+        .map_or(0, |since| since.as_millis() as i64)
 }
 
 /// The time that `to_ms` was made from.

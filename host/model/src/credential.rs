@@ -78,7 +78,9 @@ impl CredentialKind {
             CredentialKind::Header(name, _) => format!("header `{name}`"),
             CredentialKind::Query(name, _) => format!("query `{name}`"),
             CredentialKind::Body(placeholder, _) => format!("placeholder `{placeholder}`"),
-            CredentialKind::OAuth1(_) | CredentialKind::AwsSigV4(_) => "header `authorization`".into(),
+            CredentialKind::OAuth1(_) | CredentialKind::AwsSigV4(_) => {
+                "header `authorization`".into()
+            }
             CredentialKind::StandardWebhooks(_) => "header `webhook-signature`".into(),
         }
     }
@@ -90,19 +92,27 @@ impl Credential {
     /// Every secret in it.
     pub fn secrets(&self) -> Vec<&SecretRef> {
         match &self.kind {
-            CredentialKind::Header(_, text) | CredentialKind::Query(_, text) | CredentialKind::Body(_, text) => text
+            CredentialKind::Header(_, text)
+            | CredentialKind::Query(_, text)
+            | CredentialKind::Body(_, text) => text
                 .iter()
                 .filter_map(|part| match part {
                     CredentialPart::Secret(reference) => Some(reference),
                     CredentialPart::Literal(_) => None,
                 })
                 .collect(),
-            CredentialKind::OAuth1(OAuth1Spec { consumer_key, consumer_secret, token, token_secret }) => {
+            CredentialKind::OAuth1(OAuth1Spec {
+                consumer_key,
+                consumer_secret,
+                token,
+                token_secret,
+            }) => {
                 vec![consumer_key, consumer_secret, token, token_secret]
             }
-            CredentialKind::AwsSigV4(spec) => {
-                [&spec.access_key, &spec.secret_key].into_iter().chain(&spec.session_token).collect()
-            }
+            CredentialKind::AwsSigV4(spec) => [&spec.access_key, &spec.secret_key]
+                .into_iter()
+                .chain(&spec.session_token)
+                .collect(),
             CredentialKind::StandardWebhooks(secret) => vec![secret],
         }
     }

@@ -135,8 +135,13 @@ impl Outcome {
         let reason = format!("the handler answered {status}");
         match status {
             429 | 500.. => {
-                let seconds = headers.get(RETRY_AFTER).and_then(|value| value.to_str().ok()?.trim().parse().ok());
-                Some(Outcome::Retry { reason, after: seconds.map(Duration::from_secs) })
+                let seconds = headers
+                    .get(RETRY_AFTER)
+                    .and_then(|value| value.to_str().ok()?.trim().parse().ok());
+                Some(Outcome::Retry {
+                    reason,
+                    after: seconds.map(Duration::from_secs),
+                })
             }
             400..500 => Some(Outcome::Reject(reason)),
             _ => None,
@@ -147,9 +152,9 @@ impl Outcome {
     /// is a rejection.
     pub fn of_unheard_response(status: u16, headers: &HeaderMap) -> Option<Outcome> {
         match status {
-            300..400 => {
-                Some(Outcome::Reject(format!("the handler answered {status}, a redirect that no caller received")))
-            }
+            300..400 => Some(Outcome::Reject(format!(
+                "the handler answered {status}, a redirect that no caller received"
+            ))),
             _ => Outcome::of_response(status, headers),
         }
     }

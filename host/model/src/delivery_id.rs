@@ -47,7 +47,10 @@ impl DeliveryId {
 impl<'de> Deserialize<'de> for DeliveryId {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<DeliveryId, D::Error> {
         #[derive(Deserialize)]
-        #[serde(untagged, expecting = "{ header = \"NAME\" }, { json = \"/POINTER\" } or a list of such fields")]
+        #[serde(
+            untagged,
+            expecting = "{ header = \"NAME\" }, { json = \"/POINTER\" } or a list of such fields"
+        )]
         enum Typed {
             One(Place),
             All(Vec<Place>),
@@ -61,7 +64,9 @@ impl<'de> Deserialize<'de> for DeliveryId {
 
         let is_good = |fields: &Vec<Place>| (1..=FIELDS_MAX).contains(&fields.len());
         if alternatives.is_empty() || !alternatives.iter().all(is_good) {
-            return Err(D::Error::custom(format!("an identity has 1 to {FIELDS_MAX} fields")));
+            return Err(D::Error::custom(format!(
+                "an identity has 1 to {FIELDS_MAX} fields"
+            )));
         }
         Ok(DeliveryId(alternatives))
     }
@@ -76,13 +81,18 @@ mod tests {
         struct File {
             id: DeliveryId,
         }
-        toml::from_str::<File>(&format!("id = {text}")).map(|file| file.id).map_err(|error| error.message().to_owned())
+        toml::from_str::<File>(&format!("id = {text}"))
+            .map(|file| file.id)
+            .map_err(|error| error.message().to_owned())
     }
 
     #[test]
     fn identity_takes_one_field_or_lists() {
         let (a, b) = (Place::Header("A".into()), Place::Json("/b".into()));
-        assert_eq!(parse(r#"{ header = "A" }"#).unwrap().alternatives(), [vec![a.clone()]]);
+        assert_eq!(
+            parse(r#"{ header = "A" }"#).unwrap().alternatives(),
+            [vec![a.clone()]]
+        );
         let both = parse(r#"[{ header = "A" }, { json = "/b" }]"#).unwrap();
         assert_eq!(both.alternatives(), [vec![a.clone(), b.clone()]]);
         let either = parse(r#"[[{ header = "A" }], [{ json = "/b" }]]"#).unwrap();

@@ -4,10 +4,16 @@
 /// leave out before they resolve it.
 pub fn has_dot_segment(path: &str) -> bool {
     let lower = path.to_ascii_lowercase();
-    let plain =
-        lower.replace("%2e", ".").replace("%3b", ";").replace("%2f", "/").replace("%5c", "/").replace('\\', "/");
+    let plain = lower
+        .replace("%2e", ".")
+        .replace("%3b", ";")
+        .replace("%2f", "/")
+        .replace("%5c", "/")
+        .replace('\\', "/");
     let name = |segment: &str| segment.split(';').next().unwrap_or_default().to_owned();
-    plain.split('/').any(|segment| matches!(name(segment).as_str(), "." | ".."))
+    plain
+        .split('/')
+        .any(|segment| matches!(name(segment).as_str(), "." | ".."))
 }
 
 #[cfg(test)]
@@ -32,7 +38,16 @@ mod tests {
         ] {
             assert!(has_dot_segment(path), "{path}");
         }
-        for path in ["/", "/a/b", "/a/...", "/a/..b/c", "/a;..", "/a/.well-known/x", "/a/x..;y/b", "/a/%252e%252e/b"] {
+        for path in [
+            "/",
+            "/a/b",
+            "/a/...",
+            "/a/..b/c",
+            "/a;..",
+            "/a/.well-known/x",
+            "/a/x..;y/b",
+            "/a/%252e%252e/b",
+        ] {
             assert!(!has_dot_segment(path), "{path}");
         }
     }

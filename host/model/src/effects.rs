@@ -100,12 +100,18 @@ impl Effects {
 impl KvValue {
     /// Text if it is UTF-8.
     pub fn of(bytes: Bytes) -> KvValue {
-        KvValue { is_text: std::str::from_utf8(&bytes).is_ok(), bytes }
+        KvValue {
+            is_text: std::str::from_utf8(&bytes).is_ok(),
+            bytes,
+        }
     }
 
     /// A whole number, as `increment` keeps them.
     pub fn of_number(number: i64) -> KvValue {
-        KvValue { is_text: true, bytes: number.to_string().into() }
+        KvValue {
+            is_text: true,
+            bytes: number.to_string().into(),
+        }
     }
 
     /// The whole number that it says.

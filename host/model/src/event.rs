@@ -67,13 +67,20 @@ impl EventId {
     /// The first and the last id that begin with these hexadecimal digits; at least four.
     pub fn range(prefix: &str) -> Result<(EventId, EventId), String> {
         let digits: String = prefix.chars().filter(|c| *c != '-').collect();
-        let wrong = || format!("`{}` is not the id of an event, nor the beginning of one", prefix.escape_debug());
+        let wrong = || {
+            format!(
+                "`{}` is not the id of an event, nor the beginning of one",
+                prefix.escape_debug()
+            )
+        };
         if !(4..=32).contains(&digits.len()) || !digits.chars().all(|c| c.is_ascii_hexdigit()) {
             return Err(wrong());
         }
         let bound = |filler: &str| {
             let whole = digits.clone() + &filler.repeat(32 - digits.len());
-            u128::from_str_radix(&whole, 16).map(|number| EventId(Uuid::from_u128(number))).map_err(|_| wrong())
+            u128::from_str_radix(&whole, 16)
+                .map(|number| EventId(Uuid::from_u128(number)))
+                .map_err(|_| wrong())
         };
         Ok((bound("0")?, bound("f")?))
     }
@@ -85,8 +92,11 @@ impl EventId {
 
     /// A new id that sorts by `at`; times before 1970 count as 1970.
     pub fn new(at: SystemTime) -> EventId {
-        let since_epoch = at.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-        let timestamp = Timestamp::from_unix(NoContext, since_epoch.as_secs(), since_epoch.subsec_nanos());
+        let since_epoch = at
+            .duration_since(SystemTime::UNIX_EPOCH)
+            .unwrap_or_default();
+        let timestamp =
+            Timestamp::from_unix(NoContext, since_epoch.as_secs(), since_epoch.subsec_nanos());
         EventId(Uuid::new_v7(timestamp))
     }
 
@@ -97,7 +107,11 @@ impl EventId {
 
     /// The time that it was made for, in ms since 1970.
     pub fn time_ms(&self) -> i64 {
-        let (seconds, nanos) = self.0.get_timestamp().map(|time| time.to_unix()).unwrap_or_default();
+        let (seconds, nanos) = self
+            .0
+            .get_timestamp()
+            .map(|time| time.to_unix())
+            .unwrap_or_default();
         seconds as i64 * 1000 + i64::from(nanos) / 1_000_000
     }
 
@@ -110,7 +124,10 @@ impl EventId {
 impl Event {
     /// One fact, such as `delivery-id`.
     pub fn attribute(&self, name: &str) -> Option<&str> {
-        self.attributes.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
+        self.attributes
+            .iter()
+            .find(|(key, _)| key == name)
+            .map(|(_, value)| value.as_str())
     }
 }
 

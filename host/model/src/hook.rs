@@ -169,7 +169,11 @@ impl FromStr for HookName {
 
     fn from_str(text: &str) -> Result<HookName, String> {
         let good = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-' || c == '_';
-        if text.is_empty() || text.len() > HookName::MAX || text.starts_with('-') || !text.chars().all(good) {
+        if text.is_empty()
+            || text.len() > HookName::MAX
+            || text.starts_with('-')
+            || !text.chars().all(good)
+        {
             return Err(format!(
                 "`{}` cannot name a hook: use a-z, 0-9, `-` and `_`, at most {} characters, and do not begin with `-`",
                 text.escape_debug(),

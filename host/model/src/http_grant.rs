@@ -33,10 +33,15 @@ impl HttpGrant {
             return self.prefix.covers(url);
         }
         // The same with the called host where the star is.
-        let Some(Host::Domain(called)) = url.host() else { return false };
+        let Some(Host::Domain(called)) = url.host() else {
+            return false;
+        };
         let ending = format!(".{}", self.prefix.host());
         called.trim_end_matches('.').ends_with(&ending)
-            && self.prefix.with_host(called).is_some_and(|it| it.covers(url))
+            && self
+                .prefix
+                .with_host(called)
+                .is_some_and(|it| it.covers(url))
     }
 
     /// Whether the operator wrote this very host.
@@ -59,28 +64,50 @@ impl FromStr for HttpGrant {
             None => (Vec::new(), text),
         };
         let Some((scheme, rest)) = url.split_once("://*.") else {
-            return Ok(HttpGrant { methods, prefix: url.parse()?, is_suffix: false });
+            return Ok(HttpGrant {
+                methods,
+                prefix: url.parse()?,
+                is_suffix: false,
+            });
         };
         let prefix: UrlPrefix = format!("{scheme}://{rest}").parse()?;
-        if prefix.literal_address().is_some() || !prefix.host().trim_end_matches('.').contains('.') {
-            return Err(format!("`{url}`: after `*.` comes a name of at least two labels, such as `*.example.com`"));
+        if prefix.literal_address().is_some() || !prefix.host().trim_end_matches('.').contains('.')
+        {
+            return Err(format!(
+                "`{url}`: after `*.` comes a name of at least two labels, such as `*.example.com`"
+            ));
         }
-        Ok(HttpGrant { methods, prefix, is_suffix: true })
+        Ok(HttpGrant {
+            methods,
+            prefix,
+            is_suffix: true,
+        })
     }
 }
 
 fn methods(text: &str) -> Result<Vec<Method>, String> {
     let one = |word: &str| {
         let is_word = !word.is_empty() && word.bytes().all(|byte| byte.is_ascii_uppercase());
-        let method = Method::from_bytes(word.as_bytes()).ok().filter(|method| is_word && *method != Method::CONNECT);
-        method.ok_or_else(|| format!("`{}` is not a method: write `GET,POST https://host/`", word.escape_debug()))
+        let method = Method::from_bytes(word.as_bytes())
+            .ok()
+            .filter(|method| is_word && *method != Method::CONNECT);
+        method.ok_or_else(|| {
+            format!(
+                "`{}` is not a method: write `GET,POST https://host/`",
+                word.escape_debug()
+            )
+        })
     };
     text.split(',').map(one).collect()
 }
 
 impl From<UrlPrefix> for HttpGrant {
     fn from(prefix: UrlPrefix) -> HttpGrant {
-        HttpGrant { methods: Vec::new(), prefix, is_suffix: false }
+        HttpGrant {
+            methods: Vec::new(),
+            prefix,
+            is_suffix: false,
+        }
     }
 }
 
@@ -89,7 +116,11 @@ impl fmt::Display for HttpGrant {
         let methods: Vec<&str> = self.methods.iter().map(Method::as_str).collect();
         let gap = if methods.is_empty() { "" } else { " " };
         let prefix = self.prefix.to_string();
-        let shown = if self.is_suffix { prefix.replacen("://", "://*.", 1) } else { prefix };
+        let shown = if self.is_suffix {
+            prefix.replacen("://", "://*.", 1)
+        } else {
+            prefix
+        };
         write!(f, "{}{gap}{shown}", methods.join(","))
     }
 }
@@ -102,21 +133,71 @@ mod tests {
     fn methods_and_stars_narrow_and_widen() {
         for (grant, method, url, expected) in [
             ("https://a.example/", "GET", "https://a.example/x", true),
-            ("POST https://a.example/", "GET", "https://a.example/x", false),
-            ("GET,POST https://a.example/", "POST", "https://a.example/x", true),
+            (
+                "POST https://a.example/",
+                "GET",
+                "https://a.example/x",
+                false,
+            ),
+            (
+                "GET,POST https://a.example/",
+                "POST",
+                "https://a.example/x",
+                true,
+            ),
             ("https://*.a.example/", "GET", "https://b.a.example/x", true),
-            ("https://*.a.example/", "GET", "https://c.b.a.example/x", true),
+            (
+                "https://*.a.example/",
+                "GET",
+                "https://c.b.a.example/x",
+                true,
+            ),
             ("https://*.a.example/", "GET", "https://a.example/x", false),
             ("https://*.a.example/", "GET", "https://ba.example/x", false),
-            ("https://*.a.example/", "GET", "https://b.a.example.evil.test/x", false),
+            (
+                "https://*.a.example/",
+                "GET",
+                "https://b.a.example.evil.test/x",
+                false,
+            ),
             ("https://*.a.example/", "GET", "http://b.a.example/x", false),
-            ("https://*.a.example/", "GET", "https://b.a.example:8443/x", false),
-            ("https://*.a.example:8443/api", "GET", "https://b.a.example:8443/api/x", true),
-            ("https://*.a.example/api", "GET", "https://b.a.example/other", false),
+            (
+                "https://*.a.example/",
+                "GET",
+                "https://b.a.example:8443/x",
+                false,
+            ),
+            (
+                "https://*.a.example:8443/api",
+                "GET",
+                "https://b.a.example:8443/api/x",
+                true,
+            ),
+            (
+                "https://*.a.example/api",
+                "GET",
+                "https://b.a.example/other",
+                false,
+            ),
             ("https://*.a.example/", "GET", "https://1.2.3.4/", false),
-            ("http://127.0.0.1/", "GET", "http://127.0.0.1.evil.example/", false),
-            ("http://127.0.0.1/", "GET", "http://127.0.0.1@evil.example/", false),
-            ("https://*.a.example/api/", "GET", "https://b.a.example/api/..;/x", false),
+            (
+                "http://127.0.0.1/",
+                "GET",
+                "http://127.0.0.1.evil.example/",
+                false,
+            ),
+            (
+                "http://127.0.0.1/",
+                "GET",
+                "http://127.0.0.1@evil.example/",
+                false,
+            ),
+            (
+                "https://*.a.example/api/",
+                "GET",
+                "https://b.a.example/api/..;/x",
+                false,
+            ),
         ] {
             let grant: HttpGrant = grant.parse().unwrap();
             let covers = grant.covers(&method.parse().unwrap(), &Url::parse(url).unwrap());
@@ -140,6 +221,12 @@ mod tests {
         }
         let grant: HttpGrant = "GET,POST https://*.a.example/x".parse().unwrap();
         assert_eq!(grant.to_string(), "GET,POST https://*.a.example/x");
-        assert!(!grant.names("b.a.example") && "https://a.example/".parse::<HttpGrant>().unwrap().names("A.example"));
+        assert!(
+            !grant.names("b.a.example")
+                && "https://a.example/"
+                    .parse::<HttpGrant>()
+                    .unwrap()
+                    .names("A.example")
+        );
     }
 }

@@ -18,12 +18,18 @@ pub struct LedgerClock {
 impl LedgerTime {
     /// So much later.
     pub fn plus(self, time: Duration) -> LedgerTime {
-        LedgerTime(self.0.saturating_add(i64::try_from(time.as_millis()).unwrap_or(i64::MAX)))
+        LedgerTime(
+            self.0
+                .saturating_add(i64::try_from(time.as_millis()).unwrap_or(i64::MAX)),
+        )
     }
 
     /// So much earlier.
     pub fn minus(self, time: Duration) -> LedgerTime {
-        LedgerTime(self.0.saturating_sub(i64::try_from(time.as_millis()).unwrap_or(i64::MAX)))
+        LedgerTime(
+            self.0
+                .saturating_sub(i64::try_from(time.as_millis()).unwrap_or(i64::MAX)),
+        )
     }
 
     /// How long until `later`; zero where that has passed.
@@ -37,7 +43,10 @@ impl LedgerTime {
 impl LedgerClock {
     /// It is `base` now.
     pub fn from(base: LedgerTime) -> LedgerClock {
-        LedgerClock { base, at: Instant::now() }
+        LedgerClock {
+            base,
+            at: Instant::now(),
+        }
     }
 
     /// Now.

@@ -31,7 +31,9 @@ mod url_prefix;
 pub use broker::{BrokerSpec, CloudTasksSpec, NatsSpec, PubSubSpec, PushSpec};
 pub use challenge::{ChallengeAnswer, ChallengeSpec, Requirement};
 pub use clock::Clock;
-pub use credential::{Credential, CredentialKind, CredentialPart, CredentialText, OAuth1Spec, SigV4Spec};
+pub use credential::{
+    Credential, CredentialKind, CredentialPart, CredentialText, OAuth1Spec, SigV4Spec,
+};
 pub use delivery::{Attempt, CallResult, LogLine, OutboundCall, Outcome, Row};
 pub use delivery_id::{DeliveryId, IdMatch};
 pub use documents::Documents;
@@ -39,17 +41,23 @@ pub use dot_segments::has_dot_segment;
 pub use edge_limits::EdgeLimits;
 pub use effects::{Effects, Emission, KvChange, KvExpected, KvValue, KvWrite, Quota};
 pub use event::{Event, EventId, Failure, Reply};
-pub use hook::{AcceptedSpec, Allow, DedupId, DedupSpec, EnvironmentVariable, HookName, HookSpec, Mode, UrlPrefix};
+pub use hook::{
+    AcceptedSpec, Allow, DedupId, DedupSpec, EnvironmentVariable, HookName, HookSpec, Mode,
+    UrlPrefix,
+};
 pub use http_grant::HttpGrant;
 pub use ledger_time::{LedgerClock, LedgerTime};
 pub use memory::{MemoryBudget, MemoryExhausted, MemoryHold};
 pub use peer::Peer;
-pub use refusals::{ADMIN, KeptRefusal, LOG_WINDOW, LogDecision, NO_HOOK, RefusalLog, RefusedRequest};
+pub use refusals::{
+    ADMIN, KeptRefusal, LOG_WINDOW, LogDecision, NO_HOOK, RefusalLog, RefusedRequest,
+};
 pub use retention::Retention;
 pub use schedule::RetrySpec;
 pub use scheme::{
-    Algorithm, ClaimValue, ConfigValue, Encoding, FromAddresses, JwtSpec, KeyForm, KeySetSpec, ListSpec, LookupSpec,
-    MessageSignatureSpec, PayloadPiece, Place, Scheme, TimeSpec, TimeUnit, VerifySpec, address_range, span,
+    Algorithm, ClaimValue, ConfigValue, Encoding, FromAddresses, JwtSpec, KeyForm, KeySetSpec,
+    ListSpec, LookupSpec, MessageSignatureSpec, PayloadPiece, Place, Scheme, TimeSpec, TimeUnit,
+    VerifySpec, address_range, span,
 };
 pub use secret::{RemoteSecret, Secret, SecretAges, SecretError, SecretRef, SecretSource};
 pub use secret_grant::{SecretGrant, SecretPattern};

@@ -50,7 +50,11 @@ impl MemoryBudget {
     /// Counts bytes that stay until the attempt ends.
     pub fn take(&self, bytes: usize) -> Result<(), MemoryExhausted> {
         let fits = |used: usize| used.checked_add(bytes).filter(|sum| *sum <= self.0.max);
-        match self.0.used.fetch_update(Ordering::Relaxed, Ordering::Relaxed, fits) {
+        match self
+            .0
+            .used
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, fits)
+        {
             Ok(used) => {
                 self.0.peak.fetch_max(used + bytes, Ordering::Relaxed);
                 Ok(())
@@ -75,7 +79,10 @@ impl MemoryBudget {
     /// Counts bytes for as long as the answer lives.
     pub fn hold(&self, bytes: usize) -> Result<MemoryHold, MemoryExhausted> {
         self.take(bytes)?;
-        Ok(MemoryHold { budget: self.clone(), bytes })
+        Ok(MemoryHold {
+            budget: self.clone(),
+            bytes,
+        })
     }
 }
 
@@ -107,7 +114,12 @@ mod tests {
         let mut hold = budget.hold(30).unwrap();
         hold.grow(30).unwrap();
         let error = budget.take(1).unwrap_err();
-        assert!(error.to_string().contains("raise `[limits] memory` of this hook (now 100 B)"), "{error}");
+        assert!(
+            error
+                .to_string()
+                .contains("raise `[limits] memory` of this hook (now 100 B)"),
+            "{error}"
+        );
         assert!(hold.grow(1).is_err());
         drop(hold);
         budget.take(60).unwrap();

@@ -103,7 +103,10 @@ impl RefusalLog {
         if kinds.all.len() >= KINDS_MAX && !kinds.all.contains_key(&key) {
             kinds.forget_one();
         }
-        let kind = kinds.all.entry(key).or_insert_with(|| Kind::new(refused.at.clone(), now));
+        let kind = kinds
+            .all
+            .entry(key)
+            .or_insert_with(|| Kind::new(refused.at.clone(), now));
         kind.count += 1;
         if kind.kept.len() >= KEPT_MAX {
             kind.kept.pop_front();
@@ -115,7 +118,9 @@ impl RefusalLog {
     /// How many lines of this hook and reason were held back; the next ones are logged again.
     pub fn take_suppressed(&self, hook: &str, reason: &'static str, now: Instant) -> u64 {
         let mut kinds = self.lock();
-        let Some(kind) = kinds.all.get_mut(&(hook.to_owned(), reason)) else { return 0 };
+        let Some(kind) = kinds.all.get_mut(&(hook.to_owned(), reason)) else {
+            return 0;
+        };
         kind.window = now;
         kind.lines = 0;
         std::mem::take(&mut kind.suppressed)
@@ -128,7 +133,14 @@ impl RefusalLog {
         for kind in kinds.all.values() {
             for (number, request) in &kind.kept {
                 let (count, first_at) = (kind.count, kind.first_at.clone());
-                all.push((*number, KeptRefusal { request: request.clone(), count, first_at }));
+                all.push((
+                    *number,
+                    KeptRefusal {
+                        request: request.clone(),
+                        count,
+                        first_at,
+                    },
+                ));
             }
         }
         drop(kinds);
@@ -138,7 +150,9 @@ impl RefusalLog {
     }
 
     fn lock(&self) -> MutexGuard<'_, Kinds> {
-        self.kinds.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+        self.kinds
+            .lock()
+            .unwrap_or_else(|poisoned| poisoned.into_inner())
     }
 }
 
@@ -147,7 +161,11 @@ impl RefusalLog {
 impl Kinds {
     fn forget_one(&mut self) {
         let last = |kind: &Kind| kind.kept.back().map(|(number, _)| *number);
-        let quiet = self.all.iter().min_by_key(|(_, kind)| last(kind)).map(|(key, _)| key.clone());
+        let quiet = self
+            .all
+            .iter()
+            .min_by_key(|(_, kind)| last(kind))
+            .map(|(key, _)| key.clone());
         if let Some(key) = quiet {
             self.all.remove(&key);
         }
@@ -158,7 +176,14 @@ impl Kinds {
 
 impl Kind {
     fn new(first_at: String, now: Instant) -> Kind {
-        Kind { count: 0, first_at, kept: VecDeque::new(), window: now, lines: 0, suppressed: 0 }
+        Kind {
+            count: 0,
+            first_at,
+            kept: VecDeque::new(),
+            window: now,
+            lines: 0,
+            suppressed: 0,
+        }
     }
 
     fn decide(&mut self, now: Instant) -> LogDecision {
@@ -171,7 +196,11 @@ impl Kind {
             return LogDecision::Write;
         }
         self.suppressed += 1;
-        if self.suppressed == 1 { LogDecision::SuppressFirst } else { LogDecision::Suppress }
+        if self.suppressed == 1 {
+            LogDecision::SuppressFirst
+        } else {
+            LogDecision::Suppress
+        }
     }
 }
 
@@ -208,15 +237,24 @@ mod tests {
         }
         let last = log.last();
         assert_eq!(last.len(), KEPT_MAX + 1);
-        assert_eq!((last[0].request.detail.as_str(), last[0].count), ("4999", 5_000));
-        assert_eq!((last[KEPT_MAX].request.detail.as_str(), last[KEPT_MAX].count), ("first", 1));
+        assert_eq!(
+            (last[0].request.detail.as_str(), last[0].count),
+            ("4999", 5_000)
+        );
+        assert_eq!(
+            (last[KEPT_MAX].request.detail.as_str(), last[KEPT_MAX].count),
+            ("first", 1)
+        );
     }
 
     #[test]
     fn the_number_of_kinds_is_bounded() {
         let log = RefusalLog::default();
         for number in 0..2 * KINDS_MAX {
-            log.record(refused(&format!("hook{number}"), "closed", &"x".repeat(10_000)), Instant::now());
+            log.record(
+                refused(&format!("hook{number}"), "closed", &"x".repeat(10_000)),
+                Instant::now(),
+            );
         }
         let last = log.last();
         assert_eq!(last.len(), KINDS_MAX);
@@ -228,16 +266,31 @@ mod tests {
     fn lines_beyond_a_few_are_counted() {
         let log = RefusalLog::default();
         let start = Instant::now();
-        let record = |after: u64| log.record(refused("a", "closed", ""), start + Duration::from_secs(after));
+        let record = |after: u64| {
+            log.record(
+                refused("a", "closed", ""),
+                start + Duration::from_secs(after),
+            )
+        };
         for _ in 0..LINES_MAX {
             assert_eq!(record(1), LogDecision::Write);
         }
         assert_eq!(
             [record(2), record(2), record(30)],
-            [LogDecision::SuppressFirst, LogDecision::Suppress, LogDecision::Suppress]
+            [
+                LogDecision::SuppressFirst,
+                LogDecision::Suppress,
+                LogDecision::Suppress
+            ]
         );
-        assert_eq!(log.take_suppressed("a", "closed", start + Duration::from_secs(31)), 3);
+        assert_eq!(
+            log.take_suppressed("a", "closed", start + Duration::from_secs(31)),
+            3
+        );
         assert_eq!(record(31), LogDecision::Write);
-        assert_eq!(log.take_suppressed("a", "closed", start + Duration::from_secs(32)), 0);
+        assert_eq!(
+            log.take_suppressed("a", "closed", start + Duration::from_secs(32)),
+            0
+        );
     }
 }

@@ -33,7 +33,9 @@ impl RetrySpec {
         let grown = self.first.as_secs_f64() * self.factor.powi(steps);
         let capped = grown.min(self.max.as_secs_f64());
         let spread = 1.0 + self.jitter * (2.0 * chance - 1.0);
-        Some(Duration::from_secs_f64((capped * spread).min(self.max.as_secs_f64())))
+        Some(Duration::from_secs_f64(
+            (capped * spread).min(self.max.as_secs_f64()),
+        ))
     }
 }
 
@@ -57,14 +59,26 @@ mod tests {
 
     #[test]
     fn pauses_grow_to_the_ceiling_and_end() {
-        let spec = RetrySpec { attempts: 5, max: S(60), ..RetrySpec::default() };
-        let pauses: Vec<_> = (1..=5).map(|number| spec.pause(number, None, 0.5)).collect();
-        assert_eq!(pauses, [Some(S(5)), Some(S(15)), Some(S(45)), Some(S(60)), None]);
+        let spec = RetrySpec {
+            attempts: 5,
+            max: S(60),
+            ..RetrySpec::default()
+        };
+        let pauses: Vec<_> = (1..=5)
+            .map(|number| spec.pause(number, None, 0.5))
+            .collect();
+        assert_eq!(
+            pauses,
+            [Some(S(5)), Some(S(15)), Some(S(45)), Some(S(60)), None]
+        );
     }
 
     #[test]
     fn jitter_stays_within_its_share_and_below_the_ceiling() {
-        let spec = RetrySpec { max: S(16), ..RetrySpec::default() };
+        let spec = RetrySpec {
+            max: S(16),
+            ..RetrySpec::default()
+        };
         assert_eq!(spec.pause(1, None, 0.0), Some(S(4)));
         assert_eq!(spec.pause(1, None, 1.0), Some(S(6)));
         assert_eq!(spec.pause(2, None, 1.0), Some(S(16)));
@@ -72,10 +86,17 @@ mod tests {
 
     #[test]
     fn a_hint_is_held_between_floor_and_ceiling() {
-        let spec = RetrySpec { max: S(100), ..RetrySpec::default() };
+        let spec = RetrySpec {
+            max: S(100),
+            ..RetrySpec::default()
+        };
         for (hint, pause) in [(0, 5), (7, 7), (1000, 100)] {
             assert_eq!(spec.pause(1, Some(S(hint)), 0.0), Some(S(pause)));
         }
-        assert_eq!(spec.pause(8, Some(S(7)), 0.0), None, "a hint adds no attempts");
+        assert_eq!(
+            spec.pause(8, Some(S(7)), 0.0),
+            None,
+            "a hint adds no attempts"
+        );
     }
 }

@@ -152,7 +152,10 @@ pub enum Place {
 
 /// One piece of what is signed.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-#[serde(untagged, expecting = "text, a token such as \"{body}\", or a list of them that may be absent as a whole")]
+#[serde(
+    untagged,
+    expecting = "text, a token such as \"{body}\", or a list of them that may be absent as a whole"
+)]
 pub enum PayloadPiece {
     /// Literal text, or a token in braces.
     One(String),
@@ -390,21 +393,29 @@ impl ConfigValue {
 }
 
 impl<'de> Deserialize<'de> for FromAddresses {
-    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<FromAddresses, D::Error> {
+    fn deserialize<D: serde::Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<FromAddresses, D::Error> {
         #[derive(Deserialize)]
-        #[serde(untagged, expecting = "a list of address ranges such as [\"192.0.2.0/24\"], or \"provider\"")]
+        #[serde(
+            untagged,
+            expecting = "a list of address ranges such as [\"192.0.2.0/24\"], or \"provider\""
+        )]
         enum Typed {
             Word(String),
             Ranges(Vec<String>),
         }
         match Typed::deserialize(deserializer)? {
             Typed::Word(word) if word == "provider" => Ok(FromAddresses::Provider),
-            Typed::Word(word) => Ok(FromAddresses::Ranges(vec![address_range(&word).map_err(D::Error::custom)?])),
+            Typed::Word(word) => Ok(FromAddresses::Ranges(vec![
+                address_range(&word).map_err(D::Error::custom)?,
+            ])),
             Typed::Ranges(texts) if texts.is_empty() => Err(D::Error::custom(
                 "an empty list would refuse every caller: write a range, or leave from_addresses out",
             )),
             Typed::Ranges(texts) => {
-                let ranges: Result<_, String> = texts.iter().map(|text| address_range(text)).collect();
+                let ranges: Result<_, String> =
+                    texts.iter().map(|text| address_range(text)).collect();
                 Ok(FromAddresses::Ranges(ranges.map_err(D::Error::custom)?))
             }
         }
@@ -425,14 +436,22 @@ impl PayloadPiece {
 
 /// A range of addresses in CIDR notation; an address alone is a range of one.
 pub fn address_range(text: &str) -> Result<IpNet, String> {
-    let range = text.parse::<IpNet>().or_else(|_| text.parse::<std::net::IpAddr>().map(IpNet::from));
-    let wrong = |_| format!("`{}` is no range of addresses: write it as 192.0.2.0/24", text.escape_debug());
+    let range = text
+        .parse::<IpNet>()
+        .or_else(|_| text.parse::<std::net::IpAddr>().map(IpNet::from));
+    let wrong = |_| {
+        format!(
+            "`{}` is no range of addresses: write it as 192.0.2.0/24",
+            text.escape_debug()
+        )
+    };
     let range = range.map(|range| range.trunc()).map_err(wrong)?;
     match range {
         // Addresses are compared as IPv4 where they are: such a range would take nobody.
-        IpNet::V6(v6) if v6.addr().to_ipv4_mapped().is_some() => {
-            Err(format!("`{}` is a range of IPv4: write it as 192.0.2.0/24", text.escape_debug()))
-        }
+        IpNet::V6(v6) if v6.addr().to_ipv4_mapped().is_some() => Err(format!(
+            "`{}` is a range of IPv4: write it as 192.0.2.0/24",
+            text.escape_debug()
+        )),
         _ => Ok(range),
     }
 }
@@ -445,7 +464,10 @@ impl From<&str> for PayloadPiece {
 
 fn secrets<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Vec<SecretRef>, D::Error> {
     #[derive(Deserialize)]
-    #[serde(untagged, expecting = "a secret reference such as \"env:NAME\", or a list of them")]
+    #[serde(
+        untagged,
+        expecting = "a secret reference such as \"env:NAME\", or a list of them"
+    )]
     enum OneOrMany {
         One(String),
         Many(Vec<String>),
@@ -454,12 +476,20 @@ fn secrets<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Vec<Secr
         OneOrMany::One(text) => vec![text],
         OneOrMany::Many(texts) => texts,
     };
-    texts.iter().map(|text| text.parse().map_err(D::Error::custom)).collect()
+    texts
+        .iter()
+        .map(|text| text.parse().map_err(D::Error::custom))
+        .collect()
 }
 
-fn places<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<Vec<Place>>, D::Error> {
+fn places<'de, D: serde::Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<Vec<Place>>, D::Error> {
     #[derive(Deserialize)]
-    #[serde(untagged, expecting = "a place such as { header = \"NAME\" }, or a list of them")]
+    #[serde(
+        untagged,
+        expecting = "a place such as { header = \"NAME\" }, or a list of them"
+    )]
     enum OneOrMany {
         One(Place),
         Many(Vec<Place>),
@@ -471,8 +501,14 @@ fn places<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<Ve
 }
 
 /// A duration with its unit, such as `"5m"`; for `deserialize_with`.
-pub fn span<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<Duration>, D::Error> {
+pub fn span<'de, D: serde::Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<Duration>, D::Error> {
     let text = String::deserialize(deserializer)?;
-    let wrong = |_| D::Error::custom(format!("`{text}` is not a time: write it with its unit, such as \"5m\""));
+    let wrong = |_| {
+        D::Error::custom(format!(
+            "`{text}` is not a time: write it with its unit, such as \"5m\""
+        ))
+    };
     humantime::parse_duration(&text).map(Some).map_err(wrong)
 }

@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use super::scheme::{JwtSpec, KeySetSpec, ListSpec, LookupSpec, MessageSignatureSpec, TimeSpec, VerifySpec};
+use super::scheme::{
+    JwtSpec, KeySetSpec, ListSpec, LookupSpec, MessageSignatureSpec, TimeSpec, VerifySpec,
+};
 
 /// A table whose absent fields are filled from another table of the same kind.
 trait Merge {
@@ -25,7 +27,9 @@ impl VerifySpec {
         let lower_algorithm = lower.algorithm.filter(|_| self.methods.is_none());
         let lower_methods = lower.methods.filter(|_| self.algorithm.is_none());
         // Alternatives belong to the payload beside them.
-        let lower_alternatives = lower.payload_alternatives.filter(|_| self.payload.is_none());
+        let lower_alternatives = lower
+            .payload_alternatives
+            .filter(|_| self.payload.is_none());
         VerifySpec {
             provider: self.provider,
             scheme: self.scheme.or(lower.scheme),
@@ -110,13 +114,20 @@ impl Merge for JwtSpec {
 
 impl Merge for KeySetSpec {
     fn merge(self, lower: KeySetSpec) -> KeySetSpec {
-        KeySetSpec { url: self.url.or(lower.url), id: self.id.or(lower.id) }
+        KeySetSpec {
+            url: self.url.or(lower.url),
+            id: self.id.or(lower.id),
+        }
     }
 }
 
 impl Merge for LookupSpec {
     fn merge(self, lower: LookupSpec) -> LookupSpec {
-        LookupSpec { url: self.url.or(lower.url), body: self.body.merge(lower.body), key: self.key.or(lower.key) }
+        LookupSpec {
+            url: self.url.or(lower.url),
+            body: self.body.merge(lower.body),
+            key: self.key.or(lower.key),
+        }
     }
 }
 
@@ -126,7 +137,11 @@ impl Merge for MessageSignatureSpec {
             components: self.components.or(lower.components),
             label: self.label.or(lower.label),
             tag: self.tag.or(lower.tag),
-            key_ids: if self.key_ids.is_empty() { lower.key_ids } else { self.key_ids },
+            key_ids: if self.key_ids.is_empty() {
+                lower.key_ids
+            } else {
+                self.key_ids
+            },
         }
     }
 }
@@ -195,15 +210,31 @@ mod tests {
                 "jwt = { lookup = { url = \"https://a.example\" } }",
                 "jwt = { jwks = \"https://b.example\" }",
             ),
-            ("methods = [\"sha1\"]", "algorithm = \"hmac-sha256\"\nprefix = \"sha256=\"", "methods = [\"sha1\"]"),
-            ("algorithm = \"hmac-sha1\"", "methods = [\"sha256\"]", "algorithm = \"hmac-sha1\""),
+            (
+                "methods = [\"sha1\"]",
+                "algorithm = \"hmac-sha256\"\nprefix = \"sha256=\"",
+                "methods = [\"sha1\"]",
+            ),
+            (
+                "algorithm = \"hmac-sha1\"",
+                "methods = [\"sha256\"]",
+                "algorithm = \"hmac-sha1\"",
+            ),
             (
                 "payload = [\"{body}\"]",
                 "payload = [\"{id}\"]\npayload_alternatives = [[\"{body}\", [\"{query:a}\"]]]",
                 "payload = [\"{body}\"]",
             ),
-            ("config = { a = \"2\" }", "config = { a = \"1\", b = \"1\" }", "config = { a = \"2\", b = \"1\" }"),
-            ("url = \"https://a.example/x\"", "public_url = \"https://b.example\"", "url = \"https://a.example/x\""),
+            (
+                "config = { a = \"2\" }",
+                "config = { a = \"1\", b = \"1\" }",
+                "config = { a = \"2\", b = \"1\" }",
+            ),
+            (
+                "url = \"https://a.example/x\"",
+                "public_url = \"https://b.example\"",
+                "url = \"https://a.example/x\"",
+            ),
         ] {
             assert_eq!(merged(upper, lower), table(both), "{upper} over {lower}");
         }
@@ -211,7 +242,10 @@ mod tests {
 
     #[test]
     fn lists_are_replaced_as_a_whole() {
-        let both = merged("payload = [\"{body}\"]", "payload = [\"{timestamp}\", \"{body}\"]");
+        let both = merged(
+            "payload = [\"{body}\"]",
+            "payload = [\"{timestamp}\", \"{body}\"]",
+        );
         assert_eq!(both, table("payload = [\"{body}\"]"));
         assert_eq!(merged("", "secret = \"env:S\"").secret, []);
     }

@@ -91,7 +91,10 @@ pub struct SecretAges {
 
 impl Default for SecretAges {
     fn default() -> SecretAges {
-        SecretAges { refresh: Duration::from_secs(300), keep: Duration::from_secs(12 * 3600) }
+        SecretAges {
+            refresh: Duration::from_secs(300),
+            keep: Duration::from_secs(12 * 3600),
+        }
     }
 }
 
@@ -191,18 +194,28 @@ impl RemoteSecret {
     pub fn is_token(&self) -> bool {
         matches!(
             self,
-            RemoteSecret::GcpToken { .. } | RemoteSecret::GcpIdToken { .. } | RemoteSecret::OAuth2Client { .. }
+            RemoteSecret::GcpToken { .. }
+                | RemoteSecret::GcpIdToken { .. }
+                | RemoteSecret::OAuth2Client { .. }
         )
     }
 
     /// None where the scheme is none of these.
     fn parse(scheme: &str, rest: &str) -> Option<Result<RemoteSecret, String>> {
         let segments = |text: &str| text.split('/').map(str::to_owned).collect::<Vec<_>>();
-        let is_plain = rest.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"/-_.@#:+=".contains(&byte));
+        let is_plain = rest
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || b"/-_.@#:+=".contains(&byte));
         if ["gcp-secret", "gcp-kms", "vault", "aws-secret"].contains(&scheme)
-            && (!is_plain || rest.split('@').next().is_some_and(|name| name.contains("..")))
+            && (!is_plain
+                || rest
+                    .split('@')
+                    .next()
+                    .is_some_and(|name| name.contains("..")))
         {
-            return Some(Err(format!("`{scheme}:` names hold letters, digits and `/-_.@#:+=` only")));
+            return Some(Err(format!(
+                "`{scheme}:` names hold letters, digits and `/-_.@#:+=` only"
+            )));
         }
         let parsed = match scheme {
             "gcp-secret" => match &segments(rest)[..] {
@@ -246,10 +259,19 @@ impl fmt::Display for RemoteSecret {
             RemoteSecret::GcpKms { key, path } => write!(f, "gcp-kms:{key}@{}", path.display()),
             RemoteSecret::Vault { mount, path, field } => write!(f, "vault:{mount}/{path}#{field}"),
             RemoteSecret::AwsSecret { id, field: None } => write!(f, "aws-secret:{id}"),
-            RemoteSecret::AwsSecret { id, field: Some(field) } => write!(f, "aws-secret:{id}#{field}"),
+            RemoteSecret::AwsSecret {
+                id,
+                field: Some(field),
+            } => write!(f, "aws-secret:{id}#{field}"),
             RemoteSecret::GcpToken { scope, .. } => write!(f, "google access token for {scope}"),
-            RemoteSecret::GcpIdToken { audience, .. } => write!(f, "google ID token for {audience}"),
-            RemoteSecret::OAuth2Client { token_url, client_id, .. } => {
+            RemoteSecret::GcpIdToken { audience, .. } => {
+                write!(f, "google ID token for {audience}")
+            }
+            RemoteSecret::OAuth2Client {
+                token_url,
+                client_id,
+                ..
+            } => {
                 write!(f, "access token of {client_id} from {token_url}")
             }
         }
@@ -300,7 +322,11 @@ mod tests {
             ("s\r", "s\r"),
             (" s ", " s "),
         ] {
-            assert_eq!(Secret::without_line_end(held.into()).expose(), secret.as_bytes(), "{held:?}");
+            assert_eq!(
+                Secret::without_line_end(held.into()).expose(),
+                secret.as_bytes(),
+                "{held:?}"
+            );
         }
     }
 
@@ -312,9 +338,18 @@ mod tests {
     #[test]
     fn remote_references_are_read_and_mistakes_say_what_to_write() {
         for (text, shown) in [
-            ("gcp-secret:projects/p/secrets/s", "gcp-secret:projects/p/secrets/s/versions/latest"),
-            ("gcp-secret:projects/p/secrets/s/versions/3", "gcp-secret:projects/p/secrets/s/versions/3"),
-            ("vault:secret/hooks/github#token", "vault:secret/hooks/github#token"),
+            (
+                "gcp-secret:projects/p/secrets/s",
+                "gcp-secret:projects/p/secrets/s/versions/latest",
+            ),
+            (
+                "gcp-secret:projects/p/secrets/s/versions/3",
+                "gcp-secret:projects/p/secrets/s/versions/3",
+            ),
+            (
+                "vault:secret/hooks/github#token",
+                "vault:secret/hooks/github#token",
+            ),
             ("aws-secret:prod/github", "aws-secret:prod/github"),
             (
                 "aws-secret:arn:aws:secretsmanager:eu-west-1:1:secret:x-1#key",
@@ -330,7 +365,10 @@ mod tests {
             ("aws-secret:", "aws-secret:NAME"),
             ("vault:secret/../sys#x", "letters, digits"),
         ] {
-            assert!(text.parse::<SecretRef>().unwrap_err().contains(words), "{text}");
+            assert!(
+                text.parse::<SecretRef>().unwrap_err().contains(words),
+                "{text}"
+            );
         }
     }
 

@@ -33,20 +33,37 @@ const NODE_VARIABLES: &str = "LANDFALL";
 const VAULT_TOKEN: &str = "VAULT_TOKEN";
 /// Views of the kernel. `/proc/self/environ` would give every variable away.
 const SYSTEM_PATHS: [&str; 3] = ["/proc", "/sys", "/dev"];
-const SOURCES: [&str; 7] = ["env", "file", "gcp-secret", "gcp-kms", "vault", "aws-secret", "google"];
-const FORM: &str = "write a secret reference such as \"env:HOOK_*\", \"file:/run/secrets/\" or \"google:*\"";
+const SOURCES: [&str; 7] = [
+    "env",
+    "file",
+    "gcp-secret",
+    "gcp-kms",
+    "vault",
+    "aws-secret",
+    "google",
+];
+const FORM: &str =
+    "write a secret reference such as \"env:HOOK_*\", \"file:/run/secrets/\" or \"google:*\"";
 
 // === impl SecretPattern ===
 
 impl SecretPattern {
     fn covers(&self, text: &str) -> bool {
-        if self.is_prefix { text.starts_with(&self.text) } else { text == self.text }
+        if self.is_prefix {
+            text.starts_with(&self.text)
+        } else {
+            text == self.text
+        }
     }
 
     /// The directory that its files are in.
     fn directory(&self) -> Option<&Path> {
         let (directory, _) = self.text.strip_prefix("file:")?.rsplit_once('/')?;
-        Some(Path::new(if directory.is_empty() { "/" } else { directory }))
+        Some(Path::new(if directory.is_empty() {
+            "/"
+        } else {
+            directory
+        }))
     }
 }
 
@@ -56,24 +73,38 @@ impl FromStr for SecretPattern {
     fn from_str(typed: &str) -> Result<SecretPattern, String> {
         let without_star = typed.strip_suffix('*');
         let text = without_star.unwrap_or(typed);
-        let source = text.split_once(':').filter(|(source, _)| SOURCES.contains(source));
+        let source = text
+            .split_once(':')
+            .filter(|(source, _)| SOURCES.contains(source));
         let Some((source, rest)) = source.filter(|(_, rest)| !rest.contains('*')) else {
-            return Err(format!("`{typed}` in secrets.allow: {FORM}, with a star only at the end"));
+            return Err(format!(
+                "`{typed}` in secrets.allow: {FORM}, with a star only at the end"
+            ));
         };
         if rest.is_empty() && without_star.is_none() {
             return Err(format!("`{typed}` in secrets.allow: {FORM}"));
         }
-        let is_plain_path = rest.starts_with('/') && plain(Path::new(rest)).join("") == Path::new(rest).join("");
+        let is_plain_path =
+            rest.starts_with('/') && plain(Path::new(rest)).join("") == Path::new(rest).join("");
         if source == "file" && !rest.is_empty() && !is_plain_path {
-            return Err(format!("`{typed}` in secrets.allow: write the whole path, such as \"file:/run/secrets/\""));
+            return Err(format!(
+                "`{typed}` in secrets.allow: write the whole path, such as \"file:/run/secrets/\""
+            ));
         }
-        Ok(SecretPattern { text: text.into(), is_prefix: without_star.is_some() || text.ends_with('/') })
+        Ok(SecretPattern {
+            text: text.into(),
+            is_prefix: without_star.is_some() || text.ends_with('/'),
+        })
     }
 }
 
 impl fmt::Display for SecretPattern {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let star = if self.is_prefix && !self.text.ends_with('/') { "*" } else { "" };
+        let star = if self.is_prefix && !self.text.ends_with('/') {
+            "*"
+        } else {
+            ""
+        };
         write!(f, "{}{star}", self.text)
     }
 }
@@ -83,20 +114,33 @@ impl fmt::Display for SecretPattern {
 impl SecretGrant {
     /// Why a hook file may not name this secret. Paths are absolute.
     pub fn check(&self, reference: &SecretRef) -> Result<(), String> {
-        parts(reference).iter().try_for_each(|part| self.check_part(part))
+        parts(reference)
+            .iter()
+            .try_for_each(|part| self.check_part(part))
     }
 
     /// Why the file of `reference` may not be read: where symbolic links lead counts too. `real` is the path without links;
     /// `resolve` gives the same for other paths.
-    pub fn check_file(&self, path: &Path, real: &Path, resolve: impl Fn(&Path) -> PathBuf) -> Result<(), String> {
+    pub fn check_file(
+        &self,
+        path: &Path,
+        real: &Path,
+        resolve: impl Fn(&Path) -> PathBuf,
+    ) -> Result<(), String> {
         let (written, leads_to) = (file_text(path), file_text(real));
-        let is_of_hooks = self.hooks_path.as_ref().is_some_and(|path| real.starts_with(resolve(path)));
+        let is_of_hooks = self
+            .hooks_path
+            .as_ref()
+            .is_some_and(|path| real.starts_with(resolve(path)));
         let is_below = |own: &PathBuf| real.starts_with(resolve(own)) && !is_of_hooks;
         let own_files = self.own.iter().filter_map(|own| match own {
             SecretRef::File(path) => Some(path),
             _ => None,
         });
-        if own_files.chain(&self.own_paths).any(is_below) && !self.is_listed(&leads_to) && !self.is_listed(&written) {
+        if own_files.chain(&self.own_paths).any(is_below)
+            && !self.is_listed(&leads_to)
+            && !self.is_listed(&written)
+        {
             return Err(of_the_node(&leads_to));
         }
 
@@ -110,9 +154,16 @@ impl SecretGrant {
             Some(directory) => pattern.covers(&written) && real.starts_with(resolve(directory)),
             None => pattern.covers(&written),
         };
-        match patterns.iter().any(|pattern| stays_inside(pattern) || pattern.covers(&leads_to)) {
+        match patterns
+            .iter()
+            .any(|pattern| stays_inside(pattern) || pattern.covers(&leads_to))
+        {
             true => Ok(()),
-            false => Err(format!("`{written}` leads to {}, and {}", real.display(), not_listed(&leads_to))),
+            false => Err(format!(
+                "`{written}` leads to {}, and {}",
+                real.display(),
+                not_listed(&leads_to)
+            )),
         }
     }
 
@@ -134,7 +185,11 @@ impl SecretGrant {
             Some(patterns) => patterns.iter().any(|pattern| pattern.covers(&text)),
             None => !matches!(part, SecretRef::File(path) if is_of_system(&plain(path))),
         };
-        if is_allowed { Ok(()) } else { Err(not_listed(&text)) }
+        if is_allowed {
+            Ok(())
+        } else {
+            Err(not_listed(&text))
+        }
     }
 
     fn is_own(&self, part: &SecretRef, text: &str) -> bool {
@@ -150,12 +205,20 @@ impl SecretGrant {
             SecretRef::File(path) => is_node_file(path),
             SecretRef::Remote(_) => false,
         };
-        is_named || self.own.iter().flat_map(parts).any(|own| any_version(&self::text(&own)) == any_version(text))
+        is_named
+            || self
+                .own
+                .iter()
+                .flat_map(parts)
+                .any(|own| any_version(&self::text(&own)) == any_version(text))
     }
 
     /// Word for word, not by its beginning.
     fn is_listed(&self, text: &str) -> bool {
-        self.allow.iter().flatten().any(|pattern| !pattern.is_prefix && pattern.text == text)
+        self.allow
+            .iter()
+            .flatten()
+            .any(|pattern| !pattern.is_prefix && pattern.text == text)
     }
 }
 
@@ -181,7 +244,12 @@ fn parts(reference: &SecretRef) -> Vec<SecretRef> {
     match reference {
         SecretRef::Remote(RemoteSecret::OAuth2Client { client_secret, .. }) => parts(client_secret),
         SecretRef::Remote(
-            RemoteSecret::GcpToken { key: Some(path), .. } | RemoteSecret::GcpIdToken { key: Some(path), .. },
+            RemoteSecret::GcpToken {
+                key: Some(path), ..
+            }
+            | RemoteSecret::GcpIdToken {
+                key: Some(path), ..
+            },
         ) => vec![SecretRef::File(path.clone())],
         other => vec![other.clone()],
     }
@@ -191,9 +259,13 @@ fn parts(reference: &SecretRef) -> Vec<SecretRef> {
 fn text(reference: &SecretRef) -> String {
     match reference {
         SecretRef::File(path) => file_text(path),
-        SecretRef::Remote(RemoteSecret::GcpKms { key, path }) => format!("gcp-kms:{key}@{}", plain(path).display()),
+        SecretRef::Remote(RemoteSecret::GcpKms { key, path }) => {
+            format!("gcp-kms:{key}@{}", plain(path).display())
+        }
         SecretRef::Remote(RemoteSecret::GcpToken { scope, .. }) => format!("google:{scope}"),
-        SecretRef::Remote(RemoteSecret::GcpIdToken { audience, .. }) => format!("google:{audience}"),
+        SecretRef::Remote(RemoteSecret::GcpIdToken { audience, .. }) => {
+            format!("google:{audience}")
+        }
         other => other.to_string(),
     }
 }
@@ -228,8 +300,14 @@ mod tests {
     use super::*;
 
     fn grant(patterns: &[&str]) -> SecretGrant {
-        let allow = patterns.iter().map(|pattern| pattern.parse().unwrap()).collect();
-        SecretGrant { allow: Some(allow), ..SecretGrant::default() }
+        let allow = patterns
+            .iter()
+            .map(|pattern| pattern.parse().unwrap())
+            .collect();
+        SecretGrant {
+            allow: Some(allow),
+            ..SecretGrant::default()
+        }
     }
 
     fn reference(text: &str) -> SecretRef {
@@ -238,7 +316,13 @@ mod tests {
 
     #[test]
     fn only_listed_secrets_are_granted() {
-        let grant = grant(&["env:HOOK_*", "file:/run/secrets/", "env:ONE", "vault:kv/hooks/*", "file:/etc/hook-*"]);
+        let grant = grant(&[
+            "env:HOOK_*",
+            "file:/run/secrets/",
+            "env:ONE",
+            "vault:kv/hooks/*",
+            "file:/etc/hook-*",
+        ]);
         for (text, is_granted) in [
             ("env:HOOK_A", true),
             ("env:HOOK_", true),
@@ -265,12 +349,20 @@ mod tests {
             assert_eq!(grant.check(&reference(text)).is_ok(), is_granted, "{text}");
         }
         let why = grant.check(&reference("env:HOME")).unwrap_err();
-        assert!(why.contains("`env:HOME`") && why.contains("secrets.allow"), "{why}");
+        assert!(
+            why.contains("`env:HOME`") && why.contains("secrets.allow"),
+            "{why}"
+        );
     }
 
     #[test]
     fn own_secrets_are_refused_by_default() {
-        let own = ["env:ADMIN", "file:/etc/landfall/db", "gcp-secret:projects/p/secrets/s", "vault:kv/node#key"];
+        let own = [
+            "env:ADMIN",
+            "file:/etc/landfall/db",
+            "gcp-secret:projects/p/secrets/s",
+            "vault:kv/node#key",
+        ];
         let mut grant = SecretGrant {
             allow: None,
             own: own.map(reference).into(),
@@ -289,17 +381,34 @@ mod tests {
             "gcp-secret:projects/p/secrets/s/versions/3",
             "vault:kv/node#key",
         ];
-        for (allow, text) in [None, Some("env:*"), Some("file:/"), Some("gcp-secret:*"), Some("vault:*")]
-            .into_iter()
-            .flat_map(|allow| refused.map(|text| (allow, text)))
+        for (allow, text) in [
+            None,
+            Some("env:*"),
+            Some("file:/"),
+            Some("gcp-secret:*"),
+            Some("vault:*"),
+        ]
+        .into_iter()
+        .flat_map(|allow| refused.map(|text| (allow, text)))
         {
             grant.allow = allow.map(|pattern| vec![pattern.parse().unwrap()]);
-            assert!(grant.check(&reference(text)).is_err(), "{text} with {allow:?}");
+            assert!(
+                grant.check(&reference(text)).is_err(),
+                "{text} with {allow:?}"
+            );
         }
         grant.allow = None;
         let why = grant.check(&reference("env:ADMIN")).unwrap_err();
-        assert!(why.contains("belongs to the node itself") && why.contains("secrets.allow"), "{why}");
-        for text in ["env:HOOK", "file:/etc/landfall/hook", "file:/var/lib/landfall/secrets/a", "vault:kv/node#other"] {
+        assert!(
+            why.contains("belongs to the node itself") && why.contains("secrets.allow"),
+            "{why}"
+        );
+        for text in [
+            "env:HOOK",
+            "file:/etc/landfall/hook",
+            "file:/var/lib/landfall/secrets/a",
+            "vault:kv/node#other",
+        ] {
             assert_eq!(grant.check(&reference(text)), Ok(()), "{text}");
         }
         grant.allow = Some(vec!["env:ADMIN".parse().unwrap()]);
@@ -309,7 +418,12 @@ mod tests {
     #[test]
     fn views_of_the_kernel_are_refused() {
         let grant = SecretGrant::default();
-        for text in ["file:/proc/self/environ", "file:/tmp/../proc/1/environ", "file:/dev/stdin", "file:/sys/x"] {
+        for text in [
+            "file:/proc/self/environ",
+            "file:/tmp/../proc/1/environ",
+            "file:/dev/stdin",
+            "file:/sys/x",
+        ] {
             assert!(grant.check(&reference(text)).is_err(), "{text}");
         }
     }
@@ -317,7 +431,10 @@ mod tests {
     #[test]
     fn tokens_need_what_they_rest_on() {
         let token = |key: Option<&str>| {
-            SecretRef::Remote(RemoteSecret::GcpToken { scope: "s".into(), key: key.map(PathBuf::from) })
+            SecretRef::Remote(RemoteSecret::GcpToken {
+                scope: "s".into(),
+                key: key.map(PathBuf::from),
+            })
         };
         let client = |secret: &str| {
             let client_secret = Box::new(reference(secret));
@@ -329,9 +446,16 @@ mod tests {
             })
         };
         let files = grant(&["file:/keys/"]);
-        assert!(files.check(&token(Some("/keys/a.json"))).is_ok() && files.check(&token(Some("/k/a.json"))).is_err());
-        assert!(files.check(&token(None)).is_err() && grant(&["google:*"]).check(&token(None)).is_ok());
-        assert!(files.check(&client("file:/keys/a")).is_ok() && files.check(&client("env:A")).is_err());
+        assert!(
+            files.check(&token(Some("/keys/a.json"))).is_ok()
+                && files.check(&token(Some("/k/a.json"))).is_err()
+        );
+        assert!(
+            files.check(&token(None)).is_err() && grant(&["google:*"]).check(&token(None)).is_ok()
+        );
+        assert!(
+            files.check(&client("file:/keys/a")).is_ok() && files.check(&client("env:A")).is_err()
+        );
     }
 
     #[test]
@@ -341,14 +465,23 @@ mod tests {
             Err(_) => path.to_owned(),
         };
         let check = |grant: &SecretGrant, path: &str, real: &str| {
-            grant.check_file(Path::new(path), Path::new(real), resolve).is_ok()
+            grant
+                .check_file(Path::new(path), Path::new(real), resolve)
+                .is_ok()
         };
         let listed = grant(&["file:/var/run/secrets/", "file:/etc/hooks/a"]);
-        assert!(check(&listed, "/var/run/secrets/a", "/run/secrets/..2026/a"));
+        assert!(check(
+            &listed,
+            "/var/run/secrets/a",
+            "/run/secrets/..2026/a"
+        ));
         assert!(check(&listed, "/etc/hooks/a", "/etc/hooks/..data/a"));
         assert!(!check(&listed, "/var/run/secrets/a", "/etc/shadow"));
         assert!(!check(&listed, "/etc/hooks/a", "/etc/shadow"));
-        let open = SecretGrant { own_paths: vec!["/var/run/node".into()], ..SecretGrant::default() };
+        let open = SecretGrant {
+            own_paths: vec!["/var/run/node".into()],
+            ..SecretGrant::default()
+        };
         assert!(check(&open, "/plugins/a", "/run/other/token"));
         assert!(!check(&open, "/plugins/a", "/run/node/admin-token"));
         assert!(!check(&open, "/plugins/a", "/proc/7/environ"));
@@ -356,11 +489,27 @@ mod tests {
 
     #[test]
     fn patterns_that_grant_nothing_are_refused() {
-        for typed in ["HOOK_*", "env:", "env:A*B", "*", "file:secrets/", "file:/run/../etc/", "http://x", "env:**"] {
+        for typed in [
+            "HOOK_*",
+            "env:",
+            "env:A*B",
+            "*",
+            "file:secrets/",
+            "file:/run/../etc/",
+            "http://x",
+            "env:**",
+        ] {
             let why = typed.parse::<SecretPattern>().unwrap_err();
             assert!(why.contains(typed) && why.contains("write"), "{why}");
         }
-        for typed in ["env:A", "env:*", "file:/", "file:/run/secrets/", "file:/run/a*", "google:*"] {
+        for typed in [
+            "env:A",
+            "env:*",
+            "file:/",
+            "file:/run/secrets/",
+            "file:/run/a*",
+            "google:*",
+        ] {
             assert_eq!(typed.parse::<SecretPattern>().unwrap().to_string(), typed);
         }
     }

@@ -33,11 +33,19 @@ pub struct ComponentLimits {
 
 impl ComponentLimits {
     /// Enough for every language that was tried.
-    pub const DEFAULT: ComponentLimits =
-        ComponentLimits { instances: 64, memories: 4, tables: 16, table_elements: 20_000 };
+    pub const DEFAULT: ComponentLimits = ComponentLimits {
+        instances: 64,
+        memories: 4,
+        tables: 16,
+        table_elements: 20_000,
+    };
     /// The most of each: address space is reserved for them.
-    pub const LIMIT: ComponentLimits =
-        ComponentLimits { instances: 1000, memories: 64, tables: 256, table_elements: 1_000_000 };
+    pub const LIMIT: ComponentLimits = ComponentLimits {
+        instances: 1000,
+        memories: 64,
+        tables: 256,
+        table_elements: 1_000_000,
+    };
 }
 
 const MIB: usize = 1 << 20;
@@ -66,15 +74,21 @@ impl SizeSpec {
         provider_max: Option<u64>,
         node_bodies: usize,
     ) -> Result<Sizes, (&'static [&'static str], String)> {
-        let documented = provider_max.and_then(|bytes| usize::try_from(bytes).ok()).unwrap_or(MAX_BODY_DEFAULT);
-        let usual = documented.clamp(MAX_BODY_DEFAULT, SizeSpec::MAX_BODY_LIMIT).min(node_bodies);
+        let documented = provider_max
+            .and_then(|bytes| usize::try_from(bytes).ok())
+            .unwrap_or(MAX_BODY_DEFAULT);
+        let usual = documented
+            .clamp(MAX_BODY_DEFAULT, SizeSpec::MAX_BODY_LIMIT)
+            .min(node_bodies);
         let max_body = self.max_body.unwrap_or(usual);
         if max_body > node_bodies {
             let (body, node) = (shown(max_body), shown(node_bodies));
             let way_out = "write a smaller max_body, or raise limits.bodies of the node";
             return Err((
                 &["max_body"],
-                format!("max_body {body} is above the {node} that the node has for all bodies: {way_out}"),
+                format!(
+                    "max_body {body} is above the {node} that the node has for all bodies: {way_out}"
+                ),
             ));
         }
 
@@ -101,7 +115,10 @@ impl SizeSpec {
                     ),
                 ))
             }
-            memory => Ok(Sizes { max_body, memory: memory.unwrap_or(usual) }),
+            memory => Ok(Sizes {
+                max_body,
+                memory: memory.unwrap_or(usual),
+            }),
         }
     }
 }
@@ -124,8 +141,13 @@ mod tests {
         provider: Option<u64>,
     ) -> Result<(usize, usize), String> {
         let mib = |size: Option<usize>| size.map(|mib| mib * MIB);
-        let spec = SizeSpec { max_body: mib(max_body), memory: mib(memory) };
-        let sizes = spec.resolve(provider, 256 * MIB).map_err(|(_, message)| message)?;
+        let spec = SizeSpec {
+            max_body: mib(max_body),
+            memory: mib(memory),
+        };
+        let sizes = spec
+            .resolve(provider, 256 * MIB)
+            .map_err(|(_, message)| message)?;
         Ok((sizes.max_body / MIB, sizes.memory / MIB))
     }
 
@@ -137,7 +159,9 @@ mod tests {
         assert_eq!(resolved(None, None, Some(1 << 40)), Ok((64, 644)));
         assert_eq!(resolved(Some(2), None, Some(26_214_400)), Ok((2, 64)));
         assert_eq!(resolved(Some(26), Some(200), None), Ok((26, 200)));
-        let spec = SizeSpec::default().resolve(Some(26_214_400), 8 * MIB).unwrap();
+        let spec = SizeSpec::default()
+            .resolve(Some(26_214_400), 8 * MIB)
+            .unwrap();
         assert_eq!(spec.max_body, 8 * MIB);
     }
 
@@ -153,7 +177,12 @@ mod tests {
         );
         assert_eq!(resolved(Some(26), Some(108), None), Ok((26, 108)));
         assert_eq!(resolved(Some(5), Some(24), None), Ok((5, 24)));
-        let above = SizeSpec { max_body: Some(2 * MIB), memory: None }.resolve(None, MIB).unwrap_err();
+        let above = SizeSpec {
+            max_body: Some(2 * MIB),
+            memory: None,
+        }
+        .resolve(None, MIB)
+        .unwrap_err();
         assert_eq!(above.0, ["max_body"]);
     }
 }

@@ -63,17 +63,23 @@ impl FromStr for UrlPrefix {
     fn from_str(text: &str) -> Result<UrlPrefix, String> {
         // A password may be in it, whatever is wrong with the rest.
         if text.contains('@') {
-            return Err("a URL here carries no user or password, nor any `@`: use `[[credentials]]`".into());
+            return Err(
+                "a URL here carries no user or password, nor any `@`: use `[[credentials]]`".into(),
+            );
         }
-        let url =
-            Url::parse(text).map_err(|why| format!("`{text}` is not a URL ({why}): write `https://host/path/`"))?;
+        let url = Url::parse(text)
+            .map_err(|why| format!("`{text}` is not a URL ({why}): write `https://host/path/`"))?;
         if !matches!(url.scheme(), "http" | "https") || url.host().is_none() {
-            return Err(format!("`{text}` must begin with `https://` or `http://` and name a host"));
+            return Err(format!(
+                "`{text}` must begin with `https://` or `http://` and name a host"
+            ));
         }
         if url.query().is_some() || url.fragment().is_some() {
             // What stands behind the path may be a token.
             let path = text.split(['?', '#']).next().unwrap_or_default();
-            return Err(format!("`{path}…` must end with its path: no query, no fragment"));
+            return Err(format!(
+                "`{path}…` must end with its path: no query, no fragment"
+            ));
         }
         if text.contains('*') {
             return Err(format!(
@@ -95,7 +101,10 @@ mod tests {
     use super::*;
 
     fn covers(prefix: &str, url: &str) -> bool {
-        prefix.parse::<UrlPrefix>().unwrap().covers(&Url::parse(url).unwrap())
+        prefix
+            .parse::<UrlPrefix>()
+            .unwrap()
+            .covers(&Url::parse(url).unwrap())
     }
 
     #[test]
@@ -110,16 +119,40 @@ mod tests {
             ("https://a.example/api", "https://a.example/api", true),
             ("https://a.example/api", "https://a.example/api/x", true),
             ("https://a.example/api", "https://a.example/apix", false),
-            ("https://a.example/api/", "https://a.example/api/../secret", false),
-            ("https://a.example/api/", "https://a.example/api/%2e%2e/secret", false),
-            ("https://a.example/api/", "https://a.example/api/..%2Fsecret", false),
-            ("https://a.example/api/", "https://a.example/api/..;/secret", false),
-            ("https://a.example/api/", "https://a.example/api/%2e%2e;a=b/secret", false),
+            (
+                "https://a.example/api/",
+                "https://a.example/api/../secret",
+                false,
+            ),
+            (
+                "https://a.example/api/",
+                "https://a.example/api/%2e%2e/secret",
+                false,
+            ),
+            (
+                "https://a.example/api/",
+                "https://a.example/api/..%2Fsecret",
+                false,
+            ),
+            (
+                "https://a.example/api/",
+                "https://a.example/api/..;/secret",
+                false,
+            ),
+            (
+                "https://a.example/api/",
+                "https://a.example/api/%2e%2e;a=b/secret",
+                false,
+            ),
             ("https://a.example/api/", "https://a.example/api/x;..", true),
             ("http://127.0.0.1:9/", "http://2130706433:9/", true),
             ("http://127.0.0.1", "http://127.0.0.1.evil.example/", false),
             ("http://127.0.0.1/", "http://127.0.0.1@evil.example/", false),
-            ("http://127.0.0.1:9/", "http://127.0.0.1:9@evil.example/", false),
+            (
+                "http://127.0.0.1:9/",
+                "http://127.0.0.1:9@evil.example/",
+                false,
+            ),
             ("http://127.0.0.1", "http://127.0.0.1\\.evil.example/", true),
             ("http://localhost/", "http://localhost.evil.example/", false),
         ] {
@@ -129,12 +162,18 @@ mod tests {
 
     #[test]
     fn what_is_not_a_prefix_is_refused() {
-        for text in
-            ["a.example", "ftp://a.example/", "https://u:p@a.example/", "https://a.example/?q", "https://*.example/"]
-        {
+        for text in [
+            "a.example",
+            "ftp://a.example/",
+            "https://u:p@a.example/",
+            "https://a.example/?q",
+            "https://*.example/",
+        ] {
             assert!(text.parse::<UrlPrefix>().is_err(), "{text}");
         }
-        let error = "https//u:hunter2@a.example".parse::<UrlPrefix>().unwrap_err();
+        let error = "https//u:hunter2@a.example"
+            .parse::<UrlPrefix>()
+            .unwrap_err();
         assert!(!error.contains("hunter2"), "{error}");
     }
 }

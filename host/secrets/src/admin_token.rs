@@ -44,13 +44,18 @@ mod tests {
     #[test]
     fn token_is_made_once_and_private() {
         let dir = tempfile::tempdir().unwrap();
-        let SecretRef::File(path) = own_admin_token(dir.path()).unwrap() else { panic!("a file") };
+        let SecretRef::File(path) = own_admin_token(dir.path()).unwrap() else {
+            panic!("a file")
+        };
         let token = std::fs::read_to_string(&path).unwrap();
         assert_eq!(token.trim().len(), 2 * RANDOM_BYTES);
         std::fs::set_permissions(&path, PermissionsExt::from_mode(0o644)).unwrap();
 
         own_admin_token(dir.path()).unwrap();
         assert_eq!(std::fs::read_to_string(&path).unwrap(), token);
-        assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+        assert_eq!(
+            std::fs::metadata(&path).unwrap().permissions().mode() & 0o777,
+            0o600
+        );
     }
 }

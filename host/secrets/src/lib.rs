@@ -23,7 +23,9 @@ pub use admin_token::{admin_token_path, own_admin_token};
 pub use documents::{Ask, KeyDocuments, TokenRequest};
 
 use landfall_config::env;
-use landfall_model::{RemoteSecret, Secret, SecretAges, SecretError, SecretGrant, SecretRef, SecretSource};
+use landfall_model::{
+    RemoteSecret, Secret, SecretAges, SecretError, SecretGrant, SecretRef, SecretSource,
+};
 
 /// How soon a changed file counts.
 const REFRESH: Duration = Duration::from_secs(1);
@@ -58,7 +60,11 @@ pub struct Secrets {
 impl Secrets {
     /// `grant` says which secrets others than the node may name.
     pub fn new(ages: SecretAges, grant: SecretGrant) -> Secrets {
-        Secrets { ages, grant, ..Secrets::default() }
+        Secrets {
+            ages,
+            grant,
+            ..Secrets::default()
+        }
     }
 
     /// Reads what the node itself needs, and keeps it fresh whatever hooks come and go. Blocks for as long as that takes.
@@ -72,19 +78,25 @@ impl Secrets {
     }
 
     fn own(&self) -> MutexGuard<'_, Vec<SecretRef>> {
-        self.own.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+        self.own
+            .lock()
+            .unwrap_or_else(|poisoned| poisoned.into_inner())
     }
 
     /// Reads every source again that is due: those of this machine, or the others. Blocks for as long as they take.
     pub fn refresh(&self, remote: bool) {
         let known = self.values.load();
         let is_meant = |reference: &SecretRef| matches!(reference, SecretRef::Remote(_)) == remote;
-        let meant: Vec<_> = known.iter().filter(|(reference, _)| is_meant(reference)).collect();
-        let changed: Vec<(SecretRef, Value)> =
-            side_by_side(&meant, |(reference, old)| Some(((*reference).clone(), self.renewed(reference, old)?)))
-                .into_iter()
-                .flatten()
-                .collect();
+        let meant: Vec<_> = known
+            .iter()
+            .filter(|(reference, _)| is_meant(reference))
+            .collect();
+        let changed: Vec<(SecretRef, Value)> = side_by_side(&meant, |(reference, old)| {
+            Some(((*reference).clone(), self.renewed(reference, old)?))
+        })
+        .into_iter()
+        .flatten()
+        .collect();
         for (reference, new) in &changed {
             let old = &known[reference].now;
             match &new.now {
@@ -110,7 +122,10 @@ impl Secrets {
         loop {
             tokio::time::sleep(REFRESH).await;
             let secrets = self.clone();
-            if tokio::task::spawn_blocking(move || secrets.refresh(remote)).await.is_err() {
+            if tokio::task::spawn_blocking(move || secrets.refresh(remote))
+                .await
+                .is_err()
+            {
                 tracing::error!("reading secrets panicked: values stay as they are");
             }
         }
@@ -119,10 +134,13 @@ impl Secrets {
     /// Keeps a secret that a provider handed over, where the reference says: a file that is not there yet. Blocks shortly.
     pub fn pair(&self, reference: &SecretRef, secret: &str) -> Result<(), String> {
         let SecretRef::File(path) = reference else {
-            return Err(format!("`{reference}` is not a file: pairing needs secret = \"file:PATH\""));
+            return Err(format!(
+                "`{reference}` is not a file: pairing needs secret = \"file:PATH\""
+            ));
         };
         permit::check_path(&self.grant, path)?;
-        file::create(path, secret).map_err(|error| format!("{} cannot be written: {error}", path.display()))?;
+        file::create(path, secret)
+            .map_err(|error| format!("{} cannot be written: {error}", path.display()))?;
         self.track(std::slice::from_ref(reference));
         Ok(())
     }
@@ -132,7 +150,11 @@ impl Secrets {
         let now = Instant::now();
         let SecretRef::Remote(remote) = reference else {
             let new = self.read(reference);
-            return (new != old.now).then_some(Value { now: new, at: now, good_at: now });
+            return (new != old.now).then_some(Value {
+                now: new,
+                at: now,
+                good_at: now,
+            });
         };
         if let Ok(token) = &old.now
             && self.refused().remove(reference)
@@ -140,32 +162,60 @@ impl Secrets {
             self.remote.forget(token);
         }
         // One that is not there is asked for again soon, one that is there in its time.
-        let refresh = if remote.is_token() { self.ages.refresh.min(TOKEN_REFRESH) } else { self.ages.refresh };
-        let pause = if old.now.is_ok() { refresh } else { refresh.min(RETRY) };
+        let refresh = if remote.is_token() {
+            self.ages.refresh.min(TOKEN_REFRESH)
+        } else {
+            self.ages.refresh
+        };
+        let pause = if old.now.is_ok() {
+            refresh
+        } else {
+            refresh.min(RETRY)
+        };
         if old.at.elapsed() < pause {
             return None;
         }
         match self.read(reference) {
-            Ok(secret) => Some(Value { now: Ok(secret), at: now, good_at: now }),
+            Ok(secret) => Some(Value {
+                now: Ok(secret),
+                at: now,
+                good_at: now,
+            }),
             Err(error) if old.now.is_ok() && old.good_at.elapsed() < self.keep_for(remote) => {
                 tracing::warn!(secret = %reference, %error, "secret not refreshed: the last value serves on");
-                Some(Value { at: now, ..old.clone() })
+                Some(Value {
+                    at: now,
+                    ..old.clone()
+                })
             }
-            Err(error) => Some(Value { now: Err(error), at: now, ..old.clone() }),
+            Err(error) => Some(Value {
+                now: Err(error),
+                at: now,
+                ..old.clone()
+            }),
         }
     }
 
     fn refused(&self) -> MutexGuard<'_, HashSet<SecretRef>> {
-        self.refused.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+        self.refused
+            .lock()
+            .unwrap_or_else(|poisoned| poisoned.into_inner())
     }
 
     fn keep_for(&self, remote: &RemoteSecret) -> Duration {
-        if remote.is_token() { self.ages.keep.min(TOKEN_KEEP) } else { self.ages.keep }
+        if remote.is_token() {
+            self.ages.keep.min(TOKEN_KEEP)
+        } else {
+            self.ages.keep
+        }
     }
 
     /// A panic is an error of this secret, tried again in its time.
     fn read(&self, reference: &SecretRef) -> Result<Secret, SecretError> {
-        let panicked = |_| SecretError::Remote { reference: reference.to_string(), why: "reading it panicked".into() };
+        let panicked = |_| SecretError::Remote {
+            reference: reference.to_string(),
+            why: "reading it panicked".into(),
+        };
         std::panic::catch_unwind(AssertUnwindSafe(|| self.read_now(reference)))
             .unwrap_or_else(|panic| Err(panicked(panic)))
     }
@@ -183,19 +233,36 @@ impl Secrets {
             SecretRef::Remote(remote) => {
                 if !self.is_own(reference) {
                     let files = SecretGrant::files(reference);
-                    let checked = files.iter().try_for_each(|path| permit::check_path(&self.grant, path));
+                    let checked = files
+                        .iter()
+                        .try_for_each(|path| permit::check_path(&self.grant, path));
                     checked.map_err(SecretError::Refused)?;
                 }
-                let unreadable = |why: String| SecretError::Remote { reference: reference.to_string(), why };
+                let unreadable = |why: String| SecretError::Remote {
+                    reference: reference.to_string(),
+                    why,
+                };
                 // Only ever called on threads that may block.
-                let runtime = tokio::runtime::Handle::try_current().map_err(|_| unreadable("no executor".into()))?;
-                let within = if remote.is_token() { TOKEN_FIRST } else { Duration::MAX };
-                let fetched = runtime.block_on(async { tokio::time::timeout(within, self.remote.fetch(remote)).await });
-                fetched.unwrap_or(Err("no answer in time".into())).map_err(unreadable)?
+                let runtime = tokio::runtime::Handle::try_current()
+                    .map_err(|_| unreadable("no executor".into()))?;
+                let within = if remote.is_token() {
+                    TOKEN_FIRST
+                } else {
+                    Duration::MAX
+                };
+                let fetched = runtime.block_on(async {
+                    tokio::time::timeout(within, self.remote.fetch(remote)).await
+                });
+                fetched
+                    .unwrap_or(Err("no answer in time".into()))
+                    .map_err(unreadable)?
             }
         };
         // A key that anyone can guess: an empty file or a placeholder leaves white space, or a byte-order mark alone.
-        let text = secret.expose().strip_prefix("\u{feff}".as_bytes()).unwrap_or(secret.expose());
+        let text = secret
+            .expose()
+            .strip_prefix("\u{feff}".as_bytes())
+            .unwrap_or(secret.expose());
         match text.iter().all(u8::is_ascii_whitespace) {
             true => Err(SecretError::Empty(reference.to_string())),
             false => Ok(secret),
@@ -203,7 +270,10 @@ impl Secrets {
     }
 
     fn change(&self, edit: impl FnOnce(&mut Values)) {
-        let _one_at_a_time = self.changing.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        let _one_at_a_time = self
+            .changing
+            .lock()
+            .unwrap_or_else(|poisoned| poisoned.into_inner());
         let mut values = Values::clone(&self.values.load());
         edit(&mut values);
         self.values.store(Arc::new(values));
@@ -249,9 +319,10 @@ impl SecretSource for Secrets {
     fn value(&self, reference: &SecretRef) -> Result<Secret, SecretError> {
         match (self.values.load().get(reference), reference) {
             (Some(value), _) => value.now.clone(),
-            (None, SecretRef::Remote(_)) => {
-                Err(SecretError::Remote { reference: reference.to_string(), why: "it has not been fetched yet".into() })
-            }
+            (None, SecretRef::Remote(_)) => Err(SecretError::Remote {
+                reference: reference.to_string(),
+                why: "it has not been fetched yet".into(),
+            }),
             (None, _) => self.read(reference),
         }
     }
@@ -264,11 +335,20 @@ impl SecretSource for Secrets {
         let is_remote = |reference: &SecretRef| matches!(reference, SecretRef::Remote(_));
         // A hook that loads again does not ask a server again.
         let known = self.values.load();
-        let new = references.iter().filter(|reference| !is_remote(reference) || !known.contains_key(*reference));
+        let new = references
+            .iter()
+            .filter(|reference| !is_remote(reference) || !known.contains_key(*reference));
         let new: Vec<&SecretRef> = new.collect();
         let now = Instant::now();
         let read = side_by_side(&new, |reference| {
-            ((*reference).clone(), Value { now: self.read(reference), at: now, good_at: now })
+            (
+                (*reference).clone(),
+                Value {
+                    now: self.read(reference),
+                    at: now,
+                    good_at: now,
+                },
+            )
         });
         self.change(|values| values.extend(read));
     }
@@ -281,7 +361,8 @@ impl SecretSource for Secrets {
 
     fn keep(&self, references: &[SecretRef]) {
         let own = self.own().clone();
-        let is_kept = |reference: &SecretRef| references.contains(reference) || own.contains(reference);
+        let is_kept =
+            |reference: &SecretRef| references.contains(reference) || own.contains(reference);
         self.refused().retain(is_kept);
         self.change(|values| values.retain(|reference, _| is_kept(reference)));
     }
@@ -294,9 +375,14 @@ mod tests {
     #[test]
     fn what_the_node_needs_is_kept_whatever_hooks_name() {
         let dir = tempfile::tempdir().unwrap();
-        let (own, other) = (SecretRef::File(dir.path().join("own")), SecretRef::File(dir.path().join("other")));
+        let (own, other) = (
+            SecretRef::File(dir.path().join("own")),
+            SecretRef::File(dir.path().join("other")),
+        );
         for reference in [&own, &other] {
-            let SecretRef::File(path) = reference else { panic!() };
+            let SecretRef::File(path) = reference else {
+                panic!()
+            };
             std::fs::write(path, "value").unwrap();
         }
         let secrets = Secrets::default();
@@ -304,7 +390,10 @@ mod tests {
         secrets.track(std::slice::from_ref(&other));
         secrets.keep(&[]);
         let values = secrets.values.load();
-        assert_eq!((values.contains_key(&own), values.contains_key(&other)), (true, false));
+        assert_eq!(
+            (values.contains_key(&own), values.contains_key(&other)),
+            (true, false)
+        );
     }
 
     #[test]
@@ -322,16 +411,25 @@ mod tests {
         for empty in ["\n", "\u{feff}", "\u{feff}\r\n", "\u{feff}\u{feff}"] {
             std::fs::write(&path, empty).unwrap();
             secrets.refresh(false);
-            assert!(matches!(secrets.value(&reference), Err(SecretError::Empty(_))), "{empty:?}");
+            assert!(
+                matches!(secrets.value(&reference), Err(SecretError::Empty(_))),
+                "{empty:?}"
+            );
         }
         std::fs::remove_file(&path).unwrap();
         secrets.refresh(false);
-        assert!(matches!(secrets.value(&reference), Err(SecretError::Unreadable { .. })));
+        assert!(matches!(
+            secrets.value(&reference),
+            Err(SecretError::Unreadable { .. })
+        ));
     }
 
     #[test]
     fn an_unset_variable_has_no_value() {
         let reference = "env:LANDFALL_TEST_NOT_SET".parse().unwrap();
-        assert_eq!(Secrets::default().value(&reference), Err(SecretError::NotSet("LANDFALL_TEST_NOT_SET".into())));
+        assert_eq!(
+            Secrets::default().value(&reference),
+            Err(SecretError::NotSet("LANDFALL_TEST_NOT_SET".into()))
+        );
     }
 }

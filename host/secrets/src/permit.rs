@@ -14,9 +14,15 @@ pub fn absolute(reference: &SecretRef) -> SecretRef {
         SecretRef::File(path) => *path = whole(path),
         SecretRef::Remote(remote) => match remote {
             RemoteSecret::GcpKms { path, .. }
-            | RemoteSecret::GcpToken { key: Some(path), .. }
-            | RemoteSecret::GcpIdToken { key: Some(path), .. } => *path = whole(path),
-            RemoteSecret::OAuth2Client { client_secret, .. } => **client_secret = absolute(client_secret),
+            | RemoteSecret::GcpToken {
+                key: Some(path), ..
+            }
+            | RemoteSecret::GcpIdToken {
+                key: Some(path), ..
+            } => *path = whole(path),
+            RemoteSecret::OAuth2Client { client_secret, .. } => {
+                **client_secret = absolute(client_secret)
+            }
             _ => {}
         },
     }
@@ -27,7 +33,9 @@ pub fn absolute(reference: &SecretRef) -> SecretRef {
 pub fn check_open(grant: &SecretGrant, path: &Path, file: &File) -> Result<(), String> {
     // Where /proc is not mounted, the name is looked up once more.
     let opened = std::fs::read_link(format!("/proc/self/fd/{}", file.as_raw_fd()));
-    let real = opened.or_else(|_| path.canonicalize()).map_err(|error| error.to_string())?;
+    let real = opened
+        .or_else(|_| path.canonicalize())
+        .map_err(|error| error.to_string())?;
     grant.check_file(&whole(path), &real, resolve)
 }
 
@@ -43,7 +51,9 @@ fn whole(path: &Path) -> PathBuf {
 /// Without links; of a path that is not there, as much as is.
 fn resolve(path: &Path) -> PathBuf {
     let path = whole(path);
-    let there = path.ancestors().find_map(|above| Some((above, above.canonicalize().ok()?)));
+    let there = path
+        .ancestors()
+        .find_map(|above| Some((above, above.canonicalize().ok()?)));
     match there {
         Some((above, real)) => real.join(path.strip_prefix(above).unwrap_or(Path::new(""))),
         None => path,
@@ -60,7 +70,9 @@ mod tests {
 
     fn read(grant: SecretGrant, path: &Path) -> Result<Vec<u8>, SecretError> {
         let secrets = Secrets::new(SecretAges::default(), grant);
-        secrets.value(&SecretRef::File(path.to_owned())).map(|secret| secret.expose().to_vec())
+        secrets
+            .value(&SecretRef::File(path.to_owned()))
+            .map(|secret| secret.expose().to_vec())
     }
 
     #[test]
@@ -73,7 +85,12 @@ mod tests {
         for file in ["data/admin-token", "secrets/own", "secrets/hook", "other"] {
             std::fs::write(at(file), file).unwrap();
         }
-        for (name, target) in [("a", "data/admin-token"), ("b", "secrets/own"), ("c", "other"), ("d", "secrets/hook")] {
+        for (name, target) in [
+            ("a", "data/admin-token"),
+            ("b", "secrets/own"),
+            ("c", "other"),
+            ("d", "secrets/hook"),
+        ] {
             symlink(at(target), at("plugins").join(name)).unwrap();
         }
         symlink(at("secrets"), at("alias")).unwrap();
@@ -82,19 +99,42 @@ mod tests {
             own_paths: vec![at("data")],
             ..SecretGrant::default()
         };
-        for name in ["plugins/a", "plugins/b", "secrets/own", "plugins/../data/admin-token"] {
-            assert!(matches!(read(open.clone(), &at(name)), Err(SecretError::Refused(_))), "{name}");
+        for name in [
+            "plugins/a",
+            "plugins/b",
+            "secrets/own",
+            "plugins/../data/admin-token",
+        ] {
+            assert!(
+                matches!(read(open.clone(), &at(name)), Err(SecretError::Refused(_))),
+                "{name}"
+            );
         }
         assert_eq!(read(open.clone(), &at("plugins/c")).unwrap(), b"other");
 
         let pattern = format!("file:{}/", at("alias").display()).parse().unwrap();
-        let listed = SecretGrant { allow: Some(vec![pattern]), ..open };
-        assert_eq!(read(listed.clone(), &at("alias/hook")).unwrap(), b"secrets/hook");
+        let listed = SecretGrant {
+            allow: Some(vec![pattern]),
+            ..open
+        };
+        assert_eq!(
+            read(listed.clone(), &at("alias/hook")).unwrap(),
+            b"secrets/hook"
+        );
         for name in ["plugins/c", "plugins/d", "other", "alias/own"] {
-            assert!(matches!(read(listed.clone(), &at(name)), Err(SecretError::Refused(_))), "{name}");
+            assert!(
+                matches!(
+                    read(listed.clone(), &at(name)),
+                    Err(SecretError::Refused(_))
+                ),
+                "{name}"
+            );
         }
         let error = read(listed, &at("plugins/c")).unwrap_err().to_string();
-        assert!(error.contains("plugins/c") && error.contains("secrets.allow"), "{error}");
+        assert!(
+            error.contains("plugins/c") && error.contains("secrets.allow"),
+            "{error}"
+        );
     }
 
     #[test]
@@ -102,7 +142,11 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let own = SecretRef::File(dir.path().join("own"));
         std::fs::write(dir.path().join("own"), "value").unwrap();
-        let grant = SecretGrant { allow: Some(Vec::new()), own: vec![own.clone()], ..SecretGrant::default() };
+        let grant = SecretGrant {
+            allow: Some(Vec::new()),
+            own: vec![own.clone()],
+            ..SecretGrant::default()
+        };
         let secrets = Secrets::new(SecretAges::default(), grant);
         assert!(secrets.value(&own).is_err());
         secrets.track_own(std::slice::from_ref(&own));
@@ -114,10 +158,19 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         std::fs::create_dir(dir.path().join("data")).unwrap();
         symlink(dir.path().join("data"), dir.path().join("link")).unwrap();
-        let grant = SecretGrant { own_paths: vec![dir.path().join("data")], ..SecretGrant::default() };
+        let grant = SecretGrant {
+            own_paths: vec![dir.path().join("data")],
+            ..SecretGrant::default()
+        };
         let secrets = Secrets::new(SecretAges::default(), grant);
-        assert!(secrets.pair(&SecretRef::File(dir.path().join("link/new")), "s").is_err());
+        assert!(
+            secrets
+                .pair(&SecretRef::File(dir.path().join("link/new")), "s")
+                .is_err()
+        );
         assert!(!dir.path().join("data/new").exists());
-        secrets.pair(&SecretRef::File(dir.path().join("new")), "s").unwrap();
+        secrets
+            .pair(&SecretRef::File(dir.path().join("new")), "s")
+            .unwrap();
     }
 }

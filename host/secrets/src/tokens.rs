@@ -37,7 +37,11 @@ pub struct Fresh {
 
 impl Tokens {
     /// The kept one, or a fresh one.
-    pub async fn get(&self, name: &str, ask: impl Future<Output = Result<Fresh, String>>) -> Result<String, String> {
+    pub async fn get(
+        &self,
+        name: &str,
+        ask: impl Future<Output = Result<Fresh, String>>,
+    ) -> Result<String, String> {
         let place = self.places().entry(name.to_owned()).or_default().clone();
         // One question at a time: who comes meanwhile gets its answer.
         let mut kept = place.lock().await;
@@ -46,7 +50,11 @@ impl Tokens {
         }
         let Fresh { token, lasts } = ask.await?;
         let (since, lasts) = (Instant::now(), lasts.min(LASTS_MAX));
-        *kept = Some(Kept { token: token.clone(), since, until: since + lasts - MARGIN.min(lasts / 2) });
+        *kept = Some(Kept {
+            token: token.clone(),
+            since,
+            until: since + lasts - MARGIN.min(lasts / 2),
+        });
         Ok(token)
     }
 
@@ -57,7 +65,8 @@ impl Tokens {
     }
 
     fn forget_older(&self, token: &[u8], fresh: Duration) {
-        let is_refused = |kept: &Kept| kept.token.as_bytes() == token && kept.since.elapsed() >= fresh;
+        let is_refused =
+            |kept: &Kept| kept.token.as_bytes() == token && kept.since.elapsed() >= fresh;
         for place in self.places().values() {
             // One that is being asked for is another one soon.
             if let Ok(mut kept) = place.try_lock()
@@ -69,7 +78,9 @@ impl Tokens {
     }
 
     fn places(&self) -> MutexGuard<'_, HashMap<String, Arc<Place>>> {
-        self.kept.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+        self.kept
+            .lock()
+            .unwrap_or_else(|poisoned| poisoned.into_inner())
     }
 }
 
@@ -78,7 +89,10 @@ mod tests {
     use super::*;
 
     fn handed_out(token: &str) -> impl Future<Output = Result<Fresh, String>> {
-        let fresh = Fresh { token: token.to_owned(), lasts: Duration::from_secs(3600) };
+        let fresh = Fresh {
+            token: token.to_owned(),
+            lasts: Duration::from_secs(3600),
+        };
         async move { Ok(fresh) }
     }
 
@@ -87,7 +101,11 @@ mod tests {
         let tokens = Tokens::default();
         assert_eq!(tokens.get("a", handed_out("one")).await, Ok("one".into()));
         tokens.forget(b"one");
-        assert_eq!(tokens.get("a", handed_out("two")).await, Ok("one".into()), "as fresh as another would be");
+        assert_eq!(
+            tokens.get("a", handed_out("two")).await,
+            Ok("one".into()),
+            "as fresh as another would be"
+        );
         tokens.forget_older(b"other", Duration::ZERO);
         assert_eq!(tokens.get("a", handed_out("two")).await, Ok("one".into()));
         tokens.forget_older(b"one", Duration::ZERO);
@@ -100,7 +118,11 @@ mod tests {
         let hanging = tokens.clone();
         let hangs = tokio::spawn(async move { hanging.get("hangs", std::future::pending()).await });
         tokio::task::yield_now().await;
-        let other = tokio::time::timeout(Duration::from_secs(30), tokens.get("fine", handed_out("one"))).await;
+        let other = tokio::time::timeout(
+            Duration::from_secs(30),
+            tokens.get("fine", handed_out("one")),
+        )
+        .await;
         assert_eq!(other, Ok(Ok("one".into())));
         hangs.abort();
     }

@@ -12,7 +12,10 @@ const BODY_BYTES: usize = 2048;
 const PROVIDERS: [&str; 5] = ["github", "stripe", "slack", "standard-webhooks", "shopify"];
 
 fn main() {
-    println!("{:<20} {:>10} {:>10} {:>10}", "provider", "check µs", "hash µs", "added µs");
+    println!(
+        "{:<20} {:>10} {:>10} {:>10}",
+        "provider", "check µs", "hash µs", "added µs"
+    );
     for provider in PROVIDERS {
         let (check, hash) = measure(provider);
         let micros = |time: Duration| time.as_nanos() as f64 / 1000.0;
@@ -27,15 +30,31 @@ fn main() {
 
 fn measure(provider: &str) -> (Duration, Duration) {
     let spec = format!("provider = \"{provider}\"\nsecret = \"env:S\"");
-    let verifier = Verifier::build(&toml::from_str::<VerifySpec>(&spec).unwrap(), &Packs::default()).unwrap();
+    let verifier = Verifier::build(
+        &toml::from_str::<VerifySpec>(&spec).unwrap(),
+        &Packs::default(),
+    )
+    .unwrap();
     let secret = Secret::new("c2VjcmV0IGtleSBvZiBzb21lIGxlbmd0aA==");
     let keys = Keys::new([(verifier.key_form(), Ok(secret.clone()))]);
-    let key = if verifier.key_form() == KeyForm::Utf8 { secret.expose().to_vec() } else { keys_bytes(&keys) };
-    let mut draft = Packs::default().find(provider).unwrap().draft(None, "https://a.example/x").unwrap();
+    let key = if verifier.key_form() == KeyForm::Utf8 {
+        secret.expose().to_vec()
+    } else {
+        keys_bytes(&keys)
+    };
+    let mut draft = Packs::default()
+        .find(provider)
+        .unwrap()
+        .draft(None, "https://a.example/x")
+        .unwrap();
     draft.body = format!("{{\"text\":\"{}\"}}", "x".repeat(BODY_BYTES - 11)).into();
     let now = SystemTime::now();
     let request = sign(&verifier, draft, &key, now).unwrap();
-    let given = Given { keys: &keys, documents: &NoDocuments, now: Some(now) };
+    let given = Given {
+        keys: &keys,
+        documents: &NoDocuments,
+        now: Some(now),
+    };
     let (mut checks, mut hashes) = (Vec::with_capacity(ROUNDS), Vec::with_capacity(ROUNDS));
     for _ in 0..ROUNDS {
         let asked = request.clone();

@@ -97,7 +97,10 @@ pub fn same_text(left: &[u8], right: &[u8]) -> bool {
 
 /// Whether an algorithm has no key: what is fed must hold the secret.
 pub fn is_plain_digest(algorithm: Algorithm) -> bool {
-    matches!(algorithm, Algorithm::Sha1 | Algorithm::Sha256 | Algorithm::Keccak256)
+    matches!(
+        algorithm,
+        Algorithm::Sha1 | Algorithm::Sha256 | Algorithm::Keccak256
+    )
 }
 
 /// Whether who knows a digest and the length of its text can compute the digest of a longer text that begins with it.
@@ -135,10 +138,17 @@ pub fn is_signed(algorithm: Algorithm, key: &[u8], message: &[u8], signature: &[
         _ => key_bits(key),
     };
     match algorithm {
-        Algorithm::Ed25519 => raw().is_some_and(|key| holds(&ring_signature::ED25519, &key, message, signature)),
-        Algorithm::EcdsaP256Sha256 => {
-            key_bits(key).is_some_and(|key| holds(&ring_signature::ECDSA_P256_SHA256_ASN1, &key, message, signature))
+        Algorithm::Ed25519 => {
+            raw().is_some_and(|key| holds(&ring_signature::ED25519, &key, message, signature))
         }
+        Algorithm::EcdsaP256Sha256 => key_bits(key).is_some_and(|key| {
+            holds(
+                &ring_signature::ECDSA_P256_SHA256_ASN1,
+                &key,
+                message,
+                signature,
+            )
+        }),
         Algorithm::RsaPkcs1v15Sha256 => is_rsa_signed(Rsa::Sha256, key, message, signature),
         Algorithm::RsaPssSha512 => is_rsa_signed(Rsa::PssSha512, key, message, signature),
         _ => false,
@@ -150,11 +160,16 @@ pub fn is_public_key(algorithm: Algorithm, key: &[u8]) -> bool {
     const ED25519_BYTES: usize = 32;
     const P256_POINT_BYTES: usize = 65;
     const RSA_BYTES_MIN: usize = 256;
-    let has_bits = |is_good: fn(usize) -> bool| key_bits(key).is_some_and(|bits| is_good(bits.len()));
+    let has_bits =
+        |is_good: fn(usize) -> bool| key_bits(key).is_some_and(|bits| is_good(bits.len()));
     match algorithm {
-        Algorithm::Ed25519 => key.len() == ED25519_BYTES || has_bits(|length| length == ED25519_BYTES),
+        Algorithm::Ed25519 => {
+            key.len() == ED25519_BYTES || has_bits(|length| length == ED25519_BYTES)
+        }
         Algorithm::EcdsaP256Sha256 => has_bits(|length| length == P256_POINT_BYTES),
-        Algorithm::RsaPkcs1v15Sha256 | Algorithm::RsaPssSha512 => has_bits(|length| length > RSA_BYTES_MIN),
+        Algorithm::RsaPkcs1v15Sha256 | Algorithm::RsaPssSha512 => {
+            has_bits(|length| length > RSA_BYTES_MIN)
+        }
         _ => true,
     }
 }
@@ -181,7 +196,14 @@ pub fn is_rsa_signed(digest: Rsa, spki: &[u8], message: &[u8], signature: &[u8])
 
 /// Whether a key on P-256 made this signature, which is both numbers side by side (IEEE P1363), with SHA-256.
 pub fn is_fixed_ecdsa_signed(spki: &[u8], message: &[u8], signature: &[u8]) -> bool {
-    key_bits(spki).is_some_and(|key| holds(&ring_signature::ECDSA_P256_SHA256_FIXED, &key, message, signature))
+    key_bits(spki).is_some_and(|key| {
+        holds(
+            &ring_signature::ECDSA_P256_SHA256_FIXED,
+            &key,
+            message,
+            signature,
+        )
+    })
 }
 
 /// Digests of ECDSA signatures in DER.
@@ -208,15 +230,25 @@ pub fn is_p256_signed(digest: EcdsaDigest, spki: &[u8], message: &[u8], signatur
     use p256::ecdsa::signature::hazmat::PrehashVerifier;
     use p256::ecdsa::{Signature, VerifyingKey};
 
-    let Some(key) = key_bits(spki) else { return false };
+    let Some(key) = key_bits(spki) else {
+        return false;
+    };
     match digest {
-        EcdsaDigest::Sha256 => holds(&ring_signature::ECDSA_P256_SHA256_ASN1, &key, message, signature),
+        EcdsaDigest::Sha256 => holds(
+            &ring_signature::ECDSA_P256_SHA256_ASN1,
+            &key,
+            message,
+            signature,
+        ),
         // `ring` has no ECDSA with SHA-1.
         EcdsaDigest::Sha1 => {
             let key = VerifyingKey::from_sec1_bytes(&key);
             let signature = Signature::from_der(signature);
             key.is_ok_and(|key| {
-                signature.is_ok_and(|signature| key.verify_prehash(&Sha1::digest(message), &signature).is_ok())
+                signature.is_ok_and(|signature| {
+                    key.verify_prehash(&Sha1::digest(message), &signature)
+                        .is_ok()
+                })
             })
         }
     }
@@ -225,11 +257,18 @@ pub fn is_p256_signed(digest: EcdsaDigest, spki: &[u8], message: &[u8], signatur
 /// Whether a JSON web key made this signature, in the form that the algorithm has outside of JSON web signatures.
 pub fn is_signed_by(key: &WebKey, algorithm: Algorithm, message: &[u8], signature: &[u8]) -> bool {
     match (key, algorithm) {
-        (WebKey::Rsa(..), Algorithm::RsaPkcs1v15Sha256) => is_web_signed(key, "RS256", message, signature),
-        (WebKey::P256(point), Algorithm::EcdsaP256Sha256) => {
-            holds(&ring_signature::ECDSA_P256_SHA256_ASN1, point, message, signature)
+        (WebKey::Rsa(..), Algorithm::RsaPkcs1v15Sha256) => {
+            is_web_signed(key, "RS256", message, signature)
         }
-        (WebKey::Ed25519(point), Algorithm::Ed25519) => holds(&ring_signature::ED25519, point, message, signature),
+        (WebKey::P256(point), Algorithm::EcdsaP256Sha256) => holds(
+            &ring_signature::ECDSA_P256_SHA256_ASN1,
+            point,
+            message,
+            signature,
+        ),
+        (WebKey::Ed25519(point), Algorithm::Ed25519) => {
+            holds(&ring_signature::ED25519, point, message, signature)
+        }
         _ => false,
     }
 }
@@ -247,9 +286,18 @@ pub fn is_token_signed(spki: &[u8], algorithm: &str, message: &[u8], signature: 
 pub fn is_web_signed(key: &WebKey, algorithm: &str, message: &[u8], signature: &[u8]) -> bool {
     match (key, algorithm) {
         (WebKey::Rsa(n, e), "RS256") => ring_signature::RsaPublicKeyComponents { n, e }
-            .verify(&ring_signature::RSA_PKCS1_2048_8192_SHA256, message, signature)
+            .verify(
+                &ring_signature::RSA_PKCS1_2048_8192_SHA256,
+                message,
+                signature,
+            )
             .is_ok(),
-        (WebKey::P256(point), "ES256") => holds(&ring_signature::ECDSA_P256_SHA256_FIXED, point, message, signature),
+        (WebKey::P256(point), "ES256") => holds(
+            &ring_signature::ECDSA_P256_SHA256_FIXED,
+            point,
+            message,
+            signature,
+        ),
         _ => false,
     }
 }
@@ -260,5 +308,7 @@ fn holds(
     message: &[u8],
     signature: &[u8],
 ) -> bool {
-    ring_signature::UnparsedPublicKey::new(rule, key).verify(message, signature).is_ok()
+    ring_signature::UnparsedPublicKey::new(rule, key)
+        .verify(message, signature)
+        .is_ok()
 }

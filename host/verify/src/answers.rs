@@ -47,14 +47,24 @@ impl AnswerRules {
     /// The pack's, before the hook file is asked.
     pub(super) fn of_pack(pack: &Pack, refused_status: u16) -> Result<AnswerRules, BuildError> {
         let is_2xx = |status: &u16| (200..=299).contains(status);
-        let success = pack.success.as_ref().map(|all| all.iter().copied().filter(is_2xx).collect::<Vec<_>>());
+        let success = pack
+            .success
+            .as_ref()
+            .map(|all| all.iter().copied().filter(is_2xx).collect::<Vec<_>>());
         let usual = match &success {
-            Some(taken) if !taken.contains(&ACCEPTED) => *taken
-                .first()
-                .ok_or_else(|| wrong("provider", format!("the pack of {} names no 2xx in success", pack.name)))?,
+            Some(taken) if !taken.contains(&ACCEPTED) => *taken.first().ok_or_else(|| {
+                wrong(
+                    "provider",
+                    format!("the pack of {} names no 2xx in success", pack.name),
+                )
+            })?,
             _ => ACCEPTED,
         };
-        let PackAnswer { status, headers, body } = &pack.accepted;
+        let PackAnswer {
+            status,
+            headers,
+            body,
+        } = &pack.accepted;
         let accepted = Accepted {
             status: status.unwrap_or(usual),
             headers: headers_of(headers).map_err(|why| wrong("provider", why))?,
@@ -69,12 +79,17 @@ impl AnswerRules {
             reply_body: pack.reply_body,
             reply_types: pack.reply_types.clone(),
         };
-        rules.check(rules.accepted.status).map_err(|why| wrong("provider", why))?;
+        rules
+            .check(rules.accepted.status)
+            .map_err(|why| wrong("provider", why))?;
         Ok(rules)
     }
 
     /// With the `[accepted]` of a hook file over the pack's, field by field. The error names the key.
-    pub(super) fn with_accepted(mut self, spec: &AcceptedSpec) -> Result<AnswerRules, (&'static str, String)> {
+    pub(super) fn with_accepted(
+        mut self,
+        spec: &AcceptedSpec,
+    ) -> Result<AnswerRules, (&'static str, String)> {
         if let Some(status) = spec.status {
             self.check(status).map_err(|why| ("status", why))?;
             self.accepted.status = status;
@@ -85,7 +100,10 @@ impl AnswerRules {
             let why = if self.reply_body == ReplyBody::Empty {
                 format!("{provider} wants answers without a body: leave it out")
             } else if self.has_no_body(self.accepted.status) {
-                format!("the answer to {provider} has status {}, which has no body: leave it out", self.accepted.status)
+                format!(
+                    "the answer to {provider} has status {}, which has no body: leave it out",
+                    self.accepted.status
+                )
             } else {
                 String::new()
             };
@@ -108,7 +126,12 @@ impl AnswerRules {
     /// What is sent instead of a status that disables or drops the webhook; none where the status may be sent.
     pub fn instead_of(&self, status: u16) -> Option<u16> {
         let is_avoided = |status: u16| self.avoided.iter().any(|pattern| pattern.matches(status));
-        let substitute = || SUBSTITUTES.into_iter().find(|status| !is_avoided(*status)).unwrap_or(SUBSTITUTES[0]);
+        let substitute = || {
+            SUBSTITUTES
+                .into_iter()
+                .find(|status| !is_avoided(*status))
+                .unwrap_or(SUBSTITUTES[0])
+        };
         is_avoided(status).then(substitute)
     }
 
@@ -119,9 +142,13 @@ impl AnswerRules {
 
     /// Whether the provider takes a reply of this content type. One without a type is taken.
     pub fn takes_type(&self, content_type: Option<&str>) -> bool {
-        let Some(content_type) = content_type.filter(|_| !self.reply_types.is_empty()) else { return true };
+        let Some(content_type) = content_type.filter(|_| !self.reply_types.is_empty()) else {
+            return true;
+        };
         let essence = content_type.split(';').next().unwrap_or_default().trim();
-        self.reply_types.iter().any(|taken| taken.eq_ignore_ascii_case(essence))
+        self.reply_types
+            .iter()
+            .any(|taken| taken.eq_ignore_ascii_case(essence))
     }
 
     /// Whether an answer of this status has no body, by HTTP.
@@ -135,20 +162,29 @@ impl AnswerRules {
         match &self.success {
             Some(taken) if !taken.contains(&status) => {
                 let taken: Vec<String> = taken.iter().map(u16::to_string).collect();
-                Err(format!("{provider} takes {status} for a failure: write {}", taken.join(", or ")))
+                Err(format!(
+                    "{provider} takes {status} for a failure: write {}",
+                    taken.join(", or ")
+                ))
             }
-            _ if self.instead_of(status).is_some() => {
-                Err(format!("{provider} gives up the webhook at status {status}: write another"))
-            }
+            _ if self.instead_of(status).is_some() => Err(format!(
+                "{provider} gives up the webhook at status {status}: write another"
+            )),
             _ => Ok(()),
         }
     }
 }
 
 fn headers_of(typed: &std::collections::BTreeMap<String, String>) -> Result<HeaderMap, String> {
-    let parse = |(name, value): (&String, &String)| match (name.parse::<HeaderName>(), value.parse::<HeaderValue>()) {
+    let parse = |(name, value): (&String, &String)| match (
+        name.parse::<HeaderName>(),
+        value.parse::<HeaderValue>(),
+    ) {
         (Ok(name), Ok(value)) => Ok((name, value)),
-        _ => Err(format!("header `{}` of accepted cannot be sent", name.escape_debug())),
+        _ => Err(format!(
+            "header `{}` of accepted cannot be sent",
+            name.escape_debug()
+        )),
     };
     typed.iter().map(parse).collect()
 }
@@ -179,17 +215,41 @@ mod tests {
     }
 
     fn spec(status: Option<u16>, body: Option<&str>) -> AcceptedSpec {
-        AcceptedSpec { status, body: body.map(str::to_owned), ..AcceptedSpec::default() }
+        AcceptedSpec {
+            status,
+            body: body.map(str::to_owned),
+            ..AcceptedSpec::default()
+        }
     }
 
     #[test]
     fn replies_get_statuses_of_success() {
         for (pack, accepted, replies) in [
-            ("", 202, [(200, 200), (202, 202), (204, 204), (299, 299), (410, 410)]),
-            ("success = [200]", 200, [(200, 200), (202, 200), (204, 200), (302, 302), (503, 503)]),
-            ("success = [204, 200]", 204, [(200, 200), (202, 204), (204, 204), (302, 302), (503, 503)]),
-            ("success = [102, 201, 202]", 202, [(200, 202), (201, 201), (204, 202), (302, 302), (503, 503)]),
-            ("success = [200, 204]\naccepted.status = 204", 204, [(200, 200), (202, 204), (204, 204), (1, 1), (2, 2)]),
+            (
+                "",
+                202,
+                [(200, 200), (202, 202), (204, 204), (299, 299), (410, 410)],
+            ),
+            (
+                "success = [200]",
+                200,
+                [(200, 200), (202, 200), (204, 200), (302, 302), (503, 503)],
+            ),
+            (
+                "success = [204, 200]",
+                204,
+                [(200, 200), (202, 204), (204, 204), (302, 302), (503, 503)],
+            ),
+            (
+                "success = [102, 201, 202]",
+                202,
+                [(200, 202), (201, 201), (204, 202), (302, 302), (503, 503)],
+            ),
+            (
+                "success = [200, 204]\naccepted.status = 204",
+                204,
+                [(200, 200), (202, 204), (204, 204), (1, 1), (2, 2)],
+            ),
         ] {
             let rules = rules(pack).unwrap();
             assert_eq!(rules.accepted.status, accepted, "{pack}");
@@ -197,7 +257,10 @@ mod tests {
                 assert_eq!(rules.reply_status(reply), sent, "{pack}: {reply}");
             }
         }
-        assert_eq!(rules("success = [102]").unwrap_err(), "the pack of Test names no 2xx in success");
+        assert_eq!(
+            rules("success = [102]").unwrap_err(),
+            "the pack of Test names no 2xx in success"
+        );
         assert!(rules("success = [200]\naccepted.status = 204").is_err());
     }
 
@@ -211,27 +274,44 @@ mod tests {
             ("avoid_status = [\"5xx\"]", 503, Some(429)),
             ("avoid_status = [\"5xx\", \"4xx\"]", 401, Some(503)),
         ] {
-            assert_eq!(rules(pack).unwrap().instead_of(status), sent, "{pack}: {status}");
+            assert_eq!(
+                rules(pack).unwrap().instead_of(status),
+                sent,
+                "{pack}: {status}"
+            );
         }
     }
 
     #[test]
     fn accepted_fits_the_pack() {
-        let refused = |pack: &str, spec: AcceptedSpec| rules(pack).unwrap().with_accepted(&spec).unwrap_err();
+        let refused =
+            |pack: &str, spec: AcceptedSpec| rules(pack).unwrap().with_accepted(&spec).unwrap_err();
         assert_eq!(
             refused("success = [200, 204]", spec(Some(202), None)),
-            ("status", "Test takes 202 for a failure: write 200, or 204".to_owned())
+            (
+                "status",
+                "Test takes 202 for a failure: write 200, or 204".to_owned()
+            )
         );
         assert_eq!(
             refused("reply_body = \"empty\"", spec(None, Some("x"))),
-            ("body", "Test wants answers without a body: leave it out".to_owned())
+            (
+                "body",
+                "Test wants answers without a body: leave it out".to_owned()
+            )
         );
         assert_eq!(
             refused("success = [204]", spec(None, Some("x"))),
-            ("body", "the answer to Test has status 204, which has no body: leave it out".to_owned())
+            (
+                "body",
+                "the answer to Test has status 204, which has no body: leave it out".to_owned()
+            )
         );
         let pack = "[accepted]\nbody = \"a {event}\"\nheaders = { content-type = \"text/plain\" }";
-        let rules = rules(pack).unwrap().with_accepted(&spec(Some(200), None)).unwrap();
+        let rules = rules(pack)
+            .unwrap()
+            .with_accepted(&spec(Some(200), None))
+            .unwrap();
         let content = rules.accepted.content("1");
         assert_eq!((rules.accepted.status, content.0.as_str()), (200, "a 1"));
         assert_eq!(content.1.unwrap(), "text/plain");
@@ -243,12 +323,19 @@ mod tests {
     fn every_pack_has_an_answer() {
         for name in pack_names() {
             let pack = Packs::default().find(name).unwrap();
-            let rules = AnswerRules::of_pack(&pack, 401).unwrap_or_else(|error| panic!("{name}: {}", error.message));
+            let rules = AnswerRules::of_pack(&pack, 401)
+                .unwrap_or_else(|error| panic!("{name}: {}", error.message));
             let Accepted { status, body, .. } = &rules.accepted;
             assert!((200..=299).contains(status), "{name}: {status}");
             let has_body = body.as_deref().is_some_and(|body| !body.is_empty());
-            assert!(!has_body || !rules.has_no_body(*status), "{name}: status {status} has no body");
-            assert!(!has_body || rules.reply_body != ReplyBody::Empty, "{name}: wants no body and has one");
+            assert!(
+                !has_body || !rules.has_no_body(*status),
+                "{name}: status {status} has no body"
+            );
+            assert!(
+                !has_body || rules.reply_body != ReplyBody::Empty,
+                "{name}: wants no body and has one"
+            );
         }
     }
 }

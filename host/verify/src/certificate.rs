@@ -9,11 +9,18 @@ use x509_cert::der::{Decode, Encode};
 
 /// What is between the lines of a PEM document (RFC 7468) with that label.
 pub fn pem_bytes(text: &str, label: &str) -> Result<Vec<u8>, String> {
-    let (begin, end) = (format!("-----BEGIN {label}-----"), format!("-----END {label}-----"));
-    let inner = text.split_once(&begin).and_then(|(_, rest)| rest.split_once(&end));
+    let (begin, end) = (
+        format!("-----BEGIN {label}-----"),
+        format!("-----END {label}-----"),
+    );
+    let inner = text
+        .split_once(&begin)
+        .and_then(|(_, rest)| rest.split_once(&end));
     let (inner, _) = inner.ok_or_else(|| format!("is not PEM: it has no `{begin}`"))?;
     let joined: String = inner.split_whitespace().collect();
-    STANDARD.decode(joined).map_err(|_| "is PEM with broken base64".to_owned())
+    STANDARD
+        .decode(joined)
+        .map_err(|_| "is PEM with broken base64".to_owned())
 }
 
 /// The public key (SubjectPublicKeyInfo, DER) of a certificate in PEM that is valid at `now` and carries one of the names.
@@ -22,10 +29,11 @@ pub fn certified_key(
     now: Option<SystemTime>,
     is_name: impl Fn(&str) -> bool,
 ) -> Result<Vec<u8>, String> {
-    let text = std::str::from_utf8(document).map_err(|_| "the certificate is not text".to_owned())?;
+    let text =
+        std::str::from_utf8(document).map_err(|_| "the certificate is not text".to_owned())?;
     let der = pem_bytes(text, "CERTIFICATE").map_err(|why| format!("the certificate {why}"))?;
-    let certificate =
-        Certificate::from_der(&der).map_err(|error| format!("the certificate cannot be read: {error}"))?;
+    let certificate = Certificate::from_der(&der)
+        .map_err(|error| format!("the certificate cannot be read: {error}"))?;
     let certified = &certificate.tbs_certificate;
     if let Some(now) = now {
         let (from, until) = (certified.validity.not_before, certified.validity.not_after);
@@ -33,12 +41,20 @@ pub fn certified_key(
             return Err("the certificate is not valid now".into());
         }
     }
-    let names: Vec<String> =
-        certified.subject.0.iter().flat_map(|part| part.0.iter()).filter_map(common_name).collect();
+    let names: Vec<String> = certified
+        .subject
+        .0
+        .iter()
+        .flat_map(|part| part.0.iter())
+        .filter_map(common_name)
+        .collect();
     if !matches!(&names[..], [name] if is_name(name)) {
         return Err("the certificate is not the provider's: another common name".into());
     }
-    certified.subject_public_key_info.to_der().map_err(|error| format!("the certificate cannot be read: {error}"))
+    certified
+        .subject_public_key_info
+        .to_der()
+        .map_err(|error| format!("the certificate cannot be read: {error}"))
 }
 /// The text of an attribute that is a common name.
 fn common_name(attribute: &x509_cert::attr::AttributeTypeAndValue) -> Option<String> {
@@ -78,10 +94,21 @@ pub fn web_key(document: &[u8], kid: Option<&str>) -> Option<WebKey> {
 pub fn signing_keys(document: &[u8], kid: Option<&str>) -> Vec<WebKey> {
     const KEYS_MAX: usize = 8;
     let set: serde_json::Value = serde_json::from_slice(document).unwrap_or_default();
-    let keys = set.get("keys").and_then(|keys| keys.as_array()).map(Vec::as_slice).unwrap_or_default();
-    let is_it = |key: &&serde_json::Value| kid.is_none() || key.get("kid").and_then(|id| id.as_str()) == kid;
+    let keys = set
+        .get("keys")
+        .and_then(|keys| keys.as_array())
+        .map(Vec::as_slice)
+        .unwrap_or_default();
+    let is_it = |key: &&serde_json::Value| {
+        kid.is_none() || key.get("kid").and_then(|id| id.as_str()) == kid
+    };
     let signs = |key: &&serde_json::Value| key.get("use").is_none_or(|usage| usage == "sig");
-    keys.iter().filter(is_it).filter(signs).filter_map(web_key_of).take(KEYS_MAX).collect()
+    keys.iter()
+        .filter(is_it)
+        .filter(signs)
+        .filter_map(web_key_of)
+        .take(KEYS_MAX)
+        .collect()
 }
 
 /// A JSON web key of a kind that is known.
@@ -93,9 +120,9 @@ pub fn web_key_of(key: &serde_json::Value) -> Option<WebKey> {
             let (x, y) = (field("x")?, field("y")?);
             (x.len() == 32 && y.len() == 32).then(|| WebKey::P256([&[4][..], &x, &y].concat()))
         }
-        "OKP" if key.get("crv")?.as_str()? == "Ed25519" => {
-            field("x").filter(|point| point.len() == 32).map(WebKey::Ed25519)
-        }
+        "OKP" if key.get("crv")?.as_str()? == "Ed25519" => field("x")
+            .filter(|point| point.len() == 32)
+            .map(WebKey::Ed25519),
         _ => None,
     }
 }
@@ -104,5 +131,9 @@ pub fn web_key_of(key: &serde_json::Value) -> Option<WebKey> {
 pub fn web_keys(document: &[u8], max: usize) -> Vec<WebKey> {
     let set: Option<serde_json::Value> = serde_json::from_slice(document).ok();
     let keys = set.as_ref().and_then(|set| set.get("keys")?.as_array());
-    keys.into_iter().flatten().filter_map(web_key_of).take(max).collect()
+    keys.into_iter()
+        .flatten()
+        .filter_map(web_key_of)
+        .take(max)
+        .collect()
 }

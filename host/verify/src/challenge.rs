@@ -87,7 +87,14 @@ enum Refused {
 
 impl Default for Answer {
     fn default() -> Answer {
-        Answer { status: 200, body: None, headers: Vec::new(), confirm: None, pair: None, refused: None }
+        Answer {
+            status: 200,
+            body: None,
+            headers: Vec::new(),
+            confirm: None,
+            pair: None,
+            refused: None,
+        }
     }
 }
 
@@ -96,24 +103,37 @@ pub fn answer(verifier: &Verifier, verified: bool, view: &View<'_>, keys: &Keys)
     if view.request.content().len() > BODY_BYTES_MAX {
         return None;
     }
-    let rules = verifier.challenges.iter().filter(|rule| rule.spec.verify_first == verified);
-    rules.filter(|rule| rule.matches(view)).map(|rule| rule.answer(view, keys)).next()
+    let rules = verifier
+        .challenges
+        .iter()
+        .filter(|rule| rule.spec.verify_first == verified);
+    rules
+        .filter(|rule| rule.matches(view))
+        .map(|rule| rule.answer(view, keys))
+        .next()
 }
 
 /// Whether the request is one of the verifier's challenges, whatever it proves.
 pub fn is_one(verifier: &Verifier, view: &View<'_>) -> bool {
-    view.request.body.len() <= BODY_BYTES_MAX && verifier.challenges.iter().any(|rule| rule.matches(view))
+    view.request.body.len() <= BODY_BYTES_MAX
+        && verifier.challenges.iter().any(|rule| rule.matches(view))
 }
 
 // === impl Challenge ===
 
 impl Challenge {
     /// Checks a rule; the error names what is wrong with it.
-    pub fn build(spec: &ChallengeSpec, config: &BTreeMap<String, ConfigValue>) -> Result<Challenge, String> {
+    pub fn build(
+        spec: &ChallengeSpec,
+        config: &BTreeMap<String, ConfigValue>,
+    ) -> Result<Challenge, String> {
         let method = spec.method.as_deref().unwrap_or("POST");
         let known = ["GET", "HEAD", "OPTIONS", "POST", "PUT"];
         if !known.contains(&method) {
-            return Err(format!("method `{method}` cannot be a challenge: one of {}", known.join(", ")));
+            return Err(format!(
+                "method `{method}` cannot be a challenge: one of {}",
+                known.join(", ")
+            ));
         }
         let template = |text: &String| template(text, config);
         let json = spec.answer.json.as_ref().map(|object| {
@@ -127,13 +147,26 @@ impl Challenge {
             object.iter().map(entry).collect::<Result<Vec<_>, String>>()
         });
         let listed = spec.require.listed.as_ref().map(|(place, name)| {
-            let texts = config.get(name).map(|value| value.texts().to_vec()).unwrap_or_default();
+            let texts = config
+                .get(name)
+                .map(|value| value.texts().to_vec())
+                .unwrap_or_default();
             Ok::<_, String>((source(place)?, texts))
         });
-        if let Some(bad) = spec.answer.headers.keys().find(|name| name.parse::<http::HeaderName>().is_err()) {
+        if let Some(bad) = spec
+            .answer
+            .headers
+            .keys()
+            .find(|name| name.parse::<http::HeaderName>().is_err())
+        {
             return Err(format!("`{}` is not a header name", bad.escape_debug()));
         }
-        if spec.answer.headers.values().any(|text| text.contains(['\r', '\n', '\0'])) {
+        if spec
+            .answer
+            .headers
+            .values()
+            .any(|text| text.contains(['\r', '\n', '\0']))
+        {
             return Err("a header value is one line".into());
         }
         if takes_every_delivery(spec) {
@@ -142,38 +175,71 @@ impl Challenge {
                 .into());
         }
         let framing = ["content-length", "transfer-encoding", "connection"];
-        if let Some(bad) = spec.answer.headers.keys().find(|name| framing.contains(&name.to_ascii_lowercase().as_str()))
+        if let Some(bad) = spec
+            .answer
+            .headers
+            .keys()
+            .find(|name| framing.contains(&name.to_ascii_lowercase().as_str()))
         {
             return Err(format!("header `{bad}` is written by the host"));
         }
         let has_body = spec.answer.text.is_some() || spec.answer.json.is_some();
-        if has_body && spec.answer.status.is_some_and(|status| status == 204 || status == 304) {
+        if has_body
+            && spec
+                .answer
+                .status
+                .is_some_and(|status| status == 204 || status == 304)
+        {
             return Err("an answer with this status has no body".into());
         }
-        let statuses = [spec.answer.status.unwrap_or(200), spec.refused_status.unwrap_or(403)];
-        if let Some(bad) = statuses.iter().find(|status| !(200..=599).contains(*status)) {
+        let statuses = [
+            spec.answer.status.unwrap_or(200),
+            spec.refused_status.unwrap_or(403),
+        ];
+        if let Some(bad) = statuses
+            .iter()
+            .find(|status| !(200..=599).contains(*status))
+        {
             return Err(format!("status {bad} cannot be answered: 200 to 599"));
         }
-        let headers = spec.answer.headers.iter().map(|(name, text)| Ok::<_, String>((name.clone(), template(text)?)));
-        let is_open = config.get("handshake_open").is_some_and(|value| value.texts() == ["true"]);
+        let headers = spec
+            .answer
+            .headers
+            .iter()
+            .map(|(name, text)| Ok::<_, String>((name.clone(), template(text)?)));
+        let is_open = config
+            .get("handshake_open")
+            .is_some_and(|value| value.texts() == ["true"]);
         Ok(Challenge {
             method: method.parse().expect("a known method"),
             text: spec.answer.text.as_ref().map(template).transpose()?,
             json: json.transpose()?,
             headers: headers.collect::<Result<_, _>>()?,
             listed: listed.transpose()?,
-            pair: spec.pair.as_ref().filter(|_| is_open).map(|place| source(place)).transpose()?,
+            pair: spec
+                .pair
+                .as_ref()
+                .filter(|_| is_open)
+                .map(|place| source(place))
+                .transpose()?,
             spec: spec.clone(),
         })
     }
 
     /// It signs a value for callers who have proven nothing.
     pub fn signs_for_anybody(&self) -> bool {
-        let texts = self.text.iter().chain(self.headers.iter().map(|(_, text)| text));
-        let in_json = self.json.iter().flatten().filter_map(|(_, value)| match value {
-            JsonTemplate::Text(text) => Some(text),
-            JsonTemplate::Constant(_) => None,
-        });
+        let texts = self
+            .text
+            .iter()
+            .chain(self.headers.iter().map(|(_, text)| text));
+        let in_json = self
+            .json
+            .iter()
+            .flatten()
+            .filter_map(|(_, value)| match value {
+                JsonTemplate::Text(text) => Some(text),
+                JsonTemplate::Constant(_) => None,
+            });
         let is_mac = |piece: &Piece| matches!(piece, Piece::Mac(..));
         !self.spec.verify_first && texts.chain(in_json).flatten().any(is_mac)
     }
@@ -195,16 +261,32 @@ impl Challenge {
         let closed = spec.pair.is_some() && spec.needs_open && self.pair.is_none();
         !closed
             && request.method == self.method
-            && spec.query.as_deref().is_none_or(|name| view.query(name).next().is_some())
-            && spec.header.as_deref().is_none_or(|name| request.headers.contains_key(name))
             && spec
-                .json
+                .query
                 .as_deref()
-                .is_none_or(|pointer| view.json().and_then(|body| body.pointer(pointer)).is_some_and(Value::is_string))
-            && spec.equals.iter().all(|(place, expected)| equals(view, place, expected))
-            && spec.absent.iter().all(|pointer| view.json().is_none_or(|body| body.pointer(pointer).is_none()))
+                .is_none_or(|name| view.query(name).next().is_some())
+            && spec
+                .header
+                .as_deref()
+                .is_none_or(|name| request.headers.contains_key(name))
+            && spec.json.as_deref().is_none_or(|pointer| {
+                view.json()
+                    .and_then(|body| body.pointer(pointer))
+                    .is_some_and(Value::is_string)
+            })
+            && spec
+                .equals
+                .iter()
+                .all(|(place, expected)| equals(view, place, expected))
+            && spec.absent.iter().all(|pointer| {
+                view.json()
+                    .is_none_or(|body| body.pointer(pointer).is_none())
+            })
             && (spec.only_keys.is_empty() || has_only_keys(view, &spec.only_keys))
-            && spec.only_form_field.as_deref().is_none_or(|name| matches!(view.form(), Some([(key, _)]) if key == name))
+            && spec
+                .only_form_field
+                .as_deref()
+                .is_none_or(|name| matches!(view.form(), Some([(key, _)]) if key == name))
     }
 
     fn answer(&self, view: &View<'_>, keys: &Keys) -> Answer {
@@ -213,7 +295,11 @@ impl Challenge {
                 Refused::Requirement(refusal) => (self.spec.refused_status.unwrap_or(403), refusal),
                 Refused::Value(what) => (400, Refusal::new(Reason::ChallengeRefused, what)),
             };
-            Answer { status, refused: Some(Box::new(refusal)), ..Answer::default() }
+            Answer {
+                status,
+                refused: Some(Box::new(refusal)),
+                ..Answer::default()
+            }
         })
     }
 
@@ -235,13 +321,20 @@ impl Challenge {
             }
             (None, None) => None,
         };
-        let headers = self.headers.iter().map(|(name, text)| Ok((name.clone(), fill(text)?)));
+        let headers = self
+            .headers
+            .iter()
+            .map(|(name, text)| Ok((name.clone(), fill(text)?)));
         Ok(Answer {
             status: self.spec.answer.status.unwrap_or(200),
             body,
             headers: headers.collect::<Result<_, _>>()?,
             confirm: None,
-            pair: self.pair.as_ref().map(|source| source.text(view)).transpose()?,
+            pair: self
+                .pair
+                .as_ref()
+                .map(|source| source.text(view))
+                .transpose()?,
             refused: None,
         })
     }
@@ -249,34 +342,69 @@ impl Challenge {
     /// What a request must have to be this check, for the operator.
     pub fn needs(&self) -> String {
         let spec = &self.spec;
-        let one = |kind: &str, name: &Option<String>| name.as_ref().map(|name| format!("{kind} `{name}`"));
-        let named = [one("query parameter", &spec.query), one("header", &spec.header), one("JSON value", &spec.json)];
-        let equal = spec.equals.iter().map(|(place, value)| format!("`{place}` = {value}"));
+        let one = |kind: &str, name: &Option<String>| {
+            name.as_ref().map(|name| format!("{kind} `{name}`"))
+        };
+        let named = [
+            one("query parameter", &spec.query),
+            one("header", &spec.header),
+            one("JSON value", &spec.json),
+        ];
+        let equal = spec
+            .equals
+            .iter()
+            .map(|(place, value)| format!("`{place}` = {value}"));
         let mut needs: Vec<String> = named.into_iter().flatten().chain(equal).collect();
         if !spec.only_keys.is_empty() {
-            needs.push(format!("a JSON body with only {}", spec.only_keys.join(", ")));
+            needs.push(format!(
+                "a JSON body with only {}",
+                spec.only_keys.join(", ")
+            ));
         }
         if let Some(field) = &spec.only_form_field {
             needs.push(format!("a form with only the field `{field}`"));
         }
-        if needs.is_empty() { "nothing else".into() } else { needs.join(", ") }
+        if needs.is_empty() {
+            "nothing else".into()
+        } else {
+            needs.join(", ")
+        }
     }
 
     fn check_requirement(&self, view: &View<'_>, keys: &Keys) -> Result<(), Refused> {
         let require = &self.spec.require;
-        let wrong = |what: String| Refused::Requirement(Refusal::new(Reason::ChallengeRefused, what));
-        let missing = |name: &str| wrong(format!("the ownership check has no query parameter `{name}`"));
-        let one = |name: &str| Source(Place::Query(name.into())).text(view).map_err(|_| missing(name));
+        let wrong =
+            |what: String| Refused::Requirement(Refusal::new(Reason::ChallengeRefused, what));
+        let missing = |name: &str| {
+            wrong(format!(
+                "the ownership check has no query parameter `{name}`"
+            ))
+        };
+        let one = |name: &str| {
+            Source(Place::Query(name.into()))
+                .text(view)
+                .map_err(|_| missing(name))
+        };
         for (name, expected) in &require.query {
-            if !expected.split('|').any(|allowed| one(name).is_ok_and(|given| given == allowed)) {
+            if !expected
+                .split('|')
+                .any(|allowed| one(name).is_ok_and(|given| given == allowed))
+            {
                 let expected = expected.replace('|', "` or `");
-                return Err(wrong(format!("query parameter `{name}` of the ownership check is not `{expected}`")));
+                return Err(wrong(format!(
+                    "query parameter `{name}` of the ownership check is not `{expected}`"
+                )));
             }
         }
         if let Some(name) = &require.query_hex {
             let given = one(name)?;
-            let is_short = (20..=32).contains(&given.len()) && given.bytes().all(|byte| byte.is_ascii_hexdigit());
-            let what = || Refused::Value(format!("query parameter `{name}` is not 20 to 32 hexadecimal digits"));
+            let is_short = (20..=32).contains(&given.len())
+                && given.bytes().all(|byte| byte.is_ascii_hexdigit());
+            let what = || {
+                Refused::Value(format!(
+                    "query parameter `{name}` is not 20 to 32 hexadecimal digits"
+                ))
+            };
             is_short.then_some(()).ok_or_else(what)?;
         }
         if let Some(name) = &require.query_secret {
@@ -286,25 +414,37 @@ impl Challenge {
                     "query parameter `{name}` of the ownership check is not the verify token: it must equal the value of \
                      `challenge_secret`, or of `secret` where there is none"
                 );
-                return Err(Refused::Requirement(Refusal::new(Reason::VerifyTokenMismatch, what)));
+                return Err(Refused::Requirement(Refusal::new(
+                    Reason::VerifyTokenMismatch,
+                    what,
+                )));
             }
         }
         if let Some((source, allowed)) = &self.listed {
             let (place, entry) = (describe(&source.0), self.listed_entry());
             let given = source.text(view).map_err(|_| {
-                wrong(format!("the ownership check has no value at {place} to look for in config.{entry}"))
+                wrong(format!(
+                    "the ownership check has no value at {place} to look for in config.{entry}"
+                ))
             })?;
             if !allowed.iter().any(|one| one == "*" || *one == given) {
                 let given = given.escape_debug();
                 let what = format!("`{given}` ({place}) is not in `config.{entry}` of `[verify]`");
-                return Err(Refused::Requirement(Refusal::new(Reason::TopicNotAllowed, what)));
+                return Err(Refused::Requirement(Refusal::new(
+                    Reason::TopicNotAllowed,
+                    what,
+                )));
             }
         }
         Ok(())
     }
 
     fn listed_entry(&self) -> &str {
-        self.spec.require.listed.as_ref().map_or("", |(_, name)| name)
+        self.spec
+            .require
+            .listed
+            .as_ref()
+            .map_or("", |(_, name)| name)
     }
 }
 
@@ -312,18 +452,38 @@ impl Challenge {
 
 impl Source {
     fn text(&self, view: &View<'_>) -> Result<String, Refused> {
-        let wrong = |what: &str| Refused::Value(format!("the ownership check's value at {} {what}", describe(&self.0)));
-        let bytes = view.find(&self.0, false).map_err(|_| wrong("is missing or given twice"))?;
+        let wrong = |what: &str| {
+            Refused::Value(format!(
+                "the ownership check's value at {} {what}",
+                describe(&self.0)
+            ))
+        };
+        let bytes = view
+            .find(&self.0, false)
+            .map_err(|_| wrong("is missing or given twice"))?;
         let text = String::from_utf8(bytes.into_owned()).map_err(|_| wrong("is not UTF-8"))?;
-        if text.len() > ECHO_BYTES_MAX { Err(wrong("is longer than 1 KiB")) } else { Ok(text) }
+        if text.len() > ECHO_BYTES_MAX {
+            Err(wrong("is longer than 1 KiB"))
+        } else {
+            Ok(text)
+        }
     }
 
     /// A value that may go into a MAC: a short token of base64 or base64url characters and dots, nothing that could pass
     /// for a delivery.
     fn token(&self, view: &View<'_>) -> Result<String, Refused> {
         let text = self.text(view)?;
-        let wrong = || Refused::Value(format!("the ownership check's value at {} is not a token", describe(&self.0)));
-        if is_token(text.as_bytes()) { Ok(text) } else { Err(wrong()) }
+        let wrong = || {
+            Refused::Value(format!(
+                "the ownership check's value at {} is not a token",
+                describe(&self.0)
+            ))
+        };
+        if is_token(text.as_bytes()) {
+            Ok(text)
+        } else {
+            Err(wrong())
+        }
     }
 }
 
@@ -335,19 +495,31 @@ pub fn is_token(text: &[u8]) -> bool {
 
 fn equals(view: &View<'_>, place: &str, expected: &Value) -> bool {
     match source(place) {
-        Ok(Source(Place::Json(pointer))) => view.json().and_then(|body| body.pointer(&pointer)) == Some(expected),
-        Ok(source) => source.text(view).is_ok_and(|given| expected.as_str() == Some(&given)),
+        Ok(Source(Place::Json(pointer))) => {
+            view.json().and_then(|body| body.pointer(&pointer)) == Some(expected)
+        }
+        Ok(source) => source
+            .text(view)
+            .is_ok_and(|given| expected.as_str() == Some(&given)),
         Err(_) => false,
     }
 }
 
 /// It asks for nothing that a delivery lacks.
 fn takes_every_delivery(spec: &ChallengeSpec) -> bool {
-    let is_delivery = spec.method.as_deref().is_none_or(|method| ["POST", "PUT", "PATCH"].contains(&method));
-    let names_something =
-        [&spec.query, &spec.header, &spec.json, &spec.only_form_field].iter().any(|name| name.is_some());
+    let is_delivery = spec
+        .method
+        .as_deref()
+        .is_none_or(|method| ["POST", "PUT", "PATCH"].contains(&method));
+    let names_something = [&spec.query, &spec.header, &spec.json, &spec.only_form_field]
+        .iter()
+        .any(|name| name.is_some());
     let is_paired = spec.pair.is_some() && spec.needs_open;
-    is_delivery && !names_something && !is_paired && spec.equals.is_empty() && spec.only_keys.is_empty()
+    is_delivery
+        && !names_something
+        && !is_paired
+        && spec.equals.is_empty()
+        && spec.only_keys.is_empty()
 }
 
 fn has_only_keys(view: &View<'_>, keys: &[String]) -> bool {
@@ -361,7 +533,8 @@ fn no_key() -> Refused {
 }
 
 fn no_url() -> Refused {
-    let why = "the ownership check needs the URL of the endpoint: set public_url, or config.endpoint";
+    let why =
+        "the ownership check needs the URL of the endpoint: set public_url, or config.endpoint";
     Refused::Requirement(Refusal::new(Reason::ChallengeRefused, why))
 }
 
@@ -373,20 +546,35 @@ fn fill(template: &Template, view: &View<'_>, keys: &Keys) -> Result<String, Ref
             Piece::Echo(source) => filled.push_str(&source.text(view)?),
             Piece::Mac(algorithm, is_hex, source) => {
                 let token = source.token(view)?;
-                let key = keys.iter().flatten().find(|key| !key.is_empty()).ok_or_else(no_key)?;
+                let key = keys
+                    .iter()
+                    .flatten()
+                    .find(|key| !key.is_empty())
+                    .ok_or_else(no_key)?;
                 let digest = mac(*algorithm, key, token.as_bytes());
-                filled.push_str(&if *is_hex { hex::encode(digest) } else { STANDARD.encode(digest) });
+                filled.push_str(&if *is_hex {
+                    hex::encode(digest)
+                } else {
+                    STANDARD.encode(digest)
+                });
             }
             Piece::Digest(source, endpoint) => {
                 let token = source.token(view)?;
                 let secret = keys.challenge_key().ok_or_else(no_key)?;
-                let called = || view.url().ok().and_then(|url| url.split('?').next().map(str::to_owned));
+                let called = || {
+                    view.url()
+                        .ok()
+                        .and_then(|url| url.split('?').next().map(str::to_owned))
+                };
                 let endpoint = endpoint.clone().or_else(called).ok_or_else(no_url)?;
-                filled.push_str(&sha256_hex(&[token.as_bytes(), secret, endpoint.as_bytes()].concat()));
+                filled.push_str(&sha256_hex(
+                    &[token.as_bytes(), secret, endpoint.as_bytes()].concat(),
+                ));
             }
             Piece::Rate(max) => {
                 let asked = view.header("webhook-request-rate").ok();
-                let asked = asked.and_then(|text| std::str::from_utf8(text).ok()?.parse::<u64>().ok());
+                let asked =
+                    asked.and_then(|text| std::str::from_utf8(text).ok()?.parse::<u64>().ok());
                 let rate = [asked, *max].into_iter().flatten().min();
                 filled.push_str(&rate.map_or_else(|| "*".to_owned(), |rate| rate.to_string()));
             }
@@ -414,24 +602,34 @@ fn template(text: &str, config: &BTreeMap<String, ConfigValue>) -> Result<Templa
 
 fn piece(token: &str, config: &BTreeMap<String, ConfigValue>) -> Result<Piece, String> {
     if token == "rate" {
-        let max = config.get("max_rate").and_then(|value| value.texts().first()?.parse().ok());
+        let max = config
+            .get("max_rate")
+            .and_then(|value| value.texts().first()?.parse().ok());
         return Ok(Piece::Rate(max));
     }
     if let Some(name) = token.strip_prefix("config.") {
         return configured(name, config).map(|text| Piece::Literal(text.into()));
     }
-    let Some((mac, place)) = token.split_once(' ') else { return source(token).map(Piece::Echo) };
+    let Some((mac, place)) = token.split_once(' ') else {
+        return source(token).map(Piece::Echo);
+    };
     if mac == "sha256-hex" {
         let place = place.strip_suffix(" challenge_secret endpoint");
         let place = place.ok_or("write {sha256-hex query:NAME challenge_secret endpoint}")?;
-        let endpoint = config.get("endpoint").and_then(|value| value.texts().first().cloned());
+        let endpoint = config
+            .get("endpoint")
+            .and_then(|value| value.texts().first().cloned());
         return Ok(Piece::Digest(source(place)?, endpoint));
     }
     let (algorithm, is_hex) = match mac {
         "hmac-sha1-hex" => (Algorithm::HmacSha1, true),
         "hmac-sha256-hex" => (Algorithm::HmacSha256, true),
         "hmac-sha256-base64" => (Algorithm::HmacSha256, false),
-        other => return Err(format!("`{other}` is none of hmac-sha1-hex, hmac-sha256-hex, hmac-sha256-base64")),
+        other => {
+            return Err(format!(
+                "`{other}` is none of hmac-sha1-hex, hmac-sha256-hex, hmac-sha256-base64"
+            ));
+        }
     };
     Ok(Piece::Mac(algorithm, is_hex, source(place)?))
 }
@@ -443,7 +641,11 @@ fn source(text: &str) -> Result<Source, String> {
         Some(("form", name)) => Place::Form(name.into()),
         Some(("json", pointer)) if pointer.starts_with('/') => Place::Json(pointer.into()),
         None if text.starts_with('/') => Place::Json(text.into()),
-        _ => return Err(format!("`{text}` names no value: write query:NAME, header:NAME, form:NAME or json:/POINTER")),
+        _ => {
+            return Err(format!(
+                "`{text}` names no value: write query:NAME, header:NAME, form:NAME or json:/POINTER"
+            ));
+        }
     };
     Ok(Source(place))
 }
@@ -454,13 +656,21 @@ mod tests {
 
     #[test]
     fn checks_that_take_every_delivery_are_refused() {
-        let of = |text: &str| Challenge::build(&toml::from_str(text).unwrap(), &BTreeMap::new()).map(drop);
+        let of = |text: &str| {
+            Challenge::build(&toml::from_str(text).unwrap(), &BTreeMap::new()).map(drop)
+        };
         let taken = of("answer = { status = 200, text = \"ok\" }").unwrap_err();
-        assert!(taken.contains("every delivery would be answered"), "{taken}");
+        assert!(
+            taken.contains("every delivery would be answered"),
+            "{taken}"
+        );
         assert!(of("method = \"PUT\"\nabsent = [\"/a\"]").is_err());
-        for good in
-            ["method = \"HEAD\"", "query = \"challenge\"", "equals = { \"/type\" = \"check\" }", "only_keys = [\"a\"]"]
-        {
+        for good in [
+            "method = \"HEAD\"",
+            "query = \"challenge\"",
+            "equals = { \"/type\" = \"check\" }",
+            "only_keys = [\"a\"]",
+        ] {
             assert_eq!(of(good), Ok(()), "{good}");
         }
     }

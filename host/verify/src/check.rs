@@ -80,25 +80,47 @@ impl Keys {
         let decode = |(form, secret): (KeyForm, Result<Secret, SecretError>)| {
             key::decode(form, &secret?).map_err(SecretError::NoKey)
         };
-        Keys { proof: secrets.into_iter().map(decode).collect(), challenge: Vec::new() }
+        Keys {
+            proof: secrets.into_iter().map(decode).collect(),
+            challenge: Vec::new(),
+        }
     }
 
     /// With secrets of their own for ownership checks.
-    pub fn with_challenge(self, secrets: impl IntoIterator<Item = Result<Secret, SecretError>>) -> Keys {
+    pub fn with_challenge(
+        self,
+        secrets: impl IntoIterator<Item = Result<Secret, SecretError>>,
+    ) -> Keys {
         let secrets = secrets.into_iter().map(|secret| (KeyForm::Utf8, secret));
-        Keys { challenge: Keys::new(secrets).proof, ..self }
+        Keys {
+            challenge: Keys::new(secrets).proof,
+            ..self
+        }
     }
 
     /// Whether a key for ownership checks matches. With none at hand nothing does.
     pub fn find_challenge(&self, matches: impl Fn(&[u8]) -> bool) -> bool {
-        let keys = if self.challenge.is_empty() { &self.proof } else { &self.challenge };
-        keys.iter().flatten().any(|key| !key.is_empty() && matches(key))
+        let keys = if self.challenge.is_empty() {
+            &self.proof
+        } else {
+            &self.challenge
+        };
+        keys.iter()
+            .flatten()
+            .any(|key| !key.is_empty() && matches(key))
     }
 
     /// The first key for ownership checks that has a value.
     pub fn challenge_key(&self) -> Option<&[u8]> {
-        let keys = if self.challenge.is_empty() { &self.proof } else { &self.challenge };
-        keys.iter().flatten().map(|key| &key[..]).find(|key| !key.is_empty())
+        let keys = if self.challenge.is_empty() {
+            &self.proof
+        } else {
+            &self.challenge
+        };
+        keys.iter()
+            .flatten()
+            .map(|key| &key[..])
+            .find(|key| !key.is_empty())
     }
 
     /// The first key for which `matches` holds. An empty key never matches.
@@ -108,7 +130,9 @@ impl Keys {
     ) -> Result<Option<usize>, Refusal> {
         self.usable()?;
         for (place, key) in self.iter().enumerate() {
-            let Some(key) = key.filter(|key| !key.is_empty()) else { continue };
+            let Some(key) = key.filter(|key| !key.is_empty()) else {
+                continue;
+            };
             if matches(place, key)? {
                 return Ok(Some(place));
             }
@@ -126,25 +150,35 @@ impl Keys {
                 key
             })
         };
-        Keys { proof: self.proof.iter().map(flip).collect(), challenge: self.challenge.iter().map(flip).collect() }
+        Keys {
+            proof: self.proof.iter().map(flip).collect(),
+            challenge: self.challenge.iter().map(flip).collect(),
+        }
     }
 
     /// Why none of them can prove anything; none where one can.
     pub fn problem(&self) -> Option<String> {
-        let why: Vec<String> =
-            self.proof.iter().filter_map(|key| key.as_ref().err().map(SecretError::to_string)).collect();
+        let why: Vec<String> = self
+            .proof
+            .iter()
+            .filter_map(|key| key.as_ref().err().map(SecretError::to_string))
+            .collect();
         (!why.is_empty() && why.len() == self.proof.len()).then(|| why.join("; "))
     }
 
     /// Every key in its place.
     pub fn iter(&self) -> impl Iterator<Item = Option<&[u8]>> {
-        self.proof.iter().map(|key| key.as_ref().ok().map(|key| &key[..]))
+        self.proof
+            .iter()
+            .map(|key| key.as_ref().ok().map(|key| &key[..]))
     }
 
     fn usable(&self) -> Result<(), Refusal> {
         match self.proof.iter().find_map(|key| key.as_ref().err()) {
             Some(error) if self.proof.iter().all(Result::is_err) => Err(Refusal::no_secret(error)),
-            None if self.proof.is_empty() => Err(Refusal::new(Reason::NoSecret, "no secret is configured")),
+            None if self.proof.is_empty() => {
+                Err(Refusal::new(Reason::NoSecret, "no secret is configured"))
+            }
             _ => Ok(()),
         }
     }
@@ -153,14 +187,17 @@ impl Keys {
 /// Starts what can be computed while the body comes.
 pub fn feed(verifier: &Verifier, head: &Unverified, keys: &Keys) -> Option<Feed> {
     match &verifier.proof {
-        Proof::Signature(signature) => signature.feed(&View::new(head, verifier.public_url.as_ref()), keys),
+        Proof::Signature(signature) => {
+            signature.feed(&View::new(head, verifier.public_url.as_ref()), keys)
+        }
         _ => None,
     }
 }
 
 /// Whether a request is an ownership check of this hook, whatever it proves.
 pub fn is_challenge(verifier: &Verifier, request: &Unverified) -> bool {
-    let view = View::new(request, verifier.public_url.as_ref()).with_json_field(verifier.json_form_field.as_deref());
+    let view = View::new(request, verifier.public_url.as_ref())
+        .with_json_field(verifier.json_form_field.as_deref());
     challenge::is_one(verifier, &view)
 }
 
@@ -203,7 +240,11 @@ pub fn check_sender(
     match proven {
         Ok(matched) => {
             let claims = view.claims().cloned();
-            Ok(SenderCheck::Proven(Box::new(Sender { request, matched, claims })))
+            Ok(SenderCheck::Proven(Box::new(Sender {
+                request,
+                matched,
+                claims,
+            })))
         }
         Err(refusal) => Err((refusal, Box::new(request))),
     }
@@ -219,7 +260,11 @@ impl Sender {
 
     /// What the request is, now that its body is decoded.
     pub fn check(self, verifier: &Verifier, decoded: Bytes, given: &Given<'_>) -> Checked {
-        let Sender { request, matched, claims } = self;
+        let Sender {
+            request,
+            matched,
+            claims,
+        } = self;
         let request = request.with_decoded(decoded, SignedBody::Encoded);
         let view = view(verifier, &request);
         if let Some(serde_json::Value::Object(claims)) = claims {
@@ -244,9 +289,17 @@ struct Proven {
 fn checked(verifier: &Verifier, request: Unverified, judged: Judged) -> Checked {
     match judged {
         Judged::Challenge(answer) => Checked::Challenge(answer),
-        Judged::Proven(Proven { facts, delivery_key }) => {
+        Judged::Proven(Proven {
+            facts,
+            delivery_key,
+        }) => {
             let carrier = secret_carrier(&verifier.proof);
-            Checked::Verified(Verified::new(request, carrier.as_ref(), facts, delivery_key))
+            Checked::Verified(Verified::new(
+                request,
+                carrier.as_ref(),
+                facts,
+                delivery_key,
+            ))
         }
     }
 }
@@ -257,7 +310,12 @@ fn view<'a>(verifier: &'a Verifier, request: &'a Unverified) -> View<'a> {
         .strict(verifier.body_note().is_some())
 }
 
-fn judge(verifier: &Verifier, request: &Unverified, given: &Given<'_>, feed: Option<Feed>) -> Result<Judged, Refusal> {
+fn judge(
+    verifier: &Verifier,
+    request: &Unverified,
+    given: &Given<'_>,
+    feed: Option<Feed>,
+) -> Result<Judged, Refusal> {
     let view = view(verifier, request);
     if !matches!(verifier.proof, Proof::Closed)
         && let Some(answer) = challenge::answer(verifier, false, &view, given.keys)
@@ -284,15 +342,28 @@ fn judge_sender(
     let is_rest_of_token = request.body.is_empty()
         && matches!(&verifier.proof, Proof::Signature(signature) if signature.payload.len() > 1);
     let could_be_challenge = challenge::is_token(&request.body) || is_rest_of_token;
-    if could_be_challenge && verifier.challenges.iter().any(challenge::Challenge::signs_for_anybody) {
+    if could_be_challenge
+        && verifier
+            .challenges
+            .iter()
+            .any(challenge::Challenge::signs_for_anybody)
+    {
         // Anybody can have such a text signed by asking for it as a challenge.
-        return Err(Refusal::new(Reason::MalformedBody, "the body could be an answer to an ownership check"));
+        return Err(Refusal::new(
+            Reason::MalformedBody,
+            "the body could be an answer to an ownership check",
+        ));
     }
     prove(verifier, view, given, feed)
 }
 
 /// What a request is whose sender has proven itself.
-fn judge_content(verifier: &Verifier, view: &View<'_>, given: &Given<'_>, matched: Option<usize>) -> Judged {
+fn judge_content(
+    verifier: &Verifier,
+    view: &View<'_>,
+    given: &Given<'_>,
+    matched: Option<usize>,
+) -> Judged {
     if let Some(answer) = challenge::answer(verifier, true, view, given.keys) {
         return Judged::Challenge(answer);
     }
@@ -319,7 +390,9 @@ fn prove(
         Proof::Open => Ok(None),
         Proof::Token { from, prefix } => token(from, prefix, view, keys).map(Some),
         Proof::Basic => basic(view, keys).map(Some),
-        Proof::Signature(signature) => signature.check(view, keys, given.documents, given.now, feed),
+        Proof::Signature(signature) => {
+            signature.check(view, keys, given.documents, given.now, feed)
+        }
         Proof::Jwt(jwt) => jwt.check(view, keys, given.documents, given.now),
         Proof::Code(code) => schemes::check(code, verifier, view, given),
     }
@@ -329,23 +402,47 @@ fn token(from: &Place, prefix: &str, view: &View<'_>, keys: &Keys) -> Result<usi
     let mismatch = || Refusal::new(Reason::TokenMismatch, "the token does not match");
     if let Place::Each(pointer) = from {
         let tokens = schemes::each(view, pointer)?;
-        let matches = |key: &[u8]| tokens.iter().fold(true, |all, token| same_text(token.as_bytes(), key) & all);
+        let matches = |key: &[u8]| {
+            tokens
+                .iter()
+                .fold(true, |all, token| same_text(token.as_bytes(), key) & all)
+        };
         return keys.find(|_, key| Ok(matches(key)))?.ok_or_else(mismatch);
     }
-    let text = view.find(from, false).map_err(|absent| absent_token(absent, from))?;
-    let token = after_prefix(&text, prefix)
-        .ok_or_else(|| Refusal::new(Reason::TokenMismatch, format!("the token does not begin with `{prefix}`")))?;
-    keys.find(|_, key| Ok(same_text(token, key)))?.ok_or_else(mismatch)
+    let text = view
+        .find(from, false)
+        .map_err(|absent| absent_token(absent, from))?;
+    let token = after_prefix(&text, prefix).ok_or_else(|| {
+        Refusal::new(
+            Reason::TokenMismatch,
+            format!("the token does not begin with `{prefix}`"),
+        )
+    })?;
+    keys.find(|_, key| Ok(same_text(token, key)))?
+        .ok_or_else(mismatch)
 }
 
 /// `user:password` of an `Authorization: Basic …` header. The scheme's name is case-insensitive (RFC 9110 section 11.1).
 fn basic(view: &View<'_>, keys: &Keys) -> Result<usize, Refusal> {
     let place = Place::Header("Authorization".into());
-    let text = view.find(&place, false).map_err(|absent| absent_token(absent, &place))?;
-    let encoded = after_prefix(&text, "Basic ")
-        .ok_or_else(|| Refusal::new(Reason::TokenMismatch, "the credentials do not begin with `Basic `"))?;
-    let malformed = |why: &str| Refusal::new(Reason::MalformedSignature, format!("basic credentials malformed: {why}"));
-    let pair = STANDARD.decode(encoded.trim_ascii()).map_err(|_| malformed("not base64"))?;
+    let text = view
+        .find(&place, false)
+        .map_err(|absent| absent_token(absent, &place))?;
+    let encoded = after_prefix(&text, "Basic ").ok_or_else(|| {
+        Refusal::new(
+            Reason::TokenMismatch,
+            "the credentials do not begin with `Basic `",
+        )
+    })?;
+    let malformed = |why: &str| {
+        Refusal::new(
+            Reason::MalformedSignature,
+            format!("basic credentials malformed: {why}"),
+        )
+    };
+    let pair = STANDARD
+        .decode(encoded.trim_ascii())
+        .map_err(|_| malformed("not base64"))?;
     if !pair.contains(&b':') {
         return Err(malformed("no colon in them"));
     }
@@ -355,16 +452,23 @@ fn basic(view: &View<'_>, keys: &Keys) -> Result<usize, Refusal> {
 
 /// Whether a secret is `user:password`. With an empty password, knowing the user's name would be enough.
 pub fn is_credentials(secret: &[u8]) -> bool {
-    secret.iter().position(|byte| *byte == b':').is_some_and(|colon| colon + 1 < secret.len())
+    secret
+        .iter()
+        .position(|byte| *byte == b':')
+        .is_some_and(|colon| colon + 1 < secret.len())
 }
 
 fn absent_token(absent: Absent, place: &Place) -> Refusal {
     let place = describe(place);
     match absent {
-        Absent::Duplicate => Refusal::new(Reason::DuplicateHeader, format!("token ({place}) given more than once")),
-        Absent::NoJson => {
-            Refusal::new(Reason::MalformedBody, "the body is not JSON, or of more parts than a check reads")
-        }
+        Absent::Duplicate => Refusal::new(
+            Reason::DuplicateHeader,
+            format!("token ({place}) given more than once"),
+        ),
+        Absent::NoJson => Refusal::new(
+            Reason::MalformedBody,
+            "the body is not JSON, or of more parts than a check reads",
+        ),
         Absent::Missing => Refusal::new(Reason::MissingToken, format!("token missing ({place})")),
     }
 }
@@ -374,7 +478,9 @@ fn absent_token(absent: Absent, place: &Place) -> Refusal {
 fn after_prefix<'a>(text: &'a [u8], prefix: &str) -> Option<&'a [u8]> {
     match text.split_at_checked(prefix.len())? {
         (word, rest) if word == prefix.as_bytes() => Some(rest),
-        (word, rest) if prefix.ends_with(' ') && word.eq_ignore_ascii_case(prefix.as_bytes()) => Some(rest),
+        (word, rest) if prefix.ends_with(' ') && word.eq_ignore_ascii_case(prefix.as_bytes()) => {
+            Some(rest)
+        }
         _ => None,
     }
 }
@@ -391,8 +497,23 @@ fn secret_carrier(proof: &Proof) -> Option<Place> {
 
 /// The key by which a hook orders its events, of one that came another way than over HTTP.
 pub fn order_key(verifier: &Verifier, event: &Event) -> Option<String> {
-    let Event { method, path, query, headers, body, .. } = event.clone();
-    let request = Unverified { method, path, query, params: params(event), headers, body, decoded: None };
+    let Event {
+        method,
+        path,
+        query,
+        headers,
+        body,
+        ..
+    } = event.clone();
+    let request = Unverified {
+        method,
+        path,
+        query,
+        params: params(event),
+        headers,
+        body,
+        decoded: None,
+    };
     text_at(
         &View::new(&request, None).with_json_field(verifier.json_form_field.as_deref()),
         verifier.order_key.as_ref()?,
@@ -401,8 +522,13 @@ pub fn order_key(verifier: &Verifier, event: &Event) -> Option<String> {
 
 /// The path parameters, as the event carries them.
 fn params(event: &Event) -> Vec<(String, String)> {
-    let named = event.attributes.iter().filter_map(|(key, value)| Some((key.strip_prefix("param:")?, value)));
-    named.map(|(name, value)| (name.to_owned(), value.clone())).collect()
+    let named = event
+        .attributes
+        .iter()
+        .filter_map(|(key, value)| Some((key.strip_prefix("param:")?, value)));
+    named
+        .map(|(name, value)| (name.to_owned(), value.clone()))
+        .collect()
 }
 
 fn text_at(view: &View<'_>, place: &Place) -> Option<String> {
@@ -411,20 +537,31 @@ fn text_at(view: &View<'_>, place: &Place) -> Option<String> {
 
 fn proven(verifier: &Verifier, view: &View<'_>, matched: Option<usize>) -> Proven {
     let at = |place: &Option<Place>| text_at(view, place.as_ref()?);
-    let identity = verifier.delivery_id.as_ref().and_then(|fields| identity(fields, view));
+    let identity = verifier
+        .delivery_id
+        .as_ref()
+        .and_then(|fields| identity(fields, view));
     // Which secret matched, by its number in the hook file: the component has no business with where it lives.
     let word = verifier.proof.word();
-    let key = matched.map(|index| format!("{word}#{}", index + 1)).unwrap_or_else(|| word.to_owned());
+    let key = matched
+        .map(|index| format!("{word}#{}", index + 1))
+        .unwrap_or_else(|| word.to_owned());
     let facts = [
         ("provider", verifier.provider.clone()),
         ("event-type", at(&verifier.event_type)),
-        ("delivery-id", identity.as_ref().map(|(_, fields)| fields.join("/"))),
+        (
+            "delivery-id",
+            identity.as_ref().map(|(_, fields)| fields.join("/")),
+        ),
         ("order-key", at(&verifier.order_key)),
         ("verified-by", Some(key)),
         ("verified-by-scheme", Some(verifier.proof.kind().to_owned())),
         ("json-form-field", view.json_field().map(str::to_owned)),
     ];
-    let facts = facts.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?))).collect();
+    let facts = facts
+        .into_iter()
+        .filter_map(|(name, value)| Some((name.to_owned(), value?)))
+        .collect();
     Proven {
         facts,
         delivery_key: identity.map(|(alternative, fields)| {
@@ -439,8 +576,17 @@ fn proven(verifier: &Verifier, view: &View<'_>, matched: Option<usize>) -> Prove
 
 /// The values of the first alternative whose fields are all present, and its position.
 fn identity(identity: &DeliveryId, view: &View<'_>) -> Option<(usize, Vec<String>)> {
-    let values = |fields: &Vec<Place>| fields.iter().map(|field| text_at(view, field)).collect::<Option<Vec<_>>>();
-    identity.alternatives().iter().enumerate().find_map(|(position, fields)| Some((position, values(fields)?)))
+    let values = |fields: &Vec<Place>| {
+        fields
+            .iter()
+            .map(|field| text_at(view, field))
+            .collect::<Option<Vec<_>>>()
+    };
+    identity
+        .alternatives()
+        .iter()
+        .enumerate()
+        .find_map(|(position, fields)| Some((position, values(fields)?)))
 }
 
 /// Tells URLs of one hook apart: two tenants may get the same event. Empty where a hook has one URL. A digest, since a URL may hold a
@@ -468,7 +614,10 @@ fn delivery_key(verifier: &Verifier, alternative: usize, values: &[String]) -> V
         IdMatch::Id => "id",
         IdMatch::IdAndBody => "id-and-body",
     });
-    let places = verifier.delivery_id.iter().flat_map(|identity| &identity.alternatives()[alternative]);
+    let places = verifier
+        .delivery_id
+        .iter()
+        .flat_map(|identity| &identity.alternatives()[alternative]);
     for (place, value) in places.zip(values) {
         match place {
             // Header names have no case.

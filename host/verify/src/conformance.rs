@@ -137,9 +137,14 @@ impl Documents for Carried {
     fn get(&self, url: &str) -> Option<Bytes> {
         // A vector has one key set, wherever the provider keeps it, and however it hands out a key.
         let text = self.0.get(url).or_else(|| self.0.get(KEY_SET))?;
-        let Some((_, key_id)) = url.split_once('#') else { return Some(Bytes::copy_from_slice(text.as_bytes())) };
+        let Some((_, key_id)) = url.split_once('#') else {
+            return Some(Bytes::copy_from_slice(text.as_bytes()));
+        };
         let set: Value = serde_json::from_str(text).ok()?;
-        let key = set["keys"].as_array()?.iter().find(|key| key["kid"] == key_id)?;
+        let key = set["keys"]
+            .as_array()?
+            .iter()
+            .find(|key| key["kid"] == key_id)?;
         Some(serde_json::json!({ "key": key }).to_string().into())
     }
 }
@@ -148,17 +153,28 @@ impl Documents for Carried {
 pub fn run_vectors(text: &str, packs: &Packs) -> Result<Report, String> {
     let mut report = Report::default();
     for value in array(text, "vectors")? {
-        let vector: Vector = serde_json::from_value(value).map_err(|error| format!("not a request vector: {error}"))?;
+        let vector: Vector = serde_json::from_value(value)
+            .map_err(|error| format!("not a request vector: {error}"))?;
         let mut expected = vec![vector.expect.clone()];
-        expected.extend(vector.alt_reasons.iter().map(|text| match text.starts_with("reject:") {
-            true => text.clone(),
-            false => format!("reject:{text}"),
-        }));
+        expected.extend(
+            vector
+                .alt_reasons
+                .iter()
+                .map(|text| match text.starts_with("reject:") {
+                    true => text.clone(),
+                    false => format!("reject:{text}"),
+                }),
+        );
         // A JSON web token is both: files use either word for its absence.
         if vector.kind.starts_with("jwt") && vector.expect == "reject:missing_token" {
             expected.push("reject:missing_signature".into());
         }
-        report.note(&vector.id, &expected.join(" or "), judge(&vector, packs), |got| expected.contains(got));
+        report.note(
+            &vector.id,
+            &expected.join(" or "),
+            judge(&vector, packs),
+            |got| expected.contains(got),
+        );
     }
     Ok(report)
 }
@@ -169,8 +185,11 @@ pub fn run_challenges(text: &str, packs: &Packs) -> Result<Report, String> {
     for value in array(text, "challenges")? {
         let handshake: Handshake =
             serde_json::from_value(value).map_err(|error| format!("not a handshake: {error}"))?;
-        let got = respond(&handshake, packs).and_then(|response| mistakes(&handshake.expected_response, &response));
-        report.note(&handshake.id, "no difference", got, |got| got == "no difference");
+        let got = respond(&handshake, packs)
+            .and_then(|response| mistakes(&handshake.expected_response, &response));
+        report.note(&handshake.id, "no difference", got, |got| {
+            got == "no difference"
+        });
     }
     Ok(report)
 }
@@ -178,11 +197,19 @@ pub fn run_challenges(text: &str, packs: &Packs) -> Result<Report, String> {
 // === impl Report ===
 
 impl Report {
-    fn note(&mut self, id: &str, expected: &str, got: Result<String, String>, is_right: impl Fn(&String) -> bool) {
+    fn note(
+        &mut self,
+        id: &str,
+        expected: &str,
+        got: Result<String, String>,
+        is_right: impl Fn(&String) -> bool,
+    ) {
         let got = got.unwrap_or_else(|error| format!("error: {error}"));
         match is_right(&got) {
             true => self.passed += 1,
-            false => self.failures.push(format!("{id}: expected {expected}, got {got}")),
+            false => self
+                .failures
+                .push(format!("{id}: expected {expected}, got {got}")),
         }
     }
 }
@@ -193,7 +220,9 @@ fn array(text: &str, key: &str) -> Result<Vec<Value>, String> {
         Value::Array(values) => Ok(values),
         Value::Object(mut object) => match object.remove(key) {
             Some(Value::Array(values)) => Ok(values),
-            _ => Err(format!("neither an array nor an object with an array `{key}`")),
+            _ => Err(format!(
+                "neither an array nor an object with an array `{key}`"
+            )),
         },
         _ => Err("not an array".into()),
     }
@@ -201,10 +230,25 @@ fn array(text: &str, key: &str) -> Result<Vec<Value>, String> {
 
 /// The verdict, the same for every chunking, or what differs.
 fn judge(vector: &Vector, packs: &Packs) -> Result<String, String> {
-    let verifier = verifier(&vector.scheme, &vector.config, &vector.secrets, &vector.url, packs)?;
-    let verifier = match (vector.ignore_timestamp, vector.tolerance.map(Duration::from_secs)) {
-        (true, _) => verifier.with_window(Window { past: None, future: None }),
-        (false, Some(span)) => verifier.with_window(Window { past: Some(span), future: Some(span) }),
+    let verifier = verifier(
+        &vector.scheme,
+        &vector.config,
+        &vector.secrets,
+        &vector.url,
+        packs,
+    )?;
+    let verifier = match (
+        vector.ignore_timestamp,
+        vector.tolerance.map(Duration::from_secs),
+    ) {
+        (true, _) => verifier.with_window(Window {
+            past: None,
+            future: None,
+        }),
+        (false, Some(span)) => verifier.with_window(Window {
+            past: Some(span),
+            future: Some(span),
+        }),
         (false, None) => verifier.with_documented_window(),
     };
     let body = body_of(vector)?;
@@ -215,17 +259,26 @@ fn judge(vector: &Vector, packs: &Packs) -> Result<String, String> {
     };
     let documents = documents(&vector.config);
     let keys = keys(&verifier, &vector.secrets);
-    let given = Given { keys: &keys, documents: &documents, now: vector.now.map(time) };
+    let given = Given {
+        keys: &keys,
+        documents: &documents,
+        now: vector.now.map(time),
+    };
     let verdict = |feeding| match check(&verifier, request.clone(), &given, feeding) {
         Ok(Checked::Verified(_) | Checked::Challenge(_)) => "accept".to_owned(),
         Err(Refusal { reason, .. }) => format!("reject:{}", reason.word()),
     };
     let whole = verdict(None);
-    let head = Unverified { body: Bytes::new(), ..request.clone() };
+    let head = Unverified {
+        body: Bytes::new(),
+        ..request.clone()
+    };
     for sizes in vector.chunks.iter().chain([&vec![1 << 30]]) {
         let mut feeding = feed(&verifier, &head, &keys);
         if let Some(feeding) = &mut feeding {
-            pieces(&body, sizes).iter().for_each(|piece| feeding.update(piece));
+            pieces(&body, sizes)
+                .iter()
+                .for_each(|piece| feeding.update(piece));
         }
         let fed = verdict(feeding);
         if fed != whole {
@@ -244,8 +297,12 @@ fn verifier(
 ) -> Result<Verifier, String> {
     let any_topic = ("topic_arns".to_owned(), ConfigValue::One("*".into()));
     let one = |name: &str, value: &str| (name.to_owned(), ConfigValue::One(value.into()));
-    let mut values =
-        BTreeMap::from([one("jwks", KEY_SET), one("key_url", KEY_SET), one("client_id", "client"), any_topic]);
+    let mut values = BTreeMap::from([
+        one("jwks", KEY_SET),
+        one("key_url", KEY_SET),
+        one("client_id", "client"),
+        any_topic,
+    ]);
     for (name, value) in config {
         let text = |value: &Value| match value {
             Value::String(text) => Some(text.clone()),
@@ -253,27 +310,38 @@ fn verifier(
             _ => None,
         };
         match value {
-            Value::Array(many) => {
-                drop(values.insert(name.clone(), ConfigValue::Many(many.iter().filter_map(text).collect())))
-            }
+            Value::Array(many) => drop(values.insert(
+                name.clone(),
+                ConfigValue::Many(many.iter().filter_map(text).collect()),
+            )),
             one => drop(text(one).map(|one| values.insert(name.clone(), ConfigValue::One(one)))),
         }
     }
     let spec = VerifySpec {
         provider: Some(scheme.into()),
         // The check gets its keys from the vector; these only say that there are some.
-        secret: secrets.iter().map(|_| "env:VECTOR".parse().expect("a good reference")).collect(),
+        secret: secrets
+            .iter()
+            .map(|_| "env:VECTOR".parse().expect("a good reference"))
+            .collect(),
         challenge_secret: vec!["env:VECTOR".parse().expect("a good reference")],
         public_url: Some(split(url).0.into()),
         config: values,
         ..VerifySpec::default()
     };
-    let spec = packs.find(scheme).map(|pack| settings::filled(&pack, spec.clone())).unwrap_or(spec);
+    let spec = packs
+        .find(scheme)
+        .map(|pack| settings::filled(&pack, spec.clone()))
+        .unwrap_or(spec);
     let spec = match secrets.is_empty() {
-        true => VerifySpec { secret: vec!["env:VECTOR".parse().expect("a good reference")], ..spec },
+        true => VerifySpec {
+            secret: vec!["env:VECTOR".parse().expect("a good reference")],
+            ..spec
+        },
         false => spec,
     };
-    Verifier::build(&spec, packs).map_err(|error| format!("[verify] {}: {}", error.key, error.message))
+    Verifier::build(&spec, packs)
+        .map_err(|error| format!("[verify] {}: {}", error.key, error.message))
 }
 
 /// A vector says how its secret is written; where that is plain text, the provider may still derive the key from it.
@@ -282,30 +350,60 @@ fn keys(verifier: &Verifier, secrets: &[VectorSecret]) -> Keys {
         (KeyForm::Utf8, KeyForm::Sha1) => KeyForm::Sha1,
         (written, _) => written,
     };
-    Keys::new(secrets.iter().map(|secret| (form(secret.encoding), Ok(Secret::new(secret.value.as_bytes())))))
+    Keys::new(secrets.iter().map(|secret| {
+        (
+            form(secret.encoding),
+            Ok(Secret::new(secret.value.as_bytes())),
+        )
+    }))
 }
 
 fn documents(config: &BTreeMap<String, Value>) -> Carried {
     let mut carried = BTreeMap::new();
-    for (url, text) in config.get("documents").and_then(Value::as_object).into_iter().flatten() {
-        carried.insert(url.clone(), text.as_str().map_or_else(|| text.to_string(), str::to_owned));
+    for (url, text) in config
+        .get("documents")
+        .and_then(Value::as_object)
+        .into_iter()
+        .flatten()
+    {
+        carried.insert(
+            url.clone(),
+            text.as_str()
+                .map_or_else(|| text.to_string(), str::to_owned),
+        );
     }
     if let Some(set) = config.get("jwks").filter(|set| set.is_object()) {
         carried.insert(KEY_SET.into(), set.to_string());
     }
     // Keys that eBay hands out for their ids.
-    for (key_id, key) in config.get("keys").and_then(Value::as_object).into_iter().flatten() {
-        carried.insert(Ebay::Production.key_url(key_id), serde_json::json!({ "key": key }).to_string());
+    for (key_id, key) in config
+        .get("keys")
+        .and_then(Value::as_object)
+        .into_iter()
+        .flatten()
+    {
+        carried.insert(
+            Ebay::Production.key_url(key_id),
+            serde_json::json!({ "key": key }).to_string(),
+        );
     }
     Carried(carried)
 }
 
-fn request(method: &str, url: &str, headers: &[(String, String)], body: Bytes) -> Result<Unverified, String> {
+fn request(
+    method: &str,
+    url: &str,
+    headers: &[(String, String)],
+    body: Bytes,
+) -> Result<Unverified, String> {
     let (_, path, query) = split(url);
     let mut map = HeaderMap::new();
     for (name, value) in headers {
         let name: HeaderName = name.parse().map_err(|_| format!("header name {name}"))?;
-        map.append(name, HeaderValue::from_bytes(value.as_bytes()).map_err(|_| "header value".to_owned())?);
+        map.append(
+            name,
+            HeaderValue::from_bytes(value.as_bytes()).map_err(|_| "header value".to_owned())?,
+        );
     }
     Ok(Unverified {
         method: method.parse::<Method>().map_err(|_| "method".to_owned())?,
@@ -321,17 +419,29 @@ fn request(method: &str, url: &str, headers: &[(String, String)], body: Bytes) -
 /// Scheme and authority, path, query: as written, nothing normalised.
 fn split(url: &str) -> (&str, &str, Option<&str>) {
     let authority = url.find("://").map_or(0, |at| at + 3);
-    let end = url[authority..].find(['/', '?']).map_or(url.len(), |at| authority + at);
+    let end = url[authority..]
+        .find(['/', '?'])
+        .map_or(url.len(), |at| authority + at);
     let (base, rest) = url.split_at(end);
-    let (path, query) = rest.split_once('?').map_or((rest, None), |(path, query)| (path, Some(query)));
+    let (path, query) = rest
+        .split_once('?')
+        .map_or((rest, None), |(path, query)| (path, Some(query)));
     (base, if path.is_empty() { "/" } else { path }, query)
 }
 
 fn body_of(vector: &Vector) -> Result<Bytes, String> {
-    let text = || vector.body.as_str().ok_or_else(|| "body is not text".to_owned());
+    let text = || {
+        vector
+            .body
+            .as_str()
+            .ok_or_else(|| "body is not text".to_owned())
+    };
     match vector.body_encoding.as_deref() {
         None | Some("utf-8") => Ok(Bytes::copy_from_slice(text()?.as_bytes())),
-        Some("base64") => STANDARD.decode(text()?).map(Bytes::from).map_err(|_| "body is not base64".into()),
+        Some("base64") => STANDARD
+            .decode(text()?)
+            .map(Bytes::from)
+            .map_err(|_| "body is not base64".into()),
         Some("repeat") => {
             let unit = vector.body["unit"].as_str().ok_or("body has no unit")?;
             let count = vector.body["count"].as_u64().ok_or("body has no count")? as usize;
@@ -357,37 +467,67 @@ fn pieces(body: &Bytes, sizes: &[usize]) -> Vec<Bytes> {
 
 /// Times that no clock shows are the end of all times.
 fn time(seconds: u64) -> SystemTime {
-    UNIX_EPOCH.checked_add(Duration::from_secs(seconds)).unwrap_or(UNIX_EPOCH + Duration::from_secs(1 << 40))
+    UNIX_EPOCH
+        .checked_add(Duration::from_secs(seconds))
+        .unwrap_or(UNIX_EPOCH + Duration::from_secs(1 << 40))
 }
 
 fn respond(handshake: &Handshake, packs: &Packs) -> Result<Response, String> {
     let asked = &handshake.request;
     let scheme = handshake.scheme.as_deref().unwrap_or(&handshake.provider);
-    let verifier = verifier(scheme, &handshake.config, &handshake.secrets, &asked.url, packs)?;
+    let verifier = verifier(
+        scheme,
+        &handshake.config,
+        &handshake.secrets,
+        &asked.url,
+        packs,
+    )?;
     // Where nothing authenticates a request that is an event too, it is let in.
     let is_event = handshake.expected_response.deliver_to_plugin == Some(true);
     let open = handshake.secrets.is_empty() && handshake.authenticated_by == "none" && is_event;
     let verifier = if open { verifier.opened() } else { verifier };
-    let request = request(&asked.method, &asked.url, &asked.headers, Bytes::copy_from_slice(asked.body.as_bytes()))?;
+    let request = request(
+        &asked.method,
+        &asked.url,
+        &asked.headers,
+        Bytes::copy_from_slice(asked.body.as_bytes()),
+    )?;
     let documents = documents(&handshake.config);
     // A handshake that names no secret is sent to a hook that has one all the same.
     let keys = match handshake.secrets.is_empty() {
-        true => Keys::new([(KeyForm::Utf8, Ok(Secret::new("a secret that the handshake does not know")))]),
+        true => Keys::new([(
+            KeyForm::Utf8,
+            Ok(Secret::new("a secret that the handshake does not know")),
+        )]),
         false => keys(&verifier, &handshake.secrets),
     };
-    let given = Given { keys: &keys, documents: &documents, now: handshake.now.map(time) };
+    let given = Given {
+        keys: &keys,
+        documents: &documents,
+        now: handshake.now.map(time),
+    };
     let is_post = request.method == Method::POST;
     let answers = verifier.answers();
-    let response = |status: u16, headers: Vec<(String, String)>, body: String, delivered: bool| Response {
-        status,
-        headers,
-        body: if answers.reply_body == ReplyBody::Empty { String::new() } else { body },
-        delivered,
-    };
+    let response =
+        |status: u16, headers: Vec<(String, String)>, body: String, delivered: bool| Response {
+            status,
+            headers,
+            body: if answers.reply_body == ReplyBody::Empty {
+                String::new()
+            } else {
+                body
+            },
+            delivered,
+        };
     Ok(match check(&verifier, request, &given, None) {
         // A second secret never replaces the first.
         Ok(Checked::Challenge(Answer { pair: Some(_), .. })) if !handshake.secrets.is_empty() => {
-            response(answers.sent_status(answers.refused_status), Vec::new(), "unauthorized".into(), false)
+            response(
+                answers.sent_status(answers.refused_status),
+                Vec::new(),
+                "unauthorized".into(),
+                false,
+            )
         }
         Ok(Checked::Challenge(answer)) => {
             let mut headers = answer.headers;
@@ -396,12 +536,22 @@ fn respond(handshake: &Handshake, packs: &Packs) -> Result<Response, String> {
                 headers.push(("x-content-type-options".into(), "nosniff".into()));
             }
             let body = answer.body.map(|(_, body)| body).unwrap_or_default();
-            Response { status: answer.status, headers, body, delivered: false }
+            Response {
+                status: answer.status,
+                headers,
+                body,
+                delivered: false,
+            }
         }
         _ if !is_post => response(answers.sent_status(405), Vec::new(), String::new(), false),
         Ok(Checked::Verified(_)) => response(200, Vec::new(), String::new(), true),
         Err(refusal) if refusal.is_ours() => response(503, Vec::new(), "unavailable".into(), false),
-        Err(_) => response(answers.sent_status(answers.refused_status), Vec::new(), "unauthorized".into(), false),
+        Err(_) => response(
+            answers.sent_status(answers.refused_status),
+            Vec::new(),
+            "unauthorized".into(),
+            false,
+        ),
     })
 }
 
@@ -411,33 +561,52 @@ fn mistakes(expected: &Expected, got: &Response) -> Result<String, String> {
     let mut statuses = expected.status_one_of.clone();
     statuses.push(expected.status);
     if !statuses.contains(&got.status) {
-        wrong.push(format!("status {} instead of {}", got.status, expected.status));
+        wrong.push(format!(
+            "status {} instead of {}",
+            got.status, expected.status
+        ));
     }
     let header = |name: &str| {
-        got.headers.iter().find(|(key, _)| key.eq_ignore_ascii_case(name)).map(|(_, value)| value.as_str())
+        got.headers
+            .iter()
+            .find(|(key, _)| key.eq_ignore_ascii_case(name))
+            .map(|(_, value)| value.as_str())
     };
     let one_of = |name: &String| expected.header_one_of.get(&name.to_ascii_lowercase());
     for (name, value) in &expected.headers {
         let given = header(name).map(|given| given.split(';').next().unwrap_or_default().trim());
-        let is_allowed =
-            one_of(name).is_some_and(|values| given.is_some_and(|given| values.iter().any(|one| one == given)));
+        let is_allowed = one_of(name)
+            .is_some_and(|values| given.is_some_and(|given| values.iter().any(|one| one == given)));
         // Another accepted form of the body has a content type of its own.
-        let other_form = name.eq_ignore_ascii_case("content-type") && !expected.body_one_of.is_empty();
+        let other_form =
+            name.eq_ignore_ascii_case("content-type") && !expected.body_one_of.is_empty();
         if given != Some(value.as_str()) && !is_allowed && !other_form {
             wrong.push(format!("header {name} is {given:?} instead of {value:?}"));
         }
     }
     wrong.extend(
-        expected.headers_present.iter().filter(|name| header(name).is_none()).map(|name| format!("no header {name}")),
+        expected
+            .headers_present
+            .iter()
+            .filter(|name| header(name).is_none())
+            .map(|name| format!("no header {name}")),
     );
     wrong.extend(
-        expected.absent_headers.iter().filter(|name| header(name).is_some()).map(|name| format!("header {name}")),
+        expected
+            .absent_headers
+            .iter()
+            .filter(|name| header(name).is_some())
+            .map(|name| format!("header {name}")),
     );
-    let is_json = |value: &Value| serde_json::from_str::<Value>(&got.body).is_ok_and(|body| body == *value);
+    let is_json =
+        |value: &Value| serde_json::from_str::<Value>(&got.body).is_ok_and(|body| body == *value);
     let is_body = |body: &Option<String>, json: &Option<Value>| {
         body.as_ref().is_none_or(|body| *body == got.body) && json.as_ref().is_none_or(is_json)
     };
-    let others = expected.body_one_of.iter().any(|other| is_body(&other.body, &other.body_json));
+    let others = expected
+        .body_one_of
+        .iter()
+        .any(|other| is_body(&other.body, &other.body_json));
     if !is_body(&expected.body, &expected.body_json) && !others {
         wrong.push(format!("body {:?}", got.body));
     }
@@ -448,10 +617,17 @@ fn mistakes(expected: &Expected, got: &Response) -> Result<String, String> {
             .filter(|text| got.body.contains(*text))
             .map(|_| "body holds what must not leak".to_owned()),
     );
-    if expected.deliver_to_plugin.is_some_and(|delivered| delivered != got.delivered) {
+    if expected
+        .deliver_to_plugin
+        .is_some_and(|delivered| delivered != got.delivered)
+    {
         wrong.push(format!("delivered: {}", got.delivered));
     }
-    Ok(if wrong.is_empty() { "no difference".into() } else { wrong.join(", ") })
+    Ok(if wrong.is_empty() {
+        "no difference".into()
+    } else {
+        wrong.join(", ")
+    })
 }
 
 #[cfg(test)]

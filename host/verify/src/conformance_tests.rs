@@ -13,7 +13,11 @@ const VECTORS: &str = include_str!("../../../tests/vectors/requests.json");
 const HANDSHAKES: &str = include_str!("../../../tests/vectors/handshakes.json");
 
 fn vectors() -> Vec<Vector> {
-    array(VECTORS, "vectors").unwrap().into_iter().map(|value| serde_json::from_value(value).unwrap()).collect()
+    array(VECTORS, "vectors")
+        .unwrap()
+        .into_iter()
+        .map(|value| serde_json::from_value(value).unwrap())
+        .collect()
 }
 
 #[test]
@@ -40,7 +44,11 @@ fn readme_counts_providers_and_vectors() {
     let providers = pack_names().filter(is_provider).count();
     let vectors = vectors().len();
     let vectors = format!("{},{:03} request vectors", vectors / 1000, vectors % 1000);
-    let stated = [format!("[{providers} providers]"), format!("one of {providers} providers"), vectors];
+    let stated = [
+        format!("[{providers} providers]"),
+        format!("one of {providers} providers"),
+        vectors,
+    ];
     for text in stated {
         assert!(README.contains(&text), "README does not say `{text}`");
     }
@@ -59,37 +67,60 @@ fn a_file_of_another_shape_is_refused_with_a_sentence() {
     }
     let unknown = r#"[{"id":"x","scheme":"nobody","method":"POST","url":"https://a/","headers":[],"body":"","now":null,"expect":"accept"}]"#;
     let report = run_vectors(unknown, &Packs::default()).unwrap();
-    assert!(
-        report.failures[0].starts_with("x: expected accept, got error: [verify] provider: no provider pack `nobody`")
-    );
+    assert!(report.failures[0].starts_with(
+        "x: expected accept, got error: [verify] provider: no provider pack `nobody`"
+    ));
 }
 
 /// Every accepted vector is refused with another key: the operator's secret, or the document that holds the provider's key.
 #[test]
 fn verdicts_depend_on_the_key() {
     let mut tried = BTreeSet::new();
-    for vector in vectors().into_iter().filter(|vector| vector.expect == "accept") {
+    for vector in vectors()
+        .into_iter()
+        .filter(|vector| vector.expect == "accept")
+    {
         let flipper = Flipper::new(&vector);
         let asked = flipper.request.clone();
         assert!(flipper.accepts(asked.clone()), "{}", vector.id);
         let keys = flipper.keys.flipped();
         let given = match flipper.verifier.needs_secret() {
-            true => Given { keys: &keys, documents: &flipper.documents, now: flipper.now },
-            false => Given { keys: &flipper.keys, documents: &NoDocuments, now: flipper.now },
+            true => Given {
+                keys: &keys,
+                documents: &flipper.documents,
+                now: flipper.now,
+            },
+            false => Given {
+                keys: &flipper.keys,
+                documents: &NoDocuments,
+                now: flipper.now,
+            },
         };
         // Apple's keys come in the request, and lead to Apple's root.
         let is_pinned = vector.scheme == "apple-app-store";
-        assert!(is_pinned || check(&flipper.verifier, asked, &given, None).is_err(), "{}: any key will do", vector.id);
+        assert!(
+            is_pinned || check(&flipper.verifier, asked, &given, None).is_err(),
+            "{}: any key will do",
+            vector.id
+        );
         tried.insert(vector.scheme.clone());
     }
 
     // The others sign with a secret that both sides have, or a test of the scheme has the provider's private key.
-    for name in pack_names().filter(|name| !tried.contains(*name) && *name != "http-message-signatures-ed25519") {
+    for name in pack_names()
+        .filter(|name| !tried.contains(*name) && *name != "http-message-signatures-ed25519")
+    {
         let pack = Packs::default().find(name).unwrap();
         // Another version of a pack whose vectors a private key signed.
-        let is_public = matches!(pack.verify.key, Some(KeyForm::Ed25519Hex | KeyForm::Pem | KeyForm::SpkiBase64));
+        let is_public = matches!(
+            pack.verify.key,
+            Some(KeyForm::Ed25519Hex | KeyForm::Pem | KeyForm::SpkiBase64)
+        );
         if (is_public || pack.verify.key_set.is_some())
-            && pack.variant_of.as_ref().is_some_and(|main| tried.contains(main))
+            && pack
+                .variant_of
+                .as_ref()
+                .is_some_and(|main| tried.contains(main))
         {
             continue;
         }
@@ -107,11 +138,18 @@ fn verdicts_depend_on_the_key() {
         };
         let keys = Keys::new([(verifier.key_form(), Ok(Secret::new(text)))]);
         let key = keys.iter().flatten().next().unwrap().to_vec();
-        let draft = pack.draft(None, "https://hooks.example.com/in/secret").unwrap();
+        let draft = pack
+            .draft(None, "https://hooks.example.com/in/secret")
+            .unwrap();
         let now = UNIX_EPOCH + Duration::from_secs(1_760_000_000);
-        let signed = sign(&verifier, draft, &key, now).unwrap_or_else(|why| panic!("{name}: {why}"));
+        let signed =
+            sign(&verifier, draft, &key, now).unwrap_or_else(|why| panic!("{name}: {why}"));
         let is_accepted = |keys: &Keys| {
-            let given = Given { keys, documents: &NoDocuments, now: Some(now) };
+            let given = Given {
+                keys,
+                documents: &NoDocuments,
+                now: Some(now),
+            };
             check(&verifier, signed.clone(), &given, None).is_ok()
         };
         assert!(
@@ -125,11 +163,22 @@ fn verdicts_depend_on_the_key() {
 fn checksum_patch(text: &[u8], wanted: u32) -> [u8; 4] {
     // The reversed table steps: see Anarchriz, "CRC and how to reverse it".
     let table: Vec<u32> = (0..256u32)
-        .map(|index| (0..8).fold(index, |crc, _| if crc & 1 == 1 { (crc >> 1) ^ 0xedb8_8320 } else { crc >> 1 }))
+        .map(|index| {
+            (0..8).fold(index, |crc, _| {
+                if crc & 1 == 1 {
+                    (crc >> 1) ^ 0xedb8_8320
+                } else {
+                    crc >> 1
+                }
+            })
+        })
         .collect();
     let mut crc = !wanted;
     for _ in 0..4 {
-        let index = table.iter().position(|entry| entry >> 24 == crc >> 24).unwrap();
+        let index = table
+            .iter()
+            .position(|entry| entry >> 24 == crc >> 24)
+            .unwrap();
         crc = ((crc ^ table[index]) << 8) | index as u32;
     }
     (crc ^ !crc32fast::hash(text)).to_le_bytes()
@@ -137,27 +186,48 @@ fn checksum_patch(text: &[u8], wanted: u32) -> [u8; 4] {
 
 #[test]
 fn paypal_binds_no_body() {
-    let vector = vectors().into_iter().find(|vector| vector.scheme == "paypal" && vector.expect == "accept").unwrap();
+    let vector = vectors()
+        .into_iter()
+        .find(|vector| vector.scheme == "paypal" && vector.expect == "accept")
+        .unwrap();
     let flipper = Flipper::new(&vector);
     let other = b"{\"event_type\":\"PAYMENT.SALE.COMPLETED\"} ";
     let patch = checksum_patch(other, crc32fast::hash(&flipper.request.body));
     let forged = [&other[..], &patch].concat();
-    assert!(flipper.accepts(Unverified { body: forged.into(), ..flipper.request.clone() }));
-    assert!(!flipper.accepts(Unverified { body: other.to_vec().into(), ..flipper.request.clone() }));
+    assert!(flipper.accepts(Unverified {
+        body: forged.into(),
+        ..flipper.request.clone()
+    }));
+    assert!(!flipper.accepts(Unverified {
+        body: other.to_vec().into(),
+        ..flipper.request.clone()
+    }));
     assert!(flipper.verifier.body_note().is_some());
 
-    let later = Flipper { now: Some(time(1_431_963_913 + 74 * 3600)), ..Flipper::new(&vector) };
-    let given = Given { keys: &later.keys, documents: &later.documents, now: later.now };
+    let later = Flipper {
+        now: Some(time(1_431_963_913 + 74 * 3600)),
+        ..Flipper::new(&vector)
+    };
+    let given = Given {
+        keys: &later.keys,
+        documents: &later.documents,
+        now: later.now,
+    };
     let verdict = check(&later.verifier, later.request.clone(), &given, None);
     assert_eq!(verdict.unwrap_err().reason.word(), "timestamp_too_old");
 }
 
 /// What a body says, so that another spelling of the same is no other body.
 fn meaning(request: &Unverified) -> Vec<String> {
-    let content_type = request.headers.get("content-type").map_or(&b""[..], |value| value.as_bytes());
+    let content_type = request
+        .headers
+        .get("content-type")
+        .map_or(&b""[..], |value| value.as_bytes());
     if content_type.starts_with(b"application/x-www-form-urlencoded") {
         let pairs = url::form_urlencoded::parse(&request.body);
-        return pairs.map(|(name, value)| format!("{name}={value}")).collect();
+        return pairs
+            .map(|(name, value)| format!("{name}={value}"))
+            .collect();
     }
     match serde_json::from_slice::<Value>(&request.body) {
         Ok(json) => vec![json.to_string()],
@@ -170,20 +240,28 @@ fn packs_say_what_leaves_the_body_open() {
     let mut wrong = Vec::new();
     for vector in accepted() {
         let flipper = Flipper::new(&vector);
-        if !matches!(flipper.verifier.proof().kind(), "signature" | "jwt") || flipper.request.body.is_empty() {
+        if !matches!(flipper.verifier.proof().kind(), "signature" | "jwt")
+            || flipper.request.body.is_empty()
+        {
             continue;
         }
         let said = meaning(&flipper.request);
         let changed = |bit: &usize| {
             let mut body = flipper.request.body.to_vec();
             body[bit / 8] ^= 1 << (bit % 8);
-            meaning(&Unverified { body: body.into(), ..flipper.request.clone() }) != said
+            meaning(&Unverified {
+                body: body.into(),
+                ..flipper.request.clone()
+            }) != said
         };
         let is_open = flipper.survivors_in_body().iter().any(changed);
         // A checksum finds a flipped bit; `paypal_binds_no_body` makes another body for it.
         let is_open = is_open || vector.scheme == "paypal";
         if is_open != flipper.verifier.body_note().is_some() {
-            wrong.push(format!("{}: covers_body must be {}", vector.scheme, !is_open));
+            wrong.push(format!(
+                "{}: covers_body must be {}",
+                vector.scheme, !is_open
+            ));
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
@@ -193,8 +271,12 @@ fn packs_say_what_leaves_the_body_open() {
 fn accepted() -> Vec<Vector> {
     let mut seen = BTreeSet::new();
     let is_small = |vector: &Vector| vector.body.as_str().is_some_and(|body| body.len() <= 1500);
-    let accepted = vectors().into_iter().filter(|vector| vector.expect == "accept" && is_small(vector));
-    accepted.filter(|vector| seen.insert(vector.scheme.clone())).collect()
+    let accepted = vectors()
+        .into_iter()
+        .filter(|vector| vector.expect == "accept" && is_small(vector));
+    accepted
+        .filter(|vector| seen.insert(vector.scheme.clone()))
+        .collect()
 }
 
 struct Flipper {
@@ -207,19 +289,44 @@ struct Flipper {
 
 impl Flipper {
     fn new(vector: &Vector) -> Flipper {
-        let verifier =
-            verifier(&vector.scheme, &vector.config, &vector.secrets, &vector.url, &Packs::default()).unwrap();
+        let verifier = verifier(
+            &vector.scheme,
+            &vector.config,
+            &vector.secrets,
+            &vector.url,
+            &Packs::default(),
+        )
+        .unwrap();
         let verifier = match (vector.ignore_timestamp, vector.tolerance) {
             (false, None) => verifier.with_documented_window(),
-            _ => verifier.with_window(Window { past: None, future: None }),
+            _ => verifier.with_window(Window {
+                past: None,
+                future: None,
+            }),
         };
-        let request = request(&vector.method, &vector.url, &vector.headers, body_of(vector).unwrap()).unwrap();
+        let request = request(
+            &vector.method,
+            &vector.url,
+            &vector.headers,
+            body_of(vector).unwrap(),
+        )
+        .unwrap();
         let keys = keys(&verifier, &vector.secrets);
-        Flipper { keys, documents: documents(&vector.config), now: vector.now.map(time), request, verifier }
+        Flipper {
+            keys,
+            documents: documents(&vector.config),
+            now: vector.now.map(time),
+            request,
+            verifier,
+        }
     }
 
     fn accepts(&self, request: Unverified) -> bool {
-        let given = Given { keys: &self.keys, documents: &self.documents, now: self.now };
+        let given = Given {
+            keys: &self.keys,
+            documents: &self.documents,
+            now: self.now,
+        };
         check(&self.verifier, request, &given, None).is_ok()
     }
 
@@ -228,14 +335,24 @@ impl Flipper {
         let flipped = |bit: usize| {
             let mut body = self.request.body.to_vec();
             body[bit / 8] ^= 1 << (bit % 8);
-            Unverified { body: body.into(), ..self.request.clone() }
+            Unverified {
+                body: body.into(),
+                ..self.request.clone()
+            }
         };
-        (0..self.request.body.len() * 8).filter(|bit| self.accepts(flipped(*bit))).collect()
+        (0..self.request.body.len() * 8)
+            .filter(|bit| self.accepts(flipped(*bit)))
+            .collect()
     }
 
     /// The same for a header.
     fn survivors_in_header(&self, name: &str) -> Vec<String> {
-        let Some(value) = self.request.headers.get(name).map(|value| value.as_bytes().to_vec()) else {
+        let Some(value) = self
+            .request
+            .headers
+            .get(name)
+            .map(|value| value.as_bytes().to_vec())
+        else {
             return Vec::new();
         };
         let flipped = |bit: usize| {
@@ -244,14 +361,20 @@ impl Flipper {
             bytes
         };
         let survives = |bytes: &Vec<u8>| {
-            let Ok(changed) = HeaderValue::from_bytes(bytes) else { return false };
+            let Ok(changed) = HeaderValue::from_bytes(bytes) else {
+                return false;
+            };
             let mut request = self.request.clone();
-            request.headers.insert(name.parse::<HeaderName>().unwrap(), changed);
+            request
+                .headers
+                .insert(name.parse::<HeaderName>().unwrap(), changed);
             // The case of hex digits and of `Bearer ` means nothing.
             !bytes.eq_ignore_ascii_case(&value) && self.accepts(request)
         };
         let survivors = (0..value.len() * 8).map(flipped).filter(survives);
-        survivors.map(|bytes| format!("{name}: {}", String::from_utf8_lossy(&bytes))).collect()
+        survivors
+            .map(|bytes| format!("{name}: {}", String::from_utf8_lossy(&bytes)))
+            .collect()
     }
 
     fn signed_headers(&self) -> Vec<String> {
@@ -267,7 +390,12 @@ impl Flipper {
             Proof::Jwt(jwt) => of(vec![&jwt.from]),
             Proof::Signature(signature) if signature.from.len() == 1 => {
                 let time = signature.time.iter().filter_map(|time| time.from.as_ref());
-                of(signature.from.iter().chain(time).chain(&signature.id).collect())
+                of(signature
+                    .from
+                    .iter()
+                    .chain(time)
+                    .chain(&signature.id)
+                    .collect())
             }
             Proof::Basic => vec!["authorization".into()],
             _ => [
@@ -296,8 +424,13 @@ fn no_flipped_bit_of_a_signed_header_is_accepted() {
         let lists = ["stripe-signature", "webhook-signature", "svix-signature"];
         for name in flipper.signed_headers() {
             let survivors = flipper.survivors_in_header(&name);
-            let is_list = lists.contains(&name.to_ascii_lowercase().as_str()) && vector.secrets.len() + 1 > 1;
-            assert!(survivors.is_empty() || (is_list && survivors.len() < 4), "{}: {survivors:?}", vector.id);
+            let is_list =
+                lists.contains(&name.to_ascii_lowercase().as_str()) && vector.secrets.len() + 1 > 1;
+            assert!(
+                survivors.is_empty() || (is_list && survivors.len() < 4),
+                "{}: {survivors:?}",
+                vector.id
+            );
         }
     }
 }
@@ -306,7 +439,8 @@ fn no_flipped_bit_of_a_signed_header_is_accepted() {
 fn no_flipped_bit_of_a_signed_body_is_accepted() {
     let covers = |vector: &Vector| {
         let kind = &vector.kind;
-        let is_part = kind.contains("json-fields") || kind.contains("form") || kind.contains("dual");
+        let is_part =
+            kind.contains("json-fields") || kind.contains("form") || kind.contains("dual");
         let whole = kind.contains("body") || kind.contains("ts.body") || kind.contains("crc32");
         whole && !is_part
     };

@@ -73,7 +73,9 @@ pub fn forge(order: &Order, packs: &Packs, now: SystemTime) -> Result<Forged, St
         None => signed.path.clone(),
     };
     let headers = signed.headers.iter().map(|(name, value)| {
-        let value = value.to_str().map_err(|_| format!("header {name} is not text"))?;
+        let value = value
+            .to_str()
+            .map_err(|_| format!("header {name} is not text"))?;
         Ok((name.to_string(), value.to_owned()))
     });
     Ok(Forged {
@@ -94,10 +96,14 @@ fn key(order: &Order, verifier: &Verifier) -> Result<KeyBytes, String> {
     if let Some(private_key) = schemes::private_key(&verifier.proof, secret)? {
         return Ok(private_key);
     }
-    if matches!(verifier.key_form(), KeyForm::Pem | KeyForm::SpkiBase64 | KeyForm::Ed25519Hex | KeyForm::Whpk) {
+    if matches!(
+        verifier.key_form(),
+        KeyForm::Pem | KeyForm::SpkiBase64 | KeyForm::Ed25519Hex | KeyForm::Whpk
+    ) {
         return Err("this provider signs with a private key that only it has".into());
     }
-    let key = key::decode(verifier.key_form(), secret).map_err(|why| format!("the secret {why}"))?;
+    let key =
+        key::decode(verifier.key_form(), secret).map_err(|why| format!("the secret {why}"))?;
     match key.is_empty() {
         true => Err("the secret is empty".into()),
         false => Ok(key),
@@ -105,8 +111,16 @@ fn key(order: &Order, verifier: &Verifier) -> Result<KeyBytes, String> {
 }
 
 /// That of a hook which the provider calls at this URL. Values that only handshakes need may be missing.
-fn verifier(order: &Order, pack: &Pack, called: &url::Url, packs: &Packs) -> Result<Verifier, String> {
-    let config = order.config.iter().map(|(name, value)| (name.clone(), ConfigValue::One(value.clone())));
+fn verifier(
+    order: &Order,
+    pack: &Pack,
+    called: &url::Url,
+    packs: &Packs,
+) -> Result<Verifier, String> {
+    let config = order
+        .config
+        .iter()
+        .map(|(name, value)| (name.clone(), ConfigValue::One(value.clone())));
     let mut typed = VerifySpec {
         provider: Some(order.provider.clone()),
         secret: vec!["env:SECRET".parse()?],
@@ -122,7 +136,13 @@ fn verifier(order: &Order, pack: &Pack, called: &url::Url, packs: &Packs) -> Res
             typed.config.entry(name).or_insert(value);
         }
     }
-    let needs = |key: &str| if key == "config" { "; here it is --config NAME=VALUE" } else { "" };
+    let needs = |key: &str| {
+        if key == "config" {
+            "; here it is --config NAME=VALUE"
+        } else {
+            ""
+        }
+    };
     Verifier::build(&typed, packs).map_err(|error| format!("{}{}", error.message, needs(error.key)))
 }
 

@@ -9,9 +9,13 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::{Checked, Given, Keys, NoDocuments, Pack, Packs, Unverified, Verified, Verifier, check, pack_names, sign};
+use super::{
+    Checked, Given, Keys, NoDocuments, Pack, Packs, Unverified, Verified, Verifier, check,
+    pack_names, sign,
+};
 use landfall_model::{
-    ConfigValue, DedupId, DedupSpec, DeliveryId, IdMatch, KeyForm, Place, Scheme, Secret, VerifySpec,
+    ConfigValue, DedupId, DedupSpec, DeliveryId, IdMatch, KeyForm, Place, Scheme, Secret,
+    VerifySpec,
 };
 
 const DELIVERIES: &str = include_str!("../../../tests/vectors/deliveries.json");
@@ -69,10 +73,15 @@ impl Sent {
             Some(json) => json.to_string().into(),
         };
         let header = |(name, value): (&String, &String)| {
-            (name.parse::<HeaderName>().unwrap(), value.parse::<HeaderValue>().unwrap())
+            (
+                name.parse::<HeaderName>().unwrap(),
+                value.parse::<HeaderValue>().unwrap(),
+            )
         };
         let mut headers: HeaderMap = self.headers.iter().map(header).collect();
-        headers.entry("content-type").or_insert(HeaderValue::from_static("application/json"));
+        headers
+            .entry("content-type")
+            .or_insert(HeaderValue::from_static("application/json"));
         Unverified {
             method: Method::POST,
             path: "/in".into(),
@@ -87,20 +96,33 @@ impl Sent {
 
 /// The verifier of a pack with a secret, and what makes its signatures; without a proof where only the provider can sign.
 fn verifier(name: &str, pack: &Pack, scheme: Option<Scheme>) -> Verifier {
-    let config = pack.config.iter().filter_map(|(key, value)| Some((key.clone(), value.example.clone()?)));
+    let config = pack
+        .config
+        .iter()
+        .filter_map(|(key, value)| Some((key.clone(), value.example.clone()?)));
     let spec = VerifySpec {
         provider: Some(name.into()),
         scheme,
-        secret: if scheme.is_none() { vec!["env:S".parse().unwrap()] } else { Vec::new() },
+        secret: if scheme.is_none() {
+            vec!["env:S".parse().unwrap()]
+        } else {
+            Vec::new()
+        },
         public_url: scheme.is_none().then(|| "https://hooks.example.com".into()),
-        config: config.map(|(key, value)| (key, ConfigValue::One(value))).collect(),
+        config: config
+            .map(|(key, value)| (key, ConfigValue::One(value)))
+            .collect(),
         ..VerifySpec::default()
     };
     Verifier::build(&spec, &Packs::default()).unwrap_or_else(|error| panic!("{name}: {error:?}"))
 }
 
 fn verified(verifier: &Verifier, request: Unverified, keys: &Keys, context: &str) -> Verified {
-    let given = Given { keys, documents: &NoDocuments, now: Some(now()) };
+    let given = Given {
+        keys,
+        documents: &NoDocuments,
+        now: Some(now()),
+    };
     match check(verifier, request, &given, None) {
         Ok(Checked::Verified(verified)) => verified,
         other => panic!("{context}: {other:?}"),
@@ -111,7 +133,8 @@ fn verified(verifier: &Verifier, request: Unverified, keys: &Keys, context: &str
 fn identity(case: &Case, pack: &Pack, sent: &Sent) -> (Identity, bool) {
     let context = format!("{}, {}", case.pack, case.about);
     let signing = verifier(&case.pack, pack, None);
-    let keys = secret(signing.key_form()).map(|text| Keys::new([(signing.key_form(), Ok(Secret::new(text)))]));
+    let keys = secret(signing.key_form())
+        .map(|text| Keys::new([(signing.key_form(), Ok(Secret::new(text)))]));
     let signed = keys.and_then(|keys| {
         let key = keys.iter().next().flatten()?.to_vec();
         Some((sign(&signing, sent.unverified(), &key, now()).ok()?, keys))
@@ -120,11 +143,20 @@ fn identity(case: &Case, pack: &Pack, sent: &Sent) -> (Identity, bool) {
         Some((request, keys)) => (verified(&signing, request, &keys, &context), true),
         None => {
             let open = verifier(&case.pack, pack, Some(Scheme::None));
-            (verified(&open, sent.unverified(), &Keys::new([]), &context), false)
+            (
+                verified(&open, sent.unverified(), &Keys::new([]), &context),
+                false,
+            )
         }
     };
     let key = verified.delivery_key().map(<[u8]>::to_vec);
-    (Identity { key, body: verified.request().body.clone() }, is_signed)
+    (
+        Identity {
+            key,
+            body: verified.request().body.clone(),
+        },
+        is_signed,
+    )
 }
 
 fn is_duplicate(pack: &Pack, one: &Identity, other: &Identity) -> bool {
@@ -137,11 +169,23 @@ fn no_two_deliveries_share_an_identity() {
     let mut signed = 0;
     for case in cases() {
         let pack = Packs::default().find(&case.pack).unwrap();
-        let [(first, is_signed), (second, _)] = [&case.first, &case.second].map(|sent| identity(&case, &pack, sent));
+        let [(first, is_signed), (second, _)] =
+            [&case.first, &case.second].map(|sent| identity(&case, &pack, sent));
         let context = format!("{}, {}", case.pack, case.about);
-        assert_eq!(first.key.is_some(), pack.delivery_id.is_some(), "{context}: identity of the first");
-        assert_eq!(second.key.is_some(), pack.delivery_id.is_some(), "{context}: identity of the second");
-        assert!(!is_duplicate(&pack, &first, &second), "{context}: the second delivery is lost");
+        assert_eq!(
+            first.key.is_some(),
+            pack.delivery_id.is_some(),
+            "{context}: identity of the first"
+        );
+        assert_eq!(
+            second.key.is_some(),
+            pack.delivery_id.is_some(),
+            "{context}: identity of the second"
+        );
+        assert!(
+            !is_duplicate(&pack, &first, &second),
+            "{context}: the second delivery is lost"
+        );
         signed += usize::from(is_signed);
     }
     assert!(signed >= 90, "only {signed} cases are signed");
@@ -152,9 +196,16 @@ fn retries_keep_their_identity() {
     for case in cases() {
         let pack = Packs::default().find(&case.pack).unwrap();
         let retry = case.retry.clone().unwrap_or_else(|| case.first.clone());
-        let [(first, _), (retry, _)] = [&case.first, &retry].map(|sent| identity(&case, &pack, sent));
+        let [(first, _), (retry, _)] =
+            [&case.first, &retry].map(|sent| identity(&case, &pack, sent));
         let is_duplicate = is_duplicate(&pack, &first, &retry);
-        assert_eq!(is_duplicate, pack.delivery_id.is_some(), "{}, {}: the retry", case.pack, case.about);
+        assert_eq!(
+            is_duplicate,
+            pack.delivery_id.is_some(),
+            "{}, {}: the retry",
+            case.pack,
+            case.about
+        );
     }
 }
 
@@ -162,13 +213,23 @@ fn retries_keep_their_identity() {
 fn every_identity_has_alike_deliveries() {
     let tried: BTreeSet<String> = cases().into_iter().map(|case| case.pack).collect();
     // An identity inside a signed token needs a token: the tests of those schemes make one.
-    let is_claim = |identity: &DeliveryId| identity.all_fields().any(|field| matches!(field, Place::Claim(_)));
+    let is_claim = |identity: &DeliveryId| {
+        identity
+            .all_fields()
+            .any(|field| matches!(field, Place::Claim(_)))
+    };
     let needs_case = |name: &&str| {
         let identity = Packs::default().find(name).unwrap().delivery_id;
         identity.is_some_and(|identity| !is_claim(&identity))
     };
-    let missing: Vec<&str> = pack_names().filter(needs_case).filter(|name| !tried.contains(*name)).collect();
-    assert!(missing.is_empty(), "tests/vectors/deliveries.json has no case for {missing:?}");
+    let missing: Vec<&str> = pack_names()
+        .filter(needs_case)
+        .filter(|name| !tried.contains(*name))
+        .collect();
+    assert!(
+        missing.is_empty(),
+        "tests/vectors/deliveries.json has no case for {missing:?}"
+    );
 }
 
 #[test]
@@ -179,21 +240,55 @@ fn identities_are_bound_to_their_fields() {
             id: DeliveryId,
         }
         let id = DedupId::At(toml::from_str::<Table>(&format!("id = {id}")).unwrap().id);
-        let dedup = DedupSpec { id, id_match: Some(id_match), window: Duration::from_secs(60) };
-        let typed = VerifySpec { scheme: Some(Scheme::None), ..VerifySpec::default() };
-        let verifier = Verifier::build(&typed, &Packs::default()).unwrap().with_places(&dedup, None, "/in").unwrap();
-        let headers = [("x-id".to_owned(), "7".to_owned()), ("x-other".to_owned(), "7".to_owned())].into();
-        let sent = Sent { headers, body: Some(serde_json::json!({ "id": "7" })) };
-        verified(&verifier, sent.unverified(), &Keys::new([]), "open").delivery_key().unwrap().to_vec()
+        let dedup = DedupSpec {
+            id,
+            id_match: Some(id_match),
+            window: Duration::from_secs(60),
+        };
+        let typed = VerifySpec {
+            scheme: Some(Scheme::None),
+            ..VerifySpec::default()
+        };
+        let verifier = Verifier::build(&typed, &Packs::default())
+            .unwrap()
+            .with_places(&dedup, None, "/in")
+            .unwrap();
+        let headers = [
+            ("x-id".to_owned(), "7".to_owned()),
+            ("x-other".to_owned(), "7".to_owned()),
+        ]
+        .into();
+        let sent = Sent {
+            headers,
+            body: Some(serde_json::json!({ "id": "7" })),
+        };
+        verified(&verifier, sent.unverified(), &Keys::new([]), "open")
+            .delivery_key()
+            .unwrap()
+            .to_vec()
     };
     let first = key("[{ header = \"X-Id\" }]", IdMatch::Id);
-    assert_eq!(first, key("{ header = \"x-id\" }", IdMatch::Id), "the same field, written otherwise");
-    assert_eq!(first, key("[[{ header = \"Absent\" }], [{ header = \"X-Id\" }]]", IdMatch::Id), "as an alternative");
+    assert_eq!(
+        first,
+        key("{ header = \"x-id\" }", IdMatch::Id),
+        "the same field, written otherwise"
+    );
+    assert_eq!(
+        first,
+        key(
+            "[[{ header = \"Absent\" }], [{ header = \"X-Id\" }]]",
+            IdMatch::Id
+        ),
+        "as an alternative"
+    );
     for (id, id_match) in [
         ("[{ header = \"X-Other\" }]", IdMatch::Id),
         ("[{ json = \"/id\" }]", IdMatch::Id),
         ("[{ header = \"X-Id\" }]", IdMatch::IdAndBody),
-        ("[{ header = \"X-Id\" }, { header = \"X-Other\" }]", IdMatch::Id),
+        (
+            "[{ header = \"X-Id\" }, { header = \"X-Other\" }]",
+            IdMatch::Id,
+        ),
     ] {
         assert_ne!(first, key(id, id_match), "{id}");
     }

@@ -74,12 +74,18 @@ impl Jwt {
         documents: &dyn Documents,
         now: Option<SystemTime>,
     ) -> Result<Option<usize>, Refusal> {
-        let text = view.find(&self.from, false).map_err(|absent| match absent {
-            Absent::Duplicate => {
-                Refusal::new(Reason::DuplicateHeader, format!("{} given more than once", describe(&self.from)))
-            }
-            _ => Refusal::new(Reason::MissingSignature, format!("token missing ({})", describe(&self.from))),
-        })?;
+        let text = view
+            .find(&self.from, false)
+            .map_err(|absent| match absent {
+                Absent::Duplicate => Refusal::new(
+                    Reason::DuplicateHeader,
+                    format!("{} given more than once", describe(&self.from)),
+                ),
+                _ => Refusal::new(
+                    Reason::MissingSignature,
+                    format!("token missing ({})", describe(&self.from)),
+                ),
+            })?;
         let text = std::str::from_utf8(&text).map_err(|_| malformed("not text".into()))?;
         let token = Token::parse(self.without_prefix(text)?)?;
         let matched = self.check_signature(&token, keys, documents)?;
@@ -101,7 +107,10 @@ impl Jwt {
         match text.split_at_checked(self.prefix.len()) {
             Some((word, rest)) if word.eq_ignore_ascii_case(&self.prefix) => Ok(rest.trim()),
             _ if self.is_prefix_optional => Ok(text),
-            _ => Err(malformed(format!("the token does not begin with `{}`", self.prefix))),
+            _ => Err(malformed(format!(
+                "the token does not begin with `{}`",
+                self.prefix
+            ))),
         }
     }
 
@@ -112,30 +121,55 @@ impl Jwt {
         documents: &dyn Documents,
     ) -> Result<Option<usize>, Refusal> {
         if token.header.contains_key("crit") {
-            return Err(malformed("the token has critical extensions, and none is known".into()));
+            return Err(malformed(
+                "the token has critical extensions, and none is known".into(),
+            ));
         }
-        let algorithm = token.header.get("alg").and_then(Value::as_str).unwrap_or_default();
+        let algorithm = token
+            .header
+            .get("alg")
+            .and_then(Value::as_str)
+            .unwrap_or_default();
         if !self.algorithms.iter().any(|known| known == algorithm) {
-            let detail = format!("alg is `{}`: taken are {}", algorithm.escape_debug(), self.algorithms.join(", "));
+            let detail = format!(
+                "alg is `{}`: taken are {}",
+                algorithm.escape_debug(),
+                self.algorithms.join(", ")
+            );
             return Err(Refusal::new(Reason::AlgorithmNotAllowed, detail));
         }
-        let mismatch = || Refusal::new(Reason::SignatureMismatch, "the token was made with another key");
+        let mismatch = || {
+            Refusal::new(
+                Reason::SignatureMismatch,
+                "the token was made with another key",
+            )
+        };
         let (signed, signature) = (token.signed.as_bytes(), &token.signature);
         let kid = token.header.get("kid").and_then(Value::as_str);
         if let Some(lookup) = &self.lookup {
             let key = lookup.find(documents, kid)?;
-            return if is_web_signed(&key, algorithm, signed, signature) { Ok(None) } else { Err(mismatch()) };
+            return if is_web_signed(&key, algorithm, signed, signature) {
+                Ok(None)
+            } else {
+                Err(mismatch())
+            };
         }
         if let Some(url) = &self.jwks {
             let document = documents.get(url).ok_or_else(|| Refusal::needs(url))?;
             let key = web_key(&document, kid).ok_or_else(|| Refusal {
-                detail: format!("no key `{}` in {url}", kid.unwrap_or_default().escape_debug()),
+                detail: format!(
+                    "no key `{}` in {url}",
+                    kid.unwrap_or_default().escape_debug()
+                ),
                 ..Refusal::needs(url)
             })?;
             return match is_web_signed(&key, algorithm, signed, signature) {
                 true => Ok(None),
                 // Nothing names the key: the issuer may have another one by now.
-                false if kid.is_none() => Err(Refusal { fetch: Some(url.clone()), ..mismatch() }),
+                false if kid.is_none() => Err(Refusal {
+                    fetch: Some(url.clone()),
+                    ..mismatch()
+                }),
                 false => Err(mismatch()),
             };
         }
@@ -146,37 +180,73 @@ impl Jwt {
             // The secrets are public keys: `build` takes no HS… beside them.
             public => {
                 let is_by = |key: &[u8]| is_token_signed(key, public, signed, signature);
-                return keys.find(|_, key| Ok(is_by(key)))?.ok_or_else(mismatch).map(Some);
+                return keys
+                    .find(|_, key| Ok(is_by(key)))?
+                    .ok_or_else(mismatch)
+                    .map(Some);
             }
         };
-        keys.find(|_, key| Ok(same(&mac(algorithm, key, signed), signature)))?.ok_or_else(mismatch).map(Some)
+        keys.find(|_, key| Ok(same(&mac(algorithm, key, signed), signature)))?
+            .ok_or_else(mismatch)
+            .map(Some)
     }
 
     fn check_times(&self, claims: &Map<String, Value>, now: SystemTime) -> Result<(), Refusal> {
         let time = |name: &str| match claims.get(name) {
             None => Ok(None),
             Some(Value::Number(number)) => {
-                match number.as_u64().or_else(|| number.as_f64().map(|seconds| seconds as u64)) {
-                    Some(seconds) => window::parse(TimeUnit::S, seconds.to_string().as_bytes()).map(Some),
-                    None => Err(Refusal::new(Reason::MalformedTimestamp, format!("claim {name} is not a time"))),
+                match number
+                    .as_u64()
+                    .or_else(|| number.as_f64().map(|seconds| seconds as u64))
+                {
+                    Some(seconds) => {
+                        window::parse(TimeUnit::S, seconds.to_string().as_bytes()).map(Some)
+                    }
+                    None => Err(Refusal::new(
+                        Reason::MalformedTimestamp,
+                        format!("claim {name} is not a time"),
+                    )),
                 }
             }
-            Some(_) => Err(Refusal::new(Reason::MalformedTimestamp, format!("claim {name} is not a time"))),
+            Some(_) => Err(Refusal::new(
+                Reason::MalformedTimestamp,
+                format!("claim {name} is not a time"),
+            )),
         };
-        let missing = |name: &str| Refusal::new(Reason::MissingTimestamp, format!("claim {name} is missing"));
+        let missing =
+            |name: &str| Refusal::new(Reason::MissingTimestamp, format!("claim {name} is missing"));
         let leeway = Some(self.leeway);
         match time("exp")? {
-            Some(until) => window::judge(Window { past: leeway, future: None }, until, now)?,
+            Some(until) => window::judge(
+                Window {
+                    past: leeway,
+                    future: None,
+                },
+                until,
+                now,
+            )?,
             None if self.needs_expiry => return Err(missing("exp")),
             None => {}
         }
         if let Some(from) = time("nbf")? {
-            window::judge(Window { past: None, future: leeway }, from, now)?;
+            window::judge(
+                Window {
+                    past: None,
+                    future: leeway,
+                },
+                from,
+                now,
+            )?;
         }
         match (time("iat")?, self.max_age) {
-            (Some(made), Some(_)) => {
-                window::judge(Window { past: self.max_age, future: Some(IAT_AHEAD_MAX) }, made, now)
-            }
+            (Some(made), Some(_)) => window::judge(
+                Window {
+                    past: self.max_age,
+                    future: Some(IAT_AHEAD_MAX),
+                },
+                made,
+                now,
+            ),
             (None, Some(_)) => Err(missing("iat")),
             _ => Ok(()),
         }
@@ -186,7 +256,9 @@ impl Jwt {
         for (name, allowed) in &self.claims {
             let holds = match claims.get(name) {
                 // `aud` may be a list of those that it is meant for (RFC 7519 section 4.1.3).
-                Some(Value::Array(values)) if name == "aud" => values.iter().any(|value| allowed.contains(value)),
+                Some(Value::Array(values)) if name == "aud" => {
+                    values.iter().any(|value| allowed.contains(value))
+                }
                 Some(value) => allowed.contains(value),
                 None => false,
             };
@@ -196,7 +268,10 @@ impl Jwt {
                     "aud" => Reason::AudienceMismatch,
                     _ => Reason::SubjectMismatch,
                 };
-                return Err(Refusal::new(reason, format!("claim {name} is not what was configured")));
+                return Err(Refusal::new(
+                    reason,
+                    format!("claim {name} is not what was configured"),
+                ));
             }
         }
         Ok(())
@@ -206,7 +281,10 @@ impl Jwt {
         let text = |name: &str| claims.get(name).and_then(Value::as_str);
         if let Some(name) = &self.url_hash {
             let given = text(name).unwrap_or_default().to_ascii_lowercase();
-            if !same_text(given.as_bytes(), sha256_hex(view.url()?.as_bytes()).as_bytes()) {
+            if !same_text(
+                given.as_bytes(),
+                sha256_hex(view.url()?.as_bytes()).as_bytes(),
+            ) {
                 return Err(Refusal::new(
                     Reason::UrlHashMismatch,
                     format!("claim {name} is the digest of another URL"),
@@ -215,7 +293,10 @@ impl Jwt {
         }
         if let Some(name) = &self.query_string_hash {
             let given = text(name).unwrap_or_default().to_ascii_lowercase();
-            if !same_text(given.as_bytes(), query_string_hash(view, &self.base_path).as_bytes()) {
+            if !same_text(
+                given.as_bytes(),
+                query_string_hash(view, &self.base_path).as_bytes(),
+            ) {
                 return Err(Refusal::new(
                     Reason::UrlHashMismatch,
                     format!("claim {name} is the hash of another method, path or query"),
@@ -232,7 +313,12 @@ impl Jwt {
             };
             match text(name) {
                 None if *only_with_body && body.is_empty() => {}
-                None => return Err(Refusal::new(Reason::BodyHashMissing, format!("claim {name} is missing"))),
+                None => {
+                    return Err(Refusal::new(
+                        Reason::BodyHashMissing,
+                        format!("claim {name} is missing"),
+                    ));
+                }
                 Some(given) if same_text(as_written(given).as_bytes(), right.as_bytes()) => {}
                 Some(_) => {
                     return Err(Refusal::new(
@@ -243,10 +329,14 @@ impl Jwt {
             }
         }
         if let Some(name) = &self.body_claim {
-            let given =
-                text(name).ok_or_else(|| Refusal::new(Reason::BodyHashMissing, format!("claim {name} is missing")))?;
+            let given = text(name).ok_or_else(|| {
+                Refusal::new(Reason::BodyHashMissing, format!("claim {name} is missing"))
+            })?;
             if !same_text(given.as_bytes(), &view.request.body) {
-                return Err(Refusal::new(Reason::BodyHashMismatch, format!("claim {name} holds another body")));
+                return Err(Refusal::new(
+                    Reason::BodyHashMismatch,
+                    format!("claim {name} holds another body"),
+                ));
             }
         }
         Ok(())
@@ -269,9 +359,16 @@ const IAT_AHEAD_MAX: Duration = Duration::from_secs(60);
 /// developer.atlassian.com/cloud/bitbucket/query-string-hash and atlassian-jwt (`lib/jwt.js`).
 pub fn query_string_hash(view: &View<'_>, base_path: &str) -> String {
     /// What RFC 3986 calls unreserved stays.
-    const ESCAPED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+    const ESCAPED: &AsciiSet = &NON_ALPHANUMERIC
+        .remove(b'-')
+        .remove(b'.')
+        .remove(b'_')
+        .remove(b'~');
     let path = &view.request.path;
-    let path = path.strip_prefix(base_path).filter(|rest| rest.is_empty() || rest.starts_with('/')).unwrap_or(path);
+    let path = path
+        .strip_prefix(base_path)
+        .filter(|rest| rest.is_empty() || rest.starts_with('/'))
+        .unwrap_or(path);
     let path = match path.strip_suffix('/').unwrap_or(path) {
         "" => "/".to_owned(),
         path => path.replace('&', "%26"),
@@ -279,13 +376,22 @@ pub fn query_string_hash(view: &View<'_>, base_path: &str) -> String {
     // The token itself may come in the query.
     let query = view.request.query.as_deref().unwrap_or_default();
     let mut fields: BTreeMap<String, Vec<String>> = BTreeMap::new();
-    for (name, value) in url::form_urlencoded::parse(query.as_bytes()).filter(|(name, _)| name != "jwt") {
-        fields.entry(name.into_owned()).or_default().push(value.into_owned());
+    for (name, value) in
+        url::form_urlencoded::parse(query.as_bytes()).filter(|(name, _)| name != "jwt")
+    {
+        fields
+            .entry(name.into_owned())
+            .or_default()
+            .push(value.into_owned());
     }
     let escape = |text: &String| utf8_percent_encode(text, ESCAPED).to_string();
     let pairs = fields.iter_mut().map(|(name, values)| {
         values.sort();
-        format!("{}={}", escape(name), values.iter().map(escape).collect::<Vec<_>>().join(","))
+        format!(
+            "{}={}",
+            escape(name),
+            values.iter().map(escape).collect::<Vec<_>>().join(",")
+        )
     });
     let query = pairs.collect::<Vec<_>>().join("&");
     sha256_hex(format!("{}&{path}&{query}", view.request.method).as_bytes())
@@ -295,18 +401,32 @@ pub fn query_string_hash(view: &View<'_>, base_path: &str) -> String {
 
 impl Token<'_> {
     pub fn parse(text: &str) -> Result<Token<'_>, Refusal> {
-        let (signed, signature) = text.rsplit_once('.').ok_or_else(|| malformed("a token has three parts".into()))?;
-        let (header, claims) = signed.split_once('.').ok_or_else(|| malformed("a token has three parts".into()))?;
-        let bytes = |part: &str| URL_SAFE_NO_PAD.decode(part).map_err(|_| malformed("not base64url".into()));
+        let (signed, signature) = text
+            .rsplit_once('.')
+            .ok_or_else(|| malformed("a token has three parts".into()))?;
+        let (header, claims) = signed
+            .split_once('.')
+            .ok_or_else(|| malformed("a token has three parts".into()))?;
+        let bytes = |part: &str| {
+            URL_SAFE_NO_PAD
+                .decode(part)
+                .map_err(|_| malformed("not base64url".into()))
+        };
         let object = |part: &str| {
             let json = bytes(part)?;
             match is_readable(&json).then(|| serde_json::from_slice(&json)) {
                 Some(Ok(Value::Object(object))) => Ok(object),
-                _ => {
-                    Err(malformed("a part of the token is no JSON object, or of more parts than a check reads".into()))
-                }
+                _ => Err(malformed(
+                    "a part of the token is no JSON object, or of more parts than a check reads"
+                        .into(),
+                )),
             }
         };
-        Ok(Token { signed, header: object(header)?, claims: object(claims)?, signature: bytes(signature)? })
+        Ok(Token {
+            signed,
+            header: object(header)?,
+            claims: object(claims)?,
+            signature: bytes(signature)?,
+        })
     }
 }

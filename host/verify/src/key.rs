@@ -23,7 +23,11 @@ pub type KeyBytes = Zeroizing<Vec<u8>>;
 /// Decodes; the error says what the secret should look like and nothing of what it is.
 pub fn decode(form: KeyForm, secret: &Secret) -> Result<KeyBytes, String> {
     let bytes = secret.expose();
-    let text = || std::str::from_utf8(bytes).map(str::trim).map_err(|_| "is not text".to_owned());
+    let text = || {
+        std::str::from_utf8(bytes)
+            .map(str::trim)
+            .map_err(|_| "is not text".to_owned())
+    };
     let base64 = |text: &str| LENIENT.decode(text).map_err(|_| "is not base64".to_owned());
     let hexadecimal = |text: &str| hex::decode(text).map_err(|_| "is not hex".to_owned());
     let key = match form {

@@ -16,7 +16,9 @@ use super::pack::Packs;
 use super::refusal::Refusal;
 use super::request::{Unverified, Verified};
 use super::verifier::Verifier;
-use landfall_model::{Algorithm, DedupId, DedupSpec, DeliveryId, Documents, KeyForm, Place, Secret, VerifySpec};
+use landfall_model::{
+    Algorithm, DedupId, DedupSpec, DeliveryId, Documents, KeyForm, Place, Secret, VerifySpec,
+};
 
 const NOW: Duration = Duration::from_secs(1_760_000_000);
 const SET: &str = "https://keys.example/set";
@@ -30,13 +32,19 @@ impl Documents for One {
 }
 
 fn build(toml: &str) -> Result<Verifier, super::BuildError> {
-    Verifier::build(&toml::from_str::<VerifySpec>(toml).unwrap(), &Packs::default())
+    Verifier::build(
+        &toml::from_str::<VerifySpec>(toml).unwrap(),
+        &Packs::default(),
+    )
 }
 
 fn request(headers: &[(&str, &str)], query: Option<&str>, body: impl Into<Bytes>) -> Unverified {
     let mut map = HeaderMap::new();
     for (name, value) in headers {
-        map.append(name.parse::<HeaderName>().unwrap(), HeaderValue::from_str(value).unwrap());
+        map.append(
+            name.parse::<HeaderName>().unwrap(),
+            HeaderValue::from_str(value).unwrap(),
+        );
     }
     Unverified {
         method: http::Method::POST,
@@ -57,7 +65,11 @@ fn verdict(
     secret: &str,
 ) -> Result<Verified, Refusal> {
     let keys = Keys::new([(verifier.key_form(), Ok(Secret::new(secret)))]);
-    let given = Given { keys: &keys, documents, now: Some(UNIX_EPOCH + NOW) };
+    let given = Given {
+        keys: &keys,
+        documents,
+        now: Some(UNIX_EPOCH + NOW),
+    };
     check(verifier, request, &given, None).map(|checked| match checked {
         Checked::Verified(verified) => verified,
         other @ Checked::Challenge(_) => panic!("{other:?}"),
@@ -65,7 +77,8 @@ fn verdict(
 }
 
 fn word(verifier: &Verifier, asked: Unverified) -> &'static str {
-    verdict(verifier, asked, &NoDocuments, "k").map_or_else(|refusal| refusal.reason.word(), |_| "accept")
+    verdict(verifier, asked, &NoDocuments, "k")
+        .map_or_else(|refusal| refusal.reason.word(), |_| "accept")
 }
 
 fn hex_mac(algorithm: Algorithm, text: &str) -> String {
@@ -98,29 +111,41 @@ fn a_list_may_have_no_labels() {
         (format!("soon,{right}"), "malformed_timestamp"),
         (format!("1759990000,{right}"), "timestamp_too_old"),
     ] {
-        assert_eq!(word(&first, request(&[("sig", &text)], None, "{}")), expected, "{text}");
+        assert_eq!(
+            word(&first, request(&[("sig", &text)], None, "{}")),
+            expected,
+            "{text}"
+        );
     }
     let labelled = list("assign = \"=\", timestamp = \"t\"").unwrap();
     for (text, expected) in [
         (format!("t=1760000000,{right}"), "accept"),
         (format!("{right},t=1760000000"), "accept"),
         (right.clone(), "missing_timestamp"),
-        (format!("t=1760000000,t=1760000000,{right}"), "malformed_signature"),
+        (
+            format!("t=1760000000,t=1760000000,{right}"),
+            "malformed_signature",
+        ),
         ("t=1760000000".to_owned(), "malformed_signature"),
     ] {
-        assert_eq!(word(&labelled, request(&[("sig", &text)], None, "{}")), expected, "{text}");
+        assert_eq!(
+            word(&labelled, request(&[("sig", &text)], None, "{}")),
+            expected,
+            "{text}"
+        );
     }
 }
 
 #[test]
 fn optional_parts_drop_out_when_absent() {
-    let payload =
-        "payload = [[\"id:\", \"{query:id}\", \";\"], [\"rid:\", \"{header:rid}\", \";\"], \"body:\", \"{body}\"]";
+    let payload = "payload = [[\"id:\", \"{query:id}\", \";\"], [\"rid:\", \"{header:rid}\", \";\"], \"body:\", \"{body}\"]";
     let verifier = build(&format!("{HMAC}{payload}")).unwrap();
     let ask = |signed: &str, query: Option<&str>, rid: &[&str]| {
         let signature = hex_mac(Algorithm::HmacSha256, signed);
-        let headers: Vec<(&str, &str)> =
-            [("sig", signature.as_str())].into_iter().chain(rid.iter().map(|rid| ("rid", *rid))).collect();
+        let headers: Vec<(&str, &str)> = [("sig", signature.as_str())]
+            .into_iter()
+            .chain(rid.iter().map(|rid| ("rid", *rid)))
+            .collect();
         word(&verifier, request(&headers, query, "x"))
     };
     assert_eq!(ask("id:7;rid:r;body:x", Some("id=7"), &["r"]), "accept");
@@ -129,8 +154,14 @@ fn optional_parts_drop_out_when_absent() {
     assert_eq!(ask("body:x", None, &[]), "accept");
     assert_eq!(ask("body:x", Some("id=7"), &[]), "signature_mismatch");
     // One value must not pass for two, nor two for one.
-    assert_eq!(ask("id:7;rid:r;body:x", Some("id=7%3Brid%3Ar"), &[]), "signature_mismatch");
-    assert_eq!(ask("id:7;body:x", Some("id=7&id=8"), &[]), "duplicate_header");
+    assert_eq!(
+        ask("id:7;rid:r;body:x", Some("id=7%3Brid%3Ar"), &[]),
+        "signature_mismatch"
+    );
+    assert_eq!(
+        ask("id:7;body:x", Some("id=7&id=8"), &[]),
+        "duplicate_header"
+    );
     assert_eq!(ask("rid:r;body:x", None, &["r", "r"]), "duplicate_header");
 }
 
@@ -140,71 +171,144 @@ fn one_of_several_payloads_may_be_signed() {
         "{HMAC}payload = [\"{{query_lower:id}}\", \":\", \"{{body}}\"]\npayload_alternatives = [[\"{{query:id}}\", \":\", \"{{body}}\"]]"
     ))
     .unwrap();
-    for (signed, expected) in [("abc:x", "accept"), ("ABC:x", "accept"), ("Abc:x", "signature_mismatch")] {
+    for (signed, expected) in [
+        ("abc:x", "accept"),
+        ("ABC:x", "accept"),
+        ("Abc:x", "signature_mismatch"),
+    ] {
         let signature = hex_mac(Algorithm::HmacSha256, signed);
-        assert_eq!(word(&verifier, request(&[("sig", &signature)], Some("id=ABC"), "x")), expected, "{signed}");
+        assert_eq!(
+            word(
+                &verifier,
+                request(&[("sig", &signature)], Some("id=ABC"), "x")
+            ),
+            expected,
+            "{signed}"
+        );
     }
 }
 
 #[test]
 fn digests_and_json_of_the_body() {
     for (token, text) in [
-        ("{body_sha256_hex}", "44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a"),
-        ("{body_sha256_base64}", "RBNvo1WzZ4oRRq0W9+hknpT7T8If536DEMBg9hyq/4o="),
+        (
+            "{body_sha256_hex}",
+            "44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a",
+        ),
+        (
+            "{body_sha256_base64}",
+            "RBNvo1WzZ4oRRq0W9+hknpT7T8If536DEMBg9hyq/4o=",
+        ),
         ("{body_json_string}", "\"{}\""),
     ] {
         let verifier = build(&format!("{HMAC}payload = [\"v:\", \"{token}\"]")).unwrap();
         let signature = hex_mac(Algorithm::HmacSha256, &format!("v:{text}"));
-        assert_eq!(word(&verifier, request(&[("sig", &signature)], None, "{}")), "accept", "{token}");
-        assert_eq!(word(&verifier, request(&[("sig", &signature)], None, "{ }")), "signature_mismatch", "{token}");
+        assert_eq!(
+            word(&verifier, request(&[("sig", &signature)], None, "{}")),
+            "accept",
+            "{token}"
+        );
+        assert_eq!(
+            word(&verifier, request(&[("sig", &signature)], None, "{ }")),
+            "signature_mismatch",
+            "{token}"
+        );
     }
     let verifier = build(&format!("{HMAC}payload = [\"{{body_json_string}}\"]")).unwrap();
     let signature = hex_mac(Algorithm::HmacSha256, r#""{\"a\":\"é\\n\"}\n\u001f""#);
-    assert_eq!(word(&verifier, request(&[("sig", &signature)], None, "{\"a\":\"é\\n\"}\n\u{1f}")), "accept");
-    assert_eq!(word(&verifier, request(&[("sig", &signature)], None, vec![0xff])), "malformed_body");
+    assert_eq!(
+        word(
+            &verifier,
+            request(&[("sig", &signature)], None, "{\"a\":\"é\\n\"}\n\u{1f}")
+        ),
+        "accept"
+    );
+    assert_eq!(
+        word(&verifier, request(&[("sig", &signature)], None, vec![0xff])),
+        "malformed_body"
+    );
 }
 
 #[test]
 fn labels_of_the_list_are_signed() {
     let list = "list = { separator = \",\", assign = \"=\", labels = [\"sign\"] }";
-    let verifier = build(&format!("{HMAC}{list}\npayload = [\"{{list:env}}\", \";\", \"{{body}}\"]")).unwrap();
+    let verifier = build(&format!(
+        "{HMAC}{list}\npayload = [\"{{list:env}}\", \";\", \"{{body}}\"]"
+    ))
+    .unwrap();
     let signature = hex_mac(Algorithm::HmacSha256, "master;a;b");
     for (text, body, expected) in [
         (format!("sign={signature}, env=master"), "a;b", "accept"),
-        (format!("sign={signature}, env=dev"), "a;b", "signature_mismatch"),
-        (format!("sign={signature}, env=master;a"), "b", "signature_mismatch"),
+        (
+            format!("sign={signature}, env=dev"),
+            "a;b",
+            "signature_mismatch",
+        ),
+        (
+            format!("sign={signature}, env=master;a"),
+            "b",
+            "signature_mismatch",
+        ),
         (format!("sign={signature}"), "a;b", "malformed_signature"),
-        (format!("sign={signature}, env=master, env=master"), "a;b", "malformed_signature"),
+        (
+            format!("sign={signature}, env=master, env=master"),
+            "a;b",
+            "malformed_signature",
+        ),
     ] {
-        assert_eq!(word(&verifier, request(&[("sig", &text)], None, body)), expected, "{text}");
+        assert_eq!(
+            word(&verifier, request(&[("sig", &text)], None, body)),
+            expected,
+            "{text}"
+        );
     }
 }
 
 #[test]
 fn digests_hold_the_secret() {
-    for (name, algorithm) in
-        [("sha1", Algorithm::Sha1), ("sha256", Algorithm::Sha256), ("keccak256", Algorithm::Keccak256)]
-    {
+    for (name, algorithm) in [
+        ("sha1", Algorithm::Sha1),
+        ("sha256", Algorithm::Sha256),
+        ("keccak256", Algorithm::Keccak256),
+    ] {
         let typed = HMAC.replace("hmac-sha256", name);
         let error = build(&format!("{typed}payload = [\"{{body}}\"]")).unwrap_err();
-        assert!(error.message.contains("{secret} must be part"), "{name}: {}", error.message);
+        assert!(
+            error.message.contains("{secret} must be part"),
+            "{name}: {}",
+            error.message
+        );
         let verifier = build(&format!("{typed}payload = [\"{{body}}\", \"{{secret}}\"]")).unwrap();
         let right = digest(algorithm, b"{}k");
-        assert_eq!(word(&verifier, request(&[("sig", &right)], None, "{}")), "accept", "{name}");
+        assert_eq!(
+            word(&verifier, request(&[("sig", &right)], None, "{}")),
+            "accept",
+            "{name}"
+        );
         let wrong = digest(algorithm, b"{}");
-        assert_eq!(word(&verifier, request(&[("sig", &wrong)], None, "{}")), "signature_mismatch", "{name}");
+        assert_eq!(
+            word(&verifier, request(&[("sig", &wrong)], None, "{}")),
+            "signature_mismatch",
+            "{name}"
+        );
     }
     // The published value for the empty text, so that it is not SHA3-256.
     let empty = "c5d2460186f7233c927e7db2dcc703c0e500b653ca82273b7bfad8045d85a470";
     assert_eq!(digest(Algorithm::Keccak256, b""), empty);
-    assert_eq!(hex_mac(Algorithm::HmacMd5, "what do ya want for nothing?").len(), 32);
+    assert_eq!(
+        hex_mac(Algorithm::HmacMd5, "what do ya want for nothing?").len(),
+        32
+    );
 }
 
 /// The pack signs the secret first: what continues its digest begins with bytes that are no text.
 #[test]
 fn a_lengthened_digest_is_refused() {
     let verifier = build("provider = \"hubspot-v1\"\nsecret = \"env:S\"").unwrap();
-    for (body, expected) in [(&b"a\x80\x00b"[..], "signature_mismatch"), (b"{}", "accept")] {
+    for (body, expected) in [
+        (&b"a\x80\x00b"[..], "signature_mismatch"),
+        (b"{}", "accept"),
+    ] {
         let signature = digest(Algorithm::Sha256, &[b"k", body].concat());
         let asked = request(&[("X-HubSpot-Signature", &signature)], None, body.to_vec());
         assert_eq!(word(&verifier, asked), expected, "{body:?}");
@@ -215,7 +319,9 @@ fn a_lengthened_digest_is_refused() {
 fn the_method_is_one_of_the_pinned() {
     let methods = |names: &str| {
         let typed = "scheme = \"signature\"\nencoding = \"hex\"\nsecret = \"env:S\"\nfrom = { header = \"Sig\" }";
-        build(&format!("provider = \"websub\"\nconfig = {{ topics = \"*\" }}\n{typed}\nmethods = {names}"))
+        build(&format!(
+            "provider = \"websub\"\nconfig = {{ topics = \"*\" }}\n{typed}\nmethods = {names}"
+        ))
     };
     let pinned = methods("[\"sha256\", \"sha512\"]").unwrap();
     let signed = |method: &str, algorithm| format!("{method}={}", hex_mac(algorithm, "x"));
@@ -223,17 +329,37 @@ fn the_method_is_one_of_the_pinned() {
         (signed("sha256", Algorithm::HmacSha256), "accept"),
         (signed("sha512", Algorithm::HmacSha512), "accept"),
         (signed("sha1", Algorithm::HmacSha1), "algorithm_not_allowed"),
-        (signed("SHA256", Algorithm::HmacSha256), "algorithm_not_allowed"),
-        (signed("sha512", Algorithm::HmacSha256), "malformed_signature"),
+        (
+            signed("SHA256", Algorithm::HmacSha256),
+            "algorithm_not_allowed",
+        ),
+        (
+            signed("sha512", Algorithm::HmacSha256),
+            "malformed_signature",
+        ),
         (hex_mac(Algorithm::HmacSha256, "x"), "malformed_signature"),
     ] {
-        assert_eq!(word(&pinned, request(&[("sig", &text)], None, "x")), expected, "{text}");
+        assert_eq!(
+            word(&pinned, request(&[("sig", &text)], None, "x")),
+            expected,
+            "{text}"
+        );
     }
     let sha1 = methods("[\"sha1\"]").unwrap();
     let text = signed("sha1", Algorithm::HmacSha1);
     assert_eq!(word(&sha1, request(&[("sig", &text)], None, "x")), "accept");
-    assert!(methods("[]").unwrap_err().message.contains("methods is empty"));
-    assert!(methods("[\"md5\"]").unwrap_err().message.contains("no method"));
+    assert!(
+        methods("[]")
+            .unwrap_err()
+            .message
+            .contains("methods is empty")
+    );
+    assert!(
+        methods("[\"md5\"]")
+            .unwrap_err()
+            .message
+            .contains("no method")
+    );
 }
 
 #[test]
@@ -261,7 +387,12 @@ fn times_may_have_no_offset() {
 }
 
 fn ed25519() -> Ed25519KeyPair {
-    Ed25519KeyPair::from_pkcs8(Ed25519KeyPair::generate_pkcs8(&SystemRandom::new()).unwrap().as_ref()).unwrap()
+    Ed25519KeyPair::from_pkcs8(
+        Ed25519KeyPair::generate_pkcs8(&SystemRandom::new())
+            .unwrap()
+            .as_ref(),
+    )
+    .unwrap()
 }
 
 fn web_key(pair: &Ed25519KeyPair, kid: Option<&str>) -> serde_json::Value {
@@ -278,10 +409,17 @@ fn keys_come_from_a_set() {
         ))
     };
     let (one, two, stranger) = (ed25519(), ed25519(), ed25519());
-    let set = One(json!({ "keys": [web_key(&one, Some("1")), web_key(&two, Some("2"))] }).to_string());
-    let ask = |verifier: &Verifier, signer: &Ed25519KeyPair, kid: Option<&str>, documents: &dyn Documents| {
+    let set =
+        One(json!({ "keys": [web_key(&one, Some("1")), web_key(&two, Some("2"))] }).to_string());
+    let ask = |verifier: &Verifier,
+               signer: &Ed25519KeyPair,
+               kid: Option<&str>,
+               documents: &dyn Documents| {
         let signature = hex::encode(signer.sign(b"{}").as_ref());
-        let headers: Vec<_> = [("sig", signature.as_str())].into_iter().chain(kid.map(|kid| ("kid", kid))).collect();
+        let headers: Vec<_> = [("sig", signature.as_str())]
+            .into_iter()
+            .chain(kid.map(|kid| ("kid", kid)))
+            .collect();
         verdict(verifier, request(&headers, None, "{}"), documents, "k")
             .map(|verified| verified.fact("verified-by").unwrap().to_owned())
             .map_err(|refusal| (refusal.reason.word(), refusal.fetch.is_some()))
@@ -290,13 +428,28 @@ fn keys_come_from_a_set() {
     assert!(!any.needs_secret() && any.names_its_keys());
     assert_eq!(ask(&any, &two, None, &set), Ok("signature".into()));
     // The set may hold another key by now, and nothing in the request says which.
-    assert_eq!(ask(&any, &stranger, None, &set), Err(("signature_mismatch", true)));
-    assert_eq!(ask(&any, &one, None, &NoDocuments), Err(("key_unavailable", true)));
+    assert_eq!(
+        ask(&any, &stranger, None, &set),
+        Err(("signature_mismatch", true))
+    );
+    assert_eq!(
+        ask(&any, &one, None, &NoDocuments),
+        Err(("key_unavailable", true))
+    );
     let named = typed(", id = { header = \"Kid\" }").unwrap();
     assert_eq!(ask(&named, &two, Some("2"), &set), Ok("signature".into()));
-    assert_eq!(ask(&named, &two, Some("1"), &set), Err(("signature_mismatch", false)));
-    assert_eq!(ask(&named, &two, Some("3"), &set), Err(("key_unavailable", true)));
-    assert_eq!(ask(&named, &two, None, &set), Err(("key_unavailable", false)));
+    assert_eq!(
+        ask(&named, &two, Some("1"), &set),
+        Err(("signature_mismatch", false))
+    );
+    assert_eq!(
+        ask(&named, &two, Some("3"), &set),
+        Err(("key_unavailable", true))
+    );
+    assert_eq!(
+        ask(&named, &two, None, &set),
+        Err(("key_unavailable", false))
+    );
     let shared = build(&format!("{HMAC}key_set = {{ url = \"{SET}\" }}"));
     assert!(shared.unwrap_err().message.contains("public keys"));
 }
@@ -305,28 +458,45 @@ fn keys_come_from_a_set() {
 fn p256() -> (EcdsaKeyPair, String) {
     let random = SystemRandom::new();
     let document = EcdsaKeyPair::generate_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, &random).unwrap();
-    let pair = EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, document.as_ref(), &random).unwrap();
+    let pair =
+        EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, document.as_ref(), &random)
+            .unwrap();
     let head = hex::decode("3059301306072a8648ce3d020106082a8648ce3d030107034200").unwrap();
     let spki = STANDARD.encode([&head, pair.public_key().as_ref()].concat());
-    (pair, format!("-----BEGIN PUBLIC KEY-----\n{spki}\n-----END PUBLIC KEY-----\n"))
+    (
+        pair,
+        format!("-----BEGIN PUBLIC KEY-----\n{spki}\n-----END PUBLIC KEY-----\n"),
+    )
 }
 
 fn token(algorithm: &str, claims: &serde_json::Value, sign: impl Fn(&[u8]) -> Vec<u8>) -> String {
     let part = |value: &serde_json::Value| URL_SAFE_NO_PAD.encode(value.to_string());
     let signed = format!("{}.{}", part(&json!({ "alg": algorithm })), part(claims));
-    format!("{signed}.{}", URL_SAFE_NO_PAD.encode(sign(signed.as_bytes())))
+    format!(
+        "{signed}.{}",
+        URL_SAFE_NO_PAD.encode(sign(signed.as_bytes()))
+    )
 }
 
 #[test]
 fn a_token_may_be_the_whole_body() {
     let (pair, pem) = p256();
-    let sign = |bytes: &[u8]| pair.sign(&SystemRandom::new(), bytes).unwrap().as_ref().to_vec();
+    let sign = |bytes: &[u8]| {
+        pair.sign(&SystemRandom::new(), bytes)
+            .unwrap()
+            .as_ref()
+            .to_vec()
+    };
     let typed = "scheme = \"jwt\"\nkey = \"pem\"\nsecret = \"env:S\"\nfrom = { body = \"whole\" }\njwt = { algorithms = [\"ES256\"], no_expiry = true }";
     let verifier = build(typed).unwrap();
     let verifier = verifier
         .with_places(
             &DedupSpec {
-                id: DedupId::At(toml::from_str::<Id>("id = { claim = \"/data/id\" }").unwrap().id),
+                id: DedupId::At(
+                    toml::from_str::<Id>("id = { claim = \"/data/id\" }")
+                        .unwrap()
+                        .id,
+                ),
                 id_match: None,
                 window: Duration::from_secs(60),
             },
@@ -335,24 +505,53 @@ fn a_token_may_be_the_whole_body() {
         )
         .unwrap();
     let claims = json!({ "data": "{\"id\":\"e1\",\"inner\":\"{\\\"type\\\":\\\"order\\\"}\"}" });
-    let event = verdict(&verifier, request(&[], None, token("ES256", &claims, sign)), &NoDocuments, &pem).unwrap();
-    assert_eq!((event.fact("delivery-id"), event.fact("order-key")), (Some("e1"), Some("order")));
+    let event = verdict(
+        &verifier,
+        request(&[], None, token("ES256", &claims, sign)),
+        &NoDocuments,
+        &pem,
+    )
+    .unwrap();
+    assert_eq!(
+        (event.fact("delivery-id"), event.fact("order-key")),
+        (Some("e1"), Some("order"))
+    );
     assert_eq!(event.fact("verified-by"), Some("jwt#1"));
-    let ask =
-        |body: String| verdict(&verifier, request(&[], None, body), &NoDocuments, &pem).unwrap_err().reason.word();
+    let ask = |body: String| {
+        verdict(&verifier, request(&[], None, body), &NoDocuments, &pem)
+            .unwrap_err()
+            .reason
+            .word()
+    };
     let many = format!("[{}0]", "{},".repeat(30_000));
     assert_eq!(
-        ask(token("ES256", &serde_json::from_str(&format!("{{\"a\":{many}}}")).unwrap(), sign)),
+        ask(token(
+            "ES256",
+            &serde_json::from_str(&format!("{{\"a\":{many}}}")).unwrap(),
+            sign
+        )),
         "malformed_signature"
     );
     let (stranger, _) = p256();
-    let by_stranger = |bytes: &[u8]| stranger.sign(&SystemRandom::new(), bytes).unwrap().as_ref().to_vec();
-    assert_eq!(ask(token("ES256", &claims, by_stranger)), "signature_mismatch");
+    let by_stranger = |bytes: &[u8]| {
+        stranger
+            .sign(&SystemRandom::new(), bytes)
+            .unwrap()
+            .as_ref()
+            .to_vec()
+    };
+    assert_eq!(
+        ask(token("ES256", &claims, by_stranger)),
+        "signature_mismatch"
+    );
     // The public key is no secret: a MAC with it proves nothing.
     let der = super::key::decode(KeyForm::Pem, &Secret::new(pem.as_str())).unwrap();
     for key in [pem.as_bytes(), &der[..]] {
         let with_public = |bytes: &[u8]| mac(Algorithm::HmacSha256, key, bytes);
-        assert_eq!(ask(token("HS256", &claims, with_public)), "algorithm_not_allowed");
+        assert_eq!(
+            ask(token("HS256", &claims, with_public)),
+            "algorithm_not_allowed"
+        );
     }
     let mixed = build(&typed.replace("[\"ES256\"]", "[\"ES256\", \"HS256\"]"));
     assert!(mixed.unwrap_err().message.contains("never mixed"));
@@ -377,21 +576,35 @@ fn a_token_binds_the_body() {
     let base64 = "body_hash = \"h\", body_hash_encoding = \"base64\"";
     assert_eq!(ask(base64, "Bearer ", hash.clone(), "{}"), "accept");
     assert_eq!(ask(base64, "bearer ", hash.clone(), "{}"), "accept");
-    assert_eq!(ask(base64, "Bearer ", hash.clone(), "[]"), "body_hash_mismatch");
+    assert_eq!(
+        ask(base64, "Bearer ", hash.clone(), "[]"),
+        "body_hash_mismatch"
+    );
     assert_eq!(ask(base64, "Bearer ", json!({}), "{}"), "body_hash_missing");
     let claim = "body_claim = \"data\"";
-    assert_eq!(ask(claim, "Bearer ", json!({ "data": "{}" }), "{}"), "accept");
-    assert_eq!(ask(claim, "Bearer ", json!({ "data": "{}" }), "{ }"), "body_hash_mismatch");
+    assert_eq!(
+        ask(claim, "Bearer ", json!({ "data": "{}" }), "{}"),
+        "accept"
+    );
+    assert_eq!(
+        ask(claim, "Bearer ", json!({ "data": "{}" }), "{ }"),
+        "body_hash_mismatch"
+    );
     assert_eq!(ask(claim, "Bearer ", json!({}), "{}"), "body_hash_missing");
     // A prefix is there, unless the table says that it may be left out.
     assert_eq!(ask(base64, "", hash.clone(), "{}"), "malformed_signature");
-    assert_eq!(ask(&format!("{base64}, prefix_optional = true"), "", hash, "{}"), "accept");
+    assert_eq!(
+        ask(&format!("{base64}, prefix_optional = true"), "", hash, "{}"),
+        "accept"
+    );
 }
 
 #[test]
 fn signed_values_hold_no_separator() {
-    let verifier =
-        build(&format!("{HMAC}payload = [\"{{header:A}}\", \":\", \"{{body}}\", \".\", \"{{query:b}}\"]")).unwrap();
+    let verifier = build(&format!(
+        "{HMAC}payload = [\"{{header:A}}\", \":\", \"{{body}}\", \".\", \"{{query:b}}\"]"
+    ))
+    .unwrap();
     let signature = hex_mac(Algorithm::HmacSha256, "x:y:z.v.w");
     for (header, body, query, expected) in [
         ("x", "y:z.v", "b=w", "accept"),
@@ -406,16 +619,37 @@ fn signed_values_hold_no_separator() {
 #[test]
 fn unclear_tables_are_refused() {
     for (typed, words) in [
-        ("payload = [[\"{query:a}\"]]", "nothing of the request is signed"),
+        (
+            "payload = [[\"{query:a}\"]]",
+            "nothing of the request is signed",
+        ),
         ("payload = [[\"a\"], \"{body}\"]", "it needs a {query:NAME}"),
-        ("payload = [[\"{query:a}\", \"{secret}\"], \"{body}\"]", "{secret} cannot be a part here"),
-        ("payload = [\"{list:env}\", \";\", \"{body}\"]", "say in list"),
-        ("methods = [\"sha256\"]", "algorithm and methods exclude each other"),
-        ("payload_alternatives = [[\"x\"]]", "nothing of the request is signed"),
-        ("key_set = { url = \"http://keys.example\" }\nalgorithm = \"ed25519\"", "must begin with `https://`"),
+        (
+            "payload = [[\"{query:a}\", \"{secret}\"], \"{body}\"]",
+            "{secret} cannot be a part here",
+        ),
+        (
+            "payload = [\"{list:env}\", \";\", \"{body}\"]",
+            "say in list",
+        ),
+        (
+            "methods = [\"sha256\"]",
+            "algorithm and methods exclude each other",
+        ),
+        (
+            "payload_alternatives = [[\"x\"]]",
+            "nothing of the request is signed",
+        ),
+        (
+            "key_set = { url = \"http://keys.example\" }\nalgorithm = \"ed25519\"",
+            "must begin with `https://`",
+        ),
     ] {
-        let base =
-            if typed.contains("algorithm") { HMAC.replace("algorithm = \"hmac-sha256\"\n", "") } else { HMAC.into() };
+        let base = if typed.contains("algorithm") {
+            HMAC.replace("algorithm = \"hmac-sha256\"\n", "")
+        } else {
+            HMAC.into()
+        };
         let error = build(&format!("{base}{typed}")).expect_err(typed);
         assert!(error.message.contains(words), "{typed}: {}", error.message);
     }
@@ -427,17 +661,46 @@ fn unclear_tables_are_refused() {
 fn slack_and_sharepoint_checks_are_answered() {
     let status = |provider: &str, method: http::Method, query: Option<&str>, body: &'static str| {
         let verifier = build(&format!("provider = \"{provider}\"\nsecret = \"env:S\"")).unwrap();
-        let asked = Unverified { method, ..request(&[], query, body) };
+        let asked = Unverified {
+            method,
+            ..request(&[], query, body)
+        };
         let keys = Keys::new([(verifier.key_form(), Ok(Secret::new("k")))]);
-        let given = Given { keys: &keys, documents: &NoDocuments, now: Some(UNIX_EPOCH + NOW) };
+        let given = Given {
+            keys: &keys,
+            documents: &NoDocuments,
+            now: Some(UNIX_EPOCH + NOW),
+        };
         match check(&verifier, asked, &given, None) {
             Ok(Checked::Challenge(answer)) => (answer.status, answer.body.map(|(_, text)| text)),
             other => panic!("{other:?}"),
         }
     };
-    assert_eq!(status("slack", http::Method::POST, None, "token=t&ssl_check=1"), (200, None));
-    assert_eq!(status("slack", http::Method::GET, Some("ssl_check=1&token=t"), ""), (200, None));
+    assert_eq!(
+        status("slack", http::Method::POST, None, "token=t&ssl_check=1"),
+        (200, None)
+    );
+    assert_eq!(
+        status("slack", http::Method::GET, Some("ssl_check=1&token=t"), ""),
+        (200, None)
+    );
     let echoed = (200, Some("a b".to_owned()));
-    assert_eq!(status("microsoft-graph", http::Method::POST, Some("validationtoken=a+b"), ""), echoed);
-    assert_eq!(status("microsoft-graph", http::Method::POST, Some("validationToken=a+b"), ""), echoed);
+    assert_eq!(
+        status(
+            "microsoft-graph",
+            http::Method::POST,
+            Some("validationtoken=a+b"),
+            ""
+        ),
+        echoed
+    );
+    assert_eq!(
+        status(
+            "microsoft-graph",
+            http::Method::POST,
+            Some("validationToken=a+b"),
+            ""
+        ),
+        echoed
+    );
 }

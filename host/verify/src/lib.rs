@@ -38,14 +38,16 @@ pub use answers::{Accepted, AnswerRules};
 pub use build::BuildError;
 pub use challenge::Answer;
 pub use check::{
-    Checked, Given, Keys, NoDocuments, Sender, SenderCheck, check, check_or_return, check_sender, feed, is_challenge,
-    order_key,
+    Checked, Given, Keys, NoDocuments, Sender, SenderCheck, check, check_or_return, check_sender,
+    feed, is_challenge, order_key,
 };
 pub use forge::{Forged, Order, forge};
 pub use guide::{Guide, guides};
 pub use hint::hint;
 pub use lookup::{KeyGrant, Lookup};
-pub use pack::{ConfigKey, Evidence, Pack, PackAnswer, Packs, ReplyBody, SignedBody, StatusPattern, pack_names};
+pub use pack::{
+    ConfigKey, Evidence, Pack, PackAnswer, Packs, ReplyBody, SignedBody, StatusPattern, pack_names,
+};
 pub use refusal::{Reason, Refusal};
 pub use request::{Unverified, Verified};
 pub use sign::sign;

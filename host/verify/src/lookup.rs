@@ -47,13 +47,24 @@ impl Lookup {
     /// The key with that id, if it has been asked for; the refusal names the document that is needed.
     pub fn find(&self, documents: &dyn Documents, key_id: Option<&str>) -> Result<WebKey, Refusal> {
         let key_id = key_id.filter(|id| is_plain(id)).ok_or_else(|| {
-            Refusal::new(Reason::KeyUnavailable, "the token names no key, or none that can be asked for")
+            Refusal::new(
+                Reason::KeyUnavailable,
+                "the token names no key, or none that can be asked for",
+            )
         })?;
         let name = format!("{}#{key_id}", self.url);
         let document = documents.get(&name).ok_or_else(|| Refusal::needs(&name))?;
-        let unusable = |why: &str| Refusal::new(Reason::KeyUnavailable, format!("the answer for key `{key_id}` {why}"));
-        let answer: Value = serde_json::from_slice(&document).map_err(|_| unusable("is not JSON"))?;
-        let key = answer.pointer(&self.key).ok_or_else(|| unusable("holds no key"))?;
+        let unusable = |why: &str| {
+            Refusal::new(
+                Reason::KeyUnavailable,
+                format!("the answer for key `{key_id}` {why}"),
+            )
+        };
+        let answer: Value =
+            serde_json::from_slice(&document).map_err(|_| unusable("is not JSON"))?;
+        let key = answer
+            .pointer(&self.key)
+            .ok_or_else(|| unusable("holds no key"))?;
         if key.get("kid").is_some_and(|id| id != key_id) {
             return Err(unusable("holds another key"));
         }
@@ -71,8 +82,11 @@ impl Lookup {
             Member::Secret => String::from_utf8_lossy(secret.expose()).into_owned().into(),
             Member::KeyId => Value::from(key_id),
         };
-        let members: Map<String, Value> =
-            self.body.iter().map(|(name, member)| (name.clone(), value(member))).collect();
+        let members: Map<String, Value> = self
+            .body
+            .iter()
+            .map(|(name, member)| (name.clone(), value(member)))
+            .collect();
         Some(Value::Object(members).to_string().into_bytes())
     }
 }
@@ -113,14 +127,22 @@ mod tests {
     const KEY: &str = r#""kty":"EC","crv":"P-256","x":"y9NoZjNwVoL16aVAcNxex-sqAW9SaG_spqQJHHz4wVE","y":"GvBdixFw8JX4icT_azXG71tyUrLkvB0L3fofPrJHEv8""#;
 
     fn found(more: &str) -> Result<WebKey, String> {
-        let document = One("https://api.example/key#k-1", format!(r#"{{"key":{{{KEY}{more}}}}}"#));
-        lookup().find(&document, Some("k-1")).map_err(|refusal| refusal.detail)
+        let document = One(
+            "https://api.example/key#k-1",
+            format!(r#"{{"key":{{{KEY}{more}}}}}"#),
+        );
+        lookup()
+            .find(&document, Some("k-1"))
+            .map_err(|refusal| refusal.detail)
     }
 
     #[test]
     fn a_key_is_taken_while_it_is_the_one_and_not_expired() {
         assert!(found("").is_ok() && found(r#","kid":"k-1","expired_at":null"#).is_ok());
-        assert_eq!(found(r#","kid":"k-2""#).err().unwrap(), "the answer for key `k-1` holds another key");
+        assert_eq!(
+            found(r#","kid":"k-2""#).err().unwrap(),
+            "the answer for key `k-1` holds another key"
+        );
         assert_eq!(
             found(r#","expired_at":1560466150"#).err().unwrap(),
             "the answer for key `k-1` says that it has expired"
@@ -129,14 +151,41 @@ mod tests {
 
     #[test]
     fn what_is_asked_carries_the_secret_and_the_id_and_no_sender_writes_more_into_it() {
-        let asked = lookup().ask("https://api.example/key#k-1", &Secret::new("s3")).unwrap();
-        assert_eq!(String::from_utf8(asked).unwrap(), r#"{"client_id":"c\"1","key_id":"k-1","secret":"s3"}"#);
-        assert_eq!(lookup().ask("https://other.example/key#k-1", &Secret::new("s3")), None);
+        let asked = lookup()
+            .ask("https://api.example/key#k-1", &Secret::new("s3"))
+            .unwrap();
+        assert_eq!(
+            String::from_utf8(asked).unwrap(),
+            r#"{"client_id":"c\"1","key_id":"k-1","secret":"s3"}"#
+        );
+        assert_eq!(
+            lookup().ask("https://other.example/key#k-1", &Secret::new("s3")),
+            None
+        );
         let nothing = One("", String::new());
-        for id in [None, Some(""), Some("a#b"), Some("../x"), Some("a b"), Some(&"a".repeat(129))] {
+        for id in [
+            None,
+            Some(""),
+            Some("a#b"),
+            Some("../x"),
+            Some("a b"),
+            Some(&"a".repeat(129)),
+        ] {
             let refusal = lookup().find(&nothing, id).err().unwrap();
-            assert_eq!((refusal.reason, refusal.fetch), (Reason::KeyUnavailable, None), "{id:?}");
+            assert_eq!(
+                (refusal.reason, refusal.fetch),
+                (Reason::KeyUnavailable, None),
+                "{id:?}"
+            );
         }
-        assert_eq!(lookup().find(&nothing, Some("k")).err().unwrap().fetch.unwrap(), "https://api.example/key#k");
+        assert_eq!(
+            lookup()
+                .find(&nothing, Some("k"))
+                .err()
+                .unwrap()
+                .fetch
+                .unwrap(),
+            "https://api.example/key#k"
+        );
     }
 }

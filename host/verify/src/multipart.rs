@@ -25,7 +25,9 @@ pub fn text_fields(content_type: &str, body: &Bytes) -> Option<Vec<(String, Stri
     let mut fields = Vec::new();
     // One step more than parts, for the end.
     for _ in 0..=PARTS_MAX {
-        let Some(part) = parts.next_field().now_or_never()?.ok()? else { return Some(fields) };
+        let Some(part) = parts.next_field().now_or_never()?.ok()? else {
+            return Some(fields);
+        };
         let name = part.name().filter(|_| !is_file(&part)).map(str::to_owned);
         let value = part.bytes().now_or_never()?.ok()?;
         if let Some(name) = name
@@ -39,8 +41,12 @@ pub fn text_fields(content_type: &str, body: &Bytes) -> Option<Vec<(String, Stri
 
 /// `multer` does not read `filename*`.
 fn is_file(part: &Field<'_>) -> bool {
-    let disposition = part.headers().get("content-disposition").map(|value| value.as_bytes());
-    part.file_name().is_some() || disposition.is_some_and(|value| memmem::find(value, b"filename*").is_some())
+    let disposition = part
+        .headers()
+        .get("content-disposition")
+        .map(|value| value.as_bytes());
+    part.file_name().is_some()
+        || disposition.is_some_and(|value| memmem::find(value, b"filename*").is_some())
 }
 
 #[cfg(test)]
@@ -55,8 +61,16 @@ mod tests {
         let cases: Vec<serde_json::Value> = serde_json::from_str(CASES).unwrap();
         for case in cases {
             let text = |key: &str| case[key].as_str().unwrap();
-            let fields = text_fields(text("content_type"), &Bytes::copy_from_slice(text("body").as_bytes()));
-            assert_eq!(serde_json::to_value(fields).unwrap(), case["fields"], "{}", text("case"));
+            let fields = text_fields(
+                text("content_type"),
+                &Bytes::copy_from_slice(text("body").as_bytes()),
+            );
+            assert_eq!(
+                serde_json::to_value(fields).unwrap(),
+                case["fields"],
+                "{}",
+                text("case")
+            );
         }
     }
 
@@ -65,7 +79,14 @@ mod tests {
         let content_type = "multipart/form-data; boundary=b";
         let form = "--b\r\nContent-Disposition: form-data; name=a\r\n\r\n1\r\n--b--";
         for cut in 0..form.len() {
-            assert_eq!(text_fields(content_type, &Bytes::copy_from_slice(&form.as_bytes()[..cut])), None, "{cut}");
+            assert_eq!(
+                text_fields(
+                    content_type,
+                    &Bytes::copy_from_slice(&form.as_bytes()[..cut])
+                ),
+                None,
+                "{cut}"
+            );
         }
         assert!(text_fields(content_type, &Bytes::from_static(form.as_bytes())).is_some());
     }
@@ -77,6 +98,9 @@ mod tests {
             let form = format!("{}--b--", part.repeat(parts));
             text_fields("multipart/form-data; boundary=b", &form.into()).map(|fields| fields.len())
         };
-        assert_eq!((form(PARTS_MAX), form(PARTS_MAX + 1)), (Some(PARTS_MAX), None));
+        assert_eq!(
+            (form(PARTS_MAX), form(PARTS_MAX + 1)),
+            (Some(PARTS_MAX), None)
+        );
     }
 }

@@ -182,7 +182,8 @@ pub enum StatusPattern {
 }
 
 /// The payload of packs that have none of their own.
-const SAMPLE: &str = r#"{"id":"evt_1","type":"sample","created_at":"2026-01-01T00:00:00Z","data":{"text":"hello"}}"#;
+const SAMPLE: &str =
+    r#"{"id":"evt_1","type":"sample","created_at":"2026-01-01T00:00:00Z","data":{"text":"hello"}}"#;
 
 /// Packs by name.
 #[derive(Debug, Clone, Default)]
@@ -214,7 +215,12 @@ impl TryFrom<String> for StatusPattern {
     type Error = String;
 
     fn try_from(text: String) -> Result<StatusPattern, String> {
-        let wrong = || format!("`{}` is not a status: write \"410\" or \"4xx\"", text.escape_debug());
+        let wrong = || {
+            format!(
+                "`{}` is not a status: write \"410\" or \"4xx\"",
+                text.escape_debug()
+            )
+        };
         let pattern = match text.strip_suffix("xx") {
             Some(class) => StatusPattern::Class(class.parse().map_err(|_| wrong())?),
             None => StatusPattern::Code(text.parse().map_err(|_| wrong())?),
@@ -243,15 +249,28 @@ impl Packs {
 
     /// Files of the operator that are no packs: name and why.
     pub fn broken(&self) -> Vec<(String, String)> {
-        let broken = |name: &String| Some((format!("providers/{name}.toml"), self.find(name).err()?));
+        let broken =
+            |name: &String| Some((format!("providers/{name}.toml"), self.find(name).err()?));
         self.own.keys().filter_map(broken).collect()
     }
 
     /// The pack of that name: the operator's, else the binary's. The error says what to write.
     pub fn find(&self, name: &str) -> Result<Pack, String> {
-        let embedded = || EMBEDDED.iter().find(|(known, _)| *known == name).map(|(_, text)| *text);
-        let own = self.own.get(name).map(|own| own.as_deref().map_err(Clone::clone)).transpose()?;
-        let text = own.or_else(embedded).or_else(|| Some(aliased(name)?.1)).ok_or_else(|| unknown(name))?;
+        let embedded = || {
+            EMBEDDED
+                .iter()
+                .find(|(known, _)| *known == name)
+                .map(|(_, text)| *text)
+        };
+        let own = self
+            .own
+            .get(name)
+            .map(|own| own.as_deref().map_err(Clone::clone))
+            .transpose()?;
+        let text = own
+            .or_else(embedded)
+            .or_else(|| Some(aliased(name)?.1))
+            .ok_or_else(|| unknown(name))?;
         toml::from_str(text).map_err(|error| format!("providers/{name}.toml: {}", error.message()))
     }
 
@@ -260,7 +279,9 @@ impl Packs {
         if self.own.contains_key(name) || pack_names().any(|known| known == name) {
             return Ok(name.to_owned());
         }
-        aliased(name).map(|(file, _)| file.to_owned()).ok_or_else(|| unknown(name))
+        aliased(name)
+            .map(|(file, _)| file.to_owned())
+            .ok_or_else(|| unknown(name))
     }
 }
 
@@ -277,8 +298,13 @@ static ALIASES: LazyLock<BTreeMap<String, (&'static str, &'static str)>> = LazyL
         aliases: Vec<String>,
     }
     let read = |&(file, text): &(&'static str, &'static str)| {
-        let names: Names = toml::from_str(text).unwrap_or(Names { aliases: Vec::new() });
-        names.aliases.into_iter().map(move |alias| (alias, (file, text)))
+        let names: Names = toml::from_str(text).unwrap_or(Names {
+            aliases: Vec::new(),
+        });
+        names
+            .aliases
+            .into_iter()
+            .map(move |alias| (alias, (file, text)))
     };
     EMBEDDED.iter().flat_map(read).collect()
 });
@@ -290,7 +316,10 @@ fn unknown(name: &str) -> String {
     // `google` is far from `google-pubsub` and still what it begins with.
     let near = near.or_else(|| known().find(|known| name.len() > 2 && known.contains(name)));
     match near {
-        Some(near) => format!("no provider pack `{}`: did you mean `{near}`?", name.escape_debug()),
+        Some(near) => format!(
+            "no provider pack `{}`: did you mean `{near}`?",
+            name.escape_debug()
+        ),
         None => format!(
             "no provider pack `{}`: `landfall providers` lists them; write your own as providers/{}.toml in the plugins \
              directory, or use scheme = \"signature\"",
@@ -305,12 +334,15 @@ fn unknown(name: &str) -> String {
 impl Pack {
     /// The pack under a bare `[verify] scheme = …`: no provider, the usual challenge.
     pub fn generic() -> Pack {
-        Packs::default().find("generic").expect("the generic pack is embedded")
+        Packs::default()
+            .find("generic")
+            .expect("the generic pack is embedded")
     }
 
     /// What to answer within: the provider's deadline less a fifth for the way back.
     pub fn answer_within(&self) -> Option<Duration> {
-        self.deadline_seconds.map(|seconds| Duration::from_secs(seconds.into()) * 4 / 5)
+        self.deadline_seconds
+            .map(|seconds| Duration::from_secs(seconds.into()) * 4 / 5)
     }
 
     /// A request with a sample payload that says it is that kind of event; not signed yet.
@@ -327,12 +359,22 @@ impl Pack {
             body: body.into(),
             decoded: None,
         };
-        put(&mut draft, &Place::Header("Content-Type".into()), content_type)?;
+        put(
+            &mut draft,
+            &Place::Header("Content-Type".into()),
+            content_type,
+        )?;
         let event = event.or(self.sample_event.as_deref());
         let id = EventId::new(Clock::System.now()).to_string();
-        let ids = self.delivery_id.iter().flat_map(|identity| identity.fields().iter());
-        let places =
-            self.event_type.iter().map(|place| (place, event)).chain(ids.map(|place| (place, Some(id.as_str()))));
+        let ids = self
+            .delivery_id
+            .iter()
+            .flat_map(|identity| identity.fields().iter());
+        let places = self
+            .event_type
+            .iter()
+            .map(|place| (place, event))
+            .chain(ids.map(|place| (place, Some(id.as_str()))));
         for (place, value) in places {
             if let Some(value) = value
                 && (content_type == "application/json" || matches!(place, Place::Header(_)))
@@ -348,22 +390,28 @@ impl Pack {
     /// challenge: a prefix for signatures means nothing to a token.
     pub fn merge(&self, hook: &VerifySpec) -> VerifySpec {
         let pack = match hook.scheme {
-            Some(scheme) if self.verify.scheme != Some(scheme) => {
-                VerifySpec { challenge: self.verify.challenge.clone(), ..VerifySpec::default() }
-            }
+            Some(scheme) if self.verify.scheme != Some(scheme) => VerifySpec {
+                challenge: self.verify.challenge.clone(),
+                ..VerifySpec::default()
+            },
             _ => self.verify.clone(),
         };
         // Without a provider, the prefix of the generic pack belongs to its header.
-        let prefix = pack.prefix.filter(|_| hook.provider.is_some() || hook.from.is_none());
+        let prefix = pack
+            .prefix
+            .filter(|_| hook.provider.is_some() || hook.from.is_none());
         hook.clone().merge(VerifySpec { prefix, ..pack })
     }
 
     /// Whether what the hook's table says is signed is what the pack's evidence says: the provider signs that way, however weak
     /// it is.
     pub fn documents(&self, hook: &VerifySpec) -> bool {
-        let is_own_scheme = hook.scheme.is_some_and(|scheme| self.verify.scheme != Some(scheme));
+        let is_own_scheme = hook
+            .scheme
+            .is_some_and(|scheme| self.verify.scheme != Some(scheme));
         let is_own_text = hook.payload.is_some() || hook.payload_alternatives.is_some();
-        let is_own_rule = hook.algorithm.is_some() || hook.methods.is_some() || hook.timestamp.is_some();
+        let is_own_rule =
+            hook.algorithm.is_some() || hook.methods.is_some() || hook.timestamp.is_some();
         self.evidence.is_some() && !is_own_scheme && !is_own_text && !is_own_rule
     }
 }
@@ -375,11 +423,23 @@ mod tests {
     use super::*;
 
     /// Packs of no provider: nobody documents them.
-    const NO_PROVIDER: [&str; 5] =
-        ["basic-auth", "generic", "generic-sha512", "http-message-signatures", "http-message-signatures-ed25519"];
+    const NO_PROVIDER: [&str; 5] = [
+        "basic-auth",
+        "generic",
+        "generic-sha512",
+        "http-message-signatures",
+        "http-message-signatures-ed25519",
+    ];
 
     fn packs() -> impl Iterator<Item = (&'static str, Pack)> {
-        pack_names().map(|name| (name, Packs::default().find(name).unwrap_or_else(|why| panic!("{why}"))))
+        pack_names().map(|name| {
+            (
+                name,
+                Packs::default()
+                    .find(name)
+                    .unwrap_or_else(|why| panic!("{why}")),
+            )
+        })
     }
 
     /// Of the packs that break a rule, the name and how; the assertion prints them all.
@@ -391,46 +451,75 @@ mod tests {
     #[test]
     fn every_embedded_pack_reads_and_holds_no_secret() {
         for (name, pack) in packs() {
-            assert!(pack.verify.secret.is_empty(), "{name}: a pack holds no secrets");
-            assert!(pack.docs.as_deref().is_none_or(|docs| docs.starts_with("https://")), "{name}");
+            assert!(
+                pack.verify.secret.is_empty(),
+                "{name}: a pack holds no secrets"
+            );
+            assert!(
+                pack.docs
+                    .as_deref()
+                    .is_none_or(|docs| docs.starts_with("https://")),
+                "{name}"
+            );
         }
     }
 
     #[test]
     fn the_deadline_leaves_time_for_the_way_back() {
-        assert_eq!(Packs::default().find("github").unwrap().answer_within(), Some(Duration::from_secs(8)));
+        assert_eq!(
+            Packs::default().find("github").unwrap().answer_within(),
+            Some(Duration::from_secs(8))
+        );
         assert_eq!(Pack::generic().answer_within(), None);
     }
 
     #[test]
     fn identities_name_their_source() {
         let wrong = packs().filter_map(|(name, pack)| {
-            match (pack.delivery_id.is_some(), pack.delivery_id_source.is_some(), pack.delivery_id_match.is_some()) {
+            match (
+                pack.delivery_id.is_some(),
+                pack.delivery_id_source.is_some(),
+                pack.delivery_id_match.is_some(),
+            ) {
                 (true, false, _) => Some(format!("{name}: delivery_id without delivery_id_source")),
                 (false, true, _) => Some(format!("{name}: delivery_id_source without delivery_id")),
                 (false, _, true) => Some(format!("{name}: delivery_id_match without delivery_id")),
                 _ => None,
             }
         });
-        assert_none("only a documented identity makes a request a duplicate", wrong);
+        assert_none(
+            "only a documented identity makes a request a duplicate",
+            wrong,
+        );
     }
 
     #[test]
     fn provider_packs_name_their_evidence() {
-        let wrong = packs().filter(|(name, _)| !NO_PROVIDER.contains(name)).flat_map(|(name, pack)| {
-            let fields = [
-                ("docs", pack.docs.is_some()),
-                ("evidence", pack.evidence.is_some()),
-                ("evidence_source", pack.evidence_source.is_some()),
-                ("secret_location", pack.secret_location.is_some()),
-            ];
-            fields.into_iter().filter(|(_, is_there)| !is_there).map(move |(field, _)| format!("{name}: no {field}"))
-        });
-        assert_none("a pack says who says so, and where the secret is found", wrong);
+        let wrong = packs()
+            .filter(|(name, _)| !NO_PROVIDER.contains(name))
+            .flat_map(|(name, pack)| {
+                let fields = [
+                    ("docs", pack.docs.is_some()),
+                    ("evidence", pack.evidence.is_some()),
+                    ("evidence_source", pack.evidence_source.is_some()),
+                    ("secret_location", pack.secret_location.is_some()),
+                ];
+                fields
+                    .into_iter()
+                    .filter(|(_, is_there)| !is_there)
+                    .map(move |(field, _)| format!("{name}: no {field}"))
+            });
+        assert_none(
+            "a pack says who says so, and where the secret is found",
+            wrong,
+        );
 
         for name in NO_PROVIDER {
             let pack = Packs::default().find(name).unwrap();
-            assert!(pack.docs.is_none() && pack.evidence.is_none(), "{name} is of no provider");
+            assert!(
+                pack.docs.is_none() && pack.evidence.is_none(),
+                "{name} is of no provider"
+            );
         }
     }
 
@@ -438,13 +527,22 @@ mod tests {
     fn windows_cover_documented_retries() {
         // A provider that retries, and says neither for how long nor that it signs each retry again, is given a day.
         const UNKNOWN_SPAN: Duration = Duration::from_secs(24 * 3600);
-        let wrong = packs().filter(|(_, pack)| pack.retry_resigned != Some(true)).filter_map(|(name, pack)| {
-            let of_signature = pack.verify.timestamp.as_ref().and_then(|timestamp| timestamp.past);
-            let of_token = pack.verify.jwt.as_ref().and_then(|jwt| jwt.max_age);
-            let window = of_signature.or(of_token)?;
-            let span = pack.retry_span.or((pack.retries == Some(true)).then_some(UNKNOWN_SPAN))?;
-            (window < span).then(|| format!("{name}: requests of {window:?}, retries for {span:?}"))
-        });
+        let wrong = packs()
+            .filter(|(_, pack)| pack.retry_resigned != Some(true))
+            .filter_map(|(name, pack)| {
+                let of_signature = pack
+                    .verify
+                    .timestamp
+                    .as_ref()
+                    .and_then(|timestamp| timestamp.past);
+                let of_token = pack.verify.jwt.as_ref().and_then(|jwt| jwt.max_age);
+                let window = of_signature.or(of_token)?;
+                let span = pack
+                    .retry_span
+                    .or((pack.retries == Some(true)).then_some(UNKNOWN_SPAN))?;
+                (window < span)
+                    .then(|| format!("{name}: requests of {window:?}, retries for {span:?}"))
+            });
         assert_none("a retry may carry the time of the first attempt", wrong);
     }
 
@@ -462,16 +560,37 @@ mod tests {
     #[test]
     fn accepted_status_is_a_success() {
         let wrong = packs().filter_map(|(name, pack)| {
-            let first = || pack.success.as_ref()?.iter().copied().find(|status| (200..=299).contains(status));
-            let takes = |status| pack.success.as_ref().is_none_or(|success| success.contains(&status));
-            let status = pack.accepted.status.or_else(|| if takes(202) { Some(202) } else { first() });
-            let Some(status) = status else { return Some(format!("{name}: no 2xx in success")) };
+            let first = || {
+                pack.success
+                    .as_ref()?
+                    .iter()
+                    .copied()
+                    .find(|status| (200..=299).contains(status))
+            };
+            let takes = |status| {
+                pack.success
+                    .as_ref()
+                    .is_none_or(|success| success.contains(&status))
+            };
+            let status = pack
+                .accepted
+                .status
+                .or_else(|| if takes(202) { Some(202) } else { first() });
+            let Some(status) = status else {
+                return Some(format!("{name}: no 2xx in success"));
+            };
 
-            let is_avoided = pack.avoid_status.iter().any(|avoided| avoided.matches(status));
+            let is_avoided = pack
+                .avoid_status
+                .iter()
+                .any(|avoided| avoided.matches(status));
             let is_good = (200..=299).contains(&status) && takes(status) && !is_avoided;
             (!is_good).then(|| format!("{name}: {status} to an accepted event"))
         });
-        assert_none("the answer to an accepted event is a success to the provider", wrong);
+        assert_none(
+            "the answer to an accepted event is a success to the provider",
+            wrong,
+        );
     }
 
     #[test]
@@ -479,10 +598,19 @@ mod tests {
         let wrong = packs().flat_map(|(name, pack)| {
             let own = pack.verify.refused_status.unwrap_or(401);
             let challenges = pack.verify.challenge.iter().flatten();
-            let statuses: Vec<u16> =
-                [own].into_iter().chain(challenges.map(|rule| rule.refused_status.unwrap_or(403))).collect();
-            let is_avoided = move |status: &u16| pack.avoid_status.iter().any(|avoided| avoided.matches(*status));
-            statuses.into_iter().filter(is_avoided).map(move |status| format!("{name}: refuses with {status}"))
+            let statuses: Vec<u16> = [own]
+                .into_iter()
+                .chain(challenges.map(|rule| rule.refused_status.unwrap_or(403)))
+                .collect();
+            let is_avoided = move |status: &u16| {
+                pack.avoid_status
+                    .iter()
+                    .any(|avoided| avoided.matches(*status))
+            };
+            statuses
+                .into_iter()
+                .filter(is_avoided)
+                .map(move |status| format!("{name}: refuses with {status}"))
         });
         assert_none("a refusal does not disable the webhook", wrong);
     }
@@ -490,13 +618,29 @@ mod tests {
     #[test]
     fn accepted_answers_can_be_sent() {
         for (name, pack) in packs() {
-            let PackAnswer { status, headers, body } = &pack.accepted;
+            let PackAnswer {
+                status,
+                headers,
+                body,
+            } = &pack.accepted;
             let has_body = body.as_ref().is_some_and(|body| !body.is_empty());
-            assert!(!(has_body && *status == Some(204)), "{name}: 204 has no body");
-            assert!(pack.reply_body != ReplyBody::Accepted || has_body, "{name}: reply_body needs the accepted body");
+            assert!(
+                !(has_body && *status == Some(204)),
+                "{name}: 204 has no body"
+            );
+            assert!(
+                pack.reply_body != ReplyBody::Accepted || has_body,
+                "{name}: reply_body needs the accepted body"
+            );
             for (header, value) in headers {
-                assert!(header.parse::<http::HeaderName>().is_ok(), "{name}: {header}");
-                assert!(http::HeaderValue::from_str(value).is_ok(), "{name}: {header}");
+                assert!(
+                    header.parse::<http::HeaderName>().is_ok(),
+                    "{name}: {header}"
+                );
+                assert!(
+                    http::HeaderValue::from_str(value).is_ok(),
+                    "{name}: {header}"
+                );
             }
         }
     }
@@ -507,8 +651,12 @@ mod tests {
             let pack = Packs::default().find(name).unwrap();
             let described: BTreeSet<String> = pack.config.into_keys().collect();
             let read = keys_read(&text.parse::<toml::Table>().unwrap());
-            let unknown = read.difference(&described).map(|key| format!("{name}: no [config.{key}]"));
-            let unread = described.difference(&read).map(|key| format!("{name}: nothing reads [config.{key}]"));
+            let unknown = read
+                .difference(&described)
+                .map(|key| format!("{name}: no [config.{key}]"));
+            let unread = described
+                .difference(&read)
+                .map(|key| format!("{name}: nothing reads [config.{key}]"));
             unknown.chain(unread).collect::<Vec<String>>()
         });
         assert_none("every value that the operator gives is described", wrong);
@@ -518,7 +666,12 @@ mod tests {
     fn keys_read(pack: &toml::Table) -> BTreeSet<String> {
         let of_scheme: &[&str] = match pack["verify"].get("scheme").and_then(toml::Value::as_str) {
             Some("adobe-io") => &["recipient_client_id"],
-            Some("apple-app-store") => &["app_apple_id", "bundle_id", "environment", "root_certificates"],
+            Some("apple-app-store") => &[
+                "app_apple_id",
+                "bundle_id",
+                "environment",
+                "root_certificates",
+            ],
             Some("aws-sns") => &["topic_arns"],
             Some("braintree") => &["public_key"],
             Some("ebay") => &["environment"],
@@ -533,7 +686,10 @@ mod tests {
     fn collect_keys(value: &toml::Value, keys: &mut BTreeSet<String>) {
         match value {
             toml::Value::String(text) => {
-                let named = text.split("{config.").skip(1).filter_map(|rest| Some(rest.split_once('}')?.0.to_owned()));
+                let named = text
+                    .split("{config.")
+                    .skip(1)
+                    .filter_map(|rest| Some(rest.split_once('}')?.0.to_owned()));
                 keys.extend(named);
                 if text.contains("{rate}") {
                     keys.insert("max_rate".into());
@@ -544,7 +700,10 @@ mod tests {
             }
             toml::Value::Array(values) => values.iter().for_each(|value| collect_keys(value, keys)),
             toml::Value::Table(table) => {
-                if let Some(listed) = table.get("listed").and_then(|listed| listed.get(1)).and_then(toml::Value::as_str)
+                if let Some(listed) = table
+                    .get("listed")
+                    .and_then(|listed| listed.get(1))
+                    .and_then(toml::Value::as_str)
                 {
                     keys.insert(listed.to_owned());
                 }
@@ -574,9 +733,17 @@ mod tests {
     #[test]
     fn variants_name_a_main_pack() {
         for (name, pack) in packs() {
-            let Some(main) = pack.variant_of else { continue };
-            assert!(pack_names().any(|known| known == main), "{name}: variant_of `{main}`");
-            assert!(Packs::default().find(&main).unwrap().variant_of.is_none(), "{name}: `{main}` is a variant too");
+            let Some(main) = pack.variant_of else {
+                continue;
+            };
+            assert!(
+                pack_names().any(|known| known == main),
+                "{name}: variant_of `{main}`"
+            );
+            assert!(
+                Packs::default().find(&main).unwrap().variant_of.is_none(),
+                "{name}: `{main}` is a variant too"
+            );
         }
     }
 }

@@ -65,9 +65,11 @@ impl Part {
     /// Whether it can be told before the body has come.
     pub fn is_of_the_head(&self) -> bool {
         match self {
-            Part::Body | Part::BodySha256Hex | Part::BodySha256Base64 | Part::BodyJsonString | Part::FormSorted => {
-                false
-            }
+            Part::Body
+            | Part::BodySha256Hex
+            | Part::BodySha256Base64
+            | Part::BodyJsonString
+            | Part::FormSorted => false,
             Part::At(place) => matches!(place, Place::Header(_) | Place::Query(_) | Place::Path(_)),
             Part::Optional(parts) => parts.iter().all(Part::is_of_the_head),
             Part::Literal(_)
@@ -103,20 +105,33 @@ impl Part {
             Part::Url => view.url()?.into_bytes().into(),
             Part::UrlUnescaped => unescaped(&view.url()?).into_bytes().into(),
             Part::Secret => key.into(),
-            Part::At(place) => view.find(place, true).map_err(|_| not_there(&describe(place)))?,
-            Part::QueryLower(name) => {
-                lower(view, name).map_err(|_| not_there(&format!("query parameter {name}")))?.into()
-            }
+            Part::At(place) => view
+                .find(place, true)
+                .map_err(|_| not_there(&describe(place)))?,
+            Part::QueryLower(name) => lower(view, name)
+                .map_err(|_| not_there(&format!("query parameter {name}")))?
+                .into(),
             Part::Label(label) => {
                 let found = signed.labels.iter().find(|(name, _)| name == label);
-                found.ok_or_else(|| not_there(&format!("`{label}` of the list")))?.1.as_bytes().into()
+                found
+                    .ok_or_else(|| not_there(&format!("`{label}` of the list")))?
+                    .1
+                    .as_bytes()
+                    .into()
             }
             Part::BodySha256Hex => sha256_hex(&view.request.body).into_bytes().into(),
-            Part::BodySha256Base64 => STANDARD.encode(sha256(&view.request.body)).into_bytes().into(),
+            Part::BodySha256Base64 => STANDARD
+                .encode(sha256(&view.request.body))
+                .into_bytes()
+                .into(),
             Part::BodyJsonString => {
-                let text = std::str::from_utf8(&view.request.body)
-                    .map_err(|_| Refusal::new(Reason::MalformedBody, "the body is not UTF-8 text"))?;
-                serde_json::Value::from(text).to_string().into_bytes().into()
+                let text = std::str::from_utf8(&view.request.body).map_err(|_| {
+                    Refusal::new(Reason::MalformedBody, "the body is not UTF-8 text")
+                })?;
+                serde_json::Value::from(text)
+                    .to_string()
+                    .into_bytes()
+                    .into()
             }
             Part::Optional(parts) => optional(parts, view, signed, key)?.into(),
             Part::FormSorted => form_sorted(view)?.into_bytes().into(),
@@ -126,7 +141,12 @@ impl Part {
 
 /// Parts that are there together or not at all. A value that holds the text behind it is refused: a sender could choose where
 /// one value ends and the next begins.
-fn optional(parts: &[Part], view: &View<'_>, signed: Signed<'_>, key: &[u8]) -> Result<Vec<u8>, Refusal> {
+fn optional(
+    parts: &[Part],
+    view: &View<'_>,
+    signed: Signed<'_>,
+    key: &[u8],
+) -> Result<Vec<u8>, Refusal> {
     let mut joined = Vec::new();
     for (at, part) in parts.iter().enumerate() {
         let absent = match part {
@@ -136,7 +156,10 @@ fn optional(parts: &[Part], view: &View<'_>, signed: Signed<'_>, key: &[u8]) -> 
         };
         match absent {
             Some(Absent::Duplicate) => {
-                return Err(Refusal::new(Reason::DuplicateHeader, "a signed value is given more than once"));
+                return Err(Refusal::new(
+                    Reason::DuplicateHeader,
+                    "a signed value is given more than once",
+                ));
             }
             Some(_) => return Ok(Vec::new()),
             None => {}
@@ -146,7 +169,10 @@ fn optional(parts: &[Part], view: &View<'_>, signed: Signed<'_>, key: &[u8]) -> 
             && part.is_of_the_request()
             && memchr::memmem::find(&bytes, end.as_bytes()).is_some()
         {
-            return Err(Refusal::new(Reason::SignatureMismatch, "a signed value holds the text that ends it"));
+            return Err(Refusal::new(
+                Reason::SignatureMismatch,
+                "a signed value holds the text that ends it",
+            ));
         }
         joined.extend_from_slice(&bytes);
     }
@@ -154,19 +180,29 @@ fn optional(parts: &[Part], view: &View<'_>, signed: Signed<'_>, key: &[u8]) -> 
 }
 
 fn lower(view: &View<'_>, name: &str) -> Result<Vec<u8>, Absent> {
-    view.find(&Place::Query(name.to_owned()), true).map(|value| value.to_ascii_lowercase())
+    view.find(&Place::Query(name.to_owned()), true)
+        .map(|value| value.to_ascii_lowercase())
 }
 
 fn not_there(what: &str) -> Refusal {
-    Refusal::new(Reason::MalformedBody, format!("{what} is signed and not there"))
+    Refusal::new(
+        Reason::MalformedBody,
+        format!("{what} is signed and not there"),
+    )
 }
 
 /// Reads the pieces of a template: an element in braces is a token, any other is literal text.
-pub fn parse(template: &[PayloadPiece], config: &BTreeMap<String, ConfigValue>) -> Result<Vec<Part>, String> {
+pub fn parse(
+    template: &[PayloadPiece],
+    config: &BTreeMap<String, ConfigValue>,
+) -> Result<Vec<Part>, String> {
     let read = |piece: &PayloadPiece| match piece {
         PayloadPiece::One(text) => part(text, config),
         PayloadPiece::Optional(texts) => {
-            let parts: Vec<Part> = texts.iter().map(|text| part(text, config)).collect::<Result<_, _>>()?;
+            let parts: Vec<Part> = texts
+                .iter()
+                .map(|text| part(text, config))
+                .collect::<Result<_, _>>()?;
             match parts.iter().any(|part| matches!(part, Part::At(_) | Part::QueryLower(_))) {
                 true => Ok(Part::Optional(parts)),
                 false => {
@@ -181,7 +217,10 @@ pub fn parse(template: &[PayloadPiece], config: &BTreeMap<String, ConfigValue>) 
 
 /// Reads one piece that is not a list.
 pub fn part(piece: &str, config: &BTreeMap<String, ConfigValue>) -> Result<Part, String> {
-    let Some(token) = piece.strip_prefix('{').and_then(|rest| rest.strip_suffix('}')) else {
+    let Some(token) = piece
+        .strip_prefix('{')
+        .and_then(|rest| rest.strip_suffix('}'))
+    else {
         return Ok(Part::Literal(piece.into()));
     };
     Ok(match token.split_once([':', '.']) {
@@ -199,7 +238,9 @@ pub fn part(piece: &str, config: &BTreeMap<String, ConfigValue>) -> Result<Part,
             "body_json_string" => Part::BodyJsonString,
             other => return Err(unknown(other)),
         },
-        Some(("json", pointer)) if pointer.starts_with('/') => Part::At(Place::Json(pointer.into())),
+        Some(("json", pointer)) if pointer.starts_with('/') => {
+            Part::At(Place::Json(pointer.into()))
+        }
         Some(("header", name)) => Part::At(Place::Header(name.into())),
         Some(("query", name)) => Part::At(Place::Query(name.into())),
         Some(("query_lower", name)) if !name.is_empty() => Part::QueryLower(name.into()),
@@ -211,16 +252,24 @@ pub fn part(piece: &str, config: &BTreeMap<String, ConfigValue>) -> Result<Part,
 }
 
 /// The one value of the operator.
-pub fn configured<'a>(name: &str, config: &'a BTreeMap<String, ConfigValue>) -> Result<&'a str, String> {
+pub fn configured<'a>(
+    name: &str,
+    config: &'a BTreeMap<String, ConfigValue>,
+) -> Result<&'a str, String> {
     match config.get(name).map(ConfigValue::texts) {
         Some([one]) => Ok(one),
         Some(_) => Err(format!("config.{name} must be one text")),
-        None => Err(format!("this scheme needs a value of yours: write config = {{ {name} = \"…\" }}")),
+        None => Err(format!(
+            "this scheme needs a value of yours: write config = {{ {name} = \"…\" }}"
+        )),
     }
 }
 
 /// A text with every `{config.NAME}` in it replaced by the operator's value.
-pub fn configured_text(text: &str, config: &BTreeMap<String, ConfigValue>) -> Result<String, String> {
+pub fn configured_text(
+    text: &str,
+    config: &BTreeMap<String, ConfigValue>,
+) -> Result<String, String> {
     let mut filled = String::new();
     let mut rest = text;
     while let Some((before, after)) = rest.split_once("{config.") {
@@ -258,12 +307,16 @@ fn unescaped(url: &str) -> String {
         ("%3B", ";"),
     ];
     UNDONE.iter().fold(url.to_owned(), |url, (escape, plain)| {
-        url.replace(escape, plain).replace(&escape.to_ascii_lowercase(), plain)
+        url.replace(escape, plain)
+            .replace(&escape.to_ascii_lowercase(), plain)
     })
 }
 
 fn form_sorted(view: &View<'_>) -> Result<String, Refusal> {
     let mut pairs: Vec<_> = view.needed_form()?.iter().collect();
     pairs.sort();
-    Ok(pairs.iter().flat_map(|(name, value)| [name.as_str(), value.as_str()]).collect())
+    Ok(pairs
+        .iter()
+        .flat_map(|(name, value)| [name.as_str(), value.as_str()])
+        .collect())
 }

@@ -81,7 +81,11 @@ pub enum Reason {
 impl Refusal {
     /// With the sentence for the operator.
     pub fn new(reason: Reason, detail: impl Into<String>) -> Refusal {
-        Refusal { reason, detail: detail.into(), fetch: None }
+        Refusal {
+            reason,
+            detail: detail.into(),
+            fetch: None,
+        }
     }
 
     /// No value to compare with.
@@ -92,7 +96,11 @@ impl Refusal {
     /// A key document is needed.
     pub fn needs(url: &str) -> Refusal {
         let detail = format!("the key document {url} is not at hand");
-        Refusal { reason: Reason::KeyUnavailable, detail, fetch: Some(url.into()) }
+        Refusal {
+            reason: Reason::KeyUnavailable,
+            detail,
+            fetch: Some(url.into()),
+        }
     }
 
     /// Our side is not ready: the caller should come again, and is not told that it is wrong.

@@ -49,7 +49,10 @@ impl Unverified {
 
     /// With the body decoded. Where the decoded bytes are signed, nothing is left of the encoded ones.
     pub fn with_decoded(self, decoded: Bytes, signed: SignedBody) -> Unverified {
-        let request = Unverified { decoded: Some(decoded), ..self };
+        let request = Unverified {
+            decoded: Some(decoded),
+            ..self
+        };
         match signed {
             SignedBody::Encoded => request,
             SignedBody::Decoded => request.without_encoding(),
@@ -81,15 +84,27 @@ impl Verified {
         let mut secret_segment = None;
         match carried_secret {
             Some(Place::Header(name)) => drop(request.headers.remove(name.as_str())),
-            Some(Place::Query(name)) => request.query = without_query(request.query.as_deref(), name),
+            Some(Place::Query(name)) => {
+                request.query = without_query(request.query.as_deref(), name)
+            }
             Some(Place::Path(_)) => secret_segment = take_last_segment(&mut request.path),
             // The body stays as it was signed and sent.
             Some(
-                Place::Json(_) | Place::Each(_) | Place::Form(_) | Place::Param(_) | Place::Body(_) | Place::Claim(_),
+                Place::Json(_)
+                | Place::Each(_)
+                | Place::Form(_)
+                | Place::Param(_)
+                | Place::Body(_)
+                | Place::Claim(_),
             )
             | None => {}
         }
-        Verified { request, facts, delivery_key, secret_segment }
+        Verified {
+            request,
+            facts,
+            delivery_key,
+            secret_segment,
+        }
     }
 
     /// The request, without what was secret.
@@ -99,7 +114,10 @@ impl Verified {
 
     /// One fact that the check found, such as `event-type`.
     pub fn fact(&self, name: &str) -> Option<&str> {
-        self.facts.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
+        self.facts
+            .iter()
+            .find(|(key, _)| key == name)
+            .map(|(_, value)| value.as_str())
     }
 
     /// What identifies the delivery, one key for all its fields; none where the provider names no identity, or a field is absent.
@@ -108,9 +126,23 @@ impl Verified {
     }
 
     /// The event of this request; `attributes` come after the facts that the check found.
-    pub fn into_event(self, hook: &HookName, at: SystemTime, attributes: Vec<(String, String)>) -> Event {
-        let Verified { request, mut facts, secret_segment, .. } = self;
-        facts.extend(attributes.into_iter().filter(|(_, value)| Some(value) != secret_segment.as_ref()));
+    pub fn into_event(
+        self,
+        hook: &HookName,
+        at: SystemTime,
+        attributes: Vec<(String, String)>,
+    ) -> Event {
+        let Verified {
+            request,
+            mut facts,
+            secret_segment,
+            ..
+        } = self;
+        facts.extend(
+            attributes
+                .into_iter()
+                .filter(|(_, value)| Some(value) != secret_segment.as_ref()),
+        );
         Event {
             id: EventId::new(at),
             hook: hook.shared(),

@@ -23,7 +23,12 @@ use landfall_model::{Algorithm, Encoding, Place, TimeUnit};
 const TOKEN_LIFE: Duration = Duration::from_secs(300);
 
 /// Signs `draft` with the bytes of a key, as if sent at `now`. The error says why this cannot be done.
-pub fn sign(verifier: &Verifier, mut draft: Unverified, key: &[u8], now: SystemTime) -> Result<Unverified, String> {
+pub fn sign(
+    verifier: &Verifier,
+    mut draft: Unverified,
+    key: &[u8],
+    now: SystemTime,
+) -> Result<Unverified, String> {
     match &verifier.proof {
         Proof::Closed => return Err("nobody said how senders prove themselves".into()),
         Proof::Open => {}
@@ -33,7 +38,11 @@ pub fn sign(verifier: &Verifier, mut draft: Unverified, key: &[u8], now: SystemT
         }
         Proof::Basic => {
             let credentials = format!("Basic {}", STANDARD.encode(key));
-            put(&mut draft, &Place::Header("Authorization".into()), &credentials)?;
+            put(
+                &mut draft,
+                &Place::Header("Authorization".into()),
+                &credentials,
+            )?;
         }
         Proof::Signature(signature) => signature.sign(verifier, &mut draft, key, now)?,
         Proof::Jwt(jwt) => {
@@ -46,15 +55,30 @@ pub fn sign(verifier: &Verifier, mut draft: Unverified, key: &[u8], now: SystemT
 }
 
 impl Signature {
-    fn sign(&self, verifier: &Verifier, draft: &mut Unverified, key: &[u8], now: SystemTime) -> Result<(), String> {
+    fn sign(
+        &self,
+        verifier: &Verifier,
+        draft: &mut Unverified,
+        key: &[u8],
+        now: SystemTime,
+    ) -> Result<(), String> {
         for (name, value) in &self.require {
             put(draft, &Place::Header(name.clone()), value)?;
         }
-        let time = self.time.as_ref().map(|time| written(time.unit, now)).unwrap_or_default();
+        let time = self
+            .time
+            .as_ref()
+            .map(|time| written(time.unit, now))
+            .unwrap_or_default();
         // A draft that names its id keeps it.
-        let named =
-            self.id.as_ref().and_then(|place| View::new(draft, None).find(place, true).ok().map(Cow::into_owned));
-        let id = named.unwrap_or_else(|| format!("msg_{}", written(TimeUnit::Ms, now)).into_bytes());
+        let named = self.id.as_ref().and_then(|place| {
+            View::new(draft, None)
+                .find(place, true)
+                .ok()
+                .map(Cow::into_owned)
+        });
+        let id =
+            named.unwrap_or_else(|| format!("msg_{}", written(TimeUnit::Ms, now)).into_bytes());
         if let Some(place) = &self.id {
             put(draft, place, &String::from_utf8_lossy(&id))?;
         }
@@ -63,13 +87,23 @@ impl Signature {
             put_time(draft, place, &time)?;
         }
         let labels = self.list.iter().flat_map(|list| &list.signed_labels);
-        let labels: Vec<(String, String)> = labels.map(|label| (label.clone(), "sample".to_owned())).collect();
-        let signed = Signed { timestamp: time.as_bytes(), id: &id, labels: &labels };
+        let labels: Vec<(String, String)> = labels
+            .map(|label| (label.clone(), "sample".to_owned()))
+            .collect();
+        let signed = Signed {
+            timestamp: time.as_bytes(),
+            id: &id,
+            labels: &labels,
+        };
         let view = View::new(draft, verifier.public_url.as_ref());
         let only_the_provider = "this provider signs with a private key that only it has";
         let mut running = Running::new(self.algorithm, key).ok_or(only_the_provider)?;
         for part in &self.payload {
-            running.update(&part.bytes(&view, signed, key).map_err(|refusal| refusal.to_string())?);
+            running.update(
+                &part
+                    .bytes(&view, signed, key)
+                    .map_err(|refusal| refusal.to_string())?,
+            );
         }
         let digest = running.finish();
         let encoded = match self.encoding {
@@ -89,8 +123,10 @@ impl Signature {
                     ListTime::Labelled(label) => format!("{label}{assign}{time}{}", list.separator),
                     ListTime::First => format!("{time}{}", list.separator),
                 };
-                let others: String =
-                    labels.iter().map(|(label, value)| format!("{label}{assign}{value}{}", list.separator)).collect();
+                let others: String = labels
+                    .iter()
+                    .map(|(label, value)| format!("{label}{assign}{value}{}", list.separator))
+                    .collect();
                 match list.labels.first() {
                     Some(label) => format!("{time}{others}{label}{assign}{encoded}"),
                     None => format!("{time}{others}{encoded}"),
@@ -106,39 +142,66 @@ impl Signature {
 }
 
 impl Jwt {
-    fn make(&self, verifier: &Verifier, draft: &Unverified, key: &[u8], now: SystemTime) -> Result<String, String> {
+    fn make(
+        &self,
+        verifier: &Verifier,
+        draft: &Unverified,
+        key: &[u8],
+        now: SystemTime,
+    ) -> Result<String, String> {
         let name = self.algorithms.iter().find(|name| name.starts_with("HS"));
         let (name, algorithm) = match name.map(String::as_str) {
             Some(name @ "HS256") => (name, Algorithm::HmacSha256),
             Some(name @ "HS384") => (name, Algorithm::HmacSha384),
             Some(name @ "HS512") => (name, Algorithm::HmacSha512),
-            _ => return Err("this provider signs tokens with a private key that only it has".into()),
+            _ => {
+                return Err(
+                    "this provider signs tokens with a private key that only it has".into(),
+                );
+            }
         };
         let seconds = now.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
-        let mut claims: Map<String, Value> =
-            self.claims.iter().filter_map(|(claim, allowed)| Some((claim.clone(), allowed.first()?.clone()))).collect();
+        let mut claims: Map<String, Value> = self
+            .claims
+            .iter()
+            .filter_map(|(claim, allowed)| Some((claim.clone(), allowed.first()?.clone())))
+            .collect();
         claims.insert("iat".into(), seconds.into());
         claims.insert("nbf".into(), seconds.into());
         claims.insert("exp".into(), (seconds + TOKEN_LIFE.as_secs()).into());
         if let Some((claim, only_with_body)) = &self.body_hash
             && !(*only_with_body && draft.body.is_empty())
         {
-            claims.insert(claim.clone(), super::jwt::written(self.body_hash_encoding, &sha256(&draft.body)).into());
+            claims.insert(
+                claim.clone(),
+                super::jwt::written(self.body_hash_encoding, &sha256(&draft.body)).into(),
+            );
         }
         if let Some(claim) = &self.body_claim {
-            claims.insert(claim.clone(), String::from_utf8_lossy(&draft.body).into_owned().into());
+            claims.insert(
+                claim.clone(),
+                String::from_utf8_lossy(&draft.body).into_owned().into(),
+            );
         }
         if let Some(claim) = &self.query_string_hash {
-            let hash = query_string_hash(&View::new(draft, verifier.public_url.as_ref()), &self.base_path);
+            let hash = query_string_hash(
+                &View::new(draft, verifier.public_url.as_ref()),
+                &self.base_path,
+            );
             claims.insert(claim.clone(), hash.into());
         }
         if let Some(claim) = &self.url_hash {
-            let url = View::new(draft, verifier.public_url.as_ref()).url().map_err(|refusal| refusal.to_string())?;
+            let url = View::new(draft, verifier.public_url.as_ref())
+                .url()
+                .map_err(|refusal| refusal.to_string())?;
             claims.insert(claim.clone(), sha256_hex(url.as_bytes()).into());
         }
         let part = |value: Value| URL_SAFE_NO_PAD.encode(value.to_string());
-        let signed =
-            format!("{}.{}", part(serde_json::json!({ "alg": name, "typ": "JWT" })), part(Value::Object(claims)));
+        let signed = format!(
+            "{}.{}",
+            part(serde_json::json!({ "alg": name, "typ": "JWT" })),
+            part(Value::Object(claims))
+        );
         let signature = URL_SAFE_NO_PAD.encode(mac(algorithm, key, signed.as_bytes()));
         Ok(format!("{signed}.{signature}"))
     }
@@ -153,7 +216,9 @@ pub fn written(unit: TimeUnit, now: SystemTime) -> String {
         TimeUnit::Ms => since.as_millis().to_string(),
         TimeUnit::Rfc3339 => timestamp().to_string(),
         TimeUnit::Iso8601 => timestamp().strftime("%Y-%m-%dT%H:%M:%S").to_string(),
-        TimeUnit::HttpDate => timestamp().strftime("%a, %d %b %Y %H:%M:%S GMT").to_string(),
+        TimeUnit::HttpDate => timestamp()
+            .strftime("%a, %d %b %Y %H:%M:%S GMT")
+            .to_string(),
     }
 }
 
@@ -162,7 +227,15 @@ fn put_time(draft: &mut Unverified, place: &Place, time: &str) -> Result<(), Str
     match (place, time.parse::<u64>()) {
         (Place::Json(pointer), Ok(number)) => edit_json(draft, |body| {
             let is_number = body.pointer(pointer).is_some_and(Value::is_number);
-            put_json(body, pointer, if is_number { number.into() } else { time.into() });
+            put_json(
+                body,
+                pointer,
+                if is_number {
+                    number.into()
+                } else {
+                    time.into()
+                },
+            );
         }),
         _ => put(draft, place, time),
     }
@@ -172,25 +245,44 @@ fn put_time(draft: &mut Unverified, place: &Place, time: &str) -> Result<(), Str
 pub fn put(draft: &mut Unverified, place: &Place, value: &str) -> Result<(), String> {
     match place {
         Place::Header(name) => {
-            let header: HeaderName = name.parse().map_err(|_| format!("`{name}` is not a header name"))?;
-            let value = HeaderValue::from_str(value).map_err(|_| format!("header {name} cannot hold the value"))?;
+            let header: HeaderName = name
+                .parse()
+                .map_err(|_| format!("`{name}` is not a header name"))?;
+            let value = HeaderValue::from_str(value)
+                .map_err(|_| format!("header {name} cannot hold the value"))?;
             draft.headers.insert(header, value);
         }
         Place::Query(name) => {
-            let pair = url::form_urlencoded::Serializer::new(String::new()).append_pair(name, value).finish();
-            draft.query = Some(draft.query.take().map_or_else(|| pair.clone(), |query| format!("{query}&{pair}")));
+            let pair = url::form_urlencoded::Serializer::new(String::new())
+                .append_pair(name, value)
+                .finish();
+            draft.query = Some(
+                draft
+                    .query
+                    .take()
+                    .map_or_else(|| pair.clone(), |query| format!("{query}&{pair}")),
+            );
         }
         Place::Json(pointer) => edit_json(draft, |body| put_json(body, pointer, value.into()))?,
         Place::Each(pointer) => edit_json(draft, |body| {
             let (before, after) = pointer.split_once("/*").expect("checked at load");
-            if body.pointer(before).and_then(Value::as_array).is_none_or(Vec::is_empty) {
+            if body
+                .pointer(before)
+                .and_then(Value::as_array)
+                .is_none_or(Vec::is_empty)
+            {
                 put_json(body, before, serde_json::json!([{}]));
             }
             let elements = body.pointer_mut(before).and_then(Value::as_array_mut);
-            elements.into_iter().flatten().for_each(|element| put_json(element, after, value.into()));
+            elements
+                .into_iter()
+                .flatten()
+                .for_each(|element| put_json(element, after, value.into()));
         })?,
         Place::Form(name) => {
-            let mut form = url::form_urlencoded::Serializer::new(String::from_utf8_lossy(&draft.body).into_owned());
+            let mut form = url::form_urlencoded::Serializer::new(
+                String::from_utf8_lossy(&draft.body).into_owned(),
+            );
             draft.body = form.append_pair(name, value).finish().into();
         }
         Place::Body(_) => draft.body = value.to_owned().into(),
@@ -202,14 +294,18 @@ pub fn put(draft: &mut Unverified, place: &Place, value: &str) -> Result<(), Str
         Place::Path(_) => {
             let start = draft.path.rfind('/').map_or(0, |slash| slash + 1);
             draft.path.truncate(start);
-            draft.path.extend(percent_encoding::utf8_percent_encode(value, percent_encoding::NON_ALPHANUMERIC));
+            draft.path.extend(percent_encoding::utf8_percent_encode(
+                value,
+                percent_encoding::NON_ALPHANUMERIC,
+            ));
         }
     }
     Ok(())
 }
 
 fn edit_json(draft: &mut Unverified, edit: impl FnOnce(&mut Value)) -> Result<(), String> {
-    let mut body: Value = serde_json::from_slice(&draft.body).map_err(|_| "the body must be JSON for this provider")?;
+    let mut body: Value = serde_json::from_slice(&draft.body)
+        .map_err(|_| "the body must be JSON for this provider")?;
     edit(&mut body);
     draft.body = body.to_string().into();
     Ok(())
@@ -268,21 +364,46 @@ mod tests {
                 ..VerifySpec::default()
             };
             let spec = settings::filled(&pack, spec);
-            let verifier =
-                Verifier::build(&spec, &Packs::default()).unwrap_or_else(|error| panic!("{name}: {error:?}"));
-            let Some((_, secret)) = KEYS.iter().find(|(form, _)| *form == verifier.key_form()) else { continue };
-            let secret = if verifier.proof.word() == "basic" { "user:password" } else { secret };
+            let verifier = Verifier::build(&spec, &Packs::default())
+                .unwrap_or_else(|error| panic!("{name}: {error:?}"));
+            let Some((_, secret)) = KEYS.iter().find(|(form, _)| *form == verifier.key_form())
+            else {
+                continue;
+            };
+            let secret = if verifier.proof.word() == "basic" {
+                "user:password"
+            } else {
+                secret
+            };
             let draft = pack.draft(None, "https://hooks.example.com/in").unwrap();
             let keys = Keys::new([(verifier.key_form(), Ok(Secret::new(secret)))]);
             let key = keys.iter().next().unwrap().unwrap().to_vec();
-            let Ok(request) = sign(&verifier, draft, &key, now) else { continue };
-            let given = Given { keys: &keys, documents: &NoDocuments, now: Some(now) };
+            let Ok(request) = sign(&verifier, draft, &key, now) else {
+                continue;
+            };
+            let given = Given {
+                keys: &keys,
+                documents: &NoDocuments,
+                now: Some(now),
+            };
             match check(&verifier, request.clone(), &given, None) {
                 Ok(Checked::Verified(_)) => {}
                 other => panic!("{name}: {other:?}\n{request:?}"),
             }
             let other = Keys::new([(KeyForm::Utf8, Ok(Secret::new("another:one")))]);
-            assert!(check(&verifier, request, &Given { keys: &other, ..given }, None).is_err(), "{name}");
+            assert!(
+                check(
+                    &verifier,
+                    request,
+                    &Given {
+                        keys: &other,
+                        ..given
+                    },
+                    None
+                )
+                .is_err(),
+                "{name}"
+            );
             signed_packs += 1;
         }
         assert!(signed_packs >= 240, "only {signed_packs} packs");

@@ -7,7 +7,9 @@ use serde_json::{Map, Number, Value};
 
 /// The document; none where it is not JSON, or an object has a key twice.
 pub fn parse(text: &[u8]) -> Option<Value> {
-    serde_json::from_slice::<Unique>(text).ok().map(|unique| unique.0)
+    serde_json::from_slice::<Unique>(text)
+        .ok()
+        .map(|unique| unique.0)
 }
 
 struct Unique(Value);
@@ -76,10 +78,23 @@ mod tests {
 
     #[test]
     fn only_repeated_keys_are_refused() {
-        for text in [r#"{"a":[1,-2,1.5e3,"x",null,true,{"b":{}}],"c":12345678901234567890}"#, "7", "[]"] {
-            assert_eq!(parse(text.as_bytes()), serde_json::from_str(text).ok(), "{text}");
+        for text in [
+            r#"{"a":[1,-2,1.5e3,"x",null,true,{"b":{}}],"c":12345678901234567890}"#,
+            "7",
+            "[]",
+        ] {
+            assert_eq!(
+                parse(text.as_bytes()),
+                serde_json::from_str(text).ok(),
+                "{text}"
+            );
         }
-        for text in [r#"{"a":1,"a":1}"#, r#"[{"x":{"a":1,"b":2,"\u0061":3}}]"#, "{", ""] {
+        for text in [
+            r#"{"a":1,"a":1}"#,
+            r#"[{"x":{"a":1,"b":2,"\u0061":3}}]"#,
+            "{",
+            "",
+        ] {
             assert_eq!(parse(text.as_bytes()), None, "{text}");
         }
     }

@@ -22,8 +22,8 @@ use super::signature::Signature;
 use super::view::PublicUrl;
 use super::window::Window;
 use landfall_model::{
-    AcceptedSpec, Algorithm, DedupId, DedupSpec, DeliveryId, FromAddresses, IdMatch, KeyForm, Place, SecretRef,
-    VerifySpec,
+    AcceptedSpec, Algorithm, DedupId, DedupSpec, DeliveryId, FromAddresses, IdMatch, KeyForm,
+    Place, SecretRef, VerifySpec,
 };
 
 /// How requests of one hook are checked.
@@ -88,7 +88,9 @@ impl Verifier {
     pub fn build(typed: &VerifySpec, packs: &Packs) -> Result<Verifier, BuildError> {
         let pack = match &typed.provider {
             None => Pack::generic(),
-            Some(name) => packs.find(name).map_err(|message| wrong("provider", message))?,
+            Some(name) => packs
+                .find(name)
+                .map_err(|message| wrong("provider", message))?,
         };
         if typed.provider.is_none() && typed.scheme.is_none() {
             return closed(typed);
@@ -97,14 +99,23 @@ impl Verifier {
         settings::check(&pack, typed, &spec)?;
         let proof = build::proof(&spec, pack.documents(typed))?;
         if spec.secret.is_empty() && (needs_secret(&proof) || asks_for_keys(&proof)) {
-            return Err(wrong("secret", "a secret reference is missing: write secret = \"env:NAME\" or \"file:PATH\""));
+            return Err(wrong(
+                "secret",
+                "a secret reference is missing: write secret = \"env:NAME\" or \"file:PATH\"",
+            ));
         }
         Verifier::assemble(proof, &spec, pack)
     }
 
     fn assemble(proof: Proof, spec: &VerifySpec, pack: Pack) -> Result<Verifier, BuildError> {
-        let challenges = spec.challenge.iter().flatten().map(|rule| Challenge::build(rule, &spec.config));
-        let challenges: Vec<Challenge> = challenges.collect::<Result<_, _>>().map_err(|why| wrong("challenge", why))?;
+        let challenges = spec
+            .challenge
+            .iter()
+            .flatten()
+            .map(|rule| Challenge::build(rule, &spec.config));
+        let challenges: Vec<Challenge> = challenges
+            .collect::<Result<_, _>>()
+            .map_err(|why| wrong("challenge", why))?;
         if challenges.iter().any(Challenge::signs_for_anybody) && !tells_tokens_apart(&proof) {
             return Err(wrong(
                 "challenge",
@@ -128,14 +139,23 @@ impl Verifier {
         let refused_status = spec.refused_status.unwrap_or(401);
         // Some providers disable a webhook after a 4xx, and retry after 503.
         if !(400..=499).contains(&refused_status) && refused_status != 503 {
-            return Err(wrong("refused_status", format!("{refused_status} is not a refusal: 400 to 499, or 503")));
+            return Err(wrong(
+                "refused_status",
+                format!("{refused_status} is not a refusal: 400 to 499, or 503"),
+            ));
         }
         let own_window = match &proof {
             Proof::Code(code) => code.window(),
-            _ => Window { past: None, future: None },
+            _ => Window {
+                past: None,
+                future: None,
+            },
         };
         // A time rule of the hook that says nothing of a side keeps the scheme's own.
-        let window = spec.timestamp.as_ref().map_or(own_window, |typed| build::window(typed).over(own_window));
+        let window = spec
+            .timestamp
+            .as_ref()
+            .map_or(own_window, |typed| build::window(typed).over(own_window));
         let answers = AnswerRules::of_pack(&pack, refused_status)?;
         let covers_body = proof.covers_body().unwrap_or(pack.covers_body);
         Ok(Verifier {
@@ -152,9 +172,10 @@ impl Verifier {
             order_key: None,
             public_url: build::public_url(spec)?,
             window,
-            documented_window: pack
-                .documented_window
-                .map(|past| Window { past: Some(past), future: Some(pack.documented_future.unwrap_or(past)) }),
+            documented_window: pack.documented_window.map(|past| Window {
+                past: Some(past),
+                future: Some(pack.documented_future.unwrap_or(past)),
+            }),
             answers: Arc::new(answers),
             signs_body: pack.signs_body,
             covers_body,
@@ -203,22 +224,39 @@ impl Verifier {
         order_key: Option<Place>,
         path: &str,
     ) -> Result<Verifier, (&'static str, String)> {
-        let check = |place: &Place| build::check_fact(place, self.proof.has_claims()).map_err(|error| error.message);
-        order_key.iter().try_for_each(check).map_err(|message| ("order_by", message))?;
-        if let Some(place) = order_key.iter().find(|place| !build::is_in_path(place, path)) {
+        let check = |place: &Place| {
+            build::check_fact(place, self.proof.has_claims()).map_err(|error| error.message)
+        };
+        order_key
+            .iter()
+            .try_for_each(check)
+            .map_err(|message| ("order_by", message))?;
+        if let Some(place) = order_key
+            .iter()
+            .find(|place| !build::is_in_path(place, path))
+        {
             return Err(("order_by", build::no_such_segment(place, path)));
         }
         let id_match = dedup.id_match.unwrap_or(self.id_match);
         let delivery_id = match &dedup.id {
             DedupId::At(fields) => {
-                fields.all_fields().try_for_each(check).map_err(|message| ("dedup", message))?;
+                fields
+                    .all_fields()
+                    .try_for_each(check)
+                    .map_err(|message| ("dedup", message))?;
                 build::check_identity(fields, path).map_err(|error| ("dedup", error.message))?;
                 Some(fields.clone())
             }
             DedupId::OfPack | DedupId::BodyDigest | DedupId::Nothing => self.delivery_id,
         };
         let identity_per_url = !matches!(dedup.id, DedupId::At(_));
-        Ok(Verifier { delivery_id, id_match, identity_per_url, order_key, ..self })
+        Ok(Verifier {
+            delivery_id,
+            id_match,
+            identity_per_url,
+            order_key,
+            ..self
+        })
     }
 
     /// Whether a different body under the same identity is another event.
@@ -232,7 +270,10 @@ impl Verifier {
     }
 
     /// With what the operator answers to events that are handled later; the error names the key in `[accepted]`.
-    pub fn with_accepted(mut self, spec: &AcceptedSpec) -> Result<Verifier, (&'static str, String)> {
+    pub fn with_accepted(
+        mut self,
+        spec: &AcceptedSpec,
+    ) -> Result<Verifier, (&'static str, String)> {
         self.answers = Arc::new(AnswerRules::clone(&self.answers).with_accepted(spec)?);
         Ok(self)
     }
@@ -256,26 +297,37 @@ impl Verifier {
 
     /// Whether a request with this method may be an ownership check.
     pub fn takes_challenges_by(&self, method: &http::Method) -> bool {
-        self.challenges.iter().any(|challenge| challenge.method() == method)
+        self.challenges
+            .iter()
+            .any(|challenge| challenge.method() == method)
     }
 
     /// How many bytes of an encoded body are decoded to look for an ownership check that comes before the proof; none where the request
     /// cannot be one.
     pub fn unproven_decoded_max(&self, request: &Unverified) -> Option<usize> {
-        let may_be_challenge =
-            self.challenges.iter().any(|rule| rule.is_before_proof() && rule.method() == request.method);
-        (may_be_challenge && request.body.len() <= challenge::BODY_BYTES_MAX).then_some(challenge::BODY_BYTES_MAX)
+        let may_be_challenge = self
+            .challenges
+            .iter()
+            .any(|rule| rule.is_before_proof() && rule.method() == request.method);
+        (may_be_challenge && request.body.len() <= challenge::BODY_BYTES_MAX)
+            .then_some(challenge::BODY_BYTES_MAX)
     }
 
     /// Whether requests may come from this address; one that is not known is in no range.
     pub fn takes_address(&self, address: Option<IpAddr>) -> bool {
-        let Some(ranges) = &self.from_addresses else { return true };
+        let Some(ranges) = &self.from_addresses else {
+            return true;
+        };
         address.is_some_and(|address| ranges.iter().any(|range| range.contains(&address)))
     }
 
     /// What the ownership checks with this method must have, for the operator.
     pub fn challenge_needs(&self, method: &http::Method) -> Vec<String> {
-        self.challenges.iter().filter(|check| check.method() == method).map(Challenge::needs).collect()
+        self.challenges
+            .iter()
+            .filter(|check| check.method() == method)
+            .map(Challenge::needs)
+            .collect()
     }
 
     /// Whether the operator's secrets are the keys.
@@ -319,10 +371,15 @@ impl Verifier {
             ));
         }
         let last = path.trim_end_matches('/');
-        match self.proof.places().into_iter().find(|place| !build::is_in_path(place, path))? {
-            Place::Path(_) => {
-                Some(format!("the token is the last segment of the path: write path = \"{last}/{{secret}}\""))
-            }
+        match self
+            .proof
+            .places()
+            .into_iter()
+            .find(|place| !build::is_in_path(place, path))?
+        {
+            Place::Path(_) => Some(format!(
+                "the token is the last segment of the path: write path = \"{last}/{{secret}}\""
+            )),
             place => Some(build::no_such_segment(place, path)),
         }
     }
@@ -330,10 +387,13 @@ impl Verifier {
     /// Why the secrets mean nothing: the keys are public and fetched. None where they are used, or there are none.
     pub fn unused_secret(&self) -> Option<&'static str> {
         // eBay's is for the token that the keys are asked for with.
-        let asks_with_it = asks_for_keys(&self.proof) || matches!(self.proof, Proof::Code(Code::Ebay(_)));
+        let asks_with_it =
+            asks_for_keys(&self.proof) || matches!(self.proof, Proof::Code(Code::Ebay(_)));
         let is_used = needs_secret(&self.proof) || asks_with_it || self.proof == Proof::Open;
         let is_unused = !self.secrets.is_empty() && !is_used;
-        is_unused.then_some("`secret` means nothing here: the provider signs with keys that are public; remove it")
+        is_unused.then_some(
+            "`secret` means nothing here: the provider signs with keys that are public; remove it",
+        )
     }
 
     /// Why no request could be verified with these keys; none where one can be.
@@ -343,23 +403,43 @@ impl Verifier {
         }
         let mut given = keys.iter().flatten().peekable();
         given.peek()?;
-        given.map(|key| self.unusable(key)).collect::<Option<Vec<_>>>().map(|why| why[0].to_owned())
+        given
+            .map(|key| self.unusable(key))
+            .collect::<Option<Vec<_>>>()
+            .map(|why| why[0].to_owned())
     }
 
     /// Why no request can show this key.
     fn unusable(&self, key: &[u8]) -> Option<&'static str> {
         match &self.proof {
-            Proof::Basic if !is_credentials(key) => Some("the secret is not of the form user:password"),
-            Proof::Token { from: Place::Header(_), .. } if key.trim_ascii() != key => {
+            Proof::Basic if !is_credentials(key) => {
+                Some("the secret is not of the form user:password")
+            }
+            Proof::Token {
+                from: Place::Header(_),
+                ..
+            } if key.trim_ascii() != key => {
                 Some("the secret begins or ends with white space, and no header value does")
             }
-            Proof::Token { from: Place::Header(_), .. } if http::HeaderValue::from_bytes(key).is_err() => {
-                Some("the secret holds a line end or another control character, and no header value does")
+            Proof::Token {
+                from: Place::Header(_),
+                ..
+            } if http::HeaderValue::from_bytes(key).is_err() => Some(
+                "the secret holds a line end or another control character, and no header value does",
+            ),
+            Proof::Signature(signature) if !is_public_key(signature.algorithm, key) => {
+                Some(NOT_A_KEY)
             }
-            Proof::Signature(signature) if !is_public_key(signature.algorithm, key) => Some(NOT_A_KEY),
-            Proof::Code(Code::HttpMessageSignatures(rules)) if !is_public_key(rules.algorithm, key) => Some(NOT_A_KEY),
+            Proof::Code(Code::HttpMessageSignatures(rules))
+                if !is_public_key(rules.algorithm, key) =>
+            {
+                Some(NOT_A_KEY)
+            }
             Proof::Code(Code::Keygen) if !is_public_key(Algorithm::Ed25519, key) => Some(NOT_A_KEY),
-            Proof::Jwt(jwt) if jwt.lookup.is_none() && !jwt.algorithms.iter().any(|name| fits_token(name, key)) => {
+            Proof::Jwt(jwt)
+                if jwt.lookup.is_none()
+                    && !jwt.algorithms.iter().any(|name| fits_token(name, key)) =>
+            {
                 Some(NOT_A_KEY)
             }
             _ => None,
@@ -376,12 +456,18 @@ impl Verifier {
 
     /// Everything as it is, but everybody is let in: for request vectors of checks that nothing authenticates.
     pub fn opened(self) -> Verifier {
-        Verifier { proof: Proof::Open, ..self }
+        Verifier {
+            proof: Proof::Open,
+            ..self
+        }
     }
 
     /// With another public URL.
     pub(super) fn called_at(self, public_url: PublicUrl) -> Verifier {
-        Verifier { public_url: Some(public_url), ..self }
+        Verifier {
+            public_url: Some(public_url),
+            ..self
+        }
     }
 
     /// With the window that the provider documents, if the pack's is longer: for request vectors.
@@ -421,7 +507,13 @@ impl Proof {
             Proof::Signature(signature) => {
                 let time = signature.time.iter().filter_map(|time| time.from.as_ref());
                 let key = signature.key_set.iter().filter_map(|set| set.id.as_ref());
-                signature.from.iter().chain(time).chain(&signature.id).chain(key).collect()
+                signature
+                    .from
+                    .iter()
+                    .chain(time)
+                    .chain(&signature.id)
+                    .chain(key)
+                    .collect()
             }
             Proof::Closed | Proof::Open | Proof::Basic | Proof::Code(_) => Vec::new(),
         }
@@ -432,11 +524,19 @@ impl Proof {
         let is_body = |part: &Part| {
             matches!(
                 part,
-                Part::Body | Part::BodySha256Hex | Part::BodySha256Base64 | Part::BodyJsonString | Part::FormSorted
+                Part::Body
+                    | Part::BodySha256Hex
+                    | Part::BodySha256Base64
+                    | Part::BodyJsonString
+                    | Part::FormSorted
             )
         };
         match self {
-            Proof::Signature(signature) => Some(signature.payloads().all(|payload| payload.iter().any(is_body))),
+            Proof::Signature(signature) => Some(
+                signature
+                    .payloads()
+                    .all(|payload| payload.iter().any(is_body)),
+            ),
             Proof::Jwt(jwt) => Some(jwt.covers_body()),
             Proof::Code(Code::HttpMessageSignatures(rules)) => Some(rules.covers_body()),
             Proof::Code(_) => None,
@@ -487,10 +587,16 @@ fn fits_token(name: &str, key: &[u8]) -> bool {
 /// text at most, and `challenge::is_token` bodies are refused.
 fn tells_tokens_apart(proof: &Proof) -> bool {
     match proof {
-        Proof::Signature(signature) => signature.payloads().all(|payload| match payload.split_last() {
-            Some((Part::Body, before)) => before.iter().all(|part| matches!(part, Part::Literal(_))),
-            _ => false,
-        }),
+        Proof::Signature(signature) => {
+            signature
+                .payloads()
+                .all(|payload| match payload.split_last() {
+                    Some((Part::Body, before)) => {
+                        before.iter().all(|part| matches!(part, Part::Literal(_)))
+                    }
+                    _ => false,
+                })
+        }
         Proof::Code(Code::Braintree { .. }) | Proof::Closed => true,
         _ => false,
     }
@@ -522,6 +628,10 @@ fn closed(typed: &VerifySpec) -> Result<Verifier, BuildError> {
             "provider or scheme is missing: write provider = \"github\" or scheme = \"token\"",
         ));
     }
-    let bare = Pack { event_type: None, delivery_id: None, ..Pack::generic() };
+    let bare = Pack {
+        event_type: None,
+        delivery_id: None,
+        ..Pack::generic()
+    };
     Verifier::assemble(Proof::Closed, &VerifySpec::default(), bare)
 }

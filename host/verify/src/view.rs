@@ -90,7 +90,10 @@ impl<'a> View<'a> {
 
     /// Of a request whose body is still encoded.
     pub fn encoded(self) -> View<'a> {
-        View { is_encoded: true, ..self }
+        View {
+            is_encoded: true,
+            ..self
+        }
     }
 
     /// Whether a value inside an encoded body was asked for. What has been concluded from its absence is void.
@@ -135,7 +138,8 @@ impl<'a> View<'a> {
 
     /// The form field that holds the JSON document of this request; none where the body itself is the document.
     pub fn json_field(&self) -> Option<&'a str> {
-        self.json_field.filter(|_| self.form_kind().is_some() && self.json().is_some())
+        self.json_field
+            .filter(|_| self.form_kind().is_some() && self.json().is_some())
     }
 
     /// Whether the content type says that the body is a form of pairs.
@@ -159,7 +163,11 @@ impl<'a> View<'a> {
         let read = || {
             let content_type = std::str::from_utf8(self.header("content-type").ok()?).ok()?;
             let body = self.content()?;
-            if body.len() <= PARSED_BYTES_MAX { multipart::text_fields(content_type, body) } else { None }
+            if body.len() <= PARSED_BYTES_MAX {
+                multipart::text_fields(content_type, body)
+            } else {
+                None
+            }
         };
         self.fields.get_or_init(read).as_deref()
     }
@@ -167,7 +175,10 @@ impl<'a> View<'a> {
     /// The one value of a form field.
     fn field(&self, name: &str) -> Result<&str, Absent> {
         let fields = self.fields().unwrap_or_default();
-        one(fields.iter().filter(|(key, _)| key == name).map(|(_, value)| value.as_str()))
+        one(fields
+            .iter()
+            .filter(|(key, _)| key == name)
+            .map(|(_, value)| value.as_str()))
     }
 
     /// The claims of the verified token.
@@ -185,7 +196,8 @@ impl<'a> View<'a> {
     pub fn form(&self) -> Option<&[(String, String)]> {
         let parse = || {
             let body = self.content()?;
-            let is_small = body.len() <= PARSED_BYTES_MAX && memchr::memchr_iter(b'&', body).count() <= PAIRS_MAX;
+            let is_small = body.len() <= PARSED_BYTES_MAX
+                && memchr::memchr_iter(b'&', body).count() <= PAIRS_MAX;
             let is_text = is_small && percent_encoding::percent_decode(body).decode_utf8().is_ok();
             is_text.then(|| url::form_urlencoded::parse(body).into_owned().collect())
         };
@@ -194,8 +206,12 @@ impl<'a> View<'a> {
 
     /// The same, or why not.
     pub fn needed_form(&self) -> Result<&[(String, String)], Refusal> {
-        self.form()
-            .ok_or_else(|| Refusal::new(Reason::MalformedBody, "the body is no form of UTF-8 texts, or too large"))
+        self.form().ok_or_else(|| {
+            Refusal::new(
+                Reason::MalformedBody,
+                "the body is no form of UTF-8 texts, or too large",
+            )
+        })
     }
 
     /// The one value at a place, optional white space around a header value dropped and nothing else. An empty value is
@@ -207,13 +223,17 @@ impl<'a> View<'a> {
             Place::Json(pointer) => match self.json().ok_or(Absent::NoJson)?.pointer(pointer) {
                 Some(Value::String(text)) => text.as_bytes().into(),
                 // A number that was rounded when it was read is not what was sent.
-                Some(Value::Number(number)) if numbers && (!number.is_f64() || is_exact(number)) => {
+                Some(Value::Number(number))
+                    if numbers && (!number.is_f64() || is_exact(number)) =>
+                {
                     number.to_string().into_bytes().into()
                 }
                 _ => return Err(Absent::Missing),
             },
             Place::Form(name) => self.field(name)?.as_bytes().into(),
-            Place::Path(_) => percent_encoding::percent_decode_str(self.last_segment()).collect::<Vec<u8>>().into(),
+            Place::Path(_) => percent_encoding::percent_decode_str(self.last_segment())
+                .collect::<Vec<u8>>()
+                .into(),
             Place::Param(name) => {
                 let params = self.request.params.iter().filter(|(key, _)| key == name);
                 one(params.map(|(_, value)| value))?.as_bytes().into()
@@ -231,7 +251,11 @@ impl<'a> View<'a> {
             }
             Place::Each(_) => return Err(Absent::Missing),
         };
-        if found.is_empty() { Err(Absent::Missing) } else { Ok(found) }
+        if found.is_empty() {
+            Err(Absent::Missing)
+        } else {
+            Ok(found)
+        }
     }
 
     /// The one value of a header.
@@ -246,9 +270,13 @@ impl<'a> View<'a> {
 
     /// Decoded values of a query parameter. A value that is not UTF-8 is none: different bytes would become the same text.
     pub fn query(&self, name: &str) -> impl Iterator<Item = String> {
-        let pairs = url::form_urlencoded::parse(self.request.query.as_deref().unwrap_or_default().as_bytes());
+        let pairs = url::form_urlencoded::parse(
+            self.request.query.as_deref().unwrap_or_default().as_bytes(),
+        );
         let is_text = |value: &str| !value.contains(char::REPLACEMENT_CHARACTER);
-        pairs.filter(move |(key, value)| key == name && is_text(value)).map(|(_, value)| value.into_owned())
+        pairs
+            .filter(move |(key, value)| key == name && is_text(value))
+            .map(|(_, value)| value.into_owned())
     }
 
     /// What follows the last slash of the path.
@@ -267,7 +295,10 @@ impl<'a> View<'a> {
     /// The URL that the sender called.
     pub fn url(&self) -> Result<String, Refusal> {
         let public_url = self.public_url.ok_or_else(|| {
-            Refusal::new(Reason::NoSecret, "public_url is not set: this provider signs the URL that it calls")
+            Refusal::new(
+                Reason::NoSecret,
+                "public_url is not set: this provider signs the URL that it calls",
+            )
         })?;
         let own_query = |url: &str| url.split_once('?').map(|(_, query)| query.to_owned());
         match (public_url, &self.request.query) {
@@ -287,10 +318,18 @@ impl<'a> View<'a> {
 
     /// Path and query of that URL; those of the request where the operator says nothing of it.
     pub fn called_path_and_query(&self) -> String {
-        let Ok(url) = self.url() else { return self.path_and_query() };
+        let Ok(url) = self.url() else {
+            return self.path_and_query();
+        };
         let authority = url.find("://").map_or(0, |at| at + 3);
-        let rest = url[authority..].find(['/', '?']).map_or("", |at| &url[authority + at..]);
-        if rest.starts_with('/') { rest.to_owned() } else { format!("/{rest}") }
+        let rest = url[authority..]
+            .find(['/', '?'])
+            .map_or("", |at| &url[authority + at..]);
+        if rest.starts_with('/') {
+            rest.to_owned()
+        } else {
+            format!("/{rest}")
+        }
     }
 }
 
@@ -350,7 +389,8 @@ pub fn describe(place: &Place) -> String {
 
 /// The query without every parameter of that name; the rest byte for byte.
 pub fn without_query(query: Option<&str>, name: &str) -> Option<String> {
-    let is_other = |pair: &&str| url::form_urlencoded::parse(pair.as_bytes()).all(|(key, _)| key != name);
+    let is_other =
+        |pair: &&str| url::form_urlencoded::parse(pair.as_bytes()).all(|(key, _)| key != name);
     let kept: Vec<&str> = query?.split('&').filter(is_other).collect();
     (!kept.is_empty()).then(|| kept.join("&"))
 }
@@ -369,8 +409,14 @@ mod tests {
 
     #[test]
     fn a_query_loses_only_the_named_parameter() {
-        assert_eq!(without_query(Some("a=1&token=x&b=%20"), "token").as_deref(), Some("a=1&b=%20"));
-        assert_eq!(without_query(Some("a=1&t%6fken=x"), "token").as_deref(), Some("a=1"));
+        assert_eq!(
+            without_query(Some("a=1&token=x&b=%20"), "token").as_deref(),
+            Some("a=1&b=%20")
+        );
+        assert_eq!(
+            without_query(Some("a=1&t%6fken=x"), "token").as_deref(),
+            Some("a=1")
+        );
         assert_eq!(without_query(Some("token=x"), "token"), None);
         assert_eq!(without_query(None, "token"), None);
     }

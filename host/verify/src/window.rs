@@ -19,13 +19,21 @@ pub struct Window {
 impl Window {
     /// This window; a side without a bound has that of `lower`.
     pub fn over(self, lower: Window) -> Window {
-        Window { past: self.past.or(lower.past), future: self.future.or(lower.future) }
+        Window {
+            past: self.past.or(lower.past),
+            future: self.future.or(lower.future),
+        }
     }
 }
 
 /// Nanoseconds since 1970.
 pub fn parse(unit: TimeUnit, text: &[u8]) -> Result<i128, Refusal> {
-    let malformed = |what: &str| Refusal::new(Reason::MalformedTimestamp, format!("the timestamp is not {what}"));
+    let malformed = |what: &str| {
+        Refusal::new(
+            Reason::MalformedTimestamp,
+            format!("the timestamp is not {what}"),
+        )
+    };
     let text = std::str::from_utf8(text).map_err(|_| malformed("text"))?;
     let digits = || match text.bytes().all(|byte| byte.is_ascii_digit()) && text.len() <= 19 {
         true => text.parse::<i128>().map_err(|_| malformed("a number")),
@@ -44,19 +52,27 @@ pub fn parse(unit: TimeUnit, text: &[u8]) -> Result<i128, Refusal> {
 
 /// Refuses what lies outside.
 pub fn judge(window: Window, time_ns: i128, now: SystemTime) -> Result<(), Refusal> {
-    let now_ns = now.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_nanos() as i128);
+    let now_ns = now
+        .duration_since(UNIX_EPOCH)
+        .map_or(0, |since| since.as_nanos() as i128);
     let skew_seconds = (now_ns - time_ns) / SECOND_NS;
-    let beyond =
-        |limit: Option<Duration>, distance: i128| limit.is_some_and(|limit| distance > limit.as_nanos() as i128);
+    let beyond = |limit: Option<Duration>, distance: i128| {
+        limit.is_some_and(|limit| distance > limit.as_nanos() as i128)
+    };
     let shown = |limit: Option<Duration>| limit.map_or(0, |limit| limit.as_secs());
     if beyond(window.past, now_ns - time_ns) {
-        let detail = format!("the timestamp is {skew_seconds} s old: at most {} s are taken", shown(window.past));
+        let detail = format!(
+            "the timestamp is {skew_seconds} s old: at most {} s are taken",
+            shown(window.past)
+        );
         return Err(Refusal::new(Reason::TimestampTooOld, detail));
     }
     if beyond(window.future, time_ns - now_ns) {
         let ahead = -skew_seconds;
-        let detail =
-            format!("the timestamp is {ahead} s ahead: at most {} s are taken; check the clock", shown(window.future));
+        let detail = format!(
+            "the timestamp is {ahead} s ahead: at most {} s are taken; check the clock",
+            shown(window.future)
+        );
         return Err(Refusal::new(Reason::TimestampInFuture, detail));
     }
     Ok(())
@@ -65,7 +81,13 @@ pub fn judge(window: Window, time_ns: i128, now: SystemTime) -> Result<(), Refus
 /// `2025-10-09T08:53:20[.fraction]` and `Z` or an offset with its colon: the reader itself takes more than that.
 fn rfc3339(text: &str) -> Option<i128> {
     let shape = |part: &str, shape: &str| {
-        let fits = |(byte, like): (u8, u8)| if like == b'0' { byte.is_ascii_digit() } else { byte == like };
+        let fits = |(byte, like): (u8, u8)| {
+            if like == b'0' {
+                byte.is_ascii_digit()
+            } else {
+                byte == like
+            }
+        };
         part.len() == shape.len() && part.bytes().zip(shape.bytes()).all(fits)
     };
     let (head, rest) = text.split_at_checked(19)?;
@@ -77,13 +99,19 @@ fn rfc3339(text: &str) -> Option<i128> {
     // A point is followed by at least one digit.
     let has_fraction = !rest.starts_with('.') || rest.len() > zone.len() + 1;
     let fits = shape(head, "0000-00-00T00:00:00") && is_zone && has_fraction;
-    fits.then(|| text.parse::<jiff::Timestamp>().ok()).flatten().map(|time| time.as_nanosecond())
+    fits.then(|| text.parse::<jiff::Timestamp>().ok())
+        .flatten()
+        .map(|time| time.as_nanosecond())
 }
 
 /// `Thu, 07 Sep 2017 06:30:04 GMT`, the comma optional, `UTC` as good as `GMT`.
 fn http_date(text: &str) -> Option<i128> {
     let (day, rest) = text.split_once(' ')?;
-    let normal = format!("{}, {}", day.trim_end_matches(','), rest.replace("UTC", "GMT"));
+    let normal = format!(
+        "{}, {}",
+        day.trim_end_matches(','),
+        rest.replace("UTC", "GMT")
+    );
     let zoned = jiff::fmt::rfc2822::parse(&normal).ok()?;
     Some(zoned.timestamp().as_nanosecond())
 }

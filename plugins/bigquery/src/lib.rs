@@ -46,18 +46,35 @@ pub fn bigquery(event: Event) -> Result<Reply, Failure> {
         "ignoreUnknownValues": settings.ignore_unknown_values,
         "rows": [{ "insertId": event.id, "json": settings.row(&event)? }],
     });
-    let response = google::checked(send(Request::post(settings.url()).json(&body))?, &["invalid"])?;
+    let response = google::checked(
+        send(Request::post(settings.url()).json(&body))?,
+        &["invalid"],
+    )?;
     match row_error(&response.json().unwrap_or_default()) {
         Some(failure) => Err(failure),
-        None => Ok(Reply::json(200, &json!({ "stored": 1, "table": settings.table }))),
+        None => Ok(Reply::json(
+            200,
+            &json!({ "stored": 1, "table": settings.table }),
+        )),
     }
 }
 
 impl Settings {
     fn url(&self) -> String {
-        let Self { project, dataset, table, endpoint, .. } = self;
-        let endpoint = endpoint.as_deref().unwrap_or(ENDPOINT).trim_end_matches('/');
-        format!("{endpoint}/bigquery/v2/projects/{project}/datasets/{dataset}/tables/{table}/insertAll")
+        let Self {
+            project,
+            dataset,
+            table,
+            endpoint,
+            ..
+        } = self;
+        let endpoint = endpoint
+            .as_deref()
+            .unwrap_or(ENDPOINT)
+            .trim_end_matches('/');
+        format!(
+            "{endpoint}/bigquery/v2/projects/{project}/datasets/{dataset}/tables/{table}/insertAll"
+        )
     }
 
     fn row(&self, event: &Event) -> Result<Value, Failure> {
@@ -69,20 +86,39 @@ impl Settings {
             return Ok(body);
         }
         // A field that this body lacks is left out: BigQuery takes that for NULL.
-        let value = |(column, pointer): (&String, &String)| Some((column.clone(), body.pointer(pointer)?.clone()));
-        Ok(self.fields.iter().filter_map(value).collect::<Map<_, _>>().into())
+        let value = |(column, pointer): (&String, &String)| {
+            Some((column.clone(), body.pointer(pointer)?.clone()))
+        };
+        Ok(self
+            .fields
+            .iter()
+            .filter_map(value)
+            .collect::<Map<_, _>>()
+            .into())
     }
 }
 
 /// 200 may still say that the row was not taken, and why.
 fn row_error(answer: &Value) -> Option<Failure> {
-    let errors: Vec<&Value> = answer["insertErrors"][0]["errors"].as_array()?.iter().collect();
+    let errors: Vec<&Value> = answer["insertErrors"][0]["errors"]
+        .as_array()?
+        .iter()
+        .collect();
     let words = |error: &&Value| {
         let text = |key: &str| error[key].as_str().unwrap_or_default().to_owned();
-        format!("{} {}: {}", text("reason"), text("location"), text("message"))
+        format!(
+            "{} {}: {}",
+            text("reason"),
+            text("location"),
+            text("message")
+        )
     };
     let reason = errors.iter().map(words).collect::<Vec<_>>().join("; ");
-    let is_passing = |error: &&Value| error["reason"].as_str().is_some_and(|reason| PASSING.contains(&reason));
+    let is_passing = |error: &&Value| {
+        error["reason"]
+            .as_str()
+            .is_some_and(|reason| PASSING.contains(&reason))
+    };
     match errors.iter().all(is_passing) {
         true => Some(Failure::retry(reason)),
         false => Some(Failure::reject(reason)),
@@ -97,7 +133,10 @@ mod tests {
     const AT: &str = "https://bigquery.googleapis.com/";
 
     fn host() -> Host {
-        testing::host().setting("project", "p").setting("dataset", "d").setting("table", "t")
+        testing::host()
+            .setting("project", "p")
+            .setting("dataset", "d")
+            .setting("table", "t")
     }
 
     fn sent(host: &Host) -> Value {
@@ -106,20 +145,34 @@ mod tests {
 
     #[test]
     fn a_row_has_the_events_id_and_the_chosen_fields() {
-        let host = host().setting("fields", json!({ "who": "/user/id", "gone": "/x" })).answer(AT, 200, "{}");
+        let host = host()
+            .setting("fields", json!({ "who": "/user/id", "gone": "/x" }))
+            .answer(AT, 200, "{}");
         let reply = bigquery(testing::event(json!({ "user": { "id": 5 } }))).unwrap();
-        assert_eq!(reply, Reply::json(200, &json!({ "stored": 1, "table": "t" })));
-        assert_eq!(host.calls()[0].url, format!("{AT}bigquery/v2/projects/p/datasets/d/tables/t/insertAll"));
-        let row = json!({ "insertId": "019c1234-5678-7abc-8def-0123456789ab", "json": { "who": 5 } });
+        assert_eq!(
+            reply,
+            Reply::json(200, &json!({ "stored": 1, "table": "t" }))
+        );
+        assert_eq!(
+            host.calls()[0].url,
+            format!("{AT}bigquery/v2/projects/p/datasets/d/tables/t/insertAll")
+        );
+        let row =
+            json!({ "insertId": "019c1234-5678-7abc-8def-0123456789ab", "json": { "who": 5 } });
         assert_eq!(sent(&host)["rows"], json!([row]));
     }
 
     #[test]
     fn a_template_makes_the_row_and_without_one_it_is_the_body() {
         let event = || testing::event(json!({ "a": 1 }));
-        let host = host().setting("row", "{\"id\": {{ event.id | tojson }}}").answer(AT, 200, "{}");
+        let host = host()
+            .setting("row", "{\"id\": {{ event.id | tojson }}}")
+            .answer(AT, 200, "{}");
         bigquery(event()).unwrap();
-        assert_eq!(sent(&host)["rows"][0]["json"], json!({ "id": "019c1234-5678-7abc-8def-0123456789ab" }));
+        assert_eq!(
+            sent(&host)["rows"][0]["json"],
+            json!({ "id": "019c1234-5678-7abc-8def-0123456789ab" })
+        );
         let host = self::host().answer(AT, 200, "{}");
         bigquery(event()).unwrap();
         assert_eq!(sent(&host)["rows"][0]["json"], json!({ "a": 1 }));
@@ -128,12 +181,16 @@ mod tests {
     #[test]
     fn a_row_that_was_not_taken_says_why() {
         let failure = |reason: &str| {
-            let errors = json!([{ "reason": reason, "location": "who", "message": "no such field" }]);
+            let errors =
+                json!([{ "reason": reason, "location": "who", "message": "no such field" }]);
             let answer = json!({ "insertErrors": [{ "index": 0, "errors": errors }] });
             let _host = host().answer(AT, 200, answer.to_string());
             bigquery(testing::event(json!({}))).unwrap_err()
         };
-        assert_eq!(failure("invalid"), Failure::reject("invalid who: no such field"));
+        assert_eq!(
+            failure("invalid"),
+            Failure::reject("invalid who: no such field")
+        );
         assert!(matches!(failure("backendError"), Failure::Retry { .. }));
     }
 

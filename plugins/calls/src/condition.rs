@@ -63,8 +63,12 @@ impl TryFrom<Typed> for Condition {
         let place = match (typed.header, typed.attribute, typed.json, typed.form) {
             (Some(name), None, None, None) => Place::Header(name),
             (None, Some(name), None, None) => Place::Attribute(name),
-            (None, None, Some(pointer), None) if pointer.is_empty() || pointer.starts_with('/') => Place::Json(pointer),
-            (None, None, Some(_), None) => return Err("a condition's json is a pointer such as \"/ref\""),
+            (None, None, Some(pointer), None) if pointer.is_empty() || pointer.starts_with('/') => {
+                Place::Json(pointer)
+            }
+            (None, None, Some(_), None) => {
+                return Err("a condition's json is a pointer such as \"/ref\"");
+            }
             (None, None, None, Some(name)) => Place::Form(name),
             _ => return Err("a condition has one of header, attribute, json and form"),
         };
@@ -116,7 +120,9 @@ impl Test {
     fn holds(&self, found: Option<&Value>) -> bool {
         match self {
             Self::Equals(value) => found == Some(value),
-            Self::StartsWith(start) => found.and_then(Value::as_str).is_some_and(|text| text.starts_with(start)),
+            Self::StartsWith(start) => found
+                .and_then(Value::as_str)
+                .is_some_and(|text| text.starts_with(start)),
             Self::Exists(exists) => found.is_some() == *exists,
         }
     }
@@ -135,7 +141,10 @@ fn short(text: &str) -> String {
 pub fn skipped(when: &[Condition], event: &Event, what: &str) -> Option<Reply> {
     let because = unmet(when, event)?;
     log::info(format!("not {what}: {because}"));
-    Some(Reply::json(200, &json!({ what: false, "because": because })))
+    Some(Reply::json(
+        200,
+        &json!({ what: false, "because": because }),
+    ))
 }
 
 /// The first condition that does not hold, in words.
@@ -145,7 +154,8 @@ pub fn unmet(when: &[Condition], event: &Event) -> Option<String> {
     }
     // A body that is not JSON has nothing where a pointer points; conditions on headers may still hold.
     let body = event.json().unwrap_or(Value::Null);
-    when.iter().find_map(|condition| condition.unmet(event, &body))
+    when.iter()
+        .find_map(|condition| condition.unmet(event, &body))
 }
 
 #[cfg(test)]
@@ -156,18 +166,36 @@ mod tests {
     #[test]
     fn each_test_at_each_place() {
         let body = json!({ "ref": "refs/heads/main", "n": 3, "none": null });
-        let event = testing::post(body.clone()).header("X-Kind", "push").attribute("provider", "github").build();
+        let event = testing::post(body.clone())
+            .header("X-Kind", "push")
+            .attribute("provider", "github")
+            .build();
         let cases = [
             (json!({ "header": "X-KIND", "equals": "push" }), None),
-            (json!({ "header": "x-kind", "equals": "ping" }), Some("header x-kind is \"push\"")),
-            (json!({ "header": "x-other", "equals": "push" }), Some("header x-other is missing")),
-            (json!({ "attribute": "provider", "starts_with": "git" }), None),
-            (json!({ "json": "/ref", "starts_with": "refs/tags/" }), Some("json /ref is \"refs/heads/main\"")),
+            (
+                json!({ "header": "x-kind", "equals": "ping" }),
+                Some("header x-kind is \"push\""),
+            ),
+            (
+                json!({ "header": "x-other", "equals": "push" }),
+                Some("header x-other is missing"),
+            ),
+            (
+                json!({ "attribute": "provider", "starts_with": "git" }),
+                None,
+            ),
+            (
+                json!({ "json": "/ref", "starts_with": "refs/tags/" }),
+                Some("json /ref is \"refs/heads/main\""),
+            ),
             (json!({ "json": "/n", "equals": 3 }), None),
             (json!({ "json": "/n", "equals": "3" }), Some("json /n is 3")),
             (json!({ "json": "/none", "exists": true }), None),
             (json!({ "json": "/deleted", "exists": false }), None),
-            (json!({ "json": "/n", "exists": false }), Some("json /n is 3")),
+            (
+                json!({ "json": "/n", "exists": false }),
+                Some("json /n is 3"),
+            ),
         ];
         for (typed, unmet) in cases {
             let condition: Condition = serde_json::from_value(typed.clone()).unwrap();
@@ -177,15 +205,26 @@ mod tests {
 
     #[test]
     fn form_fields_are_compared() {
-        let event =
-            testing::post_raw("From=%2B1&n=1").header("Content-Type", "application/x-www-form-urlencoded").build();
+        let event = testing::post_raw("From=%2B1&n=1")
+            .header("Content-Type", "application/x-www-form-urlencoded")
+            .build();
         for (typed, unmet) in [
             (json!({ "form": "From", "starts_with": "+" }), None),
-            (json!({ "form": "n", "equals": "2" }), Some("form n is \"1\"")),
-            (json!({ "form": "To", "exists": true }), Some("form To is missing")),
+            (
+                json!({ "form": "n", "equals": "2" }),
+                Some("form n is \"1\""),
+            ),
+            (
+                json!({ "form": "To", "exists": true }),
+                Some("form To is missing"),
+            ),
         ] {
             let condition: Condition = serde_json::from_value(typed.clone()).unwrap();
-            assert_eq!(condition.unmet(&event, &Value::Null).as_deref(), unmet, "{typed}");
+            assert_eq!(
+                condition.unmet(&event, &Value::Null).as_deref(),
+                unmet,
+                "{typed}"
+            );
         }
     }
 
@@ -197,7 +236,10 @@ mod tests {
             json!({ "json": "ref", "exists": true }),
             json!({ "header": "a", "equal": 1 }),
         ] {
-            assert!(serde_json::from_value::<Condition>(typed.clone()).is_err(), "{typed}");
+            assert!(
+                serde_json::from_value::<Condition>(typed.clone()).is_err(),
+                "{typed}"
+            );
         }
     }
 }

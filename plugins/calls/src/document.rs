@@ -10,7 +10,11 @@ pub fn document(event: &Event) -> Result<Value, Failure> {
         Err(failure) => failure,
     };
     match event.form_fields() {
-        Some(fields) => Ok(fields.into_iter().rev().map(|(name, value)| (name, Value::from(value))).collect()),
+        Some(fields) => Ok(fields
+            .into_iter()
+            .rev()
+            .map(|(name, value)| (name, Value::from(value)))
+            .collect()),
         None if event.bytes().is_empty() => Ok(Value::Null),
         None => Err(failure),
     }
@@ -23,9 +27,14 @@ mod tests {
 
     #[test]
     fn forms_and_empty_bodies_are_documents() {
-        let form = testing::post_raw("a=1&b=2&a=3").header("Content-Type", "application/x-www-form-urlencoded").build();
+        let form = testing::post_raw("a=1&b=2&a=3")
+            .header("Content-Type", "application/x-www-form-urlencoded")
+            .build();
         assert_eq!(document(&form), Ok(json!({ "a": "1", "b": "2" })));
         assert_eq!(document(&testing::post_raw("").build()), Ok(Value::Null));
-        assert!(matches!(document(&testing::post_raw("a=1").build()), Err(Failure::Reject(_))));
+        assert!(matches!(
+            document(&testing::post_raw("a=1").build()),
+            Err(Failure::Reject(_))
+        ));
     }
 }

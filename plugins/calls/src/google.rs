@@ -7,7 +7,12 @@ use landfall_sdk::serde_json::Value;
 use std::time::Duration;
 
 /// Old reasons under which a 403 passes by itself.
-const PASSING: [&str; 4] = ["rateLimitExceeded", "userRateLimitExceeded", "quotaExceeded", "backendError"];
+const PASSING: [&str; 4] = [
+    "rateLimitExceeded",
+    "userRateLimitExceeded",
+    "quotaExceeded",
+    "backendError",
+];
 
 /// The answer, or the failure that it amounts to. `rejects` are error codes of this API that no later try mends.
 pub fn checked(response: Response, rejects: &[&str]) -> Result<Response, Failure> {
@@ -22,7 +27,10 @@ pub fn checked(response: Response, rejects: &[&str]) -> Result<Response, Failure
     if rejects.contains(&code) {
         return Err(Failure::reject(reason));
     }
-    let after = response.header("retry-after").and_then(|value| value.trim().parse().ok()).map(Duration::from_secs);
+    let after = response
+        .header("retry-after")
+        .and_then(|value| value.trim().parse().ok())
+        .map(Duration::from_secs);
     match response.status {
         // Who we are and what we may do is the operator's to mend.
         401 | 403 | 404 | 408 | 429 | 500.. => Err(Failure::Retry { reason, after }),
@@ -34,8 +42,12 @@ pub fn checked(response: Response, rejects: &[&str]) -> Result<Response, Failure
 /// The most telling of the codes that an error has.
 fn code(error: &Value) -> Option<&str> {
     let details = error["details"].as_array().into_iter().flatten();
-    let of_details = details.filter_map(|detail| detail["errorCode"].as_str()).next();
-    of_details.or_else(|| error["errors"][0]["reason"].as_str()).or_else(|| error["status"].as_str())
+    let of_details = details
+        .filter_map(|detail| detail["errorCode"].as_str())
+        .next();
+    of_details
+        .or_else(|| error["errors"][0]["reason"].as_str())
+        .or_else(|| error["status"].as_str())
 }
 
 #[cfg(test)]
@@ -46,7 +58,11 @@ mod tests {
     fn answer(status: u16, error: Value) -> Result<Response, Failure> {
         let body = json!({ "error": error }).to_string();
         checked(
-            Response { status, headers: vec![("retry-after".into(), "7".into())], body: body.into() },
+            Response {
+                status,
+                headers: vec![("retry-after".into(), "7".into())],
+                body: body.into(),
+            },
             &["UNREGISTERED"],
         )
     }
@@ -54,12 +70,25 @@ mod tests {
     #[test]
     fn what_may_pass_is_tried_again_and_what_may_not_is_rejected() {
         let gone = json!({ "message": "gone", "status": "NOT_FOUND", "details": [{ "errorCode": "UNREGISTERED" }] });
-        assert_eq!(answer(404, gone), Err(Failure::reject("answered 404 UNREGISTERED: gone")));
+        assert_eq!(
+            answer(404, gone),
+            Err(Failure::reject("answered 404 UNREGISTERED: gone"))
+        );
         let quota = json!({ "message": "slow", "errors": [{ "reason": "quotaExceeded" }] });
-        let expected = Failure::retry_after("answered 403 quotaExceeded: slow", Duration::from_secs(7));
+        let expected =
+            Failure::retry_after("answered 403 quotaExceeded: slow", Duration::from_secs(7));
         assert_eq!(answer(403, quota), Err(expected));
-        assert!(matches!(answer(400, json!({ "status": "INVALID_ARGUMENT" })), Err(Failure::Reject(_))));
-        assert!(matches!(answer(503, json!(null)), Err(Failure::Retry { .. })));
-        assert!(matches!(answer(401, json!({ "status": "UNAUTHENTICATED" })), Err(Failure::Retry { .. })));
+        assert!(matches!(
+            answer(400, json!({ "status": "INVALID_ARGUMENT" })),
+            Err(Failure::Reject(_))
+        ));
+        assert!(matches!(
+            answer(503, json!(null)),
+            Err(Failure::Retry { .. })
+        ));
+        assert!(matches!(
+            answer(401, json!({ "status": "UNAUTHENTICATED" })),
+            Err(Failure::Retry { .. })
+        ));
     }
 }

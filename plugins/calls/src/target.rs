@@ -38,7 +38,10 @@ impl JsonSchema for Target {
 /// The two ways to write a target down.
 #[settings]
 #[derive(Deserialize)]
-#[serde(untagged, expecting = "a target is a URL, or a table with url, when, method, headers and body")]
+#[serde(
+    untagged,
+    expecting = "a target is a URL, or a table with url, when, method, headers and body"
+)]
 enum Typed {
     Url(#[schemars(extend("x-landfall" = "url"))] String),
     Table(Table),
@@ -62,18 +65,36 @@ impl From<Typed> for Target {
     fn from(typed: Typed) -> Self {
         match typed {
             Typed::Url(url) => Self::new(url, None, BTreeMap::new(), None),
-            Typed::Table(Table { when, url, method, headers, body }) => {
-                Self { when, ..Self::new(url, method, headers, body) }
-            }
+            Typed::Table(Table {
+                when,
+                url,
+                method,
+                headers,
+                body,
+            }) => Self {
+                when,
+                ..Self::new(url, method, headers, body)
+            },
         }
     }
 }
 
 impl Target {
     /// A target; without a method it is a `POST`.
-    pub fn new(url: String, method: Option<String>, headers: BTreeMap<String, String>, body: Option<Template>) -> Self {
+    pub fn new(
+        url: String,
+        method: Option<String>,
+        headers: BTreeMap<String, String>,
+        body: Option<Template>,
+    ) -> Self {
         let method = method.map_or_else(|| "POST".to_owned(), |method| method.to_ascii_uppercase());
-        Self { when: Vec::new(), url, method, headers, body }
+        Self {
+            when: Vec::new(),
+            url,
+            method,
+            headers,
+            body,
+        }
     }
 
     /// Whether this event is for it.
@@ -83,7 +104,10 @@ impl Target {
 
     /// Makes the call for `event` and says with which 2xx it was answered.
     pub fn call(&self, event: &Event) -> Result<u16, Failure> {
-        let result = self.request(event).and_then(send).and_then(|response| Ok(response.error_for_status()?.status));
+        let result = self
+            .request(event)
+            .and_then(send)
+            .and_then(|response| Ok(response.error_for_status()?.status));
         match &result {
             Ok(status) => log::info(format!("{} {}: {status}", self.method, self.url)),
             Err(failure) => log::warn(format!("{} {}: {failure}", self.method, self.url)),
@@ -105,14 +129,21 @@ impl Target {
 
     fn with_original(&self, request: Request, event: &Event) -> Request {
         let request = match event.header("content-type") {
-            Some(content_type) if self.content_type().is_none() => request.header("content-type", content_type),
+            Some(content_type) if self.content_type().is_none() => {
+                request.header("content-type", content_type)
+            }
             _ => request,
         };
         request.body(event.body.clone())
     }
 
     /// What is called JSON has to be JSON, and each value in it no more than a value: that shows here, not at the target.
-    fn with_rendered(&self, request: Request, template: &Template, event: &Event) -> Result<Request, Failure> {
+    fn with_rendered(
+        &self,
+        request: Request,
+        template: &Template,
+        event: &Event,
+    ) -> Result<Request, Failure> {
         let request = match self.content_type() {
             Some(content_type) if !is_json(content_type) => {
                 return Ok(request.body(template.render(event)?));
@@ -124,13 +155,19 @@ impl Target {
     }
 
     fn content_type(&self) -> Option<&str> {
-        self.headers.iter().find(|(name, _)| name.eq_ignore_ascii_case("content-type")).map(|(_, value)| value.as_str())
+        self.headers
+            .iter()
+            .find(|(name, _)| name.eq_ignore_ascii_case("content-type"))
+            .map(|(_, value)| value.as_str())
     }
 }
 
 /// `application/json`, and what ends so: `application/vnd.api+json`.
 fn is_json(content_type: &str) -> bool {
-    content_type.split(';').next().is_some_and(|essence| essence.trim().to_ascii_lowercase().ends_with("json"))
+    content_type
+        .split(';')
+        .next()
+        .is_some_and(|essence| essence.trim().to_ascii_lowercase().ends_with("json"))
 }
 
 /// Whatever was answered. What is above a limit now will be next time; every other reason for no answer may pass, or be
@@ -156,10 +193,15 @@ mod tests {
     #[test]
     fn without_a_template_the_body_is_passed_on() {
         let host = testing::host().answer("https://a.example/", 204, "");
-        let event = testing::post_raw("a=b").header("Content-Type", "text/x").build();
+        let event = testing::post_raw("a=b")
+            .header("Content-Type", "text/x")
+            .build();
         assert_eq!(target(json!("https://a.example/in")).call(&event), Ok(204));
         let call = host.calls().remove(0);
-        assert_eq!((call.method.as_str(), call.body), ("POST", Some(Payload::from("a=b"))));
+        assert_eq!(
+            (call.method.as_str(), call.body),
+            ("POST", Some(Payload::from("a=b")))
+        );
         assert_eq!(call.headers, [("content-type".into(), "text/x".into())]);
         assert_eq!(host.logs(), ["info: POST https://a.example/in: 204"]);
     }
@@ -167,18 +209,30 @@ mod tests {
     #[test]
     fn a_get_has_no_body() {
         let host = testing::host().answer("https://a.example/", 200, "");
-        target(json!({ "url": "https://a.example/", "method": "get" })).call(&testing::event(json!({}))).unwrap();
-        assert_eq!((host.calls()[0].method.as_str(), &host.calls()[0].body), ("GET", &None));
+        target(json!({ "url": "https://a.example/", "method": "get" }))
+            .call(&testing::event(json!({})))
+            .unwrap();
+        assert_eq!(
+            (host.calls()[0].method.as_str(), &host.calls()[0].body),
+            ("GET", &None)
+        );
     }
 
     #[test]
     fn a_template_makes_the_body_and_must_keep_its_promise_of_json() {
         let host = testing::host().answer("https://a.example/", 200, "");
         let event = testing::event(json!({ "title": "say \"hi\"" }));
-        let with = |body: &str| target(json!({ "url": "https://a.example/", "body": body })).call(&event);
+        let with =
+            |body: &str| target(json!({ "url": "https://a.example/", "body": body })).call(&event);
         assert_eq!(with("{\"text\": {{ event.json.title | tojson }}}"), Ok(200));
-        assert_eq!(host.calls()[0].body, Some("{\"text\": \"say \\\"hi\\\"\"}".into()));
-        assert!(matches!(with("{\"text\": \"{{ event.json.title }}\"}"), Err(Failure::Reject(_))));
+        assert_eq!(
+            host.calls()[0].body,
+            Some("{\"text\": \"say \\\"hi\\\"\"}".into())
+        );
+        assert!(matches!(
+            with("{\"text\": \"{{ event.json.title }}\"}"),
+            Err(Failure::Reject(_))
+        ));
     }
 
     #[test]

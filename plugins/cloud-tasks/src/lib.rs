@@ -48,8 +48,17 @@ pub fn cloud_tasks(event: Event) -> Result<Reply, Failure> {
     if let Some(reply) = skipped(&settings.when, &event, "created") {
         return Ok(reply);
     }
-    let Settings { project, location, queue, endpoint, .. } = &settings;
-    let endpoint = endpoint.as_deref().unwrap_or(ENDPOINT).trim_end_matches('/');
+    let Settings {
+        project,
+        location,
+        queue,
+        endpoint,
+        ..
+    } = &settings;
+    let endpoint = endpoint
+        .as_deref()
+        .unwrap_or(ENDPOINT)
+        .trim_end_matches('/');
     let parent = format!("projects/{project}/locations/{location}/queues/{queue}");
     // The same for every attempt, so that it is made once.
     let name = format!("{parent}/tasks/{}", event.id);
@@ -59,7 +68,10 @@ pub fn cloud_tasks(event: Event) -> Result<Reply, Failure> {
     if is_new {
         google::checked(answer, &["INVALID_ARGUMENT"])?;
     }
-    Ok(Reply::json(200, &json!({ "created": is_new, "task": name })))
+    Ok(Reply::json(
+        200,
+        &json!({ "created": is_new, "task": name }),
+    ))
 }
 
 impl Settings {
@@ -76,13 +88,15 @@ impl Settings {
             headers.insert(name.clone(), template.render(event)?.into());
         }
         let url = self.url.render(event)?;
-        let mut request =
-            json!({ "url": url, "httpMethod": "POST", "headers": headers, "body": STANDARD.encode(body) });
+        let mut request = json!({ "url": url, "httpMethod": "POST", "headers": headers, "body": STANDARD.encode(body) });
         if let Some(account) = &self.account {
             let audience = self.audience.as_ref().unwrap_or(&url);
             request["oidcToken"] = json!({ "serviceAccountEmail": account, "audience": audience });
         }
-        let mut task = Map::from_iter([("name".to_owned(), name.into()), ("httpRequest".to_owned(), request)]);
+        let mut task = Map::from_iter([
+            ("name".to_owned(), name.into()),
+            ("httpRequest".to_owned(), request),
+        ]);
         if let Some(at) = &self.at {
             task.insert("scheduleTime".into(), at.render(event)?.into());
         }
@@ -95,26 +109,42 @@ mod tests {
     use super::*;
     use landfall_sdk::testing::{self, Host};
 
-    const TASKS: &str = "https://cloudtasks.googleapis.com/v2/projects/p/locations/l/queues/q/tasks";
+    const TASKS: &str =
+        "https://cloudtasks.googleapis.com/v2/projects/p/locations/l/queues/q/tasks";
 
     fn host() -> Host {
-        let host = testing::host().setting("project", "p").setting("location", "l").setting("queue", "q");
-        host.setting("url", "https://work.example/{{ event.json.id }}").setting("account", "a@p")
+        let host = testing::host()
+            .setting("project", "p")
+            .setting("location", "l")
+            .setting("queue", "q");
+        host.setting("url", "https://work.example/{{ event.json.id }}")
+            .setting("account", "a@p")
     }
 
     #[test]
     fn a_task_is_named_after_its_event_and_calls_with_a_token() {
-        let host = host().setting("at", "{{ event.json.at }}").answer(TASKS, 200, "{}");
+        let host = host()
+            .setting("at", "{{ event.json.at }}")
+            .answer(TASKS, 200, "{}");
         let event = testing::event(json!({ "id": 5, "at": "2030-01-01T00:00:00Z" }));
         let reply = cloud_tasks(event).unwrap();
         let name = "projects/p/locations/l/queues/q/tasks/019c1234-5678-7abc-8def-0123456789ab";
-        assert_eq!(reply, Reply::json(200, &json!({ "created": true, "task": name })));
+        assert_eq!(
+            reply,
+            Reply::json(200, &json!({ "created": true, "task": name }))
+        );
         let sent: Value = host.calls().remove(0).body.unwrap().json().unwrap();
         let task = &sent["task"];
-        assert_eq!((task["name"].as_str(), task["scheduleTime"].as_str()), (Some(name), Some("2030-01-01T00:00:00Z")));
+        assert_eq!(
+            (task["name"].as_str(), task["scheduleTime"].as_str()),
+            (Some(name), Some("2030-01-01T00:00:00Z"))
+        );
         let token = json!({ "serviceAccountEmail": "a@p", "audience": "https://work.example/5" });
         assert_eq!(
-            (&task["httpRequest"]["oidcToken"], task["httpRequest"]["url"].as_str()),
+            (
+                &task["httpRequest"]["oidcToken"],
+                task["httpRequest"]["url"].as_str()
+            ),
             (&token, Some("https://work.example/5"))
         );
     }
@@ -130,7 +160,9 @@ mod tests {
             let error = json!({ "error": { "status": code, "message": "m" } });
             let _host = host().answer(TASKS, status, error.to_string());
             let outcome = cloud_tasks(testing::event(json!({})));
-            let found = outcome.err().map(|failure| matches!(failure, Failure::Retry { .. }));
+            let found = outcome
+                .err()
+                .map(|failure| matches!(failure, Failure::Retry { .. }));
             assert_eq!(found, waits, "{code}");
         }
     }

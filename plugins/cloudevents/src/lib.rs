@@ -63,12 +63,18 @@ impl Settings {
             Some(template) => template.render(event),
             None => Ok(default),
         };
-        let kind =
-            format!("landfall.{}.{}", event.provider().unwrap_or(&event.hook), event.event_type().unwrap_or("event"));
+        let kind = format!(
+            "landfall.{}.{}",
+            event.provider().unwrap_or(&event.hook),
+            event.event_type().unwrap_or("event")
+        );
         let mut all = vec![
             ("specversion".to_owned(), "1.0".to_owned()),
             ("id".to_owned(), event.id.clone()),
-            ("source".to_owned(), or(&self.source, format!("/hooks/{}", event.hook))?),
+            (
+                "source".to_owned(),
+                or(&self.source, format!("/hooks/{}", event.hook))?,
+            ),
             ("type".to_owned(), or(&self.r#type, kind)?),
             ("time".to_owned(), event.received_at.clone()),
         ];
@@ -76,28 +82,45 @@ impl Settings {
             all.push(("subject".to_owned(), template.render(event)?));
         }
         for (name, template) in &self.extensions {
-            if name.is_empty() || !name.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit()) {
-                let text = format!("[settings] of the hook's file: extensions.{name}: a-z and 0-9 only");
+            if name.is_empty()
+                || !name
+                    .bytes()
+                    .all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit())
+            {
+                let text =
+                    format!("[settings] of the hook's file: extensions.{name}: a-z and 0-9 only");
                 return Err(Failure::retry(text));
             }
             all.push((name.clone(), template.render(event)?));
         }
-        all.extend(event.attribute("traceparent").map(|value| ("traceparent".to_owned(), value.to_owned())));
+        all.extend(
+            event
+                .attribute("traceparent")
+                .map(|value| ("traceparent".to_owned(), value.to_owned())),
+        );
         Ok(all)
     }
 }
 
 /// The attributes are headers, the body is what came.
 fn binary(url: &str, attributes: &[(String, String)], event: &Event) -> Request {
-    let content_type = event.header("content-type").unwrap_or("application/octet-stream");
-    let request = Request::post(url).header("content-type", content_type).body(event.body.clone());
-    attributes.iter().fold(request, |request, (name, value)| request.header(format!("ce-{name}"), header_value(value)))
+    let content_type = event
+        .header("content-type")
+        .unwrap_or("application/octet-stream");
+    let request = Request::post(url)
+        .header("content-type", content_type)
+        .body(event.body.clone());
+    attributes.iter().fold(request, |request, (name, value)| {
+        request.header(format!("ce-{name}"), header_value(value))
+    })
 }
 
 /// Everything is one JSON object.
 fn structured(url: &str, attributes: &[(String, String)], event: &Event) -> Request {
-    let mut envelope: Map<String, Value> =
-        attributes.iter().map(|(name, value)| (name.clone(), value.as_str().into())).collect();
+    let mut envelope: Map<String, Value> = attributes
+        .iter()
+        .map(|(name, value)| (name.clone(), value.as_str().into()))
+        .collect();
     let (name, data) = match (event.body.json::<Value>(), &event.body) {
         (Ok(json), _) => ("data", json),
         (Err(_), Payload::Text(text)) => ("data", text.as_str().into()),
@@ -108,7 +131,12 @@ fn structured(url: &str, attributes: &[(String, String)], event: &Event) -> Requ
     }
     envelope.insert(name.into(), data);
     let body = Value::from(envelope).to_string();
-    Request::post(url).header("content-type", "application/cloudevents+json; charset=UTF-8").body(body)
+    Request::post(url)
+        .header(
+            "content-type",
+            "application/cloudevents+json; charset=UTF-8",
+        )
+        .body(body)
 }
 
 /// Section 3.1.3.2: what is no printable ASCII, and `"` and `%`, is percent-encoded.
@@ -129,32 +157,62 @@ mod tests {
     use landfall_sdk::testing::{self, Host};
 
     fn host() -> Host {
-        testing::host().setting("url", "https://broker.example/").answer("https://broker.example/", 202, "")
+        testing::host()
+            .setting("url", "https://broker.example/")
+            .answer("https://broker.example/", 202, "")
     }
 
     #[test]
     fn binary_has_the_attributes_as_headers_and_the_body_as_it_came() {
-        let host = host().setting("subject", "{{ event.json.who }}").setting("extensions", json!({ "tenant": "a b" }));
+        let host = host()
+            .setting("subject", "{{ event.json.who }}")
+            .setting("extensions", json!({ "tenant": "a b" }));
         let event = testing::post(json!({ "who": "Zoë \"Z\"" }))
             .attribute("provider", "github")
             .attribute("event-type", "push");
         let event = event.build();
         cloudevents(event.clone()).unwrap();
         let call = host.calls().remove(0);
-        let header = |name: &str| call.headers.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str());
-        assert_eq!((header("ce-id"), header("ce-type")), (Some(event.id.as_str()), Some("landfall.github.push")));
-        assert_eq!((header("ce-source"), header("ce-specversion")), (Some("/hooks/test"), Some("1.0")));
-        assert_eq!((header("ce-subject"), header("ce-tenant")), (Some("Zo%C3%AB%20%22Z%22"), Some("a%20b")));
+        let header = |name: &str| {
+            call.headers
+                .iter()
+                .find(|(key, _)| key == name)
+                .map(|(_, value)| value.as_str())
+        };
+        assert_eq!(
+            (header("ce-id"), header("ce-type")),
+            (Some(event.id.as_str()), Some("landfall.github.push"))
+        );
+        assert_eq!(
+            (header("ce-source"), header("ce-specversion")),
+            (Some("/hooks/test"), Some("1.0"))
+        );
+        assert_eq!(
+            (header("ce-subject"), header("ce-tenant")),
+            (Some("Zo%C3%AB%20%22Z%22"), Some("a%20b"))
+        );
         assert_eq!(call.body, Some(event.body));
     }
 
     #[test]
     fn structured_is_one_object() {
-        let host = host().setting("mode", "structured").setting("type", "com.example.order");
+        let host = host()
+            .setting("mode", "structured")
+            .setting("type", "com.example.order");
         cloudevents(testing::event(json!({ "n": 1 }))).unwrap();
         cloudevents(testing::post_raw(vec![0xff, 0x00]).build()).unwrap();
-        let sent = |at: usize| host.calls()[at].body.clone().unwrap().json::<Value>().unwrap();
-        assert_eq!((&sent(0)["type"], &sent(0)["data"]), (&json!("com.example.order"), &json!({ "n": 1 })));
+        let sent = |at: usize| {
+            host.calls()[at]
+                .body
+                .clone()
+                .unwrap()
+                .json::<Value>()
+                .unwrap()
+        };
+        assert_eq!(
+            (&sent(0)["type"], &sent(0)["data"]),
+            (&json!("com.example.order"), &json!({ "n": 1 }))
+        );
         assert_eq!(sent(1)["data_base64"], "/wA=");
     }
 }

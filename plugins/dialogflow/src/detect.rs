@@ -37,36 +37,59 @@ impl Detect {
         let (url, body) = match (&self.location, &self.agent) {
             (Some(location), Some(agent)) => {
                 let default = format!("https://{location}-dialogflow.googleapis.com");
-                let path =
-                    format!("v3/projects/{}/locations/{location}/agents/{agent}/sessions/{session}", self.project);
-                let body = json!({ "queryInput": { "text": { "text": text }, "languageCode": language } });
+                let path = format!(
+                    "v3/projects/{}/locations/{location}/agents/{agent}/sessions/{session}",
+                    self.project
+                );
+                let body =
+                    json!({ "queryInput": { "text": { "text": text }, "languageCode": language } });
                 (self.url(&default, &path), body)
             }
             (None, None) => {
                 let path = format!("v2/projects/{}/agent/sessions/{session}", self.project);
-                let body = json!({ "queryInput": { "text": { "text": text, "languageCode": language } } });
+                let body =
+                    json!({ "queryInput": { "text": { "text": text, "languageCode": language } } });
                 (self.url("https://dialogflow.googleapis.com", &path), body)
             }
             _ => {
-                return Err(Failure::retry("[settings.detect] of the hook's file: location and agent belong together"));
+                return Err(Failure::retry(
+                    "[settings.detect] of the hook's file: location and agent belong together",
+                ));
             }
         };
-        let answer: Value = google::checked(send(Request::post(url).json(&body))?, &["INVALID_ARGUMENT"])?.json()?;
+        let answer: Value =
+            google::checked(send(Request::post(url).json(&body))?, &["INVALID_ARGUMENT"])?
+                .json()?;
         Ok(meaning(&answer["queryResult"]))
     }
 
     fn url(&self, default: &str, path: &str) -> String {
-        format!("{}/{path}:detectIntent", self.endpoint.as_deref().unwrap_or(default).trim_end_matches('/'))
+        format!(
+            "{}/{path}:detectIntent",
+            self.endpoint
+                .as_deref()
+                .unwrap_or(default)
+                .trim_end_matches('/')
+        )
     }
 }
 
 /// ES says it in one place, CX in another.
 fn meaning(result: &Value) -> Value {
-    let intent = [&result["intent"]["displayName"], &result["match"]["intent"]["displayName"]];
-    let first =
-        |places: &[&Value]| places.iter().find(|place| !place.is_null()).map_or(Value::Null, |place| (*place).clone());
+    let intent = [
+        &result["intent"]["displayName"],
+        &result["match"]["intent"]["displayName"],
+    ];
+    let first = |places: &[&Value]| {
+        places
+            .iter()
+            .find(|place| !place.is_null())
+            .map_or(Value::Null, |place| (*place).clone())
+    };
     let messages = result["responseMessages"].as_array().into_iter().flatten();
-    let texts: Vec<&str> = messages.filter_map(|message| message["text"]["text"][0].as_str()).collect();
+    let texts: Vec<&str> = messages
+        .filter_map(|message| message["text"]["text"][0].as_str())
+        .collect();
     let text = match result["fulfillmentText"].as_str() {
         Some(text) => text.to_owned(),
         None => texts.join("\n"),
@@ -76,8 +99,12 @@ fn meaning(result: &Value) -> Value {
 
 /// A session is part of a path.
 fn session(text: &str) -> Result<String, Failure> {
-    let plain: String =
-        text.trim().chars().filter(|c| c.is_ascii_alphanumeric() || "-_".contains(*c)).take(36).collect();
+    let plain: String = text
+        .trim()
+        .chars()
+        .filter(|c| c.is_ascii_alphanumeric() || "-_".contains(*c))
+        .take(36)
+        .collect();
     match plain.is_empty() {
         true => Err(Failure::reject("this event makes an empty session")),
         false => Ok(plain),
@@ -91,7 +118,9 @@ mod tests {
     use landfall_sdk::{Reply, json, testing};
 
     fn asked(detect: Value, url: &str, answer: Value) -> (Reply, Value, String) {
-        let host = testing::host().setting("detect", detect).answer(url, 200, answer.to_string());
+        let host = testing::host()
+            .setting("detect", detect)
+            .answer(url, 200, answer.to_string());
         let reply = dialogflow(testing::event(json!({ "user": "U/1", "text": "when?" }))).unwrap();
         let call = host.calls().remove(0);
         (reply, call.body.unwrap().json().unwrap(), call.url)
@@ -101,28 +130,52 @@ mod tests {
     fn an_es_agent_is_asked() {
         let detect = json!({ "project": "p", "session": "{{ event.json.user }}", "text": "{{ event.json.text }}" });
         let result = json!({ "intent": { "displayName": "hours" }, "fulfillmentText": "At nine", "parameters": { "day": "today" } });
-        let (reply, body, url) = asked(detect, "https://dialogflow.googleapis.com/", json!({ "queryResult": result }));
-        assert_eq!(url, "https://dialogflow.googleapis.com/v2/projects/p/agent/sessions/U1:detectIntent");
-        assert_eq!(body, json!({ "queryInput": { "text": { "text": "when?", "languageCode": "en" } } }));
+        let (reply, body, url) = asked(
+            detect,
+            "https://dialogflow.googleapis.com/",
+            json!({ "queryResult": result }),
+        );
+        assert_eq!(
+            url,
+            "https://dialogflow.googleapis.com/v2/projects/p/agent/sessions/U1:detectIntent"
+        );
+        assert_eq!(
+            body,
+            json!({ "queryInput": { "text": { "text": "when?", "languageCode": "en" } } })
+        );
         assert_eq!(
             reply,
-            Reply::json(200, &json!({ "intent": "hours", "text": "At nine", "parameters": { "day": "today" } }))
+            Reply::json(
+                200,
+                &json!({ "intent": "hours", "text": "At nine", "parameters": { "day": "today" } })
+            )
         );
     }
 
     #[test]
     fn a_cx_agent_is_asked_where_it_is() {
-        let detect =
-            json!({ "project": "p", "location": "eu", "agent": "a", "session": "s", "text": "hi", "language": "de" });
+        let detect = json!({ "project": "p", "location": "eu", "agent": "a", "session": "s", "text": "hi", "language": "de" });
         let messages = json!([{ "text": { "text": ["Guten Tag"] } }, { "payload": {} }]);
         let result = json!({ "match": { "intent": { "displayName": "hello" } }, "responseMessages": messages, "parameters": {} });
-        let (reply, body, url) =
-            asked(detect, "https://eu-dialogflow.googleapis.com/", json!({ "queryResult": result }));
+        let (reply, body, url) = asked(
+            detect,
+            "https://eu-dialogflow.googleapis.com/",
+            json!({ "queryResult": result }),
+        );
         assert_eq!(
             url,
             "https://eu-dialogflow.googleapis.com/v3/projects/p/locations/eu/agents/a/sessions/s:detectIntent"
         );
-        assert_eq!(body, json!({ "queryInput": { "text": { "text": "hi" }, "languageCode": "de" } }));
-        assert_eq!(reply, Reply::json(200, &json!({ "intent": "hello", "text": "Guten Tag", "parameters": {} })));
+        assert_eq!(
+            body,
+            json!({ "queryInput": { "text": { "text": "hi" }, "languageCode": "de" } })
+        );
+        assert_eq!(
+            reply,
+            Reply::json(
+                200,
+                &json!({ "intent": "hello", "text": "Guten Tag", "parameters": {} })
+            )
+        );
     }
 }

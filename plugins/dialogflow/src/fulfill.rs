@@ -11,14 +11,26 @@ pub fn answer(settings: &Settings, request: &Request, event: &Event) -> Result<R
         Request::Cx(cx) => &cx.fulfillment_info.tag,
     };
     let template = settings.answers.get(name).or(settings.otherwise.as_ref());
-    let text = template.map(|template| template.render(event)).transpose()?;
+    let text = template
+        .map(|template| template.render(event))
+        .transpose()?;
     Ok(match request {
-        Request::Es(_) => EsResponse { fulfillment_text: text, ..EsResponse::default() }.into_reply(),
+        Request::Es(_) => EsResponse {
+            fulfillment_text: text,
+            ..EsResponse::default()
+        }
+        .into_reply(),
         Request::Cx(_) => {
             let parameters = settings.parameters.iter();
-            let parameters = parameters.map(|(key, template)| Ok((key.clone(), template.render_json(event)?)));
+            let parameters =
+                parameters.map(|(key, template)| Ok((key.clone(), template.render_json(event)?)));
             let parameters = parameters.collect::<Result<_, Failure>>()?;
-            CxResponse { text, parameters, payload: None }.into_reply()
+            CxResponse {
+                text,
+                parameters,
+                payload: None,
+            }
+            .into_reply()
         }
     })
 }
@@ -39,17 +51,24 @@ mod tests {
         let _host = host();
         let ask = |intent: &str| {
             let result = json!({ "intent": { "displayName": intent }, "parameters": { "n": 5 } });
-            dialogflow(testing::event(json!({ "responseId": "r", "session": "s", "queryResult": result })))
+            dialogflow(testing::event(
+                json!({ "responseId": "r", "session": "s", "queryResult": result }),
+            ))
         };
-        assert_eq!(ask("order.status").unwrap(), Reply::json(200, &json!({ "fulfillmentText": "Order 5 left" })));
+        assert_eq!(
+            ask("order.status").unwrap(),
+            Reply::json(200, &json!({ "fulfillmentText": "Order 5 left" }))
+        );
         assert_eq!(ask("other").unwrap(), Reply::json(200, &json!({})));
     }
 
     #[test]
     fn a_cx_agent_gets_messages_and_parameters() {
         let _host = host();
-        let reply =
-            dialogflow(testing::event(json!({ "fulfillmentInfo": { "tag": "stock" }, "text": "screws" }))).unwrap();
+        let reply = dialogflow(testing::event(
+            json!({ "fulfillmentInfo": { "tag": "stock" }, "text": "screws" }),
+        ))
+        .unwrap();
         let messages = json!({ "messages": [{ "text": { "text": ["screws: none"] } }] });
         let expected = json!({ "fulfillmentResponse": messages, "sessionInfo": { "parameters": { "seen": true } } });
         assert_eq!(reply, Reply::json(200, &expected));
@@ -58,6 +77,9 @@ mod tests {
     #[test]
     fn anything_else_is_rejected_where_nobody_is_to_be_asked() {
         let _host = host();
-        assert!(matches!(dialogflow(testing::event(json!({ "hello": 1 }))), Err(Failure::Reject(_))));
+        assert!(matches!(
+            dialogflow(testing::event(json!({ "hello": 1 }))),
+            Err(Failure::Reject(_))
+        ));
     }
 }

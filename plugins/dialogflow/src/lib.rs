@@ -34,6 +34,9 @@ pub fn dialogflow(event: Event) -> Result<Reply, Failure> {
     match (event.json::<Request>(), &settings.detect) {
         (Ok(request), _) => fulfill::answer(&settings, &request, &event),
         (Err(_), Some(detect)) => Ok(Reply::json(200, &detect.ask(&event)?)),
-        (Err(failure), None) => Err(Failure::reject(format!("{}, and [settings.detect] is not set", failure.reason()))),
+        (Err(failure), None) => Err(Failure::reject(format!(
+            "{}, and [settings.detect] is not set",
+            failure.reason()
+        ))),
     }
 }

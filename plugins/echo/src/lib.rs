@@ -24,15 +24,31 @@ pub fn echo(event: Event) -> Result<Reply, Failure> {
     let bytes = event.bytes().len();
     let text = event.text().filter(|_| bytes <= ECHOED_BYTES_MAX);
     if let Some(received) = text.and_then(|text| serde_json::from_str(text).ok()) {
-        return Ok(Reply::json(200, &Answer { hook: &event.hook, event_id: &event.id, received }));
+        return Ok(Reply::json(
+            200,
+            &Answer {
+                hook: &event.hook,
+                event_id: &event.id,
+                received,
+            },
+        ));
     }
-    let received = match (event.form_fields().filter(|_| bytes <= ECHOED_BYTES_MAX), text) {
-        (Some(fields), _) => fields.into_iter().map(|(name, value)| (name, Value::from(value))).collect(),
+    let received = match (
+        event.form_fields().filter(|_| bytes <= ECHOED_BYTES_MAX),
+        text,
+    ) {
+        (Some(fields), _) => fields
+            .into_iter()
+            .map(|(name, value)| (name, Value::from(value)))
+            .collect(),
         (None, Some("")) => Value::Null,
         (None, Some(text)) => text.into(),
         (None, None) => json!({ "bytes": bytes }),
     };
-    Ok(Reply::json(200, &json!({ "hook": event.hook, "event_id": event.id, "received": received })))
+    Ok(Reply::json(
+        200,
+        &json!({ "hook": event.hook, "event_id": event.id, "received": received }),
+    ))
 }
 
 #[cfg(test)]
@@ -52,15 +68,36 @@ mod tests {
     #[test]
     fn every_body_is_taken() {
         for (content_type, body, received) in [
-            ("application/x-www-form-urlencoded", Payload::from("a=1&b=x+y"), json!({ "a": "1", "b": "x y" })),
+            (
+                "application/x-www-form-urlencoded",
+                Payload::from("a=1&b=x+y"),
+                json!({ "a": "1", "b": "x y" }),
+            ),
             ("text/plain", Payload::from("{"), json!("{")),
             ("application/json", Payload::from(""), json!(null)),
-            ("image/png", Payload::from(vec![0xff, 0]), json!({ "bytes": 2 })),
-            ("text/plain", Payload::from("x".repeat(5 << 20)), json!({ "bytes": 5 << 20 })),
+            (
+                "image/png",
+                Payload::from(vec![0xff, 0]),
+                json!({ "bytes": 2 }),
+            ),
+            (
+                "text/plain",
+                Payload::from("x".repeat(5 << 20)),
+                json!({ "bytes": 5 << 20 }),
+            ),
         ] {
-            let reply = echo(testing::post_raw(body).header("Content-Type", content_type).build()).unwrap();
+            let reply = echo(
+                testing::post_raw(body)
+                    .header("Content-Type", content_type)
+                    .build(),
+            )
+            .unwrap();
             let body: Value = reply.body.json().unwrap();
-            assert_eq!((reply.status, &body["received"]), (200, &received), "{content_type}");
+            assert_eq!(
+                (reply.status, &body["received"]),
+                (200, &received),
+                "{content_type}"
+            );
         }
     }
 }

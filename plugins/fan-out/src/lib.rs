@@ -40,31 +40,54 @@ pub fn fan_out(event: Event) -> Result<Reply, Failure> {
     if let Some(reply) = skipped(&settings.when, &event, "forwarded") {
         return Ok(reply);
     }
-    let to_hooks = settings.hooks.iter().map(|hook| settings.for_hook(hook, &event));
-    let wanting = settings.targets.iter().filter(|target| target.wants(&event));
+    let to_hooks = settings
+        .hooks
+        .iter()
+        .map(|hook| settings.for_hook(hook, &event));
+    let wanting = settings
+        .targets
+        .iter()
+        .filter(|target| target.wants(&event));
     let to_targets = wanting.map(|target| for_target(target, &event));
-    let events: Vec<String> = to_hooks.chain(to_targets).map(send).collect::<Result<_, _>>()?;
+    let events: Vec<String> = to_hooks
+        .chain(to_targets)
+        .map(send)
+        .collect::<Result<_, _>>()?;
     Ok(Reply::json(202, &json!({ "events": events })))
 }
 
 impl Settings {
     /// Targets are known by their URL.
     fn check(&self) -> Result<(), Failure> {
-        let mistake = |text: &str| Err(Failure::retry(format!("[settings] of the hook's file: {text}")));
+        let mistake = |text: &str| {
+            Err(Failure::retry(format!(
+                "[settings] of the hook's file: {text}"
+            )))
+        };
         if self.hooks.is_empty() && self.targets.is_empty() {
             return mistake("there are no hooks and no targets");
         }
         let urls = || self.targets.iter().map(|target| &target.url);
-        match urls().enumerate().find(|(at, url)| urls().take(*at).any(|before| before == *url)) {
+        match urls()
+            .enumerate()
+            .find(|(at, url)| urls().take(*at).any(|before| before == *url))
+        {
             Some((_, url)) => mistake(&format!("two targets have the url {url}")),
             None => Ok(()),
         }
     }
 
     fn for_hook(&self, hook: &str, event: &Event) -> Emission {
-        let along = self.headers.iter().map(String::as_str).chain(["content-type"]);
+        let along = self
+            .headers
+            .iter()
+            .map(String::as_str)
+            .chain(["content-type"]);
         let found = along.filter_map(|name| Some((name, event.header(name)?)));
-        found.fold(emit::to(hook).body(event.body.clone()), |one, (name, value)| one.header(name, value))
+        found.fold(
+            emit::to(hook).body(event.body.clone()),
+            |one, (name, value)| one.header(name, value),
+        )
     }
 
     /// The call that this event of ours is for.
@@ -72,7 +95,8 @@ impl Settings {
         let url = event.header(TARGET).unwrap_or_default().to_owned();
         event.headers.retain(|(name, _)| name != TARGET);
         let target = self.targets.iter().find(|target| target.url == url);
-        let target = target.ok_or_else(|| Failure::reject(format!("{url} is no target of this hook any more")))?;
+        let target = target
+            .ok_or_else(|| Failure::reject(format!("{url} is no target of this hook any more")))?;
         let status = target.call(&event)?;
         Ok(Reply::json(200, &json!({ "url": url, "status": status })))
     }
@@ -89,7 +113,9 @@ fn send(emission: Emission) -> Result<String, Failure> {
 
 /// With all that came, since the template of the target may ask for it.
 fn for_target(target: &Target, event: &Event) -> Emission {
-    let emission = emit::to(&event.hook).body(event.body.clone()).header(TARGET, &target.url);
+    let emission = emit::to(&event.hook)
+        .body(event.body.clone())
+        .header(TARGET, &target.url);
     let came = event.headers.iter().filter(|(name, _)| name != TARGET);
     came.fold(emission, |one, (name, value)| one.header(name, value))
 }
@@ -105,27 +131,46 @@ mod tests {
 
     #[test]
     fn every_hook_gets_an_event_of_its_own() {
-        let host = testing::host().setting("hooks", ["a", "b"]).setting("headers", ["x-kind", "x-none"]);
-        let event = testing::post(json!({ "n": 1 })).header("X-Kind", "k").header("X-Other", "o").build();
+        let host = testing::host()
+            .setting("hooks", ["a", "b"])
+            .setting("headers", ["x-kind", "x-none"]);
+        let event = testing::post(json!({ "n": 1 }))
+            .header("X-Kind", "k")
+            .header("X-Other", "o")
+            .build();
         assert_eq!(fan_out(event.clone()).unwrap().status, 202);
         let emissions = host.emissions();
-        assert_eq!(emissions.iter().map(|one| one.hook.as_str()).collect::<Vec<_>>(), ["a", "b"]);
-        let headers = [pair("x-kind", "k"), pair("content-type", "application/json")];
-        assert!(emissions.iter().all(|one| one.headers == headers && one.body == event.body));
+        assert_eq!(
+            emissions
+                .iter()
+                .map(|one| one.hook.as_str())
+                .collect::<Vec<_>>(),
+            ["a", "b"]
+        );
+        let headers = [
+            pair("x-kind", "k"),
+            pair("content-type", "application/json"),
+        ];
+        assert!(
+            emissions
+                .iter()
+                .all(|one| one.headers == headers && one.body == event.body)
+        );
     }
 
     #[test]
     fn a_target_is_called_by_an_event_of_its_own() {
         let picky = json!({ "url": "https://c.example/", "when": [{ "header": "x-kind", "equals": "other" }] });
-        let targets =
-            json!(["https://a.example/in", { "url": "https://b.example/", "body": "[{{ event.json.n }}]" }, picky]);
-        let host = testing::host().setting("targets", targets).answer("https://a.example/", 503, "").answer(
-            "https://b",
-            200,
-            "",
-        );
+        let targets = json!(["https://a.example/in", { "url": "https://b.example/", "body": "[{{ event.json.n }}]" }, picky]);
+        let host = testing::host()
+            .setting("targets", targets)
+            .answer("https://a.example/", 503, "")
+            .answer("https://b", 200, "");
         // A sender that writes our header is not heard.
-        let event = testing::post(json!({ "n": 1 })).header("X-Kind", "k").header(TARGET, "https://c.example/").build();
+        let event = testing::post(json!({ "n": 1 }))
+            .header("X-Kind", "k")
+            .header(TARGET, "https://c.example/")
+            .build();
         fan_out(event).unwrap();
         let second: Vec<Event> = host
             .emissions()
@@ -133,14 +178,30 @@ mod tests {
             .map(|emission| {
                 assert_eq!(emission.hook, "test");
                 let event = testing::post_raw(emission.body).attribute("emitted-by", "test");
-                emission.headers.iter().fold(event, |one, (name, value)| one.header(name, value)).build()
+                emission
+                    .headers
+                    .iter()
+                    .fold(event, |one, (name, value)| one.header(name, value))
+                    .build()
             })
             .collect();
         let outcomes: Vec<_> = second.into_iter().map(fan_out).collect();
-        assert!(matches!(&outcomes[..], [Err(Failure::Retry { .. }), Ok(_)]), "{outcomes:?}");
-        let bodies: Vec<_> = host.calls().into_iter().map(|call| call.body.unwrap()).collect();
+        assert!(
+            matches!(&outcomes[..], [Err(Failure::Retry { .. }), Ok(_)]),
+            "{outcomes:?}"
+        );
+        let bodies: Vec<_> = host
+            .calls()
+            .into_iter()
+            .map(|call| call.body.unwrap())
+            .collect();
         assert_eq!(bodies, ["{\"n\":1}".into(), "[1]".into()]);
-        assert!(host.calls().iter().flat_map(|call| &call.headers).all(|(name, _)| name != TARGET));
+        assert!(
+            host.calls()
+                .iter()
+                .flat_map(|call| &call.headers)
+                .all(|(name, _)| name != TARGET)
+        );
     }
 
     #[test]
@@ -151,14 +212,28 @@ mod tests {
             .attribute("emitted-by", &event.hook)
             .header(TARGET, "https://old.example/")
             .build();
-        assert_eq!(fan_out(gone), Err(Failure::reject("https://old.example/ is no target of this hook any more")));
+        assert_eq!(
+            fan_out(gone),
+            Err(Failure::reject(
+                "https://old.example/ is no target of this hook any more"
+            ))
+        );
     }
 
     #[test]
     fn nothing_to_hand_to_and_the_same_twice_are_mistakes() {
-        for (key, value) in [("hooks", json!([])), ("targets", json!(["https://a.example/", "https://a.example/"]))] {
+        for (key, value) in [
+            ("hooks", json!([])),
+            (
+                "targets",
+                json!(["https://a.example/", "https://a.example/"]),
+            ),
+        ] {
             let _host = testing::host().setting(key, value);
-            assert!(matches!(fan_out(testing::event(json!({}))), Err(Failure::Retry { .. })));
+            assert!(matches!(
+                fan_out(testing::event(json!({}))),
+                Err(Failure::Retry { .. })
+            ));
         }
     }
 }

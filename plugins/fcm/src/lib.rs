@@ -9,7 +9,12 @@ use serde::Deserialize;
 use std::collections::BTreeMap;
 
 /// Neither the token nor the message becomes better by another try.
-const REJECTS: [&str; 4] = ["UNREGISTERED", "INVALID_ARGUMENT", "SENDER_ID_MISMATCH", "NOT_FOUND"];
+const REJECTS: [&str; 4] = [
+    "UNREGISTERED",
+    "INVALID_ARGUMENT",
+    "SENDER_ID_MISMATCH",
+    "NOT_FOUND",
+];
 const ENDPOINT: &str = "https://fcm.googleapis.com";
 
 #[settings]
@@ -47,8 +52,13 @@ pub fn fcm(event: Event) -> Result<Reply, Failure> {
         return Ok(reply);
     }
     let endpoint = settings.endpoint.as_deref().unwrap_or(ENDPOINT);
-    let url = format!("{}/v1/projects/{}/messages:send", endpoint.trim_end_matches('/'), settings.project);
-    let body = json!({ "message": settings.message(&event)?, "validateOnly": settings.validate_only });
+    let url = format!(
+        "{}/v1/projects/{}/messages:send",
+        endpoint.trim_end_matches('/'),
+        settings.project
+    );
+    let body =
+        json!({ "message": settings.message(&event)?, "validateOnly": settings.validate_only });
     let response = google::checked(send(Request::post(url).json(&body))?, &REJECTS)?;
     let name = response.json::<Value>().unwrap_or_default()["name"].clone();
     Ok(Reply::json(200, &json!({ "sent": true, "name": name })))
@@ -72,7 +82,9 @@ impl Settings {
             (Some(token), None, None) => Ok(("token", token)),
             (None, Some(topic), None) => Ok(("topic", topic)),
             (None, None, Some(condition)) => Ok(("condition", condition)),
-            _ => Err(Failure::retry("[settings] of the hook's file: name one of token, topic and condition")),
+            _ => Err(Failure::retry(
+                "[settings] of the hook's file: name one of token, topic and condition",
+            )),
         }
     }
 }
@@ -85,8 +97,14 @@ fn filled(name: &str, text: String) -> Result<String, Failure> {
     }
 }
 
-fn rendered(templates: &BTreeMap<String, Template>, event: &Event) -> Result<Map<String, Value>, Failure> {
-    templates.iter().map(|(key, template)| Ok((key.clone(), template.render(event)?.into()))).collect()
+fn rendered(
+    templates: &BTreeMap<String, Template>,
+    event: &Event,
+) -> Result<Map<String, Value>, Failure> {
+    templates
+        .iter()
+        .map(|(key, template)| Ok((key.clone(), template.render(event)?.into())))
+        .collect()
 }
 
 #[cfg(test)]
@@ -99,7 +117,10 @@ mod tests {
         testing::host()
             .setting("project", "demo")
             .setting("token", "{{ event.json.device }}")
-            .setting("notification", json!({ "title": "Order {{ event.json.id }}", "body": "on its way" }))
+            .setting(
+                "notification",
+                json!({ "title": "Order {{ event.json.id }}", "body": "on its way" }),
+            )
             .setting("data", json!({ "order": "{{ event.json.id }}" }))
             .setting("options", json!({ "android": { "priority": "HIGH" } }))
     }
@@ -110,11 +131,24 @@ mod tests {
 
     #[test]
     fn a_message_is_made_of_templates() {
-        let host = host().answer("https://fcm.googleapis.com/", 200, "{\"name\": \"projects/demo/messages/1\"}");
+        let host = host().answer(
+            "https://fcm.googleapis.com/",
+            200,
+            "{\"name\": \"projects/demo/messages/1\"}",
+        );
         let reply = fcm(order()).unwrap();
-        assert_eq!(reply, Reply::json(200, &json!({ "sent": true, "name": "projects/demo/messages/1" })));
+        assert_eq!(
+            reply,
+            Reply::json(
+                200,
+                &json!({ "sent": true, "name": "projects/demo/messages/1" })
+            )
+        );
         let call = host.calls().remove(0);
-        assert_eq!(call.url, "https://fcm.googleapis.com/v1/projects/demo/messages:send");
+        assert_eq!(
+            call.url,
+            "https://fcm.googleapis.com/v1/projects/demo/messages:send"
+        );
         let message = json!({
             "token": "abc", "notification": { "title": "Order 7", "body": "on its way" }, "data": { "order": "7" },
             "android": { "priority": "HIGH" },
@@ -128,22 +162,40 @@ mod tests {
         let answer = |status: u16, code: &str| {
             let error = json!({ "error": { "message": "m", "details": [{ "errorCode": code }] } });
             let headers = vec![("retry-after".to_owned(), "30".to_owned())];
-            let response = Response { status, headers, body: error.to_string().into() };
+            let response = Response {
+                status,
+                headers,
+                body: error.to_string().into(),
+            };
             let _host = host().answer_with("https://fcm.googleapis.com/", response);
             fcm(order()).unwrap_err()
         };
-        for (status, code) in [(404, "UNREGISTERED"), (400, "INVALID_ARGUMENT"), (403, "SENDER_ID_MISMATCH")] {
+        for (status, code) in [
+            (404, "UNREGISTERED"),
+            (400, "INVALID_ARGUMENT"),
+            (403, "SENDER_ID_MISMATCH"),
+        ] {
             assert!(matches!(answer(status, code), Failure::Reject(_)), "{code}");
         }
-        for (status, code) in [(429, "QUOTA_EXCEEDED"), (503, "UNAVAILABLE"), (401, "THIRD_PARTY_AUTH_ERROR")] {
-            assert!(matches!(answer(status, code), Failure::Retry { after: Some(_), .. }), "{code}");
+        for (status, code) in [
+            (429, "QUOTA_EXCEEDED"),
+            (503, "UNAVAILABLE"),
+            (401, "THIRD_PARTY_AUTH_ERROR"),
+        ] {
+            assert!(
+                matches!(answer(status, code), Failure::Retry { after: Some(_), .. }),
+                "{code}"
+            );
         }
     }
 
     #[test]
     fn an_event_without_addressee_is_rejected_and_two_kinds_of_it_are_the_operators_mistake() {
         let _host = host();
-        assert!(matches!(fcm(testing::event(json!({}))), Err(Failure::Reject(_))));
+        assert!(matches!(
+            fcm(testing::event(json!({}))),
+            Err(Failure::Reject(_))
+        ));
         let _host = host().setting("topic", "news");
         assert!(matches!(fcm(order()), Err(Failure::Retry { .. })));
     }

@@ -30,14 +30,20 @@ struct Outcome<'a> {
 pub fn forward(event: Event) -> Result<Reply, Failure> {
     let Settings { when, targets } = settings::all()?;
     if targets.is_empty() {
-        return Err(Failure::retry("[settings] of the hook's file: targets is empty"));
+        return Err(Failure::retry(
+            "[settings] of the hook's file: targets is empty",
+        ));
     }
     if let Some(reply) = skipped(&when, &event, "forwarded") {
         return Ok(reply);
     }
     let wanting = targets.iter().filter(|target| target.wants(&event));
-    let outcomes: Vec<Outcome> =
-        wanting.map(|target| Outcome { url: &target.url, result: target.call(&event) }).collect();
+    let outcomes: Vec<Outcome> = wanting
+        .map(|target| Outcome {
+            url: &target.url,
+            result: target.call(&event),
+        })
+        .collect();
     match failure(&outcomes) {
         Some(failure) => Err(failure),
         None => Ok(Reply::json(200, &json!({ "targets": statuses(&outcomes) }))),
@@ -46,13 +52,22 @@ pub fn forward(event: Event) -> Result<Reply, Failure> {
 
 /// One failure for all: while any target may still take the event, it is tried again.
 fn failure(outcomes: &[Outcome]) -> Option<Failure> {
-    let failures: Vec<&Failure> = outcomes.iter().filter_map(|outcome| outcome.result.as_ref().err()).collect();
+    let failures: Vec<&Failure> = outcomes
+        .iter()
+        .filter_map(|outcome| outcome.result.as_ref().err())
+        .collect();
     if failures.is_empty() {
         return None;
     }
     let reason = reason(outcomes);
-    if failures.iter().any(|failure| matches!(failure, Failure::Retry { .. })) {
-        return Some(Failure::Retry { reason, after: failures.into_iter().filter_map(wait).max() });
+    if failures
+        .iter()
+        .any(|failure| matches!(failure, Failure::Retry { .. }))
+    {
+        return Some(Failure::Retry {
+            reason,
+            after: failures.into_iter().filter_map(wait).max(),
+        });
     }
     Some(Failure::Reject(reason))
 }
@@ -66,12 +81,20 @@ fn wait(failure: &Failure) -> Option<Duration> {
 
 /// Names the targets that failed, each with its own reason.
 fn reason(outcomes: &[Outcome]) -> String {
-    let failed = outcomes.iter().filter_map(|outcome| Some((outcome.url, outcome.result.as_ref().err()?)));
-    failed.map(|(url, failure)| format!("{url}: {}", failure.reason())).collect::<Vec<_>>().join("; ")
+    let failed = outcomes
+        .iter()
+        .filter_map(|outcome| Some((outcome.url, outcome.result.as_ref().err()?)));
+    failed
+        .map(|(url, failure)| format!("{url}: {}", failure.reason()))
+        .collect::<Vec<_>>()
+        .join("; ")
 }
 
 fn statuses(outcomes: &[Outcome]) -> Vec<Value> {
-    outcomes.iter().map(|Outcome { url, result }| json!({ "url": url, "status": result.as_ref().ok() })).collect()
+    outcomes
+        .iter()
+        .map(|Outcome { url, result }| json!({ "url": url, "status": result.as_ref().ok() }))
+        .collect()
 }
 
 #[cfg(test)]
@@ -86,20 +109,34 @@ mod tests {
 
     #[test]
     fn every_target_gets_the_event() {
-        let host = targets().answer("https://a.example/", 200, "").answer("https://b.example/", 202, "");
+        let host =
+            targets()
+                .answer("https://a.example/", 200, "")
+                .answer("https://b.example/", 202, "");
         let reply = forward(testing::event(json!({ "n": 1 }))).unwrap();
         let body = json!({ "targets": [
             { "url": "https://a.example/", "status": 200 },
             { "url": "https://b.example/", "status": 202 },
         ]});
         assert_eq!(reply, Reply::json(200, &body));
-        assert!(host.calls().iter().all(|call| call.body == Some(Payload::from("{\"n\":1}"))));
+        assert!(
+            host.calls()
+                .iter()
+                .all(|call| call.body == Some(Payload::from("{\"n\":1}")))
+        );
     }
 
     #[test]
     fn one_that_may_recover_makes_a_retry_that_names_it() {
-        let busy = Response { status: 503, headers: vec![("retry-after".into(), "9".into())], body: "".into() };
-        let host = targets().answer_with("https://a.example/", busy).answer("https://b.example/", 404, "");
+        let busy = Response {
+            status: 503,
+            headers: vec![("retry-after".into(), "9".into())],
+            body: "".into(),
+        };
+        let host =
+            targets()
+                .answer_with("https://a.example/", busy)
+                .answer("https://b.example/", 404, "");
         let reason = "https://a.example/: the call was answered with status 503; \
                       https://b.example/: the call was answered with status 404";
         let expected = Failure::retry_after(reason, Duration::from_secs(9));
@@ -109,7 +146,10 @@ mod tests {
 
     #[test]
     fn one_that_refused_for_good_makes_a_reject() {
-        let _host = targets().answer("https://a.example/", 200, "").answer("https://b.example/", 410, "");
+        let _host =
+            targets()
+                .answer("https://a.example/", 200, "")
+                .answer("https://b.example/", 410, "");
         let expected = Failure::reject("https://b.example/: the call was answered with status 410");
         assert_eq!(forward(testing::event(json!({}))), Err(expected));
     }
@@ -120,23 +160,40 @@ mod tests {
             "url": "https://a.example/", "method": "PUT", "headers": { "x-from": "landfall" },
             "body": "{\"id\": {{ event.id | tojson }}}",
         });
-        let host = testing::host().setting("targets", [target]).answer("https://a.example/", 200, "");
+        let host =
+            testing::host()
+                .setting("targets", [target])
+                .answer("https://a.example/", 200, "");
         forward(testing::event(json!({}))).unwrap();
         let call = host.calls().remove(0);
-        assert_eq!((call.method.as_str(), &call.headers[0]), ("PUT", &("x-from".into(), "landfall".into())));
-        assert_eq!(call.body, Some("{\"id\": \"019c1234-5678-7abc-8def-0123456789ab\"}".into()));
+        assert_eq!(
+            (call.method.as_str(), &call.headers[0]),
+            ("PUT", &("x-from".into(), "landfall".into()))
+        );
+        assert_eq!(
+            call.body,
+            Some("{\"id\": \"019c1234-5678-7abc-8def-0123456789ab\"}".into())
+        );
     }
 
     #[test]
     fn a_target_gets_what_it_wants_and_a_hook_may_want_nothing() {
-        let picky = json!({ "url": "https://a.example/", "when": [{ "json": "/kind", "equals": "push" }] });
+        let picky =
+            json!({ "url": "https://a.example/", "when": [{ "json": "/kind", "equals": "push" }] });
         let host = testing::host()
             .setting("targets", json!([picky, "https://b.example/"]))
             .setting("when", [json!({ "json": "/kind", "exists": true })])
             .answer("https://", 200, "");
         let forwarded = |kind: Value| {
-            let body = forward(testing::event(kind)).unwrap().body.json::<Value>().unwrap();
-            (body["targets"].as_array().map_or(0, Vec::len), body["because"].clone())
+            let body = forward(testing::event(kind))
+                .unwrap()
+                .body
+                .json::<Value>()
+                .unwrap();
+            (
+                body["targets"].as_array().map_or(0, Vec::len),
+                body["because"].clone(),
+            )
         };
         assert_eq!(forwarded(json!({ "kind": "push" })), (2, json!(null)));
         assert_eq!(forwarded(json!({ "kind": "ping" })), (1, json!(null)));
@@ -148,6 +205,8 @@ mod tests {
     fn a_mistake_in_the_settings_waits_for_the_operator() {
         let _host = testing::host().setting("targets", [json!({ "uri": "https://a.example/" })]);
         let failure = forward(testing::event(json!({}))).unwrap_err();
-        assert!(matches!(failure, Failure::Retry { reason, .. } if reason.starts_with("[settings]")));
+        assert!(
+            matches!(failure, Failure::Retry { reason, .. } if reason.starts_with("[settings]"))
+        );
     }
 }

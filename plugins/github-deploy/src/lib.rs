@@ -62,7 +62,10 @@ pub fn github_deploy(event: Event) -> Result<Reply, Failure> {
         Ok(commit) => commit,
         Err(because) => {
             log::info(format!("nothing deployed: {because}"));
-            return Ok(Reply::json(200, &json!({ "deployed": false, "because": because })));
+            return Ok(Reply::json(
+                200,
+                &json!({ "deployed": false, "because": because }),
+            ));
         }
     };
     settings.say(&commit, "pending", "is being deployed")?;
@@ -72,49 +75,82 @@ pub fn github_deploy(event: Event) -> Result<Reply, Failure> {
     };
     match &deployed {
         // Whatever becomes of the status: what is deployed is not deployed again for it.
-        Ok(()) => settings.say(&commit, "success", "deployed").unwrap_or_else(|failure| log::warn(failure.to_string())),
+        Ok(()) => settings
+            .say(&commit, "success", "deployed")
+            .unwrap_or_else(|failure| log::warn(failure.to_string())),
         // The reason is the operator's alone; a status is for everybody.
-        Err(_) => drop(settings.say(&commit, "error", "not deployed: the log of the attempt says why")),
+        Err(_) => drop(settings.say(
+            &commit,
+            "error",
+            "not deployed: the log of the attempt says why",
+        )),
     }
     deployed?;
-    Ok(Reply::json(200, &json!({ "deployed": true, "repository": commit.repository, "commit": commit.sha })))
+    Ok(Reply::json(
+        200,
+        &json!({ "deployed": true, "repository": commit.repository, "commit": commit.sha }),
+    ))
 }
 
 impl Settings {
     /// Or why there is nothing to deploy.
     fn commit(&self, event: &Event) -> Result<Result<Commit, String>, Failure> {
         let body: Value = event.json()?;
-        let (branch, sha) = match (event.event_type().or(event.header("x-github-event")), &self.workflow) {
+        let (branch, sha) = match (
+            event.event_type().or(event.header("x-github-event")),
+            &self.workflow,
+        ) {
             (Some("push"), None) => {
-                let branch = body["ref"].as_str().and_then(|name| name.strip_prefix("refs/heads/"));
+                let branch = body["ref"]
+                    .as_str()
+                    .and_then(|name| name.strip_prefix("refs/heads/"));
                 (branch, &body["after"])
             }
             (Some("workflow_run"), Some(name)) => {
                 let run = &body["workflow_run"];
-                if body["action"] != "completed" || run["conclusion"] != "success" || run["name"] != name.as_str() {
+                if body["action"] != "completed"
+                    || run["conclusion"] != "success"
+                    || run["name"] != name.as_str()
+                {
                     return Ok(Err(format!("this is no success of workflow {name}")));
                 }
                 // A pull request of somebody else may come from a branch of the same name.
                 let from = &run["head_repository"]["full_name"];
                 if *from != body["repository"]["full_name"]
-                    || run["event"].as_str().is_none_or(|event| event.starts_with("pull_request"))
+                    || run["event"]
+                        .as_str()
+                        .is_none_or(|event| event.starts_with("pull_request"))
                 {
                     return Ok(Err("the workflow ran for a pull request or a fork".into()));
                 }
                 (run["head_branch"].as_str(), &run["head_sha"])
             }
-            (kind, _) => return Ok(Err(format!("the event is {}", kind.unwrap_or("of no known type")))),
+            (kind, _) => {
+                return Ok(Err(format!(
+                    "the event is {}",
+                    kind.unwrap_or("of no known type")
+                )));
+            }
         };
         let repository = body["repository"]["full_name"].as_str().unwrap_or_default();
         Ok(if branch != Some(&self.branch) {
             Err(format!("the branch is {}", branch.unwrap_or("none")))
-        } else if self.repository.as_deref().is_some_and(|wanted| wanted != repository) {
+        } else if self
+            .repository
+            .as_deref()
+            .is_some_and(|wanted| wanted != repository)
+        {
             Err(format!("the repository is {repository}"))
         } else if body["deleted"] == true {
             Err("the branch was deleted".into())
         } else {
-            let sha = sha.as_str().ok_or_else(|| Failure::reject("the event names no commit"))?;
-            Ok(Commit { repository: checked(repository, '/')?, sha: checked(sha, '0')? })
+            let sha = sha
+                .as_str()
+                .ok_or_else(|| Failure::reject("the event names no commit"))?;
+            Ok(Commit {
+                repository: checked(repository, '/')?,
+                sha: checked(sha, '0')?,
+            })
         })
     }
 
@@ -131,7 +167,10 @@ impl Settings {
         }
         let description: String = description.chars().take(140).collect();
         let body = json!({ "state": state, "context": self.context, "description": description });
-        self.call(&format!("repos/{}/statuses/{}", commit.repository, commit.sha), &body)
+        self.call(
+            &format!("repos/{}/statuses/{}", commit.repository, commit.sha),
+            &body,
+        )
     }
 
     fn call(&self, path: &str, body: &Value) -> Result<(), Failure> {
@@ -143,7 +182,10 @@ impl Settings {
         let response = send(request)?;
         match response.status {
             // A token without the right, or a repository that it does not see: the operator's to mend.
-            401 | 403 | 404 => Err(Failure::retry(format!("{path}: GitHub answered {}", response.status))),
+            401 | 403 | 404 => Err(Failure::retry(format!(
+                "{path}: GitHub answered {}",
+                response.status
+            ))),
             _ => response.error_for_status().map(drop),
         }
     }
@@ -154,7 +196,9 @@ fn checked(text: &str, also: char) -> Result<String, Failure> {
     let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c) || c == also;
     match !text.is_empty() && text.chars().all(is_plain) && !text.contains("..") {
         true => Ok(text.to_owned()),
-        false => Err(Failure::reject("the event names its repository or commit in a way that GitHub does not")),
+        false => Err(Failure::reject(
+            "the event names its repository or commit in a way that GitHub does not",
+        )),
     }
 }
 
@@ -166,29 +210,50 @@ mod tests {
     const SHA: &str = "7fd1a60b01f91b314f59955a4e4d4e80d8edf11d";
 
     fn push(branch: &str) -> Event {
-        let body =
-            json!({ "ref": format!("refs/heads/{branch}"), "after": SHA, "repository": { "full_name": "octo/site" } });
+        let body = json!({ "ref": format!("refs/heads/{branch}"), "after": SHA, "repository": { "full_name": "octo/site" } });
         testing::post(body).header("X-GitHub-Event", "push").build()
     }
 
     fn paths(host: &Host) -> Vec<String> {
         let text = |call: &Request| {
             let body: Value = call.body.clone().unwrap().json().unwrap();
-            let word = body["state"].as_str().or(body["event_type"].as_str()).unwrap_or("-").to_owned();
-            format!("{} {word}", call.url.trim_start_matches("https://api.github.com/repos/octo/site/"))
+            let word = body["state"]
+                .as_str()
+                .or(body["event_type"].as_str())
+                .unwrap_or("-")
+                .to_owned();
+            format!(
+                "{} {word}",
+                call.url
+                    .trim_start_matches("https://api.github.com/repos/octo/site/")
+            )
         };
         host.calls().iter().map(text).collect()
     }
 
     #[test]
     fn a_push_to_the_branch_is_deployed_and_the_commit_says_so() {
-        let host = testing::host().setting("branch", "main").answer("https://api.github.com/repos/octo/site/", 204, "");
+        let host = testing::host().setting("branch", "main").answer(
+            "https://api.github.com/repos/octo/site/",
+            204,
+            "",
+        );
         let reply = github_deploy(push("main")).unwrap();
-        assert_eq!(reply, Reply::json(200, &json!({ "deployed": true, "repository": "octo/site", "commit": SHA })));
+        assert_eq!(
+            reply,
+            Reply::json(
+                200,
+                &json!({ "deployed": true, "repository": "octo/site", "commit": SHA })
+            )
+        );
         let status = format!("statuses/{SHA}");
         assert_eq!(
             paths(&host),
-            [format!("{status} pending"), "dispatches deploy".into(), format!("{status} success")]
+            [
+                format!("{status} pending"),
+                "dispatches deploy".into(),
+                format!("{status} success")
+            ]
         );
     }
 
@@ -199,7 +264,10 @@ mod tests {
             .setting("deploy", "https://deploy.example.com/run")
             .answer("https://api.github.com/", 201, "{}")
             .answer("https://deploy.example.com/", 503, "");
-        assert!(matches!(github_deploy(push("main")), Err(Failure::Retry { .. })));
+        assert!(matches!(
+            github_deploy(push("main")),
+            Err(Failure::Retry { .. })
+        ));
         assert_eq!(host.calls().len(), 3);
         assert!(paths(&host)[2].ends_with(" error"));
     }
@@ -209,13 +277,18 @@ mod tests {
         let run_of = |conclusion: &str, event: &str, from: &str| {
             let run = json!({ "name": "build", "conclusion": conclusion, "event": event, "head_branch": "main", "head_sha": SHA,
                 "head_repository": { "full_name": from } });
-            let body =
-                json!({ "action": "completed", "workflow_run": run, "repository": { "full_name": "octo/site" } });
-            testing::post(body).header("x-github-event", "workflow_run").build()
+            let body = json!({ "action": "completed", "workflow_run": run, "repository": { "full_name": "octo/site" } });
+            testing::post(body)
+                .header("x-github-event", "workflow_run")
+                .build()
         };
         let run = |conclusion: &str| run_of(conclusion, "push", "octo/site");
-        let settings =
-            || testing::host().setting("branch", "main").setting("workflow", "build").setting("status", false);
+        let settings = || {
+            testing::host()
+                .setting("branch", "main")
+                .setting("workflow", "build")
+                .setting("status", false)
+        };
         let host = settings().answer("https://api.github.com/", 204, "");
         github_deploy(run("success")).unwrap();
         assert_eq!(paths(&host), ["dispatches deploy"]);
@@ -232,9 +305,20 @@ mod tests {
     fn other_branches_and_odd_names_deploy_nothing() {
         let host = testing::host().setting("branch", "main");
         let reply = github_deploy(push("next")).unwrap();
-        assert_eq!(reply, Reply::json(200, &json!({ "deployed": false, "because": "the branch is next" })));
+        assert_eq!(
+            reply,
+            Reply::json(
+                200,
+                &json!({ "deployed": false, "because": "the branch is next" })
+            )
+        );
         let mut odd = push("main");
-        odd.body = odd.body.as_text().unwrap().replace("octo/site", "octo/../../user").into();
+        odd.body = odd
+            .body
+            .as_text()
+            .unwrap()
+            .replace("octo/site", "octo/../../user")
+            .into();
         assert!(matches!(github_deploy(odd), Err(Failure::Reject(_))));
         assert!(host.calls().is_empty());
     }

@@ -39,12 +39,24 @@ pub fn pubsub_publish(event: Event) -> Result<Reply, Failure> {
     if let Some(reply) = skipped(&settings.when, &event, "published") {
         return Ok(reply);
     }
-    let Settings { project, topic, endpoint, .. } = &settings;
-    let endpoint = endpoint.as_deref().unwrap_or(ENDPOINT).trim_end_matches('/');
+    let Settings {
+        project,
+        topic,
+        endpoint,
+        ..
+    } = &settings;
+    let endpoint = endpoint
+        .as_deref()
+        .unwrap_or(ENDPOINT)
+        .trim_end_matches('/');
     let url = format!("{endpoint}/v1/projects/{project}/topics/{topic}:publish");
     let body = json!({ "messages": [settings.message(&event)?] });
-    let answer: Value = google::checked(send(Request::post(url).json(&body))?, &["INVALID_ARGUMENT"])?.json()?;
-    Ok(Reply::json(200, &json!({ "published": true, "message": answer["messageIds"][0] })))
+    let answer: Value =
+        google::checked(send(Request::post(url).json(&body))?, &["INVALID_ARGUMENT"])?.json()?;
+    Ok(Reply::json(
+        200,
+        &json!({ "published": true, "message": answer["messageIds"][0] }),
+    ))
 }
 
 impl Settings {
@@ -53,10 +65,15 @@ impl Settings {
             Some(template) => template.render(event)?.into_bytes(),
             None => event.bytes().to_vec(),
         };
-        let known =
-            [("event-id", Some(event.id.as_str())), ("hook", Some(&event.hook)), ("event-type", event.event_type())];
-        let mut attributes: Map<String, Value> =
-            known.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?.into()))).collect();
+        let known = [
+            ("event-id", Some(event.id.as_str())),
+            ("hook", Some(&event.hook)),
+            ("event-type", event.event_type()),
+        ];
+        let mut attributes: Map<String, Value> = known
+            .into_iter()
+            .filter_map(|(name, value)| Some((name.to_owned(), value?.into())))
+            .collect();
         for (name, template) in &self.attributes {
             attributes.insert(name.clone(), template.render(event)?.into());
         }
@@ -76,7 +93,9 @@ mod tests {
     use landfall_sdk::testing::{self, Host};
 
     fn host() -> Host {
-        testing::host().setting("project", "p").setting("topic", "t")
+        testing::host()
+            .setting("project", "p")
+            .setting("topic", "t")
     }
 
     #[test]
@@ -88,18 +107,25 @@ mod tests {
             "{\"messageIds\": [\"9\"]}",
         );
         let reply = pubsub_publish(testing::event(json!({ "id": 5 }))).unwrap();
-        assert_eq!(reply, Reply::json(200, &json!({ "published": true, "message": "9" })));
+        assert_eq!(
+            reply,
+            Reply::json(200, &json!({ "published": true, "message": "9" }))
+        );
         let sent: Value = host.calls().remove(0).body.unwrap().json().unwrap();
-        let attributes = json!({ "event-id": "019c1234-5678-7abc-8def-0123456789ab", "hook": "test" });
-        let message = json!({ "data": "eyJpZCI6NX0=", "attributes": attributes, "orderingKey": "5" });
+        let attributes =
+            json!({ "event-id": "019c1234-5678-7abc-8def-0123456789ab", "hook": "test" });
+        let message =
+            json!({ "data": "eyJpZCI6NX0=", "attributes": attributes, "orderingKey": "5" });
         assert_eq!(sent, json!({ "messages": [message] }));
     }
 
     #[test]
     fn a_missing_topic_waits_and_a_bad_message_does_not() {
-        for (status, code, waits) in
-            [(404, "NOT_FOUND", true), (429, "RESOURCE_EXHAUSTED", true), (400, "INVALID_ARGUMENT", false)]
-        {
+        for (status, code, waits) in [
+            (404, "NOT_FOUND", true),
+            (429, "RESOURCE_EXHAUSTED", true),
+            (400, "INVALID_ARGUMENT", false),
+        ] {
             let error = json!({ "error": { "status": code, "message": "m" } });
             let _host = host().answer("https://pubsub.googleapis.com/", status, error.to_string());
             let failure = pubsub_publish(testing::event(json!({}))).unwrap_err();

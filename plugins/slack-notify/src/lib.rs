@@ -51,7 +51,11 @@ pub fn slack_notify(event: Event) -> Result<Reply, Failure> {
     let url = match (&settings.url, &settings.channel) {
         (Some(url), _) => url,
         (None, Some(_)) => METHOD,
-        (None, None) => return Err(Failure::retry("[settings] of the hook's file: name a url or a channel")),
+        (None, None) => {
+            return Err(Failure::retry(
+                "[settings] of the hook's file: name a url or a channel",
+            ));
+        }
     };
     let answer = send(Request::post(url).json(&settings.message(&event)?))?;
     let ts = posted(answer)?;
@@ -61,7 +65,11 @@ pub fn slack_notify(event: Event) -> Result<Reply, Failure> {
 impl Settings {
     fn message(&self, event: &Event) -> Result<Map<String, Value>, Failure> {
         let mut message = Map::new();
-        let texts = [("channel", &self.channel), ("text", &Some(self.text.clone())), ("thread_ts", &self.thread)];
+        let texts = [
+            ("channel", &self.channel),
+            ("text", &Some(self.text.clone())),
+            ("thread_ts", &self.thread),
+        ];
         for (name, template) in texts {
             if let Some(template) = template {
                 message.insert(name.into(), template.render(event)?.into());
@@ -101,17 +109,29 @@ mod tests {
     use landfall_sdk::testing;
 
     fn with(status: u16, body: &str) -> (Result<Reply, Failure>, testing::Host) {
-        let host = testing::host().setting("channel", "C1").setting("text", "{{ event.json.who }} pushed");
-        let host = host.setting("blocks", "[{\"type\": \"divider\"}]").answer("https://slack.com/api/", status, body);
+        let host = testing::host()
+            .setting("channel", "C1")
+            .setting("text", "{{ event.json.who }} pushed");
+        let host = host.setting("blocks", "[{\"type\": \"divider\"}]").answer(
+            "https://slack.com/api/",
+            status,
+            body,
+        );
         (slack_notify(testing::event(json!({ "who": "Mona" }))), host)
     }
 
     #[test]
     fn a_message_is_posted() {
         let (reply, host) = with(200, "{\"ok\": true, \"ts\": \"1.2\"}");
-        assert_eq!(reply.unwrap(), Reply::json(200, &json!({ "posted": true, "ts": "1.2" })));
+        assert_eq!(
+            reply.unwrap(),
+            Reply::json(200, &json!({ "posted": true, "ts": "1.2" }))
+        );
         let sent: Value = host.calls().remove(0).body.unwrap().json().unwrap();
-        assert_eq!(sent, json!({ "channel": "C1", "text": "Mona pushed", "blocks": [{ "type": "divider" }] }));
+        assert_eq!(
+            sent,
+            json!({ "channel": "C1", "text": "Mona pushed", "blocks": [{ "type": "divider" }] })
+        );
     }
 
     #[test]
@@ -125,15 +145,23 @@ mod tests {
             Err(Failure::retry("not_in_channel"))
         );
         assert!(matches!(with(429, "").0, Err(Failure::Retry { .. })));
-        assert!(matches!(with(400, "invalid_payload").0, Err(Failure::Reject(_))));
+        assert!(matches!(
+            with(400, "invalid_payload").0,
+            Err(Failure::Reject(_))
+        ));
     }
 
     #[test]
     fn a_webhook_needs_no_channel_and_nothing_at_all_is_a_mistake() {
-        let host = testing::host().setting("text", "hi").setting("url", "https://hooks.slack.com/services/T/B/x");
+        let host = testing::host()
+            .setting("text", "hi")
+            .setting("url", "https://hooks.slack.com/services/T/B/x");
         let _host = host.answer("https://hooks.slack.com/", 200, "ok");
         assert!(slack_notify(testing::event(json!({}))).is_ok());
         let _host = testing::host().setting("text", "hi");
-        assert!(matches!(slack_notify(testing::event(json!({}))), Err(Failure::Retry { .. })));
+        assert!(matches!(
+            slack_notify(testing::event(json!({}))),
+            Err(Failure::Retry { .. })
+        ));
     }
 }

@@ -39,19 +39,30 @@ pub fn store(event: Event) -> Result<Reply, Failure> {
         return Ok(reply);
     }
     table::append(&settings.table, &settings.row(&event)?)?;
-    Ok(Reply::json(200, &json!({ "stored": 1, "table": settings.table })))
+    Ok(Reply::json(
+        200,
+        &json!({ "stored": 1, "table": settings.table }),
+    ))
 }
 
 impl Settings {
     /// A pointer that cannot point would only ever store nulls, and nobody would notice.
     fn check(&self) -> Result<(), Failure> {
-        let columns = self.fields.keys().chain(self.texts.keys()).chain(&self.with);
+        let columns = self
+            .fields
+            .keys()
+            .chain(self.texts.keys())
+            .chain(&self.with);
         if columns.into_iter().any(|column| column == "id") {
             return Err(Failure::retry(
                 "[settings] of the hook's file: `id` is the event's own column: name yours otherwise",
             ));
         }
-        match self.fields.iter().find(|(_, pointer)| !pointer.is_empty() && !pointer.starts_with('/')) {
+        match self
+            .fields
+            .iter()
+            .find(|(_, pointer)| !pointer.is_empty() && !pointer.starts_with('/'))
+        {
             Some((column, pointer)) => Err(Failure::retry(format!(
                 "[settings] of the hook's file: fields.{column} is \"{pointer}\"; write \"/{pointer}\""
             ))),
@@ -61,7 +72,11 @@ impl Settings {
 
     fn row(&self, event: &Event) -> Result<Map<String, Value>, Failure> {
         let mut row = Map::from_iter([("id".to_owned(), Value::from(event.id.as_str()))]);
-        row.extend(self.with.iter().map(|name| (name.replace('-', "_"), known(event, name).into())));
+        row.extend(
+            self.with
+                .iter()
+                .map(|name| (name.replace('-', "_"), known(event, name).into())),
+        );
         for (column, template) in &self.texts {
             row.insert(column.clone(), template.render(event)?.into());
         }
@@ -76,7 +91,9 @@ impl Settings {
     /// A field that this body lacks is null, so that all rows have the same columns.
     fn chosen(&self, body: &Value) -> impl Iterator<Item = (String, Value)> {
         let value = |pointer| body.pointer(pointer).cloned().unwrap_or_default();
-        self.fields.iter().map(move |(column, pointer)| (column.clone(), value(pointer)))
+        self.fields
+            .iter()
+            .map(move |(column, pointer)| (column.clone(), value(pointer)))
     }
 }
 
@@ -111,11 +128,18 @@ mod tests {
     #[test]
     fn the_chosen_fields_become_columns() {
         let host = host()
-            .setting("fields", json!({ "repo": "/repository/full_name", "who": "/sender/login" }))
+            .setting(
+                "fields",
+                json!({ "repo": "/repository/full_name", "who": "/sender/login" }),
+            )
             .setting("with", ["event-type", "delivery-id", "received-at"]);
-        let event = testing::post(json!({ "repository": { "full_name": "a/b" } })).attribute("event-type", "push");
+        let event = testing::post(json!({ "repository": { "full_name": "a/b" } }))
+            .attribute("event-type", "push");
         let reply = store(event.build()).unwrap();
-        assert_eq!(reply, Reply::json(200, &json!({ "stored": 1, "table": "events" })));
+        assert_eq!(
+            reply,
+            Reply::json(200, &json!({ "stored": 1, "table": "events" }))
+        );
         let row = json!({
             "id": ID, "event_type": "push", "delivery_id": null, "received_at": "2026-01-31T08:15:30.123Z",
             "repo": "a/b", "who": null,
@@ -129,26 +153,48 @@ mod tests {
         store(testing::event(json!({ "a": 1 }))).unwrap();
         store(testing::post_raw("a=1").build()).unwrap();
         store(testing::post_raw(vec![0xff]).build()).unwrap();
-        let rows: Vec<Value> = host.rows().into_iter().map(|(_, row)| row["body"].clone()).collect();
-        assert_eq!(rows, [json!({ "a": 1 }), json!("a=1"), json!({ "base64": "/w==" })]);
+        let rows: Vec<Value> = host
+            .rows()
+            .into_iter()
+            .map(|(_, row)| row["body"].clone())
+            .collect();
+        assert_eq!(
+            rows,
+            [json!({ "a": 1 }), json!("a=1"), json!({ "base64": "/w==" })]
+        );
     }
 
     #[test]
     fn a_text_is_made_by_a_template_and_conditions_leave_events_out() {
         let host = host()
-            .setting("texts", json!({ "title": "{{ event.json.repo }} by {{ event.json.who }}" }))
+            .setting(
+                "texts",
+                json!({ "title": "{{ event.json.repo }} by {{ event.json.who }}" }),
+            )
             .setting("when", [json!({ "json": "/who", "exists": true })]);
         store(testing::event(json!({ "repo": "a/b", "who": "ada" }))).unwrap();
         let reply = store(testing::event(json!({ "repo": "a/b" }))).unwrap();
-        assert_eq!(reply, Reply::json(200, &json!({ "stored": false, "because": "json /who is missing" })));
-        assert_eq!(host.rows(), [("events".into(), json!({ "id": ID, "title": "a/b by ada" }))]);
+        assert_eq!(
+            reply,
+            Reply::json(
+                200,
+                &json!({ "stored": false, "because": "json /who is missing" })
+            )
+        );
+        assert_eq!(
+            host.rows(),
+            [("events".into(), json!({ "id": ID, "title": "a/b by ada" }))]
+        );
     }
 
     #[test]
     fn what_cannot_be_a_row_is_rejected() {
         let host = host();
         let host = host.setting("fields", json!({ "a": "/a" }));
-        assert!(matches!(store(testing::post_raw("a=1").build()), Err(Failure::Reject(_))));
+        assert!(matches!(
+            store(testing::post_raw("a=1").build()),
+            Err(Failure::Reject(_))
+        ));
         assert!(host.rows().is_empty());
     }
 
@@ -156,6 +202,9 @@ mod tests {
     fn a_pointer_without_its_slash_is_the_operators_mistake() {
         let _host = host().setting("fields", json!({ "who": "sender/login" }));
         let sentence = "[settings] of the hook's file: fields.who is \"sender/login\"; write \"/sender/login\"";
-        assert_eq!(store(testing::event(json!({}))), Err(Failure::retry(sentence)));
+        assert_eq!(
+            store(testing::event(json!({}))),
+            Err(Failure::retry(sentence))
+        );
     }
 }

@@ -26,12 +26,21 @@ struct Settings {
 /// The one function of this component.
 #[handler(settings = Settings)]
 pub fn trigger(event: Event) -> Result<Reply, Failure> {
-    let Settings { when, url, method, headers, body } = settings::all()?;
+    let Settings {
+        when,
+        url,
+        method,
+        headers,
+        body,
+    } = settings::all()?;
     if let Some(reply) = skipped(&when, &event, "triggered") {
         return Ok(reply);
     }
     let status = Target::new(url, method, headers, body).call(&event)?;
-    Ok(Reply::json(200, &json!({ "triggered": true, "status": status })))
+    Ok(Reply::json(
+        200,
+        &json!({ "triggered": true, "status": status }),
+    ))
 }
 
 #[cfg(test)]
@@ -59,8 +68,14 @@ mod tests {
     fn a_push_to_main_makes_the_call() {
         let host = host().answer("https://deploy.example.com/", 201, "");
         let reply = trigger(push("refs/heads/main")).unwrap();
-        assert_eq!(reply, Reply::json(200, &json!({ "triggered": true, "status": 201 })));
-        assert_eq!(host.calls()[0].body, Some("{\"commit\": \"abc123\"}".into()));
+        assert_eq!(
+            reply,
+            Reply::json(200, &json!({ "triggered": true, "status": 201 }))
+        );
+        assert_eq!(
+            host.calls()[0].body,
+            Some("{\"commit\": \"abc123\"}".into())
+        );
     }
 
     #[test]
@@ -68,16 +83,30 @@ mod tests {
         let host = host();
         let reply = trigger(push("refs/heads/next")).unwrap();
         let because = "json /ref is \"refs/heads/next\"";
-        assert_eq!(reply, Reply::json(200, &json!({ "triggered": false, "because": because })));
-        trigger(testing::post_raw("not json").header("x-github-event", "push").build()).unwrap();
+        assert_eq!(
+            reply,
+            Reply::json(200, &json!({ "triggered": false, "because": because }))
+        );
+        trigger(
+            testing::post_raw("not json")
+                .header("x-github-event", "push")
+                .build(),
+        )
+        .unwrap();
         assert!(host.calls().is_empty());
     }
 
     #[test]
     fn a_call_that_fails_is_the_events_failure() {
         let _host = host().answer("https://deploy.example.com/", 503, "");
-        assert!(matches!(trigger(push("refs/heads/main")), Err(Failure::Retry { .. })));
+        assert!(matches!(
+            trigger(push("refs/heads/main")),
+            Err(Failure::Retry { .. })
+        ));
         let _host = host().answer("https://deploy.example.com/", 422, "");
-        assert!(matches!(trigger(push("refs/heads/main")), Err(Failure::Reject(_))));
+        assert!(matches!(
+            trigger(push("refs/heads/main")),
+            Err(Failure::Reject(_))
+        ));
     }
 }

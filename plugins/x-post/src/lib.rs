@@ -30,9 +30,15 @@ pub fn x_post(event: Event) -> Result<Reply, Failure> {
     if let Some(reply) = skipped(&settings.when, &event, "posted") {
         return Ok(reply);
     }
-    let mut post = Map::from_iter([("text".to_owned(), Value::from(settings.text.render(&event)?))]);
+    let mut post = Map::from_iter([(
+        "text".to_owned(),
+        Value::from(settings.text.render(&event)?),
+    )]);
     if let Some(template) = &settings.reply_to {
-        post.insert("reply".into(), json!({ "in_reply_to_tweet_id": template.render(&event)?.trim() }));
+        post.insert(
+            "reply".into(),
+            json!({ "in_reply_to_tweet_id": template.render(&event)?.trim() }),
+        );
     }
     let url = settings.url.as_deref().unwrap_or(URL);
     let id = posted(send(Request::post(url).json(&post))?)?;
@@ -42,14 +48,25 @@ pub fn x_post(event: Event) -> Result<Reply, Failure> {
 /// The id of the post.
 fn posted(answer: Response) -> Result<Value, Failure> {
     let body: Value = answer.json().unwrap_or_default();
-    let detail = body["detail"].as_str().or(body["errors"][0]["message"].as_str()).unwrap_or_default().to_owned();
+    let detail = body["detail"]
+        .as_str()
+        .or(body["errors"][0]["message"].as_str())
+        .unwrap_or_default()
+        .to_owned();
     match answer.status {
         // What was said already need not be said again.
-        403 if detail.to_ascii_lowercase().contains("duplicate content") => Err(Failure::reject(detail)),
+        403 if detail.to_ascii_lowercase().contains("duplicate content") => {
+            Err(Failure::reject(detail))
+        }
         // The account or the application may not post: the operator's to mend.
-        401 | 403 => Err(Failure::retry(format!("answered {}: {detail}", answer.status))),
+        401 | 403 => Err(Failure::retry(format!(
+            "answered {}: {detail}",
+            answer.status
+        ))),
         400 => Err(Failure::reject(format!("answered 400: {detail}"))),
-        _ => answer.error_for_status().map(|_| body["data"]["id"].clone()),
+        _ => answer
+            .error_for_status()
+            .map(|_| body["data"]["id"].clone()),
     }
 }
 
@@ -67,17 +84,30 @@ mod tests {
     #[test]
     fn a_post_is_made() {
         let (reply, host) = with(201, json!({ "data": { "id": "12", "text": "1.0 is out" } }));
-        assert_eq!(reply.unwrap(), Reply::json(200, &json!({ "posted": true, "id": "12" })));
-        assert_eq!(host.calls()[0].body, Some("{\"text\":\"1.0 is out\"}".into()));
+        assert_eq!(
+            reply.unwrap(),
+            Reply::json(200, &json!({ "posted": true, "id": "12" }))
+        );
+        assert_eq!(
+            host.calls()[0].body,
+            Some("{\"text\":\"1.0 is out\"}".into())
+        );
     }
 
     #[test]
     fn what_was_said_already_is_rejected_and_what_may_pass_is_not() {
-        let duplicate = json!({ "detail": "You are not allowed to create a Tweet with duplicate content." });
+        let duplicate =
+            json!({ "detail": "You are not allowed to create a Tweet with duplicate content." });
         assert!(matches!(with(403, duplicate).0, Err(Failure::Reject(_))));
-        assert!(matches!(with(400, json!({ "errors": [{ "message": "too long" }] })).0, Err(Failure::Reject(_))));
+        assert!(matches!(
+            with(400, json!({ "errors": [{ "message": "too long" }] })).0,
+            Err(Failure::Reject(_))
+        ));
         for status in [401, 403, 429, 503] {
-            assert!(matches!(with(status, json!({})).0, Err(Failure::Retry { .. })), "{status}");
+            assert!(
+                matches!(with(status, json!({})).0, Err(Failure::Retry { .. })),
+                "{status}"
+            );
         }
     }
 }

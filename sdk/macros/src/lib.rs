@@ -65,7 +65,10 @@ fn expand(arguments: TokenStream, item: TokenStream) -> Result<Tokens, Error> {
 
 fn expand_responder(arguments: TokenStream, item: TokenStream) -> Result<Tokens, Error> {
     if !arguments.is_empty() {
-        return Err(Error::new(Tokens::from(arguments).span(), "#[responder] has no options"));
+        return Err(Error::new(
+            Tokens::from(arguments).span(),
+            "#[responder] has no options",
+        ));
     }
     let function = function(syn::parse(item)?)?;
     check(&function)?;
@@ -98,15 +101,24 @@ pub fn settings(arguments: TokenStream, item: TokenStream) -> TokenStream {
 
 fn expand_settings(arguments: TokenStream, item: TokenStream) -> Result<Tokens, Error> {
     if !arguments.is_empty() {
-        return Err(Error::new(Tokens::from(arguments).span(), "#[settings] has no options"));
+        return Err(Error::new(
+            Tokens::from(arguments).span(),
+            "#[settings] has no options",
+        ));
     }
     let described: Item = syn::parse(item)?;
     let mut plain = described.clone();
     match &mut plain {
-        Item::Struct(item) => item.fields.iter_mut().for_each(|field| without_schemars(&mut field.attrs)),
+        Item::Struct(item) => item
+            .fields
+            .iter_mut()
+            .for_each(|field| without_schemars(&mut field.attrs)),
         Item::Enum(item) => item.variants.iter_mut().for_each(|variant| {
             without_schemars(&mut variant.attrs);
-            variant.fields.iter_mut().for_each(|field| without_schemars(&mut field.attrs));
+            variant
+                .fields
+                .iter_mut()
+                .for_each(|field| without_schemars(&mut field.attrs));
         }),
         other => return Err(Error::new(other.span(), "this goes on a struct or an enum")),
     }
@@ -141,7 +153,8 @@ impl Parse for Options {
                 "manifest" => options.manifest = Some(input.parse()?),
                 "settings" => options.settings = Some(input.parse()?),
                 _ => {
-                    let text = "the options are `manifest = \"manifest.toml\"` and `settings = Settings`";
+                    let text =
+                        "the options are `manifest = \"manifest.toml\"` and `settings = Settings`";
                     return Err(Error::new(key.span(), text));
                 }
             }
@@ -154,7 +167,10 @@ impl Parse for Options {
 fn function(item: Item) -> Result<ItemFn, Error> {
     match item {
         Item::Fn(function) => Ok(function),
-        other => Err(Error::new(other.span(), "this goes on a function: `fn on_event(event: Event) -> …`")),
+        other => Err(Error::new(
+            other.span(),
+            "this goes on a function: `fn on_event(event: Event) -> …`",
+        )),
     }
 }
 
@@ -162,26 +178,44 @@ fn function(item: Item) -> Result<ItemFn, Error> {
 fn check(function: &ItemFn) -> Result<(), Error> {
     let signature = &function.sig;
     if let Some(token) = signature.asyncness {
-        return Err(Error::new(token.span(), "a handler is not async: the calls it makes wait by themselves"));
+        return Err(Error::new(
+            token.span(),
+            "a handler is not async: the calls it makes wait by themselves",
+        ));
     }
     if !signature.generics.params.is_empty() {
-        return Err(Error::new(signature.generics.span(), "a handler has no generic parameters"));
+        return Err(Error::new(
+            signature.generics.span(),
+            "a handler has no generic parameters",
+        ));
     }
     if let Some(FnArg::Receiver(receiver)) = signature.receiver().map(|_| &signature.inputs[0]) {
-        return Err(Error::new(receiver.span(), "a handler is a plain function, not a method"));
+        return Err(Error::new(
+            receiver.span(),
+            "a handler is a plain function, not a method",
+        ));
     }
     if signature.inputs.len() != 1 {
         let text = "a handler takes one argument: `event: Event`, or `Json(body): Json<T>` (`event.json()` gives both)";
         return Err(Error::new(signature.paren_token.span.join(), text));
     }
     if matches!(signature.output, ReturnType::Default) {
-        return Err(Error::new(signature.ident.span(), "a handler returns a result: `-> Result<Reply, Failure>`"));
+        return Err(Error::new(
+            signature.ident.span(),
+            "a handler returns a result: `-> Result<Reply, Failure>`",
+        ));
     }
     Ok(())
 }
 
 /// The export of `function` of `interface`, which calls `name`.
-fn export(name: &Ident, bindings: &Tokens, interface: &Tokens, function: &Tokens, macro_name: &Tokens) -> Tokens {
+fn export(
+    name: &Ident,
+    bindings: &Tokens,
+    interface: &Tokens,
+    function: &Tokens,
+    macro_name: &Tokens,
+) -> Tokens {
     quote! {
         // Natively this is all: the types are checked there too, and the function counts as used.
         const _: () = ::landfall_sdk::is_handler(#name);
@@ -206,7 +240,11 @@ fn export(name: &Ident, bindings: &Tokens, interface: &Tokens, function: &Tokens
 impl Options {
     /// The manifest of the component: its own file below the schema of its settings. Keys come before tables in TOML.
     fn section(&self) -> Option<Tokens> {
-        let file = |path: Tokens| quote!(include_bytes!(concat!(env!("CARGO_MANIFEST_DIR"), "/", #path)));
+        let file = |path: Tokens| {
+            quote!(include_bytes!(
+                concat!(env!("CARGO_MANIFEST_DIR"), "/", #path)
+            ))
+        };
         let schema = self.settings.as_ref().map(|_| {
             let schema = file(quote!("settings.schema.json"));
             quote!(b"settings_schema = \'\'\'\n", #schema, b"\'\'\'\n",)

@@ -130,14 +130,20 @@ pub struct CxResponse {
 impl EsResponse {
     /// Says so.
     pub fn text(text: impl Into<String>) -> Self {
-        Self { fulfillment_text: Some(text.into()), ..Self::default() }
+        Self {
+            fulfillment_text: Some(text.into()),
+            ..Self::default()
+        }
     }
 }
 
 impl CxResponse {
     /// Says so.
     pub fn text(text: impl Into<String>) -> Self {
-        Self { text: Some(text.into()), ..Self::default() }
+        Self {
+            text: Some(text.into()),
+            ..Self::default()
+        }
     }
 
     /// In the agent's form.
@@ -145,10 +151,16 @@ impl CxResponse {
         let mut body = Map::new();
         if let Some(text) = self.text {
             let messages = serde_json::json!([{ "text": { "text": [text] } }]);
-            body.insert("fulfillmentResponse".into(), serde_json::json!({ "messages": messages }));
+            body.insert(
+                "fulfillmentResponse".into(),
+                serde_json::json!({ "messages": messages }),
+            );
         }
         if !self.parameters.is_empty() {
-            body.insert("sessionInfo".into(), serde_json::json!({ "parameters": self.parameters }));
+            body.insert(
+                "sessionInfo".into(),
+                serde_json::json!({ "parameters": self.parameters }),
+            );
         }
         body.extend(self.payload.map(|payload| ("payload".into(), payload)));
         body.into()
@@ -198,7 +210,9 @@ mod tests {
             "queryText": "where is my order", "parameters": { "n": 5 }, "allRequiredParamsPresent": true,
             "intent": { "name": "projects/p/agent/intents/i", "displayName": "order.status" },
             "intentDetectionConfidence": 0.9, "languageCode": "en", "outputContexts": [] } });
-        assert!(matches!(typed(es), Ok(Request::Es(es)) if es.query_result.intent.display_name == "order.status"));
+        assert!(
+            matches!(typed(es), Ok(Request::Es(es)) if es.query_result.intent.display_name == "order.status")
+        );
         let cx = json!({ "detectIntentResponseId": "d", "fulfillmentInfo": { "tag": "stock" }, "text": "screws",
             "sessionInfo": { "session": "projects/p/…", "parameters": { "n": 5 } } });
         assert!(matches!(typed(cx), Ok(Request::Cx(cx)) if cx.fulfillment_info.tag == "stock"));
@@ -209,10 +223,19 @@ mod tests {
 
     #[test]
     fn an_answer_says_only_what_it_has() {
-        assert_eq!(EsResponse::text("hi").into_reply(), Reply::json(200, &json!({ "fulfillmentText": "hi" })));
-        assert_eq!(EsResponse::default().into_reply(), Reply::json(200, &json!({})));
+        assert_eq!(
+            EsResponse::text("hi").into_reply(),
+            Reply::json(200, &json!({ "fulfillmentText": "hi" }))
+        );
+        assert_eq!(
+            EsResponse::default().into_reply(),
+            Reply::json(200, &json!({}))
+        );
         let parameters = Map::from_iter([("seen".to_owned(), Value::from(true))]);
-        let answer = CxResponse { parameters, ..CxResponse::text("hi") };
+        let answer = CxResponse {
+            parameters,
+            ..CxResponse::text("hi")
+        };
         let messages = json!({ "messages": [{ "text": { "text": ["hi"] } }] });
         let expected = json!({ "fulfillmentResponse": messages, "sessionInfo": { "parameters": { "seen": true } } });
         assert_eq!(answer.into_reply(), Reply::json(200, &expected));

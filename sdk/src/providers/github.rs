@@ -346,25 +346,40 @@ impl TryFrom<&crate::Event> for Event {
 
     /// The body is JSON, or a form with JSON in its field `payload`, as the hook's settings at GitHub say.
     fn try_from(event: &crate::Event) -> Result<Self, Failure> {
-        let is_form =
-            event.header("content-type").is_some_and(|kind| kind.starts_with("application/x-www-form-urlencoded"));
+        let is_form = event
+            .header("content-type")
+            .is_some_and(|kind| kind.starts_with("application/x-www-form-urlencoded"));
         if is_form {
             let payload = Payload::from(event.form::<Form>()?.payload);
-            let headers =
-                event.headers.iter().filter(|(name, _)| !name.eq_ignore_ascii_case("content-type")).cloned().collect();
-            return Self::try_from(&crate::Event { body: payload, headers, ..event.clone() });
+            let headers = event
+                .headers
+                .iter()
+                .filter(|(name, _)| !name.eq_ignore_ascii_case("content-type"))
+                .cloned()
+                .collect();
+            return Self::try_from(&crate::Event {
+                body: payload,
+                headers,
+                ..event.clone()
+            });
         }
-        let kind = event.event_type().or_else(|| event.header("x-github-event"));
-        Ok(match kind.ok_or_else(|| Failure::reject("no header says what kind of event of GitHub's this is"))? {
-            "push" => Self::Push(event.json()?),
-            "pull_request" => Self::PullRequest(event.json()?),
-            "issues" => Self::Issues(event.json()?),
-            "issue_comment" => Self::IssueComment(event.json()?),
-            "release" => Self::Release(event.json()?),
-            "workflow_run" => Self::WorkflowRun(event.json()?),
-            "ping" => Self::Ping(event.json()?),
-            other => Self::Other(other.to_owned(), event.json()?),
-        })
+        let kind = event
+            .event_type()
+            .or_else(|| event.header("x-github-event"));
+        Ok(
+            match kind.ok_or_else(|| {
+                Failure::reject("no header says what kind of event of GitHub's this is")
+            })? {
+                "push" => Self::Push(event.json()?),
+                "pull_request" => Self::PullRequest(event.json()?),
+                "issues" => Self::Issues(event.json()?),
+                "issue_comment" => Self::IssueComment(event.json()?),
+                "release" => Self::Release(event.json()?),
+                "workflow_run" => Self::WorkflowRun(event.json()?),
+                "ping" => Self::Ping(event.json()?),
+                other => Self::Other(other.to_owned(), event.json()?),
+            },
+        )
     }
 }
 
@@ -387,37 +402,65 @@ mod tests {
         let (mut typed_ones, mut others) = (0, 0);
         for entry in std::fs::read_dir(recorded).unwrap() {
             let path = entry.unwrap().path();
-            let Some((kind, _)) = path.file_stem().and_then(|stem| stem.to_str()?.split_once('-')) else { continue };
+            let Some((kind, _)) = path
+                .file_stem()
+                .and_then(|stem| stem.to_str()?.split_once('-'))
+            else {
+                continue;
+            };
             let body = std::fs::read_to_string(&path).unwrap();
-            let event = testing::post_raw(body).header("X-GitHub-Event", kind).build();
-            let typed = Event::try_from(&event).unwrap_or_else(|failure| panic!("{}: {failure}", path.display()));
+            let event = testing::post_raw(body)
+                .header("X-GitHub-Event", kind)
+                .build();
+            let typed = Event::try_from(&event)
+                .unwrap_or_else(|failure| panic!("{}: {failure}", path.display()));
             assert_eq!(typed.kind(), kind);
-            *if matches!(typed, Event::Other(..)) { &mut others } else { &mut typed_ones } += 1;
+            *if matches!(typed, Event::Other(..)) {
+                &mut others
+            } else {
+                &mut typed_ones
+            } += 1;
         }
-        assert!(typed_ones >= 10 && others >= 5, "{typed_ones} typed, {others} others");
+        assert!(
+            typed_ones >= 10 && others >= 5,
+            "{typed_ones} typed, {others} others"
+        );
     }
 
     #[test]
     fn a_push_knows_its_branch() {
         let body = include_str!("../../../tests/fixtures/github/push-1.json");
-        let event = testing::post_raw(body).attribute("event-type", "push").build();
-        let Ok(Event::Push(push)) = Event::from_event(event) else { panic!("this is a push") };
-        assert_eq!((push.branch(), push.tag(), push.commits.len()), (Some("master"), None, 1));
+        let event = testing::post_raw(body)
+            .attribute("event-type", "push")
+            .build();
+        let Ok(Event::Push(push)) = Event::from_event(event) else {
+            panic!("this is a push")
+        };
+        assert_eq!(
+            (push.branch(), push.tag(), push.commits.len()),
+            (Some("master"), None, 1)
+        );
         assert_eq!(push.commits[0].added, ["README.md"]);
     }
 
     #[test]
     fn a_form_holds_the_same() {
         let form = "payload=%7B%22zen%22%3A%22Keep+it+logically+awesome.%22%2C%22hook_id%22%3A7%7D";
-        let event = testing::post_raw(form).header("Content-Type", "application/x-www-form-urlencoded");
+        let event =
+            testing::post_raw(form).header("Content-Type", "application/x-www-form-urlencoded");
         let event = event.header("X-GitHub-Event", "ping").build();
         assert!(matches!(Event::from_event(event), Ok(Event::Ping(ping)) if ping.hook_id == 7));
     }
 
     #[test]
     fn what_is_none_of_githubs_is_rejected() {
-        assert!(matches!(Event::from_event(testing::event(serde_json::json!({}))), Err(Failure::Reject(_))));
-        let event = testing::post(serde_json::json!({ "ref": 1 })).header("x-github-event", "push").build();
+        assert!(matches!(
+            Event::from_event(testing::event(serde_json::json!({}))),
+            Err(Failure::Reject(_))
+        ));
+        let event = testing::post(serde_json::json!({ "ref": 1 }))
+            .header("x-github-event", "push")
+            .build();
         assert!(matches!(Event::from_event(event), Err(Failure::Reject(_))));
     }
 }

@@ -184,9 +184,18 @@ mod tests {
             "id": 31, "ref": "main", "tag": false, "sha": "1", "status": "success" } });
         let typed = |body: Value| Event::from_event(testing::event(body)).unwrap();
         assert!(matches!(typed(push), Event::Push(push) if push.commits.len() == 1));
-        assert!(matches!(typed(change), Event::MergeRequest(change) if change.object_attributes.iid == 3));
-        assert!(matches!(typed(pipeline), Event::Pipeline(pipeline) if pipeline.object_attributes.status == "success"));
-        assert!(matches!(typed(json!({ "object_kind": "note" })), Event::Other(kind, _) if kind == "note"));
-        assert!(matches!(Event::from_event(testing::event(json!({}))), Err(Failure::Reject(_))));
+        assert!(
+            matches!(typed(change), Event::MergeRequest(change) if change.object_attributes.iid == 3)
+        );
+        assert!(
+            matches!(typed(pipeline), Event::Pipeline(pipeline) if pipeline.object_attributes.status == "success")
+        );
+        assert!(
+            matches!(typed(json!({ "object_kind": "note" })), Event::Other(kind, _) if kind == "note")
+        );
+        assert!(matches!(
+            Event::from_event(testing::event(json!({}))),
+            Err(Failure::Reject(_))
+        ));
     }
 }

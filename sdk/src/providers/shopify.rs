@@ -78,10 +78,18 @@ mod tests {
             "created_at": "2021-12-31T19:00:00-05:00", "currency": "USD", "total_price": "388.00", "test": true,
             "financial_status": "voided", "fulfillment_status": null,
             "line_items": [{ "title": "Big Brown Bear Boots", "quantity": 1, "price": "74.99", "sku": null }] });
-        let event = testing::post(order).header("X-Shopify-Shop-Domain", "bears.myshopify.com").build();
+        let event = testing::post(order)
+            .header("X-Shopify-Shop-Domain", "bears.myshopify.com")
+            .build();
         assert_eq!(shop(&event), Some("bears.myshopify.com"));
         let order = Order::from_event(event).unwrap();
-        assert_eq!((order.line_items[0].price.as_str(), order.customer), ("74.99", None));
-        assert!(matches!(Order::from_event(testing::event(json!({ "id": 1 }))), Err(Failure::Reject(_))));
+        assert_eq!(
+            (order.line_items[0].price.as_str(), order.customer),
+            ("74.99", None)
+        );
+        assert!(matches!(
+            Order::from_event(testing::event(json!({ "id": 1 }))),
+            Err(Failure::Reject(_))
+        ));
     }
 }

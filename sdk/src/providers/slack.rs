@@ -91,8 +91,9 @@ impl FromEvent for Interaction {
             payload: String,
         }
         let Form { payload } = event.form()?;
-        serde_json::from_str(&payload)
-            .map_err(|error| Failure::reject(format!("the form's `payload` is no interaction: {error}")))
+        serde_json::from_str(&payload).map_err(|error| {
+            Failure::reject(format!("the form's `payload` is no interaction: {error}"))
+        })
     }
 }
 
@@ -107,8 +108,14 @@ mod tests {
         let form = "token=t&team_id=T1DC2JH3J&channel_id=G8PSS9T3V&user_id=U2CERLKJA&command=%2Fdeploy&text=site+now%21\
                     &response_url=https%3A%2F%2Fhooks.slack.com%2Fcommands%2FT1&trigger_id=39.47&enterprise_id=";
         let command = Command::from_event(testing::post_raw(form).build()).unwrap();
-        assert_eq!((command.command.as_str(), command.text.as_str()), ("/deploy", "site now!"));
-        assert!(matches!(Command::from_event(testing::post_raw("a=b").build()), Err(Failure::Reject(_))));
+        assert_eq!(
+            (command.command.as_str(), command.text.as_str()),
+            ("/deploy", "site now!")
+        );
+        assert!(matches!(
+            Command::from_event(testing::post_raw("a=b").build()),
+            Err(Failure::Reject(_))
+        ));
     }
 
     #[test]
@@ -117,11 +124,16 @@ mod tests {
             "event_time": 1_769_847_330, "event": { "type": "app_mention", "text": "hi" } });
         let callback = Callback::from_event(testing::event(callback)).unwrap();
         assert_eq!(callback.event["type"], "app_mention");
-        let limited =
-            json!({ "type": "app_rate_limited", "team_id": "T1", "api_app_id": "A1", "minute_rate_limited": 1 });
-        assert_eq!(Callback::from_event(testing::event(limited)).unwrap().event, Value::Null);
+        let limited = json!({ "type": "app_rate_limited", "team_id": "T1", "api_app_id": "A1", "minute_rate_limited": 1 });
+        assert_eq!(
+            Callback::from_event(testing::event(limited)).unwrap().event,
+            Value::Null
+        );
         let form = "payload=%7B%22type%22%3A%22block_actions%22%2C%22user%22%3A%7B%22id%22%3A%22U1%22%7D%2C%22actions%22%3A%5B%7B%7D%5D%7D";
         let interaction = Interaction::from_event(testing::post_raw(form).build()).unwrap();
-        assert_eq!((interaction.user.id.as_str(), interaction.actions.len()), ("U1", 1));
+        assert_eq!(
+            (interaction.user.id.as_str(), interaction.actions.len()),
+            ("U1", 1)
+        );
     }
 }

@@ -37,8 +37,12 @@ pub struct About {
 impl Event {
     /// What it is about, as a type of yours.
     pub fn object<T: DeserializeOwned>(&self) -> Result<T, Failure> {
-        T::deserialize(&self.data.object)
-            .map_err(|error| Failure::reject(format!("the object of {} is not the one expected: {error}", self.r#type)))
+        T::deserialize(&self.data.object).map_err(|error| {
+            Failure::reject(format!(
+                "the object of {} is not the one expected: {error}",
+                self.r#type
+            ))
+        })
     }
 }
 
@@ -67,8 +71,17 @@ mod tests {
             "data": { "object": { "id": "in_1", "object": "invoice", "amount_paid": 999 } },
         })));
         let event = event.unwrap();
-        assert_eq!((event.r#type.as_str(), event.account.as_deref()), ("invoice.paid", None));
-        assert_eq!(event.object(), Ok(Invoice { id: "in_1".into(), amount_paid: 999 }));
+        assert_eq!(
+            (event.r#type.as_str(), event.account.as_deref()),
+            ("invoice.paid", None)
+        );
+        assert_eq!(
+            event.object(),
+            Ok(Invoice {
+                id: "in_1".into(),
+                amount_paid: 999
+            })
+        );
         assert!(matches!(event.object::<Vec<u8>>(), Err(Failure::Reject(_))));
     }
 }

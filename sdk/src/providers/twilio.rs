@@ -39,7 +39,10 @@ mod tests {
     fn a_message_is_a_form() {
         let form = "MessageSid=SM1&SmsSid=SM1&AccountSid=AC1&From=%2B14158675309&To=%2B18005551212&Body=Ahoy+%E2%9C%93&NumMedia=0";
         let message = Message::from_event(testing::post_raw(form).build()).unwrap();
-        assert_eq!((message.from.as_str(), message.body.as_deref()), ("+14158675309", Some("Ahoy ✓")));
+        assert_eq!(
+            (message.from.as_str(), message.body.as_deref()),
+            ("+14158675309", Some("Ahoy ✓"))
+        );
         assert_eq!(message.message_status, None);
     }
 }

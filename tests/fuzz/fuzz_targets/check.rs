@@ -11,7 +11,9 @@ use std::time::{Duration, UNIX_EPOCH};
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use landfall_model::{ConfigValue, Secret, VerifySpec};
-use landfall_verify::{Checked, Given, Keys, NoDocuments, Packs, Unverified, Verifier, check, feed, pack_names};
+use landfall_verify::{
+    Checked, Given, Keys, NoDocuments, Packs, Unverified, Verifier, check, feed, pack_names,
+};
 use libfuzzer_sys::fuzz_target;
 
 /// Long and odd enough that nothing finds it by chance; valid as text, hex, base64 and `user:password` it need not be.
@@ -20,12 +22,30 @@ const SECRET: &str = "5d1c0f7b9a3e4c2d8f6b1a0e9d7c5b3a1f2e4d6c8b0a9f7e5d3c1b2a4f
 fn verifiers() -> &'static Vec<Verifier> {
     static VERIFIERS: OnceLock<Vec<Verifier>> = OnceLock::new();
     VERIFIERS.get_or_init(|| {
-        let names = ["app_key", "audience", "callback_url", "notification_url", "public_key", "recipient_client_id"];
-        let more = ["service_account", "webhook_id", "webhook_url", "key_url", "client_id"];
-        let config =
-            names.iter().chain(&more).map(|name| (name.to_string(), ConfigValue::One("https://a.example".into())));
-        let config: std::collections::BTreeMap<_, _> =
-            config.chain([("topic_arns".to_owned(), ConfigValue::One("*".into()))]).collect();
+        let names = [
+            "app_key",
+            "audience",
+            "callback_url",
+            "notification_url",
+            "public_key",
+            "recipient_client_id",
+        ];
+        let more = [
+            "service_account",
+            "webhook_id",
+            "webhook_url",
+            "key_url",
+            "client_id",
+        ];
+        let config = names.iter().chain(&more).map(|name| {
+            (
+                name.to_string(),
+                ConfigValue::One("https://a.example".into()),
+            )
+        });
+        let config: std::collections::BTreeMap<_, _> = config
+            .chain([("topic_arns".to_owned(), ConfigValue::One("*".into()))])
+            .collect();
         let build = |name: &str| {
             let spec = VerifySpec {
                 provider: Some(name.into()),
@@ -41,19 +61,36 @@ fn verifiers() -> &'static Vec<Verifier> {
 }
 
 fuzz_target!(|data: &[u8]| {
-    let [pack, method, size, rest @ ..] = data else { return };
+    let [pack, method, size, rest @ ..] = data else {
+        return;
+    };
     let verifiers = verifiers();
     let verifier = &verifiers[*pack as usize % verifiers.len()];
-    let Some(request) = request(*method, rest) else { return };
+    let Some(request) = request(*method, rest) else {
+        return;
+    };
     let keys = Keys::new([(verifier.key_form(), Ok(Secret::new(SECRET)))]);
     let now = Some(UNIX_EPOCH + Duration::from_secs(1_760_000_000));
-    let given = Given { keys: &keys, documents: &NoDocuments, now };
+    let given = Given {
+        keys: &keys,
+        documents: &NoDocuments,
+        now,
+    };
     let whole = check(verifier, request.clone(), &given, None);
-    assert!(!matches!(whole, Ok(Checked::Verified(_))), "let in without the secret: {request:?}");
-    let head = Unverified { body: Bytes::new(), ..request.clone() };
+    assert!(
+        !matches!(whole, Ok(Checked::Verified(_))),
+        "let in without the secret: {request:?}"
+    );
+    let head = Unverified {
+        body: Bytes::new(),
+        ..request.clone()
+    };
     let mut feeding = feed(verifier, &head, &keys);
     if let Some(feeding) = &mut feeding {
-        request.body.chunks(usize::from(*size).max(1)).for_each(|piece| feeding.update(&Bytes::copy_from_slice(piece)));
+        request
+            .body
+            .chunks(usize::from(*size).max(1))
+            .for_each(|piece| feeding.update(&Bytes::copy_from_slice(piece)));
     }
     let fed = check(verifier, request, &given, feeding);
     let word = |checked: &Result<Checked, landfall_verify::Refusal>| match checked {
@@ -81,7 +118,10 @@ fn request(method: u8, rest: &[u8]) -> Option<Unverified> {
         match &line[..colon] {
             b"?" => query = Some(String::from_utf8(value.to_vec()).ok()?),
             b"/" => path = format!("/{}", String::from_utf8(value.to_vec()).ok()?),
-            name => drop(headers.append(HeaderName::from_bytes(name).ok()?, HeaderValue::from_bytes(value).ok()?)),
+            name => drop(headers.append(
+                HeaderName::from_bytes(name).ok()?,
+                HeaderValue::from_bytes(value).ok()?,
+            )),
         }
     }
     let method = methods[usize::from(method) % methods.len()].clone();

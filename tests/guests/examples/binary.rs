@@ -6,5 +6,7 @@ use landfall_sdk::{Event, Failure, Json, Payload, handler, json};
 #[handler]
 fn on_event(event: Event) -> Result<Json<Value>, Failure> {
     let binary = matches!(event.body, Payload::Binary(_));
-    Ok(Json(json!({ "binary": binary, "length": event.bytes().len() })))
+    Ok(Json(
+        json!({ "binary": binary, "length": event.bytes().len() }),
+    ))
 }

@@ -5,6 +5,8 @@ use landfall_sdk::{Event, Failure, emit, handler, settings};
 #[handler]
 fn on_event(event: Event) -> Result<(), Failure> {
     let next = settings::get("next").ok_or_else(|| Failure::reject("no next"))?;
-    emit::to(next).body(event.text().unwrap_or_default()).send()?;
+    emit::to(next)
+        .body(event.text().unwrap_or_default())
+        .send()?;
     Ok(())
 }

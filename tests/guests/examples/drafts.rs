@@ -81,14 +81,19 @@ async fn main(request: Request<Body>) -> Result<Response<Body>, Error> {
         "many" => many(),
         does => match does.strip_prefix("key=") {
             Some(length) => long_key(length.parse()?),
-            None => format!("{method} {}", uri.path_and_query().map_or("", |path| path.as_str())),
+            None => format!(
+                "{method} {}",
+                uri.path_and_query().map_or("", |path| path.as_str())
+            ),
         },
     };
     Ok(Response::new(text.into()))
 }
 
 fn environment() -> String {
-    let mut all: Vec<String> = std::env::vars().map(|(name, value)| format!("{name}={value}")).collect();
+    let mut all: Vec<String> = std::env::vars()
+        .map(|(name, value)| format!("{name}={value}"))
+        .collect();
     all.sort();
     for variable in &all {
         println!("{variable}");
@@ -102,7 +107,12 @@ fn settings() -> String {
     use settings::wasi::config::store;
     let mut all = store::get_all().unwrap();
     all.sort();
-    format!("{:?} {:?} {:?} {all:?}", store::get("text"), runtime::get("list"), store::get("missing"))
+    format!(
+        "{:?} {:?} {:?} {all:?}",
+        store::get("text"),
+        runtime::get("list"),
+        store::get("missing")
+    )
 }
 
 fn logs() -> String {
@@ -120,28 +130,46 @@ fn keeps() -> String {
     bucket.set("a", b"1").unwrap();
     other.set("a", &[0xff]).unwrap();
     let sum = atomics::increment(&bucket, "count", 5).unwrap();
-    batch::set_many(&bucket, &[("b".into(), b"2".to_vec()), ("c".into(), b"3".to_vec())]).unwrap();
+    batch::set_many(
+        &bucket,
+        &[("b".into(), b"2".to_vec()), ("c".into(), b"3".to_vec())],
+    )
+    .unwrap();
     batch::delete_many(&bucket, &["c".into()]).unwrap();
     let many = batch::get_many(&bucket, &["a".into(), "c".into()]).unwrap();
     let (there, gone) = (bucket.exists("b").unwrap(), bucket.exists("c").unwrap());
     let keys = other.list_keys(None).unwrap();
     let rest = bucket.list_keys(Some(1)).unwrap();
-    format!("{sum} {many:?} {there} {gone} {:?} {:?} {:?}", other.get("a"), keys.keys, rest.keys)
+    format!(
+        "{sum} {many:?} {there} {gone} {:?} {:?} {:?}",
+        other.get("a"),
+        keys.keys,
+        rest.keys
+    )
 }
 
 fn keeps2() -> String {
     use draft2::{atomics, batch, store};
     let bucket = store::open("default").unwrap();
-    let before = bucket.get("a").unwrap().map(|value| String::from_utf8(value).unwrap());
+    let before = bucket
+        .get("a")
+        .unwrap()
+        .map(|value| String::from_utf8(value).unwrap());
     let sum = atomics::increment(&bucket, "count", -2).unwrap();
     let cas = atomics::Cas::new(&bucket, "a").unwrap();
     bucket.set("a", b"changed").unwrap();
-    let Err(atomics::CasError::CasFailed(cas)) = atomics::swap(cas, b"lost") else { panic!("swapped") };
+    let Err(atomics::CasError::CasFailed(cas)) = atomics::swap(cas, b"lost") else {
+        panic!("swapped")
+    };
     let seen = cas.current().unwrap();
     assert!(atomics::swap(cas, b"swapped").is_ok());
     let many = batch::get_many(&bucket, &["a".into(), "nothing".into()]).unwrap();
     let keys = bucket.list_keys(Some("b")).unwrap();
-    format!("{before:?} {sum} {:?} {many:?} {:?}", seen.map(|seen| String::from_utf8(seen).unwrap()), keys.keys)
+    format!(
+        "{before:?} {sum} {:?} {many:?} {:?}",
+        seen.map(|seen| String::from_utf8(seen).unwrap()),
+        keys.keys
+    )
 }
 
 /// Asks for the same value so often that the host would hold more than the attempt may.

@@ -10,7 +10,11 @@ fn on_event(event: Event) -> Result<String, Failure> {
     for line in text.lines() {
         let (hook, body) = line.split_once(' ').unwrap_or((line, ""));
         let emission = emit::to(hook).body(body).header("x-from", "emits");
-        let emission = if let Some(key) = event.header("key") { emission.key(key) } else { emission };
+        let emission = if let Some(key) = event.header("key") {
+            emission.key(key)
+        } else {
+            emission
+        };
         ids.push(emission.send()?);
     }
     if event.query.as_deref() == Some("fail") && event.attempt == 1 {

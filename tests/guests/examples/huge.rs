@@ -4,5 +4,8 @@ use landfall_sdk::{Event, Failure, Payload, Reply, handler};
 
 #[handler]
 fn on_event(_: Event) -> Result<Reply, Failure> {
-    Ok(Reply { body: Payload::Binary(vec![b'x'; 100 << 20]), ..Reply::ok() })
+    Ok(Reply {
+        body: Payload::Binary(vec![b'x'; 100 << 20]),
+        ..Reply::ok()
+    })
 }

@@ -19,7 +19,9 @@ fn on_event(event: Event) -> Result<String, Failure> {
 
 fn step(step: &str) -> Result<String, Failure> {
     if let Some((key, rest)) = step.split_once('?') {
-        let (expected, value) = rest.split_once('=').ok_or_else(|| Failure::reject("no value"))?;
+        let (expected, value) = rest
+            .split_once('=')
+            .ok_or_else(|| Failure::reject("no value"))?;
         let expected = (!expected.is_empty()).then(|| Payload::Text(expected.into()));
         return Ok(kv::compare_and_set(key, expected.as_ref(), value)?.to_string());
     }
@@ -36,7 +38,10 @@ fn step(step: &str) -> Result<String, Failure> {
     }
     if let Some(key) = step.strip_suffix('~') {
         let present = kv::get(key)?;
-        let number: u32 = present.as_ref().and_then(Payload::as_text).map_or(Ok(0), str::parse)?;
+        let number: u32 = present
+            .as_ref()
+            .and_then(Payload::as_text)
+            .map_or(Ok(0), str::parse)?;
         std::thread::sleep(std::time::Duration::from_millis(2));
         return match kv::compare_and_set(key, present.as_ref(), (number + 1).to_string())? {
             true => Ok("one more".into()),

@@ -6,8 +6,8 @@
 use wasip2::exports::http::incoming_handler::Guest;
 use wasip2::http::outgoing_handler;
 use wasip2::http::types::{
-    Fields, IncomingBody, IncomingRequest, Method, OutgoingBody, OutgoingRequest, OutgoingResponse, ResponseOutparam,
-    Scheme,
+    Fields, IncomingBody, IncomingRequest, Method, OutgoingBody, OutgoingRequest, OutgoingResponse,
+    ResponseOutparam, Scheme,
 };
 
 struct Plain;
@@ -38,7 +38,10 @@ impl Guest for Plain {
         let body = read(request.consume().expect("once"));
         let header = |name: &str| {
             let values = request.headers().get(name);
-            values.first().map(|value| String::from_utf8_lossy(value).into_owned()).unwrap_or_default()
+            values
+                .first()
+                .map(|value| String::from_utf8_lossy(value).into_owned())
+                .unwrap_or_default()
         };
         let is_post = matches!(request.method(), Method::Post);
         let (event, attempt) = (header("landfall-event").len(), header("landfall-attempt"));
@@ -53,9 +56,13 @@ impl Guest for Plain {
 
 fn answer(out: ResponseOutparam, status: u16, text: &str, later: bool) {
     let headers = Fields::new();
-    headers.set("x-plain", &[b"yes".to_vec()]).expect("a good header");
+    headers
+        .set("x-plain", &[b"yes".to_vec()])
+        .expect("a good header");
     if later {
-        headers.set("retry-after", &[b"9".to_vec()]).expect("a good header");
+        headers
+            .set("retry-after", &[b"9".to_vec()])
+            .expect("a good header");
     }
     let response = OutgoingResponse::new(headers);
     response.set_status_code(status).expect("a good status");
@@ -65,7 +72,9 @@ fn answer(out: ResponseOutparam, status: u16, text: &str, later: bool) {
         let stream = body.write().expect("once");
         // More than one chunk, so that somebody has to read it meanwhile.
         for chunk in text.as_bytes().chunks(4096) {
-            stream.blocking_write_and_flush(chunk).expect("somebody reads");
+            stream
+                .blocking_write_and_flush(chunk)
+                .expect("somebody reads");
         }
     }
     OutgoingBody::finish(body, None).expect("whole");
@@ -76,14 +85,22 @@ fn misbehave(out: ResponseOutparam, does: &str) {
     let headers = Fields::new();
     for name in ["content-length", "connection", "transfer-encoding", "date"] {
         let value = if name == "content-length" { "10" } else { "x" };
-        headers.set(name, &[value.into()]).expect("the host ignores it later");
+        headers
+            .set(name, &[value.into()])
+            .expect("the host ignores it later");
     }
-    let headers = if does == "sets-every-header" { headers } else { Fields::new() };
+    let headers = if does == "sets-every-header" {
+        headers
+    } else {
+        Fields::new()
+    };
     let response = OutgoingResponse::new(headers);
     let body = response.body().expect("once");
     ResponseOutparam::set(out, Ok(response));
     let stream = body.write().expect("once");
-    stream.blocking_write_and_flush(b"0123456789").expect("the host reads");
+    stream
+        .blocking_write_and_flush(b"0123456789")
+        .expect("the host reads");
     match does {
         "sets-every-header" => {
             drop(stream);
@@ -117,7 +134,11 @@ fn upload(url: &str) -> String {
             request.set_method(&Method::Post).expect("a good method");
             let body = request.body().expect("once");
             let stream = body.write().expect("once");
-            (outgoing_handler::handle(request, None).expect("a call begins"), stream, body)
+            (
+                outgoing_handler::handle(request, None).expect("a call begins"),
+                stream,
+                body,
+            )
         })
         .collect();
     let mut taken = 0;
@@ -151,10 +172,16 @@ fn request(url: &str) -> Option<OutgoingRequest> {
     let (scheme, rest) = url.split_once("://").unwrap_or(("http", url));
     let (authority, path) = rest.split_once('/').unwrap_or((rest, ""));
     let request = OutgoingRequest::new(Fields::new());
-    let scheme = if scheme == "https" { Scheme::Https } else { Scheme::Http };
+    let scheme = if scheme == "https" {
+        Scheme::Https
+    } else {
+        Scheme::Http
+    };
     request.set_scheme(Some(&scheme)).expect("a scheme");
     request.set_authority(Some(authority)).ok()?;
-    request.set_path_with_query(Some(&format!("/{path}"))).ok()?;
+    request
+        .set_path_with_query(Some(&format!("/{path}")))
+        .ok()?;
     Some(request)
 }
 
@@ -170,7 +197,10 @@ fn call(url: &str) -> String {
     match future.get() {
         Some(Ok(Ok(response))) => {
             let status = response.status();
-            format!("{status} {}", String::from_utf8_lossy(&read(response.consume().expect("once"))))
+            format!(
+                "{status} {}",
+                String::from_utf8_lossy(&read(response.consume().expect("once")))
+            )
         }
         Some(Ok(Err(code))) => format!("{code:?}"),
         _ => "nothing".into(),

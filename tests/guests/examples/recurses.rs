@@ -10,5 +10,9 @@ fn on_event(event: Event) -> Result<String, Failure> {
 /// What is done with the result keeps this from becoming a loop; it has no locals that live in memory.
 #[inline(never)]
 fn depth(above: u64) -> u64 {
-    if above == u64::MAX { 1 } else { depth(above + 1).wrapping_mul(31) ^ above }
+    if above == u64::MAX {
+        1
+    } else {
+        depth(above + 1).wrapping_mul(31) ^ above
+    }
 }

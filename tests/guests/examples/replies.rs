@@ -7,10 +7,16 @@ fn on_event(event: Event) -> Result<Reply, Failure> {
     if let Some(reason) = event.header("x-fail") {
         return Err(Failure::reject(reason));
     }
-    let status = event.header("x-status").and_then(|text| text.parse().ok()).unwrap_or(200);
+    let status = event
+        .header("x-status")
+        .and_then(|text| text.parse().ok())
+        .unwrap_or(200);
     let mut reply = Reply::new(status);
     if let Some(content_type) = event.header("x-type") {
         reply = reply.with_header("content-type", content_type);
     }
-    Ok(Reply { body: event.body, ..reply })
+    Ok(Reply {
+        body: event.body,
+        ..reply
+    })
 }

@@ -5,5 +5,8 @@ use std::time::Duration;
 
 #[handler]
 fn on_event(_: Event) -> Result<(), Failure> {
-    Err(Failure::retry_after("secret reason", Duration::from_secs(7)))
+    Err(Failure::retry_after(
+        "secret reason",
+        Duration::from_secs(7),
+    ))
 }

@@ -17,8 +17,12 @@ async fn main(request: Request<Body>) -> Result<Response<Body>, Error> {
             .header("content-length", text.len())
             .body(Body::from(text))?;
         let response = Client::new().send(call).await?;
-        return Ok(Response::new(format!("called: {}", response.status()).into()));
+        return Ok(Response::new(
+            format!("called: {}", response.status()).into(),
+        ));
     }
     let length = text.len();
-    Ok(Response::builder().header("content-length", length).body(text.into())?)
+    Ok(Response::builder()
+        .header("content-length", length)
+        .body(text.into())?)
 }

@@ -9,6 +9,12 @@ use axum::routing::{get, post};
 fn main() -> Router {
     Router::new()
         .route("/", get(|| async { Html("<p>routes</p>") }))
-        .route("/{name}", post(|Path(name): Path<String>, body: String| async move { format!("{name}: {body}") }))
-        .route("/{name}/items", post(|Path(name): Path<String>| async move { format!("items of {name}") }))
+        .route(
+            "/{name}",
+            post(|Path(name): Path<String>, body: String| async move { format!("{name}: {body}") }),
+        )
+        .route(
+            "/{name}/items",
+            post(|Path(name): Path<String>| async move { format!("items of {name}") }),
+        )
 }

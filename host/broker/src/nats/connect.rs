@@ -13,7 +13,10 @@ const RECONNECT_MAX: Duration = Duration::from_secs(4);
 
 /// A server that is away is tried again for ever; one that does not let us in is a mistake of the settings.
 /// With why the first try failed.
-pub async fn connect(servers: &str, changed: &watch::Sender<()>) -> Result<(Client, Option<String>), String> {
+pub async fn connect(
+    servers: &str,
+    changed: &watch::Sender<()>,
+) -> Result<(Client, Option<String>), String> {
     let (first, addresses) = options(servers, changed.clone())?;
     let error = match first.connect(addresses).await {
         Ok(client) => return Ok((client, None)),
@@ -21,18 +24,31 @@ pub async fn connect(servers: &str, changed: &watch::Sender<()>) -> Result<(Clie
     };
     let why = format!("the queue cannot be reached: {error}");
     // Whatever else is wrong may be the line's fault.
-    if matches!(error.kind(), ConnectErrorKind::Authentication | ConnectErrorKind::AuthorizationViolation) {
+    if matches!(
+        error.kind(),
+        ConnectErrorKind::Authentication | ConnectErrorKind::AuthorizationViolation
+    ) {
         return Err(why);
     }
     tracing::error!("{why}");
     let (later, addresses) = options(servers, changed.clone())?;
-    let client = later.retry_on_initial_connect().connect(addresses).await.map_err(|error| error.to_string())?;
+    let client = later
+        .retry_on_initial_connect()
+        .connect(addresses)
+        .await
+        .map_err(|error| error.to_string())?;
     Ok((client, Some(why)))
 }
 
-fn options(servers: &str, changed: watch::Sender<()>) -> Result<(ConnectOptions, Vec<ServerAddr>), String> {
+fn options(
+    servers: &str,
+    changed: watch::Sender<()>,
+) -> Result<(ConnectOptions, Vec<ServerAddr>), String> {
     // No error repeats the URL: it may hold a password.
-    let wrong = || "queue.url is nats://USER:${env:PASSWORD}@HOST:4222, more of them separated by commas".to_owned();
+    let wrong = || {
+        "queue.url is nats://USER:${env:PASSWORD}@HOST:4222, more of them separated by commas"
+            .to_owned()
+    };
     let mut options = ConnectOptions::new()
         .name("landfall")
         .event_callback(move |_| {
@@ -60,8 +76,15 @@ fn options(servers: &str, changed: watch::Sender<()>) -> Result<(ConnectOptions,
                 return Err("the servers in queue.url are let in by one user and password, and these differ".into());
             }
         }
-        url.set_username("").and_then(|()| url.set_password(None)).map_err(|()| wrong())?;
-        addresses.push(url.as_str().trim_end_matches('/').parse().map_err(|_| wrong())?);
+        url.set_username("")
+            .and_then(|()| url.set_password(None))
+            .map_err(|()| wrong())?;
+        addresses.push(
+            url.as_str()
+                .trim_end_matches('/')
+                .parse()
+                .map_err(|_| wrong())?,
+        );
     }
     options = match known {
         None => options,

@@ -93,9 +93,14 @@ impl Nats {
         match tokio::time::timeout(ANSWER_WITHIN, nats.prepare()).await {
             Ok(Err(Unfit::Wrong(why))) => return Err(why),
             Ok(Err(Unfit::Away(why))) => {
-                tracing::error!(why, "the queue cannot be reached: events are refused until it is")
+                tracing::error!(
+                    why,
+                    "the queue cannot be reached: events are refused until it is"
+                )
             }
-            Err(_) => tracing::error!("the queue cannot be reached: events are refused until it is"),
+            Err(_) => {
+                tracing::error!("the queue cannot be reached: events are refused until it is")
+            }
             Ok(Ok(())) => {}
         }
         Ok(nats)
@@ -109,7 +114,8 @@ impl Nats {
 
     /// Whether the streams are there, as far as is known.
     pub fn is_there(&self) -> bool {
-        let is_connected = self.client.connection_state() == async_nats::connection::State::Connected;
+        let is_connected =
+            self.client.connection_state() == async_nats::connection::State::Connected;
         is_connected && self.is_prepared.load(Ordering::Relaxed)
     }
 
@@ -136,19 +142,37 @@ impl Nats {
     /// False: it had it already.
     pub async fn publish(&self, parcel: &Parcel, bytes: Vec<u8>) -> Result<bool, LedgerError> {
         if !self.is_there() {
-            return Err(LedgerError::QueueAway("there is no connection to NATS, or its stream is not there".into()));
+            return Err(LedgerError::QueueAway(
+                "there is no connection to NATS, or its stream is not there".into(),
+            ));
         }
-        let subject = format!("{}.{}", self.spec.stream, subject(parcel.hook(), parcel.new.order_key.as_deref()));
-        self.send(subject, &parcel.key(DUPLICATES), HeaderMap::new(), bytes).await
+        let subject = format!(
+            "{}.{}",
+            self.spec.stream,
+            subject(parcel.hook(), parcel.new.order_key.as_deref())
+        );
+        self.send(subject, &parcel.key(DUPLICATES), HeaderMap::new(), bytes)
+            .await
     }
 
     /// Sends a later try as a new message, with its number. False: the old one has to come again, or an order would be spoilt.
-    pub async fn send_later(&self, parcel: &Parcel, pause: Duration, number: u32) -> Result<bool, LedgerError> {
+    pub async fn send_later(
+        &self,
+        parcel: &Parcel,
+        pause: Duration,
+        number: u32,
+    ) -> Result<bool, LedgerError> {
         if number == parcel.number || parcel.new.order_key.is_some() {
             return Ok(false);
         }
-        let later = Parcel { number, due: Some(Clock::System.now() + pause), ..parcel.clone() };
-        self.publish(&later, later.bytes(&self.seal)?).await.map(|_| true)
+        let later = Parcel {
+            number,
+            due: Some(Clock::System.now() + pause),
+            ..parcel.clone()
+        };
+        self.publish(&later, later.bytes(&self.seal)?)
+            .await
+            .map(|_| true)
     }
 
     pub async fn bury(&self, parcel: &Parcel, why: &str) -> Result<(), LedgerError> {
@@ -157,7 +181,9 @@ impl Nats {
         let subject = format!("{}-dead.{}", self.spec.stream, parcel.hook());
         // Each message of it that is still out comes to its end here.
         let id = format!("dead-{}", parcel.new.stored.event().id);
-        self.send(subject, &id, headers, parcel.bytes(&self.seal)?).await.map(drop)
+        self.send(subject, &id, headers, parcel.bytes(&self.seal)?)
+            .await
+            .map(drop)
     }
 
     async fn send(
@@ -168,7 +194,12 @@ impl Nats {
         bytes: Vec<u8>,
     ) -> Result<bool, LedgerError> {
         headers.insert("Nats-Msg-Id", id);
-        let kept = async { self.context.publish_with_headers(subject, headers, bytes.into()).await?.await };
+        let kept = async {
+            self.context
+                .publish_with_headers(subject, headers, bytes.into())
+                .await?
+                .await
+        };
         match tokio::time::timeout(PUBLISH_WITHIN, kept).await {
             Ok(Ok(kept)) => Ok(!kept.duplicate),
             Ok(Err(error)) => {
@@ -178,7 +209,10 @@ impl Nats {
                 }
                 Err(LedgerError::QueueAway(error.to_string()))
             }
-            Err(_) => Err(LedgerError::QueueAway(format!("no answer within {} s", PUBLISH_WITHIN.as_secs()))),
+            Err(_) => Err(LedgerError::QueueAway(format!(
+                "no answer within {} s",
+                PUBLISH_WITHIN.as_secs()
+            ))),
         }
     }
 
@@ -186,10 +220,16 @@ impl Nats {
     pub async fn tell(&self, answer_to: &str, answer: Vec<u8>) {
         match self.seal.answer(answer) {
             Ok(answer) if answer.len() < self.most() => {
-                self.client.publish(answer_to.to_owned(), answer.into()).await.ok();
+                self.client
+                    .publish(answer_to.to_owned(), answer.into())
+                    .await
+                    .ok();
             }
             Ok(_) => {}
-            Err(why) => tracing::warn!(why, "the reply cannot be sent to the node that holds the caller's connection"),
+            Err(why) => tracing::warn!(
+                why,
+                "the reply cannot be sent to the node that holds the caller's connection"
+            ),
         }
     }
 
@@ -199,7 +239,9 @@ impl Nats {
             while let Some(answer) = answers.next().await {
                 match self.seal.open_answer(&answer.payload) {
                     Some(answer) => heard(answer),
-                    None => tracing::debug!("a reply of another node has no MAC of queue.key: it is not used"),
+                    None => tracing::debug!(
+                        "a reply of another node has no MAC of queue.key: it is not used"
+                    ),
                 }
             }
             tokio::time::sleep(LOOK_EVERY).await;
@@ -209,9 +251,17 @@ impl Nats {
     /// Makes or checks both streams.
     async fn prepare(&self) -> Result<(), Unfit> {
         let name = &self.spec.stream;
-        let storage = if self.spec.in_memory { StorageType::Memory } else { StorageType::File };
-        let common =
-            Config { storage, num_replicas: self.spec.replicas, duplicate_window: DUPLICATES, ..Config::default() };
+        let storage = if self.spec.in_memory {
+            StorageType::Memory
+        } else {
+            StorageType::File
+        };
+        let common = Config {
+            storage,
+            num_replicas: self.spec.replicas,
+            duplicate_window: DUPLICATES,
+            ..Config::default()
+        };
         let events = Config {
             name: name.clone(),
             subjects: vec![format!("{name}.*.*")],
@@ -229,7 +279,8 @@ impl Nats {
         for wanted in [events, dead] {
             let made = self.context.get_or_create_stream(wanted.clone()).await;
             let made = made.map_err(|error| cannot_make(&wanted.name, &error))?;
-            unfit(&wanted, &made.cached_info().config).map_or(Ok(()), |why| Err(Unfit::Wrong(why)))?;
+            unfit(&wanted, &made.cached_info().config)
+                .map_or(Ok(()), |why| Err(Unfit::Wrong(why)))?;
         }
         self.is_prepared.store(true, Ordering::Relaxed);
         Ok(())
@@ -253,15 +304,30 @@ impl Nats {
 
     fn pull_new(&self, taker: &Arc<dyn Taker>) {
         let hooks = taker.hooks();
-        let mut pulled = self.pulled.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        let mut pulled = self
+            .pulled
+            .lock()
+            .unwrap_or_else(|poisoned| poisoned.into_inner());
         pulled.retain(|_, puller| !puller.is_finished());
         for hook in hooks {
             pulled.entry(hook).or_insert_with_key(|hook| {
-                let (context, stream, taker) = (self.context.clone(), self.spec.stream.clone(), taker.clone());
+                let (context, stream, taker) = (
+                    self.context.clone(),
+                    self.spec.stream.clone(),
+                    taker.clone(),
+                );
                 let is_ordered = taker.room(hook).is_some_and(|(_, is_ordered)| is_ordered);
                 let (hook, connections) = (hook.clone(), self.connections.clone());
                 let seal = self.seal.clone();
-                let pulled = Pulled { context, stream, hook, is_ordered, taker, connections, seal };
+                let pulled = Pulled {
+                    context,
+                    stream,
+                    hook,
+                    is_ordered,
+                    taker,
+                    connections,
+                    seal,
+                };
                 tokio::spawn(async move { pulled.pull_all().await })
             });
         }
@@ -272,7 +338,11 @@ impl Nats {
         let name = &self.spec.stream;
         let stream = match self.context.get_stream(name).await {
             Ok(stream) => stream,
-            Err(error) => return vec![format!("NATS JetStream: stream {name} cannot be asked: {error}")],
+            Err(error) => {
+                return vec![format!(
+                    "NATS JetStream: stream {name} cannot be asked: {error}"
+                )];
+            }
         };
         let info = stream.cached_info();
         let storage = match info.config.storage {
@@ -280,8 +350,9 @@ impl Nats {
             StorageType::Memory => "in memory: what is accepted does not outlive the server",
         };
         let (replicas, waiting) = (info.config.num_replicas, info.state.messages);
-        let mut facts =
-            vec![format!("NATS JetStream: stream {name}, replicas {replicas}, {storage}, {waiting} events wait")];
+        let mut facts = vec![format!(
+            "NATS JetStream: stream {name}, replicas {replicas}, {storage}, {waiting} events wait"
+        )];
         facts.push(match self.sync().await {
             Ok(true) => "the server syncs every write: what is accepted survives power loss".into(),
             Ok(false) if replicas > 1 => format!(
@@ -300,7 +371,9 @@ impl Nats {
             return Err("name its monitoring address in queue.monitor".into());
         };
         let url = format!("{}/varz", url.trim_end_matches('/'));
-        let (status, body) = super::rest::get(client, &url).await.map_err(|error| error.to_string())?;
+        let (status, body) = super::rest::get(client, &url)
+            .await
+            .map_err(|error| error.to_string())?;
         let config = &body["jetstream"]["config"];
         match (status, config.is_object()) {
             (200, true) => Ok(config["sync_always"].as_bool().unwrap_or(false)),
@@ -332,8 +405,11 @@ fn cannot_make(stream: &str, error: &jetstream::context::CreateStreamError) -> U
 /// What makes a stream that is there already unusable.
 fn unfit(wanted: &Config, found: &Config) -> Option<String> {
     let name = &wanted.name;
-    let told =
-        |what: &str| Some(format!("stream {name} of the queue {what}: change it, or name another one in queue.stream"));
+    let told = |what: &str| {
+        Some(format!(
+            "stream {name} of the queue {what}: change it, or name another one in queue.stream"
+        ))
+    };
     if found.retention != wanted.retention {
         return told(
             "does not have the retention policy that it must have (`workqueue` for events, `limits` for the dead)",
@@ -343,7 +419,10 @@ fn unfit(wanted: &Config, found: &Config) -> Option<String> {
         return told("acknowledges nothing, or is sealed");
     }
     if found.subjects != wanted.subjects {
-        return told(&format!("has other subjects than {}", wanted.subjects.join(", ")));
+        return told(&format!(
+            "has other subjects than {}",
+            wanted.subjects.join(", ")
+        ));
     }
     if wanted.retention == RetentionPolicy::WorkQueue {
         if found.discard != DiscardPolicy::New {
@@ -355,7 +434,9 @@ fn unfit(wanted: &Config, found: &Config) -> Option<String> {
     }
     if found.storage != wanted.storage || found.num_replicas != wanted.num_replicas {
         let found = (found.storage, found.num_replicas);
-        return told(&format!("has storage and replicas {found:?}, and not those of the settings"));
+        return told(&format!(
+            "has storage and replicas {found:?}, and not those of the settings"
+        ));
     }
     None
 }
@@ -370,7 +451,11 @@ impl Handle {
 
     /// Again after the pause.
     pub async fn again(&self, pause: Duration) -> Result<(), LedgerError> {
-        told(self.0.ack_with(AckKind::Nak((!pause.is_zero()).then_some(pause)))).await
+        told(
+            self.0
+                .ack_with(AckKind::Nak((!pause.is_zero()).then_some(pause))),
+        )
+        .await
     }
 
     /// Another while.
@@ -379,7 +464,9 @@ impl Handle {
     }
 }
 
-async fn told(told: impl Future<Output = Result<(), async_nats::Error>>) -> Result<(), LedgerError> {
+async fn told(
+    told: impl Future<Output = Result<(), async_nats::Error>>,
+) -> Result<(), LedgerError> {
     match tokio::time::timeout(PUBLISH_WITHIN, told).await {
         Ok(told) => told.map_err(|error| LedgerError::QueueAway(error.to_string())),
         Err(_) => Err(LedgerError::QueueAway("no answer in time".into())),

@@ -103,20 +103,39 @@ impl Pulled {
         let mut subjects = stream.info_with_subjects(format!("{before}*")).await.ok()?;
         let mut left = Vec::new();
         while let Some(Ok((subject, _))) = subjects.next().await {
-            left.extend(subject.strip_prefix(&before).filter(|part| *part != "all").map(str::to_owned));
+            left.extend(
+                subject
+                    .strip_prefix(&before)
+                    .filter(|part| *part != "all")
+                    .map(str::to_owned),
+            );
         }
         Some(left)
     }
 
     fn complain(&self, why: String) {
-        tracing::warn!(hook = &*self.hook, why, "events cannot be fetched from the queue");
+        tracing::warn!(
+            hook = &*self.hook,
+            why,
+            "events cannot be fetched from the queue"
+        );
     }
 
     /// Hands over what comes within a while, or until there is another connection.
-    async fn pull(&self, consumer: &PullConsumer, room: usize, within: Duration) -> Result<(), String> {
+    async fn pull(
+        &self,
+        consumer: &PullConsumer,
+        room: usize,
+        within: Duration,
+    ) -> Result<(), String> {
         let mut connections = self.connections.clone();
         connections.mark_unchanged();
-        let batch = consumer.batch().max_messages(room).expires(within).messages().await;
+        let batch = consumer
+            .batch()
+            .max_messages(room)
+            .expires(within)
+            .messages()
+            .await;
         let mut batch = batch.map_err(|error| error.to_string())?;
         loop {
             let message = tokio::select! {
@@ -124,7 +143,9 @@ impl Pulled {
                 message = batch.next() => message,
                 _ = connections.changed() => return Ok(()),
             };
-            let Some(message) = message else { return Ok(()) };
+            let Some(message) = message else {
+                return Ok(());
+            };
             self.take(message.map_err(|error| error.to_string())?).await;
         }
     }
@@ -134,7 +155,11 @@ impl Pulled {
         let unopened = match Parcel::open(&message.payload, &self.seal, Some(&self.hook)) {
             Ok(parcel) => return self.taker.take(parcel, broker::Handle::Nats(Handle(acker))),
             Err(Unopened::Later(why)) => {
-                tracing::error!(why, hook = &*self.hook, "a message of the queue cannot be verified yet");
+                tracing::error!(
+                    why,
+                    hook = &*self.hook,
+                    "a message of the queue cannot be verified yet"
+                );
                 acker.ack_with(AckKind::Nak(Some(LATER_AGAIN))).await.ok();
                 return;
             }
@@ -143,17 +168,33 @@ impl Pulled {
         self.taker.refuse(&unopened, &message.subject);
         // Nothing is let go of that nobody has.
         let (_, why) = unopened.parts();
-        match bury_raw(&self.context, &self.stream, &self.hook, why, message.payload.clone()).await {
+        match bury_raw(
+            &self.context,
+            &self.stream,
+            &self.hook,
+            why,
+            message.payload.clone(),
+        )
+        .await
+        {
             Ok(()) => drop(acker.ack_with(AckKind::Term).await),
             Err(why) => {
-                tracing::error!(why, "a message cannot be dead-lettered yet: the broker will redeliver it");
+                tracing::error!(
+                    why,
+                    "a message cannot be dead-lettered yet: the broker will redeliver it"
+                );
                 acker.ack_with(AckKind::Nak(Some(LATER_AGAIN))).await.ok();
             }
         }
     }
 
     async fn consume(&self, part: &str) -> Result<PullConsumer, String> {
-        let Pulled { context, stream, hook, .. } = self;
+        let Pulled {
+            context,
+            stream,
+            hook,
+            ..
+        } = self;
         let name = format!("{hook}-{part}");
         let wanted = pull::Config {
             durable_name: Some(name.clone()),
@@ -164,16 +205,33 @@ impl Pulled {
             max_ack_pending: if part == "all" { PENDING_MAX } else { 1 },
             ..pull::Config::default()
         };
-        let stream = context.get_stream(stream).await.map_err(|error| error.to_string())?;
-        stream.create_consumer(wanted).await.map_err(|error| format!("consumer {name}: {error}"))
+        let stream = context
+            .get_stream(stream)
+            .await
+            .map_err(|error| error.to_string())?;
+        stream
+            .create_consumer(wanted)
+            .await
+            .map_err(|error| format!("consumer {name}: {error}"))
     }
 }
 
 /// What nobody can read is kept as it is.
-async fn bury_raw(context: &Context, stream: &str, hook: &str, why: &str, bytes: bytes::Bytes) -> Result<(), String> {
+async fn bury_raw(
+    context: &Context,
+    stream: &str,
+    hook: &str,
+    why: &str,
+    bytes: bytes::Bytes,
+) -> Result<(), String> {
     let mut headers = HeaderMap::new();
     headers.insert("Landfall-Reason", reason(why).as_str());
-    let kept = async { context.publish_with_headers(format!("{stream}-dead.{hook}"), headers, bytes).await?.await };
+    let kept = async {
+        context
+            .publish_with_headers(format!("{stream}-dead.{hook}"), headers, bytes)
+            .await?
+            .await
+    };
     match tokio::time::timeout(PUBLISH_WITHIN, kept).await {
         Ok(kept) => kept.map(drop).map_err(|error| error.to_string()),
         Err(_) => Err("no answer in time".into()),

@@ -22,9 +22,14 @@ type All = Vec<(String, String)>;
 pub fn link(linker: &mut Linker<State>) -> wasmtime::Result<()> {
     for name in drafts::CONFIG {
         let mut interface = linker.instance(name)?;
-        interface.func_wrap("get", |store: StoreContextMut<'_, State>, (key,): (String,)| {
-            Ok((Ok::<Option<String>, ConfigError>(store.data().settings.text(&key)),))
-        })?;
+        interface.func_wrap(
+            "get",
+            |store: StoreContextMut<'_, State>, (key,): (String,)| {
+                Ok((Ok::<Option<String>, ConfigError>(
+                    store.data().settings.text(&key),
+                ),))
+            },
+        )?;
         interface.func_wrap("get-all", |store: StoreContextMut<'_, State>, ()| {
             Ok((Ok::<All, ConfigError>(store.data().settings.texts()),))
         })?;

@@ -8,11 +8,15 @@ use bytes::Bytes;
 use http::header::CONTENT_LENGTH;
 use http_body_util::{BodyExt, Full};
 use wasmtime::component::{HasSelf, Linker};
-use wasmtime_wasi_http::{DEFAULT_FORBIDDEN_HEADERS, ForbiddenHeaderFilter, RequestOptions, WasiBody, WasiHttpHooks};
+use wasmtime_wasi_http::{
+    DEFAULT_FORBIDDEN_HEADERS, ForbiddenHeaderFilter, RequestOptions, WasiBody, WasiHttpHooks,
+};
 
 use super::held::Held;
 use crate::bindings::PayloadResult as Payload;
-use crate::bindings::v0_1::landfall::hook::http::{Host, HttpError, Request, Response, add_to_linker};
+use crate::bindings::v0_1::landfall::hook::http::{
+    Host, HttpError, Request, Response, add_to_linker,
+};
 use crate::reply;
 use crate::state::State;
 use landfall_egress::{Client, CollectError, Outgoing, OutgoingError, Received};
@@ -60,9 +64,26 @@ pub fn link(linker: &mut Linker<State>) -> wasmtime::Result<()> {
 // === impl Http ===
 
 impl Http {
-    pub fn new(client: Arc<Client>, untrusted: Option<Arc<Event>>, until: Instant, memory: MemoryBudget) -> Http {
-        let event_id = untrusted.as_ref().map(|event| event.id.to_string()).unwrap_or_default();
-        Http { client, event_id, untrusted, until, calls: 0, bytes: Arc::default(), memory, record: Record::default() }
+    pub fn new(
+        client: Arc<Client>,
+        untrusted: Option<Arc<Event>>,
+        until: Instant,
+        memory: MemoryBudget,
+    ) -> Http {
+        let event_id = untrusted
+            .as_ref()
+            .map(|event| event.id.to_string())
+            .unwrap_or_default();
+        Http {
+            client,
+            event_id,
+            untrusted,
+            until,
+            calls: 0,
+            bytes: Arc::default(),
+            memory,
+            record: Record::default(),
+        }
     }
 
     /// Calls made so far.
@@ -77,7 +98,9 @@ impl Http {
 
     fn begin(&mut self) -> Result<(), OutgoingError> {
         if self.calls >= CALLS_MAX {
-            return Err(OutgoingError::Limit(format!("one attempt may make {CALLS_MAX} calls")));
+            return Err(OutgoingError::Limit(format!(
+                "one attempt may make {CALLS_MAX} calls"
+            )));
         }
         self.calls += 1;
         Ok(())
@@ -89,11 +112,26 @@ impl Http {
         let body = request.body.take().map(bytes_of).unwrap_or_default();
         let _held = self.memory.hold(body.len()).map_err(no_memory)?;
         count(&self.bytes, body.len())?;
-        let asked = request.timeout_ms.map_or(TIMEOUT_DEFAULT, |ms| Duration::from_millis(ms.into()));
+        let asked = request
+            .timeout_ms
+            .map_or(TIMEOUT_DEFAULT, |ms| Duration::from_millis(ms.into()));
         let timeout = asked.min(self.until.saturating_duration_since(Instant::now()));
         let (untrusted, memory) = (self.untrusted.clone(), Some(self.memory.clone()));
-        let Request { method, url, headers, .. } = request;
-        let outgoing = Outgoing { method, url, headers, body, timeout, untrusted, memory };
+        let Request {
+            method,
+            url,
+            headers,
+            ..
+        } = request;
+        let outgoing = Outgoing {
+            method,
+            url,
+            headers,
+            body,
+            timeout,
+            untrusted,
+            memory,
+        };
         let received = self.client.send(outgoing, &self.event_id).await?;
         count(&self.bytes, received.body.len())?;
         Ok(received)
@@ -104,20 +142,35 @@ impl Http {
 
 impl Record {
     fn lock(&self) -> MutexGuard<'_, Vec<OutboundCall>> {
-        self.0.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+        self.0
+            .lock()
+            .unwrap_or_else(|poisoned| poisoned.into_inner())
     }
 
     fn add_answer(&self, method: &str, url: &str, began: Instant, received: &Received) {
         if self.lock().len() < RECORDED_MAX {
             let (status, bytes) = (received.status, received.body.len());
-            let beginning = landfall_egress::beginning(&received.body, ANSWER_BYTES_MAX + SECRET_BYTES_MAX);
-            self.add(method, url, began, CallResult::Answered { status, bytes, beginning });
+            let beginning =
+                landfall_egress::beginning(&received.body, ANSWER_BYTES_MAX + SECRET_BYTES_MAX);
+            self.add(
+                method,
+                url,
+                began,
+                CallResult::Answered {
+                    status,
+                    bytes,
+                    beginning,
+                },
+            );
         }
     }
 
     /// Only the first call beyond a limit is recorded: the others are the same.
     fn add_failure(&self, method: &str, url: &str, began: Instant, error: &OutgoingError) {
-        let result = CallResult::Failed { error: error.word(), reason: reply::bounded(&error.to_string()) };
+        let result = CallResult::Failed {
+            error: error.word(),
+            reason: reply::bounded(&error.to_string()),
+        };
         let is_limit = matches!(error, OutgoingError::Limit(_));
         let is_known = |calls: &[OutboundCall]| calls.iter().any(|call| call.result == result);
         if self.lock().len() > CALLS_MAX as usize || (is_limit && is_known(&self.lock())) {
@@ -127,9 +180,18 @@ impl Record {
     }
 
     fn add(&self, method: &str, url: &str, began: Instant, result: CallResult) {
-        let method = method.chars().take(METHOD_CHARACTERS_MAX).flat_map(char::escape_debug).collect();
+        let method = method
+            .chars()
+            .take(METHOD_CHARACTERS_MAX)
+            .flat_map(char::escape_debug)
+            .collect();
         let (url, duration) = (landfall_egress::shown_url(url), began.elapsed());
-        self.lock().push(OutboundCall { method, url, duration, result });
+        self.lock().push(OutboundCall {
+            method,
+            url,
+            duration,
+            result,
+        });
     }
 }
 
@@ -137,7 +199,9 @@ impl Record {
 fn count(moved: &AtomicUsize, bytes: usize) -> Result<(), OutgoingError> {
     match moved.fetch_add(bytes, Ordering::Relaxed) + bytes <= BYTES_MAX {
         true => Ok(()),
-        false => Err(OutgoingError::Limit(format!("the calls of one attempt may move {BYTES_MAX} bytes"))),
+        false => Err(OutgoingError::Limit(format!(
+            "the calls of one attempt may move {BYTES_MAX} bytes"
+        ))),
     }
 }
 
@@ -165,7 +229,8 @@ impl WasiHttpHooks for Http {
 
     // Called once for every body that a guest begins.
     fn p2_outgoing_body_chunk_size(&mut self) -> usize {
-        self.memory.take_or_overdraw(CHUNK_BYTES_MAX * CHUNKS_WAITING);
+        self.memory
+            .take_or_overdraw(CHUNK_BYTES_MAX * CHUNKS_WAITING);
         CHUNK_BYTES_MAX
     }
 
@@ -183,16 +248,27 @@ impl WasiHttpHooks for Http {
         if let Err(error) = &begun {
             self.record.add_failure(&method, &url, began, error);
         }
-        let asked = options.and_then(|options| options.first_byte_timeout).unwrap_or(TIMEOUT_DEFAULT);
+        let asked = options
+            .and_then(|options| options.first_byte_timeout)
+            .unwrap_or(TIMEOUT_DEFAULT);
         let timeout = asked.min(self.until.saturating_duration_since(Instant::now()));
-        let (client, event_id, moved) = (self.client.clone(), self.event_id.clone(), self.bytes.clone());
-        let (untrusted, memory, record) = (self.untrusted.clone(), self.memory.clone(), self.record.clone());
+        let (client, event_id, moved) = (
+            self.client.clone(),
+            self.event_id.clone(),
+            self.bytes.clone(),
+        );
+        let (untrusted, memory, record) = (
+            self.untrusted.clone(),
+            self.memory.clone(),
+            self.record.clone(),
+        );
         Box::new(async move {
             begun.map_err(refused_before)?;
-            let failed = |error: OutgoingError, told: fn(OutgoingError) -> wasmtime_wasi_http::Error| {
-                record.add_failure(&method, &url, began, &error);
-                told(error)
-            };
+            let failed =
+                |error: OutgoingError, told: fn(OutgoingError) -> wasmtime_wasi_http::Error| {
+                    record.add_failure(&method, &url, began, &error);
+                    told(error)
+                };
             let (body, _held) = match landfall_egress::collect(body, Some(&memory)).await {
                 Ok(collected) => collected,
                 Err(CollectError::Broken(error)) => {
@@ -204,26 +280,51 @@ impl WasiHttpHooks for Http {
                     );
                     return Err(error);
                 }
-                Err(error) => return Err(failed(OutgoingError::Limit(error.to_string()), request_too_large)),
+                Err(error) => {
+                    return Err(failed(
+                        OutgoingError::Limit(error.to_string()),
+                        request_too_large,
+                    ));
+                }
             };
             count(&moved, body.len()).map_err(|error| failed(error, request_too_large))?;
-            let text = |value: &http::HeaderValue| String::from_utf8_lossy(value.as_bytes()).into_owned();
+            let text =
+                |value: &http::HeaderValue| String::from_utf8_lossy(value.as_bytes()).into_owned();
             // wasmtime has compared this one with the body; egress writes it again.
-            let headers = head.headers.iter().filter(|(name, _)| *name != CONTENT_LENGTH);
-            let headers = headers.map(|(name, value)| (name.as_str().to_owned(), text(value))).collect();
+            let headers = head
+                .headers
+                .iter()
+                .filter(|(name, _)| *name != CONTENT_LENGTH);
+            let headers = headers
+                .map(|(name, value)| (name.as_str().to_owned(), text(value)))
+                .collect();
             let memory = Some(memory);
             let (its_method, its_url) = (method.clone(), url.clone());
-            let outgoing = Outgoing { method: its_method, url: its_url, headers, body, timeout, untrusted, memory };
-            let received = client.send(outgoing, &event_id).await.map_err(|error| failed(error, refused))?;
+            let outgoing = Outgoing {
+                method: its_method,
+                url: its_url,
+                headers,
+                body,
+                timeout,
+                untrusted,
+                memory,
+            };
+            let received = client
+                .send(outgoing, &event_id)
+                .await
+                .map_err(|error| failed(error, refused))?;
             count(&moved, received.body.len()).map_err(|error| failed(error, refused))?;
             record.add_answer(&method, &url, began, &received);
             let body = Held::new(Full::new(received.body), received.held);
-            let mut response = http::Response::new(body.map_err(|never| match never {}).boxed_unsync());
+            let mut response =
+                http::Response::new(body.map_err(|never| match never {}).boxed_unsync());
             *response.status_mut() =
                 http::StatusCode::from_u16(received.status).expect("egress had it from a response");
             *response.headers_mut() = received.headers;
             // They speak of the connection, or of the body before a secret was taken out of it.
-            DEFAULT_FORBIDDEN_HEADERS.iter().for_each(|name| drop(response.headers_mut().remove(name)));
+            DEFAULT_FORBIDDEN_HEADERS
+                .iter()
+                .for_each(|name| drop(response.headers_mut().remove(name)));
             response.headers_mut().remove(CONTENT_LENGTH);
             let sent: Box<dyn Future<Output = _> + Send> = Box::new(async { Ok(()) });
             Ok((response, sent))
@@ -232,14 +333,20 @@ impl WasiHttpHooks for Http {
 }
 
 /// A response, and what is left to be sent: nothing.
-type Answer = (http::Response<WasiBody>, Box<dyn Future<Output = Result<(), wasmtime_wasi_http::Error>> + Send>);
+type Answer = (
+    http::Response<WasiBody>,
+    Box<dyn Future<Output = Result<(), wasmtime_wasi_http::Error>> + Send>,
+);
 
 fn refused(error: OutgoingError) -> wasmtime_wasi_http::Error {
     use wasmtime_wasi_http::Error;
     match error {
         OutgoingError::Denied(_) => Error::HttpRequestDenied,
         OutgoingError::Invalid(_) => Error::HttpRequestUriInvalid,
-        OutgoingError::Unresolved(_) => Error::DnsError { rcode: None, info_code: None },
+        OutgoingError::Unresolved(_) => Error::DnsError {
+            rcode: None,
+            info_code: None,
+        },
         OutgoingError::Connection(_) => Error::ConnectionTerminated,
         OutgoingError::Tls(_) => Error::TlsProtocolError,
         OutgoingError::Timeout(_) => Error::HttpResponseTimeout,
@@ -279,7 +386,10 @@ impl Host for Http {
 impl crate::bindings::v0_1::landfall::hook::types::Host for Http {}
 
 pub fn link_types(linker: &mut Linker<State>) -> wasmtime::Result<()> {
-    crate::bindings::v0_1::landfall::hook::types::add_to_linker::<State, HasSelf<Http>>(linker, |state| &mut state.http)
+    crate::bindings::v0_1::landfall::hook::types::add_to_linker::<State, HasSelf<Http>>(
+        linker,
+        |state| &mut state.http,
+    )
 }
 
 fn bytes_of(payload: Payload) -> Bytes {
@@ -291,12 +401,19 @@ fn bytes_of(payload: Payload) -> Bytes {
 
 fn response(received: Received) -> Response {
     let text = |value: &http::HeaderValue| String::from_utf8_lossy(value.as_bytes()).into_owned();
-    let headers = received.headers.iter().map(|(name, value)| (name.as_str().to_owned(), text(value)));
+    let headers = received
+        .headers
+        .iter()
+        .map(|(name, value)| (name.as_str().to_owned(), text(value)));
     let body = match String::from_utf8(received.body.into()) {
         Ok(text) => Payload::Text(text),
         Err(error) => Payload::Binary(error.into_bytes()),
     };
-    Response { status: received.status, headers: headers.collect(), body }
+    Response {
+        status: received.status,
+        headers: headers.collect(),
+        body,
+    }
 }
 
 fn told(error: OutgoingError) -> HttpError {

@@ -59,9 +59,13 @@ impl Kv {
     /// The staged writes, at the end of the attempt.
     pub fn take(&mut self, effects: &mut Effects) {
         let staged = std::mem::take(&mut self.staged).into_iter();
-        effects.writes = staged.map(|(key, change)| KvWrite { key, change }).collect();
+        effects.writes = staged
+            .map(|(key, change)| KvWrite { key, change })
+            .collect();
         let expected = std::mem::take(&mut self.expected).into_iter();
-        effects.expected = expected.map(|(key, value)| KvExpected { key, value }).collect();
+        effects.expected = expected
+            .map(|(key, value)| KvExpected { key, value })
+            .collect();
     }
 
     /// As this attempt sees it.
@@ -83,7 +87,11 @@ impl Kv {
             return Ok(known.clone());
         }
         self.count(key.len())?;
-        let value = self.ledger()?.kv_get(self.hook.clone(), key.to_owned()).await.map_err(unread)?;
+        let value = self
+            .ledger()?
+            .kv_get(self.hook.clone(), key.to_owned())
+            .await
+            .map_err(unread)?;
         self.count(value.as_ref().map_or(0, |value| value.bytes.len()))?;
         self.known.insert(key.to_owned(), value.clone());
         Ok(value)
@@ -92,23 +100,33 @@ impl Kv {
     fn ledger(&mut self) -> Result<Arc<Ledger>, KvError> {
         self.reads += 1;
         if self.reads > READS_MAX {
-            return Err(KvError::Limit(format!("one attempt may read {READS_MAX} times")));
+            return Err(KvError::Limit(format!(
+                "one attempt may read {READS_MAX} times"
+            )));
         }
-        self.ledger.clone().ok_or_else(|| KvError::Other("nothing is kept here".into()))
+        self.ledger
+            .clone()
+            .ok_or_else(|| KvError::Other("nothing is kept here".into()))
     }
 
     /// What is held in memory for this attempt is bounded.
     fn count(&mut self, bytes: usize) -> Result<(), KvError> {
         self.bytes += bytes;
         if self.bytes > BYTES_MAX {
-            return Err(KvError::Limit("the values of one attempt have at most 16 MiB".into()));
+            return Err(KvError::Limit(
+                "the values of one attempt have at most 16 MiB".into(),
+            ));
         }
-        self.memory.take(bytes).map_err(|error| KvError::Limit(error.to_string()))
+        self.memory
+            .take(bytes)
+            .map_err(|error| KvError::Limit(error.to_string()))
     }
 
     /// Counts what the host holds for the guest beside the values themselves.
     pub(super) fn hold(&self, bytes: usize) -> Result<MemoryHold, KvError> {
-        self.memory.hold(bytes).map_err(|error| KvError::Limit(error.to_string()))
+        self.memory
+            .hold(bytes)
+            .map_err(|error| KvError::Limit(error.to_string()))
     }
 
     /// Adds to a number; what this attempt then sees.
@@ -116,10 +134,15 @@ impl Kv {
         check_key(&key)?;
         let sum = number(&key, self.value(&key).await?)?.saturating_add(by);
         if sum.unsigned_abs() > NUMBER_MAX {
-            return Err(KvError::Limit(format!("`{}` would pass 2^53", key.escape_debug())));
+            return Err(KvError::Limit(format!(
+                "`{}` would pass 2^53",
+                key.escape_debug()
+            )));
         }
         let change = match self.staged.get(&key) {
-            Some(KvChange::Set(_, expires_in)) => KvChange::Set(KvValue::of_number(sum), *expires_in),
+            Some(KvChange::Set(_, expires_in)) => {
+                KvChange::Set(KvValue::of_number(sum), *expires_in)
+            }
             Some(KvChange::Delete) => KvChange::Set(KvValue::of_number(sum), None),
             Some(KvChange::Add(so_far)) => KvChange::Add(so_far + by),
             None => KvChange::Add(by),
@@ -129,10 +152,17 @@ impl Kv {
     }
 
     fn stage(&mut self, key: String, change: KvChange) -> Result<(), KvError> {
-        let bytes = key.len() + if let KvChange::Set(value, _) = &change { value.bytes.len() } else { 0 };
+        let bytes = key.len()
+            + if let KvChange::Set(value, _) = &change {
+                value.bytes.len()
+            } else {
+                0
+            };
         self.count(bytes)?;
         if self.staged.len() >= WRITES_MAX && !self.staged.contains_key(&key) {
-            return Err(KvError::Limit(format!("one attempt may change {WRITES_MAX} keys")));
+            return Err(KvError::Limit(format!(
+                "one attempt may change {WRITES_MAX} keys"
+            )));
         }
         self.staged.insert(key, change);
         Ok(())
@@ -145,7 +175,12 @@ impl Host for Kv {
         Ok(self.value(&key).await?.map(payload))
     }
 
-    async fn set(&mut self, key: String, value: Payload, expires_in_s: Option<u32>) -> Result<(), KvError> {
+    async fn set(
+        &mut self,
+        key: String,
+        value: Payload,
+        expires_in_s: Option<u32>,
+    ) -> Result<(), KvError> {
         check_key(&key)?;
         let value = checked(value)?;
         self.stage(key, KvChange::Set(value, expires(expires_in_s)))
@@ -156,13 +191,21 @@ impl Host for Kv {
         self.stage(key, KvChange::Delete)
     }
 
-    async fn list_keys(&mut self, prefix: String, after: Option<String>, limit: u32) -> Result<Vec<String>, KvError> {
+    async fn list_keys(
+        &mut self,
+        prefix: String,
+        after: Option<String>,
+        limit: u32,
+    ) -> Result<Vec<String>, KvError> {
         let limit = KEYS_MAX.min(limit as usize);
         let after = after.unwrap_or_default();
         let ledger = self.ledger()?;
         // As many more as this attempt may have deleted.
         let wanted = limit + self.staged.len();
-        let kept = ledger.kv_keys(self.hook.clone(), prefix.clone(), after.clone(), wanted).await.map_err(unread)?;
+        let kept = ledger
+            .kv_keys(self.hook.clone(), prefix.clone(), after.clone(), wanted)
+            .await
+            .map_err(unread)?;
         let mut keys: std::collections::BTreeSet<String> = kept.into_iter().collect();
         let whole = keys.len() < wanted;
         let last = keys.last().cloned();
@@ -170,7 +213,9 @@ impl Host for Kv {
             let is_in_page = whole || last.as_ref().is_some_and(|last| key <= last);
             match change {
                 KvChange::Delete => drop(keys.remove(key)),
-                _ if is_in_page && key.starts_with(&prefix) && *key > after => drop(keys.insert(key.clone())),
+                _ if is_in_page && key.starts_with(&prefix) && *key > after => {
+                    drop(keys.insert(key.clone()))
+                }
                 _ => {}
             }
         }
@@ -190,7 +235,10 @@ impl Host for Kv {
             return Ok(false);
         }
         // What this attempt has set itself, nobody can change under it.
-        if !matches!(self.staged.get(&key), Some(KvChange::Set(..) | KvChange::Delete)) {
+        if !matches!(
+            self.staged.get(&key),
+            Some(KvChange::Set(..) | KvChange::Delete)
+        ) {
             let kept = self.kept(&key).await?;
             self.expected.insert(key.clone(), kept);
         }
@@ -206,32 +254,45 @@ impl Host for Kv {
 fn check_key(key: &str) -> Result<(), KvError> {
     match key.len() {
         1..=KEY_BYTES_MAX => Ok(()),
-        bytes => Err(KvError::Invalid(format!("a key of {bytes} bytes: 1 to {KEY_BYTES_MAX}"))),
+        bytes => Err(KvError::Invalid(format!(
+            "a key of {bytes} bytes: 1 to {KEY_BYTES_MAX}"
+        ))),
     }
 }
 
 fn checked(value: Payload) -> Result<KvValue, KvError> {
     let value = match value {
-        Payload::Text(text) => KvValue { is_text: true, bytes: text.into() },
-        Payload::Binary(bytes) => KvValue { is_text: false, bytes: bytes.into() },
+        Payload::Text(text) => KvValue {
+            is_text: true,
+            bytes: text.into(),
+        },
+        Payload::Binary(bytes) => KvValue {
+            is_text: false,
+            bytes: bytes.into(),
+        },
     };
     match value.bytes.len() {
         0..=VALUE_BYTES_MAX => Ok(value),
-        bytes => Err(KvError::Limit(format!("a value of {bytes} bytes: at most {VALUE_BYTES_MAX}"))),
+        bytes => Err(KvError::Limit(format!(
+            "a value of {bytes} bytes: at most {VALUE_BYTES_MAX}"
+        ))),
     }
 }
 
 fn payload(value: KvValue) -> Payload {
     let bytes = Vec::from(value.bytes);
     match value.is_text {
-        true => String::from_utf8(bytes).map_or_else(|error| Payload::Binary(error.into_bytes()), Payload::Text),
+        true => String::from_utf8(bytes)
+            .map_or_else(|error| Payload::Binary(error.into_bytes()), Payload::Text),
         false => Payload::Binary(bytes),
     }
 }
 
 fn number(key: &str, value: Option<KvValue>) -> Result<i64, KvError> {
     let Some(value) = value else { return Ok(0) };
-    value.number().ok_or_else(|| KvError::Invalid(format!("`{}` is not a whole number", key.escape_debug())))
+    value
+        .number()
+        .ok_or_else(|| KvError::Invalid(format!("`{}` is not a whole number", key.escape_debug())))
 }
 
 fn expires(in_seconds: Option<u32>) -> Option<Duration> {

@@ -56,7 +56,14 @@ pub fn link(linker: &mut Linker<State>) -> wasmtime::Result<()> {
 
 impl Lines {
     pub fn new(memory: MemoryBudget, secrets: Arc<[Secret]>) -> Lines {
-        Lines { lines: Vec::new(), bytes: 0, truncated: false, stderr: VecDeque::new(), memory, secrets }
+        Lines {
+            lines: Vec::new(),
+            bytes: 0,
+            truncated: false,
+            stderr: VecDeque::new(),
+            memory,
+            secrets,
+        }
     }
 
     /// Adds a line, escaped and cut; past the caps it is dropped and that is remembered.
@@ -96,8 +103,13 @@ impl Lines {
         let is_panic = |line: &String| line.contains("panicked at ");
         let first = self.stderr.iter().rposition(is_panic).unwrap_or(0);
         let is_hint = |line: &String| line.starts_with("note: run with `RUST_BACKTRACE");
-        let lines: Vec<&str> =
-            self.stderr.iter().skip(first).filter(|line| !is_hint(line)).map(String::as_str).collect();
+        let lines: Vec<&str> = self
+            .stderr
+            .iter()
+            .skip(first)
+            .filter(|line| !is_hint(line))
+            .map(String::as_str)
+            .collect();
         (!lines.is_empty()).then(|| lines.join("\n"))
     }
 
@@ -131,7 +143,9 @@ impl Log {
 
     /// The lines, at the end of the attempt.
     pub fn lines(&self) -> MutexGuard<'_, Lines> {
-        self.lines.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+        self.lines
+            .lock()
+            .unwrap_or_else(|poisoned| poisoned.into_inner())
     }
 }
 
@@ -153,16 +167,29 @@ impl Host for Log {
 impl Stdio {
     /// Standard output: its lines are `info`.
     pub fn stdout(lines: Arc<Mutex<Lines>>) -> Stdio {
-        Stdio { lines, level: "info", is_stderr: false, unfinished: Arc::default() }
+        Stdio {
+            lines,
+            level: "info",
+            is_stderr: false,
+            unfinished: Arc::default(),
+        }
     }
 
     /// Standard error: its lines are `warn`.
     pub fn stderr(lines: Arc<Mutex<Lines>>) -> Stdio {
-        Stdio { lines, level: "warn", is_stderr: true, unfinished: Arc::default() }
+        Stdio {
+            lines,
+            level: "warn",
+            is_stderr: true,
+            unfinished: Arc::default(),
+        }
     }
 
     fn add(&self, bytes: &[u8]) {
-        let mut unfinished = self.unfinished.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        let mut unfinished = self
+            .unfinished
+            .lock()
+            .unwrap_or_else(|poisoned| poisoned.into_inner());
         for part in bytes.split_inclusive(|byte| *byte == b'\n') {
             let room = LINE_BYTES_MAX.saturating_sub(unfinished.len());
             unfinished.extend_from_slice(&part[..part.len().min(room)]);
@@ -174,7 +201,10 @@ impl Stdio {
 
     fn finish(&self, unfinished: &mut Vec<u8>) {
         if !unfinished.is_empty() {
-            let mut lines = self.lines.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+            let mut lines = self
+                .lines
+                .lock()
+                .unwrap_or_else(|poisoned| poisoned.into_inner());
             let text = String::from_utf8_lossy(unfinished);
             lines.push(self.level, &text);
             if self.is_stderr {
@@ -190,7 +220,11 @@ impl Drop for Stdio {
         let unfinished = self.unfinished.clone();
         // The last of the clones ends the line that the guest did not.
         if Arc::strong_count(&unfinished) == 2 {
-            self.finish(&mut unfinished.lock().unwrap_or_else(|poisoned| poisoned.into_inner()));
+            self.finish(
+                &mut unfinished
+                    .lock()
+                    .unwrap_or_else(|poisoned| poisoned.into_inner()),
+            );
         }
     }
 }
@@ -240,7 +274,14 @@ mod tests {
     }
 
     fn taken(lines: &Arc<Mutex<Lines>>) -> Vec<String> {
-        lines.lock().unwrap().take().0.into_iter().map(|line| line.text).collect()
+        lines
+            .lock()
+            .unwrap()
+            .take()
+            .0
+            .into_iter()
+            .map(|line| line.text)
+            .collect()
     }
 
     #[test]
@@ -259,11 +300,21 @@ mod tests {
         let stderr = Stdio::stderr(lines.clone());
         stderr
             .add(b"starting\nthread 'main' panicked at src/lib.rs:1:2:\nno luck\nnote: run with `RUST_BACKTRACE=1`\n");
-        assert_eq!(lines.lock().unwrap().last_words().unwrap(), "thread 'main' panicked at src/lib.rs:1:2:\nno luck");
+        assert_eq!(
+            lines.lock().unwrap().last_words().unwrap(),
+            "thread 'main' panicked at src/lib.rs:1:2:\nno luck"
+        );
         (0..100).for_each(|_| stderr.add(&[b'x'; 100]));
         stderr.add(b"\nValueError: no luck\n");
         assert!(lines.lock().unwrap().last_words().unwrap().len() <= STDERR_BYTES_MAX + 1);
-        assert!(lines.lock().unwrap().last_words().unwrap().ends_with("ValueError: no luck"));
+        assert!(
+            lines
+                .lock()
+                .unwrap()
+                .last_words()
+                .unwrap()
+                .ends_with("ValueError: no luck")
+        );
     }
 
     #[test]

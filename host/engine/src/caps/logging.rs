@@ -31,8 +31,13 @@ pub fn link(linker: &mut Linker<State>) -> wasmtime::Result<()> {
         let mut interface = linker.instance(name)?;
         interface.func_wrap(
             "log",
-            |store: StoreContextMut<'_, State>, (level, context, message): (Level, String, String)| {
-                let text = if context.is_empty() { message } else { format!("{context}: {message}") };
+            |store: StoreContextMut<'_, State>,
+             (level, context, message): (Level, String, String)| {
+                let text = if context.is_empty() {
+                    message
+                } else {
+                    format!("{context}: {message}")
+                };
                 store.data().log.lines().push(level.word(), &text);
                 Ok(())
             },

@@ -30,7 +30,10 @@ impl Settings {
 
     /// All of them in the same form.
     pub fn texts(&self) -> Vec<(String, String)> {
-        self.0.iter().map(|(key, value)| (key.clone(), text(value))).collect()
+        self.0
+            .iter()
+            .map(|(key, value)| (key.clone(), text(value)))
+            .collect()
     }
 }
 

@@ -30,7 +30,12 @@ pub fn link(linker: &mut Linker<State>) -> wasmtime::Result<()> {
 
 impl Table {
     pub fn new(granted: Arc<[String]>, memory: MemoryBudget) -> Table {
-        Table { granted, rows: Vec::new(), bytes: 0, memory }
+        Table {
+            granted,
+            rows: Vec::new(),
+            bytes: 0,
+            memory,
+        }
     }
 
     /// The staged rows, at the end of the attempt.
@@ -42,19 +47,28 @@ impl Table {
 impl Host for Table {
     fn append(&mut self, table: String, row: String) -> Result<(), TableError> {
         if !is_table_name(&table) {
-            return Err(TableError::Invalid(format!("`{}` cannot name a table", table.escape_debug())));
+            return Err(TableError::Invalid(format!(
+                "`{}` cannot name a table",
+                table.escape_debug()
+            )));
         }
         if !self.granted.contains(&table) {
-            return Err(TableError::Denied(format!("table `{table}` is not in `[allow] table` of this hook")));
+            return Err(TableError::Denied(format!(
+                "table `{table}` is not in `[allow] table` of this hook"
+            )));
         }
         self.bytes += row.len();
         if row.len() > ROW_BYTES_MAX || self.rows.len() >= ROWS_MAX || self.bytes > BYTES_MAX {
-            return Err(TableError::Limit("a row has at most 256 KiB, an attempt 10,000 rows and 16 MiB".into()));
+            return Err(TableError::Limit(
+                "a row has at most 256 KiB, an attempt 10,000 rows and 16 MiB".into(),
+            ));
         }
         match serde_json::from_str(&row) {
             Ok(object @ Value::Object(_)) => {
                 let text = object.to_string();
-                self.memory.take(table.len() + text.len()).map_err(|error| TableError::Limit(error.to_string()))?;
+                self.memory
+                    .take(table.len() + text.len())
+                    .map_err(|error| TableError::Limit(error.to_string()))?;
                 self.rows.push(Row { table, text });
                 Ok(())
             }

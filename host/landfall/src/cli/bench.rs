@@ -103,7 +103,13 @@ pub async fn alternating(
     let time = Duration::from_secs(flags.seconds);
     let (mut of_component, mut of_plain) = (Vec::new(), Vec::new());
     for server in [plain, component] {
-        load::run(server.address, &request, flags.connections, Duration::from_secs(1)).await?;
+        load::run(
+            server.address,
+            &request,
+            flags.connections,
+            Duration::from_secs(1),
+        )
+        .await?;
     }
     for _ in 0..flags.rounds.max(1) {
         of_plain.push(load::run(plain.address, &request, flags.connections, time).await?);
@@ -113,20 +119,34 @@ pub async fn alternating(
 }
 
 /// The yardstick's process.
-pub async fn plain_server(listen: SocketAddr, secret: &Path, relay_to: Option<String>) -> anyhow::Result<ExitCode> {
+pub async fn plain_server(
+    listen: SocketAddr,
+    secret: &Path,
+    relay_to: Option<String>,
+) -> anyhow::Result<ExitCode> {
     let secret = std::fs::read(secret).context("the secret cannot be read")?;
-    let listener = tokio::net::TcpListener::bind(listen).await.context("cannot listen")?;
+    let listener = tokio::net::TcpListener::bind(listen)
+        .await
+        .context("cannot listen")?;
     let config = Config::load(NodeFlags::default().into())?;
     let stop = Shutdown::on_signals()?.asked();
     let router = match relay_to.map(PlainSender::new) {
         None => app::plain_router(secret),
-        Some(sender) => app::plain_relay(secret, move |headers, body| sender.clone().post(headers, body)),
+        Some(sender) => app::plain_relay(secret, move |headers, body| {
+            sender.clone().post(headers, body)
+        }),
     };
     app::serve_plain(listener, router, config.edge, stop).await;
     Ok(ExitCode::SUCCESS)
 }
 
-fn report(flags: &BenchFlags, component: Measured, plain: Measured, memory_kib: (u64, u64), start: Duration) {
+fn report(
+    flags: &BenchFlags,
+    component: Measured,
+    plain: Measured,
+    memory_kib: (u64, u64),
+    start: Duration,
+) {
     let ratio = component.per_second / plain.per_second;
     let ms = |time: Duration| (time.as_secs_f64() * 100_000.0).round() / 100.0;
     let mib = |kib: u64| (kib as f64 / 102.4).round() / 10.0;
@@ -147,13 +167,30 @@ fn report(flags: &BenchFlags, component: Measured, plain: Measured, memory_kib: 
         say!("{report}");
         return;
     }
-    say!("{:<12} {:>10} {:>9} {:>9} {:>10}", "", "requests/s", "p50 ms", "p99 ms", "memory MiB");
-    for (name, measured, kib) in [("component", &component, memory_kib.0), ("plain axum", &plain, memory_kib.1)] {
+    say!(
+        "{:<12} {:>10} {:>9} {:>9} {:>10}",
+        "",
+        "requests/s",
+        "p50 ms",
+        "p99 ms",
+        "memory MiB"
+    );
+    for (name, measured, kib) in [
+        ("component", &component, memory_kib.0),
+        ("plain axum", &plain, memory_kib.1),
+    ] {
         let (p50, p99) = (ms(measured.p50), ms(measured.p99));
-        say!("{name:<12} {:>10.0} {p50:>9.2} {p99:>9.2} {:>10.1}", measured.per_second, mib(kib));
+        say!(
+            "{name:<12} {:>10.0} {p50:>9.2} {p99:>9.2} {:>10.1}",
+            measured.per_second,
+            mib(kib)
+        );
     }
     say!("ratio component / plain axum: {ratio:.3}");
-    say!("process start to first 200, warm cache: {:.1} ms", ms(start));
+    say!(
+        "process start to first 200, warm cache: {:.1} ms",
+        ms(start)
+    );
 }
 
 fn median(mut runs: Vec<Measured>) -> Measured {
@@ -186,7 +223,10 @@ impl Arena {
     /// Another hook that lets everybody in, with `text` in its file.
     pub fn also(&self, name: &str, text: &str) -> anyhow::Result<()> {
         let hook = format!("{text}\n[verify]\nscheme = \"none\"\n");
-        Ok(std::fs::write(self.dir.path().join("plugins").join(format!("{name}.toml")), hook)?)
+        Ok(std::fs::write(
+            self.dir.path().join("plugins").join(format!("{name}.toml")),
+            hook,
+        )?)
     }
 
     /// About 1.1 kB of JSON, signed, with the dozen headers that a provider sends.
@@ -230,7 +270,10 @@ impl Arena {
         let admin = free_address()?;
         let server = self.spawn_node(admin)?;
         self.first_answer(&server).await?;
-        Ok((server, AdminAt::with_own_token(format!("http://{admin}"), &self.dir.path().join("data"))))
+        Ok((
+            server,
+            AdminAt::with_own_token(format!("http://{admin}"), &self.dir.path().join("data")),
+        ))
     }
 
     /// Where everything lies.
@@ -243,7 +286,11 @@ impl Arena {
         let address = free_address()?;
         let secret = self.dir.path().join("secret");
         let mut command = Command::new(compiler()?);
-        command.arg("plain-server").arg(address.to_string()).arg(secret).args(relay_to);
+        command
+            .arg("plain-server")
+            .arg(address.to_string())
+            .arg(secret)
+            .args(relay_to);
         let server = Server::spawn(command, address)?;
         self.first_answer(&server).await?;
         Ok(server)
@@ -261,7 +308,9 @@ impl Arena {
             "--admin-listen",
             &admin.to_string(),
         ]);
-        command.arg("--plugins").arg(self.dir.path().join("plugins"));
+        command
+            .arg("--plugins")
+            .arg(self.dir.path().join("plugins"));
         command.arg("--data").arg(self.dir.path().join("data"));
         Server::spawn(command, address)
     }
@@ -285,7 +334,9 @@ impl Arena {
         let mut buffer = vec![0; 64 << 10];
         while Instant::now() < until {
             if let Ok(mut stream) = TcpStream::connect(server.address).await
-                && load::exchange(&mut stream, &request, &mut buffer).await.is_ok_and(|status| status == 200)
+                && load::exchange(&mut stream, &request, &mut buffer)
+                    .await
+                    .is_ok_and(|status| status == 200)
             {
                 return Ok(());
             }
@@ -312,8 +363,15 @@ impl Server {
 
     fn spawn(mut command: Command, address: SocketAddr) -> anyhow::Result<Server> {
         // Backtraces cost a fifth of the rate where errors are made; nobody serves with them on.
-        command.env_remove("RUST_BACKTRACE").stdin(Stdio::null()).stdout(Stdio::null()).kill_on_drop(true);
-        Ok(Server { child: command.spawn().context("the server does not start")?, address })
+        command
+            .env_remove("RUST_BACKTRACE")
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .kill_on_drop(true);
+        Ok(Server {
+            child: command.spawn().context("the server does not start")?,
+            address,
+        })
     }
 
     /// The most memory it held.
@@ -330,27 +388,40 @@ impl Server {
     pub fn processor_time(&self) -> Duration {
         let stat = self.proc("stat");
         // After the name in parentheses, which may hold anything: fields 14 and 15 in hundredths of a second (proc(5)).
-        let fields = stat.rsplit(')').next().unwrap_or_default().split_whitespace();
-        let ticks: u64 = fields.skip(11).take(2).filter_map(|field| field.parse::<u64>().ok()).sum();
+        let fields = stat
+            .rsplit(')')
+            .next()
+            .unwrap_or_default()
+            .split_whitespace();
+        let ticks: u64 = fields
+            .skip(11)
+            .take(2)
+            .filter_map(|field| field.parse::<u64>().ok())
+            .sum();
         Duration::from_millis(ticks * 10)
     }
 
     fn status_kib(&self, key: &str) -> u64 {
         let status = self.proc("status");
         let value = status.lines().find_map(|line| line.strip_prefix(key));
-        value.and_then(|value| value.trim().trim_end_matches(" kB").parse().ok()).unwrap_or(0)
+        value
+            .and_then(|value| value.trim().trim_end_matches(" kB").parse().ok())
+            .unwrap_or(0)
     }
 
     fn proc(&self, file: &str) -> String {
-        let text = self.child.id().and_then(|id| std::fs::read_to_string(format!("/proc/{id}/{file}")).ok());
+        let text = self
+            .child
+            .id()
+            .and_then(|id| std::fs::read_to_string(format!("/proc/{id}/{file}")).ok());
         text.unwrap_or_default()
     }
 }
 
 /// A bundled handler.
 pub fn built(name: &str, out: &Path) -> anyhow::Result<PathBuf> {
-    let sources =
-        super::up::sources().context("no sources of the bundled handlers here: name a file with --component")?;
+    let sources = super::up::sources()
+        .context("no sources of the bundled handlers here: name a file with --component")?;
     build::build(&sources, out, build::What::Packages(&[name]))?;
     Ok(out.join(format!("{name}.wasm")))
 }

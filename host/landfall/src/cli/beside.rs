@@ -35,7 +35,11 @@ pub async fn bench(flags: &BenchFlags, dir: &Path) -> anyhow::Result<ExitCode> {
     copy(dir, &arena.path().join("plugins"))?;
     let (node, admin) = arena.serve_with_admin().await?;
     let hooks = hooks(&admin).await?;
-    ensure!(!hooks.is_empty(), "{} has no hook that serves: see `landfall check --plugins`", dir.display());
+    ensure!(
+        !hooks.is_empty(),
+        "{} has no hook that serves: see `landfall check --plugins`",
+        dir.display()
+    );
     let mut rows = Vec::new();
     for (hook, path) in hooks {
         rows.push(row(flags, &arena, &node, hook, &path).await?);
@@ -48,14 +52,26 @@ pub async fn bench(flags: &BenchFlags, dir: &Path) -> anyhow::Result<ExitCode> {
     let worst = rows.iter().map(Row::ratio).fold(0.0, f64::max);
     if flags.json {
         let rows: Vec<Value> = rows.iter().map(Row::as_json).collect();
-        say!("{}", json!({ "worst_ratio": worst, "memory_mib": memory_kib / 1024, "hooks": rows }));
+        say!(
+            "{}",
+            json!({ "worst_ratio": worst, "memory_mib": memory_kib / 1024, "hooks": rows })
+        );
     } else {
-        say!("p99 of the healthy hook at worst {worst:.2} times; the node held {} MiB at most", memory_kib / 1024);
+        say!(
+            "p99 of the healthy hook at worst {worst:.2} times; the node held {} MiB at most",
+            memory_kib / 1024
+        );
     }
     Ok(ExitCode::SUCCESS)
 }
 
-async fn row(flags: &BenchFlags, arena: &Arena, node: &Server, hook: String, path: &str) -> anyhow::Result<Row> {
+async fn row(
+    flags: &BenchFlags,
+    arena: &Arena,
+    node: &Server,
+    hook: String,
+    path: &str,
+) -> anyhow::Result<Row> {
     let (healthy, other) = (arena.request(), load::request(path, &[], "{}"));
     let (to, time) = (node.address, Duration::from_secs(flags.seconds));
     // What the hook before left running is over by then, or computes on in the same way in both runs.
@@ -68,30 +84,51 @@ async fn row(flags: &BenchFlags, arena: &Arena, node: &Server, hook: String, pat
     callers.await?;
     let callers = tokio::spawn(async move { load::knock(to, &other, OTHER_CALLERS, time).await });
     let beside = load::run(to, &healthy, HEALTHY_CALLERS, time).await?;
-    Ok(Row { hook, alone, beside, answers: callers.await? })
+    Ok(Row {
+        hook,
+        alone,
+        beside,
+        answers: callers.await?,
+    })
 }
 
 /// Name and path of the hooks that serve, apart from our own, when all are loaded.
 async fn hooks(admin: &AdminAt) -> anyhow::Result<Vec<(String, String)>> {
     let until = Instant::now() + READY_WITHIN;
     while admin.ask("/readyz", None).await?.0 != 200 {
-        ensure!(Instant::now() < until, "the node is not ready within {} s", READY_WITHIN.as_secs());
+        ensure!(
+            Instant::now() < until,
+            "the node is not ready within {} s",
+            READY_WITHIN.as_secs()
+        );
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
     let (_, text) = admin.ask("/api/hooks", None).await?;
     let all: Vec<Value> = serde_json::from_str(&text).context("the list of hooks")?;
-    let serving = all.iter().filter(|hook| hook["state"] == "serving" && hook["name"] != "bench");
-    Ok(serving.filter_map(|hook| Some((hook["name"].as_str()?.into(), hook["path"].as_str()?.into()))).collect())
+    let serving = all
+        .iter()
+        .filter(|hook| hook["state"] == "serving" && hook["name"] != "bench");
+    Ok(serving
+        .filter_map(|hook| Some((hook["name"].as_str()?.into(), hook["path"].as_str()?.into())))
+        .collect())
 }
 
 fn copy(from: &Path, to: &Path) -> anyhow::Result<()> {
-    ensure!(!from.join("bench.toml").exists(), "{} has a hook `bench`, as the bench itself has", from.display());
-    let entries = std::fs::read_dir(from).with_context(|| format!("{} cannot be read", from.display()))?;
+    ensure!(
+        !from.join("bench.toml").exists(),
+        "{} has a hook `bench`, as the bench itself has",
+        from.display()
+    );
+    let entries =
+        std::fs::read_dir(from).with_context(|| format!("{} cannot be read", from.display()))?;
     for entry in entries {
         let path = entry?.path();
         if path.is_file() {
-            std::fs::copy(&path, to.join(path.file_name().expect("an entry has a name")))
-                .with_context(|| format!("{} cannot be read", path.display()))?;
+            std::fs::copy(
+                &path,
+                to.join(path.file_name().expect("an entry has a name")),
+            )
+            .with_context(|| format!("{} cannot be read", path.display()))?;
         }
     }
     Ok(())
@@ -99,10 +136,21 @@ fn copy(from: &Path, to: &Path) -> anyhow::Result<()> {
 
 fn print(row: &Row, first: bool) {
     if first {
-        say!("{:<24} {:>10} {:>10} {:>7} {:>10}", "beside", "alone p99", "beside p99", "times", "answers");
+        say!(
+            "{:<24} {:>10} {:>10} {:>7} {:>10}",
+            "beside",
+            "alone p99",
+            "beside p99",
+            "times",
+            "answers"
+        );
     }
     let (alone, beside, ratio) = (ms(row.alone.p99), ms(row.beside.p99), row.ratio());
-    say!("{:<24} {alone:>7.2} ms {beside:>7.2} ms {ratio:>7.2} {:>10}", row.hook, row.answers);
+    say!(
+        "{:<24} {alone:>7.2} ms {beside:>7.2} ms {ratio:>7.2} {:>10}",
+        row.hook,
+        row.answers
+    );
 }
 
 fn ms(time: Duration) -> f64 {

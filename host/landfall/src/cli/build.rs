@@ -23,10 +23,18 @@ pub enum What<'a> {
 
 /// Builds handlers below `dir` and copies the components to `out`. Returns what was written.
 pub fn build(dir: &Path, out: &Path, what: What<'_>) -> anyhow::Result<Vec<PathBuf>> {
-    ensure!(dir.join("Cargo.toml").is_file(), "{} has no Cargo.toml: name the folder of a handler", dir.display());
+    ensure!(
+        dir.join("Cargo.toml").is_file(),
+        "{} has no Cargo.toml: name the folder of a handler",
+        dir.display()
+    );
     add_target(dir)?;
     let built = cargo_build(dir, what)?;
-    ensure!(!built.is_empty(), "{} builds no component: set crate-type = [\"cdylib\"] under [lib]", dir.display());
+    ensure!(
+        !built.is_empty(),
+        "{} builds no component: set crate-type = [\"cdylib\"] under [lib]",
+        dir.display()
+    );
     std::fs::create_dir_all(out).with_context(|| format!("{} cannot be made", out.display()))?;
     built.iter().map(|file| place(file, out)).collect()
 }
@@ -37,40 +45,71 @@ fn cargo() -> OsString {
 
 /// Asks rustc whether the target's libraries are there, and rustup to fetch them if not.
 fn add_target(dir: &Path) -> anyhow::Result<()> {
-    let asked = Command::new("rustc").args(["--print", "target-libdir", "--target", TARGET]).current_dir(dir).output();
+    let asked = Command::new("rustc")
+        .args(["--print", "target-libdir", "--target", TARGET])
+        .current_dir(dir)
+        .output();
     let output = asked.context("rustc does not start: install Rust from https://rustup.rs")?;
     let libraries = PathBuf::from(String::from_utf8_lossy(&output.stdout).trim());
     if output.status.success() && libraries.is_dir() {
         return Ok(());
     }
     eprintln!("adding the target {TARGET} with rustup");
-    let added = Command::new("rustup").args(["target", "add", TARGET]).current_dir(dir).status();
+    let added = Command::new("rustup")
+        .args(["target", "add", TARGET])
+        .current_dir(dir)
+        .status();
     match added {
         Ok(status) if status.success() => Ok(()),
-        Ok(status) => bail!("`rustup target add {TARGET}` failed ({status}): run it by hand and see what it says"),
-        Err(error) => bail!("the target {TARGET} is missing and rustup does not start ({error}): install it by hand"),
+        Ok(status) => bail!(
+            "`rustup target add {TARGET}` failed ({status}): run it by hand and see what it says"
+        ),
+        Err(error) => bail!(
+            "the target {TARGET} is missing and rustup does not start ({error}): install it by hand"
+        ),
     }
 }
 
 /// The component files that cargo says it made.
 fn cargo_build(dir: &Path, what: What<'_>) -> anyhow::Result<Vec<PathBuf>> {
     let mut command = Command::new(cargo());
-    command.args(["build", "--release", "--target", TARGET, "--message-format=json-render-diagnostics"]);
+    command.args([
+        "build",
+        "--release",
+        "--target",
+        TARGET,
+        "--message-format=json-render-diagnostics",
+    ]);
     match what {
         What::All => {}
-        What::Packages(names) => drop(command.args(names.iter().flat_map(|name| ["--package", name]))),
+        What::Packages(names) => {
+            drop(command.args(names.iter().flat_map(|name| ["--package", name])))
+        }
         What::Examples => drop(command.arg("--examples")),
     }
     // A folder of its own: the outer cargo may hold the lock of the other.
     command.arg("--target-dir").arg(target_dir(dir)?);
-    let output = command.current_dir(dir).stderr(Stdio::inherit()).output().context("cargo does not start")?;
-    ensure!(output.status.success(), "cargo could not build {}: see above", dir.display());
-    let artifacts = output.stdout.split(|byte| *byte == b'\n').filter_map(|line| serde_json::from_slice(line).ok());
+    let output = command
+        .current_dir(dir)
+        .stderr(Stdio::inherit())
+        .output()
+        .context("cargo does not start")?;
+    ensure!(
+        output.status.success(),
+        "cargo could not build {}: see above",
+        dir.display()
+    );
+    let artifacts = output
+        .stdout
+        .split(|byte| *byte == b'\n')
+        .filter_map(|line| serde_json::from_slice(line).ok());
     Ok(artifacts.flat_map(components).collect())
 }
 
 fn target_dir(dir: &Path) -> anyhow::Result<PathBuf> {
-    let dir = dir.canonicalize().with_context(|| format!("{} cannot be found", dir.display()))?;
+    let dir = dir
+        .canonicalize()
+        .with_context(|| format!("{} cannot be found", dir.display()))?;
     Ok(match env::var("CARGO_TARGET_DIR") {
         Some(shared) => std::env::current_dir()?.join(shared).join("wasm"),
         None => dir.join("target"),
@@ -78,15 +117,28 @@ fn target_dir(dir: &Path) -> anyhow::Result<PathBuf> {
 }
 
 fn components(artifact: serde_json::Value) -> Vec<PathBuf> {
-    let files = artifact["filenames"].as_array().cloned().unwrap_or_default();
-    files.iter().filter_map(|file| file.as_str()).filter(|file| file.ends_with(".wasm")).map(PathBuf::from).collect()
+    let files = artifact["filenames"]
+        .as_array()
+        .cloned()
+        .unwrap_or_default();
+    files
+        .iter()
+        .filter_map(|file| file.as_str())
+        .filter(|file| file.ends_with(".wasm"))
+        .map(PathBuf::from)
+        .collect()
 }
 
 /// Written beside and renamed: a node that watches `out` never sees half a file.
 fn place(file: &Path, out: &Path) -> anyhow::Result<PathBuf> {
-    let name = file.file_name().context("a file has a name")?.to_string_lossy().replace('_', "-");
+    let name = file
+        .file_name()
+        .context("a file has a name")?
+        .to_string_lossy()
+        .replace('_', "-");
     let target = out.join(&name);
-    let bytes = std::fs::read(file).with_context(|| format!("{} cannot be read", file.display()))?;
+    let bytes =
+        std::fs::read(file).with_context(|| format!("{} cannot be read", file.display()))?;
     if std::fs::read(&target).is_ok_and(|present| present == bytes) {
         return Ok(target);
     }

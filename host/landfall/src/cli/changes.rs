@@ -13,14 +13,23 @@ pub struct Told(BTreeMap<String, HookStatus>);
 impl Told {
     /// Starts with these hooks, which need no line.
     pub fn new(statuses: Vec<HookStatus>) -> Told {
-        Told(statuses.into_iter().map(|status| (status.name.clone(), status)).collect())
+        Told(
+            statuses
+                .into_iter()
+                .map(|status| (status.name.clone(), status))
+                .collect(),
+        )
     }
 
     /// Compares with the present statuses and returns a line for each change. A hook that is loading does not count yet.
     pub fn update(&mut self, statuses: Vec<HookStatus>) -> Vec<String> {
         let mut lines = Vec::new();
-        let gone: Vec<String> =
-            self.0.keys().filter(|name| statuses.iter().all(|status| status.name != **name)).cloned().collect();
+        let gone: Vec<String> = self
+            .0
+            .keys()
+            .filter(|name| statuses.iter().all(|status| status.name != **name))
+            .cloned()
+            .collect();
         for name in gone {
             self.0.remove(&name);
             lines.push(format!("- {name}: removed"));
@@ -35,8 +44,9 @@ impl Told {
 
 fn line(before: Option<&HookStatus>, now: &HookStatus) -> Option<String> {
     let name = &now.name;
-    let is_same =
-        |before: &HookStatus| (before.state, &before.problem, &before.digest) == (now.state, &now.problem, &now.digest);
+    let is_same = |before: &HookStatus| {
+        (before.state, &before.problem, &before.digest) == (now.state, &now.problem, &now.digest)
+    };
     if before.is_some_and(is_same) {
         return None;
     }
@@ -46,7 +56,10 @@ fn line(before: Option<&HookStatus>, now: &HookStatus) -> Option<String> {
     let has_served = before.is_some_and(|before| before.state == HookState::Serving);
     match now.state {
         HookState::Serving if has_served => Some(format!("+ {name}: serving a new version")),
-        HookState::Serving => Some(format!("+ {name}: serving at {}", now.path.as_deref().unwrap_or("-"))),
+        HookState::Serving => Some(format!(
+            "+ {name}: serving at {}",
+            now.path.as_deref().unwrap_or("-")
+        )),
         state => Some(format!("! {name} ({state})")),
     }
 }
@@ -71,13 +84,27 @@ mod tests {
         let mut told = Told::new(vec![status("old", HookState::Serving, "1", None)]);
         let old = || status("old", HookState::Serving, "1", None);
         assert_eq!(told.update(vec![old()]), Vec::<String>::new());
-        let loading = status("new", HookState::Unavailable, "", Some("the hook is still loading"));
+        let loading = status(
+            "new",
+            HookState::Unavailable,
+            "",
+            Some("the hook is still loading"),
+        );
         assert_eq!(told.update(vec![old(), loading]), Vec::<String>::new());
         let new = |digest| status("new", HookState::Serving, digest, None);
-        assert_eq!(told.update(vec![old(), new("1")]), ["+ new: serving at /new"]);
-        assert_eq!(told.update(vec![old(), new("2")]), ["+ new: serving a new version"]);
+        assert_eq!(
+            told.update(vec![old(), new("1")]),
+            ["+ new: serving at /new"]
+        );
+        assert_eq!(
+            told.update(vec![old(), new("2")]),
+            ["+ new: serving a new version"]
+        );
         let bad = || status("new", HookState::Stale, "2", Some("unknown key"));
-        assert_eq!(told.update(vec![old(), bad()]), ["! new (stale): unknown key"]);
+        assert_eq!(
+            told.update(vec![old(), bad()]),
+            ["! new (stale): unknown key"]
+        );
         assert_eq!(told.update(vec![bad()]), ["- old: removed"]);
         assert_eq!(told.update(vec![bad()]), Vec::<String>::new());
     }

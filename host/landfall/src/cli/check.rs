@@ -16,10 +16,17 @@ use landfall_config::{SettingsSchema, settings_schema, without_schema};
 pub async fn check(flags: NodeFlags, as_json: bool) -> anyhow::Result<ExitCode> {
     let found = statuses(flags).await?;
     match as_json {
-        true => say!("{}", json!({ "ok": found.is_well, "hooks": found.hooks, "warnings": found.warnings })),
+        true => say!(
+            "{}",
+            json!({ "ok": found.is_well, "hooks": found.hooks, "warnings": found.warnings })
+        ),
         false => print_all(&found),
     }
-    Ok(if found.is_well { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    Ok(if found.is_well {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
 }
 
 /// How each hook would stand.
@@ -32,22 +39,46 @@ struct Found {
 
 async fn statuses(flags: NodeFlags) -> anyhow::Result<Found> {
     let mut config = node_config(flags)?;
-    anyhow::ensure!(config.plugins.is_dir(), "plugins = {} is not a folder", config.plugins.display());
+    anyhow::ensure!(
+        config.plugins.is_dir(),
+        "plugins = {} is not a folder",
+        config.plugins.display()
+    );
     let scratch = tempfile::tempdir().context("no place for what is compiled")?;
     config.data = scratch.path().into();
     telemetry::start(config.log_format, "off")?;
     let hooks = app::check(&config).await?.statuses();
-    let warnings = app::writable_by_others(&config).iter().map(ToString::to_string).collect();
-    let is_well = hooks.iter().all(|status| status.state == HookState::Serving && !status.refuses_ownership_checks());
-    Ok(Found { hooks, warnings, is_well })
+    let warnings = app::writable_by_others(&config)
+        .iter()
+        .map(ToString::to_string)
+        .collect();
+    let is_well = hooks
+        .iter()
+        .all(|status| status.state == HookState::Serving && !status.refuses_ownership_checks());
+    Ok(Found {
+        hooks,
+        warnings,
+        is_well,
+    })
 }
 
 fn print_all(found: &Found) {
     found.hooks.iter().for_each(print);
-    found.warnings.iter().for_each(|warning| say!("warning: {warning}"));
-    let serving = found.hooks.iter().filter(|status| status.state == HookState::Serving).count();
+    found
+        .warnings
+        .iter()
+        .for_each(|warning| say!("warning: {warning}"));
+    let serving = found
+        .hooks
+        .iter()
+        .filter(|status| status.state == HookState::Serving)
+        .count();
     say!("{serving} of {} hooks would serve", found.hooks.len());
-    let unsubscribed = found.hooks.iter().filter(|status| status.refuses_ownership_checks()).count();
+    let unsubscribed = found
+        .hooks
+        .iter()
+        .filter(|status| status.refuses_ownership_checks())
+        .count();
     if unsubscribed > 0 {
         say!("{unsubscribed} of them would refuse the provider's ownership check");
     }
@@ -72,16 +103,30 @@ pub async fn doctor(flags: NodeFlags, as_json: bool) -> anyhow::Result<ExitCode>
     is_well &= found.is_well;
     match as_json {
         true => {
-            let Found { hooks, warnings, .. } = &found;
-            say!("{}", json!({ "ok": is_well, "facts": facts, "hooks": hooks, "warnings": warnings }));
+            let Found {
+                hooks, warnings, ..
+            } = &found;
+            say!(
+                "{}",
+                json!({ "ok": is_well, "facts": facts, "hooks": hooks, "warnings": warnings })
+            );
         }
         false => print_all(&found),
     }
-    Ok(if is_well { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    Ok(if is_well {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
 }
 
 fn print(status: &HookStatus) {
-    say!("{:<16} {:<24} {}", status.name, status.path.as_deref().unwrap_or("-"), status.state);
+    say!(
+        "{:<16} {:<24} {}",
+        status.name,
+        status.path.as_deref().unwrap_or("-"),
+        status.state
+    );
     if let Some(problem) = &status.problem {
         say!("    {problem}");
     }
@@ -97,12 +142,16 @@ fn print(status: &HookStatus) {
 }
 
 fn indented(text: &str) -> String {
-    text.lines().map(|line| format!("        {line}")).collect::<Vec<_>>().join("\n")
+    text.lines()
+        .map(|line| format!("        {line}"))
+        .collect::<Vec<_>>()
+        .join("\n")
 }
 
 /// Prints a receipt: what a component is, what it wants, and what each of that needs to be granted.
 pub fn inspect(file: &Path, as_json: bool) -> anyhow::Result<ExitCode> {
-    let bytes = std::fs::read(file).with_context(|| format!("{} cannot be read", file.display()))?;
+    let bytes =
+        std::fs::read(file).with_context(|| format!("{} cannot be read", file.display()))?;
     let inspected = app::inspect(&file.display().to_string(), &bytes)?;
     let schema = match &inspected.manifest {
         Some(manifest) => settings_schema("manifest", manifest)?,
@@ -116,7 +165,10 @@ pub fn inspect(file: &Path, as_json: bool) -> anyhow::Result<ExitCode> {
 }
 
 fn receipt(inspected: &Inspected, schema: Option<&SettingsSchema>) -> Value {
-    let imports = inspected.imports.iter().map(|name| json!({ "name": name, "needs": need(name) }));
+    let imports = inspected
+        .imports
+        .iter()
+        .map(|name| json!({ "name": name, "needs": need(name) }));
     json!({
         "digest": inspected.digest,
         "bytes": inspected.size,
@@ -132,11 +184,23 @@ fn receipt(inspected: &Inspected, schema: Option<&SettingsSchema>) -> Value {
 fn print_receipt(inspected: &Inspected, schema: Option<&SettingsSchema>) {
     let size = |bytes: u64| bytesize::ByteSize(bytes).display().iec();
     say!("digest   sha256:{}", inspected.digest);
-    say!("size     {} ({} bytes)", size(inspected.size as u64), inspected.size);
-    say!("memory   {} at the start, at most [limits] memory", size(inspected.memory_bytes));
-    inspected.exports.iter().for_each(|name| say!("exports  {name}"));
-    let (wasi, ours): (Vec<&String>, Vec<&String>) =
-        inspected.imports.iter().partition(|name| name.starts_with("wasi:") && !is_draft(name));
+    say!(
+        "size     {} ({} bytes)",
+        size(inspected.size as u64),
+        inspected.size
+    );
+    say!(
+        "memory   {} at the start, at most [limits] memory",
+        size(inspected.memory_bytes)
+    );
+    inspected
+        .exports
+        .iter()
+        .for_each(|name| say!("exports  {name}"));
+    let (wasi, ours): (Vec<&String>, Vec<&String>) = inspected
+        .imports
+        .iter()
+        .partition(|name| name.starts_with("wasi:") && !is_draft(name));
     for name in ours {
         match need(name) {
             Some(need) => say!("imports  {name:<34} needs {need}"),
@@ -149,9 +213,13 @@ fn print_receipt(inspected: &Inspected, schema: Option<&SettingsSchema>) {
             wasi.len()
         );
     }
-    for (name, takes, is_required, about) in schema.map(SettingsSchema::listed).unwrap_or_default() {
+    for (name, takes, is_required, about) in schema.map(SettingsSchema::listed).unwrap_or_default()
+    {
         let is_required = if is_required { "required" } else { "" };
-        say!("{}", format!("setting  {name:<22} {takes:<16} {is_required:<8} {about}").trim_end());
+        say!(
+            "{}",
+            format!("setting  {name:<22} {takes:<16} {is_required:<8} {about}").trim_end()
+        );
     }
     if let Some(manifest) = inspected.manifest.as_deref().and_then(without_schema) {
         say!("manifest\n{}", indented(&manifest));
@@ -160,7 +228,9 @@ fn print_receipt(inspected: &Inspected, schema: Option<&SettingsSchema>) {
 
 /// Drafts of WASI stand for something of the hook file.
 fn is_draft(import: &str) -> bool {
-    ["wasi:config/", "wasi:logging/", "wasi:keyvalue/"].iter().any(|package| import.starts_with(package))
+    ["wasi:config/", "wasi:logging/", "wasi:keyvalue/"]
+        .iter()
+        .any(|package| import.starts_with(package))
 }
 
 /// What the operator has to write for it.

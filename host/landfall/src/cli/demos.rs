@@ -72,7 +72,12 @@ pub fn demos(listen: SocketAddr) -> Vec<Demo> {
         Demo {
             name: "trigger",
             about: "a push to main calls a URL, here /inbox of this node",
-            hook_file: file("trigger", "trigger", "provider = \"github\"", &trigger_settings(&inbox, &way_out)),
+            hook_file: file(
+                "trigger",
+                "trigger",
+                "provider = \"github\"",
+                &trigger_settings(&inbox, &way_out),
+            ),
             body: r#"{"ref":"refs/heads/main","repository":{"full_name":"octo/site"},"pusher":{"name":"mona"}}"#,
             headers: github_signature,
             table: Some(("inbox", "events")),
@@ -102,20 +107,26 @@ impl Demo {
         let path = plugins.join(format!("{}.toml", self.name));
         let ours = fs::read_to_string(&path).map_or(true, |text| text.starts_with(MARK));
         if ours {
-            fs::write(&path, &self.hook_file).with_context(|| format!("{} cannot be written", path.display()))?;
+            fs::write(&path, &self.hook_file)
+                .with_context(|| format!("{} cannot be written", path.display()))?;
         }
         let secret = secrets.join(self.name);
         if !secret.exists() {
-            write_secret(&secret).with_context(|| format!("{} cannot be written", secret.display()))?;
+            write_secret(&secret)
+                .with_context(|| format!("{} cannot be written", secret.display()))?;
         }
         Ok(())
     }
 
     /// A curl to paste, with a valid token or signature.
     pub fn curl(&self, listen: SocketAddr, secrets: &Path) -> anyhow::Result<String> {
-        let secret = fs::read_to_string(secrets.join(self.name)).context("the secret was just written")?;
+        let secret =
+            fs::read_to_string(secrets.join(self.name)).context("the secret was just written")?;
         let headers = (self.headers)(&secret, self.body);
-        let flags: Vec<String> = headers.iter().map(|(name, value)| format!("-H '{name}: {value}'")).collect();
+        let flags: Vec<String> = headers
+            .iter()
+            .map(|(name, value)| format!("-H '{name}: {value}'"))
+            .collect();
         Ok(format!(
             "curl -sS http://{listen}/{} -H 'Content-Type: application/json' {} -d '{}'",
             self.name,
@@ -126,7 +137,8 @@ impl Demo {
 
     /// The command that shows the effect.
     pub fn rows(&self, asking: &Asking<'_>) -> Option<String> {
-        self.table.map(|(hook, table)| asking.command(&format!("rows {table} --hook {hook}")))
+        self.table
+            .map(|(hook, table)| asking.command(&format!("rows {table} --hook {hook}")))
     }
 }
 
@@ -143,9 +155,15 @@ pub struct Asking<'a> {
 impl Asking<'_> {
     /// A line that can be pasted anywhere: the binary as it was called, where the node is, and its token.
     pub fn command(&self, words: &str) -> String {
-        let binary = std::env::current_exe().map_or_else(|_| "landfall".into(), |path| path.display().to_string());
-        let token = self.data.map(app::admin_token_path).and_then(|path| std::path::absolute(path).ok());
-        let token = token.map(|path| format!(" --token file:{}", path.display())).unwrap_or_default();
+        let binary = std::env::current_exe()
+            .map_or_else(|_| "landfall".into(), |path| path.display().to_string());
+        let token = self
+            .data
+            .map(app::admin_token_path)
+            .and_then(|path| std::path::absolute(path).ok());
+        let token = token
+            .map(|path| format!(" --token file:{}", path.display()))
+            .unwrap_or_default();
         format!("{binary} {words} --admin http://{}{token}", self.admin)
     }
 }
@@ -153,7 +171,11 @@ impl Asking<'_> {
 fn write_secret(path: &Path) -> anyhow::Result<()> {
     let mut random = [0; 24];
     getrandom::fill(&mut random).map_err(|error| anyhow::anyhow!("no random bytes: {error}"))?;
-    let mut file = fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
+    let mut file = fs::OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(path)?;
     Ok(file.write_all(hex::encode(random).as_bytes())?)
 }
 
@@ -166,12 +188,16 @@ fn generic_signature(secret: &str, body: &str) -> Vec<(String, String)> {
 }
 
 fn github_signature(secret: &str, body: &str) -> Vec<(String, String)> {
-    vec![("X-GitHub-Event".into(), "push".into()), ("X-Hub-Signature-256".into(), signature(secret, body))]
+    vec![
+        ("X-GitHub-Event".into(), "push".into()),
+        ("X-Hub-Signature-256".into(), signature(secret, body)),
+    ]
 }
 
 /// `sha256=` and the HMAC-SHA256 of the body, in hex.
 pub fn signature(secret: &str, body: &str) -> String {
-    let mut mac = Hmac::<Sha256>::new_from_slice(secret.as_bytes()).expect("HMAC takes keys of any length");
+    let mut mac =
+        Hmac::<Sha256>::new_from_slice(secret.as_bytes()).expect("HMAC takes keys of any length");
     mac.update(body.as_bytes());
     format!("sha256={}", hex::encode(mac.finalize().into_bytes()))
 }

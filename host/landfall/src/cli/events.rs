@@ -124,14 +124,35 @@ enum WhatHooks {
 pub async fn hooks(flags: &HooksFlags) -> anyhow::Result<ExitCode> {
     let shown = match &flags.what {
         None | Some(WhatHooks::List) => flags.admin.ask("/api/hooks", None).await?,
-        Some(WhatHooks::Pause { hook }) => json!([flags.admin.ask(&order(hook, "pause"), Some(json!({}))).await?]),
-        Some(WhatHooks::Resume { hook }) => json!([flags.admin.ask(&order(hook, "resume"), Some(json!({}))).await?]),
+        Some(WhatHooks::Pause { hook }) => json!([flags
+            .admin
+            .ask(&order(hook, "pause"), Some(json!({})))
+            .await?]),
+        Some(WhatHooks::Resume { hook }) => json!([flags
+            .admin
+            .ask(&order(hook, "resume"), Some(json!({})))
+            .await?]),
     };
     print(&shown, flags.json, |hook| {
-        let waits = [("paused", " paused"), ("failing", " failing: its events wait")];
-        let waits: String = waits.iter().filter(|(key, _)| hook[key] == true).map(|(_, word)| *word).collect();
-        let problem = hook["problem"].as_str().map(|why| format!("  {}", printable(why))).unwrap_or_default();
-        format!("{:<24} {:<12} {}{waits}{problem}", text(&hook["name"]), text(&hook["state"]), text(&hook["path"]))
+        let waits = [
+            ("paused", " paused"),
+            ("failing", " failing: its events wait"),
+        ];
+        let waits: String = waits
+            .iter()
+            .filter(|(key, _)| hook[key] == true)
+            .map(|(_, word)| *word)
+            .collect();
+        let problem = hook["problem"]
+            .as_str()
+            .map(|why| format!("  {}", printable(why)))
+            .unwrap_or_default();
+        format!(
+            "{:<24} {:<12} {}{waits}{problem}",
+            text(&hook["name"]),
+            text(&hook["state"]),
+            text(&hook["path"])
+        )
     });
     Ok(ExitCode::SUCCESS)
 }
@@ -153,8 +174,17 @@ pub async fn events(flags: &EventsFlags) -> anyhow::Result<ExitCode> {
         What::Stats => {
             let counts = flags.admin.ask("/api/stats", None).await?;
             print(&counts, flags.json, |one| {
-                let orphaned = if one["orphaned"] == true { "  (no such hook)" } else { "" };
-                format!("{:<24} {:<8} {:>10}{orphaned}", text(&one["hook"]), text(&one["state"]), one["deliveries"])
+                let orphaned = if one["orphaned"] == true {
+                    "  (no such hook)"
+                } else {
+                    ""
+                };
+                format!(
+                    "{:<24} {:<8} {:>10}{orphaned}",
+                    text(&one["hook"]),
+                    text(&one["state"]),
+                    one["deliveries"]
+                )
             });
         }
     }
@@ -164,7 +194,19 @@ pub async fn events(flags: &EventsFlags) -> anyhow::Result<ExitCode> {
 async fn list(flags: &EventsFlags, which: &ListFlags) -> anyhow::Result<()> {
     let mut path = format!("/api/events?page=true&limit={}", which.limit);
     let ListFlags {
-        hook, state, since, until, delivery_id, r#type, header, value, text, reason, outcome, slower, ..
+        hook,
+        state,
+        since,
+        until,
+        delivery_id,
+        r#type,
+        header,
+        value,
+        text,
+        reason,
+        outcome,
+        slower,
+        ..
     } = which;
     for (name, wanted) in [
         ("hook", hook),
@@ -192,11 +234,20 @@ async fn list(flags: &EventsFlags, which: &ListFlags) -> anyhow::Result<()> {
     if flags.json {
         events.iter().for_each(|one| say!("{one}"));
     } else {
-        say!("{:<24}  {:>8}  {:<18}  {:<20}  STATE", "RECEIVED", "DELIVERY", "EVENT", "HOOK");
+        say!(
+            "{:<24}  {:>8}  {:<18}  {:<20}  STATE",
+            "RECEIVED",
+            "DELIVERY",
+            "EVENT",
+            "HOOK"
+        );
         lines(events).iter().for_each(|line| say!("{line}"));
     }
     if let Some(next) = page["next"].as_i64() {
-        let more = format!("{} looked at, more with --after {next}", counted(&page["scanned"]));
+        let more = format!(
+            "{} looked at, more with --after {next}",
+            counted(&page["scanned"])
+        );
         match flags.json {
             true => eprintln!("{more}"),
             false => say!("{more}"),
@@ -206,7 +257,11 @@ async fn list(flags: &EventsFlags, which: &ListFlags) -> anyhow::Result<()> {
 }
 
 fn counted(deliveries: &Value) -> String {
-    if *deliveries == 1 { "1 delivery".into() } else { format!("{deliveries} deliveries") }
+    if *deliveries == 1 {
+        "1 delivery".into()
+    } else {
+        format!("{deliveries} deliveries")
+    }
 }
 
 /// For a path or a query.
@@ -226,28 +281,50 @@ const SHORT: usize = 18;
 /// One line a delivery, with ids shortened as far as they stay distinct.
 pub fn lines(all: &[Value]) -> Vec<String> {
     let ids: BTreeSet<&str> = all.iter().filter_map(|one| one["event"].as_str()).collect();
-    let shorts = |length: usize| ids.iter().map(|id| id.get(..length).unwrap_or(id)).collect::<BTreeSet<_>>().len();
-    let length = (SHORT..36).find(|length| shorts(*length) == ids.len()).unwrap_or(36);
+    let shorts = |length: usize| {
+        ids.iter()
+            .map(|id| id.get(..length).unwrap_or(id))
+            .collect::<BTreeSet<_>>()
+            .len()
+    };
+    let length = (SHORT..36)
+        .find(|length| shorts(*length) == ids.len())
+        .unwrap_or(36);
     all.iter().map(|one| line(one, length)).collect()
 }
 
 /// One delivery, with so many characters of its event's id.
 pub fn line(one: &Value, length: usize) -> String {
-    let reason = one["reason"].as_str().map(|why| format!("  {}", printable(why))).unwrap_or_default();
+    let reason = one["reason"]
+        .as_str()
+        .map(|why| format!("  {}", printable(why)))
+        .unwrap_or_default();
     let replayed = match one["replay_of"].as_i64() {
         Some(first) => format!(" (replay of {first})"),
         None if one["replayed"] == true => " (replay)".into(),
         None => String::new(),
     };
-    let resolved = one["resolved_by"].as_i64().map(|by| format!(" by {by}")).unwrap_or_default();
-    let discarded = one["discarded"].as_str().map(|why| format!("  discarded: {}", printable(why))).unwrap_or_default();
+    let resolved = one["resolved_by"]
+        .as_i64()
+        .map(|by| format!(" by {by}"))
+        .unwrap_or_default();
+    let discarded = one["discarded"]
+        .as_str()
+        .map(|why| format!("  discarded: {}", printable(why)))
+        .unwrap_or_default();
     let due = one["due_in_ms"].as_u64().filter(|due| *due > 0);
-    let due = due.map(|due| format!(" in {}", humantime::format_duration(Duration::from_secs(due.div_ceil(1000)))));
+    let due = due.map(|due| {
+        format!(
+            " in {}",
+            humantime::format_duration(Duration::from_secs(due.div_ceil(1000)))
+        )
+    });
     let count = |key: &str, noun: &str| match one[key].as_u64() {
         None | Some(0) => String::new(),
         Some(count) => format!("  {count} {noun}"),
     };
-    let repeats = count("duplicates", "not run as duplicates") + &count("conflicts", "with this id and another body");
+    let repeats = count("duplicates", "not run as duplicates")
+        + &count("conflicts", "with this id and another body");
     format!(
         "{}  {:>8}  {}  {:<20}  {}{resolved}{} attempt {}{replayed}{repeats}{reason}{discarded}",
         text(&one["received_at"]),
@@ -266,7 +343,13 @@ pub fn text(value: &Value) -> String {
 
 /// Without what could move a terminal's cursor. Quotes stay: people paste what they read.
 pub fn printable(text: &str) -> String {
-    let escaped = |c: char| if c.is_control() { c.escape_debug().collect() } else { String::from(c) };
+    let escaped = |c: char| {
+        if c.is_control() {
+            c.escape_debug().collect()
+        } else {
+            String::from(c)
+        }
+    };
     text.chars().map(escaped).collect()
 }
 

@@ -46,7 +46,8 @@ const NOT_HOOKS: [&str; 3] = ["-", "_queue", "_admin"];
 
 /// Hooks with a problem, then refusals, newest first.
 pub async fn explain(flags: &ExplainFlags) -> anyhow::Result<ExitCode> {
-    let hooks: Vec<Hook> = serde_json::from_value(flags.admin.ask("/api/hooks", None).await?).context(NO_ADMIN)?;
+    let hooks: Vec<Hook> =
+        serde_json::from_value(flags.admin.ask("/api/hooks", None).await?).context(NO_ADMIN)?;
     let wanted = |name: &str| flags.hook.as_deref().is_none_or(|hook| name == hook);
     if let Some(hook) = &flags.hook
         && !NOT_HOOKS.contains(&hook.as_str())
@@ -56,8 +57,11 @@ pub async fn explain(flags: &ExplainFlags) -> anyhow::Result<ExitCode> {
         return Ok(ExitCode::FAILURE);
     }
 
-    let mut lines: Vec<String> =
-        hooks.iter().filter(|hook| wanted(&hook.name)).filter_map(|hook| problem(hook, flags.json)).collect();
+    let mut lines: Vec<String> = hooks
+        .iter()
+        .filter(|hook| wanted(&hook.name))
+        .filter_map(|hook| problem(hook, flags.json))
+        .collect();
     let refusals = flags.admin.ask("/api/refusals", None).await?;
     let mut seen = Vec::new();
     for one in refusals.as_array().context(NO_ADMIN)? {
@@ -81,7 +85,10 @@ pub async fn explain(flags: &ExplainFlags) -> anyhow::Result<ExitCode> {
 }
 
 fn unknown(hook: &str, hooks: &[Hook]) -> String {
-    let near = hooks.iter().map(|one| one.name.as_str()).min_by_key(|name| strsim::damerau_levenshtein(name, hook));
+    let near = hooks
+        .iter()
+        .map(|one| one.name.as_str())
+        .min_by_key(|name| strsim::damerau_levenshtein(name, hook));
     let near = near.filter(|name| strsim::damerau_levenshtein(name, hook) <= 1 + name.len() / 4);
     let hook = hook.escape_debug();
     match near {
@@ -91,7 +98,11 @@ fn unknown(hook: &str, hooks: &[Hook]) -> String {
 }
 
 fn problem(hook: &Hook, json: bool) -> Option<String> {
-    let Hook { name, state, problem } = hook;
+    let Hook {
+        name,
+        state,
+        problem,
+    } = hook;
     let problem = problem.as_ref()?;
     Some(match json {
         true => serde_json::json!({ "hook": name, "state": state, "problem": problem }).to_string(),
@@ -103,7 +114,10 @@ fn problem(hook: &Hook, json: bool) -> Option<String> {
 fn line_once(refused: Refused, seen: &mut Vec<Refused>) -> Option<String> {
     let is_like = |one: &&Refused| (&one.hook, &one.reason) == (&refused.hook, &refused.reason);
     let like = seen.iter().filter(is_like);
-    if like.clone().any(|one| (&one.detail, one.status) == (&refused.detail, refused.status)) {
+    if like
+        .clone()
+        .any(|one| (&one.detail, one.status) == (&refused.detail, refused.status))
+    {
         return None;
     }
     let count = if like.count() == 0 { refused.count } else { 1 };
@@ -114,10 +128,33 @@ fn line_once(refused: Refused, seen: &mut Vec<Refused>) -> Option<String> {
 }
 
 fn line(refused: &Refused) -> String {
-    let Refused { at, hook, reason, detail, count, first_at, .. } = refused;
-    let from = refused.client_address.as_deref().map(|address| format!(" from {address}")).unwrap_or_default();
-    let status = refused.status.map(|status| format!(", answered {status}")).unwrap_or_default();
-    let more = if *count > 1 { format!("; {count} like it since {first_at}") } else { String::new() };
-    let hint = refused.hint.as_deref().map(|hint| format!("\n  hint: {hint}")).unwrap_or_default();
+    let Refused {
+        at,
+        hook,
+        reason,
+        detail,
+        count,
+        first_at,
+        ..
+    } = refused;
+    let from = refused
+        .client_address
+        .as_deref()
+        .map(|address| format!(" from {address}"))
+        .unwrap_or_default();
+    let status = refused
+        .status
+        .map(|status| format!(", answered {status}"))
+        .unwrap_or_default();
+    let more = if *count > 1 {
+        format!("; {count} like it since {first_at}")
+    } else {
+        String::new()
+    };
+    let hint = refused
+        .hint
+        .as_deref()
+        .map(|hint| format!("\n  hint: {hint}"))
+        .unwrap_or_default();
     format!("{at}  {hook}  {reason}{from}{status}{more}\n  {detail}{hint}")
 }

@@ -25,8 +25,9 @@ pub async fn bench(flags: &BenchFlags, count: usize) -> anyhow::Result<ExitCode>
 
     let (mut idle, mut buffer) = (Vec::with_capacity(count), vec![0; BUFFER]);
     for _ in 0..count {
-        let mut stream =
-            TcpStream::connect(node.address).await.context("cannot connect: is `ulimit -n` large enough?")?;
+        let mut stream = TcpStream::connect(node.address)
+            .await
+            .context("cannot connect: is `ulimit -n` large enough?")?;
         let status = load::exchange(&mut stream, &request, &mut buffer).await?;
         ensure!(status == 200, "an answer of {status} instead of 200");
         idle.push(stream);
@@ -38,7 +39,11 @@ pub async fn bench(flags: &BenchFlags, count: usize) -> anyhow::Result<ExitCode>
     let beside = load::run(node.address, &request, flags.connections, time).await?;
     let mut open = 0;
     for stream in &mut idle {
-        open += usize::from(load::exchange(stream, &request, &mut buffer).await.is_ok_and(|status| status == 200));
+        open += usize::from(
+            load::exchange(stream, &request, &mut buffer)
+                .await
+                .is_ok_and(|status| status == 200),
+        );
     }
     node.end().await?;
 
@@ -56,7 +61,11 @@ pub async fn bench(flags: &BenchFlags, count: usize) -> anyhow::Result<ExitCode>
         "{count} idle connections: {each_kib:.1} KiB each, {share:.2} % of one processor, {open} still open at the end"
     );
     for (name, measured) in [("without them", alone), ("beside them", beside)] {
-        say!("{name:<13} {:>8.0} requests/s, p99 {:.2} ms", measured.per_second, ms(measured.p99));
+        say!(
+            "{name:<13} {:>8.0} requests/s, p99 {:.2} ms",
+            measured.per_second,
+            ms(measured.p99)
+        );
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -14,7 +14,11 @@ use super::output::written;
 /// The commands that `--help` lists.
 fn visible() -> Command {
     let all = Cli::command();
-    let shown = all.get_subcommands().filter(|command| !command.is_hide_set()).cloned().collect::<Vec<_>>();
+    let shown = all
+        .get_subcommands()
+        .filter(|command| !command.is_hide_set())
+        .cloned()
+        .collect::<Vec<_>>();
     let about = all.get_about().cloned().unwrap_or_default();
     Command::new("landfall")
         .version(env!("CARGO_PKG_VERSION"))
@@ -29,10 +33,17 @@ fn visible() -> Command {
 pub fn parse(arguments: &[OsString]) -> Result<Cli, clap::Error> {
     let mut all = Cli::command();
     let is_hidden = |command: &Command| {
-        command.is_hide_set() && arguments.get(1).is_some_and(|first| first.to_str() == Some(command.get_name()))
+        command.is_hide_set()
+            && arguments
+                .get(1)
+                .is_some_and(|first| first.to_str() == Some(command.get_name()))
     };
     let mut visible = visible();
-    let commands = if all.get_subcommands().any(is_hidden) { &mut all } else { &mut visible };
+    let commands = if all.get_subcommands().any(is_hidden) {
+        &mut all
+    } else {
+        &mut visible
+    };
     let mut matches = commands.try_get_matches_from_mut(arguments)?;
     Cli::from_arg_matches_mut(&mut matches)
 }
@@ -48,7 +59,8 @@ pub fn completions(shell: clap_complete::Shell) -> anyhow::Result<ExitCode> {
 /// Prints the manual page, or writes one for each command.
 pub fn man(out: Option<&Path>) -> anyhow::Result<ExitCode> {
     if let Some(dir) = out {
-        std::fs::create_dir_all(dir).with_context(|| format!("{} cannot be made", dir.display()))?;
+        std::fs::create_dir_all(dir)
+            .with_context(|| format!("{} cannot be made", dir.display()))?;
         let failed = || format!("manual pages cannot be written to {}", dir.display());
         clap_mangen::generate_to(visible(), dir).with_context(failed)?;
         return Ok(ExitCode::SUCCESS);

@@ -258,13 +258,28 @@ fn dispatch(command: Command) -> anyhow::Result<ExitCode> {
         Command::Man { out } => manual::man(out.as_deref()),
         Command::Ready(flags) => block_on(ready::ready(&flags)),
         Command::Inspect { file, json } => check::inspect(&file, json),
-        Command::Build { dir, out, examples, wait, admin } => {
-            let what = if examples { build::What::Examples } else { build::What::All };
+        Command::Build {
+            dir,
+            out,
+            examples,
+            wait,
+            admin,
+        } => {
+            let what = if examples {
+                build::What::Examples
+            } else {
+                build::What::All
+            };
             let built = build::build(&dir, &out, what)?;
             if wait == 0 {
                 return Ok(ExitCode::SUCCESS);
             }
-            block_on(served::wait(&admin, &out, &built, Duration::from_secs(wait)))
+            block_on(served::wait(
+                &admin,
+                &out,
+                &built,
+                Duration::from_secs(wait),
+            ))
         }
         Command::Verify(flags) => verify::verify(&flags),
         Command::Send(flags) => block_on(send::send(&flags)),
@@ -277,11 +292,20 @@ fn dispatch(command: Command) -> anyhow::Result<ExitCode> {
         Command::Providers(flags) => providers::providers(&flags),
         Command::Bench(flags) => block_on(bench::bench(flags)),
         Command::Precompile { out, files } => block_on(precompile(&out, &files)),
-        Command::PlainServer { listen, secret, relay_to } => block_on(bench::plain_server(listen, &secret, relay_to)),
+        Command::PlainServer {
+            listen,
+            secret,
+            relay_to,
+        } => block_on(bench::plain_server(listen, &secret, relay_to)),
     }
 }
 
-async fn serve(ServeFlags { node: flags, strict }: ServeFlags) -> anyhow::Result<ExitCode> {
+async fn serve(
+    ServeFlags {
+        node: flags,
+        strict,
+    }: ServeFlags,
+) -> anyhow::Result<ExitCode> {
     // Kill points of tests; they stay until the process ends.
     #[cfg(debug_assertions)]
     std::mem::forget(fail::FailScenario::setup());
@@ -303,10 +327,20 @@ fn node_config(flags: NodeFlags) -> anyhow::Result<Config> {
 }
 
 fn backup(data: &std::path::Path, to: &std::path::Path, as_json: bool) -> anyhow::Result<ExitCode> {
-    let app::BackedUp { bytes, events, open } = app::backup(data, to)?;
+    let app::BackedUp {
+        bytes,
+        events,
+        open,
+    } = app::backup(data, to)?;
     match as_json {
-        true => say!("{}", serde_json::json!({ "file": to, "events": events, "open": open, "bytes": bytes })),
-        false => say!("{}: {events} events, {open} of them still to be handled, {bytes} bytes", to.display()),
+        true => say!(
+            "{}",
+            serde_json::json!({ "file": to, "events": events, "open": open, "bytes": bytes })
+        ),
+        false => say!(
+            "{}: {events} events, {open} of them still to be handled, {bytes} bytes",
+            to.display()
+        ),
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -315,7 +349,8 @@ async fn precompile(out: &std::path::Path, files: &[PathBuf]) -> anyhow::Result<
     std::fs::create_dir_all(out).with_context(|| format!("{} cannot be made", out.display()))?;
     let compiler = app::compiler()?;
     for file in files {
-        let bytes = std::fs::read(file).with_context(|| format!("{} cannot be read", file.display()))?;
+        let bytes =
+            std::fs::read(file).with_context(|| format!("{} cannot be read", file.display()))?;
         let written = app::precompile(&compiler, out, &file.display().to_string(), bytes).await?;
         say!("{}", written.display());
     }
@@ -323,7 +358,9 @@ async fn precompile(out: &std::path::Path, files: &[PathBuf]) -> anyhow::Result<
 }
 
 fn block_on(command: impl Future<Output = anyhow::Result<ExitCode>>) -> anyhow::Result<ExitCode> {
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build();
     let runtime = runtime.context("the executor does not start")?;
     let ended = runtime.block_on(command);
     // The process ends now. A thread that hangs in a file system must not keep it from that, and what still runs must not find

@@ -86,13 +86,25 @@ pub struct PurgeFlags {
 
 /// Runs `landfall events replay`.
 pub async fn replay(node: &LedgerFlags, flags: &ReplayFlags, as_json: bool) -> anyhow::Result<()> {
-    let ReplayFlags { which, state, again, per_second, dead: _ } = flags;
+    let ReplayFlags {
+        which,
+        state,
+        again,
+        per_second,
+        dead: _,
+    } = flags;
     let order = match which.hook.is_some() {
         true => json!({ "state": state, "again": again, "per_second": per_second }),
         false => json!({ "again": again, "per_second": per_second }),
     };
-    let sum = which.pages(node, "/api/replay", order, "events", Some(*per_second)).await?;
-    let (events, waiting, discarded) = (sum.count("events"), sum.count("waiting"), sum.count("discarded"));
+    let sum = which
+        .pages(node, "/api/replay", order, "events", Some(*per_second))
+        .await?;
+    let (events, waiting, discarded) = (
+        sum.count("events"),
+        sum.count("waiting"),
+        sum.count("discarded"),
+    );
     sum.print(as_json, || match which.dry_run {
         true => format!("{} would be replayed", counted(events, "event")),
         false if discarded > 0 => format!(
@@ -105,17 +117,41 @@ pub async fn replay(node: &LedgerFlags, flags: &ReplayFlags, as_json: bool) -> a
 }
 
 /// Runs `landfall events discard`.
-pub async fn discard(node: &LedgerFlags, flags: &DiscardFlags, as_json: bool) -> anyhow::Result<()> {
+pub async fn discard(
+    node: &LedgerFlags,
+    flags: &DiscardFlags,
+    as_json: bool,
+) -> anyhow::Result<()> {
     let order = match flags.which.hook.is_some() {
         true => json!({ "reason": flags.reason, "state": flags.state }),
         false => json!({ "reason": flags.reason }),
     };
-    step(node, &flags.which, "/api/discard", order, ("discarded", "dead or pending"), as_json).await
+    step(
+        node,
+        &flags.which,
+        "/api/discard",
+        order,
+        ("discarded", "dead or pending"),
+        as_json,
+    )
+    .await
 }
 
 /// Runs `landfall events retry-now`.
-pub async fn retry_now(node: &LedgerFlags, flags: &RetryFlags, as_json: bool) -> anyhow::Result<()> {
-    step(node, &flags.which, "/api/retry-now", json!({}), ("due now", "waiting for a later time"), as_json).await
+pub async fn retry_now(
+    node: &LedgerFlags,
+    flags: &RetryFlags,
+    as_json: bool,
+) -> anyhow::Result<()> {
+    step(
+        node,
+        &flags.which,
+        "/api/retry-now",
+        json!({}),
+        ("due now", "waiting for a later time"),
+        as_json,
+    )
+    .await
 }
 
 /// Sends a discard or retry-now page by page and prints the result.
@@ -131,34 +167,60 @@ async fn step(
     let (deliveries, skipped) = (sum.count("deliveries"), sum.count("skipped"));
     sum.print(as_json, || {
         let would = if which.dry_run { " would be" } else { "" };
-        let rest = if skipped > 0 { format!("; {skipped} left alone: not {wanted}") } else { String::new() };
+        let rest = if skipped > 0 {
+            format!("; {skipped} left alone: not {wanted}")
+        } else {
+            String::new()
+        };
         format!("{}{would} {done}{rest}", counted(deliveries, "delivery"))
     });
     sum.known()?;
-    ensure!(which.events.is_empty() || deliveries > 0, "no delivery of these events is {wanted}");
+    ensure!(
+        which.events.is_empty() || deliveries > 0,
+        "no delivery of these events is {wanted}"
+    );
     Ok(())
 }
 
 /// Runs `landfall events purge`.
 pub async fn purge(node: &LedgerFlags, flags: &PurgeFlags, as_json: bool) -> anyhow::Result<()> {
     let PurgeFlags { hook, dry_run, yes } = flags;
-    let dry = node.ask("/api/purge", Some(json!({ "hook": hook, "dry_run": true }))).await?;
+    let dry = node
+        .ask("/api/purge", Some(json!({ "hook": hook, "dry_run": true })))
+        .await?;
     let mut sum = Sum::default();
     if *dry_run {
         sum.add(&dry);
     } else {
         let found = purged(&Sum::from(&dry), "would be removed");
-        ensure!(*yes || !stdin().is_terminal(), "{found}: add --yes to remove them");
+        ensure!(
+            *yes || !stdin().is_terminal(),
+            "{found}: add --yes to remove them"
+        );
         loop {
-            let page = node.ask("/api/purge", Some(json!({ "hook": hook }))).await?;
+            let page = node
+                .ask("/api/purge", Some(json!({ "hook": hook })))
+                .await?;
             sum.add(&page);
-            sum.progress(&["deliveries", "identities", "rows", "values"], "things removed");
+            sum.progress(
+                &["deliveries", "identities", "rows", "values"],
+                "things removed",
+            );
             if page["done"] != false {
                 break;
             }
         }
     }
-    sum.print(as_json, || purged(&sum, if *dry_run { "would be removed" } else { "removed" }));
+    sum.print(as_json, || {
+        purged(
+            &sum,
+            if *dry_run {
+                "would be removed"
+            } else {
+                "removed"
+            },
+        )
+    });
     Ok(())
 }
 
@@ -210,11 +272,17 @@ impl Which {
             return Ok(sum);
         }
 
-        for (key, value) in [("hook", &self.hook), ("since", &self.since), ("until", &self.until)] {
+        for (key, value) in [
+            ("hook", &self.hook),
+            ("since", &self.since),
+            ("until", &self.until),
+        ] {
             order.insert(key.into(), json!(value));
         }
         loop {
-            let left = self.limit.map_or(PAGE, |limit| limit.saturating_sub(sum.looked_at()));
+            let left = self
+                .limit
+                .map_or(PAGE, |limit| limit.saturating_sub(sum.looked_at()));
             if left == 0 {
                 return Ok(sum);
             }
@@ -284,7 +352,10 @@ impl Sum {
 
     /// Number of events or deliveries that were examined, changed or not.
     fn looked_at(&self) -> usize {
-        ["events", "deliveries", "waiting", "discarded", "skipped"].iter().map(|key| self.count(key) as usize).sum()
+        ["events", "deliveries", "waiting", "discarded", "skipped"]
+            .iter()
+            .map(|key| self.count(key) as usize)
+            .sum()
     }
 
     /// The counts so far, on a terminal.
@@ -304,7 +375,11 @@ impl Sum {
             say!("{}", Value::Object(self.0.clone()));
             return;
         }
-        let shown = self.0.get("shown").and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
+        let shown = self
+            .0
+            .get("shown")
+            .and_then(Value::as_array)
+            .map_or(&[][..], Vec::as_slice);
         lines(shown).iter().for_each(|line| say!("{line}"));
         let count = self.count("events").max(self.count("deliveries")) as usize;
         if !shown.is_empty() && count > shown.len() {
@@ -314,8 +389,16 @@ impl Sum {
     }
 
     fn known(&self) -> anyhow::Result<()> {
-        let unknown = self.0.get("unknown").and_then(Value::as_array).map_or(0, Vec::len);
-        ensure!(unknown == 0, "{}: not known, or no body is kept", counted(unknown as u64, "event"));
+        let unknown = self
+            .0
+            .get("unknown")
+            .and_then(Value::as_array)
+            .map_or(0, Vec::len);
+        ensure!(
+            unknown == 0,
+            "{}: not known, or no body is kept",
+            counted(unknown as u64, "event")
+        );
         Ok(())
     }
 }

@@ -23,7 +23,11 @@ pub fn written(result: io::Result<()>) {
         Ok(()) => {}
         Err(error) if error.kind() == ErrorKind::BrokenPipe => std::process::exit(0),
         Err(error) => {
-            writeln!(io::stderr(), "landfall: standard output cannot be written: {error}").ok();
+            writeln!(
+                io::stderr(),
+                "landfall: standard output cannot be written: {error}"
+            )
+            .ok();
             std::process::exit(1);
         }
     }

@@ -58,12 +58,17 @@ pub fn providers(flags: &ProvidersFlags) -> anyhow::Result<ExitCode> {
 
 fn write_pages(dir: &Path, guides: &[Guide]) -> anyhow::Result<String> {
     std::fs::create_dir_all(dir).with_context(|| format!("{} cannot be made", dir.display()))?;
-    for entry in std::fs::read_dir(dir).with_context(|| format!("{} cannot be read", dir.display()))? {
+    for entry in
+        std::fs::read_dir(dir).with_context(|| format!("{} cannot be read", dir.display()))?
+    {
         let path = entry?.path();
         let is_page = path.extension().is_some_and(|ending| ending == "md");
-        let is_known = guides.iter().any(|guide| path.file_stem().is_some_and(|stem| *stem == *guide.name));
+        let is_known = guides
+            .iter()
+            .any(|guide| path.file_stem().is_some_and(|stem| *stem == *guide.name));
         if is_page && !is_known {
-            std::fs::remove_file(&path).with_context(|| format!("{} cannot be removed", path.display()))?;
+            std::fs::remove_file(&path)
+                .with_context(|| format!("{} cannot be removed", path.display()))?;
         }
     }
     let write = |name: &str, text: String| {

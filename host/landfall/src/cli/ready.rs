@@ -21,7 +21,10 @@ pub struct ReadyFlags {
 pub async fn ready(flags: &ReadyFlags) -> anyhow::Result<ExitCode> {
     let (status, text) = flags.admin.probe("/readyz").await?;
     if flags.json {
-        say!("{}", serde_json::json!({ "ready": status == 200, "status": status, "text": text.trim() }));
+        say!(
+            "{}",
+            serde_json::json!({ "ready": status == 200, "status": status, "text": text.trim() })
+        );
     }
     if status == 200 {
         return Ok(ExitCode::SUCCESS);

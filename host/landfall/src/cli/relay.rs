@@ -30,7 +30,10 @@ pub async fn bench(flags: &BenchFlags) -> anyhow::Result<ExitCode> {
         None => built("forward", place.path())?,
     };
     let arena = Arena::make(Some(&forward), "mode = \"sync\"\n", &more)?;
-    let (component, plain) = (arena.serve().await?, arena.plain(Some(&of_plain.url())).await?);
+    let (component, plain) = (
+        arena.serve().await?,
+        arena.plain(Some(&of_plain.url())).await?,
+    );
     let measured = alternating(flags, &arena, &component, &plain).await?;
     component.end().await?;
     plain.end().await?;
@@ -38,10 +41,18 @@ pub async fn bench(flags: &BenchFlags) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn report(flags: &BenchFlags, (component, plain): &(Measured, Measured), to_component: &Sink, to_plain: &Sink) {
+fn report(
+    flags: &BenchFlags,
+    (component, plain): &(Measured, Measured),
+    to_component: &Sink,
+    to_plain: &Sink,
+) {
     let ratio = component.per_second / plain.per_second;
     let ms = |time: std::time::Duration| (time.as_secs_f64() * 100_000.0).round() / 100.0;
-    let sides = [("forward", component, to_component), ("axum + reqwest", plain, to_plain)];
+    let sides = [
+        ("forward", component, to_component),
+        ("axum + reqwest", plain, to_plain),
+    ];
     if flags.json {
         let side = |measured: &Measured, sink: &Sink| {
             json!({
@@ -57,11 +68,22 @@ fn report(flags: &BenchFlags, (component, plain): &(Measured, Measured), to_comp
         say!("{report}");
         return;
     }
-    say!("{:<15} {:>9} {:>9} {:>9} {:>9} {:>15}", "", "events/s", "p50 ms", "p99 ms", "connects", "per 1,000 events");
+    say!(
+        "{:<15} {:>9} {:>9} {:>9} {:>9} {:>15}",
+        "",
+        "events/s",
+        "p50 ms",
+        "p99 ms",
+        "connects",
+        "per 1,000 events"
+    );
     for (name, measured, sink) in sides {
         let (p50, p99, connects) = (ms(measured.p50), ms(measured.p99), sink.connects());
         let per_1000 = sink.connects_per_1000();
-        say!("{name:<15} {:>9.0} {p50:>9.2} {p99:>9.2} {connects:>9} {per_1000:>15.2}", measured.per_second);
+        say!(
+            "{name:<15} {:>9.0} {p50:>9.2} {p99:>9.2} {connects:>9} {per_1000:>15.2}",
+            measured.per_second
+        );
     }
     say!("ratio forward / axum + reqwest: {ratio:.3}");
 }
@@ -82,7 +104,9 @@ struct Counts {
 
 impl Sink {
     async fn start() -> anyhow::Result<Sink> {
-        let listener = TcpListener::bind("127.0.0.1:0").await.context("no free port")?;
+        let listener = TcpListener::bind("127.0.0.1:0")
+            .await
+            .context("no free port")?;
         let (address, counts) = (listener.local_addr()?, Arc::new(Counts::default()));
         let counting = counts.clone();
         tokio::spawn(async move {
@@ -119,7 +143,9 @@ async fn serve(mut stream: TcpStream, counts: &Counts) -> anyhow::Result<()> {
             return Ok(());
         }
         filled += read;
-        while let Some(bytes) = load::request_bytes(&buffer[..filled])?.filter(|bytes| *bytes <= filled) {
+        while let Some(bytes) =
+            load::request_bytes(&buffer[..filled])?.filter(|bytes| *bytes <= filled)
+        {
             counts.events.fetch_add(1, Ordering::Relaxed);
             stream.write_all(ANSWER).await?;
             buffer.copy_within(bytes..filled, 0);

@@ -44,7 +44,11 @@ enum Format {
 /// Runs `landfall rows …`.
 pub async fn rows(flags: &RowsFlags) -> anyhow::Result<ExitCode> {
     match flags.format {
-        Format::Jsonl => flags.each_page(|rows| rows.iter().for_each(|row| say!("{row}"))).await?,
+        Format::Jsonl => {
+            flags
+                .each_page(|rows| rows.iter().for_each(|row| say!("{row}")))
+                .await?
+        }
         Format::Csv => flags.csv().await?,
     }
     Ok(ExitCode::SUCCESS)
@@ -57,7 +61,13 @@ impl RowsFlags {
         let mut after = 0;
         loop {
             let (hook, table) = (query(&self.hook), query(&self.table));
-            let page = self.admin.ask(&format!("/api/rows/{hook}/{table}?limit={PAGE}&after={after}"), None).await?;
+            let page = self
+                .admin
+                .ask(
+                    &format!("/api/rows/{hook}/{table}?limit={PAGE}&after={after}"),
+                    None,
+                )
+                .await?;
             let rows = page.as_array().context(NO_ADMIN)?;
             each(rows);
             match rows.last().and_then(id) {
@@ -71,7 +81,11 @@ impl RowsFlags {
     async fn csv(&self) -> anyhow::Result<()> {
         let (mut columns, mut last) = (BTreeSet::new(), 0);
         self.each_page(|rows| {
-            columns.extend(rows.iter().filter_map(|row| row["row"].as_object()).flat_map(|row| row.keys().cloned()));
+            columns.extend(
+                rows.iter()
+                    .filter_map(|row| row["row"].as_object())
+                    .flat_map(|row| row.keys().cloned()),
+            );
             last = rows.last().and_then(id).unwrap_or(last);
         })
         .await?;
@@ -80,7 +94,10 @@ impl RowsFlags {
         writer.write_record(header(&columns))?;
         let mut result = Ok(());
         self.each_page(|rows| {
-            for row in rows.iter().filter(|row| id(row).is_some_and(|id| id <= last)) {
+            for row in rows
+                .iter()
+                .filter(|row| id(row).is_some_and(|id| id <= last))
+            {
                 if result.is_ok() {
                     result = writer.write_record(record(row, &columns));
                 }
@@ -115,16 +132,24 @@ const OWN_COLUMNS: [&str; 2] = ["event_id", "received_at"];
 
 /// Keys of rows that are called like a column of ours get `row.` before them.
 fn header(columns: &BTreeSet<String>) -> Vec<String> {
-    let named = columns.iter().map(|key| match OWN_COLUMNS.contains(&key.as_str()) {
-        true => format!("row.{key}"),
-        false => harmless(key),
-    });
-    OWN_COLUMNS.iter().map(|&name| name.to_owned()).chain(named).collect()
+    let named = columns
+        .iter()
+        .map(|key| match OWN_COLUMNS.contains(&key.as_str()) {
+            true => format!("row.{key}"),
+            false => harmless(key),
+        });
+    OWN_COLUMNS
+        .iter()
+        .map(|&name| name.to_owned())
+        .chain(named)
+        .collect()
 }
 
 fn record(row: &Value, columns: &BTreeSet<String>) -> Vec<String> {
     let own = OWN_COLUMNS.iter().map(|&name| &row[name]);
-    own.chain(columns.iter().map(|key| &row["row"][key])).map(cell).collect()
+    own.chain(columns.iter().map(|key| &row["row"][key]))
+        .map(cell)
+        .collect()
 }
 
 fn cell(value: &Value) -> String {
@@ -137,8 +162,13 @@ fn cell(value: &Value) -> String {
 
 /// Spreadsheets run a cell that begins with one of these as a formula: an apostrophe before it makes it text. Numbers stay.
 fn harmless(text: &str) -> String {
-    let is_formula = text.starts_with(['=', '+', '-', '@', '\t', '\r']) && text.parse::<f64>().is_err();
-    if is_formula { format!("'{text}") } else { text.to_owned() }
+    let is_formula =
+        text.starts_with(['=', '+', '-', '@', '\t', '\r']) && text.parse::<f64>().is_err();
+    if is_formula {
+        format!("'{text}")
+    } else {
+        text.to_owned()
+    }
 }
 
 #[cfg(test)]
@@ -149,8 +179,14 @@ mod tests {
 
     #[test]
     fn columns_are_distinct_and_cells_harmless() {
-        let columns = ["a", "event_id", "=b"].map(str::to_owned).into_iter().collect();
-        assert_eq!(header(&columns), ["event_id", "received_at", "'=b", "a", "row.event_id"]);
+        let columns = ["a", "event_id", "=b"]
+            .map(str::to_owned)
+            .into_iter()
+            .collect();
+        assert_eq!(
+            header(&columns),
+            ["event_id", "received_at", "'=b", "a", "row.event_id"]
+        );
         let row = json!({ "event_id": "e", "received_at": "t", "row": { "a": "-1", "=b": [1], "event_id": "=1+1" } });
         assert_eq!(record(&row, &columns), ["e", "t", "[1]", "-1", "'=1+1"]);
     }

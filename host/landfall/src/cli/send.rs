@@ -40,10 +40,19 @@ pub struct SignFlags {
 /// Prints the signed request as a curl to paste.
 pub fn sign(flags: &SignFlags) -> anyhow::Result<ExitCode> {
     let request = forge(flags)?;
-    let body = std::str::from_utf8(&request.body).context("the body is not text: use `landfall send`")?;
-    let headers: Vec<String> =
-        request.headers.iter().map(|(name, value)| format!("-H {}", quoted(&format!("{name}: {value}")))).collect();
-    say!("curl -sS {} {} --data-binary {}", quoted(&request.url), headers.join(" "), quoted(body));
+    let body =
+        std::str::from_utf8(&request.body).context("the body is not text: use `landfall send`")?;
+    let headers: Vec<String> = request
+        .headers
+        .iter()
+        .map(|(name, value)| format!("-H {}", quoted(&format!("{name}: {value}"))))
+        .collect();
+    say!(
+        "curl -sS {} {} --data-binary {}",
+        quoted(&request.url),
+        headers.join(" "),
+        quoted(body)
+    );
     Ok(ExitCode::SUCCESS)
 }
 
@@ -56,13 +65,19 @@ pub async fn send(flags: &SignFlags) -> anyhow::Result<ExitCode> {
             "landfall: the request was refused or failed: `landfall explain` and `landfall events list` of that node say why"
         );
     }
-    Ok(if (200..300).contains(&status) { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    Ok(if (200..300).contains(&status) {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
 }
 
 fn forge(flags: &SignFlags) -> anyhow::Result<Forged> {
     let mut config = std::collections::BTreeMap::new();
     for pair in &flags.config {
-        let Some((name, value)) = pair.split_once('=') else { bail!("--config {pair}: write NAME=VALUE") };
+        let Some((name, value)) = pair.split_once('=') else {
+            bail!("--config {pair}: write NAME=VALUE")
+        };
         config.insert(name.to_owned(), value.to_owned());
     }
     let order = Order {
@@ -74,7 +89,11 @@ fn forge(flags: &SignFlags) -> anyhow::Result<Forged> {
         body: flags.body.as_ref().map(read).transpose()?,
         config,
     };
-    ensure!(order.url.starts_with("http"), "--to must be a URL such as http://localhost:8080/{}", order.provider);
+    ensure!(
+        order.url.starts_with("http"),
+        "--to must be a URL such as http://localhost:8080/{}",
+        order.provider
+    );
     app::forge(&order, flags.providers.as_deref())
 }
 
@@ -83,7 +102,9 @@ fn read(path: &PathBuf) -> anyhow::Result<Vec<u8>> {
         return std::fs::read(path).with_context(|| format!("{} cannot be read", path.display()));
     }
     let mut body = Vec::new();
-    std::io::stdin().read_to_end(&mut body).context("standard input cannot be read")?;
+    std::io::stdin()
+        .read_to_end(&mut body)
+        .context("standard input cannot be read")?;
     Ok(body)
 }
 

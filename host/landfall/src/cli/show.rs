@@ -25,7 +25,10 @@ pub struct ShowFlags {
 
 /// Runs `landfall events show`.
 pub async fn show(node: &LedgerFlags, flags: &ShowFlags, as_json: bool) -> anyhow::Result<()> {
-    ensure!(!(flags.body && as_json), "--body writes the body as it is: leave out --json");
+    ensure!(
+        !(flags.body && as_json),
+        "--body writes the body as it is: leave out --json"
+    );
     let path = format!("/api/events/{}", query(&flags.event));
     if flags.body {
         let shown = node.ask(&format!("{path}?whole=true"), None).await?;
@@ -42,7 +45,9 @@ pub async fn show(node: &LedgerFlags, flags: &ShowFlags, as_json: bool) -> anyho
     for delivery in shown["deliveries"].as_array().into_iter().flatten().rev() {
         one_delivery(delivery);
         let attempts = shown["attempts"].as_array().into_iter().flatten();
-        attempts.filter(|attempt| attempt["delivery"] == delivery["delivery"]).for_each(one_attempt);
+        attempts
+            .filter(|attempt| attempt["delivery"] == delivery["delivery"])
+            .for_each(one_attempt);
     }
     Ok(())
 }
@@ -51,12 +56,20 @@ fn body(event: &Value) -> anyhow::Result<()> {
     if let Some(problem) = event["problem"].as_str() {
         anyhow::bail!("there is no body: {problem}");
     }
-    let bytes = match (event["body"]["text"].as_str(), event["body"]["hex"].as_str()) {
+    let bytes = match (
+        event["body"]["text"].as_str(),
+        event["body"]["hex"].as_str(),
+    ) {
         (Some(text), _) => text.as_bytes().to_vec(),
         (_, Some(hex)) => hex::decode(hex).context("the node sends no hex")?,
         _ => Vec::new(),
     };
-    written(stdout().lock().write_all(&bytes).and_then(|()| stdout().lock().flush()));
+    written(
+        stdout()
+            .lock()
+            .write_all(&bytes)
+            .and_then(|()| stdout().lock().flush()),
+    );
     Ok(())
 }
 
@@ -69,22 +82,45 @@ fn request(shown: &Value) {
     }
     say!("hook       {}", text(&event["hook"]));
     say!("received   {}", text(&event["received_at"]));
-    let query = event["query"].as_str().map(|query| format!("?{}", printable(query))).unwrap_or_default();
-    say!("request    {} {}{query}", text(&event["method"]), text(&event["path"]));
+    let query = event["query"]
+        .as_str()
+        .map(|query| format!("?{}", printable(query)))
+        .unwrap_or_default();
+    say!(
+        "request    {} {}{query}",
+        text(&event["method"]),
+        text(&event["path"])
+    );
     for header in event["headers"].as_array().into_iter().flatten() {
         say!("           {}: {}", text(&header[0]), text(&header[1]));
     }
     let verdict = &shown["verdict"];
-    let provider =
-        verdict["provider"].as_str().map(|name| format!(", provider {}", printable(name))).unwrap_or_default();
-    say!("verified   by {}, scheme {}{provider}", text(&verdict["key"]), text(&verdict["scheme"]));
+    let provider = verdict["provider"]
+        .as_str()
+        .map(|name| format!(", provider {}", printable(name)))
+        .unwrap_or_default();
+    say!(
+        "verified   by {}, scheme {}{provider}",
+        text(&verdict["key"]),
+        text(&verdict["scheme"])
+    );
     for attribute in event["attributes"].as_array().into_iter().flatten() {
-        if !["verified-by", "verified-by-scheme", "provider"].iter().any(|name| attribute[0] == *name) {
-            say!("           {} = {}", text(&attribute[0]), text(&attribute[1]));
+        if !["verified-by", "verified-by-scheme", "provider"]
+            .iter()
+            .any(|name| attribute[0] == *name)
+        {
+            say!(
+                "           {} = {}",
+                text(&attribute[0]),
+                text(&attribute[1])
+            );
         }
     }
     say!("body       {} bytes", event["body_bytes"]);
-    match (event["body"]["text"].as_str(), event["body"]["hex"].as_str()) {
+    match (
+        event["body"]["text"].as_str(),
+        event["body"]["hex"].as_str(),
+    ) {
         (Some(text), _) => quoted(text, BODY_SHOWN),
         (_, Some(hex)) => quoted(hex, BODY_SHOWN),
         _ => {}
@@ -93,35 +129,66 @@ fn request(shown: &Value) {
 
 fn links(shown: &Value) {
     let repeats = &shown["repeats"];
-    for (key, what) in [("duplicates", "duplicates were not run"), ("conflicts", "events had its id and another body")]
-    {
+    for (key, what) in [
+        ("duplicates", "duplicates were not run"),
+        ("conflicts", "events had its id and another body"),
+    ] {
         if repeats[key].as_i64().is_some_and(|count| count > 0) {
             say!("repeats    {} {what}", repeats[key]);
         }
     }
     let parent = &shown["parent"];
     if !parent.is_null() {
-        say!("parent     {} of hook {}", text(&parent["event"]), text(&parent["hook"]));
+        say!(
+            "parent     {} of hook {}",
+            text(&parent["event"]),
+            text(&parent["hook"])
+        );
     }
     for child in shown["children"].as_array().into_iter().flatten() {
-        say!("child      {} of hook {}", text(&child["event"]), text(&child["hook"]));
+        say!(
+            "child      {} of hook {}",
+            text(&child["event"]),
+            text(&child["hook"])
+        );
     }
 }
 
 fn one_delivery(delivery: &Value) {
-    let number = |key: &str, what: &str| delivery[key].as_i64().map(|id| format!(", {what} {id}")).unwrap_or_default();
+    let number = |key: &str, what: &str| {
+        delivery[key]
+            .as_i64()
+            .map(|id| format!(", {what} {id}"))
+            .unwrap_or_default()
+    };
     let links = number("replay_of", "replay of") + &number("resolved_by", "resolved by");
-    let due = delivery["due_in_ms"].as_u64().map(|ms| format!(", due in {}", duration(ms as f64))).unwrap_or_default();
-    let why = delivery["discarded"].as_str().or(delivery["reason"].as_str());
-    let why = why.map(|why| format!(": {}", printable(why))).unwrap_or_default();
-    say!("\ndelivery {}   {}{due}{links}{why}", delivery["delivery"], text(&delivery["state"]));
+    let due = delivery["due_in_ms"]
+        .as_u64()
+        .map(|ms| format!(", due in {}", duration(ms as f64)))
+        .unwrap_or_default();
+    let why = delivery["discarded"]
+        .as_str()
+        .or(delivery["reason"].as_str());
+    let why = why
+        .map(|why| format!(": {}", printable(why)))
+        .unwrap_or_default();
+    say!(
+        "\ndelivery {}   {}{due}{links}{why}",
+        delivery["delivery"],
+        text(&delivery["state"])
+    );
 }
 
 fn one_attempt(attempt: &Value) {
     let record = &attempt["record"];
-    let status = attempt["status"].as_u64().map(|status| format!(" {status}")).unwrap_or_default();
+    let status = attempt["status"]
+        .as_u64()
+        .map(|status| format!(" {status}"))
+        .unwrap_or_default();
     let reason = attempt["reason"].as_str().filter(|why| !why.is_empty());
-    let reason = reason.map(|why| format!(": {}", printable(why))).unwrap_or_default();
+    let reason = reason
+        .map(|why| format!(": {}", printable(why)))
+        .unwrap_or_default();
     say!(
         "  attempt {}   {}   {}   {}{status}{reason}",
         attempt["number"],
@@ -139,7 +206,11 @@ fn one_attempt(attempt: &Value) {
             Some(status) => format!("{status}, {} bytes", call["answer_bytes"]),
             None => format!("{}: {}", text(&call["error"]), text(&call["reason"])),
         };
-        say!("    call {} {} in {ms}: {end}", text(&call["method"]), text(&call["url"]));
+        say!(
+            "    call {} {} in {ms}: {end}",
+            text(&call["method"]),
+            text(&call["url"])
+        );
         quoted(call["answer"].as_str().unwrap_or_default(), ANSWER_SHOWN);
     }
     let made = record["http_calls"].as_u64().unwrap_or(0) as usize;
@@ -152,11 +223,24 @@ fn one_attempt(attempt: &Value) {
     if record["log_truncated"] == true {
         say!("    … more lines than an attempt may write");
     }
-    let effect = |key: &str, what: &str| record[key].as_u64().filter(|count| *count > 0).map(|n| format!("{n} {what}"));
-    let effects = [effect("rows", "rows"), effect("kv_writes", "values"), effect("emitted", "events for other hooks")];
+    let effect = |key: &str, what: &str| {
+        record[key]
+            .as_u64()
+            .filter(|count| *count > 0)
+            .map(|n| format!("{n} {what}"))
+    };
+    let effects = [
+        effect("rows", "rows"),
+        effect("kv_writes", "values"),
+        effect("emitted", "events for other hooks"),
+    ];
     let effects: Vec<String> = effects.into_iter().flatten().collect();
     if !effects.is_empty() {
-        let kept = if attempt["outcome"] == "done" { "stored" } else { "not stored" };
+        let kept = if attempt["outcome"] == "done" {
+            "stored"
+        } else {
+            "not stored"
+        };
         say!("    effects, {kept}: {}", effects.join(", "));
     }
 }
@@ -164,7 +248,9 @@ fn one_attempt(attempt: &Value) {
 /// The beginning of a text, indented, line by line.
 fn quoted(text: &str, characters: usize) {
     let beginning: String = text.chars().take(characters).collect();
-    beginning.lines().for_each(|line| say!("           {}", printable(line)));
+    beginning
+        .lines()
+        .for_each(|line| say!("           {}", printable(line)));
     if beginning.len() < text.len() {
         say!("           …");
     }
@@ -174,6 +260,7 @@ fn duration(ms: f64) -> String {
     match ms {
         ..1000.0 => format!("{ms} ms"),
         ..60_000.0 => format!("{:.1} s", ms / 1000.0),
-        _ => humantime::format_duration(std::time::Duration::from_secs((ms / 1000.0) as u64)).to_string(),
+        _ => humantime::format_duration(std::time::Duration::from_secs((ms / 1000.0) as u64))
+            .to_string(),
     }
 }

@@ -32,21 +32,37 @@ struct Open(BTreeMap<i64, (String, u64)>);
 
 /// Runs `landfall events tail`.
 pub async fn tail(node: &LedgerFlags, flags: &TailFlags, as_json: bool) -> anyhow::Result<()> {
-    ensure!(node.is_running(), "a stopped node has no new events: leave out --data, or use `list`");
-    let of_hook = flags.hook.as_ref().map(|hook| format!("&hook={}", query(hook))).unwrap_or_default();
+    ensure!(
+        node.is_running(),
+        "a stopped node has no new events: leave out --data, or use `list`"
+    );
+    let of_hook = flags
+        .hook
+        .as_ref()
+        .map(|hook| format!("&hook={}", query(hook)))
+        .unwrap_or_default();
     let newest = node.ask("/api/events?limit=1", None).await?;
     let mut last = newest[0]["delivery"].as_i64().unwrap_or(0);
     let mut open = Open::default();
     for state in ["pending", "running"] {
         let before = last + 1;
-        let waiting = node.ask(&format!("/api/events?state={state}&before={before}&limit=1000{of_hook}"), None).await?;
+        let waiting = node
+            .ask(
+                &format!("/api/events?state={state}&before={before}&limit=1000{of_hook}"),
+                None,
+            )
+            .await?;
         each(&waiting, |one| {
             open.change(one);
         });
     }
 
     let print = |one: &Value, change: &str| {
-        if flags.state.as_ref().is_some_and(|state| one["state"] != state.as_str()) {
+        if flags
+            .state
+            .as_ref()
+            .is_some_and(|state| one["state"] != state.as_str())
+        {
             return;
         }
         let mut one = one.clone();
@@ -57,7 +73,12 @@ pub async fn tail(node: &LedgerFlags, flags: &TailFlags, as_json: bool) -> anyho
         }
     };
     loop {
-        let new = node.ask(&format!("/api/events?after={last}&limit=1000{of_hook}"), None).await?;
+        let new = node
+            .ask(
+                &format!("/api/events?after={last}&limit=1000{of_hook}"),
+                None,
+            )
+            .await?;
         each(&new, |one| {
             last = one["delivery"].as_i64().unwrap_or(last);
             print(one, "accepted");
@@ -67,8 +88,14 @@ pub async fn tail(node: &LedgerFlags, flags: &TailFlags, as_json: bool) -> anyho
         });
         let numbers: Vec<i64> = open.0.keys().copied().collect();
         for page in numbers.chunks(PAGE) {
-            let list = page.iter().map(i64::to_string).collect::<Vec<_>>().join(",");
-            let found = node.ask(&format!("/api/events?deliveries={list}&limit={PAGE}"), None).await?;
+            let list = page
+                .iter()
+                .map(i64::to_string)
+                .collect::<Vec<_>>()
+                .join(",");
+            let found = node
+                .ask(&format!("/api/events?deliveries={list}&limit={PAGE}"), None)
+                .await?;
             let mut gone: Vec<i64> = page.to_vec();
             each(&found, |one| {
                 gone.retain(|number| one["delivery"] != *number);
@@ -93,7 +120,10 @@ impl Open {
     /// The change since the last poll, if it is one that is printed.
     fn change(&mut self, one: &Value) -> Option<&'static str> {
         let number = one["delivery"].as_i64()?;
-        let (state, attempt) = (one["state"].as_str()?.to_owned(), one["attempt"].as_u64().unwrap_or(0));
+        let (state, attempt) = (
+            one["state"].as_str()?.to_owned(),
+            one["attempt"].as_u64().unwrap_or(0),
+        );
         let before = match state.as_str() {
             "pending" | "running" if self.0.len() < OPEN_MAX || self.0.contains_key(&number) => {
                 self.0.insert(number, (state.clone(), attempt))

@@ -12,11 +12,22 @@ use crate::app::{self, AdminAt};
 #[derive(Debug, Args)]
 pub struct AdminFlags {
     /// Where the node's admin listener is.
-    #[arg(long, value_name = "URL", env = "LANDFALL_ADMIN", default_value = "http://127.0.0.1:8081", global = true)]
+    #[arg(
+        long,
+        value_name = "URL",
+        env = "LANDFALL_ADMIN",
+        default_value = "http://127.0.0.1:8081",
+        global = true
+    )]
     admin: String,
     /// `env:NAME` or `file:PATH`: the admin token. Default for a node on this machine: the file `admin-token` in its data directory
     /// (LANDFALL_DATA, or .landfall).
-    #[arg(long, value_name = "REFERENCE", env = "LANDFALL_ADMIN_TOKEN", global = true)]
+    #[arg(
+        long,
+        value_name = "REFERENCE",
+        env = "LANDFALL_ADMIN_TOKEN",
+        global = true
+    )]
     token: Option<String>,
 }
 
@@ -49,11 +60,17 @@ impl AdminFlags {
     /// The JSON that the node answers to a GET, or to a POST of this JSON.
     pub async fn ask(&self, path: &str, post: Option<&Value>) -> anyhow::Result<Value> {
         let node = match &self.token {
-            Some(reference) => AdminAt { token: Some(app::secret(reference)?), ..AdminAt::open(&self.admin) },
+            Some(reference) => AdminAt {
+                token: Some(app::secret(reference)?),
+                ..AdminAt::open(&self.admin)
+            },
             None => AdminAt::found(&self.admin),
         };
         let (status, text) = node.ask(path, post.map(Value::to_string)).await?;
-        let problem = node.problem.as_ref().map(|why| format!("; the settings here cannot be used: {why}"));
+        let problem = node
+            .problem
+            .as_ref()
+            .map(|why| format!("; the settings here cannot be used: {why}"));
         ensure!(
             status != 401 || node.token.is_some(),
             "the node at {} answers 401, since it wants its admin token: run this in the folder in which that node was started, or add --token \
@@ -62,8 +79,16 @@ impl AdminFlags {
             problem.unwrap_or_default()
         );
         let (answer, why) = read(&text);
-        let hint = answer.as_ref().and_then(|json| json["hint"].as_str()).map(|hint| format!("; {hint}"));
-        ensure!(status == 200, "the node at {} answers {status}: {why}{}", self.admin, hint.unwrap_or_default());
+        let hint = answer
+            .as_ref()
+            .and_then(|json| json["hint"].as_str())
+            .map(|hint| format!("; {hint}"));
+        ensure!(
+            status == 200,
+            "the node at {} answers {status}: {why}{}",
+            self.admin,
+            hint.unwrap_or_default()
+        );
         answer.context(NO_ADMIN)
     }
 }
@@ -91,6 +116,10 @@ impl LedgerFlags {
 /// The JSON, if it is some, and what it says of an error.
 fn read(text: &str) -> (Option<Value>, String) {
     let answer: Option<Value> = serde_json::from_str(text).ok();
-    let why = answer.as_ref().and_then(|json| json["error"].as_str()).unwrap_or(text.trim()).to_owned();
+    let why = answer
+        .as_ref()
+        .and_then(|json| json["error"].as_str())
+        .unwrap_or(text.trim())
+        .to_owned();
     (answer, why)
 }

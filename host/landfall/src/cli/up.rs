@@ -37,23 +37,44 @@ pub async fn up(mut flags: NodeFlags) -> anyhow::Result<ExitCode> {
     }
     telemetry::start(config.log_format, &config.log_level)?;
     place_components(&config)?;
-    let secrets = config.plugins.parent().unwrap_or(Path::new(".")).join("secrets");
-    std::fs::create_dir_all(&secrets).with_context(|| format!("{} cannot be made", secrets.display()))?;
+    let secrets = config
+        .plugins
+        .parent()
+        .unwrap_or(Path::new("."))
+        .join("secrets");
+    std::fs::create_dir_all(&secrets)
+        .with_context(|| format!("{} cannot be made", secrets.display()))?;
     let shutdown = Shutdown::on_signals()?;
     let plugins = config.plugins.clone();
     let own_token = config.admin_token.is_none().then(|| config.data.clone());
-    ensure!(config.listen.port() != 0, "`up` prints addresses to paste: name a port with --listen");
+    ensure!(
+        config.listen.port() != 0,
+        "`up` prints addresses to paste: name a port with --listen"
+    );
     let demos = demos(config.listen);
-    demos.iter().try_for_each(|demo| demo.write(&plugins, &secrets))?;
+    demos
+        .iter()
+        .try_for_each(|demo| demo.write(&plugins, &secrets))?;
     let app = App::start(config).await?;
     let (listen, admin) = app.addresses()?;
     let hooks = app.hooks().clone();
     let serving = tokio::spawn(app.serve(shutdown));
     wait_until(|| hooks.is_complete()).await?;
-    let asking = Asking { admin, data: own_token.as_deref() };
+    let asking = Asking {
+        admin,
+        data: own_token.as_deref(),
+    };
     print(&demos, listen, &asking, &plugins, &secrets)?;
-    for status in hooks.statuses().iter().filter(|status| status.state != HookState::Serving) {
-        say!("! {}: {}", status.name, status.problem.as_deref().unwrap_or("not serving"));
+    for status in hooks
+        .statuses()
+        .iter()
+        .filter(|status| status.state != HookState::Serving)
+    {
+        say!(
+            "! {}: {}",
+            status.name,
+            status.problem.as_deref().unwrap_or("not serving")
+        );
     }
     let telling = tokio::spawn(tell_changes(hooks));
     let served = serving.await;
@@ -75,21 +96,33 @@ async fn tell_changes(hooks: Hooks) {
 
 /// From `bundled` if that was named, else from the sources where there are any.
 fn place_components(config: &Config) -> anyhow::Result<()> {
-    std::fs::create_dir_all(&config.plugins).with_context(|| format!("{} cannot be made", config.plugins.display()))?;
-    let bundled = config.bundled.as_ref().is_some_and(|dir| dir.join("echo.wasm").is_file());
+    std::fs::create_dir_all(&config.plugins)
+        .with_context(|| format!("{} cannot be made", config.plugins.display()))?;
+    let bundled = config
+        .bundled
+        .as_ref()
+        .is_some_and(|dir| dir.join("echo.wasm").is_file());
     if let Some(sources) = sources().filter(|_| !bundled) {
         say!("building the bundled handlers (the first time takes a minute)");
         return build::build(&sources, &config.plugins, What::Packages(&COMPONENTS)).map(drop);
     }
-    ensure!(bundled, "no sources of the bundled handlers and none in --bundled: run this in a clone of Landfall");
+    ensure!(
+        bundled,
+        "no sources of the bundled handlers and none in --bundled: run this in a clone of Landfall"
+    );
     Ok(())
 }
 
 /// Where this binary was built from, if that is still there.
 pub fn sources() -> Option<PathBuf> {
-    let built_from = Path::new(env!("CARGO_MANIFEST_DIR")).parent()?.parent()?.join("plugins");
+    let built_from = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .parent()?
+        .parent()?
+        .join("plugins");
     let here = PathBuf::from("plugins");
-    [here, built_from].into_iter().find(|dir| dir.join("Cargo.toml").is_file() && dir.join("echo").is_dir())
+    [here, built_from]
+        .into_iter()
+        .find(|dir| dir.join("Cargo.toml").is_file() && dir.join("echo").is_dir())
 }
 
 async fn wait_until(done: impl Fn() -> bool) -> anyhow::Result<()> {
@@ -98,7 +131,9 @@ async fn wait_until(done: impl Fn() -> bool) -> anyhow::Result<()> {
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
     };
-    tokio::time::timeout(READY_WITHIN, waiting).await.context("the hooks are not loaded after two minutes")
+    tokio::time::timeout(READY_WITHIN, waiting)
+        .await
+        .context("the hooks are not loaded after two minutes")
 }
 
 fn print(
@@ -110,7 +145,12 @@ fn print(
 ) -> anyhow::Result<()> {
     say!("\nserving {} — paste any of these:\n", plugins.display());
     for demo in demos {
-        say!("{:<8} http://{listen}/{:<8} {}", demo.name, demo.name, demo.about);
+        say!(
+            "{:<8} http://{listen}/{:<8} {}",
+            demo.name,
+            demo.name,
+            demo.about
+        );
         say!("  {}", demo.curl(listen, secrets)?);
         if let Some(rows) = demo.rows(asking) {
             say!("  {rows}");
@@ -118,6 +158,9 @@ fn print(
         say!("");
     }
     say!("how each hook stands: {}", asking.command("hooks"));
-    say!("drop your own NAME.wasm and NAME.toml into {}; stop with Ctrl-C", plugins.display());
+    say!(
+        "drop your own NAME.wasm and NAME.toml into {}; stop with Ctrl-C",
+        plugins.display()
+    );
     Ok(())
 }

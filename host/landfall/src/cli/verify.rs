@@ -34,9 +34,12 @@ pub fn verify(flags: &VerifyFlags) -> anyhow::Result<ExitCode> {
     );
     let packs = app::packs(flags.providers.as_deref())?;
     let mut all = Report::default();
-    let mut add = |path: &Option<PathBuf>, run: &dyn Fn(&str) -> Result<Report, String>| -> anyhow::Result<()> {
+    let mut add = |path: &Option<PathBuf>,
+                   run: &dyn Fn(&str) -> Result<Report, String>|
+     -> anyhow::Result<()> {
         let Some(path) = path else { return Ok(()) };
-        let report = run(&read(path)?).map_err(|why| anyhow::anyhow!("{}: {why}", path.display()))?;
+        let report =
+            run(&read(path)?).map_err(|why| anyhow::anyhow!("{}: {why}", path.display()))?;
         all.passed += report.passed;
         all.failures.extend(report.failures);
         Ok(())
@@ -44,12 +47,19 @@ pub fn verify(flags: &VerifyFlags) -> anyhow::Result<ExitCode> {
     add(&flags.vectors, &|text| app::run_vectors(text, &packs))?;
     add(&flags.challenges, &|text| app::run_challenges(text, &packs))?;
     if flags.json {
-        say!("{}", serde_json::json!({ "passed": all.passed, "failed": all.failures.len(), "failures": all.failures }));
+        say!(
+            "{}",
+            serde_json::json!({ "passed": all.passed, "failed": all.failures.len(), "failures": all.failures })
+        );
     } else {
         all.failures.iter().for_each(|failure| say!("{failure}"));
         say!("{} passed, {} failed", all.passed, all.failures.len());
     }
-    Ok(if all.failures.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    Ok(if all.failures.is_empty() {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
 }
 
 fn read(path: &Path) -> anyhow::Result<String> {

@@ -11,11 +11,23 @@ use crate::steps::{Arrived, Brought, DedupKey, Duplicate, Fence, SHARED_LEASE};
 use landfall_model::EventId;
 
 /// Where the event stands; its attempt has begun if it may.
-pub async fn arrive(client: &Object, brought: &Brought, owner: Uuid) -> Result<Arrived, tokio_postgres::Error> {
-    let Brought { new, replay, number } = brought;
+pub async fn arrive(
+    client: &Object,
+    brought: &Brought,
+    owner: Uuid,
+) -> Result<Arrived, tokio_postgres::Error> {
+    let Brought {
+        new,
+        replay,
+        number,
+    } = brought;
     let event = new.stored.event();
     let (id, hook): (_, &str) = (event.id.uuid(), &event.hook);
-    let Keys { key, body_key, window } = Keys::of(new);
+    let Keys {
+        key,
+        body_key,
+        window,
+    } = Keys::of(new);
     let wish = replay.as_ref().map(DedupKey::of_replay);
     let (wish, wish_window) = wish.map_or((None, 0), |wish| (Some(wish.key), millis(wish.window)));
     let sql = "SELECT kind, delivery, number, wait, why, other
@@ -42,10 +54,16 @@ pub async fn arrive(client: &Object, brought: &Brought, owner: Uuid) -> Result<A
             ],
         )
         .await?;
-    let other = || row.get::<_, Option<Uuid>>(5).map(|id| EventId::from_bytes(id.into_bytes()));
+    let other = || {
+        row.get::<_, Option<Uuid>>(5)
+            .map(|id| EventId::from_bytes(id.into_bytes()))
+    };
     Ok(match row.get::<_, i32>(0) {
         0 => Arrived::Begun {
-            fence: Fence { delivery: row.get(1), attempt: row.get::<_, i32>(2) as u32 },
+            fence: Fence {
+                delivery: row.get(1),
+                attempt: row.get::<_, i32>(2) as u32,
+            },
             conflict: other(),
         },
         1 => Arrived::Ended(row.get(4)),
@@ -64,8 +82,14 @@ pub async fn find_duplicate(
 ) -> Result<Option<Duplicate>, tokio_postgres::Error> {
     let Keys { key, body_key, .. } = Keys::from_dedup(dedup, digest);
     let sql = "SELECT other, state, wait, reply FROM find_duplicate($1, $2, $3, $4, $5, $6)";
-    let parameters: [&(dyn tokio_postgres::types::ToSql + Sync); 6] =
-        [&hook, &key, &body_key, &&digest[..], &duplicate.uuid(), &duplicate.time_ms()];
+    let parameters: [&(dyn tokio_postgres::types::ToSql + Sync); 6] = [
+        &hook,
+        &key,
+        &body_key,
+        &&digest[..],
+        &duplicate.uuid(),
+        &duplicate.time_ms(),
+    ];
     let rows = client.query_cached(sql, &parameters).await?;
     Ok(rows.first().map(|row| Duplicate {
         first: EventId::from_bytes(row.get::<_, Uuid>(0).into_bytes()),

@@ -4,7 +4,9 @@
 use std::sync::Mutex;
 use std::time::Duration;
 
-use deadpool_postgres::{Manager, ManagerConfig, Object, Pool, PoolError, RecyclingMethod, Timeouts};
+use deadpool_postgres::{
+    Manager, ManagerConfig, Object, Pool, PoolError, RecyclingMethod, Timeouts,
+};
 use tokio_postgres::config::{Host, TargetSessionAttrs};
 use tokio_postgres::tls::MakeTlsConnect;
 use tokio_postgres::{Client, Config, Connection, Error, Socket};
@@ -42,30 +44,52 @@ pub struct ServerClock(Mutex<LedgerClock>);
 impl Connector {
     /// From a URL; the error repeats none of it.
     pub fn new(url: &str, tls: rustls::ClientConfig) -> Result<Connector, OpenError> {
-        let wrong = |why: String| OpenError::Other(format!("the URL of the ledger cannot be used: {why}"));
+        let wrong =
+            |why: String| OpenError::Other(format!("the URL of the ledger cannot be used: {why}"));
         let (url, options) = TlsOptions::take_from(url);
         let mut config: Config = url.parse().map_err(|error: Error| wrong(told(&error)))?;
         let tls = options.apply(&mut config, tls).map_err(wrong)?;
         // Of several servers, the one that takes writes is meant.
-        if config.get_hosts().len() > 1 && config.get_target_session_attrs() == TargetSessionAttrs::Any {
+        if config.get_hosts().len() > 1
+            && config.get_target_session_attrs() == TargetSessionAttrs::Any
+        {
             config.target_session_attrs(TargetSessionAttrs::ReadWrite);
         }
         let own = config.get_options().unwrap_or_default();
         let options = format!("{own} {SESSION}");
-        config.options(options.trim()).application_name("landfall").connect_timeout(CONNECT_WITHIN);
-        config.tcp_user_timeout(CONNECT_WITHIN * 2).keepalives_idle(CONNECT_WITHIN);
-        Ok(Connector { config, tls: MakeRustlsConnect::new(tls) })
+        config
+            .options(options.trim())
+            .application_name("landfall")
+            .connect_timeout(CONNECT_WITHIN);
+        config
+            .tcp_user_timeout(CONNECT_WITHIN * 2)
+            .keepalives_idle(CONNECT_WITHIN);
+        Ok(Connector {
+            config,
+            tls: MakeRustlsConnect::new(tls),
+        })
     }
 
     /// The connections of this node.
     pub fn pool(&self) -> Result<Pool, OpenError> {
-        let manager = ManagerConfig { recycling_method: RecyclingMethod::Fast };
+        let manager = ManagerConfig {
+            recycling_method: RecyclingMethod::Fast,
+        };
         let manager = Manager::from_config(self.config.clone(), self.tls.clone(), manager);
-        let waits =
-            Timeouts { wait: Some(CONNECT_WITHIN), create: Some(CONNECT_WITHIN), recycle: Some(CONNECT_WITHIN) };
+        let waits = Timeouts {
+            wait: Some(CONNECT_WITHIN),
+            create: Some(CONNECT_WITHIN),
+            recycle: Some(CONNECT_WITHIN),
+        };
         let runtime = deadpool_postgres::Runtime::Tokio1;
-        let pool = Pool::builder(manager).max_size(CONNECTIONS).timeouts(waits).runtime(runtime).build();
-        pool.map_err(|error| OpenError::Other(format!("the ledger in Postgres cannot be opened: {error}")))
+        let pool = Pool::builder(manager)
+            .max_size(CONNECTIONS)
+            .timeouts(waits)
+            .runtime(runtime)
+            .build();
+        pool.map_err(|error| {
+            OpenError::Other(format!("the ledger in Postgres cannot be opened: {error}"))
+        })
     }
 
     /// A connection of its own, with what it hears.
@@ -81,7 +105,11 @@ impl Connector {
         };
         let hosts: Vec<String> = self.config.get_hosts().iter().map(name).collect();
         // A password with an `@` in it would be taken for a part of the host.
-        let hosts = if hosts.iter().any(|host| host.contains('@')) { "its host".into() } else { hosts.join(", ") };
+        let hosts = if hosts.iter().any(|host| host.contains('@')) {
+            "its host".into()
+        } else {
+            hosts.join(", ")
+        };
         let why = told(error);
         let hint = if why.contains("does not support TLS") {
             "; the connection must be encrypted: turn TLS on at the server, or add sslmode=disable to the URL if you trust the network"
@@ -92,7 +120,9 @@ impl Connector {
         } else {
             ""
         };
-        OpenError::Other(format!("the ledger in Postgres at {hosts} cannot be reached: {why}{hint}"))
+        OpenError::Other(format!(
+            "the ledger in Postgres at {hosts} cannot be reached: {why}{hint}"
+        ))
     }
 }
 
@@ -100,8 +130,15 @@ impl Connector {
 pub async fn check(client: &Object) -> Result<(), OpenError> {
     let sql = "SELECT current_setting('server_version_num')::int, current_setting('fsync'), current_setting('full_page_writes'),
                current_setting('synchronous_commit'), pg_is_in_recovery()";
-    let row = client.query_one(sql, &[]).await.map_err(|error| super::other(&error))?;
-    let refuse = |why: &str| Err(OpenError::Other(format!("the ledger in Postgres is not used: {why}")));
+    let row = client
+        .query_one(sql, &[])
+        .await
+        .map_err(|error| super::other(&error))?;
+    let refuse = |why: &str| {
+        Err(OpenError::Other(format!(
+            "the ledger in Postgres is not used: {why}"
+        )))
+    };
     if row.get::<_, i32>(0) < VERSION_MIN {
         return refuse("the server is older than PostgreSQL 14");
     }
@@ -109,7 +146,9 @@ pub async fn check(client: &Object) -> Result<(), OpenError> {
         return refuse("the server is a standby: name the primary");
     }
     if row.get::<_, &str>(1) != "on" || row.get::<_, &str>(2) != "on" {
-        return refuse("fsync or full_page_writes is off, and what it commits may be lost: turn both on");
+        return refuse(
+            "fsync or full_page_writes is off, and what it commits may be lost: turn both on",
+        );
     }
     if row.get::<_, &str>(3) == "off" {
         return refuse("synchronous_commit is off in the options of its URL: leave it out");
@@ -163,11 +202,17 @@ impl ServerClock {
 
     /// What the server has told anew: clocks run apart.
     pub fn set(&self, now: LedgerTime) {
-        *self.0.lock().unwrap_or_else(|poisoned| poisoned.into_inner()) = LedgerClock::from(now);
+        *self
+            .0
+            .lock()
+            .unwrap_or_else(|poisoned| poisoned.into_inner()) = LedgerClock::from(now);
     }
 
     /// Now.
     pub fn now(&self) -> LedgerTime {
-        self.0.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).now()
+        self.0
+            .lock()
+            .unwrap_or_else(|poisoned| poisoned.into_inner())
+            .now()
     }
 }

@@ -25,8 +25,15 @@ const TO_USE: &str = "SELECT CASE WHEN EXISTS (
 pub async fn check_before(client: &Object) -> Result<(), OpenError> {
     check(client, TO_CREATE).await?;
     let has_tables = "SELECT to_regclass('landfall.version') IS NOT NULL";
-    let found = client.query_one(has_tables, &[]).await.map_err(|error| super::other(&error))?;
-    if found.get(0) { check(client, TO_USE).await } else { Ok(()) }
+    let found = client
+        .query_one(has_tables, &[])
+        .await
+        .map_err(|error| super::other(&error))?;
+    if found.get(0) {
+        check(client, TO_USE).await
+    } else {
+        Ok(())
+    }
 }
 
 /// When they are there.
@@ -35,8 +42,13 @@ pub async fn check_after(client: &Object) -> Result<(), OpenError> {
 }
 
 async fn check(client: &Object, sql: &str) -> Result<(), OpenError> {
-    let row = client.query_one(sql, &[]).await.map_err(|error| super::other(&error))?;
-    let missing: Vec<&str> = (0..row.len()).filter_map(|column| row.get::<_, Option<&str>>(column)).collect();
+    let row = client
+        .query_one(sql, &[])
+        .await
+        .map_err(|error| super::other(&error))?;
+    let missing: Vec<&str> = (0..row.len())
+        .filter_map(|column| row.get::<_, Option<&str>>(column))
+        .collect();
     if missing.is_empty() {
         return Ok(());
     }

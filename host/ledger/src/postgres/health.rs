@@ -27,7 +27,10 @@ pub struct Health {
 impl Health {
     /// Takes writes until shown otherwise.
     pub fn new(pool: Pool) -> Health {
-        Health { pool, refusal: Arc::default() }
+        Health {
+            pool,
+            refusal: Arc::default(),
+        }
     }
 
     /// Whether no statement has failed since the last write succeeded.
@@ -52,7 +55,9 @@ impl Health {
             match self.probe().await {
                 Ok(()) => {
                     self.refusal().take();
-                    return tracing::info!("a write to the ledger succeeded: events are accepted again");
+                    return tracing::info!(
+                        "a write to the ledger succeeded: events are accepted again"
+                    );
                 }
                 Err(error) => self.refused(&error),
             }
@@ -63,11 +68,17 @@ impl Health {
     /// Commits a row and its removal.
     async fn probe(&self) -> Result<(), LedgerError> {
         within(async {
-            let mut client = self.pool.get().await.map_err(|error| LedgerError::Unreachable(connect::told(&error)))?;
+            let mut client = self
+                .pool
+                .get()
+                .await
+                .map_err(|error| LedgerError::Unreachable(connect::told(&error)))?;
             let transaction = client.transaction().await?;
             let insert = "INSERT INTO payloads (event, body) VALUES (-1, $1)";
             transaction.execute(insert, &[&random_bytes()]).await?;
-            transaction.execute("DELETE FROM payloads WHERE event = -1", &[]).await?;
+            transaction
+                .execute("DELETE FROM payloads WHERE event = -1", &[])
+                .await?;
             transaction.commit().await?;
             Ok(())
         })
@@ -75,11 +86,16 @@ impl Health {
     }
 
     fn refusal(&self) -> MutexGuard<'_, Option<LedgerError>> {
-        self.refusal.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+        self.refusal
+            .lock()
+            .unwrap_or_else(|poisoned| poisoned.into_inner())
     }
 }
 
 /// The server cannot compress them.
 fn random_bytes() -> Vec<u8> {
-    std::iter::repeat_with(|| uuid::Uuid::new_v4().into_bytes()).take(PROBE_BYTES / 16).flatten().collect()
+    std::iter::repeat_with(|| uuid::Uuid::new_v4().into_bytes())
+        .take(PROBE_BYTES / 16)
+        .flatten()
+        .collect()
 }

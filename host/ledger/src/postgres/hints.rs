@@ -25,7 +25,10 @@ pub async fn listen(connector: Connector, hints: mpsc::Sender<String>) {
     }
 }
 
-async fn hear(connector: &Connector, hints: &mpsc::Sender<String>) -> Result<(), tokio_postgres::Error> {
+async fn hear(
+    connector: &Connector,
+    hints: &mpsc::Sender<String>,
+) -> Result<(), tokio_postgres::Error> {
     let (client, connection) = connector.connect().await?;
     let mut connection = pin!(connection);
     // The connection must be driven for the client's statement to go out.
@@ -43,7 +46,9 @@ async fn hear(connector: &Connector, hints: &mpsc::Sender<String>) -> Result<(),
         };
         match message {
             // A hint too many is dropped: looking finds what it was about.
-            Some(Ok(AsyncMessage::Notification(hint))) => drop(hints.try_send(hint.payload().to_owned())),
+            Some(Ok(AsyncMessage::Notification(hint))) => {
+                drop(hints.try_send(hint.payload().to_owned()))
+            }
             Some(Ok(_)) => {}
             Some(Err(error)) => return Err(error),
             None => return Ok(()),

@@ -24,8 +24,8 @@ use uuid::Uuid;
 use super::error::{LedgerError, OpenError};
 use super::shown::{Count, Filter, Listed, Purged, Shown, StoredRow};
 use super::steps::{
-    Accepted, Arrived, AttemptRecord, Brought, Claimed, DedupKey, Duplicate, Ending, Fence, Finished, NewEvent,
-    ReplayOrder, Replayed, SHARED_LEASE, Step, UNFINISHED_MAX,
+    Accepted, Arrived, AttemptRecord, Brought, Claimed, DedupKey, Duplicate, Ending, Fence,
+    Finished, NewEvent, ReplayOrder, Replayed, SHARED_LEASE, Step, UNFINISHED_MAX,
 };
 use super::stored::{Corrupt, Stored, checked};
 use health::Health;
@@ -84,12 +84,19 @@ impl Postgres {
     pub async fn open(settings: PostgresSettings) -> Result<Postgres, OpenError> {
         let connector = connect::Connector::new(&settings.url, settings.tls)?;
         let pool = connector.pool()?;
-        let client = pool.get().await.map_err(|error| connector.unreachable(&error))?;
+        let client = pool
+            .get()
+            .await
+            .map_err(|error| connector.unreachable(&error))?;
         connect::check(&client).await?;
         grants::check_before(&client).await?;
         schema::migrate(&connector).await?;
         grants::check_after(&client).await?;
-        let clock = Arc::new(connect::ServerClock::start(&client).await.map_err(|error| other(&error))?);
+        let clock = Arc::new(
+            connect::ServerClock::start(&client)
+                .await
+                .map_err(|error| other(&error))?,
+        );
         drop(client);
         let health = Health::new(pool.clone());
         let (hints, told) = mpsc::channel(1024);
@@ -103,7 +110,10 @@ impl Postgres {
             retention: settings.retention,
             health,
             ends: Semaphore::new(ENDS),
-            beaten: std::sync::Mutex::new(Beaten { at: Instant::now(), quiet_until: Instant::now() }),
+            beaten: std::sync::Mutex::new(Beaten {
+                at: Instant::now(),
+                quiet_until: Instant::now(),
+            }),
             hints: std::sync::Mutex::new(Some(told)),
         })
     }
@@ -112,11 +122,17 @@ impl Postgres {
     pub async fn facts(settings: PostgresSettings) -> Result<Vec<String>, OpenError> {
         let connector = connect::Connector::new(&settings.url, settings.tls)?;
         let pool = connector.pool()?;
-        let client = pool.get().await.map_err(|error| connector.unreachable(&error))?;
+        let client = pool
+            .get()
+            .await
+            .map_err(|error| connector.unreachable(&error))?;
         connect::check(&client).await?;
         let sql = "SELECT current_setting('server_version'), current_setting('synchronous_commit'),
                    current_setting('synchronous_standby_names')";
-        let row = client.query_one(sql, &[]).await.map_err(|error| other(&error))?;
+        let row = client
+            .query_one(sql, &[])
+            .await
+            .map_err(|error| other(&error))?;
         let (version, commit, standbys): (&str, &str, &str) = (row.get(0), row.get(1), row.get(2));
         let standbys = match standbys {
             "" => {
@@ -124,7 +140,10 @@ impl Postgres {
             }
             names => format!("synchronous standbys: {names}"),
         };
-        Ok(vec![format!("PostgreSQL {version}, fsync on, synchronous_commit {commit}"), standbys])
+        Ok(vec![
+            format!("PostgreSQL {version}, fsync on, synchronous_commit {commit}"),
+            standbys,
+        ])
     }
 
     /// Returns when what was begun has ended.
@@ -145,11 +164,18 @@ impl Postgres {
 
     /// Hooks for which another node has queued something; once.
     pub fn hints(&self) -> Option<mpsc::Receiver<String>> {
-        self.hints.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).take()
+        self.hints
+            .lock()
+            .unwrap_or_else(|poisoned| poisoned.into_inner())
+            .take()
     }
 
     /// As `Ledger::accept`.
-    pub async fn accept(&self, new: NewEvent, given_up: Arc<AtomicBool>) -> Result<Accepted, LedgerError> {
+    pub async fn accept(
+        &self,
+        new: NewEvent,
+        given_up: Arc<AtomicBool>,
+    ) -> Result<Accepted, LedgerError> {
         let owner = new.run_now.then_some(self.owner);
         self.noted(self.writer.accept(Box::new(new), owner, given_up).await)
     }
@@ -168,18 +194,37 @@ impl Postgres {
         digest: [u8; 32],
         duplicate: EventId,
     ) -> Result<Option<Duplicate>, LedgerError> {
-        let find = self.ask(async |client| arrivals::find_duplicate(client, &hook, &dedup, &digest, duplicate).await);
+        let find = self.ask(async |client| {
+            arrivals::find_duplicate(client, &hook, &dedup, &digest, duplicate).await
+        });
         self.noted(find.await)
     }
 
     /// As `Ledger::hand_over`.
-    pub async fn hand_over(&self, handed: Vec<Fence>, kept: Vec<Fence>, pause: Duration) -> Result<(), LedgerError> {
+    pub async fn hand_over(
+        &self,
+        handed: Vec<Fence>,
+        kept: Vec<Fence>,
+        pause: Duration,
+    ) -> Result<(), LedgerError> {
         let (deliveries, attempts) = split(&handed);
         let sql = "SELECT hand_over($1, $2)";
-        self.ask(async |client| client.execute_cached(sql, &[&deliveries, &attempts]).await.map(drop)).await?;
+        self.ask(async |client| {
+            client
+                .execute_cached(sql, &[&deliveries, &attempts])
+                .await
+                .map(drop)
+        })
+        .await?;
         let (deliveries, attempts) = split(&kept);
         let (sql, pause) = ("SELECT keep_on($1, $2, $3)", millis(pause));
-        self.ask(async |client| client.execute_cached(sql, &[&deliveries, &attempts, &pause]).await.map(drop)).await
+        self.ask(async |client| {
+            client
+                .execute_cached(sql, &[&deliveries, &attempts, &pause])
+                .await
+                .map(drop)
+        })
+        .await
     }
 
     /// As `Ledger::claim`.
@@ -189,8 +234,12 @@ impl Postgres {
     ) -> Result<Vec<(Arc<str>, Vec<Claimed>, Option<LedgerTime>)>, LedgerError> {
         let result = within(async {
             let client = self.client().await?;
-            let claims = hooks.iter().map(|(hook, max)| claim(&client, hook, *max, self.owner));
-            futures_util::future::try_join_all(claims).await.map_err(LedgerError::from)
+            let claims = hooks
+                .iter()
+                .map(|(hook, max)| claim(&client, hook, *max, self.owner));
+            futures_util::future::try_join_all(claims)
+                .await
+                .map_err(LedgerError::from)
         });
         self.noted(result.await)
     }
@@ -206,7 +255,11 @@ impl Postgres {
         let result = match ending {
             Ending::Done(results) if !results.is_nothing() => {
                 within(async {
-                    let _place = self.ends.acquire().await.map_err(|_| LedgerError::Stopped)?;
+                    let _place = self
+                        .ends
+                        .acquire()
+                        .await
+                        .map_err(|_| LedgerError::Stopped)?;
                     let mut client = self.client().await?;
                     effects::finish(&mut client, fence, &event, &attempt, &results).await
                 })
@@ -227,7 +280,8 @@ impl Postgres {
             status: None,
             record: "{}".into(),
         };
-        self.noted(self.writer.finish(fence, attempt, Ending::Dead(why)).await).map(drop)
+        self.noted(self.writer.finish(fence, attempt, Ending::Dead(why)).await)
+            .map(drop)
     }
 
     /// As `Ledger::release`.
@@ -237,7 +291,13 @@ impl Postgres {
              FROM unnest($1::bigint[], $2::int[]) AS held (id, attempt)
              WHERE d.id = held.id AND d.state = 1 AND d.attempt = held.attempt";
         let pause = millis(pause);
-        self.ask(async |client| client.execute_cached(sql, &[&deliveries, &attempts, &pause]).await.map(drop)).await
+        self.ask(async |client| {
+            client
+                .execute_cached(sql, &[&deliveries, &attempts, &pause])
+                .await
+                .map(drop)
+        })
+        .await
     }
 
     /// As `Ledger::beat`.
@@ -250,21 +310,32 @@ impl Postgres {
                  WHERE d.id = held.id AND d.state = 1 AND d.attempt = held.attempt)
              SELECT now_ms()";
         let lease = millis(SHARED_LEASE);
-        let held = self.ask(async |client| client.query_one_cached(hold, &[&deliveries, &attempts, &lease]).await);
+        let held = self.ask(async |client| {
+            client
+                .query_one_cached(hold, &[&deliveries, &attempts, &lease])
+                .await
+        });
         self.clock.set(LedgerTime(self.noted(held.await)?.get(0)));
         if self.is_quiet() {
             return Ok(0);
         }
         let sql = "SELECT freed FROM recover($1, $2)";
         let most = UNFINISHED_MAX as i32;
-        let freed =
-            self.ask(async |client| client.query_one_cached(sql, &[&self.owner, &most]).await?.try_get::<_, i32>(0));
+        let freed = self.ask(async |client| {
+            client
+                .query_one_cached(sql, &[&self.owner, &most])
+                .await?
+                .try_get::<_, i32>(0)
+        });
         Ok(freed.await? as usize)
     }
 
     /// Whether the database was away just now: others have not been able to hold their leases.
     fn is_quiet(&self) -> bool {
-        let mut beaten = self.beaten.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        let mut beaten = self
+            .beaten
+            .lock()
+            .unwrap_or_else(|poisoned| poisoned.into_inner());
         let now = Instant::now();
         if now - beaten.at > SILENCE_MAX {
             beaten.quiet_until = now + QUIET;
@@ -281,7 +352,11 @@ impl Postgres {
         ending: Ending,
     ) -> Result<Finished, LedgerError> {
         let result = within(async {
-            let _place = self.ends.acquire().await.map_err(|_| LedgerError::Stopped)?;
+            let _place = self
+                .ends
+                .acquire()
+                .await
+                .map_err(|_| LedgerError::Stopped)?;
             let mut client = self.client().await?;
             effects::record(&mut client, &stored, &attempt, &ending).await
         });
@@ -289,19 +364,31 @@ impl Postgres {
     }
 
     /// As `Ledger::record_later`.
-    pub fn record_later(&self, stored: Stored, attempt: AttemptRecord, ending: Ending) -> Option<()> {
-        self.writer.leave(Job::record(Box::new(stored), attempt, ending))
+    pub fn record_later(
+        &self,
+        stored: Stored,
+        attempt: AttemptRecord,
+        ending: Ending,
+    ) -> Option<()> {
+        self.writer
+            .leave(Job::record(Box::new(stored), attempt, ending))
     }
 
     /// As `Ledger::prune`, but by age alone.
     pub async fn prune(&self) -> Result<usize, LedgerError> {
-        let (bodies, all) = (millis(self.retention.keep_bodies), millis(self.retention.keep));
+        let (bodies, all) = (
+            millis(self.retention.keep_bodies),
+            millis(self.retention.keep),
+        );
         let mut sum = 0;
         loop {
             let sql = "SELECT prune($1, $2, $3)";
             let step = self
                 .ask(async |client| {
-                    client.query_one_cached(sql, &[&bodies, &all, &PRUNE_STEP]).await?.try_get::<_, i32>(0)
+                    client
+                        .query_one_cached(sql, &[&bodies, &all, &PRUNE_STEP])
+                        .await?
+                        .try_get::<_, i32>(0)
                 })
                 .await?;
             sum += step as usize;
@@ -316,7 +403,9 @@ impl Postgres {
         let mut fates = Vec::with_capacity(order.events.len());
         let mut delay = order.delay;
         for event in &order.events {
-            let fate = self.ask(async |client| operator::replay(client, event, delay, order.again).await).await?;
+            let fate = self
+                .ask(async |client| operator::replay(client, event, delay, order.again).await)
+                .await?;
             if let Replayed::Queued(_) = &fate {
                 delay += order.apart;
             }
@@ -327,17 +416,20 @@ impl Postgres {
 
     /// As `Ledger::operate`.
     pub async fn operate(&self, step: Step, deliveries: Vec<i64>) -> Result<Vec<i64>, LedgerError> {
-        self.ask(async |client| operator::operate(client, &step, &deliveries).await).await
+        self.ask(async |client| operator::operate(client, &step, &deliveries).await)
+            .await
     }
 
     /// As `Ledger::purge`.
     pub async fn purge(&self, hook: String, limit: usize) -> Result<Purged, LedgerError> {
-        self.ask(async |client| operator::purge(client, &hook, limit as i32).await).await
+        self.ask(async |client| operator::purge(client, &hook, limit as i32).await)
+            .await
     }
 
     /// As `Ledger::purgeable`.
     pub async fn purgeable(&self, hook: String) -> Result<Purged, LedgerError> {
-        self.ask(async |client| operator::purgeable(client, &hook).await).await
+        self.ask(async |client| operator::purgeable(client, &hook).await)
+            .await
     }
 
     /// As `Ledger::pause`.
@@ -346,36 +438,52 @@ impl Postgres {
             true => "INSERT INTO paused (hook) VALUES ($1) ON CONFLICT DO NOTHING",
             false => "DELETE FROM paused WHERE hook = $1",
         };
-        self.ask(async |client| client.execute_cached(sql, &[&hook]).await.map(drop)).await
+        self.ask(async |client| client.execute_cached(sql, &[&hook]).await.map(drop))
+            .await
     }
 
     /// As `Ledger::paused`.
     pub async fn paused(&self) -> Result<Vec<String>, LedgerError> {
-        let rows = self.ask(async |client| client.query_cached("SELECT hook FROM paused", &[]).await).await?;
+        let rows = self
+            .ask(async |client| client.query_cached("SELECT hook FROM paused", &[]).await)
+            .await?;
         Ok(rows.iter().map(|row| row.get(0)).collect())
     }
 
     /// As `Ledger::hooks_with_work`.
     pub async fn hooks_with_work(&self) -> Result<Vec<(String, LedgerTime)>, LedgerError> {
-        let rows = self.ask(async |client| client.query_cached(read::WITH_WORK, &[]).await).await?;
-        Ok(rows.iter().map(|row| (row.get(0), LedgerTime(row.get(1)))).collect())
+        let rows = self
+            .ask(async |client| client.query_cached(read::WITH_WORK, &[]).await)
+            .await?;
+        Ok(rows
+            .iter()
+            .map(|row| (row.get(0), LedgerTime(row.get(1))))
+            .collect())
     }
 
     /// As `Ledger::list`.
     pub async fn list(&self, filter: Filter) -> Result<Vec<Listed>, LedgerError> {
         let now = self.now();
-        self.ask(async |client| read::list(client, &filter, now).await).await
+        self.ask(async |client| read::list(client, &filter, now).await)
+            .await
     }
 
     /// As `Ledger::find_ids`.
-    pub async fn find_ids(&self, first: EventId, last: EventId, limit: usize) -> Result<Vec<EventId>, LedgerError> {
-        self.ask(async |client| read::find_ids(client, &first, &last, limit).await).await
+    pub async fn find_ids(
+        &self,
+        first: EventId,
+        last: EventId,
+        limit: usize,
+    ) -> Result<Vec<EventId>, LedgerError> {
+        self.ask(async |client| read::find_ids(client, &first, &last, limit).await)
+            .await
     }
 
     /// As `Ledger::show`.
     pub async fn show(&self, id: EventId) -> Result<Option<Shown>, LedgerError> {
         let now = self.now();
-        self.ask(async |client| read::show(client, &id, now).await).await
+        self.ask(async |client| read::show(client, &id, now).await)
+            .await
     }
 
     /// As `Ledger::count`.
@@ -384,8 +492,13 @@ impl Postgres {
     }
 
     /// As `Ledger::kv_get`.
-    pub async fn kv_get(&self, hook: Arc<str>, key: String) -> Result<Option<KvValue>, LedgerError> {
-        self.ask(async |client| read::kv_get(client, &hook, &key).await).await
+    pub async fn kv_get(
+        &self,
+        hook: Arc<str>,
+        key: String,
+    ) -> Result<Option<KvValue>, LedgerError> {
+        self.ask(async |client| read::kv_get(client, &hook, &key).await)
+            .await
     }
 
     /// As `Ledger::kv_keys`.
@@ -396,7 +509,8 @@ impl Postgres {
         after: String,
         limit: usize,
     ) -> Result<Vec<String>, LedgerError> {
-        self.ask(async |client| read::kv_keys(client, &hook, &prefix, &after, limit).await).await
+        self.ask(async |client| read::kv_keys(client, &hook, &prefix, &after, limit).await)
+            .await
     }
 
     /// As `Ledger::rows`.
@@ -407,11 +521,15 @@ impl Postgres {
         after: i64,
         limit: usize,
     ) -> Result<Vec<StoredRow>, LedgerError> {
-        self.ask(async |client| read::rows(client, &hook, &table, after, limit).await).await
+        self.ask(async |client| read::rows(client, &hook, &table, after, limit).await)
+            .await
     }
 
     async fn client(&self) -> Result<Object, LedgerError> {
-        self.pool.get().await.map_err(|error| LedgerError::Unreachable(connect::told(&error)))
+        self.pool
+            .get()
+            .await
+            .map_err(|error| LedgerError::Unreachable(connect::told(&error)))
     }
 
     async fn ask<T>(
@@ -427,7 +545,10 @@ impl Postgres {
 
     /// An answer that shows that the database takes no writes is remembered until one succeeds.
     fn noted<T>(&self, result: Result<T, LedgerError>) -> Result<T, LedgerError> {
-        if let Err(error @ (LedgerError::Unreachable(_) | LedgerError::ReadOnly(_) | LedgerError::Full)) = &result {
+        if let Err(
+            error @ (LedgerError::Unreachable(_) | LedgerError::ReadOnly(_) | LedgerError::Full),
+        ) = &result
+        {
             self.health.refused(error);
         }
         result
@@ -436,7 +557,9 @@ impl Postgres {
 
 async fn within<T>(work: impl Future<Output = Result<T, LedgerError>>) -> Result<T, LedgerError> {
     let late = || LedgerError::Unreachable(format!("no answer within {} s", WITHIN.as_secs()));
-    tokio::time::timeout(WITHIN, work).await.unwrap_or_else(|_| Err(late()))
+    tokio::time::timeout(WITHIN, work)
+        .await
+        .unwrap_or_else(|_| Err(late()))
 }
 
 const CLAIM: &str = "
@@ -456,9 +579,14 @@ async fn claim(
     owner: Uuid,
 ) -> Result<(Arc<str>, Vec<Claimed>, Option<LedgerTime>), tokio_postgres::Error> {
     let (name, lease): (&str, _) = (hook, millis(SHARED_LEASE));
-    let rows = client.query_cached(CLAIM, &[&name, &(max as i64), &owner, &lease]).await?;
+    let rows = client
+        .query_cached(CLAIM, &[&name, &(max as i64), &owner, &lease])
+        .await?;
     let claimed = rows.iter().map(|row| Claimed {
-        fence: Fence { delivery: row.get(0), attempt: row.get::<_, i32>(1) as u32 },
+        fence: Fence {
+            delivery: row.get(0),
+            attempt: row.get::<_, i32>(1) as u32,
+        },
         event: event_of(row, 3),
         replayed: row.get(2),
         due: LedgerTime(row.get(10)),
@@ -473,19 +601,31 @@ async fn claim(
 fn event_of(row: &tokio_postgres::Row, at: usize) -> Option<Result<Event, Corrupt>> {
     let body: Vec<u8> = row.get::<_, Option<Vec<u8>>>(at + 6)?;
     let id = EventId::from_bytes(row.get::<_, Uuid>(at).into_bytes());
-    let (head, digest, sum): (Vec<u8>, Vec<u8>, Vec<u8>) = (row.get(at + 3), row.get(at + 4), row.get(at + 5));
-    Some(checked((id, row.get(at + 1), row.get(at + 2)), &head, &digest, &sum, body))
+    let (head, digest, sum): (Vec<u8>, Vec<u8>, Vec<u8>) =
+        (row.get(at + 3), row.get(at + 4), row.get(at + 5));
+    Some(checked(
+        (id, row.get(at + 1), row.get(at + 2)),
+        &head,
+        &digest,
+        &sum,
+        body,
+    ))
 }
 
 /// In the same order everywhere.
 fn split(fences: &[Fence]) -> (Vec<i64>, Vec<i32>) {
     let mut fences = fences.to_vec();
     fences.sort_by_key(|fence| fence.delivery);
-    fences.iter().map(|fence| (fence.delivery, fence.attempt as i32)).unzip()
+    fences
+        .iter()
+        .map(|fence| (fence.delivery, fence.attempt as i32))
+        .unzip()
 }
 
 fn millis(time: Duration) -> i64 {
-    i64::try_from(time.as_millis()).unwrap_or(i64::MAX / 4).min(i64::MAX / 4)
+    i64::try_from(time.as_millis())
+        .unwrap_or(i64::MAX / 4)
+        .min(i64::MAX / 4)
 }
 
 /// Text that Postgres can hold: it has no zero character.
@@ -494,7 +634,10 @@ fn plain(text: &str) -> String {
 }
 
 fn other(error: &tokio_postgres::Error) -> OpenError {
-    OpenError::Other(format!("the ledger in Postgres cannot be opened: {}", connect::told(error)))
+    OpenError::Other(format!(
+        "the ledger in Postgres cannot be opened: {}",
+        connect::told(error)
+    ))
 }
 
 /// Statements are prepared once for each connection.
@@ -509,7 +652,11 @@ trait Cached {
         sql: &str,
         values: Values<'_>,
     ) -> Result<tokio_postgres::Row, tokio_postgres::Error>;
-    async fn execute_cached(&self, sql: &str, values: Values<'_>) -> Result<u64, tokio_postgres::Error>;
+    async fn execute_cached(
+        &self,
+        sql: &str,
+        values: Values<'_>,
+    ) -> Result<u64, tokio_postgres::Error>;
 }
 
 type Values<'a> = &'a [&'a (dyn tokio_postgres::types::ToSql + Sync)];
@@ -535,7 +682,11 @@ macro_rules! cached {
                 self.query_one(&statement, values).await
             }
 
-            async fn execute_cached(&self, sql: &str, values: Values<'_>) -> Result<u64, tokio_postgres::Error> {
+            async fn execute_cached(
+                &self,
+                sql: &str,
+                values: Values<'_>,
+            ) -> Result<u64, tokio_postgres::Error> {
                 let statement = self.prepare_cached(sql).await?;
                 self.execute(&statement, values).await
             }

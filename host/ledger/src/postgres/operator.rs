@@ -11,9 +11,16 @@ use crate::steps::{Replayed, Step};
 use landfall_model::EventId;
 
 /// A new delivery of an old event.
-pub async fn replay(client: &Object, event: &EventId, delay: Duration, again: bool) -> Result<Replayed, Error> {
+pub async fn replay(
+    client: &Object,
+    event: &EventId,
+    delay: Duration,
+    again: bool,
+) -> Result<Replayed, Error> {
     let sql = "SELECT kind, hook FROM replay($1, $2, $3)";
-    let row = client.query_one_cached(sql, &[&event.uuid(), &millis(delay), &again]).await?;
+    let row = client
+        .query_one_cached(sql, &[&event.uuid(), &millis(delay), &again])
+        .await?;
     Ok(match row.get::<_, i32>(0) {
         0 => Replayed::Queued(row.get(1)),
         1 => Replayed::Waiting,
@@ -25,8 +32,16 @@ pub async fn replay(client: &Object, event: &EventId, delay: Duration, again: bo
 /// The deliveries that were in a state for this step.
 pub async fn operate(client: &Object, step: &Step, deliveries: &[i64]) -> Result<Vec<i64>, Error> {
     let rows = match step {
-        Step::Discard(reason) => client.query_cached("SELECT discard($1, $2)", &[&deliveries, &plain(reason)]).await?,
-        Step::RetryNow => client.query_cached("SELECT retry_now($1)", &[&deliveries]).await?,
+        Step::Discard(reason) => {
+            client
+                .query_cached("SELECT discard($1, $2)", &[&deliveries, &plain(reason)])
+                .await?
+        }
+        Step::RetryNow => {
+            client
+                .query_cached("SELECT retry_now($1)", &[&deliveries])
+                .await?
+        }
     };
     Ok(rows.iter().map(|row| row.get(0)).collect())
 }
@@ -34,7 +49,9 @@ pub async fn operate(client: &Object, step: &Step, deliveries: &[i64]) -> Result
 /// One bounded step of removing all that a hook has.
 pub async fn purge(client: &Object, hook: &str, limit: i32) -> Result<Purged, Error> {
     let sql = "SELECT removed, forgotten, rows_gone, values_gone FROM purge($1, $2)";
-    Ok(purged(&client.query_one_cached(sql, &[&hook, &limit]).await?))
+    Ok(purged(
+        &client.query_one_cached(sql, &[&hook, &limit]).await?,
+    ))
 }
 
 /// What those steps would remove.
@@ -46,5 +63,10 @@ pub async fn purgeable(client: &Object, hook: &str) -> Result<Purged, Error> {
 }
 
 fn purged(row: &Row) -> Purged {
-    Purged { deliveries: row.get(0), identities: row.get(1), rows: row.get(2), values: row.get(3) }
+    Purged {
+        deliveries: row.get(0),
+        identities: row.get(1),
+        rows: row.get(2),
+        values: row.get(3),
+    }
 }

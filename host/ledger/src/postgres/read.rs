@@ -6,7 +6,9 @@ use tokio_postgres::{Error, Row};
 use uuid::Uuid;
 
 use super::{Cached, event_of};
-use crate::shown::{Count, Filter, Listed, Repeats, Shown, ShownAttempt, State, StoredRow, time_of_day};
+use crate::shown::{
+    Count, Filter, Listed, Repeats, Shown, ShownAttempt, State, StoredRow, time_of_day,
+};
 use landfall_model::clock::to_ms;
 use landfall_model::{EventId, KvValue, LedgerTime};
 
@@ -47,7 +49,18 @@ fn listed(row: &Row, now: LedgerTime) -> Listed {
 
 /// A page of deliveries: newest first, or in order where `after` is given.
 pub async fn list(client: &Object, filter: &Filter, now: LedgerTime) -> Result<Vec<Listed>, Error> {
-    let Filter { hook, event, deliveries, pick, before, after, since_ms, until_ms, limit, .. } = filter;
+    let Filter {
+        hook,
+        event,
+        deliveries,
+        pick,
+        before,
+        after,
+        since_ms,
+        until_ms,
+        limit,
+        ..
+    } = filter;
     let order = if after.is_some() { "ASC" } else { "DESC" };
     let event = event.as_ref().map(EventId::uuid);
     // Only what is asked for, so that an index can answer it.
@@ -63,24 +76,43 @@ pub async fn list(client: &Object, filter: &Filter, now: LedgerTime) -> Result<V
         (states.is_some(), states.as_deref().unwrap_or_default()),
         (pick.is_some(), pick.unwrap_or_default()),
     ];
-    let asked: String =
-        asked.iter().filter(|(is_asked, _)| *is_asked).map(|(_, part)| format!(" AND {part}")).collect();
+    let asked: String = asked
+        .iter()
+        .filter(|(is_asked, _)| *is_asked)
+        .map(|(_, part)| format!(" AND {part}"))
+        .collect();
     let sql = format!(
         "SELECT {LISTED} FROM deliveries d JOIN events e ON e.seq = d.event
          WHERE ($1::text, $2::bigint, $3::bigint, $4::bigint, $5::bigint, $7::uuid, $8::bigint[]) IS NOT NULL IS NOT NULL{asked}
          ORDER BY d.id {order} LIMIT $6"
     );
     let limit = *limit as i64;
-    let rows =
-        client.query_cached(&sql, &[hook, before, after, since_ms, until_ms, &limit, &event, deliveries]).await?;
+    let rows = client
+        .query_cached(
+            &sql,
+            &[
+                hook, before, after, since_ms, until_ms, &limit, &event, deliveries,
+            ],
+        )
+        .await?;
     Ok(rows.iter().map(|row| listed(row, now)).collect())
 }
 
 /// Events with ids between these two, in order.
-pub async fn find_ids(client: &Object, first: &EventId, last: &EventId, limit: usize) -> Result<Vec<EventId>, Error> {
+pub async fn find_ids(
+    client: &Object,
+    first: &EventId,
+    last: &EventId,
+    limit: usize,
+) -> Result<Vec<EventId>, Error> {
     let sql = "SELECT id FROM events WHERE id BETWEEN $1 AND $2 ORDER BY id LIMIT $3";
-    let rows = client.query_cached(sql, &[&first.uuid(), &last.uuid(), &(limit as i64)]).await?;
-    Ok(rows.iter().map(|row| EventId::from_bytes(row.get::<_, Uuid>(0).into_bytes())).collect())
+    let rows = client
+        .query_cached(sql, &[&first.uuid(), &last.uuid(), &(limit as i64)])
+        .await?;
+    Ok(rows
+        .iter()
+        .map(|row| EventId::from_bytes(row.get::<_, Uuid>(0).into_bytes()))
+        .collect())
 }
 
 /// One event; none where it is not known.
@@ -90,7 +122,12 @@ pub async fn show(client: &Object, id: &EventId, now: LedgerTime) -> Result<Opti
                       e.duplicates, e.last_duplicate_ms, e.last_duplicate, e.conflicts, e.last_conflict
                FROM events e LEFT JOIN payloads p ON p.event = e.seq WHERE e.id = $1";
     let events = client.query_cached(sql, &[&id]).await?;
-    let Some((event, repeats)) = events.first().map(|row| (event_of(row, 0), repeats(row, 7))) else { return Ok(None) };
+    let Some((event, repeats)) = events
+        .first()
+        .map(|row| (event_of(row, 0), repeats(row, 7)))
+    else {
+        return Ok(None);
+    };
     let sql = format!(
         "SELECT {LISTED} FROM events e JOIN deliveries d ON d.event = e.seq WHERE e.id = $1 ORDER BY d.id DESC"
     );
@@ -108,7 +145,10 @@ pub async fn show(client: &Object, id: &EventId, now: LedgerTime) -> Result<Opti
 }
 
 fn repeats(row: &Row, at: usize) -> Repeats {
-    let id = |at| row.get::<_, Option<Uuid>>(at).map(|id| EventId::from_bytes(id.into_bytes()).to_string());
+    let id = |at| {
+        row.get::<_, Option<Uuid>>(at)
+            .map(|id| EventId::from_bytes(id.into_bytes()).to_string())
+    };
     Repeats {
         duplicates: row.get(at),
         last_duplicate_at: row.get::<_, Option<i64>>(at + 1).map(time_of_day),
@@ -133,7 +173,8 @@ fn attempt(row: &Row) -> ShownAttempt {
 
 /// Deliveries by hook and state.
 pub async fn count(client: &Object) -> Result<Vec<Count>, Error> {
-    let sql = "SELECT hook, state, count(*) FROM deliveries GROUP BY hook, state ORDER BY hook, state";
+    let sql =
+        "SELECT hook, state, count(*) FROM deliveries GROUP BY hook, state ORDER BY hook, state";
     let rows = client.query_cached(sql, &[]).await?;
     let count = |row: &Row| Count {
         hook: row.get(0),
@@ -147,7 +188,10 @@ pub async fn count(client: &Object) -> Result<Vec<Count>, Error> {
 pub async fn kv_get(client: &Object, hook: &str, key: &str) -> Result<Option<KvValue>, Error> {
     let sql = "SELECT is_text, value FROM kv WHERE hook = $1 AND key = $2 AND (until IS NULL OR until > now_ms())";
     let rows = client.query_cached(sql, &[&hook, &key.as_bytes()]).await?;
-    let value = |row: &Row| KvValue { is_text: row.get(0), bytes: Bytes::from(row.get::<_, Vec<u8>>(1)) };
+    let value = |row: &Row| KvValue {
+        is_text: row.get(0),
+        bytes: Bytes::from(row.get::<_, Vec<u8>>(1)),
+    };
     Ok(rows.first().map(value))
 }
 
@@ -161,15 +205,36 @@ pub async fn kv_keys(
 ) -> Result<Vec<String>, Error> {
     let sql = "SELECT key FROM kv WHERE hook = $1 AND key >= $2 AND key > $3 AND substring(key FROM 1 FOR octet_length($2)) = $2
                AND (until IS NULL OR until > now_ms()) ORDER BY key LIMIT $4";
-    let rows = client.query_cached(sql, &[&hook, &prefix.as_bytes(), &after.as_bytes(), &(limit as i64)]).await?;
-    Ok(rows.iter().map(|row| String::from_utf8_lossy(row.get(0)).into_owned()).collect())
+    let rows = client
+        .query_cached(
+            sql,
+            &[
+                &hook,
+                &prefix.as_bytes(),
+                &after.as_bytes(),
+                &(limit as i64),
+            ],
+        )
+        .await?;
+    Ok(rows
+        .iter()
+        .map(|row| String::from_utf8_lossy(row.get(0)).into_owned())
+        .collect())
 }
 
 /// A page of rows.
-pub async fn rows(client: &Object, hook: &str, table: &str, after: i64, limit: usize) -> Result<Vec<StoredRow>, Error> {
+pub async fn rows(
+    client: &Object,
+    hook: &str,
+    table: &str,
+    after: i64,
+    limit: usize,
+) -> Result<Vec<StoredRow>, Error> {
     let sql = "SELECT id, event_id, received_at, coalesce(text, json::text) FROM rows
                WHERE hook = $1 AND name = $2 AND id > $3 ORDER BY id LIMIT $4";
-    let rows = client.query_cached(sql, &[&hook, &table, &after, &(limit as i64)]).await?;
+    let rows = client
+        .query_cached(sql, &[&hook, &table, &after, &(limit as i64)])
+        .await?;
     let row = |row: &Row| StoredRow {
         id: row.get(0),
         event_id: EventId::from_bytes(row.get::<_, Uuid>(1).into_bytes()).to_string(),

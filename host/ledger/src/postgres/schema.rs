@@ -29,22 +29,37 @@ fn hint(error: &tokio_postgres::Error) -> &'static str {
 /// Brings the schema `landfall` to this version.
 pub async fn migrate(connector: &Connector) -> Result<(), OpenError> {
     let failed = |error: tokio_postgres::Error| {
-        OpenError::Other(format!("the ledger cannot be prepared: {}{}", told(&error), hint(&error)))
+        OpenError::Other(format!(
+            "the ledger cannot be prepared: {}{}",
+            told(&error),
+            hint(&error)
+        ))
     };
     let (mut client, connection) = connector.connect().await.map_err(failed)?;
     let driven = tokio::spawn(connection);
     // Whoever comes second waits as long as the first one takes.
-    client.batch_execute("SET lock_timeout = 0; SET statement_timeout = 0").await.map_err(failed)?;
+    client
+        .batch_execute("SET lock_timeout = 0; SET statement_timeout = 0")
+        .await
+        .map_err(failed)?;
     let transaction = client.transaction().await.map_err(failed)?;
-    transaction.execute("SELECT pg_advisory_xact_lock($1)", &[&LOCK]).await.map_err(failed)?;
+    transaction
+        .execute("SELECT pg_advisory_xact_lock($1)", &[&LOCK])
+        .await
+        .map_err(failed)?;
     // Where they are there, a role needs no right to make them.
-    let found =
-        transaction.query_one("SELECT to_regclass('landfall.version') IS NOT NULL", &[]).await.map_err(failed)?;
+    let found = transaction
+        .query_one("SELECT to_regclass('landfall.version') IS NOT NULL", &[])
+        .await
+        .map_err(failed)?;
     if !found.get::<_, bool>(0) {
         let make = "CREATE SCHEMA IF NOT EXISTS landfall; CREATE TABLE landfall.version (version integer NOT NULL)";
         transaction.batch_execute(make).await.map_err(failed)?;
     }
-    let version = transaction.query_opt("SELECT version FROM landfall.version", &[]).await.map_err(failed)?;
+    let version = transaction
+        .query_opt("SELECT version FROM landfall.version", &[])
+        .await
+        .map_err(failed)?;
     let from = version.as_ref().map_or(0, |row| row.get::<_, i32>(0));
     let known = STEPS.len() as i32;
     if from > known {

@@ -8,7 +8,9 @@ use percent_encoding::percent_decode_str;
 use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::CryptoProvider;
-use rustls::{CertificateError, ClientConfig, DigitallySignedStruct, Error, RootCertStore, SignatureScheme};
+use rustls::{
+    CertificateError, ClientConfig, DigitallySignedStruct, Error, RootCertStore, SignatureScheme,
+};
 use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, ServerName, UnixTime};
 use tokio_postgres::Config;
@@ -33,7 +35,9 @@ impl TlsOptions {
     pub fn take_from(url: &str) -> (String, TlsOptions) {
         let host_at = url.find('@').map_or(0, |at| at + 1);
         let mut options = TlsOptions::default();
-        let Some(query_at) = url[host_at..].find('?').map(|at| host_at + at) else { return (url.to_owned(), options) };
+        let Some(query_at) = url[host_at..].find('?').map(|at| host_at + at) else {
+            return (url.to_owned(), options);
+        };
 
         let mut rest = Vec::new();
         for pair in url[query_at + 1..].split('&') {
@@ -46,7 +50,10 @@ impl TlsOptions {
             }
         }
         let mark = if rest.is_empty() { "" } else { "?" };
-        (format!("{}{mark}{}", &url[..query_at], rest.join("&")), options)
+        (
+            format!("{}{mark}{}", &url[..query_at], rest.join("&")),
+            options,
+        )
     }
 
     /// Whether TLS is used, and what is checked. `system` trusts the roots of this machine.
@@ -58,7 +65,9 @@ impl TlsOptions {
             Some("disable") => SslMode::Disable,
             Some("prefer") => SslMode::Prefer,
             Some(_) => {
-                return Err("sslmode is one of disable, prefer, require, verify-ca, verify-full".into());
+                return Err(
+                    "sslmode is one of disable, prefer, require, verify-ca, verify-full".into(),
+                );
             }
         };
         config.ssl_mode(mode);
@@ -76,30 +85,46 @@ impl TlsOptions {
             return Ok(builder.with_root_certificates(roots).with_no_client_auth());
         }
         let verifier = any_name(roots, provider)?;
-        Ok(builder.dangerous().with_custom_certificate_verifier(verifier).with_no_client_auth())
+        Ok(builder
+            .dangerous()
+            .with_custom_certificate_verifier(verifier)
+            .with_no_client_auth())
     }
 }
 
 fn is_local(host: &Host) -> bool {
     match host {
         Host::Unix(_) => true,
-        Host::Tcp(name) => name == "localhost" || name.parse().is_ok_and(|address: IpAddr| address.is_loopback()),
+        Host::Tcp(name) => {
+            name == "localhost"
+                || name
+                    .parse()
+                    .is_ok_and(|address: IpAddr| address.is_loopback())
+        }
     }
 }
 
 fn read_roots(path: &str) -> Result<RootCertStore, String> {
-    let unread = |why: &dyn std::fmt::Display| format!("sslrootcert = {path} is not a PEM file of certificates: {why}");
+    let unread = |why: &dyn std::fmt::Display| {
+        format!("sslrootcert = {path} is not a PEM file of certificates: {why}")
+    };
     let mut roots = RootCertStore::empty();
     for certificate in CertificateDer::pem_file_iter(path).map_err(|error| unread(&error))? {
         let certificate = certificate.map_err(|error| unread(&error))?;
         roots.add(certificate).map_err(|error| unread(&error))?;
     }
-    if roots.is_empty() { Err(unread(&"it has none")) } else { Ok(roots) }
+    if roots.is_empty() {
+        Err(unread(&"it has none"))
+    } else {
+        Ok(roots)
+    }
 }
 
 fn any_name(roots: RootCertStore, provider: Arc<CryptoProvider>) -> Result<Arc<AnyName>, String> {
     let verifier = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider).build();
-    Ok(Arc::new(AnyName(verifier.map_err(|error| error.to_string())?)))
+    Ok(Arc::new(AnyName(
+        verifier.map_err(|error| error.to_string())?,
+    )))
 }
 
 // === impl AnyName ===
@@ -114,7 +139,10 @@ impl ServerCertVerifier for AnyName {
         now: UnixTime,
     ) -> Result<ServerCertVerified, Error> {
         // The name is judged last: the issuer is in order then.
-        match self.0.verify_server_cert(end_entity, intermediates, name, ocsp, now) {
+        match self
+            .0
+            .verify_server_cert(end_entity, intermediates, name, ocsp, now)
+        {
             Err(Error::InvalidCertificate(
                 CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. },
             )) => Ok(ServerCertVerified::assertion()),
@@ -153,18 +181,44 @@ mod tests {
         let (url, options) = TlsOptions::take_from(url);
         let mut config: Config = url.parse().unwrap();
         let provider = Arc::new(rustls::crypto::ring::default_provider());
-        let tls = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
-        let tls = tls.with_root_certificates(RootCertStore::empty()).with_no_client_auth();
-        options.apply(&mut config, tls).map(|_| config.get_ssl_mode())
+        let tls = ClientConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .unwrap();
+        let tls = tls
+            .with_root_certificates(RootCertStore::empty())
+            .with_no_client_auth();
+        options
+            .apply(&mut config, tls)
+            .map(|_| config.get_ssl_mode())
     }
 
     #[test]
     fn other_hosts_need_tls() {
-        for local in ["localhost", "127.0.0.1", "[::1]", "%2Fvar%2Frun", "127.8.0.1"] {
-            assert_eq!(mode(&format!("postgres://u:p@{local}/d")), Ok(SslMode::Prefer), "{local}");
+        for local in [
+            "localhost",
+            "127.0.0.1",
+            "[::1]",
+            "%2Fvar%2Frun",
+            "127.8.0.1",
+        ] {
+            assert_eq!(
+                mode(&format!("postgres://u:p@{local}/d")),
+                Ok(SslMode::Prefer),
+                "{local}"
+            );
         }
-        for other in ["db", "10.1.2.3", "localhost.example", "localhost,db", "127.0.0.1.example"] {
-            assert_eq!(mode(&format!("postgres://u:p@{other}/d?connect_timeout=3")), Ok(SslMode::Require), "{other}");
+        for other in [
+            "db",
+            "10.1.2.3",
+            "localhost.example",
+            "localhost,db",
+            "127.0.0.1.example",
+        ] {
+            assert_eq!(
+                mode(&format!("postgres://u:p@{other}/d?connect_timeout=3")),
+                Ok(SslMode::Require),
+                "{other}"
+            );
         }
     }
 
@@ -178,21 +232,37 @@ mod tests {
         ];
         for (word, expected) in cases {
             assert_eq!(
-                mode(&format!("postgres://u:p?q@db/d?sslmode={word}&connect_timeout=3")),
+                mode(&format!(
+                    "postgres://u:p?q@db/d?sslmode={word}&connect_timeout=3"
+                )),
                 Ok(expected),
                 "{word}"
             );
         }
-        assert!(mode("postgres://u:p@db/d?sslmode=verify-ca").unwrap_err().contains("sslrootcert"));
-        assert!(mode("postgres://u:p@db/d?sslmode=allow").unwrap_err().contains("verify-full"));
+        assert!(
+            mode("postgres://u:p@db/d?sslmode=verify-ca")
+                .unwrap_err()
+                .contains("sslrootcert")
+        );
+        assert!(
+            mode("postgres://u:p@db/d?sslmode=allow")
+                .unwrap_err()
+                .contains("verify-full")
+        );
         let missing = mode("postgres://u:p@db/d?sslrootcert=%2Fno%2Fca.pem").unwrap_err();
         assert!(missing.contains("sslrootcert = /no/ca.pem"), "{missing}");
-        assert_eq!(mode("postgres://u:p@db/d?sslrootcert=system"), Ok(SslMode::Require));
+        assert_eq!(
+            mode("postgres://u:p@db/d?sslrootcert=system"),
+            Ok(SslMode::Require)
+        );
     }
 
     #[test]
     fn other_options_stay() {
         let (url, options) = TlsOptions::take_from("postgres://u@h/d?a=1&sslmode=require&b=2");
-        assert_eq!((url.as_str(), options.mode.as_deref()), ("postgres://u@h/d?a=1&b=2", Some("require")));
+        assert_eq!(
+            (url.as_str(), options.mode.as_deref()),
+            ("postgres://u@h/d?a=1&b=2", Some("require"))
+        );
     }
 }

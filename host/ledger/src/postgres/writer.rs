@@ -16,7 +16,8 @@ use uuid::Uuid;
 use super::{Cached, connect, millis, plain, received, within};
 use crate::error::LedgerError;
 use crate::steps::{
-    Accepted, AttemptRecord, DedupKey, Duplicate, Ending, Fence, Finished, FirstState, NewEvent, Results, SHARED_LEASE,
+    Accepted, AttemptRecord, DedupKey, Duplicate, Ending, Fence, Finished, FirstState, NewEvent,
+    Results, SHARED_LEASE,
 };
 use crate::stored::Stored;
 use landfall_model::EventId;
@@ -44,9 +45,21 @@ pub struct Job {
 }
 
 enum What {
-    Accept { new: Box<NewEvent>, owner: Option<Uuid>, given_up: Arc<AtomicBool> },
-    Finish { fence: Fence, attempt: AttemptRecord, ending: Ending },
-    Record { stored: Box<Stored>, attempt: AttemptRecord, ending: Ending },
+    Accept {
+        new: Box<NewEvent>,
+        owner: Option<Uuid>,
+        given_up: Arc<AtomicBool>,
+    },
+    Finish {
+        fence: Fence,
+        attempt: AttemptRecord,
+        ending: Ending,
+    },
+    Record {
+        stored: Box<Stored>,
+        attempt: AttemptRecord,
+        ending: Ending,
+    },
 }
 
 /// What became of it.
@@ -64,10 +77,19 @@ impl Writer {
     pub fn start(pool: Pool) -> Writer {
         let (come, coming) = mpsc::channel(WAITING_MAX);
         let (end, ending) = mpsc::channel(WAITING_MAX);
-        let (coming, ending, hints) = (Arc::new(Mutex::new(coming)), Arc::new(Mutex::new(ending)), Hints::default());
+        let (coming, ending, hints) = (
+            Arc::new(Mutex::new(coming)),
+            Arc::new(Mutex::new(ending)),
+            Hints::default(),
+        );
         let waiting = std::iter::once(coming).chain(std::iter::repeat_n(ending, WORKERS));
-        let workers = waiting.map(|waiting| tokio::spawn(work(pool.clone(), waiting, hints.clone()))).collect();
-        Writer { jobs: std::sync::Mutex::new(Some((come, end))), workers: Mutex::new(workers) }
+        let workers = waiting
+            .map(|waiting| tokio::spawn(work(pool.clone(), waiting, hints.clone())))
+            .collect();
+        Writer {
+            jobs: std::sync::Mutex::new(Some((come, end))),
+            workers: Mutex::new(workers),
+        }
     }
 
     pub async fn accept(
@@ -76,14 +98,33 @@ impl Writer {
         owner: Option<Uuid>,
         given_up: Arc<AtomicBool>,
     ) -> Result<Accepted, LedgerError> {
-        match self.write(What::Accept { new, owner, given_up }).await? {
+        match self
+            .write(What::Accept {
+                new,
+                owner,
+                given_up,
+            })
+            .await?
+        {
             Kept::Accepted(accepted) => Ok(accepted),
             Kept::Finished(_) => Err(LedgerError::Stopped),
         }
     }
 
-    pub async fn finish(&self, fence: Fence, attempt: AttemptRecord, ending: Ending) -> Result<Finished, LedgerError> {
-        match self.write(What::Finish { fence, attempt, ending }).await? {
+    pub async fn finish(
+        &self,
+        fence: Fence,
+        attempt: AttemptRecord,
+        ending: Ending,
+    ) -> Result<Finished, LedgerError> {
+        match self
+            .write(What::Finish {
+                fence,
+                attempt,
+                ending,
+            })
+            .await?
+        {
             Kept::Finished(finished) => Ok(finished),
             Kept::Accepted(_) => Err(LedgerError::Stopped),
         }
@@ -96,21 +137,33 @@ impl Writer {
 
     /// Returns when everything that waited has been kept.
     pub async fn close(&self) {
-        self.jobs.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).take();
+        self.jobs
+            .lock()
+            .unwrap_or_else(|poisoned| poisoned.into_inner())
+            .take();
         for worker in self.workers.lock().await.drain(..) {
             worker.await.ok();
         }
     }
 
     fn jobs(&self) -> Option<(mpsc::Sender<Job>, mpsc::Sender<Job>)> {
-        self.jobs.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).clone()
+        self.jobs
+            .lock()
+            .unwrap_or_else(|poisoned| poisoned.into_inner())
+            .clone()
     }
 
     async fn write(&self, what: What) -> Result<Kept, LedgerError> {
         let (answer, kept) = oneshot::channel();
         let (come, end) = self.jobs().ok_or(LedgerError::Stopped)?;
-        let jobs = if matches!(what, What::Accept { .. }) { come } else { end };
-        jobs.send_timeout(Job { what, answer }, PLACE_WITHIN).await.map_err(|_| LedgerError::Busy)?;
+        let jobs = if matches!(what, What::Accept { .. }) {
+            come
+        } else {
+            end
+        };
+        jobs.send_timeout(Job { what, answer }, PLACE_WITHIN)
+            .await
+            .map_err(|_| LedgerError::Busy)?;
         kept.await.map_err(|_| LedgerError::Stopped)?
     }
 }
@@ -119,7 +172,14 @@ impl Writer {
 
 impl Job {
     pub fn record(stored: Box<Stored>, attempt: AttemptRecord, ending: Ending) -> Job {
-        Job { what: What::Record { stored, attempt, ending }, answer: oneshot::channel().0 }
+        Job {
+            what: What::Record {
+                stored,
+                attempt,
+                ending,
+            },
+            answer: oneshot::channel().0,
+        }
     }
 
     /// None: nobody wants it any more, and it was not begun.
@@ -130,7 +190,11 @@ impl Job {
     /// In the same order everywhere, so that nodes wait for each other in few circles. Those of one order key stay as they came.
     fn rank(&self) -> (&str, &str, i64) {
         match &self.what {
-            What::Accept { new, .. } => (&new.stored.event().hook, new.order_key.as_deref().unwrap_or_default(), 0),
+            What::Accept { new, .. } => (
+                &new.stored.event().hook,
+                new.order_key.as_deref().unwrap_or_default(),
+                0,
+            ),
             What::Finish { fence, .. } => ("", "", fence.delivery),
             What::Record { .. } => ("", "", 0),
         }
@@ -138,14 +202,22 @@ impl Job {
 
     async fn run(&self, transaction: &Transaction<'_>) -> Result<Kept, tokio_postgres::Error> {
         Ok(match &self.what {
-            What::Accept { new, owner, .. } => Kept::Accepted(accept(transaction, new, *owner).await?),
-            What::Finish { fence, attempt, ending } => {
-                Kept::Finished(match finish(transaction, *fence, attempt, ending).await? {
-                    End::Lost => Finished::Lost,
-                    End::Now | End::Before => Finished::Kept,
-                })
+            What::Accept { new, owner, .. } => {
+                Kept::Accepted(accept(transaction, new, *owner).await?)
             }
-            What::Record { stored, attempt, ending } => {
+            What::Finish {
+                fence,
+                attempt,
+                ending,
+            } => Kept::Finished(match finish(transaction, *fence, attempt, ending).await? {
+                End::Lost => Finished::Lost,
+                End::Now | End::Before => Finished::Kept,
+            }),
+            What::Record {
+                stored,
+                attempt,
+                ending,
+            } => {
                 keep_answered(transaction, stored, attempt, ending).await?;
                 Kept::Finished(Finished::Kept)
             }
@@ -155,7 +227,9 @@ impl Job {
     /// A hook of which other nodes may run something now.
     fn hint(&self, kept: &Kept) -> Option<&str> {
         match (&self.what, kept) {
-            (What::Accept { new, .. }, Kept::Accepted(Accepted::New(None))) if new.delay.is_zero() => {
+            (What::Accept { new, .. }, Kept::Accepted(Accepted::New(None)))
+                if new.delay.is_zero() =>
+            {
                 Some(&new.stored.event().hook)
             }
             _ => None,
@@ -188,12 +262,17 @@ async fn work(pool: Pool, waiting: Arc<Mutex<mpsc::Receiver<Job>>>, hints: Hints
 }
 
 async fn alone(pool: &Pool, job: &Job) -> Result<Kept, LedgerError> {
-    together(pool, std::slice::from_ref(job)).await.map(|mut kept| kept.remove(0))
+    together(pool, std::slice::from_ref(job))
+        .await
+        .map(|mut kept| kept.remove(0))
 }
 
 async fn together(pool: &Pool, jobs: &[Job]) -> Result<Vec<Kept>, LedgerError> {
     within(async {
-        let mut client = pool.get().await.map_err(|error| LedgerError::Unreachable(connect::told(&error)))?;
+        let mut client = pool
+            .get()
+            .await
+            .map_err(|error| LedgerError::Unreachable(connect::told(&error)))?;
         let transaction = client.transaction().await?;
         landfall_model::kill_point!("ledger-in-batch");
         let kept = try_join_all(jobs.iter().map(|job| job.run(&transaction))).await?;
@@ -206,18 +285,29 @@ async fn together(pool: &Pool, jobs: &[Job]) -> Result<Vec<Kept>, LedgerError> {
 }
 
 /// Hooks of which other nodes have not been told just now.
-fn told<'a>(hints: &Hints, jobs: impl Iterator<Item = (&'a Job, &'a Result<Kept, LedgerError>)>) -> Vec<String> {
+fn told<'a>(
+    hints: &Hints,
+    jobs: impl Iterator<Item = (&'a Job, &'a Result<Kept, LedgerError>)>,
+) -> Vec<String> {
     let now = Instant::now();
-    let mut told = hints.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+    let mut told = hints
+        .lock()
+        .unwrap_or_else(|poisoned| poisoned.into_inner());
     told.retain(|_, at| now - *at < HINT_EVERY);
     let hooks = jobs.filter_map(|(job, kept)| job.hint(kept.as_ref().ok()?));
-    hooks.filter(|hook| told.insert((*hook).to_owned(), now).is_none()).map(str::to_owned).collect()
+    hooks
+        .filter(|hook| told.insert((*hook).to_owned(), now).is_none())
+        .map(str::to_owned)
+        .collect()
 }
 
 /// Best effort: nothing depends on it.
 async fn tell(pool: Pool, hooks: Vec<String>) {
     let notified = within(async {
-        let client = pool.get().await.map_err(|error| LedgerError::Unreachable(connect::told(&error)))?;
+        let client = pool
+            .get()
+            .await
+            .map_err(|error| LedgerError::Unreachable(connect::told(&error)))?;
         Ok(notify(client, hooks).await?)
     });
     if let Err(error) = notified.await {
@@ -227,7 +317,9 @@ async fn tell(pool: Pool, hooks: Vec<String>) {
 
 async fn notify(mut client: Object, hooks: Vec<String>) -> Result<(), tokio_postgres::Error> {
     let transaction = client.transaction().await?;
-    transaction.batch_execute("SET LOCAL synchronous_commit = off").await?;
+    transaction
+        .batch_execute("SET LOCAL synchronous_commit = off")
+        .await?;
     let sql = "SELECT pg_notify('landfall', hook) FROM unnest($1::text[]) AS hook";
     transaction.execute_cached(sql, &[&hooks]).await?;
     transaction.commit().await
@@ -250,7 +342,11 @@ pub async fn accept(
 ) -> Result<Accepted, tokio_postgres::Error> {
     let event = new.stored.event();
     let (id, hook): (_, &str) = (event.id.uuid(), &event.hook);
-    let Keys { key, body_key, window } = Keys::of(new);
+    let Keys {
+        key,
+        body_key,
+        window,
+    } = Keys::of(new);
     let order_key = new.order_key.as_deref().map(|key| indexed(key.as_bytes()));
     let sql = "SELECT kind, other, delivery, state, wait, reply
                FROM accept($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, false)";
@@ -276,11 +372,21 @@ pub async fn accept(
             ],
         )
         .await?;
-    let fence = row.get::<_, Option<i64>>(2).map(|delivery| Fence { delivery, attempt: 1 });
+    let fence = row.get::<_, Option<i64>>(2).map(|delivery| Fence {
+        delivery,
+        attempt: 1,
+    });
     let other = || EventId::from_bytes(row.get::<_, Uuid>(1).into_bytes());
     Ok(match row.get::<_, i32>(0) {
-        1 => Accepted::Duplicate(Duplicate { first: other(), state: first_state(&row, 3), reply: row.get(5) }),
-        2 => Accepted::Conflict { fence, first: other() },
+        1 => Accepted::Duplicate(Duplicate {
+            first: other(),
+            state: first_state(&row, 3),
+            reply: row.get(5),
+        }),
+        2 => Accepted::Conflict {
+            fence,
+            first: other(),
+        },
         _ => Accepted::New(fence),
     })
 }
@@ -301,7 +407,11 @@ impl Keys {
     pub fn of(new: &NewEvent) -> Keys {
         match &new.dedup {
             Some(dedup) => Keys::from_dedup(dedup, new.stored.digest()),
-            None => Keys { key: None, body_key: None, window: 0 },
+            None => Keys {
+                key: None,
+                body_key: None,
+                window: 0,
+            },
         }
     }
 
@@ -317,7 +427,9 @@ impl Keys {
 /// The state of an earlier event's delivery, and when it is due, from two columns.
 pub fn first_state(row: &Row, at: usize) -> FirstState {
     match row.get::<_, i32>(at) {
-        0 => FirstState::Pending(Duration::from_millis(row.get::<_, Option<i64>>(at + 1).unwrap_or(0).max(0) as u64)),
+        0 => FirstState::Pending(Duration::from_millis(
+            row.get::<_, Option<i64>>(at + 1).unwrap_or(0).max(0) as u64,
+        )),
         1 => FirstState::Running,
         2 => FirstState::Done,
         _ => FirstState::Replayed,
@@ -377,9 +489,17 @@ pub async fn finish(
         let sql = "DELETE FROM dedup i USING deliveries d WHERE d.id = $1 AND i.event = d.event";
         transaction.execute_cached(sql, &[&fence.delivery]).await?;
     }
-    if let (End::Now, Ending::Done(Results { reply: Some(reply), .. })) = (end, ending) {
+    if let (
+        End::Now,
+        Ending::Done(Results {
+            reply: Some(reply), ..
+        }),
+    ) = (end, ending)
+    {
         let sql = "UPDATE deliveries SET reply = $1 WHERE id = $2";
-        transaction.execute_cached(sql, &[reply, &fence.delivery]).await?;
+        transaction
+            .execute_cached(sql, &[reply, &fence.delivery])
+            .await?;
     }
     Ok(end)
 }
@@ -398,7 +518,8 @@ pub async fn keep_answered(
         Ending::Retry(_) => (3, Some(attempt.outcome.to_owned())),
         Ending::Dead(why) => (3, Some(plain(why))),
     };
-    let sql = "SELECT keep_answered($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)";
+    let sql =
+        "SELECT keep_answered($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)";
     transaction
         .query_one_cached(
             sql,

@@ -19,7 +19,10 @@ pub(super) fn arrive(
 ) -> rusqlite::Result<Option<Arrived>> {
     let event = brought.new.stored.event();
     let mut find = connection.prepare_cached("SELECT seq FROM events WHERE id = ?")?;
-    match find.query_row([event.id.as_bytes()], |row| row.get::<_, i64>(0)).optional()? {
+    match find
+        .query_row([event.id.as_bytes()], |row| row.get::<_, i64>(0))
+        .optional()?
+    {
         None => first_time(connection, brought, owner, now, bound),
         Some(seq) => again(connection, brought, seq, owner, now).map(Some),
     }
@@ -32,7 +35,11 @@ fn first_time(
     now: LedgerTime,
     bound: &SizeBound,
 ) -> rusqlite::Result<Option<Arrived>> {
-    let Brought { new, replay, number } = brought;
+    let Brought {
+        new,
+        replay,
+        number,
+    } = brought;
     let hook = &*new.stored.event().hook;
     // A replay is no duplicate of the event that it runs again.
     let dedup = new.dedup.as_ref().filter(|_| replay.is_none());
@@ -61,11 +68,22 @@ fn first_time(
     if let Some(Known::Same(first)) = known {
         deliveries::repeats(connection, delivery, &first)?;
     }
-    let begun = begin(connection, Fence { delivery, attempt: (*number).max(1) }, owner, now)?;
+    let begun = begin(
+        connection,
+        Fence {
+            delivery,
+            attempt: (*number).max(1),
+        },
+        owner,
+        now,
+    )?;
     match (known, begun) {
         (Some(Known::OtherBody(first)), Arrived::Begun { fence, .. }) => {
             events::count_conflict(connection, first.seq, &event.id)?;
-            Ok(Some(Arrived::Begun { fence, conflict: Some(first.id) }))
+            Ok(Some(Arrived::Begun {
+                fence,
+                conflict: Some(first.id),
+            }))
         }
         (_, begun) => Ok(Some(begun)),
     }
@@ -85,7 +103,15 @@ fn again(
     )?;
     type Found = (i64, i64, u32, i64, Option<i64>, Option<String>, bool);
     let row = |row: &rusqlite::Row<'_>| -> rusqlite::Result<Found> {
-        Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?, row.get(5)?, row.get(6)?))
+        Ok((
+            row.get(0)?,
+            row.get(1)?,
+            row.get(2)?,
+            row.get(3)?,
+            row.get(4)?,
+            row.get(5)?,
+            row.get(6)?,
+        ))
     };
     let found = find.query_row([seq], row).optional()?;
     match (found, &brought.replay) {
@@ -93,7 +119,15 @@ fn again(
             if let Some(replay) = replay {
                 events::remember(connection, hook, &DedupKey::of_replay(replay), seq, now)?;
             }
-            begin(connection, Fence { delivery, attempt: attempt + 1 }, owner, now)
+            begin(
+                connection,
+                Fence {
+                    delivery,
+                    attempt: attempt + 1,
+                },
+                owner,
+                now,
+            )
         }
         (Some((_, 0, _, due, ..)), _) => Ok(Arrived::Waits(now.until(LedgerTime(due)))),
         // It is being handed over, and here it is already.
@@ -103,40 +137,79 @@ fn again(
             }
             begin(connection, Fence { delivery, attempt }, owner, now)
         }
-        (Some((_, 1, _, _, until, ..)), _) => Ok(Arrived::Waits(now.until(LedgerTime(until.unwrap_or(now.0))))),
-        (_, Some(replay)) if !events::is_known(connection, hook, &DedupKey::of_replay(replay), now)? => {
+        (Some((_, 1, _, _, until, ..)), _) => Ok(Arrived::Waits(
+            now.until(LedgerTime(until.unwrap_or(now.0))),
+        )),
+        (_, Some(replay))
+            if !events::is_known(connection, hook, &DedupKey::of_replay(replay), now)? =>
+        {
             events::remember(connection, hook, &DedupKey::of_replay(replay), seq, now)?;
             let delivery = deliveries::insert(connection, seq, hook, None, now, true)?;
-            begin(connection, Fence { delivery, attempt: 1 }, owner, now)
+            begin(
+                connection,
+                Fence {
+                    delivery,
+                    attempt: 1,
+                },
+                owner,
+                now,
+            )
         }
         (Some((_, 3, _, _, _, reason, _)), _) => Ok(Arrived::Ended(reason)),
         (Some(_), _) => Ok(Arrived::Ended(None)),
         // It was handed to the broker here, and its id is still known.
         (None, _) => {
             let body = &brought.new.stored.event().body[..];
-            let mut insert = connection.prepare_cached("INSERT OR IGNORE INTO payloads (event, body) VALUES (?, ?)")?;
+            let mut insert = connection
+                .prepare_cached("INSERT OR IGNORE INTO payloads (event, body) VALUES (?, ?)")?;
             insert.execute(params![seq, body])?;
             let delivery = deliveries::insert(connection, seq, hook, None, now, false)?;
-            begin(connection, Fence { delivery, attempt: 1 }, owner, now)
+            begin(
+                connection,
+                Fence {
+                    delivery,
+                    attempt: 1,
+                },
+                owner,
+                now,
+            )
         }
     }
 }
 
 /// The attempt counts from here on, before anything has run.
-fn begin(connection: &Connection, fence: Fence, owner: &[u8], now: LedgerTime) -> rusqlite::Result<Arrived> {
+fn begin(
+    connection: &Connection,
+    fence: Fence,
+    owner: &[u8],
+    now: LedgerTime,
+) -> rusqlite::Result<Arrived> {
     let mut update = connection.prepare_cached(
         "UPDATE deliveries SET state = 1, blocked = 1, attempt = ?, owner = ?, lease_until = ? WHERE id = ?",
     )?;
-    update.execute(params![fence.attempt, owner, now.plus(LEASE).0, fence.delivery])?;
-    Ok(Arrived::Begun { fence, conflict: None })
+    update.execute(params![
+        fence.attempt,
+        owner,
+        now.plus(LEASE).0,
+        fence.delivery
+    ])?;
+    Ok(Arrived::Begun {
+        fence,
+        conflict: None,
+    })
 }
 
 /// The broker has them; their ids are still known. What it has brought already is begun, and no longer ours to hand over.
 pub(super) fn hand_over(connection: &Connection, fences: &[Fence]) -> rusqlite::Result<()> {
-    let mut find = connection
-        .prepare_cached("SELECT event FROM deliveries WHERE id = ? AND state = 1 AND blocked = 0 AND attempt = ?")?;
+    let mut find = connection.prepare_cached(
+        "SELECT event FROM deliveries WHERE id = ? AND state = 1 AND blocked = 0 AND attempt = ?",
+    )?;
     for fence in fences {
-        let event = find.query_row(params![fence.delivery, fence.attempt], |row| row.get::<_, i64>(0)).optional()?;
+        let event = find
+            .query_row(params![fence.delivery, fence.attempt], |row| {
+                row.get::<_, i64>(0)
+            })
+            .optional()?;
         let Some(event) = event else { continue };
         if fence.attempt > 1 {
             // It has a history: it waits here, too, until the broker brings it.
@@ -149,18 +222,29 @@ pub(super) fn hand_over(connection: &Connection, fences: &[Fence]) -> rusqlite::
             continue;
         }
         // It is neither pending nor done: nothing waits for it, and it resolves nothing.
-        connection.prepare_cached("UPDATE deliveries SET state = 5 WHERE id = ?")?.execute([fence.delivery])?;
+        connection
+            .prepare_cached("UPDATE deliveries SET state = 5 WHERE id = ?")?
+            .execute([fence.delivery])?;
         deliveries::unblock_next(connection, fence.delivery)?;
-        connection.prepare_cached("DELETE FROM attempts WHERE delivery = ?")?.execute([fence.delivery])?;
-        connection.prepare_cached("DELETE FROM deliveries WHERE id = ?")?.execute([fence.delivery])?;
+        connection
+            .prepare_cached("DELETE FROM attempts WHERE delivery = ?")?
+            .execute([fence.delivery])?;
+        connection
+            .prepare_cached("DELETE FROM deliveries WHERE id = ?")?
+            .execute([fence.delivery])?;
         retention::drop_event(connection, event)?;
     }
     Ok(())
 }
 
 /// The broker has not taken them, as far as is known.
-pub(super) fn keep_on(connection: &Connection, fences: &[Fence], due: LedgerTime) -> rusqlite::Result<()> {
-    let mut find = connection.prepare_cached("SELECT 1 FROM deliveries WHERE id = ? AND blocked = 0")?;
+pub(super) fn keep_on(
+    connection: &Connection,
+    fences: &[Fence],
+    due: LedgerTime,
+) -> rusqlite::Result<()> {
+    let mut find =
+        connection.prepare_cached("SELECT 1 FROM deliveries WHERE id = ? AND blocked = 0")?;
     for fence in fences {
         if find.exists([fence.delivery])? {
             deliveries::release(connection, std::slice::from_ref(fence), due)?;

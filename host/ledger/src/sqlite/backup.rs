@@ -36,14 +36,27 @@ pub fn take(dir: &Path, to: &Path, now: SystemTime) -> Result<BackedUp, OpenErro
         )));
     }
     if to.exists() {
-        return Err(OpenError::Other(format!("{} is there already: a backup overwrites nothing", to.display())));
+        return Err(OpenError::Other(format!(
+            "{} is there already: a backup overwrites nothing",
+            to.display()
+        )));
     }
-    let parent = to.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let parent = to
+        .parent()
+        .filter(|parent| !parent.as_os_str().is_empty())
+        .unwrap_or(Path::new("."));
     if !parent.is_dir() {
-        return Err(OpenError::Other(format!("{} is not a folder that a backup could be put into", parent.display())));
+        return Err(OpenError::Other(format!(
+            "{} is not a folder that a backup could be put into",
+            parent.display()
+        )));
     }
-    let failed = |error: rusqlite::Error| OpenError::Other(format!("{}: {}", path.display(), LedgerError::from(error)));
-    let unwritten = |error: std::io::Error| OpenError::Other(format!("{} cannot be written: {error}", to.display()));
+    let failed = |error: rusqlite::Error| {
+        OpenError::Other(format!("{}: {}", path.display(), LedgerError::from(error)))
+    };
+    let unwritten = |error: std::io::Error| {
+        OpenError::Other(format!("{} cannot be written: {error}", to.display()))
+    };
     // Where no node has the directory, none may come meanwhile.
     let lock = place::lock(dir).ok();
     let access = match lock {
@@ -53,50 +66,87 @@ pub fn take(dir: &Path, to: &Path, now: SystemTime) -> Result<BackedUp, OpenErro
         }
         None => OpenFlags::SQLITE_OPEN_READ_ONLY,
     };
-    let source = Connection::open_with_flags(&path, access | OpenFlags::SQLITE_OPEN_NO_MUTEX).map_err(failed)?;
+    let source = Connection::open_with_flags(&path, access | OpenFlags::SQLITE_OPEN_NO_MUTEX)
+        .map_err(failed)?;
     // The log is the node's to write back and remove.
-    source.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true).map_err(failed)?;
-    source.busy_timeout(Duration::from_secs(30)).map_err(failed)?;
+    source
+        .set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)
+        .map_err(failed)?;
+    source
+        .busy_timeout(Duration::from_secs(30))
+        .map_err(failed)?;
     let mut part = to.as_os_str().to_owned();
     part.push(".part");
     fs::remove_file(&part).or_else(absent).map_err(unwritten)?;
     // SQLite writes into an empty file; this one is for its user alone.
-    OpenOptions::new().write(true).create_new(true).mode(MODE).open(&part).map_err(unwritten)?;
-    let name = part.to_str().ok_or_else(|| OpenError::Other(format!("{} is not UTF-8", to.display())))?;
-    let backed_up = source.execute("VACUUM INTO ?", [name]).map_err(failed).and_then(|_| seal(Path::new(&part), now));
+    OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(MODE)
+        .open(&part)
+        .map_err(unwritten)?;
+    let name = part
+        .to_str()
+        .ok_or_else(|| OpenError::Other(format!("{} is not UTF-8", to.display())))?;
+    let backed_up = source
+        .execute("VACUUM INTO ?", [name])
+        .map_err(failed)
+        .and_then(|_| seal(Path::new(&part), now));
     if backed_up.is_err() {
         fs::remove_file(&part).ok();
     }
     let backed_up = backed_up?;
     fs::rename(&part, to).map_err(unwritten)?;
-    File::open(parent).and_then(|parent| parent.sync_all()).map_err(unwritten)?;
+    File::open(parent)
+        .and_then(|parent| parent.sync_all())
+        .map_err(unwritten)?;
     Ok(backed_up)
 }
 
 /// Checks the copy, notes when it was taken, and puts it on stable storage.
 fn seal(part: &Path, now: SystemTime) -> Result<BackedUp, OpenError> {
-    let failed = |error: rusqlite::Error| OpenError::Other(format!("{}: {}", part.display(), LedgerError::from(error)));
+    let failed = |error: rusqlite::Error| {
+        OpenError::Other(format!("{}: {}", part.display(), LedgerError::from(error)))
+    };
     let copy = Connection::open(part).map_err(failed)?;
-    let verdict: String = copy.query_row("PRAGMA quick_check(1)", [], |row| row.get(0)).map_err(failed)?;
-    if verdict != "ok" {
-        return Err(OpenError::Other(format!("the ledger is damaged: {verdict}; no backup was made")));
-    }
-    copy.execute("INSERT OR REPLACE INTO node (key, value) VALUES (?, ?)", params![TAKEN, to_ms(now)])
+    let verdict: String = copy
+        .query_row("PRAGMA quick_check(1)", [], |row| row.get(0))
         .map_err(failed)?;
+    if verdict != "ok" {
+        return Err(OpenError::Other(format!(
+            "the ledger is damaged: {verdict}; no backup was made"
+        )));
+    }
+    copy.execute(
+        "INSERT OR REPLACE INTO node (key, value) VALUES (?, ?)",
+        params![TAKEN, to_ms(now)],
+    )
+    .map_err(failed)?;
     let count = |sql: &str| copy.query_row(sql, [], |row| row.get(0)).map_err(failed);
-    let (events, open) =
-        (count("SELECT count(*) FROM events")?, count("SELECT count(*) FROM deliveries WHERE state < 2")?);
+    let (events, open) = (
+        count("SELECT count(*) FROM events")?,
+        count("SELECT count(*) FROM deliveries WHERE state < 2")?,
+    );
     drop(copy);
-    let unwritten = |error: std::io::Error| OpenError::Other(format!("{} cannot be written: {error}", part.display()));
+    let unwritten = |error: std::io::Error| {
+        OpenError::Other(format!("{} cannot be written: {error}", part.display()))
+    };
     let file = File::open(part).map_err(unwritten)?;
     file.sync_all().map_err(unwritten)?;
-    Ok(BackedUp { bytes: file.metadata().map_err(unwritten)?.len(), events, open })
+    Ok(BackedUp {
+        bytes: file.metadata().map_err(unwritten)?.len(),
+        events,
+        open,
+    })
 }
 
 /// When this ledger was copied, if it is a backup that no node has started from yet.
 pub fn restored(connection: &Connection) -> rusqlite::Result<Option<SystemTime>> {
-    let taken: Option<i64> =
-        connection.query_row("SELECT value FROM node WHERE key = ?", [TAKEN], |row| row.get(0)).optional()?;
+    let taken: Option<i64> = connection
+        .query_row("SELECT value FROM node WHERE key = ?", [TAKEN], |row| {
+            row.get(0)
+        })
+        .optional()?;
     connection.execute("DELETE FROM node WHERE key = ?", [TAKEN])?;
     Ok(taken.map(from_ms))
 }

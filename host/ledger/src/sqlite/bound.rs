@@ -26,7 +26,12 @@ pub struct SizeBound {
 
 impl SizeBound {
     pub fn new(max_bytes: u64) -> SizeBound {
-        SizeBound { max_bytes, removed: AtomicUsize::new(0), dead: AtomicUsize::new(0), total: AtomicUsize::new(0) }
+        SizeBound {
+            max_bytes,
+            removed: AtomicUsize::new(0),
+            dead: AtomicUsize::new(0),
+            total: AtomicUsize::new(0),
+        }
     }
 
     /// In bytes.
@@ -48,13 +53,23 @@ impl SizeBound {
         }
 
         let largest = "SELECT hook FROM used ORDER BY history_bytes DESC LIMIT 1";
-        let largest = connection.prepare_cached(largest)?.query_row([], |row| row.get::<_, String>(0)).optional()?;
-        largest.map_or(Ok(false), |hook| self.remove_oldest(connection, &hook, excess))
+        let largest = connection
+            .prepare_cached(largest)?
+            .query_row([], |row| row.get::<_, String>(0))
+            .optional()?;
+        largest.map_or(Ok(false), |hook| {
+            self.remove_oldest(connection, &hook, excess)
+        })
     }
 
     /// Room for an event of a hook, of so many bytes. In a ledger that is as large as it may be, the hook's own oldest ended deliveries
     /// make room. False: it has none, and the event must be refused.
-    pub fn make_room(&self, connection: &Connection, hook: &str, bytes: usize) -> rusqlite::Result<bool> {
+    pub fn make_room(
+        &self,
+        connection: &Connection,
+        hook: &str,
+        bytes: usize,
+    ) -> rusqlite::Result<bool> {
         if used_bytes(connection)? <= self.max_bytes {
             return Ok(true);
         }
@@ -72,7 +87,12 @@ impl SizeBound {
     }
 
     /// Until about so many bytes are free. False: there was nothing to remove.
-    fn remove_oldest(&self, connection: &Connection, hook: &str, bytes: u64) -> rusqlite::Result<bool> {
+    fn remove_oldest(
+        &self,
+        connection: &Connection,
+        hook: &str,
+        bytes: u64,
+    ) -> rusqlite::Result<bool> {
         let mut select = connection.prepare_cached(
             "SELECT d.id, d.event, d.state, d.pruned, e.body_bytes, octet_length(e.head)
              FROM deliveries d JOIN events e ON e.seq = d.event
@@ -84,7 +104,11 @@ impl SizeBound {
             && freed < bytes
         {
             let (delivery, event, state): (i64, i64, i64) = (row.get(0)?, row.get(1)?, row.get(2)?);
-            let body: u64 = if row.get(3)? { 0 } else { row.get::<_, i64>(4)?.max(0) as u64 };
+            let body: u64 = if row.get(3)? {
+                0
+            } else {
+                row.get::<_, i64>(4)?.max(0) as u64
+            };
             freed += body + row.get::<_, i64>(5)?.max(0) as u64 + OVERHEAD_BYTES;
             oldest.push((delivery, event, state));
         }
@@ -102,7 +126,11 @@ impl SizeBound {
 
 /// Of the file: pages that are free for use again do not count.
 fn used_bytes(connection: &Connection) -> rusqlite::Result<u64> {
-    let number = |sql: &str| connection.prepare_cached(sql)?.query_row([], |row| row.get::<_, i64>(0));
+    let number = |sql: &str| {
+        connection
+            .prepare_cached(sql)?
+            .query_row([], |row| row.get::<_, i64>(0))
+    };
     let pages = number("PRAGMA page_count")? - number("PRAGMA freelist_count")?;
     Ok((pages * number("PRAGMA page_size")?).max(0) as u64)
 }

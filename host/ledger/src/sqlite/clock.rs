@@ -11,9 +11,13 @@ use landfall_model::{LedgerClock, LedgerTime};
 /// The clock goes on from where the last start left it.
 pub fn resume(connection: &Connection, time_of_day: SystemTime) -> rusqlite::Result<LedgerClock> {
     let mut find = connection.prepare("SELECT value FROM node WHERE key = ?")?;
-    let last: Option<i64> = find.query_row(["ledger_time"], |row| row.get(0)).optional()?;
+    let last: Option<i64> = find
+        .query_row(["ledger_time"], |row| row.get(0))
+        .optional()?;
     let uptime: Option<i64> = find.query_row(["uptime"], |row| row.get(0)).optional()?;
-    let machine: Option<String> = find.query_row(["machine_start"], |row| row.get(0)).optional()?;
+    let machine: Option<String> = find
+        .query_row(["machine_start"], |row| row.get(0))
+        .optional()?;
     let base = match (last, uptime, machine) {
         (Some(last), Some(then), Some(machine)) if Some(&machine) == machine_start().as_ref() => {
             last + (uptime_ms() - then).max(0)
@@ -26,7 +30,8 @@ pub fn resume(connection: &Connection, time_of_day: SystemTime) -> rusqlite::Res
 
 /// Written down now and then: at most this much is in doubt after a crash of the machine.
 pub fn write_down(connection: &Connection, now: LedgerTime) -> rusqlite::Result<()> {
-    let mut insert = connection.prepare_cached("INSERT OR REPLACE INTO node (key, value) VALUES (?, ?)")?;
+    let mut insert =
+        connection.prepare_cached("INSERT OR REPLACE INTO node (key, value) VALUES (?, ?)")?;
     insert.execute(params!["ledger_time", now.0])?;
     insert.execute(params!["uptime", uptime_ms()])?;
     insert.execute(params!["machine_start", machine_start()])?;
@@ -35,7 +40,9 @@ pub fn write_down(connection: &Connection, now: LedgerTime) -> rusqlite::Result<
 
 /// Tells one start of the machine from another.
 fn machine_start() -> Option<String> {
-    std::fs::read_to_string("/proc/sys/kernel/random/boot_id").ok().map(|text| text.trim().to_owned())
+    std::fs::read_to_string("/proc/sys/kernel/random/boot_id")
+        .ok()
+        .map(|text| text.trim().to_owned())
 }
 
 /// Since the machine has started, sleep included.
@@ -60,10 +67,24 @@ mod tests {
         write_down(&connection, first).unwrap();
         for hours in [999, 1001, 5000] {
             let again = resume(&connection, day(hours)).unwrap().now();
-            assert!((0..5000).contains(&(again.0 - first.0)), "{hours}: {again:?}");
+            assert!(
+                (0..5000).contains(&(again.0 - first.0)),
+                "{hours}: {again:?}"
+            );
         }
-        connection.execute("UPDATE node SET value = 'another' WHERE key = 'machine_start'", []).unwrap();
-        assert_eq!(resume(&connection, day(999)).unwrap().now().0 / 1000, first.0 / 1000);
-        assert_eq!(resume(&connection, day(1001)).unwrap().now().0 / 1000, 3_603_600);
+        connection
+            .execute(
+                "UPDATE node SET value = 'another' WHERE key = 'machine_start'",
+                [],
+            )
+            .unwrap();
+        assert_eq!(
+            resume(&connection, day(999)).unwrap().now().0 / 1000,
+            first.0 / 1000
+        );
+        assert_eq!(
+            resume(&connection, day(1001)).unwrap().now().0 / 1000,
+            3_603_600
+        );
     }
 }

@@ -7,8 +7,8 @@ use super::bound::SizeBound;
 use super::events::{self, COLUMNS, Earlier, Known};
 use super::{kv, operator, rows};
 use crate::steps::{
-    Accepted, AttemptRecord, Claimed, DedupKey, Duplicate, Ending, Fence, Finished, FirstState, LEASE, NewEvent,
-    Refused, Replayed, Results, UNFINISHED_MAX,
+    Accepted, AttemptRecord, Claimed, DedupKey, Duplicate, Ending, Fence, Finished, FirstState,
+    LEASE, NewEvent, Refused, Replayed, Results, UNFINISHED_MAX,
 };
 use crate::stored::{Corrupt, Stored};
 use landfall_model::{Event, EventId, LedgerTime};
@@ -44,17 +44,32 @@ pub(super) fn accept(
     if let Some(key) = key {
         events::remember(connection, hook, &key, seq, now)?;
     }
-    let delivery = insert(connection, seq, hook, new.order_key.as_deref(), now.plus(new.delay), false)?;
+    let delivery = insert(
+        connection,
+        seq,
+        hook,
+        new.order_key.as_deref(),
+        now.plus(new.delay),
+        false,
+    )?;
     if let Some(Known::Same(first)) = known {
         repeats(connection, delivery, &first)?;
     }
-    let fence = Fence { delivery, attempt: 1 };
+    let fence = Fence {
+        delivery,
+        attempt: 1,
+    };
     let begun = new.run_now && begin(connection, fence, owner, now)?;
     let fence = begun.then_some(fence);
 
-    let Some(Known::OtherBody(first)) = known else { return Ok(Some(Accepted::New(fence))) };
+    let Some(Known::OtherBody(first)) = known else {
+        return Ok(Some(Accepted::New(fence)));
+    };
     events::count_conflict(connection, first.seq, &event.id)?;
-    Ok(Some(Accepted::Conflict { fence, first: first.id }))
+    Ok(Some(Accepted::Conflict {
+        fence,
+        first: first.id,
+    }))
 }
 
 /// The duplicate of an event, counted. A dead event gets a new delivery. None where that needs the body and the body has been
@@ -66,11 +81,17 @@ fn join(
     now: LedgerTime,
 ) -> rusqlite::Result<Option<Duplicate>> {
     let (state, reply) = latest(connection, first, now)?;
-    if state == FirstState::Replayed && operator::replay(connection, &first.id, now, false)? == Replayed::Unknown {
+    if state == FirstState::Replayed
+        && operator::replay(connection, &first.id, now, false)? == Replayed::Unknown
+    {
         return Ok(None);
     }
     events::count_duplicate(connection, first.seq, duplicate)?;
-    Ok(Some(Duplicate { first: first.id, state, reply }))
+    Ok(Some(Duplicate {
+        first: first.id,
+        state,
+        reply,
+    }))
 }
 
 /// The state of an event's latest delivery, `Replayed` where that is dead, and its reply. An event without deliveries was handed
@@ -80,9 +101,11 @@ pub(super) fn latest(
     event: &Earlier,
     now: LedgerTime,
 ) -> rusqlite::Result<(FirstState, Option<Vec<u8>>)> {
-    let mut find = connection
-        .prepare_cached("SELECT state, due, reply FROM deliveries WHERE event = ? ORDER BY id DESC LIMIT 1")?;
-    let row = |row: &rusqlite::Row<'_>| Ok((row.get::<_, i64>(0)?, LedgerTime(row.get(1)?), row.get(2)?));
+    let mut find = connection.prepare_cached(
+        "SELECT state, due, reply FROM deliveries WHERE event = ? ORDER BY id DESC LIMIT 1",
+    )?;
+    let row =
+        |row: &rusqlite::Row<'_>| Ok((row.get::<_, i64>(0)?, LedgerTime(row.get(1)?), row.get(2)?));
     let Some((state, due, reply)) = find.query_row([event.seq], row).optional()? else {
         return Ok((FirstState::Done, None));
     };
@@ -105,12 +128,19 @@ pub(super) fn find_duplicate(
     duplicate: &EventId,
     now: LedgerTime,
 ) -> rusqlite::Result<Option<Duplicate>> {
-    let (Known::Same(first), _) = events::find_earlier(connection, hook, dedup, digest, now)? else { return Ok(None) };
+    let (Known::Same(first), _) = events::find_earlier(connection, hook, dedup, digest, now)?
+    else {
+        return Ok(None);
+    };
     let (state, reply) = latest(connection, &first, now)?;
     if state != FirstState::Replayed {
         events::count_duplicate(connection, first.seq, duplicate)?;
     }
-    Ok(Some(Duplicate { first: first.id, state, reply }))
+    Ok(Some(Duplicate {
+        first: first.id,
+        state,
+        reply,
+    }))
 }
 
 pub(super) fn insert(
@@ -131,9 +161,16 @@ pub(super) fn insert(
 }
 
 /// A delivery of an event of its own repeats the latest one of an earlier event, which is dead.
-pub(super) fn repeats(connection: &Connection, delivery: i64, first: &Earlier) -> rusqlite::Result<()> {
+pub(super) fn repeats(
+    connection: &Connection,
+    delivery: i64,
+    first: &Earlier,
+) -> rusqlite::Result<()> {
     let sql = "UPDATE deliveries SET replay_of = (SELECT max(id) FROM deliveries WHERE event = ?) WHERE id = ?";
-    connection.prepare_cached(sql)?.execute([first.seq, delivery]).map(drop)
+    connection
+        .prepare_cached(sql)?
+        .execute([first.seq, delivery])
+        .map(drop)
 }
 
 pub(super) fn insert_dead(
@@ -143,18 +180,31 @@ pub(super) fn insert_dead(
     why: &str,
     now: LedgerTime,
 ) -> rusqlite::Result<()> {
-    let mut insert = connection
-        .prepare_cached("INSERT INTO deliveries (event, hook, state, due, ended, reason) VALUES (?, ?, 3, ?, ?, ?)")?;
-    insert.execute(params![event, hook, now.0, now.0, why]).map(drop)
+    let mut insert = connection.prepare_cached(
+        "INSERT INTO deliveries (event, hook, state, due, ended, reason) VALUES (?, ?, 3, ?, ?, ?)",
+    )?;
+    insert
+        .execute(params![event, hook, now.0, now.0, why])
+        .map(drop)
 }
 
 /// The attempt counts from here on, before anything has run.
-fn begin(connection: &Connection, fence: Fence, owner: &[u8], now: LedgerTime) -> rusqlite::Result<bool> {
+fn begin(
+    connection: &Connection,
+    fence: Fence,
+    owner: &[u8],
+    now: LedgerTime,
+) -> rusqlite::Result<bool> {
     let mut update = connection.prepare_cached(
         "UPDATE deliveries SET state = 1, attempt = ?, owner = ?, lease_until = ?
          WHERE id = ? AND state = 0 AND blocked = 0",
     )?;
-    Ok(update.execute(params![fence.attempt, owner, now.plus(LEASE).0, fence.delivery])? == 1)
+    Ok(update.execute(params![
+        fence.attempt,
+        owner,
+        now.plus(LEASE).0,
+        fence.delivery
+    ])? == 1)
 }
 
 /// Takes up to `max` due deliveries of a hook, those that have waited longest first; and tells when the next one is due.
@@ -174,11 +224,19 @@ pub(super) fn claim(
     let claimed = select.query_map(params![hook, now.0, max as i64], |row| {
         // A number that cannot be is damage: it must not keep the others waiting.
         let attempt = row.get(1).unwrap_or(0);
-        let fence = Fence { delivery: row.get(0)?, attempt: attempt + 1 };
+        let fence = Fence {
+            delivery: row.get(0)?,
+            attempt: attempt + 1,
+        };
         // Whatever stands in the delivery, the event knows whose it is.
         let event = events::read(row, 4)?.map(|event| event.and_then(|event| belongs(event, hook)));
         let due = LedgerTime(row.get(3).unwrap_or(0));
-        Ok(Claimed { fence, event, replayed: row.get(2).unwrap_or(false), due })
+        Ok(Claimed {
+            fence,
+            event,
+            replayed: row.get(2).unwrap_or(false),
+            due,
+        })
     })?;
     let claimed: Vec<Claimed> = claimed.collect::<Result<_, _>>()?;
     for one in &claimed {
@@ -188,25 +246,40 @@ pub(super) fn claim(
 }
 
 fn belongs(event: Event, hook: &str) -> Result<Event, Corrupt> {
-    if &*event.hook == hook { Ok(event) } else { Err(Corrupt) }
+    if &*event.hook == hook {
+        Ok(event)
+    } else {
+        Err(Corrupt)
+    }
 }
 
 /// When the next delivery of a hook is due.
-pub(super) fn next_due(connection: &Connection, hook: &str) -> rusqlite::Result<Option<LedgerTime>> {
-    let mut select =
-        connection.prepare_cached("SELECT min(due) FROM deliveries WHERE hook = ? AND state = 0 AND blocked = 0")?;
-    Ok(select.query_row([hook], |row| row.get::<_, Option<i64>>(0))?.map(LedgerTime))
+pub(super) fn next_due(
+    connection: &Connection,
+    hook: &str,
+) -> rusqlite::Result<Option<LedgerTime>> {
+    let mut select = connection.prepare_cached(
+        "SELECT min(due) FROM deliveries WHERE hook = ? AND state = 0 AND blocked = 0",
+    )?;
+    Ok(select
+        .query_row([hook], |row| row.get::<_, Option<i64>>(0))?
+        .map(LedgerTime))
 }
 
 /// Hooks that have something to run now or later.
-pub(super) fn hooks_with_work(connection: &Connection) -> rusqlite::Result<Vec<(String, LedgerTime)>> {
+pub(super) fn hooks_with_work(
+    connection: &Connection,
+) -> rusqlite::Result<Vec<(String, LedgerTime)>> {
     let mut found: Vec<(String, LedgerTime)> = Vec::new();
     // From one name to the next: a million of the same are skipped by the index.
-    let mut next =
-        connection.prepare_cached("SELECT min(hook) FROM deliveries WHERE state = 0 AND blocked = 0 AND hook > ?")?;
+    let mut next = connection.prepare_cached(
+        "SELECT min(hook) FROM deliveries WHERE state = 0 AND blocked = 0 AND hook > ?",
+    )?;
     loop {
         let after = found.last().map_or("", |(hook, _)| hook);
-        let Some(hook) = next.query_row([after], |row| row.get::<_, Option<String>>(0))? else { return Ok(found) };
+        let Some(hook) = next.query_row([after], |row| row.get::<_, Option<String>>(0))? else {
+            return Ok(found);
+        };
         let due = next_due(connection, &hook)?.unwrap_or(LedgerTime(0));
         found.push((hook, due));
     }
@@ -229,12 +302,25 @@ pub(super) fn finish(
         Ending::Retry(pause) => (0, now.plus(*pause), Some(attempt.reason.as_str()), None),
         Ending::Dead(why) => (3, now, Some(why.as_str()), Some(now.0)),
     };
-    let reply = if let Ending::Done(results) = ending { results.reply.as_deref() } else { None };
+    let reply = if let Ending::Done(results) = ending {
+        results.reply.as_deref()
+    } else {
+        None
+    };
     let mut update = connection.prepare_cached(
         "UPDATE deliveries SET state = ?, due = ?, reason = ?, ended = ?, reply = ?, unfinished = 0, owner = NULL,
          lease_until = NULL WHERE id = ? AND state = 1 AND attempt = ?",
     )?;
-    if update.execute(params![state, due.0, reason, ended, reply, fence.delivery, fence.attempt])? == 0 {
+    if update.execute(params![
+        state,
+        due.0,
+        reason,
+        ended,
+        reply,
+        fence.delivery,
+        fence.attempt
+    ])? == 0
+    {
         return Ok(Finished::Lost);
     }
     write_attempt(connection, fence, attempt)?;
@@ -252,9 +338,16 @@ pub(super) fn finish(
     Ok(Finished::Kept)
 }
 
-fn refusal(connection: &Connection, hook: &str, ending: &Ending, now: LedgerTime) -> rusqlite::Result<Option<Refused>> {
+fn refusal(
+    connection: &Connection,
+    hook: &str,
+    ending: &Ending,
+    now: LedgerTime,
+) -> rusqlite::Result<Option<Refused>> {
     match ending {
-        Ending::Done(results) => kv::refusal(connection, hook, &results.effects, &results.quota, now),
+        Ending::Done(results) => {
+            kv::refusal(connection, hook, &results.effects, &results.quota, now)
+        }
         Ending::Retry(_) | Ending::Dead(_) => Ok(None),
     }
 }
@@ -269,11 +362,19 @@ fn keep(
     rows::append(connection, event, &results.effects.rows)?;
     kv::write(connection, event.2, &results.effects.writes, now)?;
     // Nobody begins these here, so nobody owns them.
-    results.emitted.iter().try_for_each(|new| accept(connection, new, &[], now, None).map(drop))
+    results
+        .emitted
+        .iter()
+        .try_for_each(|new| accept(connection, new, &[], now, None).map(drop))
 }
 
 /// Ends a delivery that nobody can run.
-pub(super) fn bury_unread(connection: &Connection, fence: Fence, why: &str, now: LedgerTime) -> rusqlite::Result<()> {
+pub(super) fn bury_unread(
+    connection: &Connection,
+    fence: Fence,
+    why: &str,
+    now: LedgerTime,
+) -> rusqlite::Result<()> {
     let mut update = connection.prepare_cached(
         "UPDATE deliveries SET state = 3, reason = ?, ended = ?, owner = NULL, lease_until = NULL
          WHERE id = ? AND state = 1 AND attempt = ?",
@@ -282,14 +383,36 @@ pub(super) fn bury_unread(connection: &Connection, fence: Fence, why: &str, now:
     unblock_next(connection, fence.delivery)
 }
 
-fn write_attempt(connection: &Connection, fence: Fence, attempt: &AttemptRecord) -> rusqlite::Result<()> {
+fn write_attempt(
+    connection: &Connection,
+    fence: Fence,
+    attempt: &AttemptRecord,
+) -> rusqlite::Result<()> {
     let mut insert = connection.prepare_cached(
         "INSERT OR REPLACE INTO attempts (delivery, number, started_ms, duration_us, outcome, reason, status, record)
          VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
     )?;
-    let AttemptRecord { started_ms, duration_us, outcome, reason, status, record } = attempt;
+    let AttemptRecord {
+        started_ms,
+        duration_us,
+        outcome,
+        reason,
+        status,
+        record,
+    } = attempt;
     let Fence { delivery, attempt } = fence;
-    insert.execute(params![delivery, attempt, started_ms, duration_us, outcome, reason, status, record]).map(drop)
+    insert
+        .execute(params![
+            delivery,
+            attempt,
+            started_ms,
+            duration_us,
+            outcome,
+            reason,
+            status,
+            record
+        ])
+        .map(drop)
 }
 
 /// The next of the same key may run.
@@ -303,36 +426,69 @@ pub(super) fn unblock_next(connection: &Connection, delivery: i64) -> rusqlite::
 }
 
 /// Gives running deliveries back as if their attempt had not begun.
-pub(super) fn release(connection: &Connection, fences: &[Fence], due: LedgerTime) -> rusqlite::Result<()> {
+pub(super) fn release(
+    connection: &Connection,
+    fences: &[Fence],
+    due: LedgerTime,
+) -> rusqlite::Result<()> {
     let mut update = connection.prepare_cached(
         "UPDATE deliveries SET state = 0, attempt = attempt - 1, due = ?, owner = NULL, lease_until = NULL
          WHERE id = ? AND state = 1 AND attempt = ?",
     )?;
-    fences.iter().try_for_each(|fence| update.execute(params![due.0, fence.delivery, fence.attempt]).map(drop))
+    fences.iter().try_for_each(|fence| {
+        update
+            .execute(params![due.0, fence.delivery, fence.attempt])
+            .map(drop)
+    })
 }
 
 /// Holds on to everything that this node runs.
-pub(super) fn hold(connection: &Connection, fences: &[Fence], now: LedgerTime) -> rusqlite::Result<()> {
-    let mut update = connection
-        .prepare_cached("UPDATE deliveries SET lease_until = ? WHERE id = ? AND state = 1 AND attempt = ?")?;
+pub(super) fn hold(
+    connection: &Connection,
+    fences: &[Fence],
+    now: LedgerTime,
+) -> rusqlite::Result<()> {
+    let mut update = connection.prepare_cached(
+        "UPDATE deliveries SET lease_until = ? WHERE id = ? AND state = 1 AND attempt = ?",
+    )?;
     let until = now.plus(LEASE).0;
-    fences.iter().try_for_each(|fence| update.execute(params![until, fence.delivery, fence.attempt]).map(drop))
+    fences.iter().try_for_each(|fence| {
+        update
+            .execute(params![until, fence.delivery, fence.attempt])
+            .map(drop)
+    })
 }
 
 /// Frees what an earlier process, or this one, has let go of: those whose lease has run out, or all of other owners. An
 /// attempt that nobody finished counts; after three in a row the delivery is dead. How many were freed and given up.
-pub(super) fn recover(connection: &Connection, owner: &[u8], now: LedgerTime) -> rusqlite::Result<(usize, usize)> {
+pub(super) fn recover(
+    connection: &Connection,
+    owner: &[u8],
+    now: LedgerTime,
+) -> rusqlite::Result<(usize, usize)> {
     let mut select = connection.prepare_cached(
         "SELECT id, attempt, unfinished + (owner IS NOT ?1) FROM deliveries
          WHERE state = 1 AND (owner IS NOT ?1 OR lease_until < ?2)",
     )?;
     // A lease that this process has lost is no sign that the event ends processes.
-    let row = |row: &rusqlite::Row<'_>| Ok((row.get(0)?, row.get(1).unwrap_or(0), row.get(2).unwrap_or(0)));
-    let lost: Vec<(i64, u32, i64)> = select.query_map(params![owner, now.0], row)?.collect::<Result<_, _>>()?;
+    let row = |row: &rusqlite::Row<'_>| {
+        Ok((
+            row.get(0)?,
+            row.get(1).unwrap_or(0),
+            row.get(2).unwrap_or(0),
+        ))
+    };
+    let lost: Vec<(i64, u32, i64)> = select
+        .query_map(params![owner, now.0], row)?
+        .collect::<Result<_, _>>()?;
     let mut given_up = 0;
     for (delivery, attempt, unfinished) in &lost {
         let is_dead = *unfinished >= UNFINISHED_MAX;
-        let (state, reason, ended) = if is_dead { (3, Some("crashed-host"), Some(now.0)) } else { (0, None, None) };
+        let (state, reason, ended) = if is_dead {
+            (3, Some("crashed-host"), Some(now.0))
+        } else {
+            (0, None, None)
+        };
         let mut update = connection.prepare_cached(
             "UPDATE deliveries SET state = ?, due = ?, unfinished = ?, reason = ?, ended = ?, owner = NULL,
              lease_until = NULL WHERE id = ?",
@@ -346,7 +502,14 @@ pub(super) fn recover(connection: &Connection, owner: &[u8], now: LedgerTime) ->
             status: None,
             record: "{}".into(),
         };
-        write_attempt(connection, Fence { delivery: *delivery, attempt: *attempt }, &record)?;
+        write_attempt(
+            connection,
+            Fence {
+                delivery: *delivery,
+                attempt: *attempt,
+            },
+            &record,
+        )?;
         if is_dead {
             given_up += 1;
             unblock_next(connection, *delivery)?;
@@ -369,7 +532,11 @@ pub(super) fn record(
         return Ok(Finished::Refused(refused));
     }
     // It has been answered already: it is kept even where there is nothing older to remove.
-    bound.make_room(connection, hook, stored.event().body.len() + stored.head().len())?;
+    bound.make_room(
+        connection,
+        hook,
+        stored.event().body.len() + stored.head().len(),
+    )?;
     let seq = events::insert(connection, stored)?;
     let (state, reason) = match ending {
         Ending::Done(_) => (2, None),
@@ -380,7 +547,10 @@ pub(super) fn record(
         "INSERT INTO deliveries (event, hook, state, due, attempt, ended, reason) VALUES (?, ?, ?, ?, 1, ?, ?)",
     )?;
     insert.execute(params![seq, hook, state, now.0, now.0, reason])?;
-    let fence = Fence { delivery: connection.last_insert_rowid(), attempt: 1 };
+    let fence = Fence {
+        delivery: connection.last_insert_rowid(),
+        attempt: 1,
+    };
     write_attempt(connection, fence, attempt)?;
     if let Ending::Done(results) = ending {
         keep(connection, rows::of(stored.event()), results, now)?;

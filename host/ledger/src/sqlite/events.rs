@@ -10,7 +10,13 @@ use landfall_model::{Event, EventId, LedgerTime};
 
 /// Its place in the order of arrival.
 pub(super) fn insert(connection: &Connection, stored: &Stored) -> rusqlite::Result<i64> {
-    let Event { id, hook, received_at, body, .. } = stored.event();
+    let Event {
+        id,
+        hook,
+        received_at,
+        body,
+        ..
+    } = stored.event();
     let received_ms = to_ms(*received_at);
     let mut insert = connection.prepare_cached(
         "INSERT INTO events (id, hook, received_ms, head, body_bytes, body_digest, checksum)
@@ -27,7 +33,8 @@ pub(super) fn insert(connection: &Connection, stored: &Stored) -> rusqlite::Resu
         stored.checksum()
     ])?;
     let seq = connection.last_insert_rowid();
-    let mut insert = connection.prepare_cached("INSERT INTO payloads (event, body) VALUES (?, ?)")?;
+    let mut insert =
+        connection.prepare_cached("INSERT INTO payloads (event, body) VALUES (?, ?)")?;
     insert.execute(params![seq, &body[..]])?;
     Ok(seq)
 }
@@ -59,24 +66,39 @@ pub(super) fn find_earlier(
     digest: &[u8; 32],
     now: LedgerTime,
 ) -> rusqlite::Result<(Known, DedupKey)> {
-    let Some(first) = find(connection, hook, dedup, now)? else { return Ok((Known::Unknown, dedup.clone())) };
+    let Some(first) = find(connection, hook, dedup, now)? else {
+        return Ok((Known::Unknown, dedup.clone()));
+    };
     let Some(of_body) = dedup.of_body(digest).filter(|_| first.digest != *digest) else {
         return Ok((Known::Same(first), dedup.clone()));
     };
 
     let same_body = find(connection, hook, &of_body, now)?;
-    Ok((same_body.map_or(Known::OtherBody(first), Known::Same), of_body))
+    Ok((
+        same_body.map_or(Known::OtherBody(first), Known::Same),
+        of_body,
+    ))
 }
 
-fn find(connection: &Connection, hook: &str, dedup: &DedupKey, now: LedgerTime) -> rusqlite::Result<Option<Earlier>> {
+fn find(
+    connection: &Connection,
+    hook: &str,
+    dedup: &DedupKey,
+    now: LedgerTime,
+) -> rusqlite::Result<Option<Earlier>> {
     let mut find = connection.prepare_cached(
         "SELECT e.seq, e.id, e.body_digest FROM dedup d JOIN events e ON e.seq = d.event
          WHERE d.hook = ? AND d.key = ? AND d.until > ?",
     )?;
     let row = |row: &rusqlite::Row<'_>| {
-        Ok(Earlier { seq: row.get(0)?, id: EventId::from_bytes(row.get(1)?), digest: row.get(2)? })
+        Ok(Earlier {
+            seq: row.get(0)?,
+            id: EventId::from_bytes(row.get(1)?),
+            digest: row.get(2)?,
+        })
     };
-    find.query_row(params![hook, dedup.key, now.0], row).optional()
+    find.query_row(params![hook, dedup.key, now.0], row)
+        .optional()
 }
 
 /// Whether an event is known under exactly this key.
@@ -90,17 +112,28 @@ pub(super) fn is_known(
 }
 
 /// Counts a duplicate of an event. `duplicate` is the id that the request was given.
-pub(super) fn count_duplicate(connection: &Connection, first: i64, duplicate: &EventId) -> rusqlite::Result<()> {
+pub(super) fn count_duplicate(
+    connection: &Connection,
+    first: i64,
+    duplicate: &EventId,
+) -> rusqlite::Result<()> {
     let mut update = connection.prepare_cached(
         "UPDATE events SET duplicates = duplicates + 1, last_duplicate_ms = ?, last_duplicate = ? WHERE seq = ?",
     )?;
-    update.execute(params![duplicate.time_ms(), duplicate.as_bytes(), first]).map(drop)
+    update
+        .execute(params![duplicate.time_ms(), duplicate.as_bytes(), first])
+        .map(drop)
 }
 
 /// Counts another event with the identity of this one and another body.
-pub(super) fn count_conflict(connection: &Connection, first: i64, other: &EventId) -> rusqlite::Result<()> {
-    let mut update =
-        connection.prepare_cached("UPDATE events SET conflicts = conflicts + 1, last_conflict = ? WHERE seq = ?")?;
+pub(super) fn count_conflict(
+    connection: &Connection,
+    first: i64,
+    other: &EventId,
+) -> rusqlite::Result<()> {
+    let mut update = connection.prepare_cached(
+        "UPDATE events SET conflicts = conflicts + 1, last_conflict = ? WHERE seq = ?",
+    )?;
     update.execute(params![other.as_bytes(), first]).map(drop)
 }
 
@@ -112,27 +145,41 @@ pub(super) fn remember(
     seq: i64,
     now: LedgerTime,
 ) -> rusqlite::Result<()> {
-    let mut insert =
-        connection.prepare_cached("INSERT OR REPLACE INTO dedup (hook, key, event, until) VALUES (?, ?, ?, ?)")?;
-    insert.execute(params![hook, dedup.key, seq, now.plus(dedup.window).0]).map(drop)
+    let mut insert = connection.prepare_cached(
+        "INSERT OR REPLACE INTO dedup (hook, key, event, until) VALUES (?, ?, ?, ?)",
+    )?;
+    insert
+        .execute(params![hook, dedup.key, seq, now.plus(dedup.window).0])
+        .map(drop)
 }
 
 /// The columns that `read` wants, of tables `e` and `p`.
-pub(super) const COLUMNS: &str = "e.id, e.hook, e.received_ms, e.head, e.body_digest, e.checksum, p.body";
+pub(super) const COLUMNS: &str =
+    "e.id, e.hook, e.received_ms, e.head, e.body_digest, e.checksum, p.body";
 
 /// An event from the columns of `COLUMNS`, which begin at `at`; none where its body has been pruned.
-pub(super) fn read(row: &rusqlite::Row<'_>, at: usize) -> rusqlite::Result<Option<Result<Event, Corrupt>>> {
+pub(super) fn read(
+    row: &rusqlite::Row<'_>,
+    at: usize,
+) -> rusqlite::Result<Option<Result<Event, Corrupt>>> {
     let body = row.get_ref(at + 6)?;
     if body == ValueRef::Null {
         return Ok(None);
     }
     // A value of another type than the one that was written is damage too.
     let event = || {
-        let (id, hook, received_ms): ([u8; 16], String, i64) = (row.get(at)?, row.get(at + 1)?, row.get(at + 2)?);
+        let (id, hook, received_ms): ([u8; 16], String, i64) =
+            (row.get(at)?, row.get(at + 1)?, row.get(at + 2)?);
         let (head, digest, expected): (Vec<u8>, Vec<u8>, Vec<u8>) =
             (row.get(at + 3)?, row.get(at + 4)?, row.get(at + 5)?);
         let stored = (EventId::from_bytes(id), hook, received_ms);
-        Ok::<_, rusqlite::Error>(checked(stored, &head, &digest, &expected, body.as_blob()?.to_vec()))
+        Ok::<_, rusqlite::Error>(checked(
+            stored,
+            &head,
+            &digest,
+            &expected,
+            body.as_blob()?.to_vec(),
+        ))
     };
     Ok(Some(event().unwrap_or(Err(Corrupt))))
 }

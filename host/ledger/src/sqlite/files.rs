@@ -25,7 +25,9 @@ pub fn make_if_new(database: &Path, accept_loss: bool) -> Result<(), OpenError> 
     }
 
     let (log, marker) = (beside(database, "-wal"), beside(database, "-synced"));
-    let log_bytes = self::found(&log).map_err(failed)?.map_or(0, |log| log.len());
+    let log_bytes = self::found(&log)
+        .map_err(failed)?
+        .map_or(0, |log| log.len());
     let has_marker = self::found(&marker).map_err(failed)?.is_some();
     if log_bytes > 0 || has_marker {
         let traces = match (log_bytes, has_marker) {
@@ -44,8 +46,16 @@ pub fn make_if_new(database: &Path, accept_loss: bool) -> Result<(), OpenError> 
         tracing::error!(database = %database.display(), "an empty ledger is begun in place of a lost one: events are lost");
     }
     if found.is_none() {
-        OpenOptions::new().write(true).create_new(true).mode(MODE).open(database).map_err(failed)?;
-        database.parent().map_or(Ok(()), |dir| File::open(dir)?.sync_all()).map_err(failed)?;
+        OpenOptions::new()
+            .write(true)
+            .create_new(true)
+            .mode(MODE)
+            .open(database)
+            .map_err(failed)?;
+        database
+            .parent()
+            .map_or(Ok(()), |dir| File::open(dir)?.sync_all())
+            .map_err(failed)?;
     }
     Ok(())
 }
@@ -61,12 +71,18 @@ fn move_aside(database: &Path, log_bytes: u64) -> io::Result<()> {
 }
 
 pub fn found(path: &Path) -> io::Result<Option<Metadata>> {
-    fs::metadata(path).map(Some).or_else(|error| absent(error).map(|()| None))
+    fs::metadata(path)
+        .map(Some)
+        .or_else(|error| absent(error).map(|()| None))
 }
 
 /// A file that is not there is no failure.
 pub fn absent(error: io::Error) -> io::Result<()> {
-    if error.kind() == io::ErrorKind::NotFound { Ok(()) } else { Err(error) }
+    if error.kind() == io::ErrorKind::NotFound {
+        Ok(())
+    } else {
+        Err(error)
+    }
 }
 
 // === impl OpenFiles ===
@@ -75,7 +91,9 @@ impl OpenFiles {
     /// Of a database that has been opened and written to: its log is there.
     pub fn new(database: &Path) -> io::Result<OpenFiles> {
         let paths = ["", "-wal", "-shm"].map(|ending| beside(database, ending));
-        let files = paths.into_iter().map(|path| identity(&path).map(|identity| (path, identity)));
+        let files = paths
+            .into_iter()
+            .map(|path| identity(&path).map(|identity| (path, identity)));
         Ok(OpenFiles(files.collect::<io::Result<_>>()?))
     }
 
@@ -107,7 +125,9 @@ mod tests {
         for (name, bytes) in files {
             fs::write(dir.path().join(name), bytes).unwrap();
         }
-        make_if_new(&dir.path().join("ledger.db"), false).err().map(|error| error.to_string())
+        make_if_new(&dir.path().join("ledger.db"), false)
+            .err()
+            .map(|error| error.to_string())
     }
 
     #[test]
@@ -115,12 +135,25 @@ mod tests {
         assert_eq!(refusal(&[]), None);
         assert_eq!(refusal(&[("ledger.db", b"")]), None);
         assert_eq!(refusal(&[("ledger.db-wal", b"")]), None);
-        assert_eq!(refusal(&[("ledger.db", b"x"), ("ledger.db-wal", b"x"), ("ledger.db-synced", b"x")]), None);
+        assert_eq!(
+            refusal(&[
+                ("ledger.db", b"x"),
+                ("ledger.db-wal", b"x"),
+                ("ledger.db-synced", b"x")
+            ]),
+            None
+        );
         for trace in ["ledger.db-wal", "ledger.db-synced"] {
             let missing = refusal(&[(trace, b"x")]).unwrap();
-            assert!(missing.contains("ledger.db is missing") && missing.contains(trace), "{missing}");
+            assert!(
+                missing.contains("ledger.db is missing") && missing.contains(trace),
+                "{missing}"
+            );
             let empty = refusal(&[("ledger.db", b""), (trace, b"x")]).unwrap();
-            assert!(empty.contains("ledger.db is empty") && empty.contains(trace), "{empty}");
+            assert!(
+                empty.contains("ledger.db is empty") && empty.contains(trace),
+                "{empty}"
+            );
         }
     }
 

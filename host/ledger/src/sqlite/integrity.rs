@@ -18,17 +18,22 @@ pub type OnFatal = Arc<dyn Fn(&LedgerError) + Send + Sync>;
 pub fn check(connection: &Connection, path: &Path, on_fatal: OnFatal) -> Result<(), OpenError> {
     let bytes = std::fs::metadata(path).map_or(0, |metadata| metadata.len());
     if bytes > AT_START_BYTES_MAX {
-        tracing::info!(bytes, "the ledger is large: it is looked through while the node works");
+        tracing::info!(
+            bytes,
+            "the ledger is large: it is looked through while the node works"
+        );
         let path = path.to_owned();
         let look = move || {
             if let Some(damage) = look_through(&path) {
                 on_fatal(&damage)
             }
         };
-        let started = std::thread::Builder::new().name("integrity".into()).spawn(look);
-        return started
-            .map(drop)
-            .map_err(|error| OpenError::Other(format!("the thread of the check does not start: {error}")));
+        let started = std::thread::Builder::new()
+            .name("integrity".into())
+            .spawn(look);
+        return started.map(drop).map_err(|error| {
+            OpenError::Other(format!("the thread of the check does not start: {error}"))
+        });
     }
     match verdict(connection, "PRAGMA integrity_check(1)") {
         None => Ok(()),

@@ -24,22 +24,42 @@ pub(super) fn get(
          WHERE hook = ? AND key = ? AND (until IS NULL OR until > ?)",
     )?;
     let kept = |row: &rusqlite::Row<'_>| {
-        let value = KvValue { is_text: row.get(0)?, bytes: Bytes::from(row.get::<_, Vec<u8>>(1)?) };
-        Ok((value, row.get::<_, Option<i64>>(2)?, row.get::<_, Vec<u8>>(3)?))
+        let value = KvValue {
+            is_text: row.get(0)?,
+            bytes: Bytes::from(row.get::<_, Vec<u8>>(1)?),
+        };
+        Ok((
+            value,
+            row.get::<_, Option<i64>>(2)?,
+            row.get::<_, Vec<u8>>(3)?,
+        ))
     };
-    let Some((value, until, expected)) = select.query_row(params![hook, key, now.0], kept).optional()? else {
+    let Some((value, until, expected)) = select
+        .query_row(params![hook, key, now.0], kept)
+        .optional()?
+    else {
         return Ok(None);
     };
     if sum(hook, key, &value, until)[..] != expected {
         let damaged = Box::new(Damaged(key.to_owned()));
-        return Err(rusqlite::Error::FromSqlConversionFailure(1, rusqlite::types::Type::Blob, damaged));
+        return Err(rusqlite::Error::FromSqlConversionFailure(
+            1,
+            rusqlite::types::Type::Blob,
+            damaged,
+        ));
     }
     Ok(Some(value))
 }
 
 fn sum(hook: &str, key: &str, value: &KvValue, until: Option<i64>) -> [u8; 8] {
     let until = until.unwrap_or(i64::MAX).to_le_bytes();
-    checksum(&[hook.as_bytes(), key.as_bytes(), &[u8::from(value.is_text)], &value.bytes, &until])
+    checksum(&[
+        hook.as_bytes(),
+        key.as_bytes(),
+        &[u8::from(value.is_text)],
+        &value.bytes,
+        &until,
+    ])
 }
 
 /// Keys that begin with `prefix`, in byte order, after `after`.
@@ -91,16 +111,27 @@ pub(super) fn refusal(
         }
     }
     let rows: i64 = effects.rows.iter().map(|row| row.text.len() as i64).sum();
-    let (kv_bytes, row_bytes) = if growth > 0 || rows > 0 { used(connection, hook)? } else { (0, 0) };
+    let (kv_bytes, row_bytes) = if growth > 0 || rows > 0 {
+        used(connection, hook)?
+    } else {
+        (0, 0)
+    };
     Ok(Refused::over(quota, (growth, kv_bytes), (rows, row_bytes)))
 }
 
 /// Makes the changes.
-pub(super) fn write(connection: &Connection, hook: &str, writes: &[KvWrite], now: LedgerTime) -> rusqlite::Result<()> {
+pub(super) fn write(
+    connection: &Connection,
+    hook: &str,
+    writes: &[KvWrite],
+    now: LedgerTime,
+) -> rusqlite::Result<()> {
     for write in writes {
         let key = &write.key;
         let Some(value) = result(connection, hook, write, now)? else {
-            connection.prepare_cached("DELETE FROM kv WHERE hook = ? AND key = ?")?.execute([hook, key])?;
+            connection
+                .prepare_cached("DELETE FROM kv WHERE hook = ? AND key = ?")?
+                .execute([hook, key])?;
             continue;
         };
         let until = match &write.change {
@@ -112,15 +143,30 @@ pub(super) fn write(connection: &Connection, hook: &str, writes: &[KvWrite], now
              ON CONFLICT (hook, key) DO UPDATE SET is_text = ?3, value = ?4, until = ?5, checksum = ?6",
         )?;
         let sum = sum(hook, key, &value, until);
-        insert.execute(params![hook, key, value.is_text, &value.bytes[..], until, sum])?;
+        insert.execute(params![
+            hook,
+            key,
+            value.is_text,
+            &value.bytes[..],
+            until,
+            sum
+        ])?;
     }
     Ok(())
 }
 
 /// When the present value expires; what has expired begins anew, and does not expire.
-fn expiry(connection: &Connection, hook: &str, key: &str, now: LedgerTime) -> rusqlite::Result<Option<i64>> {
-    let mut select = connection.prepare_cached("SELECT until FROM kv WHERE hook = ? AND key = ? AND until > ?")?;
-    select.query_row(params![hook, key, now.0], |row| row.get(0)).optional()
+fn expiry(
+    connection: &Connection,
+    hook: &str,
+    key: &str,
+    now: LedgerTime,
+) -> rusqlite::Result<Option<i64>> {
+    let mut select = connection
+        .prepare_cached("SELECT until FROM kv WHERE hook = ? AND key = ? AND until > ?")?;
+    select
+        .query_row(params![hook, key, now.0], |row| row.get(0))
+        .optional()
 }
 
 /// What the change makes of the present value; none where nothing is left, or it cannot be made.
@@ -135,13 +181,20 @@ fn result(
         KvChange::Delete => None,
         KvChange::Add(by) => match get(connection, hook, key, now)? {
             None => Some(KvValue::of_number(*by)),
-            Some(value) => value.number().and_then(|number| number.checked_add(*by)).map(KvValue::of_number),
+            Some(value) => value
+                .number()
+                .and_then(|number| number.checked_add(*by))
+                .map(KvValue::of_number),
         },
     })
 }
 
 /// Lets go of what has expired.
-pub(super) fn expire(connection: &Connection, now: LedgerTime, max: i64) -> rusqlite::Result<usize> {
+pub(super) fn expire(
+    connection: &Connection,
+    now: LedgerTime,
+    max: i64,
+) -> rusqlite::Result<usize> {
     let mut delete = connection.prepare_cached(
         "DELETE FROM kv WHERE rowid IN (SELECT rowid FROM kv WHERE until <= ? ORDER BY until LIMIT ?)",
     )?;
@@ -149,13 +202,21 @@ pub(super) fn expire(connection: &Connection, now: LedgerTime, max: i64) -> rusq
 }
 
 fn size(connection: &Connection, hook: &str, key: &str) -> rusqlite::Result<i64> {
-    let mut select = connection
-        .prepare_cached("SELECT length(CAST(key AS BLOB)) + length(value) FROM kv WHERE hook = ? AND key = ?")?;
-    Ok(select.query_row([hook, key], |row| row.get(0)).optional()?.unwrap_or(0))
+    let mut select = connection.prepare_cached(
+        "SELECT length(CAST(key AS BLOB)) + length(value) FROM kv WHERE hook = ? AND key = ?",
+    )?;
+    Ok(select
+        .query_row([hook, key], |row| row.get(0))
+        .optional()?
+        .unwrap_or(0))
 }
 
 /// Bytes that the hook keeps: values, rows.
 fn used(connection: &Connection, hook: &str) -> rusqlite::Result<(i64, i64)> {
-    let mut select = connection.prepare_cached("SELECT kv_bytes, row_bytes FROM used WHERE hook = ?")?;
-    Ok(select.query_row([hook], |row| Ok((row.get(0)?, row.get(1)?))).optional()?.unwrap_or_default())
+    let mut select =
+        connection.prepare_cached("SELECT kv_bytes, row_bytes FROM used WHERE hook = ?")?;
+    Ok(select
+        .query_row([hook], |row| Ok((row.get(0)?, row.get(1)?)))
+        .optional()?
+        .unwrap_or_default())
 }

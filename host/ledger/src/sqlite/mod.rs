@@ -36,8 +36,8 @@ use uuid::Uuid;
 use super::error::{LedgerError, OpenError};
 use super::shown::{Count, Filter, Listed, Purged, Shown, StoredRow};
 use super::steps::{
-    Accepted, Arrived, AttemptRecord, Brought, Claimed, DedupKey, Duplicate, Ending, Fence, Finished, NewEvent,
-    ReplayOrder, Replayed, Step,
+    Accepted, Arrived, AttemptRecord, Brought, Claimed, DedupKey, Duplicate, Ending, Fence,
+    Finished, NewEvent, ReplayOrder, Replayed, Step,
 };
 use super::stored::Stored;
 use bound::SizeBound;
@@ -105,7 +105,10 @@ impl Sqlite {
         match Sqlite::try_open(dir, settings, time_of_day, on_fatal.clone()) {
             // What is there must be ended and let go of, whatever else there is no room for.
             Err(OpenError::Full(why)) if reserve::give_up(dir) => {
-                tracing::error!(why, "the disk is full: the reserve is used, and nothing new is accepted");
+                tracing::error!(
+                    why,
+                    "the disk is full: the reserve is used, and nothing new is accepted"
+                );
                 Sqlite::try_open(dir, settings, time_of_day, on_fatal)
             }
             opened => opened,
@@ -119,15 +122,22 @@ impl Sqlite {
         on_fatal: OnFatal,
     ) -> Result<(Sqlite, Recovered), OpenError> {
         if rusqlite::version_number() < SQLITE_OLDEST {
-            return Err(OpenError::Other(format!("SQLite {} is too old to keep a ledger", rusqlite::version())));
+            return Err(OpenError::Other(format!(
+                "SQLite {} is too old to keep a ledger",
+                rusqlite::version()
+            )));
         }
         place::check_file_system(dir)?;
         let lock = place::lock(dir)?;
         place::make_private(dir);
         let path = dir.join("ledger.db");
         let failed = |error: rusqlite::Error| match LedgerError::from(error) {
-            error @ LedgerError::Corrupt(_) => OpenError::Other(format!("{}: {error}", path.display())),
-            error @ LedgerError::Full => OpenError::Full(format!("{} cannot be opened: {error}", path.display())),
+            error @ LedgerError::Corrupt(_) => {
+                OpenError::Other(format!("{}: {error}", path.display()))
+            }
+            error @ LedgerError::Full => {
+                OpenError::Full(format!("{} cannot be opened: {error}", path.display()))
+            }
             error => OpenError::Other(format!("{} cannot be opened: {error}", path.display())),
         };
         files::make_if_new(&path, settings.accept_data_loss)?;
@@ -139,7 +149,10 @@ impl Sqlite {
         schema::migrate(&mut connection)?;
         integrity::check(&connection, &path, on_fatal.clone())?;
         if let Some(taken) = backup::restored(&connection).map_err(failed)? {
-            let age = time_of_day.duration_since(taken).unwrap_or_default().as_secs();
+            let age = time_of_day
+                .duration_since(taken)
+                .unwrap_or_default()
+                .as_secs();
             let taken = humantime::format_rfc3339_seconds(taken);
             let what = "this ledger is a backup: what came later is not in it, and what was open then is run again";
             tracing::warn!(%taken, age_s = age, what);
@@ -147,14 +160,26 @@ impl Sqlite {
         let clock = clock::resume(&connection, time_of_day).map_err(failed)?;
         let owner = *Uuid::new_v4().as_bytes();
         let (freed, given_up) = recover(&mut connection, &owner, clock.now()).map_err(failed)?;
-        let noted = |error| OpenError::Other(format!("{} cannot be written beside: {error}", path.display()));
+        let noted = |error| {
+            OpenError::Other(format!(
+                "{} cannot be written beside: {error}",
+                path.display()
+            ))
+        };
         let note = wal::Note::open(&path).map_err(noted)?;
-        let files = OpenFiles::new(&path).map_err(|error| OpenError::from_io(&path, "be looked at", &error))?;
-        let SqliteSettings { low_water, retention, .. } = settings;
+        let files = OpenFiles::new(&path)
+            .map_err(|error| OpenError::from_io(&path, "be looked at", &error))?;
+        let SqliteSettings {
+            low_water,
+            retention,
+            ..
+        } = settings;
         let reserve = Reserve::new(dir, settings.reserve, low_water);
         let bound = Arc::new(SizeBound::new(retention.max_size));
         let writer = Writer::start(connection, note, reserve, files, bound.clone(), on_fatal)
-            .map_err(|error| OpenError::Other(format!("the thread of the ledger does not start: {error}")))?;
+            .map_err(|error| {
+                OpenError::Other(format!("the thread of the ledger does not start: {error}"))
+            })?;
         let readers = Arc::new(Readers::new(&path));
         let ledger = Sqlite {
             writer,
@@ -191,10 +216,13 @@ impl Sqlite {
         let refusal = || match place::free_bytes(&self.dir) {
             Ok(free) if free > self.low_water => None,
             Ok(_) => Some(LedgerError::Full),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                Some(LedgerError::Gone(format!("{} was removed", self.dir.display())))
-            }
-            Err(error) => Some(LedgerError::Disk(format!("{}: {error}", self.dir.display()))),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Some(LedgerError::Gone(
+                format!("{} was removed", self.dir.display()),
+            )),
+            Err(error) => Some(LedgerError::Disk(format!(
+                "{}: {error}",
+                self.dir.display()
+            ))),
         };
         let refuses = self.writer.refuses().or_else(refusal);
         if let Some(LedgerError::Full) = refuses {
@@ -205,14 +233,22 @@ impl Sqlite {
 
     /// Keeps an event on stable storage, unless `given_up` has become true before that was begun. Whoever calls this must not
     /// stop waiting: what was kept has to be run.
-    pub async fn accept(&self, new: NewEvent, given_up: Arc<AtomicBool>) -> Result<Accepted, LedgerError> {
+    pub async fn accept(
+        &self,
+        new: NewEvent,
+        given_up: Arc<AtomicBool>,
+    ) -> Result<Accepted, LedgerError> {
         if let Some(why) = self.refuses() {
             return Err(why);
         }
         let (owner, clock) = (self.owner, self.clock);
         let bound = self.bound.clone();
-        let act = move |tx: &Connection| deliveries::accept(tx, &new, &owner, clock.now(), Some(&bound));
-        let accepted = self.writer.write(Terms::more(Sync::Durable).unless(given_up), act).await?;
+        let act =
+            move |tx: &Connection| deliveries::accept(tx, &new, &owner, clock.now(), Some(&bound));
+        let accepted = self
+            .writer
+            .write(Terms::more(Sync::Durable).unless(given_up), act)
+            .await?;
         accepted.ok_or(LedgerError::OverBound(self.bound.max_bytes()))
     }
 
@@ -223,7 +259,8 @@ impl Sqlite {
         }
         let (owner, clock) = (self.owner, self.clock);
         let bound = self.bound.clone();
-        let act = move |tx: &Connection| arrivals::arrive(tx, &brought, &owner, clock.now(), &bound);
+        let act =
+            move |tx: &Connection| arrivals::arrive(tx, &brought, &owner, clock.now(), &bound);
         let arrived = self.writer.write(Terms::more(Sync::Relaxed), act).await?;
         arrived.ok_or(LedgerError::OverBound(self.bound.max_bytes()))
     }
@@ -237,13 +274,19 @@ impl Sqlite {
         duplicate: EventId,
     ) -> Result<Option<Duplicate>, LedgerError> {
         let clock = self.clock;
-        let find =
-            move |tx: &Connection| deliveries::find_duplicate(tx, &hook, &dedup, &digest, &duplicate, clock.now());
+        let find = move |tx: &Connection| {
+            deliveries::find_duplicate(tx, &hook, &dedup, &digest, &duplicate, clock.now())
+        };
         self.writer.write(Terms::relief(Sync::Relaxed), find).await
     }
 
     /// As `Ledger::hand_over`.
-    pub async fn hand_over(&self, handed: Vec<Fence>, kept: Vec<Fence>, pause: Duration) -> Result<(), LedgerError> {
+    pub async fn hand_over(
+        &self,
+        handed: Vec<Fence>,
+        kept: Vec<Fence>,
+        pause: Duration,
+    ) -> Result<(), LedgerError> {
         let due = self.now().plus(pause);
         let write = move |tx: &Connection| {
             arrivals::hand_over(tx, &handed)?;
@@ -259,7 +302,10 @@ impl Sqlite {
     ) -> Result<Vec<(Arc<str>, Vec<Claimed>, Option<LedgerTime>)>, LedgerError> {
         if self.writer.refuses().is_some() {
             let later = Some(self.now().plus(Duration::from_secs(1)));
-            return Ok(hooks.into_iter().map(|(hook, _)| (hook, Vec::new(), later)).collect());
+            return Ok(hooks
+                .into_iter()
+                .map(|(hook, _)| (hook, Vec::new(), later))
+                .collect());
         }
         let (owner, clock) = (self.owner, self.clock);
         let act = move |connection: &Connection| {
@@ -288,7 +334,14 @@ impl Sqlite {
     ) -> Result<Finished, LedgerError> {
         let clock = self.clock;
         let act = move |connection: &Connection| {
-            deliveries::finish(connection, fence, rows::of(&event), &attempt, &ending, clock.now())
+            deliveries::finish(
+                connection,
+                fence,
+                rows::of(&event),
+                &attempt,
+                &ending,
+                clock.now(),
+            )
         };
         self.writer.write(Terms::relief(Sync::Relaxed), act).await
     }
@@ -297,7 +350,9 @@ impl Sqlite {
     pub async fn bury_unread(&self, fence: Fence, why: String) -> Result<(), LedgerError> {
         let clock = self.clock;
         self.writer
-            .write(Terms::relief(Sync::Relaxed), move |tx| deliveries::bury_unread(tx, fence, &why, clock.now()))
+            .write(Terms::relief(Sync::Relaxed), move |tx| {
+                deliveries::bury_unread(tx, fence, &why, clock.now())
+            })
             .await
     }
 
@@ -305,7 +360,9 @@ impl Sqlite {
     pub async fn release(&self, fences: Vec<Fence>, pause: Duration) -> Result<(), LedgerError> {
         let clock = self.clock;
         self.writer
-            .write(Terms::relief(Sync::Durable), move |tx| deliveries::release(tx, &fences, clock.now().plus(pause)))
+            .write(Terms::relief(Sync::Durable), move |tx| {
+                deliveries::release(tx, &fences, clock.now().plus(pause))
+            })
             .await
     }
 
@@ -329,14 +386,23 @@ impl Sqlite {
         ending: Ending,
     ) -> Result<Finished, LedgerError> {
         let (clock, bound) = (self.clock, self.bound.clone());
-        let act = move |tx: &Connection| deliveries::record(tx, &stored, &attempt, &ending, clock.now(), &bound);
+        let act = move |tx: &Connection| {
+            deliveries::record(tx, &stored, &attempt, &ending, clock.now(), &bound)
+        };
         self.writer.write(Terms::more(Sync::Durable), act).await
     }
 
     /// The same after the answer, where there is room; none where there is not.
-    pub fn record_later(&self, stored: Stored, attempt: AttemptRecord, ending: Ending) -> Option<()> {
+    pub fn record_later(
+        &self,
+        stored: Stored,
+        attempt: AttemptRecord,
+        ending: Ending,
+    ) -> Option<()> {
         let (clock, bound) = (self.clock, self.bound.clone());
-        self.writer.leave(move |tx| deliveries::record(tx, &stored, &attempt, &ending, clock.now(), &bound).map(drop))
+        self.writer.leave(move |tx| {
+            deliveries::record(tx, &stored, &attempt, &ending, clock.now(), &bound).map(drop)
+        })
     }
 
     /// Removes what is old enough.
@@ -369,17 +435,26 @@ impl Sqlite {
 
     /// As `Ledger::purge`.
     pub async fn purge(&self, hook: String, limit: usize) -> Result<Purged, LedgerError> {
-        self.writer.write(Terms::relief(Sync::Durable), move |tx| operator::purge(tx, &hook, limit as i64)).await
+        self.writer
+            .write(Terms::relief(Sync::Durable), move |tx| {
+                operator::purge(tx, &hook, limit as i64)
+            })
+            .await
     }
 
     /// As `Ledger::purgeable`.
     pub async fn purgeable(&self, hook: String) -> Result<Purged, LedgerError> {
-        self.ask(move |connection| operator::purgeable(connection, &hook)).await
+        self.ask(move |connection| operator::purgeable(connection, &hook))
+            .await
     }
 
     /// Whether the events of a hook wait, at the operator's word.
     pub async fn pause(&self, hook: String, paused: bool) -> Result<(), LedgerError> {
-        self.writer.write(Terms::relief(Sync::Durable), move |tx| schema::pause(tx, &hook, paused)).await
+        self.writer
+            .write(Terms::relief(Sync::Durable), move |tx| {
+                schema::pause(tx, &hook, paused)
+            })
+            .await
     }
 
     /// The hooks whose events wait, at the operator's word.
@@ -395,18 +470,26 @@ impl Sqlite {
     /// A page of deliveries.
     pub async fn list(&self, filter: Filter) -> Result<Vec<Listed>, LedgerError> {
         let now = self.now();
-        self.ask(move |connection| read::list(connection, &filter, now)).await
+        self.ask(move |connection| read::list(connection, &filter, now))
+            .await
     }
 
     /// As `Ledger::find_ids`.
-    pub async fn find_ids(&self, first: EventId, last: EventId, limit: usize) -> Result<Vec<EventId>, LedgerError> {
-        self.ask(move |connection| read::find_ids(connection, &first, &last, limit)).await
+    pub async fn find_ids(
+        &self,
+        first: EventId,
+        last: EventId,
+        limit: usize,
+    ) -> Result<Vec<EventId>, LedgerError> {
+        self.ask(move |connection| read::find_ids(connection, &first, &last, limit))
+            .await
     }
 
     /// One event.
     pub async fn show(&self, id: EventId) -> Result<Option<Shown>, LedgerError> {
         let now = self.now();
-        self.ask(move |connection| read::show(connection, &id, now)).await
+        self.ask(move |connection| read::show(connection, &id, now))
+            .await
     }
 
     /// Deliveries by hook and state.
@@ -415,9 +498,14 @@ impl Sqlite {
     }
 
     /// The value that a hook keeps under a key.
-    pub async fn kv_get(&self, hook: Arc<str>, key: String) -> Result<Option<KvValue>, LedgerError> {
+    pub async fn kv_get(
+        &self,
+        hook: Arc<str>,
+        key: String,
+    ) -> Result<Option<KvValue>, LedgerError> {
         let now = self.now();
-        self.ask(move |connection| kv::get(connection, &hook, &key, now)).await
+        self.ask(move |connection| kv::get(connection, &hook, &key, now))
+            .await
     }
 
     /// Keys of a hook that begin with `prefix`, in byte order, after `after`.
@@ -429,7 +517,8 @@ impl Sqlite {
         limit: usize,
     ) -> Result<Vec<String>, LedgerError> {
         let now = self.now();
-        self.ask(move |connection| kv::keys(connection, &hook, &prefix, &after, limit, now)).await
+        self.ask(move |connection| kv::keys(connection, &hook, &prefix, &after, limit, now))
+            .await
     }
 
     /// A page of rows.
@@ -440,7 +529,8 @@ impl Sqlite {
         after: i64,
         limit: usize,
     ) -> Result<Vec<StoredRow>, LedgerError> {
-        self.ask(move |connection| rows::list(connection, &hook, &table, after, limit)).await
+        self.ask(move |connection| rows::list(connection, &hook, &table, after, limit))
+            .await
     }
 
     async fn ask<T: Send + 'static>(
@@ -448,7 +538,9 @@ impl Sqlite {
         question: impl FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
     ) -> Result<T, LedgerError> {
         let readers = self.readers.clone();
-        tokio::task::spawn_blocking(move || readers.ask(question)).await.map_err(|_| LedgerError::Stopped)?
+        tokio::task::spawn_blocking(move || readers.ask(question))
+            .await
+            .map_err(|_| LedgerError::Stopped)?
     }
 }
 
@@ -457,18 +549,30 @@ fn set_up(connection: &Connection) -> rusqlite::Result<()> {
     connection.pragma_update(None, "auto_vacuum", "INCREMENTAL")?;
     connection.pragma_update(None, "journal_mode", "WAL")?;
     connection.pragma_update(None, "synchronous", "FULL")?;
-    for (name, value) in [("foreign_keys", 1), ("recursive_triggers", 1), ("trusted_schema", 0), ("cell_size_check", 1)]
-    {
+    for (name, value) in [
+        ("foreign_keys", 1),
+        ("recursive_triggers", 1),
+        ("trusted_schema", 0),
+        ("cell_size_check", 1),
+    ] {
         connection.pragma_update(None, name, value)?;
     }
-    for (name, value) in [("wal_autocheckpoint", 0), ("journal_size_limit", 64 << 20), ("cache_size", -65_536)] {
+    for (name, value) in [
+        ("wal_autocheckpoint", 0),
+        ("journal_size_limit", 64 << 20),
+        ("cache_size", -65_536),
+    ] {
         connection.pragma_update(None, name, value)?;
     }
     connection.set_prepared_statement_cache_capacity(64);
     connection.busy_timeout(Duration::from_secs(5))
 }
 
-fn recover(connection: &mut Connection, owner: &[u8], now: LedgerTime) -> rusqlite::Result<(usize, usize)> {
+fn recover(
+    connection: &mut Connection,
+    owner: &[u8],
+    now: LedgerTime,
+) -> rusqlite::Result<(usize, usize)> {
     let transaction = connection.transaction()?;
     let recovered = deliveries::recover(&transaction, owner, now)?;
     clock::write_down(&transaction, now)?;

@@ -33,17 +33,25 @@ pub(super) fn replay(
     due: LedgerTime,
     again: bool,
 ) -> rusqlite::Result<Replayed> {
-    let mut find = connection
-        .prepare_cached("SELECT e.seq, e.hook FROM events e JOIN payloads p ON p.event = e.seq WHERE e.id = ?")?;
-    let found =
-        find.query_row([event.as_bytes()], |row| Ok((row.get::<_, i64>(0)?, row.get::<_, String>(1)?))).optional()?;
-    let Some((seq, hook)) = found else { return Ok(Replayed::Unknown) };
+    let mut find = connection.prepare_cached(
+        "SELECT e.seq, e.hook FROM events e JOIN payloads p ON p.event = e.seq WHERE e.id = ?",
+    )?;
+    let found = find
+        .query_row([event.as_bytes()], |row| {
+            Ok((row.get::<_, i64>(0)?, row.get::<_, String>(1)?))
+        })
+        .optional()?;
+    let Some((seq, hook)) = found else {
+        return Ok(Replayed::Unknown);
+    };
     let mut find = connection.prepare_cached(
         "SELECT order_key, (SELECT count(*) FROM deliveries WHERE event = ?1 AND state < 2),
                 (SELECT state FROM deliveries WHERE event = ?1 ORDER BY id DESC LIMIT 1) = 5
          FROM deliveries WHERE event = ?1 ORDER BY id LIMIT 1",
     )?;
-    let first = find.query_row([seq], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?))).optional()?;
+    let first = find
+        .query_row([seq], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))
+        .optional()?;
     let (order_key, open, is_discarded): (Option<String>, i64, bool) = first.unwrap_or_default();
     if open > 0 {
         // What only a broker begins may wait for one that has lost it.
@@ -51,7 +59,11 @@ pub(super) fn replay(
             "UPDATE deliveries SET blocked = 0, replayed = 1, due = ?
              WHERE event = ? AND state = 0 AND blocked = 1 AND order_key IS NULL",
         )?;
-        return Ok(if free.execute(params![due.0, seq])? > 0 { Replayed::Queued(hook) } else { Replayed::Waiting });
+        return Ok(if free.execute(params![due.0, seq])? > 0 {
+            Replayed::Queued(hook)
+        } else {
+            Replayed::Waiting
+        });
     }
     if is_discarded && !again {
         return Ok(Replayed::Discarded);
@@ -81,7 +93,12 @@ pub(super) fn operate(
     Ok(done)
 }
 
-fn discard(connection: &Connection, delivery: i64, reason: &str, now: LedgerTime) -> rusqlite::Result<bool> {
+fn discard(
+    connection: &Connection,
+    delivery: i64,
+    reason: &str,
+    now: LedgerTime,
+) -> rusqlite::Result<bool> {
     let mut update = connection.prepare_cached(
         "UPDATE deliveries SET state = 5, discarded = ?, ended = coalesce(ended, ?) WHERE id = ? AND state IN (0, 3)",
     )?;
@@ -103,13 +120,17 @@ fn retry_now(connection: &Connection, delivery: i64, now: LedgerTime) -> rusqlit
 
 /// As `Ledger::purge`.
 pub(super) fn purge(connection: &Connection, hook: &str, limit: i64) -> rusqlite::Result<Purged> {
-    let mut select = connection
-        .prepare_cached("SELECT id, event FROM deliveries WHERE hook = ? AND state <> 1 ORDER BY id LIMIT ?")?;
+    let mut select = connection.prepare_cached(
+        "SELECT id, event FROM deliveries WHERE hook = ? AND state <> 1 ORDER BY id LIMIT ?",
+    )?;
     let found = select.query_map(params![hook, limit], |row| Ok((row.get(0)?, row.get(1)?)))?;
     let found: Vec<(i64, i64)> = found.collect::<Result<_, _>>()?;
-    found.iter().try_for_each(|(delivery, event)| retention::remove(connection, *delivery, *event))?;
+    found
+        .iter()
+        .try_for_each(|(delivery, event)| retention::remove(connection, *delivery, *event))?;
 
-    let mut select = connection.prepare_cached("SELECT key, event FROM dedup WHERE hook = ? LIMIT ?")?;
+    let mut select =
+        connection.prepare_cached("SELECT key, event FROM dedup WHERE hook = ? LIMIT ?")?;
     let known = select.query_map(params![hook, limit], |row| Ok((row.get(0)?, row.get(1)?)))?;
     let known: Vec<(Vec<u8>, i64)> = known.collect::<Result<_, _>>()?;
     let mut forget = connection.prepare_cached("DELETE FROM dedup WHERE hook = ? AND key = ?")?;
@@ -119,10 +140,17 @@ pub(super) fn purge(connection: &Connection, hook: &str, limit: i64) -> rusqlite
     }
 
     let sql = "DELETE FROM rows WHERE id IN (SELECT id FROM rows WHERE hook = ? LIMIT ?)";
-    let rows = connection.prepare_cached(sql)?.execute(params![hook, limit])?;
-    let sql = "DELETE FROM kv WHERE hook = ?1 AND key IN (SELECT key FROM kv WHERE hook = ?1 LIMIT ?2)";
-    let values = connection.prepare_cached(sql)?.execute(params![hook, limit])?;
-    connection.prepare_cached("DELETE FROM paused WHERE hook = ?")?.execute([hook])?;
+    let rows = connection
+        .prepare_cached(sql)?
+        .execute(params![hook, limit])?;
+    let sql =
+        "DELETE FROM kv WHERE hook = ?1 AND key IN (SELECT key FROM kv WHERE hook = ?1 LIMIT ?2)";
+    let values = connection
+        .prepare_cached(sql)?
+        .execute(params![hook, limit])?;
+    connection
+        .prepare_cached("DELETE FROM paused WHERE hook = ?")?
+        .execute([hook])?;
     Ok(Purged {
         deliveries: found.len() as i64,
         identities: known.len() as i64,
@@ -133,7 +161,11 @@ pub(super) fn purge(connection: &Connection, hook: &str, limit: i64) -> rusqlite
 
 /// As `Ledger::purgeable`.
 pub(super) fn purgeable(connection: &Connection, hook: &str) -> rusqlite::Result<Purged> {
-    let count = |sql: &str| connection.prepare_cached(sql)?.query_row([hook], |row| row.get(0));
+    let count = |sql: &str| {
+        connection
+            .prepare_cached(sql)?
+            .query_row([hook], |row| row.get(0))
+    };
     Ok(Purged {
         deliveries: count("SELECT count(*) FROM deliveries WHERE hook = ? AND state <> 1")?,
         identities: count("SELECT count(*) FROM dedup WHERE hook = ?")?,

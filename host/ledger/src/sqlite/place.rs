@@ -38,10 +38,18 @@ pub fn lock(dir: &Path) -> Result<DirLock, OpenError> {
     let path = dir.join("lock");
     let opened = File::open(dir).map_err(|error| OpenError::from_io(dir, "be opened", &error))?;
     lock_one(&opened, dir)?;
-    let file = OpenOptions::new().write(true).create(true).truncate(false).mode(MODE).open(&path);
+    let file = OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .mode(MODE)
+        .open(&path);
     let file = file.map_err(|error| OpenError::from_io(&path, "be opened", &error))?;
     lock_one(&file, dir)?;
-    Ok(DirLock { _dir: opened, _file: file })
+    Ok(DirLock {
+        _dir: opened,
+        _file: file,
+    })
 }
 
 fn lock_one(file: &File, dir: &Path) -> Result<(), OpenError> {
@@ -51,16 +59,25 @@ fn lock_one(file: &File, dir: &Path) -> Result<(), OpenError> {
             "{} belongs to another node that is running: give this one a data directory of its own (--data)",
             dir.display()
         ))),
-        Err(error) => Err(OpenError::Other(format!("{} cannot be locked: {error}", dir.display()))),
+        Err(error) => Err(OpenError::Other(format!(
+            "{} cannot be locked: {error}",
+            dir.display()
+        ))),
     }
 }
 
 /// Takes the rights of other users away from the directory and the files of the ledger, as far as they are ours.
 pub fn make_private(dir: &Path) {
     let database = dir.join("ledger.db");
-    let names = ["", "-wal", "-shm", "-synced", "-wal.damaged"].map(|ending| wal::beside(&database, ending));
-    for path in [dir.to_owned(), dir.join("lock"), dir.join("reserve")].iter().chain(&names) {
-        let Ok(Some(found)) = files::found(path) else { continue };
+    let names = ["", "-wal", "-shm", "-synced", "-wal.damaged"]
+        .map(|ending| wal::beside(&database, ending));
+    for path in [dir.to_owned(), dir.join("lock"), dir.join("reserve")]
+        .iter()
+        .chain(&names)
+    {
+        let Ok(Some(found)) = files::found(path) else {
+            continue;
+        };
         let is_open = found.mode() & 0o077 != 0;
         if !is_open || found.uid() != rustix::process::geteuid().as_raw() {
             continue;
@@ -78,8 +95,9 @@ pub fn make_private(dir: &Path) {
 
 /// Whether a ledger can be kept here.
 pub fn check_file_system(dir: &Path) -> Result<(), OpenError> {
-    let status =
-        statfs(dir).map_err(|error| OpenError::Other(format!("{} cannot be looked at: {error}", dir.display())))?;
+    let status = statfs(dir).map_err(|error| {
+        OpenError::Other(format!("{} cannot be looked at: {error}", dir.display()))
+    })?;
     let kind = status.f_type as u32;
     if let Some((_, name)) = UNFIT.iter().find(|(unfit, _)| *unfit == kind) {
         return Err(OpenError::Other(format!(

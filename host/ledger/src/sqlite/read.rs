@@ -28,17 +28,30 @@ pub struct Readers {
 
 impl Readers {
     pub fn new(path: &Path) -> Readers {
-        Readers { path: path.into(), idle: Mutex::default() }
+        Readers {
+            path: path.into(),
+            idle: Mutex::default(),
+        }
     }
 
     /// Asks, on this thread.
-    pub fn ask<T>(&self, question: impl FnOnce(&Connection) -> rusqlite::Result<T>) -> Result<T, LedgerError> {
-        let idle = self.idle.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).pop();
+    pub fn ask<T>(
+        &self,
+        question: impl FnOnce(&Connection) -> rusqlite::Result<T>,
+    ) -> Result<T, LedgerError> {
+        let idle = self
+            .idle
+            .lock()
+            .unwrap_or_else(|poisoned| poisoned.into_inner())
+            .pop();
         let mut connection = idle.map_or_else(|| self.open(), Ok)?;
         let until = Instant::now() + TIME_MAX;
         connection.progress_handler(STEPS, Some(move || Instant::now() > until))?;
         let answer = question(&connection);
-        let mut idle = self.idle.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        let mut idle = self
+            .idle
+            .lock()
+            .unwrap_or_else(|poisoned| poisoned.into_inner());
         if idle.len() < IDLE_MAX {
             idle.push(connection);
         }
@@ -47,7 +60,10 @@ impl Readers {
 
     /// Lets go of the connections that nobody uses.
     pub fn close(&self) {
-        self.idle.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).clear();
+        self.idle
+            .lock()
+            .unwrap_or_else(|poisoned| poisoned.into_inner())
+            .clear();
     }
 
     fn open(&self) -> Result<Connection, LedgerError> {
@@ -87,21 +103,40 @@ fn listed(row: &rusqlite::Row<'_>, now: LedgerTime) -> rusqlite::Result<Listed> 
 
 fn text(row: &rusqlite::Row<'_>, at: usize) -> Option<String> {
     match row.get_ref(at) {
-        Ok(ValueRef::Text(bytes) | ValueRef::Blob(bytes)) => Some(String::from_utf8_lossy(bytes).into_owned()),
+        Ok(ValueRef::Text(bytes) | ValueRef::Blob(bytes)) => {
+            Some(String::from_utf8_lossy(bytes).into_owned())
+        }
         _ => None,
     }
 }
 
 /// A page of deliveries: newest first, or in order where `after` is given.
-pub fn list(connection: &Connection, filter: &Filter, now: LedgerTime) -> rusqlite::Result<Vec<Listed>> {
-    let Filter { hook, event, pick, before, after, since_ms, until_ms, limit, .. } = filter;
+pub fn list(
+    connection: &Connection,
+    filter: &Filter,
+    now: LedgerTime,
+) -> rusqlite::Result<Vec<Listed>> {
+    let Filter {
+        hook,
+        event,
+        pick,
+        before,
+        after,
+        since_ms,
+        until_ms,
+        limit,
+        ..
+    } = filter;
     let order = if after.is_some() { "ASC" } else { "DESC" };
     // Only what is asked for, so that an index can answer it: those of a state stand in indexes of their own.
     let (deliveries, states, pick) = (filter.deliveries_sql(), filter.states_sql(), pick.sql());
     let asked = [
         (hook.is_some(), "d.hook = ?1"),
         (event.is_some(), "e.id = ?7"),
-        (deliveries.is_some(), deliveries.as_deref().unwrap_or_default()),
+        (
+            deliveries.is_some(),
+            deliveries.as_deref().unwrap_or_default(),
+        ),
         (states.is_some(), states.as_deref().unwrap_or_default()),
         (pick.is_some(), pick.unwrap_or_default()),
         (before.is_some(), "d.id < ?2"),
@@ -110,7 +145,11 @@ pub fn list(connection: &Connection, filter: &Filter, now: LedgerTime) -> rusqli
         (until_ms.is_some(), "e.received_ms < ?5"),
         (true, "?6 >= 0 AND (?7 IS NULL OR true)"),
     ];
-    let asked: Vec<&str> = asked.iter().filter(|(is_asked, _)| *is_asked).map(|(_, part)| *part).collect();
+    let asked: Vec<&str> = asked
+        .iter()
+        .filter(|(is_asked, _)| *is_asked)
+        .map(|(_, part)| *part)
+        .collect();
     let sql = format!(
         "SELECT {LISTED} FROM deliveries d JOIN events e ON e.seq = d.event WHERE {} ORDER BY d.id {order} LIMIT ?6",
         asked.join(" AND ")
@@ -118,7 +157,15 @@ pub fn list(connection: &Connection, filter: &Filter, now: LedgerTime) -> rusqli
     // Lists of numbers differ each time.
     let mut select = connection.prepare(&sql)?;
     let event = event.as_ref().map(EventId::as_bytes);
-    let wanted = params![hook, before, after, since_ms, until_ms, *limit as i64, event];
+    let wanted = params![
+        hook,
+        before,
+        after,
+        since_ms,
+        until_ms,
+        *limit as i64,
+        event
+    ];
     select.query_map(wanted, |row| listed(row, now))?.collect()
 }
 
@@ -132,19 +179,32 @@ pub fn find_ids(
     let sql = "SELECT id FROM events WHERE id BETWEEN ? AND ? ORDER BY id LIMIT ?";
     let mut select = connection.prepare_cached(sql)?;
     let wanted = params![first.as_bytes(), last.as_bytes(), limit as i64];
-    select.query_map(wanted, |row| row.get(0).map(EventId::from_bytes))?.collect()
+    select
+        .query_map(wanted, |row| row.get(0).map(EventId::from_bytes))?
+        .collect()
 }
 
 /// One event; none where it is not known.
-pub fn show(connection: &Connection, id: &EventId, now: LedgerTime) -> rusqlite::Result<Option<Shown>> {
-    let sql = format!("SELECT {COLUMNS} FROM events e LEFT JOIN payloads p ON p.event = e.seq WHERE e.id = ?");
-    let event = connection.prepare_cached(&sql)?.query_row([id.as_bytes()], |row| events::read(row, 0)).optional()?;
+pub fn show(
+    connection: &Connection,
+    id: &EventId,
+    now: LedgerTime,
+) -> rusqlite::Result<Option<Shown>> {
+    let sql = format!(
+        "SELECT {COLUMNS} FROM events e LEFT JOIN payloads p ON p.event = e.seq WHERE e.id = ?"
+    );
+    let event = connection
+        .prepare_cached(&sql)?
+        .query_row([id.as_bytes()], |row| events::read(row, 0))
+        .optional()?;
     let Some(event) = event else { return Ok(None) };
-    let sql =
-        format!("SELECT {LISTED} FROM events e JOIN deliveries d ON d.event = e.seq WHERE e.id = ? ORDER BY d.id DESC");
+    let sql = format!(
+        "SELECT {LISTED} FROM events e JOIN deliveries d ON d.event = e.seq WHERE e.id = ? ORDER BY d.id DESC"
+    );
     let mut select = connection.prepare_cached(&sql)?;
-    let deliveries: Vec<Listed> =
-        select.query_map([id.as_bytes()], |row| listed(row, now))?.collect::<Result<_, _>>()?;
+    let deliveries: Vec<Listed> = select
+        .query_map([id.as_bytes()], |row| listed(row, now))?
+        .collect::<Result<_, _>>()?;
     let mut select = connection.prepare_cached(
         "SELECT delivery, number, started_ms, duration_us, outcome, reason, status, record FROM attempts
          WHERE delivery = ? ORDER BY number",
@@ -154,7 +214,12 @@ pub fn show(connection: &Connection, id: &EventId, now: LedgerTime) -> rusqlite:
         let found = select.query_map([delivery.delivery], attempt)?;
         attempts.extend(found.collect::<Result<Vec<_>, _>>()?);
     }
-    Ok(Some(Shown { event, deliveries, attempts, repeats: repeats(connection, id)? }))
+    Ok(Some(Shown {
+        event,
+        deliveries,
+        attempts,
+        repeats: repeats(connection, id)?,
+    }))
 }
 
 fn repeats(connection: &Connection, id: &EventId) -> rusqlite::Result<Repeats> {
@@ -168,7 +233,10 @@ fn repeats(connection: &Connection, id: &EventId) -> rusqlite::Result<Repeats> {
     select.query_row([id.as_bytes()], |row| {
         Ok(Repeats {
             duplicates: row.get(0).unwrap_or_default(),
-            last_duplicate_at: row.get::<_, Option<i64>>(1).unwrap_or_default().map(time_of_day),
+            last_duplicate_at: row
+                .get::<_, Option<i64>>(1)
+                .unwrap_or_default()
+                .map(time_of_day),
             last_duplicate: id_at(row, 2),
             conflicts: row.get(3).unwrap_or_default(),
             last_conflict: id_at(row, 4),
@@ -185,17 +253,24 @@ fn attempt(row: &rusqlite::Row<'_>) -> rusqlite::Result<ShownAttempt> {
         outcome: text(row, 4).unwrap_or_default(),
         reason: text(row, 5).unwrap_or_default(),
         status: row.get(6).unwrap_or_default(),
-        record: text(row, 7).and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default(),
+        record: text(row, 7)
+            .and_then(|text| serde_json::from_str(&text).ok())
+            .unwrap_or_default(),
     })
 }
 
 /// Deliveries by hook and state.
 pub fn count(connection: &Connection) -> rusqlite::Result<Vec<Count>> {
-    let mut select = connection
-        .prepare_cached("SELECT hook, state, count(*) FROM deliveries GROUP BY hook, state ORDER BY hook, state")?;
+    let mut select = connection.prepare_cached(
+        "SELECT hook, state, count(*) FROM deliveries GROUP BY hook, state ORDER BY hook, state",
+    )?;
     let counts = select.query_map([], |row| {
         let state = State::from_number(row.get(1).unwrap_or_default());
-        Ok(Count { hook: text(row, 0).unwrap_or_default(), state, deliveries: row.get(2)? })
+        Ok(Count {
+            hook: text(row, 0).unwrap_or_default(),
+            state,
+            deliveries: row.get(2)?,
+        })
     })?;
     counts.collect()
 }

@@ -32,7 +32,14 @@ impl Reserve {
     /// Makes the file, if there is room for it.
     pub fn new(dir: &Path, bytes: u64, beside: u64) -> Reserve {
         let path = dir.join("reserve");
-        let mut reserve = Reserve { path, dir: dir.into(), bytes, beside, is_there: false, tried: None };
+        let mut reserve = Reserve {
+            path,
+            dir: dir.into(),
+            bytes,
+            beside,
+            is_there: false,
+            tried: None,
+        };
         if bytes == 0 {
             fs::remove_file(&reserve.path).ok();
         }
@@ -54,7 +61,10 @@ impl Reserve {
     pub fn spend(&mut self) -> bool {
         let was_there = std::mem::take(&mut self.is_there);
         if was_there {
-            tracing::error!(bytes = self.bytes, "the disk is full: the reserve is used, and nothing new is accepted");
+            tracing::error!(
+                bytes = self.bytes,
+                "the disk is full: the reserve is used, and nothing new is accepted"
+            );
             self.tried = Some(Instant::now());
             fs::remove_file(&self.path).ok();
         }
@@ -71,7 +81,11 @@ impl Reserve {
         let free = place::free_bytes(&self.dir).unwrap_or(0);
         if has != self.bytes && free.saturating_add(has) <= self.bytes.saturating_add(self.beside) {
             if is_first {
-                tracing::warn!(bytes = self.bytes, free, "no room for the reserve: nothing is accepted until there is");
+                tracing::warn!(
+                    bytes = self.bytes,
+                    free,
+                    "no room for the reserve: nothing is accepted until there is"
+                );
             }
             return;
         }
@@ -79,7 +93,10 @@ impl Reserve {
             Ok(()) => {
                 self.is_there = true;
                 if !is_first {
-                    tracing::info!(bytes = self.bytes, "there is room again: the reserve is restored");
+                    tracing::info!(
+                        bytes = self.bytes,
+                        "there is room again: the reserve is restored"
+                    );
                 }
             }
             Err(error) if error.kind() == io::ErrorKind::StorageFull => {
@@ -97,7 +114,13 @@ impl Reserve {
     fn make(&self) -> io::Result<()> {
         let flags = rustix::fs::OFlags::NOFOLLOW.bits() as i32;
         let mut open = OpenOptions::new();
-        let file = open.write(true).create(true).truncate(false).mode(MODE).custom_flags(flags).open(&self.path)?;
+        let file = open
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .mode(MODE)
+            .custom_flags(flags)
+            .open(&self.path)?;
         file.set_len(self.bytes)?;
         match fallocate(&file, FallocateFlags::empty(), 0, self.bytes) {
             Ok(()) => Ok(()),
@@ -113,7 +136,8 @@ impl Reserve {
 /// Gives up the room of a node that cannot start for lack of it. False: there is none.
 pub fn give_up(dir: &Path) -> bool {
     let path = dir.join("reserve");
-    let is_ours = fs::symlink_metadata(&path).is_ok_and(|metadata| metadata.is_file() && metadata.len() > 0);
+    let is_ours =
+        fs::symlink_metadata(&path).is_ok_and(|metadata| metadata.is_file() && metadata.len() > 0);
     is_ours && fs::remove_file(path).is_ok()
 }
 

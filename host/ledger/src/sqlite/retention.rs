@@ -12,12 +12,20 @@ const STEP: i64 = 500;
 const PAGES: i64 = 1000;
 
 /// One step. How much it let go of; less than a step's worth means that nothing more is to be done.
-pub fn step(connection: &Connection, retention: &Retention, now: LedgerTime) -> rusqlite::Result<usize> {
+pub fn step(
+    connection: &Connection,
+    retention: &Retention,
+    now: LedgerTime,
+) -> rusqlite::Result<usize> {
     let forgotten = forget_ids(connection, now)? + kv::expire(connection, now, STEP)?;
     let mut pruned = prune_bodies(connection, now.minus(retention.keep_bodies))?;
     landfall_model::kill_point!("pruning");
     pruned += delete(connection, now.minus(retention.keep))?;
-    connection.query_row(&format!("PRAGMA incremental_vacuum({PAGES})"), [], |_| Ok(())).or_else(no_row)?;
+    connection
+        .query_row(&format!("PRAGMA incremental_vacuum({PAGES})"), [], |_| {
+            Ok(())
+        })
+        .or_else(no_row)?;
     Ok(forgotten + pruned)
 }
 
@@ -27,14 +35,21 @@ pub fn is_whole_step(count: usize) -> bool {
 }
 
 fn no_row(error: rusqlite::Error) -> rusqlite::Result<()> {
-    if error == rusqlite::Error::QueryReturnedNoRows { Ok(()) } else { Err(error) }
+    if error == rusqlite::Error::QueryReturnedNoRows {
+        Ok(())
+    } else {
+        Err(error)
+    }
 }
 
 fn forget_ids(connection: &Connection, now: LedgerTime) -> rusqlite::Result<usize> {
-    let mut select =
-        connection.prepare_cached("SELECT hook, key, event FROM dedup WHERE until < ? ORDER BY until LIMIT ?")?;
+    let mut select = connection.prepare_cached(
+        "SELECT hook, key, event FROM dedup WHERE until < ? ORDER BY until LIMIT ?",
+    )?;
     let row = |row: &rusqlite::Row<'_>| Ok((row.get(0)?, row.get(1)?, row.get(2)?));
-    let found: Vec<(String, Vec<u8>, i64)> = select.query_map(params![now.0, STEP], row)?.collect::<Result<_, _>>()?;
+    let found: Vec<(String, Vec<u8>, i64)> = select
+        .query_map(params![now.0, STEP], row)?
+        .collect::<Result<_, _>>()?;
     let mut delete = connection.prepare_cached("DELETE FROM dedup WHERE hook = ? AND key = ?")?;
     for (hook, key, event) in &found {
         delete.execute(params![hook, key])?;
@@ -48,19 +63,25 @@ pub(super) fn drop_event(connection: &Connection, event: i64) -> rusqlite::Resul
     let unused = "NOT EXISTS (SELECT 1 FROM deliveries WHERE event = ?1)";
     let bodies = format!("DELETE FROM payloads WHERE event = ?1 AND {unused}");
     connection.prepare_cached(&bodies)?.execute([event])?;
-    let events =
-        format!("DELETE FROM events WHERE seq = ?1 AND {unused} AND NOT EXISTS (SELECT 1 FROM dedup WHERE event = ?1)");
+    let events = format!(
+        "DELETE FROM events WHERE seq = ?1 AND {unused} AND NOT EXISTS (SELECT 1 FROM dedup WHERE event = ?1)"
+    );
     connection.prepare_cached(&events)?.execute([event])?;
     // Of an event that only its identity names, the rest takes no room.
     let heads = format!("UPDATE events SET head = x'' WHERE seq = ?1 AND {unused}");
-    connection.prepare_cached(&heads)?.execute([event]).map(drop)
+    connection
+        .prepare_cached(&heads)?
+        .execute([event])
+        .map(drop)
 }
 
 fn prune_bodies(connection: &Connection, before: LedgerTime) -> rusqlite::Result<usize> {
     let mut select = connection.prepare_cached(
         "SELECT id, event FROM deliveries WHERE state = 2 AND pruned = 0 AND ended < ? ORDER BY ended LIMIT ?",
     )?;
-    let found = select.query_map(params![before.0, STEP], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    let found = select.query_map(params![before.0, STEP], |row| {
+        Ok((row.get(0)?, row.get(1)?))
+    })?;
     let found: Vec<(i64, i64)> = found.collect::<Result<_, _>>()?;
     let mut mark = connection.prepare_cached("UPDATE deliveries SET pruned = 1 WHERE id = ?")?;
     // Another delivery of the same event may still need it.
@@ -76,11 +97,16 @@ fn prune_bodies(connection: &Connection, before: LedgerTime) -> rusqlite::Result
 }
 
 fn delete(connection: &Connection, before: LedgerTime) -> rusqlite::Result<usize> {
-    let mut select = connection
-        .prepare_cached("SELECT id, event FROM deliveries WHERE state >= 2 AND ended < ? ORDER BY ended LIMIT ?")?;
-    let found = select.query_map(params![before.0, STEP], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    let mut select = connection.prepare_cached(
+        "SELECT id, event FROM deliveries WHERE state >= 2 AND ended < ? ORDER BY ended LIMIT ?",
+    )?;
+    let found = select.query_map(params![before.0, STEP], |row| {
+        Ok((row.get(0)?, row.get(1)?))
+    })?;
     let found: Vec<(i64, i64)> = found.collect::<Result<_, _>>()?;
-    found.iter().try_for_each(|(delivery, event)| remove(connection, *delivery, *event))?;
+    found
+        .iter()
+        .try_for_each(|(delivery, event)| remove(connection, *delivery, *event))?;
     Ok(found.len())
 }
 
@@ -92,7 +118,11 @@ pub(super) fn remove(connection: &Connection, delivery: i64, event: i64) -> rusq
          AND NOT EXISTS (SELECT 1 FROM deliveries later WHERE later.event = d.event AND later.id > d.id))",
     )?;
     forget.execute([delivery])?;
-    connection.prepare_cached("DELETE FROM attempts WHERE delivery = ?")?.execute([delivery])?;
-    connection.prepare_cached("DELETE FROM deliveries WHERE id = ?")?.execute([delivery])?;
+    connection
+        .prepare_cached("DELETE FROM attempts WHERE delivery = ?")?
+        .execute([delivery])?;
+    connection
+        .prepare_cached("DELETE FROM deliveries WHERE id = ?")?
+        .execute([delivery])?;
     drop_event(connection, event)
 }

@@ -12,7 +12,11 @@ pub(super) fn of(event: &Event) -> (&EventId, i64, &str) {
     (&event.id, to_ms(event.received_at), &event.hook)
 }
 
-pub(super) fn append(connection: &Connection, event: (&EventId, i64, &str), rows: &[Row]) -> rusqlite::Result<()> {
+pub(super) fn append(
+    connection: &Connection,
+    event: (&EventId, i64, &str),
+    rows: &[Row],
+) -> rusqlite::Result<()> {
     if rows.is_empty() {
         return Ok(());
     }
@@ -28,7 +32,13 @@ pub(super) fn append(connection: &Connection, event: (&EventId, i64, &str), rows
 }
 
 fn sum(hook: &str, table: &str, id: &[u8], received_ms: i64, text: &str) -> [u8; 8] {
-    checksum(&[hook.as_bytes(), table.as_bytes(), id, &received_ms.to_le_bytes(), text.as_bytes()])
+    checksum(&[
+        hook.as_bytes(),
+        table.as_bytes(),
+        id,
+        &received_ms.to_le_bytes(),
+        text.as_bytes(),
+    ])
 }
 
 pub(super) fn list(
@@ -50,7 +60,9 @@ pub(super) fn list(
             event_id: EventId::from_bytes(event_id).to_string(),
             received_at: time_of_day(received_ms),
             row: serde_json::from_str(&text).unwrap_or(serde_json::Value::Null),
-            damaged: expected.is_some_and(|expected| sum(hook, table, &event_id, received_ms, &text)[..] != expected),
+            damaged: expected.is_some_and(|expected| {
+                sum(hook, table, &event_id, received_ms, &text)[..] != expected
+            }),
         })
     })?;
     rows.collect()

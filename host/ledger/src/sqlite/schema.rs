@@ -212,14 +212,23 @@ END;
 /// Brings the tables to this version.
 pub fn migrate(connection: &mut Connection) -> Result<(), OpenError> {
     let failed = |error: rusqlite::Error| match LedgerError::from(error) {
-        error @ LedgerError::Full => OpenError::Full(format!("the ledger cannot be prepared: {error}")),
+        error @ LedgerError::Full => {
+            OpenError::Full(format!("the ledger cannot be prepared: {error}"))
+        }
         error => OpenError::Other(format!("the ledger cannot be prepared: {error}")),
     };
-    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(failed)?;
-    let number = |name: &str| transaction.pragma_query_value(None, name, |row| row.get::<_, i32>(0));
-    let (version, application) = (number("user_version").map_err(failed)?, number("application_id").map_err(failed)?);
-    let tables: i64 =
-        transaction.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0)).map_err(failed)?;
+    let transaction = connection
+        .transaction_with_behavior(TransactionBehavior::Immediate)
+        .map_err(failed)?;
+    let number =
+        |name: &str| transaction.pragma_query_value(None, name, |row| row.get::<_, i32>(0));
+    let (version, application) = (
+        number("user_version").map_err(failed)?,
+        number("application_id").map_err(failed)?,
+    );
+    let tables: i64 = transaction
+        .query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))
+        .map_err(failed)?;
     if application != APPLICATION_ID && tables > 0 {
         return Err(OpenError::Other(
             "ledger.db is a database of something else: use another data directory (--data)".into(),
@@ -236,11 +245,16 @@ pub fn migrate(connection: &mut Connection) -> Result<(), OpenError> {
         transaction.execute_batch(step).map_err(failed)?;
     }
     if from < known {
-        transaction.pragma_update(None, "application_id", APPLICATION_ID).map_err(failed)?;
-        transaction.pragma_update(None, "user_version", known as i32).map_err(failed)?;
+        transaction
+            .pragma_update(None, "application_id", APPLICATION_ID)
+            .map_err(failed)?;
+        transaction
+            .pragma_update(None, "user_version", known as i32)
+            .map_err(failed)?;
     }
     if texts(&transaction).map_err(failed)? != expected().map_err(failed)? {
-        let damaged = LedgerError::Corrupt("its tables are not those that this version makes".into());
+        let damaged =
+            LedgerError::Corrupt("its tables are not those that this version makes".into());
         return Err(OpenError::Other(damaged.to_string()));
     }
     landfall_model::kill_point!("migrating");
@@ -251,25 +265,35 @@ pub fn migrate(connection: &mut Connection) -> Result<(), OpenError> {
 /// byte below it means.
 fn texts(connection: &Connection) -> rusqlite::Result<Vec<(String, Option<String>)>> {
     let mut select = connection.prepare("SELECT name, sql FROM sqlite_schema ORDER BY name")?;
-    select.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?.collect()
+    select
+        .query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?
+        .collect()
 }
 
 fn expected() -> rusqlite::Result<Vec<(String, Option<String>)>> {
     let fresh = Connection::open_in_memory()?;
-    STEPS.iter().try_for_each(|step| fresh.execute_batch(step))?;
+    STEPS
+        .iter()
+        .try_for_each(|step| fresh.execute_batch(step))?;
     texts(&fresh)
 }
 
 /// Whether the events of a hook wait.
 pub fn pause(connection: &Connection, hook: &str, paused: bool) -> rusqlite::Result<()> {
-    let sql =
-        if paused { "INSERT OR IGNORE INTO paused (hook) VALUES (?)" } else { "DELETE FROM paused WHERE hook = ?" };
+    let sql = if paused {
+        "INSERT OR IGNORE INTO paused (hook) VALUES (?)"
+    } else {
+        "DELETE FROM paused WHERE hook = ?"
+    };
     connection.execute(sql, [hook]).map(drop)
 }
 
 /// The hooks whose events wait.
 pub fn paused(connection: &Connection) -> rusqlite::Result<Vec<String>> {
-    connection.prepare("SELECT hook FROM paused")?.query_map([], |row| row.get(0))?.collect()
+    connection
+        .prepare("SELECT hook FROM paused")?
+        .query_map([], |row| row.get(0))?
+        .collect()
 }
 
 #[cfg(test)]
@@ -280,24 +304,37 @@ mod tests {
     fn an_older_ledger_keeps_what_it_has_and_gets_what_is_new() {
         let mut old = Connection::open_in_memory().unwrap();
         old.execute_batch(FIRST).unwrap();
-        old.pragma_update(None, "application_id", APPLICATION_ID).unwrap();
+        old.pragma_update(None, "application_id", APPLICATION_ID)
+            .unwrap();
         old.pragma_update(None, "user_version", 1).unwrap();
         let row = "INSERT INTO rows (hook, name, event_id, received_ms, json) VALUES ('h', 't', x'00112233445566778899aabbccddeeff', 7, ?)";
         old.execute(row, ["{\"n\":1}"]).unwrap();
         migrate(&mut old).unwrap();
-        let used: i64 = old.query_row("SELECT row_bytes FROM used WHERE hook = 'h'", [], |row| row.get(0)).unwrap();
+        let used: i64 = old
+            .query_row("SELECT row_bytes FROM used WHERE hook = 'h'", [], |row| {
+                row.get(0)
+            })
+            .unwrap();
         assert_eq!(used, 7, "rows of before count");
         let rows = super::super::rows::list(&old, "h", "t", 0, 10).unwrap();
-        assert_eq!((rows.len(), rows[0].row["n"].as_i64(), rows[0].damaged), (1, Some(1), false));
-        let version: i32 = old.pragma_query_value(None, "user_version", |row| row.get(0)).unwrap();
+        assert_eq!(
+            (rows.len(), rows[0].row["n"].as_i64(), rows[0].damaged),
+            (1, Some(1), false)
+        );
+        let version: i32 = old
+            .pragma_query_value(None, "user_version", |row| row.get(0))
+            .unwrap();
         assert_eq!(version, 5);
     }
 
     #[test]
     fn old_replays_resolve_their_dead_letters() {
         let mut old = Connection::open_in_memory().unwrap();
-        [FIRST, SECOND, THIRD, FOURTH].iter().for_each(|step| old.execute_batch(step).unwrap());
-        old.pragma_update(None, "application_id", APPLICATION_ID).unwrap();
+        [FIRST, SECOND, THIRD, FOURTH]
+            .iter()
+            .for_each(|step| old.execute_batch(step).unwrap());
+        old.pragma_update(None, "application_id", APPLICATION_ID)
+            .unwrap();
         old.pragma_update(None, "user_version", 4).unwrap();
         // Event 1: dead, its replay dead, and the replay of that done. Event 2: dead, and its replay too.
         old.execute_batch(
@@ -306,12 +343,22 @@ mod tests {
         )
         .unwrap();
         migrate(&mut old).unwrap();
-        let mut select = old.prepare("SELECT state, replay_of, resolved_by FROM deliveries ORDER BY id").unwrap();
+        let mut select = old
+            .prepare("SELECT state, replay_of, resolved_by FROM deliveries ORDER BY id")
+            .unwrap();
         let row = |row: &rusqlite::Row<'_>| Ok((row.get(0)?, row.get(1)?, row.get(2)?));
-        let found: Vec<(i64, Option<i64>, Option<i64>)> =
-            select.query_map([], row).unwrap().collect::<Result<_, _>>().unwrap();
-        let expected =
-            [(4, None, Some(5)), (3, None, None), (4, Some(1), Some(5)), (3, Some(2), None), (2, Some(3), None)];
+        let found: Vec<(i64, Option<i64>, Option<i64>)> = select
+            .query_map([], row)
+            .unwrap()
+            .collect::<Result<_, _>>()
+            .unwrap();
+        let expected = [
+            (4, None, Some(5)),
+            (3, None, None),
+            (4, Some(1), Some(5)),
+            (3, Some(2), None),
+            (2, Some(3), None),
+        ];
         assert_eq!(found, expected);
     }
 
@@ -322,9 +369,18 @@ mod tests {
         migrate(&mut connection).unwrap();
         connection.pragma_update(None, "user_version", 99).unwrap();
         let why = migrate(&mut connection).unwrap_err();
-        assert!(why.to_string().contains("newer Landfall (version 99, this one knows 5)"), "{why}");
+        assert!(
+            why.to_string()
+                .contains("newer Landfall (version 99, this one knows 5)"),
+            "{why}"
+        );
         let mut other = Connection::open_in_memory().unwrap();
         other.execute_batch("CREATE TABLE t (x)").unwrap();
-        assert!(migrate(&mut other).unwrap_err().to_string().contains("something else"));
+        assert!(
+            migrate(&mut other)
+                .unwrap_err()
+                .to_string()
+                .contains("something else")
+        );
     }
 }

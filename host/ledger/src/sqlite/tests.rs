@@ -10,16 +10,30 @@ struct Opened {
 }
 
 const DAY: Duration = Duration::from_secs(86_400);
-const KEEP: Retention = Retention { keep: DAY, keep_bodies: DAY, max_size: u64::MAX };
-const SETTINGS: SqliteSettings = SqliteSettings { low_water: 0, reserve: 0, retention: KEEP, accept_data_loss: false };
+const KEEP: Retention = Retention {
+    keep: DAY,
+    keep_bodies: DAY,
+    max_size: u64::MAX,
+};
+const SETTINGS: SqliteSettings = SqliteSettings {
+    low_water: 0,
+    reserve: 0,
+    retention: KEEP,
+    accept_data_loss: false,
+};
 
 fn open(dir: &Path) -> Opened {
     open_with(dir, SETTINGS)
 }
 
 fn open_with(dir: &Path, settings: SqliteSettings) -> Opened {
-    let (ledger, recovered) =
-        Sqlite::open(dir, settings, SystemTime::UNIX_EPOCH, Arc::new(|error: &LedgerError| panic!("{error}"))).unwrap();
+    let (ledger, recovered) = Sqlite::open(
+        dir,
+        settings,
+        SystemTime::UNIX_EPOCH,
+        Arc::new(|error: &LedgerError| panic!("{error}")),
+    )
+    .unwrap();
     Opened { ledger, recovered }
 }
 
@@ -54,12 +68,26 @@ fn event(hook: &str, body: &str) -> Stored {
 }
 
 fn new(stored: Stored) -> NewEvent {
-    NewEvent { stored, dedup: None, order_key: None, delay: Duration::ZERO, run_now: false, dead: None }
+    NewEvent {
+        stored,
+        dedup: None,
+        order_key: None,
+        delay: Duration::ZERO,
+        run_now: false,
+        dead: None,
+    }
 }
 
 fn attempt(outcome: &'static str) -> AttemptRecord {
     let record = "{\"log\":[]}".into();
-    AttemptRecord { started_ms: 1, duration_us: 2, outcome, reason: "because".into(), status: None, record }
+    AttemptRecord {
+        started_ms: 1,
+        duration_us: 2,
+        outcome,
+        reason: "because".into(),
+        status: None,
+        record,
+    }
 }
 
 async fn accept(ledger: &Sqlite, new: NewEvent) -> Accepted {
@@ -67,26 +95,53 @@ async fn accept(ledger: &Sqlite, new: NewEvent) -> Accepted {
 }
 
 async fn claim(ledger: &Sqlite, hook: &str, max: usize) -> Vec<Claimed> {
-    ledger.claim(vec![(hook.into(), max)]).await.unwrap().remove(0).1
+    ledger
+        .claim(vec![(hook.into(), max)])
+        .await
+        .unwrap()
+        .remove(0)
+        .1
 }
 
 async fn finish(ledger: &Sqlite, claimed: Claimed, ending: Ending) -> bool {
     let event = Arc::new(claimed.event.unwrap().unwrap());
-    ledger.finish(claimed.fence, event, attempt("x"), ending).await.unwrap() == Finished::Kept
+    ledger
+        .finish(claimed.fence, event, attempt("x"), ending)
+        .await
+        .unwrap()
+        == Finished::Kept
 }
 
 fn well(effects: Effects) -> Ending {
-    Ending::Done(Results { effects, ..Results::empty(Quota { kv: 1 << 20, rows: 1 << 20 }) })
+    Ending::Done(Results {
+        effects,
+        ..Results::empty(Quota {
+            kv: 1 << 20,
+            rows: 1 << 20,
+        })
+    })
 }
 
 fn order(events: Vec<EventId>) -> ReplayOrder {
-    ReplayOrder { events, delay: Duration::ZERO, apart: Duration::ZERO, again: false }
+    ReplayOrder {
+        events,
+        delay: Duration::ZERO,
+        apart: Duration::ZERO,
+        again: false,
+    }
 }
 
 async fn states(ledger: &Sqlite) -> Vec<(State, u32, Option<String>)> {
-    let filter = Filter { limit: 100, after: Some(0), ..Filter::default() };
+    let filter = Filter {
+        limit: 100,
+        after: Some(0),
+        ..Filter::default()
+    };
     let listed = ledger.list(filter).await.unwrap();
-    listed.into_iter().map(|one| (one.state, one.attempt, one.reason)).collect()
+    listed
+        .into_iter()
+        .map(|one| (one.state, one.attempt, one.reason))
+        .collect()
 }
 
 #[tokio::test]
@@ -94,22 +149,58 @@ async fn an_event_comes_back_as_it_was_and_ends_once() {
     let dir = tempfile::tempdir().unwrap();
     let opened = open(dir.path());
     let stored = event("h", "body");
-    assert_eq!(accept(&opened.ledger, new(stored.clone())).await, Accepted::New(None));
+    assert_eq!(
+        accept(&opened.ledger, new(stored.clone())).await,
+        Accepted::New(None)
+    );
     let opened = reopen(opened, dir.path()).await;
     let mut claimed = claim(&opened.ledger, "h", 10).await;
-    assert!(claim(&opened.ledger, "h", 10).await.is_empty(), "nobody else gets it");
+    assert!(
+        claim(&opened.ledger, "h", 10).await.is_empty(),
+        "nobody else gets it"
+    );
     let one = claimed.remove(0);
     let back = one.event.as_ref().unwrap().as_ref().unwrap();
     assert_eq!(format!("{back:?}"), format!("{:?}", stored.event()));
-    let row = Row { table: "t".into(), text: "{}".into() };
+    let row = Row {
+        table: "t".into(),
+        text: "{}".into(),
+    };
     let fence = one.fence;
-    let effects = Effects { rows: vec![row], ..Effects::default() };
+    let effects = Effects {
+        rows: vec![row],
+        ..Effects::default()
+    };
     assert!(finish(&opened.ledger, one, well(effects.clone())).await);
-    let late = opened.ledger.finish(fence, Arc::new(stored.event().clone()), attempt("x"), well(effects)).await;
+    let late = opened
+        .ledger
+        .finish(
+            fence,
+            Arc::new(stored.event().clone()),
+            attempt("x"),
+            well(effects),
+        )
+        .await;
     assert_eq!(late.unwrap(), Finished::Lost, "a lease ends once");
-    assert_eq!(opened.ledger.rows("h".into(), "t".into(), 0, 10).await.unwrap().len(), 1);
-    let shown = opened.ledger.show(stored.event().id).await.unwrap().unwrap();
-    assert_eq!((shown.deliveries[0].state, shown.attempts.len()), (State::Done, 1));
+    assert_eq!(
+        opened
+            .ledger
+            .rows("h".into(), "t".into(), 0, 10)
+            .await
+            .unwrap()
+            .len(),
+        1
+    );
+    let shown = opened
+        .ledger
+        .show(stored.event().id)
+        .await
+        .unwrap()
+        .unwrap();
+    assert_eq!(
+        (shown.deliveries[0].state, shown.attempts.len()),
+        (State::Done, 1)
+    );
 }
 
 #[tokio::test]
@@ -134,11 +225,24 @@ async fn what_took_the_process_with_it_three_times_is_dead() {
     let mut opened = open(dir.path());
     accept(&opened.ledger, new(event("h", "1"))).await;
     for round in 1..=3 {
-        assert_eq!(claim(&opened.ledger, "h", 1).await.len(), 1, "round {round}");
+        assert_eq!(
+            claim(&opened.ledger, "h", 1).await.len(),
+            1,
+            "round {round}"
+        );
         opened = reopen(opened, dir.path()).await;
-        assert_eq!(opened.recovered, Recovered { freed: 1, given_up: usize::from(round == 3) });
+        assert_eq!(
+            opened.recovered,
+            Recovered {
+                freed: 1,
+                given_up: usize::from(round == 3)
+            }
+        );
     }
-    assert_eq!(states(&opened.ledger).await, [(State::Dead, 3, Some("crashed-host".into()))]);
+    assert_eq!(
+        states(&opened.ledger).await,
+        [(State::Dead, 3, Some("crashed-host".into()))]
+    );
 }
 
 #[tokio::test]
@@ -147,18 +251,36 @@ async fn what_is_given_back_has_not_begun() {
     let opened = open(dir.path());
     accept(&opened.ledger, new(event("h", "1"))).await;
     let one = claim(&opened.ledger, "h", 1).await.remove(0);
-    opened.ledger.release(vec![one.fence], Duration::ZERO).await.unwrap();
+    opened
+        .ledger
+        .release(vec![one.fence], Duration::ZERO)
+        .await
+        .unwrap();
     let opened = reopen(opened, dir.path()).await;
     assert_eq!(opened.recovered.freed, 0);
-    assert_eq!(claim(&opened.ledger, "h", 1).await.remove(0).fence.attempt, 1);
+    assert_eq!(
+        claim(&opened.ledger, "h", 1).await.remove(0).fence.attempt,
+        1
+    );
 }
 
 fn identified(hook: &str, body: &str, id_match: IdMatch) -> NewEvent {
-    NewEvent { dedup: Some(DedupKey { key: b"id-1".to_vec(), id_match, window: DAY }), ..new(event(hook, body)) }
+    NewEvent {
+        dedup: Some(DedupKey {
+            key: b"id-1".to_vec(),
+            id_match,
+            window: DAY,
+        }),
+        ..new(event(hook, body))
+    }
 }
 
 fn duplicate(first: EventId, state: FirstState) -> Accepted {
-    Accepted::Duplicate(Duplicate { first, state, reply: None })
+    Accepted::Duplicate(Duplicate {
+        first,
+        state,
+        reply: None,
+    })
 }
 
 #[tokio::test]
@@ -169,7 +291,13 @@ async fn other_body_is_another_event() {
     let (first, second) = (with("a"), with("b"));
     let (id, other) = (first.stored.event().id, second.stored.event().id);
     assert_eq!(accept(&ledger, first).await, Accepted::New(None));
-    assert_eq!(accept(&ledger, second).await, Accepted::Conflict { fence: None, first: id });
+    assert_eq!(
+        accept(&ledger, second).await,
+        Accepted::Conflict {
+            fence: None,
+            first: id
+        }
+    );
 
     // A retry of either is a duplicate of its own.
     let pending = FirstState::Pending(Duration::ZERO);
@@ -183,7 +311,10 @@ async fn other_body_is_another_event() {
     assert_eq!((repeats.duplicates, repeats.conflicts), (1, 1));
     assert_eq!(repeats.last_conflict, Some(other.to_string()));
     let repeats = ledger.show(other).await.unwrap().unwrap().repeats;
-    assert_eq!((repeats.last_duplicate, repeats.conflicts), (Some(retry_id.to_string()), 0));
+    assert_eq!(
+        (repeats.last_duplicate, repeats.conflicts),
+        (Some(retry_id.to_string()), 0)
+    );
 }
 
 #[tokio::test]
@@ -195,7 +326,11 @@ async fn identity_alone_decides_where_asked() {
     assert_eq!(accept(&ledger, first).await, Accepted::New(None));
     let again = accept(&ledger, identified("h", "b", IdMatch::Id)).await;
     assert_eq!(again, duplicate(id, FirstState::Pending(Duration::ZERO)));
-    assert_eq!(accept(&ledger, identified("other", "a", IdMatch::Id)).await, Accepted::New(None), "of each hook");
+    assert_eq!(
+        accept(&ledger, identified("other", "a", IdMatch::Id)).await,
+        Accepted::New(None),
+        "of each hook"
+    );
     assert_eq!(states(&ledger).await.len(), 2);
 }
 
@@ -204,8 +339,15 @@ async fn identity_is_forgotten_after_its_window() {
     let dir = tempfile::tempdir().unwrap();
     let Opened { ledger, .. } = open(dir.path());
     let short = || {
-        let dedup = DedupKey { key: b"k".to_vec(), id_match: IdMatch::Id, window: Duration::from_millis(1) };
-        NewEvent { dedup: Some(dedup), ..new(event("h", "a")) }
+        let dedup = DedupKey {
+            key: b"k".to_vec(),
+            id_match: IdMatch::Id,
+            window: Duration::from_millis(1),
+        };
+        NewEvent {
+            dedup: Some(dedup),
+            ..new(event("h", "a"))
+        }
     };
     assert_eq!(accept(&ledger, short()).await, Accepted::New(None));
     tokio::time::sleep(Duration::from_millis(5)).await;
@@ -222,20 +364,37 @@ async fn duplicate_follows_the_first_delivery() {
     accept(&ledger, first).await;
 
     let running = claim(&ledger, "h", 1).await.remove(0);
-    assert_eq!(accept(&ledger, again()).await, duplicate(id, FirstState::Running));
+    assert_eq!(
+        accept(&ledger, again()).await,
+        duplicate(id, FirstState::Running)
+    );
     finish(&ledger, running, Ending::Dead("no".into())).await;
 
-    assert_eq!(accept(&ledger, again()).await, duplicate(id, FirstState::Replayed), "the dead one runs again");
+    assert_eq!(
+        accept(&ledger, again()).await,
+        duplicate(id, FirstState::Replayed),
+        "the dead one runs again"
+    );
     let replay = claim(&ledger, "h", 1).await.remove(0);
     assert!(replay.replayed);
     assert_eq!(replay.event.as_ref().unwrap().as_ref().unwrap().id, id);
 
     let reply = Some(b"the reply".to_vec());
-    let done = Ending::Done(Results { reply: reply.clone(), ..Results::empty(Quota { kv: 0, rows: 0 }) });
+    let done = Ending::Done(Results {
+        reply: reply.clone(),
+        ..Results::empty(Quota { kv: 0, rows: 0 })
+    });
     finish(&ledger, replay, done).await;
-    let expected = Accepted::Duplicate(Duplicate { first: id, state: FirstState::Done, reply });
+    let expected = Accepted::Duplicate(Duplicate {
+        first: id,
+        state: FirstState::Done,
+        reply,
+    });
     assert_eq!(accept(&ledger, again()).await, expected);
-    assert_eq!(ledger.show(id).await.unwrap().unwrap().repeats.duplicates, 3);
+    assert_eq!(
+        ledger.show(id).await.unwrap().unwrap().repeats.duplicates,
+        3
+    );
 }
 
 #[tokio::test]
@@ -249,27 +408,49 @@ async fn duplicate_of_a_lost_body_runs() {
     let opened = reopen(opened, dir.path()).await;
     drop(opened);
     tokio::time::sleep(Duration::from_millis(100)).await;
-    Connection::open(dir.path().join("ledger.db")).unwrap().execute("DELETE FROM payloads", []).unwrap();
+    Connection::open(dir.path().join("ledger.db"))
+        .unwrap()
+        .execute("DELETE FROM payloads", [])
+        .unwrap();
 
     let Opened { ledger, .. } = open(dir.path());
     let only_copy = again();
     let id = only_copy.stored.event().id;
     assert_eq!(accept(&ledger, only_copy).await, Accepted::New(None));
-    assert_eq!(accept(&ledger, again()).await, duplicate(id, FirstState::Pending(Duration::ZERO)));
+    assert_eq!(
+        accept(&ledger, again()).await,
+        duplicate(id, FirstState::Pending(Duration::ZERO))
+    );
 }
 
 #[tokio::test]
 async fn pruned_dead_events_are_forgotten() {
     let dir = tempfile::tempdir().unwrap();
-    let retention = Retention { keep: Duration::ZERO, ..KEEP };
-    let Opened { ledger, .. } = open_with(dir.path(), SqliteSettings { retention, ..SETTINGS });
+    let retention = Retention {
+        keep: Duration::ZERO,
+        ..KEEP
+    };
+    let Opened { ledger, .. } = open_with(
+        dir.path(),
+        SqliteSettings {
+            retention,
+            ..SETTINGS
+        },
+    );
     let again = |id: &str| NewEvent {
-        dedup: Some(DedupKey { key: id.into(), id_match: IdMatch::IdAndBody, window: DAY }),
+        dedup: Some(DedupKey {
+            key: id.into(),
+            id_match: IdMatch::IdAndBody,
+            window: DAY,
+        }),
         ..new(event("h", "a"))
     };
     let done = again("done");
     let done_id = done.stored.event().id;
-    for (new, ending) in [(done, well(Effects::default())), (again("dead"), Ending::Dead("no".into()))] {
+    for (new, ending) in [
+        (done, well(Effects::default())),
+        (again("dead"), Ending::Dead("no".into())),
+    ] {
         accept(&ledger, new).await;
         let one = claim(&ledger, "h", 1).await.remove(0);
         finish(&ledger, one, ending).await;
@@ -277,8 +458,15 @@ async fn pruned_dead_events_are_forgotten() {
     tokio::time::sleep(Duration::from_millis(5)).await;
     ledger.prune().await.unwrap();
     assert!(states(&ledger).await.is_empty());
-    assert_eq!(accept(&ledger, again("done")).await, duplicate(done_id, FirstState::Done));
-    assert_eq!(accept(&ledger, again("dead")).await, Accepted::New(None), "a redelivery of what died runs");
+    assert_eq!(
+        accept(&ledger, again("done")).await,
+        duplicate(done_id, FirstState::Done)
+    );
+    assert_eq!(
+        accept(&ledger, again("dead")).await,
+        Accepted::New(None),
+        "a redelivery of what died runs"
+    );
 }
 
 #[tokio::test]
@@ -289,30 +477,72 @@ async fn refused_events_may_come_again() {
     accept(&ledger, again()).await;
     let one = claim(&ledger, "h", 1).await.remove(0);
     let event = Arc::new(one.event.unwrap().unwrap());
-    let refused = AttemptRecord { status: Some(503), ..attempt("done") };
-    ledger.finish(one.fence, event, refused, well(Effects::default())).await.unwrap();
-    assert_eq!(accept(&ledger, again()).await, Accepted::New(None), "the handler's reply was no 2xx");
+    let refused = AttemptRecord {
+        status: Some(503),
+        ..attempt("done")
+    };
+    ledger
+        .finish(one.fence, event, refused, well(Effects::default()))
+        .await
+        .unwrap();
+    assert_eq!(
+        accept(&ledger, again()).await,
+        Accepted::New(None),
+        "the handler's reply was no 2xx"
+    );
 }
 
 #[tokio::test]
 async fn brought_duplicates_do_not_run() {
     let dir = tempfile::tempdir().unwrap();
     let Opened { ledger, .. } = open(dir.path());
-    let brought = |body: &str| Brought { new: identified("h", body, IdMatch::IdAndBody), replay: None, number: 1 };
+    let brought = |body: &str| Brought {
+        new: identified("h", body, IdMatch::IdAndBody),
+        replay: None,
+        number: 1,
+    };
     let (first, other) = (brought("a"), brought("b"));
     let id = first.new.stored.event().id;
-    let Arrived::Begun { fence, conflict: None } = ledger.arrive(first).await.unwrap() else { panic!("it begins") };
-    assert_eq!(ledger.arrive(brought("a")).await.unwrap(), Arrived::Duplicate(id));
-    let Arrived::Begun { conflict: Some(first), .. } = ledger.arrive(other).await.unwrap() else { panic!("it begins") };
+    let Arrived::Begun {
+        fence,
+        conflict: None,
+    } = ledger.arrive(first).await.unwrap()
+    else {
+        panic!("it begins")
+    };
+    assert_eq!(
+        ledger.arrive(brought("a")).await.unwrap(),
+        Arrived::Duplicate(id)
+    );
+    let Arrived::Begun {
+        conflict: Some(first),
+        ..
+    } = ledger.arrive(other).await.unwrap()
+    else {
+        panic!("it begins")
+    };
     assert_eq!(first, id);
 
     let event = Arc::new(event("h", "a").event().clone());
-    ledger.finish(fence, event, attempt("x"), Ending::Dead("no".into())).await.unwrap();
+    ledger
+        .finish(fence, event, attempt("x"), Ending::Dead("no".into()))
+        .await
+        .unwrap();
     let again = brought("a");
     let NewEvent { dedup, stored, .. } = &again.new;
-    let known = ledger.find_duplicate("h".into(), dedup.clone().unwrap(), *stored.digest(), stored.event().id).await;
+    let known = ledger
+        .find_duplicate(
+            "h".into(),
+            dedup.clone().unwrap(),
+            *stored.digest(),
+            stored.event().id,
+        )
+        .await;
     assert_eq!(known.unwrap().unwrap().state, FirstState::Replayed);
-    assert!(matches!(ledger.arrive(again).await.unwrap(), Arrived::Begun { .. }), "in place of the dead one");
+    assert!(
+        matches!(ledger.arrive(again).await.unwrap(), Arrived::Begun { .. }),
+        "in place of the dead one"
+    );
 }
 
 #[tokio::test]
@@ -320,13 +550,36 @@ async fn of_one_key_one_runs_at_a_time_in_order() {
     let dir = tempfile::tempdir().unwrap();
     let Opened { ledger, .. } = open(dir.path());
     for (key, body) in [("a", "1"), ("a", "2"), ("b", "3"), ("a", "4")] {
-        accept(&ledger, NewEvent { order_key: Some(key.into()), ..new(event("h", body)) }).await;
+        accept(
+            &ledger,
+            NewEvent {
+                order_key: Some(key.into()),
+                ..new(event("h", body))
+            },
+        )
+        .await;
     }
-    let body = |claimed: &Claimed| claimed.event.as_ref().unwrap().as_ref().unwrap().body.clone();
+    let body = |claimed: &Claimed| {
+        claimed
+            .event
+            .as_ref()
+            .unwrap()
+            .as_ref()
+            .unwrap()
+            .body
+            .clone()
+    };
     let first = claim(&ledger, "h", 10).await;
     assert_eq!(first.iter().map(body).collect::<Vec<_>>(), ["1", "3"]);
     let mut first = first.into_iter();
-    assert!(finish(&ledger, first.next().unwrap(), Ending::Retry(Duration::ZERO)).await);
+    assert!(
+        finish(
+            &ledger,
+            first.next().unwrap(),
+            Ending::Retry(Duration::ZERO)
+        )
+        .await
+    );
     assert!(finish(&ledger, first.next().unwrap(), well(Effects::default())).await);
     for expected in ["1", "2", "4"] {
         let next = claim(&ledger, "h", 10).await;
@@ -350,10 +603,20 @@ async fn a_flipped_bit_is_never_handed_out() {
         "events SET received_ms = 8",
         "deliveries SET hook = 'g'",
     ] {
-        other.execute_batch(&format!("SAVEPOINT s; UPDATE {change};")).unwrap();
-        let hook: String = other.query_row("SELECT hook FROM deliveries", [], |row| row.get(0)).unwrap();
-        let mut found = deliveries::claim(&other, &hook, 1, b"me", LedgerTime(i64::MAX / 2)).unwrap().0;
-        assert_eq!(found.remove(0).event.unwrap().unwrap_err(), Corrupt, "{change}");
+        other
+            .execute_batch(&format!("SAVEPOINT s; UPDATE {change};"))
+            .unwrap();
+        let hook: String = other
+            .query_row("SELECT hook FROM deliveries", [], |row| row.get(0))
+            .unwrap();
+        let mut found = deliveries::claim(&other, &hook, 1, b"me", LedgerTime(i64::MAX / 2))
+            .unwrap()
+            .0;
+        assert_eq!(
+            found.remove(0).event.unwrap().unwrap_err(),
+            Corrupt,
+            "{change}"
+        );
         other.execute_batch("ROLLBACK TO s; RELEASE s").unwrap();
     }
 }
@@ -367,11 +630,24 @@ async fn a_replay_is_a_new_delivery_of_the_old_event() {
     let one = claim(&ledger, "h", 1).await.remove(0);
     finish(&ledger, one, Ending::Dead("no".into())).await;
     let unknown = EventId::from_bytes([0; 16]);
-    let replayed = ledger.replay(order(vec![stored.event().id, unknown, stored.event().id])).await.unwrap();
-    assert_eq!(replayed, [Replayed::Queued("h".into()), Replayed::Unknown, Replayed::Waiting]);
+    let replayed = ledger
+        .replay(order(vec![stored.event().id, unknown, stored.event().id]))
+        .await
+        .unwrap();
+    assert_eq!(
+        replayed,
+        [
+            Replayed::Queued("h".into()),
+            Replayed::Unknown,
+            Replayed::Waiting
+        ]
+    );
     let again = claim(&ledger, "h", 1).await.remove(0);
     assert!(again.replayed && again.fence.attempt == 1);
-    assert_eq!(again.event.unwrap().unwrap().id.to_string(), stored.event().id.to_string());
+    assert_eq!(
+        again.event.unwrap().unwrap().id.to_string(),
+        stored.event().id.to_string()
+    );
 }
 
 #[tokio::test]
@@ -379,10 +655,15 @@ async fn a_damaged_file_and_a_second_node_are_refused_in_words() {
     let dir = tempfile::tempdir().unwrap();
     let opened = open(dir.path());
     let refuse = || {
-        Sqlite::open(dir.path(), SETTINGS, SystemTime::UNIX_EPOCH, Arc::new(|_: &LedgerError| {}))
-            .err()
-            .unwrap()
-            .to_string()
+        Sqlite::open(
+            dir.path(),
+            SETTINGS,
+            SystemTime::UNIX_EPOCH,
+            Arc::new(|_: &LedgerError| {}),
+        )
+        .err()
+        .unwrap()
+        .to_string()
     };
     assert!(refuse().contains("belongs to another node"));
     drop(reopen(opened, dir.path()).await);
@@ -390,28 +671,65 @@ async fn a_damaged_file_and_a_second_node_are_refused_in_words() {
     std::fs::remove_file(dir.path().join("ledger.db-wal")).ok();
     std::fs::write(dir.path().join("ledger.db"), [7; 8192]).unwrap();
     let why = refuse();
-    assert!(why.contains("ledger.db") && why.contains("restore a backup"), "{why}");
+    assert!(
+        why.contains("ledger.db") && why.contains("restore a backup"),
+        "{why}"
+    );
 }
 
 #[tokio::test]
 async fn a_full_disk_accepts_nothing_and_says_so() {
     let dir = tempfile::tempdir().unwrap();
-    let settings = SqliteSettings { low_water: u64::MAX, ..SETTINGS };
-    let (ledger, _) =
-        Sqlite::open(dir.path(), settings, SystemTime::UNIX_EPOCH, Arc::new(|_: &LedgerError| {})).unwrap();
+    let settings = SqliteSettings {
+        low_water: u64::MAX,
+        ..SETTINGS
+    };
+    let (ledger, _) = Sqlite::open(
+        dir.path(),
+        settings,
+        SystemTime::UNIX_EPOCH,
+        Arc::new(|_: &LedgerError| {}),
+    )
+    .unwrap();
     assert!(!ledger.can_accept());
-    assert_eq!(ledger.accept(new(event("h", "1")), Arc::default()).await.unwrap_err(), LedgerError::Full);
+    assert_eq!(
+        ledger
+            .accept(new(event("h", "1")), Arc::default())
+            .await
+            .unwrap_err(),
+        LedgerError::Full
+    );
     assert!(states(&ledger).await.is_empty());
 }
 
 #[tokio::test]
 async fn bodies_of_what_was_done_go_first_then_the_rest_and_what_waits_stays() {
     let dir = tempfile::tempdir().unwrap();
-    let retention = Retention { keep_bodies: Duration::ZERO, ..KEEP };
-    let opened = open_with(dir.path(), SqliteSettings { retention, ..SETTINGS });
+    let retention = Retention {
+        keep_bodies: Duration::ZERO,
+        ..KEEP
+    };
+    let opened = open_with(
+        dir.path(),
+        SqliteSettings {
+            retention,
+            ..SETTINGS
+        },
+    );
     let (done, dead, waits) = (event("done", "1"), event("dead", "2"), event("waits", "3"));
-    let dedup = Some(DedupKey { key: b"k".to_vec(), id_match: IdMatch::Id, window: DAY });
-    accept(&opened.ledger, NewEvent { dedup: dedup.clone(), ..new(done.clone()) }).await;
+    let dedup = Some(DedupKey {
+        key: b"k".to_vec(),
+        id_match: IdMatch::Id,
+        window: DAY,
+    });
+    accept(
+        &opened.ledger,
+        NewEvent {
+            dedup: dedup.clone(),
+            ..new(done.clone())
+        },
+    )
+    .await;
     accept(&opened.ledger, new(dead.clone())).await;
     accept(&opened.ledger, new(waits.clone())).await;
     let one = claim(&opened.ledger, "done", 1).await.remove(0);
@@ -420,12 +738,20 @@ async fn bodies_of_what_was_done_go_first_then_the_rest_and_what_waits_stays() {
     finish(&opened.ledger, one, Ending::Dead("no".into())).await;
     tokio::time::sleep(Duration::from_millis(5)).await;
     let has_body = async |ledger: &Sqlite, stored: &Stored| {
-        ledger.show(stored.event().id).await.unwrap().map(|shown| shown.event.is_some())
+        ledger
+            .show(stored.event().id)
+            .await
+            .unwrap()
+            .map(|shown| shown.event.is_some())
     };
     opened.ledger.prune().await.unwrap();
     assert_eq!(has_body(&opened.ledger, &done).await, Some(false));
     assert_eq!(
-        opened.ledger.replay(order(vec![done.event().id])).await.unwrap(),
+        opened
+            .ledger
+            .replay(order(vec![done.event().id]))
+            .await
+            .unwrap(),
         [Replayed::Unknown],
         "there is nothing to replay"
     );
@@ -434,18 +760,49 @@ async fn bodies_of_what_was_done_go_first_then_the_rest_and_what_waits_stays() {
     }
     drop(opened);
     tokio::time::sleep(Duration::from_millis(100)).await;
-    let retention = Retention { max_size: 1, ..KEEP };
-    let opened = open_with(dir.path(), SqliteSettings { retention, ..SETTINGS });
+    let retention = Retention {
+        max_size: 1,
+        ..KEEP
+    };
+    let opened = open_with(
+        dir.path(),
+        SqliteSettings {
+            retention,
+            ..SETTINGS
+        },
+    );
     opened.ledger.prune().await.unwrap();
     // The writer shrinks the file between two batches.
     opened.ledger.prune().await.unwrap();
-    assert_eq!(has_body(&opened.ledger, &dead).await, None, "the hook that keeps most gives up its oldest");
-    assert_eq!(has_body(&opened.ledger, &waits).await, Some(true), "what is pending stays");
-    let refused = opened.ledger.accept(new(event("waits", "4")), Arc::default()).await;
-    assert_eq!(refused, Err(LedgerError::OverBound(1)), "and nothing of its hook can make room");
-    let again = NewEvent { dedup, ..new(event("done", "1")) };
+    assert_eq!(
+        has_body(&opened.ledger, &dead).await,
+        None,
+        "the hook that keeps most gives up its oldest"
+    );
+    assert_eq!(
+        has_body(&opened.ledger, &waits).await,
+        Some(true),
+        "what is pending stays"
+    );
+    let refused = opened
+        .ledger
+        .accept(new(event("waits", "4")), Arc::default())
+        .await;
+    assert_eq!(
+        refused,
+        Err(LedgerError::OverBound(1)),
+        "and nothing of its hook can make room"
+    );
+    let again = NewEvent {
+        dedup,
+        ..new(event("done", "1"))
+    };
     let expected = duplicate(done.event().id, FirstState::Done);
-    assert_eq!(accept(&opened.ledger, again).await, expected, "the id still counts");
+    assert_eq!(
+        accept(&opened.ledger, again).await,
+        expected,
+        "the id still counts"
+    );
 }
 
 /// What is on the disk of a process that was killed: a copy, made while it runs.
@@ -467,26 +824,51 @@ async fn a_log_that_lost_what_was_synced_is_refused_and_one_that_did_not_is_open
     let whole = copied(dir.path());
     assert_eq!(states(&open(whole.path()).ledger).await.len(), 20);
     let log = std::fs::read(dir.path().join("ledger.db-wal")).unwrap();
-    for at in (32..log.len()).step_by(log.len() / 40).chain([0, 10, 17, 25]) {
+    for at in (32..log.len())
+        .step_by(log.len() / 40)
+        .chain([0, 10, 17, 25])
+    {
         let copy = copied(dir.path());
         let mut bad = log.clone();
         bad[at] ^= 4;
         std::fs::write(copy.path().join("ledger.db-wal"), bad).unwrap();
-        let refused = Sqlite::open(copy.path(), SETTINGS, SystemTime::UNIX_EPOCH, Arc::new(|_: &LedgerError| {})).err();
-        let why = refused.unwrap_or_else(|| panic!("bit {at} was not noticed")).to_string();
+        let refused = Sqlite::open(
+            copy.path(),
+            SETTINGS,
+            SystemTime::UNIX_EPOCH,
+            Arc::new(|_: &LedgerError| {}),
+        )
+        .err();
+        let why = refused
+            .unwrap_or_else(|| panic!("bit {at} was not noticed"))
+            .to_string();
         assert!(why.contains("--accept-data-loss"), "{why}");
     }
     let cut = copied(dir.path());
     std::fs::write(cut.path().join("ledger.db-wal"), &log[..log.len() / 2]).unwrap();
-    assert!(Sqlite::open(cut.path(), SETTINGS, SystemTime::UNIX_EPOCH, Arc::new(|_: &LedgerError| {})).is_err());
-    let settings = SqliteSettings { accept_data_loss: true, ..SETTINGS };
+    assert!(
+        Sqlite::open(
+            cut.path(),
+            SETTINGS,
+            SystemTime::UNIX_EPOCH,
+            Arc::new(|_: &LedgerError| {})
+        )
+        .is_err()
+    );
+    let settings = SqliteSettings {
+        accept_data_loss: true,
+        ..SETTINGS
+    };
     let left = states(&open_with(cut.path(), settings).ledger).await.len();
     assert!((1..20).contains(&left), "{left}");
     assert!(cut.path().join("ledger.db-wal.damaged").exists());
 }
 
 fn set(key: &str, value: &str) -> KvWrite {
-    KvWrite { key: key.into(), change: KvChange::Set(KvValue::of(value.to_owned().into()), None) }
+    KvWrite {
+        key: key.into(),
+        change: KvChange::Set(KvValue::of(value.to_owned().into()), None),
+    }
 }
 
 #[tokio::test]
@@ -497,18 +879,68 @@ async fn what_was_decided_on_a_value_that_has_changed_is_refused_and_nothing_of_
     let one = claim(&ledger, "h", 1).await.remove(0);
     let (fence, event) = (one.fence, Arc::new(one.event.unwrap().unwrap()));
     let end = |effects: Effects| ledger.finish(fence, event.clone(), attempt("x"), well(effects));
-    let expected = vec![KvExpected { key: "a".into(), value: Some(KvValue::of_number(1)) }];
-    let row = Row { table: "t".into(), text: "{}".into() };
-    let late = Effects { rows: vec![row], writes: vec![set("a", "2")], expected, ..Effects::default() };
-    assert_eq!(end(late).await.unwrap(), Finished::Refused(Refused::Changed("a".into())));
-    assert!(ledger.rows("h".into(), "t".into(), 0, 9).await.unwrap().is_empty());
+    let expected = vec![KvExpected {
+        key: "a".into(),
+        value: Some(KvValue::of_number(1)),
+    }];
+    let row = Row {
+        table: "t".into(),
+        text: "{}".into(),
+    };
+    let late = Effects {
+        rows: vec![row],
+        writes: vec![set("a", "2")],
+        expected,
+        ..Effects::default()
+    };
+    assert_eq!(
+        end(late).await.unwrap(),
+        Finished::Refused(Refused::Changed("a".into()))
+    );
+    assert!(
+        ledger
+            .rows("h".into(), "t".into(), 0, 9)
+            .await
+            .unwrap()
+            .is_empty()
+    );
     assert_eq!(ledger.kv_get("h".into(), "a".into()).await.unwrap(), None);
-    let add = KvWrite { key: "a".into(), change: KvChange::Add(-3) };
-    let fine = Effects { writes: vec![add, set("b", "text"), set("c/1", ""), set("c/2", "")], ..Effects::default() };
-    assert_eq!(end(fine).await.unwrap(), Finished::Kept, "the lease went on");
-    assert_eq!(ledger.kv_get("h".into(), "a".into()).await.unwrap().unwrap().number(), Some(-3));
-    assert_eq!(ledger.kv_keys("h".into(), "c/".into(), "c/1".into(), 9).await.unwrap(), ["c/2"]);
-    assert!(ledger.kv_keys("g".into(), String::new(), String::new(), 9).await.unwrap().is_empty());
+    let add = KvWrite {
+        key: "a".into(),
+        change: KvChange::Add(-3),
+    };
+    let fine = Effects {
+        writes: vec![add, set("b", "text"), set("c/1", ""), set("c/2", "")],
+        ..Effects::default()
+    };
+    assert_eq!(
+        end(fine).await.unwrap(),
+        Finished::Kept,
+        "the lease went on"
+    );
+    assert_eq!(
+        ledger
+            .kv_get("h".into(), "a".into())
+            .await
+            .unwrap()
+            .unwrap()
+            .number(),
+        Some(-3)
+    );
+    assert_eq!(
+        ledger
+            .kv_keys("h".into(), "c/".into(), "c/1".into(), 9)
+            .await
+            .unwrap(),
+        ["c/2"]
+    );
+    assert!(
+        ledger
+            .kv_keys("g".into(), String::new(), String::new(), 9)
+            .await
+            .unwrap()
+            .is_empty()
+    );
 }
 
 #[test]
@@ -516,20 +948,49 @@ fn values_expire_and_their_room_is_free_again() {
     let mut connection = Connection::open_in_memory().unwrap();
     schema::migrate(&mut connection).unwrap();
     let used = |connection: &Connection| -> i64 {
-        connection.query_row("SELECT kv_bytes FROM used", [], |row| row.get(0)).unwrap()
+        connection
+            .query_row("SELECT kv_bytes FROM used", [], |row| row.get(0))
+            .unwrap()
     };
     let second = Some(Duration::from_secs(1));
-    let brief = KvWrite { key: "kéy".into(), change: KvChange::Set(KvValue::of_number(41), second) };
+    let brief = KvWrite {
+        key: "kéy".into(),
+        change: KvChange::Set(KvValue::of_number(41), second),
+    };
     kv::write(&connection, "h", &[brief], LedgerTime(0)).unwrap();
     assert_eq!(used(&connection), 6);
-    let add = KvWrite { key: "kéy".into(), change: KvChange::Add(1) };
-    kv::write(&connection, "h", std::slice::from_ref(&add), LedgerTime(999)).unwrap();
-    let value = |at| kv::get(&connection, "h", "kéy", LedgerTime(at)).unwrap().map(|value| value.number().unwrap());
-    assert_eq!((value(999), value(1000)), (Some(42), None), "adding leaves the expiry");
+    let add = KvWrite {
+        key: "kéy".into(),
+        change: KvChange::Add(1),
+    };
+    kv::write(
+        &connection,
+        "h",
+        std::slice::from_ref(&add),
+        LedgerTime(999),
+    )
+    .unwrap();
+    let value = |at| {
+        kv::get(&connection, "h", "kéy", LedgerTime(at))
+            .unwrap()
+            .map(|value| value.number().unwrap())
+    };
+    assert_eq!(
+        (value(999), value(1000)),
+        (Some(42), None),
+        "adding leaves the expiry"
+    );
     kv::write(&connection, "h", &[add], LedgerTime(2000)).unwrap();
-    assert_eq!((value(2000), value(i64::MAX)), (Some(1), Some(1)), "what has expired begins anew");
+    assert_eq!(
+        (value(2000), value(i64::MAX)),
+        (Some(1), Some(1)),
+        "what has expired begins anew"
+    );
     assert_eq!(used(&connection), 5);
-    let brief = KvWrite { key: "k".into(), change: KvChange::Set(KvValue::of_number(1), second) };
+    let brief = KvWrite {
+        key: "k".into(),
+        change: KvChange::Set(KvValue::of_number(1), second),
+    };
     kv::write(&connection, "h", &[brief, set("l", "1")], LedgerTime(0)).unwrap();
     assert_eq!(kv::expire(&connection, LedgerTime(1000), 100).unwrap(), 1);
     assert_eq!(used(&connection), 7);

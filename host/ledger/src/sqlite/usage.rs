@@ -25,7 +25,10 @@ pub struct SpaceReports {
 impl SpaceReports {
     /// Logs how little is left and what in the data directory takes most, once a minute. Does not wait for the disk.
     pub fn report(&self, dir: &Path, min_free: u64) {
-        let mut last = self.last.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        let mut last = self
+            .last
+            .lock()
+            .unwrap_or_else(|poisoned| poisoned.into_inner());
         if last.is_some_and(|last| last.elapsed() < REPORT_EVERY) {
             return;
         }
@@ -45,7 +48,10 @@ impl SpaceReports {
                 "the disk is low on space: no event is accepted; free some, or lower ledger.max_size or cache.max_size"
             );
         };
-        if let Err(error) = std::thread::Builder::new().name("space-report".into()).spawn(report) {
+        if let Err(error) = std::thread::Builder::new()
+            .name("space-report".into())
+            .spawn(report)
+        {
             tracing::error!(%error, "the disk is low on space: no event is accepted");
         }
     }
@@ -53,23 +59,41 @@ impl SpaceReports {
 
 /// The largest entries of a directory with their sizes: `ledger.db 3.0 GiB, compiled 90.0 MiB`.
 fn largest(dir: &Path) -> String {
-    let Ok(entries) = fs::read_dir(dir) else { return "unknown".into() };
+    let Ok(entries) = fs::read_dir(dir) else {
+        return "unknown".into();
+    };
     let mut sizes: Vec<(u64, String)> = entries
         .flatten()
-        .map(|entry| (bytes_below(&entry.path(), DEPTH_MAX), entry.file_name().to_string_lossy().into_owned()))
+        .map(|entry| {
+            (
+                bytes_below(&entry.path(), DEPTH_MAX),
+                entry.file_name().to_string_lossy().into_owned(),
+            )
+        })
         .collect();
     sizes.sort_unstable_by(|a, b| b.cmp(a));
     sizes.truncate(NAMED_MAX);
-    sizes.into_iter().map(|(bytes, name)| format!("{name} {}", size(bytes))).collect::<Vec<_>>().join(", ")
+    sizes
+        .into_iter()
+        .map(|(bytes, name)| format!("{name} {}", size(bytes)))
+        .collect::<Vec<_>>()
+        .join(", ")
 }
 
 fn bytes_below(path: &Path, depth: usize) -> u64 {
-    let Ok(meta) = path.symlink_metadata() else { return 0 };
+    let Ok(meta) = path.symlink_metadata() else {
+        return 0;
+    };
     if !meta.is_dir() {
         return meta.len();
     }
     let entries = fs::read_dir(path).ok().filter(|_| depth > 0);
-    entries.into_iter().flatten().flatten().map(|entry| bytes_below(&entry.path(), depth - 1)).sum()
+    entries
+        .into_iter()
+        .flatten()
+        .flatten()
+        .map(|entry| bytes_below(&entry.path(), depth - 1))
+        .sum()
 }
 
 fn size(bytes: u64) -> String {
@@ -84,11 +108,19 @@ mod tests {
     fn the_largest_come_first() {
         let dir = tempfile::tempdir().unwrap();
         fs::create_dir(dir.path().join("compiled")).unwrap();
-        for (name, bytes) in
-            [("compiled/a", 3000), ("compiled/b", 3000), ("ledger.db", 5120), ("lock", 0), ("x", 1), ("y", 2)]
-        {
+        for (name, bytes) in [
+            ("compiled/a", 3000),
+            ("compiled/b", 3000),
+            ("ledger.db", 5120),
+            ("lock", 0),
+            ("x", 1),
+            ("y", 2),
+        ] {
             fs::write(dir.path().join(name), vec![0; bytes]).unwrap();
         }
-        assert_eq!(largest(dir.path()), "compiled 5.9 KiB, ledger.db 5.0 KiB, y 2 B, x 1 B");
+        assert_eq!(
+            largest(dir.path()),
+            "compiled 5.9 KiB, ledger.db 5.0 KiB, y 2 B, x 1 B"
+        );
     }
 }

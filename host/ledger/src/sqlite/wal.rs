@@ -27,8 +27,18 @@ impl Note {
     /// Opens it, or makes it.
     pub fn open(database: &Path) -> io::Result<Note> {
         let path = beside(database, "-synced");
-        let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(MODE).open(&path)?;
-        Ok(Note { file, path, log: beside(database, "-wal") })
+        let file = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .mode(MODE)
+            .open(&path)?;
+        Ok(Note {
+            file,
+            path,
+            log: beside(database, "-wal"),
+        })
     }
 
     /// So many frames are on stable storage now.
@@ -47,9 +57,15 @@ impl Note {
 
 /// Refuses a log that has lost frames since they were synced. With `accept_loss`, the log is copied aside and taken as it is.
 pub fn check(database: &Path, accept_loss: bool) -> Result<(), OpenError> {
-    let failed =
-        |error: io::Error| OpenError::Other(format!("{} cannot be read: {error}", beside(database, "-wal").display()));
-    let Some((salts, noted)) = noted(database).map_err(failed)? else { return Ok(()) };
+    let failed = |error: io::Error| {
+        OpenError::Other(format!(
+            "{} cannot be read: {error}",
+            beside(database, "-wal").display()
+        ))
+    };
+    let Some((salts, noted)) = noted(database).map_err(failed)? else {
+        return Ok(());
+    };
     let log = match fs::read(beside(database, "-wal")) {
         Ok(log) => log,
         Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
@@ -84,7 +100,9 @@ fn noted(database: &Path) -> io::Result<Option<([u8; 8], u32)>> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(error),
     };
-    let (Some(salts), Some(frames)) = (note.first_chunk::<8>(), note.get(8..12)) else { return Ok(None) };
+    let (Some(salts), Some(frames)) = (note.first_chunk::<8>(), note.get(8..12)) else {
+        return Ok(None);
+    };
     Ok(Some((*salts, word(frames, true))))
 }
 
@@ -119,8 +137,12 @@ fn has_whole_header(log: &[u8]) -> bool {
 
 fn checksum((mut one, mut two): (u32, u32), bytes: &[u8], is_big_endian: bool) -> (u32, u32) {
     for pair in bytes.chunks_exact(8) {
-        one = one.wrapping_add(word(&pair[..4], is_big_endian)).wrapping_add(two);
-        two = two.wrapping_add(word(&pair[4..], is_big_endian)).wrapping_add(one);
+        one = one
+            .wrapping_add(word(&pair[..4], is_big_endian))
+            .wrapping_add(two);
+        two = two
+            .wrapping_add(word(&pair[4..], is_big_endian))
+            .wrapping_add(one);
     }
     (one, two)
 }
@@ -131,7 +153,11 @@ fn stored(bytes: &[u8]) -> (u32, u32) {
 
 fn word(bytes: &[u8], is_big_endian: bool) -> u32 {
     let bytes = bytes.try_into().expect("four bytes");
-    if is_big_endian { u32::from_be_bytes(bytes) } else { u32::from_le_bytes(bytes) }
+    if is_big_endian {
+        u32::from_be_bytes(bytes)
+    } else {
+        u32::from_le_bytes(bytes)
+    }
 }
 
 pub fn beside(database: &Path, ending: &str) -> PathBuf {

@@ -89,21 +89,34 @@ struct Call<F, T> {
 impl Terms {
     /// Something more is kept.
     pub fn more(sync: Sync) -> Terms {
-        Terms { sync, is_relief: false, given_up: None }
+        Terms {
+            sync,
+            is_relief: false,
+            given_up: None,
+        }
     }
 
     /// Something that is there already changes.
     pub fn relief(sync: Sync) -> Terms {
-        Terms { sync, is_relief: true, given_up: None }
+        Terms {
+            sync,
+            is_relief: true,
+            given_up: None,
+        }
     }
 
     /// Not begun any more once this is true.
     pub fn unless(self, given_up: Arc<AtomicBool>) -> Terms {
-        Terms { given_up: Some(given_up), ..self }
+        Terms {
+            given_up: Some(given_up),
+            ..self
+        }
     }
 
     fn are_void(&self) -> bool {
-        self.given_up.as_ref().is_some_and(|given_up| given_up.load(Ordering::Relaxed))
+        self.given_up
+            .as_ref()
+            .is_some_and(|given_up| given_up.load(Ordering::Relaxed))
     }
 }
 
@@ -116,7 +129,9 @@ impl<T: Send, F: FnMut(&Connection) -> rusqlite::Result<T> + Send> Work for Call
     fn settle(self: Box<Self>, committed: Result<(), LedgerError>) {
         let Call { done, answer, .. } = *self;
         // Whoever has gone does not want to know.
-        answer.send(committed.and(done.ok_or(LedgerError::Stopped))).ok();
+        answer
+            .send(committed.and(done.ok_or(LedgerError::Stopped)))
+            .ok();
     }
 
     fn terms(&self) -> &Terms {
@@ -137,7 +152,9 @@ impl Writer {
         on_fatal: OnFatal,
     ) -> std::io::Result<Writer> {
         let (waiting, asked) = mpsc::channel(WAITING_MAX);
-        let refusal = Refusal(Arc::new(Mutex::new((!reserve.is_there()).then_some(LedgerError::Full))));
+        let refusal = Refusal(Arc::new(Mutex::new(
+            (!reserve.is_there()).then_some(LedgerError::Full),
+        )));
         let thread = Thread {
             connection,
             note,
@@ -152,7 +169,9 @@ impl Writer {
             next_probe: Instant::now(),
             on_fatal,
         };
-        std::thread::Builder::new().name("ledger".into()).spawn(move || thread.run())?;
+        std::thread::Builder::new()
+            .name("ledger".into())
+            .spawn(move || thread.run())?;
         Ok(Writer { waiting, refusal })
     }
 
@@ -163,15 +182,31 @@ impl Writer {
         act: impl FnMut(&Connection) -> rusqlite::Result<T> + Send + 'static,
     ) -> Result<T, LedgerError> {
         let (answer, answered) = oneshot::channel();
-        let work = Box::new(Call { act, done: None, answer, terms });
-        self.waiting.send(Asked::Work(work)).await.map_err(|_| LedgerError::Stopped)?;
+        let work = Box::new(Call {
+            act,
+            done: None,
+            answer,
+            terms,
+        });
+        self.waiting
+            .send(Asked::Work(work))
+            .await
+            .map_err(|_| LedgerError::Stopped)?;
         answered.await.map_err(|_| LedgerError::Busy)?
     }
 
     /// Leaves work without waiting; none where there is no place for it.
-    pub fn leave(&self, act: impl FnMut(&Connection) -> rusqlite::Result<()> + Send + 'static) -> Option<()> {
+    pub fn leave(
+        &self,
+        act: impl FnMut(&Connection) -> rusqlite::Result<()> + Send + 'static,
+    ) -> Option<()> {
         let (answer, _) = oneshot::channel();
-        let work = Call { act, done: None, answer, terms: Terms::more(Sync::Relaxed) };
+        let work = Call {
+            act,
+            done: None,
+            answer,
+            terms: Terms::more(Sync::Relaxed),
+        };
         self.waiting.try_send(Asked::Work(Box::new(work))).ok()
     }
 
@@ -210,7 +245,9 @@ impl Refusal {
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Option<LedgerError>> {
-        self.0.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+        self.0
+            .lock()
+            .unwrap_or_else(|poisoned| poisoned.into_inner())
     }
 }
 
@@ -240,7 +277,9 @@ impl Thread {
             let mut batch: Vec<Box<dyn Work>> = Vec::with_capacity(asked.len());
             for one in asked.drain(..) {
                 match one {
-                    Asked::Work(work) if closed.is_none() && !work.terms().are_void() => batch.push(work),
+                    Asked::Work(work) if closed.is_none() && !work.terms().are_void() => {
+                        batch.push(work)
+                    }
                     // Whoever waits for these is told that there will be no answer.
                     Asked::Work(_) => {}
                     Asked::Close(answer) => closed = Some(answer),
@@ -254,19 +293,25 @@ impl Thread {
             }
             // A batch may commit without writing a page, so its success clears no refusal: `probe` does.
             match &outcome {
-                Err(error @ (LedgerError::Full | LedgerError::ReadOnly(_))) => self.refusal.set(error.clone()),
+                Err(error @ (LedgerError::Full | LedgerError::ReadOnly(_))) => {
+                    self.refusal.set(error.clone())
+                }
                 _ if !self.reserve.is_there() => self.refusal.set(LedgerError::Full),
                 _ => {}
             }
 
             match outcome {
                 // One of them is at fault: the others must not suffer for it.
-                Err(LedgerError::Other(_)) if batch.len() > 1 => batch.drain(..).for_each(|work| self.alone(work)),
+                Err(LedgerError::Other(_)) if batch.len() > 1 => {
+                    batch.drain(..).for_each(|work| self.alone(work))
+                }
                 outcome => {
                     if let Err(error) = &outcome {
                         self.tell(error);
                     }
-                    batch.drain(..).for_each(|work| work.settle(outcome.clone()));
+                    batch
+                        .drain(..)
+                        .for_each(|work| work.settle(outcome.clone()));
                 }
             }
             self.probe();
@@ -278,7 +323,9 @@ impl Thread {
             Ok(()) => self.note.forget(),
             // What is left stays as it is: the next start compares the log with the note.
             Err(error) => {
-                self.connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true).ok();
+                self.connection
+                    .set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)
+                    .ok();
                 (self.on_fatal)(&error);
             }
         }
@@ -297,7 +344,9 @@ impl Thread {
         };
         let until = until.into();
         let received = self.asked.recv_many(asked, BATCH_MAX);
-        let received = self.timer.block_on(async { tokio::time::timeout_at(until, received).await });
+        let received = self
+            .timer
+            .block_on(async { tokio::time::timeout_at(until, received).await });
         if received.is_err()
             && let Err(error) = self.files.check()
         {
@@ -326,7 +375,10 @@ impl Thread {
         if !self.reserve.is_there() {
             return;
         }
-        match self.write_probe().map_err(|error| self.told_by_place(error)) {
+        match self
+            .write_probe()
+            .map_err(|error| self.told_by_place(error))
+        {
             Ok(()) => self.refusal.clear(),
             Err(error @ (LedgerError::Full | LedgerError::ReadOnly(_))) => self.refusal.set(error),
             Err(error) => self.tell(&error),
@@ -337,8 +389,10 @@ impl Thread {
     fn write_probe(&mut self) -> Result<(), LedgerError> {
         self.set_sync(Sync::Durable)?;
         let value = Uuid::new_v4();
-        self.connection
-            .execute("INSERT OR REPLACE INTO node (key, value) VALUES ('probe', ?)", [&value.as_bytes()[..]])?;
+        self.connection.execute(
+            "INSERT OR REPLACE INTO node (key, value) VALUES ('probe', ?)",
+            [&value.as_bytes()[..]],
+        )?;
         self.write_down();
         Ok(())
     }
@@ -360,13 +414,16 @@ impl Thread {
     }
 
     fn commit(&mut self, batch: &mut [Box<dyn Work>]) -> Result<(), LedgerError> {
-        self.try_commit(batch).map_err(|error| self.told_by_place(error))
+        self.try_commit(batch)
+            .map_err(|error| self.told_by_place(error))
     }
 
     /// A file system that has become read only fails in SQLite's words like a broken disk, but nothing is in doubt.
     fn told_by_place(&self, error: LedgerError) -> LedgerError {
         match error {
-            LedgerError::Disk(_) if place::is_read_only(self.reserve.dir()) => LedgerError::ReadOnly(DATA_DIRECTORY),
+            LedgerError::Disk(_) if place::is_read_only(self.reserve.dir()) => {
+                LedgerError::ReadOnly(DATA_DIRECTORY)
+            }
             error => error,
         }
     }
@@ -376,8 +433,14 @@ impl Thread {
             return Ok(());
         }
         let durable = batch.iter().any(|work| work.terms().sync == Sync::Durable);
-        self.set_sync(if durable { Sync::Durable } else { Sync::Relaxed })?;
-        let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        self.set_sync(if durable {
+            Sync::Durable
+        } else {
+            Sync::Relaxed
+        })?;
+        let transaction = self
+            .connection
+            .transaction_with_behavior(TransactionBehavior::Immediate)?;
         for work in batch {
             work.run(&transaction)?;
             landfall_model::kill_point!("ledger-in-batch");
@@ -402,7 +465,9 @@ impl Thread {
     }
 
     fn frames(&self) -> rusqlite::Result<u32> {
-        self.connection.prepare_cached("PRAGMA wal_checkpoint(NOOP)")?.query_row([], |row| row.get(1))
+        self.connection
+            .prepare_cached("PRAGMA wal_checkpoint(NOOP)")?
+            .query_row([], |row| row.get(1))
     }
 
     /// Back below `ledger.max_size`, in steps, so that no one waits long: what is left is removed after the next batch.
@@ -438,7 +503,9 @@ impl Thread {
         }
 
         self.set_sync(Sync::Relaxed)?;
-        let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        let transaction = self
+            .connection
+            .transaction_with_behavior(TransactionBehavior::Immediate)?;
         let has_removed = self.bound.shrink(&transaction)?;
         transaction.commit()?;
         Ok(has_removed)
@@ -446,7 +513,11 @@ impl Thread {
 
     fn set_sync(&mut self, sync: Sync) -> Result<(), LedgerError> {
         if self.sync != Some(sync) {
-            let word = if sync == Sync::Durable { "FULL" } else { "NORMAL" };
+            let word = if sync == Sync::Durable {
+                "FULL"
+            } else {
+                "NORMAL"
+            };
             self.connection.pragma_update(None, "synchronous", word)?;
             self.sync = Some(sync);
         }
@@ -459,7 +530,9 @@ impl Thread {
             return;
         }
         landfall_model::kill_point!("ledger-before-checkpoint");
-        let done = self.connection.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(()));
+        let done = self
+            .connection
+            .query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(()));
         landfall_model::kill_point!("ledger-after-checkpoint");
         if let Err(error) = done.map_err(LedgerError::from) {
             self.tell(&self.told_by_place(error));
@@ -469,7 +542,9 @@ impl Thread {
 
 /// What may be done on a full disk; the others are told.
 fn relief_of(batch: Vec<Box<dyn Work>>) -> Vec<Box<dyn Work>> {
-    let (relief, more): (Vec<_>, Vec<_>) = batch.into_iter().partition(|work| work.terms().is_relief);
-    more.into_iter().for_each(|work| work.settle(Err(LedgerError::Full)));
+    let (relief, more): (Vec<_>, Vec<_>) =
+        batch.into_iter().partition(|work| work.terms().is_relief);
+    more.into_iter()
+        .for_each(|work| work.settle(Err(LedgerError::Full)));
     relief
 }

@@ -39,7 +39,11 @@ struct Spent {
 
 impl Default for Budget {
     fn default() -> Budget {
-        Budget { clients: Mutex::default(), origins: Mutex::default(), all: Arc::new(Semaphore::new(OF_ALL)) }
+        Budget {
+            clients: Mutex::default(),
+            origins: Mutex::default(),
+            all: Arc::new(Semaphore::new(OF_ALL)),
+        }
     }
 }
 
@@ -48,13 +52,26 @@ impl Default for Budget {
 impl Budget {
     /// Does not wait. The error is a sentence; the request is answered 503, so that the sender retries.
     pub fn take(&self, origin: &str, client: Option<IpAddr>) -> Result<Turn, String> {
-        let many = || "key documents are being fetched for too many clients, or from too many places".to_owned();
-        let by_client = entry(&self.clients, network(client), CLIENTS_MAX, OF_A_CLIENT).ok_or_else(many)?;
-        let of_origin = entry(&self.origins, origin.to_owned(), ORIGINS_MAX, OF_AN_ORIGIN).ok_or_else(many)?;
+        let many = || {
+            "key documents are being fetched for too many clients, or from too many places"
+                .to_owned()
+        };
+        let by_client =
+            entry(&self.clients, network(client), CLIENTS_MAX, OF_A_CLIENT).ok_or_else(many)?;
+        let of_origin =
+            entry(&self.origins, origin.to_owned(), ORIGINS_MAX, OF_AN_ORIGIN).ok_or_else(many)?;
         let busy = |_| "too many key documents are being fetched at once".to_owned();
         let turn = Turn([
-            by_client.at_once.clone().try_acquire_owned().map_err(busy)?,
-            of_origin.at_once.clone().try_acquire_owned().map_err(busy)?,
+            by_client
+                .at_once
+                .clone()
+                .try_acquire_owned()
+                .map_err(busy)?,
+            of_origin
+                .at_once
+                .clone()
+                .try_acquire_owned()
+                .map_err(busy)?,
             self.all.clone().try_acquire_owned().map_err(busy)?,
         ]);
         // A fetch that the client's budget refuses does not use up the origin's.
@@ -85,7 +102,12 @@ fn entry<K: std::hash::Hash + Eq>(
             return None;
         }
     }
-    let make = || Arc::new(Spent { at_once: Arc::new(Semaphore::new(at_once)), begun: Mutex::default() });
+    let make = || {
+        Arc::new(Spent {
+            at_once: Arc::new(Semaphore::new(at_once)),
+            begun: Mutex::default(),
+        })
+    };
     Some(all.entry(key).or_insert_with(make).clone())
 }
 
@@ -93,17 +115,25 @@ fn entry<K: std::hash::Hash + Eq>(
 
 impl Spent {
     fn begin(&self, most: usize, of: &str) -> Result<(), String> {
-        let mut begun = self.begun.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        let mut begun = self
+            .begun
+            .lock()
+            .unwrap_or_else(|poisoned| poisoned.into_inner());
         begun.retain(|at| at.elapsed() < MINUTE);
         if begun.len() >= most {
-            return Err(format!("{most} key documents have been fetched {of} in a minute"));
+            return Err(format!(
+                "{most} key documents have been fetched {of} in a minute"
+            ));
         }
         begun.push(Instant::now());
         Ok(())
     }
 
     fn is_busy(&self) -> bool {
-        let begun = self.begun.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        let begun = self
+            .begun
+            .lock()
+            .unwrap_or_else(|poisoned| poisoned.into_inner());
         begun.last().is_some_and(|at| at.elapsed() < MINUTE)
     }
 }
@@ -116,14 +146,27 @@ mod tests {
     fn budgets_are_apart() {
         let budget = Budget::default();
         let address = |text: &str| Some(text.parse().unwrap());
-        let count =
-            |client: Option<IpAddr>, origin: &str| (0..1000).filter(|_| budget.take(origin, client).is_ok()).count();
+        let count = |client: Option<IpAddr>, origin: &str| {
+            (0..1000)
+                .filter(|_| budget.take(origin, client).is_ok())
+                .count()
+        };
         assert_eq!(count(address("192.0.2.1"), "a"), OF_A_CLIENT_A_MINUTE);
-        assert_eq!(count(address("192.0.2.1"), "b"), 0, "a client has one budget for all origins");
+        assert_eq!(
+            count(address("192.0.2.1"), "b"),
+            0,
+            "a client has one budget for all origins"
+        );
         assert_eq!(count(address("2001:db8::1"), "a"), OF_A_CLIENT_A_MINUTE);
-        assert_eq!(count(address("2001:db8::2"), "a"), 0, "a network is one client");
+        assert_eq!(
+            count(address("2001:db8::2"), "a"),
+            0,
+            "a network is one client"
+        );
         let left = OF_AN_ORIGIN_A_MINUTE - 2 * OF_A_CLIENT_A_MINUTE;
-        let others = (2..100).map(|last| count(address(&format!("192.0.2.{last}")), "a")).sum::<usize>();
+        let others = (2..100)
+            .map(|last| count(address(&format!("192.0.2.{last}")), "a"))
+            .sum::<usize>();
         assert_eq!(others, left, "an origin has a budget too");
         assert_eq!(count(address("198.51.100.1"), "c"), OF_A_CLIENT_A_MINUTE);
     }
@@ -131,8 +174,13 @@ mod tests {
     #[test]
     fn slow_fetches_hold_up_their_client() {
         let budget = Budget::default();
-        let (slow, other) = (Some(IpAddr::from([192, 0, 2, 1])), Some(IpAddr::from([192, 0, 2, 2])));
-        let held: Vec<_> = (0..10).filter_map(|_| budget.take("a", slow).ok()).collect();
+        let (slow, other) = (
+            Some(IpAddr::from([192, 0, 2, 1])),
+            Some(IpAddr::from([192, 0, 2, 2])),
+        );
+        let held: Vec<_> = (0..10)
+            .filter_map(|_| budget.take("a", slow).ok())
+            .collect();
         assert_eq!(held.len(), OF_A_CLIENT);
         assert!(budget.take("a", other).is_ok());
     }

@@ -32,15 +32,22 @@ pub struct Found {
 
 /// Creates the directory with mode 0700.
 pub fn prepare(dir: &Path) -> std::io::Result<()> {
-    std::fs::DirBuilder::new().recursive(true).mode(0o700).create(dir)
+    std::fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(dir)
 }
 
 /// Reads every stored document that is not too old.
 pub fn read_all(dir: &Path, now: SystemTime) -> Vec<Found> {
-    let Ok(entries) = std::fs::read_dir(dir) else { return Vec::new() };
+    let Ok(entries) = std::fs::read_dir(dir) else {
+        return Vec::new();
+    };
     let mut all = Vec::new();
     for path in entries.flatten().map(|entry| entry.path()) {
-        match read(&path, now).filter(|found| all.len() < TOTAL_MAX && path == path_of(dir, &found.url)) {
+        match read(&path, now)
+            .filter(|found| all.len() < TOTAL_MAX && path == path_of(dir, &found.url))
+        {
             Some(found) => all.push(found),
             None => drop(std::fs::remove_file(&path)),
         }
@@ -49,14 +56,21 @@ pub fn read_all(dir: &Path, now: SystemTime) -> Vec<Found> {
 }
 
 /// Stores the document of this URL in place of an earlier one.
-pub fn write(dir: &Path, url: &str, bytes: &[u8], at: SystemTime, has_end: bool) -> std::io::Result<()> {
+pub fn write(
+    dir: &Path,
+    url: &str,
+    bytes: &[u8],
+    at: SystemTime,
+    has_end: bool,
+) -> std::io::Result<()> {
     let head = json!({ "url": url, "fetched_ms": to_ms(at), "has_end": has_end }).to_string();
     if head.len() >= HEAD_MAX {
         return Ok(());
     }
     let mut file = tempfile::Builder::new().prefix(".new-").tempfile_in(dir)?;
     file.write_all(&[head.as_bytes(), b"\n", bytes].concat())?;
-    file.persist(path_of(dir, url)).map_err(|error| error.error)?;
+    file.persist(path_of(dir, url))
+        .map_err(|error| error.error)?;
     Ok(())
 }
 
@@ -72,14 +86,20 @@ fn path_of(dir: &Path, url: &str) -> PathBuf {
 fn read(path: &Path, now: SystemTime) -> Option<Found> {
     // A pipe or a link in the place of a file is not followed.
     let flags = rustix::fs::OFlags::NONBLOCK | rustix::fs::OFlags::NOFOLLOW;
-    let file = OpenOptions::new().read(true).custom_flags(flags.bits() as i32).open(path).ok()?;
+    let file = OpenOptions::new()
+        .read(true)
+        .custom_flags(flags.bits() as i32)
+        .open(path)
+        .ok()?;
     let meta = file.metadata().ok()?;
     let is_ours = meta.uid() == rustix::process::geteuid().as_raw() && meta.mode() & 0o022 == 0;
     if !meta.is_file() || !is_ours || meta.len() > (HEAD_MAX + BYTES_MAX) as u64 {
         return None;
     }
     let mut bytes = Vec::new();
-    file.take((HEAD_MAX + BYTES_MAX) as u64).read_to_end(&mut bytes).ok()?;
+    file.take((HEAD_MAX + BYTES_MAX) as u64)
+        .read_to_end(&mut bytes)
+        .ok()?;
     let end = bytes.iter().position(|byte| *byte == b'\n')?;
     let head: Value = serde_json::from_slice(&bytes[..end]).ok()?;
     let at = from_ms(head["fetched_ms"].as_i64()?);
@@ -116,12 +136,22 @@ mod tests {
         let mode = |path: &Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
         assert_eq!((mode(&dir), mode(&path_of(&dir, URL))), (0o700, 0o600));
         let found = read_all(&dir, now + Duration::from_secs(60));
-        assert_eq!((found[0].url.as_str(), &found[0].bytes[..], found[0].has_end), (URL, &b"{}\n\n"[..], true));
+        assert_eq!(
+            (found[0].url.as_str(), &found[0].bytes[..], found[0].has_end),
+            (URL, &b"{}\n\n"[..], true)
+        );
         assert!(found[0].age >= Duration::from_secs(59));
-        assert!(read_all(&dir, now - Duration::from_secs(3600)).is_empty(), "it is of the future");
+        assert!(
+            read_all(&dir, now - Duration::from_secs(3600)).is_empty(),
+            "it is of the future"
+        );
         write(&dir, URL, b"{}", now, false).unwrap();
         assert!(read_all(&dir, now + KEEP_MAX).is_empty());
-        assert_eq!(std::fs::read_dir(&dir).unwrap().count(), 0, "what is of no use is removed");
+        assert_eq!(
+            std::fs::read_dir(&dir).unwrap().count(),
+            0,
+            "what is of no use is removed"
+        );
     }
 
     #[test]
@@ -131,10 +161,16 @@ mod tests {
         for (name, change) in [
             (
                 "shared",
-                Box::new(|path: &Path| std::fs::set_permissions(path, PermissionsExt::from_mode(0o622)).unwrap())
-                    as Box<dyn Fn(&Path)>,
+                Box::new(|path: &Path| {
+                    std::fs::set_permissions(path, PermissionsExt::from_mode(0o622)).unwrap()
+                }) as Box<dyn Fn(&Path)>,
             ),
-            ("renamed", Box::new(|path: &Path| std::fs::rename(path, path.with_file_name("other")).unwrap())),
+            (
+                "renamed",
+                Box::new(|path: &Path| {
+                    std::fs::rename(path, path.with_file_name("other")).unwrap()
+                }),
+            ),
             (
                 "linked",
                 Box::new(|path: &Path| {
@@ -142,12 +178,16 @@ mod tests {
                     symlink("target", path).unwrap();
                 }),
             ),
-            ("damaged", Box::new(|path: &Path| std::fs::write(path, "no JSON").unwrap())),
+            (
+                "damaged",
+                Box::new(|path: &Path| std::fs::write(path, "no JSON").unwrap()),
+            ),
             (
                 "large",
                 Box::new(|path: &Path| {
                     let bytes = std::fs::read(path).unwrap();
-                    std::fs::write(path, [bytes, vec![b' '; BYTES_MAX + HEAD_MAX]].concat()).unwrap();
+                    std::fs::write(path, [bytes, vec![b' '; BYTES_MAX + HEAD_MAX]].concat())
+                        .unwrap();
                 }),
             ),
         ] {

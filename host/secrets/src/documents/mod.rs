@@ -97,7 +97,11 @@ struct Try {
 impl KeyDocuments {
     /// `secrets` is for the client, which adds none here; `own` is a document that the operator of the node, and no hook, has named;
     /// documents are kept in `dir`. Blocks while it reads them.
-    pub fn new(secrets: Arc<dyn SecretSource>, own: Option<String>, dir: Option<PathBuf>) -> KeyDocuments {
+    pub fn new(
+        secrets: Arc<dyn SecretSource>,
+        own: Option<String>,
+        dir: Option<PathBuf>,
+    ) -> KeyDocuments {
         let dir = dir.filter(|dir| match disk::prepare(dir) {
             Ok(()) => true,
             Err(error) => {
@@ -105,7 +109,10 @@ impl KeyDocuments {
                 false
             }
         });
-        let found = dir.as_ref().map(|dir| disk::read_all(dir, Clock::System.now())).unwrap_or_default();
+        let found = dir
+            .as_ref()
+            .map(|dir| disk::read_all(dir, Clock::System.now()))
+            .unwrap_or_default();
         KeyDocuments {
             kept: ArcSwap::from_pointee(found.into_iter().map(Kept::found).collect()),
             tries: Mutex::default(),
@@ -131,8 +138,12 @@ impl KeyDocuments {
         // Only what is not known yet is under the budget of senders.
         let _turns = match ask {
             Ask::Configured => None,
-            Ask::Named | Ask::Posted(_) | Ask::Granted(_) if self.kept.load().contains_key(url) => None,
-            Ask::Named | Ask::Posted(_) | Ask::Granted(_) => Some(self.budget.take(&origin_of(url), client)?),
+            Ask::Named | Ask::Posted(_) | Ask::Granted(_) if self.kept.load().contains_key(url) => {
+                None
+            }
+            Ask::Named | Ask::Posted(_) | Ask::Granted(_) => {
+                Some(self.budget.take(&origin_of(url), client)?)
+            }
         };
         let fetched = match &ask {
             Ask::Posted(body) => self.post_to(url, body.clone()).await,
@@ -142,13 +153,25 @@ impl KeyDocuments {
         let failed = fetched.as_ref().err().cloned();
         let has_end = matches!(ask, Ask::Posted(_) | Ask::Granted(_));
         match &fetched {
-            Ok(bytes) => self.keep(url, bytes.clone(), has_end.then_some(AGE_MAX)).await,
+            Ok(bytes) => {
+                self.keep(url, bytes.clone(), has_end.then_some(AGE_MAX))
+                    .await
+            }
             Err(_) if has_end => self.serve_on(url),
             Err(_) => {}
         }
-        let mut tries = self.tries.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        let mut tries = self
+            .tries
+            .lock()
+            .unwrap_or_else(|poisoned| poisoned.into_inner());
         tries.retain(|_, one| one.at.elapsed() < AGAIN_AFTER);
-        tries.insert(url.into(), Try { at: Instant::now(), failed });
+        tries.insert(
+            url.into(),
+            Try {
+                at: Instant::now(),
+                failed,
+            },
+        );
         match fetched {
             Ok(_) => Ok(()),
             // The old one serves on.
@@ -197,15 +220,25 @@ impl KeyDocuments {
     }
 
     fn turn(&self, url: &str) -> Arc<tokio::sync::Mutex<()>> {
-        let mut turns = self.turns.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        let mut turns = self
+            .turns
+            .lock()
+            .unwrap_or_else(|poisoned| poisoned.into_inner());
         turns.retain(|_, turn| Arc::strong_count(turn) > 1);
         turns.entry(url.into()).or_default().clone()
     }
 
     fn recent(&self, url: &str) -> Option<Result<(), String>> {
-        let tries = self.tries.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        let tries = self
+            .tries
+            .lock()
+            .unwrap_or_else(|poisoned| poisoned.into_inner());
         let last = tries.get(url)?;
-        let pause = if last.failed.is_some() { FAILED_AGAIN_AFTER } else { AGAIN_AFTER };
+        let pause = if last.failed.is_some() {
+            FAILED_AGAIN_AFTER
+        } else {
+            AGAIN_AFTER
+        };
         if last.at.elapsed() >= pause {
             return None;
         }
@@ -230,9 +263,21 @@ impl KeyDocuments {
     }
 
     async fn post_to(&self, url: &str, body: Bytes) -> Result<Bytes, String> {
-        let (method, headers) = ("POST".into(), vec![("content-type".into(), "application/json".into())]);
+        let (method, headers) = (
+            "POST".into(),
+            vec![("content-type".into(), "application/json".into())],
+        );
         let url = url.split('#').next().unwrap_or_default().to_owned();
-        self.exchange(Outgoing { method, url, headers, body, timeout: TIMEOUT, untrusted: None, memory: None }).await
+        self.exchange(Outgoing {
+            method,
+            url,
+            headers,
+            body,
+            timeout: TIMEOUT,
+            untrusted: None,
+            memory: None,
+        })
+        .await
     }
 
     async fn get_with_token(&self, url: &str, request: &TokenRequest) -> Result<Bytes, String> {
@@ -247,7 +292,10 @@ impl KeyDocuments {
                 url: request.token_url.clone(),
                 headers: vec![
                     ("authorization".into(), basic),
-                    ("content-type".into(), "application/x-www-form-urlencoded".into()),
+                    (
+                        "content-type".into(),
+                        "application/x-www-form-urlencoded".into(),
+                    ),
                 ],
                 body: form.into(),
                 timeout: TIMEOUT,
@@ -256,8 +304,8 @@ impl KeyDocuments {
             })
             .await
             .map_err(|why| format!("no access token from {}: {why}", request.token_url))?;
-        let token =
-            access_token(&answer).ok_or_else(|| format!("no access token in the answer of {}", request.token_url))?;
+        let token = access_token(&answer)
+            .ok_or_else(|| format!("no access token in the answer of {}", request.token_url))?;
 
         self.exchange(Outgoing {
             method: "GET".into(),
@@ -277,10 +325,17 @@ impl KeyDocuments {
         let http = vec![origin.parse()?];
         let policy = match self.own.as_ref() == Some(url) {
             true => Policy::anywhere(http),
-            false => Policy::new(Allow { http, addresses: self.addresses.clone(), ..Allow::default() }),
+            false => Policy::new(Allow {
+                http,
+                addresses: self.addresses.clone(),
+                ..Allow::default()
+            }),
         };
         let client = Client::new(policy, Vec::new(), self.secrets.clone());
-        let received = client.send(outgoing, "key-document").await.map_err(|error| error.to_string())?;
+        let received = client
+            .send(outgoing, "key-document")
+            .await
+            .map_err(|error| error.to_string())?;
         match received.status {
             200..=299 if received.body.len() <= BYTES_MAX => Ok(received.body),
             200..=299 => Err(format!("the document has more than {BYTES_MAX} bytes")),
@@ -290,7 +345,12 @@ impl KeyDocuments {
 
     async fn keep(&self, url: &str, bytes: Bytes, lasts: Option<Duration>) {
         let until = lasts.map(|lasts| Instant::now() + lasts);
-        let new = Kept { bytes: bytes.clone(), at: Instant::now(), age_then: Duration::ZERO, until };
+        let new = Kept {
+            bytes: bytes.clone(),
+            at: Instant::now(),
+            age_then: Duration::ZERO,
+            until,
+        };
         let mut removed = Vec::new();
         self.kept.rcu(|kept| {
             let mut kept = HashMap::clone(kept);
@@ -337,11 +397,22 @@ impl KeyDocuments {
 fn make_room(kept: &mut HashMap<String, Kept>, origin: &str) -> Vec<String> {
     let mut by_origin: HashMap<String, Vec<(Duration, String)>> = HashMap::new();
     for (url, one) in kept.iter() {
-        by_origin.entry(origin_of(url)).or_default().push((one.age(), url.clone()));
+        by_origin
+            .entry(origin_of(url))
+            .or_default()
+            .push((one.age(), url.clone()));
     }
-    let own = by_origin.get(origin).filter(|own| own.len() >= DOCUMENTS_MAX);
-    let most = by_origin.values().max_by_key(|some| some.len()).filter(|_| kept.len() >= TOTAL_MAX);
-    let oldest = own.or(most).and_then(|some| some.iter().max()).map(|(_, url)| url.clone());
+    let own = by_origin
+        .get(origin)
+        .filter(|own| own.len() >= DOCUMENTS_MAX);
+    let most = by_origin
+        .values()
+        .max_by_key(|some| some.len())
+        .filter(|_| kept.len() >= TOTAL_MAX);
+    let oldest = own
+        .or(most)
+        .and_then(|some| some.iter().max())
+        .map(|(_, url)| url.clone());
     if let Some(url) = &oldest {
         kept.remove(url);
     }
@@ -352,9 +423,22 @@ fn make_room(kept: &mut HashMap<String, Kept>, origin: &str) -> Vec<String> {
 
 impl Kept {
     fn found(found: disk::Found) -> (String, Kept) {
-        let disk::Found { url, bytes, age, has_end } = found;
+        let disk::Found {
+            url,
+            bytes,
+            age,
+            has_end,
+        } = found;
         let until = has_end.then(|| Instant::now() + AGE_MAX.saturating_sub(age));
-        (url, Kept { bytes, at: Instant::now(), age_then: age, until })
+        (
+            url,
+            Kept {
+                bytes,
+                at: Instant::now(),
+                age_then: age,
+                until,
+            },
+        )
     }
 
     /// Since it was fetched.
@@ -367,19 +451,23 @@ impl Kept {
 fn access_token(answer: &[u8]) -> Option<String> {
     let answer: serde_json::Value = serde_json::from_slice(answer).ok()?;
     let token = answer.get("access_token")?.as_str()?;
-    (!token.is_empty() && token.bytes().all(|byte| byte.is_ascii_graphic())).then(|| token.to_owned())
+    (!token.is_empty() && token.bytes().all(|byte| byte.is_ascii_graphic()))
+        .then(|| token.to_owned())
 }
 
 /// Scheme, host and port.
 fn origin_of(url: &str) -> String {
-    url::Url::parse(url).map(|url| url.origin().ascii_serialization()).unwrap_or_default()
+    url::Url::parse(url)
+        .map(|url| url.origin().ascii_serialization())
+        .unwrap_or_default()
 }
 
 impl Documents for KeyDocuments {
     fn get(&self, url: &str) -> Option<Bytes> {
         let kept = self.kept.load();
         let kept = kept.get(url)?;
-        let is_fresh = kept.age() < KEEP_MAX && kept.until.is_none_or(|until| Instant::now() < until);
+        let is_fresh =
+            kept.age() < KEEP_MAX && kept.until.is_none_or(|until| Instant::now() < until);
         is_fresh.then(|| kept.bytes.clone())
     }
 }
@@ -403,7 +491,9 @@ mod tests {
         tokio::spawn(async move {
             loop {
                 let (mut stream, _) = listener.accept().await.unwrap();
-                let answer = answers[counted.fetch_add(1, Ordering::SeqCst).min(answers.len() - 1)];
+                let answer = answers[counted
+                    .fetch_add(1, Ordering::SeqCst)
+                    .min(answers.len() - 1)];
                 assert!(stream.read(&mut [0; 4096]).await.unwrap() > 0);
                 stream.write_all(answer.as_bytes()).await.unwrap();
             }
@@ -427,13 +517,17 @@ mod tests {
 
     #[tokio::test]
     async fn a_document_is_fetched_once_however_often_it_is_asked_for() {
-        let (url, count) = server(&["HTTP/1.1 200 OK\r\ncontent-length: 2\r\nconnection: close\r\n\r\nk1"]).await;
+        let (url, count) =
+            server(&["HTTP/1.1 200 OK\r\ncontent-length: 2\r\nconnection: close\r\n\r\nk1"]).await;
         let documents = documents();
         assert_eq!(documents.get(&url), None);
         for _ in 0..5 {
             documents.fetch(&url, Ask::Configured, None).await.unwrap();
         }
-        assert_eq!((documents.get(&url).unwrap(), count.load(Ordering::SeqCst)), ("k1".into(), 1));
+        assert_eq!(
+            (documents.get(&url).unwrap(), count.load(Ordering::SeqCst)),
+            ("k1".into(), 1)
+        );
     }
 
     #[tokio::test]
@@ -442,24 +536,40 @@ mod tests {
             server(&["HTTP/1.1 302 Found\r\nlocation: /other\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"]).await;
         let documents = documents();
         for _ in 0..3 {
-            assert_eq!(documents.fetch(&url, Ask::Configured, None).await, Err("status 302".into()));
+            assert_eq!(
+                documents.fetch(&url, Ask::Configured, None).await,
+                Err("status 302".into())
+            );
         }
-        assert_eq!((documents.get(&url), count.load(Ordering::SeqCst)), (None, 1));
+        assert_eq!(
+            (documents.get(&url), count.load(Ordering::SeqCst)),
+            (None, 1)
+        );
     }
 
     #[tokio::test]
-    async fn a_key_that_is_asked_for_by_its_id_serves_on_while_its_source_is_down_and_is_asked_for_again() {
-        let (url, count) = server(&["HTTP/1.1 200 OK\r\ncontent-length: 2\r\nconnection: close\r\n\r\nk1", DOWN]).await;
+    async fn a_key_that_is_asked_for_by_its_id_serves_on_while_its_source_is_down_and_is_asked_for_again()
+     {
+        let (url, count) = server(&[
+            "HTTP/1.1 200 OK\r\ncontent-length: 2\r\nconnection: close\r\n\r\nk1",
+            DOWN,
+        ])
+        .await;
         let (documents, ask) = (documents(), Ask::Posted("{\"key_id\":\"1\"}".into()));
         let name = format!("{url}#1");
         documents.fetch(&name, ask.clone(), None).await.unwrap();
         assert_eq!(documents.get(&name).unwrap(), "k1");
         assert_eq!(documents.get(&url), None);
-        documents.keep(&name, "k1".into(), Some(Duration::ZERO)).await;
+        documents
+            .keep(&name, "k1".into(), Some(Duration::ZERO))
+            .await;
         documents.tries.lock().unwrap().clear();
         assert_eq!(documents.get(&name), None);
         documents.fetch(&name, ask, None).await.unwrap();
-        assert_eq!((documents.get(&name).unwrap(), count.load(Ordering::SeqCst)), ("k1".into(), 2));
+        assert_eq!(
+            (documents.get(&name).unwrap(), count.load(Ordering::SeqCst)),
+            ("k1".into(), 2)
+        );
     }
 
     #[tokio::test]
@@ -468,14 +578,18 @@ mod tests {
         let origin = format!("http://{}", listener.local_addr().unwrap());
         let served = tokio::spawn(async move {
             let mut heads = Vec::new();
-            for answer in [r#"{"access_token":"t0ken","token_type":"Application"}"#, "the key"] {
+            for answer in [
+                r#"{"access_token":"t0ken","token_type":"Application"}"#,
+                "the key",
+            ] {
                 let (mut stream, _) = listener.accept().await.unwrap();
                 let mut head = vec![0; 4096];
                 let length = stream.read(&mut head).await.unwrap();
                 heads.push(String::from_utf8_lossy(&head[..length]).to_lowercase());
                 let length = answer.len();
-                let answer =
-                    format!("HTTP/1.1 200 OK\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n{answer}");
+                let answer = format!(
+                    "HTTP/1.1 200 OK\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n{answer}"
+                );
                 stream.write_all(answer.as_bytes()).await.unwrap();
             }
             heads
@@ -486,58 +600,104 @@ mod tests {
             client: Secret::new("id:s3cret"),
             scope: "https://api.example/scope",
         };
-        documents.fetch(&url, Ask::Granted(request), None).await.unwrap();
+        documents
+            .fetch(&url, Ask::Granted(request), None)
+            .await
+            .unwrap();
         assert_eq!(documents.get(&url).unwrap(), "the key");
         let heads = served.await.unwrap();
         assert!(
-            heads[0].starts_with("post /token ") && heads[0].contains("authorization: basic awq6cznjcmv0"),
+            heads[0].starts_with("post /token ")
+                && heads[0].contains("authorization: basic awq6cznjcmv0"),
             "{heads:?}"
         );
         assert!(
-            heads[1].starts_with("get /public_key/k1 ") && heads[1].contains("authorization: bearer t0ken"),
+            heads[1].starts_with("get /public_key/k1 ")
+                && heads[1].contains("authorization: bearer t0ken"),
             "{heads:?}"
         );
-        for answer in ["", "{}", r#"{"access_token":""}"#, r#"{"access_token":"a\r\nb"}"#, r#"{"access_token":1}"#] {
+        for answer in [
+            "",
+            "{}",
+            r#"{"access_token":""}"#,
+            r#"{"access_token":"a\r\nb"}"#,
+            r#"{"access_token":1}"#,
+        ] {
             assert_eq!(access_token(answer.as_bytes()), None, "{answer}");
         }
     }
 
     #[tokio::test]
     async fn senders_cannot_make_us_fetch_without_end() {
-        let (url, count) = server(&["HTTP/1.1 200 OK\r\ncontent-length: 2\r\nconnection: close\r\n\r\nk1"]).await;
+        let (url, count) =
+            server(&["HTTP/1.1 200 OK\r\ncontent-length: 2\r\nconnection: close\r\n\r\nk1"]).await;
         let documents = documents();
         let mut refused = 0;
         for number in 0..100 {
-            refused += usize::from(documents.fetch(&format!("{url}/{number}"), Ask::Named, client(1)).await.is_err());
+            refused += usize::from(
+                documents
+                    .fetch(&format!("{url}/{number}"), Ask::Named, client(1))
+                    .await
+                    .is_err(),
+            );
         }
         assert_eq!(
             (count.load(Ordering::SeqCst), refused),
-            (budget::OF_A_CLIENT_A_MINUTE, 100 - budget::OF_A_CLIENT_A_MINUTE)
+            (
+                budget::OF_A_CLIENT_A_MINUTE,
+                100 - budget::OF_A_CLIENT_A_MINUTE
+            )
         );
     }
 
     #[tokio::test]
     async fn what_is_known_is_fetched_anew_although_senders_have_spent_the_budget() {
-        let (url, count) = server(&["HTTP/1.1 200 OK\r\ncontent-length: 2\r\nconnection: close\r\n\r\nk1"]).await;
+        let (url, count) =
+            server(&["HTTP/1.1 200 OK\r\ncontent-length: 2\r\nconnection: close\r\n\r\nk1"]).await;
         let (documents, ask) = (documents(), Ask::Posted("{}".into()));
         let name = |key: &str| format!("{url}#{key}");
-        documents.fetch(&name("good"), ask.clone(), client(1)).await.unwrap();
+        documents
+            .fetch(&name("good"), ask.clone(), client(1))
+            .await
+            .unwrap();
         for number in 0..budget::OF_A_CLIENT_A_MINUTE + 5 {
-            documents.fetch(&name(&number.to_string()), ask.clone(), client(1)).await.ok();
+            documents
+                .fetch(&name(&number.to_string()), ask.clone(), client(1))
+                .await
+                .ok();
         }
-        assert!(documents.fetch(&name("unknown"), ask.clone(), client(1)).await.is_err());
+        assert!(
+            documents
+                .fetch(&name("unknown"), ask.clone(), client(1))
+                .await
+                .is_err()
+        );
         // The good one may have been pushed out by others of its origin: it is put back, past its time.
-        documents.keep(&name("good"), "k1".into(), Some(Duration::ZERO)).await;
+        documents
+            .keep(&name("good"), "k1".into(), Some(Duration::ZERO))
+            .await;
         documents.tries.lock().unwrap().clear();
         let before = count.load(Ordering::SeqCst);
-        documents.fetch(&name("good"), ask, client(1)).await.unwrap();
-        assert_eq!((documents.get(&name("good")).unwrap(), count.load(Ordering::SeqCst)), ("k1".into(), before + 1));
+        documents
+            .fetch(&name("good"), ask, client(1))
+            .await
+            .unwrap();
+        assert_eq!(
+            (
+                documents.get(&name("good")).unwrap(),
+                count.load(Ordering::SeqCst)
+            ),
+            ("k1".into(), before + 1)
+        );
     }
 
     #[tokio::test]
     async fn addresses_inside_are_never_called() {
         let documents = KeyDocuments::new(Arc::new(Secrets::default()), None, None);
-        let why = documents.fetch("http://localhost:9/keys", Ask::Configured, None).await.unwrap_err();
+        let why = documents
+            .fetch("http://localhost:9/keys", Ask::Configured, None)
+            .await
+            .unwrap_err();
         assert!(why.contains("is not a public address"), "{why}");
     }
 
@@ -549,10 +709,21 @@ mod tests {
         let (url, _) = server(&[UP]).await;
         let documents = documents();
         for number in 0..budget::OF_A_CLIENT_A_MINUTE + 5 {
-            documents.fetch(&format!("{url}/made-up-{number}"), Ask::Named, client(1)).await.ok();
+            documents
+                .fetch(&format!("{url}/made-up-{number}"), Ask::Named, client(1))
+                .await
+                .ok();
         }
-        assert!(documents.fetch(&format!("{url}/another"), Ask::Named, client(1)).await.is_err());
-        documents.fetch(&format!("{url}/genuine"), Ask::Named, client(2)).await.unwrap();
+        assert!(
+            documents
+                .fetch(&format!("{url}/another"), Ask::Named, client(1))
+                .await
+                .is_err()
+        );
+        documents
+            .fetch(&format!("{url}/genuine"), Ask::Named, client(2))
+            .await
+            .unwrap();
         assert!(documents.get(&format!("{url}/genuine")).is_some());
     }
 
@@ -565,9 +736,15 @@ mod tests {
         first.fetch(&url, Ask::Configured, None).await.unwrap();
         first.fetch(&posted, ask.clone(), None).await.unwrap();
         let second = documents_in(Some(dir.path().join("keys")));
-        assert_eq!((second.get(&url).unwrap(), second.get(&posted).unwrap()), ("k1".into(), "k1".into()));
+        assert_eq!(
+            (second.get(&url).unwrap(), second.get(&posted).unwrap()),
+            ("k1".into(), "k1".into())
+        );
         second.fetch(&posted, ask, None).await.unwrap();
-        assert_eq!((second.get(&posted).unwrap(), count.load(Ordering::SeqCst)), ("k1".into(), 3));
+        assert_eq!(
+            (second.get(&posted).unwrap(), count.load(Ordering::SeqCst)),
+            ("k1".into(), 3)
+        );
     }
 
     #[tokio::test]
@@ -582,26 +759,48 @@ mod tests {
         let documents = documents_in(Some(dir.path().into()));
         let posted = format!("{url}#1");
         // Its source is down: it serves on until its day is over, and then no more.
-        documents.fetch(&posted, Ask::Posted("{}".into()), None).await.unwrap();
+        documents
+            .fetch(&posted, Ask::Posted("{}".into()), None)
+            .await
+            .unwrap();
         assert!(documents.get(&url).is_some() && documents.get(&posted).is_some());
         while documents.get(&url).is_some() || documents.get(&posted).is_some() {
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
         documents.tries.lock().unwrap().clear();
-        assert_eq!(documents.fetch(&url, Ask::Configured, None).await, Err("status 500".into()));
-        assert_eq!(documents.fetch(&posted, Ask::Posted("{}".into()), None).await, Err("status 500".into()));
+        assert_eq!(
+            documents.fetch(&url, Ask::Configured, None).await,
+            Err("status 500".into())
+        );
+        assert_eq!(
+            documents
+                .fetch(&posted, Ask::Posted("{}".into()), None)
+                .await,
+            Err("status 500".into())
+        );
     }
 
     #[tokio::test]
     async fn no_origin_pushes_out_all_others() {
         let dir = tempfile::tempdir().unwrap();
         let documents = documents_in(Some(dir.path().join("keys")));
-        documents.keep("https://good.example/keys", "k".into(), None).await;
+        documents
+            .keep("https://good.example/keys", "k".into(), None)
+            .await;
         for number in 0..TOTAL_MAX + 60 {
-            documents.keep(&format!("https://{}.example/{number}", number % 20), "k".into(), None).await;
+            documents
+                .keep(
+                    &format!("https://{}.example/{number}", number % 20),
+                    "k".into(),
+                    None,
+                )
+                .await;
         }
         assert!(documents.get("https://good.example/keys").is_some());
         assert_eq!(documents.kept.load().len(), TOTAL_MAX);
-        assert_eq!(std::fs::read_dir(dir.path().join("keys")).unwrap().count(), TOTAL_MAX);
+        assert_eq!(
+            std::fs::read_dir(dir.path().join("keys")).unwrap().count(),
+            TOTAL_MAX
+        );
     }
 }

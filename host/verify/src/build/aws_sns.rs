@@ -19,7 +19,8 @@ fn topics(spec: &VerifySpec) -> Option<Vec<String>> {
     let topics = spec.config.get("topic_arns")?.texts().to_vec();
     let is_arn = |topic: &str| {
         let parts: Vec<&str> = topic.split(':').collect();
-        matches!(parts[..], ["arn", _, "sns", region, _, _] if !region.is_empty()) && !topic.contains('*')
+        matches!(parts[..], ["arn", _, "sns", region, _, _] if !region.is_empty())
+            && !topic.contains('*')
     };
     let is_one = |topic: &String| topic == "*" || is_arn(topic);
     (!topics.is_empty() && topics.iter().all(is_one)).then_some(topics)

@@ -12,17 +12,31 @@ use landfall_model::{JwtSpec, Place, VerifySpec};
 
 pub(super) fn build(spec: &VerifySpec) -> Result<DetachedJws, BuildError> {
     const PUBLIC: [&str; 2] = ["RS256", "ES256"];
-    let rules = spec
-        .jwt
-        .as_ref()
-        .ok_or_else(|| wrong("scheme", "jwt = { algorithms = [\"RS256\"], jwks = \"https://…\" } is missing"))?;
+    let rules = spec.jwt.as_ref().ok_or_else(|| {
+        wrong(
+            "scheme",
+            "jwt = { algorithms = [\"RS256\"], jwks = \"https://…\" } is missing",
+        )
+    })?;
     let algorithms = rules.algorithms.clone().unwrap_or_default();
-    if algorithms.is_empty() || !algorithms.iter().all(|name| PUBLIC.contains(&name.as_str())) {
-        return Err(wrong("jwt", format!("algorithms must be some of {}", PUBLIC.join(", "))));
+    if algorithms.is_empty()
+        || !algorithms
+            .iter()
+            .all(|name| PUBLIC.contains(&name.as_str()))
+    {
+        return Err(wrong(
+            "jwt",
+            format!("algorithms must be some of {}", PUBLIC.join(", ")),
+        ));
     }
     let is_address = |url: &&String| url.starts_with("https://") && !url.contains('#');
     let jwks = rules.jwks.as_ref().filter(is_address);
-    let jwks = jwks.ok_or_else(|| wrong("jwt", "jwks must be the address of the keys: https://…, without `#`"))?;
+    let jwks = jwks.ok_or_else(|| {
+        wrong(
+            "jwt",
+            "jwks must be the address of the keys: https://…, without `#`",
+        )
+    })?;
     let known = JwtSpec {
         algorithms: rules.algorithms.clone(),
         jwks: rules.jwks.clone(),
@@ -37,7 +51,10 @@ pub(super) fn build(spec: &VerifySpec) -> Result<DetachedJws, BuildError> {
         ));
     }
     if rules.max_age.is_some() != rules.header_time.is_some() {
-        return Err(wrong("jwt", "max_age and header_time, the header parameter that it judges, go together"));
+        return Err(wrong(
+            "jwt",
+            "max_age and header_time, the header parameter that it judges, go together",
+        ));
     }
     check_age("jwt", "max_age", rules.max_age)?;
     let from = one_place(spec)?;
@@ -56,6 +73,9 @@ pub(super) fn build(spec: &VerifySpec) -> Result<DetachedJws, BuildError> {
         algorithms,
         jwks: jwks.clone(),
         header_time: rules.header_time.clone(),
-        window: Window { past: rules.max_age, future: rules.max_age.map(|_| ahead) },
+        window: Window {
+            past: rules.max_age,
+            future: rules.max_age.map(|_| ahead),
+        },
     })
 }

@@ -24,6 +24,9 @@ pub(super) fn build(spec: &VerifySpec) -> Result<Ebay, BuildError> {
         None => Ok(Ebay::Production),
         Some([one]) if one.eq_ignore_ascii_case("production") => Ok(Ebay::Production),
         Some([one]) if one.eq_ignore_ascii_case("sandbox") => Ok(Ebay::Sandbox),
-        Some(_) => Err(wrong("config", "config.environment is neither \"production\" nor \"sandbox\"")),
+        Some(_) => Err(wrong(
+            "config",
+            "config.environment is neither \"production\" nor \"sandbox\"",
+        )),
     }
 }

@@ -10,23 +10,43 @@ use super::places::one_place;
 use super::signature::check_age;
 use super::urls::{NEEDS_URL, address, names_url};
 use super::{BuildError, wrong};
-use landfall_model::{ClaimValue, ConfigValue, Encoding, JwtSpec, KeyForm, LookupSpec, Place, VerifySpec};
+use landfall_model::{
+    ClaimValue, ConfigValue, Encoding, JwtSpec, KeyForm, LookupSpec, Place, VerifySpec,
+};
 
 const JWT_ALGORITHMS: [&str; 5] = ["HS256", "HS384", "HS512", "RS256", "ES256"];
 
 pub(super) fn build(spec: &VerifySpec) -> Result<Jwt, BuildError> {
-    let rules = spec.jwt.as_ref().ok_or_else(|| wrong("scheme", "jwt = { algorithms = [\"RS256\"], … } is missing"))?;
+    let rules = spec
+        .jwt
+        .as_ref()
+        .ok_or_else(|| wrong("scheme", "jwt = { algorithms = [\"RS256\"], … } is missing"))?;
     let algorithms = rules.algorithms.clone().unwrap_or_default();
     if algorithms.is_empty() {
-        return Err(wrong("jwt", "algorithms is empty: name those that are taken"));
+        return Err(wrong(
+            "jwt",
+            "algorithms is empty: name those that are taken",
+        ));
     }
-    if let Some(bad) = algorithms.iter().find(|name| !JWT_ALGORITHMS.contains(&name.as_str())) {
-        return Err(wrong("jwt", format!("algorithm `{bad}` cannot be used: one of {}", JWT_ALGORITHMS.join(", "))));
+    if let Some(bad) = algorithms
+        .iter()
+        .find(|name| !JWT_ALGORITHMS.contains(&name.as_str()))
+    {
+        return Err(wrong(
+            "jwt",
+            format!(
+                "algorithm `{bad}` cannot be used: one of {}",
+                JWT_ALGORITHMS.join(", ")
+            ),
+        ));
     }
     check_age("jwt", "max_age", rules.max_age)?;
     let is_shared = |name: &String| name.starts_with("HS");
     let in_secret = matches!(spec.key, Some(KeyForm::Pem | KeyForm::SpkiBase64));
-    let public = [rules.jwks.is_some(), rules.lookup.is_some(), in_secret].iter().filter(|is_there| **is_there).count();
+    let public = [rules.jwks.is_some(), rules.lookup.is_some(), in_secret]
+        .iter()
+        .filter(|is_there| **is_there)
+        .count();
     if public + usize::from(algorithms.iter().any(is_shared)) != 1 {
         return Err(wrong(
             "jwt",
@@ -34,9 +54,16 @@ pub(super) fn build(spec: &VerifySpec) -> Result<Jwt, BuildError> {
              (key = \"pem\"), never mixed",
         ));
     }
-    let text = |text: &String| configured_text(text, &spec.config).map(Value::from).map_err(|why| wrong("config", why));
+    let text = |text: &String| {
+        configured_text(text, &spec.config)
+            .map(Value::from)
+            .map_err(|why| wrong("config", why))
+    };
     if rules.header_time.is_some() {
-        return Err(wrong("jwt", "header_time is read only of scheme = \"detached-jws\": a token has claims"));
+        return Err(wrong(
+            "jwt",
+            "header_time is read only of scheme = \"detached-jws\": a token has claims",
+        ));
     }
     let claims = rules.claims.iter().map(|(name, value)| {
         let allowed = match value {
@@ -56,16 +83,29 @@ pub(super) fn build(spec: &VerifySpec) -> Result<Jwt, BuildError> {
             Ok((name.clone(), member))
         };
         let body = typed.body.iter().map(member).collect::<Result<_, _>>()?;
-        let url = typed.url.as_ref().ok_or_else(|| wrong("jwt", "lookup.url is missing: where a key is asked for"))?;
-        let key = typed.key.clone().ok_or_else(|| wrong("jwt", "lookup.key is missing: the pointer to the key"))?;
-        Ok(Lookup { url: address("jwt", "lookup.url", url, spec)?, body, key })
+        let url = typed
+            .url
+            .as_ref()
+            .ok_or_else(|| wrong("jwt", "lookup.url is missing: where a key is asked for"))?;
+        let key = typed
+            .key
+            .clone()
+            .ok_or_else(|| wrong("jwt", "lookup.key is missing: the pointer to the key"))?;
+        Ok(Lookup {
+            url: address("jwt", "lookup.url", url, spec)?,
+            body,
+            key,
+        })
     };
     if rules.url_hash.is_some() && !names_url(spec) {
         return Err(wrong("scheme", NEEDS_URL));
     }
     let bends_hash = rules.body_hash_if_body.is_some() || rules.body_hash_encoding.is_some();
     if rules.body_hash.is_none() && bends_hash {
-        return Err(wrong("jwt", "body_hash is missing: name the claim that holds the SHA-256 of the body"));
+        return Err(wrong(
+            "jwt",
+            "body_hash is missing: name the claim that holds the SHA-256 of the body",
+        ));
     }
     let from = one_place(spec)?;
     check_apart(rules, &from)?;
@@ -77,23 +117,35 @@ pub(super) fn build(spec: &VerifySpec) -> Result<Jwt, BuildError> {
              claims = { iss = \"https://issuer.example\", aud = \"my-hook\" }",
         ));
     }
-    if let Some((name, _)) =
-        rules.claims.iter().find(|(_, value)| matches!(value, ClaimValue::Any(any) if any.is_empty()))
+    if let Some((name, _)) = rules
+        .claims
+        .iter()
+        .find(|(_, value)| matches!(value, ClaimValue::Any(any) if any.is_empty()))
     {
-        return Err(wrong("jwt", format!("the claim {name} allows nothing: name at least one value")));
+        return Err(wrong(
+            "jwt",
+            format!("the claim {name} allows nothing: name at least one value"),
+        ));
     }
     Ok(Jwt {
         from,
         prefix: spec.prefix.clone().unwrap_or_default(),
         algorithms,
-        jwks: rules.jwks.as_ref().map(|url| address("jwt", "jwks", url, spec)).transpose()?,
+        jwks: rules
+            .jwks
+            .as_ref()
+            .map(|url| address("jwt", "jwks", url, spec))
+            .transpose()?,
         lookup: rules.lookup.as_ref().map(lookup).transpose()?,
         claims: claims.collect::<Result<_, _>>()?,
         leeway: rules.leeway.unwrap_or_default(),
         max_age: rules.max_age,
         needs_expiry: !rules.no_expiry.unwrap_or_default() && rules.max_age.is_none(),
         is_prefix_optional: rules.prefix_optional.unwrap_or_default(),
-        body_hash: rules.body_hash.clone().map(|claim| (claim, rules.body_hash_if_body.unwrap_or_default())),
+        body_hash: rules
+            .body_hash
+            .clone()
+            .map(|claim| (claim, rules.body_hash_if_body.unwrap_or_default())),
         body_hash_encoding: rules.body_hash_encoding.unwrap_or(Encoding::Hex),
         body_claim: rules.body_claim.clone(),
         url_hash: rules.url_hash.clone(),
@@ -109,7 +161,10 @@ fn check_apart(rules: &JwtSpec, from: &Place) -> Result<(), BuildError> {
     // The query string hash leaves the parameter `jwt` out.
     let (what, is_inside) = match from {
         Place::Json(_) | Place::Form(_) | Place::Body(_) => ("the body", covers_body),
-        Place::Query(name) => ("the URL", rules.url_hash.is_some() || (covers_query && name != "jwt")),
+        Place::Query(name) => (
+            "the URL",
+            rules.url_hash.is_some() || (covers_query && name != "jwt"),
+        ),
         Place::Path(_) | Place::Param(_) => ("the URL", rules.url_hash.is_some() || covers_query),
         Place::Header(_) | Place::Each(_) | Place::Claim(_) => return Ok(()),
     };
@@ -129,7 +184,10 @@ fn check_apart(rules: &JwtSpec, from: &Place) -> Result<(), BuildError> {
 /// A claim has one meaning: times differ from token to token, and so does a digest.
 fn check_claim_names(rules: &JwtSpec) -> Result<(), BuildError> {
     const TIMES: [(&str, &str); 3] = [("exp", "leeway"), ("iat", "max_age"), ("nbf", "leeway")];
-    if let Some((name, field)) = TIMES.into_iter().find(|(name, _)| rules.claims.contains_key(*name)) {
+    if let Some((name, field)) = TIMES
+        .into_iter()
+        .find(|(name, _)| rules.claims.contains_key(*name))
+    {
         let why = format!(
             "the claim {name} is a time, which differs from token to token: remove it from claims; {field} judges it"
         );
@@ -142,14 +200,21 @@ fn check_claim_names(rules: &JwtSpec) -> Result<(), BuildError> {
         ("url_hash", &rules.url_hash),
         ("query_string_hash", &rules.query_string_hash),
     ];
-    let mut taken: Vec<&str> = rules.claims.keys().map(String::as_str).chain(TIMES.map(|(name, _)| name)).collect();
+    let mut taken: Vec<&str> = rules
+        .claims
+        .keys()
+        .map(String::as_str)
+        .chain(TIMES.map(|(name, _)| name))
+        .collect();
     for (field, claim) in digests {
         let Some(claim) = claim else { continue };
         if taken.contains(&claim.as_str()) {
             let claim = claim.escape_debug();
             return Err(wrong(
                 "jwt",
-                format!("{field} reads the claim {claim}, which has another meaning: name the right claim"),
+                format!(
+                    "{field} reads the claim {claim}, which has another meaning: name the right claim"
+                ),
             ));
         }
         taken.push(claim);

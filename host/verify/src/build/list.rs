@@ -6,35 +6,68 @@ use landfall_model::{Encoding, ListSpec, TimeUnit, VerifySpec};
 
 /// Reads a list whose signatures are written in `encoding`. A rule by which a signature, a label or the time would be cut in two
 /// is refused.
-pub(super) fn build(typed: &ListSpec, spec: &VerifySpec, encoding: Encoding) -> Result<List, BuildError> {
+pub(super) fn build(
+    typed: &ListSpec,
+    spec: &VerifySpec,
+    encoding: Encoding,
+) -> Result<List, BuildError> {
     let separator = typed.separator.clone().filter(|text| !text.is_empty());
     let assign = typed.assign.clone().filter(|text| !text.is_empty());
     let labels = typed.labels.clone().unwrap_or_default();
     let has_labels = typed.timestamp.is_some() || typed.labels.is_some();
     let time = match (&typed.timestamp, typed.timestamp_first.unwrap_or_default()) {
-        (Some(_), true) => return Err(wrong("list", "timestamp and timestamp_first exclude each other: leave one")),
+        (Some(_), true) => {
+            return Err(wrong(
+                "list",
+                "timestamp and timestamp_first exclude each other: leave one",
+            ));
+        }
         (Some(label), false) => ListTime::Labelled(label.clone()),
         (None, true) => ListTime::First,
         (None, false) => ListTime::Absent,
     };
     if typed.labels.as_ref().is_some_and(Vec::is_empty) {
-        return Err(wrong("list", "labels is empty: name those that count, or leave labels out if there are none"));
+        return Err(wrong(
+            "list",
+            "labels is empty: name those that count, or leave labels out if there are none",
+        ));
     }
     if has_labels && assign.is_none() {
-        return Err(wrong("list", "assign is missing: the text between a label and its value, such as \"=\""));
+        return Err(wrong(
+            "list",
+            "assign is missing: the text between a label and its value, such as \"=\"",
+        ));
     }
-    let separator =
-        separator.ok_or_else(|| wrong("list", "separator is missing: the text between two entries, such as \",\""))?;
-    if spec.prefix.as_ref().is_some_and(|prefix| !prefix.is_empty()) {
+    let separator = separator.ok_or_else(|| {
+        wrong(
+            "list",
+            "separator is missing: the text between two entries, such as \",\"",
+        )
+    })?;
+    if spec
+        .prefix
+        .as_ref()
+        .is_some_and(|prefix| !prefix.is_empty())
+    {
         return Err(wrong(
             "prefix",
             "prefix means nothing beside list: write prefix = \"\", and name the labels in list",
         ));
     }
 
-    let list = List { separator, assign, labels, time, signed_labels: Vec::new() };
+    let list = List {
+        separator,
+        assign,
+        labels,
+        time,
+        signed_labels: Vec::new(),
+    };
     check_labels(&list)?;
-    check_marks(&list, encoding, spec.timestamp.as_ref().and_then(|time| time.unit))?;
+    check_marks(
+        &list,
+        encoding,
+        spec.timestamp.as_ref().and_then(|time| time.unit),
+    )?;
     Ok(list)
 }
 
@@ -42,8 +75,9 @@ pub(super) fn build(typed: &ListSpec, spec: &VerifySpec, encoding: Encoding) -> 
 pub(super) fn check_signed_labels(list: &List, signed: &[String]) -> Result<(), BuildError> {
     let is_time = |label: &&String| list.time == ListTime::Labelled((*label).clone());
     if let Some(label) = signed.iter().find(is_time) {
-        let why =
-            format!("{{list:{label}}} is the signed time, which is read apart from the labels: write {{timestamp}}");
+        let why = format!(
+            "{{list:{label}}} is the signed time, which is read apart from the labels: write {{timestamp}}"
+        );
         return Err(wrong("payload", why));
     }
     match signed.iter().find(|label| list.labels.contains(label)) {
@@ -63,12 +97,21 @@ fn check_labels(list: &List) -> Result<(), BuildError> {
         ListTime::Absent | ListTime::First => None,
     };
     let is_split = |label: &str| {
-        label.contains(&list.separator) || list.assign.as_ref().is_some_and(|assign| label.contains(assign))
+        label.contains(&list.separator)
+            || list
+                .assign
+                .as_ref()
+                .is_some_and(|assign| label.contains(assign))
     };
     let mut used = list.labels.iter().chain(time);
-    if let Some(label) = used.find(|label| label.is_empty() || label.trim() != *label || is_split(label)) {
+    if let Some(label) =
+        used.find(|label| label.is_empty() || label.trim() != *label || is_split(label))
+    {
         let why = "it is empty, holds separator or assign, or begins or ends with white space";
-        return Err(wrong("list", format!("label `{}` is never found: {why}", label.escape_debug())));
+        return Err(wrong(
+            "list",
+            format!("label `{}` is never found: {why}", label.escape_debug()),
+        ));
     }
     match time.filter(|time| list.labels.contains(time)) {
         Some(time) => Err(wrong(
@@ -91,10 +134,16 @@ fn check_marks(list: &List, encoding: Encoding, unit: Option<TimeUnit>) -> Resul
             format!("separator `{shown}` is in no header value: name the text between two entries"),
         ));
     }
-    if list.assign.as_ref().is_some_and(|assign| assign.contains(separator)) {
+    if list
+        .assign
+        .as_ref()
+        .is_some_and(|assign| assign.contains(separator))
+    {
         return Err(wrong(
             "list",
-            format!("separator `{shown}` is in assign: each entry ends before its value; write another separator"),
+            format!(
+                "separator `{shown}` is in assign: each entry ends before its value; write another separator"
+            ),
         ));
     }
     let is_encoded = |c: char| match encoding {
@@ -115,7 +164,9 @@ fn check_marks(list: &List, encoding: Encoding, unit: Option<TimeUnit>) -> Resul
     let is_in_time = |c: char| match unit {
         None => false,
         Some(TimeUnit::S | TimeUnit::Ms) => c.is_ascii_digit(),
-        Some(TimeUnit::Rfc3339 | TimeUnit::Iso8601) => c.is_ascii_digit() || "+-.: TtZz".contains(c),
+        Some(TimeUnit::Rfc3339 | TimeUnit::Iso8601) => {
+            c.is_ascii_digit() || "+-.: TtZz".contains(c)
+        }
         Some(TimeUnit::HttpDate) => c.is_ascii_alphanumeric() || ",: ".contains(c),
     };
     if list.time != ListTime::Absent && separator.chars().all(is_in_time) {

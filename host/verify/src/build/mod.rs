@@ -37,46 +37,79 @@ pub struct BuildError {
 
 /// What a sender has to show. `is_documented`: what is signed is what a provider documents, and not the operator's choice.
 pub fn proof(spec: &VerifySpec, is_documented: bool) -> Result<Proof, BuildError> {
-    let scheme =
-        spec.scheme.ok_or_else(|| wrong("provider", "the pack names no scheme: write scheme = … into its [verify]"))?;
+    let scheme = spec.scheme.ok_or_else(|| {
+        wrong(
+            "provider",
+            "the pack names no scheme: write scheme = … into its [verify]",
+        )
+    })?;
     check_unused(spec, scheme)?;
-    check_age("timestamp", "past", spec.timestamp.as_ref().and_then(|typed| typed.past))?;
-    let config = |name: &str| configured(name, &spec.config).map(str::to_owned).map_err(|why| wrong("config", why));
+    check_age(
+        "timestamp",
+        "past",
+        spec.timestamp.as_ref().and_then(|typed| typed.past),
+    )?;
+    let config = |name: &str| {
+        configured(name, &spec.config)
+            .map(str::to_owned)
+            .map_err(|why| wrong("config", why))
+    };
     Ok(match scheme {
         Scheme::None => Proof::Open,
         Scheme::Basic => Proof::Basic,
-        Scheme::Token => Proof::Token { from: one_place(spec)?, prefix: spec.prefix.clone().unwrap_or_default() },
+        Scheme::Token => Proof::Token {
+            from: one_place(spec)?,
+            prefix: spec.prefix.clone().unwrap_or_default(),
+        },
         Scheme::Signature => Proof::Signature(Box::new(signature::build(spec, is_documented)?)),
         Scheme::Jwt => Proof::Jwt(Box::new(jwt::build(spec)?)),
         Scheme::Twilio => Proof::Code(twilio::build(spec)?),
         Scheme::AwsSns => Proof::Code(aws_sns::build(spec)?),
-        Scheme::Paypal => Proof::Code(Code::Paypal { webhook_id: config("webhook_id")? }),
+        Scheme::Paypal => Proof::Code(Code::Paypal {
+            webhook_id: config("webhook_id")?,
+        }),
         Scheme::Adyen => Proof::Code(Code::Adyen),
-        Scheme::Braintree => Proof::Code(Code::Braintree { public_key: config("public_key")? }),
+        Scheme::Braintree => Proof::Code(Code::Braintree {
+            public_key: config("public_key")?,
+        }),
         Scheme::Contentful => Proof::Code(Code::Contentful),
         Scheme::DropboxSign => Proof::Code(Code::DropboxSign),
-        Scheme::AdobeIo => Proof::Code(Code::AdobeIo { client_id: config("recipient_client_id")? }),
-        Scheme::AppleAppStore => Proof::Code(Code::AppleAppStore(Box::new(apple_app_store::build(spec)?))),
+        Scheme::AdobeIo => Proof::Code(Code::AdobeIo {
+            client_id: config("recipient_client_id")?,
+        }),
+        Scheme::AppleAppStore => {
+            Proof::Code(Code::AppleAppStore(Box::new(apple_app_store::build(spec)?)))
+        }
         Scheme::Ebay => Proof::Code(Code::Ebay(ebay::build(spec)?)),
         Scheme::Keygen if names_url(spec) => Proof::Code(Code::Keygen),
         Scheme::Keygen => return Err(wrong("public_url", NEEDS_HOST)),
         Scheme::Plivo if names_url(spec) => Proof::Code(Code::Plivo),
         Scheme::Plivo => return Err(wrong("public_url", NEEDS_URL)),
         Scheme::DetachedJws => Proof::Code(Code::DetachedJws(Box::new(detached_jws::build(spec)?))),
-        Scheme::HttpMessageSignatures => {
-            Proof::Code(Code::HttpMessageSignatures(Box::new(message_signatures::build(spec)?)))
-        }
+        Scheme::HttpMessageSignatures => Proof::Code(Code::HttpMessageSignatures(Box::new(
+            message_signatures::build(spec)?,
+        ))),
     })
 }
 
 /// Fields that mean nothing to a scheme are mistakes: whoever wrote them thought that they do.
 fn check_unused(spec: &VerifySpec, scheme: Scheme) -> Result<(), BuildError> {
     let is_signature = scheme == Scheme::Signature;
-    let has_place = matches!(scheme, Scheme::Token | Scheme::Signature | Scheme::Jwt | Scheme::DetachedJws);
-    let has_algorithm = matches!(scheme, Scheme::Signature | Scheme::Twilio | Scheme::HttpMessageSignatures);
+    let has_place = matches!(
+        scheme,
+        Scheme::Token | Scheme::Signature | Scheme::Jwt | Scheme::DetachedJws
+    );
+    let has_algorithm = matches!(
+        scheme,
+        Scheme::Signature | Scheme::Twilio | Scheme::HttpMessageSignatures
+    );
     let has_time = matches!(
         scheme,
-        Scheme::Signature | Scheme::Paypal | Scheme::Contentful | Scheme::Keygen | Scheme::HttpMessageSignatures
+        Scheme::Signature
+            | Scheme::Paypal
+            | Scheme::Contentful
+            | Scheme::Keygen
+            | Scheme::HttpMessageSignatures
     );
     let has_jwt = matches!(scheme, Scheme::Jwt | Scheme::DetachedJws);
     let unused = [
@@ -85,7 +118,10 @@ fn check_unused(spec: &VerifySpec, scheme: Scheme) -> Result<(), BuildError> {
         (spec.methods.is_some() && !is_signature, "methods"),
         (spec.key_set.is_some() && !is_signature, "key_set"),
         (spec.payload.is_some() && !is_signature, "payload"),
-        (spec.payload_alternatives.is_some() && !is_signature, "payload_alternatives"),
+        (
+            spec.payload_alternatives.is_some() && !is_signature,
+            "payload_alternatives",
+        ),
         (spec.list.is_some() && !is_signature, "list"),
         (spec.id.is_some() && !is_signature, "id"),
         (spec.require.is_some() && !is_signature, "require"),
@@ -93,21 +129,31 @@ fn check_unused(spec: &VerifySpec, scheme: Scheme) -> Result<(), BuildError> {
         (spec.from.is_some() && !has_place, "from"),
         (spec.prefix.is_some() && !has_place, "prefix"),
         (spec.jwt.is_some() && !has_jwt, "jwt"),
-        (spec.message_signature.is_some() && scheme != Scheme::HttpMessageSignatures, "message_signature"),
+        (
+            spec.message_signature.is_some() && scheme != Scheme::HttpMessageSignatures,
+            "message_signature",
+        ),
         (!spec.secret.is_empty() && scheme == Scheme::None, "secret"),
         (spec.key.is_some() && scheme == Scheme::None, "key"),
     ];
     match unused.into_iter().find(|(is_there, _)| *is_there) {
-        Some((_, key)) => {
-            Err(wrong(key, format!("`{key}` means nothing for scheme = \"{}\": remove it", word(scheme))))
-        }
+        Some((_, key)) => Err(wrong(
+            key,
+            format!(
+                "`{key}` means nothing for scheme = \"{}\": remove it",
+                word(scheme)
+            ),
+        )),
         None => Ok(()),
     }
 }
 
 /// A mistake at a key.
 pub fn wrong(key: &'static str, message: impl Into<String>) -> BuildError {
-    BuildError { key, message: message.into() }
+    BuildError {
+        key,
+        message: message.into(),
+    }
 }
 
 fn word(scheme: Scheme) -> &'static str {

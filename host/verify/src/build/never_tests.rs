@@ -19,32 +19,86 @@ fn jwt(from: &str, rules: &str) -> String {
 
 #[test]
 fn separators_inside_values_are_refused() {
-    let time =
-        |unit: &str, list: &str| format!("{}timestamp = {{ unit = \"{unit}\", past = \"5m\" }}", listed("hex", list));
+    let time = |unit: &str, list: &str| {
+        format!(
+            "{}timestamp = {{ unit = \"{unit}\", past = \"5m\" }}",
+            listed("hex", list)
+        )
+    };
     let cut = "would be cut there";
     assert_refused(&[
-        (listed("base64", "separator = \"=\", assign = \":\", labels = [\"v1\"]"), "list", cut),
+        (
+            listed(
+                "base64",
+                "separator = \"=\", assign = \":\", labels = [\"v1\"]",
+            ),
+            "list",
+            cut,
+        ),
         (listed("base64", "separator = \"+\""), "list", cut),
         (listed("base64url", "separator = \"-\""), "list", cut),
-        (listed("hex", "separator = \"a\", assign = \"=\", labels = [\"v1\"]"), "list", cut),
-        (listed("hex", "separator = \"0B\""), "list", cut),
-        (listed("hex", "separator = \"=\", assign = \"=\", labels = [\"v1\"]"), "list", "is in assign"),
-        (listed("hex", "separator = \",\", assign = \",=\", labels = [\"v1\"]"), "list", "is in assign"),
-        (listed("hex", "separator = \"\\n\""), "list", "is in no header value"),
         (
-            time("rfc3339", "separator = \":\", assign = \"=\", labels = [\"v1\"], timestamp = \"t\""),
+            listed(
+                "hex",
+                "separator = \"a\", assign = \"=\", labels = [\"v1\"]",
+            ),
+            "list",
+            cut,
+        ),
+        (listed("hex", "separator = \"0B\""), "list", cut),
+        (
+            listed(
+                "hex",
+                "separator = \"=\", assign = \"=\", labels = [\"v1\"]",
+            ),
+            "list",
+            "is in assign",
+        ),
+        (
+            listed(
+                "hex",
+                "separator = \",\", assign = \",=\", labels = [\"v1\"]",
+            ),
+            "list",
+            "is in assign",
+        ),
+        (
+            listed("hex", "separator = \"\\n\""),
+            "list",
+            "is in no header value",
+        ),
+        (
+            time(
+                "rfc3339",
+                "separator = \":\", assign = \"=\", labels = [\"v1\"], timestamp = \"t\"",
+            ),
             "list",
             "part of the time",
         ),
-        (time("iso8601", "separator = \"-\", timestamp_first = true"), "list", "part of the time"),
         (
-            time("http-date", "separator = \", \", assign = \"=\", labels = [\"v1\"], timestamp = \"t\""),
+            time("iso8601", "separator = \"-\", timestamp_first = true"),
+            "list",
+            "part of the time",
+        ),
+        (
+            time(
+                "http-date",
+                "separator = \", \", assign = \"=\", labels = [\"v1\"], timestamp = \"t\"",
+            ),
             "list",
             "part of the time",
         ),
     ]);
-    build(&listed("base64", "separator = \", \", assign = \"=\", labels = [\"v1\"]")).unwrap();
-    build(&time("s", "separator = \":\", assign = \"=\", labels = [\"v1\"], timestamp = \"t\"")).unwrap();
+    build(&listed(
+        "base64",
+        "separator = \", \", assign = \"=\", labels = [\"v1\"]",
+    ))
+    .unwrap();
+    build(&time(
+        "s",
+        "separator = \":\", assign = \"=\", labels = [\"v1\"], timestamp = \"t\"",
+    ))
+    .unwrap();
 }
 
 #[test]
@@ -59,7 +113,11 @@ fn list_entries_have_one_meaning() {
     let unlabelled = "separator = \",\", assign = \"a\", timestamp = \"b\"";
     assert_refused(&[
         (listed("hex", both) + time, "list", "remove it from labels"),
-        (listed("hex", unlabelled) + time, "list", "may begin with `ba`"),
+        (
+            listed("hex", unlabelled) + time,
+            "list",
+            "may begin with `ba`",
+        ),
         (signed("t"), "payload", "write {timestamp}"),
         (signed("v1"), "payload", "the signature itself"),
         (
@@ -75,54 +133,103 @@ fn list_entries_have_one_meaning() {
 fn signatures_have_their_own_place() {
     let hmac = |rest: &str| format!("{HMAC}{rest}");
     let words = "no value is both";
-    let body =
-        HMAC.replace("header = \"Sig\"", "body = \"whole\"") + "payload = [\"{header:Id}\", \".\", \"{header:T}\"]\n";
+    let body = HMAC.replace("header = \"Sig\"", "body = \"whole\"")
+        + "payload = [\"{header:Id}\", \".\", \"{header:T}\"]\n";
     assert_refused(&[
         (hmac("id = { header = \"sig\" }"), "id", words),
-        (hmac("timestamp = { from = { header = \"SIG\" }, unit = \"s\" }"), "timestamp", words),
-        (format!("{body}id = {{ json = \"/id\" }}"), "id", words),
-        (hmac("payload = [\"{header:SIG}\", \".\", \"{body}\"]"), "from", "no sender can make"),
-        (hmac("require = { X-A = \"1\", x-a = \"2\" }"), "require", "twice"),
-        (hmac("require = { sig = \"1\" }"), "require", "another value in each request"),
         (
-            hmac("timestamp = { from = { header = \"T\" }, unit = \"s\" }\nrequire = { t = \"1\" }"),
+            hmac("timestamp = { from = { header = \"SIG\" }, unit = \"s\" }"),
+            "timestamp",
+            words,
+        ),
+        (format!("{body}id = {{ json = \"/id\" }}"), "id", words),
+        (
+            hmac("payload = [\"{header:SIG}\", \".\", \"{body}\"]"),
+            "from",
+            "no sender can make",
+        ),
+        (
+            hmac("require = { X-A = \"1\", x-a = \"2\" }"),
+            "require",
+            "twice",
+        ),
+        (
+            hmac("require = { sig = \"1\" }"),
+            "require",
+            "another value in each request",
+        ),
+        (
+            hmac(
+                "timestamp = { from = { header = \"T\" }, unit = \"s\" }\nrequire = { t = \"1\" }",
+            ),
             "require",
             "another value",
         ),
     ]);
-    build(&hmac("id = { header = \"Id\" }\nrequire = { X-Version = \"1\" }")).unwrap();
+    build(&hmac(
+        "id = { header = \"Id\" }\nrequire = { X-Version = \"1\" }",
+    ))
+    .unwrap();
 }
 
 #[test]
 fn transport_headers_hold_no_proof() {
     let words = "belongs to the HTTP connection";
-    let refused: Vec<(String, &str, &str)> = ["Content-Encoding", "content-length", "Transfer-Encoding", "Host", "TE"]
-        .iter()
-        .flat_map(|name| {
-            let place = format!("{{ header = \"{name}\" }}");
-            [
-                (format!("{TOKEN}from = {place}"), "from", words),
-                (HMAC.replace("{ header = \"Sig\" }", &place), "from", words),
-                (format!("{HMAC}id = {place}"), "id", words),
-                (format!("{HMAC}timestamp = {{ from = {place}, unit = \"s\" }}"), "timestamp", words),
-            ]
-        })
-        .collect();
+    let refused: Vec<(String, &str, &str)> = [
+        "Content-Encoding",
+        "content-length",
+        "Transfer-Encoding",
+        "Host",
+        "TE",
+    ]
+    .iter()
+    .flat_map(|name| {
+        let place = format!("{{ header = \"{name}\" }}");
+        [
+            (format!("{TOKEN}from = {place}"), "from", words),
+            (HMAC.replace("{ header = \"Sig\" }", &place), "from", words),
+            (format!("{HMAC}id = {place}"), "id", words),
+            (
+                format!("{HMAC}timestamp = {{ from = {place}, unit = \"s\" }}"),
+                "timestamp",
+                words,
+            ),
+        ]
+    })
+    .collect();
     assert_refused(&refused);
     build(&format!("{TOKEN}from = {{ header = \"X-Host\" }}")).unwrap();
 }
 
 #[test]
 fn scheme_names_end_in_a_space() {
-    let token = |name: &str, prefix: &str| format!("{TOKEN}from = {{ header = \"{name}\" }}\nprefix = \"{prefix}\"");
+    let token = |name: &str, prefix: &str| {
+        format!("{TOKEN}from = {{ header = \"{name}\" }}\nprefix = \"{prefix}\"")
+    };
     let words = "write prefix = \"Bearer \"";
     assert_refused(&[
         (token("Authorization", "Bearer"), "prefix", words),
         (token("X-Token", "Bearer"), "prefix", words),
-        (token("authorization", "bearer"), "prefix", "write prefix = \"bearer \""),
-        (token("Authorization", "MyScheme"), "prefix", "write prefix = \"MyScheme \""),
-        (HMAC.replace("\"Sig\"", "\"Authorization\"") + "prefix = \"HMAC\"", "prefix", "write prefix = \"HMAC \""),
-        (jwt("header = \"Authorization\"", "") + "prefix = \"Bearer\"", "prefix", words),
+        (
+            token("authorization", "bearer"),
+            "prefix",
+            "write prefix = \"bearer \"",
+        ),
+        (
+            token("Authorization", "MyScheme"),
+            "prefix",
+            "write prefix = \"MyScheme \"",
+        ),
+        (
+            HMAC.replace("\"Sig\"", "\"Authorization\"") + "prefix = \"HMAC\"",
+            "prefix",
+            "write prefix = \"HMAC \"",
+        ),
+        (
+            jwt("header = \"Authorization\"", "") + "prefix = \"Bearer\"",
+            "prefix",
+            words,
+        ),
     ]);
     build(&token("Authorization", "Bearer ")).unwrap();
     build(&token("X-Token", "tok_v1")).unwrap();
@@ -132,12 +239,32 @@ fn scheme_names_end_in_a_space() {
 fn tokens_hold_no_digest_of_themselves() {
     let words = "would hold a digest of itself";
     assert_refused(&[
-        (jwt("json = \"/token\"", "body_hash = \"hash\""), "jwt", words),
-        (jwt("form = \"token\"", "body_hash = \"hash\""), "jwt", words),
-        (jwt("body = \"whole\"", "body_claim = \"body\""), "jwt", words),
-        (jwt("query = \"token\"", "url_hash = \"hash\""), "jwt", words),
+        (
+            jwt("json = \"/token\"", "body_hash = \"hash\""),
+            "jwt",
+            words,
+        ),
+        (
+            jwt("form = \"token\"", "body_hash = \"hash\""),
+            "jwt",
+            words,
+        ),
+        (
+            jwt("body = \"whole\"", "body_claim = \"body\""),
+            "jwt",
+            words,
+        ),
+        (
+            jwt("query = \"token\"", "url_hash = \"hash\""),
+            "jwt",
+            words,
+        ),
         (jwt("path = \"last\"", "url_hash = \"hash\""), "jwt", words),
-        (jwt("query = \"token\"", "query_string_hash = \"qsh\""), "jwt", words),
+        (
+            jwt("query = \"token\"", "query_string_hash = \"qsh\""),
+            "jwt",
+            words,
+        ),
         (
             "scheme = \"detached-jws\"\nfrom = { json = \"/jws\" }\n\
              jwt = { algorithms = [\"RS256\"], jwks = \"https://keys.example\" }"
@@ -146,22 +273,53 @@ fn tokens_hold_no_digest_of_themselves() {
             "part of the body that it signs",
         ),
     ]);
-    build(&jwt("query = \"jwt\"", "query_string_hash = \"qsh\", body_hash = \"hash\"")).unwrap();
-    build(&jwt("header = \"T\"", "url_hash = \"url\", body_hash = \"hash\"")).unwrap();
+    build(&jwt(
+        "query = \"jwt\"",
+        "query_string_hash = \"qsh\", body_hash = \"hash\"",
+    ))
+    .unwrap();
+    build(&jwt(
+        "header = \"T\"",
+        "url_hash = \"url\", body_hash = \"hash\"",
+    ))
+    .unwrap();
 }
 
 #[test]
 fn claims_have_one_meaning() {
     let rules = |rules: &str| jwt("header = \"T\"", rules);
     assert_refused(&[
-        (rules("claims = { exp = \"1\" }"), "jwt", "the claim exp is a time"),
-        (rules("claims = { iat = [\"1\"] }"), "jwt", "the claim iat is a time"),
-        (rules("claims = { nbf = true }"), "jwt", "the claim nbf is a time"),
-        (rules("claims = { hash = \"1\" }, body_hash = \"hash\""), "jwt", "another meaning"),
-        (rules("body_hash = \"hash\", url_hash = \"hash\""), "jwt", "another meaning"),
+        (
+            rules("claims = { exp = \"1\" }"),
+            "jwt",
+            "the claim exp is a time",
+        ),
+        (
+            rules("claims = { iat = [\"1\"] }"),
+            "jwt",
+            "the claim iat is a time",
+        ),
+        (
+            rules("claims = { nbf = true }"),
+            "jwt",
+            "the claim nbf is a time",
+        ),
+        (
+            rules("claims = { hash = \"1\" }, body_hash = \"hash\""),
+            "jwt",
+            "another meaning",
+        ),
+        (
+            rules("body_hash = \"hash\", url_hash = \"hash\""),
+            "jwt",
+            "another meaning",
+        ),
         (rules("body_hash = \"exp\""), "jwt", "another meaning"),
     ]);
-    build(&rules("claims = { iss = \"a\", sub = \"b\" }, body_hash = \"hash\"")).unwrap();
+    build(&rules(
+        "claims = { iss = \"a\", sub = \"b\" }, body_hash = \"hash\"",
+    ))
+    .unwrap();
 }
 
 #[test]
@@ -171,48 +329,116 @@ fn identities_are_in_the_path() {
         struct Table {
             id: landfall_model::DeliveryId,
         }
-        let id = DedupId::At(toml::from_str::<Table>(&format!("id = [{{ {id} }}]")).unwrap().id);
-        let dedup = DedupSpec { id, id_match: None, window: Default::default() };
-        build(HMAC).unwrap().with_places(&dedup, None, path).map(drop)
+        let id = DedupId::At(
+            toml::from_str::<Table>(&format!("id = [{{ {id} }}]"))
+                .unwrap()
+                .id,
+        );
+        let dedup = DedupSpec {
+            id,
+            id_match: None,
+            window: Default::default(),
+        };
+        build(HMAC)
+            .unwrap()
+            .with_places(&dedup, None, path)
+            .map(drop)
     };
-    assert!(placed("param = \"x\"", "/hook").unwrap_err().1.contains("write path = \"/hook/{x}\""));
-    assert!(placed("path = \"last\"", "/hook").unwrap_err().1.contains("the same in each request"));
-    assert!(placed("header = \"Content-Length\"", "/hook").unwrap_err().1.contains("belongs to the HTTP connection"));
+    assert!(
+        placed("param = \"x\"", "/hook")
+            .unwrap_err()
+            .1
+            .contains("write path = \"/hook/{x}\"")
+    );
+    assert!(
+        placed("path = \"last\"", "/hook")
+            .unwrap_err()
+            .1
+            .contains("the same in each request")
+    );
+    assert!(
+        placed("header = \"Content-Length\"", "/hook")
+            .unwrap_err()
+            .1
+            .contains("belongs to the HTTP connection")
+    );
     assert_eq!(placed("param = \"x\"", "/hook/{x}"), Ok(()));
     assert_eq!(placed("path = \"last\"", "/hook/{x}"), Ok(()));
 
-    let dedup = DedupSpec { id: DedupId::OfPack, id_match: None, window: Default::default() };
-    let ordered = build(HMAC).unwrap().with_places(&dedup, Some(Place::Param("x".into())), "/hook");
+    let dedup = DedupSpec {
+        id: DedupId::OfPack,
+        id_match: None,
+        window: Default::default(),
+    };
+    let ordered = build(HMAC)
+        .unwrap()
+        .with_places(&dedup, Some(Place::Param("x".into())), "/hook");
     assert_eq!(ordered.map(drop).unwrap_err().0, "order_by");
 }
 
 fn request(headers: &[(&str, &str)], body: &str) -> Unverified {
-    let named = headers.iter().map(|(name, value)| (name.parse().unwrap(), value.parse().unwrap()));
+    let named = headers
+        .iter()
+        .map(|(name, value)| (name.parse().unwrap(), value.parse().unwrap()));
     Unverified {
         method: http::Method::POST,
         path: "/hook".into(),
         query: None,
         params: Vec::new(),
-        headers: named.collect::<Vec<(http::HeaderName, http::HeaderValue)>>().into_iter().collect(),
+        headers: named
+            .collect::<Vec<(http::HeaderName, http::HeaderValue)>>()
+            .into_iter()
+            .collect(),
         body: body.to_owned().into(),
         decoded: None,
     }
 }
 
 fn is_accepted(verifier: &Verifier, request: Unverified, secrets: &[&str]) -> bool {
-    let keys = Keys::new(secrets.iter().map(|secret| (verifier.key_form(), Ok(Secret::new(*secret)))));
-    check(verifier, request, &Given { keys: &keys, documents: &NoDocuments, now: None }, None).is_ok()
+    let keys = Keys::new(
+        secrets
+            .iter()
+            .map(|secret| (verifier.key_form(), Ok(Secret::new(*secret)))),
+    );
+    check(
+        verifier,
+        request,
+        &Given {
+            keys: &keys,
+            documents: &NoDocuments,
+            now: None,
+        },
+        None,
+    )
+    .is_ok()
 }
 
 #[test]
 fn sorted_forms_need_their_content_type() {
     let verifier = build(&format!("{HMAC}payload = [\"{{form_sorted}}\"]")).unwrap();
     // HMAC-SHA256 of `a1b2` with the key `s`.
-    let signature = hex::encode(super::super::algorithm::mac(landfall_model::Algorithm::HmacSha256, b"s", b"a1b2"));
-    let signed = |content_type: &str| request(&[("sig", &signature), ("content-type", content_type)], "b=2&a=1");
-    assert!(is_accepted(&verifier, signed("application/x-www-form-urlencoded; charset=utf-8"), &["s"]));
+    let signature = hex::encode(super::super::algorithm::mac(
+        landfall_model::Algorithm::HmacSha256,
+        b"s",
+        b"a1b2",
+    ));
+    let signed = |content_type: &str| {
+        request(
+            &[("sig", &signature), ("content-type", content_type)],
+            "b=2&a=1",
+        )
+    };
+    assert!(is_accepted(
+        &verifier,
+        signed("application/x-www-form-urlencoded; charset=utf-8"),
+        &["s"]
+    ));
     assert!(!is_accepted(&verifier, signed("application/json"), &["s"]));
-    assert!(!is_accepted(&verifier, request(&[("sig", &signature)], "b=2&a=1"), &["s"]));
+    assert!(!is_accepted(
+        &verifier,
+        request(&[("sig", &signature)], "b=2&a=1"),
+        &["s"]
+    ));
 }
 
 #[test]
@@ -220,13 +446,23 @@ fn empty_passwords_match_nothing() {
     let verifier = build("scheme = \"basic\"\nsecret = \"env:S\"").unwrap();
     let basic = |pair: &str| {
         use base64::Engine as _;
-        let value = format!("Basic {}", base64::engine::general_purpose::STANDARD.encode(pair));
+        let value = format!(
+            "Basic {}",
+            base64::engine::general_purpose::STANDARD.encode(pair)
+        );
         request(&[("authorization", &value)], "{}")
     };
     for guessed in [":", "user:"] {
-        assert!(!is_accepted(&verifier, basic(guessed), &["user:password", guessed]), "{guessed}");
+        assert!(
+            !is_accepted(&verifier, basic(guessed), &["user:password", guessed]),
+            "{guessed}"
+        );
     }
-    assert!(is_accepted(&verifier, basic("user:password"), &["user:password", "user:"]));
+    assert!(is_accepted(
+        &verifier,
+        basic("user:password"),
+        &["user:password", "user:"]
+    ));
 }
 
 #[test]
@@ -234,7 +470,11 @@ fn signed_hosts_need_the_url() {
     let keygen = "provider = \"keygen\"\nsecret = \"env:S\"\n";
     assert_refused(&[
         (keygen.into(), "public_url", "public_url is missing"),
-        (format!("{HMAC}payload = [\"{{header:host}}\", \"\\n\", \"{{body}}\"]"), "payload", "the sender's choice"),
+        (
+            format!("{HMAC}payload = [\"{{header:host}}\", \"\\n\", \"{{body}}\"]"),
+            "payload",
+            "the sender's choice",
+        ),
     ]);
     build(&format!("{keygen}{URL}")).unwrap();
 }

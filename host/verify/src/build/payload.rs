@@ -19,15 +19,23 @@ pub(super) struct PayloadRules<'a> {
 impl PayloadRules<'_> {
     /// The text that is signed, checked: something of the request and, where there is no other key, the secret are always in it.
     pub(super) fn read(&self, typed: &[PayloadPiece]) -> Result<Vec<Part>, BuildError> {
-        let parts = payload::parse(typed, &self.spec.config).map_err(|why| wrong("payload", why))?;
+        let parts =
+            payload::parse(typed, &self.spec.config).map_err(|why| wrong("payload", why))?;
         if !parts.iter().any(Part::is_of_the_request) {
-            return Err(wrong("payload", "nothing of the request is signed: name {body} or another part of it"));
+            return Err(wrong(
+                "payload",
+                "nothing of the request is signed: name {body} or another part of it",
+            ));
         }
         if is_plain_digest(self.algorithm) && !parts.contains(&Part::Secret) {
-            return Err(wrong("payload", "this algorithm has no key: {secret} must be part of what is signed"));
+            return Err(wrong(
+                "payload",
+                "this algorithm has no key: {secret} must be part of what is signed",
+            ));
         }
         let is_public = Running::new(self.algorithm, b"").is_none();
-        let in_optional = |part: &Part| matches!(part, Part::Optional(parts) if parts.contains(&Part::Secret));
+        let in_optional =
+            |part: &Part| matches!(part, Part::Optional(parts) if parts.contains(&Part::Secret));
         if (is_public && parts.contains(&Part::Secret)) || parts.iter().any(in_optional) {
             return Err(wrong("payload", "{secret} cannot be a part here"));
         }
@@ -49,7 +57,11 @@ impl PayloadRules<'_> {
             [Part::Timestamp, _] => true,
             _ => false,
         });
-        let is_open = self.spec.timestamp.as_ref().is_some_and(|time| time.unit == Some(TimeUnit::Iso8601));
+        let is_open = self
+            .spec
+            .timestamp
+            .as_ref()
+            .is_some_and(|time| time.unit == Some(TimeUnit::Iso8601));
         match unclear && is_open {
             true => Err(wrong(
                 "payload",
@@ -61,8 +73,13 @@ impl PayloadRules<'_> {
 
     /// Who knows a plain digest can compute the digest of a longer text that begins the same way, without the secret.
     fn check_extension(&self, parts: &[Part]) -> Result<(), BuildError> {
-        let after_secret = parts.iter().skip_while(|part| **part != Part::Secret).skip(1);
-        let is_open = after_secret.clone().any(|part| part.is_of_the_request() || matches!(part, Part::Optional(_)));
+        let after_secret = parts
+            .iter()
+            .skip_while(|part| **part != Part::Secret)
+            .skip(1);
+        let is_open = after_secret
+            .clone()
+            .any(|part| part.is_of_the_request() || matches!(part, Part::Optional(_)));
         match can_be_lengthened(self.algorithm) && is_open && parts.last() != Some(&Part::Secret) {
             true => Err(wrong(
                 "payload",
@@ -75,7 +92,10 @@ impl PayloadRules<'_> {
 
     /// A sender, or a reader of one message, must not be able to move the end of one part into the next one.
     fn check_cuts(&self, parts: &[Part]) -> Result<(), BuildError> {
-        let free = parts.iter().position(is_free).or_else(|| parts.iter().rposition(|part| self.is_variable(part)));
+        let free = parts
+            .iter()
+            .position(is_free)
+            .or_else(|| parts.iter().rposition(|part| self.is_variable(part)));
         let Some(free) = free else { return Ok(()) };
 
         let unclear = parts.iter().enumerate().find(|(at, part)| {
@@ -112,7 +132,8 @@ impl PayloadRules<'_> {
         match part {
             Part::Timestamp => {
                 let time = self.spec.timestamp.as_ref();
-                let is_number = time.is_some_and(|time| matches!(time.unit, Some(TimeUnit::S | TimeUnit::Ms)));
+                let is_number =
+                    time.is_some_and(|time| matches!(time.unit, Some(TimeUnit::S | TimeUnit::Ms)));
                 is_number && time.is_none_or(|time| time.past.is_none())
             }
             Part::Literal(_)
@@ -133,24 +154,35 @@ fn is_free(part: &Part) -> bool {
 
 /// Whether a neighbour marks the end of a part: a text that the part cannot hold, or that is refused in it.
 fn is_separator(part: &Part, neighbour: Option<&Part>) -> bool {
-    let Some(Part::Literal(text)) = neighbour else { return false };
+    let Some(Part::Literal(text)) = neighbour else {
+        return false;
+    };
     match part {
         // No URL holds white space or control characters, and most hold every other character.
-        Part::Url | Part::UrlUnescaped => text.contains(|c: char| c.is_ascii_whitespace() || c.is_ascii_control()),
+        Part::Url | Part::UrlUnescaped => {
+            text.contains(|c: char| c.is_ascii_whitespace() || c.is_ascii_control())
+        }
         _ => !text.is_empty(),
     }
 }
 
 /// Whether an optional group is told from its absence: it begins and ends with texts, and what follows begins otherwise.
 fn is_clear_option(inner: &[Part], next: Option<&Part>) -> bool {
-    let (Some(Part::Literal(first)), Some(Part::Literal(last))) = (inner.first(), inner.last()) else { return false };
+    let (Some(Part::Literal(first)), Some(Part::Literal(last))) = (inner.first(), inner.last())
+    else {
+        return false;
+    };
     let following = match next {
         Some(Part::Optional(parts)) => parts.first(),
         next => next,
     };
-    let Some(Part::Literal(following)) = following else { return false };
+    let Some(Part::Literal(following)) = following else {
+        return false;
+    };
     let differs = !first.starts_with(following.as_str()) && !following.starts_with(first.as_str());
-    let is_each_ended = inner.windows(2).all(|pair| matches!(pair, [Part::Literal(_), _] | [_, Part::Literal(_)]));
+    let is_each_ended = inner
+        .windows(2)
+        .all(|pair| matches!(pair, [Part::Literal(_), _] | [_, Part::Literal(_)]));
     !last.is_empty() && differs && is_each_ended
 }
 

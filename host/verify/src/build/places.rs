@@ -23,8 +23,17 @@ const TRANSPORT_HEADERS: [&str; 14] = [
     "via",
 ];
 /// Names of authentication schemes (RFC 9110 section 11.1), which a space separates from what follows.
-const AUTH_SCHEMES: [&str; 9] =
-    ["apikey", "basic", "bearer", "digest", "hmac", "jwt", "negotiate", "signature", "token"];
+const AUTH_SCHEMES: [&str; 9] = [
+    "apikey",
+    "basic",
+    "bearer",
+    "digest",
+    "hmac",
+    "jwt",
+    "negotiate",
+    "signature",
+    "token",
+];
 
 /// The one place of the token or signature.
 pub(super) fn one_place(spec: &VerifySpec) -> Result<Place, BuildError> {
@@ -82,13 +91,19 @@ pub(super) fn check_held_value(key: &'static str, place: &Place) -> Result<(), B
 
 fn check_transport(key: &'static str, place: &Place) -> Result<(), BuildError> {
     match place {
-        Place::Header(name) if TRANSPORT_HEADERS.iter().any(|taken| name.eq_ignore_ascii_case(taken)) => Err(wrong(
-            key,
-            format!(
-                "the header {name} belongs to the HTTP connection, and proxies change it: name the header in which the provider \
+        Place::Header(name)
+            if TRANSPORT_HEADERS
+                .iter()
+                .any(|taken| name.eq_ignore_ascii_case(taken)) =>
+        {
+            Err(wrong(
+                key,
+                format!(
+                    "the header {name} belongs to the HTTP connection, and proxies change it: name the header in which the provider \
                  sends the value"
-            ),
-        )),
+                ),
+            ))
+        }
         _ => Ok(()),
     }
 }
@@ -98,7 +113,10 @@ pub fn check_identity(identity: &DeliveryId, path: &str) -> Result<(), BuildErro
     for place in identity.all_fields() {
         check_transport("dedup", place)?;
         if !is_in_path(place, path) {
-            return Err(wrong("dedup", format!("{}: {}", describe(place), no_such_segment(place, path))));
+            return Err(wrong(
+                "dedup",
+                format!("{}: {}", describe(place), no_such_segment(place, path)),
+            ));
         }
     }
     Ok(())
@@ -107,8 +125,13 @@ pub fn check_identity(identity: &DeliveryId, path: &str) -> Result<(), BuildErro
 /// Whether a hook with this path has the segment that a place names; true for places outside the path.
 pub fn is_in_path(place: &Place, path: &str) -> bool {
     match place {
-        Place::Path(_) => path.rsplit('/').next().is_some_and(|last| last.starts_with('{')),
-        Place::Param(name) => path.contains(&format!("{{{name}}}")) || path.contains(&format!("{{{name}...}}")),
+        Place::Path(_) => path
+            .rsplit('/')
+            .next()
+            .is_some_and(|last| last.starts_with('{')),
+        Place::Param(name) => {
+            path.contains(&format!("{{{name}}}")) || path.contains(&format!("{{{name}...}}"))
+        }
         _ => true,
     }
 }
@@ -117,8 +140,12 @@ pub fn is_in_path(place: &Place, path: &str) -> bool {
 pub fn no_such_segment(place: &Place, path: &str) -> String {
     let path = path.trim_end_matches('/');
     match place {
-        Place::Param(name) => format!("`{name}` is read from the path: write path = \"{path}/{{{name}}}\""),
-        _ => format!("the last segment of the path is the same in each request: write path = \"{path}/{{id}}\""),
+        Place::Param(name) => {
+            format!("`{name}` is read from the path: write path = \"{path}/{{{name}}}\"")
+        }
+        _ => format!(
+            "the last segment of the path is the same in each request: write path = \"{path}/{{id}}\""
+        ),
     }
 }
 
@@ -132,23 +159,33 @@ pub(super) fn is_same_place(one: &Place, other: &Place) -> bool {
 
 /// White space around a header value is dropped before the prefix is looked for, and no header holds control characters.
 fn check_prefix(spec: &VerifySpec, place: &Place) -> Result<(), BuildError> {
-    let Some(prefix) = &spec.prefix else { return Ok(()) };
+    let Some(prefix) = &spec.prefix else {
+        return Ok(());
+    };
     let is_authorization = |name: &String| name.eq_ignore_ascii_case("authorization");
     let ends_in_word = prefix.ends_with(|c: char| c.is_ascii_alphanumeric());
-    let is_scheme = AUTH_SCHEMES.iter().any(|scheme| prefix.eq_ignore_ascii_case(scheme));
+    let is_scheme = AUTH_SCHEMES
+        .iter()
+        .any(|scheme| prefix.eq_ignore_ascii_case(scheme));
     if let Place::Header(name) = place
         && ends_in_word
         && (is_scheme || is_authorization(name))
     {
         let prefix = prefix.escape_debug();
-        let why = format!("a space separates `{prefix}` from what follows it: write prefix = \"{prefix} \"");
+        let why = format!(
+            "a space separates `{prefix}` from what follows it: write prefix = \"{prefix} \""
+        );
         return Err(wrong("prefix", why));
     }
-    let is_impossible = prefix.starts_with([' ', '\t']) || prefix.contains(|c: char| c.is_control() && c != '\t');
+    let is_impossible =
+        prefix.starts_with([' ', '\t']) || prefix.contains(|c: char| c.is_control() && c != '\t');
     match place {
         Place::Header(_) if is_impossible => Err(wrong(
             "prefix",
-            format!("no header value begins with `{}`: white space around the value is dropped", prefix.escape_debug()),
+            format!(
+                "no header value begins with `{}`: white space around the value is dropped",
+                prefix.escape_debug()
+            ),
         )),
         _ => Ok(()),
     }
@@ -157,7 +194,10 @@ fn check_prefix(spec: &VerifySpec, place: &Place) -> Result<(), BuildError> {
 /// Whether a fact of a verified request can be read at a place. `has_claims`: the proof is a token with claims.
 pub fn check_fact(place: &Place, has_claims: bool) -> Result<(), BuildError> {
     match place {
-        Place::Each(_) => Err(wrong("from", "{ each = … } names many values, and one is needed: use json")),
+        Place::Each(_) => Err(wrong(
+            "from",
+            "{ each = … } names many values, and one is needed: use json",
+        )),
         Place::Claim(_) if !has_claims => Err(wrong(
             "from",
             "{ claim = … } is read from a verified token, and this scheme has none: use json, header or query",
@@ -170,34 +210,44 @@ pub fn check_fact(place: &Place, has_claims: bool) -> Result<(), BuildError> {
 fn check_place(place: &Place) -> Result<(), BuildError> {
     match place {
         Place::Header(name) => header_name("from", name),
-        Place::Json(pointer) | Place::Claim(pointer) if !pointer.starts_with('/') => {
-            Err(wrong("from", format!("`{pointer}` is not a JSON pointer: it begins with `/`")))
-        }
-        Place::Each(pointer) if !pointer.starts_with('/') || !is_each(pointer) => {
-            Err(wrong("from", format!("`{pointer}` must be a JSON pointer with one `*` for the elements of an array")))
-        }
+        Place::Json(pointer) | Place::Claim(pointer) if !pointer.starts_with('/') => Err(wrong(
+            "from",
+            format!("`{pointer}` is not a JSON pointer: it begins with `/`"),
+        )),
+        Place::Each(pointer) if !pointer.starts_with('/') || !is_each(pointer) => Err(wrong(
+            "from",
+            format!("`{pointer}` must be a JSON pointer with one `*` for the elements of an array"),
+        )),
         Place::Query(name) | Place::Form(name) | Place::Param(name) if name.is_empty() => {
             Err(wrong("from", "a parameter needs a name"))
         }
-        Place::Body(which) if which != "whole" => {
-            Err(wrong("from", "body = \"whole\" is the only part that can be named"))
-        }
-        Place::Path(which) if which != "last" => {
-            Err(wrong("from", "path = \"last\" is the only segment that can be named"))
-        }
+        Place::Body(which) if which != "whole" => Err(wrong(
+            "from",
+            "body = \"whole\" is the only part that can be named",
+        )),
+        Place::Path(which) if which != "last" => Err(wrong(
+            "from",
+            "path = \"last\" is the only segment that can be named",
+        )),
         _ => Ok(()),
     }
 }
 
 /// One segment is `*`, and no other holds one.
 fn is_each(pointer: &str) -> bool {
-    pointer.split('/').filter(|segment| segment.contains('*')).eq(["*"])
+    pointer
+        .split('/')
+        .filter(|segment| segment.contains('*'))
+        .eq(["*"])
 }
 
 /// Whether it is the name of a header.
 pub(super) fn header_name(key: &'static str, name: &str) -> Result<(), BuildError> {
     match name.parse::<http::HeaderName>() {
         Ok(_) => Ok(()),
-        Err(_) => Err(wrong(key, format!("`{}` is not a header name", name.escape_debug()))),
+        Err(_) => Err(wrong(
+            key,
+            format!("`{}` is not a header name", name.escape_debug()),
+        )),
     }
 }

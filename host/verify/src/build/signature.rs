@@ -25,7 +25,12 @@ const METHODS: [(&str, Algorithm); 4] = [
 pub(super) fn build(spec: &VerifySpec, is_documented: bool) -> Result<Signature, BuildError> {
     let methods = methods(spec)?;
     let algorithm = match (spec.algorithm, methods.first()) {
-        (Some(_), Some(_)) => return Err(wrong("methods", "algorithm and methods exclude each other: leave one")),
+        (Some(_), Some(_)) => {
+            return Err(wrong(
+                "methods",
+                "algorithm and methods exclude each other: leave one",
+            ));
+        }
         (None, Some((_, first))) => *first,
         (Some(algorithm), None) => algorithm,
         (None, None) => {
@@ -36,40 +41,75 @@ pub(super) fn build(spec: &VerifySpec, is_documented: bool) -> Result<Signature,
             ));
         }
     };
-    let encoding = spec.encoding.ok_or_else(|| wrong("scheme", "encoding is missing: hex, base64 or base64url"))?;
-    let typed = spec.payload.clone().unwrap_or_else(|| vec!["{body}".into()]);
-    let rules = PayloadRules { spec, algorithm, is_documented };
+    let encoding = spec
+        .encoding
+        .ok_or_else(|| wrong("scheme", "encoding is missing: hex, base64 or base64url"))?;
+    let typed = spec
+        .payload
+        .clone()
+        .unwrap_or_else(|| vec!["{body}".into()]);
+    let rules = PayloadRules {
+        spec,
+        algorithm,
+        is_documented,
+    };
     let payload = rules.read(&typed)?;
-    let others = spec.payload_alternatives.iter().flatten().map(|typed| rules.read(typed));
+    let others = spec
+        .payload_alternatives
+        .iter()
+        .flatten()
+        .map(|typed| rules.read(typed));
     let alternatives: Vec<Vec<Part>> = others.collect::<Result<_, _>>()?;
     let parts = || std::iter::once(&payload).chain(&alternatives).flatten();
 
-    let mut list = spec.list.as_ref().map(|typed| list::build(typed, spec, encoding)).transpose()?;
+    let mut list = spec
+        .list
+        .as_ref()
+        .map(|typed| list::build(typed, spec, encoding))
+        .transpose()?;
     let labels: Vec<String> = parts()
         .filter_map(|part| match part {
             Part::Label(label) => Some(label.clone()),
             _ => None,
         })
         .collect();
-    if let (Some(label), None) = (labels.first(), list.as_ref().and_then(|list| list.assign.as_ref())) {
-        let message =
-            format!("{{list:{label}}} is signed: say in list = {{ separator = …, assign = … }} how it is written");
+    if let (Some(label), None) = (
+        labels.first(),
+        list.as_ref().and_then(|list| list.assign.as_ref()),
+    ) {
+        let message = format!(
+            "{{list:{label}}} is signed: say in list = {{ separator = …, assign = … }} how it is written"
+        );
         return Err(wrong("payload", message));
     }
     if let Some(list) = &mut list {
         list::check_signed_labels(list, &labels)?;
         list.signed_labels = labels;
     }
-    let listed_time = list.as_ref().is_some_and(|list| list.time != ListTime::Absent);
-    let has_time = spec.timestamp.as_ref().is_some_and(|time| time.from.is_some() || listed_time);
+    let listed_time = list
+        .as_ref()
+        .is_some_and(|list| list.time != ListTime::Absent);
+    let has_time = spec
+        .timestamp
+        .as_ref()
+        .is_some_and(|time| time.from.is_some() || listed_time);
     if parts().any(|part| *part == Part::Timestamp) && !has_time {
-        return Err(wrong("payload", "{timestamp} is signed: say where it is in timestamp = { from = …, unit = … }"));
+        return Err(wrong(
+            "payload",
+            "{timestamp} is signed: say where it is in timestamp = { from = …, unit = … }",
+        ));
     }
     if spec.timestamp.is_some() && !has_time {
-        return Err(wrong("timestamp", "from is missing, and list names no label for the time"));
+        return Err(wrong(
+            "timestamp",
+            "from is missing, and list names no label for the time",
+        ));
     }
     if parts().any(|part| *part == Part::Id) && spec.id.is_none() {
-        return Err(wrong("payload", "{id} is signed: say where it is in id = { header = \"NAME\" }"));
+        return Err(wrong(
+            "payload",
+            "{id} is signed: say where it is in id = { header = \"NAME\" }",
+        ));
     }
     if parts().any(|part| matches!(part, Part::Url | Part::UrlUnescaped)) && !names_url(spec) {
         return Err(wrong("scheme", NEEDS_URL));
@@ -78,33 +118,69 @@ pub(super) fn build(spec: &VerifySpec, is_documented: bool) -> Result<Signature,
         header_name("require", name)?;
         match payload::part(value, &spec.config).map_err(|why| wrong("require", why))? {
             // White space around a header value is dropped before it is compared.
-            Part::Literal(value) if http::HeaderValue::from_str(&value).is_err() || value.trim_ascii() != value => {
-                Err(wrong("require", format!("no header can have the value `{}` of {name}", value.escape_debug())))
+            Part::Literal(value)
+                if http::HeaderValue::from_str(&value).is_err() || value.trim_ascii() != value =>
+            {
+                Err(wrong(
+                    "require",
+                    format!(
+                        "no header can have the value `{}` of {name}",
+                        value.escape_debug()
+                    ),
+                ))
             }
             Part::Literal(value) => Ok((name.clone(), value)),
-            _ => Err(wrong("require", format!("the value of {name} must be text or {{config.NAME}}"))),
+            _ => Err(wrong(
+                "require",
+                format!("the value of {name} must be text or {{config.NAME}}"),
+            )),
         }
     });
     let time = spec.timestamp.as_ref().map(time).transpose()?;
-    let key_set = spec.key_set.as_ref().map(|typed| key_set(typed, spec, algorithm)).transpose()?;
+    let key_set = spec
+        .key_set
+        .as_ref()
+        .map(|typed| key_set(typed, spec, algorithm))
+        .transpose()?;
     let in_time = time.iter().filter_map(|time| time.from.as_ref());
     let in_key_set = key_set.iter().filter_map(|set| set.id.as_ref());
-    in_time.clone().try_for_each(|place| check_held_value("timestamp", place))?;
-    spec.id.iter().try_for_each(|place| check_held_value("id", place))?;
-    in_key_set.clone().try_for_each(|place| check_held_value("key_set", place))?;
-    parts().flat_map(places_in).try_for_each(|place| check_value("payload", place))?;
-    if parts().flat_map(places_in).any(|place| is_same_place(place, &Place::Header("host".into()))) {
+    in_time
+        .clone()
+        .try_for_each(|place| check_held_value("timestamp", place))?;
+    spec.id
+        .iter()
+        .try_for_each(|place| check_held_value("id", place))?;
+    in_key_set
+        .clone()
+        .try_for_each(|place| check_held_value("key_set", place))?;
+    parts()
+        .flat_map(places_in)
+        .try_for_each(|place| check_value("payload", place))?;
+    if parts()
+        .flat_map(places_in)
+        .any(|place| is_same_place(place, &Place::Header("host".into())))
+    {
         let why = "{header:Host} is the sender's choice, and a request that was signed for another receiver would be accepted: write {url} \
                    and public_url, or the host itself";
         return Err(wrong("payload", why));
     }
     let from = places(spec)?;
-    from.iter().try_for_each(|place| check_apart(place, parts))?;
-    let beside = in_time.map(|place| ("timestamp", place)).chain(spec.id.iter().map(|place| ("id", place)));
-    let beside: Vec<(&'static str, &Place)> = beside.chain(in_key_set.map(|place| ("key_set", place))).collect();
+    from.iter()
+        .try_for_each(|place| check_apart(place, parts))?;
+    let beside = in_time
+        .map(|place| ("timestamp", place))
+        .chain(spec.id.iter().map(|place| ("id", place)));
+    let beside: Vec<(&'static str, &Place)> = beside
+        .chain(in_key_set.map(|place| ("key_set", place)))
+        .collect();
     check_beside(&from, &beside)?;
     check_required(spec, &from, &beside)?;
-    if from.len() > 1 && (!methods.is_empty() || list.as_ref().is_some_and(|list| !list.signed_labels.is_empty())) {
+    if from.len() > 1
+        && (!methods.is_empty()
+            || list
+                .as_ref()
+                .is_some_and(|list| !list.signed_labels.is_empty()))
+    {
         return Err(wrong("from", "only one place can be right here"));
     }
     Ok(Signature {
@@ -125,11 +201,18 @@ pub(super) fn build(spec: &VerifySpec, is_documented: bool) -> Result<Signature,
 }
 
 /// A signature inside what it signs cannot be made: every request would be refused.
-fn check_apart<'a, P: Iterator<Item = &'a Part>>(from: &Place, parts: impl Fn() -> P) -> Result<(), BuildError> {
+fn check_apart<'a, P: Iterator<Item = &'a Part>>(
+    from: &Place,
+    parts: impl Fn() -> P,
+) -> Result<(), BuildError> {
     let is_body = |part: &Part| {
         matches!(
             part,
-            Part::Body | Part::BodySha256Hex | Part::BodySha256Base64 | Part::BodyJsonString | Part::FormSorted
+            Part::Body
+                | Part::BodySha256Hex
+                | Part::BodySha256Base64
+                | Part::BodyJsonString
+                | Part::FormSorted
         )
     };
     let is_url = |part: &Part| matches!(part, Part::Url | Part::UrlUnescaped);
@@ -138,7 +221,9 @@ fn check_apart<'a, P: Iterator<Item = &'a Part>>(from: &Place, parts: impl Fn() 
         Place::Query(_) | Place::Path(_) | Place::Param(_) => parts().any(is_url),
         _ => false,
     };
-    let is_same = parts().flat_map(places_in).any(|place| is_same_place(place, from));
+    let is_same = parts()
+        .flat_map(places_in)
+        .any(|place| is_same_place(place, from));
     match is_inside || is_same {
         true => Err(wrong(
             "from",
@@ -158,7 +243,9 @@ fn check_beside(from: &[Place], beside: &[(&'static str, &Place)]) -> Result<(),
         Place::Json(_) | Place::Form(_) | Place::Body(_) => is_body,
         place => from.iter().any(|signature| is_same_place(place, signature)),
     };
-    let is_taken = |place: &Place| is_in_signature(place) || from.iter().any(|other| is_same_place(place, other));
+    let is_taken = |place: &Place| {
+        is_in_signature(place) || from.iter().any(|other| is_same_place(place, other))
+    };
     match beside.iter().find(|(_, place)| is_taken(place)) {
         Some((key, place)) => Err(wrong(
             key,
@@ -173,9 +260,22 @@ fn check_beside(from: &[Place], beside: &[(&'static str, &Place)]) -> Result<(),
 }
 
 /// A header has one value: it cannot be two constants, or a constant and what differs from request to request.
-fn check_required(spec: &VerifySpec, from: &[Place], beside: &[(&'static str, &Place)]) -> Result<(), BuildError> {
-    let names: Vec<&String> = spec.require.iter().flatten().map(|(name, _)| name).collect();
-    let is_repeated = |at: usize| names[..at].iter().any(|before| before.eq_ignore_ascii_case(names[at]));
+fn check_required(
+    spec: &VerifySpec,
+    from: &[Place],
+    beside: &[(&'static str, &Place)],
+) -> Result<(), BuildError> {
+    let names: Vec<&String> = spec
+        .require
+        .iter()
+        .flatten()
+        .map(|(name, _)| name)
+        .collect();
+    let is_repeated = |at: usize| {
+        names[..at]
+            .iter()
+            .any(|before| before.eq_ignore_ascii_case(names[at]))
+    };
     if let Some(at) = (0..names.len()).find(|at| is_repeated(*at)) {
         let name = names[at].escape_debug();
         return Err(wrong(
@@ -184,14 +284,18 @@ fn check_required(spec: &VerifySpec, from: &[Place], beside: &[(&'static str, &P
         ));
     }
 
-    let varying = from.iter().map(|place| ("from", place)).chain(beside.iter().copied());
+    let varying = from
+        .iter()
+        .map(|place| ("from", place))
+        .chain(beside.iter().copied());
     for (key, place) in varying {
         if let Place::Header(header) = place
             && let Some(name) = names.iter().find(|name| name.eq_ignore_ascii_case(header))
         {
             let name = name.escape_debug();
-            let why =
-                format!("the header {name} has another value in each request ({key} reads it): remove it from require");
+            let why = format!(
+                "the header {name} has another value in each request ({key} reads it): remove it from require"
+            );
             return Err(wrong("require", why));
         }
     }
@@ -199,11 +303,21 @@ fn check_required(spec: &VerifySpec, from: &[Place], beside: &[(&'static str, &P
 }
 
 fn methods(spec: &VerifySpec) -> Result<Vec<(String, Algorithm)>, BuildError> {
-    let Some(names) = &spec.methods else { return Ok(Vec::new()) };
+    let Some(names) = &spec.methods else {
+        return Ok(Vec::new());
+    };
     if names.is_empty() {
-        return Err(wrong("methods", "methods is empty: name those that are taken"));
+        return Err(wrong(
+            "methods",
+            "methods is empty: name those that are taken",
+        ));
     }
-    if spec.prefix.as_ref().is_some_and(|prefix| !prefix.is_empty()) || spec.list.is_some() {
+    if spec
+        .prefix
+        .as_ref()
+        .is_some_and(|prefix| !prefix.is_empty())
+        || spec.list.is_some()
+    {
         return Err(wrong(
             "methods",
             "methods is written before the signature: prefix and list mean nothing beside it",
@@ -211,35 +325,68 @@ fn methods(spec: &VerifySpec) -> Result<Vec<(String, Algorithm)>, BuildError> {
     }
     let known = |name: &String| {
         let found = METHODS.iter().find(|(known, _)| known == name);
-        found.map(|(name, algorithm)| ((*name).to_owned(), *algorithm)).ok_or_else(|| {
-            wrong("methods", format!("`{}` is no method: one of sha1, sha256, sha384, sha512", name.escape_debug()))
-        })
+        found
+            .map(|(name, algorithm)| ((*name).to_owned(), *algorithm))
+            .ok_or_else(|| {
+                wrong(
+                    "methods",
+                    format!(
+                        "`{}` is no method: one of sha1, sha256, sha384, sha512",
+                        name.escape_debug()
+                    ),
+                )
+            })
     };
     names.iter().map(known).collect()
 }
 
-fn key_set(typed: &KeySetSpec, spec: &VerifySpec, algorithm: Algorithm) -> Result<KeySet, BuildError> {
+fn key_set(
+    typed: &KeySetSpec,
+    spec: &VerifySpec,
+    algorithm: Algorithm,
+) -> Result<KeySet, BuildError> {
     if Running::new(algorithm, b"").is_some() {
         return Err(wrong(
             "key_set",
             "a key set holds public keys: algorithm must be ed25519, ecdsa-p256-sha256 or rsa-…",
         ));
     }
-    let url = typed.url.as_ref().ok_or_else(|| wrong("key_set", "url is missing: where the key set is"))?;
-    Ok(KeySet { url: address("key_set", "key_set.url", url, spec)?, id: typed.id.clone() })
+    let url = typed
+        .url
+        .as_ref()
+        .ok_or_else(|| wrong("key_set", "url is missing: where the key set is"))?;
+    Ok(KeySet {
+        url: address("key_set", "key_set.url", url, spec)?,
+        id: typed.id.clone(),
+    })
 }
 
 fn time(typed: &TimeSpec) -> Result<Time, BuildError> {
-    let unit = typed.unit.ok_or_else(|| wrong("timestamp", "unit is missing: s, ms, rfc3339, iso8601 or http-date"))?;
-    Ok(Time { from: typed.from.clone(), unit, window: window(typed) })
+    let unit = typed.unit.ok_or_else(|| {
+        wrong(
+            "timestamp",
+            "unit is missing: s, ms, rfc3339, iso8601 or http-date",
+        )
+    })?;
+    Ok(Time {
+        from: typed.from.clone(),
+        unit,
+        window: window(typed),
+    })
 }
 
 /// Requests whose time must be no older than nothing are all refused.
-pub(super) fn check_age(key: &'static str, field: &str, age: Option<Duration>) -> Result<(), BuildError> {
+pub(super) fn check_age(
+    key: &'static str,
+    field: &str,
+    age: Option<Duration>,
+) -> Result<(), BuildError> {
     match age.is_some_and(|age| age < Duration::from_secs(1)) {
         true => Err(wrong(
             key,
-            format!("{field} is below one second: every request is older when it arrives; write \"5m\""),
+            format!(
+                "{field} is below one second: every request is older when it arrives; write \"5m\""
+            ),
         )),
         false => Ok(()),
     }
@@ -247,5 +394,8 @@ pub(super) fn check_age(key: &'static str, field: &str, age: Option<Duration>) -
 
 /// Where nothing is said of the future, it reaches as far as the past.
 pub fn window(typed: &TimeSpec) -> Window {
-    Window { past: typed.past, future: typed.future.or(typed.past) }
+    Window {
+        past: typed.past,
+        future: typed.future.or(typed.past),
+    }
 }

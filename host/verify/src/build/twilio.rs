@@ -10,8 +10,16 @@ pub(super) fn build(spec: &VerifySpec) -> Result<Code, BuildError> {
     if !names_url(spec) {
         return Err(wrong("public_url", NEEDS_URL));
     }
-    if spec.algorithm.is_some_and(|algorithm| !matches!(algorithm, Algorithm::HmacSha1 | Algorithm::HmacSha256)) {
-        return Err(wrong("algorithm", "Twilio signs with hmac-sha1, or with hmac-sha256 and a shared key"));
+    if spec
+        .algorithm
+        .is_some_and(|algorithm| !matches!(algorithm, Algorithm::HmacSha1 | Algorithm::HmacSha256))
+    {
+        return Err(wrong(
+            "algorithm",
+            "Twilio signs with hmac-sha1, or with hmac-sha256 and a shared key",
+        ));
     }
-    Ok(Code::Twilio { algorithm: spec.algorithm })
+    Ok(Code::Twilio {
+        algorithm: spec.algorithm,
+    })
 }

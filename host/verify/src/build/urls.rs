@@ -25,34 +25,55 @@ pub fn public_url(spec: &VerifySpec) -> Result<Option<PublicUrl>, BuildError> {
         })
     };
     match (&spec.public_url, &spec.url) {
-        (Some(_), Some(_)) => {
-            Err(wrong("url", "public_url and url exclude each other: url is the whole URL, leave one"))
+        (Some(_), Some(_)) => Err(wrong(
+            "url",
+            "public_url and url exclude each other: url is the whole URL, leave one",
+        )),
+        (Some(base), None) if is_url(base, false) => {
+            Ok(Some(PublicUrl::Base(base.trim_end_matches('/').to_owned())))
         }
-        (Some(base), None) if is_url(base, false) => Ok(Some(PublicUrl::Base(base.trim_end_matches('/').to_owned()))),
-        (Some(_), None) => {
-            Err(wrong("public_url", "public_url must be what senders call, such as \"https://hooks.example.com\""))
-        }
+        (Some(_), None) => Err(wrong(
+            "public_url",
+            "public_url must be what senders call, such as \"https://hooks.example.com\"",
+        )),
         (None, Some(whole)) if is_url(whole, true) => Ok(Some(PublicUrl::Whole(whole.clone()))),
-        (None, Some(_)) => {
-            Err(wrong("url", "url must be the whole URL that senders call, such as \"https://hooks.example.com/in\""))
-        }
+        (None, Some(_)) => Err(wrong(
+            "url",
+            "url must be the whole URL that senders call, such as \"https://hooks.example.com/in\"",
+        )),
         (None, None) => Ok(None),
     }
 }
 
 /// The address of a key document, with the operator's values in it.
-pub(super) fn address(key: &'static str, what: &str, typed: &str, spec: &VerifySpec) -> Result<String, BuildError> {
+pub(super) fn address(
+    key: &'static str,
+    what: &str,
+    typed: &str,
+    spec: &VerifySpec,
+) -> Result<String, BuildError> {
     let url = configured_text(typed, &spec.config).map_err(|why| wrong("config", why))?;
     let is_fit = url::Url::parse(&url).is_ok_and(|parsed| {
         let is_loopback = parsed.host_str() == Some("127.0.0.1");
-        let is_bare = parsed.username().is_empty() && parsed.password().is_none() && parsed.fragment().is_none();
+        let is_bare = parsed.username().is_empty()
+            && parsed.password().is_none()
+            && parsed.fragment().is_none();
         is_bare && (parsed.scheme() == "https" || (parsed.scheme() == "http" && is_loopback))
     });
     match is_fit {
         true => Ok(url),
         false => {
-            let named = typed.strip_prefix('{').and_then(|rest| rest.split_once('}')).map(|(name, _)| name);
-            Err(wrong(key, format!("{} must begin with `https://`, and have no `#`", named.unwrap_or(what))))
+            let named = typed
+                .strip_prefix('{')
+                .and_then(|rest| rest.split_once('}'))
+                .map(|(name, _)| name);
+            Err(wrong(
+                key,
+                format!(
+                    "{} must begin with `https://`, and have no `#`",
+                    named.unwrap_or(what)
+                ),
+            ))
         }
     }
 }

@@ -26,7 +26,11 @@ impl HandshakeRequest {
             query: Vec::new(),
             headers: Vec::new(),
             body: None,
-            form: rule.only_form_field.iter().map(|name| (name.clone(), SAMPLE_VALUE.into())).collect(),
+            form: rule
+                .only_form_field
+                .iter()
+                .map(|name| (name.clone(), SAMPLE_VALUE.into()))
+                .collect(),
         };
         for (place, value) in &rule.equals {
             match value.as_str() {
@@ -34,18 +38,30 @@ impl HandshakeRequest {
                 None => request.put(place, value.clone()),
             }
         }
-        let is_set = |pairs: &[(String, String)], name: &String| pairs.iter().any(|(known, _)| known == name);
+        let is_set = |pairs: &[(String, String)], name: &String| {
+            pairs.iter().any(|(known, _)| known == name)
+        };
         for (name, allowed) in &rule.require.query {
             let first = allowed.split('|').next().unwrap_or_default();
             request.query.push((name.clone(), first.into()));
         }
         if let Some(name) = &rule.require.query_hex {
-            request.query.push((name.clone(), "20f9f8ed05f77439fe955c977e4c8a53".into()));
+            request
+                .query
+                .push((name.clone(), "20f9f8ed05f77439fe955c977e4c8a53".into()));
         }
-        if let Some(name) = rule.query.as_ref().filter(|name| !is_set(&request.query, name)) {
+        if let Some(name) = rule
+            .query
+            .as_ref()
+            .filter(|name| !is_set(&request.query, name))
+        {
             request.query.push((name.clone(), SAMPLE_VALUE.into()));
         }
-        if let Some(name) = rule.header.as_ref().filter(|name| !is_set(&request.headers, name)) {
+        if let Some(name) = rule
+            .header
+            .as_ref()
+            .filter(|name| !is_set(&request.headers, name))
+        {
             request.headers.push((name.clone(), SAMPLE_VALUE.into()));
         }
         if let Some(pointer) = &rule.json {
@@ -62,7 +78,8 @@ impl HandshakeRequest {
                 self.query.push((name.into(), value.into()));
             }
             Some(("header", name)) => {
-                self.headers.retain(|(known, _)| !known.eq_ignore_ascii_case(name));
+                self.headers
+                    .retain(|(known, _)| !known.eq_ignore_ascii_case(name));
                 self.headers.push((name.into(), value.into()));
             }
             Some(("form", name)) => {
@@ -76,21 +93,36 @@ impl HandshakeRequest {
     pub(super) fn put(&mut self, place: &str, value: Value) {
         let pointer = place.strip_prefix("json:").unwrap_or(place);
         let is_array = pointer.starts_with("/0");
-        let body = self.body.get_or_insert_with(|| if is_array { json!([]) } else { json!({}) });
+        let body = self
+            .body
+            .get_or_insert_with(|| if is_array { json!([]) } else { json!({}) });
         put_json(body, pointer, value);
     }
 
     /// By `landfall send`; none where more than the body must be set.
     pub(super) fn signed(&self, send: &str) -> Option<String> {
-        let is_plain =
-            self.method == "POST" && self.query.is_empty() && self.headers.is_empty() && self.form.is_empty();
+        let is_plain = self.method == "POST"
+            && self.query.is_empty()
+            && self.headers.is_empty()
+            && self.form.is_empty();
         let body = self.body.as_ref().filter(|_| is_plain)?;
-        Some(format!("echo {} | {send} --body -", shell_quoted(&body.to_string())))
+        Some(format!(
+            "echo {} | {send} --body -",
+            shell_quoted(&body.to_string())
+        ))
     }
 
     pub(super) fn curl(&self, url: &str) -> String {
-        let pairs: Vec<String> = self.query.iter().map(|(name, value)| format!("{name}={value}")).collect();
-        let query = if pairs.is_empty() { String::new() } else { format!("?{}", pairs.join("&")) };
+        let pairs: Vec<String> = self
+            .query
+            .iter()
+            .map(|(name, value)| format!("{name}={value}"))
+            .collect();
+        let query = if pairs.is_empty() {
+            String::new()
+        } else {
+            format!("?{}", pairs.join("&"))
+        };
         let method = match self.method.as_str() {
             "GET" => String::new(),
             "HEAD" => " --head".into(),
@@ -101,7 +133,8 @@ impl HandshakeRequest {
             write!(command, " -H '{name}: {value}'").expect("a string takes text");
         }
         if let Some(body) = &self.body {
-            write!(command, " --json {}", shell_quoted(&body.to_string())).expect("a string takes text");
+            write!(command, " --json {}", shell_quoted(&body.to_string()))
+                .expect("a string takes text");
         }
         for (name, value) in &self.form {
             write!(command, " --data {name}={value}").expect("a string takes text");
@@ -115,14 +148,32 @@ const SAMPLE_VALUE: &str = "sample-value";
 /// One handshake, as a sentence or two.
 pub(super) fn sentence(rule: &ChallengeSpec) -> String {
     let mut conditions = Vec::new();
-    conditions.extend(rule.query.iter().map(|name| format!("the query parameter `{name}`")));
-    conditions.extend(rule.header.iter().map(|name| format!("the header `{name}`")));
-    conditions.extend(rule.json.iter().map(|pointer| format!("a text at `{pointer}` in the JSON body")));
+    conditions.extend(
+        rule.query
+            .iter()
+            .map(|name| format!("the query parameter `{name}`")),
+    );
+    conditions.extend(
+        rule.header
+            .iter()
+            .map(|name| format!("the header `{name}`")),
+    );
+    conditions.extend(
+        rule.json
+            .iter()
+            .map(|pointer| format!("a text at `{pointer}` in the JSON body")),
+    );
     conditions.extend(rule.equals.iter().map(|(place, value)| {
-        let value = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+        let value = value
+            .as_str()
+            .map_or_else(|| value.to_string(), str::to_owned);
         format!("the value `{value}` in {}", place_of(place))
     }));
-    conditions.extend(rule.only_form_field.iter().map(|name| format!("a form body of one field, `{name}`")));
+    conditions.extend(
+        rule.only_form_field
+            .iter()
+            .map(|name| format!("a form body of one field, `{name}`")),
+    );
     if !rule.only_keys.is_empty() {
         let keys = listed(rule.only_keys.iter().map(|key| format!("`{key}`")));
         conditions.push(format!("no other keys in the body than {keys}"));
@@ -132,13 +183,20 @@ pub(super) fn sentence(rule: &ChallengeSpec) -> String {
         conditions.push(format!("nothing at {absent}"));
     }
     let method = rule.method.as_deref().unwrap_or("POST");
-    let with = if conditions.is_empty() { String::new() } else { format!(" with {}", listed(conditions)) };
+    let with = if conditions.is_empty() {
+        String::new()
+    } else {
+        format!(" with {}", listed(conditions))
+    };
     let proof = match rule.verify_first {
         true => "authenticated like a delivery",
         false => "which the provider sends without authentication",
     };
     let article = if method == "OPTIONS" { "An" } else { "A" };
-    let mut text = format!("{article} `{method}` request{with}, {proof}, is answered with {}.", answer_of(rule));
+    let mut text = format!(
+        "{article} `{method}` request{with}, {proof}, is answered with {}.",
+        answer_of(rule)
+    );
 
     let require = &rule.require;
     let mut needs = Vec::new();
@@ -146,24 +204,28 @@ pub(super) fn sentence(rule: &ChallengeSpec) -> String {
         let values = listed_or(value.split('|').map(|one| format!("`{one}`")));
         needs.push(format!("the query parameter `{name}` must be {values}"));
     }
+    needs.extend(require.query_secret.iter().map(|name| {
+        format!("the query parameter `{name}` must be the token in `challenge_secret`")
+    }));
     needs.extend(
-        require
-            .query_secret
-            .iter()
-            .map(|name| format!("the query parameter `{name}` must be the token in `challenge_secret`")),
+        require.query_hex.iter().map(|name| {
+            format!("the query parameter `{name}` must have 20 to 32 hexadecimal digits")
+        }),
     );
     needs.extend(
         require
-            .query_hex
+            .listed
             .iter()
-            .map(|name| format!("the query parameter `{name}` must have 20 to 32 hexadecimal digits")),
-    );
-    needs.extend(
-        require.listed.iter().map(|(place, name)| format!("{} must be listed in `config.{name}`", place_of(place))),
+            .map(|(place, name)| format!("{} must be listed in `config.{name}`", place_of(place))),
     );
     if !needs.is_empty() {
         let refused = rule.refused_status.unwrap_or(403);
-        write!(text, " There, {}; otherwise the answer is {refused}.", listed(needs)).expect("a string takes text");
+        write!(
+            text,
+            " There, {}; otherwise the answer is {refused}.",
+            listed(needs)
+        )
+        .expect("a string takes text");
     }
     text
 }
@@ -171,14 +233,31 @@ pub(super) fn sentence(rule: &ChallengeSpec) -> String {
 fn answer_of(rule: &ChallengeSpec) -> String {
     let answer = &rule.answer;
     let mut parts = vec![format!("status {}", answer.status.unwrap_or(200))];
-    parts.extend(answer.text.iter().map(|text| match text.strip_prefix('{').and_then(|rest| rest.strip_suffix('}')) {
-        Some(place) if is_place(place) => format!("the value of {} as its body", place_of(place)),
-        _ => format!("the text `{text}`"),
+    parts.extend(answer.text.iter().map(|text| {
+        match text
+            .strip_prefix('{')
+            .and_then(|rest| rest.strip_suffix('}'))
+        {
+            Some(place) if is_place(place) => {
+                format!("the value of {} as its body", place_of(place))
+            }
+            _ => format!("the text `{text}`"),
+        }
     }));
-    parts.extend(answer.json.iter().map(|object| format!("the JSON `{}`", Value::Object(object.clone()))));
+    parts.extend(
+        answer
+            .json
+            .iter()
+            .map(|object| format!("the JSON `{}`", Value::Object(object.clone()))),
+    );
     parts.extend(answer.headers.iter().map(|(name, value)| {
-        match value.strip_prefix('{').and_then(|rest| rest.strip_suffix('}')) {
-            Some(place) if is_place(place) => format!("the value of {} in the header `{name}`", place_of(place)),
+        match value
+            .strip_prefix('{')
+            .and_then(|rest| rest.strip_suffix('}'))
+        {
+            Some(place) if is_place(place) => {
+                format!("the value of {} in the header `{name}`", place_of(place))
+            }
             _ => format!("the header `{name}: {value}`"),
         }
     }));
@@ -187,7 +266,10 @@ fn answer_of(rule: &ChallengeSpec) -> String {
 
 /// Whether a token of a template names one value of the request.
 fn is_place(token: &str) -> bool {
-    matches!(token.split_once(':'), Some(("query" | "header" | "form" | "json", _))) && !token.contains(['{', ' '])
+    matches!(
+        token.split_once(':'),
+        Some(("query" | "header" | "form" | "json", _))
+    ) && !token.contains(['{', ' '])
 }
 
 /// `query:NAME`, `header:NAME`, `form:NAME`, `json:/POINTER` or `/POINTER`, for people.

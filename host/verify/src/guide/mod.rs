@@ -59,7 +59,11 @@ type Variants = BTreeMap<String, Vec<String>>;
 fn variants(packs: &Packs) -> Variants {
     let mut all = Variants::new();
     for name in pack_names() {
-        if let Ok(Pack { variant_of: Some(of), .. }) = packs.find(name) {
+        if let Ok(Pack {
+            variant_of: Some(of),
+            ..
+        }) = packs.find(name)
+        {
             all.entry(of).or_default().push(name.to_owned());
         }
     }
@@ -69,7 +73,9 @@ fn variants(packs: &Packs) -> Variants {
 /// Every guide, by name.
 pub fn guides(packs: &Packs) -> Result<Vec<Guide>, String> {
     let variants = variants(packs);
-    pack_names().map(|name| Guide::of(name.to_owned(), packs, &variants)).collect()
+    pack_names()
+        .map(|name| Guide::of(name.to_owned(), packs, &variants))
+        .collect()
 }
 
 // === impl Guide ===
@@ -87,19 +93,39 @@ impl Guide {
             _ => name.clone(),
         };
         let secret: Vec<_> = ["env:SECRET".parse()?].into();
-        let typed = VerifySpec { provider: Some(name.clone()), secret, ..VerifySpec::default() };
+        let typed = VerifySpec {
+            provider: Some(name.clone()),
+            secret,
+            ..VerifySpec::default()
+        };
         let filled = settings::filled(&pack, with_examples(&pack, typed));
 
         let build = |spec: &VerifySpec| Verifier::build(spec, packs);
-        let with_url = VerifySpec { public_url: Some(PUBLIC.into()), ..filled.clone() };
-        let verifier = build(&with_url).map_err(|error| format!("providers/{name}.toml: {}", error.message))?;
-        let needs_public_url = build(&filled).is_err() || pack.verify.scheme == Some(Scheme::Twilio);
+        let with_url = VerifySpec {
+            public_url: Some(PUBLIC.into()),
+            ..filled.clone()
+        };
+        let verifier = build(&with_url)
+            .map_err(|error| format!("providers/{name}.toml: {}", error.message))?;
+        let needs_public_url =
+            build(&filled).is_err() || pack.verify.scheme == Some(Scheme::Twilio);
         let spec = pack.merge(&filled);
 
         let variants = variants.get(&name).cloned().unwrap_or_default();
-        let mut guide = Guide { name, pack, verifier, spec, needs_public_url, variants, secret_of, cannot_sign: None };
+        let mut guide = Guide {
+            name,
+            pack,
+            verifier,
+            spec,
+            needs_public_url,
+            variants,
+            secret_of,
+            cannot_sign: None,
+        };
         guide.cannot_sign = match guide.verifier.key_form() {
-            KeyForm::Pem | KeyForm::SpkiBase64 | KeyForm::Ed25519Hex | KeyForm::Whpk => Some(PRIVATE_KEY.into()),
+            KeyForm::Pem | KeyForm::SpkiBase64 | KeyForm::Ed25519Hex | KeyForm::Whpk => {
+                Some(PRIVATE_KEY.into())
+            }
             _ => guide.sample(packs, UNIX_EPOCH + SAMPLE_AGE).err(),
         };
         Ok(guide)
@@ -153,15 +179,24 @@ impl Guide {
     }
 
     fn needs_challenge_secret(&self) -> bool {
-        let answers_with_it = |rule: &ChallengeSpec| format!("{:?}", rule.answer).contains(" challenge_secret");
-        self.rules().any(|rule| rule.require.query_secret.is_some() || answers_with_it(rule))
+        let answers_with_it =
+            |rule: &ChallengeSpec| format!("{:?}", rule.answer).contains(" challenge_secret");
+        self.rules()
+            .any(|rule| rule.require.query_secret.is_some() || answers_with_it(rule))
     }
 
     /// Names and examples, in order.
     fn required_config(&self) -> Vec<(String, String)> {
         let is_needed = |name: &String| self.pack.config.get(name).is_none_or(|key| key.required);
         let needed = self.spec.config.iter().filter(|(name, _)| is_needed(name));
-        needed.map(|(name, value)| (name.clone(), value.texts().first().cloned().unwrap_or_default())).collect()
+        needed
+            .map(|(name, value)| {
+                (
+                    name.clone(),
+                    value.texts().first().cloned().unwrap_or_default(),
+                )
+            })
+            .collect()
     }
 
     /// The last part of the hook's path, where the secret or another value is in the path.
@@ -177,7 +212,9 @@ impl Guide {
     }
 
     fn path_called(&self) -> String {
-        self.path().unwrap_or_else(|| format!("/{}", self.name)).replace(['{', '}'], "")
+        self.path()
+            .unwrap_or_else(|| format!("/{}", self.name))
+            .replace(['{', '}'], "")
     }
 
     fn local_url(&self) -> String {
@@ -200,17 +237,27 @@ impl Guide {
             entries.push(("secret", quoted(&self.secret_reference())));
         }
         if self.needs_challenge_secret() {
-            entries.push(("challenge_secret", quoted(&format!("env:{}", variable(name, "VERIFY_TOKEN")))));
+            entries.push((
+                "challenge_secret",
+                quoted(&format!("env:{}", variable(name, "VERIFY_TOKEN"))),
+            ));
         }
         if self.needs_public_url {
             entries.push(("public_url", quoted(PUBLIC)));
         }
         let config = self.required_config();
         if !config.is_empty() {
-            let pairs: Vec<String> = config.iter().map(|(name, value)| format!("{name} = {}", quoted(value))).collect();
+            let pairs: Vec<String> = config
+                .iter()
+                .map(|(name, value)| format!("{name} = {}", quoted(value)))
+                .collect();
             entries.push(("config", format!("{{ {} }}", pairs.join(", "))));
         }
-        let width = entries.iter().map(|(key, _)| key.len()).max().unwrap_or_default();
+        let width = entries
+            .iter()
+            .map(|(key, _)| key.len())
+            .max()
+            .unwrap_or_default();
         text.push_str("\n[verify]\n");
         for (key, value) in entries {
             writeln!(text, "{key:<width$} = {value}").expect("a string takes text");
@@ -231,7 +278,12 @@ impl Guide {
         }
         for (name, value) in self.required_config() {
             if settings::names_read(&self.spec).contains(&name) {
-                write!(command, " --config {}", shell_quoted(&format!("{name}={value}"))).expect("a string takes text");
+                write!(
+                    command,
+                    " --config {}",
+                    shell_quoted(&format!("{name}={value}"))
+                )
+                .expect("a string takes text");
             }
         }
         if self.needs_public_url {
@@ -242,7 +294,9 @@ impl Guide {
 
     /// What makes the provider's handshakes: by curl, or signed where they must be.
     fn handshake_commands(&self) -> Vec<String> {
-        self.rules().filter_map(|rule| self.handshake_command(rule)).collect()
+        self.rules()
+            .filter_map(|rule| self.handshake_command(rule))
+            .collect()
     }
 
     /// None where the operator has something to open or to list first.
@@ -258,7 +312,10 @@ impl Guide {
             request.set(place, value);
         }
         if let Some(name) = &rule.require.query_secret {
-            request.set(&format!("query:{name}"), &format!("${}", variable(&self.name, "VERIFY_TOKEN")));
+            request.set(
+                &format!("query:{name}"),
+                &format!("${}", variable(&self.name, "VERIFY_TOKEN")),
+            );
         }
         match rule.verify_first && *self.verifier.proof() != Proof::Open {
             true => request.signed(&self.test_command()?),
@@ -298,14 +355,29 @@ impl Guide {
     /// One row of the index.
     pub fn row(&self) -> String {
         let Pack { name, docs, .. } = &self.pack;
-        let docs = docs.as_ref().map(|docs| format!("[documentation]({docs})")).unwrap_or_default();
-        format!("| [{}]({}.md) | `{}` | {} | {docs} |", cell(name), self.name, self.name, evidence(&self.pack))
+        let docs = docs
+            .as_ref()
+            .map(|docs| format!("[documentation]({docs})"))
+            .unwrap_or_default();
+        format!(
+            "| [{}]({}.md) | `{}` | {} | {docs} |",
+            cell(name),
+            self.name,
+            self.name,
+            evidence(&self.pack)
+        )
     }
 
     /// Name, title, evidence and documentation.
     pub fn line(&self) -> String {
         let Pack { name, docs, .. } = &self.pack;
-        format!("{:<28} {:<44} {:<12} {}", self.name, name, evidence(&self.pack), docs.as_deref().unwrap_or_default())
+        format!(
+            "{:<28} {:<44} {:<12} {}",
+            self.name,
+            name,
+            evidence(&self.pack),
+            docs.as_deref().unwrap_or_default()
+        )
     }
 
     /// For programs.
@@ -366,7 +438,8 @@ fn with_examples(pack: &Pack, mut typed: VerifySpec) -> VerifySpec {
 }
 
 fn has_same_secret(pack: &Pack, other: &Pack) -> bool {
-    let is_same_place = pack.secret_location.is_some() && pack.secret_location == other.secret_location;
+    let is_same_place =
+        pack.secret_location.is_some() && pack.secret_location == other.secret_location;
     is_same_place && pack.verify.key == other.verify.key
 }
 
@@ -384,8 +457,15 @@ mod tests {
         assert_eq!(all.len(), pack_names().count());
         for guide in &all {
             let spec: toml::Table = guide.hook_file().parse().unwrap();
-            assert_eq!(spec["verify"]["provider"].as_str(), Some(guide.name.as_str()));
-            assert!(!guide.text().contains("unset"), "{}: a required value has no example", guide.name);
+            assert_eq!(
+                spec["verify"]["provider"].as_str(),
+                Some(guide.name.as_str())
+            );
+            assert!(
+                !guide.text().contains("unset"),
+                "{}: a required value has no example",
+                guide.name
+            );
         }
     }
 
@@ -393,22 +473,37 @@ mod tests {
     fn handshakes_are_told_in_sentences() {
         let text = guide("meta").markdown();
         assert!(
-            text.contains("the query parameter `hub.verify_token` must be the token in `challenge_secret`"),
+            text.contains(
+                "the query parameter `hub.verify_token` must be the token in `challenge_secret`"
+            ),
             "{text}"
         );
-        assert!(text.contains("challenge_secret = \"env:META_VERIFY_TOKEN\""), "{text}");
+        assert!(
+            text.contains("challenge_secret = \"env:META_VERIFY_TOKEN\""),
+            "{text}"
+        );
     }
 
     #[test]
     fn signed_urls_need_a_public_url() {
         let text = guide("twilio").text();
-        assert!(text.contains("public_url = \"https://hooks.example.com\""), "{text}");
-        assert!(text.contains("--public-url https://hooks.example.com/twilio"), "{text}");
+        assert!(
+            text.contains("public_url = \"https://hooks.example.com\""),
+            "{text}"
+        );
+        assert!(
+            text.contains("--public-url https://hooks.example.com/twilio"),
+            "{text}"
+        );
     }
 
     #[test]
     fn private_keys_are_said_to_be_private() {
         assert_eq!(guide("discord").test_command(), None);
-        assert!(guide("discord").text().contains("private key that only it has"));
+        assert!(
+            guide("discord")
+                .text()
+                .contains("private key that only it has")
+        );
     }
 }

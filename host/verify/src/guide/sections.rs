@@ -6,7 +6,8 @@ use super::super::pack::{Evidence, ReplyBody, SignedBody};
 use super::super::verifier::Proof;
 use super::handshake::sentence;
 use super::words::{
-    bound, fact, identity, listed, listed_or, pattern, piece_text, shown, signature_algorithm, time, variable,
+    bound, fact, identity, listed, listed_or, pattern, piece_text, shown, signature_algorithm,
+    time, variable,
 };
 use super::{Block, Guide, PUBLIC, Section};
 use landfall_model::{IdMatch, KeyForm, Place, Scheme, TimeSpec};
@@ -32,39 +33,72 @@ impl Guide {
         if let Some(docs) = &pack.docs {
             facts.push(fact("Documentation", docs.clone()));
         }
-        let source = pack.evidence_source.as_ref().map(|source| format!(" ({source})")).unwrap_or_default();
+        let source = pack
+            .evidence_source
+            .as_ref()
+            .map(|source| format!(" ({source})"))
+            .unwrap_or_default();
         match pack.evidence {
             Some(Evidence::Vendor) => {
-                facts.push(fact("Evidence", format!("vendor: the provider's own documentation or code{source}")));
+                facts.push(fact(
+                    "Evidence",
+                    format!("vendor: the provider's own documentation or code{source}"),
+                ));
             }
             Some(Evidence::ThirdParty) => {
-                facts.push(fact("Evidence", format!("third-party: code or text of another party{source}")));
+                facts.push(fact(
+                    "Evidence",
+                    format!("third-party: code or text of another party{source}"),
+                ));
             }
             None => {}
         }
         if !pack.aliases.is_empty() {
-            facts.push(fact("Other names", listed(pack.aliases.iter().map(|name| format!("`{name}`")))));
+            facts.push(fact(
+                "Other names",
+                listed(pack.aliases.iter().map(|name| format!("`{name}`"))),
+            ));
         }
         let link = |name: &String| format!("[`{name}`]({name}.md)");
-        facts.extend(pack.variant_of.as_ref().map(|of| fact("Variant of", link(of))));
+        facts.extend(
+            pack.variant_of
+                .as_ref()
+                .map(|of| fact("Variant of", link(of))),
+        );
         if !self.variants.is_empty() {
             facts.push(fact("Variants", listed(self.variants.iter().map(link))));
         }
         facts.push(fact("Authentication", self.authentication()));
-        facts.extend(self.verifier.body_note().map(|note| fact("Body", note.to_owned())));
+        facts.extend(
+            self.verifier
+                .body_note()
+                .map(|note| fact("Body", note.to_owned())),
+        );
         let note = pack.note.clone().map(Block::Text);
-        Some(Section { title: "", blocks: [Block::Facts(facts)].into_iter().chain(note).collect() })
+        Some(Section {
+            title: "",
+            blocks: [Block::Facts(facts)].into_iter().chain(note).collect(),
+        })
     }
 
     fn authentication(&self) -> String {
         let places = listed_or(self.spec.from.iter().flatten().map(shown));
-        let prefix = self.spec.prefix.as_deref().filter(|prefix| !prefix.is_empty());
-        let after = prefix.map(|prefix| format!(", after `{prefix}`")).unwrap_or_default();
+        let prefix = self
+            .spec
+            .prefix
+            .as_deref()
+            .filter(|prefix| !prefix.is_empty());
+        let after = prefix
+            .map(|prefix| format!(", after `{prefix}`"))
+            .unwrap_or_default();
         match self.verifier.proof() {
             Proof::Closed | Proof::Open => "none: every request is accepted".into(),
             Proof::Basic => "HTTP basic authentication".into(),
             Proof::Token { .. } => format!("a shared token in {places}{after}"),
-            Proof::Jwt(jwt) => format!("a JSON web token ({}) in {places}{after}", jwt.algorithms.join(", ")),
+            Proof::Jwt(jwt) => format!(
+                "a JSON web token ({}) in {places}{after}",
+                jwt.algorithms.join(", ")
+            ),
             Proof::Signature(signature) => {
                 let signed = match &self.spec.payload {
                     None => "{body}".to_owned(),
@@ -97,13 +131,17 @@ impl Guide {
             }
         } else {
             let form = match self.verifier.key_form() {
-                KeyForm::Utf8 if *self.verifier.proof() == Proof::Basic => "Write it as `user:password`.",
+                KeyForm::Utf8 if *self.verifier.proof() == Proof::Basic => {
+                    "Write it as `user:password`."
+                }
                 KeyForm::Utf8 => "Use the text as it is shown.",
                 KeyForm::Hex => "It is written in hexadecimal digits.",
                 KeyForm::Base64 => "It is written in base64.",
                 KeyForm::Whsec => "It is written as `whsec_` and base64.",
                 KeyForm::WhsecOrText => "With `whsec_` in front it is base64, otherwise a text.",
-                KeyForm::Pem => "It is a public key in PEM: a text that begins with `-----BEGIN PUBLIC KEY-----`.",
+                KeyForm::Pem => {
+                    "It is a public key in PEM: a text that begins with `-----BEGIN PUBLIC KEY-----`."
+                }
                 KeyForm::SpkiBase64 => "It is a public key (SubjectPublicKeyInfo) in base64.",
                 KeyForm::Ed25519Hex => "It is an Ed25519 public key in hexadecimal digits.",
                 KeyForm::Whpk => "It is an Ed25519 public key, written as `whpk_` and base64.",
@@ -111,7 +149,10 @@ impl Guide {
             };
             texts.extend(Some(form.to_owned()).filter(|form| !form.is_empty()));
         }
-        (!texts.is_empty()).then(|| Section { title: "Secret", blocks: vec![Block::Text(texts.join(" "))] })
+        (!texts.is_empty()).then(|| Section {
+            title: "Secret",
+            blocks: vec![Block::Text(texts.join(" "))],
+        })
     }
 
     fn config_section(&self) -> Option<Section> {
@@ -120,7 +161,8 @@ impl Guide {
         if self.needs_challenge_secret() {
             facts.push(fact(
                 "`challenge_secret` (required)",
-                "The verify token: a text that you choose, and that you enter at the provider too.".into(),
+                "The verify token: a text that you choose, and that you enter at the provider too."
+                    .into(),
             ));
         }
         if self.needs_public_url {
@@ -136,11 +178,21 @@ impl Guide {
         }
         for (name, key) in config {
             let need = if key.required { "required" } else { "optional" };
-            let example = key.example.as_ref().map(|example| format!(" Example: `{example}`.")).unwrap_or_default();
+            let example = key
+                .example
+                .as_ref()
+                .map(|example| format!(" Example: `{example}`."))
+                .unwrap_or_default();
             let about = key.about.trim_end_matches('.');
-            facts.push(fact(&format!("`config.{name}` ({need})"), format!("{about}.{example}")));
+            facts.push(fact(
+                &format!("`config.{name}` ({need})"),
+                format!("{about}.{example}"),
+            ));
         }
-        (!facts.is_empty()).then(|| Section { title: "Your values", blocks: vec![Block::Facts(facts)] })
+        (!facts.is_empty()).then(|| Section {
+            title: "Your values",
+            blocks: vec![Block::Facts(facts)],
+        })
     }
 
     fn hook_section(&self) -> Option<Section> {
@@ -154,16 +206,31 @@ impl Guide {
             texts.push("Replace the values of `config` by your own.".into());
         }
         if self.needs_public_url {
-            texts.push(format!("Replace `{PUBLIC}` by the scheme and host of your own URL."));
+            texts.push(format!(
+                "Replace `{PUBLIC}` by the scheme and host of your own URL."
+            ));
         }
-        let query = self.spec.from.iter().flatten().find_map(|place| match place {
-            Place::Query(name) if matches!(self.verifier.proof(), Proof::Token { .. }) => Some(name),
-            _ => None,
-        });
+        let query = self
+            .spec
+            .from
+            .iter()
+            .flatten()
+            .find_map(|place| match place {
+                Place::Query(name) if matches!(self.verifier.proof(), Proof::Token { .. }) => {
+                    Some(name)
+                }
+                _ => None,
+            });
         let called = match (self.path(), query) {
-            (Some(_), _) => format!("`{}`, with your secret in place of `secret`", self.public_url()),
+            (Some(_), _) => format!(
+                "`{}`, with your secret in place of `secret`",
+                self.public_url()
+            ),
             (None, Some(name)) => {
-                format!("`{}?{name}=SECRET`, with your secret in place of `SECRET`", self.public_url())
+                format!(
+                    "`{}?{name}=SECRET`, with your secret in place of `SECRET`",
+                    self.public_url()
+                )
             }
             (None, None) => format!("`{}`", self.public_url()),
         };
@@ -171,8 +238,15 @@ impl Guide {
             "With the host `hooks.example.com`, the URL to enter at the provider is {called}. `landfall check` says \
              whether the hook would serve."
         );
-        let blocks = vec![Block::Text(texts.join(" ")), Block::Code("toml", self.hook_file()), Block::Text(end)];
-        Some(Section { title: "Hook file", blocks })
+        let blocks = vec![
+            Block::Text(texts.join(" ")),
+            Block::Code("toml", self.hook_file()),
+            Block::Text(end),
+        ];
+        Some(Section {
+            title: "Hook file",
+            blocks,
+        })
     }
 
     pub(super) fn handshakes(&self) -> Vec<String> {
@@ -188,13 +262,22 @@ impl Guide {
         let all = self.handshakes();
         let text = match all.len() {
             0 => "The provider has no handshake that Landfall needs to answer.".to_owned(),
-            1 => format!("Landfall answers the provider's handshake without running the component. {}", all[0]),
+            1 => format!(
+                "Landfall answers the provider's handshake without running the component. {}",
+                all[0]
+            ),
             _ => {
                 let lines: Vec<String> = all.iter().map(|line| format!("- {line}")).collect();
-                format!("Landfall answers these handshakes without running the component.\n\n{}", lines.join("\n"))
+                format!(
+                    "Landfall answers these handshakes without running the component.\n\n{}",
+                    lines.join("\n")
+                )
             }
         };
-        Some(Section { title: "Handshake", blocks: vec![Block::Text(text)] })
+        Some(Section {
+            title: "Handshake",
+            blocks: vec![Block::Text(text)],
+        })
     }
 
     pub(super) fn window(&self) -> Option<TimeSpec> {
@@ -216,16 +299,27 @@ impl Guide {
         ));
         facts.push(fact(
             "Largest body",
-            pack.max_body_bytes.map_or_else(unknown, |bytes| bytesize::ByteSize(bytes).display().iec().to_string()),
+            pack.max_body_bytes.map_or_else(unknown, |bytes| {
+                bytesize::ByteSize(bytes).display().iec().to_string()
+            }),
         ));
         if !pack.content_types.is_empty() {
-            facts.push(fact("Content types", listed(pack.content_types.iter().map(|one| format!("`{one}`")))));
+            facts.push(fact(
+                "Content types",
+                listed(pack.content_types.iter().map(|one| format!("`{one}`"))),
+            ));
         }
         if let Some(field) = &pack.json_form_field {
-            facts.push(fact("JSON document", format!("in the form field `{field}`; handlers get it as `event.json`")));
+            facts.push(fact(
+                "JSON document",
+                format!("in the form field `{field}`; handlers get it as `event.json`"),
+            ));
         }
         facts.push(fact("Retries", self.retries()));
-        if let Some(window) = self.window().and_then(|time| time.past.map(|past| (past, time.future.unwrap_or(past)))) {
+        if let Some(window) = self
+            .window()
+            .and_then(|time| time.past.map(|past| (past, time.future.unwrap_or(past))))
+        {
             let (past, future) = (bound(window.0), bound(window.1));
             facts.push(fact(
                 "Time window",
@@ -240,13 +334,19 @@ impl Guide {
             facts.push(fact("Source of the identity", source.clone()));
         }
         if pack.signs_body == SignedBody::Decoded {
-            facts.push(fact("Compressed bodies", "the signature covers the decoded body".into()));
+            facts.push(fact(
+                "Compressed bodies",
+                "the signature covers the decoded body".into(),
+            ));
         }
         if !pack.from_addresses.is_empty() {
             let ranges = pack.from_addresses.iter().map(|range| format!("`{range}`"));
             facts.push(fact("Addresses of the provider", listed(ranges)));
         }
-        Some(Section { title: "Deliveries", blocks: vec![Block::Facts(facts)] })
+        Some(Section {
+            title: "Deliveries",
+            blocks: vec![Block::Facts(facts)],
+        })
     }
 
     fn retries(&self) -> String {
@@ -255,8 +355,15 @@ impl Guide {
             None => "not documented".into(),
             Some(false) => "the provider does not retry".into(),
             Some(true) => {
-                let span = pack.retry_span.map(|span| format!(", for up to {}", time(span))).unwrap_or_default();
-                let schedule = pack.retry_schedule.as_ref().map(|schedule| format!(": {schedule}")).unwrap_or_default();
+                let span = pack
+                    .retry_span
+                    .map(|span| format!(", for up to {}", time(span)))
+                    .unwrap_or_default();
+                let schedule = pack
+                    .retry_schedule
+                    .as_ref()
+                    .map(|schedule| format!(": {schedule}"))
+                    .unwrap_or_default();
                 let signed = match pack.retry_resigned {
                     Some(true) => "; each retry is signed again with a new timestamp",
                     Some(false) => "; a retry has the timestamp and signature of the first attempt",
@@ -276,7 +383,10 @@ impl Guide {
             IdMatch::Id => "even if the body differs",
             IdMatch::IdAndBody => "if the body is the same too",
         };
-        format!("a request with the same {} is a duplicate, {body}", identity(id))
+        format!(
+            "a request with the same {} is a duplicate, {body}",
+            identity(id)
+        )
     }
 
     pub(super) fn accepted_status(&self) -> u16 {
@@ -290,7 +400,11 @@ impl Guide {
             Some(statuses) => listed_or(statuses.iter().map(u16::to_string)),
         };
         let accepted = &pack.accepted;
-        let headers: Vec<String> = accepted.headers.iter().map(|(name, value)| format!("`{name}: {value}`")).collect();
+        let headers: Vec<String> = accepted
+            .headers
+            .iter()
+            .map(|(name, value)| format!("`{name}: {value}`"))
+            .collect();
         let body = match (accepted.body.as_deref(), pack.reply_body) {
             (Some(""), _) | (None, ReplyBody::Empty) => "no body".to_owned(),
             (Some(body), _) => format!("the body `{body}`"),
@@ -307,7 +421,9 @@ impl Guide {
                 "Body of a handler's reply",
                 match (pack.reply_body, &pack.reply_types[..]) {
                     (ReplyBody::Empty, _) => "not sent: the provider wants an empty body".into(),
-                    (ReplyBody::Accepted, _) => "replaced by the body above, which the provider requires".into(),
+                    (ReplyBody::Accepted, _) => {
+                        "replaced by the body above, which the provider requires".into()
+                    }
                     (ReplyBody::Handler, []) => "sent as the handler wrote it".into(),
                     (ReplyBody::Handler, types) => format!(
                         "sent as the handler wrote it if its `Content-Type` is {}; replaced by the body above otherwise",
@@ -317,32 +433,60 @@ impl Guide {
             ),
         ];
         if pack.repeat_reply {
-            facts.push(fact("Duplicates", "get the handler's reply to the first delivery again".into()));
+            facts.push(fact(
+                "Duplicates",
+                "get the handler's reply to the first delivery again".into(),
+            ));
         }
         if !pack.avoid_status.is_empty() {
             let never = listed(pack.avoid_status.iter().map(pattern));
-            facts.push(fact("Never sent", format!("{never}: the provider would disable or drop the webhook")));
+            facts.push(fact(
+                "Never sent",
+                format!("{never}: the provider would disable or drop the webhook"),
+            ));
         }
-        Some(Section { title: "Answer", blocks: vec![Block::Facts(facts)] })
+        Some(Section {
+            title: "Answer",
+            blocks: vec![Block::Facts(facts)],
+        })
     }
 
     fn test_section(&self) -> Option<Section> {
         let Some(command) = self.test_command() else {
             let why = self.cannot_sign.clone().unwrap_or_default();
-            let text = format!("Landfall cannot sign a sample: {why}. Use the provider's own test button.");
-            return Some(Section { title: "Test", blocks: vec![Block::Text(text)] });
+            let text = format!(
+                "Landfall cannot sign a sample: {why}. Use the provider's own test button."
+            );
+            return Some(Section {
+                title: "Test",
+                blocks: vec![Block::Text(text)],
+            });
         };
         let mut values = String::new();
         if self.needs_secret() {
             match self.pairs() {
-                true => writeln!(values, "echo '{}' > plugins/{}.secret", self.sample_secret(), self.name),
-                false => writeln!(values, "export {}='{}'", variable(&self.secret_of, "SECRET"), self.sample_secret()),
+                true => writeln!(
+                    values,
+                    "echo '{}' > plugins/{}.secret",
+                    self.sample_secret(),
+                    self.name
+                ),
+                false => writeln!(
+                    values,
+                    "export {}='{}'",
+                    variable(&self.secret_of, "SECRET"),
+                    self.sample_secret()
+                ),
             }
             .expect("a string takes text");
         }
         if self.needs_challenge_secret() {
-            writeln!(values, "export {}='a-token-of-your-choice'", variable(&self.name, "VERIFY_TOKEN"))
-                .expect("a string takes text");
+            writeln!(
+                values,
+                "export {}='a-token-of-your-choice'",
+                variable(&self.name, "VERIFY_TOKEN")
+            )
+            .expect("a string takes text");
         }
         let start = match values.is_empty() {
             true => "Start the node:",
@@ -360,14 +504,23 @@ impl Guide {
         ];
         let handshakes = self.handshake_commands();
         if !handshakes.is_empty() {
-            blocks.push(Block::Text("Make the provider's handshake yourself:".into()));
-            blocks.extend(handshakes.into_iter().map(|command| Block::Code("sh", format!("{command}\n"))));
+            blocks.push(Block::Text(
+                "Make the provider's handshake yourself:".into(),
+            ));
+            blocks.extend(
+                handshakes
+                    .into_iter()
+                    .map(|command| Block::Code("sh", format!("{command}\n"))),
+            );
         }
         blocks.push(Block::Text(format!(
             "In the folder in which the node was started, `landfall events list` shows what has arrived, and `landfall explain {}` says why a \
              request was refused.",
             self.name
         )));
-        Some(Section { title: "Test", blocks })
+        Some(Section {
+            title: "Test",
+            blocks,
+        })
     }
 }

@@ -16,8 +16,13 @@ impl Block {
             Block::Text(text) => format!("{text}\n"),
             Block::Code(language, text) => format!("```{language}\n{text}```\n"),
             Block::Facts(facts) => {
-                let row = |(name, value): &(String, String)| format!("| {} | {} |\n", cell(name), cell(value));
-                format!("| | |\n|---|---|\n{}", facts.iter().map(row).collect::<String>())
+                let row = |(name, value): &(String, String)| {
+                    format!("| {} | {} |\n", cell(name), cell(value))
+                };
+                format!(
+                    "| | |\n|---|---|\n{}",
+                    facts.iter().map(row).collect::<String>()
+                )
             }
         }
     }
@@ -30,7 +35,11 @@ impl Block {
                 format!("\n{lines}\n")
             }
             Block::Facts(facts) => {
-                let width = facts.iter().map(|(name, _)| name.chars().count()).max().unwrap_or_default();
+                let width = facts
+                    .iter()
+                    .map(|(name, _)| name.chars().count())
+                    .max()
+                    .unwrap_or_default();
                 let row = |(name, value): &(String, String)| {
                     let value = wrapped(&unlinked(value), &" ".repeat(width + 4));
                     format!("  {name:<width$}  {}", value.trim_start())
@@ -46,7 +55,9 @@ pub(super) fn unlinked(text: &str) -> String {
     let mut plain = String::new();
     let mut rest = text;
     while let Some((before, after)) = rest.split_once("](") {
-        let Some((_, after)) = after.split_once(')') else { break };
+        let Some((_, after)) = after.split_once(')') else {
+            break;
+        };
         plain.push_str(&before.replacen('[', "", 1));
         rest = after;
     }
@@ -95,14 +106,21 @@ pub(super) fn shown(place: &Place) -> String {
 /// A side of a time window.
 pub(super) fn bound(duration: Duration) -> String {
     const BOUNDLESS: Duration = Duration::from_secs(10 * 365 * 86_400);
-    if duration > BOUNDLESS { "any time".into() } else { format!("up to {}", time(duration)) }
+    if duration > BOUNDLESS {
+        "any time".into()
+    } else {
+        format!("up to {}", time(duration))
+    }
 }
 
 /// A duration in the largest unit that fits.
 pub(super) fn time(duration: Duration) -> String {
     const UNITS: [(u64, &str); 3] = [(86_400, "days"), (3_600, "h"), (60, "min")];
     let seconds = duration.as_secs();
-    match UNITS.iter().find(|(unit, _)| seconds >= 2 * unit && seconds.is_multiple_of(*unit)) {
+    match UNITS
+        .iter()
+        .find(|(unit, _)| seconds >= 2 * unit && seconds.is_multiple_of(*unit))
+    {
         Some((unit, name)) => format!("{} {name}", seconds / unit),
         None => format!("{} s", duration.as_secs_f64()),
     }
@@ -118,7 +136,11 @@ pub(super) fn pattern(pattern: &StatusPattern) -> String {
 /// The name of an environment variable for a value of the hook.
 pub(super) fn variable(name: &str, what: &str) -> String {
     let name = name.to_ascii_uppercase().replace('-', "_");
-    let digit = if name.starts_with(|first: char| first.is_ascii_digit()) { "HOOK_" } else { "" };
+    let digit = if name.starts_with(|first: char| first.is_ascii_digit()) {
+        "HOOK_"
+    } else {
+        ""
+    };
     format!("{digit}{name}_{what}")
 }
 
@@ -155,7 +177,11 @@ pub(super) fn piece_text(piece: &PayloadPiece) -> String {
 pub(super) fn signature_algorithm(signature: &Signature) -> String {
     match &signature.methods[..] {
         [] => kebab(signature.algorithm),
-        methods => methods.iter().map(|(name, _)| format!("HMAC with {name}")).collect::<Vec<_>>().join(" or "),
+        methods => methods
+            .iter()
+            .map(|(name, _)| format!("HMAC with {name}"))
+            .collect::<Vec<_>>()
+            .join(" or "),
     }
 }
 

@@ -14,21 +14,41 @@ const HOST: &str = "https://static.adobeioevents.com";
 const RECIPIENTS: [&str; 2] = ["recipient_client_id", "recipientclientid"];
 
 pub fn check(client_id: &str, view: &View<'_>, documents: &dyn Documents) -> Result<(), Refusal> {
-    let body = view.json().ok_or_else(|| Refusal::new(Reason::MalformedBody, "the body is not JSON"))?;
+    let body = view
+        .json()
+        .ok_or_else(|| Refusal::new(Reason::MalformedBody, "the body is not JSON"))?;
     let given = |number: u8| {
-        let signature = header(view, &format!("x-adobe-digital-signature-{number}"), Reason::MissingSignature)?;
-        let path = header(view, &format!("x-adobe-public-key{number}-path"), Reason::MissingSignature)?;
+        let signature = header(
+            view,
+            &format!("x-adobe-digital-signature-{number}"),
+            Reason::MissingSignature,
+        )?;
+        let path = header(
+            view,
+            &format!("x-adobe-public-key{number}-path"),
+            Reason::MissingSignature,
+        )?;
         Ok::<_, Refusal>((signature, path))
     };
-    let shown: Vec<(&str, &str)> = [1, 2].into_iter().filter_map(|number| given(number).ok()).collect();
-    let repeated = |number: u8| given(number).err().filter(|refusal| refusal.reason == Reason::DuplicateHeader);
+    let shown: Vec<(&str, &str)> = [1, 2]
+        .into_iter()
+        .filter_map(|number| given(number).ok())
+        .collect();
+    let repeated = |number: u8| {
+        given(number)
+            .err()
+            .filter(|refusal| refusal.reason == Reason::DuplicateHeader)
+    };
     if let Some(refusal) = repeated(1).or_else(|| repeated(2)) {
         return Err(refusal);
     }
     if shown.is_empty() {
         return Err(given(1).err().unwrap_or_else(mismatch));
     }
-    if !RECIPIENTS.iter().any(|name| body.get(name).and_then(Value::as_str) == Some(client_id)) {
+    if !RECIPIENTS
+        .iter()
+        .any(|name| body.get(name).and_then(Value::as_str) == Some(client_id))
+    {
         return Err(Refusal::new(
             Reason::AudienceMismatch,
             "the event is for another client id than config.recipient_client_id",
@@ -36,12 +56,21 @@ pub fn check(client_id: &str, view: &View<'_>, documents: &dyn Documents) -> Res
     }
     for (signature, path) in shown {
         if !is_key_path(path) {
-            return Err(Refusal::new(Reason::UntrustedKeyUrl, "the path of the public key is not one of Adobe's"));
+            return Err(Refusal::new(
+                Reason::UntrustedKeyUrl,
+                "the path of the public key is not one of Adobe's",
+            ));
         }
-        let Ok(signature) = from_base64(signature) else { continue };
+        let Ok(signature) = from_base64(signature) else {
+            continue;
+        };
         let pem = document(documents, &format!("{HOST}{path}"))?;
-        let key = std::str::from_utf8(&pem).ok().and_then(|text| pem_bytes(text, "PUBLIC KEY").ok());
-        let key = key.ok_or_else(|| Refusal::new(Reason::KeyUnavailable, "the public key document is not PEM"))?;
+        let key = std::str::from_utf8(&pem)
+            .ok()
+            .and_then(|text| pem_bytes(text, "PUBLIC KEY").ok());
+        let key = key.ok_or_else(|| {
+            Refusal::new(Reason::KeyUnavailable, "the public key document is not PEM")
+        })?;
         if is_rsa_signed(Rsa::Sha256, &key, &view.request.body, &signature) {
             return Ok(());
         }

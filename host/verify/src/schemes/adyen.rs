@@ -30,10 +30,14 @@ pub fn check(view: &View<'_>, keys: &Keys) -> Result<usize, Refusal> {
     let malformed = |why: &str| Refusal::new(Reason::MalformedBody, format!("the body {why}"));
     let body = view.json().ok_or_else(|| malformed("is not JSON"))?;
     let items = body.pointer("/notificationItems").and_then(Value::as_array);
-    let items = items.filter(|items| !items.is_empty()).ok_or_else(|| malformed("has no notificationItems"))?;
+    let items = items
+        .filter(|items| !items.is_empty())
+        .ok_or_else(|| malformed("has no notificationItems"))?;
     let signed: Vec<(String, Vec<u8>)> = items.iter().map(signed_item).collect::<Result<_, _>>()?;
     let is_right = |key: &[u8]| {
-        let is_one = |(text, given): &(String, Vec<u8>)| same(&mac(Algorithm::HmacSha256, key, text.as_bytes()), given);
+        let is_one = |(text, given): &(String, Vec<u8>)| {
+            same(&mac(Algorithm::HmacSha256, key, text.as_bytes()), given)
+        };
         signed.iter().fold(true, |all, item| is_one(item) & all)
     };
     keys.find(|_, key| Ok(is_right(key)))?.ok_or_else(mismatch)
@@ -41,9 +45,19 @@ pub fn check(view: &View<'_>, keys: &Keys) -> Result<usize, Refusal> {
 
 fn signed_item(item: &Value) -> Result<(String, Vec<u8>), Refusal> {
     let item = item.get("NotificationRequestItem").unwrap_or(item);
-    let given = item.pointer("/additionalData/hmacSignature").and_then(Value::as_str);
-    let missing = || Refusal::new(Reason::MissingSignature, "additionalData.hmacSignature is missing");
-    let given = of_length(from_base64(given.filter(|text| !text.is_empty()).ok_or_else(missing)?)?, 32)?;
+    let given = item
+        .pointer("/additionalData/hmacSignature")
+        .and_then(Value::as_str);
+    let missing = || {
+        Refusal::new(
+            Reason::MissingSignature,
+            "additionalData.hmacSignature is missing",
+        )
+    };
+    let given = of_length(
+        from_base64(given.filter(|text| !text.is_empty()).ok_or_else(missing)?)?,
+        32,
+    )?;
     check_cuts(item)?;
     Ok((signed_text(item), given))
 }
@@ -51,10 +65,18 @@ fn signed_item(item: &Value) -> Result<(String, Vec<u8>), Refusal> {
 /// The fields are joined by colons and not escaped: if two of them held colons, one signed text would stand for several items.
 /// Only the merchant chooses a text freely.
 fn check_cuts(item: &Value) -> Result<(), Refusal> {
-    let fixed = FIELDS.iter().filter(|pointer| **pointer != "/merchantReference");
-    match fixed.into_iter().find(|pointer| field(item, pointer).contains(':')) {
+    let fixed = FIELDS
+        .iter()
+        .filter(|pointer| **pointer != "/merchantReference");
+    match fixed
+        .into_iter()
+        .find(|pointer| field(item, pointer).contains(':'))
+    {
         Some(pointer) => {
-            let detail = format!("{} holds a colon, which separates the signed fields", &pointer[1..]);
+            let detail = format!(
+                "{} holds a colon, which separates the signed fields",
+                &pointer[1..]
+            );
             Err(Refusal::new(Reason::MalformedBody, detail))
         }
         None => Ok(()),
@@ -62,7 +84,11 @@ fn check_cuts(item: &Value) -> Result<(), Refusal> {
 }
 
 fn signed_text(item: &Value) -> String {
-    FIELDS.iter().map(|pointer| field(item, pointer)).collect::<Vec<_>>().join(":")
+    FIELDS
+        .iter()
+        .map(|pointer| field(item, pointer))
+        .collect::<Vec<_>>()
+        .join(":")
 }
 
 fn field(item: &Value, pointer: &str) -> String {
@@ -75,14 +101,21 @@ fn field(item: &Value, pointer: &str) -> String {
 
 /// Signs every item of a draft.
 pub fn sign(draft: &mut Unverified, key: &[u8]) -> Result<(), String> {
-    let mut body: Value = serde_json::from_slice(&draft.body).map_err(|_| "the body must be JSON")?;
-    let items = body.pointer_mut("/notificationItems").and_then(Value::as_array_mut);
+    let mut body: Value =
+        serde_json::from_slice(&draft.body).map_err(|_| "the body must be JSON")?;
+    let items = body
+        .pointer_mut("/notificationItems")
+        .and_then(Value::as_array_mut);
     for item in items.ok_or("the body must have notificationItems")? {
         let item = match item.get_mut("NotificationRequestItem").is_some() {
             true => &mut item["NotificationRequestItem"],
             false => item,
         };
-        let signature = STANDARD.encode(mac(Algorithm::HmacSha256, key, signed_text(item).as_bytes()));
+        let signature = STANDARD.encode(mac(
+            Algorithm::HmacSha256,
+            key,
+            signed_text(item).as_bytes(),
+        ));
         put_json(item, "/additionalData/hmacSignature", signature.into());
     }
     draft.body = body.to_string().into();
@@ -102,7 +135,13 @@ mod tests {
         };
         let (honest, moved) = (item("shop", "a:b", "REFUND"), item("shop:a", "b", "REFUND"));
         assert_eq!(signed_text(&honest), signed_text(&moved));
-        assert_eq!((cut(&honest), cut(&moved)), (Ok(()), Err(Reason::MalformedBody)));
-        assert_eq!(cut(&item("shop", "a", "1:REFUND")), Err(Reason::MalformedBody));
+        assert_eq!(
+            (cut(&honest), cut(&moved)),
+            (Ok(()), Err(Reason::MalformedBody))
+        );
+        assert_eq!(
+            cut(&item("shop", "a", "1:REFUND")),
+            Err(Reason::MalformedBody)
+        );
     }
 }

@@ -10,7 +10,8 @@ use base64::engine::general_purpose::STANDARD;
 use rustls_pki_types::{CertificateDer, UnixTime};
 use serde_json::{Map, Value};
 use webpki::{
-    EndEntityCert, ExtendedKeyUsageValidator, KeyPurposeIdIter, anchor_from_trusted_cert, ring as algorithms,
+    EndEntityCert, ExtendedKeyUsageValidator, KeyPurposeIdIter, anchor_from_trusted_cert,
+    ring as algorithms,
 };
 use x509_cert::Certificate;
 use x509_cert::der::{Decode, Encode};
@@ -70,32 +71,63 @@ impl AppleAppStore {
         }
         let is_known = |environment: &String| ENVIRONMENTS.contains(&environment.as_str());
         if environments.is_empty() || !environments.iter().all(is_known) {
-            return Err("config.environment is missing: write \"Production\" or \"Sandbox\"".into());
+            return Err(
+                "config.environment is missing: write \"Production\" or \"Sandbox\"".into(),
+            );
         }
-        let roots = roots.iter().map(|root| root_certificate(root)).collect::<Result<_, _>>()?;
-        Ok(AppleAppStore { bundle_ids: bundle_ids.to_vec(), environments: environments.to_vec(), app_apple_id, roots })
+        let roots = roots
+            .iter()
+            .map(|root| root_certificate(root))
+            .collect::<Result<_, _>>()?;
+        Ok(AppleAppStore {
+            bundle_ids: bundle_ids.to_vec(),
+            environments: environments.to_vec(),
+            app_apple_id,
+            roots,
+        })
     }
 
     pub fn check(&self, view: &View<'_>, given: &Given<'_>) -> Result<(), Refusal> {
         if view.json().is_none() {
-            return Err(Refusal::new(Reason::MalformedBody, "the body is not JSON, or too large"));
+            return Err(Refusal::new(
+                Reason::MalformedBody,
+                "the body is not JSON, or too large",
+            ));
         }
         let text = view.find(&Place::Json("/signedPayload".into()), false);
-        let text = text.map_err(|_| Refusal::new(Reason::MissingSignature, "JSON /signedPayload is missing"))?;
+        let text = text.map_err(|_| {
+            Refusal::new(Reason::MissingSignature, "JSON /signedPayload is missing")
+        })?;
         let text = std::str::from_utf8(&text).map_err(|_| malformed("not text".into()))?;
         let token = Token::parse(text)?;
         if token.header.contains_key("crit") {
-            return Err(malformed("the signature has critical extensions, and none is known".into()));
+            return Err(malformed(
+                "the signature has critical extensions, and none is known".into(),
+            ));
         }
         if token.header.get("alg").and_then(Value::as_str) != Some("ES256") {
-            return Err(Refusal::new(Reason::AlgorithmNotAllowed, "alg is not ES256"));
+            return Err(Refusal::new(
+                Reason::AlgorithmNotAllowed,
+                "alg is not ES256",
+            ));
         }
         let [leaf, intermediate] = certificates(&token.header)?;
         // Without a clock, as in request vectors that have no time, certificates are judged at the time that was signed.
-        let signed_date = || token.claims.get("signedDate").and_then(Value::as_u64).map(Duration::from_millis);
-        let now = given.now.unwrap_or_else(|| UNIX_EPOCH + signed_date().unwrap_or_default());
+        let signed_date = || {
+            token
+                .claims
+                .get("signedDate")
+                .and_then(Value::as_u64)
+                .map(Duration::from_millis)
+        };
+        let now = given
+            .now
+            .unwrap_or_else(|| UNIX_EPOCH + signed_date().unwrap_or_default());
         self.check_chain(&leaf, &intermediate, now).map_err(|why| {
-            Refusal::new(Reason::SignatureMismatch, format!("the certificates are not Apple's: {why}"))
+            Refusal::new(
+                Reason::SignatureMismatch,
+                format!("the certificates are not Apple's: {why}"),
+            )
         })?;
 
         let key = public_key(&leaf).map_err(malformed)?;
@@ -112,9 +144,16 @@ impl AppleAppStore {
         has_marker(leaf, LEAF_MARKER)?;
         has_marker(intermediate, INTERMEDIATE_MARKER)?;
         let apple = root_certificate(APPLE_ROOT_CA_G3).expect("the embedded certificate is PEM");
-        let roots: Vec<CertificateDer<'_>> =
-            self.roots.iter().chain([&apple]).map(|root| CertificateDer::from(root.as_slice())).collect();
-        let anchors: Vec<_> = roots.iter().filter_map(|root| anchor_from_trusted_cert(root).ok()).collect();
+        let roots: Vec<CertificateDer<'_>> = self
+            .roots
+            .iter()
+            .chain([&apple])
+            .map(|root| CertificateDer::from(root.as_slice()))
+            .collect();
+        let anchors: Vec<_> = roots
+            .iter()
+            .filter_map(|root| anchor_from_trusted_cert(root).ok())
+            .collect();
         let signatures = [
             algorithms::ECDSA_P256_SHA256,
             algorithms::ECDSA_P256_SHA384,
@@ -123,7 +162,8 @@ impl AppleAppStore {
         ];
         let since = now.duration_since(UNIX_EPOCH).unwrap_or_default();
         let leaf = CertificateDer::from(leaf);
-        let leaf = EndEntityCert::try_from(&leaf).map_err(|error| format!("the first one cannot be read: {error}"))?;
+        let leaf = EndEntityCert::try_from(&leaf)
+            .map_err(|error| format!("the first one cannot be read: {error}"))?;
         let intermediates = [CertificateDer::from(intermediate)];
         let path = leaf
             .verify_for_usage(
@@ -143,7 +183,12 @@ impl AppleAppStore {
     }
 
     fn check_claims(&self, claims: &Map<String, Value>) -> Result<(), Refusal> {
-        let mismatch = |what: &str| Refusal::new(Reason::AudienceMismatch, format!("the notification is for {what}"));
+        let mismatch = |what: &str| {
+            Refusal::new(
+                Reason::AudienceMismatch,
+                format!("the notification is for {what}"),
+            )
+        };
         // Whichever of them a kind of notification has.
         let about = ["data", "summary", "externalPurchaseToken", "appData"].into_iter();
         let (kind, about) = about
@@ -151,7 +196,9 @@ impl AppleAppStore {
             .next()
             .ok_or_else(|| mismatch("no app"))?;
         let text = |name: &str| about.get(name).and_then(Value::as_str);
-        let is_one = |known: &[String], given: Option<&str>| known.iter().any(|one| Some(one.as_str()) == given);
+        let is_one = |known: &[String], given: Option<&str>| {
+            known.iter().any(|one| Some(one.as_str()) == given)
+        };
         if !is_one(&self.bundle_ids, text("bundleId")) {
             return Err(mismatch("another bundle id than config.bundle_id"));
         }
@@ -162,10 +209,12 @@ impl AppleAppStore {
         }
         let environment = match kind {
             // Only its id tells.
-            "externalPurchaseToken" => match text("externalPurchaseId").is_some_and(|id| id.starts_with("SANDBOX")) {
-                true => Some("Sandbox"),
-                false => Some("Production"),
-            },
+            "externalPurchaseToken" => {
+                match text("externalPurchaseId").is_some_and(|id| id.starts_with("SANDBOX")) {
+                    true => Some("Sandbox"),
+                    false => Some("Production"),
+                }
+            }
             _ => text("environment"),
         };
         match is_one(&self.environments, environment) {
@@ -177,22 +226,33 @@ impl AppleAppStore {
 
 /// Leaf and intermediate of a header with three certificates. The root that is sent is not read: roots are pinned.
 fn certificates(header: &Map<String, Value>) -> Result<[Vec<u8>; 2], Refusal> {
-    let chain = header.get("x5c").and_then(Value::as_array).map(Vec::as_slice);
+    let chain = header
+        .get("x5c")
+        .and_then(Value::as_array)
+        .map(Vec::as_slice);
     let Some([leaf, intermediate, _]) = chain else {
         return Err(malformed("x5c does not hold three certificates".into()));
     };
     let decode = |certificate: &Value| {
-        let text = certificate.as_str().filter(|text| text.len() <= CERTIFICATE_BYTES_MAX);
+        let text = certificate
+            .as_str()
+            .filter(|text| text.len() <= CERTIFICATE_BYTES_MAX);
         let text = text.ok_or_else(|| malformed("a certificate is no text, or too long".into()))?;
-        STANDARD.decode(text).map_err(|_| malformed("a certificate is not base64".into()))
+        STANDARD
+            .decode(text)
+            .map_err(|_| malformed("a certificate is not base64".into()))
     };
     Ok([decode(leaf)?, decode(intermediate)?])
 }
 
 fn has_marker(der: &[u8], marker: &str) -> Result<(), String> {
-    let certificate = Certificate::from_der(der).map_err(|error| format!("one cannot be read: {error}"))?;
+    let certificate =
+        Certificate::from_der(der).map_err(|error| format!("one cannot be read: {error}"))?;
     let extensions = certificate.tbs_certificate.extensions.unwrap_or_default();
-    match extensions.iter().any(|extension| extension.extn_id.to_string() == marker) {
+    match extensions
+        .iter()
+        .any(|extension| extension.extn_id.to_string() == marker)
+    {
         true => Ok(()),
         false => Err(format!("one lacks the extension {marker}")),
     }
@@ -200,14 +260,20 @@ fn has_marker(der: &[u8], marker: &str) -> Result<(), String> {
 
 fn public_key(der: &[u8]) -> Result<Vec<u8>, String> {
     let certificate = Certificate::from_der(der).map_err(|error| error.to_string())?;
-    certificate.tbs_certificate.subject_public_key_info.to_der().map_err(|error| error.to_string())
+    certificate
+        .tbs_certificate
+        .subject_public_key_info
+        .to_der()
+        .map_err(|error| error.to_string())
 }
 
 /// PEM, or DER in base64.
 fn root_certificate(text: &str) -> Result<Vec<u8>, String> {
     let der = match text.contains("-----BEGIN") {
         true => pem_bytes(text, "CERTIFICATE"),
-        false => STANDARD.decode(text.trim()).map_err(|_| "is neither PEM nor base64".to_owned()),
+        false => STANDARD
+            .decode(text.trim())
+            .map_err(|_| "is neither PEM nor base64".to_owned()),
     };
     let der = der.map_err(|why| format!("config.root_certificates {why}"))?;
     match anchor_from_trusted_cert(&CertificateDer::from(der.as_slice())) {

@@ -17,7 +17,13 @@ fn text(value: &Value) -> &str {
 }
 
 fn app(roots: &[String]) -> AppleAppStore {
-    AppleAppStore::new(&["com.example.app".into()], &["Production".into()], Some("1234".into()), roots).unwrap()
+    AppleAppStore::new(
+        &["com.example.app".into()],
+        &["Production".into()],
+        Some("1234".into()),
+        roots,
+    )
+    .unwrap()
 }
 
 fn with_root() -> AppleAppStore {
@@ -36,20 +42,36 @@ fn verdict_at(app: &AppleAppStore, body: String, seconds: u64) -> Result<String,
     };
     let view = View::new(&request, None);
     let now = Some(UNIX_EPOCH + Duration::from_secs(seconds));
-    app.check(&view, &Given { keys: &Keys::default(), documents: &NoDocuments, now })?;
-    let id = view.find(&Place::Claim("/notificationUUID".into()), false).unwrap();
+    app.check(
+        &view,
+        &Given {
+            keys: &Keys::default(),
+            documents: &NoDocuments,
+            now,
+        },
+    )?;
+    let id = view
+        .find(&Place::Claim("/notificationUUID".into()), false)
+        .unwrap();
     Ok(String::from_utf8(id.into_owned()).unwrap())
 }
 
 fn verdict(app: &AppleAppStore, token: &str) -> Result<String, Refusal> {
-    verdict_at(app, serde_json::json!({ "signedPayload": token }).to_string(), 1_700_000_000)
+    verdict_at(
+        app,
+        serde_json::json!({ "signedPayload": token }).to_string(),
+        1_700_000_000,
+    )
 }
 
 #[test]
 fn notifications_of_every_kind_are_accepted() {
     let (fixtures, app) = (fixtures(), with_root());
     let accepted = fixtures["accepted"].as_array().unwrap();
-    let ids: Vec<String> = accepted.iter().map(|one| verdict(&app, text(&one["token"])).unwrap()).collect();
+    let ids: Vec<String> = accepted
+        .iter()
+        .map(|one| verdict(&app, text(&one["token"])).unwrap())
+        .collect();
     assert_eq!(ids, ["0000-1", "0000-2", "0000-3"]);
 }
 
@@ -60,7 +82,12 @@ fn other_chains_and_claims_are_refused() {
     assert!(refused.len() >= 20);
     for one in refused {
         let refusal = verdict(&app, text(&one["token"])).expect_err(text(&one["name"]));
-        assert_eq!(refusal.reason.word(), text(&one["reason"]), "{}: {refusal}", one["name"]);
+        assert_eq!(
+            refusal.reason.word(),
+            text(&one["reason"]),
+            "{}: {refusal}",
+            one["name"]
+        );
     }
 }
 
@@ -68,7 +95,10 @@ fn other_chains_and_claims_are_refused() {
 fn only_pinned_roots_are_trusted() {
     let fixtures = fixtures();
     let token = text(&fixtures["accepted"][0]["token"]);
-    assert_eq!(verdict(&app(&[]), token).unwrap_err().reason, Reason::SignatureMismatch);
+    assert_eq!(
+        verdict(&app(&[]), token).unwrap_err().reason,
+        Reason::SignatureMismatch
+    );
     let der = pem_bytes(text(&fixtures["root"]), "CERTIFICATE").unwrap();
     assert!(verdict(&app(&[STANDARD.encode(der)]), token).is_ok());
     assert!(root_certificate(APPLE_ROOT_CA_G3).is_ok());
@@ -78,8 +108,16 @@ fn only_pinned_roots_are_trusted() {
 fn certificates_are_judged_now() {
     let (fixtures, app) = (fixtures(), with_root());
     let body = serde_json::json!({ "signedPayload": fixtures["accepted"][0]["token"] }).to_string();
-    for (seconds, is_valid) in [(1_500_000_000, false), (1_600_000_000, true), (4_000_000_000, false)] {
-        assert_eq!(verdict_at(&app, body.clone(), seconds).is_ok(), is_valid, "{seconds}");
+    for (seconds, is_valid) in [
+        (1_500_000_000, false),
+        (1_600_000_000, true),
+        (4_000_000_000, false),
+    ] {
+        assert_eq!(
+            verdict_at(&app, body.clone(), seconds).is_ok(),
+            is_valid,
+            "{seconds}"
+        );
     }
 }
 
@@ -90,7 +128,10 @@ fn changed_characters_are_refused() {
     let dots: Vec<usize> = token.match_indices('.').map(|(at, _)| at).collect();
     // Each character of claims and signature, and some of the certificates.
     let header = (0..dots[0]).step_by(97);
-    for at in header.chain(dots[0] + 1..token.len()).filter(|at| *at != dots[1]) {
+    for at in header
+        .chain(dots[0] + 1..token.len())
+        .filter(|at| *at != dots[1])
+    {
         let other = if &token[at..=at] == "A" { "B" } else { "A" };
         let changed = format!("{}{other}{}", &token[..at], &token[at + 1..]);
         assert!(verdict(&app, &changed).is_err(), "character {at}");
@@ -106,19 +147,46 @@ fn bodies_without_a_token_are_refused() {
         (r#"{"signedPayload":7}"#, Reason::MissingSignature),
         (r#"{"signedPayload":"a.b"}"#, Reason::MalformedSignature),
     ] {
-        assert_eq!(verdict_at(&app, body.into(), 1_700_000_000).unwrap_err().reason, reason, "{body}");
+        assert_eq!(
+            verdict_at(&app, body.into(), 1_700_000_000)
+                .unwrap_err()
+                .reason,
+            reason,
+            "{body}"
+        );
     }
 }
 
 #[test]
 fn app_and_environment_must_be_configured() {
     let new = |bundle: &[&str], environment: &[&str], root: &[&str]| {
-        let owned = |texts: &[&str]| texts.iter().map(|text| text.to_string()).collect::<Vec<_>>();
+        let owned = |texts: &[&str]| {
+            texts
+                .iter()
+                .map(|text| text.to_string())
+                .collect::<Vec<_>>()
+        };
         AppleAppStore::new(&owned(bundle), &owned(environment), None, &owned(root)).map(drop)
     };
-    assert!(new(&[], &["Sandbox"], &[]).unwrap_err().contains("config.bundle_id"));
-    assert!(new(&["a"], &[], &[]).unwrap_err().contains("config.environment"));
-    assert!(new(&["a"], &["sandbox"], &[]).unwrap_err().contains("config.environment"));
-    assert!(new(&["a"], &["Sandbox"], &["x"]).unwrap_err().contains("config.root_certificates"));
+    assert!(
+        new(&[], &["Sandbox"], &[])
+            .unwrap_err()
+            .contains("config.bundle_id")
+    );
+    assert!(
+        new(&["a"], &[], &[])
+            .unwrap_err()
+            .contains("config.environment")
+    );
+    assert!(
+        new(&["a"], &["sandbox"], &[])
+            .unwrap_err()
+            .contains("config.environment")
+    );
+    assert!(
+        new(&["a"], &["Sandbox"], &["x"])
+            .unwrap_err()
+            .contains("config.root_certificates")
+    );
     assert!(new(&["a"], &["Sandbox", "Production"], &[]).is_ok());
 }

@@ -57,62 +57,116 @@ const REGIONS: [&str; 38] = [
     "us-west-1",
     "us-west-2",
 ];
-const NOTIFICATION: [&str; 6] = ["Message", "MessageId", "Subject", "Timestamp", "TopicArn", "Type"];
-const CONFIRMATION: [&str; 7] = ["Message", "MessageId", "SubscribeURL", "Timestamp", "Token", "TopicArn", "Type"];
+const NOTIFICATION: [&str; 6] = [
+    "Message",
+    "MessageId",
+    "Subject",
+    "Timestamp",
+    "TopicArn",
+    "Type",
+];
+const CONFIRMATION: [&str; 7] = [
+    "Message",
+    "MessageId",
+    "SubscribeURL",
+    "Timestamp",
+    "Token",
+    "TopicArn",
+    "Type",
+];
 
 pub fn check(topics: &[String], view: &View<'_>, given: &Given<'_>) -> Result<(), Refusal> {
-    let body = view.json().ok_or_else(|| Refusal::new(Reason::MalformedBody, "the body is not JSON"))?;
+    let body = view
+        .json()
+        .ok_or_else(|| Refusal::new(Reason::MalformedBody, "the body is not JSON"))?;
     let field = |name: &str| body.get(name).and_then(Value::as_str);
     let needed = |name: &str, reason: Reason| {
         field(name).ok_or_else(|| Refusal::new(reason, format!("field {name} is missing")))
     };
     let signature = needed("Signature", Reason::MissingSignature)?;
     if signature.is_empty() {
-        return Err(Refusal::new(Reason::MissingSignature, "field Signature is empty"));
+        return Err(Refusal::new(
+            Reason::MissingSignature,
+            "field Signature is empty",
+        ));
     }
     let digest = match needed("SignatureVersion", Reason::UnsupportedSignatureVersion)? {
         "1" => Rsa::Sha1,
         "2" => Rsa::Sha256,
         other => {
-            let detail = format!("SignatureVersion is `{}`: 1 and 2 are known", other.escape_debug());
+            let detail = format!(
+                "SignatureVersion is `{}`: 1 and 2 are known",
+                other.escape_debug()
+            );
             return Err(Refusal::new(Reason::UnsupportedSignatureVersion, detail));
         }
     };
     let signature = from_base64(signature)?;
     let key_url = needed("SigningCertURL", Reason::UntrustedKeyUrl)?;
     if !is_sns(key_url, true) {
-        return Err(Refusal::new(Reason::UntrustedKeyUrl, "SigningCertURL is not an address of Amazon SNS"));
+        return Err(Refusal::new(
+            Reason::UntrustedKeyUrl,
+            "SigningCertURL is not an address of Amazon SNS",
+        ));
     }
     let topic = needed("TopicArn", Reason::TopicNotAllowed)?;
     let is_named = topics.iter().any(|known| known == topic);
     if !is_named && !topics.iter().any(|known| known == "*") {
-        return Err(Refusal::new(Reason::TopicNotAllowed, "TopicArn is not in config.topic_arns"));
+        return Err(Refusal::new(
+            Reason::TopicNotAllowed,
+            "TopicArn is not in config.topic_arns",
+        ));
     }
     // A topic signs with a certificate of its own region; where any topic may send, only with one of a region that is known.
     let region = topic.split(':').nth(3).unwrap_or_default();
     let is_of_region = key_url.starts_with(&format!("https://sns.{region}.amazonaws.com"));
     if !is_of_region || (!is_named && !REGIONS.contains(&region)) {
-        return Err(Refusal::new(Reason::UntrustedKeyUrl, "SigningCertURL is not of the region of the topic"));
+        return Err(Refusal::new(
+            Reason::UntrustedKeyUrl,
+            "SigningCertURL is not of the region of the topic",
+        ));
     }
     let time = needed("Timestamp", Reason::MissingTimestamp)?;
     let time_ns = window::parse(TimeUnit::Rfc3339, time.as_bytes())?;
     if let Some(now) = given.now {
-        window::judge(Window { past: Some(AGE_MAX), future: Some(AHEAD_MAX) }, time_ns, now)?;
+        window::judge(
+            Window {
+                past: Some(AGE_MAX),
+                future: Some(AHEAD_MAX),
+            },
+            time_ns,
+            now,
+        )?;
     }
     let names: &[&str] = match needed("Type", Reason::MalformedBody)? {
         "Notification" => &NOTIFICATION,
         "SubscriptionConfirmation" | "UnsubscribeConfirmation" => &CONFIRMATION,
-        _ => return Err(Refusal::new(Reason::MalformedBody, "field Type names no kind of message")),
+        _ => {
+            return Err(Refusal::new(
+                Reason::MalformedBody,
+                "field Type names no kind of message",
+            ));
+        }
     };
     // What may be left out, or may hold the line of another field, could be cut anew under the same signature.
     for name in names.iter().filter(|name| **name != "Subject") {
         needed(name, Reason::MalformedBody)?;
     }
     let is_one_line = |name: &&&str| field(name).is_none_or(|text| !text.contains('\n'));
-    if let Some(bad) = names.iter().filter(|name| **name != "Message").find(|name| !is_one_line(name)) {
-        return Err(Refusal::new(Reason::MalformedBody, format!("field {bad} is not one line")));
+    if let Some(bad) = names
+        .iter()
+        .filter(|name| **name != "Message")
+        .find(|name| !is_one_line(name))
+    {
+        return Err(Refusal::new(
+            Reason::MalformedBody,
+            format!("field {bad} is not one line"),
+        ));
     }
-    let lines: Vec<String> = names.iter().filter_map(|name| Some(format!("{name}\n{}\n", field(name)?))).collect();
+    let lines: Vec<String> = names
+        .iter()
+        .filter_map(|name| Some(format!("{name}\n{}\n", field(name)?)))
+        .collect();
     let key = certified_key(&document(given.documents, key_url)?, given.now, |name| {
         name == "sns.amazonaws.com" || is_sns_host(name)
     })
@@ -128,8 +182,14 @@ pub fn confirmation(view: &View<'_>) -> Option<Answer> {
     let body = view.json()?;
     match body.get("Type")?.as_str()? {
         "SubscriptionConfirmation" => {
-            let url = body.get("SubscribeURL")?.as_str().filter(|url| is_sns(url, false));
-            Some(Answer { confirm: url.map(str::to_owned), ..Answer::default() })
+            let url = body
+                .get("SubscribeURL")?
+                .as_str()
+                .filter(|url| is_sns(url, false));
+            Some(Answer {
+                confirm: url.map(str::to_owned),
+                ..Answer::default()
+            })
         }
         "UnsubscribeConfirmation" => Some(Answer::default()),
         _ => None,
@@ -138,29 +198,44 @@ pub fn confirmation(view: &View<'_>) -> Option<Answer> {
 
 /// `https://sns.REGION.amazonaws.com[.cn]/…`, nothing before or after the host.
 fn is_sns(text: &str, is_certificate: bool) -> bool {
-    let Ok(url) = url::Url::parse(text) else { return false };
+    let Ok(url) = url::Url::parse(text) else {
+        return false;
+    };
     let plain = url.scheme() == "https" && url.port().is_none() && !text.contains(['@', '\\', '#']);
     // One spelling of one address, so that a sender cannot have the same document kept under many names.
     let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"/-_.".contains(&byte);
-    let is_canonical = url.as_str() == text && url.path().bytes().all(is_plain) && !url.path().contains("//");
-    let ends_right = !is_certificate || (url.path().ends_with(".pem") && url.query().is_none() && is_canonical);
+    let is_canonical =
+        url.as_str() == text && url.path().bytes().all(is_plain) && !url.path().contains("//");
+    let ends_right =
+        !is_certificate || (url.path().ends_with(".pem") && url.query().is_none() && is_canonical);
     plain && url.host_str().is_some_and(is_sns_host) && ends_right
 }
 
 fn is_sns_host(host: &str) -> bool {
-    let (global, is_china) = host.strip_suffix(".cn").map_or((host, false), |host| (host, true));
-    let region = global.strip_prefix("sns.").and_then(|rest| rest.strip_suffix(".amazonaws.com"));
+    let (global, is_china) = host
+        .strip_suffix(".cn")
+        .map_or((host, false), |host| (host, true));
+    let region = global
+        .strip_prefix("sns.")
+        .and_then(|rest| rest.strip_suffix(".amazonaws.com"));
     region.is_some_and(|region| is_region(region) && region.starts_with("cn-") == is_china)
 }
 
 /// `us-east-1`, `us-gov-west-1`: words, and a number at the end. A bucket of S3 has no such name.
 fn is_region(text: &str) -> bool {
     let parts: Vec<&str> = text.split('-').collect();
-    let is_word = |part: &&str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_lowercase());
+    let is_word =
+        |part: &&str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_lowercase());
     match &parts[..] {
         [area, words @ .., number] => {
-            let is_number = number.len() <= 2 && !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit());
-            is_number && area.len() == 2 && is_word(area) && !words.is_empty() && words.iter().all(is_word)
+            let is_number = number.len() <= 2
+                && !number.is_empty()
+                && number.bytes().all(|byte| byte.is_ascii_digit());
+            is_number
+                && area.len() == 2
+                && is_word(area)
+                && !words.is_empty()
+                && words.iter().all(is_word)
         }
         _ => false,
     }
@@ -172,9 +247,11 @@ mod tests {
 
     #[test]
     fn only_addresses_of_amazon_sns_are_called() {
-        for host in
-            ["sns.us-east-1.amazonaws.com", "sns.us-gov-west-1.amazonaws.com", "sns.cn-north-1.amazonaws.com.cn"]
-        {
+        for host in [
+            "sns.us-east-1.amazonaws.com",
+            "sns.us-gov-west-1.amazonaws.com",
+            "sns.cn-north-1.amazonaws.com.cn",
+        ] {
             assert!(is_sns(&format!("https://{host}/a.pem"), true), "{host}");
         }
         for url in [

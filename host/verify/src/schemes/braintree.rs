@@ -19,18 +19,37 @@ pub fn check(public_key: &str, view: &View<'_>, keys: &Keys) -> Result<usize, Re
     };
     let signature = field("bt_signature", Reason::MissingSignature)?;
     let payload = field("bt_payload", Reason::MalformedBody)?;
-    if !payload.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"+=/\n".contains(&byte)) {
-        return Err(Refusal::new(Reason::MalformedBody, "bt_payload holds characters that are not base64"));
+    if !payload
+        .bytes()
+        .all(|byte| byte.is_ascii_alphanumeric() || b"+=/\n".contains(&byte))
+    {
+        return Err(Refusal::new(
+            Reason::MalformedBody,
+            "bt_payload holds characters that are not base64",
+        ));
     }
     if (20..=32).contains(&payload.len()) && payload.bytes().all(|byte| byte.is_ascii_hexdigit()) {
         // Anybody can have such a text signed by asking for it as a challenge.
-        return Err(Refusal::new(Reason::MalformedBody, "bt_payload could be an answer to an ownership check"));
+        return Err(Refusal::new(
+            Reason::MalformedBody,
+            "bt_payload could be an answer to an ownership check",
+        ));
     }
     let pairs = signature.split('&').filter_map(|pair| pair.split_once('|'));
-    let ours = pairs.filter(|(id, _)| *id == public_key).map(|(_, digest)| digest).next().ok_or_else(|| {
-        Refusal::new(Reason::UnsupportedSignatureVersion, "no digest for config.public_key in bt_signature")
-    })?;
-    let given = of_length(hex::decode(ours).map_err(|_| malformed("not hex".into()))?, 20)?;
+    let ours = pairs
+        .filter(|(id, _)| *id == public_key)
+        .map(|(_, digest)| digest)
+        .next()
+        .ok_or_else(|| {
+            Refusal::new(
+                Reason::UnsupportedSignatureVersion,
+                "no digest for config.public_key in bt_signature",
+            )
+        })?;
+    let given = of_length(
+        hex::decode(ours).map_err(|_| malformed("not hex".into()))?,
+        20,
+    )?;
     let ended = format!("{payload}\n");
     let is_right = |key: &[u8]| {
         let is_one = |text: &str| same(&mac(Algorithm::HmacSha1, key, text.as_bytes()), &given);
@@ -42,7 +61,14 @@ pub fn check(public_key: &str, view: &View<'_>, keys: &Keys) -> Result<usize, Re
 /// Signs a draft whose body is `bt_payload=…`.
 pub fn sign(public_key: &str, draft: &mut Unverified, key: &[u8]) -> Result<(), String> {
     let payload = url::form_urlencoded::parse(&draft.body).find(|(name, _)| name == "bt_payload");
-    let payload = payload.ok_or("the body must be a form with bt_payload")?.1.into_owned();
+    let payload = payload
+        .ok_or("the body must be a form with bt_payload")?
+        .1
+        .into_owned();
     let digest = hex::encode(mac(Algorithm::HmacSha1, key, payload.as_bytes()));
-    put(draft, &Place::Form("bt_signature".into()), &format!("{public_key}|{digest}"))
+    put(
+        draft,
+        &Place::Form("bt_signature".into()),
+        &format!("{public_key}|{digest}"),
+    )
 }

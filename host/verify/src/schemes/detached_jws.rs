@@ -34,18 +34,30 @@ pub struct DetachedJws {
 
 impl DetachedJws {
     pub fn check(&self, window: Window, view: &View<'_>, given: &Given<'_>) -> Result<(), Refusal> {
-        let text = view.find(&self.from, false).map_err(|absent| match absent {
-            Absent::Duplicate => {
-                Refusal::new(Reason::DuplicateHeader, format!("{} given more than once", describe(&self.from)))
-            }
-            _ => Refusal::new(Reason::MissingSignature, format!("signature missing ({})", describe(&self.from))),
-        })?;
+        let text = view
+            .find(&self.from, false)
+            .map_err(|absent| match absent {
+                Absent::Duplicate => Refusal::new(
+                    Reason::DuplicateHeader,
+                    format!("{} given more than once", describe(&self.from)),
+                ),
+                _ => Refusal::new(
+                    Reason::MissingSignature,
+                    format!("signature missing ({})", describe(&self.from)),
+                ),
+            })?;
         let text = std::str::from_utf8(&text).map_err(|_| malformed("not text".into()))?;
         let parts: Vec<&str> = text.splitn(4, '.').collect();
         let [encoded, "", signature] = parts[..] else {
-            return Err(malformed("not HEADER..SIGNATURE, a signature without its payload".into()));
+            return Err(malformed(
+                "not HEADER..SIGNATURE, a signature without its payload".into(),
+            ));
         };
-        let decode = |part: &str| URL_SAFE_NO_PAD.decode(part).map_err(|_| malformed("not base64url".into()));
+        let decode = |part: &str| {
+            URL_SAFE_NO_PAD
+                .decode(part)
+                .map_err(|_| malformed("not base64url".into()))
+        };
         let header: Map<String, Value> = serde_json::from_slice(&decode(encoded)?)
             .map_err(|_| malformed("the header of the signature is no JSON object".into()))?;
         let signature = decode(signature)?;
@@ -56,43 +68,82 @@ impl DetachedJws {
         let keys = signing_keys(&document(given.documents, &self.jwks)?, key_id);
         if keys.is_empty() {
             return Err(Refusal {
-                detail: format!("no key `{}` in {}", key_id.unwrap_or_default().escape_debug(), self.jwks),
+                detail: format!(
+                    "no key `{}` in {}",
+                    key_id.unwrap_or_default().escape_debug(),
+                    self.jwks
+                ),
                 ..Refusal::needs(&self.jwks)
             });
         }
         let signed = [encoded.as_bytes(), b".", &view.request.body].concat();
-        match keys.iter().any(|key| is_web_signed(key, algorithm, &signed, &signature)) {
+        match keys
+            .iter()
+            .any(|key| is_web_signed(key, algorithm, &signed, &signature))
+        {
             true => Ok(()),
             // Nothing names the key: the provider may have another one by now.
-            false if key_id.is_none() => Err(Refusal { fetch: Some(self.jwks.clone()), ..mismatch() }),
+            false if key_id.is_none() => Err(Refusal {
+                fetch: Some(self.jwks.clone()),
+                ..mismatch()
+            }),
             false => Err(mismatch()),
         }
     }
 
     /// The algorithm, once nothing in the header says that the signature means something else.
     fn check_header<'a>(&self, header: &'a Map<String, Value>) -> Result<&'a str, Refusal> {
-        let algorithm = header.get("alg").and_then(Value::as_str).unwrap_or_default();
+        let algorithm = header
+            .get("alg")
+            .and_then(Value::as_str)
+            .unwrap_or_default();
         if !self.algorithms.iter().any(|known| known == algorithm) {
-            let detail = format!("alg is `{}`: accepted are {}", algorithm.escape_debug(), self.algorithms.join(", "));
+            let detail = format!(
+                "alg is `{}`: accepted are {}",
+                algorithm.escape_debug(),
+                self.algorithms.join(", ")
+            );
             return Err(Refusal::new(Reason::AlgorithmNotAllowed, detail));
         }
         // Signed in the other form, the body would be another text.
         if header.get("b64") != Some(&Value::Bool(false)) {
             return Err(malformed("b64 is not false".into()));
         }
-        let is_b64_alone = |names: &Vec<Value>| matches!(&names[..], [Value::String(name)] if name == "b64");
-        if !header.get("crit").and_then(Value::as_array).is_some_and(is_b64_alone) {
-            return Err(malformed("crit does not hold b64 alone: no other extension is known".into()));
+        let is_b64_alone =
+            |names: &Vec<Value>| matches!(&names[..], [Value::String(name)] if name == "b64");
+        if !header
+            .get("crit")
+            .and_then(Value::as_array)
+            .is_some_and(is_b64_alone)
+        {
+            return Err(malformed(
+                "crit does not hold b64 alone: no other extension is known".into(),
+            ));
         }
         Ok(algorithm)
     }
 
-    fn check_time(&self, header: &Map<String, Value>, window: Window, given: &Given<'_>) -> Result<(), Refusal> {
-        let Some(name) = &self.header_time else { return Ok(()) };
+    fn check_time(
+        &self,
+        header: &Map<String, Value>,
+        window: Window,
+        given: &Given<'_>,
+    ) -> Result<(), Refusal> {
+        let Some(name) = &self.header_time else {
+            return Ok(());
+        };
         let seconds = match header.get(name) {
-            None => return Err(Refusal::new(Reason::MissingTimestamp, format!("header parameter {name} is missing"))),
+            None => {
+                return Err(Refusal::new(
+                    Reason::MissingTimestamp,
+                    format!("header parameter {name} is missing"),
+                ));
+            }
             Some(value) => value.as_u64().ok_or_else(|| {
-                Refusal::new(Reason::MalformedTimestamp, format!("header parameter {name} is not a time in seconds"))
+                Refusal::new(
+                    Reason::MalformedTimestamp,
+                    format!("header parameter {name} is not a time in seconds"),
+                )
             })?,
         };
         let time_ns = window::parse(TimeUnit::S, seconds.to_string().as_bytes())?;

@@ -26,7 +26,10 @@ fn verdict(fixtures: &Value, jws: &str, body: &[u8]) -> Result<(), Refusal> {
         algorithms: vec!["RS256".into(), "ES256".into()],
         jwks: URL.into(),
         header_time: Some("ts".into()),
-        window: Window { past: Some(Duration::from_secs(300)), future: Some(Duration::from_secs(60)) },
+        window: Window {
+            past: Some(Duration::from_secs(300)),
+            future: Some(Duration::from_secs(60)),
+        },
     };
     let mut headers = http::HeaderMap::new();
     headers.insert("x-signature", jws.parse().unwrap());
@@ -41,7 +44,15 @@ fn verdict(fixtures: &Value, jws: &str, body: &[u8]) -> Result<(), Refusal> {
     };
     let now = Some(UNIX_EPOCH + Duration::from_secs(fixtures["now"].as_u64().unwrap()));
     let documents = Set(fixtures["jwks"].to_string());
-    rules.check(rules.window, &View::new(&request, None), &Given { keys: &Keys::default(), documents: &documents, now })
+    rules.check(
+        rules.window,
+        &View::new(&request, None),
+        &Given {
+            keys: &Keys::default(),
+            documents: &documents,
+            now,
+        },
+    )
 }
 
 #[test]
@@ -63,12 +74,21 @@ fn every_case_has_its_verdict() {
 fn changed_bytes_are_refused() {
     let fixtures: Value = serde_json::from_str(FIXTURES).unwrap();
     let body = fixtures["body"].as_str().unwrap().as_bytes();
-    for case in fixtures["cases"].as_array().unwrap().iter().filter(|case| case["expect"] == "ok") {
+    for case in fixtures["cases"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter(|case| case["expect"] == "ok")
+    {
         let jws = case["jws"].as_str().unwrap();
         for at in 0..body.len() {
             let mut body = body.to_vec();
             body[at] ^= 1;
-            assert_eq!(verdict(&fixtures, jws, &body).unwrap_err().reason, Reason::SignatureMismatch, "{at}");
+            assert_eq!(
+                verdict(&fixtures, jws, &body).unwrap_err().reason,
+                Reason::SignatureMismatch,
+                "{at}"
+            );
         }
         for at in (0..jws.len()).filter(|at| &jws[*at..=*at] != ".") {
             let other = if &jws[at..=at] == "A" { "B" } else { "A" };
@@ -83,8 +103,11 @@ fn unknown_key_asks_for_the_set_again() {
     let fixtures: Value = serde_json::from_str(FIXTURES).unwrap();
     let body = fixtures["body"].as_str().unwrap().as_bytes();
     let cases = fixtures["cases"].as_array().unwrap();
-    for (name, fetch) in [("unknown id", Some(URL)), ("another key", Some(URL)), ("another key under a known id", None)]
-    {
+    for (name, fetch) in [
+        ("unknown id", Some(URL)),
+        ("another key", Some(URL)),
+        ("another key under a known id", None),
+    ] {
         let case = cases.iter().find(|case| case["name"] == name).unwrap();
         let refusal = verdict(&fixtures, case["jws"].as_str().unwrap(), body).unwrap_err();
         assert_eq!(refusal.fetch.as_deref(), fetch, "{name}");

@@ -16,22 +16,31 @@ use landfall_model::{Algorithm, Place};
 
 pub fn check(view: &View<'_>, keys: &Keys) -> Result<usize, Refusal> {
     let broken = |why: &str| Refusal::new(Reason::MalformedBody, format!("the body {why}"));
-    let json = multipart_field(view, "json").ok_or_else(|| broken("has not exactly one multipart field `json`"))?;
+    let json = multipart_field(view, "json")
+        .ok_or_else(|| broken("has not exactly one multipart field `json`"))?;
     if !is_readable(json) {
-        return Err(broken("has a field `json` of more parts than a check reads"));
+        return Err(broken(
+            "has a field `json` of more parts than a check reads",
+        ));
     }
-    let json: Value = unique_json::parse(json)
-        .ok_or_else(|| broken("has a field `json` that is not JSON, or in which an object has a key twice"))?;
+    let json: Value = unique_json::parse(json).ok_or_else(|| {
+        broken("has a field `json` that is not JSON, or in which an object has a key twice")
+    })?;
     let text = |pointer: &str| match json.pointer(pointer) {
         Some(Value::String(text)) => Some(text.clone()),
         Some(Value::Number(number)) => Some(number.to_string()),
         _ => None,
     };
     let given = text("/event/event_hash").filter(|text| !text.is_empty());
-    let given = given.ok_or_else(|| Refusal::new(Reason::MissingSignature, "event.event_hash is missing"))?;
-    let given = of_length(hex::decode(given).map_err(|_| malformed("not hex".into()))?, 32)?;
+    let given = given
+        .ok_or_else(|| Refusal::new(Reason::MissingSignature, "event.event_hash is missing"))?;
+    let given = of_length(
+        hex::decode(given).map_err(|_| malformed("not hex".into()))?,
+        32,
+    )?;
     let time = text("/event/event_time");
-    let time = time.ok_or_else(|| Refusal::new(Reason::MissingTimestamp, "event.event_time is missing"))?;
+    let time =
+        time.ok_or_else(|| Refusal::new(Reason::MissingTimestamp, "event.event_time is missing"))?;
     let kind = text("/event/event_type").ok_or_else(|| broken("has no event.event_type"))?;
     let signed = format!("{time}{kind}");
     let is_right = |key: &[u8]| same(&mac(Algorithm::HmacSha256, key, signed.as_bytes()), &given);
@@ -41,7 +50,10 @@ pub fn check(view: &View<'_>, keys: &Keys) -> Result<usize, Refusal> {
 /// The bytes of a form field (RFC 7578).
 fn multipart_field<'a>(view: &'a View<'_>, wanted: &str) -> Option<&'a [u8]> {
     let content_type = std::str::from_utf8(view.header("content-type").ok()?).ok()?;
-    let boundary = content_type.split(';').find_map(|part| part.trim().strip_prefix("boundary="))?.trim_matches('"');
+    let boundary = content_type
+        .split(';')
+        .find_map(|part| part.trim().strip_prefix("boundary="))?
+        .trim_matches('"');
     let separator = format!("--{boundary}");
     let name = format!("name=\"{wanted}\"");
     let body: &'a [u8] = &view.request.body;
@@ -63,13 +75,28 @@ fn multipart_field<'a>(view: &'a View<'_>, wanted: &str) -> Option<&'a [u8]> {
 
 /// Signs a draft whose body is JSON, and wraps it as the provider does.
 pub fn sign(draft: &mut Unverified, key: &[u8]) -> Result<(), String> {
-    let mut json: Value = serde_json::from_slice(&draft.body).map_err(|_| "the body must be JSON")?;
-    let text = |pointer: &str| json.pointer(pointer).and_then(Value::as_str).map(str::to_owned);
+    let mut json: Value =
+        serde_json::from_slice(&draft.body).map_err(|_| "the body must be JSON")?;
+    let text = |pointer: &str| {
+        json.pointer(pointer)
+            .and_then(Value::as_str)
+            .map(str::to_owned)
+    };
     let (time, kind) = (text("/event/event_time"), text("/event/event_type"));
-    let (time, kind) = time.zip(kind).ok_or("the body must have event.event_time and event.event_type")?;
-    let digest = hex::encode(mac(Algorithm::HmacSha256, key, format!("{time}{kind}").as_bytes()));
+    let (time, kind) = time
+        .zip(kind)
+        .ok_or("the body must have event.event_time and event.event_type")?;
+    let digest = hex::encode(mac(
+        Algorithm::HmacSha256,
+        key,
+        format!("{time}{kind}").as_bytes(),
+    ));
     put_json(&mut json, "/event/event_hash", digest.into());
     let part = "--landfall\r\nContent-Disposition: form-data; name=\"json\"\r\n\r\n";
     draft.body = format!("{part}{json}\r\n--landfall--\r\n").into();
-    put(draft, &Place::Header("Content-Type".into()), "multipart/form-data; boundary=landfall")
+    put(
+        draft,
+        &Place::Header("Content-Type".into()),
+        "multipart/form-data; boundary=landfall",
+    )
 }

@@ -30,7 +30,10 @@ pub enum Ebay {
 impl Ebay {
     /// The address of a key.
     pub fn key_url(self, key_id: &str) -> String {
-        format!("{}/commerce/notification/v1/public_key/{key_id}", self.api())
+        format!(
+            "{}/commerce/notification/v1/public_key/{key_id}",
+            self.api()
+        )
     }
 
     /// How the right to ask for keys is obtained. The hook's secret is `CLIENT_ID:CLIENT_SECRET`.
@@ -51,21 +54,34 @@ impl Ebay {
     pub fn check(self, view: &View<'_>, documents: &dyn Documents) -> Result<(), Refusal> {
         let shown = header(view, SIGNATURE, Reason::MissingSignature)?;
         if shown.len() > HEADER_BYTES_MAX {
-            return Err(malformed(format!("header {SIGNATURE} has more than {HEADER_BYTES_MAX} bytes")));
+            return Err(malformed(format!(
+                "header {SIGNATURE} has more than {HEADER_BYTES_MAX} bytes"
+            )));
         }
         let shown: Value = serde_json::from_slice(&from_base64(shown)?)
             .map_err(|_| malformed(format!("header {SIGNATURE} is not JSON in base64")))?;
         let text = |name: &str| shown.get(name).and_then(Value::as_str);
         if !text("alg").is_some_and(|alg| alg.eq_ignore_ascii_case("ecdsa")) {
-            return Err(Refusal::new(Reason::AlgorithmNotAllowed, format!("alg in {SIGNATURE} is not ecdsa")));
+            return Err(Refusal::new(
+                Reason::AlgorithmNotAllowed,
+                format!("alg in {SIGNATURE} is not ecdsa"),
+            ));
         }
-        let signature = text("signature").ok_or_else(|| malformed(format!("{SIGNATURE} has no signature")))?;
-        let signature = STANDARD.decode(signature).map_err(|_| malformed("not base64".into()))?;
+        let signature =
+            text("signature").ok_or_else(|| malformed(format!("{SIGNATURE} has no signature")))?;
+        let signature = STANDARD
+            .decode(signature)
+            .map_err(|_| malformed("not base64".into()))?;
         let key_id = text("kid").filter(|id| is_plain(id) && !id.starts_with('.'));
-        let key_id = key_id.ok_or_else(|| Refusal::new(Reason::KeyUnavailable, format!("{SIGNATURE} names no key")))?;
+        let key_id = key_id.ok_or_else(|| {
+            Refusal::new(Reason::KeyUnavailable, format!("{SIGNATURE} names no key"))
+        })?;
         let (key, digest) = key_of(&document(documents, &self.key_url(key_id))?)?;
         if !text("digest").is_some_and(|named| named.eq_ignore_ascii_case(digest.name())) {
-            let detail = format!("digest in {SIGNATURE} is not {}, which the key is for", digest.name());
+            let detail = format!(
+                "digest in {SIGNATURE} is not {}, which the key is for",
+                digest.name()
+            );
             return Err(Refusal::new(Reason::AlgorithmNotAllowed, detail));
         }
 
@@ -78,7 +94,12 @@ impl Ebay {
 
 /// The answer of the API: `{"key": PEM, "algorithm": "ECDSA", "digest": "SHA1"}`.
 fn key_of(document: &[u8]) -> Result<(Vec<u8>, EcdsaDigest), Refusal> {
-    let unusable = |why: &str| Refusal::new(Reason::KeyUnavailable, format!("the answer of eBay for the key {why}"));
+    let unusable = |why: &str| {
+        Refusal::new(
+            Reason::KeyUnavailable,
+            format!("the answer of eBay for the key {why}"),
+        )
+    };
     let answer: Value = serde_json::from_slice(document).map_err(|_| unusable("is not JSON"))?;
     let text = |name: &str| answer.get(name).and_then(Value::as_str);
     let key = text("key").ok_or_else(|| unusable("holds no key"))?;
@@ -110,13 +131,15 @@ mod tests {
     const KEY_ID: &str = "9936261a-7d7b-4621-a0f1-96ccb428af49";
     const KEY: &str = "-----BEGIN PUBLIC KEY-----MFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAEZhhxXKtR+TOvtDbgTPCkSof02qgBB7IsYOyf76ilExJ/upAa/vKIKheOoCyOpcLmi4t0b4uepb7LLjmMr90FUg==-----END PUBLIC KEY-----";
     // Published in eBay/event-notification-nodejs-sdk, test/test.json.
-    const SIGNED: &str =
-        "MEYCIQCfxfIWuxmWcIBQJ9c5/X7iGDJqs2RCGsBEaAjinyrrfAIhAIV6wGcTiBuV5KJUif2hokyrL+Q9ssHkad+mx2nEE25w";
+    const SIGNED: &str = "MEYCIQCfxfIWuxmWcIBQJ9c5/X7iGDJqs2RCGsBEaAjinyrrfAIhAIV6wGcTiBuV5KJUif2hokyrL+Q9ssHkad+mx2nEE25w";
     const BODY: &str = r#"{"metadata":{"topic":"MARKETPLACE_ACCOUNT_DELETION","schemaVersion":"1.0","deprecated":false},"notification":{"notificationId":"49feeaeb-4982-42d9-a377-9645b8479411_33f7e043-fed8-442b-9d44-791923bd9a6d","eventDate":"2021-03-19T20:43:59.462Z","publishDate":"2021-03-19T20:43:59.679Z","publishAttemptCount":1,"data":{"username":"test_user","userId":"ma8vp1jySJC","eiasToken":"nY+sHZ2PrBmdj6wVnY+sEZ2PrA2dj6wJnY+gAZGEpwmdj6x9nY+seQ=="}}}"#;
 
     fn verdict(shown: &Value, body: &[u8], answer: Option<Value>) -> Result<(), Refusal> {
         let mut headers = http::HeaderMap::new();
-        headers.insert("x-ebay-signature", STANDARD.encode(shown.to_string()).parse().unwrap());
+        headers.insert(
+            "x-ebay-signature",
+            STANDARD.encode(shown.to_string()).parse().unwrap(),
+        );
         let request = Unverified {
             method: http::Method::POST,
             path: "/in".into(),
@@ -126,7 +149,10 @@ mod tests {
             body: Bytes::copy_from_slice(body),
             decoded: None,
         };
-        let keys = answer.map(|answer| (Ebay::Production.key_url(KEY_ID), answer.to_string())).into_iter().collect();
+        let keys = answer
+            .map(|answer| (Ebay::Production.key_url(KEY_ID), answer.to_string()))
+            .into_iter()
+            .collect();
         Ebay::Production.check(&View::new(&request, None), &Keys(keys))
     }
 
@@ -148,7 +174,11 @@ mod tests {
         for at in 0..BODY.len() {
             let mut body = BODY.as_bytes().to_vec();
             body[at] ^= 1;
-            assert_eq!(verdict(&shown(), &body, answer("SHA1")).unwrap_err().reason, Reason::SignatureMismatch, "{at}");
+            assert_eq!(
+                verdict(&shown(), &body, answer("SHA1")).unwrap_err().reason,
+                Reason::SignatureMismatch,
+                "{at}"
+            );
         }
         let signature = STANDARD.decode(SIGNED).unwrap();
         for at in 0..signature.len() {
@@ -156,7 +186,10 @@ mod tests {
             signature[at] ^= 1;
             let mut shown = shown();
             shown["signature"] = STANDARD.encode(signature).into();
-            assert!(verdict(&shown, BODY.as_bytes(), answer("SHA1")).is_err(), "{at}");
+            assert!(
+                verdict(&shown, BODY.as_bytes(), answer("SHA1")).is_err(),
+                "{at}"
+            );
         }
     }
 
@@ -167,16 +200,44 @@ mod tests {
             shown[name] = value.into();
             verdict(&shown, BODY.as_bytes(), answer).unwrap_err()
         };
-        assert_eq!(refused("alg", "none", answer("SHA1")).reason, Reason::AlgorithmNotAllowed);
-        assert_eq!(refused("digest", "SHA256", answer("SHA1")).reason, Reason::AlgorithmNotAllowed);
-        assert_eq!(refused("digest", "MD5", answer("MD5")).reason, Reason::KeyUnavailable);
-        assert_eq!(refused("digest", "SHA256", answer("SHA256")).reason, Reason::SignatureMismatch);
-        for id in ["", "..", "../../x", "a/b", "a?b", "a#b", "https://evil.example/key", &"a".repeat(200)] {
+        assert_eq!(
+            refused("alg", "none", answer("SHA1")).reason,
+            Reason::AlgorithmNotAllowed
+        );
+        assert_eq!(
+            refused("digest", "SHA256", answer("SHA1")).reason,
+            Reason::AlgorithmNotAllowed
+        );
+        assert_eq!(
+            refused("digest", "MD5", answer("MD5")).reason,
+            Reason::KeyUnavailable
+        );
+        assert_eq!(
+            refused("digest", "SHA256", answer("SHA256")).reason,
+            Reason::SignatureMismatch
+        );
+        for id in [
+            "",
+            "..",
+            "../../x",
+            "a/b",
+            "a?b",
+            "a#b",
+            "https://evil.example/key",
+            &"a".repeat(200),
+        ] {
             let refusal = refused("kid", id, None);
-            assert_eq!((refusal.reason, refusal.fetch), (Reason::KeyUnavailable, None), "{id}");
+            assert_eq!(
+                (refusal.reason, refusal.fetch),
+                (Reason::KeyUnavailable, None),
+                "{id}"
+            );
         }
         let unknown = refused("kid", "other", None);
         let url = "https://api.ebay.com/commerce/notification/v1/public_key/other";
-        assert_eq!((unknown.reason, unknown.fetch.as_deref()), (Reason::KeyUnavailable, Some(url)));
+        assert_eq!(
+            (unknown.reason, unknown.fetch.as_deref()),
+            (Reason::KeyUnavailable, Some(url))
+        );
     }
 }

@@ -30,7 +30,11 @@ const INPUT: &str = "signature-input";
 const SIGNATURE: &str = "signature";
 const DIGEST: &str = "content-digest";
 /// What `application/x-www-form-urlencoded` escapes, with a space as `%20`.
-const FORM_VALUE: &AsciiSet = &NON_ALPHANUMERIC.remove(b'*').remove(b'-').remove(b'.').remove(b'_');
+const FORM_VALUE: &AsciiSet = &NON_ALPHANUMERIC
+    .remove(b'*')
+    .remove(b'-')
+    .remove(b'.')
+    .remove(b'_');
 
 /// How message signatures are judged.
 #[derive(Debug, Clone, PartialEq)]
@@ -57,7 +61,12 @@ struct Shown<'a> {
 
 impl MessageSignatures {
     /// Which secret made one of the signatures. `window` is the one of `created`.
-    pub fn check(&self, window: Window, view: &View<'_>, given: &Given<'_>) -> Result<usize, Refusal> {
+    pub fn check(
+        &self,
+        window: Window,
+        view: &View<'_>,
+        given: &Given<'_>,
+    ) -> Result<usize, Refusal> {
         let inputs = dictionary(view, INPUT, Reason::MissingSignature)?;
         let signatures = dictionary(view, SIGNATURE, Reason::MissingSignature)?;
         let labels: Vec<&str> = match &self.label {
@@ -65,23 +74,28 @@ impl MessageSignatures {
             None => inputs.keys().map(|label| label.as_str()).collect(),
         };
         if labels.len() > SIGNATURES_MAX {
-            return Err(malformed(format!("more than {SIGNATURES_MAX} signatures: name one in `label`")));
+            return Err(malformed(format!(
+                "more than {SIGNATURES_MAX} signatures: name one in `label`"
+            )));
         }
         let mut first_refusal = None;
         for label in labels {
-            let verdict =
-                Shown::find(&inputs, &signatures, label).and_then(|shown| self.check_one(&shown, window, view, given));
+            let verdict = Shown::find(&inputs, &signatures, label)
+                .and_then(|shown| self.check_one(&shown, window, view, given));
             match verdict {
                 Ok(place) => return Ok(place),
                 Err(refusal) => drop(first_refusal.get_or_insert(refusal)),
             }
         }
-        Err(first_refusal.unwrap_or_else(|| Refusal::new(Reason::MissingSignature, "no signature is there")))
+        Err(first_refusal
+            .unwrap_or_else(|| Refusal::new(Reason::MissingSignature, "no signature is there")))
     }
 
     /// Whether each signature that counts covers the digest of the body.
     pub fn covers_body(&self) -> bool {
-        self.components.as_ref().is_none_or(|names| names.iter().any(|name| name == DIGEST))
+        self.components
+            .as_ref()
+            .is_none_or(|names| names.iter().any(|name| name == DIGEST))
     }
 
     fn check_one(
@@ -91,10 +105,16 @@ impl MessageSignatures {
         view: &View<'_>,
         given: &Given<'_>,
     ) -> Result<usize, Refusal> {
-        if shown.text("alg").is_some_and(|named| named != name(self.algorithm)) {
+        if shown
+            .text("alg")
+            .is_some_and(|named| named != name(self.algorithm))
+        {
             return Err(Refusal::new(
                 Reason::AlgorithmNotAllowed,
-                format!("the signature names another algorithm than {}", name(self.algorithm)),
+                format!(
+                    "the signature names another algorithm than {}",
+                    name(self.algorithm)
+                ),
             ));
         }
         if self.tag.is_some() && shown.text("tag") != self.tag.as_deref() {
@@ -124,13 +144,27 @@ impl MessageSignatures {
 
         let base = shown.signature_base(view)?;
         let key_id = shown.text("keyid");
-        if !self.key_ids.is_empty() && !self.key_ids.iter().any(|known| Some(known.as_str()) == key_id) {
-            let detail = format!("keyid `{}` is not in key_ids", key_id.unwrap_or_default().escape_debug());
+        if !self.key_ids.is_empty()
+            && !self
+                .key_ids
+                .iter()
+                .any(|known| Some(known.as_str()) == key_id)
+        {
+            let detail = format!(
+                "keyid `{}` is not in key_ids",
+                key_id.unwrap_or_default().escape_debug()
+            );
             return Err(Refusal::new(Reason::KeyUnavailable, detail));
         }
-        let is_named = |place: usize| self.key_ids.is_empty() || self.key_ids.get(place).map(String::as_str) == key_id;
-        let is_right = |key: &[u8]| is_made_by(self.algorithm, key, base.as_bytes(), shown.signature);
-        given.keys.find(|place, key| Ok(is_named(place) && is_right(key)))?.ok_or_else(mismatch)
+        let is_named = |place: usize| {
+            self.key_ids.is_empty() || self.key_ids.get(place).map(String::as_str) == key_id
+        };
+        let is_right =
+            |key: &[u8]| is_made_by(self.algorithm, key, base.as_bytes(), shown.signature);
+        given
+            .keys
+            .find(|place, key| Ok(is_named(place) && is_right(key)))?
+            .ok_or_else(mismatch)
     }
 
     /// Everything that must be signed is.
@@ -140,8 +174,13 @@ impl MessageSignatures {
             Some(needed) => needed.iter().find(|name| !has(name)).map(String::as_str),
             None => {
                 let has_path = has("@path") && (view.request.query.is_none() || has("@query"));
-                let has_target = has("@target-uri") || (has("@authority") && (has("@request-target") || has_path));
-                match (has("@method"), has_target, view.request.body.is_empty() || has(DIGEST)) {
+                let has_target = has("@target-uri")
+                    || (has("@authority") && (has("@request-target") || has_path));
+                match (
+                    has("@method"),
+                    has_target,
+                    view.request.body.is_empty() || has(DIGEST),
+                ) {
                     (false, ..) => Some("@method"),
                     (_, false, _) => Some("@target-uri"),
                     (.., false) => Some(DIGEST),
@@ -151,9 +190,10 @@ impl MessageSignatures {
         };
         match missing {
             None => Ok(()),
-            Some(name) if name == DIGEST => {
-                Err(Refusal::new(Reason::BodyHashMissing, format!("the signature does not cover {DIGEST}")))
-            }
+            Some(name) if name == DIGEST => Err(Refusal::new(
+                Reason::BodyHashMissing,
+                format!("the signature does not cover {DIGEST}"),
+            )),
             Some(name) => Err(Refusal::new(
                 Reason::UnsupportedSignatureVersion,
                 format!("the signature does not cover {name}, which it must"),
@@ -177,14 +217,24 @@ impl MessageSignatures {
             // A receiver that does not know its own URL can check these too.
             let target = ["@method", "@authority", "@path", "@query"];
             let digest = (!draft.body.is_empty()).then_some(DIGEST);
-            target.into_iter().chain(digest).map(str::to_owned).collect::<Vec<_>>()
+            target
+                .into_iter()
+                .chain(digest)
+                .map(str::to_owned)
+                .collect::<Vec<_>>()
         };
         let components = self.components.clone().unwrap_or_else(defaults);
-        let text = |text: &str| sfv::String::from_string(text.to_owned()).map_err(|(why, _)| why.to_string());
-        let items: Vec<Item> = components.iter().map(|name| text(name).map(Item::new)).collect::<Result<_, _>>()?;
+        let text = |text: &str| {
+            sfv::String::from_string(text.to_owned()).map_err(|(why, _)| why.to_string())
+        };
+        let items: Vec<Item> = components
+            .iter()
+            .map(|name| text(name).map(Item::new))
+            .collect::<Result<_, _>>()?;
         let mut input = InnerList::new(items);
         let seconds = now.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
-        let seconds = sfv::Integer::try_from(seconds).map_err(|_| "the clock is far ahead".to_owned())?;
+        let seconds =
+            sfv::Integer::try_from(seconds).map_err(|_| "the clock is far ahead".to_owned())?;
         let mut set = |name: &str, value: BareItem| {
             let key = sfv::Key::from_string(name.to_owned()).expect("a parameter of RFC 9421");
             input.params.insert(key, value);
@@ -198,8 +248,13 @@ impl MessageSignatures {
             set("tag", text(tag)?.into());
         }
 
-        let shown = Shown { input: &input, signature: &[] };
-        let base = shown.signature_base(&View::new(draft, public_url)).map_err(|refusal| refusal.to_string())?;
+        let shown = Shown {
+            input: &input,
+            signature: &[],
+        };
+        let base = shown
+            .signature_base(&View::new(draft, public_url))
+            .map_err(|refusal| refusal.to_string())?;
         let signature = match self.algorithm {
             Algorithm::HmacSha256 => mac(Algorithm::HmacSha256, key, base.as_bytes()),
             Algorithm::Ed25519 => {
@@ -210,23 +265,49 @@ impl MessageSignatures {
             other => return Err(format!("requests with {} cannot be made here", name(other))),
         };
         let label = self.label.as_deref().unwrap_or("sig1");
-        put(draft, &Place::Header(INPUT.into()), &format!("{label}={}", serialized(&input)))?;
-        put(draft, &Place::Header(SIGNATURE.into()), &format!("{label}=:{}:", STANDARD.encode(signature)))
+        put(
+            draft,
+            &Place::Header(INPUT.into()),
+            &format!("{label}={}", serialized(&input)),
+        )?;
+        put(
+            draft,
+            &Place::Header(SIGNATURE.into()),
+            &format!("{label}=:{}:", STANDARD.encode(signature)),
+        )
     }
 }
 
 // === impl Shown ===
 
 impl<'a> Shown<'a> {
-    fn find(inputs: &'a Dictionary, signatures: &'a Dictionary, label: &str) -> Result<Shown<'a>, Refusal> {
-        let missing = || Refusal::new(Reason::MissingSignature, format!("no signature `{}`", label.escape_debug()));
+    fn find(
+        inputs: &'a Dictionary,
+        signatures: &'a Dictionary,
+        label: &str,
+    ) -> Result<Shown<'a>, Refusal> {
+        let missing = || {
+            Refusal::new(
+                Reason::MissingSignature,
+                format!("no signature `{}`", label.escape_debug()),
+            )
+        };
         let input = match inputs.get(label).ok_or_else(missing)? {
             ListEntry::InnerList(input) => input,
-            ListEntry::Item(_) => return Err(malformed(format!("{INPUT} holds no list of components"))),
+            ListEntry::Item(_) => {
+                return Err(malformed(format!("{INPUT} holds no list of components")));
+            }
         };
         let signature = match signatures.get(label).ok_or_else(missing)? {
-            ListEntry::Item(Item { bare_item: BareItem::ByteSequence(bytes), .. }) => bytes,
-            _ => return Err(malformed("the signature is no byte sequence (RFC 9651)".into())),
+            ListEntry::Item(Item {
+                bare_item: BareItem::ByteSequence(bytes),
+                ..
+            }) => bytes,
+            _ => {
+                return Err(malformed(
+                    "the signature is no byte sequence (RFC 9651)".into(),
+                ));
+            }
         };
         Ok(Shown { input, signature })
     }
@@ -244,21 +325,33 @@ impl<'a> Shown<'a> {
         const SECOND_NS: i128 = 1_000_000_000;
         match self.input.params.get(parameter) {
             None => Ok(None),
-            Some(BareItem::Integer(seconds)) => Ok(Some(i128::from(i64::from(*seconds)) * SECOND_NS)),
-            Some(_) => {
-                Err(Refusal::new(Reason::MalformedTimestamp, format!("parameter {parameter} is not an integer")))
+            Some(BareItem::Integer(seconds)) => {
+                Ok(Some(i128::from(i64::from(*seconds)) * SECOND_NS))
             }
+            Some(_) => Err(Refusal::new(
+                Reason::MalformedTimestamp,
+                format!("parameter {parameter} is not an integer"),
+            )),
         }
     }
 
     fn check_times(&self, window: Window, now: Option<SystemTime>) -> Result<(), Refusal> {
         let created = self.seconds("created")?;
-        let created = created.ok_or_else(|| Refusal::new(Reason::MissingTimestamp, "parameter created is missing"))?;
+        let created = created.ok_or_else(|| {
+            Refusal::new(Reason::MissingTimestamp, "parameter created is missing")
+        })?;
         let expires = self.seconds("expires")?;
         let Some(now) = now else { return Ok(()) };
         window::judge(window, created, now)?;
         match expires {
-            Some(expires) => window::judge(Window { past: Some(Default::default()), future: None }, expires, now),
+            Some(expires) => window::judge(
+                Window {
+                    past: Some(Default::default()),
+                    future: None,
+                },
+                expires,
+                now,
+            ),
             None => Ok(()),
         }
     }
@@ -281,7 +374,11 @@ impl<'a> Shown<'a> {
     fn signature_base(&self, view: &View<'_>) -> Result<String, Refusal> {
         let mut lines = Vec::with_capacity(self.input.items.len() + 1);
         for item in &self.input.items {
-            lines.push(format!("{}: {}", item.serialize(), component_value(item, view)?));
+            lines.push(format!(
+                "{}: {}",
+                item.serialize(),
+                component_value(item, view)?
+            ));
         }
         lines.push(format!("\"@signature-params\": {}", serialized(self.input)));
         Ok(lines.join("\n"))
@@ -301,7 +398,10 @@ fn component_value(item: &Item, view: &View<'_>) -> Result<String, Refusal> {
         return query_param(item, view);
     }
     if let Some((parameter, _)) = item.params.first() {
-        return Err(malformed(format!("component {name} with `{}` is not supported", parameter.as_str())));
+        return Err(malformed(format!(
+            "component {name} with `{}` is not supported",
+            parameter.as_str()
+        )));
     }
     let called = called(view);
     Ok(match name {
@@ -318,12 +418,18 @@ fn component_value(item: &Item, view: &View<'_>) -> Result<String, Refusal> {
             Some(query) => format!("{}?{query}", called.path),
             None => called.path,
         },
-        _ if name.starts_with('@') => return Err(malformed(format!("component {name} is not of a request"))),
+        _ if name.starts_with('@') => {
+            return Err(malformed(format!("component {name} is not of a request")));
+        }
         _ if name.bytes().any(|byte| byte.is_ascii_uppercase()) => {
             return Err(malformed(format!("component {name} is not in lower case")));
         }
-        _ => field(view, name)
-            .ok_or_else(|| Refusal::new(Reason::SignatureMismatch, format!("covered header {name} is missing")))??,
+        _ => field(view, name).ok_or_else(|| {
+            Refusal::new(
+                Reason::SignatureMismatch,
+                format!("covered header {name} is missing"),
+            )
+        })??,
     })
 }
 
@@ -335,21 +441,32 @@ fn field(view: &View<'_>, name: &str) -> Option<Result<String, Refusal>> {
         let text = std::str::from_utf8(value.as_bytes()).map(|text| text.trim_ascii().to_owned());
         text.map_err(|_| malformed(format!("header {name} is not text")))
     };
-    Some(values.map(text).collect::<Result<Vec<_>, _>>().map(|values| values.join(", ")))
+    Some(
+        values
+            .map(text)
+            .collect::<Result<Vec<_>, _>>()
+            .map(|values| values.join(", ")),
+    )
 }
 
 /// RFC 9421 section 2.2.8.
 fn query_param(item: &Item, view: &View<'_>) -> Result<String, Refusal> {
     let asked = match item.params.first() {
-        Some((key, BareItem::String(name))) if key.as_str() == "name" && item.params.len() == 1 => name.as_str(),
+        Some((key, BareItem::String(name))) if key.as_str() == "name" && item.params.len() == 1 => {
+            name.as_str()
+        }
         _ => return Err(malformed("@query-param without a name".into())),
     };
     let escape = |text: &str| utf8_percent_encode(text, FORM_VALUE).to_string();
     let query = called(view).query.unwrap_or_default();
-    let mut values = url::form_urlencoded::parse(query.as_bytes()).filter(|(name, _)| escape(name) == asked);
+    let mut values =
+        url::form_urlencoded::parse(query.as_bytes()).filter(|(name, _)| escape(name) == asked);
     match (values.next(), values.next()) {
         (Some((_, value)), None) => Ok(escape(&value)),
-        _ => Err(malformed(format!("query parameter {} is not there exactly once", asked.escape_debug()))),
+        _ => Err(malformed(format!(
+            "query parameter {} is not there exactly once",
+            asked.escape_debug()
+        ))),
     }
 }
 
@@ -366,15 +483,26 @@ struct Called {
 fn called(view: &View<'_>) -> Called {
     let Ok(url) = view.url() else {
         let (path, query) = (view.request.path.clone(), view.request.query.clone());
-        return Called { scheme: None, authority: None, path, query };
+        return Called {
+            scheme: None,
+            authority: None,
+            path,
+            query,
+        };
     };
     let (scheme, rest) = url.split_once("://").unwrap_or(("", &url));
     let (authority, rest) = rest.split_at(rest.find(['/', '?']).unwrap_or(rest.len()));
-    let (path, query) = rest.split_once('?').map_or((rest, None), |(path, query)| (path, Some(query.to_owned())));
+    let (path, query) = rest
+        .split_once('?')
+        .map_or((rest, None), |(path, query)| (path, Some(query.to_owned())));
     Called {
         scheme: Some(scheme.to_ascii_lowercase()),
         authority: Some(authority.to_owned()),
-        path: if path.is_empty() { "/".into() } else { path.to_owned() },
+        path: if path.is_empty() {
+            "/".into()
+        } else {
+            path.to_owned()
+        },
         query,
     }
 }
@@ -384,11 +512,19 @@ fn authority(view: &View<'_>) -> Result<String, Refusal> {
     let called = called(view);
     let authority = match called.authority {
         Some(authority) => authority,
-        None => field(view, "host").ok_or_else(|| malformed("the request has no Host header".into()))??,
+        None => field(view, "host")
+            .ok_or_else(|| malformed("the request has no Host header".into()))??,
     };
     let authority = authority.to_ascii_lowercase();
-    let standard = if called.scheme.as_deref() == Some("http") { ":80" } else { ":443" };
-    Ok(authority.strip_suffix(standard).unwrap_or(&authority).to_owned())
+    let standard = if called.scheme.as_deref() == Some("http") {
+        ":80"
+    } else {
+        ":443"
+    };
+    Ok(authority
+        .strip_suffix(standard)
+        .unwrap_or(&authority)
+        .to_owned())
 }
 
 /// Every digest of a known algorithm is right, and there is one.
@@ -405,25 +541,34 @@ fn check_digest(view: &View<'_>) -> Result<(), Refusal> {
         let is_right = matches!(value, ListEntry::Item(Item { bare_item: BareItem::ByteSequence(given), .. })
             if same(&computed, given));
         if !is_right {
-            return Err(Refusal::new(Reason::BodyHashMismatch, format!("{DIGEST} is of another body")));
+            return Err(Refusal::new(
+                Reason::BodyHashMismatch,
+                format!("{DIGEST} is of another body"),
+            ));
         }
         is_bound = true;
     }
     match is_bound {
         true => Ok(()),
-        false => Err(Refusal::new(Reason::BodyHashMissing, format!("{DIGEST} has neither sha-256 nor sha-512"))),
+        false => Err(Refusal::new(
+            Reason::BodyHashMissing,
+            format!("{DIGEST} has neither sha-256 nor sha-512"),
+        )),
     }
 }
 
 fn dictionary(view: &View<'_>, name: &str, absent: Reason) -> Result<Dictionary, Refusal> {
-    let text = field(view, name).ok_or_else(|| Refusal::new(absent, format!("header {name} is missing")))??;
+    let text = field(view, name)
+        .ok_or_else(|| Refusal::new(absent, format!("header {name} is missing")))??;
     Parser::new(&text)
         .parse::<Dictionary>()
         .map_err(|why| malformed(format!("header {name} is no dictionary (RFC 9651): {why}")))
 }
 
 fn serialized(list: &InnerList) -> String {
-    vec![ListEntry::InnerList(list.clone())].serialize().unwrap_or_default()
+    vec![ListEntry::InnerList(list.clone())]
+        .serialize()
+        .unwrap_or_default()
 }
 
 /// In the registry of RFC 9421.

@@ -9,7 +9,8 @@ use super::super::super::verifier::Verifier;
 use super::*;
 use landfall_model::{Secret, VerifySpec};
 
-const SHARED_SECRET: &str = "uzvJfB4u3N0Jy4T7NZ75MDVcr8zSTInedJtkgcu46YW4XByzNJjxBdtjUkdJPBtbmHhIDi6pcl8jsasjlTMtDQ==";
+const SHARED_SECRET: &str =
+    "uzvJfB4u3N0Jy4T7NZ75MDVcr8zSTInedJtkgcu46YW4XByzNJjxBdtjUkdJPBtbmHhIDi6pcl8jsasjlTMtDQ==";
 const ED25519: &str = "-----BEGIN PUBLIC KEY-----
 MCowBQYDK2VwAyEAJrQLj5P/89iXES9+vFgrIy29clF9CC/oPPsw3c5D0bs=
 -----END PUBLIC KEY-----";
@@ -119,7 +120,11 @@ impl Example {
     }
 
     fn host(&self) -> &'static str {
-        if self.input.starts_with("ttrp") { "service.internal.example" } else { "example.com" }
+        if self.input.starts_with("ttrp") {
+            "service.internal.example"
+        } else {
+            "example.com"
+        }
     }
 
     fn request(&self) -> Unverified {
@@ -165,15 +170,33 @@ fn verifier(rules: &str, secrets: usize) -> Verifier {
         true => "",
         false => "public_url = \"https://example.com\"\n",
     };
-    let spec = format!("scheme = \"http-message-signatures\"\nsecret = [{secrets}]\n{public_url}{rules}");
-    Verifier::build(&toml::from_str::<VerifySpec>(&spec).unwrap(), &Packs::default()).unwrap()
+    let spec =
+        format!("scheme = \"http-message-signatures\"\nsecret = [{secrets}]\n{public_url}{rules}");
+    Verifier::build(
+        &toml::from_str::<VerifySpec>(&spec).unwrap(),
+        &Packs::default(),
+    )
+    .unwrap()
 }
 
 fn verdict(rules: &str, secrets: &[&str], request: Unverified, now: u64) -> Result<(), Reason> {
     let verifier = verifier(rules, secrets.len());
-    let keys = Keys::new(secrets.iter().map(|secret| (verifier.key_form(), Ok(Secret::new(*secret)))));
+    let keys = Keys::new(
+        secrets
+            .iter()
+            .map(|secret| (verifier.key_form(), Ok(Secret::new(*secret)))),
+    );
     let now = Some(UNIX_EPOCH + Duration::from_secs(now));
-    match check(&verifier, request, &Given { keys: &keys, documents: &NoDocuments, now }, None) {
+    match check(
+        &verifier,
+        request,
+        &Given {
+            keys: &keys,
+            documents: &NoDocuments,
+            now,
+        },
+        None,
+    ) {
         Ok(Checked::Verified(_)) => Ok(()),
         Ok(other) => panic!("{other:?}"),
         Err(refusal) => Err(refusal.reason),
@@ -187,7 +210,12 @@ fn set(request: &mut Unverified, name: &'static str, value: &str) {
 #[test]
 fn examples_of_the_rfc_are_accepted() {
     for example in &EXAMPLES {
-        assert_eq!(example.verdict(example.request()), Ok(()), "{}", example.input);
+        assert_eq!(
+            example.verdict(example.request()),
+            Ok(()),
+            "{}",
+            example.input
+        );
     }
 }
 
@@ -197,23 +225,47 @@ fn changed_examples_are_refused() {
         let mut other = example.request();
         other.method = http::Method::PUT;
         let covers = |name: &str| example.input.contains(&format!("\"{name}\""));
-        assert_eq!(example.verdict(other).is_ok(), !covers("@method"), "{}", example.input);
+        assert_eq!(
+            example.verdict(other).is_ok(),
+            !covers("@method"),
+            "{}",
+            example.input
+        );
         let mut other = example.request();
         other.path = "/fo0".into();
-        assert_eq!(example.verdict(other).is_ok(), !covers("@path") && !covers("@target-uri"), "{}", example.input);
+        assert_eq!(
+            example.verdict(other).is_ok(),
+            !covers("@path") && !covers("@target-uri"),
+            "{}",
+            example.input
+        );
         let mut other = example.request();
         other.query = Some("param=Value&Pet=cat".into());
         let is_covered = covers("@query") || covers("@query-param") || covers("@target-uri");
-        assert_eq!(example.verdict(other).is_ok(), !is_covered, "{}", example.input);
+        assert_eq!(
+            example.verdict(other).is_ok(),
+            !is_covered,
+            "{}",
+            example.input
+        );
         let mut other = example.request();
         set(&mut other, "date", "Tue, 20 Apr 2021 02:07:56 GMT");
-        assert_eq!(example.verdict(other).is_ok(), !covers("date"), "{}", example.input);
+        assert_eq!(
+            example.verdict(other).is_ok(),
+            !covers("date"),
+            "{}",
+            example.input
+        );
         for at in 0..BODY.len() {
             let mut other = example.request();
             let mut body = BODY.as_bytes().to_vec();
             body[at] ^= 1;
             other.body = body.into();
-            let expected = if covers(DIGEST) { Err(Reason::BodyHashMismatch) } else { Ok(()) };
+            let expected = if covers(DIGEST) {
+                Err(Reason::BodyHashMismatch)
+            } else {
+                Ok(())
+            };
             assert_eq!(example.verdict(other), expected, "{}", example.input);
         }
         let (label, encoded) = example.signature.split_once("=:").unwrap();
@@ -222,8 +274,17 @@ fn changed_examples_are_refused() {
             let mut changed = signature.clone();
             changed[at] ^= 1;
             let mut other = example.request();
-            set(&mut other, SIGNATURE, &format!("{label}=:{}:", STANDARD.encode(changed)));
-            assert_eq!(example.verdict(other), Err(Reason::SignatureMismatch), "{} {at}", example.input);
+            set(
+                &mut other,
+                SIGNATURE,
+                &format!("{label}=:{}:", STANDARD.encode(changed)),
+            );
+            assert_eq!(
+                example.verdict(other),
+                Err(Reason::SignatureMismatch),
+                "{} {at}",
+                example.input
+            );
         }
     }
 }
@@ -245,9 +306,18 @@ fn every_parameter_is_signed() {
 
 /// Signed by `rules` at the time of the examples.
 fn signed(rules: &str, key: &[u8], change: impl Fn(&mut Unverified)) -> Unverified {
-    let mut draft = request(&[("host", "example.com"), ("content-type", "application/json")]);
+    let mut draft = request(&[
+        ("host", "example.com"),
+        ("content-type", "application/json"),
+    ]);
     change(&mut draft);
-    sign(&verifier(rules, 1), draft, key, UNIX_EPOCH + Duration::from_secs(CREATED)).unwrap()
+    sign(
+        &verifier(rules, 1),
+        draft,
+        key,
+        UNIX_EPOCH + Duration::from_secs(CREATED),
+    )
+    .unwrap()
 }
 
 const HMAC: &str = "algorithm = \"hmac-sha256\"\n";
@@ -255,22 +325,54 @@ const URL: &str = "public_url = \"https://example.com\"\n";
 
 #[test]
 fn default_covers_method_target_and_body() {
-    let accept = |rules: &str, request| verdict(&format!("{HMAC}{rules}"), &["key"], request, CREATED);
+    let accept =
+        |rules: &str, request| verdict(&format!("{HMAC}{rules}"), &["key"], request, CREATED);
     let with_url = "public_url = \"https://hooks.example.com/prefix\"\n";
     assert_eq!(accept("", signed(HMAC, b"key", |_| {})), Ok(()));
-    assert_eq!(accept(with_url, signed(&format!("{HMAC}{with_url}"), b"key", |_| {})), Ok(()));
-    assert_eq!(accept("", signed(HMAC, b"other", |_| {})), Err(Reason::SignatureMismatch));
+    assert_eq!(
+        accept(
+            with_url,
+            signed(&format!("{HMAC}{with_url}"), b"key", |_| {})
+        ),
+        Ok(())
+    );
+    assert_eq!(
+        accept("", signed(HMAC, b"other", |_| {})),
+        Err(Reason::SignatureMismatch)
+    );
 
     for (components, expected) in [
-        (r#"["@method", "@authority", "@path", "@query", "content-digest"]"#, Ok(())),
-        (r#"["@method", "@authority", "@request-target", "content-digest"]"#, Ok(())),
-        (r#"["@method", "@authority", "@path", "content-digest"]"#, Err(Reason::UnsupportedSignatureVersion)),
-        (r#"["@method", "@path", "@query", "content-digest"]"#, Err(Reason::UnsupportedSignatureVersion)),
-        (r#"["@authority", "@path", "@query", "content-digest"]"#, Err(Reason::UnsupportedSignatureVersion)),
-        (r#"["@method", "@authority", "@path", "@query"]"#, Err(Reason::BodyHashMissing)),
+        (
+            r#"["@method", "@authority", "@path", "@query", "content-digest"]"#,
+            Ok(()),
+        ),
+        (
+            r#"["@method", "@authority", "@request-target", "content-digest"]"#,
+            Ok(()),
+        ),
+        (
+            r#"["@method", "@authority", "@path", "content-digest"]"#,
+            Err(Reason::UnsupportedSignatureVersion),
+        ),
+        (
+            r#"["@method", "@path", "@query", "content-digest"]"#,
+            Err(Reason::UnsupportedSignatureVersion),
+        ),
+        (
+            r#"["@authority", "@path", "@query", "content-digest"]"#,
+            Err(Reason::UnsupportedSignatureVersion),
+        ),
+        (
+            r#"["@method", "@authority", "@path", "@query"]"#,
+            Err(Reason::BodyHashMissing),
+        ),
     ] {
         let rules = format!("{HMAC}{URL}message_signature = {{ components = {components} }}\n");
-        assert_eq!(accept("", signed(&rules, b"key", |_| {})), expected, "{components}");
+        assert_eq!(
+            accept("", signed(&rules, b"key", |_| {})),
+            expected,
+            "{components}"
+        );
     }
     // Without a body there is no digest, and without a query nothing more to cover.
     let bare = signed(HMAC, b"key", |draft| {
@@ -288,38 +390,76 @@ fn times_are_judged() {
     assert_eq!(at(CREATED + 301), Err(Reason::TimestampTooOld));
     assert_eq!(at(CREATED - 61), Err(Reason::TimestampInFuture));
     let longer = format!("{HMAC}timestamp = {{ unit = \"s\", past = \"1h\" }}\n");
-    assert_eq!(verdict(&longer, &["key"], signed(HMAC, b"key", |_| {}), CREATED + 3600), Ok(()));
+    assert_eq!(
+        verdict(
+            &longer,
+            &["key"],
+            signed(HMAC, b"key", |_| {}),
+            CREATED + 3600
+        ),
+        Ok(())
+    );
 
     let with = |parameters: &str, now: u64| {
         let input = format!("sig1=(\"@method\"){parameters}");
         let list = input.split_once('=').unwrap().1;
         let base = format!("\"@method\": POST\n\"@signature-params\": {list}");
         let mac = STANDARD.encode(mac(Algorithm::HmacSha256, b"key", base.as_bytes()));
-        let request = request(&[("host", "example.com"), (INPUT, &input), (SIGNATURE, &format!("sig1=:{mac}:"))]);
+        let request = request(&[
+            ("host", "example.com"),
+            (INPUT, &input),
+            (SIGNATURE, &format!("sig1=:{mac}:")),
+        ]);
         let rules = format!("{HMAC}message_signature = {{ components = [\"@method\"] }}\n");
         verdict(&rules, &["key"], request, now)
     };
     assert_eq!(with(";created=1618884473", CREATED), Ok(()));
     assert_eq!(with("", CREATED), Err(Reason::MissingTimestamp));
-    assert_eq!(with(";created=\"1618884473\"", CREATED), Err(Reason::MalformedTimestamp));
-    assert_eq!(with(";created=1618884473;expires=1618884480", CREATED), Ok(()));
-    assert_eq!(with(";created=1618884473;expires=1618884480", CREATED + 10), Err(Reason::TimestampTooOld));
-    assert_eq!(with(";created=1618884473;alg=\"hmac-sha256\"", CREATED), Ok(()));
-    assert_eq!(with(";created=1618884473;alg=\"ed25519\"", CREATED), Err(Reason::AlgorithmNotAllowed));
-    assert_eq!(with(";created=1618884473;alg=none", CREATED), Err(Reason::AlgorithmNotAllowed));
+    assert_eq!(
+        with(";created=\"1618884473\"", CREATED),
+        Err(Reason::MalformedTimestamp)
+    );
+    assert_eq!(
+        with(";created=1618884473;expires=1618884480", CREATED),
+        Ok(())
+    );
+    assert_eq!(
+        with(";created=1618884473;expires=1618884480", CREATED + 10),
+        Err(Reason::TimestampTooOld)
+    );
+    assert_eq!(
+        with(";created=1618884473;alg=\"hmac-sha256\"", CREATED),
+        Ok(())
+    );
+    assert_eq!(
+        with(";created=1618884473;alg=\"ed25519\"", CREATED),
+        Err(Reason::AlgorithmNotAllowed)
+    );
+    assert_eq!(
+        with(";created=1618884473;alg=none", CREATED),
+        Err(Reason::AlgorithmNotAllowed)
+    );
 }
 
 #[test]
 fn key_ids_choose_the_secret() {
     let rules = format!("{HMAC}message_signature = {{ key_ids = [\"a\", \"b\"] }}\n");
-    let of =
-        |id: &str, key: &[u8]| signed(&format!("{HMAC}message_signature = {{ key_ids = [\"{id}\"] }}\n"), key, |_| {});
+    let of = |id: &str, key: &[u8]| {
+        signed(
+            &format!("{HMAC}message_signature = {{ key_ids = [\"{id}\"] }}\n"),
+            key,
+            |_| {},
+        )
+    };
     let accept = |request| verdict(&rules, &["key-a", "key-b"], request, CREATED);
     assert_eq!(accept(of("a", b"key-a")), Ok(()));
     assert_eq!(accept(of("b", b"key-b")), Ok(()));
     assert_eq!(accept(of("a", b"key-b")), Err(Reason::SignatureMismatch));
     assert_eq!(accept(of("c", b"key-a")), Err(Reason::KeyUnavailable));
-    assert_eq!(accept(signed(HMAC, b"key-a", |_| {})), Err(Reason::KeyUnavailable));
+    assert_eq!(
+        accept(signed(HMAC, b"key-a", |_| {})),
+        Err(Reason::KeyUnavailable)
+    );
 }
 
 #[test]
@@ -327,25 +467,46 @@ fn label_and_tag_select_the_signature() {
     let rules = |more: &str| format!("{HMAC}message_signature = {{ {more} }}\n");
     let ours = signed(&rules("label = \"ours\", tag = \"app\""), b"key", |_| {});
     assert_eq!(verdict(HMAC, &["key"], ours.clone(), CREATED), Ok(()));
-    assert_eq!(verdict(&rules("label = \"ours\""), &["key"], ours.clone(), CREATED), Ok(()));
-    assert_eq!(verdict(&rules("label = \"other\""), &["key"], ours.clone(), CREATED), Err(Reason::MissingSignature));
-    assert_eq!(verdict(&rules("tag = \"app\""), &["key"], ours.clone(), CREATED), Ok(()));
-    assert_eq!(verdict(&rules("tag = \"other\""), &["key"], ours.clone(), CREATED), Err(Reason::AudienceMismatch));
+    assert_eq!(
+        verdict(&rules("label = \"ours\""), &["key"], ours.clone(), CREATED),
+        Ok(())
+    );
+    assert_eq!(
+        verdict(&rules("label = \"other\""), &["key"], ours.clone(), CREATED),
+        Err(Reason::MissingSignature)
+    );
+    assert_eq!(
+        verdict(&rules("tag = \"app\""), &["key"], ours.clone(), CREATED),
+        Ok(())
+    );
+    assert_eq!(
+        verdict(&rules("tag = \"other\""), &["key"], ours.clone(), CREATED),
+        Err(Reason::AudienceMismatch)
+    );
 
     // A proxy on the way adds its own, before or after.
     let mut both = ours.clone();
     let theirs = signed(&rules("label = \"proxy\""), b"another key", |_| {});
     for name in [INPUT, SIGNATURE] {
-        let [ours, theirs] = [&ours, &theirs].map(|one| one.headers[name].to_str().unwrap().to_owned());
+        let [ours, theirs] =
+            [&ours, &theirs].map(|one| one.headers[name].to_str().unwrap().to_owned());
         set(&mut both, name, &format!("{theirs}, {ours}"));
     }
     assert_eq!(verdict(HMAC, &["key"], both, CREATED), Ok(()));
 
     let mut many = ours;
     for number in 0..SIGNATURES_MAX {
-        many.headers.append(INPUT, format!("s{number}=(\"@method\");created=1").parse().unwrap());
+        many.headers.append(
+            INPUT,
+            format!("s{number}=(\"@method\");created=1")
+                .parse()
+                .unwrap(),
+        );
     }
-    assert_eq!(verdict(HMAC, &["key"], many, CREATED), Err(Reason::MalformedSignature));
+    assert_eq!(
+        verdict(HMAC, &["key"], many, CREATED),
+        Err(Reason::MalformedSignature)
+    );
 }
 
 #[test]
@@ -354,7 +515,11 @@ fn headers_out_of_form_are_refused() {
     let mac = STANDARD.encode([0; 32]);
     let shown = |input: &str, signature: &str| {
         let mut headers = vec![("host", "example.com")];
-        headers.extend([(INPUT, input), (SIGNATURE, signature)].into_iter().filter(|(_, value)| !value.is_empty()));
+        headers.extend(
+            [(INPUT, input), (SIGNATURE, signature)]
+                .into_iter()
+                .filter(|(_, value)| !value.is_empty()),
+        );
         verdict(&rules, &["key"], request(&headers), CREATED)
     };
     let signature = format!("s=:{mac}:");
@@ -362,7 +527,10 @@ fn headers_out_of_form_are_refused() {
     assert_eq!(shown(good, &signature), Err(Reason::SignatureMismatch));
     assert_eq!(shown("", &signature), Err(Reason::MissingSignature));
     assert_eq!(shown(good, ""), Err(Reason::MissingSignature));
-    assert_eq!(shown(good, &format!("t=:{mac}:")), Err(Reason::MissingSignature));
+    assert_eq!(
+        shown(good, &format!("t=:{mac}:")),
+        Err(Reason::MissingSignature)
+    );
     assert_eq!(shown(good, "s=:AAAA:"), Err(Reason::MalformedSignature));
     assert_eq!(shown(good, "s=\"AAAA\""), Err(Reason::MalformedSignature));
     let components = |list: &str| shown(&format!("s=({list});created=1618884473"), &signature);
@@ -377,13 +545,27 @@ fn headers_out_of_form_are_refused() {
         "\"@method\" \"@query-param\"",
         "\"@method\" \"@query-param\";name=\"none\"",
         "\"@method\" token",
-        &format!("\"@method\" {}", (0..COMPONENTS_MAX).map(|number| format!("\"h{number}\" ")).collect::<String>()),
+        &format!(
+            "\"@method\" {}",
+            (0..COMPONENTS_MAX)
+                .map(|number| format!("\"h{number}\" "))
+                .collect::<String>()
+        ),
     ] {
         assert_eq!(components(list), Err(Reason::MalformedSignature), "{list}");
     }
-    assert_eq!(components("\"@method\" \"x-absent\""), Err(Reason::SignatureMismatch));
-    assert_eq!(components("\"date\""), Err(Reason::UnsupportedSignatureVersion));
-    assert_eq!(components("\"@method\" \"@target-uri\""), Err(Reason::NoSecret));
+    assert_eq!(
+        components("\"@method\" \"x-absent\""),
+        Err(Reason::SignatureMismatch)
+    );
+    assert_eq!(
+        components("\"date\""),
+        Err(Reason::UnsupportedSignatureVersion)
+    );
+    assert_eq!(
+        components("\"@method\" \"@target-uri\""),
+        Err(Reason::NoSecret)
+    );
 }
 
 #[test]
@@ -395,9 +577,15 @@ fn digests_must_be_right_and_known() {
     };
     let right = STANDARD.encode(Sha256::digest(BODY));
     assert_eq!(digest(&format!("sha-256=:{right}:")), Ok(()));
-    assert_eq!(digest(&format!("sha-256=:{right}:, sha-512=:AAAA:")), Err(Reason::BodyHashMismatch));
+    assert_eq!(
+        digest(&format!("sha-256=:{right}:, sha-512=:AAAA:")),
+        Err(Reason::BodyHashMismatch)
+    );
     assert_eq!(digest("md5=:AAAA:"), Err(Reason::BodyHashMissing));
-    assert_eq!(digest(&format!("sha-256=\"{right}\"")), Err(Reason::BodyHashMismatch));
+    assert_eq!(
+        digest(&format!("sha-256=\"{right}\"")),
+        Err(Reason::BodyHashMismatch)
+    );
     assert_eq!(digest("sha-256"), Err(Reason::BodyHashMismatch));
     assert_eq!(digest("=("), Err(Reason::MalformedSignature));
 }
@@ -406,7 +594,9 @@ fn digests_must_be_right_and_known() {
 fn ed25519_is_made_with_a_private_key() {
     let rules = "algorithm = \"ed25519\"\nkey = \"pem\"\n";
     let proof = verifier(rules, 1).proof().clone();
-    let key = super::super::private_key(&proof, &Secret::new(ED25519_PRIVATE)).unwrap().unwrap();
+    let key = super::super::private_key(&proof, &Secret::new(ED25519_PRIVATE))
+        .unwrap()
+        .unwrap();
     let request = signed(rules, &key, |_| {});
     assert_eq!(verdict(rules, &[ED25519], request, CREATED), Ok(()));
     assert!(super::super::private_key(&proof, &Secret::new(ED25519)).is_err());
@@ -414,7 +604,12 @@ fn ed25519_is_made_with_a_private_key() {
     let base = "\"@method\": POST\n\"@signature-params\": (\"@method\");created=1618884473";
     let pair = Ed25519KeyPair::from_pkcs8_maybe_unchecked(&key).unwrap();
     let public = pem_of(ED25519);
-    assert!(is_made_by(Algorithm::Ed25519, &public, base.as_bytes(), pair.sign(base.as_bytes()).as_ref()));
+    assert!(is_made_by(
+        Algorithm::Ed25519,
+        &public,
+        base.as_bytes(),
+        pair.sign(base.as_bytes()).as_ref()
+    ));
 }
 
 fn pem_of(text: &str) -> Vec<u8> {
@@ -424,8 +619,12 @@ fn pem_of(text: &str) -> Vec<u8> {
 #[test]
 fn algorithms_and_key_ids_are_checked() {
     let key = |rules: &str| {
-        let spec = format!("scheme = \"http-message-signatures\"\nsecret = \"env:S\"\n{URL}{rules}");
-        let built = Verifier::build(&toml::from_str::<VerifySpec>(&spec).unwrap(), &Packs::default());
+        let spec =
+            format!("scheme = \"http-message-signatures\"\nsecret = \"env:S\"\n{URL}{rules}");
+        let built = Verifier::build(
+            &toml::from_str::<VerifySpec>(&spec).unwrap(),
+            &Packs::default(),
+        );
         built.map(drop).map_err(|error| error.key)
     };
     assert_eq!(key(""), Err("algorithm"));

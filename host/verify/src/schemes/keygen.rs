@@ -23,19 +23,35 @@ const LINES_MAX: usize = 16;
 
 pub fn check(window: Window, view: &View<'_>, given: &Given<'_>) -> Result<usize, Refusal> {
     let shown = parameters(header(view, SIGNATURE, Reason::MissingSignature)?)?;
-    let parameter = |name: &str| shown.iter().find(|(known, _)| *known == name).map(|(_, value)| *value);
+    let parameter = |name: &str| {
+        shown
+            .iter()
+            .find(|(known, _)| *known == name)
+            .map(|(_, value)| *value)
+    };
     let algorithm = parameter("algorithm").unwrap_or_default();
     if algorithm != "ed25519" {
-        let detail = format!("algorithm is `{}`: set the endpoint to ed25519", algorithm.escape_debug());
+        let detail = format!(
+            "algorithm is `{}`: set the endpoint to ed25519",
+            algorithm.escape_debug()
+        );
         return Err(Refusal::new(Reason::AlgorithmNotAllowed, detail));
     }
-    let signature = parameter("signature").ok_or_else(|| malformed("no signature parameter".into()))?;
-    let signature = STANDARD.decode(signature).map_err(|_| malformed("not base64".into()))?;
+    let signature =
+        parameter("signature").ok_or_else(|| malformed("no signature parameter".into()))?;
+    let signature = STANDARD
+        .decode(signature)
+        .map_err(|_| malformed("not base64".into()))?;
     let signature = of_length(signature, 64)?;
-    let names: Vec<&str> = parameter("headers").unwrap_or_default().split(' ').collect();
+    let names: Vec<&str> = parameter("headers")
+        .unwrap_or_default()
+        .split(' ')
+        .collect();
     let is_once = |name: &&str| names.iter().filter(|other| *other == name).count() == 1;
     if names.len() > LINES_MAX || !names.iter().all(is_once) {
-        return Err(malformed(format!("headers lists more than {LINES_MAX}, or one twice")));
+        return Err(malformed(format!(
+            "headers lists more than {LINES_MAX}, or one twice"
+        )));
     }
     if let Some(missing) = NEEDED.iter().find(|needed| !names.contains(needed)) {
         return Err(Refusal::new(
@@ -49,10 +65,16 @@ pub fn check(window: Window, view: &View<'_>, given: &Given<'_>) -> Result<usize
         window::judge(window, time_ns, now)?;
     }
 
-    let lines: Vec<String> = names.iter().map(|name| line(name, view)).collect::<Result<_, _>>()?;
+    let lines: Vec<String> = names
+        .iter()
+        .map(|name| line(name, view))
+        .collect::<Result<_, _>>()?;
     let text = lines.join("\n");
     let is_right = |key: &[u8]| is_signed(Algorithm::Ed25519, key, text.as_bytes(), &signature);
-    given.keys.find(|_, key| Ok(is_right(key)))?.ok_or_else(mismatch)
+    given
+        .keys
+        .find(|_, key| Ok(is_right(key)))?
+        .ok_or_else(mismatch)
 }
 
 fn line(name: &str, view: &View<'_>) -> Result<String, Refusal> {
@@ -67,11 +89,23 @@ fn line(name: &str, view: &View<'_>) -> Result<String, Refusal> {
         }
         "host" => host.to_owned(),
         "digest" => {
-            let computed = format!("sha-256={}", STANDARD.encode(Sha256::digest(&view.request.body)));
-            let sent =
-                view.request.headers.contains_key("digest").then(|| header(view, "digest", Reason::BodyHashMissing));
-            if sent.transpose()?.is_some_and(|sent| !same_text(sent.as_bytes(), computed.as_bytes())) {
-                return Err(Refusal::new(Reason::BodyHashMismatch, "header digest is of another body"));
+            let computed = format!(
+                "sha-256={}",
+                STANDARD.encode(Sha256::digest(&view.request.body))
+            );
+            let sent = view
+                .request
+                .headers
+                .contains_key("digest")
+                .then(|| header(view, "digest", Reason::BodyHashMissing));
+            if sent
+                .transpose()?
+                .is_some_and(|sent| !same_text(sent.as_bytes(), computed.as_bytes()))
+            {
+                return Err(Refusal::new(
+                    Reason::BodyHashMismatch,
+                    "header digest is of another body",
+                ));
             }
             computed
         }
@@ -112,13 +146,20 @@ mod tests {
 
     // The key pair is made for the request vectors of Keygen.
     const KEY: &str = "6b870899db2553e668eb07a9def52629732f2657a6726a7d7f08f279d99b0188";
-    const SIGNED: &str = "k2eJ6lS0BB/vgxbP/bvWJ9JcPGDWMJLxg+Q12QDY+jFlnVSTM4l3QWi6YBSfdcDckFczfiwEW7Qf6dG6J1lzAA==";
-    const BODY: &str = r#"{"data":{"id":"e1","type":"webhook-events","attributes":{"event":"license.created"}}}"#;
+    const SIGNED: &str =
+        "k2eJ6lS0BB/vgxbP/bvWJ9JcPGDWMJLxg+Q12QDY+jFlnVSTM4l3QWi6YBSfdcDckFczfiwEW7Qf6dG6J1lzAA==";
+    const BODY: &str =
+        r#"{"data":{"id":"e1","type":"webhook-events","attributes":{"event":"license.created"}}}"#;
     const DATE: &str = "Thu, 09 Oct 2025 08:53:20 GMT";
-    const ANY: Window = Window { past: None, future: None };
+    const ANY: Window = Window {
+        past: None,
+        future: None,
+    };
 
     fn shown(algorithm: &str, signature: &str, headers: &str) -> String {
-        format!("keyid=\"k\", algorithm=\"{algorithm}\", signature=\"{signature}\", headers=\"{headers}\"")
+        format!(
+            "keyid=\"k\", algorithm=\"{algorithm}\", signature=\"{signature}\", headers=\"{headers}\""
+        )
     }
 
     fn verdict(
@@ -129,8 +170,13 @@ mod tests {
         body: &[u8],
     ) -> Result<usize, Reason> {
         let mut headers = http::HeaderMap::new();
-        for (name, value) in
-            [("keygen-signature", shown), ("host", "hooks.example.com"), ("date", date)].iter().chain(more)
+        for (name, value) in [
+            ("keygen-signature", shown),
+            ("host", "hooks.example.com"),
+            ("date", date),
+        ]
+        .iter()
+        .chain(more)
         {
             headers.append(*name, value.parse().unwrap());
         }
@@ -144,9 +190,19 @@ mod tests {
             decoded: None,
         };
         let keys = Keys::new([(KeyForm::Ed25519Hex, Ok(Secret::new(KEY)))]);
-        let given =
-            Given { keys: &keys, documents: &NoDocuments, now: Some(UNIX_EPOCH + Duration::from_secs(1_760_000_000)) };
-        let window = if path == "/late" { Window { past: Some(Duration::ZERO), future: None } } else { ANY };
+        let given = Given {
+            keys: &keys,
+            documents: &NoDocuments,
+            now: Some(UNIX_EPOCH + Duration::from_secs(1_760_000_000)),
+        };
+        let window = if path == "/late" {
+            Window {
+                past: Some(Duration::ZERO),
+                future: None,
+            }
+        } else {
+            ANY
+        };
         let url = PublicUrl::Base("https://hooks.example.com".into());
         check(window, &View::new(&request, Some(&url)), &given).map_err(|refusal| refusal.reason)
     }
@@ -160,40 +216,83 @@ mod tests {
         for at in 0..BODY.len() {
             let mut body = BODY.as_bytes().to_vec();
             body[at] ^= 1;
-            assert_eq!(verdict(&good, "/keygen", DATE, &[], &body), Err(Reason::SignatureMismatch), "{at}");
+            assert_eq!(
+                verdict(&good, "/keygen", DATE, &[], &body),
+                Err(Reason::SignatureMismatch),
+                "{at}"
+            );
         }
         let signature = STANDARD.decode(SIGNED).unwrap();
         for at in 0..signature.len() {
             let mut signature = signature.clone();
             signature[at] ^= 1;
             let shown = shown("ed25519", &STANDARD.encode(signature), LIST);
-            assert_eq!(verdict(&shown, "/keygen", DATE, &[], BODY.as_bytes()), Err(Reason::SignatureMismatch), "{at}");
+            assert_eq!(
+                verdict(&shown, "/keygen", DATE, &[], BODY.as_bytes()),
+                Err(Reason::SignatureMismatch),
+                "{at}"
+            );
         }
     }
 
     #[test]
     fn signature_must_cover_the_request() {
-        for list in ["", "date", "(request-target) host date", "host date digest", "(request-target) date digest"] {
-            let got = verdict(&shown("ed25519", SIGNED, list), "/keygen", DATE, &[], BODY.as_bytes());
+        for list in [
+            "",
+            "date",
+            "(request-target) host date",
+            "host date digest",
+            "(request-target) date digest",
+        ] {
+            let got = verdict(
+                &shown("ed25519", SIGNED, list),
+                "/keygen",
+                DATE,
+                &[],
+                BODY.as_bytes(),
+            );
             assert_eq!(got, Err(Reason::UnsupportedSignatureVersion), "{list}");
         }
         let twice = shown("ed25519", SIGNED, "(request-target) host date date digest");
-        assert_eq!(verdict(&twice, "/keygen", DATE, &[], BODY.as_bytes()), Err(Reason::MalformedSignature));
+        assert_eq!(
+            verdict(&twice, "/keygen", DATE, &[], BODY.as_bytes()),
+            Err(Reason::MalformedSignature)
+        );
         let good = shown("ed25519", SIGNED, LIST);
         let digest = [("digest", "sha-256=AAAA")];
-        assert_eq!(verdict(&good, "/keygen", DATE, &digest, BODY.as_bytes()), Err(Reason::BodyHashMismatch));
+        assert_eq!(
+            verdict(&good, "/keygen", DATE, &digest, BODY.as_bytes()),
+            Err(Reason::BodyHashMismatch)
+        );
         let late = "Thu, 09 Oct 2025 08:53:19 GMT";
-        assert_eq!(verdict(&good, "/late", late, &[], BODY.as_bytes()), Err(Reason::TimestampTooOld));
+        assert_eq!(
+            verdict(&good, "/late", late, &[], BODY.as_bytes()),
+            Err(Reason::TimestampTooOld)
+        );
     }
 
     #[test]
     fn only_ed25519_is_accepted() {
         for algorithm in ["", "rsa-sha256", "hs2019", "ED25519"] {
-            let got = verdict(&shown(algorithm, SIGNED, LIST), "/keygen", DATE, &[], BODY.as_bytes());
+            let got = verdict(
+                &shown(algorithm, SIGNED, LIST),
+                "/keygen",
+                DATE,
+                &[],
+                BODY.as_bytes(),
+            );
             assert_eq!(got, Err(Reason::AlgorithmNotAllowed), "{algorithm}");
         }
-        for broken in ["x", "algorithm=\"ed25519\"", "algorithm=\"ed25519\" signature=\"\"", "a=\"1\",a=\"2\""] {
-            assert!(verdict(broken, "/keygen", DATE, &[], BODY.as_bytes()).is_err(), "{broken}");
+        for broken in [
+            "x",
+            "algorithm=\"ed25519\"",
+            "algorithm=\"ed25519\" signature=\"\"",
+            "a=\"1\",a=\"2\"",
+        ] {
+            assert!(
+                verdict(broken, "/keygen", DATE, &[], BODY.as_bytes()).is_err(),
+                "{broken}"
+            );
         }
     }
 }

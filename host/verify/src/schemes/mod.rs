@@ -18,7 +18,9 @@ mod twilio;
 pub use apple_app_store::AppleAppStore;
 pub use detached_jws::DetachedJws;
 pub use ebay::Ebay;
-pub use http_message_signatures::{COMPONENTS_MAX, MessageSignatures, is_known as is_message_algorithm};
+pub use http_message_signatures::{
+    COMPONENTS_MAX, MessageSignatures, is_known as is_message_algorithm,
+};
 
 use std::time::{Duration, SystemTime};
 
@@ -122,27 +124,48 @@ impl Code {
     pub fn window(&self) -> Window {
         let minutes = |minutes: u64| Some(Duration::from_secs(minutes * 60));
         match self {
-            Code::Contentful => Window { past: Some(Duration::from_secs(30)), future: Some(Duration::from_secs(30)) },
+            Code::Contentful => Window {
+                past: Some(Duration::from_secs(30)),
+                future: Some(Duration::from_secs(30)),
+            },
             // PayPal retries for three days, and does not say that it signs anew.
-            Code::Paypal { .. } => Window { past: minutes(73 * 60), future: minutes(5) },
+            Code::Paypal { .. } => Window {
+                past: minutes(73 * 60),
+                future: minutes(5),
+            },
             Code::DetachedJws(jws) => jws.window,
-            Code::HttpMessageSignatures(_) => Window { past: minutes(5), future: minutes(1) },
-            _ => Window { past: None, future: None },
+            Code::HttpMessageSignatures(_) => Window {
+                past: minutes(5),
+                future: minutes(1),
+            },
+            _ => Window {
+                past: None,
+                future: None,
+            },
         }
     }
 }
 
 /// Which secret matched; none where the key came with a document.
-pub fn check(code: &Code, verifier: &Verifier, view: &View<'_>, given: &Given<'_>) -> Result<Option<usize>, Refusal> {
+pub fn check(
+    code: &Code,
+    verifier: &Verifier,
+    view: &View<'_>,
+    given: &Given<'_>,
+) -> Result<Option<usize>, Refusal> {
     match code {
         Code::Twilio { algorithm } => twilio::check(*algorithm, view, given.keys).map(Some),
         Code::AwsSns { topics } => aws_sns::check(topics, view, given).map(|()| None),
-        Code::Paypal { webhook_id } => paypal::check(webhook_id, verifier.window, view, given).map(|()| None),
+        Code::Paypal { webhook_id } => {
+            paypal::check(webhook_id, verifier.window, view, given).map(|()| None)
+        }
         Code::Adyen => adyen::check(view, given.keys).map(Some),
         Code::Braintree { public_key } => braintree::check(public_key, view, given.keys).map(Some),
         Code::Contentful => contentful::check(verifier.window, view, given).map(Some),
         Code::DropboxSign => dropbox_sign::check(view, given.keys).map(Some),
-        Code::AdobeIo { client_id } => adobe_io::check(client_id, view, given.documents).map(|()| None),
+        Code::AdobeIo { client_id } => {
+            adobe_io::check(client_id, view, given.documents).map(|()| None)
+        }
         Code::AppleAppStore(app) => app.check(view, given).map(|()| None),
         Code::Ebay(ebay) => ebay.check(view, given.documents).map(|()| None),
         Code::Keygen => keygen::check(verifier.window, view, given).map(Some),
@@ -165,13 +188,24 @@ pub fn each<'a>(view: &'a View<'_>, pointer: &str) -> Result<Vec<&'a str>, Refus
     let malformed = |why: &str| Refusal::new(Reason::MalformedBody, format!("the body {why}"));
     let (before, after) = pointer.split_once("/*").expect("checked at load");
     let body = view.json().ok_or_else(|| malformed("is not JSON"))?;
-    let elements = body.pointer(before).and_then(Value::as_array).ok_or_else(|| malformed("has no such array"))?;
+    let elements = body
+        .pointer(before)
+        .and_then(Value::as_array)
+        .ok_or_else(|| malformed("has no such array"))?;
     if elements.is_empty() {
         return Err(malformed("has an empty array"));
     }
     let text = |element: &'a Value| element.pointer(after).and_then(Value::as_str);
-    let missing = || Refusal::new(Reason::MissingToken, format!("token missing in an element (JSON {pointer})"));
-    elements.iter().map(|element| text(element).ok_or_else(missing)).collect()
+    let missing = || {
+        Refusal::new(
+            Reason::MissingToken,
+            format!("token missing in an element (JSON {pointer})"),
+        )
+    };
+    elements
+        .iter()
+        .map(|element| text(element).ok_or_else(missing))
+        .collect()
 }
 
 /// A document at an address that has been found to be the provider's.
@@ -182,20 +216,27 @@ fn document(documents: &dyn Documents, url: &str) -> Result<bytes::Bytes, Refusa
 /// The one value of a header, or the refusal for its absence.
 fn header<'a>(view: &'a View<'_>, name: &str, absent: Reason) -> Result<&'a str, Refusal> {
     let found = view.header(name).map_err(|why| match why {
-        super::view::Absent::Duplicate => {
-            Refusal::new(Reason::DuplicateHeader, format!("header {name} given more than once"))
-        }
+        super::view::Absent::Duplicate => Refusal::new(
+            Reason::DuplicateHeader,
+            format!("header {name} given more than once"),
+        ),
         _ => Refusal::new(absent, format!("header {name} is missing")),
     })?;
     match std::str::from_utf8(found) {
         Ok("") => Err(Refusal::new(absent, format!("header {name} is empty"))),
         Ok(text) => Ok(text),
-        Err(_) => Err(Refusal::new(Reason::MalformedSignature, format!("header {name} is not text"))),
+        Err(_) => Err(Refusal::new(
+            Reason::MalformedSignature,
+            format!("header {name} is not text"),
+        )),
     }
 }
 
 fn mismatch() -> Refusal {
-    Refusal::new(Reason::SignatureMismatch, "the signature does not match: another secret, or another payload")
+    Refusal::new(
+        Reason::SignatureMismatch,
+        "the signature does not match: another secret, or another payload",
+    )
 }
 
 fn from_base64(text: &str) -> Result<Vec<u8>, Refusal> {
@@ -207,7 +248,10 @@ fn from_base64(text: &str) -> Result<Vec<u8>, Refusal> {
 fn of_length(bytes: Vec<u8>, expected: usize) -> Result<Vec<u8>, Refusal> {
     match bytes.len() == expected {
         true => Ok(bytes),
-        false => Err(super::signature::malformed(format!("{} bytes instead of {expected}", bytes.len()))),
+        false => Err(super::signature::malformed(format!(
+            "{} bytes instead of {expected}",
+            bytes.len()
+        ))),
     }
 }
 
@@ -215,9 +259,13 @@ fn of_length(bytes: Vec<u8>, expected: usize) -> Result<Vec<u8>, Refusal> {
 /// signs with the secret that checks, or with a key that only the provider has.
 pub fn private_key(proof: &Proof, secret: &Secret) -> Result<Option<KeyBytes>, String> {
     match proof {
-        Proof::Code(Code::HttpMessageSignatures(rules)) if rules.algorithm == Algorithm::Ed25519 => {
-            let text = std::str::from_utf8(secret.expose()).map_err(|_| "the secret is not text")?;
-            let key = pem_bytes(text, "PRIVATE KEY").map_err(|why| format!("the secret, a private key, {why}"))?;
+        Proof::Code(Code::HttpMessageSignatures(rules))
+            if rules.algorithm == Algorithm::Ed25519 =>
+        {
+            let text =
+                std::str::from_utf8(secret.expose()).map_err(|_| "the secret is not text")?;
+            let key = pem_bytes(text, "PRIVATE KEY")
+                .map_err(|why| format!("the secret, a private key, {why}"))?;
             Ok(Some(KeyBytes::new(key)))
         }
         _ => Ok(None),
@@ -233,19 +281,30 @@ pub fn sign(
     now: SystemTime,
 ) -> Result<(), String> {
     match code {
-        Code::Twilio { algorithm } => twilio::sign(*algorithm, verifier.public_url.as_ref(), draft, key),
+        Code::Twilio { algorithm } => {
+            twilio::sign(*algorithm, verifier.public_url.as_ref(), draft, key)
+        }
         Code::Adyen => adyen::sign(draft, key),
         Code::Braintree { public_key } => braintree::sign(public_key, draft, key),
         Code::Contentful => contentful::sign(draft, key, now),
         Code::DropboxSign => dropbox_sign::sign(draft, key),
-        Code::Plivo => plivo::sign(verifier.public_url.as_ref(), draft, key, &written(TimeUnit::Ms, now)),
-        Code::HttpMessageSignatures(rules) => rules.sign(verifier.public_url.as_ref(), draft, key, now),
+        Code::Plivo => plivo::sign(
+            verifier.public_url.as_ref(),
+            draft,
+            key,
+            &written(TimeUnit::Ms, now),
+        ),
+        Code::HttpMessageSignatures(rules) => {
+            rules.sign(verifier.public_url.as_ref(), draft, key, now)
+        }
         Code::AwsSns { .. }
         | Code::Paypal { .. }
         | Code::AdobeIo { .. }
         | Code::AppleAppStore(_)
         | Code::Ebay(_)
         | Code::Keygen
-        | Code::DetachedJws(_) => Err("this provider signs with a private key that only it has".into()),
+        | Code::DetachedJws(_) => {
+            Err("this provider signs with a private key that only it has".into())
+        }
     }
 }

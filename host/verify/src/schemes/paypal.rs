@@ -11,14 +11,27 @@ use super::super::window::{self, Window};
 use super::{document, from_base64, header, mismatch};
 use landfall_model::TimeUnit;
 
-const HOSTS: [&str; 4] = ["api.paypal.com", "api.sandbox.paypal.com", "api-m.paypal.com", "api-m.sandbox.paypal.com"];
+const HOSTS: [&str; 4] = [
+    "api.paypal.com",
+    "api.sandbox.paypal.com",
+    "api-m.paypal.com",
+    "api-m.sandbox.paypal.com",
+];
 const PATH: &str = "/v1/notifications/certs/";
 
-pub fn check(webhook_id: &str, window: Window, view: &View<'_>, given: &Given<'_>) -> Result<(), Refusal> {
+pub fn check(
+    webhook_id: &str,
+    window: Window,
+    view: &View<'_>,
+    given: &Given<'_>,
+) -> Result<(), Refusal> {
     let signature = header(view, "PAYPAL-TRANSMISSION-SIG", Reason::MissingSignature)?;
     let algorithm = header(view, "PAYPAL-AUTH-ALGO", Reason::AlgorithmNotAllowed)?;
     if !algorithm.eq_ignore_ascii_case("SHA256withRSA") {
-        return Err(Refusal::new(Reason::AlgorithmNotAllowed, "PAYPAL-AUTH-ALGO is not SHA256withRSA"));
+        return Err(Refusal::new(
+            Reason::AlgorithmNotAllowed,
+            "PAYPAL-AUTH-ALGO is not SHA256withRSA",
+        ));
     }
     let signature = from_base64(signature)?;
     let id = header(view, "PAYPAL-TRANSMISSION-ID", Reason::MissingId)?;
@@ -29,21 +42,36 @@ pub fn check(webhook_id: &str, window: Window, view: &View<'_>, given: &Given<'_
     }
     let key_url = header(view, "PAYPAL-CERT-URL", Reason::UntrustedKeyUrl)?;
     if !is_paypal(key_url) {
-        return Err(Refusal::new(Reason::UntrustedKeyUrl, "PAYPAL-CERT-URL is not an address of PayPal"));
+        return Err(Refusal::new(
+            Reason::UntrustedKeyUrl,
+            "PAYPAL-CERT-URL is not an address of PayPal",
+        ));
     }
-    let is_name = |name: &str| name.starts_with("messageverificationcerts") && name.ends_with(".paypal.com");
+    let is_name =
+        |name: &str| name.starts_with("messageverificationcerts") && name.ends_with(".paypal.com");
     let key = certified_key(&document(given.documents, key_url)?, given.now, is_name)
         .map_err(|why| Refusal::new(Reason::KeyUnavailable, why))?;
     let checksum = crc32fast::hash(&view.request.body);
     let signed = format!("{id}|{time}|{webhook_id}|{checksum}");
-    if is_rsa_signed(Rsa::Sha256, &key, signed.as_bytes(), &signature) { Ok(()) } else { Err(mismatch()) }
+    if is_rsa_signed(Rsa::Sha256, &key, signed.as_bytes(), &signature) {
+        Ok(())
+    } else {
+        Err(mismatch())
+    }
 }
 
 fn is_paypal(text: &str) -> bool {
-    let Ok(url) = url::Url::parse(text) else { return false };
-    let plain = url.scheme() == "https" && url.port().is_none() && !text.contains(['@', '\\', '?', '#']);
-    let is_name =
-        |name: &str| !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte));
+    let Ok(url) = url::Url::parse(text) else {
+        return false;
+    };
+    let plain =
+        url.scheme() == "https" && url.port().is_none() && !text.contains(['@', '\\', '?', '#']);
+    let is_name = |name: &str| {
+        !name.is_empty()
+            && name
+                .bytes()
+                .all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte))
+    };
     plain
         && url.as_str() == text
         && url.host_str().is_some_and(|host| HOSTS.contains(&host))

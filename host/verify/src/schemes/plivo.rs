@@ -29,7 +29,9 @@ pub fn check(view: &View<'_>, keys: &Keys) -> Result<usize, Refusal> {
 
     let is_right = |key: &[u8]| {
         let expected = mac(ALGORITHM, key, signed.as_bytes());
-        given.iter().fold(false, |found, one| same(one, &expected) | found)
+        given
+            .iter()
+            .fold(false, |found, one| same(one, &expected) | found)
     };
     keys.find(|_, key| Ok(is_right(key)))?.ok_or_else(mismatch)
 }
@@ -41,7 +43,9 @@ fn signatures(text: &str) -> Result<Vec<Vec<u8>>, Refusal> {
         return Err(malformed(format!("more than {SIGNATURES_MAX} signatures")));
     }
     let length = signature_length(ALGORITHM).unwrap_or_default();
-    let decoded = entries.into_iter().map(|entry| of_length(from_base64(entry)?, length));
+    let decoded = entries
+        .into_iter()
+        .map(|entry| of_length(from_base64(entry)?, length));
     let (good, bad): (Vec<_>, Vec<_>) = decoded.partition(Result::is_ok);
     match bad.into_iter().next() {
         Some(Err(refusal)) if good.is_empty() => Err(refusal),
@@ -52,15 +56,34 @@ fn signatures(text: &str) -> Result<Vec<Vec<u8>>, Refusal> {
 fn signed_text(view: &View<'_>, nonce: &str) -> Result<String, Refusal> {
     let url = view.url()?;
     let (base, query) = url.split_once('?').unwrap_or((&url, ""));
-    let query = joined(url::form_urlencoded::parse(query.as_bytes()).into_owned(), "=", "&");
+    let query = joined(
+        url::form_urlencoded::parse(query.as_bytes()).into_owned(),
+        "=",
+        "&",
+    );
     let has_body = !view.request.body.is_empty();
     if has_body && view.request.method == http::Method::GET {
-        return Err(Refusal::new(Reason::MalformedBody, "a GET of Plivo has no body, and this one is not signed"));
+        return Err(Refusal::new(
+            Reason::MalformedBody,
+            "a GET of Plivo has no body, and this one is not signed",
+        ));
     }
-    let form = if has_body { joined(view.needed_form()?.iter().cloned(), "", "") } else { String::new() };
+    let form = if has_body {
+        joined(view.needed_form()?.iter().cloned(), "", "")
+    } else {
+        String::new()
+    };
 
-    let mark = if query.is_empty() && form.is_empty() { "" } else { "?" };
-    let dot = if query.is_empty() || form.is_empty() { "" } else { "." };
+    let mark = if query.is_empty() && form.is_empty() {
+        ""
+    } else {
+        "?"
+    };
+    let dot = if query.is_empty() || form.is_empty() {
+        ""
+    } else {
+        "."
+    };
     Ok(format!("{base}{mark}{query}{dot}{form}.{nonce}"))
 }
 
@@ -70,17 +93,32 @@ fn joined(pairs: impl Iterator<Item = (String, String)>, assign: &str, separator
     for (name, value) in pairs {
         sorted.entry(name).or_default().push(value);
     }
-    sorted.values_mut().for_each(|values| values.sort_unstable());
-    let pairs =
-        sorted.iter().flat_map(|(name, values)| values.iter().map(move |value| format!("{name}{assign}{value}")));
+    sorted
+        .values_mut()
+        .for_each(|values| values.sort_unstable());
+    let pairs = sorted.iter().flat_map(|(name, values)| {
+        values
+            .iter()
+            .map(move |value| format!("{name}{assign}{value}"))
+    });
     pairs.collect::<Vec<_>>().join(separator)
 }
 
 /// Signs a draft.
-pub fn sign(public_url: Option<&PublicUrl>, draft: &mut Unverified, key: &[u8], nonce: &str) -> Result<(), String> {
+pub fn sign(
+    public_url: Option<&PublicUrl>,
+    draft: &mut Unverified,
+    key: &[u8],
+    nonce: &str,
+) -> Result<(), String> {
     put(draft, &Place::Header(NONCE.into()), nonce)?;
-    let signed = signed_text(&View::new(draft, public_url), nonce).map_err(|refusal| refusal.to_string())?;
-    put(draft, &Place::Header(SIGNATURE.into()), &STANDARD.encode(mac(ALGORITHM, key, signed.as_bytes())))
+    let signed =
+        signed_text(&View::new(draft, public_url), nonce).map_err(|refusal| refusal.to_string())?;
+    put(
+        draft,
+        &Place::Header(SIGNATURE.into()),
+        &STANDARD.encode(mac(ALGORITHM, key, signed.as_bytes())),
+    )
 }
 
 #[cfg(test)]
@@ -105,22 +143,37 @@ mod tests {
     fn query_and_form_are_signed_in_order() {
         let post = |query, body| text(http::Method::POST, query, body).unwrap();
         assert_eq!(post(None, ""), "https://a.example/in.n");
-        assert_eq!(post(Some("b=2&a=x%20y&b=1"), ""), "https://a.example/in?a=x y&b=1&b=2.n");
+        assert_eq!(
+            post(Some("b=2&a=x%20y&b=1"), ""),
+            "https://a.example/in?a=x y&b=1&b=2.n"
+        );
         assert_eq!(post(None, "b=2&a=1"), "https://a.example/in?a1b2.n");
-        assert_eq!(post(Some("q=1"), "b=2&a=1"), "https://a.example/in?q=1.a1b2.n");
-        assert_eq!(text(http::Method::GET, Some("q=1"), ""), Ok("https://a.example/in?q=1.n".into()));
+        assert_eq!(
+            post(Some("q=1"), "b=2&a=1"),
+            "https://a.example/in?q=1.a1b2.n"
+        );
+        assert_eq!(
+            text(http::Method::GET, Some("q=1"), ""),
+            Ok("https://a.example/in?q=1.n".into())
+        );
     }
 
     #[test]
     fn get_with_body_is_refused() {
-        assert_eq!(text(http::Method::GET, Some("q=1"), "a=1"), Err(Reason::MalformedBody));
+        assert_eq!(
+            text(http::Method::GET, Some("q=1"), "a=1"),
+            Err(Reason::MalformedBody)
+        );
     }
 
     #[test]
     fn any_active_token_may_sign() {
         let good = STANDARD.encode([7; 32]);
         assert_eq!(signatures(&format!("short, {good}")).unwrap(), [[7; 32]]);
-        assert_eq!(signatures("short").unwrap_err().reason, Reason::MalformedSignature);
+        assert_eq!(
+            signatures("short").unwrap_err().reason,
+            Reason::MalformedSignature
+        );
         assert!(signatures(&vec![good; 65].join(",")).is_err());
     }
 }

@@ -48,15 +48,27 @@ impl store::Host for View<'_> {
 
 impl store::HostBucket for View<'_> {
     async fn get(&mut self, bucket: Resource<Bucket>, key: String) -> Answer<Option<Vec<u8>>> {
-        Ok(self.bucket(&bucket)?.get(self.kv, &key).await.map_err(Into::into))
+        Ok(self
+            .bucket(&bucket)?
+            .get(self.kv, &key)
+            .await
+            .map_err(Into::into))
     }
 
     async fn set(&mut self, bucket: Resource<Bucket>, key: String, value: Vec<u8>) -> Answer<()> {
-        Ok(self.bucket(&bucket)?.set(self.kv, &key, value).await.map_err(Into::into))
+        Ok(self
+            .bucket(&bucket)?
+            .set(self.kv, &key, value)
+            .await
+            .map_err(Into::into))
     }
 
     async fn delete(&mut self, bucket: Resource<Bucket>, key: String) -> Answer<()> {
-        Ok(self.bucket(&bucket)?.delete(self.kv, &key).await.map_err(Into::into))
+        Ok(self
+            .bucket(&bucket)?
+            .delete(self.kv, &key)
+            .await
+            .map_err(Into::into))
     }
 
     async fn exists(&mut self, bucket: Resource<Bucket>, key: String) -> Answer<bool> {
@@ -65,7 +77,11 @@ impl store::HostBucket for View<'_> {
     }
 
     /// A cursor is the number of keys that the pages before it had.
-    async fn list_keys(&mut self, bucket: Resource<Bucket>, cursor: Option<u64>) -> Answer<store::KeyResponse> {
+    async fn list_keys(
+        &mut self,
+        bucket: Resource<Bucket>,
+        cursor: Option<u64>,
+    ) -> Answer<store::KeyResponse> {
         let bucket = self.bucket(&bucket)?;
         let wanted = cursor.unwrap_or(0);
         let (mut before, mut after) = (0, None);
@@ -76,8 +92,14 @@ impl store::HostBucket for View<'_> {
             };
             let next = before + keys.len() as u64;
             if wanted < next || last.is_none() {
-                let keys = keys.into_iter().skip((wanted.saturating_sub(before)) as usize).collect();
-                return Ok(Ok(store::KeyResponse { keys, cursor: last.map(|_| next) }));
+                let keys = keys
+                    .into_iter()
+                    .skip((wanted.saturating_sub(before)) as usize)
+                    .collect();
+                return Ok(Ok(store::KeyResponse {
+                    keys,
+                    cursor: last.map(|_| next),
+                }));
             }
             (before, after) = (next, last);
         }
@@ -90,11 +112,17 @@ impl store::HostBucket for View<'_> {
 }
 
 impl atomics::Host for View<'_> {
-    async fn increment(&mut self, bucket: Resource<Bucket>, key: String, delta: u64) -> Answer<u64> {
+    async fn increment(
+        &mut self,
+        bucket: Resource<Bucket>,
+        key: String,
+        delta: u64,
+    ) -> Answer<u64> {
         let by = i64::try_from(delta).unwrap_or(i64::MAX);
         let sum = self.bucket(&bucket)?.increment(self.kv, &key, by).await;
         let unsigned = |sum: i64| {
-            u64::try_from(sum).map_err(|_| store::Error::Other(format!("`{}` is below 0", key.escape_debug())))
+            u64::try_from(sum)
+                .map_err(|_| store::Error::Other(format!("`{}` is below 0", key.escape_debug())))
         };
         Ok(sum.map_err(Into::into).and_then(unsigned))
     }
@@ -108,15 +136,32 @@ impl batch::Host for View<'_> {
     ) -> Answer<Vec<Option<(String, Vec<u8>)>>> {
         let values = self.bucket(&bucket)?.get_many(self.kv, keys).await;
         Ok(values
-            .map(|values| values.into_iter().map(|(key, value)| value.map(|value| (key, value))).collect())
+            .map(|values| {
+                values
+                    .into_iter()
+                    .map(|(key, value)| value.map(|value| (key, value)))
+                    .collect()
+            })
             .map_err(Into::into))
     }
 
-    async fn set_many(&mut self, bucket: Resource<Bucket>, values: Vec<(String, Vec<u8>)>) -> Answer<()> {
-        Ok(self.bucket(&bucket)?.set_many(self.kv, values).await.map_err(Into::into))
+    async fn set_many(
+        &mut self,
+        bucket: Resource<Bucket>,
+        values: Vec<(String, Vec<u8>)>,
+    ) -> Answer<()> {
+        Ok(self
+            .bucket(&bucket)?
+            .set_many(self.kv, values)
+            .await
+            .map_err(Into::into))
     }
 
     async fn delete_many(&mut self, bucket: Resource<Bucket>, keys: Vec<String>) -> Answer<()> {
-        Ok(self.bucket(&bucket)?.delete_many(self.kv, keys).await.map_err(Into::into))
+        Ok(self
+            .bucket(&bucket)?
+            .delete_many(self.kv, keys)
+            .await
+            .map_err(Into::into))
     }
 }

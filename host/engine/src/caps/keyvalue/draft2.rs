@@ -49,8 +49,14 @@ impl View<'_> {
 
     async fn seen(&mut self, key: String) -> Result<Cas, KvError> {
         let seen = self.kv.get(key.clone()).await?.map(bytes);
-        let held = self.kv.hold(key.len() + seen.as_ref().map_or(0, Vec::len))?;
-        Ok(Cas { key, seen, _held: held })
+        let held = self
+            .kv
+            .hold(key.len() + seen.as_ref().map_or(0, Vec::len))?;
+        Ok(Cas {
+            key,
+            seen,
+            _held: held,
+        })
     }
 }
 
@@ -65,15 +71,27 @@ impl store::Host for View<'_> {
 
 impl store::HostBucket for View<'_> {
     async fn get(&mut self, bucket: Resource<Bucket>, key: String) -> Answer<Option<Vec<u8>>> {
-        Ok(self.opened(&bucket)?.get(self.kv, &key).await.map_err(Into::into))
+        Ok(self
+            .opened(&bucket)?
+            .get(self.kv, &key)
+            .await
+            .map_err(Into::into))
     }
 
     async fn set(&mut self, bucket: Resource<Bucket>, key: String, value: Vec<u8>) -> Answer<()> {
-        Ok(self.opened(&bucket)?.set(self.kv, &key, value).await.map_err(Into::into))
+        Ok(self
+            .opened(&bucket)?
+            .set(self.kv, &key, value)
+            .await
+            .map_err(Into::into))
     }
 
     async fn delete(&mut self, bucket: Resource<Bucket>, key: String) -> Answer<()> {
-        Ok(self.opened(&bucket)?.delete(self.kv, &key).await.map_err(Into::into))
+        Ok(self
+            .opened(&bucket)?
+            .delete(self.kv, &key)
+            .await
+            .map_err(Into::into))
     }
 
     async fn exists(&mut self, bucket: Resource<Bucket>, key: String) -> Answer<bool> {
@@ -82,9 +100,15 @@ impl store::HostBucket for View<'_> {
     }
 
     /// A cursor is the last key of the page before it.
-    async fn list_keys(&mut self, bucket: Resource<Bucket>, cursor: Option<String>) -> Answer<store::KeyResponse> {
+    async fn list_keys(
+        &mut self,
+        bucket: Resource<Bucket>,
+        cursor: Option<String>,
+    ) -> Answer<store::KeyResponse> {
         let page = self.opened(&bucket)?.keys(self.kv, cursor).await;
-        Ok(page.map(|(keys, cursor)| store::KeyResponse { keys, cursor }).map_err(Into::into))
+        Ok(page
+            .map(|(keys, cursor)| store::KeyResponse { keys, cursor })
+            .map_err(Into::into))
     }
 
     async fn drop(&mut self, bucket: Resource<Bucket>) -> wasmtime::Result<()> {
@@ -94,13 +118,29 @@ impl store::HostBucket for View<'_> {
 }
 
 impl atomics::Host for View<'_> {
-    async fn increment(&mut self, bucket: Resource<Bucket>, key: String, delta: i64) -> Answer<i64> {
-        Ok(self.opened(&bucket)?.increment(self.kv, &key, delta).await.map_err(Into::into))
+    async fn increment(
+        &mut self,
+        bucket: Resource<Bucket>,
+        key: String,
+        delta: i64,
+    ) -> Answer<i64> {
+        Ok(self
+            .opened(&bucket)?
+            .increment(self.kv, &key, delta)
+            .await
+            .map_err(Into::into))
     }
 
-    async fn swap(&mut self, cas: Resource<Cas>, value: Vec<u8>) -> wasmtime::Result<Result<(), atomics::CasError>> {
+    async fn swap(
+        &mut self,
+        cas: Resource<Cas>,
+        value: Vec<u8>,
+    ) -> wasmtime::Result<Result<(), atomics::CasError>> {
         let Cas { key, seen, .. } = self.resources.delete(cas)?;
-        let swapped = self.kv.compare_and_set(key.clone(), seen.map(payload), payload(value), None).await;
+        let swapped = self
+            .kv
+            .compare_and_set(key.clone(), seen.map(payload), payload(value), None)
+            .await;
         match swapped {
             Ok(true) => Ok(Ok(())),
             Ok(false) => match self.seen(key).await {
@@ -144,11 +184,23 @@ impl batch::Host for View<'_> {
         Ok(values.map_err(Into::into))
     }
 
-    async fn set_many(&mut self, bucket: Resource<Bucket>, values: Vec<(String, Vec<u8>)>) -> Answer<()> {
-        Ok(self.opened(&bucket)?.set_many(self.kv, values).await.map_err(Into::into))
+    async fn set_many(
+        &mut self,
+        bucket: Resource<Bucket>,
+        values: Vec<(String, Vec<u8>)>,
+    ) -> Answer<()> {
+        Ok(self
+            .opened(&bucket)?
+            .set_many(self.kv, values)
+            .await
+            .map_err(Into::into))
     }
 
     async fn delete_many(&mut self, bucket: Resource<Bucket>, keys: Vec<String>) -> Answer<()> {
-        Ok(self.opened(&bucket)?.delete_many(self.kv, keys).await.map_err(Into::into))
+        Ok(self
+            .opened(&bucket)?
+            .delete_many(self.kv, keys)
+            .await
+            .map_err(Into::into))
     }
 }

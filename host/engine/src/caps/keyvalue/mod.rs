@@ -51,10 +51,15 @@ impl Bucket {
     /// `None` if this is no valid bucket name.
     fn open(name: &str) -> Option<Bucket> {
         if name.is_empty() || name == "default" {
-            return Some(Bucket { prefix: String::new() });
+            return Some(Bucket {
+                prefix: String::new(),
+            });
         }
-        let is_name = name.len() <= NAME_BYTES_MAX && !name.contains('/') && !name.contains(char::is_control);
-        is_name.then(|| Bucket { prefix: format!("{name}/") })
+        let is_name =
+            name.len() <= NAME_BYTES_MAX && !name.contains('/') && !name.contains(char::is_control);
+        is_name.then(|| Bucket {
+            prefix: format!("{name}/"),
+        })
     }
 
     fn key(&self, key: &str) -> Result<String, KvError> {
@@ -87,7 +92,8 @@ impl Bucket {
         let mut values = Vec::with_capacity(keys.len());
         for key in keys {
             let value = self.get(kv, &key).await?;
-            held.grow(value.as_ref().map_or(0, Vec::len)).map_err(|error| KvError::Limit(error.to_string()))?;
+            held.grow(value.as_ref().map_or(0, Vec::len))
+                .map_err(|error| KvError::Limit(error.to_string()))?;
             values.push((key, value));
         }
         Ok(values)
@@ -110,10 +116,19 @@ impl Bucket {
     }
 
     /// A page of keys, and the last of them if there may be more.
-    async fn keys(&self, kv: &mut Kv, after: Option<String>) -> Result<(Vec<String>, Option<String>), KvError> {
+    async fn keys(
+        &self,
+        kv: &mut Kv,
+        after: Option<String>,
+    ) -> Result<(Vec<String>, Option<String>), KvError> {
         let after = after.map(|after| format!("{}{after}", self.prefix));
-        let keys = kv.list_keys(self.prefix.clone(), after, KEYS_MAX as u32).await?;
-        let keys: Vec<String> = keys.into_iter().map(|key| key[self.prefix.len()..].to_owned()).collect();
+        let keys = kv
+            .list_keys(self.prefix.clone(), after, KEYS_MAX as u32)
+            .await?;
+        let keys: Vec<String> = keys
+            .into_iter()
+            .map(|key| key[self.prefix.len()..].to_owned())
+            .collect();
         let last = keys.last().filter(|_| keys.len() == KEYS_MAX).cloned();
         Ok((keys, last))
     }
@@ -125,7 +140,9 @@ type Values = Vec<(String, Option<Vec<u8>>)>;
 fn check_count(keys: usize) -> Result<(), KvError> {
     match keys {
         0..=KEYS_MAX => Ok(()),
-        keys => Err(KvError::Limit(format!("{keys} keys in one call: at most {KEYS_MAX}"))),
+        keys => Err(KvError::Limit(format!(
+            "{keys} keys in one call: at most {KEYS_MAX}"
+        ))),
     }
 }
 

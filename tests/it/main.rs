@@ -8,6 +8,7 @@ mod cache;
 mod cli;
 mod cloud_run;
 mod cluster;
+mod compiler;
 mod conformance;
 mod deploy;
 mod docs;

@@ -93,6 +93,13 @@ fn failed(file: &str, output: &Output) -> LoadError {
                 "takes more than {CPU_SECONDS_MAX} s of processor time to compile: make it smaller"
             ),
         ),
+        (_, Some(signal)) if signal == Signal::XFSZ.as_raw() => LoadError::lasting(
+            file,
+            format!(
+                "compiles to more than {} MiB of machine code: make it smaller",
+                FILE_BYTES_MAX >> 20
+            ),
+        ),
         // The compiler ran into its own limits, or has a fault: the same bytes end it again.
         (_, Some(signal)) if DEATHS.iter().any(|death| death.as_raw() == signal) => {
             LoadError::lasting(file, message)
@@ -136,21 +143,55 @@ pub fn compile_child(target: &Path) -> anyhow::Result<ExitCode> {
 }
 
 fn limit_myself() -> rustix::io::Result<()> {
-    let to = |bound: u64| Rlimit {
-        current: Some(bound),
-        maximum: Some(bound),
-    };
-    rustix::process::setrlimit(Resource::As, to(MEMORY_BYTES_MAX))?;
-    // The signal that tells comes before the one that kills.
-    let cpu = Rlimit {
-        current: Some(CPU_SECONDS_MAX),
-        maximum: Some(CPU_SECONDS_MAX + 5),
-    };
-    rustix::process::setrlimit(Resource::Cpu, cpu)?;
-    rustix::process::setrlimit(Resource::Core, to(0))?;
-    rustix::process::setrlimit(Resource::Fsize, to(FILE_BYTES_MAX))?;
+    lower(Resource::As, MEMORY_BYTES_MAX, MEMORY_BYTES_MAX)?;
+    // The kernel sends SIGXCPU at the first and SIGKILL at the second.
+    lower(Resource::Cpu, CPU_SECONDS_MAX, CPU_SECONDS_MAX + 5)?;
+    lower(Resource::Core, 0, 0)?;
+    lower(Resource::Fsize, FILE_BYTES_MAX, FILE_BYTES_MAX)?;
     rustix::process::nice(NICENESS)?;
     // Where /proc is not mounted or not ours to write, the limit of address space remains.
     std::fs::write("/proc/self/oom_score_adj", OOM_SCORE).ok();
     Ok(())
+}
+
+/// Sets a limit of this process. A lower one that the operator has set stays.
+fn lower(resource: Resource, current: u64, maximum: u64) -> rustix::io::Result<()> {
+    let set = rustix::process::getrlimit(resource);
+    let least = |bound: u64, set: Option<u64>| Some(set.map_or(bound, |set| set.min(bound)));
+    let limit = Rlimit {
+        current: least(current, set.current),
+        maximum: least(maximum, set.maximum),
+    };
+    rustix::process::setrlimit(resource, limit)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ended(wait_status: i32) -> LoadError {
+        let output = Output {
+            status: std::process::ExitStatus::from_raw(wait_status),
+            stdout: Vec::new(),
+            stderr: b"said".into(),
+        };
+        failed("big.wasm", &output)
+    }
+
+    #[test]
+    fn limits_of_the_compiler_are_lasting() {
+        for (signal, words) in [
+            (Signal::XCPU, "more than 120 s of processor time"),
+            (Signal::XFSZ, "more than 1024 MiB of machine code"),
+            (Signal::SEGV, "does not compile"),
+        ] {
+            let error = ended(signal.as_raw());
+            assert!(!error.is_passing, "{words}");
+            assert!(error.to_string().contains(words), "{error}");
+        }
+        assert!(!ended(JUDGED << 8).is_passing);
+        // The kernel kills the compiler when memory runs out: there may be room later.
+        assert!(ended(Signal::KILL.as_raw()).is_passing);
+        assert!(ended(1 << 8).is_passing);
+    }
 }

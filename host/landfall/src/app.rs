@@ -21,7 +21,7 @@ use landfall_config::{Config, Flags};
 use landfall_dispatch::{Delivery, Targets};
 use landfall_edge::{Edge, Why};
 use landfall_egress::{Client, Outgoing, OutgoingError, Policy};
-use landfall_engine::{CacheUse, Engine, EngineSettings, Target};
+use landfall_engine::{CacheUse, Confinement, Engine, EngineSettings, Target};
 use landfall_hooks::{Platform, Setup};
 use landfall_ledger::{Ledger, LedgerError, OnFatal, PostgresSettings, SqliteSettings};
 use landfall_model::{
@@ -246,10 +246,8 @@ impl App {
         for warning in writable_by_others(&config) {
             tracing::warn!("{warning}");
         }
-        if !landfall_engine::can_confine() {
-            tracing::info!(
-                "this kernel has no Landlock: the compiler's process has limits, but can read files of this user"
-            );
+        for gap in Confinement::probe()?.gaps() {
+            tracing::warn!("{gap}");
         }
         let secrets = Arc::new(Secrets::new(config.secrets, config.secret_grant.clone()));
         let admin_token = admin_token(&config)?;
@@ -553,6 +551,7 @@ pub async fn doctor(config: &Config) -> Vec<Finding> {
         ("queue", queue),
         ("platform", platform),
         ("cache", cache_facts(config)),
+        ("compiler", compiler_facts()),
     ]
 }
 
@@ -575,6 +574,15 @@ fn cache_facts(config: &Config) -> Result<Vec<String>, String> {
             dir.display()
         )),
     }
+}
+
+/// How the process that compiles components is confined.
+fn compiler_facts() -> Result<Vec<String>, String> {
+    let found = Confinement::probe().map_err(|error| {
+        format!("components do not compile, because their compiler cannot be confined: {error:#}")
+    })?;
+    let gaps = found.gaps().into_iter().map(String::from);
+    Ok([found.summary()].into_iter().chain(gaps).collect())
 }
 
 async fn ledger_facts(

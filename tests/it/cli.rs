@@ -352,42 +352,8 @@ async fn build_waits_for_the_node() {
 #[test]
 fn help_lists_the_commands() {
     let text = stdout(&run(&["--help"]));
-    for command in ["up", "serve", "check", "inspect", "build", "bench"] {
+    for command in ["up", "serve", "check", "inspect", "build"] {
         assert!(text.contains(command), "{command}\n{text}");
-    }
-    assert!(!text.contains("plain-server"), "{text}");
-}
-
-#[test]
-fn bench_prints_one_json_object() {
-    let echo = bundled("echo");
-    let args = [
-        "bench",
-        "--json",
-        "--seconds",
-        "1",
-        "--rounds",
-        "1",
-        "--connections",
-        "4",
-        "--component",
-    ];
-    let output = run(&[&args[..], &[echo.to_str().unwrap()]].concat());
-    assert!(output.status.success(), "{}", stderr(&output));
-    let report: serde_json::Value = serde_json::from_str(&stdout(&output)).unwrap();
-    for number in [
-        "/ratio",
-        "/component/requests_per_second",
-        "/plain_axum/p99_ms",
-        "/start_to_first_200_ms",
-    ] {
-        assert!(
-            report
-                .pointer(number)
-                .and_then(|value| value.as_f64())
-                .is_some_and(|value| value > 0.0),
-            "{report}"
-        );
     }
 }
 
@@ -417,36 +383,6 @@ async fn bundled_components_serve_without_being_compiled_again() {
             .unwrap()
             .count(),
         0
-    );
-}
-
-#[test]
-fn bench_durable_prints_what_was_accepted_and_run() {
-    let output = run(&[
-        "bench",
-        "--durable",
-        "--json",
-        "--seconds",
-        "1",
-        "--component",
-        bundled("echo").to_str().unwrap(),
-    ]);
-    let text = String::from_utf8_lossy(&output.stdout).into_owned();
-    let report: serde_json::Value =
-        serde_json::from_str(&text).unwrap_or_else(|_| panic!("{output:?}"));
-    assert!(
-        report["syncs_per_second"].as_f64().unwrap() > 0.0,
-        "{report}"
-    );
-    let rounds = report["rounds"].as_array().unwrap();
-    let is_positive = |round: &serde_json::Value, key: &str| round[key].as_f64().unwrap() > 0.0;
-    assert_eq!(rounds.len(), 4);
-    assert!(
-        rounds
-            .iter()
-            .all(|one| is_positive(one, "accepted_per_second")
-                && is_positive(one, "whole_cycle_per_second")),
-        "{report}"
     );
 }
 

@@ -1,18 +1,17 @@
 //! Components that do what they should not: each ends with a named outcome, in bounded time and memory, and its neighbours do not
 //! notice.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use landfall_tests::{Receiver, Setup, bundled, guest, landfall};
-use serde_json::Value;
 
 const OPEN: &str = "mode = \"sync\"\n[verify]\nscheme = \"none\"\n";
 
 /// What a component does, and the outcomes that its attempt may end with.
-const MISDEEDS: [(&str, &[&str]); 51] = [
+const ABUSE_CASES: [(&str, &[&str]); 51] = [
     ("computes", &["timeout"]),
     ("logs for ever", &["timeout"]),
     ("reads settings for ever", &["timeout"]),
@@ -83,20 +82,20 @@ async fn each_ends_with_its_name_and_the_node_and_the_neighbours_live_on() {
         "misbehaves.wasm",
         std::fs::read(guest("misbehaves")).unwrap(),
     );
-    for (number, (does, _)) in MISDEEDS.iter().enumerate() {
+    for (number, (does, _)) in ABUSE_CASES.iter().enumerate() {
         setup = setup.file(
             &format!("bad-{number}.toml"),
             hook_file(does, &inside.url("/")),
         );
     }
     let node = Arc::new(setup.serving("neighbour").await);
-    for number in 0..MISDEEDS.len() {
+    for number in 0..ABUSE_CASES.len() {
         node.until(&format!("bad-{number}"), "serving").await;
     }
     let before = node.resident_kib();
     let mut peak = before;
     let mut others = Vec::new();
-    for (number, (does, outcomes)) in MISDEEDS.iter().enumerate() {
+    for (number, (does, outcomes)) in ABUSE_CASES.iter().enumerate() {
         let started = Instant::now();
         let (status, answer) = node.post(&format!("/bad-{number}"), &[], "{}").await;
         assert!(
@@ -151,77 +150,36 @@ async fn each_ends_with_its_name_and_the_node_and_the_neighbours_live_on() {
     assert!(node.rows("bad-17", "t").await.is_empty());
 }
 
-fn bench(arguments: &[&str]) -> Value {
-    let output = Command::new(landfall())
-        .arg("bench")
-        .args(arguments)
-        .arg("--json")
+/// With `LANDFALL_ABUSE_CASES=DIR` the files stay there, for `landfall-bench interference DIR`.
+#[test]
+fn abuse_cases_load_as_hooks() {
+    let named = std::env::var_os("LANDFALL_ABUSE_CASES").map(PathBuf::from);
+    let temporary = tempfile::tempdir().unwrap();
+    let dir = named.as_deref().unwrap_or(temporary.path());
+    std::fs::create_dir_all(dir).unwrap();
+
+    write_abuse_cases(dir, ABUSE_CASES.len());
+
+    let check = Command::new(landfall())
+        .args(["check", "--json", "--plugins"])
+        .arg(dir)
         .output()
         .unwrap();
-    assert!(
-        output.status.success(),
-        "{}",
-        String::from_utf8_lossy(&output.stderr)
+    let report = String::from_utf8_lossy(&check.stdout).into_owned();
+    assert!(check.status.success(), "{report}");
+    assert_eq!(
+        report.matches("serving").count(),
+        ABUSE_CASES.len(),
+        "{report}"
     );
-    serde_json::from_slice(&output.stdout).unwrap()
 }
 
-/// With `LANDFALL_MISDEEDS=DIR` all of them are written there, for `landfall bench --beside DIR` of a release build.
-#[test]
-fn what_neighbours_notice_can_be_measured() {
-    let kept = std::env::var_os("LANDFALL_MISDEEDS").map(PathBuf::from);
-    let place = tempfile::tempdir().unwrap();
-    let dir = kept.as_deref().unwrap_or(place.path());
-    std::fs::create_dir_all(dir).unwrap();
+/// Writes the component and the hook files of the first `count` cases.
+pub(crate) fn write_abuse_cases(dir: &Path, count: usize) {
     std::fs::copy(guest("misbehaves"), dir.join("misbehaves.wasm")).unwrap();
-    let some = if kept.is_some() { MISDEEDS.len() } else { 2 };
-    for (does, _) in &MISDEEDS[..some] {
+    for (does, _) in &ABUSE_CASES[..count] {
         let name = does.to_lowercase().replace(' ', "-");
-        std::fs::write(
-            dir.join(format!("{name}.toml")),
-            hook_file(does, "http://127.0.0.1:9/"),
-        )
-        .unwrap();
+        let text = hook_file(does, "http://127.0.0.1:9/");
+        std::fs::write(dir.join(format!("{name}.toml")), text).unwrap();
     }
-    if kept.is_none() {
-        let echo = bundled("echo");
-        let report = bench(&[
-            "--beside",
-            dir.to_str().unwrap(),
-            "--seconds",
-            "1",
-            "--component",
-            echo.to_str().unwrap(),
-        ]);
-        let hooks = report["hooks"].as_array().unwrap();
-        assert!(
-            hooks.len() == 2 && hooks.iter().all(|hook| hook["ratio"].as_f64() > Some(0.0)),
-            "{report}"
-        );
-    }
-}
-
-#[test]
-fn forwarding_keeps_its_connections() {
-    let forward = bundled("forward");
-    let flags = [
-        "--forward",
-        "--rounds",
-        "1",
-        "--seconds",
-        "1",
-        "--connections",
-        "8",
-        "--component",
-    ];
-    let report = bench(&[&flags[..], &[forward.to_str().unwrap()]].concat());
-    assert!(
-        report["component"]["connects"].as_u64().unwrap() <= 16,
-        "{report}"
-    );
-    // How many depends on the machine.
-    assert!(
-        report["component"]["events_per_second"].as_f64().unwrap() > 0.0,
-        "{report}"
-    );
 }

@@ -7,7 +7,8 @@ use std::path::{Path, PathBuf};
 use landfall_tests::root;
 
 /// A crate under host/ and the crates of the host that it may depend on. `landfall` composes them all.
-const MAY_DEPEND_ON: [(&str, &[&str]); 12] = [
+const MAY_DEPEND_ON: [(&str, &[&str]); 13] = [
+    ("bench", &[]),
     ("model", &[]),
     ("config", &["model"]),
     ("verify", &["model"]),
@@ -29,15 +30,15 @@ const OWNERS: [(&str, &[&str]); 14] = [
     ("async-nats", &["broker"]),
     ("prometheus", &["edge"]),
     ("x509-cert", &["verify"]),
-    ("axum", &["edge", "admin", "landfall"]),
+    ("axum", &["edge", "admin", "landfall", "bench"]),
     ("wasmtime", &["engine"]),
     ("wasmtime-wasi", &["engine"]),
     ("wasmtime-wasi-http", &["engine"]),
     ("wasmparser", &["engine"]),
     ("hyper-rustls", &["egress"]),
-    ("reqwest", &["egress"]),
+    ("reqwest", &["bench"]),
     ("notify", &["hooks"]),
-    ("clap", &["landfall"]),
+    ("clap", &["landfall", "bench"]),
 ];
 
 /// Functions of the standard library that only one crate may call.

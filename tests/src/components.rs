@@ -8,41 +8,58 @@ use crate::root;
 
 /// The real binary, built as `cargo build` builds it.
 pub fn landfall() -> &'static Path {
-    static BINARY: OnceLock<PathBuf> = OnceLock::new();
-    BINARY.get_or_init(|| {
-        let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-        // The whole workspace, so that features are unified as in `cargo test --workspace` and nothing is built twice.
-        let mut command = Command::new(cargo);
-        // Those of the test's own package would make a build script or two think that something has changed.
-        for (name, _) in std::env::vars_os() {
-            if name.to_str().is_some_and(|name| {
-                name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_")
-            }) {
-                command.env_remove(name);
-            }
-        }
-        let output = command
-            .args([
-                "build",
-                "--workspace",
-                "--bins",
-                "--message-format=json-render-diagnostics",
-            ])
-            .current_dir(root())
-            .stderr(std::process::Stdio::inherit())
-            .output()
-            .expect("cargo starts");
-        assert!(output.status.success(), "the binary does not build");
-        let lines = output.stdout.split(|byte| *byte == b'\n');
-        let artifacts =
-            lines.filter_map(|line| serde_json::from_slice::<serde_json::Value>(line).ok());
-        let paths =
-            artifacts.filter_map(|artifact| artifact["executable"].as_str().map(PathBuf::from));
-        paths
-            .into_iter()
-            .find(|path| path.ends_with("landfall"))
-            .expect("the workspace has the binary")
+    &binaries().0
+}
+
+/// The load generator.
+pub fn landfall_bench() -> &'static Path {
+    &binaries().1
+}
+
+fn binaries() -> &'static (PathBuf, PathBuf) {
+    static BINARIES: OnceLock<(PathBuf, PathBuf)> = OnceLock::new();
+    BINARIES.get_or_init(|| {
+        let built = build_binaries();
+        let find = |name: &str| {
+            let found = built.iter().find(|path| path.ends_with(name));
+            found.expect("the workspace has the binary").clone()
+        };
+        (find("landfall"), find("landfall-bench"))
     })
+}
+
+fn build_binaries() -> Vec<PathBuf> {
+    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    // The whole workspace, so that features are unified as in `cargo test --workspace` and nothing is built twice.
+    let mut command = Command::new(cargo);
+    // Those of the test's own package would make a build script or two think that something has changed.
+    for (name, _) in std::env::vars_os() {
+        if name.to_str().is_some_and(|name| {
+            name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_")
+        }) {
+            command.env_remove(name);
+        }
+    }
+
+    let output = command
+        .args([
+            "build",
+            "--workspace",
+            "--bins",
+            "--message-format=json-render-diagnostics",
+        ])
+        .current_dir(root())
+        .stderr(std::process::Stdio::inherit())
+        .output()
+        .expect("cargo starts");
+    assert!(output.status.success(), "the binaries do not build");
+
+    output
+        .stdout
+        .split(|byte| *byte == b'\n')
+        .filter_map(|line| serde_json::from_slice::<serde_json::Value>(line).ok())
+        .filter_map(|artifact| artifact["executable"].as_str().map(PathBuf::from))
+        .collect()
 }
 
 /// A bundled handler: `bundled("echo")`.

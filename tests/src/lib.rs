@@ -23,7 +23,7 @@ use std::time::{Duration, Instant};
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 
-pub use components::{bundled, component, guest, landfall};
+pub use components::{bundled, component, guest, landfall, landfall_bench};
 pub use nats::Nats;
 pub use node::{Node, Setup, event_id};
 pub use postgres::Postgres;

@@ -33,10 +33,7 @@ use landfall_model::{Clock, EdgeLimits, PushSpec, RefusalLog};
 use landfall_secrets::{KeyDocuments, Secrets};
 use landfall_verify::Verifier;
 
-pub use plain::{plain_relay, plain_router};
 pub use refuse::{Why, refuse_admin};
-
-mod plain;
 
 /// What every request needs.
 pub struct Edge {
@@ -140,8 +137,8 @@ pub async fn serve(
     .await;
 }
 
-/// Serves another router with the same bounds: what `landfall bench` compares with.
-pub async fn serve_plain(
+/// Serves another router, such as the admin API, with the same guards against slow clients.
+pub async fn serve_router(
     listener: TcpListener,
     router: Router,
     limits: EdgeLimits,

@@ -30,8 +30,7 @@ use landfall_model::{
 use landfall_secrets::{Secrets, own_admin_token};
 
 // What the command line uses of the modules that it does not import itself.
-pub use landfall_edge::{plain_relay, plain_router, serve_plain};
-pub use landfall_egress::PlainSender;
+use landfall_edge::serve_router;
 pub use landfall_engine::{Inspected, compile_child, grant_for, inspect, precompile};
 pub use landfall_hooks::{HookState, HookStatus, Hooks, packs};
 pub use landfall_ledger::BackedUp;
@@ -349,7 +348,7 @@ impl App {
         tokio::spawn(delivery.clone().answer_for_ever());
         tokio::spawn(delivery.clone().prune_for_ever());
         let admin = self.admin_router();
-        tokio::spawn(serve_plain(
+        tokio::spawn(serve_router(
             self.admin_listener,
             admin,
             ADMIN_LIMITS,

@@ -212,9 +212,11 @@ impl Host for Kv {
         for (key, change) in &self.staged {
             let is_in_page = whole || last.as_ref().is_some_and(|last| key <= last);
             match change {
-                KvChange::Delete => drop(keys.remove(key)),
+                KvChange::Delete => {
+                    keys.remove(key);
+                }
                 _ if is_in_page && key.starts_with(&prefix) && *key > after => {
-                    drop(keys.insert(key.clone()))
+                    keys.insert(key.clone());
                 }
                 _ => {}
             }

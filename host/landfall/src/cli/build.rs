@@ -83,9 +83,11 @@ fn cargo_build(dir: &Path, what: What<'_>) -> anyhow::Result<Vec<PathBuf>> {
     match what {
         What::All => {}
         What::Packages(names) => {
-            drop(command.args(names.iter().flat_map(|name| ["--package", name])))
+            command.args(names.iter().flat_map(|name| ["--package", name]));
         }
-        What::Examples => drop(command.arg("--examples")),
+        What::Examples => {
+            command.arg("--examples");
+        }
     }
     // A folder of its own: the outer cargo may hold the lock of the other.
     command.arg("--target-dir").arg(target_dir(dir)?);

@@ -1,22 +1,16 @@
 //! The command line: the only module that knows flags. One function a command.
 
-mod bench;
-mod beside;
 mod build;
 mod changes;
 mod check;
 mod demos;
-mod durable;
 mod events;
 mod explain;
-mod idle;
-mod load;
 mod manual;
 mod operator;
 mod output;
 mod providers;
 mod ready;
-mod relay;
 mod rows;
 mod send;
 mod served;
@@ -114,8 +108,6 @@ enum Command {
     },
     /// List the provider packs, or print how to connect one provider.
     Providers(providers::ProvidersFlags),
-    /// Measure a component against the same work in plain axum, in one run on this machine.
-    Bench(bench::BenchFlags),
     /// Compile components ahead of time, as `serve` would: for images.
     Precompile {
         /// Where the compiled files go.
@@ -146,16 +138,6 @@ enum Command {
     Compile {
         /// The file to write.
         target: PathBuf,
-    },
-    /// The plain server that `bench` compares with.
-    #[command(hide = true)]
-    PlainServer {
-        /// Where to listen.
-        listen: SocketAddr,
-        /// The file with the secret.
-        secret: PathBuf,
-        /// Where to pass on what comes; without it the answer is made here.
-        relay_to: Option<String>,
     },
 }
 
@@ -290,13 +272,7 @@ fn dispatch(command: Command) -> anyhow::Result<ExitCode> {
         Command::Rows(flags) => block_on(rows::rows(&flags)),
         Command::Backup { to, data, json } => backup(&data, &to, json),
         Command::Providers(flags) => providers::providers(&flags),
-        Command::Bench(flags) => block_on(bench::bench(flags)),
         Command::Precompile { out, files } => block_on(precompile(&out, &files)),
-        Command::PlainServer {
-            listen,
-            secret,
-            relay_to,
-        } => block_on(bench::plain_server(listen, &secret, relay_to)),
     }
 }
 

@@ -1,0 +1,216 @@
+//! What a measurement needs on disk: a plugins directory with one hook, a secret, a data directory; and the servers that use them.
+
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use anyhow::Context;
+use tokio::process::Command;
+
+use crate::RunFlags;
+use crate::binary;
+use crate::load;
+use crate::request;
+use crate::server::Server;
+
+const SECRET: &str = "a secret for the bench";
+const ANY_PORT: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
+/// How often the start of the process is timed; the median is reported.
+const STARTS: usize = 7;
+
+pub(crate) struct BenchEnv {
+    dir: tempfile::TempDir,
+    landfall: PathBuf,
+}
+
+/// The admin API of a node.
+pub(crate) struct Admin {
+    client: reqwest::Client,
+    url: String,
+    token: String,
+}
+
+// === impl BenchEnv ===
+
+impl BenchEnv {
+    /// An environment with the hook `bench`, which runs the component of the flags or the bundled `handler`. `top` and `tables`
+    /// are TOML for the start and the end of its hook file.
+    pub(crate) fn create(
+        flags: &RunFlags,
+        handler: &str,
+        top: &str,
+        tables: &str,
+    ) -> anyhow::Result<BenchEnv> {
+        let landfall = match &flags.landfall {
+            Some(path) => path.clone(),
+            None => binary::build_landfall()?,
+        };
+        let dir = tempfile::tempdir().context("a temporary directory cannot be made")?;
+        let env = BenchEnv { dir, landfall };
+
+        std::fs::create_dir(env.plugins())?;
+        std::fs::write(env.secret_file(), SECRET)?;
+        let component = match &flags.component {
+            Some(path) => path.clone(),
+            None => env.build_handler(handler)?,
+        };
+        env.add_component("bench", &component)?;
+        let verify = "[verify]\nprovider = \"generic\"\nsecret = \"file:../secret\"\n";
+        let dedup = "[dedup]\nid = \"none\"\n";
+        env.write_hook(
+            "bench",
+            &format!("{top}concurrency = 1000\n{verify}{dedup}{tables}"),
+        )?;
+        Ok(env)
+    }
+
+    /// Adds a hook that accepts any caller.
+    pub(crate) fn add_open_hook(&self, name: &str, hook_file: &str) -> anyhow::Result<()> {
+        self.write_hook(name, &format!("{hook_file}\n[verify]\nscheme = \"none\"\n"))
+    }
+
+    pub(crate) fn add_component(&self, name: &str, from: &Path) -> anyhow::Result<()> {
+        let to = self.plugins().join(format!("{name}.wasm"));
+        std::fs::copy(from, to).with_context(|| format!("{} cannot be read", from.display()))?;
+        Ok(())
+    }
+
+    pub(crate) fn build_handler(&self, name: &str) -> anyhow::Result<PathBuf> {
+        binary::build_handler(&self.landfall, name, &self.dir.path().join("built"))
+    }
+
+    /// The signed request that the hook `bench` accepts.
+    pub(crate) fn request(&self) -> Vec<u8> {
+        request::signed_push("/bench", SECRET)
+    }
+
+    /// The same with another body.
+    pub(crate) fn request_with(&self, body: &str) -> Vec<u8> {
+        request::signed("/bench", SECRET, body)
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        self.dir.path()
+    }
+
+    pub(crate) fn plugins(&self) -> PathBuf {
+        self.dir.path().join("plugins")
+    }
+
+    /// A node that answers 200.
+    pub(crate) async fn start_node(&self) -> anyhow::Result<Server> {
+        let server = self.spawn_node(ANY_PORT)?;
+        load::wait_for_200(server.address, &self.request()).await?;
+        Ok(server)
+    }
+
+    /// A node that answers 200, and its admin API.
+    pub(crate) async fn start_node_with_admin(&self) -> anyhow::Result<(Server, Admin)> {
+        let address = free_address()?;
+        let server = self.spawn_node(address)?;
+        load::wait_for_200(server.address, &self.request()).await?;
+
+        let token_file = self.data().join("admin-token");
+        let token = std::fs::read_to_string(&token_file)
+            .with_context(|| format!("{} cannot be read", token_file.display()))?;
+        let admin = Admin {
+            client: reqwest::Client::new(),
+            url: format!("http://{address}"),
+            token: token.trim().to_owned(),
+        };
+        Ok((server, admin))
+    }
+
+    /// The server that the node is compared with. With a URL it forwards each body to it.
+    pub(crate) async fn start_plain_server(
+        &self,
+        forward_to: Option<&str>,
+    ) -> anyhow::Result<Server> {
+        let address = free_address()?;
+        let mut command = Command::new(std::env::current_exe()?);
+        command
+            .arg("plain-server")
+            .arg(address.to_string())
+            .arg(self.secret_file())
+            .args(forward_to);
+
+        let server = Server::spawn(command, address)?;
+        load::wait_for_200(server.address, &self.request()).await?;
+        Ok(server)
+    }
+
+    /// The median time from the start of the process to its first 200. The component is compiled already.
+    pub(crate) async fn time_to_first_200(&self) -> anyhow::Result<Duration> {
+        let mut times = Vec::new();
+        for _ in 0..STARTS {
+            let started = Instant::now();
+            let server = self.start_node().await?;
+            times.push(started.elapsed());
+            server.stop().await?;
+        }
+
+        times.sort_unstable();
+        Ok(times[times.len() / 2])
+    }
+
+    fn spawn_node(&self, admin: SocketAddr) -> anyhow::Result<Server> {
+        let address = free_address()?;
+        let mut command = Command::new(&self.landfall);
+        command
+            .arg("serve")
+            .args(["--log", "error"])
+            .args(["--listen", &address.to_string()])
+            .args(["--admin-listen", &admin.to_string()])
+            .arg("--plugins")
+            .arg(self.plugins())
+            .arg("--data")
+            .arg(self.data())
+            // Hooks that do not load are reported by `interference`, and do not stop it.
+            .env("LANDFALL_READINESS", "any");
+
+        Server::spawn(command, address)
+    }
+
+    fn write_hook(&self, name: &str, text: &str) -> anyhow::Result<()> {
+        let path = self.plugins().join(format!("{name}.toml"));
+        std::fs::write(&path, text).with_context(|| format!("{} cannot be written", path.display()))
+    }
+
+    fn secret_file(&self) -> PathBuf {
+        self.dir.path().join("secret")
+    }
+
+    fn data(&self) -> PathBuf {
+        self.dir.path().join("data")
+    }
+}
+
+// === impl Admin ===
+
+impl Admin {
+    /// Status and body of `GET path`.
+    pub(crate) async fn get(&self, path: &str) -> anyhow::Result<(u16, String)> {
+        self.send(self.client.get(format!("{}{path}", self.url)))
+            .await
+    }
+
+    /// Status and body of `POST path` with an empty JSON object.
+    pub(crate) async fn post(&self, path: &str) -> anyhow::Result<(u16, String)> {
+        let request = self
+            .client
+            .post(format!("{}{path}", self.url))
+            .header("content-type", "application/json")
+            .body("{}");
+        self.send(request).await
+    }
+
+    async fn send(&self, request: reqwest::RequestBuilder) -> anyhow::Result<(u16, String)> {
+        let response = request.bearer_auth(&self.token).send().await?;
+        Ok((response.status().as_u16(), response.text().await?))
+    }
+}
+
+fn free_address() -> anyhow::Result<SocketAddr> {
+    let listener = TcpListener::bind(ANY_PORT).context("no port is free")?;
+    Ok(listener.local_addr()?)
+}

@@ -1,0 +1,202 @@
+//! The load generator: keep-alive connections that send one prepared request repeatedly and time each answer.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, bail, ensure};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::time::timeout_at;
+
+/// The size of the buffer that an answer is read into.
+pub(crate) const ANSWER_BYTES_MAX: usize = 256 << 10;
+/// How long a hook may take to load.
+const LOAD_TIMEOUT: Duration = Duration::from_secs(60);
+const PROBE_INTERVAL: Duration = Duration::from_millis(1);
+
+/// What one run measured.
+#[derive(Debug, Clone)]
+pub(crate) struct Measured {
+    /// Answers per second, all of them 200.
+    pub(crate) per_second: f64,
+    /// The median latency.
+    pub(crate) p50: Duration,
+    /// The 99th percentile of the latency.
+    pub(crate) p99: Duration,
+    /// From the first request to the last answer.
+    pub(crate) elapsed: Duration,
+}
+
+// === impl Measured ===
+
+impl Measured {
+    /// The number of answers.
+    pub(crate) fn count(&self) -> u64 {
+        (self.per_second * self.elapsed.as_secs_f64()).round() as u64
+    }
+}
+
+/// Sends `request` on `connections` connections for `time`. Any status but 200 is an error.
+pub(crate) async fn run(
+    to: SocketAddr,
+    request: &[u8],
+    connections: usize,
+    time: Duration,
+) -> anyhow::Result<Measured> {
+    let request: Arc<[u8]> = request.into();
+    let started = Instant::now();
+    let workers: Vec<_> = (0..connections)
+        .map(|_| tokio::spawn(send_until(to, request.clone(), started + time)))
+        .collect();
+
+    let mut latencies = Vec::new();
+    for worker in workers {
+        latencies.extend(worker.await.context("a connection panicked")??);
+    }
+    let elapsed = started.elapsed();
+    ensure!(!latencies.is_empty(), "{to} did not answer");
+
+    latencies.sort_unstable();
+    Ok(Measured {
+        per_second: latencies.len() as f64 / elapsed.as_secs_f64(),
+        p50: percentile(&latencies, 0.5),
+        p99: percentile(&latencies, 0.99),
+        elapsed,
+    })
+}
+
+/// Sends `request` on `connections` connections for `time` and accepts any answer. Returns the number of answers.
+pub(crate) async fn run_any_status(
+    to: SocketAddr,
+    request: &[u8],
+    connections: usize,
+    time: Duration,
+) -> u64 {
+    let request: Arc<[u8]> = request.into();
+    let until = Instant::now() + time;
+    let workers: Vec<_> = (0..connections)
+        .map(|_| tokio::spawn(send_any_status_until(to, request.clone(), until)))
+        .collect();
+
+    let mut answers = 0;
+    for worker in workers {
+        answers += worker.await.unwrap_or(0);
+    }
+    answers
+}
+
+/// Returns when `request` is answered with 200.
+pub(crate) async fn wait_for_200(to: SocketAddr, request: &[u8]) -> anyhow::Result<()> {
+    let until = Instant::now() + LOAD_TIMEOUT;
+    let mut buffer = vec![0; ANSWER_BYTES_MAX];
+
+    while Instant::now() < until {
+        if let Ok(mut stream) = TcpStream::connect(to).await
+            && exchange(&mut stream, request, &mut buffer)
+                .await
+                .is_ok_and(|status| status == 200)
+        {
+            return Ok(());
+        }
+        tokio::time::sleep(PROBE_INTERVAL).await;
+    }
+    bail!(
+        "{to} did not answer 200 within {} s",
+        LOAD_TIMEOUT.as_secs()
+    )
+}
+
+/// Sends a request and reads its answer. Returns the status.
+pub(crate) async fn exchange(
+    stream: &mut TcpStream,
+    request: &[u8],
+    buffer: &mut [u8],
+) -> anyhow::Result<u16> {
+    stream.write_all(request).await?;
+
+    let mut filled = 0;
+    loop {
+        let read = stream.read(&mut buffer[filled..]).await?;
+        ensure!(read > 0, "the server closed the connection");
+        filled += read;
+
+        if let Some((head, bytes)) = head_and_length(&buffer[..filled])?
+            && filled >= bytes
+        {
+            return status(head);
+        }
+        ensure!(
+            filled < buffer.len(),
+            "the answer has more than {ANSWER_BYTES_MAX} bytes"
+        );
+    }
+}
+
+/// The length of a message in bytes, once its head is complete.
+pub(crate) fn message_bytes(bytes: &[u8]) -> anyhow::Result<Option<usize>> {
+    Ok(head_and_length(bytes)?.map(|(_, length)| length))
+}
+
+async fn send_until(
+    to: SocketAddr,
+    request: Arc<[u8]>,
+    until: Instant,
+) -> anyhow::Result<Vec<Duration>> {
+    let mut stream = TcpStream::connect(to)
+        .await
+        .with_context(|| format!("cannot connect to {to}"))?;
+    stream.set_nodelay(true)?;
+    let mut buffer = vec![0; ANSWER_BYTES_MAX];
+    let mut latencies = Vec::with_capacity(1 << 14);
+
+    while Instant::now() < until {
+        let sent = Instant::now();
+        let status = exchange(&mut stream, &request, &mut buffer).await?;
+        ensure!(status == 200, "{to} answered {status} instead of 200");
+        latencies.push(sent.elapsed());
+    }
+    Ok(latencies)
+}
+
+async fn send_any_status_until(to: SocketAddr, request: Arc<[u8]>, until: Instant) -> u64 {
+    let (mut buffer, mut answers) = (vec![0; ANSWER_BYTES_MAX], 0);
+
+    while Instant::now() < until {
+        let Ok(mut stream) = TcpStream::connect(to).await else {
+            return answers;
+        };
+        while let Ok(Ok(_)) =
+            timeout_at(until.into(), exchange(&mut stream, &request, &mut buffer)).await
+        {
+            answers += 1;
+        }
+    }
+    answers
+}
+
+fn percentile(sorted: &[Duration], share: f64) -> Duration {
+    sorted[((sorted.len() - 1) as f64 * share) as usize]
+}
+
+fn status(head: &str) -> anyhow::Result<u16> {
+    head.get(9..12)
+        .and_then(|text| text.parse().ok())
+        .context("the answer is not HTTP/1.1")
+}
+
+/// A complete head, and the length in bytes of head and body.
+fn head_and_length(bytes: &[u8]) -> anyhow::Result<Option<(&str, usize)>> {
+    let Some(end) = bytes.windows(4).position(|window| window == b"\r\n\r\n") else {
+        return Ok(None);
+    };
+    let head = std::str::from_utf8(&bytes[..end])?;
+    let body_bytes = head
+        .lines()
+        .filter_map(|line| line.split_once(':'))
+        .find(|(name, _)| name.eq_ignore_ascii_case("content-length"))
+        .and_then(|(_, value)| value.trim().parse::<usize>().ok())
+        .context("the head has no content-length")?;
+
+    Ok(Some((head, end + 4 + body_bytes)))
+}

@@ -1,0 +1,103 @@
+//! The load generator `landfall-bench`: every measurement runs and reports numbers. No test compares them with a limit.
+
+use std::path::Path;
+use std::process::Command;
+
+use landfall_tests::{bundled, landfall, landfall_bench};
+use serde_json::Value;
+
+use crate::hostile::write_abuse_cases;
+
+#[test]
+fn sync_reports_both_servers() {
+    let report = measure(&["sync", "--rounds", "1", "--connections", "4"], "echo");
+
+    for number in [
+        "/ratio",
+        "/component/requests_per_second",
+        "/component/memory_mib",
+        "/plain_axum/p99_ms",
+        "/start_to_first_200_ms",
+    ] {
+        assert_is_positive(&report, number);
+    }
+}
+
+#[test]
+fn durable_reports_every_round() {
+    let report = measure(&["durable", "--poison", "--backlog", "100"], "echo");
+
+    assert_is_positive(&report, "/syncs_per_second");
+    assert_is_positive(&report, "/poison/ratio");
+    assert_is_positive(&report, "/backlog/start_to_first_200_ms");
+    for rounds in ["/rounds", "/backlog/rounds"] {
+        assert_eq!(report.pointer(rounds).unwrap().as_array().unwrap().len(), 4);
+        for round in 0..4 {
+            assert_is_positive(&report, &format!("{rounds}/{round}/accepted_per_second"));
+            assert_is_positive(&report, &format!("{rounds}/{round}/whole_cycle_per_second"));
+        }
+    }
+}
+
+#[test]
+fn forward_keeps_its_connections() {
+    let report = measure(
+        &["forward", "--rounds", "1", "--connections", "8"],
+        "forward",
+    );
+
+    assert_is_positive(&report, "/component/requests_per_second");
+    assert_is_positive(&report, "/plain_axum_reqwest/requests_per_second");
+    let connects = report["component"]["connects"].as_u64().unwrap();
+    assert!((1..=16).contains(&connects), "{report}");
+}
+
+#[test]
+fn interference_reports_each_hook() {
+    let dir = tempfile::tempdir().unwrap();
+    write_abuse_cases(dir.path(), 2);
+
+    let report = measure(&["interference", &text(dir.path())], "echo");
+
+    assert_eq!(report["hooks"].as_array().unwrap().len(), 2, "{report}");
+    assert_is_positive(&report, "/hooks/0/ratio");
+    assert_is_positive(&report, "/hooks/1/ratio");
+}
+
+#[test]
+fn idle_connections_stay_open() {
+    let report = measure(&["idle", "20", "--connections", "4"], "echo");
+
+    assert_eq!(report["still_open"], 20, "{report}");
+    assert_is_positive(&report, "/beside/requests_per_second");
+}
+
+/// Runs one measurement for a second. Returns its report.
+fn measure(arguments: &[&str], component: &str) -> Value {
+    let output = Command::new(landfall_bench())
+        .args(arguments)
+        .args(["--json", "--seconds", "1"])
+        .args(["--landfall", &text(landfall())])
+        .args(["--component", &text(&bundled(component))])
+        .output()
+        .unwrap();
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+
+    serde_json::from_slice(&output.stdout).unwrap()
+}
+
+fn assert_is_positive(report: &Value, number: &str) {
+    let value = report.pointer(number).and_then(Value::as_f64);
+    assert!(
+        value.is_some_and(|value| value > 0.0),
+        "{number} of {report}"
+    );
+}
+
+fn text(path: &Path) -> String {
+    path.to_str().unwrap().to_owned()
+}

@@ -10,11 +10,12 @@ use futures_util::future::join_all;
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
+use super::Due;
 use super::broker::{Broker, Handle};
 use super::parcel::Parcel;
-use super::{Due, Taken};
 use landfall_ledger::{
-    Arrived, Brought, Claimed, Duplicate, Fence, FirstState, Ledger, LedgerError, NewEvent, Stored,
+    Accepted, AlreadyEnded, Claimed, Fence, Ledger, LedgerError, NewEvent, OpenState, Received,
+    Started, Stored,
 };
 use landfall_model::{Clock, Event, EventId, LedgerTime};
 
@@ -59,8 +60,8 @@ pub enum Begun {
         /// An earlier event with the same identity and another body.
         conflict: Option<EventId>,
     },
-    /// It has ended before, and the broker knows. With an id: an earlier event is the same delivery.
-    Over(Option<EventId>),
+    /// The event needs no attempt, and the broker knows.
+    Over(AlreadyEnded),
     /// It is to wait.
     Waits(Arrival, Duration),
 }
@@ -72,7 +73,7 @@ pub(super) enum Stands {
         carried: Box<Carried>,
         conflict: Option<EventId>,
     },
-    Over(Option<EventId>),
+    Over(AlreadyEnded),
     Waits(Arrival, Duration),
 }
 
@@ -100,7 +101,7 @@ impl Carrier {
         &self,
         new: NewEvent,
         given_up: Arc<AtomicBool>,
-    ) -> Result<Taken, LedgerError> {
+    ) -> Result<Accepted, LedgerError> {
         if given_up.load(Ordering::Relaxed) {
             return Err(LedgerError::Busy);
         }
@@ -115,11 +116,11 @@ impl Carrier {
             None => None,
         };
         let is_new_name = match known {
-            Some(Duplicate {
-                state: FirstState::Replayed,
+            Some(Accepted::Joined {
+                state: OpenState::Replayed,
                 ..
             }) => true,
-            Some(duplicate) => return Ok(Taken::Duplicate(duplicate)),
+            Some(repeat) => return Ok(repeat),
             None => false,
         };
 
@@ -132,16 +133,14 @@ impl Carrier {
                 ..Parcel::new(new)
             })
             .await?;
-        // The broker knows the name, and tells neither the event nor its state.
-        let duplicate = Duplicate {
-            first: id,
-            state: FirstState::Done,
-            reply: None,
-        };
+        // The broker reports a duplicate, but neither the earlier event nor its state.
         Ok(if is_new {
-            Taken::Queued
+            Accepted::NEW
         } else {
-            Taken::Duplicate(duplicate)
+            Accepted::Duplicate {
+                of: id,
+                reply: None,
+            }
         })
     }
 
@@ -312,28 +311,28 @@ impl Arrival {
             number,
             ..
         } = &self.0.parcel;
-        let arrived = match ledger
-            .arrive(Brought {
+        let started = match ledger
+            .start(Received {
                 new: new.clone(),
                 replay: *replay,
                 number: *number,
             })
             .await
         {
-            Ok(arrived) => arrived,
+            Ok(started) => started,
             Err(error) => {
                 self.0.again(BEGIN_AGAIN, *number).await;
                 return Err(error);
             }
         };
-        match arrived {
-            Arrived::Begun { fence, conflict } => Ok(Stands::Runs {
+        match started {
+            Started::Run { fence, conflict } => Ok(Stands::Runs {
                 fence,
                 carried: self.0,
                 conflict,
             }),
-            Arrived::Waits(pause) => Ok(Stands::Waits(self, pause)),
-            Arrived::Ended(None) => {
+            Started::Wait(pause) => Ok(Stands::Waits(self, pause)),
+            Started::AlreadyEnded(AlreadyEnded::Done) => {
                 // Before it is let go of, what it emitted is handed over, if that waits here still.
                 let due = ledger
                     .hooks_with_work()
@@ -341,15 +340,16 @@ impl Arrival {
                     .into_iter()
                     .map(|(hook, _)| hook.into());
                 self.0.done(due.collect()).await;
-                Ok(Stands::Over(None))
+                Ok(Stands::Over(AlreadyEnded::Done))
             }
-            Arrived::Ended(Some(why)) => {
-                self.0.bury(&why).await;
-                Ok(Stands::Over(None))
-            }
-            Arrived::Duplicate(first) => {
-                self.0.done(Vec::new()).await;
-                Ok(Stands::Over(Some(first)))
+            Started::AlreadyEnded(ended) => {
+                match &ended {
+                    AlreadyEnded::Dead(why) => self.0.bury(why).await,
+                    AlreadyEnded::Done | AlreadyEnded::DuplicateOf(_) => {
+                        self.0.done(Vec::new()).await
+                    }
+                }
+                Ok(Stands::Over(ended))
             }
         }
     }

@@ -28,8 +28,8 @@ pub use push::Handle as PushHandle;
 pub use seal::Seal;
 
 use landfall_ledger::{
-    Accepted, AttemptRecord, Claimed, Duplicate, Ending, Fence, Finished, FirstState, Ledger,
-    LedgerError, NewEvent, Refused, Results, Stored,
+    Accepted, AttemptRecord, Claimed, Committed, Disposition, Fence, Ledger, LedgerError, NewEvent,
+    OpenState, Stored,
 };
 use landfall_model::{Clock, Event, EventId, LedgerTime, PushSpec};
 
@@ -53,7 +53,7 @@ pub struct Queue {
     broker_beaten: Mutex<Option<Instant>>,
 }
 
-/// The right to run one delivery, held on to while this lives. Dropped without an ending, it runs out by itself.
+/// The right to run one delivery, held on to while this lives. A lease that is dropped without a commit runs out by itself.
 pub struct Lease {
     fence: Fence,
     event: Arc<Event>,
@@ -61,34 +61,6 @@ pub struct Lease {
     held: Arc<Mutex<HashSet<Fence>>>,
     /// By whom it was brought, if it was.
     carried: Option<Box<Carried>>,
-}
-
-/// What became of an event that was to be accepted.
-pub enum Taken {
-    /// Kept, to be run by somebody, some time.
-    Queued,
-    /// Kept, and to be run by whoever gets this.
-    Leased(Lease),
-    /// An earlier event is the same delivery: this one is not stored.
-    Duplicate(Duplicate),
-}
-
-/// An event that was accepted, and the earlier event with the same identity and another body, if there is one.
-pub struct TakenEvent {
-    /// What became of it.
-    pub taken: Taken,
-    /// The earlier event.
-    pub conflict: Option<EventId>,
-}
-
-/// How the end of a good attempt went.
-pub enum Ended {
-    /// It is kept, with everything that the attempt leaves.
-    Kept,
-    /// Somebody else has the delivery now, and nothing was kept.
-    Lost,
-    /// What the attempt leaves cannot be kept; the lease goes on.
-    Refused(Lease, Refused),
 }
 
 /// What can be run now.
@@ -131,42 +103,35 @@ impl Queue {
         self.ledger.can_accept() && self.broker().is_none_or(|broker| broker.is_there())
     }
 
-    /// Keeps an event on stable storage, unless `given_up` becomes true before that is begun. Must be awaited to its end.
+    /// Stores an event, unless `given_up` becomes true before that is begun. Must be awaited to its end. With a lease where the caller
+    /// runs the event.
     pub async fn accept(
         &self,
         new: NewEvent,
         given_up: Arc<AtomicBool>,
-    ) -> Result<TakenEvent, LedgerError> {
+    ) -> Result<(Accepted, Option<Lease>), LedgerError> {
         if let Some(carrier) = &self.carrier {
-            let taken = carrier.accept(new, given_up).await?;
-            return Ok(TakenEvent {
-                taken,
-                conflict: None,
-            });
+            return Ok((carrier.accept(new, given_up).await?, None));
         }
 
         let event = new.stored.event().clone();
-        let (fence, conflict) = match self.ledger.accept(new, given_up).await? {
-            Accepted::New(fence) => (fence, None),
-            Accepted::Conflict { fence, first } => (fence, Some(first)),
-            Accepted::Duplicate(duplicate) => {
-                if duplicate.state == FirstState::Replayed {
-                    self.is_due(&event.hook, self.ledger.now());
-                }
-                return Ok(TakenEvent {
-                    taken: Taken::Duplicate(duplicate),
-                    conflict: None,
-                });
+        let accepted = self.ledger.accept(new, given_up).await?;
+        match &accepted {
+            Accepted::New {
+                fence: Some(fence), ..
+            } => {
+                let lease = self.lease(*fence, event);
+                return Ok((accepted, Some(lease)));
             }
-        };
-        let taken = match fence {
-            Some(fence) => Taken::Leased(self.lease(fence, event)),
-            None => {
-                self.is_due(&event.hook, self.ledger.now());
-                Taken::Queued
-            }
-        };
-        Ok(TakenEvent { taken, conflict })
+            Accepted::New { fence: None, .. }
+            | Accepted::Joined {
+                state: OpenState::Replayed,
+                ..
+            } => self.is_due(&event.hook, self.ledger.now()),
+            Accepted::Joined { .. } | Accepted::Duplicate { .. } => {}
+        }
+
+        Ok((accepted, None))
     }
 
     /// Something of this hook may be run at that time.
@@ -331,7 +296,7 @@ impl Queue {
                     conflict,
                 })
             }
-            carrier::Stands::Over(first) => Ok(Begun::Over(first)),
+            carrier::Stands::Over(ended) => Ok(Begun::Over(ended)),
             carrier::Stands::Waits(arrival, pause) => Ok(Begun::Waits(arrival, pause)),
         }
     }
@@ -496,45 +461,32 @@ impl Lease {
         self.fence.attempt
     }
 
-    /// Handled: what it leaves is kept together with that, or refused.
-    pub async fn done(
+    /// Ends the lease: writes the attempt and its disposition to the ledger, then tells the broker.
+    pub async fn commit(
         self,
         attempt: AttemptRecord,
-        results: Results,
-    ) -> Result<Ended, LedgerError> {
-        let emitted = results
-            .emitted
-            .iter()
-            .map(|new| new.stored.event().hook.clone())
-            .collect();
-        match self.end(attempt, Ending::Done(results)).await? {
-            Finished::Kept => {
-                if let Some(carried) = &self.carried {
-                    carried.done(emitted).await;
+        disposition: Disposition,
+    ) -> Result<Committed<Lease>, LedgerError> {
+        match self.write(attempt, disposition.clone()).await? {
+            Committed::Stored => {}
+            Committed::LeaseLost => return Ok(Committed::LeaseLost),
+            Committed::Refused(why, ()) => return Ok(Committed::Refused(why, self)),
+        }
+
+        if let Some(carried) = &self.carried {
+            match disposition {
+                Disposition::Done(results) => {
+                    let emitted = results.emitted.iter();
+                    carried
+                        .done(emitted.map(|new| new.stored.event().hook.clone()).collect())
+                        .await;
                 }
-                Ok(Ended::Kept)
+                Disposition::Retry(pause) => carried.again(pause, self.fence.attempt + 1).await,
+                Disposition::Dead(why) => carried.bury(&why).await,
             }
-            Finished::Lost => Ok(Ended::Lost),
-            Finished::Refused(refused) => Ok(Ended::Refused(self, refused)),
         }
-    }
 
-    /// To be tried again after the pause. False: somebody else has the delivery now, and nothing was kept.
-    pub async fn retry(self, attempt: AttemptRecord, pause: Duration) -> Result<bool, LedgerError> {
-        let is_kept = self.end(attempt, Ending::Retry(pause)).await? == Finished::Kept;
-        if let Some(carried) = self.carried.as_ref().filter(|_| is_kept) {
-            carried.again(pause, self.fence.attempt + 1).await;
-        }
-        Ok(is_kept)
-    }
-
-    /// Never again by itself. False as above.
-    pub async fn bury(self, attempt: AttemptRecord, why: String) -> Result<bool, LedgerError> {
-        let is_kept = self.end(attempt, Ending::Dead(why.clone())).await? == Finished::Kept;
-        if let Some(carried) = self.carried.as_ref().filter(|_| is_kept) {
-            carried.bury(&why).await;
-        }
-        Ok(is_kept)
+        Ok(Committed::Stored)
     }
 
     /// Given back as if it had not begun, to be taken again after the pause.
@@ -551,7 +503,11 @@ impl Lease {
         self.carried.as_ref()?.answer_to()
     }
 
-    async fn end(&self, attempt: AttemptRecord, ending: Ending) -> Result<Finished, LedgerError> {
+    async fn write(
+        &self,
+        attempt: AttemptRecord,
+        disposition: Disposition,
+    ) -> Result<Committed, LedgerError> {
         loop {
             match self
                 .ledger
@@ -559,7 +515,7 @@ impl Lease {
                     self.fence,
                     self.event.clone(),
                     attempt.clone(),
-                    ending.clone(),
+                    disposition.clone(),
                 )
                 .await
             {
@@ -573,7 +529,7 @@ impl Lease {
                     tracing::error!(%error, delivery = self.fence.delivery, "the end of an attempt cannot be kept yet");
                     tokio::time::sleep(END_AGAIN).await;
                 }
-                ended => return ended,
+                committed => return committed,
             }
         }
     }

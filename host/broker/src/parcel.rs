@@ -222,7 +222,7 @@ impl Parcel {
             line.hook,
             line.received_ms,
         );
-        let stored = Stored::from_kept(
+        let stored = Stored::from_parts(
             id,
             line.head.get().as_bytes(),
             &digest,

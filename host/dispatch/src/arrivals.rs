@@ -11,7 +11,7 @@ use super::standing::Repeat;
 use super::{Delivery, answers};
 use landfall_broker::{Arrival, Begun, Broker, Handle, Lease, Parcel, PushHandle, Taker, Unopened};
 use landfall_engine::{Slot, Target};
-use landfall_ledger::FirstState;
+use landfall_ledger::AlreadyEnded;
 use landfall_model::Outcome;
 
 /// Held in memory without a place, at most.
@@ -154,9 +154,9 @@ impl Delivery {
                 self.run(due.lease, slot, target, due.replayed, waiter)
                     .await;
             }
-            Ok(Begun::Over(first)) => {
-                if let Some(first) = first {
-                    self.record_duplicate(&hook, repeat, first, FirstState::Done);
+            Ok(Begun::Over(ended)) => {
+                if let AlreadyEnded::DuplicateOf(first) = ended {
+                    self.record_duplicate(&hook, repeat, first, false);
                 }
                 self.not_begun(&hook, 1);
             }

@@ -7,11 +7,8 @@ use std::time::{Duration, Instant};
 use super::standing::Repeat;
 use super::waiters::{Waited, Waiter};
 use super::{Delivery, answers};
-use landfall_broker::{Taken, TakenEvent};
 use landfall_engine::{Slot, Target};
-use landfall_ledger::{
-    DedupKey, Duplicate, FirstState, LedgerError, NewEvent, Shown, State, Stored,
-};
+use landfall_ledger::{Accepted, DedupKey, LedgerError, NewEvent, OpenState, Shown, State, Stored};
 use landfall_model::{Event, EventId, Outcome, Reply};
 
 /// The longest that anybody waits for a place and a sync.
@@ -80,27 +77,30 @@ impl Delivery {
             run_now: slot.is_some() || (waiting.is_some() && broker.is_some()),
             dead: None,
         };
-        let kept = self
+        let accepted = self
             .keep_within(store_within, new, slot.zip(target.cloned()))
             .await?;
 
         let left = until.saturating_duration_since(Instant::now());
         if let Some((target, event)) = asked {
             let event = Arc::new(Event {
-                id: kept.event(id),
+                id: told_event(&accepted, id),
                 ..event
             });
             let reply = quick_answer(target, event, left).await;
-            return Ok(reply.map_or(Answered::Accepted(kept.event(id)), Answered::Reply));
+            return Ok(reply.map_or(
+                Answered::Accepted(told_event(&accepted, id)),
+                Answered::Reply,
+            ));
         }
-        match (kept, waiting) {
-            (Kept::Before(duplicate), _) if is_answered_later => {
-                Ok(Answered::Accepted(duplicate.first))
+        match (accepted, waiting) {
+            (accepted, None) => Ok(Answered::Accepted(told_event(&accepted, id))),
+            (Accepted::Duplicate { of, reply }, Some(_)) => {
+                let reply = reply.as_deref().and_then(answers::read);
+                Ok(reply.map_or(Answered::Accepted(of), |(_, reply)| Answered::Reply(reply)))
             }
-            (Kept::Before(duplicate), None) => Ok(Answered::Accepted(duplicate.first)),
-            (Kept::Before(duplicate), Some(_)) => self.join(duplicate, left).await,
-            (Kept::New, None) => Ok(Answered::Accepted(id)),
-            (Kept::New, Some(waiter)) => match reply_within(left, waiter, id).await? {
+            (Accepted::Joined { of, state }, Some(_)) => self.join(of, state, left).await,
+            (Accepted::New { .. }, Some(waiter)) => match reply_within(left, waiter, id).await? {
                 Answered::Reply(reply) if !(200..=299).contains(&reply.status) => {
                     Ok(Answered::Refused(reply))
                 }
@@ -109,20 +109,16 @@ impl Delivery {
         }
     }
 
-    /// The reply to the delivery that a duplicate repeats: the stored one, or that of the attempt that runs or is about to.
-    async fn join(&self, duplicate: Duplicate, left: Duration) -> Result<Answered, LedgerError> {
-        let Duplicate {
-            first,
-            state,
-            reply,
-        } = duplicate;
-        if let Some((_, reply)) = reply.as_deref().and_then(answers::read) {
-            return Ok(Answered::Reply(reply));
-        }
+    /// The reply to the delivery that a duplicate joins.
+    async fn join(
+        &self,
+        first: EventId,
+        state: OpenState,
+        left: Duration,
+    ) -> Result<Answered, LedgerError> {
         let runs_soon = match state {
-            FirstState::Pending(wait) => wait < left,
-            FirstState::Running | FirstState::Replayed => true,
-            FirstState::Done => false,
+            OpenState::Pending(wait) => wait < left,
+            OpenState::Running | OpenState::Replayed => true,
         };
         if !runs_soon {
             return Ok(Answered::Accepted(first));
@@ -165,7 +161,7 @@ impl Delivery {
         store_within: Duration,
         new: NewEvent,
         place: Option<(Slot, Target)>,
-    ) -> Result<Kept, LedgerError> {
+    ) -> Result<Accepted, LedgerError> {
         let given_up = Arc::new(AtomicBool::new(false));
         let keeping = {
             let (delivery, given_up) = (self.clone(), given_up.clone());
@@ -186,27 +182,28 @@ impl Delivery {
         new: NewEvent,
         place: Option<(Slot, Target)>,
         given_up: Arc<AtomicBool>,
-    ) -> Result<Kept, LedgerError> {
+    ) -> Result<Accepted, LedgerError> {
         let (id, hook) = (new.stored.event().id, new.stored.event().hook.clone());
         let repeat = Repeat::of(new.stored.event());
-        let TakenEvent { taken, conflict } = self.queue.accept(new, given_up).await?;
-        if let Some(first) = conflict {
-            self.record_conflict(&hook, id, first);
-        }
-        match taken {
-            Taken::Leased(lease) => {
-                landfall_model::kill_point!("accepted");
-                if let Some((slot, target)) = place {
-                    tokio::spawn(self.run(lease, slot, target, false, None));
+        let (accepted, lease) = self.queue.accept(new, given_up).await?;
+        match &accepted {
+            Accepted::New { conflict, .. } => {
+                if let Some(first) = conflict {
+                    self.record_conflict(&hook, id, *first);
                 }
-                Ok(Kept::New)
             }
-            Taken::Queued => Ok(Kept::New),
-            Taken::Duplicate(duplicate) => {
-                self.record_duplicate(&hook, repeat, duplicate.first, duplicate.state);
-                Ok(Kept::Before(duplicate))
+            Accepted::Duplicate { of, .. } => self.record_duplicate(&hook, repeat, *of, false),
+            Accepted::Joined { of, state } => {
+                let is_replayed = *state == OpenState::Replayed;
+                self.record_duplicate(&hook, repeat, *of, is_replayed);
             }
         }
+        if let (Some(lease), Some((slot, target))) = (lease, place) {
+            landfall_model::kill_point!("accepted");
+            tokio::spawn(self.run(lease, slot, target, false, None));
+        }
+
+        Ok(accepted)
     }
 }
 
@@ -233,22 +230,10 @@ async fn quick_answer(target: &Target, event: Arc<Event>, within: Duration) -> O
         .ok()?
 }
 
-/// What became of the event.
-enum Kept {
-    /// It will be run.
-    New,
-    /// An earlier event is the same delivery.
-    Before(Duplicate),
-}
-
-// === impl Kept ===
-
-impl Kept {
-    /// The event that the caller is told of.
-    fn event(&self, own: EventId) -> EventId {
-        match self {
-            Kept::Before(duplicate) => duplicate.first,
-            Kept::New => own,
-        }
+/// The event that the caller is told of.
+fn told_event(accepted: &Accepted, own: EventId) -> EventId {
+    match accepted {
+        Accepted::New { .. } => own,
+        Accepted::Duplicate { of, .. } | Accepted::Joined { of, .. } => *of,
     }
 }

@@ -9,7 +9,7 @@ use super::Delivery;
 use super::circuit::Circuit;
 use super::rate::Bucket;
 use landfall_engine::Target;
-use landfall_ledger::{FirstState, LedgerError};
+use landfall_ledger::LedgerError;
 use landfall_model::{
     CallResult, Event, EventId, LOG_WINDOW, LogDecision, OutboundCall, Outcome, RefusalLog,
     RefusedRequest,
@@ -221,9 +221,8 @@ impl Delivery {
         hook: &Arc<str>,
         duplicate: Repeat,
         first: EventId,
-        state: FirstState,
+        is_replayed: bool,
     ) {
-        let is_replayed = state == FirstState::Replayed;
         let Repeat {
             event,
             client_address,

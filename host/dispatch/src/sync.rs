@@ -5,9 +5,10 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use super::{Delivery, ending, record, settle};
+use super::finish::{next_disposition, refused_outcome};
+use super::{Delivery, record};
 use landfall_engine::{Slot, Target};
-use landfall_ledger::{Ending, Finished, Results, Stored};
+use landfall_ledger::{Committed, Disposition, Results, Stored};
 use landfall_model::clock::to_ms;
 use landfall_model::{Event, Outcome, RetrySpec};
 
@@ -67,11 +68,11 @@ impl Delivery {
             let kept = record::kept(&attempt, started_ms, digest, &emitted);
             // A success that cannot be stored is none.
             match ledger
-                .record(stored.clone(), kept, Ending::Done(results))
+                .record(stored.clone(), kept, Disposition::Done(results))
                 .await
             {
-                Ok(Finished::Refused(why)) => {
-                    attempt.outcome = settle::outcome(stored.event(), why)
+                Ok(Committed::Refused(why, ())) => {
+                    attempt.outcome = refused_outcome(stored.event(), why)
                 }
                 Ok(_) => {
                     self.ring_for(&emitted);
@@ -86,7 +87,7 @@ impl Delivery {
             attempts: 1,
             ..RetrySpec::default()
         };
-        let end = ending::of(
+        let end = next_disposition(
             &attempt.outcome,
             Results::empty(target.quota),
             1,

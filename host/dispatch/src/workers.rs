@@ -7,13 +7,13 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::oneshot;
 
-use super::settle::Settled;
-use super::{Delivery, record};
+use super::Delivery;
+use super::finish::RanAttempt;
 use landfall_broker::Lease;
 use landfall_engine::{Slot, Target};
-use landfall_ledger::{LedgerError, ReplayOrder, SHARED_BEAT};
+use landfall_ledger::{LedgerError, SHARED_BEAT};
 use landfall_model::clock::to_ms;
-use landfall_model::{Attempt, Event, EventId, Outcome};
+use landfall_model::{Attempt, Event, Outcome};
 
 /// Of one hook in one round, so that every hook gets its turn.
 const ROUND_MAX: usize = 16;
@@ -173,7 +173,6 @@ impl Delivery {
         remote: Option<oneshot::Sender<Outcome>>,
     ) {
         let (event, number) = (lease.event().clone(), lease.attempt());
-        let hook = event.hook.clone();
         let shown = if replayed {
             Arc::new(marked(&event))
         } else {
@@ -185,120 +184,21 @@ impl Delivery {
             let (handler, deadline) = (target.handler.clone(), target.deadline);
             tokio::spawn(async move { handler.run(shown, number, deadline).await })
         };
-        let mut attempt = match running.await {
+        let attempt = match running.await {
             Ok(attempt) => attempt,
             Err(error) => panicked(&error, started.elapsed()),
         };
         drop(slot);
         landfall_model::kill_point!("after-run");
-        let is_claimed = self.claim_refusal(&event, &mut attempt);
-        record::write(&event, number, &attempt);
-        self.count_failed_calls(&hook, &attempt.calls);
-        let settled = self
-            .settle(lease, &event, &mut attempt, started_ms, &target)
-            .await;
-        self.count(&hook, &attempt.outcome);
-        if settled.as_ref().is_ok_and(|settled| settled.counts) {
-            // A hook that hands events to itself calls something else with each: one that is down says nothing of the others.
-            let is_own = event.attribute("emitted-by") == Some(&*hook);
-            if !is_own || matches!(attempt.outcome, Outcome::Done(_)) {
-                self.ended(&hook, &attempt.outcome);
-            }
-        }
-        landfall_model::kill_point!("after-end");
-        let now = self.queue.ledger().now();
-        match settled {
-            Ok(Settled {
-                is_kept: true,
-                pause,
-                counts: true,
-            }) => {
-                let is_heard = self.waiters.tell(event.id, &attempt.outcome);
-                if is_claimed && !is_heard && matches!(attempt.outcome, Outcome::Done(_)) {
-                    self.run_unheard_again(event.id, &hook).await;
-                }
-                if let Some(remote) = remote {
-                    remote.send(attempt.outcome).ok();
-                }
-                match pause {
-                    Some(pause) => self.queue.is_due(&hook, now.plus(pause)),
-                    None if target.order_of.is_some() => self.queue.is_due(&hook, now),
-                    None => self.queue.ring(),
-                }
-            }
-            Ok(Settled {
-                is_kept: true,
-                pause,
-                counts: false,
-            }) => {
-                // The next attempt answers those who wait.
-                self.waiters.release(event.id);
-                if let Some(remote) = remote {
-                    self.waiters.adopt(event.id, remote);
-                }
-                self.queue
-                    .is_due(&hook, now.plus(pause.unwrap_or_default()));
-            }
-            Ok(Settled { is_kept: false, .. }) => {
-                tracing::warn!(hook = &*hook, event = %event.id, number, "the lease was lost: what the attempt left is dropped");
-                self.waiters.forget(event.id);
-                self.queue.is_due(&hook, now);
-            }
-            Err(error) => {
-                self.waiters.forget(event.id);
-                tracing::error!(hook = &*hook, event = %event.id, %error, "the end of an attempt cannot be kept: it will be run again");
-            }
-        }
-    }
-}
-
-impl Delivery {
-    /// A reply that refuses the event and reaches no caller is no success: the sender has its 2xx and will not send again. It means
-    /// what the response of a plain `wasi:http` component means. True: the reply refuses the event, and a caller waits for it.
-    fn claim_refusal(&self, event: &Event, attempt: &mut Attempt) -> bool {
-        let Outcome::Done(reply) = &attempt.outcome else {
-            return false;
+        let finished = RanAttempt {
+            event,
+            number,
+            attempt,
+            started_ms,
+            target,
+            remote,
         };
-        let Some(failed) = Outcome::of_unheard_response(reply.status, &reply.headers) else {
-            return false;
-        };
-        if self.waiters.claim(event.id) {
-            return true;
-        }
-        attempt.outcome = failed;
-        false
-    }
-
-    /// The caller hung up before it got the handler's refusal of this event.
-    pub fn refusal_is_unheard(self: &Arc<Self>, event: EventId, hook: &Arc<str>) {
-        let (delivery, hook) = (self.clone(), hook.clone());
-        tokio::spawn(async move { delivery.run_unheard_again(event, &hook).await });
-    }
-
-    /// No caller knows that the event was refused, and it has ended as done: it runs again. Its next refusal is tried again or dead,
-    /// since no caller waits for it.
-    async fn run_unheard_again(&self, event: EventId, hook: &Arc<str>) {
-        let order = ReplayOrder {
-            events: vec![event],
-            delay: Duration::ZERO,
-            apart: Duration::ZERO,
-            again: false,
-        };
-        match self.queue.ledger().replay(order).await {
-            Ok(_) => {
-                tracing::warn!(
-                    hook = &**hook, event = %event,
-                    "the caller hung up before the handler's refusal was sent: the event runs again"
-                );
-                self.queue.is_due(hook, self.queue.ledger().now());
-            }
-            Err(error) => {
-                tracing::error!(
-                    hook = &**hook, event = %event, %error,
-                    "the caller hung up before the handler's refusal was sent, and the event cannot run again: replay it"
-                );
-            }
-        }
+        self.finish(lease, finished).await;
     }
 }
 

@@ -11,7 +11,6 @@ mod postgres;
 mod shown;
 mod sqlite;
 mod steps;
-mod stored;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -21,17 +20,17 @@ use std::time::{Duration, SystemTime};
 use tokio::sync::mpsc;
 
 pub use error::{LedgerError, OpenError};
+pub use landfall_model::{Corrupt, DedupKey, Stored};
 pub use postgres::PostgresSettings;
 pub use shown::{
     Count, Filter, Listed, Pick, Purged, Repeats, Shown, ShownAttempt, State, StoredRow,
 };
 pub use sqlite::{BackedUp, OnFatal, Recovered, SqliteSettings, backup};
 pub use steps::{
-    Accepted, Arrived, AttemptRecord, Brought, Claimed, DedupKey, Duplicate, Ending, Fence,
-    Finished, FirstState, LEASE, NewEvent, Refused, ReplayOrder, Replayed, Results, SHARED_BEAT,
-    SHARED_LEASE, Step, UNFINISHED_MAX,
+    Accepted, AlreadyEnded, AttemptRecord, Claimed, Committed, Disposition, Fence, LEASE, NewEvent,
+    OpenState, Received, Refused, ReplayOrder, Replayed, Results, SHARED_BEAT, SHARED_LEASE,
+    Started, Step, UNFINISHED_MAX,
 };
-pub use stored::{Corrupt, Stored};
 
 use landfall_model::{Event, EventId, KvValue, LedgerTime};
 use postgres::Postgres;
@@ -120,7 +119,7 @@ impl Ledger {
         &self,
         stored: Stored,
         attempt: AttemptRecord,
-        ending: Ending,
+        ending: Disposition,
     ) -> Option<()> {
         either!(self, ledger => ledger.record_later(stored, attempt, ending))
     }
@@ -135,21 +134,21 @@ impl Ledger {
         either!(self, ledger => ledger.accept(new, given_up).await)
     }
 
-    /// Whether an event with this identity and this body has been accepted before; counts it as a duplicate then. With
-    /// `Duplicate.state` `Replayed`, the earlier event is dead and was left so.
+    /// The earlier event with this identity and this body, if there is one; never `Accepted::New`. The duplicate is counted, unless
+    /// the earlier event is dead (`Joined` with `Replayed`): this call creates no new delivery of it.
     pub async fn find_duplicate(
         &self,
         hook: Arc<str>,
         dedup: DedupKey,
         digest: [u8; 32],
         duplicate: EventId,
-    ) -> Result<Option<Duplicate>, LedgerError> {
+    ) -> Result<Option<Accepted>, LedgerError> {
         either!(self, ledger => ledger.find_duplicate(hook, dedup, digest, duplicate).await)
     }
 
-    /// Where an event stands that a broker brings; begins its attempt if it may. Only the broker brings it again.
-    pub async fn arrive(&self, brought: Brought) -> Result<Arrived, LedgerError> {
-        either!(self, ledger => ledger.arrive(brought).await)
+    /// Starts the attempt of an event that a broker has delivered, if it is due. Only the broker redelivers such an event.
+    pub async fn start(&self, received: Received) -> Result<Started, LedgerError> {
+        either!(self, ledger => ledger.start(received).await)
     }
 
     /// Forgets claimed deliveries that the broker has from now on, and events that nothing else names; those that it has not
@@ -177,8 +176,8 @@ impl Ledger {
         fence: Fence,
         event: Arc<Event>,
         attempt: AttemptRecord,
-        ending: Ending,
-    ) -> Result<Finished, LedgerError> {
+        ending: Disposition,
+    ) -> Result<Committed, LedgerError> {
         either!(self, ledger => ledger.finish(fence, event, attempt, ending).await)
     }
 
@@ -202,8 +201,8 @@ impl Ledger {
         &self,
         stored: Stored,
         attempt: AttemptRecord,
-        ending: Ending,
-    ) -> Result<Finished, LedgerError> {
+        ending: Disposition,
+    ) -> Result<Committed, LedgerError> {
         either!(self, ledger => ledger.record(stored, attempt, ending).await)
     }
 

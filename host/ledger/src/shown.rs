@@ -2,8 +2,8 @@
 
 use serde::Serialize;
 
-use super::stored::Corrupt;
 use landfall_model::clock::from_ms;
+use landfall_model::stored_event::Corrupt;
 use landfall_model::{Event, EventId};
 
 /// The states of a delivery.

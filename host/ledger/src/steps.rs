@@ -4,8 +4,7 @@ use std::time::Duration;
 
 use uuid::Uuid;
 
-use super::stored::{Corrupt, Stored};
-use landfall_model::{Effects, Event, EventId, IdMatch, LedgerTime, Quota};
+use landfall_model::{Corrupt, DedupKey, Effects, Event, EventId, LedgerTime, Quota, Stored};
 
 /// A delivery or message whose node is silent for so long is run again: in a ledger in a file, where only a new start is another
 /// owner, and at brokers.
@@ -22,8 +21,6 @@ const _: () = assert!(SHARED_LEASE.as_secs() >= 3 * SHARED_BEAT.as_secs());
 
 /// Attempts that took the process with them before a delivery is given up.
 pub const UNFINISHED_MAX: i64 = 3;
-/// How long a broker may bring a wish to run an event again twice.
-const REPLAY_WINDOW: Duration = Duration::from_secs(7 * 86_400);
 
 /// The right to run a delivery, told apart from earlier ones by its attempt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -34,44 +31,59 @@ pub struct Fence {
     pub attempt: u32,
 }
 
-/// What became of a new event.
+/// What became of a request's event.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Accepted {
-    /// Stored; with a fence where it was to be run at once.
-    New(Option<Fence>),
-    /// Stored and run as an event of its own, although an earlier event has the same identity: the bodies differ.
-    Conflict {
-        /// As in `New`.
+    /// The event was stored.
+    New {
+        /// The right to run its first attempt, if the caller asked for that (`NewEvent::run_now`).
         fence: Option<Fence>,
-        /// The earlier event.
-        first: EventId,
+        /// An earlier event with the same identity and another body. Both run.
+        conflict: Option<EventId>,
     },
-    /// An earlier event is the same delivery: this one was not stored.
-    Duplicate(Duplicate),
+    /// The event repeats one that has been handled. It was not stored.
+    Duplicate {
+        /// The earlier event.
+        of: EventId,
+        /// The reply of its handler, if it was stored, as the caller of `Disposition::Done` encoded it.
+        reply: Option<Vec<u8>>,
+    },
+    /// The event repeats one that is still to be handled. It was not stored; its caller may wait for the reply to the earlier event.
+    Joined {
+        /// The earlier event.
+        of: EventId,
+        /// The state of its latest delivery.
+        state: OpenState,
+    },
 }
 
-/// The earlier event that a duplicate repeats.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Duplicate {
-    /// Its id.
-    pub first: EventId,
-    /// The state of its latest delivery.
-    pub state: FirstState,
-    /// The handler's reply, where it was stored: as `answers::write` writes it.
-    pub reply: Option<Vec<u8>>,
-}
-
-/// The state of the delivery that a duplicate repeats.
+/// The state of a delivery that a duplicate joins.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum FirstState {
-    /// The next attempt is due after this much time.
+pub enum OpenState {
+    /// The next attempt is due after this time.
     Pending(Duration),
     /// An attempt is running.
     Running,
-    /// Handled.
-    Done,
-    /// It was dead; the duplicate has created a new delivery of it.
+    /// The delivery was dead. A duplicate of a dead delivery is a replay request.
     Replayed,
+}
+
+// === impl Accepted ===
+
+impl Accepted {
+    /// A stored event that nothing runs yet and that conflicts with no other.
+    pub const NEW: Accepted = Accepted::New {
+        fence: None,
+        conflict: None,
+    };
+
+    /// The event repeats the event `of`, whose latest delivery is `open` unless it has been handled.
+    pub(super) fn repeat(of: EventId, open: Option<OpenState>, reply: Option<Vec<u8>>) -> Accepted {
+        match open {
+            Some(state) => Accepted::Joined { of, state },
+            None => Accepted::Duplicate { of, reply },
+        }
+    }
 }
 
 /// A delivery that has been claimed.
@@ -87,15 +99,27 @@ pub struct Claimed {
     pub due: LedgerTime,
 }
 
-/// How a lease ends.
+/// What follows from the outcome of an attempt.
 #[derive(Debug, Clone)]
-pub enum Ending {
-    /// Handled; what it leaves is kept in the same step.
+pub enum Disposition {
+    /// The event has been handled. The results are stored in the same transaction.
     Done(Results),
-    /// Again, after this.
+    /// The event runs again after this time.
     Retry(Duration),
-    /// Never again by itself; the reason is for people.
+    /// The event is a dead letter, for this reason. It does not run again by itself.
     Dead(String),
+}
+
+// === impl Disposition ===
+
+impl Disposition {
+    /// The time until the next attempt, if there is one.
+    pub fn pause(&self) -> Option<Duration> {
+        match self {
+            Disposition::Retry(pause) => Some(*pause),
+            Disposition::Done(_) | Disposition::Dead(_) => None,
+        }
+    }
 }
 
 /// What a good attempt leaves.
@@ -107,7 +131,7 @@ pub struct Results {
     pub emitted: Vec<NewEvent>,
     /// Of the hook.
     pub quota: Quota,
-    /// The handler's reply, where duplicates get it again: as `answers::write` writes it.
+    /// The handler's reply, where duplicates get it again: as the caller encodes it.
     pub reply: Option<Vec<u8>>,
 }
 
@@ -130,15 +154,15 @@ impl Results {
     }
 }
 
-/// Whether an ending was kept.
+/// Whether a disposition was written. `L` is the lease, for a caller that gave it away.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Finished {
+pub enum Committed<L = ()> {
     /// It was.
-    Kept,
-    /// The lease is somebody else's by now: nothing was written.
-    Lost,
-    /// What it leaves cannot be kept: nothing was written, the lease goes on.
-    Refused(Refused),
+    Stored,
+    /// Another node has the lease by now. Nothing was written.
+    LeaseLost,
+    /// The results cannot be stored. Nothing was written, and the lease goes on.
+    Refused(Refused, L),
 }
 
 /// What is kept of one attempt.
@@ -185,33 +209,42 @@ pub struct NewEvent {
     pub dead: Option<&'static str>,
 }
 
-/// An event that a broker brings, maybe not for the first time.
+/// An event that a broker has delivered, perhaps more than once.
 #[derive(Debug, Clone)]
-pub struct Brought {
-    /// The event; when it is due, and who runs it, is the broker's to say.
+pub struct Received {
+    /// The event. The broker says when it is due and which node runs it.
     pub new: NewEvent,
-    /// Which wish to run it again, if it is brought because of one.
+    /// The replay request that the broker delivers, if it is one.
     pub replay: Option<Uuid>,
-    /// Of the attempt, from 1, where the ledger does not know better.
+    /// The number of the attempt, from 1, if the ledger does not know a higher one.
     pub number: u32,
 }
 
-/// What is to be done about it.
+/// Whether the attempt of a received event has started.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Arrived {
-    /// It is to be run now, by whoever asks.
-    Begun {
+pub enum Started {
+    /// It has: the caller runs it.
+    Run {
         /// The right to run it.
         fence: Fence,
-        /// An earlier event with the same identity and another body.
+        /// An earlier event with the same identity and another body. Both run.
         conflict: Option<EventId>,
     },
-    /// It has ended before. Why, where it is dead.
-    Ended(Option<String>),
-    /// An earlier event is the same delivery: that event's id.
-    Duplicate(EventId),
-    /// Somebody runs it, or it is not due yet: not before this much time has passed.
-    Waits(Duration),
+    /// The event needs no further attempt.
+    AlreadyEnded(AlreadyEnded),
+    /// The event is running, or is not due before this time has passed.
+    Wait(Duration),
+}
+
+/// Why a received event needs no attempt.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum AlreadyEnded {
+    /// It has been handled.
+    Done,
+    /// It is a dead letter, for this reason.
+    Dead(String),
+    /// It repeats this earlier event.
+    DuplicateOf(EventId),
 }
 
 /// What became of a wish to run an event again.
@@ -256,46 +289,6 @@ pub enum Refused {
     Changed(String),
     /// The hook keeps as much as it may.
     OverQuota(String),
-}
-
-/// A duplicate is known by this.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct DedupKey {
-    /// The fields that identify the delivery, or the digest of the body.
-    pub key: Vec<u8>,
-    /// Whether a different body under the same key is another event.
-    pub id_match: IdMatch,
-    /// How long it counts.
-    pub window: Duration,
-}
-
-// === impl DedupKey ===
-
-impl DedupKey {
-    /// A wish to run an event again, apart from the ids of providers.
-    pub(super) fn of_replay(replay: &Uuid) -> DedupKey {
-        let key = [b"replay\0", &replay.as_bytes()[..]].concat();
-        DedupKey {
-            key,
-            id_match: IdMatch::Id,
-            window: REPLAY_WINDOW,
-        }
-    }
-
-    /// The key of one body under this identity; none where the identity alone decides.
-    pub(super) fn of_body(&self, digest: &[u8; 32]) -> Option<DedupKey> {
-        match self.id_match {
-            IdMatch::Id => None,
-            IdMatch::IdAndBody => {
-                let key = [&self.key[..], b"\0body\0", digest].concat();
-                Some(DedupKey {
-                    key,
-                    id_match: IdMatch::Id,
-                    window: self.window,
-                })
-            }
-        }
-    }
 }
 
 // === impl Refused ===

@@ -5,6 +5,7 @@ mod broker;
 pub mod challenge;
 pub mod clock;
 mod credential;
+mod dedup_key;
 pub mod delivery;
 mod delivery_id;
 mod documents;
@@ -26,6 +27,7 @@ mod scheme_merge;
 pub mod secret;
 mod secret_grant;
 mod sizes;
+pub mod stored_event;
 mod url_prefix;
 
 pub use broker::{BrokerSpec, CloudTasksSpec, NatsSpec, PubSubSpec, PushSpec};
@@ -34,6 +36,7 @@ pub use clock::Clock;
 pub use credential::{
     Credential, CredentialKind, CredentialPart, CredentialText, OAuth1Spec, SigV4Spec,
 };
+pub use dedup_key::DedupKey;
 pub use delivery::{Attempt, CallResult, LogLine, OutboundCall, Outcome, Row};
 pub use delivery_id::{DeliveryId, IdMatch};
 pub use documents::Documents;
@@ -62,6 +65,7 @@ pub use scheme::{
 pub use secret::{RemoteSecret, Secret, SecretAges, SecretError, SecretRef, SecretSource};
 pub use secret_grant::{SecretGrant, SecretPattern};
 pub use sizes::{ComponentLimits, SizeSpec, Sizes};
+pub use stored_event::{Corrupt, Stored};
 
 #[doc(hidden)]
 pub use kill_point::fail;

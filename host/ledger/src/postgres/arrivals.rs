@@ -5,18 +5,19 @@ use std::time::Duration;
 use deadpool_postgres::Object;
 use uuid::Uuid;
 
-use super::writer::{Keys, first_state};
+use super::writer::{Keys, open_state};
 use super::{Cached, millis, received};
-use crate::steps::{Arrived, Brought, DedupKey, Duplicate, Fence, SHARED_LEASE};
+use crate::steps::{Accepted, AlreadyEnded, Fence, Received, SHARED_LEASE, Started};
+use landfall_model::DedupKey;
 use landfall_model::EventId;
 
 /// Where the event stands; its attempt has begun if it may.
-pub async fn arrive(
+pub async fn start(
     client: &Object,
-    brought: &Brought,
+    brought: &Received,
     owner: Uuid,
-) -> Result<Arrived, tokio_postgres::Error> {
-    let Brought {
+) -> Result<Started, tokio_postgres::Error> {
+    let Received {
         new,
         replay,
         number,
@@ -59,16 +60,19 @@ pub async fn arrive(
             .map(|id| EventId::from_bytes(id.into_bytes()))
     };
     Ok(match row.get::<_, i32>(0) {
-        0 => Arrived::Begun {
+        0 => Started::Run {
             fence: Fence {
                 delivery: row.get(1),
                 attempt: row.get::<_, i32>(2) as u32,
             },
             conflict: other(),
         },
-        1 => Arrived::Ended(row.get(4)),
-        3 => Arrived::Duplicate(other().unwrap_or(event.id)),
-        _ => Arrived::Waits(Duration::from_millis(row.get::<_, i64>(3).max(0) as u64)),
+        1 => Started::AlreadyEnded(
+            row.get::<_, Option<String>>(4)
+                .map_or(AlreadyEnded::Done, AlreadyEnded::Dead),
+        ),
+        3 => Started::AlreadyEnded(AlreadyEnded::DuplicateOf(other().unwrap_or(event.id))),
+        _ => Started::Wait(Duration::from_millis(row.get::<_, i64>(3).max(0) as u64)),
     })
 }
 
@@ -79,7 +83,7 @@ pub async fn find_duplicate(
     dedup: &DedupKey,
     digest: &[u8; 32],
     duplicate: EventId,
-) -> Result<Option<Duplicate>, tokio_postgres::Error> {
+) -> Result<Option<Accepted>, tokio_postgres::Error> {
     let Keys { key, body_key, .. } = Keys::from_dedup(dedup, digest);
     let sql = "SELECT other, state, wait, reply FROM find_duplicate($1, $2, $3, $4, $5, $6)";
     let parameters: [&(dyn tokio_postgres::types::ToSql + Sync); 6] = [
@@ -91,9 +95,8 @@ pub async fn find_duplicate(
         &duplicate.time_ms(),
     ];
     let rows = client.query_cached(sql, &parameters).await?;
-    Ok(rows.first().map(|row| Duplicate {
-        first: EventId::from_bytes(row.get::<_, Uuid>(0).into_bytes()),
-        state: first_state(row, 1),
-        reply: row.get(3),
+    Ok(rows.first().map(|row| {
+        let of = EventId::from_bytes(row.get::<_, Uuid>(0).into_bytes());
+        Accepted::repeat(of, open_state(row, 1), row.get(3))
     }))
 }

@@ -9,9 +9,9 @@ use deadpool_postgres::{Object, Transaction};
 use super::writer::{End, accept, finish as end, keep_answered};
 use super::{Cached, millis};
 use crate::error::LedgerError;
-use crate::steps::{AttemptRecord, Ending, Fence, Finished, Refused, Results};
-use crate::stored::Stored;
+use crate::steps::{AttemptRecord, Committed, Disposition, Fence, Refused, Results};
 use landfall_model::clock::to_ms;
+use landfall_model::stored_event::Stored;
 use landfall_model::{Effects, Event, KvChange, KvExpected, KvValue, KvWrite, Quota};
 
 /// A value as it stands in the table.
@@ -36,26 +36,26 @@ pub async fn finish(
     event: &Event,
     attempt: &AttemptRecord,
     results: &Results,
-) -> Result<Finished, LedgerError> {
+) -> Result<Committed, LedgerError> {
     let transaction = client.transaction().await?;
-    let done = Ending::Done(Results {
+    let done = Disposition::Done(Results {
         reply: results.reply.clone(),
         ..Results::empty(results.quota)
     });
     // Whatever is returned without a commit is undone.
     match end(&transaction, fence, attempt, &done).await? {
-        End::Lost => return Ok(Finished::Lost),
-        End::Before => return Ok(Finished::Kept),
+        End::Lost => return Ok(Committed::LeaseLost),
+        End::Before => return Ok(Committed::Stored),
         End::Now => {}
     }
     let changes = match prepare(&transaction, &event.hook, &results.effects, &results.quota).await?
     {
         Ok(changes) => changes,
-        Err(refused) => return Ok(Finished::Refused(refused)),
+        Err(refused) => return Ok(Committed::Refused(refused, ())),
     };
     keep(&transaction, event, results, changes).await?;
     transaction.commit().await?;
-    Ok(Finished::Kept)
+    Ok(Committed::Stored)
 }
 
 /// Keeps an event whose handler has answered, with what it leaves.
@@ -63,10 +63,10 @@ pub async fn record(
     client: &mut Object,
     stored: &Stored,
     attempt: &AttemptRecord,
-    ending: &Ending,
-) -> Result<Finished, LedgerError> {
+    ending: &Disposition,
+) -> Result<Committed, LedgerError> {
     let transaction = client.transaction().await?;
-    if let Ending::Done(results) = ending {
+    if let Disposition::Done(results) = ending {
         let changes = match prepare(
             &transaction,
             &stored.event().hook,
@@ -76,13 +76,13 @@ pub async fn record(
         .await?
         {
             Ok(changes) => changes,
-            Err(refused) => return Ok(Finished::Refused(refused)),
+            Err(refused) => return Ok(Committed::Refused(refused, ())),
         };
         keep(&transaction, stored.event(), results, changes).await?;
     }
     keep_answered(&transaction, stored, attempt, ending).await?;
     transaction.commit().await?;
-    Ok(Finished::Kept)
+    Ok(Committed::Stored)
 }
 
 /// The changes of values, or why these effects cannot be kept. From here on nobody else changes anything of this hook.

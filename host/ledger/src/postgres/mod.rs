@@ -24,12 +24,13 @@ use uuid::Uuid;
 use super::error::{LedgerError, OpenError};
 use super::shown::{Count, Filter, Listed, Purged, Shown, StoredRow};
 use super::steps::{
-    Accepted, Arrived, AttemptRecord, Brought, Claimed, DedupKey, Duplicate, Ending, Fence,
-    Finished, NewEvent, ReplayOrder, Replayed, SHARED_LEASE, Step, UNFINISHED_MAX,
+    Accepted, AttemptRecord, Claimed, Committed, Disposition, Fence, NewEvent, Received,
+    ReplayOrder, Replayed, SHARED_LEASE, Started, Step, UNFINISHED_MAX,
 };
-use super::stored::{Corrupt, Stored, checked};
 use health::Health;
+use landfall_model::DedupKey;
 use landfall_model::clock::to_ms;
+use landfall_model::stored_event::{Corrupt, Stored, checked};
 use landfall_model::{Event, EventId, KvValue, LedgerTime, Retention};
 use writer::{Job, Writer};
 
@@ -180,9 +181,9 @@ impl Postgres {
         self.noted(self.writer.accept(Box::new(new), owner, given_up).await)
     }
 
-    /// As `Ledger::arrive`.
-    pub async fn arrive(&self, brought: Brought) -> Result<Arrived, LedgerError> {
-        let result = self.ask(async |client| arrivals::arrive(client, &brought, self.owner).await);
+    /// As `Ledger::start`.
+    pub async fn start(&self, received: Received) -> Result<Started, LedgerError> {
+        let result = self.ask(async |client| arrivals::start(client, &received, self.owner).await);
         self.noted(result.await)
     }
 
@@ -193,7 +194,7 @@ impl Postgres {
         dedup: DedupKey,
         digest: [u8; 32],
         duplicate: EventId,
-    ) -> Result<Option<Duplicate>, LedgerError> {
+    ) -> Result<Option<Accepted>, LedgerError> {
         let find = self.ask(async |client| {
             arrivals::find_duplicate(client, &hook, &dedup, &digest, duplicate).await
         });
@@ -250,10 +251,10 @@ impl Postgres {
         fence: Fence,
         event: Arc<Event>,
         attempt: AttemptRecord,
-        ending: Ending,
-    ) -> Result<Finished, LedgerError> {
+        ending: Disposition,
+    ) -> Result<Committed, LedgerError> {
         let result = match ending {
-            Ending::Done(results) if !results.is_nothing() => {
+            Disposition::Done(results) if !results.is_nothing() => {
                 within(async {
                     let _place = self
                         .ends
@@ -280,8 +281,12 @@ impl Postgres {
             status: None,
             record: "{}".into(),
         };
-        self.noted(self.writer.finish(fence, attempt, Ending::Dead(why)).await)
-            .map(drop)
+        self.noted(
+            self.writer
+                .finish(fence, attempt, Disposition::Dead(why))
+                .await,
+        )
+        .map(drop)
     }
 
     /// As `Ledger::release`.
@@ -349,8 +354,8 @@ impl Postgres {
         &self,
         stored: Stored,
         attempt: AttemptRecord,
-        ending: Ending,
-    ) -> Result<Finished, LedgerError> {
+        ending: Disposition,
+    ) -> Result<Committed, LedgerError> {
         let result = within(async {
             let _place = self
                 .ends
@@ -368,7 +373,7 @@ impl Postgres {
         &self,
         stored: Stored,
         attempt: AttemptRecord,
-        ending: Ending,
+        ending: Disposition,
     ) -> Option<()> {
         self.writer
             .leave(Job::record(Box::new(stored), attempt, ending))

@@ -16,11 +16,12 @@ use uuid::Uuid;
 use super::{Cached, connect, millis, plain, received, within};
 use crate::error::LedgerError;
 use crate::steps::{
-    Accepted, AttemptRecord, DedupKey, Duplicate, Ending, Fence, Finished, FirstState, NewEvent,
-    Results, SHARED_LEASE,
+    Accepted, AttemptRecord, Committed, Disposition, Fence, NewEvent, OpenState, Results,
+    SHARED_LEASE,
 };
-use crate::stored::Stored;
+use landfall_model::DedupKey;
 use landfall_model::EventId;
+use landfall_model::stored_event::Stored;
 
 /// Waiting to be written; who comes later waits for a place, and not for ever.
 const WAITING_MAX: usize = 4096;
@@ -41,7 +42,7 @@ pub struct Writer {
 /// One thing to keep.
 pub struct Job {
     what: What,
-    answer: oneshot::Sender<Result<Kept, LedgerError>>,
+    answer: oneshot::Sender<Result<Written, LedgerError>>,
 }
 
 enum What {
@@ -53,20 +54,20 @@ enum What {
     Finish {
         fence: Fence,
         attempt: AttemptRecord,
-        ending: Ending,
+        ending: Disposition,
     },
     Record {
         stored: Box<Stored>,
         attempt: AttemptRecord,
-        ending: Ending,
+        ending: Disposition,
     },
 }
 
 /// What became of it.
 #[derive(Debug, Clone)]
-enum Kept {
+enum Written {
     Accepted(Accepted),
-    Finished(Finished),
+    Committed(Committed),
 }
 
 type Hints = Arc<std::sync::Mutex<HashMap<String, Instant>>>;
@@ -106,8 +107,8 @@ impl Writer {
             })
             .await?
         {
-            Kept::Accepted(accepted) => Ok(accepted),
-            Kept::Finished(_) => Err(LedgerError::Stopped),
+            Written::Accepted(accepted) => Ok(accepted),
+            Written::Committed(_) => Err(LedgerError::Stopped),
         }
     }
 
@@ -115,8 +116,8 @@ impl Writer {
         &self,
         fence: Fence,
         attempt: AttemptRecord,
-        ending: Ending,
-    ) -> Result<Finished, LedgerError> {
+        ending: Disposition,
+    ) -> Result<Committed, LedgerError> {
         match self
             .write(What::Finish {
                 fence,
@@ -125,8 +126,8 @@ impl Writer {
             })
             .await?
         {
-            Kept::Finished(finished) => Ok(finished),
-            Kept::Accepted(_) => Err(LedgerError::Stopped),
+            Written::Committed(finished) => Ok(finished),
+            Written::Accepted(_) => Err(LedgerError::Stopped),
         }
     }
 
@@ -153,7 +154,7 @@ impl Writer {
             .clone()
     }
 
-    async fn write(&self, what: What) -> Result<Kept, LedgerError> {
+    async fn write(&self, what: What) -> Result<Written, LedgerError> {
         let (answer, kept) = oneshot::channel();
         let (come, end) = self.jobs().ok_or(LedgerError::Stopped)?;
         let jobs = if matches!(what, What::Accept { .. }) {
@@ -171,7 +172,7 @@ impl Writer {
 // === impl Job ===
 
 impl Job {
-    pub fn record(stored: Box<Stored>, attempt: AttemptRecord, ending: Ending) -> Job {
+    pub fn record(stored: Box<Stored>, attempt: AttemptRecord, ending: Disposition) -> Job {
         Job {
             what: What::Record {
                 stored,
@@ -200,18 +201,18 @@ impl Job {
         }
     }
 
-    async fn run(&self, transaction: &Transaction<'_>) -> Result<Kept, tokio_postgres::Error> {
+    async fn run(&self, transaction: &Transaction<'_>) -> Result<Written, tokio_postgres::Error> {
         Ok(match &self.what {
             What::Accept { new, owner, .. } => {
-                Kept::Accepted(accept(transaction, new, *owner).await?)
+                Written::Accepted(accept(transaction, new, *owner).await?)
             }
             What::Finish {
                 fence,
                 attempt,
                 ending,
-            } => Kept::Finished(match finish(transaction, *fence, attempt, ending).await? {
-                End::Lost => Finished::Lost,
-                End::Now | End::Before => Finished::Kept,
+            } => Written::Committed(match finish(transaction, *fence, attempt, ending).await? {
+                End::Lost => Committed::LeaseLost,
+                End::Now | End::Before => Committed::Stored,
             }),
             What::Record {
                 stored,
@@ -219,17 +220,15 @@ impl Job {
                 ending,
             } => {
                 keep_answered(transaction, stored, attempt, ending).await?;
-                Kept::Finished(Finished::Kept)
+                Written::Committed(Committed::Stored)
             }
         })
     }
 
     /// A hook of which other nodes may run something now.
-    fn hint(&self, kept: &Kept) -> Option<&str> {
+    fn hint(&self, kept: &Written) -> Option<&str> {
         match (&self.what, kept) {
-            (What::Accept { new, .. }, Kept::Accepted(Accepted::New(None)))
-                if new.delay.is_zero() =>
-            {
+            (What::Accept { new, .. }, Written::Accepted(Accepted::NEW)) if new.delay.is_zero() => {
                 Some(&new.stored.event().hook)
             }
             _ => None,
@@ -261,13 +260,13 @@ async fn work(pool: Pool, waiting: Arc<Mutex<mpsc::Receiver<Job>>>, hints: Hints
     }
 }
 
-async fn alone(pool: &Pool, job: &Job) -> Result<Kept, LedgerError> {
+async fn alone(pool: &Pool, job: &Job) -> Result<Written, LedgerError> {
     together(pool, std::slice::from_ref(job))
         .await
         .map(|mut kept| kept.remove(0))
 }
 
-async fn together(pool: &Pool, jobs: &[Job]) -> Result<Vec<Kept>, LedgerError> {
+async fn together(pool: &Pool, jobs: &[Job]) -> Result<Vec<Written>, LedgerError> {
     within(async {
         let mut client = pool
             .get()
@@ -287,7 +286,7 @@ async fn together(pool: &Pool, jobs: &[Job]) -> Result<Vec<Kept>, LedgerError> {
 /// Hooks of which other nodes have not been told just now.
 fn told<'a>(
     hints: &Hints,
-    jobs: impl Iterator<Item = (&'a Job, &'a Result<Kept, LedgerError>)>,
+    jobs: impl Iterator<Item = (&'a Job, &'a Result<Written, LedgerError>)>,
 ) -> Vec<String> {
     let now = Instant::now();
     let mut told = hints
@@ -378,16 +377,15 @@ pub async fn accept(
     });
     let other = || EventId::from_bytes(row.get::<_, Uuid>(1).into_bytes());
     Ok(match row.get::<_, i32>(0) {
-        1 => Accepted::Duplicate(Duplicate {
-            first: other(),
-            state: first_state(&row, 3),
-            reply: row.get(5),
-        }),
-        2 => Accepted::Conflict {
+        1 => Accepted::repeat(other(), open_state(&row, 3), row.get(5)),
+        2 => Accepted::New {
             fence,
-            first: other(),
+            conflict: Some(other()),
         },
-        _ => Accepted::New(fence),
+        _ => Accepted::New {
+            fence,
+            conflict: None,
+        },
     })
 }
 
@@ -425,14 +423,14 @@ impl Keys {
 }
 
 /// The state of an earlier event's delivery, and when it is due, from two columns.
-pub fn first_state(row: &Row, at: usize) -> FirstState {
+pub fn open_state(row: &Row, at: usize) -> Option<OpenState> {
     match row.get::<_, i32>(at) {
-        0 => FirstState::Pending(Duration::from_millis(
+        0 => Some(OpenState::Pending(Duration::from_millis(
             row.get::<_, Option<i64>>(at + 1).unwrap_or(0).max(0) as u64,
-        )),
-        1 => FirstState::Running,
-        2 => FirstState::Done,
-        _ => FirstState::Replayed,
+        ))),
+        1 => Some(OpenState::Running),
+        2 => None,
+        _ => Some(OpenState::Replayed),
     }
 }
 
@@ -452,13 +450,13 @@ pub async fn finish(
     transaction: &Transaction<'_>,
     fence: Fence,
     attempt: &AttemptRecord,
-    ending: &Ending,
+    ending: &Disposition,
 ) -> Result<End, tokio_postgres::Error> {
     let reason = plain(&attempt.reason);
     let (state, pause, why) = match ending {
-        Ending::Done(_) => (2, 0, None),
-        Ending::Retry(pause) => (0, millis(*pause), Some(reason.clone())),
-        Ending::Dead(why) => (3, 0, Some(plain(why))),
+        Disposition::Done(_) => (2, 0, None),
+        Disposition::Retry(pause) => (0, millis(*pause), Some(reason.clone())),
+        Disposition::Dead(why) => (3, 0, Some(plain(why))),
     };
     let sql = "SELECT finish($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)";
     let row = transaction
@@ -484,14 +482,14 @@ pub async fn finish(
         1 => End::Now,
         _ => End::Before,
     };
-    if end == End::Now && matches!(ending, Ending::Done(_)) && attempt.refuses() {
+    if end == End::Now && matches!(ending, Disposition::Done(_)) && attempt.refuses() {
         // The provider may retry what the handler's reply refuses: that is no duplicate.
         let sql = "DELETE FROM dedup i USING deliveries d WHERE d.id = $1 AND i.event = d.event";
         transaction.execute_cached(sql, &[&fence.delivery]).await?;
     }
     if let (
         End::Now,
-        Ending::Done(Results {
+        Disposition::Done(Results {
             reply: Some(reply), ..
         }),
     ) = (end, ending)
@@ -509,14 +507,14 @@ pub async fn keep_answered(
     transaction: &Transaction<'_>,
     stored: &Stored,
     attempt: &AttemptRecord,
-    ending: &Ending,
+    ending: &Disposition,
 ) -> Result<(), tokio_postgres::Error> {
     let event = stored.event();
     let (id, hook): (_, &str) = (event.id.uuid(), &event.hook);
     let (state, why) = match ending {
-        Ending::Done(_) => (2, None),
-        Ending::Retry(_) => (3, Some(attempt.outcome.to_owned())),
-        Ending::Dead(why) => (3, Some(plain(why))),
+        Disposition::Done(_) => (2, None),
+        Disposition::Retry(_) => (3, Some(attempt.outcome.to_owned())),
+        Disposition::Dead(why) => (3, Some(plain(why))),
     };
     let sql =
         "SELECT keep_answered($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)";

@@ -6,17 +6,18 @@ use rusqlite::{Connection, OptionalExtension, params};
 use super::bound::SizeBound;
 use super::events::Known;
 use super::{deliveries, events, retention};
-use crate::steps::{Arrived, Brought, DedupKey, Fence, FirstState, LEASE};
+use crate::steps::{AlreadyEnded, Fence, LEASE, OpenState, Received, Started};
+use landfall_model::DedupKey;
 use landfall_model::LedgerTime;
 
 /// Where the event stands; its attempt has begun if it may. None: the ledger is over its bound and cannot make room.
-pub(super) fn arrive(
+pub(super) fn start(
     connection: &Connection,
-    brought: &Brought,
+    brought: &Received,
     owner: &[u8],
     now: LedgerTime,
     bound: &SizeBound,
-) -> rusqlite::Result<Option<Arrived>> {
+) -> rusqlite::Result<Option<Started>> {
     let event = brought.new.stored.event();
     let mut find = connection.prepare_cached("SELECT seq FROM events WHERE id = ?")?;
     match find
@@ -30,12 +31,12 @@ pub(super) fn arrive(
 
 fn first_time(
     connection: &Connection,
-    brought: &Brought,
+    brought: &Received,
     owner: &[u8],
     now: LedgerTime,
     bound: &SizeBound,
-) -> rusqlite::Result<Option<Arrived>> {
-    let Brought {
+) -> rusqlite::Result<Option<Started>> {
+    let Received {
         new,
         replay,
         number,
@@ -48,10 +49,12 @@ fn first_time(
     let event = new.stored.event();
     if let Some(Known::Same(first)) = known
         // A duplicate of a dead event runs in its place.
-        && deliveries::latest(connection, &first, now)?.0 != FirstState::Replayed
+        && deliveries::latest(connection, &first, now)?.0 != Some(OpenState::Replayed)
     {
         events::count_duplicate(connection, first.seq, &event.id)?;
-        return Ok(Some(Arrived::Duplicate(first.id)));
+        return Ok(Some(Started::AlreadyEnded(AlreadyEnded::DuplicateOf(
+            first.id,
+        ))));
     }
     if !bound.make_room(connection, hook, event.body.len() + new.stored.head().len())? {
         return Ok(None);
@@ -78,9 +81,9 @@ fn first_time(
         now,
     )?;
     match (known, begun) {
-        (Some(Known::OtherBody(first)), Arrived::Begun { fence, .. }) => {
+        (Some(Known::OtherBody(first)), Started::Run { fence, .. }) => {
             events::count_conflict(connection, first.seq, &event.id)?;
-            Ok(Some(Arrived::Begun {
+            Ok(Some(Started::Run {
                 fence,
                 conflict: Some(first.id),
             }))
@@ -91,11 +94,11 @@ fn first_time(
 
 fn again(
     connection: &Connection,
-    brought: &Brought,
+    brought: &Received,
     seq: i64,
     owner: &[u8],
     now: LedgerTime,
-) -> rusqlite::Result<Arrived> {
+) -> rusqlite::Result<Started> {
     let hook = &*brought.new.stored.event().hook;
     let mut find = connection.prepare_cached(
         "SELECT id, state, attempt, due, lease_until, reason, blocked FROM deliveries WHERE event = ?
@@ -129,7 +132,7 @@ fn again(
                 now,
             )
         }
-        (Some((_, 0, _, due, ..)), _) => Ok(Arrived::Waits(now.until(LedgerTime(due)))),
+        (Some((_, 0, _, due, ..)), _) => Ok(Started::Wait(now.until(LedgerTime(due)))),
         // It is being handed over, and here it is already.
         (Some((delivery, 1, attempt, .., false)), replay) => {
             if let Some(replay) = replay {
@@ -137,9 +140,9 @@ fn again(
             }
             begin(connection, Fence { delivery, attempt }, owner, now)
         }
-        (Some((_, 1, _, _, until, ..)), _) => Ok(Arrived::Waits(
-            now.until(LedgerTime(until.unwrap_or(now.0))),
-        )),
+        (Some((_, 1, _, _, until, ..)), _) => {
+            Ok(Started::Wait(now.until(LedgerTime(until.unwrap_or(now.0)))))
+        }
         (_, Some(replay))
             if !events::is_known(connection, hook, &DedupKey::of_replay(replay), now)? =>
         {
@@ -155,8 +158,10 @@ fn again(
                 now,
             )
         }
-        (Some((_, 3, _, _, _, reason, _)), _) => Ok(Arrived::Ended(reason)),
-        (Some(_), _) => Ok(Arrived::Ended(None)),
+        (Some((_, 3, _, _, _, reason, _)), _) => Ok(Started::AlreadyEnded(AlreadyEnded::Dead(
+            reason.unwrap_or_default(),
+        ))),
+        (Some(_), _) => Ok(Started::AlreadyEnded(AlreadyEnded::Done)),
         // It was handed to the broker here, and its id is still known.
         (None, _) => {
             let body = &brought.new.stored.event().body[..];
@@ -183,7 +188,7 @@ fn begin(
     fence: Fence,
     owner: &[u8],
     now: LedgerTime,
-) -> rusqlite::Result<Arrived> {
+) -> rusqlite::Result<Started> {
     let mut update = connection.prepare_cached(
         "UPDATE deliveries SET state = 1, blocked = 1, attempt = ?, owner = ?, lease_until = ? WHERE id = ?",
     )?;
@@ -193,7 +198,7 @@ fn begin(
         now.plus(LEASE).0,
         fence.delivery
     ])?;
-    Ok(Arrived::Begun {
+    Ok(Started::Run {
         fence,
         conflict: None,
     })

@@ -7,10 +7,11 @@ use super::bound::SizeBound;
 use super::events::{self, COLUMNS, Earlier, Known};
 use super::{kv, operator, rows};
 use crate::steps::{
-    Accepted, AttemptRecord, Claimed, DedupKey, Duplicate, Ending, Fence, Finished, FirstState,
-    LEASE, NewEvent, Refused, Replayed, Results, UNFINISHED_MAX,
+    Accepted, AttemptRecord, Claimed, Committed, Disposition, Fence, LEASE, NewEvent, OpenState,
+    Refused, Replayed, Results, UNFINISHED_MAX,
 };
-use crate::stored::{Corrupt, Stored};
+use landfall_model::DedupKey;
+use landfall_model::stored_event::{Corrupt, Stored};
 use landfall_model::{Event, EventId, LedgerTime};
 
 /// Keeps a new event with its delivery, unless it has come before. None: the ledger is over its bound and cannot make room. Without
@@ -29,7 +30,7 @@ pub(super) fn accept(
     if let Some(Known::Same(first)) = known
         && let Some(duplicate) = join(connection, &first, &event.id, now)?
     {
-        return Ok(Some(Accepted::Duplicate(duplicate)));
+        return Ok(Some(duplicate));
     }
     let bytes = event.body.len() + new.stored.head().len();
     if !bound.map_or(Ok(true), |bound| bound.make_room(connection, hook, bytes))? {
@@ -39,7 +40,7 @@ pub(super) fn accept(
     let seq = events::insert(connection, &new.stored)?;
     if let Some(why) = new.dead {
         insert_dead(connection, seq, hook, why, now)?;
-        return Ok(Some(Accepted::New(None)));
+        return Ok(Some(Accepted::NEW));
     }
     if let Some(key) = key {
         events::remember(connection, hook, &key, seq, now)?;
@@ -63,60 +64,60 @@ pub(super) fn accept(
     let fence = begun.then_some(fence);
 
     let Some(Known::OtherBody(first)) = known else {
-        return Ok(Some(Accepted::New(fence)));
+        return Ok(Some(Accepted::New {
+            fence,
+            conflict: None,
+        }));
     };
     events::count_conflict(connection, first.seq, &event.id)?;
-    Ok(Some(Accepted::Conflict {
+    Ok(Some(Accepted::New {
         fence,
-        first: first.id,
+        conflict: Some(first.id),
     }))
 }
 
-/// The duplicate of an event, counted. A dead event gets a new delivery. None where that needs the body and the body has been
-/// pruned: then the duplicate is the only copy, and an event of its own.
+/// Counts a duplicate and joins it to the event that it repeats. A dead event gets a new delivery. `None` if that needs the body and
+/// the body has been pruned: the duplicate is then the only copy, and is stored as an event of its own.
 fn join(
     connection: &Connection,
     first: &Earlier,
     duplicate: &EventId,
     now: LedgerTime,
-) -> rusqlite::Result<Option<Duplicate>> {
-    let (state, reply) = latest(connection, first, now)?;
-    if state == FirstState::Replayed
+) -> rusqlite::Result<Option<Accepted>> {
+    let (open, reply) = latest(connection, first, now)?;
+    if open == Some(OpenState::Replayed)
         && operator::replay(connection, &first.id, now, false)? == Replayed::Unknown
     {
         return Ok(None);
     }
     events::count_duplicate(connection, first.seq, duplicate)?;
-    Ok(Some(Duplicate {
-        first: first.id,
-        state,
-        reply,
-    }))
+    Ok(Some(Accepted::repeat(first.id, open, reply)))
 }
 
-/// The state of an event's latest delivery, `Replayed` where that is dead, and its reply. An event without deliveries was handed
-/// to a broker: it counts as done here.
+/// The state of an event's latest delivery and its reply: `None` if it has been handled, `Replayed` if it is dead. An event without
+/// deliveries was handed to a broker and counts as handled here.
 pub(super) fn latest(
     connection: &Connection,
     event: &Earlier,
     now: LedgerTime,
-) -> rusqlite::Result<(FirstState, Option<Vec<u8>>)> {
+) -> rusqlite::Result<(Option<OpenState>, Option<Vec<u8>>)> {
     let mut find = connection.prepare_cached(
         "SELECT state, due, reply FROM deliveries WHERE event = ? ORDER BY id DESC LIMIT 1",
     )?;
     let row =
         |row: &rusqlite::Row<'_>| Ok((row.get::<_, i64>(0)?, LedgerTime(row.get(1)?), row.get(2)?));
     let Some((state, due, reply)) = find.query_row([event.seq], row).optional()? else {
-        return Ok((FirstState::Done, None));
+        return Ok((None, None));
     };
-    let state = match state {
-        0 => FirstState::Pending(now.until(due)),
-        1 => FirstState::Running,
-        3 => FirstState::Replayed,
+    let open = match state {
+        0 => Some(OpenState::Pending(now.until(due))),
+        1 => Some(OpenState::Running),
+        3 => Some(OpenState::Replayed),
         // An operator who discards an event has handled it.
-        _ => FirstState::Done,
+        _ => None,
     };
-    Ok((state, reply))
+
+    Ok((open, reply))
 }
 
 /// Whether an event with this identity and this body has been accepted before; counts it as a duplicate then.
@@ -127,20 +128,16 @@ pub(super) fn find_duplicate(
     digest: &[u8; 32],
     duplicate: &EventId,
     now: LedgerTime,
-) -> rusqlite::Result<Option<Duplicate>> {
+) -> rusqlite::Result<Option<Accepted>> {
     let (Known::Same(first), _) = events::find_earlier(connection, hook, dedup, digest, now)?
     else {
         return Ok(None);
     };
-    let (state, reply) = latest(connection, &first, now)?;
-    if state != FirstState::Replayed {
+    let (open, reply) = latest(connection, &first, now)?;
+    if open != Some(OpenState::Replayed) {
         events::count_duplicate(connection, first.seq, duplicate)?;
     }
-    Ok(Some(Duplicate {
-        first: first.id,
-        state,
-        reply,
-    }))
+    Ok(Some(Accepted::repeat(first.id, open, reply)))
 }
 
 pub(super) fn insert(
@@ -291,18 +288,18 @@ pub(super) fn finish(
     fence: Fence,
     event: (&EventId, i64, &str),
     attempt: &AttemptRecord,
-    ending: &Ending,
+    ending: &Disposition,
     now: LedgerTime,
-) -> rusqlite::Result<Finished> {
+) -> rusqlite::Result<Committed> {
     if let Some(refused) = refusal(connection, event.2, ending, now)? {
-        return Ok(Finished::Refused(refused));
+        return Ok(Committed::Refused(refused, ()));
     }
     let (state, due, reason, ended) = match ending {
-        Ending::Done(_) => (2, now, None, Some(now.0)),
-        Ending::Retry(pause) => (0, now.plus(*pause), Some(attempt.reason.as_str()), None),
-        Ending::Dead(why) => (3, now, Some(why.as_str()), Some(now.0)),
+        Disposition::Done(_) => (2, now, None, Some(now.0)),
+        Disposition::Retry(pause) => (0, now.plus(*pause), Some(attempt.reason.as_str()), None),
+        Disposition::Dead(why) => (3, now, Some(why.as_str()), Some(now.0)),
     };
-    let reply = if let Ending::Done(results) = ending {
+    let reply = if let Disposition::Done(results) = ending {
         results.reply.as_deref()
     } else {
         None
@@ -321,10 +318,10 @@ pub(super) fn finish(
         fence.attempt
     ])? == 0
     {
-        return Ok(Finished::Lost);
+        return Ok(Committed::LeaseLost);
     }
     write_attempt(connection, fence, attempt)?;
-    if let Ending::Done(results) = ending {
+    if let Disposition::Done(results) = ending {
         keep(connection, event, results, now)?;
         if attempt.refuses() {
             // The provider may retry what the handler's reply refuses: that is no duplicate.
@@ -332,23 +329,23 @@ pub(super) fn finish(
             connection.prepare_cached(sql)?.execute([fence.delivery])?;
         }
     }
-    if !matches!(ending, Ending::Retry(_)) {
+    if !matches!(ending, Disposition::Retry(_)) {
         unblock_next(connection, fence.delivery)?;
     }
-    Ok(Finished::Kept)
+    Ok(Committed::Stored)
 }
 
 fn refusal(
     connection: &Connection,
     hook: &str,
-    ending: &Ending,
+    ending: &Disposition,
     now: LedgerTime,
 ) -> rusqlite::Result<Option<Refused>> {
     match ending {
-        Ending::Done(results) => {
+        Disposition::Done(results) => {
             kv::refusal(connection, hook, &results.effects, &results.quota, now)
         }
-        Ending::Retry(_) | Ending::Dead(_) => Ok(None),
+        Disposition::Retry(_) | Disposition::Dead(_) => Ok(None),
     }
 }
 
@@ -523,13 +520,13 @@ pub(super) fn record(
     connection: &Connection,
     stored: &Stored,
     attempt: &AttemptRecord,
-    ending: &Ending,
+    ending: &Disposition,
     now: LedgerTime,
     bound: &SizeBound,
-) -> rusqlite::Result<Finished> {
+) -> rusqlite::Result<Committed> {
     let hook = &*stored.event().hook;
     if let Some(refused) = refusal(connection, hook, ending, now)? {
-        return Ok(Finished::Refused(refused));
+        return Ok(Committed::Refused(refused, ()));
     }
     // It has been answered already: it is kept even where there is nothing older to remove.
     bound.make_room(
@@ -539,9 +536,9 @@ pub(super) fn record(
     )?;
     let seq = events::insert(connection, stored)?;
     let (state, reason) = match ending {
-        Ending::Done(_) => (2, None),
-        Ending::Retry(_) => (3, Some(attempt.outcome)),
-        Ending::Dead(why) => (3, Some(why.as_str())),
+        Disposition::Done(_) => (2, None),
+        Disposition::Retry(_) => (3, Some(attempt.outcome)),
+        Disposition::Dead(why) => (3, Some(why.as_str())),
     };
     let mut insert = connection.prepare_cached(
         "INSERT INTO deliveries (event, hook, state, due, attempt, ended, reason) VALUES (?, ?, ?, ?, 1, ?, ?)",
@@ -552,8 +549,8 @@ pub(super) fn record(
         attempt: 1,
     };
     write_attempt(connection, fence, attempt)?;
-    if let Ending::Done(results) = ending {
+    if let Disposition::Done(results) = ending {
         keep(connection, rows::of(stored.event()), results, now)?;
     }
-    Ok(Finished::Kept)
+    Ok(Committed::Stored)
 }

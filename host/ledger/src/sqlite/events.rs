@@ -3,9 +3,9 @@
 use rusqlite::types::ValueRef;
 use rusqlite::{Connection, OptionalExtension, params};
 
-use crate::steps::DedupKey;
-use crate::stored::{Corrupt, Stored, checked};
+use landfall_model::DedupKey;
 use landfall_model::clock::to_ms;
+use landfall_model::stored_event::{Corrupt, Stored, checked};
 use landfall_model::{Event, EventId, LedgerTime};
 
 /// Its place in the order of arrival.

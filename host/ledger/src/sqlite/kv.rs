@@ -4,7 +4,7 @@ use bytes::Bytes;
 use rusqlite::{Connection, OptionalExtension, params};
 
 use crate::steps::Refused;
-use crate::stored::checksum;
+use landfall_model::stored_event::checksum;
 use landfall_model::{Effects, KvChange, KvExpected, KvValue, KvWrite, LedgerTime, Quota};
 
 /// What was kept is not what comes out.

@@ -36,12 +36,13 @@ use uuid::Uuid;
 use super::error::{LedgerError, OpenError};
 use super::shown::{Count, Filter, Listed, Purged, Shown, StoredRow};
 use super::steps::{
-    Accepted, Arrived, AttemptRecord, Brought, Claimed, DedupKey, Duplicate, Ending, Fence,
-    Finished, NewEvent, ReplayOrder, Replayed, Step,
+    Accepted, AttemptRecord, Claimed, Committed, Disposition, Fence, NewEvent, Received,
+    ReplayOrder, Replayed, Started, Step,
 };
-use super::stored::Stored;
 use bound::SizeBound;
 use files::OpenFiles;
+use landfall_model::DedupKey;
+use landfall_model::stored_event::Stored;
 use landfall_model::{Event, EventId, KvValue, LedgerClock, LedgerTime, Retention};
 use read::Readers;
 use reserve::Reserve;
@@ -252,17 +253,17 @@ impl Sqlite {
         accepted.ok_or(LedgerError::OverBound(self.bound.max_bytes()))
     }
 
-    /// As `Ledger::arrive`. The broker has it: a machine that dies need not remember.
-    pub async fn arrive(&self, brought: Brought) -> Result<Arrived, LedgerError> {
+    /// As `Ledger::start`. The broker has it: a machine that dies need not remember.
+    pub async fn start(&self, received: Received) -> Result<Started, LedgerError> {
         if let Some(why) = self.refuses() {
             return Err(why);
         }
         let (owner, clock) = (self.owner, self.clock);
         let bound = self.bound.clone();
         let act =
-            move |tx: &Connection| arrivals::arrive(tx, &brought, &owner, clock.now(), &bound);
-        let arrived = self.writer.write(Terms::more(Sync::Relaxed), act).await?;
-        arrived.ok_or(LedgerError::OverBound(self.bound.max_bytes()))
+            move |tx: &Connection| arrivals::start(tx, &received, &owner, clock.now(), &bound);
+        let started = self.writer.write(Terms::more(Sync::Relaxed), act).await?;
+        started.ok_or(LedgerError::OverBound(self.bound.max_bytes()))
     }
 
     /// As `Ledger::find_duplicate`.
@@ -272,7 +273,7 @@ impl Sqlite {
         dedup: DedupKey,
         digest: [u8; 32],
         duplicate: EventId,
-    ) -> Result<Option<Duplicate>, LedgerError> {
+    ) -> Result<Option<Accepted>, LedgerError> {
         let clock = self.clock;
         let find = move |tx: &Connection| {
             deliveries::find_duplicate(tx, &hook, &dedup, &digest, &duplicate, clock.now())
@@ -330,8 +331,8 @@ impl Sqlite {
         fence: Fence,
         event: Arc<Event>,
         attempt: AttemptRecord,
-        ending: Ending,
-    ) -> Result<Finished, LedgerError> {
+        ending: Disposition,
+    ) -> Result<Committed, LedgerError> {
         let clock = self.clock;
         let act = move |connection: &Connection| {
             deliveries::finish(
@@ -383,8 +384,8 @@ impl Sqlite {
         &self,
         stored: Stored,
         attempt: AttemptRecord,
-        ending: Ending,
-    ) -> Result<Finished, LedgerError> {
+        ending: Disposition,
+    ) -> Result<Committed, LedgerError> {
         let (clock, bound) = (self.clock, self.bound.clone());
         let act = move |tx: &Connection| {
             deliveries::record(tx, &stored, &attempt, &ending, clock.now(), &bound)
@@ -397,7 +398,7 @@ impl Sqlite {
         &self,
         stored: Stored,
         attempt: AttemptRecord,
-        ending: Ending,
+        ending: Disposition,
     ) -> Option<()> {
         let (clock, bound) = (self.clock, self.bound.clone());
         self.writer.leave(move |tx| {

@@ -3,8 +3,8 @@
 use rusqlite::{Connection, params};
 
 use crate::shown::{StoredRow, time_of_day};
-use crate::stored::checksum;
 use landfall_model::clock::to_ms;
+use landfall_model::stored_event::checksum;
 use landfall_model::{Event, EventId, Row};
 
 /// What rows need to know of their event: id, time of arrival in ms, hook.

@@ -1,7 +1,7 @@
 //! The life of deliveries, against a real file.
 
 use super::*;
-use crate::{Corrupt, DedupKey, FirstState, Refused, Results, State};
+use crate::{AlreadyEnded, Corrupt, DedupKey, OpenState, Refused, Results, State};
 use landfall_model::{Effects, IdMatch, KvChange, KvExpected, KvValue, KvWrite, Quota, Row};
 
 struct Opened {
@@ -103,17 +103,17 @@ async fn claim(ledger: &Sqlite, hook: &str, max: usize) -> Vec<Claimed> {
         .1
 }
 
-async fn finish(ledger: &Sqlite, claimed: Claimed, ending: Ending) -> bool {
+async fn finish(ledger: &Sqlite, claimed: Claimed, ending: Disposition) -> bool {
     let event = Arc::new(claimed.event.unwrap().unwrap());
     ledger
         .finish(claimed.fence, event, attempt("x"), ending)
         .await
         .unwrap()
-        == Finished::Kept
+        == Committed::Stored
 }
 
-fn well(effects: Effects) -> Ending {
-    Ending::Done(Results {
+fn well(effects: Effects) -> Disposition {
+    Disposition::Done(Results {
         effects,
         ..Results::empty(Quota {
             kv: 1 << 20,
@@ -151,7 +151,7 @@ async fn an_event_comes_back_as_it_was_and_ends_once() {
     let stored = event("h", "body");
     assert_eq!(
         accept(&opened.ledger, new(stored.clone())).await,
-        Accepted::New(None)
+        Accepted::NEW
     );
     let opened = reopen(opened, dir.path()).await;
     let mut claimed = claim(&opened.ledger, "h", 10).await;
@@ -181,7 +181,7 @@ async fn an_event_comes_back_as_it_was_and_ends_once() {
             well(effects),
         )
         .await;
-    assert_eq!(late.unwrap(), Finished::Lost, "a lease ends once");
+    assert_eq!(late.unwrap(), Committed::LeaseLost, "a lease ends once");
     assert_eq!(
         opened
             .ledger
@@ -209,12 +209,12 @@ async fn a_retry_waits_and_a_buried_one_stays() {
     let Opened { ledger, .. } = open(dir.path());
     accept(&ledger, new(event("h", "1"))).await;
     let one = claim(&ledger, "h", 1).await.remove(0);
-    assert!(finish(&ledger, one, Ending::Retry(Duration::from_millis(60))).await);
+    assert!(finish(&ledger, one, Disposition::Retry(Duration::from_millis(60))).await);
     assert!(claim(&ledger, "h", 1).await.is_empty());
     tokio::time::sleep(Duration::from_millis(80)).await;
     let again = claim(&ledger, "h", 1).await.remove(0);
     assert_eq!(again.fence.attempt, 2);
-    assert!(finish(&ledger, again, Ending::Dead("no".into())).await);
+    assert!(finish(&ledger, again, Disposition::Dead("no".into())).await);
     assert!(claim(&ledger, "h", 1).await.is_empty());
     assert_eq!(states(&ledger).await, [(State::Dead, 2, Some("no".into()))]);
 }
@@ -275,12 +275,8 @@ fn identified(hook: &str, body: &str, id_match: IdMatch) -> NewEvent {
     }
 }
 
-fn duplicate(first: EventId, state: FirstState) -> Accepted {
-    Accepted::Duplicate(Duplicate {
-        first,
-        state,
-        reply: None,
-    })
+fn joined(of: EventId, state: OpenState) -> Accepted {
+    Accepted::Joined { of, state }
 }
 
 #[tokio::test]
@@ -290,21 +286,21 @@ async fn other_body_is_another_event() {
     let with = |body: &str| identified("h", body, IdMatch::IdAndBody);
     let (first, second) = (with("a"), with("b"));
     let (id, other) = (first.stored.event().id, second.stored.event().id);
-    assert_eq!(accept(&ledger, first).await, Accepted::New(None));
+    assert_eq!(accept(&ledger, first).await, Accepted::NEW);
     assert_eq!(
         accept(&ledger, second).await,
-        Accepted::Conflict {
+        Accepted::New {
             fence: None,
-            first: id
+            conflict: Some(id)
         }
     );
 
     // A retry of either is a duplicate of its own.
-    let pending = FirstState::Pending(Duration::ZERO);
-    assert_eq!(accept(&ledger, with("a")).await, duplicate(id, pending));
+    let pending = OpenState::Pending(Duration::ZERO);
+    assert_eq!(accept(&ledger, with("a")).await, joined(id, pending));
     let retry = with("b");
     let retry_id = retry.stored.event().id;
-    assert_eq!(accept(&ledger, retry).await, duplicate(other, pending));
+    assert_eq!(accept(&ledger, retry).await, joined(other, pending));
 
     assert_eq!(states(&ledger).await.len(), 2);
     let repeats = ledger.show(id).await.unwrap().unwrap().repeats;
@@ -323,12 +319,12 @@ async fn identity_alone_decides_where_asked() {
     let Opened { ledger, .. } = open(dir.path());
     let first = identified("h", "a", IdMatch::Id);
     let id = first.stored.event().id;
-    assert_eq!(accept(&ledger, first).await, Accepted::New(None));
+    assert_eq!(accept(&ledger, first).await, Accepted::NEW);
     let again = accept(&ledger, identified("h", "b", IdMatch::Id)).await;
-    assert_eq!(again, duplicate(id, FirstState::Pending(Duration::ZERO)));
+    assert_eq!(again, joined(id, OpenState::Pending(Duration::ZERO)));
     assert_eq!(
         accept(&ledger, identified("other", "a", IdMatch::Id)).await,
-        Accepted::New(None),
+        Accepted::NEW,
         "of each hook"
     );
     assert_eq!(states(&ledger).await.len(), 2);
@@ -349,9 +345,9 @@ async fn identity_is_forgotten_after_its_window() {
             ..new(event("h", "a"))
         }
     };
-    assert_eq!(accept(&ledger, short()).await, Accepted::New(None));
+    assert_eq!(accept(&ledger, short()).await, Accepted::NEW);
     tokio::time::sleep(Duration::from_millis(5)).await;
-    assert_eq!(accept(&ledger, short()).await, Accepted::New(None));
+    assert_eq!(accept(&ledger, short()).await, Accepted::NEW);
 }
 
 #[tokio::test]
@@ -366,13 +362,13 @@ async fn duplicate_follows_the_first_delivery() {
     let running = claim(&ledger, "h", 1).await.remove(0);
     assert_eq!(
         accept(&ledger, again()).await,
-        duplicate(id, FirstState::Running)
+        joined(id, OpenState::Running)
     );
-    finish(&ledger, running, Ending::Dead("no".into())).await;
+    finish(&ledger, running, Disposition::Dead("no".into())).await;
 
     assert_eq!(
         accept(&ledger, again()).await,
-        duplicate(id, FirstState::Replayed),
+        joined(id, OpenState::Replayed),
         "the dead one runs again"
     );
     let replay = claim(&ledger, "h", 1).await.remove(0);
@@ -380,16 +376,12 @@ async fn duplicate_follows_the_first_delivery() {
     assert_eq!(replay.event.as_ref().unwrap().as_ref().unwrap().id, id);
 
     let reply = Some(b"the reply".to_vec());
-    let done = Ending::Done(Results {
+    let done = Disposition::Done(Results {
         reply: reply.clone(),
         ..Results::empty(Quota { kv: 0, rows: 0 })
     });
     finish(&ledger, replay, done).await;
-    let expected = Accepted::Duplicate(Duplicate {
-        first: id,
-        state: FirstState::Done,
-        reply,
-    });
+    let expected = Accepted::Duplicate { of: id, reply };
     assert_eq!(accept(&ledger, again()).await, expected);
     assert_eq!(
         ledger.show(id).await.unwrap().unwrap().repeats.duplicates,
@@ -404,7 +396,7 @@ async fn duplicate_of_a_lost_body_runs() {
     let again = || identified("h", "a", IdMatch::IdAndBody);
     accept(&opened.ledger, again()).await;
     let one = claim(&opened.ledger, "h", 1).await.remove(0);
-    finish(&opened.ledger, one, Ending::Dead("no".into())).await;
+    finish(&opened.ledger, one, Disposition::Dead("no".into())).await;
     let opened = reopen(opened, dir.path()).await;
     drop(opened);
     tokio::time::sleep(Duration::from_millis(100)).await;
@@ -416,10 +408,10 @@ async fn duplicate_of_a_lost_body_runs() {
     let Opened { ledger, .. } = open(dir.path());
     let only_copy = again();
     let id = only_copy.stored.event().id;
-    assert_eq!(accept(&ledger, only_copy).await, Accepted::New(None));
+    assert_eq!(accept(&ledger, only_copy).await, Accepted::NEW);
     assert_eq!(
         accept(&ledger, again()).await,
-        duplicate(id, FirstState::Pending(Duration::ZERO))
+        joined(id, OpenState::Pending(Duration::ZERO))
     );
 }
 
@@ -449,7 +441,7 @@ async fn pruned_dead_events_are_forgotten() {
     let done_id = done.stored.event().id;
     for (new, ending) in [
         (done, well(Effects::default())),
-        (again("dead"), Ending::Dead("no".into())),
+        (again("dead"), Disposition::Dead("no".into())),
     ] {
         accept(&ledger, new).await;
         let one = claim(&ledger, "h", 1).await.remove(0);
@@ -460,11 +452,14 @@ async fn pruned_dead_events_are_forgotten() {
     assert!(states(&ledger).await.is_empty());
     assert_eq!(
         accept(&ledger, again("done")).await,
-        duplicate(done_id, FirstState::Done)
+        Accepted::Duplicate {
+            of: done_id,
+            reply: None
+        }
     );
     assert_eq!(
         accept(&ledger, again("dead")).await,
-        Accepted::New(None),
+        Accepted::NEW,
         "a redelivery of what died runs"
     );
 }
@@ -487,7 +482,7 @@ async fn refused_events_may_come_again() {
         .unwrap();
     assert_eq!(
         accept(&ledger, again()).await,
-        Accepted::New(None),
+        Accepted::NEW,
         "the handler's reply was no 2xx"
     );
 }
@@ -496,28 +491,28 @@ async fn refused_events_may_come_again() {
 async fn brought_duplicates_do_not_run() {
     let dir = tempfile::tempdir().unwrap();
     let Opened { ledger, .. } = open(dir.path());
-    let brought = |body: &str| Brought {
+    let brought = |body: &str| Received {
         new: identified("h", body, IdMatch::IdAndBody),
         replay: None,
         number: 1,
     };
     let (first, other) = (brought("a"), brought("b"));
     let id = first.new.stored.event().id;
-    let Arrived::Begun {
+    let Started::Run {
         fence,
         conflict: None,
-    } = ledger.arrive(first).await.unwrap()
+    } = ledger.start(first).await.unwrap()
     else {
         panic!("it begins")
     };
     assert_eq!(
-        ledger.arrive(brought("a")).await.unwrap(),
-        Arrived::Duplicate(id)
+        ledger.start(brought("a")).await.unwrap(),
+        Started::AlreadyEnded(AlreadyEnded::DuplicateOf(id))
     );
-    let Arrived::Begun {
+    let Started::Run {
         conflict: Some(first),
         ..
-    } = ledger.arrive(other).await.unwrap()
+    } = ledger.start(other).await.unwrap()
     else {
         panic!("it begins")
     };
@@ -525,7 +520,7 @@ async fn brought_duplicates_do_not_run() {
 
     let event = Arc::new(event("h", "a").event().clone());
     ledger
-        .finish(fence, event, attempt("x"), Ending::Dead("no".into()))
+        .finish(fence, event, attempt("x"), Disposition::Dead("no".into()))
         .await
         .unwrap();
     let again = brought("a");
@@ -538,9 +533,9 @@ async fn brought_duplicates_do_not_run() {
             stored.event().id,
         )
         .await;
-    assert_eq!(known.unwrap().unwrap().state, FirstState::Replayed);
+    assert_eq!(known.unwrap(), Some(joined(id, OpenState::Replayed)));
     assert!(
-        matches!(ledger.arrive(again).await.unwrap(), Arrived::Begun { .. }),
+        matches!(ledger.start(again).await.unwrap(), Started::Run { .. }),
         "in place of the dead one"
     );
 }
@@ -576,7 +571,7 @@ async fn of_one_key_one_runs_at_a_time_in_order() {
         finish(
             &ledger,
             first.next().unwrap(),
-            Ending::Retry(Duration::ZERO)
+            Disposition::Retry(Duration::ZERO)
         )
         .await
     );
@@ -585,7 +580,7 @@ async fn of_one_key_one_runs_at_a_time_in_order() {
         let next = claim(&ledger, "h", 10).await;
         assert_eq!(next.iter().map(body).collect::<Vec<_>>(), [expected]);
         for one in next {
-            assert!(finish(&ledger, one, Ending::Dead("no".into())).await);
+            assert!(finish(&ledger, one, Disposition::Dead("no".into())).await);
         }
     }
 }
@@ -628,7 +623,7 @@ async fn a_replay_is_a_new_delivery_of_the_old_event() {
     let stored = event("h", "1");
     accept(&ledger, new(stored.clone())).await;
     let one = claim(&ledger, "h", 1).await.remove(0);
-    finish(&ledger, one, Ending::Dead("no".into())).await;
+    finish(&ledger, one, Disposition::Dead("no".into())).await;
     let unknown = EventId::from_bytes([0; 16]);
     let replayed = ledger
         .replay(order(vec![stored.event().id, unknown, stored.event().id]))
@@ -735,7 +730,7 @@ async fn bodies_of_what_was_done_go_first_then_the_rest_and_what_waits_stays() {
     let one = claim(&opened.ledger, "done", 1).await.remove(0);
     finish(&opened.ledger, one, well(Effects::default())).await;
     let one = claim(&opened.ledger, "dead", 1).await.remove(0);
-    finish(&opened.ledger, one, Ending::Dead("no".into())).await;
+    finish(&opened.ledger, one, Disposition::Dead("no".into())).await;
     tokio::time::sleep(Duration::from_millis(5)).await;
     let has_body = async |ledger: &Sqlite, stored: &Stored| {
         ledger
@@ -797,7 +792,10 @@ async fn bodies_of_what_was_done_go_first_then_the_rest_and_what_waits_stays() {
         dedup,
         ..new(event("done", "1"))
     };
-    let expected = duplicate(done.event().id, FirstState::Done);
+    let expected = Accepted::Duplicate {
+        of: done.event().id,
+        reply: None,
+    };
     assert_eq!(
         accept(&opened.ledger, again).await,
         expected,
@@ -895,7 +893,7 @@ async fn what_was_decided_on_a_value_that_has_changed_is_refused_and_nothing_of_
     };
     assert_eq!(
         end(late).await.unwrap(),
-        Finished::Refused(Refused::Changed("a".into()))
+        Committed::Refused(Refused::Changed("a".into()), ())
     );
     assert!(
         ledger
@@ -915,7 +913,7 @@ async fn what_was_decided_on_a_value_that_has_changed_is_refused_and_nothing_of_
     };
     assert_eq!(
         end(fine).await.unwrap(),
-        Finished::Kept,
+        Committed::Stored,
         "the lease went on"
     );
     assert_eq!(

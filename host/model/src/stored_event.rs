@@ -1,4 +1,5 @@
-//! An event as it is kept: head, body and a checksum over every byte that a handler will see, judged before it is handed out.
+//! The stored form of an event: its head as JSON, its body, and a checksum over every byte that a handler sees. The ledger and the
+//! envelopes of a broker use it; the checksum is verified before the event is used.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -7,8 +8,8 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use landfall_model::clock::{from_ms, to_ms};
-use landfall_model::{Event, EventId};
+use super::clock::{from_ms, to_ms};
+use super::event::{Event, EventId};
 
 /// Everything about an event but its body.
 #[derive(Debug, Serialize, Deserialize)]
@@ -29,7 +30,7 @@ enum Value {
     Binary { base64: String },
 }
 
-/// An event made ready for its table, outside of the thread that writes.
+/// An event with its serialised head and the digest of its body.
 #[derive(Debug, Clone)]
 pub struct Stored {
     event: Event,
@@ -37,7 +38,7 @@ pub struct Stored {
     digest: [u8; 32],
 }
 
-/// What was stored is not what comes out.
+/// The stored bytes are damaged: digest or checksum do not match.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Corrupt;
 
@@ -72,7 +73,7 @@ impl Stored {
         }
     }
 
-    /// The event itself.
+    /// The event.
     pub fn event(&self) -> &Event {
         &self.event
     }
@@ -82,7 +83,7 @@ impl Stored {
         &self.head
     }
 
-    /// Over everything.
+    /// The checksum over id, hook, time, head and body.
     pub fn checksum(&self) -> [u8; 16] {
         let Event {
             id,
@@ -98,8 +99,8 @@ impl Stored {
         &self.digest
     }
 
-    /// From what was kept of it, if that is what it was.
-    pub fn from_kept(
+    /// Rebuilds a stored event from its parts and verifies digest and checksum. `id`: event id, hook, time of receipt in ms.
+    pub fn from_parts(
         id: (EventId, String, i64),
         head: &[u8],
         digest: &[u8],
@@ -114,14 +115,14 @@ impl Stored {
         })
     }
 
-    /// The event back.
+    /// The event, without its stored form.
     pub fn into_event(self) -> Event {
         self.event
     }
 }
 
-/// The event from what was kept of it.
-pub(super) fn checked(
+/// The event of these stored parts, if digest and checksum match.
+pub fn checked(
     (id, hook, received_ms): (EventId, String, i64),
     head: &[u8],
     digest: &[u8],
@@ -167,8 +168,8 @@ fn sum(id: &EventId, hook: &str, received_ms: i64, head: &[u8], digest: &[u8; 32
     ])
 }
 
-/// The beginning of the SHA-256 of all parts, each with its length.
-pub(super) fn checksum<const BYTES: usize>(parts: &[&[u8]]) -> [u8; BYTES] {
+/// The first bytes of the SHA-256 of all parts, each preceded by its length.
+pub fn checksum<const BYTES: usize>(parts: &[&[u8]]) -> [u8; BYTES] {
     let mut hash = Sha256::new();
     for part in parts {
         hash.update((part.len() as u64).to_le_bytes());

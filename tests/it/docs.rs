@@ -6,7 +6,7 @@ use std::process::{Command, Stdio};
 
 use landfall_tests::ports::free_port;
 use landfall_tests::require::missing;
-use landfall_tests::{Setup, bundled, eventually, landfall, root};
+use landfall_tests::{Node, Setup, bundled, eventually, landfall, root};
 
 /// A fenced block: its language, and its text.
 struct Sample {
@@ -41,7 +41,8 @@ fn pages() -> Vec<PathBuf> {
     let handlers = handlers()
         .into_iter()
         .map(|name| root().join("plugins").join(name).join("README.md"));
-    let all = docs.chain(handlers).chain([root().join("README.md")]);
+    let top = ["README.md", "CONTRIBUTING.md", "SECURITY.md"].map(|name| root().join(name));
+    let all = docs.chain(handlers).chain(top);
     all.filter(|path| path.extension().is_some_and(|ending| ending == "md"))
         .collect()
 }
@@ -156,23 +157,17 @@ fn the_hook_file_beside_each_bundled_handler_is_the_one_in_its_readme() {
     }
 }
 
-/// The block as it stands, pasted into a shell in an empty folder: only what the clone has is linked there, and curl finds the node of
-/// the test at the address that is printed.
-#[tokio::test]
-async fn first_handler_of_readme_answers() {
-    let samples = samples(&root().join("README.md"));
-    let block = samples
-        .iter()
-        .find(|sample| sample.text.starts_with("cargo new --lib"))
-        .expect("the block");
-    let node = Setup::new().start().await;
-    node.until_ready().await;
+/// Pastes the commands into a shell in a fresh clone, and answers what was printed. Only what the clone has is linked there, and curl
+/// finds the test's node at the address that the page prints.
+fn paste(node: &Node, commands: &str) -> String {
     let dir = tempfile::tempdir().unwrap();
     let (clone, bin) = (dir.path().join("landfall"), dir.path().join("bin"));
+    let secrets = node.plugins().parent().unwrap().join("secrets");
     for folder in [
         &clone.join("target/release"),
         &clone.join(".landfall"),
         &bin,
+        &secrets,
     ] {
         std::fs::create_dir_all(folder).unwrap();
     }
@@ -181,6 +176,7 @@ async fn first_handler_of_readme_answers() {
     }
     std::os::unix::fs::symlink(landfall(), clone.join("target/release/landfall")).unwrap();
     std::os::unix::fs::symlink(node.plugins(), clone.join(".landfall/plugins")).unwrap();
+    std::os::unix::fs::symlink(secrets, clone.join(".landfall/secrets")).unwrap();
     let curl = bin.join("curl");
     let path = std::env::var("PATH").unwrap();
     let shim = format!(
@@ -204,25 +200,68 @@ async fn first_handler_of_readme_answers() {
         .stderr(Stdio::piped())
         .spawn()
         .unwrap();
-    std::io::Write::write_all(&mut shell.stdin.take().unwrap(), block.text.as_bytes()).unwrap();
+    std::io::Write::write_all(&mut shell.stdin.take().unwrap(), commands.as_bytes()).unwrap();
     let output = shell.wait_with_output().unwrap();
-    let (said, errors) = (
+    let (printed, errors) = (
         String::from_utf8_lossy(&output.stdout),
         String::from_utf8_lossy(&output.stderr),
     );
-    assert!(output.status.success(), "{said}\n{errors}");
+    assert!(output.status.success(), "{printed}\n{errors}");
+    printed.into_owned()
+}
+
+/// The block of the README that creates the crate `hello`.
+fn first_handler() -> String {
+    let samples = samples(&root().join("README.md"));
+    let block = samples
+        .into_iter()
+        .find(|sample| sample.text.starts_with("cargo new --lib"));
+    block.expect("the README has the block").text
+}
+
+#[tokio::test]
+async fn first_handler_of_readme_answers() {
+    let node = Setup::new().start().await;
+    node.until_ready().await;
+
+    let printed = paste(&node, &first_handler());
     assert!(
-        said.contains("hello.wasm: the node runs this version for hello (serving)"),
-        "{said}\n{errors}"
+        printed.contains("hello.wasm: the node runs this version for hello (serving)"),
+        "{printed}"
     );
     assert!(
-        said.trim_end().ends_with("{\"seen\":\"refs/heads/main\"}"),
-        "{said}\n{errors}"
+        printed
+            .trim_end()
+            .ends_with("{\"seen\":\"refs/heads/main\"}"),
+        "{printed}"
     );
     node.logged("the handler's line", |line| {
         line["message"] == "a push to refs/heads/main"
     })
     .await;
+}
+
+#[tokio::test]
+async fn tutorial_works_from_start_to_finish() {
+    let node = Setup::new().start().await;
+    node.until_ready().await;
+
+    let mut commands = first_handler();
+    for sample in samples(&root().join("docs/TUTORIAL.md")) {
+        if sample.language == "sh" {
+            commands.push_str(&sample.text);
+        }
+    }
+    let printed = paste(&node, &commands);
+    for text in [
+        "test tests::other_branches_are_ignored ... ok",
+        "{\"stored\":\"main\"}",
+        "\n401\n",
+        "missing_signature",
+        "\"row\":{\"branch\":\"main\"}",
+    ] {
+        assert!(printed.contains(text), "no {text:?} in:\n{printed}");
+    }
 }
 
 #[test]
@@ -243,6 +282,76 @@ fn the_table_of_variables_is_the_code() {
         &root().join("host/landfall/src/cli/target.rs"),
     )));
     assert_eq!(documented, read_by_code);
+}
+
+/// Endpoints of docs/API.md, as `GET /healthz`.
+#[test]
+fn api_table_lists_every_admin_route() {
+    let first_cells = first_cells("docs/API.md");
+    let documented: BTreeSet<String> = first_cells
+        .into_iter()
+        .filter(|cell| cell.starts_with("GET /") || cell.starts_with("POST /"))
+        .collect();
+
+    let mut routes = BTreeSet::new();
+    for path in sources(&root().join("host/admin/src")) {
+        for route in read(&path).split(".route(").skip(1) {
+            let path = route.split('"').nth(1).unwrap();
+            let handler = route.split('"').nth(2).unwrap();
+            let method = handler.trim_start_matches([',', ' ', '\n']);
+            let method = method.trim_start_matches("routing::");
+            let method = method.split('(').next().unwrap().to_ascii_uppercase();
+            routes.insert(format!("{method} {path}"));
+        }
+    }
+    assert_eq!(documented, routes);
+}
+
+#[test]
+fn api_table_lists_every_metric() {
+    let first_cells = first_cells("docs/API.md");
+    let documented: BTreeSet<String> = first_cells
+        .into_iter()
+        .filter(|cell| cell.starts_with("landfall_"))
+        .collect();
+
+    let mut named = BTreeSet::new();
+    for path in sources(&root().join("host")) {
+        let text = read(&path);
+        let literals = text.split('"').skip(1).step_by(2);
+        named.extend(literals.filter(|text| is_metric(text)).map(str::to_owned));
+    }
+    assert_eq!(documented, named);
+}
+
+fn is_metric(text: &str) -> bool {
+    let is_word = |text: &str| text.chars().all(|c| c.is_ascii_lowercase() || c == '_');
+    text.strip_prefix("landfall_").is_some_and(is_word)
+}
+
+/// The text in backquotes at the start of each row of a page's tables.
+fn first_cells(page: &str) -> Vec<String> {
+    let text = read(&root().join(page));
+    let rows = text.lines().filter_map(|line| line.strip_prefix("| `"));
+    rows.filter_map(|row| row.split('`').next())
+        .map(str::to_owned)
+        .collect()
+}
+
+/// Every Rust file below a directory.
+fn sources(dir: &Path) -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(dir)
+        .unwrap()
+        .map(|entry| entry.unwrap().path());
+    entries
+        .flat_map(|path| {
+            if path.is_dir() {
+                return sources(&path);
+            }
+            let is_rust = path.extension().is_some_and(|ending| ending == "rs");
+            Vec::from_iter(is_rust.then_some(path))
+        })
+        .collect()
 }
 
 /// Every shell sample that calls `landfall` alone: of `explain`, `send` and `sign` only that the flags are right.
@@ -285,6 +394,7 @@ fn commands_in_the_docs_are_commands() {
     assert!(count >= 4, "{count} commands");
 }
 
+/// Files and headings that a page links to.
 #[test]
 fn links_between_the_pages_lead_somewhere() {
     for page in pages() {
@@ -293,16 +403,37 @@ fn links_between_the_pages_lead_somewhere() {
             .skip(1)
             .filter_map(|rest| rest.split(')').next())
         {
-            if !target.contains("://") && !target.starts_with('#') {
-                let file = target.split('#').next().unwrap();
-                assert!(
-                    page.parent().unwrap().join(file).exists(),
-                    "{}: {target}",
-                    page.display()
-                );
+            if target.contains("://") {
+                continue;
             }
+            let (file, heading) = target.split_once('#').unwrap_or((target, ""));
+            let linked = match file {
+                "" => page.clone(),
+                file => page.parent().unwrap().join(file),
+            };
+            let place = format!("{}: {target}", page.display());
+            assert!(linked.exists(), "{place}");
+            assert!(
+                heading.is_empty() || headings(&linked).contains(heading),
+                "{place}"
+            );
         }
     }
+}
+
+/// The names by which a page's headings are linked.
+fn headings(page: &Path) -> BTreeSet<String> {
+    let text = read(page);
+    let titles = text.lines().filter(|line| line.starts_with('#'));
+    titles
+        .map(|line| {
+            let title = line.trim_start_matches('#').trim().to_lowercase();
+            let kept = title
+                .chars()
+                .filter(|c| c.is_alphanumeric() || " -_".contains(*c));
+            kept.collect::<String>().replace(' ', "-")
+        })
+        .collect()
 }
 
 #[tokio::test]

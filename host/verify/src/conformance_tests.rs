@@ -24,34 +24,31 @@ fn vectors() -> Vec<Vector> {
 fn every_request_vector_is_judged_as_expected() {
     let report = run_vectors(VECTORS, &Packs::default()).unwrap();
     assert!(report.failures.is_empty(), "{}", report.failures.join("\n"));
-    assert_eq!(report.passed, 1190);
+    assert_eq!(report.passed, vectors().len());
 }
 
 #[test]
 fn every_handshake_is_answered_as_expected() {
     let report = run_challenges(HANDSHAKES, &Packs::default()).unwrap();
     assert!(report.failures.is_empty(), "{}", report.failures.join("\n"));
-    assert_eq!(report.passed, 70);
+    assert_eq!(
+        report.passed,
+        array(HANDSHAKES, "challenges").unwrap().len()
+    );
 }
 
+/// A new pack or vector need not change the README.
 #[test]
-fn readme_counts_providers_and_vectors() {
+fn readme_claims_no_more_providers() {
     const README: &str = include_str!("../../../README.md");
+    const CLAIM: &str = "[more than 250 providers](docs/providers/README.md), tested with more than 1,100 request vectors";
     let is_provider = |name: &&str| {
         let pack = Packs::default().find(name).unwrap();
         pack.evidence.is_some() && pack.variant_of.is_none()
     };
-    let providers = pack_names().filter(is_provider).count();
-    let vectors = vectors().len();
-    let vectors = format!("{},{:03} request vectors", vectors / 1000, vectors % 1000);
-    let stated = [
-        format!("[{providers} providers]"),
-        format!("one of {providers} providers"),
-        vectors,
-    ];
-    for text in stated {
-        assert!(README.contains(&text), "README does not say `{text}`");
-    }
+    assert!(README.contains(CLAIM), "README does not say `{CLAIM}`");
+    assert!(pack_names().filter(is_provider).count() > 250);
+    assert!(vectors().len() > 1100);
 }
 
 #[test]

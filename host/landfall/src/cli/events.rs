@@ -20,74 +20,74 @@ pub struct EventsFlags {
     what: What,
     #[command(flatten)]
     admin: LedgerFlags,
-    /// JSON, one object a line.
+    /// Print JSON, one object in each line.
     #[arg(long, global = true)]
     json: bool,
 }
 
 #[derive(Debug, Subcommand)]
 enum What {
-    /// Deliveries, newest first.
+    /// List deliveries, newest first.
     List(ListFlags),
-    /// One event: request, verdict, deliveries, attempts with their outbound calls and log, effects, parent and children.
+    /// Show one event: request, verification, attempts with outbound calls and log, effects, parent and children.
     Show(ShowFlags),
-    /// Run events again: these, or all dead ones of a hook that no later replay has handled.
+    /// Run events again: the given ones, or all dead ones of a hook that no later replay has handled.
     Replay(ReplayFlags),
-    /// Never run these dead or pending deliveries: their reason is kept, and they no longer count as dead.
+    /// Give up dead or pending deliveries: they never run, and no longer count as dead. The reason is stored.
     Discard(DiscardFlags),
-    /// Run pending deliveries now instead of when their backoff ends.
+    /// Run pending deliveries now, without waiting for their next retry.
     RetryNow(RetryFlags),
-    /// Remove all that a hook has left whose hook file and component are gone: events, deliveries, rows and values.
+    /// Remove everything of a hook that no longer exists: events, deliveries, rows and values.
     Purge(PurgeFlags),
-    /// Follow deliveries until stopped, a line for each change: accepted, done, retry, dead.
+    /// Print a line for each change of a delivery until stopped: accepted, retry, done, dead, discarded.
     Tail(TailFlags),
-    /// How many deliveries each hook has in each state.
+    /// Count the deliveries of each hook in each state.
     Stats,
 }
 
 /// Filters and a page.
 #[derive(Debug, Args)]
 struct ListFlags {
-    /// Only this hook.
+    /// Only deliveries of this hook.
     #[arg(long)]
     hook: Option<String>,
-    /// Only `pending`, `running`, `done`, `dead`, `resolved` (dead, and handled since) or `discarded`.
+    /// Only deliveries in this state: `pending`, `running`, `done`, `dead`, `resolved` (dead, and replayed since) or `discarded`.
     #[arg(long)]
     state: Option<String>,
-    /// Received at this time or later, such as 2026-01-31T08:15:30Z, or 1h for an hour ago.
+    /// Only events received at this time or later: 2026-01-31T08:15:30Z, or 1h for an hour ago.
     #[arg(long, value_name = "TIME")]
     since: Option<String>,
-    /// Received before this time.
+    /// Only events received before this time.
     #[arg(long, value_name = "TIME")]
     until: Option<String>,
-    /// The provider's id of the delivery.
+    /// Only the delivery with this id of the provider.
     #[arg(long, value_name = "ID")]
     delivery_id: Option<String>,
-    /// The provider's type of the event.
+    /// Only events of this type of the provider.
     #[arg(long, value_name = "TYPE")]
     r#type: Option<String>,
-    /// With this header, such as `X-GitHub-Event: push`.
+    /// Only requests with this header, such as `X-GitHub-Event: push`.
     #[arg(long, value_name = "NAME: VALUE")]
     header: Option<String>,
-    /// With this value in the JSON body, such as `/repository/name=landfall`.
+    /// Only events with this value in the JSON body, such as `/repository/name=landfall`.
     #[arg(long, value_name = "/POINTER=VALUE")]
     value: Option<String>,
-    /// With this text in the body.
+    /// Only events with this text in the body.
     #[arg(long)]
     text: Option<String>,
-    /// With this text in the reason of a retry or death.
+    /// Only deliveries with this text in the reason of a retry or death.
     #[arg(long, value_name = "TEXT")]
     reason: Option<String>,
-    /// With an attempt that ended so: done, retry, reject, trap, timeout, out-of-memory, over-limit …
+    /// Only deliveries with an attempt of this outcome: done, retry, reject, trap, timeout, out-of-memory, over-limit …
     #[arg(long)]
     outcome: Option<String>,
-    /// With an attempt that took at least this long, such as 2s.
+    /// Only deliveries with an attempt that took at least this long, such as 2s.
     #[arg(long, value_name = "DURATION")]
     slower: Option<String>,
-    /// At most.
+    /// The largest number of lines.
     #[arg(long, default_value_t = 50)]
     limit: usize,
-    /// Continue where an earlier list ended.
+    /// Continue after an earlier list, with the cursor from its last line.
     #[arg(long, value_name = "CURSOR")]
     after: Option<i64>,
 }
@@ -99,23 +99,23 @@ pub struct HooksFlags {
     what: Option<WhatHooks>,
     #[command(flatten)]
     admin: LedgerFlags,
-    /// JSON, one object a line.
+    /// Print JSON, one object in each line.
     #[arg(long, global = true)]
     json: bool,
 }
 
 #[derive(Debug, Subcommand)]
 enum WhatHooks {
-    /// How each stands; the same as without a word.
+    /// Print the status of each hook. The default.
     List,
-    /// Accept the events of a hook in modes async and auto, and let them wait.
+    /// Stop running a hook's events. In modes async and auto they are still accepted, and wait.
     Pause {
-        /// Its name.
+        /// The hook's name.
         hook: String,
     },
-    /// Run them again.
+    /// Run the events of a paused hook again.
     Resume {
-        /// Its name.
+        /// The hook's name.
         hook: String,
     },
 }

@@ -12,11 +12,11 @@ use super::target::{AdminFlags, NO_ADMIN};
 /// Whom to ask.
 #[derive(Debug, Args)]
 pub struct ExplainFlags {
-    /// Only this hook.
+    /// Only this hook; `-` for requests to no hook.
     hook: Option<String>,
     #[command(flatten)]
     admin: AdminFlags,
-    /// As JSON, one object a line.
+    /// Print JSON, one object in each line.
     #[arg(long)]
     json: bool,
 }

@@ -35,7 +35,7 @@ use crate::telemetry;
 use landfall_config::{Config, Flags, LogFormat, listen_address};
 use output::say;
 
-/// Where webhooks land: verified, answered in time, run through sandboxed WebAssembly components.
+/// A self-hosted webhook target: verifies senders, answers in time, and runs each event in a sandboxed WebAssembly component.
 #[derive(Debug, Parser)]
 #[command(name = "landfall", version, propagate_version = true)]
 struct Cli {
@@ -45,72 +45,72 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Build the bundled handlers if needed, write a small plugins folder and serve it, ready to try.
+    /// Try Landfall: build the bundled handlers, write an example plugins directory, serve it, and print curl commands to paste.
     Up(NodeFlags),
-    /// Serve the hooks of the plugins directory.
+    /// Run a node: serve the hooks of the plugins directory.
     Serve(ServeFlags),
-    /// Load everything as `serve` would, say how each hook stands, and exit: 0 when all serve, 1 otherwise.
+    /// Load all hooks as `serve` would, print their status and exit: with 0 if all would serve, otherwise with 1.
     Check(CheckFlags),
-    /// Ask everything that a node of these settings would rest on, say what it promises, and how each hook stands; 1 when something is
+    /// Check every dependency of this configuration (ledger, broker, platform) and the status of each hook. Exits with 1 if something is
     /// wrong.
     Doctor(CheckFlags),
-    /// Ask a running node whether it is ready: 0 if it is, 1 otherwise. For health checks.
+    /// Check whether a running node is ready: exits with 0 if it is, otherwise with 1. For health checks.
     Ready(ready::ReadyFlags),
-    /// Show what a component is, wants and offers.
+    /// Print what a component exports, imports and requests.
     Inspect {
-        /// A .wasm file.
+        /// The component: a .wasm file.
         file: PathBuf,
-        /// One JSON object.
+        /// Print one JSON object.
         #[arg(long)]
         json: bool,
     },
-    /// Build the handlers of a cargo workspace for wasm32-wasip2, adding the target if it is missing.
+    /// Build the handlers of a cargo workspace for wasm32-wasip2. Installs the target with rustup if it is missing.
     Build {
-        /// Where the Cargo.toml is.
+        /// The directory of the Cargo.toml.
         #[arg(default_value = ".")]
         dir: PathBuf,
-        /// Where the .wasm files go.
+        /// The directory for the .wasm files.
         #[arg(long, default_value = "plugins")]
         out: PathBuf,
         /// Build the examples instead of the libraries.
         #[arg(long)]
         examples: bool,
-        /// How many seconds to wait until a node that serves `--out` runs what was built; 0: not at all.
+        /// If a node serves the directory of `--out`: how many seconds to wait until it runs the new version. 0: do not wait.
         #[arg(long, value_name = "SECONDS", default_value_t = 120)]
         wait: u64,
         #[command(flatten)]
         admin: target::AdminFlags,
     },
-    /// Run request vectors and handshakes through the check that `serve` uses; 1 when one fails.
+    /// Check request vectors and handshakes with the code that `serve` uses. Exits with 1 if one fails.
     Verify(verify::VerifyFlags),
-    /// Send a request as a provider does: signed, with a sample payload.
+    /// Send a sample request, signed as the provider signs it, and print the answer.
     Send(send::SignFlags),
-    /// Print that request as a curl to paste.
+    /// Print the request of `send` as a curl command.
     Sign(send::SignFlags),
-    /// Say why requests were refused and why a hook does not serve: asks a running node.
+    /// Print why a running node refused requests, and why hooks do not serve.
     Explain(explain::ExplainFlags),
-    /// How the hooks of a running node stand; pause and resume.
+    /// Print the status of a running node's hooks; pause and resume them.
     Hooks(events::HooksFlags),
-    /// Deliveries of a running node: list, show, tail, stats; replay, discard, retry now, purge.
+    /// Find, show and follow events; replay, discard, hurry and purge them.
     Events(events::EventsFlags),
-    /// Rows that the handlers of a running node have stored.
+    /// Print the rows of a table.
     Rows(rows::RowsFlags),
-    /// Copy the ledger of a node, running or not, into a new file.
+    /// Copy a node's ledger into a new file, whether the node runs or not.
     Backup {
-        /// The file to write.
+        /// The file to create.
         to: PathBuf,
         /// The node's data directory.
         #[arg(long, value_name = "DIR", default_value = ".landfall")]
         data: PathBuf,
-        /// One JSON object.
+        /// Print one JSON object.
         #[arg(long)]
         json: bool,
     },
-    /// List the provider packs, or print how to connect one provider.
+    /// List the providers, or print how to connect one.
     Providers(providers::ProvidersFlags),
-    /// Compile components ahead of time, as `serve` would: for images.
+    /// Compile components to machine code, as `serve` would, for a container image.
     Precompile {
-        /// Where the compiled files go.
+        /// The directory for the compiled files.
         #[arg(long)]
         out: PathBuf,
         /// .wasm files.
@@ -118,18 +118,18 @@ enum Command {
     },
     /// Print the version.
     Version {
-        /// One JSON object.
+        /// Print one JSON object.
         #[arg(long)]
         json: bool,
     },
-    /// Print a script that completes commands and flags in a shell.
+    /// Print a completion script for a shell.
     Completions {
         /// The shell.
         shell: clap_complete::Shell,
     },
     /// Print the manual page, or write one for each command.
     Man {
-        /// The directory to write them to.
+        /// Write a page for each command into this directory.
         #[arg(long, value_name = "DIR")]
         out: Option<PathBuf>,
     },
@@ -146,7 +146,7 @@ enum Command {
 struct ServeFlags {
     #[command(flatten)]
     node: NodeFlags,
-    /// Exit with 1 and the reasons if a hook file is not served after the start.
+    /// Exit with 1 and print the errors if a hook file is not served after the start.
     #[arg(long)]
     strict: bool,
 }
@@ -154,34 +154,34 @@ struct ServeFlags {
 /// Flags of everything that is or looks like a node. Each has an environment variable too: `docs/CONFIG.md`.
 #[derive(Debug, Clone, Default, Args)]
 struct NodeFlags {
-    /// The public address [default: 0.0.0.0:$PORT or 0.0.0.0:8080].
+    /// The address of the public listener [default: 0.0.0.0:$PORT or 0.0.0.0:8080].
     #[arg(long, value_name = "ADDRESS", value_parser = listen_address)]
     listen: Option<SocketAddr>,
-    /// The admin address [default: 127.0.0.1:8081].
+    /// The address of the admin listener [default: 127.0.0.1:8081].
     #[arg(long, value_name = "ADDRESS", value_parser = listen_address)]
     admin_listen: Option<SocketAddr>,
-    /// Where components and hook files are dropped [default: plugins].
+    /// The directory of components and hook files [default: plugins].
     #[arg(long, value_name = "DIR")]
     plugins: Option<PathBuf>,
-    /// Where the node keeps what it must not forget [default: .landfall].
+    /// The data directory: ledger, compiled components, admin token [default: .landfall].
     #[arg(long, value_name = "DIR")]
     data: Option<PathBuf>,
-    /// Components that came with the binary.
+    /// A second directory of components, searched after `--plugins`.
     #[arg(long, value_name = "DIR")]
     bundled: Option<PathBuf>,
-    /// The node's settings [default: landfall.toml, where there is one].
+    /// The settings file [default: landfall.toml, if it exists].
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
     /// Accept HTTP/2 without TLS beside HTTP/1.1.
     #[arg(long)]
     http2: bool,
-    /// Start although the ledger has lost events that were acknowledged; the damaged log is copied aside.
+    /// Start with a ledger that has lost acknowledged events. A damaged log is kept as a copy.
     #[arg(long)]
     accept_data_loss: bool,
-    /// Keep events on a disk that is memory, as on Cloud Run: they are lost with the instance.
+    /// Store events on a disk that is memory, as on Cloud Run. They are lost when the instance ends.
     #[arg(long)]
     accept_losing_events: bool,
-    /// How log lines are written [default: text on a terminal, json elsewhere].
+    /// The format of log lines [default: text on a terminal, otherwise json].
     #[arg(long, value_enum, value_name = "FORMAT")]
     log_format: Option<Format>,
     /// `error`, `warn`, `info`, `debug`, or a filter such as `landfall_edge=debug,info` [default: info].
@@ -193,7 +193,7 @@ struct NodeFlags {
 struct CheckFlags {
     #[command(flatten)]
     node: NodeFlags,
-    /// One JSON object.
+    /// Print one JSON object.
     #[arg(long)]
     json: bool,
 }

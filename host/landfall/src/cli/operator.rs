@@ -16,21 +16,21 @@ const PAGE: usize = 500;
 /// Events by id, or those of a hook.
 #[derive(Debug, Args)]
 struct Which {
-    /// Their ids.
+    /// Ids of events, or the beginnings of ids.
     events: Vec<String>,
-    /// Those of this hook instead, oldest first.
+    /// All matching events of this hook instead, oldest first.
     #[arg(long, conflicts_with = "events")]
     hook: Option<String>,
-    /// With `--hook`: received at this time or later, such as 2026-01-31T08:15:30Z, or 1h for an hour ago.
+    /// With `--hook`: only events received at this time or later: 2026-01-31T08:15:30Z, or 1h for an hour ago.
     #[arg(long, value_name = "TIME")]
     since: Option<String>,
-    /// With `--hook`: received before this time.
+    /// With `--hook`: only events received before this time.
     #[arg(long, value_name = "TIME")]
     until: Option<String>,
-    /// With `--hook`: the oldest of those, so many at most.
+    /// With `--hook`: only this many, the oldest first.
     #[arg(long, value_name = "COUNT")]
     limit: Option<usize>,
-    /// Change nothing; print the first deliveries and the count.
+    /// Change nothing. Print the first deliveries and the count.
     #[arg(long)]
     dry_run: bool,
 }
@@ -39,16 +39,16 @@ struct Which {
 pub struct ReplayFlags {
     #[command(flatten)]
     which: Which,
-    /// With `--hook`: those in this state.
+    /// With `--hook`: only deliveries in this state.
     #[arg(long, value_name = "STATE", default_value = "dead")]
     state: String,
-    /// With `--hook`: those that are dead. The default.
+    /// With `--hook`: only dead deliveries. The default.
     #[arg(long, conflicts_with = "state")]
     dead: bool,
-    /// Also those that a later replay has handled, and those that were discarded.
+    /// Also replay events that a later replay has handled, and discarded ones.
     #[arg(long)]
     again: bool,
-    /// How many may begin in a second.
+    /// How many replays start in a second.
     #[arg(long, value_name = "COUNT", default_value_t = 100.0)]
     per_second: f64,
 }
@@ -57,10 +57,10 @@ pub struct ReplayFlags {
 pub struct DiscardFlags {
     #[command(flatten)]
     which: Which,
-    /// The reason, which is stored with the deliveries and shown.
+    /// Why they are discarded. The reason is stored with the deliveries.
     #[arg(long, value_name = "TEXT")]
     reason: String,
-    /// With `--hook`: those that are `dead` or `pending`.
+    /// With `--hook`: only deliveries in this state: `dead` or `pending`.
     #[arg(long, value_name = "STATE", default_value = "dead")]
     state: String,
 }
@@ -73,10 +73,10 @@ pub struct RetryFlags {
 
 #[derive(Debug, Args)]
 pub struct PurgeFlags {
-    /// A hook that no longer exists.
+    /// The hook. It must have no hook file and no component.
     #[arg(long)]
     hook: String,
-    /// Change nothing; print what would be removed.
+    /// Change nothing. Print what would be removed.
     #[arg(long)]
     dry_run: bool,
     /// Remove without asking. Required on a terminal.

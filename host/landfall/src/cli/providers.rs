@@ -15,18 +15,18 @@ use crate::app::{self, Guide};
 /// What to print.
 #[derive(Debug, Args)]
 pub struct ProvidersFlags {
-    /// How to connect this provider; without it, a list of all.
+    /// Print how to connect this provider. Without it, list all.
     provider: Option<String>,
-    /// As JSON: one object, or an array of all.
+    /// Print JSON: one object, or an array of all.
     #[arg(long)]
     json: bool,
-    /// As a page of docs/providers.
+    /// Print Markdown, as in docs/providers.
     #[arg(long, conflicts_with = "json", requires = "provider")]
     markdown: bool,
-    /// Write the page of every provider and an index into this folder, and remove pages of providers that are gone.
+    /// Write a page for each provider and an index into this directory. Pages of removed providers are deleted.
     #[arg(long, value_name = "DIR", conflicts_with_all = ["json", "markdown", "provider"])]
     write: Option<PathBuf>,
-    /// Provider packs of your own, as in the plugins directory.
+    /// A plugins directory with provider packs of your own.
     #[arg(long, value_name = "DIR")]
     providers: Option<PathBuf>,
 }

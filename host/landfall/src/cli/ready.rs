@@ -12,7 +12,7 @@ use super::target::AdminFlags;
 pub struct ReadyFlags {
     #[command(flatten)]
     admin: AdminFlags,
-    /// One JSON object.
+    /// Print one JSON object.
     #[arg(long)]
     json: bool,
 }

@@ -18,12 +18,12 @@ const PAGE: usize = 1000;
 /// Which rows.
 #[derive(Debug, Args)]
 pub struct RowsFlags {
-    /// The table.
+    /// The table's name.
     table: String,
     /// The hook that stores them.
     #[arg(long)]
     hook: String,
-    /// How they are written.
+    /// The output format.
     #[arg(long, value_enum, default_value = "jsonl")]
     format: Format,
     /// The same as `--format jsonl`, which is the default.
@@ -35,9 +35,9 @@ pub struct RowsFlags {
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
 enum Format {
-    /// One JSON object a line: id, event_id, received_at, row.
+    /// One JSON object for each row: id, event_id, received_at, row.
     Jsonl,
-    /// Event, time and every key of the rows as columns.
+    /// A column each for the event's id, the time, and every key of the rows.
     Csv,
 }
 

@@ -13,26 +13,26 @@ use crate::app::{self, Forged, Order};
 /// What to make.
 #[derive(Debug, Args)]
 pub struct SignFlags {
-    /// A provider pack: `landfall providers` lists them.
+    /// The provider; `landfall providers` lists them.
     provider: String,
-    /// The kind of event, where the provider names it.
+    /// The type of the event, if the provider has types.
     event: Option<String>,
-    /// Where it goes: some providers sign that too.
+    /// The URL to send the request to.
     #[arg(long, value_name = "URL")]
     to: String,
-    /// The full URL that the provider calls and signs, where it differs from `--to`, such as behind a proxy.
+    /// The full URL that the provider calls and signs, if it differs from `--to`, for example behind a proxy.
     #[arg(long, value_name = "URL")]
     public_url: Option<String>,
-    /// `env:NAME` or `file:PATH`: the secret that both sides have, where the provider signs with one.
+    /// A reference to the secret that the hook uses: `env:NAME` or `file:PATH`.
     #[arg(long, value_name = "REFERENCE")]
     secret: Option<String>,
-    /// A file with the body to send instead of the sample; `-` reads standard input.
+    /// A file with the body to send instead of the sample. `-` reads standard input.
     #[arg(long, value_name = "FILE")]
     body: Option<PathBuf>,
-    /// A value of yours that the provider's scheme names; may be repeated.
+    /// A value of `[verify] config` that the provider signs. Can be repeated.
     #[arg(long, value_name = "NAME=VALUE")]
     config: Vec<String>,
-    /// Provider packs of your own, as in the plugins directory.
+    /// A plugins directory with provider packs of your own.
     #[arg(long, value_name = "DIR")]
     providers: Option<PathBuf>,
 }

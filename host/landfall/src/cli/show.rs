@@ -18,7 +18,7 @@ const ANSWER_SHOWN: usize = 500;
 pub struct ShowFlags {
     /// The event's id, or the beginning of it.
     event: String,
-    /// Write only the body, as it was received.
+    /// Write only the body, exactly as it was received.
     #[arg(long)]
     body: bool,
 }

@@ -18,7 +18,7 @@ const PAGE: usize = 500;
 
 #[derive(Debug, Args)]
 pub struct TailFlags {
-    /// Only this hook.
+    /// Only deliveries of this hook.
     #[arg(long)]
     hook: Option<String>,
     /// Only changes to this state: `pending`, `done`, `dead`, `discarded`.

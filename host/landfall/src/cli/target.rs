@@ -11,7 +11,7 @@ use crate::app::{self, AdminAt};
 /// Where the node is.
 #[derive(Debug, Args)]
 pub struct AdminFlags {
-    /// Where the node's admin listener is.
+    /// The URL of the node's admin listener.
     #[arg(
         long,
         value_name = "URL",
@@ -20,8 +20,8 @@ pub struct AdminFlags {
         global = true
     )]
     admin: String,
-    /// `env:NAME` or `file:PATH`: the admin token. Default for a node on this machine: the file `admin-token` in its data directory
-    /// (LANDFALL_DATA, or .landfall).
+    /// A reference to the admin token: `env:NAME` or `file:PATH`. Default for a node on this machine: the file `admin-token` in its
+    /// data directory (LANDFALL_DATA, or .landfall).
     #[arg(
         long,
         value_name = "REFERENCE",
@@ -36,7 +36,7 @@ pub struct AdminFlags {
 pub struct LedgerFlags {
     #[command(flatten)]
     admin: AdminFlags,
-    /// The data directory of a node that is not running, instead.
+    /// Read the ledger in this data directory instead. The node must not run.
     #[arg(long, value_name = "DIR", global = true)]
     data: Option<PathBuf>,
 }

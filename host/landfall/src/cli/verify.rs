@@ -12,16 +12,16 @@ use crate::app::{self, Report};
 /// What to run.
 #[derive(Debug, Args)]
 pub struct VerifyFlags {
-    /// Request vectors: docs/VECTORS.md has the format.
+    /// A file of request vectors; docs/VECTORS.md describes the format.
     #[arg(long, value_name = "FILE")]
     vectors: Option<PathBuf>,
-    /// Handshakes.
+    /// A file of handshakes.
     #[arg(long, value_name = "FILE")]
     challenges: Option<PathBuf>,
-    /// Provider packs of your own, as in the plugins directory.
+    /// A plugins directory with provider packs of your own.
     #[arg(long, value_name = "DIR")]
     providers: Option<PathBuf>,
-    /// One JSON object.
+    /// Print one JSON object.
     #[arg(long)]
     json: bool,
 }

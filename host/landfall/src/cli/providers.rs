@@ -26,7 +26,7 @@ pub struct ProvidersFlags {
     /// Write a page for each provider and an index into this directory. Pages of removed providers are deleted.
     #[arg(long, value_name = "DIR", conflicts_with_all = ["json", "markdown", "provider"])]
     write: Option<PathBuf>,
-    /// A plugins directory with provider packs of your own.
+    /// A directory of provider packs of your own, such as plugins/providers.
     #[arg(long, value_name = "DIR")]
     providers: Option<PathBuf>,
 }

@@ -32,7 +32,7 @@ pub struct SignFlags {
     /// A value of `[verify] config` that the provider signs. Can be repeated.
     #[arg(long, value_name = "NAME=VALUE")]
     config: Vec<String>,
-    /// A plugins directory with provider packs of your own.
+    /// A directory of provider packs of your own, such as plugins/providers.
     #[arg(long, value_name = "DIR")]
     providers: Option<PathBuf>,
 }

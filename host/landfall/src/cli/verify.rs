@@ -18,7 +18,7 @@ pub struct VerifyFlags {
     /// A file of handshakes.
     #[arg(long, value_name = "FILE")]
     challenges: Option<PathBuf>,
-    /// A plugins directory with provider packs of your own.
+    /// A directory of provider packs of your own, such as plugins/providers.
     #[arg(long, value_name = "DIR")]
     providers: Option<PathBuf>,
     /// Print one JSON object.

@@ -256,7 +256,7 @@ async fn tutorial_works_from_start_to_finish() {
     for text in [
         "test tests::other_branches_are_ignored ... ok",
         "{\"stored\":\"main\"}",
-        "\n401\n",
+        "401\n",
         "missing_signature",
         "\"row\":{\"branch\":\"main\"}",
     ] {

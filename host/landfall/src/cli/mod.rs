@@ -81,7 +81,7 @@ enum Command {
         #[command(flatten)]
         admin: target::AdminFlags,
     },
-    /// Check request vectors and handshakes with the code that `serve` uses. Exits with 1 if one fails.
+    /// Check request vectors and ownership checks with the code that `serve` uses. Exits with 1 if one fails.
     Verify(verify::VerifyFlags),
     /// Send a sample request, signed as the provider signs it, and print the answer.
     Send(send::SignFlags),
@@ -160,7 +160,7 @@ struct NodeFlags {
     /// The address of the admin listener [default: 127.0.0.1:8081].
     #[arg(long, value_name = "ADDRESS", value_parser = listen_address)]
     admin_listen: Option<SocketAddr>,
-    /// The directory of components and hook files [default: plugins].
+    /// The directory of components and hook files [default: plugins, for `up` .landfall/plugins].
     #[arg(long, value_name = "DIR")]
     plugins: Option<PathBuf>,
     /// The data directory: ledger, compiled components, admin token [default: .landfall].

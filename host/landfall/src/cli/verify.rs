@@ -15,7 +15,7 @@ pub struct VerifyFlags {
     /// A file of request vectors; docs/VECTORS.md describes the format.
     #[arg(long, value_name = "FILE")]
     vectors: Option<PathBuf>,
-    /// A file of handshakes.
+    /// A file of ownership checks and their answers.
     #[arg(long, value_name = "FILE")]
     challenges: Option<PathBuf>,
     /// A directory of provider packs of your own, such as plugins/providers.

@@ -347,6 +347,118 @@ async fn build_waits_for_the_node() {
         nobody.status.success() && stderr(&nobody).contains("not waiting for a node: no node has"),
         "{nobody:?}"
     );
+
+    // Nobody said that there is a node.
+    let silent = Command::new(landfall())
+        .arg("build")
+        .arg(dir.path())
+        .args(["--json", "--out"])
+        .arg(&elsewhere)
+        .env_remove("LANDFALL_ADMIN")
+        .output()
+        .unwrap();
+    assert!(
+        silent.status.success() && !stderr(&silent).contains("landfall:"),
+        "{silent:?}"
+    );
+    let built: serde_json::Value = serde_json::from_str(&stdout(&silent)).unwrap();
+    assert_eq!(
+        (built["file"].as_str(), &built["hooks"]),
+        (
+            elsewhere.join("small.wasm").to_str(),
+            &serde_json::Value::Null
+        ),
+        "{built}"
+    );
+    assert_eq!(built["digest"].as_str().map(str::len), Some(64), "{built}");
+}
+
+#[tokio::test]
+async fn requests_are_printed_as_json() {
+    let secret = [("S", "secret")];
+    let sign = |more: &[&str]| {
+        let words = ["sign", "github", "--secret", "env:S", "--json"];
+        run_with(&[&words[..], more].concat(), &secret)
+    };
+    let output = sign(&["--to", "http://localhost:8080/github"]);
+    let request: serde_json::Value = serde_json::from_str(&stdout(&output)).unwrap();
+    assert_eq!(
+        (&request["method"], &request["url"]),
+        (&"POST".into(), &"http://localhost:8080/github".into()),
+        "{request}"
+    );
+    assert!(
+        request["headers"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .any(|header| header[0] == "x-hub-signature-256"),
+        "{request}"
+    );
+    assert!(request["body"]["text"].is_string(), "{request}");
+
+    let node = Setup::new()
+        .hook("github", &bundled("echo"), "[verify]\nscheme = \"none\"\n")
+        .serving("github")
+        .await;
+    let to = node.url("/github");
+    let send = |to: &str| {
+        let words = ["send", "github", "--secret", "env:S", "--json", "--to"];
+        run_with(&[&words[..], &[to]].concat(), &secret)
+    };
+    let output = send(&to);
+    let answer: serde_json::Value = serde_json::from_str(&stdout(&output)).unwrap();
+    assert_eq!(
+        (output.status.code(), &answer["status"]),
+        (Some(0), &200.into()),
+        "{answer}"
+    );
+    assert!(answer["body"].is_string(), "{answer}");
+    let output = send(&node.url("/nowhere"));
+    let answer: serde_json::Value = serde_json::from_str(&stdout(&output)).unwrap();
+    assert_eq!(
+        (output.status.code(), &answer["status"]),
+        (Some(1), &404.into()),
+        "{answer}"
+    );
+}
+
+#[test]
+fn bad_urls_are_refused() {
+    for (flag, url, words) in [
+        ("--to", "httpx", "write a URL such as"),
+        ("--to", "localhost:8080/x", "no http or https URL"),
+        ("--to", "ftp://host/x", "no http or https URL"),
+        ("--to", "http:host", "no http or https URL with a host"),
+        ("--to", "http:///host", "no http or https URL with a host"),
+        ("--to", "http://", "empty host"),
+        ("--to", "http://x:99999/", "invalid port number"),
+        ("--to", "http://me:pw@host/", "has a user or password"),
+        ("--to", "http://host/#part", "leave out what follows #"),
+        ("--public-url", "example.com", "--public-url example.com"),
+    ] {
+        for command in ["send", "sign"] {
+            let mut words_of = vec![command, "github", "--secret", "env:S", flag, url];
+            if flag != "--to" {
+                words_of.extend(["--to", "http://127.0.0.1:9/"]);
+            }
+            let output = run_with(&words_of, &[("S", "secret")]);
+            let said = stderr(&output);
+            assert!(
+                output.status.code() == Some(1) && said.contains(words) && !said.contains("me:pw"),
+                "{words_of:?}: {said}"
+            );
+        }
+    }
+    let upper = [
+        "sign",
+        "github",
+        "--secret",
+        "env:S",
+        "--to",
+        "HTTP://host/x",
+    ];
+    assert!(run_with(&upper, &[("S", "secret")]).status.success());
 }
 
 #[test]
@@ -366,11 +478,18 @@ async fn bundled_components_serve_without_being_compiled_again() {
     let place = bundle.to_str().unwrap();
     let output = run(&[
         "precompile",
+        "--json",
         "--out",
         place,
         bundle.join("echo.wasm").to_str().unwrap(),
     ]);
     assert!(output.status.success(), "{}", stderr(&output));
+    let facts: serde_json::Value = serde_json::from_str(&stdout(&output)).unwrap();
+    let compiled = std::path::Path::new(facts["compiled"].as_str().unwrap());
+    assert!(
+        compiled.starts_with(&bundle) && compiled.is_file(),
+        "{facts}"
+    );
     let hook = "component = \"echo.wasm\"\n[verify]\nscheme = \"none\"\n";
     let node = Setup::new()
         .file("in.toml", hook)

@@ -78,6 +78,9 @@ enum Command {
         /// If a node serves the directory of `--out`: how many seconds to wait until it runs the new version. 0: do not wait.
         #[arg(long, value_name = "SECONDS", default_value_t = 120)]
         wait: u64,
+        /// JSON, one object a component.
+        #[arg(long)]
+        json: bool,
         #[command(flatten)]
         admin: target::AdminFlags,
     },
@@ -114,7 +117,11 @@ enum Command {
         #[arg(long)]
         out: PathBuf,
         /// .wasm files.
+        #[arg(required = true)]
         files: Vec<PathBuf>,
+        /// JSON, one object a component.
+        #[arg(long)]
+        json: bool,
     },
     /// Print the version.
     Version {
@@ -245,6 +252,7 @@ fn dispatch(command: Command) -> anyhow::Result<ExitCode> {
             out,
             examples,
             wait,
+            json,
             admin,
         } => {
             let what = if examples {
@@ -253,15 +261,8 @@ fn dispatch(command: Command) -> anyhow::Result<ExitCode> {
                 build::What::All
             };
             let built = build::build(&dir, &out, what)?;
-            if wait == 0 {
-                return Ok(ExitCode::SUCCESS);
-            }
-            block_on(served::wait(
-                &admin,
-                &out,
-                &built,
-                Duration::from_secs(wait),
-            ))
+            let limit = Duration::from_secs(wait);
+            block_on(served::wait(&admin, &out, &built, limit, json))
         }
         Command::Verify(flags) => verify::verify(&flags),
         Command::Send(flags) => block_on(send::send(&flags)),
@@ -272,7 +273,7 @@ fn dispatch(command: Command) -> anyhow::Result<ExitCode> {
         Command::Rows(flags) => block_on(rows::rows(&flags)),
         Command::Backup { to, data, json } => backup(&data, &to, json),
         Command::Providers(flags) => providers::providers(&flags),
-        Command::Precompile { out, files } => block_on(precompile(&out, &files)),
+        Command::Precompile { out, files, json } => block_on(precompile(&out, &files, json)),
     }
 }
 
@@ -321,14 +322,24 @@ fn backup(data: &std::path::Path, to: &std::path::Path, as_json: bool) -> anyhow
     Ok(ExitCode::SUCCESS)
 }
 
-async fn precompile(out: &std::path::Path, files: &[PathBuf]) -> anyhow::Result<ExitCode> {
+async fn precompile(
+    out: &std::path::Path,
+    files: &[PathBuf],
+    as_json: bool,
+) -> anyhow::Result<ExitCode> {
     std::fs::create_dir_all(out).with_context(|| format!("{} cannot be made", out.display()))?;
     let compiler = app::compiler()?;
     for file in files {
         let bytes =
             std::fs::read(file).with_context(|| format!("{} cannot be read", file.display()))?;
         let written = app::precompile(&compiler, out, &file.display().to_string(), bytes).await?;
-        say!("{}", written.display());
+        match as_json {
+            true => say!(
+                "{}",
+                serde_json::json!({ "file": file, "compiled": written })
+            ),
+            false => say!("{}", written.display()),
+        }
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -3,6 +3,8 @@
 use std::fmt::Arguments;
 use std::io::{self, ErrorKind, Write};
 
+use rustix::event::{PollFd, PollFlags, poll};
+
 /// As `println!`, which would panic where it cannot write.
 macro_rules! say {
     ($($text:tt)*) => {
@@ -30,5 +32,18 @@ pub fn written(result: io::Result<()>) {
             .ok();
             std::process::exit(1);
         }
+    }
+}
+
+/// Returns when the reader of standard output has closed it. Never returns for a file, which has no reader.
+pub async fn reader_gone() {
+    // Without events to wait for, `poll` reports errors and hang-ups only.
+    let waited = tokio::task::spawn_blocking(|| {
+        let out = io::stdout();
+        let mut polled = [PollFd::new(&out, PollFlags::empty())];
+        rustix::io::retry_on_intr(|| poll(&mut polled, None))
+    });
+    if !matches!(waited.await, Ok(Ok(_))) {
+        std::future::pending().await
     }
 }

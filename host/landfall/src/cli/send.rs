@@ -4,8 +4,10 @@ use std::io::Read;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use anyhow::{Context, bail, ensure};
+use anyhow::{Context, anyhow, bail, ensure};
 use clap::Args;
+use serde_json::{Value, json};
+use url::Url;
 
 use super::output::say;
 use crate::app::{self, Forged, Order};
@@ -35,11 +37,19 @@ pub struct SignFlags {
     /// A directory of provider packs of your own, such as plugins/providers.
     #[arg(long, value_name = "DIR")]
     providers: Option<PathBuf>,
+    /// One JSON object.
+    #[arg(long)]
+    json: bool,
 }
 
-/// Prints the signed request as a curl to paste.
+/// Prints the signed request as a curl to paste, or as JSON.
 pub fn sign(flags: &SignFlags) -> anyhow::Result<ExitCode> {
     let request = forge(flags)?;
+    if flags.json {
+        say!("{}", described(&request));
+        return Ok(ExitCode::SUCCESS);
+    }
+
     let body =
         std::str::from_utf8(&request.body).context("the body is not text: use `landfall send`")?;
     let headers: Vec<String> = request
@@ -59,7 +69,10 @@ pub fn sign(flags: &SignFlags) -> anyhow::Result<ExitCode> {
 /// Sends it and prints what came back; 1 unless that is a 2xx.
 pub async fn send(flags: &SignFlags) -> anyhow::Result<ExitCode> {
     let (status, body) = app::send(forge(flags)?).await?;
-    say!("{status}\n{body}");
+    match flags.json {
+        true => say!("{}", json!({ "status": status, "body": body })),
+        false => say!("{status}\n{body}"),
+    }
     if status >= 400 {
         eprintln!(
             "landfall: the request was refused or failed: `landfall explain` and `landfall events list` of that node say why"
@@ -72,7 +85,25 @@ pub async fn send(flags: &SignFlags) -> anyhow::Result<ExitCode> {
     })
 }
 
+/// The request as JSON, with the body as text or hex, as `events show` has it.
+fn described(request: &Forged) -> Value {
+    let body = match std::str::from_utf8(&request.body) {
+        Ok(text) => json!({ "text": text }),
+        Err(_) => json!({ "hex": hex::encode(&request.body) }),
+    };
+    json!({
+        "method": request.method,
+        "url": request.url,
+        "headers": request.headers,
+        "body": body,
+    })
+}
+
 fn forge(flags: &SignFlags) -> anyhow::Result<Forged> {
+    check_url("--to", &flags.to)?;
+    if let Some(called) = &flags.public_url {
+        check_url("--public-url", called)?;
+    }
     let mut config = std::collections::BTreeMap::new();
     for pair in &flags.config {
         let Some((name, value)) = pair.split_once('=') else {
@@ -89,12 +120,30 @@ fn forge(flags: &SignFlags) -> anyhow::Result<Forged> {
         body: flags.body.as_ref().map(read).transpose()?,
         config,
     };
-    ensure!(
-        order.url.starts_with("http"),
-        "--to must be a URL such as http://localhost:8080/{}",
-        order.provider
-    );
     app::forge(&order, flags.providers.as_deref())
+}
+
+/// Refuses what no request can be sent to, and parts of a URL that a request does not carry.
+fn check_url(flag: &str, typed: &str) -> anyhow::Result<()> {
+    const FORM: &str = "write a URL such as http://localhost:8080/github";
+    let url = Url::parse(typed).map_err(|why| anyhow!("{flag} {typed}: {why}: {FORM}"))?;
+    // The parser also takes `http:host` and `http:///host`.
+    let (scheme, rest) = typed.split_once("://").unwrap_or_default();
+    ensure!(
+        ["http", "https"].contains(&url.scheme())
+            && scheme.eq_ignore_ascii_case(url.scheme())
+            && !rest.starts_with(['/', '\\']),
+        "{flag} {typed}: no http or https URL with a host: {FORM}"
+    );
+    ensure!(
+        url.username().is_empty() && url.password().is_none(),
+        "{flag} has a user or password: a provider signs, and does not log in; leave them out"
+    );
+    ensure!(
+        url.fragment().is_none(),
+        "{flag} {typed}: a request carries no fragment: leave out what follows #"
+    );
+    Ok(())
 }
 
 fn read(path: &PathBuf) -> anyhow::Result<Vec<u8>> {

@@ -1,11 +1,11 @@
-//! `landfall build --out DIR`: where a node serves DIR, waits until it serves what was built.
+//! What `landfall build` prints. If a node serves the folder of `--out`, the command waits until that node serves what was built.
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
-use serde_json::Value;
+use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
 use super::output::say;
@@ -16,29 +16,40 @@ const ASK_EVERY: Duration = Duration::from_millis(100);
 /// A component that no hook uses after this time is no longer waited for: its hook file names another.
 const USED_WITHIN: Duration = Duration::from_secs(10);
 
-/// Waits until the node that these flags name serves the components that were placed in `out`. Without such a node it says so and goes on.
+/// Waits until the node that these flags name serves the components that were placed in `out`, and prints a line for each. Without
+/// such a node, or with a limit of zero, it prints what was built.
 pub async fn wait(
     admin: &AdminFlags,
     out: &Path,
     built: &[PathBuf],
     limit: Duration,
+    as_json: bool,
 ) -> anyhow::Result<ExitCode> {
-    if let Some(why) = not_served(admin, out).await {
-        eprintln!("landfall: not waiting for a node: {why}");
-        return Ok(ExitCode::SUCCESS);
-    }
-    let began = Instant::now();
     let mut left = built
         .iter()
         .map(|file| Component::read(file))
         .collect::<anyhow::Result<Vec<_>>>()?;
+    if limit.is_zero() || !is_served(admin, out).await {
+        for component in &left {
+            match as_json {
+                true => say!("{}", component.json(None)),
+                false => say!("{}", component.path.display()),
+            }
+        }
+        return Ok(ExitCode::SUCCESS);
+    }
+
+    let began = Instant::now();
     loop {
         let hooks = admin.ask("/api/hooks", None).await?;
         let hooks = hooks.as_array().cloned().unwrap_or_default();
         let mut waiting = Vec::new();
         for component in left {
             match component.progress(&hooks, began.elapsed()) {
-                Progress::Served(line) => say!("{line}"),
+                Progress::Served(users) => match as_json {
+                    true => say!("{}", component.json(Some(&users))),
+                    false => say!("{}", component.line(&users)),
+                },
                 Progress::Refused(why) => {
                     anyhow::bail!("the node does not serve {}: {why}", component.file)
                 }
@@ -60,39 +71,48 @@ pub async fn wait(
     }
 }
 
-/// Why there is no node to wait for.
-async fn not_served(admin: &AdminFlags, out: &Path) -> Option<String> {
+/// Whether the node serves `out`. Prints why not if the operator named that node, or if it may be the one but does not answer this
+/// command.
+async fn is_served(admin: &AdminFlags, out: &Path) -> bool {
+    let url = admin.url();
     if admin.probe("/healthz").await.is_err() {
-        return Some(format!(
-            "no node has its admin listener at {} (--admin names another one)",
-            admin.url()
-        ));
+        if admin.is_given() {
+            eprintln!("landfall: not waiting for a node: no node has its admin listener at {url}");
+        }
+        return false;
     }
+
     let node = match admin.ask("/api/node", None).await {
         Ok(node) => node,
-        Err(error) => return Some(format!("{error:#}")),
+        Err(error) => {
+            eprintln!("landfall: not waiting for a node: {error:#}");
+            return false;
+        }
     };
     let plugins = node["plugins"].as_str().unwrap_or_default();
     let is_same = out
         .canonicalize()
         .is_ok_and(|out| out == Path::new(plugins));
-    (!is_same).then(|| {
-        format!(
-            "the node at {} serves {plugins}, not {}",
-            admin.url(),
-            out.display()
-        )
-    })
+    if !is_same && admin.is_given() {
+        let out = out.display();
+        eprintln!(
+            "landfall: not waiting for a node: the node at {url} serves {plugins}, not {out}"
+        );
+    }
+    is_same
 }
 
 /// A component that was built.
 struct Component {
+    path: PathBuf,
+    /// The file's name, as hooks name it.
     file: String,
     digest: String,
 }
 
 enum Progress {
-    Served(String),
+    /// The hooks that use the new version.
+    Served(Vec<Value>),
     Refused(String),
     Waits,
 }
@@ -109,6 +129,7 @@ impl Component {
             .to_string_lossy()
             .into_owned();
         Ok(Component {
+            path: file.to_owned(),
             file: name,
             digest: hex::encode(Sha256::digest(&bytes)),
         })
@@ -122,7 +143,7 @@ impl Component {
             .collect();
         if users.is_empty() {
             return match waited >= USED_WITHIN {
-                true => Progress::Served(format!("{}: no hook uses it", self.file)),
+                true => Progress::Served(Vec::new()),
                 false => Progress::Waits,
             };
         }
@@ -142,6 +163,10 @@ impl Component {
         {
             return Progress::Waits;
         }
+        Progress::Served(users.into_iter().cloned().collect())
+    }
+
+    fn line(&self, users: &[Value]) -> String {
         let names: Vec<String> = users
             .iter()
             .map(|hook| {
@@ -149,29 +174,40 @@ impl Component {
                 format!("{} ({})", text("name"), text("state"))
             })
             .collect();
-        Progress::Served(format!(
-            "{}: the node runs this version for {}",
-            self.file,
-            names.join(", ")
-        ))
+        match names.is_empty() {
+            true => format!("{}: no hook uses it", self.file),
+            false => format!(
+                "{}: the node runs this version for {}",
+                self.file,
+                names.join(", ")
+            ),
+        }
+    }
+
+    /// `hooks` is null if no node was waited for.
+    fn json(&self, users: Option<&[Value]>) -> Value {
+        let hooks = users.map(|users| {
+            let hook = |hook: &Value| json!({ "name": hook["name"], "state": hook["state"] });
+            users.iter().map(hook).collect::<Vec<_>>()
+        });
+        json!({ "file": self.path, "digest": self.digest, "hooks": hooks })
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
-
     use super::*;
 
     #[test]
     fn every_user_must_have_the_new_version() {
         let component = Component {
+            path: "out/a.wasm".into(),
             file: "a.wasm".into(),
             digest: "new".into(),
         };
         let progress =
             |hooks: Value| match component.progress(hooks.as_array().unwrap(), Duration::ZERO) {
-                Progress::Served(line) => line,
+                Progress::Served(users) => component.line(&users),
                 Progress::Refused(why) => why,
                 Progress::Waits => "waits".to_owned(),
             };

@@ -8,7 +8,7 @@ use clap::Args;
 use serde_json::Value;
 
 use super::events::{line, query};
-use super::output::say;
+use super::output::{reader_gone, say};
 use super::target::LedgerFlags;
 
 const LOOK_EVERY: Duration = Duration::from_millis(500);
@@ -30,8 +30,15 @@ pub struct TailFlags {
 #[derive(Default)]
 struct Open(BTreeMap<i64, (String, u64)>);
 
-/// Runs `landfall events tail`.
+/// Runs `landfall events tail`: until it is stopped, or the reader of its output is gone.
 pub async fn tail(node: &LedgerFlags, flags: &TailFlags, as_json: bool) -> anyhow::Result<()> {
+    tokio::select! {
+        followed = follow(node, flags, as_json) => followed,
+        () = reader_gone() => Ok(()),
+    }
+}
+
+async fn follow(node: &LedgerFlags, flags: &TailFlags, as_json: bool) -> anyhow::Result<()> {
     ensure!(
         node.is_running(),
         "a stopped node has no new events: leave out --data, or use `list`"

@@ -11,15 +11,9 @@ use crate::app::{self, AdminAt};
 /// Where the node is.
 #[derive(Debug, Args)]
 pub struct AdminFlags {
-    /// The URL of the node's admin listener.
-    #[arg(
-        long,
-        value_name = "URL",
-        env = "LANDFALL_ADMIN",
-        default_value = "http://127.0.0.1:8081",
-        global = true
-    )]
-    admin: String,
+    /// The URL of the node's admin listener [default: http://127.0.0.1:8081].
+    #[arg(long, value_name = "URL", env = "LANDFALL_ADMIN", global = true)]
+    admin: Option<String>,
     /// A reference to the admin token: `env:NAME` or `file:PATH`. Default for a node on this machine: the file `admin-token` in its
     /// data directory (LANDFALL_DATA, or .landfall).
     #[arg(
@@ -41,20 +35,28 @@ pub struct LedgerFlags {
     data: Option<PathBuf>,
 }
 
+/// Where a node has its admin listener unless its settings say otherwise.
+const ADMIN_DEFAULT: &str = "http://127.0.0.1:8081";
+
 /// The error for an answer that is not one of the admin API.
 pub const NO_ADMIN: &str = "that is no admin listener of Landfall";
 
 // === impl AdminFlags ===
 
 impl AdminFlags {
-    /// Where the node is asked.
+    /// The address of the admin listener.
     pub fn url(&self) -> &str {
-        &self.admin
+        self.admin.as_deref().unwrap_or(ADMIN_DEFAULT)
+    }
+
+    /// Whether the operator named a node, with `--admin` or LANDFALL_ADMIN.
+    pub fn is_given(&self) -> bool {
+        self.admin.is_some()
     }
 
     /// Status and text of what the node answers to a GET that needs no token.
     pub async fn probe(&self, path: &str) -> anyhow::Result<(u16, String)> {
-        AdminAt::open(&self.admin).ask(path, None).await
+        AdminAt::open(self.url()).ask(path, None).await
     }
 
     /// The JSON that the node answers to a GET, or to a POST of this JSON.
@@ -62,9 +64,9 @@ impl AdminFlags {
         let node = match &self.token {
             Some(reference) => AdminAt {
                 token: Some(app::secret(reference)?),
-                ..AdminAt::open(&self.admin)
+                ..AdminAt::open(self.url())
             },
-            None => AdminAt::found(&self.admin),
+            None => AdminAt::found(self.url()),
         };
         let (status, text) = node.ask(path, post.map(Value::to_string)).await?;
         let problem = node
@@ -75,7 +77,7 @@ impl AdminFlags {
             status != 401 || node.token.is_some(),
             "the node at {} answers 401, since it wants its admin token: run this in the folder in which that node was started, or add --token \
              file:DIR/admin-token with its data directory{}",
-            self.admin,
+            self.url(),
             problem.unwrap_or_default()
         );
         let (answer, why) = read(&text);
@@ -86,7 +88,7 @@ impl AdminFlags {
         ensure!(
             status == 200,
             "the node at {} answers {status}: {why}{}",
-            self.admin,
+            self.url(),
             hint.unwrap_or_default()
         );
         answer.context(NO_ADMIN)

@@ -286,7 +286,8 @@ async fn only_the_queue_itself_may_call() {
     let forged = format!("{}AAAA", &good[..good.len() - 4]);
     assert_eq!(call(Some(forged), "x").await, 401);
     assert_eq!(call(Some(good), "x").await, 204, "the ledger has it");
-    node.until_states("_queue", &["dead"]).await;
+    let dead = node.until_states("_queue", &["dead"]).await;
+    undecodable_messages_do_not_run(&node, dead[0]["event"].as_str().unwrap()).await;
     node.until_log("a message of the queue is not run").await;
     assert!(node.deliveries("quick").await.is_empty());
     // Where nothing calls, nothing is there to be called.
@@ -695,4 +696,35 @@ async fn several_nodes_share_the_work() {
             told.join(", ")
         );
     }
+}
+
+/// A replay would wait for a hook that cannot exist.
+async fn undecodable_messages_do_not_run(node: &Node, event: &str) {
+    let run = |line: &str| {
+        let output = node.command().args(line.split(' ')).output().unwrap();
+        let said = [output.stdout, output.stderr].concat();
+        (
+            output.status.code(),
+            String::from_utf8_lossy(&said).into_owned(),
+        )
+    };
+    for line in [
+        &format!("events replay {event}"),
+        &format!("events replay {event} --dry-run"),
+        "events replay --hook _queue --again",
+    ] {
+        let (code, said) = run(line);
+        assert!(
+            code == Some(1)
+                && said.contains("0 events")
+                && said.contains("1 message of the broker could not be decoded"),
+            "{line}: {said}"
+        );
+    }
+    node.until_states("_queue", &["dead"]).await;
+    let (code, said) = run("events discard --hook _queue --reason seen");
+    assert!(
+        code == Some(0) && said.contains("1 delivery discarded"),
+        "{said}"
+    );
 }

@@ -273,7 +273,7 @@ async fn a_server_that_does_not_keep_its_promises_is_refused_in_words_without_th
     let setup = Setup::new().env("LANDFALL_LEDGER_URL", &url);
     let log = setup.refusal().await;
     assert!(
-        log.contains("newer Landfall (version 99, this one knows 4)"),
+        log.contains("newer Landfall (version 99, this one knows 5)"),
         "{log}"
     );
 }

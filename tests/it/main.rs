@@ -5,6 +5,7 @@ mod answers;
 mod bench;
 mod bodies;
 mod brokers;
+mod bulk;
 mod cache;
 mod cli;
 mod cloud_run;

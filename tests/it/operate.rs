@@ -285,3 +285,28 @@ async fn tail_prints_each_change() {
         "{changes:?}"
     );
 }
+
+#[tokio::test]
+async fn tail_ends_with_its_reader() {
+    let node = Setup::new()
+        .hook("in", &guest("answers_one"), OPEN)
+        .serving("in")
+        .await;
+    // Nothing happens on the node: the command has nothing to write.
+    let mut tail = node
+        .command()
+        .args(["events", "tail"])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    drop(tail.stdout.take());
+    let status = eventually("tail ends", || {
+        let ended = tail.try_wait().unwrap();
+        async move { ended }
+    })
+    .await;
+    assert_eq!(status.code(), Some(0));
+    let output = tail.wait_with_output().unwrap();
+    assert!(output.stderr.is_empty(), "{output:?}");
+}

@@ -223,14 +223,8 @@ struct Counted {
 }
 
 async fn stats(State(events): State<Events>) -> Response {
-    let is_gone = |hook: &str| {
-        events
-            .running
-            .as_ref()
-            .is_some_and(|(_, hooks)| hooks.named(hook).is_none())
-    };
     let counted = |count: landfall_ledger::Count| Counted {
-        orphaned: is_gone(&count.hook),
+        orphaned: events.is_orphan(&count.hook),
         count,
     };
     answer(
@@ -301,6 +295,13 @@ impl Events {
                 "several events have ids that begin with `{typed}`: write more of it"
             ))),
         }
+    }
+
+    /// The running node has no hook of this name.
+    pub(super) fn is_orphan(&self, hook: &str) -> bool {
+        self.running
+            .as_ref()
+            .is_some_and(|(_, hooks)| hooks.named(hook).is_none())
     }
 
     /// The hook is served and may store rows in this table.

@@ -12,6 +12,7 @@ use axum::response::Response;
 use serde::{Deserialize, Serialize};
 
 use super::events::{Events, answer, refused, state, time};
+use super::search::newest;
 use landfall_ledger::{
     Filter, LedgerError, Listed, Pick, Purged, ReplayOrder, Replayed as Fate,
     State as DeliveryState, Step,
@@ -113,17 +114,7 @@ impl Order {
         let before = match self.before {
             Some(before) => before,
             // Deliveries that this command creates are not selected by its later pages.
-            None => {
-                let newest = listed(
-                    events,
-                    Filter {
-                        limit: 1,
-                        ..Filter::default()
-                    },
-                )
-                .await?;
-                newest.first().map_or(0, |one| one.delivery) + 1
-            }
+            None => newest(events).await.map_err(failed)? + 1,
         };
         let limit = self.limit.unwrap_or(PAGE_MAX).clamp(1, PAGE_MAX);
         let filter = Filter {
@@ -234,6 +225,12 @@ struct Replayed {
     dry_run: bool,
     /// They wait or run already.
     waiting: usize,
+    /// Number of events that another command has replayed since this request selected them.
+    repeated: usize,
+    /// Number of events that are messages which no node could decode: no hook runs them.
+    undecodable: usize,
+    /// Number of the events that run again whose hook does not exist on this node: they wait for it.
+    orphaned: usize,
     /// Number of events that were skipped because an operator had discarded them and `again` was not set.
     discarded: usize,
     unknown: Vec<String>,
@@ -255,7 +252,7 @@ async fn replay_page(events: &Events, order: Asked) -> Result<Replayed, Refusal>
     }
 
     let again = order.again.unwrap_or(false);
-    let (ids, selected) = if order.events.is_empty() {
+    let (chosen, selected) = if order.events.is_empty() {
         let asked = order.state(DeliveryState::Dead)?;
         // An event that a later delivery has handled, or will, is not run again.
         let (states, pick) = match (asked, again) {
@@ -271,24 +268,14 @@ async fn replay_page(events: &Events, order: Asked) -> Result<Replayed, Refusal>
             (state, false) => (vec![state], Pick::Latest),
         };
         let selected = order.page(events, states, pick).await?;
-        let mut seen = HashSet::new();
-        let ids = selected
-            .deliveries
-            .iter()
-            .filter_map(|one| one.event.parse().ok());
-        (
-            ids.filter(|id: &EventId| seen.insert(*id)).collect(),
-            selected,
-        )
+        (chosen(&selected.deliveries, again), selected)
     } else {
         let (ids, unknown) = order.ids(events).await?;
-        (
-            ids,
-            Selected {
-                unknown,
-                ..Selected::default()
-            },
-        )
+        let selected = Selected {
+            unknown,
+            ..Selected::default()
+        };
+        (ids.into_iter().map(|id| (id, None)).collect(), selected)
     };
     let Selected {
         mut deliveries,
@@ -297,47 +284,46 @@ async fn replay_page(events: &Events, order: Asked) -> Result<Replayed, Refusal>
         before,
         ..
     } = selected;
-    if order.dry_run {
-        deliveries.truncate(SHOWN_MAX);
-        let events = ids.len();
-        return Ok(Replayed {
-            events,
-            dry_run: true,
-            shown: deliveries,
-            unknown,
-            next,
-            before,
-            ..Replayed::default()
-        });
-    }
-
-    let delay = Duration::from_millis(order.delay_ms.unwrap_or(0));
-    let apart = Duration::from_secs_f64(1.0 / per_second);
+    landfall_model::kill_point!("selected");
+    let dry_run = order.dry_run;
     let replays = ReplayOrder {
-        events: ids.clone(),
-        delay,
-        apart,
+        events: chosen.clone(),
+        delay: Duration::from_millis(order.delay_ms.unwrap_or(0)),
+        apart: Duration::from_secs_f64(1.0 / per_second),
         again,
+        dry_run,
     };
     let fates = events.ledger.replay(replays).await.map_err(failed)?;
     landfall_model::kill_point!("replayed");
+    deliveries.truncate(if dry_run { SHOWN_MAX } else { 0 });
     let mut replayed = Replayed {
+        dry_run,
+        shown: deliveries,
         unknown,
         next,
         before,
         ..Replayed::default()
     };
-    for (id, fate) in ids.iter().zip(&fates) {
+    for ((id, _), fate) in chosen.iter().zip(&fates) {
         match fate {
             Fate::Queued(hook) => {
                 replayed.events += 1;
-                wake(events, std::iter::once(hook.as_str()));
+                replayed.orphaned += usize::from(events.is_orphan(hook));
+                if !dry_run {
+                    wake(events, std::iter::once(hook.as_str()));
+                }
             }
             Fate::Waiting => replayed.waiting += 1,
+            Fate::Repeated => replayed.repeated += 1,
             Fate::Discarded => replayed.discarded += 1,
+            Fate::Undecodable => replayed.undecodable += 1,
             Fate::Unknown => replayed.unknown.push(id.to_string()),
         }
     }
+    if dry_run {
+        return Ok(replayed);
+    }
+
     tracing::info!(
         events = replayed.events,
         hook = order.hook,
@@ -345,6 +331,16 @@ async fn replay_page(events: &Events, order: Asked) -> Result<Replayed, Refusal>
         "an operator replays events"
     );
     Ok(replayed)
+}
+
+/// The events of these deliveries, each with the delivery to repeat. With `again`, events may have later ones.
+fn chosen(deliveries: &[Listed], again: bool) -> Vec<(EventId, Option<i64>)> {
+    let mut seen = HashSet::new();
+    deliveries
+        .iter()
+        .filter_map(|one| Some((one.event.parse().ok()?, (!again).then_some(one.delivery))))
+        .filter(|(event, _)| seen.insert(*event))
+        .collect()
 }
 
 /// The response to a discard or a retry now.
@@ -482,6 +478,8 @@ struct PurgedPage {
     #[serde(flatten)]
     purged: Purged,
     dry_run: bool,
+    /// Number of deliveries that run now: they stay. At most 500 are counted.
+    running: usize,
     /// Nothing is left, apart from deliveries that are running.
     done: bool,
 }
@@ -514,11 +512,18 @@ async fn purge_page(
         );
         return Err(Box::new(refused(StatusCode::CONFLICT, &why)));
     }
+    let running = Filter {
+        hook: Some(hook.clone()),
+        states: vec![DeliveryState::Running],
+        limit: PAGE_MAX,
+        ..Filter::default()
+    };
     if dry_run {
         let purged = events.ledger.purgeable(hook).await.map_err(failed)?;
         return Ok(PurgedPage {
             purged,
             dry_run,
+            running: listed(events, running).await?.len(),
             done: true,
         });
     }
@@ -542,9 +547,14 @@ async fn purge_page(
         values,
         "an operator removes what a hook that is gone has left"
     );
+    let done = purged == Purged::default();
     Ok(PurgedPage {
         purged,
         dry_run,
-        done: purged == Purged::default(),
+        running: match done {
+            true => listed(events, running).await?.len(),
+            false => 0,
+        },
+        done,
     })
 }

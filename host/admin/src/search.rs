@@ -1,7 +1,9 @@
-//! The filters of a list of deliveries. The ledger filters by its columns. Filters on headers, bodies and attempts read each event; such a
-//! request reads a bounded number, and its response says where to go on.
+//! The filters of a list of deliveries. The ledger filters by its columns. Filters on headers, bodies and attempts read each event. A
+//! request takes a bounded time, and its response says where to go on.
 
+use std::iter::Peekable;
 use std::time::{Duration, Instant};
+use std::vec::IntoIter;
 
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{Query, State};
@@ -10,15 +12,18 @@ use axum::response::Response;
 use serde::{Deserialize, Serialize};
 
 use super::events::{Events, PAGE_MAX, answer, is_shown, refused, state, time};
-use landfall_ledger::{Filter, LedgerError, Listed, Shown};
+use landfall_ledger::{Content as Read, Filter, LedgerError, Listed, Parts};
 use landfall_model::Event;
 
 const PAGE_DEFAULT: usize = 50;
-/// The most deliveries that one request reads, and the most time that it takes.
-const SCANNED_MAX: usize = 2000;
+/// The most deliveries whose events or attempts one request reads, and the most time that it takes.
+const SCANNED_MAX: usize = 10_000;
 const TIME_MAX: Duration = Duration::from_secs(2);
-/// Deliveries that are listed from the ledger at a time.
-const STEP: usize = 200;
+/// Deliveries that are listed from the ledger at a time, and bytes of bodies that are read at a time.
+const STEP: usize = 500;
+const BYTES_MAX: i64 = 8 << 20;
+/// Delivery numbers among which the ledger looks at a time.
+const WINDOW: i64 = 50_000;
 
 /// The query parameters.
 #[derive(Debug, Deserialize)]
@@ -81,7 +86,8 @@ pub(super) async fn list(
         (Ok(filter), Ok(content)) => (filter, content),
         (Err(why), _) | (_, Err(why)) => return refused(StatusCode::BAD_REQUEST, &why),
     };
-    let found = find(&events, filter, search.reason.as_deref(), &content).await;
+    let reason = search.reason.as_deref();
+    let found = find(&events, filter, reason, &content, search.page).await;
     match search.page {
         true => answer(found),
         false => answer(found.map(|found| found.events)),
@@ -170,52 +176,61 @@ impl Search {
     }
 }
 
+/// A list of the newest deliveries looks at `WINDOW` delivery numbers at a time, so that no statement reads the whole ledger.
 async fn find(
     events: &Events,
     mut filter: Filter,
     reason: Option<&str>,
     content: &Content,
+    has_cursor: bool,
 ) -> Result<Found, LedgerError> {
-    let limit = filter.limit;
-    if reason.is_none() && content.is_empty() {
-        let listed = events.ledger.list(filter).await?;
-        let next = listed
-            .last()
-            .filter(|_| listed.len() == limit)
-            .map(|last| last.delivery);
-        return Ok(Found {
-            scanned: listed.len(),
-            events: listed,
-            next,
-        });
-    }
-
+    let (limit, is_plain) = (filter.limit, reason.is_none() && content.is_empty());
+    // A plain list without a cursor must not end early: the caller could not tell.
+    let is_timed = has_cursor || !is_plain;
     let began = Instant::now();
+    let is_late = || is_timed && began.elapsed() > TIME_MAX;
     let mut found = Found::default();
-    filter.limit = STEP;
+    let is_windowed = filter.after.is_none() && filter.deliveries.is_empty();
+    if is_windowed && filter.before.is_none() {
+        filter.before = Some(newest(events).await? + 1);
+    }
     loop {
+        let left = limit - found.events.len();
+        filter.limit = if is_plain { left } else { STEP };
+        filter.floor = filter
+            .before
+            .filter(|_| is_windowed)
+            .map(|before| before - WINDOW);
         let page = events.ledger.list(filter.clone()).await?;
-        let is_last = page.len() < STEP;
-        for one in page {
-            if found.events.len() == limit
-                || found.scanned == SCANNED_MAX
-                || began.elapsed() > TIME_MAX
-            {
-                return Ok(found);
-            }
-            found.scanned += 1;
-            found.next = Some(one.delivery);
-            let has_reason = reason.is_none_or(|reason| {
-                one.reason
-                    .as_deref()
-                    .is_some_and(|why| why.contains(reason))
-            });
-            if has_reason && (content.is_empty() || content.is_of(events, &one).await?) {
-                found.events.push(one);
+        let is_full = page.len() == filter.limit;
+        let last = page.last().map(|last| last.delivery);
+
+        if is_plain {
+            found.scanned += page.len();
+            found.events.extend(page);
+        } else {
+            let mut page = page.into_iter().peekable();
+            while page.peek().is_some() {
+                let chunk = chunk(&mut page, events, content, reason).await?;
+                for (one, fits) in chunk {
+                    if found.events.len() == limit || found.scanned == SCANNED_MAX {
+                        return Ok(found);
+                    }
+                    found.scanned += 1;
+                    found.next = Some(one.delivery);
+                    found.events.extend(fits.then_some(one));
+                }
+                if is_late() {
+                    return Ok(found);
+                }
             }
         }
-        if is_last {
-            found.next = None;
+
+        found.next = match is_full {
+            true => last,
+            false => filter.floor.filter(|floor| *floor > 1),
+        };
+        if found.next.is_none() || found.events.len() == limit || is_late() {
             return Ok(found);
         }
         match filter.after {
@@ -225,65 +240,94 @@ async fn find(
     }
 }
 
+/// The largest delivery number; 0 in an empty ledger.
+pub(super) async fn newest(events: &Events) -> Result<i64, LedgerError> {
+    let filter = Filter {
+        limit: 1,
+        ..Filter::default()
+    };
+    let listed = events.ledger.list(filter).await?;
+    Ok(listed.first().map_or(0, |one| one.delivery))
+}
+
+/// The next deliveries whose bodies take little memory together, and whether each fits the filters.
+async fn chunk(
+    page: &mut Peekable<IntoIter<Listed>>,
+    events: &Events,
+    content: &Content,
+    reason: Option<&str>,
+) -> Result<Vec<(Listed, bool)>, LedgerError> {
+    let (mut chunk, mut bytes) = (Vec::new(), 0);
+    while let Some(one) = page.next_if(|one| bytes + one.body_bytes <= BYTES_MAX || bytes == 0) {
+        bytes += one.body_bytes.max(1);
+        let fits = reason.is_none_or(|reason| {
+            one.reason
+                .as_deref()
+                .is_some_and(|why| why.contains(reason))
+        });
+        chunk.push((one, fits));
+    }
+    if content.is_empty() {
+        return Ok(chunk);
+    }
+
+    let candidates = chunk.iter().filter(|(_, fits)| *fits);
+    let numbers = candidates.map(|(one, _)| one.delivery).collect();
+    let found = events.ledger.contents(numbers, content.parts()).await?;
+    for (one, fits) in &mut chunk {
+        let read = found.get(&one.delivery);
+        *fits = *fits && read.is_some_and(|read| content.fits(read));
+    }
+    Ok(chunk)
+}
+
 // === impl Content ===
 
 impl Content {
     fn is_empty(&self) -> bool {
-        !self.wants_event() && self.outcome.is_none() && self.slower.is_none()
+        self.parts() == Parts::default()
     }
 
-    fn wants_event(&self) -> bool {
+    /// The parts of a delivery that these filters need.
+    fn parts(&self) -> Parts {
         let Content {
             delivery_id,
             event_type,
             header,
             value,
             text,
-            ..
+            outcome,
+            slower,
         } = self;
-        delivery_id.is_some()
-            || event_type.is_some()
-            || header.is_some()
-            || value.is_some()
-            || text.is_some()
-    }
-
-    async fn is_of(&self, events: &Events, one: &Listed) -> Result<bool, LedgerError> {
-        let Ok(id) = one.event.parse() else {
-            return Ok(false);
-        };
-        let Some(shown) = events.ledger.show(id).await? else {
-            return Ok(false);
-        };
-        Ok(self.fits_attempts(&shown, one.delivery) && self.fits_event(&shown))
-    }
-
-    fn fits_attempts(&self, shown: &Shown, delivery: i64) -> bool {
-        if self.outcome.is_none() && self.slower.is_none() {
-            return true;
+        Parts {
+            event: delivery_id.is_some()
+                || event_type.is_some()
+                || header.is_some()
+                || value.is_some()
+                || text.is_some(),
+            attempts: outcome.is_some() || slower.is_some(),
         }
-        shown
-            .attempts
-            .iter()
-            .filter(|attempt| attempt.delivery == delivery)
-            .any(|attempt| {
-                self.outcome
-                    .as_ref()
-                    .is_none_or(|outcome| attempt.outcome == *outcome)
-                    && self
-                        .slower
-                        .is_none_or(|slower| attempt.duration_ms >= slower.as_secs_f64() * 1000.0)
-            })
     }
 
-    fn fits_event(&self, shown: &Shown) -> bool {
-        if !self.wants_event() {
-            return true;
-        }
+    fn fits(&self, read: &Read) -> bool {
+        let Parts { event, attempts } = self.parts();
         // A pruned or corrupt event matches no filter.
-        let Some(Ok(event)) = &shown.event else {
-            return false;
-        };
+        let fits_event = !event
+            || read
+                .event
+                .as_ref()
+                .is_some_and(|event| self.fits_event(event));
+        fits_event && (!attempts || self.fits_attempts(&read.attempts))
+    }
+
+    fn fits_attempts(&self, attempts: &[(String, Duration)]) -> bool {
+        attempts.iter().any(|(outcome, duration)| {
+            self.outcome.as_ref().is_none_or(|wanted| outcome == wanted)
+                && self.slower.is_none_or(|slower| *duration >= slower)
+        })
+    }
+
+    fn fits_event(&self, event: &Event) -> bool {
         let is_attribute = |name, wanted: &Option<String>| {
             wanted
                 .as_deref()

@@ -34,7 +34,7 @@ use landfall_ledger::{
 use landfall_model::{Clock, Event, EventId, LedgerTime, PushSpec};
 
 /// The hook name under which refused messages are dead-lettered in the ledger.
-pub const QUEUE: &str = "_queue";
+pub const QUEUE: &str = landfall_ledger::UNDECODABLE;
 const END_AGAIN: Duration = Duration::from_secs(1);
 /// Between two extensions of the messages that a broker has handed to this node: a third of their deadline.
 const BROKER_BEAT: Duration = Duration::from_secs(10);

@@ -187,10 +187,11 @@ impl Delivery {
     /// retried or dead, since no caller waits for it.
     async fn run_unheard_again(&self, event: EventId, hook: &Arc<str>) {
         let order = ReplayOrder {
-            events: vec![event],
+            events: vec![(event, None)],
             delay: Duration::ZERO,
             apart: Duration::ZERO,
             again: false,
+            dry_run: false,
         };
         match self.queue.ledger().replay(order).await {
             Ok(_) => {

@@ -12,6 +12,7 @@ mod shown;
 mod sqlite;
 mod steps;
 
+use std::collections::HashMap;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -23,7 +24,8 @@ pub use error::{LedgerError, OpenError};
 pub use landfall_model::{Corrupt, DedupKey, Stored};
 pub use postgres::PostgresSettings;
 pub use shown::{
-    Count, Filter, Listed, Pick, Purged, Repeats, Shown, ShownAttempt, State, StoredRow,
+    Content, Count, Filter, Listed, Parts, Pick, Purged, Repeats, Shown, ShownAttempt, State,
+    StoredRow,
 };
 pub use sqlite::{BackedUp, OnFatal, Recovered, SqliteSettings, backup};
 pub use steps::{
@@ -35,6 +37,9 @@ pub use steps::{
 use landfall_model::{Event, EventId, KvValue, LedgerTime};
 use postgres::Postgres;
 use sqlite::Sqlite;
+
+/// The hook of dead letters that hold messages which no node could decode. No hook file can have this name.
+pub const UNDECODABLE: &str = "_queue";
 
 /// An open ledger.
 pub enum Ledger {
@@ -250,6 +255,15 @@ impl Ledger {
     /// A page of deliveries.
     pub async fn list(&self, filter: Filter) -> Result<Vec<Listed>, LedgerError> {
         either!(self, ledger => ledger.list(filter).await)
+    }
+
+    /// These parts of these deliveries, by delivery number.
+    pub async fn contents(
+        &self,
+        deliveries: Vec<i64>,
+        parts: Parts,
+    ) -> Result<HashMap<i64, Content>, LedgerError> {
+        either!(self, ledger => ledger.contents(deliveries, parts).await)
     }
 
     /// Up to `limit` events with ids between these two, in order.

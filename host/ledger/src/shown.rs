@@ -1,5 +1,7 @@
 //! What people and machines are shown of a ledger.
 
+use std::time::Duration;
+
 use serde::Serialize;
 
 use landfall_model::clock::from_ms;
@@ -89,8 +91,10 @@ pub struct Filter {
     pub pick: Pick,
     /// With smaller numbers than this.
     pub before: Option<i64>,
-    /// With greater numbers than this.
+    /// With greater numbers than this, in their order.
     pub after: Option<i64>,
+    /// With this number or greater ones: bounds how far a list looks.
+    pub floor: Option<i64>,
     /// Received at this time of day or later, in ms since 1970.
     pub since_ms: Option<i64>,
     /// Received before it.
@@ -130,6 +134,24 @@ pub struct ShownAttempt {
     pub status: Option<u16>,
     /// Log, memory, calls.
     pub record: serde_json::Value,
+}
+
+/// The parts of deliveries that a search reads.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Parts {
+    /// Their events.
+    pub event: bool,
+    /// Their attempts.
+    pub attempts: bool,
+}
+
+/// The parts of one delivery.
+#[derive(Debug, Default)]
+pub struct Content {
+    /// `None` if it was not asked for, its body has been pruned, or it is damaged.
+    pub event: Option<Event>,
+    /// Outcome and duration of each attempt.
+    pub attempts: Vec<(String, Duration)>,
 }
 
 /// One event with everything that happened to it.

@@ -256,6 +256,10 @@ pub enum Replayed {
     Waiting,
     /// An operator has discarded it.
     Discarded,
+    /// It has a later delivery than the one that the order names.
+    Repeated,
+    /// A message that no node could decode: no hook runs it.
+    Undecodable,
     /// The event, or its body, is gone.
     Unknown,
 }
@@ -263,14 +267,16 @@ pub enum Replayed {
 /// The events to replay, and when.
 #[derive(Debug, Clone)]
 pub struct ReplayOrder {
-    /// Their ids.
-    pub events: Vec<EventId>,
+    /// The events, and of each the delivery to repeat: if the event has a later one by now, another command repeated it.
+    pub events: Vec<(EventId, Option<i64>)>,
     /// Delay of the first one.
     pub delay: Duration,
     /// Time between two of them.
     pub apart: Duration,
     /// Include events that an operator discarded.
     pub again: bool,
+    /// Change nothing.
+    pub dry_run: bool,
 }
 
 /// What an operator does to deliveries.

@@ -1,6 +1,7 @@
 //! `landfall events` and `landfall rows`: what a running node has kept, from its admin listener.
 
 use std::collections::BTreeSet;
+use std::io::{IsTerminal, Write, stderr};
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -12,6 +13,9 @@ use super::output::say;
 use super::show::{self, ShowFlags};
 use super::tail::{self, TailFlags};
 use super::target::LedgerFlags;
+
+/// Deliveries of one response.
+const PAGE_MAX: usize = 1000;
 
 /// What about events.
 #[derive(Debug, Args)]
@@ -192,7 +196,7 @@ pub async fn events(flags: &EventsFlags) -> anyhow::Result<ExitCode> {
 }
 
 async fn list(flags: &EventsFlags, which: &ListFlags) -> anyhow::Result<()> {
-    let mut path = format!("/api/events?page=true&limit={}", which.limit);
+    let mut filters = String::new();
     let ListFlags {
         hook,
         state,
@@ -223,17 +227,10 @@ async fn list(flags: &EventsFlags, which: &ListFlags) -> anyhow::Result<()> {
         ("slower", slower),
     ] {
         if let Some(wanted) = wanted {
-            path += &format!("&{name}={}", query(wanted));
+            filters += &format!("&{name}={}", query(wanted));
         }
     }
-    if let Some(after) = which.after {
-        path += &format!("&before={after}");
-    }
-    let page = flags.admin.ask(&path, None).await?;
-    let events = page["events"].as_array().map_or(&[][..], Vec::as_slice);
-    if flags.json {
-        events.iter().for_each(|one| say!("{one}"));
-    } else {
+    if !flags.json {
         say!(
             "{:<24}  {:>8}  {:<18}  {:<20}  STATE",
             "RECEIVED",
@@ -241,13 +238,33 @@ async fn list(flags: &EventsFlags, which: &ListFlags) -> anyhow::Result<()> {
             "EVENT",
             "HOOK"
         );
-        lines(events).iter().for_each(|line| say!("{line}"));
     }
-    if let Some(next) = page["next"].as_i64() {
-        let more = format!(
-            "{} looked at, more with --after {next}",
-            counted(&page["scanned"])
-        );
+
+    // A response may have fewer deliveries than were asked for, and a cursor.
+    let (mut left, mut next, mut looked_at) = (which.limit, which.after, 0);
+    loop {
+        let before = next.map(|next| format!("&before={next}"));
+        let before = before.unwrap_or_default();
+        let limit = left.min(PAGE_MAX);
+        let path = format!("/api/events?page=true&limit={limit}{before}{filters}");
+        let page = flags.admin.ask(&path, None).await?;
+        let events = page["events"].as_array().map_or(&[][..], Vec::as_slice);
+        progress("");
+        match flags.json {
+            true => events.iter().for_each(|one| say!("{one}")),
+            false => lines(events).iter().for_each(|line| say!("{line}")),
+        }
+
+        left = left.saturating_sub(events.len());
+        looked_at += page["scanned"].as_u64().unwrap_or(0);
+        next = page["next"].as_i64();
+        if left == 0 || next.is_none() {
+            break;
+        }
+        progress(&format!("{looked_at} deliveries looked at"));
+    }
+    if let Some(next) = next {
+        let more = format!("more with --after {next}");
         match flags.json {
             true => eprintln!("{more}"),
             false => say!("{more}"),
@@ -256,11 +273,10 @@ async fn list(flags: &EventsFlags, which: &ListFlags) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn counted(deliveries: &Value) -> String {
-    if *deliveries == 1 {
-        "1 delivery".into()
-    } else {
-        format!("{deliveries} deliveries")
+/// Replaces the last line of a terminal.
+fn progress(text: &str) {
+    if stderr().is_terminal() {
+        write!(stderr(), "\r{text}\x1b[K").ok();
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::io::{IsTerminal, Write, stderr, stdin};
 
-use anyhow::ensure;
+use anyhow::{Context, ensure};
 use clap::Args;
 use serde_json::{Map, Value, json};
 
@@ -100,20 +100,32 @@ pub async fn replay(node: &LedgerFlags, flags: &ReplayFlags, as_json: bool) -> a
     let sum = which
         .pages(node, "/api/replay", order, "events", Some(*per_second))
         .await?;
-    let (events, waiting, discarded) = (
-        sum.count("events"),
-        sum.count("waiting"),
-        sum.count("discarded"),
+    sum.print(as_json, || replayed(&sum, which.dry_run));
+    let undecodable = sum.count("undecodable");
+    ensure!(
+        undecodable == 0,
+        "{} of the broker could not be decoded, and no hook runs what cannot be decoded: have the sender send again, then give them \
+         up with `landfall events discard --hook _queue --reason TEXT`",
+        counted(undecodable, "message")
     );
-    sum.print(as_json, || match which.dry_run {
-        true => format!("{} would be replayed", counted(events, "event")),
-        false if discarded > 0 => format!(
-            "{} replayed, {waiting} wait or run already, {discarded} are discarded and need --again",
-            counted(events, "event")
-        ),
-        false => format!("{} replayed, {waiting} wait or run already", counted(events, "event")),
-    });
     sum.known()
+}
+
+fn replayed(sum: &Sum, is_dry: bool) -> String {
+    let would = if is_dry { " would be" } else { "" };
+    let mut said = format!("{}{would} replayed", counted(sum.count("events"), "event"));
+    for (key, what) in [
+        ("orphaned", "of them wait until their hook exists"),
+        ("waiting", "wait or run already"),
+        ("repeated", "were replayed by another command meanwhile"),
+        ("discarded", "are discarded and need --again"),
+    ] {
+        let count = sum.count(key);
+        if count > 0 || (key == "waiting" && !is_dry) {
+            said += &format!(", {count} {what}");
+        }
+    }
+    said
 }
 
 /// Runs `landfall events discard`.
@@ -211,16 +223,21 @@ pub async fn purge(node: &LedgerFlags, flags: &PurgeFlags, as_json: bool) -> any
             }
         }
     }
-    sum.print(as_json, || {
-        purged(
-            &sum,
-            if *dry_run {
-                "would be removed"
-            } else {
-                "removed"
-            },
-        )
-    });
+    let are = if *dry_run {
+        "would be removed"
+    } else {
+        "removed"
+    };
+    sum.print(as_json, || purged(&sum, are));
+    let running = sum.count("running");
+    ensure!(
+        *dry_run || running == 0,
+        "{} still running: repeat the command when they have ended",
+        match running {
+            1 => "1 delivery is".to_owned(),
+            _ => format!("{running} deliveries are"),
+        }
+    );
     Ok(())
 }
 
@@ -322,7 +339,8 @@ impl Sum {
             let delay = self.count("events") as f64 / per_second * 1000.0;
             order.insert("delay_ms".into(), (delay as u64).into());
         }
-        let page = node.ask(path, Some(Value::Object(order.clone()))).await?;
+        let asked = node.ask(path, Some(Value::Object(order.clone()))).await;
+        let page = asked.with_context(|| self.so_far(noun))?;
         self.add(&page);
         self.progress(&[noun], noun);
         Ok(page)
@@ -346,16 +364,30 @@ impl Sum {
         }
     }
 
+    /// What an operator must know when a later request fails.
+    fn so_far(&self, noun: &str) -> String {
+        let count = self.count(noun);
+        format!(
+            "stopped after {count} {noun}, and perhaps up to {PAGE} more: repeat the command to go on"
+        )
+    }
+
     fn count(&self, key: &str) -> u64 {
         self.0.get(key).and_then(Value::as_u64).unwrap_or(0)
     }
 
     /// Number of events or deliveries that were examined, changed or not.
     fn looked_at(&self) -> usize {
-        ["events", "deliveries", "waiting", "discarded", "skipped"]
-            .iter()
-            .map(|key| self.count(key) as usize)
-            .sum()
+        const KEYS: [&str; 7] = [
+            "events",
+            "deliveries",
+            "waiting",
+            "repeated",
+            "discarded",
+            "undecodable",
+            "skipped",
+        ];
+        KEYS.iter().map(|key| self.count(key) as usize).sum()
     }
 
     /// The counts so far, on a terminal.

@@ -13,6 +13,7 @@ mod schema;
 mod tls;
 mod writer;
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
@@ -22,7 +23,7 @@ use tokio::sync::{Semaphore, mpsc};
 use uuid::Uuid;
 
 use super::error::{LedgerError, OpenError};
-use super::shown::{Count, Filter, Listed, Purged, Shown, StoredRow};
+use super::shown::{Content, Count, Filter, Listed, Parts, Purged, Shown, StoredRow};
 use super::steps::{
     Accepted, AttemptRecord, Claimed, Committed, Disposition, Fence, NewEvent, Received,
     ReplayOrder, Replayed, SHARED_LEASE, Started, Step, UNFINISHED_MAX,
@@ -405,18 +406,8 @@ impl Postgres {
 
     /// As `Ledger::replay`.
     pub async fn replay(&self, order: ReplayOrder) -> Result<Vec<Replayed>, LedgerError> {
-        let mut fates = Vec::with_capacity(order.events.len());
-        let mut delay = order.delay;
-        for event in &order.events {
-            let fate = self
-                .ask(async |client| operator::replay(client, event, delay, order.again).await)
-                .await?;
-            if let Replayed::Queued(_) = &fate {
-                delay += order.apart;
-            }
-            fates.push(fate);
-        }
-        Ok(fates)
+        self.ask(async |client| operator::replay(client, &order).await)
+            .await
     }
 
     /// As `Ledger::operate`.
@@ -470,6 +461,16 @@ impl Postgres {
     pub async fn list(&self, filter: Filter) -> Result<Vec<Listed>, LedgerError> {
         let now = self.now();
         self.ask(async |client| read::list(client, &filter, now).await)
+            .await
+    }
+
+    /// As `Ledger::contents`.
+    pub async fn contents(
+        &self,
+        deliveries: Vec<i64>,
+        parts: Parts,
+    ) -> Result<HashMap<i64, Content>, LedgerError> {
+        self.ask(async |client| read::contents(client, &deliveries, parts).await)
             .await
     }
 

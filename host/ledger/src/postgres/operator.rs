@@ -1,32 +1,36 @@
-//! What an operator does to deliveries: the functions of `operator.sql`.
-
-use std::time::Duration;
+//! What an operator does to deliveries: the functions of `operator.sql` and `replay.sql`.
 
 use deadpool_postgres::Object;
 use tokio_postgres::{Error, Row};
+use uuid::Uuid;
 
 use super::{Cached, millis, plain};
 use crate::shown::Purged;
-use crate::steps::{Replayed, Step};
-use landfall_model::EventId;
+use crate::steps::{ReplayOrder, Replayed, Step};
 
-/// A new delivery of an old event.
-pub async fn replay(
-    client: &Object,
-    event: &EventId,
-    delay: Duration,
-    again: bool,
-) -> Result<Replayed, Error> {
-    let sql = "SELECT kind, hook FROM replay($1, $2, $3)";
-    let row = client
-        .query_one_cached(sql, &[&event.uuid(), &millis(delay), &again])
+/// New deliveries of old events; what became of each.
+pub async fn replay(client: &Object, order: &ReplayOrder) -> Result<Vec<Replayed>, Error> {
+    let (events, repeated): (Vec<Uuid>, Vec<Option<i64>>) = order
+        .events
+        .iter()
+        .map(|(event, repeated)| (event.uuid(), *repeated))
+        .unzip();
+    let apart = i64::try_from(order.apart.as_micros()).unwrap_or(i64::MAX >> 20);
+    let ReplayOrder { again, dry_run, .. } = order;
+    let sql = "SELECT kind, hook FROM replay_all($1, $2, $3, $4, $5, $6)";
+    let delay = millis(order.delay);
+    let rows = client
+        .query_cached(sql, &[&events, &repeated, &delay, &apart, again, dry_run])
         .await?;
-    Ok(match row.get::<_, i32>(0) {
+    let fate = |row: &Row| match row.get::<_, i32>(0) {
         0 => Replayed::Queued(row.get(1)),
         1 => Replayed::Waiting,
         3 => Replayed::Discarded,
+        4 => Replayed::Repeated,
+        5 => Replayed::Undecodable,
         _ => Replayed::Unknown,
-    })
+    };
+    Ok(rows.iter().map(fate).collect())
 }
 
 /// The deliveries that were in a state for this step.

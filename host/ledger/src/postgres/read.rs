@@ -1,5 +1,8 @@
 //! What people and machines ask of the ledger: pages by key, and the session's limit on every statement.
 
+use std::collections::HashMap;
+use std::time::Duration;
+
 use bytes::Bytes;
 use deadpool_postgres::Object;
 use tokio_postgres::{Error, Row};
@@ -7,7 +10,8 @@ use uuid::Uuid;
 
 use super::{Cached, event_of};
 use crate::shown::{
-    Count, Filter, Listed, Repeats, Shown, ShownAttempt, State, StoredRow, time_of_day,
+    Content, Count, Filter, Listed, Parts, Repeats, Shown, ShownAttempt, State, StoredRow,
+    time_of_day,
 };
 use landfall_model::clock::to_ms;
 use landfall_model::{EventId, KvValue, LedgerTime};
@@ -56,6 +60,7 @@ pub async fn list(client: &Object, filter: &Filter, now: LedgerTime) -> Result<V
         pick,
         before,
         after,
+        floor,
         since_ms,
         until_ms,
         limit,
@@ -69,6 +74,7 @@ pub async fn list(client: &Object, filter: &Filter, now: LedgerTime) -> Result<V
         (hook.is_some(), "d.hook = $1"),
         (before.is_some(), "d.id < $2"),
         (after.is_some(), "d.id > $3"),
+        (floor.is_some(), "d.id >= $9"),
         (since_ms.is_some(), "e.received_ms >= $4"),
         (until_ms.is_some(), "e.received_ms < $5"),
         (event.is_some(), "e.id = $7"),
@@ -83,7 +89,7 @@ pub async fn list(client: &Object, filter: &Filter, now: LedgerTime) -> Result<V
         .collect();
     let sql = format!(
         "SELECT {LISTED} FROM deliveries d JOIN events e ON e.seq = d.event
-         WHERE ($1::text, $2::bigint, $3::bigint, $4::bigint, $5::bigint, $7::uuid, $8::bigint[]) IS NOT NULL IS NOT NULL{asked}
+         WHERE ($1::text, $2::bigint, $3::bigint, $4::bigint, $5::bigint, $7::uuid, $8::bigint[], $9::bigint) IS NOT NULL IS NOT NULL{asked}
          ORDER BY d.id {order} LIMIT $6"
     );
     let limit = *limit as i64;
@@ -91,11 +97,41 @@ pub async fn list(client: &Object, filter: &Filter, now: LedgerTime) -> Result<V
         .query_cached(
             &sql,
             &[
-                hook, before, after, since_ms, until_ms, &limit, &event, deliveries,
+                hook, before, after, since_ms, until_ms, &limit, &event, deliveries, floor,
             ],
         )
         .await?;
     Ok(rows.iter().map(|row| listed(row, now)).collect())
+}
+
+/// Parts of deliveries.
+pub async fn contents(
+    client: &Object,
+    deliveries: &[i64],
+    parts: Parts,
+) -> Result<HashMap<i64, Content>, Error> {
+    let mut found: HashMap<i64, Content> = deliveries
+        .iter()
+        .map(|delivery| (*delivery, Content::default()))
+        .collect();
+    if parts.event {
+        let sql = "SELECT e.id, e.hook, e.received_ms, e.head, e.body_digest, e.checksum, p.body, d.id
+                   FROM deliveries d JOIN events e ON e.seq = d.event LEFT JOIN payloads p ON p.event = e.seq
+                   WHERE d.id = ANY ($1)";
+        for row in client.query_cached(sql, &[&deliveries]).await? {
+            let event = event_of(&row, 0).and_then(Result::ok);
+            found.entry(row.get(7)).or_default().event = event;
+        }
+    }
+    if parts.attempts {
+        let sql = "SELECT delivery, outcome, duration_us FROM attempts WHERE delivery = ANY ($1)";
+        for row in client.query_cached(sql, &[&deliveries]).await? {
+            let micros = row.get::<_, i64>(2).try_into().unwrap_or_default();
+            let attempt = (row.get(1), Duration::from_micros(micros));
+            found.entry(row.get(0)).or_default().attempts.push(attempt);
+        }
+    }
+    Ok(found)
 }
 
 /// Events with ids between these two, in order.

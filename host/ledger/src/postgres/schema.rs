@@ -6,11 +6,12 @@ use tokio_postgres::error::SqlState;
 use crate::error::OpenError;
 
 /// Each entry takes a ledger one version further.
-const STEPS: [&str; 4] = [
+const STEPS: [&str; 5] = [
     include_str!("schema.sql"),
     include_str!("arrivals.sql"),
     include_str!("duplicates.sql"),
     include_str!("operator.sql"),
+    include_str!("replay.sql"),
 ];
 /// Nodes that start together come one after another.
 const LOCK: i64 = 0x4c46_4c44;

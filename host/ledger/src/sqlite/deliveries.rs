@@ -86,7 +86,7 @@ fn join(
 ) -> rusqlite::Result<Option<Accepted>> {
     let (open, reply) = latest(connection, first, now)?;
     if open == Some(OpenState::Replayed)
-        && operator::replay(connection, &first.id, now, false)? == Replayed::Unknown
+        && operator::replay(connection, &first.id, now)? == Replayed::Unknown
     {
         return Ok(None);
     }

@@ -24,6 +24,7 @@ mod usage;
 mod wal;
 mod writer;
 
+use std::collections::HashMap;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -34,7 +35,7 @@ use rusqlite::{Connection, OpenFlags};
 use uuid::Uuid;
 
 use super::error::{LedgerError, OpenError};
-use super::shown::{Count, Filter, Listed, Purged, Shown, StoredRow};
+use super::shown::{Content, Count, Filter, Listed, Parts, Purged, Shown, StoredRow};
 use super::steps::{
     Accepted, AttemptRecord, Claimed, Committed, Disposition, Fence, NewEvent, Received,
     ReplayOrder, Replayed, Started, Step,
@@ -51,6 +52,9 @@ use writer::{Sync, Terms, Writer};
 
 pub use backup::{BackedUp, take as backup};
 pub use integrity::OnFatal;
+
+/// Events or deliveries that one write of an operator changes: events that are received at the same time wait for it.
+const OPERATOR_STEP: usize = 50;
 
 /// Older ones have faults in their log that lose commits.
 const SQLITE_OLDEST: i32 = 3_051_003;
@@ -423,24 +427,60 @@ impl Sqlite {
     /// As `Ledger::replay`.
     pub async fn replay(&self, order: ReplayOrder) -> Result<Vec<Replayed>, LedgerError> {
         let clock = self.clock;
-        let act = move |tx: &Connection| operator::replay_all(tx, &order, clock.now());
-        self.writer.write(Terms::more(Sync::Durable), act).await
+        if order.dry_run {
+            let now = clock.now();
+            return self
+                .ask(move |connection| operator::replay_all(connection, &order, now))
+                .await;
+        }
+
+        let mut fates = Vec::with_capacity(order.events.len());
+        let mut delay = order.delay;
+        for events in order.events.chunks(OPERATOR_STEP) {
+            let step = ReplayOrder {
+                events: events.to_vec(),
+                delay,
+                ..order
+            };
+            let act = move |tx: &Connection| operator::replay_all(tx, &step, clock.now());
+            let done = self.writer.write(Terms::more(Sync::Durable), act).await?;
+            let queued = done
+                .iter()
+                .filter(|fate| matches!(fate, Replayed::Queued(_)));
+            delay += order.apart * queued.count() as u32;
+            fates.extend(done);
+        }
+        Ok(fates)
     }
 
     /// As `Ledger::operate`.
     pub async fn operate(&self, step: Step, ids: Vec<i64>) -> Result<Vec<i64>, LedgerError> {
         let clock = self.clock;
-        let act = move |tx: &Connection| operator::operate(tx, &step, &ids, clock.now());
-        self.writer.write(Terms::relief(Sync::Durable), act).await
+        let mut done = Vec::with_capacity(ids.len());
+        for ids in ids.chunks(OPERATOR_STEP) {
+            let (step, ids) = (step.clone(), ids.to_vec());
+            let act = move |tx: &Connection| operator::operate(tx, &step, &ids, clock.now());
+            done.extend(self.writer.write(Terms::relief(Sync::Durable), act).await?);
+        }
+        Ok(done)
     }
 
     /// As `Ledger::purge`.
     pub async fn purge(&self, hook: String, limit: usize) -> Result<Purged, LedgerError> {
-        self.writer
-            .write(Terms::relief(Sync::Durable), move |tx| {
-                operator::purge(tx, &hook, limit as i64)
-            })
-            .await
+        let mut sum = Purged::default();
+        for _ in 0..limit.div_ceil(OPERATOR_STEP) {
+            let hook = hook.clone();
+            let act = move |tx: &Connection| operator::purge(tx, &hook, OPERATOR_STEP as i64);
+            let step = self.writer.write(Terms::relief(Sync::Durable), act).await?;
+            if step == Purged::default() {
+                break;
+            }
+            sum.deliveries += step.deliveries;
+            sum.identities += step.identities;
+            sum.rows += step.rows;
+            sum.values += step.values;
+        }
+        Ok(sum)
     }
 
     /// As `Ledger::purgeable`.
@@ -472,6 +512,16 @@ impl Sqlite {
     pub async fn list(&self, filter: Filter) -> Result<Vec<Listed>, LedgerError> {
         let now = self.now();
         self.ask(move |connection| read::list(connection, &filter, now))
+            .await
+    }
+
+    /// As `Ledger::contents`.
+    pub async fn contents(
+        &self,
+        deliveries: Vec<i64>,
+        parts: Parts,
+    ) -> Result<HashMap<i64, Content>, LedgerError> {
+        self.ask(move |connection| read::contents(connection, &deliveries, parts))
             .await
     }
 

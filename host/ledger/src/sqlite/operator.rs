@@ -4,6 +4,7 @@
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::{deliveries, retention};
+use crate::UNDECODABLE;
 use crate::shown::Purged;
 use crate::steps::{ReplayOrder, Replayed, Step};
 use landfall_model::{EventId, LedgerTime};
@@ -16,12 +17,20 @@ pub(super) fn replay_all(
 ) -> rusqlite::Result<Vec<Replayed>> {
     let mut due = now.plus(order.delay);
     let mut fates = Vec::with_capacity(order.events.len());
-    for event in &order.events {
-        let fate = replay(connection, event, due, order.again)?;
-        if let Replayed::Queued(_) = &fate {
-            due = due.plus(order.apart);
+    for (event, repeated) in &order.events {
+        let ReplayOrder { again, dry_run, .. } = *order;
+        let candidate = match find(connection, event, *repeated, again)? {
+            Ok(candidate) => candidate,
+            Err(fate) => {
+                fates.push(fate);
+                continue;
+            }
+        };
+        if !dry_run {
+            start(connection, &candidate, due)?;
         }
-        fates.push(fate);
+        due = due.plus(order.apart);
+        fates.push(Replayed::Queued(candidate.hook));
     }
     Ok(fates)
 }
@@ -31,8 +40,32 @@ pub(super) fn replay(
     connection: &Connection,
     event: &EventId,
     due: LedgerTime,
-    again: bool,
 ) -> rusqlite::Result<Replayed> {
+    Ok(match find(connection, event, None, false)? {
+        Ok(candidate) => {
+            start(connection, &candidate, due)?;
+            Replayed::Queued(candidate.hook)
+        }
+        Err(fate) => fate,
+    })
+}
+
+/// An event that can run again.
+struct Candidate {
+    seq: i64,
+    hook: String,
+    order_key: Option<String>,
+    /// A broker has it, and may have lost it: its delivery is freed instead of repeated.
+    is_held: bool,
+}
+
+/// The event, or why it does not run again.
+fn find(
+    connection: &Connection,
+    event: &EventId,
+    repeated: Option<i64>,
+    again: bool,
+) -> rusqlite::Result<Result<Candidate, Replayed>> {
     let mut find = connection.prepare_cached(
         "SELECT e.seq, e.hook FROM events e JOIN payloads p ON p.event = e.seq WHERE e.id = ?",
     )?;
@@ -42,35 +75,59 @@ pub(super) fn replay(
         })
         .optional()?;
     let Some((seq, hook)) = found else {
-        return Ok(Replayed::Unknown);
+        return Ok(Err(Replayed::Unknown));
     };
-    let mut find = connection.prepare_cached(
-        "SELECT order_key, (SELECT count(*) FROM deliveries WHERE event = ?1 AND state < 2),
-                (SELECT state FROM deliveries WHERE event = ?1 ORDER BY id DESC LIMIT 1) = 5
-         FROM deliveries WHERE event = ?1 ORDER BY id LIMIT 1",
+    if hook == UNDECODABLE {
+        return Ok(Err(Replayed::Undecodable));
+    }
+
+    let mut select = connection.prepare_cached(
+        "SELECT id, state, order_key, blocked FROM deliveries WHERE event = ? ORDER BY id",
     )?;
-    let first = find
-        .query_row([seq], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))
-        .optional()?;
-    let (order_key, open, is_discarded): (Option<String>, i64, bool) = first.unwrap_or_default();
-    if open > 0 {
-        // What only a broker begins may wait for one that has lost it.
+    let rows = select.query_map([seq], |row| {
+        Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?))
+    })?;
+    let all: Vec<(i64, i64, Option<String>, bool)> = rows.collect::<Result<_, _>>()?;
+    let order_key = all.first().and_then(|(_, _, key, _)| key.clone());
+    let latest = all.last().map(|(id, state, ..)| (*id, *state));
+    let is_open = all.iter().any(|(_, state, ..)| *state < 2);
+    let is_held = all
+        .iter()
+        .any(|(_, state, key, blocked)| *state == 0 && *blocked && key.is_none());
+    if is_open && !is_held {
+        return Ok(Err(Replayed::Waiting));
+    }
+    if repeated < latest.map(|(id, _)| id) && repeated.is_some() {
+        return Ok(Err(Replayed::Repeated));
+    }
+    if !is_open && !again && latest.is_some_and(|(_, state)| state == 5) {
+        return Ok(Err(Replayed::Discarded));
+    }
+    Ok(Ok(Candidate {
+        seq,
+        hook,
+        order_key,
+        is_held,
+    }))
+}
+
+fn start(connection: &Connection, it: &Candidate, due: LedgerTime) -> rusqlite::Result<()> {
+    if it.is_held {
         let mut free = connection.prepare_cached(
             "UPDATE deliveries SET blocked = 0, replayed = 1, due = ?
              WHERE event = ? AND state = 0 AND blocked = 1 AND order_key IS NULL",
         )?;
-        return Ok(if free.execute(params![due.0, seq])? > 0 {
-            Replayed::Queued(hook)
-        } else {
-            Replayed::Waiting
-        });
+        return free.execute(params![due.0, it.seq]).map(drop);
     }
-    if is_discarded && !again {
-        return Ok(Replayed::Discarded);
-    }
-
-    deliveries::insert(connection, seq, &hook, order_key.as_deref(), due, true)?;
-    Ok(Replayed::Queued(hook))
+    deliveries::insert(
+        connection,
+        it.seq,
+        &it.hook,
+        it.order_key.as_deref(),
+        due,
+        true,
+    )
+    .map(drop)
 }
 
 /// The deliveries that were in a state for this step. A worker that has taken one in the meantime keeps it.

@@ -1,5 +1,6 @@
 //! What people and machines ask of the ledger. Read-only connections, pages by key, and no question that goes on for ever.
 
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
@@ -9,7 +10,9 @@ use rusqlite::{Connection, OpenFlags, OptionalExtension, params};
 
 use super::events::{self, COLUMNS};
 use crate::error::LedgerError;
-use crate::shown::{Count, Filter, Listed, Repeats, Shown, ShownAttempt, State, time_of_day};
+use crate::shown::{
+    Content, Count, Filter, Listed, Parts, Repeats, Shown, ShownAttempt, State, time_of_day,
+};
 use landfall_model::{EventId, LedgerTime};
 
 /// The longest answer.
@@ -122,6 +125,7 @@ pub fn list(
         pick,
         before,
         after,
+        floor,
         since_ms,
         until_ms,
         limit,
@@ -141,9 +145,13 @@ pub fn list(
         (pick.is_some(), pick.unwrap_or_default()),
         (before.is_some(), "d.id < ?2"),
         (after.is_some(), "d.id > ?3"),
+        (floor.is_some(), "d.id >= ?8"),
         (since_ms.is_some(), "e.received_ms >= ?4"),
         (until_ms.is_some(), "e.received_ms < ?5"),
-        (true, "?6 >= 0 AND (?7 IS NULL OR true)"),
+        (
+            true,
+            "?6 >= 0 AND (?7 IS NULL OR true) AND (?8 IS NULL OR true)",
+        ),
     ];
     let asked: Vec<&str> = asked
         .iter()
@@ -164,9 +172,45 @@ pub fn list(
         since_ms,
         until_ms,
         *limit as i64,
-        event
+        event,
+        floor
     ];
     select.query_map(wanted, |row| listed(row, now))?.collect()
+}
+
+/// Parts of deliveries.
+pub fn contents(
+    connection: &Connection,
+    deliveries: &[i64],
+    parts: Parts,
+) -> rusqlite::Result<HashMap<i64, Content>> {
+    let sql = format!(
+        "SELECT {COLUMNS} FROM deliveries d JOIN events e ON e.seq = d.event
+         LEFT JOIN payloads p ON p.event = e.seq WHERE d.id = ?"
+    );
+    let mut select_event = connection.prepare_cached(&sql)?;
+    let mut select_attempts = connection
+        .prepare_cached("SELECT outcome, duration_us FROM attempts WHERE delivery = ?")?;
+    let mut found = HashMap::with_capacity(deliveries.len());
+    for delivery in deliveries {
+        let mut content = Content::default();
+        if parts.event {
+            let event = select_event
+                .query_row([delivery], |row| events::read(row, 0))
+                .optional()?;
+            content.event = event.flatten().and_then(Result::ok);
+        }
+        if parts.attempts {
+            let attempts = select_attempts.query_map([delivery], |row| {
+                let micros = row.get::<_, i64>(1).unwrap_or_default();
+                let duration = Duration::from_micros(micros.try_into().unwrap_or_default());
+                Ok((text(row, 0).unwrap_or_default(), duration))
+            })?;
+            content.attempts = attempts.collect::<Result<_, _>>()?;
+        }
+        found.insert(*delivery, content);
+    }
+    Ok(found)
 }
 
 /// Events with ids between these two, in order.

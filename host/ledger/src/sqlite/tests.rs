@@ -124,10 +124,11 @@ fn well(effects: Effects) -> Disposition {
 
 fn order(events: Vec<EventId>) -> ReplayOrder {
     ReplayOrder {
-        events,
+        events: events.into_iter().map(|event| (event, None)).collect(),
         delay: Duration::ZERO,
         apart: Duration::ZERO,
         again: false,
+        dry_run: false,
     }
 }
 

@@ -1,0 +1,203 @@
+//! Commands of operators on many deliveries: two at a time, interrupted, and as dry runs.
+
+use landfall_tests::{Node, Setup, event_id, eventually, guest};
+use serde_json::{Value, json};
+
+const DEAD_AT_ONCE: &str = "mode = \"async\"\n[verify]\nscheme = \"none\"\n[retry]\nattempts = 1\n";
+
+/// A node whose hook `in` has rejected so many events, and handles all events from now on.
+async fn with_dead(setup: Setup, count: usize) -> Node {
+    let setup = setup.hook("in", &guest("rejects"), DEAD_AT_ONCE);
+    let node = setup.serving("in").await;
+    for n in 0..count {
+        assert_eq!(node.post("/in", &[], format!("{{\"n\":{n}}}")).await.0, 202);
+    }
+    until_stats(&node, &[("dead", count)]).await;
+
+    let before = node.hook("in").await.unwrap()["digest"].clone();
+    std::fs::copy(guest("answers_one"), node.plugins().join("in.wasm")).unwrap();
+    eventually("the new component serves", || async {
+        let hook = node.hook("in").await?;
+        (hook["digest"] != before && hook["state"] == "serving").then_some(())
+    })
+    .await;
+    node
+}
+
+/// Waits until the hook has so many deliveries in each of these states, and none in another.
+async fn until_stats(node: &Node, wanted: &[(&str, usize)]) {
+    eventually("deliveries are in these states", || async {
+        let stats = node.ask("/api/stats").await;
+        let stats = stats.as_array()?;
+        let is_there = |(state, count): &(&str, usize)| {
+            stats
+                .iter()
+                .any(|one| one["state"] == *state && one["deliveries"] == *count)
+        };
+        (stats.len() == wanted.len() && wanted.iter().all(is_there)).then_some(())
+    })
+    .await;
+}
+
+fn run(node: &Node, line: &str) -> (Option<i32>, String) {
+    let output = node.command().args(line.split(' ')).output().unwrap();
+    let said = [output.stdout, output.stderr].concat();
+    (output.status.code(), String::from_utf8_lossy(&said).into())
+}
+
+/// Both kinds of ledger.
+fn setups() -> Vec<Setup> {
+    let mut setups = vec![Setup::new()];
+    setups.extend(Setup::new().on_postgres());
+    setups
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn concurrent_replays_run_once() {
+    for setup in setups() {
+        // The first command has selected its events when the second one replays them.
+        let setup = setup.env("FAILPOINTS", "selected=1*sleep(3000)");
+        let node = with_dead(setup, 20).await;
+        let slow = async {
+            node.order("/api/replay", json!({ "hook": "in", "per_second": 1000 }))
+                .await
+        };
+        let quick = async {
+            tokio::time::sleep(std::time::Duration::from_millis(500)).await;
+            let order = json!({ "hook": "in", "per_second": 1000 });
+            let replayed = node.order("/api/replay", order).await;
+            until_stats(&node, &[("done", 20), ("resolved", 20)]).await;
+            replayed
+        };
+        let (slow, quick) = tokio::join!(slow, quick);
+        assert_eq!(
+            [&slow, &quick]
+                .map(|sum| sum["events"].as_u64().unwrap() + sum["repeated"].as_u64().unwrap()),
+            [20, 20],
+            "{slow}\n{quick}"
+        );
+        let sum = slow["events"].as_u64().unwrap() + quick["events"].as_u64().unwrap();
+        assert_eq!(sum, 20, "{slow}\n{quick}");
+        until_stats(&node, &[("done", 20), ("resolved", 20)]).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn interrupted_commands_go_on() {
+    let node = with_dead(Setup::new(), 30).await;
+    let setup = node.killed().env("FAILPOINTS", "replayed=return");
+    let node = setup.serving("in").await;
+    let (code, said) = run(&node, "events replay --hook in --per-second 1000");
+    assert!(
+        code == Some(1) && said.contains("stopped after 0 events, and perhaps up to 500 more"),
+        "{said}"
+    );
+
+    let node = node.killed().env("FAILPOINTS", "").serving("in").await;
+    until_stats(&node, &[("done", 30), ("resolved", 30)]).await;
+    assert_eq!(
+        run(&node, "events replay --hook in"),
+        (Some(0), "0 events replayed, 0 wait or run already\n".into())
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn interrupted_discards_go_on() {
+    let node = with_dead(Setup::new(), 30).await;
+    let setup = node.killed().env("FAILPOINTS", "stepped=return");
+    let node = setup.serving("in").await;
+    let line = "events discard --hook in --reason old";
+    let (code, said) = run(&node, line);
+    assert!(
+        code == Some(1) && said.contains("stopped after 0 deliveries"),
+        "{said}"
+    );
+
+    let node = node.killed().env("FAILPOINTS", "").serving("in").await;
+    until_stats(&node, &[("discarded", 30)]).await;
+    let (code, said) = run(&node, line);
+    assert_eq!((code, &*said), (Some(0), "0 deliveries discarded\n"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn dry_runs_count_what_would_run() {
+    for setup in setups() {
+        let node = with_dead(setup, 3).await;
+        let dead = node.deliveries("in").await;
+        let event = |n: usize| dead[n]["event"].as_str().unwrap();
+        let discard = json!({ "events": [event(0)], "reason": "old" });
+        assert_eq!(node.order("/api/discard", discard).await["deliveries"], 1);
+        node.order("/api/hooks/in/pause", json!({})).await;
+        let order = json!({ "events": [event(1)] });
+        assert_eq!(node.order("/api/replay", order).await["events"], 1);
+
+        let unknown = "0192f3a4-5b6c-7d8e-8000-000000000000";
+        let counts = |sum: Value| {
+            let unknown = sum["unknown"].as_array().unwrap().len();
+            (
+                [&sum["events"], &sum["waiting"], &sum["discarded"]].map(|n| n.as_u64().unwrap()),
+                unknown,
+            )
+        };
+        let mut order = json!({ "events": [event(0), event(1), event(2), unknown] });
+        order["dry_run"] = true.into();
+        let dry = counts(node.order("/api/replay", order.clone()).await);
+        assert_eq!(dry, ([1, 1, 1], 1));
+        assert_eq!(
+            node.deliveries("in").await.len(),
+            4,
+            "a dry run changes nothing"
+        );
+        order["dry_run"] = false.into();
+        assert_eq!(counts(node.order("/api/replay", order).await), dry);
+    }
+}
+
+#[tokio::test]
+async fn replays_without_hook_say_so() {
+    let node = with_dead(Setup::new(), 1).await;
+    let event = node.deliveries("in").await[0]["event"].clone();
+    for name in ["in.wasm", "in.toml"] {
+        std::fs::remove_file(node.plugins().join(name)).unwrap();
+    }
+    eventually("the hook is gone", || async {
+        node.hook("in").await.is_none().then_some(())
+    })
+    .await;
+    let (code, said) = run(&node, &format!("events replay {}", event.as_str().unwrap()));
+    assert_eq!(
+        (code, &*said),
+        (
+            Some(0),
+            "1 event replayed, 1 of them wait until their hook exists, 0 wait or run already\n"
+        )
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn lists_search_the_whole_ledger() {
+    for setup in setups() {
+        let node = setup
+            .hook("in", &guest("answers_one"), DEAD_AT_ONCE)
+            .serving("in")
+            .await;
+        let oldest = event_id(&node.post("/in", &[], "{\"find\":\"me\"}").await);
+        for _ in 0..120 {
+            node.post("/in", &[], "{}").await;
+        }
+        until_stats(&node, &[("done", 121)]).await;
+        let page = node
+            .ask("/api/events?page=true&limit=5&text=%22me%22")
+            .await;
+        assert_eq!(
+            (&page["scanned"], &page["next"], &page["events"][0]["event"]),
+            (&121.into(), &Value::Null, &oldest.as_str().into()),
+            "{page}"
+        );
+        let (code, said) = run(&node, "events list --outcome done --limit 121");
+        assert!(
+            code == Some(0) && said.lines().filter(|line| line.contains("done")).count() == 121,
+            "{said}"
+        );
+    }
+}

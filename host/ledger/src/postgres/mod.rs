@@ -309,11 +309,14 @@ impl Postgres {
     /// As `Ledger::beat`.
     pub async fn beat(&self, fences: Vec<Fence>) -> Result<usize, LedgerError> {
         let (deliveries, attempts) = split(&fences);
-        // One statement, however many leases there are; it tells the time too.
-        let hold = "WITH extended AS (
-                 UPDATE deliveries d SET lease_until = now_ms() + $3
-                 FROM unnest($1::bigint[], $2::int[]) AS held (id, attempt)
-                 WHERE d.id = held.id AND d.state = 1 AND d.attempt = held.attempt)
+        // One statement for all leases, which also returns the time. A delivery that another transaction has locked is ending: to
+        // wait for it could be a deadlock with a transaction that ends several.
+        let hold = "WITH held AS MATERIALIZED (
+                 SELECT d.id FROM deliveries d JOIN unnest($1::bigint[], $2::int[]) AS lease (id, attempt)
+                     ON d.id = lease.id AND d.attempt = lease.attempt
+                 WHERE d.state = 1 FOR UPDATE OF d SKIP LOCKED),
+             extended AS (
+                 UPDATE deliveries d SET lease_until = now_ms() + $3 FROM held WHERE d.id = held.id)
              SELECT now_ms()";
         let lease = millis(SHARED_LEASE);
         let held = self.ask(async |client| {

@@ -647,6 +647,52 @@ async fn a_replay_is_a_new_delivery_of_the_old_event() {
 }
 
 #[tokio::test]
+async fn a_selected_delivery_is_repeated_once() {
+    let dir = tempfile::tempdir().unwrap();
+    let Opened { ledger, .. } = open(dir.path());
+    let stored = event("h", "1");
+    accept(&ledger, new(stored.clone())).await;
+    let one = claim(&ledger, "h", 1).await.remove(0);
+    let selected = one.fence.delivery;
+    finish(&ledger, one, Disposition::Dead("no".into())).await;
+
+    let selection = |dry_run| ReplayOrder {
+        events: vec![(stored.event().id, Some(selected))],
+        dry_run,
+        ..order(Vec::new())
+    };
+    let queued = [Replayed::Queued("h".into())];
+    for dry_run in [true, true, false] {
+        assert_eq!(ledger.replay(selection(dry_run)).await.unwrap(), queued);
+    }
+    let waits = ledger.replay(selection(false)).await.unwrap();
+    assert_eq!(waits, [Replayed::Waiting]);
+    let two = claim(&ledger, "h", 1).await.remove(0);
+    finish(&ledger, two, well(Effects::default())).await;
+    // Another command has selected the first delivery before, and asks now.
+    let repeated = ledger.replay(selection(false)).await.unwrap();
+    assert_eq!(repeated, [Replayed::Repeated]);
+    assert_eq!(
+        ledger.replay(order(vec![stored.event().id])).await.unwrap(),
+        queued
+    );
+}
+
+#[tokio::test]
+async fn undecodable_messages_are_not_replayed() {
+    let dir = tempfile::tempdir().unwrap();
+    let Opened { ledger, .. } = open(dir.path());
+    let stored = event(crate::UNDECODABLE, "1");
+    let dead = NewEvent {
+        dead: Some("unreadable"),
+        ..new(stored.clone())
+    };
+    accept(&ledger, dead).await;
+    let replayed = ledger.replay(order(vec![stored.event().id])).await.unwrap();
+    assert_eq!(replayed, [Replayed::Undecodable]);
+}
+
+#[tokio::test]
 async fn a_damaged_file_and_a_second_node_are_refused_in_words() {
     let dir = tempfile::tempdir().unwrap();
     let opened = open(dir.path());

@@ -346,6 +346,58 @@ async fn long_attempts_keep_their_lease() {
     }
 }
 
+/// Another transaction has locked a delivery that runs: the node still extends its other leases.
+#[tokio::test(flavor = "multi_thread")]
+async fn locked_deliveries_delay_no_heartbeat() {
+    let Some(server) = Postgres::shared() else {
+        return;
+    };
+    let url = server.database();
+    let database = url.rsplit('/').next().unwrap().to_owned();
+    let file = format!("mode = \"async\"\ndeadline = \"30m\"\n{OPEN}[settings]\nms = 600000\n");
+    let node = Setup::new()
+        .hook("slow", &guest("sleeps"), &file)
+        .env("LANDFALL_LEDGER_URL", &url)
+        .serving("slow")
+        .await;
+    for _ in 0..2 {
+        assert_eq!(node.post("/slow", &[], "{}").await.0, 202);
+    }
+    node.until_states("slow", &["running", "running"]).await;
+
+    let lock = "DO $$ BEGIN
+            PERFORM 1 FROM landfall.deliveries WHERE id = (SELECT min(id) FROM landfall.deliveries) FOR UPDATE;
+            PERFORM pg_sleep(600);
+        EXCEPTION WHEN query_canceled THEN NULL; END $$";
+    let locking = {
+        let database = database.clone();
+        std::thread::spawn(move || server.sql(&database, lock))
+    };
+    let unlocked = "SELECT count(*) FROM
+        (SELECT 1 FROM landfall.deliveries WHERE state = 1 FOR UPDATE SKIP LOCKED) free";
+    eventually("a delivery is locked", || async {
+        (server.sql(&database, unlocked) == "1").then_some(())
+    })
+    .await;
+
+    let lease = || -> i64 {
+        let sql = "SELECT lease_until FROM landfall.deliveries ORDER BY id DESC LIMIT 1";
+        server.sql(&database, sql).parse().unwrap()
+    };
+    // The first extension may have begun before the lock.
+    for _ in 0..2 {
+        let before = lease();
+        eventually("the lease of the other one is extended", || async {
+            (lease() > before).then_some(())
+        })
+        .await;
+    }
+    let cancel = "SELECT pg_cancel_backend(pid) FROM pg_stat_activity
+        WHERE query LIKE 'DO %pg_sleep%' AND pid <> pg_backend_pid()";
+    server.sql(&database, cancel);
+    locking.join().unwrap();
+}
+
 /// Each refusal names the statement that mends it, and after the last one the node serves.
 #[tokio::test(flavor = "multi_thread")]
 async fn missing_grants_are_named() {

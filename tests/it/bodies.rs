@@ -192,7 +192,7 @@ async fn encoding_may_make_bodies_larger() {
 async fn only_proven_bodies_are_decoded() {
     let pack = "name = \"Acme\"\nsigns_body = \"decoded\"\n[verify]\nscheme = \"signature\"\nalgorithm = \"hmac-sha256\"\nfrom = { header = \"X-Hub-Signature-256\" }\nprefix = \"sha256=\"\nencoding = \"hex\"\n";
     let max = "max_body = \"1MiB\"\n";
-    let setup = Setup::new().env("LANDFALL_LIMITS_BODIES", "1MiB");
+    let setup = Setup::new().env("LANDFALL_LIMITS_BODY_MEMORY", "1MiB");
     std::fs::create_dir(setup.plugins().join("providers")).unwrap();
     let setup = setup
         .file("providers/acme.toml", pack)
@@ -243,7 +243,7 @@ async fn only_proven_bodies_are_decoded() {
     );
     assert!(
         node.log()
-            .contains("the request bodies in memory reach limits.bodies"),
+            .contains("the request bodies in memory reach limits.body_memory"),
         "{}",
         node.log()
     );

@@ -144,7 +144,7 @@ async fn a_full_disk_names_its_users() {
         &format!("mode = \"async\"\n{OPEN}"),
     );
     let node = setup
-        .env("LANDFALL_LEDGER_LOW_WATER", "1048576TiB")
+        .env("LANDFALL_LEDGER_MIN_FREE_SPACE", "1048576TiB")
         .serving("echo")
         .await;
     assert_eq!(node.post("/echo", &[], "{}").await.0, 503);

@@ -64,6 +64,34 @@ fn unknown_variables_get_a_suggestion() {
     }
 }
 
+#[test]
+fn old_flags_name_the_new_ones() {
+    for (old, present) in [
+        ("--accept-data-loss", "--recover-with-data-loss"),
+        ("--accept-losing-events", "--allow-ephemeral-ledger"),
+    ] {
+        let output = run(&["serve", old]);
+        let said = stderr(&output);
+        assert!(
+            !output.status.success() && said.contains(&format!("now {present}")),
+            "{said}"
+        );
+    }
+}
+
+#[test]
+fn old_variables_name_the_new_ones() {
+    let output = run_with(&["check"], &[("LANDFALL_POLL", "1s")]);
+    let said = stderr(&output);
+    assert!(!output.status.success(), "{said}");
+    assert!(
+        said.contains(
+            "environment variable LANDFALL_POLL: it is now LANDFALL_SCAN_INTERVAL: rename it"
+        ),
+        "{said}"
+    );
+}
+
 /// What Kubernetes sets for a Service named `landfall`, and addresses as people write them.
 #[tokio::test]
 async fn service_links_and_short_addresses_serve() {

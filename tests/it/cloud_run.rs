@@ -76,7 +76,7 @@ async fn what_a_disk_in_memory_cannot_keep_is_refused_with_the_ways_out() {
     );
     // Whoever wants to lose events says so.
     let node = on_cloud_run(hooks())
-        .arg("--accept-losing-events")
+        .arg("--allow-ephemeral-ledger")
         .serving("quick")
         .await;
     for hook in ["later", "rows"] {

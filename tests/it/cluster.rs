@@ -273,7 +273,7 @@ async fn a_server_that_does_not_keep_its_promises_is_refused_in_words_without_th
     let setup = Setup::new().env("LANDFALL_LEDGER_URL", &url);
     let log = setup.refusal().await;
     assert!(
-        log.contains("newer Landfall (version 99, this one knows 5)"),
+        log.contains("newer Landfall (version 99, this one knows 6)"),
         "{log}"
     );
 }
@@ -465,17 +465,23 @@ async fn missing_grants_are_named() {
     accepts_again(&node, 2).await;
 }
 
-/// A ledger of version 3 with deliveries of a hook that no longer exists.
+/// Ledgers of older versions with deliveries of a hook that no longer exists.
 #[tokio::test(flavor = "multi_thread")]
 async fn older_ledgers_keep_their_deliveries() {
+    let third = include_str!("../fixtures/postgres-ledger-3.sql");
+    let fourth = include_str!("../fixtures/postgres-ledger-4.sql");
+    keeps_its_deliveries(&[third]).await;
+    keeps_its_deliveries(&[third, fourth]).await;
+}
+
+async fn keeps_its_deliveries(ledger: &[&str]) {
     let Some(server) = Postgres::shared() else {
         return;
     };
     let url = server.database();
-    server.sql(
-        url.rsplit('/').next().unwrap(),
-        include_str!("../fixtures/postgres-ledger-3.sql"),
-    );
+    for statements in ledger {
+        server.sql(url.rsplit('/').next().unwrap(), statements);
+    }
     let node = Setup::new().env("LANDFALL_LEDGER_URL", &url).start().await;
 
     let mut all = node.deliveries("gone").await;
@@ -503,7 +509,11 @@ async fn older_ledgers_keep_their_deliveries() {
         "one event has no replay that is done"
     );
     assert_eq!(
+        node.order("/api/replay", json!({ "hook": "gone" })).await["events"],
+        1
+    );
+    assert_eq!(
         node.order("/api/purge", json!({ "hook": "gone" })).await["deliveries"],
-        6
+        7
     );
 }

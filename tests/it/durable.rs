@@ -288,7 +288,7 @@ async fn a_full_disk_takes_nothing_more_ends_what_runs_and_recovers_by_itself() 
         return;
     };
     let setup = setup
-        .env("LANDFALL_LEDGER_LOW_WATER", "0B")
+        .env("LANDFALL_LEDGER_MIN_FREE_SPACE", "0B")
         .env("LANDFALL_LEDGER_RESERVE", "8MiB");
     let node = Arc::new(setup.serving("store").await);
     node.until("slow", "serving").await;
@@ -408,7 +408,7 @@ async fn a_node_starts_on_a_full_disk_with_the_room_of_the_reserve() {
         return;
     };
     let setup = setup
-        .env("LANDFALL_LEDGER_LOW_WATER", "0B")
+        .env("LANDFALL_LEDGER_MIN_FREE_SPACE", "0B")
         .env("LANDFALL_LEDGER_RESERVE", "8MiB");
     let node = setup.serving("store").await;
     assert_eq!(load_one(&node, 1).await, 202);

@@ -247,7 +247,7 @@ async fn announced_bodies_that_never_come_keep_nobody_out() {
         hook,
     );
     let setup = setup
-        .env("LANDFALL_LIMITS_BODIES", "4MiB")
+        .env("LANDFALL_LIMITS_BODY_MEMORY", "4MiB")
         .env("LANDFALL_LIMITS_HEAD_TIMEOUT", "2s");
     let node = setup.serving("hook").await;
     node.until("closed", "closed").await;

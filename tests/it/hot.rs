@@ -26,7 +26,10 @@ async fn running_one() -> Node {
 #[tokio::test]
 async fn dropped_components_need_no_poll() {
     let bytes = std::fs::read(bundled("echo")).unwrap();
-    let node = Setup::new().env("LANDFALL_POLL", "1h").start().await;
+    let node = Setup::new()
+        .env("LANDFALL_SCAN_INTERVAL", "1h")
+        .start()
+        .await;
     eventually("the directory is read", || async {
         let ready = node
             .client
@@ -319,7 +322,10 @@ async fn the_whole_directory_may_go_and_come_back() {
 
 #[tokio::test]
 async fn what_failed_for_the_machines_sake_is_tried_again() {
-    let node = Setup::new().env("LANDFALL_POLL", "100ms").start().await;
+    let node = Setup::new()
+        .env("LANDFALL_SCAN_INTERVAL", "100ms")
+        .start()
+        .await;
     let compiled = node.data().join("compiled");
     eventually("the node has its folders", || async {
         compiled.is_dir().then_some(())
@@ -607,7 +613,7 @@ async fn a_component_name_is_never_a_path_elsewhere() {
 async fn steady_notices_do_not_keep_polling_from_its_turn() {
     let setup = Setup::new()
         .hook("hook", &guest("answers_one"), OPEN)
-        .env("LANDFALL_POLL", "200ms");
+        .env("LANDFALL_SCAN_INTERVAL", "200ms");
     let node = setup.serving("hook").await;
     // What no notice tells of: the folder behind a link.
     let (away, here) = (node.plugins().with_file_name("away"), node.plugins());

@@ -111,8 +111,8 @@ async fn nothing_is_lost_when_the_start_itself_is_killed_or_the_letting_go_or_a_
     check(&node, 10, "recovering").await;
     // In the middle of letting go of what is old.
     let keep = [
-        ("LANDFALL_LEDGER_KEEP", "1s"),
-        ("LANDFALL_LEDGER_KEEP_BODIES", "1s"),
+        ("LANDFALL_LEDGER_RETENTION", "1s"),
+        ("LANDFALL_LEDGER_BODY_RETENTION", "1s"),
         ("FAILPOINTS", "pruning=return"),
     ];
     let mut node = serving(
@@ -122,8 +122,8 @@ async fn nothing_is_lost_when_the_start_itself_is_killed_or_the_letting_go_or_a_
     .await;
     node.ended().await;
     let keep = [
-        ("LANDFALL_LEDGER_KEEP", "1h"),
-        ("LANDFALL_LEDGER_KEEP_BODIES", "1h"),
+        ("LANDFALL_LEDGER_RETENTION", "1h"),
+        ("LANDFALL_LEDGER_BODY_RETENTION", "1h"),
         ("FAILPOINTS", "replayed=return"),
     ];
     let mut node = serving(

@@ -112,7 +112,10 @@ fn refusals(node: &Node, hook: &str) -> usize {
 
 #[tokio::test]
 async fn permanent_refusals_are_not_retried() {
-    let node = Setup::new().env("LANDFALL_POLL", "100ms").start().await;
+    let node = Setup::new()
+        .env("LANDFALL_SCAN_INTERVAL", "100ms")
+        .start()
+        .await;
     for (name, bytes) in [
         ("traps", with_instance(&component("answers_one"), TRAP)),
         ("garbage", b"GIF89a..".to_vec()),

@@ -249,7 +249,7 @@ async fn a_full_disk_is_said_and_nothing_is_promised() {
     }
     let setup = Setup::new().hook("store", &bundled("store"), &store("async"));
     let node = setup
-        .env("LANDFALL_LEDGER_LOW_WATER", "1048576TiB")
+        .env("LANDFALL_LEDGER_MIN_FREE_SPACE", "1048576TiB")
         .serving("store")
         .await;
     let (status, body) = node.post("/store", &[("id", "1")], "{\"n\":1}").await;

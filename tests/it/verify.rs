@@ -494,7 +494,7 @@ async fn a_key_server_that_is_down_closes_and_does_not_refuse() {
 async fn packs_of_the_operator_add_and_replace_while_the_node_runs() {
     let setup = Setup::new()
         .env("SECRET", "s")
-        .env("LANDFALL_POLL", "200ms");
+        .env("LANDFALL_SCAN_INTERVAL", "200ms");
     std::fs::create_dir(setup.plugins().join("providers")).unwrap();
     let pack = |header: &str| {
         format!(

@@ -16,15 +16,15 @@ use tower::ServiceExt;
 use super::{operator, search};
 use landfall_dispatch::Delivery;
 use landfall_hooks::Hooks;
-use landfall_ledger::{Ledger, LedgerError, Shown, State as DeliveryState};
+use landfall_ledger::{History, LedgerError, Shown};
 use landfall_model::clock::to_ms;
-use landfall_model::{Clock, Event, EventId};
+use landfall_model::{Clock, DeliveryState, Event, EventId};
 
 /// What these answers are made from.
 #[derive(Clone)]
 pub struct Events {
     /// What has happened.
-    pub ledger: Arc<Ledger>,
+    pub ledger: Arc<dyn History>,
     /// Wakes the workers and knows the hooks; `None` if the ledger of a stopped node is read.
     pub running: Option<(Arc<Delivery>, Hooks)>,
 }

@@ -20,7 +20,7 @@ use serde_json::json;
 
 use landfall_dispatch::Delivery;
 use landfall_hooks::{HookStatus, Hooks};
-use landfall_ledger::Ledger;
+use landfall_ledger::History;
 use landfall_model::RefusalLog;
 
 /// What the pages are made from.
@@ -41,7 +41,7 @@ pub struct Admin {
     /// Checks every request except those for the probes.
     pub guard: guard::Guard,
     /// What has happened.
-    pub ledger: Arc<Ledger>,
+    pub ledger: Arc<dyn History>,
     /// Told when there is something to do.
     pub delivery: Arc<Delivery>,
 }

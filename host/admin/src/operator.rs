@@ -14,10 +14,9 @@ use serde::{Deserialize, Serialize};
 use super::events::{Events, answer, refused, state, time};
 use super::search::newest;
 use landfall_ledger::{
-    Filter, LedgerError, Listed, Pick, Purged, ReplayOrder, Replayed as Fate,
-    State as DeliveryState, Step,
+    Filter, LedgerError, Listed, Pick, Purged, ReplayOrder, Replayed as Fate, Step,
 };
-use landfall_model::EventId;
+use landfall_model::{DeliveryState, EventId};
 
 /// The most events or deliveries of one request.
 const PAGE_MAX: usize = 500;
@@ -213,7 +212,11 @@ fn answered<T: Serialize>(done: Result<T, Refusal>) -> Response {
 
 fn wake<'a>(events: &Events, hooks: impl Iterator<Item = &'a str>) {
     if let Some((delivery, _)) = &events.running {
-        hooks.for_each(|hook| delivery.queue().is_due(&hook.into(), events.ledger.now()));
+        hooks.for_each(|hook| {
+            delivery
+                .queue()
+                .is_due(&hook.into(), delivery.queue().ledger().now())
+        });
     }
 }
 

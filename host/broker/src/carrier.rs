@@ -34,7 +34,7 @@ type Held = Arc<Mutex<HashMap<u64, Arc<Handle>>>>;
 
 /// The broker, and everything that it has brought and has not heard of yet.
 pub struct Carrier {
-    ledger: Arc<Ledger>,
+    ledger: Arc<dyn Ledger>,
     broker: Arc<Broker>,
     held: Held,
     next: AtomicU64,
@@ -81,7 +81,7 @@ pub(super) enum Stands {
 
 impl Carrier {
     /// Holds nothing yet.
-    pub fn new(ledger: Arc<Ledger>, broker: Broker) -> Carrier {
+    pub fn new(ledger: Arc<dyn Ledger>, broker: Broker) -> Carrier {
         Carrier {
             ledger,
             broker: Arc::new(broker),
@@ -304,7 +304,7 @@ impl Arrival {
         self.0.again(pause, self.0.parcel.number).await;
     }
 
-    pub(super) async fn begin(self, ledger: &Ledger) -> Result<Stands, LedgerError> {
+    pub(super) async fn begin(self, ledger: &dyn Ledger) -> Result<Stands, LedgerError> {
         let Parcel {
             new,
             replay,

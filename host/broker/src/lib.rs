@@ -41,7 +41,7 @@ const BROKER_BEAT: Duration = Duration::from_secs(10);
 
 /// The queue of one node, over its ledger.
 pub struct Queue {
-    ledger: Arc<Ledger>,
+    ledger: Arc<dyn Ledger>,
     held: Arc<Mutex<HashSet<Fence>>>,
     /// When something may be due, by hook; whoever looks takes the entry out and puts the next one in.
     due: Mutex<HashMap<Arc<str>, LedgerTime>>,
@@ -57,7 +57,7 @@ pub struct Queue {
 pub struct Lease {
     fence: Fence,
     event: Arc<Event>,
-    ledger: Arc<Ledger>,
+    ledger: Arc<dyn Ledger>,
     held: Arc<Mutex<HashSet<Fence>>>,
     /// By whom it was brought, if it was.
     carried: Option<Box<Carried>>,
@@ -75,7 +75,10 @@ pub struct Due {
 
 impl Queue {
     /// Over this ledger, with events waiting in the broker if there is one; knows at once what an earlier start has left to do.
-    pub async fn start(ledger: Arc<Ledger>, broker: Option<Broker>) -> Result<Queue, LedgerError> {
+    pub async fn start(
+        ledger: Arc<dyn Ledger>,
+        broker: Option<Broker>,
+    ) -> Result<Queue, LedgerError> {
         let due = ledger
             .hooks_with_work()
             .await?
@@ -283,7 +286,7 @@ impl Queue {
     /// Begins what has been brought, if it is to be run now.
     pub async fn begin(&self, arrival: Arrival) -> Result<Begun, LedgerError> {
         let (event, replayed) = (arrival.event().clone(), arrival.is_replayed());
-        match arrival.begin(&self.ledger).await? {
+        match arrival.begin(&*self.ledger).await? {
             carrier::Stands::Runs {
                 fence,
                 carried,
@@ -420,7 +423,7 @@ impl Queue {
     }
 
     /// The ledger below.
-    pub fn ledger(&self) -> &Arc<Ledger> {
+    pub fn ledger(&self) -> &Arc<dyn Ledger> {
         &self.ledger
     }
 }

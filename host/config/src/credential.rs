@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
-use super::hook_file::{Mistake, mistake};
+use super::mistake::{Mistake, mistake};
 use super::values::Parsed;
 use landfall_model::{
     Credential, CredentialKind, CredentialPart, CredentialText, OAuth1Spec, RemoteSecret,

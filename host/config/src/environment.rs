@@ -6,7 +6,7 @@ use std::path::Path;
 use serde::Deserialize;
 
 use super::credential::{below, parts};
-use super::hook_file::{Mistake, mistake};
+use super::mistake::{Mistake, mistake};
 use landfall_model::{CredentialPart, EnvironmentVariable};
 
 /// One value.

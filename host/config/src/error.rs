@@ -109,25 +109,25 @@ fn span_within(value: &DeValue<'_>, path: &[&str]) -> Option<Range<usize>> {
     }
 }
 
-/// Keys that DESIGN has and this version has not.
-const LATER: [(&str, &str); 4] = [
-    (
-        "retry",
-        "retries need the ledger, which this version does not have yet; in `sync` mode the caller retries",
-    ),
-    (
-        "dedup",
-        "duplicates are found with the ledger, which this version does not have yet",
-    ),
-    (
-        "kv",
-        "the key-value capability needs the ledger, which this version does not have yet",
-    ),
-    (
-        "emit",
-        "handing events on needs the ledger, which this version does not have yet",
-    ),
+/// Settings of the node that have another name now, as keys and as environment variables.
+pub(super) const RENAMED: [(&str, &str); 7] = [
+    ("ledger.low_water", "ledger.min_free_space"),
+    ("ledger.keep", "ledger.retention"),
+    ("ledger.keep_bodies", "ledger.body_retention"),
+    ("poll", "scan_interval"),
+    ("limits.wait", "limits.queue_timeout"),
+    ("limits.running", "limits.max_concurrency"),
+    ("limits.bodies", "limits.body_memory"),
 ];
+
+/// The present name of a key, if one of the keys that are `known` in its place has replaced it.
+fn present_name<'a>(unknown: &str, known: &[&'a str]) -> Option<&'a str> {
+    let last = |key: &'static str| key.rsplit('.').next().unwrap_or(key);
+    let (_, present) = RENAMED
+        .iter()
+        .find(|(old, present)| last(old) == unknown && known.contains(&last(present)))?;
+    known.iter().copied().find(|known| *known == last(present))
+}
 
 fn reworded(message: &str) -> String {
     let mut quoted = message.split('`').skip(1).step_by(2);
@@ -142,10 +142,10 @@ fn reworded(message: &str) -> String {
         }
     };
     let unknown = quoted.next().unwrap_or_default();
-    if let Some((_, why)) = LATER.iter().find(|(key, _)| *key == unknown) {
-        return format!("`{unknown}` cannot be used: {why}; remove it");
-    }
     let known: Vec<&str> = quoted.collect();
+    if let Some(present) = present_name(unknown, &known) {
+        return format!("`{unknown}` is now `{present}`: rename it");
+    }
     if let Some(place) = right_place(unknown, &known) {
         return format!("`{unknown}` {place}");
     }
@@ -217,33 +217,4 @@ pub(super) fn nearest<'a>(typed: &str, known: &[&'a str]) -> Option<&'a str> {
         .filter(|(distance, word)| *distance <= 1 + word.len() / 4)
         .min_by_key(|(distance, _)| *distance)
         .map(|(_, word)| word)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::hook_file::parse_manifest;
-
-    #[test]
-    fn keys_are_named_where_they_belong() {
-        let unknown = |text: String| {
-            let error = parse_manifest("x.toml", &text)
-                .err()
-                .map(|error| error.message)
-                .unwrap_or_default();
-            error.starts_with("unknown key") || error.contains("belongs")
-        };
-        for key in ABOVE_TABLES {
-            assert!(
-                !unknown(format!("{key} = 7")) && unknown(format!("[verify]\n{key} = 7")),
-                "{key}"
-            );
-        }
-        for key in IN_VERIFY {
-            assert!(
-                unknown(format!("{key} = 7")) && !unknown(format!("[verify]\n{key} = 7")),
-                "{key}"
-            );
-        }
-    }
 }

@@ -7,7 +7,14 @@ pub mod env;
 mod environment;
 mod error;
 mod hook_file;
+mod hook_path;
+mod hook_tables;
+mod layers;
+mod manifest;
+mod mistake;
 mod node;
+mod node_build;
+mod node_file;
 mod own_secrets;
 mod queue;
 mod queued;
@@ -17,9 +24,10 @@ mod values;
 mod variables;
 
 pub use error::ConfigError;
-pub use hook_file::{
-    HookSource, asked_by, component_file, parse_hook, parse_manifest, requests, settings_schema,
-    suggested_answer_within, without_schema,
+pub use hook_file::{HookSource, parse_hook};
+pub use hook_path::component_file;
+pub use manifest::{
+    asked_by, parse_manifest, requests, settings_schema, suggested_answer_within, without_schema,
 };
 pub use node::{Config, Flags, LogFormat, Readiness};
 pub use settings_schema::{SettingsMistake, SettingsSchema};

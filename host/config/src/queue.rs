@@ -141,7 +141,7 @@ impl QueueTable {
         Ok(Some(spec))
     }
 
-    /// A key of another broker is a mistake: whoever wrote it thought that it does something.
+    /// A key of another broker is a mistake, because it would have no effect.
     fn check_keys(&self) -> Result<(), String> {
         let (nats, pubsub, pushed) = ("nats://", "pubsub://", "pubsub:// and cloudtasks://");
         let (is_nats, is_pubsub, may_push) = match self.url.as_ref().map(|url| &url.0) {

@@ -5,7 +5,7 @@ use std::time::Duration;
 use http::{HeaderMap, HeaderName, HeaderValue};
 use serde::Deserialize;
 
-use super::hook_file::{Mistake, in_range, mistake};
+use super::mistake::{Mistake, in_range, mistake};
 use super::values::Time;
 use landfall_model::{AcceptedSpec, DedupId, DedupSpec, DeliveryId, IdMatch, RetrySpec};
 

@@ -478,7 +478,7 @@ impl<'a> Check<'a> {
         })
     }
 
-    /// What a schema is for, in words; empty if it says nothing.
+    /// What a schema is for; empty if it says nothing.
     fn takes(&self, schema: &Value, depth: usize) -> String {
         if depth > DEPTH_MAX {
             return String::new();

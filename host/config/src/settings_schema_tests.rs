@@ -8,7 +8,7 @@ fn schema(schema: &Value) -> SettingsSchema {
     SettingsSchema::parse(&toml::Value::String(schema.to_string())).unwrap()
 }
 
-/// The mistake, as `path: message`; empty if there is none.
+/// The mistake as `path: message`; empty if the settings are right.
 fn mistake(of: &Value, settings: Value) -> String {
     let Value::Object(settings) = settings else {
         panic!("settings are a table")
@@ -180,7 +180,7 @@ fn nothing_outside_the_schema_is_read() {
     for reference in [
         "https://evil.example/schema",
         "file:///etc/passwd",
-        "#/$defs/nobody",
+        "#/$defs/missing",
         "other.json",
         "#anchor",
     ] {

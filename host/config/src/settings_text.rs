@@ -83,7 +83,7 @@ pub(super) fn is_kind(value: &Value, kind: &str) -> bool {
     }
 }
 
-/// What a value is, in words.
+/// The type of a value, for people.
 pub(super) fn kind_of(value: &Value) -> &'static str {
     match value {
         Value::Null => "nothing",
@@ -95,7 +95,7 @@ pub(super) fn kind_of(value: &Value) -> &'static str {
     }
 }
 
-/// Types of JSON Schema in words. TOML has no null.
+/// Types of JSON Schema, for people. TOML has no null.
 pub(super) fn kinds(kinds: &[&str]) -> String {
     let word = |kind: &&str| match *kind {
         "string" => "a text",
@@ -114,7 +114,7 @@ pub(super) fn kinds(kinds: &[&str]) -> String {
     words.join(" or ")
 }
 
-/// What a schema takes, in words; empty if it says nothing.
+/// What a schema accepts, for people; empty if it says nothing.
 pub(super) fn takes(schema: &Value) -> String {
     let Some(table) = schema.as_object() else {
         return String::new();

@@ -1,7 +1,7 @@
 //! Which `LANDFALL_*` variables there may be. Any other one is a mistake: a setting that is mistyped must not be silently off.
 
 use super::env;
-use super::error::{ConfigError, nearest};
+use super::error::{ConfigError, RENAMED, nearest};
 
 const PREFIX: &str = "LANDFALL_";
 /// Read by other code than `Config`: the settings file, the clients, and this project's own tests.
@@ -41,7 +41,16 @@ fn is_unknown(known: &[&str], (name, value): &(String, String)) -> bool {
     !known.contains(&name.as_str()) && !is_service_link(name, value)
 }
 
+/// `LANDFALL_LIMITS_WAIT` for `limits.wait`.
+fn variable(key: &str) -> String {
+    format!("{PREFIX}{}", key.replace('.', "_").to_uppercase())
+}
+
 fn describe(name: &str, known: &[&str]) -> String {
+    if let Some((_, present)) = RENAMED.iter().find(|(old, _)| variable(old) == name) {
+        return format!("it is now {}: rename it", variable(present));
+    }
+
     let meant = match nearest(name, known) {
         Some(meant) => format!("did you mean {meant}?"),
         None => "docs/CONFIG.md lists them".into(),
@@ -108,6 +117,10 @@ mod tests {
         assert!(
             describe("LANDFALL_STRIPE_SECRET", &known)
                 .contains("give a secret of yours another name")
+        );
+        assert_eq!(
+            describe("LANDFALL_LEDGER_KEEP_BODIES", &known),
+            "it is now LANDFALL_LEDGER_BODY_RETENTION: rename it"
         );
         assert!(is_unknown(&known, &("LANDFALL_LISTN".into(), "1".into())));
         assert!(!is_unknown(&known, &("LANDFALL_LISTEN".into(), "1".into())));

@@ -62,7 +62,7 @@ pub struct Delivery {
 impl Delivery {
     /// Over this ledger, and this broker if there is one. `dispatch_for_ever` and its like do the work.
     pub async fn new(
-        ledger: Arc<Ledger>,
+        ledger: Arc<dyn Ledger>,
         broker: Option<Broker>,
         targets: Arc<dyn Targets>,
         clock: Clock,

@@ -8,8 +8,8 @@ use super::standing::Repeat;
 use super::waiters::{Waited, Waiter};
 use super::{Delivery, answers};
 use landfall_engine::{Slot, Target};
-use landfall_ledger::{Accepted, DedupKey, LedgerError, NewEvent, OpenState, Shown, State, Stored};
-use landfall_model::{Event, EventId, Outcome, Reply};
+use landfall_ledger::{Accepted, DedupKey, LedgerError, NewEvent, OpenState, Shown, Stored};
+use landfall_model::{DeliveryState, Event, EventId, Outcome, Reply};
 
 /// The longest that anybody waits for a place and a sync.
 const STORE_WITHIN: Duration = Duration::from_secs(5);
@@ -131,16 +131,18 @@ impl Delivery {
         // It may have ended before this caller began to wait, at another node or long ago.
         let shown = self.queue.ledger().show(first).await;
         let is_open = |shown: &Shown| {
-            shown
-                .deliveries
-                .first()
-                .is_some_and(|latest| matches!(latest.state, State::Pending | State::Running))
+            shown.deliveries.first().is_some_and(|latest| {
+                matches!(
+                    latest.state,
+                    DeliveryState::Pending | DeliveryState::Running
+                )
+            })
         };
         let is_refused = |shown: &Shown| {
             let is_done = shown
                 .deliveries
                 .first()
-                .is_some_and(|latest| latest.state == State::Done);
+                .is_some_and(|latest| latest.state == DeliveryState::Done);
             is_done
                 && shown.attempts.last().is_some_and(|last| {
                     last.status

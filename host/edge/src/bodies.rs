@@ -1,4 +1,4 @@
-//! Memory for request bodies: all bodies of the node together stay below `limits.bodies`. Every byte that is held for a body is
+//! Memory for request bodies: all bodies of the node together stay below `limits.body_memory`. Every byte that is held for a body is
 //! reserved before it is allocated: the bytes received, the bytes decoded, and the working memory of a decoder.
 
 use std::sync::Arc;

@@ -1,4 +1,4 @@
-//! Undoes `Content-Encoding` of a request body: once, within `max_body` of the hook, the ratio below, and `limits.bodies` of the node.
+//! Undoes `Content-Encoding` of a request body: once, within `max_body` of the hook, the ratio below, and `limits.body_memory` of the node.
 //! The working memory of the decoder is reserved before it starts, and each piece of the decoded body before it is kept.
 
 use std::io::{self, Read};
@@ -181,7 +181,7 @@ fn check_whole(taken: usize, body: &[u8]) -> Result<(), Stop> {
 
 impl From<NoRoom> for Stop {
     fn from(NoRoom: NoRoom) -> Stop {
-        Stop::Busy("limits.bodies")
+        Stop::Busy("limits.body_memory")
     }
 }
 
@@ -499,7 +499,7 @@ mod tests {
         let frame_of_8_mib = b"\x28\xb5\x2f\xfd\x00\x68\x29\x00\x00hello";
         // A stored block in a stream with a window of 16 MiB.
         let brotli_of_16_mib = b"\x0f\x02\x80hello\x03";
-        let busy = Err("Busy(\"limits.bodies\")".to_owned());
+        let busy = Err("Busy(\"limits.body_memory\")".to_owned());
         let text = words(100_000);
         for (encoding, body, working) in [
             (
@@ -534,7 +534,7 @@ mod tests {
         let second = Encoding::Gzip.decode_here(&text, 8 << 20, room.hold());
         assert_eq!(
             second.map_err(|stop| format!("{stop:?}")).unwrap_err(),
-            "Busy(\"limits.bodies\")"
+            "Busy(\"limits.body_memory\")"
         );
         drop(held);
         assert!(

@@ -91,7 +91,7 @@ impl Edge {
             counters: counters::Counters::new(),
             hints: refuse::HintTurns::default(),
             clock: Clock::System,
-            bodies: bodies::Room::new(limits.bodies),
+            bodies: bodies::Room::new(limits.body_memory),
             decoders: decode::Decoders::new(limits.body_timeout),
             draining: AtomicBool::new(false),
         }))

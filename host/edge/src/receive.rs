@@ -166,7 +166,7 @@ async fn handle_for(
             let target = target.ok_or_else(|| unavailable(hook))?;
             let slot = hook
                 .slots
-                .acquire(edge.limits.wait)
+                .acquire(edge.limits.queue_timeout)
                 .await
                 .map_err(|_| Stop::Busy("concurrency"))?;
             let outcome = edge

@@ -236,7 +236,7 @@ fn explain(edge: &Edge, stop: &Stop, caller: &Caller, hook: Option<&Hook>) -> Op
             .with_hint("the ledger or the broker bounds the size of an event, beside max_body of the hook"),
         Stop::Unauthorized(_, why) | Stop::Challenge(_, why) | Stop::Unavailable(why) => why.clone(),
         Stop::Busy("concurrency") => {
-            let detail = "as many attempts run as `concurrency` allows, and none ended within limits.wait";
+            let detail = "as many attempts run as `concurrency` allows, and none ended within limits.queue_timeout";
             Why::new("busy", detail).with_hint(format!("raise `concurrency` in {name}.toml, or use mode = \"async\""))
         }
         Stop::Busy("decoders") => {
@@ -285,9 +285,9 @@ fn body_too_large(edge: &Edge, caller: &Caller, hook: Option<&Hook>, name: &str)
         true => format!("the request announces {} bytes of body", caller.announced),
         false => "the body has more bytes".to_owned(),
     };
-    let bodies = edge.limits.bodies;
+    let bodies = edge.limits.body_memory;
     let hint = format!(
-        "raise max_body in {name}.toml (it is within limits.bodies = {bodies} bytes of the node)"
+        "raise max_body in {name}.toml (it is within limits.body_memory = {bodies} bytes of the node)"
     );
     Why::new(
         "body_too_large",

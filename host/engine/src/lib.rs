@@ -32,7 +32,6 @@ use std::sync::Arc;
 
 use self::environment::Environment;
 use landfall_egress::{Client, Policy};
-use landfall_ledger::Ledger;
 use landfall_model::{ComponentLimits, HookSpec, SecretSource, Sizes};
 
 pub use cache::{CacheUse, cache_use};
@@ -52,7 +51,7 @@ pub struct Engine {
     running: usize,
     limits: ComponentLimits,
     lane: Arc<lane::Lane>,
-    ledger: Option<Arc<Ledger>>,
+    ledger: Option<Arc<dyn landfall_ledger::Kv>>,
 }
 
 /// How an engine is set up.
@@ -77,7 +76,10 @@ pub struct EngineSettings {
 impl Engine {
     /// Reserves the address space for `running` attempts and starts the ticker.
     /// Without a ledger nothing can be read from `kv`.
-    pub fn new(settings: EngineSettings, ledger: Option<Arc<Ledger>>) -> anyhow::Result<Engine> {
+    pub fn new(
+        settings: EngineSettings,
+        ledger: Option<Arc<dyn landfall_ledger::Kv>>,
+    ) -> anyhow::Result<Engine> {
         let wasm = wasmtime::Engine::new(&settings::running(settings.running, settings.limits))
             .map_err(|error| anyhow::anyhow!("the engine does not start: {error:#}"))?;
         ticker::start(wasm.weak())?;

@@ -23,7 +23,6 @@ use super::settings::ComponentLimits;
 use super::state::State;
 use super::{Engine, limits, link, proxy, reply};
 use landfall_egress::Client;
-use landfall_ledger::Ledger;
 use landfall_model::{
     Attempt, CallResult, Event, HookSpec, MemoryBudget, OutboundCall, Outcome, Reply, Sizes,
 };
@@ -51,7 +50,7 @@ pub struct Handler {
     tables: Arc<[String]>,
     emits: Arc<[String]>,
     client: Arc<Client>,
-    ledger: Option<Arc<Ledger>>,
+    ledger: Option<Arc<dyn landfall_ledger::Kv>>,
 }
 
 /// What takes the events.

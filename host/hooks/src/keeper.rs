@@ -44,7 +44,7 @@ pub struct Setup {
     /// Components that came with the binary.
     pub bundled: Option<PathBuf>,
     /// Look this often even if nothing was heard.
-    pub poll: Duration,
+    pub scan_interval: Duration,
     /// Why no event can wait here, if none can.
     pub cannot_queue: Option<&'static str>,
     /// Why no row and no value can be kept here, if none can.
@@ -217,7 +217,7 @@ impl Hooks {
             loading: BTreeMap::new(),
             has_looked: false,
         };
-        (hooks, keeper, setup.poll)
+        (hooks, keeper, setup.scan_interval)
     }
 }
 

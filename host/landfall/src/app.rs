@@ -182,10 +182,9 @@ pub async fn ask_ledger(
     let ledger =
         open_ledger(&config).context("--data reads the ledger of a node that is not running")?;
     let events = landfall_admin::events::Events {
-        ledger,
+        ledger: ledger.clone(),
         running: None,
     };
-    let ledger = events.ledger.clone();
     let answer = landfall_admin::events::answer_one(events, path, post).await;
     ledger.close().await;
     answer
@@ -215,8 +214,8 @@ const ADMIN_LIMITS: EdgeLimits = EdgeLimits {
     head_timeout: Duration::from_secs(10),
     keep_alive: Duration::from_secs(60),
     body_timeout: Duration::from_secs(30),
-    wait: Duration::ZERO,
-    bodies: 0,
+    queue_timeout: Duration::ZERO,
+    body_memory: 0,
 };
 
 /// Longer than any provider waits.
@@ -472,18 +471,19 @@ const GIVE_BACK_WITHIN: Duration = Duration::from_millis(700);
 /// Where a sync has failed, nobody knows what is on the disk until it is opened anew.
 const EXIT_LEDGER: i32 = 70;
 
-fn open_ledger(config: &Config) -> anyhow::Result<Arc<Ledger>> {
+fn open_ledger(config: &Config) -> anyhow::Result<Arc<dyn Ledger>> {
     let fatal: OnFatal = Arc::new(|error: &LedgerError| {
         tracing::error!(%error, "the ledger has failed: the process ends, and the next start says what was kept");
         std::process::exit(EXIT_LEDGER);
     });
     let settings = SqliteSettings {
-        low_water: config.low_water,
+        min_free_space: config.min_free_space,
         reserve: config.reserve,
         retention: config.retention,
-        accept_data_loss: config.accept_data_loss,
+        recover_with_data_loss: config.recover_with_data_loss,
     };
-    let (ledger, recovered) = Ledger::open(&config.data, settings, Clock::System.now(), fatal)?;
+    let (ledger, recovered) =
+        landfall_ledger::open(&config.data, settings, Clock::System.now(), fatal)?;
     if recovered.freed > 0 {
         tracing::warn!(
             freed = recovered.freed,
@@ -491,7 +491,7 @@ fn open_ledger(config: &Config) -> anyhow::Result<Arc<Ledger>> {
             "an earlier process ended in the middle of attempts: they are run again, or dead after three of those"
         );
     }
-    Ok(Arc::new(ledger))
+    Ok(ledger)
 }
 
 /// The ledger that nodes share.
@@ -499,14 +499,14 @@ async fn connect_ledger(
     config: &Config,
     url: &CredentialText,
     secrets: &Secrets,
-) -> anyhow::Result<Arc<Ledger>> {
+) -> anyhow::Result<Arc<dyn Ledger>> {
     let url = with_secrets(url, secrets, "the URL of the ledger")?;
     let settings = PostgresSettings {
         url,
         tls: landfall_egress::tls(),
         retention: config.retention,
     };
-    Ok(Arc::new(Ledger::connect(settings).await?))
+    Ok(landfall_ledger::connect(settings).await?)
 }
 
 const SLEEPS: &str = "on Cloud Run nothing runs between requests, unless its processor is always allotted: let the queue call (queue.push_to)";
@@ -595,7 +595,7 @@ async fn ledger_facts(
         tls: landfall_egress::tls(),
         retention: config.retention,
     };
-    Ok(Ledger::facts(settings).await?)
+    Ok(landfall_ledger::describe(settings).await?)
 }
 
 async fn queue_facts(
@@ -704,11 +704,11 @@ fn setup(config: &Config, engine: Arc<Engine>, secrets: Arc<Secrets>) -> Setup {
         secrets,
         dir: config.plugins.clone(),
         bundled: config.bundled.clone(),
-        poll: config.poll,
+        scan_interval: config.scan_interval,
         cannot_queue: config.cannot_queue(),
         cannot_keep: config.cannot_keep(),
         cannot_order: matches!(config.queue, Some(BrokerSpec::CloudTasks(_))),
-        bodies: config.edge.bodies,
+        bodies: config.edge.body_memory,
         readiness: config.readiness,
         platform: Platform {
             timeout: config.platform_timeout,
@@ -726,7 +726,7 @@ fn engine_settings(config: &Config) -> anyhow::Result<EngineSettings> {
         cache_max_size: config.cache_max_size,
         bundled: config.bundled.clone(),
         compiler: compiler()?,
-        running: config.running,
+        running: config.max_concurrency,
         limits: config.component,
     })
 }

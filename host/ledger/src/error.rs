@@ -1,4 +1,4 @@
-//! Why the ledger did not do what it was asked to, sorted by what somebody can do about it.
+//! Why a step of the ledger failed, sorted by what the caller or the operator can do.
 
 use std::path::Path;
 use std::{fmt, io};
@@ -8,7 +8,7 @@ use rusqlite::ffi;
 /// What `LedgerError::ReadOnly` names where the ledger is a file.
 pub(super) const DATA_DIRECTORY: &str = "data directory";
 
-/// One refusal of the ledger. Nothing of what was asked has been kept, except where `Lost` says that nobody knows.
+/// Why a step failed. Nothing of the step was stored.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum LedgerError {
     /// Too many wait already, or it would take too long: come again.

@@ -1,30 +1,13 @@
-//! What people and machines are shown of a ledger.
+//! What the admin API and the command line show of a ledger.
 
 use std::time::Duration;
 
 use serde::Serialize;
 
+use super::state_column::DEAD;
 use landfall_model::clock::from_ms;
 use landfall_model::stored_event::Corrupt;
-use landfall_model::{Event, EventId};
-
-/// The states of a delivery.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum State {
-    /// Waits for its time or a place.
-    Pending,
-    /// Has a lease.
-    Running,
-    /// Handled.
-    Done,
-    /// Given up; can be replayed.
-    Dead,
-    /// It was dead, and a later delivery of its event is done.
-    Resolved,
-    /// An operator has decided that it is not to be run.
-    Discarded,
-}
+use landfall_model::{DeliveryState, Event, EventId};
 
 /// One delivery and its event, without the body.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -37,8 +20,8 @@ pub struct Listed {
     pub hook: String,
     /// RFC 3339.
     pub received_at: String,
-    /// As it stands.
-    pub state: State,
+    /// Its state.
+    pub state: DeliveryState,
     /// Attempts begun.
     pub attempt: u32,
     /// Until the next attempt, where it is pending.
@@ -86,7 +69,7 @@ pub struct Filter {
     /// Delivery numbers; empty: any.
     pub deliveries: Vec<i64>,
     /// States; empty: any.
-    pub states: Vec<State>,
+    pub states: Vec<DeliveryState>,
     /// Which deliveries of the same event.
     pub pick: Pick,
     /// With smaller numbers than this.
@@ -186,7 +169,7 @@ pub struct Count {
     /// The hook.
     pub hook: String,
     /// The state.
-    pub state: State,
+    pub state: DeliveryState,
     /// How many.
     pub deliveries: i64,
 }
@@ -207,60 +190,21 @@ pub struct StoredRow {
     pub damaged: bool,
 }
 
-// === impl State ===
-
-impl State {
-    /// In the order of their columns.
-    const ALL: [State; 6] = [
-        State::Pending,
-        State::Running,
-        State::Done,
-        State::Dead,
-        State::Resolved,
-        State::Discarded,
-    ];
-
-    /// From its word.
-    pub fn from_word(word: &str) -> Option<State> {
-        State::ALL.into_iter().find(|state| state.word() == word)
-    }
-
-    /// The word for it.
-    pub fn word(self) -> &'static str {
-        match self {
-            State::Pending => "pending",
-            State::Running => "running",
-            State::Done => "done",
-            State::Dead => "dead",
-            State::Resolved => "resolved",
-            State::Discarded => "discarded",
-        }
-    }
-
-    /// From its column.
-    pub(super) fn from_number(number: i64) -> State {
-        State::ALL
-            .get(number as usize)
-            .copied()
-            .unwrap_or(State::Dead)
-    }
-}
-
 // === impl Filter ===
 
 impl Filter {
-    /// The SQL condition on `d.id`; empty if there is none.
+    /// The SQL condition on `d.id`, if the filter has one.
     pub(super) fn deliveries_sql(&self) -> Option<String> {
         let numbers: Vec<String> = self.deliveries.iter().map(i64::to_string).collect();
         (!numbers.is_empty()).then(|| format!("d.id IN ({})", numbers.join(", ")))
     }
 
-    /// The SQL condition on `d.state`; empty if there is none.
+    /// The SQL condition on `d.state`, if the filter has one.
     pub(super) fn states_sql(&self) -> Option<String> {
         let numbers: Vec<String> = self
             .states
             .iter()
-            .map(|state| (*state as i64).to_string())
+            .map(|state| state.number().to_string())
             .collect();
         match &numbers[..] {
             [] => None,
@@ -274,18 +218,18 @@ impl Filter {
 // === impl Pick ===
 
 impl Pick {
-    /// The SQL condition on later deliveries of the event; empty if there is none.
-    pub(super) fn sql(self) -> Option<&'static str> {
-        match self {
-            Pick::All => None,
-            Pick::Latest => {
-                Some("NOT EXISTS (SELECT 1 FROM deliveries later WHERE later.event = d.event AND later.id > d.id)")
-            }
-            Pick::LatestFailed => Some(
-                "NOT EXISTS (SELECT 1 FROM deliveries later WHERE later.event = d.event AND later.id > d.id
-                 AND later.state >= 3)",
-            ),
-        }
+    /// The SQL condition on later deliveries of the event, if there is one.
+    pub(super) fn sql(self) -> Option<String> {
+        let later = match self {
+            Pick::All => return None,
+            Pick::Latest => String::new(),
+            // Dead, resolved or discarded.
+            Pick::LatestFailed => format!(" AND later.state >= {DEAD}"),
+        };
+
+        Some(format!(
+            "NOT EXISTS (SELECT 1 FROM deliveries later WHERE later.event = d.event AND later.id > d.id{later})"
+        ))
     }
 }
 

@@ -27,9 +27,9 @@ pub enum CredentialPart {
 /// The ways to prove it.
 #[derive(Debug, Clone, PartialEq)]
 pub enum CredentialKind {
-    /// A header, over whatever the component wrote there.
+    /// A header. It replaces what the component wrote there.
     Header(http::HeaderName, CredentialText),
-    /// A value of the query, over whatever the component wrote there.
+    /// A value of the query. It replaces what the component wrote there.
     Query(String, CredentialText),
     /// Takes the place of this text in the body.
     Body(String, CredentialText),
@@ -72,7 +72,7 @@ pub struct SigV4Spec {
 // === impl CredentialKind ===
 
 impl CredentialKind {
-    /// Where it goes, in words; two of one place do not go together.
+    /// The place that it is written to, for people. Two credentials may not share one.
     pub fn place(&self) -> String {
         match self {
             CredentialKind::Header(name, _) => format!("header `{name}`"),

@@ -13,8 +13,8 @@ pub struct EdgeLimits {
     pub keep_alive: Duration,
     /// From the request head to the end of its body.
     pub body_timeout: Duration,
-    /// How long a request waits for a free place of its hook.
-    pub wait: Duration,
+    /// How long a request waits until its hook may run another attempt.
+    pub queue_timeout: Duration,
     /// Bytes of all request bodies in memory.
-    pub bodies: usize,
+    pub body_memory: usize,
 }

@@ -56,7 +56,7 @@ pub enum KvChange {
 pub struct KvExpected {
     /// Of this key.
     pub key: String,
-    /// None = there is none.
+    /// None: the key has no value.
     pub value: Option<KvValue>,
 }
 

@@ -1,4 +1,4 @@
-//! The ledger's own time: milliseconds that never go back and never jump, whatever happens to the time of day.
+//! The ledger's own time in milliseconds. It never goes back and never jumps, even if the time of day does.
 
 use std::time::{Duration, Instant};
 

@@ -8,6 +8,7 @@ mod credential;
 mod dedup_key;
 pub mod delivery;
 mod delivery_id;
+mod delivery_state;
 mod documents;
 mod dot_segments;
 mod edge_limits;
@@ -39,6 +40,7 @@ pub use credential::{
 pub use dedup_key::DedupKey;
 pub use delivery::{Attempt, CallResult, LogLine, OutboundCall, Outcome, Row};
 pub use delivery_id::{DeliveryId, IdMatch};
+pub use delivery_state::DeliveryState;
 pub use documents::Documents;
 pub use dot_segments::has_dot_segment;
 pub use edge_limits::EdgeLimits;

@@ -1,14 +1,14 @@
-//! How long the ledger keeps what has ended.
+//! How long the ledger keeps deliveries that have ended.
 
 use std::time::Duration;
 
-/// How long things are kept, from the end of their delivery.
+/// How long the ledger keeps a delivery after its end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Retention {
-    /// Everything about a delivery that is done or dead.
-    pub keep: Duration,
-    /// The bodies of those that are done; of dead ones they are kept as long as the rest, to be replayed.
-    pub keep_bodies: Duration,
-    /// Of the file, in bytes; beyond it the oldest go, whatever their age.
+    /// The delivery with its attempts: `ledger.retention`.
+    pub deliveries: Duration,
+    /// The body of its event, if it is done: `ledger.body_retention`. A dead delivery keeps its body, so that it can be replayed.
+    pub bodies: Duration,
+    /// The largest size of the file in bytes. Above it, the oldest deliveries are removed before their time.
     pub max_size: u64,
 }

@@ -447,7 +447,7 @@ pub fn address_range(text: &str) -> Result<IpNet, String> {
     };
     let range = range.map(|range| range.trunc()).map_err(wrong)?;
     match range {
-        // Addresses are compared as IPv4 where they are: such a range would take nobody.
+        // An IPv4 address in IPv6 form is compared as IPv4, so such a range would match no address.
         IpNet::V6(v6) if v6.addr().to_ipv4_mapped().is_some() => Err(format!(
             "`{}` is a range of IPv4: write it as 192.0.2.0/24",
             text.escape_debug()

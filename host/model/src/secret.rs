@@ -144,7 +144,7 @@ pub trait SecretSource: Send + Sync {
     /// Reads these ahead from now on. Blocks for as long as the sources take.
     fn track(&self, _references: &[SecretRef]) {}
 
-    /// Whoever was called with it did not accept it: a token may have been withdrawn before its end. Never blocks.
+    /// The called server did not accept it: a token may have been revoked before it expired. Never blocks.
     fn refused(&self, _reference: &SecretRef) {}
 
     /// Forgets all but these.
@@ -190,7 +190,7 @@ const NOT_A_REFERENCE: &str = "not a secret reference: write `env:NAME` or `file
 // === impl RemoteSecret ===
 
 impl RemoteSecret {
-    /// It is good for minutes, not for as long as somebody lets it be.
+    /// It expires after minutes.
     pub fn is_token(&self) -> bool {
         matches!(
             self,

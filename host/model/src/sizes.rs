@@ -60,7 +60,7 @@ const COPIES_DEFAULT: usize = 10;
 // === impl SizeSpec ===
 
 impl SizeSpec {
-    /// The most that a hook may take, whatever its provider sends.
+    /// The largest value of any hook.
     pub const MAX_BODY_LIMIT: usize = 64 * MIB;
     /// Unless the body needs more.
     pub const MEMORY_DEFAULT: usize = 64 * MIB;
@@ -83,7 +83,7 @@ impl SizeSpec {
         let max_body = self.max_body.unwrap_or(usual);
         if max_body > node_bodies {
             let (body, node) = (shown(max_body), shown(node_bodies));
-            let way_out = "write a smaller max_body, or raise limits.bodies of the node";
+            let way_out = "write a smaller max_body, or raise limits.body_memory of the node";
             return Err((
                 &["max_body"],
                 format!(

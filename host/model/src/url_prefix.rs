@@ -61,7 +61,7 @@ impl FromStr for UrlPrefix {
     type Err = String;
 
     fn from_str(text: &str) -> Result<UrlPrefix, String> {
-        // A password may be in it, whatever is wrong with the rest.
+        // The text may hold a password, even if another part is wrong.
         if text.contains('@') {
             return Err(
                 "a URL here carries no user or password, nor any `@`: use `[[credentials]]`".into(),

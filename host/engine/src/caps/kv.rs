@@ -9,7 +9,6 @@ use wasmtime::component::{HasSelf, Linker};
 use crate::bindings::PayloadResult as Payload;
 use crate::bindings::v0_1::landfall::hook::kv::{Host, KvError, add_to_linker};
 use crate::state::State;
-use landfall_ledger::Ledger;
 use landfall_model::{Effects, KvChange, KvExpected, KvValue, KvWrite, MemoryBudget, MemoryHold};
 
 const KEY_BYTES_MAX: usize = 512;
@@ -26,7 +25,7 @@ const NUMBER_MAX: u64 = 1 << 53;
 pub struct Kv {
     hook: Arc<str>,
     /// None where nothing is kept: `check`, `bench`.
-    ledger: Option<Arc<Ledger>>,
+    ledger: Option<Arc<dyn landfall_ledger::Kv>>,
     /// What the ledger has said, so that one attempt sees one value.
     known: BTreeMap<String, Option<KvValue>>,
     staged: BTreeMap<String, KvChange>,
@@ -43,7 +42,11 @@ pub fn link(linker: &mut Linker<State>) -> wasmtime::Result<()> {
 // === impl Kv ===
 
 impl Kv {
-    pub fn new(hook: Arc<str>, ledger: Option<Arc<Ledger>>, memory: MemoryBudget) -> Kv {
+    pub fn new(
+        hook: Arc<str>,
+        ledger: Option<Arc<dyn landfall_ledger::Kv>>,
+        memory: MemoryBudget,
+    ) -> Kv {
         Kv {
             hook,
             ledger,
@@ -89,7 +92,7 @@ impl Kv {
         self.count(key.len())?;
         let value = self
             .ledger()?
-            .kv_get(self.hook.clone(), key.to_owned())
+            .get(self.hook.clone(), key.to_owned())
             .await
             .map_err(unread)?;
         self.count(value.as_ref().map_or(0, |value| value.bytes.len()))?;
@@ -97,7 +100,7 @@ impl Kv {
         Ok(value)
     }
 
-    fn ledger(&mut self) -> Result<Arc<Ledger>, KvError> {
+    fn ledger(&mut self) -> Result<Arc<dyn landfall_ledger::Kv>, KvError> {
         self.reads += 1;
         if self.reads > READS_MAX {
             return Err(KvError::Limit(format!(
@@ -203,7 +206,7 @@ impl Host for Kv {
         // As many more as this attempt may have deleted.
         let wanted = limit + self.staged.len();
         let kept = ledger
-            .kv_keys(self.hook.clone(), prefix.clone(), after.clone(), wanted)
+            .keys(self.hook.clone(), prefix.clone(), after.clone(), wanted)
             .await
             .map_err(unread)?;
         let mut keys: std::collections::BTreeSet<String> = kept.into_iter().collect();

@@ -184,10 +184,14 @@ struct NodeFlags {
     http2: bool,
     /// Start with a ledger that has lost acknowledged events. A damaged log is kept as a copy.
     #[arg(long)]
-    accept_data_loss: bool,
+    recover_with_data_loss: bool,
     /// Store events on a disk that is memory, as on Cloud Run. They are lost when the instance ends.
     #[arg(long)]
-    accept_losing_events: bool,
+    allow_ephemeral_ledger: bool,
+    #[arg(long, hide = true, num_args = 0, default_missing_value = "", value_parser = renamed_to_recover)]
+    accept_data_loss: Option<String>,
+    #[arg(long, hide = true, num_args = 0, default_missing_value = "", value_parser = renamed_to_allow)]
+    accept_losing_events: Option<String>,
     /// The format of log lines [default: text on a terminal, otherwise json].
     #[arg(long, value_enum, value_name = "FORMAT")]
     log_format: Option<Format>,
@@ -356,6 +360,14 @@ fn block_on(command: impl Future<Output = anyhow::Result<ExitCode>>) -> anyhow::
     ended
 }
 
+fn renamed_to_recover(_: &str) -> Result<String, &'static str> {
+    Err("this flag is now --recover-with-data-loss")
+}
+
+fn renamed_to_allow(_: &str) -> Result<String, &'static str> {
+    Err("this flag is now --allow-ephemeral-ledger")
+}
+
 impl From<NodeFlags> for Flags {
     fn from(flags: NodeFlags) -> Flags {
         Flags {
@@ -366,8 +378,8 @@ impl From<NodeFlags> for Flags {
             data: flags.data,
             bundled: flags.bundled,
             http2: flags.http2.then_some(true),
-            accept_data_loss: flags.accept_data_loss,
-            accept_losing_events: flags.accept_losing_events,
+            recover_with_data_loss: flags.recover_with_data_loss,
+            allow_ephemeral_ledger: flags.allow_ephemeral_ledger,
             log_format: flags.log_format.map(|format| match format {
                 Format::Text => LogFormat::Text,
                 Format::Json => LogFormat::Json,

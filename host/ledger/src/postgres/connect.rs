@@ -97,7 +97,7 @@ impl Connector {
         self.config.connect(self.tls.clone()).await
     }
 
-    /// Nobody is there, or does not let us in.
+    /// The error for a server that does not answer, or refuses the connection.
     pub fn unreachable(&self, error: &PoolError) -> OpenError {
         let name = |host: &Host| match host {
             Host::Tcp(name) => name.clone(),

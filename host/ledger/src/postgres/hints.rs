@@ -12,7 +12,7 @@ use super::connect::Connector;
 /// Before another connection is tried.
 const PAUSE: Duration = Duration::from_secs(2);
 
-/// Listens until nobody wants to hear it.
+/// Listens until the receiver is dropped.
 pub async fn listen(connector: Connector, hints: mpsc::Sender<String>) {
     while !hints.is_closed() {
         if let Err(error) = hear(&connector, &hints).await {

@@ -1,5 +1,5 @@
-//! A ledger in Postgres, for any number of nodes without a leader. The steps are functions of the database (`schema.sql`), each one
-//! transaction or part of one; time is the server's alone, so that nodes need not agree on it.
+//! A ledger in Postgres, shared by any number of nodes without a leader. The steps are functions of the database (`functions/`), each
+//! inside one transaction. Times are the server's, so that the clocks of the nodes need not agree.
 
 mod arrivals;
 mod connect;
@@ -11,11 +11,10 @@ mod operator;
 mod read;
 mod schema;
 mod tls;
+mod traits;
 mod writer;
 
-use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
 use deadpool_postgres::{Object, Pool};
@@ -23,17 +22,13 @@ use tokio::sync::{Semaphore, mpsc};
 use uuid::Uuid;
 
 use super::error::{LedgerError, OpenError};
-use super::shown::{Content, Count, Filter, Listed, Parts, Purged, Shown, StoredRow};
-use super::steps::{
-    Accepted, AttemptRecord, Claimed, Committed, Disposition, Fence, NewEvent, Received,
-    ReplayOrder, Replayed, SHARED_LEASE, Started, Step, UNFINISHED_MAX,
-};
+use super::state_column::{PENDING, RUNNING};
+use super::steps::{Claimed, Fence, SHARED_LEASE};
 use health::Health;
-use landfall_model::DedupKey;
 use landfall_model::clock::to_ms;
 use landfall_model::stored_event::{Corrupt, Stored, checked};
-use landfall_model::{Event, EventId, KvValue, LedgerTime, Retention};
-use writer::{Job, Writer};
+use landfall_model::{Event, EventId, LedgerTime, Retention};
+use writer::Writer;
 
 /// Answers that are late are as good as none.
 const WITHIN: Duration = Duration::from_secs(10);
@@ -121,7 +116,7 @@ impl Postgres {
     }
 
     /// What is promised there, and on what it rests, without making anything: a sentence each.
-    pub async fn facts(settings: PostgresSettings) -> Result<Vec<String>, OpenError> {
+    pub async fn describe(settings: PostgresSettings) -> Result<Vec<String>, OpenError> {
         let connector = connect::Connector::new(&settings.url, settings.tls)?;
         let pool = connector.pool()?;
         let client = pool
@@ -148,197 +143,6 @@ impl Postgres {
         ])
     }
 
-    /// Returns when what was begun has ended.
-    pub async fn close(&self) {
-        self.writer.close().await;
-        self.pool.close();
-    }
-
-    /// The server's time, as far as it is known here.
-    pub fn now(&self) -> LedgerTime {
-        self.clock.now()
-    }
-
-    /// Whether the database takes writes, as far as is known.
-    pub fn can_accept(&self) -> bool {
-        self.health.is_good()
-    }
-
-    /// Hooks for which another node has queued something; once.
-    pub fn hints(&self) -> Option<mpsc::Receiver<String>> {
-        self.hints
-            .lock()
-            .unwrap_or_else(|poisoned| poisoned.into_inner())
-            .take()
-    }
-
-    /// As `Ledger::accept`.
-    pub async fn accept(
-        &self,
-        new: NewEvent,
-        given_up: Arc<AtomicBool>,
-    ) -> Result<Accepted, LedgerError> {
-        let owner = new.run_now.then_some(self.owner);
-        self.noted(self.writer.accept(Box::new(new), owner, given_up).await)
-    }
-
-    /// As `Ledger::start`.
-    pub async fn start(&self, received: Received) -> Result<Started, LedgerError> {
-        let result = self.ask(async |client| arrivals::start(client, &received, self.owner).await);
-        self.noted(result.await)
-    }
-
-    /// As `Ledger::find_duplicate`.
-    pub async fn find_duplicate(
-        &self,
-        hook: Arc<str>,
-        dedup: DedupKey,
-        digest: [u8; 32],
-        duplicate: EventId,
-    ) -> Result<Option<Accepted>, LedgerError> {
-        let find = self.ask(async |client| {
-            arrivals::find_duplicate(client, &hook, &dedup, &digest, duplicate).await
-        });
-        self.noted(find.await)
-    }
-
-    /// As `Ledger::hand_over`.
-    pub async fn hand_over(
-        &self,
-        handed: Vec<Fence>,
-        kept: Vec<Fence>,
-        pause: Duration,
-    ) -> Result<(), LedgerError> {
-        let (deliveries, attempts) = split(&handed);
-        let sql = "SELECT hand_over($1, $2)";
-        self.ask(async |client| {
-            client
-                .execute_cached(sql, &[&deliveries, &attempts])
-                .await
-                .map(drop)
-        })
-        .await?;
-        let (deliveries, attempts) = split(&kept);
-        let (sql, pause) = ("SELECT keep_on($1, $2, $3)", millis(pause));
-        self.ask(async |client| {
-            client
-                .execute_cached(sql, &[&deliveries, &attempts, &pause])
-                .await
-                .map(drop)
-        })
-        .await
-    }
-
-    /// As `Ledger::claim`.
-    pub async fn claim(
-        &self,
-        hooks: Vec<(Arc<str>, usize)>,
-    ) -> Result<Vec<(Arc<str>, Vec<Claimed>, Option<LedgerTime>)>, LedgerError> {
-        let result = within(async {
-            let client = self.client().await?;
-            let claims = hooks
-                .iter()
-                .map(|(hook, max)| claim(&client, hook, *max, self.owner));
-            futures_util::future::try_join_all(claims)
-                .await
-                .map_err(LedgerError::from)
-        });
-        self.noted(result.await)
-    }
-
-    /// As `Ledger::finish`.
-    pub async fn finish(
-        &self,
-        fence: Fence,
-        event: Arc<Event>,
-        attempt: AttemptRecord,
-        ending: Disposition,
-    ) -> Result<Committed, LedgerError> {
-        let result = match ending {
-            Disposition::Done(results) if !results.is_nothing() => {
-                within(async {
-                    let _place = self
-                        .ends
-                        .acquire()
-                        .await
-                        .map_err(|_| LedgerError::Stopped)?;
-                    let mut client = self.client().await?;
-                    effects::finish(&mut client, fence, &event, &attempt, &results).await
-                })
-                .await
-            }
-            ending => self.writer.finish(fence, attempt, ending).await,
-        };
-        self.noted(result)
-    }
-
-    /// As `Ledger::bury_unread`.
-    pub async fn bury_unread(&self, fence: Fence, why: String) -> Result<(), LedgerError> {
-        let attempt = AttemptRecord {
-            started_ms: 0,
-            duration_us: 0,
-            outcome: "unread",
-            reason: why.clone(),
-            status: None,
-            record: "{}".into(),
-        };
-        self.noted(
-            self.writer
-                .finish(fence, attempt, Disposition::Dead(why))
-                .await,
-        )
-        .map(drop)
-    }
-
-    /// As `Ledger::release`.
-    pub async fn release(&self, fences: Vec<Fence>, pause: Duration) -> Result<(), LedgerError> {
-        let (deliveries, attempts) = split(&fences);
-        let sql = "UPDATE deliveries d SET state = 0, attempt = d.attempt - 1, due = now_ms() + $3, owner = NULL, lease_until = NULL
-             FROM unnest($1::bigint[], $2::int[]) AS held (id, attempt)
-             WHERE d.id = held.id AND d.state = 1 AND d.attempt = held.attempt";
-        let pause = millis(pause);
-        self.ask(async |client| {
-            client
-                .execute_cached(sql, &[&deliveries, &attempts, &pause])
-                .await
-                .map(drop)
-        })
-        .await
-    }
-
-    /// As `Ledger::beat`.
-    pub async fn beat(&self, fences: Vec<Fence>) -> Result<usize, LedgerError> {
-        let (deliveries, attempts) = split(&fences);
-        // One statement for all leases, which also returns the time. A delivery that another transaction has locked is ending: to
-        // wait for it could be a deadlock with a transaction that ends several.
-        let hold = "WITH held AS MATERIALIZED (
-                 SELECT d.id FROM deliveries d JOIN unnest($1::bigint[], $2::int[]) AS lease (id, attempt)
-                     ON d.id = lease.id AND d.attempt = lease.attempt
-                 WHERE d.state = 1 FOR UPDATE OF d SKIP LOCKED),
-             extended AS (
-                 UPDATE deliveries d SET lease_until = now_ms() + $3 FROM held WHERE d.id = held.id)
-             SELECT now_ms()";
-        let lease = millis(SHARED_LEASE);
-        let held = self.ask(async |client| {
-            client
-                .query_one_cached(hold, &[&deliveries, &attempts, &lease])
-                .await
-        });
-        self.clock.set(LedgerTime(self.noted(held.await)?.get(0)));
-        if self.is_quiet() {
-            return Ok(0);
-        }
-        let sql = "SELECT freed FROM recover($1, $2)";
-        let most = UNFINISHED_MAX as i32;
-        let freed = self.ask(async |client| {
-            client
-                .query_one_cached(sql, &[&self.owner, &most])
-                .await?
-                .try_get::<_, i32>(0)
-        });
-        Ok(freed.await? as usize)
-    }
-
     /// Whether the database was away just now: others have not been able to hold their leases.
     fn is_quiet(&self) -> bool {
         let mut beaten = self
@@ -351,187 +155,6 @@ impl Postgres {
         }
         beaten.at = now;
         now < beaten.quiet_until
-    }
-
-    /// As `Ledger::record`.
-    pub async fn record(
-        &self,
-        stored: Stored,
-        attempt: AttemptRecord,
-        ending: Disposition,
-    ) -> Result<Committed, LedgerError> {
-        let result = within(async {
-            let _place = self
-                .ends
-                .acquire()
-                .await
-                .map_err(|_| LedgerError::Stopped)?;
-            let mut client = self.client().await?;
-            effects::record(&mut client, &stored, &attempt, &ending).await
-        });
-        self.noted(result.await)
-    }
-
-    /// As `Ledger::record_later`.
-    pub fn record_later(
-        &self,
-        stored: Stored,
-        attempt: AttemptRecord,
-        ending: Disposition,
-    ) -> Option<()> {
-        self.writer
-            .leave(Job::record(Box::new(stored), attempt, ending))
-    }
-
-    /// As `Ledger::prune`, but by age alone.
-    pub async fn prune(&self) -> Result<usize, LedgerError> {
-        let (bodies, all) = (
-            millis(self.retention.keep_bodies),
-            millis(self.retention.keep),
-        );
-        let mut sum = 0;
-        loop {
-            let sql = "SELECT prune($1, $2, $3)";
-            let step = self
-                .ask(async |client| {
-                    client
-                        .query_one_cached(sql, &[&bodies, &all, &PRUNE_STEP])
-                        .await?
-                        .try_get::<_, i32>(0)
-                })
-                .await?;
-            sum += step as usize;
-            if step < PRUNE_STEP {
-                return Ok(sum);
-            }
-        }
-    }
-
-    /// As `Ledger::replay`.
-    pub async fn replay(&self, order: ReplayOrder) -> Result<Vec<Replayed>, LedgerError> {
-        self.ask(async |client| operator::replay(client, &order).await)
-            .await
-    }
-
-    /// As `Ledger::operate`.
-    pub async fn operate(&self, step: Step, deliveries: Vec<i64>) -> Result<Vec<i64>, LedgerError> {
-        self.ask(async |client| operator::operate(client, &step, &deliveries).await)
-            .await
-    }
-
-    /// As `Ledger::purge`.
-    pub async fn purge(&self, hook: String, limit: usize) -> Result<Purged, LedgerError> {
-        self.ask(async |client| operator::purge(client, &hook, limit as i32).await)
-            .await
-    }
-
-    /// As `Ledger::purgeable`.
-    pub async fn purgeable(&self, hook: String) -> Result<Purged, LedgerError> {
-        self.ask(async |client| operator::purgeable(client, &hook).await)
-            .await
-    }
-
-    /// As `Ledger::pause`.
-    pub async fn pause(&self, hook: String, paused: bool) -> Result<(), LedgerError> {
-        let sql = match paused {
-            true => "INSERT INTO paused (hook) VALUES ($1) ON CONFLICT DO NOTHING",
-            false => "DELETE FROM paused WHERE hook = $1",
-        };
-        self.ask(async |client| client.execute_cached(sql, &[&hook]).await.map(drop))
-            .await
-    }
-
-    /// As `Ledger::paused`.
-    pub async fn paused(&self) -> Result<Vec<String>, LedgerError> {
-        let rows = self
-            .ask(async |client| client.query_cached("SELECT hook FROM paused", &[]).await)
-            .await?;
-        Ok(rows.iter().map(|row| row.get(0)).collect())
-    }
-
-    /// As `Ledger::hooks_with_work`.
-    pub async fn hooks_with_work(&self) -> Result<Vec<(String, LedgerTime)>, LedgerError> {
-        let rows = self
-            .ask(async |client| client.query_cached(read::WITH_WORK, &[]).await)
-            .await?;
-        Ok(rows
-            .iter()
-            .map(|row| (row.get(0), LedgerTime(row.get(1))))
-            .collect())
-    }
-
-    /// As `Ledger::list`.
-    pub async fn list(&self, filter: Filter) -> Result<Vec<Listed>, LedgerError> {
-        let now = self.now();
-        self.ask(async |client| read::list(client, &filter, now).await)
-            .await
-    }
-
-    /// As `Ledger::contents`.
-    pub async fn contents(
-        &self,
-        deliveries: Vec<i64>,
-        parts: Parts,
-    ) -> Result<HashMap<i64, Content>, LedgerError> {
-        self.ask(async |client| read::contents(client, &deliveries, parts).await)
-            .await
-    }
-
-    /// As `Ledger::find_ids`.
-    pub async fn find_ids(
-        &self,
-        first: EventId,
-        last: EventId,
-        limit: usize,
-    ) -> Result<Vec<EventId>, LedgerError> {
-        self.ask(async |client| read::find_ids(client, &first, &last, limit).await)
-            .await
-    }
-
-    /// As `Ledger::show`.
-    pub async fn show(&self, id: EventId) -> Result<Option<Shown>, LedgerError> {
-        let now = self.now();
-        self.ask(async |client| read::show(client, &id, now).await)
-            .await
-    }
-
-    /// As `Ledger::count`.
-    pub async fn count(&self) -> Result<Vec<Count>, LedgerError> {
-        self.ask(async |client| read::count(client).await).await
-    }
-
-    /// As `Ledger::kv_get`.
-    pub async fn kv_get(
-        &self,
-        hook: Arc<str>,
-        key: String,
-    ) -> Result<Option<KvValue>, LedgerError> {
-        self.ask(async |client| read::kv_get(client, &hook, &key).await)
-            .await
-    }
-
-    /// As `Ledger::kv_keys`.
-    pub async fn kv_keys(
-        &self,
-        hook: Arc<str>,
-        prefix: String,
-        after: String,
-        limit: usize,
-    ) -> Result<Vec<String>, LedgerError> {
-        self.ask(async |client| read::kv_keys(client, &hook, &prefix, &after, limit).await)
-            .await
-    }
-
-    /// As `Ledger::rows`.
-    pub async fn rows(
-        &self,
-        hook: String,
-        table: String,
-        after: i64,
-        limit: usize,
-    ) -> Result<Vec<StoredRow>, LedgerError> {
-        self.ask(async |client| read::rows(client, &hook, &table, after, limit).await)
-            .await
     }
 
     async fn client(&self) -> Result<Object, LedgerError> {
@@ -571,16 +194,7 @@ async fn within<T>(work: impl Future<Output = Result<T, LedgerError>>) -> Result
         .unwrap_or_else(|_| Err(late()))
 }
 
-const CLAIM: &str = "
-    WITH due AS MATERIALIZED (
-        SELECT id FROM deliveries WHERE hook = $1 AND state = 0 AND NOT blocked AND due <= (SELECT now_ms())
-        ORDER BY due LIMIT $2 FOR UPDATE SKIP LOCKED),
-    taken AS (
-        UPDATE deliveries d SET state = 1, attempt = d.attempt + 1, owner = $3, lease_until = now_ms() + $4
-        FROM due WHERE d.id = due.id RETURNING d.id, d.attempt, d.replayed, d.event, d.due)
-    SELECT t.id, t.attempt, t.replayed, e.id, e.hook, e.received_ms, e.head, e.body_digest, e.checksum, p.body, t.due
-    FROM taken t LEFT JOIN events e ON e.seq = t.event LEFT JOIN payloads p ON p.event = t.event ORDER BY t.due";
-
+/// Takes due deliveries of one hook, and tells when its next one is due. SQLite: `deliveries::claim`.
 async fn claim(
     client: &Object,
     hook: &Arc<str>,
@@ -588,8 +202,20 @@ async fn claim(
     owner: Uuid,
 ) -> Result<(Arc<str>, Vec<Claimed>, Option<LedgerTime>), tokio_postgres::Error> {
     let (name, lease): (&str, _) = (hook, millis(SHARED_LEASE));
+    let sql = format!(
+        "WITH due AS MATERIALIZED (
+             SELECT id FROM deliveries
+             WHERE hook = $1 AND state = {PENDING} AND NOT blocked AND due <= (SELECT now_ms())
+             ORDER BY due LIMIT $2 FOR UPDATE SKIP LOCKED),
+         taken AS (
+             UPDATE deliveries d SET state = {RUNNING}, attempt = d.attempt + 1, owner = $3, lease_until = now_ms() + $4
+             FROM due WHERE d.id = due.id RETURNING d.id, d.attempt, d.replayed, d.event, d.due)
+         SELECT t.id, t.attempt, t.replayed, e.id, e.hook, e.received_ms, e.head, e.body_digest, e.checksum, p.body,
+             t.due
+         FROM taken t LEFT JOIN events e ON e.seq = t.event LEFT JOIN payloads p ON p.event = t.event ORDER BY t.due"
+    );
     let rows = client
-        .query_cached(CLAIM, &[&name, &(max as i64), &owner, &lease])
+        .query_cached(&sql, &[&name, &(max as i64), &owner, &lease])
         .await?;
     let claimed = rows.iter().map(|row| Claimed {
         fence: Fence {
@@ -600,8 +226,11 @@ async fn claim(
         replayed: row.get(2),
         due: LedgerTime(row.get(10)),
     });
-    let next = "SELECT min(due) FROM deliveries WHERE hook = $1 AND state = 0 AND NOT blocked";
-    let next: Option<i64> = client.query_one_cached(next, &[&name]).await?.get(0);
+
+    let next = format!(
+        "SELECT min(due) FROM deliveries WHERE hook = $1 AND state = {PENDING} AND NOT blocked"
+    );
+    let next: Option<i64> = client.query_one_cached(&next, &[&name]).await?.get(0);
     Ok((hook.clone(), claimed.collect(), next.map(LedgerTime)))
 }
 

@@ -1,4 +1,4 @@
-//! What an operator does to deliveries: the functions of `operator.sql` and `replay.sql`.
+//! What an operator does to deliveries: the functions of `functions/operator.sql`.
 
 use deadpool_postgres::Object;
 use tokio_postgres::{Error, Row};
@@ -6,6 +6,7 @@ use uuid::Uuid;
 
 use super::{Cached, millis, plain};
 use crate::shown::Purged;
+use crate::state_column::RUNNING;
 use crate::steps::{ReplayOrder, Replayed, Step};
 
 /// New deliveries of old events; what became of each.
@@ -60,10 +61,12 @@ pub async fn purge(client: &Object, hook: &str, limit: i32) -> Result<Purged, Er
 
 /// What those steps would remove.
 pub async fn purgeable(client: &Object, hook: &str) -> Result<Purged, Error> {
-    let sql = "SELECT (SELECT count(*) FROM deliveries WHERE hook = $1 AND state <> 1),
-                      (SELECT count(*) FROM dedup WHERE hook = $1), (SELECT count(*) FROM rows WHERE hook = $1),
-                      (SELECT count(*) FROM kv WHERE hook = $1)";
-    Ok(purged(&client.query_one_cached(sql, &[&hook]).await?))
+    let sql = format!(
+        "SELECT (SELECT count(*) FROM deliveries WHERE hook = $1 AND state <> {RUNNING}),
+                (SELECT count(*) FROM dedup WHERE hook = $1), (SELECT count(*) FROM rows WHERE hook = $1),
+                (SELECT count(*) FROM kv WHERE hook = $1)"
+    );
+    Ok(purged(&client.query_one_cached(&sql, &[&hook]).await?))
 }
 
 fn purged(row: &Row) -> Purged {

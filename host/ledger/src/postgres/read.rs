@@ -1,4 +1,4 @@
-//! What people and machines ask of the ledger: pages by key, and the session's limit on every statement.
+//! Queries of the admin API and the command line: pages by key; the session limits the time of every statement.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -10,27 +10,38 @@ use uuid::Uuid;
 
 use super::{Cached, event_of};
 use crate::shown::{
-    Content, Count, Filter, Listed, Parts, Repeats, Shown, ShownAttempt, State, StoredRow,
-    time_of_day,
+    Content, Count, Filter, Listed, Parts, Repeats, Shown, ShownAttempt, StoredRow, time_of_day,
 };
+use crate::state_column::{PENDING, StateColumn};
 use landfall_model::clock::to_ms;
-use landfall_model::{EventId, KvValue, LedgerTime};
+use landfall_model::{DeliveryState, EventId, KvValue, LedgerTime};
 
-/// From one name to the next: a million of the same are skipped by the index.
-pub const WITH_WORK: &str = "
-    WITH RECURSIVE names AS (
-        (SELECT min(hook) AS hook FROM deliveries WHERE state = 0 AND NOT blocked)
-        UNION ALL
-        SELECT (SELECT min(d.hook) FROM deliveries d WHERE d.state = 0 AND NOT d.blocked AND d.hook > names.hook)
-        FROM names WHERE names.hook IS NOT NULL)
-    SELECT hook, (SELECT min(due) FROM deliveries d WHERE d.hook = names.hook AND d.state = 0 AND NOT d.blocked)
-    FROM names WHERE hook IS NOT NULL";
+/// Hooks with pending deliveries, and when the first of each is due. SQLite: `deliveries::hooks_with_work`.
+pub async fn hooks_with_work(client: &Object) -> Result<Vec<(String, LedgerTime)>, Error> {
+    // The index leads from one hook to the next, however many deliveries each has.
+    let sql = format!(
+        "WITH RECURSIVE names AS (
+             (SELECT min(hook) AS hook FROM deliveries WHERE state = {PENDING} AND NOT blocked)
+             UNION ALL
+             SELECT (SELECT min(d.hook) FROM deliveries d
+                     WHERE d.state = {PENDING} AND NOT d.blocked AND d.hook > names.hook)
+             FROM names WHERE names.hook IS NOT NULL)
+         SELECT hook, (SELECT min(due) FROM deliveries d
+                       WHERE d.hook = names.hook AND d.state = {PENDING} AND NOT d.blocked)
+         FROM names WHERE hook IS NOT NULL"
+    );
+    let rows = client.query_cached(&sql, &[]).await?;
+    Ok(rows
+        .iter()
+        .map(|row| (row.get(0), LedgerTime(row.get(1))))
+        .collect())
+}
 
 const LISTED: &str = "d.id, e.id, d.hook, e.received_ms, d.state, d.attempt, d.due, d.reason, d.replayed, e.body_bytes,
     e.duplicates, e.conflicts, d.replay_of, d.resolved_by, d.discarded";
 
 fn listed(row: &Row, now: LedgerTime) -> Listed {
-    let state = State::from_number(row.get::<_, i16>(4).into());
+    let StateColumn(state) = row.get(4);
     let due = LedgerTime(row.get(6));
     Listed {
         delivery: row.get(0),
@@ -39,7 +50,7 @@ fn listed(row: &Row, now: LedgerTime) -> Listed {
         received_at: time_of_day(row.get(3)),
         state,
         attempt: row.get::<_, i32>(5) as u32,
-        due_in_ms: (state == State::Pending).then(|| now.until(due).as_millis() as u64),
+        due_in_ms: (state == DeliveryState::Pending).then(|| now.until(due).as_millis() as u64),
         reason: row.get(7),
         replayed: row.get(8),
         body_bytes: row.get(9),
@@ -68,7 +79,7 @@ pub async fn list(client: &Object, filter: &Filter, now: LedgerTime) -> Result<V
     } = filter;
     let order = if after.is_some() { "ASC" } else { "DESC" };
     let event = event.as_ref().map(EventId::uuid);
-    // Only what is asked for, so that an index can answer it.
+    // Only the conditions that were given, so that Postgres can choose an index.
     let (states, pick) = (filter.states_sql(), pick.sql());
     let asked = [
         (hook.is_some(), "d.hook = $1"),
@@ -80,7 +91,7 @@ pub async fn list(client: &Object, filter: &Filter, now: LedgerTime) -> Result<V
         (event.is_some(), "e.id = $7"),
         (!deliveries.is_empty(), "d.id = ANY ($8)"),
         (states.is_some(), states.as_deref().unwrap_or_default()),
-        (pick.is_some(), pick.unwrap_or_default()),
+        (pick.is_some(), pick.as_deref().unwrap_or_default()),
     ];
     let asked: String = asked
         .iter()
@@ -214,13 +225,13 @@ pub async fn count(client: &Object) -> Result<Vec<Count>, Error> {
     let rows = client.query_cached(sql, &[]).await?;
     let count = |row: &Row| Count {
         hook: row.get(0),
-        state: State::from_number(row.get::<_, i16>(1).into()),
+        state: row.get::<_, StateColumn>(1).0,
         deliveries: row.get(2),
     };
     Ok(rows.iter().map(count).collect())
 }
 
-/// The value of a key; none where there is none, or it has expired.
+/// The value of a key; none if the key has no value, or its value has expired.
 pub async fn kv_get(client: &Object, hook: &str, key: &str) -> Result<Option<KvValue>, Error> {
     let sql = "SELECT is_text, value FROM kv WHERE hook = $1 AND key = $2 AND (until IS NULL OR until > now_ms())";
     let rows = client.query_cached(sql, &[&hook, &key.as_bytes()]).await?;

@@ -15,13 +15,13 @@ use uuid::Uuid;
 
 use super::{Cached, connect, millis, plain, received, within};
 use crate::error::LedgerError;
+use crate::state_column::StateColumn;
 use crate::steps::{
     Accepted, AttemptRecord, Committed, Disposition, Fence, NewEvent, OpenState, Results,
     SHARED_LEASE,
 };
-use landfall_model::DedupKey;
-use landfall_model::EventId;
 use landfall_model::stored_event::Stored;
+use landfall_model::{DedupKey, DeliveryState, EventId};
 
 /// Waiting to be written; who comes later waits for a place, and not for ever.
 const WAITING_MAX: usize = 4096;
@@ -424,13 +424,13 @@ impl Keys {
 
 /// The state of an earlier event's delivery, and when it is due, from two columns.
 pub fn open_state(row: &Row, at: usize) -> Option<OpenState> {
-    match row.get::<_, i32>(at) {
-        0 => Some(OpenState::Pending(Duration::from_millis(
-            row.get::<_, Option<i64>>(at + 1).unwrap_or(0).max(0) as u64,
-        ))),
-        1 => Some(OpenState::Running),
-        2 => None,
-        _ => Some(OpenState::Replayed),
+    let StateColumn(state) = row.get(at);
+    let wait_ms = row.get::<_, Option<i64>>(at + 1).unwrap_or(0).max(0);
+    match state {
+        DeliveryState::Pending => Some(OpenState::Pending(Duration::from_millis(wait_ms as u64))),
+        DeliveryState::Running => Some(OpenState::Running),
+        DeliveryState::Dead => Some(OpenState::Replayed),
+        DeliveryState::Done | DeliveryState::Resolved | DeliveryState::Discarded => None,
     }
 }
 
@@ -454,9 +454,9 @@ pub async fn finish(
 ) -> Result<End, tokio_postgres::Error> {
     let reason = plain(&attempt.reason);
     let (state, pause, why) = match ending {
-        Disposition::Done(_) => (2, 0, None),
-        Disposition::Retry(pause) => (0, millis(*pause), Some(reason.clone())),
-        Disposition::Dead(why) => (3, 0, Some(plain(why))),
+        Disposition::Done(_) => (DeliveryState::Done, 0, None),
+        Disposition::Retry(pause) => (DeliveryState::Pending, millis(*pause), Some(reason.clone())),
+        Disposition::Dead(why) => (DeliveryState::Dead, 0, Some(plain(why))),
     };
     let sql = "SELECT finish($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)";
     let row = transaction
@@ -465,7 +465,7 @@ pub async fn finish(
             &[
                 &fence.delivery,
                 &(fence.attempt as i32),
-                &state,
+                &StateColumn(state),
                 &pause,
                 &why,
                 &attempt.started_ms,
@@ -512,9 +512,9 @@ pub async fn keep_answered(
     let event = stored.event();
     let (id, hook): (_, &str) = (event.id.uuid(), &event.hook);
     let (state, why) = match ending {
-        Disposition::Done(_) => (2, None),
-        Disposition::Retry(_) => (3, Some(attempt.outcome.to_owned())),
-        Disposition::Dead(why) => (3, Some(plain(why))),
+        Disposition::Done(_) => (DeliveryState::Done, None),
+        Disposition::Retry(_) => (DeliveryState::Dead, Some(attempt.outcome.to_owned())),
+        Disposition::Dead(why) => (DeliveryState::Dead, Some(plain(why))),
     };
     let sql =
         "SELECT keep_answered($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)";
@@ -529,7 +529,7 @@ pub async fn keep_answered(
                 &&event.body[..],
                 &&stored.digest()[..],
                 &&stored.checksum()[..],
-                &state,
+                &StateColumn(state),
                 &why,
                 &attempt.started_ms,
                 &attempt.duration_us,

@@ -5,10 +5,11 @@ use rusqlite::{Connection, OptionalExtension, params};
 
 use super::bound::SizeBound;
 use super::events::Known;
+use super::read::state_at;
 use super::{deliveries, events, retention};
+use crate::state_column::{DISCARDED, PENDING, RUNNING};
 use crate::steps::{AlreadyEnded, Fence, LEASE, OpenState, Received, Started};
-use landfall_model::DedupKey;
-use landfall_model::LedgerTime;
+use landfall_model::{DedupKey, DeliveryState, LedgerTime};
 
 /// Where the event stands; its attempt has begun if it may. None: the ledger is over its bound and cannot make room.
 pub(super) fn start(
@@ -104,11 +105,19 @@ fn again(
         "SELECT id, state, attempt, due, lease_until, reason, blocked FROM deliveries WHERE event = ?
          ORDER BY id DESC LIMIT 1",
     )?;
-    type Found = (i64, i64, u32, i64, Option<i64>, Option<String>, bool);
+    type Found = (
+        i64,
+        DeliveryState,
+        u32,
+        i64,
+        Option<i64>,
+        Option<String>,
+        bool,
+    );
     let row = |row: &rusqlite::Row<'_>| -> rusqlite::Result<Found> {
         Ok((
             row.get(0)?,
-            row.get(1)?,
+            state_at(row, 1),
             row.get(2)?,
             row.get(3)?,
             row.get(4)?,
@@ -118,7 +127,7 @@ fn again(
     };
     let found = find.query_row([seq], row).optional()?;
     match (found, &brought.replay) {
-        (Some((delivery, 0, attempt, due, ..)), replay) if due <= now.0 => {
+        (Some((delivery, DeliveryState::Pending, attempt, due, ..)), replay) if due <= now.0 => {
             if let Some(replay) = replay {
                 events::remember(connection, hook, &DedupKey::of_replay(replay), seq, now)?;
             }
@@ -132,15 +141,17 @@ fn again(
                 now,
             )
         }
-        (Some((_, 0, _, due, ..)), _) => Ok(Started::Wait(now.until(LedgerTime(due)))),
+        (Some((_, DeliveryState::Pending, _, due, ..)), _) => {
+            Ok(Started::Wait(now.until(LedgerTime(due))))
+        }
         // It is being handed over, and here it is already.
-        (Some((delivery, 1, attempt, .., false)), replay) => {
+        (Some((delivery, DeliveryState::Running, attempt, .., false)), replay) => {
             if let Some(replay) = replay {
                 events::remember(connection, hook, &DedupKey::of_replay(replay), seq, now)?;
             }
             begin(connection, Fence { delivery, attempt }, owner, now)
         }
-        (Some((_, 1, _, _, until, ..)), _) => {
+        (Some((_, DeliveryState::Running, _, _, until, ..)), _) => {
             Ok(Started::Wait(now.until(LedgerTime(until.unwrap_or(now.0)))))
         }
         (_, Some(replay))
@@ -158,9 +169,9 @@ fn again(
                 now,
             )
         }
-        (Some((_, 3, _, _, _, reason, _)), _) => Ok(Started::AlreadyEnded(AlreadyEnded::Dead(
-            reason.unwrap_or_default(),
-        ))),
+        (Some((_, DeliveryState::Dead, _, _, _, reason, _)), _) => Ok(Started::AlreadyEnded(
+            AlreadyEnded::Dead(reason.unwrap_or_default()),
+        )),
         (Some(_), _) => Ok(Started::AlreadyEnded(AlreadyEnded::Done)),
         // It was handed to the broker here, and its id is still known.
         (None, _) => {
@@ -189,9 +200,10 @@ fn begin(
     owner: &[u8],
     now: LedgerTime,
 ) -> rusqlite::Result<Started> {
-    let mut update = connection.prepare_cached(
-        "UPDATE deliveries SET state = 1, blocked = 1, attempt = ?, owner = ?, lease_until = ? WHERE id = ?",
-    )?;
+    let sql = format!(
+        "UPDATE deliveries SET state = {RUNNING}, blocked = 1, attempt = ?, owner = ?, lease_until = ? WHERE id = ?"
+    );
+    let mut update = connection.prepare_cached(&sql)?;
     update.execute(params![
         fence.attempt,
         owner,
@@ -206,9 +218,10 @@ fn begin(
 
 /// The broker has them; their ids are still known. What it has brought already is begun, and no longer ours to hand over.
 pub(super) fn hand_over(connection: &Connection, fences: &[Fence]) -> rusqlite::Result<()> {
-    let mut find = connection.prepare_cached(
-        "SELECT event FROM deliveries WHERE id = ? AND state = 1 AND blocked = 0 AND attempt = ?",
-    )?;
+    let sql = format!(
+        "SELECT event FROM deliveries WHERE id = ? AND state = {RUNNING} AND blocked = 0 AND attempt = ?"
+    );
+    let mut find = connection.prepare_cached(&sql)?;
     for fence in fences {
         let event = find
             .query_row(params![fence.delivery, fence.attempt], |row| {
@@ -218,18 +231,16 @@ pub(super) fn hand_over(connection: &Connection, fences: &[Fence]) -> rusqlite::
         let Some(event) = event else { continue };
         if fence.attempt > 1 {
             // It has a history: it waits here, too, until the broker brings it.
-            connection
-                .prepare_cached(
-                    "UPDATE deliveries SET state = 0, blocked = 1, attempt = attempt - 1, owner = NULL, lease_until = NULL
-                     WHERE id = ?",
-                )?
-                .execute([fence.delivery])?;
+            let sql = format!(
+                "UPDATE deliveries SET state = {PENDING}, blocked = 1, attempt = attempt - 1, owner = NULL,
+                 lease_until = NULL WHERE id = ?"
+            );
+            connection.prepare_cached(&sql)?.execute([fence.delivery])?;
             continue;
         }
         // It is neither pending nor done: nothing waits for it, and it resolves nothing.
-        connection
-            .prepare_cached("UPDATE deliveries SET state = 5 WHERE id = ?")?
-            .execute([fence.delivery])?;
+        let sql = format!("UPDATE deliveries SET state = {DISCARDED} WHERE id = ?");
+        connection.prepare_cached(&sql)?.execute([fence.delivery])?;
         deliveries::unblock_next(connection, fence.delivery)?;
         connection
             .prepare_cached("DELETE FROM attempts WHERE delivery = ?")?

@@ -1,4 +1,4 @@
-//! A copy of the ledger as it stands at one moment, also of one that a node is using.
+//! A consistent copy of the ledger, also while a node uses it.
 
 use std::fs::{self, File, OpenOptions};
 use std::os::unix::fs::OpenOptionsExt;
@@ -11,6 +11,7 @@ use rusqlite::{Connection, OpenFlags, OptionalExtension, params};
 use super::files::{MODE, absent};
 use super::{place, wal};
 use crate::error::{LedgerError, OpenError};
+use crate::state_column::DONE;
 use landfall_model::clock::{from_ms, to_ms};
 
 const TAKEN: &str = "backup_taken";
@@ -125,7 +126,9 @@ fn seal(part: &Path, now: SystemTime) -> Result<BackedUp, OpenError> {
     let count = |sql: &str| copy.query_row(sql, [], |row| row.get(0)).map_err(failed);
     let (events, open) = (
         count("SELECT count(*) FROM events")?,
-        count("SELECT count(*) FROM deliveries WHERE state < 2")?,
+        count(&format!(
+            "SELECT count(*) FROM deliveries WHERE state < {DONE}"
+        ))?,
     );
     drop(copy);
     let unwritten = |error: std::io::Error| {

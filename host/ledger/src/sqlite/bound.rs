@@ -6,7 +6,10 @@ use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
 use rusqlite::{Connection, OptionalExtension, params};
 
+use super::read::state_at;
 use super::retention;
+use crate::state_column::DONE;
+use landfall_model::DeliveryState;
 
 /// Deliveries that are removed in one step.
 const STEP: i64 = 64;
@@ -93,17 +96,19 @@ impl SizeBound {
         hook: &str,
         bytes: u64,
     ) -> rusqlite::Result<bool> {
-        let mut select = connection.prepare_cached(
+        let sql = format!(
             "SELECT d.id, d.event, d.state, d.pruned, e.body_bytes, octet_length(e.head)
              FROM deliveries d JOIN events e ON e.seq = d.event
-             WHERE d.hook = ? AND d.state >= 2 ORDER BY d.ended LIMIT ?",
-        )?;
+             WHERE d.hook = ? AND d.state >= {DONE} ORDER BY d.ended LIMIT ?"
+        );
+        let mut select = connection.prepare_cached(&sql)?;
         let mut rows = select.query(params![hook, STEP])?;
         let (mut oldest, mut freed) = (Vec::new(), 0);
         while let Some(row) = rows.next()?
             && freed < bytes
         {
-            let (delivery, event, state): (i64, i64, i64) = (row.get(0)?, row.get(1)?, row.get(2)?);
+            let (delivery, event): (i64, i64) = (row.get(0)?, row.get(1)?);
+            let state = state_at(row, 2);
             let body: u64 = if row.get(3)? {
                 0
             } else {
@@ -118,7 +123,8 @@ impl SizeBound {
             retention::remove(connection, *delivery, *event)?;
             self.removed.fetch_add(1, Relaxed);
             self.total.fetch_add(1, Relaxed);
-            self.dead.fetch_add(usize::from(*state == 3), Relaxed);
+            self.dead
+                .fetch_add(usize::from(*state == DeliveryState::Dead), Relaxed);
         }
         Ok(!oldest.is_empty())
     }

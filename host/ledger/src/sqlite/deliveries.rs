@@ -5,14 +5,15 @@ use rusqlite::{Connection, OptionalExtension, params};
 
 use super::bound::SizeBound;
 use super::events::{self, COLUMNS, Earlier, Known};
+use super::read::state_at;
 use super::{kv, operator, rows};
+use crate::state_column::{DEAD, DONE, PENDING, RUNNING, StateColumn};
 use crate::steps::{
     Accepted, AttemptRecord, Claimed, Committed, Disposition, Fence, LEASE, NewEvent, OpenState,
     Refused, Replayed, Results, UNFINISHED_MAX,
 };
-use landfall_model::DedupKey;
 use landfall_model::stored_event::{Corrupt, Stored};
-use landfall_model::{Event, EventId, LedgerTime};
+use landfall_model::{DedupKey, DeliveryState, Event, EventId, LedgerTime};
 
 /// Keeps a new event with its delivery, unless it has come before. None: the ledger is over its bound and cannot make room. Without
 /// `bound`, the size is not asked for.
@@ -105,16 +106,16 @@ pub(super) fn latest(
         "SELECT state, due, reply FROM deliveries WHERE event = ? ORDER BY id DESC LIMIT 1",
     )?;
     let row =
-        |row: &rusqlite::Row<'_>| Ok((row.get::<_, i64>(0)?, LedgerTime(row.get(1)?), row.get(2)?));
+        |row: &rusqlite::Row<'_>| Ok((state_at(row, 0), LedgerTime(row.get(1)?), row.get(2)?));
     let Some((state, due, reply)) = find.query_row([event.seq], row).optional()? else {
         return Ok((None, None));
     };
     let open = match state {
-        0 => Some(OpenState::Pending(now.until(due))),
-        1 => Some(OpenState::Running),
-        3 => Some(OpenState::Replayed),
+        DeliveryState::Pending => Some(OpenState::Pending(now.until(due))),
+        DeliveryState::Running => Some(OpenState::Running),
+        DeliveryState::Dead => Some(OpenState::Replayed),
         // An operator who discards an event has handled it.
-        _ => None,
+        DeliveryState::Done | DeliveryState::Resolved | DeliveryState::Discarded => None,
     };
 
     Ok((open, reply))
@@ -148,11 +149,13 @@ pub(super) fn insert(
     due: LedgerTime,
     replayed: bool,
 ) -> rusqlite::Result<i64> {
-    let mut insert = connection.prepare_cached(
+    let sql = format!(
         "INSERT INTO deliveries (event, hook, state, due, order_key, replayed, replay_of, blocked)
-         VALUES (?1, ?2, 0, ?3, ?4, ?5, CASE WHEN ?5 THEN (SELECT max(id) FROM deliveries WHERE event = ?1) END, ?4 IS NOT NULL AND EXISTS (
-             SELECT 1 FROM deliveries WHERE hook = ?2 AND order_key = ?4 AND state < 2))",
-    )?;
+         VALUES (?1, ?2, {PENDING}, ?3, ?4, ?5, CASE WHEN ?5 THEN (SELECT max(id) FROM deliveries WHERE event = ?1) END,
+             ?4 IS NOT NULL AND EXISTS (
+                 SELECT 1 FROM deliveries WHERE hook = ?2 AND order_key = ?4 AND state < {DONE}))"
+    );
+    let mut insert = connection.prepare_cached(&sql)?;
     insert.execute(params![event, hook, due.0, order_key, replayed])?;
     Ok(connection.last_insert_rowid())
 }
@@ -177,9 +180,10 @@ pub(super) fn insert_dead(
     why: &str,
     now: LedgerTime,
 ) -> rusqlite::Result<()> {
-    let mut insert = connection.prepare_cached(
-        "INSERT INTO deliveries (event, hook, state, due, ended, reason) VALUES (?, ?, 3, ?, ?, ?)",
-    )?;
+    let sql = format!(
+        "INSERT INTO deliveries (event, hook, state, due, ended, reason) VALUES (?, ?, {DEAD}, ?, ?, ?)"
+    );
+    let mut insert = connection.prepare_cached(&sql)?;
     insert
         .execute(params![event, hook, now.0, now.0, why])
         .map(drop)
@@ -192,10 +196,11 @@ fn begin(
     owner: &[u8],
     now: LedgerTime,
 ) -> rusqlite::Result<bool> {
-    let mut update = connection.prepare_cached(
-        "UPDATE deliveries SET state = 1, attempt = ?, owner = ?, lease_until = ?
-         WHERE id = ? AND state = 0 AND blocked = 0",
-    )?;
+    let sql = format!(
+        "UPDATE deliveries SET state = {RUNNING}, attempt = ?, owner = ?, lease_until = ?
+         WHERE id = ? AND state = {PENDING} AND blocked = 0"
+    );
+    let mut update = connection.prepare_cached(&sql)?;
     Ok(update.execute(params![
         fence.attempt,
         owner,
@@ -215,7 +220,7 @@ pub(super) fn claim(
     let sql = format!(
         "SELECT d.id, d.attempt, d.replayed, d.due, {COLUMNS} FROM deliveries d LEFT JOIN events e ON e.seq = d.event
          LEFT JOIN payloads p ON p.event = e.seq
-         WHERE d.hook = ? AND d.state = 0 AND d.blocked = 0 AND d.due <= ? ORDER BY d.due LIMIT ?"
+         WHERE d.hook = ? AND d.state = {PENDING} AND d.blocked = 0 AND d.due <= ? ORDER BY d.due LIMIT ?"
     );
     let mut select = connection.prepare_cached(&sql)?;
     let claimed = select.query_map(params![hook, now.0, max as i64], |row| {
@@ -255,9 +260,10 @@ pub(super) fn next_due(
     connection: &Connection,
     hook: &str,
 ) -> rusqlite::Result<Option<LedgerTime>> {
-    let mut select = connection.prepare_cached(
-        "SELECT min(due) FROM deliveries WHERE hook = ? AND state = 0 AND blocked = 0",
-    )?;
+    let sql = format!(
+        "SELECT min(due) FROM deliveries WHERE hook = ? AND state = {PENDING} AND blocked = 0"
+    );
+    let mut select = connection.prepare_cached(&sql)?;
     Ok(select
         .query_row([hook], |row| row.get::<_, Option<i64>>(0))?
         .map(LedgerTime))
@@ -268,10 +274,12 @@ pub(super) fn hooks_with_work(
     connection: &Connection,
 ) -> rusqlite::Result<Vec<(String, LedgerTime)>> {
     let mut found: Vec<(String, LedgerTime)> = Vec::new();
-    // From one name to the next: a million of the same are skipped by the index.
-    let mut next = connection.prepare_cached(
-        "SELECT min(hook) FROM deliveries WHERE state = 0 AND blocked = 0 AND hook > ?",
-    )?;
+    // The index leads from one hook to the next, however many deliveries each has.
+    let sql = format!(
+        "SELECT min(hook) FROM deliveries WHERE state = {PENDING} AND blocked = 0 AND hook > ?"
+    );
+    let mut next = connection.prepare_cached(&sql)?;
+
     loop {
         let after = found.last().map_or("", |(hook, _)| hook);
         let Some(hook) = next.query_row([after], |row| row.get::<_, Option<String>>(0))? else {
@@ -295,21 +303,25 @@ pub(super) fn finish(
         return Ok(Committed::Refused(refused, ()));
     }
     let (state, due, reason, ended) = match ending {
-        Disposition::Done(_) => (2, now, None, Some(now.0)),
-        Disposition::Retry(pause) => (0, now.plus(*pause), Some(attempt.reason.as_str()), None),
-        Disposition::Dead(why) => (3, now, Some(why.as_str()), Some(now.0)),
+        Disposition::Done(_) => (DeliveryState::Done, now, None, Some(now.0)),
+        Disposition::Retry(pause) => {
+            let reason = Some(attempt.reason.as_str());
+            (DeliveryState::Pending, now.plus(*pause), reason, None)
+        }
+        Disposition::Dead(why) => (DeliveryState::Dead, now, Some(why.as_str()), Some(now.0)),
     };
     let reply = if let Disposition::Done(results) = ending {
         results.reply.as_deref()
     } else {
         None
     };
-    let mut update = connection.prepare_cached(
+    let sql = format!(
         "UPDATE deliveries SET state = ?, due = ?, reason = ?, ended = ?, reply = ?, unfinished = 0, owner = NULL,
-         lease_until = NULL WHERE id = ? AND state = 1 AND attempt = ?",
-    )?;
+         lease_until = NULL WHERE id = ? AND state = {RUNNING} AND attempt = ?"
+    );
+    let mut update = connection.prepare_cached(&sql)?;
     if update.execute(params![
-        state,
+        StateColumn(state),
         due.0,
         reason,
         ended,
@@ -372,10 +384,11 @@ pub(super) fn bury_unread(
     why: &str,
     now: LedgerTime,
 ) -> rusqlite::Result<()> {
-    let mut update = connection.prepare_cached(
-        "UPDATE deliveries SET state = 3, reason = ?, ended = ?, owner = NULL, lease_until = NULL
-         WHERE id = ? AND state = 1 AND attempt = ?",
-    )?;
+    let sql = format!(
+        "UPDATE deliveries SET state = {DEAD}, reason = ?, ended = ?, owner = NULL, lease_until = NULL
+         WHERE id = ? AND state = {RUNNING} AND attempt = ?"
+    );
+    let mut update = connection.prepare_cached(&sql)?;
     update.execute(params![why, now.0, fence.delivery, fence.attempt])?;
     unblock_next(connection, fence.delivery)
 }
@@ -414,11 +427,12 @@ fn write_attempt(
 
 /// The next of the same key may run.
 pub(super) fn unblock_next(connection: &Connection, delivery: i64) -> rusqlite::Result<()> {
-    let mut update = connection.prepare_cached(
+    let sql = format!(
         "UPDATE deliveries SET blocked = 0 WHERE id = (
              SELECT min(o.id) FROM deliveries d JOIN deliveries o ON o.hook = d.hook AND o.order_key = d.order_key
-             WHERE d.id = ? AND d.order_key IS NOT NULL AND o.state < 2)",
-    )?;
+             WHERE d.id = ? AND d.order_key IS NOT NULL AND o.state < {DONE})"
+    );
+    let mut update = connection.prepare_cached(&sql)?;
     update.execute([delivery]).map(drop)
 }
 
@@ -428,10 +442,11 @@ pub(super) fn release(
     fences: &[Fence],
     due: LedgerTime,
 ) -> rusqlite::Result<()> {
-    let mut update = connection.prepare_cached(
-        "UPDATE deliveries SET state = 0, attempt = attempt - 1, due = ?, owner = NULL, lease_until = NULL
-         WHERE id = ? AND state = 1 AND attempt = ?",
-    )?;
+    let sql = format!(
+        "UPDATE deliveries SET state = {PENDING}, attempt = attempt - 1, due = ?, owner = NULL, lease_until = NULL
+         WHERE id = ? AND state = {RUNNING} AND attempt = ?"
+    );
+    let mut update = connection.prepare_cached(&sql)?;
     fences.iter().try_for_each(|fence| {
         update
             .execute(params![due.0, fence.delivery, fence.attempt])
@@ -445,9 +460,10 @@ pub(super) fn hold(
     fences: &[Fence],
     now: LedgerTime,
 ) -> rusqlite::Result<()> {
-    let mut update = connection.prepare_cached(
-        "UPDATE deliveries SET lease_until = ? WHERE id = ? AND state = 1 AND attempt = ?",
-    )?;
+    let sql = format!(
+        "UPDATE deliveries SET lease_until = ? WHERE id = ? AND state = {RUNNING} AND attempt = ?"
+    );
+    let mut update = connection.prepare_cached(&sql)?;
     let until = now.plus(LEASE).0;
     fences.iter().try_for_each(|fence| {
         update
@@ -463,10 +479,11 @@ pub(super) fn recover(
     owner: &[u8],
     now: LedgerTime,
 ) -> rusqlite::Result<(usize, usize)> {
-    let mut select = connection.prepare_cached(
+    let sql = format!(
         "SELECT id, attempt, unfinished + (owner IS NOT ?1) FROM deliveries
-         WHERE state = 1 AND (owner IS NOT ?1 OR lease_until < ?2)",
-    )?;
+         WHERE state = {RUNNING} AND (owner IS NOT ?1 OR lease_until < ?2)"
+    );
+    let mut select = connection.prepare_cached(&sql)?;
     // A lease that this process has lost is no sign that the event ends processes.
     let row = |row: &rusqlite::Row<'_>| {
         Ok((
@@ -482,15 +499,22 @@ pub(super) fn recover(
     for (delivery, attempt, unfinished) in &lost {
         let is_dead = *unfinished >= UNFINISHED_MAX;
         let (state, reason, ended) = if is_dead {
-            (3, Some("crashed-host"), Some(now.0))
+            (DeliveryState::Dead, Some("crashed-host"), Some(now.0))
         } else {
-            (0, None, None)
+            (DeliveryState::Pending, None, None)
         };
         let mut update = connection.prepare_cached(
             "UPDATE deliveries SET state = ?, due = ?, unfinished = ?, reason = ?, ended = ?, owner = NULL,
              lease_until = NULL WHERE id = ?",
         )?;
-        update.execute(params![state, now.0, unfinished, reason, ended, delivery])?;
+        update.execute(params![
+            StateColumn(state),
+            now.0,
+            unfinished,
+            reason,
+            ended,
+            delivery
+        ])?;
         let record = AttemptRecord {
             started_ms: 0,
             duration_us: 0,
@@ -536,14 +560,14 @@ pub(super) fn record(
     )?;
     let seq = events::insert(connection, stored)?;
     let (state, reason) = match ending {
-        Disposition::Done(_) => (2, None),
-        Disposition::Retry(_) => (3, Some(attempt.outcome)),
-        Disposition::Dead(why) => (3, Some(why.as_str())),
+        Disposition::Done(_) => (DeliveryState::Done, None),
+        Disposition::Retry(_) => (DeliveryState::Dead, Some(attempt.outcome)),
+        Disposition::Dead(why) => (DeliveryState::Dead, Some(why.as_str())),
     };
     let mut insert = connection.prepare_cached(
         "INSERT INTO deliveries (event, hook, state, due, attempt, ended, reason) VALUES (?, ?, ?, ?, 1, ?, ?)",
     )?;
-    insert.execute(params![seq, hook, state, now.0, now.0, reason])?;
+    insert.execute(params![seq, hook, StateColumn(state), now.0, now.0, reason])?;
     let fence = Fence {
         delivery: connection.last_insert_rowid(),
         attempt: 1,

@@ -38,7 +38,7 @@ pub fn make_if_new(database: &Path, accept_loss: bool) -> Result<(), OpenError> 
             let state = if found.is_some() { "empty" } else { "missing" };
             return Err(OpenError::Other(format!(
                 "{} is {state}, but {traces}: events that were acknowledged would be lost; put the file or a backup back, or start \
-                 with --accept-data-loss (an empty ledger is begun, and the log is moved aside)",
+                 with --recover-with-data-loss (an empty ledger is begun, and the log is moved aside)",
                 database.display()
             )));
         }

@@ -63,7 +63,7 @@ fn verdict(connection: &Connection, question: &str) -> Option<LedgerError> {
         Ok(verdict) if verdict == "ok" => None,
         Ok(problem) => Some(LedgerError::Corrupt(problem)),
         Err(error) => match LedgerError::from(error) {
-            // Somebody stood in the way: that says nothing.
+            // Another connection held a lock: that says nothing about the file.
             LedgerError::Busy => None,
             error => Some(error),
         },

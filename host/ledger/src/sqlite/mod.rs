@@ -20,35 +20,27 @@ mod reserve;
 mod retention;
 mod rows;
 mod schema;
+mod traits;
 mod usage;
 mod wal;
 mod writer;
 
-use std::collections::HashMap;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 use std::time::{Duration, SystemTime};
 
 use rusqlite::{Connection, OpenFlags};
 use uuid::Uuid;
 
 use super::error::{LedgerError, OpenError};
-use super::shown::{Content, Count, Filter, Listed, Parts, Purged, Shown, StoredRow};
-use super::steps::{
-    Accepted, AttemptRecord, Claimed, Committed, Disposition, Fence, NewEvent, Received,
-    ReplayOrder, Replayed, Started, Step,
-};
 use bound::SizeBound;
 use files::OpenFiles;
-use landfall_model::DedupKey;
-use landfall_model::stored_event::Stored;
-use landfall_model::{Event, EventId, KvValue, LedgerClock, LedgerTime, Retention};
+use landfall_model::{LedgerClock, LedgerTime, Retention};
 use read::Readers;
 use reserve::Reserve;
 use usage::SpaceReports;
-use writer::{Sync, Terms, Writer};
+use writer::Writer;
 
 pub use backup::{BackedUp, take as backup};
 pub use integrity::OnFatal;
@@ -68,7 +60,7 @@ pub struct Sqlite {
     owner: [u8; 16],
     dir: PathBuf,
     /// Free space below which nothing is accepted.
-    low_water: u64,
+    min_free_space: u64,
     space_reports: SpaceReports,
     retention: Retention,
     bound: Arc<SizeBound>,
@@ -79,13 +71,13 @@ pub struct Sqlite {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SqliteSettings {
     /// Free bytes below which nothing more is accepted.
-    pub low_water: u64,
+    pub min_free_space: u64,
     /// Bytes that are given up when the disk is full; 0 = none.
     pub reserve: u64,
     /// What is let go of.
     pub retention: Retention,
     /// Start although what was acknowledged has been lost.
-    pub accept_data_loss: bool,
+    pub recover_with_data_loss: bool,
 }
 
 /// What was found at the start.
@@ -145,8 +137,8 @@ impl Sqlite {
             }
             error => OpenError::Other(format!("{} cannot be opened: {error}", path.display())),
         };
-        files::make_if_new(&path, settings.accept_data_loss)?;
-        wal::check(&path, settings.accept_data_loss)?;
+        files::make_if_new(&path, settings.recover_with_data_loss)?;
+        wal::check(&path, settings.recover_with_data_loss)?;
         // Without CREATE: a file that goes away meanwhile must not become an empty ledger.
         let access = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let mut connection = Connection::open_with_flags(&path, access).map_err(failed)?;
@@ -175,11 +167,11 @@ impl Sqlite {
         let files = OpenFiles::new(&path)
             .map_err(|error| OpenError::from_io(&path, "be looked at", &error))?;
         let SqliteSettings {
-            low_water,
+            min_free_space,
             retention,
             ..
         } = settings;
-        let reserve = Reserve::new(dir, settings.reserve, low_water);
+        let reserve = Reserve::new(dir, settings.reserve, min_free_space);
         let bound = Arc::new(SizeBound::new(retention.max_size));
         let writer = Writer::start(connection, note, reserve, files, bound.clone(), on_fatal)
             .map_err(|error| {
@@ -192,7 +184,7 @@ impl Sqlite {
             clock,
             owner,
             dir: dir.into(),
-            low_water,
+            min_free_space,
             space_reports: SpaceReports::default(),
             retention,
             bound,
@@ -201,25 +193,9 @@ impl Sqlite {
         Ok((ledger, Recovered { freed, given_up }))
     }
 
-    /// Returns when everything is on stable storage and the file is closed. Nothing can be kept after it.
-    pub async fn close(&self) {
-        self.readers.close();
-        self.writer.close().await;
-    }
-
-    /// Ledger time.
-    pub fn now(&self) -> LedgerTime {
-        self.clock.now()
-    }
-
-    /// Whether events can be accepted: the disk has room and takes writes.
-    pub fn can_accept(&self) -> bool {
-        self.refuses().is_none()
-    }
-
     fn refuses(&self) -> Option<LedgerError> {
         let refusal = || match place::free_bytes(&self.dir) {
-            Ok(free) if free > self.low_water => None,
+            Ok(free) if free > self.min_free_space => None,
             Ok(_) => Some(LedgerError::Full),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Some(LedgerError::Gone(
                 format!("{} was removed", self.dir.display()),
@@ -231,357 +207,9 @@ impl Sqlite {
         };
         let refuses = self.writer.refuses().or_else(refusal);
         if let Some(LedgerError::Full) = refuses {
-            self.space_reports.report(&self.dir, self.low_water);
+            self.space_reports.report(&self.dir, self.min_free_space);
         }
         refuses
-    }
-
-    /// Keeps an event on stable storage, unless `given_up` has become true before that was begun. Whoever calls this must not
-    /// stop waiting: what was kept has to be run.
-    pub async fn accept(
-        &self,
-        new: NewEvent,
-        given_up: Arc<AtomicBool>,
-    ) -> Result<Accepted, LedgerError> {
-        if let Some(why) = self.refuses() {
-            return Err(why);
-        }
-        let (owner, clock) = (self.owner, self.clock);
-        let bound = self.bound.clone();
-        let act =
-            move |tx: &Connection| deliveries::accept(tx, &new, &owner, clock.now(), Some(&bound));
-        let accepted = self
-            .writer
-            .write(Terms::more(Sync::Durable).unless(given_up), act)
-            .await?;
-        accepted.ok_or(LedgerError::OverBound(self.bound.max_bytes()))
-    }
-
-    /// As `Ledger::start`. The broker has it: a machine that dies need not remember.
-    pub async fn start(&self, received: Received) -> Result<Started, LedgerError> {
-        if let Some(why) = self.refuses() {
-            return Err(why);
-        }
-        let (owner, clock) = (self.owner, self.clock);
-        let bound = self.bound.clone();
-        let act =
-            move |tx: &Connection| arrivals::start(tx, &received, &owner, clock.now(), &bound);
-        let started = self.writer.write(Terms::more(Sync::Relaxed), act).await?;
-        started.ok_or(LedgerError::OverBound(self.bound.max_bytes()))
-    }
-
-    /// As `Ledger::find_duplicate`.
-    pub async fn find_duplicate(
-        &self,
-        hook: Arc<str>,
-        dedup: DedupKey,
-        digest: [u8; 32],
-        duplicate: EventId,
-    ) -> Result<Option<Accepted>, LedgerError> {
-        let clock = self.clock;
-        let find = move |tx: &Connection| {
-            deliveries::find_duplicate(tx, &hook, &dedup, &digest, &duplicate, clock.now())
-        };
-        self.writer.write(Terms::relief(Sync::Relaxed), find).await
-    }
-
-    /// As `Ledger::hand_over`.
-    pub async fn hand_over(
-        &self,
-        handed: Vec<Fence>,
-        kept: Vec<Fence>,
-        pause: Duration,
-    ) -> Result<(), LedgerError> {
-        let due = self.now().plus(pause);
-        let write = move |tx: &Connection| {
-            arrivals::hand_over(tx, &handed)?;
-            arrivals::keep_on(tx, &kept, due)
-        };
-        self.writer.write(Terms::relief(Sync::Relaxed), write).await
-    }
-
-    /// Takes due deliveries: of each hook up to its number; none on a full disk. Told with each: when its next one is due.
-    pub async fn claim(
-        &self,
-        hooks: Vec<(Arc<str>, usize)>,
-    ) -> Result<Vec<(Arc<str>, Vec<Claimed>, Option<LedgerTime>)>, LedgerError> {
-        if self.writer.refuses().is_some() {
-            let later = Some(self.now().plus(Duration::from_secs(1)));
-            return Ok(hooks
-                .into_iter()
-                .map(|(hook, _)| (hook, Vec::new(), later))
-                .collect());
-        }
-        let (owner, clock) = (self.owner, self.clock);
-        let act = move |connection: &Connection| {
-            let now = clock.now();
-            let claims = hooks.iter().map(|(hook, max)| {
-                let (claimed, next) = deliveries::claim(connection, hook, *max, &owner, now)?;
-                Ok((hook.clone(), claimed, next))
-            });
-            claims.collect()
-        };
-        self.writer.write(Terms::relief(Sync::Relaxed), act).await
-    }
-
-    /// As `Ledger::removed_by_size`.
-    pub fn removed_by_size(&self) -> usize {
-        self.bound.total_removed()
-    }
-
-    /// Ends a lease.
-    pub async fn finish(
-        &self,
-        fence: Fence,
-        event: Arc<Event>,
-        attempt: AttemptRecord,
-        ending: Disposition,
-    ) -> Result<Committed, LedgerError> {
-        let clock = self.clock;
-        let act = move |connection: &Connection| {
-            deliveries::finish(
-                connection,
-                fence,
-                rows::of(&event),
-                &attempt,
-                &ending,
-                clock.now(),
-            )
-        };
-        self.writer.write(Terms::relief(Sync::Relaxed), act).await
-    }
-
-    /// Ends the lease of an event that cannot be read back.
-    pub async fn bury_unread(&self, fence: Fence, why: String) -> Result<(), LedgerError> {
-        let clock = self.clock;
-        self.writer
-            .write(Terms::relief(Sync::Relaxed), move |tx| {
-                deliveries::bury_unread(tx, fence, &why, clock.now())
-            })
-            .await
-    }
-
-    /// Gives leases back as if their attempts had not begun; they are due after the pause.
-    pub async fn release(&self, fences: Vec<Fence>, pause: Duration) -> Result<(), LedgerError> {
-        let clock = self.clock;
-        self.writer
-            .write(Terms::relief(Sync::Durable), move |tx| {
-                deliveries::release(tx, &fences, clock.now().plus(pause))
-            })
-            .await
-    }
-
-    /// Holds on to leases, frees those that have run out, and writes down the time.
-    pub async fn beat(&self, fences: Vec<Fence>) -> Result<usize, LedgerError> {
-        let (owner, clock) = (self.owner, self.clock);
-        let act = move |connection: &Connection| {
-            let now = clock.now();
-            deliveries::hold(connection, &fences, now)?;
-            clock::write_down(connection, now)?;
-            Ok(deliveries::recover(connection, &owner, now)?.0)
-        };
-        self.writer.write(Terms::relief(Sync::Relaxed), act).await
-    }
-
-    /// Keeps an event whose handler has answered already; with effects, before that answer is sent.
-    pub async fn record(
-        &self,
-        stored: Stored,
-        attempt: AttemptRecord,
-        ending: Disposition,
-    ) -> Result<Committed, LedgerError> {
-        let (clock, bound) = (self.clock, self.bound.clone());
-        let act = move |tx: &Connection| {
-            deliveries::record(tx, &stored, &attempt, &ending, clock.now(), &bound)
-        };
-        self.writer.write(Terms::more(Sync::Durable), act).await
-    }
-
-    /// The same after the answer, where there is room; none where there is not.
-    pub fn record_later(
-        &self,
-        stored: Stored,
-        attempt: AttemptRecord,
-        ending: Disposition,
-    ) -> Option<()> {
-        let (clock, bound) = (self.clock, self.bound.clone());
-        self.writer.leave(move |tx| {
-            deliveries::record(tx, &stored, &attempt, &ending, clock.now(), &bound).map(drop)
-        })
-    }
-
-    /// Removes what is old enough.
-    pub async fn prune(&self) -> Result<usize, LedgerError> {
-        let (retention, clock) = (self.retention, self.clock);
-        let mut all = 0;
-        loop {
-            let act = move |tx: &Connection| retention::step(tx, &retention, clock.now());
-            let count = self.writer.write(Terms::relief(Sync::Relaxed), act).await?;
-            all += count;
-            if !retention::is_whole_step(count) {
-                return Ok(all);
-            }
-        }
-    }
-
-    /// As `Ledger::replay`.
-    pub async fn replay(&self, order: ReplayOrder) -> Result<Vec<Replayed>, LedgerError> {
-        let clock = self.clock;
-        if order.dry_run {
-            let now = clock.now();
-            return self
-                .ask(move |connection| operator::replay_all(connection, &order, now))
-                .await;
-        }
-
-        let mut fates = Vec::with_capacity(order.events.len());
-        let mut delay = order.delay;
-        for events in order.events.chunks(OPERATOR_STEP) {
-            let step = ReplayOrder {
-                events: events.to_vec(),
-                delay,
-                ..order
-            };
-            let act = move |tx: &Connection| operator::replay_all(tx, &step, clock.now());
-            let done = self.writer.write(Terms::more(Sync::Durable), act).await?;
-            let queued = done
-                .iter()
-                .filter(|fate| matches!(fate, Replayed::Queued(_)));
-            delay += order.apart * queued.count() as u32;
-            fates.extend(done);
-        }
-        Ok(fates)
-    }
-
-    /// As `Ledger::operate`.
-    pub async fn operate(&self, step: Step, ids: Vec<i64>) -> Result<Vec<i64>, LedgerError> {
-        let clock = self.clock;
-        let mut done = Vec::with_capacity(ids.len());
-        for ids in ids.chunks(OPERATOR_STEP) {
-            let (step, ids) = (step.clone(), ids.to_vec());
-            let act = move |tx: &Connection| operator::operate(tx, &step, &ids, clock.now());
-            done.extend(self.writer.write(Terms::relief(Sync::Durable), act).await?);
-        }
-        Ok(done)
-    }
-
-    /// As `Ledger::purge`.
-    pub async fn purge(&self, hook: String, limit: usize) -> Result<Purged, LedgerError> {
-        let mut sum = Purged::default();
-        for _ in 0..limit.div_ceil(OPERATOR_STEP) {
-            let hook = hook.clone();
-            let act = move |tx: &Connection| operator::purge(tx, &hook, OPERATOR_STEP as i64);
-            let step = self.writer.write(Terms::relief(Sync::Durable), act).await?;
-            if step == Purged::default() {
-                break;
-            }
-            sum.deliveries += step.deliveries;
-            sum.identities += step.identities;
-            sum.rows += step.rows;
-            sum.values += step.values;
-        }
-        Ok(sum)
-    }
-
-    /// As `Ledger::purgeable`.
-    pub async fn purgeable(&self, hook: String) -> Result<Purged, LedgerError> {
-        self.ask(move |connection| operator::purgeable(connection, &hook))
-            .await
-    }
-
-    /// Whether the events of a hook wait, at the operator's word.
-    pub async fn pause(&self, hook: String, paused: bool) -> Result<(), LedgerError> {
-        self.writer
-            .write(Terms::relief(Sync::Durable), move |tx| {
-                schema::pause(tx, &hook, paused)
-            })
-            .await
-    }
-
-    /// The hooks whose events wait, at the operator's word.
-    pub async fn paused(&self) -> Result<Vec<String>, LedgerError> {
-        self.ask(schema::paused).await
-    }
-
-    /// Hooks with pending deliveries, and when the first of each is due.
-    pub async fn hooks_with_work(&self) -> Result<Vec<(String, LedgerTime)>, LedgerError> {
-        self.ask(deliveries::hooks_with_work).await
-    }
-
-    /// A page of deliveries.
-    pub async fn list(&self, filter: Filter) -> Result<Vec<Listed>, LedgerError> {
-        let now = self.now();
-        self.ask(move |connection| read::list(connection, &filter, now))
-            .await
-    }
-
-    /// As `Ledger::contents`.
-    pub async fn contents(
-        &self,
-        deliveries: Vec<i64>,
-        parts: Parts,
-    ) -> Result<HashMap<i64, Content>, LedgerError> {
-        self.ask(move |connection| read::contents(connection, &deliveries, parts))
-            .await
-    }
-
-    /// As `Ledger::find_ids`.
-    pub async fn find_ids(
-        &self,
-        first: EventId,
-        last: EventId,
-        limit: usize,
-    ) -> Result<Vec<EventId>, LedgerError> {
-        self.ask(move |connection| read::find_ids(connection, &first, &last, limit))
-            .await
-    }
-
-    /// One event.
-    pub async fn show(&self, id: EventId) -> Result<Option<Shown>, LedgerError> {
-        let now = self.now();
-        self.ask(move |connection| read::show(connection, &id, now))
-            .await
-    }
-
-    /// Deliveries by hook and state.
-    pub async fn count(&self) -> Result<Vec<Count>, LedgerError> {
-        self.ask(read::count).await
-    }
-
-    /// The value that a hook keeps under a key.
-    pub async fn kv_get(
-        &self,
-        hook: Arc<str>,
-        key: String,
-    ) -> Result<Option<KvValue>, LedgerError> {
-        let now = self.now();
-        self.ask(move |connection| kv::get(connection, &hook, &key, now))
-            .await
-    }
-
-    /// Keys of a hook that begin with `prefix`, in byte order, after `after`.
-    pub async fn kv_keys(
-        &self,
-        hook: Arc<str>,
-        prefix: String,
-        after: String,
-        limit: usize,
-    ) -> Result<Vec<String>, LedgerError> {
-        let now = self.now();
-        self.ask(move |connection| kv::keys(connection, &hook, &prefix, &after, limit, now))
-            .await
-    }
-
-    /// A page of rows.
-    pub async fn rows(
-        &self,
-        hook: String,
-        table: String,
-        after: i64,
-        limit: usize,
-    ) -> Result<Vec<StoredRow>, LedgerError> {
-        self.ask(move |connection| rows::list(connection, &hook, &table, after, limit))
-            .await
     }
 
     async fn ask<T: Send + 'static>(

@@ -3,11 +3,13 @@
 
 use rusqlite::{Connection, OptionalExtension, params};
 
+use super::read::state_at;
 use super::{deliveries, retention};
 use crate::UNDECODABLE;
 use crate::shown::Purged;
+use crate::state_column::{DEAD, DISCARDED, PENDING, RUNNING};
 use crate::steps::{ReplayOrder, Replayed, Step};
-use landfall_model::{EventId, LedgerTime};
+use landfall_model::{DeliveryState, EventId, LedgerTime};
 
 /// New deliveries of old events; what became of each.
 pub(super) fn replay_all(
@@ -85,22 +87,24 @@ fn find(
         "SELECT id, state, order_key, blocked FROM deliveries WHERE event = ? ORDER BY id",
     )?;
     let rows = select.query_map([seq], |row| {
-        Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?))
+        Ok((row.get(0)?, state_at(row, 1), row.get(2)?, row.get(3)?))
     })?;
-    let all: Vec<(i64, i64, Option<String>, bool)> = rows.collect::<Result<_, _>>()?;
+    let all: Vec<(i64, DeliveryState, Option<String>, bool)> = rows.collect::<Result<_, _>>()?;
     let order_key = all.first().and_then(|(_, _, key, _)| key.clone());
     let latest = all.last().map(|(id, state, ..)| (*id, *state));
-    let is_open = all.iter().any(|(_, state, ..)| *state < 2);
-    let is_held = all
+    let is_open = all
         .iter()
-        .any(|(_, state, key, blocked)| *state == 0 && *blocked && key.is_none());
+        .any(|(_, state, ..)| matches!(state, DeliveryState::Pending | DeliveryState::Running));
+    let is_held = all.iter().any(|(_, state, key, blocked)| {
+        *state == DeliveryState::Pending && *blocked && key.is_none()
+    });
     if is_open && !is_held {
         return Ok(Err(Replayed::Waiting));
     }
     if repeated < latest.map(|(id, _)| id) && repeated.is_some() {
         return Ok(Err(Replayed::Repeated));
     }
-    if !is_open && !again && latest.is_some_and(|(_, state)| state == 5) {
+    if !is_open && !again && latest.is_some_and(|(_, state)| state == DeliveryState::Discarded) {
         return Ok(Err(Replayed::Discarded));
     }
     Ok(Ok(Candidate {
@@ -113,10 +117,11 @@ fn find(
 
 fn start(connection: &Connection, it: &Candidate, due: LedgerTime) -> rusqlite::Result<()> {
     if it.is_held {
-        let mut free = connection.prepare_cached(
+        let sql = format!(
             "UPDATE deliveries SET blocked = 0, replayed = 1, due = ?
-             WHERE event = ? AND state = 0 AND blocked = 1 AND order_key IS NULL",
-        )?;
+             WHERE event = ? AND state = {PENDING} AND blocked = 1 AND order_key IS NULL"
+        );
+        let mut free = connection.prepare_cached(&sql)?;
         return free.execute(params![due.0, it.seq]).map(drop);
     }
     deliveries::insert(
@@ -156,9 +161,11 @@ fn discard(
     reason: &str,
     now: LedgerTime,
 ) -> rusqlite::Result<bool> {
-    let mut update = connection.prepare_cached(
-        "UPDATE deliveries SET state = 5, discarded = ?, ended = coalesce(ended, ?) WHERE id = ? AND state IN (0, 3)",
-    )?;
+    let sql = format!(
+        "UPDATE deliveries SET state = {DISCARDED}, discarded = ?, ended = coalesce(ended, ?)
+         WHERE id = ? AND state IN ({PENDING}, {DEAD})"
+    );
+    let mut update = connection.prepare_cached(&sql)?;
     let is_done = update.execute(params![reason, now.0, delivery])? == 1;
     if is_done {
         deliveries::unblock_next(connection, delivery)?;
@@ -168,18 +175,20 @@ fn discard(
 
 /// What a broker holds until then (blocked, without an order key) is sent to it again, as a replay is.
 fn retry_now(connection: &Connection, delivery: i64, now: LedgerTime) -> rusqlite::Result<bool> {
-    let mut update = connection.prepare_cached(
+    let sql = format!(
         "UPDATE deliveries SET due = ?1, replayed = replayed OR (blocked AND order_key IS NULL),
-         blocked = blocked AND order_key IS NOT NULL WHERE id = ?2 AND state = 0 AND due > ?1",
-    )?;
+         blocked = blocked AND order_key IS NOT NULL WHERE id = ?2 AND state = {PENDING} AND due > ?1"
+    );
+    let mut update = connection.prepare_cached(&sql)?;
     Ok(update.execute(params![now.0, delivery])? == 1)
 }
 
 /// As `Ledger::purge`.
 pub(super) fn purge(connection: &Connection, hook: &str, limit: i64) -> rusqlite::Result<Purged> {
-    let mut select = connection.prepare_cached(
-        "SELECT id, event FROM deliveries WHERE hook = ? AND state <> 1 ORDER BY id LIMIT ?",
-    )?;
+    let sql = format!(
+        "SELECT id, event FROM deliveries WHERE hook = ? AND state <> {RUNNING} ORDER BY id LIMIT ?"
+    );
+    let mut select = connection.prepare_cached(&sql)?;
     let found = select.query_map(params![hook, limit], |row| Ok((row.get(0)?, row.get(1)?)))?;
     let found: Vec<(i64, i64)> = found.collect::<Result<_, _>>()?;
     found
@@ -224,7 +233,9 @@ pub(super) fn purgeable(connection: &Connection, hook: &str) -> rusqlite::Result
             .query_row([hook], |row| row.get(0))
     };
     Ok(Purged {
-        deliveries: count("SELECT count(*) FROM deliveries WHERE hook = ? AND state <> 1")?,
+        deliveries: count(&format!(
+            "SELECT count(*) FROM deliveries WHERE hook = ? AND state <> {RUNNING}"
+        ))?,
         identities: count("SELECT count(*) FROM dedup WHERE hook = ?")?,
         rows: count("SELECT count(*) FROM rows WHERE hook = ?")?,
         values: count("SELECT count(*) FROM kv WHERE hook = ?")?,

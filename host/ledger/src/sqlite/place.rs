@@ -27,7 +27,7 @@ const UNFIT: [(u32, &str); 11] = [
 ];
 const TMPFS: u32 = 0x0102_1994;
 
-/// Held for as long as the ledger is open; released by the system whatever ends the process.
+/// Held while the ledger is open. The system releases it when the process ends.
 pub struct DirLock {
     _dir: File,
     _file: File,
@@ -133,7 +133,7 @@ mod tests {
         let first = lock(dir.path()).unwrap();
         let why = lock(dir.path()).err().unwrap();
         assert!(why.to_string().contains("belongs to another node"), "{why}");
-        // Whoever removes the file removes no lock.
+        // Removing the file does not remove the lock.
         fs::remove_file(dir.path().join("lock")).unwrap();
         assert!(lock(dir.path()).is_err());
         drop(first);

@@ -1,4 +1,4 @@
-//! What people and machines ask of the ledger. Read-only connections, pages by key, and no question that goes on for ever.
+//! Queries of the admin API and the command line: read-only connections, pages by key, and a time limit.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -11,13 +11,14 @@ use rusqlite::{Connection, OpenFlags, OptionalExtension, params};
 use super::events::{self, COLUMNS};
 use crate::error::LedgerError;
 use crate::shown::{
-    Content, Count, Filter, Listed, Parts, Repeats, Shown, ShownAttempt, State, time_of_day,
+    Content, Count, Filter, Listed, Parts, Repeats, Shown, ShownAttempt, time_of_day,
 };
-use landfall_model::{EventId, LedgerTime};
+use crate::state_column::StateColumn;
+use landfall_model::{DeliveryState, EventId, LedgerTime};
 
-/// The longest answer.
+/// The time limit of one query.
 const TIME_MAX: Duration = Duration::from_secs(5);
-/// Instructions between looks at the clock.
+/// SQLite instructions between two checks of the time limit.
 const STEPS: i32 = 10_000;
 const IDLE_MAX: usize = 4;
 
@@ -37,7 +38,7 @@ impl Readers {
         }
     }
 
-    /// Asks, on this thread.
+    /// Runs a query on this thread.
     pub fn ask<T>(
         &self,
         question: impl FnOnce(&Connection) -> rusqlite::Result<T>,
@@ -61,7 +62,7 @@ impl Readers {
         Ok(answer?)
     }
 
-    /// Lets go of the connections that nobody uses.
+    /// Closes idle connections.
     pub fn close(&self) {
         self.idle
             .lock()
@@ -80,10 +81,10 @@ impl Readers {
 const LISTED: &str = "d.id, e.id, d.hook, e.received_ms, d.state, d.attempt, d.due, d.reason, d.replayed, e.body_bytes,
     e.duplicates, e.conflicts, d.replay_of, d.resolved_by, d.discarded";
 
-/// Damage in one row must not hide the others: what cannot be read is shown as far as it can be.
+/// A damaged row must not hide the others: columns that cannot be read get a default.
 fn listed(row: &rusqlite::Row<'_>, now: LedgerTime) -> rusqlite::Result<Listed> {
     let number = |at| row.get::<_, i64>(at).unwrap_or_default();
-    let state = State::from_number(number(4));
+    let state = state_at(row, 4);
     let due = LedgerTime(number(6));
     Ok(Listed {
         delivery: row.get(0)?,
@@ -92,7 +93,7 @@ fn listed(row: &rusqlite::Row<'_>, now: LedgerTime) -> rusqlite::Result<Listed> 
         received_at: time_of_day(number(3)),
         state,
         attempt: row.get(5).unwrap_or_default(),
-        due_in_ms: (state == State::Pending).then(|| now.until(due).as_millis() as u64),
+        due_in_ms: (state == DeliveryState::Pending).then(|| now.until(due).as_millis() as u64),
         reason: text(row, 7),
         replayed: row.get(8).unwrap_or_default(),
         body_bytes: number(9),
@@ -102,6 +103,12 @@ fn listed(row: &rusqlite::Row<'_>, now: LedgerTime) -> rusqlite::Result<Listed> 
         resolved_by: row.get(13).unwrap_or_default(),
         discarded: text(row, 14),
     })
+}
+
+/// The state in a column. A damaged value counts as dead, so that an operator sees the delivery and can replay it.
+pub(super) fn state_at(row: &rusqlite::Row<'_>, at: usize) -> DeliveryState {
+    row.get(at)
+        .map_or(DeliveryState::Dead, |StateColumn(state)| state)
 }
 
 fn text(row: &rusqlite::Row<'_>, at: usize) -> Option<String> {
@@ -132,7 +139,7 @@ pub fn list(
         ..
     } = filter;
     let order = if after.is_some() { "ASC" } else { "DESC" };
-    // Only what is asked for, so that an index can answer it: those of a state stand in indexes of their own.
+    // Only the conditions that were given, so that SQLite can choose an index: some states have their own.
     let (deliveries, states, pick) = (filter.deliveries_sql(), filter.states_sql(), pick.sql());
     let asked = [
         (hook.is_some(), "d.hook = ?1"),
@@ -142,7 +149,7 @@ pub fn list(
             deliveries.as_deref().unwrap_or_default(),
         ),
         (states.is_some(), states.as_deref().unwrap_or_default()),
-        (pick.is_some(), pick.unwrap_or_default()),
+        (pick.is_some(), pick.as_deref().unwrap_or_default()),
         (before.is_some(), "d.id < ?2"),
         (after.is_some(), "d.id > ?3"),
         (floor.is_some(), "d.id >= ?8"),
@@ -309,10 +316,9 @@ pub fn count(connection: &Connection) -> rusqlite::Result<Vec<Count>> {
         "SELECT hook, state, count(*) FROM deliveries GROUP BY hook, state ORDER BY hook, state",
     )?;
     let counts = select.query_map([], |row| {
-        let state = State::from_number(row.get(1).unwrap_or_default());
         Ok(Count {
             hook: text(row, 0).unwrap_or_default(),
-            state,
+            state: state_at(row, 1),
             deliveries: row.get(2)?,
         })
     })?;

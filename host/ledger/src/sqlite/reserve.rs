@@ -18,7 +18,7 @@ const TRY_EVERY: Duration = Duration::from_secs(1);
 pub struct Reserve {
     path: PathBuf,
     dir: PathBuf,
-    /// 0 = there is none, and none is missed.
+    /// 0: no reserve is kept.
     bytes: u64,
     /// Free bytes that must be left beside it.
     beside: u64,
@@ -133,7 +133,7 @@ impl Reserve {
     }
 }
 
-/// Gives up the room of a node that cannot start for lack of it. False: there is none.
+/// Removes the reserve, so that a node on a full disk can start. False: there is no reserve.
 pub fn give_up(dir: &Path) -> bool {
     let path = dir.join("reserve");
     let is_ours =
@@ -169,13 +169,13 @@ mod tests {
     }
 
     #[test]
-    fn a_link_or_a_folder_in_its_place_is_left_alone_and_holds_nobody_up() {
+    fn links_and_folders_are_left_alone() {
         let dir = tempfile::tempdir().unwrap();
         let other = dir.path().join("other");
-        fs::write(&other, "somebody's").unwrap();
+        fs::write(&other, "another file").unwrap();
         std::os::unix::fs::symlink(&other, dir.path().join("reserve")).unwrap();
         assert!(Reserve::new(dir.path(), 4, 0).is_there());
-        assert_eq!(fs::read_to_string(&other).unwrap(), "somebody's");
+        assert_eq!(fs::read_to_string(&other).unwrap(), "another file");
         assert!(!give_up(dir.path()));
         fs::remove_file(dir.path().join("reserve")).unwrap();
         fs::create_dir(dir.path().join("reserve")).unwrap();

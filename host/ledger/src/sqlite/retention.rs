@@ -1,26 +1,27 @@
-//! What is let go of, and when: bodies of what was done first, then everything about it. In small steps, so that nobody who
-//! wants something accepted waits long. What is pending or running is never touched.
+//! Retention: removes the bodies of done deliveries first, then deliveries that ended long ago. Works in small steps, so that new
+//! events wait only for a short time. Pending and running deliveries are never removed. Postgres: `prune`.
 
 use rusqlite::{Connection, params};
 
 use super::kv;
+use crate::state_column::{DEAD, DONE, RESOLVED};
 use landfall_model::{LedgerTime, Retention};
 
-/// In one step.
+/// Rows that one step removes at most.
 const STEP: i64 = 500;
-/// Pages given back to the file system in one step.
+/// Pages that one step returns to the file system.
 const PAGES: i64 = 1000;
 
-/// One step. How much it let go of; less than a step's worth means that nothing more is to be done.
+/// One step. Returns how much it removed; less than a whole step means that nothing is left to remove.
 pub fn step(
     connection: &Connection,
     retention: &Retention,
     now: LedgerTime,
 ) -> rusqlite::Result<usize> {
     let forgotten = forget_ids(connection, now)? + kv::expire(connection, now, STEP)?;
-    let mut pruned = prune_bodies(connection, now.minus(retention.keep_bodies))?;
+    let mut pruned = prune_bodies(connection, now.minus(retention.bodies))?;
     landfall_model::kill_point!("pruning");
-    pruned += delete(connection, now.minus(retention.keep))?;
+    pruned += delete(connection, now.minus(retention.deliveries))?;
     connection
         .query_row(&format!("PRAGMA incremental_vacuum({PAGES})"), [], |_| {
             Ok(())
@@ -29,7 +30,7 @@ pub fn step(
     Ok(forgotten + pruned)
 }
 
-/// Whether a step was as large as one can be.
+/// Whether a step removed as much as one step may.
 pub fn is_whole_step(count: usize) -> bool {
     count as i64 >= STEP
 }
@@ -58,7 +59,7 @@ fn forget_ids(connection: &Connection, now: LedgerTime) -> rusqlite::Result<usiz
     Ok(found.len())
 }
 
-/// An event that no delivery and no id names any more; its body, as soon as no delivery does.
+/// Removes an event that no delivery and no identity names, and its body as soon as no delivery does. Postgres: `drop_event`.
 pub(super) fn drop_event(connection: &Connection, event: i64) -> rusqlite::Result<()> {
     let unused = "NOT EXISTS (SELECT 1 FROM deliveries WHERE event = ?1)";
     let bodies = format!("DELETE FROM payloads WHERE event = ?1 AND {unused}");
@@ -67,7 +68,7 @@ pub(super) fn drop_event(connection: &Connection, event: i64) -> rusqlite::Resul
         "DELETE FROM events WHERE seq = ?1 AND {unused} AND NOT EXISTS (SELECT 1 FROM dedup WHERE event = ?1)"
     );
     connection.prepare_cached(&events)?.execute([event])?;
-    // Of an event that only its identity names, the rest takes no room.
+    // An event that only its identity names keeps no head.
     let heads = format!("UPDATE events SET head = x'' WHERE seq = ?1 AND {unused}");
     connection
         .prepare_cached(&heads)?
@@ -76,19 +77,21 @@ pub(super) fn drop_event(connection: &Connection, event: i64) -> rusqlite::Resul
 }
 
 fn prune_bodies(connection: &Connection, before: LedgerTime) -> rusqlite::Result<usize> {
-    let mut select = connection.prepare_cached(
-        "SELECT id, event FROM deliveries WHERE state = 2 AND pruned = 0 AND ended < ? ORDER BY ended LIMIT ?",
-    )?;
+    let sql = format!(
+        "SELECT id, event FROM deliveries WHERE state = {DONE} AND pruned = 0 AND ended < ? ORDER BY ended LIMIT ?"
+    );
+    let mut select = connection.prepare_cached(&sql)?;
     let found = select.query_map(params![before.0, STEP], |row| {
         Ok((row.get(0)?, row.get(1)?))
     })?;
     let found: Vec<(i64, i64)> = found.collect::<Result<_, _>>()?;
     let mut mark = connection.prepare_cached("UPDATE deliveries SET pruned = 1 WHERE id = ?")?;
     // Another delivery of the same event may still need it.
-    let mut delete = connection.prepare_cached(
+    let sql = format!(
         "DELETE FROM payloads WHERE event = ?1
-         AND NOT EXISTS (SELECT 1 FROM deliveries WHERE event = ?1 AND state NOT IN (2, 4))",
-    )?;
+         AND NOT EXISTS (SELECT 1 FROM deliveries WHERE event = ?1 AND state NOT IN ({DONE}, {RESOLVED}))"
+    );
+    let mut delete = connection.prepare_cached(&sql)?;
     for (delivery, event) in &found {
         mark.execute([delivery])?;
         delete.execute([event])?;
@@ -97,9 +100,10 @@ fn prune_bodies(connection: &Connection, before: LedgerTime) -> rusqlite::Result
 }
 
 fn delete(connection: &Connection, before: LedgerTime) -> rusqlite::Result<usize> {
-    let mut select = connection.prepare_cached(
-        "SELECT id, event FROM deliveries WHERE state >= 2 AND ended < ? ORDER BY ended LIMIT ?",
-    )?;
+    let sql = format!(
+        "SELECT id, event FROM deliveries WHERE state >= {DONE} AND ended < ? ORDER BY ended LIMIT ?"
+    );
+    let mut select = connection.prepare_cached(&sql)?;
     let found = select.query_map(params![before.0, STEP], |row| {
         Ok((row.get(0)?, row.get(1)?))
     })?;
@@ -112,11 +116,12 @@ fn delete(connection: &Connection, before: LedgerTime) -> rusqlite::Result<usize
 
 /// Removes an ended delivery with its attempts, and its event where nothing else names it.
 pub(super) fn remove(connection: &Connection, delivery: i64, event: i64) -> rusqlite::Result<()> {
-    // A dead letter that is removed leaves no sign that its event died: a redelivery must run, so its identity goes too.
-    let mut forget = connection.prepare_cached(
-        "DELETE FROM dedup WHERE event = (SELECT event FROM deliveries d WHERE d.id = ?1 AND d.state = 3
-         AND NOT EXISTS (SELECT 1 FROM deliveries later WHERE later.event = d.event AND later.id > d.id))",
-    )?;
+    // Without the dead delivery a redelivery must run: the identity goes too.
+    let sql = format!(
+        "DELETE FROM dedup WHERE event = (SELECT event FROM deliveries d WHERE d.id = ?1 AND d.state = {DEAD}
+         AND NOT EXISTS (SELECT 1 FROM deliveries later WHERE later.event = d.event AND later.id > d.id))"
+    );
+    let mut forget = connection.prepare_cached(&sql)?;
     forget.execute([delivery])?;
     connection
         .prepare_cached("DELETE FROM attempts WHERE delivery = ?")?

@@ -1,8 +1,16 @@
 //! The life of deliveries, against a real file.
 
 use super::*;
-use crate::{AlreadyEnded, Corrupt, DedupKey, OpenState, Refused, Results, State};
-use landfall_model::{Effects, IdMatch, KvChange, KvExpected, KvValue, KvWrite, Quota, Row};
+use crate::traits::{Deliveries, History, Kv};
+use crate::{
+    Accepted, AlreadyEnded, AttemptRecord, Claimed, Committed, Corrupt, DedupKey, Disposition,
+    Filter, NewEvent, OpenState, Received, Refused, ReplayOrder, Replayed, Results, Started,
+    Stored,
+};
+use landfall_model::{
+    DeliveryState, Effects, Event, EventId, IdMatch, KvChange, KvExpected, KvValue, KvWrite, Quota,
+    Row,
+};
 
 struct Opened {
     ledger: Sqlite,
@@ -11,15 +19,15 @@ struct Opened {
 
 const DAY: Duration = Duration::from_secs(86_400);
 const KEEP: Retention = Retention {
-    keep: DAY,
-    keep_bodies: DAY,
+    deliveries: DAY,
+    bodies: DAY,
     max_size: u64::MAX,
 };
 const SETTINGS: SqliteSettings = SqliteSettings {
-    low_water: 0,
+    min_free_space: 0,
     reserve: 0,
     retention: KEEP,
-    accept_data_loss: false,
+    recover_with_data_loss: false,
 };
 
 fn open(dir: &Path) -> Opened {
@@ -132,7 +140,7 @@ fn order(events: Vec<EventId>) -> ReplayOrder {
     }
 }
 
-async fn states(ledger: &Sqlite) -> Vec<(State, u32, Option<String>)> {
+async fn states(ledger: &Sqlite) -> Vec<(DeliveryState, u32, Option<String>)> {
     let filter = Filter {
         limit: 100,
         after: Some(0),
@@ -200,7 +208,7 @@ async fn an_event_comes_back_as_it_was_and_ends_once() {
         .unwrap();
     assert_eq!(
         (shown.deliveries[0].state, shown.attempts.len()),
-        (State::Done, 1)
+        (DeliveryState::Done, 1)
     );
 }
 
@@ -217,7 +225,10 @@ async fn a_retry_waits_and_a_buried_one_stays() {
     assert_eq!(again.fence.attempt, 2);
     assert!(finish(&ledger, again, Disposition::Dead("no".into())).await);
     assert!(claim(&ledger, "h", 1).await.is_empty());
-    assert_eq!(states(&ledger).await, [(State::Dead, 2, Some("no".into()))]);
+    assert_eq!(
+        states(&ledger).await,
+        [(DeliveryState::Dead, 2, Some("no".into()))]
+    );
 }
 
 #[tokio::test]
@@ -242,7 +253,7 @@ async fn what_took_the_process_with_it_three_times_is_dead() {
     }
     assert_eq!(
         states(&opened.ledger).await,
-        [(State::Dead, 3, Some("crashed-host".into()))]
+        [(DeliveryState::Dead, 3, Some("crashed-host".into()))]
     );
 }
 
@@ -420,7 +431,7 @@ async fn duplicate_of_a_lost_body_runs() {
 async fn pruned_dead_events_are_forgotten() {
     let dir = tempfile::tempdir().unwrap();
     let retention = Retention {
-        keep: Duration::ZERO,
+        deliveries: Duration::ZERO,
         ..KEEP
     };
     let Opened { ledger, .. } = open_with(
@@ -723,7 +734,7 @@ async fn a_damaged_file_and_a_second_node_are_refused_in_words() {
 async fn a_full_disk_accepts_nothing_and_says_so() {
     let dir = tempfile::tempdir().unwrap();
     let settings = SqliteSettings {
-        low_water: u64::MAX,
+        min_free_space: u64::MAX,
         ..SETTINGS
     };
     let (ledger, _) = Sqlite::open(
@@ -748,7 +759,7 @@ async fn a_full_disk_accepts_nothing_and_says_so() {
 async fn bodies_of_what_was_done_go_first_then_the_rest_and_what_waits_stays() {
     let dir = tempfile::tempdir().unwrap();
     let retention = Retention {
-        keep_bodies: Duration::ZERO,
+        bodies: Duration::ZERO,
         ..KEEP
     };
     let opened = open_with(
@@ -887,7 +898,7 @@ async fn a_log_that_lost_what_was_synced_is_refused_and_one_that_did_not_is_open
         let why = refused
             .unwrap_or_else(|| panic!("bit {at} was not noticed"))
             .to_string();
-        assert!(why.contains("--accept-data-loss"), "{why}");
+        assert!(why.contains("--recover-with-data-loss"), "{why}");
     }
     let cut = copied(dir.path());
     std::fs::write(cut.path().join("ledger.db-wal"), &log[..log.len() / 2]).unwrap();
@@ -901,7 +912,7 @@ async fn a_log_that_lost_what_was_synced_is_refused_and_one_that_did_not_is_open
         .is_err()
     );
     let settings = SqliteSettings {
-        accept_data_loss: true,
+        recover_with_data_loss: true,
         ..SETTINGS
     };
     let left = states(&open_with(cut.path(), settings).ledger).await.len();
@@ -949,7 +960,7 @@ async fn what_was_decided_on_a_value_that_has_changed_is_refused_and_nothing_of_
             .unwrap()
             .is_empty()
     );
-    assert_eq!(ledger.kv_get("h".into(), "a".into()).await.unwrap(), None);
+    assert_eq!(ledger.get("h".into(), "a".into()).await.unwrap(), None);
     let add = KvWrite {
         key: "a".into(),
         change: KvChange::Add(-3),
@@ -965,7 +976,7 @@ async fn what_was_decided_on_a_value_that_has_changed_is_refused_and_nothing_of_
     );
     assert_eq!(
         ledger
-            .kv_get("h".into(), "a".into())
+            .get("h".into(), "a".into())
             .await
             .unwrap()
             .unwrap()
@@ -974,14 +985,14 @@ async fn what_was_decided_on_a_value_that_has_changed_is_refused_and_nothing_of_
     );
     assert_eq!(
         ledger
-            .kv_keys("h".into(), "c/".into(), "c/1".into(), 9)
+            .keys("h".into(), "c/".into(), "c/1".into(), 9)
             .await
             .unwrap(),
         ["c/2"]
     );
     assert!(
         ledger
-            .kv_keys("g".into(), String::new(), String::new(), 9)
+            .keys("g".into(), String::new(), String::new(), 9)
             .await
             .unwrap()
             .is_empty()

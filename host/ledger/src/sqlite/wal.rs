@@ -82,7 +82,7 @@ pub fn check(database: &Path, accept_loss: bool) -> Result<(), OpenError> {
     if !accept_loss {
         return Err(OpenError::Other(format!(
             "{}: of {noted} frames that were on stable storage {readable} can be read: events that were acknowledged would be \
-             lost; restore a backup or the file, or start with --accept-data-loss (the log is copied aside first)",
+             lost; restore a backup or the file, or start with --recover-with-data-loss (the log is copied aside first)",
             beside(database, "-wal").display()
         )));
     }

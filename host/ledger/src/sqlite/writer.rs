@@ -1,4 +1,4 @@
-//! The one thread that writes: whatever waits goes into one transaction, one sync, and each is answered after it.
+//! The thread that writes. All waiting work goes into one transaction with one sync, and each caller is answered after it.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
@@ -18,11 +18,11 @@ use super::reserve::Reserve;
 use super::wal::Note;
 use crate::error::{DATA_DIRECTORY, LedgerError};
 
-/// Waiting to be written; who comes later waits for a place, and not for ever.
+/// Work in the queue; a further caller waits for room.
 const WAITING_MAX: usize = 4096;
-/// In one transaction.
+/// Work in one transaction.
 const BATCH_MAX: usize = 512;
-/// Frames in the log beyond which it is written back.
+/// Frames of the log above which it is written back.
 const CHECKPOINT_FRAMES: u32 = 2000;
 /// Steps back below the size bound after one batch: a batch at its largest adds less than they remove.
 const SHRINK_STEPS_MAX: usize = 16;
@@ -33,90 +33,98 @@ const CHECK_EVERY: Duration = Duration::from_secs(1);
 /// While the ledger refuses writes, it tries one this often.
 const PROBE_EVERY: Duration = Duration::from_millis(500);
 
-/// Hands work to the thread.
+/// Sends work to the thread.
 #[derive(Clone)]
 pub struct Writer {
     waiting: mpsc::Sender<Asked>,
     refusal: Refusal,
 }
 
-/// Why the ledger accepts nothing at the moment, if so. Only a durable write that changed a page clears it.
+/// Why the ledger accepts no events at the moment. Only a durable write that changed a page clears it.
 #[derive(Clone)]
 struct Refusal(Arc<Mutex<Option<LedgerError>>>);
 
-/// What must be so when the caller is answered.
+/// How safe a write is when its caller is answered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Sync {
     /// On stable storage.
     Durable,
-    /// In the log: a process that dies does not lose it, a machine may.
+    /// In the log: it survives the end of the process, but maybe not of the machine.
     Relaxed,
 }
 
-/// On which terms something is written.
-#[derive(Debug, Clone)]
-pub struct Terms {
-    sync: Sync,
-    /// It ends, holds or lets go of what is there already: it may use the reserve of a full disk.
-    is_relief: bool,
-    /// Nobody wants it any more: it is not begun. None = done whatever happens.
-    given_up: Option<Arc<AtomicBool>>,
+/// What a write does to the size of the ledger.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum WriteKind {
+    /// It adds data: refused on a full disk.
+    Insert,
+    /// It ends, extends or removes what is stored: it may use the reserve of a full disk.
+    Reclaim,
 }
 
-/// What the thread is asked.
+/// How something is written.
+#[derive(Debug, Clone)]
+pub struct WriteOptions {
+    sync: Sync,
+    kind: WriteKind,
+    /// Set when the caller no longer wants it: it does not begin. None: it cannot be cancelled.
+    cancelled: Option<Arc<AtomicBool>>,
+}
+
+/// A message to the thread.
 enum Asked {
     Work(Box<dyn Work>),
-    /// The last thing: everything is written back, the file is closed.
+    /// The last message: the log is written back and the file closed.
     Close(oneshot::Sender<()>),
 }
 
-/// A piece of work; run again by itself when another one of its batch has failed.
+/// One piece of work. It is run again alone if another piece of its batch has failed.
 trait Work: Send {
     fn run(&mut self, connection: &Connection) -> rusqlite::Result<()>;
     fn settle(self: Box<Self>, committed: Result<(), LedgerError>);
-    fn terms(&self) -> &Terms;
+    fn options(&self) -> &WriteOptions;
 }
 
 struct Call<F, T> {
     act: F,
     done: Option<T>,
     answer: oneshot::Sender<Result<T, LedgerError>>,
-    terms: Terms,
+    options: WriteOptions,
 }
 
-// === impl Terms ===
+// === impl WriteOptions ===
 
-impl Terms {
-    /// Something more is kept.
-    pub fn more(sync: Sync) -> Terms {
-        Terms {
+impl WriteOptions {
+    /// A write that adds data.
+    pub fn insert(sync: Sync) -> WriteOptions {
+        WriteOptions {
             sync,
-            is_relief: false,
-            given_up: None,
+            kind: WriteKind::Insert,
+            cancelled: None,
         }
     }
 
-    /// Something that is there already changes.
-    pub fn relief(sync: Sync) -> Terms {
-        Terms {
+    /// A write that ends, extends or removes what is stored.
+    pub fn reclaim(sync: Sync) -> WriteOptions {
+        WriteOptions {
             sync,
-            is_relief: true,
-            given_up: None,
+            kind: WriteKind::Reclaim,
+            cancelled: None,
         }
     }
 
-    /// Not begun any more once this is true.
-    pub fn unless(self, given_up: Arc<AtomicBool>) -> Terms {
-        Terms {
-            given_up: Some(given_up),
+    /// The write does not begin once `cancelled` is set.
+    pub fn unless(self, cancelled: Arc<AtomicBool>) -> WriteOptions {
+        WriteOptions {
+            cancelled: Some(cancelled),
             ..self
         }
     }
 
-    fn are_void(&self) -> bool {
-        self.given_up
+    fn is_cancelled(&self) -> bool {
+        self.cancelled
             .as_ref()
-            .is_some_and(|given_up| given_up.load(Ordering::Relaxed))
+            .is_some_and(|cancelled| cancelled.load(Ordering::Relaxed))
     }
 }
 
@@ -128,14 +136,14 @@ impl<T: Send, F: FnMut(&Connection) -> rusqlite::Result<T> + Send> Work for Call
 
     fn settle(self: Box<Self>, committed: Result<(), LedgerError>) {
         let Call { done, answer, .. } = *self;
-        // Whoever has gone does not want to know.
+        // A caller that is gone needs no answer.
         answer
             .send(committed.and(done.ok_or(LedgerError::Stopped)))
             .ok();
     }
 
-    fn terms(&self) -> &Terms {
-        &self.terms
+    fn options(&self) -> &WriteOptions {
+        &self.options
     }
 }
 
@@ -175,10 +183,10 @@ impl Writer {
         Ok(Writer { waiting, refusal })
     }
 
-    /// Runs `act` in a transaction, on these terms.
+    /// Runs `act` in a transaction.
     pub async fn write<T: Send + 'static>(
         &self,
-        terms: Terms,
+        options: WriteOptions,
         act: impl FnMut(&Connection) -> rusqlite::Result<T> + Send + 'static,
     ) -> Result<T, LedgerError> {
         let (answer, answered) = oneshot::channel();
@@ -186,7 +194,7 @@ impl Writer {
             act,
             done: None,
             answer,
-            terms,
+            options,
         });
         self.waiting
             .send(Asked::Work(work))
@@ -195,7 +203,7 @@ impl Writer {
         answered.await.map_err(|_| LedgerError::Busy)?
     }
 
-    /// Leaves work without waiting; none where there is no place for it.
+    /// Queues work without waiting for its result; none if the queue is full.
     pub fn leave(
         &self,
         act: impl FnMut(&Connection) -> rusqlite::Result<()> + Send + 'static,
@@ -205,12 +213,12 @@ impl Writer {
             act,
             done: None,
             answer,
-            terms: Terms::more(Sync::Relaxed),
+            options: WriteOptions::insert(Sync::Relaxed),
         };
         self.waiting.try_send(Asked::Work(Box::new(work))).ok()
     }
 
-    /// Returns when all that was asked before is done, and the file closed. Nothing is written after it.
+    /// Returns when all queued work is done and the file is closed. Nothing is written after it.
     pub async fn close(&self) {
         let (closed, is_closed) = oneshot::channel();
         if self.waiting.send(Asked::Close(closed)).await.is_ok() {
@@ -277,10 +285,10 @@ impl Thread {
             let mut batch: Vec<Box<dyn Work>> = Vec::with_capacity(asked.len());
             for one in asked.drain(..) {
                 match one {
-                    Asked::Work(work) if closed.is_none() && !work.terms().are_void() => {
+                    Asked::Work(work) if closed.is_none() && !work.options().is_cancelled() => {
                         batch.push(work)
                     }
-                    // Whoever waits for these is told that there will be no answer.
+                    // Dropping the work tells its caller that there is no answer.
                     Asked::Work(_) => {}
                     Asked::Close(answer) => closed = Some(answer),
                 }
@@ -288,7 +296,7 @@ impl Thread {
 
             let mut outcome = self.commit_unless_read_only(&mut batch);
             if outcome == Err(LedgerError::Full) && self.reserve.spend() {
-                batch = relief_of(batch);
+                batch = reclaiming(batch);
                 outcome = self.commit(&mut batch);
             }
             // A batch may commit without writing a page, so its success clears no refusal: `probe` does.
@@ -301,7 +309,7 @@ impl Thread {
             }
 
             match outcome {
-                // One of them is at fault: the others must not suffer for it.
+                // One of them is at fault: the others are tried alone.
                 Err(LedgerError::Other(_)) if batch.len() > 1 => {
                     batch.drain(..).for_each(|work| self.alone(work))
                 }
@@ -335,8 +343,7 @@ impl Thread {
         }
     }
 
-    /// Waits for work, but not for long: an idle node looks after its files, and one that refuses writes tries one. False: there
-    /// will be no more.
+    /// Waits for work until the next check of the files or the next probe. False: no more work will come.
     fn receive(&mut self, asked: &mut Vec<Asked>) -> bool {
         let until = match self.refusal.get() {
             None => Instant::now() + CHECK_EVERY,
@@ -385,7 +392,7 @@ impl Thread {
         }
     }
 
-    /// The value is another one each time: SQLite writes no page whose bytes stay the same.
+    /// Each value is new, because SQLite does not write a page whose bytes stay the same.
     fn write_probe(&mut self) -> Result<(), LedgerError> {
         self.set_sync(Sync::Durable)?;
         let value = Uuid::new_v4();
@@ -418,7 +425,7 @@ impl Thread {
             .map_err(|error| self.told_by_place(error))
     }
 
-    /// A file system that has become read only fails in SQLite's words like a broken disk, but nothing is in doubt.
+    /// SQLite reports a file system that has become read-only as a disk error, although no write is in doubt.
     fn told_by_place(&self, error: LedgerError) -> LedgerError {
         match error {
             LedgerError::Disk(_) if place::is_read_only(self.reserve.dir()) => {
@@ -432,7 +439,9 @@ impl Thread {
         if batch.is_empty() {
             return Ok(());
         }
-        let durable = batch.iter().any(|work| work.terms().sync == Sync::Durable);
+        let durable = batch
+            .iter()
+            .any(|work| work.options().sync == Sync::Durable);
         self.set_sync(if durable {
             Sync::Durable
         } else {
@@ -457,7 +466,7 @@ impl Thread {
         Ok(())
     }
 
-    /// How much of the log is safe now. A note that cannot be written only makes the next start less watchful.
+    /// Notes how much of the log is on stable storage. If the note cannot be written, the next start checks less.
     fn write_down(&self) {
         if let Ok(frames) = self.frames() {
             self.note.write(frames).ok();
@@ -470,7 +479,7 @@ impl Thread {
             .query_row([], |row| row.get(1))
     }
 
-    /// Back below `ledger.max_size`, in steps, so that no one waits long: what is left is removed after the next batch.
+    /// Brings the file below `ledger.max_size`, in steps, so that callers wait only for a short time. The rest follows after the next batch.
     fn shrink(&mut self) {
         for _ in 0..SHRINK_STEPS_MAX {
             match self.shrink_step() {
@@ -524,7 +533,7 @@ impl Thread {
         Ok(())
     }
 
-    /// After everybody has been answered: nobody waits for the log to be written back.
+    /// Writes the log back. Runs after the answers, so that no caller waits for it.
     fn checkpoint(&mut self) {
         if self.frames().is_ok_and(|frames| frames < CHECKPOINT_FRAMES) {
             return;
@@ -540,11 +549,13 @@ impl Thread {
     }
 }
 
-/// What may be done on a full disk; the others are told.
-fn relief_of(batch: Vec<Box<dyn Work>>) -> Vec<Box<dyn Work>> {
-    let (relief, more): (Vec<_>, Vec<_>) =
-        batch.into_iter().partition(|work| work.terms().is_relief);
-    more.into_iter()
+/// The work that may use the reserve of a full disk; the rest is answered with `Full`.
+fn reclaiming(batch: Vec<Box<dyn Work>>) -> Vec<Box<dyn Work>> {
+    let (reclaim, insert): (Vec<_>, Vec<_>) = batch
+        .into_iter()
+        .partition(|work| work.options().kind == WriteKind::Reclaim);
+    insert
+        .into_iter()
         .for_each(|work| work.settle(Err(LedgerError::Full)));
-    relief
+    reclaim
 }

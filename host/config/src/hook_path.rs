@@ -1,0 +1,84 @@
+//! The path and the component of a hook.
+
+use super::mistake::{Mistake, mistake};
+use landfall_model::HookName;
+use landfall_model::hook::rest_of;
+
+/// The path of a hook; `/NAME` if none was typed.
+pub(super) fn path(typed: Option<String>, name: &HookName) -> Result<String, Mistake> {
+    let path = typed.unwrap_or_else(|| format!("/{name}"));
+    if !path.starts_with('/') {
+        return mistake(&["path"], format!("path `{path}` must begin with `/`"));
+    }
+    // The name of a hook has no slash, so this is never a default path.
+    if path.starts_with("/_landfall/") {
+        return mistake(
+            &["path"],
+            format!("path `{path}`: what begins with /_landfall/ is the node's own"),
+        );
+    }
+    // No client sends other characters as they are, so no request would match.
+    let can_be_sent = |c: char| c.is_ascii_graphic() && !"?#*\"<>\\^`|%".contains(c);
+    if let Some(bad) = path.replace("%", "").chars().find(|c| !can_be_sent(*c)) {
+        return mistake(
+            &["path"],
+            format!(
+                "path `{}`: no `{}` in a path",
+                path.escape_debug(),
+                bad.escape_debug()
+            ),
+        );
+    }
+    let is_encoded =
+        |rest: &str| rest.len() >= 2 && rest.bytes().take(2).all(|byte| byte.is_ascii_hexdigit());
+    if !path.split('%').skip(1).all(is_encoded) {
+        return mistake(
+            &["path"],
+            format!("path `{path}`: after `%` come two hexadecimal digits"),
+        );
+    }
+    if path.contains("//") {
+        return mistake(&["path"], format!("path `{path}`: no empty segments"));
+    }
+    let segments = path.matches("...}").count();
+    if segments > usize::from(rest_of(&path).is_some()) {
+        return mistake(
+            &["path"],
+            format!("path `{path}`: `{{rest...}}` is a whole segment, and the last one"),
+        );
+    }
+    Ok(path)
+}
+
+/// The parameter of the path that a mounted component receives as its path.
+pub(super) fn strips(typed: bool, path: &str) -> Result<Option<String>, Mistake> {
+    match rest_of(path) {
+        _ if !typed => Ok(None),
+        Some(name) => Ok(Some(name.to_owned())),
+        None => mistake(
+            &["strip_prefix"],
+            format!(
+                "strip_prefix needs a path that ends in {{rest...}}: path = \"{}/{{rest...}}\"",
+                path.trim_end_matches('/')
+            ),
+        ),
+    }
+}
+
+/// The file name of the component; `NAME.wasm` if none was typed.
+pub(super) fn component(typed: Option<String>, name: &HookName) -> Result<String, Mistake> {
+    let typed = typed.unwrap_or_else(|| format!("{name}.wasm"));
+    component_file(&typed).ok_or_else(|| Mistake {
+        key: &["component"],
+        message: format!(
+            "component `{typed}` must be the name of a file in the plugins directory, such as \"echo.wasm\""
+        ),
+    })
+}
+
+/// The file name that `component = "…"` means; none if it cannot be one.
+pub fn component_file(typed: &str) -> Option<String> {
+    let stem = typed.strip_suffix(".wasm").unwrap_or(typed);
+    let is_name = !stem.is_empty() && !stem.starts_with('.') && !stem.contains(['/', '\\', '\0']);
+    is_name.then(|| format!("{stem}.wasm"))
+}

@@ -1,0 +1,87 @@
+//! The manifest of a component: what its author suggests for a hook, and what it asks to be granted.
+
+use std::time::Duration;
+
+use super::error::ConfigError;
+use super::hook_tables::{HookFile, allow};
+use super::settings_schema::SettingsSchema;
+use landfall_model::Allow;
+
+/// Keys of a manifest that may be defaults of a hook. The author of a component decides about nothing else: not where it
+/// is reached, by whom, with which grants and limits.
+const SUGGESTED: [&str; 3] = ["settings", "methods", "mode"];
+const ANSWER_WITHIN: &str = "answer_within";
+/// A key of manifests that hook files do not have.
+const SETTINGS_SCHEMA: &str = "settings_schema";
+
+/// Reads the manifest that a component carries: a hook file without secrets. `file` names it in errors.
+pub fn parse_manifest(file: &str, text: &str) -> Result<toml::Table, ConfigError> {
+    let mut table: toml::Table =
+        toml::from_str(text).map_err(|error| ConfigError::of_toml(file, text, &error))?;
+    // Without a schema the text is a hook file: its mistakes have lines and columns.
+    if table.remove(SETTINGS_SCHEMA).is_none() {
+        toml::from_str::<HookFile>(text)
+            .map_err(|error| ConfigError::of_toml(file, text, &error))?;
+    }
+    typed(&table).map_err(|error| ConfigError::whole(file, error.message()))?;
+    Ok(table)
+}
+
+/// The JSON Schema of `[settings]` in a manifest.
+pub fn settings_schema(file: &str, manifest: &str) -> Result<Option<SettingsSchema>, ConfigError> {
+    let table: toml::Table =
+        toml::from_str(manifest).map_err(|error| ConfigError::of_toml(file, manifest, &error))?;
+    let schema = table
+        .get(SETTINGS_SCHEMA)
+        .map(SettingsSchema::parse)
+        .transpose();
+    schema.map_err(|why| ConfigError::whole(file, format!("{SETTINGS_SCHEMA} {why}")))
+}
+
+/// A manifest without its schema; unchanged if it has none. None if nothing is left.
+pub fn without_schema(manifest: &str) -> Option<String> {
+    let mut table: toml::Table = manifest.parse().ok()?;
+    match table.remove(SETTINGS_SCHEMA) {
+        Some(_) => (!table.is_empty()).then(|| table.to_string()),
+        None => Some(manifest.to_owned()),
+    }
+}
+
+fn typed(manifest: &toml::Table) -> Result<HookFile, toml::de::Error> {
+    let mut table = manifest.clone();
+    table.remove(SETTINGS_SCHEMA);
+    table.try_into()
+}
+
+/// What a manifest asks to be granted; nothing if it cannot be read.
+pub fn asked_by(manifest: &str) -> Allow {
+    let typed = manifest.parse().ok().and_then(|table| typed(&table).ok());
+    typed
+        .and_then(|typed| allow(typed.allow?).ok())
+        .unwrap_or_default()
+}
+
+/// The part of a manifest that may be a default of a hook.
+pub(super) fn suggestions(manifest: &toml::Table) -> HookFile {
+    let mut table = manifest.clone();
+    table.retain(|key, _| SUGGESTED.contains(&key));
+    table.try_into().expect("parse_manifest has read it")
+}
+
+/// The time within which a component wants to answer. Only a time below the default may be used.
+pub fn suggested_answer_within(manifest: &toml::Table) -> Option<Duration> {
+    typed(manifest)
+        .ok()?
+        .answer_within
+        .map(|time| time.0)
+        .filter(|time| !time.is_zero())
+}
+
+/// The rest of a manifest, as TOML: requests that only the hook file can grant.
+pub fn requests(manifest: &str) -> Option<String> {
+    let mut table: toml::Table = manifest.parse().ok()?;
+    table.retain(|key, _| {
+        !SUGGESTED.contains(&key) && key != ANSWER_WITHIN && key != SETTINGS_SCHEMA
+    });
+    (!table.is_empty()).then(|| table.to_string())
+}

@@ -1,0 +1,83 @@
+//! Mistakes at a key of a hook file, and the ranges of times and sizes.
+
+use std::time::Duration;
+
+use super::values::{Size, Time};
+
+/// A mistake at a key of a hook file; `parse_hook` finds its line.
+pub(super) struct Mistake {
+    pub(super) key: &'static [&'static str],
+    pub(super) message: String,
+}
+
+pub(super) fn mistake<T>(
+    key: &'static [&'static str],
+    message: impl Into<String>,
+) -> Result<T, Mistake> {
+    Err(Mistake {
+        key,
+        message: message.into(),
+    })
+}
+
+/// A time within a range; the default if none was typed.
+pub(super) fn in_range(
+    key: &'static [&'static str],
+    typed: Option<Time>,
+    default: Duration,
+    min_seconds: u64,
+    max_seconds: u64,
+) -> Result<Duration, Mistake> {
+    let time = typed.map_or(default, |time| time.0);
+    let range = Duration::from_secs(min_seconds)..=Duration::from_secs(max_seconds);
+    if !range.contains(&time) || time.is_zero() {
+        let (low, high) = (
+            humantime::format_duration(*range.start()),
+            humantime::format_duration(*range.end()),
+        );
+        return mistake(
+            key,
+            format!(
+                "{} is out of range: {low} to {high}",
+                humantime::format_duration(time)
+            ),
+        );
+    }
+    Ok(time)
+}
+
+/// A size within a range; none if none was typed.
+pub(super) fn sized(
+    key: &'static [&'static str],
+    typed: Option<Size>,
+    min: usize,
+    max: usize,
+) -> Result<Option<usize>, Mistake> {
+    typed
+        .map(|typed| size(key, Some(typed), min, min, max))
+        .transpose()
+}
+
+/// A size within a range; the default if none was typed.
+pub(super) fn size(
+    key: &'static [&'static str],
+    typed: Option<Size>,
+    default: usize,
+    min: usize,
+    max: usize,
+) -> Result<usize, Mistake> {
+    let bytes = typed.map_or(default, |size| size.0);
+    if !(min..=max).contains(&bytes) {
+        let shown = |bytes: usize| bytesize::ByteSize(bytes as u64).display().iec();
+        return mistake(
+            key,
+            format!(
+                "{} is out of range: {} to {}",
+                shown(bytes),
+                shown(min),
+                shown(max)
+            ),
+        );
+    }
+    Ok(bytes)
+}

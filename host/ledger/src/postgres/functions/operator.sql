@@ -1,0 +1,204 @@
+-- What an operator does to deliveries, and retention.
+
+-- Commands of operators that change several deliveries run one at a time: each locks many events and order keys.
+CREATE OR REPLACE FUNCTION lock_operators() RETURNS void LANGUAGE sql VOLATILE AS
+    $$ SELECT pg_advisory_xact_lock(4724, 1) $$;
+
+-- A new delivery of a stored event. SQLite: `operator::replay`. kind: 0 queued, 1 it is pending or running already, 2 the event or its
+-- body is gone, 3 it is discarded and `p_again` is false, 4 it has a later delivery than `p_repeated`, 5 no node could decode it.
+-- `p_dry` changes nothing.
+CREATE OR REPLACE FUNCTION replay(p_event uuid, p_delay bigint, p_again boolean DEFAULT false, p_repeated bigint DEFAULT NULL,
+                       p_dry boolean DEFAULT false)
+RETURNS TABLE (kind integer, hook text) LANGUAGE plpgsql AS $$
+DECLARE
+    it record;
+    first record;
+    latest record;
+    held boolean;
+BEGIN
+    SELECT e.seq, e.hook INTO it FROM events e JOIN payloads p ON p.event = e.seq WHERE e.id = p_event;
+    IF FOUND AND NOT p_dry THEN
+        -- Two replays of an event come one after the other. It may be gone by then.
+        PERFORM 1 FROM events e JOIN payloads p ON p.event = e.seq WHERE e.seq = it.seq FOR UPDATE OF e;
+    END IF;
+    IF NOT FOUND THEN
+        kind := 2;
+        RETURN NEXT;
+        RETURN;
+    END IF;
+
+    SELECT d.id, d.state INTO latest FROM deliveries d WHERE d.event = it.seq ORDER BY d.id DESC LIMIT 1;
+    held := EXISTS (SELECT 1 FROM deliveries d
+                    WHERE d.event = it.seq AND d.state = state_pending() AND d.blocked AND d.order_key IS NULL);
+    IF it.hook = '_queue' THEN
+        kind := 5;
+    ELSIF NOT held AND EXISTS (SELECT 1 FROM deliveries d WHERE d.event = it.seq AND d.state < state_done()) THEN
+        kind := 1;
+    ELSIF p_repeated < latest.id THEN
+        kind := 4;
+    ELSIF NOT held AND NOT p_again AND latest.state = state_discarded() THEN
+        kind := 3;
+    ELSE
+        kind := 0;
+        hook := it.hook;
+    END IF;
+    IF kind = 0 AND NOT p_dry THEN
+        IF held THEN
+            -- The broker may have lost a delivery that only a broker begins: this node runs it.
+            UPDATE deliveries d SET blocked = false, replayed = true, due = now_ms() + p_delay
+            WHERE d.event = it.seq AND d.state = state_pending() AND d.blocked AND d.order_key IS NULL;
+        ELSE
+            SELECT d.order_key INTO first FROM deliveries d WHERE d.event = it.seq ORDER BY d.id LIMIT 1;
+            PERFORM insert_delivery(it.seq, it.hook, first.order_key, p_delay, true, NULL, 0);
+        END IF;
+    END IF;
+    RETURN NEXT;
+END $$;
+
+-- Replays events in their order, `p_apart` microseconds between two that are queued. SQLite: `operator::replay_all`.
+CREATE OR REPLACE FUNCTION replay_all(p_events uuid[], p_repeated bigint[], p_delay bigint, p_apart bigint, p_again boolean, p_dry boolean)
+RETURNS TABLE (kind integer, hook text) LANGUAGE plpgsql AS $$
+DECLARE
+    queued bigint := 0;
+BEGIN
+    IF NOT p_dry THEN
+        PERFORM lock_operators();
+        -- Events before order keys, as everything else takes them.
+        PERFORM 1 FROM events e WHERE e.id = ANY (p_events) ORDER BY e.seq FOR UPDATE;
+    END IF;
+    FOR i IN 1 .. coalesce(array_length(p_events, 1), 0) LOOP
+        SELECT r.kind, r.hook INTO kind, hook
+        FROM replay(p_events[i], p_delay + queued * p_apart / 1000, p_again, p_repeated[i], p_dry) r;
+        IF kind = 0 THEN
+            queued := queued + 1;
+        END IF;
+        RETURN NEXT;
+    END LOOP;
+END $$;
+
+-- A replay that is done resolves the dead deliveries that it repeats. SQLite: the trigger `deliveries_resolve`.
+CREATE OR REPLACE FUNCTION resolve() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    UPDATE deliveries d SET state = state_resolved(), resolved_by = NEW.id
+    WHERE d.id < NEW.id AND d.state IN (state_dead(), state_discarded())
+    AND d.event IN (NEW.event, (SELECT o.event FROM deliveries o WHERE o.id = NEW.replay_of));
+    RETURN NULL;
+END $$;
+CREATE OR REPLACE TRIGGER deliveries_resolve AFTER UPDATE OF state ON deliveries FOR EACH ROW
+WHEN (NEW.state = state_done() AND NEW.replay_of IS NOT NULL) EXECUTE FUNCTION resolve();
+
+-- Discards those of these deliveries that are dead or pending, and returns them. SQLite: `operator::discard`. A delivery that another
+-- transaction has locked is being claimed, and stays.
+CREATE OR REPLACE FUNCTION discard(p_deliveries bigint[], p_reason text) RETURNS SETOF bigint LANGUAGE plpgsql AS $$
+DECLARE
+    it record;
+BEGIN
+    PERFORM lock_operators();
+    -- Order keys before deliveries, as the end of an attempt takes them.
+    FOR it IN SELECT DISTINCT d.hook, d.order_key FROM deliveries d
+              WHERE d.id = ANY (p_deliveries) AND d.state IN (state_pending(), state_dead())
+              AND d.order_key IS NOT NULL ORDER BY 1, 2 LOOP
+        PERFORM lock_order(it.hook, it.order_key);
+    END LOOP;
+    FOR it IN SELECT d.id, d.hook, d.order_key FROM deliveries d
+              WHERE d.id = ANY (p_deliveries) AND d.state IN (state_pending(), state_dead())
+              ORDER BY d.id FOR UPDATE SKIP LOCKED LOOP
+        UPDATE deliveries d SET state = state_discarded(), discarded = p_reason, ended = coalesce(d.ended, now_ms())
+        WHERE d.id = it.id;
+        IF it.order_key IS NOT NULL THEN
+            PERFORM unblock_next(it.hook, it.order_key);
+        END IF;
+        RETURN NEXT it.id;
+    END LOOP;
+END $$;
+
+-- Makes those of these deliveries due that are pending, and returns them. SQLite: `operator::retry_now`. One that waits for a broker
+-- (blocked, without an order key) is sent to the broker again, as a replay is.
+CREATE OR REPLACE FUNCTION retry_now(p_deliveries bigint[]) RETURNS SETOF bigint LANGUAGE sql AS $$
+    WITH waiting AS MATERIALIZED (
+        SELECT d.id FROM deliveries d WHERE d.id = ANY (p_deliveries) AND d.state = state_pending() AND d.due > now_ms()
+        ORDER BY d.id FOR UPDATE SKIP LOCKED)
+    UPDATE deliveries d SET due = now_ms(), replayed = d.replayed OR (d.blocked AND d.order_key IS NULL),
+        blocked = d.blocked AND d.order_key IS NOT NULL
+    FROM waiting WHERE d.id = waiting.id RETURNING d.id
+$$;
+
+-- Removes up to `p_limit` deliveries of a hook that do not run, and as many identities, rows and values: how many of each. SQLite:
+-- `operator::purge`.
+CREATE OR REPLACE FUNCTION purge(p_hook text, p_limit integer)
+RETURNS TABLE (removed bigint, forgotten bigint, rows_gone bigint, values_gone bigint) LANGUAGE plpgsql AS $$
+DECLARE
+    it record;
+BEGIN
+    removed := 0;
+    forgotten := 0;
+    FOR it IN SELECT d.id, d.event FROM deliveries d WHERE d.hook = p_hook AND d.state <> state_running()
+              ORDER BY d.id LIMIT p_limit FOR UPDATE SKIP LOCKED LOOP
+        DELETE FROM attempts a WHERE a.delivery = it.id;
+        DELETE FROM deliveries d WHERE d.id = it.id;
+        PERFORM drop_event(it.event);
+        removed := removed + 1;
+    END LOOP;
+    FOR it IN SELECT i.key, i.event FROM dedup i WHERE i.hook = p_hook LIMIT p_limit FOR UPDATE SKIP LOCKED LOOP
+        DELETE FROM dedup i WHERE i.hook = p_hook AND i.key = it.key;
+        PERFORM drop_event(it.event);
+        forgotten := forgotten + 1;
+    END LOOP;
+    -- A transaction that changes values of a hook locks its row.
+    PERFORM 1 FROM used u WHERE u.hook = p_hook FOR UPDATE;
+    DELETE FROM rows r WHERE r.id IN (SELECT o.id FROM rows o WHERE o.hook = p_hook LIMIT p_limit);
+    GET DIAGNOSTICS rows_gone = ROW_COUNT;
+    DELETE FROM kv k WHERE k.hook = p_hook AND k.key IN (SELECT o.key FROM kv o WHERE o.hook = p_hook LIMIT p_limit);
+    GET DIAGNOSTICS values_gone = ROW_COUNT;
+    DELETE FROM used u WHERE u.hook = p_hook
+        AND NOT EXISTS (SELECT 1 FROM rows r WHERE r.hook = p_hook)
+        AND NOT EXISTS (SELECT 1 FROM kv k WHERE k.hook = p_hook);
+    DELETE FROM paused x WHERE x.hook = p_hook;
+    RETURN NEXT;
+END $$;
+
+-- One step of retention: identities whose window is over, expired values, bodies of done deliveries, and deliveries that ended long ago.
+-- Returns how many it removed. SQLite: `retention::step`.
+CREATE OR REPLACE FUNCTION prune(p_keep_bodies bigint, p_keep bigint, p_step integer) RETURNS integer LANGUAGE plpgsql AS $$
+DECLARE
+    now bigint := now_ms();
+    done integer := 0;
+    it record;
+    gone bigint;
+BEGIN
+    FOR it IN SELECT hook, key, event FROM dedup WHERE until < now ORDER BY until LIMIT p_step FOR UPDATE SKIP LOCKED LOOP
+        DELETE FROM dedup WHERE hook = it.hook AND key = it.key;
+        PERFORM drop_event(it.event);
+        done := done + 1;
+    END LOOP;
+    FOR it IN SELECT DISTINCT hook FROM kv WHERE until <= now LIMIT 10 LOOP
+        PERFORM 1 FROM used WHERE hook = it.hook FOR UPDATE SKIP LOCKED;
+        IF FOUND THEN
+            WITH old AS (SELECT key AS k FROM kv WHERE hook = it.hook AND until <= now ORDER BY until LIMIT p_step),
+            expired AS (DELETE FROM kv USING old WHERE kv.hook = it.hook AND kv.key = old.k
+                        RETURNING octet_length(kv.key) + octet_length(kv.value) AS bytes)
+            SELECT coalesce(sum(bytes), 0), done + count(*)::integer INTO gone, done FROM expired;
+            UPDATE used SET kv_bytes = kv_bytes - gone WHERE hook = it.hook;
+        END IF;
+    END LOOP;
+    FOR it IN SELECT id, event FROM deliveries WHERE state = state_done() AND NOT pruned AND ended < now - p_keep_bodies
+              ORDER BY ended LIMIT p_step FOR UPDATE SKIP LOCKED LOOP
+        UPDATE deliveries SET pruned = true WHERE id = it.id;
+        PERFORM 1 FROM events WHERE seq = it.event FOR UPDATE;
+        DELETE FROM payloads p WHERE p.event = it.event
+            AND NOT EXISTS (SELECT 1 FROM deliveries d WHERE d.event = it.event
+                            AND d.state NOT IN (state_done(), state_resolved()));
+        done := done + 1;
+    END LOOP;
+    FOR it IN SELECT id, event FROM deliveries WHERE state >= state_done() AND ended < now - p_keep
+              ORDER BY ended LIMIT p_step FOR UPDATE SKIP LOCKED LOOP
+        -- Without the dead delivery a redelivery must run: the identity goes too.
+        DELETE FROM dedup i USING deliveries d WHERE d.id = it.id AND d.state = state_dead() AND i.event = d.event
+            AND NOT EXISTS (SELECT 1 FROM deliveries later WHERE later.event = d.event AND later.id > d.id);
+        DELETE FROM attempts WHERE delivery = it.id;
+        DELETE FROM deliveries WHERE id = it.id;
+        PERFORM drop_event(it.event);
+        done := done + 1;
+    END LOOP;
+    RETURN done;
+END $$;

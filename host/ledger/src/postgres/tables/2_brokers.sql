@@ -1,0 +1,1 @@
+-- Version 2. Functions for events that a broker delivers; no table changed.

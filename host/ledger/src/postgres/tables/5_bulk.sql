@@ -1,0 +1,1 @@
+-- Version 5. Functions for operators' commands on several deliveries; no table changed.

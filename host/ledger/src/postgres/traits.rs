@@ -1,0 +1,374 @@
+//! What the node does with a ledger in Postgres: each method is a step of one transaction.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use tokio::sync::mpsc;
+
+use super::writer::Job;
+use super::{
+    Cached, PRUNE_STEP, Postgres, arrivals, claim, effects, millis, operator, read, split, within,
+};
+use crate::error::LedgerError;
+use crate::shown::{Content, Count, Filter, Listed, Parts, Purged, Shown, StoredRow};
+use crate::state_column::{PENDING, RUNNING};
+use crate::steps::{
+    Accepted, AttemptRecord, Claimed, Committed, Disposition, Fence, NewEvent, Received,
+    ReplayOrder, Replayed, SHARED_LEASE, Started, Step, UNFINISHED_MAX,
+};
+use crate::traits::{Deliveries, History, Kv};
+use landfall_model::stored_event::Stored;
+use landfall_model::{DedupKey, Event, EventId, KvValue, LedgerTime};
+
+#[async_trait]
+impl Deliveries for Postgres {
+    async fn close(&self) {
+        self.writer.close().await;
+        self.pool.close();
+    }
+
+    fn now(&self) -> LedgerTime {
+        self.clock.now()
+    }
+
+    fn is_shared(&self) -> bool {
+        true
+    }
+
+    fn can_accept(&self) -> bool {
+        self.health.is_good()
+    }
+
+    fn hints(&self) -> Option<mpsc::Receiver<String>> {
+        self.hints
+            .lock()
+            .unwrap_or_else(|poisoned| poisoned.into_inner())
+            .take()
+    }
+
+    async fn accept(
+        &self,
+        new: NewEvent,
+        given_up: Arc<AtomicBool>,
+    ) -> Result<Accepted, LedgerError> {
+        let owner = new.run_now.then_some(self.owner);
+        self.noted(self.writer.accept(Box::new(new), owner, given_up).await)
+    }
+
+    async fn start(&self, received: Received) -> Result<Started, LedgerError> {
+        let result = self.ask(async |client| arrivals::start(client, &received, self.owner).await);
+        self.noted(result.await)
+    }
+
+    async fn find_duplicate(
+        &self,
+        hook: Arc<str>,
+        dedup: DedupKey,
+        digest: [u8; 32],
+        duplicate: EventId,
+    ) -> Result<Option<Accepted>, LedgerError> {
+        let find = self.ask(async |client| {
+            arrivals::find_duplicate(client, &hook, &dedup, &digest, duplicate).await
+        });
+        self.noted(find.await)
+    }
+
+    async fn hand_over(
+        &self,
+        handed: Vec<Fence>,
+        kept: Vec<Fence>,
+        pause: Duration,
+    ) -> Result<(), LedgerError> {
+        let (deliveries, attempts) = split(&handed);
+        let sql = "SELECT hand_over($1, $2)";
+        self.ask(async |client| {
+            client
+                .execute_cached(sql, &[&deliveries, &attempts])
+                .await
+                .map(drop)
+        })
+        .await?;
+        let (deliveries, attempts) = split(&kept);
+        let (sql, pause) = ("SELECT keep_on($1, $2, $3)", millis(pause));
+        self.ask(async |client| {
+            client
+                .execute_cached(sql, &[&deliveries, &attempts, &pause])
+                .await
+                .map(drop)
+        })
+        .await
+    }
+
+    async fn claim(
+        &self,
+        hooks: Vec<(Arc<str>, usize)>,
+    ) -> Result<Vec<(Arc<str>, Vec<Claimed>, Option<LedgerTime>)>, LedgerError> {
+        let result = within(async {
+            let client = self.client().await?;
+            let claims = hooks
+                .iter()
+                .map(|(hook, max)| claim(&client, hook, *max, self.owner));
+            futures_util::future::try_join_all(claims)
+                .await
+                .map_err(LedgerError::from)
+        });
+        self.noted(result.await)
+    }
+
+    async fn finish(
+        &self,
+        fence: Fence,
+        event: Arc<Event>,
+        attempt: AttemptRecord,
+        ending: Disposition,
+    ) -> Result<Committed, LedgerError> {
+        let result = match ending {
+            Disposition::Done(results) if !results.is_nothing() => {
+                within(async {
+                    let _place = self
+                        .ends
+                        .acquire()
+                        .await
+                        .map_err(|_| LedgerError::Stopped)?;
+                    let mut client = self.client().await?;
+                    effects::finish(&mut client, fence, &event, &attempt, &results).await
+                })
+                .await
+            }
+            ending => self.writer.finish(fence, attempt, ending).await,
+        };
+        self.noted(result)
+    }
+
+    async fn bury_unread(&self, fence: Fence, why: String) -> Result<(), LedgerError> {
+        let attempt = AttemptRecord {
+            started_ms: 0,
+            duration_us: 0,
+            outcome: "unread",
+            reason: why.clone(),
+            status: None,
+            record: "{}".into(),
+        };
+        self.noted(
+            self.writer
+                .finish(fence, attempt, Disposition::Dead(why))
+                .await,
+        )
+        .map(drop)
+    }
+
+    async fn release(&self, fences: Vec<Fence>, pause: Duration) -> Result<(), LedgerError> {
+        let (deliveries, attempts) = split(&fences);
+        let sql = format!(
+            "UPDATE deliveries d SET state = {PENDING}, attempt = d.attempt - 1, due = now_ms() + $3, owner = NULL,
+                 lease_until = NULL
+             FROM unnest($1::bigint[], $2::int[]) AS held (id, attempt)
+             WHERE d.id = held.id AND d.state = {RUNNING} AND d.attempt = held.attempt"
+        );
+        let pause = millis(pause);
+        self.ask(async |client| {
+            client
+                .execute_cached(&sql, &[&deliveries, &attempts, &pause])
+                .await
+                .map(drop)
+        })
+        .await
+    }
+
+    async fn beat(&self, fences: Vec<Fence>) -> Result<usize, LedgerError> {
+        let (deliveries, attempts) = split(&fences);
+        // One statement for all leases, which also returns the time. A delivery that another transaction has locked is ending: to
+        // wait for it could be a deadlock with a transaction that ends several.
+        let hold = format!(
+            "WITH held AS MATERIALIZED (
+                 SELECT d.id FROM deliveries d JOIN unnest($1::bigint[], $2::int[]) AS lease (id, attempt)
+                     ON d.id = lease.id AND d.attempt = lease.attempt
+                 WHERE d.state = {RUNNING} FOR UPDATE OF d SKIP LOCKED),
+             extended AS (
+                 UPDATE deliveries d SET lease_until = now_ms() + $3 FROM held WHERE d.id = held.id)
+             SELECT now_ms()"
+        );
+        let lease = millis(SHARED_LEASE);
+        let held = self.ask(async |client| {
+            client
+                .query_one_cached(&hold, &[&deliveries, &attempts, &lease])
+                .await
+        });
+        self.clock.set(LedgerTime(self.noted(held.await)?.get(0)));
+        if self.is_quiet() {
+            return Ok(0);
+        }
+        let sql = "SELECT freed FROM recover($1, $2)";
+        let most = UNFINISHED_MAX as i32;
+        let freed = self.ask(async |client| {
+            client
+                .query_one_cached(sql, &[&self.owner, &most])
+                .await?
+                .try_get::<_, i32>(0)
+        });
+        Ok(freed.await? as usize)
+    }
+
+    async fn record(
+        &self,
+        stored: Stored,
+        attempt: AttemptRecord,
+        ending: Disposition,
+    ) -> Result<Committed, LedgerError> {
+        let result = within(async {
+            let _place = self
+                .ends
+                .acquire()
+                .await
+                .map_err(|_| LedgerError::Stopped)?;
+            let mut client = self.client().await?;
+            effects::record(&mut client, &stored, &attempt, &ending).await
+        });
+        self.noted(result.await)
+    }
+
+    fn record_later(
+        &self,
+        stored: Stored,
+        attempt: AttemptRecord,
+        ending: Disposition,
+    ) -> Option<()> {
+        self.writer
+            .leave(Job::record(Box::new(stored), attempt, ending))
+    }
+
+    async fn prune(&self) -> Result<usize, LedgerError> {
+        let (bodies, all) = (
+            millis(self.retention.bodies),
+            millis(self.retention.deliveries),
+        );
+        let mut sum = 0;
+        loop {
+            let sql = "SELECT prune($1, $2, $3)";
+            let step = self
+                .ask(async |client| {
+                    client
+                        .query_one_cached(sql, &[&bodies, &all, &PRUNE_STEP])
+                        .await?
+                        .try_get::<_, i32>(0)
+                })
+                .await?;
+            sum += step as usize;
+            if step < PRUNE_STEP {
+                return Ok(sum);
+            }
+        }
+    }
+
+    async fn pause(&self, hook: String, paused: bool) -> Result<(), LedgerError> {
+        let sql = match paused {
+            true => "INSERT INTO paused (hook) VALUES ($1) ON CONFLICT DO NOTHING",
+            false => "DELETE FROM paused WHERE hook = $1",
+        };
+        self.ask(async |client| client.execute_cached(sql, &[&hook]).await.map(drop))
+            .await
+    }
+
+    async fn paused(&self) -> Result<Vec<String>, LedgerError> {
+        let rows = self
+            .ask(async |client| client.query_cached("SELECT hook FROM paused", &[]).await)
+            .await?;
+        Ok(rows.iter().map(|row| row.get(0)).collect())
+    }
+
+    async fn hooks_with_work(&self) -> Result<Vec<(String, LedgerTime)>, LedgerError> {
+        self.ask(async |client| read::hooks_with_work(client).await)
+            .await
+    }
+}
+
+#[async_trait]
+impl History for Postgres {
+    async fn replay(&self, order: ReplayOrder) -> Result<Vec<Replayed>, LedgerError> {
+        self.ask(async |client| operator::replay(client, &order).await)
+            .await
+    }
+
+    async fn operate(&self, step: Step, deliveries: Vec<i64>) -> Result<Vec<i64>, LedgerError> {
+        self.ask(async |client| operator::operate(client, &step, &deliveries).await)
+            .await
+    }
+
+    async fn purge(&self, hook: String, limit: usize) -> Result<Purged, LedgerError> {
+        self.ask(async |client| operator::purge(client, &hook, limit as i32).await)
+            .await
+    }
+
+    async fn purgeable(&self, hook: String) -> Result<Purged, LedgerError> {
+        self.ask(async |client| operator::purgeable(client, &hook).await)
+            .await
+    }
+
+    async fn list(&self, filter: Filter) -> Result<Vec<Listed>, LedgerError> {
+        let now = self.now();
+        self.ask(async |client| read::list(client, &filter, now).await)
+            .await
+    }
+
+    async fn contents(
+        &self,
+        deliveries: Vec<i64>,
+        parts: Parts,
+    ) -> Result<HashMap<i64, Content>, LedgerError> {
+        self.ask(async |client| read::contents(client, &deliveries, parts).await)
+            .await
+    }
+
+    async fn find_ids(
+        &self,
+        first: EventId,
+        last: EventId,
+        limit: usize,
+    ) -> Result<Vec<EventId>, LedgerError> {
+        self.ask(async |client| read::find_ids(client, &first, &last, limit).await)
+            .await
+    }
+
+    async fn show(&self, id: EventId) -> Result<Option<Shown>, LedgerError> {
+        let now = self.now();
+        self.ask(async |client| read::show(client, &id, now).await)
+            .await
+    }
+
+    async fn count(&self) -> Result<Vec<Count>, LedgerError> {
+        self.ask(async |client| read::count(client).await).await
+    }
+
+    async fn rows(
+        &self,
+        hook: String,
+        table: String,
+        after: i64,
+        limit: usize,
+    ) -> Result<Vec<StoredRow>, LedgerError> {
+        self.ask(async |client| read::rows(client, &hook, &table, after, limit).await)
+            .await
+    }
+}
+
+#[async_trait]
+impl Kv for Postgres {
+    async fn get(&self, hook: Arc<str>, key: String) -> Result<Option<KvValue>, LedgerError> {
+        self.ask(async |client| read::kv_get(client, &hook, &key).await)
+            .await
+    }
+
+    async fn keys(
+        &self,
+        hook: Arc<str>,
+        prefix: String,
+        after: String,
+        limit: usize,
+    ) -> Result<Vec<String>, LedgerError> {
+        self.ask(async |client| read::kv_keys(client, &hook, &prefix, &after, limit).await)
+            .await
+    }
+}

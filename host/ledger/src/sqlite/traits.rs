@@ -1,0 +1,392 @@
+//! What the node does with a ledger in SQLite: each method is a step of one transaction.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use rusqlite::Connection;
+
+use super::writer::{Sync, WriteOptions};
+use super::{
+    OPERATOR_STEP, Sqlite, arrivals, clock, deliveries, kv, operator, read, retention, rows, schema,
+};
+use crate::error::LedgerError;
+use crate::shown::{Content, Count, Filter, Listed, Parts, Purged, Shown, StoredRow};
+use crate::steps::{
+    Accepted, AttemptRecord, Claimed, Committed, Disposition, Fence, NewEvent, Received,
+    ReplayOrder, Replayed, Started, Step,
+};
+use crate::traits::{Deliveries, History, Kv};
+use landfall_model::stored_event::Stored;
+use landfall_model::{DedupKey, Event, EventId, KvValue, LedgerTime};
+
+#[async_trait]
+impl Deliveries for Sqlite {
+    async fn close(&self) {
+        self.readers.close();
+        self.writer.close().await;
+    }
+
+    fn now(&self) -> LedgerTime {
+        self.clock.now()
+    }
+
+    fn is_shared(&self) -> bool {
+        false
+    }
+
+    fn can_accept(&self) -> bool {
+        self.refuses().is_none()
+    }
+
+    async fn accept(
+        &self,
+        new: NewEvent,
+        cancelled: Arc<AtomicBool>,
+    ) -> Result<Accepted, LedgerError> {
+        if let Some(why) = self.refuses() {
+            return Err(why);
+        }
+        let (owner, clock) = (self.owner, self.clock);
+        let bound = self.bound.clone();
+        let act =
+            move |tx: &Connection| deliveries::accept(tx, &new, &owner, clock.now(), Some(&bound));
+        let accepted = self
+            .writer
+            .write(WriteOptions::insert(Sync::Durable).unless(cancelled), act)
+            .await?;
+        accepted.ok_or(LedgerError::OverBound(self.bound.max_bytes()))
+    }
+
+    async fn start(&self, received: Received) -> Result<Started, LedgerError> {
+        if let Some(why) = self.refuses() {
+            return Err(why);
+        }
+        let (owner, clock) = (self.owner, self.clock);
+        let bound = self.bound.clone();
+        let act =
+            move |tx: &Connection| arrivals::start(tx, &received, &owner, clock.now(), &bound);
+        let started = self
+            .writer
+            .write(WriteOptions::insert(Sync::Relaxed), act)
+            .await?;
+        started.ok_or(LedgerError::OverBound(self.bound.max_bytes()))
+    }
+
+    async fn find_duplicate(
+        &self,
+        hook: Arc<str>,
+        dedup: DedupKey,
+        digest: [u8; 32],
+        duplicate: EventId,
+    ) -> Result<Option<Accepted>, LedgerError> {
+        let clock = self.clock;
+        let find = move |tx: &Connection| {
+            deliveries::find_duplicate(tx, &hook, &dedup, &digest, &duplicate, clock.now())
+        };
+        self.writer
+            .write(WriteOptions::reclaim(Sync::Relaxed), find)
+            .await
+    }
+
+    async fn hand_over(
+        &self,
+        handed: Vec<Fence>,
+        kept: Vec<Fence>,
+        pause: Duration,
+    ) -> Result<(), LedgerError> {
+        let due = self.now().plus(pause);
+        let write = move |tx: &Connection| {
+            arrivals::hand_over(tx, &handed)?;
+            arrivals::keep_on(tx, &kept, due)
+        };
+        self.writer
+            .write(WriteOptions::reclaim(Sync::Relaxed), write)
+            .await
+    }
+
+    async fn claim(
+        &self,
+        hooks: Vec<(Arc<str>, usize)>,
+    ) -> Result<Vec<(Arc<str>, Vec<Claimed>, Option<LedgerTime>)>, LedgerError> {
+        if self.writer.refuses().is_some() {
+            let later = Some(self.now().plus(Duration::from_secs(1)));
+            return Ok(hooks
+                .into_iter()
+                .map(|(hook, _)| (hook, Vec::new(), later))
+                .collect());
+        }
+        let (owner, clock) = (self.owner, self.clock);
+        let act = move |connection: &Connection| {
+            let now = clock.now();
+            let claims = hooks.iter().map(|(hook, max)| {
+                let (claimed, next) = deliveries::claim(connection, hook, *max, &owner, now)?;
+                Ok((hook.clone(), claimed, next))
+            });
+            claims.collect()
+        };
+        self.writer
+            .write(WriteOptions::reclaim(Sync::Relaxed), act)
+            .await
+    }
+
+    fn removed_by_size(&self) -> usize {
+        self.bound.total_removed()
+    }
+
+    async fn finish(
+        &self,
+        fence: Fence,
+        event: Arc<Event>,
+        attempt: AttemptRecord,
+        ending: Disposition,
+    ) -> Result<Committed, LedgerError> {
+        let clock = self.clock;
+        let act = move |connection: &Connection| {
+            deliveries::finish(
+                connection,
+                fence,
+                rows::of(&event),
+                &attempt,
+                &ending,
+                clock.now(),
+            )
+        };
+        self.writer
+            .write(WriteOptions::reclaim(Sync::Relaxed), act)
+            .await
+    }
+
+    async fn bury_unread(&self, fence: Fence, why: String) -> Result<(), LedgerError> {
+        let clock = self.clock;
+        self.writer
+            .write(WriteOptions::reclaim(Sync::Relaxed), move |tx| {
+                deliveries::bury_unread(tx, fence, &why, clock.now())
+            })
+            .await
+    }
+
+    async fn release(&self, fences: Vec<Fence>, pause: Duration) -> Result<(), LedgerError> {
+        let clock = self.clock;
+        self.writer
+            .write(WriteOptions::reclaim(Sync::Durable), move |tx| {
+                deliveries::release(tx, &fences, clock.now().plus(pause))
+            })
+            .await
+    }
+
+    async fn beat(&self, fences: Vec<Fence>) -> Result<usize, LedgerError> {
+        let (owner, clock) = (self.owner, self.clock);
+        let act = move |connection: &Connection| {
+            let now = clock.now();
+            deliveries::hold(connection, &fences, now)?;
+            clock::write_down(connection, now)?;
+            Ok(deliveries::recover(connection, &owner, now)?.0)
+        };
+        self.writer
+            .write(WriteOptions::reclaim(Sync::Relaxed), act)
+            .await
+    }
+
+    async fn record(
+        &self,
+        stored: Stored,
+        attempt: AttemptRecord,
+        ending: Disposition,
+    ) -> Result<Committed, LedgerError> {
+        let (clock, bound) = (self.clock, self.bound.clone());
+        let act = move |tx: &Connection| {
+            deliveries::record(tx, &stored, &attempt, &ending, clock.now(), &bound)
+        };
+        self.writer
+            .write(WriteOptions::insert(Sync::Durable), act)
+            .await
+    }
+
+    fn record_later(
+        &self,
+        stored: Stored,
+        attempt: AttemptRecord,
+        ending: Disposition,
+    ) -> Option<()> {
+        let (clock, bound) = (self.clock, self.bound.clone());
+        self.writer.leave(move |tx| {
+            deliveries::record(tx, &stored, &attempt, &ending, clock.now(), &bound).map(drop)
+        })
+    }
+
+    async fn prune(&self) -> Result<usize, LedgerError> {
+        let (retention, clock) = (self.retention, self.clock);
+        let mut all = 0;
+        loop {
+            let act = move |tx: &Connection| retention::step(tx, &retention, clock.now());
+            let count = self
+                .writer
+                .write(WriteOptions::reclaim(Sync::Relaxed), act)
+                .await?;
+            all += count;
+            if !retention::is_whole_step(count) {
+                return Ok(all);
+            }
+        }
+    }
+
+    async fn pause(&self, hook: String, paused: bool) -> Result<(), LedgerError> {
+        self.writer
+            .write(WriteOptions::reclaim(Sync::Durable), move |tx| {
+                schema::pause(tx, &hook, paused)
+            })
+            .await
+    }
+
+    async fn paused(&self) -> Result<Vec<String>, LedgerError> {
+        self.ask(schema::paused).await
+    }
+
+    async fn hooks_with_work(&self) -> Result<Vec<(String, LedgerTime)>, LedgerError> {
+        self.ask(deliveries::hooks_with_work).await
+    }
+}
+
+#[async_trait]
+impl History for Sqlite {
+    async fn replay(&self, order: ReplayOrder) -> Result<Vec<Replayed>, LedgerError> {
+        let clock = self.clock;
+        if order.dry_run {
+            let now = clock.now();
+            return self
+                .ask(move |connection| operator::replay_all(connection, &order, now))
+                .await;
+        }
+
+        let mut fates = Vec::with_capacity(order.events.len());
+        let mut delay = order.delay;
+        for events in order.events.chunks(OPERATOR_STEP) {
+            let step = ReplayOrder {
+                events: events.to_vec(),
+                delay,
+                ..order
+            };
+            let act = move |tx: &Connection| operator::replay_all(tx, &step, clock.now());
+            let done = self
+                .writer
+                .write(WriteOptions::insert(Sync::Durable), act)
+                .await?;
+            let queued = done
+                .iter()
+                .filter(|fate| matches!(fate, Replayed::Queued(_)));
+            delay += order.apart * queued.count() as u32;
+            fates.extend(done);
+        }
+        Ok(fates)
+    }
+
+    async fn operate(&self, step: Step, ids: Vec<i64>) -> Result<Vec<i64>, LedgerError> {
+        let clock = self.clock;
+        let mut done = Vec::with_capacity(ids.len());
+        for ids in ids.chunks(OPERATOR_STEP) {
+            let (step, ids) = (step.clone(), ids.to_vec());
+            let act = move |tx: &Connection| operator::operate(tx, &step, &ids, clock.now());
+            done.extend(
+                self.writer
+                    .write(WriteOptions::reclaim(Sync::Durable), act)
+                    .await?,
+            );
+        }
+        Ok(done)
+    }
+
+    async fn purge(&self, hook: String, limit: usize) -> Result<Purged, LedgerError> {
+        let mut sum = Purged::default();
+        for _ in 0..limit.div_ceil(OPERATOR_STEP) {
+            let hook = hook.clone();
+            let act = move |tx: &Connection| operator::purge(tx, &hook, OPERATOR_STEP as i64);
+            let step = self
+                .writer
+                .write(WriteOptions::reclaim(Sync::Durable), act)
+                .await?;
+            if step == Purged::default() {
+                break;
+            }
+            sum.deliveries += step.deliveries;
+            sum.identities += step.identities;
+            sum.rows += step.rows;
+            sum.values += step.values;
+        }
+        Ok(sum)
+    }
+
+    async fn purgeable(&self, hook: String) -> Result<Purged, LedgerError> {
+        self.ask(move |connection| operator::purgeable(connection, &hook))
+            .await
+    }
+
+    async fn list(&self, filter: Filter) -> Result<Vec<Listed>, LedgerError> {
+        let now = self.now();
+        self.ask(move |connection| read::list(connection, &filter, now))
+            .await
+    }
+
+    async fn contents(
+        &self,
+        deliveries: Vec<i64>,
+        parts: Parts,
+    ) -> Result<HashMap<i64, Content>, LedgerError> {
+        self.ask(move |connection| read::contents(connection, &deliveries, parts))
+            .await
+    }
+
+    async fn find_ids(
+        &self,
+        first: EventId,
+        last: EventId,
+        limit: usize,
+    ) -> Result<Vec<EventId>, LedgerError> {
+        self.ask(move |connection| read::find_ids(connection, &first, &last, limit))
+            .await
+    }
+
+    async fn show(&self, id: EventId) -> Result<Option<Shown>, LedgerError> {
+        let now = self.now();
+        self.ask(move |connection| read::show(connection, &id, now))
+            .await
+    }
+
+    async fn count(&self) -> Result<Vec<Count>, LedgerError> {
+        self.ask(read::count).await
+    }
+
+    async fn rows(
+        &self,
+        hook: String,
+        table: String,
+        after: i64,
+        limit: usize,
+    ) -> Result<Vec<StoredRow>, LedgerError> {
+        self.ask(move |connection| rows::list(connection, &hook, &table, after, limit))
+            .await
+    }
+}
+
+#[async_trait]
+impl Kv for Sqlite {
+    async fn get(&self, hook: Arc<str>, key: String) -> Result<Option<KvValue>, LedgerError> {
+        let now = self.now();
+        self.ask(move |connection| kv::get(connection, &hook, &key, now))
+            .await
+    }
+
+    async fn keys(
+        &self,
+        hook: Arc<str>,
+        prefix: String,
+        after: String,
+        limit: usize,
+    ) -> Result<Vec<String>, LedgerError> {
+        let now = self.now();
+        self.ask(move |connection| kv::keys(connection, &hook, &prefix, &after, limit, now))
+            .await
+    }
+}

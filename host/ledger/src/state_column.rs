@@ -1,0 +1,71 @@
+//! How the tables hold the state of a delivery: a number, the same in SQLite and Postgres. This file has the only conversion.
+//!
+//! SQL text that both databases parse needs the number itself, because a partial index serves only a query whose text names the same
+//! number: such text takes the constants below. A value that is bound or read is a `StateColumn`.
+
+use std::error::Error;
+
+use bytes::BytesMut;
+use rusqlite::types::{FromSql, FromSqlError, FromSqlResult, ToSqlOutput, ValueRef};
+use tokio_postgres::types::{self as postgres, IsNull, Type};
+
+use landfall_model::DeliveryState;
+
+pub(crate) const PENDING: i16 = DeliveryState::Pending.number();
+pub(crate) const RUNNING: i16 = DeliveryState::Running.number();
+/// `state < {DONE}` selects open deliveries, `state >= {DONE}` those that have ended.
+pub(crate) const DONE: i16 = DeliveryState::Done.number();
+pub(crate) const DEAD: i16 = DeliveryState::Dead.number();
+pub(crate) const RESOLVED: i16 = DeliveryState::Resolved.number();
+pub(crate) const DISCARDED: i16 = DeliveryState::Discarded.number();
+
+/// The state of a delivery as a value of its column.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct StateColumn(pub(crate) DeliveryState);
+
+// === impl StateColumn ===
+
+impl rusqlite::ToSql for StateColumn {
+    fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
+        Ok(self.0.number().into())
+    }
+}
+
+impl FromSql for StateColumn {
+    fn column_result(value: ValueRef<'_>) -> FromSqlResult<StateColumn> {
+        let number = value.as_i64()?;
+        DeliveryState::from_number(number)
+            .map(StateColumn)
+            .ok_or(FromSqlError::OutOfRange(number))
+    }
+}
+
+impl postgres::ToSql for StateColumn {
+    postgres::accepts!(INT2, INT4);
+    postgres::to_sql_checked!();
+
+    fn to_sql(
+        &self,
+        kind: &Type,
+        out: &mut BytesMut,
+    ) -> Result<IsNull, Box<dyn Error + Sync + Send>> {
+        match *kind {
+            Type::INT2 => postgres::ToSql::to_sql(&self.0.number(), kind, out),
+            _ => postgres::ToSql::to_sql(&i32::from(self.0.number()), kind, out),
+        }
+    }
+}
+
+impl<'a> postgres::FromSql<'a> for StateColumn {
+    postgres::accepts!(INT2, INT4);
+
+    fn from_sql(kind: &Type, raw: &'a [u8]) -> Result<StateColumn, Box<dyn Error + Sync + Send>> {
+        let number = match *kind {
+            Type::INT2 => i64::from(<i16 as postgres::FromSql>::from_sql(kind, raw)?),
+            _ => i64::from(<i32 as postgres::FromSql>::from_sql(kind, raw)?),
+        };
+        DeliveryState::from_number(number)
+            .map(StateColumn)
+            .ok_or_else(|| format!("{number} is no state of a delivery").into())
+    }
+}

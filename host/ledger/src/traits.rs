@@ -1,0 +1,198 @@
+//! What the rest of the node may do with a ledger. SQLite and Postgres implement all three traits.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use tokio::sync::mpsc;
+
+use super::error::LedgerError;
+use super::shown::{Content, Count, Filter, Listed, Parts, Purged, Shown, StoredRow};
+use super::steps::{
+    Accepted, AttemptRecord, Claimed, Committed, Disposition, Fence, NewEvent, Received,
+    ReplayOrder, Replayed, Started, Step,
+};
+use landfall_model::{DedupKey, Stored};
+use landfall_model::{Event, EventId, KvValue, LedgerTime};
+
+/// An open ledger.
+pub trait Ledger: Deliveries + History + Kv {}
+
+impl<T: Deliveries + History + Kv> Ledger for T {}
+
+/// The steps of a delivery. Each is one transaction, and a step of SQLite does the same as the step of the same name in Postgres.
+#[async_trait]
+pub trait Deliveries: Send + Sync {
+    /// Returns when everything is on stable storage and closed. Nothing can be stored after it.
+    async fn close(&self);
+
+    /// Ledger time.
+    fn now(&self) -> LedgerTime;
+
+    /// Whether events can be accepted, as far as is known.
+    fn can_accept(&self) -> bool;
+
+    /// Ended deliveries that were removed because of `ledger.max_size` since the start. Postgres has no such bound.
+    fn removed_by_size(&self) -> usize {
+        0
+    }
+
+    /// Whether other nodes use the same ledger.
+    fn is_shared(&self) -> bool;
+
+    /// Hooks for which other nodes have queued something; none if there are no other nodes. Can be taken once.
+    fn hints(&self) -> Option<mpsc::Receiver<String>> {
+        None
+    }
+
+    /// As `record`, after the answer was sent. None: there was no room, and the event is not recorded.
+    fn record_later(
+        &self,
+        stored: Stored,
+        attempt: AttemptRecord,
+        ending: Disposition,
+    ) -> Option<()>;
+
+    /// Stores an event on stable storage, unless `given_up` was set before that began. The caller must not stop waiting: a stored
+    /// event has to run.
+    async fn accept(
+        &self,
+        new: NewEvent,
+        given_up: Arc<AtomicBool>,
+    ) -> Result<Accepted, LedgerError>;
+
+    /// The earlier event with this identity and this body, if there is one; never `Accepted::New`. The duplicate is counted, unless
+    /// the earlier event is dead (`Joined` with `Replayed`): this call creates no new delivery of it.
+    async fn find_duplicate(
+        &self,
+        hook: Arc<str>,
+        dedup: DedupKey,
+        digest: [u8; 32],
+        duplicate: EventId,
+    ) -> Result<Option<Accepted>, LedgerError>;
+
+    /// Starts the attempt of an event that a broker has delivered, if it is due. Only the broker redelivers such an event.
+    async fn start(&self, received: Received) -> Result<Started, LedgerError>;
+
+    /// Removes leased deliveries that the broker has stored, and events that nothing else names. Those that the broker has not stored
+    /// are due again after the pause.
+    async fn hand_over(
+        &self,
+        handed: Vec<Fence>,
+        kept: Vec<Fence>,
+        pause: Duration,
+    ) -> Result<(), LedgerError>;
+
+    /// Leases due deliveries, of each hook up to its number; none if nothing can be stored. With each hook: when its next delivery is
+    /// due.
+    async fn claim(
+        &self,
+        hooks: Vec<(Arc<str>, usize)>,
+    ) -> Result<Vec<(Arc<str>, Vec<Claimed>, Option<LedgerTime>)>, LedgerError>;
+
+    /// Ends a lease.
+    async fn finish(
+        &self,
+        fence: Fence,
+        event: Arc<Event>,
+        attempt: AttemptRecord,
+        ending: Disposition,
+    ) -> Result<Committed, LedgerError>;
+
+    /// Ends the lease of an event that cannot be read back.
+    async fn bury_unread(&self, fence: Fence, why: String) -> Result<(), LedgerError>;
+
+    /// Ends leases as if their attempts had not begun. The deliveries are due after the pause.
+    async fn release(&self, fences: Vec<Fence>, pause: Duration) -> Result<(), LedgerError>;
+
+    /// Extends leases, and ends those that have expired. Returns how many have expired.
+    async fn beat(&self, fences: Vec<Fence>) -> Result<usize, LedgerError>;
+
+    /// Stores an event whose handler has answered already. If it has effects, that happens before the answer is sent.
+    async fn record(
+        &self,
+        stored: Stored,
+        attempt: AttemptRecord,
+        ending: Disposition,
+    ) -> Result<Committed, LedgerError>;
+
+    /// Removes what is older than its retention. Returns how much that was.
+    async fn prune(&self) -> Result<usize, LedgerError>;
+
+    /// Pauses a hook, or lets it run again.
+    async fn pause(&self, hook: String, paused: bool) -> Result<(), LedgerError>;
+
+    /// The hooks that an operator has paused.
+    async fn paused(&self) -> Result<Vec<String>, LedgerError>;
+
+    /// Hooks with pending deliveries, and when the first of each is due.
+    async fn hooks_with_work(&self) -> Result<Vec<(String, LedgerTime)>, LedgerError>;
+}
+
+/// What an operator sees and does: events, deliveries, attempts and rows.
+#[async_trait]
+pub trait History: Send + Sync {
+    /// New deliveries of stored events. Returns a result for each event, in their order.
+    async fn replay(&self, order: ReplayOrder) -> Result<Vec<Replayed>, LedgerError>;
+
+    /// Takes an operator's step for those of these deliveries whose state allows it, and returns them.
+    async fn operate(&self, step: Step, deliveries: Vec<i64>) -> Result<Vec<i64>, LedgerError>;
+
+    /// Removes up to `limit` deliveries of a hook that do not run, and as many identities, rows and values. Nothing is left when nothing
+    /// was removed.
+    async fn purge(&self, hook: String, limit: usize) -> Result<Purged, LedgerError>;
+
+    /// What repeated calls of `purge` would remove.
+    async fn purgeable(&self, hook: String) -> Result<Purged, LedgerError>;
+
+    /// A page of deliveries.
+    async fn list(&self, filter: Filter) -> Result<Vec<Listed>, LedgerError>;
+
+    /// These parts of these deliveries, by delivery number.
+    async fn contents(
+        &self,
+        deliveries: Vec<i64>,
+        parts: Parts,
+    ) -> Result<HashMap<i64, Content>, LedgerError>;
+
+    /// Up to `limit` events with ids between these two, in order.
+    async fn find_ids(
+        &self,
+        first: EventId,
+        last: EventId,
+        limit: usize,
+    ) -> Result<Vec<EventId>, LedgerError>;
+
+    /// One event.
+    async fn show(&self, id: EventId) -> Result<Option<Shown>, LedgerError>;
+
+    /// Deliveries by hook and state.
+    async fn count(&self) -> Result<Vec<Count>, LedgerError>;
+
+    /// A page of rows.
+    async fn rows(
+        &self,
+        hook: String,
+        table: String,
+        after: i64,
+        limit: usize,
+    ) -> Result<Vec<StoredRow>, LedgerError>;
+}
+
+/// The values that handlers keep by key, each hook for itself.
+#[async_trait]
+pub trait Kv: Send + Sync {
+    /// The value of a key.
+    async fn get(&self, hook: Arc<str>, key: String) -> Result<Option<KvValue>, LedgerError>;
+
+    /// Keys that begin with `prefix`, in byte order, after `after`.
+    async fn keys(
+        &self,
+        hook: Arc<str>,
+        prefix: String,
+        after: String,
+        limit: usize,
+    ) -> Result<Vec<String>, LedgerError>;
+}

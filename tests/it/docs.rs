@@ -275,7 +275,7 @@ fn the_table_of_variables_is_the_code() {
         all.map(str::to_owned).collect()
     };
     let documented = words(&read(&root().join("docs/CONFIG.md")));
-    let code = read(&root().join("host/config/src/node.rs"));
+    let code = read(&root().join("host/config/src/layers.rs"));
     let mut read_by_code = words(code.split("#[cfg(test)]").next().unwrap());
     // Of the commands that ask a node.
     read_by_code.extend(words(&read(

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use landfall_tests::{Node, Receiver, Setup, guest};
+use landfall_tests::{Node, Receiver, Setup, eventually, guest};
 use serde_json::{Value, json};
 
 const OPEN: &str = "[verify]\nscheme = \"none\"\n";
@@ -276,12 +276,13 @@ async fn swallowed_failures_are_recorded() {
             "{failed}"
         );
         assert_eq!(failed["error"], case, "{failed}");
-        let event = node
-            .ask(&format!(
-                "/api/events/{}",
-                failed["event"].as_str().unwrap()
-            ))
-            .await;
+        // In mode `sync` the attempt is recorded after the answer.
+        let path = format!("/api/events/{}", failed["event"].as_str().unwrap());
+        let event = eventually("the attempt is recorded", || async {
+            let event = node.try_ask(&path).await?;
+            event["attempts"].is_array().then_some(event)
+        })
+        .await;
         let attempts = event["attempts"].to_string();
         assert!(
             attempts.contains("http://127.0.0.1:9/x") && !attempts.contains("k3y"),

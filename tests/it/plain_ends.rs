@@ -1,6 +1,6 @@
 //! How attempts of plain `wasi:http` components end: by a trap at once, within their memory, with a reason.
 
-use landfall_tests::{Node, Receiver, Setup, guest};
+use landfall_tests::{Node, Receiver, Setup, eventually, guest};
 use serde_json::Value;
 
 const OPEN: &str = "deadline = \"60s\"\n[verify]\nscheme = \"none\"\n";
@@ -132,11 +132,16 @@ async fn failed_calls_are_recorded() {
     assert_eq!(failed["url"], "http://127.0.0.1:9/nobody");
 
     let id = denied["event"].as_str().unwrap();
-    let event = node.ask(&format!("/api/events/{id}")).await;
-    assert!(
-        event.to_string().contains("https://elsewhere.example/x"),
-        "{event}"
-    );
+    // The attempt is recorded after the answer.
+    let path = format!("/api/events/{id}");
+    let event = eventually("the denied call is recorded", || async {
+        let event = node.try_ask(&path).await?;
+        let calls = event.to_string();
+        calls
+            .contains("https://elsewhere.example/x")
+            .then_some(event)
+    })
+    .await;
     assert!(
         !event["attempts"].to_string().contains("token=t"),
         "{event}"

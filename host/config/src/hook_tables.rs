@@ -10,7 +10,7 @@ use super::mistake::{Mistake, mistake};
 use super::queued::{AcceptedTable, DedupTable, Rate, RetryTable};
 use super::values::{MethodName, Parsed, Size, Time};
 use landfall_model::hook::is_table_name;
-use landfall_model::{Allow, HookName, HttpGrant, Place, VerifySpec};
+use landfall_model::{Allow, HookName, HttpGrant, ValueLocation, VerifySpec};
 
 const REDIRECTS_MAX: u8 = 3;
 
@@ -29,7 +29,7 @@ pub(super) struct HookFile {
     pub(super) dedup: Option<DedupTable>,
     pub(super) retry: Option<RetryTable>,
     pub(super) max_rate: Option<Parsed<Rate>>,
-    pub(super) order_by: Option<Place>,
+    pub(super) order_by: Option<ValueLocation>,
     pub(super) accepted: Option<AcceptedTable>,
     pub(super) verify: Option<VerifySpec>,
     pub(super) settings: Option<toml::Table>,

@@ -15,8 +15,8 @@ use landfall_hooks::Hook;
 use landfall_model::{SecretRef, SecretSource};
 use landfall_secrets::{Ask, TokenRequest};
 use landfall_verify::{
-    Answer, Checked, Feed, Given, KeyGrant, Keys, Reason, Refusal, SenderCheck, SignedBody,
-    Unverified, Verifier, check_or_return, check_sender, hint,
+    Answer, KeyGrant, Keys, Reason, Refusal, SenderCheck, SignedBody, StreamingMac, Unverified,
+    Verdict, Verifier, VerifyContext, check_or_return, check_sender, hint,
 };
 
 /// What a request wants to pass.
@@ -89,9 +89,9 @@ pub async fn prove(
     door: Door<'_>,
     request: Unverified,
     keys: &Keys,
-    feed: Option<Feed>,
-) -> Result<Checked, Stop> {
-    judge(edge, door, request, keys, feed, check_or_return).await
+    mac: Option<StreamingMac>,
+) -> Result<Verdict, Stop> {
+    judge(edge, door, request, keys, mac, check_or_return).await
 }
 
 /// The verdict on a request whose body is encoded. The body is decoded only after the sender has proven itself, unless the proof lies
@@ -103,23 +103,17 @@ pub async fn prove_encoded(
     mut request: Unverified,
     (encoding, held): (Encoding, Held),
     keys: &Keys,
-    feed: Option<Feed>,
-) -> Result<(Checked, Held), Stop> {
+    mac: Option<StreamingMac>,
+) -> Result<(Verdict, Held), Stop> {
     let (max, signed) = (hook.sizes.max_body, hook.verifier.signs_body());
     if signed == SignedBody::Encoded {
         if let Some(decoded) = decoded_challenge(edge, hook, &request, encoding, &held).await? {
-            let checked = prove(
-                edge,
-                door,
-                request.with_decoded(decoded, signed),
-                keys,
-                feed,
-            )
-            .await?;
+            let checked =
+                prove(edge, door, request.with_decoded(decoded, signed), keys, mac).await?;
             return Ok((checked, held));
         }
-        match judge(edge, door, request, keys, feed, check_sender).await? {
-            SenderCheck::Proven(sender) => {
+        match judge(edge, door, request, keys, mac, check_sender).await? {
+            SenderCheck::Authenticated(sender) => {
                 let (decoded, held) = edge
                     .decoders
                     .decode(encoding, sender.body(), max, held)
@@ -156,7 +150,7 @@ async fn decoded_challenge(
     encoding: Encoding,
     held: &Held,
 ) -> Result<Option<Bytes>, Stop> {
-    let Some(max) = hook.verifier.unproven_decoded_max(request) else {
+    let Some(max) = hook.verifier.unauthenticated_decoded_max(request) else {
         return Ok(None);
     };
     match edge
@@ -170,8 +164,8 @@ async fn decoded_challenge(
     }
 }
 
-fn given<'a>(edge: &'a Edge, keys: &'a Keys) -> Given<'a> {
-    Given {
+fn context<'a>(edge: &'a Edge, keys: &'a Keys) -> VerifyContext<'a> {
+    VerifyContext {
         keys,
         documents: &*edge.documents,
         now: Some(edge.clock.now()),
@@ -179,19 +173,23 @@ fn given<'a>(edge: &'a Edge, keys: &'a Keys) -> Given<'a> {
 }
 
 /// A way to judge a request; a refused one comes back.
-type Judge<T> =
-    fn(&Verifier, Unverified, &Given<'_>, Option<Feed>) -> Result<T, (Refusal, Box<Unverified>)>;
+type Judge<T> = fn(
+    &Verifier,
+    Unverified,
+    &VerifyContext<'_>,
+    Option<StreamingMac>,
+) -> Result<T, (Refusal, Box<Unverified>)>;
 
 async fn judge<T>(
     edge: &Edge,
     door: Door<'_>,
     request: Unverified,
     keys: &Keys,
-    feed: Option<Feed>,
+    mac: Option<StreamingMac>,
     judge: Judge<T>,
 ) -> Result<T, Stop> {
     let given = given(edge, keys);
-    let checked = match judge(door.verifier, request, &given, feed) {
+    let checked = match judge(door.verifier, request, &given, mac) {
         Err((refusal @ Refusal { fetch: Some(_), .. }, request)) => {
             let url = refusal.fetch.clone().unwrap_or_default();
             if let Err(why) = fetch(edge, door, &url).await {

@@ -16,7 +16,7 @@ use super::prove::{self, Door};
 use super::refuse::{self, Caller, Why};
 use super::{Edge, head, receive};
 use landfall_model::{ClaimValue, JwtSpec, PushSpec, VerifySpec};
-use landfall_verify::{Checked, Packs, Verifier};
+use landfall_verify::{Packs, Verdict, Verifier};
 
 /// A parcel in base64, in JSON.
 const BODY_MAX: usize = 12 << 20;
@@ -83,7 +83,7 @@ async fn taken(
     let keys = prove::keys(edge, door);
     // The token says nothing of the body: who has none is not listened to.
     let request = receive::unverified(head);
-    let Checked::Verified(_) = prove::prove(edge, door, request, &keys, None).await? else {
+    let Verdict::Verified(_) = prove::prove(edge, door, request, &keys, None).await? else {
         return Err(Stop::Unavailable(Why::new(
             "unavailable",
             "an ownership check on the path of the queue",

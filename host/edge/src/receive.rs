@@ -22,7 +22,10 @@ use super::{Edge, head, prove};
 use landfall_dispatch::{Answered, DedupKey, Incoming, LedgerError, Target};
 use landfall_hooks::{Found, Hook, Serving};
 use landfall_model::{DedupId, Event, EventId, Mode};
-use landfall_verify::{Checked, Feed, Proof, SignedBody, Unverified, Verified, feed, is_challenge};
+use landfall_verify::{
+    AuthScheme, SignedBody, StreamingMac, Unverified, Verdict, Verified, is_challenge,
+    streaming_mac,
+};
 
 /// For the plugins directory to be read.
 const STARTS_WITHIN: Duration = Duration::from_secs(3);
@@ -107,7 +110,9 @@ async fn handle_for(
         return Err(unavailable(hook));
     }
     // A hook that did not load has no rule to check with; the load error is the reason.
-    if *hook.verifier.proof() == Proof::Closed && matches!(hook.serving, Serving::Unavailable(_)) {
+    if *hook.verifier.auth_scheme() == AuthScheme::Closed
+        && matches!(hook.serving, Serving::Unavailable(_))
+    {
         return Err(unavailable(hook));
     }
     let params = found.params.clone();
@@ -121,32 +126,32 @@ async fn handle_for(
     let keys = prove::keys(edge, door);
     // A signature over decoded bytes cannot be computed while the encoded ones come.
     let signs_sent_bytes = encoding.is_none() || hook.verifier.signs_body() == SignedBody::Encoded;
-    let feed = if signs_sent_bytes {
-        feed(&hook.verifier, &request, &keys)
+    let mac = if signs_sent_bytes {
+        streaming_mac(&hook.verifier, &request, &keys)
     } else {
         None
     };
     let max = encoding.map_or(hook.sizes.max_body, |_| {
         decode::encoded_max(hook.sizes.max_body)
     });
-    let (body, feed, held) = read(edge, max, body, feed).await?;
+    let (body, mac, held) = read(edge, max, body, mac).await?;
     let request = Unverified { body, ..request };
     // Only a check with the method of a check is told that its proof is wrong.
     let method = request.method.clone();
     let is_challenge = is_event.is_err() && is_challenge(&hook.verifier, &request);
     let proven = match encoding {
-        None => prove::prove(edge, door, request, &keys, feed)
+        None => prove::prove(edge, door, request, &keys, mac)
             .await
             .map(|checked| (checked, held)),
         Some(encoding) => {
-            prove::prove_encoded(edge, door, hook, request, (encoding, held), &keys, feed).await
+            prove::prove_encoded(edge, door, hook, request, (encoding, held), &keys, mac).await
         }
     };
     let (verified, _held) = match proven {
-        Ok((Checked::Challenge(answer), _)) => {
+        Ok((Verdict::Challenge(answer), _)) => {
             return prove::answered(edge, hook, &method, answer).await;
         }
-        Ok((Checked::Verified(verified), held)) => (verified, held),
+        Ok((Verdict::Verified(verified), held)) => (verified, held),
         Err(stop) if is_challenge => return Err(stop),
         Err(stop) => return Err(is_event.err().unwrap_or(stop)),
     };
@@ -294,22 +299,22 @@ pub(super) async fn read(
     edge: &Edge,
     max: usize,
     body: &mut Body,
-    feed: Option<Feed>,
-) -> Result<(Bytes, Option<Feed>, Held), Stop> {
+    mac: Option<StreamingMac>,
+) -> Result<(Bytes, Option<StreamingMac>, Held), Stop> {
     if body.size_hint().lower() > max as u64 {
         return Err(Stop::TooLarge);
     }
-    let reading = tokio::time::timeout(edge.limits.body_timeout, pieces(edge, max, body, feed));
+    let reading = tokio::time::timeout(edge.limits.body_timeout, pieces(edge, max, body, mac));
     reading.await.unwrap_or(Err(Stop::SlowBody))
 }
 
-/// `feed` gets each piece as it comes.
+/// `mac` gets each piece as it comes.
 async fn pieces(
     edge: &Edge,
     max: usize,
     body: &mut Body,
-    mut feed: Option<Feed>,
-) -> Result<(Bytes, Option<Feed>, Held), Stop> {
+    mut mac: Option<StreamingMac>,
+) -> Result<(Bytes, Option<StreamingMac>, Held), Stop> {
     // Most bodies come in one piece, which is not copied.
     let (mut first, mut of_first) = (Bytes::new(), edge.bodies.hold());
     let mut joined = BodyBuffer::new(edge.bodies.hold(), max);
@@ -326,8 +331,8 @@ async fn pieces(
         if bytes > max {
             return Err(Stop::TooLarge);
         }
-        if let Some(feed) = &mut feed {
-            feed.update(&piece);
+        if let Some(mac) = &mut mac {
+            mac.update(&piece);
         }
         if first.is_empty() && joined.is_empty() {
             of_first.grow_to(piece.len())?;
@@ -345,7 +350,7 @@ async fn pieces(
     } else {
         joined.into_bytes()
     };
-    Ok((body, feed, held))
+    Ok((body, mac, held))
 }
 
 /// Without its body.

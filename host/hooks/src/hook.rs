@@ -9,7 +9,7 @@ use super::known::LOADING;
 use landfall_config::requests;
 use landfall_engine::{Handler, OrderOf, Slots, Target};
 use landfall_model::{HookSpec, SecretSource, Sizes, VerifySpec};
-use landfall_verify::{Keys, Proof, Verifier, order_key};
+use landfall_verify::{AuthScheme, Keys, Verifier, order_key};
 
 /// Everything that a request needs to know about its hook.
 pub struct Hook {
@@ -249,7 +249,7 @@ impl Hook {
 
     /// Nobody said who may call, or there is nothing to compare with: every request gets 503.
     fn why_closed(&self, secrets: &dyn SecretSource) -> Option<String> {
-        if *self.verifier.proof() == Proof::Closed {
+        if *self.verifier.auth_scheme() == AuthScheme::Closed {
             return Some(closed_problem(&self.spec.name));
         }
         let secrets = self

@@ -22,7 +22,7 @@ use super::watch::Watch;
 use landfall_config::Readiness;
 use landfall_engine::Engine;
 use landfall_model::{HookName, SecretSource};
-use landfall_verify::Proof;
+use landfall_verify::AuthScheme;
 
 /// A changing file is looked at again after this, until it has stayed the same for as long.
 const SETTLE: Duration = Duration::from_millis(100);
@@ -349,7 +349,7 @@ impl Keeper {
             return;
         }
         if let Ok((spec, verifier)) = self.loader.verifier(name, files)
-            && *verifier.proof() == Proof::Closed
+            && *verifier.auth_scheme() == AuthScheme::Closed
         {
             for hook in known.stands.iter_mut().chain([&mut known.wants]) {
                 *hook = Arc::new(hook.called_by(&spec, &verifier));

@@ -6,7 +6,7 @@ use super::asks;
 use super::hook::{Hook, Serving};
 use super::load::{Files, Problem};
 use super::scan::Content;
-use landfall_verify::Proof;
+use landfall_verify::AuthScheme;
 
 /// Digests of the hook file and of the component, or why they cannot be read, the component's name, and the packs.
 pub type Fingerprint = (
@@ -199,7 +199,7 @@ pub fn is_usable(hook: &Hook) -> bool {
 
 /// Nobody said who may call.
 pub fn is_closed(hook: &Hook) -> bool {
-    *hook.verifier.proof() == Proof::Closed
+    *hook.verifier.auth_scheme() == AuthScheme::Closed
 }
 
 /// What tells whether files are worth a try.

@@ -36,11 +36,11 @@ pub use landfall_hooks::{HookState, HookStatus, Hooks, packs};
 pub use landfall_ledger::BackedUp;
 pub use landfall_secrets::admin_token_path;
 pub use landfall_verify::conformance::{Report, run_challenges, run_vectors};
-pub use landfall_verify::{Forged, Guide, Order, guides};
+pub use landfall_verify::{Guide, SampleRequest, SignedSample, guides};
 
 /// A request as a provider sends it, now.
-pub fn forge(order: &Order, providers: Option<&Path>) -> anyhow::Result<Forged> {
-    landfall_verify::forge(order, &packs(providers)?, Clock::System.now())
+pub fn sample(request: &SampleRequest, providers: Option<&Path>) -> anyhow::Result<SignedSample> {
+    landfall_verify::sample(request, &packs(providers)?, Clock::System.now())
         .map_err(anyhow::Error::msg)
 }
 
@@ -51,7 +51,7 @@ pub fn secret(reference: &str) -> anyhow::Result<Secret> {
 }
 
 /// Sends a request wherever the operator says. Status and body of the answer.
-pub async fn send(request: Forged) -> anyhow::Result<(u16, String)> {
+pub async fn send(request: SignedSample) -> anyhow::Result<(u16, String)> {
     let target = request.url.split('?').next().unwrap_or_default().to_owned();
     let outgoing = Outgoing {
         method: request.method,

@@ -3,14 +3,14 @@
 use serde::Deserialize;
 use serde::de::{Deserializer, Error};
 
-use super::scheme::Place;
+use super::scheme::ValueLocation;
 
 /// The fields that together identify a delivery.
 ///
 /// Written as one place (`{ header = "X-Id" }`), as a list of places that all count, or as a list of such lists: alternatives, of
 /// which the first one counts that is present as a whole. CloudEvents needs two, for its binary and its structured form.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct DeliveryId(Vec<Vec<Place>>);
+pub struct DeliveryId(Vec<Vec<ValueLocation>>);
 
 /// Whether a different body under the same identity is another event.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, serde::Serialize)]
@@ -29,17 +29,17 @@ const FIELDS_MAX: usize = 8;
 
 impl DeliveryId {
     /// The alternatives, in order; each is a list of at least one field.
-    pub fn alternatives(&self) -> &[Vec<Place>] {
+    pub fn alternatives(&self) -> &[Vec<ValueLocation>] {
         &self.0
     }
 
     /// The fields of the first alternative.
-    pub fn fields(&self) -> &[Place] {
+    pub fn fields(&self) -> &[ValueLocation] {
         &self.0[0]
     }
 
     /// Every field of every alternative.
-    pub fn all_fields(&self) -> impl Iterator<Item = &Place> {
+    pub fn all_fields(&self) -> impl Iterator<Item = &ValueLocation> {
         self.0.iter().flatten()
     }
 }
@@ -52,9 +52,9 @@ impl<'de> Deserialize<'de> for DeliveryId {
             expecting = "{ header = \"NAME\" }, { json = \"/POINTER\" } or a list of such fields"
         )]
         enum Typed {
-            One(Place),
-            All(Vec<Place>),
-            Alternatives(Vec<Vec<Place>>),
+            One(ValueLocation),
+            All(Vec<ValueLocation>),
+            Alternatives(Vec<Vec<ValueLocation>>),
         }
         let alternatives = match Typed::deserialize(deserializer)? {
             Typed::One(place) => vec![vec![place]],
@@ -62,7 +62,7 @@ impl<'de> Deserialize<'de> for DeliveryId {
             Typed::Alternatives(alternatives) => alternatives,
         };
 
-        let is_good = |fields: &Vec<Place>| (1..=FIELDS_MAX).contains(&fields.len());
+        let is_good = |fields: &Vec<ValueLocation>| (1..=FIELDS_MAX).contains(&fields.len());
         if alternatives.is_empty() || !alternatives.iter().all(is_good) {
             return Err(D::Error::custom(format!(
                 "an identity has 1 to {FIELDS_MAX} fields"
@@ -88,7 +88,10 @@ mod tests {
 
     #[test]
     fn identity_takes_one_field_or_lists() {
-        let (a, b) = (Place::Header("A".into()), Place::Json("/b".into()));
+        let (a, b) = (
+            ValueLocation::Header("A".into()),
+            ValueLocation::Json("/b".into()),
+        );
         assert_eq!(
             parse(r#"{ header = "A" }"#).unwrap().alternatives(),
             [vec![a.clone()]]

@@ -12,7 +12,7 @@ use super::delivery_id::{DeliveryId, IdMatch};
 use super::effects::Quota;
 use super::http_grant::HttpGrant;
 use super::schedule::RetrySpec;
-use super::scheme::{Place, VerifySpec};
+use super::scheme::{ValueLocation, VerifySpec};
 use super::secret::SecretRef;
 use super::sizes::SizeSpec;
 pub use super::url_prefix::UrlPrefix;
@@ -91,7 +91,7 @@ pub struct HookSpec {
     /// Attempts that may begin in a second, in those modes; none = as many as there are places for.
     pub max_rate: Option<f64>,
     /// Of events with the same value there, one runs at a time, in order.
-    pub order_by: Option<Place>,
+    pub order_by: Option<ValueLocation>,
     /// What the caller gets where it is not the handler's reply.
     pub accepted: AcceptedSpec,
     /// Attempts at once.

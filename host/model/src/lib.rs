@@ -61,8 +61,8 @@ pub use retention::Retention;
 pub use schedule::RetrySpec;
 pub use scheme::{
     Algorithm, ClaimValue, ConfigValue, Encoding, FromAddresses, JwtSpec, KeyForm, KeySetSpec,
-    ListSpec, LookupSpec, MessageSignatureSpec, PayloadPiece, Place, Scheme, TimeSpec, TimeUnit,
-    VerifySpec, address_range, span,
+    ListSpec, LookupSpec, MessageSignatureSpec, PayloadPiece, Scheme, TimeSpec, TimeUnit,
+    ValueLocation, VerifySpec, address_range, span,
 };
 pub use secret::{RemoteSecret, Secret, SecretAges, SecretError, SecretRef, SecretSource};
 pub use secret_grant::{SecretGrant, SecretPattern};

@@ -29,7 +29,7 @@ pub struct VerifySpec {
     pub key: Option<KeyForm>,
     /// Where the token, signature or JWT is; several for numbered headers.
     #[serde(default, deserialize_with = "places")]
-    pub from: Option<Vec<Place>>,
+    pub from: Option<Vec<ValueLocation>>,
     /// Constant text before the token or signature, such as `Bearer ` or `sha256=`.
     pub prefix: Option<String>,
     /// A header that carries several labelled signatures.
@@ -50,7 +50,7 @@ pub struct VerifySpec {
     /// The signed time and its window.
     pub timestamp: Option<TimeSpec>,
     /// The signed id of the delivery.
-    pub id: Option<Place>,
+    pub id: Option<ValueLocation>,
     /// Headers that must have exactly this value.
     pub require: Option<BTreeMap<String, String>>,
     /// Scheme, host and, where a proxy takes one away, path prefix that senders call: never taken from the request.
@@ -128,7 +128,7 @@ pub enum Scheme {
 /// A place in a request that holds one value.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Place {
+pub enum ValueLocation {
     /// A header, by name.
     Header(String),
     /// A query parameter, by name.
@@ -170,7 +170,7 @@ pub struct KeySetSpec {
     /// The address of a JSON web key set (RFC 7517); `{config.NAME}` for the operator's.
     pub url: Option<String>,
     /// Where the request names the key; none = every key of the set is tried.
-    pub id: Option<Place>,
+    pub id: Option<ValueLocation>,
 }
 
 /// How a header is split into several signatures: `t=1,v1=abc` has separator `,` and assign `=`.
@@ -194,7 +194,7 @@ pub struct ListSpec {
 #[serde(deny_unknown_fields)]
 pub struct TimeSpec {
     /// Where it is; none where the signature's list holds it.
-    pub from: Option<Place>,
+    pub from: Option<ValueLocation>,
     /// How it is written.
     pub unit: Option<TimeUnit>,
     /// How old it may be; none = any age.
@@ -484,15 +484,15 @@ fn secrets<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Vec<Secr
 
 fn places<'de, D: serde::Deserializer<'de>>(
     deserializer: D,
-) -> Result<Option<Vec<Place>>, D::Error> {
+) -> Result<Option<Vec<ValueLocation>>, D::Error> {
     #[derive(Deserialize)]
     #[serde(
         untagged,
         expecting = "a place such as { header = \"NAME\" }, or a list of them"
     )]
     enum OneOrMany {
-        One(Place),
-        Many(Vec<Place>),
+        One(ValueLocation),
+        Many(Vec<ValueLocation>),
     }
     Ok(Some(match OneOrMany::deserialize(deserializer)? {
         OneOrMany::One(place) => vec![place],

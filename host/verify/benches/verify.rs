@@ -4,7 +4,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use hmac::{Hmac, KeyInit, Mac};
 use landfall_model::{KeyForm, Secret, VerifySpec};
-use landfall_verify::{Given, Keys, NoDocuments, Packs, Verifier, check, sign};
+use landfall_verify::{Keys, NoKeyDocuments, Packs, Verifier, VerifyContext, check, sign};
 use sha2::Sha256;
 
 const ROUNDS: usize = 20_000;
@@ -50,16 +50,16 @@ fn measure(provider: &str) -> (Duration, Duration) {
     draft.body = format!("{{\"text\":\"{}\"}}", "x".repeat(BODY_BYTES - 11)).into();
     let now = SystemTime::now();
     let request = sign(&verifier, draft, &key, now).unwrap();
-    let given = Given {
+    let context = VerifyContext {
         keys: &keys,
-        documents: &NoDocuments,
+        documents: &NoKeyDocuments,
         now: Some(now),
     };
     let (mut checks, mut hashes) = (Vec::with_capacity(ROUNDS), Vec::with_capacity(ROUNDS));
     for _ in 0..ROUNDS {
         let asked = request.clone();
         let started = Instant::now();
-        let checked = check(&verifier, asked, &given, None);
+        let checked = check(&verifier, asked, &context, None);
         checks.push(started.elapsed());
         assert!(checked.is_ok());
         let started = Instant::now();

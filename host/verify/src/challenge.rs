@@ -13,7 +13,7 @@ use super::payload::configured;
 use super::refusal::{Reason, Refusal};
 use super::verifier::Verifier;
 use super::view::{View, describe};
-use landfall_model::{Algorithm, ChallengeSpec, ConfigValue, Place};
+use landfall_model::{Algorithm, ChallengeSpec, ConfigValue, ValueLocation};
 
 /// The most bytes of a value that is sent back.
 const ECHO_BYTES_MAX: usize = 1024;
@@ -72,7 +72,7 @@ enum Piece {
 }
 
 #[derive(Debug, Clone, PartialEq)]
-struct Source(Place);
+struct Source(ValueLocation);
 
 /// Why a rule that matches is not answered as it asks.
 #[derive(Debug)]
@@ -250,7 +250,7 @@ impl Challenge {
     }
 
     /// Whether it is answered before the sender has proven itself.
-    pub fn is_before_proof(&self) -> bool {
+    pub fn is_before_authentication(&self) -> bool {
         !self.spec.verify_first
     }
 
@@ -381,7 +381,7 @@ impl Challenge {
             ))
         };
         let one = |name: &str| {
-            Source(Place::Query(name.into()))
+            Source(ValueLocation::Query(name.into()))
                 .text(view)
                 .map_err(|_| missing(name))
         };
@@ -495,7 +495,7 @@ pub fn is_token(text: &[u8]) -> bool {
 
 fn equals(view: &View<'_>, place: &str, expected: &Value) -> bool {
     match source(place) {
-        Ok(Source(Place::Json(pointer))) => {
+        Ok(Source(ValueLocation::Json(pointer))) => {
             view.json().and_then(|body| body.pointer(&pointer)) == Some(expected)
         }
         Ok(source) => source
@@ -636,11 +636,11 @@ fn piece(token: &str, config: &BTreeMap<String, ConfigValue>) -> Result<Piece, S
 
 fn source(text: &str) -> Result<Source, String> {
     let place = match text.split_once(':') {
-        Some(("query", name)) => Place::Query(name.into()),
-        Some(("header", name)) => Place::Header(name.into()),
-        Some(("form", name)) => Place::Form(name.into()),
-        Some(("json", pointer)) if pointer.starts_with('/') => Place::Json(pointer.into()),
-        None if text.starts_with('/') => Place::Json(text.into()),
+        Some(("query", name)) => ValueLocation::Query(name.into()),
+        Some(("header", name)) => ValueLocation::Header(name.into()),
+        Some(("form", name)) => ValueLocation::Form(name.into()),
+        Some(("json", pointer)) if pointer.starts_with('/') => ValueLocation::Json(pointer.into()),
+        None if text.starts_with('/') => ValueLocation::Json(text.into()),
         _ => {
             return Err(format!(
                 "`{text}` names no value: write query:NAME, header:NAME, form:NAME or json:/POINTER"

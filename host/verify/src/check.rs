@@ -14,14 +14,16 @@ use super::pack::SignedBody;
 use super::refusal::{Reason, Refusal};
 use super::request::{Unverified, Verified};
 use super::schemes;
-use super::signature::Feed;
-use super::verifier::{Proof, Verifier};
+use super::signature::StreamingMac;
+use super::verifier::{AuthScheme, Verifier};
 use super::view::{Absent, View, describe};
-use landfall_model::{DeliveryId, Documents, Event, IdMatch, KeyForm, Place, Secret, SecretError};
+use landfall_model::{
+    DeliveryId, Documents, Event, IdMatch, KeyForm, Secret, SecretError, ValueLocation,
+};
 
 /// What a request turned out to be.
 #[derive(Debug)]
-pub enum Checked {
+pub enum Verdict {
     /// An event to be.
     Verified(Verified),
     /// An ownership check, answered without running the component.
@@ -31,13 +33,13 @@ pub enum Checked {
 /// What is known of a request whose body is still encoded.
 #[derive(Debug)]
 pub enum SenderCheck {
-    /// The sender has proven itself.
-    Proven(Box<Sender>),
+    /// The sender has matched itself.
+    Authenticated(Box<Sender>),
     /// The proof lies in what the body says.
     NeedsContent(Box<Unverified>),
 }
 
-/// A request whose sender has proven itself, and whose body has not been decoded yet.
+/// A request whose sender has matched itself, and whose body has not been decoded yet.
 #[derive(Debug)]
 pub struct Sender {
     request: Unverified,
@@ -46,27 +48,27 @@ pub struct Sender {
 }
 
 /// What a check needs besides the request.
-pub struct Given<'a> {
+pub struct VerifyContext<'a> {
     /// For the verifier's secrets, in their order.
     pub keys: &'a Keys,
     /// Fetched before.
     pub documents: &'a dyn Documents,
-    /// None = no window is judged: only for request vectors that have no time.
+    /// None = no window is decision: only for request vectors that have no time.
     pub now: Option<SystemTime>,
 }
 
 /// The keys of one hook. One that has no value now does not count, and with none left the hook is closed.
 #[derive(Default)]
 pub struct Keys {
-    proof: Vec<Result<KeyBytes, SecretError>>,
+    delivery: Vec<Result<KeyBytes, SecretError>>,
     /// Only for ownership checks; none = those of the proof.
     challenge: Vec<Result<KeyBytes, SecretError>>,
 }
 
 /// No documents.
-pub struct NoDocuments;
+pub struct NoKeyDocuments;
 
-impl Documents for NoDocuments {
+impl Documents for NoKeyDocuments {
     fn get(&self, _: &str) -> Option<Bytes> {
         None
     }
@@ -81,7 +83,7 @@ impl Keys {
             key::decode(form, &secret?).map_err(SecretError::NoKey)
         };
         Keys {
-            proof: secrets.into_iter().map(decode).collect(),
+            delivery: secrets.into_iter().map(decode).collect(),
             challenge: Vec::new(),
         }
     }
@@ -93,7 +95,7 @@ impl Keys {
     ) -> Keys {
         let secrets = secrets.into_iter().map(|secret| (KeyForm::Utf8, secret));
         Keys {
-            challenge: Keys::new(secrets).proof,
+            challenge: Keys::new(secrets).delivery,
             ..self
         }
     }
@@ -101,7 +103,7 @@ impl Keys {
     /// Whether a key for ownership checks matches. With none at hand nothing does.
     pub fn find_challenge(&self, matches: impl Fn(&[u8]) -> bool) -> bool {
         let keys = if self.challenge.is_empty() {
-            &self.proof
+            &self.delivery
         } else {
             &self.challenge
         };
@@ -113,7 +115,7 @@ impl Keys {
     /// The first key for ownership checks that has a value.
     pub fn challenge_key(&self) -> Option<&[u8]> {
         let keys = if self.challenge.is_empty() {
-            &self.proof
+            &self.delivery
         } else {
             &self.challenge
         };
@@ -151,7 +153,7 @@ impl Keys {
             })
         };
         Keys {
-            proof: self.proof.iter().map(flip).collect(),
+            delivery: self.delivery.iter().map(flip).collect(),
             challenge: self.challenge.iter().map(flip).collect(),
         }
     }
@@ -159,24 +161,26 @@ impl Keys {
     /// Why none of them can prove anything; none where one can.
     pub fn problem(&self) -> Option<String> {
         let why: Vec<String> = self
-            .proof
+            .delivery
             .iter()
             .filter_map(|key| key.as_ref().err().map(SecretError::to_string))
             .collect();
-        (!why.is_empty() && why.len() == self.proof.len()).then(|| why.join("; "))
+        (!why.is_empty() && why.len() == self.delivery.len()).then(|| why.join("; "))
     }
 
     /// Every key in its place.
     pub fn iter(&self) -> impl Iterator<Item = Option<&[u8]>> {
-        self.proof
+        self.delivery
             .iter()
             .map(|key| key.as_ref().ok().map(|key| &key[..]))
     }
 
     fn usable(&self) -> Result<(), Refusal> {
-        match self.proof.iter().find_map(|key| key.as_ref().err()) {
-            Some(error) if self.proof.iter().all(Result::is_err) => Err(Refusal::no_secret(error)),
-            None if self.proof.is_empty() => {
+        match self.delivery.iter().find_map(|key| key.as_ref().err()) {
+            Some(error) if self.delivery.iter().all(Result::is_err) => {
+                Err(Refusal::no_secret(error))
+            }
+            None if self.delivery.is_empty() => {
                 Err(Refusal::new(Reason::NoSecret, "no secret is configured"))
             }
             _ => Ok(()),
@@ -185,10 +189,10 @@ impl Keys {
 }
 
 /// Starts what can be computed while the body comes.
-pub fn feed(verifier: &Verifier, head: &Unverified, keys: &Keys) -> Option<Feed> {
-    match &verifier.proof {
-        Proof::Signature(signature) => {
-            signature.feed(&View::new(head, verifier.public_url.as_ref()), keys)
+pub fn streaming_mac(verifier: &Verifier, head: &Unverified, keys: &Keys) -> Option<StreamingMac> {
+    match &verifier.auth_scheme {
+        AuthScheme::Signature(signature) => {
+            signature.streaming_mac(&View::new(head, verifier.public_url.as_ref()), keys)
         }
         _ => None,
     }
@@ -205,21 +209,21 @@ pub fn is_challenge(verifier: &Verifier, request: &Unverified) -> bool {
 pub fn check(
     verifier: &Verifier,
     request: Unverified,
-    given: &Given<'_>,
-    feed: Option<Feed>,
-) -> Result<Checked, Refusal> {
-    check_or_return(verifier, request, given, feed).map_err(|(refusal, _)| refusal)
+    context: &VerifyContext<'_>,
+    mac: Option<StreamingMac>,
+) -> Result<Verdict, Refusal> {
+    check_or_return(verifier, request, context, mac).map_err(|(refusal, _)| refusal)
 }
 
 /// The same; who is refused gets the request back, to look at it again.
 pub fn check_or_return(
     verifier: &Verifier,
     request: Unverified,
-    given: &Given<'_>,
-    feed: Option<Feed>,
-) -> Result<Checked, (Refusal, Box<Unverified>)> {
-    match judge(verifier, &request, given, feed) {
-        Ok(judged) => Ok(checked(verifier, request, judged)),
+    context: &VerifyContext<'_>,
+    mac: Option<StreamingMac>,
+) -> Result<Verdict, (Refusal, Box<Unverified>)> {
+    match decide(verifier, &request, context, mac) {
+        Ok(decision) => Ok(verdict(verifier, request, decision)),
         Err(refusal) => Err((refusal, Box::new(request))),
     }
 }
@@ -229,18 +233,18 @@ pub fn check_or_return(
 pub fn check_sender(
     verifier: &Verifier,
     request: Unverified,
-    given: &Given<'_>,
-    feed: Option<Feed>,
+    context: &VerifyContext<'_>,
+    mac: Option<StreamingMac>,
 ) -> Result<SenderCheck, (Refusal, Box<Unverified>)> {
     let view = view(verifier, &request).encoded();
-    let proven = judge_sender(verifier, &view, given, feed);
+    let matched = authenticate_sender(verifier, &view, context, mac);
     if view.wants_content() {
         return Ok(SenderCheck::NeedsContent(Box::new(request)));
     }
-    match proven {
+    match matched {
         Ok(matched) => {
             let claims = view.claims().cloned();
-            Ok(SenderCheck::Proven(Box::new(Sender {
+            Ok(SenderCheck::Authenticated(Box::new(Sender {
                 request,
                 matched,
                 claims,
@@ -259,7 +263,12 @@ impl Sender {
     }
 
     /// What the request is, now that its body is decoded.
-    pub fn check(self, verifier: &Verifier, decoded: Bytes, given: &Given<'_>) -> Checked {
+    pub fn check(
+        self,
+        verifier: &Verifier,
+        decoded: Bytes,
+        context: &VerifyContext<'_>,
+    ) -> Verdict {
         let Sender {
             request,
             matched,
@@ -270,31 +279,31 @@ impl Sender {
         if let Some(serde_json::Value::Object(claims)) = claims {
             view.keep_claims(claims);
         }
-        let judged = judge_content(verifier, &view, given, matched);
-        checked(verifier, request, judged)
+        let decision = read_content(verifier, &view, context, matched);
+        verdict(verifier, request, decision)
     }
 }
 
-enum Judged {
+enum Decision {
     Challenge(Answer),
-    Proven(Proven),
+    Authenticated(Authenticated),
 }
 
-/// What is known of a request whose sender has proven itself.
-struct Proven {
+/// What is known of a request whose sender has matched itself.
+struct Authenticated {
     facts: Vec<(String, String)>,
     delivery_key: Option<Vec<u8>>,
 }
 
-fn checked(verifier: &Verifier, request: Unverified, judged: Judged) -> Checked {
-    match judged {
-        Judged::Challenge(answer) => Checked::Challenge(answer),
-        Judged::Proven(Proven {
+fn verdict(verifier: &Verifier, request: Unverified, decision: Decision) -> Verdict {
+    match decision {
+        Decision::Challenge(answer) => Verdict::Challenge(answer),
+        Decision::Authenticated(Authenticated {
             facts,
             delivery_key,
         }) => {
-            let carrier = secret_carrier(&verifier.proof);
-            Checked::Verified(Verified::new(
+            let carrier = secret_carrier(&verifier.auth_scheme);
+            Verdict::Verified(Verified::new(
                 request,
                 carrier.as_ref(),
                 facts,
@@ -310,37 +319,37 @@ fn view<'a>(verifier: &'a Verifier, request: &'a Unverified) -> View<'a> {
         .strict(verifier.body_note().is_some())
 }
 
-fn judge(
+fn decide(
     verifier: &Verifier,
     request: &Unverified,
-    given: &Given<'_>,
-    feed: Option<Feed>,
-) -> Result<Judged, Refusal> {
+    context: &VerifyContext<'_>,
+    mac: Option<StreamingMac>,
+) -> Result<Decision, Refusal> {
     let view = view(verifier, request);
-    if !matches!(verifier.proof, Proof::Closed)
-        && let Some(answer) = challenge::answer(verifier, false, &view, given.keys)
+    if !matches!(verifier.auth_scheme, AuthScheme::Closed)
+        && let Some(answer) = challenge::answer(verifier, false, &view, context.keys)
     {
-        return Ok(Judged::Challenge(answer));
+        return Ok(Decision::Challenge(answer));
     }
-    let matched = judge_sender(verifier, &view, given, feed)?;
-    Ok(judge_content(verifier, &view, given, matched))
+    let matched = authenticate_sender(verifier, &view, context, mac)?;
+    Ok(read_content(verifier, &view, context, matched))
 }
 
 /// Which secret proves the sender; none where none is needed.
-fn judge_sender(
+fn authenticate_sender(
     verifier: &Verifier,
     view: &View<'_>,
-    given: &Given<'_>,
-    feed: Option<Feed>,
+    context: &VerifyContext<'_>,
+    mac: Option<StreamingMac>,
 ) -> Result<Option<usize>, Refusal> {
-    if matches!(verifier.proof, Proof::Closed) {
+    if matches!(verifier.auth_scheme, AuthScheme::Closed) {
         let detail = "no `[verify]`: write how senders prove themselves, or `scheme = \"none\"` to let everybody in";
         return Err(Refusal::new(Reason::Closed, detail));
     }
     let request = view.request;
     // A challenge could be the constant text before the body, and nothing else.
     let is_rest_of_token = request.body.is_empty()
-        && matches!(&verifier.proof, Proof::Signature(signature) if signature.payload.len() > 1);
+        && matches!(&verifier.auth_scheme, AuthScheme::Signature(signature) if signature.payload.len() > 1);
     let could_be_challenge = challenge::is_token(&request.body) || is_rest_of_token;
     if could_be_challenge
         && verifier
@@ -354,53 +363,58 @@ fn judge_sender(
             "the body could be an answer to an ownership check",
         ));
     }
-    prove(verifier, view, given, feed)
+    authenticate(verifier, view, context, mac)
 }
 
-/// What a request is whose sender has proven itself.
-fn judge_content(
+/// What a request is whose sender has matched itself.
+fn read_content(
     verifier: &Verifier,
     view: &View<'_>,
-    given: &Given<'_>,
+    context: &VerifyContext<'_>,
     matched: Option<usize>,
-) -> Judged {
-    if let Some(answer) = challenge::answer(verifier, true, view, given.keys) {
-        return Judged::Challenge(answer);
+) -> Decision {
+    if let Some(answer) = challenge::answer(verifier, true, view, context.keys) {
+        return Decision::Challenge(answer);
     }
     if let Some(confirm) = schemes::confirmation(verifier, view) {
-        return Judged::Challenge(confirm);
+        return Decision::Challenge(confirm);
     }
-    Judged::Proven(proven(verifier, view, matched))
+    Decision::Authenticated(authenticated(verifier, view, matched))
 }
 
 /// Which secret matched, by its place in the list; none where none is needed.
-fn prove(
+fn authenticate(
     verifier: &Verifier,
     view: &View<'_>,
-    given: &Given<'_>,
-    feed: Option<Feed>,
+    context: &VerifyContext<'_>,
+    mac: Option<StreamingMac>,
 ) -> Result<Option<usize>, Refusal> {
-    let keys = given.keys;
+    let keys = context.keys;
     // Whatever is wrong with the request: with nothing to compare with, it is our side that is not ready.
     if verifier.needs_secret() {
         keys.usable()?;
     }
-    match &verifier.proof {
-        Proof::Closed => unreachable!("checked before"),
-        Proof::Open => Ok(None),
-        Proof::Token { from, prefix } => token(from, prefix, view, keys).map(Some),
-        Proof::Basic => basic(view, keys).map(Some),
-        Proof::Signature(signature) => {
-            signature.check(view, keys, given.documents, given.now, feed)
+    match &verifier.auth_scheme {
+        AuthScheme::Closed => unreachable!("checked before"),
+        AuthScheme::Open => Ok(None),
+        AuthScheme::Token { from, prefix } => token(from, prefix, view, keys).map(Some),
+        AuthScheme::Basic => basic(view, keys).map(Some),
+        AuthScheme::Signature(signature) => {
+            signature.check(view, keys, context.documents, context.now, mac)
         }
-        Proof::Jwt(jwt) => jwt.check(view, keys, given.documents, given.now),
-        Proof::Code(code) => schemes::check(code, verifier, view, given),
+        AuthScheme::Jwt(jwt) => jwt.check(view, keys, context.documents, context.now),
+        AuthScheme::Provider(code) => schemes::check(code, verifier, view, context),
     }
 }
 
-fn token(from: &Place, prefix: &str, view: &View<'_>, keys: &Keys) -> Result<usize, Refusal> {
+fn token(
+    from: &ValueLocation,
+    prefix: &str,
+    view: &View<'_>,
+    keys: &Keys,
+) -> Result<usize, Refusal> {
     let mismatch = || Refusal::new(Reason::TokenMismatch, "the token does not match");
-    if let Place::Each(pointer) = from {
+    if let ValueLocation::Each(pointer) = from {
         let tokens = schemes::each(view, pointer)?;
         let matches = |key: &[u8]| {
             tokens
@@ -424,7 +438,7 @@ fn token(from: &Place, prefix: &str, view: &View<'_>, keys: &Keys) -> Result<usi
 
 /// `user:password` of an `Authorization: Basic …` header. The scheme's name is case-insensitive (RFC 9110 section 11.1).
 fn basic(view: &View<'_>, keys: &Keys) -> Result<usize, Refusal> {
-    let place = Place::Header("Authorization".into());
+    let place = ValueLocation::Header("Authorization".into());
     let text = view
         .find(&place, false)
         .map_err(|absent| absent_token(absent, &place))?;
@@ -458,7 +472,7 @@ pub fn is_credentials(secret: &[u8]) -> bool {
         .is_some_and(|colon| colon + 1 < secret.len())
 }
 
-fn absent_token(absent: Absent, place: &Place) -> Refusal {
+fn absent_token(absent: Absent, place: &ValueLocation) -> Refusal {
     let place = describe(place);
     match absent {
         Absent::Duplicate => Refusal::new(
@@ -486,12 +500,15 @@ fn after_prefix<'a>(text: &'a [u8], prefix: &str) -> Option<&'a [u8]> {
 }
 
 /// Where the request carries a secret that no component may see.
-fn secret_carrier(proof: &Proof) -> Option<Place> {
-    match proof {
-        Proof::Token { from, .. } => Some(from.clone()),
-        Proof::Jwt(jwt) => Some(jwt.from.clone()),
-        Proof::Basic => Some(Place::Header("Authorization".into())),
-        Proof::Closed | Proof::Open | Proof::Signature(_) | Proof::Code(_) => None,
+fn secret_carrier(scheme: &AuthScheme) -> Option<ValueLocation> {
+    match scheme {
+        AuthScheme::Token { from, .. } => Some(from.clone()),
+        AuthScheme::Jwt(jwt) => Some(jwt.from.clone()),
+        AuthScheme::Basic => Some(ValueLocation::Header("Authorization".into())),
+        AuthScheme::Closed
+        | AuthScheme::Open
+        | AuthScheme::Signature(_)
+        | AuthScheme::Provider(_) => None,
     }
 }
 
@@ -531,18 +548,18 @@ fn params(event: &Event) -> Vec<(String, String)> {
         .collect()
 }
 
-fn text_at(view: &View<'_>, place: &Place) -> Option<String> {
+fn text_at(view: &View<'_>, place: &ValueLocation) -> Option<String> {
     String::from_utf8(view.find(place, true).ok()?.into_owned()).ok()
 }
 
-fn proven(verifier: &Verifier, view: &View<'_>, matched: Option<usize>) -> Proven {
-    let at = |place: &Option<Place>| text_at(view, place.as_ref()?);
+fn authenticated(verifier: &Verifier, view: &View<'_>, matched: Option<usize>) -> Authenticated {
+    let at = |place: &Option<ValueLocation>| text_at(view, place.as_ref()?);
     let identity = verifier
         .delivery_id
         .as_ref()
         .and_then(|fields| identity(fields, view));
     // Which secret matched, by its number in the hook file: the component has no business with where it lives.
-    let word = verifier.proof.word();
+    let word = verifier.auth_scheme.word();
     let key = matched
         .map(|index| format!("{word}#{}", index + 1))
         .unwrap_or_else(|| word.to_owned());
@@ -555,14 +572,17 @@ fn proven(verifier: &Verifier, view: &View<'_>, matched: Option<usize>) -> Prove
         ),
         ("order-key", at(&verifier.order_key)),
         ("verified-by", Some(key)),
-        ("verified-by-scheme", Some(verifier.proof.kind().to_owned())),
+        (
+            "verified-by-scheme",
+            Some(verifier.auth_scheme.kind().to_owned()),
+        ),
         ("json-form-field", view.json_field().map(str::to_owned)),
     ];
     let facts = facts
         .into_iter()
         .filter_map(|(name, value)| Some((name.to_owned(), value?)))
         .collect();
-    Proven {
+    Authenticated {
         facts,
         delivery_key: identity.map(|(alternative, fields)| {
             let mut key = delivery_key(verifier, alternative, &fields);
@@ -576,7 +596,7 @@ fn proven(verifier: &Verifier, view: &View<'_>, matched: Option<usize>) -> Prove
 
 /// The values of the first alternative whose fields are all present, and its position.
 fn identity(identity: &DeliveryId, view: &View<'_>) -> Option<(usize, Vec<String>)> {
-    let values = |fields: &Vec<Place>| {
+    let values = |fields: &Vec<ValueLocation>| {
         fields
             .iter()
             .map(|field| text_at(view, field))
@@ -621,7 +641,9 @@ fn delivery_key(verifier: &Verifier, alternative: usize, values: &[String]) -> V
     for (place, value) in places.zip(values) {
         match place {
             // Header names have no case.
-            Place::Header(name) => add(&describe(&Place::Header(name.to_ascii_lowercase()))),
+            ValueLocation::Header(name) => {
+                add(&describe(&ValueLocation::Header(name.to_ascii_lowercase())))
+            }
             place => add(&describe(place)),
         }
         add(value);

@@ -21,7 +21,7 @@ fn check(
     verifier: &Verifier,
     request: Unverified,
     secrets: &[Result<Secret, SecretError>],
-) -> Result<Checked, Refusal> {
+) -> Result<Verdict, Refusal> {
     let keys = Keys::new(
         secrets
             .iter()
@@ -31,9 +31,9 @@ fn check(
     super::check(
         verifier,
         request,
-        &Given {
+        &VerifyContext {
             keys: &keys,
-            documents: &NoDocuments,
+            documents: &NoKeyDocuments,
             now,
         },
         None,
@@ -67,9 +67,9 @@ fn values(texts: &[&str]) -> Vec<Result<Secret, SecretError>> {
     texts.iter().map(|text| Ok(Secret::new(*text))).collect()
 }
 
-fn verified(checked: Result<Checked, Refusal>) -> Verified {
+fn verified(checked: Result<Verdict, Refusal>) -> Verified {
     match checked {
-        Ok(Checked::Verified(verified)) => verified,
+        Ok(Verdict::Verified(verified)) => verified,
         other => panic!("not verified: {other:?}"),
     }
 }
@@ -176,7 +176,7 @@ fn a_challenge_is_answered_after_the_proof_and_an_ordinary_event_is_not_one() {
         )
     };
     match ask("s3", r#"{"type":"url_verification","challenge":"a\"b"}"#) {
-        Ok(Checked::Challenge(answer)) => {
+        Ok(Verdict::Challenge(answer)) => {
             assert_eq!(answer.body.unwrap().1, r#"{"challenge":"a\"b"}"#)
         }
         other => panic!("{other:?}"),
@@ -193,7 +193,7 @@ fn a_challenge_is_answered_after_the_proof_and_an_ordinary_event_is_not_one() {
     let long = format!(r#"{{"challenge":"{}"}}"#, "x".repeat(2000));
     assert!(matches!(
         ask("s3", &long),
-        Ok(Checked::Challenge(Answer {
+        Ok(Verdict::Challenge(Answer {
             status: 400,
             body: None,
             ..
@@ -206,7 +206,7 @@ fn a_challenge_is_answered_after_the_proof_and_an_ordinary_event_is_not_one() {
         request(&[], None, r#"{"ping":{"id":"7"}}"#),
         &values(&["s3"]),
     ) {
-        Ok(Checked::Challenge(answer)) => {
+        Ok(Verdict::Challenge(answer)) => {
             assert_eq!(answer.body, Some(("text/plain; charset=utf-8", "7".into())))
         }
         other => panic!("{other:?}"),
@@ -363,10 +363,13 @@ fn mistakes_in_a_verify_table_are_found_at_load() {
 #[test]
 fn a_scheme_without_a_provider_takes_the_generic_defaults() {
     let signature = verifier("scheme = \"signature\"\nsecret = \"env:S\"");
-    let Proof::Signature(signature) = signature.proof() else {
-        panic!("{:?}", signature.proof())
+    let AuthScheme::Signature(signature) = signature.auth_scheme() else {
+        panic!("{:?}", signature.auth_scheme())
     };
-    assert_eq!(signature.from, [Place::Header("X-Signature".into())]);
+    assert_eq!(
+        signature.from,
+        [ValueLocation::Header("X-Signature".into())]
+    );
 }
 
 #[test]
@@ -426,7 +429,7 @@ fn get(query: &str) -> Unverified {
 fn what_anybody_can_have_signed_is_no_delivery() {
     let answered =
         |verifier: &Verifier, query: &str| match check(verifier, get(query), &values(&["k"])) {
-            Ok(Checked::Challenge(Answer {
+            Ok(Verdict::Challenge(Answer {
                 status: 200,
                 body: Some((_, text)),
                 ..
@@ -475,7 +478,7 @@ fn signed_challenges_pass_for_no_delivery() {
     let linkedin = of("linkedin", "");
     for (challenge, body) in [("hmacsha256=12345", "12345"), ("hmacsha256=", "")] {
         let query = format!("challengeCode={}", challenge.replace('=', "%3D"));
-        let Ok(Checked::Challenge(answer)) = check(&linkedin, get(&query), &values(&["k"])) else {
+        let Ok(Verdict::Challenge(answer)) = check(&linkedin, get(&query), &values(&["k"])) else {
             panic!("{challenge} is not answered");
         };
         let (_, text) = answer.body.unwrap();
@@ -742,14 +745,14 @@ fn an_event_of_discord_is_no_ping_although_both_have_type_1() {
     };
     assert!(matches!(
         send(r#"{"type":1,"version":1}"#),
-        Checked::Challenge(Answer { status: 200, .. })
+        Verdict::Challenge(Answer { status: 200, .. })
     ));
     assert!(matches!(
         send(r#"{"type":0,"version":1}"#),
-        Checked::Challenge(Answer { status: 204, .. })
+        Verdict::Challenge(Answer { status: 204, .. })
     ));
     let event = r#"{"version":1,"type":1,"event":{"type":"APPLICATION_AUTHORIZED","data":{}}}"#;
-    assert!(matches!(send(event), Checked::Verified(_)));
+    assert!(matches!(send(event), Verdict::Verified(_)));
 }
 
 #[test]
@@ -1074,7 +1077,7 @@ fn code_schemes_say_what_they_prove() {
         ("basic-auth", "", "basic"),
         ("contentful", "", "signature"),
     ] {
-        assert_eq!(of(provider, more).proof().kind(), kind, "{provider}");
+        assert_eq!(of(provider, more).auth_scheme().kind(), kind, "{provider}");
     }
 }
 

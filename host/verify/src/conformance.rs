@@ -12,7 +12,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::challenge::Answer;
-use super::check::{Checked, Given, Keys, check, feed};
+use super::check::{Keys, Verdict, VerifyContext, check, streaming_mac};
 use super::pack::{Packs, ReplyBody};
 use super::refusal::Refusal;
 use super::request::Unverified;
@@ -259,13 +259,13 @@ fn judge(vector: &Vector, packs: &Packs) -> Result<String, String> {
     };
     let documents = documents(&vector.config);
     let keys = keys(&verifier, &vector.secrets);
-    let given = Given {
+    let context = VerifyContext {
         keys: &keys,
         documents: &documents,
         now: vector.now.map(time),
     };
-    let verdict = |feeding| match check(&verifier, request.clone(), &given, feeding) {
-        Ok(Checked::Verified(_) | Checked::Challenge(_)) => "accept".to_owned(),
+    let verdict = |feeding| match check(&verifier, request.clone(), &context, feeding) {
+        Ok(Verdict::Verified(_) | Verdict::Challenge(_)) => "accept".to_owned(),
         Err(Refusal { reason, .. }) => format!("reject:{}", reason.word()),
     };
     let whole = verdict(None);
@@ -274,7 +274,7 @@ fn judge(vector: &Vector, packs: &Packs) -> Result<String, String> {
         ..request.clone()
     };
     for sizes in vector.chunks.iter().chain([&vec![1 << 30]]) {
-        let mut feeding = feed(&verifier, &head, &keys);
+        let mut feeding = streaming_mac(&verifier, &head, &keys);
         if let Some(feeding) = &mut feeding {
             pieces(&body, sizes)
                 .iter()
@@ -501,7 +501,7 @@ fn respond(handshake: &Handshake, packs: &Packs) -> Result<Response, String> {
         )]),
         false => keys(&verifier, &handshake.secrets),
     };
-    let given = Given {
+    let context = VerifyContext {
         keys: &keys,
         documents: &documents,
         now: handshake.now.map(time),
@@ -519,9 +519,9 @@ fn respond(handshake: &Handshake, packs: &Packs) -> Result<Response, String> {
             },
             delivered,
         };
-    Ok(match check(&verifier, request, &given, None) {
+    Ok(match check(&verifier, request, &context, None) {
         // A second secret never replaces the first.
-        Ok(Checked::Challenge(Answer { pair: Some(_), .. })) if !handshake.secrets.is_empty() => {
+        Ok(Verdict::Challenge(Answer { pair: Some(_), .. })) if !handshake.secrets.is_empty() => {
             response(
                 answers.sent_status(answers.refused_status),
                 Vec::new(),
@@ -529,7 +529,7 @@ fn respond(handshake: &Handshake, packs: &Packs) -> Result<Response, String> {
                 false,
             )
         }
-        Ok(Checked::Challenge(answer)) => {
+        Ok(Verdict::Challenge(answer)) => {
             let mut headers = answer.headers;
             if let Some((content_type, _)) = &answer.body {
                 headers.push(("content-type".into(), (*content_type).into()));
@@ -544,7 +544,7 @@ fn respond(handshake: &Handshake, packs: &Packs) -> Result<Response, String> {
             }
         }
         _ if !is_post => response(answers.sent_status(405), Vec::new(), String::new(), false),
-        Ok(Checked::Verified(_)) => response(200, Vec::new(), String::new(), true),
+        Ok(Verdict::Verified(_)) => response(200, Vec::new(), String::new(), true),
         Err(refusal) if refusal.is_ours() => response(503, Vec::new(), "unavailable".into(), false),
         Err(_) => response(
             answers.sent_status(answers.refused_status),

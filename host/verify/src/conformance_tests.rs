@@ -2,12 +2,12 @@
 
 use std::collections::BTreeSet;
 
-use super::super::check::NoDocuments;
+use super::super::check::NoKeyDocuments;
 use super::super::pack::pack_names;
 use super::super::sign::sign;
-use super::super::verifier::Proof;
+use super::super::verifier::AuthScheme;
 use super::*;
-use landfall_model::{KeyForm, Place};
+use landfall_model::{KeyForm, ValueLocation};
 
 const VECTORS: &str = include_str!("../../../tests/vectors/requests.json");
 const HANDSHAKES: &str = include_str!("../../../tests/vectors/handshakes.json");
@@ -81,22 +81,22 @@ fn verdicts_depend_on_the_key() {
         let asked = flipper.request.clone();
         assert!(flipper.accepts(asked.clone()), "{}", vector.id);
         let keys = flipper.keys.flipped();
-        let given = match flipper.verifier.needs_secret() {
-            true => Given {
+        let context = match flipper.verifier.needs_secret() {
+            true => VerifyContext {
                 keys: &keys,
                 documents: &flipper.documents,
                 now: flipper.now,
             },
-            false => Given {
+            false => VerifyContext {
                 keys: &flipper.keys,
-                documents: &NoDocuments,
+                documents: &NoKeyDocuments,
                 now: flipper.now,
             },
         };
         // Apple's keys come in the request, and lead to Apple's root.
         let is_pinned = vector.scheme == "apple-app-store";
         assert!(
-            is_pinned || check(&flipper.verifier, asked, &given, None).is_err(),
+            is_pinned || check(&flipper.verifier, asked, &context, None).is_err(),
             "{}: any key will do",
             vector.id
         );
@@ -142,12 +142,12 @@ fn verdicts_depend_on_the_key() {
         let signed =
             sign(&verifier, draft, &key, now).unwrap_or_else(|why| panic!("{name}: {why}"));
         let is_accepted = |keys: &Keys| {
-            let given = Given {
+            let context = VerifyContext {
                 keys,
-                documents: &NoDocuments,
+                documents: &NoKeyDocuments,
                 now: Some(now),
             };
-            check(&verifier, signed.clone(), &given, None).is_ok()
+            check(&verifier, signed.clone(), &context, None).is_ok()
         };
         assert!(
             is_accepted(&keys) && !is_accepted(&keys.flipped()),
@@ -205,12 +205,12 @@ fn paypal_binds_no_body() {
         now: Some(time(1_431_963_913 + 74 * 3600)),
         ..Flipper::new(&vector)
     };
-    let given = Given {
+    let context = VerifyContext {
         keys: &later.keys,
         documents: &later.documents,
         now: later.now,
     };
-    let verdict = check(&later.verifier, later.request.clone(), &given, None);
+    let verdict = check(&later.verifier, later.request.clone(), &context, None);
     assert_eq!(verdict.unwrap_err().reason.word(), "timestamp_too_old");
 }
 
@@ -237,7 +237,7 @@ fn packs_say_what_leaves_the_body_open() {
     let mut wrong = Vec::new();
     for vector in accepted() {
         let flipper = Flipper::new(&vector);
-        if !matches!(flipper.verifier.proof().kind(), "signature" | "jwt")
+        if !matches!(flipper.verifier.auth_scheme().kind(), "signature" | "jwt")
             || flipper.request.body.is_empty()
         {
             continue;
@@ -319,12 +319,12 @@ impl Flipper {
     }
 
     fn accepts(&self, request: Unverified) -> bool {
-        let given = Given {
+        let context = VerifyContext {
             keys: &self.keys,
             documents: &self.documents,
             now: self.now,
         };
-        check(&self.verifier, request, &given, None).is_ok()
+        check(&self.verifier, request, &context, None).is_ok()
     }
 
     /// Bits of the body after whose flip the request is still accepted.
@@ -375,17 +375,17 @@ impl Flipper {
     }
 
     fn signed_headers(&self) -> Vec<String> {
-        let of = |places: Vec<&Place>| {
+        let of = |places: Vec<&ValueLocation>| {
             let names = places.into_iter().filter_map(|place| match place {
-                Place::Header(name) => Some(name.clone()),
+                ValueLocation::Header(name) => Some(name.clone()),
                 _ => None,
             });
             names.collect::<Vec<_>>()
         };
-        match self.verifier.proof() {
-            Proof::Token { from, .. } => of(vec![from]),
-            Proof::Jwt(jwt) => of(vec![&jwt.from]),
-            Proof::Signature(signature) if signature.from.len() == 1 => {
+        match self.verifier.auth_scheme() {
+            AuthScheme::Token { from, .. } => of(vec![from]),
+            AuthScheme::Jwt(jwt) => of(vec![&jwt.from]),
+            AuthScheme::Signature(signature) if signature.from.len() == 1 => {
                 let time = signature.time.iter().filter_map(|time| time.from.as_ref());
                 of(signature
                     .from
@@ -394,7 +394,7 @@ impl Flipper {
                     .chain(&signature.id)
                     .collect())
             }
-            Proof::Basic => vec!["authorization".into()],
+            AuthScheme::Basic => vec!["authorization".into()],
             _ => [
                 "x-twilio-signature",
                 "paypal-transmission-sig",

@@ -1,10 +1,10 @@
 //! For the operator, after a mismatch: would the signature be right if one usual mistake had not been made? Costs a few
 //! checks, so whoever asks does so at a bounded rate.
 
-use super::check::{Given, Keys, NoDocuments, check};
+use super::check::{Keys, NoKeyDocuments, VerifyContext, check};
 use super::refusal::{Reason, Refusal};
 use super::request::Unverified;
-use super::verifier::{Proof, Verifier};
+use super::verifier::{AuthScheme, Verifier};
 use super::view::{PublicUrl, View, is_readable};
 use super::window::Window;
 use landfall_model::{Encoding, KeyForm, Secret, TimeUnit};
@@ -48,9 +48,9 @@ pub fn hint(
             check(
                 verifier,
                 request,
-                &Given {
+                &VerifyContext {
                     keys: &keys,
-                    documents: &NoDocuments,
+                    documents: &NoKeyDocuments,
                     now: None,
                 },
                 None,
@@ -64,7 +64,10 @@ pub fn hint(
             "it matches without the white space or quotes around the secret: remove them where it is kept".into(),
         );
     }
-    if !matches!(verifier.proof, Proof::Signature(_) | Proof::Code(_)) {
+    if !matches!(
+        verifier.auth_scheme,
+        AuthScheme::Signature(_) | AuthScheme::Provider(_)
+    ) {
         return None;
     }
     let holds = |verifier: &Verifier, form: KeyForm, request: Unverified| {
@@ -152,7 +155,7 @@ fn other_host(configured: &PublicUrl, host: &str) -> Option<String> {
 
 /// A signature that cannot be decoded as configured, and is right in another form: another encoding, or another text before it.
 fn other_form(verifier: &Verifier, request: &Unverified, secrets: &[Secret]) -> Option<String> {
-    let Proof::Signature(signature) = &verifier.proof else {
+    let AuthScheme::Signature(signature) = &verifier.auth_scheme else {
         return None;
     };
     let place = signature
@@ -188,7 +191,7 @@ fn other_form(verifier: &Verifier, request: &Unverified, secrets: &[Secret]) -> 
                 past: None,
                 future: None,
             });
-            let Proof::Signature(rules) = &mut other.proof else {
+            let AuthScheme::Signature(rules) = &mut other.auth_scheme else {
                 continue;
             };
             (rules.prefix, rules.encoding) = (prefix.clone(), encoding);
@@ -197,12 +200,12 @@ fn other_form(verifier: &Verifier, request: &Unverified, secrets: &[Secret]) -> 
                     .iter()
                     .map(|secret| (verifier.key_form(), Ok(secret.clone()))),
             );
-            let given = Given {
+            let context = VerifyContext {
                 keys: &keys,
-                documents: &NoDocuments,
+                documents: &NoKeyDocuments,
                 now: None,
             };
-            if check(&other, request.clone(), &given, None).is_ok() {
+            if check(&other, request.clone(), &context, None).is_ok() {
                 return Some(format!(
                     "the signature matches if it is read as {word} after `{0}`: write encoding = \"{word}\" and prefix = \"{0}\"",
                     prefix.escape_debug()
@@ -215,7 +218,7 @@ fn other_form(verifier: &Verifier, request: &Unverified, secrets: &[Secret]) -> 
 
 /// A time whose number of digits is that of another unit.
 fn other_unit(verifier: &Verifier, request: &Unverified) -> Option<String> {
-    let Proof::Signature(signature) = &verifier.proof else {
+    let AuthScheme::Signature(signature) = &verifier.auth_scheme else {
         return None;
     };
     let text = signature.sent_time(&View::new(request, verifier.public_url.as_ref()))?;
@@ -737,13 +740,13 @@ mod tests {
             let now = UNIX_EPOCH + Duration::from_secs(1_760_000_000);
             let request = sign(&build(signed), draft, b"k", now).unwrap();
             let keys = Keys::new([(KeyForm::Utf8, Ok(Secret::new("k")))]);
-            let given = Given {
+            let context = VerifyContext {
                 keys: &keys,
-                documents: &NoDocuments,
+                documents: &NoKeyDocuments,
                 now: Some(now),
             };
             let verifier = build(configured);
-            let refusal = check(&verifier, request.clone(), &given, None).unwrap_err();
+            let refusal = check(&verifier, request.clone(), &context, None).unwrap_err();
             hint(&verifier, &request, &[Secret::new("k")], &refusal)
                 .unwrap_or_else(|| format!("none: {refusal}"))
         };

@@ -10,11 +10,11 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::{
-    Checked, Given, Keys, NoDocuments, Pack, Packs, Unverified, Verified, Verifier, check,
-    pack_names, sign,
+    Keys, NoKeyDocuments, Pack, Packs, Unverified, Verdict, Verified, Verifier, VerifyContext,
+    check, pack_names, sign,
 };
 use landfall_model::{
-    ConfigValue, DedupId, DedupSpec, DeliveryId, IdMatch, KeyForm, Place, Scheme, Secret,
+    ConfigValue, DedupId, DedupSpec, DeliveryId, IdMatch, KeyForm, Scheme, Secret, ValueLocation,
     VerifySpec,
 };
 
@@ -117,15 +117,15 @@ fn verifier(name: &str, pack: &Pack, scheme: Option<Scheme>) -> Verifier {
     Verifier::build(&spec, &Packs::default()).unwrap_or_else(|error| panic!("{name}: {error:?}"))
 }
 
-fn verified(verifier: &Verifier, request: Unverified, keys: &Keys, context: &str) -> Verified {
-    let given = Given {
+fn verified(verifier: &Verifier, request: Unverified, keys: &Keys, case: &str) -> Verified {
+    let context = VerifyContext {
         keys,
-        documents: &NoDocuments,
+        documents: &NoKeyDocuments,
         now: Some(now()),
     };
-    match check(verifier, request, &given, None) {
-        Ok(Checked::Verified(verified)) => verified,
-        other => panic!("{context}: {other:?}"),
+    match check(verifier, request, &context, None) {
+        Ok(Verdict::Verified(verified)) => verified,
+        other => panic!("{case}: {other:?}"),
     }
 }
 
@@ -216,7 +216,7 @@ fn every_identity_has_alike_deliveries() {
     let is_claim = |identity: &DeliveryId| {
         identity
             .all_fields()
-            .any(|field| matches!(field, Place::Claim(_)))
+            .any(|field| matches!(field, ValueLocation::Claim(_)))
     };
     let needs_case = |name: &&str| {
         let identity = Packs::default().find(name).unwrap().delivery_id;

@@ -16,13 +16,13 @@ use super::refusal::{Reason, Refusal};
 use super::signature::malformed;
 use super::view::{Absent, View, describe, is_readable};
 use super::window::{self, Window};
-use landfall_model::{Algorithm, Documents, Encoding, Place, TimeUnit};
+use landfall_model::{Algorithm, Documents, Encoding, TimeUnit, ValueLocation};
 
 /// How tokens are judged.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Jwt {
     /// Where the token is.
-    pub from: Place,
+    pub from: ValueLocation,
     /// Before the token, such as `Bearer `.
     pub prefix: String,
     /// `alg` values that are taken.
@@ -100,7 +100,9 @@ impl Jwt {
 
     /// Whether the token binds the body, or is the body.
     pub fn covers_body(&self) -> bool {
-        self.body_hash.is_some() || self.body_claim.is_some() || matches!(self.from, Place::Body(_))
+        self.body_hash.is_some()
+            || self.body_claim.is_some()
+            || matches!(self.from, ValueLocation::Body(_))
     }
 
     fn without_prefix<'a>(&self, text: &'a str) -> Result<&'a str, Refusal> {

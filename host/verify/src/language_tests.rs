@@ -11,13 +11,14 @@ use ring::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, Ed25519KeyP
 use serde_json::json;
 
 use super::algorithm::{Running, mac};
-use super::check::{Checked, Given, Keys, NoDocuments, check};
+use super::check::{Keys, NoKeyDocuments, Verdict, VerifyContext, check};
 use super::pack::Packs;
 use super::refusal::Refusal;
 use super::request::{Unverified, Verified};
 use super::verifier::Verifier;
 use landfall_model::{
-    Algorithm, DedupId, DedupSpec, DeliveryId, Documents, KeyForm, Place, Secret, VerifySpec,
+    Algorithm, DedupId, DedupSpec, DeliveryId, Documents, KeyForm, Secret, ValueLocation,
+    VerifySpec,
 };
 
 const NOW: Duration = Duration::from_secs(1_760_000_000);
@@ -65,19 +66,19 @@ fn verdict(
     secret: &str,
 ) -> Result<Verified, Refusal> {
     let keys = Keys::new([(verifier.key_form(), Ok(Secret::new(secret)))]);
-    let given = Given {
+    let context = VerifyContext {
         keys: &keys,
         documents,
         now: Some(UNIX_EPOCH + NOW),
     };
-    check(verifier, request, &given, None).map(|checked| match checked {
-        Checked::Verified(verified) => verified,
-        other @ Checked::Challenge(_) => panic!("{other:?}"),
+    check(verifier, request, &context, None).map(|checked| match checked {
+        Verdict::Verified(verified) => verified,
+        other @ Verdict::Challenge(_) => panic!("{other:?}"),
     })
 }
 
 fn word(verifier: &Verifier, asked: Unverified) -> &'static str {
-    verdict(verifier, asked, &NoDocuments, "k")
+    verdict(verifier, asked, &NoKeyDocuments, "k")
         .map_or_else(|refusal| refusal.reason.word(), |_| "accept")
 }
 
@@ -433,7 +434,7 @@ fn keys_come_from_a_set() {
         Err(("signature_mismatch", true))
     );
     assert_eq!(
-        ask(&any, &one, None, &NoDocuments),
+        ask(&any, &one, None, &NoKeyDocuments),
         Err(("key_unavailable", true))
     );
     let named = typed(", id = { header = \"Kid\" }").unwrap();
@@ -500,7 +501,7 @@ fn a_token_may_be_the_whole_body() {
                 id_match: None,
                 window: Duration::from_secs(60),
             },
-            Some(Place::Claim("/data/inner/type".into())),
+            Some(ValueLocation::Claim("/data/inner/type".into())),
             "/hook",
         )
         .unwrap();
@@ -508,7 +509,7 @@ fn a_token_may_be_the_whole_body() {
     let event = verdict(
         &verifier,
         request(&[], None, token("ES256", &claims, sign)),
-        &NoDocuments,
+        &NoKeyDocuments,
         &pem,
     )
     .unwrap();
@@ -518,7 +519,7 @@ fn a_token_may_be_the_whole_body() {
     );
     assert_eq!(event.fact("verified-by"), Some("jwt#1"));
     let ask = |body: String| {
-        verdict(&verifier, request(&[], None, body), &NoDocuments, &pem)
+        verdict(&verifier, request(&[], None, body), &NoKeyDocuments, &pem)
             .unwrap_err()
             .reason
             .word()
@@ -666,13 +667,13 @@ fn slack_and_sharepoint_checks_are_answered() {
             ..request(&[], query, body)
         };
         let keys = Keys::new([(verifier.key_form(), Ok(Secret::new("k")))]);
-        let given = Given {
+        let context = VerifyContext {
             keys: &keys,
-            documents: &NoDocuments,
+            documents: &NoKeyDocuments,
             now: Some(UNIX_EPOCH + NOW),
         };
-        match check(&verifier, asked, &given, None) {
-            Ok(Checked::Challenge(answer)) => (answer.status, answer.body.map(|(_, text)| text)),
+        match check(&verifier, asked, &context, None) {
+            Ok(Verdict::Challenge(answer)) => (answer.status, answer.body.map(|(_, text)| text)),
             other => panic!("{other:?}"),
         }
     };

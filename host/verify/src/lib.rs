@@ -12,7 +12,6 @@ mod certificate;
 mod challenge;
 mod check;
 pub mod conformance;
-mod forge;
 mod guide;
 mod hint;
 mod jwt;
@@ -25,6 +24,7 @@ mod pack;
 mod payload;
 mod refusal;
 mod request;
+mod sample;
 mod schemes;
 mod settings;
 mod sign;
@@ -38,10 +38,9 @@ pub use answers::{Accepted, AnswerRules};
 pub use build::BuildError;
 pub use challenge::Answer;
 pub use check::{
-    Checked, Given, Keys, NoDocuments, Sender, SenderCheck, check, check_or_return, check_sender,
-    feed, is_challenge, order_key,
+    Keys, NoKeyDocuments, Sender, SenderCheck, Verdict, VerifyContext, check, check_or_return,
+    check_sender, is_challenge, order_key, streaming_mac,
 };
-pub use forge::{Forged, Order, forge};
 pub use guide::{Guide, guides};
 pub use hint::hint;
 pub use lookup::{KeyGrant, Lookup};
@@ -50,9 +49,10 @@ pub use pack::{
 };
 pub use refusal::{Reason, Refusal};
 pub use request::{Unverified, Verified};
+pub use sample::{SampleRequest, SignedSample, sample};
 pub use sign::sign;
-pub use signature::Feed;
-pub use verifier::{Proof, Verifier};
+pub use signature::StreamingMac;
+pub use verifier::{AuthScheme, Verifier};
 pub use window::Window;
 
 #[cfg(test)]

@@ -10,7 +10,7 @@ use serde::Deserialize;
 
 use super::request::Unverified;
 use super::sign::put;
-use landfall_model::{Clock, DeliveryId, EventId, IdMatch, Place, VerifySpec, span};
+use landfall_model::{Clock, DeliveryId, EventId, IdMatch, ValueLocation, VerifySpec, span};
 
 /// What is known of one provider: how it signs, which answers it expects, how it retries. `docs` names the page that says so.
 #[derive(Debug, Clone, Deserialize)]
@@ -90,7 +90,7 @@ pub struct Pack {
     #[serde(default)]
     pub from_addresses: Vec<ipnet::IpNet>,
     /// Where the kind of event is named.
-    pub event_type: Option<Place>,
+    pub event_type: Option<ValueLocation>,
     /// The fields that identify a delivery and stay the same when the provider retries it.
     pub delivery_id: Option<DeliveryId>,
     /// Whether a different body under the same identity is another event.
@@ -361,7 +361,7 @@ impl Pack {
         };
         put(
             &mut draft,
-            &Place::Header("Content-Type".into()),
+            &ValueLocation::Header("Content-Type".into()),
             content_type,
         )?;
         let event = event.or(self.sample_event.as_deref());
@@ -377,8 +377,8 @@ impl Pack {
             .chain(ids.map(|place| (place, Some(id.as_str()))));
         for (place, value) in places {
             if let Some(value) = value
-                && (content_type == "application/json" || matches!(place, Place::Header(_)))
-                && !matches!(place, Place::Claim(_))
+                && (content_type == "application/json" || matches!(place, ValueLocation::Header(_)))
+                && !matches!(place, ValueLocation::Claim(_))
             {
                 put(&mut draft, place, value)?;
             }

@@ -9,7 +9,7 @@ use base64::engine::general_purpose::STANDARD;
 use super::algorithm::{sha256, sha256_hex};
 use super::refusal::{Reason, Refusal};
 use super::view::{Absent, View, describe};
-use landfall_model::{ConfigValue, PayloadPiece, Place};
+use landfall_model::{ConfigValue, PayloadPiece, ValueLocation};
 
 /// One piece of what is signed.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -31,7 +31,7 @@ pub enum Part {
     /// The secret itself.
     Secret,
     /// A value elsewhere in the request.
-    At(Place),
+    At(ValueLocation),
     /// A query parameter in lower case.
     QueryLower(String),
     /// The value of another label of the signature's list.
@@ -70,7 +70,10 @@ impl Part {
             | Part::BodySha256Base64
             | Part::BodyJsonString
             | Part::FormSorted => false,
-            Part::At(place) => matches!(place, Place::Header(_) | Place::Query(_) | Place::Path(_)),
+            Part::At(place) => matches!(
+                place,
+                ValueLocation::Header(_) | ValueLocation::Query(_) | ValueLocation::Path(_)
+            ),
             Part::Optional(parts) => parts.iter().all(Part::is_of_the_head),
             Part::Literal(_)
             | Part::Timestamp
@@ -180,7 +183,7 @@ fn optional(
 }
 
 fn lower(view: &View<'_>, name: &str) -> Result<Vec<u8>, Absent> {
-    view.find(&Place::Query(name.to_owned()), true)
+    view.find(&ValueLocation::Query(name.to_owned()), true)
         .map(|value| value.to_ascii_lowercase())
 }
 
@@ -239,13 +242,13 @@ pub fn part(piece: &str, config: &BTreeMap<String, ConfigValue>) -> Result<Part,
             other => return Err(unknown(other)),
         },
         Some(("json", pointer)) if pointer.starts_with('/') => {
-            Part::At(Place::Json(pointer.into()))
+            Part::At(ValueLocation::Json(pointer.into()))
         }
-        Some(("header", name)) => Part::At(Place::Header(name.into())),
-        Some(("query", name)) => Part::At(Place::Query(name.into())),
+        Some(("header", name)) => Part::At(ValueLocation::Header(name.into())),
+        Some(("query", name)) => Part::At(ValueLocation::Query(name.into())),
         Some(("query_lower", name)) if !name.is_empty() => Part::QueryLower(name.into()),
         Some(("list", label)) if !label.is_empty() => Part::Label(label.into()),
-        Some(("form", name)) => Part::At(Place::Form(name.into())),
+        Some(("form", name)) => Part::At(ValueLocation::Form(name.into())),
         Some(("config", name)) => Part::Literal(configured(name, config)?.to_owned()),
         _ => return Err(unknown(token)),
     })

@@ -8,7 +8,7 @@ use http::{HeaderMap, Method};
 
 use super::pack::SignedBody;
 use super::view::without_query;
-use landfall_model::{Event, EventId, HookName, Place};
+use landfall_model::{Event, EventId, HookName, ValueLocation};
 
 /// A request that has proven nothing yet.
 #[derive(Debug, Clone)]
@@ -76,26 +76,26 @@ impl Verified {
     /// Only the check makes these. What carried a shared secret is taken out of the request here.
     pub(super) fn new(
         mut request: Unverified,
-        carried_secret: Option<&Place>,
+        carried_secret: Option<&ValueLocation>,
         facts: Vec<(String, String)>,
         delivery_key: Option<Vec<u8>>,
     ) -> Verified {
         request = request.without_encoding();
         let mut secret_segment = None;
         match carried_secret {
-            Some(Place::Header(name)) => drop(request.headers.remove(name.as_str())),
-            Some(Place::Query(name)) => {
+            Some(ValueLocation::Header(name)) => drop(request.headers.remove(name.as_str())),
+            Some(ValueLocation::Query(name)) => {
                 request.query = without_query(request.query.as_deref(), name)
             }
-            Some(Place::Path(_)) => secret_segment = take_last_segment(&mut request.path),
+            Some(ValueLocation::Path(_)) => secret_segment = take_last_segment(&mut request.path),
             // The body stays as it was signed and sent.
             Some(
-                Place::Json(_)
-                | Place::Each(_)
-                | Place::Form(_)
-                | Place::Param(_)
-                | Place::Body(_)
-                | Place::Claim(_),
+                ValueLocation::Json(_)
+                | ValueLocation::Each(_)
+                | ValueLocation::Form(_)
+                | ValueLocation::Param(_)
+                | ValueLocation::Body(_)
+                | ValueLocation::Claim(_),
             )
             | None => {}
         }

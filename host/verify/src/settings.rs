@@ -338,7 +338,7 @@ fn name_in_code(scheme: Scheme) -> Option<&'static str> {
 mod tests {
     use super::super::pack::{Packs, pack_names};
     use super::super::verifier::Verifier;
-    use super::super::{Keys, Proof};
+    use super::super::{AuthScheme, Keys};
     use super::*;
     use landfall_model::Secret;
 
@@ -504,7 +504,7 @@ mod tests {
             ),
         ] {
             let verifier = build(&format!("secret = \"env:S\"\n{text}")).unwrap();
-            assert_ne!(*verifier.proof(), Proof::Closed);
+            assert_ne!(*verifier.auth_scheme(), AuthScheme::Closed);
             let keys = Keys::new([(verifier.key_form(), Ok(Secret::new(secret)))]);
             let found = verifier.key_problem(&keys);
             match problem {

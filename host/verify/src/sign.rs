@@ -15,9 +15,9 @@ use super::payload::{Part, Signed};
 use super::request::Unverified;
 use super::schemes;
 use super::signature::{ListTime, Signature};
-use super::verifier::{Proof, Verifier};
+use super::verifier::{AuthScheme, Verifier};
 use super::view::View;
-use landfall_model::{Algorithm, Encoding, Place, TimeUnit};
+use landfall_model::{Algorithm, Encoding, TimeUnit, ValueLocation};
 
 /// How long a token that is made here is good for.
 const TOKEN_LIFE: Duration = Duration::from_secs(300);
@@ -29,27 +29,27 @@ pub fn sign(
     key: &[u8],
     now: SystemTime,
 ) -> Result<Unverified, String> {
-    match &verifier.proof {
-        Proof::Closed => return Err("nobody said how senders prove themselves".into()),
-        Proof::Open => {}
-        Proof::Token { from, prefix } => {
+    match &verifier.auth_scheme {
+        AuthScheme::Closed => return Err("nobody said how senders prove themselves".into()),
+        AuthScheme::Open => {}
+        AuthScheme::Token { from, prefix } => {
             let secret = std::str::from_utf8(key).map_err(|_| "the secret is not text")?;
             put(&mut draft, from, &format!("{prefix}{secret}"))?;
         }
-        Proof::Basic => {
+        AuthScheme::Basic => {
             let credentials = format!("Basic {}", STANDARD.encode(key));
             put(
                 &mut draft,
-                &Place::Header("Authorization".into()),
+                &ValueLocation::Header("Authorization".into()),
                 &credentials,
             )?;
         }
-        Proof::Signature(signature) => signature.sign(verifier, &mut draft, key, now)?,
-        Proof::Jwt(jwt) => {
+        AuthScheme::Signature(signature) => signature.sign(verifier, &mut draft, key, now)?,
+        AuthScheme::Jwt(jwt) => {
             let token = jwt.make(verifier, &draft, key, now)?;
             put(&mut draft, &jwt.from, &format!("{}{token}", jwt.prefix))?;
         }
-        Proof::Code(code) => schemes::sign(code, verifier, &mut draft, key, now)?,
+        AuthScheme::Provider(code) => schemes::sign(code, verifier, &mut draft, key, now)?,
     }
     Ok(draft)
 }
@@ -63,7 +63,7 @@ impl Signature {
         now: SystemTime,
     ) -> Result<(), String> {
         for (name, value) in &self.require {
-            put(draft, &Place::Header(name.clone()), value)?;
+            put(draft, &ValueLocation::Header(name.clone()), value)?;
         }
         let time = self
             .time
@@ -134,7 +134,7 @@ impl Signature {
             }
         };
         let place = self.from.first().expect("checked at load");
-        if matches!(place, Place::Json(_)) && self.payload.contains(&Part::Body) {
+        if matches!(place, ValueLocation::Json(_)) && self.payload.contains(&Part::Body) {
             return Err("a signature inside what it signs cannot be made".into());
         }
         put(draft, place, &text)
@@ -223,9 +223,9 @@ pub fn written(unit: TimeUnit, now: SystemTime) -> String {
 }
 
 /// Puts the signed time at its place: as a number where the payload has a number there.
-fn put_time(draft: &mut Unverified, place: &Place, time: &str) -> Result<(), String> {
+fn put_time(draft: &mut Unverified, place: &ValueLocation, time: &str) -> Result<(), String> {
     match (place, time.parse::<u64>()) {
-        (Place::Json(pointer), Ok(number)) => edit_json(draft, |body| {
+        (ValueLocation::Json(pointer), Ok(number)) => edit_json(draft, |body| {
             let is_number = body.pointer(pointer).is_some_and(Value::is_number);
             put_json(
                 body,
@@ -242,9 +242,9 @@ fn put_time(draft: &mut Unverified, place: &Place, time: &str) -> Result<(), Str
 }
 
 /// Puts a value at a place of the request.
-pub fn put(draft: &mut Unverified, place: &Place, value: &str) -> Result<(), String> {
+pub fn put(draft: &mut Unverified, place: &ValueLocation, value: &str) -> Result<(), String> {
     match place {
-        Place::Header(name) => {
+        ValueLocation::Header(name) => {
             let header: HeaderName = name
                 .parse()
                 .map_err(|_| format!("`{name}` is not a header name"))?;
@@ -252,7 +252,7 @@ pub fn put(draft: &mut Unverified, place: &Place, value: &str) -> Result<(), Str
                 .map_err(|_| format!("header {name} cannot hold the value"))?;
             draft.headers.insert(header, value);
         }
-        Place::Query(name) => {
+        ValueLocation::Query(name) => {
             let pair = url::form_urlencoded::Serializer::new(String::new())
                 .append_pair(name, value)
                 .finish();
@@ -263,8 +263,10 @@ pub fn put(draft: &mut Unverified, place: &Place, value: &str) -> Result<(), Str
                     .map_or_else(|| pair.clone(), |query| format!("{query}&{pair}")),
             );
         }
-        Place::Json(pointer) => edit_json(draft, |body| put_json(body, pointer, value.into()))?,
-        Place::Each(pointer) => edit_json(draft, |body| {
+        ValueLocation::Json(pointer) => {
+            edit_json(draft, |body| put_json(body, pointer, value.into()))?
+        }
+        ValueLocation::Each(pointer) => edit_json(draft, |body| {
             let (before, after) = pointer.split_once("/*").expect("checked at load");
             if body
                 .pointer(before)
@@ -279,19 +281,21 @@ pub fn put(draft: &mut Unverified, place: &Place, value: &str) -> Result<(), Str
                 .flatten()
                 .for_each(|element| put_json(element, after, value.into()));
         })?,
-        Place::Form(name) => {
+        ValueLocation::Form(name) => {
             let mut form = url::form_urlencoded::Serializer::new(
                 String::from_utf8_lossy(&draft.body).into_owned(),
             );
             draft.body = form.append_pair(name, value).finish().into();
         }
-        Place::Body(_) => draft.body = value.to_owned().into(),
-        Place::Claim(_) => return Err("a claim is part of a token, which is made last".into()),
-        Place::Param(name) => {
+        ValueLocation::Body(_) => draft.body = value.to_owned().into(),
+        ValueLocation::Claim(_) => {
+            return Err("a claim is part of a token, which is made last".into());
+        }
+        ValueLocation::Param(name) => {
             draft.params.retain(|(key, _)| key != name);
             draft.params.push((name.clone(), value.to_owned()));
         }
-        Place::Path(_) => {
+        ValueLocation::Path(_) => {
             let start = draft.path.rfind('/').map_or(0, |slash| slash + 1);
             draft.path.truncate(start);
             draft.path.extend(percent_encoding::utf8_percent_encode(
@@ -335,7 +339,7 @@ pub fn put_json(mut at: &mut Value, pointer: &str, value: Value) {
 
 #[cfg(test)]
 mod tests {
-    use super::super::check::{Checked, Given, Keys, NoDocuments, check};
+    use super::super::check::{Keys, NoKeyDocuments, Verdict, VerifyContext, check};
     use super::super::pack::{Packs, pack_names};
     use super::super::settings;
     use super::*;
@@ -370,7 +374,7 @@ mod tests {
             else {
                 continue;
             };
-            let secret = if verifier.proof.word() == "basic" {
+            let secret = if verifier.auth_scheme.word() == "basic" {
                 "user:password"
             } else {
                 secret
@@ -381,13 +385,13 @@ mod tests {
             let Ok(request) = sign(&verifier, draft, &key, now) else {
                 continue;
             };
-            let given = Given {
+            let context = VerifyContext {
                 keys: &keys,
-                documents: &NoDocuments,
+                documents: &NoKeyDocuments,
                 now: Some(now),
             };
-            match check(&verifier, request.clone(), &given, None) {
-                Ok(Checked::Verified(_)) => {}
+            match check(&verifier, request.clone(), &context, None) {
+                Ok(Verdict::Verified(_)) => {}
                 other => panic!("{name}: {other:?}\n{request:?}"),
             }
             let other = Keys::new([(KeyForm::Utf8, Ok(Secret::new("another:one")))]);
@@ -395,9 +399,9 @@ mod tests {
                 check(
                     &verifier,
                     request,
-                    &Given {
+                    &VerifyContext {
                         keys: &other,
-                        ..given
+                        ..context
                     },
                     None
                 )

@@ -19,7 +19,7 @@ use super::payload::{Part, Signed};
 use super::refusal::{Reason, Refusal};
 use super::view::{Absent, View, describe};
 use super::window::{self, Window};
-use landfall_model::{Algorithm, Documents, Encoding, Place, TimeUnit};
+use landfall_model::{Algorithm, Documents, Encoding, TimeUnit, ValueLocation};
 
 /// The most candidates of one request: each costs a comparison.
 const CANDIDATES_MAX: usize = 64;
@@ -38,7 +38,7 @@ const BASE64URL: GeneralPurpose = GeneralPurpose::new(
 #[derive(Debug, Clone, PartialEq)]
 pub struct Signature {
     /// Places of signatures; any may match.
-    pub from: Vec<Place>,
+    pub from: Vec<ValueLocation>,
     /// Constant text before a single signature.
     pub prefix: String,
     /// How a header of several is split.
@@ -60,7 +60,7 @@ pub struct Signature {
     /// Where the signed time is; none in `from` = in the list.
     pub time: Option<Time>,
     /// Where the signed id is.
-    pub id: Option<Place>,
+    pub id: Option<ValueLocation>,
     /// Headers that must have exactly this value.
     pub require: Vec<(String, String)>,
 }
@@ -71,7 +71,7 @@ pub struct KeySet {
     /// Of the JSON web key set.
     pub url: String,
     /// Where the request names the key; none = every key is tried.
-    pub id: Option<Place>,
+    pub id: Option<ValueLocation>,
 }
 
 /// How a header is split into several signatures.
@@ -104,7 +104,7 @@ pub enum ListTime {
 #[derive(Debug, Clone, PartialEq)]
 pub struct Time {
     /// None = in the list.
-    pub from: Option<Place>,
+    pub from: Option<ValueLocation>,
     /// How it is written.
     pub unit: TimeUnit,
     /// How far it may lie from now.
@@ -128,7 +128,7 @@ struct Entries<'a> {
 }
 
 /// MACs that run while the body comes, one for each key.
-pub struct Feed {
+pub struct StreamingMac {
     macs: Vec<Option<Running>>,
 }
 
@@ -142,7 +142,7 @@ impl Signature {
         keys: &Keys,
         documents: &dyn Documents,
         now: Option<SystemTime>,
-        feed: Option<Feed>,
+        mac: Option<StreamingMac>,
     ) -> Result<Option<usize>, Refusal> {
         let shown = self.shown(view)?;
         if let (Some(time), Some(now)) = (&self.time, now) {
@@ -185,9 +185,9 @@ impl Signature {
                 }),
             };
         }
-        let mut feed = feed.map(|feed| feed.macs).unwrap_or_default();
+        let mut macs = mac.map(|mac| mac.macs).unwrap_or_default();
         let matched = keys.find(
-            |place, key| match feed.get_mut(place).and_then(Option::take) {
+            |place, key| match macs.get_mut(place).and_then(Option::take) {
                 Some(running) => self.ends_right(running, view, &shown, key),
                 None => self.is_made_by(key, view, &shown),
             },
@@ -217,7 +217,7 @@ impl Signature {
     }
 
     /// Starts the MACs, where everything that comes before the body is known from the head.
-    pub fn feed(&self, view: &View<'_>, keys: &Keys) -> Option<Feed> {
+    pub fn streaming_mac(&self, view: &View<'_>, keys: &Keys) -> Option<StreamingMac> {
         if !self.alternatives.is_empty() {
             return None;
         }
@@ -239,7 +239,7 @@ impl Signature {
             })?;
             Some(running)
         };
-        Some(Feed {
+        Some(StreamingMac {
             macs: keys.iter().map(|key| key.and_then(start)).collect(),
         })
     }
@@ -628,9 +628,9 @@ impl Shown {
     }
 }
 
-// === impl Feed ===
+// === impl StreamingMac ===
 
-impl Feed {
+impl StreamingMac {
     /// The next bytes of the body.
     pub fn update(&mut self, piece: &Bytes) {
         self.macs
@@ -737,7 +737,7 @@ fn is_date(text: &[u8]) -> bool {
     text.len() <= DATE_CHARS_MAX && text.iter().all(is_plain)
 }
 
-fn missing(reason: Reason, what: &str, places: &[Place]) -> Refusal {
+fn missing(reason: Reason, what: &str, places: &[ValueLocation]) -> Refusal {
     let places: Vec<String> = places.iter().map(describe).collect();
     Refusal::new(reason, format!("{what} missing ({})", places.join(", ")))
 }

@@ -16,29 +16,29 @@ use super::lookup::{KeyGrant, Lookup};
 use super::pack::{Pack, Packs, SignedBody};
 use super::payload::Part;
 use super::request::Unverified;
-use super::schemes::Code;
+use super::schemes::ProviderScheme;
 use super::settings;
 use super::signature::Signature;
 use super::view::PublicUrl;
 use super::window::Window;
 use landfall_model::{
     AcceptedSpec, Algorithm, DedupId, DedupSpec, DeliveryId, FromAddresses, IdMatch, KeyForm,
-    Place, SecretRef, VerifySpec,
+    SecretRef, ValueLocation, VerifySpec,
 };
 
 /// How requests of one hook are checked.
 #[derive(Debug, Clone)]
 pub struct Verifier {
-    pub(super) proof: Proof,
+    pub(super) auth_scheme: AuthScheme,
     pub(super) challenges: Vec<Challenge>,
     pub(super) provider: Option<String>,
-    pub(super) event_type: Option<Place>,
+    pub(super) event_type: Option<ValueLocation>,
     pub(super) delivery_id: Option<DeliveryId>,
     id_match: IdMatch,
     /// The identity is the pack's: it counts for one URL.
     pub(super) identity_per_url: bool,
     repeats_reply: bool,
-    pub(super) order_key: Option<Place>,
+    pub(super) order_key: Option<ValueLocation>,
     pub(super) public_url: Option<PublicUrl>,
     /// Of schemes in code that have one.
     pub(super) window: Window,
@@ -59,7 +59,7 @@ pub struct Verifier {
 
 /// What a sender has to show.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Proof {
+pub enum AuthScheme {
     /// Nobody said: the hook is closed.
     Closed,
     /// Everybody is let in, by explicit choice.
@@ -67,7 +67,7 @@ pub enum Proof {
     /// A shared secret.
     Token {
         /// Where.
-        from: Place,
+        from: ValueLocation,
         /// Before it.
         prefix: String,
     },
@@ -78,7 +78,7 @@ pub enum Proof {
     /// A JSON web token.
     Jwt(Box<Jwt>),
     /// A scheme of one provider.
-    Code(Code),
+    Provider(ProviderScheme),
 }
 
 // === impl Verifier ===
@@ -97,17 +97,21 @@ impl Verifier {
         }
         let spec = pack.merge(typed);
         settings::check(&pack, typed, &spec)?;
-        let proof = build::proof(&spec, pack.documents(typed))?;
-        if spec.secret.is_empty() && (needs_secret(&proof) || asks_for_keys(&proof)) {
+        let auth_scheme = build::auth_scheme(&spec, pack.documents(typed))?;
+        if spec.secret.is_empty() && (needs_secret(&auth_scheme) || asks_for_keys(&auth_scheme)) {
             return Err(wrong(
                 "secret",
                 "a secret reference is missing: write secret = \"env:NAME\" or \"file:PATH\"",
             ));
         }
-        Verifier::assemble(proof, &spec, pack)
+        Verifier::assemble(auth_scheme, &spec, pack)
     }
 
-    fn assemble(proof: Proof, spec: &VerifySpec, pack: Pack) -> Result<Verifier, BuildError> {
+    fn assemble(
+        auth_scheme: AuthScheme,
+        spec: &VerifySpec,
+        pack: Pack,
+    ) -> Result<Verifier, BuildError> {
         let challenges = spec
             .challenge
             .iter()
@@ -116,7 +120,8 @@ impl Verifier {
         let challenges: Vec<Challenge> = challenges
             .collect::<Result<_, _>>()
             .map_err(|why| wrong("challenge", why))?;
-        if challenges.iter().any(Challenge::signs_for_anybody) && !tells_tokens_apart(&proof) {
+        if challenges.iter().any(Challenge::signs_for_anybody) && !tells_tokens_apart(&auth_scheme)
+        {
             return Err(wrong(
                 "challenge",
                 "this check signs what anybody asks for, and a delivery could be made of that: verify_first must stay on",
@@ -144,8 +149,8 @@ impl Verifier {
                 format!("{refused_status} is not a refusal: 400 to 499, or 503"),
             ));
         }
-        let own_window = match &proof {
-            Proof::Code(code) => code.window(),
+        let own_window = match &auth_scheme {
+            AuthScheme::Provider(code) => code.window(),
             _ => Window {
                 past: None,
                 future: None,
@@ -157,9 +162,9 @@ impl Verifier {
             .as_ref()
             .map_or(own_window, |typed| build::window(typed).over(own_window));
         let answers = AnswerRules::of_pack(&pack, refused_status)?;
-        let covers_body = proof.covers_body().unwrap_or(pack.covers_body);
+        let covers_body = auth_scheme.covers_body().unwrap_or(pack.covers_body);
         Ok(Verifier {
-            proof,
+            auth_scheme,
             challenges,
             provider: spec.provider.clone(),
             answer_within: pack.answer_within(),
@@ -188,8 +193,8 @@ impl Verifier {
     }
 
     /// What a sender has to show.
-    pub fn proof(&self) -> &Proof {
-        &self.proof
+    pub fn auth_scheme(&self) -> &AuthScheme {
+        &self.auth_scheme
     }
 
     /// The secrets that prove a delivery, in this order.
@@ -221,11 +226,11 @@ impl Verifier {
     pub fn with_places(
         self,
         dedup: &DedupSpec,
-        order_key: Option<Place>,
+        order_key: Option<ValueLocation>,
         path: &str,
     ) -> Result<Verifier, (&'static str, String)> {
-        let check = |place: &Place| {
-            build::check_fact(place, self.proof.has_claims()).map_err(|error| error.message)
+        let check = |place: &ValueLocation| {
+            build::check_fact(place, self.auth_scheme.has_claims()).map_err(|error| error.message)
         };
         order_key
             .iter()
@@ -291,7 +296,7 @@ impl Verifier {
     /// What the operator should know of a signature that does not cover the whole body; none where it does, or where there is no
     /// signature.
     pub fn body_note(&self) -> Option<&'static str> {
-        let is_signed = matches!(self.proof.kind(), "signature" | "jwt");
+        let is_signed = matches!(self.auth_scheme.kind(), "signature" | "jwt");
         (is_signed && !self.covers_body).then_some(BODY_NOT_COVERED)
     }
 
@@ -304,11 +309,11 @@ impl Verifier {
 
     /// How many bytes of an encoded body are decoded to look for an ownership check that comes before the proof; none where the request
     /// cannot be one.
-    pub fn unproven_decoded_max(&self, request: &Unverified) -> Option<usize> {
+    pub fn unauthenticated_decoded_max(&self, request: &Unverified) -> Option<usize> {
         let may_be_challenge = self
             .challenges
             .iter()
-            .any(|rule| rule.is_before_proof() && rule.method() == request.method);
+            .any(|rule| rule.is_before_authentication() && rule.method() == request.method);
         (may_be_challenge && request.body.len() <= challenge::BODY_BYTES_MAX)
             .then_some(challenge::BODY_BYTES_MAX)
     }
@@ -332,28 +337,28 @@ impl Verifier {
 
     /// Whether the operator's secrets are the keys.
     pub fn needs_secret(&self) -> bool {
-        needs_secret(&self.proof)
+        needs_secret(&self.auth_scheme)
     }
 
     /// Whether the hook has a secret: a key, or what the question for a key carries.
     pub fn has_secret(&self) -> bool {
-        needs_secret(&self.proof) || asks_for_keys(&self.proof)
+        needs_secret(&self.auth_scheme) || asks_for_keys(&self.auth_scheme)
     }
 
     /// The address of its keys is the operator's word, not the sender's.
     pub fn names_its_keys(&self) -> bool {
-        match &self.proof {
-            Proof::Jwt(jwt) => jwt.lookup.is_none(),
-            Proof::Signature(signature) => signature.key_set.is_some(),
-            Proof::Code(Code::DetachedJws(_)) => true,
+        match &self.auth_scheme {
+            AuthScheme::Jwt(jwt) => jwt.lookup.is_none(),
+            AuthScheme::Signature(signature) => signature.key_set.is_some(),
+            AuthScheme::Provider(ProviderScheme::DetachedJws(_)) => true,
             _ => false,
         }
     }
 
     /// How the right to ask for keys is obtained, where the provider gives them to its customers only.
     pub fn key_grant(&self) -> Option<KeyGrant> {
-        match &self.proof {
-            Proof::Code(Code::Ebay(ebay)) => Some(ebay.grant()),
+        match &self.auth_scheme {
+            AuthScheme::Provider(ProviderScheme::Ebay(ebay)) => Some(ebay.grant()),
             _ => None,
         }
     }
@@ -372,12 +377,12 @@ impl Verifier {
         }
         let last = path.trim_end_matches('/');
         match self
-            .proof
+            .auth_scheme
             .places()
             .into_iter()
             .find(|place| !build::is_in_path(place, path))?
         {
-            Place::Path(_) => Some(format!(
+            ValueLocation::Path(_) => Some(format!(
                 "the token is the last segment of the path: write path = \"{last}/{{secret}}\""
             )),
             place => Some(build::no_such_segment(place, path)),
@@ -387,9 +392,13 @@ impl Verifier {
     /// Why the secrets mean nothing: the keys are public and fetched. None where they are used, or there are none.
     pub fn unused_secret(&self) -> Option<&'static str> {
         // eBay's is for the token that the keys are asked for with.
-        let asks_with_it =
-            asks_for_keys(&self.proof) || matches!(self.proof, Proof::Code(Code::Ebay(_)));
-        let is_used = needs_secret(&self.proof) || asks_with_it || self.proof == Proof::Open;
+        let asks_with_it = asks_for_keys(&self.auth_scheme)
+            || matches!(
+                self.auth_scheme,
+                AuthScheme::Provider(ProviderScheme::Ebay(_))
+            );
+        let is_used =
+            needs_secret(&self.auth_scheme) || asks_with_it || self.auth_scheme == AuthScheme::Open;
         let is_unused = !self.secrets.is_empty() && !is_used;
         is_unused.then_some(
             "`secret` means nothing here: the provider signs with keys that are public; remove it",
@@ -411,32 +420,36 @@ impl Verifier {
 
     /// Why no request can show this key.
     fn unusable(&self, key: &[u8]) -> Option<&'static str> {
-        match &self.proof {
-            Proof::Basic if !is_credentials(key) => {
+        match &self.auth_scheme {
+            AuthScheme::Basic if !is_credentials(key) => {
                 Some("the secret is not of the form user:password")
             }
-            Proof::Token {
-                from: Place::Header(_),
+            AuthScheme::Token {
+                from: ValueLocation::Header(_),
                 ..
             } if key.trim_ascii() != key => {
                 Some("the secret begins or ends with white space, and no header value does")
             }
-            Proof::Token {
-                from: Place::Header(_),
+            AuthScheme::Token {
+                from: ValueLocation::Header(_),
                 ..
             } if http::HeaderValue::from_bytes(key).is_err() => Some(
                 "the secret holds a line end or another control character, and no header value does",
             ),
-            Proof::Signature(signature) if !is_public_key(signature.algorithm, key) => {
+            AuthScheme::Signature(signature) if !is_public_key(signature.algorithm, key) => {
                 Some(NOT_A_KEY)
             }
-            Proof::Code(Code::HttpMessageSignatures(rules))
+            AuthScheme::Provider(ProviderScheme::HttpMessageSignatures(rules))
                 if !is_public_key(rules.algorithm, key) =>
             {
                 Some(NOT_A_KEY)
             }
-            Proof::Code(Code::Keygen) if !is_public_key(Algorithm::Ed25519, key) => Some(NOT_A_KEY),
-            Proof::Jwt(jwt)
+            AuthScheme::Provider(ProviderScheme::Keygen)
+                if !is_public_key(Algorithm::Ed25519, key) =>
+            {
+                Some(NOT_A_KEY)
+            }
+            AuthScheme::Jwt(jwt)
                 if jwt.lookup.is_none()
                     && !jwt.algorithms.iter().any(|name| fits_token(name, key)) =>
             {
@@ -448,8 +461,8 @@ impl Verifier {
 
     /// How single keys are asked for.
     pub fn lookup(&self) -> Option<&Lookup> {
-        match &self.proof {
-            Proof::Jwt(jwt) => jwt.lookup.as_ref(),
+        match &self.auth_scheme {
+            AuthScheme::Jwt(jwt) => jwt.lookup.as_ref(),
             _ => None,
         }
     }
@@ -457,7 +470,7 @@ impl Verifier {
     /// Everything as it is, but everybody is let in: for request vectors of checks that nothing authenticates.
     pub fn opened(self) -> Verifier {
         Verifier {
-            proof: Proof::Open,
+            auth_scheme: AuthScheme::Open,
             ..self
         }
     }
@@ -480,12 +493,12 @@ impl Verifier {
 
     /// With another window, or none: for request vectors.
     pub fn with_window(mut self, other: Window) -> Verifier {
-        if let Proof::Jwt(jwt) = &mut self.proof
+        if let AuthScheme::Jwt(jwt) = &mut self.auth_scheme
             && jwt.max_age.is_some()
         {
             jwt.max_age = other.past;
         }
-        if let Proof::Signature(signature) = &mut self.proof
+        if let AuthScheme::Signature(signature) = &mut self.auth_scheme
             && let Some(time) = &mut signature.time
         {
             time.window = other;
@@ -495,16 +508,16 @@ impl Verifier {
     }
 }
 
-// === impl Proof ===
+// === impl AuthScheme ===
 
-impl Proof {
+impl AuthScheme {
     /// The places of the request without which nothing can be proven.
-    fn places(&self) -> Vec<&Place> {
+    fn places(&self) -> Vec<&ValueLocation> {
         match self {
-            Proof::Token { from, .. } => vec![from],
-            Proof::Jwt(jwt) => vec![&jwt.from],
-            Proof::Code(Code::DetachedJws(jws)) => vec![&jws.from],
-            Proof::Signature(signature) => {
+            AuthScheme::Token { from, .. } => vec![from],
+            AuthScheme::Jwt(jwt) => vec![&jwt.from],
+            AuthScheme::Provider(ProviderScheme::DetachedJws(jws)) => vec![&jws.from],
+            AuthScheme::Signature(signature) => {
                 let time = signature.time.iter().filter_map(|time| time.from.as_ref());
                 let key = signature.key_set.iter().filter_map(|set| set.id.as_ref());
                 signature
@@ -515,7 +528,9 @@ impl Proof {
                     .chain(key)
                     .collect()
             }
-            Proof::Closed | Proof::Open | Proof::Basic | Proof::Code(_) => Vec::new(),
+            AuthScheme::Closed | AuthScheme::Open | AuthScheme::Basic | AuthScheme::Provider(_) => {
+                Vec::new()
+            }
         }
     }
 
@@ -532,27 +547,35 @@ impl Proof {
             )
         };
         match self {
-            Proof::Signature(signature) => Some(
+            AuthScheme::Signature(signature) => Some(
                 signature
                     .payloads()
                     .all(|payload| payload.iter().any(is_body)),
             ),
-            Proof::Jwt(jwt) => Some(jwt.covers_body()),
-            Proof::Code(Code::HttpMessageSignatures(rules)) => Some(rules.covers_body()),
-            Proof::Code(_) => None,
-            Proof::Closed | Proof::Open | Proof::Token { .. } | Proof::Basic => Some(false),
+            AuthScheme::Jwt(jwt) => Some(jwt.covers_body()),
+            AuthScheme::Provider(ProviderScheme::HttpMessageSignatures(rules)) => {
+                Some(rules.covers_body())
+            }
+            AuthScheme::Provider(_) => None,
+            AuthScheme::Closed
+            | AuthScheme::Open
+            | AuthScheme::Token { .. }
+            | AuthScheme::Basic => Some(false),
         }
     }
 
     /// Whether a verified request has a token with claims.
     fn has_claims(&self) -> bool {
-        matches!(self, Proof::Jwt(_) | Proof::Code(Code::AppleAppStore(_)))
+        matches!(
+            self,
+            AuthScheme::Jwt(_) | AuthScheme::Provider(ProviderScheme::AppleAppStore(_))
+        )
     }
 
-    /// The kind of proof, whichever provider's scheme it is: the attribute `verified-by-scheme`.
+    /// The kind of auth_scheme, whichever provider's scheme it is: the attribute `verified-by-scheme`.
     pub fn kind(&self) -> &'static str {
         match self {
-            Proof::Code(code) => code.kind(),
+            AuthScheme::Provider(code) => code.kind(),
             other => other.word(),
         }
     }
@@ -560,13 +583,13 @@ impl Proof {
     /// The word for it in hook files and records.
     pub fn word(&self) -> &'static str {
         match self {
-            Proof::Closed => "closed",
-            Proof::Open => "none",
-            Proof::Token { .. } => "token",
-            Proof::Basic => "basic",
-            Proof::Signature(_) => "signature",
-            Proof::Jwt(_) => "jwt",
-            Proof::Code(code) => code.word(),
+            AuthScheme::Closed => "closed",
+            AuthScheme::Open => "none",
+            AuthScheme::Token { .. } => "token",
+            AuthScheme::Basic => "basic",
+            AuthScheme::Signature(_) => "signature",
+            AuthScheme::Jwt(_) => "jwt",
+            AuthScheme::Provider(code) => code.word(),
         }
     }
 }
@@ -585,9 +608,9 @@ fn fits_token(name: &str, key: &[u8]) -> bool {
 
 /// A text that an ownership check signs for any caller cannot pass for a delivery: only the body is signed, behind constant
 /// text at most, and `challenge::is_token` bodies are refused.
-fn tells_tokens_apart(proof: &Proof) -> bool {
-    match proof {
-        Proof::Signature(signature) => {
+fn tells_tokens_apart(scheme: &AuthScheme) -> bool {
+    match scheme {
+        AuthScheme::Signature(signature) => {
             signature
                 .payloads()
                 .all(|payload| match payload.split_last() {
@@ -597,27 +620,27 @@ fn tells_tokens_apart(proof: &Proof) -> bool {
                     _ => false,
                 })
         }
-        Proof::Code(Code::Braintree { .. }) | Proof::Closed => true,
+        AuthScheme::Provider(ProviderScheme::Braintree { .. }) | AuthScheme::Closed => true,
         _ => false,
     }
 }
 
 /// With a secret that only the question for a key carries.
-fn asks_for_keys(proof: &Proof) -> bool {
-    match proof {
-        Proof::Jwt(jwt) => jwt.lookup.is_some(),
-        Proof::Code(code) => matches!(code, Code::Ebay(_)),
+fn asks_for_keys(scheme: &AuthScheme) -> bool {
+    match scheme {
+        AuthScheme::Jwt(jwt) => jwt.lookup.is_some(),
+        AuthScheme::Provider(code) => matches!(code, ProviderScheme::Ebay(_)),
         _ => false,
     }
 }
 
-fn needs_secret(proof: &Proof) -> bool {
-    match proof {
-        Proof::Closed | Proof::Open => false,
-        Proof::Token { .. } | Proof::Basic => true,
-        Proof::Signature(signature) => signature.key_set.is_none(),
-        Proof::Jwt(jwt) => jwt.jwks.is_none() && jwt.lookup.is_none(),
-        Proof::Code(code) => code.needs_secret(),
+fn needs_secret(scheme: &AuthScheme) -> bool {
+    match scheme {
+        AuthScheme::Closed | AuthScheme::Open => false,
+        AuthScheme::Token { .. } | AuthScheme::Basic => true,
+        AuthScheme::Signature(signature) => signature.key_set.is_none(),
+        AuthScheme::Jwt(jwt) => jwt.jwks.is_none() && jwt.lookup.is_none(),
+        AuthScheme::Provider(code) => code.needs_secret(),
     }
 }
 
@@ -633,5 +656,5 @@ fn closed(typed: &VerifySpec) -> Result<Verifier, BuildError> {
         delivery_id: None,
         ..Pack::generic()
     };
-    Verifier::assemble(Proof::Closed, &VerifySpec::default(), bare)
+    Verifier::assemble(AuthScheme::Closed, &VerifySpec::default(), bare)
 }

@@ -10,7 +10,7 @@ use super::multipart;
 use super::refusal::{Reason, Refusal};
 use super::request::Unverified;
 use super::unique_json;
-use landfall_model::Place;
+use landfall_model::ValueLocation;
 
 /// The largest body that is parsed as JSON or as a form for a check.
 const PARSED_BYTES_MAX: usize = 8 << 20;
@@ -216,30 +216,32 @@ impl<'a> View<'a> {
 
     /// The one value at a place, optional white space around a header value dropped and nothing else. An empty value is
     /// missing. A JSON number counts as its text where `numbers` says so.
-    pub fn find(&self, place: &Place, numbers: bool) -> Result<Cow<'_, [u8]>, Absent> {
+    pub fn find(&self, place: &ValueLocation, numbers: bool) -> Result<Cow<'_, [u8]>, Absent> {
         let found: Cow<'_, [u8]> = match place {
-            Place::Header(name) => self.header(name)?.into(),
-            Place::Query(name) => one(self.query(name))?.into_bytes().into(),
-            Place::Json(pointer) => match self.json().ok_or(Absent::NoJson)?.pointer(pointer) {
-                Some(Value::String(text)) => text.as_bytes().into(),
-                // A number that was rounded when it was read is not what was sent.
-                Some(Value::Number(number))
-                    if numbers && (!number.is_f64() || is_exact(number)) =>
-                {
-                    number.to_string().into_bytes().into()
+            ValueLocation::Header(name) => self.header(name)?.into(),
+            ValueLocation::Query(name) => one(self.query(name))?.into_bytes().into(),
+            ValueLocation::Json(pointer) => {
+                match self.json().ok_or(Absent::NoJson)?.pointer(pointer) {
+                    Some(Value::String(text)) => text.as_bytes().into(),
+                    // A number that was rounded when it was read is not what was sent.
+                    Some(Value::Number(number))
+                        if numbers && (!number.is_f64() || is_exact(number)) =>
+                    {
+                        number.to_string().into_bytes().into()
+                    }
+                    _ => return Err(Absent::Missing),
                 }
-                _ => return Err(Absent::Missing),
-            },
-            Place::Form(name) => self.field(name)?.as_bytes().into(),
-            Place::Path(_) => percent_encoding::percent_decode_str(self.last_segment())
+            }
+            ValueLocation::Form(name) => self.field(name)?.as_bytes().into(),
+            ValueLocation::Path(_) => percent_encoding::percent_decode_str(self.last_segment())
                 .collect::<Vec<u8>>()
                 .into(),
-            Place::Param(name) => {
+            ValueLocation::Param(name) => {
                 let params = self.request.params.iter().filter(|(key, _)| key == name);
                 one(params.map(|(_, value)| value))?.as_bytes().into()
             }
-            Place::Body(_) => self.request.body[..].into(),
-            Place::Claim(pointer) => {
+            ValueLocation::Body(_) => self.request.body[..].into(),
+            ValueLocation::Claim(pointer) => {
                 let claims = self.claims.get().ok_or(Absent::Missing)?;
                 match entered(claims, pointer).ok_or(Absent::Missing)? {
                     Value::String(text) => text.into_bytes().into(),
@@ -249,7 +251,7 @@ impl<'a> View<'a> {
                     _ => return Err(Absent::Missing),
                 }
             }
-            Place::Each(_) => return Err(Absent::Missing),
+            ValueLocation::Each(_) => return Err(Absent::Missing),
         };
         if found.is_empty() {
             Err(Absent::Missing)
@@ -264,8 +266,8 @@ impl<'a> View<'a> {
     }
 
     /// Whether a header is there more than once.
-    pub fn is_repeated(&self, place: &Place) -> bool {
-        matches!(place, Place::Header(name) if self.request.headers.get_all(name.as_str()).iter().nth(1).is_some())
+    pub fn is_repeated(&self, place: &ValueLocation) -> bool {
+        matches!(place, ValueLocation::Header(name) if self.request.headers.get_all(name.as_str()).iter().nth(1).is_some())
     }
 
     /// Decoded values of a query parameter. A value that is not UTF-8 is none: different bytes would become the same text.
@@ -374,16 +376,16 @@ fn is_exact(number: &serde_json::Number) -> bool {
 }
 
 /// `header X-Signature`, for the operator.
-pub fn describe(place: &Place) -> String {
+pub fn describe(place: &ValueLocation) -> String {
     match place {
-        Place::Header(name) => format!("header {name}"),
-        Place::Query(name) => format!("query parameter {name}"),
-        Place::Json(pointer) | Place::Each(pointer) => format!("JSON {pointer}"),
-        Place::Form(name) => format!("form field {name}"),
-        Place::Path(which) => format!("{which} segment of the path"),
-        Place::Param(name) => format!("path parameter {name}"),
-        Place::Body(_) => "body".to_owned(),
-        Place::Claim(pointer) => format!("claim {pointer}"),
+        ValueLocation::Header(name) => format!("header {name}"),
+        ValueLocation::Query(name) => format!("query parameter {name}"),
+        ValueLocation::Json(pointer) | ValueLocation::Each(pointer) => format!("JSON {pointer}"),
+        ValueLocation::Form(name) => format!("form field {name}"),
+        ValueLocation::Path(which) => format!("{which} segment of the path"),
+        ValueLocation::Param(name) => format!("path parameter {name}"),
+        ValueLocation::Body(_) => "body".to_owned(),
+        ValueLocation::Claim(pointer) => format!("claim {pointer}"),
     }
 }
 

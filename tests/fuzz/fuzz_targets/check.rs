@@ -12,7 +12,7 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use landfall_model::{ConfigValue, Secret, VerifySpec};
 use landfall_verify::{
-    Checked, Given, Keys, NoDocuments, Packs, Unverified, Verifier, check, feed, pack_names,
+    Verdict, VerifyContext, Keys, NoKeyDocuments, Packs, Unverified, Verifier, check, streaming_mac, pack_names,
 };
 use libfuzzer_sys::fuzz_target;
 
@@ -71,31 +71,31 @@ fuzz_target!(|data: &[u8]| {
     };
     let keys = Keys::new([(verifier.key_form(), Ok(Secret::new(SECRET)))]);
     let now = Some(UNIX_EPOCH + Duration::from_secs(1_760_000_000));
-    let given = Given {
+    let context = VerifyContext {
         keys: &keys,
-        documents: &NoDocuments,
+        documents: &NoKeyDocuments,
         now,
     };
-    let whole = check(verifier, request.clone(), &given, None);
+    let whole = check(verifier, request.clone(), &context, None);
     assert!(
-        !matches!(whole, Ok(Checked::Verified(_))),
+        !matches!(whole, Ok(Verdict::Verified(_))),
         "let in without the secret: {request:?}"
     );
     let head = Unverified {
         body: Bytes::new(),
         ..request.clone()
     };
-    let mut feeding = feed(verifier, &head, &keys);
+    let mut feeding = streaming_mac(verifier, &head, &keys);
     if let Some(feeding) = &mut feeding {
         request
             .body
             .chunks(usize::from(*size).max(1))
             .for_each(|piece| feeding.update(&Bytes::copy_from_slice(piece)));
     }
-    let fed = check(verifier, request, &given, feeding);
-    let word = |checked: &Result<Checked, landfall_verify::Refusal>| match checked {
-        Ok(Checked::Verified(_)) => "verified".to_owned(),
-        Ok(Checked::Challenge(answer)) => format!("{answer:?}"),
+    let fed = check(verifier, request, &context, feeding);
+    let word = |checked: &Result<Verdict, landfall_verify::Refusal>| match checked {
+        Ok(Verdict::Verified(_)) => "verified".to_owned(),
+        Ok(Verdict::Challenge(answer)) => format!("{answer:?}"),
         Err(refusal) => refusal.to_string(),
     };
     assert_eq!(word(&whole), word(&fed));

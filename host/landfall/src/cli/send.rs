@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use url::Url;
 
 use super::output::say;
-use crate::app::{self, Forged, Order};
+use crate::app::{self, SampleRequest, SignedSample};
 
 /// What to make.
 #[derive(Debug, Args)]
@@ -44,7 +44,7 @@ pub struct SignFlags {
 
 /// Prints the signed request as a curl to paste, or as JSON.
 pub fn sign(flags: &SignFlags) -> anyhow::Result<ExitCode> {
-    let request = forge(flags)?;
+    let request = sample(flags)?;
     if flags.json {
         say!("{}", described(&request));
         return Ok(ExitCode::SUCCESS);
@@ -68,7 +68,7 @@ pub fn sign(flags: &SignFlags) -> anyhow::Result<ExitCode> {
 
 /// Sends it and prints what came back; 1 unless that is a 2xx.
 pub async fn send(flags: &SignFlags) -> anyhow::Result<ExitCode> {
-    let (status, body) = app::send(forge(flags)?).await?;
+    let (status, body) = app::send(sample(flags)?).await?;
     match flags.json {
         true => say!("{}", json!({ "status": status, "body": body })),
         false => say!("{status}\n{body}"),
@@ -86,7 +86,7 @@ pub async fn send(flags: &SignFlags) -> anyhow::Result<ExitCode> {
 }
 
 /// The request as JSON, with the body as text or hex, as `events show` has it.
-fn described(request: &Forged) -> Value {
+fn described(request: &SignedSample) -> Value {
     let body = match std::str::from_utf8(&request.body) {
         Ok(text) => json!({ "text": text }),
         Err(_) => json!({ "hex": hex::encode(&request.body) }),
@@ -99,7 +99,7 @@ fn described(request: &Forged) -> Value {
     })
 }
 
-fn forge(flags: &SignFlags) -> anyhow::Result<Forged> {
+fn sample(flags: &SignFlags) -> anyhow::Result<SignedSample> {
     check_url("--to", &flags.to)?;
     if let Some(called) = &flags.public_url {
         check_url("--public-url", called)?;
@@ -111,7 +111,7 @@ fn forge(flags: &SignFlags) -> anyhow::Result<Forged> {
         };
         config.insert(name.to_owned(), value.to_owned());
     }
-    let order = Order {
+    let request = SampleRequest {
         provider: flags.provider.clone(),
         event: flags.event.clone(),
         url: flags.to.clone(),
@@ -120,7 +120,7 @@ fn forge(flags: &SignFlags) -> anyhow::Result<Forged> {
         body: flags.body.as_ref().map(read).transpose()?,
         config,
     };
-    app::forge(&order, flags.providers.as_deref())
+    app::sample(&request, flags.providers.as_deref())
 }
 
 /// Refuses what no request can be sent to, and parts of a URL that a request does not carry.

@@ -1,17 +1,17 @@
 //! Rules of `scheme = "aws-sns"`.
 
-use super::super::schemes::Code;
+use super::super::schemes::ProviderScheme;
 use super::{BuildError, wrong};
 use landfall_model::VerifySpec;
 
 /// Every AWS account can send from topics of its own: the operator lists those that count.
-pub(super) fn build(spec: &VerifySpec) -> Result<Code, BuildError> {
+pub(super) fn build(spec: &VerifySpec) -> Result<ProviderScheme, BuildError> {
     let topics = topics(spec).ok_or_else(|| {
         let way_out =
             "write config = { topic_arns = [\"arn:aws:sns:…\"] }, or [\"*\"] to accept every topic of every account";
         wrong("config", format!("every AWS account can send from a topic of its own: {way_out}"))
     })?;
-    Ok(Code::AwsSns { topics })
+    Ok(ProviderScheme::AwsSns { topics })
 }
 
 /// At least one, each a whole ARN or `*`.

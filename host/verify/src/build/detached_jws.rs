@@ -8,7 +8,7 @@ use super::super::window::Window;
 use super::places::one_place;
 use super::signature::check_age;
 use super::{BuildError, wrong};
-use landfall_model::{JwtSpec, Place, VerifySpec};
+use landfall_model::{JwtSpec, ValueLocation, VerifySpec};
 
 pub(super) fn build(spec: &VerifySpec) -> Result<DetachedJws, BuildError> {
     const PUBLIC: [&str; 2] = ["RS256", "ES256"];
@@ -58,7 +58,10 @@ pub(super) fn build(spec: &VerifySpec) -> Result<DetachedJws, BuildError> {
     }
     check_age("jwt", "max_age", rules.max_age)?;
     let from = one_place(spec)?;
-    if matches!(from, Place::Json(_) | Place::Form(_) | Place::Body(_)) {
+    if matches!(
+        from,
+        ValueLocation::Json(_) | ValueLocation::Form(_) | ValueLocation::Body(_)
+    ) {
         return Err(wrong(
             "from",
             format!(

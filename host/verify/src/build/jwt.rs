@@ -11,7 +11,7 @@ use super::signature::check_age;
 use super::urls::{NEEDS_URL, address, names_url};
 use super::{BuildError, wrong};
 use landfall_model::{
-    ClaimValue, ConfigValue, Encoding, JwtSpec, KeyForm, LookupSpec, Place, VerifySpec,
+    ClaimValue, ConfigValue, Encoding, JwtSpec, KeyForm, LookupSpec, ValueLocation, VerifySpec,
 };
 
 const JWT_ALGORITHMS: [&str; 5] = ["HS256", "HS384", "HS512", "RS256", "ES256"];
@@ -155,18 +155,24 @@ pub(super) fn build(spec: &VerifySpec) -> Result<Jwt, BuildError> {
 }
 
 /// A token cannot hold the digest of what it is a part of: no sender can make such a token.
-fn check_apart(rules: &JwtSpec, from: &Place) -> Result<(), BuildError> {
+fn check_apart(rules: &JwtSpec, from: &ValueLocation) -> Result<(), BuildError> {
     let covers_body = rules.body_hash.is_some() || rules.body_claim.is_some();
     let covers_query = rules.query_string_hash.is_some();
     // The query string hash leaves the parameter `jwt` out.
     let (what, is_inside) = match from {
-        Place::Json(_) | Place::Form(_) | Place::Body(_) => ("the body", covers_body),
-        Place::Query(name) => (
+        ValueLocation::Json(_) | ValueLocation::Form(_) | ValueLocation::Body(_) => {
+            ("the body", covers_body)
+        }
+        ValueLocation::Query(name) => (
             "the URL",
             rules.url_hash.is_some() || (covers_query && name != "jwt"),
         ),
-        Place::Path(_) | Place::Param(_) => ("the URL", rules.url_hash.is_some() || covers_query),
-        Place::Header(_) | Place::Each(_) | Place::Claim(_) => return Ok(()),
+        ValueLocation::Path(_) | ValueLocation::Param(_) => {
+            ("the URL", rules.url_hash.is_some() || covers_query)
+        }
+        ValueLocation::Header(_) | ValueLocation::Each(_) | ValueLocation::Claim(_) => {
+            return Ok(());
+        }
     };
     match is_inside {
         true => Err(wrong(

@@ -19,8 +19,8 @@ pub(super) use signature::window;
 pub(super) use urls::public_url;
 
 use super::payload::configured;
-use super::schemes::Code;
-use super::verifier::Proof;
+use super::schemes::ProviderScheme;
+use super::verifier::AuthScheme;
 use landfall_model::{Scheme, VerifySpec};
 use places::one_place;
 use signature::check_age;
@@ -36,7 +36,7 @@ pub struct BuildError {
 }
 
 /// What a sender has to show. `is_documented`: what is signed is what a provider documents, and not the operator's choice.
-pub fn proof(spec: &VerifySpec, is_documented: bool) -> Result<Proof, BuildError> {
+pub fn auth_scheme(spec: &VerifySpec, is_documented: bool) -> Result<AuthScheme, BuildError> {
     let scheme = spec.scheme.ok_or_else(|| {
         wrong(
             "provider",
@@ -55,40 +55,44 @@ pub fn proof(spec: &VerifySpec, is_documented: bool) -> Result<Proof, BuildError
             .map_err(|why| wrong("config", why))
     };
     Ok(match scheme {
-        Scheme::None => Proof::Open,
-        Scheme::Basic => Proof::Basic,
-        Scheme::Token => Proof::Token {
+        Scheme::None => AuthScheme::Open,
+        Scheme::Basic => AuthScheme::Basic,
+        Scheme::Token => AuthScheme::Token {
             from: one_place(spec)?,
             prefix: spec.prefix.clone().unwrap_or_default(),
         },
-        Scheme::Signature => Proof::Signature(Box::new(signature::build(spec, is_documented)?)),
-        Scheme::Jwt => Proof::Jwt(Box::new(jwt::build(spec)?)),
-        Scheme::Twilio => Proof::Code(twilio::build(spec)?),
-        Scheme::AwsSns => Proof::Code(aws_sns::build(spec)?),
-        Scheme::Paypal => Proof::Code(Code::Paypal {
+        Scheme::Signature => {
+            AuthScheme::Signature(Box::new(signature::build(spec, is_documented)?))
+        }
+        Scheme::Jwt => AuthScheme::Jwt(Box::new(jwt::build(spec)?)),
+        Scheme::Twilio => AuthScheme::Provider(twilio::build(spec)?),
+        Scheme::AwsSns => AuthScheme::Provider(aws_sns::build(spec)?),
+        Scheme::Paypal => AuthScheme::Provider(ProviderScheme::Paypal {
             webhook_id: config("webhook_id")?,
         }),
-        Scheme::Adyen => Proof::Code(Code::Adyen),
-        Scheme::Braintree => Proof::Code(Code::Braintree {
+        Scheme::Adyen => AuthScheme::Provider(ProviderScheme::Adyen),
+        Scheme::Braintree => AuthScheme::Provider(ProviderScheme::Braintree {
             public_key: config("public_key")?,
         }),
-        Scheme::Contentful => Proof::Code(Code::Contentful),
-        Scheme::DropboxSign => Proof::Code(Code::DropboxSign),
-        Scheme::AdobeIo => Proof::Code(Code::AdobeIo {
+        Scheme::Contentful => AuthScheme::Provider(ProviderScheme::Contentful),
+        Scheme::DropboxSign => AuthScheme::Provider(ProviderScheme::DropboxSign),
+        Scheme::AdobeIo => AuthScheme::Provider(ProviderScheme::AdobeIo {
             client_id: config("recipient_client_id")?,
         }),
-        Scheme::AppleAppStore => {
-            Proof::Code(Code::AppleAppStore(Box::new(apple_app_store::build(spec)?)))
-        }
-        Scheme::Ebay => Proof::Code(Code::Ebay(ebay::build(spec)?)),
-        Scheme::Keygen if names_url(spec) => Proof::Code(Code::Keygen),
-        Scheme::Keygen => return Err(wrong("public_url", NEEDS_HOST)),
-        Scheme::Plivo if names_url(spec) => Proof::Code(Code::Plivo),
-        Scheme::Plivo => return Err(wrong("public_url", NEEDS_URL)),
-        Scheme::DetachedJws => Proof::Code(Code::DetachedJws(Box::new(detached_jws::build(spec)?))),
-        Scheme::HttpMessageSignatures => Proof::Code(Code::HttpMessageSignatures(Box::new(
-            message_signatures::build(spec)?,
+        Scheme::AppleAppStore => AuthScheme::Provider(ProviderScheme::AppleAppStore(Box::new(
+            apple_app_store::build(spec)?,
         ))),
+        Scheme::Ebay => AuthScheme::Provider(ProviderScheme::Ebay(ebay::build(spec)?)),
+        Scheme::Keygen if names_url(spec) => AuthScheme::Provider(ProviderScheme::Keygen),
+        Scheme::Keygen => return Err(wrong("public_url", NEEDS_HOST)),
+        Scheme::Plivo if names_url(spec) => AuthScheme::Provider(ProviderScheme::Plivo),
+        Scheme::Plivo => return Err(wrong("public_url", NEEDS_URL)),
+        Scheme::DetachedJws => AuthScheme::Provider(ProviderScheme::DetachedJws(Box::new(
+            detached_jws::build(spec)?,
+        ))),
+        Scheme::HttpMessageSignatures => AuthScheme::Provider(
+            ProviderScheme::HttpMessageSignatures(Box::new(message_signatures::build(spec)?)),
+        ),
     })
 }
 

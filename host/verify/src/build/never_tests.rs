@@ -1,10 +1,10 @@
 //! Tables by which no request could be verified, or by which a sender could choose what is signed, do not load.
 
-use super::super::check::{Given, Keys, NoDocuments, check};
+use super::super::check::{Keys, NoKeyDocuments, VerifyContext, check};
 use super::super::request::Unverified;
 use super::super::verifier::Verifier;
 use super::tests::{HMAC, URL, assert_refused, build};
-use landfall_model::{DedupId, DedupSpec, Place, Secret};
+use landfall_model::{DedupId, DedupSpec, Secret, ValueLocation};
 
 const TOKEN: &str = "scheme = \"token\"\nsecret = \"env:S\"\n";
 
@@ -370,9 +370,10 @@ fn identities_are_in_the_path() {
         id_match: None,
         window: Default::default(),
     };
-    let ordered = build(HMAC)
-        .unwrap()
-        .with_places(&dedup, Some(Place::Param("x".into())), "/hook");
+    let ordered =
+        build(HMAC)
+            .unwrap()
+            .with_places(&dedup, Some(ValueLocation::Param("x".into())), "/hook");
     assert_eq!(ordered.map(drop).unwrap_err().0, "order_by");
 }
 
@@ -403,9 +404,9 @@ fn is_accepted(verifier: &Verifier, request: Unverified, secrets: &[&str]) -> bo
     check(
         verifier,
         request,
-        &Given {
+        &VerifyContext {
             keys: &keys,
-            documents: &NoDocuments,
+            documents: &NoKeyDocuments,
             now: None,
         },
         None,

@@ -4,7 +4,7 @@ use super::super::algorithm::{Running, can_be_lengthened, is_plain_digest};
 use super::super::payload::{self, Part};
 use super::super::view::describe;
 use super::{BuildError, wrong};
-use landfall_model::{Algorithm, PayloadPiece, Place, TimeUnit, VerifySpec};
+use landfall_model::{Algorithm, PayloadPiece, TimeUnit, ValueLocation, VerifySpec};
 
 /// What a template is checked against.
 pub(super) struct PayloadRules<'a> {
@@ -203,7 +203,7 @@ fn part_name(part: &Part) -> String {
     }
 }
 
-pub(super) fn places_in(part: &Part) -> Vec<&Place> {
+pub(super) fn places_in(part: &Part) -> Vec<&ValueLocation> {
     match part {
         Part::At(place) => vec![place],
         Part::Optional(parts) => parts.iter().flat_map(places_in).collect(),

@@ -2,7 +2,7 @@
 
 use super::super::view::describe;
 use super::{BuildError, wrong};
-use landfall_model::{DeliveryId, Place, Scheme, VerifySpec};
+use landfall_model::{DeliveryId, Scheme, ValueLocation, VerifySpec};
 
 /// Headers by which a message is framed, routed or kept open: proxies and HTTP libraries set, change and drop them, and a server
 /// acts on them. None can hold a token, a signature or an identity.
@@ -36,7 +36,7 @@ const AUTH_SCHEMES: [&str; 9] = [
 ];
 
 /// The one place of the token or signature.
-pub(super) fn one_place(spec: &VerifySpec) -> Result<Place, BuildError> {
+pub(super) fn one_place(spec: &VerifySpec) -> Result<ValueLocation, BuildError> {
     match &places(spec)?[..] {
         [one] => Ok(one.clone()),
         _ => Err(wrong("from", "only one place can be right here: leave one")),
@@ -44,7 +44,7 @@ pub(super) fn one_place(spec: &VerifySpec) -> Result<Place, BuildError> {
 }
 
 /// The places of signatures: at least one.
-pub(super) fn places(spec: &VerifySpec) -> Result<Vec<Place>, BuildError> {
+pub(super) fn places(spec: &VerifySpec) -> Result<Vec<ValueLocation>, BuildError> {
     let places = spec.from.clone().filter(|places| !places.is_empty()).ok_or_else(|| {
         wrong(
             "scheme",
@@ -54,7 +54,7 @@ pub(super) fn places(spec: &VerifySpec) -> Result<Vec<Place>, BuildError> {
     let reads_each = spec.scheme == Some(Scheme::Token);
     for place in &places {
         match place {
-            Place::Each(_) if reads_each => check_place(place)?,
+            ValueLocation::Each(_) if reads_each => check_place(place)?,
             place => check_held_value("from", place)?,
         }
         check_prefix(spec, place)?;
@@ -64,15 +64,15 @@ pub(super) fn places(spec: &VerifySpec) -> Result<Vec<Place>, BuildError> {
 }
 
 /// Whether a place can hold the one value that `key` names, while the request is not verified yet.
-pub(super) fn check_value(key: &'static str, place: &Place) -> Result<(), BuildError> {
+pub(super) fn check_value(key: &'static str, place: &ValueLocation) -> Result<(), BuildError> {
     match place {
-        Place::Each(_) => Err(wrong(
+        ValueLocation::Each(_) => Err(wrong(
             key,
             format!(
                 "{key} = {{ each = … }} names many values: only from of scheme = \"token\" can read them; use json"
             ),
         )),
-        Place::Claim(_) => Err(wrong(
+        ValueLocation::Claim(_) => Err(wrong(
             key,
             format!(
                 "{key} = {{ claim = … }} cannot be read: a claim is known only after the token is verified; only \
@@ -84,14 +84,14 @@ pub(super) fn check_value(key: &'static str, place: &Place) -> Result<(), BuildE
 }
 
 /// Whether a place can hold a value that the sender sets for this hook.
-pub(super) fn check_held_value(key: &'static str, place: &Place) -> Result<(), BuildError> {
+pub(super) fn check_held_value(key: &'static str, place: &ValueLocation) -> Result<(), BuildError> {
     check_value(key, place)?;
     check_transport(key, place)
 }
 
-fn check_transport(key: &'static str, place: &Place) -> Result<(), BuildError> {
+fn check_transport(key: &'static str, place: &ValueLocation) -> Result<(), BuildError> {
     match place {
-        Place::Header(name)
+        ValueLocation::Header(name)
             if TRANSPORT_HEADERS
                 .iter()
                 .any(|taken| name.eq_ignore_ascii_case(taken)) =>
@@ -123,13 +123,13 @@ pub fn check_identity(identity: &DeliveryId, path: &str) -> Result<(), BuildErro
 }
 
 /// Whether a hook with this path has the segment that a place names; true for places outside the path.
-pub fn is_in_path(place: &Place, path: &str) -> bool {
+pub fn is_in_path(place: &ValueLocation, path: &str) -> bool {
     match place {
-        Place::Path(_) => path
+        ValueLocation::Path(_) => path
             .rsplit('/')
             .next()
             .is_some_and(|last| last.starts_with('{')),
-        Place::Param(name) => {
+        ValueLocation::Param(name) => {
             path.contains(&format!("{{{name}}}")) || path.contains(&format!("{{{name}...}}"))
         }
         _ => true,
@@ -137,10 +137,10 @@ pub fn is_in_path(place: &Place, path: &str) -> bool {
 }
 
 /// The way out where `is_in_path` says no.
-pub fn no_such_segment(place: &Place, path: &str) -> String {
+pub fn no_such_segment(place: &ValueLocation, path: &str) -> String {
     let path = path.trim_end_matches('/');
     match place {
-        Place::Param(name) => {
+        ValueLocation::Param(name) => {
             format!("`{name}` is read from the path: write path = \"{path}/{{{name}}}\"")
         }
         _ => format!(
@@ -150,15 +150,17 @@ pub fn no_such_segment(place: &Place, path: &str) -> String {
 }
 
 /// Whether both name the same value of a request: header names have no case (RFC 9110 section 5.1).
-pub(super) fn is_same_place(one: &Place, other: &Place) -> bool {
+pub(super) fn is_same_place(one: &ValueLocation, other: &ValueLocation) -> bool {
     match (one, other) {
-        (Place::Header(one), Place::Header(other)) => one.eq_ignore_ascii_case(other),
+        (ValueLocation::Header(one), ValueLocation::Header(other)) => {
+            one.eq_ignore_ascii_case(other)
+        }
         (one, other) => one == other,
     }
 }
 
 /// White space around a header value is dropped before the prefix is looked for, and no header holds control characters.
-fn check_prefix(spec: &VerifySpec, place: &Place) -> Result<(), BuildError> {
+fn check_prefix(spec: &VerifySpec, place: &ValueLocation) -> Result<(), BuildError> {
     let Some(prefix) = &spec.prefix else {
         return Ok(());
     };
@@ -167,7 +169,7 @@ fn check_prefix(spec: &VerifySpec, place: &Place) -> Result<(), BuildError> {
     let is_scheme = AUTH_SCHEMES
         .iter()
         .any(|scheme| prefix.eq_ignore_ascii_case(scheme));
-    if let Place::Header(name) = place
+    if let ValueLocation::Header(name) = place
         && ends_in_word
         && (is_scheme || is_authorization(name))
     {
@@ -180,7 +182,7 @@ fn check_prefix(spec: &VerifySpec, place: &Place) -> Result<(), BuildError> {
     let is_impossible =
         prefix.starts_with([' ', '\t']) || prefix.contains(|c: char| c.is_control() && c != '\t');
     match place {
-        Place::Header(_) if is_impossible => Err(wrong(
+        ValueLocation::Header(_) if is_impossible => Err(wrong(
             "prefix",
             format!(
                 "no header value begins with `{}`: white space around the value is dropped",
@@ -192,13 +194,13 @@ fn check_prefix(spec: &VerifySpec, place: &Place) -> Result<(), BuildError> {
 }
 
 /// Whether a fact of a verified request can be read at a place. `has_claims`: the proof is a token with claims.
-pub fn check_fact(place: &Place, has_claims: bool) -> Result<(), BuildError> {
+pub fn check_fact(place: &ValueLocation, has_claims: bool) -> Result<(), BuildError> {
     match place {
-        Place::Each(_) => Err(wrong(
+        ValueLocation::Each(_) => Err(wrong(
             "from",
             "{ each = … } names many values, and one is needed: use json",
         )),
-        Place::Claim(_) if !has_claims => Err(wrong(
+        ValueLocation::Claim(_) if !has_claims => Err(wrong(
             "from",
             "{ claim = … } is read from a verified token, and this scheme has none: use json, header or query",
         )),
@@ -207,25 +209,35 @@ pub fn check_fact(place: &Place, has_claims: bool) -> Result<(), BuildError> {
 }
 
 /// Whether a place is written as it must be.
-fn check_place(place: &Place) -> Result<(), BuildError> {
+fn check_place(place: &ValueLocation) -> Result<(), BuildError> {
     match place {
-        Place::Header(name) => header_name("from", name),
-        Place::Json(pointer) | Place::Claim(pointer) if !pointer.starts_with('/') => Err(wrong(
-            "from",
-            format!("`{pointer}` is not a JSON pointer: it begins with `/`"),
-        )),
-        Place::Each(pointer) if !pointer.starts_with('/') || !is_each(pointer) => Err(wrong(
-            "from",
-            format!("`{pointer}` must be a JSON pointer with one `*` for the elements of an array"),
-        )),
-        Place::Query(name) | Place::Form(name) | Place::Param(name) if name.is_empty() => {
+        ValueLocation::Header(name) => header_name("from", name),
+        ValueLocation::Json(pointer) | ValueLocation::Claim(pointer)
+            if !pointer.starts_with('/') =>
+        {
+            Err(wrong(
+                "from",
+                format!("`{pointer}` is not a JSON pointer: it begins with `/`"),
+            ))
+        }
+        ValueLocation::Each(pointer) if !pointer.starts_with('/') || !is_each(pointer) => {
+            Err(wrong(
+                "from",
+                format!(
+                    "`{pointer}` must be a JSON pointer with one `*` for the elements of an array"
+                ),
+            ))
+        }
+        ValueLocation::Query(name) | ValueLocation::Form(name) | ValueLocation::Param(name)
+            if name.is_empty() =>
+        {
             Err(wrong("from", "a parameter needs a name"))
         }
-        Place::Body(which) if which != "whole" => Err(wrong(
+        ValueLocation::Body(which) if which != "whole" => Err(wrong(
             "from",
             "body = \"whole\" is the only part that can be named",
         )),
-        Place::Path(which) if which != "last" => Err(wrong(
+        ValueLocation::Path(which) if which != "last" => Err(wrong(
             "from",
             "path = \"last\" is the only segment that can be named",
         )),

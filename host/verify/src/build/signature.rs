@@ -12,7 +12,7 @@ use super::payload::{PayloadRules, places_in};
 use super::places::{check_held_value, check_value, header_name, is_same_place, places};
 use super::urls::{NEEDS_URL, address, names_url};
 use super::{BuildError, wrong};
-use landfall_model::{Algorithm, KeySetSpec, Place, TimeSpec, VerifySpec};
+use landfall_model::{Algorithm, KeySetSpec, TimeSpec, ValueLocation, VerifySpec};
 
 /// Method names of WebSub (w3.org/TR/websub section 8.1) and what they stand for.
 const METHODS: [(&str, Algorithm); 4] = [
@@ -158,7 +158,7 @@ pub(super) fn build(spec: &VerifySpec, is_documented: bool) -> Result<Signature,
         .try_for_each(|place| check_value("payload", place))?;
     if parts()
         .flat_map(places_in)
-        .any(|place| is_same_place(place, &Place::Header("host".into())))
+        .any(|place| is_same_place(place, &ValueLocation::Header("host".into())))
     {
         let why = "{header:Host} is the sender's choice, and a request that was signed for another receiver would be accepted: write {url} \
                    and public_url, or the host itself";
@@ -170,7 +170,7 @@ pub(super) fn build(spec: &VerifySpec, is_documented: bool) -> Result<Signature,
     let beside = in_time
         .map(|place| ("timestamp", place))
         .chain(spec.id.iter().map(|place| ("id", place)));
-    let beside: Vec<(&'static str, &Place)> = beside
+    let beside: Vec<(&'static str, &ValueLocation)> = beside
         .chain(in_key_set.map(|place| ("key_set", place)))
         .collect();
     check_beside(&from, &beside)?;
@@ -202,7 +202,7 @@ pub(super) fn build(spec: &VerifySpec, is_documented: bool) -> Result<Signature,
 
 /// A signature inside what it signs cannot be made: every request would be refused.
 fn check_apart<'a, P: Iterator<Item = &'a Part>>(
-    from: &Place,
+    from: &ValueLocation,
     parts: impl Fn() -> P,
 ) -> Result<(), BuildError> {
     let is_body = |part: &Part| {
@@ -217,8 +217,12 @@ fn check_apart<'a, P: Iterator<Item = &'a Part>>(
     };
     let is_url = |part: &Part| matches!(part, Part::Url | Part::UrlUnescaped);
     let is_inside = match from {
-        Place::Json(_) | Place::Form(_) | Place::Body(_) => parts().any(is_body),
-        Place::Query(_) | Place::Path(_) | Place::Param(_) => parts().any(is_url),
+        ValueLocation::Json(_) | ValueLocation::Form(_) | ValueLocation::Body(_) => {
+            parts().any(is_body)
+        }
+        ValueLocation::Query(_) | ValueLocation::Path(_) | ValueLocation::Param(_) => {
+            parts().any(is_url)
+        }
         _ => false,
     };
     let is_same = parts()
@@ -237,13 +241,18 @@ fn check_apart<'a, P: Iterator<Item = &'a Part>>(
 }
 
 /// The time, the id and the name of the key each need a place of their own: at the signature's place stands the signature.
-fn check_beside(from: &[Place], beside: &[(&'static str, &Place)]) -> Result<(), BuildError> {
-    let is_body = from.iter().any(|place| matches!(place, Place::Body(_)));
-    let is_in_signature = |place: &Place| match place {
-        Place::Json(_) | Place::Form(_) | Place::Body(_) => is_body,
+fn check_beside(
+    from: &[ValueLocation],
+    beside: &[(&'static str, &ValueLocation)],
+) -> Result<(), BuildError> {
+    let is_body = from
+        .iter()
+        .any(|place| matches!(place, ValueLocation::Body(_)));
+    let is_in_signature = |place: &ValueLocation| match place {
+        ValueLocation::Json(_) | ValueLocation::Form(_) | ValueLocation::Body(_) => is_body,
         place => from.iter().any(|signature| is_same_place(place, signature)),
     };
-    let is_taken = |place: &Place| {
+    let is_taken = |place: &ValueLocation| {
         is_in_signature(place) || from.iter().any(|other| is_same_place(place, other))
     };
     match beside.iter().find(|(_, place)| is_taken(place)) {
@@ -262,8 +271,8 @@ fn check_beside(from: &[Place], beside: &[(&'static str, &Place)]) -> Result<(),
 /// A header has one value: it cannot be two constants, or a constant and what differs from request to request.
 fn check_required(
     spec: &VerifySpec,
-    from: &[Place],
-    beside: &[(&'static str, &Place)],
+    from: &[ValueLocation],
+    beside: &[(&'static str, &ValueLocation)],
 ) -> Result<(), BuildError> {
     let names: Vec<&String> = spec
         .require
@@ -289,7 +298,7 @@ fn check_required(
         .map(|place| ("from", place))
         .chain(beside.iter().copied());
     for (key, place) in varying {
-        if let Place::Header(header) = place
+        if let ValueLocation::Header(header) = place
             && let Some(name) = names.iter().find(|name| name.eq_ignore_ascii_case(header))
         {
             let name = name.escape_debug();

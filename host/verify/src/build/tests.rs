@@ -2,9 +2,9 @@
 
 use super::super::check::Keys;
 use super::super::pack::Packs;
-use super::super::verifier::{Proof, Verifier};
+use super::super::verifier::{AuthScheme, Verifier};
 use super::BuildError;
-use landfall_model::{DedupId, DedupSpec, IdMatch, Place, Secret};
+use landfall_model::{DedupId, DedupSpec, IdMatch, Secret, ValueLocation};
 
 pub(super) const HMAC: &str =
     "scheme = \"signature\"\nsecret = \"env:S\"\nfrom = { header = \"Sig\" }\n";
@@ -264,7 +264,7 @@ fn places_without_one_value_are_refused() {
 #[test]
 fn identities_need_a_readable_place() {
     let jwt = "scheme = \"jwt\"\nsecret = \"env:S\"\nfrom = { header = \"T\" }\njwt = { algorithms = [\"HS256\"] }";
-    let ordered = |text: &str, place: Place| {
+    let ordered = |text: &str, place: ValueLocation| {
         let dedup = DedupSpec {
             id: DedupId::OfPack,
             id_match: Some(IdMatch::Id),
@@ -276,11 +276,14 @@ fn identities_need_a_readable_place() {
             .map(drop)
             .map_err(|(key, _)| key)
     };
-    let claim = || Place::Claim("/jti".into());
+    let claim = || ValueLocation::Claim("/jti".into());
     assert_eq!(ordered(jwt, claim()), Ok(()));
     assert_eq!(ordered(HMAC, claim()), Err("order_by"));
-    assert_eq!(ordered(jwt, Place::Each("/a/*/b".into())), Err("order_by"));
-    assert_eq!(ordered(HMAC, Place::Json("/a".into())), Ok(()));
+    assert_eq!(
+        ordered(jwt, ValueLocation::Each("/a/*/b".into())),
+        Err("order_by")
+    );
+    assert_eq!(ordered(HMAC, ValueLocation::Json("/a".into())), Ok(()));
 }
 
 #[test]
@@ -532,8 +535,8 @@ fn parts_that_run_together_are_refused() {
 
 #[test]
 fn own_headers_have_no_silent_prefix() {
-    let prefix = |text: &str| match build(text).unwrap().proof() {
-        Proof::Signature(signature) => signature.prefix.clone(),
+    let prefix = |text: &str| match build(text).unwrap().auth_scheme() {
+        AuthScheme::Signature(signature) => signature.prefix.clone(),
         other => panic!("{other:?}"),
     };
     assert_eq!(prefix(HMAC), "");

@@ -1,12 +1,12 @@
 //! Rules of `scheme = "twilio"`.
 
-use super::super::schemes::Code;
+use super::super::schemes::ProviderScheme;
 use super::urls::{NEEDS_URL, names_url};
 use super::{BuildError, wrong};
 use landfall_model::{Algorithm, VerifySpec};
 
 /// Twilio signs the URL that it calls, with SHA-1 or, with a shared key, with SHA-256.
-pub(super) fn build(spec: &VerifySpec) -> Result<Code, BuildError> {
+pub(super) fn build(spec: &VerifySpec) -> Result<ProviderScheme, BuildError> {
     if !names_url(spec) {
         return Err(wrong("public_url", NEEDS_URL));
     }
@@ -19,7 +19,7 @@ pub(super) fn build(spec: &VerifySpec) -> Result<Code, BuildError> {
             "Twilio signs with hmac-sha1, or with hmac-sha256 and a shared key",
         ));
     }
-    Ok(Code::Twilio {
+    Ok(ProviderScheme::Twilio {
         algorithm: spec.algorithm,
     })
 }

@@ -11,12 +11,14 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde_json::{Value, json};
 
-use super::forge::{Order, forge};
 use super::pack::{Pack, Packs, pack_names};
+use super::sample::{SampleRequest, sample};
 use super::settings;
-use super::verifier::{Proof, Verifier};
+use super::verifier::{AuthScheme, Verifier};
 use handshake::HandshakeRequest;
-use landfall_model::{ChallengeSpec, ConfigValue, KeyForm, Place, Scheme, Secret, VerifySpec};
+use landfall_model::{
+    ChallengeSpec, ConfigValue, KeyForm, Scheme, Secret, ValueLocation, VerifySpec,
+};
 use words::{cell, evidence, identity, kebab, pattern, quoted, shell_quoted, variable};
 
 const PUBLIC: &str = "https://hooks.example.com";
@@ -133,7 +135,7 @@ impl Guide {
 
     /// Signs the sample, as the command under "Test" does.
     fn sample(&self, packs: &Packs, now: SystemTime) -> Result<(), String> {
-        let order = Order {
+        let request = SampleRequest {
             provider: self.name.clone(),
             event: None,
             url: self.local_url(),
@@ -142,12 +144,12 @@ impl Guide {
             body: None,
             config: self.required_config().into_iter().collect(),
         };
-        forge(&order, packs, now).map(drop)
+        sample(&request, packs, now).map(drop)
     }
 
     /// A secret of the form that the provider uses.
     pub fn sample_secret(&self) -> &'static str {
-        if *self.verifier.proof() == Proof::Basic {
+        if *self.verifier.auth_scheme() == AuthScheme::Basic {
             return "user:a-long-password";
         }
         match self.verifier.key_form() {
@@ -204,8 +206,8 @@ impl Guide {
         let places = self.spec.from.iter().flatten();
         places
             .filter_map(|place| match place {
-                Place::Path(_) => Some(format!("/{}/{{secret}}", self.name)),
-                Place::Param(name) => Some(format!("/{}/{{{name}}}", self.name)),
+                ValueLocation::Path(_) => Some(format!("/{}/{{secret}}", self.name)),
+                ValueLocation::Param(name) => Some(format!("/{}/{{{name}}}", self.name)),
                 _ => None,
             })
             .next()
@@ -317,7 +319,7 @@ impl Guide {
                 &format!("${}", variable(&self.name, "VERIFY_TOKEN")),
             );
         }
-        match rule.verify_first && *self.verifier.proof() != Proof::Open {
+        match rule.verify_first && *self.verifier.auth_scheme() != AuthScheme::Open {
             true => request.signed(&self.test_command()?),
             false => Some(request.curl(&self.local_url())),
         }
@@ -394,7 +396,7 @@ impl Guide {
             "variant_of": pack.variant_of,
             "aliases": pack.aliases,
             "note": pack.note,
-            "scheme": self.verifier.proof().word(),
+            "scheme": self.verifier.auth_scheme().word(),
             "needs_secret": self.needs_secret(),
             "secret_location": pack.secret_location,
             "secret_form": kebab(self.verifier.key_form()),

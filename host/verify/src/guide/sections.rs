@@ -3,14 +3,14 @@
 use std::fmt::Write as _;
 
 use super::super::pack::{Evidence, ReplyBody, SignedBody};
-use super::super::verifier::Proof;
+use super::super::verifier::AuthScheme;
 use super::handshake::sentence;
 use super::words::{
     bound, fact, identity, listed, listed_or, pattern, piece_text, shown, signature_algorithm,
     time, variable,
 };
 use super::{Block, Guide, PUBLIC, Section};
-use landfall_model::{IdMatch, KeyForm, Place, Scheme, TimeSpec};
+use landfall_model::{IdMatch, KeyForm, Scheme, TimeSpec, ValueLocation};
 
 impl Guide {
     pub(super) fn sections(&self) -> Vec<Section> {
@@ -91,15 +91,15 @@ impl Guide {
         let after = prefix
             .map(|prefix| format!(", after `{prefix}`"))
             .unwrap_or_default();
-        match self.verifier.proof() {
-            Proof::Closed | Proof::Open => "none: every request is accepted".into(),
-            Proof::Basic => "HTTP basic authentication".into(),
-            Proof::Token { .. } => format!("a shared token in {places}{after}"),
-            Proof::Jwt(jwt) => format!(
+        match self.verifier.auth_scheme() {
+            AuthScheme::Closed | AuthScheme::Open => "none: every request is accepted".into(),
+            AuthScheme::Basic => "HTTP basic authentication".into(),
+            AuthScheme::Token { .. } => format!("a shared token in {places}{after}"),
+            AuthScheme::Jwt(jwt) => format!(
                 "a JSON web token ({}) in {places}{after}",
                 jwt.algorithms.join(", ")
             ),
-            Proof::Signature(signature) => {
+            AuthScheme::Signature(signature) => {
                 let signed = match &self.spec.payload {
                     None => "{body}".to_owned(),
                     Some(pieces) => pieces.iter().map(piece_text).collect(),
@@ -107,7 +107,9 @@ impl Guide {
                 let algorithm = signature_algorithm(signature);
                 format!("a signature ({algorithm}) of `{signed}` in {places}{after}")
             }
-            Proof::Code(code) => format!("the scheme `{}`, which is part of Landfall", code.word()),
+            AuthScheme::Provider(code) => {
+                format!("the scheme `{}`, which is part of Landfall", code.word())
+            }
         }
     }
 
@@ -123,7 +125,7 @@ impl Guide {
         }
         texts.extend(self.pack.secret_location.clone());
         if !self.needs_secret() {
-            if *self.verifier.proof() != Proof::Open {
+            if *self.verifier.auth_scheme() != AuthScheme::Open {
                 texts.push(
                     "The hook has no secret: the provider signs with a private key and publishes the public one."
                         .into(),
@@ -131,7 +133,7 @@ impl Guide {
             }
         } else {
             let form = match self.verifier.key_form() {
-                KeyForm::Utf8 if *self.verifier.proof() == Proof::Basic => {
+                KeyForm::Utf8 if *self.verifier.auth_scheme() == AuthScheme::Basic => {
                     "Write it as `user:password`."
                 }
                 KeyForm::Utf8 => "Use the text as it is shown.",
@@ -216,7 +218,9 @@ impl Guide {
             .iter()
             .flatten()
             .find_map(|place| match place {
-                Place::Query(name) if matches!(self.verifier.proof(), Proof::Token { .. }) => {
+                ValueLocation::Query(name)
+                    if matches!(self.verifier.auth_scheme(), AuthScheme::Token { .. }) =>
+                {
                     Some(name)
                 }
                 _ => None,

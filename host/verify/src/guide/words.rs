@@ -6,7 +6,7 @@ use super::super::pack::{Evidence, Pack, StatusPattern};
 use super::super::signature::Signature;
 use super::super::view::describe;
 use super::Block;
-use landfall_model::{DeliveryId, PayloadPiece, Place};
+use landfall_model::{DeliveryId, PayloadPiece, ValueLocation};
 
 // === impl Block ===
 
@@ -82,7 +82,7 @@ pub(super) fn wrapped(text: &str, indent: &str) -> String {
 }
 
 pub(super) fn identity(id: &DeliveryId) -> String {
-    let fields = |places: &Vec<Place>| listed(places.iter().map(shown));
+    let fields = |places: &Vec<ValueLocation>| listed(places.iter().map(shown));
     listed_or(id.alternatives().iter().map(fields))
 }
 
@@ -95,10 +95,10 @@ pub(super) fn evidence(pack: &Pack) -> &'static str {
 }
 
 /// `header X-Name` with the name as code.
-pub(super) fn shown(place: &Place) -> String {
+pub(super) fn shown(place: &ValueLocation) -> String {
     let text = describe(place);
     match (place, text.rsplit_once(' ')) {
-        (Place::Path(_), _) | (_, None) => text,
+        (ValueLocation::Path(_), _) | (_, None) => text,
         (_, Some((kind, name))) => format!("{kind} `{name}`"),
     }
 }

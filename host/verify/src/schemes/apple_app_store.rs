@@ -18,12 +18,12 @@ use x509_cert::der::{Decode, Encode};
 
 use super::super::algorithm::is_fixed_ecdsa_signed;
 use super::super::certificate::pem_bytes;
-use super::super::check::Given;
+use super::super::check::VerifyContext;
 use super::super::jwt::Token;
 use super::super::refusal::{Reason, Refusal};
 use super::super::signature::malformed;
 use super::super::view::View;
-use landfall_model::Place;
+use landfall_model::ValueLocation;
 
 /// Apple Root CA - G3. SHA-256: 63343abfb89a6a03ebb57e9b3f5fa7be7c4f5c756f3017b3a8c488c3653e9179.
 const APPLE_ROOT_CA_G3: &str = include_str!("apple_root_ca_g3.pem");
@@ -87,14 +87,14 @@ impl AppleAppStore {
         })
     }
 
-    pub fn check(&self, view: &View<'_>, given: &Given<'_>) -> Result<(), Refusal> {
+    pub fn check(&self, view: &View<'_>, context: &VerifyContext<'_>) -> Result<(), Refusal> {
         if view.json().is_none() {
             return Err(Refusal::new(
                 Reason::MalformedBody,
                 "the body is not JSON, or too large",
             ));
         }
-        let text = view.find(&Place::Json("/signedPayload".into()), false);
+        let text = view.find(&ValueLocation::Json("/signedPayload".into()), false);
         let text = text.map_err(|_| {
             Refusal::new(Reason::MissingSignature, "JSON /signedPayload is missing")
         })?;
@@ -120,7 +120,7 @@ impl AppleAppStore {
                 .and_then(Value::as_u64)
                 .map(Duration::from_millis)
         };
-        let now = given
+        let now = context
             .now
             .unwrap_or_else(|| UNIX_EPOCH + signed_date().unwrap_or_default());
         self.check_chain(&leaf, &intermediate, now).map_err(|why| {

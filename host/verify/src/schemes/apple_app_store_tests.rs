@@ -2,7 +2,7 @@
 
 use std::time::{Duration, UNIX_EPOCH};
 
-use super::super::super::check::{Keys, NoDocuments};
+use super::super::super::check::{Keys, NoKeyDocuments};
 use super::super::super::request::Unverified;
 use super::*;
 
@@ -44,14 +44,14 @@ fn verdict_at(app: &AppleAppStore, body: String, seconds: u64) -> Result<String,
     let now = Some(UNIX_EPOCH + Duration::from_secs(seconds));
     app.check(
         &view,
-        &Given {
+        &VerifyContext {
             keys: &Keys::default(),
-            documents: &NoDocuments,
+            documents: &NoKeyDocuments,
             now,
         },
     )?;
     let id = view
-        .find(&Place::Claim("/notificationUUID".into()), false)
+        .find(&ValueLocation::Claim("/notificationUUID".into()), false)
         .unwrap();
     Ok(String::from_utf8(id.into_owned()).unwrap())
 }

@@ -8,7 +8,7 @@ use serde_json::Value;
 use super::super::algorithm::{Rsa, is_rsa_signed};
 use super::super::certificate::certified_key;
 use super::super::challenge::Answer;
-use super::super::check::Given;
+use super::super::check::VerifyContext;
 use super::super::refusal::{Reason, Refusal};
 use super::super::view::View;
 use super::super::window::{self, Window};
@@ -75,7 +75,11 @@ const CONFIRMATION: [&str; 7] = [
     "Type",
 ];
 
-pub fn check(topics: &[String], view: &View<'_>, given: &Given<'_>) -> Result<(), Refusal> {
+pub fn check(
+    topics: &[String],
+    view: &View<'_>,
+    context: &VerifyContext<'_>,
+) -> Result<(), Refusal> {
     let body = view
         .json()
         .ok_or_else(|| Refusal::new(Reason::MalformedBody, "the body is not JSON"))?;
@@ -128,7 +132,7 @@ pub fn check(topics: &[String], view: &View<'_>, given: &Given<'_>) -> Result<()
     }
     let time = needed("Timestamp", Reason::MissingTimestamp)?;
     let time_ns = window::parse(TimeUnit::Rfc3339, time.as_bytes())?;
-    if let Some(now) = given.now {
+    if let Some(now) = context.now {
         window::judge(
             Window {
                 past: Some(AGE_MAX),
@@ -167,9 +171,11 @@ pub fn check(topics: &[String], view: &View<'_>, given: &Given<'_>) -> Result<()
         .iter()
         .filter_map(|name| Some(format!("{name}\n{}\n", field(name)?)))
         .collect();
-    let key = certified_key(&document(given.documents, key_url)?, given.now, |name| {
-        name == "sns.amazonaws.com" || is_sns_host(name)
-    })
+    let key = certified_key(
+        &document(context.documents, key_url)?,
+        context.now,
+        |name| name == "sns.amazonaws.com" || is_sns_host(name),
+    )
     .map_err(|why| Refusal::new(Reason::KeyUnavailable, why))?;
     if !is_rsa_signed(digest, &key, lines.concat().as_bytes(), &signature) {
         return Err(mismatch());

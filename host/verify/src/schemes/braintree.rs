@@ -9,11 +9,11 @@ use super::super::sign::put;
 use super::super::signature::malformed;
 use super::super::view::View;
 use super::{mismatch, of_length};
-use landfall_model::{Algorithm, Place};
+use landfall_model::{Algorithm, ValueLocation};
 
 pub fn check(public_key: &str, view: &View<'_>, keys: &Keys) -> Result<usize, Refusal> {
     let field = |name: &str, reason: Reason| {
-        let found = view.find(&Place::Form(name.into()), false).ok();
+        let found = view.find(&ValueLocation::Form(name.into()), false).ok();
         let found = found.and_then(|bytes| String::from_utf8(bytes.into_owned()).ok());
         found.ok_or_else(|| Refusal::new(reason, format!("form field {name} is missing")))
     };
@@ -68,7 +68,7 @@ pub fn sign(public_key: &str, draft: &mut Unverified, key: &[u8]) -> Result<(), 
     let digest = hex::encode(mac(Algorithm::HmacSha1, key, payload.as_bytes()));
     put(
         draft,
-        &Place::Form("bt_signature".into()),
+        &ValueLocation::Form("bt_signature".into()),
         &format!("{public_key}|{digest}"),
     )
 }

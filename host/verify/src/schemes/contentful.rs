@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::time::SystemTime;
 
 use super::super::algorithm::{Running, mac, same};
-use super::super::check::Given;
+use super::super::check::VerifyContext;
 use super::super::refusal::{Reason, Refusal};
 use super::super::request::Unverified;
 use super::super::sign::{put, written};
@@ -13,14 +13,18 @@ use super::super::signature::malformed;
 use super::super::view::View;
 use super::super::window::{self, Window};
 use super::{header, mismatch, of_length};
-use landfall_model::{Algorithm, Place, TimeUnit};
+use landfall_model::{Algorithm, TimeUnit, ValueLocation};
 
 /// The most headers that one request may list.
 const SIGNED_MAX: usize = 32;
 const LIST: &str = "x-contentful-signed-headers";
 const TIME: &str = "x-contentful-timestamp";
 
-pub fn check(window: Window, view: &View<'_>, given: &Given<'_>) -> Result<usize, Refusal> {
+pub fn check(
+    window: Window,
+    view: &View<'_>,
+    context: &VerifyContext<'_>,
+) -> Result<usize, Refusal> {
     let signature = header(view, "X-Contentful-Signature", Reason::MissingSignature)?;
     let signature = of_length(
         hex::decode(signature).map_err(|_| malformed("not hex".into()))?,
@@ -31,7 +35,7 @@ pub fn check(window: Window, view: &View<'_>, given: &Given<'_>) -> Result<usize
         TimeUnit::Ms,
         header(view, TIME, Reason::MissingTimestamp)?.as_bytes(),
     )?;
-    if let Some(now) = given.now {
+    if let Some(now) = context.now {
         window::judge(window, time_ns, now)?;
     }
     let names: Vec<String> = list
@@ -69,7 +73,7 @@ pub fn check(window: Window, view: &View<'_>, given: &Given<'_>) -> Result<usize
         running.update(&view.request.body);
         same(&running.finish(), &signature)
     };
-    given
+    context
         .keys
         .find(|_, key| Ok(is_right(key)))?
         .ok_or_else(mismatch)
@@ -79,12 +83,12 @@ pub fn check(window: Window, view: &View<'_>, given: &Given<'_>) -> Result<usize
 pub fn sign(draft: &mut Unverified, key: &[u8], now: SystemTime) -> Result<(), String> {
     put(
         draft,
-        &Place::Header(LIST.into()),
+        &ValueLocation::Header(LIST.into()),
         &format!("{LIST},{TIME}"),
     )?;
     put(
         draft,
-        &Place::Header(TIME.into()),
+        &ValueLocation::Header(TIME.into()),
         &written(TimeUnit::Ms, now),
     )?;
     let view = View::new(draft, None);
@@ -110,7 +114,7 @@ pub fn sign(draft: &mut Unverified, key: &[u8], now: SystemTime) -> Result<(), S
     );
     put(
         draft,
-        &Place::Header("X-Contentful-Signature".into()),
+        &ValueLocation::Header("X-Contentful-Signature".into()),
         &hex::encode(digest),
     )
 }

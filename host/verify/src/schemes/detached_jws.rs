@@ -7,19 +7,19 @@ use serde_json::{Map, Value};
 
 use super::super::algorithm::is_web_signed;
 use super::super::certificate::signing_keys;
-use super::super::check::Given;
+use super::super::check::VerifyContext;
 use super::super::refusal::{Reason, Refusal};
 use super::super::signature::malformed;
 use super::super::view::{Absent, View, describe};
 use super::super::window::{self, Window};
 use super::{document, mismatch};
-use landfall_model::{Place, TimeUnit};
+use landfall_model::{TimeUnit, ValueLocation};
 
 /// How detached signatures are judged.
 #[derive(Debug, Clone, PartialEq)]
 pub struct DetachedJws {
     /// Where the signature is.
-    pub from: Place,
+    pub from: ValueLocation,
     /// `alg` values that are accepted.
     pub algorithms: Vec<String>,
     /// Where the keys are.
@@ -33,7 +33,12 @@ pub struct DetachedJws {
 // === impl DetachedJws ===
 
 impl DetachedJws {
-    pub fn check(&self, window: Window, view: &View<'_>, given: &Given<'_>) -> Result<(), Refusal> {
+    pub fn check(
+        &self,
+        window: Window,
+        view: &View<'_>,
+        context: &VerifyContext<'_>,
+    ) -> Result<(), Refusal> {
         let text = view
             .find(&self.from, false)
             .map_err(|absent| match absent {
@@ -62,10 +67,10 @@ impl DetachedJws {
             .map_err(|_| malformed("the header of the signature is no JSON object".into()))?;
         let signature = decode(signature)?;
         let algorithm = self.check_header(&header)?;
-        self.check_time(&header, window, given)?;
+        self.check_time(&header, window, context)?;
 
         let key_id = header.get("kid").and_then(Value::as_str);
-        let keys = signing_keys(&document(given.documents, &self.jwks)?, key_id);
+        let keys = signing_keys(&document(context.documents, &self.jwks)?, key_id);
         if keys.is_empty() {
             return Err(Refusal {
                 detail: format!(
@@ -127,7 +132,7 @@ impl DetachedJws {
         &self,
         header: &Map<String, Value>,
         window: Window,
-        given: &Given<'_>,
+        context: &VerifyContext<'_>,
     ) -> Result<(), Refusal> {
         let Some(name) = &self.header_time else {
             return Ok(());
@@ -147,7 +152,7 @@ impl DetachedJws {
             })?,
         };
         let time_ns = window::parse(TimeUnit::S, seconds.to_string().as_bytes())?;
-        match given.now {
+        match context.now {
             Some(now) => window::judge(window, time_ns, now),
             None => Ok(()),
         }

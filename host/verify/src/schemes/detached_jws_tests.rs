@@ -22,7 +22,7 @@ impl Documents for Set {
 
 fn verdict(fixtures: &Value, jws: &str, body: &[u8]) -> Result<(), Refusal> {
     let rules = DetachedJws {
-        from: Place::Header("x-signature".into()),
+        from: ValueLocation::Header("x-signature".into()),
         algorithms: vec!["RS256".into(), "ES256".into()],
         jwks: URL.into(),
         header_time: Some("ts".into()),
@@ -47,7 +47,7 @@ fn verdict(fixtures: &Value, jws: &str, body: &[u8]) -> Result<(), Refusal> {
     rules.check(
         rules.window,
         &View::new(&request, None),
-        &Given {
+        &VerifyContext {
             keys: &Keys::default(),
             documents: &documents,
             now,

@@ -12,7 +12,7 @@ use super::super::signature::malformed;
 use super::super::unique_json;
 use super::super::view::{View, is_readable};
 use super::{mismatch, of_length};
-use landfall_model::{Algorithm, Place};
+use landfall_model::{Algorithm, ValueLocation};
 
 pub fn check(view: &View<'_>, keys: &Keys) -> Result<usize, Refusal> {
     let broken = |why: &str| Refusal::new(Reason::MalformedBody, format!("the body {why}"));
@@ -96,7 +96,7 @@ pub fn sign(draft: &mut Unverified, key: &[u8]) -> Result<(), String> {
     draft.body = format!("{part}{json}\r\n--landfall--\r\n").into();
     put(
         draft,
-        &Place::Header("Content-Type".into()),
+        &ValueLocation::Header("Content-Type".into()),
         "multipart/form-data; boundary=landfall",
     )
 }

@@ -12,7 +12,7 @@ use sfv::{BareItem, Dictionary, FieldType, InnerList, Item, ListEntry, Parser};
 use sha2::{Digest, Sha256, Sha512};
 
 use super::super::algorithm::{is_fixed_ecdsa_signed, is_signed, mac, same};
-use super::super::check::Given;
+use super::super::check::VerifyContext;
 use super::super::refusal::{Reason, Refusal};
 use super::super::request::Unverified;
 use super::super::sign::put;
@@ -20,7 +20,7 @@ use super::super::signature::malformed;
 use super::super::view::{PublicUrl, View};
 use super::super::window::{self, Window};
 use super::mismatch;
-use landfall_model::{Algorithm, Place};
+use landfall_model::{Algorithm, ValueLocation};
 
 /// The most signatures of one request that are tried.
 const SIGNATURES_MAX: usize = 8;
@@ -65,7 +65,7 @@ impl MessageSignatures {
         &self,
         window: Window,
         view: &View<'_>,
-        given: &Given<'_>,
+        context: &VerifyContext<'_>,
     ) -> Result<usize, Refusal> {
         let inputs = dictionary(view, INPUT, Reason::MissingSignature)?;
         let signatures = dictionary(view, SIGNATURE, Reason::MissingSignature)?;
@@ -81,7 +81,7 @@ impl MessageSignatures {
         let mut first_refusal = None;
         for label in labels {
             let verdict = Shown::find(&inputs, &signatures, label)
-                .and_then(|shown| self.check_one(&shown, window, view, given));
+                .and_then(|shown| self.check_one(&shown, window, view, context));
             match verdict {
                 Ok(place) => return Ok(place),
                 Err(refusal) => drop(first_refusal.get_or_insert(refusal)),
@@ -103,7 +103,7 @@ impl MessageSignatures {
         shown: &Shown<'_>,
         window: Window,
         view: &View<'_>,
-        given: &Given<'_>,
+        context: &VerifyContext<'_>,
     ) -> Result<usize, Refusal> {
         if shown
             .text("alg")
@@ -137,7 +137,7 @@ impl MessageSignatures {
                 length.unwrap_or_default()
             )));
         }
-        shown.check_times(window, given.now)?;
+        shown.check_times(window, context.now)?;
         if covered.contains(&DIGEST) {
             check_digest(view)?;
         }
@@ -161,7 +161,7 @@ impl MessageSignatures {
         };
         let is_right =
             |key: &[u8]| is_made_by(self.algorithm, key, base.as_bytes(), shown.signature);
-        given
+        context
             .keys
             .find(|place, key| Ok(is_named(place) && is_right(key)))?
             .ok_or_else(mismatch)
@@ -211,7 +211,7 @@ impl MessageSignatures {
     ) -> Result<(), String> {
         if !draft.body.is_empty() {
             let digest = format!("sha-256=:{}:", STANDARD.encode(Sha256::digest(&draft.body)));
-            put(draft, &Place::Header(DIGEST.into()), &digest)?;
+            put(draft, &ValueLocation::Header(DIGEST.into()), &digest)?;
         }
         let defaults = || {
             // A receiver that does not know its own URL can check these too.
@@ -267,12 +267,12 @@ impl MessageSignatures {
         let label = self.label.as_deref().unwrap_or("sig1");
         put(
             draft,
-            &Place::Header(INPUT.into()),
+            &ValueLocation::Header(INPUT.into()),
             &format!("{label}={}", serialized(&input)),
         )?;
         put(
             draft,
-            &Place::Header(SIGNATURE.into()),
+            &ValueLocation::Header(SIGNATURE.into()),
             &format!("{label}=:{}:", STANDARD.encode(signature)),
         )
     }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::super::super::check::{Checked, Keys, NoDocuments, check};
+use super::super::super::check::{Keys, NoKeyDocuments, Verdict, check};
 use super::super::super::pack::Packs;
 use super::super::super::sign::sign;
 use super::super::super::verifier::Verifier;
@@ -190,14 +190,14 @@ fn verdict(rules: &str, secrets: &[&str], request: Unverified, now: u64) -> Resu
     match check(
         &verifier,
         request,
-        &Given {
+        &VerifyContext {
             keys: &keys,
-            documents: &NoDocuments,
+            documents: &NoKeyDocuments,
             now,
         },
         None,
     ) {
-        Ok(Checked::Verified(_)) => Ok(()),
+        Ok(Verdict::Verified(_)) => Ok(()),
         Ok(other) => panic!("{other:?}"),
         Err(refusal) => Err(refusal.reason),
     }
@@ -593,7 +593,7 @@ fn digests_must_be_right_and_known() {
 #[test]
 fn ed25519_is_made_with_a_private_key() {
     let rules = "algorithm = \"ed25519\"\nkey = \"pem\"\n";
-    let proof = verifier(rules, 1).proof().clone();
+    let proof = verifier(rules, 1).auth_scheme().clone();
     let key = super::super::private_key(&proof, &Secret::new(ED25519_PRIVATE))
         .unwrap()
         .unwrap();

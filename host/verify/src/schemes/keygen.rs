@@ -7,7 +7,7 @@ use base64::engine::general_purpose::STANDARD;
 use sha2::{Digest, Sha256};
 
 use super::super::algorithm::{is_signed, same_text};
-use super::super::check::Given;
+use super::super::check::VerifyContext;
 use super::super::refusal::{Reason, Refusal};
 use super::super::signature::malformed;
 use super::super::view::View;
@@ -21,7 +21,11 @@ const TARGET: &str = "(request-target)";
 const NEEDED: [&str; 4] = [TARGET, "host", "date", "digest"];
 const LINES_MAX: usize = 16;
 
-pub fn check(window: Window, view: &View<'_>, given: &Given<'_>) -> Result<usize, Refusal> {
+pub fn check(
+    window: Window,
+    view: &View<'_>,
+    context: &VerifyContext<'_>,
+) -> Result<usize, Refusal> {
     let shown = parameters(header(view, SIGNATURE, Reason::MissingSignature)?)?;
     let parameter = |name: &str| {
         shown
@@ -61,7 +65,7 @@ pub fn check(window: Window, view: &View<'_>, given: &Given<'_>) -> Result<usize
     }
     let date = header(view, "date", Reason::MissingTimestamp)?;
     let time_ns = window::parse(TimeUnit::HttpDate, date.as_bytes())?;
-    if let Some(now) = given.now {
+    if let Some(now) = context.now {
         window::judge(window, time_ns, now)?;
     }
 
@@ -71,7 +75,7 @@ pub fn check(window: Window, view: &View<'_>, given: &Given<'_>) -> Result<usize
         .collect::<Result<_, _>>()?;
     let text = lines.join("\n");
     let is_right = |key: &[u8]| is_signed(Algorithm::Ed25519, key, text.as_bytes(), &signature);
-    given
+    context
         .keys
         .find(|_, key| Ok(is_right(key)))?
         .ok_or_else(mismatch)
@@ -138,7 +142,7 @@ fn parameters(text: &str) -> Result<Vec<(&str, &str)>, Refusal> {
 mod tests {
     use std::time::{Duration, UNIX_EPOCH};
 
-    use super::super::super::check::{Keys, NoDocuments};
+    use super::super::super::check::{Keys, NoKeyDocuments};
     use super::super::super::request::Unverified;
     use super::super::super::view::PublicUrl;
     use super::*;
@@ -190,9 +194,9 @@ mod tests {
             decoded: None,
         };
         let keys = Keys::new([(KeyForm::Ed25519Hex, Ok(Secret::new(KEY)))]);
-        let given = Given {
+        let context = VerifyContext {
             keys: &keys,
-            documents: &NoDocuments,
+            documents: &NoKeyDocuments,
             now: Some(UNIX_EPOCH + Duration::from_secs(1_760_000_000)),
         };
         let window = if path == "/late" {
@@ -204,7 +208,7 @@ mod tests {
             ANY
         };
         let url = PublicUrl::Base("https://hooks.example.com".into());
-        check(window, &View::new(&request, Some(&url)), &given).map_err(|refusal| refusal.reason)
+        check(window, &View::new(&request, Some(&url)), &context).map_err(|refusal| refusal.reason)
     }
 
     const LIST: &str = "(request-target) host date digest";

@@ -28,19 +28,19 @@ use serde_json::Value;
 
 use super::certificate::pem_bytes;
 use super::challenge::Answer;
-use super::check::Given;
+use super::check::VerifyContext;
 use super::key::KeyBytes;
 use super::refusal::{Reason, Refusal};
 use super::request::Unverified;
 use super::sign::written;
-use super::verifier::{Proof, Verifier};
+use super::verifier::{AuthScheme, Verifier};
 use super::view::View;
 use super::window::Window;
 use landfall_model::{Algorithm, Documents, Secret, TimeUnit};
 
 /// A scheme in code, with what the operator configured for it.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Code {
+pub enum ProviderScheme {
     Twilio {
         /// The only algorithm that is accepted; none = the one that the request names.
         algorithm: Option<Algorithm>,
@@ -69,33 +69,33 @@ pub enum Code {
     HttpMessageSignatures(Box<MessageSignatures>),
 }
 
-// === impl Code ===
+// === impl ProviderScheme ===
 
-impl Code {
+impl ProviderScheme {
     /// The word for it in hook files and records.
     pub fn word(&self) -> &'static str {
         match self {
-            Code::Twilio { .. } => "twilio",
-            Code::AwsSns { .. } => "aws-sns",
-            Code::Paypal { .. } => "paypal",
-            Code::Adyen => "adyen",
-            Code::Braintree { .. } => "braintree",
-            Code::Contentful => "contentful",
-            Code::DropboxSign => "dropbox-sign",
-            Code::AdobeIo { .. } => "adobe-io",
-            Code::AppleAppStore(_) => "apple-app-store",
-            Code::Ebay(_) => "ebay",
-            Code::Keygen => "keygen",
-            Code::Plivo => "plivo",
-            Code::DetachedJws(_) => "detached-jws",
-            Code::HttpMessageSignatures(_) => "http-message-signatures",
+            ProviderScheme::Twilio { .. } => "twilio",
+            ProviderScheme::AwsSns { .. } => "aws-sns",
+            ProviderScheme::Paypal { .. } => "paypal",
+            ProviderScheme::Adyen => "adyen",
+            ProviderScheme::Braintree { .. } => "braintree",
+            ProviderScheme::Contentful => "contentful",
+            ProviderScheme::DropboxSign => "dropbox-sign",
+            ProviderScheme::AdobeIo { .. } => "adobe-io",
+            ProviderScheme::AppleAppStore(_) => "apple-app-store",
+            ProviderScheme::Ebay(_) => "ebay",
+            ProviderScheme::Keygen => "keygen",
+            ProviderScheme::Plivo => "plivo",
+            ProviderScheme::DetachedJws(_) => "detached-jws",
+            ProviderScheme::HttpMessageSignatures(_) => "http-message-signatures",
         }
     }
 
     /// The kind of proof that it is: `signature` or `jwt`.
     pub fn kind(&self) -> &'static str {
         match self {
-            Code::AppleAppStore(_) => "jwt",
+            ProviderScheme::AppleAppStore(_) => "jwt",
             _ => "signature",
         }
     }
@@ -103,20 +103,20 @@ impl Code {
     /// Whether the operator's secret is the key.
     pub fn needs_secret(&self) -> bool {
         match self {
-            Code::AwsSns { .. }
-            | Code::Paypal { .. }
-            | Code::AdobeIo { .. }
-            | Code::AppleAppStore(_)
-            | Code::Ebay(_)
-            | Code::DetachedJws(_) => false,
-            Code::Twilio { .. }
-            | Code::Adyen
-            | Code::Braintree { .. }
-            | Code::Contentful
-            | Code::DropboxSign
-            | Code::Keygen
-            | Code::Plivo
-            | Code::HttpMessageSignatures(_) => true,
+            ProviderScheme::AwsSns { .. }
+            | ProviderScheme::Paypal { .. }
+            | ProviderScheme::AdobeIo { .. }
+            | ProviderScheme::AppleAppStore(_)
+            | ProviderScheme::Ebay(_)
+            | ProviderScheme::DetachedJws(_) => false,
+            ProviderScheme::Twilio { .. }
+            | ProviderScheme::Adyen
+            | ProviderScheme::Braintree { .. }
+            | ProviderScheme::Contentful
+            | ProviderScheme::DropboxSign
+            | ProviderScheme::Keygen
+            | ProviderScheme::Plivo
+            | ProviderScheme::HttpMessageSignatures(_) => true,
         }
     }
 
@@ -124,17 +124,17 @@ impl Code {
     pub fn window(&self) -> Window {
         let minutes = |minutes: u64| Some(Duration::from_secs(minutes * 60));
         match self {
-            Code::Contentful => Window {
+            ProviderScheme::Contentful => Window {
                 past: Some(Duration::from_secs(30)),
                 future: Some(Duration::from_secs(30)),
             },
             // PayPal retries for three days, and does not say that it signs anew.
-            Code::Paypal { .. } => Window {
+            ProviderScheme::Paypal { .. } => Window {
                 past: minutes(73 * 60),
                 future: minutes(5),
             },
-            Code::DetachedJws(jws) => jws.window,
-            Code::HttpMessageSignatures(_) => Window {
+            ProviderScheme::DetachedJws(jws) => jws.window,
+            ProviderScheme::HttpMessageSignatures(_) => Window {
                 past: minutes(5),
                 future: minutes(1),
             },
@@ -148,37 +148,45 @@ impl Code {
 
 /// Which secret matched; none where the key came with a document.
 pub fn check(
-    code: &Code,
+    code: &ProviderScheme,
     verifier: &Verifier,
     view: &View<'_>,
-    given: &Given<'_>,
+    context: &VerifyContext<'_>,
 ) -> Result<Option<usize>, Refusal> {
     match code {
-        Code::Twilio { algorithm } => twilio::check(*algorithm, view, given.keys).map(Some),
-        Code::AwsSns { topics } => aws_sns::check(topics, view, given).map(|()| None),
-        Code::Paypal { webhook_id } => {
-            paypal::check(webhook_id, verifier.window, view, given).map(|()| None)
+        ProviderScheme::Twilio { algorithm } => {
+            twilio::check(*algorithm, view, context.keys).map(Some)
         }
-        Code::Adyen => adyen::check(view, given.keys).map(Some),
-        Code::Braintree { public_key } => braintree::check(public_key, view, given.keys).map(Some),
-        Code::Contentful => contentful::check(verifier.window, view, given).map(Some),
-        Code::DropboxSign => dropbox_sign::check(view, given.keys).map(Some),
-        Code::AdobeIo { client_id } => {
-            adobe_io::check(client_id, view, given.documents).map(|()| None)
+        ProviderScheme::AwsSns { topics } => aws_sns::check(topics, view, context).map(|()| None),
+        ProviderScheme::Paypal { webhook_id } => {
+            paypal::check(webhook_id, verifier.window, view, context).map(|()| None)
         }
-        Code::AppleAppStore(app) => app.check(view, given).map(|()| None),
-        Code::Ebay(ebay) => ebay.check(view, given.documents).map(|()| None),
-        Code::Keygen => keygen::check(verifier.window, view, given).map(Some),
-        Code::Plivo => plivo::check(view, given.keys).map(Some),
-        Code::DetachedJws(jws) => jws.check(verifier.window, view, given).map(|()| None),
-        Code::HttpMessageSignatures(rules) => rules.check(verifier.window, view, given).map(Some),
+        ProviderScheme::Adyen => adyen::check(view, context.keys).map(Some),
+        ProviderScheme::Braintree { public_key } => {
+            braintree::check(public_key, view, context.keys).map(Some)
+        }
+        ProviderScheme::Contentful => contentful::check(verifier.window, view, context).map(Some),
+        ProviderScheme::DropboxSign => dropbox_sign::check(view, context.keys).map(Some),
+        ProviderScheme::AdobeIo { client_id } => {
+            adobe_io::check(client_id, view, context.documents).map(|()| None)
+        }
+        ProviderScheme::AppleAppStore(app) => app.check(view, context).map(|()| None),
+        ProviderScheme::Ebay(ebay) => ebay.check(view, context.documents).map(|()| None),
+        ProviderScheme::Keygen => keygen::check(verifier.window, view, context).map(Some),
+        ProviderScheme::Plivo => plivo::check(view, context.keys).map(Some),
+        ProviderScheme::DetachedJws(jws) => {
+            jws.check(verifier.window, view, context).map(|()| None)
+        }
+        ProviderScheme::HttpMessageSignatures(rules) => {
+            rules.check(verifier.window, view, context).map(Some)
+        }
     }
 }
 
 /// A verified request that asks to be confirmed by a call, instead of being an event.
 pub fn confirmation(verifier: &Verifier, view: &View<'_>) -> Option<Answer> {
-    match verifier.proof {
-        Proof::Code(Code::AwsSns { .. }) => aws_sns::confirmation(view),
+    match verifier.auth_scheme {
+        AuthScheme::Provider(ProviderScheme::AwsSns { .. }) => aws_sns::confirmation(view),
         _ => None,
     }
 }
@@ -257,9 +265,9 @@ fn of_length(bytes: Vec<u8>, expected: usize) -> Result<Vec<u8>, Refusal> {
 
 /// The private key with which a sender signs, where the operator has it: PKCS#8 in PEM, decoded. None where the scheme
 /// signs with the secret that checks, or with a key that only the provider has.
-pub fn private_key(proof: &Proof, secret: &Secret) -> Result<Option<KeyBytes>, String> {
-    match proof {
-        Proof::Code(Code::HttpMessageSignatures(rules))
+pub fn private_key(scheme: &AuthScheme, secret: &Secret) -> Result<Option<KeyBytes>, String> {
+    match scheme {
+        AuthScheme::Provider(ProviderScheme::HttpMessageSignatures(rules))
             if rules.algorithm == Algorithm::Ed25519 =>
         {
             let text =
@@ -274,36 +282,36 @@ pub fn private_key(proof: &Proof, secret: &Secret) -> Result<Option<KeyBytes>, S
 
 /// Signs as the provider does, where it signs with a shared secret.
 pub fn sign(
-    code: &Code,
+    code: &ProviderScheme,
     verifier: &Verifier,
     draft: &mut Unverified,
     key: &[u8],
     now: SystemTime,
 ) -> Result<(), String> {
     match code {
-        Code::Twilio { algorithm } => {
+        ProviderScheme::Twilio { algorithm } => {
             twilio::sign(*algorithm, verifier.public_url.as_ref(), draft, key)
         }
-        Code::Adyen => adyen::sign(draft, key),
-        Code::Braintree { public_key } => braintree::sign(public_key, draft, key),
-        Code::Contentful => contentful::sign(draft, key, now),
-        Code::DropboxSign => dropbox_sign::sign(draft, key),
-        Code::Plivo => plivo::sign(
+        ProviderScheme::Adyen => adyen::sign(draft, key),
+        ProviderScheme::Braintree { public_key } => braintree::sign(public_key, draft, key),
+        ProviderScheme::Contentful => contentful::sign(draft, key, now),
+        ProviderScheme::DropboxSign => dropbox_sign::sign(draft, key),
+        ProviderScheme::Plivo => plivo::sign(
             verifier.public_url.as_ref(),
             draft,
             key,
             &written(TimeUnit::Ms, now),
         ),
-        Code::HttpMessageSignatures(rules) => {
+        ProviderScheme::HttpMessageSignatures(rules) => {
             rules.sign(verifier.public_url.as_ref(), draft, key, now)
         }
-        Code::AwsSns { .. }
-        | Code::Paypal { .. }
-        | Code::AdobeIo { .. }
-        | Code::AppleAppStore(_)
-        | Code::Ebay(_)
-        | Code::Keygen
-        | Code::DetachedJws(_) => {
+        ProviderScheme::AwsSns { .. }
+        | ProviderScheme::Paypal { .. }
+        | ProviderScheme::AdobeIo { .. }
+        | ProviderScheme::AppleAppStore(_)
+        | ProviderScheme::Ebay(_)
+        | ProviderScheme::Keygen
+        | ProviderScheme::DetachedJws(_) => {
             Err("this provider signs with a private key that only it has".into())
         }
     }

@@ -4,7 +4,7 @@
 
 use super::super::algorithm::{Rsa, is_rsa_signed};
 use super::super::certificate::certified_key;
-use super::super::check::Given;
+use super::super::check::VerifyContext;
 use super::super::refusal::{Reason, Refusal};
 use super::super::view::View;
 use super::super::window::{self, Window};
@@ -23,7 +23,7 @@ pub fn check(
     webhook_id: &str,
     window: Window,
     view: &View<'_>,
-    given: &Given<'_>,
+    context: &VerifyContext<'_>,
 ) -> Result<(), Refusal> {
     let signature = header(view, "PAYPAL-TRANSMISSION-SIG", Reason::MissingSignature)?;
     let algorithm = header(view, "PAYPAL-AUTH-ALGO", Reason::AlgorithmNotAllowed)?;
@@ -37,7 +37,7 @@ pub fn check(
     let id = header(view, "PAYPAL-TRANSMISSION-ID", Reason::MissingId)?;
     let time = header(view, "PAYPAL-TRANSMISSION-TIME", Reason::MissingTimestamp)?;
     let time_ns = window::parse(TimeUnit::Rfc3339, time.as_bytes())?;
-    if let Some(now) = given.now {
+    if let Some(now) = context.now {
         window::judge(window, time_ns, now)?;
     }
     let key_url = header(view, "PAYPAL-CERT-URL", Reason::UntrustedKeyUrl)?;
@@ -49,7 +49,7 @@ pub fn check(
     }
     let is_name =
         |name: &str| name.starts_with("messageverificationcerts") && name.ends_with(".paypal.com");
-    let key = certified_key(&document(given.documents, key_url)?, given.now, is_name)
+    let key = certified_key(&document(context.documents, key_url)?, context.now, is_name)
         .map_err(|why| Refusal::new(Reason::KeyUnavailable, why))?;
     let checksum = crc32fast::hash(&view.request.body);
     let signed = format!("{id}|{time}|{webhook_id}|{checksum}");

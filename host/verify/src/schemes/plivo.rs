@@ -14,7 +14,7 @@ use super::super::sign::put;
 use super::super::signature::malformed;
 use super::super::view::{PublicUrl, View};
 use super::{from_base64, header, mismatch, of_length};
-use landfall_model::{Algorithm, Place};
+use landfall_model::{Algorithm, ValueLocation};
 
 const SIGNATURE: &str = "X-Plivo-Signature-V3";
 const NONCE: &str = "X-Plivo-Signature-V3-Nonce";
@@ -111,12 +111,12 @@ pub fn sign(
     key: &[u8],
     nonce: &str,
 ) -> Result<(), String> {
-    put(draft, &Place::Header(NONCE.into()), nonce)?;
+    put(draft, &ValueLocation::Header(NONCE.into()), nonce)?;
     let signed =
         signed_text(&View::new(draft, public_url), nonce).map_err(|refusal| refusal.to_string())?;
     put(
         draft,
-        &Place::Header(SIGNATURE.into()),
+        &ValueLocation::Header(SIGNATURE.into()),
         &STANDARD.encode(mac(ALGORITHM, key, signed.as_bytes())),
     )
 }

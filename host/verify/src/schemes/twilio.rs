@@ -16,7 +16,7 @@ use super::super::request::Unverified;
 use super::super::sign::put;
 use super::super::view::{PublicUrl, View};
 use super::{from_base64, header, mismatch, of_length};
-use landfall_model::{Algorithm, Place};
+use landfall_model::{Algorithm, ValueLocation};
 
 const SIGNATURE: &str = "X-Twilio-Signature";
 /// `key=ID,algorithm=HMAC_SHA256`: sent when a shared key signed.
@@ -288,7 +288,7 @@ pub fn sign(
     if is_json {
         put(
             draft,
-            &Place::Query("bodySHA256".into()),
+            &ValueLocation::Query("bodySHA256".into()),
             &sha256_hex(&draft.body),
         )?;
     }
@@ -296,7 +296,7 @@ pub fn sign(
     if algorithm == Algorithm::HmacSha256 {
         put(
             draft,
-            &Place::Header(SETTINGS.into()),
+            &ValueLocation::Header(SETTINGS.into()),
             "key=webhooks_sharedkey_sample,algorithm=HMAC_SHA256",
         )?;
     }
@@ -308,7 +308,7 @@ pub fn sign(
         sorted_form(&view).map_err(|refusal| refusal.to_string())?
     };
     let signature = STANDARD.encode(mac(algorithm, key, format!("{url}{form}").as_bytes()));
-    put(draft, &Place::Header(SIGNATURE.into()), &signature)
+    put(draft, &ValueLocation::Header(SIGNATURE.into()), &signature)
 }
 
 #[cfg(test)]

@@ -13,7 +13,7 @@ use landfall_model::{ConfigValue, KeyForm, Secret, VerifySpec};
 
 /// What to make.
 #[derive(Debug, Clone)]
-pub struct Order {
+pub struct SampleRequest {
     /// A pack.
     pub provider: String,
     /// The kind of event; none = the pack's sample.
@@ -32,37 +32,41 @@ pub struct Order {
 
 /// A signed request.
 #[derive(Debug, Clone)]
-pub struct Forged {
+pub struct SignedSample {
     /// Upper case.
     pub method: String,
     /// With the query that signing may have added.
     pub url: String,
-    /// In no order.
+    /// In no request.
     pub headers: Vec<(String, String)>,
     /// Exactly the bytes that were signed.
     pub body: Vec<u8>,
 }
 
 /// Makes it, as if sent at `now`. The error is a sentence with the way out.
-pub fn forge(order: &Order, packs: &Packs, now: SystemTime) -> Result<Forged, String> {
-    let pack = packs.find(&order.provider)?;
-    let target = parse_url(&order.url)?;
-    let called = match order.public_url.as_deref() {
+pub fn sample(
+    request: &SampleRequest,
+    packs: &Packs,
+    now: SystemTime,
+) -> Result<SignedSample, String> {
+    let pack = packs.find(&request.provider)?;
+    let target = parse_url(&request.url)?;
+    let called = match request.public_url.as_deref() {
         Some(text) => whole_url(text, &target)?,
         None => target.clone(),
     };
-    let verifier = verifier(order, &pack, &called, packs)?;
-    let mut draft = pack.draft(order.event.as_deref(), &order.url)?;
-    if let Some(body) = &order.body {
+    let verifier = verifier(request, &pack, &called, packs)?;
+    let mut draft = pack.draft(request.event.as_deref(), &request.url)?;
+    if let Some(body) = &request.body {
         draft.body = body.clone().into();
     }
     // Where the URL is signed, the provider signs the one that it calls.
-    let signs_path = target.path() != called.path() && order.public_url.is_some();
+    let signs_path = target.path() != called.path() && request.public_url.is_some();
     if signs_path {
         draft.path = called.path().into();
         draft.query = called.query().or(target.query()).map(str::to_owned);
     }
-    let key = key(order, &verifier)?;
+    let key = key(request, &verifier)?;
     let mut signed = sign(&verifier, draft, &key, now)?;
     if signs_path {
         signed.path = target.path().into();
@@ -78,7 +82,7 @@ pub fn forge(order: &Order, packs: &Packs, now: SystemTime) -> Result<Forged, St
             .map_err(|_| format!("header {name} is not text"))?;
         Ok((name.to_string(), value.to_owned()))
     });
-    Ok(Forged {
+    Ok(SignedSample {
         method: signed.method.to_string(),
         url: format!("{}{path_and_query}", target.origin().ascii_serialization()),
         headers: headers.collect::<Result<_, String>>()?,
@@ -86,14 +90,14 @@ pub fn forge(order: &Order, packs: &Packs, now: SystemTime) -> Result<Forged, St
     })
 }
 
-fn key(order: &Order, verifier: &Verifier) -> Result<KeyBytes, String> {
-    let Some(secret) = &order.secret else {
+fn key(request: &SampleRequest, verifier: &Verifier) -> Result<KeyBytes, String> {
+    let Some(secret) = &request.secret else {
         return match verifier.needs_secret() {
             true => Err("a secret is missing: add --secret env:NAME or --secret file:PATH".into()),
             false => Ok(KeyBytes::default()),
         };
     };
-    if let Some(private_key) = schemes::private_key(&verifier.proof, secret)? {
+    if let Some(private_key) = schemes::private_key(&verifier.auth_scheme, secret)? {
         return Ok(private_key);
     }
     if matches!(
@@ -112,17 +116,17 @@ fn key(order: &Order, verifier: &Verifier) -> Result<KeyBytes, String> {
 
 /// That of a hook which the provider calls at this URL. Values that only handshakes need may be missing.
 fn verifier(
-    order: &Order,
+    request: &SampleRequest,
     pack: &Pack,
     called: &url::Url,
     packs: &Packs,
 ) -> Result<Verifier, String> {
-    let config = order
+    let config = request
         .config
         .iter()
         .map(|(name, value)| (name.clone(), ConfigValue::One(value.clone())));
     let mut typed = VerifySpec {
-        provider: Some(order.provider.clone()),
+        provider: Some(request.provider.clone()),
         secret: vec!["env:SECRET".parse()?],
         public_url: Some(called.origin().ascii_serialization()),
         config: config.collect(),

@@ -16,6 +16,7 @@ fn main() {
         "{:<20} {:>10} {:>10} {:>10}",
         "provider", "check µs", "hash µs", "added µs"
     );
+
     for provider in PROVIDERS {
         let (check, hash) = measure(provider);
         let micros = |time: Duration| time.as_nanos() as f64 / 1000.0;
@@ -35,6 +36,7 @@ fn measure(provider: &str) -> (Duration, Duration) {
         &Packs::default(),
     )
     .unwrap();
+
     let secret = Secret::new("c2VjcmV0IGtleSBvZiBzb21lIGxlbmd0aA==");
     let keys = Keys::new([(verifier.key_form(), Ok(secret.clone()))]);
     let key = if verifier.key_form() == KeyForm::Utf8 {
@@ -42,19 +44,23 @@ fn measure(provider: &str) -> (Duration, Duration) {
     } else {
         keys_bytes(&keys)
     };
+
     let mut draft = Packs::default()
         .find(provider)
         .unwrap()
         .draft(None, "https://a.example/x")
         .unwrap();
+
     draft.body = format!("{{\"text\":\"{}\"}}", "x".repeat(BODY_BYTES - 11)).into();
     let now = SystemTime::now();
     let request = sign(&verifier, draft, &key, now).unwrap();
+
     let context = VerifyContext {
         keys: &keys,
         documents: &NoKeyDocuments,
         now: Some(now),
     };
+
     let (mut checks, mut hashes) = (Vec::with_capacity(ROUNDS), Vec::with_capacity(ROUNDS));
     for _ in 0..ROUNDS {
         let asked = request.clone();
@@ -64,10 +70,12 @@ fn measure(provider: &str) -> (Duration, Duration) {
         assert!(checked.is_ok());
         let started = Instant::now();
         let mut mac = Hmac::<Sha256>::new_from_slice(&key).unwrap();
+
         mac.update(&request.body);
         std::hint::black_box(mac.finalize());
         hashes.push(started.elapsed());
     }
+
     (median(checks), median(hashes))
 }
 

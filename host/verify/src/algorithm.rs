@@ -35,6 +35,7 @@ impl Running {
         fn keyed<M: KeyInit>(key: &[u8]) -> M {
             <M as KeyInit>::new_from_slice(key).expect("HMAC takes keys of any length")
         }
+
         Some(match algorithm {
             Algorithm::HmacMd5 => Running::Md5(keyed(key)),
             Algorithm::HmacSha1 => Running::Sha1(keyed(key)),
@@ -137,6 +138,7 @@ pub fn is_signed(algorithm: Algorithm, key: &[u8], message: &[u8], signature: &[
         32 => Some(key.to_vec()),
         _ => key_bits(key),
     };
+
     match algorithm {
         Algorithm::Ed25519 => {
             raw().is_some_and(|key| holds(&ring_signature::ED25519, &key, message, signature))
@@ -160,6 +162,7 @@ pub fn is_public_key(algorithm: Algorithm, key: &[u8]) -> bool {
     const ED25519_BYTES: usize = 32;
     const P256_POINT_BYTES: usize = 65;
     const RSA_BYTES_MIN: usize = 256;
+
     let has_bits =
         |is_good: fn(usize) -> bool| key_bits(key).is_some_and(|bits| is_good(bits.len()));
     match algorithm {
@@ -191,6 +194,7 @@ pub fn is_rsa_signed(digest: Rsa, spki: &[u8], message: &[u8], signature: &[u8])
         Rsa::Sha256 => &ring_signature::RSA_PKCS1_2048_8192_SHA256,
         Rsa::PssSha512 => &ring_signature::RSA_PSS_2048_8192_SHA512,
     };
+
     key_bits(spki).is_some_and(|key| holds(rule, &key, message, signature))
 }
 
@@ -233,6 +237,7 @@ pub fn is_p256_signed(digest: EcdsaDigest, spki: &[u8], message: &[u8], signatur
     let Some(key) = key_bits(spki) else {
         return false;
     };
+
     match digest {
         EcdsaDigest::Sha256 => holds(
             &ring_signature::ECDSA_P256_SHA256_ASN1,

@@ -51,6 +51,7 @@ impl AnswerRules {
             .success
             .as_ref()
             .map(|all| all.iter().copied().filter(is_2xx).collect::<Vec<_>>());
+
         let usual = match &success {
             Some(taken) if !taken.contains(&ACCEPTED) => *taken.first().ok_or_else(|| {
                 wrong(
@@ -60,16 +61,19 @@ impl AnswerRules {
             })?,
             _ => ACCEPTED,
         };
+
         let PackAnswer {
             status,
             headers,
             body,
         } = &pack.accepted;
+
         let accepted = Accepted {
             status: status.unwrap_or(usual),
             headers: headers_of(headers).map_err(|why| wrong("provider", why))?,
             body: body.clone(),
         };
+
         let rules = AnswerRules {
             provider: pack.name.clone(),
             refused_status,
@@ -79,9 +83,11 @@ impl AnswerRules {
             reply_body: pack.reply_body,
             reply_types: pack.reply_types.clone(),
         };
+
         rules
             .check(rules.accepted.status)
             .map_err(|why| wrong("provider", why))?;
+
         Ok(rules)
     }
 
@@ -94,6 +100,7 @@ impl AnswerRules {
             self.check(status).map_err(|why| ("status", why))?;
             self.accepted.status = status;
         }
+
         self.accepted.headers.extend(spec.headers.clone());
         if let Some(body) = &spec.body {
             let provider = &self.provider;
@@ -110,8 +117,10 @@ impl AnswerRules {
             if !body.is_empty() && !why.is_empty() {
                 return Err(("body", why));
             }
+
             self.accepted.body = Some(body.clone());
         }
+
         Ok(self)
     }
 
@@ -132,6 +141,7 @@ impl AnswerRules {
                 .find(|status| !is_avoided(*status))
                 .unwrap_or(SUBSTITUTES[0])
         };
+
         is_avoided(status).then(substitute)
     }
 
@@ -145,6 +155,7 @@ impl AnswerRules {
         let Some(content_type) = content_type.filter(|_| !self.reply_types.is_empty()) else {
             return true;
         };
+
         let essence = content_type.split(';').next().unwrap_or_default().trim();
         self.reply_types
             .iter()
@@ -186,6 +197,7 @@ fn headers_of(typed: &std::collections::BTreeMap<String, String>) -> Result<Head
             name.escape_debug()
         )),
     };
+
     typed.iter().map(parse).collect()
 }
 
@@ -198,6 +210,7 @@ impl Accepted {
             None => serde_json::json!({ "accepted": true, "event": event }).to_string(),
             Some(text) => text.replace("{event}", event),
         };
+
         let usual = (!body.is_empty()).then(|| HeaderValue::from_static("application/json"));
         (body, self.headers.get(CONTENT_TYPE).cloned().or(usual))
     }
@@ -257,10 +270,12 @@ mod tests {
                 assert_eq!(rules.reply_status(reply), sent, "{pack}: {reply}");
             }
         }
+
         assert_eq!(
             rules("success = [102]").unwrap_err(),
             "the pack of Test names no 2xx in success"
         );
+
         assert!(rules("success = [200]\naccepted.status = 204").is_err());
     }
 
@@ -293,6 +308,7 @@ mod tests {
                 "Test takes 202 for a failure: write 200, or 204".to_owned()
             )
         );
+
         assert_eq!(
             refused("reply_body = \"empty\"", spec(None, Some("x"))),
             (
@@ -300,6 +316,7 @@ mod tests {
                 "Test wants answers without a body: leave it out".to_owned()
             )
         );
+
         assert_eq!(
             refused("success = [204]", spec(None, Some("x"))),
             (
@@ -307,11 +324,13 @@ mod tests {
                 "the answer to Test has status 204, which has no body: leave it out".to_owned()
             )
         );
+
         let pack = "[accepted]\nbody = \"a {event}\"\nheaders = { content-type = \"text/plain\" }";
         let rules = rules(pack)
             .unwrap()
             .with_accepted(&spec(Some(200), None))
             .unwrap();
+
         let content = rules.accepted.content("1");
         assert_eq!((rules.accepted.status, content.0.as_str()), (200, "a 1"));
         assert_eq!(content.1.unwrap(), "text/plain");
@@ -328,10 +347,12 @@ mod tests {
             let Accepted { status, body, .. } = &rules.accepted;
             assert!((200..=299).contains(status), "{name}: {status}");
             let has_body = body.as_deref().is_some_and(|body| !body.is_empty());
+
             assert!(
                 !has_body || !rules.has_no_body(*status),
                 "{name}: status {status} has no body"
             );
+
             assert!(
                 !has_body || rules.reply_body != ReplyBody::Empty,
                 "{name}: wants no body and has one"

@@ -13,11 +13,13 @@ pub fn pem_bytes(text: &str, label: &str) -> Result<Vec<u8>, String> {
         format!("-----BEGIN {label}-----"),
         format!("-----END {label}-----"),
     );
+
     let inner = text
         .split_once(&begin)
         .and_then(|(_, rest)| rest.split_once(&end));
     let (inner, _) = inner.ok_or_else(|| format!("is not PEM: it has no `{begin}`"))?;
     let joined: String = inner.split_whitespace().collect();
+
     STANDARD
         .decode(joined)
         .map_err(|_| "is PEM with broken base64".to_owned())
@@ -35,12 +37,14 @@ pub fn certified_key(
     let certificate = Certificate::from_der(&der)
         .map_err(|error| format!("the certificate cannot be read: {error}"))?;
     let certified = &certificate.tbs_certificate;
+
     if let Some(now) = now {
         let (from, until) = (certified.validity.not_before, certified.validity.not_after);
         if now < from.to_system_time() || now > until.to_system_time() {
             return Err("the certificate is not valid now".into());
         }
     }
+
     let names: Vec<String> = certified
         .subject
         .0
@@ -51,6 +55,7 @@ pub fn certified_key(
     if !matches!(&names[..], [name] if is_name(name)) {
         return Err("the certificate is not the provider's: another common name".into());
     }
+
     certified
         .subject_public_key_info
         .to_der()
@@ -59,6 +64,7 @@ pub fn certified_key(
 /// The text of an attribute that is a common name.
 fn common_name(attribute: &x509_cert::attr::AttributeTypeAndValue) -> Option<String> {
     const COMMON_NAME: &str = "2.5.4.3";
+
     let is_one = attribute.oid.to_string() == COMMON_NAME;
     is_one.then(|| String::from_utf8_lossy(attribute.value.value()).into_owned())
 }
@@ -87,21 +93,25 @@ pub fn web_key(document: &[u8], kid: Option<&str>) -> Option<WebKey> {
         Some(kid) => key.get("kid").and_then(|id| id.as_str()) == Some(kid),
         None => keys.len() == 1,
     };
+
     web_key_of(keys.iter().find(is_it)?)
 }
 
 /// The keys of a set that may have signed: the one with that id; where the signature names none, the first few.
 pub fn signing_keys(document: &[u8], kid: Option<&str>) -> Vec<WebKey> {
     const KEYS_MAX: usize = 8;
+
     let set: serde_json::Value = serde_json::from_slice(document).unwrap_or_default();
     let keys = set
         .get("keys")
         .and_then(|keys| keys.as_array())
         .map(Vec::as_slice)
         .unwrap_or_default();
+
     let is_it = |key: &&serde_json::Value| {
         kid.is_none() || key.get("kid").and_then(|id| id.as_str()) == kid
     };
+
     let signs = |key: &&serde_json::Value| key.get("use").is_none_or(|usage| usage == "sig");
     keys.iter()
         .filter(is_it)

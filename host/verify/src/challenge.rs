@@ -103,10 +103,12 @@ pub fn answer(verifier: &Verifier, verified: bool, view: &View<'_>, keys: &Keys)
     if view.request.content().len() > BODY_BYTES_MAX {
         return None;
     }
+
     let rules = verifier
         .challenges
         .iter()
         .filter(|rule| rule.spec.verify_first == verified);
+
     rules
         .filter(|rule| rule.matches(view))
         .map(|rule| rule.answer(view, keys))
@@ -135,6 +137,7 @@ impl Challenge {
                 known.join(", ")
             ));
         }
+
         let template = |text: &String| template(text, config);
         let json = spec.answer.json.as_ref().map(|object| {
             let entry = |(key, value): (&String, &Value)| {
@@ -142,17 +145,22 @@ impl Challenge {
                     Value::String(text) => JsonTemplate::Text(template(text)?),
                     other => JsonTemplate::Constant(other.clone()),
                 };
+
                 Ok((key.clone(), value))
             };
+
             object.iter().map(entry).collect::<Result<Vec<_>, String>>()
         });
+
         let listed = spec.require.listed.as_ref().map(|(place, name)| {
             let texts = config
                 .get(name)
                 .map(|value| value.texts().to_vec())
                 .unwrap_or_default();
+
             Ok::<_, String>((source(place)?, texts))
         });
+
         if let Some(bad) = spec
             .answer
             .headers
@@ -161,6 +169,7 @@ impl Challenge {
         {
             return Err(format!("`{}` is not a header name", bad.escape_debug()));
         }
+
         if spec
             .answer
             .headers
@@ -169,11 +178,13 @@ impl Challenge {
         {
             return Err("a header value is one line".into());
         }
+
         if takes_every_delivery(spec) {
             return Err("every delivery would be answered as an ownership check and dropped: say what a check has (query, header, json, \
                  equals, only_keys or only_form_field)"
                 .into());
         }
+
         let framing = ["content-length", "transfer-encoding", "connection"];
         if let Some(bad) = spec
             .answer
@@ -183,6 +194,7 @@ impl Challenge {
         {
             return Err(format!("header `{bad}` is written by the host"));
         }
+
         let has_body = spec.answer.text.is_some() || spec.answer.json.is_some();
         if has_body
             && spec
@@ -192,6 +204,7 @@ impl Challenge {
         {
             return Err("an answer with this status has no body".into());
         }
+
         let statuses = [
             spec.answer.status.unwrap_or(200),
             spec.refused_status.unwrap_or(403),
@@ -202,14 +215,17 @@ impl Challenge {
         {
             return Err(format!("status {bad} cannot be answered: 200 to 599"));
         }
+
         let headers = spec
             .answer
             .headers
             .iter()
             .map(|(name, text)| Ok::<_, String>((name.clone(), template(text)?)));
+
         let is_open = config
             .get("handshake_open")
             .is_some_and(|value| value.texts() == ["true"]);
+
         Ok(Challenge {
             method: method.parse().expect("a known method"),
             text: spec.answer.text.as_ref().map(template).transpose()?,
@@ -232,6 +248,7 @@ impl Challenge {
             .text
             .iter()
             .chain(self.headers.iter().map(|(_, text)| text));
+
         let in_json = self
             .json
             .iter()
@@ -240,6 +257,7 @@ impl Challenge {
                 JsonTemplate::Text(text) => Some(text),
                 JsonTemplate::Constant(_) => None,
             });
+
         let is_mac = |piece: &Piece| matches!(piece, Piece::Mac(..));
         !self.spec.verify_first && texts.chain(in_json).flatten().any(is_mac)
     }
@@ -257,6 +275,7 @@ impl Challenge {
     fn matches(&self, view: &View<'_>) -> bool {
         let spec = &self.spec;
         let request = view.request;
+
         // A pairing that the operator has not opened is no challenge.
         let closed = spec.pair.is_some() && spec.needs_open && self.pair.is_none();
         !closed
@@ -295,6 +314,7 @@ impl Challenge {
                 Refused::Requirement(refusal) => (self.spec.refused_status.unwrap_or(403), refusal),
                 Refused::Value(what) => (400, Refusal::new(Reason::ChallengeRefused, what)),
             };
+
             Answer {
                 status,
                 refused: Some(Box::new(refusal)),
@@ -315,16 +335,20 @@ impl Challenge {
                         JsonTemplate::Constant(value) => value.clone(),
                         JsonTemplate::Text(text) => Value::String(fill(text)?),
                     };
+
                     object.insert(key.clone(), value);
                 }
+
                 Some(("application/json", Value::Object(object).to_string()))
             }
             (None, None) => None,
         };
+
         let headers = self
             .headers
             .iter()
             .map(|(name, text)| Ok((name.clone(), fill(text)?)));
+
         Ok(Answer {
             status: self.spec.answer.status.unwrap_or(200),
             body,
@@ -345,15 +369,18 @@ impl Challenge {
         let one = |kind: &str, name: &Option<String>| {
             name.as_ref().map(|name| format!("{kind} `{name}`"))
         };
+
         let named = [
             one("query parameter", &spec.query),
             one("header", &spec.header),
             one("JSON value", &spec.json),
         ];
+
         let equal = spec
             .equals
             .iter()
             .map(|(place, value)| format!("`{place}` = {value}"));
+
         let mut needs: Vec<String> = named.into_iter().flatten().chain(equal).collect();
         if !spec.only_keys.is_empty() {
             needs.push(format!(
@@ -361,9 +388,11 @@ impl Challenge {
                 spec.only_keys.join(", ")
             ));
         }
+
         if let Some(field) = &spec.only_form_field {
             needs.push(format!("a form with only the field `{field}`"));
         }
+
         if needs.is_empty() {
             "nothing else".into()
         } else {
@@ -375,16 +404,19 @@ impl Challenge {
         let require = &self.spec.require;
         let wrong =
             |what: String| Refused::Requirement(Refusal::new(Reason::ChallengeRefused, what));
+
         let missing = |name: &str| {
             wrong(format!(
                 "the ownership check has no query parameter `{name}`"
             ))
         };
+
         let one = |name: &str| {
             Source(ValueLocation::Query(name.into()))
                 .text(view)
                 .map_err(|_| missing(name))
         };
+
         for (name, expected) in &require.query {
             if !expected
                 .split('|')
@@ -396,17 +428,21 @@ impl Challenge {
                 )));
             }
         }
+
         if let Some(name) = &require.query_hex {
             let given = one(name)?;
             let is_short = (20..=32).contains(&given.len())
                 && given.bytes().all(|byte| byte.is_ascii_hexdigit());
+
             let what = || {
                 Refused::Value(format!(
                     "query parameter `{name}` is not 20 to 32 hexadecimal digits"
                 ))
             };
+
             is_short.then_some(()).ok_or_else(what)?;
         }
+
         if let Some(name) = &require.query_secret {
             let given = one(name)?;
             if !keys.find_challenge(|key| same_text(given.as_bytes(), key)) {
@@ -414,12 +450,14 @@ impl Challenge {
                     "query parameter `{name}` of the ownership check is not the verify token: it must equal the value of \
                      `challenge_secret`, or of `secret` where there is none"
                 );
+
                 return Err(Refused::Requirement(Refusal::new(
                     Reason::VerifyTokenMismatch,
                     what,
                 )));
             }
         }
+
         if let Some((source, allowed)) = &self.listed {
             let (place, entry) = (describe(&source.0), self.listed_entry());
             let given = source.text(view).map_err(|_| {
@@ -436,6 +474,7 @@ impl Challenge {
                 )));
             }
         }
+
         Ok(())
     }
 
@@ -458,15 +497,16 @@ impl Source {
                 describe(&self.0)
             ))
         };
+
         let bytes = view
             .find(&self.0, false)
             .map_err(|_| wrong("is missing or given twice"))?;
         let text = String::from_utf8(bytes.into_owned()).map_err(|_| wrong("is not UTF-8"))?;
         if text.len() > ECHO_BYTES_MAX {
-            Err(wrong("is longer than 1 KiB"))
-        } else {
-            Ok(text)
+            return Err(wrong("is longer than 1 KiB"));
         }
+
+        Ok(text)
     }
 
     /// A value that may go into a MAC: a short token of base64 or base64url characters and dots, nothing that could pass
@@ -479,6 +519,7 @@ impl Source {
                 describe(&self.0)
             ))
         };
+
         if is_token(text.as_bytes()) {
             Ok(text)
         } else {
@@ -511,10 +552,12 @@ fn takes_every_delivery(spec: &ChallengeSpec) -> bool {
         .method
         .as_deref()
         .is_none_or(|method| ["POST", "PUT", "PATCH"].contains(&method));
+
     let names_something = [&spec.query, &spec.header, &spec.json, &spec.only_form_field]
         .iter()
         .any(|name| name.is_some());
     let is_paired = spec.pair.is_some() && spec.needs_open;
+
     is_delivery
         && !names_something
         && !is_paired
@@ -551,6 +594,7 @@ fn fill(template: &Template, view: &View<'_>, keys: &Keys) -> Result<String, Ref
                     .flatten()
                     .find(|key| !key.is_empty())
                     .ok_or_else(no_key)?;
+
                 let digest = mac(*algorithm, key, token.as_bytes());
                 filled.push_str(&if *is_hex {
                     hex::encode(digest)
@@ -566,6 +610,7 @@ fn fill(template: &Template, view: &View<'_>, keys: &Keys) -> Result<String, Ref
                         .ok()
                         .and_then(|url| url.split('?').next().map(str::to_owned))
                 };
+
                 let endpoint = endpoint.clone().or_else(called).ok_or_else(no_url)?;
                 filled.push_str(&sha256_hex(
                     &[token.as_bytes(), secret, endpoint.as_bytes()].concat(),
@@ -580,6 +625,7 @@ fn fill(template: &Template, view: &View<'_>, keys: &Keys) -> Result<String, Ref
             }
         }
     }
+
     Ok(filled)
 }
 
@@ -591,12 +637,15 @@ fn template(text: &str, config: &BTreeMap<String, ConfigValue>) -> Result<Templa
         if !literal.is_empty() {
             pieces.push(Piece::Literal(literal.into()));
         }
+
         pieces.push(piece(token, config)?);
         rest = after;
     }
+
     if !rest.is_empty() {
         pieces.push(Piece::Literal(rest.into()));
     }
+
     Ok(pieces)
 }
 
@@ -607,20 +656,25 @@ fn piece(token: &str, config: &BTreeMap<String, ConfigValue>) -> Result<Piece, S
             .and_then(|value| value.texts().first()?.parse().ok());
         return Ok(Piece::Rate(max));
     }
+
     if let Some(name) = token.strip_prefix("config.") {
         return configured(name, config).map(|text| Piece::Literal(text.into()));
     }
+
     let Some((mac, place)) = token.split_once(' ') else {
         return source(token).map(Piece::Echo);
     };
+
     if mac == "sha256-hex" {
         let place = place.strip_suffix(" challenge_secret endpoint");
         let place = place.ok_or("write {sha256-hex query:NAME challenge_secret endpoint}")?;
         let endpoint = config
             .get("endpoint")
             .and_then(|value| value.texts().first().cloned());
+
         return Ok(Piece::Digest(source(place)?, endpoint));
     }
+
     let (algorithm, is_hex) = match mac {
         "hmac-sha1-hex" => (Algorithm::HmacSha1, true),
         "hmac-sha256-hex" => (Algorithm::HmacSha256, true),
@@ -631,6 +685,7 @@ fn piece(token: &str, config: &BTreeMap<String, ConfigValue>) -> Result<Piece, S
             ));
         }
     };
+
     Ok(Piece::Mac(algorithm, is_hex, source(place)?))
 }
 
@@ -647,6 +702,7 @@ fn source(text: &str) -> Result<Source, String> {
             ));
         }
     };
+
     Ok(Source(place))
 }
 
@@ -659,11 +715,13 @@ mod tests {
         let of = |text: &str| {
             Challenge::build(&toml::from_str(text).unwrap(), &BTreeMap::new()).map(drop)
         };
+
         let taken = of("answer = { status = 200, text = \"ok\" }").unwrap_err();
         assert!(
             taken.contains("every delivery would be answered"),
             "{taken}"
         );
+
         assert!(of("method = \"PUT\"\nabsent = [\"/a\"]").is_err());
         for good in [
             "method = \"HEAD\"",

@@ -82,6 +82,7 @@ impl Keys {
         let decode = |(form, secret): (KeyForm, Result<Secret, SecretError>)| {
             key::decode(form, &secret?).map_err(SecretError::NoKey)
         };
+
         Keys {
             delivery: secrets.into_iter().map(decode).collect(),
             challenge: Vec::new(),
@@ -107,6 +108,7 @@ impl Keys {
         } else {
             &self.challenge
         };
+
         keys.iter()
             .flatten()
             .any(|key| !key.is_empty() && matches(key))
@@ -119,6 +121,7 @@ impl Keys {
         } else {
             &self.challenge
         };
+
         keys.iter()
             .flatten()
             .map(|key| &key[..])
@@ -135,10 +138,12 @@ impl Keys {
             let Some(key) = key.filter(|key| !key.is_empty()) else {
                 continue;
             };
+
             if matches(place, key)? {
                 return Ok(Some(place));
             }
         }
+
         Ok(None)
     }
 
@@ -152,6 +157,7 @@ impl Keys {
                 key
             })
         };
+
         Keys {
             delivery: self.delivery.iter().map(flip).collect(),
             challenge: self.challenge.iter().map(flip).collect(),
@@ -165,6 +171,7 @@ impl Keys {
             .iter()
             .filter_map(|key| key.as_ref().err().map(SecretError::to_string))
             .collect();
+
         (!why.is_empty() && why.len() == self.delivery.len()).then(|| why.join("; "))
     }
 
@@ -241,6 +248,7 @@ pub fn check_sender(
     if view.wants_content() {
         return Ok(SenderCheck::NeedsContent(Box::new(request)));
     }
+
     match matched {
         Ok(matched) => {
             let claims = view.claims().cloned();
@@ -274,11 +282,13 @@ impl Sender {
             matched,
             claims,
         } = self;
+
         let request = request.with_decoded(decoded, SignedBody::Encoded);
         let view = view(verifier, &request);
         if let Some(serde_json::Value::Object(claims)) = claims {
             view.keep_claims(claims);
         }
+
         let decision = read_content(verifier, &view, context, matched);
         verdict(verifier, request, decision)
     }
@@ -331,6 +341,7 @@ fn decide(
     {
         return Ok(Decision::Challenge(answer));
     }
+
     let matched = authenticate_sender(verifier, &view, context, mac)?;
     Ok(read_content(verifier, &view, context, matched))
 }
@@ -346,6 +357,7 @@ fn authenticate_sender(
         let detail = "no `[verify]`: write how senders prove themselves, or `scheme = \"none\"` to let everybody in";
         return Err(Refusal::new(Reason::Closed, detail));
     }
+
     let request = view.request;
     // A challenge could be the constant text before the body, and nothing else.
     let is_rest_of_token = request.body.is_empty()
@@ -363,6 +375,7 @@ fn authenticate_sender(
             "the body could be an answer to an ownership check",
         ));
     }
+
     authenticate(verifier, view, context, mac)
 }
 
@@ -376,9 +389,11 @@ fn read_content(
     if let Some(answer) = challenge::answer(verifier, true, view, context.keys) {
         return Decision::Challenge(answer);
     }
+
     if let Some(confirm) = schemes::confirmation(verifier, view) {
         return Decision::Challenge(confirm);
     }
+
     Decision::Authenticated(authenticated(verifier, view, matched))
 }
 
@@ -394,6 +409,7 @@ fn authenticate(
     if verifier.needs_secret() {
         keys.usable()?;
     }
+
     match &verifier.auth_scheme {
         AuthScheme::Closed => unreachable!("checked before"),
         AuthScheme::Open => Ok(None),
@@ -421,17 +437,21 @@ fn token(
                 .iter()
                 .fold(true, |all, token| same_text(token.as_bytes(), key) & all)
         };
+
         return keys.find(|_, key| Ok(matches(key)))?.ok_or_else(mismatch);
     }
+
     let text = view
         .find(from, false)
         .map_err(|absent| absent_token(absent, from))?;
+
     let token = after_prefix(&text, prefix).ok_or_else(|| {
         Refusal::new(
             Reason::TokenMismatch,
             format!("the token does not begin with `{prefix}`"),
         )
     })?;
+
     keys.find(|_, key| Ok(same_text(token, key)))?
         .ok_or_else(mismatch)
 }
@@ -442,24 +462,28 @@ fn basic(view: &View<'_>, keys: &Keys) -> Result<usize, Refusal> {
     let text = view
         .find(&place, false)
         .map_err(|absent| absent_token(absent, &place))?;
+
     let encoded = after_prefix(&text, "Basic ").ok_or_else(|| {
         Refusal::new(
             Reason::TokenMismatch,
             "the credentials do not begin with `Basic `",
         )
     })?;
+
     let malformed = |why: &str| {
         Refusal::new(
             Reason::MalformedSignature,
             format!("basic credentials malformed: {why}"),
         )
     };
+
     let pair = STANDARD
         .decode(encoded.trim_ascii())
         .map_err(|_| malformed("not base64"))?;
     if !pair.contains(&b':') {
         return Err(malformed("no colon in them"));
     }
+
     keys.find(|_, key| Ok(same_text(&pair, key) & is_credentials(key)))?
         .ok_or_else(|| Refusal::new(Reason::TokenMismatch, "the basic credentials do not match"))
 }
@@ -522,6 +546,7 @@ pub fn order_key(verifier: &Verifier, event: &Event) -> Option<String> {
         body,
         ..
     } = event.clone();
+
     let request = Unverified {
         method,
         path,
@@ -531,6 +556,7 @@ pub fn order_key(verifier: &Verifier, event: &Event) -> Option<String> {
         body,
         decoded: None,
     };
+
     text_at(
         &View::new(&request, None).with_json_field(verifier.json_form_field.as_deref()),
         verifier.order_key.as_ref()?,
@@ -543,6 +569,7 @@ fn params(event: &Event) -> Vec<(String, String)> {
         .attributes
         .iter()
         .filter_map(|(key, value)| Some((key.strip_prefix("param:")?, value)));
+
     named
         .map(|(name, value)| (name.to_owned(), value.clone()))
         .collect()
@@ -558,11 +585,13 @@ fn authenticated(verifier: &Verifier, view: &View<'_>, matched: Option<usize>) -
         .delivery_id
         .as_ref()
         .and_then(|fields| identity(fields, view));
+
     // Which secret matched, by its number in the hook file: the component has no business with where it lives.
     let word = verifier.auth_scheme.word();
     let key = matched
         .map(|index| format!("{word}#{}", index + 1))
         .unwrap_or_else(|| word.to_owned());
+
     let facts = [
         ("provider", verifier.provider.clone()),
         ("event-type", at(&verifier.event_type)),
@@ -578,10 +607,12 @@ fn authenticated(verifier: &Verifier, view: &View<'_>, matched: Option<usize>) -
         ),
         ("json-form-field", view.json_field().map(str::to_owned)),
     ];
+
     let facts = facts
         .into_iter()
         .filter_map(|(name, value)| Some((name.to_owned(), value?)))
         .collect();
+
     Authenticated {
         facts,
         delivery_key: identity.map(|(alternative, fields)| {
@@ -589,6 +620,7 @@ fn authenticated(verifier: &Verifier, view: &View<'_>, matched: Option<usize>) -
             if verifier.identity_per_url {
                 key.extend_from_slice(&url_key(view.request));
             }
+
             key
         }),
     }
@@ -602,6 +634,7 @@ fn identity(identity: &DeliveryId, view: &View<'_>) -> Option<(usize, Vec<String
             .map(|field| text_at(view, field))
             .collect::<Option<Vec<_>>>()
     };
+
     identity
         .alternatives()
         .iter()
@@ -615,10 +648,12 @@ fn url_key(request: &Unverified) -> Vec<u8> {
     if request.params.is_empty() && request.query.is_none() {
         return Vec::new();
     }
+
     let mut digest = Sha256::new();
     digest.update(&request.path);
     digest.update("?");
     digest.update(request.query.as_deref().unwrap_or_default());
+
     [b"\0url\0", &digest.finalize()[..]].concat()
 }
 
@@ -630,14 +665,17 @@ fn delivery_key(verifier: &Verifier, alternative: usize, values: &[String]) -> V
         digest.update((text.len() as u64).to_be_bytes());
         digest.update(text);
     };
+
     add(match verifier.id_match() {
         IdMatch::Id => "id",
         IdMatch::IdAndBody => "id-and-body",
     });
+
     let places = verifier
         .delivery_id
         .iter()
         .flat_map(|identity| &identity.alternatives()[alternative]);
+
     for (place, value) in places.zip(values) {
         match place {
             // Header names have no case.
@@ -646,8 +684,10 @@ fn delivery_key(verifier: &Verifier, alternative: usize, values: &[String]) -> V
             }
             place => add(&describe(place)),
         }
+
         add(value);
     }
+
     [b"id\0", &digest.finalize()[..]].concat()
 }
 

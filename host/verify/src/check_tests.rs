@@ -27,6 +27,7 @@ fn check(
             .iter()
             .map(|secret| (verifier.key_form(), secret.clone())),
     );
+
     let now = Some(UNIX_EPOCH + Duration::from_secs(1_760_000_000));
     super::check(
         verifier,
@@ -52,6 +53,7 @@ fn request(headers: &[(&str, &str)], query: Option<&str>, body: &str) -> Unverif
             HeaderValue::from_str(value).unwrap(),
         );
     }
+
     Unverified {
         method: http::Method::POST,
         path: "/x".into(),
@@ -85,17 +87,20 @@ fn a_token_is_compared_and_taken_out() {
             &values(&["s3"]),
         )
     };
+
     let event = verified(check(&[("secret", "s3"), ("x", "y")]));
     assert!(
         event.request().headers.get("secret").is_none()
             && event.request().headers.contains_key("x")
     );
+
     assert_eq!(event.fact("verified-by"), Some("token#1"));
     assert_eq!(event.fact("verified-by-scheme"), Some("token"));
     assert_eq!(
         check(&[]).unwrap_err().to_string(),
         "token missing (header Secret)"
     );
+
     assert_eq!(reason(check(&[("secret", "s4")])), "token_mismatch");
     assert_eq!(reason(check(&[("secret", "")])), "missing_token");
     assert_eq!(
@@ -112,14 +117,17 @@ fn a_token_may_be_in_the_query_or_the_body() {
         request(&[], Some("a=1&key=s%33"), ""),
         &values(&["s3"]),
     ));
+
     assert_eq!(event.request().query.as_deref(), Some("a=1"));
     let json =
         verifier("scheme = \"token\"\nfrom = { json = \"/auth/token\" }\nsecret = \"env:S\"");
+
     verified(check(
         &json,
         request(&[], None, r#"{"auth":{"token":"s3"}}"#),
         &values(&["s3"]),
     ));
+
     for body in [
         "",
         "{",
@@ -140,10 +148,12 @@ fn secrets_rotate_and_missing_ones_close_the_hook() {
     );
     let gone = || Err(SecretError::NotSet("OLD".into()));
     let ask = |secrets: &[_]| check(&two, request(&[("secret", "new")], None, ""), secrets);
+
     assert_eq!(
         verified(ask(&[Ok(Secret::new("old")), Ok(Secret::new("new"))])).fact("verified-by"),
         Some("token#2")
     );
+
     verified(ask(&[gone(), Ok(Secret::new("new"))]));
     let refusal = ask(&[gone(), gone()]).unwrap_err();
     assert!(
@@ -159,6 +169,7 @@ fn no_verify_is_closed_and_open_is_explicit() {
         reason(check(&closed, request(&[], None, "{}"), &[])),
         "closed"
     );
+
     let open = verifier("scheme = \"none\"");
     assert_eq!(
         verified(check(&open, request(&[], None, "{}"), &[])).fact("verified-by"),
@@ -175,12 +186,14 @@ fn a_challenge_is_answered_after_the_proof_and_an_ordinary_event_is_not_one() {
             &values(&["s3"]),
         )
     };
+
     match ask("s3", r#"{"type":"url_verification","challenge":"a\"b"}"#) {
         Ok(Verdict::Challenge(answer)) => {
             assert_eq!(answer.body.unwrap().1, r#"{"challenge":"a\"b"}"#)
         }
         other => panic!("{other:?}"),
     }
+
     assert_eq!(reason(ask("no", r#"{"challenge":"x"}"#)), "token_mismatch");
     for ordinary in [
         r#"{"challenge":"x","order":1}"#,
@@ -190,6 +203,7 @@ fn a_challenge_is_answered_after_the_proof_and_an_ordinary_event_is_not_one() {
     ] {
         verified(ask("s3", ordinary));
     }
+
     let long = format!(r#"{{"challenge":"{}"}}"#, "x".repeat(2000));
     assert!(matches!(
         ask("s3", &long),
@@ -199,6 +213,7 @@ fn a_challenge_is_answered_after_the_proof_and_an_ordinary_event_is_not_one() {
             ..
         }))
     ));
+
     let rule = "[[challenge]]\njson = \"/ping/id\"\nverify_first = false\nanswer = { text = \"{json:/ping/id}\" }";
     let unsigned = verifier(&format!("{TOKEN}\n{rule}"));
     match check(
@@ -222,12 +237,14 @@ fn github_facts_come_from_the_pack() {
         ("x-github-event", "push"),
         ("x-github-delivery", "d-1"),
     ];
+
     let request = request(&headers, None, "Hello, World!");
     let event = verified(check(
         &github,
         request,
         &values(&["It's a Secret to Everybody"]),
     ));
+
     assert_eq!(event.fact("provider"), Some("github"));
     assert_eq!(event.fact("event-type"), Some("push"));
     assert_eq!(event.fact("delivery-id"), Some("d-1"));
@@ -366,6 +383,7 @@ fn a_scheme_without_a_provider_takes_the_generic_defaults() {
     let AuthScheme::Signature(signature) = signature.auth_scheme() else {
         panic!("{:?}", signature.auth_scheme())
     };
+
     assert_eq!(
         signature.from,
         [ValueLocation::Header("X-Signature".into())]
@@ -378,10 +396,12 @@ fn a_secret_in_the_path_reaches_no_component() {
     let mut asked = request(&[], None, "{}");
     asked.path = "/dh/s3".into();
     let verified = verified(check(&hub, asked, &values(&["s3"])));
+
     let attributes = vec![
         ("param:secret".to_owned(), "s3".to_owned()),
         ("param:x".to_owned(), "y".to_owned()),
     ];
+
     let event = verified.into_event(&"dh".parse().unwrap(), UNIX_EPOCH, attributes);
     assert_eq!(event.path, "/dh/-");
     assert!(!format!("{event:?}").contains("s3"), "{event:?}");
@@ -396,18 +416,22 @@ fn a_time_outside_the_window_says_by_how_much() {
             ("x-slack-signature", signature.as_str()),
             ("x-slack-request-timestamp", time),
         ];
+
         check(&slack, request(&headers, None, ""), &values(&["s"]))
             .unwrap_err()
             .to_string()
     };
+
     assert_eq!(
         ask("1759999000"),
         "the timestamp is 1000 s old: at most 600 s are taken"
     );
+
     assert_eq!(
         ask("1760000301"),
         "the timestamp is 301 s ahead: at most 300 s are taken; check the clock"
     );
+
     assert_eq!(ask("soon"), "the timestamp is not a number of unix time");
 }
 
@@ -436,18 +460,22 @@ fn what_anybody_can_have_signed_is_no_delivery() {
             })) => Some(text),
             _ => None,
         };
+
     let x = of("x-twitter", "");
     let token = answered(&x, "crc_token=12345").unwrap();
     let signature = token.split('"').nth(3).unwrap();
+
     let delivery = request(
         &[("x-twitter-webhooks-signature", signature)],
         None,
         "12345",
     );
+
     assert_eq!(
         reason(check(&x, delivery, &values(&["k"]))),
         "malformed_body"
     );
+
     let braintree = of("braintree", "config = { public_key = \"pk\" }");
     assert_eq!(
         answered(
@@ -456,13 +484,16 @@ fn what_anybody_can_have_signed_is_no_delivery() {
         ),
         None
     );
+
     assert_eq!(answered(&braintree, "bt_challenge=abc"), None);
     let payload = "20f9f8ed05f77439fe955c977e4c8a53";
     let signed = answered(&braintree, &format!("bt_challenge={payload}")).unwrap();
+
     let form = format!(
         "bt_signature={}&bt_payload={payload}",
         signed.replace('|', "%7C")
     );
+
     assert_eq!(
         reason(check(
             &braintree,
@@ -481,14 +512,17 @@ fn signed_challenges_pass_for_no_delivery() {
         let Ok(Verdict::Challenge(answer)) = check(&linkedin, get(&query), &values(&["k"])) else {
             panic!("{challenge} is not answered");
         };
+
         let (_, text) = answer.body.unwrap();
         let signature =
             serde_json::from_str::<serde_json::Value>(&text).unwrap()["challengeResponse"].clone();
+
         let delivery = request(
             &[("X-LI-Signature", signature.as_str().unwrap())],
             None,
             body,
         );
+
         assert_eq!(
             reason(check(&linkedin, delivery, &values(&["k"]))),
             "malformed_body",
@@ -509,12 +543,15 @@ fn a_sender_cannot_make_the_check_dear() {
             None,
             "",
         );
+
         asked.headers.insert(
             "x-contentful-signed-headers",
             HeaderValue::from_str(list).unwrap(),
         );
+
         asked
     };
+
     let own = "x-contentful-signed-headers,x-contentful-timestamp";
     for more in [",x".repeat(14_000), ",x-contentful-timestamp".into()] {
         let refused = check(
@@ -522,8 +559,10 @@ fn a_sender_cannot_make_the_check_dear() {
             headers(&format!("{own}{more}")),
             &values(&["k"]),
         );
+
         assert_eq!(reason(refused), "malformed_signature");
     }
+
     let many = format!("[{}0]", "{\"\":0},".repeat(100_000));
     assert_eq!(
         reason(check(
@@ -541,11 +580,13 @@ fn a_body_that_is_not_read_is_not_an_empty_one() {
         "mandrill",
         "config = { webhook_url = \"https://a.example/x\" }",
     );
+
     let url_alone = STANDARD.encode(super::super::algorithm::mac(
         landfall_model::Algorithm::HmacSha1,
         b"k",
         b"https://a.example/x",
     ));
+
     for body in ["evil=1&".repeat(1_300_000), "a=%FF".into()] {
         let asked = request(&[("x-mandrill-signature", &url_alone)], None, &body);
         assert_eq!(
@@ -553,25 +594,30 @@ fn a_body_that_is_not_read_is_not_an_empty_one() {
             "malformed_body"
         );
     }
+
     let twilio = of("twilio", "");
     let digest = super::super::algorithm::sha256_hex(b"{}");
     let url = format!("https://a.example/x?bodySHA256={digest}");
+
     let signature = STANDARD.encode(super::super::algorithm::mac(
         landfall_model::Algorithm::HmacSha1,
         b"k",
         url.as_bytes(),
     ));
+
     let ask = |content_type: &str, body: &str| {
         let headers = [
             ("x-twilio-signature", signature.as_str()),
             ("content-type", content_type),
         ];
+
         check(
             &twilio,
             request(&headers, Some(&format!("bodySHA256={digest}")), body),
             &values(&["k"]),
         )
     };
+
     verified(ask("application/json", "{}"));
     assert_eq!(reason(ask("application/json", "")), "body_hash_mismatch");
     assert_eq!(
@@ -584,18 +630,21 @@ fn a_body_that_is_not_read_is_not_an_empty_one() {
 fn an_id_does_not_reach_into_the_time() {
     let svix = of("svix", "");
     let key = b"key";
+
     // Signed for id `msg`, time T and body `1760000000.hello`.
     let signed = super::super::algorithm::mac(
         landfall_model::Algorithm::HmacSha256,
         key,
         b"msg.1700000000.1760000000.hello",
     );
+
     let signature = format!("v1,{}", STANDARD.encode(signed));
     let headers = [
         ("svix-id", "msg.1700000000"),
         ("svix-timestamp", "1760000000"),
         ("svix-signature", signature.as_str()),
     ];
+
     assert_eq!(
         reason(check(
             &svix,
@@ -618,24 +667,29 @@ fn an_id_that_nothing_ends_is_a_plain_token() {
             whole
         ))
     );
+
     let ask = |id: &str, time: &str, body: &str| {
         let headers = [
             ("twitch-eventsub-message-id", id),
             ("twitch-eventsub-message-timestamp", time),
             ("twitch-eventsub-message-signature", signature.as_str()),
         ];
+
         check(&twitch, request(&headers, None, body), &values(&["k"]))
     };
+
     verified(ask(
         "m1",
         "2025-10-09T08:53:20Z",
         "{\"at\":\"2025-10-09T08:53:20Z\",\"x\":1}",
     ));
+
     let shifted = ask(
         "m12025-10-09T08:53:20Z{\"at\":\"",
         "2025-10-09T08:53:20Z",
         "\",\"x\":1}",
     );
+
     assert_eq!(reason(shifted), "signature_mismatch");
 }
 
@@ -646,16 +700,19 @@ fn braces_in_texts_are_no_objects_and_forms_have_a_bound() {
         "{{\"passcode\":\"k\",\"comment\":\"{}\"}}",
         "{".repeat(60_000)
     );
+
     verified(check(&figma, request(&[], None, &body), &values(&["k"])));
     let mandrill = of(
         "mandrill",
         "config = { webhook_url = \"https://a.example/x\" }",
     );
+
     let asked = request(
         &[("x-mandrill-signature", &STANDARD.encode([0; 20]))],
         None,
         &"a&".repeat(20_000),
     );
+
     assert_eq!(
         reason(check(&mandrill, asked, &values(&["k"]))),
         "malformed_body"
@@ -700,6 +757,7 @@ fn the_time_of_a_token_comparison_does_not_tell_where_it_differs() {
         token[at] = b'b';
         token
     };
+
     let (first, last) = (differing(0), differing(4095));
     let ratio = || {
         let mut times = [Vec::new(), Vec::new()];
@@ -710,14 +768,18 @@ fn the_time_of_a_token_comparison_does_not_tell_where_it_differs() {
                 std::hint::black_box([&first, &last][which]),
                 &secret,
             ));
+
             times[which].push(started.elapsed().as_nanos() as f64);
         }
+
         let [first, last] = times.map(|mut times| {
             times.sort_by(f64::total_cmp);
             times[times.len() / 2]
         });
+
         last / first
     };
+
     let ratios: Vec<f64> = (0..5).map(|_| ratio()).collect();
     assert!(
         ratios.iter().any(|ratio| (0.97..1.03).contains(ratio)),
@@ -728,6 +790,7 @@ fn the_time_of_a_token_comparison_does_not_tell_where_it_differs() {
 #[test]
 fn an_event_of_discord_is_no_ping_although_both_have_type_1() {
     use ring::signature::{Ed25519KeyPair, KeyPair};
+
     let pair = Ed25519KeyPair::from_seed_unchecked(&[7; 32]).unwrap();
     let discord = verifier("provider = \"discord\"\nsecret = \"env:S\"");
     let send = |body: &str| {
@@ -736,6 +799,7 @@ fn an_event_of_discord_is_no_ping_although_both_have_type_1() {
             ("X-Signature-Ed25519", &*signature),
             ("X-Signature-Timestamp", "1760000000"),
         ];
+
         check(
             &discord,
             request(&headers, None, body),
@@ -743,14 +807,17 @@ fn an_event_of_discord_is_no_ping_although_both_have_type_1() {
         )
         .unwrap()
     };
+
     assert!(matches!(
         send(r#"{"type":1,"version":1}"#),
         Verdict::Challenge(Answer { status: 200, .. })
     ));
+
     assert!(matches!(
         send(r#"{"type":0,"version":1}"#),
         Verdict::Challenge(Answer { status: 204, .. })
     ));
+
     let event = r#"{"version":1,"type":1,"event":{"type":"APPLICATION_AUTHORIZED","data":{}}}"#;
     assert!(matches!(send(event), Verdict::Verified(_)));
 }
@@ -761,11 +828,13 @@ fn json_of_many_parts_in_a_form_field_is_not_read() {
     let json = format!("[{}1]", r#"{"":{}},"#.repeat(100_000));
     let body =
         format!("--b\r\nContent-Disposition: form-data; name=\"json\"\r\n\r\n{json}\r\n--b--\r\n");
+
     let request = request(
         &[("Content-Type", "multipart/form-data; boundary=b")],
         None,
         &body,
     );
+
     let refusal = check(&dropbox, request, &values(&["s"])).unwrap_err();
     assert!(
         refusal.detail.contains("more parts than a check reads"),
@@ -780,13 +849,16 @@ fn twilio_needs_a_public_url() {
             "provider = \"twilio\"\nsecret = \"env:S\"\n{more}"
         ))
         .unwrap();
+
         Verifier::build(&spec, &Packs::default()).map_err(|error| (error.key, error.message))
     };
+
     let (key, message) = build("").unwrap_err();
     assert_eq!(key, "public_url");
     assert!(message.contains("public_url is missing"), "{message}");
     let url = "public_url = \"https://hooks.example.com\"";
     assert!(build(url).is_ok() && build(&format!("{url}\nalgorithm = \"hmac-sha256\"")).is_ok());
+
     assert_eq!(
         build(&format!("{url}\nalgorithm = \"hmac-sha512\""))
             .unwrap_err()
@@ -800,18 +872,22 @@ fn a_date_may_end_what_is_signed() {
     let klaviyo = of("klaviyo", "");
     let (date, body) = ("Thu, 09 Oct 2025 08:53:20 GMT", "{\"data\":[]}");
     let signed = format!("{body}{date}");
+
     let signature = hex::encode(crate::algorithm::mac(
         landfall_model::Algorithm::HmacSha256,
         b"s",
         signed.as_bytes(),
     ));
+
     let send = |date: &str, body: &str| {
         let headers = [
             ("Klaviyo-Signature", &*signature),
             ("Klaviyo-Timestamp", date),
         ];
+
         check(&klaviyo, request(&headers, None, body), &values(&["s"]))
     };
+
     verified(send(date, body));
     assert_eq!(
         reason(send(&format!("}}{date}"), "{\"data\":[]")),
@@ -827,11 +903,13 @@ fn token(claims: serde_json::Value, key: &[u8]) -> String {
         part(r#"{"alg":"HS256"}"#.into()),
         part(claims.to_string())
     );
+
     let mac = super::super::algorithm::mac(
         landfall_model::Algorithm::HmacSha256,
         key,
         signed.as_bytes(),
     );
+
     format!(
         "{signed}.{}",
         base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(mac)
@@ -844,6 +922,7 @@ fn tokens_without_bearer_are_refused() {
         "google-pubsub",
         "config = { audience = \"a\", service_account = \"s\" }",
     );
+
     let asked = |value: &str| {
         check(
             &pubsub,
@@ -851,8 +930,10 @@ fn tokens_without_bearer_are_refused() {
             &[],
         )
     };
+
     let any = token(serde_json::json!({ "aud": "a" }), b"k");
     assert_eq!(reason(asked(&any)), "malformed_signature");
+
     // With the prefix, the token itself is judged.
     assert_eq!(
         reason(asked(&format!("Bearer {any}"))),
@@ -862,6 +943,7 @@ fn tokens_without_bearer_are_refused() {
     let own = "scheme = \"jwt\"\nsecret = \"env:S\"\nfrom = { header = \"Authorization\" }\nprefix = \"Bearer \"\n\
                jwt = { algorithms = [\"HS256\"]PREFIX }";
     let good = token(serde_json::json!({ "exp": 1_760_000_060 }), b"k");
+
     for (more, value, is_accepted) in [
         ("", good.clone(), false),
         ("", format!("Bearer {good}"), true),
@@ -883,34 +965,41 @@ fn tokens_without_bearer_are_refused() {
 fn query_string_hash_covers_the_request() {
     // Computed by atlassian-jwt 2.0.3 for POST and this URL.
     const QSH: &str = "d1b51be8cb322b7abe13b770d0223828b0c988da70c79699662c45536e626253";
+
     let connect = |more: &str| of("jira-connect", more);
     let claims = serde_json::json!({ "iss": "client", "iat": 1_760_000_000, "exp": 1_760_000_180, "qsh": QSH });
     let header = format!("JWT {}", token(claims, b"install"));
     let query = "b=2&a=x%20y&a=%C3%A9&jwt=ignored&c=%2A%27%7E";
+
     let asked = |method: http::Method, path: &str, query: &str| {
         let headers = [
             ("authorization", header.as_str()),
             ("x-atlassian-webhook-identifier", "1"),
         ];
+
         Unverified {
             method,
             path: path.into(),
             ..request(&headers, Some(query), "{}")
         }
     };
+
     let accept =
         |more: &str, request| check(&connect(more), request, &values(&["other", "install"]));
     let base = "config = { base_path = \"/hooks/\" }";
+
     let found = verified(accept(
         base,
         asked(http::Method::POST, "/hooks/jira&x/", query),
     ));
+
     assert_eq!(found.fact("delivery-id"), Some("client/1"));
     assert_eq!(found.fact("verified-by"), Some("jwt#2"));
     verified(accept(
         "",
         asked(http::Method::POST, "/jira&x", "c=*'~&b=2&a=%c3%a9&a=x+y"),
     ));
+
     for (method, path, query) in [
         (http::Method::PUT, "/jira&x", query.to_owned()),
         (http::Method::POST, "/jira", query.to_owned()),
@@ -929,6 +1018,7 @@ fn query_string_hash_covers_the_request() {
             "{path}?{query}"
         );
     }
+
     let bad = "provider = \"jira-connect\"\nsecret = \"env:S\"\nconfig = { base_path = \"x\" }";
     let spec = toml::from_str::<VerifySpec>(bad).unwrap();
     assert_eq!(
@@ -944,29 +1034,35 @@ fn ebay_needs_its_verification_token() {
             "provider = \"ebay\"\nsecret = \"env:S\"\n{toml}"
         ))
         .unwrap();
+
         Verifier::build(&spec, &Packs::default())
             .map(drop)
             .map_err(|error| error.key)
     };
+
     let token = "challenge_secret = \"env:T\"\n";
     let url = "public_url = \"https://hooks.example.com\"\n";
     assert_eq!(key(url), Err("challenge_secret"));
     assert_eq!(key(token), Err("public_url"));
+
     assert_eq!(
         key(&format!(
             "{token}config = {{ endpoint = \"https://a.example/x\" }}"
         )),
         Ok(())
     );
+
     assert_eq!(
         key(&format!(
             "{token}{url}config = {{ environment = \"test\" }}"
         )),
         Err("config")
     );
+
     let built = verifier(&format!(
         "provider = \"ebay\"\nsecret = \"env:S\"\n{token}{url}config = {{ environment = \"sandbox\" }}"
     ));
+
     assert_eq!(
         built.key_grant().unwrap().token_url,
         "https://api.sandbox.ebay.com/identity/v1/oauth2/token"
@@ -981,6 +1077,7 @@ fn a_hook_overrides_single_fields() {
             key,
             format!("{time}.{{}}").as_bytes(),
         );
+
         request(
             &[(
                 "stripe-signature",
@@ -990,16 +1087,19 @@ fn a_hook_overrides_single_fields() {
             "{}",
         )
     };
+
     let longer = of("stripe", "timestamp = { past = \"2h\" }");
     verified(check(&longer, headers("1759995000", b"k"), &values(&["k"])));
     assert_eq!(
         reason(check(&longer, headers("1759992000", b"k"), &values(&["k"]))),
         "timestamp_too_old"
     );
+
     assert_eq!(
         reason(check(&longer, headers("1760001000", b"k"), &values(&["k"]))),
         "timestamp_in_future"
     );
+
     assert_eq!(
         reason(check(
             &of("stripe", ""),
@@ -1015,6 +1115,7 @@ fn another_scheme_takes_no_pack_fields() {
     let token = verifier(
         "provider = \"stripe\"\nscheme = \"token\"\nfrom = { header = \"X\" }\nsecret = \"env:S\"",
     );
+
     verified(check(
         &token,
         request(&[("x", "s3")], None, ""),
@@ -1028,8 +1129,10 @@ fn the_whole_url_is_signed() {
         let verifier = verifier(&format!(
             "provider = \"hubspot\"\nsecret = \"env:S\"\nurl = \"{url}\""
         ));
+
         let signed = |text: &str| {
             use base64::Engine as _;
+
             let text = format!("POST{text}{{}}1760000000000");
             STANDARD.encode(super::super::algorithm::mac(
                 landfall_model::Algorithm::HmacSha256,
@@ -1037,17 +1140,21 @@ fn the_whole_url_is_signed() {
                 text.as_bytes(),
             ))
         };
+
         move |text: &str| {
             let headers = [
                 ("x-hubspot-signature-v3", signed(text)),
                 ("x-hubspot-request-timestamp", "1760000000000".into()),
             ];
+
             let headers = headers
                 .each_ref()
                 .map(|(name, value)| (*name, value.as_str()));
+
             check(&verifier, request(&headers, query, "{}"), &values(&["k"])).is_ok()
         }
     };
+
     assert!(order("https://a.example/in", None)("https://a.example/in"));
     assert!(order("https://a.example/in", Some("x=1"))(
         "https://a.example/in?x=1"
@@ -1058,10 +1165,12 @@ fn the_whole_url_is_signed() {
     assert!(order("https://a.example/in?y=2", Some("y=2"))(
         "https://a.example/in?y=2"
     ));
+
     assert!(
         !order("https://a.example/in?y=2", Some("x=1"))("https://a.example/in?y=2"),
         "x is not signed"
     );
+
     assert!(!order("https://a.example/in", None)(
         "https://a.example/in/x"
     ));
@@ -1090,26 +1199,31 @@ fn rules_that_bind_nothing_do_not_load() {
             .map(|error| error.message)
             .unwrap_or_default()
     };
+
     let jwt = |rules: &str| {
         format!(
             "scheme = \"jwt\"\nsecret = \"env:S\"\nfrom = {{ header = \"Authorization\" }}\n[jwt]\n{rules}"
         )
     };
+
     let shared = "algorithms = [\"HS256\"]\n";
     assert_eq!(refused(&jwt(shared)), "");
     assert!(
         refused(&jwt(&format!("{shared}body_hash_if_body = true")))
             .contains("body_hash is missing")
     );
+
     assert!(refused(&jwt(&format!("{shared}claims = {{ aud = [] }}"))).contains("allows nothing"));
     let set = "algorithms = [\"RS256\"]\njwks = \"https://issuer.example/keys\"\n";
     assert!(refused(&jwt(set)).contains("claims is missing"));
+
     assert_eq!(
         refused(&jwt(&format!(
             "{set}claims = {{ iss = \"https://issuer.example\" }}"
         ))),
         ""
     );
+
     for address in [
         "http://127.0.0.1.evil.example/k",
         "http://127.0.0.1@evil.example/k",
@@ -1131,6 +1245,7 @@ fn a_time_rule_keeps_the_other_side() {
         .unwrap()
         .window;
     let minutes = |minutes: u64| Some(Duration::from_secs(minutes * 60));
+
     assert_eq!((window.past, window.future), (minutes(5), minutes(2)));
 }
 
@@ -1140,20 +1255,24 @@ fn repeated_keys_beside_signed_parts_are_refused() {
     let key = |text: &str| {
         super::super::algorithm::mac(landfall_model::Algorithm::HmacSha256, b"k", text.as_bytes())
     };
+
     let signature = STANDARD.encode(key("1760000000.e1"));
     let send = |body: &str| {
         let headers = [("X-Ecwid-Webhook-Signature", signature.as_str())];
         check(&ecwid, request(&headers, None, body), &values(&["k"]))
     };
+
     verified(send(
         r#"{"eventCreated":1760000000,"eventId":"e1","storeId":1}"#,
     ));
     assert!(send(r#"{"eventCreated":1760000000,"eventId":"e2","eventId":"e1"}"#).is_err());
     assert!(send(r#"{"eventCreated":1760000000,"eventId":"e1","data":{"a":1,"a":2}}"#).is_err());
+
     // A signature over the whole body covers both values.
     let github = of("github", "");
     let body = r#"{"a":1,"a":2}"#;
     let signature = format!("sha256={}", hex::encode(key(body)));
+
     verified(check(
         &github,
         request(&[("X-Hub-Signature-256", &signature)], None, body),

@@ -140,11 +140,13 @@ impl Documents for Carried {
         let Some((_, key_id)) = url.split_once('#') else {
             return Some(Bytes::copy_from_slice(text.as_bytes()));
         };
+
         let set: Value = serde_json::from_str(text).ok()?;
         let key = set["keys"]
             .as_array()?
             .iter()
             .find(|key| key["kid"] == key_id)?;
+
         Some(serde_json::json!({ "key": key }).to_string().into())
     }
 }
@@ -156,19 +158,20 @@ pub fn run_vectors(text: &str, packs: &Packs) -> Result<Report, String> {
         let vector: Vector = serde_json::from_value(value)
             .map_err(|error| format!("not a request vector: {error}"))?;
         let mut expected = vec![vector.expect.clone()];
-        expected.extend(
-            vector
-                .alt_reasons
-                .iter()
-                .map(|text| match text.starts_with("reject:") {
-                    true => text.clone(),
-                    false => format!("reject:{text}"),
-                }),
-        );
+
+        expected.extend(vector.alt_reasons.iter().map(|text| {
+            if text.starts_with("reject:") {
+                text.clone()
+            } else {
+                format!("reject:{text}")
+            }
+        }));
+
         // A JSON web token is both: files use either word for its absence.
         if vector.kind.starts_with("jwt") && vector.expect == "reject:missing_token" {
             expected.push("reject:missing_signature".into());
         }
+
         report.note(
             &vector.id,
             &expected.join(" or "),
@@ -176,6 +179,7 @@ pub fn run_vectors(text: &str, packs: &Packs) -> Result<Report, String> {
             |got| expected.contains(got),
         );
     }
+
     Ok(report)
 }
 
@@ -191,6 +195,7 @@ pub fn run_challenges(text: &str, packs: &Packs) -> Result<Report, String> {
             got == "no difference"
         });
     }
+
     Ok(report)
 }
 
@@ -205,11 +210,11 @@ impl Report {
         is_right: impl Fn(&String) -> bool,
     ) {
         let got = got.unwrap_or_else(|error| format!("error: {error}"));
-        match is_right(&got) {
-            true => self.passed += 1,
-            false => self
-                .failures
-                .push(format!("{id}: expected {expected}, got {got}")),
+        if is_right(&got) {
+            self.passed += 1
+        } else {
+            self.failures
+                .push(format!("{id}: expected {expected}, got {got}"))
         }
     }
 }
@@ -237,6 +242,7 @@ fn judge(vector: &Vector, packs: &Packs) -> Result<String, String> {
         &vector.url,
         packs,
     )?;
+
     let verifier = match (
         vector.ignore_timestamp,
         vector.tolerance.map(Duration::from_secs),
@@ -251,12 +257,14 @@ fn judge(vector: &Vector, packs: &Packs) -> Result<String, String> {
         }),
         (false, None) => verifier.with_documented_window(),
     };
+
     let body = body_of(vector)?;
     let request = match request(&vector.method, &vector.url, &vector.headers, body.clone()) {
         Ok(request) => request,
         // No HTTP library would let this through.
         Err(why) => return Ok(format!("reject:malformed_signature ({why})")),
     };
+
     let documents = documents(&vector.config);
     let keys = keys(&verifier, &vector.secrets);
     let context = VerifyContext {
@@ -264,15 +272,18 @@ fn judge(vector: &Vector, packs: &Packs) -> Result<String, String> {
         documents: &documents,
         now: vector.now.map(time),
     };
+
     let verdict = |feeding| match check(&verifier, request.clone(), &context, feeding) {
         Ok(Verdict::Verified(_) | Verdict::Challenge(_)) => "accept".to_owned(),
         Err(Refusal { reason, .. }) => format!("reject:{}", reason.word()),
     };
+
     let whole = verdict(None);
     let head = Unverified {
         body: Bytes::new(),
         ..request.clone()
     };
+
     for sizes in vector.chunks.iter().chain([&vec![1 << 30]]) {
         let mut feeding = streaming_mac(&verifier, &head, &keys);
         if let Some(feeding) = &mut feeding {
@@ -280,11 +291,13 @@ fn judge(vector: &Vector, packs: &Packs) -> Result<String, String> {
                 .iter()
                 .for_each(|piece| feeding.update(piece));
         }
+
         let fed = verdict(feeding);
         if fed != whole {
             return Ok(format!("{whole} whole and {fed} in pieces of {sizes:?}"));
         }
     }
+
     Ok(whole)
 }
 
@@ -303,12 +316,14 @@ fn verifier(
         one("client_id", "client"),
         any_topic,
     ]);
+
     for (name, value) in config {
         let text = |value: &Value| match value {
             Value::String(text) => Some(text.clone()),
             Value::Bool(_) | Value::Number(_) => Some(value.to_string()),
             _ => None,
         };
+
         match value {
             Value::Array(many) => drop(values.insert(
                 name.clone(),
@@ -317,6 +332,7 @@ fn verifier(
             one => drop(text(one).map(|one| values.insert(name.clone(), ConfigValue::One(one)))),
         }
     }
+
     let spec = VerifySpec {
         provider: Some(scheme.into()),
         // The check gets its keys from the vector; these only say that there are some.
@@ -329,17 +345,21 @@ fn verifier(
         config: values,
         ..VerifySpec::default()
     };
+
     let spec = packs
         .find(scheme)
         .map(|pack| settings::filled(&pack, spec.clone()))
         .unwrap_or(spec);
-    let spec = match secrets.is_empty() {
-        true => VerifySpec {
+
+    let spec = if secrets.is_empty() {
+        VerifySpec {
             secret: vec!["env:VECTOR".parse().expect("a good reference")],
             ..spec
-        },
-        false => spec,
+        }
+    } else {
+        spec
     };
+
     Verifier::build(&spec, packs)
         .map_err(|error| format!("[verify] {}: {}", error.key, error.message))
 }
@@ -350,6 +370,7 @@ fn keys(verifier: &Verifier, secrets: &[VectorSecret]) -> Keys {
         (KeyForm::Utf8, KeyForm::Sha1) => KeyForm::Sha1,
         (written, _) => written,
     };
+
     Keys::new(secrets.iter().map(|secret| {
         (
             form(secret.encoding),
@@ -372,9 +393,11 @@ fn documents(config: &BTreeMap<String, Value>) -> Carried {
                 .map_or_else(|| text.to_string(), str::to_owned),
         );
     }
+
     if let Some(set) = config.get("jwks").filter(|set| set.is_object()) {
         carried.insert(KEY_SET.into(), set.to_string());
     }
+
     // Keys that eBay hands out for their ids.
     for (key_id, key) in config
         .get("keys")
@@ -387,6 +410,7 @@ fn documents(config: &BTreeMap<String, Value>) -> Carried {
             serde_json::json!({ "key": key }).to_string(),
         );
     }
+
     Carried(carried)
 }
 
@@ -405,6 +429,7 @@ fn request(
             HeaderValue::from_bytes(value.as_bytes()).map_err(|_| "header value".to_owned())?,
         );
     }
+
     Ok(Unverified {
         method: method.parse::<Method>().map_err(|_| "method".to_owned())?,
         path: path.into(),
@@ -426,6 +451,7 @@ fn split(url: &str) -> (&str, &str, Option<&str>) {
     let (path, query) = rest
         .split_once('?')
         .map_or((rest, None), |(path, query)| (path, Some(query)));
+
     (base, if path.is_empty() { "/" } else { path }, query)
 }
 
@@ -436,6 +462,7 @@ fn body_of(vector: &Vector) -> Result<Bytes, String> {
             .as_str()
             .ok_or_else(|| "body is not text".to_owned())
     };
+
     match vector.body_encoding.as_deref() {
         None | Some("utf-8") => Ok(Bytes::copy_from_slice(text()?.as_bytes())),
         Some("base64") => STANDARD
@@ -445,9 +472,10 @@ fn body_of(vector: &Vector) -> Result<Bytes, String> {
         Some("repeat") => {
             let unit = vector.body["unit"].as_str().ok_or("body has no unit")?;
             let count = vector.body["count"].as_u64().ok_or("body has no count")? as usize;
-            match unit.len().saturating_mul(count) <= (64 << 20) {
-                true => Ok(unit.repeat(count).into()),
-                false => Err("body is larger than 64 MiB".into()),
+            if unit.len().saturating_mul(count) <= (64 << 20) {
+                Ok(unit.repeat(count).into())
+            } else {
+                Err("body is larger than 64 MiB".into())
             }
         }
         Some(other) => Err(format!("body_encoding `{other}` is not known")),
@@ -462,6 +490,7 @@ fn pieces(body: &Bytes, sizes: &[usize]) -> Vec<Bytes> {
     while let (false, Some(size)) = (rest.is_empty(), sizes.next()) {
         pieces.push(rest.split_to(size.min(rest.len())));
     }
+
     pieces
 }
 
@@ -482,30 +511,36 @@ fn respond(handshake: &Handshake, packs: &Packs) -> Result<Response, String> {
         &asked.url,
         packs,
     )?;
+
     // Where nothing authenticates a request that is an event too, it is let in.
     let is_event = handshake.expected_response.deliver_to_plugin == Some(true);
     let open = handshake.secrets.is_empty() && handshake.authenticated_by == "none" && is_event;
     let verifier = if open { verifier.opened() } else { verifier };
+
     let request = request(
         &asked.method,
         &asked.url,
         &asked.headers,
         Bytes::copy_from_slice(asked.body.as_bytes()),
     )?;
+
     let documents = documents(&handshake.config);
     // A handshake that names no secret is sent to a hook that has one all the same.
-    let keys = match handshake.secrets.is_empty() {
-        true => Keys::new([(
+    let keys = if handshake.secrets.is_empty() {
+        Keys::new([(
             KeyForm::Utf8,
             Ok(Secret::new("a secret that the handshake does not know")),
-        )]),
-        false => keys(&verifier, &handshake.secrets),
+        )])
+    } else {
+        keys(&verifier, &handshake.secrets)
     };
+
     let context = VerifyContext {
         keys: &keys,
         documents: &documents,
         now: handshake.now.map(time),
     };
+
     let is_post = request.method == Method::POST;
     let answers = verifier.answers();
     let response =
@@ -519,6 +554,7 @@ fn respond(handshake: &Handshake, packs: &Packs) -> Result<Response, String> {
             },
             delivered,
         };
+
     Ok(match check(&verifier, request, &context, None) {
         // A second secret never replaces the first.
         Ok(Verdict::Challenge(Answer { pair: Some(_), .. })) if !handshake.secrets.is_empty() => {
@@ -535,6 +571,7 @@ fn respond(handshake: &Handshake, packs: &Packs) -> Result<Response, String> {
                 headers.push(("content-type".into(), (*content_type).into()));
                 headers.push(("x-content-type-options".into(), "nosniff".into()));
             }
+
             let body = answer.body.map(|(_, body)| body).unwrap_or_default();
             Response {
                 status: answer.status,
@@ -560,23 +597,27 @@ fn mistakes(expected: &Expected, got: &Response) -> Result<String, String> {
     let mut wrong = Vec::new();
     let mut statuses = expected.status_one_of.clone();
     statuses.push(expected.status);
+
     if !statuses.contains(&got.status) {
         wrong.push(format!(
             "status {} instead of {}",
             got.status, expected.status
         ));
     }
+
     let header = |name: &str| {
         got.headers
             .iter()
             .find(|(key, _)| key.eq_ignore_ascii_case(name))
             .map(|(_, value)| value.as_str())
     };
+
     let one_of = |name: &String| expected.header_one_of.get(&name.to_ascii_lowercase());
     for (name, value) in &expected.headers {
         let given = header(name).map(|given| given.split(';').next().unwrap_or_default().trim());
         let is_allowed = one_of(name)
             .is_some_and(|values| given.is_some_and(|given| values.iter().any(|one| one == given)));
+
         // Another accepted form of the body has a content type of its own.
         let other_form =
             name.eq_ignore_ascii_case("content-type") && !expected.body_one_of.is_empty();
@@ -584,6 +625,7 @@ fn mistakes(expected: &Expected, got: &Response) -> Result<String, String> {
             wrong.push(format!("header {name} is {given:?} instead of {value:?}"));
         }
     }
+
     wrong.extend(
         expected
             .headers_present
@@ -591,6 +633,7 @@ fn mistakes(expected: &Expected, got: &Response) -> Result<String, String> {
             .filter(|name| header(name).is_none())
             .map(|name| format!("no header {name}")),
     );
+
     wrong.extend(
         expected
             .absent_headers
@@ -598,11 +641,13 @@ fn mistakes(expected: &Expected, got: &Response) -> Result<String, String> {
             .filter(|name| header(name).is_some())
             .map(|name| format!("header {name}")),
     );
+
     let is_json =
         |value: &Value| serde_json::from_str::<Value>(&got.body).is_ok_and(|body| body == *value);
     let is_body = |body: &Option<String>, json: &Option<Value>| {
         body.as_ref().is_none_or(|body| *body == got.body) && json.as_ref().is_none_or(is_json)
     };
+
     let others = expected
         .body_one_of
         .iter()
@@ -610,6 +655,7 @@ fn mistakes(expected: &Expected, got: &Response) -> Result<String, String> {
     if !is_body(&expected.body, &expected.body_json) && !others {
         wrong.push(format!("body {:?}", got.body));
     }
+
     wrong.extend(
         expected
             .absent_in_body
@@ -617,12 +663,14 @@ fn mistakes(expected: &Expected, got: &Response) -> Result<String, String> {
             .filter(|text| got.body.contains(*text))
             .map(|_| "body holds what must not leak".to_owned()),
     );
+
     if expected
         .deliver_to_plugin
         .is_some_and(|delivered| delivered != got.delivered)
     {
         wrong.push(format!("delivered: {}", got.delivered));
     }
+
     Ok(if wrong.is_empty() {
         "no difference".into()
     } else {

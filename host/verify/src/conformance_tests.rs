@@ -62,6 +62,7 @@ fn a_file_of_another_shape_is_refused_with_a_sentence() {
         let error = run_vectors(text, &Packs::default()).unwrap_err();
         assert!(error.contains(words), "{text}: {error}");
     }
+
     let unknown = r#"[{"id":"x","scheme":"nobody","method":"POST","url":"https://a/","headers":[],"body":"","now":null,"expect":"accept"}]"#;
     let report = run_vectors(unknown, &Packs::default()).unwrap();
     assert!(report.failures[0].starts_with(
@@ -81,18 +82,21 @@ fn verdicts_depend_on_the_key() {
         let asked = flipper.request.clone();
         assert!(flipper.accepts(asked.clone()), "{}", vector.id);
         let keys = flipper.keys.flipped();
-        let context = match flipper.verifier.needs_secret() {
-            true => VerifyContext {
+
+        let context = if flipper.verifier.needs_secret() {
+            VerifyContext {
                 keys: &keys,
                 documents: &flipper.documents,
                 now: flipper.now,
-            },
-            false => VerifyContext {
+            }
+        } else {
+            VerifyContext {
                 keys: &flipper.keys,
                 documents: &NoKeyDocuments,
                 now: flipper.now,
-            },
+            }
         };
+
         // Apple's keys come in the request, and lead to Apple's root.
         let is_pinned = vector.scheme == "apple-app-store";
         assert!(
@@ -100,6 +104,7 @@ fn verdicts_depend_on_the_key() {
             "{}: any key will do",
             vector.id
         );
+
         tried.insert(vector.scheme.clone());
     }
 
@@ -121,18 +126,21 @@ fn verdicts_depend_on_the_key() {
         {
             continue;
         }
+
         let typed = VerifySpec {
             provider: Some(name.into()),
             secret: vec!["env:S".parse().unwrap()],
             public_url: Some("https://hooks.example.com".into()),
             ..VerifySpec::default()
         };
+
         let verifier = Verifier::build(&settings::filled(&pack, typed), &Packs::default()).unwrap();
         let text = match verifier.key_form() {
             KeyForm::Hex => "00ff7788aabb",
             KeyForm::Base64 | KeyForm::Whsec | KeyForm::WhsecOrText => "c2VjcmV0IGtleQ==",
             _ => "user:password",
         };
+
         let keys = Keys::new([(verifier.key_form(), Ok(Secret::new(text)))]);
         let key = keys.iter().flatten().next().unwrap().to_vec();
         let draft = pack
@@ -141,14 +149,17 @@ fn verdicts_depend_on_the_key() {
         let now = UNIX_EPOCH + Duration::from_secs(1_760_000_000);
         let signed =
             sign(&verifier, draft, &key, now).unwrap_or_else(|why| panic!("{name}: {why}"));
+
         let is_accepted = |keys: &Keys| {
             let context = VerifyContext {
                 keys,
                 documents: &NoKeyDocuments,
                 now: Some(now),
             };
+
             check(&verifier, signed.clone(), &context, None).is_ok()
         };
+
         assert!(
             is_accepted(&keys) && !is_accepted(&keys.flipped()),
             "{name}: the verdict does not depend on the secret"
@@ -170,14 +181,17 @@ fn checksum_patch(text: &[u8], wanted: u32) -> [u8; 4] {
             })
         })
         .collect();
+
     let mut crc = !wanted;
     for _ in 0..4 {
         let index = table
             .iter()
             .position(|entry| entry >> 24 == crc >> 24)
             .unwrap();
+
         crc = ((crc ^ table[index]) << 8) | index as u32;
     }
+
     (crc ^ !crc32fast::hash(text)).to_le_bytes()
 }
 
@@ -187,29 +201,35 @@ fn paypal_binds_no_body() {
         .into_iter()
         .find(|vector| vector.scheme == "paypal" && vector.expect == "accept")
         .unwrap();
+
     let flipper = Flipper::new(&vector);
     let other = b"{\"event_type\":\"PAYMENT.SALE.COMPLETED\"} ";
     let patch = checksum_patch(other, crc32fast::hash(&flipper.request.body));
     let forged = [&other[..], &patch].concat();
+
     assert!(flipper.accepts(Unverified {
         body: forged.into(),
         ..flipper.request.clone()
     }));
+
     assert!(!flipper.accepts(Unverified {
         body: other.to_vec().into(),
         ..flipper.request.clone()
     }));
+
     assert!(flipper.verifier.body_note().is_some());
 
     let later = Flipper {
         now: Some(time(1_431_963_913 + 74 * 3600)),
         ..Flipper::new(&vector)
     };
+
     let context = VerifyContext {
         keys: &later.keys,
         documents: &later.documents,
         now: later.now,
     };
+
     let verdict = check(&later.verifier, later.request.clone(), &context, None);
     assert_eq!(verdict.unwrap_err().reason.word(), "timestamp_too_old");
 }
@@ -226,6 +246,7 @@ fn meaning(request: &Unverified) -> Vec<String> {
             .map(|(name, value)| format!("{name}={value}"))
             .collect();
     }
+
     match serde_json::from_slice::<Value>(&request.body) {
         Ok(json) => vec![json.to_string()],
         Err(_) => vec![String::from_utf8_lossy(&request.body).into_owned()],
@@ -242,6 +263,7 @@ fn packs_say_what_leaves_the_body_open() {
         {
             continue;
         }
+
         let said = meaning(&flipper.request);
         let changed = |bit: &usize| {
             let mut body = flipper.request.body.to_vec();
@@ -251,6 +273,7 @@ fn packs_say_what_leaves_the_body_open() {
                 ..flipper.request.clone()
             }) != said
         };
+
         let is_open = flipper.survivors_in_body().iter().any(changed);
         // A checksum finds a flipped bit; `paypal_binds_no_body` makes another body for it.
         let is_open = is_open || vector.scheme == "paypal";
@@ -261,6 +284,7 @@ fn packs_say_what_leaves_the_body_open() {
             ));
         }
     }
+
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
@@ -271,6 +295,7 @@ fn accepted() -> Vec<Vector> {
     let accepted = vectors()
         .into_iter()
         .filter(|vector| vector.expect == "accept" && is_small(vector));
+
     accepted
         .filter(|vector| seen.insert(vector.scheme.clone()))
         .collect()
@@ -294,6 +319,7 @@ impl Flipper {
             &Packs::default(),
         )
         .unwrap();
+
         let verifier = match (vector.ignore_timestamp, vector.tolerance) {
             (false, None) => verifier.with_documented_window(),
             _ => verifier.with_window(Window {
@@ -301,6 +327,7 @@ impl Flipper {
                 future: None,
             }),
         };
+
         let request = request(
             &vector.method,
             &vector.url,
@@ -308,6 +335,7 @@ impl Flipper {
             body_of(vector).unwrap(),
         )
         .unwrap();
+
         let keys = keys(&verifier, &vector.secrets);
         Flipper {
             keys,
@@ -324,6 +352,7 @@ impl Flipper {
             documents: &self.documents,
             now: self.now,
         };
+
         check(&self.verifier, request, &context, None).is_ok()
     }
 
@@ -337,6 +366,7 @@ impl Flipper {
                 ..self.request.clone()
             }
         };
+
         (0..self.request.body.len() * 8)
             .filter(|bit| self.accepts(flipped(*bit)))
             .collect()
@@ -352,22 +382,27 @@ impl Flipper {
         else {
             return Vec::new();
         };
+
         let flipped = |bit: usize| {
             let mut bytes = value.clone();
             bytes[bit / 8] ^= 1 << (bit % 8);
             bytes
         };
+
         let survives = |bytes: &Vec<u8>| {
             let Ok(changed) = HeaderValue::from_bytes(bytes) else {
                 return false;
             };
+
             let mut request = self.request.clone();
             request
                 .headers
                 .insert(name.parse::<HeaderName>().unwrap(), changed);
+
             // The case of hex digits and of `Bearer ` means nothing.
             !bytes.eq_ignore_ascii_case(&value) && self.accepts(request)
         };
+
         let survivors = (0..value.len() * 8).map(flipped).filter(survives);
         survivors
             .map(|bytes| format!("{name}: {}", String::from_utf8_lossy(&bytes)))
@@ -380,8 +415,10 @@ impl Flipper {
                 ValueLocation::Header(name) => Some(name.clone()),
                 _ => None,
             });
+
             names.collect::<Vec<_>>()
         };
+
         match self.verifier.auth_scheme() {
             AuthScheme::Token { from, .. } => of(vec![from]),
             AuthScheme::Jwt(jwt) => of(vec![&jwt.from]),
@@ -413,16 +450,19 @@ fn no_flipped_bit_of_a_signed_header_is_accepted() {
     for vector in accepted() {
         let flipper = Flipper::new(&vector);
         assert!(flipper.accepts(flipper.request.clone()), "{}", vector.id);
+
         // Infisical does not sign the time beside the signature; the body holds it too.
         if vector.scheme == "infisical" {
             continue;
         }
+
         // A list may hold entries that mean nothing.
         let lists = ["stripe-signature", "webhook-signature", "svix-signature"];
         for name in flipper.signed_headers() {
             let survivors = flipper.survivors_in_header(&name);
             let is_list =
                 lists.contains(&name.to_ascii_lowercase().as_str()) && vector.secrets.len() + 1 > 1;
+
             assert!(
                 survivors.is_empty() || (is_list && survivors.len() < 4),
                 "{}: {survivors:?}",
@@ -439,8 +479,10 @@ fn no_flipped_bit_of_a_signed_body_is_accepted() {
         let is_part =
             kind.contains("json-fields") || kind.contains("form") || kind.contains("dual");
         let whole = kind.contains("body") || kind.contains("ts.body") || kind.contains("crc32");
+
         whole && !is_part
     };
+
     let mut tried = 0;
     for vector in accepted().into_iter().filter(covers) {
         let flipper = Flipper::new(&vector);
@@ -448,5 +490,6 @@ fn no_flipped_bit_of_a_signed_body_is_accepted() {
         assert!(survivors.is_empty(), "{}: bits {survivors:?}", vector.id);
         tried += 1;
     }
+
     assert!(tried >= 40, "only {tried} schemes");
 }

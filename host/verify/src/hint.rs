@@ -30,6 +30,7 @@ pub fn hint(
     if request.body.len() > BODY_BYTES_MAX {
         return None;
     }
+
     match refusal.reason {
         Reason::SignatureMismatch | Reason::TokenMismatch => {}
         Reason::MalformedSignature => return other_form(verifier, request, secrets),
@@ -38,10 +39,12 @@ pub fn hint(
         }
         _ => return None,
     }
+
     let timeless = verifier.clone().with_window(Window {
         past: None,
         future: None,
     });
+
     let holds_with =
         |verifier: &Verifier, form: KeyForm, secrets: &[Secret], request: Unverified| {
             let keys = Keys::new(secrets.iter().map(|secret| (form, Ok(secret.clone()))));
@@ -57,6 +60,7 @@ pub fn hint(
             )
             .is_ok()
         };
+
     if let Some(trimmed) = trimmed(secrets)
         && holds_with(&timeless, verifier.key_form(), &trimmed, request.clone())
     {
@@ -64,15 +68,18 @@ pub fn hint(
             "it matches without the white space or quotes around the secret: remove them where it is kept".into(),
         );
     }
+
     if !matches!(
         verifier.auth_scheme,
         AuthScheme::Signature(_) | AuthScheme::Provider(_)
     ) {
         return None;
     }
+
     let holds = |verifier: &Verifier, form: KeyForm, request: Unverified| {
         holds_with(verifier, form, secrets, request)
     };
+
     let form = verifier.key_form();
     for (other, word) in FORMS.into_iter().filter(|(other, _)| *other != form) {
         if holds(&timeless, other, request.clone()) {
@@ -81,6 +88,7 @@ pub fn hint(
             ));
         }
     }
+
     for (body, what) in bodies(&request.body) {
         if holds(
             &timeless,
@@ -95,11 +103,13 @@ pub fn hint(
             ));
         }
     }
+
     let configured = verifier.public_url.as_ref()?;
     let host = request
         .headers
         .get(http::header::HOST)
         .and_then(|host| host.to_str().ok());
+
     let right = other_urls(configured, host, &request.path)
         .into_iter()
         .find(|other| {
@@ -109,6 +119,7 @@ pub fn hint(
                 request.clone(),
             )
         });
+
     match right {
         Some(PublicUrl::Base(url) | PublicUrl::Whole(url)) if is_loopback(&url) => Some(format!(
             "the signature matches if the sender calls {url}, which only this machine can: `landfall send` signs the URL of your \
@@ -144,6 +155,7 @@ fn other_host(configured: &PublicUrl, host: &str) -> Option<String> {
     let named = url::Url::parse(&format!("{}://{host}", known.scheme())).ok()?;
     let is_same = known.host() == named.host()
         && known.port_or_known_default() == named.port_or_known_default();
+
     (!is_same).then(|| {
         format!(
             "the signature is checked for {text}, and the request names the host {}: if the provider calls another URL than that, \
@@ -158,10 +170,12 @@ fn other_form(verifier: &Verifier, request: &Unverified, secrets: &[Secret]) -> 
     let AuthScheme::Signature(signature) = &verifier.auth_scheme else {
         return None;
     };
+
     let place = signature
         .from
         .first()
         .filter(|_| signature.list.is_none() && signature.methods.is_empty())?;
+
     let view = View::new(request, verifier.public_url.as_ref());
     let text = String::from_utf8(view.find(place, false).ok()?.into_owned()).ok()?;
 
@@ -170,6 +184,7 @@ fn other_form(verifier: &Verifier, request: &Unverified, secrets: &[Secret]) -> 
             .map(|at| text[..=at].to_owned())
             .filter(|prefix| prefix.len() < 20)
     };
+
     let prefixes = [
         Some(signature.prefix.clone()),
         Some(String::new()),
@@ -177,6 +192,7 @@ fn other_form(verifier: &Verifier, request: &Unverified, secrets: &[Secret]) -> 
         before(' '),
         before(':'),
     ];
+
     for prefix in prefixes
         .into_iter()
         .flatten()
@@ -213,6 +229,7 @@ fn other_form(verifier: &Verifier, request: &Unverified, secrets: &[Secret]) -> 
             }
         }
     }
+
     None
 }
 
@@ -221,6 +238,7 @@ fn other_unit(verifier: &Verifier, request: &Unverified) -> Option<String> {
     let AuthScheme::Signature(signature) = &verifier.auth_scheme else {
         return None;
     };
+
     let text = signature.sent_time(&View::new(request, verifier.public_url.as_ref()))?;
     let is_number = text.iter().all(u8::is_ascii_digit);
     match (signature.time.as_ref()?.unit, text.len()) {
@@ -244,6 +262,7 @@ fn other_urls(configured: &PublicUrl, host: Option<&str>, request_path: &str) ->
     let Some((scheme, rest)) = text.split_once("://") else {
         return Vec::new();
     };
+
     let path = rest.find(['/', '?']).map_or("", |at| &rest[at..]);
     let authority = &rest[..rest.len() - path.len()];
     let swapped = if scheme == "https" { "http" } else { "https" };
@@ -251,11 +270,13 @@ fn other_urls(configured: &PublicUrl, host: Option<&str>, request_path: &str) ->
     if let Some(host) = host.filter(|host| *host != authority) {
         texts.extend([scheme, swapped].map(|scheme| format!("{scheme}://{host}{path}")));
     }
+
     if !path.is_empty() {
         let paths = match configured {
             PublicUrl::Base(_) => "",
             PublicUrl::Whole(_) => request_path,
         };
+
         let hosts = std::iter::once(authority).chain(host.filter(|host| *host != authority));
         texts.extend(
             hosts.flat_map(|host| {
@@ -263,10 +284,12 @@ fn other_urls(configured: &PublicUrl, host: Option<&str>, request_path: &str) ->
             }),
         );
     }
+
     let same_kind = |text| match configured {
         PublicUrl::Base(_) => PublicUrl::Base(text),
         PublicUrl::Whole(_) => PublicUrl::Whole(text),
     };
+
     texts.into_iter().map(same_kind).collect()
 }
 
@@ -279,46 +302,57 @@ fn bodies(body: &[u8]) -> Vec<(Vec<u8>, &'static str)> {
             "without the line end after it",
         ));
     }
+
     let Ok(text) = std::str::from_utf8(body) else {
         return bodies;
     };
+
     if serde_json::from_str::<serde::de::IgnoredAny>(text).is_err() {
         return bodies;
     }
+
     let compact = minified(body);
     bodies.push((
         spaced(&compact, ": ", ", "),
         "with a space after each colon and comma",
     ));
+
     bodies.push((
         escaped(&unescaped(text)).into_bytes(),
         "with other characters than ASCII written as \\u escapes",
     ));
+
     bodies.push((
         unescaped(text).into_bytes(),
         "with \\u escapes written as the characters that they stand for",
     ));
+
     let plain = text.replace("\\/", "/");
     let slashed = plain.replace('/', "\\/");
     bodies.push((plain.clone().into_bytes(), "with / in place of \\/"));
     bodies.push((slashed.clone().into_bytes(), "with \\/ in place of /"));
+
     // Both rewritten, as a decoder and another encoder do.
     bodies.push((
         escaped(&unescaped(&slashed)).into_bytes(),
         "with \\u escapes for characters other than ASCII, and \\/ in place of /",
     ));
+
     bodies.push((
         escaped(&unescaped(&plain)).into_bytes(),
         "with \\u escapes for characters other than ASCII, and / in place of \\/",
     ));
+
     bodies.push((
         unescaped(&slashed).into_bytes(),
         "with characters in place of their \\u escapes, and \\/ in place of /",
     ));
+
     bodies.push((
         unescaped(&plain).into_bytes(),
         "with characters in place of their \\u escapes, and / in place of \\/",
     ));
+
     if is_readable(body)
         && let Ok(value) = serde_json::from_str::<serde_json::Value>(text)
     {
@@ -326,8 +360,10 @@ fn bodies(body: &[u8]) -> Vec<(Vec<u8>, &'static str)> {
             value.to_string().into_bytes(),
             "with its keys in another order and without white space",
         ));
+
         bodies.push((format!("{value:#}").into_bytes(), "indented by two spaces"));
     }
+
     bodies.push((compact, "without white space"));
     // A body that stays as it was would only repeat the check.
     bodies.retain(|(other, _)| other != body);
@@ -362,6 +398,7 @@ fn outside_of_texts(json: &[u8], mut rewrite: impl FnMut(u8, &mut Vec<u8>)) -> V
         } else {
             rewrite(byte, &mut out);
         }
+
         match (in_text, byte) {
             (true, _) if is_escaped => is_escaped = false,
             (true, b'\\') => is_escaped = true,
@@ -369,6 +406,7 @@ fn outside_of_texts(json: &[u8], mut rewrite: impl FnMut(u8, &mut Vec<u8>)) -> V
             _ => {}
         }
     }
+
     out
 }
 
@@ -383,6 +421,7 @@ fn escaped(json: &str) -> String {
             out.extend(units.iter().map(|unit| format!("\\u{unit:04x}")));
         }
     }
+
     out
 }
 
@@ -402,12 +441,15 @@ fn unescaped(json: &str) -> String {
             })
             .filter(|(_, character)| !character.is_ascii())
             .map_or((2, None), |(taken, character)| (taken, Some(character)));
+
         match character {
             Some(character) => out.push(character),
             None => out.push_str(rest[at..].get(..taken).unwrap_or(&rest[at..])),
         }
+
         rest = rest.get(at + taken..).unwrap_or_default();
     }
+
     out.push_str(rest);
     out
 }
@@ -429,11 +471,14 @@ fn trimmed(secrets: &[Secret]) -> Option<Vec<Secret>> {
         let quoted = [b'"', b'\'']
             .iter()
             .find_map(|quote| bytes.strip_prefix(&[*quote])?.strip_suffix(&[*quote]));
+
         quoted.unwrap_or(bytes).trim_ascii()
     }
+
     let is_padded = secrets
         .iter()
         .any(|secret| inner(secret.expose()) != secret.expose());
+
     is_padded.then(|| {
         secrets
             .iter()
@@ -455,6 +500,7 @@ mod tests {
         let spec = format!(
             "provider = \"{provider}\"\nsecret = \"env:S\"\npublic_url = \"https://a.example\""
         );
+
         Verifier::build(
             &toml::from_str::<VerifySpec>(&spec).unwrap(),
             &Packs::default(),
@@ -476,9 +522,11 @@ mod tests {
             .unwrap()
             .draft(None, "https://a.example/x")
             .unwrap();
+
         draft.body = body.to_owned().into();
         let mut request = sign(&verifier, draft, key, UNIX_EPOCH + Duration::from_secs(1)).unwrap();
         request.body = sent.to_owned().into();
+
         hint(
             &verifier,
             &request,
@@ -495,18 +543,22 @@ mod tests {
                 "{hint:?}"
             )
         };
+
         told(
             hint_for("github", b"key", "{}", "{}", "a2V5"),
             "key = \"base64\"",
         );
+
         told(
             hint_for("github", b"key", "{}", "{}", "6b6579"),
             "key = \"hex\"",
         );
+
         told(
             hint_for("svix", b"a2V5", "{}", "{}", "a2V5"),
             "key = \"utf8\"",
         );
+
         told(
             hint_for(
                 "github",
@@ -517,26 +569,32 @@ mod tests {
             ),
             "without white space",
         );
+
         told(
             hint_for("github", b"k", "{}\n", "{}", "k"),
             "with a line end after it",
         );
+
         told(
             hint_for("github", b"k", "{}", "{}\r\n", "k"),
             "without the line end",
         );
+
         told(
             hint_for("github", b"k", r#"{"a": [1, 2]}"#, r#"{"a":[1,2]}"#, "k"),
             "a space after each colon",
         );
+
         told(
             hint_for("github", b"k", r#"{"a":1,"b":2}"#, r#"{"b":2,"a":1}"#, "k"),
             "keys in another order",
         );
+
         told(
             hint_for("github", b"k", "{\n  \"a\": 1\n}", r#"{"a":1}"#, "k"),
             "indented by two spaces",
         );
+
         told(
             hint_for(
                 "github",
@@ -547,6 +605,7 @@ mod tests {
             ),
             "as \\u escapes",
         );
+
         told(
             hint_for(
                 "github",
@@ -557,14 +616,17 @@ mod tests {
             ),
             "stand for",
         );
+
         told(
             hint_for("github", b"k", r#"{"a":"b\/c"}"#, r#"{"a":"b/c"}"#, "k"),
             "with \\/ in place of /",
         );
+
         told(
             hint_for("github", b"k", r#"{"a":"b/c"}"#, r#"{"a":"b\/c"}"#, "k"),
             "with / in place of \\/",
         );
+
         told(
             hint_for(
                 "github",
@@ -575,6 +637,7 @@ mod tests {
             ),
             "and \\/ in place of /",
         );
+
         told(
             hint_for(
                 "github",
@@ -585,6 +648,7 @@ mod tests {
             ),
             "and / in place of \\/",
         );
+
         told(
             hint_for(
                 "github",
@@ -595,6 +659,7 @@ mod tests {
             ),
             "escapes for characters",
         );
+
         told(
             hint_for(
                 "github",
@@ -605,17 +670,20 @@ mod tests {
             ),
             "in place of their \\u escapes",
         );
+
         for padded in ["k ", "\"k\"", " 'k'", "k\n"] {
             told(
                 hint_for("github", b"k", "{}", "{}", padded),
                 "white space or quotes around the secret",
             );
         }
+
         assert_eq!(hint_for("github", b"k", "{}", "{}", "another"), None);
         assert_eq!(
             hint_for("github", b"k", r#"{"a":1}"#, r#"{"a":2}"#, "k"),
             None
         );
+
         assert_eq!(
             minified(br#"{ "a \" b" : [ 1 , "c\\" ] }"#),
             br#"{"a \" b":[1,"c\\"]}"#
@@ -632,11 +700,13 @@ mod tests {
             )
             .unwrap()
         };
+
         let draft = Packs::default()
             .find("hubspot")
             .unwrap()
             .draft(None, "https://a.example/x")
             .unwrap();
+
         let mut request = sign(
             &build(signed),
             draft,
@@ -644,9 +714,11 @@ mod tests {
             UNIX_EPOCH + Duration::from_secs(1),
         )
         .unwrap();
+
         request
             .headers
             .insert("host", http::HeaderValue::from_static(host));
+
         hint(
             &build(configured),
             &request,
@@ -690,6 +762,7 @@ mod tests {
                 "{told:?}"
             );
         }
+
         let other = hint_for_url(https, "public_url = \"https://c.example\"", "b.example").unwrap();
         assert!(
             other.contains(
@@ -697,20 +770,24 @@ mod tests {
             ),
             "{other}"
         );
+
         assert_eq!(
             hint_for_url(https, "public_url = \"https://c.example\"", "a.example:443"),
             None
         );
+
         let local = hint_for_url(
             https,
             "public_url = \"http://127.0.0.1:8080\"",
             "127.0.0.1:8080",
         )
         .unwrap();
+
         assert!(
             local.contains("--public-url URL") && !local.contains("write public_url"),
             "{local}"
         );
+
         let prefixed = "public_url = \"https://a.example/in\"";
         assert!(
             hint_for_url(prefixed, https, "a.example")
@@ -725,37 +802,44 @@ mod tests {
             let spec = format!(
                 "scheme = \"signature\"\nsecret = \"env:S\"\nfrom = {{ header = \"Sig\" }}\n{rules}"
             );
+
             Verifier::build(
                 &toml::from_str::<VerifySpec>(&spec).unwrap(),
                 &Packs::default(),
             )
             .unwrap()
         };
+
         let hinted = |signed: &str, configured: &str| {
             let draft = Packs::default()
                 .find("generic")
                 .unwrap()
                 .draft(None, "https://a.example/x")
                 .unwrap();
+
             let now = UNIX_EPOCH + Duration::from_secs(1_760_000_000);
             let request = sign(&build(signed), draft, b"k", now).unwrap();
             let keys = Keys::new([(KeyForm::Utf8, Ok(Secret::new("k")))]);
+
             let context = VerifyContext {
                 keys: &keys,
                 documents: &NoKeyDocuments,
                 now: Some(now),
             };
+
             let verifier = build(configured);
             let refusal = check(&verifier, request.clone(), &context, None).unwrap_err();
             hint(&verifier, &request, &[Secret::new("k")], &refusal)
                 .unwrap_or_else(|| format!("none: {refusal}"))
         };
+
         let (hex, base64) = ("encoding = \"hex\"\n", "encoding = \"base64\"\n");
         assert!(hinted(base64, hex).contains("write encoding = \"base64\" and prefix = \"\""));
         assert!(
             hinted(hex, "prefix = \"sha256=\"")
                 .contains("write encoding = \"hex\" and prefix = \"\"")
         );
+
         assert!(hinted("prefix = \"v1=\"", hex).contains("and prefix = \"v1=\""));
 
         let time = |unit: &str| {
@@ -764,6 +848,7 @@ mod tests {
                 "{payload}timestamp = {{ from = {{ header = \"T\" }}, unit = \"{unit}\", past = \"5m\" }}"
             )
         };
+
         assert!(hinted(&time("ms"), &time("s")).contains("unit = \"ms\""));
         assert!(hinted(&time("s"), &time("ms")).contains("unit = \"s\""));
         assert!(hinted(&time("s"), &time("rfc3339")).contains("a number of seconds"));

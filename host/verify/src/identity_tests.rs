@@ -72,16 +72,19 @@ impl Sent {
             Some(Value::String(text)) => text.clone().into(),
             Some(json) => json.to_string().into(),
         };
+
         let header = |(name, value): (&String, &String)| {
             (
                 name.parse::<HeaderName>().unwrap(),
                 value.parse::<HeaderValue>().unwrap(),
             )
         };
+
         let mut headers: HeaderMap = self.headers.iter().map(header).collect();
         headers
             .entry("content-type")
             .or_insert(HeaderValue::from_static("application/json"));
+
         Unverified {
             method: Method::POST,
             path: "/in".into(),
@@ -100,6 +103,7 @@ fn verifier(name: &str, pack: &Pack, scheme: Option<Scheme>) -> Verifier {
         .config
         .iter()
         .filter_map(|(key, value)| Some((key.clone(), value.example.clone()?)));
+
     let spec = VerifySpec {
         provider: Some(name.into()),
         scheme,
@@ -114,6 +118,7 @@ fn verifier(name: &str, pack: &Pack, scheme: Option<Scheme>) -> Verifier {
             .collect(),
         ..VerifySpec::default()
     };
+
     Verifier::build(&spec, &Packs::default()).unwrap_or_else(|error| panic!("{name}: {error:?}"))
 }
 
@@ -123,6 +128,7 @@ fn verified(verifier: &Verifier, request: Unverified, keys: &Keys, case: &str) -
         documents: &NoKeyDocuments,
         now: Some(now()),
     };
+
     match check(verifier, request, &context, None) {
         Ok(Verdict::Verified(verified)) => verified,
         other => panic!("{case}: {other:?}"),
@@ -135,10 +141,12 @@ fn identity(case: &Case, pack: &Pack, sent: &Sent) -> (Identity, bool) {
     let signing = verifier(&case.pack, pack, None);
     let keys = secret(signing.key_form())
         .map(|text| Keys::new([(signing.key_form(), Ok(Secret::new(text)))]));
+
     let signed = keys.and_then(|keys| {
         let key = keys.iter().next().flatten()?.to_vec();
         Some((sign(&signing, sent.unverified(), &key, now()).ok()?, keys))
     });
+
     let (verified, is_signed) = match signed {
         Some((request, keys)) => (verified(&signing, request, &keys, &context), true),
         None => {
@@ -149,6 +157,7 @@ fn identity(case: &Case, pack: &Pack, sent: &Sent) -> (Identity, bool) {
             )
         }
     };
+
     let key = verified.delivery_key().map(<[u8]>::to_vec);
     (
         Identity {
@@ -172,22 +181,27 @@ fn no_two_deliveries_share_an_identity() {
         let [(first, is_signed), (second, _)] =
             [&case.first, &case.second].map(|sent| identity(&case, &pack, sent));
         let context = format!("{}, {}", case.pack, case.about);
+
         assert_eq!(
             first.key.is_some(),
             pack.delivery_id.is_some(),
             "{context}: identity of the first"
         );
+
         assert_eq!(
             second.key.is_some(),
             pack.delivery_id.is_some(),
             "{context}: identity of the second"
         );
+
         assert!(
             !is_duplicate(&pack, &first, &second),
             "{context}: the second delivery is lost"
         );
+
         signed += usize::from(is_signed);
     }
+
     assert!(signed >= 90, "only {signed} cases are signed");
 }
 
@@ -199,6 +213,7 @@ fn retries_keep_their_identity() {
         let [(first, _), (retry, _)] =
             [&case.first, &retry].map(|sent| identity(&case, &pack, sent));
         let is_duplicate = is_duplicate(&pack, &first, &retry);
+
         assert_eq!(
             is_duplicate,
             pack.delivery_id.is_some(),
@@ -218,14 +233,17 @@ fn every_identity_has_alike_deliveries() {
             .all_fields()
             .any(|field| matches!(field, ValueLocation::Claim(_)))
     };
+
     let needs_case = |name: &&str| {
         let identity = Packs::default().find(name).unwrap().delivery_id;
         identity.is_some_and(|identity| !is_claim(&identity))
     };
+
     let missing: Vec<&str> = pack_names()
         .filter(needs_case)
         .filter(|name| !tried.contains(*name))
         .collect();
+
     assert!(
         missing.is_empty(),
         "tests/vectors/deliveries.json has no case for {missing:?}"
@@ -239,40 +257,48 @@ fn identities_are_bound_to_their_fields() {
         struct Table {
             id: DeliveryId,
         }
+
         let id = DedupId::At(toml::from_str::<Table>(&format!("id = {id}")).unwrap().id);
         let dedup = DedupSpec {
             id,
             id_match: Some(id_match),
             window: Duration::from_secs(60),
         };
+
         let typed = VerifySpec {
             scheme: Some(Scheme::None),
             ..VerifySpec::default()
         };
+
         let verifier = Verifier::build(&typed, &Packs::default())
             .unwrap()
             .with_places(&dedup, None, "/in")
             .unwrap();
+
         let headers = [
             ("x-id".to_owned(), "7".to_owned()),
             ("x-other".to_owned(), "7".to_owned()),
         ]
         .into();
+
         let sent = Sent {
             headers,
             body: Some(serde_json::json!({ "id": "7" })),
         };
+
         verified(&verifier, sent.unverified(), &Keys::new([]), "open")
             .delivery_key()
             .unwrap()
             .to_vec()
     };
+
     let first = key("[{ header = \"X-Id\" }]", IdMatch::Id);
     assert_eq!(
         first,
         key("{ header = \"x-id\" }", IdMatch::Id),
         "the same field, written otherwise"
     );
+
     assert_eq!(
         first,
         key(
@@ -281,6 +307,7 @@ fn identities_are_bound_to_their_fields() {
         ),
         "as an alternative"
     );
+
     for (id, id_match) in [
         ("[{ header = \"X-Other\" }]", IdMatch::Id),
         ("[{ json = \"/id\" }]", IdMatch::Id),

@@ -86,15 +86,18 @@ impl Jwt {
                     format!("token missing ({})", describe(&self.from)),
                 ),
             })?;
+
         let text = std::str::from_utf8(&text).map_err(|_| malformed("not text".into()))?;
         let token = Token::parse(self.without_prefix(text)?)?;
         let matched = self.check_signature(&token, keys, documents)?;
         if let Some(now) = now {
             self.check_times(&token.claims, now)?;
         }
+
         self.check_claims(&token.claims)?;
         self.check_hashes(&token.claims, view)?;
         view.keep_claims(token.claims);
+
         Ok(matched)
     }
 
@@ -127,6 +130,7 @@ impl Jwt {
                 "the token has critical extensions, and none is known".into(),
             ));
         }
+
         let algorithm = token
             .header
             .get("alg")
@@ -138,14 +142,17 @@ impl Jwt {
                 algorithm.escape_debug(),
                 self.algorithms.join(", ")
             );
+
             return Err(Refusal::new(Reason::AlgorithmNotAllowed, detail));
         }
+
         let mismatch = || {
             Refusal::new(
                 Reason::SignatureMismatch,
                 "the token was made with another key",
             )
         };
+
         let (signed, signature) = (token.signed.as_bytes(), &token.signature);
         let kid = token.header.get("kid").and_then(Value::as_str);
         if let Some(lookup) = &self.lookup {
@@ -156,6 +163,7 @@ impl Jwt {
                 Err(mismatch())
             };
         }
+
         if let Some(url) = &self.jwks {
             let document = documents.get(url).ok_or_else(|| Refusal::needs(url))?;
             let key = web_key(&document, kid).ok_or_else(|| Refusal {
@@ -165,6 +173,7 @@ impl Jwt {
                 ),
                 ..Refusal::needs(url)
             })?;
+
             return match is_web_signed(&key, algorithm, signed, signature) {
                 true => Ok(None),
                 // Nothing names the key: the issuer may have another one by now.
@@ -175,6 +184,7 @@ impl Jwt {
                 false => Err(mismatch()),
             };
         }
+
         let algorithm = match algorithm {
             "HS256" => Algorithm::HmacSha256,
             "HS384" => Algorithm::HmacSha384,
@@ -188,6 +198,7 @@ impl Jwt {
                     .map(Some);
             }
         };
+
         keys.find(|_, key| Ok(same(&mac(algorithm, key, signed), signature)))?
             .ok_or_else(mismatch)
             .map(Some)
@@ -215,9 +226,11 @@ impl Jwt {
                 format!("claim {name} is not a time"),
             )),
         };
+
         let missing =
             |name: &str| Refusal::new(Reason::MissingTimestamp, format!("claim {name} is missing"));
         let leeway = Some(self.leeway);
+
         match time("exp")? {
             Some(until) => window::judge(
                 Window {
@@ -230,6 +243,7 @@ impl Jwt {
             None if self.needs_expiry => return Err(missing("exp")),
             None => {}
         }
+
         if let Some(from) = time("nbf")? {
             window::judge(
                 Window {
@@ -240,6 +254,7 @@ impl Jwt {
                 now,
             )?;
         }
+
         match (time("iat")?, self.max_age) {
             (Some(made), Some(_)) => window::judge(
                 Window {
@@ -270,12 +285,14 @@ impl Jwt {
                     "aud" => Reason::AudienceMismatch,
                     _ => Reason::SubjectMismatch,
                 };
+
                 return Err(Refusal::new(
                     reason,
                     format!("claim {name} is not what was configured"),
                 ));
             }
         }
+
         Ok(())
     }
 
@@ -293,6 +310,7 @@ impl Jwt {
                 ));
             }
         }
+
         if let Some(name) = &self.query_string_hash {
             let given = text(name).unwrap_or_default().to_ascii_lowercase();
             if !same_text(
@@ -305,14 +323,17 @@ impl Jwt {
                 ));
             }
         }
+
         if let Some((name, only_with_body)) = &self.body_hash {
             let body = &view.request.body;
             let right = written(self.body_hash_encoding, &sha256(body));
+
             // Hexadecimal digits have two spellings, base64 has one.
             let as_written = |given: &str| match self.body_hash_encoding {
                 Encoding::Hex => given.to_ascii_lowercase(),
                 Encoding::Base64 | Encoding::Base64url => given.to_owned(),
             };
+
             match text(name) {
                 None if *only_with_body && body.is_empty() => {}
                 None => {
@@ -330,6 +351,7 @@ impl Jwt {
                 }
             }
         }
+
         if let Some(name) = &self.body_claim {
             let given = text(name).ok_or_else(|| {
                 Refusal::new(Reason::BodyHashMissing, format!("claim {name} is missing"))
@@ -341,6 +363,7 @@ impl Jwt {
                 ));
             }
         }
+
         Ok(())
     }
 }
@@ -366,15 +389,18 @@ pub fn query_string_hash(view: &View<'_>, base_path: &str) -> String {
         .remove(b'.')
         .remove(b'_')
         .remove(b'~');
+
     let path = &view.request.path;
     let path = path
         .strip_prefix(base_path)
         .filter(|rest| rest.is_empty() || rest.starts_with('/'))
         .unwrap_or(path);
+
     let path = match path.strip_suffix('/').unwrap_or(path) {
         "" => "/".to_owned(),
         path => path.replace('&', "%26"),
     };
+
     // The token itself may come in the query.
     let query = view.request.query.as_deref().unwrap_or_default();
     let mut fields: BTreeMap<String, Vec<String>> = BTreeMap::new();
@@ -386,6 +412,7 @@ pub fn query_string_hash(view: &View<'_>, base_path: &str) -> String {
             .or_default()
             .push(value.into_owned());
     }
+
     let escape = |text: &String| utf8_percent_encode(text, ESCAPED).to_string();
     let pairs = fields.iter_mut().map(|(name, values)| {
         values.sort();
@@ -395,6 +422,7 @@ pub fn query_string_hash(view: &View<'_>, base_path: &str) -> String {
             values.iter().map(escape).collect::<Vec<_>>().join(",")
         )
     });
+
     let query = pairs.collect::<Vec<_>>().join("&");
     sha256_hex(format!("{}&{path}&{query}", view.request.method).as_bytes())
 }
@@ -409,11 +437,13 @@ impl Token<'_> {
         let (header, claims) = signed
             .split_once('.')
             .ok_or_else(|| malformed("a token has three parts".into()))?;
+
         let bytes = |part: &str| {
             URL_SAFE_NO_PAD
                 .decode(part)
                 .map_err(|_| malformed("not base64url".into()))
         };
+
         let object = |part: &str| {
             let json = bytes(part)?;
             match is_readable(&json).then(|| serde_json::from_slice(&json)) {
@@ -424,6 +454,7 @@ impl Token<'_> {
                 )),
             }
         };
+
         Ok(Token {
             signed,
             header: object(header)?,

@@ -28,6 +28,7 @@ pub fn decode(form: KeyForm, secret: &Secret) -> Result<KeyBytes, String> {
             .map(str::trim)
             .map_err(|_| "is not text".to_owned())
     };
+
     let base64 = |text: &str| LENIENT.decode(text).map_err(|_| "is not base64".to_owned());
     let hexadecimal = |text: &str| hex::decode(text).map_err(|_| "is not hex".to_owned());
     let key = match form {
@@ -46,15 +47,17 @@ pub fn decode(form: KeyForm, secret: &Secret) -> Result<KeyBytes, String> {
         KeyForm::Whpk => of_length(base64(text()?.trim_start_matches("whpk_"))?, 32)?,
     };
     // A text that is empty is the secret source's to refuse; here it is a key that nothing matches.
-    match key.is_empty() && !bytes.is_empty() {
-        true => Err("is an empty key".into()),
-        false => Ok(Zeroizing::new(key)),
+    if key.is_empty() && !bytes.is_empty() {
+        return Err("is an empty key".into());
     }
+
+    Ok(Zeroizing::new(key))
 }
 
 fn of_length(bytes: Vec<u8>, expected: usize) -> Result<Vec<u8>, String> {
-    match bytes.len() == expected {
-        true => Ok(bytes),
-        false => Err(format!("has {} bytes instead of {expected}", bytes.len())),
+    if bytes.len() == expected {
+        Ok(bytes)
+    } else {
+        Err(format!("has {} bytes instead of {expected}", bytes.len()))
     }
 }

@@ -47,6 +47,7 @@ fn request(headers: &[(&str, &str)], query: Option<&str>, body: impl Into<Bytes>
             HeaderValue::from_str(value).unwrap(),
         );
     }
+
     Unverified {
         method: http::Method::POST,
         path: "/x".into(),
@@ -71,6 +72,7 @@ fn verdict(
         documents,
         now: Some(UNIX_EPOCH + NOW),
     };
+
     check(verifier, request, &context, None).map(|checked| match checked {
         Verdict::Verified(verified) => verified,
         other @ Verdict::Challenge(_) => panic!("{other:?}"),
@@ -101,9 +103,11 @@ fn a_list_may_have_no_labels() {
             "{HMAC}list = {{ separator = \",\", {style} }}\npayload = [\"{{timestamp}}\", \".\", \"{{body}}\"]\ntimestamp = {{ unit = \"s\", past = \"5m\" }}"
         ))
     };
+
     let right = hex_mac(Algorithm::HmacSha256, "1760000000.{}");
     let other = "0".repeat(64);
     let first = list("timestamp_first = true").unwrap();
+
     for (text, expected) in [
         (format!("1760000000,{right}"), "accept"),
         (format!("1760000000, {other}, {right}"), "accept"),
@@ -118,6 +122,7 @@ fn a_list_may_have_no_labels() {
             "{text}"
         );
     }
+
     let labelled = list("assign = \"=\", timestamp = \"t\"").unwrap();
     for (text, expected) in [
         (format!("t=1760000000,{right}"), "accept"),
@@ -147,22 +152,27 @@ fn optional_parts_drop_out_when_absent() {
             .into_iter()
             .chain(rid.iter().map(|rid| ("rid", *rid)))
             .collect();
+
         word(&verifier, request(&headers, query, "x"))
     };
+
     assert_eq!(ask("id:7;rid:r;body:x", Some("id=7"), &["r"]), "accept");
     assert_eq!(ask("rid:r;body:x", None, &["r"]), "accept");
     assert_eq!(ask("id:7;body:x", Some("id=7"), &[]), "accept");
     assert_eq!(ask("body:x", None, &[]), "accept");
     assert_eq!(ask("body:x", Some("id=7"), &[]), "signature_mismatch");
+
     // One value must not pass for two, nor two for one.
     assert_eq!(
         ask("id:7;rid:r;body:x", Some("id=7%3Brid%3Ar"), &[]),
         "signature_mismatch"
     );
+
     assert_eq!(
         ask("id:7;body:x", Some("id=7&id=8"), &[]),
         "duplicate_header"
     );
+
     assert_eq!(ask("rid:r;body:x", None, &["r", "r"]), "duplicate_header");
 }
 
@@ -172,6 +182,7 @@ fn one_of_several_payloads_may_be_signed() {
         "{HMAC}payload = [\"{{query_lower:id}}\", \":\", \"{{body}}\"]\npayload_alternatives = [[\"{{query:id}}\", \":\", \"{{body}}\"]]"
     ))
     .unwrap();
+
     for (signed, expected) in [
         ("abc:x", "accept"),
         ("ABC:x", "accept"),
@@ -215,6 +226,7 @@ fn digests_and_json_of_the_body() {
             "{token}"
         );
     }
+
     let verifier = build(&format!("{HMAC}payload = [\"{{body_json_string}}\"]")).unwrap();
     let signature = hex_mac(Algorithm::HmacSha256, r#""{\"a\":\"é\\n\"}\n\u001f""#);
     assert_eq!(
@@ -224,6 +236,7 @@ fn digests_and_json_of_the_body() {
         ),
         "accept"
     );
+
     assert_eq!(
         word(&verifier, request(&[("sig", &signature)], None, vec![0xff])),
         "malformed_body"
@@ -237,6 +250,7 @@ fn labels_of_the_list_are_signed() {
         "{HMAC}{list}\npayload = [\"{{list:env}}\", \";\", \"{{body}}\"]"
     ))
     .unwrap();
+
     let signature = hex_mac(Algorithm::HmacSha256, "master;a;b");
     for (text, body, expected) in [
         (format!("sign={signature}, env=master"), "a;b", "accept"),
@@ -293,6 +307,7 @@ fn digests_hold_the_secret() {
             "{name}"
         );
     }
+
     // The published value for the empty text, so that it is not SHA3-256.
     let empty = "c5d2460186f7233c927e7db2dcc703c0e500b653ca82273b7bfad8045d85a470";
     assert_eq!(digest(Algorithm::Keccak256, b""), empty);
@@ -324,6 +339,7 @@ fn the_method_is_one_of_the_pinned() {
             "provider = \"websub\"\nconfig = {{ topics = \"*\" }}\n{typed}\nmethods = {names}"
         ))
     };
+
     let pinned = methods("[\"sha256\", \"sha512\"]").unwrap();
     let signed = |method: &str, algorithm| format!("{method}={}", hex_mac(algorithm, "x"));
     for (text, expected) in [
@@ -346,15 +362,18 @@ fn the_method_is_one_of_the_pinned() {
             "{text}"
         );
     }
+
     let sha1 = methods("[\"sha1\"]").unwrap();
     let text = signed("sha1", Algorithm::HmacSha1);
     assert_eq!(word(&sha1, request(&[("sig", &text)], None, "x")), "accept");
+
     assert!(
         methods("[]")
             .unwrap_err()
             .message
             .contains("methods is empty")
     );
+
     assert!(
         methods("[\"md5\"]")
             .unwrap_err()
@@ -368,6 +387,7 @@ fn times_may_have_no_offset() {
     let time = |unit: &str| {
         build(&format!("{HMAC}payload = [\"v1:\", \"{{timestamp}}\", \":\", \"{{body}}\"]\ntimestamp = {{ from = {{ header = \"T\" }}, unit = \"{unit}\", past = \"5m\" }}")).unwrap()
     };
+
     for (text, unit, expected) in [
         ("2025-10-09T08:53:20", "iso8601", "accept"),
         ("2025-10-09T08:53:20.123456", "iso8601", "accept"),
@@ -381,6 +401,7 @@ fn times_may_have_no_offset() {
         let asked = request(&[("sig", &signature), ("t", text)], None, "{}");
         assert_eq!(word(&time(unit), asked), expected, "{text} {unit}");
     }
+
     let unclear = build(&format!(
         "{HMAC}payload = [\"{{timestamp}}\", \".\", \"{{body}}\"]\ntimestamp = {{ from = {{ header = \"T\" }}, unit = \"iso8601\" }}"
     ));
@@ -409,9 +430,11 @@ fn keys_come_from_a_set() {
             "{typed}\nconfig = {{ host = \"keys.example\" }}\nkey_set = {{ url = \"https://{{config.host}}/set\"{id} }}"
         ))
     };
+
     let (one, two, stranger) = (ed25519(), ed25519(), ed25519());
     let set =
         One(json!({ "keys": [web_key(&one, Some("1")), web_key(&two, Some("2"))] }).to_string());
+
     let ask = |verifier: &Verifier,
                signer: &Ed25519KeyPair,
                kid: Option<&str>,
@@ -425,32 +448,39 @@ fn keys_come_from_a_set() {
             .map(|verified| verified.fact("verified-by").unwrap().to_owned())
             .map_err(|refusal| (refusal.reason.word(), refusal.fetch.is_some()))
     };
+
     let any = typed("").unwrap();
     assert!(!any.needs_secret() && any.names_its_keys());
     assert_eq!(ask(&any, &two, None, &set), Ok("signature".into()));
+
     // The set may hold another key by now, and nothing in the request says which.
     assert_eq!(
         ask(&any, &stranger, None, &set),
         Err(("signature_mismatch", true))
     );
+
     assert_eq!(
         ask(&any, &one, None, &NoKeyDocuments),
         Err(("key_unavailable", true))
     );
+
     let named = typed(", id = { header = \"Kid\" }").unwrap();
     assert_eq!(ask(&named, &two, Some("2"), &set), Ok("signature".into()));
     assert_eq!(
         ask(&named, &two, Some("1"), &set),
         Err(("signature_mismatch", false))
     );
+
     assert_eq!(
         ask(&named, &two, Some("3"), &set),
         Err(("key_unavailable", true))
     );
+
     assert_eq!(
         ask(&named, &two, None, &set),
         Err(("key_unavailable", false))
     );
+
     let shared = build(&format!("{HMAC}key_set = {{ url = \"{SET}\" }}"));
     assert!(shared.unwrap_err().message.contains("public keys"));
 }
@@ -464,6 +494,7 @@ fn p256() -> (EcdsaKeyPair, String) {
             .unwrap();
     let head = hex::decode("3059301306072a8648ce3d020106082a8648ce3d030107034200").unwrap();
     let spki = STANDARD.encode([&head, pair.public_key().as_ref()].concat());
+
     (
         pair,
         format!("-----BEGIN PUBLIC KEY-----\n{spki}\n-----END PUBLIC KEY-----\n"),
@@ -488,6 +519,7 @@ fn a_token_may_be_the_whole_body() {
             .as_ref()
             .to_vec()
     };
+
     let typed = "scheme = \"jwt\"\nkey = \"pem\"\nsecret = \"env:S\"\nfrom = { body = \"whole\" }\njwt = { algorithms = [\"ES256\"], no_expiry = true }";
     let verifier = build(typed).unwrap();
     let verifier = verifier
@@ -505,6 +537,7 @@ fn a_token_may_be_the_whole_body() {
             "/hook",
         )
         .unwrap();
+
     let claims = json!({ "data": "{\"id\":\"e1\",\"inner\":\"{\\\"type\\\":\\\"order\\\"}\"}" });
     let event = verdict(
         &verifier,
@@ -513,10 +546,12 @@ fn a_token_may_be_the_whole_body() {
         &pem,
     )
     .unwrap();
+
     assert_eq!(
         (event.fact("delivery-id"), event.fact("order-key")),
         (Some("e1"), Some("order"))
     );
+
     assert_eq!(event.fact("verified-by"), Some("jwt#1"));
     let ask = |body: String| {
         verdict(&verifier, request(&[], None, body), &NoKeyDocuments, &pem)
@@ -524,6 +559,7 @@ fn a_token_may_be_the_whole_body() {
             .reason
             .word()
     };
+
     let many = format!("[{}0]", "{},".repeat(30_000));
     assert_eq!(
         ask(token(
@@ -533,6 +569,7 @@ fn a_token_may_be_the_whole_body() {
         )),
         "malformed_signature"
     );
+
     let (stranger, _) = p256();
     let by_stranger = |bytes: &[u8]| {
         stranger
@@ -541,10 +578,12 @@ fn a_token_may_be_the_whole_body() {
             .as_ref()
             .to_vec()
     };
+
     assert_eq!(
         ask(token("ES256", &claims, by_stranger)),
         "signature_mismatch"
     );
+
     // The public key is no secret: a MAC with it proves nothing.
     let der = super::key::decode(KeyForm::Pem, &Secret::new(pem.as_str())).unwrap();
     for key in [pem.as_bytes(), &der[..]] {
@@ -554,6 +593,7 @@ fn a_token_may_be_the_whole_body() {
             "algorithm_not_allowed"
         );
     }
+
     let mixed = build(&typed.replace("[\"ES256\"]", "[\"ES256\", \"HS256\"]"));
     assert!(mixed.unwrap_err().message.contains("never mixed"));
 }
@@ -568,29 +608,35 @@ fn a_token_binds_the_body() {
     let typed = |rules: &str| {
         build(&format!("scheme = \"jwt\"\nsecret = \"env:S\"\nfrom = {{ header = \"T\" }}\nprefix = \"Bearer \"\njwt = {{ algorithms = [\"HS256\"], no_expiry = true, {rules} }}")).unwrap()
     };
+
     let sign = |bytes: &[u8]| mac(Algorithm::HmacSha256, b"k", bytes);
     let ask = |rules: &str, prefix: &str, claims: serde_json::Value, body: &'static str| {
         let text = format!("{prefix}{}", token("HS256", &claims, sign));
         word(&typed(rules), request(&[("t", &text)], None, body))
     };
+
     let hash = json!({ "h": "RBNvo1WzZ4oRRq0W9+hknpT7T8If536DEMBg9hyq/4o=" });
     let base64 = "body_hash = \"h\", body_hash_encoding = \"base64\"";
     assert_eq!(ask(base64, "Bearer ", hash.clone(), "{}"), "accept");
     assert_eq!(ask(base64, "bearer ", hash.clone(), "{}"), "accept");
+
     assert_eq!(
         ask(base64, "Bearer ", hash.clone(), "[]"),
         "body_hash_mismatch"
     );
+
     assert_eq!(ask(base64, "Bearer ", json!({}), "{}"), "body_hash_missing");
     let claim = "body_claim = \"data\"";
     assert_eq!(
         ask(claim, "Bearer ", json!({ "data": "{}" }), "{}"),
         "accept"
     );
+
     assert_eq!(
         ask(claim, "Bearer ", json!({ "data": "{}" }), "{ }"),
         "body_hash_mismatch"
     );
+
     assert_eq!(ask(claim, "Bearer ", json!({}), "{}"), "body_hash_missing");
     // A prefix is there, unless the table says that it may be left out.
     assert_eq!(ask(base64, "", hash.clone(), "{}"), "malformed_signature");
@@ -606,6 +652,7 @@ fn signed_values_hold_no_separator() {
         "{HMAC}payload = [\"{{header:A}}\", \":\", \"{{body}}\", \".\", \"{{query:b}}\"]"
     ))
     .unwrap();
+
     let signature = hex_mac(Algorithm::HmacSha256, "x:y:z.v.w");
     for (header, body, query, expected) in [
         ("x", "y:z.v", "b=w", "accept"),
@@ -654,6 +701,7 @@ fn unclear_tables_are_refused() {
         let error = build(&format!("{base}{typed}")).expect_err(typed);
         assert!(error.message.contains(words), "{typed}: {}", error.message);
     }
+
     let claims = build(&HMAC.replace("{ header = \"Sig\" }", "{ claim = \"/a\" }"));
     assert_eq!(claims.unwrap_err().key, "from");
 }
@@ -666,25 +714,30 @@ fn slack_and_sharepoint_checks_are_answered() {
             method,
             ..request(&[], query, body)
         };
+
         let keys = Keys::new([(verifier.key_form(), Ok(Secret::new("k")))]);
         let context = VerifyContext {
             keys: &keys,
             documents: &NoKeyDocuments,
             now: Some(UNIX_EPOCH + NOW),
         };
+
         match check(&verifier, asked, &context, None) {
             Ok(Verdict::Challenge(answer)) => (answer.status, answer.body.map(|(_, text)| text)),
             other => panic!("{other:?}"),
         }
     };
+
     assert_eq!(
         status("slack", http::Method::POST, None, "token=t&ssl_check=1"),
         (200, None)
     );
+
     assert_eq!(
         status("slack", http::Method::GET, Some("ssl_check=1&token=t"), ""),
         (200, None)
     );
+
     let echoed = (200, Some("a b".to_owned()));
     assert_eq!(
         status(
@@ -695,6 +748,7 @@ fn slack_and_sharepoint_checks_are_answered() {
         ),
         echoed
     );
+
     assert_eq!(
         status(
             "microsoft-graph",

@@ -52,6 +52,7 @@ impl Lookup {
                 "the token names no key, or none that can be asked for",
             )
         })?;
+
         let name = format!("{}#{key_id}", self.url);
         let document = documents.get(&name).ok_or_else(|| Refusal::needs(&name))?;
         let unusable = |why: &str| {
@@ -60,6 +61,7 @@ impl Lookup {
                 format!("the answer for key `{key_id}` {why}"),
             )
         };
+
         let answer: Value =
             serde_json::from_slice(&document).map_err(|_| unusable("is not JSON"))?;
         let key = answer
@@ -68,9 +70,11 @@ impl Lookup {
         if key.get("kid").is_some_and(|id| id != key_id) {
             return Err(unusable("holds another key"));
         }
+
         if key.get("expired_at").is_some_and(|at| !at.is_null()) {
             return Err(unusable("says that it has expired"));
         }
+
         web_key_of(key).ok_or_else(|| unusable("holds no key of a kind that is known"))
     }
 
@@ -82,11 +86,13 @@ impl Lookup {
             Member::Secret => String::from_utf8_lossy(secret.expose()).into_owned().into(),
             Member::KeyId => Value::from(key_id),
         };
+
         let members: Map<String, Value> = self
             .body
             .iter()
             .map(|(name, member)| (name.clone(), value(member)))
             .collect();
+
         Some(Value::Object(members).to_string().into_bytes())
     }
 }
@@ -131,6 +137,7 @@ mod tests {
             "https://api.example/key#k-1",
             format!(r#"{{"key":{{{KEY}{more}}}}}"#),
         );
+
         lookup()
             .find(&document, Some("k-1"))
             .map_err(|refusal| refusal.detail)
@@ -143,6 +150,7 @@ mod tests {
             found(r#","kid":"k-2""#).err().unwrap(),
             "the answer for key `k-1` holds another key"
         );
+
         assert_eq!(
             found(r#","expired_at":1560466150"#).err().unwrap(),
             "the answer for key `k-1` says that it has expired"
@@ -154,14 +162,17 @@ mod tests {
         let asked = lookup()
             .ask("https://api.example/key#k-1", &Secret::new("s3"))
             .unwrap();
+
         assert_eq!(
             String::from_utf8(asked).unwrap(),
             r#"{"client_id":"c\"1","key_id":"k-1","secret":"s3"}"#
         );
+
         assert_eq!(
             lookup().ask("https://other.example/key#k-1", &Secret::new("s3")),
             None
         );
+
         let nothing = One("", String::new());
         for id in [
             None,
@@ -178,6 +189,7 @@ mod tests {
                 "{id:?}"
             );
         }
+
         assert_eq!(
             lookup()
                 .find(&nothing, Some("k"))

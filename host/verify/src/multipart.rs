@@ -23,11 +23,13 @@ pub fn text_fields(content_type: &str, body: &Bytes) -> Option<Vec<(String, Stri
     let stream = stream::once(ready(Ok::<_, Infallible>(body.clone())));
     let mut parts = Multipart::new(stream, boundary);
     let mut fields = Vec::new();
+
     // One step more than parts, for the end.
     for _ in 0..=PARTS_MAX {
         let Some(part) = parts.next_field().now_or_never()?.ok()? else {
             return Some(fields);
         };
+
         let name = part.name().filter(|_| !is_file(&part)).map(str::to_owned);
         let value = part.bytes().now_or_never()?.ok()?;
         if let Some(name) = name
@@ -36,6 +38,7 @@ pub fn text_fields(content_type: &str, body: &Bytes) -> Option<Vec<(String, Stri
             fields.push((name, value.to_owned()));
         }
     }
+
     None
 }
 
@@ -45,6 +48,7 @@ fn is_file(part: &Field<'_>) -> bool {
         .headers()
         .get("content-disposition")
         .map(|value| value.as_bytes());
+
     part.file_name().is_some()
         || disposition.is_some_and(|value| memmem::find(value, b"filename*").is_some())
 }
@@ -65,6 +69,7 @@ mod tests {
                 text("content_type"),
                 &Bytes::copy_from_slice(text("body").as_bytes()),
             );
+
             assert_eq!(
                 serde_json::to_value(fields).unwrap(),
                 case["fields"],
@@ -88,6 +93,7 @@ mod tests {
                 "{cut}"
             );
         }
+
         assert!(text_fields(content_type, &Bytes::from_static(form.as_bytes())).is_some());
     }
 
@@ -98,6 +104,7 @@ mod tests {
             let form = format!("{}--b--", part.repeat(parts));
             text_fields("multipart/form-data; boundary=b", &form.into()).map(|fields| fields.len())
         };
+
         assert_eq!(
             (form(PARTS_MAX), form(PARTS_MAX + 1)),
             (Some(PARTS_MAX), None)

@@ -221,10 +221,12 @@ impl TryFrom<String> for StatusPattern {
                 text.escape_debug()
             )
         };
+
         let pattern = match text.strip_suffix("xx") {
             Some(class) => StatusPattern::Class(class.parse().map_err(|_| wrong())?),
             None => StatusPattern::Code(text.parse().map_err(|_| wrong())?),
         };
+
         match pattern {
             StatusPattern::Class(3..=5) | StatusPattern::Code(300..=599) => Ok(pattern),
             _ => Err(wrong()),
@@ -262,15 +264,18 @@ impl Packs {
                 .find(|(known, _)| *known == name)
                 .map(|(_, text)| *text)
         };
+
         let own = self
             .own
             .get(name)
             .map(|own| own.as_deref().map_err(Clone::clone))
             .transpose()?;
+
         let text = own
             .or_else(embedded)
             .or_else(|| Some(aliased(name)?.1))
             .ok_or_else(|| unknown(name))?;
+
         toml::from_str(text).map_err(|error| format!("providers/{name}.toml: {}", error.message()))
     }
 
@@ -279,6 +284,7 @@ impl Packs {
         if self.own.contains_key(name) || pack_names().any(|known| known == name) {
             return Ok(name.to_owned());
         }
+
         aliased(name)
             .map(|(file, _)| file.to_owned())
             .ok_or_else(|| unknown(name))
@@ -297,15 +303,18 @@ static ALIASES: LazyLock<BTreeMap<String, (&'static str, &'static str)>> = LazyL
         #[serde(default)]
         aliases: Vec<String>,
     }
+
     let read = |&(file, text): &(&'static str, &'static str)| {
         let names: Names = toml::from_str(text).unwrap_or(Names {
             aliases: Vec::new(),
         });
+
         names
             .aliases
             .into_iter()
             .map(move |alias| (alias, (file, text)))
     };
+
     EMBEDDED.iter().flat_map(read).collect()
 });
 
@@ -313,6 +322,7 @@ fn unknown(name: &str) -> String {
     let known = || pack_names().chain(ALIASES.keys().map(String::as_str));
     let near = known().min_by_key(|known| strsim::damerau_levenshtein(known, name));
     let near = near.filter(|known| strsim::damerau_levenshtein(known, name) <= 2);
+
     // `google` is far from `google-pubsub` and still what it begins with.
     let near = near.or_else(|| known().find(|known| name.len() > 2 && known.contains(name)));
     match near {
@@ -350,6 +360,7 @@ impl Pack {
         let url = url::Url::parse(url).map_err(|why| format!("`{url}` is not a URL: {why}"))?;
         let body = self.sample.clone().unwrap_or_else(|| SAMPLE.to_owned());
         let content_type = self.sample_type.as_deref().unwrap_or("application/json");
+
         let mut draft = Unverified {
             method: http::Method::POST,
             path: url.path().into(),
@@ -359,22 +370,26 @@ impl Pack {
             body: body.into(),
             decoded: None,
         };
+
         put(
             &mut draft,
             &ValueLocation::Header("Content-Type".into()),
             content_type,
         )?;
+
         let event = event.or(self.sample_event.as_deref());
         let id = EventId::new(Clock::System.now()).to_string();
         let ids = self
             .delivery_id
             .iter()
             .flat_map(|identity| identity.fields().iter());
+
         let places = self
             .event_type
             .iter()
             .map(|place| (place, event))
             .chain(ids.map(|place| (place, Some(id.as_str()))));
+
         for (place, value) in places {
             if let Some(value) = value
                 && (content_type == "application/json" || matches!(place, ValueLocation::Header(_)))
@@ -383,6 +398,7 @@ impl Pack {
                 put(&mut draft, place, value)?;
             }
         }
+
         Ok(draft)
     }
 
@@ -396,10 +412,12 @@ impl Pack {
             },
             _ => self.verify.clone(),
         };
+
         // Without a provider, the prefix of the generic pack belongs to its header.
         let prefix = pack
             .prefix
             .filter(|_| hook.provider.is_some() || hook.from.is_none());
+
         hook.clone().merge(VerifySpec { prefix, ..pack })
     }
 
@@ -412,6 +430,7 @@ impl Pack {
         let is_own_text = hook.payload.is_some() || hook.payload_alternatives.is_some();
         let is_own_rule =
             hook.algorithm.is_some() || hook.methods.is_some() || hook.timestamp.is_some();
+
         self.evidence.is_some() && !is_own_scheme && !is_own_text && !is_own_rule
     }
 }
@@ -455,6 +474,7 @@ mod tests {
                 pack.verify.secret.is_empty(),
                 "{name}: a pack holds no secrets"
             );
+
             assert!(
                 pack.docs
                     .as_deref()
@@ -470,6 +490,7 @@ mod tests {
             Packs::default().find("github").unwrap().answer_within(),
             Some(Duration::from_secs(8))
         );
+
         assert_eq!(Pack::generic().answer_within(), None);
     }
 
@@ -487,6 +508,7 @@ mod tests {
                 _ => None,
             }
         });
+
         assert_none(
             "only a documented identity makes a request a duplicate",
             wrong,
@@ -504,11 +526,13 @@ mod tests {
                     ("evidence_source", pack.evidence_source.is_some()),
                     ("secret_location", pack.secret_location.is_some()),
                 ];
+
                 fields
                     .into_iter()
                     .filter(|(_, is_there)| !is_there)
                     .map(move |(field, _)| format!("{name}: no {field}"))
             });
+
         assert_none(
             "a pack says who says so, and where the secret is found",
             wrong,
@@ -527,6 +551,7 @@ mod tests {
     fn windows_cover_documented_retries() {
         // A provider that retries, and says neither for how long nor that it signs each retry again, is given a day.
         const UNKNOWN_SPAN: Duration = Duration::from_secs(24 * 3600);
+
         let wrong = packs()
             .filter(|(_, pack)| pack.retry_resigned != Some(true))
             .filter_map(|(name, pack)| {
@@ -535,14 +560,17 @@ mod tests {
                     .timestamp
                     .as_ref()
                     .and_then(|timestamp| timestamp.past);
+
                 let of_token = pack.verify.jwt.as_ref().and_then(|jwt| jwt.max_age);
                 let window = of_signature.or(of_token)?;
                 let span = pack
                     .retry_span
                     .or((pack.retries == Some(true)).then_some(UNKNOWN_SPAN))?;
+
                 (window < span)
                     .then(|| format!("{name}: requests of {window:?}, retries for {span:?}"))
             });
+
         assert_none("a retry may carry the time of the first attempt", wrong);
     }
 
@@ -554,6 +582,7 @@ mod tests {
             let future = timestamp.future.or(timestamp.past)?;
             (future > most).then(|| format!("{name}: up to {future:?} ahead"))
         });
+
         assert_none("only clock skew puts a request into the future", wrong);
     }
 
@@ -567,15 +596,18 @@ mod tests {
                     .copied()
                     .find(|status| (200..=299).contains(status))
             };
+
             let takes = |status| {
                 pack.success
                     .as_ref()
                     .is_none_or(|success| success.contains(&status))
             };
+
             let status = pack
                 .accepted
                 .status
                 .or_else(|| if takes(202) { Some(202) } else { first() });
+
             let Some(status) = status else {
                 return Some(format!("{name}: no 2xx in success"));
             };
@@ -584,6 +616,7 @@ mod tests {
                 .avoid_status
                 .iter()
                 .any(|avoided| avoided.matches(status));
+
             let is_good = (200..=299).contains(&status) && takes(status) && !is_avoided;
             (!is_good).then(|| format!("{name}: {status} to an accepted event"))
         });
@@ -602,16 +635,19 @@ mod tests {
                 .into_iter()
                 .chain(challenges.map(|rule| rule.refused_status.unwrap_or(403)))
                 .collect();
+
             let is_avoided = move |status: &u16| {
                 pack.avoid_status
                     .iter()
                     .any(|avoided| avoided.matches(*status))
             };
+
             statuses
                 .into_iter()
                 .filter(is_avoided)
                 .map(move |status| format!("{name}: refuses with {status}"))
         });
+
         assert_none("a refusal does not disable the webhook", wrong);
     }
 
@@ -623,20 +659,24 @@ mod tests {
                 headers,
                 body,
             } = &pack.accepted;
+
             let has_body = body.as_ref().is_some_and(|body| !body.is_empty());
             assert!(
                 !(has_body && *status == Some(204)),
                 "{name}: 204 has no body"
             );
+
             assert!(
                 pack.reply_body != ReplyBody::Accepted || has_body,
                 "{name}: reply_body needs the accepted body"
             );
+
             for (header, value) in headers {
                 assert!(
                     header.parse::<http::HeaderName>().is_ok(),
                     "{name}: {header}"
                 );
+
                 assert!(
                     http::HeaderValue::from_str(value).is_ok(),
                     "{name}: {header}"
@@ -657,8 +697,10 @@ mod tests {
             let unread = described
                 .difference(&read)
                 .map(|key| format!("{name}: nothing reads [config.{key}]"));
+
             unknown.chain(unread).collect::<Vec<String>>()
         });
+
         assert_none("every value that the operator gives is described", wrong);
     }
 
@@ -678,6 +720,7 @@ mod tests {
             Some("paypal") => &["webhook_id"],
             _ => &[],
         };
+
         let mut keys: BTreeSet<String> = of_scheme.iter().map(|key| (*key).to_owned()).collect();
         collect_keys(&pack["verify"], &mut keys);
         keys
@@ -690,10 +733,12 @@ mod tests {
                     .split("{config.")
                     .skip(1)
                     .filter_map(|rest| Some(rest.split_once('}')?.0.to_owned()));
+
                 keys.extend(named);
                 if text.contains("{rate}") {
                     keys.insert("max_rate".into());
                 }
+
                 if text.contains(" challenge_secret endpoint}") {
                     keys.insert("endpoint".into());
                 }
@@ -707,12 +752,15 @@ mod tests {
                 {
                     keys.insert(listed.to_owned());
                 }
+
                 if table.contains_key("query_string_hash") {
                     keys.insert("base_path".into());
                 }
+
                 if table.contains_key("pair") {
                     keys.insert("handshake_open".into());
                 }
+
                 table.values().for_each(|value| collect_keys(value, keys));
             }
             _ => {}
@@ -736,10 +784,12 @@ mod tests {
             let Some(main) = pack.variant_of else {
                 continue;
             };
+
             assert!(
                 pack_names().any(|known| known == main),
                 "{name}: variant_of `{main}`"
             );
+
             assert!(
                 Packs::default().find(&main).unwrap().variant_of.is_none(),
                 "{name}: `{main}` is a variant too"

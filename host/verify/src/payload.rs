@@ -131,6 +131,7 @@ impl Part {
                 let text = std::str::from_utf8(&view.request.body).map_err(|_| {
                     Refusal::new(Reason::MalformedBody, "the body is not UTF-8 text")
                 })?;
+
                 serde_json::Value::from(text)
                     .to_string()
                     .into_bytes()
@@ -157,6 +158,7 @@ fn optional(
             Part::QueryLower(name) => lower(view, name).err(),
             _ => None,
         };
+
         match absent {
             Some(Absent::Duplicate) => {
                 return Err(Refusal::new(
@@ -167,6 +169,7 @@ fn optional(
             Some(_) => return Ok(Vec::new()),
             None => {}
         }
+
         let bytes = part.bytes(view, signed, key)?;
         if let Some(Part::Literal(end)) = parts.get(at + 1)
             && part.is_of_the_request()
@@ -177,8 +180,10 @@ fn optional(
                 "a signed value holds the text that ends it",
             ));
         }
+
         joined.extend_from_slice(&bytes);
     }
+
     Ok(joined)
 }
 
@@ -206,15 +211,18 @@ pub fn parse(
                 .iter()
                 .map(|text| part(text, config))
                 .collect::<Result<_, _>>()?;
-            match parts.iter().any(|part| matches!(part, Part::At(_) | Part::QueryLower(_))) {
-                true => Ok(Part::Optional(parts)),
-                false => {
-                    Err("a list in payload drops out where a value is absent: it needs a {query:NAME} or the like"
+            if parts
+                .iter()
+                .any(|part| matches!(part, Part::At(_) | Part::QueryLower(_)))
+            {
+                Ok(Part::Optional(parts))
+            } else {
+                Err("a list in payload drops out where a value is absent: it needs a {query:NAME} or the like"
                         .into())
-                }
             }
         }
     };
+
     template.iter().map(read).collect()
 }
 
@@ -226,6 +234,7 @@ pub fn part(piece: &str, config: &BTreeMap<String, ConfigValue>) -> Result<Part,
     else {
         return Ok(Part::Literal(piece.into()));
     };
+
     Ok(match token.split_once([':', '.']) {
         None => match token {
             "body" => Part::Body,
@@ -281,6 +290,7 @@ pub fn configured_text(
         filled.push_str(configured(name, config)?);
         rest = after;
     }
+
     filled.push_str(rest);
     Ok(filled)
 }
@@ -309,6 +319,7 @@ fn unescaped(url: &str) -> String {
         ("%2C", ","),
         ("%3B", ";"),
     ];
+
     UNDONE.iter().fold(url.to_owned(), |url, (escape, plain)| {
         url.replace(escape, plain)
             .replace(&escape.to_ascii_lowercase(), plain)

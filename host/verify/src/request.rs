@@ -53,6 +53,7 @@ impl Unverified {
             decoded: Some(decoded),
             ..self
         };
+
         match signed {
             SignedBody::Encoded => request,
             SignedBody::Decoded => request.without_encoding(),
@@ -66,6 +67,7 @@ impl Unverified {
             self.headers.remove(CONTENT_ENCODING);
             self.headers.remove(CONTENT_LENGTH);
         }
+
         self
     }
 }
@@ -99,6 +101,7 @@ impl Verified {
             )
             | None => {}
         }
+
         Verified {
             request,
             facts,
@@ -138,11 +141,13 @@ impl Verified {
             secret_segment,
             ..
         } = self;
+
         facts.extend(
             attributes
                 .into_iter()
                 .filter(|(_, value)| Some(value) != secret_segment.as_ref()),
         );
+
         Event {
             id: EventId::new(at),
             hook: hook.shared(),
@@ -162,5 +167,6 @@ fn take_last_segment(path: &mut String) -> Option<String> {
     let start = path.rfind('/')? + 1;
     let segment = path.split_off(start);
     path.push('-');
+
     Some(segment)
 }

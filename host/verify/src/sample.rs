@@ -55,17 +55,20 @@ pub fn sample(
         Some(text) => whole_url(text, &target)?,
         None => target.clone(),
     };
+
     let verifier = verifier(request, &pack, &called, packs)?;
     let mut draft = pack.draft(request.event.as_deref(), &request.url)?;
     if let Some(body) = &request.body {
         draft.body = body.clone().into();
     }
+
     // Where the URL is signed, the provider signs the one that it calls.
     let signs_path = target.path() != called.path() && request.public_url.is_some();
     if signs_path {
         draft.path = called.path().into();
         draft.query = called.query().or(target.query()).map(str::to_owned);
     }
+
     let key = key(request, &verifier)?;
     let mut signed = sign(&verifier, draft, &key, now)?;
     if signs_path {
@@ -76,12 +79,15 @@ pub fn sample(
         Some(query) => format!("{}?{query}", signed.path),
         None => signed.path.clone(),
     };
+
     let headers = signed.headers.iter().map(|(name, value)| {
         let value = value
             .to_str()
             .map_err(|_| format!("header {name} is not text"))?;
+
         Ok((name.to_string(), value.to_owned()))
     });
+
     Ok(SignedSample {
         method: signed.method.to_string(),
         url: format!("{}{path_and_query}", target.origin().ascii_serialization()),
@@ -92,26 +98,30 @@ pub fn sample(
 
 fn key(request: &SampleRequest, verifier: &Verifier) -> Result<KeyBytes, String> {
     let Some(secret) = &request.secret else {
-        return match verifier.needs_secret() {
-            true => Err("a secret is missing: add --secret env:NAME or --secret file:PATH".into()),
-            false => Ok(KeyBytes::default()),
+        return if verifier.needs_secret() {
+            Err("a secret is missing: add --secret env:NAME or --secret file:PATH".into())
+        } else {
+            Ok(KeyBytes::default())
         };
     };
     if let Some(private_key) = schemes::private_key(&verifier.auth_scheme, secret)? {
         return Ok(private_key);
     }
+
     if matches!(
         verifier.key_form(),
         KeyForm::Pem | KeyForm::SpkiBase64 | KeyForm::Ed25519Hex | KeyForm::Whpk
     ) {
         return Err("this provider signs with a private key that only it has".into());
     }
+
     let key =
         key::decode(verifier.key_form(), secret).map_err(|why| format!("the secret {why}"))?;
-    match key.is_empty() {
-        true => Err("the secret is empty".into()),
-        false => Ok(key),
+    if key.is_empty() {
+        return Err("the secret is empty".into());
     }
+
+    Ok(key)
 }
 
 /// That of a hook which the provider calls at this URL. Values that only handshakes need may be missing.
@@ -125,6 +135,7 @@ fn verifier(
         .config
         .iter()
         .map(|(name, value)| (name.clone(), ConfigValue::One(value.clone())));
+
     let mut typed = VerifySpec {
         provider: Some(request.provider.clone()),
         secret: vec!["env:SECRET".parse()?],
@@ -132,14 +143,17 @@ fn verifier(
         config: config.collect(),
         ..VerifySpec::default()
     };
+
     let read = settings::names_read(&pack.merge(&typed));
     let filled = settings::filled(pack, typed.clone());
     typed.challenge_secret = filled.challenge_secret;
+
     for (name, value) in filled.config {
         if !read.contains(&name) {
             typed.config.entry(name).or_insert(value);
         }
     }
+
     let needs = |key: &str| {
         if key == "config" {
             "; here it is --config NAME=VALUE"
@@ -147,6 +161,7 @@ fn verifier(
             ""
         }
     };
+
     Verifier::build(&typed, packs).map_err(|error| format!("{}{}", error.message, needs(error.key)))
 }
 
@@ -157,6 +172,7 @@ fn whole_url(text: &str, target: &url::Url) -> Result<url::Url, String> {
         url.set_path(target.path());
         url.set_query(target.query());
     }
+
     Ok(url)
 }
 

@@ -15,6 +15,7 @@ pub fn check(pack: &Pack, typed: &VerifySpec, spec: &VerifySpec) -> Result<(), B
     check_missing(pack, typed, spec)?;
     check_allowed_senders(pack, spec)?;
     check_challenge_secret(spec)?;
+
     check_key_form(spec)
 }
 
@@ -38,9 +39,11 @@ pub fn filled(pack: &Pack, typed: VerifySpec) -> VerifySpec {
             typed.config.insert(name, ConfigValue::One(value));
         }
     }
+
     if typed.challenge_secret.is_empty() {
         typed.challenge_secret = typed.secret.clone();
     }
+
     typed
 }
 
@@ -61,10 +64,12 @@ pub fn names_read(spec: &VerifySpec) -> BTreeSet<String> {
         .iter()
         .chain(spec.payload_alternatives.iter().flatten())
         .flatten();
+
     let mut texts: Vec<&str> = pieces
         .flat_map(PayloadPiece::texts)
         .map(String::as_str)
         .collect();
+
     texts.extend(spec.key_set.iter().filter_map(|set| set.url.as_deref()));
     texts.extend(
         spec.require
@@ -72,6 +77,7 @@ pub fn names_read(spec: &VerifySpec) -> BTreeSet<String> {
             .flat_map(|headers| headers.values())
             .map(String::as_str),
     );
+
     if let Some(jwt) = &spec.jwt {
         texts.extend(jwt.jwks.as_deref());
         texts.extend(
@@ -80,6 +86,7 @@ pub fn names_read(spec: &VerifySpec) -> BTreeSet<String> {
                 .flat_map(|lookup| lookup.body.values().chain(&lookup.url))
                 .map(String::as_str),
         );
+
         for claim in jwt.claims.values() {
             match claim {
                 ClaimValue::Truth(_) => {}
@@ -88,6 +95,7 @@ pub fn names_read(spec: &VerifySpec) -> BTreeSet<String> {
             }
         }
     }
+
     let named = texts.into_iter().flat_map(names_in);
     named
         .chain(spec.scheme.and_then(name_in_code).map(str::to_owned))
@@ -104,18 +112,22 @@ fn optional_names(spec: &VerifySpec) -> BTreeSet<String> {
             .iter()
             .flat_map(|object| object.values())
             .filter_map(|value| value.as_str());
+
         let texts = answer
             .text
             .as_deref()
             .into_iter()
             .chain(answer.headers.values().map(String::as_str))
             .chain(in_json);
+
         for text in texts {
             names.extend(names_in(text));
             names.extend(text.contains("{rate}").then(|| "max_rate".to_owned()));
         }
+
         names.extend(rule.pair.as_ref().map(|_| "handshake_open".to_owned()));
     }
+
     names
 }
 
@@ -141,19 +153,23 @@ fn check_unknown(pack: &Pack, typed: &VerifySpec, spec: &VerifySpec) -> Result<(
     let Some(name) = typed.config.keys().find(|name| !known.contains(*name)) else {
         return Ok(());
     };
+
     let near = known
         .iter()
         .min_by_key(|known| strsim::damerau_levenshtein(known, name));
     let near = near.filter(|known| strsim::damerau_levenshtein(known, name) <= 3);
+
     let whose = typed.provider.as_deref().map_or_else(
         || "this scheme".to_owned(),
         |name| format!("provider `{name}`"),
     );
+
     let way_out = match (near, known.is_empty()) {
         (Some(near), _) => format!("did you mean `{near}`?"),
         (None, true) => "it has none: remove it".to_owned(),
         (None, false) => format!("known are {}", Vec::from_iter(known).join(", ")),
     };
+
     Err(wrong(
         "config",
         format!(
@@ -168,6 +184,7 @@ fn check_missing(pack: &Pack, typed: &VerifySpec, spec: &VerifySpec) -> Result<(
     let is_as_packed = typed.scheme.is_none() && typed.payload.is_none() && typed.jwt.is_none();
     let described = required_names(pack).filter(|_| is_as_packed);
     let needed: BTreeSet<String> = names_read(spec).into_iter().chain(described).collect();
+
     match needed.iter().find(|name| !has_value(spec, name)) {
         Some(name) => Err(wrong("config", missing(pack, name))),
         None => Ok(()),
@@ -181,6 +198,7 @@ fn check_allowed_senders(pack: &Pack, spec: &VerifySpec) -> Result<(), BuildErro
     if lists.is_empty() || lists.iter().any(|name| has_value(spec, name)) {
         return Ok(());
     }
+
     let all: Vec<String> = lists.iter().map(|name| missing(pack, name)).collect();
     Err(wrong("config", all.join("; or ")))
 }
@@ -192,6 +210,7 @@ fn check_challenge_secret(spec: &VerifySpec) -> Result<(), BuildError> {
         .iter()
         .flatten()
         .find_map(|rule| rule.require.query_secret.as_deref());
+
     // A shared token may be the verify token too.
     let may_lack = matches!(spec.scheme, Some(Scheme::Token | Scheme::None));
     match parameter {
@@ -217,6 +236,7 @@ fn check_key_form(spec: &VerifySpec) -> Result<(), BuildError> {
         KeyForm::Hex,
         KeyForm::Base64,
     ];
+
     let (has_form, forms): (fn(&KeyForm) -> bool, &str) = match keys_of(spec) {
         KeyKind::Unknown => return Ok(()),
         KeyKind::Ed25519 => (
@@ -229,12 +249,14 @@ fn check_key_form(spec: &VerifySpec) -> Result<(), BuildError> {
             "\"utf8\", \"hex\", \"base64\", \"whsec\", \"whsec-or-text\" or \"sha1\"",
         ),
     };
-    match has_form(&spec.key.unwrap_or_default()) {
-        true => Ok(()),
-        false => Err(wrong(
+
+    if has_form(&spec.key.unwrap_or_default()) {
+        Ok(())
+    } else {
+        Err(wrong(
             "scheme",
             format!("no secret fits this algorithm as it is read: write key = {forms}"),
-        )),
+        ))
     }
 }
 
@@ -252,6 +274,7 @@ fn keys_of(spec: &VerifySpec) -> KeyKind {
     let Some(scheme) = spec.scheme else {
         return KeyKind::Unknown;
     };
+
     match (scheme, spec.algorithm) {
         (Scheme::Signature, _) if spec.key_set.is_some() => KeyKind::Unknown,
         (Scheme::Signature | Scheme::HttpMessageSignatures, Some(Algorithm::Ed25519)) => {
@@ -290,6 +313,7 @@ fn missing(pack: &Pack, name: &str) -> String {
     let example = described
         .and_then(|key| key.example.as_deref())
         .unwrap_or("…");
+
     format!(
         "config.{name} is missing{}: write config = {{ {name} = {} }}",
         about.unwrap_or_default(),
@@ -303,6 +327,7 @@ fn has_value(spec: &VerifySpec, name: &str) -> bool {
         .get(name)
         .map(ConfigValue::texts)
         .unwrap_or_default();
+
     texts.iter().any(|text| !text.trim().is_empty())
 }
 
@@ -320,6 +345,7 @@ fn names_in(text: &str) -> impl Iterator<Item = String> {
         .split("{config.")
         .skip(1)
         .filter_map(|rest| rest.split_once('}'));
+
     named.map(|(name, _)| name.to_owned())
 }
 
@@ -381,11 +407,13 @@ mod tests {
                     public_url: Some("https://hooks.example.com".into()),
                     ..VerifySpec::default()
                 };
+
                 let mut typed = filled(&pack, typed);
                 typed
                     .config
                     .insert(key.clone(), ConfigValue::One(" ".into()));
                 let error = Verifier::build(&typed, &Packs::default()).unwrap_err();
+
                 assert!(error.message.contains(&key), "{name}: {}", error.message);
             }
         }
@@ -414,19 +442,23 @@ mod tests {
             "provider = \"square\"\nsecret = \"env:S\"\nconfig = { notification_uri = \"x\" }",
         )
         .unwrap_err();
+
         assert_eq!(
             error,
             "provider `square` has no config key `notification_uri`: did you mean `notification_url`?"
         );
+
         let error =
             build("provider = \"github\"\nsecret = \"env:S\"\nconfig = { x = \"y\" }").unwrap_err();
         assert_eq!(
             error,
             "provider `github` has no config key `x`: it has none: remove it"
         );
+
         let error = build(
             "scheme = \"token\"\nfrom = { header = \"T\" }\nsecret = \"env:S\"\nconfig = { x = \"y\" }",
         );
+
         assert!(
             error
                 .unwrap_err()
@@ -441,6 +473,7 @@ mod tests {
             error.contains("challenge_secret = \"env:NAME\"") && error.contains("hub.verify_token"),
             "{error}"
         );
+
         assert!(
             build("provider = \"meta\"\nsecret = \"env:S\"\nchallenge_secret = \"env:T\"").is_ok()
         );
@@ -467,6 +500,7 @@ mod tests {
     #[test]
     fn secrets_that_never_match_are_problems() {
         const ED25519_KEY: &str = "MCowBQYDK2VwAyEA11qYAYKxCrfVS/7TyWQHOg7hcvPapiMlrwIaaPcHURo=";
+
         for (text, secret, problem) in [
             (
                 "provider = \"basic-auth\"",

@@ -51,6 +51,7 @@ pub fn sign(
         }
         AuthScheme::Provider(code) => schemes::sign(code, verifier, &mut draft, key, now)?,
     }
+
     Ok(draft)
 }
 
@@ -65,11 +66,13 @@ impl Signature {
         for (name, value) in &self.require {
             put(draft, &ValueLocation::Header(name.clone()), value)?;
         }
+
         let time = self
             .time
             .as_ref()
             .map(|time| written(time.unit, now))
             .unwrap_or_default();
+
         // A draft that names its id keeps it.
         let named = self.id.as_ref().and_then(|place| {
             View::new(draft, None)
@@ -77,27 +80,33 @@ impl Signature {
                 .ok()
                 .map(Cow::into_owned)
         });
+
         let id =
             named.unwrap_or_else(|| format!("msg_{}", written(TimeUnit::Ms, now)).into_bytes());
         if let Some(place) = &self.id {
             put(draft, place, &String::from_utf8_lossy(&id))?;
         }
+
         // A provider may have one value for both: then it is the time.
         if let Some(place) = self.time.as_ref().and_then(|time| time.from.as_ref()) {
             put_time(draft, place, &time)?;
         }
+
         let labels = self.list.iter().flat_map(|list| &list.signed_labels);
         let labels: Vec<(String, String)> = labels
             .map(|label| (label.clone(), "sample".to_owned()))
             .collect();
+
         let signed = Signed {
             timestamp: time.as_bytes(),
             id: &id,
             labels: &labels,
         };
+
         let view = View::new(draft, verifier.public_url.as_ref());
         let only_the_provider = "this provider signs with a private key that only it has";
         let mut running = Running::new(self.algorithm, key).ok_or(only_the_provider)?;
+
         for part in &self.payload {
             running.update(
                 &part
@@ -105,12 +114,14 @@ impl Signature {
                     .map_err(|refusal| refusal.to_string())?,
             );
         }
+
         let digest = running.finish();
         let encoded = match self.encoding {
             Encoding::Hex => hex::encode(digest),
             Encoding::Base64 => STANDARD.encode(digest),
             Encoding::Base64url => URL_SAFE_NO_PAD.encode(digest),
         };
+
         let text = match &self.list {
             None => match self.methods.first() {
                 Some((method, _)) => format!("{method}={encoded}"),
@@ -123,20 +134,24 @@ impl Signature {
                     ListTime::Labelled(label) => format!("{label}{assign}{time}{}", list.separator),
                     ListTime::First => format!("{time}{}", list.separator),
                 };
+
                 let others: String = labels
                     .iter()
                     .map(|(label, value)| format!("{label}{assign}{value}{}", list.separator))
                     .collect();
+
                 match list.labels.first() {
                     Some(label) => format!("{time}{others}{label}{assign}{encoded}"),
                     None => format!("{time}{others}{encoded}"),
                 }
             }
         };
+
         let place = self.from.first().expect("checked at load");
         if matches!(place, ValueLocation::Json(_)) && self.payload.contains(&Part::Body) {
             return Err("a signature inside what it signs cannot be made".into());
         }
+
         put(draft, place, &text)
     }
 }
@@ -160,15 +175,18 @@ impl Jwt {
                 );
             }
         };
+
         let seconds = now.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
         let mut claims: Map<String, Value> = self
             .claims
             .iter()
             .filter_map(|(claim, allowed)| Some((claim.clone(), allowed.first()?.clone())))
             .collect();
+
         claims.insert("iat".into(), seconds.into());
         claims.insert("nbf".into(), seconds.into());
         claims.insert("exp".into(), (seconds + TOKEN_LIFE.as_secs()).into());
+
         if let Some((claim, only_with_body)) = &self.body_hash
             && !(*only_with_body && draft.body.is_empty())
         {
@@ -177,31 +195,37 @@ impl Jwt {
                 super::jwt::written(self.body_hash_encoding, &sha256(&draft.body)).into(),
             );
         }
+
         if let Some(claim) = &self.body_claim {
             claims.insert(
                 claim.clone(),
                 String::from_utf8_lossy(&draft.body).into_owned().into(),
             );
         }
+
         if let Some(claim) = &self.query_string_hash {
             let hash = query_string_hash(
                 &View::new(draft, verifier.public_url.as_ref()),
                 &self.base_path,
             );
+
             claims.insert(claim.clone(), hash.into());
         }
+
         if let Some(claim) = &self.url_hash {
             let url = View::new(draft, verifier.public_url.as_ref())
                 .url()
                 .map_err(|refusal| refusal.to_string())?;
             claims.insert(claim.clone(), sha256_hex(url.as_bytes()).into());
         }
+
         let part = |value: Value| URL_SAFE_NO_PAD.encode(value.to_string());
         let signed = format!(
             "{}.{}",
             part(serde_json::json!({ "alg": name, "typ": "JWT" })),
             part(Value::Object(claims))
         );
+
         let signature = URL_SAFE_NO_PAD.encode(mac(algorithm, key, signed.as_bytes()));
         Ok(format!("{signed}.{signature}"))
     }
@@ -250,12 +274,14 @@ pub fn put(draft: &mut Unverified, place: &ValueLocation, value: &str) -> Result
                 .map_err(|_| format!("`{name}` is not a header name"))?;
             let value = HeaderValue::from_str(value)
                 .map_err(|_| format!("header {name} cannot hold the value"))?;
+
             draft.headers.insert(header, value);
         }
         ValueLocation::Query(name) => {
             let pair = url::form_urlencoded::Serializer::new(String::new())
                 .append_pair(name, value)
                 .finish();
+
             draft.query = Some(
                 draft
                     .query
@@ -275,6 +301,7 @@ pub fn put(draft: &mut Unverified, place: &ValueLocation, value: &str) -> Result
             {
                 put_json(body, before, serde_json::json!([{}]));
             }
+
             let elements = body.pointer_mut(before).and_then(Value::as_array_mut);
             elements
                 .into_iter()
@@ -304,6 +331,7 @@ pub fn put(draft: &mut Unverified, place: &ValueLocation, value: &str) -> Result
             ));
         }
     }
+
     Ok(())
 }
 
@@ -312,6 +340,7 @@ fn edit_json(draft: &mut Unverified, edit: impl FnOnce(&mut Value)) -> Result<()
         .map_err(|_| "the body must be JSON for this provider")?;
     edit(&mut body);
     draft.body = body.to_string().into();
+
     Ok(())
 }
 
@@ -322,6 +351,7 @@ pub fn put_json(mut at: &mut Value, pointer: &str, value: Value) {
         if !has_place {
             *at = Value::Object(Map::new());
         }
+
         at = match at {
             Value::Array(elements) => {
                 let index = key.parse::<usize>().unwrap_or(0).min(elements.len());
@@ -334,6 +364,7 @@ pub fn put_json(mut at: &mut Value, pointer: &str, value: Value) {
             _ => unreachable!("made an object above"),
         };
     }
+
     *at = value;
 }
 
@@ -367,33 +398,40 @@ mod tests {
                 config: [("topic_arns".to_owned(), ConfigValue::One("*".into()))].into(),
                 ..VerifySpec::default()
             };
+
             let spec = settings::filled(&pack, spec);
             let verifier = Verifier::build(&spec, &Packs::default())
                 .unwrap_or_else(|error| panic!("{name}: {error:?}"));
+
             let Some((_, secret)) = KEYS.iter().find(|(form, _)| *form == verifier.key_form())
             else {
                 continue;
             };
+
             let secret = if verifier.auth_scheme.word() == "basic" {
                 "user:password"
             } else {
                 secret
             };
+
             let draft = pack.draft(None, "https://hooks.example.com/in").unwrap();
             let keys = Keys::new([(verifier.key_form(), Ok(Secret::new(secret)))]);
             let key = keys.iter().next().unwrap().unwrap().to_vec();
             let Ok(request) = sign(&verifier, draft, &key, now) else {
                 continue;
             };
+
             let context = VerifyContext {
                 keys: &keys,
                 documents: &NoKeyDocuments,
                 now: Some(now),
             };
+
             match check(&verifier, request.clone(), &context, None) {
                 Ok(Verdict::Verified(_)) => {}
                 other => panic!("{name}: {other:?}\n{request:?}"),
             }
+
             let other = Keys::new([(KeyForm::Utf8, Ok(Secret::new("another:one")))]);
             assert!(
                 check(
@@ -408,8 +446,10 @@ mod tests {
                 .is_err(),
                 "{name}"
             );
+
             signed_packs += 1;
         }
+
         assert!(signed_packs >= 240, "only {signed_packs} packs");
     }
 }

@@ -154,6 +154,7 @@ impl Signature {
         } else if let Some(time) = &self.time {
             window::parse(time.unit, &shown.timestamp)?;
         }
+
         if !self.payloads().all(|payload| ends_clearly(payload, &shown)) {
             // A sender that chooses where the id ends chooses where the time begins.
             return Err(Refusal::new(
@@ -161,10 +162,12 @@ impl Signature {
                 "the delivery id holds what may follow it",
             ));
         }
+
         if self.has_clear_cuts {
             self.payloads()
                 .try_for_each(|payload| check_cuts(payload, view, &shown))?;
         }
+
         if self.can_be_lengthened() && std::str::from_utf8(&view.request.body).is_err() {
             // What continues a digest begins with bytes that are no text.
             return Err(Refusal::new(
@@ -172,19 +175,22 @@ impl Signature {
                 "the body is not text, and might have been lengthened",
             ));
         }
+
         if let Some(key_set) = &self.key_set {
-            return match self.is_made_by_one_of(key_set, view, &shown, documents)? {
-                true => Ok(None),
+            return if self.is_made_by_one_of(key_set, view, &shown, documents)? {
+                Ok(None)
+            } else {
                 // Nothing names the key: the provider may have another one by now.
-                false => Err(Refusal {
+                Err(Refusal {
                     fetch: key_set.id.is_none().then(|| key_set.url.clone()),
                     ..Refusal::new(
                         Reason::SignatureMismatch,
                         "the signature was made with another key",
                     )
-                }),
+                })
             };
         }
+
         let mut macs = mac.map(|mac| mac.macs).unwrap_or_default();
         let matched = keys.find(
             |place, key| match macs.get_mut(place).and_then(Option::take) {
@@ -192,12 +198,14 @@ impl Signature {
                 None => self.is_made_by(key, view, &shown),
             },
         )?;
+
         let mismatch = || {
             Refusal::new(
                 Reason::SignatureMismatch,
                 "the signature does not match: another secret, or another body",
             )
         };
+
         matched.map(Some).ok_or_else(mismatch)
     }
 
@@ -221,6 +229,7 @@ impl Signature {
         if !self.alternatives.is_empty() {
             return None;
         }
+
         let body = self.payload.iter().position(|part| *part == Part::Body)?;
         let is_streamed = self
             .payload
@@ -230,6 +239,7 @@ impl Signature {
         if !is_streamed {
             return None;
         }
+
         let shown = self.shown(view).ok()?;
         let start = |key: &[u8]| {
             let mut running = Running::new(shown.algorithm, key)?;
@@ -237,8 +247,10 @@ impl Signature {
                 running.update(&part.bytes(view, shown.signed(), key).ok()?);
                 Some(())
             })?;
+
             Some(running)
         };
+
         Some(StreamingMac {
             macs: keys.iter().map(|key| key.and_then(start)).collect(),
         })
@@ -258,11 +270,13 @@ impl Signature {
                     format!("header {name} given more than once"),
                 ));
             }
+
             if found != Ok(expected.as_bytes()) {
                 let detail = format!("header {name} is not `{expected}`");
                 return Err(Refusal::new(Reason::UnsupportedSignatureVersion, detail));
             }
         }
+
         let time_place = self.time.as_ref().and_then(|time| time.from.as_ref());
         let used = self.from.iter().chain(time_place).chain(&self.id);
         if let Some(repeated) = used.clone().find(|place| view.is_repeated(place)) {
@@ -271,6 +285,7 @@ impl Signature {
                 format!("{} given more than once", describe(repeated)),
             ));
         }
+
         let texts: Vec<_> = self
             .from
             .iter()
@@ -279,12 +294,14 @@ impl Signature {
         if texts.is_empty() {
             return Err(missing(Reason::MissingSignature, "signature", &self.from));
         }
+
         let texts: Vec<&[u8]> = texts.iter().map(|text| &text[..]).collect();
         let (algorithm, texts) = self.method(texts)?;
         let mut entries = self.entries(&texts)?;
         let candidates = self.decoded(algorithm, &entries.signatures)?;
         let listed_time = entries.time.map(<[u8]>::to_vec);
         let labels = std::mem::take(&mut entries.labels);
+
         let id = match &self.id {
             None => Vec::new(),
             Some(place) => view
@@ -298,6 +315,7 @@ impl Signature {
                 })?
                 .into_owned(),
         };
+
         let timestamp = match (time_place, listed_time) {
             (Some(place), _) => view
                 .find(place, true)
@@ -318,6 +336,7 @@ impl Signature {
             }
             (None, None) => Vec::new(),
         };
+
         Ok(Shown {
             algorithm,
             candidates,
@@ -332,14 +351,17 @@ impl Signature {
         if self.methods.is_empty() {
             return Ok((self.algorithm, texts));
         }
+
         let [text] = texts[..] else {
             return Err(malformed("more than one signature".into()));
         };
+
         // What is longer is no method, and may be the signature itself: it is not repeated.
         let at = text
             .iter()
             .take(METHOD_CHARS_MAX + 1)
             .position(|byte| *byte == b'=');
+
         let at = at.ok_or_else(|| malformed("no `METHOD=` in it".into()))?;
         let (name, value) = (&text[..at], &text[at + 1..]);
         let method = self
@@ -353,8 +375,10 @@ impl Signature {
                     String::from_utf8_lossy(name).escape_debug(),
                     known.join(", ")
                 );
+
                 Refusal::new(Reason::AlgorithmNotAllowed, detail)
             })?;
+
         Ok((method.1, vec![value]))
     }
 
@@ -364,6 +388,7 @@ impl Signature {
             time: None,
             labels: Vec::new(),
         };
+
         for text in texts {
             match &self.list {
                 None => entries.signatures.push(after_prefix(text, &self.prefix)?),
@@ -375,10 +400,12 @@ impl Signature {
                 }
             }
         }
-        match entries.signatures.len() > CANDIDATES_MAX {
-            true => Err(malformed(format!("more than {CANDIDATES_MAX} signatures"))),
-            false => Ok(entries),
+
+        if entries.signatures.len() > CANDIDATES_MAX {
+            return Err(malformed(format!("more than {CANDIDATES_MAX} signatures")));
         }
+
+        Ok(entries)
     }
 
     /// Every signature that can be decoded; at least one.
@@ -391,6 +418,7 @@ impl Signature {
                 Err(why) => drop(first_error.get_or_insert(why)),
             }
         }
+
         match first_error {
             Some(why) if decoded.is_empty() => Err(malformed(why)),
             _ => Ok(decoded),
@@ -409,6 +437,7 @@ impl Signature {
                 .decode(text)
                 .map_err(|_| format!("not base64url ({} characters)", text.len()))?,
         };
+
         match signature_length(algorithm) {
             Some(expected) if bytes.len() != expected => {
                 Err(format!("{} bytes instead of {expected}", bytes.len()))
@@ -434,6 +463,7 @@ impl Signature {
                     for part in payload {
                         running.update(&part.bytes(view, shown.signed(), key)?);
                     }
+
                     shown.has(&running.finish())
                 }
                 None => {
@@ -444,8 +474,10 @@ impl Signature {
                         .any(|candidate| is_signed(shown.algorithm, key, &message, candidate))
                 }
             };
+
             is_made |= is_one;
         }
+
         Ok(is_made)
     }
 
@@ -466,10 +498,12 @@ impl Signature {
                         format!("no key is named ({})", describe(place)),
                     )
                 };
+
                 let id = view.find(place, false).map_err(|_| unnamed())?;
                 Some(String::from_utf8(id.into_owned()).map_err(|_| unnamed())?)
             }
         };
+
         let url = &key_set.url;
         let document = documents.get(url).ok_or_else(|| Refusal::needs(url))?;
         let keys = match &id {
@@ -484,6 +518,7 @@ impl Signature {
                 ..Refusal::needs(url)
             });
         }
+
         for payload in self.payloads() {
             let message = message(payload, view, shown, b"")?;
             let is_by = |key: &WebKey| {
@@ -496,6 +531,7 @@ impl Signature {
                 return Ok(true);
             }
         }
+
         Ok(false)
     }
 
@@ -512,9 +548,11 @@ impl Signature {
             .iter()
             .skip_while(|part| **part != Part::Body)
             .skip(1);
+
         for part in after {
             running.update(&part.bytes(view, shown.signed(), key)?);
         }
+
         Ok(shown.has(&running.finish()))
     }
 }
@@ -530,6 +568,7 @@ impl List {
             .map(str::trim)
             .filter(|entry| !entry.is_empty())
             .collect();
+
         let time = match &self.time {
             ListTime::Absent => None,
             ListTime::First if entries.is_empty() => None,
@@ -539,6 +578,7 @@ impl List {
                     |entry: &&str| self.labelled(entry).is_some_and(|(name, _)| name == label);
                 let (times, rest): (Vec<_>, Vec<_>) = entries.into_iter().partition(labelled);
                 entries = rest;
+
                 match times[..] {
                     [] => None,
                     [one] => self
@@ -549,11 +589,13 @@ impl List {
                 }
             }
         };
+
         let labels = self
             .signed_labels
             .iter()
             .map(|label| self.one(label, &entries))
             .collect::<Result<_, _>>()?;
+
         let values = if self.labels.is_empty() {
             entries
         } else {
@@ -562,6 +604,7 @@ impl List {
         if values.is_empty() {
             return Err(malformed("no signature in it".into()));
         }
+
         Ok(Entries {
             signatures: values.into_iter().map(str::as_bytes).collect(),
             time: time.map(str::as_bytes),
@@ -579,6 +622,7 @@ impl List {
             .iter()
             .filter_map(|entry| self.labelled(entry))
             .filter(|(name, _)| *name == label);
+
         match (values.next(), values.next()) {
             (Some((_, value)), None) => Ok((label.to_owned(), value.to_owned())),
             _ => Err(malformed(format!("not exactly one `{label}` in it"))),
@@ -595,6 +639,7 @@ impl List {
             let assign = self.assign.as_deref().unwrap_or_default();
             return Err(malformed(format!("no `LABEL{assign}VALUE` in it")));
         }
+
         let is_known = |label: &str| self.labels.iter().any(|known| known == label);
         let known: Vec<_> = labelled
             .into_iter()
@@ -605,6 +650,7 @@ impl List {
             let detail = format!("no signature labelled {} in it", self.labels.join(" or "));
             return Err(Refusal::new(Reason::UnsupportedSignatureVersion, detail));
         }
+
         Ok(known)
     }
 }
@@ -651,6 +697,7 @@ fn message(
     for part in payload {
         message.extend_from_slice(&part.bytes(view, shown.signed(), key)?);
     }
+
     Ok(message)
 }
 
@@ -668,6 +715,7 @@ fn ends_clearly(payload: &[Part], shown: &Shown) -> bool {
         ),
         _ => None,
     };
+
     payload
         .iter()
         .enumerate()
@@ -689,11 +737,13 @@ fn check_cuts(payload: &[Part], view: &View<'_>, shown: &Shown) -> Result<(), Re
             Part::Id | Part::Label(_) | Part::At(_) | Part::QueryLower(_)
         )
     };
+
     if payload.contains(&Part::FormSorted) && !view.is_urlencoded() {
         // Different bodies of another type have the same pairs, in another order or with other escapes.
         let why = "{form_sorted} is signed, and the content type is not application/x-www-form-urlencoded";
         return Err(Refusal::new(Reason::MalformedBody, why));
     }
+
     let free = payload
         .iter()
         .position(|part| matches!(part, Part::Body | Part::FormSorted));
@@ -701,6 +751,7 @@ fn check_cuts(payload: &[Part], view: &View<'_>, shown: &Shown) -> Result<(), Re
     let Some(free) = free.or_else(|| payload.iter().rposition(is_long)) else {
         return Ok(());
     };
+
     for (at, part) in payload
         .iter()
         .enumerate()
@@ -721,6 +772,7 @@ fn check_cuts(payload: &[Part], view: &View<'_>, shown: &Shown) -> Result<(), Re
             ));
         }
     }
+
     Ok(())
 }
 
@@ -733,6 +785,7 @@ fn after_prefix<'a>(text: &'a [u8], prefix: &str) -> Result<&'a [u8], Refusal> {
 /// Only characters of dates, such as `Thu, 09 Oct 2025 08:53:20 GMT`.
 fn is_date(text: &[u8]) -> bool {
     const DATE_CHARS_MAX: usize = 64;
+
     let is_plain = |byte: &u8| byte.is_ascii_alphanumeric() || b" ,:.+-".contains(byte);
     text.len() <= DATE_CHARS_MAX && text.iter().all(is_plain)
 }

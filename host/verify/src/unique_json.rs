@@ -58,6 +58,7 @@ impl<'de> Visitor<'de> for UniqueVisitor {
         while let Some(Unique(value)) = access.next_element()? {
             values.push(value);
         }
+
         Ok(Value::Array(values))
     }
 
@@ -68,6 +69,7 @@ impl<'de> Visitor<'de> for UniqueVisitor {
                 return Err(A::Error::custom("a key is there twice"));
             }
         }
+
         Ok(Value::Object(object))
     }
 }
@@ -89,6 +91,7 @@ mod tests {
                 "{text}"
             );
         }
+
         for text in [
             r#"{"a":1,"a":1}"#,
             r#"[{"x":{"a":1,"b":2,"\u0061":3}}]"#,

@@ -92,9 +92,11 @@ impl Verifier {
                 .find(name)
                 .map_err(|message| wrong("provider", message))?,
         };
+
         if typed.provider.is_none() && typed.scheme.is_none() {
             return closed(typed);
         }
+
         let spec = pack.merge(typed);
         settings::check(&pack, typed, &spec)?;
         let auth_scheme = build::auth_scheme(&spec, pack.documents(typed))?;
@@ -104,6 +106,7 @@ impl Verifier {
                 "a secret reference is missing: write secret = \"env:NAME\" or \"file:PATH\"",
             ));
         }
+
         Verifier::assemble(auth_scheme, &spec, pack)
     }
 
@@ -117,6 +120,7 @@ impl Verifier {
             .iter()
             .flatten()
             .map(|rule| Challenge::build(rule, &spec.config));
+
         let challenges: Vec<Challenge> = challenges
             .collect::<Result<_, _>>()
             .map_err(|why| wrong("challenge", why))?;
@@ -127,11 +131,13 @@ impl Verifier {
                 "this check signs what anybody asks for, and a delivery could be made of that: verify_first must stay on",
             ));
         }
+
         let in_identity = pack.delivery_id.iter().flat_map(DeliveryId::all_fields);
         for place in pack.event_type.iter().chain(in_identity) {
             // A hook that names another scheme than its pack keeps the pack's identity.
             build::check_fact(place, true).map_err(|error| wrong("provider", error.message))?;
         }
+
         let from_addresses = match &spec.from_addresses {
             None => None,
             Some(FromAddresses::Ranges(ranges)) => Some(ranges.clone()),
@@ -141,6 +147,7 @@ impl Verifier {
             }
             Some(FromAddresses::Provider) => Some(pack.from_addresses.clone()),
         };
+
         let refused_status = spec.refused_status.unwrap_or(401);
         // Some providers disable a webhook after a 4xx, and retry after 503.
         if !(400..=499).contains(&refused_status) && refused_status != 503 {
@@ -149,6 +156,7 @@ impl Verifier {
                 format!("{refused_status} is not a refusal: 400 to 499, or 503"),
             ));
         }
+
         let own_window = match &auth_scheme {
             AuthScheme::Provider(code) => code.window(),
             _ => Window {
@@ -156,11 +164,13 @@ impl Verifier {
                 future: None,
             },
         };
+
         // A time rule of the hook that says nothing of a side keeps the scheme's own.
         let window = spec
             .timestamp
             .as_ref()
             .map_or(own_window, |typed| build::window(typed).over(own_window));
+
         let answers = AnswerRules::of_pack(&pack, refused_status)?;
         let covers_body = auth_scheme.covers_body().unwrap_or(pack.covers_body);
         Ok(Verifier {
@@ -232,16 +242,19 @@ impl Verifier {
         let check = |place: &ValueLocation| {
             build::check_fact(place, self.auth_scheme.has_claims()).map_err(|error| error.message)
         };
+
         order_key
             .iter()
             .try_for_each(check)
             .map_err(|message| ("order_by", message))?;
+
         if let Some(place) = order_key
             .iter()
             .find(|place| !build::is_in_path(place, path))
         {
             return Err(("order_by", build::no_such_segment(place, path)));
         }
+
         let id_match = dedup.id_match.unwrap_or(self.id_match);
         let delivery_id = match &dedup.id {
             DedupId::At(fields) => {
@@ -249,11 +262,13 @@ impl Verifier {
                     .all_fields()
                     .try_for_each(check)
                     .map_err(|message| ("dedup", message))?;
+
                 build::check_identity(fields, path).map_err(|error| ("dedup", error.message))?;
                 Some(fields.clone())
             }
             DedupId::OfPack | DedupId::BodyDigest | DedupId::Nothing => self.delivery_id,
         };
+
         let identity_per_url = !matches!(dedup.id, DedupId::At(_));
         Ok(Verifier {
             delivery_id,
@@ -314,6 +329,7 @@ impl Verifier {
             .challenges
             .iter()
             .any(|rule| rule.is_before_authentication() && rule.method() == request.method);
+
         (may_be_challenge && request.body.len() <= challenge::BODY_BYTES_MAX)
             .then_some(challenge::BODY_BYTES_MAX)
     }
@@ -323,6 +339,7 @@ impl Verifier {
         let Some(ranges) = &self.from_addresses else {
             return true;
         };
+
         address.is_some_and(|address| ranges.iter().any(|range| range.contains(&address)))
     }
 
@@ -375,6 +392,7 @@ impl Verifier {
                 base.trim_end_matches(path)
             ));
         }
+
         let last = path.trim_end_matches('/');
         match self
             .auth_scheme
@@ -397,9 +415,11 @@ impl Verifier {
                 self.auth_scheme,
                 AuthScheme::Provider(ProviderScheme::Ebay(_))
             );
+
         let is_used =
             needs_secret(&self.auth_scheme) || asks_with_it || self.auth_scheme == AuthScheme::Open;
         let is_unused = !self.secrets.is_empty() && !is_used;
+
         is_unused.then_some(
             "`secret` means nothing here: the provider signs with keys that are public; remove it",
         )
@@ -410,6 +430,7 @@ impl Verifier {
         if let Some(why) = keys.problem() {
             return Some(format!("no secret has a value: {why}"));
         }
+
         let mut given = keys.iter().flatten().peekable();
         given.peek()?;
         given
@@ -498,11 +519,13 @@ impl Verifier {
         {
             jwt.max_age = other.past;
         }
+
         if let AuthScheme::Signature(signature) = &mut self.auth_scheme
             && let Some(time) = &mut signature.time
         {
             time.window = other;
         }
+
         self.window = other;
         self
     }
@@ -546,6 +569,7 @@ impl AuthScheme {
                     | Part::FormSorted
             )
         };
+
         match self {
             AuthScheme::Signature(signature) => Some(
                 signature
@@ -651,10 +675,12 @@ fn closed(typed: &VerifySpec) -> Result<Verifier, BuildError> {
             "provider or scheme is missing: write provider = \"github\" or scheme = \"token\"",
         ));
     }
+
     let bare = Pack {
         event_type: None,
         delivery_id: None,
         ..Pack::generic()
     };
+
     Verifier::assemble(AuthScheme::Closed, &VerifySpec::default(), bare)
 }

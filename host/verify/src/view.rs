@@ -107,6 +107,7 @@ impl<'a> View<'a> {
             self.wants_content.set(true);
             return None;
         }
+
         Some(self.request.content())
     }
 
@@ -129,10 +130,12 @@ impl<'a> View<'a> {
             true => unique_json::parse(text),
             false => serde_json::from_slice(text).ok(),
         };
+
         let read = || match self.json_field.filter(|_| self.form_kind().is_some()) {
             Some(field) => parse(self.field(field).ok()?.as_bytes()),
             None => parse(self.content()?),
         };
+
         self.json.get_or_init(read).as_ref()
     }
 
@@ -160,6 +163,7 @@ impl<'a> View<'a> {
         if self.form_kind() != Some(Form::Multipart) {
             return self.form();
         }
+
         let read = || {
             let content_type = std::str::from_utf8(self.header("content-type").ok()?).ok()?;
             let body = self.content()?;
@@ -169,6 +173,7 @@ impl<'a> View<'a> {
                 None
             }
         };
+
         self.fields.get_or_init(read).as_deref()
     }
 
@@ -199,8 +204,10 @@ impl<'a> View<'a> {
             let is_small = body.len() <= PARSED_BYTES_MAX
                 && memchr::memchr_iter(b'&', body).count() <= PAIRS_MAX;
             let is_text = is_small && percent_encoding::percent_decode(body).decode_utf8().is_ok();
+
             is_text.then(|| url::form_urlencoded::parse(body).into_owned().collect())
         };
+
         self.form.get_or_init(parse).as_deref()
     }
 
@@ -254,10 +261,10 @@ impl<'a> View<'a> {
             ValueLocation::Each(_) => return Err(Absent::Missing),
         };
         if found.is_empty() {
-            Err(Absent::Missing)
-        } else {
-            Ok(found)
+            return Err(Absent::Missing);
         }
+
+        Ok(found)
     }
 
     /// The one value of a header.
@@ -276,6 +283,7 @@ impl<'a> View<'a> {
             self.request.query.as_deref().unwrap_or_default().as_bytes(),
         );
         let is_text = |value: &str| !value.contains(char::REPLACEMENT_CHARACTER);
+
         pairs
             .filter(move |(key, value)| key == name && is_text(value))
             .map(|(_, value)| value.into_owned())
@@ -302,6 +310,7 @@ impl<'a> View<'a> {
                 "public_url is not set: this provider signs the URL that it calls",
             )
         })?;
+
         let own_query = |url: &str| url.split_once('?').map(|(_, query)| query.to_owned());
         match (public_url, &self.request.query) {
             (PublicUrl::Base(base), _) => Ok(format!("{base}{}", self.path_and_query())),
@@ -323,6 +332,7 @@ impl<'a> View<'a> {
         let Ok(url) = self.url() else {
             return self.path_and_query();
         };
+
         let authority = url.find("://").map_or(0, |at| at + 3);
         let rest = url[authority..]
             .find(['/', '?'])
@@ -355,6 +365,7 @@ pub fn is_readable(body: &[u8]) -> bool {
             _ => {}
         }
     }
+
     body.len() <= PARSED_BYTES_MAX && objects <= OBJECTS_MAX && values <= VALUES_MAX
 }
 
@@ -365,13 +376,16 @@ fn entered(value: &Value, pointer: &str) -> Option<Value> {
         if let Value::String(text) = &at {
             at = serde_json::from_str(text).ok()?;
         }
+
         at = at.pointer(&format!("/{segment}"))?.clone();
     }
+
     Some(at)
 }
 
 fn is_exact(number: &serde_json::Number) -> bool {
     const EXACT_MAX: f64 = 9_007_199_254_740_992.0;
+
     number.as_f64().is_some_and(|value| value.abs() < EXACT_MAX)
 }
 
@@ -394,6 +408,7 @@ pub fn without_query(query: Option<&str>, name: &str) -> Option<String> {
     let is_other =
         |pair: &&str| url::form_urlencoded::parse(pair.as_bytes()).all(|(key, _)| key != name);
     let kept: Vec<&str> = query?.split('&').filter(is_other).collect();
+
     (!kept.is_empty()).then(|| kept.join("&"))
 }
 
@@ -415,10 +430,12 @@ mod tests {
             without_query(Some("a=1&token=x&b=%20"), "token").as_deref(),
             Some("a=1&b=%20")
         );
+
         assert_eq!(
             without_query(Some("a=1&t%6fken=x"), "token").as_deref(),
             Some("a=1")
         );
+
         assert_eq!(without_query(Some("token=x"), "token"), None);
         assert_eq!(without_query(None, "token"), None);
     }

@@ -34,11 +34,16 @@ pub fn parse(unit: TimeUnit, text: &[u8]) -> Result<i128, Refusal> {
             format!("the timestamp is not {what}"),
         )
     };
+
     let text = std::str::from_utf8(text).map_err(|_| malformed("text"))?;
-    let digits = || match text.bytes().all(|byte| byte.is_ascii_digit()) && text.len() <= 19 {
-        true => text.parse::<i128>().map_err(|_| malformed("a number")),
-        false => Err(malformed("a number of unix time")),
+    let digits = || {
+        if text.bytes().all(|byte| byte.is_ascii_digit()) && text.len() <= 19 {
+            text.parse::<i128>().map_err(|_| malformed("a number"))
+        } else {
+            Err(malformed("a number of unix time"))
+        }
     };
+
     match unit {
         TimeUnit::S => Ok(digits()? * SECOND_NS),
         TimeUnit::Ms => Ok(digits()? * (SECOND_NS / 1000)),
@@ -59,22 +64,27 @@ pub fn judge(window: Window, time_ns: i128, now: SystemTime) -> Result<(), Refus
     let beyond = |limit: Option<Duration>, distance: i128| {
         limit.is_some_and(|limit| distance > limit.as_nanos() as i128)
     };
+
     let shown = |limit: Option<Duration>| limit.map_or(0, |limit| limit.as_secs());
     if beyond(window.past, now_ns - time_ns) {
         let detail = format!(
             "the timestamp is {skew_seconds} s old: at most {} s are taken",
             shown(window.past)
         );
+
         return Err(Refusal::new(Reason::TimestampTooOld, detail));
     }
+
     if beyond(window.future, time_ns - now_ns) {
         let ahead = -skew_seconds;
         let detail = format!(
             "the timestamp is {ahead} s ahead: at most {} s are taken; check the clock",
             shown(window.future)
         );
+
         return Err(Refusal::new(Reason::TimestampInFuture, detail));
     }
+
     Ok(())
 }
 
@@ -88,17 +98,21 @@ fn rfc3339(text: &str) -> Option<i128> {
                 byte == like
             }
         };
+
         part.len() == shape.len() && part.bytes().zip(shape.bytes()).all(fits)
     };
+
     let (head, rest) = text.split_at_checked(19)?;
     let zone = match rest.strip_prefix('.') {
         Some(fraction) => fraction.trim_start_matches(|digit: char| digit.is_ascii_digit()),
         None => rest,
     };
+
     let is_zone = zone == "Z" || shape(zone, "+00:00") || shape(zone, "-00:00");
     // A point is followed by at least one digit.
     let has_fraction = !rest.starts_with('.') || rest.len() > zone.len() + 1;
     let fits = shape(head, "0000-00-00T00:00:00") && is_zone && has_fraction;
+
     fits.then(|| text.parse::<jiff::Timestamp>().ok())
         .flatten()
         .map(|time| time.as_nanosecond())
@@ -112,6 +126,7 @@ fn http_date(text: &str) -> Option<i128> {
         day.trim_end_matches(','),
         rest.replace("UTC", "GMT")
     );
+
     let zoned = jiff::fmt::rfc2822::parse(&normal).ok()?;
     Some(zoned.timestamp().as_nanosecond())
 }

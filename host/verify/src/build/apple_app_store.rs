@@ -12,6 +12,7 @@ pub(super) fn build(spec: &VerifySpec) -> Result<AppleAppStore, BuildError> {
             .map(ConfigValue::texts)
             .unwrap_or_default()
     };
+
     let app = texts("app_apple_id").first().cloned();
     AppleAppStore::new(
         texts("bundle_id"),

@@ -11,6 +11,7 @@ pub(super) fn build(spec: &VerifySpec) -> Result<ProviderScheme, BuildError> {
             "write config = { topic_arns = [\"arn:aws:sns:…\"] }, or [\"*\"] to accept every topic of every account";
         wrong("config", format!("every AWS account can send from a topic of its own: {way_out}"))
     })?;
+
     Ok(ProviderScheme::AwsSns { topics })
 }
 
@@ -22,6 +23,7 @@ fn topics(spec: &VerifySpec) -> Option<Vec<String>> {
         matches!(parts[..], ["arn", _, "sns", region, _, _] if !region.is_empty())
             && !topic.contains('*')
     };
+
     let is_one = |topic: &String| topic == "*" || is_arn(topic);
     (!topics.is_empty() && topics.iter().all(is_one)).then_some(topics)
 }

@@ -12,12 +12,14 @@ use landfall_model::{JwtSpec, ValueLocation, VerifySpec};
 
 pub(super) fn build(spec: &VerifySpec) -> Result<DetachedJws, BuildError> {
     const PUBLIC: [&str; 2] = ["RS256", "ES256"];
+
     let rules = spec.jwt.as_ref().ok_or_else(|| {
         wrong(
             "scheme",
             "jwt = { algorithms = [\"RS256\"], jwks = \"https://…\" } is missing",
         )
     })?;
+
     let algorithms = rules.algorithms.clone().unwrap_or_default();
     if algorithms.is_empty()
         || !algorithms
@@ -29,6 +31,7 @@ pub(super) fn build(spec: &VerifySpec) -> Result<DetachedJws, BuildError> {
             format!("algorithms must be some of {}", PUBLIC.join(", ")),
         ));
     }
+
     let is_address = |url: &&String| url.starts_with("https://") && !url.contains('#');
     let jwks = rules.jwks.as_ref().filter(is_address);
     let jwks = jwks.ok_or_else(|| {
@@ -37,6 +40,7 @@ pub(super) fn build(spec: &VerifySpec) -> Result<DetachedJws, BuildError> {
             "jwks must be the address of the keys: https://…, without `#`",
         )
     })?;
+
     let known = JwtSpec {
         algorithms: rules.algorithms.clone(),
         jwks: rules.jwks.clone(),
@@ -50,12 +54,14 @@ pub(super) fn build(spec: &VerifySpec) -> Result<DetachedJws, BuildError> {
             "a detached signature has no claims: only algorithms, jwks, header_time and max_age are read",
         ));
     }
+
     if rules.max_age.is_some() != rules.header_time.is_some() {
         return Err(wrong(
             "jwt",
             "max_age and header_time, the header parameter that it judges, go together",
         ));
     }
+
     check_age("jwt", "max_age", rules.max_age)?;
     let from = one_place(spec)?;
     if matches!(
@@ -70,6 +76,7 @@ pub(super) fn build(spec: &VerifySpec) -> Result<DetachedJws, BuildError> {
             ),
         ));
     }
+
     let ahead = Duration::from_secs(60);
     Ok(DetachedJws {
         from,

@@ -14,12 +14,14 @@ pub(super) fn build(spec: &VerifySpec) -> Result<Ebay, BuildError> {
             format!("challenge_secret, eBay's verification token, is missing: {way_out}"),
         ));
     }
+
     if !names_url(spec) && !spec.config.contains_key("endpoint") {
         return Err(wrong(
             "public_url",
             "public_url is missing: eBay's check of the endpoint hashes its address; write public_url = \"https://hooks.example.com\"",
         ));
     }
+
     match spec.config.get("environment").map(|value| value.texts()) {
         None => Ok(Ebay::Production),
         Some([one]) if one.eq_ignore_ascii_case("production") => Ok(Ebay::Production),

@@ -21,6 +21,7 @@ pub(super) fn build(spec: &VerifySpec) -> Result<Jwt, BuildError> {
         .jwt
         .as_ref()
         .ok_or_else(|| wrong("scheme", "jwt = { algorithms = [\"RS256\"], … } is missing"))?;
+
     let algorithms = rules.algorithms.clone().unwrap_or_default();
     if algorithms.is_empty() {
         return Err(wrong(
@@ -28,6 +29,7 @@ pub(super) fn build(spec: &VerifySpec) -> Result<Jwt, BuildError> {
             "algorithms is empty: name those that are taken",
         ));
     }
+
     if let Some(bad) = algorithms
         .iter()
         .find(|name| !JWT_ALGORITHMS.contains(&name.as_str()))
@@ -40,9 +42,11 @@ pub(super) fn build(spec: &VerifySpec) -> Result<Jwt, BuildError> {
             ),
         ));
     }
+
     check_age("jwt", "max_age", rules.max_age)?;
     let is_shared = |name: &String| name.starts_with("HS");
     let in_secret = matches!(spec.key, Some(KeyForm::Pem | KeyForm::SpkiBase64));
+
     let public = [rules.jwks.is_some(), rules.lookup.is_some(), in_secret]
         .iter()
         .filter(|is_there| **is_there)
@@ -54,25 +58,30 @@ pub(super) fn build(spec: &VerifySpec) -> Result<Jwt, BuildError> {
              (key = \"pem\"), never mixed",
         ));
     }
+
     let text = |text: &String| {
         configured_text(text, &spec.config)
             .map(Value::from)
             .map_err(|why| wrong("config", why))
     };
+
     if rules.header_time.is_some() {
         return Err(wrong(
             "jwt",
             "header_time is read only of scheme = \"detached-jws\": a token has claims",
         ));
     }
+
     let claims = rules.claims.iter().map(|(name, value)| {
         let allowed = match value {
             ClaimValue::Truth(truth) => vec![Value::Bool(*truth)],
             ClaimValue::One(one) => vec![text(one)?],
             ClaimValue::Any(any) => any.iter().map(text).collect::<Result<_, _>>()?,
         };
+
         Ok((name.clone(), allowed))
     });
+
     let lookup = |typed: &LookupSpec| {
         let member = |(name, value): (&String, &String)| {
             let member = match value.as_str() {
@@ -80,26 +89,32 @@ pub(super) fn build(spec: &VerifySpec) -> Result<Jwt, BuildError> {
                 "{kid}" => Member::KeyId,
                 _ => Member::Text(text(value)?.as_str().unwrap_or_default().to_owned()),
             };
+
             Ok((name.clone(), member))
         };
+
         let body = typed.body.iter().map(member).collect::<Result<_, _>>()?;
         let url = typed
             .url
             .as_ref()
             .ok_or_else(|| wrong("jwt", "lookup.url is missing: where a key is asked for"))?;
+
         let key = typed
             .key
             .clone()
             .ok_or_else(|| wrong("jwt", "lookup.key is missing: the pointer to the key"))?;
+
         Ok(Lookup {
             url: address("jwt", "lookup.url", url, spec)?,
             body,
             key,
         })
     };
+
     if rules.url_hash.is_some() && !names_url(spec) {
         return Err(wrong("scheme", NEEDS_URL));
     }
+
     let bends_hash = rules.body_hash_if_body.is_some() || rules.body_hash_encoding.is_some();
     if rules.body_hash.is_none() && bends_hash {
         return Err(wrong(
@@ -107,9 +122,11 @@ pub(super) fn build(spec: &VerifySpec) -> Result<Jwt, BuildError> {
             "body_hash is missing: name the claim that holds the SHA-256 of the body",
         ));
     }
+
     let from = one_place(spec)?;
     check_apart(rules, &from)?;
     check_claim_names(rules)?;
+
     if rules.jwks.is_some() && rules.claims.is_empty() && spec.provider.is_none() {
         return Err(wrong(
             "jwt",
@@ -117,6 +134,7 @@ pub(super) fn build(spec: &VerifySpec) -> Result<Jwt, BuildError> {
              claims = { iss = \"https://issuer.example\", aud = \"my-hook\" }",
         ));
     }
+
     if let Some((name, _)) = rules
         .claims
         .iter()
@@ -127,6 +145,7 @@ pub(super) fn build(spec: &VerifySpec) -> Result<Jwt, BuildError> {
             format!("the claim {name} allows nothing: name at least one value"),
         ));
     }
+
     Ok(Jwt {
         from,
         prefix: spec.prefix.clone().unwrap_or_default(),
@@ -158,6 +177,7 @@ pub(super) fn build(spec: &VerifySpec) -> Result<Jwt, BuildError> {
 fn check_apart(rules: &JwtSpec, from: &ValueLocation) -> Result<(), BuildError> {
     let covers_body = rules.body_hash.is_some() || rules.body_claim.is_some();
     let covers_query = rules.query_string_hash.is_some();
+
     // The query string hash leaves the parameter `jwt` out.
     let (what, is_inside) = match from {
         ValueLocation::Json(_) | ValueLocation::Form(_) | ValueLocation::Body(_) => {
@@ -174,22 +194,25 @@ fn check_apart(rules: &JwtSpec, from: &ValueLocation) -> Result<(), BuildError> 
             return Ok(());
         }
     };
-    match is_inside {
-        true => Err(wrong(
+
+    if is_inside {
+        return Err(wrong(
             "jwt",
             format!(
                 "the token ({}) is part of {what}, and would hold a digest of itself: read the token from a header, or leave the \
                  digest of {what} out of jwt",
                 describe(from)
             ),
-        )),
-        false => Ok(()),
+        ));
     }
+
+    Ok(())
 }
 
 /// A claim has one meaning: times differ from token to token, and so does a digest.
 fn check_claim_names(rules: &JwtSpec) -> Result<(), BuildError> {
     const TIMES: [(&str, &str); 3] = [("exp", "leeway"), ("iat", "max_age"), ("nbf", "leeway")];
+
     if let Some((name, field)) = TIMES
         .into_iter()
         .find(|(name, _)| rules.claims.contains_key(*name))
@@ -206,12 +229,14 @@ fn check_claim_names(rules: &JwtSpec) -> Result<(), BuildError> {
         ("url_hash", &rules.url_hash),
         ("query_string_hash", &rules.query_string_hash),
     ];
+
     let mut taken: Vec<&str> = rules
         .claims
         .keys()
         .map(String::as_str)
         .chain(TIMES.map(|(name, _)| name))
         .collect();
+
     for (field, claim) in digests {
         let Some(claim) = claim else { continue };
         if taken.contains(&claim.as_str()) {
@@ -223,8 +248,10 @@ fn check_claim_names(rules: &JwtSpec) -> Result<(), BuildError> {
                 ),
             ));
         }
+
         taken.push(claim);
     }
+
     Ok(())
 }
 

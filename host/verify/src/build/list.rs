@@ -15,6 +15,7 @@ pub(super) fn build(
     let assign = typed.assign.clone().filter(|text| !text.is_empty());
     let labels = typed.labels.clone().unwrap_or_default();
     let has_labels = typed.timestamp.is_some() || typed.labels.is_some();
+
     let time = match (&typed.timestamp, typed.timestamp_first.unwrap_or_default()) {
         (Some(_), true) => {
             return Err(wrong(
@@ -26,24 +27,28 @@ pub(super) fn build(
         (None, true) => ListTime::First,
         (None, false) => ListTime::Absent,
     };
+
     if typed.labels.as_ref().is_some_and(Vec::is_empty) {
         return Err(wrong(
             "list",
             "labels is empty: name those that count, or leave labels out if there are none",
         ));
     }
+
     if has_labels && assign.is_none() {
         return Err(wrong(
             "list",
             "assign is missing: the text between a label and its value, such as \"=\"",
         ));
     }
+
     let separator = separator.ok_or_else(|| {
         wrong(
             "list",
             "separator is missing: the text between two entries, such as \",\"",
         )
     })?;
+
     if spec
         .prefix
         .as_ref()
@@ -62,12 +67,14 @@ pub(super) fn build(
         time,
         signed_labels: Vec::new(),
     };
+
     check_labels(&list)?;
     check_marks(
         &list,
         encoding,
         spec.timestamp.as_ref().and_then(|time| time.unit),
     )?;
+
     Ok(list)
 }
 
@@ -80,6 +87,7 @@ pub(super) fn check_signed_labels(list: &List, signed: &[String]) -> Result<(), 
         );
         return Err(wrong("payload", why));
     }
+
     match signed.iter().find(|label| list.labels.contains(label)) {
         Some(label) => Err(wrong(
             "payload",
@@ -96,6 +104,7 @@ fn check_labels(list: &List) -> Result<(), BuildError> {
         ListTime::Labelled(label) => Some(label),
         ListTime::Absent | ListTime::First => None,
     };
+
     let is_split = |label: &str| {
         label.contains(&list.separator)
             || list
@@ -103,6 +112,7 @@ fn check_labels(list: &List) -> Result<(), BuildError> {
                 .as_ref()
                 .is_some_and(|assign| label.contains(assign))
     };
+
     let mut used = list.labels.iter().chain(time);
     if let Some(label) =
         used.find(|label| label.is_empty() || label.trim() != *label || is_split(label))
@@ -113,6 +123,7 @@ fn check_labels(list: &List) -> Result<(), BuildError> {
             format!("label `{}` is never found: {why}", label.escape_debug()),
         ));
     }
+
     match time.filter(|time| list.labels.contains(time)) {
         Some(time) => Err(wrong(
             "list",
@@ -134,6 +145,7 @@ fn check_marks(list: &List, encoding: Encoding, unit: Option<TimeUnit>) -> Resul
             format!("separator `{shown}` is in no header value: name the text between two entries"),
         ));
     }
+
     if list
         .assign
         .as_ref()
@@ -146,6 +158,7 @@ fn check_marks(list: &List, encoding: Encoding, unit: Option<TimeUnit>) -> Resul
             ),
         ));
     }
+
     let is_encoded = |c: char| match encoding {
         Encoding::Hex => c.is_ascii_hexdigit(),
         Encoding::Base64 => c.is_ascii_alphanumeric() || "+/=".contains(c),
@@ -161,6 +174,7 @@ fn check_marks(list: &List, encoding: Encoding, unit: Option<TimeUnit>) -> Resul
             ),
         ));
     }
+
     let is_in_time = |c: char| match unit {
         None => false,
         Some(TimeUnit::S | TimeUnit::Ms) => c.is_ascii_digit(),
@@ -177,6 +191,7 @@ fn check_marks(list: &List, encoding: Encoding, unit: Option<TimeUnit>) -> Resul
             ),
         ));
     }
+
     match (&list.time, &list.assign) {
         (ListTime::Labelled(label), Some(assign))
             if list.labels.is_empty() && label.chars().chain(assign.chars()).all(is_encoded) =>

@@ -20,18 +20,22 @@ const DERIVED: [&str; 8] = [
 pub(super) fn build(spec: &VerifySpec) -> Result<MessageSignatures, BuildError> {
     const ALGORITHMS: &str =
         "hmac-sha256, ed25519, ecdsa-p256-sha256, rsa-v1_5-sha256, rsa-pss-sha512";
+
     let algorithm = spec
         .algorithm
         .filter(|algorithm| is_message_algorithm(*algorithm));
+
     let algorithm = algorithm.ok_or_else(|| {
         wrong(
             "algorithm",
             format!("algorithm must be one of {ALGORITHMS}"),
         )
     })?;
+
     let rules = spec.message_signature.clone().unwrap_or_default();
     check_components(rules.components.as_deref(), spec)?;
     check_names(&rules)?;
+
     if !rules.key_ids.is_empty()
         && !spec.secret.is_empty()
         && rules.key_ids.len() != spec.secret.len()
@@ -41,6 +45,7 @@ pub(super) fn build(spec: &VerifySpec) -> Result<MessageSignatures, BuildError> 
             "key_ids must have one id for each secret, in the same order",
         ));
     }
+
     Ok(MessageSignatures {
         algorithm,
         components: rules.components,
@@ -58,6 +63,7 @@ fn check_components(components: Option<&[String]>, spec: &VerifySpec) -> Result<
             format!("component `{}` {why}", name.escape_debug()),
         ))
     };
+
     for name in components.into_iter().flatten() {
         match name.as_str() {
             "signature" | "signature-input" => {
@@ -82,6 +88,7 @@ fn check_components(components: Option<&[String]>, spec: &VerifySpec) -> Result<
             _ => {}
         }
     }
+
     match components {
         Some([]) => {
             return Err(wrong(
@@ -101,10 +108,11 @@ fn check_components(components: Option<&[String]>, spec: &VerifySpec) -> Result<
     // The Host header is the sender's word: a request that was signed for another receiver would be accepted.
     let needs_url =
         |name: &String| ["@authority", "@target-uri", "@scheme"].contains(&name.as_str());
-    match components.is_none_or(|names| names.iter().any(needs_url)) && !names_url(spec) {
-        true => Err(wrong("public_url", NEEDS_HOST)),
-        false => Ok(()),
+    if components.is_none_or(|names| names.iter().any(needs_url)) && !names_url(spec) {
+        return Err(wrong("public_url", NEEDS_HOST));
     }
+
+    Ok(())
 }
 
 /// A label, tag or key id that cannot be written in the header would match no signature.
@@ -123,12 +131,14 @@ fn check_names(rules: &MessageSignatureSpec) -> Result<(), BuildError> {
             ),
         ));
     }
+
     let is_text = |text: &&String| !text.is_empty() && sfv::StringRef::from_str(text).is_ok();
     let texts = rules
         .tag
         .iter()
         .map(|tag| ("tag", tag))
         .chain(rules.key_ids.iter().map(|id| ("key_ids", id)));
+
     match texts.into_iter().find(|(_, text)| !is_text(text)) {
         Some((field, text)) => Err(wrong(
             "message_signature",

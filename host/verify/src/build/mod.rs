@@ -43,17 +43,20 @@ pub fn auth_scheme(spec: &VerifySpec, is_documented: bool) -> Result<AuthScheme,
             "the pack names no scheme: write scheme = … into its [verify]",
         )
     })?;
+
     check_unused(spec, scheme)?;
     check_age(
         "timestamp",
         "past",
         spec.timestamp.as_ref().and_then(|typed| typed.past),
     )?;
+
     let config = |name: &str| {
         configured(name, &spec.config)
             .map(str::to_owned)
             .map_err(|why| wrong("config", why))
     };
+
     Ok(match scheme {
         Scheme::None => AuthScheme::Open,
         Scheme::Basic => AuthScheme::Basic,
@@ -103,10 +106,12 @@ fn check_unused(spec: &VerifySpec, scheme: Scheme) -> Result<(), BuildError> {
         scheme,
         Scheme::Token | Scheme::Signature | Scheme::Jwt | Scheme::DetachedJws
     );
+
     let has_algorithm = matches!(
         scheme,
         Scheme::Signature | Scheme::Twilio | Scheme::HttpMessageSignatures
     );
+
     let has_time = matches!(
         scheme,
         Scheme::Signature
@@ -115,6 +120,7 @@ fn check_unused(spec: &VerifySpec, scheme: Scheme) -> Result<(), BuildError> {
             | Scheme::Keygen
             | Scheme::HttpMessageSignatures
     );
+
     let has_jwt = matches!(scheme, Scheme::Jwt | Scheme::DetachedJws);
     let unused = [
         (spec.algorithm.is_some() && !has_algorithm, "algorithm"),
@@ -140,6 +146,7 @@ fn check_unused(spec: &VerifySpec, scheme: Scheme) -> Result<(), BuildError> {
         (!spec.secret.is_empty() && scheme == Scheme::None, "secret"),
         (spec.key.is_some() && scheme == Scheme::None, "key"),
     ];
+
     match unused.into_iter().find(|(is_there, _)| *is_there) {
         Some((_, key)) => Err(wrong(
             key,

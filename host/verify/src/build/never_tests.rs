@@ -25,6 +25,7 @@ fn separators_inside_values_are_refused() {
             listed("hex", list)
         )
     };
+
     let cut = "would be cut there";
     assert_refused(&[
         (
@@ -89,11 +90,13 @@ fn separators_inside_values_are_refused() {
             "part of the time",
         ),
     ]);
+
     build(&listed(
         "base64",
         "separator = \", \", assign = \"=\", labels = [\"v1\"]",
     ))
     .unwrap();
+
     build(&time(
         "s",
         "separator = \":\", assign = \"=\", labels = [\"v1\"], timestamp = \"t\"",
@@ -109,6 +112,7 @@ fn list_entries_have_one_meaning() {
         let payload = format!("payload = [\"{{list:{label}}}\", \".\", \"{{body}}\"]");
         format!("{}{time}{payload}", listed("hex", t_and_v1))
     };
+
     let both = "separator = \",\", assign = \"=\", labels = [\"t\"], timestamp = \"t\"";
     let unlabelled = "separator = \",\", assign = \"a\", timestamp = \"b\"";
     assert_refused(&[
@@ -126,6 +130,7 @@ fn list_entries_have_one_meaning() {
             "means nothing beside list",
         ),
     ]);
+
     build(&signed("nonce")).unwrap();
 }
 
@@ -135,6 +140,7 @@ fn signatures_have_their_own_place() {
     let words = "no value is both";
     let body = HMAC.replace("header = \"Sig\"", "body = \"whole\"")
         + "payload = [\"{header:Id}\", \".\", \"{header:T}\"]\n";
+
     assert_refused(&[
         (hmac("id = { header = \"sig\" }"), "id", words),
         (
@@ -166,6 +172,7 @@ fn signatures_have_their_own_place() {
             "another value",
         ),
     ]);
+
     build(&hmac(
         "id = { header = \"Id\" }\nrequire = { X-Version = \"1\" }",
     ))
@@ -197,6 +204,7 @@ fn transport_headers_hold_no_proof() {
         ]
     })
     .collect();
+
     assert_refused(&refused);
     build(&format!("{TOKEN}from = {{ header = \"X-Host\" }}")).unwrap();
 }
@@ -206,6 +214,7 @@ fn scheme_names_end_in_a_space() {
     let token = |name: &str, prefix: &str| {
         format!("{TOKEN}from = {{ header = \"{name}\" }}\nprefix = \"{prefix}\"")
     };
+
     let words = "write prefix = \"Bearer \"";
     assert_refused(&[
         (token("Authorization", "Bearer"), "prefix", words),
@@ -231,6 +240,7 @@ fn scheme_names_end_in_a_space() {
             words,
         ),
     ]);
+
     build(&token("Authorization", "Bearer ")).unwrap();
     build(&token("X-Token", "tok_v1")).unwrap();
 }
@@ -273,11 +283,13 @@ fn tokens_hold_no_digest_of_themselves() {
             "part of the body that it signs",
         ),
     ]);
+
     build(&jwt(
         "query = \"jwt\"",
         "query_string_hash = \"qsh\", body_hash = \"hash\"",
     ))
     .unwrap();
+
     build(&jwt(
         "header = \"T\"",
         "url_hash = \"url\", body_hash = \"hash\"",
@@ -316,6 +328,7 @@ fn claims_have_one_meaning() {
         ),
         (rules("body_hash = \"exp\""), "jwt", "another meaning"),
     ]);
+
     build(&rules(
         "claims = { iss = \"a\", sub = \"b\" }, body_hash = \"hash\"",
     ))
@@ -329,39 +342,46 @@ fn identities_are_in_the_path() {
         struct Table {
             id: landfall_model::DeliveryId,
         }
+
         let id = DedupId::At(
             toml::from_str::<Table>(&format!("id = [{{ {id} }}]"))
                 .unwrap()
                 .id,
         );
+
         let dedup = DedupSpec {
             id,
             id_match: None,
             window: Default::default(),
         };
+
         build(HMAC)
             .unwrap()
             .with_places(&dedup, None, path)
             .map(drop)
     };
+
     assert!(
         placed("param = \"x\"", "/hook")
             .unwrap_err()
             .1
             .contains("write path = \"/hook/{x}\"")
     );
+
     assert!(
         placed("path = \"last\"", "/hook")
             .unwrap_err()
             .1
             .contains("the same in each request")
     );
+
     assert!(
         placed("header = \"Content-Length\"", "/hook")
             .unwrap_err()
             .1
             .contains("belongs to the HTTP connection")
     );
+
     assert_eq!(placed("param = \"x\"", "/hook/{x}"), Ok(()));
     assert_eq!(placed("path = \"last\"", "/hook/{x}"), Ok(()));
 
@@ -370,10 +390,12 @@ fn identities_are_in_the_path() {
         id_match: None,
         window: Default::default(),
     };
+
     let ordered =
         build(HMAC)
             .unwrap()
             .with_places(&dedup, Some(ValueLocation::Param("x".into())), "/hook");
+
     assert_eq!(ordered.map(drop).unwrap_err().0, "order_by");
 }
 
@@ -381,6 +403,7 @@ fn request(headers: &[(&str, &str)], body: &str) -> Unverified {
     let named = headers
         .iter()
         .map(|(name, value)| (name.parse().unwrap(), value.parse().unwrap()));
+
     Unverified {
         method: http::Method::POST,
         path: "/hook".into(),
@@ -401,6 +424,7 @@ fn is_accepted(verifier: &Verifier, request: Unverified, secrets: &[&str]) -> bo
             .iter()
             .map(|secret| (verifier.key_form(), Ok(Secret::new(*secret)))),
     );
+
     check(
         verifier,
         request,
@@ -423,17 +447,20 @@ fn sorted_forms_need_their_content_type() {
         b"s",
         b"a1b2",
     ));
+
     let signed = |content_type: &str| {
         request(
             &[("sig", &signature), ("content-type", content_type)],
             "b=2&a=1",
         )
     };
+
     assert!(is_accepted(
         &verifier,
         signed("application/x-www-form-urlencoded; charset=utf-8"),
         &["s"]
     ));
+
     assert!(!is_accepted(&verifier, signed("application/json"), &["s"]));
     assert!(!is_accepted(
         &verifier,
@@ -447,18 +474,22 @@ fn empty_passwords_match_nothing() {
     let verifier = build("scheme = \"basic\"\nsecret = \"env:S\"").unwrap();
     let basic = |pair: &str| {
         use base64::Engine as _;
+
         let value = format!(
             "Basic {}",
             base64::engine::general_purpose::STANDARD.encode(pair)
         );
+
         request(&[("authorization", &value)], "{}")
     };
+
     for guessed in [":", "user:"] {
         assert!(
             !is_accepted(&verifier, basic(guessed), &["user:password", guessed]),
             "{guessed}"
         );
     }
+
     assert!(is_accepted(
         &verifier,
         basic("user:password"),
@@ -477,5 +508,6 @@ fn signed_hosts_need_the_url() {
             "the sender's choice",
         ),
     ]);
+
     build(&format!("{keygen}{URL}")).unwrap();
 }

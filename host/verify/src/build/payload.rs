@@ -27,18 +27,21 @@ impl PayloadRules<'_> {
                 "nothing of the request is signed: name {body} or another part of it",
             ));
         }
+
         if is_plain_digest(self.algorithm) && !parts.contains(&Part::Secret) {
             return Err(wrong(
                 "payload",
                 "this algorithm has no key: {secret} must be part of what is signed",
             ));
         }
+
         let is_public = Running::new(self.algorithm, b"").is_none();
         let in_optional =
             |part: &Part| matches!(part, Part::Optional(parts) if parts.contains(&Part::Secret));
         if (is_public && parts.contains(&Part::Secret)) || parts.iter().any(in_optional) {
             return Err(wrong("payload", "{secret} cannot be a part here"));
         }
+
         self.check_open_time(&parts)?;
         if !self.is_documented {
             self.check_extension(&parts)?;
@@ -57,18 +60,20 @@ impl PayloadRules<'_> {
             [Part::Timestamp, _] => true,
             _ => false,
         });
+
         let is_open = self
             .spec
             .timestamp
             .as_ref()
             .is_some_and(|time| time.unit == Some(TimeUnit::Iso8601));
-        match unclear && is_open {
-            true => Err(wrong(
+        if unclear && is_open {
+            return Err(wrong(
                 "payload",
                 "a time of unit iso8601 must be followed by a text such as \":\", or end what is signed",
-            )),
-            false => Ok(()),
+            ));
         }
+
+        Ok(())
     }
 
     /// Who knows a plain digest can compute the digest of a longer text that begins the same way, without the secret.
@@ -77,17 +82,19 @@ impl PayloadRules<'_> {
             .iter()
             .skip_while(|part| **part != Part::Secret)
             .skip(1);
+
         let is_open = after_secret
             .clone()
             .any(|part| part.is_of_the_request() || matches!(part, Part::Optional(_)));
-        match can_be_lengthened(self.algorithm) && is_open && parts.last() != Some(&Part::Secret) {
-            true => Err(wrong(
+        if can_be_lengthened(self.algorithm) && is_open && parts.last() != Some(&Part::Secret) {
+            return Err(wrong(
                 "payload",
                 "a plain digest over the secret and then text of the request can be extended by anyone who has seen one: \
                  end payload with {secret}, or use an hmac algorithm",
-            )),
-            false => Ok(()),
+            ));
         }
+
+        Ok(())
     }
 
     /// A sender, or a reader of one message, must not be able to move the end of one part into the next one.
@@ -96,6 +103,7 @@ impl PayloadRules<'_> {
             .iter()
             .position(is_free)
             .or_else(|| parts.iter().rposition(|part| self.is_variable(part)));
+
         let Some(free) = free else { return Ok(()) };
 
         let unclear = parts.iter().enumerate().find(|(at, part)| {
@@ -109,6 +117,7 @@ impl PayloadRules<'_> {
                 part => !is_separator(part, before),
             }
         });
+
         match unclear {
             None => Ok(()),
             Some((_, part)) => Err(wrong(
@@ -134,6 +143,7 @@ impl PayloadRules<'_> {
                 let time = self.spec.timestamp.as_ref();
                 let is_number =
                     time.is_some_and(|time| matches!(time.unit, Some(TimeUnit::S | TimeUnit::Ms)));
+
                 is_number && time.is_none_or(|time| time.past.is_none())
             }
             Part::Literal(_)
@@ -157,6 +167,7 @@ fn is_separator(part: &Part, neighbour: Option<&Part>) -> bool {
     let Some(Part::Literal(text)) = neighbour else {
         return false;
     };
+
     match part {
         // No URL holds white space or control characters, and most hold every other character.
         Part::Url | Part::UrlUnescaped => {
@@ -172,17 +183,21 @@ fn is_clear_option(inner: &[Part], next: Option<&Part>) -> bool {
     else {
         return false;
     };
+
     let following = match next {
         Some(Part::Optional(parts)) => parts.first(),
         next => next,
     };
+
     let Some(Part::Literal(following)) = following else {
         return false;
     };
+
     let differs = !first.starts_with(following.as_str()) && !following.starts_with(first.as_str());
     let is_each_ended = inner
         .windows(2)
         .all(|pair| matches!(pair, [Part::Literal(_), _] | [_, Part::Literal(_)]));
+
     !last.is_empty() && differs && is_each_ended
 }
 

@@ -51,12 +51,14 @@ pub(super) fn places(spec: &VerifySpec) -> Result<Vec<ValueLocation>, BuildError
             "from is missing: write from = { header = \"NAME\" }, { query = \"NAME\" } or { json = \"/POINTER\" }",
         )
     })?;
+
     let reads_each = spec.scheme == Some(Scheme::Token);
     for place in &places {
         match place {
             ValueLocation::Each(_) if reads_each => check_place(place)?,
             place => check_held_value("from", place)?,
         }
+
         check_prefix(spec, place)?;
     }
 
@@ -119,6 +121,7 @@ pub fn check_identity(identity: &DeliveryId, path: &str) -> Result<(), BuildErro
             ));
         }
     }
+
     Ok(())
 }
 
@@ -164,11 +167,13 @@ fn check_prefix(spec: &VerifySpec, place: &ValueLocation) -> Result<(), BuildErr
     let Some(prefix) = &spec.prefix else {
         return Ok(());
     };
+
     let is_authorization = |name: &String| name.eq_ignore_ascii_case("authorization");
     let ends_in_word = prefix.ends_with(|c: char| c.is_ascii_alphanumeric());
     let is_scheme = AUTH_SCHEMES
         .iter()
         .any(|scheme| prefix.eq_ignore_ascii_case(scheme));
+
     if let ValueLocation::Header(name) = place
         && ends_in_word
         && (is_scheme || is_authorization(name))
@@ -179,6 +184,7 @@ fn check_prefix(spec: &VerifySpec, place: &ValueLocation) -> Result<(), BuildErr
         );
         return Err(wrong("prefix", why));
     }
+
     let is_impossible =
         prefix.starts_with([' ', '\t']) || prefix.contains(|c: char| c.is_control() && c != '\t');
     match place {

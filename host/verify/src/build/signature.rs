@@ -41,24 +41,29 @@ pub(super) fn build(spec: &VerifySpec, is_documented: bool) -> Result<Signature,
             ));
         }
     };
+
     let encoding = spec
         .encoding
         .ok_or_else(|| wrong("scheme", "encoding is missing: hex, base64 or base64url"))?;
+
     let typed = spec
         .payload
         .clone()
         .unwrap_or_else(|| vec!["{body}".into()]);
+
     let rules = PayloadRules {
         spec,
         algorithm,
         is_documented,
     };
+
     let payload = rules.read(&typed)?;
     let others = spec
         .payload_alternatives
         .iter()
         .flatten()
         .map(|typed| rules.read(typed));
+
     let alternatives: Vec<Vec<Part>> = others.collect::<Result<_, _>>()?;
     let parts = || std::iter::once(&payload).chain(&alternatives).flatten();
 
@@ -67,12 +72,14 @@ pub(super) fn build(spec: &VerifySpec, is_documented: bool) -> Result<Signature,
         .as_ref()
         .map(|typed| list::build(typed, spec, encoding))
         .transpose()?;
+
     let labels: Vec<String> = parts()
         .filter_map(|part| match part {
             Part::Label(label) => Some(label.clone()),
             _ => None,
         })
         .collect();
+
     if let (Some(label), None) = (
         labels.first(),
         list.as_ref().and_then(|list| list.assign.as_ref()),
@@ -82,13 +89,16 @@ pub(super) fn build(spec: &VerifySpec, is_documented: bool) -> Result<Signature,
         );
         return Err(wrong("payload", message));
     }
+
     if let Some(list) = &mut list {
         list::check_signed_labels(list, &labels)?;
         list.signed_labels = labels;
     }
+
     let listed_time = list
         .as_ref()
         .is_some_and(|list| list.time != ListTime::Absent);
+
     let has_time = spec
         .timestamp
         .as_ref()
@@ -99,21 +109,25 @@ pub(super) fn build(spec: &VerifySpec, is_documented: bool) -> Result<Signature,
             "{timestamp} is signed: say where it is in timestamp = { from = …, unit = … }",
         ));
     }
+
     if spec.timestamp.is_some() && !has_time {
         return Err(wrong(
             "timestamp",
             "from is missing, and list names no label for the time",
         ));
     }
+
     if parts().any(|part| *part == Part::Id) && spec.id.is_none() {
         return Err(wrong(
             "payload",
             "{id} is signed: say where it is in id = { header = \"NAME\" }",
         ));
     }
+
     if parts().any(|part| matches!(part, Part::Url | Part::UrlUnescaped)) && !names_url(spec) {
         return Err(wrong("scheme", NEEDS_URL));
     }
+
     let require = spec.require.iter().flatten().map(|(name, value)| {
         header_name("require", name)?;
         match payload::part(value, &spec.config).map_err(|why| wrong("require", why))? {
@@ -136,12 +150,14 @@ pub(super) fn build(spec: &VerifySpec, is_documented: bool) -> Result<Signature,
             )),
         }
     });
+
     let time = spec.timestamp.as_ref().map(time).transpose()?;
     let key_set = spec
         .key_set
         .as_ref()
         .map(|typed| key_set(typed, spec, algorithm))
         .transpose()?;
+
     let in_time = time.iter().filter_map(|time| time.from.as_ref());
     let in_key_set = key_set.iter().filter_map(|set| set.id.as_ref());
     in_time
@@ -156,6 +172,7 @@ pub(super) fn build(spec: &VerifySpec, is_documented: bool) -> Result<Signature,
     parts()
         .flat_map(places_in)
         .try_for_each(|place| check_value("payload", place))?;
+
     if parts()
         .flat_map(places_in)
         .any(|place| is_same_place(place, &ValueLocation::Header("host".into())))
@@ -164,6 +181,7 @@ pub(super) fn build(spec: &VerifySpec, is_documented: bool) -> Result<Signature,
                    and public_url, or the host itself";
         return Err(wrong("payload", why));
     }
+
     let from = places(spec)?;
     from.iter()
         .try_for_each(|place| check_apart(place, parts))?;
@@ -173,6 +191,7 @@ pub(super) fn build(spec: &VerifySpec, is_documented: bool) -> Result<Signature,
     let beside: Vec<(&'static str, &ValueLocation)> = beside
         .chain(in_key_set.map(|place| ("key_set", place)))
         .collect();
+
     check_beside(&from, &beside)?;
     check_required(spec, &from, &beside)?;
     if from.len() > 1
@@ -183,6 +202,7 @@ pub(super) fn build(spec: &VerifySpec, is_documented: bool) -> Result<Signature,
     {
         return Err(wrong("from", "only one place can be right here"));
     }
+
     Ok(Signature {
         from,
         prefix: spec.prefix.clone().unwrap_or_default(),
@@ -215,6 +235,7 @@ fn check_apart<'a, P: Iterator<Item = &'a Part>>(
                 | Part::FormSorted
         )
     };
+
     let is_url = |part: &Part| matches!(part, Part::Url | Part::UrlUnescaped);
     let is_inside = match from {
         ValueLocation::Json(_) | ValueLocation::Form(_) | ValueLocation::Body(_) => {
@@ -225,19 +246,21 @@ fn check_apart<'a, P: Iterator<Item = &'a Part>>(
         }
         _ => false,
     };
+
     let is_same = parts()
         .flat_map(places_in)
         .any(|place| is_same_place(place, from));
-    match is_inside || is_same {
-        true => Err(wrong(
+    if is_inside || is_same {
+        return Err(wrong(
             "from",
             format!(
                 "the signature ({}) is part of what payload signs: no sender can make such a signature",
                 describe(from)
             ),
-        )),
-        false => Ok(()),
+        ));
     }
+
+    Ok(())
 }
 
 /// The time, the id and the name of the key each need a place of their own: at the signature's place stands the signature.
@@ -248,13 +271,16 @@ fn check_beside(
     let is_body = from
         .iter()
         .any(|place| matches!(place, ValueLocation::Body(_)));
+
     let is_in_signature = |place: &ValueLocation| match place {
         ValueLocation::Json(_) | ValueLocation::Form(_) | ValueLocation::Body(_) => is_body,
         place => from.iter().any(|signature| is_same_place(place, signature)),
     };
+
     let is_taken = |place: &ValueLocation| {
         is_in_signature(place) || from.iter().any(|other| is_same_place(place, other))
     };
+
     match beside.iter().find(|(_, place)| is_taken(place)) {
         Some((key, place)) => Err(wrong(
             key,
@@ -280,6 +306,7 @@ fn check_required(
         .flatten()
         .map(|(name, _)| name)
         .collect();
+
     let is_repeated = |at: usize| {
         names[..at]
             .iter()
@@ -297,6 +324,7 @@ fn check_required(
         .iter()
         .map(|place| ("from", place))
         .chain(beside.iter().copied());
+
     for (key, place) in varying {
         if let ValueLocation::Header(header) = place
             && let Some(name) = names.iter().find(|name| name.eq_ignore_ascii_case(header))
@@ -308,6 +336,7 @@ fn check_required(
             return Err(wrong("require", why));
         }
     }
+
     Ok(())
 }
 
@@ -315,12 +344,14 @@ fn methods(spec: &VerifySpec) -> Result<Vec<(String, Algorithm)>, BuildError> {
     let Some(names) = &spec.methods else {
         return Ok(Vec::new());
     };
+
     if names.is_empty() {
         return Err(wrong(
             "methods",
             "methods is empty: name those that are taken",
         ));
     }
+
     if spec
         .prefix
         .as_ref()
@@ -332,6 +363,7 @@ fn methods(spec: &VerifySpec) -> Result<Vec<(String, Algorithm)>, BuildError> {
             "methods is written before the signature: prefix and list mean nothing beside it",
         ));
     }
+
     let known = |name: &String| {
         let found = METHODS.iter().find(|(known, _)| known == name);
         found
@@ -346,6 +378,7 @@ fn methods(spec: &VerifySpec) -> Result<Vec<(String, Algorithm)>, BuildError> {
                 )
             })
     };
+
     names.iter().map(known).collect()
 }
 
@@ -360,10 +393,12 @@ fn key_set(
             "a key set holds public keys: algorithm must be ed25519, ecdsa-p256-sha256 or rsa-…",
         ));
     }
+
     let url = typed
         .url
         .as_ref()
         .ok_or_else(|| wrong("key_set", "url is missing: where the key set is"))?;
+
     Ok(KeySet {
         url: address("key_set", "key_set.url", url, spec)?,
         id: typed.id.clone(),
@@ -377,6 +412,7 @@ fn time(typed: &TimeSpec) -> Result<Time, BuildError> {
             "unit is missing: s, ms, rfc3339, iso8601 or http-date",
         )
     })?;
+
     Ok(Time {
         from: typed.from.clone(),
         unit,
@@ -390,15 +426,16 @@ pub(super) fn check_age(
     field: &str,
     age: Option<Duration>,
 ) -> Result<(), BuildError> {
-    match age.is_some_and(|age| age < Duration::from_secs(1)) {
-        true => Err(wrong(
+    if age.is_some_and(|age| age < Duration::from_secs(1)) {
+        return Err(wrong(
             key,
             format!(
                 "{field} is below one second: every request is older when it arrives; write \"5m\""
             ),
-        )),
-        false => Ok(()),
+        ));
     }
+
+    Ok(())
 }
 
 /// Where nothing is said of the future, it reaches as far as the past.

@@ -37,6 +37,7 @@ fn impossible_message_components_are_refused() {
     let components =
         |names: &str| format!("{MESSAGE}{URL}message_signature = {{ components = [{names}] }}");
     let many: Vec<String> = (0..65).map(|number| format!("\"x-{number}\"")).collect();
+
     assert_refused(&[
         (
             components("\"@status\""),
@@ -82,6 +83,7 @@ fn impossible_message_components_are_refused() {
         ),
         (components(""), "message_signature", "components is empty"),
     ]);
+
     build(&components("\"@method\", \"@path\", \"date\"")).unwrap();
 }
 
@@ -106,6 +108,7 @@ fn unwritable_labels_are_refused() {
         ),
         (rules("key_ids = [\"\"]"), "message_signature", "in key_ids"),
     ]);
+
     build(&rules(
         "label = \"*sig-1.a_b\", tag = \"x y\", key_ids = [\"a#b\"]",
     ))
@@ -117,6 +120,7 @@ fn message_signatures_need_the_url() {
     let without = |rules: &str| format!("{MESSAGE}{rules}");
     let components =
         |names: &str| without(&format!("message_signature = {{ components = [{names}] }}"));
+
     assert_refused(&[
         (without(""), "public_url", "public_url is missing"),
         (
@@ -140,6 +144,7 @@ fn message_signatures_need_the_url() {
             "public_url is missing",
         ),
     ]);
+
     build(&components("\"@method\", \"@path\", \"content-digest\"")).unwrap();
     build(&without("url = \"https://hooks.example.com/in\"")).unwrap();
 }
@@ -150,6 +155,7 @@ fn keys_must_fit_every_scheme() {
     let token = "scheme = \"token\"\nsecret = \"env:S\"\nfrom = { header = \"T\" }\n";
     let jwt = "scheme = \"jwt\"\nsecret = \"env:S\"\nfrom = { header = \"T\" }\njwt = { algorithms = [\"HS256\"] }\n";
     let words = "no secret fits this algorithm";
+
     assert_refused(&[
         (message("ed25519"), "scheme", words),
         (message("ed25519") + "key = \"whsec\"", "scheme", words),
@@ -184,11 +190,14 @@ fn keys_must_fit_every_scheme() {
         let verifier = build(text).unwrap();
         verifier.key_problem(&Keys::new([(verifier.key_form(), Ok(Secret::new(secret)))]))
     };
+
     const ED25519_KEY: &str = "MCowBQYDK2VwAyEA11qYAYKxCrfVS/7TyWQHOg7hcvPapiMlrwIaaPcHURo=";
+
     let fitting = message("ed25519") + "key = \"spki-base64\"";
     assert_eq!(problem(&fitting, ED25519_KEY), None);
     let public =
         "scheme = \"jwt\"\nsecret = \"env:S\"\nfrom = { header = \"T\" }\nkey = \"spki-base64\"\n";
+
     for text in [
         message("ecdsa-p256-sha256") + "key = \"spki-base64\"",
         message("rsa-pss-sha512") + "key = \"spki-base64\"",
@@ -214,11 +223,13 @@ fn places_without_one_value_are_refused() {
             &format!("{key} = {{ {place} }}"),
         )
     };
+
     let each = "each = \"/value/*/state\"";
     let claim = "claim = \"/jti\"";
     let jwt = "scheme = \"jwt\"\nsecret = \"env:S\"\njwt = { algorithms = [\"HS256\"] }\n";
     let time = |from: &str| format!("{HMAC}timestamp = {{ from = {{ {from} }}, unit = \"s\" }}");
     let set = "algorithm = \"ed25519\"\nkey_set = { url = \"https://keys.example\", id = { each = \"/a/*/b\" } }";
+
     assert_refused(&[
         (place("from", each), "from", "names many values"),
         (place("from", claim), "from", "known only after"),
@@ -255,6 +266,7 @@ fn places_without_one_value_are_refused() {
             "known only after",
         ),
     ]);
+
     build(&format!(
         "scheme = \"token\"\nsecret = \"env:S\"\nfrom = {{ {each} }}"
     ))
@@ -270,19 +282,23 @@ fn identities_need_a_readable_place() {
             id_match: Some(IdMatch::Id),
             window: Default::default(),
         };
+
         build(text)
             .unwrap()
             .with_places(&dedup, Some(place), "/hook")
             .map(drop)
             .map_err(|(key, _)| key)
     };
+
     let claim = || ValueLocation::Claim("/jti".into());
     assert_eq!(ordered(jwt, claim()), Ok(()));
     assert_eq!(ordered(HMAC, claim()), Err("order_by"));
+
     assert_eq!(
         ordered(jwt, ValueLocation::Each("/a/*/b".into())),
         Err("order_by")
     );
+
     assert_eq!(ordered(HMAC, ValueLocation::Json("/a".into())), Ok(()));
 }
 
@@ -291,6 +307,7 @@ fn signatures_inside_what_they_sign() {
     let from =
         |place: &str, rest: &str| format!("{}{rest}", HMAC.replace("header = \"Sig\"", place));
     let words = "no sender can make such a signature";
+
     assert_refused(&[
         (from("json = \"/sig\"", ""), "from", words),
         (
@@ -316,6 +333,7 @@ fn signatures_inside_what_they_sign() {
             words,
         ),
     ]);
+
     build(&from("json = \"/sig\"", "payload = [\"{json:/id}\"]")).unwrap();
 }
 
@@ -324,6 +342,7 @@ fn windows_of_nothing_are_refused() {
     let jwt = "scheme = \"jwt\"\nsecret = \"env:S\"\nfrom = { header = \"T\" }\n";
     let detached = "scheme = \"detached-jws\"\nfrom = { header = \"T\" }\n";
     let set = "algorithms = [\"RS256\"], jwks = \"https://keys.example\", header_time = \"ts\"";
+
     assert_refused(&[
         (
             format!("{jwt}jwt = {{ algorithms = [\"HS256\"], max_age = \"0s\" }}"),
@@ -351,6 +370,7 @@ fn windows_of_nothing_are_refused() {
             "past is below",
         ),
     ]);
+
     build("provider = \"stripe\"\nsecret = \"env:S\"\ntimestamp = { future = \"0s\" }").unwrap();
 }
 
@@ -359,6 +379,7 @@ fn impossible_headers_are_refused() {
     let list = |label: &str| {
         format!("{HMAC}list = {{ separator = \",\", assign = \"=\", labels = [\"{label}\"] }}")
     };
+
     assert_refused(&[
         (
             format!("{HMAC}prefix = \" v1=\""),
@@ -394,15 +415,18 @@ fn path_parameters_must_be_in_the_path() {
         "timestamp = { from = { param = \"time\" }, unit = \"s\" }",
     ))
     .unwrap();
+
     assert!(
         time.path_problem("/hook")
             .unwrap()
             .contains("path = \"/hook/{time}\"")
     );
+
     assert_eq!(time.path_problem("/hook/{time}"), None);
     let id = build(&in_path("id = { param = \"id\" }")).unwrap();
     assert!(id.path_problem("/hook").is_some());
     let jwt = "scheme = \"jwt\"\nsecret = \"env:S\"\nfrom = { path = \"last\" }\njwt = { algorithms = [\"HS256\"] }";
+
     assert!(
         build(jwt)
             .unwrap()
@@ -421,6 +445,7 @@ fn plain_digests_end_with_the_secret() {
         "{secret} must be part",
         "can be extended by anyone",
     );
+
     assert_refused(&[
         (format!("{HMAC}algorithm = \"sha256\""), key, secret),
         (format!("{HMAC}algorithm = \"sha1\""), key, secret),
@@ -453,9 +478,11 @@ fn plain_digests_end_with_the_secret() {
             extended,
         ),
     ]);
+
     build(&digest("sha256", "\"{body}\", \"{secret}\"")).unwrap();
     build(&digest("sha256", "\"{secret}\", \"{body}\", \"{secret}\"")).unwrap();
     build(&digest("keccak256", "\"{secret}\", \"{body}\"")).unwrap();
+
     // HubSpot documents that it signs this way.
     build("provider = \"hubspot-v1\"\nsecret = \"env:S\"").unwrap();
 }
@@ -466,6 +493,7 @@ fn parts_that_run_together_are_refused() {
         |parts: &str| format!("{HMAC}{URL}id = {{ header = \"Id\" }}\npayload = [{parts}]");
     let words = "nothing marks where";
     let time = "timestamp = { from = { header = \"T\" }, unit = \"s\" }\n";
+
     assert_refused(&[
         (payload("\"{header:A}\", \"{body}\""), "payload", words),
         (payload("\"{url}\", \"{body}\""), "payload", "a line end"),
@@ -519,6 +547,7 @@ fn parts_that_run_together_are_refused() {
             words,
         ),
     ]);
+
     for clear in [
         "\"{header:A}\", \":\", \"{body}\"",
         "\"{url}\", \"\\n\", \"{body}\"",
@@ -529,6 +558,7 @@ fn parts_that_run_together_are_refused() {
     ] {
         build(&payload(clear)).unwrap_or_else(|error| panic!("{clear}: {}", error.message));
     }
+
     build("provider = \"hubspot\"\nsecret = \"env:S\"\npublic_url = \"https://a.example\"")
         .unwrap();
 }
@@ -539,16 +569,19 @@ fn own_headers_have_no_silent_prefix() {
         AuthScheme::Signature(signature) => signature.prefix.clone(),
         other => panic!("{other:?}"),
     };
+
     assert_eq!(prefix(HMAC), "");
     assert_eq!(prefix(&format!("{HMAC}prefix = \"v1=\"")), "v1=");
     assert_eq!(
         prefix("scheme = \"signature\"\nsecret = \"env:S\""),
         "sha256="
     );
+
     assert_eq!(
         prefix("provider = \"generic\"\nsecret = \"env:S\"\nfrom = { header = \"Sig\" }"),
         "sha256="
     );
+
     assert_eq!(
         prefix("provider = \"github\"\nsecret = \"env:S\"\nfrom = { header = \"Sig\" }"),
         "sha256="

@@ -10,6 +10,7 @@ pub(super) fn build(spec: &VerifySpec) -> Result<ProviderScheme, BuildError> {
     if !names_url(spec) {
         return Err(wrong("public_url", NEEDS_URL));
     }
+
     if spec
         .algorithm
         .is_some_and(|algorithm| !matches!(algorithm, Algorithm::HmacSha1 | Algorithm::HmacSha256))
@@ -19,6 +20,7 @@ pub(super) fn build(spec: &VerifySpec) -> Result<ProviderScheme, BuildError> {
             "Twilio signs with hmac-sha1, or with hmac-sha256 and a shared key",
         ));
     }
+
     Ok(ProviderScheme::Twilio {
         algorithm: spec.algorithm,
     })

@@ -24,6 +24,7 @@ pub fn public_url(spec: &VerifySpec) -> Result<Option<PublicUrl>, BuildError> {
                 && url.fragment().is_none()
         })
     };
+
     match (&spec.public_url, &spec.url) {
         (Some(_), Some(_)) => Err(wrong(
             "url",
@@ -58,22 +59,23 @@ pub(super) fn address(
         let is_bare = parsed.username().is_empty()
             && parsed.password().is_none()
             && parsed.fragment().is_none();
+
         is_bare && (parsed.scheme() == "https" || (parsed.scheme() == "http" && is_loopback))
     });
-    match is_fit {
-        true => Ok(url),
-        false => {
-            let named = typed
-                .strip_prefix('{')
-                .and_then(|rest| rest.split_once('}'))
-                .map(|(name, _)| name);
-            Err(wrong(
-                key,
-                format!(
-                    "{} must begin with `https://`, and have no `#`",
-                    named.unwrap_or(what)
-                ),
-            ))
-        }
+    if is_fit {
+        Ok(url)
+    } else {
+        let named = typed
+            .strip_prefix('{')
+            .and_then(|rest| rest.split_once('}'))
+            .map(|(name, _)| name);
+
+        Err(wrong(
+            key,
+            format!(
+                "{} must begin with `https://`, and have no `#`",
+                named.unwrap_or(what)
+            ),
+        ))
     }
 }

@@ -32,24 +32,29 @@ impl HandshakeRequest {
                 .map(|name| (name.clone(), SAMPLE_VALUE.into()))
                 .collect(),
         };
+
         for (place, value) in &rule.equals {
             match value.as_str() {
                 Some(text) => request.set(place, text),
                 None => request.put(place, value.clone()),
             }
         }
+
         let is_set = |pairs: &[(String, String)], name: &String| {
             pairs.iter().any(|(known, _)| known == name)
         };
+
         for (name, allowed) in &rule.require.query {
             let first = allowed.split('|').next().unwrap_or_default();
             request.query.push((name.clone(), first.into()));
         }
+
         if let Some(name) = &rule.require.query_hex {
             request
                 .query
                 .push((name.clone(), "20f9f8ed05f77439fe955c977e4c8a53".into()));
         }
+
         if let Some(name) = rule
             .query
             .as_ref()
@@ -57,6 +62,7 @@ impl HandshakeRequest {
         {
             request.query.push((name.clone(), SAMPLE_VALUE.into()));
         }
+
         if let Some(name) = rule
             .header
             .as_ref()
@@ -64,9 +70,11 @@ impl HandshakeRequest {
         {
             request.headers.push((name.clone(), SAMPLE_VALUE.into()));
         }
+
         if let Some(pointer) = &rule.json {
             request.set(pointer, SAMPLE_VALUE);
         }
+
         let is_known = ["GET", "HEAD", "OPTIONS", "POST", "PUT"].contains(&request.method.as_str());
         is_known.then_some(request)
     }
@@ -96,6 +104,7 @@ impl HandshakeRequest {
         let body = self
             .body
             .get_or_insert_with(|| if is_array { json!([]) } else { json!({}) });
+
         put_json(body, pointer, value);
     }
 
@@ -105,6 +114,7 @@ impl HandshakeRequest {
             && self.query.is_empty()
             && self.headers.is_empty()
             && self.form.is_empty();
+
         let body = self.body.as_ref().filter(|_| is_plain)?;
         Some(format!(
             "echo {} | {send} --body -",
@@ -118,27 +128,33 @@ impl HandshakeRequest {
             .iter()
             .map(|(name, value)| format!("{name}={value}"))
             .collect();
+
         let query = if pairs.is_empty() {
             String::new()
         } else {
             format!("?{}", pairs.join("&"))
         };
+
         let method = match self.method.as_str() {
             "GET" => String::new(),
             "HEAD" => " --head".into(),
             method => format!(" -X {method}"),
         };
+
         let mut command = format!("curl -sSi{method} \"{url}{query}\"");
         for (name, value) in &self.headers {
             write!(command, " -H '{name}: {value}'").expect("a string takes text");
         }
+
         if let Some(body) = &self.body {
             write!(command, " --json {}", shell_quoted(&body.to_string()))
                 .expect("a string takes text");
         }
+
         for (name, value) in &self.form {
             write!(command, " --data {name}={value}").expect("a string takes text");
         }
+
         command
     }
 }
@@ -153,45 +169,56 @@ pub(super) fn sentence(rule: &ChallengeSpec) -> String {
             .iter()
             .map(|name| format!("the query parameter `{name}`")),
     );
+
     conditions.extend(
         rule.header
             .iter()
             .map(|name| format!("the header `{name}`")),
     );
+
     conditions.extend(
         rule.json
             .iter()
             .map(|pointer| format!("a text at `{pointer}` in the JSON body")),
     );
+
     conditions.extend(rule.equals.iter().map(|(place, value)| {
         let value = value
             .as_str()
             .map_or_else(|| value.to_string(), str::to_owned);
+
         format!("the value `{value}` in {}", place_of(place))
     }));
+
     conditions.extend(
         rule.only_form_field
             .iter()
             .map(|name| format!("a form body of one field, `{name}`")),
     );
+
     if !rule.only_keys.is_empty() {
         let keys = listed(rule.only_keys.iter().map(|key| format!("`{key}`")));
         conditions.push(format!("no other keys in the body than {keys}"));
     }
+
     if !rule.absent.is_empty() {
         let absent = listed(rule.absent.iter().map(|pointer| format!("`{pointer}`")));
         conditions.push(format!("nothing at {absent}"));
     }
+
     let method = rule.method.as_deref().unwrap_or("POST");
     let with = if conditions.is_empty() {
         String::new()
     } else {
         format!(" with {}", listed(conditions))
     };
-    let proof = match rule.verify_first {
-        true => "authenticated like a delivery",
-        false => "which the provider sends without authentication",
+
+    let proof = if rule.verify_first {
+        "authenticated like a delivery"
+    } else {
+        "which the provider sends without authentication"
     };
+
     let article = if method == "OPTIONS" { "An" } else { "A" };
     let mut text = format!(
         "{article} `{method}` request{with}, {proof}, is answered with {}.",
@@ -204,20 +231,24 @@ pub(super) fn sentence(rule: &ChallengeSpec) -> String {
         let values = listed_or(value.split('|').map(|one| format!("`{one}`")));
         needs.push(format!("the query parameter `{name}` must be {values}"));
     }
+
     needs.extend(require.query_secret.iter().map(|name| {
         format!("the query parameter `{name}` must be the token in `challenge_secret`")
     }));
+
     needs.extend(
         require.query_hex.iter().map(|name| {
             format!("the query parameter `{name}` must have 20 to 32 hexadecimal digits")
         }),
     );
+
     needs.extend(
         require
             .listed
             .iter()
             .map(|(place, name)| format!("{} must be listed in `config.{name}`", place_of(place))),
     );
+
     if !needs.is_empty() {
         let refused = rule.refused_status.unwrap_or(403);
         write!(
@@ -227,6 +258,7 @@ pub(super) fn sentence(rule: &ChallengeSpec) -> String {
         )
         .expect("a string takes text");
     }
+
     text
 }
 
@@ -244,12 +276,14 @@ fn answer_of(rule: &ChallengeSpec) -> String {
             _ => format!("the text `{text}`"),
         }
     }));
+
     parts.extend(
         answer
             .json
             .iter()
             .map(|object| format!("the JSON `{}`", Value::Object(object.clone()))),
     );
+
     parts.extend(answer.headers.iter().map(|(name, value)| {
         match value
             .strip_prefix('{')
@@ -261,6 +295,7 @@ fn answer_of(rule: &ChallengeSpec) -> String {
             _ => format!("the header `{name}: {value}`"),
         }
     }));
+
     listed(parts)
 }
 

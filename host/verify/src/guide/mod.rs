@@ -69,6 +69,7 @@ fn variants(packs: &Packs) -> Variants {
             all.entry(of).or_default().push(name.to_owned());
         }
     }
+
     all
 }
 
@@ -94,12 +95,14 @@ impl Guide {
             Some((of, Ok(other))) if has_same_secret(&pack, &other) => of.clone(),
             _ => name.clone(),
         };
+
         let secret: Vec<_> = ["env:SECRET".parse()?].into();
         let typed = VerifySpec {
             provider: Some(name.clone()),
             secret,
             ..VerifySpec::default()
         };
+
         let filled = settings::filled(&pack, with_examples(&pack, typed));
 
         let build = |spec: &VerifySpec| Verifier::build(spec, packs);
@@ -107,6 +110,7 @@ impl Guide {
             public_url: Some(PUBLIC.into()),
             ..filled.clone()
         };
+
         let verifier = build(&with_url)
             .map_err(|error| format!("providers/{name}.toml: {}", error.message))?;
         let needs_public_url =
@@ -124,12 +128,14 @@ impl Guide {
             secret_of,
             cannot_sign: None,
         };
+
         guide.cannot_sign = match guide.verifier.key_form() {
             KeyForm::Pem | KeyForm::SpkiBase64 | KeyForm::Ed25519Hex | KeyForm::Whpk => {
                 Some(PRIVATE_KEY.into())
             }
             _ => guide.sample(packs, UNIX_EPOCH + SAMPLE_AGE).err(),
         };
+
         Ok(guide)
     }
 
@@ -144,6 +150,7 @@ impl Guide {
             body: None,
             config: self.required_config().into_iter().collect(),
         };
+
         sample(&request, packs, now).map(drop)
     }
 
@@ -152,6 +159,7 @@ impl Guide {
         if *self.verifier.auth_scheme() == AuthScheme::Basic {
             return "user:a-long-password";
         }
+
         match self.verifier.key_form() {
             KeyForm::Hex => "6c6f6e672d656e6f7567682d666f722d61",
             KeyForm::Base64 => "bG9uZy1lbm91Z2gtZm9yLWEtdGVzdA==",
@@ -174,9 +182,10 @@ impl Guide {
     }
 
     fn secret_reference(&self) -> String {
-        match self.pairs() {
-            true => format!("file:{}.secret", self.name),
-            false => format!("env:{}", variable(&self.secret_of, "SECRET")),
+        if self.pairs() {
+            format!("file:{}.secret", self.name)
+        } else {
+            format!("env:{}", variable(&self.secret_of, "SECRET"))
         }
     }
 
@@ -234,36 +243,44 @@ impl Guide {
         if let Some(path) = self.path() {
             writeln!(text, "path      = {}", quoted(&path)).expect("a string takes text");
         }
+
         let mut entries = vec![("provider", quoted(name))];
         if self.needs_secret() {
             entries.push(("secret", quoted(&self.secret_reference())));
         }
+
         if self.needs_challenge_secret() {
             entries.push((
                 "challenge_secret",
                 quoted(&format!("env:{}", variable(name, "VERIFY_TOKEN"))),
             ));
         }
+
         if self.needs_public_url {
             entries.push(("public_url", quoted(PUBLIC)));
         }
+
         let config = self.required_config();
         if !config.is_empty() {
             let pairs: Vec<String> = config
                 .iter()
                 .map(|(name, value)| format!("{name} = {}", quoted(value)))
                 .collect();
+
             entries.push(("config", format!("{{ {} }}", pairs.join(", "))));
         }
+
         let width = entries
             .iter()
             .map(|(key, _)| key.len())
             .max()
             .unwrap_or_default();
+
         text.push_str("\n[verify]\n");
         for (key, value) in entries {
             writeln!(text, "{key:<width$} = {value}").expect("a string takes text");
         }
+
         text
     }
 
@@ -272,12 +289,14 @@ impl Guide {
         if self.cannot_sign.is_some() {
             return None;
         }
+
         let mut command = format!("landfall send {} --to {}", self.name, self.local_url());
         if self.needs_secret() {
             // A reference in a hook file starts at the plugins directory, one of a command where it runs.
             let reference = self.secret_reference().replace("file:", "file:plugins/");
             write!(command, " --secret {reference}").expect("a string takes text");
         }
+
         for (name, value) in self.required_config() {
             if settings::names_read(&self.spec).contains(&name) {
                 write!(
@@ -288,9 +307,11 @@ impl Guide {
                 .expect("a string takes text");
             }
         }
+
         if self.needs_public_url {
             write!(command, " --public-url {}", self.public_url()).expect("a string takes text");
         }
+
         Some(command)
     }
 
@@ -309,19 +330,23 @@ impl Guide {
         if rule.pair.is_some() || allowed == Some(None) {
             return None;
         }
+
         let mut request = HandshakeRequest::new(rule)?;
         if let (Some((place, _)), Some(Some((_, value)))) = (list, allowed) {
             request.set(place, value);
         }
+
         if let Some(name) = &rule.require.query_secret {
             request.set(
                 &format!("query:{name}"),
                 &format!("${}", variable(&self.name, "VERIFY_TOKEN")),
             );
         }
-        match rule.verify_first && *self.verifier.auth_scheme() != AuthScheme::Open {
-            true => request.signed(&self.test_command()?),
-            false => Some(request.curl(&self.local_url())),
+
+        if rule.verify_first && *self.verifier.auth_scheme() != AuthScheme::Open {
+            request.signed(&self.test_command()?)
+        } else {
+            Some(request.curl(&self.local_url()))
         }
     }
 
@@ -332,10 +357,12 @@ impl Guide {
             if !section.title.is_empty() {
                 write!(text, "\n{}\n", section.title.to_uppercase()).expect("a string takes text");
             }
+
             for block in &section.blocks {
                 text.push_str(&block.plain());
             }
         }
+
         text
     }
 
@@ -346,11 +373,13 @@ impl Guide {
             if !section.title.is_empty() {
                 write!(text, "\n## {}\n", section.title).expect("a string takes text");
             }
+
             for block in &section.blocks {
                 text.push('\n');
                 text.push_str(&block.markdown());
             }
         }
+
         text
     }
 
@@ -361,6 +390,7 @@ impl Guide {
             .as_ref()
             .map(|docs| format!("[documentation]({docs})"))
             .unwrap_or_default();
+
         format!(
             "| [{}]({}.md) | `{}` | {} | {docs} |",
             cell(name),
@@ -387,6 +417,7 @@ impl Guide {
         let pack = &self.pack;
         let patterns: Vec<String> = pack.avoid_status.iter().map(pattern).collect();
         let window = self.window();
+
         json!({
             "provider": self.name,
             "name": pack.name,
@@ -436,6 +467,7 @@ fn with_examples(pack: &Pack, mut typed: VerifySpec) -> VerifySpec {
         let example = key.example.clone().unwrap_or_default();
         typed.config.insert(name.clone(), ConfigValue::One(example));
     }
+
     typed
 }
 
@@ -463,6 +495,7 @@ mod tests {
                 spec["verify"]["provider"].as_str(),
                 Some(guide.name.as_str())
             );
+
             assert!(
                 !guide.text().contains("unset"),
                 "{}: a required value has no example",
@@ -480,6 +513,7 @@ mod tests {
             ),
             "{text}"
         );
+
         assert!(
             text.contains("challenge_secret = \"env:META_VERIFY_TOKEN\""),
             "{text}"
@@ -493,6 +527,7 @@ mod tests {
             text.contains("public_url = \"https://hooks.example.com\""),
             "{text}"
         );
+
         assert!(
             text.contains("--public-url https://hooks.example.com/twilio"),
             "{text}"

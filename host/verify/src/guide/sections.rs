@@ -24,6 +24,7 @@ impl Guide {
             self.answer_section(),
             self.test_section(),
         ];
+
         sections.into_iter().flatten().collect()
     }
 
@@ -33,11 +34,13 @@ impl Guide {
         if let Some(docs) = &pack.docs {
             facts.push(fact("Documentation", docs.clone()));
         }
+
         let source = pack
             .evidence_source
             .as_ref()
             .map(|source| format!(" ({source})"))
             .unwrap_or_default();
+
         match pack.evidence {
             Some(Evidence::Vendor) => {
                 facts.push(fact(
@@ -53,27 +56,32 @@ impl Guide {
             }
             None => {}
         }
+
         if !pack.aliases.is_empty() {
             facts.push(fact(
                 "Other names",
                 listed(pack.aliases.iter().map(|name| format!("`{name}`"))),
             ));
         }
+
         let link = |name: &String| format!("[`{name}`]({name}.md)");
         facts.extend(
             pack.variant_of
                 .as_ref()
                 .map(|of| fact("Variant of", link(of))),
         );
+
         if !self.variants.is_empty() {
             facts.push(fact("Variants", listed(self.variants.iter().map(link))));
         }
+
         facts.push(fact("Authentication", self.authentication()));
         facts.extend(
             self.verifier
                 .body_note()
                 .map(|note| fact("Body", note.to_owned())),
         );
+
         let note = pack.note.clone().map(Block::Text);
         Some(Section {
             title: "",
@@ -88,9 +96,11 @@ impl Guide {
             .prefix
             .as_deref()
             .filter(|prefix| !prefix.is_empty());
+
         let after = prefix
             .map(|prefix| format!(", after `{prefix}`"))
             .unwrap_or_default();
+
         match self.verifier.auth_scheme() {
             AuthScheme::Closed | AuthScheme::Open => "none: every request is accepted".into(),
             AuthScheme::Basic => "HTTP basic authentication".into(),
@@ -104,6 +114,7 @@ impl Guide {
                     None => "{body}".to_owned(),
                     Some(pieces) => pieces.iter().map(piece_text).collect(),
                 };
+
                 let algorithm = signature_algorithm(signature);
                 format!("a signature ({algorithm}) of `{signed}` in {places}{after}")
             }
@@ -123,6 +134,7 @@ impl Guide {
                 self.secret_reference()
             ));
         }
+
         texts.extend(self.pack.secret_location.clone());
         if !self.needs_secret() {
             if *self.verifier.auth_scheme() != AuthScheme::Open {
@@ -149,8 +161,10 @@ impl Guide {
                 KeyForm::Whpk => "It is an Ed25519 public key, written as `whpk_` and base64.",
                 _ => "",
             };
+
             texts.extend(Some(form.to_owned()).filter(|form| !form.is_empty()));
         }
+
         (!texts.is_empty()).then(|| Section {
             title: "Secret",
             blocks: vec![Block::Text(texts.join(" "))],
@@ -167,6 +181,7 @@ impl Guide {
                     .into(),
             ));
         }
+
         if self.needs_public_url {
             facts.push(fact(
                 "`public_url` (required)",
@@ -178,6 +193,7 @@ impl Guide {
                 ),
             ));
         }
+
         for (name, key) in config {
             let need = if key.required { "required" } else { "optional" };
             let example = key
@@ -185,12 +201,14 @@ impl Guide {
                 .as_ref()
                 .map(|example| format!(" Example: `{example}`."))
                 .unwrap_or_default();
+
             let about = key.about.trim_end_matches('.');
             facts.push(fact(
                 &format!("`config.{name}` ({need})"),
                 format!("{about}.{example}"),
             ));
         }
+
         (!facts.is_empty()).then(|| Section {
             title: "Your values",
             blocks: vec![Block::Facts(facts)],
@@ -204,14 +222,17 @@ impl Guide {
              is. Put your own in its place later.",
             self.name
         )];
+
         if !self.required_config().is_empty() {
             texts.push("Replace the values of `config` by your own.".into());
         }
+
         if self.needs_public_url {
             texts.push(format!(
                 "Replace `{PUBLIC}` by the scheme and host of your own URL."
             ));
         }
+
         let query = self
             .spec
             .from
@@ -225,6 +246,7 @@ impl Guide {
                 }
                 _ => None,
             });
+
         let called = match (self.path(), query) {
             (Some(_), _) => format!(
                 "`{}`, with your secret in place of `secret`",
@@ -238,15 +260,18 @@ impl Guide {
             }
             (None, None) => format!("`{}`", self.public_url()),
         };
+
         let end = format!(
             "With the host `hooks.example.com`, the URL to enter at the provider is {called}. `landfall check` says \
              whether the hook would serve."
         );
+
         let blocks = vec![
             Block::Text(texts.join(" ")),
             Block::Code("toml", self.hook_file()),
             Block::Text(end),
         ];
+
         Some(Section {
             title: "Hook file",
             blocks,
@@ -259,6 +284,7 @@ impl Guide {
              `SubscribeURL`."
                 .to_owned()
         });
+
         self.rules().map(sentence).chain(confirmed).collect()
     }
 
@@ -278,6 +304,7 @@ impl Guide {
                 )
             }
         };
+
         Some(Section {
             title: "Handshake",
             blocks: vec![Block::Text(text)],
@@ -292,6 +319,7 @@ impl Guide {
         let pack = &self.pack;
         let unknown = || "not documented".to_owned();
         let mut facts = Vec::new();
+
         facts.push(fact(
             "Deadline",
             match (pack.deadline_seconds, pack.answer_within()) {
@@ -301,24 +329,28 @@ impl Guide {
                 _ => unknown(),
             },
         ));
+
         facts.push(fact(
             "Largest body",
             pack.max_body_bytes.map_or_else(unknown, |bytes| {
                 bytesize::ByteSize(bytes).display().iec().to_string()
             }),
         ));
+
         if !pack.content_types.is_empty() {
             facts.push(fact(
                 "Content types",
                 listed(pack.content_types.iter().map(|one| format!("`{one}`"))),
             ));
         }
+
         if let Some(field) = &pack.json_form_field {
             facts.push(fact(
                 "JSON document",
                 format!("in the form field `{field}`; handlers get it as `event.json`"),
             ));
         }
+
         facts.push(fact("Retries", self.retries()));
         if let Some(window) = self
             .window()
@@ -330,23 +362,28 @@ impl Guide {
                 format!("a request is accepted {past} after, and {future} before its signed time"),
             ));
         }
+
         if let Some(place) = &pack.event_type {
             facts.push(fact("Kind of event", shown(place)));
         }
+
         facts.push(fact("Deduplication", self.deduplication()));
         if let Some(source) = &pack.delivery_id_source {
             facts.push(fact("Source of the identity", source.clone()));
         }
+
         if pack.signs_body == SignedBody::Decoded {
             facts.push(fact(
                 "Compressed bodies",
                 "the signature covers the decoded body".into(),
             ));
         }
+
         if !pack.from_addresses.is_empty() {
             let ranges = pack.from_addresses.iter().map(|range| format!("`{range}`"));
             facts.push(fact("Addresses of the provider", listed(ranges)));
         }
+
         Some(Section {
             title: "Deliveries",
             blocks: vec![Block::Facts(facts)],
@@ -363,16 +400,19 @@ impl Guide {
                     .retry_span
                     .map(|span| format!(", for up to {}", time(span)))
                     .unwrap_or_default();
+
                 let schedule = pack
                     .retry_schedule
                     .as_ref()
                     .map(|schedule| format!(": {schedule}"))
                     .unwrap_or_default();
+
                 let signed = match pack.retry_resigned {
                     Some(true) => "; each retry is signed again with a new timestamp",
                     Some(false) => "; a retry has the timestamp and signature of the first attempt",
                     None => "",
                 };
+
                 format!("yes{span}{schedule}{signed}")
             }
         }
@@ -383,10 +423,12 @@ impl Guide {
             return "none: the provider documents no identity that stays the same on a retry, so every request runs"
                 .into();
         };
+
         let body = match self.pack.delivery_id_match.unwrap_or_default() {
             IdMatch::Id => "even if the body differs",
             IdMatch::IdAndBody => "if the body is the same too",
         };
+
         format!(
             "a request with the same {} is a duplicate, {body}",
             identity(id)
@@ -403,21 +445,25 @@ impl Guide {
             None => "every 2xx status".to_owned(),
             Some(statuses) => listed_or(statuses.iter().map(u16::to_string)),
         };
+
         let accepted = &pack.accepted;
         let headers: Vec<String> = accepted
             .headers
             .iter()
             .map(|(name, value)| format!("`{name}: {value}`"))
             .collect();
+
         let body = match (accepted.body.as_deref(), pack.reply_body) {
             (Some(""), _) | (None, ReplyBody::Empty) => "no body".to_owned(),
             (Some(body), _) => format!("the body `{body}`"),
             (None, _) => "the body `{\"accepted\": true, \"event\": ID}`".to_owned(),
         };
+
         let mut answer = format!("status {}, {body}", self.accepted_status());
         if !headers.is_empty() {
             write!(answer, ", {}", headers.join(", ")).expect("a string takes text");
         }
+
         let mut facts = vec![
             fact("Success for the provider", success),
             fact("Answer to an event that is stored and runs later", answer),
@@ -436,12 +482,14 @@ impl Guide {
                 },
             ),
         ];
+
         if pack.repeat_reply {
             facts.push(fact(
                 "Duplicates",
                 "get the handler's reply to the first delivery again".into(),
             ));
         }
+
         if !pack.avoid_status.is_empty() {
             let never = listed(pack.avoid_status.iter().map(pattern));
             facts.push(fact(
@@ -449,6 +497,7 @@ impl Guide {
                 format!("{never}: the provider would disable or drop the webhook"),
             ));
         }
+
         Some(Section {
             title: "Answer",
             blocks: vec![Block::Facts(facts)],
@@ -461,29 +510,33 @@ impl Guide {
             let text = format!(
                 "Landfall cannot sign a sample: {why}. Use the provider's own test button."
             );
+
             return Some(Section {
                 title: "Test",
                 blocks: vec![Block::Text(text)],
             });
         };
+
         let mut values = String::new();
         if self.needs_secret() {
-            match self.pairs() {
-                true => writeln!(
+            if self.pairs() {
+                writeln!(
                     values,
                     "echo '{}' > plugins/{}.secret",
                     self.sample_secret(),
                     self.name
-                ),
-                false => writeln!(
+                )
+            } else {
+                writeln!(
                     values,
                     "export {}='{}'",
                     variable(&self.secret_of, "SECRET"),
                     self.sample_secret()
-                ),
+                )
             }
             .expect("a string takes text");
         }
+
         if self.needs_challenge_secret() {
             writeln!(
                 values,
@@ -492,10 +545,13 @@ impl Guide {
             )
             .expect("a string takes text");
         }
-        let start = match values.is_empty() {
-            true => "Start the node:",
-            false => "Start the node with a secret for the test:",
+
+        let start = if values.is_empty() {
+            "Start the node:"
+        } else {
+            "Start the node with a secret for the test:"
         };
+
         let mut blocks = vec![
             Block::Text(start.into()),
             Block::Code("sh", format!("{values}landfall serve --plugins plugins\n")),
@@ -506,22 +562,26 @@ impl Guide {
             ),
             Block::Code("sh", format!("{command}\n")),
         ];
+
         let handshakes = self.handshake_commands();
         if !handshakes.is_empty() {
             blocks.push(Block::Text(
                 "Make the provider's handshake yourself:".into(),
             ));
+
             blocks.extend(
                 handshakes
                     .into_iter()
                     .map(|command| Block::Code("sh", format!("{command}\n"))),
             );
         }
+
         blocks.push(Block::Text(format!(
             "In the folder in which the node was started, `landfall events list` shows what has arrived, and `landfall explain {}` says why a \
              request was refused.",
             self.name
         )));
+
         Some(Section {
             title: "Test",
             blocks,

@@ -19,6 +19,7 @@ impl Block {
                 let row = |(name, value): &(String, String)| {
                     format!("| {} | {} |\n", cell(name), cell(value))
                 };
+
                 format!(
                     "| | |\n|---|---|\n{}",
                     facts.iter().map(row).collect::<String>()
@@ -40,10 +41,12 @@ impl Block {
                     .map(|(name, _)| name.chars().count())
                     .max()
                     .unwrap_or_default();
+
                 let row = |(name, value): &(String, String)| {
                     let value = wrapped(&unlinked(value), &" ".repeat(width + 4));
                     format!("  {name:<width$}  {}", value.trim_start())
                 };
+
                 facts.iter().map(row).collect()
             }
         }
@@ -58,15 +61,18 @@ pub(super) fn unlinked(text: &str) -> String {
         let Some((_, after)) = after.split_once(')') else {
             break;
         };
+
         plain.push_str(&before.replacen('[', "", 1));
         rest = after;
     }
+
     plain + rest
 }
 
 /// Lines of about a terminal's width, all indented.
 pub(super) fn wrapped(text: &str, indent: &str) -> String {
     const WIDTH: usize = 110;
+
     let mut lines = String::new();
     let mut line = indent.to_owned();
     for word in text.split(' ') {
@@ -75,9 +81,11 @@ pub(super) fn wrapped(text: &str, indent: &str) -> String {
             lines.push('\n');
             line = indent.to_owned();
         }
+
         line.push_str(word);
         line.push(' ');
     }
+
     lines + line.trim_end() + "\n"
 }
 
@@ -106,6 +114,7 @@ pub(super) fn shown(place: &ValueLocation) -> String {
 /// A side of a time window.
 pub(super) fn bound(duration: Duration) -> String {
     const BOUNDLESS: Duration = Duration::from_secs(10 * 365 * 86_400);
+
     if duration > BOUNDLESS {
         "any time".into()
     } else {
@@ -116,6 +125,7 @@ pub(super) fn bound(duration: Duration) -> String {
 /// A duration in the largest unit that fits.
 pub(super) fn time(duration: Duration) -> String {
     const UNITS: [(u64, &str); 3] = [(86_400, "days"), (3_600, "h"), (60, "min")];
+
     let seconds = duration.as_secs();
     match UNITS
         .iter()
@@ -141,6 +151,7 @@ pub(super) fn variable(name: &str, what: &str) -> String {
     } else {
         ""
     };
+
     format!("{digit}{name}_{what}")
 }
 
@@ -159,9 +170,10 @@ pub(super) fn quoted(text: &str) -> String {
 
 pub(super) fn shell_quoted(text: &str) -> String {
     let is_plain = |c: char| c.is_ascii_alphanumeric() || "=:/._-@%+,".contains(c);
-    match text.chars().all(is_plain) {
-        true => text.to_owned(),
-        false => format!("'{}'", text.replace('\'', r"'\''")),
+    if text.chars().all(is_plain) {
+        text.to_owned()
+    } else {
+        format!("'{}'", text.replace('\'', r"'\''"))
     }
 }
 
@@ -192,8 +204,10 @@ pub(super) fn kebab(value: impl std::fmt::Debug) -> String {
         if c.is_ascii_uppercase() && !text.is_empty() {
             text.push('-');
         }
+
         text.push(c.to_ascii_lowercase());
     }
+
     text
 }
 

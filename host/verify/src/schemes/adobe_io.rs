@@ -17,23 +17,28 @@ pub fn check(client_id: &str, view: &View<'_>, documents: &dyn Documents) -> Res
     let body = view
         .json()
         .ok_or_else(|| Refusal::new(Reason::MalformedBody, "the body is not JSON"))?;
+
     let given = |number: u8| {
         let signature = header(
             view,
             &format!("x-adobe-digital-signature-{number}"),
             Reason::MissingSignature,
         )?;
+
         let path = header(
             view,
             &format!("x-adobe-public-key{number}-path"),
             Reason::MissingSignature,
         )?;
+
         Ok::<_, Refusal>((signature, path))
     };
+
     let shown: Vec<(&str, &str)> = [1, 2]
         .into_iter()
         .filter_map(|number| given(number).ok())
         .collect();
+
     let repeated = |number: u8| {
         given(number)
             .err()
@@ -42,9 +47,11 @@ pub fn check(client_id: &str, view: &View<'_>, documents: &dyn Documents) -> Res
     if let Some(refusal) = repeated(1).or_else(|| repeated(2)) {
         return Err(refusal);
     }
+
     if shown.is_empty() {
         return Err(given(1).err().unwrap_or_else(mismatch));
     }
+
     if !RECIPIENTS
         .iter()
         .any(|name| body.get(name).and_then(Value::as_str) == Some(client_id))
@@ -54,6 +61,7 @@ pub fn check(client_id: &str, view: &View<'_>, documents: &dyn Documents) -> Res
             "the event is for another client id than config.recipient_client_id",
         ));
     }
+
     for (signature, path) in shown {
         if !is_key_path(path) {
             return Err(Refusal::new(
@@ -61,9 +69,11 @@ pub fn check(client_id: &str, view: &View<'_>, documents: &dyn Documents) -> Res
                 "the path of the public key is not one of Adobe's",
             ));
         }
+
         let Ok(signature) = from_base64(signature) else {
             continue;
         };
+
         let pem = document(documents, &format!("{HOST}{path}"))?;
         let key = std::str::from_utf8(&pem)
             .ok()
@@ -75,6 +85,7 @@ pub fn check(client_id: &str, view: &View<'_>, documents: &dyn Documents) -> Res
             return Ok(());
         }
     }
+
     Err(mismatch())
 }
 

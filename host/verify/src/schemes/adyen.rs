@@ -34,12 +34,15 @@ pub fn check(view: &View<'_>, keys: &Keys) -> Result<usize, Refusal> {
         .filter(|items| !items.is_empty())
         .ok_or_else(|| malformed("has no notificationItems"))?;
     let signed: Vec<(String, Vec<u8>)> = items.iter().map(signed_item).collect::<Result<_, _>>()?;
+
     let is_right = |key: &[u8]| {
         let is_one = |(text, given): &(String, Vec<u8>)| {
             same(&mac(Algorithm::HmacSha256, key, text.as_bytes()), given)
         };
+
         signed.iter().fold(true, |all, item| is_one(item) & all)
     };
+
     keys.find(|_, key| Ok(is_right(key)))?.ok_or_else(mismatch)
 }
 
@@ -48,16 +51,19 @@ fn signed_item(item: &Value) -> Result<(String, Vec<u8>), Refusal> {
     let given = item
         .pointer("/additionalData/hmacSignature")
         .and_then(Value::as_str);
+
     let missing = || {
         Refusal::new(
             Reason::MissingSignature,
             "additionalData.hmacSignature is missing",
         )
     };
+
     let given = of_length(
         from_base64(given.filter(|text| !text.is_empty()).ok_or_else(missing)?)?,
         32,
     )?;
+
     check_cuts(item)?;
     Ok((signed_text(item), given))
 }
@@ -68,6 +74,7 @@ fn check_cuts(item: &Value) -> Result<(), Refusal> {
     let fixed = FIELDS
         .iter()
         .filter(|pointer| **pointer != "/merchantReference");
+
     match fixed
         .into_iter()
         .find(|pointer| field(item, pointer).contains(':'))
@@ -77,6 +84,7 @@ fn check_cuts(item: &Value) -> Result<(), Refusal> {
                 "{} holds a colon, which separates the signed fields",
                 &pointer[1..]
             );
+
             Err(Refusal::new(Reason::MalformedBody, detail))
         }
         None => Ok(()),
@@ -106,18 +114,23 @@ pub fn sign(draft: &mut Unverified, key: &[u8]) -> Result<(), String> {
     let items = body
         .pointer_mut("/notificationItems")
         .and_then(Value::as_array_mut);
+
     for item in items.ok_or("the body must have notificationItems")? {
-        let item = match item.get_mut("NotificationRequestItem").is_some() {
-            true => &mut item["NotificationRequestItem"],
-            false => item,
+        let item = if item.get_mut("NotificationRequestItem").is_some() {
+            &mut item["NotificationRequestItem"]
+        } else {
+            item
         };
+
         let signature = STANDARD.encode(mac(
             Algorithm::HmacSha256,
             key,
             signed_text(item).as_bytes(),
         ));
+
         put_json(item, "/additionalData/hmacSignature", signature.into());
     }
+
     draft.body = body.to_string().into();
     Ok(())
 }
@@ -133,12 +146,14 @@ mod tests {
             serde_json::json!({ "pspReference": "1", "merchantAccountCode": account, "merchantReference": reference,
                 "amount": { "value": 1, "currency": "EUR" }, "eventCode": code, "success": "true" })
         };
+
         let (honest, moved) = (item("shop", "a:b", "REFUND"), item("shop:a", "b", "REFUND"));
         assert_eq!(signed_text(&honest), signed_text(&moved));
         assert_eq!(
             (cut(&honest), cut(&moved)),
             (Ok(()), Err(Reason::MalformedBody))
         );
+
         assert_eq!(
             cut(&item("shop", "a", "1:REFUND")),
             Err(Reason::MalformedBody)

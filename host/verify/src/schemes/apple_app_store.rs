@@ -69,16 +69,19 @@ impl AppleAppStore {
                 "config.bundle_id is missing: write the bundle id of your app, such as \"com.example.app\"".into()
             );
         }
+
         let is_known = |environment: &String| ENVIRONMENTS.contains(&environment.as_str());
         if environments.is_empty() || !environments.iter().all(is_known) {
             return Err(
                 "config.environment is missing: write \"Production\" or \"Sandbox\"".into(),
             );
         }
+
         let roots = roots
             .iter()
             .map(|root| root_certificate(root))
             .collect::<Result<_, _>>()?;
+
         Ok(AppleAppStore {
             bundle_ids: bundle_ids.to_vec(),
             environments: environments.to_vec(),
@@ -94,6 +97,7 @@ impl AppleAppStore {
                 "the body is not JSON, or too large",
             ));
         }
+
         let text = view.find(&ValueLocation::Json("/signedPayload".into()), false);
         let text = text.map_err(|_| {
             Refusal::new(Reason::MissingSignature, "JSON /signedPayload is missing")
@@ -105,12 +109,14 @@ impl AppleAppStore {
                 "the signature has critical extensions, and none is known".into(),
             ));
         }
+
         if token.header.get("alg").and_then(Value::as_str) != Some("ES256") {
             return Err(Refusal::new(
                 Reason::AlgorithmNotAllowed,
                 "alg is not ES256",
             ));
         }
+
         let [leaf, intermediate] = certificates(&token.header)?;
         // Without a clock, as in request vectors that have no time, certificates are judged at the time that was signed.
         let signed_date = || {
@@ -120,9 +126,11 @@ impl AppleAppStore {
                 .and_then(Value::as_u64)
                 .map(Duration::from_millis)
         };
+
         let now = context
             .now
             .unwrap_or_else(|| UNIX_EPOCH + signed_date().unwrap_or_default());
+
         self.check_chain(&leaf, &intermediate, now).map_err(|why| {
             Refusal::new(
                 Reason::SignatureMismatch,
@@ -134,6 +142,7 @@ impl AppleAppStore {
         if !is_fixed_ecdsa_signed(&key, token.signed.as_bytes(), &token.signature) {
             return Err(super::mismatch());
         }
+
         self.check_claims(&token.claims)?;
         view.keep_claims(token.claims);
         Ok(())
@@ -144,27 +153,32 @@ impl AppleAppStore {
         has_marker(leaf, LEAF_MARKER)?;
         has_marker(intermediate, INTERMEDIATE_MARKER)?;
         let apple = root_certificate(APPLE_ROOT_CA_G3).expect("the embedded certificate is PEM");
+
         let roots: Vec<CertificateDer<'_>> = self
             .roots
             .iter()
             .chain([&apple])
             .map(|root| CertificateDer::from(root.as_slice()))
             .collect();
+
         let anchors: Vec<_> = roots
             .iter()
             .filter_map(|root| anchor_from_trusted_cert(root).ok())
             .collect();
+
         let signatures = [
             algorithms::ECDSA_P256_SHA256,
             algorithms::ECDSA_P256_SHA384,
             algorithms::ECDSA_P384_SHA256,
             algorithms::ECDSA_P384_SHA384,
         ];
+
         let since = now.duration_since(UNIX_EPOCH).unwrap_or_default();
         let leaf = CertificateDer::from(leaf);
         let leaf = EndEntityCert::try_from(&leaf)
             .map_err(|error| format!("the first one cannot be read: {error}"))?;
         let intermediates = [CertificateDer::from(intermediate)];
+
         let path = leaf
             .verify_for_usage(
                 &signatures,
@@ -176,6 +190,7 @@ impl AppleAppStore {
                 None,
             )
             .map_err(|error| error.to_string())?;
+
         match path.intermediate_certificates().count() {
             1 => Ok(()),
             _ => Err("the first one is not issued by the second".into()),
@@ -189,12 +204,14 @@ impl AppleAppStore {
                 format!("the notification is for {what}"),
             )
         };
+
         // Whichever of them a kind of notification has.
         let about = ["data", "summary", "externalPurchaseToken", "appData"].into_iter();
         let (kind, about) = about
             .filter_map(|name| Some((name, claims.get(name)?.as_object()?)))
             .next()
             .ok_or_else(|| mismatch("no app"))?;
+
         let text = |name: &str| about.get(name).and_then(Value::as_str);
         let is_one = |known: &[String], given: Option<&str>| {
             known.iter().any(|one| Some(one.as_str()) == given)
@@ -202,24 +219,28 @@ impl AppleAppStore {
         if !is_one(&self.bundle_ids, text("bundleId")) {
             return Err(mismatch("another bundle id than config.bundle_id"));
         }
+
         if let Some(expected) = &self.app_apple_id
             && about.get("appAppleId").map(Value::to_string).as_ref() != Some(expected)
         {
             return Err(mismatch("another app than config.app_apple_id"));
         }
+
         let environment = match kind {
             // Only its id tells.
             "externalPurchaseToken" => {
-                match text("externalPurchaseId").is_some_and(|id| id.starts_with("SANDBOX")) {
-                    true => Some("Sandbox"),
-                    false => Some("Production"),
+                if text("externalPurchaseId").is_some_and(|id| id.starts_with("SANDBOX")) {
+                    Some("Sandbox")
+                } else {
+                    Some("Production")
                 }
             }
             _ => text("environment"),
         };
-        match is_one(&self.environments, environment) {
-            true => Ok(()),
-            false => Err(mismatch("another environment than config.environment")),
+        if is_one(&self.environments, environment) {
+            Ok(())
+        } else {
+            Err(mismatch("another environment than config.environment"))
         }
     }
 }
@@ -230,18 +251,22 @@ fn certificates(header: &Map<String, Value>) -> Result<[Vec<u8>; 2], Refusal> {
         .get("x5c")
         .and_then(Value::as_array)
         .map(Vec::as_slice);
+
     let Some([leaf, intermediate, _]) = chain else {
         return Err(malformed("x5c does not hold three certificates".into()));
     };
+
     let decode = |certificate: &Value| {
         let text = certificate
             .as_str()
             .filter(|text| text.len() <= CERTIFICATE_BYTES_MAX);
         let text = text.ok_or_else(|| malformed("a certificate is no text, or too long".into()))?;
+
         STANDARD
             .decode(text)
             .map_err(|_| malformed("a certificate is not base64".into()))
     };
+
     Ok([decode(leaf)?, decode(intermediate)?])
 }
 
@@ -249,12 +274,13 @@ fn has_marker(der: &[u8], marker: &str) -> Result<(), String> {
     let certificate =
         Certificate::from_der(der).map_err(|error| format!("one cannot be read: {error}"))?;
     let extensions = certificate.tbs_certificate.extensions.unwrap_or_default();
-    match extensions
+    if extensions
         .iter()
         .any(|extension| extension.extn_id.to_string() == marker)
     {
-        true => Ok(()),
-        false => Err(format!("one lacks the extension {marker}")),
+        Ok(())
+    } else {
+        Err(format!("one lacks the extension {marker}"))
     }
 }
 
@@ -269,12 +295,14 @@ fn public_key(der: &[u8]) -> Result<Vec<u8>, String> {
 
 /// PEM, or DER in base64.
 fn root_certificate(text: &str) -> Result<Vec<u8>, String> {
-    let der = match text.contains("-----BEGIN") {
-        true => pem_bytes(text, "CERTIFICATE"),
-        false => STANDARD
+    let der = if text.contains("-----BEGIN") {
+        pem_bytes(text, "CERTIFICATE")
+    } else {
+        STANDARD
             .decode(text.trim())
-            .map_err(|_| "is neither PEM nor base64".to_owned()),
+            .map_err(|_| "is neither PEM nor base64".to_owned())
     };
+
     let der = der.map_err(|why| format!("config.root_certificates {why}"))?;
     match anchor_from_trusted_cert(&CertificateDer::from(der.as_slice())) {
         Ok(_) => Ok(der),

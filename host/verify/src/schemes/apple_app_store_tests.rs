@@ -40,6 +40,7 @@ fn verdict_at(app: &AppleAppStore, body: String, seconds: u64) -> Result<String,
         body: body.into(),
         decoded: None,
     };
+
     let view = View::new(&request, None);
     let now = Some(UNIX_EPOCH + Duration::from_secs(seconds));
     app.check(
@@ -50,9 +51,11 @@ fn verdict_at(app: &AppleAppStore, body: String, seconds: u64) -> Result<String,
             now,
         },
     )?;
+
     let id = view
         .find(&ValueLocation::Claim("/notificationUUID".into()), false)
         .unwrap();
+
     Ok(String::from_utf8(id.into_owned()).unwrap())
 }
 
@@ -72,6 +75,7 @@ fn notifications_of_every_kind_are_accepted() {
         .iter()
         .map(|one| verdict(&app, text(&one["token"])).unwrap())
         .collect();
+
     assert_eq!(ids, ["0000-1", "0000-2", "0000-3"]);
 }
 
@@ -80,6 +84,7 @@ fn other_chains_and_claims_are_refused() {
     let (fixtures, app) = (fixtures(), with_root());
     let refused = fixtures["refused"].as_array().unwrap();
     assert!(refused.len() >= 20);
+
     for one in refused {
         let refusal = verdict(&app, text(&one["token"])).expect_err(text(&one["name"]));
         assert_eq!(
@@ -99,6 +104,7 @@ fn only_pinned_roots_are_trusted() {
         verdict(&app(&[]), token).unwrap_err().reason,
         Reason::SignatureMismatch
     );
+
     let der = pem_bytes(text(&fixtures["root"]), "CERTIFICATE").unwrap();
     assert!(verdict(&app(&[STANDARD.encode(der)]), token).is_ok());
     assert!(root_certificate(APPLE_ROOT_CA_G3).is_ok());
@@ -126,6 +132,7 @@ fn changed_characters_are_refused() {
     let (fixtures, app) = (fixtures(), with_root());
     let token = text(&fixtures["accepted"][0]["token"]);
     let dots: Vec<usize> = token.match_indices('.').map(|(at, _)| at).collect();
+
     // Each character of claims and signature, and some of the certificates.
     let header = (0..dots[0]).step_by(97);
     for at in header
@@ -166,27 +173,33 @@ fn app_and_environment_must_be_configured() {
                 .map(|text| text.to_string())
                 .collect::<Vec<_>>()
         };
+
         AppleAppStore::new(&owned(bundle), &owned(environment), None, &owned(root)).map(drop)
     };
+
     assert!(
         new(&[], &["Sandbox"], &[])
             .unwrap_err()
             .contains("config.bundle_id")
     );
+
     assert!(
         new(&["a"], &[], &[])
             .unwrap_err()
             .contains("config.environment")
     );
+
     assert!(
         new(&["a"], &["sandbox"], &[])
             .unwrap_err()
             .contains("config.environment")
     );
+
     assert!(
         new(&["a"], &["Sandbox"], &["x"])
             .unwrap_err()
             .contains("config.root_certificates")
     );
+
     assert!(new(&["a"], &["Sandbox", "Production"], &[]).is_ok());
 }

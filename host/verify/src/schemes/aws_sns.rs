@@ -87,6 +87,7 @@ pub fn check(
     let needed = |name: &str, reason: Reason| {
         field(name).ok_or_else(|| Refusal::new(reason, format!("field {name} is missing")))
     };
+
     let signature = needed("Signature", Reason::MissingSignature)?;
     if signature.is_empty() {
         return Err(Refusal::new(
@@ -94,6 +95,7 @@ pub fn check(
             "field Signature is empty",
         ));
     }
+
     let digest = match needed("SignatureVersion", Reason::UnsupportedSignatureVersion)? {
         "1" => Rsa::Sha1,
         "2" => Rsa::Sha256,
@@ -102,9 +104,11 @@ pub fn check(
                 "SignatureVersion is `{}`: 1 and 2 are known",
                 other.escape_debug()
             );
+
             return Err(Refusal::new(Reason::UnsupportedSignatureVersion, detail));
         }
     };
+
     let signature = from_base64(signature)?;
     let key_url = needed("SigningCertURL", Reason::UntrustedKeyUrl)?;
     if !is_sns(key_url, true) {
@@ -113,6 +117,7 @@ pub fn check(
             "SigningCertURL is not an address of Amazon SNS",
         ));
     }
+
     let topic = needed("TopicArn", Reason::TopicNotAllowed)?;
     let is_named = topics.iter().any(|known| known == topic);
     if !is_named && !topics.iter().any(|known| known == "*") {
@@ -121,6 +126,7 @@ pub fn check(
             "TopicArn is not in config.topic_arns",
         ));
     }
+
     // A topic signs with a certificate of its own region; where any topic may send, only with one of a region that is known.
     let region = topic.split(':').nth(3).unwrap_or_default();
     let is_of_region = key_url.starts_with(&format!("https://sns.{region}.amazonaws.com"));
@@ -130,6 +136,7 @@ pub fn check(
             "SigningCertURL is not of the region of the topic",
         ));
     }
+
     let time = needed("Timestamp", Reason::MissingTimestamp)?;
     let time_ns = window::parse(TimeUnit::Rfc3339, time.as_bytes())?;
     if let Some(now) = context.now {
@@ -142,6 +149,7 @@ pub fn check(
             now,
         )?;
     }
+
     let names: &[&str] = match needed("Type", Reason::MalformedBody)? {
         "Notification" => &NOTIFICATION,
         "SubscriptionConfirmation" | "UnsubscribeConfirmation" => &CONFIRMATION,
@@ -152,10 +160,12 @@ pub fn check(
             ));
         }
     };
+
     // What may be left out, or may hold the line of another field, could be cut anew under the same signature.
     for name in names.iter().filter(|name| **name != "Subject") {
         needed(name, Reason::MalformedBody)?;
     }
+
     let is_one_line = |name: &&&str| field(name).is_none_or(|text| !text.contains('\n'));
     if let Some(bad) = names
         .iter()
@@ -167,10 +177,12 @@ pub fn check(
             format!("field {bad} is not one line"),
         ));
     }
+
     let lines: Vec<String> = names
         .iter()
         .filter_map(|name| Some(format!("{name}\n{}\n", field(name)?)))
         .collect();
+
     let key = certified_key(
         &document(context.documents, key_url)?,
         context.now,
@@ -180,6 +192,7 @@ pub fn check(
     if !is_rsa_signed(digest, &key, lines.concat().as_bytes(), &signature) {
         return Err(mismatch());
     }
+
     Ok(())
 }
 
@@ -192,6 +205,7 @@ pub fn confirmation(view: &View<'_>) -> Option<Answer> {
                 .get("SubscribeURL")?
                 .as_str()
                 .filter(|url| is_sns(url, false));
+
             Some(Answer {
                 confirm: url.map(str::to_owned),
                 ..Answer::default()
@@ -207,6 +221,7 @@ fn is_sns(text: &str, is_certificate: bool) -> bool {
     let Ok(url) = url::Url::parse(text) else {
         return false;
     };
+
     let plain = url.scheme() == "https" && url.port().is_none() && !text.contains(['@', '\\', '#']);
     // One spelling of one address, so that a sender cannot have the same document kept under many names.
     let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"/-_.".contains(&byte);
@@ -214,6 +229,7 @@ fn is_sns(text: &str, is_certificate: bool) -> bool {
         url.as_str() == text && url.path().bytes().all(is_plain) && !url.path().contains("//");
     let ends_right =
         !is_certificate || (url.path().ends_with(".pem") && url.query().is_none() && is_canonical);
+
     plain && url.host_str().is_some_and(is_sns_host) && ends_right
 }
 
@@ -224,6 +240,7 @@ fn is_sns_host(host: &str) -> bool {
     let region = global
         .strip_prefix("sns.")
         .and_then(|rest| rest.strip_suffix(".amazonaws.com"));
+
     region.is_some_and(|region| is_region(region) && region.starts_with("cn-") == is_china)
 }
 
@@ -232,11 +249,13 @@ fn is_region(text: &str) -> bool {
     let parts: Vec<&str> = text.split('-').collect();
     let is_word =
         |part: &&str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_lowercase());
+
     match &parts[..] {
         [area, words @ .., number] => {
             let is_number = number.len() <= 2
                 && !number.is_empty()
                 && number.bytes().all(|byte| byte.is_ascii_digit());
+
             is_number
                 && area.len() == 2
                 && is_word(area)
@@ -260,6 +279,7 @@ mod tests {
         ] {
             assert!(is_sns(&format!("https://{host}/a.pem"), true), "{host}");
         }
+
         for url in [
             "https://sns.s3.amazonaws.com/S.pem",
             "https://sns.s3-us-west-2.amazonaws.com/S.pem",
@@ -279,6 +299,7 @@ mod tests {
         ] {
             assert!(!is_sns(url, true), "{url}");
         }
+
         assert!(
             !is_sns_host("sns.evil.com")
                 && !is_sns_host("sns.amazonaws.com")

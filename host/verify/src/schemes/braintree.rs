@@ -17,6 +17,7 @@ pub fn check(public_key: &str, view: &View<'_>, keys: &Keys) -> Result<usize, Re
         let found = found.and_then(|bytes| String::from_utf8(bytes.into_owned()).ok());
         found.ok_or_else(|| Refusal::new(reason, format!("form field {name} is missing")))
     };
+
     let signature = field("bt_signature", Reason::MissingSignature)?;
     let payload = field("bt_payload", Reason::MalformedBody)?;
     if !payload
@@ -28,6 +29,7 @@ pub fn check(public_key: &str, view: &View<'_>, keys: &Keys) -> Result<usize, Re
             "bt_payload holds characters that are not base64",
         ));
     }
+
     if (20..=32).contains(&payload.len()) && payload.bytes().all(|byte| byte.is_ascii_hexdigit()) {
         // Anybody can have such a text signed by asking for it as a challenge.
         return Err(Refusal::new(
@@ -35,6 +37,7 @@ pub fn check(public_key: &str, view: &View<'_>, keys: &Keys) -> Result<usize, Re
             "bt_payload could be an answer to an ownership check",
         ));
     }
+
     let pairs = signature.split('&').filter_map(|pair| pair.split_once('|'));
     let ours = pairs
         .filter(|(id, _)| *id == public_key)
@@ -46,15 +49,18 @@ pub fn check(public_key: &str, view: &View<'_>, keys: &Keys) -> Result<usize, Re
                 "no digest for config.public_key in bt_signature",
             )
         })?;
+
     let given = of_length(
         hex::decode(ours).map_err(|_| malformed("not hex".into()))?,
         20,
     )?;
+
     let ended = format!("{payload}\n");
     let is_right = |key: &[u8]| {
         let is_one = |text: &str| same(&mac(Algorithm::HmacSha1, key, text.as_bytes()), &given);
         is_one(&payload) | is_one(&ended)
     };
+
     keys.find(|_, key| Ok(is_right(key)))?.ok_or_else(mismatch)
 }
 
@@ -65,6 +71,7 @@ pub fn sign(public_key: &str, draft: &mut Unverified, key: &[u8]) -> Result<(), 
         .ok_or("the body must be a form with bt_payload")?
         .1
         .into_owned();
+
     let digest = hex::encode(mac(Algorithm::HmacSha1, key, payload.as_bytes()));
     put(
         draft,

@@ -30,49 +30,59 @@ pub fn check(
         hex::decode(signature).map_err(|_| malformed("not hex".into()))?,
         32,
     )?;
+
     let list = header(view, LIST, Reason::MissingSignature)?;
     let time_ns = window::parse(
         TimeUnit::Ms,
         header(view, TIME, Reason::MissingTimestamp)?.as_bytes(),
     )?;
+
     if let Some(now) = context.now {
         window::judge(window, time_ns, now)?;
     }
+
     let names: Vec<String> = list
         .split(',')
         .take(SIGNED_MAX + 1)
         .map(|name| name.trim().to_ascii_lowercase())
         .collect();
+
     let distinct: BTreeSet<&String> = names.iter().collect();
     if names.len() > SIGNED_MAX || distinct.len() < names.len() {
         return Err(malformed(format!(
             "{LIST} lists more than {SIGNED_MAX} headers, or one twice"
         )));
     }
+
     if ![LIST, TIME]
         .iter()
         .all(|needed| names.iter().any(|name| name == needed))
     {
         return Err(malformed(format!("{LIST} does not list itself and {TIME}")));
     }
+
     let pairs: Vec<String> = names
         .iter()
         .map(|name| {
             header(view, name, Reason::SignatureMismatch).map(|value| format!("{name}:{value}"))
         })
         .collect::<Result<_, _>>()?;
+
     let head = format!(
         "{}\n{}\n{}\n",
         view.request.method,
         view.called_path_and_query(),
         pairs.join(";")
     );
+
     let is_right = |key: &[u8]| {
         let mut running = Running::new(Algorithm::HmacSha256, key).expect("a MAC");
         running.update(head.as_bytes());
         running.update(&view.request.body);
+
         same(&running.finish(), &signature)
     };
+
     context
         .keys
         .find(|_, key| Ok(is_right(key)))?
@@ -86,11 +96,13 @@ pub fn sign(draft: &mut Unverified, key: &[u8], now: SystemTime) -> Result<(), S
         &ValueLocation::Header(LIST.into()),
         &format!("{LIST},{TIME}"),
     )?;
+
     put(
         draft,
         &ValueLocation::Header(TIME.into()),
         &written(TimeUnit::Ms, now),
     )?;
+
     let view = View::new(draft, None);
     let pairs: Vec<String> = [LIST, TIME]
         .iter()
@@ -101,17 +113,20 @@ pub fn sign(draft: &mut Unverified, key: &[u8], now: SystemTime) -> Result<(), S
             )
         })
         .collect();
+
     let head = format!(
         "{}\n{}\n{}\n",
         draft.method,
         view.path_and_query(),
         pairs.join(";")
     );
+
     let digest = mac(
         Algorithm::HmacSha256,
         key,
         &[head.as_bytes(), &draft.body].concat(),
     );
+
     put(
         draft,
         &ValueLocation::Header("X-Contentful-Signature".into()),

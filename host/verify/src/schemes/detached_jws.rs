@@ -51,6 +51,7 @@ impl DetachedJws {
                     format!("signature missing ({})", describe(&self.from)),
                 ),
             })?;
+
         let text = std::str::from_utf8(&text).map_err(|_| malformed("not text".into()))?;
         let parts: Vec<&str> = text.splitn(4, '.').collect();
         let [encoded, "", signature] = parts[..] else {
@@ -58,11 +59,13 @@ impl DetachedJws {
                 "not HEADER..SIGNATURE, a signature without its payload".into(),
             ));
         };
+
         let decode = |part: &str| {
             URL_SAFE_NO_PAD
                 .decode(part)
                 .map_err(|_| malformed("not base64url".into()))
         };
+
         let header: Map<String, Value> = serde_json::from_slice(&decode(encoded)?)
             .map_err(|_| malformed("the header of the signature is no JSON object".into()))?;
         let signature = decode(signature)?;
@@ -81,6 +84,7 @@ impl DetachedJws {
                 ..Refusal::needs(&self.jwks)
             });
         }
+
         let signed = [encoded.as_bytes(), b".", &view.request.body].concat();
         match keys
             .iter()
@@ -108,12 +112,15 @@ impl DetachedJws {
                 algorithm.escape_debug(),
                 self.algorithms.join(", ")
             );
+
             return Err(Refusal::new(Reason::AlgorithmNotAllowed, detail));
         }
+
         // Signed in the other form, the body would be another text.
         if header.get("b64") != Some(&Value::Bool(false)) {
             return Err(malformed("b64 is not false".into()));
         }
+
         let is_b64_alone =
             |names: &Vec<Value>| matches!(&names[..], [Value::String(name)] if name == "b64");
         if !header
@@ -125,6 +132,7 @@ impl DetachedJws {
                 "crit does not hold b64 alone: no other extension is known".into(),
             ));
         }
+
         Ok(algorithm)
     }
 
@@ -137,6 +145,7 @@ impl DetachedJws {
         let Some(name) = &self.header_time else {
             return Ok(());
         };
+
         let seconds = match header.get(name) {
             None => {
                 return Err(Refusal::new(
@@ -151,6 +160,7 @@ impl DetachedJws {
                 )
             })?,
         };
+
         let time_ns = window::parse(TimeUnit::S, seconds.to_string().as_bytes())?;
         match context.now {
             Some(now) => window::judge(window, time_ns, now),

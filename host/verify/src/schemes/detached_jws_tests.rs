@@ -31,6 +31,7 @@ fn verdict(fixtures: &Value, jws: &str, body: &[u8]) -> Result<(), Refusal> {
             future: Some(Duration::from_secs(60)),
         },
     };
+
     let mut headers = http::HeaderMap::new();
     headers.insert("x-signature", jws.parse().unwrap());
     let request = Unverified {
@@ -42,6 +43,7 @@ fn verdict(fixtures: &Value, jws: &str, body: &[u8]) -> Result<(), Refusal> {
         body: Bytes::copy_from_slice(body),
         decoded: None,
     };
+
     let now = Some(UNIX_EPOCH + Duration::from_secs(fixtures["now"].as_u64().unwrap()));
     let documents = Set(fixtures["jwks"].to_string());
     rules.check(
@@ -61,11 +63,13 @@ fn every_case_has_its_verdict() {
     let body = fixtures["body"].as_str().unwrap().as_bytes();
     let cases = fixtures["cases"].as_array().unwrap();
     assert!(cases.len() > 20);
+
     for case in cases {
         let got = match verdict(&fixtures, case["jws"].as_str().unwrap(), body) {
             Ok(()) => "ok",
             Err(refusal) => refusal.reason.word(),
         };
+
         assert_eq!(got, case["expect"].as_str().unwrap(), "{}", case["name"]);
     }
 }
@@ -90,6 +94,7 @@ fn changed_bytes_are_refused() {
                 "{at}"
             );
         }
+
         for at in (0..jws.len()).filter(|at| &jws[*at..=*at] != ".") {
             let other = if &jws[at..=at] == "A" { "B" } else { "A" };
             let changed = format!("{}{other}{}", &jws[..at], &jws[at + 1..]);
@@ -103,6 +108,7 @@ fn unknown_key_asks_for_the_set_again() {
     let fixtures: Value = serde_json::from_str(FIXTURES).unwrap();
     let body = fixtures["body"].as_str().unwrap().as_bytes();
     let cases = fixtures["cases"].as_array().unwrap();
+
     for (name, fetch) in [
         ("unknown id", Some(URL)),
         ("another key", Some(URL)),

@@ -23,27 +23,33 @@ pub fn check(view: &View<'_>, keys: &Keys) -> Result<usize, Refusal> {
             "has a field `json` of more parts than a check reads",
         ));
     }
+
     let json: Value = unique_json::parse(json).ok_or_else(|| {
         broken("has a field `json` that is not JSON, or in which an object has a key twice")
     })?;
+
     let text = |pointer: &str| match json.pointer(pointer) {
         Some(Value::String(text)) => Some(text.clone()),
         Some(Value::Number(number)) => Some(number.to_string()),
         _ => None,
     };
+
     let given = text("/event/event_hash").filter(|text| !text.is_empty());
     let given = given
         .ok_or_else(|| Refusal::new(Reason::MissingSignature, "event.event_hash is missing"))?;
+
     let given = of_length(
         hex::decode(given).map_err(|_| malformed("not hex".into()))?,
         32,
     )?;
+
     let time = text("/event/event_time");
     let time =
         time.ok_or_else(|| Refusal::new(Reason::MissingTimestamp, "event.event_time is missing"))?;
     let kind = text("/event/event_type").ok_or_else(|| broken("has no event.event_type"))?;
     let signed = format!("{time}{kind}");
     let is_right = |key: &[u8]| same(&mac(Algorithm::HmacSha256, key, signed.as_bytes()), &given);
+
     keys.find(|_, key| Ok(is_right(key)))?.ok_or_else(mismatch)
 }
 
@@ -54,18 +60,22 @@ fn multipart_field<'a>(view: &'a View<'_>, wanted: &str) -> Option<&'a [u8]> {
         .split(';')
         .find_map(|part| part.trim().strip_prefix("boundary="))?
         .trim_matches('"');
+
     let separator = format!("--{boundary}");
     let name = format!("name=\"{wanted}\"");
     let body: &'a [u8] = &view.request.body;
     let starts: Vec<usize> = memchr::memmem::find_iter(body, separator.as_bytes()).collect();
+
     let mut fields = starts.windows(2).filter_map(|pair| {
         let part = &body[pair[0] + separator.len()..pair[1]];
         let end = memchr::memmem::find(part, b"\r\n\r\n")?;
         let head = std::str::from_utf8(&part[..end]).ok()?;
+
         head.split([';', '\r', '\n'])
             .any(|piece| piece.trim() == name)
             .then(|| part[end + 4..].strip_suffix(b"\r\n"))?
     });
+
     // Who handles the event may read the other one.
     match (fields.next(), fields.next()) {
         (Some(one), None) => Some(one),
@@ -82,18 +92,22 @@ pub fn sign(draft: &mut Unverified, key: &[u8]) -> Result<(), String> {
             .and_then(Value::as_str)
             .map(str::to_owned)
     };
+
     let (time, kind) = (text("/event/event_time"), text("/event/event_type"));
     let (time, kind) = time
         .zip(kind)
         .ok_or("the body must have event.event_time and event.event_type")?;
+
     let digest = hex::encode(mac(
         Algorithm::HmacSha256,
         key,
         format!("{time}{kind}").as_bytes(),
     ));
+
     put_json(&mut json, "/event/event_hash", digest.into());
     let part = "--landfall\r\nContent-Disposition: form-data; name=\"json\"\r\n\r\n";
     draft.body = format!("{part}{json}\r\n--landfall--\r\n").into();
+
     put(
         draft,
         &ValueLocation::Header("Content-Type".into()),

@@ -58,6 +58,7 @@ impl Ebay {
                 "header {SIGNATURE} has more than {HEADER_BYTES_MAX} bytes"
             )));
         }
+
         let shown: Value = serde_json::from_slice(&from_base64(shown)?)
             .map_err(|_| malformed(format!("header {SIGNATURE} is not JSON in base64")))?;
         let text = |name: &str| shown.get(name).and_then(Value::as_str);
@@ -67,6 +68,7 @@ impl Ebay {
                 format!("alg in {SIGNATURE} is not ecdsa"),
             ));
         }
+
         let signature =
             text("signature").ok_or_else(|| malformed(format!("{SIGNATURE} has no signature")))?;
         let signature = STANDARD
@@ -77,17 +79,20 @@ impl Ebay {
             Refusal::new(Reason::KeyUnavailable, format!("{SIGNATURE} names no key"))
         })?;
         let (key, digest) = key_of(&document(documents, &self.key_url(key_id))?)?;
+
         if !text("digest").is_some_and(|named| named.eq_ignore_ascii_case(digest.name())) {
             let detail = format!(
                 "digest in {SIGNATURE} is not {}, which the key is for",
                 digest.name()
             );
+
             return Err(Refusal::new(Reason::AlgorithmNotAllowed, detail));
         }
 
-        match is_p256_signed(digest, &key, &view.request.body, &signature) {
-            true => Ok(()),
-            false => Err(mismatch()),
+        if is_p256_signed(digest, &key, &view.request.body, &signature) {
+            Ok(())
+        } else {
+            Err(mismatch())
         }
     }
 }
@@ -100,10 +105,12 @@ fn key_of(document: &[u8]) -> Result<(Vec<u8>, EcdsaDigest), Refusal> {
             format!("the answer of eBay for the key {why}"),
         )
     };
+
     let answer: Value = serde_json::from_slice(document).map_err(|_| unusable("is not JSON"))?;
     let text = |name: &str| answer.get(name).and_then(Value::as_str);
     let key = text("key").ok_or_else(|| unusable("holds no key"))?;
     let key = pem_bytes(key, "PUBLIC KEY").map_err(|_| unusable("holds no key in PEM"))?;
+
     match text("digest").map(str::to_ascii_uppercase).as_deref() {
         None | Some("SHA1") => Ok((key, EcdsaDigest::Sha1)),
         Some("SHA256") => Ok((key, EcdsaDigest::Sha256)),
@@ -140,6 +147,7 @@ mod tests {
             "x-ebay-signature",
             STANDARD.encode(shown.to_string()).parse().unwrap(),
         );
+
         let request = Unverified {
             method: http::Method::POST,
             path: "/in".into(),
@@ -149,10 +157,12 @@ mod tests {
             body: Bytes::copy_from_slice(body),
             decoded: None,
         };
+
         let keys = answer
             .map(|answer| (Ebay::Production.key_url(KEY_ID), answer.to_string()))
             .into_iter()
             .collect();
+
         Ebay::Production.check(&View::new(&request, None), &Keys(keys))
     }
 
@@ -180,12 +190,14 @@ mod tests {
                 "{at}"
             );
         }
+
         let signature = STANDARD.decode(SIGNED).unwrap();
         for at in 0..signature.len() {
             let mut signature = signature.clone();
             signature[at] ^= 1;
             let mut shown = shown();
             shown["signature"] = STANDARD.encode(signature).into();
+
             assert!(
                 verdict(&shown, BODY.as_bytes(), answer("SHA1")).is_err(),
                 "{at}"
@@ -200,22 +212,27 @@ mod tests {
             shown[name] = value.into();
             verdict(&shown, BODY.as_bytes(), answer).unwrap_err()
         };
+
         assert_eq!(
             refused("alg", "none", answer("SHA1")).reason,
             Reason::AlgorithmNotAllowed
         );
+
         assert_eq!(
             refused("digest", "SHA256", answer("SHA1")).reason,
             Reason::AlgorithmNotAllowed
         );
+
         assert_eq!(
             refused("digest", "MD5", answer("MD5")).reason,
             Reason::KeyUnavailable
         );
+
         assert_eq!(
             refused("digest", "SHA256", answer("SHA256")).reason,
             Reason::SignatureMismatch
         );
+
         for id in [
             "",
             "..",
@@ -233,6 +250,7 @@ mod tests {
                 "{id}"
             );
         }
+
         let unknown = refused("kid", "other", None);
         let url = "https://api.ebay.com/commerce/notification/v1/public_key/other";
         assert_eq!(

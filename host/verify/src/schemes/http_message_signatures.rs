@@ -78,6 +78,7 @@ impl MessageSignatures {
                 "more than {SIGNATURES_MAX} signatures: name one in `label`"
             )));
         }
+
         let mut first_refusal = None;
         for label in labels {
             let verdict = Shown::find(&inputs, &signatures, label)
@@ -87,6 +88,7 @@ impl MessageSignatures {
                 Err(refusal) => drop(first_refusal.get_or_insert(refusal)),
             }
         }
+
         Err(first_refusal
             .unwrap_or_else(|| Refusal::new(Reason::MissingSignature, "no signature is there")))
     }
@@ -117,12 +119,14 @@ impl MessageSignatures {
                 ),
             ));
         }
+
         if self.tag.is_some() && shown.text("tag") != self.tag.as_deref() {
             return Err(Refusal::new(
                 Reason::AudienceMismatch,
                 "the signature has another tag than the configured one",
             ));
         }
+
         let covered = shown.covered()?;
         self.check_coverage(&covered, view)?;
         let length = match self.algorithm {
@@ -137,6 +141,7 @@ impl MessageSignatures {
                 length.unwrap_or_default()
             )));
         }
+
         shown.check_times(window, context.now)?;
         if covered.contains(&DIGEST) {
             check_digest(view)?;
@@ -154,11 +159,14 @@ impl MessageSignatures {
                 "keyid `{}` is not in key_ids",
                 key_id.unwrap_or_default().escape_debug()
             );
+
             return Err(Refusal::new(Reason::KeyUnavailable, detail));
         }
+
         let is_named = |place: usize| {
             self.key_ids.is_empty() || self.key_ids.get(place).map(String::as_str) == key_id
         };
+
         let is_right =
             |key: &[u8]| is_made_by(self.algorithm, key, base.as_bytes(), shown.signature);
         context
@@ -176,6 +184,7 @@ impl MessageSignatures {
                 let has_path = has("@path") && (view.request.query.is_none() || has("@query"));
                 let has_target = has("@target-uri")
                     || (has("@authority") && (has("@request-target") || has_path));
+
                 match (
                     has("@method"),
                     has_target,
@@ -188,6 +197,7 @@ impl MessageSignatures {
                 }
             }
         };
+
         match missing {
             None => Ok(()),
             Some(name) if name == DIGEST => Err(Refusal::new(
@@ -213,6 +223,7 @@ impl MessageSignatures {
             let digest = format!("sha-256=:{}:", STANDARD.encode(Sha256::digest(&draft.body)));
             put(draft, &ValueLocation::Header(DIGEST.into()), &digest)?;
         }
+
         let defaults = || {
             // A receiver that does not know its own URL can check these too.
             let target = ["@method", "@authority", "@path", "@query"];
@@ -223,26 +234,32 @@ impl MessageSignatures {
                 .map(str::to_owned)
                 .collect::<Vec<_>>()
         };
+
         let components = self.components.clone().unwrap_or_else(defaults);
         let text = |text: &str| {
             sfv::String::from_string(text.to_owned()).map_err(|(why, _)| why.to_string())
         };
+
         let items: Vec<Item> = components
             .iter()
             .map(|name| text(name).map(Item::new))
             .collect::<Result<_, _>>()?;
+
         let mut input = InnerList::new(items);
         let seconds = now.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
         let seconds =
             sfv::Integer::try_from(seconds).map_err(|_| "the clock is far ahead".to_owned())?;
+
         let mut set = |name: &str, value: BareItem| {
             let key = sfv::Key::from_string(name.to_owned()).expect("a parameter of RFC 9421");
             input.params.insert(key, value);
         };
+
         set("created", seconds.into());
         if let Some(id) = self.key_ids.first() {
             set("keyid", text(id)?.into());
         }
+
         set("alg", text(name(self.algorithm))?.into());
         if let Some(tag) = &self.tag {
             set("tag", text(tag)?.into());
@@ -252,9 +269,11 @@ impl MessageSignatures {
             input: &input,
             signature: &[],
         };
+
         let base = shown
             .signature_base(&View::new(draft, public_url))
             .map_err(|refusal| refusal.to_string())?;
+
         let signature = match self.algorithm {
             Algorithm::HmacSha256 => mac(Algorithm::HmacSha256, key, base.as_bytes()),
             Algorithm::Ed25519 => {
@@ -264,12 +283,14 @@ impl MessageSignatures {
             }
             other => return Err(format!("requests with {} cannot be made here", name(other))),
         };
+
         let label = self.label.as_deref().unwrap_or("sig1");
         put(
             draft,
             &ValueLocation::Header(INPUT.into()),
             &format!("{label}={}", serialized(&input)),
         )?;
+
         put(
             draft,
             &ValueLocation::Header(SIGNATURE.into()),
@@ -292,12 +313,14 @@ impl<'a> Shown<'a> {
                 format!("no signature `{}`", label.escape_debug()),
             )
         };
+
         let input = match inputs.get(label).ok_or_else(missing)? {
             ListEntry::InnerList(input) => input,
             ListEntry::Item(_) => {
                 return Err(malformed(format!("{INPUT} holds no list of components")));
             }
         };
+
         let signature = match signatures.get(label).ok_or_else(missing)? {
             ListEntry::Item(Item {
                 bare_item: BareItem::ByteSequence(bytes),
@@ -309,6 +332,7 @@ impl<'a> Shown<'a> {
                 ));
             }
         };
+
         Ok(Shown { input, signature })
     }
 
@@ -323,6 +347,7 @@ impl<'a> Shown<'a> {
 
     fn seconds(&self, parameter: &str) -> Result<Option<i128>, Refusal> {
         const SECOND_NS: i128 = 1_000_000_000;
+
         match self.input.params.get(parameter) {
             None => Ok(None),
             Some(BareItem::Integer(seconds)) => {
@@ -342,6 +367,7 @@ impl<'a> Shown<'a> {
         })?;
         let expires = self.seconds("expires")?;
         let Some(now) = now else { return Ok(()) };
+
         window::judge(window, created, now)?;
         match expires {
             Some(expires) => window::judge(
@@ -361,12 +387,14 @@ impl<'a> Shown<'a> {
         if self.input.items.len() > COMPONENTS_MAX {
             return Err(malformed(format!("more than {COMPONENTS_MAX} components")));
         }
+
         let mut identifiers: Vec<String> = self.input.items.iter().map(Item::serialize).collect();
         identifiers.sort();
         identifiers.dedup();
         if identifiers.len() < self.input.items.len() {
             return Err(malformed("a component is covered twice".into()));
         }
+
         self.input.items.iter().map(component_name).collect()
     }
 
@@ -380,6 +408,7 @@ impl<'a> Shown<'a> {
                 component_value(item, view)?
             ));
         }
+
         lines.push(format!("\"@signature-params\": {}", serialized(self.input)));
         Ok(lines.join("\n"))
     }
@@ -397,12 +426,14 @@ fn component_value(item: &Item, view: &View<'_>) -> Result<String, Refusal> {
     if name == "@query-param" {
         return query_param(item, view);
     }
+
     if let Some((parameter, _)) = item.params.first() {
         return Err(malformed(format!(
             "component {name} with `{}` is not supported",
             parameter.as_str()
         )));
     }
+
     let called = called(view);
     Ok(match name {
         "@method" => view.request.method.to_string(),
@@ -441,6 +472,7 @@ fn field(view: &View<'_>, name: &str) -> Option<Result<String, Refusal>> {
         let text = std::str::from_utf8(value.as_bytes()).map(|text| text.trim_ascii().to_owned());
         text.map_err(|_| malformed(format!("header {name} is not text")))
     };
+
     Some(
         values
             .map(text)
@@ -457,10 +489,12 @@ fn query_param(item: &Item, view: &View<'_>) -> Result<String, Refusal> {
         }
         _ => return Err(malformed("@query-param without a name".into())),
     };
+
     let escape = |text: &str| utf8_percent_encode(text, FORM_VALUE).to_string();
     let query = called(view).query.unwrap_or_default();
     let mut values =
         url::form_urlencoded::parse(query.as_bytes()).filter(|(name, _)| escape(name) == asked);
+
     match (values.next(), values.next()) {
         (Some((_, value)), None) => Ok(escape(&value)),
         _ => Err(malformed(format!(
@@ -490,11 +524,13 @@ fn called(view: &View<'_>) -> Called {
             query,
         };
     };
+
     let (scheme, rest) = url.split_once("://").unwrap_or(("", &url));
     let (authority, rest) = rest.split_at(rest.find(['/', '?']).unwrap_or(rest.len()));
     let (path, query) = rest
         .split_once('?')
         .map_or((rest, None), |(path, query)| (path, Some(query.to_owned())));
+
     Called {
         scheme: Some(scheme.to_ascii_lowercase()),
         authority: Some(authority.to_owned()),
@@ -515,12 +551,14 @@ fn authority(view: &View<'_>) -> Result<String, Refusal> {
         None => field(view, "host")
             .ok_or_else(|| malformed("the request has no Host header".into()))??,
     };
+
     let authority = authority.to_ascii_lowercase();
     let standard = if called.scheme.as_deref() == Some("http") {
         ":80"
     } else {
         ":443"
     };
+
     Ok(authority
         .strip_suffix(standard)
         .unwrap_or(&authority)
@@ -532,12 +570,14 @@ fn check_digest(view: &View<'_>) -> Result<(), Refusal> {
     let digests = dictionary(view, DIGEST, Reason::BodyHashMissing)?;
     let body = &view.request.body;
     let mut is_bound = false;
+
     for (algorithm, value) in &digests {
         let computed = match algorithm.as_str() {
             "sha-256" => Sha256::digest(body).to_vec(),
             "sha-512" => Sha512::digest(body).to_vec(),
             _ => continue,
         };
+
         let is_right = matches!(value, ListEntry::Item(Item { bare_item: BareItem::ByteSequence(given), .. })
             if same(&computed, given));
         if !is_right {
@@ -546,14 +586,17 @@ fn check_digest(view: &View<'_>) -> Result<(), Refusal> {
                 format!("{DIGEST} is of another body"),
             ));
         }
+
         is_bound = true;
     }
-    match is_bound {
-        true => Ok(()),
-        false => Err(Refusal::new(
+
+    if is_bound {
+        Ok(())
+    } else {
+        Err(Refusal::new(
             Reason::BodyHashMissing,
             format!("{DIGEST} has neither sha-256 nor sha-512"),
-        )),
+        ))
     }
 }
 

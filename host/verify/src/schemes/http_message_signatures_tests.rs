@@ -153,6 +153,7 @@ fn request(headers: &[(&'static str, &str)]) -> Unverified {
     for (name, value) in headers {
         map.append(*name, value.parse().unwrap());
     }
+
     Unverified {
         method: http::Method::POST,
         path: "/foo".into(),
@@ -166,10 +167,12 @@ fn request(headers: &[(&'static str, &str)]) -> Unverified {
 
 fn verifier(rules: &str, secrets: usize) -> Verifier {
     let secrets = vec!["\"env:S\""; secrets].join(", ");
-    let public_url = match rules.contains("public_url") || rules.contains("components") {
-        true => "",
-        false => "public_url = \"https://example.com\"\n",
+    let public_url = if rules.contains("public_url") || rules.contains("components") {
+        ""
+    } else {
+        "public_url = \"https://example.com\"\n"
     };
+
     let spec =
         format!("scheme = \"http-message-signatures\"\nsecret = [{secrets}]\n{public_url}{rules}");
     Verifier::build(
@@ -186,6 +189,7 @@ fn verdict(rules: &str, secrets: &[&str], request: Unverified, now: u64) -> Resu
             .iter()
             .map(|secret| (verifier.key_form(), Ok(Secret::new(*secret)))),
     );
+
     let now = Some(UNIX_EPOCH + Duration::from_secs(now));
     match check(
         &verifier,
@@ -225,12 +229,14 @@ fn changed_examples_are_refused() {
         let mut other = example.request();
         other.method = http::Method::PUT;
         let covers = |name: &str| example.input.contains(&format!("\"{name}\""));
+
         assert_eq!(
             example.verdict(other).is_ok(),
             !covers("@method"),
             "{}",
             example.input
         );
+
         let mut other = example.request();
         other.path = "/fo0".into();
         assert_eq!(
@@ -239,15 +245,18 @@ fn changed_examples_are_refused() {
             "{}",
             example.input
         );
+
         let mut other = example.request();
         other.query = Some("param=Value&Pet=cat".into());
         let is_covered = covers("@query") || covers("@query-param") || covers("@target-uri");
+
         assert_eq!(
             example.verdict(other).is_ok(),
             !is_covered,
             "{}",
             example.input
         );
+
         let mut other = example.request();
         set(&mut other, "date", "Tue, 20 Apr 2021 02:07:56 GMT");
         assert_eq!(
@@ -256,29 +265,35 @@ fn changed_examples_are_refused() {
             "{}",
             example.input
         );
+
         for at in 0..BODY.len() {
             let mut other = example.request();
             let mut body = BODY.as_bytes().to_vec();
             body[at] ^= 1;
             other.body = body.into();
+
             let expected = if covers(DIGEST) {
                 Err(Reason::BodyHashMismatch)
             } else {
                 Ok(())
             };
+
             assert_eq!(example.verdict(other), expected, "{}", example.input);
         }
+
         let (label, encoded) = example.signature.split_once("=:").unwrap();
         let signature = STANDARD.decode(encoded.trim_end_matches(':')).unwrap();
         for at in 0..signature.len() {
             let mut changed = signature.clone();
             changed[at] ^= 1;
             let mut other = example.request();
+
             set(
                 &mut other,
                 SIGNATURE,
                 &format!("{label}=:{}:", STANDARD.encode(changed)),
             );
+
             assert_eq!(
                 example.verdict(other),
                 Err(Reason::SignatureMismatch),
@@ -310,6 +325,7 @@ fn signed(rules: &str, key: &[u8], change: impl Fn(&mut Unverified)) -> Unverifi
         ("host", "example.com"),
         ("content-type", "application/json"),
     ]);
+
     change(&mut draft);
     sign(
         &verifier(rules, 1),
@@ -329,6 +345,7 @@ fn default_covers_method_target_and_body() {
         |rules: &str, request| verdict(&format!("{HMAC}{rules}"), &["key"], request, CREATED);
     let with_url = "public_url = \"https://hooks.example.com/prefix\"\n";
     assert_eq!(accept("", signed(HMAC, b"key", |_| {})), Ok(()));
+
     assert_eq!(
         accept(
             with_url,
@@ -336,6 +353,7 @@ fn default_covers_method_target_and_body() {
         ),
         Ok(())
     );
+
     assert_eq!(
         accept("", signed(HMAC, b"other", |_| {})),
         Err(Reason::SignatureMismatch)
@@ -374,11 +392,13 @@ fn default_covers_method_target_and_body() {
             "{components}"
         );
     }
+
     // Without a body there is no digest, and without a query nothing more to cover.
     let bare = signed(HMAC, b"key", |draft| {
         draft.body = Default::default();
         draft.query = None;
     });
+
     assert!(!bare.headers.contains_key(DIGEST));
     assert_eq!(accept("", bare), Ok(()));
 }
@@ -390,6 +410,7 @@ fn times_are_judged() {
     assert_eq!(at(CREATED + 301), Err(Reason::TimestampTooOld));
     assert_eq!(at(CREATED - 61), Err(Reason::TimestampInFuture));
     let longer = format!("{HMAC}timestamp = {{ unit = \"s\", past = \"1h\" }}\n");
+
     assert_eq!(
         verdict(
             &longer,
@@ -405,36 +426,44 @@ fn times_are_judged() {
         let list = input.split_once('=').unwrap().1;
         let base = format!("\"@method\": POST\n\"@signature-params\": {list}");
         let mac = STANDARD.encode(mac(Algorithm::HmacSha256, b"key", base.as_bytes()));
+
         let request = request(&[
             ("host", "example.com"),
             (INPUT, &input),
             (SIGNATURE, &format!("sig1=:{mac}:")),
         ]);
+
         let rules = format!("{HMAC}message_signature = {{ components = [\"@method\"] }}\n");
         verdict(&rules, &["key"], request, now)
     };
+
     assert_eq!(with(";created=1618884473", CREATED), Ok(()));
     assert_eq!(with("", CREATED), Err(Reason::MissingTimestamp));
     assert_eq!(
         with(";created=\"1618884473\"", CREATED),
         Err(Reason::MalformedTimestamp)
     );
+
     assert_eq!(
         with(";created=1618884473;expires=1618884480", CREATED),
         Ok(())
     );
+
     assert_eq!(
         with(";created=1618884473;expires=1618884480", CREATED + 10),
         Err(Reason::TimestampTooOld)
     );
+
     assert_eq!(
         with(";created=1618884473;alg=\"hmac-sha256\"", CREATED),
         Ok(())
     );
+
     assert_eq!(
         with(";created=1618884473;alg=\"ed25519\"", CREATED),
         Err(Reason::AlgorithmNotAllowed)
     );
+
     assert_eq!(
         with(";created=1618884473;alg=none", CREATED),
         Err(Reason::AlgorithmNotAllowed)
@@ -451,11 +480,13 @@ fn key_ids_choose_the_secret() {
             |_| {},
         )
     };
+
     let accept = |request| verdict(&rules, &["key-a", "key-b"], request, CREATED);
     assert_eq!(accept(of("a", b"key-a")), Ok(()));
     assert_eq!(accept(of("b", b"key-b")), Ok(()));
     assert_eq!(accept(of("a", b"key-b")), Err(Reason::SignatureMismatch));
     assert_eq!(accept(of("c", b"key-a")), Err(Reason::KeyUnavailable));
+
     assert_eq!(
         accept(signed(HMAC, b"key-a", |_| {})),
         Err(Reason::KeyUnavailable)
@@ -467,18 +498,22 @@ fn label_and_tag_select_the_signature() {
     let rules = |more: &str| format!("{HMAC}message_signature = {{ {more} }}\n");
     let ours = signed(&rules("label = \"ours\", tag = \"app\""), b"key", |_| {});
     assert_eq!(verdict(HMAC, &["key"], ours.clone(), CREATED), Ok(()));
+
     assert_eq!(
         verdict(&rules("label = \"ours\""), &["key"], ours.clone(), CREATED),
         Ok(())
     );
+
     assert_eq!(
         verdict(&rules("label = \"other\""), &["key"], ours.clone(), CREATED),
         Err(Reason::MissingSignature)
     );
+
     assert_eq!(
         verdict(&rules("tag = \"app\""), &["key"], ours.clone(), CREATED),
         Ok(())
     );
+
     assert_eq!(
         verdict(&rules("tag = \"other\""), &["key"], ours.clone(), CREATED),
         Err(Reason::AudienceMismatch)
@@ -492,6 +527,7 @@ fn label_and_tag_select_the_signature() {
             [&ours, &theirs].map(|one| one.headers[name].to_str().unwrap().to_owned());
         set(&mut both, name, &format!("{theirs}, {ours}"));
     }
+
     assert_eq!(verdict(HMAC, &["key"], both, CREATED), Ok(()));
 
     let mut many = ours;
@@ -503,6 +539,7 @@ fn label_and_tag_select_the_signature() {
                 .unwrap(),
         );
     }
+
     assert_eq!(
         verdict(HMAC, &["key"], many, CREATED),
         Err(Reason::MalformedSignature)
@@ -520,20 +557,25 @@ fn headers_out_of_form_are_refused() {
                 .into_iter()
                 .filter(|(_, value)| !value.is_empty()),
         );
+
         verdict(&rules, &["key"], request(&headers), CREATED)
     };
+
     let signature = format!("s=:{mac}:");
     let good = "s=(\"@method\");created=1618884473";
     assert_eq!(shown(good, &signature), Err(Reason::SignatureMismatch));
     assert_eq!(shown("", &signature), Err(Reason::MissingSignature));
     assert_eq!(shown(good, ""), Err(Reason::MissingSignature));
+
     assert_eq!(
         shown(good, &format!("t=:{mac}:")),
         Err(Reason::MissingSignature)
     );
+
     assert_eq!(shown(good, "s=:AAAA:"), Err(Reason::MalformedSignature));
     assert_eq!(shown(good, "s=\"AAAA\""), Err(Reason::MalformedSignature));
     let components = |list: &str| shown(&format!("s=({list});created=1618884473"), &signature);
+
     for list in [
         "\"@method\" \"@method\"",
         "\"@method\" \"@status\"",
@@ -554,14 +596,17 @@ fn headers_out_of_form_are_refused() {
     ] {
         assert_eq!(components(list), Err(Reason::MalformedSignature), "{list}");
     }
+
     assert_eq!(
         components("\"@method\" \"x-absent\""),
         Err(Reason::SignatureMismatch)
     );
+
     assert_eq!(
         components("\"date\""),
         Err(Reason::UnsupportedSignatureVersion)
     );
+
     assert_eq!(
         components("\"@method\" \"@target-uri\""),
         Err(Reason::NoSecret)
@@ -575,17 +620,20 @@ fn digests_must_be_right_and_known() {
         set(&mut request, DIGEST, value);
         verdict(HMAC, &["key"], request, CREATED)
     };
+
     let right = STANDARD.encode(Sha256::digest(BODY));
     assert_eq!(digest(&format!("sha-256=:{right}:")), Ok(()));
     assert_eq!(
         digest(&format!("sha-256=:{right}:, sha-512=:AAAA:")),
         Err(Reason::BodyHashMismatch)
     );
+
     assert_eq!(digest("md5=:AAAA:"), Err(Reason::BodyHashMissing));
     assert_eq!(
         digest(&format!("sha-256=\"{right}\"")),
         Err(Reason::BodyHashMismatch)
     );
+
     assert_eq!(digest("sha-256"), Err(Reason::BodyHashMismatch));
     assert_eq!(digest("=("), Err(Reason::MalformedSignature));
 }
@@ -598,12 +646,15 @@ fn ed25519_is_made_with_a_private_key() {
         .unwrap()
         .unwrap();
     let request = signed(rules, &key, |_| {});
+
     assert_eq!(verdict(rules, &[ED25519], request, CREATED), Ok(()));
     assert!(super::super::private_key(&proof, &Secret::new(ED25519)).is_err());
+
     // B.2.6, whose parameters are in another order than ours.
     let base = "\"@method\": POST\n\"@signature-params\": (\"@method\");created=1618884473";
     let pair = Ed25519KeyPair::from_pkcs8_maybe_unchecked(&key).unwrap();
     let public = pem_of(ED25519);
+
     assert!(is_made_by(
         Algorithm::Ed25519,
         &public,
@@ -625,8 +676,10 @@ fn algorithms_and_key_ids_are_checked() {
             &toml::from_str::<VerifySpec>(&spec).unwrap(),
             &Packs::default(),
         );
+
         built.map(drop).map_err(|error| error.key)
     };
+
     assert_eq!(key(""), Err("algorithm"));
     assert_eq!(key("algorithm = \"hmac-sha1\""), Err("algorithm"));
     let two = "message_signature = { key_ids = [\"a\", \"b\"] }";

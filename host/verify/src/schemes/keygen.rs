@@ -33,36 +33,43 @@ pub fn check(
             .find(|(known, _)| *known == name)
             .map(|(_, value)| *value)
     };
+
     let algorithm = parameter("algorithm").unwrap_or_default();
     if algorithm != "ed25519" {
         let detail = format!(
             "algorithm is `{}`: set the endpoint to ed25519",
             algorithm.escape_debug()
         );
+
         return Err(Refusal::new(Reason::AlgorithmNotAllowed, detail));
     }
+
     let signature =
         parameter("signature").ok_or_else(|| malformed("no signature parameter".into()))?;
     let signature = STANDARD
         .decode(signature)
         .map_err(|_| malformed("not base64".into()))?;
     let signature = of_length(signature, 64)?;
+
     let names: Vec<&str> = parameter("headers")
         .unwrap_or_default()
         .split(' ')
         .collect();
+
     let is_once = |name: &&str| names.iter().filter(|other| *other == name).count() == 1;
     if names.len() > LINES_MAX || !names.iter().all(is_once) {
         return Err(malformed(format!(
             "headers lists more than {LINES_MAX}, or one twice"
         )));
     }
+
     if let Some(missing) = NEEDED.iter().find(|needed| !names.contains(needed)) {
         return Err(Refusal::new(
             Reason::UnsupportedSignatureVersion,
             format!("the signature does not cover {missing}"),
         ));
     }
+
     let date = header(view, "date", Reason::MissingTimestamp)?;
     let time_ns = window::parse(TimeUnit::HttpDate, date.as_bytes())?;
     if let Some(now) = context.now {
@@ -73,6 +80,7 @@ pub fn check(
         .iter()
         .map(|name| line(name, view))
         .collect::<Result<_, _>>()?;
+
     let text = lines.join("\n");
     let is_right = |key: &[u8]| is_signed(Algorithm::Ed25519, key, text.as_bytes(), &signature);
     context
@@ -86,6 +94,7 @@ fn line(name: &str, view: &View<'_>) -> Result<String, Refusal> {
     let url = view.url()?;
     let called = url.split_once("://").map_or(url.as_str(), |(_, rest)| rest);
     let (host, target) = called.split_at(called.find(['/', '?']).unwrap_or(called.len()));
+
     let value = match name {
         TARGET => {
             let method = view.request.method.as_str().to_ascii_lowercase();
@@ -97,6 +106,7 @@ fn line(name: &str, view: &View<'_>) -> Result<String, Refusal> {
                 "sha-256={}",
                 STANDARD.encode(Sha256::digest(&view.request.body))
             );
+
             let sent = view
                 .request
                 .headers
@@ -111,10 +121,12 @@ fn line(name: &str, view: &View<'_>) -> Result<String, Refusal> {
                     "header digest is of another body",
                 ));
             }
+
             computed
         }
         _ => header(view, name, Reason::SignatureMismatch)?.to_owned(),
     };
+
     Ok(format!("{name}: {value}"))
 }
 
@@ -123,6 +135,7 @@ fn parameters(text: &str) -> Result<Vec<(&str, &str)>, Refusal> {
     let wrong = || malformed("not a list of name=\"value\"".into());
     let mut parameters: Vec<(&str, &str)> = Vec::new();
     let mut rest = text;
+
     loop {
         let (name, after) = rest.split_once("=\"").ok_or_else(wrong)?;
         let (value, after) = after.split_once('"').ok_or_else(wrong)?;
@@ -130,6 +143,7 @@ fn parameters(text: &str) -> Result<Vec<(&str, &str)>, Refusal> {
         if parameters.iter().any(|(known, _)| *known == name) {
             return Err(malformed(format!("{} is given twice", name.escape_debug())));
         }
+
         parameters.push((name, value));
         rest = match after.trim_start() {
             "" => return Ok(parameters),
@@ -184,6 +198,7 @@ mod tests {
         {
             headers.append(*name, value.parse().unwrap());
         }
+
         let request = Unverified {
             method: http::Method::POST,
             path: path.into(),
@@ -193,12 +208,14 @@ mod tests {
             body: body.to_vec().into(),
             decoded: None,
         };
+
         let keys = Keys::new([(KeyForm::Ed25519Hex, Ok(Secret::new(KEY)))]);
         let context = VerifyContext {
             keys: &keys,
             documents: &NoKeyDocuments,
             now: Some(UNIX_EPOCH + Duration::from_secs(1_760_000_000)),
         };
+
         let window = if path == "/late" {
             Window {
                 past: Some(Duration::ZERO),
@@ -207,6 +224,7 @@ mod tests {
         } else {
             ANY
         };
+
         let url = PublicUrl::Base("https://hooks.example.com".into());
         check(window, &View::new(&request, Some(&url)), &context).map_err(|refusal| refusal.reason)
     }
@@ -226,11 +244,13 @@ mod tests {
                 "{at}"
             );
         }
+
         let signature = STANDARD.decode(SIGNED).unwrap();
         for at in 0..signature.len() {
             let mut signature = signature.clone();
             signature[at] ^= 1;
             let shown = shown("ed25519", &STANDARD.encode(signature), LIST);
+
             assert_eq!(
                 verdict(&shown, "/keygen", DATE, &[], BODY.as_bytes()),
                 Err(Reason::SignatureMismatch),
@@ -257,17 +277,20 @@ mod tests {
             );
             assert_eq!(got, Err(Reason::UnsupportedSignatureVersion), "{list}");
         }
+
         let twice = shown("ed25519", SIGNED, "(request-target) host date date digest");
         assert_eq!(
             verdict(&twice, "/keygen", DATE, &[], BODY.as_bytes()),
             Err(Reason::MalformedSignature)
         );
+
         let good = shown("ed25519", SIGNED, LIST);
         let digest = [("digest", "sha-256=AAAA")];
         assert_eq!(
             verdict(&good, "/keygen", DATE, &digest, BODY.as_bytes()),
             Err(Reason::BodyHashMismatch)
         );
+
         let late = "Thu, 09 Oct 2025 08:53:19 GMT";
         assert_eq!(
             verdict(&good, "/late", late, &[], BODY.as_bytes()),
@@ -285,8 +308,10 @@ mod tests {
                 &[],
                 BODY.as_bytes(),
             );
+
             assert_eq!(got, Err(Reason::AlgorithmNotAllowed), "{algorithm}");
         }
+
         for broken in [
             "x",
             "algorithm=\"ed25519\"",

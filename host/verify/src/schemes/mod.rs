@@ -196,6 +196,7 @@ pub fn each<'a>(view: &'a View<'_>, pointer: &str) -> Result<Vec<&'a str>, Refus
     let malformed = |why: &str| Refusal::new(Reason::MalformedBody, format!("the body {why}"));
     let (before, after) = pointer.split_once("/*").expect("checked at load");
     let body = view.json().ok_or_else(|| malformed("is not JSON"))?;
+
     let elements = body
         .pointer(before)
         .and_then(Value::as_array)
@@ -203,6 +204,7 @@ pub fn each<'a>(view: &'a View<'_>, pointer: &str) -> Result<Vec<&'a str>, Refus
     if elements.is_empty() {
         return Err(malformed("has an empty array"));
     }
+
     let text = |element: &'a Value| element.pointer(after).and_then(Value::as_str);
     let missing = || {
         Refusal::new(
@@ -210,6 +212,7 @@ pub fn each<'a>(view: &'a View<'_>, pointer: &str) -> Result<Vec<&'a str>, Refus
             format!("token missing in an element (JSON {pointer})"),
         )
     };
+
     elements
         .iter()
         .map(|element| text(element).ok_or_else(missing))
@@ -230,6 +233,7 @@ fn header<'a>(view: &'a View<'_>, name: &str, absent: Reason) -> Result<&'a str,
         ),
         _ => Refusal::new(absent, format!("header {name} is missing")),
     })?;
+
     match std::str::from_utf8(found) {
         Ok("") => Err(Refusal::new(absent, format!("header {name} is empty"))),
         Ok(text) => Ok(text),
@@ -249,17 +253,19 @@ fn mismatch() -> Refusal {
 
 fn from_base64(text: &str) -> Result<Vec<u8>, Refusal> {
     use base64::Engine as _;
+
     let decoded = base64::engine::general_purpose::STANDARD.decode(text);
     decoded.map_err(|_| super::signature::malformed("not base64".into()))
 }
 
 fn of_length(bytes: Vec<u8>, expected: usize) -> Result<Vec<u8>, Refusal> {
-    match bytes.len() == expected {
-        true => Ok(bytes),
-        false => Err(super::signature::malformed(format!(
+    if bytes.len() == expected {
+        Ok(bytes)
+    } else {
+        Err(super::signature::malformed(format!(
             "{} bytes instead of {expected}",
             bytes.len()
-        ))),
+        )))
     }
 }
 

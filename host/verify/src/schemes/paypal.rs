@@ -33,6 +33,7 @@ pub fn check(
             "PAYPAL-AUTH-ALGO is not SHA256withRSA",
         ));
     }
+
     let signature = from_base64(signature)?;
     let id = header(view, "PAYPAL-TRANSMISSION-ID", Reason::MissingId)?;
     let time = header(view, "PAYPAL-TRANSMISSION-TIME", Reason::MissingTimestamp)?;
@@ -40,6 +41,7 @@ pub fn check(
     if let Some(now) = context.now {
         window::judge(window, time_ns, now)?;
     }
+
     let key_url = header(view, "PAYPAL-CERT-URL", Reason::UntrustedKeyUrl)?;
     if !is_paypal(key_url) {
         return Err(Refusal::new(
@@ -47,6 +49,7 @@ pub fn check(
             "PAYPAL-CERT-URL is not an address of PayPal",
         ));
     }
+
     let is_name =
         |name: &str| name.starts_with("messageverificationcerts") && name.ends_with(".paypal.com");
     let key = certified_key(&document(context.documents, key_url)?, context.now, is_name)
@@ -64,6 +67,7 @@ fn is_paypal(text: &str) -> bool {
     let Ok(url) = url::Url::parse(text) else {
         return false;
     };
+
     let plain =
         url.scheme() == "https" && url.port().is_none() && !text.contains(['@', '\\', '?', '#']);
     let is_name = |name: &str| {
@@ -72,6 +76,7 @@ fn is_paypal(text: &str) -> bool {
                 .bytes()
                 .all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte))
     };
+
     plain
         && url.as_str() == text
         && url.host_str().is_some_and(|host| HOSTS.contains(&host))

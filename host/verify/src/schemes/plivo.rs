@@ -33,6 +33,7 @@ pub fn check(view: &View<'_>, keys: &Keys) -> Result<usize, Refusal> {
             .iter()
             .fold(false, |found, one| same(one, &expected) | found)
     };
+
     keys.find(|_, key| Ok(is_right(key)))?.ok_or_else(mismatch)
 }
 
@@ -42,11 +43,13 @@ fn signatures(text: &str) -> Result<Vec<Vec<u8>>, Refusal> {
     if entries.len() > SIGNATURES_MAX {
         return Err(malformed(format!("more than {SIGNATURES_MAX} signatures")));
     }
+
     let length = signature_length(ALGORITHM).unwrap_or_default();
     let decoded = entries
         .into_iter()
         .map(|entry| of_length(from_base64(entry)?, length));
     let (good, bad): (Vec<_>, Vec<_>) = decoded.partition(Result::is_ok);
+
     match bad.into_iter().next() {
         Some(Err(refusal)) if good.is_empty() => Err(refusal),
         _ => Ok(good.into_iter().flatten().collect()),
@@ -61,6 +64,7 @@ fn signed_text(view: &View<'_>, nonce: &str) -> Result<String, Refusal> {
         "=",
         "&",
     );
+
     let has_body = !view.request.body.is_empty();
     if has_body && view.request.method == http::Method::GET {
         return Err(Refusal::new(
@@ -68,6 +72,7 @@ fn signed_text(view: &View<'_>, nonce: &str) -> Result<String, Refusal> {
             "a GET of Plivo has no body, and this one is not signed",
         ));
     }
+
     let form = if has_body {
         joined(view.needed_form()?.iter().cloned(), "", "")
     } else {
@@ -79,11 +84,13 @@ fn signed_text(view: &View<'_>, nonce: &str) -> Result<String, Refusal> {
     } else {
         "?"
     };
+
     let dot = if query.is_empty() || form.is_empty() {
         ""
     } else {
         "."
     };
+
     Ok(format!("{base}{mark}{query}{dot}{form}.{nonce}"))
 }
 
@@ -93,14 +100,17 @@ fn joined(pairs: impl Iterator<Item = (String, String)>, assign: &str, separator
     for (name, value) in pairs {
         sorted.entry(name).or_default().push(value);
     }
+
     sorted
         .values_mut()
         .for_each(|values| values.sort_unstable());
+
     let pairs = sorted.iter().flat_map(|(name, values)| {
         values
             .iter()
             .map(move |value| format!("{name}{assign}{value}"))
     });
+
     pairs.collect::<Vec<_>>().join(separator)
 }
 
@@ -114,6 +124,7 @@ pub fn sign(
     put(draft, &ValueLocation::Header(NONCE.into()), nonce)?;
     let signed =
         signed_text(&View::new(draft, public_url), nonce).map_err(|refusal| refusal.to_string())?;
+
     put(
         draft,
         &ValueLocation::Header(SIGNATURE.into()),
@@ -135,6 +146,7 @@ mod tests {
             body: body.to_owned().into(),
             decoded: None,
         };
+
         let public_url = PublicUrl::Base("https://a.example".into());
         signed_text(&View::new(&request, Some(&public_url)), "n").map_err(|refusal| refusal.reason)
     }
@@ -147,11 +159,13 @@ mod tests {
             post(Some("b=2&a=x%20y&b=1"), ""),
             "https://a.example/in?a=x y&b=1&b=2.n"
         );
+
         assert_eq!(post(None, "b=2&a=1"), "https://a.example/in?a1b2.n");
         assert_eq!(
             post(Some("q=1"), "b=2&a=1"),
             "https://a.example/in?q=1.a1b2.n"
         );
+
         assert_eq!(
             text(http::Method::GET, Some("q=1"), ""),
             Ok("https://a.example/in?q=1.n".into())
@@ -174,6 +188,7 @@ mod tests {
             signatures("short").unwrap_err().reason,
             Reason::MalformedSignature
         );
+
         assert!(signatures(&vec![good; 65].join(",")).is_err());
     }
 }

@@ -41,12 +41,15 @@ pub fn check(pinned: Option<Algorithm>, view: &View<'_>, keys: &Keys) -> Result<
     let algorithm = algorithm(pinned, view)?;
     let given = of_length(signature, signature_length(algorithm).unwrap_or_default())?;
     let url = view.url()?;
+
     // A digest in the signed URL binds the body, whatever the request says of its type.
     let has_digest = view.query("bodySHA256").next().is_some();
-    let form = match !has_digest && (is_form(view) || view.request.body.is_empty()) {
-        true => sorted_form(view)?,
-        false => check_body_digest(view).map(|()| String::new())?,
+    let form = if !has_digest && (is_form(view) || view.request.body.is_empty()) {
+        sorted_form(view)?
+    } else {
+        check_body_digest(view).map(|()| String::new())?
     };
+
     let signed: Vec<String> = spellings(&url).into_iter().map(|url| url + &form).collect();
 
     let is_right = |key: &[u8]| {
@@ -54,15 +57,18 @@ pub fn check(pinned: Option<Algorithm>, view: &View<'_>, keys: &Keys) -> Result<
             .iter()
             .any(|text| same(&mac(algorithm, key, text.as_bytes()), &given))
     };
+
     keys.find(|_, key| Ok(is_right(key)))?.ok_or_else(mismatch)
 }
 
 /// The algorithm of this request: SHA-1 unless the settings header names another.
 fn algorithm(pinned: Option<Algorithm>, view: &View<'_>) -> Result<Algorithm, Refusal> {
-    let settings = match view.request.headers.contains_key(SETTINGS) {
-        true => header(view, SETTINGS, Reason::MalformedSignature)?,
-        false => "",
+    let settings = if view.request.headers.contains_key(SETTINGS) {
+        header(view, SETTINGS, Reason::MalformedSignature)?
+    } else {
+        ""
     };
+
     let named = settings
         .split(',')
         .filter_map(|entry| entry.split_once('='));
@@ -70,6 +76,7 @@ fn algorithm(pinned: Option<Algorithm>, view: &View<'_>) -> Result<Algorithm, Re
         .filter(|(name, _)| name.trim() == "algorithm")
         .map(|(_, value)| value.trim());
     let named = named.find(|value| !value.is_empty()).unwrap_or("HMAC_SHA1");
+
     let algorithm = match named.to_ascii_uppercase().as_str() {
         "HMAC_SHA1" => Algorithm::HmacSha1,
         "HMAC_SHA256" => Algorithm::HmacSha256,
@@ -78,6 +85,7 @@ fn algorithm(pinned: Option<Algorithm>, view: &View<'_>) -> Result<Algorithm, Re
                 "{SETTINGS} names `{}`: HMAC_SHA1 and HMAC_SHA256 are known",
                 named.escape_debug()
             );
+
             return Err(Refusal::new(Reason::AlgorithmNotAllowed, detail));
         }
     };
@@ -85,6 +93,7 @@ fn algorithm(pinned: Option<Algorithm>, view: &View<'_>) -> Result<Algorithm, Re
         let detail = format!("signed with {named}: another algorithm than the hook's");
         return Err(Refusal::new(Reason::AlgorithmNotAllowed, detail));
     }
+
     Ok(algorithm)
 }
 
@@ -93,6 +102,7 @@ fn is_form(view: &View<'_>) -> bool {
         .header("content-type")
         .unwrap_or_default()
         .to_ascii_lowercase();
+
     content_type.starts_with(b"application/x-www-form-urlencoded")
 }
 
@@ -102,9 +112,11 @@ fn sorted_form(view: &View<'_>) -> Result<String, Refusal> {
     for (name, value) in view.needed_form()? {
         fields.entry(name).or_default().insert(value);
     }
+
     let pairs = fields
         .iter()
         .flat_map(|(name, values)| values.iter().map(move |value| [*name, *value]));
+
     Ok(pairs.flatten().collect())
 }
 
@@ -116,15 +128,17 @@ fn check_body_digest(view: &View<'_>) -> Result<(), Refusal> {
             "query parameter bodySHA256 is missing",
         )
     })?;
-    match same_text(
+
+    if same_text(
         digest.to_ascii_lowercase().as_bytes(),
         sha256_hex(&view.request.body).as_bytes(),
     ) {
-        true => Ok(()),
-        false => Err(Refusal::new(
+        Ok(())
+    } else {
+        Err(Refusal::new(
             Reason::BodyHashMismatch,
             "bodySHA256 is the digest of another body",
-        )),
+        ))
     }
 }
 
@@ -134,6 +148,7 @@ fn spellings(url: &str) -> Vec<String> {
     let Some(called) = Parts::of(url) else {
         return vec![url.to_owned()];
     };
+
     let mut bases = called.with_and_without_port();
     bases.extend(
         called
@@ -141,6 +156,7 @@ fn spellings(url: &str) -> Vec<String> {
             .map(|parts| parts.with_and_without_port())
             .unwrap_or_default(),
     );
+
     let escaped: Vec<String> = bases.iter().flat_map(|url| escaped(url)).collect();
     let normal = normal(url);
     let normal = normal
@@ -148,6 +164,7 @@ fn spellings(url: &str) -> Vec<String> {
         .and_then(Parts::of)
         .map(|parts| parts.with_and_without_port())
         .unwrap_or_default();
+
     let legacy: Vec<String> = normal
         .iter()
         .filter_map(|url| with_legacy_query(url))
@@ -159,6 +176,7 @@ fn spellings(url: &str) -> Vec<String> {
             spellings.push(spelling);
         }
     }
+
     spellings
 }
 
@@ -184,12 +202,14 @@ impl<'a> Parts<'a> {
             .rfind('@')
             .map_or(authority_at, |at| authority_at + at + 1);
         let host_and_port = &url[host_at..rest_at];
+
         // The colons of an IPv6 address are before its bracket.
         let address_end = host_and_port.rfind(']').unwrap_or(0);
         let port_at = host_and_port[address_end..]
             .find(':')
             .map_or(host_and_port.len(), |at| address_end + at);
         let (host, port) = host_and_port.split_at(port_at);
+
         Some(Parts {
             before_host: &url[..host_at],
             host,
@@ -206,16 +226,19 @@ impl<'a> Parts<'a> {
             rest,
             ..
         } = self;
+
         let standard = if self.before_host.starts_with("https://") {
             ":443"
         } else {
             ":80"
         };
+
         let port = if self.port.is_empty() {
             standard
         } else {
             self.port
         };
+
         vec![
             format!("{before_host}{host}{rest}"),
             format!("{before_host}{host}{port}{rest}"),
@@ -228,6 +251,7 @@ impl<'a> Parts<'a> {
             .rest
             .strip_prefix('/')
             .filter(|rest| rest.is_empty() || rest.starts_with('?'))?;
+
         Some(Parts { rest, ..*self })
     }
 }
@@ -238,6 +262,7 @@ fn escaped(url: &str) -> [String; 3] {
         Some((path, query)) => format!("{path}?{}", query.replace('+', "%20")),
         None => url.to_owned(),
     };
+
     [
         url.replace('\'', "%27"),
         spaces.replace('\'', "%27"),
@@ -250,6 +275,7 @@ fn normal(url: &str) -> Option<String> {
     let parsed = url::Url::parse(url).ok()?;
     let path = Parts::of(url)?.rest.split('?').next().unwrap_or_default();
     let is_same_path = parsed.path().matches('/').count() == path.matches('/').count().max(1);
+
     is_same_path.then(|| parsed.to_string())
 }
 
@@ -261,12 +287,14 @@ fn with_legacy_query(url: &str) -> Option<String> {
         .decode_utf8()
         .ok()?;
     let mut fields: Vec<(String, Vec<String>)> = Vec::new();
+
     for (name, value) in url::form_urlencoded::parse(query.as_bytes()).take(QUERY_PAIRS_MAX + 1) {
         match fields.iter_mut().find(|(known, _)| *known == name) {
             Some((_, values)) => values.push(value.into_owned()),
             None => fields.push((name.into_owned(), vec![value.into_owned()])),
         }
     }
+
     let escape = |text: &str| utf8_percent_encode(text, URI_COMPONENT).to_string();
     let pairs = fields
         .iter()
@@ -274,6 +302,7 @@ fn with_legacy_query(url: &str) -> Option<String> {
     let pairs: Vec<String> = pairs
         .map(|(name, value)| format!("{}={}", escape(name), escape(value)))
         .collect();
+
     (pairs.len() <= QUERY_PAIRS_MAX).then(|| format!("{path}?{}", pairs.join("&")))
 }
 
@@ -292,6 +321,7 @@ pub fn sign(
             &sha256_hex(&draft.body),
         )?;
     }
+
     let algorithm = pinned.unwrap_or(Algorithm::HmacSha1);
     if algorithm == Algorithm::HmacSha256 {
         put(
@@ -300,6 +330,7 @@ pub fn sign(
             "key=webhooks_sharedkey_sample,algorithm=HMAC_SHA256",
         )?;
     }
+
     let view = View::new(draft, public_url);
     let url = view.url().map_err(|refusal| refusal.to_string())?;
     let form = if is_json {
@@ -307,6 +338,7 @@ pub fn sign(
     } else {
         sorted_form(&view).map_err(|refusal| refusal.to_string())?
     };
+
     let signature = STANDARD.encode(mac(algorithm, key, format!("{url}{form}").as_bytes()));
     put(draft, &ValueLocation::Header(SIGNATURE.into()), &signature)
 }
@@ -390,6 +422,7 @@ mod tests {
         let (path, query) = url[host_end..]
             .split_once('?')
             .map_or((&url[host_end..], None), |(p, q)| (p, Some(q)));
+
         let mut request = Unverified {
             method: http::Method::POST,
             path: path.into(),
@@ -399,13 +432,16 @@ mod tests {
             body: body.to_owned().into(),
             decoded: None,
         };
+
         request.headers.insert(
             "content-type",
             "application/x-www-form-urlencoded".parse().unwrap(),
         );
+
         for (name, value) in headers {
             request.headers.append(*name, value.parse().unwrap());
         }
+
         let keys = Keys::new([(KeyForm::Utf8, Ok(Secret::new(secret)))]);
         let public_url = PublicUrl::Base(url[..host_end].to_owned());
         check(pinned, &View::new(&request, Some(&public_url)), &keys)
@@ -436,6 +472,7 @@ mod tests {
                 Ok(0),
                 "{url} {sha1}"
             );
+
             assert_eq!(sha256_of(url, sha256), Ok(0), "{url} {sha256}");
             assert_eq!(
                 verdict(None, url, BODY, &signed, "12346"),
@@ -451,10 +488,12 @@ mod tests {
         // A signature of the other length is not of this algorithm.
         assert_eq!(sha256_of(url, sha1), Err(Reason::MalformedSignature));
         let alone = [("x-twilio-signature", sha256)];
+
         assert_eq!(
             verdict(None, url, BODY, &alone, "12345"),
             Err(Reason::MalformedSignature)
         );
+
         for (settings, expected) in [
             ("key=k,algorithm=hmac_sha256", Ok(0)),
             ("key=k, algorithm = HMAC_SHA256 ", Ok(0)),
@@ -469,11 +508,13 @@ mod tests {
                 "{settings}"
             );
         }
+
         let twice = [
             ("x-twilio-signature", sha256),
             (SETTINGS_LOWER, SHA256_SETTINGS),
             (SETTINGS_LOWER, SHA256_SETTINGS),
         ];
+
         assert_eq!(
             verdict(None, url, BODY, &twice, "12345"),
             Err(Reason::DuplicateHeader)
@@ -488,13 +529,16 @@ mod tests {
             ("x-twilio-signature", sha256),
             (SETTINGS_LOWER, SHA256_SETTINGS),
         ];
+
         let (one, other) = (Some(Algorithm::HmacSha1), Some(Algorithm::HmacSha256));
         assert_eq!(verdict(one, url, BODY, &with_sha1, "12345"), Ok(0));
         assert_eq!(verdict(other, url, BODY, &with_sha256, "12345"), Ok(0));
+
         assert_eq!(
             verdict(other, url, BODY, &with_sha1, "12345"),
             Err(Reason::AlgorithmNotAllowed)
         );
+
         assert_eq!(
             verdict(one, url, BODY, &with_sha256, "12345"),
             Err(Reason::AlgorithmNotAllowed)
@@ -519,14 +563,17 @@ mod tests {
                 "{other}"
             );
         }
+
         let headers = [
             ("x-twilio-signature", sha256),
             (SETTINGS_LOWER, SHA256_SETTINGS),
         ];
+
         for at in 0..BODY.len() {
             let mut body = BODY.as_bytes().to_vec();
             body[at] ^= 1;
             let body = String::from_utf8(body).unwrap();
+
             assert!(
                 verdict(None, url, &body, &headers, "12345").is_err(),
                 "{body}"
@@ -571,11 +618,13 @@ mod tests {
         let many = "&".repeat(QUERY_PAIRS_MAX + 1).replace('&', "a=1&");
         let url = format!("https://example.com/in?{many}");
         let with_more = format!("{url}evil=1");
+
         let legacy = with_legacy_query(&format!(
             "https://example.com/in?{}",
             "a=1&".repeat(QUERY_PAIRS_MAX)
         ))
         .unwrap();
+
         let signature = STANDARD.encode(mac(Algorithm::HmacSha1, b"12345", legacy.as_bytes()));
         for url in [url, with_more] {
             let got = verdict(
@@ -585,6 +634,7 @@ mod tests {
                 &[("x-twilio-signature", &signature)],
                 "12345",
             );
+
             assert_eq!(got, Err(Reason::SignatureMismatch));
         }
     }

@@ -8,7 +8,7 @@ use sha2::{Digest, Sha256, Sha384, Sha512};
 use sha3::Keccak256;
 use subtle::ConstantTimeEq;
 
-use super::certificate::{WebKey, key_bits};
+use crate::certificate::{WebKey, key_bits};
 use landfall_model::Algorithm;
 
 /// A MAC or digest that is fed piece by piece.

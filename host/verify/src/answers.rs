@@ -4,8 +4,8 @@
 use http::header::CONTENT_TYPE;
 use http::{HeaderMap, HeaderName, HeaderValue};
 
-use super::build::{BuildError, wrong};
-use super::pack::{Pack, PackAnswer, ReplyBody, StatusPattern};
+use crate::builder::{BuildError, wrong};
+use crate::pack::{Pack, PackAnswer, ReplyBody, StatusPattern};
 use landfall_model::AcceptedSpec;
 
 /// How one hook answers.

@@ -1,25 +1,21 @@
-//! The check itself: challenge, proof, facts.
+//! The check itself: ownership checks, authentication, facts.
 
-use std::time::SystemTime;
-
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
-use sha2::{Digest, Sha256};
 
-use super::algorithm::same_text;
-use super::challenge::{self, Answer};
-use super::key::{self, KeyBytes};
-use super::pack::SignedBody;
-use super::refusal::{Reason, Refusal};
-use super::request::{Unverified, Verified};
-use super::schemes;
-use super::signature::StreamingMac;
-use super::verifier::{AuthScheme, Verifier};
-use super::view::{Absent, View, describe};
-use landfall_model::{
-    DeliveryId, Documents, Event, IdMatch, KeyForm, Secret, SecretError, ValueLocation,
-};
+use crate::answer::Answer;
+use crate::auth_scheme::AuthScheme;
+use crate::challenge::{self, Challenge};
+use crate::facts::{Authenticated, authenticated};
+use crate::keys::{Keys, VerifyContext};
+use crate::payload::is_token;
+use crate::refusal::{Reason, Refusal};
+use crate::request::{SignedBody, Unverified, Verified};
+use crate::schemes;
+use crate::shared_secret::{basic, token};
+use crate::signature::StreamingMac;
+use crate::verifier::Verifier;
+use crate::view::View;
+use landfall_model::ValueLocation;
 
 /// What a request turned out to be.
 #[derive(Debug)]
@@ -47,154 +43,6 @@ pub struct Sender {
     claims: Option<serde_json::Value>,
 }
 
-/// What a check needs besides the request.
-pub struct VerifyContext<'a> {
-    /// For the verifier's secrets, in their order.
-    pub keys: &'a Keys,
-    /// Fetched before.
-    pub documents: &'a dyn Documents,
-    /// None = no window is decision: only for request vectors that have no time.
-    pub now: Option<SystemTime>,
-}
-
-/// The keys of one hook. One that has no value now does not count, and with none left the hook is closed.
-#[derive(Default)]
-pub struct Keys {
-    delivery: Vec<Result<KeyBytes, SecretError>>,
-    /// Only for ownership checks; none = those of the proof.
-    challenge: Vec<Result<KeyBytes, SecretError>>,
-}
-
-/// No documents.
-pub struct NoKeyDocuments;
-
-impl Documents for NoKeyDocuments {
-    fn get(&self, _: &str) -> Option<Bytes> {
-        None
-    }
-}
-
-// === impl Keys ===
-
-impl Keys {
-    /// Decodes each secret in its form.
-    pub fn new(secrets: impl IntoIterator<Item = (KeyForm, Result<Secret, SecretError>)>) -> Keys {
-        let decode = |(form, secret): (KeyForm, Result<Secret, SecretError>)| {
-            key::decode(form, &secret?).map_err(SecretError::NoKey)
-        };
-
-        Keys {
-            delivery: secrets.into_iter().map(decode).collect(),
-            challenge: Vec::new(),
-        }
-    }
-
-    /// With secrets of their own for ownership checks.
-    pub fn with_challenge(
-        self,
-        secrets: impl IntoIterator<Item = Result<Secret, SecretError>>,
-    ) -> Keys {
-        let secrets = secrets.into_iter().map(|secret| (KeyForm::Utf8, secret));
-        Keys {
-            challenge: Keys::new(secrets).delivery,
-            ..self
-        }
-    }
-
-    /// Whether a key for ownership checks matches. With none at hand nothing does.
-    pub fn find_challenge(&self, matches: impl Fn(&[u8]) -> bool) -> bool {
-        let keys = if self.challenge.is_empty() {
-            &self.delivery
-        } else {
-            &self.challenge
-        };
-
-        keys.iter()
-            .flatten()
-            .any(|key| !key.is_empty() && matches(key))
-    }
-
-    /// The first key for ownership checks that has a value.
-    pub fn challenge_key(&self) -> Option<&[u8]> {
-        let keys = if self.challenge.is_empty() {
-            &self.delivery
-        } else {
-            &self.challenge
-        };
-
-        keys.iter()
-            .flatten()
-            .map(|key| &key[..])
-            .find(|key| !key.is_empty())
-    }
-
-    /// The first key for which `matches` holds. An empty key never matches.
-    pub fn find(
-        &self,
-        mut matches: impl FnMut(usize, &[u8]) -> Result<bool, Refusal>,
-    ) -> Result<Option<usize>, Refusal> {
-        self.usable()?;
-        for (place, key) in self.iter().enumerate() {
-            let Some(key) = key.filter(|key| !key.is_empty()) else {
-                continue;
-            };
-
-            if matches(place, key)? {
-                return Ok(Some(place));
-            }
-        }
-
-        Ok(None)
-    }
-
-    /// The same keys, each with one bit flipped.
-    #[cfg(test)]
-    pub fn flipped(&self) -> Keys {
-        let flip = |key: &Result<KeyBytes, SecretError>| {
-            key.clone().map(|mut key| {
-                let middle = key.len() / 2;
-                key[middle] ^= 1;
-                key
-            })
-        };
-
-        Keys {
-            delivery: self.delivery.iter().map(flip).collect(),
-            challenge: self.challenge.iter().map(flip).collect(),
-        }
-    }
-
-    /// Why none of them can prove anything; none where one can.
-    pub fn problem(&self) -> Option<String> {
-        let why: Vec<String> = self
-            .delivery
-            .iter()
-            .filter_map(|key| key.as_ref().err().map(SecretError::to_string))
-            .collect();
-
-        (!why.is_empty() && why.len() == self.delivery.len()).then(|| why.join("; "))
-    }
-
-    /// Every key in its place.
-    pub fn iter(&self) -> impl Iterator<Item = Option<&[u8]>> {
-        self.delivery
-            .iter()
-            .map(|key| key.as_ref().ok().map(|key| &key[..]))
-    }
-
-    fn usable(&self) -> Result<(), Refusal> {
-        match self.delivery.iter().find_map(|key| key.as_ref().err()) {
-            Some(error) if self.delivery.iter().all(Result::is_err) => {
-                Err(Refusal::no_secret(error))
-            }
-            None if self.delivery.is_empty() => {
-                Err(Refusal::new(Reason::NoSecret, "no secret is configured"))
-            }
-            _ => Ok(()),
-        }
-    }
-}
-
 /// Starts what can be computed while the body comes.
 pub fn streaming_mac(verifier: &Verifier, head: &Unverified, keys: &Keys) -> Option<StreamingMac> {
     match &verifier.auth_scheme {
@@ -209,7 +57,7 @@ pub fn streaming_mac(verifier: &Verifier, head: &Unverified, keys: &Keys) -> Opt
 pub fn is_challenge(verifier: &Verifier, request: &Unverified) -> bool {
     let view = View::new(request, verifier.public_url.as_ref())
         .with_json_field(verifier.json_form_field.as_deref());
-    challenge::is_one(verifier, &view)
+    challenge::is_one(&verifier.challenges, &view)
 }
 
 /// Judges one request. `feed` is what `feed` started, fed with every byte of the body.
@@ -299,12 +147,6 @@ enum Decision {
     Authenticated(Authenticated),
 }
 
-/// What is known of a request whose sender has matched itself.
-struct Authenticated {
-    facts: Vec<(String, String)>,
-    delivery_key: Option<Vec<u8>>,
-}
-
 fn verdict(verifier: &Verifier, request: Unverified, decision: Decision) -> Verdict {
     match decision {
         Decision::Challenge(answer) => Verdict::Challenge(answer),
@@ -337,7 +179,7 @@ fn decide(
 ) -> Result<Decision, Refusal> {
     let view = view(verifier, request);
     if !matches!(verifier.auth_scheme, AuthScheme::Closed)
-        && let Some(answer) = challenge::answer(verifier, false, &view, context.keys)
+        && let Some(answer) = challenge::answer(&verifier.challenges, false, &view, context.keys)
     {
         return Ok(Decision::Challenge(answer));
     }
@@ -362,13 +204,8 @@ fn authenticate_sender(
     // A challenge could be the constant text before the body, and nothing else.
     let is_rest_of_token = request.body.is_empty()
         && matches!(&verifier.auth_scheme, AuthScheme::Signature(signature) if signature.payload.len() > 1);
-    let could_be_challenge = challenge::is_token(&request.body) || is_rest_of_token;
-    if could_be_challenge
-        && verifier
-            .challenges
-            .iter()
-            .any(challenge::Challenge::signs_for_anybody)
-    {
+    let could_be_challenge = is_token(&request.body) || is_rest_of_token;
+    if could_be_challenge && verifier.challenges.iter().any(Challenge::signs_for_anybody) {
         // Anybody can have such a text signed by asking for it as a challenge.
         return Err(Refusal::new(
             Reason::MalformedBody,
@@ -386,11 +223,13 @@ fn read_content(
     context: &VerifyContext<'_>,
     matched: Option<usize>,
 ) -> Decision {
-    if let Some(answer) = challenge::answer(verifier, true, view, context.keys) {
+    if let Some(answer) = challenge::answer(&verifier.challenges, true, view, context.keys) {
         return Decision::Challenge(answer);
     }
 
-    if let Some(confirm) = schemes::confirmation(verifier, view) {
+    if let AuthScheme::Provider(scheme) = &verifier.auth_scheme
+        && let Some(confirm) = schemes::confirmation(scheme, view)
+    {
         return Decision::Challenge(confirm);
     }
 
@@ -419,107 +258,7 @@ fn authenticate(
             signature.check(view, keys, context.documents, context.now, mac)
         }
         AuthScheme::Jwt(jwt) => jwt.check(view, keys, context.documents, context.now),
-        AuthScheme::Provider(code) => schemes::check(code, verifier, view, context),
-    }
-}
-
-fn token(
-    from: &ValueLocation,
-    prefix: &str,
-    view: &View<'_>,
-    keys: &Keys,
-) -> Result<usize, Refusal> {
-    let mismatch = || Refusal::new(Reason::TokenMismatch, "the token does not match");
-    if let ValueLocation::Each(pointer) = from {
-        let tokens = schemes::each(view, pointer)?;
-        let matches = |key: &[u8]| {
-            tokens
-                .iter()
-                .fold(true, |all, token| same_text(token.as_bytes(), key) & all)
-        };
-
-        return keys.find(|_, key| Ok(matches(key)))?.ok_or_else(mismatch);
-    }
-
-    let text = view
-        .find(from, false)
-        .map_err(|absent| absent_token(absent, from))?;
-
-    let token = after_prefix(&text, prefix).ok_or_else(|| {
-        Refusal::new(
-            Reason::TokenMismatch,
-            format!("the token does not begin with `{prefix}`"),
-        )
-    })?;
-
-    keys.find(|_, key| Ok(same_text(token, key)))?
-        .ok_or_else(mismatch)
-}
-
-/// `user:password` of an `Authorization: Basic …` header. The scheme's name is case-insensitive (RFC 9110 section 11.1).
-fn basic(view: &View<'_>, keys: &Keys) -> Result<usize, Refusal> {
-    let place = ValueLocation::Header("Authorization".into());
-    let text = view
-        .find(&place, false)
-        .map_err(|absent| absent_token(absent, &place))?;
-
-    let encoded = after_prefix(&text, "Basic ").ok_or_else(|| {
-        Refusal::new(
-            Reason::TokenMismatch,
-            "the credentials do not begin with `Basic `",
-        )
-    })?;
-
-    let malformed = |why: &str| {
-        Refusal::new(
-            Reason::MalformedSignature,
-            format!("basic credentials malformed: {why}"),
-        )
-    };
-
-    let pair = STANDARD
-        .decode(encoded.trim_ascii())
-        .map_err(|_| malformed("not base64"))?;
-    if !pair.contains(&b':') {
-        return Err(malformed("no colon in them"));
-    }
-
-    keys.find(|_, key| Ok(same_text(&pair, key) & is_credentials(key)))?
-        .ok_or_else(|| Refusal::new(Reason::TokenMismatch, "the basic credentials do not match"))
-}
-
-/// Whether a secret is `user:password`. With an empty password, knowing the user's name would be enough.
-pub fn is_credentials(secret: &[u8]) -> bool {
-    secret
-        .iter()
-        .position(|byte| *byte == b':')
-        .is_some_and(|colon| colon + 1 < secret.len())
-}
-
-fn absent_token(absent: Absent, place: &ValueLocation) -> Refusal {
-    let place = describe(place);
-    match absent {
-        Absent::Duplicate => Refusal::new(
-            Reason::DuplicateHeader,
-            format!("token ({place}) given more than once"),
-        ),
-        Absent::NoJson => Refusal::new(
-            Reason::MalformedBody,
-            "the body is not JSON, or of more parts than a check reads",
-        ),
-        Absent::Missing => Refusal::new(Reason::MissingToken, format!("token missing ({place})")),
-    }
-}
-
-/// What follows the prefix. A prefix that ends in a space is the name of an authentication scheme, such as `Bearer `, and
-/// those are case-insensitive (RFC 9110 section 11.1); any other prefix is not.
-fn after_prefix<'a>(text: &'a [u8], prefix: &str) -> Option<&'a [u8]> {
-    match text.split_at_checked(prefix.len())? {
-        (word, rest) if word == prefix.as_bytes() => Some(rest),
-        (word, rest) if prefix.ends_with(' ') && word.eq_ignore_ascii_case(prefix.as_bytes()) => {
-            Some(rest)
-        }
-        _ => None,
+        AuthScheme::Provider(code) => schemes::check(code, verifier.window, view, context),
     }
 }
 
@@ -534,161 +273,6 @@ fn secret_carrier(scheme: &AuthScheme) -> Option<ValueLocation> {
         | AuthScheme::Signature(_)
         | AuthScheme::Provider(_) => None,
     }
-}
-
-/// The key by which a hook orders its events, of one that came another way than over HTTP.
-pub fn order_key(verifier: &Verifier, event: &Event) -> Option<String> {
-    let Event {
-        method,
-        path,
-        query,
-        headers,
-        body,
-        ..
-    } = event.clone();
-
-    let request = Unverified {
-        method,
-        path,
-        query,
-        params: params(event),
-        headers,
-        body,
-        decoded: None,
-    };
-
-    text_at(
-        &View::new(&request, None).with_json_field(verifier.json_form_field.as_deref()),
-        verifier.order_key.as_ref()?,
-    )
-}
-
-/// The path parameters, as the event carries them.
-fn params(event: &Event) -> Vec<(String, String)> {
-    let named = event
-        .attributes
-        .iter()
-        .filter_map(|(key, value)| Some((key.strip_prefix("param:")?, value)));
-
-    named
-        .map(|(name, value)| (name.to_owned(), value.clone()))
-        .collect()
-}
-
-fn text_at(view: &View<'_>, place: &ValueLocation) -> Option<String> {
-    String::from_utf8(view.find(place, true).ok()?.into_owned()).ok()
-}
-
-fn authenticated(verifier: &Verifier, view: &View<'_>, matched: Option<usize>) -> Authenticated {
-    let at = |place: &Option<ValueLocation>| text_at(view, place.as_ref()?);
-    let identity = verifier
-        .delivery_id
-        .as_ref()
-        .and_then(|fields| identity(fields, view));
-
-    // Which secret matched, by its number in the hook file: the component has no business with where it lives.
-    let word = verifier.auth_scheme.word();
-    let key = matched
-        .map(|index| format!("{word}#{}", index + 1))
-        .unwrap_or_else(|| word.to_owned());
-
-    let facts = [
-        ("provider", verifier.provider.clone()),
-        ("event-type", at(&verifier.event_type)),
-        (
-            "delivery-id",
-            identity.as_ref().map(|(_, fields)| fields.join("/")),
-        ),
-        ("order-key", at(&verifier.order_key)),
-        ("verified-by", Some(key)),
-        (
-            "verified-by-scheme",
-            Some(verifier.auth_scheme.kind().to_owned()),
-        ),
-        ("json-form-field", view.json_field().map(str::to_owned)),
-    ];
-
-    let facts = facts
-        .into_iter()
-        .filter_map(|(name, value)| Some((name.to_owned(), value?)))
-        .collect();
-
-    Authenticated {
-        facts,
-        delivery_key: identity.map(|(alternative, fields)| {
-            let mut key = delivery_key(verifier, alternative, &fields);
-            if verifier.identity_per_url {
-                key.extend_from_slice(&url_key(view.request));
-            }
-
-            key
-        }),
-    }
-}
-
-/// The values of the first alternative whose fields are all present, and its position.
-fn identity(identity: &DeliveryId, view: &View<'_>) -> Option<(usize, Vec<String>)> {
-    let values = |fields: &Vec<ValueLocation>| {
-        fields
-            .iter()
-            .map(|field| text_at(view, field))
-            .collect::<Option<Vec<_>>>()
-    };
-
-    identity
-        .alternatives()
-        .iter()
-        .enumerate()
-        .find_map(|(position, fields)| Some((position, values(fields)?)))
-}
-
-/// Tells URLs of one hook apart: two tenants may get the same event. Empty where a hook has one URL. A digest, since a URL may hold a
-/// secret.
-fn url_key(request: &Unverified) -> Vec<u8> {
-    if request.params.is_empty() && request.query.is_none() {
-        return Vec::new();
-    }
-
-    let mut digest = Sha256::new();
-    digest.update(&request.path);
-    digest.update("?");
-    digest.update(request.query.as_deref().unwrap_or_default());
-
-    [b"\0url\0", &digest.finalize()[..]].concat()
-}
-
-/// One key for all fields: a digest of `match` and of each field's place and value. The same values at other places, or compared
-/// by another rule, are another identity: no event is lost after a hook names other fields.
-fn delivery_key(verifier: &Verifier, alternative: usize, values: &[String]) -> Vec<u8> {
-    let mut digest = Sha256::new();
-    let mut add = |text: &str| {
-        digest.update((text.len() as u64).to_be_bytes());
-        digest.update(text);
-    };
-
-    add(match verifier.id_match() {
-        IdMatch::Id => "id",
-        IdMatch::IdAndBody => "id-and-body",
-    });
-
-    let places = verifier
-        .delivery_id
-        .iter()
-        .flat_map(|identity| &identity.alternatives()[alternative]);
-
-    for (place, value) in places.zip(values) {
-        match place {
-            // Header names have no case.
-            ValueLocation::Header(name) => {
-                add(&describe(&ValueLocation::Header(name.to_ascii_lowercase())))
-            }
-            place => add(&describe(place)),
-        }
-
-        add(value);
-    }
-
-    [b"id\0", &digest.finalize()[..]].concat()
 }
 
 #[cfg(test)]

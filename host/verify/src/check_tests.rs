@@ -4,8 +4,8 @@ use std::time::{Duration, Instant, UNIX_EPOCH};
 
 use http::{HeaderMap, HeaderName, HeaderValue};
 
-use super::super::pack::Packs;
 use super::*;
+use crate::pack::Packs;
 use landfall_model::VerifySpec;
 
 fn verifier(toml: &str) -> Verifier {
@@ -581,7 +581,7 @@ fn a_body_that_is_not_read_is_not_an_empty_one() {
         "config = { webhook_url = \"https://a.example/x\" }",
     );
 
-    let url_alone = STANDARD.encode(super::super::algorithm::mac(
+    let url_alone = STANDARD.encode(crate::algorithm::mac(
         landfall_model::Algorithm::HmacSha1,
         b"k",
         b"https://a.example/x",
@@ -596,10 +596,10 @@ fn a_body_that_is_not_read_is_not_an_empty_one() {
     }
 
     let twilio = of("twilio", "");
-    let digest = super::super::algorithm::sha256_hex(b"{}");
+    let digest = crate::algorithm::sha256_hex(b"{}");
     let url = format!("https://a.example/x?bodySHA256={digest}");
 
-    let signature = STANDARD.encode(super::super::algorithm::mac(
+    let signature = STANDARD.encode(crate::algorithm::mac(
         landfall_model::Algorithm::HmacSha1,
         b"k",
         url.as_bytes(),
@@ -632,7 +632,7 @@ fn an_id_does_not_reach_into_the_time() {
     let key = b"key";
 
     // Signed for id `msg`, time T and body `1760000000.hello`.
-    let signed = super::super::algorithm::mac(
+    let signed = crate::algorithm::mac(
         landfall_model::Algorithm::HmacSha256,
         key,
         b"msg.1700000000.1760000000.hello",
@@ -661,7 +661,7 @@ fn an_id_that_nothing_ends_is_a_plain_token() {
     let whole = b"m12025-10-09T08:53:20Z{\"at\":\"2025-10-09T08:53:20Z\",\"x\":1}";
     let signature = format!(
         "sha256={}",
-        hex::encode(super::super::algorithm::mac(
+        hex::encode(crate::algorithm::mac(
             landfall_model::Algorithm::HmacSha256,
             b"k",
             whole
@@ -904,7 +904,7 @@ fn token(claims: serde_json::Value, key: &[u8]) -> String {
         part(claims.to_string())
     );
 
-    let mac = super::super::algorithm::mac(
+    let mac = crate::algorithm::mac(
         landfall_model::Algorithm::HmacSha256,
         key,
         signed.as_bytes(),
@@ -1072,7 +1072,7 @@ fn ebay_needs_its_verification_token() {
 #[test]
 fn a_hook_overrides_single_fields() {
     let headers = |time: &str, key: &[u8]| {
-        let digest = super::super::algorithm::mac(
+        let digest = crate::algorithm::mac(
             landfall_model::Algorithm::HmacSha256,
             key,
             format!("{time}.{{}}").as_bytes(),
@@ -1134,7 +1134,7 @@ fn the_whole_url_is_signed() {
             use base64::Engine as _;
 
             let text = format!("POST{text}{{}}1760000000000");
-            STANDARD.encode(super::super::algorithm::mac(
+            STANDARD.encode(crate::algorithm::mac(
                 landfall_model::Algorithm::HmacSha256,
                 b"k",
                 text.as_bytes(),
@@ -1253,7 +1253,7 @@ fn a_time_rule_keeps_the_other_side() {
 fn repeated_keys_beside_signed_parts_are_refused() {
     let ecwid = of("ecwid", "");
     let key = |text: &str| {
-        super::super::algorithm::mac(landfall_model::Algorithm::HmacSha256, b"k", text.as_bytes())
+        crate::algorithm::mac(landfall_model::Algorithm::HmacSha256, b"k", text.as_bytes())
     };
 
     let signature = STANDARD.encode(key("1760000000.e1"));

@@ -11,15 +11,16 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::challenge::Answer;
-use super::check::{Keys, Verdict, VerifyContext, check, streaming_mac};
-use super::pack::{Packs, ReplyBody};
-use super::refusal::Refusal;
-use super::request::Unverified;
-use super::schemes::Ebay;
-use super::settings;
-use super::verifier::Verifier;
-use super::window::Window;
+use crate::answer::Answer;
+use crate::check::{Verdict, check, streaming_mac};
+use crate::keys::{Keys, VerifyContext};
+use crate::pack::{Packs, ReplyBody};
+use crate::refusal::Refusal;
+use crate::request::Unverified;
+use crate::schemes::Ebay;
+use crate::settings;
+use crate::verifier::Verifier;
+use crate::window::Window;
 use landfall_model::{ConfigValue, Documents, KeyForm, Secret, VerifySpec};
 
 /// What a run found.

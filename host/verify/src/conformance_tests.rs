@@ -2,11 +2,11 @@
 
 use std::collections::BTreeSet;
 
-use super::super::check::NoKeyDocuments;
-use super::super::pack::pack_names;
-use super::super::sign::sign;
-use super::super::verifier::AuthScheme;
 use super::*;
+use crate::auth_scheme::AuthScheme;
+use crate::keys::NoKeyDocuments;
+use crate::pack::pack_names;
+use crate::sign::sign;
 use landfall_model::{KeyForm, ValueLocation};
 
 const VECTORS: &str = include_str!("../../../tests/vectors/requests.json");

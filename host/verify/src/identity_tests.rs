@@ -9,7 +9,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::{
+use crate::{
     Keys, NoKeyDocuments, Pack, Packs, Unverified, Verdict, Verified, Verifier, VerifyContext,
     check, pack_names, sign,
 };

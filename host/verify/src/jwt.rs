@@ -8,14 +8,13 @@ use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::{Map, Value};
 
-use super::algorithm::{is_token_signed, is_web_signed, mac, same, same_text, sha256, sha256_hex};
-use super::certificate::web_key;
-use super::check::Keys;
-use super::lookup::Lookup;
-use super::refusal::{Reason, Refusal};
-use super::signature::malformed;
-use super::view::{Absent, View, describe, is_readable};
-use super::window::{self, Window};
+use crate::algorithm::{is_token_signed, is_web_signed, mac, same, same_text, sha256, sha256_hex};
+use crate::certificate::web_key;
+use crate::keys::Keys;
+use crate::lookup::Lookup;
+use crate::refusal::{Reason, Refusal, malformed};
+use crate::view::{Absent, View, describe, is_readable};
+use crate::window::{self, Window};
 use landfall_model::{Algorithm, Documents, Encoding, TimeUnit, ValueLocation};
 
 /// How tokens are judged.

@@ -6,7 +6,7 @@ use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use sha1::{Digest, Sha1};
 use zeroize::Zeroizing;
 
-use super::certificate::pem_bytes;
+use crate::certificate::pem_bytes;
 use landfall_model::{KeyForm, Secret};
 
 /// Keys are written with and without padding, and cut from longer ones.

@@ -10,12 +10,13 @@ use ring::rand::SystemRandom;
 use ring::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, Ed25519KeyPair, KeyPair};
 use serde_json::json;
 
-use super::algorithm::{Running, mac};
-use super::check::{Keys, NoKeyDocuments, Verdict, VerifyContext, check};
-use super::pack::Packs;
-use super::refusal::Refusal;
-use super::request::{Unverified, Verified};
-use super::verifier::Verifier;
+use crate::algorithm::{Running, mac};
+use crate::check::{Verdict, check};
+use crate::keys::{Keys, NoKeyDocuments, VerifyContext};
+use crate::pack::Packs;
+use crate::refusal::Refusal;
+use crate::request::{Unverified, Verified};
+use crate::verifier::Verifier;
 use landfall_model::{
     Algorithm, DedupId, DedupSpec, DeliveryId, Documents, KeyForm, Secret, ValueLocation,
     VerifySpec,

@@ -6,27 +6,32 @@
 #![deny(unsafe_code)]
 
 mod algorithm;
+mod answer;
 mod answers;
-mod build;
+mod auth_scheme;
+mod builder;
 mod certificate;
 mod challenge;
 mod check;
 pub mod conformance;
+mod edit;
+mod facts;
 mod guide;
 mod hint;
 mod jwt;
 mod key;
-#[cfg(test)]
-mod language_tests;
+mod keys;
 mod lookup;
 mod multipart;
 mod pack;
 mod payload;
+mod problems;
 mod refusal;
 mod request;
 mod sample;
 mod schemes;
 mod settings;
+mod shared_secret;
 mod sign;
 mod signature;
 mod unique_json;
@@ -34,26 +39,30 @@ mod verifier;
 mod view;
 mod window;
 
+pub use answer::Answer;
 pub use answers::{Accepted, AnswerRules};
-pub use build::BuildError;
-pub use challenge::Answer;
+pub use auth_scheme::AuthScheme;
+pub use builder::BuildError;
 pub use check::{
-    Keys, NoKeyDocuments, Sender, SenderCheck, Verdict, VerifyContext, check, check_or_return,
-    check_sender, is_challenge, order_key, streaming_mac,
+    Sender, SenderCheck, Verdict, check, check_or_return, check_sender, is_challenge, streaming_mac,
 };
+pub use facts::order_key;
 pub use guide::{Guide, guides};
 pub use hint::hint;
+pub use keys::{Keys, NoKeyDocuments, VerifyContext};
 pub use lookup::{KeyGrant, Lookup};
 pub use pack::{
-    ConfigKey, Evidence, Pack, PackAnswer, Packs, ReplyBody, SignedBody, StatusPattern, pack_names,
+    ConfigKey, Evidence, Pack, PackAnswer, Packs, ReplyBody, StatusPattern, pack_names,
 };
 pub use refusal::{Reason, Refusal};
-pub use request::{Unverified, Verified};
+pub use request::{SignedBody, Unverified, Verified};
 pub use sample::{SampleRequest, SignedSample, sample};
 pub use sign::sign;
 pub use signature::StreamingMac;
-pub use verifier::{AuthScheme, Verifier};
+pub use verifier::Verifier;
 pub use window::Window;
 
 #[cfg(test)]
 mod identity_tests;
+#[cfg(test)]
+mod language_tests;

@@ -3,8 +3,8 @@
 
 use serde_json::{Map, Value};
 
-use super::certificate::{WebKey, web_key_of};
-use super::refusal::{Reason, Refusal};
+use crate::certificate::{WebKey, web_key_of};
+use crate::refusal::{Reason, Refusal};
 use landfall_model::{Documents, Secret};
 
 const KEY_ID_BYTES_MAX: usize = 128;

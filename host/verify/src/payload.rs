@@ -6,10 +6,13 @@ use std::collections::BTreeMap;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
-use super::algorithm::{sha256, sha256_hex};
-use super::refusal::{Reason, Refusal};
-use super::view::{Absent, View, describe};
+use crate::algorithm::{sha256, sha256_hex};
+use crate::refusal::{Reason, Refusal};
+use crate::view::{Absent, View, describe};
 use landfall_model::{ConfigValue, PayloadPiece, ValueLocation};
+
+/// The most characters of a value that goes into a MAC.
+const TOKEN_CHARS_MAX: usize = 128;
 
 /// One piece of what is signed.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -333,4 +336,10 @@ fn form_sorted(view: &View<'_>) -> Result<String, Refusal> {
         .iter()
         .flat_map(|(name, value)| [name.as_str(), value.as_str()])
         .collect())
+}
+
+/// Short, and of base64 or base64url characters: what may be signed for whoever asks, and so may not be a delivery.
+pub fn is_token(text: &[u8]) -> bool {
+    let is_plain = |byte: &u8| byte.is_ascii_alphanumeric() || b"+/=_-".contains(byte);
+    !text.is_empty() && text.len() <= TOKEN_CHARS_MAX && text.iter().all(is_plain)
 }

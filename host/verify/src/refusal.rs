@@ -153,3 +153,11 @@ impl Reason {
         }
     }
 }
+
+/// A signature that cannot be decoded.
+pub fn malformed(why: String) -> Refusal {
+    Refusal::new(
+        Reason::MalformedSignature,
+        format!("signature malformed: {why}"),
+    )
+}

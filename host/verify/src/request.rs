@@ -5,10 +5,20 @@ use std::time::SystemTime;
 use bytes::Bytes;
 use http::header::{CONTENT_ENCODING, CONTENT_LENGTH};
 use http::{HeaderMap, Method};
+use serde::{Deserialize, Serialize};
 
-use super::pack::SignedBody;
-use super::view::without_query;
 use landfall_model::{Event, EventId, HookName, ValueLocation};
+
+/// What of a compressed body is signed.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum SignedBody {
+    /// The bytes as sent.
+    #[default]
+    Encoded,
+    /// The bytes after `Content-Encoding` is undone.
+    Decoded,
+}
 
 /// A request that has proven nothing yet.
 #[derive(Debug, Clone)]
@@ -169,4 +179,13 @@ fn take_last_segment(path: &mut String) -> Option<String> {
     path.push('-');
 
     Some(segment)
+}
+
+/// The query without every parameter of that name; the rest byte for byte.
+fn without_query(query: Option<&str>, name: &str) -> Option<String> {
+    let is_other =
+        |pair: &&str| url::form_urlencoded::parse(pair.as_bytes()).all(|(key, _)| key != name);
+    let kept: Vec<&str> = query?.split('&').filter(is_other).collect();
+
+    (!kept.is_empty()).then(|| kept.join("&"))
 }

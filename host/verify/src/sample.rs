@@ -3,12 +3,13 @@
 use std::collections::BTreeMap;
 use std::time::SystemTime;
 
-use super::key::{self, KeyBytes};
-use super::pack::{Pack, Packs};
-use super::schemes;
-use super::settings;
-use super::sign::sign;
-use super::verifier::Verifier;
+use crate::auth_scheme::AuthScheme;
+use crate::key::{self, KeyBytes};
+use crate::pack::{Pack, Packs};
+use crate::schemes;
+use crate::settings;
+use crate::sign::sign;
+use crate::verifier::Verifier;
 use landfall_model::{ConfigValue, KeyForm, Secret, VerifySpec};
 
 /// What to make.
@@ -104,7 +105,9 @@ fn key(request: &SampleRequest, verifier: &Verifier) -> Result<KeyBytes, String>
             Ok(KeyBytes::default())
         };
     };
-    if let Some(private_key) = schemes::private_key(&verifier.auth_scheme, secret)? {
+    if let AuthScheme::Provider(scheme) = &verifier.auth_scheme
+        && let Some(private_key) = schemes::private_key(scheme, secret)?
+    {
         return Ok(private_key);
     }
 

@@ -3,8 +3,8 @@
 
 use std::collections::BTreeSet;
 
-use super::build::{BuildError, wrong};
-use super::pack::{ConfigKey, Pack};
+use crate::builder::{BuildError, wrong};
+use crate::pack::{ConfigKey, Pack};
 use landfall_model::{
     Algorithm, ClaimValue, ConfigValue, KeyForm, PayloadPiece, Scheme, VerifySpec,
 };
@@ -362,10 +362,10 @@ fn name_in_code(scheme: Scheme) -> Option<&'static str> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::pack::{Packs, pack_names};
-    use super::super::verifier::Verifier;
-    use super::super::{AuthScheme, Keys};
     use super::*;
+    use crate::pack::{Packs, pack_names};
+    use crate::verifier::Verifier;
+    use crate::{AuthScheme, Keys};
     use landfall_model::Secret;
 
     fn build(text: &str) -> Result<Verifier, String> {

@@ -6,25 +6,29 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 
-use super::algorithm::is_public_key;
-use super::answers::AnswerRules;
-use super::build::{self, BuildError, wrong};
-use super::challenge::{self, Challenge};
-use super::check::{Keys, is_credentials};
-use super::jwt::Jwt;
-use super::lookup::{KeyGrant, Lookup};
-use super::pack::{Pack, Packs, SignedBody};
-use super::payload::Part;
-use super::request::Unverified;
-use super::schemes::ProviderScheme;
-use super::settings;
-use super::signature::Signature;
-use super::view::PublicUrl;
-use super::window::Window;
+use crate::algorithm::is_public_key;
+use crate::answers::AnswerRules;
+use crate::builder::{self, BuildError, wrong};
+use crate::challenge::{self, Challenge};
+use crate::jwt::Jwt;
+use crate::keys::Keys;
+use crate::lookup::{KeyGrant, Lookup};
+use crate::pack::{Pack, Packs};
+use crate::payload::Part;
+use crate::request::SignedBody;
+use crate::request::Unverified;
+use crate::schemes::ProviderScheme;
+use crate::settings;
+use crate::shared_secret::is_credentials;
+use crate::signature::Signature;
+use crate::view::PublicUrl;
+use crate::window::Window;
 use landfall_model::{
     AcceptedSpec, Algorithm, DedupId, DedupSpec, DeliveryId, FromAddresses, IdMatch, KeyForm,
     SecretRef, ValueLocation, VerifySpec,
 };
+
+const BODY_NOT_COVERED: &str = "the signature does not cover the whole body: a captured request is also accepted with other values in what it leaves out";
 
 /// How requests of one hook are checked.
 #[derive(Debug, Clone)]
@@ -57,37 +61,13 @@ pub struct Verifier {
     from_addresses: Option<Vec<IpNet>>,
 }
 
-/// What a sender has to show.
-#[derive(Debug, Clone, PartialEq)]
-pub enum AuthScheme {
-    /// Nobody said: the hook is closed.
-    Closed,
-    /// Everybody is let in, by explicit choice.
-    Open,
-    /// A shared secret.
-    Token {
-        /// Where.
-        from: ValueLocation,
-        /// Before it.
-        prefix: String,
-    },
-    /// `user:password` by HTTP basic authentication.
-    Basic,
-    /// A MAC or signature over a payload template.
-    Signature(Box<Signature>),
-    /// A JSON web token.
-    Jwt(Box<Jwt>),
-    /// A scheme of one provider.
-    Provider(ProviderScheme),
-}
-
 // === impl Verifier ===
 
 impl Verifier {
     /// Builds from the table as typed; an absent table builds a closed verifier.
     pub fn build(typed: &VerifySpec, packs: &Packs) -> Result<Verifier, BuildError> {
         let pack = match &typed.provider {
-            None => Pack::generic(),
+            None => Packs::generic(),
             Some(name) => packs
                 .find(name)
                 .map_err(|message| wrong("provider", message))?,
@@ -99,8 +79,8 @@ impl Verifier {
 
         let spec = pack.merge(typed);
         settings::check(&pack, typed, &spec)?;
-        let auth_scheme = build::auth_scheme(&spec, pack.documents(typed))?;
-        if spec.secret.is_empty() && (needs_secret(&auth_scheme) || asks_for_keys(&auth_scheme)) {
+        let auth_scheme = builder::auth_scheme(&spec, pack.documents(typed))?;
+        if spec.secret.is_empty() && (auth_scheme.needs_secret() || auth_scheme.asks_for_keys()) {
             return Err(wrong(
                 "secret",
                 "a secret reference is missing: write secret = \"env:NAME\" or \"file:PATH\"",
@@ -124,7 +104,7 @@ impl Verifier {
         let challenges: Vec<Challenge> = challenges
             .collect::<Result<_, _>>()
             .map_err(|why| wrong("challenge", why))?;
-        if challenges.iter().any(Challenge::signs_for_anybody) && !tells_tokens_apart(&auth_scheme)
+        if challenges.iter().any(Challenge::signs_for_anybody) && !auth_scheme.tells_tokens_apart()
         {
             return Err(wrong(
                 "challenge",
@@ -135,7 +115,7 @@ impl Verifier {
         let in_identity = pack.delivery_id.iter().flat_map(DeliveryId::all_fields);
         for place in pack.event_type.iter().chain(in_identity) {
             // A hook that names another scheme than its pack keeps the pack's identity.
-            build::check_fact(place, true).map_err(|error| wrong("provider", error.message))?;
+            builder::check_fact(place, true).map_err(|error| wrong("provider", error.message))?;
         }
 
         let from_addresses = match &spec.from_addresses {
@@ -169,7 +149,7 @@ impl Verifier {
         let window = spec
             .timestamp
             .as_ref()
-            .map_or(own_window, |typed| build::window(typed).over(own_window));
+            .map_or(own_window, |typed| builder::window(typed).over(own_window));
 
         let answers = AnswerRules::of_pack(&pack, refused_status)?;
         let covers_body = auth_scheme.covers_body().unwrap_or(pack.covers_body);
@@ -185,7 +165,7 @@ impl Verifier {
             identity_per_url: true,
             repeats_reply: pack.repeat_reply,
             order_key: None,
-            public_url: build::public_url(spec)?,
+            public_url: builder::public_url(spec)?,
             window,
             documented_window: pack.documented_window.map(|past| Window {
                 past: Some(past),
@@ -240,7 +220,7 @@ impl Verifier {
         path: &str,
     ) -> Result<Verifier, (&'static str, String)> {
         let check = |place: &ValueLocation| {
-            build::check_fact(place, self.auth_scheme.has_claims()).map_err(|error| error.message)
+            builder::check_fact(place, self.auth_scheme.has_claims()).map_err(|error| error.message)
         };
 
         order_key
@@ -250,9 +230,9 @@ impl Verifier {
 
         if let Some(place) = order_key
             .iter()
-            .find(|place| !build::is_in_path(place, path))
+            .find(|place| !builder::is_in_path(place, path))
         {
-            return Err(("order_by", build::no_such_segment(place, path)));
+            return Err(("order_by", builder::no_such_segment(place, path)));
         }
 
         let id_match = dedup.id_match.unwrap_or(self.id_match);
@@ -263,7 +243,7 @@ impl Verifier {
                     .try_for_each(check)
                     .map_err(|message| ("dedup", message))?;
 
-                build::check_identity(fields, path).map_err(|error| ("dedup", error.message))?;
+                builder::check_identity(fields, path).map_err(|error| ("dedup", error.message))?;
                 Some(fields.clone())
             }
             DedupId::OfPack | DedupId::BodyDigest | DedupId::Nothing => self.delivery_id,
@@ -354,12 +334,12 @@ impl Verifier {
 
     /// Whether the operator's secrets are the keys.
     pub fn needs_secret(&self) -> bool {
-        needs_secret(&self.auth_scheme)
+        self.auth_scheme.needs_secret()
     }
 
     /// Whether the hook has a secret: a key, or what the question for a key carries.
     pub fn has_secret(&self) -> bool {
-        needs_secret(&self.auth_scheme) || asks_for_keys(&self.auth_scheme)
+        self.auth_scheme.needs_secret() || self.auth_scheme.asks_for_keys()
     }
 
     /// The address of its keys is the operator's word, not the sender's.
@@ -376,106 +356,6 @@ impl Verifier {
     pub fn key_grant(&self) -> Option<KeyGrant> {
         match &self.auth_scheme {
             AuthScheme::Provider(ProviderScheme::Ebay(ebay)) => Some(ebay.grant()),
-            _ => None,
-        }
-    }
-
-    /// Why no request at this path of a hook can show its token; none where one can.
-    pub fn path_problem(&self, path: &str) -> Option<String> {
-        if let Some(PublicUrl::Base(base)) = &self.public_url
-            && path != "/"
-            && base.ends_with(path)
-        {
-            return Some(format!(
-                "public_url ends with the path of the hook, which is appended to it: write public_url = \"{}\", or \
-                 url = \"{base}\" for the whole URL",
-                base.trim_end_matches(path)
-            ));
-        }
-
-        let last = path.trim_end_matches('/');
-        match self
-            .auth_scheme
-            .places()
-            .into_iter()
-            .find(|place| !build::is_in_path(place, path))?
-        {
-            ValueLocation::Path(_) => Some(format!(
-                "the token is the last segment of the path: write path = \"{last}/{{secret}}\""
-            )),
-            place => Some(build::no_such_segment(place, path)),
-        }
-    }
-
-    /// Why the secrets mean nothing: the keys are public and fetched. None where they are used, or there are none.
-    pub fn unused_secret(&self) -> Option<&'static str> {
-        // eBay's is for the token that the keys are asked for with.
-        let asks_with_it = asks_for_keys(&self.auth_scheme)
-            || matches!(
-                self.auth_scheme,
-                AuthScheme::Provider(ProviderScheme::Ebay(_))
-            );
-
-        let is_used =
-            needs_secret(&self.auth_scheme) || asks_with_it || self.auth_scheme == AuthScheme::Open;
-        let is_unused = !self.secrets.is_empty() && !is_used;
-
-        is_unused.then_some(
-            "`secret` means nothing here: the provider signs with keys that are public; remove it",
-        )
-    }
-
-    /// Why no request could be verified with these keys; none where one can be.
-    pub fn key_problem(&self, keys: &Keys) -> Option<String> {
-        if let Some(why) = keys.problem() {
-            return Some(format!("no secret has a value: {why}"));
-        }
-
-        let mut given = keys.iter().flatten().peekable();
-        given.peek()?;
-        given
-            .map(|key| self.unusable(key))
-            .collect::<Option<Vec<_>>>()
-            .map(|why| why[0].to_owned())
-    }
-
-    /// Why no request can show this key.
-    fn unusable(&self, key: &[u8]) -> Option<&'static str> {
-        match &self.auth_scheme {
-            AuthScheme::Basic if !is_credentials(key) => {
-                Some("the secret is not of the form user:password")
-            }
-            AuthScheme::Token {
-                from: ValueLocation::Header(_),
-                ..
-            } if key.trim_ascii() != key => {
-                Some("the secret begins or ends with white space, and no header value does")
-            }
-            AuthScheme::Token {
-                from: ValueLocation::Header(_),
-                ..
-            } if http::HeaderValue::from_bytes(key).is_err() => Some(
-                "the secret holds a line end or another control character, and no header value does",
-            ),
-            AuthScheme::Signature(signature) if !is_public_key(signature.algorithm, key) => {
-                Some(NOT_A_KEY)
-            }
-            AuthScheme::Provider(ProviderScheme::HttpMessageSignatures(rules))
-                if !is_public_key(rules.algorithm, key) =>
-            {
-                Some(NOT_A_KEY)
-            }
-            AuthScheme::Provider(ProviderScheme::Keygen)
-                if !is_public_key(Algorithm::Ed25519, key) =>
-            {
-                Some(NOT_A_KEY)
-            }
-            AuthScheme::Jwt(jwt)
-                if jwt.lookup.is_none()
-                    && !jwt.algorithms.iter().any(|name| fits_token(name, key)) =>
-            {
-                Some(NOT_A_KEY)
-            }
             _ => None,
         }
     }
@@ -531,143 +411,6 @@ impl Verifier {
     }
 }
 
-// === impl AuthScheme ===
-
-impl AuthScheme {
-    /// The places of the request without which nothing can be proven.
-    fn places(&self) -> Vec<&ValueLocation> {
-        match self {
-            AuthScheme::Token { from, .. } => vec![from],
-            AuthScheme::Jwt(jwt) => vec![&jwt.from],
-            AuthScheme::Provider(ProviderScheme::DetachedJws(jws)) => vec![&jws.from],
-            AuthScheme::Signature(signature) => {
-                let time = signature.time.iter().filter_map(|time| time.from.as_ref());
-                let key = signature.key_set.iter().filter_map(|set| set.id.as_ref());
-                signature
-                    .from
-                    .iter()
-                    .chain(time)
-                    .chain(&signature.id)
-                    .chain(key)
-                    .collect()
-            }
-            AuthScheme::Closed | AuthScheme::Open | AuthScheme::Basic | AuthScheme::Provider(_) => {
-                Vec::new()
-            }
-        }
-    }
-
-    /// Whether the whole body is what is proven; none where the pack says so of its scheme in code.
-    fn covers_body(&self) -> Option<bool> {
-        let is_body = |part: &Part| {
-            matches!(
-                part,
-                Part::Body
-                    | Part::BodySha256Hex
-                    | Part::BodySha256Base64
-                    | Part::BodyJsonString
-                    | Part::FormSorted
-            )
-        };
-
-        match self {
-            AuthScheme::Signature(signature) => Some(
-                signature
-                    .payloads()
-                    .all(|payload| payload.iter().any(is_body)),
-            ),
-            AuthScheme::Jwt(jwt) => Some(jwt.covers_body()),
-            AuthScheme::Provider(ProviderScheme::HttpMessageSignatures(rules)) => {
-                Some(rules.covers_body())
-            }
-            AuthScheme::Provider(_) => None,
-            AuthScheme::Closed
-            | AuthScheme::Open
-            | AuthScheme::Token { .. }
-            | AuthScheme::Basic => Some(false),
-        }
-    }
-
-    /// Whether a verified request has a token with claims.
-    fn has_claims(&self) -> bool {
-        matches!(
-            self,
-            AuthScheme::Jwt(_) | AuthScheme::Provider(ProviderScheme::AppleAppStore(_))
-        )
-    }
-
-    /// The kind of auth_scheme, whichever provider's scheme it is: the attribute `verified-by-scheme`.
-    pub fn kind(&self) -> &'static str {
-        match self {
-            AuthScheme::Provider(code) => code.kind(),
-            other => other.word(),
-        }
-    }
-
-    /// The word for it in hook files and records.
-    pub fn word(&self) -> &'static str {
-        match self {
-            AuthScheme::Closed => "closed",
-            AuthScheme::Open => "none",
-            AuthScheme::Token { .. } => "token",
-            AuthScheme::Basic => "basic",
-            AuthScheme::Signature(_) => "signature",
-            AuthScheme::Jwt(_) => "jwt",
-            AuthScheme::Provider(code) => code.word(),
-        }
-    }
-}
-
-const BODY_NOT_COVERED: &str = "the signature does not cover the whole body: a captured request is also accepted with other values in what it leaves out";
-const NOT_A_KEY: &str = "the secret is not a public key of the algorithm";
-
-/// Whether these bytes can be the key of tokens with that `alg`.
-fn fits_token(name: &str, key: &[u8]) -> bool {
-    match name {
-        "RS256" => is_public_key(Algorithm::RsaPkcs1v15Sha256, key),
-        "ES256" => is_public_key(Algorithm::EcdsaP256Sha256, key),
-        _ => true,
-    }
-}
-
-/// A text that an ownership check signs for any caller cannot pass for a delivery: only the body is signed, behind constant
-/// text at most, and `challenge::is_token` bodies are refused.
-fn tells_tokens_apart(scheme: &AuthScheme) -> bool {
-    match scheme {
-        AuthScheme::Signature(signature) => {
-            signature
-                .payloads()
-                .all(|payload| match payload.split_last() {
-                    Some((Part::Body, before)) => {
-                        before.iter().all(|part| matches!(part, Part::Literal(_)))
-                    }
-                    _ => false,
-                })
-        }
-        AuthScheme::Provider(ProviderScheme::Braintree { .. }) | AuthScheme::Closed => true,
-        _ => false,
-    }
-}
-
-/// With a secret that only the question for a key carries.
-fn asks_for_keys(scheme: &AuthScheme) -> bool {
-    match scheme {
-        AuthScheme::Jwt(jwt) => jwt.lookup.is_some(),
-        AuthScheme::Provider(code) => matches!(code, ProviderScheme::Ebay(_)),
-        _ => false,
-    }
-}
-
-fn needs_secret(scheme: &AuthScheme) -> bool {
-    match scheme {
-        AuthScheme::Closed | AuthScheme::Open => false,
-        AuthScheme::Token { .. } | AuthScheme::Basic => true,
-        AuthScheme::Signature(signature) => signature.key_set.is_none(),
-        AuthScheme::Jwt(jwt) => jwt.jwks.is_none() && jwt.lookup.is_none(),
-        AuthScheme::Provider(code) => code.needs_secret(),
-    }
-}
-
 fn closed(typed: &VerifySpec) -> Result<Verifier, BuildError> {
     if *typed != VerifySpec::default() {
         return Err(wrong(
@@ -679,7 +422,7 @@ fn closed(typed: &VerifySpec) -> Result<Verifier, BuildError> {
     let bare = Pack {
         event_type: None,
         delivery_id: None,
-        ..Pack::generic()
+        ..Packs::generic()
     };
 
     Verifier::assemble(AuthScheme::Closed, &VerifySpec::default(), bare)

@@ -6,10 +6,10 @@ use std::cell::{Cell, OnceCell};
 use bytes::Bytes;
 use serde_json::Value;
 
-use super::multipart;
-use super::refusal::{Reason, Refusal};
-use super::request::Unverified;
-use super::unique_json;
+use crate::multipart;
+use crate::refusal::{Reason, Refusal};
+use crate::request::Unverified;
+use crate::unique_json;
 use landfall_model::ValueLocation;
 
 /// The largest body that is parsed as JSON or as a form for a check.
@@ -401,15 +401,6 @@ pub fn describe(place: &ValueLocation) -> String {
         ValueLocation::Body(_) => "body".to_owned(),
         ValueLocation::Claim(pointer) => format!("claim {pointer}"),
     }
-}
-
-/// The query without every parameter of that name; the rest byte for byte.
-pub fn without_query(query: Option<&str>, name: &str) -> Option<String> {
-    let is_other =
-        |pair: &&str| url::form_urlencoded::parse(pair.as_bytes()).all(|(key, _)| key != name);
-    let kept: Vec<&str> = query?.split('&').filter(is_other).collect();
-
-    (!kept.is_empty()).then(|| kept.join("&"))
 }
 
 fn one<T>(mut values: impl Iterator<Item = T>) -> Result<T, Absent> {

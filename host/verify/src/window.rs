@@ -2,7 +2,7 @@
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use super::refusal::{Reason, Refusal};
+use crate::refusal::{Reason, Refusal};
 use landfall_model::TimeUnit;
 
 const SECOND_NS: i128 = 1_000_000_000;

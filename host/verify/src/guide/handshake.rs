@@ -4,8 +4,8 @@ use std::fmt::Write as _;
 
 use serde_json::{Value, json};
 
-use super::super::sign::put_json;
 use super::words::{listed, listed_or, shell_quoted};
+use crate::edit::put_json;
 use landfall_model::ChallengeSpec;
 
 /// A handshake as the provider makes it.

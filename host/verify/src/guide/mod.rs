@@ -11,15 +11,16 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde_json::{Value, json};
 
-use super::pack::{Pack, Packs, pack_names};
-use super::sample::{SampleRequest, sample};
-use super::settings;
-use super::verifier::{AuthScheme, Verifier};
+use crate::auth_scheme::AuthScheme;
+use crate::pack::{Pack, Packs, pack_names};
+use crate::sample::{SampleRequest, sample};
+use crate::settings;
+use crate::verifier::Verifier;
 use handshake::HandshakeRequest;
 use landfall_model::{
     ChallengeSpec, ConfigValue, KeyForm, Scheme, Secret, ValueLocation, VerifySpec,
 };
-use words::{cell, evidence, identity, kebab, pattern, quoted, shell_quoted, variable};
+use words::{Block, cell, evidence, identity, kebab, pattern, quoted, shell_quoted, variable};
 
 const PUBLIC: &str = "https://hooks.example.com";
 /// Where the node listens in the samples.
@@ -45,14 +46,6 @@ pub struct Guide {
 struct Section {
     title: &'static str,
     blocks: Vec<Block>,
-}
-
-enum Block {
-    Text(String),
-    /// Left and right column.
-    Facts(Vec<(String, String)>),
-    /// Language and text.
-    Code(&'static str, String),
 }
 
 /// Names of packs, by that of the pack that they are variants of.

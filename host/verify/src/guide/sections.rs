@@ -2,14 +2,15 @@
 
 use std::fmt::Write as _;
 
-use super::super::pack::{Evidence, ReplyBody, SignedBody};
-use super::super::verifier::AuthScheme;
 use super::handshake::sentence;
 use super::words::{
-    bound, fact, identity, listed, listed_or, pattern, piece_text, shown, signature_algorithm,
-    time, variable,
+    Block, bound, fact, identity, listed, listed_or, pattern, piece_text, shown,
+    signature_algorithm, time, variable,
 };
-use super::{Block, Guide, PUBLIC, Section};
+use super::{Guide, PUBLIC, Section};
+use crate::auth_scheme::AuthScheme;
+use crate::pack::{Evidence, ReplyBody};
+use crate::request::SignedBody;
 use landfall_model::{IdMatch, KeyForm, Scheme, TimeSpec, ValueLocation};
 
 impl Guide {

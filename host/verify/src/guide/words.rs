@@ -2,11 +2,19 @@
 
 use std::time::Duration;
 
-use super::super::pack::{Evidence, Pack, StatusPattern};
-use super::super::signature::Signature;
-use super::super::view::describe;
-use super::Block;
+use crate::pack::{Evidence, Pack, StatusPattern};
+use crate::signature::Signature;
+use crate::view::describe;
 use landfall_model::{DeliveryId, PayloadPiece, ValueLocation};
+
+/// One block of a guide's text.
+pub(super) enum Block {
+    Text(String),
+    /// Left and right column.
+    Facts(Vec<(String, String)>),
+    /// Language and text.
+    Code(&'static str, String),
+}
 
 // === impl Block ===
 

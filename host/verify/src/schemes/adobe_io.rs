@@ -3,11 +3,11 @@
 
 use serde_json::Value;
 
-use super::super::algorithm::{Rsa, is_rsa_signed};
-use super::super::certificate::pem_bytes;
-use super::super::refusal::{Reason, Refusal};
-use super::super::view::View;
-use super::{document, from_base64, header, mismatch};
+use super::common::{document, from_base64, header, mismatch};
+use crate::algorithm::{Rsa, is_rsa_signed};
+use crate::certificate::pem_bytes;
+use crate::refusal::{Reason, Refusal};
+use crate::view::View;
 use landfall_model::Documents;
 
 const HOST: &str = "https://static.adobeioevents.com";

@@ -5,13 +5,13 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::Value;
 
-use super::super::algorithm::{mac, same};
-use super::super::check::Keys;
-use super::super::refusal::{Reason, Refusal};
-use super::super::request::Unverified;
-use super::super::sign::put_json;
-use super::super::view::View;
-use super::{from_base64, mismatch, of_length};
+use super::common::{from_base64, mismatch, of_length};
+use crate::algorithm::{mac, same};
+use crate::edit::put_json;
+use crate::keys::Keys;
+use crate::refusal::{Reason, Refusal};
+use crate::request::Unverified;
+use crate::view::View;
 use landfall_model::Algorithm;
 
 const FIELDS: [&str; 8] = [

@@ -16,13 +16,12 @@ use webpki::{
 use x509_cert::Certificate;
 use x509_cert::der::{Decode, Encode};
 
-use super::super::algorithm::is_fixed_ecdsa_signed;
-use super::super::certificate::pem_bytes;
-use super::super::check::VerifyContext;
-use super::super::jwt::Token;
-use super::super::refusal::{Reason, Refusal};
-use super::super::signature::malformed;
-use super::super::view::View;
+use crate::algorithm::is_fixed_ecdsa_signed;
+use crate::certificate::pem_bytes;
+use crate::jwt::Token;
+use crate::keys::VerifyContext;
+use crate::refusal::{Reason, Refusal, malformed};
+use crate::view::View;
 use landfall_model::ValueLocation;
 
 /// Apple Root CA - G3. SHA-256: 63343abfb89a6a03ebb57e9b3f5fa7be7c4f5c756f3017b3a8c488c3653e9179.
@@ -140,7 +139,7 @@ impl AppleAppStore {
 
         let key = public_key(&leaf).map_err(malformed)?;
         if !is_fixed_ecdsa_signed(&key, token.signed.as_bytes(), &token.signature) {
-            return Err(super::mismatch());
+            return Err(super::common::mismatch());
         }
 
         self.check_claims(&token.claims)?;

@@ -2,9 +2,9 @@
 
 use std::time::{Duration, UNIX_EPOCH};
 
-use super::super::super::check::{Keys, NoKeyDocuments};
-use super::super::super::request::Unverified;
 use super::*;
+use crate::keys::{Keys, NoKeyDocuments};
+use crate::request::Unverified;
 
 const FIXTURES: &str = include_str!("../../../../tests/fixtures/apple-app-store.json");
 

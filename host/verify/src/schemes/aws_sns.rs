@@ -5,14 +5,14 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use super::super::algorithm::{Rsa, is_rsa_signed};
-use super::super::certificate::certified_key;
-use super::super::challenge::Answer;
-use super::super::check::VerifyContext;
-use super::super::refusal::{Reason, Refusal};
-use super::super::view::View;
-use super::super::window::{self, Window};
-use super::{document, from_base64, mismatch};
+use super::common::{document, from_base64, mismatch};
+use crate::algorithm::{Rsa, is_rsa_signed};
+use crate::answer::Answer;
+use crate::certificate::certified_key;
+use crate::keys::VerifyContext;
+use crate::refusal::{Reason, Refusal};
+use crate::view::View;
+use crate::window::{self, Window};
 use landfall_model::TimeUnit;
 
 const AGE_MAX: Duration = Duration::from_secs(3600);

@@ -1,14 +1,13 @@
 //! Braintree: `bt_signature` holds key ids and HMAC-SHA1 digests of the form field `bt_payload`; the key is the SHA-1 of
 //! the private key. Source: braintree_python, webhook_notification_gateway.
 
-use super::super::algorithm::{mac, same};
-use super::super::check::Keys;
-use super::super::refusal::{Reason, Refusal};
-use super::super::request::Unverified;
-use super::super::sign::put;
-use super::super::signature::malformed;
-use super::super::view::View;
-use super::{mismatch, of_length};
+use super::common::{mismatch, of_length};
+use crate::algorithm::{mac, same};
+use crate::edit::put;
+use crate::keys::Keys;
+use crate::refusal::{Reason, Refusal, malformed};
+use crate::request::Unverified;
+use crate::view::View;
 use landfall_model::{Algorithm, ValueLocation};
 
 pub fn check(public_key: &str, view: &View<'_>, keys: &Keys) -> Result<usize, Refusal> {

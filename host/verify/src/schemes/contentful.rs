@@ -4,15 +4,14 @@
 use std::collections::BTreeSet;
 use std::time::SystemTime;
 
-use super::super::algorithm::{Running, mac, same};
-use super::super::check::VerifyContext;
-use super::super::refusal::{Reason, Refusal};
-use super::super::request::Unverified;
-use super::super::sign::{put, written};
-use super::super::signature::malformed;
-use super::super::view::View;
-use super::super::window::{self, Window};
-use super::{header, mismatch, of_length};
+use super::common::{header, mismatch, of_length};
+use crate::algorithm::{Running, mac, same};
+use crate::edit::{put, written};
+use crate::keys::VerifyContext;
+use crate::refusal::{Reason, Refusal, malformed};
+use crate::request::Unverified;
+use crate::view::View;
+use crate::window::{self, Window};
 use landfall_model::{Algorithm, TimeUnit, ValueLocation};
 
 /// The most headers that one request may list.

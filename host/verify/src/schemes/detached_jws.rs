@@ -5,14 +5,13 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Map, Value};
 
-use super::super::algorithm::is_web_signed;
-use super::super::certificate::signing_keys;
-use super::super::check::VerifyContext;
-use super::super::refusal::{Reason, Refusal};
-use super::super::signature::malformed;
-use super::super::view::{Absent, View, describe};
-use super::super::window::{self, Window};
-use super::{document, mismatch};
+use super::common::{document, mismatch};
+use crate::algorithm::is_web_signed;
+use crate::certificate::signing_keys;
+use crate::keys::VerifyContext;
+use crate::refusal::{Reason, Refusal, malformed};
+use crate::view::{Absent, View, describe};
+use crate::window::{self, Window};
 use landfall_model::{TimeUnit, ValueLocation};
 
 /// How detached signatures are judged.

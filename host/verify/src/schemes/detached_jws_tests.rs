@@ -4,9 +4,9 @@ use std::time::{Duration, UNIX_EPOCH};
 
 use bytes::Bytes;
 
-use super::super::super::check::Keys;
-use super::super::super::request::Unverified;
 use super::*;
+use crate::keys::Keys;
+use crate::request::Unverified;
 use landfall_model::Documents;
 
 const FIXTURES: &str = include_str!("../../../../tests/fixtures/detached-jws.json");

@@ -3,15 +3,14 @@
 
 use serde_json::Value;
 
-use super::super::algorithm::{mac, same};
-use super::super::check::Keys;
-use super::super::refusal::{Reason, Refusal};
-use super::super::request::Unverified;
-use super::super::sign::{put, put_json};
-use super::super::signature::malformed;
-use super::super::unique_json;
-use super::super::view::{View, is_readable};
-use super::{mismatch, of_length};
+use super::common::{mismatch, of_length};
+use crate::algorithm::{mac, same};
+use crate::edit::{put, put_json};
+use crate::keys::Keys;
+use crate::refusal::{Reason, Refusal, malformed};
+use crate::request::Unverified;
+use crate::unique_json;
+use crate::view::{View, is_readable};
 use landfall_model::{Algorithm, ValueLocation};
 
 pub fn check(view: &View<'_>, keys: &Keys) -> Result<usize, Refusal> {

@@ -6,13 +6,12 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::Value;
 
-use super::super::algorithm::{EcdsaDigest, is_p256_signed};
-use super::super::certificate::pem_bytes;
-use super::super::lookup::{KeyGrant, is_plain};
-use super::super::refusal::{Reason, Refusal};
-use super::super::signature::malformed;
-use super::super::view::View;
-use super::{document, from_base64, header, mismatch};
+use super::common::{document, from_base64, header, mismatch};
+use crate::algorithm::{EcdsaDigest, is_p256_signed};
+use crate::certificate::pem_bytes;
+use crate::lookup::{KeyGrant, is_plain};
+use crate::refusal::{Reason, Refusal, malformed};
+use crate::view::View;
 use landfall_model::Documents;
 
 const SIGNATURE: &str = "X-EBAY-SIGNATURE";
@@ -124,8 +123,8 @@ mod tests {
 
     use bytes::Bytes;
 
-    use super::super::super::request::Unverified;
     use super::*;
+    use crate::request::Unverified;
 
     struct Keys(BTreeMap<String, String>);
 

@@ -11,15 +11,14 @@ use ring::signature::Ed25519KeyPair;
 use sfv::{BareItem, Dictionary, FieldType, InnerList, Item, ListEntry, Parser};
 use sha2::{Digest, Sha256, Sha512};
 
-use super::super::algorithm::{is_fixed_ecdsa_signed, is_signed, mac, same};
-use super::super::check::VerifyContext;
-use super::super::refusal::{Reason, Refusal};
-use super::super::request::Unverified;
-use super::super::sign::put;
-use super::super::signature::malformed;
-use super::super::view::{PublicUrl, View};
-use super::super::window::{self, Window};
-use super::mismatch;
+use super::common::mismatch;
+use crate::algorithm::{is_fixed_ecdsa_signed, is_signed, mac, same};
+use crate::edit::put;
+use crate::keys::VerifyContext;
+use crate::refusal::{Reason, Refusal, malformed};
+use crate::request::Unverified;
+use crate::view::{PublicUrl, View};
+use crate::window::{self, Window};
 use landfall_model::{Algorithm, ValueLocation};
 
 /// The most signatures of one request that are tried.

@@ -2,11 +2,12 @@
 
 use std::time::Duration;
 
-use super::super::super::check::{Keys, NoKeyDocuments, Verdict, check};
-use super::super::super::pack::Packs;
-use super::super::super::sign::sign;
-use super::super::super::verifier::Verifier;
 use super::*;
+use crate::check::{Verdict, check};
+use crate::keys::{Keys, NoKeyDocuments};
+use crate::pack::Packs;
+use crate::sign::sign;
+use crate::verifier::Verifier;
 use landfall_model::{Secret, VerifySpec};
 
 const SHARED_SECRET: &str =
@@ -642,13 +643,13 @@ fn digests_must_be_right_and_known() {
 fn ed25519_is_made_with_a_private_key() {
     let rules = "algorithm = \"ed25519\"\nkey = \"pem\"\n";
     let proof = verifier(rules, 1).auth_scheme().clone();
-    let key = super::super::private_key(&proof, &Secret::new(ED25519_PRIVATE))
+    let key = crate::schemes::private_key(&proof, &Secret::new(ED25519_PRIVATE))
         .unwrap()
         .unwrap();
     let request = signed(rules, &key, |_| {});
 
     assert_eq!(verdict(rules, &[ED25519], request, CREATED), Ok(()));
-    assert!(super::super::private_key(&proof, &Secret::new(ED25519)).is_err());
+    assert!(crate::schemes::private_key(&proof, &Secret::new(ED25519)).is_err());
 
     // B.2.6, whose parameters are in another order than ours.
     let base = "\"@method\": POST\n\"@signature-params\": (\"@method\");created=1618884473";
@@ -664,7 +665,7 @@ fn ed25519_is_made_with_a_private_key() {
 }
 
 fn pem_of(text: &str) -> Vec<u8> {
-    super::super::super::certificate::pem_bytes(text, "PUBLIC KEY").unwrap()
+    crate::certificate::pem_bytes(text, "PUBLIC KEY").unwrap()
 }
 
 #[test]

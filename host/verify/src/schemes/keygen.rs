@@ -6,13 +6,12 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use sha2::{Digest, Sha256};
 
-use super::super::algorithm::{is_signed, same_text};
-use super::super::check::VerifyContext;
-use super::super::refusal::{Reason, Refusal};
-use super::super::signature::malformed;
-use super::super::view::View;
-use super::super::window::{self, Window};
-use super::{header, mismatch, of_length};
+use super::common::{header, mismatch, of_length};
+use crate::algorithm::{is_signed, same_text};
+use crate::keys::VerifyContext;
+use crate::refusal::{Reason, Refusal, malformed};
+use crate::view::View;
+use crate::window::{self, Window};
 use landfall_model::{Algorithm, TimeUnit};
 
 const SIGNATURE: &str = "Keygen-Signature";
@@ -156,10 +155,10 @@ fn parameters(text: &str) -> Result<Vec<(&str, &str)>, Refusal> {
 mod tests {
     use std::time::{Duration, UNIX_EPOCH};
 
-    use super::super::super::check::{Keys, NoKeyDocuments};
-    use super::super::super::request::Unverified;
-    use super::super::super::view::PublicUrl;
     use super::*;
+    use crate::keys::{Keys, NoKeyDocuments};
+    use crate::request::Unverified;
+    use crate::view::PublicUrl;
     use landfall_model::{KeyForm, Secret};
 
     // The key pair is made for the request vectors of Keygen.

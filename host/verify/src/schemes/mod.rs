@@ -5,6 +5,7 @@ mod adyen;
 mod apple_app_store;
 mod aws_sns;
 mod braintree;
+mod common;
 mod contentful;
 mod detached_jws;
 mod dropbox_sign;
@@ -16,6 +17,7 @@ mod plivo;
 mod twilio;
 
 pub use apple_app_store::AppleAppStore;
+pub use common::each;
 pub use detached_jws::DetachedJws;
 pub use ebay::Ebay;
 pub use http_message_signatures::{
@@ -24,19 +26,16 @@ pub use http_message_signatures::{
 
 use std::time::{Duration, SystemTime};
 
-use serde_json::Value;
-
-use super::certificate::pem_bytes;
-use super::challenge::Answer;
-use super::check::VerifyContext;
-use super::key::KeyBytes;
-use super::refusal::{Reason, Refusal};
-use super::request::Unverified;
-use super::sign::written;
-use super::verifier::{AuthScheme, Verifier};
-use super::view::View;
-use super::window::Window;
-use landfall_model::{Algorithm, Documents, Secret, TimeUnit};
+use crate::answer::Answer;
+use crate::certificate::pem_bytes;
+use crate::edit::written;
+use crate::key::KeyBytes;
+use crate::keys::VerifyContext;
+use crate::refusal::{Reason, Refusal};
+use crate::request::Unverified;
+use crate::view::{PublicUrl, View};
+use crate::window::Window;
+use landfall_model::{Algorithm, Secret, TimeUnit};
 
 /// A scheme in code, with what the operator configured for it.
 #[derive(Debug, Clone, PartialEq)]
@@ -148,134 +147,52 @@ impl ProviderScheme {
 
 /// Which secret matched; none where the key came with a document.
 pub fn check(
-    code: &ProviderScheme,
-    verifier: &Verifier,
+    scheme: &ProviderScheme,
+    window: Window,
     view: &View<'_>,
     context: &VerifyContext<'_>,
 ) -> Result<Option<usize>, Refusal> {
-    match code {
+    match scheme {
         ProviderScheme::Twilio { algorithm } => {
             twilio::check(*algorithm, view, context.keys).map(Some)
         }
         ProviderScheme::AwsSns { topics } => aws_sns::check(topics, view, context).map(|()| None),
         ProviderScheme::Paypal { webhook_id } => {
-            paypal::check(webhook_id, verifier.window, view, context).map(|()| None)
+            paypal::check(webhook_id, window, view, context).map(|()| None)
         }
         ProviderScheme::Adyen => adyen::check(view, context.keys).map(Some),
         ProviderScheme::Braintree { public_key } => {
             braintree::check(public_key, view, context.keys).map(Some)
         }
-        ProviderScheme::Contentful => contentful::check(verifier.window, view, context).map(Some),
+        ProviderScheme::Contentful => contentful::check(window, view, context).map(Some),
         ProviderScheme::DropboxSign => dropbox_sign::check(view, context.keys).map(Some),
         ProviderScheme::AdobeIo { client_id } => {
             adobe_io::check(client_id, view, context.documents).map(|()| None)
         }
         ProviderScheme::AppleAppStore(app) => app.check(view, context).map(|()| None),
         ProviderScheme::Ebay(ebay) => ebay.check(view, context.documents).map(|()| None),
-        ProviderScheme::Keygen => keygen::check(verifier.window, view, context).map(Some),
+        ProviderScheme::Keygen => keygen::check(window, view, context).map(Some),
         ProviderScheme::Plivo => plivo::check(view, context.keys).map(Some),
-        ProviderScheme::DetachedJws(jws) => {
-            jws.check(verifier.window, view, context).map(|()| None)
-        }
+        ProviderScheme::DetachedJws(jws) => jws.check(window, view, context).map(|()| None),
         ProviderScheme::HttpMessageSignatures(rules) => {
-            rules.check(verifier.window, view, context).map(Some)
+            rules.check(window, view, context).map(Some)
         }
     }
 }
 
 /// A verified request that asks to be confirmed by a call, instead of being an event.
-pub fn confirmation(verifier: &Verifier, view: &View<'_>) -> Option<Answer> {
-    match verifier.auth_scheme {
-        AuthScheme::Provider(ProviderScheme::AwsSns { .. }) => aws_sns::confirmation(view),
+pub fn confirmation(scheme: &ProviderScheme, view: &View<'_>) -> Option<Answer> {
+    match scheme {
+        ProviderScheme::AwsSns { .. } => aws_sns::confirmation(view),
         _ => None,
-    }
-}
-
-/// The string at every element of an array: `/value/*/clientState`. At least one, and all of them strings.
-pub fn each<'a>(view: &'a View<'_>, pointer: &str) -> Result<Vec<&'a str>, Refusal> {
-    let malformed = |why: &str| Refusal::new(Reason::MalformedBody, format!("the body {why}"));
-    let (before, after) = pointer.split_once("/*").expect("checked at load");
-    let body = view.json().ok_or_else(|| malformed("is not JSON"))?;
-
-    let elements = body
-        .pointer(before)
-        .and_then(Value::as_array)
-        .ok_or_else(|| malformed("has no such array"))?;
-    if elements.is_empty() {
-        return Err(malformed("has an empty array"));
-    }
-
-    let text = |element: &'a Value| element.pointer(after).and_then(Value::as_str);
-    let missing = || {
-        Refusal::new(
-            Reason::MissingToken,
-            format!("token missing in an element (JSON {pointer})"),
-        )
-    };
-
-    elements
-        .iter()
-        .map(|element| text(element).ok_or_else(missing))
-        .collect()
-}
-
-/// A document at an address that has been found to be the provider's.
-fn document(documents: &dyn Documents, url: &str) -> Result<bytes::Bytes, Refusal> {
-    documents.get(url).ok_or_else(|| Refusal::needs(url))
-}
-
-/// The one value of a header, or the refusal for its absence.
-fn header<'a>(view: &'a View<'_>, name: &str, absent: Reason) -> Result<&'a str, Refusal> {
-    let found = view.header(name).map_err(|why| match why {
-        super::view::Absent::Duplicate => Refusal::new(
-            Reason::DuplicateHeader,
-            format!("header {name} given more than once"),
-        ),
-        _ => Refusal::new(absent, format!("header {name} is missing")),
-    })?;
-
-    match std::str::from_utf8(found) {
-        Ok("") => Err(Refusal::new(absent, format!("header {name} is empty"))),
-        Ok(text) => Ok(text),
-        Err(_) => Err(Refusal::new(
-            Reason::MalformedSignature,
-            format!("header {name} is not text"),
-        )),
-    }
-}
-
-fn mismatch() -> Refusal {
-    Refusal::new(
-        Reason::SignatureMismatch,
-        "the signature does not match: another secret, or another payload",
-    )
-}
-
-fn from_base64(text: &str) -> Result<Vec<u8>, Refusal> {
-    use base64::Engine as _;
-
-    let decoded = base64::engine::general_purpose::STANDARD.decode(text);
-    decoded.map_err(|_| super::signature::malformed("not base64".into()))
-}
-
-fn of_length(bytes: Vec<u8>, expected: usize) -> Result<Vec<u8>, Refusal> {
-    if bytes.len() == expected {
-        Ok(bytes)
-    } else {
-        Err(super::signature::malformed(format!(
-            "{} bytes instead of {expected}",
-            bytes.len()
-        )))
     }
 }
 
 /// The private key with which a sender signs, where the operator has it: PKCS#8 in PEM, decoded. None where the scheme
 /// signs with the secret that checks, or with a key that only the provider has.
-pub fn private_key(scheme: &AuthScheme, secret: &Secret) -> Result<Option<KeyBytes>, String> {
+pub fn private_key(scheme: &ProviderScheme, secret: &Secret) -> Result<Option<KeyBytes>, String> {
     match scheme {
-        AuthScheme::Provider(ProviderScheme::HttpMessageSignatures(rules))
-            if rules.algorithm == Algorithm::Ed25519 =>
-        {
+        ProviderScheme::HttpMessageSignatures(rules) if rules.algorithm == Algorithm::Ed25519 => {
             let text =
                 std::str::from_utf8(secret.expose()).map_err(|_| "the secret is not text")?;
             let key = pem_bytes(text, "PRIVATE KEY")
@@ -288,29 +205,20 @@ pub fn private_key(scheme: &AuthScheme, secret: &Secret) -> Result<Option<KeyByt
 
 /// Signs as the provider does, where it signs with a shared secret.
 pub fn sign(
-    code: &ProviderScheme,
-    verifier: &Verifier,
+    scheme: &ProviderScheme,
+    public_url: Option<&PublicUrl>,
     draft: &mut Unverified,
     key: &[u8],
     now: SystemTime,
 ) -> Result<(), String> {
-    match code {
-        ProviderScheme::Twilio { algorithm } => {
-            twilio::sign(*algorithm, verifier.public_url.as_ref(), draft, key)
-        }
+    match scheme {
+        ProviderScheme::Twilio { algorithm } => twilio::sign(*algorithm, public_url, draft, key),
         ProviderScheme::Adyen => adyen::sign(draft, key),
         ProviderScheme::Braintree { public_key } => braintree::sign(public_key, draft, key),
         ProviderScheme::Contentful => contentful::sign(draft, key, now),
         ProviderScheme::DropboxSign => dropbox_sign::sign(draft, key),
-        ProviderScheme::Plivo => plivo::sign(
-            verifier.public_url.as_ref(),
-            draft,
-            key,
-            &written(TimeUnit::Ms, now),
-        ),
-        ProviderScheme::HttpMessageSignatures(rules) => {
-            rules.sign(verifier.public_url.as_ref(), draft, key, now)
-        }
+        ProviderScheme::Plivo => plivo::sign(public_url, draft, key, &written(TimeUnit::Ms, now)),
+        ProviderScheme::HttpMessageSignatures(rules) => rules.sign(public_url, draft, key, now),
         ProviderScheme::AwsSns { .. }
         | ProviderScheme::Paypal { .. }
         | ProviderScheme::AdobeIo { .. }

@@ -2,13 +2,13 @@
 //! developer.paypal.com/api/rest/webhooks. The checksum is computed from the body, but anyone can make another body that has
 //! it: `covers_body` of the pack says so.
 
-use super::super::algorithm::{Rsa, is_rsa_signed};
-use super::super::certificate::certified_key;
-use super::super::check::VerifyContext;
-use super::super::refusal::{Reason, Refusal};
-use super::super::view::View;
-use super::super::window::{self, Window};
-use super::{document, from_base64, header, mismatch};
+use super::common::{document, from_base64, header, mismatch};
+use crate::algorithm::{Rsa, is_rsa_signed};
+use crate::certificate::certified_key;
+use crate::keys::VerifyContext;
+use crate::refusal::{Reason, Refusal};
+use crate::view::View;
+use crate::window::{self, Window};
 use landfall_model::TimeUnit;
 
 const HOSTS: [&str; 4] = [

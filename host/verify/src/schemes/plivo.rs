@@ -6,14 +6,13 @@ use std::collections::BTreeMap;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
-use super::super::algorithm::{mac, same, signature_length};
-use super::super::check::Keys;
-use super::super::refusal::{Reason, Refusal};
-use super::super::request::Unverified;
-use super::super::sign::put;
-use super::super::signature::malformed;
-use super::super::view::{PublicUrl, View};
-use super::{from_base64, header, mismatch, of_length};
+use super::common::{from_base64, header, mismatch, of_length};
+use crate::algorithm::{mac, same, signature_length};
+use crate::edit::put;
+use crate::keys::Keys;
+use crate::refusal::{Reason, Refusal, malformed};
+use crate::request::Unverified;
+use crate::view::{PublicUrl, View};
 use landfall_model::{Algorithm, ValueLocation};
 
 const SIGNATURE: &str = "X-Plivo-Signature-V3";

@@ -9,13 +9,13 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
-use super::super::algorithm::{mac, same, same_text, sha256_hex, signature_length};
-use super::super::check::Keys;
-use super::super::refusal::{Reason, Refusal};
-use super::super::request::Unverified;
-use super::super::sign::put;
-use super::super::view::{PublicUrl, View};
-use super::{from_base64, header, mismatch, of_length};
+use super::common::{from_base64, header, mismatch, of_length};
+use crate::algorithm::{mac, same, same_text, sha256_hex, signature_length};
+use crate::edit::put;
+use crate::keys::Keys;
+use crate::refusal::{Reason, Refusal};
+use crate::request::Unverified;
+use crate::view::{PublicUrl, View};
 use landfall_model::{Algorithm, ValueLocation};
 
 const SIGNATURE: &str = "X-Twilio-Signature";
@@ -345,8 +345,8 @@ pub fn sign(
 
 #[cfg(test)]
 mod tests {
-    use super::super::super::check::Keys;
     use super::*;
+    use crate::keys::Keys;
     use landfall_model::{KeyForm, Secret};
 
     const BODY: &str = "From=%2B14158675309&CallSid=CA1";

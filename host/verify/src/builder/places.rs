@@ -1,7 +1,7 @@
 //! Places in a request: which can hold a value, and which a scheme may name.
 
-use super::super::view::describe;
-use super::{BuildError, wrong};
+use super::error::{BuildError, wrong};
+use crate::view::describe;
 use landfall_model::{DeliveryId, Scheme, ValueLocation, VerifySpec};
 
 /// Headers by which a message is framed, routed or kept open: proxies and HTTP libraries set, change and drop them, and a server

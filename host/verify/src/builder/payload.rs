@@ -1,9 +1,9 @@
 //! Rules of `payload`: what a signature covers.
 
-use super::super::algorithm::{Running, can_be_lengthened, is_plain_digest};
-use super::super::payload::{self, Part};
-use super::super::view::describe;
-use super::{BuildError, wrong};
+use super::error::{BuildError, wrong};
+use crate::algorithm::{Running, can_be_lengthened, is_plain_digest};
+use crate::payload::{self, Part};
+use crate::view::describe;
 use landfall_model::{Algorithm, PayloadPiece, TimeUnit, ValueLocation, VerifySpec};
 
 /// What a template is checked against.

@@ -5,6 +5,7 @@ mod apple_app_store;
 mod aws_sns;
 mod detached_jws;
 mod ebay;
+mod error;
 mod jwt;
 mod list;
 mod message_signatures;
@@ -14,26 +15,18 @@ mod signature;
 mod twilio;
 mod urls;
 
+pub use error::{BuildError, wrong};
 pub(super) use places::{check_fact, check_identity, is_in_path, no_such_segment};
 pub(super) use signature::window;
 pub(super) use urls::public_url;
 
-use super::payload::configured;
-use super::schemes::ProviderScheme;
-use super::verifier::AuthScheme;
+use crate::auth_scheme::AuthScheme;
+use crate::payload::configured;
+use crate::schemes::ProviderScheme;
 use landfall_model::{Scheme, VerifySpec};
 use places::one_place;
 use signature::check_age;
 use urls::{NEEDS_HOST, NEEDS_URL, names_url};
-
-/// What is wrong with a `[verify]` table.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct BuildError {
-    /// The key in `[verify]`.
-    pub key: &'static str,
-    /// A sentence with the way out.
-    pub message: String,
-}
 
 /// What a sender has to show. `is_documented`: what is signed is what a provider documents, and not the operator's choice.
 pub fn auth_scheme(spec: &VerifySpec, is_documented: bool) -> Result<AuthScheme, BuildError> {
@@ -156,14 +149,6 @@ fn check_unused(spec: &VerifySpec, scheme: Scheme) -> Result<(), BuildError> {
             ),
         )),
         None => Ok(()),
-    }
-}
-
-/// A mistake at a key.
-pub fn wrong(key: &'static str, message: impl Into<String>) -> BuildError {
-    BuildError {
-        key,
-        message: message.into(),
     }
 }
 

@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
-use super::super::schemes::DetachedJws;
-use super::super::view::describe;
-use super::super::window::Window;
+use super::error::{BuildError, wrong};
 use super::places::one_place;
 use super::signature::check_age;
-use super::{BuildError, wrong};
+use crate::schemes::DetachedJws;
+use crate::view::describe;
+use crate::window::Window;
 use landfall_model::{JwtSpec, ValueLocation, VerifySpec};
 
 pub(super) fn build(spec: &VerifySpec) -> Result<DetachedJws, BuildError> {

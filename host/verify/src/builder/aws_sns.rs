@@ -1,7 +1,7 @@
 //! Rules of `scheme = "aws-sns"`.
 
-use super::super::schemes::ProviderScheme;
-use super::{BuildError, wrong};
+use super::error::{BuildError, wrong};
+use crate::schemes::ProviderScheme;
 use landfall_model::VerifySpec;
 
 /// Every AWS account can send from topics of its own: the operator lists those that count.

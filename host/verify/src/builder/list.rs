@@ -1,7 +1,7 @@
 //! Rules of `list`: how a header of several signatures is split.
 
-use super::super::signature::{List, ListTime};
-use super::{BuildError, wrong};
+use super::error::{BuildError, wrong};
+use crate::signature::{List, ListTime};
 use landfall_model::{Encoding, ListSpec, TimeUnit, VerifySpec};
 
 /// Reads a list whose signatures are written in `encoding`. A rule by which a signature, a label or the time would be cut in two

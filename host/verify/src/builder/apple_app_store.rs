@@ -1,7 +1,7 @@
 //! Rules of `scheme = "apple-app-store"`.
 
-use super::super::schemes::AppleAppStore;
-use super::{BuildError, wrong};
+use super::error::{BuildError, wrong};
+use crate::schemes::AppleAppStore;
 use landfall_model::{ConfigValue, VerifySpec};
 
 /// Which app, where it is sold, and roots besides Apple's.

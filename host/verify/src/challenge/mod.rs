@@ -1,43 +1,22 @@
 //! Ownership checks: a request that asks to be answered instead of handled. What is sent back is capped and never HTML; a
 //! value that goes into a MAC must be a short token, or the answer would sign whatever a caller likes.
 
+mod template;
+
 use std::collections::BTreeMap;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use serde_json::Value;
 
-use super::algorithm::{mac, same_text, sha256_hex};
-use super::check::Keys;
-use super::payload::configured;
-use super::refusal::{Reason, Refusal};
-use super::verifier::Verifier;
-use super::view::{View, describe};
-use landfall_model::{Algorithm, ChallengeSpec, ConfigValue, ValueLocation};
+use crate::algorithm::same_text;
+use crate::answer::Answer;
+use crate::keys::Keys;
+use crate::refusal::{Reason, Refusal};
+use crate::view::{View, describe};
+use landfall_model::{ChallengeSpec, ConfigValue, ValueLocation};
+use template::{JsonTemplate, Piece, Refused, Source, Template, fill, source, template};
 
-/// The most bytes of a value that is sent back.
-const ECHO_BYTES_MAX: usize = 1024;
-/// The most characters of a value that goes into a MAC.
-const TOKEN_CHARS_MAX: usize = 128;
 /// The largest body that can be a challenge, decoded.
-pub(super) const BODY_BYTES_MAX: usize = 16 * 1024;
-
-/// What to send back instead of running the component.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Answer {
-    /// Of the answer.
-    pub status: u16,
-    /// Content type and bytes.
-    pub body: Option<(&'static str, String)>,
-    /// Further headers.
-    pub headers: Vec<(String, String)>,
-    /// Call this address of the provider: it asks to be confirmed.
-    pub confirm: Option<String>,
-    /// A secret that the provider hands over: keep it where the hook's first secret is, unless there is one.
-    pub pair: Option<String>,
-    /// Why the check is not passed, for the operator; `status` is what the caller gets then.
-    pub refused: Option<Box<Refusal>>,
-}
+pub const BODY_BYTES_MAX: usize = 16 * 1024;
 
 /// A checked rule.
 #[derive(Debug, Clone, PartialEq)]
@@ -51,61 +30,18 @@ pub struct Challenge {
     pair: Option<Source>,
 }
 
-type Template = Vec<Piece>;
-
-#[derive(Debug, Clone, PartialEq)]
-enum JsonTemplate {
-    Constant(Value),
-    Text(Template),
-}
-
-#[derive(Debug, Clone, PartialEq)]
-enum Piece {
-    Literal(String),
-    Echo(Source),
-    Mac(Algorithm, bool, Source),
-    /// SHA-256 in hex over a short token of the request, the secret for ownership checks, and the address that is called.
-    /// None = the URL that is called, without its query.
-    Digest(Source, Option<String>),
-    /// The requested rate, no more than `config.max_rate`; `*` where neither says one.
-    Rate(Option<u64>),
-}
-
-#[derive(Debug, Clone, PartialEq)]
-struct Source(ValueLocation);
-
-/// Why a rule that matches is not answered as it asks.
-#[derive(Debug)]
-enum Refused {
-    /// It does not show what it must.
-    Requirement(Refusal),
-    /// A value that must not be signed or is too long.
-    Value(String),
-}
-
-// === impl Answer ===
-
-impl Default for Answer {
-    fn default() -> Answer {
-        Answer {
-            status: 200,
-            body: None,
-            headers: Vec::new(),
-            confirm: None,
-            pair: None,
-            refused: None,
-        }
-    }
-}
-
 /// The answer, if the request is one of the verifier's challenges of that stage.
-pub fn answer(verifier: &Verifier, verified: bool, view: &View<'_>, keys: &Keys) -> Option<Answer> {
+pub fn answer(
+    challenges: &[Challenge],
+    verified: bool,
+    view: &View<'_>,
+    keys: &Keys,
+) -> Option<Answer> {
     if view.request.content().len() > BODY_BYTES_MAX {
         return None;
     }
 
-    let rules = verifier
-        .challenges
+    let rules = challenges
         .iter()
         .filter(|rule| rule.spec.verify_first == verified);
 
@@ -116,9 +52,8 @@ pub fn answer(verifier: &Verifier, verified: bool, view: &View<'_>, keys: &Keys)
 }
 
 /// Whether the request is one of the verifier's challenges, whatever it proves.
-pub fn is_one(verifier: &Verifier, view: &View<'_>) -> bool {
-    view.request.body.len() <= BODY_BYTES_MAX
-        && verifier.challenges.iter().any(|rule| rule.matches(view))
+pub fn is_one(challenges: &[Challenge], view: &View<'_>) -> bool {
+    view.request.body.len() <= BODY_BYTES_MAX && challenges.iter().any(|rule| rule.matches(view))
 }
 
 // === impl Challenge ===
@@ -487,53 +422,6 @@ impl Challenge {
     }
 }
 
-// === impl Source ===
-
-impl Source {
-    fn text(&self, view: &View<'_>) -> Result<String, Refused> {
-        let wrong = |what: &str| {
-            Refused::Value(format!(
-                "the ownership check's value at {} {what}",
-                describe(&self.0)
-            ))
-        };
-
-        let bytes = view
-            .find(&self.0, false)
-            .map_err(|_| wrong("is missing or given twice"))?;
-        let text = String::from_utf8(bytes.into_owned()).map_err(|_| wrong("is not UTF-8"))?;
-        if text.len() > ECHO_BYTES_MAX {
-            return Err(wrong("is longer than 1 KiB"));
-        }
-
-        Ok(text)
-    }
-
-    /// A value that may go into a MAC: a short token of base64 or base64url characters and dots, nothing that could pass
-    /// for a delivery.
-    fn token(&self, view: &View<'_>) -> Result<String, Refused> {
-        let text = self.text(view)?;
-        let wrong = || {
-            Refused::Value(format!(
-                "the ownership check's value at {} is not a token",
-                describe(&self.0)
-            ))
-        };
-
-        if is_token(text.as_bytes()) {
-            Ok(text)
-        } else {
-            Err(wrong())
-        }
-    }
-}
-
-/// Short, and of base64 or base64url characters: what may be signed for whoever asks, and so may not be a delivery.
-pub fn is_token(text: &[u8]) -> bool {
-    let is_plain = |byte: &u8| byte.is_ascii_alphanumeric() || b"+/=_-".contains(byte);
-    !text.is_empty() && text.len() <= TOKEN_CHARS_MAX && text.iter().all(is_plain)
-}
-
 fn equals(view: &View<'_>, place: &str, expected: &Value) -> bool {
     match source(place) {
         Ok(Source(ValueLocation::Json(pointer))) => {
@@ -568,142 +456,6 @@ fn takes_every_delivery(spec: &ChallengeSpec) -> bool {
 fn has_only_keys(view: &View<'_>, keys: &[String]) -> bool {
     let object = view.json().and_then(Value::as_object);
     object.is_some_and(|object| !object.is_empty() && object.keys().all(|key| keys.contains(key)))
-}
-
-fn no_key() -> Refused {
-    let why = "the ownership check needs a secret, and none has a value now";
-    Refused::Requirement(Refusal::new(Reason::NoSecret, why))
-}
-
-fn no_url() -> Refused {
-    let why =
-        "the ownership check needs the URL of the endpoint: set public_url, or config.endpoint";
-    Refused::Requirement(Refusal::new(Reason::ChallengeRefused, why))
-}
-
-fn fill(template: &Template, view: &View<'_>, keys: &Keys) -> Result<String, Refused> {
-    let mut filled = String::new();
-    for piece in template {
-        match piece {
-            Piece::Literal(text) => filled.push_str(text),
-            Piece::Echo(source) => filled.push_str(&source.text(view)?),
-            Piece::Mac(algorithm, is_hex, source) => {
-                let token = source.token(view)?;
-                let key = keys
-                    .iter()
-                    .flatten()
-                    .find(|key| !key.is_empty())
-                    .ok_or_else(no_key)?;
-
-                let digest = mac(*algorithm, key, token.as_bytes());
-                filled.push_str(&if *is_hex {
-                    hex::encode(digest)
-                } else {
-                    STANDARD.encode(digest)
-                });
-            }
-            Piece::Digest(source, endpoint) => {
-                let token = source.token(view)?;
-                let secret = keys.challenge_key().ok_or_else(no_key)?;
-                let called = || {
-                    view.url()
-                        .ok()
-                        .and_then(|url| url.split('?').next().map(str::to_owned))
-                };
-
-                let endpoint = endpoint.clone().or_else(called).ok_or_else(no_url)?;
-                filled.push_str(&sha256_hex(
-                    &[token.as_bytes(), secret, endpoint.as_bytes()].concat(),
-                ));
-            }
-            Piece::Rate(max) => {
-                let asked = view.header("webhook-request-rate").ok();
-                let asked =
-                    asked.and_then(|text| std::str::from_utf8(text).ok()?.parse::<u64>().ok());
-                let rate = [asked, *max].into_iter().flatten().min();
-                filled.push_str(&rate.map_or_else(|| "*".to_owned(), |rate| rate.to_string()));
-            }
-        }
-    }
-
-    Ok(filled)
-}
-
-fn template(text: &str, config: &BTreeMap<String, ConfigValue>) -> Result<Template, String> {
-    let mut pieces = Vec::new();
-    let mut rest = text;
-    while let Some((literal, after)) = rest.split_once('{') {
-        let (token, after) = after.split_once('}').ok_or("`{` without its `}`")?;
-        if !literal.is_empty() {
-            pieces.push(Piece::Literal(literal.into()));
-        }
-
-        pieces.push(piece(token, config)?);
-        rest = after;
-    }
-
-    if !rest.is_empty() {
-        pieces.push(Piece::Literal(rest.into()));
-    }
-
-    Ok(pieces)
-}
-
-fn piece(token: &str, config: &BTreeMap<String, ConfigValue>) -> Result<Piece, String> {
-    if token == "rate" {
-        let max = config
-            .get("max_rate")
-            .and_then(|value| value.texts().first()?.parse().ok());
-        return Ok(Piece::Rate(max));
-    }
-
-    if let Some(name) = token.strip_prefix("config.") {
-        return configured(name, config).map(|text| Piece::Literal(text.into()));
-    }
-
-    let Some((mac, place)) = token.split_once(' ') else {
-        return source(token).map(Piece::Echo);
-    };
-
-    if mac == "sha256-hex" {
-        let place = place.strip_suffix(" challenge_secret endpoint");
-        let place = place.ok_or("write {sha256-hex query:NAME challenge_secret endpoint}")?;
-        let endpoint = config
-            .get("endpoint")
-            .and_then(|value| value.texts().first().cloned());
-
-        return Ok(Piece::Digest(source(place)?, endpoint));
-    }
-
-    let (algorithm, is_hex) = match mac {
-        "hmac-sha1-hex" => (Algorithm::HmacSha1, true),
-        "hmac-sha256-hex" => (Algorithm::HmacSha256, true),
-        "hmac-sha256-base64" => (Algorithm::HmacSha256, false),
-        other => {
-            return Err(format!(
-                "`{other}` is none of hmac-sha1-hex, hmac-sha256-hex, hmac-sha256-base64"
-            ));
-        }
-    };
-
-    Ok(Piece::Mac(algorithm, is_hex, source(place)?))
-}
-
-fn source(text: &str) -> Result<Source, String> {
-    let place = match text.split_once(':') {
-        Some(("query", name)) => ValueLocation::Query(name.into()),
-        Some(("header", name)) => ValueLocation::Header(name.into()),
-        Some(("form", name)) => ValueLocation::Form(name.into()),
-        Some(("json", pointer)) if pointer.starts_with('/') => ValueLocation::Json(pointer.into()),
-        None if text.starts_with('/') => ValueLocation::Json(text.into()),
-        _ => {
-            return Err(format!(
-                "`{text}` names no value: write query:NAME, header:NAME, form:NAME or json:/POINTER"
-            ));
-        }
-    };
-
-    Ok(Source(place))
 }
 
 #[cfg(test)]

@@ -1,8 +1,8 @@
 //! Rules of `scheme = "http-message-signatures"`.
 
-use super::super::schemes::{COMPONENTS_MAX, MessageSignatures, is_message_algorithm};
+use super::error::{BuildError, wrong};
 use super::urls::{NEEDS_HOST, names_url};
-use super::{BuildError, wrong};
+use crate::schemes::{COMPONENTS_MAX, MessageSignatures, is_message_algorithm};
 use landfall_model::{MessageSignatureSpec, VerifySpec};
 
 /// Derived components of a request (RFC 9421 section 2.2).

@@ -2,16 +2,16 @@
 
 use std::time::Duration;
 
-use super::super::algorithm::Running;
-use super::super::payload::{self, Part};
-use super::super::signature::{KeySet, ListTime, Signature, Time};
-use super::super::view::describe;
-use super::super::window::Window;
+use super::error::{BuildError, wrong};
 use super::list;
 use super::payload::{PayloadRules, places_in};
 use super::places::{check_held_value, check_value, header_name, is_same_place, places};
 use super::urls::{NEEDS_URL, address, names_url};
-use super::{BuildError, wrong};
+use crate::algorithm::Running;
+use crate::payload::{self, Part};
+use crate::signature::{KeySet, ListTime, Signature, Time};
+use crate::view::describe;
+use crate::window::Window;
 use landfall_model::{Algorithm, KeySetSpec, TimeSpec, ValueLocation, VerifySpec};
 
 /// Method names of WebSub (w3.org/TR/websub section 8.1) and what they stand for.

@@ -1,9 +1,10 @@
 //! Tables that would refuse every request, or accept everyone, do not load.
 
-use super::super::check::Keys;
-use super::super::pack::Packs;
-use super::super::verifier::{AuthScheme, Verifier};
 use super::BuildError;
+use crate::auth_scheme::AuthScheme;
+use crate::keys::Keys;
+use crate::pack::Packs;
+use crate::verifier::Verifier;
 use landfall_model::{DedupId, DedupSpec, IdMatch, Secret, ValueLocation};
 
 pub(super) const HMAC: &str =

@@ -1,8 +1,8 @@
 //! URLs in a `[verify]` table: the one that senders call, and those of key documents.
 
-use super::super::payload::configured_text;
-use super::super::view::PublicUrl;
-use super::{BuildError, wrong};
+use super::error::{BuildError, wrong};
+use crate::payload::configured_text;
+use crate::view::PublicUrl;
 use landfall_model::VerifySpec;
 
 pub(super) const NEEDS_URL: &str = "public_url is missing: this provider signs the URL that it calls; write public_url = \"https://hooks.example.com\", or the whole URL as url = …";

@@ -1,8 +1,8 @@
 //! Rules of `scheme = "ebay"`.
 
-use super::super::schemes::Ebay;
+use super::error::{BuildError, wrong};
 use super::urls::names_url;
-use super::{BuildError, wrong};
+use crate::schemes::Ebay;
 use landfall_model::VerifySpec;
 
 /// Which of eBay's systems; its ownership check needs the verification token and the address that is registered.

@@ -1,9 +1,10 @@
 //! Tables by which no request could be verified, or by which a sender could choose what is signed, do not load.
 
-use super::super::check::{Keys, NoKeyDocuments, VerifyContext, check};
-use super::super::request::Unverified;
-use super::super::verifier::Verifier;
 use super::tests::{HMAC, URL, assert_refused, build};
+use crate::check::check;
+use crate::keys::{Keys, NoKeyDocuments, VerifyContext};
+use crate::request::Unverified;
+use crate::verifier::Verifier;
 use landfall_model::{DedupId, DedupSpec, Secret, ValueLocation};
 
 const TOKEN: &str = "scheme = \"token\"\nsecret = \"env:S\"\n";
@@ -442,7 +443,7 @@ fn is_accepted(verifier: &Verifier, request: Unverified, secrets: &[&str]) -> bo
 fn sorted_forms_need_their_content_type() {
     let verifier = build(&format!("{HMAC}payload = [\"{{form_sorted}}\"]")).unwrap();
     // HMAC-SHA256 of `a1b2` with the key `s`.
-    let signature = hex::encode(super::super::algorithm::mac(
+    let signature = hex::encode(crate::algorithm::mac(
         landfall_model::Algorithm::HmacSha256,
         b"s",
         b"a1b2",

@@ -1,8 +1,8 @@
 //! Rules of `scheme = "twilio"`.
 
-use super::super::schemes::ProviderScheme;
+use super::error::{BuildError, wrong};
 use super::urls::{NEEDS_URL, names_url};
-use super::{BuildError, wrong};
+use crate::schemes::ProviderScheme;
 use landfall_model::{Algorithm, VerifySpec};
 
 /// Twilio signs the URL that it calls, with SHA-1 or, with a shared key, with SHA-256.

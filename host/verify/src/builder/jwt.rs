@@ -2,14 +2,14 @@
 
 use serde_json::Value;
 
-use super::super::jwt::Jwt;
-use super::super::lookup::{Lookup, Member};
-use super::super::payload::configured_text;
-use super::super::view::describe;
+use super::error::{BuildError, wrong};
 use super::places::one_place;
 use super::signature::check_age;
 use super::urls::{NEEDS_URL, address, names_url};
-use super::{BuildError, wrong};
+use crate::jwt::Jwt;
+use crate::lookup::{Lookup, Member};
+use crate::payload::configured_text;
+use crate::view::describe;
 use landfall_model::{
     ClaimValue, ConfigValue, Encoding, JwtSpec, KeyForm, LookupSpec, ValueLocation, VerifySpec,
 };

@@ -1,0 +1,261 @@
+//! For the operator, after a mismatch: would the signature be right if one usual mistake had not been made? Costs a few
+//! checks, so whoever asks does so at a bounded rate.
+
+use crate::check::check;
+use crate::keys::{Keys, NoKeyDocuments, VerifyContext};
+use crate::refusal::{Reason, Refusal};
+use crate::request::Unverified;
+mod bodies;
+mod urls;
+
+use bodies::bodies;
+use urls::{is_loopback, other_host, other_urls};
+
+use crate::auth_scheme::AuthScheme;
+use crate::verifier::Verifier;
+use crate::view::{PublicUrl, View};
+use crate::window::Window;
+use landfall_model::{Encoding, KeyForm, Secret, TimeUnit};
+
+/// Larger bodies are not tried again.
+const BODY_BYTES_MAX: usize = 256 << 10;
+
+const FORMS: [(KeyForm, &str); 4] = [
+    (KeyForm::Utf8, "utf8"),
+    (KeyForm::Hex, "hex"),
+    (KeyForm::Base64, "base64"),
+    (KeyForm::Whsec, "whsec"),
+];
+
+/// What probably went wrong, as a sentence. None where nothing usual did. A hint is only given where the check would have
+/// passed without the mistake.
+pub fn hint(
+    verifier: &Verifier,
+    request: &Unverified,
+    secrets: &[Secret],
+    refusal: &Refusal,
+) -> Option<String> {
+    if request.body.len() > BODY_BYTES_MAX {
+        return None;
+    }
+
+    match refusal.reason {
+        Reason::SignatureMismatch | Reason::TokenMismatch => {}
+        Reason::MalformedSignature => return other_form(verifier, request, secrets),
+        Reason::TimestampTooOld | Reason::TimestampInFuture | Reason::MalformedTimestamp => {
+            return other_unit(verifier, request);
+        }
+        _ => return None,
+    }
+
+    let timeless = verifier.clone().with_window(Window {
+        past: None,
+        future: None,
+    });
+
+    let holds_with =
+        |verifier: &Verifier, form: KeyForm, secrets: &[Secret], request: Unverified| {
+            let keys = Keys::new(secrets.iter().map(|secret| (form, Ok(secret.clone()))));
+            check(
+                verifier,
+                request,
+                &VerifyContext {
+                    keys: &keys,
+                    documents: &NoKeyDocuments,
+                    now: None,
+                },
+                None,
+            )
+            .is_ok()
+        };
+
+    if let Some(trimmed) = trimmed(secrets)
+        && holds_with(&timeless, verifier.key_form(), &trimmed, request.clone())
+    {
+        return Some(
+            "it matches without the white space or quotes around the secret: remove them where it is kept".into(),
+        );
+    }
+
+    if !matches!(
+        verifier.auth_scheme,
+        AuthScheme::Signature(_) | AuthScheme::Provider(_)
+    ) {
+        return None;
+    }
+
+    let holds = |verifier: &Verifier, form: KeyForm, request: Unverified| {
+        holds_with(verifier, form, secrets, request)
+    };
+
+    let form = verifier.key_form();
+    for (other, word) in FORMS.into_iter().filter(|(other, _)| *other != form) {
+        if holds(&timeless, other, request.clone()) {
+            return Some(format!(
+                "the signature matches if the secret is read as {word}: write key = \"{word}\""
+            ));
+        }
+    }
+
+    for (body, what) in bodies(&request.body) {
+        if holds(
+            &timeless,
+            form,
+            Unverified {
+                body: body.into(),
+                ..request.clone()
+            },
+        ) {
+            return Some(format!(
+                "the signature matches the body {what}: something on the way has rewritten it"
+            ));
+        }
+    }
+
+    let configured = verifier.public_url.as_ref()?;
+    let host = request
+        .headers
+        .get(http::header::HOST)
+        .and_then(|host| host.to_str().ok());
+
+    let right = other_urls(configured, host, &request.path)
+        .into_iter()
+        .find(|other| {
+            holds(
+                &timeless.clone().called_at(other.clone()),
+                form,
+                request.clone(),
+            )
+        });
+
+    match right {
+        Some(PublicUrl::Base(url) | PublicUrl::Whole(url)) if is_loopback(&url) => Some(format!(
+            "the signature matches if the sender calls {url}, which only this machine can: `landfall send` signs the URL of your \
+             hook with --public-url URL"
+        )),
+        Some(PublicUrl::Base(url)) => Some(format!(
+            "the signature matches if the sender calls {url}: write public_url = \"{url}\""
+        )),
+        Some(PublicUrl::Whole(url)) => Some(format!(
+            "the signature matches if the sender calls {url}: write url = \"{url}\""
+        )),
+        None => other_host(configured, host?),
+    }
+}
+
+/// A signature that cannot be decoded as configured, and is right in another form: another encoding, or another text before it.
+fn other_form(verifier: &Verifier, request: &Unverified, secrets: &[Secret]) -> Option<String> {
+    let AuthScheme::Signature(signature) = &verifier.auth_scheme else {
+        return None;
+    };
+
+    let place = signature
+        .from
+        .first()
+        .filter(|_| signature.list.is_none() && signature.methods.is_empty())?;
+
+    let view = View::new(request, verifier.public_url.as_ref());
+    let text = String::from_utf8(view.find(place, false).ok()?.into_owned()).ok()?;
+
+    let before = |mark: char| {
+        text.find(mark)
+            .map(|at| text[..=at].to_owned())
+            .filter(|prefix| prefix.len() < 20)
+    };
+
+    let prefixes = [
+        Some(signature.prefix.clone()),
+        Some(String::new()),
+        before('='),
+        before(' '),
+        before(':'),
+    ];
+
+    for prefix in prefixes
+        .into_iter()
+        .flatten()
+        .filter(|prefix| text.starts_with(prefix.as_str()))
+    {
+        for (encoding, word) in [
+            (Encoding::Hex, "hex"),
+            (Encoding::Base64, "base64"),
+            (Encoding::Base64url, "base64url"),
+        ] {
+            let mut other = verifier.clone().with_window(Window {
+                past: None,
+                future: None,
+            });
+            let AuthScheme::Signature(rules) = &mut other.auth_scheme else {
+                continue;
+            };
+            (rules.prefix, rules.encoding) = (prefix.clone(), encoding);
+            let keys = Keys::new(
+                secrets
+                    .iter()
+                    .map(|secret| (verifier.key_form(), Ok(secret.clone()))),
+            );
+            let context = VerifyContext {
+                keys: &keys,
+                documents: &NoKeyDocuments,
+                now: None,
+            };
+            if check(&other, request.clone(), &context, None).is_ok() {
+                return Some(format!(
+                    "the signature matches if it is read as {word} after `{0}`: write encoding = \"{word}\" and prefix = \"{0}\"",
+                    prefix.escape_debug()
+                ));
+            }
+        }
+    }
+
+    None
+}
+
+/// A time whose number of digits is that of another unit.
+fn other_unit(verifier: &Verifier, request: &Unverified) -> Option<String> {
+    let AuthScheme::Signature(signature) = &verifier.auth_scheme else {
+        return None;
+    };
+
+    let text = signature.sent_time(&View::new(request, verifier.public_url.as_ref()))?;
+    let is_number = text.iter().all(u8::is_ascii_digit);
+    match (signature.time.as_ref()?.unit, text.len()) {
+        (TimeUnit::S, 13) if is_number => Some(
+            "the time has 13 digits, as milliseconds have: write timestamp = { unit = \"ms\" }"
+                .into(),
+        ),
+        (TimeUnit::Ms, 10) if is_number => Some(
+            "the time has 10 digits, as seconds have: write timestamp = { unit = \"s\" }".into(),
+        ),
+        (TimeUnit::Rfc3339 | TimeUnit::Iso8601 | TimeUnit::HttpDate, 10) if is_number => {
+            Some("the time is a number of seconds: write timestamp = { unit = \"s\" }".into())
+        }
+        _ => None,
+    }
+}
+
+/// Secrets as they were probably meant: without white space and quotes around them.
+fn trimmed(secrets: &[Secret]) -> Option<Vec<Secret>> {
+    fn inner(bytes: &[u8]) -> &[u8] {
+        let bytes = bytes.trim_ascii();
+        let quoted = [b'"', b'\'']
+            .iter()
+            .find_map(|quote| bytes.strip_prefix(&[*quote])?.strip_suffix(&[*quote]));
+
+        quoted.unwrap_or(bytes).trim_ascii()
+    }
+
+    let is_padded = secrets
+        .iter()
+        .any(|secret| inner(secret.expose()) != secret.expose());
+
+    is_padded.then(|| {
+        secrets
+            .iter()
+            .map(|secret| Secret::new(inner(secret.expose())))
+            .collect()
+    })
+}
+
+#[cfg(test)]
+mod tests;

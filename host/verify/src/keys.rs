@@ -1,0 +1,157 @@
+//! What a check needs besides the request: the keys of the hook, the key documents and the time.
+
+use std::time::SystemTime;
+
+use bytes::Bytes;
+
+use crate::key::{self, KeyBytes};
+use crate::refusal::{Reason, Refusal};
+use landfall_model::{Documents, KeyForm, Secret, SecretError};
+
+/// What a check needs besides the request.
+pub struct VerifyContext<'a> {
+    /// For the verifier's secrets, in their order.
+    pub keys: &'a Keys,
+    /// Fetched before.
+    pub documents: &'a dyn Documents,
+    /// None = no window is decision: only for request vectors that have no time.
+    pub now: Option<SystemTime>,
+}
+
+/// The keys of one hook. One that has no value now does not count, and with none left the hook is closed.
+#[derive(Default)]
+pub struct Keys {
+    delivery: Vec<Result<KeyBytes, SecretError>>,
+    /// Only for ownership checks; none = those of the proof.
+    challenge: Vec<Result<KeyBytes, SecretError>>,
+}
+
+/// No documents.
+pub struct NoKeyDocuments;
+
+impl Documents for NoKeyDocuments {
+    fn get(&self, _: &str) -> Option<Bytes> {
+        None
+    }
+}
+
+// === impl Keys ===
+
+impl Keys {
+    /// Decodes each secret in its form.
+    pub fn new(secrets: impl IntoIterator<Item = (KeyForm, Result<Secret, SecretError>)>) -> Keys {
+        let decode = |(form, secret): (KeyForm, Result<Secret, SecretError>)| {
+            key::decode(form, &secret?).map_err(SecretError::NoKey)
+        };
+
+        Keys {
+            delivery: secrets.into_iter().map(decode).collect(),
+            challenge: Vec::new(),
+        }
+    }
+
+    /// With secrets of their own for ownership checks.
+    pub fn with_challenge(
+        self,
+        secrets: impl IntoIterator<Item = Result<Secret, SecretError>>,
+    ) -> Keys {
+        let secrets = secrets.into_iter().map(|secret| (KeyForm::Utf8, secret));
+        Keys {
+            challenge: Keys::new(secrets).delivery,
+            ..self
+        }
+    }
+
+    /// Whether a key for ownership checks matches. With none at hand nothing does.
+    pub fn find_challenge(&self, matches: impl Fn(&[u8]) -> bool) -> bool {
+        let keys = if self.challenge.is_empty() {
+            &self.delivery
+        } else {
+            &self.challenge
+        };
+
+        keys.iter()
+            .flatten()
+            .any(|key| !key.is_empty() && matches(key))
+    }
+
+    /// The first key for ownership checks that has a value.
+    pub fn challenge_key(&self) -> Option<&[u8]> {
+        let keys = if self.challenge.is_empty() {
+            &self.delivery
+        } else {
+            &self.challenge
+        };
+
+        keys.iter()
+            .flatten()
+            .map(|key| &key[..])
+            .find(|key| !key.is_empty())
+    }
+
+    /// The first key for which `matches` holds. An empty key never matches.
+    pub fn find(
+        &self,
+        mut matches: impl FnMut(usize, &[u8]) -> Result<bool, Refusal>,
+    ) -> Result<Option<usize>, Refusal> {
+        self.usable()?;
+        for (place, key) in self.iter().enumerate() {
+            let Some(key) = key.filter(|key| !key.is_empty()) else {
+                continue;
+            };
+
+            if matches(place, key)? {
+                return Ok(Some(place));
+            }
+        }
+
+        Ok(None)
+    }
+
+    /// The same keys, each with one bit flipped.
+    #[cfg(test)]
+    pub fn flipped(&self) -> Keys {
+        let flip = |key: &Result<KeyBytes, SecretError>| {
+            key.clone().map(|mut key| {
+                let middle = key.len() / 2;
+                key[middle] ^= 1;
+                key
+            })
+        };
+
+        Keys {
+            delivery: self.delivery.iter().map(flip).collect(),
+            challenge: self.challenge.iter().map(flip).collect(),
+        }
+    }
+
+    /// Why none of them can prove anything; none where one can.
+    pub fn problem(&self) -> Option<String> {
+        let why: Vec<String> = self
+            .delivery
+            .iter()
+            .filter_map(|key| key.as_ref().err().map(SecretError::to_string))
+            .collect();
+
+        (!why.is_empty() && why.len() == self.delivery.len()).then(|| why.join("; "))
+    }
+
+    /// Every key in its place.
+    pub fn iter(&self) -> impl Iterator<Item = Option<&[u8]>> {
+        self.delivery
+            .iter()
+            .map(|key| key.as_ref().ok().map(|key| &key[..]))
+    }
+
+    fn usable(&self) -> Result<(), Refusal> {
+        match self.delivery.iter().find_map(|key| key.as_ref().err()) {
+            Some(error) if self.delivery.iter().all(Result::is_err) => {
+                Err(Refusal::no_secret(error))
+            }
+            None if self.delivery.is_empty() => {
+                Err(Refusal::new(Reason::NoSecret, "no secret is configured"))
+            }
+            _ => Ok(()),
+        }
+    }
+}

@@ -1,0 +1,89 @@
+//! Steps that several schemes share: one value of a header, a key document, decoding, the refusal for a mismatch.
+
+use serde_json::Value;
+
+use crate::refusal::{Reason, Refusal, malformed};
+use crate::view::{Absent, View};
+use landfall_model::Documents;
+
+/// The string at every element of an array: `/value/*/clientState`. At least one, and all of them strings.
+pub fn each<'a>(view: &'a View<'_>, pointer: &str) -> Result<Vec<&'a str>, Refusal> {
+    let malformed = |why: &str| Refusal::new(Reason::MalformedBody, format!("the body {why}"));
+    let (before, after) = pointer.split_once("/*").expect("checked at load");
+    let body = view.json().ok_or_else(|| malformed("is not JSON"))?;
+
+    let elements = body
+        .pointer(before)
+        .and_then(Value::as_array)
+        .ok_or_else(|| malformed("has no such array"))?;
+    if elements.is_empty() {
+        return Err(malformed("has an empty array"));
+    }
+
+    let text = |element: &'a Value| element.pointer(after).and_then(Value::as_str);
+    let missing = || {
+        Refusal::new(
+            Reason::MissingToken,
+            format!("token missing in an element (JSON {pointer})"),
+        )
+    };
+
+    elements
+        .iter()
+        .map(|element| text(element).ok_or_else(missing))
+        .collect()
+}
+
+/// A document at an address that has been found to be the provider's.
+pub(super) fn document(documents: &dyn Documents, url: &str) -> Result<bytes::Bytes, Refusal> {
+    documents.get(url).ok_or_else(|| Refusal::needs(url))
+}
+
+/// The one value of a header, or the refusal for its absence.
+pub(super) fn header<'a>(
+    view: &'a View<'_>,
+    name: &str,
+    absent: Reason,
+) -> Result<&'a str, Refusal> {
+    let found = view.header(name).map_err(|why| match why {
+        Absent::Duplicate => Refusal::new(
+            Reason::DuplicateHeader,
+            format!("header {name} given more than once"),
+        ),
+        _ => Refusal::new(absent, format!("header {name} is missing")),
+    })?;
+
+    match std::str::from_utf8(found) {
+        Ok("") => Err(Refusal::new(absent, format!("header {name} is empty"))),
+        Ok(text) => Ok(text),
+        Err(_) => Err(Refusal::new(
+            Reason::MalformedSignature,
+            format!("header {name} is not text"),
+        )),
+    }
+}
+
+pub(super) fn mismatch() -> Refusal {
+    Refusal::new(
+        Reason::SignatureMismatch,
+        "the signature does not match: another secret, or another payload",
+    )
+}
+
+pub(super) fn from_base64(text: &str) -> Result<Vec<u8>, Refusal> {
+    use base64::Engine as _;
+
+    let decoded = base64::engine::general_purpose::STANDARD.decode(text);
+    decoded.map_err(|_| malformed("not base64".into()))
+}
+
+pub(super) fn of_length(bytes: Vec<u8>, expected: usize) -> Result<Vec<u8>, Refusal> {
+    if bytes.len() == expected {
+        Ok(bytes)
+    } else {
+        Err(malformed(format!(
+            "{} bytes instead of {expected}",
+            bytes.len()
+        )))
+    }
+}

@@ -1,0 +1,279 @@
+//! Scheme `signature`: candidates out of the request, a payload template, the comparison. The order of the checks is fixed:
+//! required headers, duplicates, presence, syntax, id, time, window, and only then the comparison.
+
+mod cuts;
+mod list;
+mod presented;
+mod rules;
+
+pub use list::{List, ListTime};
+pub use rules::{KeySet, Signature, Time};
+
+use std::time::SystemTime;
+
+use bytes::Bytes;
+
+use crate::algorithm::{Running, is_signed, is_signed_by};
+use crate::certificate::{WebKey, web_key, web_keys};
+use crate::keys::Keys;
+use crate::payload::Part;
+use crate::refusal::{Reason, Refusal};
+use crate::view::{View, describe};
+use crate::window;
+use cuts::{check_cuts, ends_clearly};
+use landfall_model::Documents;
+use presented::Presented;
+
+/// The most keys of a set that are tried where the request names none.
+const SET_KEYS_MAX: usize = 8;
+
+/// MACs that run while the body comes, one for each key.
+pub struct StreamingMac {
+    macs: Vec<Option<Running>>,
+}
+
+// === impl Signature ===
+
+impl Signature {
+    /// Which secret made one of the signatures; none where the key came from a key set.
+    pub fn check(
+        &self,
+        view: &View<'_>,
+        keys: &Keys,
+        documents: &dyn Documents,
+        now: Option<SystemTime>,
+        mac: Option<StreamingMac>,
+    ) -> Result<Option<usize>, Refusal> {
+        let presented = self.presented(view)?;
+        if let (Some(time), Some(now)) = (&self.time, now) {
+            window::judge(
+                time.window,
+                window::parse(time.unit, &presented.timestamp)?,
+                now,
+            )?;
+        } else if let Some(time) = &self.time {
+            window::parse(time.unit, &presented.timestamp)?;
+        }
+
+        if !self
+            .payloads()
+            .all(|payload| ends_clearly(payload, &presented))
+        {
+            // A sender that chooses where the id ends chooses where the time begins.
+            return Err(Refusal::new(
+                Reason::SignatureMismatch,
+                "the delivery id holds what may follow it",
+            ));
+        }
+
+        if self.has_clear_cuts {
+            self.payloads()
+                .try_for_each(|payload| check_cuts(payload, view, &presented))?;
+        }
+
+        if self.can_be_lengthened() && std::str::from_utf8(&view.request.body).is_err() {
+            // What continues a digest begins with bytes that are no text.
+            return Err(Refusal::new(
+                Reason::SignatureMismatch,
+                "the body is not text, and might have been lengthened",
+            ));
+        }
+
+        if let Some(key_set) = &self.key_set {
+            return if self.is_made_by_one_of(key_set, view, &presented, documents)? {
+                Ok(None)
+            } else {
+                // Nothing names the key: the provider may have another one by now.
+                Err(Refusal {
+                    fetch: key_set.id.is_none().then(|| key_set.url.clone()),
+                    ..Refusal::new(
+                        Reason::SignatureMismatch,
+                        "the signature was made with another key",
+                    )
+                })
+            };
+        }
+
+        let mut macs = mac.map(|mac| mac.macs).unwrap_or_default();
+        let matched = keys.find(
+            |place, key| match macs.get_mut(place).and_then(Option::take) {
+                Some(running) => self.ends_right(running, view, &presented, key),
+                None => self.is_made_by(key, view, &presented),
+            },
+        )?;
+
+        let mismatch = || {
+            Refusal::new(
+                Reason::SignatureMismatch,
+                "the signature does not match: another secret, or another body",
+            )
+        };
+
+        matched.map(Some).ok_or_else(mismatch)
+    }
+
+    /// Starts the MACs, where everything that comes before the body is known from the head.
+    pub fn streaming_mac(&self, view: &View<'_>, keys: &Keys) -> Option<StreamingMac> {
+        if !self.alternatives.is_empty() {
+            return None;
+        }
+
+        let body = self.payload.iter().position(|part| *part == Part::Body)?;
+        let is_streamed = self
+            .payload
+            .iter()
+            .enumerate()
+            .all(|(place, part)| place == body || part.is_of_the_head());
+        if !is_streamed {
+            return None;
+        }
+
+        let presented = self.presented(view).ok()?;
+        let start = |key: &[u8]| {
+            let mut running = Running::new(presented.algorithm, key)?;
+            self.payload[..body].iter().try_for_each(|part| {
+                running.update(&part.bytes(view, presented.signed(), key).ok()?);
+                Some(())
+            })?;
+
+            Some(running)
+        };
+
+        Some(StreamingMac {
+            macs: keys.iter().map(|key| key.and_then(start)).collect(),
+        })
+    }
+
+    fn is_made_by(
+        &self,
+        key: &[u8],
+        view: &View<'_>,
+        presented: &Presented,
+    ) -> Result<bool, Refusal> {
+        let mut is_made = false;
+        for payload in self.payloads() {
+            let is_one = match Running::new(presented.algorithm, key) {
+                Some(mut running) => {
+                    for part in payload {
+                        running.update(&part.bytes(view, presented.signed(), key)?);
+                    }
+
+                    presented.has(&running.finish())
+                }
+                None => {
+                    let message = message(payload, view, presented, key)?;
+                    presented
+                        .candidates
+                        .iter()
+                        .any(|candidate| is_signed(presented.algorithm, key, &message, candidate))
+                }
+            };
+
+            is_made |= is_one;
+        }
+
+        Ok(is_made)
+    }
+
+    /// Whether a key of the set made one of the signatures.
+    fn is_made_by_one_of(
+        &self,
+        key_set: &KeySet,
+        view: &View<'_>,
+        presented: &Presented,
+        documents: &dyn Documents,
+    ) -> Result<bool, Refusal> {
+        let id = match &key_set.id {
+            None => None,
+            Some(place) => {
+                let unnamed = || {
+                    Refusal::new(
+                        Reason::KeyUnavailable,
+                        format!("no key is named ({})", describe(place)),
+                    )
+                };
+
+                let id = view.find(place, false).map_err(|_| unnamed())?;
+                Some(String::from_utf8(id.into_owned()).map_err(|_| unnamed())?)
+            }
+        };
+
+        let url = &key_set.url;
+        let document = documents.get(url).ok_or_else(|| Refusal::needs(url))?;
+        let keys = match &id {
+            Some(id) => web_key(&document, Some(id)).into_iter().collect(),
+            None => web_keys(&document, SET_KEYS_MAX),
+        };
+        if keys.is_empty() {
+            let name = id.unwrap_or_default();
+            let detail = format!("no key `{}` in {url}", name.escape_debug());
+            return Err(Refusal {
+                detail,
+                ..Refusal::needs(url)
+            });
+        }
+
+        for payload in self.payloads() {
+            let message = message(payload, view, presented, b"")?;
+            let is_by = |key: &WebKey| {
+                presented
+                    .candidates
+                    .iter()
+                    .any(|candidate| is_signed_by(key, presented.algorithm, &message, candidate))
+            };
+            if keys.iter().any(is_by) {
+                return Ok(true);
+            }
+        }
+
+        Ok(false)
+    }
+
+    /// What comes after the body, and the end.
+    fn ends_right(
+        &self,
+        mut running: Running,
+        view: &View<'_>,
+        presented: &Presented,
+        key: &[u8],
+    ) -> Result<bool, Refusal> {
+        let after = self
+            .payload
+            .iter()
+            .skip_while(|part| **part != Part::Body)
+            .skip(1);
+
+        for part in after {
+            running.update(&part.bytes(view, presented.signed(), key)?);
+        }
+
+        Ok(presented.has(&running.finish()))
+    }
+}
+
+// === impl StreamingMac ===
+
+impl StreamingMac {
+    /// The next bytes of the body.
+    pub fn update(&mut self, piece: &Bytes) {
+        self.macs
+            .iter_mut()
+            .flatten()
+            .for_each(|mac| mac.update(piece));
+    }
+}
+
+/// All parts of a payload, joined.
+fn message(
+    payload: &[Part],
+    view: &View<'_>,
+    presented: &Presented,
+    key: &[u8],
+) -> Result<Vec<u8>, Refusal> {
+    let mut message = Vec::with_capacity(view.request.body.len() + 64);
+    for part in payload {
+        message.extend_from_slice(&part.bytes(view, presented.signed(), key)?);
+    }
+
+    Ok(message)
+}

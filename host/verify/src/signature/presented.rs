@@ -1,0 +1,271 @@
+//! What a request presents for scheme `signature`, read and decoded. The order of the steps is fixed: required headers,
+//! duplicates, presence, syntax, id, time.
+
+use base64::Engine as _;
+use base64::alphabet;
+use base64::engine::general_purpose::{NO_PAD, STANDARD};
+use base64::engine::{DecodePaddingMode, GeneralPurpose};
+
+use super::list::Entries;
+use super::rules::Signature;
+use crate::algorithm::{same, signature_length};
+use crate::payload::Signed;
+use crate::refusal::{Reason, Refusal, malformed};
+use crate::view::{Absent, View, describe};
+use landfall_model::{Algorithm, Encoding, ValueLocation};
+
+/// The most candidates of one request: each costs a comparison.
+const CANDIDATES_MAX: usize = 64;
+
+/// The longest name of a method.
+const METHOD_CHARS_MAX: usize = 16;
+
+/// Providers differ in whether they pad it.
+const BASE64URL: GeneralPurpose = GeneralPurpose::new(
+    &alphabet::URL_SAFE,
+    NO_PAD.with_decode_padding_mode(DecodePaddingMode::Indifferent),
+);
+
+/// What a request shows, decoded.
+pub(super) struct Presented {
+    pub(super) algorithm: Algorithm,
+    pub(super) candidates: Vec<Vec<u8>>,
+    pub(super) timestamp: Vec<u8>,
+    pub(super) id: Vec<u8>,
+    pub(super) labels: Vec<(String, String)>,
+}
+
+// === impl Signature ===
+
+impl Signature {
+    /// The time as it was sent.
+    pub fn sent_time(&self, view: &View<'_>) -> Option<Vec<u8>> {
+        self.presented(view)
+            .ok()
+            .map(|presented| presented.timestamp)
+    }
+
+    pub(super) fn presented(&self, view: &View<'_>) -> Result<Presented, Refusal> {
+        for (name, expected) in &self.require {
+            let found = view.header(name);
+            if found == Err(Absent::Duplicate) {
+                return Err(Refusal::new(
+                    Reason::DuplicateHeader,
+                    format!("header {name} given more than once"),
+                ));
+            }
+
+            if found != Ok(expected.as_bytes()) {
+                let detail = format!("header {name} is not `{expected}`");
+                return Err(Refusal::new(Reason::UnsupportedSignatureVersion, detail));
+            }
+        }
+
+        let time_place = self.time.as_ref().and_then(|time| time.from.as_ref());
+        let used = self.from.iter().chain(time_place).chain(&self.id);
+        if let Some(repeated) = used.clone().find(|place| view.is_repeated(place)) {
+            return Err(Refusal::new(
+                Reason::DuplicateHeader,
+                format!("{} given more than once", describe(repeated)),
+            ));
+        }
+
+        let texts: Vec<_> = self
+            .from
+            .iter()
+            .filter_map(|place| view.find(place, false).ok())
+            .collect();
+        if texts.is_empty() {
+            return Err(missing(Reason::MissingSignature, "signature", &self.from));
+        }
+
+        let texts: Vec<&[u8]> = texts.iter().map(|text| &text[..]).collect();
+        let (algorithm, texts) = self.method(texts)?;
+        let mut entries = self.entries(&texts)?;
+        let candidates = self.decoded(algorithm, &entries.signatures)?;
+        let listed_time = entries.time.map(<[u8]>::to_vec);
+        let labels = std::mem::take(&mut entries.labels);
+
+        let id = match &self.id {
+            None => Vec::new(),
+            Some(place) => view
+                .find(place, false)
+                .map_err(|_| {
+                    missing(
+                        Reason::MissingId,
+                        "delivery id",
+                        std::slice::from_ref(place),
+                    )
+                })?
+                .into_owned(),
+        };
+
+        let timestamp = match (time_place, listed_time) {
+            (Some(place), _) => view
+                .find(place, true)
+                .map_err(|_| {
+                    missing(
+                        Reason::MissingTimestamp,
+                        "timestamp",
+                        std::slice::from_ref(place),
+                    )
+                })?
+                .into_owned(),
+            (None, Some(listed)) => listed,
+            (None, None) if self.time.is_some() => {
+                return Err(Refusal::new(
+                    Reason::MissingTimestamp,
+                    "the signature's list holds no time",
+                ));
+            }
+            (None, None) => Vec::new(),
+        };
+
+        Ok(Presented {
+            algorithm,
+            candidates,
+            timestamp,
+            id,
+            labels,
+        })
+    }
+
+    /// What the name before a signature stands for, where one of several may be there, and the text without it.
+    fn method<'a>(&self, texts: Vec<&'a [u8]>) -> Result<(Algorithm, Vec<&'a [u8]>), Refusal> {
+        if self.methods.is_empty() {
+            return Ok((self.algorithm, texts));
+        }
+
+        let [text] = texts[..] else {
+            return Err(malformed("more than one signature".into()));
+        };
+
+        // What is longer is no method, and may be the signature itself: it is not repeated.
+        let at = text
+            .iter()
+            .take(METHOD_CHARS_MAX + 1)
+            .position(|byte| *byte == b'=');
+
+        let at = at.ok_or_else(|| malformed("no `METHOD=` in it".into()))?;
+        let (name, value) = (&text[..at], &text[at + 1..]);
+        let method = self
+            .methods
+            .iter()
+            .find(|(known, _)| known.as_bytes() == name)
+            .ok_or_else(|| {
+                let known: Vec<&str> = self.methods.iter().map(|(name, _)| name.as_str()).collect();
+                let detail = format!(
+                    "the signature is made with `{}`: taken are {} (methods)",
+                    String::from_utf8_lossy(name).escape_debug(),
+                    known.join(", ")
+                );
+
+                Refusal::new(Reason::AlgorithmNotAllowed, detail)
+            })?;
+
+        Ok((method.1, vec![value]))
+    }
+
+    fn entries<'a>(&self, texts: &[&'a [u8]]) -> Result<Entries<'a>, Refusal> {
+        let mut entries = Entries {
+            signatures: Vec::new(),
+            time: None,
+            labels: Vec::new(),
+        };
+
+        for text in texts {
+            match &self.list {
+                None => entries.signatures.push(after_prefix(text, &self.prefix)?),
+                Some(list) => {
+                    let listed = list.split(text)?;
+                    entries.signatures.extend(listed.signatures);
+                    entries.time = entries.time.or(listed.time);
+                    entries.labels.extend(listed.labels);
+                }
+            }
+        }
+
+        if entries.signatures.len() > CANDIDATES_MAX {
+            return Err(malformed(format!("more than {CANDIDATES_MAX} signatures")));
+        }
+
+        Ok(entries)
+    }
+
+    /// Every signature that can be decoded; at least one.
+    fn decoded(&self, algorithm: Algorithm, encoded: &[&[u8]]) -> Result<Vec<Vec<u8>>, Refusal> {
+        let mut first_error = None;
+        let mut decoded = Vec::new();
+        for text in encoded {
+            match self.decode(algorithm, text) {
+                Ok(bytes) => decoded.push(bytes),
+                Err(why) => drop(first_error.get_or_insert(why)),
+            }
+        }
+
+        match first_error {
+            Some(why) if decoded.is_empty() => Err(malformed(why)),
+            _ => Ok(decoded),
+        }
+    }
+
+    fn decode(&self, algorithm: Algorithm, text: &[u8]) -> Result<Vec<u8>, String> {
+        let bytes = match self.encoding {
+            Encoding::Hex => {
+                hex::decode(text).map_err(|_| format!("not hex ({} characters)", text.len()))?
+            }
+            Encoding::Base64 => STANDARD
+                .decode(text)
+                .map_err(|_| format!("not base64 ({} characters)", text.len()))?,
+            Encoding::Base64url => BASE64URL
+                .decode(text)
+                .map_err(|_| format!("not base64url ({} characters)", text.len()))?,
+        };
+
+        match signature_length(algorithm) {
+            Some(expected) if bytes.len() != expected => {
+                Err(format!("{} bytes instead of {expected}", bytes.len()))
+            }
+            None if algorithm == Algorithm::RsaPkcs1v15Sha256
+                && (bytes.len() < 256 || bytes.len() % 64 != 0) =>
+            {
+                Err(format!(
+                    "{} bytes: no RSA signature is so long",
+                    bytes.len()
+                ))
+            }
+            _ if bytes.is_empty() => Err("empty".into()),
+            _ => Ok(bytes),
+        }
+    }
+}
+
+// === impl Presented ===
+
+impl Presented {
+    pub(super) fn signed(&self) -> Signed<'_> {
+        Signed {
+            timestamp: &self.timestamp,
+            id: &self.id,
+            labels: &self.labels,
+        }
+    }
+
+    /// Every candidate is compared: the time taken does not tell which one matched.
+    pub(super) fn has(&self, digest: &[u8]) -> bool {
+        self.candidates
+            .iter()
+            .fold(false, |found, candidate| same(candidate, digest) | found)
+    }
+}
+
+/// What follows the prefix, which is compared as it is: upper case is another prefix.
+fn after_prefix<'a>(text: &'a [u8], prefix: &str) -> Result<&'a [u8], Refusal> {
+    text.strip_prefix(prefix.as_bytes())
+        .ok_or_else(|| malformed(format!("it does not begin with `{prefix}`")))
+}
+
+fn missing(reason: Reason, what: &str, places: &[ValueLocation]) -> Refusal {
+    let places: Vec<String> = places.iter().map(describe).collect();
+    Refusal::new(reason, format!("{what} missing ({})", places.join(", ")))
+}

@@ -1,4 +1,5 @@
-//! Embeds the provider packs: every `src/packs/NAME.toml` becomes an entry of `EMBEDDED`, so that a new pack is one new file.
+//! Embeds the provider packs: every `src/packs/NAME.toml` becomes an entry of `EMBEDDED`, so that a
+//! new pack is one new file.
 
 use std::fmt::Write as _;
 use std::path::Path;
@@ -16,7 +17,7 @@ fn main() {
     packs.sort();
 
     let mut source = String::from(
-        "/// Name and text of every pack in the binary, by name.\nconst EMBEDDED: &[(&str, &str)] = &[\n",
+        "/// Name and text of every pack in the binary, by name.\npub(super) const EMBEDDED: &[(&str, &str)] = &[\n",
     );
     for path in packs {
         let name = path

@@ -119,7 +119,7 @@ pub async fn prove_encoded(
                     .decode(encoding, sender.body(), max, held)
                     .await?;
                 return Ok((
-                    sender.check(&hook.verifier, decoded, &given(edge, keys)),
+                    sender.check(&hook.verifier, decoded, &context(edge, keys)),
                     held,
                 ));
             }
@@ -188,15 +188,15 @@ async fn judge<T>(
     mac: Option<StreamingMac>,
     judge: Judge<T>,
 ) -> Result<T, Stop> {
-    let given = given(edge, keys);
-    let checked = match judge(door.verifier, request, &given, mac) {
+    let context = context(edge, keys);
+    let checked = match judge(door.verifier, request, &context, mac) {
         Err((refusal @ Refusal { fetch: Some(_), .. }, request)) => {
             let url = refusal.fetch.clone().unwrap_or_default();
             if let Err(why) = fetch(edge, door, &url).await {
                 let detail = format!("{}: {why}", refusal.detail);
                 return Err(Stop::Unavailable(Why::new(refusal.reason.word(), detail)));
             }
-            judge(door.verifier, *request, &given, None)
+            judge(door.verifier, *request, &context, None)
         }
         checked => checked,
     };

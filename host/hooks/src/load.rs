@@ -385,10 +385,10 @@ fn placed(
         return Err(wrong(&["path"], problem));
     }
     verifier
-        .with_places(&spec.dedup, spec.order_by.clone(), &spec.path)
-        .map_err(|(key, message)| wrong(&[key], message))?
+        .with_locations(&spec.dedup, spec.order_by.clone(), &spec.path)
+        .map_err(|error| wrong(&[error.key], error.message))?
         .with_accepted(&spec.accepted)
-        .map_err(|(key, message)| wrong(&["accepted", key], message))
+        .map_err(|error| wrong(&["accepted", error.key], error.message))
 }
 
 /// Every secret that a hook names.

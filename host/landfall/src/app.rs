@@ -35,13 +35,13 @@ pub use landfall_engine::{Inspected, compile_child, grant_for, inspect, precompi
 pub use landfall_hooks::{HookState, HookStatus, Hooks, packs};
 pub use landfall_ledger::BackedUp;
 pub use landfall_secrets::admin_token_path;
-pub use landfall_verify::conformance::{Report, run_challenges, run_vectors};
+pub use landfall_verify::conformance::{Report, VectorError, run_challenges, run_vectors};
 pub use landfall_verify::{Guide, SampleRequest, SignedSample, guides};
 
 /// A request as a provider sends it, now.
 pub fn sample(request: &SampleRequest, providers: Option<&Path>) -> anyhow::Result<SignedSample> {
-    landfall_verify::sample(request, &packs(providers)?, Clock::System.now())
-        .map_err(anyhow::Error::msg)
+    let sample = landfall_verify::sample(request, &packs(providers)?, Clock::System.now())?;
+    Ok(sample)
 }
 
 /// The present value of a secret reference.

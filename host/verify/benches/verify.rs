@@ -1,4 +1,5 @@
-//! What the check adds to the hash itself: `cargo bench -p landfall --bench verify`. Medians, in turns, in one run.
+//! What the check adds to the hash itself: `cargo bench -p landfall --bench verify`. Medians, in
+//! turns, in one run.
 
 use std::time::{Duration, Instant, SystemTime};
 

@@ -1,4 +1,5 @@
-//! The arithmetic: MACs that run while the body comes, and public-key signatures. Comparisons are constant-time.
+//! Cryptography: MACs that are computed while the body arrives, and public-key signatures.
+//! Comparisons take constant time.
 
 use hmac::{Hmac, KeyInit, Mac};
 use md5::Md5;
@@ -11,27 +12,29 @@ use subtle::ConstantTimeEq;
 use crate::certificate::{WebKey, key_bits};
 use landfall_model::Algorithm;
 
-/// A MAC or digest that is fed piece by piece.
+const ED25519_BYTES: usize = 32;
+const P256_POINT_BYTES: usize = 65;
+const RSA_BYTES_MIN: usize = 256;
+
+/// A MAC or digest over data that arrives in pieces.
 #[derive(Clone)]
-pub enum Running {
+pub(crate) enum Running {
     Md5(Hmac<Md5>),
     Sha1(Hmac<Sha1>),
     Sha256(Hmac<Sha256>),
     Sha384(Hmac<Sha384>),
     Sha512(Hmac<Sha512>),
-    /// No key: the secret is part of what is fed.
+    /// The plain digests have no key: the secret is part of the data.
     PlainSha1(Sha1),
-    /// The same.
     PlainSha256(Sha256),
-    /// The same.
     PlainKeccak256(Keccak256),
 }
 
 // === impl Running ===
 
 impl Running {
-    /// None for public-key algorithms.
-    pub fn new(algorithm: Algorithm, key: &[u8]) -> Option<Running> {
+    /// Returns `None` for public-key algorithms.
+    pub(crate) fn new(algorithm: Algorithm, key: &[u8]) -> Option<Running> {
         fn keyed<M: KeyInit>(key: &[u8]) -> M {
             <M as KeyInit>::new_from_slice(key).expect("HMAC takes keys of any length")
         }
@@ -52,7 +55,7 @@ impl Running {
         })
     }
 
-    pub fn update(&mut self, bytes: &[u8]) {
+    pub(crate) fn update(&mut self, bytes: &[u8]) {
         match self {
             Running::Md5(mac) => mac.update(bytes),
             Running::Sha1(mac) => mac.update(bytes),
@@ -65,7 +68,7 @@ impl Running {
         }
     }
 
-    pub fn finish(self) -> Vec<u8> {
+    pub(crate) fn finish(self) -> Vec<u8> {
         match self {
             Running::Md5(mac) => mac.finalize().into_bytes().to_vec(),
             Running::Sha1(mac) => mac.finalize().into_bytes().to_vec(),
@@ -79,48 +82,49 @@ impl Running {
     }
 }
 
-/// A MAC over one piece.
-pub fn mac(algorithm: Algorithm, key: &[u8], bytes: &[u8]) -> Vec<u8> {
+/// The MAC of `message`.
+pub(crate) fn mac(algorithm: Algorithm, key: &[u8], bytes: &[u8]) -> Vec<u8> {
     let mut running = Running::new(algorithm, key).expect("only asked for MACs");
     running.update(bytes);
     running.finish()
 }
 
-/// Whether two MACs are the same, in constant time for their length.
-pub fn same(left: &[u8], right: &[u8]) -> bool {
+/// Whether two MACs are equal. Takes constant time for MACs of the same length.
+pub(crate) fn same(left: &[u8], right: &[u8]) -> bool {
     left.ct_eq(right).into()
 }
 
-/// Compares digests of two texts, so that the time taken does not tell the length either.
-pub fn same_text(left: &[u8], right: &[u8]) -> bool {
+/// Whether two texts are equal. Compares their digests, so that the time reveals neither content
+/// nor length.
+pub(crate) fn same_text(left: &[u8], right: &[u8]) -> bool {
     Sha256::digest(left).ct_eq(&Sha256::digest(right)).into()
 }
 
-/// Whether an algorithm has no key: what is fed must hold the secret.
-pub fn is_plain_digest(algorithm: Algorithm) -> bool {
+/// Whether the algorithm is a plain digest: the signed text must contain the secret.
+pub(crate) fn is_plain_digest(algorithm: Algorithm) -> bool {
     matches!(
         algorithm,
         Algorithm::Sha1 | Algorithm::Sha256 | Algorithm::Keccak256
     )
 }
 
-/// Whether who knows a digest and the length of its text can compute the digest of a longer text that begins with it.
-pub fn can_be_lengthened(algorithm: Algorithm) -> bool {
+/// Whether the algorithm allows length extension: a digest and the length of its text are enough to
+/// compute the digest of a longer text that begins with the same bytes.
+pub(crate) fn can_be_lengthened(algorithm: Algorithm) -> bool {
     matches!(algorithm, Algorithm::Sha1 | Algorithm::Sha256)
 }
 
-/// SHA-256 of the bytes.
-pub fn sha256(bytes: &[u8]) -> Vec<u8> {
+pub(crate) fn sha256(bytes: &[u8]) -> Vec<u8> {
     Sha256::digest(bytes).to_vec()
 }
 
-/// The digest in lower-case hex.
-pub fn sha256_hex(bytes: &[u8]) -> String {
+/// SHA-256 in lower-case hex.
+pub(crate) fn sha256_hex(bytes: &[u8]) -> String {
     hex::encode(Sha256::digest(bytes))
 }
 
-/// Bytes of a signature: exactly, or none where it varies.
-pub fn signature_length(algorithm: Algorithm) -> Option<usize> {
+/// The length of a signature in bytes; `None` if it varies.
+pub(crate) fn signature_length(algorithm: Algorithm) -> Option<usize> {
     match algorithm {
         Algorithm::HmacMd5 => Some(16),
         Algorithm::HmacSha1 | Algorithm::Sha1 => Some(20),
@@ -131,9 +135,14 @@ pub fn signature_length(algorithm: Algorithm) -> Option<usize> {
     }
 }
 
-/// Whether a public key made this signature. `key` is what `key::decode` gives for the algorithm; one that cannot be read
-/// made nothing.
-pub fn is_signed(algorithm: Algorithm, key: &[u8], message: &[u8], signature: &[u8]) -> bool {
+/// Whether `signature` verifies with a public key. `key` is the result of `key::decode` for the
+/// algorithm; a key that cannot be parsed verifies nothing.
+pub(crate) fn is_signed(
+    algorithm: Algorithm,
+    key: &[u8],
+    message: &[u8],
+    signature: &[u8],
+) -> bool {
     let raw = || match key.len() {
         32 => Some(key.to_vec()),
         _ => key_bits(key),
@@ -157,12 +166,9 @@ pub fn is_signed(algorithm: Algorithm, key: &[u8], message: &[u8], signature: &[
     }
 }
 
-/// Whether these bytes can be the key of the algorithm. A MAC takes any; `key` is what `key::decode` gives.
-pub fn is_public_key(algorithm: Algorithm, key: &[u8]) -> bool {
-    const ED25519_BYTES: usize = 32;
-    const P256_POINT_BYTES: usize = 65;
-    const RSA_BYTES_MIN: usize = 256;
-
+/// Whether `key` is a valid key of the algorithm. A MAC accepts any key. `key` is the result of
+/// `key::decode`.
+pub(crate) fn is_public_key(algorithm: Algorithm, key: &[u8]) -> bool {
     let has_bits =
         |is_good: fn(usize) -> bool| key_bits(key).is_some_and(|bits| is_good(bits.len()));
     match algorithm {
@@ -177,18 +183,18 @@ pub fn is_public_key(algorithm: Algorithm, key: &[u8]) -> bool {
     }
 }
 
-/// Digests of RSA signatures.
+/// The digest and padding of an RSA signature.
 #[derive(Debug, Clone, Copy)]
-pub enum Rsa {
-    /// Only where the provider has nothing better.
+pub(crate) enum Rsa {
+    /// Only for providers that offer nothing stronger.
     Sha1,
     Sha256,
-    /// PSS instead of PKCS#1 v1.5.
+    /// PSS padding instead of PKCS#1 v1.5.
     PssSha512,
 }
 
-/// RSA, keys of 2048 to 8192 bits.
-pub fn is_rsa_signed(digest: Rsa, spki: &[u8], message: &[u8], signature: &[u8]) -> bool {
+/// Whether an RSA key made this signature. Keys have 2048 to 8192 bits.
+pub(crate) fn is_rsa_signed(digest: Rsa, spki: &[u8], message: &[u8], signature: &[u8]) -> bool {
     let rule = match digest {
         Rsa::Sha1 => &ring_signature::RSA_PKCS1_2048_8192_SHA1_FOR_LEGACY_USE_ONLY,
         Rsa::Sha256 => &ring_signature::RSA_PKCS1_2048_8192_SHA256,
@@ -198,8 +204,8 @@ pub fn is_rsa_signed(digest: Rsa, spki: &[u8], message: &[u8], signature: &[u8])
     key_bits(spki).is_some_and(|key| holds(rule, &key, message, signature))
 }
 
-/// Whether a key on P-256 made this signature, which is both numbers side by side (IEEE P1363), with SHA-256.
-pub fn is_fixed_ecdsa_signed(spki: &[u8], message: &[u8], signature: &[u8]) -> bool {
+/// Whether a P-256 key made this signature over SHA-256, in the fixed-length form (IEEE P1363).
+pub(crate) fn is_fixed_ecdsa_signed(spki: &[u8], message: &[u8], signature: &[u8]) -> bool {
     key_bits(spki).is_some_and(|key| {
         holds(
             &ring_signature::ECDSA_P256_SHA256_FIXED,
@@ -210,10 +216,10 @@ pub fn is_fixed_ecdsa_signed(spki: &[u8], message: &[u8], signature: &[u8]) -> b
     })
 }
 
-/// Digests of ECDSA signatures in DER.
+/// The digest of an ECDSA signature in DER.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum EcdsaDigest {
-    /// Only where the provider has nothing better.
+pub(crate) enum EcdsaDigest {
+    /// Only for providers that offer nothing stronger.
     Sha1,
     Sha256,
 }
@@ -221,7 +227,7 @@ pub enum EcdsaDigest {
 // === impl EcdsaDigest ===
 
 impl EcdsaDigest {
-    pub fn name(self) -> &'static str {
+    pub(crate) fn name(self) -> &'static str {
         match self {
             EcdsaDigest::Sha1 => "SHA1",
             EcdsaDigest::Sha256 => "SHA256",
@@ -229,8 +235,13 @@ impl EcdsaDigest {
     }
 }
 
-/// Whether a key on P-256 made this signature (DER).
-pub fn is_p256_signed(digest: EcdsaDigest, spki: &[u8], message: &[u8], signature: &[u8]) -> bool {
+/// Whether a P-256 key made this signature, in DER.
+pub(crate) fn is_p256_signed(
+    digest: EcdsaDigest,
+    spki: &[u8],
+    message: &[u8],
+    signature: &[u8],
+) -> bool {
     use p256::ecdsa::signature::hazmat::PrehashVerifier;
     use p256::ecdsa::{Signature, VerifyingKey};
 
@@ -259,8 +270,14 @@ pub fn is_p256_signed(digest: EcdsaDigest, spki: &[u8], message: &[u8], signatur
     }
 }
 
-/// Whether a JSON web key made this signature, in the form that the algorithm has outside of JSON web signatures.
-pub fn is_signed_by(key: &WebKey, algorithm: Algorithm, message: &[u8], signature: &[u8]) -> bool {
+/// Whether a JSON web key made this signature, encoded as outside of JSON web signatures (ECDSA in
+/// DER).
+pub(crate) fn is_signed_by(
+    key: &WebKey,
+    algorithm: Algorithm,
+    message: &[u8],
+    signature: &[u8],
+) -> bool {
     match (key, algorithm) {
         (WebKey::Rsa(..), Algorithm::RsaPkcs1v15Sha256) => {
             is_web_signed(key, "RS256", message, signature)
@@ -278,8 +295,13 @@ pub fn is_signed_by(key: &WebKey, algorithm: Algorithm, message: &[u8], signatur
     }
 }
 
-/// Whether the owner of a public key (SubjectPublicKeyInfo, DER) made this signature of a JSON web token.
-pub fn is_token_signed(spki: &[u8], algorithm: &str, message: &[u8], signature: &[u8]) -> bool {
+/// Whether a public key (SubjectPublicKeyInfo in DER) made this signature of a JSON web token.
+pub(crate) fn is_token_signed(
+    spki: &[u8],
+    algorithm: &str,
+    message: &[u8],
+    signature: &[u8],
+) -> bool {
     match algorithm {
         "RS256" => is_rsa_signed(Rsa::Sha256, spki, message, signature),
         "ES256" => is_fixed_ecdsa_signed(spki, message, signature),
@@ -287,8 +309,13 @@ pub fn is_token_signed(spki: &[u8], algorithm: &str, message: &[u8], signature: 
     }
 }
 
-/// Whether a JSON web key made this signature, in the form of JSON web signatures (RFC 7518).
-pub fn is_web_signed(key: &WebKey, algorithm: &str, message: &[u8], signature: &[u8]) -> bool {
+/// Whether a JSON web key made this signature, encoded as in JSON web signatures (RFC 7518).
+pub(crate) fn is_web_signed(
+    key: &WebKey,
+    algorithm: &str,
+    message: &[u8],
+    signature: &[u8],
+) -> bool {
     match (key, algorithm) {
         (WebKey::Rsa(n, e), "RS256") => ring_signature::RsaPublicKeyComponents { n, e }
             .verify(

@@ -2,20 +2,21 @@
 
 use crate::refusal::Refusal;
 
-/// What to send back instead of running the component.
+/// A response that the host sends itself, without running the component.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Answer {
-    /// Of the answer.
+    /// The HTTP status.
     pub status: u16,
-    /// Content type and bytes.
+    /// Content type and text of the body.
     pub body: Option<(&'static str, String)>,
-    /// Further headers.
+    /// Headers besides `Content-Type`.
     pub headers: Vec<(String, String)>,
-    /// Call this address of the provider: it asks to be confirmed.
+    /// An address of the provider that the host must call to confirm the subscription.
     pub confirm: Option<String>,
-    /// A secret that the provider hands over: keep it where the hook's first secret is, unless there is one.
+    /// A secret that the provider sends in the request. The host stores it under the hook's first
+    /// secret reference, unless that already has a value.
     pub pair: Option<String>,
-    /// Why the check is not passed, for the operator; `status` is what the caller gets then.
+    /// Why the ownership check failed, for the operator. The caller only gets `status`.
     pub refused: Option<Box<Refusal>>,
 }
 

@@ -1,5 +1,6 @@
-//! What a provider expects in an answer: which statuses are success, which cost the webhook, what the body must be. One set of
-//! rules per hook, made from its pack and the hook file's `[accepted]`.
+//! What a provider expects of a response: which status codes it treats as success, which ones
+//! disable the webhook, and what the body must be. Each hook has one set of rules, built from its
+//! pack and the `[accepted]` table of its file.
 
 use http::header::CONTENT_TYPE;
 use http::{HeaderMap, HeaderName, HeaderValue};
@@ -8,19 +9,25 @@ use crate::builder::{BuildError, wrong};
 use crate::pack::{Pack, PackAnswer, ReplyBody, StatusPattern};
 use landfall_model::AcceptedSpec;
 
-/// How one hook answers.
+const ACCEPTED: u16 = 202;
+/// Replacements for a status that would disable the webhook: the host sends the first one that is
+/// safe.
+const SUBSTITUTES: [u16; 5] = [503, 500, 502, 429, 400];
+const WITHOUT_BODY: [u16; 2] = [204, 205];
+
+/// The response rules of one hook.
 #[derive(Debug, Clone, PartialEq)]
 pub struct AnswerRules {
-    /// The provider, for sentences.
+    /// The provider's name, for error messages.
     provider: String,
-    /// Of the answer to a request that was not authenticated; 401 unless said.
+    /// The status for a request that was not authenticated; 401 by default.
     pub refused_status: u16,
-    /// The 2xx that the provider takes for success; none = all of them.
+    /// The 2xx codes that the provider treats as success; `None` means all of them.
     success: Option<Vec<u16>>,
     avoided: Vec<StatusPattern>,
-    /// To an event that is stored and handled later.
+    /// The response to an event that is stored and handled later.
     pub accepted: Accepted,
-    /// What the body of a handler's reply must be.
+    /// Which body the provider expects in a reply.
     pub reply_body: ReplyBody,
     reply_types: Vec<String>,
 }
@@ -28,25 +35,20 @@ pub struct AnswerRules {
 /// The answer to an event that is stored and handled later.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Accepted {
-    /// A 2xx that the provider takes for success.
+    /// A 2xx code that the provider treats as success.
     pub status: u16,
-    /// Beside the content type of the body, or instead of it.
+    /// Added to the response. A `Content-Type` here replaces the default one.
     pub headers: HeaderMap,
-    /// `{event}` stands for the event's id; none = `{"accepted": true, "event": ID}`; empty text = no body.
+    /// `{event}` is replaced by the event's id. `None` means `{"accepted": true, "event": ID}`, an
+    /// empty text means no body.
     pub body: Option<String>,
 }
-
-const ACCEPTED: u16 = 202;
-/// What takes the place of an avoided status: the first of these that the provider does not punish as well.
-const SUBSTITUTES: [u16; 5] = [503, 500, 502, 429, 400];
-const WITHOUT_BODY: [u16; 2] = [204, 205];
 
 // === impl AnswerRules ===
 
 impl AnswerRules {
-    /// The pack's, before the hook file is asked.
+    /// The rules of the pack alone.
     pub(super) fn of_pack(pack: &Pack, refused_status: u16) -> Result<AnswerRules, BuildError> {
-        let is_2xx = |status: &u16| (200..=299).contains(status);
         let success = pack
             .success
             .as_ref()
@@ -91,13 +93,11 @@ impl AnswerRules {
         Ok(rules)
     }
 
-    /// With the `[accepted]` of a hook file over the pack's, field by field. The error names the key.
-    pub(super) fn with_accepted(
-        mut self,
-        spec: &AcceptedSpec,
-    ) -> Result<AnswerRules, (&'static str, String)> {
+    /// Overrides the pack's fields with those that the `[accepted]` table of a hook file sets. The
+    /// error names the key.
+    pub(super) fn with_accepted(mut self, spec: &AcceptedSpec) -> Result<AnswerRules, BuildError> {
         if let Some(status) = spec.status {
-            self.check(status).map_err(|why| ("status", why))?;
+            self.check(status).map_err(|why| wrong("status", why))?;
             self.accepted.status = status;
         }
 
@@ -115,7 +115,7 @@ impl AnswerRules {
                 String::new()
             };
             if !body.is_empty() && !why.is_empty() {
-                return Err(("body", why));
+                return Err(wrong("body", why));
             }
 
             self.accepted.body = Some(body.clone());
@@ -124,7 +124,8 @@ impl AnswerRules {
         Ok(self)
     }
 
-    /// The status that is sent for a handler's reply: a 2xx that the provider does not take for success becomes one that it does.
+    /// The status to send for a handler's reply. A 2xx that the provider does not treat as success
+    /// is replaced by one that it does.
     pub fn reply_status(&self, status: u16) -> u16 {
         match self.check(status) {
             Err(_) if (200..=299).contains(&status) => self.accepted.status,
@@ -132,7 +133,8 @@ impl AnswerRules {
         }
     }
 
-    /// What is sent instead of a status that disables or drops the webhook; none where the status may be sent.
+    /// The replacement for a status that disables or drops the webhook; `None` if `status` is safe
+    /// to send.
     pub fn instead_of(&self, status: u16) -> Option<u16> {
         let is_avoided = |status: u16| self.avoided.iter().any(|pattern| pattern.matches(status));
         let substitute = || {
@@ -145,12 +147,13 @@ impl AnswerRules {
         is_avoided(status).then(substitute)
     }
 
-    /// The status that the caller gets where the host would say this one.
-    pub fn sent_status(&self, status: u16) -> u16 {
+    /// The status to send where the host wants to send `status`.
+    pub(crate) fn sent_status(&self, status: u16) -> u16 {
         self.instead_of(status).unwrap_or(status)
     }
 
-    /// Whether the provider takes a reply of this content type. One without a type is taken.
+    /// Whether the provider accepts a reply of this content type. A reply without a content type is
+    /// accepted.
     pub fn takes_type(&self, content_type: Option<&str>) -> bool {
         let Some(content_type) = content_type.filter(|_| !self.reply_types.is_empty()) else {
             return true;
@@ -162,12 +165,12 @@ impl AnswerRules {
             .any(|taken| taken.eq_ignore_ascii_case(essence))
     }
 
-    /// Whether an answer of this status has no body, by HTTP.
+    /// Whether HTTP forbids a body with this status.
     pub fn has_no_body(&self, status: u16) -> bool {
         WITHOUT_BODY.contains(&status)
     }
 
-    /// Whether this status is success for the provider; the error says what is.
+    /// Checks that the provider treats `status` as success. The error lists the codes that it does.
     fn check(&self, status: u16) -> Result<(), String> {
         let provider = &self.provider;
         match &self.success {
@@ -186,25 +189,29 @@ impl AnswerRules {
     }
 }
 
+fn is_2xx(status: &u16) -> bool {
+    (200..=299).contains(status)
+}
+
 fn headers_of(typed: &std::collections::BTreeMap<String, String>) -> Result<HeaderMap, String> {
-    let parse = |(name, value): (&String, &String)| match (
-        name.parse::<HeaderName>(),
-        value.parse::<HeaderValue>(),
-    ) {
+    typed.iter().map(parse_header).collect()
+}
+
+fn parse_header((name, value): (&String, &String)) -> Result<(HeaderName, HeaderValue), String> {
+    match (name.parse::<HeaderName>(), value.parse::<HeaderValue>()) {
         (Ok(name), Ok(value)) => Ok((name, value)),
         _ => Err(format!(
             "header `{}` of accepted cannot be sent",
             name.escape_debug()
         )),
-    };
-
-    typed.iter().map(parse).collect()
+    }
 }
 
 // === impl Accepted ===
 
 impl Accepted {
-    /// Its body and content type for one event; no type where there is no body and none is said.
+    /// The body and content type for one event. Without a body there is no content type, unless one
+    /// is configured.
     pub fn content(&self, event: &str) -> (String, Option<HeaderValue>) {
         let body = match &self.body {
             None => serde_json::json!({ "accepted": true, "event": event }).to_string(),
@@ -299,8 +306,10 @@ mod tests {
 
     #[test]
     fn accepted_fits_the_pack() {
-        let refused =
-            |pack: &str, spec: AcceptedSpec| rules(pack).unwrap().with_accepted(&spec).unwrap_err();
+        let refused = |pack: &str, spec: AcceptedSpec| {
+            let error = rules(pack).unwrap().with_accepted(&spec).unwrap_err();
+            (error.key, error.message)
+        };
         assert_eq!(
             refused("success = [200, 204]", spec(Some(202), None)),
             (

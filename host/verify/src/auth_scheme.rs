@@ -6,18 +6,18 @@ use crate::schemes::ProviderScheme;
 use crate::signature::Signature;
 use landfall_model::ValueLocation;
 
-/// What a sender has to show.
+/// The authentication scheme of a hook.
 #[derive(Debug, Clone, PartialEq)]
 pub enum AuthScheme {
-    /// Nobody said: the hook is closed.
+    /// No `[verify]` table: every request is refused.
     Closed,
-    /// Everybody is let in, by explicit choice.
+    /// `scheme = "none"`: every request is accepted.
     Open,
-    /// A shared secret.
+    /// The request carries a shared secret.
     Token {
-        /// Where.
+        /// Where the request carries the secret.
         from: ValueLocation,
-        /// Before it.
+        /// Text before the secret, such as `Bearer `.
         prefix: String,
     },
     /// `user:password` by HTTP basic authentication.
@@ -33,8 +33,8 @@ pub enum AuthScheme {
 // === impl AuthScheme ===
 
 impl AuthScheme {
-    /// The places of the request without which nothing can be proven.
-    pub fn places(&self) -> Vec<&ValueLocation> {
+    /// The locations in the request that authentication reads.
+    pub(crate) fn places(&self) -> Vec<&ValueLocation> {
         match self {
             AuthScheme::Token { from, .. } => vec![from],
             AuthScheme::Jwt(jwt) => vec![&jwt.from],
@@ -56,24 +56,13 @@ impl AuthScheme {
         }
     }
 
-    /// Whether the whole body is what is proven; none where the pack says so of its scheme in code.
-    pub fn covers_body(&self) -> Option<bool> {
-        let is_body = |part: &Part| {
-            matches!(
-                part,
-                Part::Body
-                    | Part::BodySha256Hex
-                    | Part::BodySha256Base64
-                    | Part::BodyJsonString
-                    | Part::FormSorted
-            )
-        };
-
+    /// Whether the signature covers the whole body; `None` where the pack's `covers_body` decides.
+    pub(crate) fn covers_body(&self) -> Option<bool> {
         match self {
             AuthScheme::Signature(signature) => Some(
                 signature
                     .payloads()
-                    .all(|payload| payload.iter().any(is_body)),
+                    .all(|payload| payload.iter().any(Part::is_of_the_body)),
             ),
             AuthScheme::Jwt(jwt) => Some(jwt.covers_body()),
             AuthScheme::Provider(ProviderScheme::HttpMessageSignatures(rules)) => {
@@ -88,14 +77,14 @@ impl AuthScheme {
     }
 
     /// Whether a verified request has a token with claims.
-    pub fn has_claims(&self) -> bool {
+    pub(crate) fn has_claims(&self) -> bool {
         matches!(
             self,
             AuthScheme::Jwt(_) | AuthScheme::Provider(ProviderScheme::AppleAppStore(_))
         )
     }
 
-    /// The kind of auth_scheme, whichever provider's scheme it is: the attribute `verified-by-scheme`.
+    /// The kind of scheme, the same for all providers: the event attribute `verified-by-scheme`.
     pub fn kind(&self) -> &'static str {
         match self {
             AuthScheme::Provider(code) => code.kind(),
@@ -103,7 +92,7 @@ impl AuthScheme {
         }
     }
 
-    /// The word for it in hook files and records.
+    /// The scheme's name in hook files and in the ledger.
     pub fn word(&self) -> &'static str {
         match self {
             AuthScheme::Closed => "closed",
@@ -116,9 +105,10 @@ impl AuthScheme {
         }
     }
 
-    /// A text that an ownership check signs for any caller cannot pass for a delivery: only the body is signed, behind constant
-    /// text at most, and `challenge::is_token` bodies are refused.
-    pub fn tells_tokens_apart(&self) -> bool {
+    /// Whether a delivery cannot be forged from the answer to an ownership check that signs a value
+    /// for unauthenticated callers: only the body is signed, after constant text at most, and
+    /// bodies for which `is_token` holds are refused.
+    pub(crate) fn tells_tokens_apart(&self) -> bool {
         match self {
             AuthScheme::Signature(signature) => {
                 signature
@@ -135,8 +125,8 @@ impl AuthScheme {
         }
     }
 
-    /// With a secret that only the question for a key carries.
-    pub fn asks_for_keys(&self) -> bool {
+    /// Whether the hook's secret is only used to request keys from the provider.
+    pub(crate) fn asks_for_keys(&self) -> bool {
         match self {
             AuthScheme::Jwt(jwt) => jwt.lookup.is_some(),
             AuthScheme::Provider(code) => matches!(code, ProviderScheme::Ebay(_)),
@@ -144,7 +134,8 @@ impl AuthScheme {
         }
     }
 
-    pub fn needs_secret(&self) -> bool {
+    /// Whether the hook's secrets are the keys.
+    pub(crate) fn needs_secret(&self) -> bool {
         match self {
             AuthScheme::Closed | AuthScheme::Open => false,
             AuthScheme::Token { .. } | AuthScheme::Basic => true,

@@ -1,4 +1,4 @@
-//! Public keys out of PEM, certificates (RFC 5280) and JSON web keys (RFC 7517).
+//! Public keys from PEM, certificates (RFC 5280) and JSON web keys (RFC 7517).
 
 use std::time::SystemTime;
 
@@ -7,8 +7,11 @@ use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use x509_cert::Certificate;
 use x509_cert::der::{Decode, Encode};
 
-/// What is between the lines of a PEM document (RFC 7468) with that label.
-pub fn pem_bytes(text: &str, label: &str) -> Result<Vec<u8>, String> {
+const COMMON_NAME: &str = "2.5.4.3";
+const KEYS_MAX: usize = 8;
+
+/// The content of a PEM document (RFC 7468) with this label.
+pub(crate) fn pem_bytes(text: &str, label: &str) -> Result<Vec<u8>, String> {
     let (begin, end) = (
         format!("-----BEGIN {label}-----"),
         format!("-----END {label}-----"),
@@ -25,8 +28,9 @@ pub fn pem_bytes(text: &str, label: &str) -> Result<Vec<u8>, String> {
         .map_err(|_| "is PEM with broken base64".to_owned())
 }
 
-/// The public key (SubjectPublicKeyInfo, DER) of a certificate in PEM that is valid at `now` and carries one of the names.
-pub fn certified_key(
+/// The public key (SubjectPublicKeyInfo in DER) of a certificate in PEM. The certificate must be
+/// valid at `now` and carry one of the names.
+pub(crate) fn certified_key(
     document: &[u8],
     now: Option<SystemTime>,
     is_name: impl Fn(&str) -> bool,
@@ -61,32 +65,31 @@ pub fn certified_key(
         .to_der()
         .map_err(|error| format!("the certificate cannot be read: {error}"))
 }
-/// The text of an attribute that is a common name.
+/// The text of a common name attribute.
 fn common_name(attribute: &x509_cert::attr::AttributeTypeAndValue) -> Option<String> {
-    const COMMON_NAME: &str = "2.5.4.3";
-
     let is_one = attribute.oid.to_string() == COMMON_NAME;
     is_one.then(|| String::from_utf8_lossy(attribute.value.value()).into_owned())
 }
 
-/// The key bits of a SubjectPublicKeyInfo: PKCS#1 for RSA, a point for elliptic curves, 32 bytes for Ed25519.
-pub fn key_bits(spki: &[u8]) -> Option<Vec<u8>> {
+/// The key bits of a SubjectPublicKeyInfo: PKCS#1 for RSA, a point for elliptic curves, 32 bytes
+/// for Ed25519.
+pub(crate) fn key_bits(spki: &[u8]) -> Option<Vec<u8>> {
     let info = x509_cert::spki::SubjectPublicKeyInfoRef::from_der(spki).ok()?;
     info.subject_public_key.as_bytes().map(<[u8]>::to_vec)
 }
 
 /// A JSON web key for RSA, P-256 or Ed25519.
-pub enum WebKey {
+pub(crate) enum WebKey {
     /// Modulus and exponent.
     Rsa(Vec<u8>, Vec<u8>),
-    /// An uncompressed point.
+    /// An uncompressed curve point.
     P256(Vec<u8>),
     /// 32 bytes (RFC 8037).
     Ed25519(Vec<u8>),
 }
 
-/// The key with that id out of a key set.
-pub fn web_key(document: &[u8], kid: Option<&str>) -> Option<WebKey> {
+/// The key with this id in a key set.
+pub(crate) fn web_key(document: &[u8], kid: Option<&str>) -> Option<WebKey> {
     let set: serde_json::Value = serde_json::from_slice(document).ok()?;
     let keys = set.get("keys")?.as_array()?;
     let is_it = |key: &&serde_json::Value| match kid {
@@ -97,10 +100,9 @@ pub fn web_key(document: &[u8], kid: Option<&str>) -> Option<WebKey> {
     web_key_of(keys.iter().find(is_it)?)
 }
 
-/// The keys of a set that may have signed: the one with that id; where the signature names none, the first few.
-pub fn signing_keys(document: &[u8], kid: Option<&str>) -> Vec<WebKey> {
-    const KEYS_MAX: usize = 8;
-
+/// The keys of a set that may have signed: the one with this id, or the first few if the signature
+/// names no id.
+pub(crate) fn signing_keys(document: &[u8], kid: Option<&str>) -> Vec<WebKey> {
     let set: serde_json::Value = serde_json::from_slice(document).unwrap_or_default();
     let keys = set
         .get("keys")
@@ -121,8 +123,8 @@ pub fn signing_keys(document: &[u8], kid: Option<&str>) -> Vec<WebKey> {
         .collect()
 }
 
-/// A JSON web key of a kind that is known.
-pub fn web_key_of(key: &serde_json::Value) -> Option<WebKey> {
+/// Parses a JSON web key of a supported type.
+pub(crate) fn web_key_of(key: &serde_json::Value) -> Option<WebKey> {
     let field = |name: &str| URL_SAFE_NO_PAD.decode(key.get(name)?.as_str()?).ok();
     match key.get("kty")?.as_str()? {
         "RSA" => Some(WebKey::Rsa(field("n")?, field("e")?)),
@@ -137,8 +139,8 @@ pub fn web_key_of(key: &serde_json::Value) -> Option<WebKey> {
     }
 }
 
-/// Every key of a set that is of a kind that is known, no more than `max`.
-pub fn web_keys(document: &[u8], max: usize) -> Vec<WebKey> {
+/// The keys of a set that have a supported type, at most `max`.
+pub(crate) fn web_keys(document: &[u8], max: usize) -> Vec<WebKey> {
     let set: Option<serde_json::Value> = serde_json::from_slice(document).ok();
     let keys = set.as_ref().and_then(|set| set.get("keys")?.as_array());
     keys.into_iter()

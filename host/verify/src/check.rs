@@ -5,7 +5,7 @@ use bytes::Bytes;
 use crate::answer::Answer;
 use crate::auth_scheme::AuthScheme;
 use crate::challenge::{self, Challenge};
-use crate::facts::{Authenticated, authenticated};
+use crate::facts::{Authenticated, collect_facts};
 use crate::keys::{Keys, VerifyContext};
 use crate::payload::is_token;
 use crate::refusal::{Reason, Refusal};
@@ -17,25 +17,25 @@ use crate::verifier::Verifier;
 use crate::view::View;
 use landfall_model::ValueLocation;
 
-/// What a request turned out to be.
+/// The result of a check that passed.
 #[derive(Debug)]
 pub enum Verdict {
-    /// An event to be.
+    /// An authenticated request, which becomes an event.
     Verified(Verified),
-    /// An ownership check, answered without running the component.
+    /// An ownership check. The host sends the answer itself.
     Challenge(Answer),
 }
 
-/// What is known of a request whose body is still encoded.
+/// The result of authenticating a request whose body is still compressed.
 #[derive(Debug)]
 pub enum SenderCheck {
-    /// The sender has matched itself.
+    /// The sender is authenticated. The body can now be decoded.
     Authenticated(Box<Sender>),
-    /// The proof lies in what the body says.
+    /// Authentication reads the body, so the body must be decoded first.
     NeedsContent(Box<Unverified>),
 }
 
-/// A request whose sender has matched itself, and whose body has not been decoded yet.
+/// A request whose sender is authenticated and whose body is not decoded yet.
 #[derive(Debug)]
 pub struct Sender {
     request: Unverified,
@@ -43,7 +43,7 @@ pub struct Sender {
     claims: Option<serde_json::Value>,
 }
 
-/// Starts what can be computed while the body comes.
+/// Starts the MACs that can be computed while the body arrives.
 pub fn streaming_mac(verifier: &Verifier, head: &Unverified, keys: &Keys) -> Option<StreamingMac> {
     match &verifier.auth_scheme {
         AuthScheme::Signature(signature) => {
@@ -53,14 +53,14 @@ pub fn streaming_mac(verifier: &Verifier, head: &Unverified, keys: &Keys) -> Opt
     }
 }
 
-/// Whether a request is an ownership check of this hook, whatever it proves.
+/// Whether a request has the form of one of the hook's ownership checks, authenticated or not.
 pub fn is_challenge(verifier: &Verifier, request: &Unverified) -> bool {
     let view = View::new(request, verifier.public_url.as_ref())
         .with_json_field(verifier.json_form_field.as_deref());
     challenge::is_one(&verifier.challenges, &view)
 }
 
-/// Judges one request. `feed` is what `feed` started, fed with every byte of the body.
+/// Checks one request. `mac` is the result of `streaming_mac`, updated with every byte of the body.
 pub fn check(
     verifier: &Verifier,
     request: Unverified,
@@ -70,7 +70,8 @@ pub fn check(
     check_or_return(verifier, request, context, mac).map_err(|(refusal, _)| refusal)
 }
 
-/// The same; who is refused gets the request back, to look at it again.
+/// As `check`, but a refusal returns the request too, so that the caller can fetch a key document
+/// and try again.
 pub fn check_or_return(
     verifier: &Verifier,
     request: Unverified,
@@ -83,8 +84,9 @@ pub fn check_or_return(
     }
 }
 
-/// Judges a request whose body is still encoded, so that only the body of a known sender is decoded. `Sender::check` does the rest. The
-/// caller has looked for ownership checks that come before the proof.
+/// Authenticates a request whose body is still compressed, so that only bodies of authenticated
+/// senders are decompressed. `Sender::check` does the rest. The caller must handle ownership checks
+/// that come before authentication first.
 pub fn check_sender(
     verifier: &Verifier,
     request: Unverified,
@@ -113,12 +115,12 @@ pub fn check_sender(
 // === impl Sender ===
 
 impl Sender {
-    /// The body as sent.
+    /// The compressed body as sent.
     pub fn body(&self) -> &Bytes {
         &self.request.body
     }
 
-    /// What the request is, now that its body is decoded.
+    /// Finishes the check with the decoded body.
     pub fn check(
         self,
         verifier: &Verifier,
@@ -188,7 +190,7 @@ fn decide(
     Ok(read_content(verifier, &view, context, matched))
 }
 
-/// Which secret proves the sender; none where none is needed.
+/// The index of the secret that authenticates the sender; `None` if the scheme has no secret.
 fn authenticate_sender(
     verifier: &Verifier,
     view: &View<'_>,
@@ -196,17 +198,17 @@ fn authenticate_sender(
     mac: Option<StreamingMac>,
 ) -> Result<Option<usize>, Refusal> {
     if matches!(verifier.auth_scheme, AuthScheme::Closed) {
-        let detail = "no `[verify]`: write how senders prove themselves, or `scheme = \"none\"` to let everybody in";
+        let detail = "no `[verify]`: write how senders authenticate, or `scheme = \"none\"` to accept every request";
         return Err(Refusal::new(Reason::Closed, detail));
     }
 
     let request = view.request;
-    // A challenge could be the constant text before the body, and nothing else.
+    // The value of an ownership check could also be the constant text before an empty body.
     let is_rest_of_token = request.body.is_empty()
         && matches!(&verifier.auth_scheme, AuthScheme::Signature(signature) if signature.payload.len() > 1);
     let could_be_challenge = is_token(&request.body) || is_rest_of_token;
     if could_be_challenge && verifier.challenges.iter().any(Challenge::signs_for_anybody) {
-        // Anybody can have such a text signed by asking for it as a challenge.
+        // Any caller can have such a text signed by sending it in an ownership check.
         return Err(Refusal::new(
             Reason::MalformedBody,
             "the body could be an answer to an ownership check",
@@ -216,7 +218,7 @@ fn authenticate_sender(
     authenticate(verifier, view, context, mac)
 }
 
-/// What a request is whose sender has matched itself.
+/// Tells an event from an ownership check, after authentication.
 fn read_content(
     verifier: &Verifier,
     view: &View<'_>,
@@ -233,10 +235,10 @@ fn read_content(
         return Decision::Challenge(confirm);
     }
 
-    Decision::Authenticated(authenticated(verifier, view, matched))
+    Decision::Authenticated(collect_facts(verifier, view, matched))
 }
 
-/// Which secret matched, by its place in the list; none where none is needed.
+/// The index of the secret that matched; `None` if the scheme has no secret.
 fn authenticate(
     verifier: &Verifier,
     view: &View<'_>,
@@ -244,7 +246,7 @@ fn authenticate(
     mac: Option<StreamingMac>,
 ) -> Result<Option<usize>, Refusal> {
     let keys = context.keys;
-    // Whatever is wrong with the request: with nothing to compare with, it is our side that is not ready.
+    // Without a usable key the host is not ready, whatever the request contains.
     if verifier.needs_secret() {
         keys.usable()?;
     }
@@ -262,7 +264,7 @@ fn authenticate(
     }
 }
 
-/// Where the request carries a secret that no component may see.
+/// Where the request carries a secret that components must not see.
 fn secret_carrier(scheme: &AuthScheme) -> Option<ValueLocation> {
     match scheme {
         AuthScheme::Token { from, .. } => Some(from.clone()),
@@ -276,5 +278,5 @@ fn secret_carrier(scheme: &AuthScheme) -> Option<ValueLocation> {
 }
 
 #[cfg(test)]
-#[path = "check_tests.rs"]
+#[path = "check_tests/mod.rs"]
 mod tests;

@@ -1,5 +1,5 @@
-//! Runs files of request vectors and handshakes through the real check, with the time that each pretends. The formats are
-//! described in docs/VECTORS.md; other receivers may use the same files.
+//! Runs files of request vectors and handshakes through the real check, at the time that each
+//! vector names. docs/VECTORS.md describes the formats, which other receivers can use too.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -10,6 +10,7 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use serde::Deserialize;
 use serde_json::Value;
+use thiserror::Error;
 
 use crate::answer::Answer;
 use crate::check::{Verdict, check, streaming_mac};
@@ -23,12 +24,29 @@ use crate::verifier::Verifier;
 use crate::window::Window;
 use landfall_model::{ConfigValue, Documents, KeyForm, Secret, VerifySpec};
 
-/// What a run found.
+/// The URL of a vector's key set, if the pack names none.
+const KEY_SET: &str = "https://keys.example/jwks";
+
+/// Why a file of vectors cannot be run.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum VectorError {
+    /// The file is not JSON.
+    #[error("not JSON: {0}")]
+    NotJson(String),
+    /// The file has no array of vectors.
+    #[error("neither an array nor an object with an array `{0}`")]
+    NoArray(&'static str),
+    /// One member of the array is not what it must be.
+    #[error("not {0}: {1}")]
+    Malformed(&'static str, String),
+}
+
+/// The result of a run.
 #[derive(Debug, Default)]
 pub struct Report {
-    /// As expected.
+    /// The number of vectors with the expected result.
     pub passed: usize,
-    /// Id, expected and got.
+    /// Id, expected and actual result of each other vector.
     pub failures: Vec<String>,
 }
 
@@ -36,7 +54,7 @@ pub struct Report {
 struct Vector {
     id: String,
     scheme: String,
-    /// A family name.
+    /// The name of the vector's scheme family.
     #[serde(default)]
     kind: String,
     #[serde(default)]
@@ -120,7 +138,7 @@ struct ExpectedBody {
     body_json: Option<Value>,
 }
 
-/// What a caller got.
+/// The response to a handshake.
 struct Response {
     status: u16,
     headers: Vec<(String, String)>,
@@ -128,15 +146,12 @@ struct Response {
     delivered: bool,
 }
 
-/// Documents that the file carries in place of a fetch.
+/// Key documents that the vector file contains.
 struct Carried(BTreeMap<String, String>);
-
-/// Where vectors that carry a key set say it comes from, if the pack does not say.
-const KEY_SET: &str = "https://keys.example/jwks";
 
 impl Documents for Carried {
     fn get(&self, url: &str) -> Option<Bytes> {
-        // A vector has one key set, wherever the provider keeps it, and however it hands out a key.
+        // A vector has one key set. It is returned for every URL.
         let text = self.0.get(url).or_else(|| self.0.get(KEY_SET))?;
         let Some((_, key_id)) = url.split_once('#') else {
             return Some(Bytes::copy_from_slice(text.as_bytes()));
@@ -153,11 +168,11 @@ impl Documents for Carried {
 }
 
 /// Runs request vectors: a JSON array, or an object that holds one as `vectors`.
-pub fn run_vectors(text: &str, packs: &Packs) -> Result<Report, String> {
+pub fn run_vectors(text: &str, packs: &Packs) -> Result<Report, VectorError> {
     let mut report = Report::default();
     for value in array(text, "vectors")? {
         let vector: Vector = serde_json::from_value(value)
-            .map_err(|error| format!("not a request vector: {error}"))?;
+            .map_err(|error| VectorError::Malformed("a request vector", error.to_string()))?;
         let mut expected = vec![vector.expect.clone()];
 
         expected.extend(vector.alt_reasons.iter().map(|text| {
@@ -168,15 +183,15 @@ pub fn run_vectors(text: &str, packs: &Packs) -> Result<Report, String> {
             }
         }));
 
-        // A JSON web token is both: files use either word for its absence.
+        // A JSON web token is a token and a signature: files use either word if it is missing.
         if vector.kind.starts_with("jwt") && vector.expect == "reject:missing_token" {
             expected.push("reject:missing_signature".into());
         }
 
-        report.note(
+        report.record(
             &vector.id,
             &expected.join(" or "),
-            judge(&vector, packs),
+            run_vector(&vector, packs),
             |got| expected.contains(got),
         );
     }
@@ -185,14 +200,14 @@ pub fn run_vectors(text: &str, packs: &Packs) -> Result<Report, String> {
 }
 
 /// Runs handshakes: a JSON array, or an object that holds one as `challenges`.
-pub fn run_challenges(text: &str, packs: &Packs) -> Result<Report, String> {
+pub fn run_challenges(text: &str, packs: &Packs) -> Result<Report, VectorError> {
     let mut report = Report::default();
     for value in array(text, "challenges")? {
-        let handshake: Handshake =
-            serde_json::from_value(value).map_err(|error| format!("not a handshake: {error}"))?;
+        let handshake: Handshake = serde_json::from_value(value)
+            .map_err(|error| VectorError::Malformed("a handshake", error.to_string()))?;
         let got = respond(&handshake, packs)
             .and_then(|response| mistakes(&handshake.expected_response, &response));
-        report.note(&handshake.id, "no difference", got, |got| {
+        report.record(&handshake.id, "no difference", got, |got| {
             got == "no difference"
         });
     }
@@ -203,7 +218,7 @@ pub fn run_challenges(text: &str, packs: &Packs) -> Result<Report, String> {
 // === impl Report ===
 
 impl Report {
-    fn note(
+    fn record(
         &mut self,
         id: &str,
         expected: &str,
@@ -220,22 +235,21 @@ impl Report {
     }
 }
 
-fn array(text: &str, key: &str) -> Result<Vec<Value>, String> {
-    let value: Value = serde_json::from_str(text).map_err(|error| format!("not JSON: {error}"))?;
+fn array(text: &str, key: &'static str) -> Result<Vec<Value>, VectorError> {
+    let value: Value =
+        serde_json::from_str(text).map_err(|error| VectorError::NotJson(error.to_string()))?;
     match value {
         Value::Array(values) => Ok(values),
         Value::Object(mut object) => match object.remove(key) {
             Some(Value::Array(values)) => Ok(values),
-            _ => Err(format!(
-                "neither an array nor an object with an array `{key}`"
-            )),
+            _ => Err(VectorError::NoArray(key)),
         },
-        _ => Err("not an array".into()),
+        _ => Err(VectorError::NoArray(key)),
     }
 }
 
-/// The verdict, the same for every chunking, or what differs.
-fn judge(vector: &Vector, packs: &Packs) -> Result<String, String> {
+/// The verdict. It must be the same for every chunking of the body.
+fn run_vector(vector: &Vector, packs: &Packs) -> Result<String, String> {
     let verifier = verifier(
         &vector.scheme,
         &vector.config,
@@ -262,7 +276,7 @@ fn judge(vector: &Vector, packs: &Packs) -> Result<String, String> {
     let body = body_of(vector)?;
     let request = match request(&vector.method, &vector.url, &vector.headers, body.clone()) {
         Ok(request) => request,
-        // No HTTP library would let this through.
+        // HTTP libraries reject such a request.
         Err(why) => return Ok(format!("reject:malformed_signature ({why})")),
     };
 
@@ -336,7 +350,7 @@ fn verifier(
 
     let spec = VerifySpec {
         provider: Some(scheme.into()),
-        // The check gets its keys from the vector; these only say that there are some.
+        // The check gets its keys from the vector. This only says that there are secrets.
         secret: secrets
             .iter()
             .map(|_| "env:VECTOR".parse().expect("a good reference"))
@@ -349,7 +363,7 @@ fn verifier(
 
     let spec = packs
         .find(scheme)
-        .map(|pack| settings::filled(&pack, spec.clone()))
+        .map(|pack| settings::fill_in(&pack, spec.clone()))
         .unwrap_or(spec);
 
     let spec = if secrets.is_empty() {
@@ -365,7 +379,8 @@ fn verifier(
         .map_err(|error| format!("[verify] {}: {}", error.key, error.message))
 }
 
-/// A vector says how its secret is written; where that is plain text, the provider may still derive the key from it.
+/// A vector names the form of its secret. If that is plain text, the pack may still derive the key
+/// from it.
 fn keys(verifier: &Verifier, secrets: &[VectorSecret]) -> Keys {
     let form = |written: KeyForm| match (written, verifier.key_form()) {
         (KeyForm::Utf8, KeyForm::Sha1) => KeyForm::Sha1,
@@ -399,7 +414,7 @@ fn documents(config: &BTreeMap<String, Value>) -> Carried {
         carried.insert(KEY_SET.into(), set.to_string());
     }
 
-    // Keys that eBay hands out for their ids.
+    // Keys that eBay's API returns by id.
     for (key_id, key) in config
         .get("keys")
         .and_then(Value::as_object)
@@ -442,7 +457,7 @@ fn request(
     })
 }
 
-/// Scheme and authority, path, query: as written, nothing normalised.
+/// Splits a URL into scheme and authority, path and query, without normalisation.
 fn split(url: &str) -> (&str, &str, Option<&str>) {
     let authority = url.find("://").map_or(0, |at| at + 3);
     let end = url[authority..]
@@ -483,7 +498,7 @@ fn body_of(vector: &Vector) -> Result<Bytes, String> {
     }
 }
 
-/// Sizes in turn, again and again, until the body ends.
+/// Cycles through the chunk sizes until the body ends.
 fn pieces(body: &Bytes, sizes: &[usize]) -> Vec<Bytes> {
     let mut rest = body.clone();
     let mut sizes = sizes.iter().copied().filter(|size| *size > 0).cycle();
@@ -495,7 +510,7 @@ fn pieces(body: &Bytes, sizes: &[usize]) -> Vec<Bytes> {
     pieces
 }
 
-/// Times that no clock shows are the end of all times.
+/// Times out of range are clamped.
 fn time(seconds: u64) -> SystemTime {
     UNIX_EPOCH
         .checked_add(Duration::from_secs(seconds))
@@ -513,10 +528,14 @@ fn respond(handshake: &Handshake, packs: &Packs) -> Result<Response, String> {
         packs,
     )?;
 
-    // Where nothing authenticates a request that is an event too, it is let in.
+    // If nothing authenticates an ownership check that is an event too, it is accepted.
     let is_event = handshake.expected_response.deliver_to_plugin == Some(true);
     let open = handshake.secrets.is_empty() && handshake.authenticated_by == "none" && is_event;
-    let verifier = if open { verifier.opened() } else { verifier };
+    let verifier = if open {
+        verifier.without_authentication()
+    } else {
+        verifier
+    };
 
     let request = request(
         &asked.method,
@@ -526,7 +545,7 @@ fn respond(handshake: &Handshake, packs: &Packs) -> Result<Response, String> {
     )?;
 
     let documents = documents(&handshake.config);
-    // A handshake that names no secret is sent to a hook that has one all the same.
+    // A handshake without a secret is sent to a hook that has one.
     let keys = if handshake.secrets.is_empty() {
         Keys::new([(
             KeyForm::Utf8,
@@ -557,7 +576,7 @@ fn respond(handshake: &Handshake, packs: &Packs) -> Result<Response, String> {
         };
 
     Ok(match check(&verifier, request, &context, None) {
-        // A second secret never replaces the first.
+        // A pairing never replaces an existing secret.
         Ok(Verdict::Challenge(Answer { pair: Some(_), .. })) if !handshake.secrets.is_empty() => {
             response(
                 answers.sent_status(answers.refused_status),
@@ -593,7 +612,7 @@ fn respond(handshake: &Handshake, packs: &Packs) -> Result<Response, String> {
     })
 }
 
-/// `no difference`, or all of them.
+/// All differences, or `no difference`.
 fn mistakes(expected: &Expected, got: &Response) -> Result<String, String> {
     let mut wrong = Vec::new();
     let mut statuses = expected.status_one_of.clone();
@@ -619,7 +638,7 @@ fn mistakes(expected: &Expected, got: &Response) -> Result<String, String> {
         let is_allowed = one_of(name)
             .is_some_and(|values| given.is_some_and(|given| values.iter().any(|one| one == given)));
 
-        // Another accepted form of the body has a content type of its own.
+        // Another accepted form of the body may have another content type.
         let other_form =
             name.eq_ignore_ascii_case("content-type") && !expected.body_one_of.is_empty();
         if given != Some(value.as_str()) && !is_allowed && !other_form {

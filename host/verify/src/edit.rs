@@ -6,10 +6,15 @@ use http::{HeaderName, HeaderValue};
 use serde_json::{Map, Value};
 
 use crate::request::Unverified;
+use crate::sign_error::SignError;
 use landfall_model::{TimeUnit, ValueLocation};
 
-/// Puts a value at a place of the request.
-pub fn put(draft: &mut Unverified, place: &ValueLocation, value: &str) -> Result<(), String> {
+/// Writes a value at a location of the request.
+pub(crate) fn put(
+    draft: &mut Unverified,
+    place: &ValueLocation,
+    value: &str,
+) -> Result<(), SignError> {
     match place {
         ValueLocation::Header(name) => {
             let header: HeaderName = name
@@ -78,8 +83,12 @@ pub fn put(draft: &mut Unverified, place: &ValueLocation, value: &str) -> Result
     Ok(())
 }
 
-/// Puts the signed time at its place: as a number where the payload has a number there.
-pub fn put_time(draft: &mut Unverified, place: &ValueLocation, time: &str) -> Result<(), String> {
+/// Writes the signed time: as a number if the JSON body already has a number there.
+pub(crate) fn put_time(
+    draft: &mut Unverified,
+    place: &ValueLocation,
+    time: &str,
+) -> Result<(), SignError> {
     match (place, time.parse::<u64>()) {
         (ValueLocation::Json(pointer), Ok(number)) => edit_json(draft, |body| {
             let is_number = body.pointer(pointer).is_some_and(Value::is_number);
@@ -97,8 +106,8 @@ pub fn put_time(draft: &mut Unverified, place: &ValueLocation, time: &str) -> Re
     }
 }
 
-/// A time as the provider writes it.
-pub fn written(unit: TimeUnit, now: SystemTime) -> String {
+/// A time in the provider's format.
+pub(crate) fn written(unit: TimeUnit, now: SystemTime) -> String {
     let since = now.duration_since(UNIX_EPOCH).unwrap_or_default();
     let timestamp = || jiff::Timestamp::from_second(since.as_secs() as i64).unwrap_or_default();
     match unit {
@@ -112,7 +121,7 @@ pub fn written(unit: TimeUnit, now: SystemTime) -> String {
     }
 }
 
-fn edit_json(draft: &mut Unverified, edit: impl FnOnce(&mut Value)) -> Result<(), String> {
+fn edit_json(draft: &mut Unverified, edit: impl FnOnce(&mut Value)) -> Result<(), SignError> {
     let mut body: Value = serde_json::from_slice(&draft.body)
         .map_err(|_| "the body must be JSON for this provider")?;
     edit(&mut body);
@@ -121,8 +130,8 @@ fn edit_json(draft: &mut Unverified, edit: impl FnOnce(&mut Value)) -> Result<()
     Ok(())
 }
 
-/// Makes the objects on the way.
-pub fn put_json(mut at: &mut Value, pointer: &str, value: Value) {
+/// Sets the value at a JSON pointer. Creates missing objects on the path.
+pub(crate) fn put_json(mut at: &mut Value, pointer: &str, value: Value) {
     for key in pointer.split('/').skip(1) {
         let has_place = at.is_object() || (at.is_array() && key.parse::<usize>().is_ok());
         if !has_place {

@@ -1,5 +1,5 @@
-//! What the host learns from a request whose sender is authenticated: the attributes of the event, its order key, and the
-//! delivery key that identifies redeliveries.
+//! What the host learns from a request whose sender is authenticated: the attributes of the event,
+//! its order key, and the delivery key that identifies redeliveries.
 
 use sha2::{Digest, Sha256};
 
@@ -8,13 +8,13 @@ use crate::verifier::Verifier;
 use crate::view::{View, describe};
 use landfall_model::{DeliveryId, Event, IdMatch, ValueLocation};
 
-/// What is known of a request whose sender has matched itself.
-pub struct Authenticated {
-    pub facts: Vec<(String, String)>,
-    pub delivery_key: Option<Vec<u8>>,
+/// What the host knows of an authenticated request.
+pub(crate) struct Authenticated {
+    pub(crate) facts: Vec<(String, String)>,
+    pub(crate) delivery_key: Option<Vec<u8>>,
 }
 
-/// The key by which a hook orders its events, of one that came another way than over HTTP.
+/// The order key of an event that did not arrive over HTTP.
 pub fn order_key(verifier: &Verifier, event: &Event) -> Option<String> {
     let Event {
         method,
@@ -41,7 +41,7 @@ pub fn order_key(verifier: &Verifier, event: &Event) -> Option<String> {
     )
 }
 
-/// The path parameters, as the event carries them.
+/// The path parameters, which the event carries as attributes.
 fn params(event: &Event) -> Vec<(String, String)> {
     let named = event
         .attributes
@@ -57,7 +57,7 @@ fn text_at(view: &View<'_>, place: &ValueLocation) -> Option<String> {
     String::from_utf8(view.find(place, true).ok()?.into_owned()).ok()
 }
 
-pub fn authenticated(
+pub(crate) fn collect_facts(
     verifier: &Verifier,
     view: &View<'_>,
     matched: Option<usize>,
@@ -68,7 +68,8 @@ pub fn authenticated(
         .as_ref()
         .and_then(|fields| identity(fields, view));
 
-    // Which secret matched, by its number in the hook file: the component has no business with where it lives.
+    // The number of the secret in the hook file. Components do not learn where the secret is
+    // stored.
     let word = verifier.auth_scheme.word();
     let key = matched
         .map(|index| format!("{word}#{}", index + 1))
@@ -108,7 +109,7 @@ pub fn authenticated(
     }
 }
 
-/// The values of the first alternative whose fields are all present, and its position.
+/// The first alternative whose fields are all present: its index and values.
 fn identity(identity: &DeliveryId, view: &View<'_>) -> Option<(usize, Vec<String>)> {
     let values = |fields: &Vec<ValueLocation>| {
         fields
@@ -124,8 +125,8 @@ fn identity(identity: &DeliveryId, view: &View<'_>) -> Option<(usize, Vec<String
         .find_map(|(position, fields)| Some((position, values(fields)?)))
 }
 
-/// Tells URLs of one hook apart: two tenants may get the same event. Empty where a hook has one URL. A digest, since a URL may hold a
-/// secret.
+/// Separates the URLs of one hook, because two tenants may receive the same event. Empty if the
+/// hook has one URL. Hashed, because a URL may contain a secret.
 fn url_key(request: &Unverified) -> Vec<u8> {
     if request.params.is_empty() && request.query.is_none() {
         return Vec::new();
@@ -139,8 +140,9 @@ fn url_key(request: &Unverified) -> Vec<u8> {
     [b"\0url\0", &digest.finalize()[..]].concat()
 }
 
-/// One key for all fields: a digest of `match` and of each field's place and value. The same values at other places, or compared
-/// by another rule, are another identity: no event is lost after a hook names other fields.
+/// One key for all fields: a digest of `match` and of each field's location and value. If the hook
+/// file later names other fields, or another `match`, the same values make a different key, so that
+/// no event is dropped as a duplicate.
 fn delivery_key(verifier: &Verifier, alternative: usize, values: &[String]) -> Vec<u8> {
     let mut digest = Sha256::new();
     let mut add = |text: &str| {
@@ -160,7 +162,7 @@ fn delivery_key(verifier: &Verifier, alternative: usize, values: &[String]) -> V
 
     for (place, value) in places.zip(values) {
         match place {
-            // Header names have no case.
+            // Header names are case-insensitive.
             ValueLocation::Header(name) => {
                 add(&describe(&ValueLocation::Header(name.to_ascii_lowercase())))
             }

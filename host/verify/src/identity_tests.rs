@@ -1,5 +1,5 @@
-//! Alike deliveries of tests/vectors/deliveries.json, signed as the provider does where a shared secret signs: no two of
-//! them share an identity, and a retry has the identity of the first.
+//! Alike deliveries of tests/vectors/deliveries.json, signed as the provider does where a shared
+//! secret signs: no two of them share an identity, and a retry has the identity of the first.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -97,7 +97,8 @@ impl Sent {
     }
 }
 
-/// The verifier of a pack with a secret, and what makes its signatures; without a proof where only the provider can sign.
+/// The verifier of a pack and a key for its signatures. If only the provider can sign,
+/// authentication is off.
 fn verifier(name: &str, pack: &Pack, scheme: Option<Scheme>) -> Verifier {
     let config = pack
         .config
@@ -272,7 +273,7 @@ fn identities_are_bound_to_their_fields() {
 
         let verifier = Verifier::build(&typed, &Packs::default())
             .unwrap()
-            .with_places(&dedup, None, "/in")
+            .with_locations(&dedup, None, "/in")
             .unwrap();
 
         let headers = [

@@ -1,4 +1,5 @@
-//! Scheme `jwt`: JSON web tokens (RFC 7519) in their compact form, with a pinned list of algorithms.
+//! Scheme `jwt`: JSON web tokens (RFC 7519) in their compact form, with a pinned list of
+//! algorithms.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime};
@@ -17,56 +18,65 @@ use crate::view::{Absent, View, describe, is_readable};
 use crate::window::{self, Window};
 use landfall_model::{Algorithm, Documents, Encoding, TimeUnit, ValueLocation};
 
-/// How tokens are judged.
+/// How far `iat` may lie in the future, for clock skew.
+const IAT_AHEAD_MAX: Duration = Duration::from_secs(60);
+/// Everything except the unreserved characters of RFC 3986.
+const ESCAPED: &AsciiSet = &NON_ALPHANUMERIC
+    .remove(b'-')
+    .remove(b'.')
+    .remove(b'_')
+    .remove(b'~');
+
+/// The rules for tokens of one hook.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Jwt {
-    /// Where the token is.
-    pub from: ValueLocation,
-    /// Before the token, such as `Bearer `.
-    pub prefix: String,
-    /// `alg` values that are taken.
-    pub algorithms: Vec<String>,
-    /// Where the keys are; none = the secrets are the keys.
-    pub jwks: Option<String>,
-    /// How a single key is asked for.
-    pub lookup: Option<Lookup>,
-    /// Claims and the values they may have.
-    pub claims: Vec<(String, Vec<Value>)>,
-    /// For `nbf` and `exp`.
-    pub leeway: Duration,
-    /// `iat` is no older.
-    pub max_age: Option<Duration>,
-    /// `exp` must be there.
-    pub needs_expiry: bool,
-    /// A token without `prefix` is taken too.
-    pub is_prefix_optional: bool,
-    /// The claim with the SHA-256 of the body, and whether an empty body needs none.
-    pub body_hash: Option<(String, bool)>,
-    /// How that digest is written.
-    pub body_hash_encoding: Encoding,
+    pub(crate) from: ValueLocation,
+    /// Text before the token, such as `Bearer `.
+    pub(crate) prefix: String,
+    /// Accepted `alg` values.
+    pub(crate) algorithms: Vec<String>,
+    /// The URL of the key set; `None` if the hook's secrets are the keys.
+    pub(crate) jwks: Option<String>,
+    /// How to request a single key from the provider.
+    pub(crate) lookup: Option<Lookup>,
+    /// Required claims and their allowed values.
+    pub(crate) claims: Vec<(String, Vec<Value>)>,
+    /// Tolerance for `nbf` and `exp`.
+    pub(crate) leeway: Duration,
+    /// The maximum age by `iat`.
+    pub(crate) max_age: Option<Duration>,
+    /// Whether `exp` is required.
+    pub(crate) needs_expiry: bool,
+    /// Whether a token without `prefix` is accepted too.
+    pub(crate) is_prefix_optional: bool,
+    /// The claim with the SHA-256 of the body, and whether it may be missing for an empty body.
+    pub(crate) body_hash: Option<(String, bool)>,
+    /// The encoding of that digest.
+    pub(crate) body_hash_encoding: Encoding,
     /// The claim with the body itself.
-    pub body_claim: Option<String>,
+    pub(crate) body_claim: Option<String>,
     /// The claim with the SHA-256 of the URL.
-    pub url_hash: Option<String>,
+    pub(crate) url_hash: Option<String>,
     /// The claim with the query string hash of Atlassian Connect.
-    pub query_string_hash: Option<String>,
-    /// What comes before the path that is hashed: the path of the app's base URL.
-    pub base_path: String,
+    pub(crate) query_string_hash: Option<String>,
+    /// The path of the app's base URL. It is removed from the path before hashing.
+    pub(crate) base_path: String,
 }
 
-/// The three parts of a token.
-pub struct Token<'a> {
-    pub signed: &'a str,
-    pub header: Map<String, Value>,
-    pub claims: Map<String, Value>,
-    pub signature: Vec<u8>,
+/// A parsed token.
+pub(crate) struct Token<'a> {
+    pub(crate) signed: &'a str,
+    pub(crate) header: Map<String, Value>,
+    pub(crate) claims: Map<String, Value>,
+    pub(crate) signature: Vec<u8>,
 }
 
 // === impl Jwt ===
 
 impl Jwt {
-    /// Which secret made the token; none where the key came from a key set.
-    pub fn check(
+    /// Checks the token. Returns the index of the secret that signed it; `None` if the key came
+    /// from a key set.
+    pub(crate) fn check(
         &self,
         view: &View<'_>,
         keys: &Keys,
@@ -100,8 +110,8 @@ impl Jwt {
         Ok(matched)
     }
 
-    /// Whether the token binds the body, or is the body.
-    pub fn covers_body(&self) -> bool {
+    /// Whether the token covers the body, or is the body.
+    pub(crate) fn covers_body(&self) -> bool {
         self.body_hash.is_some()
             || self.body_claim.is_some()
             || matches!(self.from, ValueLocation::Body(_))
@@ -137,20 +147,13 @@ impl Jwt {
             .unwrap_or_default();
         if !self.algorithms.iter().any(|known| known == algorithm) {
             let detail = format!(
-                "alg is `{}`: taken are {}",
+                "alg is `{}`: accepted are {}",
                 algorithm.escape_debug(),
                 self.algorithms.join(", ")
             );
 
             return Err(Refusal::new(Reason::AlgorithmNotAllowed, detail));
         }
-
-        let mismatch = || {
-            Refusal::new(
-                Reason::SignatureMismatch,
-                "the token was made with another key",
-            )
-        };
 
         let (signed, signature) = (token.signed.as_bytes(), &token.signature);
         let kid = token.header.get("kid").and_then(Value::as_str);
@@ -175,7 +178,8 @@ impl Jwt {
 
             return match is_web_signed(&key, algorithm, signed, signature) {
                 true => Ok(None),
-                // Nothing names the key: the issuer may have another one by now.
+                // The token names no key, so the issuer may have rotated its only key: fetch the
+                // set again.
                 false if kid.is_none() => Err(Refusal {
                     fetch: Some(url.clone()),
                     ..mismatch()
@@ -188,7 +192,7 @@ impl Jwt {
             "HS256" => Algorithm::HmacSha256,
             "HS384" => Algorithm::HmacSha384,
             "HS512" => Algorithm::HmacSha512,
-            // The secrets are public keys: `build` takes no HS… beside them.
+            // The secrets are public keys: the builder rejects HS… algorithms for them.
             public => {
                 let is_by = |key: &[u8]| is_token_signed(key, public, signed, signature);
                 return keys
@@ -226,12 +230,10 @@ impl Jwt {
             )),
         };
 
-        let missing =
-            |name: &str| Refusal::new(Reason::MissingTimestamp, format!("claim {name} is missing"));
         let leeway = Some(self.leeway);
 
         match time("exp")? {
-            Some(until) => window::judge(
+            Some(until) => window::check_time(
                 Window {
                     past: leeway,
                     future: None,
@@ -239,12 +241,12 @@ impl Jwt {
                 until,
                 now,
             )?,
-            None if self.needs_expiry => return Err(missing("exp")),
+            None if self.needs_expiry => return Err(missing_time("exp")),
             None => {}
         }
 
         if let Some(from) = time("nbf")? {
-            window::judge(
+            window::check_time(
                 Window {
                     past: None,
                     future: leeway,
@@ -255,7 +257,7 @@ impl Jwt {
         }
 
         match (time("iat")?, self.max_age) {
-            (Some(made), Some(_)) => window::judge(
+            (Some(made), Some(_)) => window::check_time(
                 Window {
                     past: self.max_age,
                     future: Some(IAT_AHEAD_MAX),
@@ -263,7 +265,7 @@ impl Jwt {
                 made,
                 now,
             ),
-            (None, Some(_)) => Err(missing("iat")),
+            (None, Some(_)) => Err(missing_time("iat")),
             _ => Ok(()),
         }
     }
@@ -271,7 +273,7 @@ impl Jwt {
     fn check_claims(&self, claims: &Map<String, Value>) -> Result<(), Refusal> {
         for (name, allowed) in &self.claims {
             let holds = match claims.get(name) {
-                // `aud` may be a list of those that it is meant for (RFC 7519 section 4.1.3).
+                // `aud` may be a list (RFC 7519 section 4.1.3).
                 Some(Value::Array(values)) if name == "aud" => {
                     values.iter().any(|value| allowed.contains(value))
                 }
@@ -327,7 +329,7 @@ impl Jwt {
             let body = &view.request.body;
             let right = written(self.body_hash_encoding, &sha256(body));
 
-            // Hexadecimal digits have two spellings, base64 has one.
+            // Hexadecimal digits are case-insensitive, base64 is not.
             let as_written = |given: &str| match self.body_hash_encoding {
                 Encoding::Hex => given.to_ascii_lowercase(),
                 Encoding::Base64 | Encoding::Base64url => given.to_owned(),
@@ -367,8 +369,19 @@ impl Jwt {
     }
 }
 
-/// A digest as a claim holds it.
-pub fn written(encoding: Encoding, digest: &[u8]) -> String {
+fn mismatch() -> Refusal {
+    Refusal::new(
+        Reason::SignatureMismatch,
+        "the token was made with another key",
+    )
+}
+
+fn missing_time(name: &str) -> Refusal {
+    Refusal::new(Reason::MissingTimestamp, format!("claim {name} is missing"))
+}
+
+/// A digest in the encoding of the claim.
+pub(crate) fn written(encoding: Encoding, digest: &[u8]) -> String {
     match encoding {
         Encoding::Hex => hex::encode(digest),
         Encoding::Base64 => STANDARD.encode(digest),
@@ -376,19 +389,10 @@ pub fn written(encoding: Encoding, digest: &[u8]) -> String {
     }
 }
 
-/// Clocks differ.
-const IAT_AHEAD_MAX: Duration = Duration::from_secs(60);
-
-/// SHA-256 in hex over method, path and sorted query, as Atlassian Connect writes them. Source:
-/// developer.atlassian.com/cloud/bitbucket/query-string-hash and atlassian-jwt (`lib/jwt.js`).
-pub fn query_string_hash(view: &View<'_>, base_path: &str) -> String {
-    /// What RFC 3986 calls unreserved stays.
-    const ESCAPED: &AsciiSet = &NON_ALPHANUMERIC
-        .remove(b'-')
-        .remove(b'.')
-        .remove(b'_')
-        .remove(b'~');
-
+/// SHA-256 in hex over method, path and sorted query, in Atlassian Connect's canonical form.
+/// Source: developer.atlassian.com/cloud/bitbucket/query-string-hash and atlassian-jwt
+/// (`lib/jwt.js`).
+pub(crate) fn query_string_hash(view: &View<'_>, base_path: &str) -> String {
     let path = &view.request.path;
     let path = path
         .strip_prefix(base_path)
@@ -400,7 +404,7 @@ pub fn query_string_hash(view: &View<'_>, base_path: &str) -> String {
         path => path.replace('&', "%26"),
     };
 
-    // The token itself may come in the query.
+    // The token itself may be in the query, as `jwt`.
     let query = view.request.query.as_deref().unwrap_or_default();
     let mut fields: BTreeMap<String, Vec<String>> = BTreeMap::new();
     for (name, value) in
@@ -429,7 +433,7 @@ pub fn query_string_hash(view: &View<'_>, base_path: &str) -> String {
 // === impl Token ===
 
 impl Token<'_> {
-    pub fn parse(text: &str) -> Result<Token<'_>, Refusal> {
+    pub(crate) fn parse(text: &str) -> Result<Token<'_>, Refusal> {
         let (signed, signature) = text
             .rsplit_once('.')
             .ok_or_else(|| malformed("a token has three parts".into()))?;
@@ -437,18 +441,12 @@ impl Token<'_> {
             .split_once('.')
             .ok_or_else(|| malformed("a token has three parts".into()))?;
 
-        let bytes = |part: &str| {
-            URL_SAFE_NO_PAD
-                .decode(part)
-                .map_err(|_| malformed("not base64url".into()))
-        };
-
         let object = |part: &str| {
-            let json = bytes(part)?;
+            let json = decode(part)?;
             match is_readable(&json).then(|| serde_json::from_slice(&json)) {
                 Some(Ok(Value::Object(object))) => Ok(object),
                 _ => Err(malformed(
-                    "a part of the token is no JSON object, or of more parts than a check reads"
+                    "a part of the token is not a JSON object, or it exceeds the limits of a check"
                         .into(),
                 )),
             }
@@ -458,7 +456,13 @@ impl Token<'_> {
             signed,
             header: object(header)?,
             claims: object(claims)?,
-            signature: bytes(signature)?,
+            signature: decode(signature)?,
         })
     }
+}
+
+fn decode(part: &str) -> Result<Vec<u8>, Refusal> {
+    URL_SAFE_NO_PAD
+        .decode(part)
+        .map_err(|_| malformed("not base64url".into()))
 }

@@ -1,4 +1,4 @@
-//! From the text of a secret to the bytes of a key.
+//! Decodes the text of a secret into the bytes of a key.
 
 use base64::Engine as _;
 use base64::alphabet;
@@ -9,7 +9,7 @@ use zeroize::Zeroizing;
 use crate::certificate::pem_bytes;
 use landfall_model::{KeyForm, Secret};
 
-/// Keys are written with and without padding, and cut from longer ones.
+/// Accepts base64 with and without padding, and keys cut from longer ones.
 const LENIENT: GeneralPurpose = GeneralPurpose::new(
     &alphabet::STANDARD,
     GeneralPurposeConfig::new()
@@ -17,11 +17,11 @@ const LENIENT: GeneralPurpose = GeneralPurpose::new(
         .with_decode_allow_trailing_bits(true),
 );
 
-/// The bytes of a key: of a MAC, of Ed25519, or a SubjectPublicKeyInfo in DER.
-pub type KeyBytes = Zeroizing<Vec<u8>>;
+/// The bytes of a key: a MAC key, an Ed25519 public key, or a SubjectPublicKeyInfo in DER.
+pub(crate) type KeyBytes = Zeroizing<Vec<u8>>;
 
-/// Decodes; the error says what the secret should look like and nothing of what it is.
-pub fn decode(form: KeyForm, secret: &Secret) -> Result<KeyBytes, String> {
+/// Decodes a secret. The error describes the expected form and never contains the secret.
+pub(crate) fn decode(form: KeyForm, secret: &Secret) -> Result<KeyBytes, String> {
     let bytes = secret.expose();
     let text = || {
         std::str::from_utf8(bytes)
@@ -29,8 +29,6 @@ pub fn decode(form: KeyForm, secret: &Secret) -> Result<KeyBytes, String> {
             .map_err(|_| "is not text".to_owned())
     };
 
-    let base64 = |text: &str| LENIENT.decode(text).map_err(|_| "is not base64".to_owned());
-    let hexadecimal = |text: &str| hex::decode(text).map_err(|_| "is not hex".to_owned());
     let key = match form {
         KeyForm::Utf8 => bytes.to_vec(),
         KeyForm::Hex => hexadecimal(text()?)?,
@@ -46,12 +44,21 @@ pub fn decode(form: KeyForm, secret: &Secret) -> Result<KeyBytes, String> {
         KeyForm::Ed25519Hex => of_length(hexadecimal(text()?)?, 32)?,
         KeyForm::Whpk => of_length(base64(text()?.trim_start_matches("whpk_"))?, 32)?,
     };
-    // A text that is empty is the secret source's to refuse; here it is a key that nothing matches.
+    // An empty secret is refused by the secret source. Here it becomes an empty key, which never
+    // matches.
     if key.is_empty() && !bytes.is_empty() {
         return Err("is an empty key".into());
     }
 
     Ok(Zeroizing::new(key))
+}
+
+fn hexadecimal(text: &str) -> Result<Vec<u8>, String> {
+    hex::decode(text).map_err(|_| "is not hex".to_owned())
+}
+
+fn base64(text: &str) -> Result<Vec<u8>, String> {
+    LENIENT.decode(text).map_err(|_| "is not base64".to_owned())
 }
 
 fn of_length(bytes: Vec<u8>, expected: usize) -> Result<Vec<u8>, String> {

@@ -8,25 +8,26 @@ use crate::key::{self, KeyBytes};
 use crate::refusal::{Reason, Refusal};
 use landfall_model::{Documents, KeyForm, Secret, SecretError};
 
-/// What a check needs besides the request.
+/// The input of a check besides the request.
 pub struct VerifyContext<'a> {
-    /// For the verifier's secrets, in their order.
+    /// The keys of the verifier's secrets, in the same order.
     pub keys: &'a Keys,
-    /// Fetched before.
+    /// Key documents that the caller has already fetched.
     pub documents: &'a dyn Documents,
-    /// None = no window is decision: only for request vectors that have no time.
+    /// The current time. `None` skips the time windows, for request vectors without a time.
     pub now: Option<SystemTime>,
 }
 
-/// The keys of one hook. One that has no value now does not count, and with none left the hook is closed.
+/// The keys of one hook. Secrets without a value are ignored. If none has a value, every request is
+/// refused.
 #[derive(Default)]
 pub struct Keys {
     delivery: Vec<Result<KeyBytes, SecretError>>,
-    /// Only for ownership checks; none = those of the proof.
+    /// Keys for ownership checks only. If empty, ownership checks use `delivery`.
     challenge: Vec<Result<KeyBytes, SecretError>>,
 }
 
-/// No documents.
+/// A store without key documents.
 pub struct NoKeyDocuments;
 
 impl Documents for NoKeyDocuments {
@@ -38,7 +39,7 @@ impl Documents for NoKeyDocuments {
 // === impl Keys ===
 
 impl Keys {
-    /// Decodes each secret in its form.
+    /// Decodes each secret.
     pub fn new(secrets: impl IntoIterator<Item = (KeyForm, Result<Secret, SecretError>)>) -> Keys {
         let decode = |(form, secret): (KeyForm, Result<Secret, SecretError>)| {
             key::decode(form, &secret?).map_err(SecretError::NoKey)
@@ -50,7 +51,7 @@ impl Keys {
         }
     }
 
-    /// With secrets of their own for ownership checks.
+    /// Adds separate secrets for ownership checks.
     pub fn with_challenge(
         self,
         secrets: impl IntoIterator<Item = Result<Secret, SecretError>>,
@@ -62,8 +63,8 @@ impl Keys {
         }
     }
 
-    /// Whether a key for ownership checks matches. With none at hand nothing does.
-    pub fn find_challenge(&self, matches: impl Fn(&[u8]) -> bool) -> bool {
+    /// Whether `matches` holds for one of the keys for ownership checks.
+    pub(crate) fn find_challenge(&self, matches: impl Fn(&[u8]) -> bool) -> bool {
         let keys = if self.challenge.is_empty() {
             &self.delivery
         } else {
@@ -76,7 +77,7 @@ impl Keys {
     }
 
     /// The first key for ownership checks that has a value.
-    pub fn challenge_key(&self) -> Option<&[u8]> {
+    pub(crate) fn challenge_key(&self) -> Option<&[u8]> {
         let keys = if self.challenge.is_empty() {
             &self.delivery
         } else {
@@ -89,7 +90,7 @@ impl Keys {
             .find(|key| !key.is_empty())
     }
 
-    /// The first key for which `matches` holds. An empty key never matches.
+    /// The index of the first key for which `matches` holds. An empty key never matches.
     pub fn find(
         &self,
         mut matches: impl FnMut(usize, &[u8]) -> Result<bool, Refusal>,
@@ -110,7 +111,7 @@ impl Keys {
 
     /// The same keys, each with one bit flipped.
     #[cfg(test)]
-    pub fn flipped(&self) -> Keys {
+    pub(crate) fn flipped(&self) -> Keys {
         let flip = |key: &Result<KeyBytes, SecretError>| {
             key.clone().map(|mut key| {
                 let middle = key.len() / 2;
@@ -125,7 +126,7 @@ impl Keys {
         }
     }
 
-    /// Why none of them can prove anything; none where one can.
+    /// Why no key is usable; `None` if at least one is.
     pub fn problem(&self) -> Option<String> {
         let why: Vec<String> = self
             .delivery
@@ -136,14 +137,15 @@ impl Keys {
         (!why.is_empty() && why.len() == self.delivery.len()).then(|| why.join("; "))
     }
 
-    /// Every key in its place.
+    /// Every key by its index; `None` for a secret without a value.
     pub fn iter(&self) -> impl Iterator<Item = Option<&[u8]>> {
         self.delivery
             .iter()
             .map(|key| key.as_ref().ok().map(|key| &key[..]))
     }
 
-    fn usable(&self) -> Result<(), Refusal> {
+    /// Fails if no key has a value.
+    pub(crate) fn usable(&self) -> Result<(), Refusal> {
         match self.delivery.iter().find_map(|key| key.as_ref().err()) {
             Some(error) if self.delivery.iter().all(Result::is_err) => {
                 Err(Refusal::no_secret(error))

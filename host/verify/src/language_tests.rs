@@ -1,4 +1,5 @@
-//! The parts of the signature language that packs of several providers share, each as a hook would write it.
+//! The parts of the signature language that packs of several providers share, each as a hook would
+//! write it.
 
 use std::time::{Duration, UNIX_EPOCH};
 
@@ -178,7 +179,7 @@ fn optional_parts_drop_out_when_absent() {
 }
 
 #[test]
-fn one_of_several_payloads_may_be_signed() {
+fn any_payload_alternative_may_be_signed() {
     let verifier = build(&format!(
         "{HMAC}payload = [\"{{query_lower:id}}\", \":\", \"{{body}}\"]\npayload_alternatives = [[\"{{query:id}}\", \":\", \"{{body}}\"]]"
     ))
@@ -333,7 +334,7 @@ fn a_lengthened_digest_is_refused() {
 }
 
 #[test]
-fn the_method_is_one_of_the_pinned() {
+fn only_pinned_methods_are_accepted() {
     let methods = |names: &str| {
         let typed = "scheme = \"signature\"\nencoding = \"hex\"\nsecret = \"env:S\"\nfrom = { header = \"Sig\" }";
         build(&format!(
@@ -379,7 +380,7 @@ fn the_method_is_one_of_the_pinned() {
         methods("[\"md5\"]")
             .unwrap_err()
             .message
-            .contains("no method")
+            .contains("not a method")
     );
 }
 
@@ -512,7 +513,7 @@ fn token(algorithm: &str, claims: &serde_json::Value, sign: impl Fn(&[u8]) -> Ve
 }
 
 #[test]
-fn a_token_may_be_the_whole_body() {
+fn tokens_may_be_the_body() {
     let (pair, pem) = p256();
     let sign = |bytes: &[u8]| {
         pair.sign(&SystemRandom::new(), bytes)
@@ -524,7 +525,7 @@ fn a_token_may_be_the_whole_body() {
     let typed = "scheme = \"jwt\"\nkey = \"pem\"\nsecret = \"env:S\"\nfrom = { body = \"whole\" }\njwt = { algorithms = [\"ES256\"], no_expiry = true }";
     let verifier = build(typed).unwrap();
     let verifier = verifier
-        .with_places(
+        .with_locations(
             &DedupSpec {
                 id: DedupId::At(
                     toml::from_str::<Id>("id = { claim = \"/data/id\" }")

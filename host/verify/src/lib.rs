@@ -1,8 +1,10 @@
-//! May this request in? Plain functions over the raw request, the keys and the time: no IO, no async, no clock of its own.
+//! Verifies webhooks: decides whether a request is authentic. Pure functions of the raw request,
+//! the keys and the time, without IO, async or a clock.
 //!
-//! A `Verifier` is built once from a `[verify]` table and its provider pack; `check` turns an `Unverified` request into a
-//! `Verified` one or says why not. Only `check` can make a `Verified`, and only a `Verified` becomes an event. Where a key
-//! lies at an address, the refusal names it: whoever asked fetches the document and asks again.
+//! A `Verifier` is built once from a `[verify]` table and its provider pack. `check` turns an
+//! `Unverified` request into a `Verified` one, or returns a `Refusal`. Only `check` can make a
+//! `Verified`, and only a `Verified` becomes an event. If a key document is missing, the refusal
+//! names its URL: the caller fetches the document and checks again.
 #![deny(unsafe_code)]
 
 mod algorithm;
@@ -33,6 +35,7 @@ mod schemes;
 mod settings;
 mod shared_secret;
 mod sign;
+mod sign_error;
 mod signature;
 mod unique_json;
 mod verifier;
@@ -47,17 +50,18 @@ pub use check::{
     Sender, SenderCheck, Verdict, check, check_or_return, check_sender, is_challenge, streaming_mac,
 };
 pub use facts::order_key;
-pub use guide::{Guide, guides};
+pub use guide::{Guide, GuideError, guides};
 pub use hint::hint;
 pub use keys::{Keys, NoKeyDocuments, VerifyContext};
 pub use lookup::{KeyGrant, Lookup};
 pub use pack::{
-    ConfigKey, Evidence, Pack, PackAnswer, Packs, ReplyBody, StatusPattern, pack_names,
+    ConfigKey, Evidence, Pack, PackAnswer, PackError, Packs, ReplyBody, StatusPattern, pack_names,
 };
 pub use refusal::{Reason, Refusal};
 pub use request::{SignedBody, Unverified, Verified};
-pub use sample::{SampleRequest, SignedSample, sample};
+pub use sample::{SampleError, SampleRequest, SignedSample, sample};
 pub use sign::sign;
+pub use sign_error::SignError;
 pub use signature::StreamingMac;
 pub use verifier::Verifier;
 pub use window::Window;

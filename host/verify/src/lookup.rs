@@ -1,5 +1,6 @@
-//! A key that the provider hands out for its id, to its customers only: the operator's address is asked with a JSON body that
-//! carries the hook's secret, and answers with a JSON web key. Plaid: plaid.com/docs/api/webhooks/webhook-verification.
+//! Requests a single key from the provider by its id. The request is a POST with a JSON body that
+//! carries the hook's secret; the response contains a JSON web key. Plaid:
+//! plaid.com/docs/api/webhooks/webhook-verification.
 
 use serde_json::{Map, Value};
 
@@ -9,47 +10,52 @@ use landfall_model::{Documents, Secret};
 
 const KEY_ID_BYTES_MAX: usize = 128;
 
-/// How one key is asked for.
+/// How to request one key.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Lookup {
-    /// Asked by POST.
-    pub url: String,
-    /// The members of the JSON object that is sent.
-    pub body: Vec<(String, Member)>,
-    /// JSON pointer to the key in the answer.
-    pub key: String,
+    /// The URL, requested by POST.
+    pub(crate) url: String,
+    /// The members of the JSON object in the request.
+    pub(crate) body: Vec<(String, Member)>,
+    /// JSON pointer to the key in the response.
+    pub(crate) key: String,
 }
 
-/// What is sent.
+/// The value of one member.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Member {
-    /// The operator's text.
+pub(crate) enum Member {
+    /// A constant text from the hook file.
     Text(String),
     /// The first secret of the hook that has a value.
     Secret,
-    /// The id that the token names.
+    /// The key id that the token names.
     KeyId,
 }
 
-/// How the right to ask for keys is obtained: the client credentials grant of OAuth 2.0 (RFC 6749 section 4.4), with the
-/// hook's secret, `CLIENT_ID:CLIENT_SECRET`.
+/// How to get an access token for key requests: the client credentials grant of OAuth 2.0 (RFC 6749
+/// section 4.4) with the hook's secret, `CLIENT_ID:CLIENT_SECRET`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct KeyGrant {
-    /// Where the access token is issued.
+    /// The URL of the token endpoint.
     pub token_url: String,
-    /// What is asked for.
+    /// The OAuth scope.
     pub scope: &'static str,
 }
 
 // === impl Lookup ===
 
 impl Lookup {
-    /// The key with that id, if it has been asked for; the refusal names the document that is needed.
-    pub fn find(&self, documents: &dyn Documents, key_id: Option<&str>) -> Result<WebKey, Refusal> {
+    /// The key with this id. If it has not been fetched yet, the refusal names the missing
+    /// document.
+    pub(crate) fn find(
+        &self,
+        documents: &dyn Documents,
+        key_id: Option<&str>,
+    ) -> Result<WebKey, Refusal> {
         let key_id = key_id.filter(|id| is_plain(id)).ok_or_else(|| {
             Refusal::new(
                 Reason::KeyUnavailable,
-                "the token names no key, or none that can be asked for",
+                "the token names no key, or its key id is not valid",
             )
         })?;
 
@@ -75,10 +81,10 @@ impl Lookup {
             return Err(unusable("says that it has expired"));
         }
 
-        web_key_of(key).ok_or_else(|| unusable("holds no key of a kind that is known"))
+        web_key_of(key).ok_or_else(|| unusable("has no key of a supported type"))
     }
 
-    /// What to send for a document; none where its name is not of this look-up.
+    /// The request body for a document; `None` if the document does not belong to this lookup.
     pub fn ask(&self, document: &str, secret: &Secret) -> Option<Vec<u8>> {
         let key_id = document.strip_prefix(&self.url)?.strip_prefix('#')?;
         let value = |member: &Member| match member {
@@ -97,10 +103,13 @@ impl Lookup {
     }
 }
 
-/// Senders choose it, and it becomes part of a name.
-pub fn is_plain(id: &str) -> bool {
-    let is_safe = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
+/// Whether a key id is safe to use in a document name. Senders choose it.
+pub(crate) fn is_plain(id: &str) -> bool {
     !id.is_empty() && id.len() <= KEY_ID_BYTES_MAX && id.bytes().all(is_safe)
+}
+
+fn is_safe(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"-_.".contains(&byte)
 }
 
 #[cfg(test)]
@@ -144,7 +153,7 @@ mod tests {
     }
 
     #[test]
-    fn a_key_is_taken_while_it_is_the_one_and_not_expired() {
+    fn expired_and_other_keys_are_refused() {
         assert!(found("").is_ok() && found(r#","kid":"k-1","expired_at":null"#).is_ok());
         assert_eq!(
             found(r#","kid":"k-2""#).err().unwrap(),
@@ -158,7 +167,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_asked_carries_the_secret_and_the_id_and_no_sender_writes_more_into_it() {
+    fn senders_cannot_change_key_requests() {
         let asked = lookup()
             .ask("https://api.example/key#k-1", &Secret::new("s3"))
             .unwrap();

@@ -1,5 +1,6 @@
-//! The text fields of a `multipart/form-data` body (RFC 7578). `multer` reads a stream; the body is at hand as a whole, so that each step
-//! of it ends at once. The SDK reads forms in the same way (`sdk/src/form.rs`).
+//! The text fields of a `multipart/form-data` body (RFC 7578). `multer` reads a stream; the whole
+//! body is in memory, so each step completes at once. The SDK parses forms the same way
+//! (`sdk/src/form.rs`).
 
 use std::convert::Infallible;
 
@@ -13,8 +14,9 @@ use multer::{Field, Multipart};
 const BOUNDARY_BYTES_MAX: usize = 70;
 const PARTS_MAX: usize = 10_000;
 
-/// Names and values in their order; files are left out. None where the body is no form of this content type.
-pub fn text_fields(content_type: &str, body: &Bytes) -> Option<Vec<(String, String)>> {
+/// Names and values in their order, without files. `None` if the body is not a valid form of this
+/// content type.
+pub(crate) fn text_fields(content_type: &str, body: &Bytes) -> Option<Vec<(String, String)>> {
     let boundary = multer::parse_boundary(content_type).ok()?;
     if boundary.is_empty() || boundary.len() > BOUNDARY_BYTES_MAX {
         return None;
@@ -24,7 +26,7 @@ pub fn text_fields(content_type: &str, body: &Bytes) -> Option<Vec<(String, Stri
     let mut parts = Multipart::new(stream, boundary);
     let mut fields = Vec::new();
 
-    // One step more than parts, for the end.
+    // One step more than parts, for the end of the form.
     for _ in 0..=PARTS_MAX {
         let Some(part) = parts.next_field().now_or_never()?.ok()? else {
             return Some(fields);
@@ -42,7 +44,7 @@ pub fn text_fields(content_type: &str, body: &Bytes) -> Option<Vec<(String, Stri
     None
 }
 
-/// `multer` does not read `filename*`.
+/// Whether the part is a file. `multer` does not parse the parameter `filename*`.
 fn is_file(part: &Field<'_>) -> bool {
     let disposition = part
         .headers()
@@ -57,11 +59,11 @@ fn is_file(part: &Field<'_>) -> bool {
 mod tests {
     use super::*;
 
-    /// The host and the SDK read the same cases.
+    /// The host and the SDK run the same cases.
     const CASES: &str = include_str!("../../../sdk/tests/multipart.json");
 
     #[test]
-    fn forms_are_read_as_the_cases_say() {
+    fn shared_form_cases_are_parsed() {
         let cases: Vec<serde_json::Value> = serde_json::from_str(CASES).unwrap();
         for case in cases {
             let text = |key: &str| case[key].as_str().unwrap();

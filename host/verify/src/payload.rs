@@ -1,4 +1,4 @@
-//! Payload templates: what is signed, piece by piece.
+//! Payload templates: the parts of the signed text.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -11,62 +11,71 @@ use crate::refusal::{Reason, Refusal};
 use crate::view::{Absent, View, describe};
 use landfall_model::{ConfigValue, PayloadPiece, ValueLocation};
 
-/// The most characters of a value that goes into a MAC.
+const HUBSPOT_ESCAPES: [(&str, &str); 12] = [
+    ("%3A", ":"),
+    ("%2F", "/"),
+    ("%3F", "?"),
+    ("%40", "@"),
+    ("%21", "!"),
+    ("%24", "$"),
+    ("%27", "'"),
+    ("%28", "("),
+    ("%29", ")"),
+    ("%2A", "*"),
+    ("%2C", ","),
+    ("%3B", ";"),
+];
+
+/// The longest value of an ownership check that goes into a MAC.
 const TOKEN_CHARS_MAX: usize = 128;
 
-/// One piece of what is signed.
+/// One part of the signed text.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Part {
-    /// Constant text, or a value of the operator.
+pub(crate) enum Part {
+    /// Constant text, or a configured value.
     Literal(String),
-    /// Every byte of the body.
+    /// The raw body.
     Body,
-    /// The signed time as sent.
     Timestamp,
-    /// The delivery id as sent.
     Id,
-    /// The method, upper case.
+    /// The method in upper case.
     Method,
-    /// The URL that the sender called: `public_url`, path and query.
+    /// The called URL: `public_url`, path and query.
     Url,
-    /// The same, with the escapes of `: / ? @ ! $ ' ( ) * , ;` undone.
+    /// The called URL with the escapes of `: / ? @ ! $ ' ( ) * , ;` decoded.
     UrlUnescaped,
-    /// The secret itself.
     Secret,
-    /// A value elsewhere in the request.
+    /// A value of the request.
     At(ValueLocation),
-    /// A query parameter in lower case.
     QueryLower(String),
-    /// The value of another label of the signature's list.
+    /// The value of a label in the signature list.
     Label(String),
     /// SHA-256 of the body, in lower-case hex.
     BodySha256Hex,
     /// SHA-256 of the body, in base64.
     BodySha256Base64,
-    /// The body as a JSON string, with its quotes.
+    /// The body as a JSON string, with quotes.
     BodyJsonString,
-    /// Every pair of a form, sorted by name, name and value joined.
+    /// Every pair of the form body, sorted by name; name and value are concatenated.
     FormSorted,
-    /// Parts that drop out together where a value in them is absent.
+    /// Parts that are left out together if a value in them is missing.
     Optional(Vec<Part>),
 }
 
-/// Values that the signature carries along.
+/// Values that come with the signature.
 #[derive(Debug, Clone, Copy, Default)]
-pub struct Signed<'a> {
-    /// As sent.
-    pub timestamp: &'a [u8],
-    /// As sent.
-    pub id: &'a [u8],
-    /// Labels of the list that are signed, and their values.
-    pub labels: &'a [(String, String)],
+pub(crate) struct Signed<'a> {
+    pub(crate) timestamp: &'a [u8],
+    pub(crate) id: &'a [u8],
+    /// Signed labels of the list, and their values.
+    pub(crate) labels: &'a [(String, String)],
 }
 
 // === impl Part ===
 
 impl Part {
-    /// Whether it can be told before the body has come.
-    pub fn is_of_the_head(&self) -> bool {
+    /// Whether the part is known before the body arrives.
+    pub(crate) fn is_of_the_head(&self) -> bool {
         match self {
             Part::Body
             | Part::BodySha256Hex
@@ -90,13 +99,25 @@ impl Part {
         }
     }
 
-    /// Whether it is always there and comes from the request.
-    pub fn is_of_the_request(&self) -> bool {
+    /// Whether the part covers the whole body.
+    pub(crate) fn is_of_the_body(&self) -> bool {
+        matches!(
+            self,
+            Part::Body
+                | Part::BodySha256Hex
+                | Part::BodySha256Base64
+                | Part::BodyJsonString
+                | Part::FormSorted
+        )
+    }
+
+    /// Whether the part is always present and comes from the request.
+    pub(crate) fn is_of_the_request(&self) -> bool {
         !matches!(self, Part::Literal(_) | Part::Secret | Part::Optional(_))
     }
 
-    /// Its bytes. `key` is the secret of this try.
-    pub fn bytes<'a>(
+    /// The bytes of the part. `key` is the secret that is being tried.
+    pub(crate) fn bytes<'a>(
         &'a self,
         view: &'a View<'_>,
         signed: Signed<'a>,
@@ -109,7 +130,7 @@ impl Part {
             Part::Id => signed.id.into(),
             Part::Method => view.request.method.as_str().as_bytes().into(),
             Part::Url => view.url()?.into_bytes().into(),
-            Part::UrlUnescaped => unescaped(&view.url()?).into_bytes().into(),
+            Part::UrlUnescaped => unescape(&view.url()?).into_bytes().into(),
             Part::Secret => key.into(),
             Part::At(place) => view
                 .find(place, true)
@@ -146,8 +167,8 @@ impl Part {
     }
 }
 
-/// Parts that are there together or not at all. A value that holds the text behind it is refused: a sender could choose where
-/// one value ends and the next begins.
+/// Concatenates optional parts, or returns nothing if one value is missing. A value that contains
+/// the literal text after it is refused: the sender could choose where the value ends.
 fn optional(
     parts: &[Part],
     view: &View<'_>,
@@ -180,7 +201,7 @@ fn optional(
         {
             return Err(Refusal::new(
                 Reason::SignatureMismatch,
-                "a signed value holds the text that ends it",
+                "a signed value contains the text that ends it",
             ));
         }
 
@@ -198,12 +219,12 @@ fn lower(view: &View<'_>, name: &str) -> Result<Vec<u8>, Absent> {
 fn not_there(what: &str) -> Refusal {
     Refusal::new(
         Reason::MalformedBody,
-        format!("{what} is signed and not there"),
+        format!("{what} is signed but missing"),
     )
 }
 
-/// Reads the pieces of a template: an element in braces is a token, any other is literal text.
-pub fn parse(
+/// Parses a template. An element in braces is a token, every other element is literal text.
+pub(crate) fn parse(
     template: &[PayloadPiece],
     config: &BTreeMap<String, ConfigValue>,
 ) -> Result<Vec<Part>, String> {
@@ -229,8 +250,8 @@ pub fn parse(
     template.iter().map(read).collect()
 }
 
-/// Reads one piece that is not a list.
-pub fn part(piece: &str, config: &BTreeMap<String, ConfigValue>) -> Result<Part, String> {
+/// Parses one element that is not a list.
+pub(crate) fn part(piece: &str, config: &BTreeMap<String, ConfigValue>) -> Result<Part, String> {
     let Some(token) = piece
         .strip_prefix('{')
         .and_then(|rest| rest.strip_suffix('}'))
@@ -266,8 +287,8 @@ pub fn part(piece: &str, config: &BTreeMap<String, ConfigValue>) -> Result<Part,
     })
 }
 
-/// The one value of the operator.
-pub fn configured<'a>(
+/// The single configured value with this name.
+pub(crate) fn configured<'a>(
     name: &str,
     config: &'a BTreeMap<String, ConfigValue>,
 ) -> Result<&'a str, String> {
@@ -280,8 +301,8 @@ pub fn configured<'a>(
     }
 }
 
-/// A text with every `{config.NAME}` in it replaced by the operator's value.
-pub fn configured_text(
+/// Replaces every `{config.NAME}` in `text` by the configured value.
+pub(crate) fn configured_text(
     text: &str,
     config: &BTreeMap<String, ConfigValue>,
 ) -> Result<String, String> {
@@ -306,27 +327,14 @@ fn unknown(token: &str) -> String {
     )
 }
 
-/// HubSpot's rule: only these escapes are undone.
-fn unescaped(url: &str) -> String {
-    const UNDONE: [(&str, &str); 12] = [
-        ("%3A", ":"),
-        ("%2F", "/"),
-        ("%3F", "?"),
-        ("%40", "@"),
-        ("%21", "!"),
-        ("%24", "$"),
-        ("%27", "'"),
-        ("%28", "("),
-        ("%29", ")"),
-        ("%2A", "*"),
-        ("%2C", ","),
-        ("%3B", ";"),
-    ];
-
-    UNDONE.iter().fold(url.to_owned(), |url, (escape, plain)| {
-        url.replace(escape, plain)
-            .replace(&escape.to_ascii_lowercase(), plain)
-    })
+/// Decodes the escapes that HubSpot decodes.
+fn unescape(url: &str) -> String {
+    HUBSPOT_ESCAPES
+        .iter()
+        .fold(url.to_owned(), |url, (escape, plain)| {
+            url.replace(escape, plain)
+                .replace(&escape.to_ascii_lowercase(), plain)
+        })
 }
 
 fn form_sorted(view: &View<'_>) -> Result<String, Refusal> {
@@ -338,8 +346,12 @@ fn form_sorted(view: &View<'_>) -> Result<String, Refusal> {
         .collect())
 }
 
-/// Short, and of base64 or base64url characters: what may be signed for whoever asks, and so may not be a delivery.
-pub fn is_token(text: &[u8]) -> bool {
-    let is_plain = |byte: &u8| byte.is_ascii_alphanumeric() || b"+/=_-".contains(byte);
+/// Whether a text is short and has only base64 or base64url characters. The answer to an ownership
+/// check may sign such a text for any caller, so it is never accepted as a delivery.
+pub(crate) fn is_token(text: &[u8]) -> bool {
     !text.is_empty() && text.len() <= TOKEN_CHARS_MAX && text.iter().all(is_plain)
+}
+
+fn is_plain(byte: &u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"+/=_-".contains(byte)
 }

@@ -1,4 +1,5 @@
-//! Why no request can pass a verifier as it is configured: a token where the path has none, or keys that cannot be used.
+//! Reasons why no request can pass a verifier as configured: the path has no segment for the token,
+//! or no key is usable.
 
 use crate::algorithm::is_public_key;
 use crate::auth_scheme::AuthScheme;
@@ -15,7 +16,7 @@ const NOT_A_KEY: &str = "the secret is not a public key of the algorithm";
 // === impl Verifier ===
 
 impl Verifier {
-    /// Why no request at this path of a hook can show its token; none where one can.
+    /// Why no request to a hook with this path can carry the token; `None` if it can.
     pub fn path_problem(&self, path: &str) -> Option<String> {
         if let Some(PublicUrl::Base(base)) = &self.public_url
             && path != "/"
@@ -42,9 +43,10 @@ impl Verifier {
         }
     }
 
-    /// Why the secrets mean nothing: the keys are public and fetched. None where they are used, or there are none.
+    /// Why the hook's secrets have no effect (the provider's keys are public); `None` if they are
+    /// used, or there are none.
     pub fn unused_secret(&self) -> Option<&'static str> {
-        // eBay's is for the token that the keys are asked for with.
+        // eBay's secret is used to request the keys.
         let asks_with_it = self.auth_scheme.asks_for_keys()
             || matches!(
                 self.auth_scheme,
@@ -53,14 +55,14 @@ impl Verifier {
 
         let is_used =
             self.auth_scheme.needs_secret() || asks_with_it || self.auth_scheme == AuthScheme::Open;
-        let is_unused = !self.secrets.is_empty() && !is_used;
+        let is_unused = !self.secrets().is_empty() && !is_used;
 
         is_unused.then_some(
             "`secret` means nothing here: the provider signs with keys that are public; remove it",
         )
     }
 
-    /// Why no request could be verified with these keys; none where one can be.
+    /// Why no request can be verified with these keys; `None` if one can.
     pub fn key_problem(&self, keys: &Keys) -> Option<String> {
         if let Some(why) = keys.problem() {
             return Some(format!("no secret has a value: {why}"));
@@ -74,7 +76,7 @@ impl Verifier {
             .map(|why| why[0].to_owned())
     }
 
-    /// Why no request can show this key.
+    /// Why no request can match this key.
     fn unusable(&self, key: &[u8]) -> Option<&'static str> {
         match &self.auth_scheme {
             AuthScheme::Basic if !is_credentials(key) => {
@@ -116,7 +118,7 @@ impl Verifier {
     }
 }
 
-/// Whether these bytes can be the key of tokens with that `alg`.
+/// Whether the bytes are a valid key for tokens with this `alg`.
 fn fits_token(name: &str, key: &[u8]) -> bool {
     match name {
         "RS256" => is_public_key(Algorithm::RsaPkcs1v15Sha256, key),

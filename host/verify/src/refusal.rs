@@ -1,85 +1,87 @@
-//! Why a request was not let in. For the operator: the caller only ever sees one unchanging answer.
+//! Why a request was refused. Only the operator sees this; every refused caller gets the same
+//! response.
 
 use std::fmt;
 
 use landfall_model::SecretError;
 
-/// One refusal: its word, and the sentence that says how the request differs from what was expected. Never holds a secret.
+/// A refusal. It never contains a secret.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Refusal {
-    /// The word in logs, metrics and request vectors.
+    /// The reason in logs, metrics and request vectors.
     pub reason: Reason,
-    /// For the operator.
+    /// How the request differs from what was expected, for the operator.
     pub detail: String,
-    /// A key document that is needed and not at hand: fetch it and ask again.
+    /// The URL of a key document that is missing. The caller fetches it and checks the request
+    /// again.
     pub fetch: Option<String>,
 }
 
-/// Every kind of refusal.
+/// The reasons for a refusal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Reason {
-    /// Nobody said how a sender proves itself. The hook is closed.
+    /// The hook has no `[verify]` table, so every request is refused.
     Closed,
-    /// No secret to compare with. The hook is closed, whoever calls.
+    /// None of the hook's secrets has a value, so every request is refused.
     NoSecret,
-    /// The key that the request names cannot be had.
+    /// The key that the request names is not available.
     KeyUnavailable,
-    /// Well formed, but made with another secret or over another payload.
+    /// The signature is well formed, but was made with another secret or over another payload.
     SignatureMismatch,
-    /// Not decodable: a wrong prefix, encoding or length.
+    /// The signature cannot be decoded: wrong prefix, encoding or length.
     MalformedSignature,
-    /// Not there.
+    /// The signature is missing.
     MissingSignature,
-    /// Older than the window.
+    /// The signed time is older than the window.
     TimestampTooOld,
-    /// Later than the window.
+    /// The signed time is later than the window.
     TimestampInFuture,
-    /// Another token.
+    /// The token does not match.
     TokenMismatch,
-    /// No token.
+    /// The token is missing.
     MissingToken,
-    /// Only signatures of kinds that do not count.
+    /// The request only has signatures of unsupported versions.
     UnsupportedSignatureVersion,
-    /// No signed time.
+    /// The signed time is missing.
     MissingTimestamp,
-    /// A header more than once where exactly one can be right.
+    /// A header that must be unique occurs more than once.
     DuplicateHeader,
-    /// Not a time.
+    /// The signed time cannot be parsed.
     MalformedTimestamp,
-    /// The request names a key at an address that is not the provider's.
+    /// The request names a key at a URL that does not belong to the provider.
     UntrustedKeyUrl,
-    /// Not one of the algorithms that are taken.
+    /// The algorithm is not accepted.
     AlgorithmNotAllowed,
-    /// No delivery id.
+    /// The signed delivery id is missing.
     MissingId,
-    /// The digest of another body.
+    /// The signed digest belongs to another body.
     BodyHashMismatch,
-    /// No digest of the body.
+    /// The signed digest of the body is missing.
     BodyHashMissing,
-    /// The digest of another URL.
+    /// The signed digest belongs to another URL.
     UrlHashMismatch,
-    /// Meant for somebody else.
+    /// The token has another audience.
     AudienceMismatch,
-    /// Made by somebody else.
+    /// The token has another issuer.
     IssuerMismatch,
-    /// Made for somebody else.
+    /// The token has another subject, or another value of a required claim.
     SubjectMismatch,
-    /// Not JSON, not a form, or not the fields.
+    /// The body is not valid JSON, not a valid form, or has not the required fields.
     MalformedBody,
-    /// A topic that the operator has not listed.
+    /// The topic is not in the configured list.
     TopicNotAllowed,
-    /// The client's address is in no range of `from_addresses`.
+    /// The client's address is not in `from_addresses`.
     AddressNotAllowed,
-    /// An ownership check that does not show what it must.
+    /// The ownership check does not meet the rule's requirements.
     ChallengeRefused,
-    /// An ownership check with another verify token than the operator's.
+    /// The ownership check carries another verify token.
     VerifyTokenMismatch,
 }
 
 // === impl Refusal ===
 
 impl Refusal {
-    /// With the sentence for the operator.
+    /// `detail` says how the request differs from what was expected.
     pub fn new(reason: Reason, detail: impl Into<String>) -> Refusal {
         Refusal {
             reason,
@@ -88,13 +90,13 @@ impl Refusal {
         }
     }
 
-    /// No value to compare with.
-    pub fn no_secret(error: &SecretError) -> Refusal {
+    /// No secret has a value.
+    pub(crate) fn no_secret(error: &SecretError) -> Refusal {
         Refusal::new(Reason::NoSecret, error.to_string())
     }
 
-    /// A key document is needed.
-    pub fn needs(url: &str) -> Refusal {
+    /// The key document at `url` is missing.
+    pub(crate) fn needs(url: &str) -> Refusal {
         let detail = format!("the key document {url} is not at hand");
         Refusal {
             reason: Reason::KeyUnavailable,
@@ -103,7 +105,8 @@ impl Refusal {
         }
     }
 
-    /// Our side is not ready: the caller should come again, and is not told that it is wrong.
+    /// Whether the host is not ready. The caller should retry and is not told that its request is
+    /// wrong.
     pub fn is_ours(&self) -> bool {
         matches!(self.reason, Reason::NoSecret | Reason::Closed)
     }
@@ -120,7 +123,7 @@ impl std::error::Error for Refusal {}
 // === impl Reason ===
 
 impl Reason {
-    /// The word for it.
+    /// The reason as text.
     pub fn word(self) -> &'static str {
         match self {
             Reason::Closed => "closed",
@@ -154,8 +157,8 @@ impl Reason {
     }
 }
 
-/// A signature that cannot be decoded.
-pub fn malformed(why: String) -> Refusal {
+/// The refusal of a signature that cannot be decoded.
+pub(crate) fn malformed(why: String) -> Refusal {
     Refusal::new(
         Reason::MalformedSignature,
         format!("signature malformed: {why}"),

@@ -9,55 +9,57 @@ use serde::{Deserialize, Serialize};
 
 use landfall_model::{Event, EventId, HookName, ValueLocation};
 
-/// What of a compressed body is signed.
+/// Which form of a compressed body is signed.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum SignedBody {
     /// The bytes as sent.
     #[default]
     Encoded,
-    /// The bytes after `Content-Encoding` is undone.
+    /// The bytes after decompression.
     Decoded,
 }
 
-/// A request that has proven nothing yet.
+/// A request that is not authenticated yet.
 #[derive(Debug, Clone)]
 pub struct Unverified {
-    /// As sent.
+    /// The method as sent.
     pub method: Method,
-    /// As sent, percent-encoded.
+    /// The path as sent, percent-encoded.
     pub path: String,
-    /// Without the question mark.
+    /// The query without the question mark.
     pub query: Option<String>,
-    /// The `{NAME}` segments of the hook's path, decoded.
+    /// The values of the `{NAME}` segments of the hook's path, decoded.
     pub params: Vec<(String, String)>,
-    /// As sent.
+    /// The headers as sent.
     pub headers: HeaderMap,
-    /// Every byte, as sent.
+    /// The body as sent.
     pub body: Bytes,
-    /// The body after `Content-Encoding` was undone; none where it had none, or where `body` is decoded already.
+    /// The decompressed body; `None` if the body was not compressed, or `body` is already
+    /// decompressed.
     pub decoded: Option<Bytes>,
 }
 
-/// A request whose sender has proven itself (or need not: `scheme = "none"`).
+/// A request that passed the check. With `scheme = "none"`, every request does.
 #[derive(Debug, Clone)]
 pub struct Verified {
     request: Unverified,
     facts: Vec<(String, String)>,
     delivery_key: Option<Vec<u8>>,
-    /// Of the path; no attribute may repeat it.
+    /// The secret path segment. No attribute of the event may contain it.
     secret_segment: Option<String>,
 }
 
 // === impl Unverified ===
 
 impl Unverified {
-    /// What the body says: decoded where it was encoded.
+    /// The body, decompressed if it was compressed.
     pub fn content(&self) -> &Bytes {
         self.decoded.as_ref().unwrap_or(&self.body)
     }
 
-    /// With the body decoded. Where the decoded bytes are signed, nothing is left of the encoded ones.
+    /// Adds the decompressed body. If the provider signs the decompressed bytes, they replace the
+    /// body as sent.
     pub fn with_decoded(self, decoded: Bytes, signed: SignedBody) -> Unverified {
         let request = Unverified {
             decoded: Some(decoded),
@@ -70,7 +72,7 @@ impl Unverified {
         }
     }
 
-    /// As if the sender had not encoded the body.
+    /// Turns the request into one whose body was sent without compression.
     fn without_encoding(mut self) -> Unverified {
         if let Some(decoded) = self.decoded.take() {
             self.body = decoded;
@@ -85,7 +87,7 @@ impl Unverified {
 // === impl Verified ===
 
 impl Verified {
-    /// Only the check makes these. What carried a shared secret is taken out of the request here.
+    /// Called by the check only. Removes the shared secret from the request.
     pub(super) fn new(
         mut request: Unverified,
         carried_secret: Option<&ValueLocation>,
@@ -100,7 +102,7 @@ impl Verified {
                 request.query = without_query(request.query.as_deref(), name)
             }
             Some(ValueLocation::Path(_)) => secret_segment = take_last_segment(&mut request.path),
-            // The body stays as it was signed and sent.
+            // The body stays as it was sent.
             Some(
                 ValueLocation::Json(_)
                 | ValueLocation::Each(_)
@@ -120,12 +122,12 @@ impl Verified {
         }
     }
 
-    /// The request, without what was secret.
+    /// The request, without the shared secret.
     pub fn request(&self) -> &Unverified {
         &self.request
     }
 
-    /// One fact that the check found, such as `event-type`.
+    /// A fact that the check found, such as `event-type`.
     pub fn fact(&self, name: &str) -> Option<&str> {
         self.facts
             .iter()
@@ -133,12 +135,14 @@ impl Verified {
             .map(|(_, value)| value.as_str())
     }
 
-    /// What identifies the delivery, one key for all its fields; none where the provider names no identity, or a field is absent.
+    /// The key that identifies the delivery, one for all identity fields; `None` if the provider
+    /// has no delivery identity, or a field is missing.
     pub fn delivery_key(&self) -> Option<&[u8]> {
         self.delivery_key.as_deref()
     }
 
-    /// The event of this request; `attributes` come after the facts that the check found.
+    /// Turns the request into an event. `attributes` are added after the facts that the check
+    /// found.
     pub fn into_event(
         self,
         hook: &HookName,
@@ -172,7 +176,7 @@ impl Verified {
     }
 }
 
-/// Leaves a `-` in its place.
+/// Replaces the last segment by `-` and returns it.
 fn take_last_segment(path: &mut String) -> Option<String> {
     let start = path.rfind('/')? + 1;
     let segment = path.split_off(start);
@@ -181,11 +185,32 @@ fn take_last_segment(path: &mut String) -> Option<String> {
     Some(segment)
 }
 
-/// The query without every parameter of that name; the rest byte for byte.
+/// Removes every parameter with this name from the query. The rest stays byte for byte.
 fn without_query(query: Option<&str>, name: &str) -> Option<String> {
     let is_other =
         |pair: &&str| url::form_urlencoded::parse(pair.as_bytes()).all(|(key, _)| key != name);
     let kept: Vec<&str> = query?.split('&').filter(is_other).collect();
 
     (!kept.is_empty()).then(|| kept.join("&"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_named_parameter_is_removed() {
+        assert_eq!(
+            without_query(Some("a=1&token=x&b=%20"), "token").as_deref(),
+            Some("a=1&b=%20")
+        );
+
+        assert_eq!(
+            without_query(Some("a=1&t%6fken=x"), "token").as_deref(),
+            Some("a=1")
+        );
+
+        assert_eq!(without_query(Some("token=x"), "token"), None);
+        assert_eq!(without_query(None, "token"), None);
+    }
 }

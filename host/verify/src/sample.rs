@@ -1,55 +1,74 @@
-//! A whole request as a provider sends it, from what an operator types: for `landfall sign` and `send`.
+//! Builds a signed sample request as the provider would send it, for `landfall sign` and `landfall
+//! send`.
 
 use std::collections::BTreeMap;
 use std::time::SystemTime;
 
+use thiserror::Error;
+
 use crate::auth_scheme::AuthScheme;
+use crate::builder::BuildError;
 use crate::key::{self, KeyBytes};
-use crate::pack::{Pack, Packs};
+use crate::pack::{Pack, PackError, Packs};
 use crate::schemes;
 use crate::settings;
 use crate::sign::sign;
+use crate::sign_error::SignError;
 use crate::verifier::Verifier;
 use landfall_model::{ConfigValue, KeyForm, Secret, VerifySpec};
 
-/// What to make.
+/// The input for a signed sample request.
 #[derive(Debug, Clone)]
 pub struct SampleRequest {
-    /// A pack.
+    /// The name of the provider pack.
     pub provider: String,
-    /// The kind of event; none = the pack's sample.
+    /// The event type; `None` means that of the pack's sample.
     pub event: Option<String>,
-    /// Where the request will go.
+    /// The target URL.
     pub url: String,
-    /// The URL that the provider calls and signs, where it is another one.
+    /// The URL that the provider signs, if it differs from the target.
     pub public_url: Option<String>,
-    /// The shared secret, as the provider shows it; none where it has none.
+    /// The shared secret in the provider's form.
     pub secret: Option<Secret>,
-    /// Instead of the sample.
+    /// The body; `None` means the pack's sample.
     pub body: Option<Vec<u8>>,
-    /// Values of the operator that the scheme names.
+    /// The values of `[verify] config`.
     pub config: BTreeMap<String, String>,
 }
 
-/// A signed request.
+/// A signed sample request.
 #[derive(Debug, Clone)]
 pub struct SignedSample {
-    /// Upper case.
+    /// The method in upper case.
     pub method: String,
-    /// With the query that signing may have added.
+    /// The URL, with the query that signing may have added.
     pub url: String,
-    /// In no request.
+    /// Names and values of the headers.
     pub headers: Vec<(String, String)>,
-    /// Exactly the bytes that were signed.
+    /// The signed body.
     pub body: Vec<u8>,
 }
 
-/// Makes it, as if sent at `now`. The error is a sentence with the way out.
+/// Why a sample request cannot be built.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum SampleError {
+    /// The provider pack cannot be used.
+    #[error(transparent)]
+    Pack(#[from] PackError),
+    /// The values of the request do not make a valid `[verify]` table.
+    #[error(transparent)]
+    Verify(#[from] BuildError),
+    /// The request cannot be signed.
+    #[error(transparent)]
+    Sign(#[from] SignError),
+}
+
+/// Builds the request as if sent at `now`. The error says what to change.
 pub fn sample(
     request: &SampleRequest,
     packs: &Packs,
     now: SystemTime,
-) -> Result<SignedSample, String> {
+) -> Result<SignedSample, SampleError> {
     let pack = packs.find(&request.provider)?;
     let target = parse_url(&request.url)?;
     let called = match request.public_url.as_deref() {
@@ -63,7 +82,7 @@ pub fn sample(
         draft.body = body.clone().into();
     }
 
-    // Where the URL is signed, the provider signs the one that it calls.
+    // A provider that signs the URL signs the public one.
     let signs_path = target.path() != called.path() && request.public_url.is_some();
     if signs_path {
         draft.path = called.path().into();
@@ -92,15 +111,17 @@ pub fn sample(
     Ok(SignedSample {
         method: signed.method.to_string(),
         url: format!("{}{path_and_query}", target.origin().ascii_serialization()),
-        headers: headers.collect::<Result<_, String>>()?,
+        headers: headers.collect::<Result<_, SignError>>()?,
         body: signed.body.to_vec(),
     })
 }
 
-fn key(request: &SampleRequest, verifier: &Verifier) -> Result<KeyBytes, String> {
+fn key(request: &SampleRequest, verifier: &Verifier) -> Result<KeyBytes, SignError> {
     let Some(secret) = &request.secret else {
         return if verifier.needs_secret() {
-            Err("a secret is missing: add --secret env:NAME or --secret file:PATH".into())
+            Err(SignError::Secret(
+                "a secret is missing: add --secret env:NAME or --secret file:PATH".into(),
+            ))
         } else {
             Ok(KeyBytes::default())
         };
@@ -115,25 +136,26 @@ fn key(request: &SampleRequest, verifier: &Verifier) -> Result<KeyBytes, String>
         verifier.key_form(),
         KeyForm::Pem | KeyForm::SpkiBase64 | KeyForm::Ed25519Hex | KeyForm::Whpk
     ) {
-        return Err("this provider signs with a private key that only it has".into());
+        return Err(SignError::ProviderKey);
     }
 
-    let key =
-        key::decode(verifier.key_form(), secret).map_err(|why| format!("the secret {why}"))?;
+    let key = key::decode(verifier.key_form(), secret)
+        .map_err(|why| SignError::Secret(format!("the secret {why}")))?;
     if key.is_empty() {
-        return Err("the secret is empty".into());
+        return Err(SignError::Secret("the secret is empty".into()));
     }
 
     Ok(key)
 }
 
-/// That of a hook which the provider calls at this URL. Values that only handshakes need may be missing.
+/// The verifier of a hook at this public URL. Values that only ownership checks need may be
+/// missing.
 fn verifier(
     request: &SampleRequest,
     pack: &Pack,
     called: &url::Url,
     packs: &Packs,
-) -> Result<Verifier, String> {
+) -> Result<Verifier, BuildError> {
     let config = request
         .config
         .iter()
@@ -141,14 +163,14 @@ fn verifier(
 
     let mut typed = VerifySpec {
         provider: Some(request.provider.clone()),
-        secret: vec!["env:SECRET".parse()?],
+        secret: vec!["env:SECRET".parse().expect("a secret reference")],
         public_url: Some(called.origin().ascii_serialization()),
         config: config.collect(),
         ..VerifySpec::default()
     };
 
     let read = settings::names_read(&pack.merge(&typed));
-    let filled = settings::filled(pack, typed.clone());
+    let filled = settings::fill_in(pack, typed.clone());
     typed.challenge_secret = filled.challenge_secret;
 
     for (name, value) in filled.config {
@@ -157,19 +179,19 @@ fn verifier(
         }
     }
 
-    let needs = |key: &str| {
-        if key == "config" {
-            "; here it is --config NAME=VALUE"
-        } else {
-            ""
+    Verifier::build(&typed, packs).map_err(|mut error| {
+        if error.key == "config" {
+            error
+                .message
+                .push_str("; with this command, write --config NAME=VALUE");
         }
-    };
-
-    Verifier::build(&typed, packs).map_err(|error| format!("{}{}", error.message, needs(error.key)))
+        error
+    })
 }
 
-/// The URL that the provider calls. Scheme and host alone, as in a hook's `public_url`, get path and query of the target.
-fn whole_url(text: &str, target: &url::Url) -> Result<url::Url, String> {
+/// The URL that the provider calls. If `text` is only scheme and host, as in a hook's `public_url`,
+/// path and query of the target are added.
+fn whole_url(text: &str, target: &url::Url) -> Result<url::Url, SignError> {
     let mut url = parse_url(text)?;
     if url.path() == "/" && url.query().is_none() && !text.ends_with('/') {
         url.set_path(target.path());
@@ -179,6 +201,6 @@ fn whole_url(text: &str, target: &url::Url) -> Result<url::Url, String> {
     Ok(url)
 }
 
-fn parse_url(text: &str) -> Result<url::Url, String> {
-    url::Url::parse(text).map_err(|why| format!("`{text}` is not a URL: {why}"))
+fn parse_url(text: &str) -> Result<url::Url, SignError> {
+    url::Url::parse(text).map_err(|why| SignError::Request(format!("`{text}` is not a URL: {why}")))
 }

@@ -1,5 +1,6 @@
-//! The values that a hook gives its scheme: `[verify] config`, `challenge_secret` and the key's form. What is missing, unknown or
-//! does not fit is found at load, since such a hook would refuse every request.
+//! Checks the values that a hook gives its scheme: `[verify] config`, `challenge_secret` and the
+//! form of the key. Missing, unknown and unusable values are load errors, because such a hook would
+//! refuse every request.
 
 use std::collections::BTreeSet;
 
@@ -9,8 +10,18 @@ use landfall_model::{
     Algorithm, ClaimValue, ConfigValue, KeyForm, PayloadPiece, Scheme, VerifySpec,
 };
 
-/// Checks the values of `typed`, the hook's own table; `spec` is the same table over the pack's.
-pub fn check(pack: &Pack, typed: &VerifySpec, spec: &VerifySpec) -> Result<(), BuildError> {
+const PUBLIC_KEY_FORMS: [KeyForm; 2] = [KeyForm::Pem, KeyForm::SpkiBase64];
+const ED25519_KEY_FORMS: [KeyForm; 6] = [
+    KeyForm::Ed25519Hex,
+    KeyForm::Whpk,
+    KeyForm::Pem,
+    KeyForm::SpkiBase64,
+    KeyForm::Hex,
+    KeyForm::Base64,
+];
+
+/// Checks the values of `typed`, the hook's own table. `spec` is that table merged with the pack's.
+pub(crate) fn check(pack: &Pack, typed: &VerifySpec, spec: &VerifySpec) -> Result<(), BuildError> {
     check_unknown(pack, typed, spec)?;
     check_missing(pack, typed, spec)?;
     check_allowed_senders(pack, spec)?;
@@ -19,9 +30,10 @@ pub fn check(pack: &Pack, typed: &VerifySpec, spec: &VerifySpec) -> Result<(), B
     check_key_form(spec)
 }
 
-/// The same table with a value for everything that `check` asks for, and without what means nothing to the pack: for requests that
-/// are made or judged without a hook file. Lists of senders that ownership checks answer to stay without a real entry.
-pub fn filled(pack: &Pack, typed: VerifySpec) -> VerifySpec {
+/// Fills in every value that `check` requires and removes values without effect on the pack, for
+/// requests that are signed or checked without a hook file. Lists of senders that may run ownership
+/// checks get no real entry.
+pub(crate) fn fill_in(pack: &Pack, typed: VerifySpec) -> VerifySpec {
     let mut typed = typed;
     let spec = pack.merge(&typed);
     let mut known = known_names(pack, &spec);
@@ -47,8 +59,8 @@ pub fn filled(pack: &Pack, typed: VerifySpec) -> VerifySpec {
     typed
 }
 
-/// The names of `config` that mean something: those that the pack describes and those that the table reads.
-pub fn known_names(pack: &Pack, spec: &VerifySpec) -> BTreeSet<String> {
+/// The known names of `config`: those that the pack describes and those that the table reads.
+pub(crate) fn known_names(pack: &Pack, spec: &VerifySpec) -> BTreeSet<String> {
     pack.config
         .keys()
         .cloned()
@@ -57,8 +69,8 @@ pub fn known_names(pack: &Pack, spec: &VerifySpec) -> BTreeSet<String> {
         .collect()
 }
 
-/// The names of `config` without which a delivery cannot be verified.
-pub fn names_read(spec: &VerifySpec) -> BTreeSet<String> {
+/// The names of `config` that verifying a delivery requires.
+pub(crate) fn names_read(spec: &VerifySpec) -> BTreeSet<String> {
     let pieces = spec
         .payload
         .iter()
@@ -102,7 +114,7 @@ pub fn names_read(spec: &VerifySpec) -> BTreeSet<String> {
         .collect()
 }
 
-/// The names that ownership checks read: they may be left out.
+/// The names that only ownership checks read. They are optional.
 fn optional_names(spec: &VerifySpec) -> BTreeSet<String> {
     let mut names = BTreeSet::new();
     for rule in spec.challenge.iter().flatten() {
@@ -131,7 +143,7 @@ fn optional_names(spec: &VerifySpec) -> BTreeSet<String> {
     names
 }
 
-/// A text that may stand where the pack shows none.
+/// A placeholder for a value of which the pack has no example.
 fn usable(name: &str) -> &'static str {
     match name {
         "topic_arns" => "*",
@@ -180,7 +192,7 @@ fn check_unknown(pack: &Pack, typed: &VerifySpec, spec: &VerifySpec) -> Result<(
 }
 
 fn check_missing(pack: &Pack, typed: &VerifySpec, spec: &VerifySpec) -> Result<(), BuildError> {
-    // A hook that says itself what is signed may not need what the pack's own rule needs.
+    // A hook with its own payload may not need the values that the pack's payload needs.
     let is_as_packed = typed.scheme.is_none() && typed.payload.is_none() && typed.jwt.is_none();
     let described = required_names(pack).filter(|_| is_as_packed);
     let needed: BTreeSet<String> = names_read(spec).into_iter().chain(described).collect();
@@ -191,8 +203,8 @@ fn check_missing(pack: &Pack, typed: &VerifySpec, spec: &VerifySpec) -> Result<(
     }
 }
 
-/// Where ownership checks are answered to listed senders only, at least one list is needed: with none of them no check is
-/// answered, and the provider never sends an event.
+/// If ownership checks are answered for listed senders only, at least one list is required. Without
+/// a list no check is answered, and the provider never sends an event.
 fn check_allowed_senders(pack: &Pack, spec: &VerifySpec) -> Result<(), BuildError> {
     let lists: Vec<&str> = lists_of(spec).collect();
     if lists.is_empty() || lists.iter().any(|name| has_value(spec, name)) {
@@ -203,7 +215,8 @@ fn check_allowed_senders(pack: &Pack, spec: &VerifySpec) -> Result<(), BuildErro
     Err(wrong("config", all.join("; or ")))
 }
 
-/// A verify token in the URL is not the key of deliveries: it would be sent in the clear by whoever asks.
+/// A verify token in the URL must not be the key of deliveries: every ownership check would send
+/// the key in the clear.
 fn check_challenge_secret(spec: &VerifySpec) -> Result<(), BuildError> {
     let parameter = spec
         .challenge
@@ -211,7 +224,7 @@ fn check_challenge_secret(spec: &VerifySpec) -> Result<(), BuildError> {
         .flatten()
         .find_map(|rule| rule.require.query_secret.as_deref());
 
-    // A shared token may be the verify token too.
+    // With scheme `token`, one secret may be both.
     let may_lack = matches!(spec.scheme, Some(Scheme::Token | Scheme::None));
     match parameter {
         Some(parameter) if spec.challenge_secret.is_empty() && !may_lack => Err(wrong(
@@ -225,27 +238,24 @@ fn check_challenge_secret(spec: &VerifySpec) -> Result<(), BuildError> {
     }
 }
 
-/// A public key is none of a MAC, and the other way round: no request would ever match.
+/// Rejects a public key for a MAC and a MAC key for a public-key scheme: no request would ever
+/// match.
 fn check_key_form(spec: &VerifySpec) -> Result<(), BuildError> {
-    const PUBLIC: [KeyForm; 2] = [KeyForm::Pem, KeyForm::SpkiBase64];
-    const ED25519: [KeyForm; 6] = [
-        KeyForm::Ed25519Hex,
-        KeyForm::Whpk,
-        KeyForm::Pem,
-        KeyForm::SpkiBase64,
-        KeyForm::Hex,
-        KeyForm::Base64,
-    ];
-
     let (has_form, forms): (fn(&KeyForm) -> bool, &str) = match keys_of(spec) {
         KeyKind::Unknown => return Ok(()),
         KeyKind::Ed25519 => (
-            |form| ED25519.contains(form),
+            |form| ED25519_KEY_FORMS.contains(form),
             "\"ed25519-hex\", \"whpk\", \"pem\", \"spki-base64\", \"hex\" or \"base64\"",
         ),
-        KeyKind::Public => (|form| PUBLIC.contains(form), "\"pem\" or \"spki-base64\""),
+        KeyKind::Public => (
+            |form| PUBLIC_KEY_FORMS.contains(form),
+            "\"pem\" or \"spki-base64\"",
+        ),
         KeyKind::Shared => (
-            |form| !PUBLIC.contains(form) && !matches!(form, KeyForm::Ed25519Hex | KeyForm::Whpk),
+            |form| {
+                !PUBLIC_KEY_FORMS.contains(form)
+                    && !matches!(form, KeyForm::Ed25519Hex | KeyForm::Whpk)
+            },
             "\"utf8\", \"hex\", \"base64\", \"whsec\", \"whsec-or-text\" or \"sha1\"",
         ),
     };
@@ -260,13 +270,13 @@ fn check_key_form(spec: &VerifySpec) -> Result<(), BuildError> {
     }
 }
 
-/// What the secrets of a scheme are.
+/// The kind of secret that a scheme uses.
 enum KeyKind {
     Shared,
-    /// Of RSA or ECDSA.
+    /// A public key of RSA or ECDSA.
     Public,
     Ed25519,
-    /// The scheme has no secret, or says itself what does not fit.
+    /// The scheme has no secret, or checks its keys itself.
     Unknown,
 }
 
@@ -305,7 +315,7 @@ fn keys_of(spec: &VerifySpec) -> KeyKind {
     }
 }
 
-/// The sentence for a name without a value: what it is, and how it is written.
+/// The error for a missing value: what the value is, and how to write it.
 fn missing(pack: &Pack, name: &str) -> String {
     let described = pack.config.get(name);
     let about =
@@ -339,7 +349,7 @@ fn lists_of(spec: &VerifySpec) -> impl Iterator<Item = &str> {
         .map(|(_, name)| name.as_str())
 }
 
-/// Every NAME of `{config.NAME}`.
+/// Every NAME of `{config.NAME}` in a text.
 fn names_in(text: &str) -> impl Iterator<Item = String> {
     let named = text
         .split("{config.")
@@ -349,7 +359,7 @@ fn names_in(text: &str) -> impl Iterator<Item = String> {
     named.map(|(name, _)| name.to_owned())
 }
 
-/// What a scheme in code reads.
+/// The names that a provider scheme reads.
 fn name_in_code(scheme: Scheme) -> Option<&'static str> {
     match scheme {
         Scheme::AwsSns => Some("topic_arns"),
@@ -361,193 +371,5 @@ fn name_in_code(scheme: Scheme) -> Option<&'static str> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::pack::{Packs, pack_names};
-    use crate::verifier::Verifier;
-    use crate::{AuthScheme, Keys};
-    use landfall_model::Secret;
-
-    fn build(text: &str) -> Result<Verifier, String> {
-        let typed: VerifySpec = toml::from_str(text).unwrap();
-        Verifier::build(&typed, &Packs::default()).map_err(|error| error.message)
-    }
-
-    #[test]
-    fn missing_values_are_named_at_load() {
-        for (provider, name) in [
-            ("square", "notification_url"),
-            ("websub", "topics"),
-            ("cloudevents", "allowed_origins"),
-            ("azure-event-grid", "allowed_subscriptions"),
-            ("paypal", "webhook_id"),
-            ("aws-sns", "topic_arns"),
-        ] {
-            let error =
-                build(&format!("provider = \"{provider}\"\nsecret = \"env:S\"")).unwrap_err();
-            assert!(
-                error.contains(&format!("config.{name} is missing")),
-                "{provider}: {error}"
-            );
-            assert!(
-                error.contains(&format!("write config = {{ {name} = \"")),
-                "{provider}: {error}"
-            );
-        }
-    }
-
-    #[test]
-    fn each_required_value_is_needed() {
-        for name in pack_names() {
-            let pack = Packs::default().find(name).unwrap();
-            for key in required_names(&pack) {
-                let typed = VerifySpec {
-                    provider: Some(name.into()),
-                    secret: vec!["env:S".parse().unwrap()],
-                    public_url: Some("https://hooks.example.com".into()),
-                    ..VerifySpec::default()
-                };
-
-                let mut typed = filled(&pack, typed);
-                typed
-                    .config
-                    .insert(key.clone(), ConfigValue::One(" ".into()));
-                let error = Verifier::build(&typed, &Packs::default()).unwrap_err();
-
-                assert!(error.message.contains(&key), "{name}: {}", error.message);
-            }
-        }
-    }
-
-    #[test]
-    fn values_that_packs_read_are_described() {
-        for name in pack_names().filter(|name| *name != "generic") {
-            let pack = Packs::default().find(name).unwrap();
-            let spec = pack.merge(&VerifySpec::default());
-            for read in known_names(&pack, &spec)
-                .into_iter()
-                .chain(optional_names(&spec))
-            {
-                assert!(
-                    pack.config.contains_key(&read),
-                    "{name}.toml reads config.{read} and has no [config.{read}]"
-                );
-            }
-        }
-    }
-
-    #[test]
-    fn unknown_values_are_rejected() {
-        let error = build(
-            "provider = \"square\"\nsecret = \"env:S\"\nconfig = { notification_uri = \"x\" }",
-        )
-        .unwrap_err();
-
-        assert_eq!(
-            error,
-            "provider `square` has no config key `notification_uri`: did you mean `notification_url`?"
-        );
-
-        let error =
-            build("provider = \"github\"\nsecret = \"env:S\"\nconfig = { x = \"y\" }").unwrap_err();
-        assert_eq!(
-            error,
-            "provider `github` has no config key `x`: it has none: remove it"
-        );
-
-        let error = build(
-            "scheme = \"token\"\nfrom = { header = \"T\" }\nsecret = \"env:S\"\nconfig = { x = \"y\" }",
-        );
-
-        assert!(
-            error
-                .unwrap_err()
-                .contains("this scheme has no config key `x`")
-        );
-    }
-
-    #[test]
-    fn verify_tokens_are_not_app_secrets() {
-        let error = build("provider = \"meta\"\nsecret = \"env:S\"").unwrap_err();
-        assert!(
-            error.contains("challenge_secret = \"env:NAME\"") && error.contains("hub.verify_token"),
-            "{error}"
-        );
-
-        assert!(
-            build("provider = \"meta\"\nsecret = \"env:S\"\nchallenge_secret = \"env:T\"").is_ok()
-        );
-    }
-
-    #[test]
-    fn keys_must_fit_their_algorithm() {
-        for (provider, key) in [
-            ("github", "pem"),
-            ("github", "ed25519-hex"),
-            ("discord", "utf8"),
-            ("wise", "whsec"),
-            ("sendgrid", "hex"),
-        ] {
-            let text = format!("provider = \"{provider}\"\nsecret = \"env:S\"\nkey = \"{key}\"");
-            let error = build(&text).unwrap_err();
-            assert!(
-                error.starts_with("no secret fits this algorithm"),
-                "{provider}: {error}"
-            );
-        }
-    }
-
-    #[test]
-    fn secrets_that_never_match_are_problems() {
-        const ED25519_KEY: &str = "MCowBQYDK2VwAyEA11qYAYKxCrfVS/7TyWQHOg7hcvPapiMlrwIaaPcHURo=";
-
-        for (text, secret, problem) in [
-            (
-                "provider = \"basic-auth\"",
-                "no colon",
-                Some("user:password"),
-            ),
-            ("provider = \"basic-auth\"", ":", Some("user:password")),
-            ("provider = \"basic-auth\"", "user:", Some("user:password")),
-            ("provider = \"basic-auth\"", ":password", None),
-            (
-                "scheme = \"token\"\nfrom = { header = \"T\" }",
-                "to\nken",
-                Some("line end"),
-            ),
-            ("provider = \"basic-auth\"", "user:password", None),
-            (
-                "scheme = \"token\"\nfrom = { header = \"T\" }",
-                "token ",
-                Some("white space"),
-            ),
-            (
-                "scheme = \"token\"\nfrom = { header = \"T\" }",
-                "token",
-                None,
-            ),
-            (
-                "provider = \"sendgrid\"",
-                ED25519_KEY,
-                Some("not a public key of the algorithm"),
-            ),
-            (
-                "provider = \"discord\"",
-                "d75a",
-                Some("has 2 bytes instead of 32"),
-            ),
-        ] {
-            let verifier = build(&format!("secret = \"env:S\"\n{text}")).unwrap();
-            assert_ne!(*verifier.auth_scheme(), AuthScheme::Closed);
-            let keys = Keys::new([(verifier.key_form(), Ok(Secret::new(secret)))]);
-            let found = verifier.key_problem(&keys);
-            match problem {
-                None => assert_eq!(found, None, "{text}"),
-                Some(words) => assert!(
-                    found.as_ref().is_some_and(|found| found.contains(words)),
-                    "{text}: {found:?}"
-                ),
-            }
-        }
-    }
-}
+#[path = "settings_tests.rs"]
+mod tests;

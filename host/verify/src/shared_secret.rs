@@ -1,4 +1,5 @@
-//! Schemes `token` and `basic`: the request carries the secret itself, which is compared in constant time.
+//! Schemes `token` and `basic`: the request carries the secret itself. It is compared in constant
+//! time.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -10,13 +11,12 @@ use crate::schemes::each;
 use crate::view::{Absent, View, describe};
 use landfall_model::ValueLocation;
 
-pub fn token(
+pub(crate) fn token(
     from: &ValueLocation,
     prefix: &str,
     view: &View<'_>,
     keys: &Keys,
 ) -> Result<usize, Refusal> {
-    let mismatch = || Refusal::new(Reason::TokenMismatch, "the token does not match");
     if let ValueLocation::Each(pointer) = from {
         let tokens = each(view, pointer)?;
         let matches = |key: &[u8]| {
@@ -43,8 +43,13 @@ pub fn token(
         .ok_or_else(mismatch)
 }
 
-/// `user:password` of an `Authorization: Basic …` header. The scheme's name is case-insensitive (RFC 9110 section 11.1).
-pub fn basic(view: &View<'_>, keys: &Keys) -> Result<usize, Refusal> {
+fn mismatch() -> Refusal {
+    Refusal::new(Reason::TokenMismatch, "the token does not match")
+}
+
+/// Checks the `user:password` of an `Authorization: Basic …` header. The scheme's name is
+/// case-insensitive (RFC 9110 section 11.1).
+pub(crate) fn basic(view: &View<'_>, keys: &Keys) -> Result<usize, Refusal> {
     let place = ValueLocation::Header("Authorization".into());
     let text = view
         .find(&place, false)
@@ -57,26 +62,27 @@ pub fn basic(view: &View<'_>, keys: &Keys) -> Result<usize, Refusal> {
         )
     })?;
 
-    let malformed = |why: &str| {
-        Refusal::new(
-            Reason::MalformedSignature,
-            format!("basic credentials malformed: {why}"),
-        )
-    };
-
     let pair = STANDARD
         .decode(encoded.trim_ascii())
-        .map_err(|_| malformed("not base64"))?;
+        .map_err(|_| malformed_credentials("not base64"))?;
     if !pair.contains(&b':') {
-        return Err(malformed("no colon in them"));
+        return Err(malformed_credentials("no colon in them"));
     }
 
     keys.find(|_, key| Ok(same_text(&pair, key) & is_credentials(key)))?
         .ok_or_else(|| Refusal::new(Reason::TokenMismatch, "the basic credentials do not match"))
 }
 
-/// Whether a secret is `user:password`. With an empty password, knowing the user's name would be enough.
-pub fn is_credentials(secret: &[u8]) -> bool {
+fn malformed_credentials(why: &str) -> Refusal {
+    Refusal::new(
+        Reason::MalformedSignature,
+        format!("basic credentials malformed: {why}"),
+    )
+}
+
+/// Whether a secret has the form `user:password`. An empty password is rejected, because knowing
+/// the user's name would be enough.
+pub(crate) fn is_credentials(secret: &[u8]) -> bool {
     secret
         .iter()
         .position(|byte| *byte == b':')
@@ -92,14 +98,15 @@ fn absent_token(absent: Absent, place: &ValueLocation) -> Refusal {
         ),
         Absent::NoJson => Refusal::new(
             Reason::MalformedBody,
-            "the body is not JSON, or of more parts than a check reads",
+            "the body is not JSON, or it exceeds the limits of a check",
         ),
         Absent::Missing => Refusal::new(Reason::MissingToken, format!("token missing ({place})")),
     }
 }
 
-/// What follows the prefix. A prefix that ends in a space is the name of an authentication scheme, such as `Bearer `, and
-/// those are case-insensitive (RFC 9110 section 11.1); any other prefix is not.
+/// The text after the prefix. A prefix that ends in a space is the name of an authentication
+/// scheme, such as `Bearer `, and is case-insensitive (RFC 9110 section 11.1). Every other prefix
+/// is case-sensitive.
 fn after_prefix<'a>(text: &'a [u8], prefix: &str) -> Option<&'a [u8]> {
     match text.split_at_checked(prefix.len())? {
         (word, rest) if word == prefix.as_bytes() => Some(rest),

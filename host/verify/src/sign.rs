@@ -1,5 +1,5 @@
-//! Makes requests as a provider does: the other side of the check, for `landfall sign` and `send`. Only where the provider
-//! signs with a secret that both sides have.
+//! Signs requests as a provider does, for `landfall sign` and `landfall send`. Only schemes with a
+//! shared secret can be signed.
 
 use std::borrow::Cow;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -15,26 +15,29 @@ use crate::jwt::{Jwt, query_string_hash};
 use crate::payload::{Part, Signed};
 use crate::request::Unverified;
 use crate::schemes;
+use crate::sign_error::SignError;
 use crate::signature::{ListTime, Signature};
 use crate::verifier::Verifier;
 use crate::view::View;
 use landfall_model::{Algorithm, Encoding, TimeUnit, ValueLocation};
 
-/// How long a token that is made here is good for.
+/// The lifetime of signed tokens.
 const TOKEN_LIFE: Duration = Duration::from_secs(300);
 
-/// Signs `draft` with the bytes of a key, as if sent at `now`. The error says why this cannot be done.
+/// Signs `draft` with the bytes of a key, as if sent at `now`. The error says why the request
+/// cannot be signed.
 pub fn sign(
     verifier: &Verifier,
     mut draft: Unverified,
     key: &[u8],
     now: SystemTime,
-) -> Result<Unverified, String> {
+) -> Result<Unverified, SignError> {
     match &verifier.auth_scheme {
-        AuthScheme::Closed => return Err("nobody said how senders prove themselves".into()),
+        AuthScheme::Closed => return Err(SignError::Closed),
         AuthScheme::Open => {}
         AuthScheme::Token { from, prefix } => {
-            let secret = std::str::from_utf8(key).map_err(|_| "the secret is not text")?;
+            let secret = std::str::from_utf8(key)
+                .map_err(|_| SignError::Secret("the secret is not text".into()))?;
             put(&mut draft, from, &format!("{prefix}{secret}"))?;
         }
         AuthScheme::Basic => {
@@ -65,7 +68,7 @@ impl Signature {
         draft: &mut Unverified,
         key: &[u8],
         now: SystemTime,
-    ) -> Result<(), String> {
+    ) -> Result<(), SignError> {
         for (name, value) in &self.require {
             put(draft, &ValueLocation::Header(name.clone()), value)?;
         }
@@ -76,7 +79,7 @@ impl Signature {
             .map(|time| written(time.unit, now))
             .unwrap_or_default();
 
-        // A draft that names its id keeps it.
+        // A draft that already has an id keeps it.
         let named = self.id.as_ref().and_then(|place| {
             View::new(draft, None)
                 .find(place, true)
@@ -90,7 +93,7 @@ impl Signature {
             put(draft, place, &String::from_utf8_lossy(&id))?;
         }
 
-        // A provider may have one value for both: then it is the time.
+        // Some providers use one value as id and time. Then the value is the time.
         if let Some(place) = self.time.as_ref().and_then(|time| time.from.as_ref()) {
             put_time(draft, place, &time)?;
         }
@@ -107,8 +110,7 @@ impl Signature {
         };
 
         let view = View::new(draft, verifier.public_url.as_ref());
-        let only_the_provider = "this provider signs with a private key that only it has";
-        let mut running = Running::new(self.algorithm, key).ok_or(only_the_provider)?;
+        let mut running = Running::new(self.algorithm, key).ok_or(SignError::ProviderKey)?;
 
         for part in &self.payload {
             running.update(
@@ -166,16 +168,14 @@ impl Jwt {
         draft: &Unverified,
         key: &[u8],
         now: SystemTime,
-    ) -> Result<String, String> {
+    ) -> Result<String, SignError> {
         let name = self.algorithms.iter().find(|name| name.starts_with("HS"));
         let (name, algorithm) = match name.map(String::as_str) {
             Some(name @ "HS256") => (name, Algorithm::HmacSha256),
             Some(name @ "HS384") => (name, Algorithm::HmacSha384),
             Some(name @ "HS512") => (name, Algorithm::HmacSha512),
             _ => {
-                return Err(
-                    "this provider signs tokens with a private key that only it has".into(),
-                );
+                return Err(SignError::ProviderKey);
             }
         };
 
@@ -222,16 +222,19 @@ impl Jwt {
             claims.insert(claim.clone(), sha256_hex(url.as_bytes()).into());
         }
 
-        let part = |value: Value| URL_SAFE_NO_PAD.encode(value.to_string());
         let signed = format!(
             "{}.{}",
-            part(serde_json::json!({ "alg": name, "typ": "JWT" })),
-            part(Value::Object(claims))
+            token_part(serde_json::json!({ "alg": name, "typ": "JWT" })),
+            token_part(Value::Object(claims))
         );
 
         let signature = URL_SAFE_NO_PAD.encode(mac(algorithm, key, signed.as_bytes()));
         Ok(format!("{signed}.{signature}"))
     }
+}
+
+fn token_part(value: Value) -> String {
+    URL_SAFE_NO_PAD.encode(value.to_string())
 }
 
 #[cfg(test)]
@@ -253,7 +256,7 @@ mod tests {
     ];
 
     #[test]
-    fn what_is_signed_as_a_provider_does_is_accepted_and_what_is_changed_is_not() {
+    fn signed_samples_pass_the_check() {
         let now = UNIX_EPOCH + Duration::from_secs(1_760_000_000);
         let mut signed_packs = 0;
         for name in pack_names() {
@@ -266,7 +269,7 @@ mod tests {
                 ..VerifySpec::default()
             };
 
-            let spec = settings::filled(&pack, spec);
+            let spec = settings::fill_in(&pack, spec);
             let verifier = Verifier::build(&spec, &Packs::default())
                 .unwrap_or_else(|error| panic!("{name}: {error:?}"));
 

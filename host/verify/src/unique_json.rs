@@ -1,12 +1,13 @@
-//! JSON in which no object has a key twice: readers differ in which value counts, and a signature covers only one of them.
+//! Parses JSON and rejects objects with duplicate keys. Parsers differ in which value they keep,
+//! and a signature may cover only one of them.
 
 use std::fmt;
 
 use serde::de::{Deserialize, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Number, Value};
 
-/// The document; none where it is not JSON, or an object has a key twice.
-pub fn parse(text: &[u8]) -> Option<Value> {
+/// The document; `None` if the text is not JSON, or an object has a duplicate key.
+pub(crate) fn parse(text: &[u8]) -> Option<Value> {
     serde_json::from_slice::<Unique>(text)
         .ok()
         .map(|unique| unique.0)

@@ -1,4 +1,4 @@
-//! How the requests of one hook are checked: a `[verify]` table over its provider pack, made whole at load.
+//! The verifier of one hook, built at load from its `[verify]` table merged with the provider pack.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -6,31 +6,26 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 
-use crate::algorithm::is_public_key;
 use crate::answers::AnswerRules;
+use crate::auth_scheme::AuthScheme;
 use crate::builder::{self, BuildError, wrong};
 use crate::challenge::{self, Challenge};
-use crate::jwt::Jwt;
-use crate::keys::Keys;
 use crate::lookup::{KeyGrant, Lookup};
 use crate::pack::{Pack, Packs};
-use crate::payload::Part;
 use crate::request::SignedBody;
 use crate::request::Unverified;
 use crate::schemes::ProviderScheme;
 use crate::settings;
-use crate::shared_secret::is_credentials;
-use crate::signature::Signature;
 use crate::view::PublicUrl;
 use crate::window::Window;
 use landfall_model::{
-    AcceptedSpec, Algorithm, DedupId, DedupSpec, DeliveryId, FromAddresses, IdMatch, KeyForm,
-    SecretRef, ValueLocation, VerifySpec,
+    AcceptedSpec, DedupId, DedupSpec, DeliveryId, FromAddresses, IdMatch, KeyForm, SecretRef,
+    ValueLocation, VerifySpec,
 };
 
 const BODY_NOT_COVERED: &str = "the signature does not cover the whole body: a captured request is also accepted with other values in what it leaves out";
 
-/// How requests of one hook are checked.
+/// The rules by which requests of one hook are checked.
 #[derive(Debug, Clone)]
 pub struct Verifier {
     pub(super) auth_scheme: AuthScheme,
@@ -39,42 +34,43 @@ pub struct Verifier {
     pub(super) event_type: Option<ValueLocation>,
     pub(super) delivery_id: Option<DeliveryId>,
     id_match: IdMatch,
-    /// The identity is the pack's: it counts for one URL.
+    /// Whether the delivery identity is the pack's. Such an identity is unique per URL only.
     pub(super) identity_per_url: bool,
     repeats_reply: bool,
     pub(super) order_key: Option<ValueLocation>,
     pub(super) public_url: Option<PublicUrl>,
-    /// Of schemes in code that have one.
+    /// The time window of provider schemes that have one.
     pub(super) window: Window,
     documented_window: Option<Window>,
     answers: Arc<AnswerRules>,
     signs_body: SignedBody,
     covers_body: bool,
-    /// The form field that holds the JSON document.
+    /// The form field with the JSON document.
     pub(super) json_form_field: Option<String>,
     answer_within: Option<Duration>,
     max_body: Option<u64>,
     key: KeyForm,
     secrets: Vec<SecretRef>,
     challenge_secrets: Vec<SecretRef>,
-    /// None: every address.
+    /// `None` allows every address.
     from_addresses: Option<Vec<IpNet>>,
 }
 
 // === impl Verifier ===
 
 impl Verifier {
-    /// Builds from the table as typed; an absent table builds a closed verifier.
+    /// Builds the verifier from a hook's table. An empty table builds a verifier that refuses every
+    /// request.
     pub fn build(typed: &VerifySpec, packs: &Packs) -> Result<Verifier, BuildError> {
         let pack = match &typed.provider {
             None => Packs::generic(),
             Some(name) => packs
                 .find(name)
-                .map_err(|message| wrong("provider", message))?,
+                .map_err(|error| wrong("provider", error.to_string()))?,
         };
 
         if typed.provider.is_none() && typed.scheme.is_none() {
-            return closed(typed);
+            return build_closed(typed);
         }
 
         let spec = pack.merge(typed);
@@ -108,13 +104,13 @@ impl Verifier {
         {
             return Err(wrong(
                 "challenge",
-                "this check signs what anybody asks for, and a delivery could be made of that: verify_first must stay on",
+                "this ownership check signs values for unauthenticated callers, who could use the result as a delivery: verify_first must stay on",
             ));
         }
 
         let in_identity = pack.delivery_id.iter().flat_map(DeliveryId::all_fields);
         for place in pack.event_type.iter().chain(in_identity) {
-            // A hook that names another scheme than its pack keeps the pack's identity.
+            // A hook with another scheme than its pack keeps the pack's identity.
             builder::check_fact(place, true).map_err(|error| wrong("provider", error.message))?;
         }
 
@@ -129,7 +125,7 @@ impl Verifier {
         };
 
         let refused_status = spec.refused_status.unwrap_or(401);
-        // Some providers disable a webhook after a 4xx, and retry after 503.
+        // 503 is allowed because some providers disable a webhook after a 4xx and retry after 503.
         if !(400..=499).contains(&refused_status) && refused_status != 503 {
             return Err(wrong(
                 "refused_status",
@@ -145,7 +141,7 @@ impl Verifier {
             },
         };
 
-        // A time rule of the hook that says nothing of a side keeps the scheme's own.
+        // A side of the window that the hook does not set keeps the scheme's default.
         let window = spec
             .timestamp
             .as_ref()
@@ -182,27 +178,27 @@ impl Verifier {
         })
     }
 
-    /// What a sender has to show.
+    /// How senders authenticate.
     pub fn auth_scheme(&self) -> &AuthScheme {
         &self.auth_scheme
     }
 
-    /// The secrets that prove a delivery, in this order.
+    /// The secrets that authenticate deliveries, in the order in which they are tried.
     pub fn secrets(&self) -> &[SecretRef] {
         &self.secrets
     }
 
-    /// The secrets that only ownership checks show.
+    /// The secrets for ownership checks only.
     pub fn challenge_secrets(&self) -> &[SecretRef] {
         &self.challenge_secrets
     }
 
-    /// How the text of each secret becomes a key.
+    /// How the text of a secret is decoded into a key.
     pub fn key_form(&self) -> KeyForm {
         self.key
     }
 
-    /// What the provider waits for, less a margin; none where nothing is known.
+    /// The provider's timeout less a margin; `None` if the timeout is unknown.
     pub fn answer_within(&self) -> Option<Duration> {
         self.answer_within
     }
@@ -212,13 +208,14 @@ impl Verifier {
         self.max_body
     }
 
-    /// With what the operator says identifies a delivery, and orders events, of a hook at this path.
-    pub fn with_places(
+    /// Sets the delivery identity and the order key of a hook at this path. The error names the key
+    /// of the hook file.
+    pub fn with_locations(
         self,
         dedup: &DedupSpec,
         order_key: Option<ValueLocation>,
         path: &str,
-    ) -> Result<Verifier, (&'static str, String)> {
+    ) -> Result<Verifier, BuildError> {
         let check = |place: &ValueLocation| {
             builder::check_fact(place, self.auth_scheme.has_claims()).map_err(|error| error.message)
         };
@@ -226,13 +223,13 @@ impl Verifier {
         order_key
             .iter()
             .try_for_each(check)
-            .map_err(|message| ("order_by", message))?;
+            .map_err(|message| wrong("order_by", message))?;
 
         if let Some(place) = order_key
             .iter()
             .find(|place| !builder::is_in_path(place, path))
         {
-            return Err(("order_by", builder::no_such_segment(place, path)));
+            return Err(wrong("order_by", builder::no_such_segment(place, path)));
         }
 
         let id_match = dedup.id_match.unwrap_or(self.id_match);
@@ -241,9 +238,10 @@ impl Verifier {
                 fields
                     .all_fields()
                     .try_for_each(check)
-                    .map_err(|message| ("dedup", message))?;
+                    .map_err(|message| wrong("dedup", message))?;
 
-                builder::check_identity(fields, path).map_err(|error| ("dedup", error.message))?;
+                builder::check_identity(fields, path)
+                    .map_err(|error| wrong("dedup", error.message))?;
                 Some(fields.clone())
             }
             DedupId::OfPack | DedupId::BodyDigest | DedupId::Nothing => self.delivery_id,
@@ -259,37 +257,34 @@ impl Verifier {
         })
     }
 
-    /// Whether a different body under the same identity is another event.
+    /// Whether a different body with the same identity is another event.
     pub fn id_match(&self) -> IdMatch {
         self.id_match
     }
 
-    /// Whether a duplicate gets the handler's reply to the first delivery again.
+    /// Whether a duplicate gets the handler's reply to the first delivery.
     pub fn repeats_reply(&self) -> bool {
         self.repeats_reply
     }
 
-    /// With what the operator answers to events that are handled later; the error names the key in `[accepted]`.
-    pub fn with_accepted(
-        mut self,
-        spec: &AcceptedSpec,
-    ) -> Result<Verifier, (&'static str, String)> {
+    /// Sets the response to events that are handled later. The error names the key in `[accepted]`.
+    pub fn with_accepted(mut self, spec: &AcceptedSpec) -> Result<Verifier, BuildError> {
         self.answers = Arc::new(AnswerRules::clone(&self.answers).with_accepted(spec)?);
         Ok(self)
     }
 
-    /// What the provider expects in answers.
+    /// The response rules of the hook.
     pub fn answers(&self) -> &Arc<AnswerRules> {
         &self.answers
     }
 
-    /// Whether a compressed body is signed as sent or decoded.
+    /// Which form of a compressed body is signed.
     pub fn signs_body(&self) -> SignedBody {
         self.signs_body
     }
 
-    /// What the operator should know of a signature that does not cover the whole body; none where it does, or where there is no
-    /// signature.
+    /// A warning for the operator if the signature does not cover the whole body; `None` if it
+    /// does, or if the scheme has no signature.
     pub fn body_note(&self) -> Option<&'static str> {
         let is_signed = matches!(self.auth_scheme.kind(), "signature" | "jwt");
         (is_signed && !self.covers_body).then_some(BODY_NOT_COVERED)
@@ -302,8 +297,8 @@ impl Verifier {
             .any(|challenge| challenge.method() == method)
     }
 
-    /// How many bytes of an encoded body are decoded to look for an ownership check that comes before the proof; none where the request
-    /// cannot be one.
+    /// How many bytes of a compressed body may be decompressed to look for an ownership check that
+    /// comes before authentication; `None` if the request cannot be one.
     pub fn unauthenticated_decoded_max(&self, request: &Unverified) -> Option<usize> {
         let may_be_challenge = self
             .challenges
@@ -314,7 +309,7 @@ impl Verifier {
             .then_some(challenge::BODY_BYTES_MAX)
     }
 
-    /// Whether requests may come from this address; one that is not known is in no range.
+    /// Whether requests from this address are allowed. An unknown address is in no range.
     pub fn takes_address(&self, address: Option<IpAddr>) -> bool {
         let Some(ranges) = &self.from_addresses else {
             return true;
@@ -323,7 +318,7 @@ impl Verifier {
         address.is_some_and(|address| ranges.iter().any(|range| range.contains(&address)))
     }
 
-    /// What the ownership checks with this method must have, for the operator.
+    /// What each ownership check with this method requires, for the operator.
     pub fn challenge_needs(&self, method: &http::Method) -> Vec<String> {
         self.challenges
             .iter()
@@ -332,17 +327,17 @@ impl Verifier {
             .collect()
     }
 
-    /// Whether the operator's secrets are the keys.
-    pub fn needs_secret(&self) -> bool {
+    /// Whether the hook's secrets are the keys.
+    pub(crate) fn needs_secret(&self) -> bool {
         self.auth_scheme.needs_secret()
     }
 
-    /// Whether the hook has a secret: a key, or what the question for a key carries.
-    pub fn has_secret(&self) -> bool {
+    /// Whether the hook needs a secret: as the key, or to request keys.
+    pub(crate) fn has_secret(&self) -> bool {
         self.auth_scheme.needs_secret() || self.auth_scheme.asks_for_keys()
     }
 
-    /// The address of its keys is the operator's word, not the sender's.
+    /// Whether the URL of the keys comes from the hook file and not from the request.
     pub fn names_its_keys(&self) -> bool {
         match &self.auth_scheme {
             AuthScheme::Jwt(jwt) => jwt.lookup.is_none(),
@@ -352,7 +347,7 @@ impl Verifier {
         }
     }
 
-    /// How the right to ask for keys is obtained, where the provider gives them to its customers only.
+    /// How to get an access token for key requests, for providers that require one.
     pub fn key_grant(&self) -> Option<KeyGrant> {
         match &self.auth_scheme {
             AuthScheme::Provider(ProviderScheme::Ebay(ebay)) => Some(ebay.grant()),
@@ -360,7 +355,7 @@ impl Verifier {
         }
     }
 
-    /// How single keys are asked for.
+    /// How to request single keys from the provider.
     pub fn lookup(&self) -> Option<&Lookup> {
         match &self.auth_scheme {
             AuthScheme::Jwt(jwt) => jwt.lookup.as_ref(),
@@ -368,15 +363,14 @@ impl Verifier {
         }
     }
 
-    /// Everything as it is, but everybody is let in: for request vectors of checks that nothing authenticates.
-    pub fn opened(self) -> Verifier {
+    /// The same rules without authentication, for request vectors that are not authenticated.
+    pub fn without_authentication(self) -> Verifier {
         Verifier {
             auth_scheme: AuthScheme::Open,
             ..self
         }
     }
 
-    /// With another public URL.
     pub(super) fn called_at(self, public_url: PublicUrl) -> Verifier {
         Verifier {
             public_url: Some(public_url),
@@ -384,16 +378,17 @@ impl Verifier {
         }
     }
 
-    /// With the window that the provider documents, if the pack's is longer: for request vectors.
-    pub fn with_documented_window(self) -> Verifier {
+    /// Uses the time window that the provider documents, if the pack's is longer. For request
+    /// vectors.
+    pub(crate) fn with_documented_window(self) -> Verifier {
         match self.documented_window {
             Some(window) => self.with_window(window),
             None => self,
         }
     }
 
-    /// With another window, or none: for request vectors.
-    pub fn with_window(mut self, other: Window) -> Verifier {
+    /// Replaces the time window. For request vectors.
+    pub(crate) fn with_window(mut self, other: Window) -> Verifier {
         if let AuthScheme::Jwt(jwt) = &mut self.auth_scheme
             && jwt.max_age.is_some()
         {
@@ -411,7 +406,7 @@ impl Verifier {
     }
 }
 
-fn closed(typed: &VerifySpec) -> Result<Verifier, BuildError> {
+fn build_closed(typed: &VerifySpec) -> Result<Verifier, BuildError> {
     if *typed != VerifySpec::default() {
         return Err(wrong(
             "scheme",

@@ -1,4 +1,4 @@
-//! A request under examination: what is read from it is parsed once, when it is first asked for.
+//! A view of a request that parses its body at most once, on first use.
 
 use std::borrow::Cow;
 use std::cell::{Cell, OnceCell};
@@ -12,29 +12,31 @@ use crate::request::Unverified;
 use crate::unique_json;
 use landfall_model::ValueLocation;
 
-/// The largest body that is parsed as JSON or as a form for a check.
+const EXACT_MAX: f64 = 9_007_199_254_740_992.0;
+
+/// The largest body that a check parses as JSON or as a form.
 const PARSED_BYTES_MAX: usize = 8 << 20;
 
-/// An object takes a hundred times its text in memory, and whoever sends it has proven nothing yet.
+/// A parsed object takes a hundred times its text in memory, and the sender is not authenticated
+/// yet.
 const OBJECTS_MAX: usize = 20_000;
 const VALUES_MAX: usize = 400_000;
-/// Of a form.
+/// The most pairs of a form.
 const PAIRS_MAX: usize = 10_000;
 
-/// A request and what has been parsed of it.
-pub struct View<'a> {
-    /// As it came.
-    pub request: &'a Unverified,
-    /// What the operator says of the URL that the sender called.
-    pub public_url: Option<&'a PublicUrl>,
-    /// The field of a form body that holds the JSON document.
+/// A request and its parsed parts.
+pub(crate) struct View<'a> {
+    pub(crate) request: &'a Unverified,
+    /// The configured public URL.
+    pub(crate) public_url: Option<&'a PublicUrl>,
+    /// The form field with the JSON document.
     json_field: Option<&'a str>,
-    /// JSON in which an object has a key twice is refused.
+    /// Whether JSON with duplicate keys is rejected.
     is_strict: bool,
-    /// The body is still encoded: nothing can be read from it.
+    /// Whether the body is still compressed, so that nothing can be read from it.
     is_encoded: bool,
     wants_content: Cell<bool>,
-    /// Of a JSON web token that has been verified.
+    /// The claims of the verified JSON web token.
     claims: OnceCell<Value>,
     json: OnceCell<Option<Value>>,
     form: OnceCell<Option<Vec<(String, String)>>>,
@@ -48,30 +50,30 @@ enum Form {
     Multipart,
 }
 
-/// What the operator says of the URL that senders call.
+/// The configured URL that senders call.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum PublicUrl {
-    /// What comes before the path of the request, without a slash at the end.
+pub(crate) enum PublicUrl {
+    /// The part before the request's path, without a trailing slash.
     Base(String),
-    /// The whole URL; the query of the request follows. With a query of its own, the request has none, or the same.
+    /// The whole URL, without the query of the request. If it has a query, the request must have
+    /// none, or the same.
     Whole(String),
 }
 
-/// Why there is no one value.
+/// Why a location has no single value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Absent {
-    /// None.
+pub(crate) enum Absent {
     Missing,
-    /// More than one.
+    /// The value occurs more than once.
     Duplicate,
-    /// Not there, because the body is not JSON.
+    /// The body is not JSON.
     NoJson,
 }
 
 // === impl View ===
 
 impl<'a> View<'a> {
-    pub fn new(request: &'a Unverified, public_url: Option<&'a PublicUrl>) -> View<'a> {
+    pub(crate) fn new(request: &'a Unverified, public_url: Option<&'a PublicUrl>) -> View<'a> {
         let (json, form, fields) = (OnceCell::new(), OnceCell::new(), OnceCell::new());
         let (is_encoded, wants_content, claims) = (false, Cell::new(false), OnceCell::new());
         View {
@@ -88,20 +90,21 @@ impl<'a> View<'a> {
         }
     }
 
-    /// Of a request whose body is still encoded.
-    pub fn encoded(self) -> View<'a> {
+    /// Marks the body as still compressed.
+    pub(crate) fn encoded(self) -> View<'a> {
         View {
             is_encoded: true,
             ..self
         }
     }
 
-    /// Whether a value inside an encoded body was asked for. What has been concluded from its absence is void.
-    pub fn wants_content(&self) -> bool {
+    /// Whether a value inside a compressed body was requested. Conclusions from its absence are
+    /// invalid.
+    pub(crate) fn wants_content(&self) -> bool {
         self.wants_content.get()
     }
 
-    /// What the body says; none while it is encoded.
+    /// The decompressed body; `None` while it is compressed.
     fn content(&self) -> Option<&'a Bytes> {
         if self.is_encoded {
             self.wants_content.set(true);
@@ -111,20 +114,20 @@ impl<'a> View<'a> {
         Some(self.request.content())
     }
 
-    /// For signatures that leave parts of the body open: JSON in which an object has a key twice is read as none, since who reads
-    /// the event may take the value that is not signed.
-    pub fn strict(self, is_strict: bool) -> View<'a> {
+    /// Rejects JSON with duplicate keys, for signatures that do not cover the whole body: the
+    /// consumer of the event might read the value that is not signed.
+    pub(crate) fn strict(self, is_strict: bool) -> View<'a> {
         View { is_strict, ..self }
     }
 
-    /// With the field that holds the JSON document, where the body is a form.
-    pub fn with_json_field(self, json_field: Option<&'a str>) -> View<'a> {
+    /// Sets the form field with the JSON document.
+    pub(crate) fn with_json_field(self, json_field: Option<&'a str>) -> View<'a> {
         View { json_field, ..self }
     }
 
-    /// The JSON document, which is the body or a field of it: none where it is no JSON, or is larger or of more parts than a check
-    /// reads.
-    pub fn json(&self) -> Option<&Value> {
+    /// The JSON document: the body, or a field of the form. `None` if it is not JSON, or exceeds
+    /// the limits of a check.
+    pub(crate) fn json(&self) -> Option<&Value> {
         let parse = |text: &[u8]| match self.is_strict {
             _ if !is_readable(text) => None,
             true => unique_json::parse(text),
@@ -139,14 +142,15 @@ impl<'a> View<'a> {
         self.json.get_or_init(read).as_ref()
     }
 
-    /// The form field that holds the JSON document of this request; none where the body itself is the document.
-    pub fn json_field(&self) -> Option<&'a str> {
+    /// The form field with the JSON document of this request; `None` if the body itself is the
+    /// document.
+    pub(crate) fn json_field(&self) -> Option<&'a str> {
         self.json_field
             .filter(|_| self.form_kind().is_some() && self.json().is_some())
     }
 
-    /// Whether the content type says that the body is a form of pairs.
-    pub fn is_urlencoded(&self) -> bool {
+    /// Whether the content type is `application/x-www-form-urlencoded`.
+    pub(crate) fn is_urlencoded(&self) -> bool {
         self.form_kind() == Some(Form::Urlencoded)
     }
 
@@ -158,7 +162,7 @@ impl<'a> View<'a> {
         }
     }
 
-    /// The text fields of a form of either kind; files are left out.
+    /// The text fields of a form of either kind, without files.
     fn fields(&self) -> Option<&[(String, String)]> {
         if self.form_kind() != Some(Form::Multipart) {
             return self.form();
@@ -177,7 +181,7 @@ impl<'a> View<'a> {
         self.fields.get_or_init(read).as_deref()
     }
 
-    /// The one value of a form field.
+    /// The single value of a form field.
     fn field(&self, name: &str) -> Result<&str, Absent> {
         let fields = self.fields().unwrap_or_default();
         one(fields
@@ -187,18 +191,19 @@ impl<'a> View<'a> {
     }
 
     /// The claims of the verified token.
-    pub fn claims(&self) -> Option<&Value> {
+    pub(crate) fn claims(&self) -> Option<&Value> {
         self.claims.get()
     }
 
-    /// Keeps the claims of the verified token, for what is read from them.
-    pub fn keep_claims(&self, claims: serde_json::Map<String, Value>) {
-        // A second token of one request does not exist.
+    /// Stores the claims of the verified token.
+    pub(crate) fn keep_claims(&self, claims: serde_json::Map<String, Value>) {
+        // A request has only one token.
         let _ = self.claims.set(Value::Object(claims));
     }
 
-    /// The body as the pairs of a form, decoded, in their order: none where it is not UTF-8, or is larger than a check reads.
-    pub fn form(&self) -> Option<&[(String, String)]> {
+    /// The decoded pairs of a form body, in their order; `None` if they are not UTF-8, or exceed
+    /// the limits of a check.
+    pub(crate) fn form(&self) -> Option<&[(String, String)]> {
         let parse = || {
             let body = self.content()?;
             let is_small = body.len() <= PARSED_BYTES_MAX
@@ -211,26 +216,30 @@ impl<'a> View<'a> {
         self.form.get_or_init(parse).as_deref()
     }
 
-    /// The same, or why not.
-    pub fn needed_form(&self) -> Result<&[(String, String)], Refusal> {
+    /// The pairs of the form body, or the refusal.
+    pub(crate) fn needed_form(&self) -> Result<&[(String, String)], Refusal> {
         self.form().ok_or_else(|| {
             Refusal::new(
                 Reason::MalformedBody,
-                "the body is no form of UTF-8 texts, or too large",
+                "the body is not a form in UTF-8, or it is too large",
             )
         })
     }
 
-    /// The one value at a place, optional white space around a header value dropped and nothing else. An empty value is
-    /// missing. A JSON number counts as its text where `numbers` says so.
-    pub fn find(&self, place: &ValueLocation, numbers: bool) -> Result<Cow<'_, [u8]>, Absent> {
+    /// The single value at a location. White space around a header value is trimmed. An empty value
+    /// counts as missing. With `numbers`, a JSON number is returned as its text.
+    pub(crate) fn find(
+        &self,
+        place: &ValueLocation,
+        numbers: bool,
+    ) -> Result<Cow<'_, [u8]>, Absent> {
         let found: Cow<'_, [u8]> = match place {
             ValueLocation::Header(name) => self.header(name)?.into(),
             ValueLocation::Query(name) => one(self.query(name))?.into_bytes().into(),
             ValueLocation::Json(pointer) => {
                 match self.json().ok_or(Absent::NoJson)?.pointer(pointer) {
                     Some(Value::String(text)) => text.as_bytes().into(),
-                    // A number that was rounded when it was read is not what was sent.
+                    // A number that parsing has rounded is not the number that was sent.
                     Some(Value::Number(number))
                         if numbers && (!number.is_f64() || is_exact(number)) =>
                     {
@@ -250,7 +259,7 @@ impl<'a> View<'a> {
             ValueLocation::Body(_) => self.request.body[..].into(),
             ValueLocation::Claim(pointer) => {
                 let claims = self.claims.get().ok_or(Absent::Missing)?;
-                match entered(claims, pointer).ok_or(Absent::Missing)? {
+                match value_at(claims, pointer).ok_or(Absent::Missing)? {
                     Value::String(text) => text.into_bytes().into(),
                     Value::Number(number) if numbers && (!number.is_f64() || is_exact(&number)) => {
                         number.to_string().into_bytes().into()
@@ -267,43 +276,40 @@ impl<'a> View<'a> {
         Ok(found)
     }
 
-    /// The one value of a header.
-    pub fn header(&self, name: &str) -> Result<&[u8], Absent> {
+    /// The single value of a header.
+    pub(crate) fn header(&self, name: &str) -> Result<&[u8], Absent> {
         one(self.request.headers.get_all(name).iter()).map(|value| value.as_bytes().trim_ascii())
     }
 
-    /// Whether a header is there more than once.
-    pub fn is_repeated(&self, place: &ValueLocation) -> bool {
+    /// Whether a header occurs more than once.
+    pub(crate) fn is_repeated(&self, place: &ValueLocation) -> bool {
         matches!(place, ValueLocation::Header(name) if self.request.headers.get_all(name.as_str()).iter().nth(1).is_some())
     }
 
-    /// Decoded values of a query parameter. A value that is not UTF-8 is none: different bytes would become the same text.
-    pub fn query(&self, name: &str) -> impl Iterator<Item = String> {
+    /// Decoded values of a query parameter. Values that are not UTF-8 are left out, because
+    /// different bytes would become the same text.
+    pub(crate) fn query(&self, name: &str) -> impl Iterator<Item = String> {
         let pairs = url::form_urlencoded::parse(
             self.request.query.as_deref().unwrap_or_default().as_bytes(),
         );
-        let is_text = |value: &str| !value.contains(char::REPLACEMENT_CHARACTER);
-
         pairs
             .filter(move |(key, value)| key == name && is_text(value))
             .map(|(_, value)| value.into_owned())
     }
 
-    /// What follows the last slash of the path.
-    pub fn last_segment(&self) -> &str {
+    /// The path segment after the last slash.
+    pub(crate) fn last_segment(&self) -> &str {
         self.request.path.rsplit('/').next().unwrap_or_default()
     }
 
-    /// Path and query as sent.
-    pub fn path_and_query(&self) -> String {
+    pub(crate) fn path_and_query(&self) -> String {
         match &self.request.query {
             Some(query) => format!("{}?{query}", self.request.path),
             None => self.request.path.clone(),
         }
     }
 
-    /// The URL that the sender called.
-    pub fn url(&self) -> Result<String, Refusal> {
+    pub(crate) fn url(&self) -> Result<String, Refusal> {
         let public_url = self.public_url.ok_or_else(|| {
             Refusal::new(
                 Reason::NoSecret,
@@ -311,14 +317,13 @@ impl<'a> View<'a> {
             )
         })?;
 
-        let own_query = |url: &str| url.split_once('?').map(|(_, query)| query.to_owned());
         match (public_url, &self.request.query) {
             (PublicUrl::Base(base), _) => Ok(format!("{base}{}", self.path_and_query())),
             (PublicUrl::Whole(url), None) => Ok(url.clone()),
             (PublicUrl::Whole(url), Some(query)) => match own_query(url) {
                 None => Ok(format!("{url}?{query}")),
                 Some(own) if own == *query => Ok(url.clone()),
-                // A parameter that is not in the signed URL would be passed on as verified.
+                // The event would contain a parameter that is not signed.
                 Some(_) => {
                     let why = "the query of the request is not that of `url`, which is signed";
                     Err(Refusal::new(Reason::SignatureMismatch, why))
@@ -327,8 +332,8 @@ impl<'a> View<'a> {
         }
     }
 
-    /// Path and query of that URL; those of the request where the operator says nothing of it.
-    pub fn called_path_and_query(&self) -> String {
+    /// Path and query of the called URL; those of the request if no public URL is configured.
+    pub(crate) fn called_path_and_query(&self) -> String {
         let Ok(url) = self.url() else {
             return self.path_and_query();
         };
@@ -345,14 +350,22 @@ impl<'a> View<'a> {
     }
 }
 
-/// The media type, without parameters, in lower case.
+fn own_query(url: &str) -> Option<String> {
+    url.split_once('?').map(|(_, query)| query.to_owned())
+}
+
+fn is_text(value: &str) -> bool {
+    !value.contains(char::REPLACEMENT_CHARACTER)
+}
+
+/// The media type in lower case, without parameters.
 fn content_essence(view: &View<'_>) -> Option<String> {
     let content_type = std::str::from_utf8(view.header("content-type").ok()?).ok()?;
     Some(content_type.split(';').next()?.trim().to_ascii_lowercase())
 }
 
-/// Whether JSON is small enough to be parsed: objects and values are counted outside of texts.
-pub fn is_readable(body: &[u8]) -> bool {
+/// Whether JSON is small enough to be parsed. Counts objects and values without parsing.
+pub(crate) fn is_readable(body: &[u8]) -> bool {
     let (mut objects, mut values) = (0, 0);
     let (mut in_text, mut is_escaped) = (false, false);
     for byte in body {
@@ -369,8 +382,8 @@ pub fn is_readable(body: &[u8]) -> bool {
     body.len() <= PARSED_BYTES_MAX && objects <= OBJECTS_MAX && values <= VALUES_MAX
 }
 
-/// The value at a JSON pointer; on the way, a text that holds JSON is entered.
-fn entered(value: &Value, pointer: &str) -> Option<Value> {
+/// The value at a JSON pointer. A string on the path that contains JSON is parsed.
+fn value_at(value: &Value, pointer: &str) -> Option<Value> {
     let mut at = value.clone();
     for segment in pointer.split('/').skip(1) {
         if let Value::String(text) = &at {
@@ -384,13 +397,11 @@ fn entered(value: &Value, pointer: &str) -> Option<Value> {
 }
 
 fn is_exact(number: &serde_json::Number) -> bool {
-    const EXACT_MAX: f64 = 9_007_199_254_740_992.0;
-
     number.as_f64().is_some_and(|value| value.abs() < EXACT_MAX)
 }
 
-/// `header X-Signature`, for the operator.
-pub fn describe(place: &ValueLocation) -> String {
+/// The name of a location for the operator, such as `header X-Signature`.
+pub(crate) fn describe(place: &ValueLocation) -> String {
     match place {
         ValueLocation::Header(name) => format!("header {name}"),
         ValueLocation::Query(name) => format!("query parameter {name}"),
@@ -408,26 +419,5 @@ fn one<T>(mut values: impl Iterator<Item = T>) -> Result<T, Absent> {
     match values.next() {
         None => Ok(first),
         Some(_) => Err(Absent::Duplicate),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_query_loses_only_the_named_parameter() {
-        assert_eq!(
-            without_query(Some("a=1&token=x&b=%20"), "token").as_deref(),
-            Some("a=1&b=%20")
-        );
-
-        assert_eq!(
-            without_query(Some("a=1&t%6fken=x"), "token").as_deref(),
-            Some("a=1")
-        );
-
-        assert_eq!(without_query(Some("token=x"), "token"), None);
-        assert_eq!(without_query(None, "token"), None);
     }
 }

@@ -1,4 +1,4 @@
-//! Signed times: reading them, and whether they are near enough. The window is judged on integers.
+//! Parses signed times and checks them against a time window, with integer arithmetic.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -7,17 +7,17 @@ use landfall_model::TimeUnit;
 
 const SECOND_NS: i128 = 1_000_000_000;
 
-/// How far a time may lie from now.
+/// How far a signed time may be from now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Window {
-    /// None = any age.
+    /// The maximum age; `None` allows any.
     pub past: Option<Duration>,
-    /// None = any distance.
+    /// The maximum time ahead; `None` allows any.
     pub future: Option<Duration>,
 }
 
 impl Window {
-    /// This window; a side without a bound has that of `lower`.
+    /// This window. A side without a bound takes the bound of `lower`.
     pub fn over(self, lower: Window) -> Window {
         Window {
             past: self.past.or(lower.past),
@@ -26,15 +26,8 @@ impl Window {
     }
 }
 
-/// Nanoseconds since 1970.
-pub fn parse(unit: TimeUnit, text: &[u8]) -> Result<i128, Refusal> {
-    let malformed = |what: &str| {
-        Refusal::new(
-            Reason::MalformedTimestamp,
-            format!("the timestamp is not {what}"),
-        )
-    };
-
+/// Parses a time into nanoseconds since 1970.
+pub(crate) fn parse(unit: TimeUnit, text: &[u8]) -> Result<i128, Refusal> {
     let text = std::str::from_utf8(text).map_err(|_| malformed("text"))?;
     let digits = || {
         if text.bytes().all(|byte| byte.is_ascii_digit()) && text.len() <= 19 {
@@ -55,31 +48,33 @@ pub fn parse(unit: TimeUnit, text: &[u8]) -> Result<i128, Refusal> {
     }
 }
 
-/// Refuses what lies outside.
-pub fn judge(window: Window, time_ns: i128, now: SystemTime) -> Result<(), Refusal> {
+fn malformed(what: &str) -> Refusal {
+    Refusal::new(
+        Reason::MalformedTimestamp,
+        format!("the timestamp is not {what}"),
+    )
+}
+
+/// Refuses a time outside of the window.
+pub(crate) fn check_time(window: Window, time_ns: i128, now: SystemTime) -> Result<(), Refusal> {
     let now_ns = now
         .duration_since(UNIX_EPOCH)
         .map_or(0, |since| since.as_nanos() as i128);
     let skew_seconds = (now_ns - time_ns) / SECOND_NS;
-    let beyond = |limit: Option<Duration>, distance: i128| {
-        limit.is_some_and(|limit| distance > limit.as_nanos() as i128)
-    };
-
-    let shown = |limit: Option<Duration>| limit.map_or(0, |limit| limit.as_secs());
-    if beyond(window.past, now_ns - time_ns) {
+    if is_beyond(window.past, now_ns - time_ns) {
         let detail = format!(
             "the timestamp is {skew_seconds} s old: at most {} s are taken",
-            shown(window.past)
+            seconds(window.past)
         );
 
         return Err(Refusal::new(Reason::TimestampTooOld, detail));
     }
 
-    if beyond(window.future, time_ns - now_ns) {
+    if is_beyond(window.future, time_ns - now_ns) {
         let ahead = -skew_seconds;
         let detail = format!(
             "the timestamp is {ahead} s ahead: at most {} s are taken; check the clock",
-            shown(window.future)
+            seconds(window.future)
         );
 
         return Err(Refusal::new(Reason::TimestampInFuture, detail));
@@ -88,37 +83,46 @@ pub fn judge(window: Window, time_ns: i128, now: SystemTime) -> Result<(), Refus
     Ok(())
 }
 
-/// `2025-10-09T08:53:20[.fraction]` and `Z` or an offset with its colon: the reader itself takes more than that.
+fn seconds(limit: Option<Duration>) -> u64 {
+    limit.map_or(0, |limit| limit.as_secs())
+}
+
+fn is_beyond(limit: Option<Duration>, distance: i128) -> bool {
+    limit.is_some_and(|limit| distance > limit.as_nanos() as i128)
+}
+
+/// Parses `2025-10-09T08:53:20[.fraction]` with `Z` or an offset with a colon. The parser of `jiff`
+/// accepts more than that.
 fn rfc3339(text: &str) -> Option<i128> {
-    let shape = |part: &str, shape: &str| {
-        let fits = |(byte, like): (u8, u8)| {
-            if like == b'0' {
-                byte.is_ascii_digit()
-            } else {
-                byte == like
-            }
-        };
-
-        part.len() == shape.len() && part.bytes().zip(shape.bytes()).all(fits)
-    };
-
     let (head, rest) = text.split_at_checked(19)?;
     let zone = match rest.strip_prefix('.') {
         Some(fraction) => fraction.trim_start_matches(|digit: char| digit.is_ascii_digit()),
         None => rest,
     };
 
-    let is_zone = zone == "Z" || shape(zone, "+00:00") || shape(zone, "-00:00");
-    // A point is followed by at least one digit.
+    let is_zone = zone == "Z" || has_shape(zone, "+00:00") || has_shape(zone, "-00:00");
+    // At least one digit must follow the point.
     let has_fraction = !rest.starts_with('.') || rest.len() > zone.len() + 1;
-    let fits = shape(head, "0000-00-00T00:00:00") && is_zone && has_fraction;
+    let fits = has_shape(head, "0000-00-00T00:00:00") && is_zone && has_fraction;
 
     fits.then(|| text.parse::<jiff::Timestamp>().ok())
         .flatten()
         .map(|time| time.as_nanosecond())
 }
 
-/// `Thu, 07 Sep 2017 06:30:04 GMT`, the comma optional, `UTC` as good as `GMT`.
+fn has_shape(part: &str, shape: &str) -> bool {
+    part.len() == shape.len() && part.bytes().zip(shape.bytes()).all(fits)
+}
+
+fn fits((byte, like): (u8, u8)) -> bool {
+    if like == b'0' {
+        byte.is_ascii_digit()
+    } else {
+        byte == like
+    }
+}
+
+/// Parses `Thu, 07 Sep 2017 06:30:04 GMT`. The comma is optional, and `UTC` is accepted for `GMT`.
 fn http_date(text: &str) -> Option<i128> {
     let (day, rest) = text.split_once(' ')?;
     let normal = format!(

@@ -12,7 +12,8 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use landfall_model::{ConfigValue, Secret, VerifySpec};
 use landfall_verify::{
-    Verdict, VerifyContext, Keys, NoKeyDocuments, Packs, Unverified, Verifier, check, streaming_mac, pack_names,
+    Keys, NoKeyDocuments, Packs, Unverified, Verdict, Verifier, VerifyContext, check, pack_names,
+    streaming_mac,
 };
 use libfuzzer_sys::fuzz_target;
 

@@ -7,7 +7,7 @@ use anyhow::{Context, ensure};
 use clap::Args;
 
 use super::output::say;
-use crate::app::{self, Report};
+use crate::app::{self, Report, VectorError};
 
 /// What to run.
 #[derive(Debug, Args)]
@@ -35,7 +35,7 @@ pub fn verify(flags: &VerifyFlags) -> anyhow::Result<ExitCode> {
     let packs = app::packs(flags.providers.as_deref())?;
     let mut all = Report::default();
     let mut add = |path: &Option<PathBuf>,
-                   run: &dyn Fn(&str) -> Result<Report, String>|
+                   run: &dyn Fn(&str) -> Result<Report, VectorError>|
      -> anyhow::Result<()> {
         let Some(path) = path else { return Ok(()) };
         let report =

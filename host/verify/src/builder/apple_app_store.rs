@@ -4,7 +4,7 @@ use super::error::{BuildError, wrong};
 use crate::schemes::AppleAppStore;
 use landfall_model::{ConfigValue, VerifySpec};
 
-/// Which app, where it is sold, and roots besides Apple's.
+/// The app, its environment, and root certificates besides Apple's.
 pub(super) fn build(spec: &VerifySpec) -> Result<AppleAppStore, BuildError> {
     let texts = |name: &str| {
         spec.config

@@ -4,7 +4,7 @@ use super::error::{BuildError, wrong};
 use crate::schemes::ProviderScheme;
 use landfall_model::VerifySpec;
 
-/// Every AWS account can send from topics of its own: the operator lists those that count.
+/// Any AWS account can send from its own topics, so the hook must list the accepted ones.
 pub(super) fn build(spec: &VerifySpec) -> Result<ProviderScheme, BuildError> {
     let topics = topics(spec).ok_or_else(|| {
         let way_out =
@@ -15,15 +15,15 @@ pub(super) fn build(spec: &VerifySpec) -> Result<ProviderScheme, BuildError> {
     Ok(ProviderScheme::AwsSns { topics })
 }
 
-/// At least one, each a whole ARN or `*`.
+/// At least one topic, each a complete ARN or `*`.
 fn topics(spec: &VerifySpec) -> Option<Vec<String>> {
     let topics = spec.config.get("topic_arns")?.texts().to_vec();
-    let is_arn = |topic: &str| {
-        let parts: Vec<&str> = topic.split(':').collect();
-        matches!(parts[..], ["arn", _, "sns", region, _, _] if !region.is_empty())
-            && !topic.contains('*')
-    };
-
     let is_one = |topic: &String| topic == "*" || is_arn(topic);
     (!topics.is_empty() && topics.iter().all(is_one)).then_some(topics)
+}
+
+fn is_arn(topic: &str) -> bool {
+    let parts: Vec<&str> = topic.split(':').collect();
+    matches!(parts[..], ["arn", _, "sns", region, _, _] if !region.is_empty())
+        && !topic.contains('*')
 }

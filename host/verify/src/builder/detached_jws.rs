@@ -3,16 +3,16 @@
 use std::time::Duration;
 
 use super::error::{BuildError, wrong};
-use super::places::one_place;
+use super::locations::one_place;
 use super::signature::check_age;
 use crate::schemes::DetachedJws;
 use crate::view::describe;
 use crate::window::Window;
 use landfall_model::{JwtSpec, ValueLocation, VerifySpec};
 
-pub(super) fn build(spec: &VerifySpec) -> Result<DetachedJws, BuildError> {
-    const PUBLIC: [&str; 2] = ["RS256", "ES256"];
+const PUBLIC: [&str; 2] = ["RS256", "ES256"];
 
+pub(super) fn build(spec: &VerifySpec) -> Result<DetachedJws, BuildError> {
     let rules = spec.jwt.as_ref().ok_or_else(|| {
         wrong(
             "scheme",
@@ -37,7 +37,7 @@ pub(super) fn build(spec: &VerifySpec) -> Result<DetachedJws, BuildError> {
     let jwks = jwks.ok_or_else(|| {
         wrong(
             "jwt",
-            "jwks must be the address of the keys: https://…, without `#`",
+            "jwks must be the URL of the key set: https://…, without `#`",
         )
     })?;
 

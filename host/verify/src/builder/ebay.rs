@@ -5,7 +5,7 @@ use super::urls::names_url;
 use crate::schemes::Ebay;
 use landfall_model::VerifySpec;
 
-/// Which of eBay's systems; its ownership check needs the verification token and the address that is registered.
+/// eBay's environment. Its ownership check requires the verification token and the registered URL.
 pub(super) fn build(spec: &VerifySpec) -> Result<Ebay, BuildError> {
     if spec.challenge_secret.is_empty() {
         let way_out = "write challenge_secret = \"env:NAME\"";

@@ -1,16 +1,18 @@
-//! What is wrong with a `[verify]` table.
+//! An error in a `[verify]` table.
 
-/// What is wrong with a `[verify]` table.
-#[derive(Debug, Clone, PartialEq, Eq)]
+use thiserror::Error;
+
+/// An error in a `[verify]` table.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[error("{message}")]
 pub struct BuildError {
-    /// The key in `[verify]`.
+    /// The key of the hook file, in the table that is being built.
     pub key: &'static str,
-    /// A sentence with the way out.
+    /// What is wrong and what to write.
     pub message: String,
 }
 
-/// A mistake at a key.
-pub fn wrong(key: &'static str, message: impl Into<String>) -> BuildError {
+pub(crate) fn wrong(key: &'static str, message: impl Into<String>) -> BuildError {
     BuildError {
         key,
         message: message.into(),

@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::error::{BuildError, wrong};
-use super::places::one_place;
+use super::locations::one_place;
 use super::signature::check_age;
 use super::urls::{NEEDS_URL, address, names_url};
 use crate::jwt::Jwt;
@@ -13,6 +13,8 @@ use crate::view::describe;
 use landfall_model::{
     ClaimValue, ConfigValue, Encoding, JwtSpec, KeyForm, LookupSpec, ValueLocation, VerifySpec,
 };
+
+const TIMES: [(&str, &str); 3] = [("exp", "leeway"), ("iat", "max_age"), ("nbf", "leeway")];
 
 const JWT_ALGORITHMS: [&str; 5] = ["HS256", "HS384", "HS512", "RS256", "ES256"];
 
@@ -26,7 +28,7 @@ pub(super) fn build(spec: &VerifySpec) -> Result<Jwt, BuildError> {
     if algorithms.is_empty() {
         return Err(wrong(
             "jwt",
-            "algorithms is empty: name those that are taken",
+            "algorithms is empty: name the accepted algorithms",
         ));
     }
 
@@ -94,15 +96,19 @@ pub(super) fn build(spec: &VerifySpec) -> Result<Jwt, BuildError> {
         };
 
         let body = typed.body.iter().map(member).collect::<Result<_, _>>()?;
-        let url = typed
-            .url
-            .as_ref()
-            .ok_or_else(|| wrong("jwt", "lookup.url is missing: where a key is asked for"))?;
+        let url = typed.url.as_ref().ok_or_else(|| {
+            wrong(
+                "jwt",
+                "lookup.url is missing: write the URL from which a key is requested",
+            )
+        })?;
 
-        let key = typed
-            .key
-            .clone()
-            .ok_or_else(|| wrong("jwt", "lookup.key is missing: the pointer to the key"))?;
+        let key = typed.key.clone().ok_or_else(|| {
+            wrong(
+                "jwt",
+                "lookup.key is missing: write the JSON pointer to the key in the response",
+            )
+        })?;
 
         Ok(Lookup {
             url: address("jwt", "lookup.url", url, spec)?,
@@ -173,12 +179,12 @@ pub(super) fn build(spec: &VerifySpec) -> Result<Jwt, BuildError> {
     })
 }
 
-/// A token cannot hold the digest of what it is a part of: no sender can make such a token.
+/// Rejects a digest that covers the token itself: no sender can make such a token.
 fn check_apart(rules: &JwtSpec, from: &ValueLocation) -> Result<(), BuildError> {
     let covers_body = rules.body_hash.is_some() || rules.body_claim.is_some();
     let covers_query = rules.query_string_hash.is_some();
 
-    // The query string hash leaves the parameter `jwt` out.
+    // The query string hash does not cover the parameter `jwt`.
     let (what, is_inside) = match from {
         ValueLocation::Json(_) | ValueLocation::Form(_) | ValueLocation::Body(_) => {
             ("the body", covers_body)
@@ -209,10 +215,8 @@ fn check_apart(rules: &JwtSpec, from: &ValueLocation) -> Result<(), BuildError> 
     Ok(())
 }
 
-/// A claim has one meaning: times differ from token to token, and so does a digest.
+/// Rejects a claim name that is used twice, such as a time claim that must equal a constant.
 fn check_claim_names(rules: &JwtSpec) -> Result<(), BuildError> {
-    const TIMES: [(&str, &str); 3] = [("exp", "leeway"), ("iat", "max_age"), ("nbf", "leeway")];
-
     if let Some((name, field)) = TIMES
         .into_iter()
         .find(|(name, _)| rules.claims.contains_key(*name))
@@ -255,7 +259,7 @@ fn check_claim_names(rules: &JwtSpec) -> Result<(), BuildError> {
     Ok(())
 }
 
-/// The path of the app's base URL, for the query string hash; empty where there is none.
+/// The path of the app's base URL for the query string hash; empty if it is not configured.
 fn base_path(spec: &VerifySpec) -> Result<String, BuildError> {
     match spec.config.get("base_path").map(ConfigValue::texts) {
         None => Ok(String::new()),

@@ -1,11 +1,11 @@
-//! Rules of `list`: how a header of several signatures is split.
+//! Rules of `list`: how a header with several signatures is split.
 
 use super::error::{BuildError, wrong};
 use crate::signature::{List, ListTime};
 use landfall_model::{Encoding, ListSpec, TimeUnit, VerifySpec};
 
-/// Reads a list whose signatures are written in `encoding`. A rule by which a signature, a label or the time would be cut in two
-/// is refused.
+/// Builds the rules for signatures in this encoding. Rejects separators that could occur inside a
+/// signature, a label or the time.
 pub(super) fn build(
     typed: &ListSpec,
     spec: &VerifySpec,
@@ -31,7 +31,7 @@ pub(super) fn build(
     if typed.labels.as_ref().is_some_and(Vec::is_empty) {
         return Err(wrong(
             "list",
-            "labels is empty: name those that count, or leave labels out if there are none",
+            "labels is empty: name the labels of signatures, or remove it",
         ));
     }
 
@@ -78,7 +78,7 @@ pub(super) fn build(
     Ok(list)
 }
 
-/// A label whose value is signed holds neither the time, which is `{timestamp}`, nor a signature.
+/// Rejects signed labels that hold the time (write `{timestamp}`) or a signature.
 pub(super) fn check_signed_labels(list: &List, signed: &[String]) -> Result<(), BuildError> {
     let is_time = |label: &&String| list.time == ListTime::Labelled((*label).clone());
     if let Some(label) = signed.iter().find(is_time) {
@@ -135,7 +135,7 @@ fn check_labels(list: &List) -> Result<(), BuildError> {
     }
 }
 
-/// Separator and assign must not be found inside of what they separate.
+/// Rejects a separator or an assignment that could occur inside the values.
 fn check_marks(list: &List, encoding: Encoding, unit: Option<TimeUnit>) -> Result<(), BuildError> {
     let separator = &list.separator;
     let shown = separator.escape_debug();

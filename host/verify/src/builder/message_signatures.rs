@@ -5,6 +5,8 @@ use super::urls::{NEEDS_HOST, names_url};
 use crate::schemes::{COMPONENTS_MAX, MessageSignatures, is_message_algorithm};
 use landfall_model::{MessageSignatureSpec, VerifySpec};
 
+const ALGORITHMS: &str = "hmac-sha256, ed25519, ecdsa-p256-sha256, rsa-v1_5-sha256, rsa-pss-sha512";
+
 /// Derived components of a request (RFC 9421 section 2.2).
 const DERIVED: [&str; 8] = [
     "@method",
@@ -18,9 +20,6 @@ const DERIVED: [&str; 8] = [
 ];
 
 pub(super) fn build(spec: &VerifySpec) -> Result<MessageSignatures, BuildError> {
-    const ALGORITHMS: &str =
-        "hmac-sha256, ed25519, ecdsa-p256-sha256, rsa-v1_5-sha256, rsa-pss-sha512";
-
     let algorithm = spec
         .algorithm
         .filter(|algorithm| is_message_algorithm(*algorithm));
@@ -55,22 +54,15 @@ pub(super) fn build(spec: &VerifySpec) -> Result<MessageSignatures, BuildError> 
     })
 }
 
-/// Components that a signature over a request cannot cover would refuse every call.
+/// Rejects components that a signature over a request cannot cover: every request would be refused.
 fn check_components(components: Option<&[String]>, spec: &VerifySpec) -> Result<(), BuildError> {
-    let refused = |name: &str, why: &str| {
-        Err(wrong(
-            "message_signature",
-            format!("component `{}` {why}", name.escape_debug()),
-        ))
-    };
-
     for name in components.into_iter().flatten() {
         match name.as_str() {
             "signature" | "signature-input" => {
-                return refused(name, "cannot be covered: it holds the signature itself");
+                return unsupported(name, "cannot be covered: it holds the signature itself");
             }
             name if name.starts_with('@') && !DERIVED.contains(&name) => {
-                return refused(
+                return unsupported(
                     name,
                     &format!(
                         "is not part of a request: one of {}, or a header",
@@ -80,10 +72,10 @@ fn check_components(components: Option<&[String]>, spec: &VerifySpec) -> Result<
             }
             name if name.starts_with('@') => {}
             name if name.bytes().any(|byte| byte.is_ascii_uppercase()) => {
-                return refused(name, "must be written in lower case");
+                return unsupported(name, "must be written in lower case");
             }
             name if name.parse::<http::HeaderName>().is_err() => {
-                return refused(name, "is not a header name");
+                return unsupported(name, "is not a header name");
             }
             _ => {}
         }
@@ -105,17 +97,27 @@ fn check_components(components: Option<&[String]>, spec: &VerifySpec) -> Result<
         _ => {}
     }
 
-    // The Host header is the sender's word: a request that was signed for another receiver would be accepted.
-    let needs_url =
-        |name: &String| ["@authority", "@target-uri", "@scheme"].contains(&name.as_str());
-    if components.is_none_or(|names| names.iter().any(needs_url)) && !names_url(spec) {
+    // The sender chooses the `Host` header. Without `public_url`, a request signed for another
+    // receiver would be accepted.
+    if components.is_none_or(|names| names.iter().any(|name| needs_url(name))) && !names_url(spec) {
         return Err(wrong("public_url", NEEDS_HOST));
     }
 
     Ok(())
 }
 
-/// A label, tag or key id that cannot be written in the header would match no signature.
+fn needs_url(name: &str) -> bool {
+    ["@authority", "@target-uri", "@scheme"].contains(&name)
+}
+
+fn unsupported(name: &str, why: &str) -> Result<(), BuildError> {
+    Err(wrong(
+        "message_signature",
+        format!("component `{}` {why}", name.escape_debug()),
+    ))
+}
+
+/// Rejects a label, tag or key id that the header cannot contain.
 fn check_names(rules: &MessageSignatureSpec) -> Result<(), BuildError> {
     if let Some(label) = rules
         .label

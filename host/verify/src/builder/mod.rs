@@ -1,5 +1,5 @@
-//! From a `[verify]` table as typed to a proof. Mistakes in the table are found here, and each error says what to write. Each
-//! scheme with rules of its own has a file.
+//! Builds the authentication scheme from a `[verify]` table. Errors in the table are found here,
+//! and each message says what to write. Each scheme with rules of its own has a file.
 
 mod apple_app_store;
 mod aws_sns;
@@ -8,15 +8,16 @@ mod ebay;
 mod error;
 mod jwt;
 mod list;
+mod locations;
 mod message_signatures;
 mod payload;
-mod places;
 mod signature;
 mod twilio;
 mod urls;
 
-pub use error::{BuildError, wrong};
-pub(super) use places::{check_fact, check_identity, is_in_path, no_such_segment};
+pub use error::BuildError;
+pub(crate) use error::wrong;
+pub(super) use locations::{check_fact, check_identity, is_in_path, no_such_segment};
 pub(super) use signature::window;
 pub(super) use urls::public_url;
 
@@ -24,12 +25,16 @@ use crate::auth_scheme::AuthScheme;
 use crate::payload::configured;
 use crate::schemes::ProviderScheme;
 use landfall_model::{Scheme, VerifySpec};
-use places::one_place;
+use locations::one_place;
 use signature::check_age;
 use urls::{NEEDS_HOST, NEEDS_URL, names_url};
 
-/// What a sender has to show. `is_documented`: what is signed is what a provider documents, and not the operator's choice.
-pub fn auth_scheme(spec: &VerifySpec, is_documented: bool) -> Result<AuthScheme, BuildError> {
+/// Builds the authentication scheme. `is_documented` means that the signed text is what a provider
+/// documents, and not the operator's choice.
+pub(crate) fn auth_scheme(
+    spec: &VerifySpec,
+    is_documented: bool,
+) -> Result<AuthScheme, BuildError> {
     let scheme = spec.scheme.ok_or_else(|| {
         wrong(
             "provider",
@@ -92,7 +97,7 @@ pub fn auth_scheme(spec: &VerifySpec, is_documented: bool) -> Result<AuthScheme,
     })
 }
 
-/// Fields that mean nothing to a scheme are mistakes: whoever wrote them thought that they do.
+/// Rejects fields that have no effect on the scheme.
 fn check_unused(spec: &VerifySpec, scheme: Scheme) -> Result<(), BuildError> {
     let is_signature = scheme == Scheme::Signature;
     let has_place = matches!(

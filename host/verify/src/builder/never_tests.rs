@@ -1,4 +1,5 @@
-//! Tables by which no request could be verified, or by which a sender could choose what is signed, do not load.
+//! Tables by which no request could be verified, or by which a sender could choose what is signed,
+//! do not load.
 
 use super::tests::{HMAC, URL, assert_refused, build};
 use crate::check::check;
@@ -358,28 +359,26 @@ fn identities_are_in_the_path() {
 
         build(HMAC)
             .unwrap()
-            .with_places(&dedup, None, path)
+            .with_locations(&dedup, None, path)
             .map(drop)
+            .map_err(|error| error.message)
     };
 
     assert!(
         placed("param = \"x\"", "/hook")
             .unwrap_err()
-            .1
             .contains("write path = \"/hook/{x}\"")
     );
 
     assert!(
         placed("path = \"last\"", "/hook")
             .unwrap_err()
-            .1
             .contains("the same in each request")
     );
 
     assert!(
         placed("header = \"Content-Length\"", "/hook")
             .unwrap_err()
-            .1
             .contains("belongs to the HTTP connection")
     );
 
@@ -392,12 +391,13 @@ fn identities_are_in_the_path() {
         window: Default::default(),
     };
 
-    let ordered =
-        build(HMAC)
-            .unwrap()
-            .with_places(&dedup, Some(ValueLocation::Param("x".into())), "/hook");
+    let ordered = build(HMAC).unwrap().with_locations(
+        &dedup,
+        Some(ValueLocation::Param("x".into())),
+        "/hook",
+    );
 
-    assert_eq!(ordered.map(drop).unwrap_err().0, "order_by");
+    assert_eq!(ordered.map(drop).unwrap_err().key, "order_by");
 }
 
 fn request(headers: &[(&str, &str)], body: &str) -> Unverified {

@@ -6,18 +6,20 @@ use crate::payload::{self, Part};
 use crate::view::describe;
 use landfall_model::{Algorithm, PayloadPiece, TimeUnit, ValueLocation, VerifySpec};
 
-/// What a template is checked against.
+/// The rules by which a payload template is checked.
 pub(super) struct PayloadRules<'a> {
     pub(super) spec: &'a VerifySpec,
     pub(super) algorithm: Algorithm,
-    /// A provider documents that it signs this text: it stays, although nothing marks where one part ends.
+    /// Whether a provider documents this text. Such a text is accepted although its parts are not
+    /// clearly separated.
     pub(super) is_documented: bool,
 }
 
 // === impl PayloadRules ===
 
 impl PayloadRules<'_> {
-    /// The text that is signed, checked: something of the request and, where there is no other key, the secret are always in it.
+    /// Parses and checks the signed text. It must always contain a part of the request and, if the
+    /// algorithm has no key, the secret.
     pub(super) fn read(&self, typed: &[PayloadPiece]) -> Result<Vec<Part>, BuildError> {
         let parts =
             payload::parse(typed, &self.spec.config).map_err(|why| wrong("payload", why))?;
@@ -36,9 +38,7 @@ impl PayloadRules<'_> {
         }
 
         let is_public = Running::new(self.algorithm, b"").is_none();
-        let in_optional =
-            |part: &Part| matches!(part, Part::Optional(parts) if parts.contains(&Part::Secret));
-        if (is_public && parts.contains(&Part::Secret)) || parts.iter().any(in_optional) {
+        if (is_public && parts.contains(&Part::Secret)) || parts.iter().any(is_optional_secret) {
             return Err(wrong("payload", "{secret} cannot be a part here"));
         }
 
@@ -51,7 +51,7 @@ impl PayloadRules<'_> {
         Ok(parts)
     }
 
-    /// Behind a time without an offset a fraction could be moved into what follows.
+    /// After a time without an offset, a fraction could be moved into the next part.
     fn check_open_time(&self, parts: &[Part]) -> Result<(), BuildError> {
         let unclear = parts.windows(2).any(|pair| match pair {
             [Part::Timestamp, Part::Literal(text)] => {
@@ -76,7 +76,8 @@ impl PayloadRules<'_> {
         Ok(())
     }
 
-    /// Who knows a plain digest can compute the digest of a longer text that begins the same way, without the secret.
+    /// Rejects payloads that allow length extension: the digest of a longer text could be computed
+    /// without the secret.
     fn check_extension(&self, parts: &[Part]) -> Result<(), BuildError> {
         let after_secret = parts
             .iter()
@@ -97,7 +98,8 @@ impl PayloadRules<'_> {
         Ok(())
     }
 
-    /// A sender, or a reader of one message, must not be able to move the end of one part into the next one.
+    /// Rejects payloads in which the end of one part could be moved into the next one under the
+    /// same signature.
     fn check_cuts(&self, parts: &[Part]) -> Result<(), BuildError> {
         let free = parts
             .iter()
@@ -136,7 +138,8 @@ impl PayloadRules<'_> {
         }
     }
 
-    /// The request decides how long it is. A time is read, and judged by its window.
+    /// Whether the request decides how long the part is. A time is not such a part, because it is
+    /// parsed and checked against its window.
     fn is_variable(&self, part: &Part) -> bool {
         match part {
             Part::Timestamp => {
@@ -157,19 +160,24 @@ impl PayloadRules<'_> {
     }
 }
 
-/// It may hold any text.
+fn is_optional_secret(part: &Part) -> bool {
+    matches!(part, Part::Optional(parts) if parts.contains(&Part::Secret))
+}
+
+/// Whether the part may contain any text.
 fn is_free(part: &Part) -> bool {
     matches!(part, Part::Body | Part::FormSorted)
 }
 
-/// Whether a neighbour marks the end of a part: a text that the part cannot hold, or that is refused in it.
+/// Whether a neighbour marks the end of a part: a literal text that the part cannot contain, or
+/// that is refused in it.
 fn is_separator(part: &Part, neighbour: Option<&Part>) -> bool {
     let Some(Part::Literal(text)) = neighbour else {
         return false;
     };
 
     match part {
-        // No URL holds white space or control characters, and most hold every other character.
+        // A URL may contain every character except white space and control characters.
         Part::Url | Part::UrlUnescaped => {
             text.contains(|c: char| c.is_ascii_whitespace() || c.is_ascii_control())
         }
@@ -177,7 +185,8 @@ fn is_separator(part: &Part, neighbour: Option<&Part>) -> bool {
     }
 }
 
-/// Whether an optional group is told from its absence: it begins and ends with texts, and what follows begins otherwise.
+/// Whether the presence of an optional group is unambiguous: it begins and ends with literal text,
+/// and the next part begins differently.
 fn is_clear_option(inner: &[Part], next: Option<&Part>) -> bool {
     let (Some(Part::Literal(first)), Some(Part::Literal(last))) = (inner.first(), inner.last())
     else {
@@ -201,7 +210,7 @@ fn is_clear_option(inner: &[Part], next: Option<&Part>) -> bool {
     !last.is_empty() && differs && is_each_ended
 }
 
-/// As it is written in `payload`.
+/// The part as written in `payload`.
 fn part_name(part: &Part) -> String {
     match part {
         Part::Body => "{body}".into(),

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use super::error::{BuildError, wrong};
 use super::list;
+use super::locations::{check_held_value, check_value, header_name, is_same_place, places};
 use super::payload::{PayloadRules, places_in};
-use super::places::{check_held_value, check_value, header_name, is_same_place, places};
 use super::urls::{NEEDS_URL, address, names_url};
 use crate::algorithm::Running;
 use crate::payload::{self, Part};
@@ -14,7 +14,7 @@ use crate::view::describe;
 use crate::window::Window;
 use landfall_model::{Algorithm, KeySetSpec, TimeSpec, ValueLocation, VerifySpec};
 
-/// Method names of WebSub (w3.org/TR/websub section 8.1) and what they stand for.
+/// Method names of WebSub (w3.org/TR/websub section 8.1) and their algorithms.
 const METHODS: [(&str, Algorithm); 4] = [
     ("sha1", Algorithm::HmacSha1),
     ("sha256", Algorithm::HmacSha256),
@@ -131,7 +131,7 @@ pub(super) fn build(spec: &VerifySpec, is_documented: bool) -> Result<Signature,
     let require = spec.require.iter().flatten().map(|(name, value)| {
         header_name("require", name)?;
         match payload::part(value, &spec.config).map_err(|why| wrong("require", why))? {
-            // White space around a header value is dropped before it is compared.
+            // White space around a header value is trimmed before the comparison.
             Part::Literal(value)
                 if http::HeaderValue::from_str(&value).is_err() || value.trim_ascii() != value =>
             {
@@ -220,26 +220,14 @@ pub(super) fn build(spec: &VerifySpec, is_documented: bool) -> Result<Signature,
     })
 }
 
-/// A signature inside what it signs cannot be made: every request would be refused.
+/// Rejects a signature inside the text that it signs: no sender can make such a request.
 fn check_apart<'a, P: Iterator<Item = &'a Part>>(
     from: &ValueLocation,
     parts: impl Fn() -> P,
 ) -> Result<(), BuildError> {
-    let is_body = |part: &Part| {
-        matches!(
-            part,
-            Part::Body
-                | Part::BodySha256Hex
-                | Part::BodySha256Base64
-                | Part::BodyJsonString
-                | Part::FormSorted
-        )
-    };
-
-    let is_url = |part: &Part| matches!(part, Part::Url | Part::UrlUnescaped);
     let is_inside = match from {
         ValueLocation::Json(_) | ValueLocation::Form(_) | ValueLocation::Body(_) => {
-            parts().any(is_body)
+            parts().any(Part::is_of_the_body)
         }
         ValueLocation::Query(_) | ValueLocation::Path(_) | ValueLocation::Param(_) => {
             parts().any(is_url)
@@ -263,7 +251,11 @@ fn check_apart<'a, P: Iterator<Item = &'a Part>>(
     Ok(())
 }
 
-/// The time, the id and the name of the key each need a place of their own: at the signature's place stands the signature.
+fn is_url(part: &Part) -> bool {
+    matches!(part, Part::Url | Part::UrlUnescaped)
+}
+
+/// Rejects a time, id or key id at the location of the signature.
 fn check_beside(
     from: &[ValueLocation],
     beside: &[(&'static str, &ValueLocation)],
@@ -294,7 +286,7 @@ fn check_beside(
     }
 }
 
-/// A header has one value: it cannot be two constants, or a constant and what differs from request to request.
+/// Rejects a required header value that conflicts with another use of the same header.
 fn check_required(
     spec: &VerifySpec,
     from: &[ValueLocation],
@@ -348,7 +340,7 @@ fn methods(spec: &VerifySpec) -> Result<Vec<(String, Algorithm)>, BuildError> {
     if names.is_empty() {
         return Err(wrong(
             "methods",
-            "methods is empty: name those that are taken",
+            "methods is empty: name the accepted methods",
         ));
     }
 
@@ -364,22 +356,22 @@ fn methods(spec: &VerifySpec) -> Result<Vec<(String, Algorithm)>, BuildError> {
         ));
     }
 
-    let known = |name: &String| {
-        let found = METHODS.iter().find(|(known, _)| known == name);
-        found
-            .map(|(name, algorithm)| ((*name).to_owned(), *algorithm))
-            .ok_or_else(|| {
-                wrong(
-                    "methods",
-                    format!(
-                        "`{}` is no method: one of sha1, sha256, sha384, sha512",
-                        name.escape_debug()
-                    ),
-                )
-            })
-    };
+    names.iter().map(|name| method(name)).collect()
+}
 
-    names.iter().map(known).collect()
+fn method(name: &str) -> Result<(String, Algorithm), BuildError> {
+    let found = METHODS.iter().find(|(known, _)| *known == name);
+    found
+        .map(|(name, algorithm)| ((*name).to_owned(), *algorithm))
+        .ok_or_else(|| {
+            wrong(
+                "methods",
+                format!(
+                    "`{}` is not a method: write one of sha1, sha256, sha384, sha512",
+                    name.escape_debug()
+                ),
+            )
+        })
 }
 
 fn key_set(
@@ -397,7 +389,7 @@ fn key_set(
     let url = typed
         .url
         .as_ref()
-        .ok_or_else(|| wrong("key_set", "url is missing: where the key set is"))?;
+        .ok_or_else(|| wrong("key_set", "url is missing: write the URL of the key set"))?;
 
     Ok(KeySet {
         url: address("key_set", "key_set.url", url, spec)?,
@@ -420,7 +412,7 @@ fn time(typed: &TimeSpec) -> Result<Time, BuildError> {
     })
 }
 
-/// Requests whose time must be no older than nothing are all refused.
+/// Rejects a maximum age below one second: every request would be refused.
 pub(super) fn check_age(
     key: &'static str,
     field: &str,
@@ -438,8 +430,8 @@ pub(super) fn check_age(
     Ok(())
 }
 
-/// Where nothing is said of the future, it reaches as far as the past.
-pub fn window(typed: &TimeSpec) -> Window {
+/// The time window. If `future` is not set, it equals `past`.
+pub(crate) fn window(typed: &TimeSpec) -> Window {
     Window {
         past: typed.past,
         future: typed.future.or(typed.past),

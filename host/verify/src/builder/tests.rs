@@ -286,9 +286,9 @@ fn identities_need_a_readable_place() {
 
         build(text)
             .unwrap()
-            .with_places(&dedup, Some(place), "/hook")
+            .with_locations(&dedup, Some(place), "/hook")
             .map(drop)
-            .map_err(|(key, _)| key)
+            .map_err(|error| error.key)
     };
 
     let claim = || ValueLocation::Claim("/jti".into());
@@ -410,7 +410,7 @@ fn impossible_headers_are_refused() {
 }
 
 #[test]
-fn path_parameters_must_be_in_the_path() {
+fn path_parameters_must_exist() {
     let in_path = |key: &str| format!("{HMAC}{key}");
     let time = build(&in_path(
         "timestamp = { from = { param = \"time\" }, unit = \"s\" }",

@@ -5,7 +5,7 @@ use super::urls::{NEEDS_URL, names_url};
 use crate::schemes::ProviderScheme;
 use landfall_model::{Algorithm, VerifySpec};
 
-/// Twilio signs the URL that it calls, with SHA-1 or, with a shared key, with SHA-256.
+/// Twilio signs the URL that it calls with SHA-1, or with SHA-256 if it uses a shared key.
 pub(super) fn build(spec: &VerifySpec) -> Result<ProviderScheme, BuildError> {
     if !names_url(spec) {
         return Err(wrong("public_url", NEEDS_URL));

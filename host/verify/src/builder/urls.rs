@@ -1,4 +1,4 @@
-//! URLs in a `[verify]` table: the one that senders call, and those of key documents.
+//! URLs in a `[verify]` table: the public URL of the hook and those of key documents.
 
 use super::error::{BuildError, wrong};
 use crate::payload::configured_text;
@@ -14,17 +14,9 @@ pub(super) fn names_url(spec: &VerifySpec) -> bool {
     spec.public_url.is_some() || spec.url.is_some()
 }
 
-/// What the table says of the URL that senders call: the whole of it, or scheme, host and prefix without the slash at the end.
-pub fn public_url(spec: &VerifySpec) -> Result<Option<PublicUrl>, BuildError> {
-    let is_url = |text: &str, with_query: bool| {
-        url::Url::parse(text).is_ok_and(|url| {
-            ["http", "https"].contains(&url.scheme())
-                && url.has_host()
-                && (with_query || url.query().is_none())
-                && url.fragment().is_none()
-        })
-    };
-
+/// The public URL of the table: the whole URL, or scheme, host and path prefix without a trailing
+/// slash.
+pub(crate) fn public_url(spec: &VerifySpec) -> Result<Option<PublicUrl>, BuildError> {
     match (&spec.public_url, &spec.url) {
         (Some(_), Some(_)) => Err(wrong(
             "url",
@@ -46,7 +38,16 @@ pub fn public_url(spec: &VerifySpec) -> Result<Option<PublicUrl>, BuildError> {
     }
 }
 
-/// The address of a key document, with the operator's values in it.
+fn is_url(text: &str, with_query: bool) -> bool {
+    url::Url::parse(text).is_ok_and(|url| {
+        ["http", "https"].contains(&url.scheme())
+            && url.has_host()
+            && (with_query || url.query().is_none())
+            && url.fragment().is_none()
+    })
+}
+
+/// The URL of a key document, with configured values filled in.
 pub(super) fn address(
     key: &'static str,
     what: &str,

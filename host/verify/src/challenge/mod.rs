@@ -1,5 +1,6 @@
-//! Ownership checks: a request that asks to be answered instead of handled. What is sent back is capped and never HTML; a
-//! value that goes into a MAC must be a short token, or the answer would sign whatever a caller likes.
+//! Ownership checks: requests that the host answers itself. Values that are sent back are short and
+//! never HTML. A value that goes into a MAC must be a short token, because otherwise the answer
+//! would sign any text for any caller.
 
 mod template;
 
@@ -15,12 +16,12 @@ use crate::view::{View, describe};
 use landfall_model::{ChallengeSpec, ConfigValue, ValueLocation};
 use template::{JsonTemplate, Piece, Refused, Source, Template, fill, source, template};
 
-/// The largest body that can be a challenge, decoded.
-pub const BODY_BYTES_MAX: usize = 16 * 1024;
+/// The largest decompressed body of an ownership check.
+pub(crate) const BODY_BYTES_MAX: usize = 16 * 1024;
 
-/// A checked rule.
+/// The rule of one ownership check.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Challenge {
+pub(crate) struct Challenge {
     spec: ChallengeSpec,
     method: http::Method,
     text: Option<Template>,
@@ -30,8 +31,9 @@ pub struct Challenge {
     pair: Option<Source>,
 }
 
-/// The answer, if the request is one of the verifier's challenges of that stage.
-pub fn answer(
+/// The answer, if the request is an ownership check of this stage: before (`verified` is false) or
+/// after authentication.
+pub(crate) fn answer(
     challenges: &[Challenge],
     verified: bool,
     view: &View<'_>,
@@ -51,16 +53,16 @@ pub fn answer(
         .next()
 }
 
-/// Whether the request is one of the verifier's challenges, whatever it proves.
-pub fn is_one(challenges: &[Challenge], view: &View<'_>) -> bool {
+/// Whether the request has the form of an ownership check, authenticated or not.
+pub(crate) fn is_one(challenges: &[Challenge], view: &View<'_>) -> bool {
     view.request.body.len() <= BODY_BYTES_MAX && challenges.iter().any(|rule| rule.matches(view))
 }
 
 // === impl Challenge ===
 
 impl Challenge {
-    /// Checks a rule; the error names what is wrong with it.
-    pub fn build(
+    /// Builds and checks a rule.
+    pub(crate) fn build(
         spec: &ChallengeSpec,
         config: &BTreeMap<String, ConfigValue>,
     ) -> Result<Challenge, String> {
@@ -111,7 +113,7 @@ impl Challenge {
             .values()
             .any(|text| text.contains(['\r', '\n', '\0']))
         {
-            return Err("a header value is one line".into());
+            return Err("a header value must be one line".into());
         }
 
         if takes_every_delivery(spec) {
@@ -177,8 +179,8 @@ impl Challenge {
         })
     }
 
-    /// It signs a value for callers who have proven nothing.
-    pub fn signs_for_anybody(&self) -> bool {
+    /// Whether the rule signs a value for unauthenticated callers.
+    pub(crate) fn signs_for_anybody(&self) -> bool {
         let texts = self
             .text
             .iter()
@@ -193,17 +195,15 @@ impl Challenge {
                 JsonTemplate::Constant(_) => None,
             });
 
-        let is_mac = |piece: &Piece| matches!(piece, Piece::Mac(..));
         !self.spec.verify_first && texts.chain(in_json).flatten().any(is_mac)
     }
 
-    /// What requests must have to be one.
-    pub fn method(&self) -> &http::Method {
+    pub(crate) fn method(&self) -> &http::Method {
         &self.method
     }
 
-    /// Whether it is answered before the sender has proven itself.
-    pub fn is_before_authentication(&self) -> bool {
+    /// Whether the check is answered before authentication.
+    pub(crate) fn is_before_authentication(&self) -> bool {
         !self.spec.verify_first
     }
 
@@ -211,7 +211,7 @@ impl Challenge {
         let spec = &self.spec;
         let request = view.request;
 
-        // A pairing that the operator has not opened is no challenge.
+        // A pairing that the operator has not opened is not an ownership check.
         let closed = spec.pair.is_some() && spec.needs_open && self.pair.is_none();
         !closed
             && request.method == self.method
@@ -298,17 +298,13 @@ impl Challenge {
         })
     }
 
-    /// What a request must have to be this check, for the operator.
-    pub fn needs(&self) -> String {
+    /// What a request must have to be this ownership check, for the operator.
+    pub(crate) fn needs(&self) -> String {
         let spec = &self.spec;
-        let one = |kind: &str, name: &Option<String>| {
-            name.as_ref().map(|name| format!("{kind} `{name}`"))
-        };
-
         let named = [
-            one("query parameter", &spec.query),
-            one("header", &spec.header),
-            one("JSON value", &spec.json),
+            named("query parameter", &spec.query),
+            named("header", &spec.header),
+            named("JSON value", &spec.json),
         ];
 
         let equal = spec
@@ -422,6 +418,14 @@ impl Challenge {
     }
 }
 
+fn named(kind: &str, name: &Option<String>) -> Option<String> {
+    name.as_ref().map(|name| format!("{kind} `{name}`"))
+}
+
+fn is_mac(piece: &Piece) -> bool {
+    matches!(piece, Piece::Mac(..))
+}
+
 fn equals(view: &View<'_>, place: &str, expected: &Value) -> bool {
     match source(place) {
         Ok(Source(ValueLocation::Json(pointer))) => {
@@ -434,7 +438,7 @@ fn equals(view: &View<'_>, place: &str, expected: &Value) -> bool {
     }
 }
 
-/// It asks for nothing that a delivery lacks.
+/// Whether every delivery would match the rule.
 fn takes_every_delivery(spec: &ChallengeSpec) -> bool {
     let is_delivery = spec
         .method
@@ -463,7 +467,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn checks_that_take_every_delivery_are_refused() {
+    fn challenges_matching_every_delivery_are_refused() {
         let of = |text: &str| {
             Challenge::build(&toml::from_str(text).unwrap(), &BTreeMap::new()).map(drop)
         };

@@ -1,4 +1,5 @@
-//! Templates of answers to ownership checks: literal text, and values of the request that are sent back or go into a MAC.
+//! Templates of answers to ownership checks: literal text, and values of the request that are
+//! echoed or go into a MAC.
 
 use std::collections::BTreeMap;
 
@@ -13,7 +14,7 @@ use crate::refusal::{Reason, Refusal};
 use crate::view::{View, describe};
 use landfall_model::{Algorithm, ConfigValue, ValueLocation};
 
-/// The most bytes of a value that is sent back.
+/// The longest value that is echoed.
 const ECHO_BYTES_MAX: usize = 1024;
 
 pub(super) type Template = Vec<Piece>;
@@ -29,22 +30,22 @@ pub(super) enum Piece {
     Literal(String),
     Echo(Source),
     Mac(Algorithm, bool, Source),
-    /// SHA-256 in hex over a short token of the request, the secret for ownership checks, and the address that is called.
-    /// None = the URL that is called, without its query.
+    /// SHA-256 in hex over a token of the request, the secret for ownership checks and the called
+    /// URL. `None` means the URL of the request, without its query.
     Digest(Source, Option<String>),
-    /// The requested rate, no more than `config.max_rate`; `*` where neither says one.
+    /// The requested rate, at most `config.max_rate`; `*` if neither is set.
     Rate(Option<u64>),
 }
 
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Source(pub(super) ValueLocation);
 
-/// Why a rule that matches is not answered as it asks.
+/// Why an ownership check is refused.
 #[derive(Debug)]
 pub(super) enum Refused {
-    /// It does not show what it must.
+    /// The check does not meet a requirement of the rule.
     Requirement(Refusal),
-    /// A value that must not be signed or is too long.
+    /// A value is too long or must not be signed.
     Value(String),
 }
 
@@ -70,8 +71,7 @@ impl Source {
         Ok(text)
     }
 
-    /// A value that may go into a MAC: a short token of base64 or base64url characters and dots, nothing that could pass
-    /// for a delivery.
+    /// A value that may go into a MAC: a short token that cannot be mistaken for a delivery.
     fn token(&self, view: &View<'_>) -> Result<String, Refused> {
         let text = self.text(view)?;
         let wrong = || {

@@ -1,14 +1,16 @@
-//! Ownership checks: as sentences, and as commands that make them.
+//! Describes ownership checks as sentences, and as commands that make them.
 
 use std::fmt::Write as _;
 
 use serde_json::{Value, json};
 
-use super::words::{listed, listed_or, shell_quoted};
+use super::words::{listed, listed_or, shell_quote};
 use crate::edit::put_json;
 use landfall_model::ChallengeSpec;
 
-/// A handshake as the provider makes it.
+const SAMPLE_VALUE: &str = "sample-value";
+
+/// A handshake request of the provider.
 pub(super) struct HandshakeRequest {
     method: String,
     query: Vec<(String, String)>,
@@ -39,10 +41,6 @@ impl HandshakeRequest {
                 None => request.put(place, value.clone()),
             }
         }
-
-        let is_set = |pairs: &[(String, String)], name: &String| {
-            pairs.iter().any(|(known, _)| known == name)
-        };
 
         for (name, allowed) in &rule.require.query {
             let first = allowed.split('|').next().unwrap_or_default();
@@ -108,7 +106,7 @@ impl HandshakeRequest {
         put_json(body, pointer, value);
     }
 
-    /// By `landfall send`; none where more than the body must be set.
+    /// The command with `landfall send`; `None` if more than the body must be set.
     pub(super) fn signed(&self, send: &str) -> Option<String> {
         let is_plain = self.method == "POST"
             && self.query.is_empty()
@@ -118,7 +116,7 @@ impl HandshakeRequest {
         let body = self.body.as_ref().filter(|_| is_plain)?;
         Some(format!(
             "echo {} | {send} --body -",
-            shell_quoted(&body.to_string())
+            shell_quote(&body.to_string())
         ))
     }
 
@@ -147,7 +145,7 @@ impl HandshakeRequest {
         }
 
         if let Some(body) = &self.body {
-            write!(command, " --json {}", shell_quoted(&body.to_string()))
+            write!(command, " --json {}", shell_quote(&body.to_string()))
                 .expect("a string takes text");
         }
 
@@ -159,9 +157,11 @@ impl HandshakeRequest {
     }
 }
 
-const SAMPLE_VALUE: &str = "sample-value";
+fn is_set(pairs: &[(String, String)], name: &str) -> bool {
+    pairs.iter().any(|(known, _)| known == name)
+}
 
-/// One handshake, as a sentence or two.
+/// Describes one handshake in one or two sentences.
 pub(super) fn sentence(rule: &ChallengeSpec) -> String {
     let mut conditions = Vec::new();
     conditions.extend(
@@ -299,7 +299,7 @@ fn answer_of(rule: &ChallengeSpec) -> String {
     listed(parts)
 }
 
-/// Whether a token of a template names one value of the request.
+/// Whether a token of a template names a value of the request.
 fn is_place(token: &str) -> bool {
     matches!(
         token.split_once(':'),
@@ -307,7 +307,7 @@ fn is_place(token: &str) -> bool {
     ) && !token.contains(['{', ' '])
 }
 
-/// `query:NAME`, `header:NAME`, `form:NAME`, `json:/POINTER` or `/POINTER`, for people.
+/// Describes `query:NAME`, `header:NAME`, `form:NAME`, `json:/POINTER` or `/POINTER` for people.
 fn place_of(place: &str) -> String {
     match place.split_once(':') {
         Some(("query", name)) => format!("the query parameter `{name}`"),

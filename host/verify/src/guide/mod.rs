@@ -1,5 +1,5 @@
-//! What an operator needs to connect one provider, made from its pack: `landfall providers NAME` prints it, and docs/providers is
-//! written from it. Pure: text in, text out.
+//! Guides: what an operator needs to connect a provider, generated from its pack. `landfall
+//! providers NAME` prints a guide, and docs/providers is generated from them.
 
 mod handshake;
 mod sections;
@@ -10,23 +10,28 @@ use std::fmt::Write as _;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde_json::{Value, json};
+use thiserror::Error;
 
 use crate::auth_scheme::AuthScheme;
-use crate::pack::{Pack, Packs, pack_names};
-use crate::sample::{SampleRequest, sample};
+use crate::builder::BuildError;
+use crate::pack::{Pack, PackError, Packs, pack_names};
+use crate::sample::{SampleError, SampleRequest, sample};
 use crate::settings;
 use crate::verifier::Verifier;
 use handshake::HandshakeRequest;
 use landfall_model::{
     ChallengeSpec, ConfigValue, KeyForm, Scheme, Secret, ValueLocation, VerifySpec,
 };
-use words::{Block, cell, evidence, identity, kebab, pattern, quoted, shell_quoted, variable};
+use words::{Block, cell, evidence, identity, kebab, pattern, quote, shell_quote, variable};
+
+const PRIVATE_KEY: &str = "this provider signs with a private key that only it has";
+const SAMPLE_AGE: Duration = Duration::from_secs(1_760_000_000);
 
 const PUBLIC: &str = "https://hooks.example.com";
-/// Where the node listens in the samples.
+/// The URL of the node in the samples.
 const LOCAL: &str = "http://127.0.0.1:8080";
 
-/// One provider, for people.
+/// The guide for one provider.
 pub struct Guide {
     /// The name of the pack's file, without `.toml`.
     pub name: String,
@@ -34,21 +39,37 @@ pub struct Guide {
     verifier: Verifier,
     spec: VerifySpec,
     needs_public_url: bool,
-    /// Other packs of the same provider.
+    /// Names of other packs of the same provider.
     variants: Vec<String>,
-    /// The pack whose secret this one has too, or this one.
+    /// The pack whose secret this pack shares, or this pack.
     secret_of: String,
-    /// Why no request of this provider can be made here; none where one can.
+    /// Why no request of this provider can be signed here; `None` if it can.
     cannot_sign: Option<String>,
 }
 
-/// A part of a guide.
+/// Why there is no guide for a pack.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum GuideError {
+    /// The pack cannot be used.
+    #[error(transparent)]
+    Pack(#[from] PackError),
+    /// The pack's `[verify]` table does not build.
+    #[error("providers/{name}.toml: {error}")]
+    Verify {
+        /// The name of the pack.
+        name: String,
+        /// What is wrong with the table.
+        error: BuildError,
+    },
+}
+
+/// A section of a guide.
 struct Section {
     title: &'static str,
     blocks: Vec<Block>,
 }
 
-/// Names of packs, by that of the pack that they are variants of.
+/// The names of variants by the name of their main pack.
 type Variants = BTreeMap<String, Vec<String>>;
 
 fn variants(packs: &Packs) -> Variants {
@@ -66,8 +87,8 @@ fn variants(packs: &Packs) -> Variants {
     all
 }
 
-/// Every guide, by name.
-pub fn guides(packs: &Packs) -> Result<Vec<Guide>, String> {
+/// The guides of all embedded packs.
+pub fn guides(packs: &Packs) -> Result<Vec<Guide>, GuideError> {
     let variants = variants(packs);
     pack_names()
         .map(|name| Guide::of(name.to_owned(), packs, &variants))
@@ -77,26 +98,26 @@ pub fn guides(packs: &Packs) -> Result<Vec<Guide>, String> {
 // === impl Guide ===
 
 impl Guide {
-    /// The guide to a pack by its name or by one of its other names.
-    pub fn new(name: &str, packs: &Packs) -> Result<Guide, String> {
+    /// The guide for a pack, by its name or an alias.
+    pub fn new(name: &str, packs: &Packs) -> Result<Guide, GuideError> {
         Guide::of(packs.file_name(name)?, packs, &variants(packs))
     }
 
-    fn of(name: String, packs: &Packs, variants: &Variants) -> Result<Guide, String> {
+    fn of(name: String, packs: &Packs, variants: &Variants) -> Result<Guide, GuideError> {
         let pack = packs.find(&name)?;
         let secret_of = match pack.variant_of.as_ref().map(|of| (of, packs.find(of))) {
             Some((of, Ok(other))) if has_same_secret(&pack, &other) => of.clone(),
             _ => name.clone(),
         };
 
-        let secret: Vec<_> = ["env:SECRET".parse()?].into();
+        let secret: Vec<_> = ["env:SECRET".parse().expect("a secret reference")].into();
         let typed = VerifySpec {
             provider: Some(name.clone()),
             secret,
             ..VerifySpec::default()
         };
 
-        let filled = settings::filled(&pack, with_examples(&pack, typed));
+        let filled = settings::fill_in(&pack, with_examples(&pack, typed));
 
         let build = |spec: &VerifySpec| Verifier::build(spec, packs);
         let with_url = VerifySpec {
@@ -104,8 +125,10 @@ impl Guide {
             ..filled.clone()
         };
 
-        let verifier = build(&with_url)
-            .map_err(|error| format!("providers/{name}.toml: {}", error.message))?;
+        let verifier = build(&with_url).map_err(|error| GuideError::Verify {
+            name: name.clone(),
+            error,
+        })?;
         let needs_public_url =
             build(&filled).is_err() || pack.verify.scheme == Some(Scheme::Twilio);
         let spec = pack.merge(&filled);
@@ -126,14 +149,17 @@ impl Guide {
             KeyForm::Pem | KeyForm::SpkiBase64 | KeyForm::Ed25519Hex | KeyForm::Whpk => {
                 Some(PRIVATE_KEY.into())
             }
-            _ => guide.sample(packs, UNIX_EPOCH + SAMPLE_AGE).err(),
+            _ => guide
+                .sample(packs, UNIX_EPOCH + SAMPLE_AGE)
+                .err()
+                .map(|error| error.to_string()),
         };
 
         Ok(guide)
     }
 
-    /// Signs the sample, as the command under "Test" does.
-    fn sample(&self, packs: &Packs, now: SystemTime) -> Result<(), String> {
+    /// Signs the sample, as the command in section "Test" does.
+    fn sample(&self, packs: &Packs, now: SystemTime) -> Result<(), SampleError> {
         let request = SampleRequest {
             provider: self.name.clone(),
             event: None,
@@ -147,8 +173,8 @@ impl Guide {
         sample(&request, packs, now).map(drop)
     }
 
-    /// A secret of the form that the provider uses.
-    pub fn sample_secret(&self) -> &'static str {
+    /// A sample secret in the provider's form.
+    pub(crate) fn sample_secret(&self) -> &'static str {
         if *self.verifier.auth_scheme() == AuthScheme::Basic {
             return "user:a-long-password";
         }
@@ -165,7 +191,7 @@ impl Guide {
         self.verifier.has_secret()
     }
 
-    /// The handshake stores the secret.
+    /// Whether a handshake stores the secret.
     fn pairs(&self) -> bool {
         self.rules().any(|rule| rule.pair.is_some())
     }
@@ -189,7 +215,7 @@ impl Guide {
             .any(|rule| rule.require.query_secret.is_some() || answers_with_it(rule))
     }
 
-    /// Names and examples, in order.
+    /// Names and examples of the required values.
     fn required_config(&self) -> Vec<(String, String)> {
         let is_needed = |name: &String| self.pack.config.get(name).is_none_or(|key| key.required);
         let needed = self.spec.config.iter().filter(|(name, _)| is_needed(name));
@@ -203,7 +229,7 @@ impl Guide {
             .collect()
     }
 
-    /// The last part of the hook's path, where the secret or another value is in the path.
+    /// The last segment of the hook's path, if the path contains the secret or another value.
     fn path(&self) -> Option<String> {
         let places = self.spec.from.iter().flatten();
         places
@@ -234,30 +260,30 @@ impl Guide {
         let name = &self.name;
         let mut text = format!("# {name}.toml\ncomponent = \"echo.wasm\"\n");
         if let Some(path) = self.path() {
-            writeln!(text, "path      = {}", quoted(&path)).expect("a string takes text");
+            writeln!(text, "path      = {}", quote(&path)).expect("a string takes text");
         }
 
-        let mut entries = vec![("provider", quoted(name))];
+        let mut entries = vec![("provider", quote(name))];
         if self.needs_secret() {
-            entries.push(("secret", quoted(&self.secret_reference())));
+            entries.push(("secret", quote(&self.secret_reference())));
         }
 
         if self.needs_challenge_secret() {
             entries.push((
                 "challenge_secret",
-                quoted(&format!("env:{}", variable(name, "VERIFY_TOKEN"))),
+                quote(&format!("env:{}", variable(name, "VERIFY_TOKEN"))),
             ));
         }
 
         if self.needs_public_url {
-            entries.push(("public_url", quoted(PUBLIC)));
+            entries.push(("public_url", quote(PUBLIC)));
         }
 
         let config = self.required_config();
         if !config.is_empty() {
             let pairs: Vec<String> = config
                 .iter()
-                .map(|(name, value)| format!("{name} = {}", quoted(value)))
+                .map(|(name, value)| format!("{name} = {}", quote(value)))
                 .collect();
 
             entries.push(("config", format!("{{ {} }}", pairs.join(", "))));
@@ -277,15 +303,16 @@ impl Guide {
         text
     }
 
-    /// What sends a signed sample to a local node; none where no request can be made.
-    pub fn test_command(&self) -> Option<String> {
+    /// The command that sends a signed sample to a local node; `None` if no request can be signed.
+    pub(crate) fn test_command(&self) -> Option<String> {
         if self.cannot_sign.is_some() {
             return None;
         }
 
         let mut command = format!("landfall send {} --to {}", self.name, self.local_url());
         if self.needs_secret() {
-            // A reference in a hook file starts at the plugins directory, one of a command where it runs.
+            // A reference in a hook file is relative to the plugins directory, one in a command to
+            // the working directory.
             let reference = self.secret_reference().replace("file:", "file:plugins/");
             write!(command, " --secret {reference}").expect("a string takes text");
         }
@@ -295,7 +322,7 @@ impl Guide {
                 write!(
                     command,
                     " --config {}",
-                    shell_quoted(&format!("{name}={value}"))
+                    shell_quote(&format!("{name}={value}"))
                 )
                 .expect("a string takes text");
             }
@@ -308,14 +335,14 @@ impl Guide {
         Some(command)
     }
 
-    /// What makes the provider's handshakes: by curl, or signed where they must be.
+    /// The commands that make the provider's handshakes: with curl, or signed if required.
     fn handshake_commands(&self) -> Vec<String> {
         self.rules()
             .filter_map(|rule| self.handshake_command(rule))
             .collect()
     }
 
-    /// None where the operator has something to open or to list first.
+    /// `None` if the operator must first open the handshake or list a value.
     fn handshake_command(&self, rule: &ChallengeSpec) -> Option<String> {
         let list = rule.require.listed.as_ref();
         let required = self.required_config();
@@ -343,7 +370,7 @@ impl Guide {
         }
     }
 
-    /// For a terminal.
+    /// The guide as text for a terminal.
     pub fn text(&self) -> String {
         let mut text = format!("{}\n", self.pack.name);
         for section in self.sections() {
@@ -359,7 +386,7 @@ impl Guide {
         text
     }
 
-    /// A page of docs/providers.
+    /// The guide as a page of docs/providers.
     pub fn markdown(&self) -> String {
         let mut text = format!("# {}\n", self.pack.name);
         for section in self.sections() {
@@ -376,7 +403,7 @@ impl Guide {
         text
     }
 
-    /// One row of the index.
+    /// The provider's row in the index of docs/providers.
     pub fn row(&self) -> String {
         let Pack { name, docs, .. } = &self.pack;
         let docs = docs
@@ -393,7 +420,7 @@ impl Guide {
         )
     }
 
-    /// Name, title, evidence and documentation.
+    /// One line with name, title, evidence and documentation.
     pub fn line(&self) -> String {
         let Pack { name, docs, .. } = &self.pack;
         format!(
@@ -405,7 +432,7 @@ impl Guide {
         )
     }
 
-    /// For programs.
+    /// The guide as JSON.
     pub fn json(&self) -> Value {
         let pack = &self.pack;
         let patterns: Vec<String> = pack.avoid_status.iter().map(pattern).collect();
@@ -451,10 +478,7 @@ impl Guide {
     }
 }
 
-const PRIVATE_KEY: &str = "this provider signs with a private key that only it has";
-const SAMPLE_AGE: Duration = Duration::from_secs(1_760_000_000);
-
-/// The hook's table with the example of every required value.
+/// Adds the example of every required value to the hook's table.
 fn with_examples(pack: &Pack, mut typed: VerifySpec) -> VerifySpec {
     for (name, key) in pack.config.iter().filter(|(_, key)| key.required) {
         let example = key.example.clone().unwrap_or_default();
@@ -528,7 +552,7 @@ mod tests {
     }
 
     #[test]
-    fn private_keys_are_said_to_be_private() {
+    fn guides_name_private_keys() {
         assert_eq!(guide("discord").test_command(), None);
         assert!(
             guide("discord")

@@ -1,10 +1,10 @@
-//! The parts of a guide, each made from one side of the pack.
+//! The sections of a guide.
 
 use std::fmt::Write as _;
 
 use super::handshake::sentence;
 use super::words::{
-    Block, bound, fact, identity, listed, listed_or, pattern, piece_text, shown,
+    Block, bound, fact, identity, listed, listed_or, location_name, pattern, piece_text,
     signature_algorithm, time, variable,
 };
 use super::{Guide, PUBLIC, Section};
@@ -91,7 +91,7 @@ impl Guide {
     }
 
     fn authentication(&self) -> String {
-        let places = listed_or(self.spec.from.iter().flatten().map(shown));
+        let places = listed_or(self.spec.from.iter().flatten().map(location_name));
         let prefix = self
             .spec
             .prefix
@@ -365,7 +365,7 @@ impl Guide {
         }
 
         if let Some(place) = &pack.event_type {
-            facts.push(fact("Kind of event", shown(place)));
+            facts.push(fact("Kind of event", location_name(place)));
         }
 
         facts.push(fact("Deduplication", self.deduplication()));

@@ -1,4 +1,4 @@
-//! How the parts of a guide are written: for a terminal, as Markdown, and the words in them.
+//! Formats the blocks of a guide for a terminal and as Markdown.
 
 use std::time::Duration;
 
@@ -7,12 +7,16 @@ use crate::signature::Signature;
 use crate::view::describe;
 use landfall_model::{DeliveryId, PayloadPiece, ValueLocation};
 
+const WIDTH: usize = 110;
+const BOUNDLESS: Duration = Duration::from_secs(10 * 365 * 86_400);
+const UNITS: [(u64, &str); 3] = [(86_400, "days"), (3_600, "h"), (60, "min")];
+
 /// One block of a guide's text.
 pub(super) enum Block {
     Text(String),
-    /// Left and right column.
+    /// A table with two columns.
     Facts(Vec<(String, String)>),
-    /// Language and text.
+    /// A code block: language and text.
     Code(&'static str, String),
 }
 
@@ -38,7 +42,7 @@ impl Block {
 
     pub(super) fn plain(&self) -> String {
         match self {
-            Block::Text(text) => text.lines().map(|line| wrapped(line, "  ")).collect(),
+            Block::Text(text) => text.lines().map(|line| wrap(line, "  ")).collect(),
             Block::Code(_, text) => {
                 let lines: String = text.lines().map(|line| format!("    {line}\n")).collect();
                 format!("\n{lines}\n")
@@ -51,7 +55,7 @@ impl Block {
                     .unwrap_or_default();
 
                 let row = |(name, value): &(String, String)| {
-                    let value = wrapped(&unlinked(value), &" ".repeat(width + 4));
+                    let value = wrap(&strip_links(value), &" ".repeat(width + 4));
                     format!("  {name:<width$}  {}", value.trim_start())
                 };
 
@@ -61,8 +65,8 @@ impl Block {
     }
 }
 
-/// `[text](target)` as the text alone.
-pub(super) fn unlinked(text: &str) -> String {
+/// Replaces Markdown links by their text.
+pub(super) fn strip_links(text: &str) -> String {
     let mut plain = String::new();
     let mut rest = text;
     while let Some((before, after)) = rest.split_once("](") {
@@ -77,10 +81,8 @@ pub(super) fn unlinked(text: &str) -> String {
     plain + rest
 }
 
-/// Lines of about a terminal's width, all indented.
-pub(super) fn wrapped(text: &str, indent: &str) -> String {
-    const WIDTH: usize = 110;
-
+/// Wraps a text to the width of a terminal and indents every line.
+pub(super) fn wrap(text: &str, indent: &str) -> String {
     let mut lines = String::new();
     let mut line = indent.to_owned();
     for word in text.split(' ') {
@@ -98,7 +100,7 @@ pub(super) fn wrapped(text: &str, indent: &str) -> String {
 }
 
 pub(super) fn identity(id: &DeliveryId) -> String {
-    let fields = |places: &Vec<ValueLocation>| listed(places.iter().map(shown));
+    let fields = |places: &Vec<ValueLocation>| listed(places.iter().map(location_name));
     listed_or(id.alternatives().iter().map(fields))
 }
 
@@ -110,8 +112,8 @@ pub(super) fn evidence(pack: &Pack) -> &'static str {
     }
 }
 
-/// `header X-Name` with the name as code.
-pub(super) fn shown(place: &ValueLocation) -> String {
+/// The name of a location, with the name as code: `header X-Name`.
+pub(super) fn location_name(place: &ValueLocation) -> String {
     let text = describe(place);
     match (place, text.rsplit_once(' ')) {
         (ValueLocation::Path(_), _) | (_, None) => text,
@@ -119,10 +121,8 @@ pub(super) fn shown(place: &ValueLocation) -> String {
     }
 }
 
-/// A side of a time window.
+/// One side of a time window.
 pub(super) fn bound(duration: Duration) -> String {
-    const BOUNDLESS: Duration = Duration::from_secs(10 * 365 * 86_400);
-
     if duration > BOUNDLESS {
         "any time".into()
     } else {
@@ -132,8 +132,6 @@ pub(super) fn bound(duration: Duration) -> String {
 
 /// A duration in the largest unit that fits.
 pub(super) fn time(duration: Duration) -> String {
-    const UNITS: [(u64, &str); 3] = [(86_400, "days"), (3_600, "h"), (60, "min")];
-
     let seconds = duration.as_secs();
     match UNITS
         .iter()
@@ -151,7 +149,6 @@ pub(super) fn pattern(pattern: &StatusPattern) -> String {
     }
 }
 
-/// The name of an environment variable for a value of the hook.
 pub(super) fn variable(name: &str, what: &str) -> String {
     let name = name.to_ascii_uppercase().replace('-', "_");
     let digit = if name.starts_with(|first: char| first.is_ascii_digit()) {
@@ -167,17 +164,16 @@ pub(super) fn fact(name: &str, value: String) -> (String, String) {
     (name.to_owned(), value)
 }
 
-/// For a cell of a table.
+/// Escapes a text for a table cell.
 pub(super) fn cell(text: &str) -> String {
     text.replace('|', "\\|").replace('\n', " ")
 }
 
-pub(super) fn quoted(text: &str) -> String {
+pub(super) fn quote(text: &str) -> String {
     toml::Value::from(text).to_string()
 }
 
-pub(super) fn shell_quoted(text: &str) -> String {
-    let is_plain = |c: char| c.is_ascii_alphanumeric() || "=:/._-@%+,".contains(c);
+pub(super) fn shell_quote(text: &str) -> String {
     if text.chars().all(is_plain) {
         text.to_owned()
     } else {
@@ -185,7 +181,11 @@ pub(super) fn shell_quoted(text: &str) -> String {
     }
 }
 
-/// A part of what is signed, as the pack writes it; in brackets where it drops out when absent.
+fn is_plain(c: char) -> bool {
+    c.is_ascii_alphanumeric() || "=:/._-@%+,".contains(c)
+}
+
+/// A part of the payload as written in the pack; optional parts are in brackets.
 pub(super) fn piece_text(piece: &PayloadPiece) -> String {
     match piece {
         PayloadPiece::One(text) => text.clone(),
@@ -193,7 +193,7 @@ pub(super) fn piece_text(piece: &PayloadPiece) -> String {
     }
 }
 
-/// The algorithm, or the methods that a sender may choose from.
+/// The algorithm, or the accepted methods.
 pub(super) fn signature_algorithm(signature: &Signature) -> String {
     match &signature.methods[..] {
         [] => kebab(signature.algorithm),
@@ -205,7 +205,7 @@ pub(super) fn signature_algorithm(signature: &Signature) -> String {
     }
 }
 
-/// `HmacSha256` as it is written in hook files.
+/// A name such as `HmacSha256` as written in hook files: `hmac-sha256`.
 pub(super) fn kebab(value: impl std::fmt::Debug) -> String {
     let mut text = String::new();
     for c in format!("{value:?}").chars() {

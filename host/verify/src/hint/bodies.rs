@@ -1,8 +1,8 @@
-//! Other spellings of a JSON body, as proxies and encoders write them.
+//! Variants of a body, as proxies and JSON encoders produce them.
 
 use crate::view::is_readable;
 
-/// Other spellings of the body that something on the way may have made of the one that was signed.
+/// Variants of the received body, one of which may be the body that was signed.
 pub(super) fn bodies(body: &[u8]) -> Vec<(Vec<u8>, &'static str)> {
     let mut bodies = vec![([body, b"\n"].concat(), "with a line end after it")];
     if let Some(shorter) = body.strip_suffix(b"\n") {
@@ -20,19 +20,19 @@ pub(super) fn bodies(body: &[u8]) -> Vec<(Vec<u8>, &'static str)> {
         return bodies;
     }
 
-    let compact = minified(body);
+    let compact = minify(body);
     bodies.push((
-        spaced(&compact, ": ", ", "),
+        add_spaces(&compact, ": ", ", "),
         "with a space after each colon and comma",
     ));
 
     bodies.push((
-        escaped(&unescaped(text)).into_bytes(),
+        escape_non_ascii(&unescape_non_ascii(text)).into_bytes(),
         "with other characters than ASCII written as \\u escapes",
     ));
 
     bodies.push((
-        unescaped(text).into_bytes(),
+        unescape_non_ascii(text).into_bytes(),
         "with \\u escapes written as the characters that they stand for",
     ));
 
@@ -41,24 +41,24 @@ pub(super) fn bodies(body: &[u8]) -> Vec<(Vec<u8>, &'static str)> {
     bodies.push((plain.clone().into_bytes(), "with / in place of \\/"));
     bodies.push((slashed.clone().into_bytes(), "with \\/ in place of /"));
 
-    // Both rewritten, as a decoder and another encoder do.
+    // Both rewrites at once, as decoding and encoding again produces them.
     bodies.push((
-        escaped(&unescaped(&slashed)).into_bytes(),
+        escape_non_ascii(&unescape_non_ascii(&slashed)).into_bytes(),
         "with \\u escapes for characters other than ASCII, and \\/ in place of /",
     ));
 
     bodies.push((
-        escaped(&unescaped(&plain)).into_bytes(),
+        escape_non_ascii(&unescape_non_ascii(&plain)).into_bytes(),
         "with \\u escapes for characters other than ASCII, and / in place of \\/",
     ));
 
     bodies.push((
-        unescaped(&slashed).into_bytes(),
+        unescape_non_ascii(&slashed).into_bytes(),
         "with characters in place of their \\u escapes, and \\/ in place of /",
     ));
 
     bodies.push((
-        unescaped(&plain).into_bytes(),
+        unescape_non_ascii(&plain).into_bytes(),
         "with characters in place of their \\u escapes, and / in place of \\/",
     ));
 
@@ -74,13 +74,13 @@ pub(super) fn bodies(body: &[u8]) -> Vec<(Vec<u8>, &'static str)> {
     }
 
     bodies.push((compact, "without white space"));
-    // A body that stays as it was would only repeat the check.
+    // Unchanged bodies need no second check.
     bodies.retain(|(other, _)| other != body);
     bodies
 }
 
-/// JSON without white space between its tokens, everything else as it was.
-fn minified(json: &[u8]) -> Vec<u8> {
+/// Removes the white space between JSON tokens.
+pub(super) fn minify(json: &[u8]) -> Vec<u8> {
     outside_of_texts(json, |byte, out| {
         if !byte.is_ascii_whitespace() {
             out.push(byte);
@@ -88,8 +88,8 @@ fn minified(json: &[u8]) -> Vec<u8> {
     })
 }
 
-/// Minified JSON with other texts for its colons and commas.
-fn spaced(json: &[u8], colon: &str, comma: &str) -> Vec<u8> {
+/// Replaces the colons and commas of minified JSON.
+fn add_spaces(json: &[u8], colon: &str, comma: &str) -> Vec<u8> {
     outside_of_texts(json, |byte, out| match byte {
         b':' => out.extend_from_slice(colon.as_bytes()),
         b',' => out.extend_from_slice(comma.as_bytes()),
@@ -97,7 +97,7 @@ fn spaced(json: &[u8], colon: &str, comma: &str) -> Vec<u8> {
     })
 }
 
-/// JSON rewritten byte by byte; what is in a text stays as it was.
+/// Rewrites JSON byte by byte, except inside of strings.
 fn outside_of_texts(json: &[u8], mut rewrite: impl FnMut(u8, &mut Vec<u8>)) -> Vec<u8> {
     let mut out = Vec::with_capacity(json.len());
     let (mut in_text, mut is_escaped) = (false, false);
@@ -119,8 +119,8 @@ fn outside_of_texts(json: &[u8], mut rewrite: impl FnMut(u8, &mut Vec<u8>)) -> V
     out
 }
 
-/// Every character outside of ASCII as `\u` escapes of UTF-16.
-fn escaped(json: &str) -> String {
+/// Writes every character outside of ASCII as `\u` escapes of UTF-16.
+fn escape_non_ascii(json: &str) -> String {
     let mut out = String::with_capacity(json.len());
     for character in json.chars() {
         if character.is_ascii() {
@@ -134,8 +134,8 @@ fn escaped(json: &str) -> String {
     out
 }
 
-/// Every `\u` escape of a character outside of ASCII as that character.
-fn unescaped(json: &str) -> String {
+/// Replaces every `\u` escape of a character outside of ASCII by the character.
+fn unescape_non_ascii(json: &str) -> String {
     let mut out = String::with_capacity(json.len());
     let mut rest = json;
     while let Some(at) = rest.find('\\') {
@@ -163,7 +163,7 @@ fn unescaped(json: &str) -> String {
     out
 }
 
-/// The UTF-16 unit of the `\u` escape at the beginning of a text.
+/// The UTF-16 unit of the `\u` escape at the start of a text.
 fn unit(text: &str) -> Option<u16> {
     let digits = text.strip_prefix("\\u")?.get(..4)?;
     digits

@@ -1,5 +1,5 @@
-//! For the operator, after a mismatch: would the signature be right if one usual mistake had not been made? Costs a few
-//! checks, so whoever asks does so at a bounded rate.
+//! Hints for the operator after a mismatch: tries whether the signature would match without one
+//! common mistake. A hint costs several checks, so the caller limits the rate.
 
 use crate::check::check;
 use crate::keys::{Keys, NoKeyDocuments, VerifyContext};
@@ -17,7 +17,7 @@ use crate::view::{PublicUrl, View};
 use crate::window::Window;
 use landfall_model::{Encoding, KeyForm, Secret, TimeUnit};
 
-/// Larger bodies are not tried again.
+/// The largest body for which hints are computed.
 const BODY_BYTES_MAX: usize = 256 << 10;
 
 const FORMS: [(KeyForm, &str); 4] = [
@@ -27,8 +27,8 @@ const FORMS: [(KeyForm, &str); 4] = [
     (KeyForm::Whsec, "whsec"),
 ];
 
-/// What probably went wrong, as a sentence. None where nothing usual did. A hint is only given where the check would have
-/// passed without the mistake.
+/// A sentence on what probably went wrong; `None` if no common mistake explains the refusal. A hint
+/// is only given if the check passes without the mistake.
 pub fn hint(
     verifier: &Verifier,
     request: &Unverified,
@@ -69,7 +69,7 @@ pub fn hint(
             .is_ok()
         };
 
-    if let Some(trimmed) = trimmed(secrets)
+    if let Some(trimmed) = trim(secrets)
         && holds_with(&timeless, verifier.key_form(), &trimmed, request.clone())
     {
         return Some(
@@ -143,7 +143,7 @@ pub fn hint(
     }
 }
 
-/// A signature that cannot be decoded as configured, and is right in another form: another encoding, or another text before it.
+/// A hint if the signature matches with another encoding or another prefix.
 fn other_form(verifier: &Verifier, request: &Unverified, secrets: &[Secret]) -> Option<String> {
     let AuthScheme::Signature(signature) = &verifier.auth_scheme else {
         return None;
@@ -211,7 +211,7 @@ fn other_form(verifier: &Verifier, request: &Unverified, secrets: &[Secret]) -> 
     None
 }
 
-/// A time whose number of digits is that of another unit.
+/// A hint if the number of digits of the time belongs to another unit.
 fn other_unit(verifier: &Verifier, request: &Unverified) -> Option<String> {
     let AuthScheme::Signature(signature) = &verifier.auth_scheme else {
         return None;
@@ -234,8 +234,8 @@ fn other_unit(verifier: &Verifier, request: &Unverified) -> Option<String> {
     }
 }
 
-/// Secrets as they were probably meant: without white space and quotes around them.
-fn trimmed(secrets: &[Secret]) -> Option<Vec<Secret>> {
+/// The secrets without white space and quotes around them; `None` if that changes nothing.
+fn trim(secrets: &[Secret]) -> Option<Vec<Secret>> {
     fn inner(bytes: &[u8]) -> &[u8] {
         let bytes = bytes.trim_ascii();
         let quoted = [b'"', b'\'']

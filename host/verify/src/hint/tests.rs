@@ -1,5 +1,6 @@
 use std::time::{Duration, UNIX_EPOCH};
 
+use super::bodies::minify;
 use super::*;
 use crate::pack::Packs;
 use crate::sign::sign;
@@ -17,7 +18,7 @@ fn verifier(provider: &str) -> Verifier {
     .unwrap()
 }
 
-/// Signed with `key` over `body`, sent with another body.
+/// Signs `body` with `key` and sends another body.
 fn hint_for(provider: &str, key: &[u8], body: &str, sent: &str, secret: &str) -> Option<String> {
     let verifier = verifier(provider);
     let mut draft = Packs::default()
@@ -188,12 +189,12 @@ fn usual_mistakes_are_named() {
     );
 
     assert_eq!(
-        minified(br#"{ "a \" b" : [ 1 , "c\\" ] }"#),
+        minify(br#"{ "a \" b" : [ 1 , "c\\" ] }"#),
         br#"{"a \" b":[1,"c\\"]}"#
     );
 }
 
-/// Signed for `signed`, judged by a hook of `provider` whose table says `configured`.
+/// Signs for the URL `signed` and checks with a hook that has the URL `configured`.
 fn hint_for_url(configured: &str, signed: &str, host: &'static str) -> Option<String> {
     let build = |url: &str| {
         let spec = format!("provider = \"hubspot\"\nsecret = \"env:S\"\n{url}");
@@ -231,7 +232,7 @@ fn hint_for_url(configured: &str, signed: &str, host: &'static str) -> Option<St
 }
 
 #[test]
-fn another_spelling_of_the_url_is_named() {
+fn hints_name_other_url_spellings() {
     let https = "public_url = \"https://a.example\"";
     for (configured, signed, host, words) in [
         (

@@ -1,9 +1,9 @@
-//! Other URLs that the sender may call instead of the configured one.
+//! URLs that the sender may have called instead of the configured one.
 
 use crate::view::PublicUrl;
 
-/// The URL is signed, and the request names another host than the configured one: a proxy has written it, or the sender calls
-/// another URL.
+/// A hint if the request names another host than the configured URL: a proxy has changed it, or the
+/// sender calls another URL.
 pub(super) fn other_host(configured: &PublicUrl, host: &str) -> Option<String> {
     let (PublicUrl::Base(text) | PublicUrl::Whole(text)) = configured;
     let known = url::Url::parse(text).ok()?;
@@ -20,7 +20,8 @@ pub(super) fn other_host(configured: &PublicUrl, host: &str) -> Option<String> {
     })
 }
 
-/// The same URL with the other scheme, with the host that the request names, and with the path that the request has.
+/// The configured URL with the other scheme, with the host of the request, and with the path of the
+/// request.
 pub(super) fn other_urls(
     configured: &PublicUrl,
     host: Option<&str>,
@@ -61,7 +62,7 @@ pub(super) fn other_urls(
     texts.into_iter().map(same_kind).collect()
 }
 
-/// Whether a URL leads to the machine that calls it.
+/// Whether a URL has a loopback host.
 pub(super) fn is_loopback(url: &str) -> bool {
     let url = url::Url::parse(url).ok();
     url.as_ref()

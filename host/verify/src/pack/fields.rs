@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-/// Who says how a provider signs.
+/// The source of the knowledge how a provider signs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Evidence {
@@ -18,38 +18,38 @@ pub enum Evidence {
 #[derive(Debug, Clone, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct ConfigKey {
-    /// What it is and where the operator finds it.
+    /// What the value is and where the operator finds it.
     pub about: String,
-    /// A value as it looks.
+    /// An example value.
     pub example: Option<String>,
-    /// The hook does not load without it.
+    /// Whether a hook without the value is a load error.
     #[serde(default)]
     pub required: bool,
 }
 
-/// The answer of a pack to an event that was stored and is handled later.
+/// A pack's response to an event that is stored and handled later.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct PackAnswer {
-    /// None: 202 where the provider takes it, else the first 2xx in `success`.
+    /// `None` means 202 if the provider treats it as success, else the first 2xx in `success`.
     pub status: Option<u16>,
-    /// Beside, or instead of, `content-type: application/json`.
+    /// Added to the response. A `content-type` here replaces `application/json`.
     #[serde(default)]
     pub headers: BTreeMap<String, String>,
-    /// None: `{"accepted": true, "event": ID}`. Empty text: no body.
+    /// `None` means `{"accepted": true, "event": ID}`, an empty text means no body.
     pub body: Option<String>,
 }
 
-/// The body of a handler's reply, as a provider wants it.
+/// Which body a provider expects in a reply.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum ReplyBody {
-    /// The handler's.
+    /// The handler's body.
     #[default]
     Handler,
-    /// None, ever.
+    /// Never a body.
     Empty,
-    /// That of `accepted`, in every 2xx.
+    /// The body of `accepted` in every 2xx.
     Accepted,
 }
 
@@ -57,16 +57,16 @@ pub enum ReplyBody {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(try_from = "String")]
 pub enum StatusPattern {
-    /// Exactly this one.
+    /// This status code.
     Code(u16),
-    /// All that begin with this digit.
+    /// All status codes that begin with this digit.
     Class(u16),
 }
 
 // === impl StatusPattern ===
 
 impl StatusPattern {
-    /// Whether this status is one of them.
+    /// Whether the pattern covers this status.
     pub fn matches(self, status: u16) -> bool {
         match self {
             StatusPattern::Code(code) => code == status,

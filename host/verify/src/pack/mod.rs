@@ -1,9 +1,12 @@
-//! Provider packs: one TOML file a provider, saying how it signs, what it asks, how long it waits and what it makes of an
-//! answer. Those in the binary may be replaced and added to by files of the operator.
+//! Provider packs: one TOML file for each provider. It says how the provider signs, which ownership
+//! checks it makes, how long it waits and how it treats responses. The operator can replace the
+//! embedded packs and add others.
 
+mod error;
 mod fields;
 mod registry;
 
+pub use error::PackError;
 pub use fields::{ConfigKey, Evidence, PackAnswer, ReplyBody, StatusPattern};
 pub use registry::{Packs, pack_names};
 
@@ -13,14 +16,16 @@ use std::time::Duration;
 use serde::Deserialize;
 
 use crate::edit::put;
-use crate::request::Unverified;
+use crate::request::{SignedBody, Unverified};
+use crate::sign_error::SignError;
 use landfall_model::{Clock, DeliveryId, EventId, IdMatch, ValueLocation, VerifySpec, span};
 
-/// The payload of packs that have none of their own.
+/// The sample payload of packs without one.
 const SAMPLE: &str =
     r#"{"id":"evt_1","type":"sample","created_at":"2026-01-01T00:00:00Z","data":{"text":"hello"}}"#;
 
-/// What is known of one provider: how it signs, which answers it expects, how it retries. `docs` names the page that says so.
+/// What is known of one provider: how it signs, which responses it expects, how it retries. `docs`
+/// links the provider's documentation.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Pack {
@@ -28,13 +33,14 @@ pub struct Pack {
     pub name: String,
     /// The provider's page about webhooks and their signatures.
     pub docs: Option<String>,
-    /// Who says that requests are signed this way. None only for packs of no provider, such as `generic`.
+    /// The kind of source for the signature scheme. `None` only for packs without a provider, such
+    /// as `generic`.
     pub evidence: Option<Evidence>,
-    /// Where the signature scheme was read: a repository and a path in it, or a page.
+    /// The source for the signature scheme: a repository and a path in it, or a page.
     pub evidence_source: Option<String>,
-    /// The pack of the same provider that this one is another version of.
+    /// The main pack of the same provider, if this pack is a variant of it.
     pub variant_of: Option<String>,
-    /// Other names that people look for, such as `whatsapp`. `provider = "ALIAS"` works too.
+    /// Other names, such as `whatsapp`. A hook may use them in `provider`.
     #[serde(default)]
     pub aliases: Vec<String>,
     /// What an operator should know, in one or two sentences.
@@ -44,40 +50,43 @@ pub struct Pack {
     /// The values of `[verify] config` that this pack reads, by name.
     #[serde(default)]
     pub config: BTreeMap<String, ConfigKey>,
-    /// How long the provider waits for an answer, in seconds.
+    /// How long the provider waits for a response, in seconds.
     pub deadline_seconds: Option<u32>,
-    /// Whether the provider retries a failed delivery by itself. None: unknown.
+    /// Whether the provider retries a failed delivery; `None` if unknown.
     pub retries: Option<bool>,
-    /// When it retries, for people: `1 min, 1 h, 6 h`.
+    /// The retry schedule as text: `1 min, 1 h, 6 h`.
     pub retry_schedule: Option<String>,
     /// The time from the first attempt to the last retry.
     #[serde(default, deserialize_with = "span")]
     pub retry_span: Option<Duration>,
-    /// Whether each retry is signed again with a new timestamp. None: unknown.
+    /// Whether each retry is signed again with a new timestamp; `None` if unknown.
     pub retry_resigned: Option<bool>,
-    /// How old a request may be by the provider's documentation or SDK. Request vectors are judged by it. Hooks use
-    /// `verify.timestamp`, which also covers the retries of providers that may not sign them again.
+    /// The maximum age of a request by the provider's documentation or SDK. Request vectors are
+    /// checked against it. Hooks use `verify.timestamp`, which also covers the retries of providers
+    /// that may not sign them again.
     #[serde(default, deserialize_with = "span")]
     pub documented_window: Option<Duration>,
-    /// How far ahead the signed time may be by the provider's SDK, where that is more than `documented_window`. Request vectors
-    /// are judged by it too.
+    /// How far in the future the signed time may be by the provider's SDK, if that is more than
+    /// `documented_window`. Request vectors are checked against it.
     #[serde(default, deserialize_with = "span")]
     pub documented_future: Option<Duration>,
-    /// Status codes that the provider treats as success. None: any 2xx.
+    /// Status codes that the provider treats as success; `None` means any 2xx.
     pub success: Option<Vec<u16>>,
-    /// Status codes that disable or drop the webhook, such as `"410"` or `"4xx"`: never sent; 503 takes their place.
+    /// Status codes that disable or drop the webhook, such as `"410"` or `"4xx"`. The host never
+    /// sends them and uses 503 instead.
     #[serde(default)]
     pub avoid_status: Vec<StatusPattern>,
-    /// The answer to an event that was stored and is handled later.
+    /// The response to an event that is stored and handled later.
     #[serde(default)]
     pub accepted: PackAnswer,
-    /// The body of a handler's reply, as this provider wants it.
+    /// Which body this provider expects in a reply.
     #[serde(default)]
     pub reply_body: ReplyBody,
-    /// Content types that the provider reads in a reply; a reply of another type gets the body of `accepted`. Empty: any.
+    /// Content types that the provider reads in a reply. A reply of another type is replaced by the
+    /// body of `accepted`. Empty means any.
     #[serde(default)]
     pub reply_types: Vec<String>,
-    /// A duplicate gets the handler's reply to the first delivery again.
+    /// Whether a duplicate gets the handler's reply to the first delivery.
     #[serde(default)]
     pub repeat_reply: bool,
     /// The largest body that the provider documents, in bytes.
@@ -85,33 +94,34 @@ pub struct Pack {
     /// Content types that the provider sends.
     #[serde(default)]
     pub content_types: Vec<String>,
-    /// The signature covers the body as it was sent, before `Content-Encoding` is undone (`encoded`, the default), or after.
+    /// Whether the signature covers the body as sent (`encoded`, the default) or decompressed
+    /// (`decoded`).
     #[serde(default)]
     pub signs_body: SignedBody,
-    /// False: the provider's signature or token does not cover the whole body, so that who reads one request can send it with
-    /// another body.
+    /// Whether the provider's signature or token covers the whole body. If not, anyone who has read
+    /// one request can send it with another body.
     #[serde(default = "yes")]
     pub covers_body: bool,
-    /// The field of a form body that holds the JSON document, such as `payload`.
+    /// The form field with the JSON document, such as `payload`.
     pub json_form_field: Option<String>,
-    /// Address ranges that the provider publishes for its requests (CIDR).
+    /// Address ranges (CIDR) that the provider publishes for its requests.
     #[serde(default)]
     pub from_addresses: Vec<ipnet::IpNet>,
-    /// Where the kind of event is named.
+    /// The location of the event type.
     pub event_type: Option<ValueLocation>,
     /// The fields that identify a delivery and stay the same when the provider retries it.
     pub delivery_id: Option<DeliveryId>,
-    /// Whether a different body under the same identity is another event.
+    /// Whether a different body with the same identity is another event.
     pub delivery_id_match: Option<IdMatch>,
     /// Where the provider documents that identity: a URL, or a repository and a path in it.
     pub delivery_id_source: Option<String>,
-    /// A delivery as the provider sends it: JSON, or a form where `sample_type` says so.
+    /// A sample body as the provider sends it: JSON, unless `sample_type` names another type.
     pub sample: Option<String>,
-    /// Content type of `sample`; JSON unless said.
+    /// The content type of `sample`; JSON by default.
     pub sample_type: Option<String>,
-    /// The kind of event that `sample` is.
+    /// The event type of `sample`.
     pub sample_event: Option<String>,
-    /// How it proves itself.
+    /// The provider's `[verify]` table.
     pub verify: VerifySpec,
 }
 
@@ -122,14 +132,14 @@ fn yes() -> bool {
 // === impl Pack ===
 
 impl Pack {
-    /// What to answer within: the provider's deadline less a fifth for the way back.
+    /// The provider's timeout less a fifth, as a margin for the network.
     pub fn answer_within(&self) -> Option<Duration> {
         self.deadline_seconds
             .map(|seconds| Duration::from_secs(seconds.into()) * 4 / 5)
     }
 
-    /// A request with a sample payload that says it is that kind of event; not signed yet.
-    pub fn draft(&self, event: Option<&str>, url: &str) -> Result<Unverified, String> {
+    /// An unsigned sample request with this event type.
+    pub fn draft(&self, event: Option<&str>, url: &str) -> Result<Unverified, SignError> {
         let url = url::Url::parse(url).map_err(|why| format!("`{url}` is not a URL: {why}"))?;
         let body = self.sample.clone().unwrap_or_else(|| SAMPLE.to_owned());
         let content_type = self.sample_type.as_deref().unwrap_or("application/json");
@@ -175,8 +185,8 @@ impl Pack {
         Ok(draft)
     }
 
-    /// The hook's table over the pack's, field by field. A hook that names another scheme starts from nothing but the
-    /// challenge: a prefix for signatures means nothing to a token.
+    /// Merges the hook's table with the pack's; the hook's fields win. A hook with another scheme
+    /// only takes the challenge from the pack: a prefix for signatures makes no sense for a token.
     pub fn merge(&self, hook: &VerifySpec) -> VerifySpec {
         let pack = match hook.scheme {
             Some(scheme) if self.verify.scheme != Some(scheme) => VerifySpec {
@@ -186,7 +196,8 @@ impl Pack {
             _ => self.verify.clone(),
         };
 
-        // Without a provider, the prefix of the generic pack belongs to its header.
+        // The prefix of the generic pack belongs to its header. A hook that names another header
+        // does not take it.
         let prefix = pack
             .prefix
             .filter(|_| hook.provider.is_some() || hook.from.is_none());
@@ -194,8 +205,8 @@ impl Pack {
         hook.clone().merge(VerifySpec { prefix, ..pack })
     }
 
-    /// Whether what the hook's table says is signed is what the pack's evidence says: the provider signs that way, however weak
-    /// it is.
+    /// Whether the pack's evidence covers the hook's table: the provider documents that it signs
+    /// this way, even if it is weak.
     pub fn documents(&self, hook: &VerifySpec) -> bool {
         let is_own_scheme = hook
             .scheme

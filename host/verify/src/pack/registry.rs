@@ -1,4 +1,4 @@
-//! The packs by name: those in the binary, replaced and added to by files of the operator.
+//! The packs by name: the embedded ones, and those that the operator's files replace or add.
 
 use std::collections::BTreeMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -7,17 +7,18 @@ use std::sync::LazyLock;
 use serde::Deserialize;
 
 use super::Pack;
+use super::error::PackError;
 
-/// Packs by name.
+/// The packs that are available to hooks.
 #[derive(Debug, Clone, Default)]
 pub struct Packs {
-    /// Their texts, or why they cannot be read.
+    /// The operator's files by name: the text, or the read error.
     own: BTreeMap<String, Result<String, String>>,
 }
 
 include!(concat!(env!("OUT_DIR"), "/packs.rs"));
 
-/// The packs in the binary.
+/// The names of the embedded packs.
 pub fn pack_names() -> impl Iterator<Item = &'static str> {
     EMBEDDED.iter().map(|(name, _)| *name)
 }
@@ -25,34 +26,39 @@ pub fn pack_names() -> impl Iterator<Item = &'static str> {
 // === impl Packs ===
 
 impl Packs {
-    /// The pack under a bare `[verify] scheme = …`: no provider, the usual challenge.
-    pub fn generic() -> Pack {
+    /// The pack of hooks without a provider: the usual defaults and ownership check.
+    pub(crate) fn generic() -> Pack {
         Packs::default()
             .find("generic")
             .expect("the generic pack is embedded")
     }
 
-    /// With files of the operator, by name without `.toml`.
+    /// Adds the operator's files, by name without `.toml`.
     pub fn with(own: BTreeMap<String, Result<String, String>>) -> Packs {
         Packs { own }
     }
 
-    /// The same for the same files.
+    /// A hash of the operator's files.
     pub fn digest(&self) -> u64 {
         let mut hasher = DefaultHasher::new();
         self.own.hash(&mut hasher);
         hasher.finish()
     }
 
-    /// Files of the operator that are no packs: name and why.
+    /// The operator's files that cannot be parsed: path and error.
     pub fn broken(&self) -> Vec<(String, String)> {
-        let broken =
-            |name: &String| Some((format!("providers/{name}.toml"), self.find(name).err()?));
+        let broken = |name: &String| {
+            Some((
+                format!("providers/{name}.toml"),
+                self.find(name).err()?.to_string(),
+            ))
+        };
         self.own.keys().filter_map(broken).collect()
     }
 
-    /// The pack of that name: the operator's, else the binary's. The error says what to write.
-    pub fn find(&self, name: &str) -> Result<Pack, String> {
+    /// Finds a pack by name or alias. The operator's pack replaces the embedded one. The error says
+    /// what to write.
+    pub fn find(&self, name: &str) -> Result<Pack, PackError> {
         let embedded = || {
             EMBEDDED
                 .iter()
@@ -63,35 +69,41 @@ impl Packs {
         let own = self
             .own
             .get(name)
-            .map(|own| own.as_deref().map_err(Clone::clone))
+            .map(|own| {
+                own.as_deref()
+                    .map_err(|why| PackError::Unreadable(why.clone()))
+            })
             .transpose()?;
 
         let text = own
             .or_else(embedded)
-            .or_else(|| Some(aliased(name)?.1))
+            .or_else(|| Some(find_by_alias(name)?.1))
             .ok_or_else(|| unknown(name))?;
 
-        toml::from_str(text).map_err(|error| format!("providers/{name}.toml: {}", error.message()))
+        toml::from_str(text).map_err(|error| PackError::Malformed {
+            name: name.to_owned(),
+            reason: error.message().to_owned(),
+        })
     }
 
-    /// The name of the pack's file: the pack may be asked for by one of its other names.
-    pub fn file_name(&self, name: &str) -> Result<String, String> {
+    /// The name of the pack's file without `.toml`, also for an alias.
+    pub fn file_name(&self, name: &str) -> Result<String, PackError> {
         if self.own.contains_key(name) || pack_names().any(|known| known == name) {
             return Ok(name.to_owned());
         }
 
-        aliased(name)
+        find_by_alias(name)
             .map(|(file, _)| file.to_owned())
             .ok_or_else(|| unknown(name))
     }
 }
 
-/// File name and text of the pack in the binary that has this other name.
-fn aliased(name: &str) -> Option<(&'static str, &'static str)> {
+/// The file name and text of the embedded pack with this alias.
+fn find_by_alias(name: &str) -> Option<(&'static str, &'static str)> {
     ALIASES.get(name).copied()
 }
 
-/// Packs in the binary by their other names.
+/// The embedded packs by alias: file name and text.
 static ALIASES: LazyLock<BTreeMap<String, (&'static str, &'static str)>> = LazyLock::new(|| {
     #[derive(Deserialize)]
     struct Names {
@@ -113,23 +125,16 @@ static ALIASES: LazyLock<BTreeMap<String, (&'static str, &'static str)>> = LazyL
     EMBEDDED.iter().flat_map(read).collect()
 });
 
-fn unknown(name: &str) -> String {
+fn unknown(name: &str) -> PackError {
     let known = || pack_names().chain(ALIASES.keys().map(String::as_str));
     let near = known().min_by_key(|known| strsim::damerau_levenshtein(known, name));
     let near = near.filter(|known| strsim::damerau_levenshtein(known, name) <= 2);
 
-    // `google` is far from `google-pubsub` and still what it begins with.
+    // The edit distance from `google` to `google-pubsub` is large, so also look for names that
+    // contain the text.
     let near = near.or_else(|| known().find(|known| name.len() > 2 && known.contains(name)));
-    match near {
-        Some(near) => format!(
-            "no provider pack `{}`: did you mean `{near}`?",
-            name.escape_debug()
-        ),
-        None => format!(
-            "no provider pack `{}`: `landfall providers` lists them; write your own as providers/{}.toml in the plugins \
-             directory, or use scheme = \"signature\"",
-            name.escape_debug(),
-            name.escape_debug()
-        ),
+    PackError::Unknown {
+        name: name.to_owned(),
+        similar: near.map(str::to_owned),
     }
 }

@@ -1,8 +1,9 @@
 use std::collections::BTreeSet;
 
+use super::registry::EMBEDDED;
 use super::*;
 
-/// Packs of no provider: nobody documents them.
+/// Packs without a provider.
 const NO_PROVIDER: [&str; 5] = [
     "basic-auth",
     "generic",
@@ -22,14 +23,14 @@ fn packs() -> impl Iterator<Item = (&'static str, Pack)> {
     })
 }
 
-/// Of the packs that break a rule, the name and how; the assertion prints them all.
+/// Asserts that no pack breaks a rule. The message lists all that do.
 fn assert_none(rule: &str, wrong: impl Iterator<Item = String>) {
     let wrong: Vec<String> = wrong.collect();
     assert!(wrong.is_empty(), "{rule}:\n  {}", wrong.join("\n  "));
 }
 
 #[test]
-fn every_embedded_pack_reads_and_holds_no_secret() {
+fn embedded_packs_contain_no_secrets() {
     for (name, pack) in packs() {
         assert!(
             pack.verify.secret.is_empty(),
@@ -46,7 +47,7 @@ fn every_embedded_pack_reads_and_holds_no_secret() {
 }
 
 #[test]
-fn the_deadline_leaves_time_for_the_way_back() {
+fn answer_deadlines_leave_a_margin() {
     assert_eq!(
         Packs::default().find("github").unwrap().answer_within(),
         Some(Duration::from_secs(8))
@@ -110,7 +111,8 @@ fn provider_packs_name_their_evidence() {
 
 #[test]
 fn windows_cover_documented_retries() {
-    // A provider that retries, and says neither for how long nor that it signs each retry again, is given a day.
+    // The retry span of providers that retry, and document neither for how long nor that they sign
+    // each retry again.
     const UNKNOWN_SPAN: Duration = Duration::from_secs(24 * 3600);
 
     let wrong = packs()
@@ -264,7 +266,7 @@ fn config_keys_are_described() {
     assert_none("every value that the operator gives is described", wrong);
 }
 
-/// The keys of `[verify] config` that the `[verify]` of a pack reads.
+/// The keys of `config` that the `[verify]` table of a pack reads.
 fn keys_read(pack: &toml::Table) -> BTreeSet<String> {
     let of_scheme: &[&str] = match pack["verify"].get("scheme").and_then(toml::Value::as_str) {
         Some("adobe-io") => &["recipient_client_id"],

@@ -1,5 +1,6 @@
-//! Adobe I/O Events: two RSA signatures over the body, either may hold, with keys by path on one fixed host. Source:
-//! developer.adobe.com/events/docs, "Security verification".
+//! Adobe I/O Events: two RSA signatures over the body, of which one must match. The request names
+//! the paths of the keys, which are on one fixed host. Source: developer.adobe.com/events/docs,
+//! "Security verification".
 
 use serde_json::Value;
 
@@ -13,7 +14,11 @@ use landfall_model::Documents;
 const HOST: &str = "https://static.adobeioevents.com";
 const RECIPIENTS: [&str; 2] = ["recipient_client_id", "recipientclientid"];
 
-pub fn check(client_id: &str, view: &View<'_>, documents: &dyn Documents) -> Result<(), Refusal> {
+pub(crate) fn check(
+    client_id: &str,
+    view: &View<'_>,
+    documents: &dyn Documents,
+) -> Result<(), Refusal> {
     let body = view
         .json()
         .ok_or_else(|| Refusal::new(Reason::MalformedBody, "the body is not JSON"))?;
@@ -90,12 +95,15 @@ pub fn check(client_id: &str, view: &View<'_>, documents: &dyn Documents) -> Res
 }
 
 fn is_key_path(path: &str) -> bool {
-    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"/-_.".contains(&byte);
     path.starts_with('/')
         && !path.contains("//")
         && path.contains("/keys/")
         && path.ends_with(".pem")
         && !path.contains("/.")
         && !path.contains("..")
-        && path.bytes().all(plain)
+        && path.bytes().all(is_plain)
+}
+
+fn is_plain(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"/-_.".contains(&byte)
 }

@@ -1,16 +1,17 @@
-//! Adyen standard webhooks: each item of a batch carries an HMAC-SHA256 over chosen fields of itself. Source:
-//! docs.adyen.com, "Verify HMAC signatures".
+//! Adyen standard webhooks: each item of a batch carries an HMAC-SHA256 over chosen fields of
+//! itself. Source: docs.adyen.com, "Verify HMAC signatures".
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::Value;
 
-use super::common::{from_base64, mismatch, of_length};
+use super::common::{from_base64, malformed_body, mismatch, of_length};
 use crate::algorithm::{mac, same};
 use crate::edit::put_json;
 use crate::keys::Keys;
 use crate::refusal::{Reason, Refusal};
 use crate::request::Unverified;
+use crate::sign_error::SignError;
 use crate::view::View;
 use landfall_model::Algorithm;
 
@@ -25,14 +26,13 @@ const FIELDS: [&str; 8] = [
     "/success",
 ];
 
-/// Every item must be signed, and all by one key.
-pub fn check(view: &View<'_>, keys: &Keys) -> Result<usize, Refusal> {
-    let malformed = |why: &str| Refusal::new(Reason::MalformedBody, format!("the body {why}"));
-    let body = view.json().ok_or_else(|| malformed("is not JSON"))?;
+/// Every item must be signed, all with the same key.
+pub(crate) fn check(view: &View<'_>, keys: &Keys) -> Result<usize, Refusal> {
+    let body = view.json().ok_or_else(|| malformed_body("is not JSON"))?;
     let items = body.pointer("/notificationItems").and_then(Value::as_array);
     let items = items
         .filter(|items| !items.is_empty())
-        .ok_or_else(|| malformed("has no notificationItems"))?;
+        .ok_or_else(|| malformed_body("has no notificationItems"))?;
     let signed: Vec<(String, Vec<u8>)> = items.iter().map(signed_item).collect::<Result<_, _>>()?;
 
     let is_right = |key: &[u8]| {
@@ -68,8 +68,9 @@ fn signed_item(item: &Value) -> Result<(String, Vec<u8>), Refusal> {
     Ok((signed_text(item), given))
 }
 
-/// The fields are joined by colons and not escaped: if two of them held colons, one signed text would stand for several items.
-/// Only the merchant chooses a text freely.
+/// Adyen joins the fields with colons and does not escape them. Only `merchantReference`, which the
+/// merchant chooses, may contain colons: with two such fields, several items would have the same
+/// signed text.
 fn check_cuts(item: &Value) -> Result<(), Refusal> {
     let fixed = FIELDS
         .iter()
@@ -108,7 +109,7 @@ fn field(item: &Value, pointer: &str) -> String {
 }
 
 /// Signs every item of a draft.
-pub fn sign(draft: &mut Unverified, key: &[u8]) -> Result<(), String> {
+pub(crate) fn sign(draft: &mut Unverified, key: &[u8]) -> Result<(), SignError> {
     let mut body: Value =
         serde_json::from_slice(&draft.body).map_err(|_| "the body must be JSON")?;
     let items = body

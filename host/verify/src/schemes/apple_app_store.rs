@@ -1,7 +1,8 @@
-//! App Store Server Notifications, version 2: the body holds a JSON web signature (RFC 7515) whose header carries its
-//! certificates. They must lead to Apple's root, carry Apple's markers for receipts, and be valid now. Sources:
-//! developer.apple.com/documentation/appstoreservernotifications and apple/app-store-server-library-python
-//! (`appstoreserverlibrary/signed_data_verifier.py`).
+//! App Store Server Notifications, version 2: the body contains a JSON web signature (RFC 7515)
+//! whose header carries its certificate chain. The chain must end at Apple's root, carry Apple's
+//! extensions for receipts, and be valid now. Sources:
+//! developer.apple.com/documentation/appstoreservernotifications and
+//! apple/app-store-server-library-python (`appstoreserverlibrary/signed_data_verifier.py`).
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -26,25 +27,25 @@ use landfall_model::ValueLocation;
 
 /// Apple Root CA - G3. SHA-256: 63343abfb89a6a03ebb57e9b3f5fa7be7c4f5c756f3017b3a8c488c3653e9179.
 const APPLE_ROOT_CA_G3: &str = include_str!("apple_root_ca_g3.pem");
-/// The leaf signs for the App Store.
+/// The extension of leaf certificates that sign for the App Store.
 const LEAF_MARKER: &str = "1.2.840.113635.100.6.11.1";
-/// The intermediate is one of Apple's worldwide developer relations.
+/// The extension of the intermediate certificates of Apple's Worldwide Developer Relations.
 const INTERMEDIATE_MARKER: &str = "1.2.840.113635.100.6.2.1";
 const CERTIFICATE_BYTES_MAX: usize = 8 << 10;
 const ENVIRONMENTS: [&str; 2] = ["Production", "Sandbox"];
 
-/// Whose notifications are accepted.
+/// The app whose notifications are accepted.
 #[derive(Debug, Clone, PartialEq)]
 pub struct AppleAppStore {
-    pub bundle_ids: Vec<String>,
-    pub environments: Vec<String>,
-    /// The number of the app; none = any of these bundle ids.
-    pub app_apple_id: Option<String>,
-    /// Roots besides Apple's, in DER.
-    pub roots: Vec<Vec<u8>>,
+    pub(crate) bundle_ids: Vec<String>,
+    pub(crate) environments: Vec<String>,
+    /// The app's Apple id; `None` allows any app with one of the bundle ids.
+    pub(crate) app_apple_id: Option<String>,
+    /// Root certificates besides Apple's, in DER.
+    pub(crate) roots: Vec<Vec<u8>>,
 }
 
-/// Apple's certificates are told by their markers, not by what else they may be used for.
+/// Accepts every extended key usage: Apple's certificates are identified by their extensions.
 struct AnyUsage;
 
 impl ExtendedKeyUsageValidator for AnyUsage {
@@ -56,8 +57,8 @@ impl ExtendedKeyUsageValidator for AnyUsage {
 // === impl AppleAppStore ===
 
 impl AppleAppStore {
-    /// Checks the configured values; the error says what to write.
-    pub fn new(
+    /// Checks the configured values. The error says what to write.
+    pub(crate) fn new(
         bundle_ids: &[String],
         environments: &[String],
         app_apple_id: Option<String>,
@@ -89,7 +90,11 @@ impl AppleAppStore {
         })
     }
 
-    pub fn check(&self, view: &View<'_>, context: &VerifyContext<'_>) -> Result<(), Refusal> {
+    pub(crate) fn check(
+        &self,
+        view: &View<'_>,
+        context: &VerifyContext<'_>,
+    ) -> Result<(), Refusal> {
         if view.json().is_none() {
             return Err(Refusal::new(
                 Reason::MalformedBody,
@@ -117,7 +122,7 @@ impl AppleAppStore {
         }
 
         let [leaf, intermediate] = certificates(&token.header)?;
-        // Without a clock, as in request vectors that have no time, certificates are judged at the time that was signed.
+        // Request vectors without a time check the certificates at the signed time.
         let signed_date = || {
             token
                 .claims
@@ -147,7 +152,7 @@ impl AppleAppStore {
         Ok(())
     }
 
-    /// Leaf, intermediate, and a root that is pinned.
+    /// Checks the chain: leaf, intermediate, and a pinned root.
     fn check_chain(&self, leaf: &[u8], intermediate: &[u8], now: SystemTime) -> Result<(), String> {
         has_marker(leaf, LEAF_MARKER)?;
         has_marker(intermediate, INTERMEDIATE_MARKER)?;
@@ -197,36 +202,29 @@ impl AppleAppStore {
     }
 
     fn check_claims(&self, claims: &Map<String, Value>) -> Result<(), Refusal> {
-        let mismatch = |what: &str| {
-            Refusal::new(
-                Reason::AudienceMismatch,
-                format!("the notification is for {what}"),
-            )
-        };
-
-        // Whichever of them a kind of notification has.
+        // Each notification type has one of these fields.
         let about = ["data", "summary", "externalPurchaseToken", "appData"].into_iter();
         let (kind, about) = about
             .filter_map(|name| Some((name, claims.get(name)?.as_object()?)))
             .next()
-            .ok_or_else(|| mismatch("no app"))?;
+            .ok_or_else(|| other_app("no app"))?;
 
         let text = |name: &str| about.get(name).and_then(Value::as_str);
         let is_one = |known: &[String], given: Option<&str>| {
             known.iter().any(|one| Some(one.as_str()) == given)
         };
         if !is_one(&self.bundle_ids, text("bundleId")) {
-            return Err(mismatch("another bundle id than config.bundle_id"));
+            return Err(other_app("another bundle id than config.bundle_id"));
         }
 
         if let Some(expected) = &self.app_apple_id
             && about.get("appAppleId").map(Value::to_string).as_ref() != Some(expected)
         {
-            return Err(mismatch("another app than config.app_apple_id"));
+            return Err(other_app("another app than config.app_apple_id"));
         }
 
         let environment = match kind {
-            // Only its id tells.
+            // Only the id tells the environment.
             "externalPurchaseToken" => {
                 if text("externalPurchaseId").is_some_and(|id| id.starts_with("SANDBOX")) {
                     Some("Sandbox")
@@ -239,12 +237,20 @@ impl AppleAppStore {
         if is_one(&self.environments, environment) {
             Ok(())
         } else {
-            Err(mismatch("another environment than config.environment"))
+            Err(other_app("another environment than config.environment"))
         }
     }
 }
 
-/// Leaf and intermediate of a header with three certificates. The root that is sent is not read: roots are pinned.
+fn other_app(what: &str) -> Refusal {
+    Refusal::new(
+        Reason::AudienceMismatch,
+        format!("the notification is for {what}"),
+    )
+}
+
+/// The leaf and intermediate of a header with three certificates. The root that is sent is ignored,
+/// because roots are pinned.
 fn certificates(header: &Map<String, Value>) -> Result<[Vec<u8>; 2], Refusal> {
     let chain = header
         .get("x5c")
@@ -255,18 +261,19 @@ fn certificates(header: &Map<String, Value>) -> Result<[Vec<u8>; 2], Refusal> {
         return Err(malformed("x5c does not hold three certificates".into()));
     };
 
-    let decode = |certificate: &Value| {
-        let text = certificate
-            .as_str()
-            .filter(|text| text.len() <= CERTIFICATE_BYTES_MAX);
-        let text = text.ok_or_else(|| malformed("a certificate is no text, or too long".into()))?;
+    Ok([decode_certificate(leaf)?, decode_certificate(intermediate)?])
+}
 
-        STANDARD
-            .decode(text)
-            .map_err(|_| malformed("a certificate is not base64".into()))
-    };
+fn decode_certificate(certificate: &Value) -> Result<Vec<u8>, Refusal> {
+    let text = certificate
+        .as_str()
+        .filter(|text| text.len() <= CERTIFICATE_BYTES_MAX);
+    let text =
+        text.ok_or_else(|| malformed("a certificate is not text, or it is too long".into()))?;
 
-    Ok([decode(leaf)?, decode(intermediate)?])
+    STANDARD
+        .decode(text)
+        .map_err(|_| malformed("a certificate is not base64".into()))
 }
 
 fn has_marker(der: &[u8], marker: &str) -> Result<(), String> {
@@ -292,7 +299,7 @@ fn public_key(der: &[u8]) -> Result<Vec<u8>, String> {
         .map_err(|error| error.to_string())
 }
 
-/// PEM, or DER in base64.
+/// Parses a certificate in PEM, or in DER as base64.
 fn root_certificate(text: &str) -> Result<Vec<u8>, String> {
     let der = if text.contains("-----BEGIN") {
         pem_bytes(text, "CERTIFICATE")

@@ -1,4 +1,4 @@
-//! Chains and claims: made for these tests, in tests/fixtures/apple-app-store.json.
+//! Certificate chains and claims of these tests are in tests/fixtures/apple-app-store.json.
 
 use std::time::{Duration, UNIX_EPOCH};
 
@@ -133,7 +133,7 @@ fn changed_characters_are_refused() {
     let token = text(&fixtures["accepted"][0]["token"]);
     let dots: Vec<usize> = token.match_indices('.').map(|(at, _)| at).collect();
 
-    // Each character of claims and signature, and some of the certificates.
+    // Changes each character of claims and signature, and some of the certificates.
     let header = (0..dots[0]).step_by(97);
     for at in header
         .chain(dots[0] + 1..token.len())

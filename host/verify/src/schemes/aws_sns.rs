@@ -1,5 +1,6 @@
-//! Amazon SNS: RSA over chosen fields of the JSON body, with a certificate at an address that the body names. Source:
-//! docs.aws.amazon.com/sns, "Verifying the signatures of Amazon SNS messages".
+//! Amazon SNS: an RSA signature over selected fields of the JSON body, with a certificate at a URL
+//! that the body names. Source: docs.aws.amazon.com/sns, "Verifying the signatures of Amazon SNS
+//! messages".
 
 use std::time::Duration;
 
@@ -75,7 +76,7 @@ const CONFIRMATION: [&str; 7] = [
     "Type",
 ];
 
-pub fn check(
+pub(crate) fn check(
     topics: &[String],
     view: &View<'_>,
     context: &VerifyContext<'_>,
@@ -114,7 +115,7 @@ pub fn check(
     if !is_sns(key_url, true) {
         return Err(Refusal::new(
             Reason::UntrustedKeyUrl,
-            "SigningCertURL is not an address of Amazon SNS",
+            "SigningCertURL is not a URL of Amazon SNS",
         ));
     }
 
@@ -127,7 +128,8 @@ pub fn check(
         ));
     }
 
-    // A topic signs with a certificate of its own region; where any topic may send, only with one of a region that is known.
+    // A topic signs with a certificate of its region. If any topic is allowed, the region must be a
+    // known one.
     let region = topic.split(':').nth(3).unwrap_or_default();
     let is_of_region = key_url.starts_with(&format!("https://sns.{region}.amazonaws.com"));
     if !is_of_region || (!is_named && !REGIONS.contains(&region)) {
@@ -140,7 +142,7 @@ pub fn check(
     let time = needed("Timestamp", Reason::MissingTimestamp)?;
     let time_ns = window::parse(TimeUnit::Rfc3339, time.as_bytes())?;
     if let Some(now) = context.now {
-        window::judge(
+        window::check_time(
             Window {
                 past: Some(AGE_MAX),
                 future: Some(AHEAD_MAX),
@@ -156,12 +158,13 @@ pub fn check(
         _ => {
             return Err(Refusal::new(
                 Reason::MalformedBody,
-                "field Type names no kind of message",
+                "field Type names no known type of message",
             ));
         }
     };
 
-    // What may be left out, or may hold the line of another field, could be cut anew under the same signature.
+    // Optional fields, and fields that contain the line of another field, would allow another
+    // message with the same signature.
     for name in names.iter().filter(|name| **name != "Subject") {
         needed(name, Reason::MalformedBody)?;
     }
@@ -196,8 +199,8 @@ pub fn check(
     Ok(())
 }
 
-/// A verified confirmation is answered by calling the address that it names, which must be Amazon's.
-pub fn confirmation(view: &View<'_>) -> Option<Answer> {
+/// A verified confirmation message is answered by calling the URL in it, which must be Amazon's.
+pub(crate) fn confirmation(view: &View<'_>) -> Option<Answer> {
     let body = view.json()?;
     match body.get("Type")?.as_str()? {
         "SubscriptionConfirmation" => {
@@ -216,21 +219,26 @@ pub fn confirmation(view: &View<'_>) -> Option<Answer> {
     }
 }
 
-/// `https://sns.REGION.amazonaws.com[.cn]/…`, nothing before or after the host.
+/// The region of `https://sns.REGION.amazonaws.com[.cn]/…`; nothing may come before or after the
+/// host.
 fn is_sns(text: &str, is_certificate: bool) -> bool {
     let Ok(url) = url::Url::parse(text) else {
         return false;
     };
 
     let plain = url.scheme() == "https" && url.port().is_none() && !text.contains(['@', '\\', '#']);
-    // One spelling of one address, so that a sender cannot have the same document kept under many names.
-    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"/-_.".contains(&byte);
+    // Only the normalised spelling is accepted, so that a sender cannot have the same document
+    // cached under many names.
     let is_canonical =
         url.as_str() == text && url.path().bytes().all(is_plain) && !url.path().contains("//");
     let ends_right =
         !is_certificate || (url.path().ends_with(".pem") && url.query().is_none() && is_canonical);
 
     plain && url.host_str().is_some_and(is_sns_host) && ends_right
+}
+
+fn is_plain(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"/-_.".contains(&byte)
 }
 
 fn is_sns_host(host: &str) -> bool {
@@ -244,7 +252,8 @@ fn is_sns_host(host: &str) -> bool {
     region.is_some_and(|region| is_region(region) && region.starts_with("cn-") == is_china)
 }
 
-/// `us-east-1`, `us-gov-west-1`: words, and a number at the end. A bucket of S3 has no such name.
+/// Whether a text has the form of a region: `us-east-1`, `us-gov-west-1`. No S3 bucket has such a
+/// name.
 fn is_region(text: &str) -> bool {
     let parts: Vec<&str> = text.split('-').collect();
     let is_word =
@@ -271,7 +280,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_addresses_of_amazon_sns_are_called() {
+    fn only_amazon_sns_urls_are_called() {
         for host in [
             "sns.us-east-1.amazonaws.com",
             "sns.us-gov-west-1.amazonaws.com",

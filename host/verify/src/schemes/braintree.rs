@@ -1,5 +1,5 @@
-//! Braintree: `bt_signature` holds key ids and HMAC-SHA1 digests of the form field `bt_payload`; the key is the SHA-1 of
-//! the private key. Source: braintree_python, webhook_notification_gateway.
+//! Braintree: `bt_signature` contains key ids and HMAC-SHA1 digests of the form field `bt_payload`.
+//! The key is the SHA-1 of the private key. Source: braintree_python, webhook_notification_gateway.
 
 use super::common::{mismatch, of_length};
 use crate::algorithm::{mac, same};
@@ -7,10 +7,11 @@ use crate::edit::put;
 use crate::keys::Keys;
 use crate::refusal::{Reason, Refusal, malformed};
 use crate::request::Unverified;
+use crate::sign_error::SignError;
 use crate::view::View;
 use landfall_model::{Algorithm, ValueLocation};
 
-pub fn check(public_key: &str, view: &View<'_>, keys: &Keys) -> Result<usize, Refusal> {
+pub(crate) fn check(public_key: &str, view: &View<'_>, keys: &Keys) -> Result<usize, Refusal> {
     let field = |name: &str, reason: Reason| {
         let found = view.find(&ValueLocation::Form(name.into()), false).ok();
         let found = found.and_then(|bytes| String::from_utf8(bytes.into_owned()).ok());
@@ -25,12 +26,12 @@ pub fn check(public_key: &str, view: &View<'_>, keys: &Keys) -> Result<usize, Re
     {
         return Err(Refusal::new(
             Reason::MalformedBody,
-            "bt_payload holds characters that are not base64",
+            "bt_payload contains characters that are not base64",
         ));
     }
 
     if (20..=32).contains(&payload.len()) && payload.bytes().all(|byte| byte.is_ascii_hexdigit()) {
-        // Anybody can have such a text signed by asking for it as a challenge.
+        // Any caller can have such a text signed by sending it in an ownership check.
         return Err(Refusal::new(
             Reason::MalformedBody,
             "bt_payload could be an answer to an ownership check",
@@ -64,7 +65,7 @@ pub fn check(public_key: &str, view: &View<'_>, keys: &Keys) -> Result<usize, Re
 }
 
 /// Signs a draft whose body is `bt_payload=…`.
-pub fn sign(public_key: &str, draft: &mut Unverified, key: &[u8]) -> Result<(), String> {
+pub(crate) fn sign(public_key: &str, draft: &mut Unverified, key: &[u8]) -> Result<(), SignError> {
     let payload = url::form_urlencoded::parse(&draft.body).find(|(name, _)| name == "bt_payload");
     let payload = payload
         .ok_or("the body must be a form with bt_payload")?

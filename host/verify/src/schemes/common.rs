@@ -1,4 +1,5 @@
-//! Steps that several schemes share: one value of a header, a key document, decoding, the refusal for a mismatch.
+//! Steps that several schemes share: reading a header, finding a key document, decoding, the
+//! refusal for a mismatch.
 
 use serde_json::Value;
 
@@ -6,18 +7,18 @@ use crate::refusal::{Reason, Refusal, malformed};
 use crate::view::{Absent, View};
 use landfall_model::Documents;
 
-/// The string at every element of an array: `/value/*/clientState`. At least one, and all of them strings.
-pub fn each<'a>(view: &'a View<'_>, pointer: &str) -> Result<Vec<&'a str>, Refusal> {
-    let malformed = |why: &str| Refusal::new(Reason::MalformedBody, format!("the body {why}"));
+/// The string in every element of an array, as in `/value/*/clientState`. The array must not be
+/// empty, and every element must have the string.
+pub(crate) fn each<'a>(view: &'a View<'_>, pointer: &str) -> Result<Vec<&'a str>, Refusal> {
     let (before, after) = pointer.split_once("/*").expect("checked at load");
-    let body = view.json().ok_or_else(|| malformed("is not JSON"))?;
+    let body = view.json().ok_or_else(|| malformed_body("is not JSON"))?;
 
     let elements = body
         .pointer(before)
         .and_then(Value::as_array)
-        .ok_or_else(|| malformed("has no such array"))?;
+        .ok_or_else(|| malformed_body("has no such array"))?;
     if elements.is_empty() {
-        return Err(malformed("has an empty array"));
+        return Err(malformed_body("has an empty array"));
     }
 
     let text = |element: &'a Value| element.pointer(after).and_then(Value::as_str);
@@ -34,12 +35,16 @@ pub fn each<'a>(view: &'a View<'_>, pointer: &str) -> Result<Vec<&'a str>, Refus
         .collect()
 }
 
-/// A document at an address that has been found to be the provider's.
+pub(super) fn malformed_body(why: &str) -> Refusal {
+    Refusal::new(Reason::MalformedBody, format!("the body {why}"))
+}
+
+/// The key document at a URL that the caller has checked to be the provider's.
 pub(super) fn document(documents: &dyn Documents, url: &str) -> Result<bytes::Bytes, Refusal> {
     documents.get(url).ok_or_else(|| Refusal::needs(url))
 }
 
-/// The one value of a header, or the refusal for its absence.
+/// The single value of a header, or the refusal if it is missing.
 pub(super) fn header<'a>(
     view: &'a View<'_>,
     name: &str,

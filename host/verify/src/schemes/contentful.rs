@@ -1,5 +1,6 @@
-//! Contentful: HMAC-SHA256 over method, path, the headers that the request lists, and body. Source:
-//! contentful.com/developers/docs/webhooks/request-verification. A list that leaves out the time or itself proves nothing.
+//! Contentful: HMAC-SHA256 over method, path, the headers that the request lists, and body. A list
+//! without the time or without itself is refused. Source:
+//! contentful.com/developers/docs/webhooks/request-verification.
 
 use std::collections::BTreeSet;
 use std::time::SystemTime;
@@ -10,16 +11,16 @@ use crate::edit::{put, written};
 use crate::keys::VerifyContext;
 use crate::refusal::{Reason, Refusal, malformed};
 use crate::request::Unverified;
+use crate::sign_error::SignError;
 use crate::view::View;
 use crate::window::{self, Window};
 use landfall_model::{Algorithm, TimeUnit, ValueLocation};
 
-/// The most headers that one request may list.
 const SIGNED_MAX: usize = 32;
 const LIST: &str = "x-contentful-signed-headers";
 const TIME: &str = "x-contentful-timestamp";
 
-pub fn check(
+pub(crate) fn check(
     window: Window,
     view: &View<'_>,
     context: &VerifyContext<'_>,
@@ -37,7 +38,7 @@ pub fn check(
     )?;
 
     if let Some(now) = context.now {
-        window::judge(window, time_ns, now)?;
+        window::check_time(window, time_ns, now)?;
     }
 
     let names: Vec<String> = list
@@ -88,8 +89,7 @@ pub fn check(
         .ok_or_else(mismatch)
 }
 
-/// Signs a draft.
-pub fn sign(draft: &mut Unverified, key: &[u8], now: SystemTime) -> Result<(), String> {
+pub(crate) fn sign(draft: &mut Unverified, key: &[u8], now: SystemTime) -> Result<(), SignError> {
     put(
         draft,
         &ValueLocation::Header(LIST.into()),

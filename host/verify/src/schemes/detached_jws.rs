@@ -1,5 +1,6 @@
-//! JSON web signatures (RFC 7515) that a header carries without their payload, which is the body as sent (RFC 7797,
-//! `b64: false`): `HEADER..SIGNATURE`. The keys are a set at the operator's address.
+//! JSON web signatures (RFC 7515) with detached payload: a header carries `HEADER..SIGNATURE`, and
+//! the payload is the body as sent (RFC 7797, `b64: false`). The keys are a key set at the
+//! configured URL.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -14,25 +15,25 @@ use crate::view::{Absent, View, describe};
 use crate::window::{self, Window};
 use landfall_model::{TimeUnit, ValueLocation};
 
-/// How detached signatures are judged.
+/// The rules for detached signatures of one hook.
 #[derive(Debug, Clone, PartialEq)]
 pub struct DetachedJws {
-    /// Where the signature is.
-    pub from: ValueLocation,
-    /// `alg` values that are accepted.
-    pub algorithms: Vec<String>,
-    /// Where the keys are.
-    pub jwks: String,
+    /// The location of the signature.
+    pub(crate) from: ValueLocation,
+    /// Accepted `alg` values.
+    pub(crate) algorithms: Vec<String>,
+    /// The URL of the key set.
+    pub(crate) jwks: String,
     /// The header parameter with the signed time in seconds.
-    pub header_time: Option<String>,
-    /// For that time.
-    pub window: Window,
+    pub(crate) header_time: Option<String>,
+    /// The time window of that parameter.
+    pub(crate) window: Window,
 }
 
 // === impl DetachedJws ===
 
 impl DetachedJws {
-    pub fn check(
+    pub(crate) fn check(
         &self,
         window: Window,
         view: &View<'_>,
@@ -57,12 +58,6 @@ impl DetachedJws {
             return Err(malformed(
                 "not HEADER..SIGNATURE, a signature without its payload".into(),
             ));
-        };
-
-        let decode = |part: &str| {
-            URL_SAFE_NO_PAD
-                .decode(part)
-                .map_err(|_| malformed("not base64url".into()))
         };
 
         let header: Map<String, Value> = serde_json::from_slice(&decode(encoded)?)
@@ -90,7 +85,8 @@ impl DetachedJws {
             .any(|key| is_web_signed(key, algorithm, &signed, &signature))
         {
             true => Ok(()),
-            // Nothing names the key: the provider may have another one by now.
+            // The signature names no key, so the provider may have rotated its only key: fetch the
+            // set again.
             false if key_id.is_none() => Err(Refusal {
                 fetch: Some(self.jwks.clone()),
                 ..mismatch()
@@ -99,7 +95,7 @@ impl DetachedJws {
         }
     }
 
-    /// The algorithm, once nothing in the header says that the signature means something else.
+    /// Checks the header and returns the algorithm.
     fn check_header<'a>(&self, header: &'a Map<String, Value>) -> Result<&'a str, Refusal> {
         let algorithm = header
             .get("alg")
@@ -115,7 +111,7 @@ impl DetachedJws {
             return Err(Refusal::new(Reason::AlgorithmNotAllowed, detail));
         }
 
-        // Signed in the other form, the body would be another text.
+        // With `b64: true` the signature covers another text.
         if header.get("b64") != Some(&Value::Bool(false)) {
             return Err(malformed("b64 is not false".into()));
         }
@@ -162,10 +158,16 @@ impl DetachedJws {
 
         let time_ns = window::parse(TimeUnit::S, seconds.to_string().as_bytes())?;
         match context.now {
-            Some(now) => window::judge(window, time_ns, now),
+            Some(now) => window::check_time(window, time_ns, now),
             None => Ok(()),
         }
     }
+}
+
+fn decode(part: &str) -> Result<Vec<u8>, Refusal> {
+    URL_SAFE_NO_PAD
+        .decode(part)
+        .map_err(|_| malformed("not base64url".into()))
 }
 
 #[cfg(test)]

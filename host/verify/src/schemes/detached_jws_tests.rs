@@ -1,4 +1,4 @@
-//! Signatures made for these tests, in tests/fixtures/detached-jws.json.
+//! The signatures of these tests are in tests/fixtures/detached-jws.json.
 
 use std::time::{Duration, UNIX_EPOCH};
 
@@ -104,7 +104,7 @@ fn changed_bytes_are_refused() {
 }
 
 #[test]
-fn unknown_key_asks_for_the_set_again() {
+fn unknown_keys_refetch_the_set() {
     let fixtures: Value = serde_json::from_str(FIXTURES).unwrap();
     let body = fixtures["body"].as_str().unwrap().as_bytes();
     let cases = fixtures["cases"].as_array().unwrap();

@@ -1,30 +1,31 @@
-//! Dropbox Sign: a multipart field `json` whose `event_hash` is the HMAC-SHA256 of time and type. Source:
-//! developers.hellosign.com, "Event verification". The rest of the body is not signed.
+//! Dropbox Sign: the multipart field `json` contains `event_hash`, the HMAC-SHA256 of time and
+//! type. The rest of the body is not signed. Source: developers.hellosign.com, "Event
+//! verification".
 
 use serde_json::Value;
 
-use super::common::{mismatch, of_length};
+use super::common::{malformed_body, mismatch, of_length};
 use crate::algorithm::{mac, same};
 use crate::edit::{put, put_json};
 use crate::keys::Keys;
 use crate::refusal::{Reason, Refusal, malformed};
 use crate::request::Unverified;
+use crate::sign_error::SignError;
 use crate::unique_json;
 use crate::view::{View, is_readable};
 use landfall_model::{Algorithm, ValueLocation};
 
-pub fn check(view: &View<'_>, keys: &Keys) -> Result<usize, Refusal> {
-    let broken = |why: &str| Refusal::new(Reason::MalformedBody, format!("the body {why}"));
+pub(crate) fn check(view: &View<'_>, keys: &Keys) -> Result<usize, Refusal> {
     let json = multipart_field(view, "json")
-        .ok_or_else(|| broken("has not exactly one multipart field `json`"))?;
+        .ok_or_else(|| malformed_body("has not exactly one multipart field `json`"))?;
     if !is_readable(json) {
-        return Err(broken(
+        return Err(malformed_body(
             "has a field `json` of more parts than a check reads",
         ));
     }
 
     let json: Value = unique_json::parse(json).ok_or_else(|| {
-        broken("has a field `json` that is not JSON, or in which an object has a key twice")
+        malformed_body("has a field `json` that is not JSON, or in which an object has a key twice")
     })?;
 
     let text = |pointer: &str| match json.pointer(pointer) {
@@ -45,14 +46,14 @@ pub fn check(view: &View<'_>, keys: &Keys) -> Result<usize, Refusal> {
     let time = text("/event/event_time");
     let time =
         time.ok_or_else(|| Refusal::new(Reason::MissingTimestamp, "event.event_time is missing"))?;
-    let kind = text("/event/event_type").ok_or_else(|| broken("has no event.event_type"))?;
+    let kind =
+        text("/event/event_type").ok_or_else(|| malformed_body("has no event.event_type"))?;
     let signed = format!("{time}{kind}");
     let is_right = |key: &[u8]| same(&mac(Algorithm::HmacSha256, key, signed.as_bytes()), &given);
 
     keys.find(|_, key| Ok(is_right(key)))?.ok_or_else(mismatch)
 }
 
-/// The bytes of a form field (RFC 7578).
 fn multipart_field<'a>(view: &'a View<'_>, wanted: &str) -> Option<&'a [u8]> {
     let content_type = std::str::from_utf8(view.header("content-type").ok()?).ok()?;
     let boundary = content_type
@@ -75,15 +76,15 @@ fn multipart_field<'a>(view: &'a View<'_>, wanted: &str) -> Option<&'a [u8]> {
             .then(|| part[end + 4..].strip_suffix(b"\r\n"))?
     });
 
-    // Who handles the event may read the other one.
+    // The consumer of the event may read the other value.
     match (fields.next(), fields.next()) {
         (Some(one), None) => Some(one),
         _ => None,
     }
 }
 
-/// Signs a draft whose body is JSON, and wraps it as the provider does.
-pub fn sign(draft: &mut Unverified, key: &[u8]) -> Result<(), String> {
+/// Signs a draft whose body is JSON, and wraps the body as the provider does.
+pub(crate) fn sign(draft: &mut Unverified, key: &[u8]) -> Result<(), SignError> {
     let mut json: Value =
         serde_json::from_slice(&draft.body).map_err(|_| "the body must be JSON")?;
     let text = |pointer: &str| {

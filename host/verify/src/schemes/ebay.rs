@@ -1,6 +1,6 @@
-//! eBay notifications: ECDSA over the body, with a key that the Notification API hands out for its id to applications.
-//! Sources: developer.ebay.com (Notification API, `getPublicKey`) and eBay/event-notification-nodejs-sdk
-//! (`lib/validator.js`, `lib/client.js`).
+//! eBay notifications: an ECDSA signature over the body. eBay's Notification API returns the key by
+//! its id, to applications only. Sources: developer.ebay.com (Notification API, `getPublicKey`) and
+//! eBay/event-notification-nodejs-sdk (`lib/validator.js`, `lib/client.js`).
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -17,7 +17,7 @@ use landfall_model::Documents;
 const SIGNATURE: &str = "X-EBAY-SIGNATURE";
 const HEADER_BYTES_MAX: usize = 4096;
 
-/// Which of eBay's systems sends.
+/// eBay's environment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Ebay {
     Production,
@@ -27,16 +27,16 @@ pub enum Ebay {
 // === impl Ebay ===
 
 impl Ebay {
-    /// The address of a key.
-    pub fn key_url(self, key_id: &str) -> String {
+    /// The URL of a key.
+    pub(crate) fn key_url(self, key_id: &str) -> String {
         format!(
             "{}/commerce/notification/v1/public_key/{key_id}",
             self.api()
         )
     }
 
-    /// How the right to ask for keys is obtained. The hook's secret is `CLIENT_ID:CLIENT_SECRET`.
-    pub fn grant(self) -> KeyGrant {
+    /// How to get an access token for key requests. The hook's secret is `CLIENT_ID:CLIENT_SECRET`.
+    pub(crate) fn grant(self) -> KeyGrant {
         KeyGrant {
             token_url: format!("{}/identity/v1/oauth2/token", self.api()),
             scope: "https://api.ebay.com/oauth/api_scope",
@@ -50,7 +50,7 @@ impl Ebay {
         }
     }
 
-    pub fn check(self, view: &View<'_>, documents: &dyn Documents) -> Result<(), Refusal> {
+    pub(crate) fn check(self, view: &View<'_>, documents: &dyn Documents) -> Result<(), Refusal> {
         let shown = header(view, SIGNATURE, Reason::MissingSignature)?;
         if shown.len() > HEADER_BYTES_MAX {
             return Err(malformed(format!(
@@ -96,15 +96,8 @@ impl Ebay {
     }
 }
 
-/// The answer of the API: `{"key": PEM, "algorithm": "ECDSA", "digest": "SHA1"}`.
+/// Parses the API's response: `{"key": PEM, "algorithm": "ECDSA", "digest": "SHA1"}`.
 fn key_of(document: &[u8]) -> Result<(Vec<u8>, EcdsaDigest), Refusal> {
-    let unusable = |why: &str| {
-        Refusal::new(
-            Reason::KeyUnavailable,
-            format!("the answer of eBay for the key {why}"),
-        )
-    };
-
     let answer: Value = serde_json::from_slice(document).map_err(|_| unusable("is not JSON"))?;
     let text = |name: &str| answer.get(name).and_then(Value::as_str);
     let key = text("key").ok_or_else(|| unusable("holds no key"))?;
@@ -115,6 +108,13 @@ fn key_of(document: &[u8]) -> Result<(Vec<u8>, EcdsaDigest), Refusal> {
         Some("SHA256") => Ok((key, EcdsaDigest::Sha256)),
         Some(_) => Err(unusable("names a digest that is not known")),
     }
+}
+
+fn unusable(why: &str) -> Refusal {
+    Refusal::new(
+        Reason::KeyUnavailable,
+        format!("the answer of eBay for the key {why}"),
+    )
 }
 
 #[cfg(test)]

@@ -1,53 +1,50 @@
-//! HTTP message signatures (RFC 9421) of a request, with the digest of its body in `Content-Digest` (RFC 9530). The
-//! operator pins the algorithm and says which components a signature must cover; the sender only says which further ones
-//! it covers.
+//! HTTP message signatures (RFC 9421) of a request, with the digest of its body in `Content-Digest`
+//! (RFC 9530). The hook pins the algorithm and the components that a signature must cover. The
+//! sender may cover more.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use ring::signature::Ed25519KeyPair;
 use sfv::{BareItem, Dictionary, FieldType, InnerList, Item, ListEntry, Parser};
 use sha2::{Digest, Sha256, Sha512};
 
 use super::common::mismatch;
+use super::http_components::{component_name, component_value, field};
 use crate::algorithm::{is_fixed_ecdsa_signed, is_signed, mac, same};
 use crate::edit::put;
 use crate::keys::VerifyContext;
 use crate::refusal::{Reason, Refusal, malformed};
 use crate::request::Unverified;
+use crate::sign_error::SignError;
 use crate::view::{PublicUrl, View};
 use crate::window::{self, Window};
 use landfall_model::{Algorithm, ValueLocation};
 
+const SECOND_NS: i128 = 1_000_000_000;
+
 /// The most signatures of one request that are tried.
 const SIGNATURES_MAX: usize = 8;
 /// The most components that one signature may cover.
-pub const COMPONENTS_MAX: usize = 64;
+pub(crate) const COMPONENTS_MAX: usize = 64;
 const INPUT: &str = "signature-input";
 const SIGNATURE: &str = "signature";
 const DIGEST: &str = "content-digest";
-/// What `application/x-www-form-urlencoded` escapes, with a space as `%20`.
-const FORM_VALUE: &AsciiSet = &NON_ALPHANUMERIC
-    .remove(b'*')
-    .remove(b'-')
-    .remove(b'.')
-    .remove(b'_');
 
-/// How message signatures are judged.
+/// The rules for message signatures of one hook.
 #[derive(Debug, Clone, PartialEq)]
 pub struct MessageSignatures {
-    /// Pinned by the operator.
-    pub algorithm: Algorithm,
-    /// Components that must be covered; none = method, target, and the digest of a body.
-    pub components: Option<Vec<String>>,
-    /// The only signature that counts; none = any of them.
-    pub label: Option<String>,
-    /// The `tag` that it must have.
-    pub tag: Option<String>,
-    /// The `keyid` of each secret, in their order; empty = any secret may match.
-    pub key_ids: Vec<String>,
+    /// The only accepted algorithm.
+    pub(crate) algorithm: Algorithm,
+    /// Components that must be covered; `None` means method, target, and the digest of a body.
+    pub(crate) components: Option<Vec<String>>,
+    /// The label of the signature; `None` accepts any.
+    pub(crate) label: Option<String>,
+    /// The required `tag`.
+    pub(crate) tag: Option<String>,
+    /// The `keyid` of each secret, in the same order. If empty, any secret may match.
+    pub(crate) key_ids: Vec<String>,
 }
 
 /// One signature of a request.
@@ -59,8 +56,9 @@ struct Shown<'a> {
 // === impl MessageSignatures ===
 
 impl MessageSignatures {
-    /// Which secret made one of the signatures. `window` is the one of `created`.
-    pub fn check(
+    /// Checks the request. Returns the index of the secret that matched. `window` is the time
+    /// window of `created`.
+    pub(crate) fn check(
         &self,
         window: Window,
         view: &View<'_>,
@@ -92,8 +90,8 @@ impl MessageSignatures {
             .unwrap_or_else(|| Refusal::new(Reason::MissingSignature, "no signature is there")))
     }
 
-    /// Whether each signature that counts covers the digest of the body.
-    pub fn covers_body(&self) -> bool {
+    /// Whether every accepted signature covers the digest of the body.
+    pub(crate) fn covers_body(&self) -> bool {
         self.components
             .as_ref()
             .is_none_or(|names| names.iter().any(|name| name == DIGEST))
@@ -126,7 +124,7 @@ impl MessageSignatures {
             ));
         }
 
-        let covered = shown.covered()?;
+        let covered = shown.covered_components()?;
         self.check_coverage(&covered, view)?;
         let length = match self.algorithm {
             Algorithm::HmacSha256 => Some(32),
@@ -174,7 +172,7 @@ impl MessageSignatures {
             .ok_or_else(mismatch)
     }
 
-    /// Everything that must be signed is.
+    /// Checks that the signature covers every required component.
     fn check_coverage(&self, covered: &[&str], view: &View<'_>) -> Result<(), Refusal> {
         let has = |name: &str| covered.contains(&name);
         let missing = match &self.components {
@@ -211,20 +209,20 @@ impl MessageSignatures {
     }
 
     /// Signs a draft: with HMAC, or with an Ed25519 private key (PKCS#8, DER).
-    pub fn sign(
+    pub(crate) fn sign(
         &self,
         public_url: Option<&PublicUrl>,
         draft: &mut Unverified,
         key: &[u8],
         now: SystemTime,
-    ) -> Result<(), String> {
+    ) -> Result<(), SignError> {
         if !draft.body.is_empty() {
             let digest = format!("sha-256=:{}:", STANDARD.encode(Sha256::digest(&draft.body)));
             put(draft, &ValueLocation::Header(DIGEST.into()), &digest)?;
         }
 
         let defaults = || {
-            // A receiver that does not know its own URL can check these too.
+            // A receiver without `public_url` can check these components too.
             let target = ["@method", "@authority", "@path", "@query"];
             let digest = (!draft.body.is_empty()).then_some(DIGEST);
             target
@@ -246,8 +244,7 @@ impl MessageSignatures {
 
         let mut input = InnerList::new(items);
         let seconds = now.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
-        let seconds =
-            sfv::Integer::try_from(seconds).map_err(|_| "the clock is far ahead".to_owned())?;
+        let seconds = sfv::Integer::try_from(seconds).map_err(|_| "the clock is far ahead")?;
 
         let mut set = |name: &str, value: BareItem| {
             let key = sfv::Key::from_string(name.to_owned()).expect("a parameter of RFC 9421");
@@ -277,17 +274,21 @@ impl MessageSignatures {
             Algorithm::HmacSha256 => mac(Algorithm::HmacSha256, key, base.as_bytes()),
             Algorithm::Ed25519 => {
                 let pair = Ed25519KeyPair::from_pkcs8_maybe_unchecked(key);
-                let pair = pair.map_err(|_| "the secret is no Ed25519 private key (PKCS#8)")?;
+                let pair = pair.map_err(|_| {
+                    SignError::Secret("the secret is not an Ed25519 private key (PKCS#8)".into())
+                })?;
                 pair.sign(base.as_bytes()).as_ref().to_vec()
             }
-            other => return Err(format!("requests with {} cannot be made here", name(other))),
+            other => {
+                return Err(format!("requests with {} cannot be made here", name(other)).into());
+            }
         };
 
         let label = self.label.as_deref().unwrap_or("sig1");
         put(
             draft,
             &ValueLocation::Header(INPUT.into()),
-            &format!("{label}={}", serialized(&input)),
+            &format!("{label}={}", serialize(&input)),
         )?;
 
         put(
@@ -316,7 +317,9 @@ impl<'a> Shown<'a> {
         let input = match inputs.get(label).ok_or_else(missing)? {
             ListEntry::InnerList(input) => input,
             ListEntry::Item(_) => {
-                return Err(malformed(format!("{INPUT} holds no list of components")));
+                return Err(malformed(format!(
+                    "{INPUT} does not contain a list of components"
+                )));
             }
         };
 
@@ -327,7 +330,7 @@ impl<'a> Shown<'a> {
             }) => bytes,
             _ => {
                 return Err(malformed(
-                    "the signature is no byte sequence (RFC 9651)".into(),
+                    "the signature is not a byte sequence (RFC 9651)".into(),
                 ));
             }
         };
@@ -335,18 +338,16 @@ impl<'a> Shown<'a> {
         Ok(Shown { input, signature })
     }
 
-    /// A parameter that is a string.
+    /// The value of a string parameter.
     fn text(&self, parameter: &str) -> Option<&'a str> {
         match self.input.params.get(parameter)? {
             BareItem::String(text) => Some(text.as_str()),
-            // Another type is no string, and matches nothing that is configured.
+            // A value of another type matches nothing that is configured.
             _ => Some(""),
         }
     }
 
     fn seconds(&self, parameter: &str) -> Result<Option<i128>, Refusal> {
-        const SECOND_NS: i128 = 1_000_000_000;
-
         match self.input.params.get(parameter) {
             None => Ok(None),
             Some(BareItem::Integer(seconds)) => {
@@ -367,9 +368,9 @@ impl<'a> Shown<'a> {
         let expires = self.seconds("expires")?;
         let Some(now) = now else { return Ok(()) };
 
-        window::judge(window, created, now)?;
+        window::check_time(window, created, now)?;
         match expires {
-            Some(expires) => window::judge(
+            Some(expires) => window::check_time(
                 Window {
                     past: Some(Default::default()),
                     future: None,
@@ -381,8 +382,8 @@ impl<'a> Shown<'a> {
         }
     }
 
-    /// The names of the components, each once.
-    fn covered(&self) -> Result<Vec<&'a str>, Refusal> {
+    /// The names of the covered components. Each may occur once.
+    fn covered_components(&self) -> Result<Vec<&'a str>, Refusal> {
         if self.input.items.len() > COMPONENTS_MAX {
             return Err(malformed(format!("more than {COMPONENTS_MAX} components")));
         }
@@ -397,7 +398,7 @@ impl<'a> Shown<'a> {
         self.input.items.iter().map(component_name).collect()
     }
 
-    /// RFC 9421 section 2.5.
+    /// The signature base (RFC 9421 section 2.5).
     fn signature_base(&self, view: &View<'_>) -> Result<String, Refusal> {
         let mut lines = Vec::with_capacity(self.input.items.len() + 1);
         for item in &self.input.items {
@@ -408,163 +409,12 @@ impl<'a> Shown<'a> {
             ));
         }
 
-        lines.push(format!("\"@signature-params\": {}", serialized(self.input)));
+        lines.push(format!("\"@signature-params\": {}", serialize(self.input)));
         Ok(lines.join("\n"))
     }
 }
 
-fn component_name(item: &Item) -> Result<&str, Refusal> {
-    match &item.bare_item {
-        BareItem::String(name) => Ok(name.as_str()),
-        _ => Err(malformed("a component has no name".into())),
-    }
-}
-
-fn component_value(item: &Item, view: &View<'_>) -> Result<String, Refusal> {
-    let name = component_name(item)?;
-    if name == "@query-param" {
-        return query_param(item, view);
-    }
-
-    if let Some((parameter, _)) = item.params.first() {
-        return Err(malformed(format!(
-            "component {name} with `{}` is not supported",
-            parameter.as_str()
-        )));
-    }
-
-    let called = called(view);
-    Ok(match name {
-        "@method" => view.request.method.to_string(),
-        "@target-uri" => view.url()?,
-        "@authority" => authority(view)?,
-        "@scheme" => match called.scheme {
-            Some(scheme) => scheme,
-            None => view.url()?,
-        },
-        "@path" => called.path,
-        "@query" => format!("?{}", called.query.unwrap_or_default()),
-        "@request-target" => match called.query {
-            Some(query) => format!("{}?{query}", called.path),
-            None => called.path,
-        },
-        _ if name.starts_with('@') => {
-            return Err(malformed(format!("component {name} is not of a request")));
-        }
-        _ if name.bytes().any(|byte| byte.is_ascii_uppercase()) => {
-            return Err(malformed(format!("component {name} is not in lower case")));
-        }
-        _ => field(view, name).ok_or_else(|| {
-            Refusal::new(
-                Reason::SignatureMismatch,
-                format!("covered header {name} is missing"),
-            )
-        })??,
-    })
-}
-
-/// All values of a header, in their order; none where there is none.
-fn field(view: &View<'_>, name: &str) -> Option<Result<String, Refusal>> {
-    let mut values = view.request.headers.get_all(name).iter().peekable();
-    values.peek()?;
-    let text = |value: &http::HeaderValue| {
-        let text = std::str::from_utf8(value.as_bytes()).map(|text| text.trim_ascii().to_owned());
-        text.map_err(|_| malformed(format!("header {name} is not text")))
-    };
-
-    Some(
-        values
-            .map(text)
-            .collect::<Result<Vec<_>, _>>()
-            .map(|values| values.join(", ")),
-    )
-}
-
-/// RFC 9421 section 2.2.8.
-fn query_param(item: &Item, view: &View<'_>) -> Result<String, Refusal> {
-    let asked = match item.params.first() {
-        Some((key, BareItem::String(name))) if key.as_str() == "name" && item.params.len() == 1 => {
-            name.as_str()
-        }
-        _ => return Err(malformed("@query-param without a name".into())),
-    };
-
-    let escape = |text: &str| utf8_percent_encode(text, FORM_VALUE).to_string();
-    let query = called(view).query.unwrap_or_default();
-    let mut values =
-        url::form_urlencoded::parse(query.as_bytes()).filter(|(name, _)| escape(name) == asked);
-
-    match (values.next(), values.next()) {
-        (Some((_, value)), None) => Ok(escape(&value)),
-        _ => Err(malformed(format!(
-            "query parameter {} is not there exactly once",
-            asked.escape_debug()
-        ))),
-    }
-}
-
-/// The URL that was called, as far as it is known.
-struct Called {
-    /// None where the operator has not said it: the request itself does not tell.
-    scheme: Option<String>,
-    authority: Option<String>,
-    path: String,
-    query: Option<String>,
-}
-
-/// The operator's word for the URL where there is one, else what the request says.
-fn called(view: &View<'_>) -> Called {
-    let Ok(url) = view.url() else {
-        let (path, query) = (view.request.path.clone(), view.request.query.clone());
-        return Called {
-            scheme: None,
-            authority: None,
-            path,
-            query,
-        };
-    };
-
-    let (scheme, rest) = url.split_once("://").unwrap_or(("", &url));
-    let (authority, rest) = rest.split_at(rest.find(['/', '?']).unwrap_or(rest.len()));
-    let (path, query) = rest
-        .split_once('?')
-        .map_or((rest, None), |(path, query)| (path, Some(query.to_owned())));
-
-    Called {
-        scheme: Some(scheme.to_ascii_lowercase()),
-        authority: Some(authority.to_owned()),
-        path: if path.is_empty() {
-            "/".into()
-        } else {
-            path.to_owned()
-        },
-        query,
-    }
-}
-
-/// In lower case, without the port of the scheme.
-fn authority(view: &View<'_>) -> Result<String, Refusal> {
-    let called = called(view);
-    let authority = match called.authority {
-        Some(authority) => authority,
-        None => field(view, "host")
-            .ok_or_else(|| malformed("the request has no Host header".into()))??,
-    };
-
-    let authority = authority.to_ascii_lowercase();
-    let standard = if called.scheme.as_deref() == Some("http") {
-        ":80"
-    } else {
-        ":443"
-    };
-
-    Ok(authority
-        .strip_suffix(standard)
-        .unwrap_or(&authority)
-        .to_owned())
-}
-
-/// Every digest of a known algorithm is right, and there is one.
+/// Checks that there is a digest of a known algorithm, and that all of them match the body.
 fn check_digest(view: &View<'_>) -> Result<(), Refusal> {
     let digests = dictionary(view, DIGEST, Reason::BodyHashMissing)?;
     let body = &view.request.body;
@@ -602,18 +452,20 @@ fn check_digest(view: &View<'_>) -> Result<(), Refusal> {
 fn dictionary(view: &View<'_>, name: &str, absent: Reason) -> Result<Dictionary, Refusal> {
     let text = field(view, name)
         .ok_or_else(|| Refusal::new(absent, format!("header {name} is missing")))??;
-    Parser::new(&text)
-        .parse::<Dictionary>()
-        .map_err(|why| malformed(format!("header {name} is no dictionary (RFC 9651): {why}")))
+    Parser::new(&text).parse::<Dictionary>().map_err(|why| {
+        malformed(format!(
+            "header {name} is not a dictionary (RFC 9651): {why}"
+        ))
+    })
 }
 
-fn serialized(list: &InnerList) -> String {
+fn serialize(list: &InnerList) -> String {
     vec![ListEntry::InnerList(list.clone())]
         .serialize()
         .unwrap_or_default()
 }
 
-/// In the registry of RFC 9421.
+/// The algorithm's name in the registry of RFC 9421.
 fn name(algorithm: Algorithm) -> &'static str {
     match algorithm {
         Algorithm::HmacSha256 => "hmac-sha256",
@@ -625,15 +477,15 @@ fn name(algorithm: Algorithm) -> &'static str {
     }
 }
 
-/// Whether message signatures can be made with it.
-pub fn is_known(algorithm: Algorithm) -> bool {
+/// Whether the algorithm can sign messages.
+pub(crate) fn is_known(algorithm: Algorithm) -> bool {
     name(algorithm) != "another"
 }
 
 fn is_made_by(algorithm: Algorithm, key: &[u8], base: &[u8], signature: &[u8]) -> bool {
     match algorithm {
         Algorithm::HmacSha256 => same(&mac(algorithm, key, base), signature),
-        // The RFC writes both numbers side by side, not in DER.
+        // The RFC uses the fixed-length form, not DER.
         Algorithm::EcdsaP256Sha256 => is_fixed_ecdsa_signed(key, base, signature),
         _ => is_signed(algorithm, key, base, signature),
     }

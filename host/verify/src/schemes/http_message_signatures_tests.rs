@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::*;
+use crate::auth_scheme::AuthScheme;
 use crate::check::{Verdict, check};
 use crate::keys::{Keys, NoKeyDocuments};
 use crate::pack::Packs;
@@ -320,7 +321,7 @@ fn every_parameter_is_signed() {
     }
 }
 
-/// Signed by `rules` at the time of the examples.
+/// Signs with `rules` at the time of the examples.
 fn signed(rules: &str, key: &[u8], change: impl Fn(&mut Unverified)) -> Unverified {
     let mut draft = request(&[
         ("host", "example.com"),
@@ -394,7 +395,7 @@ fn default_covers_method_target_and_body() {
         );
     }
 
-    // Without a body there is no digest, and without a query nothing more to cover.
+    // Without a body there is no digest, and without a query no further component.
     let bare = signed(HMAC, b"key", |draft| {
         draft.body = Default::default();
         draft.query = None;
@@ -520,7 +521,7 @@ fn label_and_tag_select_the_signature() {
         Err(Reason::AudienceMismatch)
     );
 
-    // A proxy on the way adds its own, before or after.
+    // A proxy may add a signature of its own, before or after.
     let mut both = ours.clone();
     let theirs = signed(&rules("label = \"proxy\""), b"another key", |_| {});
     for name in [INPUT, SIGNATURE] {
@@ -640,18 +641,20 @@ fn digests_must_be_right_and_known() {
 }
 
 #[test]
-fn ed25519_is_made_with_a_private_key() {
+fn ed25519_signs_with_private_keys() {
     let rules = "algorithm = \"ed25519\"\nkey = \"pem\"\n";
-    let proof = verifier(rules, 1).auth_scheme().clone();
-    let key = crate::schemes::private_key(&proof, &Secret::new(ED25519_PRIVATE))
+    let AuthScheme::Provider(scheme) = verifier(rules, 1).auth_scheme().clone() else {
+        panic!("a provider scheme");
+    };
+    let key = crate::schemes::private_key(&scheme, &Secret::new(ED25519_PRIVATE))
         .unwrap()
         .unwrap();
     let request = signed(rules, &key, |_| {});
 
     assert_eq!(verdict(rules, &[ED25519], request, CREATED), Ok(()));
-    assert!(crate::schemes::private_key(&proof, &Secret::new(ED25519)).is_err());
+    assert!(crate::schemes::private_key(&scheme, &Secret::new(ED25519)).is_err());
 
-    // B.2.6, whose parameters are in another order than ours.
+    // Example B.2.6 has its parameters in another order.
     let base = "\"@method\": POST\n\"@signature-params\": (\"@method\");created=1618884473";
     let pair = Ed25519KeyPair::from_pkcs8_maybe_unchecked(&key).unwrap();
     let public = pem_of(ED25519);

@@ -1,4 +1,5 @@
-//! Schemes that data cannot express: one file each. All of them read the raw request and compare in constant time.
+//! Provider schemes that a pack cannot express as data, one file each. They read the raw request
+//! and compare in constant time.
 
 mod adobe_io;
 mod adyen;
@@ -10,17 +11,18 @@ mod contentful;
 mod detached_jws;
 mod dropbox_sign;
 mod ebay;
+mod http_components;
 mod http_message_signatures;
 mod keygen;
 mod paypal;
 mod plivo;
 mod twilio;
 
-pub use apple_app_store::AppleAppStore;
-pub use common::each;
-pub use detached_jws::DetachedJws;
-pub use ebay::Ebay;
-pub use http_message_signatures::{
+pub(crate) use apple_app_store::AppleAppStore;
+pub(crate) use common::each;
+pub(crate) use detached_jws::DetachedJws;
+pub(crate) use ebay::Ebay;
+pub(crate) use http_message_signatures::{
     COMPONENTS_MAX, MessageSignatures, is_known as is_message_algorithm,
 };
 
@@ -31,21 +33,22 @@ use crate::certificate::pem_bytes;
 use crate::edit::written;
 use crate::key::KeyBytes;
 use crate::keys::VerifyContext;
-use crate::refusal::{Reason, Refusal};
+use crate::refusal::Refusal;
 use crate::request::Unverified;
+use crate::sign_error::SignError;
 use crate::view::{PublicUrl, View};
 use crate::window::Window;
 use landfall_model::{Algorithm, Secret, TimeUnit};
 
-/// A scheme in code, with what the operator configured for it.
+/// A provider scheme with its configuration.
 #[derive(Debug, Clone, PartialEq)]
 pub enum ProviderScheme {
     Twilio {
-        /// The only algorithm that is accepted; none = the one that the request names.
+        /// The only accepted algorithm; `None` means the one that the request names.
         algorithm: Option<Algorithm>,
     },
     AwsSns {
-        /// Topics that may send; empty = any.
+        /// Topics that may send; empty means any.
         topics: Vec<String>,
     },
     Paypal {
@@ -71,8 +74,8 @@ pub enum ProviderScheme {
 // === impl ProviderScheme ===
 
 impl ProviderScheme {
-    /// The word for it in hook files and records.
-    pub fn word(&self) -> &'static str {
+    /// The scheme's name in hook files and in the ledger.
+    pub(crate) fn word(&self) -> &'static str {
         match self {
             ProviderScheme::Twilio { .. } => "twilio",
             ProviderScheme::AwsSns { .. } => "aws-sns",
@@ -91,16 +94,16 @@ impl ProviderScheme {
         }
     }
 
-    /// The kind of proof that it is: `signature` or `jwt`.
-    pub fn kind(&self) -> &'static str {
+    /// The kind of scheme: `signature` or `jwt`.
+    pub(crate) fn kind(&self) -> &'static str {
         match self {
             ProviderScheme::AppleAppStore(_) => "jwt",
             _ => "signature",
         }
     }
 
-    /// Whether the operator's secret is the key.
-    pub fn needs_secret(&self) -> bool {
+    /// Whether the hook's secret is the key.
+    pub(crate) fn needs_secret(&self) -> bool {
         match self {
             ProviderScheme::AwsSns { .. }
             | ProviderScheme::Paypal { .. }
@@ -119,15 +122,14 @@ impl ProviderScheme {
         }
     }
 
-    /// For signed times, unless `timestamp` names another.
-    pub fn window(&self) -> Window {
-        let minutes = |minutes: u64| Some(Duration::from_secs(minutes * 60));
+    /// The default time window.
+    pub(crate) fn window(&self) -> Window {
         match self {
             ProviderScheme::Contentful => Window {
                 past: Some(Duration::from_secs(30)),
                 future: Some(Duration::from_secs(30)),
             },
-            // PayPal retries for three days, and does not say that it signs anew.
+            // PayPal retries for three days, and does not document that it signs retries again.
             ProviderScheme::Paypal { .. } => Window {
                 past: minutes(73 * 60),
                 future: minutes(5),
@@ -145,8 +147,13 @@ impl ProviderScheme {
     }
 }
 
-/// Which secret matched; none where the key came with a document.
-pub fn check(
+fn minutes(minutes: u64) -> Option<Duration> {
+    Some(Duration::from_secs(minutes * 60))
+}
+
+/// Checks the request. Returns the index of the secret that matched; `None` if the key came from a
+/// key document.
+pub(crate) fn check(
     scheme: &ProviderScheme,
     window: Window,
     view: &View<'_>,
@@ -180,37 +187,40 @@ pub fn check(
     }
 }
 
-/// A verified request that asks to be confirmed by a call, instead of being an event.
-pub fn confirmation(scheme: &ProviderScheme, view: &View<'_>) -> Option<Answer> {
+/// The answer to an authenticated request that asks for a confirmation call and is not an event.
+pub(crate) fn confirmation(scheme: &ProviderScheme, view: &View<'_>) -> Option<Answer> {
     match scheme {
         ProviderScheme::AwsSns { .. } => aws_sns::confirmation(view),
         _ => None,
     }
 }
 
-/// The private key with which a sender signs, where the operator has it: PKCS#8 in PEM, decoded. None where the scheme
-/// signs with the secret that checks, or with a key that only the provider has.
-pub fn private_key(scheme: &ProviderScheme, secret: &Secret) -> Result<Option<KeyBytes>, String> {
+/// Decodes the private key with which senders sign, if the operator has it: PKCS#8 in PEM. `None`
+/// if the scheme signs with a shared secret, or with a key that only the provider has.
+pub(crate) fn private_key(
+    scheme: &ProviderScheme,
+    secret: &Secret,
+) -> Result<Option<KeyBytes>, SignError> {
     match scheme {
         ProviderScheme::HttpMessageSignatures(rules) if rules.algorithm == Algorithm::Ed25519 => {
-            let text =
-                std::str::from_utf8(secret.expose()).map_err(|_| "the secret is not text")?;
+            let text = std::str::from_utf8(secret.expose())
+                .map_err(|_| SignError::Secret("the secret is not text".into()))?;
             let key = pem_bytes(text, "PRIVATE KEY")
-                .map_err(|why| format!("the secret, a private key, {why}"))?;
+                .map_err(|why| SignError::Secret(format!("the secret, a private key, {why}")))?;
             Ok(Some(KeyBytes::new(key)))
         }
         _ => Ok(None),
     }
 }
 
-/// Signs as the provider does, where it signs with a shared secret.
-pub fn sign(
+/// Signs as the provider does, if it signs with a shared secret.
+pub(crate) fn sign(
     scheme: &ProviderScheme,
     public_url: Option<&PublicUrl>,
     draft: &mut Unverified,
     key: &[u8],
     now: SystemTime,
-) -> Result<(), String> {
+) -> Result<(), SignError> {
     match scheme {
         ProviderScheme::Twilio { algorithm } => twilio::sign(*algorithm, public_url, draft, key),
         ProviderScheme::Adyen => adyen::sign(draft, key),
@@ -225,8 +235,6 @@ pub fn sign(
         | ProviderScheme::AppleAppStore(_)
         | ProviderScheme::Ebay(_)
         | ProviderScheme::Keygen
-        | ProviderScheme::DetachedJws(_) => {
-            Err("this provider signs with a private key that only it has".into())
-        }
+        | ProviderScheme::DetachedJws(_) => Err(SignError::ProviderKey),
     }
 }

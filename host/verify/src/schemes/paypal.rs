@@ -1,6 +1,6 @@
-//! PayPal: RSA over transmission fields and the CRC-32 of the body, certificate by address. Source:
-//! developer.paypal.com/api/rest/webhooks. The checksum is computed from the body, but anyone can make another body that has
-//! it: `covers_body` of the pack says so.
+//! PayPal: an RSA signature over transmission fields and the CRC-32 of the body, with a certificate
+//! at a URL that the request names. Anyone can make another body with the same checksum, so the
+//! pack sets `covers_body = false`. Source: developer.paypal.com/api/rest/webhooks.
 
 use super::common::{document, from_base64, header, mismatch};
 use crate::algorithm::{Rsa, is_rsa_signed};
@@ -19,7 +19,7 @@ const HOSTS: [&str; 4] = [
 ];
 const PATH: &str = "/v1/notifications/certs/";
 
-pub fn check(
+pub(crate) fn check(
     webhook_id: &str,
     window: Window,
     view: &View<'_>,
@@ -39,7 +39,7 @@ pub fn check(
     let time = header(view, "PAYPAL-TRANSMISSION-TIME", Reason::MissingTimestamp)?;
     let time_ns = window::parse(TimeUnit::Rfc3339, time.as_bytes())?;
     if let Some(now) = context.now {
-        window::judge(window, time_ns, now)?;
+        window::check_time(window, time_ns, now)?;
     }
 
     let key_url = header(view, "PAYPAL-CERT-URL", Reason::UntrustedKeyUrl)?;

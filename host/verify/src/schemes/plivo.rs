@@ -1,5 +1,6 @@
-//! Plivo (version 3): an HMAC-SHA256 in base64 over the URL without its query, the sorted query, the sorted form and a nonce.
-//! The header holds one for each active auth token. Source: plivo-python (`plivo/utils/signature_v3.py`).
+//! Plivo (version 3): an HMAC-SHA256 in base64 over the URL without its query, the sorted query,
+//! the sorted form and a nonce. The header contains one signature for each active auth token.
+//! Source: plivo-python (`plivo/utils/signature_v3.py`).
 
 use std::collections::BTreeMap;
 
@@ -12,16 +13,17 @@ use crate::edit::put;
 use crate::keys::Keys;
 use crate::refusal::{Reason, Refusal, malformed};
 use crate::request::Unverified;
+use crate::sign_error::SignError;
 use crate::view::{PublicUrl, View};
 use landfall_model::{Algorithm, ValueLocation};
 
 const SIGNATURE: &str = "X-Plivo-Signature-V3";
 const NONCE: &str = "X-Plivo-Signature-V3-Nonce";
 const ALGORITHM: Algorithm = Algorithm::HmacSha256;
-/// Each costs a comparison.
+/// The most signatures of one request. Each costs a comparison.
 const SIGNATURES_MAX: usize = 64;
 
-pub fn check(view: &View<'_>, keys: &Keys) -> Result<usize, Refusal> {
+pub(crate) fn check(view: &View<'_>, keys: &Keys) -> Result<usize, Refusal> {
     let given = signatures(header(view, SIGNATURE, Reason::MissingSignature)?)?;
     let nonce = header(view, NONCE, Reason::MissingId)?;
     let signed = signed_text(view, nonce)?;
@@ -36,7 +38,7 @@ pub fn check(view: &View<'_>, keys: &Keys) -> Result<usize, Refusal> {
     keys.find(|_, key| Ok(is_right(key)))?.ok_or_else(mismatch)
 }
 
-/// Those that can be decoded; at least one.
+/// The signatures that can be decoded; at least one.
 fn signatures(text: &str) -> Result<Vec<Vec<u8>>, Refusal> {
     let entries: Vec<&str> = text.split(',').map(str::trim).collect();
     if entries.len() > SIGNATURES_MAX {
@@ -58,7 +60,7 @@ fn signatures(text: &str) -> Result<Vec<Vec<u8>>, Refusal> {
 fn signed_text(view: &View<'_>, nonce: &str) -> Result<String, Refusal> {
     let url = view.url()?;
     let (base, query) = url.split_once('?').unwrap_or((&url, ""));
-    let query = joined(
+    let query = join(
         url::form_urlencoded::parse(query.as_bytes()).into_owned(),
         "=",
         "&",
@@ -73,7 +75,7 @@ fn signed_text(view: &View<'_>, nonce: &str) -> Result<String, Refusal> {
     }
 
     let form = if has_body {
-        joined(view.needed_form()?.iter().cloned(), "", "")
+        join(view.needed_form()?.iter().cloned(), "", "")
     } else {
         String::new()
     };
@@ -93,8 +95,8 @@ fn signed_text(view: &View<'_>, nonce: &str) -> Result<String, Refusal> {
     Ok(format!("{base}{mark}{query}{dot}{form}.{nonce}"))
 }
 
-/// Pairs in the order of their names, those of one name in the order of their values.
-fn joined(pairs: impl Iterator<Item = (String, String)>, assign: &str, separator: &str) -> String {
+/// Joins pairs sorted by name, and by value for the same name.
+fn join(pairs: impl Iterator<Item = (String, String)>, assign: &str, separator: &str) -> String {
     let mut sorted: BTreeMap<String, Vec<String>> = BTreeMap::new();
     for (name, value) in pairs {
         sorted.entry(name).or_default().push(value);
@@ -113,13 +115,12 @@ fn joined(pairs: impl Iterator<Item = (String, String)>, assign: &str, separator
     pairs.collect::<Vec<_>>().join(separator)
 }
 
-/// Signs a draft.
-pub fn sign(
+pub(crate) fn sign(
     public_url: Option<&PublicUrl>,
     draft: &mut Unverified,
     key: &[u8],
     nonce: &str,
-) -> Result<(), String> {
+) -> Result<(), SignError> {
     put(draft, &ValueLocation::Header(NONCE.into()), nonce)?;
     let signed =
         signed_text(&View::new(draft, public_url), nonce).map_err(|refusal| refusal.to_string())?;
@@ -151,7 +152,7 @@ mod tests {
     }
 
     #[test]
-    fn query_and_form_are_signed_in_order() {
+    fn query_and_form_are_sorted() {
         let post = |query, body| text(http::Method::POST, query, body).unwrap();
         assert_eq!(post(None, ""), "https://a.example/in.n");
         assert_eq!(

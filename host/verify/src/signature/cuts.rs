@@ -1,13 +1,16 @@
-//! Whether the signed text has one reading only. A sender that can choose where one signed value ends and the next begins can
-//! make another event under the same signature.
+//! Checks that the signed text is unambiguous. A sender who can choose where one signed value ends
+//! and the next begins could make another event with the same signature.
 
 use super::presented::Presented;
 use crate::payload::{Part, is_token};
 use crate::refusal::{Reason, Refusal};
 use crate::view::View;
 
-/// An id, or a value of the list, must not hold the text that ends it; one that nothing ends is a plain token or a date, so that
-/// it cannot take over the end of a JSON body.
+const DATE_CHARS_MAX: usize = 64;
+
+/// Whether ids and list values have a clear end: they must not contain the literal text that
+/// follows. If no text follows, the value must be a plain token or a date, so that it cannot
+/// swallow the start of the body.
 pub(super) fn ends_clearly(payload: &[Part], presented: &Presented) -> bool {
     let value = |part: &Part| match part {
         Part::Id => Some(&presented.id[..]),
@@ -33,22 +36,16 @@ pub(super) fn ends_clearly(payload: &[Part], presented: &Presented) -> bool {
         })
 }
 
-/// A value of the request must not hold the text that separates it from the body: another cut would give the same text. Parts
-/// before the body are ended by the text after them, parts behind it by the text before them.
+/// Refuses a value that contains the literal text between itself and the body: splitting the signed
+/// text elsewhere would give the same bytes. The mark of a part before the body is the text after
+/// it; the mark of a part after the body is the text before it.
 pub(super) fn check_cuts(
     payload: &[Part],
     view: &View<'_>,
     presented: &Presented,
 ) -> Result<(), Refusal> {
-    let is_value = |part: &Part| {
-        matches!(
-            part,
-            Part::Id | Part::Label(_) | Part::At(_) | Part::QueryLower(_)
-        )
-    };
-
     if payload.contains(&Part::FormSorted) && !view.is_urlencoded() {
-        // Different bodies of another type have the same pairs, in another order or with other escapes.
+        // Bodies of another content type with the same pairs could differ in order or escapes.
         let why = "{form_sorted} is signed, and the content type is not application/x-www-form-urlencoded";
         return Err(Refusal::new(Reason::MalformedBody, why));
     }
@@ -56,7 +53,6 @@ pub(super) fn check_cuts(
     let free = payload
         .iter()
         .position(|part| matches!(part, Part::Body | Part::FormSorted));
-    let is_long = |part: &Part| is_value(part) || matches!(part, Part::Url | Part::UrlUnescaped);
     let Some(free) = free.or_else(|| payload.iter().rposition(is_long)) else {
         return Ok(());
     };
@@ -77,7 +73,7 @@ pub(super) fn check_cuts(
         {
             return Err(Refusal::new(
                 Reason::SignatureMismatch,
-                "a signed value holds the text that ends it",
+                "a signed value contains the text that ends it",
             ));
         }
     }
@@ -85,10 +81,22 @@ pub(super) fn check_cuts(
     Ok(())
 }
 
-/// Only characters of dates, such as `Thu, 09 Oct 2025 08:53:20 GMT`.
-fn is_date(text: &[u8]) -> bool {
-    const DATE_CHARS_MAX: usize = 64;
+fn is_long(part: &Part) -> bool {
+    is_value(part) || matches!(part, Part::Url | Part::UrlUnescaped)
+}
 
-    let is_plain = |byte: &u8| byte.is_ascii_alphanumeric() || b" ,:.+-".contains(byte);
-    text.len() <= DATE_CHARS_MAX && text.iter().all(is_plain)
+fn is_value(part: &Part) -> bool {
+    matches!(
+        part,
+        Part::Id | Part::Label(_) | Part::At(_) | Part::QueryLower(_)
+    )
+}
+
+/// Whether a text has only characters of dates, such as `Thu, 09 Oct 2025 08:53:20 GMT`.
+fn is_date(text: &[u8]) -> bool {
+    text.len() <= DATE_CHARS_MAX && text.iter().all(is_date_byte)
+}
+
+fn is_date_byte(byte: &u8) -> bool {
+    byte.is_ascii_alphanumeric() || b" ,:.+-".contains(byte)
 }

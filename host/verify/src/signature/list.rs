@@ -1,34 +1,35 @@
-//! A signature header that holds several values: how it is split into signatures, the signed time and labelled values.
+//! Splits a signature header with several values into signatures, the signed time and labelled
+//! values.
 
 use crate::refusal::{Reason, Refusal, malformed};
 
-/// How a header is split into several signatures.
+/// The rules by which a header is split.
 #[derive(Debug, Clone, PartialEq)]
-pub struct List {
-    /// Between entries.
-    pub separator: String,
-    /// Between label and value.
-    pub assign: Option<String>,
-    /// Labels that count. Empty: every entry but the time is a signature.
-    pub labels: Vec<String>,
-    /// The signed time among the entries.
-    pub time: ListTime,
-    /// Labels whose values are part of what is signed.
-    pub signed_labels: Vec<String>,
+pub(crate) struct List {
+    /// The text between entries.
+    pub(crate) separator: String,
+    /// The text between label and value.
+    pub(crate) assign: Option<String>,
+    /// Labels of signatures. If empty, every entry except the time is a signature.
+    pub(crate) labels: Vec<String>,
+    /// Where the list contains the signed time.
+    pub(crate) time: ListTime,
+    /// Labels whose values are part of the signed text.
+    pub(crate) signed_labels: Vec<String>,
 }
 
-/// Where a list holds the signed time.
+/// Where a list contains the signed time.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum ListTime {
-    /// Nowhere.
+pub(crate) enum ListTime {
+    /// The list contains no time.
     Absent,
-    /// At this label, exactly once.
+    /// The value of this label, which must occur once.
     Labelled(String),
-    /// In the first entry, without a label.
+    /// The first entry, without a label.
     First,
 }
 
-/// The values of a list, still encoded.
+/// The encoded values of a list.
 pub(super) struct Entries<'a> {
     pub(super) signatures: Vec<&'a [u8]>,
     pub(super) time: Option<&'a [u8]>,
@@ -38,7 +39,7 @@ pub(super) struct Entries<'a> {
 // === impl List ===
 
 impl List {
-    /// The values of a header.
+    /// Splits a header value.
     pub(super) fn split<'a>(&self, text: &'a [u8]) -> Result<Entries<'a>, Refusal> {
         let text = std::str::from_utf8(text).map_err(|_| malformed("not text".into()))?;
         let mut entries: Vec<&str> = text
@@ -94,7 +95,7 @@ impl List {
         entry.split_once(self.assign.as_deref()?)
     }
 
-    /// The value of a label that is there exactly once.
+    /// The value of a label that must occur exactly once.
     fn one(&self, label: &str, entries: &[&str]) -> Result<(String, String), Refusal> {
         let mut values = entries
             .iter()
@@ -107,7 +108,7 @@ impl List {
         }
     }
 
-    /// The values of labels that count.
+    /// The values of signature labels.
     fn values<'a>(&self, entries: &[&'a str]) -> Result<Vec<&'a str>, Refusal> {
         let labelled: Vec<_> = entries
             .iter()

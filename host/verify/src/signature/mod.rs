@@ -1,13 +1,14 @@
-//! Scheme `signature`: candidates out of the request, a payload template, the comparison. The order of the checks is fixed:
-//! required headers, duplicates, presence, syntax, id, time, window, and only then the comparison.
+//! Scheme `signature`: compares the signatures of a request with those over a payload template. The
+//! order of the checks is fixed: required headers, duplicates, presence, syntax, id, time, window,
+//! and only then the comparison.
 
 mod cuts;
 mod list;
 mod presented;
 mod rules;
 
-pub use list::{List, ListTime};
-pub use rules::{KeySet, Signature, Time};
+pub(crate) use list::{List, ListTime};
+pub(crate) use rules::{KeySet, Signature, Time};
 
 use std::time::SystemTime;
 
@@ -24,10 +25,10 @@ use cuts::{check_cuts, ends_clearly};
 use landfall_model::Documents;
 use presented::Presented;
 
-/// The most keys of a set that are tried where the request names none.
+/// The most keys of a set that are tried if the request names none.
 const SET_KEYS_MAX: usize = 8;
 
-/// MACs that run while the body comes, one for each key.
+/// MACs that are computed while the body arrives, one for each key.
 pub struct StreamingMac {
     macs: Vec<Option<Running>>,
 }
@@ -35,8 +36,9 @@ pub struct StreamingMac {
 // === impl Signature ===
 
 impl Signature {
-    /// Which secret made one of the signatures; none where the key came from a key set.
-    pub fn check(
+    /// Checks the request. Returns the index of the secret that matched; `None` if the key came
+    /// from a key set.
+    pub(crate) fn check(
         &self,
         view: &View<'_>,
         keys: &Keys,
@@ -44,9 +46,9 @@ impl Signature {
         now: Option<SystemTime>,
         mac: Option<StreamingMac>,
     ) -> Result<Option<usize>, Refusal> {
-        let presented = self.presented(view)?;
+        let presented = self.present(view)?;
         if let (Some(time), Some(now)) = (&self.time, now) {
-            window::judge(
+            window::check_time(
                 time.window,
                 window::parse(time.unit, &presented.timestamp)?,
                 now,
@@ -59,10 +61,10 @@ impl Signature {
             .payloads()
             .all(|payload| ends_clearly(payload, &presented))
         {
-            // A sender that chooses where the id ends chooses where the time begins.
+            // Otherwise the sender could choose where the id ends and the time begins.
             return Err(Refusal::new(
                 Reason::SignatureMismatch,
-                "the delivery id holds what may follow it",
+                "the delivery id contains the text that ends it",
             ));
         }
 
@@ -72,7 +74,7 @@ impl Signature {
         }
 
         if self.can_be_lengthened() && std::str::from_utf8(&view.request.body).is_err() {
-            // What continues a digest begins with bytes that are no text.
+            // Length extension adds padding bytes, which are not UTF-8.
             return Err(Refusal::new(
                 Reason::SignatureMismatch,
                 "the body is not text, and might have been lengthened",
@@ -83,7 +85,8 @@ impl Signature {
             return if self.is_made_by_one_of(key_set, view, &presented, documents)? {
                 Ok(None)
             } else {
-                // Nothing names the key: the provider may have another one by now.
+                // The request names no key, so the provider may have rotated it: fetch the set
+                // again.
                 Err(Refusal {
                     fetch: key_set.id.is_none().then(|| key_set.url.clone()),
                     ..Refusal::new(
@@ -102,18 +105,11 @@ impl Signature {
             },
         )?;
 
-        let mismatch = || {
-            Refusal::new(
-                Reason::SignatureMismatch,
-                "the signature does not match: another secret, or another body",
-            )
-        };
-
         matched.map(Some).ok_or_else(mismatch)
     }
 
-    /// Starts the MACs, where everything that comes before the body is known from the head.
-    pub fn streaming_mac(&self, view: &View<'_>, keys: &Keys) -> Option<StreamingMac> {
+    /// Starts the MACs if every part before the body is known from the request's head.
+    pub(crate) fn streaming_mac(&self, view: &View<'_>, keys: &Keys) -> Option<StreamingMac> {
         if !self.alternatives.is_empty() {
             return None;
         }
@@ -128,7 +124,7 @@ impl Signature {
             return None;
         }
 
-        let presented = self.presented(view).ok()?;
+        let presented = self.present(view).ok()?;
         let start = |key: &[u8]| {
             let mut running = Running::new(presented.algorithm, key)?;
             self.payload[..body].iter().try_for_each(|part| {
@@ -175,7 +171,7 @@ impl Signature {
         Ok(is_made)
     }
 
-    /// Whether a key of the set made one of the signatures.
+    /// Whether one of the signatures verifies with a key of the set.
     fn is_made_by_one_of(
         &self,
         key_set: &KeySet,
@@ -229,7 +225,7 @@ impl Signature {
         Ok(false)
     }
 
-    /// What comes after the body, and the end.
+    /// Adds the parts after the body and compares the MAC.
     fn ends_right(
         &self,
         mut running: Running,
@@ -251,10 +247,17 @@ impl Signature {
     }
 }
 
+fn mismatch() -> Refusal {
+    Refusal::new(
+        Reason::SignatureMismatch,
+        "the signature does not match: another secret, or another body",
+    )
+}
+
 // === impl StreamingMac ===
 
 impl StreamingMac {
-    /// The next bytes of the body.
+    /// Adds the next bytes of the body.
     pub fn update(&mut self, piece: &Bytes) {
         self.macs
             .iter_mut()
@@ -263,7 +266,7 @@ impl StreamingMac {
     }
 }
 
-/// All parts of a payload, joined.
+/// The whole signed text.
 fn message(
     payload: &[Part],
     view: &View<'_>,

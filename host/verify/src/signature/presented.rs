@@ -1,5 +1,5 @@
-//! What a request presents for scheme `signature`, read and decoded. The order of the steps is fixed: required headers,
-//! duplicates, presence, syntax, id, time.
+//! Reads and decodes what a request presents for scheme `signature`. The order of the steps is
+//! fixed: required headers, duplicates, presence, syntax, id, time.
 
 use base64::Engine as _;
 use base64::alphabet;
@@ -14,19 +14,18 @@ use crate::refusal::{Reason, Refusal, malformed};
 use crate::view::{Absent, View, describe};
 use landfall_model::{Algorithm, Encoding, ValueLocation};
 
-/// The most candidates of one request: each costs a comparison.
+/// The most signatures of one request. Each costs a comparison.
 const CANDIDATES_MAX: usize = 64;
 
-/// The longest name of a method.
 const METHOD_CHARS_MAX: usize = 16;
 
-/// Providers differ in whether they pad it.
+/// Base64url with or without padding: providers differ.
 const BASE64URL: GeneralPurpose = GeneralPurpose::new(
     &alphabet::URL_SAFE,
     NO_PAD.with_decode_padding_mode(DecodePaddingMode::Indifferent),
 );
 
-/// What a request shows, decoded.
+/// The decoded values of a request.
 pub(super) struct Presented {
     pub(super) algorithm: Algorithm,
     pub(super) candidates: Vec<Vec<u8>>,
@@ -38,14 +37,12 @@ pub(super) struct Presented {
 // === impl Signature ===
 
 impl Signature {
-    /// The time as it was sent.
-    pub fn sent_time(&self, view: &View<'_>) -> Option<Vec<u8>> {
-        self.presented(view)
-            .ok()
-            .map(|presented| presented.timestamp)
+    /// The signed time as sent.
+    pub(crate) fn sent_time(&self, view: &View<'_>) -> Option<Vec<u8>> {
+        self.present(view).ok().map(|presented| presented.timestamp)
     }
 
-    pub(super) fn presented(&self, view: &View<'_>) -> Result<Presented, Refusal> {
+    pub(super) fn present(&self, view: &View<'_>) -> Result<Presented, Refusal> {
         for (name, expected) in &self.require {
             let found = view.header(name);
             if found == Err(Absent::Duplicate) {
@@ -82,7 +79,7 @@ impl Signature {
         let texts: Vec<&[u8]> = texts.iter().map(|text| &text[..]).collect();
         let (algorithm, texts) = self.method(texts)?;
         let mut entries = self.entries(&texts)?;
-        let candidates = self.decoded(algorithm, &entries.signatures)?;
+        let candidates = self.decode_all(algorithm, &entries.signatures)?;
         let listed_time = entries.time.map(<[u8]>::to_vec);
         let labels = std::mem::take(&mut entries.labels);
 
@@ -130,7 +127,8 @@ impl Signature {
         })
     }
 
-    /// What the name before a signature stands for, where one of several may be there, and the text without it.
+    /// The algorithm that the method name before a signature stands for, and the text after the
+    /// name.
     fn method<'a>(&self, texts: Vec<&'a [u8]>) -> Result<(Algorithm, Vec<&'a [u8]>), Refusal> {
         if self.methods.is_empty() {
             return Ok((self.algorithm, texts));
@@ -140,7 +138,8 @@ impl Signature {
             return Err(malformed("more than one signature".into()));
         };
 
-        // What is longer is no method, and may be the signature itself: it is not repeated.
+        // A longer text is not a method name. It may be the signature itself, so the refusal does
+        // not quote it.
         let at = text
             .iter()
             .take(METHOD_CHARS_MAX + 1)
@@ -155,7 +154,7 @@ impl Signature {
             .ok_or_else(|| {
                 let known: Vec<&str> = self.methods.iter().map(|(name, _)| name.as_str()).collect();
                 let detail = format!(
-                    "the signature is made with `{}`: taken are {} (methods)",
+                    "the signature is made with `{}`: accepted are {} (methods)",
                     String::from_utf8_lossy(name).escape_debug(),
                     known.join(", ")
                 );
@@ -192,8 +191,8 @@ impl Signature {
         Ok(entries)
     }
 
-    /// Every signature that can be decoded; at least one.
-    fn decoded(&self, algorithm: Algorithm, encoded: &[&[u8]]) -> Result<Vec<Vec<u8>>, Refusal> {
+    /// The signatures that can be decoded; at least one.
+    fn decode_all(&self, algorithm: Algorithm, encoded: &[&[u8]]) -> Result<Vec<Vec<u8>>, Refusal> {
         let mut first_error = None;
         let mut decoded = Vec::new();
         for text in encoded {
@@ -251,7 +250,8 @@ impl Presented {
         }
     }
 
-    /// Every candidate is compared: the time taken does not tell which one matched.
+    /// Whether one of the signatures equals `digest`. Compares all of them, so that the time does
+    /// not reveal which one matched.
     pub(super) fn has(&self, digest: &[u8]) -> bool {
         self.candidates
             .iter()
@@ -259,7 +259,7 @@ impl Presented {
     }
 }
 
-/// What follows the prefix, which is compared as it is: upper case is another prefix.
+/// The text after the prefix. The comparison is case-sensitive.
 fn after_prefix<'a>(text: &'a [u8], prefix: &str) -> Result<&'a [u8], Refusal> {
     text.strip_prefix(prefix.as_bytes())
         .ok_or_else(|| malformed(format!("it does not begin with `{prefix}`")))

@@ -1,72 +1,76 @@
-//! What a `[verify]` table says of scheme `signature`.
+//! The rules of scheme `signature`, built from a `[verify]` table.
 
 use super::list::List;
+use crate::algorithm::can_be_lengthened;
 use crate::payload::Part;
 use crate::window::Window;
 use landfall_model::{Algorithm, Encoding, TimeUnit, ValueLocation};
 
-/// How requests are signed.
+/// The signature rules of one hook.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Signature {
-    /// Places of signatures; any may match.
-    pub from: Vec<ValueLocation>,
-    /// Constant text before a single signature.
-    pub prefix: String,
-    /// How a header of several is split.
-    pub list: Option<List>,
-    /// Pinned: the request has no say in it.
-    pub algorithm: Algorithm,
-    /// Method names before a signature that are taken, and what each stands for. With one of them, `algorithm` means nothing.
-    pub methods: Vec<(String, Algorithm)>,
-    /// Where the provider's public keys are; none = the secrets are the keys.
-    pub key_set: Option<KeySet>,
-    /// Of a signature's bytes.
-    pub encoding: Encoding,
-    /// What is signed.
-    pub payload: Vec<Part>,
-    /// Other texts that count as well.
-    pub alternatives: Vec<Vec<Part>>,
-    /// A value must not hold the text that marks its end. Off where a provider documents a text without such marks.
-    pub has_clear_cuts: bool,
-    /// Where the signed time is; none in `from` = in the list.
-    pub time: Option<Time>,
-    /// Where the signed id is.
-    pub id: Option<ValueLocation>,
-    /// Headers that must have exactly this value.
-    pub require: Vec<(String, String)>,
+    /// Locations of signatures. One of them must match.
+    pub(crate) from: Vec<ValueLocation>,
+    /// Constant text before the signature.
+    pub(crate) prefix: String,
+    /// How a header with several signatures is split.
+    pub(crate) list: Option<List>,
+    /// The algorithm. The request cannot choose another one.
+    pub(crate) algorithm: Algorithm,
+    /// Accepted method names before a signature, and their algorithms. If not empty, `algorithm` is
+    /// not used.
+    pub(crate) methods: Vec<(String, Algorithm)>,
+    /// The provider's key set; `None` if the hook's secrets are the keys.
+    pub(crate) key_set: Option<KeySet>,
+    /// The encoding of a signature.
+    pub(crate) encoding: Encoding,
+    /// The signed text.
+    pub(crate) payload: Vec<Part>,
+    /// Alternative signed texts.
+    pub(crate) alternatives: Vec<Vec<Part>>,
+    /// Whether values must not contain the text that marks their end. False if a provider documents
+    /// a payload without such marks.
+    pub(crate) has_clear_cuts: bool,
+    /// The signed time.
+    pub(crate) time: Option<Time>,
+    /// The location of the signed delivery id.
+    pub(crate) id: Option<ValueLocation>,
+    /// Headers that must have this value.
+    pub(crate) require: Vec<(String, String)>,
 }
 
-/// A set of public keys at an address.
+/// A JSON web key set at a URL.
 #[derive(Debug, Clone, PartialEq)]
-pub struct KeySet {
-    /// Of the JSON web key set.
-    pub url: String,
-    /// Where the request names the key; none = every key is tried.
-    pub id: Option<ValueLocation>,
+pub(crate) struct KeySet {
+    /// The URL of the key set.
+    pub(crate) url: String,
+    /// Where the request names the key id; `None` means that every key is tried.
+    pub(crate) id: Option<ValueLocation>,
 }
 
 /// The signed time.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Time {
-    /// None = in the list.
-    pub from: Option<ValueLocation>,
-    /// How it is written.
-    pub unit: TimeUnit,
-    /// How far it may lie from now.
-    pub window: Window,
+pub(crate) struct Time {
+    /// The location of the time; `None` means in the list.
+    pub(crate) from: Option<ValueLocation>,
+    /// The unit or format of the time.
+    pub(crate) unit: TimeUnit,
+    /// The allowed distance from the current time.
+    pub(crate) window: Window,
 }
 
 // === impl Signature ===
 
 impl Signature {
-    /// Every text that may be signed.
-    pub fn payloads(&self) -> impl Iterator<Item = &[Part]> {
+    /// Every accepted signed text.
+    pub(crate) fn payloads(&self) -> impl Iterator<Item = &[Part]> {
         std::iter::once(&self.payload)
             .chain(&self.alternatives)
             .map(Vec::as_slice)
     }
 
-    /// A plain digest can be continued without the secret, unless the text ends with the secret.
+    /// Whether the signature allows length extension: a plain digest over a text that does not end
+    /// with the secret.
     pub(super) fn can_be_lengthened(&self) -> bool {
         can_be_lengthened(self.algorithm)
             && self

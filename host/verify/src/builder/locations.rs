@@ -1,11 +1,11 @@
-//! Places in a request: which can hold a value, and which a scheme may name.
+//! Locations in a request: which ones can hold a value, and which ones a scheme may name.
 
 use super::error::{BuildError, wrong};
 use crate::view::describe;
 use landfall_model::{DeliveryId, Scheme, ValueLocation, VerifySpec};
 
-/// Headers by which a message is framed, routed or kept open: proxies and HTTP libraries set, change and drop them, and a server
-/// acts on them. None can hold a token, a signature or an identity.
+/// Headers that frame or route a message, or manage the connection. Proxies and HTTP libraries set,
+/// change and drop them, so they cannot hold a token, a signature or an identity.
 const TRANSPORT_HEADERS: [&str; 14] = [
     "connection",
     "content-encoding",
@@ -22,7 +22,7 @@ const TRANSPORT_HEADERS: [&str; 14] = [
     "upgrade",
     "via",
 ];
-/// Names of authentication schemes (RFC 9110 section 11.1), which a space separates from what follows.
+/// Names of authentication schemes (RFC 9110 section 11.1). A space follows the name.
 const AUTH_SCHEMES: [&str; 9] = [
     "apikey",
     "basic",
@@ -35,7 +35,7 @@ const AUTH_SCHEMES: [&str; 9] = [
     "token",
 ];
 
-/// The one place of the token or signature.
+/// The single location of the token or signature.
 pub(super) fn one_place(spec: &VerifySpec) -> Result<ValueLocation, BuildError> {
     match &places(spec)?[..] {
         [one] => Ok(one.clone()),
@@ -43,7 +43,7 @@ pub(super) fn one_place(spec: &VerifySpec) -> Result<ValueLocation, BuildError> 
     }
 }
 
-/// The places of signatures: at least one.
+/// The locations of signatures, at least one.
 pub(super) fn places(spec: &VerifySpec) -> Result<Vec<ValueLocation>, BuildError> {
     let places = spec.from.clone().filter(|places| !places.is_empty()).ok_or_else(|| {
         wrong(
@@ -65,7 +65,8 @@ pub(super) fn places(spec: &VerifySpec) -> Result<Vec<ValueLocation>, BuildError
     Ok(places)
 }
 
-/// Whether a place can hold the one value that `key` names, while the request is not verified yet.
+/// Checks that a location can hold a single value in a request that is not verified yet. `key`
+/// names the setting.
 pub(super) fn check_value(key: &'static str, place: &ValueLocation) -> Result<(), BuildError> {
     match place {
         ValueLocation::Each(_) => Err(wrong(
@@ -85,7 +86,7 @@ pub(super) fn check_value(key: &'static str, place: &ValueLocation) -> Result<()
     }
 }
 
-/// Whether a place can hold a value that the sender sets for this hook.
+/// Checks that a location can hold a value that the sender sets for this hook.
 pub(super) fn check_held_value(key: &'static str, place: &ValueLocation) -> Result<(), BuildError> {
     check_value(key, place)?;
     check_transport(key, place)
@@ -110,8 +111,8 @@ fn check_transport(key: &'static str, place: &ValueLocation) -> Result<(), Build
     }
 }
 
-/// Whether what `[dedup] id` names can identify a delivery at this path of the hook.
-pub fn check_identity(identity: &DeliveryId, path: &str) -> Result<(), BuildError> {
+/// Checks that the fields of `[dedup] id` can identify a delivery to a hook at this path.
+pub(crate) fn check_identity(identity: &DeliveryId, path: &str) -> Result<(), BuildError> {
     for place in identity.all_fields() {
         check_transport("dedup", place)?;
         if !is_in_path(place, path) {
@@ -125,8 +126,9 @@ pub fn check_identity(identity: &DeliveryId, path: &str) -> Result<(), BuildErro
     Ok(())
 }
 
-/// Whether a hook with this path has the segment that a place names; true for places outside the path.
-pub fn is_in_path(place: &ValueLocation, path: &str) -> bool {
+/// Whether a hook with this path has the segment that a location names; true for locations outside
+/// of the path.
+pub(crate) fn is_in_path(place: &ValueLocation, path: &str) -> bool {
     match place {
         ValueLocation::Path(_) => path
             .rsplit('/')
@@ -139,8 +141,8 @@ pub fn is_in_path(place: &ValueLocation, path: &str) -> bool {
     }
 }
 
-/// The way out where `is_in_path` says no.
-pub fn no_such_segment(place: &ValueLocation, path: &str) -> String {
+/// The error if `is_in_path` is false.
+pub(crate) fn no_such_segment(place: &ValueLocation, path: &str) -> String {
     let path = path.trim_end_matches('/');
     match place {
         ValueLocation::Param(name) => {
@@ -152,7 +154,7 @@ pub fn no_such_segment(place: &ValueLocation, path: &str) -> String {
     }
 }
 
-/// Whether both name the same value of a request: header names have no case (RFC 9110 section 5.1).
+/// Whether two locations are the same. Header names are case-insensitive (RFC 9110 section 5.1).
 pub(super) fn is_same_place(one: &ValueLocation, other: &ValueLocation) -> bool {
     match (one, other) {
         (ValueLocation::Header(one), ValueLocation::Header(other)) => {
@@ -162,7 +164,8 @@ pub(super) fn is_same_place(one: &ValueLocation, other: &ValueLocation) -> bool 
     }
 }
 
-/// White space around a header value is dropped before the prefix is looked for, and no header holds control characters.
+/// Rejects prefixes that no header can contain: leading white space is trimmed, and control
+/// characters are not allowed.
 fn check_prefix(spec: &VerifySpec, place: &ValueLocation) -> Result<(), BuildError> {
     let Some(prefix) = &spec.prefix else {
         return Ok(());
@@ -199,8 +202,9 @@ fn check_prefix(spec: &VerifySpec, place: &ValueLocation) -> Result<(), BuildErr
     }
 }
 
-/// Whether a fact of a verified request can be read at a place. `has_claims`: the proof is a token with claims.
-pub fn check_fact(place: &ValueLocation, has_claims: bool) -> Result<(), BuildError> {
+/// Checks that a fact of a verified request can be read at a location. `has_claims` means that the
+/// scheme verifies a token with claims.
+pub(crate) fn check_fact(place: &ValueLocation, has_claims: bool) -> Result<(), BuildError> {
     match place {
         ValueLocation::Each(_) => Err(wrong(
             "from",
@@ -214,7 +218,7 @@ pub fn check_fact(place: &ValueLocation, has_claims: bool) -> Result<(), BuildEr
     }
 }
 
-/// Whether a place is written as it must be.
+/// Checks the syntax of a location.
 fn check_place(place: &ValueLocation) -> Result<(), BuildError> {
     match place {
         ValueLocation::Header(name) => header_name("from", name),
@@ -251,7 +255,7 @@ fn check_place(place: &ValueLocation) -> Result<(), BuildError> {
     }
 }
 
-/// One segment is `*`, and no other holds one.
+/// Whether exactly one segment is `*`, and no other segment contains one.
 fn is_each(pointer: &str) -> bool {
     pointer
         .split('/')
@@ -259,7 +263,7 @@ fn is_each(pointer: &str) -> bool {
         .eq(["*"])
 }
 
-/// Whether it is the name of a header.
+/// Whether a text is a valid header name.
 pub(super) fn header_name(key: &'static str, name: &str) -> Result<(), BuildError> {
     match name.parse::<http::HeaderName>() {
         Ok(_) => Ok(()),

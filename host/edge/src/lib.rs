@@ -77,12 +77,13 @@ impl Edge {
         trusted_proxies: Vec<IpNet>,
         push: Option<&PushSpec>,
         key_documents: Option<PathBuf>,
+        clock: Clock,
     ) -> anyhow::Result<Arc<Edge>> {
         let own = push.map(|push| push.keys.clone());
         Ok(Arc::new(Edge {
             hooks,
             push: push.map(push::verifier).transpose()?,
-            documents: Arc::new(KeyDocuments::new(secrets.clone(), own, key_documents)),
+            documents: Arc::new(KeyDocuments::new(own, key_documents, clock)),
             secrets,
             refusals: delivery.refusals().clone(),
             delivery,
@@ -90,7 +91,7 @@ impl Edge {
             trusted_proxies,
             counters: counters::Counters::new(),
             hints: refuse::HintTurns::default(),
-            clock: Clock::System,
+            clock,
             bodies: bodies::Room::new(limits.body_memory),
             decoders: decode::Decoders::new(limits.body_timeout),
             draining: AtomicBool::new(false),

@@ -12,8 +12,8 @@ use super::bodies::Held;
 use super::decode::Encoding;
 use super::refuse::{Caller, Why};
 use landfall_hooks::Hook;
-use landfall_model::{SecretRef, SecretSource};
-use landfall_secrets::{Ask, TokenRequest};
+use landfall_model::{Secret, SecretRef, SecretSource};
+use landfall_secrets::{KeyDocumentError, KeyRequest, TokenRequest};
 use landfall_verify::{
     Answer, KeyGrant, Keys, Reason, Refusal, SenderCheck, SignedBody, StreamingMac, Unverified,
     Verdict, Verifier, VerifyContext, check_or_return, check_sender, hint,
@@ -215,34 +215,44 @@ async fn judge<T>(
     })
 }
 
+/// Fetches a key document.
 async fn fetch(edge: &Edge, door: Door<'_>, document: &str) -> Result<(), String> {
-    let secret = || {
-        door.verifier
-            .secrets()
-            .iter()
-            .find_map(|reference| edge.secrets.value(reference).ok())
-    };
-    let no_secret = "the secret that the question for a key carries has no value";
-    let ask = match (door.verifier.lookup(), door.verifier.key_grant()) {
-        (Some(lookup), _) => {
-            let secret = secret().ok_or(no_secret)?;
-            let body = lookup
-                .ask(document, &secret)
-                .ok_or("the document is of another look-up")?;
-            Ask::Posted(body.into())
-        }
-        (None, Some(KeyGrant { token_url, scope })) => {
-            let client = secret().ok_or(no_secret)?;
-            Ask::Granted(TokenRequest {
-                token_url,
-                client,
-                scope,
-            })
-        }
-        (None, None) if door.verifier.names_its_keys() => Ask::Configured,
-        (None, None) => Ask::Named,
-    };
-    edge.documents.fetch(document, ask, door.client).await
+    let request = key_request(edge, door, document)?;
+    edge.documents
+        .fetch(document, request, door.client)
+        .await
+        .map_err(|error| error.to_string())
+}
+
+fn key_request(edge: &Edge, door: Door<'_>, document: &str) -> Result<KeyRequest, &'static str> {
+    if let Some(lookup) = door.verifier.lookup() {
+        let secret = secret_for_keys(edge, door)?;
+        let body = lookup
+            .ask(document, &secret)
+            .ok_or("the document is of another look-up")?;
+        return Ok(KeyRequest::Posted(body.into()));
+    }
+    if let Some(KeyGrant { token_url, scope }) = door.verifier.key_grant() {
+        return Ok(KeyRequest::Granted(TokenRequest {
+            token_url,
+            client: secret_for_keys(edge, door)?,
+            scope,
+        }));
+    }
+    if door.verifier.names_its_keys() {
+        Ok(KeyRequest::Configured)
+    } else {
+        Ok(KeyRequest::Named)
+    }
+}
+
+/// The first secret of the hook that has a value.
+fn secret_for_keys(edge: &Edge, door: Door<'_>) -> Result<Secret, &'static str> {
+    door.verifier
+        .secrets()
+        .iter()
+        .find_map(|reference| edge.secrets.value(reference).ok())
+        .ok_or("the secret for requesting a key has no value")
 }
 
 /// Answers an ownership check, after what it asks for besides.
@@ -280,13 +290,14 @@ pub async fn answered(
         }
         edge.secrets
             .pair(place, secret)
-            .map_err(|why| Stop::Unavailable(refused(why)))?;
+            .await
+            .map_err(|error| Stop::Unavailable(refused(error.to_string())))?;
         tracing::info!(hook = hook_name, secret = %place, "paired: the provider's secret is kept; close the pairing now");
     }
     if let Some(url) = &answer.confirm {
         // The rest of the address is a secret: whoever knows it can confirm the subscription.
         let address = url.split('?').next().unwrap_or_default();
-        let failed = |why: String| {
+        let failed = |why: KeyDocumentError| {
             Why::new(
                 "confirmation_failed",
                 format!("the subscription cannot be confirmed at {address}: {why}"),

@@ -17,7 +17,9 @@ use super::connector::{ConnectError, Connector};
 use super::credentials::{Added, Call, Credentials};
 use super::policy::Policy;
 use super::redirect;
-use landfall_model::{Credential, Event, MemoryBudget, MemoryHold, SecretSource};
+use landfall_model::{
+    Credential, Event, MemoryBudget, MemoryHold, Secret, SecretError, SecretRef, SecretSource,
+};
 
 /// The most headers a caller may set.
 const HEADERS_MAX: usize = 100;
@@ -130,6 +132,18 @@ pub struct Client {
     pool: OnceLock<Pool>,
 }
 
+/// For a client without credentials, which never reads a secret.
+struct NoSecrets;
+
+impl SecretSource for NoSecrets {
+    fn value(&self, reference: &SecretRef) -> Result<Secret, SecretError> {
+        Err(SecretError::Remote {
+            reference: reference.to_string(),
+            why: "this client has no secrets".into(),
+        })
+    }
+}
+
 // === impl Client ===
 
 impl Client {
@@ -144,6 +158,11 @@ impl Client {
             credentials: Credentials::new(credentials, secrets),
             pool: OnceLock::new(),
         }
+    }
+
+    /// A client that adds no credentials.
+    pub fn without_credentials(policy: Policy) -> Client {
+        Client::new(policy, Vec::new(), Arc::new(NoSecrets))
     }
 
     /// Sends a call for an event; `idempotency_key` is the event's id.
@@ -190,7 +209,7 @@ impl Client {
             let (request, added) = self.request(outgoing.clone())?;
             let mut received = exchange(pool, request, outgoing.memory.as_ref()).await?;
             if received.status == 401 {
-                self.credentials.refused(&added);
+                self.credentials.report_rejected(&added);
             }
             if !added.is_empty() && is_encoded(&received.headers) {
                 let why = "the answer is compressed although none was asked for: what it may repeat cannot be seen";

@@ -106,11 +106,11 @@ impl Credentials {
         Ok(added)
     }
 
-    /// Whoever was called did not accept them.
-    pub fn refused(&self, added: &Added) {
-        added
-            .references()
-            .for_each(|reference| self.secrets.refused(reference));
+    /// Reports that the called server rejected these credentials.
+    pub fn report_rejected(&self, added: &Added) {
+        for reference in added.references() {
+            self.secrets.report_rejected(reference);
+        }
     }
 
     fn put(

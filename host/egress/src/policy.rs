@@ -13,8 +13,10 @@ use landfall_model::{Allow, HttpGrant};
 #[derive(Debug, Clone, Default)]
 pub struct Policy {
     allow: Allow,
-    /// The operator's own calls.
+    /// Any address may be reached: the operator's own calls.
     is_anywhere: bool,
+    /// Any URL may be called: calls of the host itself.
+    is_any_url: bool,
 }
 
 // === impl Policy ===
@@ -24,7 +26,7 @@ impl Policy {
     pub fn new(allow: Allow) -> Policy {
         Policy {
             allow,
-            is_anywhere: false,
+            ..Policy::default()
         }
     }
 
@@ -36,20 +38,44 @@ impl Policy {
                 ..Allow::default()
             },
             is_anywhere: true,
+            is_any_url: false,
+        }
+    }
+
+    /// For calls of the host to URLs that only the operator names: any URL, at any address.
+    pub fn unrestricted() -> Policy {
+        Policy {
+            is_any_url: true,
+            ..Policy::anywhere(Vec::new())
+        }
+    }
+
+    /// For calls of the host to URLs that the caller has checked: any URL, at public addresses, in these ranges, and at an address
+    /// that the URL itself contains.
+    pub fn public(addresses: Vec<IpNet>) -> Policy {
+        let allow = Allow {
+            addresses,
+            ..Allow::default()
+        };
+        Policy {
+            is_any_url: true,
+            ..Policy::new(allow)
         }
     }
 
     /// Whether some grant covers the call.
     pub fn allows(&self, method: &Method, url: &Url) -> bool {
-        self.allow
-            .http
-            .iter()
-            .any(|grant| grant.covers(method, url))
+        self.is_any_url
+            || self
+                .allow
+                .http
+                .iter()
+                .any(|grant| grant.covers(method, url))
     }
 
     /// Whether some grant covers the URL, by whatever method.
     pub fn allows_url(&self, url: &Url) -> bool {
-        self.allow.http.iter().any(|grant| grant.covers_url(url))
+        self.is_any_url || self.allow.http.iter().any(|grant| grant.covers_url(url))
     }
 
     /// Redirects that may be followed in one call.
@@ -74,7 +100,10 @@ impl Policy {
                 .iter()
                 .any(|range| range.addr() == address && is_whole(range))
         };
-        if self.is_anywhere || !address::is_special(address) || (is_literal && is_written()) {
+        if self.is_anywhere
+            || !address::is_special(address)
+            || (is_literal && (self.is_any_url || is_written()))
+        {
             return true;
         }
         match address::is_metadata(address) {

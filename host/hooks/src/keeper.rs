@@ -462,7 +462,7 @@ impl Keeper {
                 .values()
                 .flat_map(|known| known.stands.iter().chain([&known.wants]));
             let used: Vec<_> = hooks.flat_map(|hook| references(&hook.spec)).collect();
-            self.loader.secrets.keep(&used);
+            self.loader.secrets.retain(&used);
         }
     }
 

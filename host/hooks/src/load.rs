@@ -182,7 +182,7 @@ impl Loader {
                 .and_then(|manifest| shorter_answer(manifest, &spec, &verifier));
         }
         self.platform.shorten(&mut spec, verifier.answer_within());
-        self.track(&spec).await;
+        self.secrets.track(&references(&spec)).await;
         let serving = match component {
             Some(component) => {
                 Serving::Ready(Arc::new(self.handler(&component, &spec, sizes).await?))
@@ -271,7 +271,9 @@ impl Loader {
         self.check_secrets(name, &spec).ok()?;
         let sizes = self.sizes(name, text, &spec, &verifier).ok()?;
         self.check_queue(&spec).ok()?;
-        tokio::task::block_in_place(|| self.secrets.track(&references(&spec)));
+        tokio::task::block_in_place(|| {
+            tokio::runtime::Handle::current().block_on(self.secrets.track(&references(&spec)))
+        });
         let slots = self.engine.slots(spec.concurrency);
         Some(Hook {
             spec,
@@ -287,7 +289,7 @@ impl Loader {
         let refused = references(spec)
             .iter()
             .find_map(|reference| self.secrets.check(reference).err());
-        refused.map_or(Ok(()), |why| Err(format!("{name}.toml: the secret {why}")))
+        refused.map_or(Ok(()), |why| Err(format!("{name}.toml: {why}")))
     }
 
     fn sizes(
@@ -354,17 +356,6 @@ impl Loader {
         self.engine
             .prepare(component, spec, sizes, self.secrets.clone())
             .await
-    }
-
-    /// Reads the secrets ahead: a file may be slow.
-    async fn track(&self, spec: &HookSpec) {
-        let (secrets, references) = (self.secrets.clone(), references(spec));
-        let reading = tokio::task::spawn_blocking(move || secrets.track(&references));
-        if let Err(error) = reading.await
-            && error.is_panic()
-        {
-            tracing::error!(%error, "reading secrets panicked");
-        }
     }
 }
 

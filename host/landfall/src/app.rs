@@ -25,9 +25,10 @@ use landfall_engine::{CacheUse, Confinement, Engine, EngineSettings, Target};
 use landfall_hooks::{Platform, Setup};
 use landfall_ledger::{Ledger, LedgerError, OnFatal, PostgresSettings, SqliteSettings};
 use landfall_model::{
-    BrokerSpec, Clock, CredentialPart, CredentialText, EdgeLimits, Secret, SecretRef, SecretSource,
+    BrokerSpec, Clock, CredentialPart, CredentialText, EdgeLimits, Secret, SecretAges, SecretGrant,
+    SecretRef, SecretSource,
 };
-use landfall_secrets::{Secrets, own_admin_token};
+use landfall_secrets::{Secrets, Sources, create_admin_token};
 
 // What the command line uses of the modules that it does not import itself.
 use landfall_edge::serve_router;
@@ -47,7 +48,17 @@ pub fn sample(request: &SampleRequest, providers: Option<&Path>) -> anyhow::Resu
 /// The present value of a secret reference.
 pub fn secret(reference: &str) -> anyhow::Result<Secret> {
     let reference: SecretRef = reference.parse().map_err(anyhow::Error::msg)?;
-    Ok(Secrets::default().value(&reference)?)
+    Ok(untracked_secrets().value(&reference)?)
+}
+
+fn new_secrets(config: &Config) -> Arc<Secrets> {
+    let secrets = Secrets::new(config.secrets, config.secret_grant.clone(), Clock::System);
+    Arc::new(secrets)
+}
+
+/// Secrets for one command, which reads each of them once.
+fn untracked_secrets() -> Secrets {
+    Secrets::new(SecretAges::default(), SecretGrant::default(), Clock::System)
 }
 
 /// Sends a request wherever the operator says. Status and body of the answer.
@@ -89,7 +100,7 @@ impl AdminAt {
         let reference = SecretRef::File(admin_token_path(data));
         AdminAt {
             url,
-            token: Secrets::default().value(&reference).ok(),
+            token: untracked_secrets().value(&reference).ok(),
             problem: None,
         }
     }
@@ -198,7 +209,7 @@ pub fn backup(data: &Path, to: &Path) -> anyhow::Result<BackedUp> {
 /// The operator's own calls may go anywhere.
 async fn call(target: &str, outgoing: Outgoing) -> anyhow::Result<(u16, String)> {
     let policy = Policy::anywhere(vec![target.parse().map_err(anyhow::Error::msg)?]);
-    let client = Client::new(policy, Vec::new(), Arc::new(Secrets::default()));
+    let client = Client::without_credentials(policy);
     let received = client.send(outgoing, "landfall").await?;
     Ok((
         received.status,
@@ -247,9 +258,9 @@ impl App {
         for gap in Confinement::probe()?.gaps() {
             tracing::warn!("{gap}");
         }
-        let secrets = Arc::new(Secrets::new(config.secrets, config.secret_grant.clone()));
+        let secrets = new_secrets(&config);
         let admin_token = admin_token(&config)?;
-        tokio::task::block_in_place(|| secrets.track_own(std::slice::from_ref(&admin_token)));
+        secrets.track_own(std::slice::from_ref(&admin_token)).await;
         let ledger = match &config.ledger_url {
             None => open_ledger(&config)?,
             Some(url) => connect_ledger(&config, url, &secrets).await?,
@@ -285,6 +296,7 @@ impl App {
             config.trusted_proxies.clone(),
             push,
             keys,
+            Clock::System,
         )?;
         Ok(App {
             config,
@@ -337,8 +349,8 @@ impl App {
     /// Serves until asked to stop, then drains: readiness off, no new connections, what runs may end.
     pub async fn serve(self, shutdown: Shutdown) -> anyhow::Result<()> {
         let (public, admin_at) = self.addresses()?;
-        tokio::spawn(self.secrets.clone().refresh_for_ever());
-        tokio::spawn(self.edge.documents.clone().refresh_for_ever());
+        tokio::spawn(self.secrets.clone().run_refresh());
+        tokio::spawn(self.edge.documents.clone().run_refresh());
         let delivery = self.edge.delivery.clone();
         tokio::spawn(delivery.clone().dispatch_for_ever());
         tokio::spawn(delivery.clone().beat_for_ever());
@@ -445,9 +457,9 @@ async fn reload_for_ever(shutdown: Shutdown, hooks: Hooks, secrets: Arc<Secrets>
     let mut reloads = shutdown.reloads();
     while reloads.changed().await.is_ok() {
         hooks.look_again();
-        for remote in [false, true] {
+        for sources in [Sources::Local, Sources::Remote] {
             let secrets = secrets.clone();
-            tokio::task::spawn_blocking(move || secrets.refresh(remote));
+            tokio::spawn(async move { secrets.refresh(sources).await });
         }
     }
 }
@@ -500,7 +512,7 @@ async fn connect_ledger(
     url: &CredentialText,
     secrets: &Secrets,
 ) -> anyhow::Result<Arc<dyn Ledger>> {
-    let url = with_secrets(url, secrets, "the URL of the ledger")?;
+    let url = with_secrets(url, secrets, "the URL of the ledger").await?;
     let settings = PostgresSettings {
         url,
         tls: landfall_egress::tls(),
@@ -525,7 +537,7 @@ pub type Finding = (&'static str, Result<Vec<String>, String>);
 
 /// Asks everything that a node of these settings would rest on; streams that are not there yet are made.
 pub async fn doctor(config: &Config) -> Vec<Finding> {
-    let secrets = Arc::new(Secrets::new(config.secrets, config.secret_grant.clone()));
+    let secrets = new_secrets(config);
     let ledger = match &config.ledger_url {
         None => Ok(vec![format!(
             "a file in {}, synced with every event that is accepted",
@@ -589,7 +601,7 @@ async fn ledger_facts(
     url: &CredentialText,
     secrets: &Secrets,
 ) -> anyhow::Result<Vec<String>> {
-    let url = with_secrets(url, secrets, "the URL of the ledger")?;
+    let url = with_secrets(url, secrets, "the URL of the ledger").await?;
     let settings = PostgresSettings {
         url,
         tls: landfall_egress::tls(),
@@ -622,7 +634,9 @@ async fn connect_broker(
     secrets: &Arc<Secrets>,
 ) -> anyhow::Result<Broker> {
     let servers = match spec {
-        BrokerSpec::Nats(spec) => with_secrets(&spec.servers, secrets, "the URL of the queue")?,
+        BrokerSpec::Nats(spec) => {
+            with_secrets(&spec.servers, secrets, "the URL of the queue").await?
+        }
         BrokerSpec::PubSub(_) | BrokerSpec::CloudTasks(_) => String::new(),
     };
     let own: Vec<SecretRef> = spec
@@ -630,7 +644,7 @@ async fn connect_broker(
         .into_iter()
         .chain(keys.iter().cloned())
         .collect();
-    tokio::task::block_in_place(|| secrets.track_own(&own));
+    secrets.track_own(&own).await;
     landfall_broker::connect(spec.clone(), &servers, keys.to_vec(), secrets.clone())
         .await
         .map_err(anyhow::Error::msg)
@@ -644,7 +658,7 @@ async fn facts(broker: Option<&Broker>) -> Vec<String> {
 }
 
 /// A URL that may hold a password: no error repeats it.
-fn with_secrets(
+async fn with_secrets(
     url: &CredentialText,
     secrets: &Secrets,
     what: &'static str,
@@ -654,7 +668,7 @@ fn with_secrets(
         match part {
             CredentialPart::Literal(literal) => text.extend_from_slice(literal.as_bytes()),
             CredentialPart::Secret(reference) => {
-                tokio::task::block_in_place(|| secrets.track_own(std::slice::from_ref(reference)));
+                secrets.track_own(std::slice::from_ref(reference)).await;
                 let value = secrets.value(reference).context(what)?;
                 // Alone it is a URL, in one it is a part of it.
                 match url.len() {
@@ -693,7 +707,7 @@ pub fn writable_by_others(config: &Config) -> Vec<String> {
 /// What `landfall check` says: how each hook would stand.
 pub async fn check(config: &Config) -> anyhow::Result<Hooks> {
     prepare_dirs(config)?;
-    let secrets = Arc::new(Secrets::new(config.secrets, config.secret_grant.clone()));
+    let secrets = new_secrets(config);
     let engine = Arc::new(Engine::new(engine_settings(config)?, None)?);
     Ok(Hooks::once(setup(config, engine, secrets)).await)
 }
@@ -766,7 +780,7 @@ fn admin_token(config: &Config) -> anyhow::Result<SecretRef> {
         return Ok(token.clone());
     }
     let path = admin_token_path(&config.data);
-    own_admin_token(&config.data).with_context(|| {
+    create_admin_token(&config.data).with_context(|| {
         format!(
             "{} cannot be written: make the data directory writable, or set admin.token (LANDFALL_ADMIN_TOKEN)",
             path.display()

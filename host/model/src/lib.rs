@@ -64,7 +64,9 @@ pub use scheme::{
     ListSpec, LookupSpec, MessageSignatureSpec, PayloadPiece, Scheme, TimeSpec, TimeUnit,
     ValueLocation, VerifySpec, address_range, span,
 };
-pub use secret::{RemoteSecret, Secret, SecretAges, SecretError, SecretRef, SecretSource};
+pub use secret::{
+    RemoteSecret, Secret, SecretAges, SecretError, SecretRef, SecretSource, TrackSecrets,
+};
 pub use secret_grant::{SecretGrant, SecretPattern};
 pub use sizes::{ComponentLimits, SizeSpec, Sizes};
 pub use stored_event::{Corrupt, Stored};

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::path::PathBuf;
+use std::pin::Pin;
 use std::str::FromStr;
 use std::time::Duration;
 
@@ -131,24 +132,29 @@ pub enum SecretError {
     Empty(String),
 }
 
-/// Gives the present value of a secret; `secrets` implements it, others only ask.
+/// The future of `SecretSource::track`. It is boxed, so that the trait can be used as an object.
+pub type TrackSecrets<'a> = Pin<Box<dyn Future<Output = ()> + Send + 'a>>;
+
+/// The current values of secrets. The crate `secrets` implements it.
 pub trait SecretSource: Send + Sync {
-    /// The value now. Never blocks for long: sources are read ahead.
+    /// The current value, from memory if the secret is tracked.
     fn value(&self, reference: &SecretRef) -> Result<Secret, SecretError>;
 
-    /// Why a hook file may not name this secret.
-    fn check(&self, _reference: &SecretRef) -> Result<(), String> {
+    /// Whether a hook file may name this secret.
+    fn check(&self, _reference: &SecretRef) -> Result<(), SecretError> {
         Ok(())
     }
 
-    /// Reads these ahead from now on. Blocks for as long as the sources take.
-    fn track(&self, _references: &[SecretRef]) {}
+    /// Reads these secrets, and refreshes them from then on.
+    fn track<'a>(&'a self, _references: &'a [SecretRef]) -> TrackSecrets<'a> {
+        Box::pin(std::future::ready(()))
+    }
 
-    /// The called server did not accept it: a token may have been revoked before it expired. Never blocks.
-    fn refused(&self, _reference: &SecretRef) {}
+    /// Reports that a server rejected this secret: a token may have been revoked before it expired.
+    fn report_rejected(&self, _reference: &SecretRef) {}
 
-    /// Forgets all but these.
-    fn keep(&self, _references: &[SecretRef]) {}
+    /// Stops tracking all other secrets.
+    fn retain(&self, _references: &[SecretRef]) {}
 }
 
 // === impl Secret ===

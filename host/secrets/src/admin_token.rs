@@ -1,34 +1,36 @@
-//! The admin token that a node makes for itself where none is configured.
+//! The admin token that a node creates in its data directory if none is configured.
 
 use std::io::{Error, ErrorKind};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
-use super::file;
 use landfall_model::SecretRef;
+
+use crate::local;
 
 const RANDOM_BYTES: usize = 32;
 
-/// Where it is, below the data directory.
+/// The path of the token file.
 pub fn admin_token_path(data: &Path) -> PathBuf {
     data.join("admin-token")
 }
 
-/// The token in the data directory; made at the first start, readable by this user alone. Blocks.
-pub fn own_admin_token(data: &Path) -> std::io::Result<SecretRef> {
+/// Creates the token at the first start, readable only by this user. Later starts use the same token. Blocks.
+pub fn create_admin_token(data: &Path) -> std::io::Result<SecretRef> {
     let path = std::path::absolute(admin_token_path(data))?;
     let mut random = [0_u8; RANDOM_BYTES];
     getrandom::fill(&mut random).map_err(Error::other)?;
-    match file::create(&path, &format!("{}\n", hex::encode(random))) {
+
+    match local::create_file(&path, &format!("{}\n", hex::encode(random))) {
         Ok(()) => {}
-        Err(error) if error.kind() == ErrorKind::AlreadyExists => close(&path)?,
+        Err(error) if error.kind() == ErrorKind::AlreadyExists => restrict_mode(&path)?,
         Err(error) => return Err(error),
     }
     Ok(SecretRef::File(path))
 }
 
-/// Somebody may have copied it with other rights.
-fn close(path: &Path) -> std::io::Result<()> {
+/// A copy of the file may have another mode.
+fn restrict_mode(path: &Path) -> std::io::Result<()> {
     let mode = std::fs::symlink_metadata(path)?.permissions().mode();
     if mode & 0o077 != 0 {
         tracing::warn!(path = %path.display(), "the admin token was readable by others: it is now readable by this user alone; delete the file and start again for a new one");
@@ -42,16 +44,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn token_is_made_once_and_private() {
+    fn token_is_created_once_and_private() {
         let dir = tempfile::tempdir().unwrap();
-        let SecretRef::File(path) = own_admin_token(dir.path()).unwrap() else {
+        let SecretRef::File(path) = create_admin_token(dir.path()).unwrap() else {
             panic!("a file")
         };
         let token = std::fs::read_to_string(&path).unwrap();
         assert_eq!(token.trim().len(), 2 * RANDOM_BYTES);
         std::fs::set_permissions(&path, PermissionsExt::from_mode(0o644)).unwrap();
 
-        own_admin_token(dir.path()).unwrap();
+        create_admin_token(dir.path()).unwrap();
         assert_eq!(std::fs::read_to_string(&path).unwrap(), token);
         assert_eq!(
             std::fs::metadata(&path).unwrap().permissions().mode() & 0o777,

@@ -1,54 +1,71 @@
-//! AWS Secrets Manager. Who we are comes from the environment, the container's credentials endpoint, or the instance
-//! metadata service, version 2. Sources: docs.aws.amazon.com/secretsmanager/latest/apireference and
+//! AWS Secrets Manager. The identity comes from the environment, the container's credentials endpoint, or the instance metadata
+//! service, version 2. Sources: docs.aws.amazon.com/secretsmanager/latest/apireference and
 //! docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv.html.
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method};
 use serde_json::{Value, json};
 
-use super::remote::{Call, needed, text};
 use landfall_config::env;
 use landfall_egress::sigv4::{Keys, Signer};
 use landfall_model::{Clock, Secret};
 
+use crate::call::{ApiCall, ApiClient, text};
+use crate::error::FetchError;
+use crate::local::required_variable;
+
 const SERVICE: &str = "secretsmanager";
 const CONTAINER_HOST: &str = "http://169.254.170.2";
 const INSTANCE_HOST: &str = "http://169.254.169.254";
+const INSTANCE_TOKEN_LIFETIME_S: &str = "300";
 
-/// The present value of a secret, or of a field of its JSON.
-pub async fn secret(id: &str, field: Option<&str>) -> Result<Secret, String> {
+/// Reads the current value of a secret, or of a field of its JSON.
+pub(crate) async fn secret(
+    api: &ApiClient,
+    clock: Clock,
+    id: &str,
+    field: Option<&str>,
+) -> Result<Secret, FetchError> {
     let region = match env::var("AWS_REGION") {
         Some(region) => region,
-        None => needed("AWS_DEFAULT_REGION", "AWS_REGION says where the secret is")?,
+        None => required_variable("AWS_DEFAULT_REGION", "AWS_REGION says where the secret is")?,
     };
     let endpoint =
         env::var("AWS_ENDPOINT_URL_SECRETS_MANAGER").or_else(|| env::var("AWS_ENDPOINT_URL"));
-    let url = endpoint.unwrap_or_else(|| format!("https://{SERVICE}.{region}.amazonaws.com"));
-    let url = format!("{}/", url.trim_end_matches('/'));
+    let base = endpoint.unwrap_or_else(|| format!("https://{SERVICE}.{region}.amazonaws.com"));
+    let url = format!("{}/", base.trim_end_matches('/'));
     let body = json!({ "SecretId": id }).to_string();
-    let headers = signed(credentials().await?, &region, &url, &body)?;
-    let answer = Call {
+    let keys = credentials(api).await?;
+
+    let call = ApiCall {
         method: "POST",
+        headers: signed_headers(keys, clock, &region, &url, &body)?,
         url,
-        headers,
         body: body.into_bytes(),
-    }
-    .json()
-    .await?;
-    let value = text(&answer, "/SecretString")
-        .map_err(|_| format!("{id} has no text: binary secrets cannot be used"))?;
-    let Some(field) = field else {
-        return Ok(Secret::new(value.as_bytes()));
     };
-    let fields: Value = serde_json::from_str(value)
-        .map_err(|_| format!("{id} is not JSON: write it without `#{field}`"))?;
-    match fields.get(field).and_then(Value::as_str) {
-        Some(value) => Ok(Secret::new(value.as_bytes())),
-        None => Err(format!("{id} has no text in `{field}`")),
+    let answer = api.send_for_json(call).await?;
+    let value = text(&answer, "/SecretString")
+        .map_err(|_| FetchError::unusable(id, "has no text: binary secrets cannot be used"))?;
+    match field {
+        None => Ok(Secret::new(value.as_bytes())),
+        Some(field) => field_of(id, value, field),
     }
 }
 
-async fn credentials() -> Result<Keys, String> {
+fn field_of(id: &str, value: &str, field: &str) -> Result<Secret, FetchError> {
+    let fields: Value = serde_json::from_str(value).map_err(|_| {
+        FetchError::unusable(id, format!("is not JSON: write it without `#{field}`"))
+    })?;
+    match fields.get(field).and_then(Value::as_str) {
+        Some(value) => Ok(Secret::new(value.as_bytes())),
+        None => Err(FetchError::unusable(
+            id,
+            format!("has no text in `{field}`"),
+        )),
+    }
+}
+
+async fn credentials(api: &ApiClient) -> Result<Keys, FetchError> {
     if let (Some(id), Some(secret)) = (
         env::var("AWS_ACCESS_KEY_ID"),
         env::var("AWS_SECRET_ACCESS_KEY"),
@@ -59,23 +76,17 @@ async fn credentials() -> Result<Keys, String> {
             session: env::var("AWS_SESSION_TOKEN"),
         });
     }
-    let relative = env::var("AWS_CONTAINER_CREDENTIALS_RELATIVE_URI")
-        .map(|path| format!("{CONTAINER_HOST}{path}"));
-    let answer = match relative.or_else(|| env::var("AWS_CONTAINER_CREDENTIALS_FULL_URI")) {
+
+    let answer = match container_url() {
         Some(url) => {
-            let headers = match env::var("AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE") {
-                Some(path) => vec![("authorization".into(), read(&path).await?)],
-                None => env::var("AWS_CONTAINER_AUTHORIZATION_TOKEN")
-                    .map(|token| ("authorization".into(), token))
-                    .into_iter()
-                    .collect(),
-            };
-            Call { method: "GET", url, headers, body: Vec::new() }.json().await?
+            let headers = container_authorization().await?;
+            api.send_for_json(ApiCall::get(url, headers)).await?
         }
-        None => of_instance().await.map_err(|why| {
-            format!(
-                "no credentials: AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY are not set and no role is at hand ({why})"
-            )
+        None => instance_credentials(api).await.map_err(|error| {
+            FetchError::NoCredentials {
+                problem: "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY are not set and the machine has no role",
+                error: Box::new(error),
+            }
         })?,
     };
     Ok(Keys {
@@ -85,56 +96,65 @@ async fn credentials() -> Result<Keys, String> {
     })
 }
 
-async fn of_instance() -> Result<Value, String> {
+fn container_url() -> Option<String> {
+    match env::var("AWS_CONTAINER_CREDENTIALS_RELATIVE_URI") {
+        Some(path) => Some(format!("{CONTAINER_HOST}{path}")),
+        None => env::var("AWS_CONTAINER_CREDENTIALS_FULL_URI"),
+    }
+}
+
+async fn container_authorization() -> Result<Vec<(String, String)>, FetchError> {
+    let token = match env::var("AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE") {
+        Some(path) => {
+            let token = tokio::fs::read_to_string(&path)
+                .await
+                .map_err(|error| FetchError::file(&path, error))?;
+            Some(token.trim().to_owned())
+        }
+        None => env::var("AWS_CONTAINER_AUTHORIZATION_TOKEN"),
+    };
+    Ok(token
+        .map(|token| ("authorization".to_owned(), token))
+        .into_iter()
+        .collect())
+}
+
+async fn instance_credentials(api: &ApiClient) -> Result<Value, FetchError> {
     let host =
         env::var("AWS_EC2_METADATA_SERVICE_ENDPOINT").unwrap_or_else(|| INSTANCE_HOST.into());
     let host = host.trim_end_matches('/');
-    let life = vec![(
-        "x-aws-ec2-metadata-token-ttl-seconds".to_owned(),
-        "300".to_owned(),
-    )];
-    let url = format!("{host}/latest/api/token");
-    let token = Call {
+    let call = ApiCall {
         method: "PUT",
-        url,
-        headers: life,
+        url: format!("{host}/latest/api/token"),
+        headers: vec![(
+            "x-aws-ec2-metadata-token-ttl-seconds".to_owned(),
+            INSTANCE_TOKEN_LIFETIME_S.to_owned(),
+        )],
         body: Vec::new(),
-    }
-    .send()
-    .await?;
-    let token = String::from_utf8_lossy(&token).into_owned();
-    let get = |path: String| {
-        let headers = vec![("x-aws-ec2-metadata-token".to_owned(), token.clone())];
-        Call {
-            method: "GET",
-            url: format!("{host}/latest/meta-data/iam/security-credentials/{path}"),
-            headers,
-            body: Vec::new(),
-        }
     };
-    let role = get(String::new()).send().await?;
-    let role = String::from_utf8_lossy(&role)
-        .lines()
-        .next()
-        .unwrap_or_default()
-        .to_owned();
-    get(role).json().await
-}
+    let token = api.send(call).await?;
+    let token = String::from_utf8_lossy(&token).into_owned();
 
-async fn read(path: &str) -> Result<String, String> {
-    let text = tokio::fs::read_to_string(path)
+    let headers = vec![("x-aws-ec2-metadata-token".to_owned(), token)];
+    let roles = format!("{host}/latest/meta-data/iam/security-credentials/");
+    let listed = api
+        .send(ApiCall::get(roles.clone(), headers.clone()))
+        .await?;
+    let listed = String::from_utf8_lossy(&listed);
+    let role = listed.lines().next().unwrap_or_default();
+    api.send_for_json(ApiCall::get(format!("{roles}{role}"), headers))
         .await
-        .map_err(|error| format!("{path}: {error}"))?;
-    Ok(text.trim().to_owned())
 }
 
-fn signed(
+fn signed_headers(
     keys: Keys,
+    clock: Clock,
     region: &str,
     url: &str,
     body: &str,
-) -> Result<Vec<(String, String)>, String> {
-    let mut at = url::Url::parse(url).map_err(|why| format!("{url}: {why}"))?;
+) -> Result<Vec<(String, String)>, FetchError> {
+    let mut parsed =
+        url::Url::parse(url).map_err(|why| FetchError::unusable(url, why.to_string()))?;
     let mut headers = HeaderMap::new();
     headers.insert(
         "content-type",
@@ -147,7 +167,7 @@ fn signed(
     let mut body = Bytes::copy_from_slice(body.as_bytes());
     let call = landfall_egress::Call {
         method: &Method::POST,
-        url: &mut at,
+        url: &mut parsed,
         headers: &mut headers,
         body: &mut body,
         untrusted: None,
@@ -156,18 +176,19 @@ fn signed(
         keys,
         region,
         service: SERVICE,
-        now: Clock::System.now(),
+        now: clock.now(),
     };
-    let ours = signer
-        .headers(&call)
-        .into_iter()
-        .map(|(name, value)| (name.to_owned(), value))
-        .collect::<Vec<_>>();
-    let given = headers.iter().map(|(name, value)| {
-        (
-            name.as_str().to_owned(),
-            String::from_utf8_lossy(value.as_bytes()).into_owned(),
-        )
-    });
-    Ok(given.chain(ours).collect())
+    let signature = signer.headers(&call);
+
+    let mut signed: Vec<(String, String)> = headers
+        .iter()
+        .map(|(name, value)| {
+            let value = String::from_utf8_lossy(value.as_bytes()).into_owned();
+            (name.as_str().to_owned(), value)
+        })
+        .collect();
+    for (name, value) in signature {
+        signed.push((name.to_owned(), value));
+    }
+    Ok(signed)
 }

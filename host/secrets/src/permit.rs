@@ -1,4 +1,4 @@
-//! Which files secrets are read from: what `secrets.allow` grants, also where a symbolic link leads elsewhere.
+//! Which files may be read as secrets: those that `secrets.allow` grants, with symbolic links resolved.
 
 use std::fs::File;
 use std::os::fd::AsRawFd;
@@ -6,12 +6,12 @@ use std::path::{Path, PathBuf};
 
 use landfall_model::{RemoteSecret, SecretGrant, SecretRef};
 
-/// The reference with its paths from the root on.
-pub fn absolute(reference: &SecretRef) -> SecretRef {
+/// The reference with absolute paths.
+pub(crate) fn absolute(reference: &SecretRef) -> SecretRef {
     let mut reference = reference.clone();
     match &mut reference {
         SecretRef::Env(_) => {}
-        SecretRef::File(path) => *path = whole(path),
+        SecretRef::File(path) => *path = absolute_path(path),
         SecretRef::Remote(remote) => match remote {
             RemoteSecret::GcpKms { path, .. }
             | RemoteSecret::GcpToken {
@@ -19,7 +19,7 @@ pub fn absolute(reference: &SecretRef) -> SecretRef {
             }
             | RemoteSecret::GcpIdToken {
                 key: Some(path), ..
-            } => *path = whole(path),
+            } => *path = absolute_path(path),
             RemoteSecret::OAuth2Client { client_secret, .. } => {
                 **client_secret = absolute(client_secret)
             }
@@ -29,33 +29,34 @@ pub fn absolute(reference: &SecretRef) -> SecretRef {
     reference
 }
 
-/// Checks the file that was opened, not its name: a link may have been changed since.
-pub fn check_open(grant: &SecretGrant, path: &Path, file: &File) -> Result<(), String> {
-    // Where /proc is not mounted, the name is looked up once more.
+/// Checks the file that was opened instead of its name, because a link may have changed in between.
+pub(crate) fn check_open(grant: &SecretGrant, path: &Path, file: &File) -> Result<(), String> {
+    // Without /proc, the name is resolved once more.
     let opened = std::fs::read_link(format!("/proc/self/fd/{}", file.as_raw_fd()));
     let real = opened
         .or_else(|_| path.canonicalize())
         .map_err(|error| error.to_string())?;
-    grant.check_file(&whole(path), &real, resolve)
+
+    grant.check_file(&absolute_path(path), &real, resolve)
 }
 
-/// The same for a file that something else opens, or that is not there yet.
-pub fn check_path(grant: &SecretGrant, path: &Path) -> Result<(), String> {
-    grant.check_file(&whole(path), &resolve(path), resolve)
+/// Checks a file that other code opens, or that does not exist yet.
+pub(crate) fn check_path(grant: &SecretGrant, path: &Path) -> Result<(), String> {
+    grant.check_file(&absolute_path(path), &resolve(path), resolve)
 }
 
-fn whole(path: &Path) -> PathBuf {
+fn absolute_path(path: &Path) -> PathBuf {
     std::path::absolute(path).unwrap_or_else(|_| path.to_owned())
 }
 
-/// Without links; of a path that is not there, as much as is.
+/// Resolves the links of a path, or of the part of it that exists.
 fn resolve(path: &Path) -> PathBuf {
-    let path = whole(path);
-    let there = path
+    let path = absolute_path(path);
+    let existing = path
         .ancestors()
-        .find_map(|above| Some((above, above.canonicalize().ok()?)));
-    match there {
-        Some((above, real)) => real.join(path.strip_prefix(above).unwrap_or(Path::new(""))),
+        .find_map(|ancestor| Some((ancestor, ancestor.canonicalize().ok()?)));
+    match existing {
+        Some((ancestor, real)) => real.join(path.strip_prefix(ancestor).unwrap_or(Path::new(""))),
         None => path,
     }
 }
@@ -66,11 +67,14 @@ mod tests {
 
     use super::*;
     use crate::Secrets;
-    use landfall_model::{SecretAges, SecretError, SecretSource};
+    use landfall_model::{Clock, SecretAges, SecretError, SecretSource};
+
+    fn secrets(grant: SecretGrant) -> Secrets {
+        Secrets::new(SecretAges::default(), grant, Clock::System)
+    }
 
     fn read(grant: SecretGrant, path: &Path) -> Result<Vec<u8>, SecretError> {
-        let secrets = Secrets::new(SecretAges::default(), grant);
-        secrets
+        secrets(grant)
             .value(&SecretRef::File(path.to_owned()))
             .map(|secret| secret.expose().to_vec())
     }
@@ -137,8 +141,8 @@ mod tests {
         );
     }
 
-    #[test]
-    fn own_secrets_may_be_anywhere() {
+    #[tokio::test]
+    async fn own_secrets_may_be_anywhere() {
         let dir = tempfile::tempdir().unwrap();
         let own = SecretRef::File(dir.path().join("own"));
         std::fs::write(dir.path().join("own"), "value").unwrap();
@@ -147,14 +151,14 @@ mod tests {
             own: vec![own.clone()],
             ..SecretGrant::default()
         };
-        let secrets = Secrets::new(SecretAges::default(), grant);
+        let secrets = secrets(grant);
         assert!(secrets.value(&own).is_err());
-        secrets.track_own(std::slice::from_ref(&own));
+        secrets.track_own(std::slice::from_ref(&own)).await;
         assert_eq!(secrets.value(&own).unwrap().expose(), b"value");
     }
 
-    #[test]
-    fn pairing_writes_no_file_of_the_node() {
+    #[tokio::test]
+    async fn pairing_writes_no_node_files() {
         let dir = tempfile::tempdir().unwrap();
         std::fs::create_dir(dir.path().join("data")).unwrap();
         symlink(dir.path().join("data"), dir.path().join("link")).unwrap();
@@ -162,15 +166,11 @@ mod tests {
             own_paths: vec![dir.path().join("data")],
             ..SecretGrant::default()
         };
-        let secrets = Secrets::new(SecretAges::default(), grant);
-        assert!(
-            secrets
-                .pair(&SecretRef::File(dir.path().join("link/new")), "s")
-                .is_err()
-        );
+        let secrets = secrets(grant);
+        let linked = SecretRef::File(dir.path().join("link/new"));
+        assert!(secrets.pair(&linked, "s").await.is_err());
         assert!(!dir.path().join("data/new").exists());
-        secrets
-            .pair(&SecretRef::File(dir.path().join("new")), "s")
-            .unwrap();
+        let new = SecretRef::File(dir.path().join("new"));
+        secrets.pair(&new, "s").await.unwrap();
     }
 }

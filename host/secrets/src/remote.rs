@@ -1,55 +1,55 @@
-//! Secrets that live elsewhere: the reference says where, the environment says who we are. Every call goes out through
-//! `egress`, has a deadline, and follows no redirect.
+//! Secrets of other services. The reference names the secret; the node's identity comes from its environment.
 
-use std::sync::Arc;
-use std::time::Duration;
+use landfall_model::{Clock, RemoteSecret, Secret, SecretRef};
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
-use bytes::Bytes;
-use serde_json::Value;
-use sha2::{Digest, Sha256};
+use crate::call::ApiClient;
+use crate::error::FetchError;
+use crate::gcp::{Claim, Gcp};
+use crate::oauth2::OAuth2Client;
+use crate::tokens::Tokens;
+use crate::{aws, local, vault};
 
-use super::tokens::{Fresh, Tokens};
-use super::{Secrets, aws, gcp, vault};
-use landfall_config::env;
-use landfall_egress::{Client, Outgoing, Policy};
-use landfall_model::{RemoteSecret, Secret, SecretRef};
-
-const TIMEOUT: Duration = Duration::from_secs(10);
-
-/// The ways to every kind of source.
-#[derive(Default)]
-pub struct Remote {
+/// What the calls to all services share.
+pub(crate) struct Remote {
+    api: ApiClient,
     tokens: Tokens,
     vault: vault::Login,
-}
-
-/// One call.
-pub struct Call<'a> {
-    pub method: &'a str,
-    pub url: String,
-    pub headers: Vec<(String, String)>,
-    pub body: Vec<u8>,
+    clock: Clock,
 }
 
 // === impl Remote ===
 
 impl Remote {
-    /// The present value. The error is a sentence without it.
-    pub async fn fetch(&self, reference: &RemoteSecret) -> Result<Secret, String> {
+    pub(crate) fn new(clock: Clock) -> Remote {
+        Remote {
+            api: ApiClient::default(),
+            tokens: Tokens::default(),
+            vault: vault::Login::default(),
+            clock,
+        }
+    }
+
+    /// Fetches the current value.
+    pub(crate) async fn fetch(&self, reference: &RemoteSecret) -> Result<Secret, FetchError> {
+        let gcp = Gcp {
+            api: &self.api,
+            tokens: &self.tokens,
+            clock: self.clock,
+        };
         match reference {
-            RemoteSecret::GcpSecret { name } => gcp::secret(&self.tokens, name).await,
-            RemoteSecret::GcpKms { key, path } => gcp::decrypted(&self.tokens, key, path).await,
-            RemoteSecret::Vault { mount, path, field } => {
-                vault::secret(&self.vault, mount, path, field).await
-            }
-            RemoteSecret::AwsSecret { id, field } => aws::secret(id, field.as_deref()).await,
+            RemoteSecret::GcpSecret { name } => gcp.secret(name).await,
+            RemoteSecret::GcpKms { key, path } => gcp.decrypt(key, path).await,
             RemoteSecret::GcpToken { scope, key } => {
-                gcp::access_token(&self.tokens, scope, key.as_deref()).await
+                gcp.token(Claim::Scope(scope), key.as_deref()).await
             }
             RemoteSecret::GcpIdToken { audience, key } => {
-                gcp::id_token(&self.tokens, audience, key.as_deref()).await
+                gcp.token(Claim::Audience(audience), key.as_deref()).await
+            }
+            RemoteSecret::Vault { mount, path, field } => {
+                vault::secret(&self.api, &self.vault, mount, path, field).await
+            }
+            RemoteSecret::AwsSecret { id, field } => {
+                aws::secret(&self.api, self.clock, id, field.as_deref()).await
             }
             RemoteSecret::OAuth2Client {
                 token_url,
@@ -57,134 +57,35 @@ impl Remote {
                 client_secret,
                 scope,
             } => {
-                let secret = match &**client_secret {
-                    SecretRef::Remote(inner) => Box::pin(self.fetch(inner)).await?,
-                    here => Secrets::default()
-                        .read(here)
-                        .map_err(|error| error.to_string())?,
+                let secret = self.client_secret(client_secret).await?;
+                let client = OAuth2Client {
+                    token_url,
+                    id: client_id,
+                    secret: &secret,
+                    scope: scope.as_deref(),
                 };
-                // Another secret is another client.
-                let digest = hex::encode(Sha256::digest(secret.expose()));
-                let name = format!(
-                    "oauth2 {token_url} {client_id} {digest} {}",
-                    scope.as_deref().unwrap_or_default()
-                );
-                let ask = by_client(token_url, client_id, &secret, scope.as_deref());
-                self.tokens.get(&name, ask).await.map(Secret::new)
+                client.access_token(&self.api, &self.tokens).await
             }
         }
     }
 
-    /// A token that was refused.
-    pub fn forget(&self, token: &Secret) {
+    /// Drops a token that a server rejected, so that the next fetch obtains another.
+    pub(crate) fn forget(&self, token: &Secret) {
         self.tokens.forget(token.expose());
     }
-}
 
-/// Client credentials (RFC 6749 section 4.4), the client known by basic authentication (section 2.3.1).
-async fn by_client(
-    url: &str,
-    id: &str,
-    secret: &Secret,
-    scope: Option<&str>,
-) -> Result<Fresh, String> {
-    let encoded = |bytes: &[u8]| url::form_urlencoded::byte_serialize(bytes).collect::<String>();
-    let basic = STANDARD.encode(format!(
-        "{}:{}",
-        encoded(id.as_bytes()),
-        encoded(secret.expose())
-    ));
-    let grant = ("grant_type", "client_credentials".to_owned());
-    let pairs = std::iter::once(grant)
-        .chain(scope.map(|scope| ("scope", scope.to_owned())))
-        .collect();
-    let mut call = Call::form(url.to_owned(), pairs);
-    call.headers
-        .push(("authorization".into(), format!("Basic {basic}")));
-    let answer = call.json().await?;
-    Ok(Fresh {
-        token: text(&answer, "/access_token")?.to_owned(),
-        lasts: gcp::lasts(&answer),
-    })
-}
-
-// === impl Call ===
-
-impl Call<'_> {
-    /// A form, as token servers want it.
-    pub fn form(url: String, pairs: Vec<(&str, String)>) -> Call<'static> {
-        let body = url::form_urlencoded::Serializer::new(String::new())
-            .extend_pairs(pairs)
-            .finish()
-            .into_bytes();
-        let headers = vec![(
-            "content-type".into(),
-            "application/x-www-form-urlencoded".into(),
-        )];
-        Call {
-            method: "POST",
-            url,
-            headers,
-            body,
+    async fn client_secret(&self, reference: &SecretRef) -> Result<Secret, FetchError> {
+        match reference {
+            SecretRef::Remote(remote) => Box::pin(self.fetch(remote)).await,
+            SecretRef::Env(name) => Ok(local::read_variable(name)?),
+            SecretRef::File(path) => {
+                let path = path.clone();
+                let read = tokio::task::spawn_blocking(move || local::read_file(&path, |_| Ok(())));
+                match read.await {
+                    Ok(secret) => Ok(secret?),
+                    Err(error) => Err(FetchError::unusable("the client secret", error.to_string())),
+                }
+            }
         }
     }
-
-    /// The body of a successful answer.
-    pub async fn send(self) -> Result<Bytes, String> {
-        let shown = self.url.split('?').next().unwrap_or_default().to_owned();
-        let http = vec![
-            shown
-                .parse()
-                .map_err(|why: String| format!("cannot be called: {why}"))?,
-        ];
-        // Whom the operator named may be anywhere: a metadata server and a Vault are inside.
-        let policy = Policy::anywhere(http);
-        let client = Client::new(policy, Vec::new(), Arc::new(Secrets::default()));
-        let outgoing = Outgoing {
-            method: self.method.into(),
-            url: self.url,
-            headers: self.headers,
-            body: self.body.into(),
-            timeout: TIMEOUT,
-            untrusted: None,
-            memory: None,
-        };
-        let received = client
-            .send_own(outgoing)
-            .await
-            .map_err(|error| format!("{shown}: {error}"))?;
-        match received.status {
-            200..=299 => Ok(received.body),
-            // The answer may repeat what was sent: only its status is told.
-            status => Err(format!("{shown} answers {status}{}", meaning(status))),
-        }
-    }
-
-    /// The same, as JSON.
-    pub async fn json(self) -> Result<Value, String> {
-        let shown = self.url.split('?').next().unwrap_or_default().to_owned();
-        serde_json::from_slice(&self.send().await?)
-            .map_err(|_| format!("{shown} answers what is not JSON"))
-    }
-}
-
-fn meaning(status: u16) -> &'static str {
-    match status {
-        400 | 404 => ": is the name right?",
-        401 | 403 => ": may this identity read it?",
-        _ => "",
-    }
-}
-
-/// A variable that must be set; `purpose` says what for.
-pub fn needed(name: &str, purpose: &str) -> Result<String, String> {
-    env::var(name).ok_or_else(|| format!("environment variable {name} is not set: {purpose}"))
-}
-
-/// A string in an answer.
-pub fn text<'a>(answer: &'a Value, pointer: &str) -> Result<&'a str, String> {
-    answer
-        .pointer(pointer)
-        .and_then(Value::as_str)
-        .ok_or_else(|| format!("the answer has no `{pointer}`"))
 }

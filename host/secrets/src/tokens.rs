@@ -1,129 +1,133 @@
-//! Tokens that others hand out for a while, kept until shortly before they end.
+//! Access tokens with a limited lifetime, cached until shortly before they expire.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-/// A token is renewed this long before it ends, and never later than at half of its life.
+use serde_json::Value;
+
+use crate::error::FetchError;
+use crate::lock;
+
+/// A token is renewed this long before it expires, or at half of its lifetime if that is later.
 const MARGIN: Duration = Duration::from_secs(120);
+/// Longer lifetimes are shortened to this.
+const LIFETIME_MAX: Duration = Duration::from_secs(86_400);
+/// The lifetime of a token whose server does not state it.
+const LIFETIME_DEFAULT_S: u64 = 3600;
+/// A rejected token of this age or younger is kept: a new one would be rejected too.
+const YOUNG: Duration = Duration::from_secs(10);
 
-/// Whatever a server says.
-const LASTS_MAX: Duration = Duration::from_secs(86_400);
-
-/// Who refuses a token of this age refuses us.
-const FRESH: Duration = Duration::from_secs(10);
-
-/// The present tokens, by what they were asked for with. Each has a lock of its own: a server that hangs holds up no other.
+/// The current tokens, by the parameters of the request. Each has its own lock, so that a slow server does not block the others.
 #[derive(Default)]
-pub struct Tokens {
-    kept: Mutex<HashMap<String, Arc<Place>>>,
+pub(crate) struct Tokens {
+    slots: Mutex<HashMap<String, Arc<Slot>>>,
 }
 
-type Place = tokio::sync::Mutex<Option<Kept>>;
+type Slot = tokio::sync::Mutex<Option<CachedToken>>;
 
-struct Kept {
+struct CachedToken {
     token: String,
-    since: Instant,
-    until: Instant,
+    issued: Instant,
+    renew_at: Instant,
 }
 
-/// One that has just been handed out.
-pub struct Fresh {
-    pub token: String,
-    pub lasts: Duration,
+/// A token as a server issues it.
+pub(crate) struct NewToken {
+    pub(crate) token: String,
+    pub(crate) lifetime: Duration,
 }
 
 // === impl Tokens ===
 
 impl Tokens {
-    /// The kept one, or a fresh one.
-    pub async fn get(
+    /// Returns the cached token, or requests a new one. Concurrent callers share one request.
+    pub(crate) async fn get(
         &self,
         name: &str,
-        ask: impl Future<Output = Result<Fresh, String>>,
-    ) -> Result<String, String> {
-        let place = self.places().entry(name.to_owned()).or_default().clone();
-        // One question at a time: who comes meanwhile gets its answer.
-        let mut kept = place.lock().await;
-        if let Some(kept) = kept.as_ref().filter(|kept| kept.until > Instant::now()) {
-            return Ok(kept.token.clone());
+        request: impl Future<Output = Result<NewToken, FetchError>>,
+    ) -> Result<String, FetchError> {
+        let slot = lock(&self.slots)
+            .entry(name.to_owned())
+            .or_default()
+            .clone();
+        let mut cached = slot.lock().await;
+        if let Some(cached) = cached.as_ref()
+            && cached.renew_at > Instant::now()
+        {
+            return Ok(cached.token.clone());
         }
-        let Fresh { token, lasts } = ask.await?;
-        let (since, lasts) = (Instant::now(), lasts.min(LASTS_MAX));
-        *kept = Some(Kept {
+
+        let NewToken { token, lifetime } = request.await?;
+        let (issued, lifetime) = (Instant::now(), lifetime.min(LIFETIME_MAX));
+        *cached = Some(CachedToken {
             token: token.clone(),
-            since,
-            until: since + lasts - MARGIN.min(lasts / 2),
+            issued,
+            renew_at: issued + lifetime - MARGIN.min(lifetime / 2),
         });
         Ok(token)
     }
 
-    /// Forgets a token that was refused, so that the next question gets another. One that was just handed out stays: another
-    /// would be no better.
-    pub fn forget(&self, token: &[u8]) {
-        self.forget_older(token, FRESH);
+    /// Drops a rejected token, unless it is young.
+    pub(crate) fn forget(&self, token: &[u8]) {
+        self.forget_older(token, YOUNG);
     }
 
-    fn forget_older(&self, token: &[u8], fresh: Duration) {
-        let is_refused =
-            |kept: &Kept| kept.token.as_bytes() == token && kept.since.elapsed() >= fresh;
-        for place in self.places().values() {
-            // One that is being asked for is another one soon.
-            if let Ok(mut kept) = place.try_lock()
-                && kept.as_ref().is_some_and(is_refused)
+    fn forget_older(&self, token: &[u8], min_age: Duration) {
+        for slot in lock(&self.slots).values() {
+            // A locked slot is being renewed.
+            if let Ok(mut cached) = slot.try_lock()
+                && cached.as_ref().is_some_and(|cached| {
+                    cached.token.as_bytes() == token && cached.issued.elapsed() >= min_age
+                })
             {
-                *kept = None;
+                *cached = None;
             }
         }
     }
+}
 
-    fn places(&self) -> MutexGuard<'_, HashMap<String, Arc<Place>>> {
-        self.kept
-            .lock()
-            .unwrap_or_else(|poisoned| poisoned.into_inner())
-    }
+/// The lifetime in the response of a token server.
+pub(crate) fn lifetime(answer: &Value) -> Duration {
+    let seconds = answer.pointer("/expires_in").and_then(Value::as_u64);
+    Duration::from_secs(seconds.unwrap_or(LIFETIME_DEFAULT_S))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn handed_out(token: &str) -> impl Future<Output = Result<Fresh, String>> {
-        let fresh = Fresh {
+    async fn issue(token: &str) -> Result<NewToken, FetchError> {
+        Ok(NewToken {
             token: token.to_owned(),
-            lasts: Duration::from_secs(3600),
-        };
-        async move { Ok(fresh) }
+            lifetime: Duration::from_secs(3600),
+        })
     }
 
     #[tokio::test]
-    async fn a_refused_token_is_forgotten_unless_it_is_fresh() {
+    async fn rejected_tokens_are_replaced_unless_young() {
         let tokens = Tokens::default();
-        assert_eq!(tokens.get("a", handed_out("one")).await, Ok("one".into()));
+        assert_eq!(tokens.get("a", issue("one")).await.unwrap(), "one");
         tokens.forget(b"one");
-        assert_eq!(
-            tokens.get("a", handed_out("two")).await,
-            Ok("one".into()),
-            "as fresh as another would be"
-        );
+        assert_eq!(tokens.get("a", issue("two")).await.unwrap(), "one");
+
         tokens.forget_older(b"other", Duration::ZERO);
-        assert_eq!(tokens.get("a", handed_out("two")).await, Ok("one".into()));
+        assert_eq!(tokens.get("a", issue("two")).await.unwrap(), "one");
+
         tokens.forget_older(b"one", Duration::ZERO);
-        assert_eq!(tokens.get("a", handed_out("two")).await, Ok("two".into()));
+        assert_eq!(tokens.get("a", issue("two")).await.unwrap(), "two");
     }
 
     #[tokio::test]
-    async fn a_server_that_hangs_holds_up_no_other() {
+    async fn slow_servers_block_no_others() {
         let tokens = Arc::new(Tokens::default());
-        let hanging = tokens.clone();
-        let hangs = tokio::spawn(async move { hanging.get("hangs", std::future::pending()).await });
+        let slow = tokens.clone();
+        let waiting = tokio::spawn(async move { slow.get("slow", std::future::pending()).await });
         tokio::task::yield_now().await;
-        let other = tokio::time::timeout(
-            Duration::from_secs(30),
-            tokens.get("fine", handed_out("one")),
-        )
-        .await;
-        assert_eq!(other, Ok(Ok("one".into())));
-        hangs.abort();
+
+        let other = tokens.get("fine", issue("one"));
+        let other = tokio::time::timeout(Duration::from_secs(30), other).await;
+        assert_eq!(other.unwrap().unwrap(), "one");
+        waiting.abort();
     }
 }

@@ -1,5 +1,5 @@
 //! Key documents in the data directory, so that a restart while a provider is down does not refuse its events. One file a document:
-//! a line of JSON with its address and when it was fetched, then its bytes. What cannot be read or is too old is removed.
+//! a line of JSON with its URL and when it was fetched, then its bytes. A file that cannot be read or is too old is removed.
 
 use std::fs::OpenOptions;
 use std::io::{Read, Write};
@@ -11,8 +11,9 @@ use bytes::Bytes;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
-use super::{BYTES_MAX, KEEP_MAX, TOTAL_MAX};
 use landfall_model::clock::{from_ms, to_ms};
+
+use super::limits::{BYTES_MAX, KEEP_MAX, TOTAL_MAX};
 
 /// The most bytes of the line before the document.
 const HEAD_MAX: usize = 8 << 10;
@@ -21,17 +22,17 @@ const AHEAD_MAX: Duration = Duration::from_secs(300);
 
 /// A stored document.
 #[derive(Debug, PartialEq, Eq)]
-pub struct Found {
-    pub url: String,
-    pub bytes: Bytes,
+pub(super) struct DiskDocument {
+    pub(super) url: String,
+    pub(super) bytes: Bytes,
     /// Time since it was fetched.
-    pub age: Duration,
-    /// It is fetched again after `AGE_MAX`.
-    pub has_end: bool,
+    pub(super) age: Duration,
+    /// It must be fetched again after `AGE_MAX`.
+    pub(super) expires: bool,
 }
 
 /// Creates the directory with mode 0700.
-pub fn prepare(dir: &Path) -> std::io::Result<()> {
+pub(super) fn prepare(dir: &Path) -> std::io::Result<()> {
     std::fs::DirBuilder::new()
         .recursive(true)
         .mode(0o700)
@@ -39,31 +40,31 @@ pub fn prepare(dir: &Path) -> std::io::Result<()> {
 }
 
 /// Reads every stored document that is not too old.
-pub fn read_all(dir: &Path, now: SystemTime) -> Vec<Found> {
+pub(super) fn read_all(dir: &Path, now: SystemTime) -> Vec<DiskDocument> {
     let Ok(entries) = std::fs::read_dir(dir) else {
         return Vec::new();
     };
     let mut all = Vec::new();
     for path in entries.flatten().map(|entry| entry.path()) {
-        match read(&path, now)
-            .filter(|found| all.len() < TOTAL_MAX && path == path_of(dir, &found.url))
-        {
-            Some(found) => all.push(found),
-            None => drop(std::fs::remove_file(&path)),
+        match read(&path, now) {
+            Some(found) if all.len() < TOTAL_MAX && path == path_of(dir, &found.url) => {
+                all.push(found);
+            }
+            _ => drop(std::fs::remove_file(&path)),
         }
     }
     all
 }
 
 /// Stores the document of this URL in place of an earlier one.
-pub fn write(
+pub(super) fn write(
     dir: &Path,
     url: &str,
     bytes: &[u8],
     at: SystemTime,
-    has_end: bool,
+    expires: bool,
 ) -> std::io::Result<()> {
-    let head = json!({ "url": url, "fetched_ms": to_ms(at), "has_end": has_end }).to_string();
+    let head = json!({ "url": url, "fetched_ms": to_ms(at), "has_end": expires }).to_string();
     if head.len() >= HEAD_MAX {
         return Ok(());
     }
@@ -75,7 +76,7 @@ pub fn write(
 }
 
 /// Removes the document of this URL.
-pub fn remove(dir: &Path, url: &str) {
+pub(super) fn remove(dir: &Path, url: &str) {
     std::fs::remove_file(path_of(dir, url)).ok();
 }
 
@@ -83,8 +84,8 @@ fn path_of(dir: &Path, url: &str) -> PathBuf {
     dir.join(hex::encode(Sha256::digest(url)))
 }
 
-fn read(path: &Path, now: SystemTime) -> Option<Found> {
-    // A pipe or a link in the place of a file is not followed.
+fn read(path: &Path, now: SystemTime) -> Option<DiskDocument> {
+    // Opening a pipe must not block, and links are not followed.
     let flags = rustix::fs::OFlags::NONBLOCK | rustix::fs::OFlags::NOFOLLOW;
     let file = OpenOptions::new()
         .read(true)
@@ -108,11 +109,11 @@ fn read(path: &Path, now: SystemTime) -> Option<Found> {
         Err(ahead) if ahead.duration() <= AHEAD_MAX => Duration::ZERO,
         Err(_) => return None,
     };
-    let found = Found {
+    let found = DiskDocument {
         url: head["url"].as_str()?.to_owned(),
         bytes: bytes.split_off(end + 1).into(),
         age,
-        has_end: head["has_end"].as_bool()?,
+        expires: head["has_end"].as_bool()?,
     };
     (age < KEEP_MAX && found.bytes.len() <= BYTES_MAX).then_some(found)
 }
@@ -121,43 +122,43 @@ fn read(path: &Path, now: SystemTime) -> Option<Found> {
 mod tests {
     use std::os::unix::fs::{PermissionsExt, symlink};
 
-    use landfall_model::Clock;
-
     use super::*;
+
+    const YEARS: Duration = Duration::from_secs(1_700_000_000);
 
     const URL: &str = "https://keys.example/jwks?a=b#kid";
 
     #[test]
     fn documents_come_back_until_too_old() {
         let dir = tempfile::tempdir().unwrap();
-        let (dir, now) = (dir.path().join("keys"), Clock::System.now());
+        let (dir, now) = (dir.path().join("keys"), SystemTime::UNIX_EPOCH + YEARS);
         prepare(&dir).unwrap();
         write(&dir, URL, b"{}\n\n", now, true).unwrap();
         let mode = |path: &Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
         assert_eq!((mode(&dir), mode(&path_of(&dir, URL))), (0o700, 0o600));
         let found = read_all(&dir, now + Duration::from_secs(60));
         assert_eq!(
-            (found[0].url.as_str(), &found[0].bytes[..], found[0].has_end),
+            (found[0].url.as_str(), &found[0].bytes[..], found[0].expires),
             (URL, &b"{}\n\n"[..], true)
         );
         assert!(found[0].age >= Duration::from_secs(59));
         assert!(
             read_all(&dir, now - Duration::from_secs(3600)).is_empty(),
-            "it is of the future"
+            "its time is in the future"
         );
         write(&dir, URL, b"{}", now, false).unwrap();
         assert!(read_all(&dir, now + KEEP_MAX).is_empty());
         assert_eq!(
             std::fs::read_dir(&dir).unwrap().count(),
             0,
-            "what is of no use is removed"
+            "useless files are removed"
         );
     }
 
     #[test]
     fn files_of_others_are_not_read() {
         let dir = tempfile::tempdir().unwrap();
-        let now = Clock::System.now();
+        let now = SystemTime::UNIX_EPOCH + YEARS;
         for (name, change) in [
             (
                 "shared",

@@ -1,0 +1,381 @@
+//! The values of all tracked secrets. A source that fails closes the hooks that need it: variables and files at once, remote
+//! sources when their last value is too old.
+
+use std::collections::{HashMap, HashSet};
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use arc_swap::ArcSwap;
+use landfall_model::{
+    Clock, RemoteSecret, Secret, SecretAges, SecretError, SecretGrant, SecretRef, SecretSource,
+    TrackSecrets,
+};
+use tokio::task::JoinSet;
+
+use crate::error::PairError;
+use crate::reader::{Reader, panicked};
+use crate::{local, lock, permit};
+
+/// How often local sources are read again, and remote ones checked for their age.
+const REFRESH_INTERVAL: Duration = Duration::from_secs(1);
+/// Tokens are requested this often. A cached token is returned until it expires.
+const TOKEN_REFRESH: Duration = Duration::from_secs(5);
+/// A token that cannot be renewed has usually expired by then.
+const TOKEN_KEEP: Duration = Duration::from_secs(300);
+/// A remote secret without a value is fetched again after this.
+const RETRY: Duration = Duration::from_secs(10);
+
+/// The values of the secrets that hooks and the node itself need.
+pub struct Secrets {
+    values: ArcSwap<Values>,
+    /// Held while `values` is replaced.
+    change: Mutex<()>,
+    reader: Arc<Reader>,
+    /// Tokens that a server rejected since the last refresh.
+    rejected: Mutex<HashSet<SecretRef>>,
+    ages: SecretAges,
+}
+
+type Values = HashMap<SecretRef, Value>;
+
+#[derive(Clone)]
+struct Value {
+    current: Result<Secret, SecretError>,
+    read_at: Instant,
+    /// The last read that returned a secret.
+    succeeded_at: Instant,
+}
+
+// === impl Secrets ===
+
+impl Secrets {
+    /// `grant` says which secrets hook files may name.
+    pub fn new(ages: SecretAges, grant: SecretGrant, clock: Clock) -> Secrets {
+        Secrets {
+            values: ArcSwap::default(),
+            change: Mutex::default(),
+            reader: Arc::new(Reader::new(grant, clock)),
+            rejected: Mutex::default(),
+            ages,
+        }
+    }
+
+    /// Tracks secrets of the node itself, which need no grant and are tracked until the process ends.
+    pub async fn track_own(&self, references: &[SecretRef]) {
+        self.reader.add_own(references);
+        self.track(references).await;
+    }
+
+    /// Reads all local secrets again, or all remote secrets that are due.
+    pub async fn refresh(&self, sources: Sources) {
+        let known = self.values.load_full();
+        let due = known
+            .iter()
+            .filter(|(reference, _)| sources.contain(reference))
+            .filter(|(reference, old)| self.is_due(reference, old))
+            .map(|(reference, _)| reference.clone());
+
+        let mut changed = Vec::new();
+        for (reference, read) in self.read_all(due).await {
+            let old = &known[&reference];
+            if let Some(new) = self.renewed(&reference, old, read) {
+                log_change(&reference, &old.current, &new.current);
+                changed.push((reference, new));
+            }
+        }
+        if !changed.is_empty() {
+            self.update(|values| values.extend(changed));
+        }
+    }
+
+    /// Keeps the values fresh until the process ends. A slow server delays no file.
+    pub async fn run_refresh(self: Arc<Secrets>) {
+        tokio::spawn(self.clone().refresh_each_second(Sources::Remote));
+        self.refresh_each_second(Sources::Local).await;
+    }
+
+    async fn refresh_each_second(self: Arc<Secrets>, sources: Sources) {
+        loop {
+            tokio::time::sleep(REFRESH_INTERVAL).await;
+            self.refresh(sources).await;
+        }
+    }
+
+    /// Stores a secret that a provider sent, in the file that the reference names. The file must not exist.
+    pub async fn pair(&self, reference: &SecretRef, secret: &str) -> Result<(), PairError> {
+        let SecretRef::File(path) = reference else {
+            return Err(PairError::NotAFile(reference.clone()));
+        };
+        permit::check_path(self.reader.grant(), path).map_err(PairError::Refused)?;
+
+        create(path.clone(), secret.to_owned()).await?;
+        self.track(std::slice::from_ref(reference)).await;
+        Ok(())
+    }
+
+    /// Reads secrets concurrently. A panic is an error of its secret.
+    async fn read_all(
+        &self,
+        references: impl Iterator<Item = SecretRef>,
+    ) -> Vec<(SecretRef, Result<Secret, SecretError>)> {
+        let mut reads = JoinSet::new();
+        let mut by_task = HashMap::new();
+        for reference in references {
+            let task = reads.spawn(self.reader.clone().read(reference.clone()));
+            by_task.insert(task.id(), reference);
+        }
+
+        let mut done = Vec::new();
+        while let Some(joined) = reads.join_next_with_id().await {
+            let (task, read) = match joined {
+                Ok((task, read)) => (task, Some(read)),
+                Err(error) => (error.id(), None),
+            };
+            let Some(reference) = by_task.remove(&task) else {
+                continue;
+            };
+            let read = read.unwrap_or_else(|| Err(panicked(&reference)));
+            done.push((reference, read));
+        }
+        done
+    }
+
+    fn is_due(&self, reference: &SecretRef, old: &Value) -> bool {
+        let SecretRef::Remote(remote) = reference else {
+            return true;
+        };
+        if let Ok(token) = &old.current
+            && lock(&self.rejected).remove(reference)
+        {
+            self.reader.forget(token);
+        }
+
+        let refresh = if remote.is_token() {
+            self.ages.refresh.min(TOKEN_REFRESH)
+        } else {
+            self.ages.refresh
+        };
+        let pause = if old.current.is_ok() {
+            refresh
+        } else {
+            refresh.min(RETRY)
+        };
+        old.read_at.elapsed() >= pause
+    }
+
+    /// The value after a read; `None` if nothing changed.
+    fn renewed(
+        &self,
+        reference: &SecretRef,
+        old: &Value,
+        read: Result<Secret, SecretError>,
+    ) -> Option<Value> {
+        let SecretRef::Remote(remote) = reference else {
+            return (read != old.current).then(|| Value::new(read));
+        };
+        let error = match read {
+            Ok(secret) => return Some(Value::new(Ok(secret))),
+            Err(error) => error,
+        };
+
+        let mut new = Value {
+            read_at: Instant::now(),
+            ..old.clone()
+        };
+        if old.current.is_ok() && old.succeeded_at.elapsed() < self.keep_for(remote) {
+            tracing::warn!(secret = %reference, %error, "secret not refreshed: its last value is still used");
+        } else {
+            new.current = Err(error);
+        }
+        Some(new)
+    }
+
+    fn keep_for(&self, remote: &RemoteSecret) -> Duration {
+        if remote.is_token() {
+            self.ages.keep.min(TOKEN_KEEP)
+        } else {
+            self.ages.keep
+        }
+    }
+
+    fn update(&self, edit: impl FnOnce(&mut Values)) {
+        let _one_at_a_time = lock(&self.change);
+        let mut values = Values::clone(&self.values.load());
+        edit(&mut values);
+        self.values.store(Arc::new(values));
+    }
+}
+
+impl SecretSource for Secrets {
+    fn value(&self, reference: &SecretRef) -> Result<Secret, SecretError> {
+        match self.values.load().get(reference) {
+            Some(value) => value.current.clone(),
+            None => self.reader.read_local(reference),
+        }
+    }
+
+    fn check(&self, reference: &SecretRef) -> Result<(), SecretError> {
+        let reference = permit::absolute(reference);
+        self.reader
+            .grant()
+            .check(&reference)
+            .map_err(SecretError::Refused)
+    }
+
+    fn track<'a>(&'a self, references: &'a [SecretRef]) -> TrackSecrets<'a> {
+        Box::pin(async move {
+            // A hook that loads again does not fetch a known remote secret again.
+            let known = self.values.load_full();
+            let new = references
+                .iter()
+                .filter(|reference| {
+                    Sources::Local.contain(reference) || !known.contains_key(*reference)
+                })
+                .cloned();
+
+            let read = self.read_all(new).await;
+            let values = read
+                .into_iter()
+                .map(|(reference, read)| (reference, Value::new(read)));
+            self.update(|all| all.extend(values));
+        })
+    }
+
+    fn report_rejected(&self, reference: &SecretRef) {
+        if matches!(reference, SecretRef::Remote(remote) if remote.is_token()) {
+            lock(&self.rejected).insert(reference.clone());
+        }
+    }
+
+    fn retain(&self, references: &[SecretRef]) {
+        let mut kept: HashSet<SecretRef> = references.iter().cloned().collect();
+        kept.extend(self.reader.own());
+        lock(&self.rejected).retain(|reference| kept.contains(reference));
+        self.update(|values| values.retain(|reference, _| kept.contains(reference)));
+    }
+}
+
+// === impl Value ===
+
+impl Value {
+    fn new(current: Result<Secret, SecretError>) -> Value {
+        let now = Instant::now();
+        Value {
+            current,
+            read_at: now,
+            succeeded_at: now,
+        }
+    }
+}
+
+/// Which secrets a refresh reads.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Sources {
+    /// Variables and files.
+    Local,
+    /// Servers.
+    Remote,
+}
+
+// === impl Sources ===
+
+impl Sources {
+    fn contain(self, reference: &SecretRef) -> bool {
+        matches!(reference, SecretRef::Remote(_)) == (self == Sources::Remote)
+    }
+}
+
+async fn create(path: PathBuf, secret: String) -> Result<(), PairError> {
+    let target = path.clone();
+    let created = tokio::task::spawn_blocking(move || local::create_file(&target, &secret)).await;
+    created
+        .map_err(std::io::Error::other)
+        .flatten()
+        .map_err(|error| PairError::Write { path, error })
+}
+
+fn log_change(
+    reference: &SecretRef,
+    old: &Result<Secret, SecretError>,
+    new: &Result<Secret, SecretError>,
+) {
+    match new {
+        _ if new == old => {}
+        Ok(_) => tracing::info!(secret = %reference, "secret changed"),
+        Err(error) => {
+            tracing::error!(secret = %reference, %error, "secret lost: hooks that need it are closed");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn secrets() -> Secrets {
+        Secrets::new(SecretAges::default(), SecretGrant::default(), Clock::System)
+    }
+
+    #[tokio::test]
+    async fn own_secrets_outlive_hooks() {
+        let dir = tempfile::tempdir().unwrap();
+        let own = SecretRef::File(dir.path().join("own"));
+        let other = SecretRef::File(dir.path().join("other"));
+        for reference in [&own, &other] {
+            let SecretRef::File(path) = reference else {
+                panic!()
+            };
+            std::fs::write(path, "value").unwrap();
+        }
+        let secrets = secrets();
+        secrets.track_own(std::slice::from_ref(&own)).await;
+        secrets.track(std::slice::from_ref(&other)).await;
+
+        secrets.retain(&[]);
+
+        let values = secrets.values.load();
+        assert!(values.contains_key(&own));
+        assert!(!values.contains_key(&other));
+    }
+
+    #[tokio::test]
+    async fn changed_files_count_and_lost_ones_close() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("s");
+        let reference = SecretRef::File(path.clone());
+        let secrets = secrets();
+        std::fs::write(&path, "one\n").unwrap();
+        secrets.track(std::slice::from_ref(&reference)).await;
+        assert_eq!(secrets.value(&reference).unwrap().expose(), b"one");
+
+        std::fs::write(&path, "two").unwrap();
+        secrets.refresh(Sources::Local).await;
+        assert_eq!(secrets.value(&reference).unwrap().expose(), b"two");
+
+        for empty in ["\n", "\u{feff}", "\u{feff}\r\n", "\u{feff}\u{feff}"] {
+            std::fs::write(&path, empty).unwrap();
+            secrets.refresh(Sources::Local).await;
+            assert!(
+                matches!(secrets.value(&reference), Err(SecretError::Empty(_))),
+                "{empty:?}"
+            );
+        }
+
+        std::fs::remove_file(&path).unwrap();
+        secrets.refresh(Sources::Local).await;
+        assert!(matches!(
+            secrets.value(&reference),
+            Err(SecretError::Unreadable { .. })
+        ));
+    }
+
+    #[test]
+    fn unset_variables_have_no_value() {
+        let reference = "env:LANDFALL_TEST_NOT_SET".parse().unwrap();
+        assert_eq!(
+            secrets().value(&reference),
+            Err(SecretError::NotSet("LANDFALL_TEST_NOT_SET".into()))
+        );
+    }
+}

@@ -1,69 +1,33 @@
-//! Events for the operator: lists, one with its attempts, counts, rows, and replay. Bodies as text or hex; what carries
-//! a secret or a signature is masked.
+//! Events for the operator: one event with its attempts, counts, and rows. Bodies are text or hex. Secrets and signatures are masked.
 
 use std::sync::Arc;
 
-use axum::body::Body;
+use axum::Json;
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{Path, Query, State};
-use axum::http::{HeaderMap, Request, StatusCode, header};
+use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use axum::{Json, Router, routing};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
-use tower::ServiceExt;
 
-use super::{operator, search};
 use landfall_dispatch::Delivery;
 use landfall_hooks::Hooks;
 use landfall_ledger::{History, LedgerError, Shown};
 use landfall_model::clock::to_ms;
 use landfall_model::{Clock, DeliveryState, Event, EventId};
 
-/// What these answers are made from.
+/// The state of the handlers for events.
 #[derive(Clone)]
 pub struct Events {
-    /// What has happened.
+    /// The stored events.
     pub ledger: Arc<dyn History>,
     /// Wakes the workers and knows the hooks; `None` if the ledger of a stopped node is read.
     pub running: Option<(Arc<Delivery>, Hooks)>,
 }
 
-/// Of one page.
+/// Entries of one page.
 pub(super) const PAGE_MAX: usize = 1000;
 const BODY_SHOWN_MAX: usize = 256 << 10;
-
-/// The routes below `/api`.
-pub fn router(events: Events) -> Router {
-    Router::new()
-        .route("/api/events", routing::get(search::list))
-        .route("/api/events/{id}", routing::get(show))
-        .route("/api/replay", routing::post(operator::replay))
-        .route("/api/discard", routing::post(operator::discard))
-        .route("/api/retry-now", routing::post(operator::retry_now))
-        .route("/api/purge", routing::post(operator::purge))
-        .route("/api/stats", routing::get(stats))
-        .route("/api/rows/{hook}/{table}", routing::get(rows))
-        .with_state(events)
-}
-
-/// One answer without a listener: status and body.
-pub async fn answer_one(
-    events: Events,
-    path: &str,
-    post: Option<String>,
-) -> anyhow::Result<(u16, String)> {
-    let method = if post.is_some() { "POST" } else { "GET" };
-    let request = Request::builder()
-        .method(method)
-        .uri(path)
-        .header(header::CONTENT_TYPE, "application/json");
-    let request = request.body(Body::from(post.unwrap_or_default()))?;
-    let response = router(events).oneshot(request).await?;
-    let status = response.status().as_u16();
-    let body = axum::body::to_bytes(response.into_body(), usize::MAX).await?;
-    Ok((status, String::from_utf8_lossy(&body).into_owned()))
-}
 
 /// A time of day, or how long ago, in ms since 1970.
 pub(super) fn time(typed: Option<&str>) -> Result<Option<i64>, String> {
@@ -94,13 +58,13 @@ pub(super) fn state(word: Option<&str>) -> Result<Option<DeliveryState>, String>
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct ShowQuery {
+pub(super) struct ShowQuery {
     /// Include the whole body instead of its beginning.
     #[serde(default)]
     whole: bool,
 }
 
-async fn show(
+pub(super) async fn show(
     State(events): State<Events>,
     Path(id): Path<String>,
     query: Result<Query<ShowQuery>, QueryRejection>,
@@ -222,7 +186,7 @@ struct Counted {
     orphaned: bool,
 }
 
-async fn stats(State(events): State<Events>) -> Response {
+pub(super) async fn stats(State(events): State<Events>) -> Response {
     let counted = |count: landfall_ledger::Count| Counted {
         orphaned: events.is_orphan(&count.hook),
         count,
@@ -243,7 +207,7 @@ struct RowsQuery {
     limit: Option<usize>,
 }
 
-async fn rows(
+pub(super) async fn rows(
     State(events): State<Events>,
     Path((hook, table)): Path<(String, String)>,
     query: Result<Query<RowsQuery>, QueryRejection>,

@@ -22,7 +22,7 @@ const WRONG_TOKEN_PAUSE: Duration = Duration::from_millis(500);
 /// Answers that are held back at once; further wrong tokens get 429 at once.
 const PAUSES_MAX: usize = 8;
 
-/// What a request must show.
+/// Checks every request except those for the probes.
 #[derive(Clone)]
 pub struct Guard {
     token: SecretRef,
@@ -92,15 +92,16 @@ impl Guard {
             })
             .unwrap_or_default();
         let host = host.to_ascii_lowercase();
-        match is_address(name_of(&host)) || self.names.contains(name_of(&host)) {
-            true => Ok(host),
-            false => Err(refused(
-                "admin_host_unknown",
-                StatusCode::MISDIRECTED_REQUEST,
-                format!("the host `{}` is no name of this node", host.escape_debug()),
-                "use an IP address or localhost, or list the name in admin.hosts",
-            )),
+        let name = name_of(&host);
+        if is_address(name) || self.names.contains(name) {
+            return Ok(host);
         }
+        Err(refused(
+            "admin_host_unknown",
+            StatusCode::MISDIRECTED_REQUEST,
+            format!("the host `{}` is no name of this node", host.escape_debug()),
+            "use an IP address or localhost, or list the name in admin.hosts",
+        ))
     }
 
     fn check_token(&self, headers: &HeaderMap) -> Result<(), Refused> {
@@ -133,7 +134,7 @@ impl Guard {
     }
 }
 
-/// Lets a request through, or answers why not.
+/// Passes an authorized request on, and answers any other with the reason.
 pub async fn guard(State(guard): State<Guard>, request: Request, next: Next) -> Response {
     let Err(why) = guard.check(&request) else {
         return next.run(request).await;
@@ -209,18 +210,18 @@ fn check_content_type(method: &Method, headers: &HeaderMap) -> Result<(), Refuse
         .and_then(|value| value.to_str().ok())
         .unwrap_or_default();
     let essence = given.split(';').next().unwrap_or_default().trim();
-    match *method == Method::GET || !has_body || essence.eq_ignore_ascii_case("application/json") {
-        true => Ok(()),
-        false => Err(refused(
-            "admin_content_type",
-            StatusCode::UNSUPPORTED_MEDIA_TYPE,
-            format!(
-                "the content type is `{}`, not application/json",
-                given.escape_debug()
-            ),
-            "send `Content-Type: application/json`",
-        )),
+    if *method == Method::GET || !has_body || essence.eq_ignore_ascii_case("application/json") {
+        return Ok(());
     }
+    Err(refused(
+        "admin_content_type",
+        StatusCode::UNSUPPORTED_MEDIA_TYPE,
+        format!(
+            "the content type is `{}`, not application/json",
+            given.escape_debug()
+        ),
+        "send `Content-Type: application/json`",
+    ))
 }
 
 fn refused(

@@ -1,5 +1,5 @@
-//! Memory for request bodies: all bodies of the node together stay below `limits.body_memory`. Every byte that is held for a body is
-//! reserved before it is allocated: the bytes received, the bytes decoded, and the working memory of a decoder.
+//! The memory budget of request bodies: all bodies of the node together stay below `limits.body_memory`. Each byte is reserved before it is
+//! allocated: received bytes, decoded bytes, and the working memory of decoders.
 
 use std::sync::Arc;
 
@@ -8,33 +8,33 @@ use memmap2::MmapMut;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 const UNIT: usize = 1024;
-/// Larger bodies have a mapping of their own, which is returned to the system when the body is dropped. The allocator would keep the
-/// memory of freed bodies for each thread.
+/// A larger body has its own memory mapping, which returns to the system when the body is dropped. The allocator would keep the memory
+/// of freed bodies for each thread.
 const SMALL_BYTES_MAX: usize = 256 << 10;
 
-/// The room of the node.
-pub struct Room {
+/// The memory for all request bodies of the node.
+pub(crate) struct BodyBudget {
     units: Arc<Semaphore>,
 }
 
-/// A part of the room, held as long as the body is. It grows with the bytes that have come, not with what was announced:
-/// announcing costs a sender nothing.
+/// A part of the budget, reserved until it is dropped. It grows with the received bytes. The announced length does not count, because a
+/// sender can announce any length.
 #[derive(Debug)]
-pub struct Held {
-    room: Arc<Semaphore>,
+pub(crate) struct BodyReservation {
+    budget: Arc<Semaphore>,
     units: Option<OwnedSemaphorePermit>,
 }
 
-/// Others fill the room.
+/// Other bodies use the whole budget.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct NoRoom;
+pub(crate) struct BudgetExhausted;
 
-/// A body that grows. What is reserved is what was written: the rest of a mapping is address space, which uses no memory. While a body
-/// is copied to its mapping, both copies are reserved.
-pub struct BodyBuffer {
-    held: Held,
+/// A body that grows. Only written bytes are reserved: the rest of a mapping is address space and uses no memory. While a body is copied
+/// to its mapping, both copies are reserved.
+pub(crate) struct BodyBuffer {
+    reservation: BodyReservation,
     bytes: Storage,
-    /// The buffer never holds more.
+    /// The maximum length.
     max: usize,
 }
 
@@ -48,53 +48,53 @@ struct Mapped {
     len: usize,
 }
 
-// === impl Room ===
+// === impl BodyBudget ===
 
-impl Room {
-    pub fn new(bytes: usize) -> Room {
-        Room {
+impl BodyBudget {
+    pub(crate) fn new(bytes: usize) -> BodyBudget {
+        BodyBudget {
             units: Arc::new(Semaphore::new((bytes / UNIT).min(Semaphore::MAX_PERMITS))),
         }
     }
 
-    /// Nothing yet.
-    pub fn hold(&self) -> Held {
-        Held {
-            room: self.units.clone(),
+    /// An empty reservation.
+    pub(crate) fn reserve(&self) -> BodyReservation {
+        BodyReservation {
+            budget: self.units.clone(),
             units: None,
         }
     }
 }
 
-// === impl Held ===
+// === impl BodyReservation ===
 
-impl Held {
-    /// Gives back what is reserved beyond `bytes`.
-    pub fn shrink_to(&mut self, bytes: usize) {
+impl BodyReservation {
+    /// Releases what is reserved beyond `bytes`.
+    pub(crate) fn shrink_to(&mut self, bytes: usize) {
         if let Some(units) = &mut self.units {
             let surplus = units.num_permits().saturating_sub(bytes.div_ceil(UNIT));
             drop(units.split(surplus));
         }
     }
 
-    /// The bytes that are reserved.
-    pub fn bytes(&self) -> usize {
+    /// Number of reserved bytes.
+    pub(crate) fn bytes(&self) -> usize {
         self.units
             .as_ref()
             .map_or(0, OwnedSemaphorePermit::num_permits)
             * UNIT
     }
 
-    /// Another reservation in the same room, of nothing yet.
-    pub fn another(&self) -> Held {
-        Held {
-            room: self.room.clone(),
+    /// An empty reservation of the same budget.
+    pub(crate) fn sibling(&self) -> BodyReservation {
+        BodyReservation {
+            budget: self.budget.clone(),
             units: None,
         }
     }
 
     /// Adds another reservation to this one.
-    pub fn merge(&mut self, other: Held) {
+    pub(crate) fn merge(&mut self, other: BodyReservation) {
         match (&mut self.units, other.units) {
             (Some(units), Some(more)) => units.merge(more),
             (units @ None, more) => *units = more,
@@ -102,24 +102,25 @@ impl Held {
         }
     }
 
-    /// Makes it room for `bytes` in all.
-    pub fn grow_to(&mut self, bytes: usize) -> Result<(), NoRoom> {
+    /// Extends this reservation to `bytes` in total.
+    pub(crate) fn grow_to(&mut self, bytes: usize) -> Result<(), BudgetExhausted> {
         let has = self
             .units
             .as_ref()
             .map_or(0, OwnedSemaphorePermit::num_permits);
-        let lacks = bytes.div_ceil(UNIT).saturating_sub(has);
-        if lacks == 0 {
+        let missing = bytes.div_ceil(UNIT).saturating_sub(has);
+        if missing == 0 {
             return Ok(());
         }
-        let more = u32::try_from(lacks).map_err(|_| NoRoom)?;
+
+        let more = u32::try_from(missing).map_err(|_| BudgetExhausted)?;
         let more = self
-            .room
+            .budget
             .clone()
             .try_acquire_many_owned(more)
-            .map_err(|_| NoRoom)?;
-        self.merge(Held {
-            room: self.room.clone(),
+            .map_err(|_| BudgetExhausted)?;
+        self.merge(BodyReservation {
+            budget: self.budget.clone(),
             units: Some(more),
         });
         Ok(())
@@ -129,70 +130,68 @@ impl Held {
 // === impl BodyBuffer ===
 
 impl BodyBuffer {
-    /// An empty buffer for a body of at most `max` bytes. What it holds is reserved in `held`.
-    pub fn new(held: Held, max: usize) -> BodyBuffer {
+    /// An empty buffer for at most `max` bytes, which are reserved in `reservation`.
+    pub(crate) fn new(reservation: BodyReservation, max: usize) -> BodyBuffer {
         BodyBuffer {
-            held,
+            reservation,
             bytes: Storage::Small(Vec::new()),
             max,
         }
     }
 
-    /// The bytes that it holds.
-    pub fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         match &self.bytes {
             Storage::Small(bytes) => bytes.len(),
             Storage::Mapped(mapped) => mapped.len,
         }
     }
 
-    /// Whether it holds none.
-    pub fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// Adds bytes. The caller has checked that they are within `max`.
-    pub fn extend(&mut self, more: &[u8]) -> Result<(), NoRoom> {
+    /// Appends bytes. The caller has checked that the result is within `max`.
+    pub(crate) fn extend(&mut self, more: &[u8]) -> Result<(), BudgetExhausted> {
         let new = self.len() + more.len();
         match &mut self.bytes {
             Storage::Mapped(mapped) => {
-                self.held.grow_to(new)?;
+                self.reservation.grow_to(new)?;
                 mapped.extend(more);
             }
             Storage::Small(bytes) if new <= SMALL_BYTES_MAX => {
-                // A vector may double its capacity, and holds both copies while it does.
-                self.held.grow_to(3 * new)?;
+                // While a vector doubles its capacity, both copies exist.
+                self.reservation.grow_to(3 * new)?;
                 bytes.extend_from_slice(more);
             }
             Storage::Small(bytes) => {
-                self.held
-                    .grow_to((bytes.len() + new).max(self.held.bytes()))?;
+                self.reservation
+                    .grow_to((bytes.len() + new).max(self.reservation.bytes()))?;
                 let mut mapped = Mapped::new(self.max.max(new))?;
                 mapped.extend(bytes);
                 mapped.extend(more);
                 self.bytes = Storage::Mapped(mapped);
-                self.held.shrink_to(new);
+                self.reservation.shrink_to(new);
             }
         }
         Ok(())
     }
 
     /// The bytes and their reservation.
-    pub fn into_bytes(mut self) -> (Bytes, Held) {
+    pub(crate) fn into_bytes(mut self) -> (Bytes, BodyReservation) {
         let bytes = match self.bytes {
             Storage::Small(bytes) => bytes.into_boxed_slice().into(),
             Storage::Mapped(mapped) => Bytes::from_owner(mapped),
         };
-        self.held.shrink_to(bytes.len());
-        (bytes, self.held)
+        self.reservation.shrink_to(bytes.len());
+        (bytes, self.reservation)
     }
 }
 
 // === impl Mapped ===
 
 impl Mapped {
-    fn new(capacity: usize) -> Result<Mapped, NoRoom> {
-        let map = MmapMut::map_anon(capacity).map_err(|_| NoRoom)?;
+    fn new(capacity: usize) -> Result<Mapped, BudgetExhausted> {
+        let map = MmapMut::map_anon(capacity).map_err(|_| BudgetExhausted)?;
         Ok(Mapped { map, len: 0 })
     }
 
@@ -213,44 +212,44 @@ mod tests {
     use super::*;
 
     #[test]
-    fn room_is_taken_as_it_is_filled_and_given_back() {
-        let room = Room::new(4 * UNIT);
-        let (mut one, mut two) = (room.hold(), room.hold());
+    fn budget_is_reserved_and_released() {
+        let budget = BodyBudget::new(4 * UNIT);
+        let (mut one, mut two) = (budget.reserve(), budget.reserve());
         assert_eq!(
             (one.grow_to(1), one.grow_to(UNIT), one.grow_to(3 * UNIT)),
             (Ok(()), Ok(()), Ok(()))
         );
         assert_eq!(
             (two.grow_to(UNIT), two.grow_to(UNIT + 1)),
-            (Ok(()), Err(NoRoom))
+            (Ok(()), Err(BudgetExhausted))
         );
         drop(one);
         assert_eq!(two.grow_to(4 * UNIT), Ok(()));
     }
 
     #[test]
-    fn buffers_reserve_what_they_hold() {
-        let room = Room::new(1 << 20);
-        let mut buffer = BodyBuffer::new(room.hold(), 1 << 20);
+    fn buffers_reserve_written_bytes() {
+        let budget = BodyBudget::new(1 << 20);
+        let mut buffer = BodyBuffer::new(budget.reserve(), 1 << 20);
         let piece: Vec<u8> = (0..=250).cycle().take(10_000).collect();
         let mut pieces = 0;
         while buffer.len() + piece.len() <= 1 << 20 {
             buffer.extend(&piece).unwrap();
             pieces += 1;
-            let (reserved, len) = (buffer.held.bytes(), buffer.len());
+            let (reserved, len) = (buffer.reservation.bytes(), buffer.len());
             let most = if len <= SMALL_BYTES_MAX { 3 * len } else { len } + UNIT;
             assert!(reserved >= len && reserved < most, "{reserved} {len}");
         }
         assert!(matches!(buffer.bytes, Storage::Mapped(_)));
-        let (bytes, held) = buffer.into_bytes();
+        let (bytes, reservation) = buffer.into_bytes();
         assert_eq!(bytes, piece.repeat(pieces));
-        assert_eq!(held.bytes(), bytes.len().div_ceil(UNIT) * UNIT);
+        assert_eq!(reservation.bytes(), bytes.len().div_ceil(UNIT) * UNIT);
 
-        let mut late = BodyBuffer::new(room.hold(), 1 << 20);
-        assert_eq!(late.extend(&piece.repeat(100)), Err(NoRoom));
-        drop((late, held));
+        let mut late = BodyBuffer::new(budget.reserve(), 1 << 20);
+        assert_eq!(late.extend(&piece.repeat(100)), Err(BudgetExhausted));
+        drop((late, reservation));
         assert_eq!(
-            BodyBuffer::new(room.hold(), 1 << 20).extend(&piece.repeat(100)),
+            BodyBuffer::new(budget.reserve(), 1 << 20).extend(&piece.repeat(100)),
             Ok(())
         );
     }

@@ -1,4 +1,4 @@
-//! Who called: the other end of the connection or, where that is a trusted proxy, the address that the proxy names.
+//! The client of a request: the peer of the connection or, if that is a trusted proxy, the address that the proxy names.
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -8,23 +8,22 @@ use ipnet::IpNet;
 const FORWARDED: &str = "forwarded";
 const X_FORWARDED_FOR: &str = "x-forwarded-for";
 
-/// Who called, as far as it is known.
+/// The client, or the proxy if the client is unknown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Client {
-    /// The client's address; where that is unknown, the trusted proxy that passed on the request.
-    pub address: IpAddr,
-    /// False: a trusted proxy names something that is no address. No range of `from_addresses` takes such a client.
-    pub is_known: bool,
+pub(crate) struct Client {
+    /// The client's address. If it is unknown: that of the trusted proxy that forwarded the request.
+    pub(crate) address: IpAddr,
+    /// False if a trusted proxy named something that is not an address. `from_addresses` then accepts no request.
+    pub(crate) is_known: bool,
 }
 
-/// Reads `X-Forwarded-For`, or else `Forwarded` (RFC 7239), from the right. The first address that is no trusted proxy is the client's.
+/// Reads `X-Forwarded-For`, or else `Forwarded` (RFC 7239), from the right. The first address that is not a trusted proxy is the client's.
 /// An entry that is not an address ends the search: everything to the left of it could have been written by the client.
 ///
-/// `X-Forwarded-For` wins where both are there, since most proxies pass on a `Forwarded` header that they do not know as it came.
-pub fn client(peer: IpAddr, headers: &HeaderMap, trusted: &[IpNet]) -> Client {
+/// If both are present, `X-Forwarded-For` counts: most proxies forward an unknown `Forwarded` header unchanged.
+pub(crate) fn client(peer: IpAddr, headers: &HeaderMap, trusted: &[IpNet]) -> Client {
     let mut last = peer.to_canonical();
-    let is_trusted = |address: IpAddr| trusted.iter().any(|range| range.contains(&address));
-    if !is_trusted(last) {
+    if !is_trusted(last, trusted) {
         return Client {
             address: last,
             is_known: true,
@@ -44,7 +43,7 @@ pub fn client(peer: IpAddr, headers: &HeaderMap, trusted: &[IpNet]) -> Client {
             };
         };
         last = address;
-        if !is_trusted(address) {
+        if !is_trusted(address, trusted) {
             break;
         }
     }
@@ -54,12 +53,16 @@ pub fn client(peer: IpAddr, headers: &HeaderMap, trusted: &[IpNet]) -> Client {
     }
 }
 
-/// Whether a proxy says that it has passed on the request.
-pub fn is_forwarded(headers: &HeaderMap) -> bool {
+fn is_trusted(address: IpAddr, trusted: &[IpNet]) -> bool {
+    trusted.iter().any(|range| range.contains(&address))
+}
+
+/// Whether a proxy forwarded the request.
+pub(crate) fn is_forwarded(headers: &HeaderMap) -> bool {
     headers.contains_key(X_FORWARDED_FOR) || headers.contains_key(FORWARDED)
 }
 
-/// Every entry in its order; none for one that is no address.
+/// The entries in order; `None` for an entry that is not an address.
 fn x_forwarded_for(headers: &HeaderMap) -> Vec<Option<IpAddr>> {
     let lines = headers.get_all(X_FORWARDED_FOR).iter();
     lines
@@ -68,7 +71,7 @@ fn x_forwarded_for(headers: &HeaderMap) -> Vec<Option<IpAddr>> {
         .collect()
 }
 
-/// Every `for` in its order; none for an element without an address. A line that is not well formed counts as one such element.
+/// The `for` parameters in order; `None` for an element without an address. An invalid line counts as one such element.
 fn forwarded(headers: &HeaderMap) -> Vec<Option<IpAddr>> {
     let lines = headers.get_all(FORWARDED).iter();
     lines
@@ -107,7 +110,7 @@ fn elements(line: &[u8]) -> Option<Vec<Option<IpAddr>>> {
     }
 }
 
-/// A token or a quoted text, and what follows it.
+/// A token or a quoted string, and the rest of the line.
 fn value(text: &[u8]) -> Option<(Vec<u8>, &[u8])> {
     let Some(quoted) = text.strip_prefix(b"\"") else {
         let end = text
@@ -130,7 +133,7 @@ fn value(text: &[u8]) -> Option<(Vec<u8>, &[u8])> {
     None
 }
 
-/// An address with or without a port; `unknown` and made-up names (`_proxy1`) are none.
+/// An address with or without a port. `unknown` and obfuscated names (`_proxy1`) are not addresses.
 fn node(text: &[u8]) -> Option<IpAddr> {
     let text = std::str::from_utf8(text).ok()?;
     let bare = text

@@ -30,7 +30,7 @@ pub struct Counters {
 // === impl Counters ===
 
 impl Counters {
-    pub fn new() -> Counters {
+    pub(crate) fn new() -> Counters {
         let registry = Registry::new();
         let counter = |name: &str, help: &str, labels: &[&str]| {
             let counter = IntCounterVec::new(Opts::new(name, help), labels)
@@ -86,20 +86,20 @@ impl Counters {
         }
     }
 
-    pub fn verified(&self, hook: &str, key: &str) {
+    pub(crate) fn verified(&self, hook: &str, key: &str) {
         self.verified.with_label_values(&[hook, key]).inc();
     }
 
-    pub fn refused(&self, hook: &str, reason: &str) {
+    pub(crate) fn refused(&self, hook: &str, reason: &str) {
         self.refused.with_label_values(&[hook, reason]).inc();
     }
 
-    pub fn challenge(&self, hook: &str) {
+    pub(crate) fn challenge(&self, hook: &str) {
         self.challenges.with_label_values(&[hook]).inc();
     }
 
     /// True for the first of this hook and status.
-    pub fn avoided(&self, hook: &str, status: u16) -> bool {
+    pub(crate) fn avoided(&self, hook: &str, status: u16) -> bool {
         let counter = self.avoided.with_label_values(&[hook, &status.to_string()]);
         counter.inc();
         counter.get() == 1

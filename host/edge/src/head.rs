@@ -1,28 +1,27 @@
-//! What must hold for every request head before anything else is looked at. hyper is more lenient than we may be.
+//! Checks every request head before anything else. hyper accepts more than a webhook target may.
 
 use http::header::{HOST, TRANSFER_ENCODING};
 use http::request::Parts;
 use http::{HeaderValue, Method, Version};
 
-use super::answer::Stop;
 use landfall_model::has_dot_segment;
 
-/// Whether the connection must end with this request. A chunked one may have carried a content-length too, which hyper
-/// has dropped by now; two framings are how one request is smuggled inside another (RFC 9112 section 6.1), so whatever
-/// follows on this connection is not read.
-pub fn is_last(head: &Parts) -> bool {
+use super::rejection::Rejection;
+
+/// Of target, header names and header values together. hyper refuses much larger heads before it parses them.
+const BYTES_MAX: usize = 64 << 10;
+
+/// Whether the connection must end with this request. A chunked request may also have had a `Content-Length`, which hyper has removed.
+/// Two framings allow request smuggling (RFC 9112 section 6.1), so nothing after this request is read.
+pub(crate) fn is_last(head: &Parts) -> bool {
     head.headers.contains_key(TRANSFER_ENCODING)
 }
 
-/// Of target, names and values together. hyper's buffer stops what is much larger before it is parsed.
-const BYTES_MAX: usize = 64 << 10;
-
-/// What is wrong with the head, if anything.
-pub fn check(head: &Parts) -> Result<(), Stop> {
+pub(crate) fn check(head: &Parts) -> Result<(), Rejection> {
     if bytes(head) > BYTES_MAX {
-        return Err(Stop::LargeHead);
+        return Err(Rejection::LargeHead);
     }
-    check_meaning(head).map_err(Stop::BadHead)
+    check_meaning(head).map_err(Rejection::BadHead)
 }
 
 fn bytes(head: &Parts) -> usize {
@@ -37,6 +36,13 @@ fn bytes(head: &Parts) -> usize {
     target + headers.sum::<usize>()
 }
 
+fn is_chunked(value: &HeaderValue) -> bool {
+    value
+        .as_bytes()
+        .trim_ascii()
+        .eq_ignore_ascii_case(b"chunked")
+}
+
 fn check_meaning(head: &Parts) -> Result<(), &'static str> {
     let hosts = head.headers.get_all(HOST).iter().count();
     if head.version == Version::HTTP_11 && hosts == 0 {
@@ -45,14 +51,8 @@ fn check_meaning(head: &Parts) -> Result<(), &'static str> {
     if hosts > 1 {
         return Err("more than one host header");
     }
-    // A further coding would stay in the body, which would be read as something else than was sent.
+    // Another coding would stay in the body, which would then differ from what was sent.
     let mut codings = head.headers.get_all(TRANSFER_ENCODING).iter();
-    let is_chunked = |value: &HeaderValue| {
-        value
-            .as_bytes()
-            .trim_ascii()
-            .eq_ignore_ascii_case(b"chunked")
-    };
     if codings.next().is_some_and(|first| !is_chunked(first)) || codings.next().is_some() {
         return Err("transfer-encoding other than chunked");
     }
@@ -69,7 +69,7 @@ fn check_meaning(head: &Parts) -> Result<(), &'static str> {
     if path.contains("%00") {
         return Err("NUL in the path");
     }
-    // A server behind a handler may resolve what this one does not.
+    // A server that a handler calls may resolve such segments.
     if has_dot_segment(path) {
         return Err("a segment of the path is `.` or `..`");
     }

@@ -1,4 +1,4 @@
-//! Accepts connections and serves HTTP on them, within the bounds of the node: how many, how slow, how large a head.
+//! Accepts connections and serves HTTP on them, within limits for their number, their speed, and the size of a head.
 
 use std::convert::Infallible;
 use std::error::Error;
@@ -16,22 +16,23 @@ use hyper_util::service::TowerToHyperService;
 use tokio::net::{TcpListener, TcpStream};
 use tower::ServiceExt;
 
-use super::guard::Guarded;
-use super::idle::{Connections, Moves};
-use super::refuse::Broken;
+use super::activity::ConnectionActivity;
+use super::connections::Connections;
+use super::io_timeouts::IoTimeouts;
+use super::rejection::Broken;
 use landfall_model::{EdgeLimits, Peer};
 
 const HEAD_BYTES_MAX: usize = 64 << 10;
 const STREAMS_MAX: u32 = 100;
 const PING_EVERY: Duration = Duration::from_secs(20);
-/// Out of file descriptors, say: wait for some to come back.
+/// After a failed accept, for example without free file descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
-/// Called with what is refused before there is a request.
-pub type OnBroken = Arc<dyn Fn(Broken, IpAddr) + Send + Sync>;
+/// Called with a connection that is refused before it has a request.
+pub(crate) type OnBroken = Arc<dyn Fn(Broken, IpAddr) + Send + Sync>;
 
-/// Serves until `stop` is done, then lets requests that have begun end, for at most `drain`.
-pub async fn serve(
+/// Serves until `stop` returns, then waits for running requests, for at most `drain`.
+pub(crate) async fn serve(
     listener: TcpListener,
     router: Router,
     limits: EdgeLimits,
@@ -44,6 +45,7 @@ pub async fn serve(
     let connections = Connections::new(limits.connections);
     let graceful = GracefulShutdown::new();
     let mut stop = std::pin::pin!(stop);
+
     loop {
         let accepted = tokio::select! {
             () = &mut stop => break,
@@ -57,9 +59,9 @@ pub async fn serve(
                 continue;
             }
         };
-        let place = tokio::select! {
+        let slot = tokio::select! {
             () = &mut stop => break,
-            place = connections.place() => place,
+            slot = connections.acquire() => slot,
         };
         let connection = connection(
             builder.clone(),
@@ -67,7 +69,7 @@ pub async fn serve(
             peer,
             router.clone(),
             limits,
-            place.moves.clone(),
+            slot.activity.clone(),
             graceful.watcher(),
         );
         let on_broken = on_broken.clone();
@@ -75,43 +77,44 @@ pub async fn serve(
             if let Some(broken) = connection.await {
                 on_broken(broken, peer.ip());
             }
-            drop(place);
+            drop(slot);
         });
     }
+
     drop(listener);
     if tokio::time::timeout(drain, graceful.shutdown())
         .await
         .is_err()
     {
-        tracing::warn!("connections still open at the end of the drain: cut");
+        tracing::warn!("connections are still open at the end of the drain: they are closed");
     }
 }
 
-/// Serves one connection to its end; says what was wrong where there was no request to answer.
+/// Serves one connection to its end. Returns what was wrong if there was no request to answer.
 async fn connection(
     builder: Builder<TokioExecutor>,
     stream: TcpStream,
     peer: SocketAddr,
     router: Router,
     limits: EdgeLimits,
-    moves: Arc<Moves>,
+    activity: Arc<ConnectionActivity>,
     watcher: Watcher,
 ) -> Option<Broken> {
     stream.set_nodelay(true).ok();
-    let io = TokioIo::new(Guarded::new(stream, &limits, moves.clone()));
-    let noting = moves.clone();
+    let io = TokioIo::new(IoTimeouts::new(stream, &limits, activity.clone()));
+    let observer = activity.clone();
     let service = tower::service_fn(move |mut request: http::Request<Incoming>| {
-        let handling = noting.begin(request.version());
+        let in_flight = observer.start_request(request.version());
         request.extensions_mut().insert(Peer(peer));
         let router = router.clone();
-        let noting = noting.clone();
+        let observer = observer.clone();
         async move {
             let response = router
                 .oneshot(request.map(Body::new))
                 .await
                 .unwrap_or_else(|never| match never {});
-            drop(handling);
-            Ok::<_, Infallible>(noting.tell(response))
+            drop(in_flight);
+            Ok::<_, Infallible>(observer.observe(response))
         }
     });
     let served = builder.serve_connection(io, TowerToHyperService::new(service));
@@ -119,20 +122,20 @@ async fn connection(
         ended = watcher.watch(served.into_owned()) => {
             let error = ended.err()?;
             tracing::debug!(%peer, %error, "connection ended");
-            if moves.is_head_slow() { Some(Broken::SlowHead) } else { broken(&*error) }
+            if activity.is_head_slow() { Some(Broken::SlowHead) } else { broken(&*error) }
         }
-        () = moves.closed() => {
-            tracing::debug!(%peer, "an idle connection is closed: its place is needed");
+        () = activity.closed() => {
+            tracing::debug!(%peer, "an idle connection is closed: its slot is needed");
             None
         }
-        () = moves.stopped(&limits) => {
-            tracing::debug!(%peer, "connection ended: nothing moved on it");
+        () = activity.stalled(&limits) => {
+            tracing::debug!(%peer, "connection closed: no activity");
             None
         }
     }
 }
 
-/// What hyper has refused by itself, if that is why a connection ended.
+/// What hyper refused, if that ended the connection.
 fn broken(error: &(dyn Error + Send + Sync + 'static)) -> Option<Broken> {
     match error.downcast_ref::<hyper::Error>()? {
         error if error.is_parse_too_large() => Some(Broken::LargeHead),
@@ -147,10 +150,10 @@ fn builder(limits: EdgeLimits, http2: bool) -> Builder<TokioExecutor> {
     builder
         .http1()
         .timer(TokioTimer::new())
-        // `Guarded` has the deadlines of heads.
+        // `IoTimeouts` has the deadlines of heads.
         .header_read_timeout(None)
         .max_buf_size(HEAD_BYTES_MAX)
-        // A caller that has sent all it has may close its side and still wait for the answer.
+        // A client may close its side after the request and still wait for the answer.
         .half_close(true)
         .http2()
         .timer(TokioTimer::new())

@@ -1,4 +1,4 @@
-//! The way of a request: find its hook, read it whole, prove it, run it, answer.
+//! Handles one request: finds its hook, reads its body, authenticates its sender, hands the event to `dispatch`, and answers.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -6,19 +6,18 @@ use std::time::{Duration, Instant};
 use axum::body::{Body, HttpBody};
 use axum::extract::{Request, State};
 use axum::response::Response;
-use bytes::Bytes;
 use http::request::Parts;
-use http::{HeaderValue, Method, header};
-use http_body_util::{BodyExt, Limited};
+use http::{HeaderValue, Method};
 use sha2::{Digest, Sha256};
 
-use super::answer::{self, Stop};
-use super::bodies::{BodyBuffer, Held};
+use super::activity::OnHangUp;
+use super::authenticate::AuthTarget;
+use super::caller::Caller;
 use super::decode::{self, Encoding};
-use super::idle::OnHangUp;
-use super::prove::Door;
-use super::refuse::{self, Caller, Why};
-use super::{Edge, head, prove};
+use super::edge::Edge;
+use super::read_body::{drain, is_worth_draining, read, without_body};
+use super::rejection::{Rejection, Why};
+use super::{answer, authenticate, head, refuse};
 use landfall_dispatch::{Answered, DedupKey, Incoming, LedgerError, Target};
 use landfall_hooks::{Found, Hook, Serving};
 use landfall_model::{DedupId, Event, EventId, Mode};
@@ -27,24 +26,22 @@ use landfall_verify::{
     streaming_mac,
 };
 
-/// For the plugins directory to be read.
-const STARTS_WITHIN: Duration = Duration::from_secs(3);
-const LOOK_EVERY: Duration = Duration::from_millis(10);
-const DRAIN_BYTES_MAX: usize = 16 << 20;
-const DRAIN_TIME_MAX: Duration = Duration::from_secs(2);
+/// How long a request waits until the plugins directory has been read.
+const START_TIMEOUT: Duration = Duration::from_secs(3);
+const RECHECK_INTERVAL: Duration = Duration::from_millis(10);
 
 /// Handles every public request.
-pub async fn receive(State(edge): State<Arc<Edge>>, request: Request) -> Response {
+pub(crate) async fn receive(State(edge): State<Arc<Edge>>, request: Request) -> Response {
     let (head, mut body) = request.into_parts();
-    let caller = Caller::of(&edge, &head, &body);
+    let caller = Caller::of(&head, &body, &edge.trusted_proxies);
     let (is_last, worth_draining) = (head::is_last(&head), is_worth_draining(&head, &body));
     let response = match handle(&edge, &caller, head, &mut body).await {
         Ok(response) => response,
-        Err(Refused { stop, hook }) => {
-            if worth_draining && !stop.abandons_body() {
+        Err(Refused { rejection, hook }) => {
+            if worth_draining && !rejection.abandons_body() {
                 drain(&mut body).await;
             }
-            let response = refuse::refuse(&edge, stop, &caller, hook.as_deref());
+            let response = refuse::refuse(&edge, rejection, &caller, hook.as_deref());
             if body.is_end_stream() {
                 response
             } else {
@@ -59,9 +56,9 @@ pub async fn receive(State(edge): State<Arc<Edge>>, request: Request) -> Respons
     }
 }
 
-/// A request that is not handled, and the hook that it was for, where one is known.
+/// A rejected request, and its hook if one is known.
 struct Refused {
-    stop: Stop,
+    rejection: Rejection,
     hook: Option<Arc<Hook>>,
 }
 
@@ -71,22 +68,25 @@ async fn handle(
     head: Parts,
     body: &mut Body,
 ) -> Result<Response, Refused> {
-    if let Err(stop) = head::check(&head) {
+    if let Err(rejection) = head::check(&head) {
         let hook = edge
             .hooks
             .table()
             .find(head.uri.path())
             .map(|found| found.hook);
-        return Err(Refused { stop, hook });
+        return Err(Refused { rejection, hook });
     }
     let found = find(edge, head.uri.path())
         .await
-        .map_err(|stop| Refused { stop, hook: None })?;
+        .map_err(|rejection| Refused {
+            rejection,
+            hook: None,
+        })?;
     let hook = found.hook.clone();
     handle_for(edge, &hook, caller, found, head, body)
         .await
-        .map_err(|stop| Refused {
-            stop,
+        .map_err(|rejection| Refused {
+            rejection,
             hook: Some(hook),
         })
 }
@@ -98,33 +98,31 @@ async fn handle_for(
     found: Found,
     head: Parts,
     body: &mut Body,
-) -> Result<Response, Stop> {
-    prove::check_address(hook, caller)?;
+) -> Result<Response, Rejection> {
+    authenticate::check_address(hook, caller)?;
     let is_event = check_method(hook, &head.method);
     if !hook.verifier.takes_challenges_by(&head.method) {
-        is_event.as_ref().map_err(Stop::clone)?;
+        is_event.as_ref().map_err(Rejection::clone)?;
     }
     let target = hook.target();
-    // In the other modes events wait for their component.
+    // In the other modes, events wait for their component.
     if target.is_none() && hook.spec.mode == Mode::Sync {
         return Err(unavailable(hook));
     }
-    // A hook that did not load has no rule to check with; the load error is the reason.
-    if *hook.verifier.auth_scheme() == AuthScheme::Closed
-        && matches!(hook.serving, Serving::Unavailable(_))
-    {
+    // A hook that did not load has nothing to verify with. The reason is its load error.
+    if *hook.verifier.proof() == Proof::Closed && matches!(hook.serving, Serving::Unavailable(_)) {
         return Err(unavailable(hook));
     }
     let params = found.params.clone();
     let attributes = attributes(found, caller, &head);
     let request = Unverified {
         params,
-        ..unverified(head)
+        ..without_body(head)
     };
     let encoding = Encoding::of(&request.headers)?;
-    let door = Door::of(hook, caller.address);
-    let keys = prove::keys(edge, door);
-    // A signature over decoded bytes cannot be computed while the encoded ones come.
+    let auth = AuthTarget::of(hook, caller.address);
+    let keys = authenticate::keys(edge, auth);
+    // A signature over decoded bytes cannot be computed while the encoded bytes arrive.
     let signs_sent_bytes = encoding.is_none() || hook.verifier.signs_body() == SignedBody::Encoded;
     let mac = if signs_sent_bytes {
         streaming_mac(&hook.verifier, &request, &keys)
@@ -134,28 +132,37 @@ async fn handle_for(
     let max = encoding.map_or(hook.sizes.max_body, |_| {
         decode::encoded_max(hook.sizes.max_body)
     });
-    let (body, mac, held) = read(edge, max, body, mac).await?;
+    let (body, feed, reservation) = read(edge, max, body, feed).await?;
     let request = Unverified { body, ..request };
-    // Only a check with the method of a check is told that its proof is wrong.
+    // Only an ownership check with the right method gets the reason of a failed proof.
     let method = request.method.clone();
     let is_challenge = is_event.is_err() && is_challenge(&hook.verifier, &request);
-    let proven = match encoding {
-        None => prove::prove(edge, door, request, &keys, mac)
+    let authenticated = match encoding {
+        None => authenticate::authenticate(edge, auth, request, &keys, feed)
             .await
-            .map(|checked| (checked, held)),
+            .map(|checked| (checked, reservation)),
         Some(encoding) => {
-            prove::prove_encoded(edge, door, hook, request, (encoding, held), &keys, mac).await
+            authenticate::authenticate_encoded(
+                edge,
+                auth,
+                hook,
+                request,
+                (encoding, reservation),
+                &keys,
+                feed,
+            )
+            .await
         }
     };
-    let (verified, _held) = match proven {
-        Ok((Verdict::Challenge(answer), _)) => {
-            return prove::answered(edge, hook, &method, answer).await;
+    let (verified, _reservation) = match authenticated {
+        Ok((Checked::Challenge(answer), _)) => {
+            return authenticate::answer_challenge(edge, hook, &method, answer).await;
         }
-        Ok((Verdict::Verified(verified), held)) => (verified, held),
-        Err(stop) if is_challenge => return Err(stop),
-        Err(stop) => return Err(is_event.err().unwrap_or(stop)),
+        Ok((Checked::Verified(verified), reservation)) => (verified, reservation),
+        Err(rejection) if is_challenge => return Err(rejection),
+        Err(rejection) => return Err(is_event.err().unwrap_or(rejection)),
     };
-    // It was let this far only because it might have been a challenge.
+    // The method was only accepted because the request could have been an ownership check.
     is_event?;
     edge.counters.verified(
         &hook.spec.name,
@@ -173,7 +180,7 @@ async fn handle_for(
                 .slots
                 .acquire(edge.limits.queue_timeout)
                 .await
-                .map_err(|_| Stop::Busy("concurrency"))?;
+                .map_err(|_| Rejection::Busy("concurrency"))?;
             let outcome = edge
                 .delivery
                 .sync(target, event, slot, hook.sync_limit())
@@ -183,7 +190,7 @@ async fn handle_for(
         Mode::Async | Mode::Auto => match queue(edge, hook, target.as_ref(), event, dedup).await? {
             Answered::Reply(reply) => answer::reply(hook.verifier.answers(), reply, event_id),
             Answered::Refused(reply) => {
-                on_hang_up = Some(unheard(edge, hook, event_id));
+                on_hang_up = Some(rerun_if_unheard(edge, hook, event_id));
                 answer::reply(hook.verifier.answers(), reply, event_id)
             }
             Answered::Accepted(event) => {
@@ -192,27 +199,27 @@ async fn handle_for(
             }
         },
     };
-    let mut response = answer::sent(&edge.counters, hook, response);
+    let mut response = answer::apply_rules(&edge.counters, hook, response);
     if let Some(on_hang_up) = on_hang_up {
         response.extensions_mut().insert(on_hang_up);
     }
     Ok(response)
 }
 
-/// Runs the event again that the handler refused, if its caller has hung up by then.
-fn unheard(edge: &Edge, hook: &Hook, event: EventId) -> OnHangUp {
+/// Runs a refused event again if the caller hangs up before the answer is written.
+fn rerun_if_unheard(edge: &Edge, hook: &Hook, event: EventId) -> OnHangUp {
     let (delivery, name) = (edge.delivery.clone(), Arc::<str>::from(&*hook.spec.name));
     OnHangUp(Arc::new(move || delivery.refusal_is_unheard(event, &name)))
 }
 
-/// The answer comes when the event is on stable storage, and in `auto` with the handler's reply if that is in time.
+/// Returns when the event is on stable storage. In mode `auto`, waits for the handler's reply until `answer_within`.
 async fn queue(
     edge: &Edge,
     hook: &Hook,
     target: Option<&Target>,
     event: Event,
     dedup: Option<DedupKey>,
-) -> Result<Answered, Stop> {
+) -> Result<Answered, Rejection> {
     let incoming = Incoming {
         dedup,
         order_key: event.attribute("order-key").map(str::to_owned),
@@ -224,8 +231,8 @@ async fn queue(
         .take(incoming, target)
         .await
         .map_err(|error| match error {
-            LedgerError::TooLarge { .. } => Stop::TooLargeToKeep(error.to_string()),
-            error => Stop::NotKept(error.to_string()),
+            LedgerError::TooLarge { .. } => Rejection::TooLargeToKeep(error.to_string()),
+            error => Rejection::NotKept(error.to_string()),
         })
 }
 
@@ -244,42 +251,26 @@ fn dedup_key(hook: &Hook, verified: &Verified) -> Option<DedupKey> {
     })
 }
 
-/// Neither endless nor still waiting for a `100 Continue`.
-fn is_worth_draining(head: &Parts, body: &Body) -> bool {
-    body.size_hint().lower() <= DRAIN_BYTES_MAX as u64 && !head.headers.contains_key(header::EXPECT)
-}
-
-/// Reads a body that is not needed, so that the connection can be used again. Where this reads less than the whole body, the
-/// connection is closed after the answer.
-async fn drain(body: &mut Body) {
-    let rest = Limited::new(body, DRAIN_BYTES_MAX);
-    let reading = async {
-        let mut rest = std::pin::pin!(rest);
-        while let Some(Ok(_)) = rest.frame().await {}
-    };
-    tokio::time::timeout(DRAIN_TIME_MAX, reading).await.ok();
-}
-
-/// Before the directory has been read, nobody knows what is not there: the request that has started this node waits for that.
-async fn find(edge: &Edge, path: &str) -> Result<Found, Stop> {
-    let until = Instant::now() + STARTS_WITHIN;
+/// Finds the hook of a path. Until the plugins directory has been read, an unknown path is not final, so the request waits.
+async fn find(edge: &Edge, path: &str) -> Result<Found, Rejection> {
+    let until = Instant::now() + START_TIMEOUT;
     loop {
         let table = edge.hooks.table();
         match table.find(path) {
             Some(found) => return Ok(found),
-            None if table.complete => return Err(Stop::UnknownPath),
+            None if table.complete => return Err(Rejection::UnknownPath),
             None if Instant::now() >= until => {
-                return Err(Stop::Unavailable(Why::new(
+                return Err(Rejection::Unavailable(Why::new(
                     "starting",
                     "the plugins directory has not been read yet",
                 )));
             }
-            None => tokio::time::sleep(LOOK_EVERY).await,
+            None => tokio::time::sleep(RECHECK_INTERVAL).await,
         }
     }
 }
 
-fn check_method(hook: &Hook, method: &Method) -> Result<(), Stop> {
+fn check_method(hook: &Hook, method: &Method) -> Result<(), Rejection> {
     let taken = &hook.spec.methods;
     if taken.contains(method) {
         return Ok(());
@@ -288,94 +279,22 @@ fn check_method(hook: &Hook, method: &Method) -> Result<(), Stop> {
     let allow = HeaderValue::from_str(&format!("{}, OPTIONS", names.join(", ")))
         .expect("method names are a header value");
     match *method {
-        Method::OPTIONS => Err(Stop::Options(allow)),
-        Method::HEAD if taken.contains(&Method::GET) => Err(Stop::Head),
-        _ => Err(Stop::Method(allow)),
+        Method::OPTIONS => Err(Rejection::Options(allow)),
+        Method::HEAD if taken.contains(&Method::GET) => Err(Rejection::Head),
+        _ => Err(Rejection::Method(allow)),
     }
 }
 
-/// The whole body, raw: no more than `max`, no later than the node waits, and never silent for long.
-pub(super) async fn read(
-    edge: &Edge,
-    max: usize,
-    body: &mut Body,
-    mac: Option<StreamingMac>,
-) -> Result<(Bytes, Option<StreamingMac>, Held), Stop> {
-    if body.size_hint().lower() > max as u64 {
-        return Err(Stop::TooLarge);
-    }
-    let reading = tokio::time::timeout(edge.limits.body_timeout, pieces(edge, max, body, mac));
-    reading.await.unwrap_or(Err(Stop::SlowBody))
-}
-
-/// `mac` gets each piece as it comes.
-async fn pieces(
-    edge: &Edge,
-    max: usize,
-    body: &mut Body,
-    mut mac: Option<StreamingMac>,
-) -> Result<(Bytes, Option<StreamingMac>, Held), Stop> {
-    // Most bodies come in one piece, which is not copied.
-    let (mut first, mut of_first) = (Bytes::new(), edge.bodies.hold());
-    let mut joined = BodyBuffer::new(edge.bodies.hold(), max);
-    loop {
-        let next = tokio::time::timeout(edge.limits.head_timeout, body.frame());
-        let frame = match next.await.map_err(|_| Stop::SlowBody)? {
-            None => break,
-            Some(frame) => frame.map_err(|_| Stop::BadBody)?,
-        };
-        let Ok(piece) = frame.into_data() else {
-            continue;
-        };
-        let bytes = first.len() + joined.len() + piece.len();
-        if bytes > max {
-            return Err(Stop::TooLarge);
-        }
-        if let Some(mac) = &mut mac {
-            mac.update(&piece);
-        }
-        if first.is_empty() && joined.is_empty() {
-            of_first.grow_to(piece.len())?;
-            first = piece;
-        } else {
-            if !first.is_empty() {
-                joined.extend(&std::mem::take(&mut first))?;
-                of_first = edge.bodies.hold();
-            }
-            joined.extend(&piece)?;
-        }
-    }
-    let (body, held) = if joined.is_empty() {
-        (first, of_first)
-    } else {
-        joined.into_bytes()
-    };
-    Ok((body, mac, held))
-}
-
-/// Without its body.
-pub(super) fn unverified(head: Parts) -> Unverified {
-    Unverified {
-        path: head.uri.path().to_owned(),
-        query: head.uri.query().map(str::to_owned),
-        method: head.method,
-        params: Vec::new(),
-        headers: head.headers,
-        body: Bytes::new(),
-        decoded: None,
-    }
-}
-
-/// Why a hook has nothing to run.
-fn unavailable(hook: &Hook) -> Stop {
+/// Why a hook has no component.
+fn unavailable(hook: &Hook) -> Rejection {
     let why = match &hook.serving {
         Serving::Unavailable(why) => why.as_str(),
         Serving::Ready(_) => "the hook has nothing to run",
     };
-    Stop::Unavailable(Why::new("unavailable", why))
+    Rejection::Unavailable(Why::new("unavailable", why))
 }
 
-/// What the edge knows of the request besides its bytes.
+/// The event attributes that come from the connection and the path.
 fn attributes(found: Found, caller: &Caller, head: &Parts) -> Vec<(String, String)> {
     let mut attributes = Vec::with_capacity(2 + found.params.len());
     if let Some(address) = caller.address {

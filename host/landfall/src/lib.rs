@@ -4,8 +4,12 @@
 
 pub mod app;
 pub mod cli;
+mod connect;
 mod descriptors;
+mod doctor;
 mod metrics;
+mod setup;
 pub mod shutdown;
 pub mod telemetry;
+mod tools;
 mod writable;

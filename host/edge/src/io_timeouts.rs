@@ -1,10 +1,10 @@
-//! Closes connections that say nothing, and those that never read what they are told. A request head has `head_timeout` from its
-//! first byte on, and the first head of a connection from the moment the connection was accepted. Between two requests an HTTP/1
-//! connection may say nothing for `keep_alive`. A write that makes no progress has `head_timeout` always.
+//! The deadlines of an HTTP/1 connection. A request head must be complete within `head_timeout` of its first byte, and the first head
+//! within `head_timeout` of the accept. Between two requests the connection may be idle for `keep_alive`. A write must make progress
+//! within `head_timeout`.
 //!
-//! A connection that is closed before the request was read whole lingers: the host ends its own side, then reads and drops what the
-//! client still sends, up to a number of bytes and a time. If it closed at once, the system would answer the client's next bytes with
-//! a reset, and the client would lose the answer.
+//! A connection that closes before the request was read completely lingers: the host ends its own side, then reads and drops what the
+//! client still sends, up to a number of bytes and a time. Without this, the system would answer the client's next bytes with a reset,
+//! and the client would lose the answer.
 
 use std::io;
 use std::pin::Pin;
@@ -16,45 +16,48 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, Sleep};
 
-use super::idle::{Moves, OnHangUp, Reading};
+use super::activity::{ConnectionActivity, OnHangUp, Reading};
 use landfall_model::EdgeLimits;
 
 const LINGER_BYTES_MAX: usize = 64 << 20;
 const LINGER_TIME_MAX: Duration = Duration::from_secs(5);
 const LINGER_PIECE_BYTES: usize = 16 << 10;
 
-/// A connection that must speak in time.
-pub struct Guarded {
+/// A connection with deadlines.
+pub(crate) struct IoTimeouts {
     stream: TcpStream,
-    moves: Arc<Moves>,
-    /// Of the head that is being read, or of the pause before it.
+    activity: Arc<ConnectionActivity>,
+    /// For the head that is being read, or for the pause before it.
     deadline: Pin<Box<Sleep>>,
-    /// Bytes of that head have come.
-    has_begun: bool,
+    /// Whether bytes of that head were received.
+    has_started: bool,
     head_timeout: Duration,
     keep_alive: Duration,
     /// Runs while a write makes no progress.
     stalled: Option<Pin<Box<Sleep>>>,
-    /// How many bytes have been dropped since the host has ended its side.
+    /// Number of bytes dropped since the host ended its side.
     lingered: Option<usize>,
 }
 
-// === impl Guarded ===
+// === impl IoTimeouts ===
 
-impl Guarded {
-    /// `moves` says what the connection is doing.
-    pub fn new(stream: TcpStream, limits: &EdgeLimits, moves: Arc<Moves>) -> Guarded {
+impl IoTimeouts {
+    pub(crate) fn new(
+        stream: TcpStream,
+        limits: &EdgeLimits,
+        activity: Arc<ConnectionActivity>,
+    ) -> IoTimeouts {
         let EdgeLimits {
             head_timeout,
             keep_alive,
             ..
         } = *limits;
         let deadline = Box::pin(tokio::time::sleep(head_timeout));
-        Guarded {
+        IoTimeouts {
             stream,
-            moves,
+            activity,
             deadline,
-            has_begun: false,
+            has_started: false,
             head_timeout,
             keep_alive,
             stalled: None,
@@ -81,16 +84,16 @@ impl Guarded {
             .map(|()| Err(io::ErrorKind::TimedOut.into()))
     }
 
-    /// Before an answer is written that its caller must get.
-    fn look_for_hang_up(&self, cx: &mut Context<'_>) {
-        if let Some(OnHangUp(act)) = self.moves.take_on_hang_up()
+    /// Called before an answer is written that must reach its client.
+    fn check_hang_up(&self, cx: &mut Context<'_>) {
+        if let Some(OnHangUp(act)) = self.activity.take_on_hang_up()
             && self.has_ended(cx)
         {
             act();
         }
     }
 
-    /// Whether the client has ended its side or the connection, which look the same until an answer is refused.
+    /// Whether the client has ended its side or the whole connection. The two look the same until a write fails.
     fn has_ended(&self, cx: &mut Context<'_>) -> bool {
         let mut byte = [0];
         let mut next = ReadBuf::new(&mut byte);
@@ -100,21 +103,21 @@ impl Guarded {
         )
     }
 
-    /// The first byte of a head, or more of it.
+    /// Reads bytes of a head.
     fn read_head(&mut self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         if self.deadline.as_mut().poll(cx).is_ready() {
-            if self.has_begun {
-                self.moves.head_was_slow();
+            if self.has_started {
+                self.activity.record_slow_head();
             }
             return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
         }
         let filled = buf.filled().len();
         let read = Pin::new(&mut self.stream).poll_read(cx, buf);
-        self.has_begun |= buf.filled().len() > filled;
+        self.has_started |= buf.filled().len() > filled;
         read
     }
 
-    /// Nothing, or the first bytes of the next head.
+    /// Waits for the first bytes of the next head.
     fn read_idle(&mut self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let filled = buf.filled().len();
         let read = Pin::new(&mut self.stream).poll_read(cx, buf);
@@ -126,21 +129,19 @@ impl Guarded {
                 .map(|()| Err(io::ErrorKind::TimedOut.into()));
         }
         if buf.filled().len() > filled {
-            self.has_begun = true;
+            self.has_started = true;
             self.deadline
                 .as_mut()
                 .reset(Instant::now() + self.head_timeout);
-            self.moves.head_begins();
+            self.activity.start_head();
         }
         read
     }
-}
 
-impl Guarded {
-    /// Whether the client may still be sending a request that is already answered.
+    /// Whether the client may still be sending a request that was already answered.
     fn must_linger(&self) -> bool {
-        let is_head_refused = self.moves.reading() == Reading::Head && self.has_begun;
-        is_head_refused || self.moves.is_left_unread()
+        let is_head_refused = self.activity.reading() == Reading::Head && self.has_started;
+        is_head_refused || self.activity.is_left_unread()
     }
 
     /// Drops what the client sends, until it ends its side or a bound is reached.
@@ -164,24 +165,24 @@ impl Guarded {
     }
 }
 
-impl AsyncRead for Guarded {
+impl AsyncRead for IoTimeouts {
     fn poll_read(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        match self.moves.reading() {
+        match self.activity.reading() {
             Reading::Head => self.read_head(cx, buf),
             Reading::Request => Pin::new(&mut self.stream).poll_read(cx, buf),
-            // The answer still goes out, which has a deadline of its own.
+            // The answer is still being sent. The write has its own deadline.
             Reading::Answered if self.stalled.is_some() => {
                 Pin::new(&mut self.stream).poll_read(cx, buf)
             }
             Reading::Answered => {
                 let keep_alive = self.keep_alive;
                 self.deadline.as_mut().reset(Instant::now() + keep_alive);
-                self.has_begun = false;
-                self.moves.idles();
+                self.has_started = false;
+                self.activity.start_idle();
                 self.read_idle(cx, buf)
             }
             Reading::Idle => self.read_idle(cx, buf),
@@ -189,13 +190,13 @@ impl AsyncRead for Guarded {
     }
 }
 
-impl AsyncWrite for Guarded {
+impl AsyncWrite for IoTimeouts {
     fn poll_write(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        self.look_for_hang_up(cx);
+        self.check_hang_up(cx);
         let written = Pin::new(&mut self.stream).poll_write(cx, bytes);
         self.progress(cx, written)
     }
@@ -223,7 +224,7 @@ impl AsyncWrite for Guarded {
         cx: &mut Context<'_>,
         slices: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        self.look_for_hang_up(cx);
+        self.check_hang_up(cx);
         let written = Pin::new(&mut self.stream).poll_write_vectored(cx, slices);
         self.progress(cx, written)
     }

@@ -1,4 +1,4 @@
-//! Asks `verify` whether a request may in, with the keys and key documents that it needs.
+//! Authenticates a request with `verify`, and provides the keys and key documents for that.
 
 use std::net::IpAddr;
 
@@ -6,11 +6,12 @@ use axum::response::Response;
 use bytes::Bytes;
 use http::Method;
 
-use super::Edge;
-use super::answer::{self, Stop};
-use super::bodies::Held;
+use super::answer;
+use super::bodies::BodyReservation;
+use super::caller::Caller;
 use super::decode::Encoding;
-use super::refuse::{Caller, Why};
+use super::edge::Edge;
+use super::rejection::{Rejection, Why};
 use landfall_hooks::Hook;
 use landfall_model::{Secret, SecretRef, SecretSource};
 use landfall_secrets::{KeyDocumentError, KeyRequest, TokenRequest};
@@ -19,23 +20,22 @@ use landfall_verify::{
     Verdict, Verifier, VerifyContext, check_or_return, check_sender, hint,
 };
 
-/// What a request wants to pass.
+/// What a request authenticates for: a hook, or the path of the queue.
 #[derive(Clone, Copy)]
-pub struct Door<'a> {
-    /// Of the hook, in records and counters.
-    pub name: &'a str,
-    /// How it is checked.
-    pub verifier: &'a Verifier,
-    /// Whose request it is.
-    pub client: Option<IpAddr>,
+pub(crate) struct AuthTarget<'a> {
+    /// The name in records and counters.
+    pub(crate) name: &'a str,
+    /// The rules.
+    pub(crate) verifier: &'a Verifier,
+    /// The client.
+    pub(crate) client: Option<IpAddr>,
 }
 
-// === impl Door ===
+// === impl AuthTarget ===
 
-impl<'a> Door<'a> {
-    /// That of a hook.
-    pub fn of(hook: &'a Hook, client: Option<IpAddr>) -> Door<'a> {
-        Door {
+impl<'a> AuthTarget<'a> {
+    pub(crate) fn of(hook: &'a Hook, client: Option<IpAddr>) -> AuthTarget<'a> {
+        AuthTarget {
             name: &hook.spec.name,
             verifier: &hook.verifier,
             client,
@@ -43,8 +43,8 @@ impl<'a> Door<'a> {
     }
 }
 
-/// Whether a hook takes requests from this address.
-pub fn check_address(hook: &Hook, caller: &Caller) -> Result<(), Stop> {
+/// Checks `from_addresses`.
+pub(crate) fn check_address(hook: &Hook, caller: &Caller) -> Result<(), Rejection> {
     let known = caller.address.filter(|_| caller.is_known);
     if hook.verifier.takes_address(known) {
         return Ok(());
@@ -63,15 +63,15 @@ pub fn check_address(hook: &Hook, caller: &Caller) -> Result<(), Stop> {
             hook.spec.name
         )),
     };
-    Err(Stop::Unauthorized(
+    Err(Rejection::Unauthorized(
         hook.verifier.answers().refused_status,
         why,
     ))
 }
 
-/// Its keys, now.
-pub fn keys(edge: &Edge, door: Door<'_>) -> Keys {
-    let verifier = door.verifier;
+/// The current keys.
+pub(crate) fn keys(edge: &Edge, auth: AuthTarget<'_>) -> Keys {
+    let verifier = auth.verifier;
     let proof = verifier
         .secrets()
         .iter()
@@ -83,84 +83,92 @@ pub fn keys(edge: &Edge, door: Door<'_>) -> Keys {
     Keys::new(proof).with_challenge(challenge)
 }
 
-/// The verdict. A key document that is not at hand is fetched, once.
-pub async fn prove(
+/// Verifies a request. A missing key document is fetched once.
+pub(crate) async fn authenticate(
     edge: &Edge,
-    door: Door<'_>,
+    auth: AuthTarget<'_>,
     request: Unverified,
     keys: &Keys,
-    mac: Option<StreamingMac>,
-) -> Result<Verdict, Stop> {
-    judge(edge, door, request, keys, mac, check_or_return).await
+    feed: Option<Feed>,
+) -> Result<Checked, Rejection> {
+    judge(edge, auth, request, keys, feed, check_or_return).await
 }
 
-/// The verdict on a request whose body is encoded. The body is decoded only after the sender has proven itself, unless the proof lies
-/// in the decoded body. What is decoded is reserved in `held`.
-pub async fn prove_encoded(
+/// Verifies a request whose body is encoded. The body is decoded after the sender is authenticated, unless the proof is in the decoded
+/// body. The decoded bytes are reserved in `reservation`.
+pub(crate) async fn authenticate_encoded(
     edge: &Edge,
-    door: Door<'_>,
+    auth: AuthTarget<'_>,
     hook: &Hook,
     mut request: Unverified,
-    (encoding, held): (Encoding, Held),
+    (encoding, reservation): (Encoding, BodyReservation),
     keys: &Keys,
-    mac: Option<StreamingMac>,
-) -> Result<(Verdict, Held), Stop> {
+    feed: Option<Feed>,
+) -> Result<(Checked, BodyReservation), Rejection> {
     let (max, signed) = (hook.sizes.max_body, hook.verifier.signs_body());
     if signed == SignedBody::Encoded {
-        if let Some(decoded) = decoded_challenge(edge, hook, &request, encoding, &held).await? {
-            let checked =
-                prove(edge, door, request.with_decoded(decoded, signed), keys, mac).await?;
-            return Ok((checked, held));
+        if let Some(decoded) =
+            decoded_challenge(edge, hook, &request, encoding, &reservation).await?
+        {
+            let checked = authenticate(
+                edge,
+                auth,
+                request.with_decoded(decoded, signed),
+                keys,
+                feed,
+            )
+            .await?;
+            return Ok((checked, reservation));
         }
-        match judge(edge, door, request, keys, mac, check_sender).await? {
-            SenderCheck::Authenticated(sender) => {
-                let (decoded, held) = edge
+        match judge(edge, auth, request, keys, feed, check_sender).await? {
+            SenderCheck::Proven(sender) => {
+                let (decoded, reservation) = edge
                     .decoders
-                    .decode(encoding, sender.body(), max, held)
+                    .decode(encoding, sender.body(), max, reservation)
                     .await?;
                 return Ok((
-                    sender.check(&hook.verifier, decoded, &context(edge, keys)),
-                    held,
+                    sender.check(&hook.verifier, decoded, &given(edge, keys)),
+                    reservation,
                 ));
             }
             SenderCheck::NeedsContent(returned) => request = *returned,
         }
     }
 
-    let (decoded, held) = edge
+    let (decoded, reservation) = edge
         .decoders
-        .decode(encoding, &request.body, max, held)
+        .decode(encoding, &request.body, max, reservation)
         .await?;
-    let checked = prove(
+    let checked = authenticate(
         edge,
-        door,
+        auth,
         request.with_decoded(decoded, signed),
         keys,
         None,
     )
     .await?;
-    Ok((checked, held))
+    Ok((checked, reservation))
 }
 
-/// The decoded body, where it is so small that the request may be an ownership check that comes before the proof.
+/// The decoded body, if it is so small that the request may be an ownership check that precedes authentication.
 async fn decoded_challenge(
     edge: &Edge,
     hook: &Hook,
     request: &Unverified,
     encoding: Encoding,
-    held: &Held,
-) -> Result<Option<Bytes>, Stop> {
-    let Some(max) = hook.verifier.unauthenticated_decoded_max(request) else {
+    reservation: &BodyReservation,
+) -> Result<Option<Bytes>, Rejection> {
+    let Some(max) = hook.verifier.unproven_decoded_max(request) else {
         return Ok(None);
     };
     match edge
         .decoders
-        .decode(encoding, &request.body, max, held.another())
+        .decode(encoding, &request.body, max, reservation.sibling())
         .await
     {
         Ok((decoded, _)) => Ok(Some(decoded)),
-        Err(Stop::TooLarge) => Ok(None),
-        Err(stop) => Err(stop),
+        Err(Rejection::TooLarge) => Ok(None),
+        Err(rejection) => Err(rejection),
     }
 }
 
@@ -172,74 +180,77 @@ fn context<'a>(edge: &'a Edge, keys: &'a Keys) -> VerifyContext<'a> {
     }
 }
 
-/// A way to judge a request; a refused one comes back.
-type Judge<T> = fn(
-    &Verifier,
-    Unverified,
-    &VerifyContext<'_>,
-    Option<StreamingMac>,
-) -> Result<T, (Refusal, Box<Unverified>)>;
+/// A function that verifies a request. It returns a refused request.
+type Judge<T> =
+    fn(&Verifier, Unverified, &Given<'_>, Option<Feed>) -> Result<T, (Refusal, Box<Unverified>)>;
 
 async fn judge<T>(
     edge: &Edge,
-    door: Door<'_>,
+    auth: AuthTarget<'_>,
     request: Unverified,
     keys: &Keys,
     mac: Option<StreamingMac>,
     judge: Judge<T>,
-) -> Result<T, Stop> {
-    let context = context(edge, keys);
-    let checked = match judge(door.verifier, request, &context, mac) {
+) -> Result<T, Rejection> {
+    let given = given(edge, keys);
+    let checked = match judge(auth.verifier, request, &given, feed) {
         Err((refusal @ Refusal { fetch: Some(_), .. }, request)) => {
             let url = refusal.fetch.clone().unwrap_or_default();
-            if let Err(why) = fetch(edge, door, &url).await {
+            if let Err(why) = fetch(edge, auth, &url).await {
                 let detail = format!("{}: {why}", refusal.detail);
-                return Err(Stop::Unavailable(Why::new(refusal.reason.word(), detail)));
+                return Err(Rejection::Unavailable(Why::new(
+                    refusal.reason.word(),
+                    detail,
+                )));
             }
-            judge(door.verifier, *request, &context, None)
+            judge(auth.verifier, *request, &given, None)
         }
         checked => checked,
     };
     checked.map_err(|(refusal, request)| {
         let why = Why::new(refusal.reason.word(), refusal.to_string());
         let why = Box::new(Why {
-            hint: hint_for(edge, door, &request, &refusal),
+            hint: hint_for(edge, auth, &request, &refusal),
             ..*why
         });
-        let status = door.verifier.answers().refused_status;
+        let status = auth.verifier.answers().refused_status;
         if refusal.is_ours() {
-            Stop::Unavailable(why)
+            Rejection::Unavailable(why)
         } else {
-            Stop::Unauthorized(status, why)
+            Rejection::Unauthorized(status, why)
         }
     })
 }
 
 /// Fetches a key document.
-async fn fetch(edge: &Edge, door: Door<'_>, document: &str) -> Result<(), String> {
-    let request = key_request(edge, door, document)?;
+async fn fetch(edge: &Edge, auth: AuthTarget<'_>, document: &str) -> Result<(), String> {
+    let request = key_request(edge, auth, document)?;
     edge.documents
-        .fetch(document, request, door.client)
+        .fetch(document, request, auth.client)
         .await
         .map_err(|error| error.to_string())
 }
 
-fn key_request(edge: &Edge, door: Door<'_>, document: &str) -> Result<KeyRequest, &'static str> {
-    if let Some(lookup) = door.verifier.lookup() {
-        let secret = secret_for_keys(edge, door)?;
+fn key_request(
+    edge: &Edge,
+    auth: AuthTarget<'_>,
+    document: &str,
+) -> Result<KeyRequest, &'static str> {
+    if let Some(lookup) = auth.verifier.lookup() {
+        let secret = secret_for_keys(edge, auth)?;
         let body = lookup
             .ask(document, &secret)
             .ok_or("the document is of another look-up")?;
         return Ok(KeyRequest::Posted(body.into()));
     }
-    if let Some(KeyGrant { token_url, scope }) = door.verifier.key_grant() {
+    if let Some(KeyGrant { token_url, scope }) = auth.verifier.key_grant() {
         return Ok(KeyRequest::Granted(TokenRequest {
             token_url,
-            client: secret_for_keys(edge, door)?,
+            client: secret_for_keys(edge, auth)?,
             scope,
         }));
     }
-    if door.verifier.names_its_keys() {
+    if auth.verifier.names_its_keys() {
         Ok(KeyRequest::Configured)
     } else {
         Ok(KeyRequest::Named)
@@ -247,26 +258,26 @@ fn key_request(edge: &Edge, door: Door<'_>, document: &str) -> Result<KeyRequest
 }
 
 /// The first secret of the hook that has a value.
-fn secret_for_keys(edge: &Edge, door: Door<'_>) -> Result<Secret, &'static str> {
-    door.verifier
+fn secret_for_keys(edge: &Edge, auth: AuthTarget<'_>) -> Result<Secret, &'static str> {
+    auth.verifier
         .secrets()
         .iter()
         .find_map(|reference| edge.secrets.value(reference).ok())
         .ok_or("the secret for requesting a key has no value")
 }
 
-/// Answers an ownership check, after what it asks for besides.
-pub async fn answered(
+/// Answers an ownership check. Before that, stores the secret of a pairing and confirms a subscription.
+pub(crate) async fn answer_challenge(
     edge: &Edge,
     hook: &Hook,
     method: &Method,
     answer: Answer,
-) -> Result<Response, Stop> {
+) -> Result<Response, Rejection> {
     let hook_name = &*hook.spec.name;
     if let Some(refusal) = answer.refused {
         let hint = challenge_hint(hook, method, refusal.reason);
         let why = Why::new(refusal.reason.word(), refusal.detail);
-        return Err(Stop::Challenge(
+        return Err(Rejection::Challenge(
             answer.status,
             Box::new(Why { hint, ..*why }),
         ));
@@ -274,8 +285,9 @@ pub async fn answered(
     if let Some(secret) = &answer.pair {
         let refused = |what: String| Why::new("pairing_refused", what);
         let place = hook.verifier.secrets().first();
-        let place = place
-            .ok_or_else(|| Stop::Unavailable(refused("the hook names no secret to keep".into())))?;
+        let place = place.ok_or_else(|| {
+            Rejection::Unavailable(refused("the hook names no secret to keep".into()))
+        })?;
         if edge.secrets.value(place).is_ok() {
             let hint = "close the pairing: remove handshake_open from `[verify] config`; to pair anew, remove the secret first";
             let why = refused(format!("there is a secret already ({place})"));
@@ -283,7 +295,7 @@ pub async fn answered(
                 hint: Some(hint.into()),
                 ..*why
             });
-            return Err(Stop::Unauthorized(
+            return Err(Rejection::Unauthorized(
                 hook.verifier.answers().refused_status,
                 why,
             ));
@@ -291,11 +303,11 @@ pub async fn answered(
         edge.secrets
             .pair(place, secret)
             .await
-            .map_err(|error| Stop::Unavailable(refused(error.to_string())))?;
+            .map_err(|error| Rejection::Unavailable(refused(error.to_string())))?;
         tracing::info!(hook = hook_name, secret = %place, "paired: the provider's secret is kept; close the pairing now");
     }
     if let Some(url) = &answer.confirm {
-        // The rest of the address is a secret: whoever knows it can confirm the subscription.
+        // The query is a secret: with it, anyone could confirm the subscription.
         let address = url.split('?').next().unwrap_or_default();
         let failed = |why: KeyDocumentError| {
             Why::new(
@@ -306,11 +318,11 @@ pub async fn answered(
         edge.documents
             .call(url)
             .await
-            .map_err(|why| Stop::Unavailable(failed(why)))?;
+            .map_err(|why| Rejection::Unavailable(failed(why)))?;
         tracing::info!(hook = hook_name, "subscription confirmed");
     }
     let status = answer.status;
-    let response = answer::challenge(answer).ok_or(Stop::BadHead(
+    let response = answer::challenge(answer).ok_or(Rejection::BadHead(
         "a value of the ownership check cannot be sent back",
     ))?;
     edge.counters.challenge(hook_name);
@@ -318,14 +330,14 @@ pub async fn answered(
     Ok(response)
 }
 
-/// What to do about a request that has not proven itself.
+/// What the operator can do about a request that is not authenticated.
 fn hint_for(
     edge: &Edge,
-    door: Door<'_>,
+    auth: AuthTarget<'_>,
     request: &Unverified,
     refusal: &Refusal,
 ) -> Option<String> {
-    let verifier = door.verifier;
+    let verifier = auth.verifier;
     let of_request = || {
         let secrets = verifier
             .secrets()
@@ -335,15 +347,15 @@ fn hint_for(
     };
     let computed = edge
         .hints
-        .take(door.name, request.body.len())
+        .take(auth.name, request.body.len())
         .then(of_request)
         .flatten();
-    computed.or_else(|| usual_hint(door, refusal.reason))
+    computed.or_else(|| usual_hint(auth, refusal.reason))
 }
 
-fn usual_hint(door: Door<'_>, reason: Reason) -> Option<String> {
-    let name = door.name;
-    let secrets = listed(door.verifier.secrets());
+fn usual_hint(auth: AuthTarget<'_>, reason: Reason) -> Option<String> {
+    let name = auth.name;
+    let secrets = listed(auth.verifier.secrets());
     Some(match reason {
         Reason::Closed => format!(
             "write `[verify]` in {name}.toml: provider = \"NAME\" (`landfall providers` lists them) and \
@@ -380,7 +392,7 @@ fn usual_hint(door: Door<'_>, reason: Reason) -> Option<String> {
     })
 }
 
-/// What to do about an ownership check that does not show what it must. The refusal says what that is.
+/// What the operator can do about a failed ownership check.
 fn challenge_hint(hook: &Hook, method: &Method, reason: Reason) -> Option<String> {
     let (name, own) = (&hook.spec.name, hook.verifier.challenge_secrets());
     let secrets = listed(if own.is_empty() {

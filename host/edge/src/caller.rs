@@ -1,0 +1,112 @@
+//! What is known of a request before its hook: method, path, and who sent it.
+
+use std::net::IpAddr;
+
+use axum::body::{Body, HttpBody};
+use http::request::Parts;
+use http::{Method, Uri};
+use ipnet::IpNet;
+
+use landfall_hooks::Hook;
+use landfall_model::{NO_HOOK, Peer};
+
+use super::client;
+
+/// Longer paths are truncated in the log.
+const PATH_CHARS_MAX: usize = 120;
+/// A path segment of this length with digits or upper-case letters may be a secret.
+const SECRET_CHARS_MIN: usize = 16;
+
+/// What is known of a request before its hook.
+pub(crate) struct Caller {
+    /// The name in records, if no hook is known.
+    pub(crate) name: &'static str,
+    pub(crate) method: Method,
+    pub(crate) uri: Uri,
+    /// The client, or the proxy if the client is unknown.
+    pub(crate) address: Option<IpAddr>,
+    /// False if `address` is that of a proxy.
+    pub(crate) is_known: bool,
+    /// The peer, if it forwarded the request and is not in `trusted_proxies`.
+    pub(crate) proxy: Option<IpAddr>,
+    /// Length of the body that the head announces.
+    pub(crate) announced: u64,
+}
+
+// === impl Caller ===
+
+impl Caller {
+    /// Allocates nothing, because most requests are not refused.
+    pub(crate) fn of(head: &Parts, body: &Body, trusted_proxies: &[IpNet]) -> Caller {
+        let peer = head
+            .extensions
+            .get::<Peer>()
+            .map(|Peer(peer)| peer.ip().to_canonical());
+        let client = peer.map(|peer| client::client(peer, &head.headers, trusted_proxies));
+        let address = client.map(|client| client.address);
+        Caller {
+            name: NO_HOOK,
+            method: head.method.clone(),
+            uri: head.uri.clone(),
+            address,
+            is_known: client.is_some_and(|client| client.is_known),
+            proxy: address
+                .filter(|address| Some(*address) == peer && client::is_forwarded(&head.headers)),
+            announced: body.size_hint().lower(),
+        }
+    }
+
+    /// The same caller with another name in records.
+    pub(crate) fn named(self, name: &'static str) -> Caller {
+        Caller { name, ..self }
+    }
+
+    /// The path for the log. For a known hook it is the pattern, because a parameter may be a secret.
+    pub(crate) fn path(&self, hook: Option<&Hook>) -> String {
+        match hook {
+            Some(hook) => hook.spec.path.clone(),
+            None => shown_path(self.uri.path()),
+        }
+    }
+}
+
+/// The path without segments that may be secrets.
+fn shown_path(path: &str) -> String {
+    let segments: Vec<String> = path.split('/').map(shown_segment).collect();
+    let shown = segments.join("/");
+    match shown.char_indices().nth(PATH_CHARS_MAX) {
+        Some((end, _)) => format!("{}…", &shown[..end]),
+        None => shown,
+    }
+}
+
+fn shown_segment(segment: &str) -> String {
+    let may_be_secret = segment.len() >= SECRET_CHARS_MIN
+        && segment
+            .bytes()
+            .any(|byte| byte.is_ascii_digit() || byte.is_ascii_uppercase());
+    if may_be_secret {
+        "…".to_owned()
+    } else {
+        segment.escape_debug().to_string()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paths_are_shown_without_secrets() {
+        assert_eq!(shown_path("/git-hub"), "/git-hub");
+        assert_eq!(shown_path("/dh/canary-path-5e5e"), "/dh/…");
+        assert_eq!(
+            shown_path("/github-enterprise-server"),
+            "/github-enterprise-server"
+        );
+        assert_eq!(
+            shown_path(&"/a".repeat(200)).chars().count(),
+            PATH_CHARS_MAX + 1
+        );
+    }
+}

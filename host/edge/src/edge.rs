@@ -1,0 +1,104 @@
+//! The state that all requests share.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use ipnet::IpNet;
+use landfall_dispatch::Delivery;
+use landfall_hooks::Hooks;
+use landfall_model::{Clock, EdgeLimits, PushSpec, RefusalLog};
+use landfall_secrets::{KeyDocuments, Secrets};
+use landfall_verify::Verifier;
+
+use super::bodies::BodyBudget;
+use super::counters::Counters;
+use super::decode::Decoders;
+use super::hints::HintBudget;
+use super::push_auth;
+
+/// The public listener's state.
+pub struct Edge {
+    /// The routes.
+    pub hooks: Hooks,
+    /// The keys to verify requests with.
+    pub secrets: Arc<Secrets>,
+    /// The keys by URL.
+    pub documents: Arc<KeyDocuments>,
+    /// Accepts and runs events.
+    pub delivery: Arc<Delivery>,
+    /// The limits of `landfall.toml`.
+    pub limits: EdgeLimits,
+    /// The rejected requests.
+    pub refusals: Arc<RefusalLog>,
+    /// The counters of `/metrics`.
+    pub counters: Counters,
+    /// Proxies whose `X-Forwarded-For` counts.
+    pub(crate) trusted_proxies: Vec<IpNet>,
+    pub(crate) clock: Clock,
+    pub(crate) hints: HintBudget,
+    pub(crate) bodies: BodyBudget,
+    pub(crate) decoders: Decoders,
+    /// Verifies the calls of a broker that pushes messages.
+    pub(crate) push: Option<Verifier>,
+    is_draining: AtomicBool,
+}
+
+/// What an edge is built from.
+pub struct EdgeSetup {
+    /// The routes.
+    pub hooks: Hooks,
+    /// The secrets of hooks.
+    pub secrets: Arc<Secrets>,
+    /// The key documents of hooks and of `push`.
+    pub documents: Arc<KeyDocuments>,
+    /// Accepts and runs events.
+    pub delivery: Arc<Delivery>,
+    /// The limits of `landfall.toml`.
+    pub limits: EdgeLimits,
+    /// Proxies whose `X-Forwarded-For` counts.
+    pub trusted_proxies: Vec<IpNet>,
+    /// How a broker that pushes messages identifies itself.
+    pub push: Option<PushSpec>,
+    /// The time of day.
+    pub clock: Clock,
+}
+
+// === impl Edge ===
+
+impl Edge {
+    /// Ready for requests.
+    pub fn new(setup: EdgeSetup) -> anyhow::Result<Arc<Edge>> {
+        Ok(Arc::new(Edge {
+            hooks: setup.hooks,
+            secrets: setup.secrets,
+            documents: setup.documents,
+            refusals: setup.delivery.refusals().clone(),
+            delivery: setup.delivery,
+            limits: setup.limits,
+            counters: Counters::new(),
+            trusted_proxies: setup.trusted_proxies,
+            clock: setup.clock,
+            hints: HintBudget::default(),
+            bodies: BodyBudget::new(setup.limits.body_memory),
+            decoders: Decoders::new(setup.limits.body_timeout),
+            push: setup.push.as_ref().map(push_auth::verifier).transpose()?,
+            is_draining: AtomicBool::new(false),
+        }))
+    }
+
+    /// Why the node is not ready, for the operator; `None` if it is.
+    pub fn not_ready(&self) -> Option<String> {
+        if self.is_draining.load(Ordering::Relaxed) {
+            return Some("the node is stopping".into());
+        }
+        if !self.delivery.can_accept() {
+            return Some("no event can be stored now: the log says why".into());
+        }
+        self.hooks.not_ready()
+    }
+
+    /// Ends readiness. Later requests are still served.
+    pub fn drain(&self) {
+        self.is_draining.store(true, Ordering::Relaxed);
+    }
+}

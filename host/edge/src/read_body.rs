@@ -1,0 +1,105 @@
+//! Reads request bodies within their limits.
+
+use std::time::Duration;
+
+use axum::body::{Body, HttpBody};
+use bytes::Bytes;
+use http::header;
+use http::request::Parts;
+use http_body_util::{BodyExt, Limited};
+use landfall_verify::{Feed, Unverified};
+
+use super::bodies::{BodyBuffer, BodyReservation};
+use super::edge::Edge;
+use super::rejection::Rejection;
+
+const DRAIN_BYTES_MAX: usize = 16 << 20;
+const DRAIN_TIME_MAX: Duration = Duration::from_secs(2);
+
+/// Whether the rest of a body is worth reading: it is limited, and the client does not wait for a `100 Continue`.
+pub(crate) fn is_worth_draining(head: &Parts, body: &Body) -> bool {
+    body.size_hint().lower() <= DRAIN_BYTES_MAX as u64 && !head.headers.contains_key(header::EXPECT)
+}
+
+/// Reads and drops the rest of a body, so that the connection can be reused. If this does not reach the end of the body, the connection
+/// is closed after the answer.
+pub(crate) async fn drain(body: &mut Body) {
+    let rest = Limited::new(body, DRAIN_BYTES_MAX);
+    let reading = async {
+        let mut rest = std::pin::pin!(rest);
+        while let Some(Ok(_)) = rest.frame().await {}
+    };
+    tokio::time::timeout(DRAIN_TIME_MAX, reading).await.ok();
+}
+
+/// Reads a body of at most `max` bytes, within `body_timeout` and with at most `head_timeout` between two pieces.
+pub(crate) async fn read(
+    edge: &Edge,
+    max: usize,
+    body: &mut Body,
+    feed: Option<Feed>,
+) -> Result<(Bytes, Option<Feed>, BodyReservation), Rejection> {
+    if body.size_hint().lower() > max as u64 {
+        return Err(Rejection::TooLarge);
+    }
+    let reading = tokio::time::timeout(edge.limits.body_timeout, pieces(edge, max, body, feed));
+    reading.await.unwrap_or(Err(Rejection::SlowBody))
+}
+
+/// `feed` receives each piece.
+async fn pieces(
+    edge: &Edge,
+    max: usize,
+    body: &mut Body,
+    mut feed: Option<Feed>,
+) -> Result<(Bytes, Option<Feed>, BodyReservation), Rejection> {
+    // Most bodies arrive in one piece, which is not copied.
+    let (mut first, mut of_first) = (Bytes::new(), edge.bodies.reserve());
+    let mut joined = BodyBuffer::new(edge.bodies.reserve(), max);
+    loop {
+        let next = tokio::time::timeout(edge.limits.head_timeout, body.frame());
+        let frame = match next.await.map_err(|_| Rejection::SlowBody)? {
+            None => break,
+            Some(frame) => frame.map_err(|_| Rejection::BadBody)?,
+        };
+        let Ok(piece) = frame.into_data() else {
+            continue;
+        };
+        let bytes = first.len() + joined.len() + piece.len();
+        if bytes > max {
+            return Err(Rejection::TooLarge);
+        }
+        if let Some(feed) = &mut feed {
+            feed.update(&piece);
+        }
+        if first.is_empty() && joined.is_empty() {
+            of_first.grow_to(piece.len())?;
+            first = piece;
+        } else {
+            if !first.is_empty() {
+                joined.extend(&std::mem::take(&mut first))?;
+                of_first = edge.bodies.reserve();
+            }
+            joined.extend(&piece)?;
+        }
+    }
+    let (body, reservation) = if joined.is_empty() {
+        (first, of_first)
+    } else {
+        joined.into_bytes()
+    };
+    Ok((body, feed, reservation))
+}
+
+/// The request without its body.
+pub(crate) fn without_body(head: Parts) -> Unverified {
+    Unverified {
+        path: head.uri.path().to_owned(),
+        query: head.uri.query().map(str::to_owned),
+        method: head.method,
+        params: Vec::new(),
+        headers: head.headers,
+        body: Bytes::new(),
+        decoded: None,
+    }
+}

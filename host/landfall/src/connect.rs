@@ -1,0 +1,108 @@
+//! Opens what a node depends on: its secrets, its ledger and its broker.
+
+use std::sync::Arc;
+
+use anyhow::Context;
+use landfall_broker::Broker;
+use landfall_config::Config;
+use landfall_ledger::{Ledger, LedgerError, OnFatal, PostgresSettings, SqliteSettings};
+use landfall_model::{BrokerSpec, Clock, CredentialPart, CredentialText, SecretRef, SecretSource};
+use landfall_secrets::Secrets;
+use percent_encoding::NON_ALPHANUMERIC;
+
+pub(crate) fn new_secrets(config: &Config) -> Arc<Secrets> {
+    let secrets = Secrets::new(config.secrets, config.secret_grant.clone(), Clock::System);
+    Arc::new(secrets)
+}
+
+/// After a failed sync, the contents of the disk are unknown until the ledger is opened again.
+pub(crate) const EXIT_LEDGER: i32 = 70;
+
+pub(crate) fn open_ledger(config: &Config) -> anyhow::Result<Arc<dyn Ledger>> {
+    let fatal: OnFatal = Arc::new(|error: &LedgerError| {
+        tracing::error!(%error, "the ledger has failed: the process ends, and the next start says what was kept");
+        std::process::exit(EXIT_LEDGER);
+    });
+    let settings = SqliteSettings {
+        min_free_space: config.min_free_space,
+        reserve: config.reserve,
+        retention: config.retention,
+        recover_with_data_loss: config.recover_with_data_loss,
+    };
+    let (ledger, recovered) =
+        landfall_ledger::open(&config.data, settings, Clock::System.now(), fatal)?;
+    if recovered.freed > 0 {
+        tracing::warn!(
+            freed = recovered.freed,
+            given_up = recovered.given_up,
+            "an earlier process ended in the middle of attempts: they are run again, or dead after three of those"
+        );
+    }
+    Ok(ledger)
+}
+
+/// Opens the ledger that several nodes share.
+pub(crate) async fn connect_ledger(
+    config: &Config,
+    url: &CredentialText,
+    secrets: &Secrets,
+) -> anyhow::Result<Arc<dyn Ledger>> {
+    let url = with_secrets(url, secrets, "the URL of the ledger").await?;
+    let settings = PostgresSettings {
+        url,
+        tls: landfall_egress::tls(),
+        retention: config.retention,
+    };
+    Ok(landfall_ledger::connect(settings).await?)
+}
+
+/// Connects to the broker in which events wait.
+pub(crate) async fn connect_broker(
+    spec: &BrokerSpec,
+    keys: &[SecretRef],
+    secrets: &Arc<Secrets>,
+) -> anyhow::Result<Broker> {
+    let servers = match spec {
+        BrokerSpec::Nats(spec) => {
+            with_secrets(&spec.servers, secrets, "the URL of the queue").await?
+        }
+        BrokerSpec::PubSub(_) | BrokerSpec::CloudTasks(_) => String::new(),
+    };
+    let own: Vec<SecretRef> = spec
+        .token()
+        .into_iter()
+        .chain(keys.iter().cloned())
+        .collect();
+    secrets.track_own(&own).await;
+    landfall_broker::connect(spec.clone(), &servers, keys.to_vec(), secrets.clone())
+        .await
+        .map_err(anyhow::Error::msg)
+}
+
+/// Resolves the secrets of a URL. Errors do not contain it.
+pub(crate) async fn with_secrets(
+    url: &CredentialText,
+    secrets: &Secrets,
+    what: &'static str,
+) -> anyhow::Result<String> {
+    let mut text = Vec::new();
+    for part in url {
+        match part {
+            CredentialPart::Literal(literal) => text.extend_from_slice(literal.as_bytes()),
+            CredentialPart::Secret(reference) => {
+                secrets.track_own(std::slice::from_ref(reference)).await;
+                let value = secrets.value(reference).context(what)?;
+                // A secret that is the whole text is a URL itself. Otherwise it is a part of one.
+                match url.len() {
+                    1 => text.extend_from_slice(value.expose()),
+                    _ => text.extend(
+                        percent_encoding::percent_encode(value.expose(), NON_ALPHANUMERIC)
+                            .to_string()
+                            .bytes(),
+                    ),
+                }
+            }
+        }
+    }
+    String::from_utf8(text).map_err(|_| anyhow::anyhow!("{what} is not text"))
+}

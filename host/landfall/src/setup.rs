@@ -1,0 +1,148 @@
+//! Prepares what a node starts with: directories, addresses, the admin token, and the settings of hooks and engine.
+
+use std::fs::DirBuilder;
+use std::os::unix::fs::DirBuilderExt;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use anyhow::Context;
+use landfall_config::Config;
+use landfall_engine::{Engine, EngineSettings};
+use landfall_hooks::{Hooks, Platform, Setup};
+use landfall_model::{BrokerSpec, SecretRef};
+use landfall_secrets::{Secrets, admin_token_path, create_admin_token};
+use tokio::net::TcpListener;
+
+use crate::connect::new_secrets;
+use crate::writable;
+
+/// `landfall check`: loads each hook once.
+pub async fn check(config: &Config) -> anyhow::Result<Hooks> {
+    prepare_dirs(config)?;
+    let secrets = new_secrets(config);
+    let engine = Arc::new(Engine::new(engine_settings(config)?, None)?);
+    Ok(Hooks::once(setup(config, engine, secrets)).await)
+}
+
+pub(crate) fn setup(config: &Config, engine: Arc<Engine>, secrets: Arc<Secrets>) -> Setup {
+    Setup {
+        engine,
+        secrets,
+        dir: config.plugins.clone(),
+        bundled: config.bundled.clone(),
+        scan_interval: config.scan_interval,
+        cannot_queue: config.cannot_queue(),
+        cannot_keep: config.cannot_keep(),
+        cannot_order: matches!(config.queue, Some(BrokerSpec::CloudTasks(_))),
+        bodies: config.edge.body_memory,
+        readiness: config.readiness,
+        platform: Platform {
+            timeout: config.platform_timeout,
+            runs_in_requests: config
+                .queue
+                .as_ref()
+                .is_some_and(|queue| queue.push().is_some()),
+        },
+    }
+}
+
+pub(crate) fn engine_settings(config: &Config) -> anyhow::Result<EngineSettings> {
+    Ok(EngineSettings {
+        cache: cache_dir(config),
+        cache_max_size: config.cache_max_size,
+        bundled: config.bundled.clone(),
+        compiler: compiler()?,
+        running: config.max_concurrency,
+        limits: config.component,
+    })
+}
+
+pub(crate) fn cache_dir(config: &Config) -> PathBuf {
+    config.data.join("compiled")
+}
+
+/// The path of this binary, which has the `compile` command.
+pub fn compiler() -> anyhow::Result<PathBuf> {
+    // Not by name if possible, because an upgrade may have replaced the file.
+    let running = PathBuf::from("/proc/self/exe");
+    if running.exists() {
+        return Ok(running);
+    }
+    std::env::current_exe()
+        .context("cannot find the path of this binary, which compiles components")
+}
+
+/// Disables core dumps and the access of other processes to this memory, which contains secrets.
+pub(crate) fn keep_memory_private() {
+    use rustix::process::{DumpableBehavior, Resource, Rlimit, set_dumpable_behavior, setrlimit};
+    let none = Rlimit {
+        current: Some(0),
+        maximum: Some(0),
+    };
+    let done = setrlimit(Resource::Core, none)
+        .and_then(|()| set_dumpable_behavior(DumpableBehavior::NotDumpable));
+    if let Err(error) = done {
+        tracing::warn!(%error, "core dumps cannot be disabled: a core dump would contain secrets");
+    }
+}
+
+/// The configured admin token, or the one that the node creates.
+pub(crate) fn admin_token(config: &Config) -> anyhow::Result<SecretRef> {
+    if let Some(token) = &config.admin_token {
+        return Ok(token.clone());
+    }
+    let path = admin_token_path(&config.data);
+    create_admin_token(&config.data).with_context(|| {
+        format!(
+            "{} cannot be written: make the data directory writable, or set admin.token (LANDFALL_ADMIN_TOKEN)",
+            path.display()
+        )
+    })
+}
+
+pub(crate) fn prepare_dirs(config: &Config) -> anyhow::Result<()> {
+    let (data, plugins) = (&config.data, &config.plugins);
+    // The plugins directory is not created: a wrong path, or a volume that is not mounted, must not look like a node without hooks.
+    let mut entries = std::fs::read_dir(plugins).with_context(|| {
+        format!(
+            "plugins = {} cannot be read: create the directory, or name another with --plugins (LANDFALL_PLUGINS)",
+            plugins.display()
+        )
+    })?;
+    if entries.next().is_none() {
+        let plugins = plugins.display();
+        tracing::warn!(%plugins, "the plugins directory is empty: every request is answered 404 until you put a hook file into it");
+    }
+    // A mounted directory exists already, and may be read-only.
+    if !data.is_dir() {
+        // The data directory contains events, so only this user may read it.
+        let made = DirBuilder::new().recursive(true).mode(0o700).create(data);
+        made.with_context(|| format!("data = {} cannot be made", data.display()))?;
+    }
+    Ok(())
+}
+
+pub(crate) async fn bind(address: std::net::SocketAddr, key: &str) -> anyhow::Result<TcpListener> {
+    TcpListener::bind(address)
+        .await
+        .with_context(|| format!("{key} = {address} cannot be bound: choose another address"))
+}
+
+/// Warnings about plugins, packs, settings and secret files that other users can change.
+pub fn writable_by_others(config: &Config) -> Vec<String> {
+    let own = config.secret_grant.own.iter().filter_map(|own| match own {
+        SecretRef::File(path) => Some(path.clone()),
+        _ => None,
+    });
+    let secrets = config.secret_grant.hooks_path.clone();
+    let settings = config
+        .secret_grant
+        .own_paths
+        .iter()
+        .filter(|path| path.is_file())
+        .cloned();
+    let plugins = [config.plugins.clone(), config.plugins.join("providers")]
+        .into_iter()
+        .chain(config.bundled.clone());
+    writable::warnings(plugins.chain(own).chain(secrets).chain(settings))
+}

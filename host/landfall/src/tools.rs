@@ -1,0 +1,193 @@
+//! What the commands do beside a node: sign a request, call the admin API of a running node, and read the ledger of a stopped one.
+
+use std::path::Path;
+use std::time::Duration;
+
+use anyhow::Context;
+use landfall_admin::{Events, answer_one};
+use landfall_config::{Config, Flags};
+use landfall_egress::{Client, Outgoing, OutgoingError, Policy};
+use landfall_hooks::packs;
+use landfall_ledger::BackedUp;
+use landfall_model::{Clock, Secret, SecretAges, SecretGrant, SecretRef, SecretSource};
+use landfall_secrets::{Secrets, admin_token_path};
+use landfall_verify::{Forged, Order};
+
+use crate::connect::open_ledger;
+
+const ADMIN_TIMEOUT: Duration = Duration::from_secs(10);
+/// Longer than any provider waits.
+const SEND_TIMEOUT: Duration = Duration::from_secs(120);
+
+/// A request as a provider sends it.
+pub fn forge(order: &Order, providers: Option<&Path>) -> anyhow::Result<Forged> {
+    landfall_verify::forge(order, &packs(providers)?, Clock::System.now())
+        .map_err(anyhow::Error::msg)
+}
+
+/// The current value of a secret.
+pub fn secret(reference: &str) -> anyhow::Result<Secret> {
+    let reference: SecretRef = reference.parse().map_err(anyhow::Error::msg)?;
+    Ok(untracked_secrets().value(&reference)?)
+}
+
+/// Secrets for one command, which reads each of them once.
+pub(crate) fn untracked_secrets() -> Secrets {
+    Secrets::new(SecretAges::default(), SecretGrant::default(), Clock::System)
+}
+
+/// Sends a request to any URL. Returns status and body of the answer.
+pub async fn send(request: Forged) -> anyhow::Result<(u16, String)> {
+    let target = request.url.split('?').next().unwrap_or_default().to_owned();
+    let outgoing = Outgoing {
+        method: request.method,
+        url: request.url,
+        headers: request.headers,
+        body: request.body.into(),
+        timeout: SEND_TIMEOUT,
+        untrusted: Default::default(),
+        memory: None,
+    };
+    call(&target, outgoing).await.map_err(|error| match error.downcast_ref::<OutgoingError>() {
+        Some(OutgoingError::Tls(why)) => anyhow::anyhow!(
+            "{why}: if the server signs its certificate itself, set SSL_CERT_FILE to that certificate, or send to the node's own \
+             address, such as http://127.0.0.1:8080, with --public-url"
+        ),
+        _ => error,
+    })
+}
+
+/// The admin listener of a running node.
+pub struct AdminAt {
+    /// Without a path.
+    pub url: String,
+    /// Sent with each request, if there is one.
+    pub token: Option<Secret>,
+    /// Why the configuration, which names the data directory, cannot be loaded.
+    pub problem: Option<String>,
+}
+
+// === impl AdminAt ===
+
+impl AdminAt {
+    /// With the token that the node created in its data directory.
+    pub fn with_own_token(url: String, data: &Path) -> AdminAt {
+        let reference = SecretRef::File(admin_token_path(data));
+        AdminAt {
+            url,
+            token: untracked_secrets().value(&reference).ok(),
+            problem: None,
+        }
+    }
+
+    /// For a node on this machine, with the token in the configured data directory. For any other node, without a token.
+    pub fn found(url: &str) -> AdminAt {
+        let host = url::Url::parse(url)
+            .ok()
+            .and_then(|url| url.host().map(|host| host.to_owned()));
+        let is_local = match host {
+            Some(url::Host::Domain(name)) => name.eq_ignore_ascii_case("localhost"),
+            Some(url::Host::Ipv4(address)) => address.is_loopback(),
+            Some(url::Host::Ipv6(address)) => address.is_loopback(),
+            None => false,
+        };
+        match Config::load(Flags::default()) {
+            Ok(config) if is_local => AdminAt::with_own_token(url.to_owned(), &config.data),
+            Err(error) if is_local => AdminAt {
+                problem: Some(error.to_string()),
+                ..AdminAt::open(url)
+            },
+            _ => AdminAt::open(url),
+        }
+    }
+
+    /// Without a token.
+    pub fn open(url: &str) -> AdminAt {
+        AdminAt {
+            url: url.to_owned(),
+            token: None,
+            problem: None,
+        }
+    }
+
+    /// Sends a GET, or a POST of JSON. Returns status and body of the answer.
+    pub async fn ask(&self, path: &str, post: Option<String>) -> anyhow::Result<(u16, String)> {
+        let url = format!("{}{path}", self.url.trim_end_matches('/'));
+        let token = self
+            .token
+            .as_ref()
+            .map(|token| format!("Bearer {}", String::from_utf8_lossy(token.expose())));
+        let is_json = post
+            .as_ref()
+            .map(|_| ("Content-Type".to_owned(), "application/json".to_owned()));
+        let headers = token
+            .map(|value| ("Authorization".to_owned(), value))
+            .into_iter()
+            .chain(is_json)
+            .collect();
+        let method = if post.is_some() { "POST" } else { "GET" };
+        let outgoing = Outgoing {
+            method: method.into(),
+            url: url.clone(),
+            headers,
+            body: post.unwrap_or_default().into(),
+            timeout: ADMIN_TIMEOUT,
+            untrusted: Default::default(),
+            memory: None,
+        };
+        let target = url.split('?').next().unwrap_or_default();
+        call(target, outgoing).await.with_context(|| {
+            format!(
+                "no node has its admin listener at {}: --admin URL names another one, and --data DIR of `events` and `rows` reads the ledger of \
+                 one that is stopped",
+                self.url
+            )
+        })
+    }
+}
+
+/// Answers a request to the admin API from the ledger of a stopped node.
+pub async fn ask_ledger(
+    data: &Path,
+    path: &str,
+    post: Option<String>,
+) -> anyhow::Result<(u16, String)> {
+    anyhow::ensure!(
+        data.join("ledger.db").exists(),
+        "{} has no ledger: name the data directory of a node",
+        data.display()
+    );
+    anyhow::ensure!(
+        !path.starts_with("/api/hooks"),
+        "only a running node knows its hooks: leave out --data"
+    );
+    let config = Config::load(Flags {
+        data: Some(data.into()),
+        ..Flags::default()
+    })?;
+    let ledger =
+        open_ledger(&config).context("--data reads the ledger of a node that is not running")?;
+    let events = Events {
+        ledger: ledger.clone(),
+        running: None,
+    };
+    let answer = answer_one(events, path, post).await;
+    ledger.close().await;
+    answer
+}
+
+/// Copies the ledger of a data directory, also of a node that is running.
+pub fn backup(data: &Path, to: &Path) -> anyhow::Result<BackedUp> {
+    Ok(landfall_ledger::backup(data, to, Clock::System.now())?)
+}
+
+/// The operator's own calls may go to any address.
+pub(crate) async fn call(target: &str, outgoing: Outgoing) -> anyhow::Result<(u16, String)> {
+    let policy = Policy::anywhere(vec![target.parse().map_err(anyhow::Error::msg)?]);
+    let client = Client::without_credentials(policy);
+    let received = client.send(outgoing, "landfall").await?;
+    Ok((
+        received.status,
+        String::from_utf8_lossy(&received.body).into_owned(),
+    ))
+}

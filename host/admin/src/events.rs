@@ -202,7 +202,7 @@ pub(super) async fn stats(State(events): State<Events>) -> Response {
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct RowsQuery {
+pub(super) struct RowsQuery {
     after: Option<i64>,
     limit: Option<usize>,
 }

@@ -21,10 +21,7 @@ use super::{answer, authenticate, head, refuse};
 use landfall_dispatch::{Answered, DedupKey, Incoming, LedgerError, Target};
 use landfall_hooks::{Found, Hook, Serving};
 use landfall_model::{DedupId, Event, EventId, Mode};
-use landfall_verify::{
-    AuthScheme, SignedBody, StreamingMac, Unverified, Verdict, Verified, is_challenge,
-    streaming_mac,
-};
+use landfall_verify::{Checked, Proof, SignedBody, Unverified, Verified, feed, is_challenge};
 
 /// How long a request waits until the plugins directory has been read.
 const START_TIMEOUT: Duration = Duration::from_secs(3);

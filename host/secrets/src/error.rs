@@ -18,7 +18,7 @@ pub(crate) enum FetchError {
     #[error("{url}: {error}")]
     Call { url: String, error: OutgoingError },
     /// The body of the answer may repeat what was sent, so only its status is shown.
-    #[error("{url} answers {status}{}", hint_for(*status))]
+    #[error("{url} answers {status}{}", hint_for(.status))]
     Status { url: String, status: u16 },
     #[error("{url} answers with something that is not JSON")]
     NotJson { url: String },
@@ -78,7 +78,7 @@ impl FetchError {
     }
 }
 
-fn hint_for(status: u16) -> &'static str {
+fn hint_for(status: &u16) -> &'static str {
     match status {
         400 | 404 => ": is the name right?",
         401 | 403 => ": may this identity read it?",

@@ -70,11 +70,12 @@ impl Secrets {
     /// Reads all local secrets again, or all remote secrets that are due.
     pub async fn refresh(&self, sources: Sources) {
         let known = self.values.load_full();
-        let due = known
+        let due: Vec<SecretRef> = known
             .iter()
             .filter(|(reference, _)| sources.contain(reference))
             .filter(|(reference, old)| self.is_due(reference, old))
-            .map(|(reference, _)| reference.clone());
+            .map(|(reference, _)| reference.clone())
+            .collect();
 
         let mut changed = Vec::new();
         for (reference, read) in self.read_all(due).await {
@@ -117,7 +118,7 @@ impl Secrets {
     /// Reads secrets concurrently. A panic is an error of its secret.
     async fn read_all(
         &self,
-        references: impl Iterator<Item = SecretRef>,
+        references: Vec<SecretRef>,
     ) -> Vec<(SecretRef, Result<Secret, SecretError>)> {
         let mut reads = JoinSet::new();
         let mut by_task = HashMap::new();
@@ -227,12 +228,10 @@ impl SecretSource for Secrets {
         Box::pin(async move {
             // A hook that loads again does not fetch a known remote secret again.
             let known = self.values.load_full();
-            let new = references
-                .iter()
-                .filter(|reference| {
-                    Sources::Local.contain(reference) || !known.contains_key(*reference)
-                })
-                .cloned();
+            let mut new = references.to_vec();
+            new.retain(|reference| {
+                Sources::Local.contain(reference) || !known.contains_key(reference)
+            });
 
             let read = self.read_all(new).await;
             let values = read

@@ -143,14 +143,19 @@ impl KeyDocuments {
     pub async fn run_refresh(self: Arc<KeyDocuments>) {
         loop {
             tokio::time::sleep(REFRESH_INTERVAL).await;
-            let stored = self.stored.load_full();
-            let old = stored
-                .iter()
-                .filter(|(_, document)| document.needs_refresh());
-            for (url, _) in old {
-                self.refresh(url).await;
+            for url in self.urls_to_refresh() {
+                self.refresh(&url).await;
             }
         }
+    }
+
+    fn urls_to_refresh(&self) -> Vec<String> {
+        self.stored
+            .load()
+            .iter()
+            .filter(|(_, document)| document.needs_refresh())
+            .map(|(url, _)| url.clone())
+            .collect()
     }
 
     async fn refresh(&self, url: &str) {

@@ -5,6 +5,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 
+use landfall_model::Secret;
+
 use super::limits::{KEEP_MAX, TOTAL_MAX};
 use super::*;
 

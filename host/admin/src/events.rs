@@ -29,7 +29,7 @@ pub struct Events {
 pub(super) const PAGE_MAX: usize = 1000;
 const BODY_SHOWN_MAX: usize = 256 << 10;
 
-/// A time of day, or how long ago, in ms since 1970.
+/// Parses a time, or a duration before now, to ms since 1970.
 pub(super) fn time(typed: Option<&str>) -> Result<Option<i64>, String> {
     let Some(typed) = typed else { return Ok(None) };
     let ago = humantime::parse_duration(typed)
@@ -129,7 +129,7 @@ fn event_json(event: &Event, body_max: usize) -> Value {
     let cut = &event.body[..event.body.len().min(body_max)];
     let body = match std::str::from_utf8(cut) {
         Ok(text) => json!({ "text": text }),
-        // The cut may be inside a character.
+        // The end may be inside a character.
         Err(error) if cut.len() < event.body.len() && error.error_len().is_none() => {
             json!({ "text": String::from_utf8_lossy(&cut[..error.valid_up_to()]) })
         }
@@ -149,8 +149,8 @@ fn event_json(event: &Event, body_max: usize) -> Value {
     })
 }
 
-/// Whoever reads along must not be able to send the request again: only headers that are known to be harmless are shown, since
-/// any other may be where a sender puts its proof.
+/// Masks every header that is not known to be harmless, because a sender may put its proof into any header. A reader must not be able to
+/// send the request again.
 pub(super) fn is_shown(header: &str) -> bool {
     const WHOLE: [&str; 8] = [
         "accept",
@@ -177,12 +177,12 @@ pub(super) fn is_shown(header: &str) -> bool {
     is_harmless && !NEVER.iter().any(|part| header.contains(part))
 }
 
-/// A count, and whether the hook is gone that the events are for.
+/// A count, and whether the hook of the events still exists.
 #[derive(Serialize)]
 struct Counted {
     #[serde(flatten)]
     count: landfall_ledger::Count,
-    /// No hook of that name is there: the events wait for one.
+    /// No hook has this name, so its events wait.
     orphaned: bool,
 }
 

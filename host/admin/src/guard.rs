@@ -19,7 +19,7 @@ use landfall_model::{Peer, SecretRef, SecretSource};
 
 /// An answer to a wrong token is held back for this long.
 const WRONG_TOKEN_PAUSE: Duration = Duration::from_millis(500);
-/// Answers that are held back at once; further wrong tokens get 429 at once.
+/// Answers that are held back concurrently. Further wrong tokens get 429 immediately.
 const PAUSES_MAX: usize = 8;
 
 /// Checks every request except those for the probes.
@@ -40,11 +40,11 @@ pub type OnRefused = Arc<dyn Fn(Refused) + Send + Sync>;
 pub struct Refused {
     /// One word, for records and counters.
     pub reason: &'static str,
-    /// What was answered.
+    /// The status of the answer.
     pub status: StatusCode,
     /// How the request differs from what was expected. Never holds a token.
     pub detail: String,
-    /// What to do about it.
+    /// What to do.
     pub hint: &'static str,
     /// The other end of the connection.
     pub client: Option<IpAddr>,

@@ -1,4 +1,4 @@
-//! What is counted of requests, for `/metrics` on the admin listener. Labels are names of hooks and fixed words.
+//! The counters of requests for `/metrics`. Labels are hook names and fixed words.
 
 use std::sync::Arc;
 
@@ -32,46 +32,61 @@ pub struct Counters {
 impl Counters {
     pub(crate) fn new() -> Counters {
         let registry = Registry::new();
-        let counter = |name: &str, help: &str, labels: &[&str]| {
-            let counter = IntCounterVec::new(Opts::new(name, help), labels)
-                .expect("constant names are good ones");
-            registry
-                .register(Box::new(counter.clone()))
-                .expect("each name is registered once");
-            counter
-        };
         let verified = counter(
+            &registry,
             "landfall_verified_total",
             "Requests that have proven their sender.",
             &["hook", "key"],
         );
         let refused = counter(
+            &registry,
             "landfall_refused_total",
             "Requests that were not let in.",
             &["hook", "reason"],
         );
         let help = "Records of attempts in mode sync for which the ledger had no room.";
         let dropped = IntCounter::new("landfall_records_dropped_total", help)
-            .expect("a constant name is a good one");
+            .expect("a constant name is valid");
         registry
             .register(Box::new(dropped.clone()))
             .expect("each name is registered once");
         let challenges = counter(
+            &registry,
             "landfall_challenges_total",
             "Ownership checks answered.",
             &["hook"],
         );
         let help = "Answers whose status the provider punishes: another was sent.";
-        let avoided = counter("landfall_avoided_statuses_total", help, &["hook", "status"]);
+        let avoided = counter(
+            &registry,
+            "landfall_avoided_statuses_total",
+            help,
+            &["hook", "status"],
+        );
         let help = "Attempts that have ended, by the word for how.";
-        let attempts = counter("landfall_attempts_total", help, &["hook", "outcome"]);
+        let attempts = counter(
+            &registry,
+            "landfall_attempts_total",
+            help,
+            &["hook", "outcome"],
+        );
         let help = "Requests that were the same delivery as an earlier event: not run, or replayed because that one was dead.";
-        let duplicates = counter("landfall_duplicates_total", help, &["hook", "result"]);
+        let duplicates = counter(
+            &registry,
+            "landfall_duplicates_total",
+            help,
+            &["hook", "result"],
+        );
         let help =
             "Events with the delivery identity of an earlier event and a different body; both ran.";
-        let conflicts = counter("landfall_conflicts_total", help, &["hook"]);
+        let conflicts = counter(&registry, "landfall_conflicts_total", help, &["hook"]);
         let help = "Messages of the broker that were not run: forged, damaged or none of ours.";
-        let messages = counter("landfall_messages_refused_total", help, &["reason"]);
+        let messages = counter(
+            &registry,
+            "landfall_messages_refused_total",
+            help,
+            &["reason"],
+        );
         Counters {
             registry,
             verified,
@@ -98,17 +113,15 @@ impl Counters {
         self.challenges.with_label_values(&[hook]).inc();
     }
 
-    /// True for the first of this hook and status.
+    /// Returns true for the first one of this hook and status.
     pub(crate) fn avoided(&self, hook: &str, status: u16) -> bool {
         let counter = self.avoided.with_label_values(&[hook, &status.to_string()]);
         counter.inc();
         counter.get() == 1
     }
 
-    /// In the text format of Prometheus.
-    /// `dropped` are records of attempts in mode `sync` for which the ledger had no room, `attempts` all attempts so far by
-    /// hook and outcome.
-    /// `repeats` are duplicates and conflicts so far by hook, `messages` those of the broker that were not run.
+    /// All counters in the text format of Prometheus, together with the totals that `dispatch` counts. `dropped` are records of attempts in
+    /// mode `sync` that the ledger could not store. `messages` are messages of the broker that were not run.
     pub fn text(
         &self,
         dropped: u64,
@@ -147,7 +160,16 @@ impl Counters {
     }
 }
 
-/// To a total that was counted elsewhere.
+fn counter(registry: &Registry, name: &str, help: &str, labels: &[&str]) -> IntCounterVec {
+    let counter =
+        IntCounterVec::new(Opts::new(name, help), labels).expect("constant names are valid");
+    registry
+        .register(Box::new(counter.clone()))
+        .expect("each name is registered once");
+    counter
+}
+
+/// Raises a counter to a total that was counted elsewhere.
 fn raise(counter: &IntCounter, total: u64) {
     counter.inc_by(total.saturating_sub(counter.get()));
 }

@@ -1,16 +1,16 @@
-//! File descriptors: each connection is one, and so is each file, child process and outbound call.
+//! Divides the file descriptors between the public listener and everything else.
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-/// For files, child processes, the ledger, the admin listener and outbound calls, at least.
+/// The minimum for files, child processes, the ledger, the admin listener and outbound calls.
 const RESERVED_MIN: usize = 192;
-/// The public listener gets the rest, but never less than this.
+/// The minimum for the public listener.
 const CONNECTIONS_MIN: usize = 16;
-/// More are of no use: `limits.connections` has an upper bound too.
+/// A higher limit is useless, because `limits.connections` has an upper bound too.
 const WANTED: u64 = 1 << 20;
 
-/// Raises the limit of this process as far as it may, and gives the number of connections that the public listener may hold: as many
-/// as were asked for, or fewer where the limit is too low for them.
+/// Raises the descriptor limit of this process as far as possible. Returns the number of connections that the public listener may hold:
+/// the requested number, or fewer if the limit is too low.
 pub fn reserve(connections: usize) -> usize {
     let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
     let wanted = maximum.unwrap_or(WANTED).min(WANTED);
@@ -41,7 +41,7 @@ pub fn reserve(connections: usize) -> usize {
     connections.min(most)
 }
 
-/// A quarter of the descriptors is not for connections.
+/// A quarter of the descriptors is reserved for other uses.
 fn most(limit: usize) -> usize {
     limit
         .saturating_sub((limit / 4).max(RESERVED_MIN))

@@ -5,7 +5,7 @@ use std::fmt::Write;
 use landfall_dispatch::Delivery;
 use landfall_engine::Engine;
 
-/// Gauges and counters of this node, now.
+/// The current gauges and counters.
 pub fn text(delivery: &Delivery, engine: &Engine) -> String {
     let mut text = String::new();
     let queue = delivery.queue();
@@ -69,7 +69,7 @@ pub fn text(delivery: &Delivery, engine: &Engine) -> String {
     let mut calls = delivery.failed_calls();
     calls.sort();
     for (hook, error, count) in calls {
-        // Names of hooks hold nothing that needs an escape.
+        // Hook names contain no character that needs an escape.
         writeln!(text, "{name}{{error=\"{error}\",hook=\"{hook}\"}} {count}").ok();
     }
     text

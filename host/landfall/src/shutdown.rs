@@ -1,9 +1,9 @@
-//! What signals want: SIGTERM or SIGINT once for a drain, twice for at once; SIGHUP to read again what may have changed.
+//! Signals: the first SIGTERM or SIGINT starts a drain, the second one ends the process. SIGHUP reloads hooks and secrets.
 
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
-/// Tells every part of the process that it should stop.
+/// Tells the parts of the process when to stop and when to reload.
 #[derive(Clone)]
 pub struct Shutdown {
     asked: watch::Receiver<bool>,
@@ -13,7 +13,7 @@ pub struct Shutdown {
 // === impl Shutdown ===
 
 impl Shutdown {
-    /// Listens for signals from now on.
+    /// Starts to listen for signals.
     pub fn on_signals() -> std::io::Result<Shutdown> {
         let (ask, asked) = watch::channel(false);
         let (reload, reloads) = watch::channel(());
@@ -42,14 +42,14 @@ impl Shutdown {
         Ok(Shutdown { asked, reloads })
     }
 
-    /// Changes at each SIGHUP.
+    /// Changes with each SIGHUP.
     pub fn reloads(&self) -> watch::Receiver<()> {
         self.reloads.clone()
     }
 
     /// Returns when the process should stop.
     pub async fn asked(mut self) {
-        // The sender lives as long as the process.
+        // The sender exists until the process ends.
         self.asked.wait_for(|asked| *asked).await.ok();
     }
 }

@@ -1,4 +1,4 @@
-//! Lines on standard error: for people on a terminal, JSON for machines elsewhere. Control characters never get through.
+//! Log lines on standard error: text on a terminal, otherwise JSON. Control characters are escaped.
 
 use std::fmt;
 use std::io::IsTerminal;
@@ -14,7 +14,7 @@ use tracing_subscriber::registry::LookupSpan;
 use landfall_config::{LogFormat, env};
 use landfall_model::Clock;
 
-/// Starts writing. Without a format, a terminal gets text and everything else JSON.
+/// Starts logging. The default format is text on a terminal, otherwise JSON.
 pub fn start(format: Option<LogFormat>, level: &str) -> anyhow::Result<()> {
     let filter = EnvFilter::try_new(level).map_err(|error| {
         anyhow::anyhow!("log level `{level}` cannot be read ({error}): write \"info\" or \"debug\"")
@@ -44,7 +44,7 @@ pub fn start(format: Option<LogFormat>, level: &str) -> anyhow::Result<()> {
     started.map_err(|error| anyhow::anyhow!("log lines cannot be written: {error}"))
 }
 
-/// One JSON object a line, with the keys that Google Cloud Logging takes out of it.
+/// One JSON object per line, with the keys that Google Cloud Logging reads.
 ///
 /// Source: cloud.google.com/logging/docs/structured-logging.
 struct CloudLogging {
@@ -104,7 +104,7 @@ fn severity(level: Level) -> &'static str {
     }
 }
 
-/// Trace, span and whether it is sampled, of a `traceparent` (www.w3.org/TR/trace-context/#traceparent-header).
+/// Trace id, span id and the sampled flag of a `traceparent` (www.w3.org/TR/trace-context/#traceparent-header).
 fn trace(traceparent: &str) -> Option<(&str, &str, bool)> {
     let mut parts = traceparent.split('-');
     let (_version, trace, span, flags) =
@@ -122,7 +122,7 @@ fn trace(traceparent: &str) -> Option<(&str, &str, bool)> {
     })
 }
 
-/// What an event says.
+/// The message and the fields of an event.
 struct Fields(Map<String, Value>);
 
 impl Visit for Fields {

@@ -1,4 +1,4 @@
-//! Files that other users of the machine can write: who can change a hook file, a component or a secret decides what the node does.
+//! Finds files that other users of the machine can write. A user who can change a hook file, a component or a secret controls the node.
 
 use std::collections::BTreeSet;
 use std::os::unix::fs::MetadataExt;
@@ -7,10 +7,10 @@ use std::path::{Path, PathBuf};
 use rustix::fs::StatVfsMountFlags;
 
 const OTHERS: u32 = 0o022;
-/// Entries of one directory that are looked at.
+/// Checked entries of one directory.
 const ENTRIES_MAX: usize = 10_000;
 
-/// A sentence for each of these, and for each file in those that are directories, that other users can write.
+/// A warning for each path that other users can write. Of a directory, its files are checked too.
 pub fn warnings(paths: impl IntoIterator<Item = PathBuf>) -> Vec<String> {
     let mut found = BTreeSet::new();
     for path in paths {
@@ -40,7 +40,7 @@ fn sentence(path: &Path) -> Option<String> {
     ))
 }
 
-/// Mounted so, as volumes of Kubernetes are: the mode says nothing then.
+/// Whether the path is on a read-only mount, such as a Kubernetes volume, where the mode does not matter.
 fn is_read_only(path: &Path) -> bool {
     rustix::fs::statvfs(path).is_ok_and(|mount| mount.f_flag.contains(StatVfsMountFlags::RDONLY))
 }

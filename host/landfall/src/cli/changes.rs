@@ -6,14 +6,14 @@ use crate::app::{HookState, HookStatus};
 
 /// The last printed status of each hook.
 #[derive(Default)]
-pub struct Told(BTreeMap<String, HookStatus>);
+pub struct PrintedStatuses(BTreeMap<String, HookStatus>);
 
-// === impl Told ===
+// === impl PrintedStatuses ===
 
-impl Told {
+impl PrintedStatuses {
     /// Starts with these hooks, which need no line.
-    pub fn new(statuses: Vec<HookStatus>) -> Told {
-        Told(
+    pub fn new(statuses: Vec<HookStatus>) -> PrintedStatuses {
+        PrintedStatuses(
             statuses
                 .into_iter()
                 .map(|status| (status.name.clone(), status))
@@ -81,7 +81,7 @@ mod tests {
 
     #[test]
     fn each_change_is_told_once() {
-        let mut told = Told::new(vec![status("old", HookState::Serving, "1", None)]);
+        let mut told = PrintedStatuses::new(vec![status("old", HookState::Serving, "1", None)]);
         let old = || status("old", HookState::Serving, "1", None);
         assert_eq!(told.update(vec![old()]), Vec::<String>::new());
         let loading = status(

@@ -1,4 +1,4 @@
-//! `landfall check` and `landfall inspect`: what would happen, without serving.
+//! `landfall check`, `landfall doctor` and `landfall inspect`.
 
 use std::path::Path;
 use std::process::ExitCode;
@@ -12,7 +12,7 @@ use crate::app::{self, HookState, HookStatus, Inspected, grant_for};
 use crate::telemetry;
 use landfall_config::{SettingsSchema, settings_schema, without_schema};
 
-/// Loads everything as `serve` would and prints how each hook stands.
+/// Loads all hooks as `serve` would and prints their status.
 pub async fn check(flags: NodeFlags, as_json: bool) -> anyhow::Result<ExitCode> {
     let found = statuses(flags).await?;
     match as_json {
@@ -29,11 +29,11 @@ pub async fn check(flags: NodeFlags, as_json: bool) -> anyhow::Result<ExitCode> 
     })
 }
 
-/// How each hook would stand.
+/// The status of each hook.
 struct Found {
     hooks: Vec<HookStatus>,
     warnings: Vec<String>,
-    /// All would serve and pass the ownership checks of their providers.
+    /// Whether all would serve and pass the ownership checks of their providers.
     is_well: bool,
 }
 
@@ -84,7 +84,7 @@ fn print_all(found: &Found) {
     }
 }
 
-/// Asks what a node would rest on, then does what `check` does.
+/// Checks the dependencies of a node, then does the same as `check`.
 pub async fn doctor(flags: NodeFlags, as_json: bool) -> anyhow::Result<ExitCode> {
     let config = node_config(flags.clone())?;
     let (mut is_well, mut facts) = (true, Vec::new());
@@ -148,7 +148,7 @@ fn indented(text: &str) -> String {
         .join("\n")
 }
 
-/// Prints a receipt: what a component is, what it wants, and what each of that needs to be granted.
+/// Prints what a component exports, imports and requests, and the grant that each import needs.
 pub fn inspect(file: &Path, as_json: bool) -> anyhow::Result<ExitCode> {
     let bytes =
         std::fs::read(file).with_context(|| format!("{} cannot be read", file.display()))?;
@@ -226,14 +226,14 @@ fn print_receipt(inspected: &Inspected, schema: Option<&SettingsSchema>) {
     }
 }
 
-/// Drafts of WASI stand for something of the hook file.
+/// The grant of the hook file that a WASI draft needs.
 fn is_draft(import: &str) -> bool {
     ["wasi:config/", "wasi:logging/", "wasi:keyvalue/"]
         .iter()
         .any(|package| import.starts_with(package))
 }
 
-/// What the operator has to write for it.
+/// The text that the operator writes to grant it.
 fn need(import: &str) -> Option<String> {
     if import.starts_with("landfall:hook/http@") {
         return Some("[allow] http = [\"URL\"] for each place that it calls".into());

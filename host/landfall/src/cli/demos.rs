@@ -12,7 +12,7 @@ use sha2::Sha256;
 
 use crate::app;
 
-/// The first line of every file that `up` wrote and may write again.
+/// The first line of every file that `up` may overwrite.
 const MARK: &str = "# Written by `landfall up`, which writes it again; remove this line to keep your own changes.\n";
 
 /// One hook to try.
@@ -26,7 +26,7 @@ pub struct Demo {
     pub table: Option<(&'static str, &'static str)>,
 }
 
-/// The hooks of `up`, for a node that listens there.
+/// The hooks of `up`, for a node at this address.
 pub fn demos(listen: SocketAddr) -> Vec<Demo> {
     let inbox = format!("http://{listen}/inbox");
     let way_out = format!(
@@ -102,7 +102,7 @@ fn trigger_settings(inbox: &str, way_out: &str) -> String {
 // === impl Demo ===
 
 impl Demo {
-    /// Writes the hook file (unless somebody made it theirs) and a fresh secret (unless there is one).
+    /// Writes the hook file, unless its first line was removed, and a new secret, unless there is one.
     pub fn write(&self, plugins: &Path, secrets: &Path) -> anyhow::Result<()> {
         let path = plugins.join(format!("{}.toml", self.name));
         let ours = fs::read_to_string(&path).map_or(true, |text| text.starts_with(MARK));
@@ -118,7 +118,7 @@ impl Demo {
         Ok(())
     }
 
-    /// A curl to paste, with a valid token or signature.
+    /// A curl command with a valid token or signature.
     pub fn curl(&self, listen: SocketAddr, secrets: &Path) -> anyhow::Result<String> {
         let secret =
             fs::read_to_string(secrets.join(self.name)).context("the secret was just written")?;
@@ -136,24 +136,24 @@ impl Demo {
     }
 
     /// The command that shows the effect.
-    pub fn rows(&self, asking: &Asking<'_>) -> Option<String> {
+    pub fn rows(&self, asking: &AdminTarget<'_>) -> Option<String> {
         self.table
             .map(|(hook, table)| asking.command(&format!("rows {table} --hook {hook}")))
     }
 }
 
-/// Which node the printed commands ask.
-pub struct Asking<'a> {
+/// The node that the printed commands call.
+pub struct AdminTarget<'a> {
     /// Its admin listener.
     pub admin: SocketAddr,
-    /// Where its own admin token is; none where another one is configured.
+    /// The path of its own admin token; `None` if another one is configured.
     pub data: Option<&'a Path>,
 }
 
-// === impl Asking ===
+// === impl AdminTarget ===
 
-impl Asking<'_> {
-    /// A line that can be pasted anywhere: the binary as it was called, where the node is, and its token.
+impl AdminTarget<'_> {
+    /// A command line that works in any directory: the binary as it was called, the node, and its token.
     pub fn command(&self, words: &str) -> String {
         let binary = std::env::current_exe()
             .map_or_else(|_| "landfall".into(), |path| path.display().to_string());

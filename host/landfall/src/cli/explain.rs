@@ -41,7 +41,7 @@ struct Hook {
     problem: Option<String>,
 }
 
-/// Names in refusals that no hook has: `-` where no hook is known, `_queue` for the calls of a broker, `_admin` for the admin API.
+/// Names in refusals that are not hooks: `-` if no hook is known, `_queue` for the calls of a broker, `_admin` for the admin API.
 const NOT_HOOKS: [&str; 3] = ["-", "_queue", "_admin"];
 
 /// Hooks with a problem, then refusals, newest first.
@@ -110,7 +110,7 @@ fn problem(hook: &Hook, json: bool) -> Option<String> {
     })
 }
 
-/// The newest of equal refusals; their number is said once for each hook and reason.
+/// The newest of equal refusals. Their number is printed once for each hook and reason.
 fn line_once(refused: Refused, seen: &mut Vec<Refused>) -> Option<String> {
     let is_like = |one: &&Refused| (&one.hook, &one.reason) == (&refused.hook, &refused.reason);
     let like = seen.iter().filter(is_like);

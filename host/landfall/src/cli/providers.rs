@@ -1,4 +1,4 @@
-//! `landfall providers`: which provider packs there are, how to connect one, and the pages of docs/providers.
+//! `landfall providers`: lists the provider packs, describes how to connect one, and writes the pages of docs/providers.
 
 use std::fmt::Write as _;
 use std::io::Write as _;

@@ -1,4 +1,4 @@
-//! `landfall ready`: for health checks of containers that have no other program to ask with.
+//! `landfall ready`: a health check for containers without another HTTP client.
 
 use std::process::ExitCode;
 
@@ -17,7 +17,7 @@ pub struct ReadyFlags {
     json: bool,
 }
 
-/// 0 if the node says that it is ready; else 1, and why on standard error.
+/// Exits with 0 if the node is ready. Otherwise exits with 1 and prints the reason on standard error.
 pub async fn ready(flags: &ReadyFlags) -> anyhow::Result<ExitCode> {
     let (status, text) = flags.admin.probe("/readyz").await?;
     if flags.json {

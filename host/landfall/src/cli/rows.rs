@@ -1,4 +1,4 @@
-//! `landfall rows`: what handlers have stored in a table, as JSON lines or CSV.
+//! `landfall rows`: the rows of a table, as JSON lines or CSV.
 
 use std::collections::BTreeSet;
 use std::io::{self, Write};
@@ -12,7 +12,7 @@ use super::events::query;
 use super::output::{say, written};
 use super::target::{LedgerFlags, NO_ADMIN};
 
-/// Of one page.
+/// Rows of one page.
 const PAGE: usize = 1000;
 
 /// Which rows.
@@ -77,7 +77,7 @@ impl RowsFlags {
         }
     }
 
-    /// Twice over the rows: first for the columns, then for the cells. Rows that come in between are left out.
+    /// Reads the rows twice: first for the columns, then for the cells. Rows that are added in between are not printed.
     async fn csv(&self) -> anyhow::Result<()> {
         let (mut columns, mut last) = (BTreeSet::new(), 0);
         self.each_page(|rows| {
@@ -130,7 +130,7 @@ fn id(row: &Value) -> Option<i64> {
 
 const OWN_COLUMNS: [&str; 2] = ["event_id", "received_at"];
 
-/// Keys of rows that are called like a column of ours get `row.` before them.
+/// A key with the name of a column of ours gets the prefix `row.`.
 fn header(columns: &BTreeSet<String>) -> Vec<String> {
     let named = columns
         .iter()
@@ -160,7 +160,7 @@ fn cell(value: &Value) -> String {
     }
 }
 
-/// Spreadsheets run a cell that begins with one of these as a formula: an apostrophe before it makes it text. Numbers stay.
+/// Spreadsheets run a cell that begins with one of these as a formula. A leading apostrophe makes it text. Numbers stay unchanged.
 fn harmless(text: &str) -> String {
     let is_formula =
         text.starts_with(['=', '+', '-', '@', '\t', '\r']) && text.parse::<f64>().is_err();

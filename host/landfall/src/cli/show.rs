@@ -10,7 +10,7 @@ use super::events::{printable, query, text};
 use super::output::{say, written};
 use super::target::LedgerFlags;
 
-/// Characters of a body, and of an answer, that are shown.
+/// Printed characters of a body or an answer.
 const BODY_SHOWN: usize = 2000;
 const ANSWER_SHOWN: usize = 500;
 

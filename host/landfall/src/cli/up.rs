@@ -1,4 +1,4 @@
-//! `landfall up`: from a fresh clone to hooks that answer, in one command.
+//! `landfall up`: builds the demonstration handlers, writes their hook files, and serves them.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
@@ -9,7 +9,7 @@ use anyhow::{Context, ensure};
 
 use super::build::What;
 use super::changes::Told;
-use super::demos::{Asking, Demo, demos};
+use super::demos::{AdminTarget, Demo, demos};
 use super::output::say;
 use super::{NodeFlags, build, node_config};
 use crate::app::{App, HookState, Hooks};
@@ -17,9 +17,9 @@ use crate::shutdown::Shutdown;
 use crate::telemetry;
 use landfall_config::Config;
 
-/// What the demonstrations run; the others are a `landfall build plugins` away.
+/// The handlers of the demonstrations. `landfall build plugins` builds the others.
 const COMPONENTS: [&str; 4] = ["echo", "forward", "store", "trigger"];
-/// Components take a second to compile the first time.
+/// The first compilation of a component takes about a second.
 const READY_WITHIN: Duration = Duration::from_secs(120);
 /// Pause between two polls of the hooks' statuses.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
@@ -27,7 +27,7 @@ const LOOK_EVERY: Duration = Duration::from_millis(100);
 /// Builds, writes, serves, prints.
 pub async fn up(mut flags: NodeFlags) -> anyhow::Result<ExitCode> {
     let is_typed = flags.listen.is_some();
-    // Not ./plugins: in a clone of Landfall that is where the sources are.
+    // Not ./plugins: in a clone of Landfall, that directory contains the sources.
     flags.plugins = flags.plugins.or(Some(".landfall/plugins".into()));
     flags.log = flags.log.or(Some("warn,handler=info".into()));
     let mut config = node_config(flags)?;
@@ -60,7 +60,7 @@ pub async fn up(mut flags: NodeFlags) -> anyhow::Result<ExitCode> {
     let hooks = app.hooks().clone();
     let serving = tokio::spawn(app.serve(shutdown));
     wait_until(|| hooks.is_complete()).await?;
-    let asking = Asking {
+    let asking = AdminTarget {
         admin,
         data: own_token.as_deref(),
     };
@@ -83,7 +83,7 @@ pub async fn up(mut flags: NodeFlags) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// A line for each hook that becomes ready, fails, changes or goes.
+/// Prints a line for each hook that becomes ready, fails, changes or is removed.
 async fn tell_changes(hooks: Hooks) {
     let mut told = Told::new(hooks.statuses());
     loop {
@@ -94,7 +94,7 @@ async fn tell_changes(hooks: Hooks) {
     }
 }
 
-/// From `bundled` if that was named, else from the sources where there are any.
+/// The components of `bundled`, if that was set. Otherwise builds them from the sources, if there are any.
 fn place_components(config: &Config) -> anyhow::Result<()> {
     std::fs::create_dir_all(&config.plugins)
         .with_context(|| format!("{} cannot be made", config.plugins.display()))?;
@@ -113,7 +113,7 @@ fn place_components(config: &Config) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Where this binary was built from, if that is still there.
+/// The directory that this binary was built from, if it still exists.
 pub fn sources() -> Option<PathBuf> {
     let built_from = Path::new(env!("CARGO_MANIFEST_DIR"))
         .parent()?
@@ -139,7 +139,7 @@ async fn wait_until(done: impl Fn() -> bool) -> anyhow::Result<()> {
 fn print(
     demos: &[Demo],
     listen: SocketAddr,
-    asking: &Asking<'_>,
+    asking: &AdminTarget<'_>,
     plugins: &Path,
     secrets: &Path,
 ) -> anyhow::Result<()> {

@@ -1,4 +1,4 @@
-//! `landfall verify`: request vectors and handshakes through the real check.
+//! `landfall verify`: runs request vectors and ownership checks with the verifier of the node.
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -26,7 +26,7 @@ pub struct VerifyFlags {
     json: bool,
 }
 
-/// Prints what differs, then how many passed and failed.
+/// Prints the differences, then the numbers of passed and failed vectors.
 pub fn verify(flags: &VerifyFlags) -> anyhow::Result<ExitCode> {
     ensure!(
         flags.vectors.is_some() || flags.challenges.is_some(),

@@ -8,7 +8,7 @@ use std::time::Duration;
 use anyhow::{Context, ensure};
 
 use super::build::What;
-use super::changes::Told;
+use super::changes::PrintedStatuses;
 use super::demos::{AdminTarget, Demo, demos};
 use super::output::say;
 use super::{NodeFlags, build, node_config};
@@ -85,10 +85,10 @@ pub async fn up(mut flags: NodeFlags) -> anyhow::Result<ExitCode> {
 
 /// Prints a line for each hook that becomes ready, fails, changes or is removed.
 async fn tell_changes(hooks: Hooks) {
-    let mut told = Told::new(hooks.statuses());
+    let mut printed = PrintedStatuses::new(hooks.statuses());
     loop {
         tokio::time::sleep(LOOK_EVERY).await;
-        for line in told.update(hooks.statuses()) {
+        for line in printed.update(hooks.statuses()) {
             say!("{line}");
         }
     }

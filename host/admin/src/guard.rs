@@ -287,7 +287,7 @@ mod tests {
     }
 
     #[test]
-    fn foreign_pages_are_told_by_their_origin() {
+    fn foreign_origins_are_recognised() {
         let check = |pairs: &[(&'static str, &'static str)]| {
             let headers = pairs
                 .iter()

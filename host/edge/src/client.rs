@@ -224,7 +224,7 @@ mod tests {
     }
 
     #[test]
-    fn forwarded_is_read_as_its_rfc_says() {
+    fn forwarded_is_parsed_by_its_rfc() {
         for (value, expected) in [
             ("for=192.0.2.7", "192.0.2.7"),
             (

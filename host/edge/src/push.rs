@@ -47,7 +47,7 @@ async fn handle(
         verifier: edge.push.as_ref().ok_or(Rejection::UnknownPath)?,
         client,
     };
-    let brought = brought(&head);
+    let delivery_count = delivery_count(&head);
     let keys = authenticate::keys(edge, auth);
     // The token does not cover the body, so it is verified before the body is read.
     let request = read_body::without_body(head);
@@ -59,27 +59,29 @@ async fn handle(
         )));
     };
     let (body, _, _reservation) = read_body::read(edge, BODY_MAX, &mut body, None).await?;
-    Ok(answer::empty(
-        match edge.delivery.pushed(&body, brought).await {
-            true => StatusCode::NO_CONTENT,
-            // It comes again. Cloud Tasks counts this apart from calls that nobody answered.
-            false => StatusCode::TOO_MANY_REQUESTS,
-        },
-    ))
+    let is_handled = edge.delivery.pushed(&body, delivery_count).await;
+    let status = if is_handled {
+        StatusCode::NO_CONTENT
+    } else {
+        // The broker redelivers the message. Cloud Tasks counts this apart from calls without an answer.
+        StatusCode::TOO_MANY_REQUESTS
+    };
+    Ok(answer::empty(status))
 }
 
-/// How often it was brought and nobody answered: of the tries, those that got an answer are not counted.
+/// The number of deliveries without an answer, this one included.
 ///
 /// Source: cloud.google.com/tasks/docs/creating-http-target-tasks#handler.
-fn brought(head: &Parts) -> u32 {
-    let number = |name: &str| count(&head.headers, name).unwrap_or(0);
-    let (tries, answered) = (
-        number("x-cloudtasks-taskretrycount"),
-        number("x-cloudtasks-taskexecutioncount"),
-    );
+fn delivery_count(head: &Parts) -> u32 {
+    let tries = count(&head.headers, "x-cloudtasks-taskretrycount");
+    let answered = count(&head.headers, "x-cloudtasks-taskexecutioncount");
     tries.saturating_sub(answered).saturating_add(1)
 }
 
-fn count(headers: &HeaderMap, name: &str) -> Option<u32> {
-    headers.get(name)?.to_str().ok()?.parse().ok()
+/// Zero without such a header.
+fn count(headers: &HeaderMap, name: &str) -> u32 {
+    headers
+        .get(name)
+        .and_then(|value| value.to_str().ok()?.parse().ok())
+        .unwrap_or(0)
 }

@@ -157,7 +157,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_traceparent_is_taken_apart_and_nothing_else_is() {
+    fn only_valid_traceparents_are_parsed() {
         let (trace_id, span) = ("0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331");
         assert_eq!(
             trace(&format!("00-{trace_id}-{span}-01")),

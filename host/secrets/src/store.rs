@@ -339,7 +339,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn changed_files_count_and_lost_ones_close() {
+    async fn changed_and_lost_files_take_effect() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("s");
         let reference = SecretRef::File(path.clone());

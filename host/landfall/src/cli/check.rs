@@ -15,12 +15,13 @@ use landfall_config::{SettingsSchema, settings_schema, without_schema};
 /// Loads all hooks as `serve` would and prints their status.
 pub async fn check(flags: NodeFlags, as_json: bool) -> anyhow::Result<ExitCode> {
     let found = statuses(flags).await?;
-    match as_json {
-        true => say!(
+    if as_json {
+        say!(
             "{}",
             json!({ "ok": found.is_well, "hooks": found.hooks, "warnings": found.warnings })
-        ),
-        false => print_all(&found),
+        )
+    } else {
+        print_all(&found)
     }
     Ok(if found.is_well {
         ExitCode::SUCCESS
@@ -101,17 +102,16 @@ pub async fn doctor(flags: NodeFlags, as_json: bool) -> anyhow::Result<ExitCode>
     }
     let found = statuses(flags).await?;
     is_well &= found.is_well;
-    match as_json {
-        true => {
-            let Found {
-                hooks, warnings, ..
-            } = &found;
-            say!(
-                "{}",
-                json!({ "ok": is_well, "facts": facts, "hooks": hooks, "warnings": warnings })
-            );
-        }
-        false => print_all(&found),
+    if as_json {
+        let Found {
+            hooks, warnings, ..
+        } = &found;
+        say!(
+            "{}",
+            json!({ "ok": is_well, "facts": facts, "hooks": hooks, "warnings": warnings })
+        );
+    } else {
+        print_all(&found)
     }
     Ok(if is_well {
         ExitCode::SUCCESS
@@ -157,9 +157,10 @@ pub fn inspect(file: &Path, as_json: bool) -> anyhow::Result<ExitCode> {
         Some(manifest) => settings_schema("manifest", manifest)?,
         None => None,
     };
-    match as_json {
-        true => say!("{}", receipt(&inspected, schema.as_ref())),
-        false => print_receipt(&inspected, schema.as_ref()),
+    if as_json {
+        say!("{}", receipt(&inspected, schema.as_ref()))
+    } else {
+        print_receipt(&inspected, schema.as_ref())
     }
     Ok(ExitCode::SUCCESS)
 }

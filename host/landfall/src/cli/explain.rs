@@ -69,9 +69,10 @@ pub async fn explain(flags: &ExplainFlags) -> anyhow::Result<ExitCode> {
         if !wanted(&refused.hook) {
             continue;
         }
-        match flags.json {
-            true => lines.push(one.to_string()),
-            false => lines.extend(line_once(refused, &mut seen)),
+        if flags.json {
+            lines.push(one.to_string())
+        } else {
+            lines.extend(line_once(refused, &mut seen))
         }
     }
 
@@ -104,9 +105,10 @@ fn problem(hook: &Hook, json: bool) -> Option<String> {
         problem,
     } = hook;
     let problem = problem.as_ref()?;
-    Some(match json {
-        true => serde_json::json!({ "hook": name, "state": state, "problem": problem }).to_string(),
-        false => format!("hook {name} is {state}\n  {problem}"),
+    Some(if json {
+        serde_json::json!({ "hook": name, "state": state, "problem": problem }).to_string()
+    } else {
+        format!("hook {name} is {state}\n  {problem}")
     })
 }
 

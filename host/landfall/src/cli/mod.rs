@@ -241,9 +241,10 @@ fn dispatch(command: Command) -> anyhow::Result<ExitCode> {
         Command::Doctor(flags) => block_on(check::doctor(flags.node, flags.json)),
         Command::Version { json } => {
             let version = env!("CARGO_PKG_VERSION");
-            match json {
-                true => say!("{}", serde_json::json!({ "version": version })),
-                false => say!("landfall {version}"),
+            if json {
+                say!("{}", serde_json::json!({ "version": version }))
+            } else {
+                say!("landfall {version}")
             }
             Ok(ExitCode::SUCCESS)
         }
@@ -313,15 +314,16 @@ fn backup(data: &std::path::Path, to: &std::path::Path, as_json: bool) -> anyhow
         events,
         open,
     } = app::backup(data, to)?;
-    match as_json {
-        true => say!(
+    if as_json {
+        say!(
             "{}",
             serde_json::json!({ "file": to, "events": events, "open": open, "bytes": bytes })
-        ),
-        false => say!(
+        )
+    } else {
+        say!(
             "{}: {events} events, {open} of them still to be handled, {bytes} bytes",
             to.display()
-        ),
+        )
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -46,9 +46,10 @@ pub fn providers(flags: &ProvidersFlags) -> anyhow::Result<ExitCode> {
         (None, Some(dir)) => write_pages(dir, &app::guides(&packs).map_err(anyhow::Error::msg)?)?,
         (None, None) => {
             let guides = app::guides(&packs).map_err(anyhow::Error::msg)?;
-            match flags.json {
-                true => format!("{:#}\n", guides.iter().map(Guide::json).collect::<Value>()),
-                false => guides.iter().map(|guide| guide.line() + "\n").collect(),
+            if flags.json {
+                format!("{:#}\n", guides.iter().map(Guide::json).collect::<Value>())
+            } else {
+                guides.iter().map(|guide| guide.line() + "\n").collect()
             }
         }
     };

@@ -132,12 +132,13 @@ const OWN_COLUMNS: [&str; 2] = ["event_id", "received_at"];
 
 /// A key with the name of a column of ours gets the prefix `row.`.
 fn header(columns: &BTreeSet<String>) -> Vec<String> {
-    let named = columns
-        .iter()
-        .map(|key| match OWN_COLUMNS.contains(&key.as_str()) {
-            true => format!("row.{key}"),
-            false => harmless(key),
-        });
+    let named = columns.iter().map(|key| {
+        if OWN_COLUMNS.contains(&key.as_str()) {
+            format!("row.{key}")
+        } else {
+            harmless(key)
+        }
+    });
     OWN_COLUMNS
         .iter()
         .map(|&name| name.to_owned())

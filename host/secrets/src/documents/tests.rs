@@ -237,7 +237,7 @@ const UP: &str = "HTTP/1.1 200 OK\r\ncontent-length: 2\r\nconnection: close\r\n\
 const DOWN: &str = "HTTP/1.1 500 No\r\ncontent-length: 0\r\nconnection: close\r\n\r\n";
 
 #[tokio::test]
-async fn one_client_spends_no_budget_of_others() {
+async fn clients_have_separate_budgets() {
     let (url, _) = server(&[UP]).await;
     let documents = documents();
     for number in 0..budget::PER_CLIENT_PER_MINUTE + 5 {

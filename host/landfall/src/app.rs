@@ -1,6 +1,5 @@
 //! The composition root: the order in which a node starts its parts, and the order in which it stops them.
 
-use std::path::Path;
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 

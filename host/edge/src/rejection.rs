@@ -165,6 +165,7 @@ impl Why {
         })
     }
 
+    /// Adds what the operator can do.
     pub fn with_hint(mut self: Box<Why>, hint: impl Into<String>) -> Box<Why> {
         self.hint = Some(hint.into());
         self

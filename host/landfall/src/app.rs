@@ -125,6 +125,7 @@ impl App {
         ))
     }
 
+    /// The served hooks and their status.
     pub fn hooks(&self) -> &Hooks {
         &self.edge.hooks
     }

@@ -89,9 +89,9 @@ pub(crate) async fn authenticate(
     auth: AuthTarget<'_>,
     request: Unverified,
     keys: &Keys,
-    feed: Option<Feed>,
-) -> Result<Checked, Rejection> {
-    judge(edge, auth, request, keys, feed, check_or_return).await
+    mac: Option<StreamingMac>,
+) -> Result<Verdict, Rejection> {
+    judge(edge, auth, request, keys, mac, check_or_return).await
 }
 
 /// Verifies a request whose body is encoded. The body is decoded after the sender is authenticated, unless the proof is in the decoded
@@ -103,31 +103,25 @@ pub(crate) async fn authenticate_encoded(
     mut request: Unverified,
     (encoding, reservation): (Encoding, BodyReservation),
     keys: &Keys,
-    feed: Option<Feed>,
-) -> Result<(Checked, BodyReservation), Rejection> {
+    mac: Option<StreamingMac>,
+) -> Result<(Verdict, BodyReservation), Rejection> {
     let (max, signed) = (hook.sizes.max_body, hook.verifier.signs_body());
     if signed == SignedBody::Encoded {
         if let Some(decoded) =
             decoded_challenge(edge, hook, &request, encoding, &reservation).await?
         {
-            let checked = authenticate(
-                edge,
-                auth,
-                request.with_decoded(decoded, signed),
-                keys,
-                feed,
-            )
-            .await?;
+            let checked =
+                authenticate(edge, auth, request.with_decoded(decoded, signed), keys, mac).await?;
             return Ok((checked, reservation));
         }
-        match judge(edge, auth, request, keys, feed, check_sender).await? {
-            SenderCheck::Proven(sender) => {
+        match judge(edge, auth, request, keys, mac, check_sender).await? {
+            SenderCheck::Authenticated(sender) => {
                 let (decoded, reservation) = edge
                     .decoders
                     .decode(encoding, sender.body(), max, reservation)
                     .await?;
                 return Ok((
-                    sender.check(&hook.verifier, decoded, &given(edge, keys)),
+                    sender.check(&hook.verifier, decoded, &context(edge, keys)),
                     reservation,
                 ));
             }
@@ -158,7 +152,7 @@ async fn decoded_challenge(
     encoding: Encoding,
     reservation: &BodyReservation,
 ) -> Result<Option<Bytes>, Rejection> {
-    let Some(max) = hook.verifier.unproven_decoded_max(request) else {
+    let Some(max) = hook.verifier.unauthenticated_decoded_max(request) else {
         return Ok(None);
     };
     match edge
@@ -181,8 +175,12 @@ fn context<'a>(edge: &'a Edge, keys: &'a Keys) -> VerifyContext<'a> {
 }
 
 /// A function that verifies a request. It returns a refused request.
-type Judge<T> =
-    fn(&Verifier, Unverified, &Given<'_>, Option<Feed>) -> Result<T, (Refusal, Box<Unverified>)>;
+type Judge<T> = fn(
+    &Verifier,
+    Unverified,
+    &VerifyContext<'_>,
+    Option<StreamingMac>,
+) -> Result<T, (Refusal, Box<Unverified>)>;
 
 async fn judge<T>(
     edge: &Edge,
@@ -192,8 +190,8 @@ async fn judge<T>(
     mac: Option<StreamingMac>,
     judge: Judge<T>,
 ) -> Result<T, Rejection> {
-    let given = given(edge, keys);
-    let checked = match judge(auth.verifier, request, &given, feed) {
+    let context = context(edge, keys);
+    let checked = match judge(auth.verifier, request, &context, mac) {
         Err((refusal @ Refusal { fetch: Some(_), .. }, request)) => {
             let url = refusal.fetch.clone().unwrap_or_default();
             if let Err(why) = fetch(edge, auth, &url).await {
@@ -203,7 +201,7 @@ async fn judge<T>(
                     detail,
                 )));
             }
-            judge(auth.verifier, *request, &given, None)
+            judge(auth.verifier, *request, &context, None)
         }
         checked => checked,
     };

@@ -9,7 +9,7 @@ use axum::response::Response;
 use http::request::Parts;
 use http::{HeaderMap, Method, StatusCode};
 
-use landfall_verify::Checked;
+use landfall_verify::Verdict;
 
 use super::authenticate::{self, AuthTarget};
 use super::caller::Caller;
@@ -51,7 +51,7 @@ async fn handle(
     let keys = authenticate::keys(edge, auth);
     // The token does not cover the body, so it is verified before the body is read.
     let request = read_body::without_body(head);
-    let Checked::Verified(_) = authenticate::authenticate(edge, auth, request, &keys, None).await?
+    let Verdict::Verified(_) = authenticate::authenticate(edge, auth, request, &keys, None).await?
     else {
         return Err(Rejection::Unavailable(Why::new(
             "unavailable",

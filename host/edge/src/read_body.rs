@@ -7,7 +7,7 @@ use bytes::Bytes;
 use http::header;
 use http::request::Parts;
 use http_body_util::{BodyExt, Limited};
-use landfall_verify::{Feed, Unverified};
+use landfall_verify::{StreamingMac, Unverified};
 
 use super::bodies::{BodyBuffer, BodyReservation};
 use super::edge::Edge;
@@ -37,22 +37,22 @@ pub(crate) async fn read(
     edge: &Edge,
     max: usize,
     body: &mut Body,
-    feed: Option<Feed>,
-) -> Result<(Bytes, Option<Feed>, BodyReservation), Rejection> {
+    mac: Option<StreamingMac>,
+) -> Result<(Bytes, Option<StreamingMac>, BodyReservation), Rejection> {
     if body.size_hint().lower() > max as u64 {
         return Err(Rejection::TooLarge);
     }
-    let reading = tokio::time::timeout(edge.limits.body_timeout, pieces(edge, max, body, feed));
+    let reading = tokio::time::timeout(edge.limits.body_timeout, pieces(edge, max, body, mac));
     reading.await.unwrap_or(Err(Rejection::SlowBody))
 }
 
-/// `feed` receives each piece.
+/// `mac` receives each piece.
 async fn pieces(
     edge: &Edge,
     max: usize,
     body: &mut Body,
-    mut feed: Option<Feed>,
-) -> Result<(Bytes, Option<Feed>, BodyReservation), Rejection> {
+    mut mac: Option<StreamingMac>,
+) -> Result<(Bytes, Option<StreamingMac>, BodyReservation), Rejection> {
     // Most bodies arrive in one piece, which is not copied.
     let (mut first, mut of_first) = (Bytes::new(), edge.bodies.reserve());
     let mut joined = BodyBuffer::new(edge.bodies.reserve(), max);
@@ -69,8 +69,8 @@ async fn pieces(
         if bytes > max {
             return Err(Rejection::TooLarge);
         }
-        if let Some(feed) = &mut feed {
-            feed.update(&piece);
+        if let Some(mac) = &mut mac {
+            mac.update(&piece);
         }
         if first.is_empty() && joined.is_empty() {
             of_first.grow_to(piece.len())?;
@@ -88,7 +88,7 @@ async fn pieces(
     } else {
         joined.into_bytes()
     };
-    Ok((body, feed, reservation))
+    Ok((body, mac, reservation))
 }
 
 /// The request without its body.

@@ -21,7 +21,9 @@ use super::{answer, authenticate, head, refuse};
 use landfall_dispatch::{Answered, DedupKey, Incoming, LedgerError, Target};
 use landfall_hooks::{Found, Hook, Serving};
 use landfall_model::{DedupId, Event, EventId, Mode};
-use landfall_verify::{Checked, Proof, SignedBody, Unverified, Verified, feed, is_challenge};
+use landfall_verify::{
+    AuthScheme, SignedBody, Unverified, Verdict, Verified, is_challenge, streaming_mac,
+};
 
 /// How long a request waits until the plugins directory has been read.
 const START_TIMEOUT: Duration = Duration::from_secs(3);
@@ -107,7 +109,9 @@ async fn handle_for(
         return Err(unavailable(hook));
     }
     // A hook that did not load has nothing to verify with. The reason is its load error.
-    if *hook.verifier.proof() == Proof::Closed && matches!(hook.serving, Serving::Unavailable(_)) {
+    if *hook.verifier.auth_scheme() == AuthScheme::Closed
+        && matches!(hook.serving, Serving::Unavailable(_))
+    {
         return Err(unavailable(hook));
     }
     let params = found.params.clone();
@@ -129,13 +133,13 @@ async fn handle_for(
     let max = encoding.map_or(hook.sizes.max_body, |_| {
         decode::encoded_max(hook.sizes.max_body)
     });
-    let (body, feed, reservation) = read(edge, max, body, feed).await?;
+    let (body, mac, reservation) = read(edge, max, body, mac).await?;
     let request = Unverified { body, ..request };
     // Only an ownership check with the right method gets the reason of a failed proof.
     let method = request.method.clone();
     let is_challenge = is_event.is_err() && is_challenge(&hook.verifier, &request);
     let authenticated = match encoding {
-        None => authenticate::authenticate(edge, auth, request, &keys, feed)
+        None => authenticate::authenticate(edge, auth, request, &keys, mac)
             .await
             .map(|checked| (checked, reservation)),
         Some(encoding) => {
@@ -146,16 +150,16 @@ async fn handle_for(
                 request,
                 (encoding, reservation),
                 &keys,
-                feed,
+                mac,
             )
             .await
         }
     };
     let (verified, _reservation) = match authenticated {
-        Ok((Checked::Challenge(answer), _)) => {
+        Ok((Verdict::Challenge(answer), _)) => {
             return authenticate::answer_challenge(edge, hook, &method, answer).await;
         }
-        Ok((Checked::Verified(verified), reservation)) => (verified, reservation),
+        Ok((Verdict::Verified(verified), reservation)) => (verified, reservation),
         Err(rejection) if is_challenge => return Err(rejection),
         Err(rejection) => return Err(is_event.err().unwrap_or(rejection)),
     };

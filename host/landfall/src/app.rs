@@ -23,7 +23,7 @@ use crate::{descriptors, metrics};
 // What the command line uses.
 pub use crate::doctor::doctor;
 pub use crate::setup::{check, compiler, writable_by_others};
-pub use crate::tools::{AdminAt, ask_ledger, backup, forge, secret, send};
+pub use crate::tools::{AdminAt, ask_ledger, backup, sample, secret, send};
 pub use landfall_engine::{Inspected, compile_child, grant_for, inspect, precompile};
 pub use landfall_hooks::{HookState, HookStatus, Hooks, packs};
 pub use landfall_ledger::BackedUp;

@@ -11,7 +11,7 @@ use landfall_hooks::packs;
 use landfall_ledger::BackedUp;
 use landfall_model::{Clock, Secret, SecretAges, SecretGrant, SecretRef, SecretSource};
 use landfall_secrets::{Secrets, admin_token_path};
-use landfall_verify::{Forged, Order};
+use landfall_verify::{SampleRequest, SignedSample};
 
 use crate::connect::open_ledger;
 
@@ -20,9 +20,9 @@ const ADMIN_TIMEOUT: Duration = Duration::from_secs(10);
 const SEND_TIMEOUT: Duration = Duration::from_secs(120);
 
 /// A request as a provider sends it.
-pub fn forge(order: &Order, providers: Option<&Path>) -> anyhow::Result<Forged> {
-    landfall_verify::forge(order, &packs(providers)?, Clock::System.now())
-        .map_err(anyhow::Error::msg)
+pub fn sample(request: &SampleRequest, providers: Option<&Path>) -> anyhow::Result<SignedSample> {
+    let sample = landfall_verify::sample(request, &packs(providers)?, Clock::System.now())?;
+    Ok(sample)
 }
 
 /// The current value of a secret.
@@ -37,7 +37,7 @@ pub(crate) fn untracked_secrets() -> Secrets {
 }
 
 /// Sends a request to any URL. Returns status and body of the answer.
-pub async fn send(request: Forged) -> anyhow::Result<(u16, String)> {
+pub async fn send(request: SignedSample) -> anyhow::Result<(u16, String)> {
     let target = request.url.split('?').next().unwrap_or_default().to_owned();
     let outgoing = Outgoing {
         method: request.method,

@@ -44,11 +44,15 @@ fn has_header(event: &Value, name: &str) -> bool {
 #[tokio::test]
 async fn signatures_cover_what_the_pack_says() {
     let pack = "name = \"Acme\"\nsigns_body = \"decoded\"\nevent_type = { json = \"/type\" }\n[verify]\nscheme = \"signature\"\nalgorithm = \"hmac-sha256\"\nfrom = { header = \"X-Hub-Signature-256\" }\nprefix = \"sha256=\"\nencoding = \"hex\"\n";
-    let setup = Setup::new().hook("github", &guest("sees"), GITHUB);
+    let setup = Setup::new().hook("github", &guest("inspect_event"), GITHUB);
     std::fs::create_dir(setup.plugins().join("providers")).unwrap();
     let setup = setup.file("providers/acme.toml", pack);
     let setup = setup
-        .hook("acme", &guest("sees"), &GITHUB.replace("github", "acme"))
+        .hook(
+            "acme",
+            &guest("inspect_event"),
+            &GITHUB.replace("github", "acme"),
+        )
         .env("SECRET", SECRET);
     let node = setup.serving("github").await;
     node.until("acme", "serving").await;
@@ -87,7 +91,7 @@ async fn encodings_are_undone_within_bounds() {
     let node = Setup::new()
         .hook(
             "in",
-            &guest("sees"),
+            &guest("inspect_event"),
             &format!("max_body = \"4MiB\"\n{OPEN}"),
         )
         .serving("in")
@@ -156,7 +160,7 @@ async fn encoding_may_make_bodies_larger() {
     let node = Setup::new()
         .hook(
             "in",
-            &guest("sees"),
+            &guest("inspect_event"),
             &format!("max_body = \"64KiB\"\n{OPEN}"),
         )
         .serving("in")
@@ -197,11 +201,11 @@ async fn only_proven_bodies_are_decoded() {
     let setup = setup
         .file("providers/acme.toml", pack)
         .env("SECRET", SECRET);
-    let setup = setup.hook("github", &guest("sees"), &format!("{max}{GITHUB}"));
+    let setup = setup.hook("github", &guest("inspect_event"), &format!("{max}{GITHUB}"));
     let node = setup
         .hook(
             "acme",
-            &guest("sees"),
+            &guest("inspect_event"),
             &format!("{max}{}", GITHUB.replace("github", "acme")),
         )
         .start()
@@ -253,7 +257,7 @@ async fn only_proven_bodies_are_decoded() {
 async fn tokens_in_encoded_bodies_are_found() {
     let token = "mode = \"sync\"\n[verify]\nscheme = \"token\"\nfrom = { json = \"/token\" }\nsecret = \"env:SECRET\"\n";
     let node = Setup::new()
-        .hook("in", &guest("sees"), token)
+        .hook("in", &guest("inspect_event"), token)
         .env("SECRET", SECRET)
         .serving("in")
         .await;

@@ -8,9 +8,9 @@ use std::time::{Duration, Instant};
 use landfall_tests::backend::{Backend, Kind};
 use landfall_tests::faults::rounds;
 use landfall_tests::google::ACCOUNT;
-use landfall_tests::leaves::{check, deliver, serving, setup};
 use landfall_tests::relay::{self, Line};
 use landfall_tests::require::missing;
+use landfall_tests::side_effects::{check, deliver, serving, setup};
 use landfall_tests::{Nats, Node, Postgres, Setup, bundled, event_id, eventually, guest, landfall};
 use serde_json::json;
 
@@ -658,12 +658,12 @@ async fn several_nodes_share_the_work() {
         let store =
             "[settings]\ntable = \"t\"\nfields = { n = \"/n\" }\n[allow]\ntable = [\"t\"]\n";
         let file = format!("mode = \"async\"\n{OPEN}{store}[dedup]\nid = {{ header = \"Id\" }}\n");
-        let fresh = backend.under(Setup::new().hook("leaves", &bundled("store"), &file));
+        let fresh = backend.under(Setup::new().hook("side_effects", &bundled("store"), &file));
         let mut nodes: Vec<Node> = Vec::new();
         let (mut sent, mut told) = (0, Vec::new());
         let events = rounds(100, 2000);
         for count in 1..=3 {
-            let node = fresh.copy().serving("leaves").await;
+            let node = fresh.copy().serving("side_effects").await;
             node.until_ready().await;
             nodes.push(node);
             backend.calls(&nodes.iter().collect::<Vec<_>>()).await;

@@ -203,7 +203,7 @@ fn check_says_how_each_hook_would_stand() {
     let output = run(&["check", "--plugins", plugins]);
     assert_eq!(output.status.code(), Some(1));
     for words in [
-        "closed: nobody said who may call; write into closed.toml [verify]",
+        "closed: the hook has no [verify] table; write into closed.toml [verify]",
         "typo.toml:2:2: unknown key `verfy`: did you mean `verify`?",
         "component nowhere.wasm is missing: put it into the plugins directory, or name its folder with --bundled",
         "1 of 4 hooks would serve",

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use landfall_tests::faults::rounds;
-use landfall_tests::leaves::{check, deliver, serving, setup};
+use landfall_tests::side_effects::{check, deliver, serving, setup};
 use landfall_tests::{Node, Postgres, Setup, bundled, eventually, guest, relay};
 use serde_json::json;
 
@@ -80,7 +80,7 @@ async fn nodes_and_the_database_may_die_and_nothing_is_lost_or_left_twice() {
 /// Seen from another node.
 async fn check_again(node: &Node, events: usize) {
     let rows = eventually("a node that was stopped answers", || async {
-        let rows = node.try_ask("/api/rows/leaves/t?limit=1000").await?;
+        let rows = node.try_ask("/api/rows/side_effects/t?limit=1000").await?;
         rows.as_array().cloned()
     })
     .await;

@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use landfall_tests::backend::{Backend, Kind};
 use landfall_tests::forged::envelope;
-use landfall_tests::leaves::{self, check};
 use landfall_tests::relay::Line;
 use landfall_tests::require::not_applicable;
+use landfall_tests::side_effects::{self, check};
 use landfall_tests::{Node, Receiver, Setup, bundled, event_id, eventually, guest};
 use serde_json::{Value, json};
 
@@ -132,7 +132,7 @@ async fn serving(backend: &Backend, setup: Setup, hook: &str) -> Node {
 async fn post(node: &Node, n: usize) -> bool {
     let answer = node
         .try_post(
-            "/leaves",
+            "/side_effects",
             &[("id", &n.to_string())],
             json!({ "n": n }).to_string(),
         )
@@ -150,16 +150,16 @@ async fn accept(node: &Node, n: usize) {
 
 async fn what_is_accepted_outlives_the_node(backend: Backend) {
     const EVENTS: usize = 30;
-    let node = serving(&backend, leaves::setup("async"), "leaves").await;
+    let node = serving(&backend, side_effects::setup("async"), "side_effects").await;
     for n in 0..EVENTS {
         accept(&node, n).await;
     }
-    let node = serving(&backend, node.killed(), "leaves").await;
+    let node = serving(&backend, node.killed(), "side_effects").await;
     check(&node, EVENTS, &format!("{:?}", backend.kind)).await;
 }
 
 async fn what_cannot_be_kept_is_refused_and_nothing_of_it_is_lost_later(backend: Backend) {
-    let node = serving(&backend, leaves::setup("async"), "leaves").await;
+    let node = serving(&backend, side_effects::setup("async"), "side_effects").await;
     assert!(
         backend.line(Line::Cut),
         "{:?} has a line to cut",
@@ -167,7 +167,7 @@ async fn what_cannot_be_kept_is_refused_and_nothing_of_it_is_lost_later(backend:
     );
     let answer = node
         .client
-        .post(node.url("/leaves"))
+        .post(node.url("/side_effects"))
         .header("id", "0")
         .body("{\"n\":0}")
         .send()
@@ -189,7 +189,7 @@ async fn what_cannot_be_kept_is_refused_and_nothing_of_it_is_lost_later(backend:
 }
 
 async fn what_was_kept_without_an_answer_is_not_run_twice(backend: Backend) {
-    let node = serving(&backend, leaves::setup("async"), "leaves").await;
+    let node = serving(&backend, side_effects::setup("async"), "side_effects").await;
     assert!(
         backend.be_unknown(true).await,
         "{:?} can lose its answer",
@@ -206,7 +206,7 @@ async fn what_was_kept_without_an_answer_is_not_run_twice(backend: Backend) {
     check(&node, 1, &format!("{:?}", backend.kind)).await;
     // Whatever was kept twice has come by now, or comes while this waits.
     tokio::time::sleep(Duration::from_secs(1)).await;
-    assert_eq!(node.rows("leaves", "t").await.len(), 1);
+    assert_eq!(node.rows("side_effects", "t").await.len(), 1);
 }
 
 async fn duplicates_run_once_and_other_bodies_run(backend: Backend) {
@@ -639,17 +639,18 @@ async fn of_one_key_each_waits_for_those_before_it(backend: Backend) {
 
 async fn a_backlog_waits_for_its_hook_and_is_all_run(backend: Backend) {
     const EVENTS: usize = 100;
-    let node = serving(&backend, leaves::setup("async"), "leaves").await;
+    let node = serving(&backend, side_effects::setup("async"), "side_effects").await;
     assert_eq!(
-        node.order("/api/hooks/leaves/pause", json!({})).await["paused"],
+        node.order("/api/hooks/side_effects/pause", json!({})).await["paused"],
         true
     );
     for n in 0..EVENTS {
         accept(&node, n).await;
     }
     tokio::time::sleep(Duration::from_millis(500)).await;
-    assert_eq!(node.rows("leaves", "t").await.len(), 0);
-    node.order("/api/hooks/leaves/resume", json!({})).await;
+    assert_eq!(node.rows("side_effects", "t").await.len(), 0);
+    node.order("/api/hooks/side_effects/resume", json!({}))
+        .await;
     check(&node, EVENTS, &format!("{:?}", backend.kind)).await;
 }
 

@@ -33,7 +33,7 @@ async fn ends(node: &Node, name: &str, status: u16, outcome: &str) -> Value {
 }
 
 #[tokio::test]
-async fn an_endless_loop_is_stopped_at_the_deadline_and_slows_nobody_down() {
+async fn endless_loops_end_at_the_deadline() {
     let node = node("loops", &format!("deadline = \"5s\"\n{OPEN}")).await;
     let started = Instant::now();
     let looping = async {
@@ -57,7 +57,7 @@ async fn an_endless_loop_is_stopped_at_the_deadline_and_slows_nobody_down() {
 }
 
 #[tokio::test]
-async fn more_loops_than_cores_leave_the_host_answering() {
+async fn loops_on_all_cores_delay_nothing() {
     let node = node("loops", &format!("deadline = \"2s\"\n{OPEN}")).await;
     let loops = (0..8).map(|_| node.post("/loops", &[], "{}"));
     let all = futures_join(loops);
@@ -73,13 +73,13 @@ async fn more_loops_than_cores_leave_the_host_answering() {
 }
 
 #[tokio::test]
-async fn a_sleeper_is_stopped_at_the_deadline_too() {
+async fn sleeps_end_at_the_deadline() {
     let node = node("sleeps", &format!("deadline = \"1s\"\n{OPEN}")).await;
     ends(&node, "sleeps", 504, "timeout").await;
 }
 
 #[tokio::test]
-async fn a_panic_is_a_trap_with_its_text_and_the_caller_sees_none_of_it() {
+async fn panic_texts_reach_only_the_operator() {
     let node = node("traps", OPEN).await;
     let (_, text) = node.post("/traps", &[], "{}").await;
     assert!(text.starts_with("{\"error\":\"handler failed\""), "{text}");
@@ -91,7 +91,7 @@ async fn a_panic_is_a_trap_with_its_text_and_the_caller_sees_none_of_it() {
 }
 
 #[tokio::test]
-async fn memory_without_end_stops_at_the_limit() {
+async fn memory_stops_at_the_limit() {
     let node = node(
         "allocates",
         &format!("{OPEN}[limits]\nmemory = \"16MiB\"\n"),
@@ -115,9 +115,9 @@ async fn deep_recursion_is_a_trap() {
 }
 
 #[tokio::test]
-async fn a_flood_of_lines_is_cut_and_the_handler_still_answers() {
-    let node = node("shouts", OPEN).await;
-    ends(&node, "shouts", 200, "done").await;
+async fn log_floods_are_cut() {
+    let node = node("log_flood", OPEN).await;
+    ends(&node, "log_flood", 200, "done").await;
     node.logged("the cut is said", |line| {
         line.to_string()
             .contains("more lines than an attempt may write")
@@ -131,7 +131,7 @@ async fn a_flood_of_lines_is_cut_and_the_handler_still_answers() {
 }
 
 #[tokio::test]
-async fn a_huge_reply_is_refused_without_memory() {
+async fn huge_replies_are_refused() {
     let node = node("huge", &format!("{OPEN}[limits]\nmemory = \"256MiB\"\n")).await;
     let before = node.resident_kib();
     ends(&node, "huge", 500, "over-limit").await;
@@ -140,7 +140,7 @@ async fn a_huge_reply_is_refused_without_memory() {
 }
 
 #[tokio::test]
-async fn replies_that_http_cannot_carry_are_named() {
+async fn invalid_replies_are_named() {
     for (name, words) in [
         ("bad_status", "status 42"),
         ("bad_header", "cannot be sent"),
@@ -152,7 +152,7 @@ async fn replies_that_http_cannot_carry_are_named() {
 }
 
 #[tokio::test]
-async fn retry_and_reject_become_statuses_and_the_reasons_stay_here() {
+async fn failures_become_statuses_without_reasons() {
     let node = node("retries", OPEN).await;
     let response = node.client.post(node.url("/retries")).send().await.unwrap();
     assert_eq!(
@@ -170,14 +170,14 @@ async fn retry_and_reject_become_statuses_and_the_reasons_stay_here() {
 }
 
 #[tokio::test]
-async fn a_component_sees_the_event_its_settings_and_nothing_else() {
+async fn components_see_only_event_and_settings() {
     let hook = "path = \"/in/{shop}\"\n[verify]\nscheme = \"token\"\nfrom = { header = \"Secret\" }\nsecret = \"env:CANARY\"\n\
                 [settings]\ncolour = \"blue\"\n[allow]\nhttp = [\"http://127.0.0.1:1/\"]\n\
                 [[credentials]]\nfor = \"http://127.0.0.1:1/\"\nheader = \"X-Key\"\nvalue = \"${env:CANARY}\"\n";
     let node = Setup::new()
-        .hook("sees", &guest("sees"), hook)
+        .hook("inspect_event", &guest("inspect_event"), hook)
         .env("CANARY", "c4n4ry")
-        .serving("sees")
+        .serving("inspect_event")
         .await;
     let (status, text) = node
         .post(
@@ -216,7 +216,7 @@ async fn a_component_sees_the_event_its_settings_and_nothing_else() {
 }
 
 #[tokio::test]
-async fn calls_out_reach_only_what_is_allowed() {
+async fn calls_reach_only_granted_urls() {
     let receiver = Receiver::start().await;
     let target = receiver.url("/ok/x");
     let hook = |allow: &str| format!("{OPEN}[settings]\nurl = \"{target}\"\n{allow}");
@@ -292,7 +292,7 @@ async fn swallowed_failures_are_recorded() {
 }
 
 #[tokio::test]
-async fn a_name_that_leads_to_loopback_is_denied_until_the_range_is_named() {
+async fn loopback_names_need_a_granted_range() {
     let receiver = Receiver::start().await;
     let url = format!("http://localhost:{}/", receiver.address.port());
     let hook = |more: &str| {
@@ -310,7 +310,7 @@ async fn a_name_that_leads_to_loopback_is_denied_until_the_range_is_named() {
 }
 
 #[tokio::test]
-async fn one_attempt_makes_a_bounded_number_of_calls() {
+async fn calls_of_an_attempt_are_limited() {
     let receiver = Receiver::start().await;
     let hook = format!(
         "{OPEN}[settings]\nurl = \"{0}\"\n[allow]\nhttp = [\"{0}\"]\n",
@@ -322,7 +322,7 @@ async fn one_attempt_makes_a_bounded_number_of_calls() {
 }
 
 #[tokio::test]
-async fn rows_of_a_failed_attempt_are_not_stored() {
+async fn failed_attempts_store_no_rows() {
     let node = node(
         "rows_then_fails",
         &format!("{OPEN}[allow]\ntable = [\"events\", \"rows\"]\n"),
@@ -333,7 +333,7 @@ async fn rows_of_a_failed_attempt_are_not_stored() {
 }
 
 #[tokio::test]
-async fn a_capability_that_is_not_granted_is_refused_at_load() {
+async fn ungranted_capabilities_are_refused_at_load() {
     let setup = Setup::new().hook("rows", &guest("rows_then_fails"), OPEN);
     let node = setup.start().await;
     let status = node.until("rows", "unavailable").await;
@@ -346,7 +346,7 @@ async fn a_capability_that_is_not_granted_is_refused_at_load() {
 }
 
 #[tokio::test]
-async fn memory_that_cannot_even_start_is_refused_at_load() {
+async fn too_little_memory_refuses_the_load() {
     let setup = Setup::new().hook(
         "fine",
         &guest("answers_one"),

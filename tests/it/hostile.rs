@@ -70,17 +70,17 @@ const ABUSE_CASES: [(&str, &[&str]); 51] = [
 
 fn hook_file(does: &str, to: &str) -> String {
     format!(
-        "component = \"misbehaves.wasm\"\ndeadline = \"2s\"\n{OPEN}[settings]\ndoes = \"{does}\"\nto = \"{to}\"\n[allow]\nkv = true\ntable = [\"t\"]\nemit = [\"neighbour\"]\nhttp = [\"{to}\"]\n[limits]\nmemory = \"32MiB\"\n"
+        "component = \"abuse_cases.wasm\"\ndeadline = \"2s\"\n{OPEN}[settings]\ndoes = \"{does}\"\nto = \"{to}\"\n[allow]\nkv = true\ntable = [\"t\"]\nemit = [\"neighbour\"]\nhttp = [\"{to}\"]\n[limits]\nmemory = \"32MiB\"\n"
     )
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn each_ends_with_its_name_and_the_node_and_the_neighbours_live_on() {
+async fn abuse_ends_with_its_outcome() {
     let inside = Receiver::start().await;
     let mut setup = Setup::new().hook("neighbour", &bundled("echo"), OPEN);
     setup = setup.file(
-        "misbehaves.wasm",
-        std::fs::read(guest("misbehaves")).unwrap(),
+        "abuse_cases.wasm",
+        std::fs::read(guest("abuse_cases")).unwrap(),
     );
     for (number, (does, _)) in ABUSE_CASES.iter().enumerate() {
         setup = setup.file(
@@ -176,7 +176,7 @@ fn abuse_cases_load_as_hooks() {
 
 /// Writes the component and the hook files of the first `count` cases.
 pub(crate) fn write_abuse_cases(dir: &Path, count: usize) {
-    std::fs::copy(guest("misbehaves"), dir.join("misbehaves.wasm")).unwrap();
+    std::fs::copy(guest("abuse_cases"), dir.join("abuse_cases.wasm")).unwrap();
     for (does, _) in &ABUSE_CASES[..count] {
         let name = does.to_lowercase().replace(' ', "-");
         let text = hook_file(does, "http://127.0.0.1:9/");

@@ -80,7 +80,7 @@ async fn loading_hooks_answer_503() {
 }
 
 #[tokio::test]
-async fn a_component_dropped_alone_is_closed_until_somebody_says_who_may_call() {
+async fn components_without_hook_file_are_closed() {
     let node = Setup::new()
         .file("alone.wasm", component("answers_one"))
         .start()
@@ -97,7 +97,7 @@ async fn a_component_dropped_alone_is_closed_until_somebody_says_who_may_call() 
 }
 
 #[tokio::test]
-async fn replaced_under_load_without_one_failed_request() {
+async fn replacing_components_fails_no_request() {
     let node = Arc::new(running_one().await);
     let (stop, ok) = (
         Arc::new(AtomicBool::new(false)),
@@ -150,7 +150,7 @@ async fn replaced_under_load_without_one_failed_request() {
 }
 
 #[tokio::test]
-async fn requests_in_flight_finish_on_the_old_component() {
+async fn running_requests_finish_on_old_component() {
     let hook = format!("{OPEN}[settings]\nms = 1500\n");
     let node = Arc::new(
         Setup::new()
@@ -173,7 +173,7 @@ async fn requests_in_flight_finish_on_the_old_component() {
 }
 
 #[tokio::test]
-async fn bad_files_keep_the_last_good_one_and_say_why() {
+async fn bad_files_keep_the_last_version() {
     let node = running_one().await;
     let whole = component("answers_two");
     let core_module = b"\0asm\x01\0\0\0".to_vec();
@@ -218,7 +218,7 @@ fn other_world() -> Vec<u8> {
 }
 
 #[tokio::test]
-async fn a_file_that_is_still_being_copied_is_left_alone() {
+async fn files_being_copied_are_not_read() {
     let node = running_one().await;
     let whole = component("answers_two");
     let mut file = std::fs::File::create(node.plugins().join("hook.wasm")).unwrap();
@@ -234,7 +234,7 @@ async fn a_file_that_is_still_being_copied_is_left_alone() {
 }
 
 #[tokio::test]
-async fn hook_files_reload_and_mistakes_in_them_do_not() {
+async fn hook_files_reload_unless_wrong() {
     let node = running_one().await;
     node.put("hook.toml", format!("path = \"/moved\"\n{OPEN}"));
     eventually("the new path answers", || async {
@@ -283,7 +283,7 @@ async fn delete_and_re_create() {
 }
 
 #[tokio::test]
-async fn a_config_map_swaps_its_data_link() {
+async fn config_maps_swap_their_data_link() {
     let setup = Setup::new();
     let plugins = setup.plugins();
     version(&plugins, "..v1", "answers_one");
@@ -307,7 +307,7 @@ fn version(plugins: &Path, name: &str, component: &str) {
 }
 
 #[tokio::test]
-async fn the_whole_directory_may_go_and_come_back() {
+async fn the_directory_may_return() {
     let node = running_one().await;
     let (here, away) = (node.plugins(), node.plugins().with_file_name("away"));
     std::fs::rename(&here, &away).unwrap();
@@ -321,7 +321,7 @@ async fn the_whole_directory_may_go_and_come_back() {
 }
 
 #[tokio::test]
-async fn what_failed_for_the_machines_sake_is_tried_again() {
+async fn passing_problems_are_tried_again() {
     let node = Setup::new()
         .env("LANDFALL_SCAN_INTERVAL", "100ms")
         .start()
@@ -365,7 +365,7 @@ async fn always_answers(node: &Node, path: &str, change: impl Future<Output = ()
 }
 
 #[tokio::test]
-async fn a_broken_hook_file_keeps_a_component_of_another_name_serving_at_its_own_path() {
+async fn broken_hook_files_keep_the_component() {
     let (node, good) = running_own("/custom", "own.wasm").await;
     let missing = good.replace("own.wasm", "typo.wasm");
     let outside = good.replace("own.wasm", "../own.wasm");
@@ -398,7 +398,7 @@ async fn a_broken_hook_file_keeps_a_component_of_another_name_serving_at_its_own
 }
 
 #[tokio::test]
-async fn editing_a_hook_file_brings_up_no_hook_for_its_component() {
+async fn editing_creates_no_second_hook() {
     let (node, good) = running_own("/kk", "kk.wasm").await;
     always_answers(&node, "/kk", async {
         for edit in 0..6 {
@@ -419,7 +419,7 @@ async fn editing_a_hook_file_brings_up_no_hook_for_its_component() {
 }
 
 #[tokio::test]
-async fn a_component_may_be_away_for_a_while_when_it_is_replaced() {
+async fn replaced_components_may_be_missing_briefly() {
     let node = running_one().await;
     always_answers(&node, "/hook", async {
         for pause_ms in [10, 30, 90, 250] {
@@ -441,7 +441,7 @@ async fn a_component_may_be_away_for_a_while_when_it_is_replaced() {
 }
 
 #[tokio::test]
-async fn a_path_stays_with_the_hook_that_serves_it() {
+async fn serving_hooks_keep_their_path() {
     let (node, good) = running_own("/live", "mm.wasm").await;
     node.put("other.wasm", component("answers_two"));
     always_answers(&node, "/live", async {
@@ -495,7 +495,7 @@ async fn a_path_stays_with_the_hook_that_serves_it() {
 }
 
 #[tokio::test]
-async fn a_hook_that_cannot_load_answers_503_where_its_file_says() {
+async fn unloadable_hooks_answer_503() {
     let node = Setup::new()
         .file(
             "broken.toml",
@@ -528,7 +528,7 @@ async fn a_hook_that_cannot_load_answers_503_where_its_file_says() {
 }
 
 #[tokio::test]
-async fn one_slow_component_holds_up_no_other() {
+async fn slow_components_delay_no_other() {
     let node = running_one().await;
     node.put("slow.toml", OPEN);
     node.put("slow.wasm", std::fs::read(bundled("echo")).unwrap());
@@ -560,7 +560,7 @@ async fn one_slow_component_holds_up_no_other() {
 }
 
 #[tokio::test]
-async fn a_component_name_is_never_a_path_elsewhere() {
+async fn component_names_are_not_paths() {
     let mut node = running_one().await;
     let pipe = node.plugins().with_file_name("pipe.wasm");
     assert!(
@@ -610,7 +610,7 @@ async fn a_component_name_is_never_a_path_elsewhere() {
 }
 
 #[tokio::test]
-async fn steady_notices_do_not_keep_polling_from_its_turn() {
+async fn steady_changes_do_not_stop_polling() {
     let setup = Setup::new()
         .hook("hook", &guest("answers_one"), OPEN)
         .env("LANDFALL_SCAN_INTERVAL", "200ms");
@@ -635,7 +635,7 @@ async fn steady_notices_do_not_keep_polling_from_its_turn() {
 }
 
 #[tokio::test]
-async fn a_flood_of_files_takes_nothing_down() {
+async fn too_many_files_stop_nothing() {
     let node = running_one().await;
     for number in 0..4200 {
         node.put(&format!("{number:04}.toml"), "");
@@ -652,7 +652,7 @@ async fn a_flood_of_files_takes_nothing_down() {
 }
 
 #[tokio::test]
-async fn a_name_like_that_of_the_nodes_own_path_takes_nothing_down() {
+async fn names_of_own_paths_stop_nothing() {
     let node = running_one().await;
     node.put("_landfall2.toml", OPEN);
     node.put("other.toml", format!("path = \"/_landfall/other\"\n{OPEN}"));
@@ -684,7 +684,7 @@ fn with_manifest(component: &[u8], manifest: &str) -> Vec<u8> {
 }
 
 #[tokio::test]
-async fn a_new_version_that_asks_for_more_is_refused_until_that_is_granted() {
+async fn new_versions_need_their_grants() {
     let plain = component("calls");
     let open = "mode = \"sync\"\n[verify]\nscheme = \"none\"\n";
     let node = Setup::new()
@@ -719,7 +719,7 @@ async fn a_new_version_that_asks_for_more_is_refused_until_that_is_granted() {
 }
 
 #[tokio::test]
-async fn a_link_whose_target_goes_is_deleted() {
+async fn dangling_links_count_as_deleted() {
     let setup = Setup::new();
     let store = setup.plugins().join("..store");
     std::fs::create_dir(&store).unwrap();
@@ -748,7 +748,7 @@ async fn a_link_whose_target_goes_is_deleted() {
 }
 
 #[tokio::test]
-async fn a_hangup_reads_everything_again_and_ends_nothing() {
+async fn hangups_read_the_directory_again() {
     let node = Setup::new()
         .hook("echo", &bundled("echo"), OPEN)
         .serving("echo")
@@ -809,7 +809,7 @@ async fn a_manifest_takes_no_path() {
 }
 
 #[tokio::test]
-async fn a_hook_file_changes_as_a_whole() {
+async fn hook_files_change_as_a_whole() {
     let token = "mode = \"sync\"\n[verify]\nscheme = \"token\"\nfrom = { header = \"X-Token\" }\nsecret = \"env:TOKEN\"\n";
     let setup = Setup::new()
         .hook("hook", &guest("answers_one"), token)

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use landfall_tests::faults::{Random, rounds};
-use landfall_tests::leaves::{check, serving, setup};
+use landfall_tests::side_effects::{check, serving, setup};
 use landfall_tests::{Node, event_id, eventually, is_sqlite};
 use serde_json::json;
 
@@ -33,7 +33,7 @@ async fn deliver(mut node: Node, n: usize, body_bytes: usize, kills: &mut usize)
     let body = json!({ "n": n, "filler": "x".repeat(body_bytes) }).to_string();
     loop {
         let answer = node
-            .try_post("/leaves", &[("id", &n.to_string())], body.clone())
+            .try_post("/side_effects", &[("id", &n.to_string())], body.clone())
             .await;
         if answer.is_some_and(|(status, _)| (200..300).contains(&status)) {
             return node;
@@ -102,12 +102,13 @@ async fn nothing_is_lost_when_the_start_itself_is_killed_or_the_letting_go_or_a_
         node = deliver(node, n, 10, &mut kills).await;
     }
     assert_eq!(kills, 1);
-    node.order("/api/hooks/leaves/pause", json!({})).await;
+    node.order("/api/hooks/side_effects/pause", json!({})).await;
     // In the middle of freeing leases.
     let again = node.killed();
     let setup = again.env("FAILPOINTS", "recovering=return");
     let node = serving(setup.refused().await.env("FAILPOINTS", "")).await;
-    node.order("/api/hooks/leaves/resume", json!({})).await;
+    node.order("/api/hooks/side_effects/resume", json!({}))
+        .await;
     check(&node, 10, "recovering").await;
     // In the middle of letting go of what is old.
     let keep = [
@@ -131,7 +132,7 @@ async fn nothing_is_lost_when_the_start_itself_is_killed_or_the_letting_go_or_a_
             .fold(node.killed(), |setup, (key, value)| setup.env(key, value)),
     )
     .await;
-    assert_eq!(node.rows("leaves", "t").await.len(), 10);
+    assert_eq!(node.rows("side_effects", "t").await.len(), 10);
     // Before the operator hears of it: who asks again gets no second run of what waits.
     node.order("/api/hooks/sink/pause", json!({})).await;
     let order = json!({ "hook": "sink", "state": "done" });
@@ -166,7 +167,7 @@ async fn sixty_four_duplicates_and_a_kill_in_between_run_once() {
                 .map(|_| {
                     let node = node.clone();
                     tokio::spawn(async move {
-                        node.try_post("/leaves", &[("id", "1")], "{\"n\":0}".into())
+                        node.try_post("/side_effects", &[("id", "1")], "{\"n\":0}".into())
                             .await
                     })
                 })
@@ -190,7 +191,7 @@ async fn sixty_four_duplicates_and_a_kill_in_between_run_once() {
         let alone = Arc::into_inner(node).expect("the callers are gone");
         let node = serving(alone.killed().env("FAILPOINTS", "")).await;
         check(&node, 1, point).await;
-        let all = node.deliveries("leaves").await;
+        let all = node.deliveries("side_effects").await;
         assert_eq!(all.len(), 2, "{point}: the event, and the look: {all:?}");
     }
 }
@@ -211,7 +212,7 @@ async fn every_stop_under_load_is_orderly_quick_and_loses_nothing() {
                     // A refusal or a closed door ends it: the node is stopping.
                     while let Some((202, _)) = node
                         .try_post(
-                            "/leaves",
+                            "/side_effects",
                             &[("id", &n.to_string())],
                             json!({ "n": n }).to_string(),
                         )

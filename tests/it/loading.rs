@@ -85,7 +85,7 @@ async fn parts_of_a_component_are_bounded() {
 }
 
 #[tokio::test]
-async fn a_trap_at_the_start_is_named() {
+async fn traps_at_the_start_are_named() {
     let bytes = with_instance(&component("answers_one"), TRAP);
     let node = Setup::new()
         .file("hook.wasm", bytes)

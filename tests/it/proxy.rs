@@ -41,18 +41,18 @@ async fn only_configured_proxies_are_believed() {
         ("forwarded", "for=192.0.2.8"),
     ];
     let node = Setup::new()
-        .hook("sees", &guest("sees"), OPEN)
-        .serving("sees")
+        .hook("inspect_event", &guest("inspect_event"), OPEN)
+        .serving("inspect_event")
         .await;
     assert_eq!(
-        client_address(&node, &node.url("/sees"), &spoofed).await,
+        client_address(&node, &node.url("/inspect_event"), &spoofed).await,
         "127.0.0.1"
     );
 
-    let setup = Setup::new().hook("sees", &guest("sees"), OPEN);
+    let setup = Setup::new().hook("inspect_event", &guest("inspect_event"), OPEN);
     let node = setup
         .env("LANDFALL_TRUSTED_PROXIES", "127.0.0.0/8, 10.0.0.0/8")
-        .serving("sees")
+        .serving("inspect_event")
         .await;
     for (headers, expected) in [
         (&spoofed[..], "192.0.2.7"),
@@ -68,7 +68,7 @@ async fn only_configured_proxies_are_believed() {
         (&[], "127.0.0.1"),
     ] {
         assert_eq!(
-            client_address(&node, &node.url("/sees"), headers).await,
+            client_address(&node, &node.url("/inspect_event"), headers).await,
             expected,
             "{headers:?}"
         );
@@ -283,12 +283,12 @@ async fn nginx_passes_on_what_providers_send() {
             &guest("answers_one"),
             &format!("path = \"/signed/{{id}}\"\n{signed}"),
         )
-        .hook("sees", &guest("sees"), OPEN)
+        .hook("inspect_event", &guest("inspect_event"), OPEN)
         .hook("large", &guest("answers_one"), &large)
         .env("SECRET", "s3cret")
         .env("LANDFALL_TRUSTED_PROXIES", "127.0.0.1");
     let node = setup.serving("signed").await;
-    node.until("sees", "serving").await;
+    node.until("inspect_event", "serving").await;
     node.until("large", "serving").await;
     let (line, connections) = counting_line(node.public.port()).await;
     let nginx = Nginx::before(line).await;
@@ -299,13 +299,18 @@ async fn nginx_passes_on_what_providers_send() {
         ("forwarded", "for=6.6.6.6"),
     ];
     assert_eq!(
-        client_address(&node, &nginx.url("/sees"), &balancer).await,
+        client_address(&node, &nginx.url("/inspect_event"), &balancer).await,
         "192.0.2.7",
         "{}",
         nginx.log()
     );
     assert_eq!(
-        client_address(&node, &nginx.url("/sees"), &[("forwarded", "for=6.6.6.6")]).await,
+        client_address(
+            &node,
+            &nginx.url("/inspect_event"),
+            &[("forwarded", "for=6.6.6.6")]
+        )
+        .await,
         "127.0.0.1"
     );
 

@@ -154,7 +154,7 @@ async fn ends(node: &Node, urls: &[String]) -> Vec<(String, String)> {
 }
 
 #[tokio::test]
-async fn no_spelling_of_an_address_that_was_not_granted_is_connected_to() {
+async fn ungranted_addresses_are_never_connected() {
     let socket = forbidden().await;
     let port = socket.port;
     let file = format!(
@@ -176,7 +176,7 @@ async fn no_spelling_of_an_address_that_was_not_granted_is_connected_to() {
 }
 
 #[tokio::test]
-async fn no_name_leads_to_an_address_that_was_not_granted_whatever_the_resolver_says() {
+async fn ungranted_addresses_of_names_are_refused() {
     let Some(library) = faults() else { return };
     let socket = forbidden().await;
     let port = socket.port;
@@ -223,7 +223,7 @@ async fn no_name_leads_to_an_address_that_was_not_granted_whatever_the_resolver_
 }
 
 #[tokio::test]
-async fn no_redirect_leads_where_a_call_could_not_go() {
+async fn redirects_reach_only_granted_urls() {
     let socket = forbidden().await;
     let redirects = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let from: SocketAddr = redirects.local_addr().unwrap();

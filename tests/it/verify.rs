@@ -661,13 +661,13 @@ async fn secrets_appear_nowhere() {
     ] {
         setup = setup.hook(
             name,
-            &guest("sees"),
+            &guest("inspect_event"),
             &format!("{open}[verify]\n{table}secret = \"env:{secret}\"\n"),
         );
     }
     let hub = "path = \"/dh/{secret}\"\n[verify]\nprovider = \"docker-hub\"\nsecret = \"env:PATH_SECRET\"\n";
     setup = setup
-        .hook("path", &guest("sees"), hub)
+        .hook("path", &guest("inspect_event"), hub)
         .env("LANDFALL_LOG_LEVEL", "landfall=trace,handler=trace,info");
     setup = setup
         .env("TOKEN", token)

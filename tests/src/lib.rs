@@ -7,7 +7,6 @@ pub mod disk;
 pub mod faults;
 pub mod forged;
 pub mod google;
-pub mod leaves;
 pub mod nats;
 pub mod node;
 pub mod ports;
@@ -15,6 +14,7 @@ pub mod postgres;
 pub mod receiver;
 pub mod relay;
 pub mod require;
+pub mod side_effects;
 
 use std::future::Future;
 use std::path::PathBuf;

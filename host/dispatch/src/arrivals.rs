@@ -10,7 +10,7 @@ use tokio::sync::oneshot;
 use super::standing::Repeat;
 use super::{Delivery, answers};
 use landfall_broker::{Arrival, Begun, Broker, Handle, Lease, Parcel, PushHandle, Taker, Unopened};
-use landfall_engine::{Slot, Target};
+use landfall_engine::{Permit, Target};
 use landfall_ledger::AlreadyEnded;
 use landfall_model::Outcome;
 
@@ -42,7 +42,7 @@ impl Taker for Arrivals {
         let room = if waits {
             0
         } else {
-            target.slots.free().min(left)
+            target.permits.free().min(left)
         };
         Some((room, target.order_of.is_some()))
     }
@@ -100,12 +100,12 @@ impl Delivery {
     async fn arrive(self: Arc<Self>, arrival: Arrival) {
         match self.place(&arrival).await {
             Err(pause) => arrival.put_off(pause).await,
-            Ok((slot, target)) => self.begin_arrival(arrival, slot, target).await,
+            Ok((permit, target)) => self.begin_arrival(arrival, permit, target).await,
         }
     }
 
     /// A place for it; or how long it is to be put off.
-    async fn place(&self, arrival: &Arrival) -> Result<(Slot, Target), Duration> {
+    async fn place(&self, arrival: &Arrival) -> Result<(Permit, Target), Duration> {
         let _counted = Arriving::count(self);
         let hook = &arrival.event().hook;
         let held = self
@@ -120,8 +120,8 @@ impl Delivery {
             tokio::time::sleep(wait).await;
         }
         let target = self.targets.find(hook).ok_or(held)?;
-        let slot = target
-            .slots
+        let permit = target
+            .permits
             .acquire(PLACE_WITHIN)
             .await
             .map_err(|_| PLACE_WITHIN)?;
@@ -135,10 +135,10 @@ impl Delivery {
             }
             tokio::time::sleep(LOOK_AGAIN).await;
         }
-        Ok((slot, target))
+        Ok((permit, target))
     }
 
-    async fn begin_arrival(self: Arc<Self>, arrival: Arrival, slot: Slot, target: Target) {
+    async fn begin_arrival(self: Arc<Self>, arrival: Arrival, permit: Permit, target: Target) {
         let (id, hook) = (arrival.event().id, arrival.event().hook.clone());
         if arrival.brought() > UNANSWERED {
             tracing::warn!(hook = &*hook, event = %id, times = arrival.brought(), "the queue has called with this, and nobody answered");
@@ -151,7 +151,7 @@ impl Delivery {
                     self.record_conflict(&hook, id, first);
                 }
                 let waiter = self.waiter(&due.lease);
-                self.run(due.lease, slot, target, due.replayed, waiter)
+                self.run(due.lease, permit, target, due.replayed, waiter)
                     .await;
             }
             Ok(Begun::Over(ended)) => {
@@ -162,7 +162,7 @@ impl Delivery {
             }
             Ok(Begun::Waits(arrival, pause)) => {
                 self.not_begun(&hook, 1);
-                drop(slot);
+                drop(permit);
                 arrival.put_off(pause.max(RUNS_ELSEWHERE)).await;
             }
             Err(error) => {

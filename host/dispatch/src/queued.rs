@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use super::standing::Repeat;
 use super::waiters::{Waited, Waiter};
 use super::{Delivery, answers};
-use landfall_engine::{Slot, Target};
+use landfall_engine::{Permit, Target};
 use landfall_ledger::{Accepted, DedupKey, LedgerError, NewEvent, OpenState, Shown, Stored};
 use landfall_model::{DeliveryState, Event, EventId, Outcome, Reply};
 
@@ -60,13 +60,14 @@ impl Delivery {
 
         let broker = self.queue.broker();
         let begins_here = target.filter(|target| target.order_of.is_none() && broker.is_none());
-        let free = begins_here.and_then(|target| target.slots.try_acquire());
-        let slot = free.filter(|_| target.is_some_and(|target| self.begin(&hook, target, 1) == 1));
+        let free = begins_here.and_then(|target| target.permits.try_acquire());
+        let permit =
+            free.filter(|_| target.is_some_and(|target| self.begin(&hook, target, 1) == 1));
 
         // Where no node can tell this one the reply, the caller does not wait for it.
         let is_answered_later =
             incoming.is_answered_later || broker.is_some_and(|broker| broker.answer_to().is_none());
-        let runs_soon = slot.is_some() || (target.is_some() && !self.is_held(&hook));
+        let runs_soon = permit.is_some() || (target.is_some() && !self.is_held(&hook));
         let waiting = (!is_answered_later && runs_soon).then(|| self.waiters.wait(id));
 
         let new = NewEvent {
@@ -74,11 +75,11 @@ impl Delivery {
             dedup: incoming.dedup,
             order_key: incoming.order_key,
             delay: Duration::ZERO,
-            run_now: slot.is_some() || (waiting.is_some() && broker.is_some()),
+            run_now: permit.is_some() || (waiting.is_some() && broker.is_some()),
             dead: None,
         };
         let accepted = self
-            .keep_within(store_within, new, slot.zip(target.cloned()))
+            .keep_within(store_within, new, permit.zip(target.cloned()))
             .await?;
 
         let left = until.saturating_duration_since(Instant::now());
@@ -162,7 +163,7 @@ impl Delivery {
         self: &Arc<Self>,
         store_within: Duration,
         new: NewEvent,
-        place: Option<(Slot, Target)>,
+        place: Option<(Permit, Target)>,
     ) -> Result<Accepted, LedgerError> {
         let given_up = Arc::new(AtomicBool::new(false));
         let keeping = {
@@ -182,7 +183,7 @@ impl Delivery {
     async fn keep(
         self: Arc<Self>,
         new: NewEvent,
-        place: Option<(Slot, Target)>,
+        place: Option<(Permit, Target)>,
         given_up: Arc<AtomicBool>,
     ) -> Result<Accepted, LedgerError> {
         let (id, hook) = (new.stored.event().id, new.stored.event().hook.clone());
@@ -200,9 +201,9 @@ impl Delivery {
                 self.record_duplicate(&hook, repeat, *of, is_replayed);
             }
         }
-        if let (Some(lease), Some((slot, target))) = (lease, place) {
+        if let (Some(lease), Some((permit, target))) = (lease, place) {
             landfall_model::kill_point!("accepted");
-            tokio::spawn(self.run(lease, slot, target, false, None));
+            tokio::spawn(self.run(lease, permit, target, false, None));
         }
 
         Ok(accepted)
@@ -225,7 +226,7 @@ async fn reply_within(
 /// The responder's reply, if there is one in time.
 async fn quick_answer(target: &Target, event: Arc<Event>, within: Duration) -> Option<Reply> {
     let until = Instant::now() + within;
-    let _place = target.slots.acquire_quick(within).await?;
+    let _place = target.permits.acquire_quick(within).await?;
     let left = until.saturating_duration_since(Instant::now());
     tokio::time::timeout(left, target.handler.respond(event, left))
         .await

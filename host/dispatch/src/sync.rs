@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use super::finish::{next_disposition, refused_outcome};
 use super::{Delivery, record};
-use landfall_engine::{Slot, Target};
+use landfall_engine::{Permit, Target};
 use landfall_ledger::{Committed, Disposition, Results, Stored};
 use landfall_model::clock::to_ms;
 use landfall_model::{Event, Outcome, RetrySpec};
@@ -20,17 +20,17 @@ const GRACE: Duration = Duration::from_millis(500);
 // === impl Delivery ===
 
 impl Delivery {
-    /// The outcome of the one attempt, `limit` and a grace from now at the latest. The slot is held until the run has ended.
+    /// The outcome of the one attempt, `limit` and a grace from now at the latest. The permit is held until the run has ended.
     pub async fn sync(
         self: &Arc<Self>,
         target: Target,
         event: Event,
-        slot: Slot,
+        permit: Permit,
         limit: Duration,
     ) -> Outcome {
         let delivery = self.clone();
         let run = tokio::spawn(async move {
-            let _slot = slot;
+            let _slot = permit;
             let hook = event.hook.clone();
             let outcome = delivery.sync_attempt(&target, event, limit).await;
             delivery.count(&hook, &outcome);

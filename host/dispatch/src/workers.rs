@@ -10,7 +10,7 @@ use tokio::sync::oneshot;
 use super::Delivery;
 use super::finish::RanAttempt;
 use landfall_broker::Lease;
-use landfall_engine::{Slot, Target};
+use landfall_engine::{Permit, Target};
 use landfall_ledger::{LedgerError, SHARED_BEAT};
 use landfall_model::clock::to_ms;
 use landfall_model::{Attempt, Event, Outcome};
@@ -123,19 +123,19 @@ impl Delivery {
 
     /// One look at every hook that may have something due. How many attempts were started.
     async fn round(self: &Arc<Self>) -> Result<usize, LedgerError> {
-        let mut places: HashMap<Arc<str>, (Target, Vec<Slot>)> = HashMap::new();
+        let mut places: HashMap<Arc<str>, (Target, Vec<Permit>)> = HashMap::new();
         for hook in self.queue.hooks_due() {
             // A hook that is not there, or has nothing to run, burns no attempts: its events wait.
             let Some(target) = self.targets.find(&hook) else {
                 continue;
             };
-            let mut slots: Vec<Slot> = std::iter::from_fn(|| target.slots.try_acquire())
+            let mut permits: Vec<Permit> = std::iter::from_fn(|| target.permits.try_acquire())
                 .take(ROUND_MAX)
                 .collect();
-            let allowed = self.begin(&hook, &target, slots.len());
-            slots.truncate(allowed);
-            if !slots.is_empty() {
-                places.insert(hook, (target, slots));
+            let allowed = self.begin(&hook, &target, permits.len());
+            permits.truncate(allowed);
+            if !permits.is_empty() {
+                places.insert(hook, (target, permits));
             }
         }
         if places.is_empty() {
@@ -143,22 +143,25 @@ impl Delivery {
         }
         let asked = places
             .iter()
-            .map(|(hook, (_, slots))| (hook.clone(), slots.len()))
+            .map(|(hook, (_, permits))| (hook.clone(), permits.len()))
             .collect();
         let mut started = 0;
         for (hook, due) in self.queue.claim(asked).await? {
-            let Some((target, mut slots)) = places.remove(&hook) else {
+            let Some((target, mut permits)) = places.remove(&hook) else {
                 continue;
             };
             for one in due {
-                let Some(slot) = slots.pop() else { break };
-                tokio::spawn(
-                    self.clone()
-                        .run(one.lease, slot, target.clone(), one.replayed, None),
-                );
+                let Some(permit) = permits.pop() else { break };
+                tokio::spawn(self.clone().run(
+                    one.lease,
+                    permit,
+                    target.clone(),
+                    one.replayed,
+                    None,
+                ));
                 started += 1;
             }
-            self.not_begun(&hook, slots.len());
+            self.not_begun(&hook, permits.len());
         }
         Ok(started)
     }
@@ -167,7 +170,7 @@ impl Delivery {
     pub(super) async fn run(
         self: Arc<Self>,
         lease: Lease,
-        slot: Slot,
+        permit: Permit,
         target: Target,
         replayed: bool,
         remote: Option<oneshot::Sender<Outcome>>,
@@ -188,7 +191,7 @@ impl Delivery {
             Ok(attempt) => attempt,
             Err(error) => panicked(&error, started.elapsed()),
         };
-        drop(slot);
+        drop(permit);
         landfall_model::kill_point!("after-run");
         let finished = RanAttempt {
             event,

@@ -1,4 +1,4 @@
-//! The open connections of a listener, of which there are at most `limits.connections`. If all slots are in use, the connection that
+//! The open connections of a listener, of which there are at most `limits.connections`. If all permits are in use, the connection that
 //! has been idle for longest is closed.
 
 use std::collections::HashMap;
@@ -26,7 +26,7 @@ pub(crate) struct Connections {
 
 type OpenConnections = Arc<Mutex<HashMap<u64, Arc<ConnectionActivity>>>>;
 
-/// The slot of one connection, until it is dropped.
+/// The permit of one connection, until it is dropped.
 pub(crate) struct ConnectionSlot {
     pub(crate) activity: Arc<ConnectionActivity>,
     id: u64,
@@ -46,7 +46,7 @@ impl Connections {
         }
     }
 
-    /// Waits for a slot. If none is free, closes the connection that has been idle for longest.
+    /// Waits for a permit. If none is free, closes the connection that has been idle for longest.
     pub(crate) async fn acquire(&self) -> ConnectionSlot {
         loop {
             if let Ok(permit) = self.permits.clone().try_acquire_owned() {

@@ -19,7 +19,7 @@ use super::read_body::{drain, is_worth_draining, read, without_body};
 use super::rejection::{Rejection, Why};
 use super::{answer, authenticate, head, refuse};
 use landfall_dispatch::{Answered, DedupKey, Incoming, LedgerError, Target};
-use landfall_hooks::{Found, Hook, Serving};
+use landfall_hooks::{Hook, RouteMatch, Serving};
 use landfall_model::{DedupId, Event, EventId, Mode};
 use landfall_verify::{
     AuthScheme, SignedBody, Unverified, Verdict, Verified, is_challenge, streaming_mac,
@@ -94,7 +94,7 @@ async fn handle_for(
     edge: &Edge,
     hook: &Hook,
     caller: &Caller,
-    found: Found,
+    found: RouteMatch,
     head: Parts,
     body: &mut Body,
 ) -> Result<Response, Rejection> {
@@ -177,14 +177,14 @@ async fn handle_for(
     let response = match hook.spec.mode {
         Mode::Sync => {
             let target = target.ok_or_else(|| unavailable(hook))?;
-            let slot = hook
-                .slots
+            let permit = hook
+                .permits
                 .acquire(edge.limits.queue_timeout)
                 .await
                 .map_err(|_| Rejection::Busy("concurrency"))?;
             let outcome = edge
                 .delivery
-                .sync(target, event, slot, hook.sync_limit())
+                .sync(target, event, permit, hook.sync_limit())
                 .await;
             answer::outcome(hook.verifier.answers(), outcome, event_id)
         }
@@ -253,7 +253,7 @@ fn dedup_key(hook: &Hook, verified: &Verified) -> Option<DedupKey> {
 }
 
 /// Finds the hook of a path. Until the plugins directory has been read, an unknown path is not final, so the request waits.
-async fn find(edge: &Edge, path: &str) -> Result<Found, Rejection> {
+async fn find(edge: &Edge, path: &str) -> Result<RouteMatch, Rejection> {
     let until = Instant::now() + START_TIMEOUT;
     loop {
         let table = edge.hooks.table();
@@ -296,7 +296,7 @@ fn unavailable(hook: &Hook) -> Rejection {
 }
 
 /// The event attributes that come from the connection and the path.
-fn attributes(found: Found, caller: &Caller, head: &Parts) -> Vec<(String, String)> {
+fn attributes(found: RouteMatch, caller: &Caller, head: &Parts) -> Vec<(String, String)> {
     let mut attributes = Vec::with_capacity(2 + found.params.len());
     if let Some(address) = caller.address {
         attributes.push(("client-address".to_owned(), address.to_string()));

@@ -1,4 +1,4 @@
-//! Addresses that nobody reaches unless the operator names them: everything that is not the public internet.
+//! Addresses that are reached only if the operator grants them: every address outside the public internet.
 
 use std::net::IpAddr;
 

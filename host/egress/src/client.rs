@@ -1,4 +1,4 @@
-//! Sends one whole request and reads one whole response, under one hook's grants and one time limit.
+//! Sends one whole request and reads one whole response, within the grants of one hook and one time limit.
 
 use std::error::Error as StdError;
 use std::sync::{Arc, OnceLock};
@@ -12,19 +12,22 @@ use hyper_util::client::legacy;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use url::Url;
 
+use super::call::Call;
 use super::collect::{BODY_BYTES_MAX, CollectError, collect};
 use super::connector::{ConnectError, Connector};
-use super::credentials::{Added, Call, Credentials};
+use super::credentials::{Added, Credentials};
+use super::exchange::{Outgoing, OutgoingError, Received};
 use super::policy::Policy;
 use super::redirect;
-use landfall_model::{
-    Credential, Event, MemoryBudget, MemoryHold, Secret, SecretError, SecretRef, SecretSource,
-};
+use landfall_model::{Credential, MemoryBudget, Secret, SecretError, SecretRef, SecretSource};
 
 /// The most headers a caller may set.
 const HEADERS_MAX: usize = 100;
 const IDLE_PER_HOST_MAX: usize = 128;
 const IDLE_TIMEOUT: Duration = Duration::from_secs(30);
+/// The most characters of a URL in logs and records.
+const SHOWN_CHARACTERS_MAX: usize = 500;
+const USER_AGENT: &str = concat!("landfall/", env!("CARGO_PKG_VERSION"));
 
 /// Headers that the host writes itself.
 const OWN_HEADERS: [&str; 10] = [
@@ -40,7 +43,7 @@ const OWN_HEADERS: [&str; 10] = [
     "proxy-authorization",
 ];
 
-/// Headers without which a metadata server of a cloud tells nothing: of Google and IBM, Azure, its App Service, Google as it was, OpenStack.
+/// Headers that a cloud's metadata server requires: of Google and IBM, Azure, Azure App Service, Google (old), OpenStack.
 const METADATA_HEADERS: [&str; 5] = [
     "metadata-flavor",
     "metadata",
@@ -48,84 +51,12 @@ const METADATA_HEADERS: [&str; 5] = [
     "x-google-metadata-request",
     "x-metadata-token",
 ];
-/// The same by their beginnings: of AWS and Alibaba Cloud.
+/// Prefixes of such headers: of AWS and Alibaba Cloud.
 const METADATA_PREFIXES: [&str; 2] = ["x-aws-ec2-metadata-", "x-aliyun-ecs-metadata-"];
-
-/// A call to be made.
-#[derive(Debug, Clone)]
-pub struct Outgoing {
-    /// `POST`
-    pub method: String,
-    /// Absolute.
-    pub url: String,
-    /// As the component wrote them.
-    pub headers: Vec<(String, String)>,
-    /// Whole.
-    pub body: Bytes,
-    /// For everything from the name look-up to the last byte.
-    pub timeout: Duration,
-    /// For which event; none for calls of the host.
-    pub untrusted: Option<Arc<Event>>,
-    /// Where the bytes of the response count; none for calls of the host.
-    pub memory: Option<MemoryBudget>,
-}
-
-/// What came back. Any status.
-#[derive(Debug, Clone)]
-pub struct Received {
-    /// 100 to 999.
-    pub status: u16,
-    /// Lower-case names, in order.
-    pub headers: HeaderMap,
-    /// Whole.
-    pub body: Bytes,
-    /// The memory of the attempt that the body takes.
-    pub held: Option<Arc<MemoryHold>>,
-}
-
-/// Why nothing came back; each case carries a sentence.
-#[derive(Debug, thiserror::Error)]
-#[allow(missing_docs)]
-pub enum OutgoingError {
-    #[error("{0}")]
-    Denied(String),
-    #[error("{0}")]
-    Invalid(String),
-    #[error("{0}")]
-    Unresolved(String),
-    #[error("{0}")]
-    Connection(String),
-    #[error("{0}")]
-    Tls(String),
-    #[error("{0}")]
-    Timeout(String),
-    #[error("{0}")]
-    Limit(String),
-    #[error("{0}")]
-    Other(String),
-}
-
-// === impl OutgoingError ===
-
-impl OutgoingError {
-    /// The word for it in records and logs.
-    pub fn word(&self) -> &'static str {
-        match self {
-            OutgoingError::Denied(_) => "denied",
-            OutgoingError::Invalid(_) => "invalid",
-            OutgoingError::Unresolved(_) => "unresolved",
-            OutgoingError::Connection(_) => "connection",
-            OutgoingError::Tls(_) => "tls",
-            OutgoingError::Timeout(_) => "timeout",
-            OutgoingError::Limit(_) => "limit",
-            OutgoingError::Other(_) => "other",
-        }
-    }
-}
 
 type Pool = legacy::Client<HttpsConnector<Connector>, Full<Bytes>>;
 
-/// The way out of one hook.
+/// The HTTP client of one hook.
 pub struct Client {
     policy: Arc<Policy>,
     credentials: Credentials,
@@ -147,7 +78,7 @@ impl SecretSource for NoSecrets {
 // === impl Client ===
 
 impl Client {
-    /// Opens nothing yet.
+    /// Opens no connection yet.
     pub fn new(
         policy: Policy,
         credentials: Vec<Credential>,
@@ -201,13 +132,14 @@ impl Client {
         }
     }
 
-    /// As many redirects as the hook may follow, each under the same checks as the first call.
+    /// Follows as many redirects as the hook may. Each is checked like the first call.
     async fn follow(&self, mut outgoing: Outgoing) -> Result<Received, OutgoingError> {
         let pool = self.pool.get_or_init(|| pool(self.policy.clone()));
         let mut left = self.policy.redirects();
         loop {
             let (request, added) = self.request(outgoing.clone())?;
             let mut received = exchange(pool, request, outgoing.memory.as_ref()).await?;
+
             if received.status == 401 {
                 self.credentials.report_rejected(&added);
             }
@@ -216,6 +148,7 @@ impl Client {
                 return Err(OutgoingError::Other(why.into()));
             }
             added.redact(&mut received.headers, &mut received.body);
+
             match redirect::next(&outgoing, &received) {
                 Some(next) if left > 0 => {
                     left -= 1;
@@ -226,7 +159,7 @@ impl Client {
         }
     }
 
-    /// Whether a call by this method to this URL may be made. The addresses behind its name are checked when it is made.
+    /// Whether the hook may make a call with this method to this URL. The addresses of the host are checked when it connects.
     pub fn check(&self, method: &str, url: &str) -> Result<(), OutgoingError> {
         self.permitted(method, url).map(drop)
     }
@@ -239,12 +172,12 @@ impl Client {
             .ok_or_else(|| OutgoingError::Invalid("not a method".into()))?;
         if !self.policy.allows(&method, &url) {
             let shown = origin_and_path(&url);
-            return Err(OutgoingError::Denied(match self.policy.allows_url(&url) {
-                true => format!(
-                    "{shown} may not be called by {method}: see `[allow] http` of this hook"
-                ),
-                false => format!("{shown} is not in `[allow] http` of this hook"),
-            }));
+            let why = if self.policy.allows_url(&url) {
+                format!("{shown} may not be called by {method}: see `[allow] http` of this hook")
+            } else {
+                format!("{shown} is not in `[allow] http` of this hook")
+            };
+            return Err(OutgoingError::Denied(why));
         }
         Ok((method, url))
     }
@@ -263,6 +196,7 @@ impl Client {
         headers
             .entry(header::USER_AGENT)
             .or_insert(HeaderValue::from_static(USER_AGENT));
+
         let mut body = outgoing.body;
         let untrusted = outgoing.untrusted.as_deref();
         let mut call = Call {
@@ -272,13 +206,14 @@ impl Client {
             body: &mut body,
             untrusted,
         };
-        // Where a secret lives is the operator's to know, not the component's.
+        // The component must not learn where a secret is stored: the reason goes to the log.
         let added = self.credentials.add(&mut call).map_err(|error| {
             tracing::warn!(%error, "a call is not made");
             OutgoingError::Other(
                 "a credential of this call cannot be used now: the log of the node says why".into(),
             )
         })?;
+
         let uri: http::Uri = url
             .as_str()
             .parse()
@@ -290,8 +225,6 @@ impl Client {
         Ok((request, added))
     }
 }
-
-const USER_AGENT: &str = concat!("landfall/", env!("CARGO_PKG_VERSION"));
 
 fn checked_url(text: &str) -> Result<Url, OutgoingError> {
     let mut url =
@@ -310,14 +243,13 @@ fn checked_url(text: &str) -> Result<Url, OutgoingError> {
     Ok(url)
 }
 
-/// Without the query: it may carry a token.
+/// A URL without its query, which may contain a token.
 fn origin_and_path(url: &Url) -> String {
     format!("{}{}", url.origin().ascii_serialization(), url.path())
 }
 
-/// A URL for logs and records: without user, password, query and fragment, which may carry secrets.
+/// A URL for logs and records: without user, password, query and fragment, which may contain secrets.
 pub fn shown_url(url: &str) -> String {
-    const CHARACTERS_MAX: usize = 500;
     let shown = match Url::parse(url) {
         Ok(url) if url.has_host() => origin_and_path(&url),
         _ => url
@@ -331,12 +263,12 @@ pub fn shown_url(url: &str) -> String {
     };
     shown
         .chars()
-        .take(CHARACTERS_MAX)
+        .take(SHOWN_CHARACTERS_MAX)
         .flat_map(char::escape_debug)
         .collect()
 }
 
-/// Whether the host writes this header itself, or it would unlock a metadata server.
+/// Whether a component may not send this header: the host writes it, or a metadata server requires it.
 fn is_forbidden(name: &str) -> bool {
     let name = name.trim().to_ascii_lowercase();
     OWN_HEADERS.contains(&&*name) || unlocks_metadata(&name)
@@ -355,12 +287,14 @@ fn forbid_headers(list: &[(String, String)]) -> Result<(), OutgoingError> {
     };
     let name = name.trim().to_ascii_lowercase();
     let shown = name.escape_debug();
-    Err(OutgoingError::Invalid(match unlocks_metadata(&name) {
-        true => format!(
+    let why = if unlocks_metadata(&name) {
+        format!(
             "header `{shown}` opens the metadata server of a cloud: a component may not send it"
-        ),
-        false => format!("header `{shown}` is written by the host"),
-    }))
+        )
+    } else {
+        format!("header `{shown}` is written by the host")
+    };
+    Err(OutgoingError::Invalid(why))
 }
 
 fn is_encoded(headers: &HeaderMap) -> bool {
@@ -378,10 +312,13 @@ fn checked_headers(list: Vec<(String, String)>) -> Result<HeaderMap, OutgoingErr
     }
     let mut headers = HeaderMap::with_capacity(list.len() + 4);
     for (name, value) in list {
-        let invalid =
-            || OutgoingError::Invalid(format!("header `{}` cannot be sent", name.escape_debug()));
-        let name: HeaderName = name.parse().map_err(|_| invalid())?;
-        headers.append(name, HeaderValue::from_str(&value).map_err(|_| invalid())?);
+        let parsed = name.parse::<HeaderName>().ok();
+        let value = HeaderValue::from_str(&value).ok();
+        let (Some(parsed), Some(value)) = (parsed, value) else {
+            let why = format!("header `{}` cannot be sent", name.escape_debug());
+            return Err(OutgoingError::Invalid(why));
+        };
+        headers.append(parsed, value);
     }
     Ok(headers)
 }
@@ -391,7 +328,7 @@ async fn exchange(
     request: http::Request<Full<Bytes>>,
     memory: Option<&MemoryBudget>,
 ) -> Result<Received, OutgoingError> {
-    let response = pool.request(request).await.map_err(sorted)?;
+    let response = pool.request(request).await.map_err(classify)?;
     let (head, body) = response.into_parts();
     let (body, held) = collect(body, memory).await.map_err(|error| match error {
         CollectError::TooLarge => {
@@ -412,8 +349,8 @@ async fn exchange(
     })
 }
 
-/// Sorts what went wrong by its cause.
-fn sorted(error: legacy::Error) -> OutgoingError {
+/// Classifies an error by its cause.
+fn classify(error: legacy::Error) -> OutgoingError {
     let mut cause: Option<&(dyn StdError + 'static)> = Some(&error);
     let mut last = error.to_string();
     while let Some(current) = cause {
@@ -457,26 +394,29 @@ fn pool(policy: Arc<Policy>) -> Pool {
         .build(https)
 }
 
-/// TLS with the machine's roots (`SSL_CERT_FILE` and `SSL_CERT_DIR` are honoured), read once at the first call out.
+/// The TLS settings, with the root certificates of the machine (or of `SSL_CERT_FILE` and `SSL_CERT_DIR`), which are read
+/// at the first call.
 pub fn tls() -> rustls::ClientConfig {
     static CONFIG: OnceLock<rustls::ClientConfig> = OnceLock::new();
-    let make = || {
-        let mut roots = rustls::RootCertStore::empty();
-        let found = rustls_native_certs::load_native_certs();
-        let (added, _) = roots.add_parsable_certificates(found.certs);
-        if added == 0 {
-            tracing::error!(
-                "no root certificates on this machine: every https call will fail; install ca-certificates"
-            );
-        }
-        let provider = Arc::new(rustls::crypto::ring::default_provider());
-        rustls::ClientConfig::builder_with_provider(provider)
-            .with_safe_default_protocol_versions()
-            .expect("ring has every default protocol version")
-            .with_root_certificates(roots)
-            .with_no_client_auth()
-    };
-    CONFIG.get_or_init(make).clone()
+    CONFIG.get_or_init(tls_of_machine).clone()
+}
+
+fn tls_of_machine() -> rustls::ClientConfig {
+    let mut roots = rustls::RootCertStore::empty();
+    let found = rustls_native_certs::load_native_certs();
+    let (added, _) = roots.add_parsable_certificates(found.certs);
+    if added == 0 {
+        tracing::error!(
+            "no root certificates on this machine: every https call will fail; install ca-certificates"
+        );
+    }
+
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    rustls::ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .expect("ring has every default protocol version")
+        .with_root_certificates(roots)
+        .with_no_client_auth()
 }
 
 #[cfg(test)]

@@ -5,11 +5,12 @@ use base64::engine::general_purpose::{STANDARD, URL_SAFE};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 
-use super::super::credentials::{Call, Credentials};
+use super::super::call::Call;
+use super::super::credentials::Credentials;
 use super::*;
 use landfall_model::{
-    Allow, CredentialKind, CredentialPart, EventId, OAuth1Spec, Secret, SecretError, SecretRef,
-    SigV4Spec,
+    Allow, CredentialKind, CredentialPart, Event, EventId, OAuth1Spec, Secret, SecretError,
+    SecretRef, SigV4Spec,
 };
 
 struct OneSecret;
@@ -76,7 +77,7 @@ async fn server(response: &'static str) -> (u16, tokio::task::JoinHandle<String>
 const OK: &str = "HTTP/1.1 200 OK\r\ncontent-length: 2\r\nx-a: 1\r\n\r\nhi";
 
 #[tokio::test]
-async fn an_allowed_call_carries_the_key_and_the_credential() {
+async fn allowed_calls_carry_key_and_credential() {
     let (port, request) = server(OK).await;
     let origin = format!("http://127.0.0.1:{port}/api/");
     let credential = Credential {
@@ -110,7 +111,7 @@ async fn an_allowed_call_carries_the_key_and_the_credential() {
 }
 
 #[tokio::test]
-async fn a_credential_without_a_value_stops_the_call() {
+async fn missing_credentials_stop_the_call() {
     let origin = "http://127.0.0.1:9/".to_owned();
     let credential = Credential {
         target: origin.parse().unwrap(),
@@ -163,7 +164,7 @@ async fn a_webhook_id_holds_no_dot() {
 }
 
 #[tokio::test]
-async fn special_addresses_are_refused_in_every_spelling_and_nothing_connects() {
+async fn special_addresses_are_never_connected() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = listener.local_addr().unwrap().port();
     for host in ["localhost", "[::ffff:127.0.0.1]"] {
@@ -215,7 +216,7 @@ async fn a_named_range_opens_a_name() {
 }
 
 #[tokio::test]
-async fn an_address_that_is_written_opens_nothing_for_names() {
+async fn literal_grants_do_not_cover_names() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = listener.local_addr().unwrap().port();
     let named = format!("http://localhost:{port}/");
@@ -229,7 +230,7 @@ async fn an_address_that_is_written_opens_nothing_for_names() {
 }
 
 #[tokio::test]
-async fn bad_requests_and_bad_answers_are_sorted() {
+async fn errors_are_classified() {
     let any = ["http://127.0.0.1/".to_owned()];
     for url in [
         "file:///etc/passwd",
@@ -282,7 +283,7 @@ async fn bad_requests_and_bad_answers_are_sorted() {
 }
 
 #[tokio::test]
-async fn a_redirect_is_an_answer_and_is_not_followed() {
+async fn redirects_are_not_followed_by_default() {
     let (port, _request) =
         server("HTTP/1.1 302 Found\r\nlocation: http://127.0.0.1:1/\r\ncontent-length: 0\r\n\r\n")
             .await;
@@ -302,7 +303,7 @@ fn secret(name: &str) -> SecretRef {
 }
 
 #[tokio::test]
-async fn every_kind_of_credential_is_put_where_it_belongs() {
+async fn credentials_go_to_their_places() {
     let text = || vec![CredentialPart::Secret(secret("T"))];
     let oauth1 = OAuth1Spec {
         consumer_key: secret("A"),
@@ -436,7 +437,7 @@ async fn components_open_no_metadata_server() {
 }
 
 #[tokio::test]
-async fn an_answer_that_repeats_a_credential_does_not_show_it() {
+async fn repeated_credentials_are_redacted() {
     let repeats = "HTTP/1.1 200 OK\r\ncontent-length: 56\r\nx-echo: Bearer t0ken-of-some-length\r\n\r\nyou sent t0ken-of-some-length or dDBrZW4tb2Ytc29tZS1sZW5ndGg=";
     let repeats: &'static str = Box::leak(
         repeats
@@ -469,8 +470,7 @@ async fn an_answer_that_repeats_a_credential_does_not_show_it() {
 }
 
 #[tokio::test]
-async fn redirects_are_followed_only_as_far_as_allowed_and_without_the_credentials_of_another_origin()
- {
+async fn redirects_are_limited_and_checked() {
     let (to_port, arrived) = server(OK).await;
     let redirect = format!(
         "HTTP/1.1 307 Go\r\ncontent-length: 0\r\nlocation: http://127.0.0.1:{to_port}/there\r\n\r\n"
@@ -542,7 +542,7 @@ fn client_of(http: &[&str], redirects: u8) -> Client {
 }
 
 #[tokio::test]
-async fn a_placeholder_that_the_sender_wrote_takes_no_secret() {
+async fn placeholders_of_the_sender_stay() {
     let (port, _request) = server(OK).await;
     let origin = format!("http://127.0.0.1:{port}/");
     let kind = CredentialKind::Body(
@@ -620,7 +620,7 @@ async fn a_placeholder_that_the_sender_wrote_takes_no_secret() {
 }
 
 #[tokio::test]
-async fn a_credential_is_redacted_in_every_usual_form() {
+async fn credentials_are_redacted_in_every_form() {
     let added = super::super::credentials::Added::of(&["t/k+n \"x\""]);
     let text = "t/k+n \"x\" | t%2Fk%2Bn%20%22x%22 | t%2fk%2bn%20%22x%22 | t%2Fk%2Bn+%22x%22 | t/k+n \\\"x\\\" | dC9rK24gIngi";
     let mut body = Bytes::from_static(text.as_bytes());

@@ -1,4 +1,4 @@
-//! Reads one body to its end, within the limit of a body and within the memory of the attempt that it is for.
+//! Reads one body to its end, within the limit of a body and within the memory of an attempt.
 
 use bytes::{Bytes, BytesMut};
 use http_body::Body;
@@ -12,18 +12,18 @@ pub const BODY_BYTES_MAX: usize = 8 << 20;
 /// Why a body was not read to its end.
 #[derive(Debug, thiserror::Error)]
 pub enum CollectError<E> {
-    /// More than [`BODY_BYTES_MAX`].
+    /// The body has more than [`BODY_BYTES_MAX`].
     #[error("the body has more than {BODY_BYTES_MAX} bytes")]
     TooLarge,
-    /// More than the attempt has left.
+    /// The body has more bytes than the attempt has memory left.
     #[error(transparent)]
     Memory(#[from] MemoryExhausted),
-    /// It ended too early.
+    /// The body ended too early.
     #[error("the body broke off: {0}")]
     Broken(E),
 }
 
-/// Reads a whole body. Every frame is counted before it is kept; the bytes count for as long as the hold lives.
+/// Reads a whole body. Each frame is counted before it is kept. The bytes count until the hold is dropped.
 pub async fn collect<B>(
     body: B,
     memory: Option<&MemoryBudget>,

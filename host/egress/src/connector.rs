@@ -1,7 +1,6 @@
-//! Makes every connection: resolves a name once, checks each address it got, connects to one that was checked.
+//! Opens every connection: resolves a name once, checks each address, connects to one that was checked.
 
 use std::future::Future;
-use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::pin::Pin;
 use std::sync::Arc;
@@ -18,47 +17,47 @@ use super::policy::Policy;
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 const ADDRESSES_MAX: usize = 8;
 
-/// Why there is no connection.
+/// Why no connection was opened.
 #[derive(Debug, thiserror::Error)]
-pub enum ConnectError {
-    /// Every address of the name is special and none was named by the operator.
+pub(crate) enum ConnectError {
+    /// Every address of the host is special, and the operator granted none.
     #[error(
         "`{host}` is {address}, which is not a public address: name it in `[allow] addresses` if it is meant"
     )]
     Denied {
-        /// As called.
+        /// The host of the call.
         host: String,
-        /// The first one that was refused.
+        /// The first refused address.
         address: IpAddr,
     },
-    /// The name does not resolve.
+    /// The host name does not resolve.
     #[error("`{host}` does not resolve: {why}")]
     Unresolved {
-        /// As called.
+        /// The host of the call.
         host: String,
-        /// What the resolver said.
+        /// The error of the resolver.
         why: String,
     },
-    /// Nobody answers there.
+    /// No address accepts a connection.
     #[error("no connection to `{host}`: {why}")]
     Unreachable {
-        /// As called.
+        /// The host of the call.
         host: String,
-        /// What the system said of the last address.
+        /// The error for the last address.
         why: String,
     },
 }
 
-/// Connects under the grants of one hook.
+/// Connects within the grants of one hook.
 #[derive(Debug, Clone)]
-pub struct Connector {
+pub(crate) struct Connector {
     policy: Arc<Policy>,
 }
 
 // === impl Connector ===
 
 impl Connector {
-    pub fn new(policy: Arc<Policy>) -> Connector {
+    pub(crate) fn new(policy: Arc<Policy>) -> Connector {
         Connector { policy }
     }
 
@@ -69,13 +68,13 @@ impl Connector {
             .trim_start_matches('[')
             .trim_end_matches(']')
             .to_owned();
-        let port = uri
-            .port_u16()
-            .unwrap_or(if uri.scheme_str() == Some("https") {
-                443
-            } else {
-                80
-            });
+        let default_port = if uri.scheme_str() == Some("https") {
+            443
+        } else {
+            80
+        };
+        let port = uri.port_u16().unwrap_or(default_port);
+
         let addresses = self.checked(&host, port).await?;
         let mut last = "no address".to_owned();
         for address in addresses {
@@ -91,42 +90,47 @@ impl Connector {
         Err(ConnectError::Unreachable { host, why: last })
     }
 
-    /// The addresses that may be connected to. Literals go through the same check as names.
+    /// The addresses to which a connection may be opened. Literal addresses are checked like those of a name.
     async fn checked(&self, host: &str, port: u16) -> Result<Vec<SocketAddr>, ConnectError> {
-        let unresolved = |why: String| ConnectError::Unresolved {
-            host: host.into(),
-            why,
+        let literal = host.parse::<IpAddr>().ok();
+        let found = match literal {
+            Some(address) => vec![SocketAddr::new(address, port)],
+            None => look_up(host, port).await?,
         };
-        let literal = host.parse::<IpAddr>();
-        let is_literal = literal.is_ok();
-        let found: Vec<SocketAddr> = match literal {
-            Ok(address) => vec![SocketAddr::new(address, port)],
-            Err(_) => {
-                let lookup = timeout(CONNECT_TIMEOUT, tokio::net::lookup_host((host, port)));
-                let found: io::Result<_> = lookup
-                    .await
-                    .map_err(|_| unresolved("no answer in time".into()))?;
-                found
-                    .map_err(|error| unresolved(error.to_string()))?
-                    .take(ADDRESSES_MAX)
-                    .collect()
-            }
+        let Some(first) = found.first().map(SocketAddr::ip) else {
+            return Err(unresolved(host, "no address"));
         };
-        let first = found
-            .first()
-            .ok_or_else(|| unresolved("no address".into()))?
-            .ip();
+
         let allowed: Vec<_> = found
             .into_iter()
-            .filter(|address| self.policy.allows_address(host, address.ip(), is_literal))
+            .filter(|address| {
+                self.policy
+                    .allows_address(host, address.ip(), literal.is_some())
+            })
             .collect();
-        match allowed.is_empty() {
-            true => Err(ConnectError::Denied {
+        if allowed.is_empty() {
+            return Err(ConnectError::Denied {
                 host: host.into(),
                 address: first,
-            }),
-            false => Ok(allowed),
+            });
         }
+        Ok(allowed)
+    }
+}
+
+async fn look_up(host: &str, port: u16) -> Result<Vec<SocketAddr>, ConnectError> {
+    let lookup = tokio::net::lookup_host((host, port));
+    let found = timeout(CONNECT_TIMEOUT, lookup)
+        .await
+        .map_err(|_| unresolved(host, "no answer in time"))?
+        .map_err(|error| unresolved(host, error.to_string()))?;
+    Ok(found.take(ADDRESSES_MAX).collect())
+}
+
+fn unresolved(host: &str, why: impl Into<String>) -> ConnectError {
+    ConnectError::Unresolved {
+        host: host.into(),
+        why: why.into(),
     }
 }
 

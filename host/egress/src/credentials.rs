@@ -1,259 +1,147 @@
-//! What the operator wants on calls to a URL; the component that makes the call never sees it, not even in an answer that
-//! repeats it.
+//! The credentials that the operator adds to calls. The component that makes a call never sees them, not even in a response
+//! that repeats them.
 
 use std::sync::Arc;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
-use hmac::{Hmac, KeyInit, Mac};
-use http::{HeaderMap, HeaderValue, Method, header};
-use sha2::Sha256;
+use http::{HeaderMap, HeaderName, HeaderValue, header};
+use memchr::memmem;
 use url::Url;
 
+use super::call::Call;
+use super::replace::replaced;
+use super::standard_webhooks::{self, SignError};
 use super::{oauth1, redact, sigv4, untrusted};
 use landfall_model::clock::to_ms;
 use landfall_model::{
-    Clock, Credential, CredentialKind, CredentialPart, CredentialText, Event, Secret, SecretError,
-    SecretRef, SecretSource,
+    Clock, Credential, CredentialKind, CredentialPart, CredentialText, OAuth1Spec, Secret,
+    SecretError, SecretRef, SecretSource, SigV4Spec,
 };
 
-/// A handler names in this header the placeholder that the host is to replace in the body of this call. It is not sent.
-pub const PLACEHOLDER_HEADER: &str = "landfall-placeholder";
+/// In this header a handler names the placeholder that the host replaces in the body of this call. The header is not sent.
+pub(crate) const PLACEHOLDER_HEADER: &str = "landfall-placeholder";
 
 /// The credentials of one hook.
 #[derive(Clone)]
-pub struct Credentials {
+pub(crate) struct Credentials {
     list: Vec<Credential>,
     secrets: Arc<dyn SecretSource>,
 }
 
-/// A call on its way out.
-pub struct Call<'a> {
-    /// By which method.
-    pub method: &'a Method,
-    /// Whereto.
-    pub url: &'a mut Url,
-    /// Checked.
-    pub headers: &'a mut HeaderMap,
-    /// Whole.
-    pub body: &'a mut Bytes,
-    /// What a sender wrote: no placeholder is replaced where one stands in it.
-    pub untrusted: Option<&'a Event>,
-}
-
-/// Why a call goes out without, that is, not at all.
+/// Why credentials could not be added. The call is not sent.
 #[derive(Debug, thiserror::Error)]
-pub enum CredentialError {
-    /// No value now.
+pub(crate) enum CredentialError {
+    /// A secret has no value now.
     #[error("a credential has no value: {0}")]
     NoSecret(#[from] SecretError),
-    /// It cannot be put where it belongs.
+    /// A credential does not fit the call.
     #[error("a credential cannot be used: {0}")]
     Unusable(String),
 }
 
-/// Secrets that went out with a call and must not come back with its answer.
+/// The secrets that were sent with a call and must not return with its response.
 #[derive(Default)]
-pub struct Added(Vec<(SecretRef, Secret)>);
+pub(crate) struct Added(Vec<(SecretRef, Secret)>);
+
+// === impl CredentialError ===
+
+impl From<SignError> for CredentialError {
+    fn from(error: SignError) -> CredentialError {
+        CredentialError::Unusable(error.to_string())
+    }
+}
 
 // === impl Credentials ===
 
 impl Credentials {
-    pub fn new(list: Vec<Credential>, secrets: Arc<dyn SecretSource>) -> Credentials {
+    pub(crate) fn new(list: Vec<Credential>, secrets: Arc<dyn SecretSource>) -> Credentials {
         Credentials { list, secrets }
     }
 
-    /// Adds what is meant for this URL, over whatever the component wrote there; what signs the call comes last.
-    pub fn add(&self, call: &mut Call<'_>) -> Result<Added, CredentialError> {
+    /// Adds the credentials for the URL of the call, and replaces what the component wrote in their place. Signatures are
+    /// added last.
+    pub(crate) fn add(&self, call: &mut Call<'_>) -> Result<Added, CredentialError> {
         let mut added = Added::default();
         let marked = take_marks(call.headers);
         let called = call.url.clone();
-        let meant = || {
-            self.list
-                .iter()
-                .filter(|credential| credential.target.covers(&called))
-        };
-        if meant().next().is_some() {
-            // In a compressed answer nothing would be found.
-            call.headers.insert(
-                header::ACCEPT_ENCODING,
-                HeaderValue::from_static("identity"),
-            );
+        let (signing, plain): (Vec<_>, Vec<_>) = self
+            .list
+            .iter()
+            .filter(|credential| credential.target.covers(&called))
+            .map(|credential| &credential.kind)
+            .partition(|kind| is_signature(kind));
+        if signing.is_empty() && plain.is_empty() {
+            return Ok(added);
         }
-        let signs = |kind: &CredentialKind| {
-            matches!(
-                kind,
-                CredentialKind::OAuth1(_)
-                    | CredentialKind::AwsSigV4(_)
-                    | CredentialKind::StandardWebhooks(_)
-            )
-        };
-        for credential in meant().filter(|credential| !signs(&credential.kind)) {
-            let is_marked = match &credential.kind {
-                CredentialKind::Body(placeholder, _) => {
-                    marked.iter().any(|mark| mark == placeholder)
-                }
-                _ => true,
-            };
-            if is_marked {
-                self.put(&credential.kind, call, &mut added)?;
-            }
+
+        // Secrets cannot be found in a compressed response.
+        let identity = HeaderValue::from_static("identity");
+        call.headers.insert(header::ACCEPT_ENCODING, identity);
+        for kind in plain {
+            self.put(kind, &marked, call, &mut added)?;
         }
-        for credential in meant().filter(|credential| signs(&credential.kind)) {
-            self.sign(&credential.kind, call, &mut added)?;
+        for kind in signing {
+            self.sign(kind, call, &mut added)?;
         }
         Ok(added)
     }
 
     /// Reports that the called server rejected these credentials.
-    pub fn report_rejected(&self, added: &Added) {
+    pub(crate) fn report_rejected(&self, added: &Added) {
         for reference in added.references() {
             self.secrets.report_rejected(reference);
         }
     }
 
+    /// Puts a secret into a header, the query or the body.
     fn put(
         &self,
         kind: &CredentialKind,
+        marked: &[String],
         call: &mut Call<'_>,
         added: &mut Added,
     ) -> Result<(), CredentialError> {
         match kind {
             CredentialKind::Header(name, text) => {
                 let value = self.joined(text, added)?;
-                let unusable = |_| {
-                    CredentialError::Unusable(format!("its value is not one of header `{name}`"))
-                };
-                let mut value = HeaderValue::from_bytes(value.expose()).map_err(unusable)?;
-                value.set_sensitive(true);
-                call.headers.insert(name.clone(), value);
+                set(call.headers, name.clone(), value.expose())
             }
             CredentialKind::Query(name, text) => {
                 let value = self.joined(text, added)?;
-                let others: Vec<(String, String)> = call
-                    .url
-                    .query_pairs()
-                    .filter(|(key, _)| key != name)
-                    .map(|(k, v)| (k.into(), v.into()))
-                    .collect();
-                let value = String::from_utf8_lossy(value.expose());
-                call.url
-                    .query_pairs_mut()
-                    .clear()
-                    .extend_pairs(others)
-                    .append_pair(name, &value);
+                set_query(call.url, name, &String::from_utf8_lossy(value.expose()));
+                Ok(())
             }
-            CredentialKind::Body(placeholder, text) => {
-                if call
-                    .untrusted
-                    .is_some_and(|event| untrusted::wrote(event, placeholder))
-                {
-                    return Err(CredentialError::Unusable(
-                        "the event itself holds the placeholder".into(),
-                    ));
-                }
-                // Whatever a sender has smuggled past that stands beside the one that the handler wrote.
-                if memchr::memmem::find_iter(call.body, placeholder.as_bytes())
-                    .nth(1)
-                    .is_some()
-                {
-                    return Err(CredentialError::Unusable(
-                        "the placeholder stands in the body more than once".into(),
-                    ));
-                }
+            CredentialKind::Body(placeholder, text) if marked.contains(placeholder) => {
+                check_placeholder(placeholder, call)?;
                 let value = self.joined(text, added)?;
-                let escaped = json_escaped(value.expose());
-                let fitting = if is_json(call.headers) {
-                    &escaped[..]
+                let placeholder = placeholder.as_bytes();
+                *call.body = if is_json(call.headers) {
+                    replaced(call.body, placeholder, &json_escaped(value.expose()))
                 } else {
-                    value.expose()
+                    replaced(call.body, placeholder, value.expose())
                 };
-                *call.body = replaced(call.body, placeholder.as_bytes(), fitting);
+                Ok(())
             }
-            CredentialKind::OAuth1(_)
+            // Placeholders that the handler did not name; and signatures, which are added later.
+            CredentialKind::Body(..)
+            | CredentialKind::OAuth1(_)
             | CredentialKind::AwsSigV4(_)
-            | CredentialKind::StandardWebhooks(_) => {}
+            | CredentialKind::StandardWebhooks(_) => Ok(()),
         }
-        Ok(())
     }
 
+    /// Signs the call.
     fn sign(
         &self,
         kind: &CredentialKind,
         call: &mut Call<'_>,
         added: &mut Added,
     ) -> Result<(), CredentialError> {
-        let now = Clock::System.now();
         match kind {
-            CredentialKind::OAuth1(spec) => {
-                let keys = oauth1::Keys {
-                    consumer_key: self.text(&spec.consumer_key, added)?,
-                    consumer_secret: self.text(&spec.consumer_secret, added)?,
-                    token: self.text(&spec.token, added)?,
-                    token_secret: self.text(&spec.token_secret, added)?,
-                };
-                let mut nonce = [0; 16];
-                getrandom::fill(&mut nonce)
-                    .map_err(|error| CredentialError::Unusable(error.to_string()))?;
-                let header = oauth1::header(&keys, call, &hex::encode(nonce), to_ms(now) / 1000);
-                set(call.headers, "authorization", &header)
-            }
-            CredentialKind::AwsSigV4(spec) => {
-                let keys = sigv4::Keys {
-                    id: self.text(&spec.access_key, added)?,
-                    secret: self.text(&spec.secret_key, added)?,
-                    session: spec
-                        .session_token
-                        .as_ref()
-                        .map(|reference| self.text(reference, added))
-                        .transpose()?,
-                };
-                let signer = sigv4::Signer {
-                    keys,
-                    region: &spec.region,
-                    service: &spec.service,
-                    now,
-                };
-                signer
-                    .headers(call)
-                    .into_iter()
-                    .try_for_each(|(name, value)| set(call.headers, name, &value))
-            }
+            CredentialKind::OAuth1(spec) => self.sign_oauth1(spec, call, added),
+            CredentialKind::AwsSigV4(spec) => self.sign_sigv4(spec, call, added),
             CredentialKind::StandardWebhooks(reference) => {
-                let secret = self.text(reference, added)?;
-                let encoded = secret.strip_prefix("whsec_").unwrap_or(&secret);
-                let wrong = |_| {
-                    CredentialError::Unusable(
-                        "the secret of standard_webhooks is `whsec_` and base64".into(),
-                    )
-                };
-                let key = STANDARD.decode(encoded).map_err(wrong)?;
-                let id = call
-                    .headers
-                    .get("idempotency-key")
-                    .and_then(|id| id.to_str().ok())
-                    .unwrap_or_default();
-                // A dot ends the id in the signed text: with one inside, another id and time would have the same signature.
-                if id.contains('.') {
-                    let why = "the Idempotency-Key becomes the webhook-id of standard_webhooks, which must not contain `.`";
-                    return Err(CredentialError::Unusable(why.into()));
-                }
-                let (id, at) = (id.to_owned(), (to_ms(now) / 1000).to_string());
-                let mut mac =
-                    Hmac::<Sha256>::new_from_slice(&key).expect("HMAC takes keys of any length");
-                [id.as_bytes(), b".", at.as_bytes(), b".", &call.body[..]]
-                    .iter()
-                    .for_each(|part| mac.update(part));
-                let signature = format!("v1,{}", STANDARD.encode(mac.finalize().into_bytes()));
-                let headers = [
-                    ("webhook-id", id),
-                    ("webhook-timestamp", at),
-                    ("webhook-signature", signature),
-                ];
-                headers
-                    .iter()
-                    .try_for_each(|(name, value)| set(call.headers, name, value))
+                self.sign_standard_webhooks(reference, call, added)
             }
             CredentialKind::Header(..) | CredentialKind::Query(..) | CredentialKind::Body(..) => {
                 Ok(())
@@ -261,10 +149,83 @@ impl Credentials {
         }
     }
 
+    fn sign_oauth1(
+        &self,
+        spec: &OAuth1Spec,
+        call: &mut Call<'_>,
+        added: &mut Added,
+    ) -> Result<(), CredentialError> {
+        let keys = oauth1::Keys {
+            consumer_key: self.text(&spec.consumer_key, added)?,
+            consumer_secret: self.text(&spec.consumer_secret, added)?,
+            token: self.text(&spec.token, added)?,
+            token_secret: self.text(&spec.token_secret, added)?,
+        };
+        let mut nonce = [0; 16];
+        getrandom::fill(&mut nonce)
+            .map_err(|error| CredentialError::Unusable(error.to_string()))?;
+
+        let header = oauth1::header(&keys, call, &hex::encode(nonce), seconds_now());
+        set(call.headers, header::AUTHORIZATION, header.as_bytes())
+    }
+
+    fn sign_sigv4(
+        &self,
+        spec: &SigV4Spec,
+        call: &mut Call<'_>,
+        added: &mut Added,
+    ) -> Result<(), CredentialError> {
+        let session = match &spec.session_token {
+            Some(reference) => Some(self.text(reference, added)?),
+            None => None,
+        };
+        let signer = sigv4::Signer {
+            keys: sigv4::Keys {
+                id: self.text(&spec.access_key, added)?,
+                secret: self.text(&spec.secret_key, added)?,
+                session,
+            },
+            region: &spec.region,
+            service: &spec.service,
+            now: Clock::System.now(),
+        };
+        for (name, value) in signer.headers(call) {
+            set(
+                call.headers,
+                HeaderName::from_static(name),
+                value.as_bytes(),
+            )?;
+        }
+        Ok(())
+    }
+
+    fn sign_standard_webhooks(
+        &self,
+        reference: &SecretRef,
+        call: &mut Call<'_>,
+        added: &mut Added,
+    ) -> Result<(), CredentialError> {
+        let secret = self.text(reference, added)?;
+        let id = call
+            .headers
+            .get("idempotency-key")
+            .and_then(|id| id.to_str().ok())
+            .unwrap_or_default();
+        let headers = standard_webhooks::headers(&secret, id, seconds_now(), &call.body[..])?;
+        for (name, value) in headers {
+            set(
+                call.headers,
+                HeaderName::from_static(name),
+                value.as_bytes(),
+            )?;
+        }
+        Ok(())
+    }
+
     fn text(&self, reference: &SecretRef, added: &mut Added) -> Result<String, CredentialError> {
         let secret = self.value(reference, added)?;
-        let wrong = |_| CredentialError::Unusable(format!("`{reference}` is not text"));
-        String::from_utf8(secret.expose().to_vec()).map_err(wrong)
+        String::from_utf8(secret.expose().to_vec())
+            .map_err(|_| CredentialError::Unusable(format!("`{reference}` is not text")))
     }
 
     fn joined(&self, text: &CredentialText, added: &mut Added) -> Result<Secret, CredentialError> {
@@ -273,7 +234,7 @@ impl Credentials {
             match part {
                 CredentialPart::Literal(text) => bytes.extend_from_slice(text.as_bytes()),
                 CredentialPart::Secret(reference) => {
-                    bytes.extend_from_slice(self.value(reference, added)?.expose())
+                    bytes.extend_from_slice(self.value(reference, added)?.expose());
                 }
             }
         }
@@ -287,46 +248,11 @@ impl Credentials {
     }
 }
 
-fn is_json(headers: &HeaderMap) -> bool {
-    let kind = headers
-        .get(http::header::CONTENT_TYPE)
-        .and_then(|value| value.to_str().ok())
-        .unwrap_or_default();
-    kind.split(';')
-        .next()
-        .is_some_and(|kind| kind.trim().to_ascii_lowercase().ends_with("json"))
-}
-
-/// As it stands between the quotes of a JSON string.
-pub(super) fn json_escaped(bytes: &[u8]) -> Vec<u8> {
-    let quoted = serde_json::Value::from(String::from_utf8_lossy(bytes)).to_string();
-    quoted.as_bytes()[1..quoted.len() - 1].to_vec()
-}
-
-fn set(headers: &mut HeaderMap, name: &'static str, value: &str) -> Result<(), CredentialError> {
-    let unusable =
-        |_| CredentialError::Unusable(format!("its value is not one of header `{name}`"));
-    let mut value = HeaderValue::from_str(value).map_err(unusable)?;
-    value.set_sensitive(true);
-    headers.insert(name, value);
-    Ok(())
-}
-
-/// One placeholder in each header of the name.
-fn take_marks(headers: &mut HeaderMap) -> Vec<String> {
-    let marks = headers.get_all(PLACEHOLDER_HEADER).iter();
-    let marks = marks
-        .map(|mark| String::from_utf8_lossy(mark.as_bytes()).into_owned())
-        .collect();
-    headers.remove(PLACEHOLDER_HEADER);
-    marks
-}
-
 // === impl Added ===
 
 impl Added {
     #[cfg(test)]
-    pub fn of(secrets: &[&str]) -> Added {
+    pub(crate) fn of(secrets: &[&str]) -> Added {
         let reference = SecretRef::Env("TEST".into());
         Added(
             secrets
@@ -336,35 +262,101 @@ impl Added {
         )
     }
 
-    /// Whether the call went out as the component wrote it.
-    pub fn is_empty(&self) -> bool {
+    /// Whether no secret was added.
+    pub(crate) fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// What they are the values of.
-    pub fn references(&self) -> impl Iterator<Item = &SecretRef> {
+    pub(crate) fn references(&self) -> impl Iterator<Item = &SecretRef> {
         self.0.iter().map(|(reference, _)| reference)
     }
 
-    /// The same answer without them.
-    pub fn redact(&self, headers: &mut HeaderMap, body: &mut Bytes) {
+    /// Removes the secrets from a response.
+    pub(crate) fn redact(&self, headers: &mut HeaderMap, body: &mut Bytes) {
         let secrets: Vec<&[u8]> = self.0.iter().map(|(_, secret)| secret.expose()).collect();
         redact::answer(&secrets, headers, body);
     }
 }
 
-/// `body` with `new` wherever `old` was; the same bytes where it was nowhere.
-pub(super) fn replaced(body: &Bytes, old: &[u8], new: &[u8]) -> Bytes {
-    let mut places = memchr::memmem::find_iter(body, old).peekable();
-    if places.peek().is_none() {
-        return body.clone();
+fn is_signature(kind: &CredentialKind) -> bool {
+    matches!(
+        kind,
+        CredentialKind::OAuth1(_)
+            | CredentialKind::AwsSigV4(_)
+            | CredentialKind::StandardWebhooks(_)
+    )
+}
+
+fn seconds_now() -> i64 {
+    to_ms(Clock::System.now()) / 1000
+}
+
+/// Refuses a placeholder that the sender of the event may have written.
+fn check_placeholder(placeholder: &str, call: &Call<'_>) -> Result<(), CredentialError> {
+    let is_in_event = call
+        .untrusted
+        .is_some_and(|event| untrusted::wrote(event, placeholder));
+    if is_in_event {
+        let why = "the event itself holds the placeholder";
+        return Err(CredentialError::Unusable(why.into()));
     }
-    let (mut made, mut from) = (Vec::with_capacity(body.len()), 0);
-    for at in places {
-        made.extend_from_slice(&body[from..at]);
-        made.extend_from_slice(new);
-        from = at + old.len();
+
+    // The handler writes it once. A second one came from elsewhere.
+    let mut places = memmem::find_iter(&call.body[..], placeholder.as_bytes());
+    if places.nth(1).is_some() {
+        let why = "the placeholder stands in the body more than once";
+        return Err(CredentialError::Unusable(why.into()));
     }
-    made.extend_from_slice(&body[from..]);
-    made.into()
+    Ok(())
+}
+
+/// Sets a parameter of the query, and removes others of that name.
+fn set_query(url: &mut Url, name: &str, value: &str) {
+    let others: Vec<(String, String)> = url
+        .query_pairs()
+        .filter(|(key, _)| key != name)
+        .map(|(key, value)| (key.into(), value.into()))
+        .collect();
+    url.query_pairs_mut()
+        .clear()
+        .extend_pairs(others)
+        .append_pair(name, value);
+}
+
+fn set(headers: &mut HeaderMap, name: HeaderName, value: &[u8]) -> Result<(), CredentialError> {
+    let Ok(mut value) = HeaderValue::from_bytes(value) else {
+        let why = format!("its value is not one of header `{name}`");
+        return Err(CredentialError::Unusable(why));
+    };
+    value.set_sensitive(true);
+    headers.insert(name, value);
+    Ok(())
+}
+
+/// Removes the placeholder headers. Each names one placeholder.
+fn take_marks(headers: &mut HeaderMap) -> Vec<String> {
+    let marks = headers
+        .get_all(PLACEHOLDER_HEADER)
+        .iter()
+        .map(|mark| String::from_utf8_lossy(mark.as_bytes()).into_owned())
+        .collect();
+    headers.remove(PLACEHOLDER_HEADER);
+    marks
+}
+
+fn is_json(headers: &HeaderMap) -> bool {
+    let content_type = headers
+        .get(header::CONTENT_TYPE)
+        .and_then(|value| value.to_str().ok())
+        .unwrap_or_default();
+    content_type
+        .split(';')
+        .next()
+        .is_some_and(|kind| kind.trim().to_ascii_lowercase().ends_with("json"))
+}
+
+/// A text as it is written between the quotes of a JSON string.
+fn json_escaped(bytes: &[u8]) -> Vec<u8> {
+    let quoted = serde_json::Value::from(String::from_utf8_lossy(bytes)).to_string();
+    quoted.as_bytes()[1..quoted.len() - 1].to_vec()
 }

@@ -1,24 +1,30 @@
-//! The one way out of the process: what may be called, which addresses may be reached, what is added on the way.
+//! All outgoing calls: what may be called, which addresses may be reached, which credentials are added.
 //!
-//! Each hook has a client of its own, so that no connection made under one hook's grants serves another.
+//! Each hook has a client of its own, so that a connection made under the grants of one hook never serves another.
 #![deny(unsafe_code)]
 
 mod address;
+mod call;
 mod client;
 mod collect;
 mod connector;
 mod credentials;
+mod exchange;
 mod oauth1;
 mod policy;
 mod redact;
 mod redirect;
+mod replace;
 mod shown;
 pub mod sigv4;
+mod spelling;
+mod standard_webhooks;
 mod untrusted;
 
-pub use client::{Client, Outgoing, OutgoingError, Received, shown_url, tls};
+pub use call::Call;
+pub use client::{Client, shown_url, tls};
 pub use collect::{BODY_BYTES_MAX, CollectError, collect};
-pub use credentials::Call;
+pub use exchange::{Outgoing, OutgoingError, Received};
 pub use policy::Policy;
 pub use redact::text as redacted;
 pub use shown::beginning;

@@ -1,4 +1,4 @@
-//! OAuth 1.0a with HMAC-SHA1, for calls that still want it (RFC 5849 section 3).
+//! OAuth 1.0a with HMAC-SHA1, for services that still require it (RFC 5849 section 3).
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -6,25 +6,25 @@ use hmac::{Hmac, KeyInit, Mac};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use sha1::Sha1;
 
-use super::credentials::Call;
+use super::call::Call;
 
-/// Section 3.6: letters, digits and `-._~` stay.
+/// Section 3.6: every character is encoded except letters, digits and `-._~`.
 const ENCODED: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'-')
     .remove(b'.')
     .remove(b'_')
     .remove(b'~');
 
-/// Who calls on whose behalf.
-pub struct Keys {
-    pub consumer_key: String,
-    pub consumer_secret: String,
-    pub token: String,
-    pub token_secret: String,
+/// The keys of the application and of the user.
+pub(crate) struct Keys {
+    pub(crate) consumer_key: String,
+    pub(crate) consumer_secret: String,
+    pub(crate) token: String,
+    pub(crate) token_secret: String,
 }
 
-/// The value of `authorization`.
-pub fn header(keys: &Keys, call: &Call<'_>, nonce: &str, seconds: i64) -> String {
+/// The value of the header `authorization`.
+pub(crate) fn header(keys: &Keys, call: &Call<'_>, nonce: &str, seconds: i64) -> String {
     let seconds = seconds.to_string();
     let ours = [
         ("oauth_consumer_key", keys.consumer_key.as_str()),
@@ -104,7 +104,7 @@ mod tests {
 
     /// The worked example of X's documentation, "Creating a signature".
     #[test]
-    fn the_published_example_comes_out() {
+    fn published_example_is_signed() {
         let keys = Keys {
             consumer_key: "xvz1evFS4wEEPTGEFPHBog".into(),
             consumer_secret: "kAcSOqF21Fu85e7zjz7ZN2U4ZRhfV3WpwPAoE3Z7kBw".into(),

@@ -1,4 +1,4 @@
-//! What one hook may call: URL prefixes, and the special addresses that the operator named.
+//! What one hook may call: URL prefixes, and the special addresses that the operator granted.
 
 use std::net::IpAddr;
 
@@ -13,16 +13,16 @@ use landfall_model::{Allow, HttpGrant};
 #[derive(Debug, Clone, Default)]
 pub struct Policy {
     allow: Allow,
-    /// Any address may be reached: the operator's own calls.
+    /// Whether every address is allowed: for calls of the operator.
     is_anywhere: bool,
-    /// Any URL may be called: calls of the host itself.
+    /// Whether every URL may be called: for calls of the host itself.
     is_any_url: bool,
 }
 
 // === impl Policy ===
 
 impl Policy {
-    /// From the hook's `[allow]`.
+    /// The policy of a hook's `[allow]`.
     pub fn new(allow: Allow) -> Policy {
         Policy {
             allow,
@@ -30,7 +30,7 @@ impl Policy {
         }
     }
 
-    /// For what the operator wrote down himself, not for a component: at any address.
+    /// The policy for URLs in the operator's settings, which may have any address.
     pub fn anywhere(http: Vec<HttpGrant>) -> Policy {
         Policy {
             allow: Allow {
@@ -50,8 +50,8 @@ impl Policy {
         }
     }
 
-    /// For calls of the host to URLs that the caller has checked: any URL, at public addresses, in these ranges, and at an address
-    /// that the URL itself contains.
+    /// For calls of the host to URLs that the caller has checked: any URL, at public addresses, in these ranges, and at an
+    /// address that the URL itself contains.
     pub fn public(addresses: Vec<IpNet>) -> Policy {
         let allow = Allow {
             addresses,
@@ -63,8 +63,8 @@ impl Policy {
         }
     }
 
-    /// Whether some grant covers the call.
-    pub fn allows(&self, method: &Method, url: &Url) -> bool {
+    /// Whether a grant covers the call.
+    pub(crate) fn allows(&self, method: &Method, url: &Url) -> bool {
         self.is_any_url
             || self
                 .allow
@@ -73,51 +73,57 @@ impl Policy {
                 .any(|grant| grant.covers(method, url))
     }
 
-    /// Whether some grant covers the URL, by whatever method.
-    pub fn allows_url(&self, url: &Url) -> bool {
+    /// Whether a grant covers the URL with any method.
+    pub(crate) fn allows_url(&self, url: &Url) -> bool {
         self.is_any_url || self.allow.http.iter().any(|grant| grant.covers_url(url))
     }
 
-    /// Redirects that may be followed in one call.
-    pub fn redirects(&self) -> u8 {
+    /// The most redirects of one call.
+    pub(crate) fn redirects(&self) -> u8 {
         self.allow.redirects
     }
 
-    /// Whether a connection to `host` may be made to this address: public, or in a range that the operator named. An address
-    /// written in `http` names itself for calls that write it too (`is_literal`); no name may lead there by that. Where clouds
-    /// keep their metadata only a host gets that the operator wrote himself, by an address that he wrote himself.
-    pub fn allows_address(&self, host: &str, address: IpAddr, is_literal: bool) -> bool {
+    /// Whether a connection to `host` may be made to this address. It must be public or in a granted range.
+    ///
+    /// A literal address in `[allow] http` grants itself, but only for calls that write it too (`is_literal`): no name may
+    /// lead there. The metadata address of a cloud must be granted as a single address, and `host` must be written in
+    /// `[allow] http`.
+    pub(crate) fn allows_address(&self, host: &str, address: IpAddr, is_literal: bool) -> bool {
         let address = address.to_canonical();
-        let grants = || self.allow.http.iter();
-        let is_written = || {
-            grants()
-                .filter_map(HttpGrant::literal_address)
-                .any(|a| a.to_canonical() == address)
-        };
-        let is_single = || {
+        if self.is_anywhere || !address::is_special(address) {
+            return true;
+        }
+        if is_literal && (self.is_any_url || self.names_literal(address)) {
+            return true;
+        }
+
+        if address::is_metadata(address) {
+            self.grants_single(address) && self.allow.http.iter().any(|grant| grant.names(host))
+        } else {
             self.allow
                 .addresses
                 .iter()
-                .any(|range| range.addr() == address && is_whole(range))
-        };
-        if self.is_anywhere
-            || !address::is_special(address)
-            || (is_literal && (self.is_any_url || is_written()))
-        {
-            return true;
+                .any(|range| range.contains(&address))
         }
-        match address::is_metadata(address) {
-            true => is_single() && grants().any(|grant| grant.names(host)),
-            false => self
-                .allow
-                .addresses
-                .iter()
-                .any(|range| range.contains(&address)),
-        }
+    }
+
+    fn names_literal(&self, address: IpAddr) -> bool {
+        self.allow
+            .http
+            .iter()
+            .filter_map(HttpGrant::literal_address)
+            .any(|literal| literal.to_canonical() == address)
+    }
+
+    fn grants_single(&self, address: IpAddr) -> bool {
+        self.allow
+            .addresses
+            .iter()
+            .any(|range| range.addr() == address && is_single(range))
     }
 }
 
-/// One address and no more.
-fn is_whole(range: &IpNet) -> bool {
+/// Whether a range is a single address.
+fn is_single(range: &IpNet) -> bool {
     range.prefix_len() == range.max_prefix_len()
 }

@@ -1,18 +1,19 @@
-//! Where a redirect leads (RFC 9110 section 15.4), as a call that is checked like any other.
+//! The call that a redirect leads to (RFC 9110 section 15.4). It is checked like any other.
 
 use bytes::Bytes;
 use http::header::LOCATION;
 use url::Url;
 
-use super::client::{Outgoing, Received};
+use super::exchange::{Outgoing, Received};
 
-/// Headers that another origin has no business with, and those that speak of a body that is left out.
+/// Headers that are not sent to another origin.
 const PRIVATE: [&str; 4] = [
     "authorization",
     "cookie",
     "proxy-authorization",
     "x-api-key",
 ];
+/// Headers that describe a body, which a GET does not have.
 const OF_BODY: [&str; 4] = [
     "content-type",
     "content-encoding",
@@ -20,10 +21,10 @@ const OF_BODY: [&str; 4] = [
     "content-location",
 ];
 
-/// The call that this answer asks for instead; none where it asks for none.
-pub fn next(made: &Outgoing, received: &Received) -> Option<Outgoing> {
+/// The call to which a response redirects. `None` if it is no redirect.
+pub(crate) fn next(made: &Outgoing, received: &Received) -> Option<Outgoing> {
     let is_get_now = match received.status {
-        // What everybody does with a POST, and what 303 means for every method.
+        // Every client does this with a POST. 303 means it for all methods.
         301 | 302 => made.method == "POST",
         303 => made.method != "HEAD",
         307 | 308 => false,
@@ -33,7 +34,7 @@ pub fn next(made: &Outgoing, received: &Received) -> Option<Outgoing> {
     let to = from
         .join(received.headers.get(LOCATION)?.to_str().ok()?)
         .ok()?;
-    // Never down from TLS.
+    // A call never leaves TLS.
     if from.scheme() == "https" && to.scheme() != "https" {
         return None;
     }
@@ -96,7 +97,7 @@ mod tests {
     }
 
     #[test]
-    fn a_redirect_is_another_call() {
+    fn redirects_become_new_calls() {
         let names = |call: &Outgoing| {
             call.headers
                 .iter()

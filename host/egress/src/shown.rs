@@ -1,8 +1,8 @@
-//! Answers for records: the beginning of a text, without what its names call a secret. What went out with the call as a credential has
-//! been taken out of the answer before.
+//! Response bodies for records: the beginning of a text, without values whose names say that they are secret. Credentials
+//! that were sent with the call have been removed from the response before.
 
 const REDACTED: &str = "[redacted]";
-/// A value whose name has one of these in it is not shown.
+/// A value whose name contains one of these words is not shown.
 const SENSITIVE: [&str; 9] = [
     "token",
     "secret",
@@ -15,12 +15,12 @@ const SENSITIVE: [&str; 9] = [
     "session",
 ];
 
-/// The first bytes of an answer, where those are text.
+/// The first bytes of a response body, if they are text.
 pub fn beginning(body: &[u8], bytes_max: usize) -> String {
     let cut = &body[..body.len().min(bytes_max)];
     let text = match std::str::from_utf8(cut) {
         Ok(text) => text,
-        // A character that was cut in two.
+        // The cut is within a character.
         Err(error) if error.error_len().is_none() => {
             std::str::from_utf8(&cut[..error.valid_up_to()]).unwrap_or_default()
         }
@@ -38,7 +38,7 @@ fn is_sensitive(name: &str) -> bool {
     SENSITIVE.iter().any(|word| name.contains(word))
 }
 
-/// The text need not be whole: its string literals are enough.
+/// The JSON text need not be complete: only its string literals are read.
 fn of_json(text: &str) -> String {
     let mut shown = String::with_capacity(text.len());
     let (mut rest, mut is_named) = (text, false);
@@ -47,9 +47,10 @@ fn of_json(text: &str) -> String {
         let (literal, after) = literal(&rest[at..]);
         let is_secret = is_named && between.trim() == ":";
         shown.push_str(between);
-        match is_secret {
-            true => shown.extend(["\"", REDACTED, "\""]),
-            false => shown.push_str(literal),
+        if is_secret {
+            shown.extend(["\"", REDACTED, "\""]);
+        } else {
+            shown.push_str(literal);
         }
         is_named = !is_secret && is_sensitive(literal);
         rest = after;
@@ -57,7 +58,7 @@ fn of_json(text: &str) -> String {
     shown + rest
 }
 
-/// A string literal with its quotes, to the end where it has none; and what follows it.
+/// A string literal with its quotes, and the text after it. A literal without an end goes to the end of the text.
 fn literal(text: &str) -> (&str, &str) {
     let mut is_escaped = false;
     for (at, byte) in text.bytes().enumerate().skip(1) {
@@ -84,7 +85,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn named_secrets_are_not_shown() {
+    fn named_secrets_are_redacted() {
         for (answer, shown) in [
             (
                 r#"{"ok":true,"access_token": "a\"b","n":1}"#,
@@ -103,7 +104,7 @@ mod tests {
     }
 
     #[test]
-    fn long_and_binary_answers_are_cut() {
+    fn long_and_binary_bodies_are_cut() {
         assert_eq!(beginning("é".repeat(2000).as_bytes(), 2048).len(), 2048);
         assert_eq!(
             beginning(format!("a{}", "é".repeat(2000)).as_bytes(), 2048).len(),

@@ -7,7 +7,7 @@ use hmac::{Hmac, KeyInit, Mac};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use sha2::{Digest, Sha256};
 
-use super::credentials::Call;
+use super::call::Call;
 use landfall_model::clock::to_ms;
 
 const ENCODED: &AsciiSet = &NON_ALPHANUMERIC
@@ -16,32 +16,32 @@ const ENCODED: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'_')
     .remove(b'~');
 
-/// Who calls.
+/// The keys of the caller.
 pub struct Keys {
     /// The id of the key.
     pub id: String,
     /// The key.
     pub secret: String,
-    /// Of temporary keys.
+    /// The session token of temporary keys.
     pub session: Option<String>,
 }
 
-/// What is signed for, when.
+/// Signs calls to one service.
 pub struct Signer<'a> {
-    /// Who calls.
+    /// The keys of the caller.
     pub keys: Keys,
     /// `eu-west-1`
     pub region: &'a str,
     /// `sqs`
     pub service: &'a str,
-    /// Time of day.
+    /// The time of the signature.
     pub now: SystemTime,
 }
 
 // === impl Signer ===
 
 impl Signer<'_> {
-    /// The headers to be set: date, session, digest of the body, signature.
+    /// The headers that sign the call: date, session, digest of the body, signature.
     pub fn headers(&self, call: &Call<'_>) -> Vec<(&'static str, String)> {
         let now = jiff::Timestamp::from_second(to_ms(self.now) / 1000).unwrap_or_default();
         let time = now.strftime("%Y%m%dT%H%M%SZ").to_string();
@@ -65,7 +65,7 @@ impl Signer<'_> {
             "host".into(),
             call.url[url::Position::BeforeHost..url::Position::AfterPort].to_owned(),
         ));
-        // What decides about the meaning of a call is signed too.
+        // Headers that affect the meaning of the call are signed too.
         let also = call.headers.iter().filter(|(name, _)| {
             let name = name.as_str();
             name == "content-type"
@@ -109,26 +109,24 @@ impl Signer<'_> {
         set
     }
 
-    /// Every service but S3 wants the path encoded a second time.
+    /// The path. Every service but S3 requires it to be encoded a second time.
     fn path(&self, call: &Call<'_>) -> String {
         let path = call.url.path();
-        match self.service {
-            "s3" => path.to_owned(),
-            _ => {
-                let normal = path
-                    .split('/')
-                    .filter(|part| !part.is_empty())
-                    .map(encoded)
-                    .collect::<Vec<_>>()
-                    .join("/");
-                let end = if path.len() > 1 && path.ends_with('/') {
-                    "/"
-                } else {
-                    ""
-                };
-                format!("/{normal}{end}")
-            }
+        if self.service == "s3" {
+            return path.to_owned();
         }
+
+        let segments: Vec<String> = path
+            .split('/')
+            .filter(|part| !part.is_empty())
+            .map(encoded)
+            .collect();
+        let end = if path.len() > 1 && path.ends_with('/') {
+            "/"
+        } else {
+            ""
+        };
+        format!("/{}{end}", segments.join("/"))
     }
 }
 
@@ -138,7 +136,7 @@ fn query(call: &Call<'_>) -> String {
         .query_pairs()
         .map(|(name, value)| (encoded(&name), encoded(&value)))
         .collect();
-    // By name, and only then by value.
+    // Sorted by name, then by value.
     pairs.sort();
     pairs
         .iter()
@@ -170,7 +168,7 @@ mod tests {
 
     /// The published example of a signing key.
     #[test]
-    fn the_signing_key_is_derived_as_published() {
+    fn published_signing_key_is_derived() {
         let key = signing_key(
             "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY",
             "20150830",

@@ -1,28 +1,34 @@
-//! Whether a sender wrote some text, in any dress in which a handler may hand it on.
+//! Whether a sender wrote a text, in any encoding in which a handler may pass it on.
 
 use http::HeaderMap;
 use memchr::memmem;
 
-use super::redact::meanings;
+use super::spelling::decodings;
 use landfall_model::Event;
 
-/// Whether the text stands anywhere in what came: body, path, query, headers, attributes; as it is, or as JSON, a form, a URL or HTML
-/// says it, also one within another.
-pub fn wrote(event: &Event, text: &str) -> bool {
-    let holds = |meant: &Vec<u8>| memmem::find(meant, text.as_bytes()).is_some();
-    // What cannot be looked through may hold it.
-    let says = |bytes: &[u8]| meanings(bytes).is_none_or(|all| all.iter().any(holds));
-    says(&event.body)
-        || says(event.path.as_bytes())
-        || event
-            .query
-            .as_ref()
-            .is_some_and(|query| says(query.as_bytes()))
-        || headers(&event.headers).any(says)
-        || event
-            .attributes
+/// Whether the text occurs in the event: in its body, path, query, headers or attributes, plain or encoded as JSON, a form, a
+/// URL or HTML, or in several of these. Content that is too large to search counts as containing it.
+pub(crate) fn wrote(event: &Event, text: &str) -> bool {
+    let query = event.query.iter().map(|query| query.as_bytes());
+    let attributes = event
+        .attributes
+        .iter()
+        .flat_map(|(name, value)| [name.as_bytes(), value.as_bytes()]);
+    [&event.body[..], event.path.as_bytes()]
+        .into_iter()
+        .chain(query)
+        .chain(headers(&event.headers))
+        .chain(attributes)
+        .any(|bytes| contains(bytes, text))
+}
+
+fn contains(bytes: &[u8], text: &str) -> bool {
+    match decodings(bytes) {
+        Some(all) => all
             .iter()
-            .any(|(name, value)| says(name.as_bytes()) || says(value.as_bytes()))
+            .any(|decoded| memmem::find(decoded, text.as_bytes()).is_some()),
+        None => true,
+    }
 }
 
 fn headers(headers: &HeaderMap) -> impl Iterator<Item = &[u8]> {

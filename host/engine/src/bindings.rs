@@ -23,7 +23,7 @@ pub mod v0_1_responder {
         world: "responding",
         ownership: Borrowing { duplicate_if_necessary: true },
         exports: { default: async },
-        with: { "landfall:hook/types": super::v0_1::landfall::hook::types },
+        with: { "landfall:hook/types": crate::bindings::v0_1::landfall::hook::types },
     });
 }
 

@@ -1,6 +1,6 @@
-//! Machine code on disk, by digest of the component and by what decides about the code (wasmtime's version, its settings,
-//! this processor). Only files that this host wrote and sealed, or that came with its image, are ever loaded. What has not
-//! been used for longest is removed when the cache is larger than its bound.
+//! Machine code on disk, by digest of the component and by what affects the code (wasmtime's version, its settings, this
+//! processor). Only files that this host wrote and sealed, or that came with its image, are loaded. The least recently used
+//! files are removed when the cache is larger than its limit.
 
 use std::collections::HashMap;
 use std::fs::{self, DirBuilder, File, OpenOptions};
@@ -18,50 +18,51 @@ use tokio::sync::Semaphore;
 use wasmtime::component::Component;
 
 use super::compile;
-use super::inspect::{Inspected, LoadError};
+use super::inspect::Inspected;
 use super::limits;
+use super::load_error::LoadError;
 use super::trust::{self, Owner, SealKey};
 use landfall_model::Clock;
 
-/// At once: a component that takes minutes must not hold up the others.
+/// The most compilers at a time. A component that takes minutes must not delay the others.
 const COMPILERS_MAX: usize = 4;
-/// The cache takes no more than this part of its file system, whatever its bound.
+/// The cache uses at most this fraction of its file system, even if its limit is higher.
 const FILE_SYSTEM_SHARE: u64 = 4;
 
-/// Where compiled components are kept.
-pub struct Cache {
+/// The cache of compiled components.
+pub(crate) struct Cache {
     dir: PathBuf,
     bundled: Option<PathBuf>,
     compiler: PathBuf,
     compatibility: String,
     key: SealKey,
     max_size: u64,
-    /// One compiler for one component, however many hooks ask for it.
+    /// One lock for each component, so that it is compiled once for all hooks that use it.
     compiling: Mutex<HashMap<String, Arc<tokio::sync::Mutex<()>>>>,
     compilers: Semaphore,
     evictions: AtomicU64,
 }
 
-/// What a cache holds.
+/// The content of a cache.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct CacheUse {
-    /// Compiled components.
+    /// How many compiled components there are.
     pub components: usize,
-    /// Of all of its files.
+    /// The bytes of all files.
     pub bytes: u64,
-    /// The most bytes that it keeps.
+    /// The most bytes that stay in the cache.
     pub max_size: u64,
 }
 
-/// A compiled component, and when it was used last.
+/// A file of the cache, and when it was last used.
 struct Entry {
     path: PathBuf,
     bytes: u64,
     used: SystemTime,
 }
 
-/// The name of the file for a component of that digest.
-pub fn file_name(engine: &wasmtime::Engine, digest: &str) -> String {
+/// The file name of the machine code of a component.
+pub(crate) fn file_name(engine: &wasmtime::Engine, digest: &str) -> String {
     format!("{digest}-{}.cwasm", compatibility(engine))
 }
 
@@ -74,8 +75,8 @@ fn compatibility(engine: &wasmtime::Engine) -> String {
 // === impl Cache ===
 
 impl Cache {
-    /// Makes the directory and the key. A directory that is not ours, or that others can write, is refused.
-    pub fn new(
+    /// Creates the directory and the key. A directory of another user, or that others can write, is refused.
+    pub(crate) fn new(
         engine: &wasmtime::Engine,
         dir: PathBuf,
         bundled: Option<PathBuf>,
@@ -111,8 +112,8 @@ impl Cache {
         Ok(cache)
     }
 
-    /// The machine code: found, or compiled in a child process.
-    pub async fn code(
+    /// The machine code of a component, from the cache or compiled in a child process.
+    pub(crate) async fn code(
         &self,
         engine: &wasmtime::Engine,
         inspected: &Inspected,
@@ -121,8 +122,9 @@ impl Cache {
         if let Some(code) = self.find(engine, &inspected.digest) {
             return Ok(code);
         }
-        let turn = self.turn(&inspected.digest);
-        let _turn = turn.lock().await;
+
+        let lock = self.compile_lock(&inspected.digest);
+        let _compiling = lock.lock().await;
         if let Some(code) = self.find(engine, &inspected.digest) {
             return Ok(code);
         }
@@ -147,12 +149,12 @@ impl Cache {
         })
     }
 
-    fn turn(&self, digest: &str) -> Arc<tokio::sync::Mutex<()>> {
+    fn compile_lock(&self, digest: &str) -> Arc<tokio::sync::Mutex<()>> {
         let mut compiling = self
             .compiling
             .lock()
             .unwrap_or_else(|poisoned| poisoned.into_inner());
-        compiling.retain(|_, turn| Arc::strong_count(turn) > 1);
+        compiling.retain(|_, lock| Arc::strong_count(lock) > 1);
         compiling.entry(digest.into()).or_default().clone()
     }
 
@@ -194,7 +196,7 @@ impl Cache {
             .and_then(|mut file| file.read_to_end(&mut seal));
         let is_ours = sealed.is_ok() && self.key.is_seal(&seal, &file_name_of(path), &code);
         anyhow::ensure!(is_ours, "it does not have the seal of this node");
-        // Used now. A clock that is wrong, or a disk that takes no writes, only spoils the order.
+        // The time of the last use. If it cannot be written, only the order of eviction suffers.
         file.set_modified(Clock::System.now()).ok();
         deserialize(engine, &file, &code)
     }
@@ -214,12 +216,12 @@ impl Cache {
         fs::rename(&partial, seal_path(path))
     }
 
-    /// How many were removed because of the bound since the start.
-    pub fn evictions(&self) -> u64 {
+    /// How many files were removed because of the limit since the start.
+    pub(crate) fn evictions(&self) -> u64 {
         self.evictions.load(Ordering::Relaxed)
     }
 
-    /// Removes what has not been used for longest, until the rest is within the bound. `kept` stays in any case.
+    /// Removes the least recently used files until the rest is within the limit. `kept` is never removed.
     fn evict(&self, kept: Option<&Path>) {
         let bound = bound(&self.dir, self.max_size);
         let Ok(mut entries) = entries(&self.dir) else {
@@ -231,21 +233,11 @@ impl Cache {
             if bytes <= bound {
                 return;
             }
-            if kept == Some(&*entry.path) {
-                continue;
-            }
-            match fs::remove_file(&entry.path) {
-                Ok(()) => {
-                    fs::remove_file(seal_path(&entry.path)).ok();
-                    bytes -= entry.bytes;
-                    self.evictions.fetch_add(1, Ordering::Relaxed);
-                    tracing::info!(path = %entry.path.display(), bytes = entry.bytes, "a compiled component is removed: cache.max_size");
-                }
-                Err(error) => {
-                    tracing::warn!(path = %entry.path.display(), %error, "a compiled component cannot be removed");
-                }
+            if kept != Some(&*entry.path) && self.remove(&entry) {
+                bytes -= entry.bytes;
             }
         }
+
         if bytes > bound {
             tracing::warn!(
                 bytes,
@@ -254,9 +246,21 @@ impl Cache {
             );
         }
     }
+
+    fn remove(&self, entry: &Entry) -> bool {
+        let path = entry.path.display();
+        if let Err(error) = fs::remove_file(&entry.path) {
+            tracing::warn!(%path, %error, "a compiled component cannot be removed");
+            return false;
+        }
+        fs::remove_file(seal_path(&entry.path)).ok();
+        self.evictions.fetch_add(1, Ordering::Relaxed);
+        tracing::info!(%path, bytes = entry.bytes, "a compiled component is removed: cache.max_size");
+        true
+    }
 }
 
-/// What is in the cache in this directory, without opening it. An error says why it would not be used.
+/// The content of the cache in this directory. An error says why the directory would not be used.
 pub fn cache_use(dir: &Path, max_size: u64) -> io::Result<CacheUse> {
     match trust::check_dir(dir, Owner::Own) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
@@ -277,7 +281,7 @@ pub fn cache_use(dir: &Path, max_size: u64) -> io::Result<CacheUse> {
     })
 }
 
-/// The bound that holds: a small disk is not for machine code alone.
+/// The effective limit, which is lower on a small disk.
 fn bound(dir: &Path, max_size: u64) -> u64 {
     match rustix::fs::statvfs(dir) {
         Ok(disk) => max_size.min(disk.f_blocks.saturating_mul(disk.f_frsize) / FILE_SYSTEM_SHARE),
@@ -285,7 +289,7 @@ fn bound(dir: &Path, max_size: u64) -> u64 {
     }
 }
 
-/// Beside the directory, in the data directory.
+/// The key lies beside the directory, in the data directory.
 fn key_path(dir: &Path) -> PathBuf {
     dir.with_extension("key")
 }
@@ -301,7 +305,7 @@ fn file_name_of(path: &Path) -> String {
         .into_owned()
 }
 
-/// The compiled components, and what a compiler that was killed has left.
+/// The compiled components, and files of compilers that were killed.
 fn entries(dir: &Path) -> io::Result<Vec<Entry>> {
     let mut entries = Vec::new();
     for entry in fs::read_dir(dir)? {
@@ -312,7 +316,7 @@ fn entries(dir: &Path) -> io::Result<Vec<Entry>> {
         {
             continue;
         }
-        // It may be gone by now.
+        // The file may have been removed since the listing.
         let Ok(meta) = path.symlink_metadata() else {
             continue;
         };
@@ -325,7 +329,7 @@ fn entries(dir: &Path) -> io::Result<Vec<Entry>> {
     Ok(entries)
 }
 
-/// The files of an image belong to root, and nothing else in it can write them.
+/// Reads a file of the image. It belongs to root, and no process in the container can write it.
 fn read_bundled(engine: &wasmtime::Engine, path: &Path) -> anyhow::Result<Component> {
     trust::check_dir(path.parent().unwrap_or(Path::new("/")), Owner::OwnOrRoot)?;
     let mut file = trust::open_file(path, Owner::OwnOrRoot)?;
@@ -334,11 +338,11 @@ fn read_bundled(engine: &wasmtime::Engine, path: &Path) -> anyhow::Result<Compon
     deserialize(engine, &file, &code)
 }
 
-/// Maps the very file that was checked; its path may lead to another one by now.
+/// Maps the file that was checked, by its descriptor: its path may lead to another file by now.
 fn deserialize(engine: &wasmtime::Engine, file: &File, code: &[u8]) -> anyhow::Result<Component> {
     let mapped = PathBuf::from(format!("/proc/self/fd/{}", file.as_raw_fd()));
-    // SAFETY: the bytes are what our own compiler wrote: the caller has checked the seal, or that only the builder of the
-    // image can have written them. No other user can write the open file.
+    // SAFETY: our own compiler wrote these bytes. The caller has checked the seal, or that only the builder of the image can
+    // have written the file. No other user can write the open file.
     #[allow(unsafe_code)]
     let loaded = unsafe {
         if mapped.exists() {
@@ -380,7 +384,7 @@ mod tests {
     }
 
     #[test]
-    fn the_least_recently_used_goes_first() {
+    fn oldest_files_are_evicted_first() {
         let dir = tempfile::tempdir().unwrap();
         let cache = cache(dir.path(), 250);
         let [old, newer, newest] = [("old", 300), ("newer", 200), ("newest", 100)]
@@ -398,7 +402,7 @@ mod tests {
     }
 
     #[test]
-    fn the_new_component_stays() {
+    fn new_components_are_not_evicted() {
         let dir = tempfile::tempdir().unwrap();
         let cache = cache(dir.path(), 50);
         let [only, other] =
@@ -408,7 +412,7 @@ mod tests {
     }
 
     #[test]
-    fn code_without_its_seal_is_refused() {
+    fn unsealed_code_is_refused() {
         let dir = tempfile::tempdir().unwrap();
         let cache = cache(dir.path(), 1000);
         let engine = wasmtime::Engine::default();

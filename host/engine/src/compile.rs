@@ -14,7 +14,8 @@ use tokio::io::AsyncWriteExt;
 use tokio::process::Command;
 
 use super::confine;
-use super::inspect::{COMPONENT_BYTES_MAX, LoadError};
+use super::inspect::COMPONENT_BYTES_MAX;
+use super::load_error::LoadError;
 use super::settings;
 
 /// Wall clock. A 20 MiB Python component takes 5 s on an idle machine.

@@ -1,8 +1,8 @@
-//! A loaded component: what its bytes say, and its machine code. Shared by every hook that names it.
+//! A loaded component: what its bytes say, and its machine code.
 
 use super::inspect::Inspected;
 
-/// Checked and compiled.
+/// A component that is checked and compiled. Clones share the machine code.
 #[derive(Clone)]
 pub struct Component {
     pub(super) inspected: Inspected,

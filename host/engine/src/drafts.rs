@@ -1,8 +1,8 @@
-//! Drafts of WASI that components for other hosts import. A pre-release version matches only exactly, so each spelling
+//! Drafts of WASI that components for other hosts import. A pre-release version matches only exactly, so each version
 //! that is in use is linked by its own name.
 
 /// Interfaces that read `[settings]`.
-pub const CONFIG: [&str; 4] = [
+pub(crate) const CONFIG: [&str; 4] = [
     "wasi:config/store@0.2.0-rc.1",
     "wasi:config/store@0.2.0-draft",
     "wasi:config/store@0.2.0-draft-2024-09-27",
@@ -10,19 +10,19 @@ pub const CONFIG: [&str; 4] = [
 ];
 
 /// Interfaces that write to the log of the attempt.
-pub const LOGGING: [&str; 2] = ["wasi:logging/logging", "wasi:logging/logging@0.1.0-draft"];
+pub(crate) const LOGGING: [&str; 2] = ["wasi:logging/logging", "wasi:logging/logging@0.1.0-draft"];
 
 const KEYVALUE: &str = "wasi:keyvalue/";
 const KEYVALUE_INTERFACES: [&str; 3] = ["store", "atomics", "batch"];
 const KEYVALUE_VERSIONS: [&str; 2] = ["0.2.0-draft", "0.2.0-draft2"];
 
-/// Whether an import is one of them.
-pub fn is_offered(import: &str) -> bool {
+/// Whether an import is one of these drafts.
+pub(crate) fn is_offered(import: &str) -> bool {
     CONFIG.contains(&import) || LOGGING.contains(&import) || is_keyvalue(import)
 }
 
 /// Whether an import is a store of values, which needs the grant `kv`.
-pub fn is_keyvalue(import: &str) -> bool {
+pub(crate) fn is_keyvalue(import: &str) -> bool {
     let parts = import
         .strip_prefix(KEYVALUE)
         .and_then(|rest| rest.split_once('@'));
@@ -31,8 +31,8 @@ pub fn is_keyvalue(import: &str) -> bool {
     })
 }
 
-/// What is offered of a package of which this import is another version.
-pub fn other_version(import: &str) -> Option<String> {
+/// The error for an import whose package is offered in other versions.
+pub(crate) fn other_version(import: &str) -> Option<String> {
     let package = import.split('/').next()?;
     let offered = match package {
         "wasi:config" => CONFIG.join(", "),

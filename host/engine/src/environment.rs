@@ -2,32 +2,50 @@
 
 use std::sync::Arc;
 
-use landfall_model::{CredentialPart, EnvironmentVariable, Secret, SecretSource};
+use landfall_model::{
+    CredentialPart, EnvironmentVariable, Secret, SecretError, SecretRef, SecretSource,
+};
 
 /// The variables of one hook.
-pub struct Environment {
+pub(crate) struct Environment {
     variables: Vec<EnvironmentVariable>,
     secrets: Arc<dyn SecretSource>,
 }
 
 /// The environment of one attempt.
 #[derive(Default)]
-pub struct Resolved {
+pub(crate) struct Resolved {
     /// Names and values, as the component reads them.
-    pub variables: Vec<(String, String)>,
-    /// Values that must not be in logs.
-    pub secrets: Arc<[Secret]>,
+    pub(crate) variables: Vec<(String, String)>,
+    /// The values that are removed from logs.
+    pub(crate) secrets: Arc<[Secret]>,
+}
+
+/// A variable has no usable value.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum EnvironmentError {
+    #[error("[environment] {name} has no value: {error}")]
+    NoValue {
+        name: String,
+        #[source]
+        error: SecretError,
+    },
+    #[error("[environment] {name}: the secret {reference} is not text")]
+    NotText { name: String, reference: SecretRef },
 }
 
 // === impl Environment ===
 
 impl Environment {
-    pub fn new(variables: Vec<EnvironmentVariable>, secrets: Arc<dyn SecretSource>) -> Environment {
+    pub(crate) fn new(
+        variables: Vec<EnvironmentVariable>,
+        secrets: Arc<dyn SecretSource>,
+    ) -> Environment {
         Environment { variables, secrets }
     }
 
     /// The present values. Fails if one variable has no value.
-    pub fn resolve(&self) -> Result<Resolved, String> {
+    pub(crate) fn resolve(&self) -> Result<Resolved, EnvironmentError> {
         let mut secrets = Vec::new();
         let mut variables = Vec::with_capacity(self.variables.len());
         for variable in &self.variables {
@@ -39,17 +57,15 @@ impl Environment {
         })
     }
 
-    /// The variables that have a value: for the trial instantiation at load.
-    pub fn resolve_present(&self) -> Resolved {
+    /// The variables that have a value: for the test instance at load.
+    pub(crate) fn resolve_present(&self) -> Resolved {
         let mut secrets = Vec::new();
-        let present = self.variables.iter();
-        let present = present.filter_map(|variable| {
-            Some((
-                variable.name.clone(),
-                self.value(variable, &mut secrets).ok()?,
-            ))
-        });
-        let variables = present.collect();
+        let mut variables = Vec::with_capacity(self.variables.len());
+        for variable in &self.variables {
+            if let Ok(value) = self.value(variable, &mut secrets) {
+                variables.push((variable.name.clone(), value));
+            }
+        }
         Resolved {
             variables,
             secrets: secrets.into(),
@@ -60,28 +76,37 @@ impl Environment {
         &self,
         variable: &EnvironmentVariable,
         secrets: &mut Vec<Secret>,
-    ) -> Result<String, String> {
-        let name = &variable.name;
+    ) -> Result<String, EnvironmentError> {
         let mut value = String::new();
         for part in &variable.value {
-            let reference = match part {
-                CredentialPart::Literal(text) => {
-                    value.push_str(text);
-                    continue;
+            match part {
+                CredentialPart::Literal(text) => value.push_str(text),
+                CredentialPart::Secret(reference) => {
+                    let secret = self.secret(&variable.name, reference)?;
+                    value.push_str(text_of(&secret).ok_or_else(|| EnvironmentError::NotText {
+                        name: variable.name.clone(),
+                        reference: reference.clone(),
+                    })?);
+                    secrets.push(secret);
                 }
-                CredentialPart::Secret(reference) => reference,
-            };
-            let secret = self.secrets.value(reference);
-            let secret =
-                secret.map_err(|error| format!("[environment] {name} has no value: {error}"))?;
-            let text = std::str::from_utf8(secret.expose())
-                .ok()
-                .filter(|text| !text.contains('\0'));
-            value.push_str(text.ok_or_else(|| {
-                format!("[environment] {name}: the secret {reference} is not text")
-            })?);
-            secrets.push(secret);
+            }
         }
         Ok(value)
     }
+
+    fn secret(&self, name: &str, reference: &SecretRef) -> Result<Secret, EnvironmentError> {
+        self.secrets
+            .value(reference)
+            .map_err(|error| EnvironmentError::NoValue {
+                name: name.to_owned(),
+                error,
+            })
+    }
+}
+
+/// The text of a secret. An environment variable cannot contain NUL.
+fn text_of(secret: &Secret) -> Option<&str> {
+    std::str::from_utf8(secret.expose())
+        .ok()
+        .filter(|text| !text.contains('\0'))
 }

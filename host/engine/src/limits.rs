@@ -1,69 +1,70 @@
-//! Bounds of one attempt's memories and tables: summed over all of them, because wasmtime's own limit counts each alone.
+//! The limits of one attempt's memories and tables, summed over all of them: wasmtime's own limits count each alone.
 
 use wasmtime::ResourceLimiter;
 
-use super::inspect::LoadError;
+use super::load_error::LoadError;
 use super::settings::ComponentLimits;
 use landfall_model::MemoryBudget;
 
-/// What the pool has a number of for each component.
+/// The parts of a component of which the pool has a limited number.
 const COUNTED: [&str; 4] = ["instance", "memories", "memory", "table"];
 
-/// The refusal of a component with more parts than the pool has for one, if that is what wasmtime says.
-pub fn too_many_parts(file: &str, error: &str) -> Option<LoadError> {
+/// The refusal of a component with more parts than the pool has for one, if this is such an error of wasmtime.
+pub(crate) fn too_many_parts(file: &str, error: &str) -> Option<LoadError> {
     let is_meant = COUNTED.iter().any(|what| error.contains(what)) && error.contains("exceed");
     let keys = "limits.component_instances, limits.component_memories, limits.component_tables or limits.table_elements";
-    let message =
-        || format!("needs more than this node has for a component: {error}; raise {keys}");
-    is_meant.then(|| LoadError::lasting(file, message()))
+    is_meant.then(|| {
+        let message =
+            format!("needs more than this node has for a component: {error}; raise {keys}");
+        LoadError::lasting(file, message)
+    })
 }
 
-/// What one attempt holds and may hold.
+/// What one attempt has allocated, and may allocate.
 #[derive(Debug)]
-pub struct Bounds {
+pub(crate) struct ResourceLimits {
     memory: MemoryBudget,
     limits: ComponentLimits,
     table_elements: usize,
-    /// Some growth was refused.
-    refused: bool,
+    was_refused: bool,
 }
 
-// === impl Bounds ===
+// === impl ResourceLimits ===
 
-impl Bounds {
-    pub fn new(memory: MemoryBudget, limits: ComponentLimits) -> Bounds {
-        Bounds {
+impl ResourceLimits {
+    pub(crate) fn new(memory: MemoryBudget, limits: ComponentLimits) -> ResourceLimits {
+        ResourceLimits {
             memory,
             limits,
             table_elements: 0,
-            refused: false,
+            was_refused: false,
         }
     }
 
-    /// All linear memories and what the host holds for the guest, together.
-    pub fn memory(&self) -> &MemoryBudget {
+    /// All linear memories and what the host holds for the guest.
+    pub(crate) fn memory(&self) -> &MemoryBudget {
         &self.memory
     }
 
-    /// The attempt wanted more than its limit: of its own memories, or of what the host cannot refuse to hold.
-    pub fn is_out_of_memory(&self) -> bool {
-        self.refused || self.memory.is_overdrawn()
+    /// Whether the attempt exceeded its limit: in its own memories, or in what the host cannot refuse to hold.
+    pub(crate) fn is_out_of_memory(&self) -> bool {
+        self.was_refused || self.memory.is_overdrawn()
     }
 
     fn grant(&mut self, granted: bool) -> wasmtime::Result<bool> {
-        self.refused |= !granted;
+        self.was_refused |= !granted;
         Ok(granted)
     }
 }
 
-impl ResourceLimiter for Bounds {
+impl ResourceLimiter for ResourceLimits {
     fn memory_growing(
         &mut self,
         current: usize,
         desired: usize,
         _: Option<usize>,
     ) -> wasmtime::Result<bool> {
-        // Memories never shrink: nothing of this is given back before the attempt ends.
+        // Memories never shrink, so nothing is given back before the attempt ends.
         let fits = self.memory.take(desired - current).is_ok();
         self.grant(fits)
     }
@@ -101,12 +102,12 @@ mod tests {
 
     #[test]
     fn memories_are_summed() {
-        let mut bounds = Bounds::new(MemoryBudget::new(100), ComponentLimits::DEFAULT);
-        assert!(bounds.memory_growing(0, 60, None).unwrap());
-        assert!(!bounds.memory_growing(0, 60, None).unwrap());
-        assert!(bounds.memory_growing(60, 100, None).unwrap());
+        let mut limits = ResourceLimits::new(MemoryBudget::new(100), ComponentLimits::DEFAULT);
+        assert!(limits.memory_growing(0, 60, None).unwrap());
+        assert!(!limits.memory_growing(0, 60, None).unwrap());
+        assert!(limits.memory_growing(60, 100, None).unwrap());
         assert_eq!(
-            (bounds.memory().peak(), bounds.is_out_of_memory()),
+            (limits.memory().peak(), limits.is_out_of_memory()),
             (100, true)
         );
     }

@@ -1,19 +1,20 @@
-//! Links a component by the grants of its hook: what is not granted is not linked, and the refusal says so.
+//! Links a component by the grants of its hook. An interface that is not granted is not linked.
 
 use wasmtime::component::Linker;
 
 use super::caps;
 use super::component::Component;
-use super::inspect::{LoadError, grant_for};
-use super::state::State;
+use super::contract::grant_for;
+use super::load_error::LoadError;
+use super::state::AttemptState;
 use landfall_model::Allow;
 
-/// A linker with what this hook may use.
-pub fn linker(
+/// A linker with the interfaces that this hook may use.
+pub(crate) fn linker(
     engine: &wasmtime::Engine,
     component: &Component,
     allow: &Allow,
-) -> Result<Linker<State>, LoadError> {
+) -> Result<Linker<AttemptState>, LoadError> {
     check_grants(component, allow)?;
     build(engine, component, allow).map_err(|error| {
         LoadError::passing(
@@ -25,18 +26,18 @@ pub fn linker(
 
 fn check_grants(component: &Component, allow: &Allow) -> Result<(), LoadError> {
     let inspected = &component.inspected;
-    for (name, grant) in inspected
+    let needed = inspected
         .imports
         .iter()
-        .filter_map(|import| grant_for(import))
-    {
-        let granted = match name {
+        .filter_map(|import| grant_for(import));
+    for (name, grant) in needed {
+        let is_granted = match name {
             "table" => !allow.table.is_empty(),
             "kv" => allow.kv,
             "emit" => !allow.emit.is_empty(),
             _ => false,
         };
-        if !granted {
+        if !is_granted {
             let message = format!(
                 "wants `{name}`, which the hook file does not grant: add {grant} under [allow]"
             );
@@ -50,27 +51,29 @@ fn build(
     engine: &wasmtime::Engine,
     component: &Component,
     allow: &Allow,
-) -> wasmtime::Result<Linker<State>> {
-    let mut linker = Linker::new(engine);
+) -> wasmtime::Result<Linker<AttemptState>> {
+    let mut linker = Linker::<AttemptState>::new(engine);
     wasmtime_wasi::p2::add_to_linker_async(&mut linker)?;
     if component.inspected.imports_wasi_http() {
         wasmtime_wasi_http::p2::add_only_http_to_linker_async(&mut linker)?;
     }
-    caps::http::link_types(&mut linker)?;
-    caps::log::link(&mut linker)?;
-    caps::settings::link(&mut linker)?;
-    caps::http::link(&mut linker)?;
-    caps::config::link(&mut linker)?;
-    caps::logging::link(&mut linker)?;
+
+    caps::http::link_types(&mut linker, |state| &mut state.http)?;
+    caps::http::link(&mut linker, |state| &mut state.http)?;
+    caps::log::link(&mut linker, |state| &mut state.log)?;
+    caps::logging::link(&mut linker, |state| &mut state.log)?;
+    caps::settings::link(&mut linker, |state| &mut state.settings)?;
+    caps::config::link(&mut linker, |state| &mut state.settings)?;
+
     if !allow.table.is_empty() {
-        caps::table::link(&mut linker)?;
+        caps::table::link(&mut linker, |state| &mut state.table)?;
     }
     if allow.kv {
-        caps::kv::link(&mut linker)?;
-        caps::keyvalue::link(&mut linker)?;
+        caps::kv::link(&mut linker, |state| &mut state.kv)?;
+        caps::keyvalue::link(&mut linker, AttemptState::keyvalue)?;
     }
     if !allow.emit.is_empty() {
-        caps::emit::link(&mut linker)?;
+        caps::emit::link(&mut linker, |state| &mut state.emit)?;
     }
     Ok(linker)
 }

@@ -1,5 +1,5 @@
-//! A plain `wasi:http` component as a handler: it gets the verified request as an HTTP request, and its response is the outcome.
-//! What it calls goes out through the same egress as `landfall:hook/http`.
+//! A plain `wasi:http` component as a handler: it receives the verified request as an HTTP request, and its response is the
+//! outcome. Its outgoing calls use the same egress as `landfall:hook/http`.
 
 use std::pin::{Pin, pin};
 
@@ -16,20 +16,20 @@ use wasmtime_wasi_http::p2::body::HyperOutgoingBody;
 use wasmtime_wasi_http::{DEFAULT_FORBIDDEN_HEADERS, WasiHttpView};
 
 use super::reply;
-use super::state::State;
-use landfall_egress::CollectError;
+use super::state::AttemptState;
+use landfall_egress::{BODY_BYTES_MAX, CollectError};
 use landfall_model::{Event, MemoryBudget, Outcome};
 
-/// Which event it is, for who wants to be called only once for it.
+/// The header with the id of the event, with which a component can recognise a repeated attempt.
 const EVENT_ID: &str = "landfall-event";
 const ATTEMPT: &str = "landfall-attempt";
-/// Where the sender's request named no host.
+/// The host of a request whose sender named none.
 const NO_HOST: &str = "localhost";
 
-/// Runs one event. `path`, without its first slash, takes the place of the event's. An error is a trap.
-pub async fn call(
-    pre: &ProxyPre<State>,
-    store: &mut Store<State>,
+/// Runs one event. `path`, without its first slash, replaces the path of the event. An error is a trap.
+pub(crate) async fn call(
+    pre: &ProxyPre<AttemptState>,
+    store: &mut Store<AttemptState>,
     event: &Event,
     number: u32,
     path: Option<&str>,
@@ -43,13 +43,13 @@ pub async fn call(
         }
     };
     let (answer, answered) = oneshot::channel();
-    let memory = store.data().bounds.memory().clone();
+    let memory = store.data().limits.memory().clone();
     let mut http = store.data_mut().http();
     let request = http.new_incoming_request(Scheme::Http, request)?;
     let answer = http.new_response_outparam(answer)?;
     let proxy = pre.instantiate_async(&mut *store).await?;
 
-    // The guest writes the body while it is read here.
+    // The guest writes the body while the host reads it.
     let mut run = pin!(
         proxy
             .wasi_http_incoming_handler()
@@ -65,17 +65,16 @@ pub async fn call(
             }))
         }
         outcome = &mut read => match outcome {
-            // What cannot be sent ends the attempt, whatever the guest goes on to do.
+            // A response that cannot be sent ends the attempt, even if the guest goes on.
             Outcome::Trap(_) | Outcome::BadReply(_) | Outcome::OutOfMemory => Ok(outcome),
             outcome => run.await.map(|()| outcome),
         },
     }
 }
 
-/// The outcome, where all of the response has been written. To be called when the guest has ended: what is not there by
-/// then never comes.
+/// The outcome, if the whole response has been written. The guest must have ended, so that nothing more can arrive.
 fn left_to_read(read: Pin<&mut impl Future<Output = Outcome>>) -> Option<Outcome> {
-    // Tokio would make a long body wait for its next turn.
+    // Without this, tokio would suspend the reading of a long body.
     tokio::task::unconstrained(read).now_or_never()
 }
 
@@ -98,7 +97,9 @@ async fn read(answered: oneshot::Receiver<Response>, memory: &MemoryBudget) -> O
     match landfall_egress::collect(body, Some(memory)).await {
         Ok((body, _)) => reply::of_response(head.status, head.headers, body),
         Err(CollectError::Memory(_)) => Outcome::OutOfMemory,
-        Err(CollectError::TooLarge) => Outcome::BadReply(format!("its body has more than {} bytes", reply::BODY_BYTES_MAX)),
+        Err(CollectError::TooLarge) => {
+            Outcome::BadReply(format!("its body has more than {BODY_BYTES_MAX} bytes"))
+        }
         Err(CollectError::Broken(_)) => {
             Outcome::BadReply("the handler did not finish the body of its response, or wrote another length than it set in `content-length`".into())
         }
@@ -116,24 +117,19 @@ fn request(
         .and_then(|host| host.to_str().ok())
         .unwrap_or(NO_HOST);
     let path = path.map_or_else(|| event.path.clone(), |path| format!("/{path}"));
-    let path = match &event.query {
+    let path_and_query = match &event.query {
         Some(query) => format!("{path}?{query}"),
         None => path,
     };
     let uri = http::Uri::builder()
         .scheme("http")
         .authority(host)
-        .path_and_query(path)
+        .path_and_query(path_and_query)
         .build()?;
     let mut request = http::Request::builder()
         .method(event.method.clone())
         .uri(uri);
-    // What only the host may say is not the sender's to say.
-    for (name, value) in event
-        .headers
-        .iter()
-        .filter(|(name, _)| !is_written_here(name))
-    {
+    for (name, value) in event.headers.iter().filter(|(name, _)| !is_ours(name)) {
         request = request.header(name, value);
     }
     request
@@ -143,9 +139,8 @@ fn request(
         .body(Full::new(event.body.clone()))
 }
 
-/// Headers of the sender that the component does not get: they speak of the sender's connection, or only the host may
-/// say them.
-fn is_written_here(name: &HeaderName) -> bool {
+/// Whether a header of the sender is left out: it describes the sender's connection, or only the host may write it.
+fn is_ours(name: &HeaderName) -> bool {
     *name == EVENT_ID
         || *name == ATTEMPT
         || *name == CONTENT_LENGTH

@@ -1,28 +1,28 @@
-//! wasmtime's settings. Compiling and running share all that decides about machine code; only running has a pool.
+//! wasmtime's settings. Those that affect machine code are the same for compiling and running. Only running has a pool.
 
 pub use landfall_model::ComponentLimits;
 use wasmtime::{Config, Enabled, InstanceAllocationStrategy, PoolingAllocationConfig, Strategy};
 
-/// All linear memories of one attempt stay below this, whatever a hook asks for.
-pub const MEMORY_BYTES_MAX: usize = 1 << 30;
+/// The most bytes of one linear memory.
+const MEMORY_BYTES_MAX: usize = 1 << 30;
 const STACK_BYTES: usize = 512 << 10;
-/// Places for trying new components while every other place is taken.
+/// Instances for testing new components while all others are in use.
 const PROBES: u32 = 2;
-/// With room for the host functions that a guest calls.
+/// Includes the host functions that a guest calls.
 const ASYNC_STACK_BYTES: usize = 1 << 20;
 
-/// For the process that serves: a pool with room for `running` attempts at once.
-pub fn running(running: usize, limits: ComponentLimits) -> Config {
+/// For the process that serves: a pool for `running` attempts at a time.
+pub(crate) fn running(running: usize, limits: ComponentLimits) -> Config {
     let mut config = compiling();
     config.allocation_strategy(InstanceAllocationStrategy::Pooling(pool(running, limits)));
     config
 }
 
 /// For the child that compiles.
-pub fn compiling() -> Config {
+pub(crate) fn compiling() -> Config {
     let mut config = Config::new();
     config.strategy(Strategy::Cranelift);
-    // Off: what our contract never needs and what past advisories were about. Guards and spectre mitigations stay on.
+    // Features that the contract does not need and that had advisories are off. Guards and spectre mitigations stay on.
     config.wasm_memory64(false);
     config.wasm_relaxed_simd(false);
     config.wasm_tail_call(false);
@@ -33,8 +33,8 @@ pub fn compiling() -> Config {
     config
 }
 
-/// Address space is reserved, not memory. What a finished attempt leaves behind is zeroed in place up to these sizes
-/// instead of being given back to the system: that is most of what makes a fresh instance cheap.
+/// Reserves address space, not memory. Memory of a finished attempt is zeroed in place up to the `keep_resident` sizes, not
+/// returned to the system: that makes a fresh instance cheap.
 fn pool(running: usize, limits: ComponentLimits) -> PoolingAllocationConfig {
     let running = u32::try_from(running).expect("the config bounds it") + PROBES;
     let mut pool = PoolingAllocationConfig::new();

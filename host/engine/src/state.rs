@@ -1,6 +1,5 @@
-//! What lives as long as one attempt: the store's contents. Always a fresh one, always dropped.
+//! The state of one attempt: the content of its store. Each attempt has a fresh one.
 
-use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use wasmtime::component::ResourceTable;
@@ -10,51 +9,53 @@ use wasmtime_wasi_http::{WasiHttpCtx, WasiHttpCtxView, WasiHttpView};
 
 use super::caps::emit::Emit;
 use super::caps::http::Http;
+use super::caps::keyvalue;
 use super::caps::kv::Kv;
-use super::caps::log::{Lines, Log, Stdio};
+use super::caps::log::{Log, SharedLines};
 use super::caps::settings::Settings;
+use super::caps::stdio::Stdio;
 use super::caps::table::Table;
 use super::environment::Resolved;
-use super::limits::Bounds;
+use super::limits::ResourceLimits;
 use landfall_model::Effects;
 
-/// Of random bytes in one call.
+/// The most random bytes in one call.
 const RANDOM_BYTES_MAX: u64 = 64 << 10;
-/// Of the headers of one message of `wasi:http`.
+/// The most bytes of the headers of one `wasi:http` message.
 const FIELD_BYTES_MAX: usize = 32 << 10;
 
-/// One attempt's context for every capability.
-pub struct State {
+/// The contexts of all capabilities of one attempt.
+pub(crate) struct AttemptState {
     wasi: WasiCtx,
     resources: ResourceTable,
-    pub(super) bounds: Bounds,
-    pub(super) log: Log,
-    pub(super) settings: Settings,
-    pub(super) http: Http,
+    pub(crate) limits: ResourceLimits,
+    pub(crate) log: Log,
+    pub(crate) settings: Settings,
+    pub(crate) http: Http,
     wasi_http: WasiHttpCtx,
-    pub(super) table: Table,
-    pub(super) kv: Kv,
-    pub(super) emit: Emit,
+    pub(crate) table: Table,
+    pub(crate) kv: Kv,
+    pub(crate) emit: Emit,
 }
 
-// === impl State ===
+// === impl AttemptState ===
 
-impl State {
-    pub(super) fn new(
-        bounds: Bounds,
+impl AttemptState {
+    pub(crate) fn new(
+        limits: ResourceLimits,
         environment: Resolved,
         settings: Settings,
         http: Http,
         table: Table,
         kv: Kv,
         emit: Emit,
-    ) -> State {
+    ) -> AttemptState {
         let Resolved { variables, secrets } = environment;
-        let lines = Arc::new(Mutex::new(Lines::new(bounds.memory().clone(), secrets)));
-        State {
+        let lines = SharedLines::new(limits.memory().clone(), secrets);
+        AttemptState {
             wasi: denying_wasi(&lines, &variables),
             resources: ResourceTable::new(),
-            bounds,
+            limits,
             log: Log::new(lines),
             settings,
             http,
@@ -65,12 +66,15 @@ impl State {
         }
     }
 
-    pub(super) fn kv_and_resources(&mut self) -> (&mut Kv, &mut ResourceTable) {
-        (&mut self.kv, &mut self.resources)
+    pub(crate) fn keyvalue(&mut self) -> keyvalue::View<'_> {
+        keyvalue::View {
+            kv: &mut self.kv,
+            resources: &mut self.resources,
+        }
     }
 
-    /// What was staged, at the end of the attempt.
-    pub(super) fn effects(&mut self) -> Effects {
+    /// The staged effects, at the end of the attempt.
+    pub(crate) fn effects(&mut self) -> Effects {
         let mut effects = Effects {
             rows: self.table.take(),
             emissions: self.emit.take(),
@@ -81,7 +85,7 @@ impl State {
     }
 }
 
-impl WasiView for State {
+impl WasiView for AttemptState {
     fn ctx(&mut self) -> WasiCtxView<'_> {
         WasiCtxView {
             ctx: &mut self.wasi,
@@ -90,7 +94,7 @@ impl WasiView for State {
     }
 }
 
-impl WasiHttpView for State {
+impl WasiHttpView for AttemptState {
     fn http(&mut self) -> WasiHttpCtxView<'_> {
         WasiHttpCtxView {
             hooks: &mut self.http,
@@ -106,8 +110,8 @@ fn wasi_http() -> WasiHttpCtx {
     context
 }
 
-/// WASI with nothing behind it but the hook's environment: no arguments, no files, no sockets, no names; coarse time.
-fn denying_wasi(lines: &Arc<Mutex<Lines>>, variables: &[(String, String)]) -> WasiCtx {
+/// WASI that grants only the hook's environment: no arguments, no files, no sockets, no name lookup, coarse time.
+fn denying_wasi(lines: &SharedLines, variables: &[(String, String)]) -> WasiCtx {
     WasiCtxBuilder::new()
         .envs(variables)
         .stdout(Stdio::stdout(lines.clone()))
@@ -120,7 +124,7 @@ fn denying_wasi(lines: &Arc<Mutex<Lines>>, variables: &[(String, String)]) -> Wa
         .build()
 }
 
-/// Milliseconds: enough for any handler, too coarse to time the host by.
+/// A clock in milliseconds: enough for a handler, too coarse to measure the host.
 struct CoarseClock(Instant);
 
 impl HostMonotonicClock for CoarseClock {

@@ -1,33 +1,34 @@
-//! A hook as somebody sees it who runs its events.
+//! The part of a hook that is needed to run its events.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{Handler, Slots};
+use super::handler::Handler;
+use super::permits::Permits;
 use landfall_model::{Event, Quota, RetrySpec};
 
 /// The key of an event by which a hook orders its events.
 pub type OrderOf = Arc<dyn Fn(&Event) -> Option<String> + Send + Sync>;
 
-/// What must be known of a hook to run its events.
+/// What runs the events of a hook, and the rules for it.
 #[derive(Clone)]
 pub struct Target {
-    /// Its component, linked.
+    /// The linked component.
     pub handler: Arc<Handler>,
-    /// Its places.
-    pub slots: Slots,
-    /// Of one attempt.
+    /// The permits of the hook.
+    pub permits: Permits,
+    /// The limit of one attempt.
     pub deadline: Duration,
-    /// When a failed one is tried again.
+    /// When a failed attempt is repeated.
     pub retry: RetrySpec,
-    /// Attempts that may begin in a second.
+    /// The most attempts that start in a second.
     pub max_rate: Option<f64>,
-    /// One of the same key runs at a time, if this is there.
+    /// The key by which events are ordered: at most one event of a key runs at a time.
     pub order_of: Option<OrderOf>,
-    /// How long the key of an emission counts.
+    /// How long the key of an emission identifies it.
     pub dedup_window: Duration,
-    /// What it may keep.
+    /// What the hook may store.
     pub quota: Quota,
-    /// A duplicate gets the handler's reply to the first delivery again.
+    /// A duplicate receives the handler's reply to the first delivery.
     pub repeats_reply: bool,
 }

@@ -1,14 +1,14 @@
-//! Moves the epoch on, so that running guests are looked at. An OS thread: it must tick when the executor is busy.
+//! Advances the epoch, so that running guests check their deadline. An OS thread, since it must tick when the executor is busy.
 
 use std::time::Duration;
 
 use wasmtime::EngineWeak;
 
-/// How often a running guest yields and its deadline is looked at.
-pub const TICK: Duration = Duration::from_millis(2);
+/// How often a running guest checks its deadline.
+const TICK: Duration = Duration::from_millis(2);
 
-/// Ticks until the engine is gone.
-pub fn start(engine: EngineWeak) -> std::io::Result<()> {
+/// Ticks until the engine is dropped.
+pub(crate) fn start(engine: EngineWeak) -> std::io::Result<()> {
     std::thread::Builder::new()
         .name("epoch-ticker".into())
         .spawn(move || {

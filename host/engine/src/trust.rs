@@ -1,4 +1,4 @@
-//! Which files machine code may be loaded from: those of this user, that nobody else can write, with a seal that only
+//! Which files machine code may be loaded from: files of this user that no other user can write, with a seal that only
 //! this node can make.
 
 use std::fs::{File, Metadata, OpenOptions};
@@ -14,23 +14,23 @@ const NOFOLLOW: i32 = rustix::fs::OFlags::NOFOLLOW.bits() as i32;
 const GROUP_OR_OTHERS_WRITE: u32 = 0o022;
 const GROUP_OR_OTHERS_ANY: u32 = 0o077;
 
-/// Makes and checks the seals of files.
-pub struct SealKey([u8; KEY_BYTES]);
+/// The key that makes and checks the seals of files.
+pub(crate) struct SealKey([u8; KEY_BYTES]);
 
-/// Who may own a file beside this user.
+/// Who may own a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Owner {
-    /// Only this user.
+pub(crate) enum Owner {
+    /// This user.
     Own,
-    /// Root too: the files of an image.
+    /// This user or root, which owns the files of an image.
     OwnOrRoot,
 }
 
 // === impl SealKey ===
 
 impl SealKey {
-    /// Reads the key, or makes one. A key that others could have read or written is an error.
-    pub fn open(path: &Path) -> io::Result<SealKey> {
+    /// Reads the key, or creates one. A key that other users could have read or written is an error.
+    pub(crate) fn open(path: &Path) -> io::Result<SealKey> {
         match OpenOptions::new()
             .read(true)
             .custom_flags(NOFOLLOW)
@@ -70,12 +70,12 @@ impl SealKey {
     }
 
     /// The seal of a file with this name and these bytes.
-    pub fn seal(&self, name: &str, bytes: &[u8]) -> [u8; 32] {
+    pub(crate) fn seal(&self, name: &str, bytes: &[u8]) -> [u8; 32] {
         self.mac(name, bytes).finalize().into_bytes().into()
     }
 
     /// Whether this is the seal of that file.
-    pub fn is_seal(&self, seal: &[u8], name: &str, bytes: &[u8]) -> bool {
+    pub(crate) fn is_seal(&self, seal: &[u8], name: &str, bytes: &[u8]) -> bool {
         self.mac(name, bytes).verify_slice(seal).is_ok()
     }
 
@@ -88,8 +88,8 @@ impl SealKey {
     }
 }
 
-/// Whether a directory is of this user (or of root, where that is said), and no one else can write into it.
-pub fn check_dir(path: &Path, owner: Owner) -> io::Result<()> {
+/// Checks that a directory belongs to `owner`, and that no other user can write into it.
+pub(crate) fn check_dir(path: &Path, owner: Owner) -> io::Result<()> {
     let meta = std::fs::symlink_metadata(path)?;
     if !meta.is_dir() {
         return Err(io::Error::other("is not a directory"));
@@ -98,8 +98,8 @@ pub fn check_dir(path: &Path, owner: Owner) -> io::Result<()> {
     check_writers(&meta)
 }
 
-/// Opens a regular file under the same rules. Links are not followed.
-pub fn open_file(path: &Path, owner: Owner) -> io::Result<File> {
+/// Opens a regular file by the same rules. Links are not followed.
+pub(crate) fn open_file(path: &Path, owner: Owner) -> io::Result<File> {
     let file = OpenOptions::new()
         .read(true)
         .custom_flags(NOFOLLOW)
@@ -146,7 +146,7 @@ mod tests {
     }
 
     #[test]
-    fn a_key_is_made_once() {
+    fn keys_are_created_once() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("cache.key");
         let seal = SealKey::open(&path).unwrap().seal("a", b"x");
@@ -166,7 +166,7 @@ mod tests {
     }
 
     #[test]
-    fn a_readable_key_is_refused() {
+    fn readable_keys_are_refused() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("cache.key");
         SealKey::open(&path).unwrap();
@@ -190,7 +190,7 @@ mod tests {
     }
 
     #[test]
-    fn what_others_can_write_is_refused() {
+    fn files_writable_by_others_are_refused() {
         let dir = tempfile::tempdir().unwrap();
         let file = dir.path().join("f");
         std::fs::write(&file, "x").unwrap();

@@ -1,17 +1,16 @@
-//! Opens a file by a name that must not lead out of a directory, whatever links are on the way. The kernel does it
-//! (`openat2`) where it can; where it cannot, the same walk is made here, one name at a time.
+//! Opens a file below a directory. No link on the way may lead out of the directory. The kernel checks that (`openat2`);
+//! where it cannot, this file walks the path one name at a time by the same rules.
 
 use std::collections::VecDeque;
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
-use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 
 use rustix::fs::{AtFlags, FileType, Mode, OFlags, ResolveFlags};
 use rustix::io::Errno;
 
-/// As many links in one walk as the kernel follows.
+/// The most links in one walk. The kernel has the same limit.
 const LINKS_MAX: usize = 40;
 
 const READ: OFlags = OFlags::RDONLY
@@ -20,7 +19,7 @@ const READ: OFlags = OFlags::RDONLY
     .union(OFlags::NOCTTY);
 
 /// Opens a file for reading. A name that leads out of the directory is `EXDEV`.
-pub fn open(dir: &File, name: &str) -> Result<OwnedFd, Errno> {
+pub(crate) fn open(dir: &File, name: &str) -> Result<OwnedFd, Errno> {
     open_by(dir, name, |dir, name| {
         rustix::fs::openat2(dir, name, READ, Mode::empty(), ResolveFlags::BENEATH)
     })
@@ -32,18 +31,18 @@ fn open_by(
     openat2: impl Fn(BorrowedFd<'_>, &str) -> Result<OwnedFd, Errno>,
 ) -> Result<OwnedFd, Errno> {
     match openat2(dir.as_fd(), name) {
-        // An old kernel or gVisor; a seccomp profile; names that were moved during the walk.
+        // An old kernel or gVisor, a seccomp profile, or names that were moved during the kernel's walk.
         Err(Errno::NOSYS | Errno::PERM | Errno::AGAIN) => walk(dir, name),
         opened => opened,
     }
 }
 
-/// What `openat2` does with `RESOLVE_BENEATH`. No name of more than one part and no link is ever left to the kernel, and
-/// `..` goes back to a directory that the walk came through.
+/// Does what `openat2` does with `RESOLVE_BENEATH`. The kernel gets only names of one part, and follows no link. `..`
+/// returns to a directory that the walk came through.
 fn walk(dir: &File, name: &str) -> Result<OwnedFd, Errno> {
     let mut links = 0;
     let mut left = parts(OsStr::new(name))?;
-    // Below the directory itself.
+    // The directories that the walk came through, below `dir`.
     let mut below: Vec<OwnedFd> = Vec::new();
 
     while let Some(part) = left.pop_front() {
@@ -70,7 +69,7 @@ fn walk(dir: &File, name: &str) -> Result<OwnedFd, Errno> {
                     left.push_front(part);
                 }
             }
-            // A link that took its place meanwhile is an error.
+            // If a link has replaced the file meanwhile, this is an error.
             _ if is_last => {
                 return rustix::fs::openat(here, &part, READ | OFlags::NOFOLLOW, Mode::empty());
             }
@@ -80,7 +79,7 @@ fn walk(dir: &File, name: &str) -> Result<OwnedFd, Errno> {
             }
         }
     }
-    // It leads to a directory.
+    // The path leads to a directory.
     let here = below.last().map_or(dir.as_fd(), OwnedFd::as_fd);
     rustix::fs::openat(here, ".", READ, Mode::empty())
 }
@@ -107,14 +106,6 @@ fn parts(path: &OsStr) -> Result<VecDeque<OsString>, Errno> {
         .collect())
 }
 
-/// What is wrong, for people.
-pub fn describe(error: Errno) -> io::Error {
-    match error {
-        Errno::XDEV => io::Error::other("is a link that leads out of the plugins directory"),
-        error => error.into(),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::io::Read;
@@ -123,7 +114,6 @@ mod tests {
 
     use super::*;
 
-    /// What is read by a name, or why nothing is.
     fn read(opened: Result<OwnedFd, Errno>) -> Result<String, Errno> {
         let mut text = String::new();
         File::from(opened?)
@@ -183,7 +173,7 @@ mod tests {
     ];
 
     #[test]
-    fn the_walk_is_as_strict_as_the_kernel() {
+    fn walk_is_as_strict_as_openat2() {
         let root = tempfile::tempdir().unwrap();
         let dir = tree(root.path());
         let by_kernel =
@@ -198,7 +188,7 @@ mod tests {
     }
 
     #[test]
-    fn the_walk_takes_over_where_openat2_is_missing() {
+    fn walk_replaces_a_missing_openat2() {
         let root = tempfile::tempdir().unwrap();
         let dir = tree(root.path());
         for error in [Errno::NOSYS, Errno::PERM, Errno::AGAIN] {

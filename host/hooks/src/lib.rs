@@ -1,22 +1,35 @@
-//! The plugins directory: watched and polled, settled, loaded, swapped. A bad file keeps the last good one serving.
+//! The plugins directory: watched and polled, loaded, swapped. A bad file keeps the last good version serving.
 #![deny(unsafe_code)]
 
-mod asks;
 mod beneath;
+mod bundled;
+mod error;
+mod file;
+mod files;
 mod hook;
-mod keeper;
-mod known;
+mod hook_file;
+mod listing;
 mod load;
+mod loads;
+mod managed;
 mod names;
+mod nearest;
+mod new_grants;
 mod packs;
+mod platform;
 mod readiness;
+mod reconciler;
 mod routes;
 mod scan;
+mod served;
+mod status;
 mod table;
 mod watch;
 
-pub use hook::{Hook, HookState, HookStatus, Serving};
-pub use keeper::{Hooks, Setup};
-pub use load::Platform;
+pub use hook::{Hook, Serving};
 pub use packs::packs;
-pub use table::{Found, Table};
+pub use platform::Platform;
+pub use reconciler::Setup;
+pub use served::Hooks;
+pub use status::{HookState, HookStatus};
+pub use table::{RouteMatch, Table};

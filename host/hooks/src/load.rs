@@ -1,4 +1,4 @@
-//! Makes one hook from its files: spec, verifier, component, handler. All refusals of bad files come from here.
+//! Makes one hook from its files: rules, verifier, component, handler.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -7,512 +7,248 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use tokio::sync::Semaphore;
 
+use super::error::{HookError, missing_component};
+use super::file::FileContent;
+use super::files::Files;
 use super::hook::{ANSWER_WITHIN, Hook, Serving};
-use super::scan::Content;
-use landfall_config::{
-    ConfigError, HookSource, parse_hook, parse_manifest, settings_schema, suggested_answer_within,
-};
-use landfall_engine::{Component, Engine, Handler, LoadError};
-use landfall_model::{
-    Credential, EnvironmentVariable, HookName, HookSpec, Mode, SecretRef, SecretSource, SizeSpec,
-    Sizes, VerifySpec,
-};
+use super::hook_file::{HookFile, manifest, path_alone, references};
+use super::platform::Platform;
+use landfall_config::suggested_answer_within;
+use landfall_engine::{Component, Engine};
+use landfall_model::{HookName, HookSpec, Mode, SecretSource, SizeSpec, VerifySpec};
 use landfall_verify::{Packs, Verifier};
 
+/// The most components that are in memory to be loaded at a time.
+pub(crate) const LOADS_MAX: usize = 16;
+
 /// What the loader needs of the process.
-pub struct Loader {
-    pub engine: Arc<Engine>,
-    pub secrets: Arc<dyn SecretSource>,
+pub(crate) struct Loader {
+    pub(crate) engine: Arc<Engine>,
+    pub(crate) secrets: Arc<dyn SecretSource>,
     /// Relative `file:` references start here.
-    pub dir: PathBuf,
-    /// How providers sign; changes with the files of `providers`.
-    pub packs: ArcSwap<Packs>,
-    /// Why no event can wait here, if none can.
-    pub cannot_queue: Option<&'static str>,
-    /// Why no row and no value can be kept here, if none can.
-    pub cannot_keep: Option<&'static str>,
+    pub(crate) dir: PathBuf,
+    /// How providers sign. Changes with the files of `providers`.
+    pub(crate) packs: ArcSwap<Packs>,
+    /// Why this node has no queue, if it has none.
+    pub(crate) cannot_queue: Option<&'static str>,
+    /// Why this node stores no rows and values, if it does not.
+    pub(crate) cannot_keep: Option<&'static str>,
     /// The queue keeps no order.
-    pub cannot_order: bool,
-    /// What the platform makes of requests.
-    pub platform: Platform,
+    pub(crate) cannot_order: bool,
+    pub(crate) platform: Platform,
     /// Bytes that the node has for all bodies together.
-    pub bodies: usize,
-    /// Components in memory at once, besides those that serve.
-    pub turns: Semaphore,
-}
-
-/// For `Loader::turns`.
-pub const LOADS_MAX: usize = 16;
-
-/// The files of one hook, as the last look found them.
-#[derive(Debug, Clone)]
-pub struct Files {
-    /// `NAME.toml`, where there is one.
-    pub hook_file: Option<Result<Content, String>>,
-    /// The component, where it was found.
-    pub component: Option<Result<Content, String>>,
-    /// The component's file name.
-    pub component_name: String,
-    /// A component with a similar name, where that one is missing.
-    pub similar: Option<String>,
-    /// Digest of the operator's own provider packs.
-    pub packs: u64,
-}
-
-/// Why a hook cannot be made.
-#[derive(Debug)]
-pub struct Problem {
-    /// A sentence with the way out.
-    pub why: String,
-    /// Not the files' fault: worth another try with the same ones.
-    pub is_passing: bool,
-}
-
-impl From<String> for Problem {
-    fn from(why: String) -> Problem {
-        Problem {
-            why,
-            is_passing: false,
-        }
-    }
-}
-
-impl From<LoadError> for Problem {
-    fn from(error: LoadError) -> Problem {
-        Problem {
-            why: error.to_string(),
-            is_passing: error.is_passing,
-        }
-    }
-}
-
-/// What the platform that we run on makes of requests.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct Platform {
-    /// After which it ends one, whatever we say.
-    pub timeout: Option<Duration>,
-    /// Attempts are made while a request of the queue is open.
-    pub runs_in_requests: bool,
-}
-
-// === impl Platform ===
-
-impl Platform {
-    /// The shorter time counts, and whoever wrote the longer one is told.
-    fn shorten(self, spec: &mut HookSpec, usual: Option<Duration>) {
-        let Some(timeout) = self.timeout else { return };
-        // The answer has to be out before.
-        let most = timeout - (timeout / 10).min(Duration::from_secs(1));
-        let shorten = |key: &str, time: &mut Duration| {
-            if *time > most {
-                let (time, hook) = (std::mem::replace(time, most), &*spec.name);
-                tracing::warn!(
-                    hook,
-                    key,
-                    ?time,
-                    platform_timeout = ?timeout,
-                    "the platform ends requests sooner: its time counts; raise its request time-out, and platform_timeout with it, or lower the key"
-                );
-            }
-        };
-        if spec.mode == Mode::Sync || self.runs_in_requests {
-            shorten("deadline", &mut spec.deadline);
-        }
-        match &mut spec.answer_within {
-            Some(within) => shorten("answer_within", within),
-            None => {
-                spec.answer_within = Some(usual.unwrap_or(ANSWER_WITHIN))
-                    .filter(|usual| *usual > most)
-                    .map(|_| most)
-            }
-        }
-    }
+    pub(crate) bodies: usize,
+    /// One permit for each component that is being loaded.
+    pub(crate) permits: Semaphore,
 }
 
 // === impl Loader ===
 
 impl Loader {
     /// The hook, ready to serve, or why it cannot be made from these files.
-    pub async fn load(&self, name: &HookName, files: &Files) -> Result<Hook, Problem> {
-        let text = hook_text(name, files)?;
+    pub(crate) async fn load(&self, name: &HookName, files: &Files) -> Result<Hook, HookError> {
+        let file = HookFile::new(name, files, &self.dir)?;
         let component = match &files.component {
             Some(content) => Some(self.component(files, content).await?),
             None => None,
         };
         let manifest = manifest(component.as_ref())?;
-        let source = HookSource {
-            name,
-            text: &text,
-            manifest: manifest.as_ref(),
-            dir: &self.dir,
-        };
-        let mut spec = parse_hook(source).map_err(|error| error.to_string())?;
-        let verifier = Verifier::build(&spec.verify, &self.packs.load()).map_err(|mistake| {
-            ConfigError::at_key(
-                &format!("{name}.toml"),
-                &text,
-                &["verify", mistake.key],
-                mistake.message,
-            )
-            .to_string()
-        })?;
-        let verifier = placed(name, &text, &spec, verifier)?;
+
+        let mut spec = file.spec(manifest.as_ref())?;
+        let verifier = file.verifier(&spec, &self.packs.load())?;
         self.check_secrets(name, &spec)?;
-        check_settings(name, &text, &spec, component.as_ref())?;
-        let sizes = self.sizes(name, &text, &spec, &verifier)?;
-        self.check_queue(&spec)?;
-        let is_mounted = component
-            .as_ref()
-            .is_none_or(|component| component.inspected().is_proxy());
-        if spec.strips.is_some() && !is_mounted {
-            let why = "strip_prefix is for components that export wasi:http/incoming-handler: this one finds the rest in \
-                       the attribute `param:NAME`";
-            return Err(ConfigError::at_key(
-                &format!("{name}.toml"),
-                &text,
-                &["strip_prefix"],
-                why,
-            )
-            .to_string()
-            .into());
+        if let Some(component) = &component {
+            file.check_settings(&spec, component.inspected())?;
         }
+        let sizes = file.sizes(&spec, &verifier, self.bodies)?;
+        self.check_queue(&spec)?;
+        file.check_strip_prefix(&spec, component.as_ref())?;
+
         if spec.answer_within.is_none() {
             spec.answer_within = manifest
                 .as_ref()
                 .and_then(|manifest| shorter_answer(manifest, &spec, &verifier));
         }
-        self.platform.shorten(&mut spec, verifier.answer_within());
+        let answer_within = verifier.answer_within().unwrap_or(ANSWER_WITHIN);
+        self.platform.shorten(&mut spec, answer_within);
         self.secrets.track(&references(&spec)).await;
+
         let serving = match component {
             Some(component) => {
-                Serving::Ready(Arc::new(self.handler(&component, &spec, sizes).await?))
+                let secrets = self.secrets.clone();
+                let handler = self.engine.prepare(&component, &spec, sizes, secrets);
+                Serving::Ready(Arc::new(handler.await?))
             }
-            None => Serving::Unavailable(missing(&spec.component, files.similar.as_deref())),
+            None => {
+                let why = missing_component(&spec.component, files.similar.as_deref());
+                Serving::Unavailable(why)
+            }
         };
-        let slots = self.engine.slots(spec.concurrency);
+        let permits = self.engine.permits(spec.concurrency);
         Ok(Hook {
             spec,
             verifier,
             sizes,
             serving,
-            slots,
+            permits,
         })
     }
 
     /// Who may call, by the hook file alone.
-    pub fn verifier(
+    pub(crate) fn verifier(
         &self,
         name: &HookName,
         files: &Files,
-    ) -> Result<(VerifySpec, Verifier), String> {
-        let text = hook_text(name, files)?;
-        let source = HookSource {
-            name,
-            text: &text,
-            manifest: None,
-            dir: &self.dir,
-        };
-        let spec = parse_hook(source).map_err(|error| error.to_string())?;
-        let verifier =
-            Verifier::build(&spec.verify, &self.packs.load()).map_err(|mistake| mistake.message)?;
-        let verifier = placed(name, &text, &spec, verifier)?;
+    ) -> Result<(VerifySpec, Verifier), HookError> {
+        let file = HookFile::new(name, files, &self.dir)?;
+        let spec = file.spec(None)?;
+        let verifier = file.verifier(&spec, &self.packs.load())?;
         self.check_secrets(name, &spec)?;
         Ok((spec.verify, verifier))
     }
 
-    /// A hook with nothing to run, where its file says. If all of that can be read, events may wait for it; else it is closed, and
-    /// the sender comes again.
-    pub fn unavailable(&self, name: &HookName, files: &Files, why: &str) -> Hook {
-        let text = hook_text(name, files).unwrap_or_default();
-        if let Some(hook) = self.waiting(name, &text, why) {
+    /// A hook that has nothing to run, at the path of its file. Events may be queued for it if the rest of its file is good;
+    /// otherwise it is closed, and the sender retries.
+    pub(crate) fn unavailable(&self, name: &HookName, files: &Files, why: &str) -> Hook {
+        if let Ok(hook) = self.without_component(name, files, why) {
             return hook;
         }
-        let parse = |text: &str| {
-            parse_hook(HookSource {
-                name,
-                text,
-                manifest: None,
-                dir: &self.dir,
-            })
-        };
-        let spec = parse(&text)
-            .or_else(|_| parse(&path_alone(&text)))
-            .or_else(|_| parse(""));
-        let mut spec = spec.expect("an empty hook file is a good one");
-        spec.verify = Default::default();
-        let verifier =
-            Verifier::build(&spec.verify, &Packs::default()).expect("an absent [verify] builds");
-        spec.sizes = SizeSpec::default();
-        let sizes = spec
-            .sizes
+
+        let spec = self.readable_part(name, files);
+        let verifier = Verifier::build(&VerifySpec::default(), &Packs::default())
+            .expect("an absent [verify] builds");
+        let sizes = SizeSpec::default()
             .resolve(None, self.bodies)
             .expect("the defaults fit each other");
-        let slots = self.engine.slots(spec.concurrency);
+        let permits = self.engine.permits(spec.concurrency);
         Hook {
-            spec,
+            spec: HookSpec {
+                verify: VerifySpec::default(),
+                sizes: SizeSpec::default(),
+                ..spec
+            },
             verifier,
             sizes,
             serving: Serving::Unavailable(why.into()),
-            slots,
+            permits,
         }
     }
 
-    /// Everything but its component is there.
-    fn waiting(&self, name: &HookName, text: &str, why: &str) -> Option<Hook> {
-        let spec = parse_hook(HookSource {
-            name,
-            text,
-            manifest: None,
-            dir: &self.dir,
-        })
-        .ok()?;
-        let verifier = Verifier::build(&spec.verify, &self.packs.load()).ok()?;
-        let verifier = placed(name, text, &spec, verifier).ok()?;
-        self.check_secrets(name, &spec).ok()?;
-        let sizes = self.sizes(name, text, &spec, &verifier).ok()?;
-        self.check_queue(&spec).ok()?;
+    /// The rules of a hook file with mistakes, or at least its path.
+    fn readable_part(&self, name: &HookName, files: &Files) -> HookSpec {
+        let text = match &files.hook_file {
+            Some(Ok(content)) => content.text().unwrap_or_default(),
+            _ => "",
+        };
+        let path_alone = path_alone(text);
+        [text, &path_alone, ""]
+            .into_iter()
+            .find_map(|text| HookFile::with_text(name, text, &self.dir).spec(None).ok())
+            .expect("an empty hook file has no mistake")
+    }
+
+    /// A hook whose file is good and whose component cannot be loaded.
+    fn without_component(
+        &self,
+        name: &HookName,
+        files: &Files,
+        why: &str,
+    ) -> Result<Hook, HookError> {
+        let file = HookFile::new(name, files, &self.dir)?;
+        let spec = file.spec(None)?;
+        let verifier = file.verifier(&spec, &self.packs.load())?;
+        self.check_secrets(name, &spec)?;
+        let sizes = file.sizes(&spec, &verifier, self.bodies)?;
+        self.check_queue(&spec)?;
+
         tokio::task::block_in_place(|| {
             tokio::runtime::Handle::current().block_on(self.secrets.track(&references(&spec)))
         });
-        let slots = self.engine.slots(spec.concurrency);
-        Some(Hook {
+        let permits = self.engine.permits(spec.concurrency);
+        Ok(Hook {
             spec,
             verifier,
             sizes,
             serving: Serving::Unavailable(why.into()),
-            slots,
+            permits,
         })
     }
 
-    /// Who writes hook files uses only the secrets that the operator of the node grants.
-    fn check_secrets(&self, name: &HookName, spec: &HookSpec) -> Result<(), String> {
-        let refused = references(spec)
-            .iter()
-            .find_map(|reference| self.secrets.check(reference).err());
-        refused.map_or(Ok(()), |why| Err(format!("{name}.toml: {why}")))
+    /// A hook may use only the secrets that the operator of the node grants to hook files.
+    fn check_secrets(&self, name: &HookName, spec: &HookSpec) -> Result<(), HookError> {
+        for reference in references(spec) {
+            if let Err(error) = self.secrets.check(&reference) {
+                let name = name.clone();
+                return Err(HookError::SecretNotGranted { name, error });
+            }
+        }
+        Ok(())
     }
 
-    fn sizes(
-        &self,
-        name: &HookName,
-        text: &str,
-        spec: &HookSpec,
-        verifier: &Verifier,
-    ) -> Result<Sizes, String> {
-        spec.sizes
-            .resolve(verifier.max_body(), self.bodies)
-            .map_err(|(key, message)| {
-                ConfigError::at_key(&format!("{name}.toml"), text, key, message).to_string()
-            })
-    }
-
-    fn check_queue(&self, spec: &HookSpec) -> Result<(), String> {
-        let what = match spec.mode {
-            Mode::Async => "mode = \"async\"",
-            Mode::Auto => "mode = \"auto\"",
-            Mode::Sync => "",
-        };
-        // What a call in mode sync emits is in the ledger when its answer is out.
-        let emits = spec.mode == Mode::Sync && !spec.allow.emit.is_empty();
-        let keeps = spec.allow.kv || !spec.allow.table.is_empty() || emits;
-        let kept = match spec.allow.kv {
-            true => "[allow] kv",
-            false if emits => "[allow] emit in mode sync",
-            false => "[allow] table",
-        };
+    /// Checks that this node can queue and store what the hook needs.
+    fn check_queue(&self, spec: &HookSpec) -> Result<(), HookError> {
         if spec.order_by.is_some() && self.cannot_order {
-            return Err("order_by needs a queue that keeps order, and Cloud Tasks keeps none: use another queue, or leave it out".into());
+            return Err(HookError::NoOrder);
         }
-        match (self.cannot_queue, self.cannot_keep) {
-            (Some(why), _) if !what.is_empty() => Err(format!("{what} {why}")),
-            (_, Some(why)) if keeps => Err(format!("{kept} {why}")),
-            _ => Ok(()),
+
+        let queued = match spec.mode {
+            Mode::Async => Some("mode = \"async\""),
+            Mode::Auto => Some("mode = \"auto\""),
+            Mode::Sync => None,
+        };
+        if let (Some(key), Some(why)) = (queued, self.cannot_queue) {
+            return Err(HookError::NotOnThisNode { key, why });
         }
+        if let (Some(key), Some(why)) = (stored_key(spec), self.cannot_keep) {
+            return Err(HookError::NotOnThisNode { key, why });
+        }
+        Ok(())
     }
 
     async fn component(
         &self,
         files: &Files,
-        content: &Result<Content, String>,
-    ) -> Result<Component, Problem> {
-        let _turn = self
-            .turns
+        content: &FileContent,
+    ) -> Result<Component, HookError> {
+        let _permit = self
+            .permits
             .acquire()
             .await
             .expect("the semaphore is never closed");
         let name = &files.component_name;
-        let content = content
-            .as_ref()
-            .map_err(|why| format!("component {name} {why}"))?;
+        let content = content.as_ref().map_err(|error| HookError::File {
+            file: format!("component {name}"),
+            error: error.clone(),
+        })?;
         Ok(self.engine.load(name, content.bytes.to_vec()).await?)
     }
+}
 
-    async fn handler(
-        &self,
-        component: &Component,
-        spec: &HookSpec,
-        sizes: Sizes,
-    ) -> Result<Handler, LoadError> {
-        self.engine
-            .prepare(component, spec, sizes, self.secrets.clone())
-            .await
+/// The first key of a hook file that needs a ledger for rows, values or emissions.
+fn stored_key(spec: &HookSpec) -> Option<&'static str> {
+    if spec.allow.kv {
+        Some("[allow] kv")
+    } else if spec.mode == Mode::Sync && !spec.allow.emit.is_empty() {
+        // Emissions of a call in mode sync are in the ledger before its answer is sent.
+        Some("[allow] emit in mode sync")
+    } else if !spec.allow.table.is_empty() {
+        Some("[allow] table")
+    } else {
+        None
     }
 }
 
-/// The verifier with the rest of the hook file: what identifies a delivery, what orders events, what is answered.
-fn placed(
-    name: &HookName,
-    text: &str,
-    spec: &HookSpec,
-    verifier: Verifier,
-) -> Result<Verifier, String> {
-    let wrong = |key: &[&str], message| {
-        ConfigError::at_key(&format!("{name}.toml"), text, key, message).to_string()
-    };
-    if let Some(problem) = verifier.unused_secret() {
-        return Err(wrong(&["verify", "secret"], problem.to_owned()));
-    }
-    if let Some(problem) = verifier.path_problem(&spec.path) {
-        return Err(wrong(&["path"], problem));
-    }
-    verifier
-        .with_locations(&spec.dedup, spec.order_by.clone(), &spec.path)
-        .map_err(|error| wrong(&[error.key], error.message))?
-        .with_accepted(&spec.accepted)
-        .map_err(|error| wrong(&["accepted", error.key], error.message))
-}
-
-/// Every secret that a hook names.
-pub fn references(spec: &HookSpec) -> Vec<SecretRef> {
-    let in_credentials = spec
-        .credentials
-        .iter()
-        .flat_map(Credential::secrets)
-        .cloned();
-    let in_environment = spec
-        .environment
-        .iter()
-        .flat_map(EnvironmentVariable::secrets)
-        .cloned();
-    let in_verify = spec
-        .verify
-        .secret
-        .iter()
-        .chain(&spec.verify.challenge_secret)
-        .cloned();
-    in_verify
-        .chain(in_credentials)
-        .chain(in_environment)
-        .collect()
-}
-
-fn hook_text(name: &HookName, files: &Files) -> Result<String, String> {
-    match &files.hook_file {
-        None => Ok(String::new()),
-        Some(Err(why)) => Err(format!("{name}.toml {why}")),
-        Some(Ok(content)) => String::from_utf8(content.bytes.to_vec())
-            .map_err(|_| format!("{name}.toml is not UTF-8 text")),
-    }
-}
-
-/// A hook file with nothing but its path. Read line by line up to the first table, so that a mistake elsewhere does not hide it.
-fn path_alone(text: &str) -> String {
-    let above_tables = text
-        .lines()
-        .take_while(|line| !line.trim_start().starts_with('['));
-    let tables = above_tables.filter_map(|line| line.parse::<toml::Table>().ok());
-    tables
-        .into_iter()
-        .find(|table| table.contains_key("path"))
-        .unwrap_or_default()
-        .to_string()
-}
-
-fn manifest(component: Option<&Component>) -> Result<Option<toml::Table>, String> {
-    let Some(inspected) = component.map(Component::inspected) else {
-        return Ok(None);
-    };
-    let Some(text) = &inspected.manifest else {
-        return Ok(None);
-    };
-    let file = format!("manifest of {}", inspected.file);
-    parse_manifest(&file, text)
-        .map(Some)
-        .map_err(|error| error.to_string())
-}
-
-/// The settings against the schema that the component carries, if it carries one.
-fn check_settings(
-    name: &HookName,
-    text: &str,
-    spec: &HookSpec,
-    component: Option<&Component>,
-) -> Result<(), String> {
-    let Some(inspected) = component.map(Component::inspected) else {
-        return Ok(());
-    };
-    let Some(manifest) = &inspected.manifest else {
-        return Ok(());
-    };
-    let file = format!("manifest of {}", inspected.file);
-    let schema = settings_schema(&file, manifest).map_err(|error| error.to_string())?;
-    let Some(schema) = schema else { return Ok(()) };
-    schema
-        .check(&spec.settings, &spec.allow.http)
-        .map_err(|mistake| {
-            let path: Vec<&str> = ["settings"]
-                .into_iter()
-                .chain(mistake.path.iter().map(String::as_str))
-                .collect();
-            ConfigError::at_key(
-                &format!("{name}.toml"),
-                text,
-                &path,
-                format!("[settings] {}", mistake.message),
-            )
-            .to_string()
-        })
-}
-
-/// The time that a manifest suggests, where it is below the default.
+/// The time that a manifest suggests, if it is below the default.
 fn shorter_answer(
     manifest: &toml::Table,
     spec: &HookSpec,
     verifier: &Verifier,
 ) -> Option<Duration> {
-    let usual = if spec.mode == Mode::Sync {
+    let default = if spec.mode == Mode::Sync {
         spec.deadline
     } else {
         ANSWER_WITHIN
     };
-    let usual = verifier.answer_within().unwrap_or(usual);
-    suggested_answer_within(manifest).filter(|suggested| *suggested < usual)
-}
-
-fn missing(component: &str, similar: Option<&str>) -> String {
-    let meant = similar
-        .map(|similar| format!("; did you mean {similar}?"))
-        .unwrap_or_default();
-    format!(
-        "component {component} is missing: put it into the plugins directory, or name its folder with --bundled{meant}"
-    )
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_mistake_elsewhere_keeps_the_path() {
-        for text in [
-            "path = \"/in/{id}\"\nmode = auto\n[verify]\nprovider = \"github\"\n",
-            "path = \"/in/{id}\" # all of them\n[verify\nprovider = \"github\"\n",
-            "mode = \"async\npath = \"/in/{id}\"\n",
-            "methods = [\"POST\"\n  path = \"/in/{id}\"\n[verify]\n",
-            "path = \"/in/{id}\"\npath = \"/out\"\n",
-        ] {
-            assert_eq!(path_alone(text), "path = \"/in/{id}\"\n", "{text}");
-        }
-        assert_eq!(path_alone("[settings]\npath = \"/out\"\n"), "");
-    }
+    let default = verifier.answer_within().unwrap_or(default);
+    suggested_answer_within(manifest).filter(|suggested| *suggested < default)
 }

@@ -1,15 +1,16 @@
-//! Whether the node has become ready. With `readiness = "all"` it waits until every hook file is served, so that a rolling update
-//! with a broken file stops. A node that has been ready stays ready: a later mistake must not take a working node out of service.
+//! Whether the node has become ready. With `readiness = "all"` it waits until every hook file is served, so that a rolling
+//! update with a broken file stops. A node that has been ready stays ready: a later mistake must not take a working node out
+//! of service.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard};
 
-use super::hook::HookStatus;
+use super::status::HookStatus;
 use landfall_config::Readiness;
 
 /// Starts closed, opens once and stays open.
 #[derive(Default)]
-pub struct ReadinessGate {
+pub(crate) struct ReadinessGate {
     readiness: Readiness,
     is_open: AtomicBool,
     /// The hook files that were not served at the last update.
@@ -19,8 +20,7 @@ pub struct ReadinessGate {
 // === impl ReadinessGate ===
 
 impl ReadinessGate {
-    /// A closed gate.
-    pub fn new(readiness: Readiness) -> ReadinessGate {
+    pub(crate) fn new(readiness: Readiness) -> ReadinessGate {
         ReadinessGate {
             readiness,
             ..ReadinessGate::default()
@@ -28,7 +28,7 @@ impl ReadinessGate {
     }
 
     /// Called after each scan of the plugins directory, with the hook files that are not served.
-    pub fn update(&self, not_served: Vec<HookStatus>) {
+    pub(crate) fn update(&self, not_served: Vec<HookStatus>) {
         if self.is_open.load(Ordering::Acquire) {
             return;
         }
@@ -48,7 +48,7 @@ impl ReadinessGate {
     }
 
     /// The hook files that the node waits for; `None` once it has been ready.
-    pub fn waits_for(&self) -> Option<String> {
+    pub(crate) fn waits_for(&self) -> Option<String> {
         (!self.is_open.load(Ordering::Acquire)).then(|| names(&self.not_served()))
     }
 

@@ -1,47 +1,46 @@
-//! Paths and what is behind them. A path that ends in `{rest...}` yields to every other path.
+//! Paths and their values. A path that ends in `{rest...}` matches only if no other path does.
 
-use matchit::{InsertError, Router};
+use matchit::{InsertError, Params, Router};
 
 use landfall_model::hook::rest_of;
 
 /// Paths, each with a value.
-pub struct Routes<T> {
+pub(crate) struct Routes<T> {
     exact: Router<T>,
-    /// Those that end in `{rest...}`, and the paths on which that rest is empty.
+    /// Paths that end in `{rest...}`, and the paths for which that rest is empty.
     rest: Router<Rest<T>>,
 }
 
 /// A path with a rest, or one of its paths with an empty rest.
 struct Rest<T> {
     value: T,
-    /// The name of the parameter, where the rest is empty.
+    /// The name of the parameter, if the rest is empty.
     empty: Option<String>,
 }
 
 /// Why a path cannot be added.
 #[derive(Debug, PartialEq, Eq)]
-pub enum RouteError {
-    /// Its path is taken by this one.
+pub(crate) enum RouteError {
+    /// Another path matches the same requests.
     Taken(String),
-    /// It is not a path that can be served.
+    /// The router cannot serve the path.
     Unusable(String),
 }
 
 /// A value, and the parameters of its path, percent-encoded as in the request.
-pub type Match<'a, T> = (&'a T, Vec<(String, String)>);
+pub(crate) type Match<'a, T> = (&'a T, Vec<(String, String)>);
 
 // === impl Routes ===
 
 impl<T: Clone> Routes<T> {
-    /// Adds a path.
-    pub fn insert(&mut self, path: &str, value: T) -> Result<(), RouteError> {
+    pub(crate) fn insert(&mut self, path: &str, value: T) -> Result<(), RouteError> {
         let Some(name) = rest_of(path) else {
             return self
                 .exact
                 .insert(path, value)
-                .map_err(|error| failed(error, path));
+                .map_err(|error| route_error(error, path));
         };
-        let (before, spelled) = spelled(path, name);
+        let (before, spelled) = router_syntax(path, name);
         self.rest
             .insert(
                 spelled,
@@ -50,41 +49,40 @@ impl<T: Clone> Routes<T> {
                     empty: None,
                 },
             )
-            .map_err(|error| failed(error, path))?;
+            .map_err(|error| route_error(error, path))?;
         for empty in empty_rests(before) {
-            // Only another path with the same rest could be there, and that was refused above.
+            // This cannot conflict: only another path with the same rest could be there, and that was refused above.
             let rest = Rest {
                 value: value.clone(),
                 empty: Some(name.to_owned()),
             };
             self.rest
                 .insert(empty, rest)
-                .map_err(|error| failed(error, path))?;
+                .map_err(|error| route_error(error, path))?;
         }
         Ok(())
     }
 
-    /// Takes a path away.
-    pub fn remove(&mut self, path: &str) {
+    pub(crate) fn remove(&mut self, path: &str) {
         let Some(name) = rest_of(path) else {
             self.exact.remove(path);
             return;
         };
-        let (before, spelled) = spelled(path, name);
+        let (before, spelled) = router_syntax(path, name);
         self.rest.remove(spelled);
         for empty in empty_rests(before) {
             self.rest.remove(empty);
         }
     }
 
-    /// What is behind the path of a request.
-    pub fn find(&self, path: &str) -> Option<Match<'_, T>> {
-        let owned = |(name, value): (&str, &str)| (name.to_owned(), value.to_owned());
+    /// The value for the path of a request.
+    pub(crate) fn find(&self, path: &str) -> Option<Match<'_, T>> {
         if let Ok(found) = self.exact.at(path) {
-            return Some((found.value, found.params.iter().map(owned).collect()));
+            return Some((found.value, owned(&found.params)));
         }
+
         let found = self.rest.at(path).ok()?;
-        let mut params: Vec<(String, String)> = found.params.iter().map(owned).collect();
+        let mut params = owned(&found.params);
         params.extend(
             found
                 .value
@@ -106,28 +104,43 @@ impl<T> Default for Routes<T> {
 }
 
 /// A path without the names of its parameters: `/a/{x}` and `/a/{y}` are one route.
-pub fn unnamed(path: &str) -> String {
-    let segment = |part: &str| match part {
-        part if part.ends_with("...}") => "{...}".to_owned(),
-        part if part.starts_with('{') => "{}".to_owned(),
-        part => part.to_owned(),
-    };
-    path.split('/').map(segment).collect::<Vec<_>>().join("/")
+pub(crate) fn unnamed(path: &str) -> String {
+    path.split('/')
+        .map(unnamed_segment)
+        .collect::<Vec<_>>()
+        .join("/")
 }
 
-/// What is before the rest, with its slash, and the whole path as the router spells it.
-fn spelled<'a>(path: &'a str, name: &str) -> (&'a str, String) {
+fn unnamed_segment(segment: &str) -> &str {
+    if segment.ends_with("...}") {
+        "{...}"
+    } else if segment.starts_with('{') {
+        "{}"
+    } else {
+        segment
+    }
+}
+
+fn owned(params: &Params<'_, '_>) -> Vec<(String, String)> {
+    params
+        .iter()
+        .map(|(name, value)| (name.to_owned(), value.to_owned()))
+        .collect()
+}
+
+/// The part before the rest, with its slash, and the whole path in the syntax of the router.
+fn router_syntax<'a>(path: &'a str, name: &str) -> (&'a str, String) {
     let before = &path[..path.len() - name.len() - "{...}".len()];
     (before, format!("{before}{{*{name}}}"))
 }
 
-/// `/api/` and `/api`.
+/// The paths with an empty rest: `/api/` and `/api`.
 fn empty_rests(before: &str) -> impl Iterator<Item = &str> {
     let bare = before.strip_suffix('/').filter(|bare| !bare.is_empty());
     [before].into_iter().chain(bare)
 }
 
-/// A path of the router as hook files spell it.
+/// A path of the router in the syntax of hook files.
 fn as_typed(path: &str) -> String {
     let rest = path
         .rsplit_once("/{*")
@@ -138,7 +151,7 @@ fn as_typed(path: &str) -> String {
     )
 }
 
-fn failed(error: InsertError, path: &str) -> RouteError {
+fn route_error(error: InsertError, path: &str) -> RouteError {
     match error {
         InsertError::Conflict { with } => RouteError::Taken(as_typed(&with)),
         error => RouteError::Unusable(format!(
@@ -206,7 +219,7 @@ mod tests {
     }
 
     #[test]
-    fn a_rest_takes_its_path_alone() {
+    fn one_rest_for_each_prefix() {
         let mut routes = routes(&["/api/{rest...}", "/api"]);
         assert_eq!(
             routes.insert("/api/{other...}", "x"),
@@ -223,7 +236,7 @@ mod tests {
     }
 
     #[test]
-    fn names_of_parameters_do_not_count() {
+    fn parameter_names_do_not_count() {
         assert_eq!(unnamed("/a/{x}/{y...}"), "/a/{}/{...}");
     }
 }

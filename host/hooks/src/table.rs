@@ -1,294 +1,243 @@
-//! Which hook answers a path. Rebuilt whole at every change and swapped; a request sees the old or the new one.
+//! Which hook answers a path. The table is rebuilt at every change and swapped: a request sees the old or the new one.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::hook::Hook;
-use super::known::{Known, is_closed, is_ready, is_usable};
+use super::managed::ManagedHook;
+use super::nearest::nearest;
 use super::routes::{RouteError, Routes, unnamed as route};
 use landfall_model::HookName;
-
-/// Longer paths are not compared with those of hooks.
-const NEAREST_PATH_BYTES_MAX: usize = 256;
 
 /// Paths and their hooks.
 #[derive(Default)]
 pub struct Table {
-    router: Routes<Arc<Hook>>,
-    /// Who stands where.
-    held: BTreeMap<HookName, Standing>,
-    /// The directory has been read once: an unknown path is really unknown.
+    routes: Routes<Arc<Hook>>,
+    entries: BTreeMap<HookName, RouteEntry>,
+    /// Whether the directory has been read. Before that, an unknown path may belong to a hook.
     pub complete: bool,
 }
 
 /// A hook in the table.
 #[derive(Clone)]
-pub struct Standing {
-    /// As it was loaded.
-    pub hook: Arc<Hook>,
-    /// As it answers: with nothing to run while its component is not there.
-    pub answers: Arc<Hook>,
+pub(crate) struct RouteEntry {
+    /// The hook as it was loaded.
+    pub(crate) hook: Arc<Hook>,
+    /// The hook as it answers: without a handler while its component is missing.
+    pub(crate) answers: Arc<Hook>,
 }
 
-/// What the table is made from.
-pub struct Asked<'a> {
-    /// Every hook.
-    pub known: &'a BTreeMap<HookName, Known>,
-    /// Components that hooks need and that are not there.
-    pub missing: &'a BTreeSet<String>,
-    /// The directory has been read once.
-    pub complete: bool,
+/// What the next table is made from.
+pub(crate) struct Requested<'a> {
+    pub(crate) hooks: &'a BTreeMap<HookName, ManagedHook>,
+    /// The components that hooks need and that are missing.
+    pub(crate) missing: &'a BTreeSet<String>,
+    /// Whether the directory has been read.
+    pub(crate) complete: bool,
 }
 
-/// The hook for a path, and the values of its `{name}` segments.
-pub struct Found {
-    /// Who answers.
+/// The hook for a path, and the values of the path's parameters.
+pub struct RouteMatch {
+    /// The hook that answers.
     pub hook: Arc<Hook>,
-    /// Percent-encoded, as sent.
+    /// Names and values. Values are percent-encoded, as sent.
     pub params: Vec<(String, String)>,
 }
+
+/// Why a hook cannot have its path.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum PathError {
+    #[error("path `{path}` is taken by {by}: give one of them another path")]
+    Taken { path: String, by: String },
+    #[error("{0}")]
+    Unusable(String),
+}
+
+/// The hooks that did not get the path that they want.
+pub(crate) type Conflicts = BTreeMap<HookName, PathError>;
 
 // === impl Table ===
 
 impl Table {
-    /// The table after this one. Who serves a path keeps it from whoever comes later, and who cannot run yields to who can;
-    /// hooks that go on to other paths may swap them. A hook whose path is taken is a problem, and stays where it was if it
-    /// serves there. Before the directory has been read nobody holds anything: what comes first must not matter.
-    pub fn next(&self, asked: &Asked<'_>) -> (Table, BTreeMap<HookName, String>) {
-        let mut staying = BTreeSet::new();
-        loop {
-            let (mut table, mut problems) = self.attempt(asked, &staying);
-            let may_stay = |name: &&HookName| {
-                !staying.contains(*name) && self.may_stay(asked, &asked.known[*name])
-            };
-            let stay: Vec<HookName> = problems.keys().filter(may_stay).cloned().collect();
-            if stay.is_empty() {
-                for name in &staying {
-                    if let Err(why) = table.go_on(name, asked) {
-                        problems.insert(name.clone(), why);
-                    }
-                }
-                // Who cannot run answers 503 where it was, if nobody else is there: the sender comes again.
-                for name in problems.keys().filter(|name| !staying.contains(*name)) {
-                    if let Some(stands) = self.stands(&asked.known[name]) {
-                        table.insert_dead(name, stands).ok();
-                    }
-                }
-                return (table, problems);
-            }
-            staying.extend(stay);
-        }
-    }
-
-    /// The hooks in it.
+    /// The names of the hooks in the table.
     pub fn names(&self) -> Vec<Arc<str>> {
-        self.held.keys().map(HookName::shared).collect()
+        self.entries.keys().map(HookName::shared).collect()
     }
 
-    /// Where this hook stands now.
-    pub fn standing(&self, name: &HookName) -> Option<&Standing> {
-        self.held.get(name)
-    }
-
-    fn attempt(
-        &self,
-        asked: &Asked<'_>,
-        staying: &BTreeSet<HookName>,
-    ) -> (Table, BTreeMap<HookName, String>) {
-        let mut table = Table {
-            complete: asked.complete,
-            ..Table::default()
-        };
-        let mut problems = BTreeMap::new();
-        let mut order: Vec<_> = asked.known.iter().collect();
-        order.sort_by_key(|(name, known)| {
-            (!staying.contains(*name), self.rank(asked, known), *name)
-        });
-        for (name, known) in order {
-            let hook = self
-                .stands(known)
-                .filter(|_| staying.contains(name))
-                .unwrap_or(&known.wants);
-            if let Err(why) = table.insert(name, hook, asked) {
-                problems.insert(name.clone(), why);
-            }
-        }
-        (table, problems)
-    }
-
-    fn stands<'a>(&self, known: &'a Known) -> Option<&'a Arc<Hook>> {
-        known.stands.as_ref().filter(|_| self.complete)
-    }
-
-    /// It serves, at another path than the one that it wants, and its files do not say that nobody may call.
-    fn may_stay(&self, asked: &Asked<'_>, known: &Known) -> bool {
-        if is_closed(&known.wants) {
-            return false;
-        }
-        let moves = |stands: &&Arc<Hook>| route(&stands.spec.path) != route(&known.wants.spec.path);
-        self.stands(known)
-            .filter(moves)
-            .is_some_and(|stands| asked.can_run(stands))
-    }
-
-    /// The lower, the sooner it gets its path: (cannot run, comes anew).
-    fn rank(&self, asked: &Asked<'_>, known: &Known) -> (bool, bool) {
-        let holds = self
-            .stands(known)
-            .is_some_and(|stands| route(&stands.spec.path) == route(&known.wants.spec.path));
-        (!asked.can_run(&known.wants), !holds)
-    }
-
-    /// A hook that stays goes on if the path that it wants has become free meanwhile.
-    fn go_on(&mut self, name: &HookName, asked: &Asked<'_>) -> Result<(), String> {
-        let Some(old) = self.held.get(name).cloned() else {
-            return Ok(());
-        };
-        self.insert(name, &asked.known[name].wants, asked)?;
-        self.router.remove(&old.hook.spec.path);
-        Ok(())
-    }
-
-    /// Matches the path as it was sent, not decoded.
-    pub fn find(&self, path: &str) -> Option<Found> {
-        let (hook, params) = self.router.find(path)?;
-        Some(Found {
+    /// The hook for a path. The path is matched as it was sent, not decoded.
+    pub fn find(&self, path: &str) -> Option<RouteMatch> {
+        let (hook, params) = self.routes.find(path)?;
+        Some(RouteMatch {
             hook: hook.clone(),
             params,
         })
     }
 
-    /// The hook's path that is most like this one, for a hint to the operator. None where no path is like it.
+    /// The hook's path that is most like this one, for a hint to the operator.
     pub fn nearest_path(&self, path: &str) -> Option<String> {
-        if path.len() > NEAREST_PATH_BYTES_MAX {
-            return None;
+        let entries = self.entries.values();
+        let paths = entries.map(|entry| entry.answers.spec.path.as_str());
+        nearest(path, paths).map(str::to_owned)
+    }
+
+    pub(crate) fn entry(&self, name: &HookName) -> Option<&RouteEntry> {
+        self.entries.get(name)
+    }
+
+    /// The table after this one.
+    ///
+    /// A hook keeps the path that it serves. A hook that cannot run yields its path to one that can. Hooks that move to
+    /// other paths may swap them. A hook whose new path is taken has a conflict and stays at the path that it serves.
+    /// Before the directory has been read, no hook has a claim, so that the order of loading does not matter.
+    pub(crate) fn next(&self, requested: &Requested<'_>) -> (Table, Conflicts) {
+        let mut staying = BTreeSet::new();
+        loop {
+            let (mut table, mut conflicts) = self.assign(requested, &staying);
+            let stay: Vec<HookName> = conflicts
+                .keys()
+                .filter(|name| !staying.contains(*name))
+                .filter(|name| self.may_stay(requested, &requested.hooks[*name]))
+                .cloned()
+                .collect();
+            if !stay.is_empty() {
+                staying.extend(stay);
+                continue;
+            }
+
+            for name in &staying {
+                if let Err(error) = table.move_on(name, requested) {
+                    conflicts.insert(name.clone(), error);
+                }
+            }
+            // A hook that cannot run answers 503 at its old path, if that is free: the sender retries.
+            for name in conflicts.keys().filter(|name| !staying.contains(*name)) {
+                if let Some(served) = self.served(&requested.hooks[name]) {
+                    table.insert_unavailable(name, served).ok();
+                }
+            }
+            return (table, conflicts);
         }
-        let paths = self
-            .held
-            .values()
-            .map(|held| held.answers.spec.path.as_str());
-        let rated = paths.filter_map(|known| Some((unlikeness(path, known)?, known)));
-        rated.min().map(|(_, known)| known.to_owned())
+    }
+
+    /// Gives each hook its path, in the order of their claims. The hooks in `staying` ask for the path that they serve.
+    fn assign(
+        &self,
+        requested: &Requested<'_>,
+        staying: &BTreeSet<HookName>,
+    ) -> (Table, Conflicts) {
+        let mut order: Vec<_> = requested.hooks.iter().collect();
+        order.sort_by_key(|(name, managed)| {
+            let is_moving = !staying.contains(*name);
+            (is_moving, self.rank(requested, managed), *name)
+        });
+
+        let mut table = Table {
+            complete: requested.complete,
+            ..Table::default()
+        };
+        let mut conflicts = BTreeMap::new();
+        for (name, managed) in order {
+            let hook = self
+                .served(managed)
+                .filter(|_| staying.contains(name))
+                .unwrap_or(&managed.wanted);
+            if let Err(error) = table.insert(name, hook, requested) {
+                conflicts.insert(name.clone(), error);
+            }
+        }
+        (table, conflicts)
+    }
+
+    fn served<'a>(&self, managed: &'a ManagedHook) -> Option<&'a Arc<Hook>> {
+        managed.served.as_ref().filter(|_| self.complete)
+    }
+
+    /// Whether a hook serves another path than it wants, can run, and is not closed by its new file.
+    fn may_stay(&self, requested: &Requested<'_>, managed: &ManagedHook) -> bool {
+        let Some(served) = self.served(managed) else {
+            return false;
+        };
+        let is_moving = route(&served.spec.path) != route(&managed.wanted.spec.path);
+        is_moving && !managed.wanted.is_closed() && requested.can_run(served)
+    }
+
+    /// The claim of a hook to its path: (cannot run, does not serve there yet). The lowest goes first.
+    fn rank(&self, requested: &Requested<'_>, managed: &ManagedHook) -> (bool, bool) {
+        let serves_there = self
+            .served(managed)
+            .is_some_and(|served| route(&served.spec.path) == route(&managed.wanted.spec.path));
+        (!requested.can_run(&managed.wanted), !serves_there)
+    }
+
+    /// Moves a hook that stayed at its old path, if the path that it wants has become free.
+    fn move_on(&mut self, name: &HookName, requested: &Requested<'_>) -> Result<(), PathError> {
+        let Some(old) = self.entries.get(name).cloned() else {
+            return Ok(());
+        };
+        self.insert(name, &requested.hooks[name].wanted, requested)?;
+        self.routes.remove(&old.hook.spec.path);
+        Ok(())
     }
 
     fn insert(
         &mut self,
         name: &HookName,
         hook: &Arc<Hook>,
-        asked: &Asked<'_>,
-    ) -> Result<(), String> {
-        let answers = match asked.missing.contains(&hook.spec.component) && is_ready(hook) {
-            true => Arc::new(hook.without_component()),
-            false => hook.clone(),
-        };
-        self.place(name, hook, answers)
+        requested: &Requested<'_>,
+    ) -> Result<(), PathError> {
+        if requested.missing.contains(&hook.spec.component) {
+            return self.insert_unavailable(name, hook);
+        }
+        self.insert_entry(name, hook, hook.clone())
     }
 
-    /// With nothing to run, whatever there is.
-    fn insert_dead(&mut self, name: &HookName, hook: &Arc<Hook>) -> Result<(), String> {
-        let answers = if is_ready(hook) {
+    fn insert_unavailable(&mut self, name: &HookName, hook: &Arc<Hook>) -> Result<(), PathError> {
+        let answers = if hook.is_ready() {
             Arc::new(hook.without_component())
         } else {
             hook.clone()
         };
-        self.place(name, hook, answers)
+        self.insert_entry(name, hook, answers)
     }
 
-    fn place(
+    fn insert_entry(
         &mut self,
         name: &HookName,
         hook: &Arc<Hook>,
         answers: Arc<Hook>,
-    ) -> Result<(), String> {
+    ) -> Result<(), PathError> {
         let path = &hook.spec.path;
-        match self.router.insert(path, answers.clone()) {
+        match self.routes.insert(path, answers.clone()) {
             Ok(()) => {
-                self.held.insert(
-                    name.clone(),
-                    Standing {
-                        hook: hook.clone(),
-                        answers,
-                    },
-                );
+                let hook = hook.clone();
+                self.entries
+                    .insert(name.clone(), RouteEntry { hook, answers });
                 Ok(())
             }
-            Err(RouteError::Taken(by)) => {
-                let other = self.held.iter().find(|(_, held)| held.hook.spec.path == by);
-                let other = other.map_or_else(
-                    || format!("path `{by}`"),
-                    |(name, _)| format!("hook `{name}`"),
-                );
-                Err(format!(
-                    "path `{path}` is taken by {other}: give one of them another path"
-                ))
-            }
-            Err(RouteError::Unusable(why)) => Err(why),
+            Err(RouteError::Taken(by)) => Err(PathError::Taken {
+                path: path.clone(),
+                by: self.describe_owner(&by),
+            }),
+            Err(RouteError::Unusable(why)) => Err(PathError::Unusable(why)),
+        }
+    }
+
+    fn describe_owner(&self, path: &str) -> String {
+        let owner = self
+            .entries
+            .iter()
+            .find(|(_, entry)| entry.hook.spec.path == path);
+        match owner {
+            Some((name, _)) => format!("hook `{name}`"),
+            None => format!("path `{path}`"),
         }
     }
 }
 
-// === impl Asked ===
+// === impl Requested ===
 
-impl Asked<'_> {
+impl Requested<'_> {
     fn can_run(&self, hook: &Hook) -> bool {
-        is_usable(hook) && !self.missing.contains(&hook.spec.component)
-    }
-}
-
-/// How unlike a requested path is to a hook's path; none where they have nothing to do with each other. Case, a trailing slash and
-/// a prefix that a proxy adds or removes do not count.
-fn unlikeness(path: &str, known: &str) -> Option<usize> {
-    let (path, known) = (plain(path), plain(known));
-    let (given, wanted): (Vec<&str>, Vec<&str>) =
-        (path.split('/').collect(), known.split('/').collect());
-    if given.len() != wanted.len() {
-        let (longer, shorter) = if path.len() > known.len() {
-            (&path, &known)
-        } else {
-            (&known, &path)
-        };
-        return (shorter.len() > 1 && longer.ends_with(shorter.as_str()))
-            .then(|| longer.len() - shorter.len());
-    }
-
-    let segments = given
-        .iter()
-        .zip(&wanted)
-        .filter(|(_, wanted)| !wanted.starts_with('{'));
-    let (mut distance, mut length) = (0, 0);
-    for (given, wanted) in segments {
-        distance += strsim::damerau_levenshtein(given, wanted);
-        length += wanted.len();
-    }
-    (distance <= 1 + length / 4).then_some(distance)
-}
-
-fn plain(path: &str) -> String {
-    path.trim_end_matches('/').to_ascii_lowercase()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn usual_mistakes_in_a_path_are_near() {
-        for (path, known) in [
-            ("/git-hub", "/github"),
-            ("/github/", "/github"),
-            ("/GitHub", "/github"),
-            ("/hooks/github", "/github"),
-            ("/shop/17/order", "/shop/{id}/orders"),
-        ] {
-            assert!(unlikeness(path, known).is_some(), "{path} {known}");
-        }
-        for (path, known) in [
-            ("/", "/github"),
-            ("/wp-login.php", "/github"),
-            ("/a/b/c", "/github"),
-            ("/x", "/{id}/y"),
-        ] {
-            assert_eq!(unlikeness(path, known), None, "{path} {known}");
-        }
+        hook.is_usable() && !self.missing.contains(&hook.spec.component)
     }
 }

@@ -1,38 +1,39 @@
-//! Hears of changes where the system tells of them. Where it does not (mounted buckets, some networks), polling finds them.
+//! Change notifications of the file system. Some file systems (mounted buckets, network shares) send none: there, polling finds
+//! changes.
 
 use std::path::{Path, PathBuf};
 
 use notify::{RecommendedWatcher, RecursiveMode, Watcher};
 use tokio::sync::mpsc;
 
-/// Tells that something changed; not what.
-pub struct Watch {
+/// Tells that something in a directory has changed, but not what.
+pub(crate) struct Watch {
     dir: PathBuf,
     watcher: Option<RecommendedWatcher>,
-    heard: mpsc::Receiver<()>,
-    tell: mpsc::Sender<()>,
+    changes: mpsc::Receiver<()>,
+    notify: mpsc::Sender<()>,
     inode: Option<u64>,
 }
 
 // === impl Watch ===
 
 impl Watch {
-    pub fn new(dir: &Path) -> Watch {
-        // One place: many changes are one reason to look.
-        let (tell, heard) = mpsc::channel(1);
+    pub(crate) fn new(dir: &Path) -> Watch {
+        // Capacity 1: many changes need only one scan.
+        let (notify, changes) = mpsc::channel(1);
         let mut watch = Watch {
             dir: dir.into(),
             watcher: None,
-            heard,
-            tell,
+            changes,
+            notify,
             inode: None,
         };
         watch.renew();
         watch
     }
 
-    /// Watches anew where the directory is another one than before: created, mounted, replaced.
-    pub fn renew(&mut self) {
+    /// Starts a new watch if the directory was created, mounted or replaced.
+    pub(crate) fn renew(&mut self) {
         use std::os::unix::fs::MetadataExt;
         let inode = std::fs::metadata(&self.dir).ok().map(|meta| meta.ino());
         if inode == self.inode {
@@ -42,24 +43,24 @@ impl Watch {
         self.watcher = inode.and_then(|_| {
             self.watcher()
                 .map_err(|error| {
-                    tracing::info!(dir = %self.dir.display(), %error, "no change notices here: polling only");
+                    tracing::info!(dir = %self.dir.display(), %error, "the file system sends no change notifications: changes are found by polling");
                 })
                 .ok()
         });
     }
 
-    /// Returns when something was heard.
-    pub async fn heard(&mut self) {
-        // The sender lives in `self`, so the channel stays open.
-        self.heard.recv().await;
+    /// Waits for a change.
+    pub(crate) async fn changed(&mut self) {
+        // `self` owns a sender, so the channel stays open.
+        self.changes.recv().await;
     }
 
     fn watcher(&self) -> notify::Result<RecommendedWatcher> {
-        let tell = self.tell.clone();
+        let notify = self.notify.clone();
         let on_event = move |event: notify::Result<notify::Event>| {
-            // Reading the files makes events too; an overflow comes as an error and is a reason to look.
+            // Reading a file causes events too, which do not count. An overflow is an error and causes a scan.
             if event.map_or(true, |event| !event.kind.is_access()) {
-                tell.try_send(()).ok();
+                notify.try_send(()).ok();
             }
         };
         let mut watcher = notify::recommended_watcher(on_event)?;

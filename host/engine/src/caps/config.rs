@@ -1,10 +1,10 @@
-//! `wasi:config`: the hook's `[settings]` for components that know nothing of Landfall.
+//! `wasi:config`: the hook's `[settings]` for components that do not use the `landfall:hook` package.
 
 use wasmtime::StoreContextMut;
 use wasmtime::component::{ComponentType, Linker, Lower};
 
+use super::settings::Settings;
 use crate::drafts;
-use crate::state::State;
 
 /// The error of every draft. Reading settings never fails.
 #[derive(ComponentType, Lower)]
@@ -17,21 +17,29 @@ enum ConfigError {
     Io(String),
 }
 
-type All = Vec<(String, String)>;
+type Pairs = Vec<(String, String)>;
 
-pub fn link(linker: &mut Linker<State>) -> wasmtime::Result<()> {
+/// Links the host functions. `context` finds the settings in the state of a store.
+pub(crate) fn link<T>(
+    linker: &mut Linker<T>,
+    context: fn(&mut T) -> &mut Settings,
+) -> wasmtime::Result<()>
+where
+    T: 'static,
+{
     for name in drafts::CONFIG {
         let mut interface = linker.instance(name)?;
+
         interface.func_wrap(
             "get",
-            |store: StoreContextMut<'_, State>, (key,): (String,)| {
-                Ok((Ok::<Option<String>, ConfigError>(
-                    store.data().settings.text(&key),
-                ),))
+            move |mut store: StoreContextMut<'_, T>, (key,): (String,)| {
+                let value = context(store.data_mut()).text(&key);
+                Ok((Ok::<Option<String>, ConfigError>(value),))
             },
         )?;
-        interface.func_wrap("get-all", |store: StoreContextMut<'_, State>, ()| {
-            Ok((Ok::<All, ConfigError>(store.data().settings.texts()),))
+        interface.func_wrap("get-all", move |mut store: StoreContextMut<'_, T>, ()| {
+            let pairs = context(store.data_mut()).texts();
+            Ok((Ok::<Pairs, ConfigError>(pairs),))
         })?;
     }
     Ok(())

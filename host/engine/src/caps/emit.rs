@@ -1,4 +1,4 @@
-//! `emit`: events for other hooks, staged during an attempt. They are queued with its success, or not at all.
+//! `emit`: events for other hooks that are staged during an attempt and queued only if it succeeds.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,9 +9,8 @@ use wasmtime::component::{HasSelf, Linker};
 
 use crate::bindings::PayloadResult as Payload;
 use crate::bindings::v0_1::landfall::hook::emit::{
-    Emission as Wanted, EmitError, Host, add_to_linker,
+    Emission as Requested, EmitError, Host, add_to_linker,
 };
-use crate::state::State;
 use landfall_model::{Clock, Emission, EventId, MemoryBudget};
 
 const EVENTS_MAX: usize = 100;
@@ -21,21 +20,28 @@ const HEADERS_MAX: usize = 100;
 const KEY_BYTES_MAX: usize = 512;
 
 /// The context of `emit`.
-pub struct Emit {
+pub(crate) struct Emit {
     granted: Arc<[String]>,
     emissions: Vec<Emission>,
     bytes: usize,
     memory: MemoryBudget,
 }
 
-pub fn link(linker: &mut Linker<State>) -> wasmtime::Result<()> {
-    add_to_linker::<State, HasSelf<Emit>>(linker, |state| &mut state.emit)
+/// Links the host functions. `context` finds the capability in the state of a store.
+pub(crate) fn link<T>(
+    linker: &mut Linker<T>,
+    context: fn(&mut T) -> &mut Emit,
+) -> wasmtime::Result<()>
+where
+    T: 'static,
+{
+    add_to_linker::<T, HasSelf<Emit>>(linker, context)
 }
 
 // === impl Emit ===
 
 impl Emit {
-    pub fn new(granted: Arc<[String]>, memory: MemoryBudget) -> Emit {
+    pub(crate) fn new(granted: Arc<[String]>, memory: MemoryBudget) -> Emit {
         Emit {
             granted,
             emissions: Vec::new(),
@@ -45,44 +51,16 @@ impl Emit {
     }
 
     /// The staged events, at the end of the attempt.
-    pub fn take(&mut self) -> Vec<Emission> {
+    pub(crate) fn take(&mut self) -> Vec<Emission> {
         std::mem::take(&mut self.emissions)
     }
-}
 
-impl Host for Emit {
-    fn emit(&mut self, wanted: Wanted) -> Result<String, EmitError> {
-        let Wanted {
-            hook,
-            headers,
-            body,
-            key,
-            delay_ms,
-        } = wanted;
-        if !self.granted.contains(&hook) {
-            let hook = hook.escape_debug();
-            return Err(EmitError::Denied(format!(
-                "hook `{hook}` is not in `[allow] emit` of this hook"
-            )));
-        }
-        if let Some(key) = key
-            .as_ref()
-            .filter(|key| key.is_empty() || key.len() > KEY_BYTES_MAX)
-        {
-            return Err(EmitError::Invalid(format!(
-                "a key of {} bytes: 1 to {KEY_BYTES_MAX}",
-                key.len()
-            )));
-        }
-        let body: Bytes = match body {
-            Payload::Text(text) => text.into(),
-            Payload::Binary(bytes) => bytes.into(),
-        };
-        let bytes = body.len()
-            + headers
-                .iter()
-                .map(|(name, value)| name.len() + value.len())
-                .sum::<usize>();
+    fn count(&mut self, body: &Bytes, headers: &[(String, String)]) -> Result<(), EmitError> {
+        let header_bytes: usize = headers
+            .iter()
+            .map(|(name, value)| name.len() + value.len())
+            .sum();
+        let bytes = body.len() + header_bytes;
         self.bytes += bytes;
         if body.len() > BODY_BYTES_MAX
             || self.emissions.len() >= EVENTS_MAX
@@ -94,39 +72,64 @@ impl Host for Emit {
         }
         self.memory
             .take(bytes)
-            .map_err(|error| EmitError::Limit(error.to_string()))?;
-        let headers = checked(headers).map_err(EmitError::Invalid)?;
-        let delay = Duration::from_millis(delay_ms.unwrap_or(0).into());
+            .map_err(|error| EmitError::Limit(error.to_string()))
+    }
+}
+
+impl Host for Emit {
+    fn emit(&mut self, requested: Requested) -> Result<String, EmitError> {
+        if !self.granted.contains(&requested.hook) {
+            let hook = requested.hook.escape_debug();
+            return Err(EmitError::Denied(format!(
+                "hook `{hook}` is not in `[allow] emit` of this hook"
+            )));
+        }
+        if let Some(key) = &requested.key
+            && !(1..=KEY_BYTES_MAX).contains(&key.len())
+        {
+            let bytes = key.len();
+            return Err(EmitError::Invalid(format!(
+                "a key of {bytes} bytes: 1 to {KEY_BYTES_MAX}"
+            )));
+        }
+
+        let body: Bytes = match requested.body {
+            Payload::Text(text) => text.into(),
+            Payload::Binary(bytes) => bytes.into(),
+        };
+        self.count(&body, &requested.headers)?;
+        let headers = checked(requested.headers)?;
+
         let id = EventId::new(Clock::System.now());
         self.emissions.push(Emission {
             id,
-            hook: hook.into(),
+            hook: requested.hook.into(),
             headers,
             body,
-            key,
-            delay,
+            key: requested.key,
+            delay: Duration::from_millis(requested.delay_ms.unwrap_or(0).into()),
         });
         Ok(id.to_string())
     }
 }
 
-fn checked(headers: Vec<(String, String)>) -> Result<HeaderMap, String> {
+fn checked(headers: Vec<(String, String)>) -> Result<HeaderMap, EmitError> {
     if headers.len() > HEADERS_MAX {
-        return Err(format!("{} headers: at most {HEADERS_MAX}", headers.len()));
+        let why = format!("{} headers: at most {HEADERS_MAX}", headers.len());
+        return Err(EmitError::Invalid(why));
     }
+
     let mut map = HeaderMap::with_capacity(headers.len());
     for (name, value) in headers {
-        let bad = || {
-            format!(
-                "header `{}` is not one that HTTP allows",
-                name.escape_debug()
-            )
+        let parsed = name.parse::<HeaderName>().ok();
+        let value = HeaderValue::from_maybe_shared(Bytes::from(value)).ok();
+        let (Some(parsed), Some(value)) = (parsed, value) else {
+            let name = name.escape_debug();
+            return Err(EmitError::Invalid(format!(
+                "header `{name}` is not one that HTTP allows"
+            )));
         };
-        let parsed: HeaderName = name.parse().map_err(|_| bad())?;
-        map.append(
-            parsed,
-            HeaderValue::from_maybe_shared(Bytes::from(value)).map_err(|_| bad())?,
-        );
+        map.append(parsed, value);
     }
     Ok(map)
 }

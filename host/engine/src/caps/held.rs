@@ -1,4 +1,4 @@
-//! A body whose bytes count as memory of the attempt for as long as the guest can read it.
+//! A body whose bytes count as memory of the attempt while the guest can read it.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -8,8 +8,8 @@ use http_body::{Body, Frame, SizeHint};
 
 use landfall_model::MemoryHold;
 
-/// A body and the memory that it takes.
-pub struct Held<B> {
+/// A body and the memory that it occupies.
+pub(crate) struct Held<B> {
     body: B,
     _hold: Option<Arc<MemoryHold>>,
 }
@@ -17,7 +17,7 @@ pub struct Held<B> {
 // === impl Held ===
 
 impl<B> Held<B> {
-    pub fn new(body: B, hold: Option<Arc<MemoryHold>>) -> Held<B> {
+    pub(crate) fn new(body: B, hold: Option<Arc<MemoryHold>>) -> Held<B> {
         Held { body, _hold: hold }
     }
 }

@@ -1,4 +1,4 @@
-//! `kv`: values by key. Reads see what this attempt has staged over what the ledger keeps; writes are staged.
+//! `kv`: values by key. Writes are staged. Reads see the staged writes of this attempt over the values in the ledger.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -8,7 +8,6 @@ use wasmtime::component::{HasSelf, Linker};
 
 use crate::bindings::PayloadResult as Payload;
 use crate::bindings::v0_1::landfall::hook::kv::{Host, KvError, add_to_linker};
-use crate::state::State;
 use landfall_model::{Effects, KvChange, KvExpected, KvValue, KvWrite, MemoryBudget, MemoryHold};
 
 const KEY_BYTES_MAX: usize = 512;
@@ -16,17 +15,17 @@ const VALUE_BYTES_MAX: usize = 256 << 10;
 const WRITES_MAX: usize = 1000;
 const BYTES_MAX: usize = 16 << 20;
 const KEYS_MAX: usize = 1000;
-/// Reads of the ledger.
+/// The most reads of the ledger.
 const READS_MAX: u32 = 10_000;
-/// A JavaScript number, and so every guest's, is exact up to here.
+/// Numbers up to here are exact in every guest language, JavaScript included.
 const NUMBER_MAX: u64 = 1 << 53;
 
 /// The context of `kv`.
-pub struct Kv {
+pub(crate) struct Kv {
     hook: Arc<str>,
-    /// None where nothing is kept: `check`, `bench`.
+    /// `None` for commands without a ledger, such as `check`.
     ledger: Option<Arc<dyn landfall_ledger::Kv>>,
-    /// What the ledger has said, so that one attempt sees one value.
+    /// Values that were read from the ledger, so that an attempt does not see them change.
     known: BTreeMap<String, Option<KvValue>>,
     staged: BTreeMap<String, KvChange>,
     expected: BTreeMap<String, Option<KvValue>>,
@@ -35,14 +34,21 @@ pub struct Kv {
     memory: MemoryBudget,
 }
 
-pub fn link(linker: &mut Linker<State>) -> wasmtime::Result<()> {
-    add_to_linker::<State, HasSelf<Kv>>(linker, |state| &mut state.kv)
+/// Links the host functions. `context` finds the capability in the state of a store.
+pub(crate) fn link<T>(
+    linker: &mut Linker<T>,
+    context: fn(&mut T) -> &mut Kv,
+) -> wasmtime::Result<()>
+where
+    T: Send + 'static,
+{
+    add_to_linker::<T, HasSelf<Kv>>(linker, context)
 }
 
 // === impl Kv ===
 
 impl Kv {
-    pub fn new(
+    pub(crate) fn new(
         hook: Arc<str>,
         ledger: Option<Arc<dyn landfall_ledger::Kv>>,
         memory: MemoryBudget,
@@ -60,7 +66,7 @@ impl Kv {
     }
 
     /// The staged writes, at the end of the attempt.
-    pub fn take(&mut self, effects: &mut Effects) {
+    pub(crate) fn take(&mut self, effects: &mut Effects) {
         let staged = std::mem::take(&mut self.staged).into_iter();
         effects.writes = staged
             .map(|(key, change)| KvWrite { key, change })
@@ -71,30 +77,33 @@ impl Kv {
             .collect();
     }
 
-    /// As this attempt sees it.
+    /// The value as this attempt sees it.
     async fn value(&mut self, key: &str) -> Result<Option<KvValue>, KvError> {
         Ok(match self.staged.get(key) {
             Some(KvChange::Set(value, _)) => Some(value.clone()),
             Some(KvChange::Delete) => None,
             Some(KvChange::Add(by)) => {
                 let by = *by;
-                Some(KvValue::of_number(number(key, self.kept(key).await?)? + by))
+                Some(KvValue::of_number(
+                    number(key, self.stored(key).await?)? + by,
+                ))
             }
-            None => self.kept(key).await?,
+            None => self.stored(key).await?,
         })
     }
 
-    /// As the ledger has it.
-    async fn kept(&mut self, key: &str) -> Result<Option<KvValue>, KvError> {
+    /// The value in the ledger.
+    async fn stored(&mut self, key: &str) -> Result<Option<KvValue>, KvError> {
         if let Some(known) = self.known.get(key) {
             return Ok(known.clone());
         }
+
         self.count(key.len())?;
         let value = self
             .ledger()?
             .get(self.hook.clone(), key.to_owned())
             .await
-            .map_err(unread)?;
+            .map_err(read_error)?;
         self.count(value.as_ref().map_or(0, |value| value.bytes.len()))?;
         self.known.insert(key.to_owned(), value.clone());
         Ok(value)
@@ -112,7 +121,7 @@ impl Kv {
             .ok_or_else(|| KvError::Other("nothing is kept here".into()))
     }
 
-    /// What is held in memory for this attempt is bounded.
+    /// Counts bytes that are held in memory for this attempt.
     fn count(&mut self, bytes: usize) -> Result<(), KvError> {
         self.bytes += bytes;
         if self.bytes > BYTES_MAX {
@@ -125,14 +134,14 @@ impl Kv {
             .map_err(|error| KvError::Limit(error.to_string()))
     }
 
-    /// Counts what the host holds for the guest beside the values themselves.
+    /// Counts bytes that the host holds for the guest in addition to the values.
     pub(super) fn hold(&self, bytes: usize) -> Result<MemoryHold, KvError> {
         self.memory
             .hold(bytes)
             .map_err(|error| KvError::Limit(error.to_string()))
     }
 
-    /// Adds to a number; what this attempt then sees.
+    /// Adds to a number. Returns the sum as this attempt sees it.
     pub(super) async fn add(&mut self, key: String, by: i64) -> Result<i64, KvError> {
         check_key(&key)?;
         let sum = number(&key, self.value(&key).await?)?.saturating_add(by);
@@ -155,13 +164,12 @@ impl Kv {
     }
 
     fn stage(&mut self, key: String, change: KvChange) -> Result<(), KvError> {
-        let bytes = key.len()
-            + if let KvChange::Set(value, _) = &change {
-                value.bytes.len()
-            } else {
-                0
-            };
-        self.count(bytes)?;
+        let value_bytes = match &change {
+            KvChange::Set(value, _) => value.bytes.len(),
+            KvChange::Delete | KvChange::Add(_) => 0,
+        };
+        self.count(key.len() + value_bytes)?;
+
         if self.staged.len() >= WRITES_MAX && !self.staged.contains_key(&key) {
             return Err(KvError::Limit(format!(
                 "one attempt may change {WRITES_MAX} keys"
@@ -203,12 +211,12 @@ impl Host for Kv {
         let limit = KEYS_MAX.min(limit as usize);
         let after = after.unwrap_or_default();
         let ledger = self.ledger()?;
-        // As many more as this attempt may have deleted.
+        // The page may contain keys that this attempt has deleted.
         let wanted = limit + self.staged.len();
         let kept = ledger
             .keys(self.hook.clone(), prefix.clone(), after.clone(), wanted)
             .await
-            .map_err(unread)?;
+            .map_err(read_error)?;
         let mut keys: std::collections::BTreeSet<String> = kept.into_iter().collect();
         let whole = keys.len() < wanted;
         let last = keys.last().cloned();
@@ -239,12 +247,12 @@ impl Host for Kv {
         if self.value(&key).await?.map(|value| value.bytes) != expected.map(|value| value.bytes) {
             return Ok(false);
         }
-        // What this attempt has set itself, nobody can change under it.
+        // A value that this attempt has set itself cannot be changed by others.
         if !matches!(
             self.staged.get(&key),
             Some(KvChange::Set(..) | KvChange::Delete)
         ) {
-            let kept = self.kept(&key).await?;
+            let kept = self.stored(&key).await?;
             self.expected.insert(key.clone(), kept);
         }
         self.stage(key, KvChange::Set(value, expires(expires_in_s)))?;
@@ -257,12 +265,13 @@ impl Host for Kv {
 }
 
 fn check_key(key: &str) -> Result<(), KvError> {
-    match key.len() {
-        1..=KEY_BYTES_MAX => Ok(()),
-        bytes => Err(KvError::Invalid(format!(
+    let bytes = key.len();
+    if !(1..=KEY_BYTES_MAX).contains(&bytes) {
+        return Err(KvError::Invalid(format!(
             "a key of {bytes} bytes: 1 to {KEY_BYTES_MAX}"
-        ))),
+        )));
     }
+    Ok(())
 }
 
 fn checked(value: Payload) -> Result<KvValue, KvError> {
@@ -276,20 +285,24 @@ fn checked(value: Payload) -> Result<KvValue, KvError> {
             bytes: bytes.into(),
         },
     };
-    match value.bytes.len() {
-        0..=VALUE_BYTES_MAX => Ok(value),
-        bytes => Err(KvError::Limit(format!(
+
+    let bytes = value.bytes.len();
+    if bytes > VALUE_BYTES_MAX {
+        return Err(KvError::Limit(format!(
             "a value of {bytes} bytes: at most {VALUE_BYTES_MAX}"
-        ))),
+        )));
     }
+    Ok(value)
 }
 
 fn payload(value: KvValue) -> Payload {
     let bytes = Vec::from(value.bytes);
-    match value.is_text {
-        true => String::from_utf8(bytes)
-            .map_or_else(|error| Payload::Binary(error.into_bytes()), Payload::Text),
-        false => Payload::Binary(bytes),
+    if !value.is_text {
+        return Payload::Binary(bytes);
+    }
+    match String::from_utf8(bytes) {
+        Ok(text) => Payload::Text(text),
+        Err(error) => Payload::Binary(error.into_bytes()),
     }
 }
 
@@ -304,6 +317,6 @@ fn expires(in_seconds: Option<u32>) -> Option<Duration> {
     in_seconds.map(|seconds| Duration::from_secs(seconds.into()))
 }
 
-fn unread(error: landfall_ledger::LedgerError) -> KvError {
+fn read_error(error: landfall_ledger::LedgerError) -> KvError {
     KvError::Other(format!("cannot be read now: {error}"))
 }

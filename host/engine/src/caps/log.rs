@@ -1,61 +1,72 @@
-//! `log`, and standard output and error: lines of one attempt, capped.
+//! `log`: the lines of one attempt, within limits.
 
 use std::borrow::Cow;
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use crate::bindings::v0_1::landfall::hook::log::{Host, Level, add_to_linker};
-use crate::state::State;
-use bytes::Bytes;
 use landfall_model::{LogLine, MemoryBudget, Secret};
-use tokio::io::AsyncWrite;
 use wasmtime::component::{HasSelf, Linker};
-use wasmtime_wasi::cli::{IsTerminal, StdoutStream};
-use wasmtime_wasi::p2::{OutputStream, Pollable, StreamResult};
 
-/// Of all lines of an attempt together.
-const BYTES_MAX: usize = 64 << 10;
+/// The most bytes of all lines of an attempt.
+pub(crate) const BYTES_MAX: usize = 64 << 10;
 const LINES_MAX: usize = 1000;
-const LINE_BYTES_MAX: usize = 8 << 10;
+pub(crate) const LINE_BYTES_MAX: usize = 8 << 10;
 
-/// Of the end of standard error, for the reason of a trap.
+/// The most bytes of the last lines on standard error, which become the reason of a trap.
 const STDERR_BYTES_MAX: usize = 2 << 10;
 
-/// The lines so far.
+/// The lines of an attempt, shared by the capabilities that add some.
+#[derive(Debug, Clone)]
+pub(crate) struct SharedLines(Arc<Mutex<Lines>>);
+
+/// The lines of an attempt.
 #[derive(Debug)]
-pub struct Lines {
+pub(crate) struct Lines {
     lines: Vec<LogLine>,
     bytes: usize,
     truncated: bool,
     /// The last lines of standard error.
     stderr: VecDeque<String>,
     memory: MemoryBudget,
-    /// Values of secrets that the guest knows.
+    /// The secrets that the guest knows.
     secrets: Arc<[Secret]>,
 }
 
 /// The context of `log`.
-pub struct Log {
-    lines: Arc<Mutex<Lines>>,
+pub(crate) struct Log {
+    lines: SharedLines,
 }
 
-/// Standard output or error: bytes cut into lines.
-#[derive(Clone)]
-pub struct Stdio {
-    lines: Arc<Mutex<Lines>>,
-    level: &'static str,
-    is_stderr: bool,
-    unfinished: Arc<Mutex<Vec<u8>>>,
+/// Links the host functions. `context` finds the capability in the state of a store.
+pub(crate) fn link<T>(
+    linker: &mut Linker<T>,
+    context: fn(&mut T) -> &mut Log,
+) -> wasmtime::Result<()>
+where
+    T: 'static,
+{
+    add_to_linker::<T, HasSelf<Log>>(linker, context)
 }
 
-pub fn link(linker: &mut Linker<State>) -> wasmtime::Result<()> {
-    add_to_linker::<State, HasSelf<Log>>(linker, |state| &mut state.log)
+// === impl SharedLines ===
+
+impl SharedLines {
+    pub(crate) fn new(memory: MemoryBudget, secrets: Arc<[Secret]>) -> SharedLines {
+        SharedLines(Arc::new(Mutex::new(Lines::new(memory, secrets))))
+    }
+
+    pub(crate) fn lock(&self) -> MutexGuard<'_, Lines> {
+        self.0
+            .lock()
+            .unwrap_or_else(|poisoned| poisoned.into_inner())
+    }
 }
 
 // === impl Lines ===
 
 impl Lines {
-    pub fn new(memory: MemoryBudget, secrets: Arc<[Secret]>) -> Lines {
+    fn new(memory: MemoryBudget, secrets: Arc<[Secret]>) -> Lines {
         Lines {
             lines: Vec::new(),
             bytes: 0,
@@ -66,8 +77,8 @@ impl Lines {
         }
     }
 
-    /// Adds a line, escaped and cut; past the caps it is dropped and that is remembered.
-    pub fn push(&mut self, level: &'static str, text: &str) {
+    /// Adds a line, escaped and cut. A line beyond the limits is dropped, and the log is marked as truncated.
+    pub(crate) fn push(&mut self, level: &'static str, text: &str) {
         if self.lines.len() >= LINES_MAX || self.bytes >= BYTES_MAX {
             self.truncated = true;
             return;
@@ -84,8 +95,8 @@ impl Lines {
         self.lines.push(LogLine { level, text });
     }
 
-    /// Keeps a line of standard error at hand, whether or not there is room for it in the log.
-    fn keep_stderr(&mut self, text: &str) {
+    /// Keeps a line of standard error for the reason of a trap, even if the log is full.
+    pub(crate) fn keep_stderr(&mut self, text: &str) {
         let text = self.redacted(text);
         self.stderr.push_back(escaped(&text, STDERR_BYTES_MAX).0);
         while self.stderr.iter().map(String::len).sum::<usize>() > STDERR_BYTES_MAX {
@@ -94,27 +105,29 @@ impl Lines {
     }
 
     /// The text without the secrets that the guest knows.
-    pub fn redacted<'a>(&self, text: &'a str) -> Cow<'a, str> {
+    pub(crate) fn redacted<'a>(&self, text: &'a str) -> Cow<'a, str> {
         landfall_egress::redacted(&self.secrets, text)
     }
 
-    /// What the guest wrote to standard error last: the text of its panic, if it panicked.
-    pub fn last_words(&self) -> Option<String> {
-        let is_panic = |line: &String| line.contains("panicked at ");
-        let first = self.stderr.iter().rposition(is_panic).unwrap_or(0);
-        let is_hint = |line: &String| line.starts_with("note: run with `RUST_BACKTRACE");
+    /// The guest's last lines on standard error: the text of its panic, if it panicked.
+    pub(crate) fn last_stderr(&self) -> Option<String> {
+        let first = self
+            .stderr
+            .iter()
+            .rposition(|line| line.contains("panicked at "))
+            .unwrap_or(0);
         let lines: Vec<&str> = self
             .stderr
             .iter()
             .skip(first)
-            .filter(|line| !is_hint(line))
             .map(String::as_str)
+            .filter(|line| !line.starts_with("note: run with `RUST_BACKTRACE"))
             .collect();
         (!lines.is_empty()).then(|| lines.join("\n"))
     }
 
-    /// What there is, and whether something was dropped.
-    pub fn take(&mut self) -> (Vec<LogLine>, bool) {
+    /// Removes and returns the lines, and whether some were dropped.
+    pub(crate) fn take(&mut self) -> (Vec<LogLine>, bool) {
         (std::mem::take(&mut self.lines), self.truncated)
     }
 }
@@ -137,15 +150,13 @@ fn escaped(text: &str, room: usize) -> (String, bool) {
 // === impl Log ===
 
 impl Log {
-    pub fn new(lines: Arc<Mutex<Lines>>) -> Log {
+    pub(crate) fn new(lines: SharedLines) -> Log {
         Log { lines }
     }
 
-    /// The lines, at the end of the attempt.
-    pub fn lines(&self) -> MutexGuard<'_, Lines> {
-        self.lines
-            .lock()
-            .unwrap_or_else(|poisoned| poisoned.into_inner())
+    /// Locks the lines.
+    pub(crate) fn lines(&self) -> MutexGuard<'_, Lines> {
+        self.lines.lock()
     }
 }
 
@@ -162,109 +173,6 @@ impl Host for Log {
     }
 }
 
-// === impl Stdio ===
-
-impl Stdio {
-    /// Standard output: its lines are `info`.
-    pub fn stdout(lines: Arc<Mutex<Lines>>) -> Stdio {
-        Stdio {
-            lines,
-            level: "info",
-            is_stderr: false,
-            unfinished: Arc::default(),
-        }
-    }
-
-    /// Standard error: its lines are `warn`.
-    pub fn stderr(lines: Arc<Mutex<Lines>>) -> Stdio {
-        Stdio {
-            lines,
-            level: "warn",
-            is_stderr: true,
-            unfinished: Arc::default(),
-        }
-    }
-
-    fn add(&self, bytes: &[u8]) {
-        let mut unfinished = self
-            .unfinished
-            .lock()
-            .unwrap_or_else(|poisoned| poisoned.into_inner());
-        for part in bytes.split_inclusive(|byte| *byte == b'\n') {
-            let room = LINE_BYTES_MAX.saturating_sub(unfinished.len());
-            unfinished.extend_from_slice(&part[..part.len().min(room)]);
-            if part.ends_with(b"\n") {
-                self.finish(&mut unfinished);
-            }
-        }
-    }
-
-    fn finish(&self, unfinished: &mut Vec<u8>) {
-        if !unfinished.is_empty() {
-            let mut lines = self
-                .lines
-                .lock()
-                .unwrap_or_else(|poisoned| poisoned.into_inner());
-            let text = String::from_utf8_lossy(unfinished);
-            lines.push(self.level, &text);
-            if self.is_stderr {
-                lines.keep_stderr(&text);
-            }
-            unfinished.clear();
-        }
-    }
-}
-
-impl Drop for Stdio {
-    fn drop(&mut self) {
-        let unfinished = self.unfinished.clone();
-        // The last of the clones ends the line that the guest did not.
-        if Arc::strong_count(&unfinished) == 2 {
-            self.finish(
-                &mut unfinished
-                    .lock()
-                    .unwrap_or_else(|poisoned| poisoned.into_inner()),
-            );
-        }
-    }
-}
-
-impl IsTerminal for Stdio {
-    fn is_terminal(&self) -> bool {
-        false
-    }
-}
-
-impl StdoutStream for Stdio {
-    fn p2_stream(&self) -> Box<dyn OutputStream> {
-        Box::new(self.clone())
-    }
-
-    fn async_stream(&self) -> Box<dyn AsyncWrite + Send + Sync> {
-        Box::new(tokio::io::sink())
-    }
-}
-
-impl OutputStream for Stdio {
-    fn write(&mut self, bytes: Bytes) -> StreamResult<()> {
-        self.add(&bytes);
-        Ok(())
-    }
-
-    fn flush(&mut self) -> StreamResult<()> {
-        Ok(())
-    }
-
-    fn check_write(&mut self) -> StreamResult<usize> {
-        Ok(BYTES_MAX)
-    }
-}
-
-#[wasmtime_wasi::async_trait]
-impl Pollable for Stdio {
-    async fn ready(&mut self) {}
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -273,52 +181,8 @@ mod tests {
         Lines::new(MemoryBudget::new(1 << 20), Arc::default())
     }
 
-    fn taken(lines: &Arc<Mutex<Lines>>) -> Vec<String> {
-        lines
-            .lock()
-            .unwrap()
-            .take()
-            .0
-            .into_iter()
-            .map(|line| line.text)
-            .collect()
-    }
-
     #[test]
-    fn stdio_is_cut_into_lines() {
-        let lines = Arc::new(Mutex::new(lines()));
-        let stdio = Stdio::stdout(lines.clone());
-        stdio.add(b"one\ntw");
-        stdio.add(b"o\n\x1b[31mred");
-        drop(stdio);
-        assert_eq!(taken(&lines), ["one", "two", "\\u{1b}[31mred"]);
-    }
-
-    #[test]
-    fn a_panic_is_found_on_stderr() {
-        let lines = Arc::new(Mutex::new(lines()));
-        let stderr = Stdio::stderr(lines.clone());
-        stderr
-            .add(b"starting\nthread 'main' panicked at src/lib.rs:1:2:\nno luck\nnote: run with `RUST_BACKTRACE=1`\n");
-        assert_eq!(
-            lines.lock().unwrap().last_words().unwrap(),
-            "thread 'main' panicked at src/lib.rs:1:2:\nno luck"
-        );
-        (0..100).for_each(|_| stderr.add(&[b'x'; 100]));
-        stderr.add(b"\nValueError: no luck\n");
-        assert!(lines.lock().unwrap().last_words().unwrap().len() <= STDERR_BYTES_MAX + 1);
-        assert!(
-            lines
-                .lock()
-                .unwrap()
-                .last_words()
-                .unwrap()
-                .ends_with("ValueError: no luck")
-        );
-    }
-
-    #[test]
-    fn a_flood_is_capped() {
+    fn floods_are_cut() {
         let mut lines = self::lines();
         for _ in 0..5000 {
             lines.push("info", &"x".repeat(100));

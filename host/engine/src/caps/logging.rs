@@ -1,12 +1,12 @@
-//! `wasi:logging`: lines of the attempt's log for components that know nothing of Landfall.
+//! `wasi:logging`: lines of the attempt's log for components that do not use the `landfall:hook` package.
 
 use wasmtime::StoreContextMut;
 use wasmtime::component::{ComponentType, Lift, Linker};
 
+use super::log::Log;
 use crate::drafts;
-use crate::state::State;
 
-/// The host makes values of it by `Lift` alone.
+/// Only `Lift` creates values of this type.
 #[allow(dead_code)]
 #[derive(Clone, Copy, ComponentType, Lift)]
 #[component(enum)]
@@ -26,19 +26,27 @@ enum Level {
     Critical,
 }
 
-pub fn link(linker: &mut Linker<State>) -> wasmtime::Result<()> {
+/// Links the host functions. `context` finds the log in the state of a store.
+pub(crate) fn link<T>(
+    linker: &mut Linker<T>,
+    context: fn(&mut T) -> &mut Log,
+) -> wasmtime::Result<()>
+where
+    T: 'static,
+{
     for name in drafts::LOGGING {
         let mut interface = linker.instance(name)?;
+
         interface.func_wrap(
             "log",
-            |store: StoreContextMut<'_, State>,
-             (level, context, message): (Level, String, String)| {
-                let text = if context.is_empty() {
+            move |mut store: StoreContextMut<'_, T>,
+                  (level, topic, message): (Level, String, String)| {
+                let text = if topic.is_empty() {
                     message
                 } else {
-                    format!("{context}: {message}")
+                    format!("{topic}: {message}")
                 };
-                store.data().log.lines().push(level.word(), &text);
+                context(store.data_mut()).lines().push(level.word(), &text);
                 Ok(())
             },
         )?;

@@ -1,12 +1,14 @@
-//! What a component may use, one file a capability: its context, its host functions, how it is linked.
+//! The capabilities of components, each in its own file: its context, its host functions, how it is linked. They know
+//! nothing of the state of a store.
 
-pub mod config;
-pub mod emit;
+pub(crate) mod config;
+pub(crate) mod emit;
 mod held;
-pub mod http;
-pub mod keyvalue;
-pub mod kv;
-pub mod log;
-pub mod logging;
-pub mod settings;
-pub mod table;
+pub(crate) mod http;
+pub(crate) mod keyvalue;
+pub(crate) mod kv;
+pub(crate) mod log;
+pub(crate) mod logging;
+pub(crate) mod settings;
+pub(crate) mod stdio;
+pub(crate) mod table;

@@ -6,30 +6,36 @@ use serde_json::{Map, Value};
 use wasmtime::component::{HasSelf, Linker};
 
 use crate::bindings::v0_1::landfall::hook::settings::{Host, add_to_linker};
-use crate::state::State;
 
 /// The context of `settings`: shared by all attempts of a hook.
 #[derive(Clone)]
-pub struct Settings(Arc<Map<String, Value>>);
+pub(crate) struct Settings(Arc<Map<String, Value>>);
 
-pub fn link(linker: &mut Linker<State>) -> wasmtime::Result<()> {
-    add_to_linker::<State, HasSelf<Settings>>(linker, |state| &mut state.settings)
+/// Links the host functions. `context` finds the capability in the state of a store.
+pub(crate) fn link<T>(
+    linker: &mut Linker<T>,
+    context: fn(&mut T) -> &mut Settings,
+) -> wasmtime::Result<()>
+where
+    T: 'static,
+{
+    add_to_linker::<T, HasSelf<Settings>>(linker, context)
 }
 
 // === impl Settings ===
 
 impl Settings {
-    pub fn new(table: Map<String, Value>) -> Settings {
+    pub(crate) fn new(table: Map<String, Value>) -> Settings {
         Settings(Arc::new(table))
     }
 
-    /// One setting: the text of a string, the JSON form of anything else.
-    pub fn text(&self, key: &str) -> Option<String> {
+    /// One setting: the text of a string, the JSON form of another value.
+    pub(crate) fn text(&self, key: &str) -> Option<String> {
         self.0.get(key).map(text)
     }
 
-    /// All of them in the same form.
-    pub fn texts(&self) -> Vec<(String, String)> {
+    /// All settings in the same form.
+    pub(crate) fn texts(&self) -> Vec<(String, String)> {
         self.0
             .iter()
             .map(|(key, value)| (key.clone(), text(value)))

@@ -1,4 +1,4 @@
-//! `table`: rows staged during an attempt. They are stored with its success, or not at all.
+//! `table`: rows that are staged during an attempt and stored only if it succeeds.
 
 use std::sync::Arc;
 
@@ -6,7 +6,6 @@ use serde_json::Value;
 use wasmtime::component::{HasSelf, Linker};
 
 use crate::bindings::v0_1::landfall::hook::table::{Host, TableError, add_to_linker};
-use crate::state::State;
 use landfall_model::hook::is_table_name;
 use landfall_model::{MemoryBudget, Row};
 
@@ -15,21 +14,28 @@ const ROWS_MAX: usize = 10_000;
 const BYTES_MAX: usize = 16 << 20;
 
 /// The context of `table`.
-pub struct Table {
+pub(crate) struct Table {
     granted: Arc<[String]>,
     rows: Vec<Row>,
     bytes: usize,
     memory: MemoryBudget,
 }
 
-pub fn link(linker: &mut Linker<State>) -> wasmtime::Result<()> {
-    add_to_linker::<State, HasSelf<Table>>(linker, |state| &mut state.table)
+/// Links the host functions. `context` finds the capability in the state of a store.
+pub(crate) fn link<T>(
+    linker: &mut Linker<T>,
+    context: fn(&mut T) -> &mut Table,
+) -> wasmtime::Result<()>
+where
+    T: 'static,
+{
+    add_to_linker::<T, HasSelf<Table>>(linker, context)
 }
 
 // === impl Table ===
 
 impl Table {
-    pub fn new(granted: Arc<[String]>, memory: MemoryBudget) -> Table {
+    pub(crate) fn new(granted: Arc<[String]>, memory: MemoryBudget) -> Table {
         Table {
             granted,
             rows: Vec::new(),
@@ -39,7 +45,7 @@ impl Table {
     }
 
     /// The staged rows, at the end of the attempt.
-    pub fn take(&mut self) -> Vec<Row> {
+    pub(crate) fn take(&mut self) -> Vec<Row> {
         std::mem::take(&mut self.rows)
     }
 }
@@ -57,23 +63,24 @@ impl Host for Table {
                 "table `{table}` is not in `[allow] table` of this hook"
             )));
         }
+
         self.bytes += row.len();
         if row.len() > ROW_BYTES_MAX || self.rows.len() >= ROWS_MAX || self.bytes > BYTES_MAX {
             return Err(TableError::Limit(
                 "a row has at most 256 KiB, an attempt 10,000 rows and 16 MiB".into(),
             ));
         }
-        match serde_json::from_str(&row) {
-            Ok(object @ Value::Object(_)) => {
-                let text = object.to_string();
-                self.memory
-                    .take(table.len() + text.len())
-                    .map_err(|error| TableError::Limit(error.to_string()))?;
-                self.rows.push(Row { table, text });
-                Ok(())
-            }
-            Ok(_) => Err(TableError::Invalid("a row is a JSON object".into())),
-            Err(error) => Err(TableError::Invalid(format!("not JSON: {error}"))),
+
+        let value: Value = serde_json::from_str(&row)
+            .map_err(|error| TableError::Invalid(format!("not JSON: {error}")))?;
+        if !value.is_object() {
+            return Err(TableError::Invalid("a row is a JSON object".into()));
         }
+        let text = value.to_string();
+        self.memory
+            .take(table.len() + text.len())
+            .map_err(|error| TableError::Limit(error.to_string()))?;
+        self.rows.push(Row { table, text });
+        Ok(())
     }
 }

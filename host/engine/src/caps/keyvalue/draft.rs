@@ -3,23 +3,28 @@
 use wasmtime::component::{Linker, Resource};
 
 use self::bindings::wasi::keyvalue::{atomics, batch, store};
-use super::{Bucket, HasView, View, text, view};
+use super::bucket::{Bucket, HasView, View, text};
 use crate::bindings::v0_1::landfall::hook::kv::KvError;
-use crate::state::State;
 
 #[allow(missing_docs, clippy::pedantic)]
 mod bindings {
     wasmtime::component::bindgen!({
         path: "wit/keyvalue-draft",
         imports: { default: async | trappable },
-        with: { "wasi:keyvalue/store.bucket": crate::caps::keyvalue::Bucket },
+        with: { "wasi:keyvalue/store.bucket": crate::caps::keyvalue::bucket::Bucket },
     });
 }
 
-pub fn link(linker: &mut Linker<State>) -> wasmtime::Result<()> {
-    store::add_to_linker::<State, HasView>(linker, view)?;
-    atomics::add_to_linker::<State, HasView>(linker, view)?;
-    batch::add_to_linker::<State, HasView>(linker, view)
+pub(super) fn link<T>(
+    linker: &mut Linker<T>,
+    context: fn(&mut T) -> View<'_>,
+) -> wasmtime::Result<()>
+where
+    T: Send + 'static,
+{
+    store::add_to_linker::<T, HasView>(linker, context)?;
+    atomics::add_to_linker::<T, HasView>(linker, context)?;
+    batch::add_to_linker::<T, HasView>(linker, context)
 }
 
 /// What a function of this draft returns; the outer error is a trap.

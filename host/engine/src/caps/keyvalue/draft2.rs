@@ -3,9 +3,8 @@
 use wasmtime::component::{Linker, Resource};
 
 use self::bindings::wasi::keyvalue::{atomics, batch, store};
-use super::{Bucket, HasView, View, bytes, payload, text, view};
+use super::bucket::{Bucket, HasView, View, bytes, payload, text};
 use crate::bindings::v0_1::landfall::hook::kv::{Host as _, KvError};
-use crate::state::State;
 use landfall_model::MemoryHold;
 
 #[allow(missing_docs, clippy::pedantic)]
@@ -14,23 +13,29 @@ mod bindings {
         path: "wit/keyvalue-draft2",
         imports: { default: async | trappable },
         with: {
-            "wasi:keyvalue/store.bucket": crate::caps::keyvalue::Bucket,
+            "wasi:keyvalue/store.bucket": crate::caps::keyvalue::bucket::Bucket,
             "wasi:keyvalue/atomics.cas": crate::caps::keyvalue::draft2::Cas,
         },
     });
 }
 
-/// A value as it was seen, to be replaced only if it is still the same. Its key is complete.
+/// A value that is replaced only if it has not changed since it was read. The key includes the prefix of its bucket.
 pub struct Cas {
     key: String,
     seen: Option<Vec<u8>>,
     _held: MemoryHold,
 }
 
-pub fn link(linker: &mut Linker<State>) -> wasmtime::Result<()> {
-    store::add_to_linker::<State, HasView>(linker, view)?;
-    atomics::add_to_linker::<State, HasView>(linker, view)?;
-    batch::add_to_linker::<State, HasView>(linker, view)
+pub(super) fn link<T>(
+    linker: &mut Linker<T>,
+    context: fn(&mut T) -> View<'_>,
+) -> wasmtime::Result<()>
+where
+    T: Send + 'static,
+{
+    store::add_to_linker::<T, HasView>(linker, context)?;
+    atomics::add_to_linker::<T, HasView>(linker, context)?;
+    batch::add_to_linker::<T, HasView>(linker, context)
 }
 
 /// What a function of this draft returns; the outer error is a trap.

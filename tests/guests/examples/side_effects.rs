@@ -1,5 +1,5 @@
-//! Leaves one of each for `{"n": N}`: counts N in `kv`, appends a row to `t`, emits the event to the hook `sink`. With the query
-//! `look` it appends to `looks` what `kv` has.
+//! Has one side effect of each kind for `{"n": N}`: counts N in `kv`, appends a row to `t` and emits the event to the
+//! hook `sink`. With the query `look` it appends the content of `kv` to the table `looks`.
 
 use landfall_sdk::{Event, Failure, emit, handler, json, kv, serde_json::Value, table};
 

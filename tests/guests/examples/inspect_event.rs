@@ -1,4 +1,4 @@
-//! Answers with everything that it can see: the event, its settings, and what WASI shows of the outside.
+//! Answers with the event, the settings and what WASI shows of the host.
 
 use landfall_sdk::serde_json::Value;
 use landfall_sdk::{Event, Failure, Json, Payload, handler, json, settings};

@@ -1,4 +1,4 @@
-//! Does what the setting `does` names: one thing that a component should not get away with.
+//! Abuses the host in the way that the setting `does` names.
 
 use landfall_sdk::http::Request;
 use landfall_sdk::{Event, Failure, Reply, emit, handler, json, kv, log, settings, table};

@@ -1,5 +1,5 @@
-//! Hooks that leave one of each (a row, a value, an event for another hook) for every event, and the look at whether all of it is
-//! there, once.
+//! A hook whose attempts have one side effect of each kind (a row, a value, an emitted event), and the check that each was
+//! applied exactly once.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -15,13 +15,13 @@ const OPEN: &str = "\n[verify]\nscheme = \"none\"\n";
 const STORE: &str =
     "[settings]\ntable = \"t\"\nfields = { n = \"/n\" }\n[allow]\ntable = [\"t\"]\n";
 
-/// The hook `leaves` in this mode, and `sink`, which gets its emissions. An event is known by its header `Id`.
+/// The hook `side_effects` in this mode, and `sink`, which gets its emissions. An event is known by its header `Id`.
 pub fn setup(mode: &str) -> Setup {
-    let leaves = format!(
+    let side_effects = format!(
         "mode = \"{mode}\"\n{OPEN}[allow]\nkv = true\ntable = [\"t\", \"looks\"]\nemit = [\"sink\"]\n[dedup]\nid = {{ header = \"Id\" }}\n"
     );
     Setup::new()
-        .hook("leaves", &guest("leaves"), &leaves)
+        .hook("side_effects", &guest("side_effects"), &side_effects)
         .hook(
             "sink",
             &bundled("store"),
@@ -32,7 +32,7 @@ pub fn setup(mode: &str) -> Setup {
 
 /// Both hooks serve.
 pub async fn serving(setup: Setup) -> Node {
-    let node = setup.serving("leaves").await;
+    let node = setup.serving("side_effects").await;
     node.until("sink", "serving").await;
     node
 }
@@ -43,7 +43,7 @@ pub async fn check(node: &Node, events: usize, context: &str) {
         &format!("{context}: all are done\n{}", node.log()),
         || async {
             let (all, sunk) = (
-                node.deliveries("leaves").await,
+                node.deliveries("side_effects").await,
                 node.deliveries("sink").await,
             );
             let done = |all: &[Value]| all.iter().all(|one| one["state"] == "done");
@@ -52,7 +52,7 @@ pub async fn check(node: &Node, events: usize, context: &str) {
     )
     .await;
     let expected: Vec<u64> = (0..events as u64).collect();
-    for hook in ["leaves", "sink"] {
+    for hook in ["side_effects", "sink"] {
         let rows = node.rows(hook, "t").await;
         let mut numbers: Vec<u64> = rows
             .iter()
@@ -62,12 +62,14 @@ pub async fn check(node: &Node, events: usize, context: &str) {
         assert_eq!(numbers, expected, "{context}: rows of {hook}");
     }
     eventually(&format!("{context}: a look is accepted"), || async {
-        let (status, _) = node.try_post("/leaves?look", &[], "{}".into()).await?;
+        let (status, _) = node
+            .try_post("/side_effects?look", &[], "{}".into())
+            .await?;
         (200..300).contains(&status).then_some(())
     })
     .await;
     let looks = eventually("a look at the values", || async {
-        node.rows("leaves", "looks").await.pop()
+        node.rows("side_effects", "looks").await.pop()
     })
     .await;
     let values: BTreeMap<u64, String> =
@@ -107,7 +109,7 @@ pub async fn deliver(at: Arc<Mutex<Vec<SocketAddr>>>, events: std::ops::Range<us
                             at[turn % at.len()]
                         };
                         let request = client
-                            .post(format!("http://{node}/leaves"))
+                            .post(format!("http://{node}/side_effects"))
                             .header("id", n.to_string());
                         let answer = request.body(json!({ "n": n }).to_string()).send().await;
                         if answer.is_ok_and(|answer| answer.status().is_success()) {

@@ -1,4 +1,4 @@
-//! Writes far more than an attempt keeps, on every way there is, and then answers as if nothing had happened.
+//! Writes more log lines than an attempt keeps, to the log, standard output and standard error, and then answers normally.
 
 use landfall_sdk::{Event, Failure, handler, log};
 

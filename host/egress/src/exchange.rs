@@ -1,0 +1,81 @@
+//! One call and what came of it: the request that a component asks for, the response, and why there is none.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::HeaderMap;
+
+use landfall_model::{Event, MemoryBudget, MemoryHold};
+
+/// A request to send.
+#[derive(Debug, Clone)]
+pub struct Outgoing {
+    /// `POST`
+    pub method: String,
+    /// An absolute URL.
+    pub url: String,
+    /// Headers as the component wrote them.
+    pub headers: Vec<(String, String)>,
+    /// The whole body.
+    pub body: Bytes,
+    /// The limit for everything from the name lookup to the last byte of the response.
+    pub timeout: Duration,
+    /// The event that is handled, whose content came from a sender. `None` for calls of the host.
+    pub untrusted: Option<Arc<Event>>,
+    /// The memory of the attempt, in which the response counts. `None` for calls of the host.
+    pub memory: Option<MemoryBudget>,
+}
+
+/// A response of any status.
+#[derive(Debug, Clone)]
+pub struct Received {
+    /// 100 to 999.
+    pub status: u16,
+    /// Names are in lower case, in the order of the response.
+    pub headers: HeaderMap,
+    /// The whole body.
+    pub body: Bytes,
+    /// The memory of the attempt that the body occupies.
+    pub held: Option<Arc<MemoryHold>>,
+}
+
+/// Why there is no response. Each variant carries a sentence for the component.
+#[derive(Debug, thiserror::Error)]
+#[allow(missing_docs)]
+pub enum OutgoingError {
+    #[error("{0}")]
+    Denied(String),
+    #[error("{0}")]
+    Invalid(String),
+    #[error("{0}")]
+    Unresolved(String),
+    #[error("{0}")]
+    Connection(String),
+    #[error("{0}")]
+    Tls(String),
+    #[error("{0}")]
+    Timeout(String),
+    #[error("{0}")]
+    Limit(String),
+    #[error("{0}")]
+    Other(String),
+}
+
+// === impl OutgoingError ===
+
+impl OutgoingError {
+    /// The name of the variant in records and logs.
+    pub fn word(&self) -> &'static str {
+        match self {
+            OutgoingError::Denied(_) => "denied",
+            OutgoingError::Invalid(_) => "invalid",
+            OutgoingError::Unresolved(_) => "unresolved",
+            OutgoingError::Connection(_) => "connection",
+            OutgoingError::Tls(_) => "tls",
+            OutgoingError::Timeout(_) => "timeout",
+            OutgoingError::Limit(_) => "limit",
+            OutgoingError::Other(_) => "other",
+        }
+    }
+}

@@ -1,0 +1,121 @@
+//! The end of an attempt: the outcome of a failed call, and the record that is kept of the attempt.
+
+use std::time::Duration;
+
+use wasmtime::Store;
+
+use super::caps::http::ANSWER_BYTES_MAX;
+use super::caps::log::Lines;
+use super::state::AttemptState;
+use super::text::bounded;
+use landfall_model::{Attempt, CallResult, OutboundCall, Outcome};
+
+/// The guest was still running at its deadline.
+#[derive(Debug, thiserror::Error)]
+#[error("still running at its deadline")]
+pub(crate) struct DeadlinePassed;
+
+/// The host holds more for the guest than its memory limit, in streams that it could not refuse.
+#[derive(Debug, thiserror::Error)]
+#[error("over its memory limit")]
+pub(crate) struct MemoryOverdrawn;
+
+pub(crate) fn is_deadline(error: &wasmtime::Error) -> bool {
+    error.is::<DeadlinePassed>()
+}
+
+/// Whether the instance pool of the node had no free slot.
+pub(crate) fn is_pool_full(error: &wasmtime::Error) -> bool {
+    error.is::<wasmtime::PoolConcurrencyLimitError>()
+}
+
+/// The outcome of an attempt whose call failed.
+pub(crate) fn outcome_of(error: &wasmtime::Error, state: &AttemptState) -> Outcome {
+    let text = bounded(&format!("{error:#}"));
+
+    if is_deadline(error) {
+        Outcome::Timeout
+    } else if state.limits.is_out_of_memory() {
+        Outcome::OutOfMemory
+    } else if is_pool_full(error) {
+        Outcome::HostFault(text)
+    } else if text.contains("fuel allocated for hostcalls") || text.contains("resource table") {
+        Outcome::OverLimit(text)
+    } else {
+        Outcome::Trap(with_panic_text(error, text, state))
+    }
+}
+
+/// The text of a trap, preceded by the guest's last lines on standard error: the trap of a panic or of an exception does
+/// not contain its message.
+pub(crate) fn with_panic_text(
+    error: &wasmtime::Error,
+    text: String,
+    state: &AttemptState,
+) -> String {
+    match state.log.lines().last_stderr() {
+        Some(lines) => bounded(&format!("{lines}\n{}", error.root_cause())),
+        None => text,
+    }
+}
+
+/// Removes the secrets of the component's environment from the reason of an outcome.
+pub(crate) fn redact_outcome(mut outcome: Outcome, store: &Store<AttemptState>) -> Outcome {
+    if let Some(reason) = outcome.reason_mut() {
+        redact(reason, &store.data().log.lines());
+    }
+    outcome
+}
+
+/// The record of an attempt that has ended.
+pub(crate) fn record(
+    outcome: Outcome,
+    duration: Duration,
+    mut store: Store<AttemptState>,
+) -> Attempt {
+    let outcome = redact_outcome(outcome, &store);
+    let effects = store.data_mut().effects();
+    let staged = (
+        effects.rows.len(),
+        effects.writes.len(),
+        effects.emissions.len(),
+    );
+
+    let state = store.data();
+    let memory_peak_bytes = state.limits.memory().peak();
+    let http_calls = state.http.calls();
+    let mut calls = state.http.recorded();
+    for call in &mut calls {
+        redact_call(call, &state.log.lines());
+    }
+
+    // The store goes first: the last lines of the guest's output are complete when its streams are dropped.
+    let AttemptState { log, .. } = store.into_data();
+    let (log, log_truncated) = log.lines().take();
+    Attempt {
+        outcome,
+        duration,
+        log,
+        log_truncated,
+        memory_peak_bytes,
+        http_calls,
+        calls,
+        staged,
+        effects,
+    }
+}
+
+fn redact_call(call: &mut OutboundCall, lines: &Lines) {
+    redact(&mut call.url, lines);
+    match &mut call.result {
+        CallResult::Answered { beginning, .. } => {
+            redact(beginning, lines);
+            beginning.truncate(beginning.floor_char_boundary(ANSWER_BYTES_MAX));
+        }
+        CallResult::Failed { reason, .. } => redact(reason, lines),
+    }
+}
+
+fn redact(text: &mut String, lines: &Lines) {
+    *text = lines.redacted(text).into_owned();
+}

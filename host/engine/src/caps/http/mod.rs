@@ -1,0 +1,10 @@
+//! `http`: whole calls through the hook's egress client, within the limits of the attempt.
+
+mod context;
+mod hook;
+mod record;
+mod wasi;
+
+pub(crate) use context::Http;
+pub(crate) use hook::{link, link_types};
+pub(crate) use record::ANSWER_BYTES_MAX;

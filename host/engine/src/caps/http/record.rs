@@ -1,0 +1,99 @@
+//! The host's record of the calls of an attempt, whether or not the guest reports them.
+
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Instant;
+
+use crate::text::bounded;
+use landfall_egress::{OutgoingError, Received};
+use landfall_model::{CallResult, OutboundCall};
+
+/// The most bytes of a response body in the record of a call.
+pub(crate) const ANSWER_BYTES_MAX: usize = 2 << 10;
+/// The most answered calls in a record. Failed calls have a limit of their own.
+const ANSWERED_MAX: usize = 32;
+/// The most calls in a record.
+const RECORDED_MAX: usize = 64;
+/// Bytes after the cut that are also searched for secrets, so that a secret across the cut is redacted as a whole.
+const SECRET_BYTES_MAX: usize = 1 << 10;
+const METHOD_CHARACTERS_MAX: usize = 32;
+
+/// The calls of one attempt.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct CallRecord(Arc<Mutex<Vec<OutboundCall>>>);
+
+/// A call that has started.
+#[derive(Debug)]
+pub(crate) struct StartedCall {
+    pub(crate) method: String,
+    pub(crate) url: String,
+    started: Instant,
+}
+
+// === impl StartedCall ===
+
+impl StartedCall {
+    pub(crate) fn now(method: String, url: String) -> StartedCall {
+        StartedCall {
+            method,
+            url,
+            started: Instant::now(),
+        }
+    }
+}
+
+// === impl CallRecord ===
+
+impl CallRecord {
+    /// Removes and returns the calls.
+    pub(crate) fn take(&self) -> Vec<OutboundCall> {
+        std::mem::take(&mut *self.lock())
+    }
+
+    pub(crate) fn add_answer(&self, call: &StartedCall, received: &Received) {
+        if self.lock().len() >= ANSWERED_MAX {
+            return;
+        }
+        let bytes_max = ANSWER_BYTES_MAX + SECRET_BYTES_MAX;
+        let result = CallResult::Answered {
+            status: received.status,
+            bytes: received.body.len(),
+            beginning: landfall_egress::beginning(&received.body, bytes_max),
+        };
+        self.add(call, result);
+    }
+
+    /// Of the calls beyond a limit only the first is recorded: the others have the same error.
+    pub(crate) fn add_failure(&self, call: &StartedCall, error: &OutgoingError) {
+        let result = CallResult::Failed {
+            error: error.word(),
+            reason: bounded(&error.to_string()),
+        };
+        let is_limit = matches!(error, OutgoingError::Limit(_));
+        let is_repeated = is_limit && self.lock().iter().any(|call| call.result == result);
+        if is_repeated || self.lock().len() > RECORDED_MAX {
+            return;
+        }
+        self.add(call, result);
+    }
+
+    fn add(&self, call: &StartedCall, result: CallResult) {
+        let method = call
+            .method
+            .chars()
+            .take(METHOD_CHARACTERS_MAX)
+            .flat_map(char::escape_debug)
+            .collect();
+        self.lock().push(OutboundCall {
+            method,
+            url: landfall_egress::shown_url(&call.url),
+            duration: call.started.elapsed(),
+            result,
+        });
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Vec<OutboundCall>> {
+        self.0
+            .lock()
+            .unwrap_or_else(|poisoned| poisoned.into_inner())
+    }
+}

@@ -1,0 +1,204 @@
+//! `wasi:http/outgoing-handler`, through the same client. Bodies are whole: the host reads the body of a request before it
+//! makes the call, and the body of a response before it passes the response to the guest.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::header::CONTENT_LENGTH;
+use http::request::Parts;
+use http_body_util::{BodyExt, Full};
+use wasmtime_wasi_http::{
+    DEFAULT_FORBIDDEN_HEADERS, Error, ForbiddenHeaderFilter, RequestOptions, WasiBody,
+    WasiHttpHooks,
+};
+
+use super::context::{Http, Transferred};
+use super::record::{CallRecord, StartedCall};
+use crate::caps::held::Held;
+use landfall_egress::{Client, CollectError, Outgoing, OutgoingError, Received};
+use landfall_model::MemoryBudget;
+
+/// The most bytes of one write to a body.
+const CHUNK_BYTES_MAX: usize = 32 << 10;
+/// The writes to a body that wait until they are read: one that the host sets, and one that wasmtime adds.
+const CHUNKS_WAITING: usize = 2;
+
+/// A response, and the rest of the request that is still to be sent: nothing.
+type Answer = (
+    http::Response<WasiBody>,
+    Box<dyn Future<Output = Result<(), Error>> + Send>,
+);
+
+/// A permitted call whose body is still to be read.
+struct PendingCall {
+    call: StartedCall,
+    /// The call without its headers and its body.
+    outgoing: Outgoing,
+    client: Arc<Client>,
+    event_id: String,
+    memory: MemoryBudget,
+    transferred: Transferred,
+    record: CallRecord,
+}
+
+impl WasiHttpHooks for Http {
+    // `fields` do not say which message they belong to. Egress refuses forbidden headers of requests, and `reply` removes
+    // the headers of responses that the host writes itself.
+    fn forbidden_header_filter(&mut self) -> ForbiddenHeaderFilter {
+        Arc::new(|_| false)
+    }
+
+    // Egress writes this header.
+    fn set_host_header(&mut self) -> bool {
+        false
+    }
+
+    fn p2_outgoing_body_buffer_chunks(&mut self) -> usize {
+        CHUNKS_WAITING - 1
+    }
+
+    // wasmtime calls this once for every body that a guest starts.
+    fn p2_outgoing_body_chunk_size(&mut self) -> usize {
+        self.memory
+            .take_or_overdraw(CHUNK_BYTES_MAX * CHUNKS_WAITING);
+        CHUNK_BYTES_MAX
+    }
+
+    fn send_request(
+        &mut self,
+        request: http::Request<WasiBody>,
+        options: Option<RequestOptions>,
+        _: Box<dyn Future<Output = Result<(), Error>> + Send>,
+    ) -> Box<dyn Future<Output = wasmtime_wasi_http::Result<Answer>> + Send> {
+        let (head, body) = request.into_parts();
+        let call = StartedCall::now(head.method.to_string(), head.uri.to_string());
+
+        // The check is made now: before the first byte of the body is read, and even if the guest does not wait for the
+        // response.
+        if let Err(error) = self.start_call(&call.method, &call.url) {
+            self.record.add_failure(&call, &error);
+            return Box::new(async move { Err(denied(error)) });
+        }
+
+        let wanted = options.and_then(|options| options.first_byte_timeout);
+        let pending = PendingCall {
+            outgoing: Outgoing {
+                method: call.method.clone(),
+                url: call.url.clone(),
+                headers: Vec::new(),
+                body: Bytes::new(),
+                timeout: self.timeout(wanted),
+                untrusted: self.untrusted.clone(),
+                memory: Some(self.memory.clone()),
+            },
+            call,
+            client: self.client.clone(),
+            event_id: self.event_id.clone(),
+            memory: self.memory.clone(),
+            transferred: self.transferred.clone(),
+            record: self.record.clone(),
+        };
+        Box::new(pending.send(head, body))
+    }
+}
+
+// === impl PendingCall ===
+
+impl PendingCall {
+    async fn send(mut self, head: Parts, body: WasiBody) -> wasmtime_wasi_http::Result<Answer> {
+        let (body, _held) = match landfall_egress::collect(body, Some(&self.memory)).await {
+            Ok(collected) => collected,
+            Err(CollectError::Broken(error)) => {
+                let why = "the component did not finish the body";
+                self.fail(&OutgoingError::Invalid(why.into()));
+                return Err(error);
+            }
+            Err(error) => {
+                self.fail(&OutgoingError::Limit(error.to_string()));
+                return Err(Error::HttpRequestBodySize(None));
+            }
+        };
+        if let Err(error) = self.transferred.add(body.len()) {
+            self.fail(&error);
+            return Err(Error::HttpRequestBodySize(None));
+        }
+
+        self.outgoing.headers = headers_of(&head);
+        self.outgoing.body = body;
+        match self.exchange().await {
+            Ok(received) => {
+                self.record.add_answer(&self.call, &received);
+                Ok(answer(received))
+            }
+            Err(error) => {
+                self.fail(&error);
+                Err(wasi_error(error))
+            }
+        }
+    }
+
+    async fn exchange(&self) -> Result<Received, OutgoingError> {
+        let received = self
+            .client
+            .send(self.outgoing.clone(), &self.event_id)
+            .await?;
+        self.transferred.add(received.body.len())?;
+        Ok(received)
+    }
+
+    fn fail(&self, error: &OutgoingError) {
+        self.record.add_failure(&self.call, error);
+    }
+}
+
+/// The headers of the request. Egress writes `content-length`, which wasmtime has compared with the body.
+fn headers_of(head: &Parts) -> Vec<(String, String)> {
+    head.headers
+        .iter()
+        .filter(|(name, _)| *name != CONTENT_LENGTH)
+        .map(|(name, value)| {
+            let value = String::from_utf8_lossy(value.as_bytes()).into_owned();
+            (name.as_str().to_owned(), value)
+        })
+        .collect()
+}
+
+fn answer(received: Received) -> Answer {
+    let body = Held::new(Full::new(received.body), received.held);
+    let mut response = http::Response::new(body.map_err(|never| match never {}).boxed_unsync());
+    *response.status_mut() =
+        http::StatusCode::from_u16(received.status).expect("egress had it from a response");
+    *response.headers_mut() = received.headers;
+
+    // These headers describe the connection, or the body before a secret was removed from it.
+    for name in DEFAULT_FORBIDDEN_HEADERS.iter() {
+        response.headers_mut().remove(name);
+    }
+    response.headers_mut().remove(CONTENT_LENGTH);
+    (response, Box::new(async { Ok(()) }))
+}
+
+fn wasi_error(error: OutgoingError) -> Error {
+    match error {
+        OutgoingError::Denied(_) => Error::HttpRequestDenied,
+        OutgoingError::Invalid(_) => Error::HttpRequestUriInvalid,
+        OutgoingError::Unresolved(_) => Error::DnsError {
+            rcode: None,
+            info_code: None,
+        },
+        OutgoingError::Connection(_) => Error::ConnectionTerminated,
+        OutgoingError::Tls(_) => Error::TlsProtocolError,
+        OutgoingError::Timeout(_) => Error::HttpResponseTimeout,
+        OutgoingError::Limit(_) => Error::HttpResponseBodySize(None),
+        OutgoingError::Other(text) => Error::InternalError(Some(text)),
+    }
+}
+
+/// The error of a call that is not made.
+fn denied(error: OutgoingError) -> Error {
+    match error {
+        // The attempt has made too many calls.
+        OutgoingError::Limit(_) => Error::HttpRequestDenied,
+        error => wasi_error(error),
+    }
+}

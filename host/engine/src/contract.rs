@@ -1,0 +1,197 @@
+//! The names that a component may import and must export.
+
+use super::drafts;
+
+pub(crate) const OURS: &str = "landfall:hook/";
+/// The major and minor version of `landfall:hook` that this host implements.
+const SPOKEN: &str = "0.1";
+
+/// The interfaces of `landfall:hook`, with the grant that is needed to link them.
+const INTERFACES: [(&str, Option<&str>); 7] = [
+    ("types", None),
+    ("log", None),
+    ("settings", None),
+    ("http", None),
+    ("table", Some("table = [\"NAME\"]")),
+    ("kv", Some("kv = true")),
+    ("emit", Some("emit = [\"HOOK\"]")),
+];
+
+/// The WASI 0.2 packages that are linked, with a context that grants nothing.
+const WASI: [&str; 7] = [
+    "cli",
+    "clocks",
+    "filesystem",
+    "http",
+    "io",
+    "random",
+    "sockets",
+];
+
+/// Why the names of a component do not fit this host.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum ContractError {
+    #[error(
+        "was built for landfall:hook@{0}; this host speaks {SPOKEN}: rebuild it with landfall-sdk {SPOKEN}, or run a host that speaks {0}"
+    )]
+    OtherVersion(String),
+    #[error(
+        "exports {0}; of wasi:http this host runs incoming-handler@0.2: rebuild it for WASI 0.2"
+    )]
+    OtherHttp(String),
+    #[error(
+        "does not export landfall:hook/handler@0.1.0: it exports {0}; build it with landfall-sdk or against wit/ of this version"
+    )]
+    NoHandler(String),
+    #[error("imports {0}, which this host does not have: a newer host may")]
+    NewInterface(String),
+    #[error("{0}")]
+    OtherDraft(String),
+    #[error("imports {0}, which this host does not have: it offers landfall:hook@0.1 and WASI 0.2")]
+    Unknown(String),
+}
+
+/// The grant in `[allow]` that an import needs, if it needs one.
+pub fn grant_for(import: &str) -> Option<(&'static str, &'static str)> {
+    let interface = match import.strip_prefix(OURS) {
+        Some(ours) => ours.split('@').next()?,
+        None if drafts::is_keyvalue(import) => "kv",
+        None => return None,
+    };
+    INTERFACES
+        .iter()
+        .find(|(name, _)| *name == interface)
+        .and_then(|(name, grant)| Some((*name, (*grant)?)))
+}
+
+/// Checks that a component exports a handler of this version, or is a plain `wasi:http` component.
+pub(crate) fn check_export(exports: &[String]) -> Result<(), ContractError> {
+    let versions: Vec<&str> = exports
+        .iter()
+        .filter_map(|name| name.strip_prefix(OURS)?.strip_prefix("handler@"))
+        .collect();
+    let is_plain = versions.is_empty() && exports.iter().any(|name| is_incoming(name));
+    if is_plain || versions.iter().any(|version| is_spoken(version)) {
+        return Ok(());
+    }
+
+    if let Some(version) = versions.first() {
+        return Err(ContractError::OtherVersion((*version).to_owned()));
+    }
+    if exports.iter().any(|name| name.starts_with("wasi:http/")) {
+        return Err(ContractError::OtherHttp(exports.join(", ")));
+    }
+    let names = if exports.is_empty() {
+        "nothing".to_owned()
+    } else {
+        exports.join(", ")
+    };
+    Err(ContractError::NoHandler(names))
+}
+
+/// Checks that this host has an imported interface.
+pub(crate) fn check_import(import: &str) -> Result<(), ContractError> {
+    if drafts::is_offered(import) {
+        return Ok(());
+    }
+
+    let (name, version) = import.split_once('@').unwrap_or((import, ""));
+    if let Some(interface) = name.strip_prefix(OURS) {
+        if !INTERFACES.iter().any(|(known, _)| *known == interface) {
+            return Err(ContractError::NewInterface(import.to_owned()));
+        }
+        if !is_spoken(version) {
+            return Err(ContractError::OtherVersion(version.to_owned()));
+        }
+        return Ok(());
+    }
+
+    let package = name
+        .strip_prefix("wasi:")
+        .and_then(|rest| rest.split_once('/'));
+    if package.is_some_and(|(package, _)| WASI.contains(&package)) && wasi_minor(version).is_some()
+    {
+        return Ok(());
+    }
+    Err(match drafts::other_version(import) {
+        Some(message) => ContractError::OtherDraft(message),
+        None => ContractError::Unknown(import.to_owned()),
+    })
+}
+
+/// Whether an export makes a component a plain `wasi:http` component.
+pub(crate) fn is_incoming(export: &str) -> bool {
+    let version = export.strip_prefix("wasi:http/incoming-handler@");
+    version.and_then(wasi_minor).is_some()
+}
+
+/// Whether this host implements a version of `landfall:hook`.
+pub(crate) fn is_spoken(version: &str) -> bool {
+    version
+        .strip_prefix(SPOKEN)
+        .is_some_and(|rest| rest.starts_with('.'))
+}
+
+/// `x` of WASI 0.2.x. Any is accepted here: the linker knows whether it has what the component uses.
+fn wasi_minor(version: &str) -> Option<u32> {
+    version.strip_prefix("0.2.")?.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_decide() {
+        let export = |name: &str| check_export(&[name.to_owned()]);
+        assert_eq!(export("landfall:hook/handler@0.1.0"), Ok(()));
+        assert_eq!(export("landfall:hook/handler@0.1.7"), Ok(()));
+        assert!(
+            export("landfall:hook/handler@0.2.0")
+                .unwrap_err()
+                .to_string()
+                .contains("was built for landfall:hook@0.2.0")
+        );
+        assert_eq!(export("wasi:http/incoming-handler@0.2.3"), Ok(()));
+        assert!(
+            export("wasi:http/handler@0.3.0")
+                .unwrap_err()
+                .to_string()
+                .contains("rebuild it for WASI 0.2")
+        );
+        assert_eq!(check_import("wasi:io/streams@0.2.6"), Ok(()));
+        assert_eq!(check_import("wasi:io/streams@0.2.99"), Ok(()));
+        assert_eq!(export("wasi:http/incoming-handler@0.2.99"), Ok(()));
+        assert_eq!(check_import("landfall:hook/table@0.1.0"), Ok(()));
+        for good in [
+            "wasi:config/store@0.2.0-rc.1",
+            "wasi:logging/logging",
+            "wasi:keyvalue/atomics@0.2.0-draft2",
+        ] {
+            assert_eq!(check_import(good), Ok(()));
+        }
+        let newer = check_import("wasi:keyvalue/store@0.2.0-draft3")
+            .unwrap_err()
+            .to_string();
+        assert!(
+            newer.contains("in the versions 0.2.0-draft and 0.2.0-draft2"),
+            "{newer}"
+        );
+        assert_eq!(
+            grant_for("wasi:keyvalue/store@0.2.0-draft").unwrap().0,
+            "kv"
+        );
+        for bad in [
+            "landfall:hook/sql@0.1.0",
+            "wasi:keyvalue/watcher@0.2.0-draft",
+            "wasi:config/store@0.3.0",
+            "wasi:http/types@0.3.0",
+            "wasi:io/streams@0.3.0",
+            "acme:db/sql",
+        ] {
+            assert!(check_import(bad).is_err(), "{bad}");
+        }
+        assert_eq!(grant_for("landfall:hook/table@0.1.0").unwrap().0, "table");
+        assert_eq!(grant_for("landfall:hook/log@0.1.0"), None);
+    }
+}

@@ -1,0 +1,162 @@
+//! The engine of a process: compiles components, links them for hooks, bounds how many attempts run.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use tokio::sync::Semaphore;
+
+use super::background::BackgroundPool;
+use super::cache::{self, Cache};
+use super::compile;
+use super::component::Component;
+use super::environment::Environment;
+use super::handler::Handler;
+use super::inspect::inspect;
+use super::load_error::LoadError;
+use super::permits::Permits;
+use super::runtime::Runtime;
+use super::{settings, ticker};
+use landfall_egress::{Client, Policy};
+use landfall_model::{ComponentLimits, HookSpec, SecretSource, Sizes};
+
+/// The process's one engine.
+pub struct Engine {
+    runtime: Runtime,
+    cache: Cache,
+    permits: Arc<Semaphore>,
+    running: usize,
+}
+
+/// The settings of an engine.
+#[derive(Debug, Clone)]
+pub struct EngineSettings {
+    /// The directory of compiled components, which no other user may read. The key that seals them lies beside it.
+    pub cache: PathBuf,
+    /// The most bytes of compiled components in the directory.
+    pub cache_max_size: u64,
+    /// Read-only directory of compiled components that came with the binary.
+    pub bundled: Option<PathBuf>,
+    /// The binary that has the `compile` command.
+    pub compiler: PathBuf,
+    /// The most attempts that run at a time.
+    pub running: usize,
+    /// The most parts of a component.
+    pub limits: ComponentLimits,
+}
+
+// === impl Engine ===
+
+impl Engine {
+    /// Reserves the address space for `running` attempts and starts the ticker. Without a ledger, `kv` cannot be read.
+    pub fn new(
+        settings: EngineSettings,
+        ledger: Option<Arc<dyn landfall_ledger::Kv>>,
+    ) -> anyhow::Result<Engine> {
+        let EngineSettings {
+            running, limits, ..
+        } = settings;
+        let wasm = wasmtime::Engine::new(&settings::running(running, limits))
+            .map_err(|error| anyhow::anyhow!("the engine does not start: {error:#}"))?;
+        ticker::start(wasm.weak())?;
+
+        let cache = Cache::new(
+            &wasm,
+            settings.cache,
+            settings.bundled,
+            settings.compiler,
+            settings.cache_max_size,
+        )?;
+        let runtime = Runtime {
+            wasm,
+            limits,
+            background: Arc::new(BackgroundPool::start()?),
+            ledger,
+        };
+        Ok(Engine {
+            runtime,
+            cache,
+            permits: Arc::new(Semaphore::new(running)),
+            running,
+        })
+    }
+
+    /// Checks the bytes and gets their machine code, from the cache or from a compiler in a child process.
+    pub async fn load(&self, file: &str, bytes: Vec<u8>) -> Result<Component, LoadError> {
+        // Inspection reads tens of megabytes, which would block the executor.
+        let name = file.to_owned();
+        let inspecting = tokio::task::spawn_blocking(move || {
+            inspect(&name, &bytes).map(|inspected| (inspected, bytes))
+        });
+        let (inspected, bytes) = inspecting
+            .await
+            .map_err(|error| LoadError::passing(file, format!("cannot be inspected: {error}")))??;
+
+        let code = self
+            .cache
+            .code(&self.runtime.wasm, &inspected, bytes)
+            .await?;
+        Ok(Component { inspected, code })
+    }
+
+    /// Links a component by the grants of a hook and creates one instance to test it.
+    pub async fn prepare(
+        &self,
+        component: &Component,
+        spec: &HookSpec,
+        sizes: Sizes,
+        secrets: Arc<dyn SecretSource>,
+    ) -> Result<Handler, LoadError> {
+        let policy = Policy::new(spec.allow.clone());
+        let client = Client::new(policy, spec.credentials.clone(), secrets.clone());
+        let environment = Environment::new(spec.environment.clone(), secrets);
+        Handler::prepare(
+            &self.runtime,
+            component,
+            spec,
+            sizes,
+            Arc::new(client),
+            environment,
+        )
+        .await
+    }
+
+    /// How many attempts run now.
+    pub fn running(&self) -> usize {
+        self.running
+            .saturating_sub(self.permits.available_permits())
+    }
+
+    /// How many compiled components were removed because of `cache.max_size` since the start.
+    pub fn cache_evictions(&self) -> u64 {
+        self.cache.evictions()
+    }
+
+    /// Waits until no attempt runs. No attempt can start after that.
+    pub async fn idle(&self) {
+        let all = u32::try_from(self.running).expect("the config bounds it");
+        if let Ok(permits) = self.permits.acquire_many(all).await {
+            permits.forget();
+        }
+    }
+
+    /// The permits of one hook: at most `concurrency`, and together at most those of the node.
+    pub fn permits(&self, concurrency: usize) -> Permits {
+        Permits::new(self.permits.clone(), concurrency)
+    }
+}
+
+/// Compiles a component into `out_dir` without an engine that runs: for the build of the image.
+pub async fn precompile(
+    compiler: &Path,
+    out_dir: &Path,
+    file: &str,
+    bytes: Vec<u8>,
+) -> Result<PathBuf, LoadError> {
+    let wasm = wasmtime::Engine::new(&settings::compiling())
+        .map_err(|error| LoadError::passing(file, format!("cannot be loaded: {error:#}")))?;
+    let inspected = inspect(file, &bytes)?;
+
+    let target = out_dir.join(cache::file_name(&wasm, &inspected.digest));
+    compile::in_child(compiler, file, bytes, &target).await?;
+    Ok(target)
+}

@@ -1,0 +1,73 @@
+//! An event in the form in which a component receives it: text wherever the bytes are text.
+
+use std::borrow::Cow;
+
+use super::bindings::{GuestEvent, PayloadParam};
+use landfall_model::Event;
+
+/// Owns the text that a [`GuestEvent`] borrows and that the event itself does not have.
+pub(crate) struct EventText<'a> {
+    event: &'a Event,
+    id: String,
+    received_at: String,
+    headers: Vec<(&'a str, Cow<'a, str>)>,
+}
+
+// === impl EventText ===
+
+impl<'a> EventText<'a> {
+    pub(crate) fn new(event: &'a Event) -> EventText<'a> {
+        let headers = event
+            .headers
+            .iter()
+            .map(|(name, value)| (name.as_str(), String::from_utf8_lossy(value.as_bytes())))
+            .collect();
+        EventText {
+            event,
+            id: event.id.to_string(),
+            received_at: humantime::format_rfc3339_millis(event.received_at).to_string(),
+            headers,
+        }
+    }
+
+    pub(crate) fn headers(&self) -> Vec<(&str, &str)> {
+        self.headers
+            .iter()
+            .map(|(name, value)| (*name, &**value))
+            .collect()
+    }
+
+    pub(crate) fn attributes(&self) -> Vec<(&'a str, &'a str)> {
+        self.event
+            .attributes
+            .iter()
+            .map(|(name, value)| (&**name, &**value))
+            .collect()
+    }
+
+    /// `number` counts the attempts, from 1.
+    pub(crate) fn event<'b>(
+        &'b self,
+        number: u32,
+        headers: &'b [(&'b str, &'b str)],
+        attributes: &'b [(&'b str, &'b str)],
+    ) -> GuestEvent<'b> {
+        let event = self.event;
+        let body = match std::str::from_utf8(&event.body) {
+            Ok(text) => PayloadParam::Text(text),
+            Err(_) => PayloadParam::Binary(&event.body),
+        };
+        GuestEvent {
+            id: &self.id,
+            hook: &event.hook,
+            attempt: number,
+            received_at: &self.received_at,
+            method: event.method.as_str(),
+            path: &event.path,
+            query: event.query.as_deref(),
+            headers,
+            body,
+            attributes,
+        }
+    }
+}

@@ -1,0 +1,359 @@
+//! A component that is linked for one hook: it runs each attempt in a fresh store, within a wall-clock limit.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use wasmtime::component::InstancePre;
+use wasmtime::{Store, UpdateDeadline};
+use wasmtime_wasi_http::p2::bindings::ProxyPre;
+
+use super::attempt::{self, DeadlinePassed, MemoryOverdrawn};
+use super::background::HandlerSchedule;
+use super::bindings::{HookPre, ResponderPre};
+use super::caps::emit::Emit;
+use super::caps::http::Http;
+use super::caps::kv::Kv;
+use super::caps::settings::Settings;
+use super::caps::table::Table;
+use super::component::Component;
+use super::environment::{Environment, EnvironmentError, Resolved};
+use super::guest_event::EventText;
+use super::inspect::Inspected;
+use super::limits::{self, ResourceLimits};
+use super::load_error::LoadError;
+use super::poll_budget::PollBudget;
+use super::runtime::Runtime;
+use super::state::AttemptState;
+use super::text::bounded;
+use super::{link, proxy, reply};
+use landfall_egress::Client;
+use landfall_model::{
+    Attempt, CallResult, Event, HookSpec, MemoryBudget, OutboundCall, Outcome, Reply, Sizes,
+};
+
+/// The bytes that a guest may pass to the host in one call.
+const HOSTCALL_BYTES_MAX: usize = 16 << 20;
+const HANDLES_MAX: usize = 1024;
+const PROBE_TIME_MAX: Duration = Duration::from_secs(5);
+
+/// A component linked for one hook, ready to run its events.
+pub struct Handler {
+    runtime: Runtime,
+    schedule: HandlerSchedule,
+    export: Export,
+    responder: Option<ResponderPre<AttemptState>>,
+    inspected: Inspected,
+    sizes: Sizes,
+    settings: Settings,
+    environment: Environment,
+    /// The attribute that a plain `wasi:http` component receives as its path.
+    path_attribute: Option<String>,
+    hook: Arc<str>,
+    tables: Arc<[String]>,
+    emits: Arc<[String]>,
+    client: Arc<Client>,
+}
+
+/// The export that receives the events.
+enum Export {
+    /// `landfall:hook/handler`.
+    Handler(HookPre<AttemptState>),
+    /// `wasi:http/incoming-handler`.
+    Proxy(ProxyPre<AttemptState>),
+}
+
+// === impl Handler ===
+
+impl Handler {
+    pub(crate) async fn prepare(
+        runtime: &Runtime,
+        component: &Component,
+        spec: &HookSpec,
+        sizes: Sizes,
+        client: Arc<Client>,
+        environment: Environment,
+    ) -> Result<Handler, LoadError> {
+        let inspected = component.inspected.clone();
+        let mismatch = |error| mismatch(&inspected.file, &error);
+
+        let linker = link::linker(&runtime.wasm, component, &spec.allow)?;
+        let pre: InstancePre<AttemptState> =
+            linker.instantiate_pre(&component.code).map_err(mismatch)?;
+        let responder = if inspected.has_responder() {
+            Some(ResponderPre::new(pre.clone()).map_err(mismatch)?)
+        } else {
+            None
+        };
+        let export = if inspected.is_proxy() {
+            Export::Proxy(ProxyPre::new(pre).map_err(mismatch)?)
+        } else {
+            Export::Handler(HookPre::new(pre).map_err(mismatch)?)
+        };
+
+        let handler = Handler {
+            runtime: runtime.clone(),
+            schedule: HandlerSchedule::new(),
+            export,
+            responder,
+            inspected,
+            sizes,
+            settings: Settings::new(spec.settings.clone()),
+            environment,
+            path_attribute: spec.strips.as_ref().map(|name| format!("param:{name}")),
+            hook: spec.name.shared(),
+            tables: spec.allow.table.clone().into(),
+            emits: spec.allow.emit.iter().map(ToString::to_string).collect(),
+            client,
+        };
+        handler.probe().await?;
+        Ok(handler)
+    }
+
+    /// What the component's bytes say.
+    pub fn component(&self) -> &Inspected {
+        &self.inspected
+    }
+
+    /// Whether the component exports a `responder`.
+    pub fn has_responder(&self) -> bool {
+        self.responder.is_some()
+    }
+
+    /// Runs one event for at most `limit`. `number` counts the attempts, from 1.
+    pub async fn run(self: &Arc<Self>, event: Arc<Event>, number: u32, limit: Duration) -> Attempt {
+        let budget = PollBudget::new(limit);
+        let attempt = self.clone().attempt(event, number, limit, budget.clone());
+        self.runtime
+            .background
+            .run(&self.schedule, &budget, attempt)
+            .await
+    }
+
+    /// The reply of the component's `responder`. `None` if it has none, or if it did not reply within `limit`.
+    pub async fn respond(self: &Arc<Self>, event: Arc<Event>, limit: Duration) -> Option<Reply> {
+        let responder = self.responder.clone()?;
+        let budget = PollBudget::new(limit);
+        let attempt =
+            self.clone()
+                .attempt_to_respond(responder, event.clone(), limit, budget.clone());
+        let outcome = self
+            .runtime
+            .background
+            .run(&self.schedule, &budget, attempt)
+            .await;
+
+        if let Outcome::Done(reply) = outcome {
+            return Some(reply);
+        }
+        let (outcome, reason) = (outcome.word(), outcome.reason());
+        tracing::warn!(hook = &*event.hook, event = %event.id, outcome, reason, "the responder did not reply: the caller gets the default answer");
+        None
+    }
+
+    async fn attempt(
+        self: Arc<Self>,
+        event: Arc<Event>,
+        number: u32,
+        limit: Duration,
+        budget: Arc<PollBudget>,
+    ) -> Attempt {
+        let started = Instant::now();
+        let environment = match self.environment.resolve() {
+            Ok(environment) => environment,
+            Err(error) => return Attempt::of_host(retry(&error), started.elapsed()),
+        };
+
+        let mut store = self.store(Some(event.clone()), environment, budget);
+        let call = self.call(&mut store, &event, number);
+        let outcome = match tokio::time::timeout(limit, call).await {
+            Ok(Ok(outcome)) => outcome,
+            Ok(Err(error)) => attempt::outcome_of(&error, store.data()),
+            Err(_) => Outcome::Timeout,
+        };
+        attempt::record(outcome, started.elapsed(), store)
+    }
+
+    async fn attempt_to_respond(
+        self: Arc<Self>,
+        responder: ResponderPre<AttemptState>,
+        event: Arc<Event>,
+        limit: Duration,
+        budget: Arc<PollBudget>,
+    ) -> Outcome {
+        let environment = match self.environment.resolve() {
+            Ok(environment) => environment,
+            Err(error) => return retry(&error),
+        };
+
+        let mut store = self.store(Some(event.clone()), environment, budget);
+        let call = call_responder(&responder, &mut store, &event);
+        let outcome = match tokio::time::timeout(limit, call).await {
+            Ok(Ok(outcome)) => outcome,
+            Ok(Err(error)) => attempt::outcome_of(&error, store.data()),
+            Err(_) => Outcome::Timeout,
+        };
+
+        log_failed_calls(&event, store.data().http.recorded());
+        attempt::redact_outcome(outcome, &store)
+    }
+
+    async fn call(
+        &self,
+        store: &mut Store<AttemptState>,
+        event: &Event,
+        number: u32,
+    ) -> wasmtime::Result<Outcome> {
+        let pre = match &self.export {
+            Export::Handler(pre) => pre,
+            Export::Proxy(pre) => {
+                let path = self
+                    .path_attribute
+                    .as_deref()
+                    .and_then(|name| event.attribute(name));
+                return proxy::call(pre, store, event, number, path).await;
+            }
+        };
+
+        let instance = pre.instantiate_async(&mut *store).await?;
+        let text = EventText::new(event);
+        let (headers, attributes) = (text.headers(), text.attributes());
+        let answer = instance
+            .landfall_hook_handler()
+            .call_handle(store, text.event(number, &headers, &attributes))
+            .await?;
+        Ok(reply::outcome(answer))
+    }
+
+    /// Creates one instance, since some mismatches of the exports only show then.
+    async fn probe(&self) -> Result<(), LoadError> {
+        let file = &self.inspected.file;
+        let environment = self.environment.resolve_present();
+        let mut store = self.store(None, environment, PollBudget::new(PROBE_TIME_MAX));
+
+        let instantiate = self.export.instantiate(&mut store);
+        match tokio::time::timeout(PROBE_TIME_MAX, instantiate).await {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(error)) => Err(self.probe_error(&error, store.data())),
+            Err(_) => Err(too_slow(file)),
+        }
+    }
+
+    fn probe_error(&self, error: &wasmtime::Error, state: &AttemptState) -> LoadError {
+        let file = &self.inspected.file;
+
+        if state.limits.is_out_of_memory() {
+            let memory = bytesize::ByteSize(self.sizes.memory as u64).display().iec();
+            let message = format!("needs more memory than [limits] memory = {memory}: raise it");
+            LoadError::lasting(file, message)
+        } else if attempt::is_pool_full(error) {
+            LoadError::passing(file, format!("cannot be tried: {error:#}"))
+        } else if attempt::is_deadline(error) {
+            too_slow(file)
+        } else if error.is::<wasmtime::Trap>() {
+            let text = bounded(&format!("{error:#}"));
+            let trap = attempt::with_panic_text(error, text, state);
+            LoadError::lasting(file, format!("traps when it is started: {trap}"))
+        } else {
+            mismatch(file, error)
+        }
+    }
+
+    fn store(
+        &self,
+        event: Option<Arc<Event>>,
+        environment: Resolved,
+        budget: Arc<PollBudget>,
+    ) -> Store<AttemptState> {
+        let until = budget.until();
+        let memory = MemoryBudget::new(self.sizes.memory);
+        let ledger = self.runtime.ledger.clone();
+        let state = AttemptState::new(
+            ResourceLimits::new(memory.clone(), self.runtime.limits),
+            environment,
+            self.settings.clone(),
+            Http::new(self.client.clone(), event, until, memory.clone()),
+            Table::new(self.tables.clone(), memory.clone()),
+            Kv::new(self.hook.clone(), ledger, memory.clone()),
+            Emit::new(self.emits.clone(), memory.clone()),
+        );
+
+        let mut store = Store::new(&self.runtime.wasm, state);
+        store.limiter(|state| &mut state.limits);
+        store.set_hostcall_fuel(HOSTCALL_BYTES_MAX.max(self.sizes.max_body * 2));
+        store.set_max_component_handles(HANDLES_MAX);
+
+        // A guest that computes for long yields, so that it does not block a thread of the executor.
+        store.epoch_deadline_callback(move |_| {
+            if Instant::now() >= until {
+                Err(wasmtime::Error::new(DeadlinePassed))
+            } else if memory.is_overdrawn() {
+                Err(wasmtime::Error::new(MemoryOverdrawn))
+            } else if budget.check_exceeded() {
+                Ok(UpdateDeadline::Yield(1))
+            } else {
+                Ok(UpdateDeadline::Continue(1))
+            }
+        });
+        store.set_epoch_deadline(1);
+        store
+    }
+}
+
+// === impl Export ===
+
+impl Export {
+    async fn instantiate(&self, store: &mut Store<AttemptState>) -> wasmtime::Result<()> {
+        match self {
+            Export::Handler(pre) => pre.instantiate_async(store).await.map(drop),
+            Export::Proxy(pre) => pre.instantiate_async(store).await.map(drop),
+        }
+    }
+}
+
+async fn call_responder(
+    responder: &ResponderPre<AttemptState>,
+    store: &mut Store<AttemptState>,
+    event: &Event,
+) -> wasmtime::Result<Outcome> {
+    let instance = responder.instantiate_async(&mut *store).await?;
+    let text = EventText::new(event);
+    let (headers, attributes) = (text.headers(), text.attributes());
+    let answer = instance
+        .landfall_hook_responder()
+        .call_respond(store, text.event(1, &headers, &attributes))
+        .await?;
+    Ok(reply::outcome(answer))
+}
+
+fn retry(error: &EnvironmentError) -> Outcome {
+    Outcome::Retry {
+        reason: error.to_string(),
+        after: None,
+    }
+}
+
+/// A responder leaves no attempt in the ledger: the log is the only record of its failed calls.
+fn log_failed_calls(event: &Event, calls: Vec<OutboundCall>) {
+    for call in calls {
+        let CallResult::Failed { error, reason } = call.result else {
+            continue;
+        };
+        let (method, url) = (call.method, call.url);
+        tracing::warn!(hook = &*event.hook, event = %event.id, method, url, error, reason, "outbound call failed");
+    }
+}
+
+fn too_slow(file: &str) -> LoadError {
+    let seconds = PROBE_TIME_MAX.as_secs();
+    LoadError::passing(file, format!("does not start within {seconds} s"))
+}
+
+fn mismatch(file: &str, error: &wasmtime::Error) -> LoadError {
+    let error = bounded(&format!("{error:#}"));
+    limits::too_many_parts(file, &error).unwrap_or_else(|| {
+        let message = format!(
+            "does not fit landfall:hook@0.1 of this host: {error}; rebuild it against the wit/ of this version"
+        );
+        LoadError::lasting(file, message)
+    })
+}

@@ -1,0 +1,142 @@
+//! Permits for attempts: each hook has its own number of them, within the number of the node. An attempt owns its permit.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+/// The permits of one hook.
+#[derive(Debug, Clone)]
+pub struct Permits {
+    hook: Arc<Semaphore>,
+    node: Arc<Semaphore>,
+    waiting: Arc<AtomicUsize>,
+    waiting_max: usize,
+}
+
+/// The right to run one attempt. It is released on drop.
+#[derive(Debug)]
+pub struct Permit {
+    _hook: OwnedSemaphorePermit,
+    _node: OwnedSemaphorePermit,
+}
+
+/// No permit became free in time, or too many requests wait already.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("busy: no free place in time")]
+pub struct NoPermit;
+
+// === impl Permits ===
+
+impl Permits {
+    pub(super) fn new(node: Arc<Semaphore>, concurrency: usize) -> Permits {
+        Permits {
+            hook: Arc::new(Semaphore::new(concurrency)),
+            node,
+            waiting: Arc::default(),
+            // Each request that waits holds a body in memory.
+            waiting_max: concurrency,
+        }
+    }
+
+    /// How many attempts of the hook can start now.
+    pub fn free(&self) -> usize {
+        self.hook
+            .available_permits()
+            .min(self.node.available_permits())
+    }
+
+    /// A permit, if one is free now.
+    pub fn try_acquire(&self) -> Option<Permit> {
+        let hook = self.hook.clone().try_acquire_owned().ok()?;
+        let node = self.node.clone().try_acquire_owned().ok()?;
+        Some(Permit {
+            _hook: hook,
+            _node: node,
+        })
+    }
+
+    /// A permit for a responder: only of the node, so that it does not wait for attempts of its hook.
+    pub async fn acquire_quick(&self, wait: Duration) -> Option<OwnedSemaphorePermit> {
+        tokio::time::timeout(wait, self.node.clone().acquire_owned())
+            .await
+            .ok()?
+            .ok()
+    }
+
+    /// A permit, at once or within `wait`.
+    pub async fn acquire(&self, wait: Duration) -> Result<Permit, NoPermit> {
+        if let Some(permit) = self.try_acquire() {
+            return Ok(permit);
+        }
+        let _entry = QueueEntry::take(&self.waiting, self.waiting_max).ok_or(NoPermit)?;
+        tokio::time::timeout(wait, self.acquire_both())
+            .await
+            .unwrap_or(Err(NoPermit))
+    }
+
+    async fn acquire_both(&self) -> Result<Permit, NoPermit> {
+        let hook = self.hook.clone().acquire_owned();
+        let hook = hook.await.map_err(|_| NoPermit)?;
+        let node = self.node.clone().acquire_owned();
+        let node = node.await.map_err(|_| NoPermit)?;
+        Ok(Permit {
+            _hook: hook,
+            _node: node,
+        })
+    }
+}
+
+/// One of the requests that wait, whose number is limited.
+struct QueueEntry(Arc<AtomicUsize>);
+
+impl QueueEntry {
+    fn take(waiting: &Arc<AtomicUsize>, max: usize) -> Option<QueueEntry> {
+        let place = QueueEntry(waiting.clone());
+        (waiting.fetch_add(1, Ordering::Relaxed) < max).then_some(place)
+    }
+}
+
+impl Drop for QueueEntry {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn full_hooks_wait_then_refuse() {
+        let permits = Permits::new(Arc::new(Semaphore::new(10)), 1);
+        let first = permits.acquire(Duration::ZERO).await.unwrap();
+        assert_eq!(
+            permits.acquire(Duration::from_millis(5)).await.unwrap_err(),
+            NoPermit
+        );
+        let waiter = tokio::spawn({
+            let permits = permits.clone();
+            async move { permits.acquire(Duration::from_secs(5)).await.is_ok() }
+        });
+        while permits.waiting.load(Ordering::Relaxed) == 0 {
+            tokio::task::yield_now().await;
+        }
+        assert_eq!(
+            permits.acquire(Duration::from_secs(5)).await.unwrap_err(),
+            NoPermit,
+            "one waits, the next does not"
+        );
+        drop(first);
+        assert!(waiter.await.unwrap());
+    }
+
+    #[tokio::test]
+    async fn node_bounds_all_hooks() {
+        let node = Arc::new(Semaphore::new(1));
+        let (one, two) = (Permits::new(node.clone(), 5), Permits::new(node, 5));
+        let _held = one.acquire(Duration::ZERO).await.unwrap();
+        assert!(two.acquire(Duration::from_millis(1)).await.is_err());
+    }
+}

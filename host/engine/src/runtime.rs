@@ -1,0 +1,16 @@
+//! What the handlers of a process share.
+
+use std::sync::Arc;
+
+use super::background::BackgroundPool;
+use landfall_model::ComponentLimits;
+
+/// The parts of the engine that an attempt needs.
+#[derive(Clone)]
+pub(crate) struct Runtime {
+    pub(crate) wasm: wasmtime::Engine,
+    pub(crate) limits: ComponentLimits,
+    pub(crate) background: Arc<BackgroundPool>,
+    /// Where `kv` reads. `None` for commands that have no ledger, such as `check`.
+    pub(crate) ledger: Option<Arc<dyn landfall_ledger::Kv>>,
+}

@@ -1,0 +1,194 @@
+//! The text of a hook file, and everything that is made from it without the engine.
+
+use std::path::Path;
+
+use super::error::HookError;
+use super::files::Files;
+use landfall_config::{ConfigError, HookSource, parse_hook, parse_manifest, settings_schema};
+use landfall_engine::{Component, Inspected};
+use landfall_model::{Credential, EnvironmentVariable, HookName, HookSpec, SecretRef, Sizes};
+use landfall_verify::{Packs, Verifier};
+
+/// A hook file. A component without one has an empty hook file.
+pub(crate) struct HookFile<'a> {
+    name: &'a HookName,
+    text: &'a str,
+    /// Relative `file:` references start here.
+    dir: &'a Path,
+}
+
+// === impl HookFile ===
+
+impl<'a> HookFile<'a> {
+    pub(crate) fn new(
+        name: &'a HookName,
+        files: &'a Files,
+        dir: &'a Path,
+    ) -> Result<HookFile<'a>, HookError> {
+        let content = match &files.hook_file {
+            None => return Ok(HookFile::with_text(name, "", dir)),
+            Some(content) => content,
+        };
+        let text = content
+            .as_ref()
+            .map_err(Clone::clone)
+            .and_then(|content| content.text())
+            .map_err(|error| HookError::File {
+                file: format!("{name}.toml"),
+                error,
+            })?;
+        Ok(HookFile::with_text(name, text, dir))
+    }
+
+    pub(crate) fn with_text(name: &'a HookName, text: &'a str, dir: &'a Path) -> HookFile<'a> {
+        HookFile { name, text, dir }
+    }
+
+    /// The rules of the hook, with the suggestions of the component's manifest.
+    pub(crate) fn spec(&self, manifest: Option<&toml::Table>) -> Result<HookSpec, ConfigError> {
+        parse_hook(HookSource {
+            name: self.name,
+            text: self.text,
+            manifest,
+            dir: self.dir,
+        })
+    }
+
+    /// Who may call, what identifies a delivery, what orders events, and what is answered.
+    pub(crate) fn verifier(&self, spec: &HookSpec, packs: &Packs) -> Result<Verifier, ConfigError> {
+        let verifier = Verifier::build(&spec.verify, packs)
+            .map_err(|mistake| self.error_at(&["verify", mistake.key], mistake.message))?;
+
+        if let Some(problem) = verifier.unused_secret() {
+            return Err(self.error_at(&["verify", "secret"], problem));
+        }
+        if let Some(problem) = verifier.path_problem(&spec.path) {
+            return Err(self.error_at(&["path"], problem));
+        }
+        verifier
+            .with_locations(&spec.dedup, spec.order_by.clone(), &spec.path)
+            .map_err(|error| self.error_at(&[error.key], error.message))?
+            .with_accepted(&spec.accepted)
+            .map_err(|error| self.error_at(&["accepted", error.key], error.message))
+    }
+
+    /// The sizes of bodies. `bodies` is what the node has for all bodies together.
+    pub(crate) fn sizes(
+        &self,
+        spec: &HookSpec,
+        verifier: &Verifier,
+        bodies: usize,
+    ) -> Result<Sizes, ConfigError> {
+        spec.sizes
+            .resolve(verifier.max_body(), bodies)
+            .map_err(|(key, message)| self.error_at(key, message))
+    }
+
+    /// Checks the settings against the schema in the component's manifest, if there is one.
+    pub(crate) fn check_settings(
+        &self,
+        spec: &HookSpec,
+        inspected: &Inspected,
+    ) -> Result<(), ConfigError> {
+        let Some(manifest) = &inspected.manifest else {
+            return Ok(());
+        };
+        let Some(schema) = settings_schema(&manifest_name(inspected), manifest)? else {
+            return Ok(());
+        };
+
+        schema
+            .check(&spec.settings, &spec.allow.http)
+            .map_err(|mistake| {
+                let path: Vec<&str> = ["settings"]
+                    .into_iter()
+                    .chain(mistake.path.iter().map(String::as_str))
+                    .collect();
+                self.error_at(&path, format!("[settings] {}", mistake.message))
+            })
+    }
+
+    /// `strip_prefix` is only for components that receive a path as an HTTP request.
+    pub(crate) fn check_strip_prefix(
+        &self,
+        spec: &HookSpec,
+        component: Option<&Component>,
+    ) -> Result<(), ConfigError> {
+        let is_mounted = component.is_none_or(|component| component.inspected().is_proxy());
+        if spec.strips.is_none() || is_mounted {
+            return Ok(());
+        }
+        let why = "strip_prefix is for components that export wasi:http/incoming-handler: this one finds the rest in \
+                   the attribute `param:NAME`";
+        Err(self.error_at(&["strip_prefix"], why))
+    }
+
+    fn error_at(&self, key: &[&str], message: impl Into<String>) -> ConfigError {
+        ConfigError::at_key(&format!("{}.toml", self.name), self.text, key, message)
+    }
+}
+
+/// A hook file with only the `path` of this one. It is read line by line up to the first table, so that a mistake elsewhere
+/// in the file does not hide the path.
+pub(crate) fn path_alone(text: &str) -> String {
+    let above_tables = text
+        .lines()
+        .take_while(|line| !line.trim_start().starts_with('['));
+    above_tables
+        .filter_map(|line| line.parse::<toml::Table>().ok())
+        .find(|table| table.contains_key("path"))
+        .unwrap_or_default()
+        .to_string()
+}
+
+/// Every secret that a hook names.
+pub(crate) fn references(spec: &HookSpec) -> Vec<SecretRef> {
+    let in_verify = spec.verify.secret.iter();
+    let in_challenges = spec.verify.challenge_secret.iter();
+    let in_credentials = spec.credentials.iter().flat_map(Credential::secrets);
+    let in_environment = spec
+        .environment
+        .iter()
+        .flat_map(EnvironmentVariable::secrets);
+    in_verify
+        .chain(in_challenges)
+        .chain(in_credentials)
+        .chain(in_environment)
+        .cloned()
+        .collect()
+}
+
+/// The suggestions in the manifest of a component.
+pub(crate) fn manifest(component: Option<&Component>) -> Result<Option<toml::Table>, ConfigError> {
+    let Some(inspected) = component.map(Component::inspected) else {
+        return Ok(None);
+    };
+    inspected
+        .manifest
+        .as_ref()
+        .map(|text| parse_manifest(&manifest_name(inspected), text))
+        .transpose()
+}
+
+fn manifest_name(inspected: &Inspected) -> String {
+    format!("manifest of {}", inspected.file)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn mistakes_elsewhere_keep_the_path() {
+        for text in [
+            "path = \"/in/{id}\"\nmode = auto\n[verify]\nprovider = \"github\"\n",
+            "path = \"/in/{id}\" # all of them\n[verify\nprovider = \"github\"\n",
+            "mode = \"async\npath = \"/in/{id}\"\n",
+            "methods = [\"POST\"\n  path = \"/in/{id}\"\n[verify]\n",
+            "path = \"/in/{id}\"\npath = \"/out\"\n",
+        ] {
+            assert_eq!(path_alone(text), "path = \"/in/{id}\"\n", "{text}");
+        }
+        assert_eq!(path_alone("[settings]\npath = \"/out\"\n"), "");
+    }
+}

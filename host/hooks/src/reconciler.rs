@@ -1,0 +1,406 @@
+//! Keeps the served hooks in step with the plugins directory: scans it, loads what changed, swaps the table.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use tokio::sync::Semaphore;
+use tokio::time::MissedTickBehavior;
+
+use super::bundled::Bundled;
+use super::files::Files;
+use super::hook::LOADING;
+use super::hook_file::references;
+use super::load::{LOADS_MAX, Loader};
+use super::loads::{Loaded, Loads};
+use super::managed::ManagedHook;
+use super::names::Names;
+use super::packs::packs;
+use super::platform::Platform;
+use super::readiness::ReadinessGate;
+use super::scan::{Debounce, Scanner, Snapshot};
+use super::served::Hooks;
+use super::status::{HookState, HookStatus};
+use super::table::{Conflicts, Requested, Table};
+use super::watch::Watch;
+use landfall_config::Readiness;
+use landfall_engine::Engine;
+use landfall_model::{HookName, SecretSource};
+use landfall_verify::AuthScheme;
+
+/// A file that has changed counts when it has stayed the same for this long.
+const SETTLE: Duration = Duration::from_millis(100);
+/// A file that is missing for less than this is being replaced.
+const GONE: Duration = Duration::from_secs(1);
+/// Changes within this time cause one scan.
+const BURST: Duration = Duration::from_millis(20);
+/// One of this many polls reads every file, also those whose stamp has not changed.
+const THOROUGH_EVERY: u32 = 15;
+
+/// What the reconciler is made from.
+pub struct Setup {
+    /// Runs components.
+    pub engine: Arc<Engine>,
+    /// The values of secrets.
+    pub secrets: Arc<dyn SecretSource>,
+    /// The plugins directory.
+    pub dir: PathBuf,
+    /// The directory of the components that came with the binary.
+    pub bundled: Option<PathBuf>,
+    /// How often the directory is scanned without a change notification.
+    pub scan_interval: Duration,
+    /// Why this node has no queue, if it has none.
+    pub cannot_queue: Option<&'static str>,
+    /// Why this node stores no rows and values, if it does not.
+    pub cannot_keep: Option<&'static str>,
+    /// The queue keeps no order.
+    pub cannot_order: bool,
+    /// What the platform does with requests.
+    pub platform: Platform,
+    /// Bytes that the node has for all bodies together.
+    pub bodies: usize,
+    /// When the node becomes ready.
+    pub readiness: Readiness,
+}
+
+/// The only writer of the served hooks.
+struct Reconciler {
+    hooks: Hooks,
+    loader: Arc<Loader>,
+    scanner: Scanner,
+    bundled: Bundled,
+    managed: BTreeMap<HookName, ManagedHook>,
+    /// The components that hooks need and that are missing.
+    missing: BTreeSet<String>,
+    /// Files that cannot be hooks, and a directory that cannot be read, with the reason.
+    invalid_files: BTreeMap<String, String>,
+    loads: Loads,
+    has_scanned: bool,
+}
+
+// === impl Hooks ===
+
+impl Hooks {
+    /// Starts to serve the plugins directory. The first scan happens in the background.
+    pub fn start(setup: Setup) -> Hooks {
+        let interval = setup.scan_interval;
+        let mut reconciler = Reconciler::new(setup);
+        let hooks = reconciler.hooks.clone();
+        tokio::spawn(async move { reconciler.run(interval).await });
+        hooks
+    }
+
+    /// Scans the directory once and loads every hook: for `landfall check`.
+    pub async fn once(setup: Setup) -> Hooks {
+        let mut reconciler = Reconciler::new(setup);
+        reconciler.scan(false);
+        while reconciler.finish_loads().await {}
+        reconciler.hooks
+    }
+}
+
+// === impl Reconciler ===
+
+impl Reconciler {
+    fn new(setup: Setup) -> Reconciler {
+        let loader = Loader {
+            engine: setup.engine,
+            secrets: setup.secrets,
+            dir: setup.dir.clone(),
+            packs: ArcSwap::default(),
+            cannot_queue: setup.cannot_queue,
+            cannot_keep: setup.cannot_keep,
+            cannot_order: setup.cannot_order,
+            platform: setup.platform,
+            bodies: setup.bodies,
+            permits: Semaphore::new(LOADS_MAX),
+        };
+        let debounce = Debounce {
+            settle: SETTLE,
+            gone: GONE,
+        };
+        Reconciler {
+            hooks: Hooks::new(ReadinessGate::new(setup.readiness)),
+            loader: Arc::new(loader),
+            scanner: Scanner::new(setup.dir, debounce),
+            bundled: Bundled::new(setup.bundled),
+            managed: BTreeMap::new(),
+            missing: BTreeSet::new(),
+            invalid_files: BTreeMap::new(),
+            loads: Loads::default(),
+            has_scanned: false,
+        }
+    }
+
+    async fn run(&mut self, interval: Duration) {
+        let hooks = self.hooks.clone();
+        let mut watch = Watch::new(self.scanner.dir());
+        // An interval, not a pause after each change: some changes are only found by polling, however many others arrive.
+        let mut polls = tokio::time::interval(interval);
+        polls.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        polls.tick().await;
+
+        let mut count = 0_u32;
+        let mut is_unsettled = self.scan(false);
+        loop {
+            tokio::select! {
+                true = self.finish_loads() => continue,
+                () = watch.changed() => tokio::time::sleep(BURST).await,
+                () = tokio::time::sleep(SETTLE), if is_unsettled => {}
+                () = hooks.scan_wanted() => {}
+                _ = polls.tick() => count = count.wrapping_add(1),
+            }
+            is_unsettled = self.scan(count % THOROUGH_EVERY == THOROUGH_EVERY - 1);
+            watch.renew();
+        }
+    }
+
+    /// Scans once and starts to load what has changed. Returns whether a file is still changing.
+    fn scan(&mut self, thorough: bool) -> bool {
+        let (scanned, packs) = tokio::task::block_in_place(|| {
+            let packs = packs(Some(&self.scanner.dir().join("providers")));
+            (self.scanner.scan(thorough), packs)
+        });
+        let snapshot = match scanned {
+            Ok(snapshot) => snapshot,
+            Err(error) => {
+                // The hooks stay: a volume that is gone may return.
+                let why = format!("cannot be read: {error}; the last good hooks go on serving");
+                self.invalid_files.insert("plugins directory".into(), why);
+                self.publish();
+                return false;
+            }
+        };
+
+        self.invalid_files.clear();
+        match packs {
+            Ok(packs) => {
+                self.invalid_files.extend(packs.broken());
+                self.loader.packs.store(Arc::new(packs));
+            }
+            Err(error) => {
+                self.invalid_files
+                    .insert("providers".into(), format!("{error:#}"));
+            }
+        }
+        self.invalid_files.extend(snapshot.invalid_files.clone());
+        for name in &snapshot.dangling {
+            self.invalid_files
+                .insert(name.clone(), "is a link to nothing".into());
+        }
+
+        self.apply(&snapshot, thorough);
+        self.has_scanned = true;
+        self.publish();
+        !snapshot.unsettled.is_empty()
+    }
+
+    fn apply(&mut self, snapshot: &Snapshot, thorough: bool) {
+        let serving = self
+            .managed
+            .iter()
+            .map(|(name, managed)| (name.clone(), managed.components()))
+            .collect();
+        let names = Names {
+            snapshot,
+            serving: &serving,
+        };
+        let (wanted, invalid_files) = names.wanted();
+        self.invalid_files.extend(invalid_files);
+
+        self.remove_unwanted(&wanted, snapshot);
+        self.find_missing(&wanted, &names);
+        for name in wanted {
+            let mut files = names.files(&name);
+            files.packs = self.loader.packs.load().digest();
+            if files.component.is_none() {
+                files.component = self.bundled.get(&files.component_name);
+            }
+
+            if names.is_changing(&name, &files) {
+                self.close_early(&name, &files);
+            } else {
+                self.load(name, files, thorough);
+            }
+        }
+        self.forget_secrets();
+    }
+
+    /// Drops the hooks whose files are gone.
+    fn remove_unwanted(&mut self, wanted: &BTreeSet<HookName>, snapshot: &Snapshot) {
+        self.managed.retain(|name, managed| {
+            let has_file = snapshot.has(&format!("{name}.toml"));
+            let stays = wanted.contains(name) && (has_file || !managed.has_file);
+            if !stays {
+                tracing::info!(hook = %name, "hook removed");
+            }
+            stays
+        });
+        self.loads.retain(|name| wanted.contains(name));
+    }
+
+    /// Finds the components that hooks need and that are neither in the directory nor bundled.
+    fn find_missing(&mut self, wanted: &BTreeSet<HookName>, names: &Names<'_>) {
+        let mut needed: BTreeSet<String> = self
+            .managed
+            .values()
+            .flat_map(ManagedHook::components)
+            .collect();
+        needed.extend(wanted.iter().map(|name| names.component(name)));
+        needed.retain(|component| {
+            !names.snapshot.has(component) && self.bundled.get(component).is_none()
+        });
+        self.missing = needed;
+    }
+
+    /// A hook file takes effect as a whole, when its component can be loaded. Only one thing counts at once: that no caller
+    /// is allowed any more.
+    fn close_early(&mut self, name: &HookName, files: &Files) {
+        let Some(managed) = self.managed.get_mut(name) else {
+            return;
+        };
+        let is_unchanged = files.fingerprint().hook_file == managed.tried.hook_file;
+        if files.hook_file.is_none() || is_unchanged {
+            return;
+        }
+
+        if let Ok((spec, verifier)) = self.loader.verifier(name, files)
+            && *verifier.auth_scheme() == AuthScheme::Closed
+        {
+            for hook in managed.hooks_mut() {
+                *hook = Arc::new(hook.with_callers(&spec, &verifier));
+            }
+        }
+    }
+
+    /// Starts to load a hook whose files are new or should be tried again.
+    fn load(&mut self, name: HookName, files: Files, thorough: bool) {
+        let tried = files.fingerprint();
+        let is_loaded = match self.loads.loading(&name) {
+            Some(loading) => *loading == tried,
+            None => self.managed.get_mut(&name).is_some_and(|managed| {
+                managed.tried == tried && !(thorough && managed.count_scan())
+            }),
+        };
+        if is_loaded {
+            return;
+        }
+
+        if self.hooks.is_complete() && !self.managed.contains_key(&name) {
+            let unavailable = self.loader.unavailable(&name, &files, LOADING);
+            let managed = ManagedHook::loading(unavailable, &files);
+            self.managed.insert(name.clone(), managed);
+        }
+        self.loads.start(self.loader.clone(), name, files, tried);
+    }
+
+    /// Waits for a load, and takes in its hook and all others that are ready. Returns false at once if nothing loads.
+    async fn finish_loads(&mut self) -> bool {
+        let Some(loaded) = self.loads.next().await else {
+            return false;
+        };
+        for loaded in loaded {
+            self.finish(loaded);
+        }
+        self.publish();
+        true
+    }
+
+    fn finish(&mut self, loaded: Loaded) {
+        let Loaded {
+            name,
+            files,
+            tried,
+            hook,
+        } = loaded;
+        let before = self.managed.remove(&name);
+        let managed = ManagedHook::after(tried, &files, before, hook, |why| {
+            self.loader.unavailable(&name, &files, why)
+        });
+        self.managed.insert(name, managed);
+        self.forget_secrets();
+    }
+
+    /// Forgets the secrets that no hook names. A load in progress may need one, so this waits until nothing loads.
+    fn forget_secrets(&self) {
+        if self.loads.is_empty() {
+            let hooks = self.managed.values().flat_map(ManagedHook::hooks);
+            let used: Vec<_> = hooks.flat_map(|hook| references(&hook.spec)).collect();
+            self.loader.secrets.retain(&used);
+        }
+    }
+
+    /// Swaps in the table and the statuses of the present state.
+    fn publish(&mut self) {
+        let is_loaded = self.has_scanned && self.loads.is_empty();
+        let requested = Requested {
+            hooks: &self.managed,
+            missing: &self.missing,
+            complete: self.hooks.is_complete() || is_loaded,
+        };
+        let (table, conflicts) = self.hooks.table().next(&requested);
+        for (name, managed) in &mut self.managed {
+            managed.served = table.entry(name).map(|entry| entry.hook.clone());
+        }
+
+        let statuses = self.statuses(&table, &conflicts);
+        let old = self.hooks.set_statuses(statuses.clone());
+        self.log_changes(&old, &statuses, &conflicts);
+        self.hooks.set_table(table);
+    }
+
+    fn statuses(&self, table: &Table, conflicts: &Conflicts) -> Vec<HookStatus> {
+        let mut statuses = Vec::new();
+        for (name, managed) in &self.managed {
+            let conflict = conflicts.get(name).map(ToString::to_string);
+            let problem = managed.problem.as_deref().or(conflict.as_deref());
+            let entry = table.entry(name);
+            let answers = entry.map_or(&managed.wanted, |entry| &entry.answers);
+            let status = answers.status(problem, &*self.loader.secrets);
+            statuses.push(HookStatus {
+                state: if entry.is_some() {
+                    status.state
+                } else {
+                    HookState::Unavailable
+                },
+                has_file: managed.has_file,
+                tried: managed.tried.component_digest(),
+                ..status
+            });
+        }
+
+        for (name, why) in &self.invalid_files {
+            statuses.push(HookStatus::invalid_file(name, why));
+        }
+        statuses
+    }
+
+    /// Logs the statuses that have changed and that an operator should see.
+    fn log_changes(&self, old: &[HookStatus], new: &[HookStatus], conflicts: &Conflicts) {
+        let old: BTreeMap<&str, &HookStatus> = old
+            .iter()
+            .map(|status| (status.name.as_str(), status))
+            .collect();
+        for status in new {
+            let (hook, problem) = (&status.name, status.problem.as_deref());
+            if old.get(hook.as_str()) == Some(&status) {
+                continue;
+            }
+            match status.state {
+                HookState::Closed => tracing::warn!(hook, problem, "hook closed"),
+                HookState::Serving if problem.is_some() => {
+                    tracing::warn!(hook, problem, "hook lacks a credential");
+                }
+                HookState::Unavailable if self.invalid_files.contains_key(hook) => {
+                    tracing::warn!(file = hook, problem, "a file is not read");
+                }
+                _ if conflicts.keys().any(|name| **name == **hook) => {
+                    tracing::error!(hook, problem, "path taken");
+                }
+                _ => {}
+            }
+        }
+    }
+}

@@ -1,0 +1,106 @@
+//! The hooks that are served, for readers: they never wait for the reconciler.
+
+use std::sync::{Arc, Mutex, MutexGuard};
+
+use arc_swap::ArcSwap;
+use tokio::sync::Notify;
+
+use super::hook::Hook;
+use super::readiness::ReadinessGate;
+use super::status::{HookState, HookStatus};
+use super::table::Table;
+
+/// The served hooks and their statuses.
+#[derive(Clone, Default)]
+pub struct Hooks {
+    table: Arc<ArcSwap<Table>>,
+    statuses: Arc<Mutex<Vec<HookStatus>>>,
+    gate: Arc<ReadinessGate>,
+    scan_now: Arc<Notify>,
+}
+
+// === impl Hooks ===
+
+impl Hooks {
+    pub(crate) fn new(gate: ReadinessGate) -> Hooks {
+        Hooks {
+            gate: Arc::new(gate),
+            ..Hooks::default()
+        }
+    }
+
+    /// The present paths and their hooks.
+    pub fn table(&self) -> arc_swap::Guard<Arc<Table>> {
+        self.table.load()
+    }
+
+    /// The hook of that name, as it answers.
+    pub fn named(&self, name: &str) -> Option<Arc<Hook>> {
+        let name = name.parse().ok()?;
+        let table = self.table();
+        table.entry(&name).map(|entry| entry.answers.clone())
+    }
+
+    /// The names of the hooks.
+    pub fn names(&self) -> Vec<Arc<str>> {
+        self.table().names()
+    }
+
+    /// The status of each hook and of each file that cannot be one.
+    pub fn statuses(&self) -> Vec<HookStatus> {
+        self.lock_statuses().clone()
+    }
+
+    /// Makes the reconciler scan the directory now.
+    pub fn look_again(&self) {
+        self.scan_now.notify_one();
+    }
+
+    /// Whether the directory has been read and every hook in it has been loaded or refused.
+    pub fn is_complete(&self) -> bool {
+        self.table.load().complete
+    }
+
+    /// Why the node has not been ready so far. `None` once it has been.
+    pub fn not_ready(&self) -> Option<String> {
+        if !self.is_complete() {
+            return Some("the plugins directory has not been read yet".into());
+        }
+        let names = self.gate.waits_for()?;
+        Some(format!(
+            "these hook files are not served: {names}; `landfall hooks` says why"
+        ))
+    }
+
+    /// The hook files that are not served. A component without a hook file is not one of them.
+    pub fn not_served(&self) -> Vec<HookStatus> {
+        self.statuses()
+            .into_iter()
+            .filter(|status| status.has_file && status.state != HookState::Serving)
+            .collect()
+    }
+
+    /// Waits for a call of `look_again`.
+    pub(crate) async fn scan_wanted(&self) {
+        self.scan_now.notified().await;
+    }
+
+    /// Replaces the statuses. Returns the old ones.
+    pub(crate) fn set_statuses(&self, statuses: Vec<HookStatus>) -> Vec<HookStatus> {
+        std::mem::replace(&mut *self.lock_statuses(), statuses)
+    }
+
+    /// Replaces the table. The readiness gate is updated before, since readers of a complete table ask the gate.
+    pub(crate) fn set_table(&self, table: Table) {
+        if table.complete {
+            self.gate.update(self.not_served());
+        }
+        self.table.store(Arc::new(table));
+    }
+
+    fn lock_statuses(&self) -> MutexGuard<'_, Vec<HookStatus>> {
+        self.statuses
+            .lock()
+            .unwrap_or_else(|poisoned| poisoned.into_inner())
+    }
+}

@@ -15,7 +15,7 @@ const MAY_DEPEND_ON: [(&str, &[&str]); 13] = [
     ("egress", &["model"]),
     ("secrets", &["model", "config", "egress"]),
     ("ledger", &["model"]),
-    ("broker", &["model", "ledger", "egress"]),
+    ("broker", &["model", "egress"]),
     ("engine", &["model", "egress", "ledger"]),
     ("dispatch", &["model", "ledger", "broker", "engine"]),
     ("hooks", &["model", "config", "engine", "verify"]),
@@ -45,7 +45,8 @@ const OWNERS: [(&str, &[&str]); 14] = [
 const CALLERS: [(&str, &str); 2] = [("std::env::var", "config"), ("SystemTime::now", "model")];
 
 /// Crates whose files import each other without a cycle.
-const WITHOUT_IMPORT_CYCLES: [&str; 1] = ["verify"];
+const WITHOUT_IMPORT_CYCLES: [&str; 6] =
+    ["verify", "broker", "dispatch", "engine", "hooks", "egress"];
 
 #[test]
 fn crates_depend_as_agreed() {

@@ -1,11 +1,10 @@
 //! Messages for a broker as a node makes them, by something that is no node.
 
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
-use landfall_broker::{Parcel, Seal};
-use landfall_ledger::{NewEvent, Stored};
-use landfall_model::{Event, EventId, Secret, SecretError, SecretRef, SecretSource};
+use landfall_broker::{Envelope, Seal};
+use landfall_model::{Event, EventId, Secret, SecretError, SecretRef, SecretSource, Stored};
 
 /// One secret for every reference.
 struct Known(&'static str);
@@ -30,19 +29,12 @@ pub fn envelope(hook: &str, body: &'static str, key: Option<&'static str>) -> Ve
         body: body.into(),
         attributes: Vec::new(),
     };
-    let new = NewEvent {
-        stored: Stored::new(event),
-        dedup: None,
-        order_key: None,
-        delay: Duration::ZERO,
-        run_now: false,
-        dead: None,
-    };
     let keys = key
         .map(|_| SecretRef::Env("KEY".into()))
         .into_iter()
         .collect();
     let seal =
         Seal::new(keys, Arc::new(Known(key.unwrap_or_default()))).expect("the key is long enough");
-    Parcel::new(new).bytes(&seal).expect("the key has a value")
+    let envelope = Envelope::new(Stored::new(event), None, None);
+    envelope.encode(&seal).expect("the key has a value")
 }

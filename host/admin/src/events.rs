@@ -10,7 +10,7 @@ use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use landfall_dispatch::Delivery;
+use landfall_dispatch::Dispatcher;
 use landfall_hooks::Hooks;
 use landfall_ledger::{History, LedgerError, Shown};
 use landfall_model::clock::to_ms;
@@ -22,7 +22,7 @@ pub struct Events {
     /// The stored events.
     pub ledger: Arc<dyn History>,
     /// Wakes the workers and knows the hooks; `None` if the ledger of a stopped node is read.
-    pub running: Option<(Arc<Delivery>, Hooks)>,
+    pub running: Option<(Arc<Dispatcher>, Hooks)>,
 }
 
 /// Entries of one page.

@@ -9,7 +9,7 @@ use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use serde_json::json;
 
-use landfall_dispatch::Delivery;
+use landfall_dispatch::Dispatcher;
 use landfall_hooks::{HookStatus, Hooks};
 use landfall_ledger::History;
 use landfall_model::RefusalLog;
@@ -36,7 +36,7 @@ pub struct Admin {
     /// The stored events.
     pub ledger: Arc<dyn History>,
     /// Pauses hooks, and is notified of replays.
-    pub delivery: Arc<Delivery>,
+    pub dispatcher: Arc<Dispatcher>,
 }
 
 pub(crate) async fn healthz() -> &'static str {
@@ -76,11 +76,11 @@ struct HookEntry {
 }
 
 fn hook_entry(admin: &Admin, status: HookStatus) -> HookEntry {
-    let (paused, failing) = admin.delivery.waits(&status.name);
+    let waits = admin.dispatcher.hook_status(&status.name);
     HookEntry {
         status,
-        paused,
-        failing,
+        paused: waits.is_paused,
+        failing: waits.is_failing,
     }
 }
 
@@ -111,7 +111,7 @@ pub(crate) async fn pause(
         )
             .into_response();
     };
-    match admin.delivery.pause(&hook, paused).await {
+    match admin.dispatcher.pause(&hook, paused).await {
         Ok(()) => {
             tracing::info!(hook, paused, "an operator paused or resumed a hook");
             Json(hook_entry(&admin, status)).into_response()
@@ -140,13 +140,10 @@ pub(crate) async fn node(State(admin): State<Admin>) -> Response {
 
 /// Whether events can be accepted now, and what the broker guarantees.
 pub(crate) async fn queue(State(admin): State<Admin>) -> Response {
-    let queue = admin.delivery.queue();
-    let facts = match queue.broker() {
-        Some(broker) => broker.facts().await,
-        None => Vec::new(),
-    };
-    let (running, leased) = ((admin.running)(), queue.leases());
-    let shown = json!({ "accepts": queue.can_accept(), "facts": facts, "running": running, "leased": leased });
+    let dispatcher = &admin.dispatcher;
+    let facts = dispatcher.describe_broker().await;
+    let (running, leased) = ((admin.running)(), dispatcher.leases());
+    let shown = json!({ "accepts": dispatcher.can_accept(), "facts": facts, "running": running, "leased": leased });
     ([(header::CACHE_CONTROL, "no-store")], Json(shown)).into_response()
 }
 

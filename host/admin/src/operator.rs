@@ -211,12 +211,8 @@ fn answered<T: Serialize>(done: Result<T, Refusal>) -> Response {
 }
 
 fn wake<'a>(events: &Events, hooks: impl Iterator<Item = &'a str>) {
-    if let Some((delivery, _)) = &events.running {
-        hooks.for_each(|hook| {
-            delivery
-                .queue()
-                .is_due(&hook.into(), delivery.queue().ledger().now())
-        });
+    if let Some((dispatcher, _)) = &events.running {
+        hooks.for_each(|hook| dispatcher.mark_due(&hook.into()));
     }
 }
 

@@ -1,101 +1,114 @@
-//! Google Cloud Tasks: each event is a task that calls us, named after the event so that it is made once; a later try is a task of its
-//! own with its time.
+//! Google Cloud Tasks: each event is a task that calls the node, named after the event so that it is created once. A later attempt is a
+//! task of its own with its time.
 //!
 //! Source: cloud.google.com/tasks/docs/reference/rest/v2/projects.locations.queues.tasks.
 
+use std::future::ready;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, SystemTime};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use serde_json::json;
-
-use super::broker::Unfit;
-use super::parcel::Parcel;
-use super::rest::{Rest, told};
-use super::seal::Seal;
-use landfall_ledger::LedgerError;
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
 use landfall_model::clock::to_ms;
 use landfall_model::{Clock, CloudTasksSpec};
+use serde_json::json;
 
-/// Of a parcel; a task has 1 MB for everything.
-pub const BYTES_MAX: usize = 950_000;
-const PUBLISH_WITHIN: Duration = Duration::from_secs(2);
-/// The longest that a task may be put off.
-const PAUSE_MAX: Duration = Duration::from_secs(30 * 86_400 - 3600);
-/// What is put off for less comes again by itself.
-const PAUSE_HERE: Duration = Duration::from_secs(10);
+use super::broker::{
+    Broker, Consumer, DeadLetterPlace, Message, Published, PushAnswer, Pushed, Redelivery,
+    ReplyChannel,
+};
+use super::envelope::Envelope;
+use super::error::{BrokerError, DecodeError};
+use super::push::PushCall;
+use super::rest::{Rest, describe_error};
+use super::seal::Seal;
+
+/// The most bytes of an envelope: a task has 1 MB for everything.
+const BYTES_MAX: usize = 950_000;
+const PUBLISH_TIMEOUT: Duration = Duration::from_secs(2);
+/// The longest time until a task is due, less an hour.
+const DELAY_MAX: Duration = Duration::from_secs(30 * 86_400 - 3600);
+/// A message that is deferred for less than this is redelivered by the queue's own retries.
+const DELAY_OWN_MIN: Duration = Duration::from_secs(10);
 /// How long the name of a task that has ended may still be taken.
-const NAMES: Duration = Duration::from_secs(24 * 3600);
+const NAMES_REMEMBERED: Duration = Duration::from_secs(24 * 3600);
 /// How long a call may take: the most that the service allows.
-const CALL: &str = "1800s";
+const DISPATCH_DEADLINE: &str = "1800s";
+/// Every task is delivered, whatever hook it is for.
+const PAUSED_HOOK_DELAY: Duration = Duration::from_secs(30);
 
-/// The queue, and the way to it.
-pub struct CloudTasks {
+/// A queue, and the way to it.
+pub(crate) struct CloudTasks {
     rest: Rest,
     spec: CloudTasksSpec,
-    is_there: AtomicBool,
+    is_available: AtomicBool,
     seal: Arc<Seal>,
+    clock: Clock,
+}
+
+/// A task that has called.
+struct TaskMessage {
+    envelope: Envelope,
+    call: PushCall,
+    tasks: Arc<CloudTasks>,
 }
 
 // === impl CloudTasks ===
 
 impl CloudTasks {
-    /// Looks at the queue; where nobody answers, later. An error says what to do about it.
+    /// Checks the queue, unless the service does not answer.
     pub async fn start(
         spec: CloudTasksSpec,
         rest: Rest,
         seal: Arc<Seal>,
-    ) -> Result<CloudTasks, String> {
+        clock: Clock,
+    ) -> Result<CloudTasks, BrokerError> {
         let tasks = CloudTasks {
             rest,
             spec,
-            is_there: AtomicBool::new(false),
+            is_available: AtomicBool::new(false),
             seal,
+            clock,
         };
         match tasks.check().await {
-            Ok(()) => tasks.is_there.store(true, Ordering::Relaxed),
-            Err(Unfit::Wrong(why)) => return Err(why),
-            Err(Unfit::Away(why)) => {
-                tracing::error!(
-                    why,
-                    "the queue cannot be reached: events are refused until it is"
-                )
+            Ok(()) => tasks.is_available.store(true, Ordering::Relaxed),
+            Err(error @ BrokerError::Misconfigured(_)) => return Err(error),
+            Err(error) => {
+                tracing::error!(%error, "the queue cannot be reached: events are refused until it is")
             }
         }
+
         Ok(tasks)
     }
 
-    async fn check(&self) -> Result<(), Unfit> {
-        let (
-            path,
-            CloudTasksSpec {
-                project,
-                location,
-                queue,
-                ..
-            },
-        ) = (self.path(), &self.spec);
-        match self.rest.find(&format!("v2/{path}"), "Cloud Tasks").await? {
-            None => Err(Unfit::Wrong(format!(
+    async fn check(&self) -> Result<(), BrokerError> {
+        let CloudTasksSpec {
+            project,
+            location,
+            queue,
+            ..
+        } = &self.spec;
+        let path = self.path();
+        let Some(found) = self.rest.find(&format!("v2/{path}"), "Cloud Tasks").await? else {
+            return Err(BrokerError::Misconfigured(format!(
                 "Cloud Tasks has no {path}: gcloud tasks queues create {queue} --location={location} --project={project} --max-attempts=-1"
-            ))),
-            Some(found) if gives_up(&found["retryConfig"]) => Err(Unfit::Wrong(format!(
-                "queue {queue} of Cloud Tasks gives up what is not done after some tries or some time, and what waits would be lost: gcloud tasks queues update {queue} --location={location} --project={project} --max-attempts=-1 --max-retry-duration=0s"
-            ))),
-            Some(found) => match found["state"].as_str() {
-                None | Some("RUNNING" | "STATE_UNSPECIFIED") => Ok(()),
-                Some(state) => Err(Unfit::Wrong(format!(
-                    "queue {queue} of Cloud Tasks is {state}: gcloud tasks queues resume {queue} --location={location} --project={project}"
-                ))),
-            },
-        }
-    }
+            )));
+        };
 
-    /// Makes and verifies the MACs of envelopes.
-    pub fn seal(&self) -> &Seal {
-        &self.seal
+        if gives_up(&found["retryConfig"]) {
+            return Err(BrokerError::Misconfigured(format!(
+                "queue {queue} of Cloud Tasks drops a task after some attempts or some time, and its event would be lost: gcloud tasks queues update {queue} --location={location} --project={project} --max-attempts=-1 --max-retry-duration=0s"
+            )));
+        }
+        match found["state"].as_str() {
+            None | Some("RUNNING" | "STATE_UNSPECIFIED") => Ok(()),
+            Some(state) => Err(BrokerError::Misconfigured(format!(
+                "queue {queue} of Cloud Tasks is {state}: gcloud tasks queues resume {queue} --location={location} --project={project}"
+            ))),
+        }
     }
 
     fn path(&self) -> String {
@@ -108,68 +121,42 @@ impl CloudTasks {
         format!("projects/{project}/locations/{location}/queues/{queue}")
     }
 
-    /// Asks for the queue, unless it was there.
-    pub async fn look(&self) {
-        if !self.is_there() {
-            match self.check().await {
-                Ok(()) => self.is_there.store(true, Ordering::Relaxed),
-                Err(Unfit::Wrong(why) | Unfit::Away(why)) => {
-                    tracing::warn!(why, "the queue cannot be used")
-                }
-            }
+    async fn create_first(&self, envelope: &Envelope) -> Result<Published, BrokerError> {
+        if envelope.order_key.is_some() {
+            return Err(BrokerError::Rejected(format!(
+                "hook {} has order_by, and Cloud Tasks keeps no order: use another queue, or leave it out",
+                envelope.hook()
+            )));
         }
+
+        let bytes = envelope.encode_within(&self.seal, BYTES_MAX)?;
+        self.create(&envelope.key(NAMES_REMEMBERED), bytes, None)
+            .await
     }
 
-    /// Why it is not there now, if it is not: it is asked.
-    pub async fn problem(&self) -> Option<String> {
-        self.check().await.err().map(Unfit::why)
-    }
-
-    /// Whether it was there when it was last asked.
-    pub fn is_there(&self) -> bool {
-        self.is_there.load(Ordering::Relaxed)
-    }
-
-    /// False: it had it already.
-    pub async fn publish(&self, parcel: &Parcel, bytes: Vec<u8>) -> Result<bool, LedgerError> {
-        if parcel.new.order_key.is_some() {
-            let hook = parcel.hook();
-            let why = format!(
-                "hook {hook} has order_by, and Cloud Tasks keeps no order: use another queue, or leave it out"
-            );
-            return Err(LedgerError::Unfit(why));
-        }
-        self.create(&parcel.key(NAMES), bytes, None).await
-    }
-
-    /// A task for a later time; false: that is soon, and the old task comes again by itself.
-    pub async fn publish_later(
+    /// Creates a task for a later time, unless the queue redelivers the old one soon enough by itself.
+    async fn redeliver(
         &self,
-        parcel: &Parcel,
-        pause: Duration,
-        number: u32,
-    ) -> Result<bool, LedgerError> {
-        if number == parcel.number && pause < PAUSE_HERE {
-            return Ok(false);
+        envelope: &Envelope,
+        redelivery: Redelivery,
+    ) -> Result<PushAnswer, BrokerError> {
+        let Redelivery { after, attempt, .. } = redelivery;
+        let is_same_attempt = attempt == envelope.attempt;
+        if is_same_attempt && after < DELAY_OWN_MIN {
+            return Ok(PushAnswer::Redeliver);
         }
-        let at = Clock::System.now() + pause.min(PAUSE_MAX);
-        let later = Parcel {
-            number,
-            due: Some(at),
-            ..parcel.clone()
-        };
-        let turn = if number == parcel.number {
-            format!("-at-{}", to_ms(at))
+
+        let at = self.clock.now() + after.min(DELAY_MAX);
+        let key = envelope.key(NAMES_REMEMBERED);
+        let name = if is_same_attempt {
+            format!("{key}-{attempt}-at-{}", to_ms(at))
         } else {
-            String::new()
+            format!("{key}-{attempt}")
         };
-        self.create(
-            &format!("{}-{number}{turn}", parcel.key(NAMES)),
-            later.bytes(&self.seal)?,
-            Some(at),
-        )
-        .await
-        .map(|_| true)
+        let bytes = envelope.redelivered(attempt, at).encode(&self.seal)?;
+        self.create(&name, bytes, Some(at)).await?;
+
+        Ok(PushAnswer::Done)
     }
 
     async fn create(
@@ -177,11 +164,11 @@ impl CloudTasks {
         name: &str,
         bytes: Vec<u8>,
         at: Option<SystemTime>,
-    ) -> Result<bool, LedgerError> {
+    ) -> Result<Published, BrokerError> {
         let push = &self.spec.push;
         let mut task = json!({
             "name": format!("{}/tasks/{name}", self.path()),
-            "dispatchDeadline": CALL,
+            "dispatchDeadline": DISPATCH_DEADLINE,
             "httpRequest": {
                 "url": push.url(),
                 "httpMethod": "POST",
@@ -193,39 +180,140 @@ impl CloudTasks {
         if let Some(at) = at.and_then(|at| jiff::Timestamp::try_from(at).ok()) {
             task["scheduleTime"] = at.to_string().into();
         }
+
         let path = format!("v2/{}/tasks", self.path());
-        let kept = match self
-            .rest
-            .post(&path, &json!({ "task": task }), PUBLISH_WITHIN)
-            .await
-        {
-            Ok((200, _)) => Ok(true),
-            // Of the same name: it is there.
-            Ok((409, _)) => Ok(false),
-            Ok((status, body)) => Err(LedgerError::QueueAway(told(status, &body))),
-            Err(error) => Err(LedgerError::QueueAway(error.to_string())),
+        let body = json!({ "task": task });
+        let published = match self.rest.post(&path, &body, PUBLISH_TIMEOUT).await {
+            Ok((200, _)) => Ok(Published::New),
+            // A task of the same name exists.
+            Ok((409, _)) => Ok(Published::Duplicate),
+            Ok((status, body)) => Err(BrokerError::Unavailable(describe_error(status, &body))),
+            Err(error) => Err(BrokerError::Unavailable(error.to_string())),
         };
-        self.is_there.store(kept.is_ok(), Ordering::Relaxed);
-        kept
+        self.is_available
+            .store(published.is_ok(), Ordering::Relaxed);
+        published
     }
 
-    /// What is in force, in words.
-    pub fn facts(&self) -> Vec<String> {
-        vec![
+    async fn recheck(&self) {
+        if self.is_available() {
+            return;
+        }
+        match self.check().await {
+            Ok(()) => self.is_available.store(true, Ordering::Relaxed),
+            Err(error) => tracing::warn!(%error, "the queue cannot be used"),
+        }
+    }
+}
+
+impl Broker for CloudTasks {
+    fn publish<'a>(
+        &'a self,
+        envelope: &'a Envelope,
+    ) -> BoxFuture<'a, Result<Published, BrokerError>> {
+        self.create_first(envelope).boxed()
+    }
+
+    /// Cloud Tasks calls the node (`receive_push`): there is nothing to pull.
+    fn receive(self: Arc<Self>, _: Arc<dyn Consumer>) -> BoxFuture<'static, ()> {
+        ready(()).boxed()
+    }
+
+    fn receive_push(self: Arc<Self>, body: &[u8]) -> Result<Pushed, DecodeError> {
+        let envelope = Envelope::decode(body, &self.seal, None)?;
+        let (call, answer) = PushCall::new();
+        let message = Arc::new(TaskMessage {
+            envelope,
+            call,
+            tasks: self,
+        });
+
+        Ok(Pushed { message, answer })
+    }
+
+    /// Cloud Tasks has no dead-letter queue.
+    fn dead_letter_undecodable<'a>(
+        &'a self,
+        _: &'a [u8],
+        _: &'a str,
+    ) -> BoxFuture<'a, Result<DeadLetterPlace, BrokerError>> {
+        ready(Ok(DeadLetterPlace::Ledger)).boxed()
+    }
+
+    fn describe(&self) -> BoxFuture<'_, Vec<String>> {
+        let facts = vec![
             format!(
                 "Cloud Tasks: {}, which calls {}",
                 self.path(),
                 self.spec.push.url()
             ),
             "a task is kept for at most 31 days".into(),
-            "events that wait are not in any order: hooks with order_by take nothing".into(),
-        ]
+            "waiting events are in no order: hooks with order_by accept nothing".into(),
+            self.seal.describe(),
+        ];
+        ready(facts).boxed()
+    }
+
+    fn check_health(&self) -> BoxFuture<'_, ()> {
+        self.recheck().boxed()
+    }
+
+    fn health_error(&self) -> BoxFuture<'_, Option<BrokerError>> {
+        self.check().map(Result::err).boxed()
+    }
+
+    fn is_available(&self) -> bool {
+        self.is_available.load(Ordering::Relaxed)
+    }
+
+    fn paused_hook_delay(&self) -> Duration {
+        PAUSED_HOOK_DELAY
+    }
+
+    /// Cloud Tasks has no way to send a message to one node.
+    fn replies(&self) -> Option<&dyn ReplyChannel> {
+        None
     }
 }
 
-/// What is not said is not limited.
+/// Whether the queue drops a task by itself. A limit that is not set does not exist.
 fn gives_up(retry: &serde_json::Value) -> bool {
     let attempts = retry["maxAttempts"].as_i64().unwrap_or(-1);
     let time = retry["maxRetryDuration"].as_str().unwrap_or("0s");
     attempts != -1 || !matches!(time, "0s" | "0" | "")
+}
+
+// === impl TaskMessage ===
+
+impl Message for TaskMessage {
+    fn envelope(&self) -> &Envelope {
+        &self.envelope
+    }
+
+    fn ack(self: Arc<Self>) -> BoxFuture<'static, Result<(), BrokerError>> {
+        self.call.answer(PushAnswer::Done);
+        ready(Ok(())).boxed()
+    }
+
+    fn nack(
+        self: Arc<Self>,
+        redelivery: Redelivery,
+    ) -> BoxFuture<'static, Result<(), BrokerError>> {
+        async move {
+            let answer = self.tasks.redeliver(&self.envelope, redelivery).await?;
+            self.call.answer(answer);
+            Ok(())
+        }
+        .boxed()
+    }
+
+    /// Cloud Tasks has no dead-letter queue: the ledger has the dead delivery and its event.
+    fn dead_letter(self: Arc<Self>, _: String) -> BoxFuture<'static, Result<(), BrokerError>> {
+        self.ack()
+    }
+
+    /// The open call tells the queue that the event is being worked on, up to the dispatch deadline. There is nothing to extend.
+    fn extend(&self) -> BoxFuture<'_, Result<(), BrokerError>> {
+        ready(Ok(())).boxed()
+    }
 }

@@ -1,101 +1,124 @@
-//! From what the operator named to a broker that is there, or a sentence that says what to do.
+//! From the settings of a broker to a connected broker. A new broker is one line in `connect`.
 
 use std::sync::Arc;
 
-use super::broker::Broker;
-use super::cloud_tasks::CloudTasks;
-use super::nats::Nats;
-use super::pubsub::PubSub;
-use super::rest::Rest;
-use super::seal::Seal;
 use landfall_egress::{Client, Policy};
 use landfall_model::{
-    Allow, BrokerSpec, Credential, CredentialKind, CredentialPart, SecretRef, SecretSource,
+    Allow, BrokerSpec, Clock, Credential, CredentialKind, CredentialPart, HttpGrant, SecretRef,
+    SecretSource,
 };
 
-/// `servers` is that of NATS, with its secrets in it; `keys` are those of `queue.key`.
+use super::broker::Broker;
+use super::cloud_tasks::CloudTasks;
+use super::error::BrokerError;
+use super::nats::Nats;
+use super::pubsub;
+use super::rest::Rest;
+use super::seal::Seal;
+
+/// The parts of a connection that every broker gets.
+struct Parts {
+    seal: Arc<Seal>,
+    /// The credential of a Google service.
+    token: Option<SecretRef>,
+    secrets: Arc<dyn SecretSource>,
+    clock: Clock,
+}
+
+/// `servers` is the URL of the NATS servers with its secrets in it; `keys` are those of `queue.key`.
 pub async fn connect(
     spec: BrokerSpec,
     servers: &str,
     keys: Vec<SecretRef>,
     secrets: Arc<dyn SecretSource>,
-) -> Result<Broker, String> {
-    let seal = Arc::new(Seal::new(keys, secrets.clone())?);
-    let token = spec.token();
-    Ok(match spec {
-        BrokerSpec::Nats(spec) => {
-            let monitor = spec
-                .monitor
-                .as_deref()
-                .map(|url| of_operator(url, &secrets))
-                .transpose()?;
-            Broker::Nats(Box::new(Nats::start(spec, servers, monitor, seal).await?))
-        }
-        BrokerSpec::PubSub(spec) => {
-            let rest = google(
-                "https://pubsub.googleapis.com",
-                spec.endpoint.as_deref(),
-                token,
-                &secrets,
-            )?;
-            Broker::PubSub(Box::new(PubSub::start(spec, rest, seal).await?))
-        }
-        BrokerSpec::CloudTasks(spec) => {
-            let rest = google(
-                "https://cloudtasks.googleapis.com",
-                spec.endpoint.as_deref(),
-                token,
-                &secrets,
-            )?;
-            Broker::CloudTasks(Box::new(CloudTasks::start(spec, rest, seal).await?))
-        }
-    })
+    clock: Clock,
+) -> Result<Arc<dyn Broker>, BrokerError> {
+    let parts = Parts {
+        seal: Arc::new(Seal::new(keys, secrets.clone())?),
+        token: spec.token(),
+        secrets,
+        clock,
+    };
+    match spec {
+        BrokerSpec::Nats(spec) => connect_nats(spec, servers, parts).await,
+        BrokerSpec::PubSub(spec) => connect_pubsub(spec, parts).await,
+        BrokerSpec::CloudTasks(spec) => connect_cloud_tasks(spec, parts).await,
+    }
 }
 
-/// A service of Google's, or an emulator, which wants no token.
-fn google(
-    service: &str,
-    emulator: Option<&str>,
-    token: Option<SecretRef>,
-    secrets: &Arc<dyn SecretSource>,
-) -> Result<Rest, String> {
+async fn connect_nats(
+    spec: landfall_model::NatsSpec,
+    servers: &str,
+    parts: Parts,
+) -> Result<Arc<dyn Broker>, BrokerError> {
+    let monitor = match &spec.monitor {
+        Some(url) => Some(client_of_operator(url, &parts.secrets)?),
+        None => None,
+    };
+    let nats = Nats::start(spec, servers, monitor, parts.seal, parts.clock).await?;
+    Ok(Arc::new(nats))
+}
+
+async fn connect_pubsub(
+    spec: landfall_model::PubSubSpec,
+    parts: Parts,
+) -> Result<Arc<dyn Broker>, BrokerError> {
+    let service = "https://pubsub.googleapis.com";
+    let rest = google(service, spec.endpoint.as_deref(), &parts)?;
+    pubsub::start(spec, rest, parts.seal, parts.clock).await
+}
+
+async fn connect_cloud_tasks(
+    spec: landfall_model::CloudTasksSpec,
+    parts: Parts,
+) -> Result<Arc<dyn Broker>, BrokerError> {
+    let service = "https://cloudtasks.googleapis.com";
+    let rest = google(service, spec.endpoint.as_deref(), &parts)?;
+    let tasks = CloudTasks::start(spec, rest, parts.seal, parts.clock).await?;
+    Ok(Arc::new(tasks))
+}
+
+/// A service of Google, or its emulator, which needs no token.
+fn google(service: &str, emulator: Option<&str>, parts: &Parts) -> Result<Rest, BrokerError> {
     if let Some(host) = emulator {
         let base = format!("http://{host}");
-        return Ok(Rest::new(of_operator(&base, secrets)?, base));
+        return Ok(Rest::new(client_of_operator(&base, &parts.secrets)?, base));
     }
+
+    let Some(token) = parts.token.clone() else {
+        let why = format!("there are no credentials for {service}");
+        return Err(BrokerError::Misconfigured(why));
+    };
     let value = vec![
         CredentialPart::Literal("Bearer ".into()),
-        CredentialPart::Secret(token.ok_or("no token")?),
+        CredentialPart::Secret(token),
     ];
+    let url = format!("{service}/");
     let credential = Credential {
-        target: format!("{service}/")
-            .parse()
-            .map_err(|why| format!("{service}: {why}"))?,
+        target: url.parse().map_err(|why| wrong_address(service, why))?,
         kind: CredentialKind::Header(http::header::AUTHORIZATION, value),
     };
-    let http = vec![
-        format!("{service}/")
-            .parse()
-            .map_err(|why| format!("{service}: {why}"))?,
-    ];
     let policy = Policy::new(Allow {
-        http,
+        http: vec![grant(service)?],
         ..Allow::default()
     });
-    Ok(Rest::new(
-        Client::new(policy, vec![credential], secrets.clone()),
-        service.into(),
-    ))
+    let client = Client::new(policy, vec![credential], parts.secrets.clone());
+
+    Ok(Rest::new(client, service.into()))
 }
 
-/// At an address that the operator wrote down.
-fn of_operator(url: &str, secrets: &Arc<dyn SecretSource>) -> Result<Client, String> {
-    let grant = format!("{}/", url.trim_end_matches('/'))
+/// A client for an address that the operator wrote.
+fn client_of_operator(url: &str, secrets: &Arc<dyn SecretSource>) -> Result<Client, BrokerError> {
+    let policy = Policy::anywhere(vec![grant(url)?]);
+    Ok(Client::new(policy, Vec::new(), secrets.clone()))
+}
+
+fn grant(url: &str) -> Result<HttpGrant, BrokerError> {
+    format!("{}/", url.trim_end_matches('/'))
         .parse()
-        .map_err(|why| format!("{url}: {why}"))?;
-    Ok(Client::new(
-        Policy::anywhere(vec![grant]),
-        Vec::new(),
-        secrets.clone(),
-    ))
+        .map_err(|why| wrong_address(url, why))
+}
+
+fn wrong_address(url: &str, why: impl std::fmt::Display) -> BrokerError {
+    BrokerError::Misconfigured(format!("{url}: {why}"))
 }

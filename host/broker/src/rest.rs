@@ -1,14 +1,14 @@
-//! Calls of brokers that speak JSON over HTTP, by the node's one way out.
+//! Calls to brokers that speak JSON over HTTP, by the node's one way out.
 
 use std::time::Duration;
 
 use serde_json::Value;
 
-use super::broker::Unfit;
+use super::error::BrokerError;
 use landfall_egress::{Client, Outgoing, OutgoingError};
 
-/// Of a call that is answered at once.
-pub const WITHIN: Duration = Duration::from_secs(5);
+/// The deadline of a call that the service answers at once.
+pub const CALL_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// A service below one address.
 pub struct Rest {
@@ -24,30 +24,31 @@ impl Rest {
         Rest { client, base }
     }
 
-    /// What stands there.
+    /// The status, and the body as JSON.
     pub async fn get(&self, path: &str) -> Result<(u16, Value), OutgoingError> {
         get(&self.client, &format!("{}/{path}", self.base)).await
     }
 
-    /// What stands there, if anything does, of a service with this name.
-    pub async fn find(&self, path: &str, service: &str) -> Result<Option<Value>, Unfit> {
+    /// The resource at this path, if it exists. `service` is its name for people.
+    pub async fn find(&self, path: &str, service: &str) -> Result<Option<Value>, BrokerError> {
         match self.get(path).await {
             Ok((200, found)) => Ok(Some(found)),
             Ok((404, _)) => Ok(None),
-            Ok((status @ (429 | 500..), body)) => {
-                Err(Unfit::Away(format!("{service}: {}", told(status, &body))))
-            }
-            Ok((status, body)) => Err(Unfit::Wrong(format!(
-                "{service} does not tell of {path}: {}",
-                told(status, &body)
+            Ok((status @ (429 | 500..), body)) => Err(BrokerError::Unavailable(format!(
+                "{service}: {}",
+                describe_error(status, &body)
             ))),
-            Err(error) => Err(Unfit::Away(format!(
+            Ok((status, body)) => Err(BrokerError::Misconfigured(format!(
+                "{service} does not show {path}: {}",
+                describe_error(status, &body)
+            ))),
+            Err(error) => Err(BrokerError::Unavailable(format!(
                 "{service} cannot be asked for {path}: {error}"
             ))),
         }
     }
 
-    /// What it answers to this.
+    /// Posts JSON. The status, and the body as JSON.
     pub async fn post(
         &self,
         path: &str,
@@ -68,7 +69,7 @@ impl Rest {
     }
 }
 
-/// Anything else than JSON is null.
+/// The status, and the body as JSON; null if it is something else.
 pub async fn get(client: &Client, url: &str) -> Result<(u16, Value), OutgoingError> {
     send(
         client,
@@ -76,7 +77,7 @@ pub async fn get(client: &Client, url: &str) -> Result<(u16, Value), OutgoingErr
         url.to_owned(),
         Vec::new(),
         bytes::Bytes::new(),
-        WITHIN,
+        CALL_TIMEOUT,
     )
     .await
 }
@@ -105,8 +106,22 @@ async fn send(
     ))
 }
 
-/// What a Google API says is wrong.
-pub fn told(status: u16, body: &Value) -> String {
+/// Posts JSON to a Google API. The body of its answer if that has status 200.
+pub async fn call(
+    rest: &Rest,
+    path: &str,
+    body: &Value,
+    timeout: Duration,
+) -> Result<Value, BrokerError> {
+    match rest.post(path, body, timeout).await {
+        Ok((200, body)) => Ok(body),
+        Ok((status, body)) => Err(BrokerError::Unavailable(describe_error(status, &body))),
+        Err(error) => Err(BrokerError::Unavailable(error.to_string())),
+    }
+}
+
+/// The error in an answer of a Google API.
+pub fn describe_error(status: u16, body: &Value) -> String {
     match body["error"]["message"].as_str() {
         Some(message) => format!("{status} {message}"),
         None => format!("status {status}"),

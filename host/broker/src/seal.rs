@@ -1,21 +1,18 @@
-//! MACs over envelopes with `queue.key`: who may publish to the broker cannot make events without the key. Without a key in the settings,
+//! MACs over envelopes with `queue.key`: the right to publish to the broker is then not enough to make events. If no key is set,
 //! envelopes have no MAC and none is required.
 
 use std::sync::Arc;
 
 use hmac::{Hmac, KeyInit, Mac};
-use landfall_ledger::LedgerError;
 use landfall_model::{SecretRef, SecretSource};
 use sha2::Sha256;
 
-use super::parcel::Unopened;
+use super::error::{DecodeError, KEY_MIN, KeyError};
 
-/// The fewest bytes of a key.
-const KEY_MIN: usize = 16;
 const MAC_BYTES: usize = 32;
 /// Prefixes of the authenticated bytes: a MAC of one kind is never valid for the other.
 const ENVELOPE: &[u8] = b"landfall envelope 1\n";
-const ANSWER: &[u8] = b"landfall answer 1\n";
+const REPLY: &[u8] = b"landfall answer 1\n";
 /// The end of a sealed line: this, the MAC in hex, and `"}`.
 const BEFORE_MAC: &[u8] = b",\"mac\":\"";
 const AFTER_MAC: &[u8] = b"\"}";
@@ -31,7 +28,7 @@ pub struct Seal {
 
 impl Seal {
     /// Uses these keys. The error names a key that cannot be used.
-    pub fn new(keys: Vec<SecretRef>, secrets: Arc<dyn SecretSource>) -> Result<Seal, String> {
+    pub fn new(keys: Vec<SecretRef>, secrets: Arc<dyn SecretSource>) -> Result<Seal, KeyError> {
         let seal = Seal { keys, secrets };
         seal.keys
             .iter()
@@ -44,12 +41,21 @@ impl Seal {
         !self.keys.is_empty()
     }
 
+    /// What a message of the broker proves.
+    pub(crate) fn describe(&self) -> String {
+        if self.has_key() {
+            "events carry a MAC with queue.key: a message without one is not run".into()
+        } else {
+            "queue.key is not set: an event that anybody publishes to the queue runs as if its sender had been verified; set queue.key \
+             (LANDFALL_QUEUE_KEY)"
+                .into()
+        }
+    }
+
     /// Joins a line of JSON and a body into an envelope.
-    pub fn envelope(&self, mut line: Vec<u8>, body: &[u8]) -> Result<Vec<u8>, LedgerError> {
+    pub fn envelope(&self, mut line: Vec<u8>, body: &[u8]) -> Result<Vec<u8>, KeyError> {
         if let Some(key) = self.keys.first() {
-            let mac = self
-                .mac(key, ENVELOPE, &[&line, b"\n", body])
-                .map_err(LedgerError::QueueAway)?;
+            let mac = self.mac(key, ENVELOPE, &[&line, b"\n", body])?;
             line.pop();
             line.extend_from_slice(BEFORE_MAC);
             line.extend_from_slice(hex::encode(mac.finalize().into_bytes()).as_bytes());
@@ -62,45 +68,47 @@ impl Seal {
 
     /// Verifies the MAC of an envelope before anything in it is parsed; `end` is the end of its first line. Every format has the MAC in the
     /// same place.
-    pub fn check(&self, bytes: &[u8], end: usize) -> Result<(), Unopened> {
+    pub fn check(&self, bytes: &[u8], end: usize) -> Result<(), DecodeError> {
         if !self.has_key() {
             return Ok(());
         }
-        let none = || Unopened::Unverified("it has no MAC, and queue.key is set".into());
-        let (line, mac) = split_mac(&bytes[..end]).ok_or_else(none)?;
-        match self.is_one(ENVELOPE, &[line, b"}", &bytes[end..]], &mac) {
+        let (line, mac) = split_mac(&bytes[..end])
+            .ok_or_else(|| DecodeError::Unverified("it has no MAC, and queue.key is set".into()))?;
+
+        match self.is_valid(ENVELOPE, &[line, b"}", &bytes[end..]], &mac) {
             Ok(true) => Ok(()),
-            Ok(false) => Err(Unopened::Unverified(
+            Ok(false) => Err(DecodeError::Unverified(
                 "its MAC is of none of the keys in queue.key".into(),
             )),
-            Err(why) => Err(Unopened::Later(why)),
+            Err(error) => Err(DecodeError::Later(error.to_string())),
         }
     }
 
     /// Adds a MAC to a message from one node to another.
-    pub fn answer(&self, answer: Vec<u8>) -> Result<Vec<u8>, String> {
+    pub fn seal_reply(&self, reply: Vec<u8>) -> Result<Vec<u8>, KeyError> {
         match self.keys.first() {
-            None => Ok(answer),
+            None => Ok(reply),
             Some(key) => {
-                let mac = self.mac(key, ANSWER, &[&answer])?.finalize().into_bytes();
-                Ok([&mac[..], &answer].concat())
+                let mac = self.mac(key, REPLY, &[&reply])?.finalize().into_bytes();
+                Ok([&mac[..], &reply].concat())
             }
         }
     }
 
     /// The message without its MAC; `None` if the MAC is missing or wrong.
-    pub fn open_answer<'a>(&self, bytes: &'a [u8]) -> Option<&'a [u8]> {
+    pub fn open_reply<'a>(&self, bytes: &'a [u8]) -> Option<&'a [u8]> {
         if !self.has_key() {
             return Some(bytes);
         }
-        let (mac, answer) = bytes.split_at_checked(MAC_BYTES)?;
-        self.is_one(ANSWER, &[answer], mac)
-            .is_ok_and(|is_one| is_one)
-            .then_some(answer)
+        let (mac, reply) = bytes.split_at_checked(MAC_BYTES)?;
+
+        self.is_valid(REPLY, &[reply], mac)
+            .is_ok_and(|is_valid| is_valid)
+            .then_some(reply)
     }
 
     /// Whether the MAC is valid for one of the keys. An error if it is not, and a key has no value at present.
-    fn is_one(&self, what: &[u8], parts: &[&[u8]], found: &[u8]) -> Result<bool, String> {
+    fn is_valid(&self, what: &[u8], parts: &[&[u8]], found: &[u8]) -> Result<bool, KeyError> {
         let mut missing = None;
         for key in &self.keys {
             match self.mac(key, what, parts) {
@@ -110,31 +118,27 @@ impl Seal {
                         return Ok(true);
                     }
                 }
-                Err(why) => missing = Some(why),
+                Err(error) => missing = Some(error),
             }
         }
         missing.map_or(Ok(false), Err)
     }
 
-    fn mac(&self, key: &SecretRef, what: &[u8], parts: &[&[u8]]) -> Result<Hmac<Sha256>, String> {
+    fn mac(&self, key: &SecretRef, what: &[u8], parts: &[&[u8]]) -> Result<Hmac<Sha256>, KeyError> {
         let mut mac = self.key(key)?;
         mac.update(what);
         parts.iter().for_each(|part| mac.update(part));
         Ok(mac)
     }
 
-    fn key(&self, key: &SecretRef) -> Result<Hmac<Sha256>, String> {
-        let value = self
-            .secrets
-            .value(key)
-            .map_err(|error| format!("queue.key: {error}"))?;
+    fn key(&self, key: &SecretRef) -> Result<Hmac<Sha256>, KeyError> {
+        let value = self.secrets.value(key)?;
         let bytes = value.expose();
         if bytes.len() < KEY_MIN {
-            return Err(format!(
-                "queue.key: the secret {key} is shorter than {KEY_MIN} bytes: use 32 random ones"
-            ));
+            return Err(KeyError::TooShort(key.clone()));
         }
-        Hmac::new_from_slice(bytes).map_err(|error| format!("queue.key: {error}"))
+
+        Ok(Hmac::new_from_slice(bytes).expect("HMAC takes keys of any length"))
     }
 }
 
@@ -178,7 +182,7 @@ pub mod tests {
 
     const LINE: &[u8] = b"{\"landfall\":1,\"hook\":\"h\"}";
 
-    fn check(seal: &Seal, bytes: &[u8]) -> Result<(), Unopened> {
+    fn check(seal: &Seal, bytes: &[u8]) -> Result<(), DecodeError> {
         seal.check(bytes, memchr::memchr(b'\n', bytes).unwrap())
     }
 
@@ -198,7 +202,7 @@ pub mod tests {
             changed[at] ^= 1;
             let end = memchr::memchr(b'\n', &changed).unwrap();
             assert!(
-                matches!(seal.check(&changed, end), Err(Unopened::Unverified(_))),
+                matches!(seal.check(&changed, end), Err(DecodeError::Unverified(_))),
                 "byte {at}"
             );
         }
@@ -209,7 +213,7 @@ pub mod tests {
         ] {
             assert!(matches!(
                 check(&seal, &changed),
-                Err(Unopened::Unverified(_))
+                Err(DecodeError::Unverified(_))
             ));
         }
     }
@@ -239,28 +243,34 @@ pub mod tests {
         let sealed = seal(&["A"]).envelope(LINE.to_vec(), b"").unwrap();
         let away = seal(&["B", "AWAY"]);
         assert!(
-            matches!(check(&away, &sealed), Err(Unopened::Later(why)) if why.contains("`AWAY` is not set"))
+            matches!(check(&away, &sealed), Err(DecodeError::Later(why)) if why.contains("`AWAY` is not set"))
         );
         assert_eq!(check(&seal(&["AWAY", "A"]), &sealed), Ok(()));
         assert!(seal(&["AWAY"]).envelope(LINE.to_vec(), b"").is_err());
         let short = Seal::new(vec![SecretRef::Env("SHORT".into())], Arc::new(Values));
-        assert!(short.err().unwrap().contains("shorter than 16 bytes"));
+        assert!(
+            short
+                .err()
+                .unwrap()
+                .to_string()
+                .contains("shorter than 16 bytes")
+        );
     }
 
     #[test]
-    fn answers_are_no_envelopes() {
+    fn replies_are_no_envelopes() {
         let seal = seal(&["A"]);
-        let answer = seal.answer(b"{\"event\":\"e\"}".to_vec()).unwrap();
-        assert_eq!(seal.open_answer(&answer), Some(&b"{\"event\":\"e\"}"[..]));
-        assert_eq!(seal.open_answer(b"{\"event\":\"e\"}"), None);
-        let mut changed = answer.clone();
+        let reply = seal.seal_reply(b"{\"event\":\"e\"}".to_vec()).unwrap();
+        assert_eq!(seal.open_reply(&reply), Some(&b"{\"event\":\"e\"}"[..]));
+        assert_eq!(seal.open_reply(b"{\"event\":\"e\"}"), None);
+        let mut changed = reply.clone();
         changed[40] ^= 1;
-        assert_eq!(seal.open_answer(&changed), None);
+        assert_eq!(seal.open_reply(&changed), None);
         let mac = seal
             .mac(&seal.keys[0], ENVELOPE, &[b"x"])
             .unwrap()
             .finalize()
             .into_bytes();
-        assert_eq!(seal.open_answer(&[&mac[..], b"x"].concat()), None);
+        assert_eq!(seal.open_reply(&[&mac[..], b"x"].concat()), None);
     }
 }

@@ -1,4 +1,4 @@
-//! A hook that only fails is left alone for a while: its events wait, and no attempts are burnt on them.
+//! The circuit breaker of a hook: while every attempt fails, the events of the hook wait, and one is tried now and then.
 
 use std::time::{Duration, Instant};
 
@@ -8,7 +8,7 @@ const PAUSE: Duration = Duration::from_secs(30);
 
 /// How one hook has fared lately.
 #[derive(Debug, Default)]
-pub struct Circuit {
+pub(crate) struct Circuit {
     failures: u32,
     open_until: Option<Instant>,
 }

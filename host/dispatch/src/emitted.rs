@@ -1,20 +1,22 @@
-//! What a good attempt leaves, made ready for the ledger: its emissions become events of their hooks.
+//! The results of a successful attempt, as the ledger stores them: emissions become events of their hooks.
 
 use std::time::Duration;
 
-use super::Delivery;
 use landfall_engine::Target;
-use landfall_ledger::{DedupKey, NewEvent, Results, Stored};
-use landfall_model::{Effects, Emission, Event, IdMatch};
+use landfall_ledger::{NewEvent, Results};
+use landfall_model::{DedupKey, Effects, Emission, Event, IdMatch, Stored};
 
-/// Events of events of events: what goes on for longer goes round in a circle.
+use super::dispatcher::Dispatcher;
+
+/// The longest chain of events that emit events. A longer one is taken for a loop.
 const HOPS_MAX: u32 = 8;
 const LOOP: &str = "loop";
-/// Where the other hook is not there to say otherwise.
+/// The deduplication window if the receiving hook does not exist.
 const WINDOW: Duration = Duration::from_secs(7 * 86_400);
 
-impl Delivery {
-    pub(super) fn results(&self, by: &Event, mut effects: Effects, target: &Target) -> Results {
+impl Dispatcher {
+    /// The results of an attempt on the event `by`.
+    pub(crate) fn results(&self, by: &Event, mut effects: Effects, target: &Target) -> Results {
         let emissions = std::mem::take(&mut effects.emissions);
         let emitted = emissions
             .into_iter()
@@ -28,13 +30,11 @@ impl Delivery {
         }
     }
 
-    /// Whoever handles these should look.
-    pub(super) fn ring_for(&self, emitted: &[NewEvent]) {
-        let now = self.queue.ledger().now();
-        emitted.iter().for_each(|new| {
-            self.queue
-                .is_due(&new.stored.event().hook, now.plus(new.delay))
-        });
+    /// The scheduler looks when these events are due.
+    pub(crate) fn mark_emitted_due(&self, emitted: &[NewEvent]) {
+        for new in emitted {
+            self.work.mark_due_in(&new.stored.event().hook, new.delay);
+        }
     }
 
     fn emitted(&self, by: &Event, emission: Emission) -> NewEvent {
@@ -86,7 +86,7 @@ impl Delivery {
                 .map(|key| ("order-key".to_owned(), key.clone())),
         );
         let window = handles.map_or(WINDOW, |target| target.dedup_window);
-        // Apart from the ids of providers.
+        // The prefix keeps these keys apart from the ids of providers.
         let dedup = key.map(|key| DedupKey {
             key: [b"emit\0", key.as_bytes()].concat(),
             id_match: IdMatch::Id,

@@ -4,23 +4,24 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::oneshot;
-
-use super::{Delivery, answers, record};
-use landfall_broker::Lease;
 use landfall_engine::Target;
 use landfall_ledger::{
     Committed, Disposition, LedgerError, NewEvent, Refused, ReplayOrder, Results,
 };
 use landfall_model::{Attempt, Event, EventId, Outcome, RetrySpec};
+use tokio::sync::oneshot;
+
+use super::dispatcher::Dispatcher;
+use super::lease::Lease;
+use super::{record, reply_format};
 
 /// Attempts that lost a key to another handler are spread over this time before they run again.
 const CONFLICT_SPREAD: Duration = Duration::from_millis(200);
 /// A larger reply is not stored: a duplicate then gets the answer of an accepted event.
 const STORED_REPLY_MAX: usize = 64 << 10;
 
-/// An attempt that has run.
-pub(super) struct RanAttempt {
+/// An attempt that has run, and what its end needs.
+pub(crate) struct RanAttempt {
     pub event: Arc<Event>,
     pub number: u32,
     pub attempt: Attempt,
@@ -30,12 +31,13 @@ pub(super) struct RanAttempt {
     pub remote: Option<oneshot::Sender<Outcome>>,
 }
 
-impl Delivery {
+impl Dispatcher {
     /// Commits the attempt. Results that cannot be stored make another outcome of it, and that is committed.
-    pub(super) async fn finish(&self, mut lease: Lease, mut done: RanAttempt) {
+    pub(crate) async fn finish(&self, mut lease: Lease, mut done: RanAttempt) {
         let is_claimed = self.claim_refusal(&done.event, &mut done.attempt);
-        record::write(&done.event, done.number, &done.attempt);
-        self.count_failed_calls(&done.event.hook, &done.attempt.calls);
+        record::log(&done.event, done.number, &done.attempt);
+        self.counters
+            .count_failed_calls(&done.event.hook, &done.attempt.calls);
 
         landfall_model::kill_point!("before-end");
         let effects = std::mem::take(&mut done.attempt.effects);
@@ -43,7 +45,7 @@ impl Delivery {
         loop {
             let (disposition, emitted) = self.disposition(&done, results);
             let pause = disposition.pause();
-            let record = record::kept(
+            let record = record::build(
                 &done.attempt,
                 done.started_ms,
                 &done.target.handler.component().digest,
@@ -51,7 +53,7 @@ impl Delivery {
             );
             match lease.commit(record, disposition).await {
                 Ok(Committed::Stored) => {
-                    self.ring_for(&emitted);
+                    self.mark_emitted_due(&emitted);
                     return self.after_commit(done, pause, is_claimed).await;
                 }
                 Ok(Committed::LeaseLost) => return self.after_lost_lease(&done),
@@ -92,11 +94,11 @@ impl Delivery {
 
     async fn after_commit(&self, done: RanAttempt, pause: Option<Duration>, is_claimed: bool) {
         let (event, hook, outcome) = (&done.event, &done.event.hook, done.attempt.outcome);
-        self.count(hook, &outcome);
+        self.counters.count_attempt(hook, &outcome);
         self.judge(event, &outcome);
         landfall_model::kill_point!("after-end");
 
-        let is_heard = self.waiters.tell(event.id, &outcome);
+        let is_heard = self.replies.tell(event.id, &outcome);
         if is_claimed && !is_heard && matches!(outcome, Outcome::Done(_)) {
             self.run_unheard_again(event.id, hook).await;
         }
@@ -104,11 +106,11 @@ impl Delivery {
             remote.send(outcome).ok();
         }
 
-        let now = self.queue.ledger().now();
         match pause {
-            Some(pause) => self.queue.is_due(hook, now.plus(pause)),
-            None if done.target.order_of.is_some() => self.queue.is_due(hook, now),
-            None => self.queue.ring(),
+            Some(pause) => self.work.mark_due_in(hook, pause),
+            // The next event of the order key may run.
+            None if done.target.order_of.is_some() => self.work.mark_due(hook),
+            None => self.work.notify(),
         }
     }
 
@@ -116,38 +118,37 @@ impl Delivery {
     async fn after_conflict(&self, done: RanAttempt, lease: Lease) {
         let (event, hook) = (&done.event, &done.event.hook);
         let pause = CONFLICT_SPREAD.mul_f64(chance());
-        if let Err(error) = lease.again(pause).await {
+        if let Err(error) = lease.release(pause).await {
             return self.after_failed_commit(&done, &error);
         }
-        self.count(hook, &done.attempt.outcome);
+        self.counters.count_attempt(hook, &done.attempt.outcome);
         landfall_model::kill_point!("after-end");
 
         // The next attempt answers the callers that wait.
-        self.waiters.release(event.id);
+        self.replies.release(event.id);
         if let Some(remote) = done.remote {
-            self.waiters.adopt(event.id, remote);
+            self.replies.adopt(event.id, remote);
         }
-        self.queue
-            .is_due(hook, self.queue.ledger().now().plus(pause));
+        self.work.mark_due_in(hook, pause);
     }
 
     fn after_lost_lease(&self, done: &RanAttempt) {
         let (event, hook, number) = (&done.event, &done.event.hook, done.number);
-        self.count(hook, &done.attempt.outcome);
+        self.counters.count_attempt(hook, &done.attempt.outcome);
         self.judge(event, &done.attempt.outcome);
         landfall_model::kill_point!("after-end");
 
         tracing::warn!(hook = &**hook, event = %event.id, number, "another node has the lease: the results of the attempt are dropped");
-        self.waiters.forget(event.id);
-        self.queue.is_due(hook, self.queue.ledger().now());
+        self.replies.forget(event.id);
+        self.work.mark_due(hook);
     }
 
     fn after_failed_commit(&self, done: &RanAttempt, error: &LedgerError) {
         let (event, hook) = (&done.event, &done.event.hook);
-        self.count(hook, &done.attempt.outcome);
+        self.counters.count_attempt(hook, &done.attempt.outcome);
         landfall_model::kill_point!("after-end");
 
-        self.waiters.forget(event.id);
+        self.replies.forget(event.id);
         tracing::error!(hook = &**hook, event = %event.id, %error, "the result of an attempt cannot be stored: the event runs again");
     }
 
@@ -156,7 +157,7 @@ impl Delivery {
     fn judge(&self, event: &Event, outcome: &Outcome) {
         let is_own = event.attribute("emitted-by") == Some(&*event.hook);
         if !is_own || matches!(outcome, Outcome::Done(_)) {
-            self.ended(&event.hook, outcome);
+            self.gate.record_outcome(&event.hook, outcome);
         }
     }
 
@@ -169,7 +170,7 @@ impl Delivery {
         let Some(failed) = Outcome::of_unheard_response(reply.status, &reply.headers) else {
             return false;
         };
-        if self.waiters.claim(event.id) {
+        if self.replies.claim(event.id) {
             return true;
         }
 
@@ -177,15 +178,9 @@ impl Delivery {
         false
     }
 
-    /// The caller hung up before it got the handler's refusal of this event.
-    pub fn refusal_is_unheard(self: &Arc<Self>, event: EventId, hook: &Arc<str>) {
-        let (delivery, hook) = (self.clone(), hook.clone());
-        tokio::spawn(async move { delivery.run_unheard_again(event, &hook).await });
-    }
-
     /// Runs an event again that ended as done with a refusal which no caller received. If the handler refuses it again, the event is
     /// retried or dead, since no caller waits for it.
-    async fn run_unheard_again(&self, event: EventId, hook: &Arc<str>) {
+    pub(crate) async fn run_unheard_again(&self, event: EventId, hook: &Arc<str>) {
         let order = ReplayOrder {
             events: vec![(event, None)],
             delay: Duration::ZERO,
@@ -193,13 +188,13 @@ impl Delivery {
             again: false,
             dry_run: false,
         };
-        match self.queue.ledger().replay(order).await {
+        match self.ledger().replay(order).await {
             Ok(_) => {
                 tracing::warn!(
                     hook = &**hook, event = %event,
                     "the caller hung up before the handler's refusal was sent: the event runs again"
                 );
-                self.queue.is_due(hook, self.queue.ledger().now());
+                self.work.mark_due(hook);
             }
             Err(error) => {
                 tracing::error!(
@@ -212,7 +207,7 @@ impl Delivery {
 }
 
 /// What follows from an outcome. `number` counts the attempts from 1; `chance` is a random number from 0 to 1.
-pub(super) fn next_disposition(
+pub(crate) fn next_disposition(
     outcome: &Outcome,
     results: Results,
     number: u32,
@@ -240,7 +235,7 @@ fn dead_reason(word: &str, reason: &str) -> String {
 }
 
 /// The outcome of an attempt whose results cannot be stored.
-pub(super) fn refused_outcome(event: &Event, refused: Refused) -> Outcome {
+pub(crate) fn refused_outcome(event: &Event, refused: Refused) -> Outcome {
     let outcome = match refused {
         Refused::Changed(key) => Outcome::Retry {
             reason: format!(
@@ -270,7 +265,7 @@ fn reply_for_duplicates(event: &Event, attempt: &Attempt, target: &Target) -> Op
         && (200..=299).contains(&reply.status)
         && reply.body.len() <= STORED_REPLY_MAX;
 
-    is_stored.then(|| answers::write(event.id, reply))
+    is_stored.then(|| reply_format::encode(event.id, reply))
 }
 
 #[cfg(test)]

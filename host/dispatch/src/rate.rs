@@ -1,10 +1,10 @@
-//! No more attempts of a hook in a second than its operator wants: what is too much waits.
+//! The rate limit of a hook: a token bucket. Events above the rate wait.
 
 use std::time::Instant;
 
 /// A bucket that fills by itself and holds a second's worth, one at least.
 #[derive(Debug)]
-pub struct Bucket {
+pub(crate) struct Bucket {
     per_second: f64,
     tokens: f64,
     at: Instant,

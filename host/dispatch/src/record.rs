@@ -1,12 +1,12 @@
-//! The record of an attempt: what the ledger keeps, a log line, and one for each line that the handler wrote.
+//! The record of an attempt: what the ledger stores, a log line, and one log line for each that the handler wrote.
 
 use serde_json::{Value, json};
 
 use landfall_ledger::{AttemptRecord, NewEvent};
 use landfall_model::{Attempt, CallResult, Event, OutboundCall, Outcome};
 
-/// What the ledger keeps of it. `digest`: of the component. `emitted`: the events that it leaves for other hooks.
-pub fn kept(
+/// The record that the ledger stores. `digest`: of the component. `emitted`: the events for other hooks.
+pub(crate) fn build(
     attempt: &Attempt,
     started_ms: i64,
     digest: &str,
@@ -67,8 +67,8 @@ fn call(call: &OutboundCall) -> Value {
     }
 }
 
-/// Writes it down. Done attempts are `info`, everything else `warn` or worse.
-pub fn write(event: &Event, number: u32, attempt: &Attempt) {
+/// Logs an attempt. Done attempts are `info`, others `warn` or worse.
+pub(crate) fn log(event: &Event, number: u32, attempt: &Attempt) {
     let (hook, event_id) = (&*event.hook, event.id.to_string());
     for line in &attempt.log {
         let text = line.text.as_str();

@@ -1,48 +1,46 @@
-//! Mode `sync`: run now, answer with the outcome. The run is a task of its own, so that a caller who hangs up does not
-//! cut a handler off in the middle. What happened is kept after the answer, except for what the handler stores: that is kept before it.
+//! Mode `sync`: the event runs now, and its caller gets the outcome. The run is a task of its own, so that a caller who hangs up does not
+//! interrupt the handler. The attempt is recorded after the answer, unless it has effects: those are stored before it.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use super::finish::{next_disposition, refused_outcome};
-use super::{Delivery, record};
 use landfall_engine::{Permit, Target};
-use landfall_ledger::{Committed, Disposition, Results, Stored};
+use landfall_ledger::{Committed, Disposition, LedgerError, Results};
 use landfall_model::clock::to_ms;
-use landfall_model::{Event, Outcome, RetrySpec};
+use landfall_model::{Attempt, Effects, Event, Outcome, RetrySpec, Stored};
 
-/// Successes without effects that are kept in one second: more would cost the node half of what it can do.
-const KEPT_PER_SECOND: u32 = 200;
-/// For what comes after the attempt: its end, and keeping its effects.
+use super::dispatcher::Dispatcher;
+use super::finish::{next_disposition, refused_outcome};
+use super::record;
+
+/// The time for what follows the attempt: its end, and storing its effects.
 const GRACE: Duration = Duration::from_millis(500);
 
-// === impl Delivery ===
-
-impl Delivery {
+impl Dispatcher {
     /// The outcome of the one attempt, `limit` and a grace from now at the latest. The permit is held until the run has ended.
-    pub async fn sync(
+    pub async fn run_sync(
         self: &Arc<Self>,
         target: Target,
         event: Event,
         permit: Permit,
         limit: Duration,
     ) -> Outcome {
-        let delivery = self.clone();
+        let dispatcher = self.clone();
         let run = tokio::spawn(async move {
-            let _slot = permit;
+            let _permit = permit;
             let hook = event.hook.clone();
-            let outcome = delivery.sync_attempt(&target, event, limit).await;
-            delivery.count(&hook, &outcome);
+            let outcome = dispatcher.sync_attempt(&target, event, limit).await;
+            dispatcher.counters.count_attempt(&hook, &outcome);
             outcome
         });
+
         match tokio::time::timeout(limit + GRACE, run).await {
             Ok(Ok(outcome)) => outcome,
             Ok(Err(error)) => {
                 tracing::error!(%error, "an attempt panicked in the host");
                 Outcome::HostFault("a host function panicked".into())
             }
-            // The machine is too busy even to end the attempt; it is recorded when it has ended.
+            // The machine is too busy even to end the attempt, which is recorded when it has ended.
             Err(_) => Outcome::Timeout,
         }
     }
@@ -51,75 +49,77 @@ impl Delivery {
         let (started, started_ms) = (Instant::now(), to_ms(self.clock.now()));
         let event = Arc::new(event);
         let mut attempt = target.handler.run(event.clone(), 1, limit).await;
-        record::write(&event, 1, &attempt);
-        self.count_failed_calls(&event.hook, &attempt.calls);
+        record::log(&event, 1, &attempt);
+        self.counters
+            .count_failed_calls(&event.hook, &attempt.calls);
+
         let is_done = matches!(attempt.outcome, Outcome::Done(_));
         let effects = std::mem::take(&mut attempt.effects);
-        let is_needed = is_done && !effects.is_empty();
-        if is_done && !is_needed && !self.may_keep(started) {
+        let has_results = is_done && !effects.is_empty();
+        if is_done && !has_results && !self.sync_records.take(started) {
             return attempt.outcome;
         }
+
         let stored = Stored::new(Arc::unwrap_or_clone(event));
-        let ledger = self.queue.ledger();
-        let digest = &target.handler.component().digest;
-        if is_needed {
-            let results = self.results(stored.event(), effects, target);
-            let emitted = results.emitted.clone();
-            let kept = record::kept(&attempt, started_ms, digest, &emitted);
-            // A success that cannot be stored is none.
-            match ledger
-                .record(stored.clone(), kept, Disposition::Done(results))
-                .await
-            {
+        if has_results {
+            let committed = self
+                .commit_sync(target, &stored, &attempt, effects, started_ms)
+                .await;
+            match committed {
                 Ok(Committed::Refused(why, ())) => {
-                    attempt.outcome = refused_outcome(stored.event(), why)
+                    attempt.outcome = refused_outcome(stored.event(), why);
                 }
-                Ok(_) => {
-                    self.ring_for(&emitted);
-                    return attempt.outcome;
-                }
-                Err(error) => return failed(&error.to_string()),
+                Ok(Committed::Stored | Committed::LeaseLost) => return attempt.outcome,
+                // A success whose effects cannot be stored is none.
+                Err(error) => return not_stored(&error.to_string()),
             }
         }
-        let kept = record::kept(&attempt, started_ms, digest, &[]);
-        // Nothing is tried again: whatever failed is dead, and can be replayed.
+        self.record_later(target, stored, &attempt, started_ms);
+        attempt.outcome
+    }
+
+    async fn commit_sync(
+        &self,
+        target: &Target,
+        stored: &Stored,
+        attempt: &Attempt,
+        effects: Effects,
+        started_ms: i64,
+    ) -> Result<Committed, LedgerError> {
+        let results = self.results(stored.event(), effects, target);
+        let emitted = results.emitted.clone();
+        let digest = &target.handler.component().digest;
+        let record = record::build(attempt, started_ms, digest, &emitted);
+
+        let done = Disposition::Done(results);
+        let committed = self.ledger().record(stored.clone(), record, done).await?;
+        if !matches!(committed, Committed::Refused(..)) {
+            self.mark_emitted_due(&emitted);
+        }
+        Ok(committed)
+    }
+
+    /// Records an attempt after its answer. It is not retried: a failed one is dead, and can be replayed.
+    fn record_later(&self, target: &Target, stored: Stored, attempt: &Attempt, started_ms: i64) {
+        let digest = &target.handler.component().digest;
+        let record = record::build(attempt, started_ms, digest, &[]);
         let once = RetrySpec {
             attempts: 1,
             ..RetrySpec::default()
         };
-        let end = next_disposition(
-            &attempt.outcome,
-            Results::empty(target.quota),
-            1,
-            &once,
-            0.5,
-        );
-        if ledger.record_later(stored, kept, end).is_none() {
-            self.dropped.fetch_add(1, Ordering::Relaxed);
+        let nothing = Results::empty(target.quota);
+        let disposition = next_disposition(&attempt.outcome, nothing, 1, &once, 0.5);
+        if self
+            .ledger()
+            .record_later(stored, record, disposition)
+            .is_none()
+        {
+            self.counters.count_dropped_record();
         }
-        attempt.outcome
-    }
-
-    /// Records for which there was no room, since the start.
-    pub fn dropped(&self) -> u64 {
-        self.dropped.load(Ordering::Relaxed)
-    }
-
-    fn may_keep(&self, now: Instant) -> bool {
-        let second = now.duration_since(self.began).as_secs();
-        let mut kept = self
-            .kept
-            .lock()
-            .unwrap_or_else(|poisoned| poisoned.into_inner());
-        if kept.0 != second {
-            *kept = (second, 0);
-        }
-        kept.1 += 1;
-        kept.1 <= KEPT_PER_SECOND
     }
 }
 
-fn failed(why: &str) -> Outcome {
-    tracing::error!(why, "what a handler stored cannot be kept");
+fn not_stored(why: &str) -> Outcome {
+    tracing::error!(why, "the effects of an attempt cannot be stored");
     Outcome::HostFault(format!("what the handler left cannot be stored: {why}"))
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use ipnet::IpNet;
-use landfall_dispatch::Delivery;
+use landfall_dispatch::Dispatcher;
 use landfall_hooks::Hooks;
 use landfall_model::{Clock, EdgeLimits, PushSpec, RefusalLog};
 use landfall_secrets::{KeyDocuments, Secrets};
@@ -25,7 +25,7 @@ pub struct Edge {
     /// The keys by URL.
     pub documents: Arc<KeyDocuments>,
     /// Accepts and runs events.
-    pub delivery: Arc<Delivery>,
+    pub dispatcher: Arc<Dispatcher>,
     /// The limits of `landfall.toml`.
     pub limits: EdgeLimits,
     /// The rejected requests.
@@ -52,7 +52,7 @@ pub struct EdgeSetup {
     /// The key documents of hooks and of `push`.
     pub documents: Arc<KeyDocuments>,
     /// Accepts and runs events.
-    pub delivery: Arc<Delivery>,
+    pub dispatcher: Arc<Dispatcher>,
     /// The limits of `landfall.toml`.
     pub limits: EdgeLimits,
     /// Proxies whose `X-Forwarded-For` counts.
@@ -72,8 +72,8 @@ impl Edge {
             hooks: setup.hooks,
             secrets: setup.secrets,
             documents: setup.documents,
-            refusals: setup.delivery.refusals().clone(),
-            delivery: setup.delivery,
+            refusals: setup.dispatcher.refusals().clone(),
+            dispatcher: setup.dispatcher,
             limits: setup.limits,
             counters: Counters::new(),
             trusted_proxies: setup.trusted_proxies,
@@ -91,7 +91,7 @@ impl Edge {
         if self.is_draining.load(Ordering::Relaxed) {
             return Some("the node is stopping".into());
         }
-        if !self.delivery.can_accept() {
+        if !self.dispatcher.can_accept() {
             return Some("no event can be stored now: the log says why".into());
         }
         self.hooks.not_ready()

@@ -9,6 +9,7 @@ use axum::response::Response;
 use http::request::Parts;
 use http::{HeaderMap, Method, StatusCode};
 
+use landfall_dispatch::PushAnswer;
 use landfall_verify::Verdict;
 
 use super::authenticate::{self, AuthTarget};
@@ -59,12 +60,10 @@ async fn handle(
         )));
     };
     let (body, _, _reservation) = read_body::read(edge, BODY_MAX, &mut body, None).await?;
-    let is_handled = edge.delivery.pushed(&body, delivery_count).await;
-    let status = if is_handled {
-        StatusCode::NO_CONTENT
-    } else {
+    let status = match edge.dispatcher.receive_push(&body, delivery_count).await {
+        PushAnswer::Done => StatusCode::NO_CONTENT,
         // The broker redelivers the message. Cloud Tasks counts this apart from calls without an answer.
-        StatusCode::TOO_MANY_REQUESTS
+        PushAnswer::Redeliver => StatusCode::TOO_MANY_REQUESTS,
     };
     Ok(answer::empty(status))
 }

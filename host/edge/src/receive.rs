@@ -18,9 +18,9 @@ use super::edge::Edge;
 use super::read_body::{drain, is_worth_draining, read, without_body};
 use super::rejection::{Rejection, Why};
 use super::{answer, authenticate, head, refuse};
-use landfall_dispatch::{Answered, DedupKey, Incoming, LedgerError, Target};
+use landfall_dispatch::{Answer, Incoming, Target};
 use landfall_hooks::{Hook, RouteMatch, Serving};
-use landfall_model::{DedupId, Event, EventId, Mode};
+use landfall_model::{DedupId, DedupKey, Event, EventId, Mode};
 use landfall_verify::{
     AuthScheme, SignedBody, Unverified, Verdict, Verified, is_challenge, streaming_mac,
 };
@@ -183,22 +183,24 @@ async fn handle_for(
                 .await
                 .map_err(|_| Rejection::Busy("concurrency"))?;
             let outcome = edge
-                .delivery
-                .sync(target, event, permit, hook.sync_limit())
+                .dispatcher
+                .run_sync(target, event, permit, hook.sync_limit())
                 .await;
             answer::outcome(hook.verifier.answers(), outcome, event_id)
         }
-        Mode::Async | Mode::Auto => match queue(edge, hook, target.as_ref(), event, dedup).await? {
-            Answered::Reply(reply) => answer::reply(hook.verifier.answers(), reply, event_id),
-            Answered::Refused(reply) => {
+        Mode::Async | Mode::Auto => {
+            let accepted = queue(edge, hook, target.as_ref(), event, dedup).await?;
+            if accepted.is_refusal {
                 on_hang_up = Some(rerun_if_unheard(edge, hook, event_id));
-                answer::reply(hook.verifier.answers(), reply, event_id)
             }
-            Answered::Accepted(event) => {
-                landfall_model::kill_point!("before-answer");
-                answer::accepted(hook.verifier.answers(), event)
+            match accepted.reply {
+                Some(reply) => answer::reply(hook.verifier.answers(), reply, event_id),
+                None => {
+                    landfall_model::kill_point!("before-answer");
+                    answer::accepted(hook.verifier.answers(), accepted.event)
+                }
             }
-        },
+        }
     };
     let mut response = answer::apply_rules(&edge.counters, hook, response);
     if let Some(on_hang_up) = on_hang_up {
@@ -209,8 +211,10 @@ async fn handle_for(
 
 /// Runs a refused event again if the caller hangs up before the answer is written.
 fn rerun_if_unheard(edge: &Edge, hook: &Hook, event: EventId) -> OnHangUp {
-    let (delivery, name) = (edge.delivery.clone(), Arc::<str>::from(&*hook.spec.name));
-    OnHangUp(Arc::new(move || delivery.refusal_is_unheard(event, &name)))
+    let (dispatcher, name) = (edge.dispatcher.clone(), Arc::<str>::from(&*hook.spec.name));
+    OnHangUp(Arc::new(move || {
+        dispatcher.refusal_is_unheard(event, &name)
+    }))
 }
 
 /// Returns when the event is on stable storage. In mode `auto`, waits for the handler's reply until `answer_within`.
@@ -220,7 +224,7 @@ async fn queue(
     target: Option<&Target>,
     event: Event,
     dedup: Option<DedupKey>,
-) -> Result<Answered, Rejection> {
+) -> Result<Answer, Rejection> {
     let incoming = Incoming {
         dedup,
         order_key: event.attribute("order-key").map(str::to_owned),
@@ -228,13 +232,14 @@ async fn queue(
         answer_within: hook.queued_limit(),
         event,
     };
-    edge.delivery
-        .take(incoming, target)
-        .await
-        .map_err(|error| match error {
-            LedgerError::TooLarge { .. } => Rejection::TooLargeToKeep(error.to_string()),
-            error => Rejection::NotKept(error.to_string()),
-        })
+    let accepted = edge.dispatcher.accept(incoming, target).await;
+    accepted.map_err(|error| {
+        if error.is_too_large() {
+            Rejection::TooLargeToKeep(error.to_string())
+        } else {
+            Rejection::NotKept(error.to_string())
+        }
+    })
 }
 
 fn dedup_key(hook: &Hook, verified: &Verified) -> Option<DedupKey> {

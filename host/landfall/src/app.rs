@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use anyhow::Context;
 use landfall_admin::{Admin, Guard, Refused};
 use landfall_config::Config;
-use landfall_dispatch::{Delivery, Targets};
+use landfall_dispatch::{Dispatcher, Targets};
 use landfall_edge::{Edge, EdgeSetup, Why, serve_router};
 use landfall_engine::{Confinement, Engine, Target};
 use landfall_ledger::LedgerError;
@@ -84,7 +84,7 @@ impl App {
             None => None,
             Some(spec) => Some(connect_broker(spec, &config.queue_key, &secrets).await?),
         };
-        for fact in facts(broker.as_ref()).await {
+        for fact in facts(broker.as_deref()).await {
             tracing::info!("{fact}");
         }
         if may_sleep(&config) {
@@ -92,7 +92,7 @@ impl App {
         }
         let hooks = Hooks::start(setup(&config, engine.clone(), secrets.clone()));
         let targets = Arc::new(Served(hooks.clone()));
-        let delivery = Delivery::new(ledger, broker, targets, Clock::System)
+        let dispatcher = Dispatcher::new(ledger, broker, targets, Clock::System)
             .await
             .context("the ledger cannot be read")?;
         let push = config.queue.as_ref().and_then(BrokerSpec::push).cloned();
@@ -100,7 +100,7 @@ impl App {
             hooks,
             secrets: secrets.clone(),
             documents: Arc::new(key_documents(&config, push.as_ref())),
-            delivery,
+            dispatcher,
             limits: config.edge,
             trusted_proxies: config.trusted_proxies.clone(),
             push,
@@ -141,7 +141,7 @@ impl App {
             return Ok(());
         }
 
-        self.edge.delivery.queue().ledger().close().await;
+        self.edge.dispatcher.ledger().close().await;
         let problem = |status: &HookStatus| {
             let why = status.problem.as_deref().unwrap_or("no reason is known");
             format!("{} ({}): {why}", status.name, status.state)
@@ -159,13 +159,13 @@ impl App {
         let (public, admin_at) = self.addresses()?;
         tokio::spawn(self.secrets.clone().run_refresh());
         tokio::spawn(self.edge.documents.clone().run_refresh());
-        let delivery = self.edge.delivery.clone();
-        tokio::spawn(delivery.clone().dispatch_for_ever());
-        tokio::spawn(delivery.clone().beat_for_ever());
-        tokio::spawn(delivery.clone().hear_for_ever());
-        tokio::spawn(delivery.clone().take_for_ever());
-        tokio::spawn(delivery.clone().answer_for_ever());
-        tokio::spawn(delivery.clone().prune_for_ever());
+        let dispatcher = self.edge.dispatcher.clone();
+        tokio::spawn(dispatcher.clone().run_scheduler());
+        tokio::spawn(dispatcher.clone().run_heartbeat());
+        tokio::spawn(dispatcher.clone().run_hint_listener());
+        tokio::spawn(dispatcher.clone().run_consumer());
+        tokio::spawn(dispatcher.clone().run_reply_listener());
+        tokio::spawn(dispatcher.clone().run_pruning());
         let admin = self.admin_router();
         tokio::spawn(serve_router(
             self.admin_listener,
@@ -181,11 +181,11 @@ impl App {
         ));
         let (edge, asked_at) = (self.edge.clone(), Arc::new(OnceLock::new()));
         let stop = {
-            let (asked_at, delivery) = (asked_at.clone(), delivery.clone());
+            let (asked_at, dispatcher) = (asked_at.clone(), dispatcher.clone());
             async move {
                 shutdown.asked().await;
                 edge.drain();
-                delivery.stop();
+                dispatcher.stop();
                 asked_at.set(Instant::now()).ok();
             }
         };
@@ -199,7 +199,7 @@ impl App {
         {
             tracing::warn!("attempts are still running at the end of the drain: they are stopped");
         }
-        let given = tokio::time::timeout(RELEASE_TIMEOUT, delivery.queue().give_back()).await;
+        let given = tokio::time::timeout(RELEASE_TIMEOUT, dispatcher.release_all()).await;
         match given.unwrap_or(Err(LedgerError::Busy)) {
             Ok(0) => {}
             Ok(count) => tracing::info!(count, "deliveries given back: the next start runs them"),
@@ -207,7 +207,7 @@ impl App {
                 tracing::error!(%error, "deliveries cannot be given back: their leases run out")
             }
         }
-        let ledger = delivery.queue().ledger();
+        let ledger = dispatcher.ledger();
         if ledger.is_shared() {
             tokio::time::timeout(RELEASE_TIMEOUT, ledger.close())
                 .await
@@ -224,14 +224,14 @@ impl App {
         let engine = self.engine.clone();
         landfall_admin::router(Admin {
             metrics: Arc::new(move || {
-                let delivery = &counted.delivery;
+                let dispatcher = &counted.dispatcher;
                 let of_edge = counted.counters.text(
-                    delivery.dropped(),
-                    &delivery.attempts(),
-                    &delivery.repeats(),
-                    &delivery.refused_messages(),
+                    dispatcher.dropped_records(),
+                    &dispatcher.attempts(),
+                    &dispatcher.repeats(),
+                    &dispatcher.refused_messages(),
                 );
-                of_edge + &metrics::text(delivery, &engine)
+                of_edge + &metrics::text(dispatcher, &engine)
             }),
             plugins: {
                 let plugins = &self.config.plugins;
@@ -255,8 +255,8 @@ impl App {
                 self.config.admin_hosts.iter().cloned(),
                 Arc::new(move |refused| refuse_admin(&refusing, refused)),
             ),
-            ledger: self.edge.delivery.queue().ledger().clone(),
-            delivery: self.edge.delivery.clone(),
+            ledger: self.edge.dispatcher.ledger().clone(),
+            dispatcher: self.edge.dispatcher.clone(),
         })
     }
 }

@@ -61,7 +61,7 @@ pub(crate) async fn connect_broker(
     spec: &BrokerSpec,
     keys: &[SecretRef],
     secrets: &Arc<Secrets>,
-) -> anyhow::Result<Broker> {
+) -> anyhow::Result<Arc<dyn Broker>> {
     let servers = match spec {
         BrokerSpec::Nats(spec) => {
             with_secrets(&spec.servers, secrets, "the URL of the queue").await?
@@ -74,9 +74,10 @@ pub(crate) async fn connect_broker(
         .chain(keys.iter().cloned())
         .collect();
     secrets.track_own(&own).await;
-    landfall_broker::connect(spec.clone(), &servers, keys.to_vec(), secrets.clone())
-        .await
-        .map_err(anyhow::Error::msg)
+    let (spec, keys) = (spec.clone(), keys.to_vec());
+    let broker =
+        landfall_broker::connect(spec, &servers, keys, secrets.clone(), Clock::System).await?;
+    Ok(broker)
 }
 
 /// Resolves the secrets of a URL. Errors do not contain it.

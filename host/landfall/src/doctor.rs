@@ -112,15 +112,15 @@ async fn queue_facts(
     if let Some(why) = spec.token().and_then(|token| secrets.value(&token).err()) {
         return Err(format!("events are refused: {why}"));
     }
-    match broker.problem().await {
-        None => Ok(broker.facts().await),
+    match broker.health_error().await {
+        None => Ok(broker.describe().await),
         Some(why) => Err(format!("events are refused: {why}")),
     }
 }
 
-pub(crate) async fn facts(broker: Option<&Broker>) -> Vec<String> {
+pub(crate) async fn facts(broker: Option<&dyn Broker>) -> Vec<String> {
     match broker {
         None => Vec::new(),
-        Some(broker) => broker.facts().await,
+        Some(broker) => broker.describe().await,
     }
 }

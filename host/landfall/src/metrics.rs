@@ -2,14 +2,13 @@
 
 use std::fmt::Write;
 
-use landfall_dispatch::Delivery;
+use landfall_dispatch::Dispatcher;
 use landfall_engine::Engine;
 
 /// The current gauges and counters.
-pub fn text(delivery: &Delivery, engine: &Engine) -> String {
+pub fn text(dispatcher: &Dispatcher, engine: &Engine) -> String {
     let mut text = String::new();
-    let queue = delivery.queue();
-    let (replies, reply_bytes) = delivery.remembered_replies();
+    let (replies, reply_bytes) = dispatcher.remembered_replies();
 
     single(
         &mut text,
@@ -24,7 +23,7 @@ pub fn text(delivery: &Delivery, engine: &Engine) -> String {
         "gauge",
         "landfall_deliveries_leased",
         help,
-        queue.leases() as u64,
+        dispatcher.leases() as u64,
     );
     let help = "Ended deliveries that were removed because of ledger.max_size.";
     single(
@@ -32,7 +31,7 @@ pub fn text(delivery: &Delivery, engine: &Engine) -> String {
         "counter",
         "landfall_ledger_removed_total",
         help,
-        queue.ledger().removed_by_size() as u64,
+        dispatcher.ledger().removed_by_size() as u64,
     );
     let help = "Compiled components that were removed because of cache.max_size.";
     single(
@@ -66,7 +65,7 @@ pub fn text(delivery: &Delivery, engine: &Engine) -> String {
         name,
         "Outbound calls that were denied or failed, by the word for why.",
     );
-    let mut calls = delivery.failed_calls();
+    let mut calls = dispatcher.failed_calls();
     calls.sort();
     for (hook, error, count) in calls {
         // Hook names contain no character that needs an escape.

@@ -30,22 +30,6 @@ pub enum LedgerError {
     /// The database is not there, or does not answer in time.
     #[error("the ledger cannot be reached: {0}")]
     Unreachable(String),
-    /// The broker that carries events is not there, or does not answer in time: nobody knows whether it has the event.
-    #[error("the queue cannot be reached: {0}")]
-    QueueAway(String),
-    /// The broker can never carry this event as it must be carried.
-    #[error("the queue does not take this event: {0}")]
-    Unfit(String),
-    /// The broker never takes an event of this size.
-    #[error(
-        "an event of {bytes} bytes is larger than the {most} that the queue takes: lower max_body, or raise the queue's limit"
-    )]
-    TooLarge {
-        /// With its head.
-        bytes: usize,
-        /// Of the broker.
-        most: usize,
-    },
     /// A sync or write failed: what is on the disk is known again after a new start.
     #[error("the disk failed: {0}")]
     Disk(String),

@@ -18,6 +18,7 @@ pub mod hook;
 mod http_grant;
 mod kill_point;
 mod ledger_time;
+mod lock;
 mod memory;
 mod peer;
 mod refusals;
@@ -52,6 +53,7 @@ pub use hook::{
 };
 pub use http_grant::HttpGrant;
 pub use ledger_time::{LedgerClock, LedgerTime};
+pub use lock::lock;
 pub use memory::{MemoryBudget, MemoryExhausted, MemoryHold};
 pub use peer::Peer;
 pub use refusals::{

@@ -1,142 +1,152 @@
-//! Events of one hook, as they are fetched: all at once where there is no order, one of a part where there is.
+//! Pulls the events of one hook: all at once if the hook has no order, one of a partition at a time if it has one.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use async_nats::HeaderMap;
+use async_nats::jetstream;
 use async_nats::jetstream::consumer::{AckPolicy, PullConsumer, pull};
-use async_nats::jetstream::message::AckKind;
-use async_nats::jetstream::{self, Context};
+use async_nats::jetstream::message::{AckKind, Acker};
 use futures_util::{FutureExt, StreamExt};
 use tokio::sync::watch;
 
-use super::{Handle, PARTS, PUBLISH_WITHIN};
-use crate::broker::{self, Taker};
-use crate::parcel::{LATER_AGAIN, Parcel, Unopened, reason};
-use crate::seal::Seal;
-use landfall_ledger::LEASE;
+use super::message::NatsMessage;
+use super::stream::{PARTITIONS, Stream};
+use crate::broker::Consumer;
+use crate::envelope::{Envelope, LATER_AGAIN};
+use crate::error::{BrokerError, DecodeError};
 
+/// A message whose node is silent for this long is redelivered.
+const ACK_WAIT: Duration = Duration::from_secs(30);
 /// How long an empty pull waits.
 const PULL_FOR: Duration = Duration::from_secs(5);
 const PULL_MAX: usize = 64;
-/// The same where a hook has events left from when it had an order.
+/// How long a pull waits for events that a hook has left from when it had an order.
 const SWEEP_FOR: Duration = Duration::from_millis(500);
-/// Out at a time, of a hook without an order: those that are to be tried again later count too.
+const FULL_AGAIN: Duration = Duration::from_millis(20);
+const FAILED_AGAIN: Duration = Duration::from_secs(1);
+/// The messages of a hook without an order that may be unacknowledged: those that wait for a later attempt count too.
 const PENDING_MAX: i64 = 1_000_000;
+/// The consumer of events without an order key.
+const UNORDERED: &str = "all";
 
-/// Of one hook, as it was when its events were first asked for.
-pub struct Pulled {
-    pub context: Context,
-    pub stream: String,
+/// Pulls the events of one hook, as the hook was when pulling began.
+pub(super) struct HookPuller {
+    pub stream: Arc<Stream>,
     pub hook: Arc<str>,
     pub is_ordered: bool,
-    pub taker: Arc<dyn Taker>,
+    pub consumer: Arc<dyn Consumer>,
     pub connections: watch::Receiver<()>,
-    pub seal: Arc<Seal>,
 }
 
-// === impl Pulled ===
+// === impl HookPuller ===
 
-impl Pulled {
-    /// Everything of the hook, until it is not there any more or is another.
+impl HookPuller {
+    /// Pulls until the hook is removed or changed.
     pub async fn pull_all(&self) {
-        let mut pulls = vec![self.pull_part("all".to_owned()).boxed()];
-        match self.is_ordered {
-            true => pulls.extend((0..PARTS).map(|part| self.pull_part(part.to_string()).boxed())),
-            false => pulls.push(self.sweep().boxed()),
+        let mut pulls = vec![self.pull_partition(UNORDERED.to_owned()).boxed()];
+        if self.is_ordered {
+            let partitions = 0..PARTITIONS;
+            pulls.extend(partitions.map(|number| self.pull_partition(number.to_string()).boxed()));
+        } else {
+            pulls.push(self.sweep().boxed());
         }
         futures_util::future::join_all(pulls).await;
     }
 
-    /// How many may be brought now; none: it is over.
-    fn room(&self) -> Option<usize> {
-        let (room, is_ordered) = self.taker.room(&self.hook)?;
-        (is_ordered == self.is_ordered && !self.taker.is_stopping()).then_some(room)
+    /// How many events can start now. `None`: this puller is done.
+    fn free(&self) -> Option<usize> {
+        let capacity = self.consumer.capacity(&self.hook)?;
+        let is_same = capacity.is_ordered == self.is_ordered;
+        (is_same && !self.consumer.is_stopping()).then_some(capacity.free)
     }
 
-    async fn pull_part(&self, part: String) {
-        let mut consumer = None;
-        while let Some(room) = self.room() {
-            if room == 0 {
-                tokio::time::sleep(Duration::from_millis(20)).await;
+    async fn pull_partition(&self, partition: String) {
+        let mut pulls = None;
+        while let Some(free) = self.free() {
+            if free == 0 {
+                tokio::time::sleep(FULL_AGAIN).await;
                 continue;
             }
-            let pulled = async {
-                let consumer = match &mut consumer {
-                    Some(consumer) => consumer,
-                    none => none.insert(self.consume(&part).await?),
-                };
-                let room = if part == "all" { room.min(PULL_MAX) } else { 1 };
-                self.pull(consumer, room, PULL_FOR).await
+            let most = if partition == UNORDERED {
+                free.min(PULL_MAX)
+            } else {
+                1
             };
-            if let Err(why) = pulled.await {
-                self.complain(why);
-                consumer = None;
-                tokio::time::sleep(Duration::from_secs(1)).await;
+            let pulled = async {
+                let pulls = match &mut pulls {
+                    Some(pulls) => pulls,
+                    none => none.insert(self.create_consumer(&partition).await?),
+                };
+                self.pull(pulls, most, PULL_FOR).await
+            };
+            if let Err(error) = pulled.await {
+                self.log_failure(&error);
+                pulls = None;
+                tokio::time::sleep(FAILED_AGAIN).await;
             }
         }
     }
 
-    /// A hook that had an order once may have events that wait for others of their key.
+    /// A hook that had an order once may have events left in its partitions.
     async fn sweep(&self) {
-        while self.room().is_some() {
-            let mut left = self.left().await.unwrap_or_default();
-            // Whoever has many parts at a time gets no more than there is room for.
-            left.truncate(self.room().unwrap_or_default());
+        while self.free().is_some() {
+            let mut left = self.partitions_left().await.unwrap_or_default();
+            // Several partitions at a time deliver no more events than can start.
+            left.truncate(self.free().unwrap_or_default());
             if left.is_empty() {
                 tokio::time::sleep(PULL_FOR).await;
             }
-            for part in left {
-                let pulled = async { self.pull(&self.consume(&part).await?, 1, SWEEP_FOR).await };
-                if let Err(why) = pulled.await {
-                    self.complain(why);
+            for partition in left {
+                let pulled = async {
+                    let pulls = self.create_consumer(&partition).await?;
+                    self.pull(&pulls, 1, SWEEP_FOR).await
+                };
+                if let Err(error) = pulled.await {
+                    self.log_failure(&error);
                     tokio::time::sleep(PULL_FOR).await;
                 }
             }
         }
     }
 
-    /// Parts that have events.
-    async fn left(&self) -> Option<Vec<String>> {
-        let stream = self.context.get_stream_no_info(&self.stream).await.ok()?;
-        let before = format!("{}.{}.", self.stream, self.hook);
-        let mut subjects = stream.info_with_subjects(format!("{before}*")).await.ok()?;
+    /// The partitions that have events.
+    async fn partitions_left(&self) -> Option<Vec<String>> {
+        let name = &self.stream.spec.stream;
+        let stream = self.stream.context.get_stream_no_info(name).await.ok()?;
+        let prefix = format!("{name}.{}.", self.hook);
+        let mut subjects = stream.info_with_subjects(format!("{prefix}*")).await.ok()?;
         let mut left = Vec::new();
         while let Some(Ok((subject, _))) = subjects.next().await {
+            let partition = subject.strip_prefix(&prefix);
             left.extend(
-                subject
-                    .strip_prefix(&before)
-                    .filter(|part| *part != "all")
+                partition
+                    .filter(|partition| *partition != UNORDERED)
                     .map(str::to_owned),
             );
         }
         Some(left)
     }
 
-    fn complain(&self, why: String) {
-        tracing::warn!(
-            hook = &*self.hook,
-            why,
-            "events cannot be fetched from the queue"
-        );
+    fn log_failure(&self, error: &BrokerError) {
+        tracing::warn!(hook = &*self.hook, %error, "events cannot be pulled from the queue");
     }
 
-    /// Hands over what comes within a while, or until there is another connection.
+    /// Handles the messages that come within this time, or until the connection is another one.
     async fn pull(
         &self,
-        consumer: &PullConsumer,
-        room: usize,
+        pulls: &PullConsumer,
+        most: usize,
         within: Duration,
-    ) -> Result<(), String> {
+    ) -> Result<(), BrokerError> {
         let mut connections = self.connections.clone();
         connections.mark_unchanged();
-        let batch = consumer
+        let batch = pulls
             .batch()
-            .max_messages(room)
+            .max_messages(most)
             .expires(within)
             .messages()
             .await;
-        let mut batch = batch.map_err(|error| error.to_string())?;
+        let mut batch = batch.map_err(unavailable)?;
         loop {
             let message = tokio::select! {
                 biased;
@@ -146,94 +156,69 @@ impl Pulled {
             let Some(message) = message else {
                 return Ok(());
             };
-            self.take(message.map_err(|error| error.to_string())?).await;
+            self.take(message.map_err(unavailable)?).await;
         }
     }
 
     async fn take(&self, message: jetstream::Message) {
         let (message, acker) = message.split();
-        let unopened = match Parcel::open(&message.payload, &self.seal, Some(&self.hook)) {
-            Ok(parcel) => return self.taker.take(parcel, broker::Handle::Nats(Handle(acker))),
-            Err(Unopened::Later(why)) => {
-                tracing::error!(
-                    why,
-                    hook = &*self.hook,
-                    "a message of the queue cannot be verified yet"
-                );
-                acker.ack_with(AckKind::Nak(Some(LATER_AGAIN))).await.ok();
-                return;
+        match Envelope::decode(&message.payload, &self.stream.seal, Some(&self.hook)) {
+            Ok(envelope) => {
+                let message = NatsMessage::new(envelope, acker, self.stream.clone());
+                self.consumer.handle(Arc::new(message));
             }
-            Err(unopened) => unopened,
-        };
-        self.taker.refuse(&unopened, &message.subject);
-        // Nothing is let go of that nobody has.
-        let (_, why) = unopened.parts();
-        match bury_raw(
-            &self.context,
-            &self.stream,
-            &self.hook,
-            why,
-            message.payload.clone(),
-        )
-        .await
-        {
+            Err(error @ DecodeError::Later(_)) => {
+                tracing::error!(%error, hook = &*self.hook, "a message of the queue cannot be verified yet");
+                acker.ack_with(AckKind::Nak(Some(LATER_AGAIN))).await.ok();
+            }
+            Err(error) => {
+                self.consumer.reject(&error, &message.subject);
+                self.dead_letter(message.payload, &error, acker).await;
+            }
+        }
+    }
+
+    /// The message is terminated only after its copy is stored.
+    async fn dead_letter(&self, bytes: bytes::Bytes, error: &DecodeError, acker: Acker) {
+        let reason = error.to_string();
+        let stored = self
+            .stream
+            .dead_letter_bytes(&self.hook, bytes, &reason)
+            .await;
+        match stored {
             Ok(()) => drop(acker.ack_with(AckKind::Term).await),
-            Err(why) => {
-                tracing::error!(
-                    why,
-                    "a message cannot be dead-lettered yet: the broker will redeliver it"
-                );
+            Err(error) => {
+                tracing::error!(%error, "a message cannot be dead-lettered yet: the broker will redeliver it");
                 acker.ack_with(AckKind::Nak(Some(LATER_AGAIN))).await.ok();
             }
         }
     }
 
-    async fn consume(&self, part: &str) -> Result<PullConsumer, String> {
-        let Pulled {
-            context,
-            stream,
-            hook,
-            ..
-        } = self;
-        let name = format!("{hook}-{part}");
+    async fn create_consumer(&self, partition: &str) -> Result<PullConsumer, BrokerError> {
+        let (stream, hook) = (&self.stream.spec.stream, &self.hook);
+        let name = format!("{hook}-{partition}");
         let wanted = pull::Config {
             durable_name: Some(name.clone()),
-            filter_subject: format!("{stream}.{hook}.{part}"),
+            filter_subject: format!("{stream}.{hook}.{partition}"),
             ack_policy: AckPolicy::Explicit,
-            ack_wait: LEASE,
+            ack_wait: ACK_WAIT,
             max_deliver: -1,
-            max_ack_pending: if part == "all" { PENDING_MAX } else { 1 },
+            max_ack_pending: if partition == UNORDERED {
+                PENDING_MAX
+            } else {
+                1
+            },
             ..pull::Config::default()
         };
-        let stream = context
-            .get_stream(stream)
-            .await
-            .map_err(|error| error.to_string())?;
+        let stream = self.stream.context.get_stream(stream).await;
         stream
+            .map_err(unavailable)?
             .create_consumer(wanted)
             .await
-            .map_err(|error| format!("consumer {name}: {error}"))
+            .map_err(|error| BrokerError::Unavailable(format!("consumer {name}: {error}")))
     }
 }
 
-/// What nobody can read is kept as it is.
-async fn bury_raw(
-    context: &Context,
-    stream: &str,
-    hook: &str,
-    why: &str,
-    bytes: bytes::Bytes,
-) -> Result<(), String> {
-    let mut headers = HeaderMap::new();
-    headers.insert("Landfall-Reason", reason(why).as_str());
-    let kept = async {
-        context
-            .publish_with_headers(format!("{stream}-dead.{hook}"), headers, bytes)
-            .await?
-            .await
-    };
-    match tokio::time::timeout(PUBLISH_WITHIN, kept).await {
-        Ok(kept) => kept.map(drop).map_err(|error| error.to_string()),
-        Err(_) => Err("no answer in time".into()),
-    }
+fn unavailable(error: impl std::fmt::Display) -> BrokerError {
+    BrokerError::Unavailable(error.to_string())
 }

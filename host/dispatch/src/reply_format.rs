@@ -1,4 +1,4 @@
-//! A handler's reply as nodes tell it to each other: the node that ran the event is not the one whose caller waits.
+//! The encoding of a handler's reply, for the node that holds the caller's connection and for duplicates.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -7,19 +7,20 @@ use serde_json::{Value, json};
 
 use landfall_model::{EventId, Reply};
 
-/// As JSON.
-pub fn write(event: EventId, reply: &Reply) -> Vec<u8> {
-    let header =
-        |(name, value): (&HeaderName, &HeaderValue)| json!([name.as_str(), STANDARD.encode(value)]);
-    let headers: Vec<Value> = reply.headers.iter().map(header).collect();
+/// The reply to an event as JSON.
+pub(crate) fn encode(event: EventId, reply: &Reply) -> Vec<u8> {
+    let headers = reply.headers.iter();
+    let headers: Vec<Value> = headers
+        .map(|(name, value)| json!([name.as_str(), STANDARD.encode(value)]))
+        .collect();
     let body = STANDARD.encode(&reply.body);
     json!({ "event": event.to_string(), "status": reply.status, "headers": headers, "body": body })
         .to_string()
         .into()
 }
 
-/// Back; none where it is none.
-pub fn read(bytes: &[u8]) -> Option<(EventId, Reply)> {
+/// The event and its reply; `None` if the bytes are not an encoded reply.
+pub(crate) fn decode(bytes: &[u8]) -> Option<(EventId, Reply)> {
     let answer: Value = serde_json::from_slice(bytes).ok()?;
     let mut headers = HeaderMap::new();
     for header in answer["headers"].as_array()? {
@@ -48,7 +49,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_reply_comes_out_as_it_went_in() {
+    fn replies_survive_encoding() {
         let mut headers = HeaderMap::new();
         headers.append("x-a", HeaderValue::from_bytes(b"\xfe").unwrap());
         let reply = Reply {
@@ -57,7 +58,7 @@ mod tests {
             body: bytes::Bytes::from_static(b"\x00hi"),
         };
         let id = EventId::from_bytes([7; 16]);
-        assert_eq!(read(&write(id, &reply)), Some((id, reply)));
-        assert_eq!(read(b"{\"event\":\"x\"}"), None);
+        assert_eq!(decode(&encode(id, &reply)), Some((id, reply)));
+        assert_eq!(decode(b"{\"event\":\"x\"}"), None);
     }
 }

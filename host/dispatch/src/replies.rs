@@ -1,16 +1,16 @@
-//! Callers that wait for the reply to an event: the one that sent it, and those that sent it again meanwhile.
+//! The callers that wait for the reply to an event: the one that sent it, and those that repeated it meanwhile.
 
 use std::collections::{HashMap, VecDeque};
-use std::sync::Mutex;
+use std::sync::{Mutex, MutexGuard};
 use std::time::Duration;
 
 use tokio::sync::oneshot;
 
-use landfall_model::{EventId, Outcome, Reply};
+use landfall_model::{EventId, Outcome, Reply, lock};
 
 /// The callers that wait, by event.
 #[derive(Default)]
-pub struct Waiters {
+pub(crate) struct Replies {
     waiting: Mutex<Waiting>,
 }
 
@@ -43,8 +43,8 @@ struct Caller {
 }
 
 /// One caller that waits; forgotten when dropped.
-pub struct Waiter<'a> {
-    waiters: &'a Waiters,
+pub(crate) struct Waiter<'a> {
+    replies: &'a Replies,
     event: EventId,
     number: u64,
     told: oneshot::Receiver<Outcome>,
@@ -52,7 +52,7 @@ pub struct Waiter<'a> {
 
 /// How waiting ended for a caller.
 #[derive(Debug, PartialEq, Eq)]
-pub enum Waited {
+pub(crate) enum Waited {
     /// The outcome of the attempt.
     Told(Outcome),
     /// Nothing in time; the attempt, if there is one, knows that this caller was told something else.
@@ -61,9 +61,9 @@ pub enum Waited {
     Unknown,
 }
 
-// === impl Waiters ===
+// === impl Replies ===
 
-impl Waiters {
+impl Replies {
     /// The caller that sends the event waits for its outcome, for as long as the guard lives.
     pub fn wait(&self, event: EventId) -> Waiter<'_> {
         self.add(event, true)
@@ -88,7 +88,7 @@ impl Waiters {
         let number = self.waiting().add(event, is_first, tell);
 
         Waiter {
-            waiters: self,
+            replies: self,
             event,
             number,
             told,
@@ -155,10 +155,8 @@ impl Waiters {
         )
     }
 
-    fn waiting(&self) -> std::sync::MutexGuard<'_, Waiting> {
-        self.waiting
-            .lock()
-            .unwrap_or_else(|poisoned| poisoned.into_inner())
+    fn waiting(&self) -> MutexGuard<'_, Waiting> {
+        lock(&self.waiting)
     }
 }
 
@@ -222,7 +220,7 @@ impl Waiter<'_> {
 
     /// Leaves, unless the outcome has been claimed for whoever waits.
     fn is_claimed(&self) -> bool {
-        let mut waiting = self.waiters.waiting();
+        let mut waiting = self.replies.waiting();
         let Some(callers) = waiting.by_event.get_mut(&self.event) else {
             return true;
         };
@@ -236,7 +234,7 @@ impl Waiter<'_> {
 
 impl Drop for Waiter<'_> {
     fn drop(&mut self) {
-        self.waiters.waiting().remove(self.event, self.number);
+        self.replies.waiting().remove(self.event, self.number);
     }
 }
 
@@ -248,12 +246,12 @@ mod tests {
 
     #[tokio::test]
     async fn every_caller_is_told_once() {
-        let waiters = Waiters::default();
-        let (first, second) = (waiters.wait(EVENT), waiters.wait(EVENT));
+        let replies = Replies::default();
+        let (first, second) = (replies.wait(EVENT), replies.wait(EVENT));
         drop(second);
 
-        assert!(waiters.tell(EVENT, &Outcome::Timeout));
-        assert!(!waiters.has(EVENT));
+        assert!(replies.tell(EVENT, &Outcome::Timeout));
+        assert!(!replies.has(EVENT));
         assert_eq!(
             first.within(Duration::ZERO, Duration::ZERO).await,
             Waited::Told(Outcome::Timeout)
@@ -262,68 +260,68 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn nobody_leaves_a_claimed_outcome() {
-        let (second, waiters) = (Duration::from_secs(1), Waiters::default());
-        assert!(!waiters.claim(EVENT), "nobody waits");
+        let (second, replies) = (Duration::from_secs(1), Replies::default());
+        assert!(!replies.claim(EVENT), "nobody waits");
         assert_eq!(
-            waiters.wait(EVENT).within(second, second).await,
+            replies.wait(EVENT).within(second, second).await,
             Waited::Left
         );
-        assert!(!waiters.claim(EVENT), "the caller has left");
+        assert!(!replies.claim(EVENT), "the caller has left");
 
-        let caller = waiters.wait(EVENT);
-        assert!(waiters.claim(EVENT));
+        let caller = replies.wait(EVENT);
+        assert!(replies.claim(EVENT));
         let late = async {
             tokio::time::sleep(second * 3 / 2).await;
-            waiters.tell(EVENT, &Outcome::Timeout);
+            replies.tell(EVENT, &Outcome::Timeout);
         };
         let (waited, ()) = tokio::join!(caller.within(second, second), late);
         assert_eq!(waited, Waited::Told(Outcome::Timeout));
 
-        let caller = waiters.wait(EVENT);
-        assert!(waiters.claim(EVENT));
+        let caller = replies.wait(EVENT);
+        assert!(replies.claim(EVENT));
         assert_eq!(caller.within(second, second).await, Waited::Unknown);
 
-        let caller = waiters.wait(EVENT);
-        assert!(waiters.claim(EVENT));
-        waiters.release(EVENT);
+        let caller = replies.wait(EVENT);
+        assert!(replies.claim(EVENT));
+        replies.release(EVENT);
         assert_eq!(caller.within(second, second).await, Waited::Left);
     }
 
     #[tokio::test(start_paused = true)]
     async fn refusals_count_only_if_all_callers_hear() {
-        let (second, waiters) = (Duration::from_secs(1), Waiters::default());
-        let (duplicate, told) = waiters.join(EVENT);
+        let (second, replies) = (Duration::from_secs(1), Replies::default());
+        let (duplicate, told) = replies.join(EVENT);
         assert_eq!(told, None);
         assert!(
-            !waiters.claim(EVENT),
+            !replies.claim(EVENT),
             "the first caller is not here: it may have its 2xx"
         );
-        let first = waiters.wait(EVENT);
-        assert!(waiters.claim(EVENT));
-        waiters.release(EVENT);
+        let first = replies.wait(EVENT);
+        assert!(replies.claim(EVENT));
+        replies.release(EVENT);
         assert_eq!(duplicate.within(second, second).await, Waited::Left);
-        assert!(!waiters.claim(EVENT), "the duplicate has left with a 2xx");
+        assert!(!replies.claim(EVENT), "the duplicate has left with a 2xx");
         drop(first);
     }
 
     #[tokio::test]
     async fn callers_that_hung_up_hear_nothing() {
-        let waiters = Waiters::default();
-        let caller = waiters.wait(EVENT);
-        assert!(waiters.claim(EVENT));
+        let replies = Replies::default();
+        let caller = replies.wait(EVENT);
+        assert!(replies.claim(EVENT));
         drop(caller);
-        assert!(!waiters.tell(EVENT, &Outcome::Timeout));
+        assert!(!replies.tell(EVENT, &Outcome::Timeout));
     }
 
     #[tokio::test]
     async fn late_duplicates_are_told() {
-        let waiters = Waiters::default();
+        let replies = Replies::default();
         let reply = Reply {
             status: 400,
             headers: Default::default(),
             body: Default::default(),
         };
-        waiters.tell(EVENT, &Outcome::Done(reply.clone()));
-        assert_eq!(waiters.join(EVENT).1, Some(reply));
+        replies.tell(EVENT, &Outcome::Done(reply.clone()));
+        assert_eq!(replies.join(EVENT).1, Some(reply));
     }
 }

@@ -1,0 +1,311 @@
+//! Modes `async` and `auto`: the event is on stable storage before its caller is told that it was accepted.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use landfall_engine::{Permit, Target};
+use landfall_ledger::{Accepted, LedgerError, NewEvent, OpenState, Shown};
+use landfall_model::{DedupKey, DeliveryState, Event, EventId, Outcome, Reply, Stored};
+
+use super::dispatcher::Dispatcher;
+use super::error::DispatchError;
+use super::repeats::Repeat;
+use super::replies::{Waited, Waiter};
+use super::reply_format;
+
+/// The longest that a caller waits for its event to be stored.
+const STORE_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// A verified event that is to be accepted.
+pub struct Incoming {
+    /// The event.
+    pub event: Event,
+    /// The identity of the delivery, if it has one.
+    pub dedup: Option<DedupKey>,
+    /// Events with the same key run one after another.
+    pub order_key: Option<String>,
+    /// The caller does not wait for the handler's reply; the component's responder may answer.
+    pub is_answered_later: bool,
+    /// The caller gets its answer within this time.
+    pub answer_within: Duration,
+}
+
+/// What the caller is told of an event that is stored.
+#[derive(Debug)]
+pub struct Answer {
+    /// The event that was accepted: an earlier one, if the request repeats that.
+    pub event: EventId,
+    /// The reply of the handler or its responder, if it came in time.
+    pub reply: Option<Reply>,
+    /// The reply refuses the event. If the caller does not get it, call `Dispatcher::refusal_is_unheard`.
+    pub is_refusal: bool,
+}
+
+/// How an event runs, and whether its caller waits.
+enum Plan {
+    /// This node runs the event at once, under this permit.
+    RunInline(Permit),
+    /// The event is queued, and its reply is expected in time.
+    WaitForReply,
+    /// The event is queued, and its caller is told so.
+    Enqueue,
+}
+
+// === impl Answer ===
+
+impl Answer {
+    fn accepted(event: EventId) -> Answer {
+        Answer {
+            event,
+            reply: None,
+            is_refusal: false,
+        }
+    }
+
+    fn replied(event: EventId, reply: Reply) -> Answer {
+        Answer {
+            event,
+            reply: Some(reply),
+            is_refusal: false,
+        }
+    }
+}
+
+impl Dispatcher {
+    /// Stores the event, runs it as soon as there is a permit, and waits for the reply if the caller does. An error: the event was not
+    /// stored, as far as this node can tell.
+    pub async fn accept(
+        self: &Arc<Self>,
+        incoming: Incoming,
+        target: Option<&Target>,
+    ) -> Result<Answer, DispatchError> {
+        let until = Instant::now() + incoming.answer_within;
+        let waits = self.caller_waits(&incoming);
+        let plan = self.plan(&incoming, target, waits);
+
+        let id = incoming.event.id;
+        let waiter = match &plan {
+            Plan::RunInline(_) if !waits => None,
+            Plan::RunInline(_) | Plan::WaitForReply => Some(self.replies.wait(id)),
+            Plan::Enqueue => None,
+        };
+        let responder =
+            target.filter(|target| incoming.is_answered_later && target.handler.has_responder());
+        let asked = responder.map(|target| (target, incoming.event.clone()));
+
+        let accepted = self.store_in_time(incoming, plan, target).await?;
+
+        let left = until.saturating_duration_since(Instant::now());
+        if let Some((target, event)) = asked {
+            let id = accepted_event(&accepted, id);
+            let event = Arc::new(Event { id, ..event });
+            let reply = respond(target, event, left).await;
+            return Ok(reply.map_or(Answer::accepted(id), |reply| Answer::replied(id, reply)));
+        }
+        let Some(waiter) = waiter else {
+            return Ok(Answer::accepted(accepted_event(&accepted, id)));
+        };
+        match accepted {
+            Accepted::New { .. } => {
+                let answer = reply_within(left, waiter, id).await?;
+                let is_refusal = answer.reply.as_ref().is_some_and(refuses);
+                Ok(Answer {
+                    is_refusal,
+                    ..answer
+                })
+            }
+            Accepted::Duplicate { of, reply } => {
+                let reply = reply.as_deref().and_then(reply_format::decode);
+                Ok(match reply {
+                    Some((_, reply)) => Answer::replied(of, reply),
+                    None => Answer::accepted(of),
+                })
+            }
+            Accepted::Joined { of, state } => self.join(of, state, left).await,
+        }
+    }
+
+    /// Whether the caller waits for the handler's reply. It does not if no other node could tell this one the reply.
+    fn caller_waits(&self, incoming: &Incoming) -> bool {
+        let broker = self.work.broker();
+        let hears = broker.is_none_or(|queue| queue.broker().replies().is_some());
+        !incoming.is_answered_later && hears
+    }
+
+    fn plan(&self, incoming: &Incoming, target: Option<&Target>, waits: bool) -> Plan {
+        let Some(target) = target else {
+            return Plan::Enqueue;
+        };
+        let hook = &incoming.event.hook;
+
+        let may_run_inline = target.order_of.is_none() && self.work.broker().is_none();
+        if may_run_inline
+            && let Some(permit) = target.permits.try_acquire()
+            && self.gate.admit(hook, target.max_rate, 1) == 1
+        {
+            return Plan::RunInline(permit);
+        }
+
+        if waits && !self.gate.is_closed(hook) {
+            Plan::WaitForReply
+        } else {
+            Plan::Enqueue
+        }
+    }
+
+    /// Stores the event in a task of its own: a stored event is run, whether or not the caller is still there.
+    async fn store_in_time(
+        self: &Arc<Self>,
+        incoming: Incoming,
+        plan: Plan,
+        target: Option<&Target>,
+    ) -> Result<Accepted, DispatchError> {
+        let timeout = if incoming.is_answered_later {
+            STORE_TIMEOUT
+        } else {
+            incoming.answer_within.min(STORE_TIMEOUT)
+        };
+        let run_now = match &plan {
+            Plan::RunInline(_) => true,
+            // The broker is told that a caller waits.
+            Plan::WaitForReply => self.work.broker().is_some(),
+            Plan::Enqueue => false,
+        };
+        let new = NewEvent {
+            stored: Stored::new(incoming.event),
+            dedup: incoming.dedup,
+            order_key: incoming.order_key,
+            delay: Duration::ZERO,
+            run_now,
+            dead: None,
+        };
+
+        let permit = match plan {
+            Plan::RunInline(permit) => Some(permit),
+            Plan::WaitForReply | Plan::Enqueue => None,
+        };
+        let inline = permit.zip(target.cloned());
+        let cancelled = Arc::new(AtomicBool::new(false));
+        let storing = tokio::spawn(self.clone().store(new, inline, cancelled.clone()));
+        match tokio::time::timeout(timeout, storing).await {
+            Ok(stored) => stored.map_err(|_| LedgerError::Stopped)?,
+            Err(_) => {
+                cancelled.store(true, Ordering::Relaxed);
+                Err(LedgerError::Busy.into())
+            }
+        }
+    }
+
+    /// Stores the event, and runs it if there is a permit for it.
+    async fn store(
+        self: Arc<Self>,
+        new: NewEvent,
+        inline: Option<(Permit, Target)>,
+        cancelled: Arc<AtomicBool>,
+    ) -> Result<Accepted, DispatchError> {
+        let (id, hook) = (new.stored.event().id, new.stored.event().hook.clone());
+        let repeat = Repeat::of(new.stored.event());
+        let (accepted, lease) = self.work.accept(new, cancelled).await?;
+
+        match &accepted {
+            Accepted::New { conflict: None, .. } => {}
+            Accepted::New {
+                conflict: Some(first),
+                ..
+            } => self.record_conflict(&hook, id, *first),
+            Accepted::Duplicate { of, .. } => self.record_duplicate(&hook, repeat, *of, false),
+            Accepted::Joined { of, state } => {
+                let is_replayed = *state == OpenState::Replayed;
+                self.record_duplicate(&hook, repeat, *of, is_replayed);
+            }
+        }
+        if let (Some(lease), Some((permit, target))) = (lease, inline) {
+            landfall_model::kill_point!("accepted");
+            tokio::spawn(self.run(lease, permit, target, false, None));
+        }
+
+        Ok(accepted)
+    }
+
+    /// The reply to the delivery that a duplicate joins.
+    async fn join(
+        &self,
+        first: EventId,
+        state: OpenState,
+        left: Duration,
+    ) -> Result<Answer, DispatchError> {
+        let runs_soon = match state {
+            OpenState::Pending(wait) => wait < left,
+            OpenState::Running | OpenState::Replayed => true,
+        };
+        if !runs_soon {
+            return Ok(Answer::accepted(first));
+        }
+
+        let (waiter, told) = self.replies.join(first);
+        if let Some(reply) = told {
+            return Ok(Answer::replied(first, reply));
+        }
+        // The event may have ended before this caller began to wait, at another node or long ago.
+        match self.ledger().show(first).await {
+            Ok(Some(shown)) if is_open(&shown) => reply_within(left, waiter, first).await,
+            // The handler's reply refused the event, and this caller gets no 2xx for that: sent again, the event runs.
+            Ok(Some(shown)) if is_refused(&shown) => Err(LedgerError::Busy.into()),
+            _ => Ok(Answer::accepted(first)),
+        }
+    }
+}
+
+/// The event that the caller is told of.
+fn accepted_event(accepted: &Accepted, own: EventId) -> EventId {
+    match accepted {
+        Accepted::New { .. } => own,
+        Accepted::Duplicate { of, .. } | Accepted::Joined { of, .. } => *of,
+    }
+}
+
+fn is_open(shown: &Shown) -> bool {
+    let latest = shown.deliveries.first();
+    latest.is_some_and(|latest| {
+        matches!(
+            latest.state,
+            DeliveryState::Pending | DeliveryState::Running
+        )
+    })
+}
+
+/// The latest delivery ended with a reply that refuses the event.
+fn is_refused(shown: &Shown) -> bool {
+    let latest = shown.deliveries.first();
+    let is_done = latest.is_some_and(|latest| latest.state == DeliveryState::Done);
+    let status = shown.attempts.last().and_then(|last| last.status);
+    is_done && status.is_some_and(|status| !(200..=299).contains(&status))
+}
+
+fn refuses(reply: &Reply) -> bool {
+    !(200..=299).contains(&reply.status)
+}
+
+async fn reply_within(
+    left: Duration,
+    waiter: Waiter<'_>,
+    event: EventId,
+) -> Result<Answer, DispatchError> {
+    match waiter.within(left, STORE_TIMEOUT).await {
+        Waited::Told(Outcome::Done(reply)) => Ok(Answer::replied(event, reply)),
+        Waited::Told(_) | Waited::Left => Ok(Answer::accepted(event)),
+        // The reply may refuse the event, and then only the sender can run it again.
+        Waited::Unknown => Err(LedgerError::Busy.into()),
+    }
+}
+
+/// The responder's reply, if it comes in time.
+async fn respond(target: &Target, event: Arc<Event>, within: Duration) -> Option<Reply> {
+    let until = Instant::now() + within;
+    let _permit = target.permits.acquire_quick(within).await?;
+    let left = until.saturating_duration_since(Instant::now());
+    tokio::time::timeout(left, target.handler.respond(event, left))
+        .await
+        .ok()?
+}

@@ -1,0 +1,163 @@
+//! The dispatcher and its parts. Each part has its own state and its own file; the steps of an event are in `accept`, `run` and `finish`.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use landfall_broker::Broker;
+use landfall_engine::Target;
+use landfall_ledger::{Ledger, LedgerError};
+use landfall_model::{Clock, EventId, RefusalLog};
+
+use super::counters::{Counters, RepeatCounts};
+use super::gate::{Gate, HookStatus};
+use super::record_budget::RecordBudget;
+use super::replies::Replies;
+use super::work::Work;
+
+/// The hooks that can run.
+pub trait Targets: Send + Sync {
+    /// The hook of that name, if it can run now.
+    fn find(&self, hook: &str) -> Option<Target>;
+    /// The names of all hooks.
+    fn names(&self) -> Vec<Arc<str>>;
+}
+
+/// Runs events and stores what they leave.
+pub struct Dispatcher {
+    pub(crate) work: Work,
+    pub(crate) gate: Gate,
+    pub(crate) replies: Replies,
+    pub(crate) counters: Counters,
+    pub(crate) sync_records: RecordBudget,
+    /// Duplicates are recorded here, beside the requests that the edge refuses.
+    pub(crate) refusals: Arc<RefusalLog>,
+    pub(crate) targets: Arc<dyn Targets>,
+    pub(crate) clock: Clock,
+}
+
+// === impl Dispatcher ===
+
+impl Dispatcher {
+    /// Nothing runs until the `run_…` functions do.
+    pub async fn new(
+        ledger: Arc<dyn Ledger>,
+        broker: Option<Arc<dyn Broker>>,
+        targets: Arc<dyn Targets>,
+        clock: Clock,
+    ) -> Result<Arc<Dispatcher>, LedgerError> {
+        let dispatcher = Arc::new(Dispatcher {
+            work: Work::start(ledger, broker, clock).await?,
+            gate: Gate::default(),
+            replies: Replies::default(),
+            counters: Counters::default(),
+            sync_records: RecordBudget::new(Instant::now()),
+            refusals: Arc::default(),
+            targets,
+            clock,
+        });
+        dispatcher.read_paused_hooks().await?;
+        Ok(dispatcher)
+    }
+
+    /// Whether an event could be stored now.
+    pub fn can_accept(&self) -> bool {
+        self.work.can_accept()
+    }
+
+    /// The ledger.
+    pub fn ledger(&self) -> &Arc<dyn Ledger> {
+        self.work.ledger()
+    }
+
+    /// What the broker promises, if events wait in one: a sentence each.
+    pub async fn describe_broker(&self) -> Vec<String> {
+        match self.work.broker() {
+            Some(queue) => queue.broker().describe().await,
+            None => Vec::new(),
+        }
+    }
+
+    /// The requests that were refused, and the duplicates that were not run.
+    pub fn refusals(&self) -> &Arc<RefusalLog> {
+        &self.refusals
+    }
+
+    /// The number of replies that are remembered for callers that come late, and the bytes of their bodies.
+    pub fn remembered_replies(&self) -> (usize, usize) {
+        self.replies.remembered()
+    }
+
+    /// The number of leases that this node holds: of attempts that run, and of those whose result is not stored yet.
+    pub fn leases(&self) -> usize {
+        self.work.leases()
+    }
+
+    /// Attempts since the start, by hook and outcome.
+    pub fn attempts(&self) -> Vec<(Arc<str>, &'static str, u64)> {
+        self.counters.attempts()
+    }
+
+    /// Outbound calls that were denied or failed since the start, by hook and error.
+    pub fn failed_calls(&self) -> Vec<(Arc<str>, &'static str, u64)> {
+        self.counters.failed_calls()
+    }
+
+    /// How often events came again since the start, by hook.
+    pub fn repeats(&self) -> Vec<(Arc<str>, RepeatCounts)> {
+        self.counters.repeats()
+    }
+
+    /// Messages of the broker that were not run since the start, by reason.
+    pub fn refused_messages(&self) -> [(&'static str, u64); 2] {
+        self.counters.refused_messages()
+    }
+
+    /// Records of mode `sync` since the start that the ledger had no room for.
+    pub fn dropped_records(&self) -> u64 {
+        self.counters.dropped_records()
+    }
+
+    /// Why the events of a hook wait, if they do.
+    pub fn hook_status(&self, hook: &str) -> HookStatus {
+        self.gate.status(hook)
+    }
+
+    /// Pauses a hook, or lets it go on. The ledger remembers it.
+    pub async fn pause(&self, hook: &str, is_paused: bool) -> Result<(), LedgerError> {
+        self.ledger().pause(hook.to_owned(), is_paused).await?;
+        let hook: Arc<str> = hook.into();
+        self.gate.set_paused(&hook, is_paused);
+        self.work.mark_due(&hook);
+        Ok(())
+    }
+
+    /// Reads which hooks are paused: before this start, or by another node.
+    pub(crate) async fn read_paused_hooks(&self) -> Result<(), LedgerError> {
+        let paused = self.ledger().paused().await?;
+        let paused: Vec<Arc<str>> = paused.into_iter().map(Arc::from).collect();
+        self.gate.set_all_paused(&paused);
+        Ok(())
+    }
+
+    /// An event of this hook may be due: the scheduler looks at once.
+    pub fn mark_due(&self, hook: &Arc<str>) {
+        self.work.mark_due(hook);
+    }
+
+    /// The caller hung up before it got the handler's refusal of this event.
+    pub fn refusal_is_unheard(self: &Arc<Self>, event: EventId, hook: &Arc<str>) {
+        let (dispatcher, hook) = (self.clone(), hook.clone());
+        tokio::spawn(async move { dispatcher.run_unheard_again(event, &hook).await });
+    }
+
+    /// Starts no more attempts. Those that run may go on.
+    pub fn stop(&self) {
+        self.gate.stop();
+        self.work.notify();
+    }
+
+    /// Gives back every lease, as if its attempt had not begun. The number of leases.
+    pub async fn release_all(&self) -> Result<usize, LedgerError> {
+        self.work.release_all().await
+    }
+}

@@ -1,0 +1,151 @@
+//! A lease is the right to run one delivery. Committing or releasing it consumes it.
+
+use std::collections::HashSet;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use landfall_ledger::{AttemptRecord, Committed, Disposition, Fence, Ledger, LedgerError};
+use landfall_model::{Event, lock};
+
+use super::broker_queue::InFlight;
+
+/// A commit is tried again after this while the ledger takes no writes.
+const COMMIT_AGAIN: Duration = Duration::from_secs(1);
+
+/// The leases that this node holds.
+#[derive(Clone, Default)]
+pub(crate) struct Leases(Arc<Mutex<HashSet<Fence>>>);
+
+/// The right to run one delivery, held while this lives. A lease that is dropped without a commit runs out by itself.
+pub(crate) struct Lease {
+    fence: Fence,
+    event: Arc<Event>,
+    ledger: Arc<dyn Ledger>,
+    leases: Leases,
+    /// The message of the broker that delivered the event.
+    message: Option<InFlight>,
+}
+
+// === impl Leases ===
+
+impl Leases {
+    /// Holds the lease of an event, and the message that a broker has delivered it with.
+    pub fn hold(
+        &self,
+        fence: Fence,
+        event: Event,
+        ledger: &Arc<dyn Ledger>,
+        message: Option<InFlight>,
+    ) -> Lease {
+        lock(&self.0).insert(fence);
+        Lease {
+            fence,
+            event: Arc::new(event),
+            ledger: ledger.clone(),
+            leases: self.clone(),
+            message,
+        }
+    }
+
+    /// The fences of all leases.
+    pub fn fences(&self) -> Vec<Fence> {
+        lock(&self.0).iter().copied().collect()
+    }
+
+    /// The fences of all leases, which are no longer held.
+    pub fn drain(&self) -> Vec<Fence> {
+        lock(&self.0).drain().collect()
+    }
+
+    /// The number of leases: of attempts that run, and of those whose result is not stored yet.
+    pub fn len(&self) -> usize {
+        lock(&self.0).len()
+    }
+}
+
+// === impl Lease ===
+
+impl Lease {
+    pub fn event(&self) -> &Arc<Event> {
+        &self.event
+    }
+
+    /// The number of the attempt, from 1.
+    pub fn attempt(&self) -> u32 {
+        self.fence.attempt
+    }
+
+    /// The address of the node that holds the caller's connection.
+    pub fn reply_to(&self) -> Option<&str> {
+        self.message.as_ref()?.reply_to()
+    }
+
+    /// Writes the attempt and its disposition to the ledger, then tells the broker.
+    pub async fn commit(
+        mut self,
+        attempt: AttemptRecord,
+        disposition: Disposition,
+    ) -> Result<Committed<Lease>, LedgerError> {
+        match self.write(attempt, disposition.clone()).await? {
+            Committed::Stored => {}
+            Committed::LeaseLost => return Ok(Committed::LeaseLost),
+            Committed::Refused(why, ()) => return Ok(Committed::Refused(why, self)),
+        }
+
+        if let Some(message) = self.message.take() {
+            match disposition {
+                Disposition::Done(results) => {
+                    let emitted = results.emitted.iter();
+                    let hooks = emitted.map(|new| new.stored.event().hook.clone()).collect();
+                    message.done(hooks).await;
+                }
+                Disposition::Retry(pause) => message.redeliver(pause, self.attempt() + 1).await,
+                Disposition::Dead(why) => message.dead_letter(why).await,
+            }
+        }
+
+        Ok(Committed::Stored)
+    }
+
+    /// Gives the lease back as if the attempt had not begun. The delivery is due again after the pause.
+    pub async fn release(mut self, pause: Duration) -> Result<(), LedgerError> {
+        self.ledger.release(vec![self.fence], pause).await?;
+        if let Some(message) = self.message.take() {
+            message.redeliver(pause, self.attempt()).await;
+        }
+        Ok(())
+    }
+
+    /// The lease is held until the ledger has room for its end.
+    async fn write(
+        &self,
+        attempt: AttemptRecord,
+        disposition: Disposition,
+    ) -> Result<Committed, LedgerError> {
+        loop {
+            let (attempt, disposition) = (attempt.clone(), disposition.clone());
+            let written = self
+                .ledger
+                .finish(self.fence, self.event.clone(), attempt, disposition)
+                .await;
+            match written {
+                Err(
+                    error @ (LedgerError::Full
+                    | LedgerError::ReadOnly(_)
+                    | LedgerError::Busy
+                    | LedgerError::Unreachable(_)),
+                ) => {
+                    tracing::error!(%error, delivery = self.fence.delivery, "the result of an attempt cannot be stored yet");
+                    tokio::time::sleep(COMMIT_AGAIN).await;
+                }
+                committed => return committed,
+            }
+        }
+    }
+}
+
+impl Drop for Lease {
+    fn drop(&mut self) {
+        lock(&self.leases.0).remove(&self.fence);
+    }
+}

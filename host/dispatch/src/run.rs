@@ -1,0 +1,71 @@
+//! Runs one attempt under a lease.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use landfall_engine::{Permit, Target};
+use landfall_model::clock::to_ms;
+use landfall_model::{Attempt, Event, Outcome};
+use tokio::sync::oneshot;
+
+use super::dispatcher::Dispatcher;
+use super::finish::RanAttempt;
+use super::lease::Lease;
+
+impl Dispatcher {
+    /// One attempt, from its lease to its end. Callers that wait are told when the end is stored; `remote` is one of another node. The
+    /// permit is held until the handler has ended.
+    pub(crate) async fn run(
+        self: Arc<Self>,
+        lease: Lease,
+        permit: Permit,
+        target: Target,
+        replayed: bool,
+        remote: Option<oneshot::Sender<Outcome>>,
+    ) {
+        let (event, number) = (lease.event().clone(), lease.attempt());
+        let input = if replayed {
+            Arc::new(marked_replayed(&event))
+        } else {
+            event.clone()
+        };
+        let (started, started_ms) = (Instant::now(), to_ms(self.clock.now()));
+        landfall_model::kill_point!("before-run");
+
+        // In a task of its own, so that a panic of the host ends the attempt and nothing else.
+        let running = {
+            let (handler, deadline) = (target.handler.clone(), target.deadline);
+            tokio::spawn(async move { handler.run(input, number, deadline).await })
+        };
+        let attempt = match running.await {
+            Ok(attempt) => attempt,
+            Err(error) => panicked(&error, started.elapsed()),
+        };
+        drop(permit);
+        landfall_model::kill_point!("after-run");
+
+        let ran = RanAttempt {
+            event,
+            number,
+            attempt,
+            started_ms,
+            target,
+            remote,
+        };
+        self.finish(lease, ran).await;
+    }
+}
+
+fn marked_replayed(event: &Event) -> Event {
+    let mut event = event.clone();
+    event.attributes.push(("replayed".into(), "true".into()));
+    event
+}
+
+fn panicked(error: &tokio::task::JoinError, duration: Duration) -> Attempt {
+    tracing::error!(%error, "an attempt panicked in the host");
+    Attempt::of_host(
+        Outcome::HostFault("a host function panicked".into()),
+        duration,
+    )
+}

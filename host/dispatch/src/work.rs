@@ -1,0 +1,257 @@
+//! What there is to run: due deliveries, the leases that this node holds, and the messages of the broker.
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::time::Duration;
+
+use landfall_broker::Broker;
+use landfall_ledger::{Accepted, Claimed, Fence, Ledger, LedgerError, NewEvent, OpenState};
+use landfall_model::{Clock, Event, LedgerTime};
+
+use super::broker_queue::{BrokerQueue, InFlight};
+use super::due::DueHooks;
+use super::error::DispatchError;
+use super::lease::{Lease, Leases};
+
+/// Deliveries that could not be claimed are claimed again after this.
+const CLAIM_AGAIN: Duration = Duration::from_secs(1);
+
+/// The work of one node.
+pub(crate) struct Work {
+    ledger: Arc<dyn Ledger>,
+    leases: Leases,
+    due: DueHooks,
+    broker: Option<Arc<BrokerQueue>>,
+}
+
+/// A delivery to run now.
+pub(crate) struct DueDelivery {
+    pub lease: Lease,
+    /// The delivery is a replay.
+    pub replayed: bool,
+}
+
+// === impl Work ===
+
+impl Work {
+    /// Reads from the ledger what an earlier start has left to do.
+    pub async fn start(
+        ledger: Arc<dyn Ledger>,
+        broker: Option<Arc<dyn Broker>>,
+        clock: Clock,
+    ) -> Result<Work, LedgerError> {
+        let queue = |broker| Arc::new(BrokerQueue::new(ledger.clone(), broker, clock));
+        let work = Work {
+            broker: broker.map(queue),
+            ledger,
+            leases: Leases::default(),
+            due: DueHooks::default(),
+        };
+        work.look().await?;
+        Ok(work)
+    }
+
+    pub fn ledger(&self) -> &Arc<dyn Ledger> {
+        &self.ledger
+    }
+
+    pub fn broker(&self) -> Option<&Arc<BrokerQueue>> {
+        self.broker.as_ref()
+    }
+
+    pub fn leases(&self) -> usize {
+        self.leases.len()
+    }
+
+    /// Whether events can be accepted, as far as is known.
+    pub fn can_accept(&self) -> bool {
+        let broker = self.broker.as_ref();
+        self.ledger.can_accept() && broker.is_none_or(|queue| queue.broker().is_available())
+    }
+
+    /// Stores an event, unless `cancelled` becomes true before that is begun. Must be awaited to its end. The lease, if this node is to
+    /// run the event at once.
+    pub async fn accept(
+        &self,
+        new: NewEvent,
+        cancelled: Arc<AtomicBool>,
+    ) -> Result<(Accepted, Option<Lease>), DispatchError> {
+        if let Some(queue) = &self.broker {
+            return Ok((queue.accept(new, cancelled).await?, None));
+        }
+
+        let event = new.stored.event().clone();
+        let accepted = self.ledger.accept(new, cancelled).await?;
+        match &accepted {
+            Accepted::New {
+                fence: Some(fence), ..
+            } => {
+                let lease = self.hold(*fence, event, None);
+                return Ok((accepted, Some(lease)));
+            }
+            Accepted::New { fence: None, .. }
+            | Accepted::Joined {
+                state: OpenState::Replayed,
+                ..
+            } => self.mark_due(&event.hook),
+            Accepted::Joined { .. } | Accepted::Duplicate { .. } => {}
+        }
+
+        Ok((accepted, None))
+    }
+
+    /// Holds the lease of an event.
+    pub fn hold(&self, fence: Fence, event: Event, message: Option<InFlight>) -> Lease {
+        self.leases.hold(fence, event, &self.ledger, message)
+    }
+
+    /// A delivery of this hook may be due now.
+    pub fn mark_due(&self, hook: &Arc<str>) {
+        self.due.mark_due(hook, self.ledger.now());
+    }
+
+    /// A delivery of this hook may be due after this time.
+    pub fn mark_due_in(&self, hook: &Arc<str>, time: Duration) {
+        self.due.mark_due(hook, self.ledger.now().plus(time));
+    }
+
+    /// The hooks that may have something due now, in no order.
+    pub fn hooks_due(&self) -> Vec<Arc<str>> {
+        self.due.due_at(self.ledger.now())
+    }
+
+    /// Wakes the scheduler.
+    pub fn notify(&self) {
+        self.due.notify();
+    }
+
+    /// Returns when something may be due, when the scheduler is woken, or after `longest`.
+    pub async fn wait(&self, longest: Duration) {
+        self.due.wait(self.ledger.now(), longest).await;
+    }
+
+    /// Asks the ledger what is due. This finds whatever was not marked, or too early.
+    pub async fn look(&self) -> Result<(), LedgerError> {
+        let found = self.ledger.hooks_with_work().await?;
+        self.due
+            .mark_all(found.into_iter().map(|(hook, at)| (hook.into(), at)));
+        Ok(())
+    }
+
+    /// The hooks with work, whenever that is due.
+    pub async fn hooks_with_work(&self) -> Result<Vec<Arc<str>>, LedgerError> {
+        let found = self.ledger.hooks_with_work().await?;
+        Ok(found.into_iter().map(|(hook, _)| hook.into()).collect())
+    }
+
+    /// Claims due deliveries: of each hook up to its number.
+    pub async fn claim(
+        &self,
+        hooks: Vec<(Arc<str>, usize)>,
+    ) -> Result<Vec<(Arc<str>, Vec<DueDelivery>)>, LedgerError> {
+        let names: Vec<Arc<str>> = hooks.iter().map(|(hook, _)| hook.clone()).collect();
+        self.due.clear(&names);
+        let claims = match self.ledger.claim(hooks).await {
+            Ok(claims) => claims,
+            Err(error) => {
+                for hook in &names {
+                    self.mark_due_in(hook, CLAIM_AGAIN);
+                }
+                return Err(error);
+            }
+        };
+        landfall_model::kill_point!("claimed");
+
+        let mut all = Vec::with_capacity(claims.len());
+        for (hook, claimed, next) in claims {
+            all.push((hook.clone(), self.runnable(&hook, claimed, next).await));
+        }
+        Ok(all)
+    }
+
+    async fn runnable(
+        &self,
+        hook: &Arc<str>,
+        claimed: Vec<Claimed>,
+        next: Option<LedgerTime>,
+    ) -> Vec<DueDelivery> {
+        if let Some(next) = next {
+            self.due.mark_due(hook, next);
+        }
+
+        let mut due = Vec::with_capacity(claimed.len());
+        for one in claimed {
+            let Claimed {
+                fence,
+                event,
+                replayed,
+                ..
+            } = one;
+            match event {
+                Some(Ok(event)) => due.push(DueDelivery {
+                    lease: self.hold(fence, event, None),
+                    replayed,
+                }),
+                Some(Err(_)) => self.end_unread(hook, fence, "corrupt").await,
+                None => self.end_unread(hook, fence, "pruned").await,
+            }
+        }
+        due
+    }
+
+    /// Makes a dead letter of a delivery whose event cannot be read.
+    async fn end_unread(&self, hook: &Arc<str>, fence: Fence, why: &'static str) {
+        tracing::error!(
+            hook = &**hook,
+            delivery = fence.delivery,
+            why,
+            "an event cannot be read back: it is dead"
+        );
+        if let Err(error) = self.ledger.bury_unread(fence, why.into()).await {
+            tracing::error!(%error, delivery = fence.delivery, "a delivery cannot be ended");
+        }
+    }
+
+    /// Publishes what the ledger has due, except of paused hooks. The number of published events.
+    pub async fn hand_over(
+        &self,
+        queue: &BrokerQueue,
+        is_paused: impl Fn(&Arc<str>) -> bool,
+    ) -> Result<usize, LedgerError> {
+        let mut hooks = self.hooks_due();
+        hooks.retain(|hook| !is_paused(hook));
+        if hooks.is_empty() || !queue.broker().is_available() {
+            return Ok(0);
+        }
+
+        self.due.clear(&hooks);
+        let (taken, _) = queue.hand_over(hooks.clone()).await?;
+        // There may be more of these hooks.
+        if taken > 0 {
+            for hook in &hooks {
+                self.mark_due(hook);
+            }
+        }
+        Ok(taken)
+    }
+
+    /// Extends every lease of this node and frees those of others that have run out. The number of freed leases.
+    pub async fn heartbeat(&self) -> Result<usize, LedgerError> {
+        let held = self.leases.fences();
+        if let Some(queue) = &self.broker {
+            queue.heartbeat().await;
+        }
+        self.ledger.beat(held).await
+    }
+
+    /// Gives every lease back, as if its attempt had not begun. The number of leases.
+    pub async fn release_all(&self) -> Result<usize, LedgerError> {
+        let held = self.leases.drain();
+        let count = held.len();
+        self.ledger.release(held, Duration::ZERO).await?;
+        if let Some(queue) = &self.broker {
+            queue.release_all().await;
+        }
+        Ok(count)
+    }
+}

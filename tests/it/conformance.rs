@@ -1,7 +1,7 @@
 //! The same cases for every place where events can wait: a file, Postgres, NATS JetStream, Pub/Sub and Cloud Tasks. Each case
 //! asserts for each of them, or `NOT_APPLICABLE` says why it cannot.
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use landfall_tests::backend::{Backend, Kind};
 use landfall_tests::forged::envelope;
@@ -717,21 +717,18 @@ async fn forged_messages_do_not_run(backend: Backend) {
     {
         return;
     }
-    let refused = |count: u32| {
+    let refused = async |node: &Node, count: u32| {
         let line = format!("landfall_messages_refused_total{{reason=\"unverified\"}} {count}");
-        let node = &node;
-        async move {
-            eventually(&line, || async {
-                node.metrics()
-                    .await
-                    .lines()
-                    .find(|one| *one == line)
-                    .map(drop)
-            })
-            .await
-        }
+        eventually(&line, || async {
+            node.metrics()
+                .await
+                .lines()
+                .find(|one| *one == line)
+                .map(drop)
+        })
+        .await
     };
-    refused(1).await;
+    refused(&node, 1).await;
     let has_own_place = backend.dead().await.is_some();
     match has_own_place {
         true => {
@@ -751,7 +748,7 @@ async fn forged_messages_do_not_run(backend: Backend) {
             &envelope("store", "{\"n\":2}", Some("the key of another queue")),
         )
         .await;
-    refused(2).await;
+    refused(&node, 2).await;
     if has_own_place {
         backend
             .publish(&node, "store", &envelope("other", "{\"n\":3}", Some(KEY)))
@@ -766,7 +763,7 @@ async fn forged_messages_do_not_run(backend: Backend) {
         [4],
         "{rows:?}"
     );
-    refused(2).await;
+    refused(&node, 2).await;
     let explained = node.ask("/api/refusals").await.to_string();
     assert!(
         explained.contains("_queue") && explained.contains("MAC"),
@@ -778,4 +775,28 @@ async fn forged_messages_do_not_run(backend: Backend) {
         .publish(&node, "store", &envelope("store", "{\"n\":5}", Some(KEY)))
         .await;
     node.until_states("store", &["done", "done"]).await;
+
+    // The operator sets a time until which messages without a MAC run.
+    let until = SystemTime::now() + Duration::from_secs(86_400);
+    let until = humantime::format_rfc3339_seconds(until).to_string();
+    let setup = node
+        .killed()
+        .env("LANDFALL_QUEUE_ACCEPT_UNSEALED_UNTIL", &until);
+    let node = serving(&backend, setup, "store").await;
+    assert!(
+        node.log()
+            .contains(&format!("until {until} a message without a MAC runs too"))
+    );
+    backend
+        .publish(&node, "store", &envelope("store", "{\"n\":6}", None))
+        .await;
+    node.until_states("store", &["done", "done", "done"]).await;
+    backend
+        .publish(
+            &node,
+            "store",
+            &envelope("store", "{\"n\":7}", Some("the key of another queue")),
+        )
+        .await;
+    refused(&node, 1).await;
 }

@@ -1,8 +1,11 @@
 //! Which secrets hook files may name: `secrets.allow` of the node, and never its own.
 
-use std::os::unix::fs::DirBuilderExt;
+use std::fs;
+use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
+use std::path::Path;
+use std::process::Command;
 
-use landfall_tests::{Setup, eventually, guest};
+use landfall_tests::{Setup, eventually, guest, landfall};
 
 fn token(secret: &str) -> String {
     format!(
@@ -162,4 +165,50 @@ async fn secrets_of_the_node_are_refused() {
             "{name}"
         );
     }
+}
+
+#[tokio::test]
+async fn exposed_files_are_warned_about() {
+    let dir = tempfile::tempdir().unwrap();
+    let secret = dir.path().join("hook-token");
+    fs::write(&secret, "hook-token").unwrap();
+    set_mode(&secret, 0o600);
+    let hook_file = token(&format!("file:{}", secret.display()));
+    let node = Setup::new()
+        .hook("good", &guest("answers_one"), &hook_file)
+        .serving("good")
+        .await;
+    let check = || {
+        let output = Command::new(landfall())
+            .args(["check", "--plugins"])
+            .arg(node.plugins())
+            .output()
+            .unwrap();
+        String::from_utf8(output.stdout).unwrap()
+    };
+    assert!(!check().contains("warning:"));
+
+    let hook_path = node.plugins().join("good.toml");
+    set_mode(&secret, 0o644);
+    set_mode(&hook_path, 0o666);
+    let readable = format!(
+        "{} is a secret and can be read by other users",
+        secret.display()
+    );
+    let writable = format!("{} can be written by other users", hook_path.display());
+    for warning in [&readable, &writable] {
+        node.logged("the warning", |line| {
+            let message = line["message"].as_str();
+            message.is_some_and(|message| message.starts_with(warning))
+        })
+        .await;
+    }
+    let said = check();
+    for warning in [&readable, &writable] {
+        assert!(said.contains(&format!("warning: {warning}")), "{said}");
+    }
+}
+
+fn set_mode(path: &Path, mode: u32) {
+    fs::set_permissions(path, PermissionsExt::from_mode(mode)).unwrap();
 }

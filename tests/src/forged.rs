@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use landfall_broker::{Envelope, Seal};
-use landfall_model::{Event, EventId, Secret, SecretError, SecretRef, SecretSource, Stored};
+use landfall_model::{Clock, Event, EventId, Secret, SecretError, SecretRef, SecretSource, Stored};
 
 /// One secret for every reference.
 struct Known(&'static str);
@@ -33,8 +33,12 @@ pub fn envelope(hook: &str, body: &'static str, key: Option<&'static str>) -> Ve
         .map(|_| SecretRef::Env("KEY".into()))
         .into_iter()
         .collect();
-    let seal =
-        Seal::new(keys, Arc::new(Known(key.unwrap_or_default()))).expect("the key is long enough");
+    let seal = Seal::new(
+        keys,
+        Arc::new(Known(key.unwrap_or_default())),
+        Clock::System,
+    )
+    .expect("the key is long enough");
     let envelope = Envelope::new(Stored::new(event), None, None);
     envelope.encode(&seal).expect("the key has a value")
 }

@@ -1,6 +1,7 @@
 //! From the settings of a broker to a connected broker. A new broker is one line in `connect`.
 
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use landfall_egress::{Client, Policy};
 use landfall_model::{
@@ -25,16 +26,19 @@ struct Parts {
     clock: Clock,
 }
 
-/// `servers` is the URL of the NATS servers with its secrets in it; `keys` are those of `queue.key`.
+/// `servers` is the URL of the NATS servers with its secrets in it; `keys` are those of `queue.key`, and `unsealed_until` is
+/// `queue.accept_unsealed_until`.
 pub async fn connect(
     spec: BrokerSpec,
     servers: &str,
     keys: Vec<SecretRef>,
+    unsealed_until: Option<SystemTime>,
     secrets: Arc<dyn SecretSource>,
     clock: Clock,
 ) -> Result<Arc<dyn Broker>, BrokerError> {
+    let seal = Seal::new(keys, secrets.clone(), clock.clone())?;
     let parts = Parts {
-        seal: Arc::new(Seal::new(keys, secrets.clone())?),
+        seal: Arc::new(seal.accepting_unsealed_until(unsealed_until)),
         token: spec.token(),
         secrets,
         clock,

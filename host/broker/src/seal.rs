@@ -2,9 +2,10 @@
 //! envelopes have no MAC and none is required.
 
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use hmac::{Hmac, KeyInit, Mac};
-use landfall_model::{SecretRef, SecretSource};
+use landfall_model::{Clock, SecretRef, SecretSource};
 use sha2::Sha256;
 
 use super::error::{DecodeError, KEY_MIN, KeyError};
@@ -17,23 +18,53 @@ const REPLY: &[u8] = b"landfall answer 1\n";
 const BEFORE_MAC: &[u8] = b",\"mac\":\"";
 const AFTER_MAC: &[u8] = b"\"}";
 
+/// Why an envelope without a MAC is refused.
+const NO_MAC: &str = "it has no MAC, and queue.key is set; if a node without the key published it, set queue.accept_unsealed_until \
+                      and publish it again from the dead letters";
+
 /// The keys of the queue.
 pub struct Seal {
     /// The first key makes MACs; a MAC of any of them is valid.
     keys: Vec<SecretRef>,
     secrets: Arc<dyn SecretSource>,
+    /// Until then, an envelope without a MAC is valid too.
+    unsealed_until: Option<SystemTime>,
+    clock: Clock,
 }
 
 // === impl Seal ===
 
 impl Seal {
     /// Uses these keys. The error names a key that cannot be used.
-    pub fn new(keys: Vec<SecretRef>, secrets: Arc<dyn SecretSource>) -> Result<Seal, KeyError> {
-        let seal = Seal { keys, secrets };
+    pub fn new(
+        keys: Vec<SecretRef>,
+        secrets: Arc<dyn SecretSource>,
+        clock: Clock,
+    ) -> Result<Seal, KeyError> {
+        let seal = Seal {
+            keys,
+            secrets,
+            unsealed_until: None,
+            clock,
+        };
         seal.keys
             .iter()
             .try_for_each(|key| seal.key(key).map(drop))?;
         Ok(seal)
+    }
+
+    /// Accepts envelopes without a MAC until this time: for what was published before the queue had a key.
+    pub fn accepting_unsealed_until(self, until: Option<SystemTime>) -> Seal {
+        Seal {
+            unsealed_until: until,
+            ..self
+        }
+    }
+
+    /// Until when envelopes without a MAC are accepted, if that time has not passed.
+    pub fn unsealed_until(&self) -> Option<SystemTime> {
+        self.unsealed_until
+            .filter(|until| self.clock.now() < *until)
     }
 
     /// Whether envelopes are sealed.
@@ -43,7 +74,12 @@ impl Seal {
 
     /// What a message of the broker proves.
     pub(crate) fn describe(&self) -> String {
-        if self.has_key() {
+        if let Some(until) = self.unsealed_until() {
+            let until = jiff::Timestamp::try_from(until).unwrap_or(jiff::Timestamp::MAX);
+            format!(
+                "queue.accept_unsealed_until: until {until} a message without a MAC runs too, so the right to publish is full trust until then"
+            )
+        } else if self.has_key() {
             "events carry a MAC with queue.key: a message without one is not run".into()
         } else {
             "queue.key is not set: an event that anybody publishes to the queue runs as if its sender had been verified; set queue.key \
@@ -72,8 +108,12 @@ impl Seal {
         if !self.has_key() {
             return Ok(());
         }
-        let (line, mac) = split_mac(&bytes[..end])
-            .ok_or_else(|| DecodeError::Unverified("it has no MAC, and queue.key is set".into()))?;
+        let Some((line, mac)) = split_mac(&bytes[..end]) else {
+            return match self.unsealed_until() {
+                Some(_) => Ok(()),
+                None => Err(DecodeError::Unverified(NO_MAC.into())),
+            };
+        };
 
         match self.is_valid(ENVELOPE, &[line, b"}", &bytes[end..]], &mac) {
             Ok(true) => Ok(()),
@@ -177,6 +217,8 @@ pub mod tests {
         Seal {
             keys,
             secrets: Arc::new(Values),
+            unsealed_until: None,
+            clock: Clock::fixed_at(1_000),
         }
     }
 
@@ -239,6 +281,30 @@ pub mod tests {
     }
 
     #[test]
+    fn unsealed_envelopes_are_accepted_until_then() {
+        let until = |seconds| {
+            let at = std::time::UNIX_EPOCH + std::time::Duration::from_secs(seconds);
+            seal(&["A"]).accepting_unsealed_until(Some(at))
+        };
+        let unsealed = [LINE, b"\nbody"].concat();
+        assert_eq!(check(&until(1_001), &unsealed), Ok(()));
+        for past in [0, 999, 1_000] {
+            let refused = check(&until(past), &unsealed);
+            assert_eq!(
+                refused,
+                Err(DecodeError::Unverified(NO_MAC.into())),
+                "{past}"
+            );
+        }
+        // A wrong MAC is never taken for none.
+        let of_another = seal(&["B"]).envelope(LINE.to_vec(), b"body").unwrap();
+        assert!(matches!(
+            check(&until(1_001), &of_another),
+            Err(DecodeError::Unverified(_))
+        ));
+    }
+
+    #[test]
     fn key_without_value_waits() {
         let sealed = seal(&["A"]).envelope(LINE.to_vec(), b"").unwrap();
         let away = seal(&["B", "AWAY"]);
@@ -247,7 +313,11 @@ pub mod tests {
         );
         assert_eq!(check(&seal(&["AWAY", "A"]), &sealed), Ok(()));
         assert!(seal(&["AWAY"]).envelope(LINE.to_vec(), b"").is_err());
-        let short = Seal::new(vec![SecretRef::Env("SHORT".into())], Arc::new(Values));
+        let short = Seal::new(
+            vec![SecretRef::Env("SHORT".into())],
+            Arc::new(Values),
+            Clock::System,
+        );
         assert!(
             short
                 .err()

@@ -70,6 +70,10 @@ const VARIABLES: &[(&str, &str)] = &[
     ("LANDFALL_QUEUE_PUSH_ACCOUNT", "queue.push_account"),
     ("LANDFALL_QUEUE_PUSH_KEYS", "queue.push_keys"),
     ("LANDFALL_QUEUE_KEY", "queue.key"),
+    (
+        "LANDFALL_QUEUE_ACCEPT_UNSEALED_UNTIL",
+        "queue.accept_unsealed_until",
+    ),
     ("LANDFALL_LOG_FORMAT", "log.format"),
     ("LANDFALL_LOG_LEVEL", "log.level"),
 ];

@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use ipnet::IpNet;
 use serde::Deserialize;
@@ -52,6 +52,8 @@ pub struct Config {
     pub queue: Option<BrokerSpec>,
     /// With which envelopes are sealed: the first one seals, any of them opens; none = they are not.
     pub queue_key: Vec<SecretRef>,
+    /// Until when messages without a MAC are accepted all the same.
+    pub queue_unsealed_until: Option<SystemTime>,
     /// Google Cloud Run, where the disk is memory and comes and goes with the instance.
     pub on_cloud_run: bool,
     /// The time after which the platform ends a request.

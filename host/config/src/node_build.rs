@@ -98,6 +98,10 @@ pub(super) fn build(
             .as_ref()
             .map(|keys| keys.0.clone())
             .unwrap_or_default(),
+        queue_unsealed_until: file
+            .queue
+            .unsealed_until(landfall_model::Clock::System.now())
+            .map_err(wrong)?,
         queue: file.queue.broker(emulators).map_err(wrong)?,
         on_cloud_run,
         platform_timeout: match (file.platform_timeout, on_cloud_run) {

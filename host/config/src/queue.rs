@@ -1,9 +1,11 @@
 //! `[queue]`: which broker carries events, as it is typed.
 
+use std::time::{Duration, SystemTime};
+
 use serde::Deserialize;
 
 use super::credential::Text;
-use super::values::{Parsed, SecretRefs};
+use super::values::{Parsed, SecretRefs, UtcTime};
 use landfall_model::{
     BrokerSpec, CloudTasksSpec, CredentialPart, CredentialText, NatsSpec, PubSubSpec, PushSpec,
     SecretRef,
@@ -24,6 +26,7 @@ pub struct QueueTable {
     pub push_account: Option<String>,
     pub push_keys: Option<String>,
     pub key: Option<SecretRefs>,
+    pub accept_unsealed_until: Option<Parsed<UtcTime>>,
 }
 
 /// Where a stream is kept.
@@ -58,6 +61,8 @@ pub struct Emulators {
 
 const FORMS: &str = "nats://HOST:4222 (with ${env:PASSWORD} where it has one, or a secret reference that holds it all), \
                      pubsub://PROJECT/TOPIC or cloudtasks://PROJECT/LOCATION/QUEUE";
+/// The longest time for which messages without a MAC are accepted beside a key.
+const UNSEALED_MAX: Duration = Duration::from_secs(7 * 86_400);
 /// Where the keys of Google's tokens are.
 const GOOGLE_KEYS: &str = "https://www.googleapis.com/oauth2/v3/certs";
 
@@ -176,16 +181,44 @@ impl QueueTable {
                 "key",
                 "every broker",
             ),
+            (
+                self.accept_unsealed_until.is_some(),
+                self.key.is_some(),
+                "accept_unsealed_until",
+                "queues with queue.key",
+            ),
         ];
         match keys
             .into_iter()
             .find(|(is_there, has_meaning, ..)| *is_there && !has_meaning)
         {
-            Some((.., key, of)) => Err(format!(
-                "queue.{key} is a key of {of}: set queue.url to one of those, or remove it"
-            )),
+            Some((.., key, of)) => {
+                let missing = if key == "accept_unsealed_until" {
+                    "queue.key"
+                } else {
+                    "queue.url to one of those"
+                };
+                Err(format!(
+                    "queue.{key} is a key of {of}: set {missing}, or remove it"
+                ))
+            }
             None => Ok(()),
         }
+    }
+
+    /// Until when messages without a MAC are accepted, after a key was set for a queue that is in use.
+    pub fn unsealed_until(&self, now: SystemTime) -> Result<Option<SystemTime>, String> {
+        let Some(Parsed(UtcTime(until))) = self.accept_unsealed_until else {
+            return Ok(None);
+        };
+        if until > now + UNSEALED_MAX {
+            return Err(format!(
+                "queue.accept_unsealed_until = {} is more than {} days ahead: until then anyone who may publish to the queue can run any hook",
+                humantime::format_rfc3339_seconds(until),
+                UNSEALED_MAX.as_secs() / 86_400
+            ));
+        }
+        Ok(Some(until))
     }
 
     fn push(&self, emulators: &Emulators) -> Result<Option<PushSpec>, String> {
@@ -266,6 +299,10 @@ mod tests {
             ),
             ("replicas = 3", "queue.replicas is a key of nats://"),
             (
+                "url = \"nats://h\"\naccept_unsealed_until = \"2026-01-31T08:15:30Z\"",
+                "queue.accept_unsealed_until is a key of queues with queue.key: set queue.key",
+            ),
+            (
                 "url = \"nats://h\"\nreplicas = 7",
                 "queue.replicas = 7: 1, or 3 or 5",
             ),
@@ -293,5 +330,21 @@ mod tests {
             let error = read(text).expect_err(expected);
             assert!(error.contains(expected), "{error}");
         }
+    }
+
+    #[test]
+    fn unsealed_messages_are_accepted_a_week() {
+        let at = |text: &str| {
+            let until = text.parse().map(Parsed)?;
+            let table = QueueTable {
+                accept_unsealed_until: Some(until),
+                ..QueueTable::default()
+            };
+            table.unsealed_until(humantime::parse_rfc3339("2026-01-31T08:00:00Z").unwrap())
+        };
+        assert!(at("2026-02-07T08:00:00Z").unwrap().is_some());
+        assert!(at("2026-02-07T08:00:01Z").unwrap_err().contains("7 days"));
+        assert!(at("2020-01-01T00:00:00Z").unwrap().is_some(), "it is over");
+        assert!(at("tomorrow").unwrap_err().contains("2026-01-31T08:15:30Z"));
     }
 }

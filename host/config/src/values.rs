@@ -2,7 +2,7 @@
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::str::FromStr;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use ipnet::IpNet;
 use serde::de::{Deserialize, Deserializer, Error};
@@ -73,6 +73,21 @@ impl FromStr for ListenAddress {
 /// Secret references: `["env:NEW", "env:OLD"]`, or one text with commas between them.
 #[derive(Debug, Clone)]
 pub struct SecretRefs(pub Vec<SecretRef>);
+
+/// A point in time: `2026-01-31T08:15:30Z`.
+#[derive(Debug, Clone, Copy)]
+pub struct UtcTime(pub SystemTime);
+
+impl std::str::FromStr for UtcTime {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<UtcTime, String> {
+        let time = humantime::parse_rfc3339(text).map_err(|_| {
+            format!("`{text}` is not a time in UTC: write it as 2026-01-31T08:15:30Z")
+        })?;
+        Ok(UtcTime(time))
+    }
+}
 
 /// Text that parses by `FromStr`.
 #[derive(Debug, Clone)]

@@ -16,13 +16,15 @@ use tokio::net::TcpListener;
 
 use crate::connect::{connect_broker, connect_ledger, new_secrets, open_ledger};
 use crate::doctor::{SLEEPS, facts, may_sleep};
-use crate::setup::{admin_token, bind, engine_settings, keep_memory_private, prepare_dirs, setup};
+use crate::setup::{
+    admin_token, bind, engine_settings, exposed_files, keep_memory_private, prepare_dirs, setup,
+};
 use crate::shutdown::Shutdown;
 use crate::{descriptors, metrics};
 
 // What the command line uses.
 pub use crate::doctor::doctor;
-pub use crate::setup::{check, compiler, writable_by_others};
+pub use crate::setup::{check, compiler};
 pub use crate::tools::{AdminAt, ask_ledger, backup, sample, secret, send};
 pub use landfall_engine::{Inspected, compile_child, grant_for, inspect, precompile};
 pub use landfall_hooks::{HookState, HookStatus, Hooks, packs};
@@ -61,9 +63,6 @@ impl App {
         let admin_listener = bind(config.admin_listen, "admin.listen").await?;
         prepare_dirs(&config)?;
         config.edge.connections = descriptors::reserve(config.edge.connections);
-        for warning in writable_by_others(&config) {
-            tracing::warn!("{warning}");
-        }
         for gap in Confinement::probe()?.gaps() {
             tracing::warn!("{gap}");
         }
@@ -82,7 +81,7 @@ impl App {
         keep_memory_private();
         let broker = match &config.queue {
             None => None,
-            Some(spec) => Some(connect_broker(spec, &config.queue_key, &secrets).await?),
+            Some(spec) => Some(connect_broker(spec, &config, &secrets).await?),
         };
         for fact in facts(broker.as_deref()).await {
             tracing::info!("{fact}");
@@ -159,6 +158,10 @@ impl App {
         let (public, admin_at) = self.addresses()?;
         tokio::spawn(self.secrets.clone().run_refresh());
         tokio::spawn(self.edge.documents.clone().run_refresh());
+        tokio::spawn(warn_of_exposed_files(
+            self.config.clone(),
+            self.secrets.clone(),
+        ));
         let dispatcher = self.edge.dispatcher.clone();
         tokio::spawn(dispatcher.clone().run_scheduler());
         tokio::spawn(dispatcher.clone().run_heartbeat());
@@ -276,6 +279,25 @@ async fn reload_for_ever(shutdown: Shutdown, hooks: Hooks, secrets: Arc<Secrets>
             let secrets = secrets.clone();
             tokio::spawn(async move { secrets.refresh(sources).await });
         }
+    }
+}
+
+/// Logs each file that other users can write, and each secret that they can read, once it is found.
+async fn warn_of_exposed_files(config: Config, secrets: Arc<Secrets>) {
+    let interval = config.scan_interval.max(Duration::from_secs(1));
+    let config = Arc::new(config);
+    let mut known = Vec::new();
+    loop {
+        let (config, secrets) = (config.clone(), secrets.clone());
+        let search = tokio::task::spawn_blocking(move || exposed_files(&config, &secrets));
+        if let Ok(found) = search.await {
+            for warning in found.iter().filter(|warning| !known.contains(*warning)) {
+                tracing::warn!("{warning}");
+            }
+            known = found;
+        }
+
+        tokio::time::sleep(interval).await;
     }
 }
 

@@ -59,7 +59,7 @@ pub(crate) async fn connect_ledger(
 /// Connects to the broker in which events wait.
 pub(crate) async fn connect_broker(
     spec: &BrokerSpec,
-    keys: &[SecretRef],
+    config: &Config,
     secrets: &Arc<Secrets>,
 ) -> anyhow::Result<Arc<dyn Broker>> {
     let servers = match spec {
@@ -71,12 +71,18 @@ pub(crate) async fn connect_broker(
     let own: Vec<SecretRef> = spec
         .token()
         .into_iter()
-        .chain(keys.iter().cloned())
+        .chain(config.queue_key.iter().cloned())
         .collect();
     secrets.track_own(&own).await;
-    let (spec, keys) = (spec.clone(), keys.to_vec());
-    let broker =
-        landfall_broker::connect(spec, &servers, keys, secrets.clone(), Clock::System).await?;
+    let broker = landfall_broker::connect(
+        spec.clone(),
+        &servers,
+        config.queue_key.clone(),
+        config.queue_unsealed_until,
+        secrets.clone(),
+        Clock::System,
+    )
+    .await?;
     Ok(broker)
 }
 

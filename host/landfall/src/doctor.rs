@@ -106,7 +106,7 @@ async fn queue_facts(
     spec: &BrokerSpec,
     secrets: &Arc<Secrets>,
 ) -> Result<Vec<String>, String> {
-    let broker = connect_broker(spec, &config.queue_key, secrets)
+    let broker = connect_broker(spec, config, secrets)
         .await
         .map_err(|error| format!("{error:#}"))?;
     if let Some(why) = spec.token().and_then(|token| secrets.value(&token).err()) {

@@ -9,19 +9,21 @@ use anyhow::Context;
 use landfall_config::Config;
 use landfall_engine::{Engine, EngineSettings};
 use landfall_hooks::{Hooks, Platform, Setup};
-use landfall_model::{BrokerSpec, SecretRef};
+use landfall_model::{BrokerSpec, SecretGrant, SecretRef};
 use landfall_secrets::{Secrets, admin_token_path, create_admin_token};
 use tokio::net::TcpListener;
 
 use crate::connect::new_secrets;
-use crate::writable;
+use crate::exposed;
 
-/// `landfall check`: loads each hook once.
-pub async fn check(config: &Config) -> anyhow::Result<Hooks> {
+/// `landfall check`: loads each hook once, and finds the files that other users can change or read.
+pub async fn check(config: &Config) -> anyhow::Result<(Hooks, Vec<String>)> {
     prepare_dirs(config)?;
     let secrets = new_secrets(config);
     let engine = Arc::new(Engine::new(engine_settings(config)?, None)?);
-    Ok(Hooks::once(setup(config, engine, secrets)).await)
+    let hooks = Hooks::once(setup(config, engine, secrets.clone())).await;
+    let warnings = exposed_files(config, &secrets);
+    Ok((hooks, warnings))
 }
 
 pub(crate) fn setup(config: &Config, engine: Arc<Engine>, secrets: Arc<Secrets>) -> Setup {
@@ -128,21 +130,25 @@ pub(crate) async fn bind(address: std::net::SocketAddr, key: &str) -> anyhow::Re
         .with_context(|| format!("{key} = {address} cannot be bound: choose another address"))
 }
 
-/// Warnings about plugins, packs, settings and secret files that other users can change.
-pub fn writable_by_others(config: &Config) -> Vec<String> {
-    let own = config.secret_grant.own.iter().filter_map(|own| match own {
-        SecretRef::File(path) => Some(path.clone()),
-        _ => None,
-    });
-    let secrets = config.secret_grant.hooks_path.clone();
+/// A sentence for each of the plugins, packs and settings that other users can change, and for each secret of the node or of a
+/// loaded hook that they can change or read.
+pub(crate) fn exposed_files(config: &Config, secrets: &Secrets) -> Vec<String> {
+    let own = config.secret_grant.own.iter().flat_map(SecretGrant::files);
+    let of_secrets = exposed::secret_warnings(own.chain(secrets.files()));
+    let made = config.secret_grant.hooks_path.clone();
     let settings = config
         .secret_grant
         .own_paths
         .iter()
-        .filter(|path| path.is_file())
+        .filter(|path| **path != config.data)
         .cloned();
     let plugins = [config.plugins.clone(), config.plugins.join("providers")]
         .into_iter()
         .chain(config.bundled.clone());
-    writable::warnings(plugins.chain(own).chain(secrets).chain(settings))
+
+    let mut found = exposed::warnings(plugins.chain(made).chain(settings));
+    found.extend(of_secrets);
+    found.sort();
+    found.dedup();
+    found
 }

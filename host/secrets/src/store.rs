@@ -90,6 +90,12 @@ impl Secrets {
         }
     }
 
+    /// The files that are read for the secrets in use.
+    pub fn files(&self) -> Vec<PathBuf> {
+        let values = self.values.load();
+        values.keys().flat_map(SecretGrant::files).collect()
+    }
+
     /// Keeps the values fresh until the process ends. A slow server delays no file.
     pub async fn run_refresh(self: Arc<Secrets>) {
         tokio::spawn(self.clone().refresh_each_second(Sources::Remote));

@@ -48,11 +48,8 @@ async fn statuses(flags: NodeFlags) -> anyhow::Result<Found> {
     let scratch = tempfile::tempdir().context("no place for what is compiled")?;
     config.data = scratch.path().into();
     telemetry::start(config.log_format, "off")?;
-    let hooks = app::check(&config).await?.statuses();
-    let warnings = app::writable_by_others(&config)
-        .iter()
-        .map(ToString::to_string)
-        .collect();
+    let (hooks, warnings) = app::check(&config).await?;
+    let hooks = hooks.statuses();
     let is_well = hooks
         .iter()
         .all(|status| status.state == HookState::Serving && !status.refuses_ownership_checks());

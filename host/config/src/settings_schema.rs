@@ -401,9 +401,18 @@ impl<'a> Check<'a> {
             }
             Some(Kind::Url) => {
                 let url = self.whole_url(text)?;
-                self.granted(url)
+                let is_granted = self.http.iter().any(|grant| grant.covers_url(&url));
+                is_granted
+                    .then_some(())
+                    .ok_or_else(|| self.not_granted(url))
             }
-            Some(Kind::BaseUrl) => self.whole_url(text).map(drop),
+            Some(Kind::BaseUrl) => {
+                let url = self.whole_url(text)?;
+                let is_granted = self.http.iter().any(|grant| grant.covers_some_below(&url));
+                is_granted
+                    .then_some(())
+                    .ok_or_else(|| self.not_granted(url))
+            }
             None => Ok(()),
         }
     }
@@ -415,15 +424,14 @@ impl<'a> Check<'a> {
         url.ok_or_else(|| self.mistake("is not a whole URL: write \"https://…\""))
     }
 
-    fn granted(&self, mut url: Url) -> Result<(), SettingsMistake> {
-        if self.http.iter().any(|grant| grant.covers_url(&url)) {
-            return Ok(());
-        }
+    fn not_granted(&self, mut url: Url) -> SettingsMistake {
         url.set_query(None);
         url.set_fragment(None);
         url.set_username("").ok();
         url.set_password(None).ok();
-        self.wrong(format!("is not in [allow] http, so no call to it would be made: write [allow] http = [\"{url}\"]"))
+        self.mistake(&format!(
+            "is not in [allow] http, so no call to it would be made: write [allow] http = [\"{url}\"]"
+        ))
     }
 
     /// Finds every key of an object.

@@ -28,6 +28,7 @@ fn typical() -> Value {
         "required": ["url"],
         "properties": {
             "url": { "type": "string", "x-landfall": "url", "description": "Where to post.\nMore." },
+            "base": { "type": "string", "x-landfall": "base-url" },
             "mode": { "enum": ["binary", "structured"] },
             "body": { "type": ["string", "null"], "x-landfall": "template" },
             "count": { "type": "integer", "minimum": 1, "maximum": 9 },
@@ -79,6 +80,12 @@ fn mistakes_name_the_way_out() {
         ),
         (json!({ "url": URL, "body": "{{ event.id }}" }), ""),
         (json!({ "url": "https://a.example/{{ event.id }}" }), ""),
+        (json!({ "url": URL, "base": "https://a.example" }), ""),
+        (json!({ "url": URL, "base": "https://a.example/in/v1" }), ""),
+        (
+            json!({ "url": URL, "base": "https://a.example/out?k=s" }),
+            "base: `base` is not in [allow] http, so no call to it would be made: write [allow] http = [\"https://a.example/out\"]",
+        ),
         (
             json!({ "url": URL, "count": 0 }),
             "count: `count` has to be at least 1",

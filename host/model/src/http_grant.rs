@@ -29,19 +29,30 @@ impl HttpGrant {
 
     /// The same by any method.
     pub fn covers_url(&self, url: &Url) -> bool {
+        self.prefix_for(url)
+            .is_some_and(|prefix| prefix.covers(url))
+    }
+
+    /// Whether a call to this URL, or to a URL below it, is meant.
+    pub fn covers_some_below(&self, base: &Url) -> bool {
+        self.prefix_for(base)
+            .is_some_and(|prefix| prefix.covers(base) || prefix.is_below(base))
+    }
+
+    /// The prefix with the called host where the star is. `None` if the star does not stand for it.
+    fn prefix_for(&self, url: &Url) -> Option<UrlPrefix> {
         if !self.is_suffix {
-            return self.prefix.covers(url);
+            return Some(self.prefix.clone());
         }
-        // The same with the called host where the star is.
         let Some(Host::Domain(called)) = url.host() else {
-            return false;
+            return None;
         };
         let ending = format!(".{}", self.prefix.host());
-        called.trim_end_matches('.').ends_with(&ending)
-            && self
-                .prefix
-                .with_host(called)
-                .is_some_and(|it| it.covers(url))
+        if called.trim_end_matches('.').ends_with(&ending) {
+            self.prefix.with_host(called)
+        } else {
+            None
+        }
     }
 
     /// Whether the operator wrote this very host.
@@ -128,6 +139,27 @@ impl fmt::Display for HttpGrant {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn base_urls_meet_grants() {
+        for (grant, base, is_met) in [
+            ("https://a.example/v1/", "https://a.example", true),
+            ("https://a.example/v1/", "https://a.example/v1", true),
+            ("https://a.example/v1/", "https://a.example/v1/p/", true),
+            ("POST https://a.example/", "https://a.example/v1", true),
+            ("https://*.example.com/v1/", "https://b.example.com", true),
+            ("https://a.example/v1/", "https://a.example/v2", false),
+            ("https://a.example/v1/", "https://a.example/v", false),
+            ("https://a.example/", "http://a.example", false),
+            ("https://a.example/", "https://a.example:444", false),
+            ("https://a.example/", "https://b.example", false),
+            ("https://*.example.com/", "https://example.com", false),
+        ] {
+            let found: HttpGrant = grant.parse().unwrap();
+            let url = base.parse().unwrap();
+            assert_eq!(found.covers_some_below(&url), is_met, "{grant} {base}");
+        }
+    }
 
     #[test]
     fn methods_and_stars_narrow_and_widen() {

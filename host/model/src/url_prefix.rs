@@ -20,6 +20,11 @@ impl UrlPrefix {
         self.url.origin() == url.origin() && self.covers_path(url.path())
     }
 
+    /// Whether this prefix lies at or below `base`.
+    pub fn is_below(&self, base: &Url) -> bool {
+        UrlPrefix { url: base.clone() }.covers(&self.url)
+    }
+
     /// The address, where the operator wrote one instead of a name.
     pub fn literal_address(&self) -> Option<std::net::IpAddr> {
         match self.url.host() {

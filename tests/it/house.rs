@@ -160,6 +160,24 @@ fn import_cycles_are_found() {
     }
 }
 
+/// The pages that tell contributors which file to open.
+#[test]
+fn pages_name_existing_files() {
+    let sources = files(&root().join("host"));
+    for page in ["docs/ARCHITECTURE.md", "CONTRIBUTING.md"] {
+        let text = std::fs::read_to_string(root().join(page)).unwrap();
+        let code = text.split('`').skip(1).step_by(2);
+        let is_file = |word: &&str| word.ends_with(".rs") || word.ends_with('/');
+        let is_word = |word: &&str| !word.contains("NAME") && !word.contains([' ', '{']);
+        for name in code.filter(is_file).filter(is_word) {
+            let exists = root().join(name).exists()
+                || root().join("host").join(name).exists()
+                || sources.iter().any(|path| path.ends_with(name));
+            assert!(exists, "{page} names {name}, which does not exist");
+        }
+    }
+}
+
 #[test]
 fn the_top_level_is_as_agreed() {
     let agreed = "Cargo.toml Cargo.lock LICENSE README.md CHANGELOG.md CONTRIBUTING.md SECURITY.md Dockerfile rustfmt.toml clippy.toml deny.toml host sdk plugins wit tests docs target";

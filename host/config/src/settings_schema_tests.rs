@@ -59,7 +59,7 @@ fn mistakes_name_the_way_out() {
         ),
         (
             json!({ "url": URL, "x": 1 }),
-            "x: unknown key `x`: known here are body, count, mode, tag, targets, url",
+            "x: unknown key `x`: known here are base, body, count, mode, tag, targets, url",
         ),
         (json!({}), ": missing key `url` (a URL)"),
         (
@@ -210,7 +210,7 @@ fn settings_are_listed() {
         url,
         &("url".into(), "a URL".into(), true, "Where to post.".into())
     );
-    assert_eq!(listed.len(), 6);
+    assert_eq!(listed.len(), 7);
     let from_toml = "type = \"object\"\n[properties.url]\nformat = \"uri\"\n"
         .parse()
         .unwrap();

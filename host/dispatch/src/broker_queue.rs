@@ -223,7 +223,7 @@ impl BrokerQueue {
     }
 
     async fn end_unread(&self, fence: Fence, why: String) {
-        if let Err(error) = self.ledger.bury_unread(fence, why).await {
+        if let Err(error) = self.ledger.dead_letter_unreadable(fence, why).await {
             tracing::error!(%error, delivery = fence.delivery, "a delivery cannot be ended");
         }
     }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use landfall_engine::{Permit, Target};
-use landfall_ledger::{LedgerError, SHARED_BEAT};
+use landfall_ledger::{HEARTBEAT_INTERVAL, LedgerError};
 
 use super::dispatcher::Dispatcher;
 
@@ -61,7 +61,7 @@ impl Dispatcher {
     pub async fn run_heartbeat(self: Arc<Self>) {
         let is_shared = self.ledger().is_shared();
         let usual = if is_shared {
-            SHARED_BEAT
+            HEARTBEAT_INTERVAL
         } else {
             HEARTBEAT_EVERY
         };

@@ -207,7 +207,7 @@ impl Work {
             why,
             "an event cannot be read back: it is dead"
         );
-        if let Err(error) = self.ledger.bury_unread(fence, why.into()).await {
+        if let Err(error) = self.ledger.dead_letter_unreadable(fence, why.into()).await {
             tracing::error!(%error, delivery = fence.delivery, "a delivery cannot be ended");
         }
     }
@@ -241,7 +241,7 @@ impl Work {
         if let Some(queue) = &self.broker {
             queue.heartbeat().await;
         }
-        self.ledger.beat(held).await
+        self.ledger.heartbeat(held).await
     }
 
     /// Gives every lease back, as if its attempt had not begun. The number of leases.

@@ -34,8 +34,8 @@ pub(crate) fn open_ledger(config: &Config) -> anyhow::Result<Arc<dyn Ledger>> {
     if recovered.freed > 0 {
         tracing::warn!(
             freed = recovered.freed,
-            given_up = recovered.given_up,
-            "an earlier process ended in the middle of attempts: they are run again, or dead after three of those"
+            dead = recovered.dead,
+            "an earlier process ended during attempts: their events run again; after three such attempts in a row an event is dead"
         );
     }
     Ok(ledger)

@@ -5,47 +5,47 @@ use std::{fmt, io};
 
 use rusqlite::ffi;
 
-/// What `LedgerError::ReadOnly` names where the ledger is a file.
+/// What `LedgerError::ReadOnly` names if the ledger is a file.
 pub(super) const DATA_DIRECTORY: &str = "data directory";
 
 /// Why a step failed. Nothing of the step was stored.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum LedgerError {
-    /// Too many wait already, or it would take too long: come again.
+    /// The queue is full, or a lock was not released in time. The caller can try again.
     #[error("the ledger is busy: no place in time")]
     Busy,
-    /// The disk is full, or as good as.
+    /// The disk is full, or has less than `ledger.min_free_space` left.
     #[error("the disk is full: free some space, or give the data directory more")]
     Full,
-    /// The ledger is as large as it may be, and nothing of the hook can go.
+    /// The ledger has reached its size limit, and the hook has no ended delivery to remove.
     #[error(
         "the ledger has reached ledger.max_size = {} and none of this hook's deliveries has ended, so none can be removed: let its pending \
          events run (is the hook paused?), or raise ledger.max_size",
         bytesize::ByteSize(*.0).display().iec()
     )]
     OverBound(u64),
-    /// The data directory, or the database, takes no writes.
+    /// The data directory or the database is read only.
     #[error("the {0} is read only: the node accepts again once it can write there")]
     ReadOnly(&'static str),
-    /// The database is not there, or does not answer in time.
+    /// The database cannot be reached, or does not answer in time.
     #[error("the ledger cannot be reached: {0}")]
     Unreachable(String),
-    /// A sync or write failed: what is on the disk is known again after a new start.
+    /// A sync or write failed. Only a restart can find out what is on the disk.
     #[error("the disk failed: {0}")]
     Disk(String),
-    /// A file of the ledger is no longer where it was opened.
+    /// A file of the ledger was removed or replaced while it was open.
     #[error(
         "{0} while the node was running, and what it writes now would be lost: put the file back, or restore a backup; events that \
          were acknowledged are in the file that was there"
     )]
     Gone(String),
-    /// The database is not what was written.
+    /// The database is damaged.
     #[error("the ledger is corrupt: {0}; restore a backup, or move the data directory aside")]
     Corrupt(String),
-    /// The writer has ended before it answered.
+    /// The writer ended before it answered.
     #[error("the ledger has stopped")]
     Stopped,
-    /// A mistake of ours.
+    /// An unexpected error of the database: a fault of Landfall.
     #[error("the ledger refused: {0}")]
     Other(String),
 }
@@ -53,7 +53,7 @@ pub enum LedgerError {
 // === impl LedgerError ===
 
 impl LedgerError {
-    /// The process must end: only a new start can tell what is on the disk.
+    /// Whether the process must end: only a restart can find out what is on the disk.
     pub fn is_fatal(&self) -> bool {
         matches!(
             self,
@@ -69,7 +69,7 @@ impl From<rusqlite::Error> for LedgerError {
             return LedgerError::Other(text);
         };
         match (code, code & 0xff) {
-            // The file that readers share cannot grow: the same thing in other words.
+            // The shared-memory file cannot grow: the disk is full.
             (_, ffi::SQLITE_FULL) | (ffi::SQLITE_IOERR_SHMSIZE, _) => LedgerError::Full,
             (_, ffi::SQLITE_READONLY) => LedgerError::ReadOnly(DATA_DIRECTORY),
             (_, ffi::SQLITE_CORRUPT | ffi::SQLITE_NOTADB) => LedgerError::Corrupt(text),
@@ -80,12 +80,12 @@ impl From<rusqlite::Error> for LedgerError {
     }
 }
 
-/// Why a ledger cannot be opened: a sentence that names the thing and the way out.
+/// Why a ledger cannot be opened: a sentence that says what is wrong and what to do.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum OpenError {
-    /// There is no room, not even to look.
+    /// The disk is too full even to open the ledger.
     Full(String),
-    /// Anything else.
+    /// Another reason.
     Other(String),
 }
 

@@ -1,8 +1,8 @@
 //! Deliveries, their history and key-value data: in one SQLite file for one node, or in Postgres for any number of nodes. The steps and
-//! the promises are the same.
+//! the guarantees are the same.
 //!
-//! An accepted event is on stable storage before it is answered. Every other step is in the log before it counts, so a process that
-//! dies loses nothing, and a machine that dies repeats some attempts. Every step is one transaction: the outcome of an attempt and
+//! An accepted event is on stable storage before it is answered. Every other step is in the write-ahead log before it takes effect: a
+//! process crash loses nothing, and a machine crash repeats some attempts. Every step is one transaction: the outcome of an attempt and
 //! its `Effects` are stored together or not at all.
 #![deny(unsafe_code)]
 
@@ -26,9 +26,9 @@ pub use shown::{
 };
 pub use sqlite::{BackedUp, OnFatal, Recovered, SqliteSettings, backup};
 pub use steps::{
-    Accepted, AlreadyEnded, AttemptRecord, Claimed, Committed, Disposition, Fence, LEASE, NewEvent,
-    OpenState, Received, Refused, ReplayOrder, Replayed, Results, SHARED_BEAT, SHARED_LEASE,
-    Started, Step, UNFINISHED_MAX,
+    Accepted, AlreadyEnded, AttemptRecord, Claimed, Committed, Disposition, Fence,
+    HEARTBEAT_INTERVAL, LEASE, NewEvent, OpenState, Received, Refused, ReplayOrder, Replayed,
+    Results, SHARED_LEASE, Started, Step, UNFINISHED_MAX,
 };
 pub use traits::{Deliveries, History, Kv, Ledger};
 
@@ -38,7 +38,7 @@ use sqlite::Sqlite;
 /// The hook of dead letters that hold messages which no node could decode. No hook file can have this name.
 pub const UNDECODABLE: &str = "_queue";
 
-/// Opens the ledger of a data directory, or makes it. `on_fatal` is called with an error after which only a new start can help.
+/// Opens or creates the ledger of a data directory. `on_fatal` is called with an error that only a restart can resolve.
 pub fn open(
     dir: &Path,
     settings: SqliteSettings,
@@ -49,12 +49,12 @@ pub fn open(
     Ok((Arc::new(sqlite), recovered))
 }
 
-/// Connects to the ledger of several nodes, or makes it.
+/// Opens or creates the ledger that several nodes share.
 pub async fn connect(settings: PostgresSettings) -> Result<Arc<dyn Ledger>, OpenError> {
     Ok(Arc::new(Postgres::open(settings).await?))
 }
 
-/// What a Postgres server promises as a ledger, a sentence each. Makes nothing there.
+/// What a Postgres server guarantees as a ledger, one sentence each. Creates nothing.
 pub async fn describe(settings: PostgresSettings) -> Result<Vec<String>, OpenError> {
     Postgres::describe(settings).await
 }

@@ -1,4 +1,4 @@
-//! What the admin API and the command line show of a ledger.
+//! The data of a ledger that the admin API and the command line show.
 
 use std::time::Duration;
 
@@ -12,59 +12,59 @@ use landfall_model::{DeliveryState, Event, EventId};
 /// One delivery and its event, without the body.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Listed {
-    /// Newest first; the next page begins before the last one seen.
+    /// The number of the delivery. Lists are newest first; the next page begins before the last number of a page.
     pub delivery: i64,
-    /// Its event.
+    /// The id of the event.
     pub event: String,
-    /// Its hook.
+    /// The name of the hook.
     pub hook: String,
-    /// RFC 3339.
+    /// When the event was received, in RFC 3339.
     pub received_at: String,
-    /// Its state.
+    /// The state of the delivery.
     pub state: DeliveryState,
-    /// Attempts begun.
+    /// Started attempts.
     pub attempt: u32,
-    /// Until the next attempt, where it is pending.
+    /// The time until the next attempt, if the delivery is pending.
     pub due_in_ms: Option<u64>,
-    /// Why it is dead, or was tried again.
+    /// Why the delivery is dead, or was retried.
     pub reason: Option<String>,
-    /// A new delivery of an old event.
+    /// Whether the delivery is a replay.
     pub replayed: bool,
     /// The delivery that this one repeats.
     pub replay_of: Option<i64>,
-    /// The delivery that has handled the event since, where it is resolved.
+    /// The later delivery that handled the event, if this one is resolved.
     pub resolved_by: Option<i64>,
-    /// The operator's reason, where it was discarded.
+    /// The operator's reason, if the delivery was discarded.
     pub discarded: Option<String>,
-    /// Of the body.
+    /// The size of the body.
     pub body_bytes: i64,
-    /// How often the event came again and was not run.
+    /// Duplicates of the event, which did not run.
     pub duplicates: i64,
-    /// How many other events have the same identity and another body.
+    /// Other events with the same identity and another body.
     pub conflicts: i64,
 }
 
-/// How often an event came again: a bounded summary, however often that was.
+/// The duplicates and conflicts of an event, summarized.
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
 pub struct Repeats {
-    /// Requests that were the same delivery and did not run.
+    /// Duplicates of the event, which did not run.
     pub duplicates: i64,
-    /// When the last one came: RFC 3339.
+    /// When the last duplicate was received, in RFC 3339.
     pub last_duplicate_at: Option<String>,
-    /// The id that the last one was given, as log lines name it.
+    /// The id that the last duplicate was given, as log lines name it.
     pub last_duplicate: Option<String>,
-    /// Other events with the same identity and another body; they ran.
+    /// Other events with the same identity and another body, which ran.
     pub conflicts: i64,
-    /// The last of them.
+    /// The id of the last conflicting event.
     pub last_conflict: Option<String>,
 }
 
-/// Which deliveries.
+/// Selects deliveries.
 #[derive(Debug, Clone, Default)]
 pub struct Filter {
-    /// Of this hook.
+    /// Deliveries of this hook.
     pub hook: Option<String>,
-    /// Of this event.
+    /// Deliveries of this event.
     pub event: Option<EventId>,
     /// Delivery numbers; empty: any.
     pub deliveries: Vec<i64>,
@@ -72,92 +72,92 @@ pub struct Filter {
     pub states: Vec<DeliveryState>,
     /// Which deliveries of the same event.
     pub pick: Pick,
-    /// With smaller numbers than this.
+    /// Deliveries with smaller numbers.
     pub before: Option<i64>,
-    /// With greater numbers than this, in their order.
+    /// Deliveries with greater numbers, in ascending order.
     pub after: Option<i64>,
-    /// With this number or greater ones: bounds how far a list looks.
+    /// Deliveries with this or a greater number: limits how far a list searches.
     pub floor: Option<i64>,
-    /// Received at this time of day or later, in ms since 1970.
+    /// Events received at this time or later, in ms since 1970.
     pub since_ms: Option<i64>,
-    /// Received before it.
+    /// Events received before this time, in ms since 1970.
     pub until_ms: Option<i64>,
-    /// At most.
+    /// The largest number of results.
     pub limit: usize,
 }
 
-/// Which deliveries of one event a list has.
+/// Selects deliveries of one event.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Pick {
-    /// All.
+    /// All deliveries.
     #[default]
     All,
-    /// The latest, if it fits the filter.
+    /// The latest delivery, if it matches the filter.
     Latest,
-    /// The latest of those that are dead, resolved or discarded.
+    /// The latest dead, resolved or discarded delivery.
     LatestFailed,
 }
 
-/// One attempt as it was recorded.
+/// One recorded attempt.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct ShownAttempt {
-    /// The delivery.
+    /// The number of the delivery.
     pub delivery: i64,
-    /// From 1.
+    /// The number of the attempt, from 1.
     pub number: u32,
-    /// RFC 3339.
+    /// In RFC 3339.
     pub started_at: String,
     /// In milliseconds.
     pub duration_ms: f64,
-    /// Its word.
+    /// `done`, `retry`, `trap` …
     pub outcome: String,
-    /// For people.
+    /// A sentence for the operator.
     pub reason: String,
-    /// Of the reply.
+    /// The HTTP status of the reply.
     pub status: Option<u16>,
-    /// Log, memory, calls.
+    /// Log lines, memory, calls.
     pub record: serde_json::Value,
 }
 
 /// The parts of deliveries that a search reads.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Parts {
-    /// Their events.
+    /// Read the events.
     pub event: bool,
-    /// Their attempts.
+    /// Read the attempts.
     pub attempts: bool,
 }
 
 /// The parts of one delivery.
 #[derive(Debug, Default)]
 pub struct Content {
-    /// `None` if it was not asked for, its body has been pruned, or it is damaged.
+    /// `None` if it was not requested, its body has been pruned, or it is damaged.
     pub event: Option<Event>,
     /// Outcome and duration of each attempt.
     pub attempts: Vec<(String, Duration)>,
 }
 
-/// One event with everything that happened to it.
+/// One event with its deliveries and attempts.
 #[derive(Debug)]
 pub struct Shown {
-    /// The event; none where its body has been pruned.
+    /// The event. `None` if its body has been pruned.
     pub event: Option<Result<Event, Corrupt>>,
     /// Newest first.
     pub deliveries: Vec<Listed>,
-    /// In order.
+    /// In ascending order.
     pub attempts: Vec<ShownAttempt>,
-    /// How often it came again.
+    /// The duplicates and conflicts of the event.
     pub repeats: Repeats,
 }
 
 /// What a purge removed, or would remove.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 pub struct Purged {
-    /// With their attempts, and events that no other delivery needs.
+    /// Deliveries, with their attempts and the events that no other delivery needs.
     pub deliveries: i64,
     /// Identities of deliveries.
     pub identities: i64,
-    /// Rows, of all tables.
+    /// Rows of all tables.
     pub rows: i64,
     /// Key-value pairs.
     pub values: i64,
@@ -177,15 +177,15 @@ pub struct Count {
 /// One row of a table.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct StoredRow {
-    /// Grows: the next page begins after the last one seen.
+    /// Ascending: the next page begins after the last id of a page.
     pub id: i64,
     /// The event whose handler stored it.
     pub event_id: String,
-    /// RFC 3339: when that event came.
+    /// When that event was received, in RFC 3339.
     pub received_at: String,
-    /// As the handler wrote it.
+    /// The JSON that the handler stored.
     pub row: serde_json::Value,
-    /// It is not what was stored.
+    /// The checksum of the row does not match.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub damaged: bool,
 }
@@ -208,7 +208,7 @@ impl Filter {
             .collect();
         match &numbers[..] {
             [] => None,
-            // An index may hold just these.
+            // Some states have an index of their own.
             [one] => Some(format!("d.state = {one}")),
             all => Some(format!("d.state IN ({})", all.join(", "))),
         }
@@ -223,7 +223,6 @@ impl Pick {
         let later = match self {
             Pick::All => return None,
             Pick::Latest => String::new(),
-            // Dead, resolved or discarded.
             Pick::LatestFailed => format!(" AND later.state >= {DEAD}"),
         };
 
@@ -233,7 +232,7 @@ impl Pick {
     }
 }
 
-/// As people read it.
+/// A time in RFC 3339.
 pub(super) fn time_of_day(ms: i64) -> String {
     humantime::format_rfc3339_millis(from_ms(ms)).to_string()
 }

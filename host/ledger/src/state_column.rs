@@ -66,6 +66,6 @@ impl<'a> postgres::FromSql<'a> for StateColumn {
         };
         DeliveryState::from_number(number)
             .map(StateColumn)
-            .ok_or_else(|| format!("{number} is no state of a delivery").into())
+            .ok_or_else(|| format!("{number} is not a state of a delivery").into())
     }
 }

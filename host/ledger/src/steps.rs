@@ -1,4 +1,4 @@
-//! What a ledger is told and what it answers: the steps of a delivery, the same over SQLite and Postgres.
+//! The steps of a delivery: what each step takes and returns, in SQLite and in Postgres.
 
 use std::time::Duration;
 
@@ -6,32 +6,32 @@ use uuid::Uuid;
 
 use landfall_model::{Corrupt, DedupKey, Effects, Event, EventId, LedgerTime, Quota, Stored};
 
-/// A delivery or message whose node is silent for so long is run again: in a ledger in a file, where only a new start is another
-/// owner, and at brokers.
+/// How long a lease lasts without an extension. Applies to brokers and to the SQLite ledger, in which only a restarted node is another
+/// owner.
 pub const LEASE: Duration = Duration::from_secs(30);
-/// The same in a ledger that nodes share.
+/// The lease in a ledger that several nodes share.
 pub const SHARED_LEASE: Duration = Duration::from_secs(7);
-/// How often a node of such a ledger extends its leases, and looks for those of nodes that are silent.
-pub const SHARED_BEAT: Duration = Duration::from_secs(2);
+/// How often a node of a shared ledger extends its leases and frees the expired leases of other nodes.
+pub const HEARTBEAT_INTERVAL: Duration = Duration::from_secs(2);
 
-// The others take over within 10 s: the lease runs out, and the next beat of any of them finds it.
-const _: () = assert!(SHARED_LEASE.as_secs() + SHARED_BEAT.as_secs() < 10);
-// A beat that is late does not cost the leases.
-const _: () = assert!(SHARED_LEASE.as_secs() >= 3 * SHARED_BEAT.as_secs());
+// Other nodes take over within 10 s: the lease expires, and the next heartbeat of any node finds it.
+const _: () = assert!(SHARED_LEASE.as_secs() + HEARTBEAT_INTERVAL.as_secs() < 10);
+// A late heartbeat does not lose the leases.
+const _: () = assert!(SHARED_LEASE.as_secs() >= 3 * HEARTBEAT_INTERVAL.as_secs());
 
-/// Attempts that took the process with them before a delivery is given up.
+/// Attempts in a row that ended with the process. After so many, the delivery is a dead letter.
 pub const UNFINISHED_MAX: i64 = 3;
 
-/// The right to run a delivery, told apart from earlier ones by its attempt.
+/// The right to run a delivery. The number of the attempt distinguishes it from earlier leases.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Fence {
-    /// The delivery.
+    /// The number of the delivery.
     pub delivery: i64,
-    /// From 1.
+    /// The number of the attempt, from 1.
     pub attempt: u32,
 }
 
-/// What became of a request's event.
+/// What happened to the event of a request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Accepted {
     /// The event was stored.
@@ -89,11 +89,11 @@ impl Accepted {
 /// A delivery that has been claimed.
 #[derive(Debug)]
 pub struct Claimed {
-    /// The right to run it.
+    /// The lease.
     pub fence: Fence,
-    /// What to run; none where the body has been pruned; an error where it is not what was stored.
+    /// The event to run. `None` if its body has been pruned; an error if its checksum does not match.
     pub event: Option<Result<Event, Corrupt>>,
-    /// Of this delivery, not of the event.
+    /// Whether this delivery is a replay of its event.
     pub replayed: bool,
     /// When it was due.
     pub due: LedgerTime,
@@ -122,23 +122,23 @@ impl Disposition {
     }
 }
 
-/// What a good attempt leaves.
+/// What a successful attempt stores.
 #[derive(Debug, Clone)]
 pub struct Results {
-    /// Rows and values.
+    /// The rows and values.
     pub effects: Effects,
-    /// Its emissions, as events of their hooks.
+    /// The handler's emissions, as events of their target hooks.
     pub emitted: Vec<NewEvent>,
-    /// Of the hook.
+    /// The limits of the hook.
     pub quota: Quota,
-    /// The handler's reply, where duplicates get it again: as the caller encodes it.
+    /// The handler's reply, in the caller's encoding, if duplicates get it again.
     pub reply: Option<Vec<u8>>,
 }
 
 // === impl Results ===
 
 impl Results {
-    /// Nothing is left.
+    /// Results that store nothing.
     pub fn empty(quota: Quota) -> Results {
         Results {
             effects: Effects::default(),
@@ -148,35 +148,35 @@ impl Results {
         }
     }
 
-    /// Whether there is nothing to keep, nor to look at.
+    /// Whether there is nothing to store and no expected value to compare.
     pub(super) fn is_nothing(&self) -> bool {
         self.effects.is_empty() && self.effects.expected.is_empty() && self.emitted.is_empty()
     }
 }
 
-/// Whether a disposition was written. `L` is the lease, for a caller that gave it away.
+/// Whether a disposition was stored. `L` is the lease, which a refusal returns to the caller.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Committed<L = ()> {
-    /// It was.
+    /// The disposition was stored.
     Stored,
-    /// Another node has the lease by now. Nothing was written.
+    /// Another owner has the lease. Nothing was stored.
     LeaseLost,
-    /// The results cannot be stored. Nothing was written, and the lease goes on.
+    /// The results cannot be stored. Nothing was stored, and the lease remains valid.
     Refused(Refused, L),
 }
 
-/// What is kept of one attempt.
+/// The record of one attempt.
 #[derive(Debug, Clone, PartialEq)]
 pub struct AttemptRecord {
     /// Time of day, in ms since 1970.
     pub started_ms: i64,
     /// In microseconds.
     pub duration_us: i64,
-    /// Its word.
+    /// `done`, `retry`, `trap` …
     pub outcome: &'static str,
-    /// For people.
+    /// A sentence for the operator.
     pub reason: String,
-    /// Of the reply.
+    /// The HTTP status of the reply.
     pub status: Option<u16>,
     /// JSON: log, memory, calls.
     pub record: String,
@@ -192,20 +192,20 @@ impl AttemptRecord {
     }
 }
 
-/// What is to be accepted.
+/// An event to accept.
 #[derive(Debug, Clone)]
 pub struct NewEvent {
-    /// The event.
+    /// The event in its stored form.
     pub stored: Stored,
-    /// Under which key it may have come before.
+    /// The identity that duplicates of the event share.
     pub dedup: Option<DedupKey>,
-    /// One at a time of the same.
+    /// Events with the same key run one at a time, in order.
     pub order_key: Option<String>,
-    /// Not before this much time has passed.
+    /// The time before the first attempt.
     pub delay: Duration,
-    /// It is begun in the same step, by whoever asks; or, where a broker carries it, somebody waits for the reply.
+    /// The caller runs the first attempt: the same step leases the delivery. With a broker: a caller waits for the reply.
     pub run_now: bool,
-    /// Why it is kept for people only, and not run.
+    /// Store the event as a dead letter, for this reason. It is not run.
     pub dead: Option<&'static str>,
 }
 
@@ -223,9 +223,9 @@ pub struct Received {
 /// Whether the attempt of a received event has started.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Started {
-    /// It has: the caller runs it.
+    /// The attempt has started: the caller runs it.
     Run {
-        /// The right to run it.
+        /// The lease.
         fence: Fence,
         /// An earlier event with the same identity and another body. Both run.
         conflict: Option<EventId>,
@@ -239,47 +239,47 @@ pub enum Started {
 /// Why a received event needs no attempt.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum AlreadyEnded {
-    /// It has been handled.
+    /// The event has been handled.
     Done,
-    /// It is a dead letter, for this reason.
+    /// The event is a dead letter, for this reason.
     Dead(String),
-    /// It repeats this earlier event.
+    /// The event repeats this earlier event.
     DuplicateOf(EventId),
 }
 
-/// What became of a wish to run an event again.
+/// The result of a replay request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Replayed {
-    /// A new delivery, of this hook.
+    /// The event has a new delivery, of this hook.
     Queued(String),
-    /// It waits or runs already.
+    /// A delivery of the event is already pending or running.
     Waiting,
-    /// An operator has discarded it.
+    /// An operator has discarded the event.
     Discarded,
-    /// It has a later delivery than the one that the order names.
+    /// The event has a later delivery than the one that the request names.
     Repeated,
-    /// A message that no node could decode: no hook runs it.
+    /// The event holds a message that no node could decode. No hook can run it.
     Undecodable,
-    /// The event, or its body, is gone.
+    /// The event is unknown, or its body has been pruned.
     Unknown,
 }
 
-/// The events to replay, and when.
+/// A request to replay events.
 #[derive(Debug, Clone)]
 pub struct ReplayOrder {
     /// The events, and of each the delivery to repeat: if the event has a later one by now, another command repeated it.
     pub events: Vec<(EventId, Option<i64>)>,
-    /// Delay of the first one.
+    /// The delay of the first replay.
     pub delay: Duration,
-    /// Time between two of them.
+    /// The time between two replays.
     pub apart: Duration,
     /// Include events that an operator discarded.
     pub again: bool,
-    /// Change nothing.
+    /// Only report what would happen.
     pub dry_run: bool,
 }
 
-/// What an operator does to deliveries.
+/// An operator's command on deliveries.
 #[derive(Debug, Clone)]
 pub enum Step {
     /// Discards dead and pending deliveries, with this reason.
@@ -288,29 +288,36 @@ pub enum Step {
     RetryNow,
 }
 
-/// Why effects are not kept although their attempt went well.
+/// Why the effects of a successful attempt cannot be stored.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Refused {
-    /// Somebody else has changed the value of this key meanwhile.
+    /// Another attempt has changed the value of this key since the handler read it.
     Changed(String),
-    /// The hook keeps as much as it may.
+    /// The hook has reached its quota: a sentence for the operator.
     OverQuota(String),
 }
 
 // === impl Refused ===
 
 impl Refused {
-    /// Where so many bytes more, beside those that are kept, are above a quota: of values, and of rows.
+    /// The refusal if values or rows exceed their quota. Each pair is the bytes to add and the bytes that are stored.
     pub(super) fn over(quota: &Quota, kv: (i64, i64), rows: (i64, i64)) -> Option<Refused> {
-        let is_over = |(more, kept): (i64, i64), most: u64| more > 0 && kept + more > most as i64;
-        let (key, most) = match (is_over(kv, quota.kv), is_over(rows, quota.rows)) {
-            (true, _) => ("kv", quota.kv),
-            (_, true) => ("rows", quota.rows),
-            _ => return None,
+        let (key, limit) = if exceeds(kv, quota.kv) {
+            ("kv", quota.kv)
+        } else if exceeds(rows, quota.rows) {
+            ("rows", quota.rows)
+        } else {
+            return None;
         };
-        let most = bytesize::ByteSize(most).display().iec();
+
+        let limit = bytesize::ByteSize(limit).display().iec();
         Some(Refused::OverQuota(format!(
-            "the hook keeps more than [limits] {key} = {most}: raise it, or keep less"
+            "the hook keeps more than [limits] {key} = {limit}: raise it, or keep less"
         )))
     }
+}
+
+/// Bytes that a hook removes are never refused.
+fn exceeds((added, stored): (i64, i64), limit: u64) -> bool {
+    added > 0 && stored + added > limit as i64
 }

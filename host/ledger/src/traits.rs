@@ -14,8 +14,7 @@ use super::steps::{
     Accepted, AttemptRecord, Claimed, Committed, Disposition, Fence, NewEvent, Received,
     ReplayOrder, Replayed, Started, Step,
 };
-use landfall_model::{DedupKey, Stored};
-use landfall_model::{Event, EventId, KvValue, LedgerTime};
+use landfall_model::{DedupKey, Event, EventId, KvValue, LedgerTime, Stored};
 
 /// An open ledger.
 pub trait Ledger: Deliveries + History + Kv {}
@@ -28,7 +27,7 @@ pub trait Deliveries: Send + Sync {
     /// Returns when everything is on stable storage and closed. Nothing can be stored after it.
     async fn close(&self);
 
-    /// Ledger time.
+    /// The ledger time now.
     fn now(&self) -> LedgerTime;
 
     /// Whether events can be accepted, as far as is known.
@@ -42,25 +41,25 @@ pub trait Deliveries: Send + Sync {
     /// Whether other nodes use the same ledger.
     fn is_shared(&self) -> bool;
 
-    /// Hooks for which other nodes have queued something; none if there are no other nodes. Can be taken once.
+    /// Receives the names of hooks for which other nodes have queued an event. `None` for SQLite, and after the first call.
     fn hints(&self) -> Option<mpsc::Receiver<String>> {
         None
     }
 
-    /// As `record`, after the answer was sent. None: there was no room, and the event is not recorded.
+    /// As `record`, after the answer was sent. `None` if the queue is full: the event is then not recorded.
     fn record_later(
         &self,
         stored: Stored,
         attempt: AttemptRecord,
-        ending: Disposition,
+        disposition: Disposition,
     ) -> Option<()>;
 
-    /// Stores an event on stable storage, unless `given_up` was set before that began. The caller must not stop waiting: a stored
+    /// Stores an event on stable storage, unless `cancelled` is set before the write begins. The caller must await the result: a stored
     /// event has to run.
     async fn accept(
         &self,
         new: NewEvent,
-        given_up: Arc<AtomicBool>,
+        cancelled: Arc<AtomicBool>,
     ) -> Result<Accepted, LedgerError>;
 
     /// The earlier event with this identity and this body, if there is one; never `Accepted::New`. The duplicate is counted, unless
@@ -76,8 +75,8 @@ pub trait Deliveries: Send + Sync {
     /// Starts the attempt of an event that a broker has delivered, if it is due. Only the broker redelivers such an event.
     async fn start(&self, received: Received) -> Result<Started, LedgerError>;
 
-    /// Removes leased deliveries that the broker has stored, and events that nothing else names. Those that the broker has not stored
-    /// are due again after the pause.
+    /// Removes leased deliveries that the broker has stored (`handed`), and their events if nothing else refers to them. Deliveries that
+    /// the broker has not stored (`kept`) are due again after the pause.
     async fn hand_over(
         &self,
         handed: Vec<Fence>,
@@ -85,40 +84,40 @@ pub trait Deliveries: Send + Sync {
         pause: Duration,
     ) -> Result<(), LedgerError>;
 
-    /// Leases due deliveries, of each hook up to its number; none if nothing can be stored. With each hook: when its next delivery is
-    /// due.
+    /// Leases due deliveries, of each hook up to its number. Leases none while the ledger takes no writes. Returns with each hook when its
+    /// next delivery is due.
     async fn claim(
         &self,
         hooks: Vec<(Arc<str>, usize)>,
     ) -> Result<Vec<(Arc<str>, Vec<Claimed>, Option<LedgerTime>)>, LedgerError>;
 
-    /// Ends a lease.
+    /// Ends a lease with the result of its attempt.
     async fn finish(
         &self,
         fence: Fence,
         event: Arc<Event>,
         attempt: AttemptRecord,
-        ending: Disposition,
+        disposition: Disposition,
     ) -> Result<Committed, LedgerError>;
 
-    /// Ends the lease of an event that cannot be read back.
-    async fn bury_unread(&self, fence: Fence, why: String) -> Result<(), LedgerError>;
+    /// Makes a dead letter of a leased delivery whose event cannot be read back.
+    async fn dead_letter_unreadable(&self, fence: Fence, why: String) -> Result<(), LedgerError>;
 
     /// Ends leases as if their attempts had not begun. The deliveries are due after the pause.
     async fn release(&self, fences: Vec<Fence>, pause: Duration) -> Result<(), LedgerError>;
 
     /// Extends leases, and ends those that have expired. Returns how many have expired.
-    async fn beat(&self, fences: Vec<Fence>) -> Result<usize, LedgerError>;
+    async fn heartbeat(&self, fences: Vec<Fence>) -> Result<usize, LedgerError>;
 
     /// Stores an event whose handler has answered already. If it has effects, that happens before the answer is sent.
     async fn record(
         &self,
         stored: Stored,
         attempt: AttemptRecord,
-        ending: Disposition,
+        disposition: Disposition,
     ) -> Result<Committed, LedgerError>;
 
-    /// Removes what is older than its retention. Returns how much that was.
+    /// Removes what is older than its retention. Returns how many items it removed.
     async fn prune(&self) -> Result<usize, LedgerError>;
 
     /// Pauses a hook, or lets it run again.
@@ -127,21 +126,21 @@ pub trait Deliveries: Send + Sync {
     /// The hooks that an operator has paused.
     async fn paused(&self) -> Result<Vec<String>, LedgerError>;
 
-    /// Hooks with pending deliveries, and when the first of each is due.
+    /// Hooks with pending deliveries, and when the first delivery of each is due.
     async fn hooks_with_work(&self) -> Result<Vec<(String, LedgerTime)>, LedgerError>;
 }
 
 /// What an operator sees and does: events, deliveries, attempts and rows.
 #[async_trait]
 pub trait History: Send + Sync {
-    /// New deliveries of stored events. Returns a result for each event, in their order.
+    /// Creates new deliveries of stored events. Returns a result for each event, in their order.
     async fn replay(&self, order: ReplayOrder) -> Result<Vec<Replayed>, LedgerError>;
 
-    /// Takes an operator's step for those of these deliveries whose state allows it, and returns them.
+    /// Applies an operator's command to those of these deliveries whose state allows it, and returns them.
     async fn operate(&self, step: Step, deliveries: Vec<i64>) -> Result<Vec<i64>, LedgerError>;
 
-    /// Removes up to `limit` deliveries of a hook that do not run, and as many identities, rows and values. Nothing is left when nothing
-    /// was removed.
+    /// Removes up to `limit` deliveries of a hook that are not running, and as many identities, rows and values. Repeat it until it removes
+    /// nothing.
     async fn purge(&self, hook: String, limit: usize) -> Result<Purged, LedgerError>;
 
     /// What repeated calls of `purge` would remove.
@@ -150,7 +149,7 @@ pub trait History: Send + Sync {
     /// A page of deliveries.
     async fn list(&self, filter: Filter) -> Result<Vec<Listed>, LedgerError>;
 
-    /// These parts of these deliveries, by delivery number.
+    /// Parts of deliveries, by delivery number.
     async fn contents(
         &self,
         deliveries: Vec<i64>,
@@ -168,10 +167,10 @@ pub trait History: Send + Sync {
     /// One event.
     async fn show(&self, id: EventId) -> Result<Option<Shown>, LedgerError>;
 
-    /// Deliveries by hook and state.
+    /// The number of deliveries by hook and state.
     async fn count(&self) -> Result<Vec<Count>, LedgerError>;
 
-    /// A page of rows.
+    /// A page of a table's rows.
     async fn rows(
         &self,
         hook: String,
@@ -181,7 +180,7 @@ pub trait History: Send + Sync {
     ) -> Result<Vec<StoredRow>, LedgerError>;
 }
 
-/// The values that handlers keep by key, each hook for itself.
+/// The key-value data of handlers. Each hook has its own keys.
 #[async_trait]
 pub trait Kv: Send + Sync {
     /// The value of a key.

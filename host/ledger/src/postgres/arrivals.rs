@@ -1,4 +1,4 @@
-//! Events that a broker brings: each asked for by itself, since it comes by itself.
+//! Events that a broker delivers. The broker delivers them one by one, so each is one statement. SQLite: `arrivals.rs`.
 
 use std::time::Duration;
 
@@ -8,20 +8,19 @@ use uuid::Uuid;
 use super::writer::{Keys, open_state};
 use super::{Cached, millis, received};
 use crate::steps::{Accepted, AlreadyEnded, Fence, Received, SHARED_LEASE, Started};
-use landfall_model::DedupKey;
-use landfall_model::EventId;
+use landfall_model::{DedupKey, EventId};
 
-/// Where the event stands; its attempt has begun if it may.
+/// Starts the attempt of a received event, if it may run. SQLite: `arrivals::start`.
 pub async fn start(
     client: &Object,
-    brought: &Received,
+    event: &Received,
     owner: Uuid,
 ) -> Result<Started, tokio_postgres::Error> {
     let Received {
         new,
         replay,
         number,
-    } = brought;
+    } = event;
     let event = new.stored.event();
     let (id, hook): (_, &str) = (event.id.uuid(), &event.hook);
     let Keys {
@@ -29,8 +28,10 @@ pub async fn start(
         body_key,
         window,
     } = Keys::of(new);
-    let wish = replay.as_ref().map(DedupKey::of_replay);
-    let (wish, wish_window) = wish.map_or((None, 0), |wish| (Some(wish.key), millis(wish.window)));
+    let (replay_key, replay_window) = match replay.as_ref().map(DedupKey::of_replay) {
+        Some(replay) => (Some(replay.key), millis(replay.window)),
+        None => (None, 0),
+    };
     let sql = "SELECT kind, delivery, number, wait, why, other
                FROM arrive($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)";
     let row = client
@@ -47,36 +48,35 @@ pub async fn start(
                 &key,
                 &body_key,
                 &window,
-                &wish,
-                &wish_window,
+                &replay_key,
+                &replay_window,
                 &i32::try_from(*number).unwrap_or(i32::MAX),
                 &owner,
                 &millis(SHARED_LEASE),
             ],
         )
         .await?;
-    let other = || {
-        row.get::<_, Option<Uuid>>(5)
-            .map(|id| EventId::from_bytes(id.into_bytes()))
-    };
+    let other = row
+        .get::<_, Option<Uuid>>(5)
+        .map(|id| EventId::from_bytes(id.into_bytes()));
     Ok(match row.get::<_, i32>(0) {
         0 => Started::Run {
             fence: Fence {
                 delivery: row.get(1),
                 attempt: row.get::<_, i32>(2) as u32,
             },
-            conflict: other(),
+            conflict: other,
         },
         1 => Started::AlreadyEnded(
             row.get::<_, Option<String>>(4)
                 .map_or(AlreadyEnded::Done, AlreadyEnded::Dead),
         ),
-        3 => Started::AlreadyEnded(AlreadyEnded::DuplicateOf(other().unwrap_or(event.id))),
+        3 => Started::AlreadyEnded(AlreadyEnded::DuplicateOf(other.unwrap_or(event.id))),
         _ => Started::Wait(Duration::from_millis(row.get::<_, i64>(3).max(0) as u64)),
     })
 }
 
-/// As `Ledger::find_duplicate`.
+/// The earlier event with this identity and this body. SQLite: `deliveries::find_duplicate`.
 pub async fn find_duplicate(
     client: &Object,
     hook: &str,

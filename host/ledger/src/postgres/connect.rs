@@ -1,5 +1,4 @@
-//! The way to the server: one URL, TLS where it is asked for, sessions with bounds, and a look at whether this server keeps what
-//! it commits.
+//! Connections to the server: the URL, TLS, limits of a session, and a check that the server does not lose commits.
 
 use std::sync::Mutex;
 use std::time::Duration;
@@ -14,18 +13,19 @@ use tokio_postgres_rustls::MakeRustlsConnect;
 
 use super::tls::TlsOptions;
 use crate::error::{LedgerError, OpenError};
-use landfall_model::{LedgerClock, LedgerTime};
+use landfall_model::{LedgerClock, LedgerTime, lock};
 
-/// Of one node.
+/// Connections of one node.
 const CONNECTIONS: usize = 16;
+/// Time limit to connect.
 const CONNECT_WITHIN: Duration = Duration::from_secs(5);
-/// Of each session: the schema, and bounds on what a statement, a lock and a forgotten transaction may take.
+/// Options of each session: the schema, and time limits for statements, locks and idle transactions.
 const SESSION: &str = "-c search_path=landfall -c statement_timeout=10s -c lock_timeout=5s \
                        -c idle_in_transaction_session_timeout=30s -c synchronous_commit=on";
-/// What a role needs that loses a right while the node runs.
+/// What to do if the role loses a right while the node runs.
 const RUNTIME_GRANT: &str = "run GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA landfall TO ROLE, with the role of the ledger's \
                              URL for ROLE";
-/// PostgreSQL 14.
+/// The oldest supported version: PostgreSQL 14.
 const VERSION_MIN: i32 = 140_000;
 
 type TlsStream = <MakeRustlsConnect as MakeTlsConnect<Socket>>::Stream;
@@ -36,25 +36,28 @@ pub struct Connector {
     tls: MakeRustlsConnect,
 }
 
-/// The server's time, as it was last told, and this machine's count since.
+/// The server's time when it was last read, and the time since then by this machine's clock.
 pub struct ServerClock(Mutex<LedgerClock>);
 
 // === impl Connector ===
 
 impl Connector {
-    /// From a URL; the error repeats none of it.
+    /// A connector for a URL. The error does not repeat the URL, which may hold a password.
     pub fn new(url: &str, tls: rustls::ClientConfig) -> Result<Connector, OpenError> {
-        let wrong =
-            |why: String| OpenError::Other(format!("the URL of the ledger cannot be used: {why}"));
         let (url, options) = TlsOptions::take_from(url);
-        let mut config: Config = url.parse().map_err(|error: Error| wrong(told(&error)))?;
-        let tls = options.apply(&mut config, tls).map_err(wrong)?;
-        // Of several servers, the one that takes writes is meant.
+        let mut config: Config = url
+            .parse()
+            .map_err(|error: Error| unusable_url(&describe_error(&error)))?;
+        let tls = options
+            .apply(&mut config, tls)
+            .map_err(|error| unusable_url(&error))?;
+        // Of several servers, use the one that takes writes.
         if config.get_hosts().len() > 1
             && config.get_target_session_attrs() == TargetSessionAttrs::Any
         {
             config.target_session_attrs(TargetSessionAttrs::ReadWrite);
         }
+
         let own = config.get_options().unwrap_or_default();
         let options = format!("{own} {SESSION}");
         config
@@ -70,7 +73,7 @@ impl Connector {
         })
     }
 
-    /// The connections of this node.
+    /// The connection pool of this node.
     pub fn pool(&self) -> Result<Pool, OpenError> {
         let manager = ManagerConfig {
             recycling_method: RecyclingMethod::Fast,
@@ -92,25 +95,21 @@ impl Connector {
         })
     }
 
-    /// A connection of its own, with what it hears.
+    /// A connection outside the pool.
     pub async fn connect(&self) -> Result<(Client, Connection<Socket, TlsStream>), Error> {
         self.config.connect(self.tls.clone()).await
     }
 
     /// The error for a server that does not answer, or refuses the connection.
     pub fn unreachable(&self, error: &PoolError) -> OpenError {
-        let name = |host: &Host| match host {
-            Host::Tcp(name) => name.clone(),
-            Host::Unix(path) => path.display().to_string(),
-        };
-        let hosts: Vec<String> = self.config.get_hosts().iter().map(name).collect();
-        // A password with an `@` in it would be taken for a part of the host.
+        let hosts: Vec<String> = self.config.get_hosts().iter().map(host_name).collect();
+        // A password that contains `@` would be parsed as a part of the host.
         let hosts = if hosts.iter().any(|host| host.contains('@')) {
             "its host".into()
         } else {
             hosts.join(", ")
         };
-        let why = told(error);
+        let why = describe_error(error);
         let hint = if why.contains("does not support TLS") {
             "; the connection must be encrypted: turn TLS on at the server, or add sslmode=disable to the URL if you trust the network"
         } else if why.contains("unsupported startup parameter") {
@@ -126,7 +125,18 @@ impl Connector {
     }
 }
 
-/// Whether what this server commits is kept, and it is new enough.
+fn unusable_url(why: &dyn std::fmt::Display) -> OpenError {
+    OpenError::Other(format!("the URL of the ledger cannot be used: {why}"))
+}
+
+fn host_name(host: &Host) -> String {
+    match host {
+        Host::Tcp(name) => name.clone(),
+        Host::Unix(path) => path.display().to_string(),
+    }
+}
+
+/// Refuses a server that is too old, a standby, or may lose commits.
 pub async fn check(client: &Object) -> Result<(), OpenError> {
     let sql = "SELECT current_setting('server_version_num')::int, current_setting('fsync'), current_setting('full_page_writes'),
                current_setting('synchronous_commit'), pg_is_in_recovery()";
@@ -134,30 +144,25 @@ pub async fn check(client: &Object) -> Result<(), OpenError> {
         .query_one(sql, &[])
         .await
         .map_err(|error| super::other(&error))?;
-    let refuse = |why: &str| {
-        Err(OpenError::Other(format!(
-            "the ledger in Postgres is not used: {why}"
-        )))
+
+    let why = if row.get::<_, i32>(0) < VERSION_MIN {
+        "the server is older than PostgreSQL 14"
+    } else if row.get::<_, bool>(4) {
+        "the server is a standby: name the primary"
+    } else if row.get::<_, &str>(1) != "on" || row.get::<_, &str>(2) != "on" {
+        "fsync or full_page_writes is off, and what it commits may be lost: turn both on"
+    } else if row.get::<_, &str>(3) == "off" {
+        "synchronous_commit is off in the options of its URL: leave it out"
+    } else {
+        return Ok(());
     };
-    if row.get::<_, i32>(0) < VERSION_MIN {
-        return refuse("the server is older than PostgreSQL 14");
-    }
-    if row.get::<_, bool>(4) {
-        return refuse("the server is a standby: name the primary");
-    }
-    if row.get::<_, &str>(1) != "on" || row.get::<_, &str>(2) != "on" {
-        return refuse(
-            "fsync or full_page_writes is off, and what it commits may be lost: turn both on",
-        );
-    }
-    if row.get::<_, &str>(3) == "off" {
-        return refuse("synchronous_commit is off in the options of its URL: leave it out");
-    }
-    Ok(())
+    Err(OpenError::Other(format!(
+        "the ledger in Postgres is not used: {why}"
+    )))
 }
 
-/// Why, in one line, with what is below.
-pub fn told(error: &dyn std::error::Error) -> String {
+/// The text of an error with the texts of its causes, in one line.
+pub fn describe_error(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut source = error.source();
     while let Some(cause) = source {
@@ -172,18 +177,20 @@ pub fn told(error: &dyn std::error::Error) -> String {
 
 impl From<Error> for LedgerError {
     fn from(error: Error) -> LedgerError {
-        let text = told(&error);
+        let text = describe_error(&error);
         let Some(code) = error.code().map(|code| code.code().to_owned()) else {
-            return match error.is_closed() || error.to_string().contains("communicating") {
-                true => LedgerError::Unreachable(text),
-                false => LedgerError::Other(text),
+            let is_connection = error.is_closed() || error.to_string().contains("communicating");
+            return if is_connection {
+                LedgerError::Unreachable(text)
+            } else {
+                LedgerError::Other(text)
             };
         };
         match (&code[..2], code.as_str()) {
             (_, "42501") => LedgerError::Unreachable(format!("{text}; {RUNTIME_GRANT}")),
             (_, "53100") => LedgerError::Full,
             (_, "25006") => LedgerError::ReadOnly("database"),
-            // Deadlocks, time-outs of statements and locks: again, it may go.
+            // Deadlocks, timeouts of statements and locks: a retry may succeed.
             ("40", _) | (_, "55P03" | "57014") => LedgerError::Busy,
             ("08" | "57" | "53" | "58" | "XX" | "25", _) => LedgerError::Unreachable(text),
             _ => LedgerError::Other(text),
@@ -194,25 +201,18 @@ impl From<Error> for LedgerError {
 // === impl ServerClock ===
 
 impl ServerClock {
-    /// Asks once.
+    /// Reads the server's time.
     pub async fn start(client: &Object) -> Result<ServerClock, Error> {
         let now: i64 = client.query_one("SELECT now_ms()", &[]).await?.get(0);
         Ok(ServerClock(Mutex::new(LedgerClock::from(LedgerTime(now)))))
     }
 
-    /// What the server has told anew: clocks run apart.
+    /// Sets the server's time anew, because clocks drift.
     pub fn set(&self, now: LedgerTime) {
-        *self
-            .0
-            .lock()
-            .unwrap_or_else(|poisoned| poisoned.into_inner()) = LedgerClock::from(now);
+        *lock(&self.0) = LedgerClock::from(now);
     }
 
-    /// Now.
     pub fn now(&self) -> LedgerTime {
-        self.0
-            .lock()
-            .unwrap_or_else(|poisoned| poisoned.into_inner())
-            .now()
+        lock(&self.0).now()
     }
 }

@@ -1,12 +1,12 @@
-//! The end of an attempt that leaves something: values, rows and events for other hooks, in one transaction with it. Whoever changes
-//! the values of a hook holds the hook's row of `used`: what was decided on is still so when it is committed.
+//! Ends attempts with results: values, rows and emitted events are stored in the same transaction. A transaction that changes values of a
+//! hook first locks the hook's row of `used`, so that the values it compared cannot change before its commit. SQLite: `kv.rs`, `rows.rs`.
 
 use std::collections::HashMap;
 
 use bytes::Bytes;
 use deadpool_postgres::{Object, Transaction};
 
-use super::writer::{End, accept, finish as end, keep_answered};
+use super::writer::{self, Ended, accept, keep_answered};
 use super::{Cached, millis};
 use crate::error::LedgerError;
 use crate::steps::{AttemptRecord, Committed, Disposition, Fence, Refused, Results};
@@ -14,22 +14,22 @@ use landfall_model::clock::to_ms;
 use landfall_model::stored_event::Stored;
 use landfall_model::{Effects, Event, KvChange, KvExpected, KvValue, KvWrite, Quota};
 
-/// A value as it stands in the table.
-struct Present {
+/// The current value of a key.
+struct Current {
     value: KvValue,
     until: Option<i64>,
-    is_alive: bool,
+    is_expired: bool,
 }
 
-/// What is to be written.
+/// The new value of a key.
 struct Change {
     key: Vec<u8>,
-    /// None: nothing is left.
+    /// `None`: the key is deleted.
     value: Option<KvValue>,
     until: Option<i64>,
 }
 
-/// Ends a lease with what its attempt leaves.
+/// Ends a lease and stores the results of its attempt. SQLite: `deliveries::finish`.
 pub async fn finish(
     client: &mut Object,
     fence: Fence,
@@ -42,31 +42,33 @@ pub async fn finish(
         reply: results.reply.clone(),
         ..Results::empty(results.quota)
     });
-    // Whatever is returned without a commit is undone.
-    match end(&transaction, fence, attempt, &done).await? {
-        End::Lost => return Ok(Committed::LeaseLost),
-        End::Before => return Ok(Committed::Stored),
-        End::Now => {}
+    // A return without a commit rolls back.
+    match writer::finish(&transaction, fence, attempt, &done).await? {
+        Ended::LeaseLost => return Ok(Committed::LeaseLost),
+        Ended::Before => return Ok(Committed::Stored),
+        Ended::Now => {}
     }
+
     let changes = match prepare(&transaction, &event.hook, &results.effects, &results.quota).await?
     {
         Ok(changes) => changes,
         Err(refused) => return Ok(Committed::Refused(refused, ())),
     };
-    keep(&transaction, event, results, changes).await?;
+
+    store_results(&transaction, event, results, changes).await?;
     transaction.commit().await?;
     Ok(Committed::Stored)
 }
 
-/// Keeps an event whose handler has answered, with what it leaves.
+/// Stores an event whose handler has answered already, with the results of its attempt. SQLite: `deliveries::record`.
 pub async fn record(
     client: &mut Object,
     stored: &Stored,
     attempt: &AttemptRecord,
-    ending: &Disposition,
+    disposition: &Disposition,
 ) -> Result<Committed, LedgerError> {
     let transaction = client.transaction().await?;
-    if let Disposition::Done(results) = ending {
+    if let Disposition::Done(results) = disposition {
         let changes = match prepare(
             &transaction,
             &stored.event().hook,
@@ -78,14 +80,16 @@ pub async fn record(
             Ok(changes) => changes,
             Err(refused) => return Ok(Committed::Refused(refused, ())),
         };
-        keep(&transaction, stored.event(), results, changes).await?;
+        store_results(&transaction, stored.event(), results, changes).await?;
     }
-    keep_answered(&transaction, stored, attempt, ending).await?;
+
+    keep_answered(&transaction, stored, attempt, disposition).await?;
     transaction.commit().await?;
     Ok(Committed::Stored)
 }
 
-/// The changes of values, or why these effects cannot be kept. From here on nobody else changes anything of this hook.
+/// The changes of values, or why the effects cannot be stored. Locks the values and rows of the hook until the transaction ends. SQLite:
+/// `kv::refusal`.
 async fn prepare(
     transaction: &Transaction<'_>,
     hook: &str,
@@ -100,18 +104,17 @@ async fn prepare(
                RETURNING kv_bytes, row_bytes, now_ms()";
     let row = transaction.query_one_cached(sql, &[&hook]).await?;
     let (kv_bytes, row_bytes, now): (i64, i64, i64) = (row.get(0), row.get(1), row.get(2));
-    let present = present(transaction, hook, effects, now).await?;
-    let alive = |key: &str| {
-        present
-            .get(key.as_bytes())
-            .filter(|present| present.is_alive)
-    };
+    let current = current_values(transaction, hook, effects, now).await?;
+
     for KvExpected { key, value } in &effects.expected {
-        if alive(key).map(|present| &present.value) != value.as_ref() {
+        if unexpired(&current, key).map(|current| &current.value) != value.as_ref() {
             return Ok(Err(Refused::Changed(key.clone())));
         }
     }
-    let (mut changes, mut growth, mut judged) = (Vec::with_capacity(effects.writes.len()), 0, 0);
+
+    // `growth` counts every change, `set_growth` only those that the quota can refuse.
+    let mut changes = Vec::with_capacity(effects.writes.len());
+    let (mut growth, mut set_growth) = (0, 0);
     for KvWrite { key, change } in &effects.writes {
         let (value, until) = match change {
             KvChange::Set(value, expires_in) => (
@@ -120,9 +123,10 @@ async fn prepare(
             ),
             KvChange::Delete => (None, None),
             KvChange::Add(by) => {
-                let number = match alive(key) {
+                let current = unexpired(&current, key);
+                let number = match current {
                     None => Some(*by),
-                    Some(present) => present
+                    Some(current) => current
                         .value
                         .number()
                         .and_then(|number| number.checked_add(*by)),
@@ -130,20 +134,15 @@ async fn prepare(
                 let Some(number) = number else {
                     return Ok(Err(Refused::Changed(key.clone())));
                 };
-                (
-                    Some(KvValue::of_number(number)),
-                    alive(key).and_then(|present| present.until),
-                )
+                let until = current.and_then(|current| current.until);
+                (Some(KvValue::of_number(number)), until)
             }
         };
-        let size = |value: &KvValue| (key.len() + value.bytes.len()) as i64;
-        let before = present
-            .get(key.as_bytes())
-            .map_or(0, |present| size(&present.value));
-        let more = value.as_ref().map_or(0, size) - before;
-        growth += more;
+        let before = current.get(key.as_bytes()).map(|current| &current.value);
+        let added = size(key, value.as_ref()) - size(key, before);
+        growth += added;
         if matches!(change, KvChange::Set(..)) {
-            judged += more;
+            set_growth += added;
         }
         changes.push(Change {
             key: key.as_bytes().to_vec(),
@@ -151,8 +150,9 @@ async fn prepare(
             until,
         });
     }
+
     let rows: i64 = effects.rows.iter().map(|row| row.text.len() as i64).sum();
-    if let Some(refused) = Refused::over(quota, (judged, kv_bytes), (rows, row_bytes)) {
+    if let Some(refused) = Refused::over(quota, (set_growth, kv_bytes), (rows, row_bytes)) {
         return Ok(Err(refused));
     }
     let sql =
@@ -163,12 +163,24 @@ async fn prepare(
     Ok(Ok(changes))
 }
 
-async fn present(
+fn unexpired<'a>(current: &'a HashMap<Vec<u8>, Current>, key: &str) -> Option<&'a Current> {
+    current
+        .get(key.as_bytes())
+        .filter(|current| !current.is_expired)
+}
+
+/// The bytes that count for the quota.
+fn size(key: &str, value: Option<&KvValue>) -> i64 {
+    value.map_or(0, |value| (key.len() + value.bytes.len()) as i64)
+}
+
+/// The current values, expired ones included, of all keys that the effects expect or change.
+async fn current_values(
     transaction: &Transaction<'_>,
     hook: &str,
     effects: &Effects,
     now: i64,
-) -> Result<HashMap<Vec<u8>, Present>, LedgerError> {
+) -> Result<HashMap<Vec<u8>, Current>, LedgerError> {
     let expected = effects
         .expected
         .iter()
@@ -184,36 +196,39 @@ async fn present(
     }
     let sql = "SELECT key, is_text, value, until FROM kv WHERE hook = $1 AND key = ANY ($2)";
     let rows = transaction.query_cached(sql, &[&hook, &keys]).await?;
-    let one = |row: &tokio_postgres::Row| {
-        let until: Option<i64> = row.get(3);
-        let value = KvValue {
-            is_text: row.get(1),
-            bytes: Bytes::from(row.get::<_, Vec<u8>>(2)),
-        };
-        (
-            row.get(0),
-            Present {
-                value,
-                until,
-                is_alive: until.is_none_or(|until| until > now),
-            },
-        )
-    };
-    Ok(rows.iter().map(one).collect())
+    Ok(rows
+        .iter()
+        .map(|row| (row.get(0), current_value(row, now)))
+        .collect())
 }
 
-async fn keep(
+fn current_value(row: &tokio_postgres::Row, now: i64) -> Current {
+    let until: Option<i64> = row.get(3);
+    let value = KvValue {
+        is_text: row.get(1),
+        bytes: Bytes::from(row.get::<_, Vec<u8>>(2)),
+    };
+    Current {
+        value,
+        until,
+        is_expired: until.is_some_and(|until| until <= now),
+    }
+}
+
+/// Stores values, rows and emitted events. SQLite: `kv::write`, `rows::append`, `deliveries::store_results`.
+async fn store_results(
     transaction: &Transaction<'_>,
     event: &Event,
     results: &Results,
     changes: Vec<Change>,
 ) -> Result<(), LedgerError> {
     let hook: &str = &event.hook;
-    let (set, gone): (Vec<Change>, Vec<Change>) = changes
+    let (set, deleted): (Vec<Change>, Vec<Change>) = changes
         .into_iter()
         .partition(|change| change.value.is_some());
-    if !gone.is_empty() {
-        let keys: Vec<Vec<u8>> = gone.into_iter().map(|change| change.key).collect();
+
+    if !deleted.is_empty() {
+        let keys: Vec<Vec<u8>> = deleted.into_iter().map(|change| change.key).collect();
         transaction
             .execute_cached(
                 "DELETE FROM kv WHERE hook = $1 AND key = ANY ($2)",
@@ -221,6 +236,7 @@ async fn keep(
             )
             .await?;
     }
+
     if !set.is_empty() {
         let (mut keys, mut texts, mut values, mut untils) =
             (Vec::new(), Vec::new(), Vec::new(), Vec::new());
@@ -238,6 +254,7 @@ async fn keep(
             .execute_cached(sql, &[&hook, &keys, &texts, &values, &untils])
             .await?;
     }
+
     let rows = &results.effects.rows;
     if !rows.is_empty() {
         let (names, texts): (Vec<&str>, Vec<&str>) = rows
@@ -252,6 +269,7 @@ async fn keep(
             .execute_cached(sql, &[&hook, &names, &texts, &id, &at])
             .await?;
     }
+
     for new in &results.emitted {
         accept(transaction, new, None).await?;
     }

@@ -1,17 +1,17 @@
-//! The rights of the role that a node connects as. What is missing is named as the statement that grants it.
+//! Checks the rights of the role that a node connects as. An error names the statement that grants a missing right.
 
 use deadpool_postgres::Object;
 
 use crate::error::OpenError;
 
-/// Statements that are missing before the schema can be made; none where it is there.
+/// Selects the statements that grant missing rights to create or use the schema.
 const TO_CREATE: &str =
     "SELECT CASE WHEN to_regnamespace('landfall') IS NULL AND NOT has_database_privilege(current_database(), 'CREATE')
      THEN format('GRANT CREATE ON DATABASE %I TO %I', current_database(), current_user) END,
      CASE WHEN to_regnamespace('landfall') IS NOT NULL AND NOT has_schema_privilege('landfall', 'USAGE')
      THEN format('GRANT USAGE ON SCHEMA landfall TO %I', current_user) END";
 
-/// Statements that are missing to use its tables and functions.
+/// Selects the statements that grant missing rights on its tables and functions.
 const TO_USE: &str = "SELECT CASE WHEN EXISTS (
          SELECT FROM pg_class c, unnest(ARRAY['SELECT', 'INSERT', 'UPDATE', 'DELETE']) AS wanted (privilege)
          WHERE c.relnamespace = 'landfall'::regnamespace AND c.relkind IN ('r', 'p')
@@ -21,7 +21,7 @@ const TO_USE: &str = "SELECT CASE WHEN EXISTS (
          SELECT FROM pg_proc p WHERE p.pronamespace = 'landfall'::regnamespace AND NOT has_function_privilege(p.oid, 'EXECUTE'))
      THEN format('GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA landfall TO %I', current_user) END";
 
-/// Before the tables are made or read.
+/// Checks the rights that are needed to create the tables, or to use existing ones.
 pub async fn check_before(client: &Object) -> Result<(), OpenError> {
     check(client, TO_CREATE).await?;
     let has_tables = "SELECT to_regclass('landfall.version') IS NOT NULL";
@@ -36,7 +36,7 @@ pub async fn check_before(client: &Object) -> Result<(), OpenError> {
     }
 }
 
-/// When they are there.
+/// Checks the rights on the tables and functions, once they exist.
 pub async fn check_after(client: &Object) -> Result<(), OpenError> {
     check(client, TO_USE).await
 }

@@ -1,31 +1,32 @@
-//! Whether the database takes writes. A failed statement shows that it does not; only a committed write shows that it does again:
-//! a statement that changes no row succeeds on a full disk, and one that only reads succeeds on a standby.
+//! Whether the database takes writes. A failed statement shows that it does not. Only a committed write shows that it does again: a
+//! statement that changes no row succeeds on a full disk, and a read succeeds on a standby.
 
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use deadpool_postgres::Pool;
 
 use super::{connect, within};
 use crate::error::LedgerError;
+use landfall_model::lock;
 
-/// Between two writes that are tried.
+/// The time between two test writes.
 const PROBE_EVERY: Duration = Duration::from_millis(500);
-/// Bytes of one: more than the free space of one page.
+/// The size of a test write: more than the free space of one page.
 const PROBE_BYTES: usize = 16 << 10;
 
-/// What is known of the database.
+/// The health of the database, as far as is known.
 #[derive(Clone)]
 pub struct Health {
     pool: Pool,
-    /// Why it takes no writes, if so. While it is set, a task tries one at times.
+    /// Why the database takes no writes. While it is set, a task tries a write at intervals.
     refusal: Arc<Mutex<Option<LedgerError>>>,
 }
 
 // === impl Health ===
 
 impl Health {
-    /// Takes writes until shown otherwise.
+    /// Healthy until a statement fails.
     pub fn new(pool: Pool) -> Health {
         Health {
             pool,
@@ -35,17 +36,17 @@ impl Health {
 
     /// Whether no statement has failed since the last write succeeded.
     pub fn is_good(&self) -> bool {
-        self.refusal().is_none()
+        lock(&self.refusal).is_none()
     }
 
-    /// A statement has failed in a way that the next one would too.
-    pub fn refused(&self, why: &LedgerError) {
+    /// Records that a statement has failed because the database takes no writes or cannot be reached.
+    pub fn set_refusal(&self, why: &LedgerError) {
         if matches!(why, LedgerError::ReadOnly(_)) {
-            // These sessions belong to a server that has become a standby: new ones may find the primary.
+            // The server has become a standby: new sessions may find the primary.
             self.pool.retain(|_, _| false);
         }
-        if self.refusal().replace(why.clone()).is_none() {
-            tracing::error!(error = %why, "the ledger takes nothing: events are refused until a write succeeds");
+        if lock(&self.refusal).replace(why.clone()).is_none() {
+            tracing::error!(error = %why, "the ledger takes no writes: events are refused until a write succeeds");
             tokio::spawn(self.clone().probe_until_good());
         }
     }
@@ -54,12 +55,12 @@ impl Health {
         while !self.pool.is_closed() {
             match self.probe().await {
                 Ok(()) => {
-                    self.refusal().take();
+                    lock(&self.refusal).take();
                     return tracing::info!(
                         "a write to the ledger succeeded: events are accepted again"
                     );
                 }
-                Err(error) => self.refused(&error),
+                Err(error) => self.set_refusal(&error),
             }
             tokio::time::sleep(PROBE_EVERY).await;
         }
@@ -72,7 +73,7 @@ impl Health {
                 .pool
                 .get()
                 .await
-                .map_err(|error| LedgerError::Unreachable(connect::told(&error)))?;
+                .map_err(|error| LedgerError::Unreachable(connect::describe_error(&error)))?;
             let transaction = client.transaction().await?;
             let insert = "INSERT INTO payloads (event, body) VALUES (-1, $1)";
             transaction.execute(insert, &[&random_bytes()]).await?;
@@ -84,15 +85,9 @@ impl Health {
         })
         .await
     }
-
-    fn refusal(&self) -> MutexGuard<'_, Option<LedgerError>> {
-        self.refusal
-            .lock()
-            .unwrap_or_else(|poisoned| poisoned.into_inner())
-    }
 }
 
-/// The server cannot compress them.
+/// Random, so that the server cannot compress them.
 fn random_bytes() -> Vec<u8> {
     std::iter::repeat_with(|| uuid::Uuid::new_v4().into_bytes())
         .take(PROBE_BYTES / 16)

@@ -1,4 +1,4 @@
-//! Hints from other nodes that something was queued: for speed alone, since every node also looks by itself.
+//! Notifications from other nodes that an event was queued. They only save time, since every node also polls.
 
 use std::future::poll_fn;
 use std::pin::pin;
@@ -9,14 +9,14 @@ use tokio_postgres::AsyncMessage;
 
 use super::connect::Connector;
 
-/// Before another connection is tried.
+/// The time before it connects again.
 const PAUSE: Duration = Duration::from_secs(2);
 
 /// Listens until the receiver is dropped.
 pub async fn listen(connector: Connector, hints: mpsc::Sender<String>) {
     while !hints.is_closed() {
-        if let Err(error) = hear(&connector, &hints).await {
-            tracing::debug!(%error, "no hints from other nodes: looking goes on");
+        if let Err(error) = listen_once(&connector, &hints).await {
+            tracing::debug!(%error, "no notifications from other nodes: this node polls");
         }
         tokio::select! {
             () = tokio::time::sleep(PAUSE) => {}
@@ -25,7 +25,8 @@ pub async fn listen(connector: Connector, hints: mpsc::Sender<String>) {
     }
 }
 
-async fn hear(
+/// Listens on one connection until it fails.
+async fn listen_once(
     connector: &Connector,
     hints: &mpsc::Sender<String>,
 ) -> Result<(), tokio_postgres::Error> {
@@ -45,7 +46,7 @@ async fn hear(
             () = hints.closed() => return Ok(()),
         };
         match message {
-            // A hint too many is dropped: looking finds what it was about.
+            // If the queue is full, the notification is dropped: polling finds the event.
             Some(Ok(AsyncMessage::Notification(hint))) => {
                 drop(hints.try_send(hint.payload().to_owned()))
             }

@@ -27,18 +27,18 @@ use super::steps::{Claimed, Fence, SHARED_LEASE};
 use health::Health;
 use landfall_model::clock::to_ms;
 use landfall_model::stored_event::{Corrupt, Stored, checked};
-use landfall_model::{Event, EventId, LedgerTime, Retention};
+use landfall_model::{Event, EventId, LedgerTime, Retention, lock};
 use writer::Writer;
 
-/// Answers that are late are as good as none.
+/// Time limit of a step.
 const WITHIN: Duration = Duration::from_secs(10);
-/// In one step of letting go.
+/// Items that one step of retention removes at most.
 const PRUNE_STEP: i32 = 500;
-/// Of the connections.
-const ENDS: usize = 6;
-/// A node that has not reached the database for longer assumes that the others could not either.
+/// Connections for attempts that end with results.
+const FINISH_CONNECTIONS: usize = 6;
+/// A node that could not reach the database for longer assumes that the other nodes could not either.
 const SILENCE_MAX: Duration = Duration::from_secs(5);
-/// For how long it then takes no leases over: longer than a statement of another node hangs.
+/// For how long it then takes over no leases: longer than a statement of another node can hang.
 const QUIET: Duration = Duration::from_secs(12);
 
 /// An open ledger.
@@ -46,38 +46,38 @@ pub struct Postgres {
     pool: Pool,
     writer: Writer,
     clock: Arc<connect::ServerClock>,
-    /// This start of this node.
+    /// Identifies this start of the node.
     owner: Uuid,
     retention: Retention,
     health: Health,
-    /// Ends with effects at a time: those of one hook wait for each other, and must not take every connection.
-    ends: Semaphore,
-    /// When leases were last held.
-    beaten: std::sync::Mutex<Beaten>,
-    /// Hooks for which another node has queued something.
+    /// Limits the transactions that end attempts with results: those of one hook wait for each other, and must not use every connection.
+    finish_permits: Semaphore,
+    /// When leases were last extended.
+    heartbeats: std::sync::Mutex<Heartbeats>,
+    /// Names of hooks for which another node has queued an event. Taken once.
     hints: std::sync::Mutex<Option<mpsc::Receiver<String>>>,
 }
 
-/// A node whose leases have run out while the database was away can hold them again before others take them.
-struct Beaten {
-    at: Instant,
+/// After an outage of the database, no node takes over leases for a while, so that their owners can extend them.
+struct Heartbeats {
+    last: Instant,
     quiet_until: Instant,
 }
 
-/// How a ledger is reached and kept.
+/// The settings of a Postgres ledger.
 pub struct PostgresSettings {
     /// `postgres://user:password@host:port/database`
     pub url: String,
-    /// For servers that want it.
+    /// The TLS configuration, if the URL names no root certificate of its own.
     pub tls: rustls::ClientConfig,
-    /// What is let go of; there is no `max_size` here.
+    /// How long data is kept. `max_size` does not apply.
     pub retention: Retention,
 }
 
 // === impl Postgres ===
 
 impl Postgres {
-    /// Connects, checks that the server keeps its promises, and makes or migrates the tables.
+    /// Connects, checks the server, and creates or migrates the tables.
     pub async fn open(settings: PostgresSettings) -> Result<Postgres, OpenError> {
         let connector = connect::Connector::new(&settings.url, settings.tls)?;
         let pool = connector.pool()?;
@@ -95,8 +95,9 @@ impl Postgres {
                 .map_err(|error| other(&error))?,
         );
         drop(client);
+
         let health = Health::new(pool.clone());
-        let (hints, told) = mpsc::channel(1024);
+        let (hints, hints_received) = mpsc::channel(1024);
         let writer = Writer::start(pool.clone());
         tokio::spawn(hints::listen(connector, hints));
         Ok(Postgres {
@@ -106,16 +107,16 @@ impl Postgres {
             owner: Uuid::new_v4(),
             retention: settings.retention,
             health,
-            ends: Semaphore::new(ENDS),
-            beaten: std::sync::Mutex::new(Beaten {
-                at: Instant::now(),
+            finish_permits: Semaphore::new(FINISH_CONNECTIONS),
+            heartbeats: std::sync::Mutex::new(Heartbeats {
+                last: Instant::now(),
                 quiet_until: Instant::now(),
             }),
-            hints: std::sync::Mutex::new(Some(told)),
+            hints: std::sync::Mutex::new(Some(hints_received)),
         })
     }
 
-    /// What is promised there, and on what it rests, without making anything: a sentence each.
+    /// What the server guarantees, one sentence each. Creates nothing.
     pub async fn describe(settings: PostgresSettings) -> Result<Vec<String>, OpenError> {
         let connector = connect::Connector::new(&settings.url, settings.tls)?;
         let pool = connector.pool()?;
@@ -124,6 +125,7 @@ impl Postgres {
             .await
             .map_err(|error| connector.unreachable(&error))?;
         connect::check(&client).await?;
+
         let sql = "SELECT current_setting('server_version'), current_setting('synchronous_commit'),
                    current_setting('synchronous_standby_names')";
         let row = client
@@ -143,25 +145,22 @@ impl Postgres {
         ])
     }
 
-    /// Whether the database was away just now: others have not been able to hold their leases.
+    /// Whether the database was unreachable recently, so that other nodes could not extend their leases either.
     fn is_quiet(&self) -> bool {
-        let mut beaten = self
-            .beaten
-            .lock()
-            .unwrap_or_else(|poisoned| poisoned.into_inner());
+        let mut heartbeats = lock(&self.heartbeats);
         let now = Instant::now();
-        if now - beaten.at > SILENCE_MAX {
-            beaten.quiet_until = now + QUIET;
+        if now - heartbeats.last > SILENCE_MAX {
+            heartbeats.quiet_until = now + QUIET;
         }
-        beaten.at = now;
-        now < beaten.quiet_until
+        heartbeats.last = now;
+        now < heartbeats.quiet_until
     }
 
     async fn client(&self) -> Result<Object, LedgerError> {
         self.pool
             .get()
             .await
-            .map_err(|error| LedgerError::Unreachable(connect::told(&error)))
+            .map_err(|error| LedgerError::Unreachable(connect::describe_error(&error)))
     }
 
     async fn ask<T>(
@@ -175,26 +174,30 @@ impl Postgres {
         .await
     }
 
-    /// An answer that shows that the database takes no writes is remembered until one succeeds.
-    fn noted<T>(&self, result: Result<T, LedgerError>) -> Result<T, LedgerError> {
+    /// Records a failure that shows that the database takes no writes. A write that succeeds clears it.
+    fn record_reachability<T>(&self, result: Result<T, LedgerError>) -> Result<T, LedgerError> {
         if let Err(
             error @ (LedgerError::Unreachable(_) | LedgerError::ReadOnly(_) | LedgerError::Full),
         ) = &result
         {
-            self.health.refused(error);
+            self.health.set_refusal(error);
         }
         result
     }
 }
 
+/// Limits the time of a step.
 async fn within<T>(work: impl Future<Output = Result<T, LedgerError>>) -> Result<T, LedgerError> {
-    let late = || LedgerError::Unreachable(format!("no answer within {} s", WITHIN.as_secs()));
-    tokio::time::timeout(WITHIN, work)
-        .await
-        .unwrap_or_else(|_| Err(late()))
+    match tokio::time::timeout(WITHIN, work).await {
+        Ok(result) => result,
+        Err(_) => {
+            let why = format!("no answer within {} s", WITHIN.as_secs());
+            Err(LedgerError::Unreachable(why))
+        }
+    }
 }
 
-/// Takes due deliveries of one hook, and tells when its next one is due. SQLite: `deliveries::claim`.
+/// Leases due deliveries of one hook. Also returns when its next one is due. SQLite: `deliveries::claim`.
 async fn claim(
     client: &Object,
     hook: &Arc<str>,
@@ -234,8 +237,8 @@ async fn claim(
     Ok((hook.clone(), claimed.collect(), next.map(LedgerTime)))
 }
 
-/// An event from the columns id, hook, received_ms, head, body_digest, checksum and body, which begin at `at`; none where its body
-/// has been pruned.
+/// An event from the columns id, hook, received_ms, head, body_digest, checksum and body, which begin at `at`. `None` if its
+/// body has been pruned. SQLite: `events::read`.
 fn event_of(row: &tokio_postgres::Row, at: usize) -> Option<Result<Event, Corrupt>> {
     let body: Vec<u8> = row.get::<_, Option<Vec<u8>>>(at + 6)?;
     let id = EventId::from_bytes(row.get::<_, Uuid>(at).into_bytes());
@@ -250,7 +253,7 @@ fn event_of(row: &tokio_postgres::Row, at: usize) -> Option<Result<Event, Corrup
     ))
 }
 
-/// In the same order everywhere.
+/// The numbers of deliveries and attempts, sorted alike on all nodes against deadlocks.
 fn split(fences: &[Fence]) -> (Vec<i64>, Vec<i32>) {
     let mut fences = fences.to_vec();
     fences.sort_by_key(|fence| fence.delivery);
@@ -266,7 +269,7 @@ fn millis(time: Duration) -> i64 {
         .min(i64::MAX / 4)
 }
 
-/// Text that Postgres can hold: it has no zero character.
+/// Text that Postgres can store: it cannot store zero characters.
 fn plain(text: &str) -> String {
     text.replace('\0', "\u{fffd}")
 }
@@ -274,11 +277,11 @@ fn plain(text: &str) -> String {
 fn other(error: &tokio_postgres::Error) -> OpenError {
     OpenError::Other(format!(
         "the ledger in Postgres cannot be opened: {}",
-        connect::told(error)
+        connect::describe_error(error)
     ))
 }
 
-/// Statements are prepared once for each connection.
+/// Runs statements that are prepared once for each connection.
 trait Cached {
     async fn query_cached(
         &self,

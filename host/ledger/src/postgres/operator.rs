@@ -1,4 +1,4 @@
-//! What an operator does to deliveries: the functions of `functions/operator.sql`.
+//! The operator's commands on deliveries: calls of `functions/operator.sql`. SQLite: `operator.rs`.
 
 use deadpool_postgres::Object;
 use tokio_postgres::{Error, Row};
@@ -9,7 +9,7 @@ use crate::shown::Purged;
 use crate::state_column::RUNNING;
 use crate::steps::{ReplayOrder, Replayed, Step};
 
-/// New deliveries of old events; what became of each.
+/// Replays events in their order. Returns a result for each. SQLite: `operator::replay_all`.
 pub async fn replay(client: &Object, order: &ReplayOrder) -> Result<Vec<Replayed>, Error> {
     let (events, repeated): (Vec<Uuid>, Vec<Option<i64>>) = order
         .events
@@ -23,18 +23,21 @@ pub async fn replay(client: &Object, order: &ReplayOrder) -> Result<Vec<Replayed
     let rows = client
         .query_cached(sql, &[&events, &repeated, &delay, &apart, again, dry_run])
         .await?;
-    let fate = |row: &Row| match row.get::<_, i32>(0) {
+    Ok(rows.iter().map(replayed).collect())
+}
+
+fn replayed(row: &Row) -> Replayed {
+    match row.get::<_, i32>(0) {
         0 => Replayed::Queued(row.get(1)),
         1 => Replayed::Waiting,
         3 => Replayed::Discarded,
         4 => Replayed::Repeated,
         5 => Replayed::Undecodable,
         _ => Replayed::Unknown,
-    };
-    Ok(rows.iter().map(fate).collect())
+    }
 }
 
-/// The deliveries that were in a state for this step.
+/// Applies a command to those of these deliveries whose state allows it, and returns them. SQLite: `operator::operate`.
 pub async fn operate(client: &Object, step: &Step, deliveries: &[i64]) -> Result<Vec<i64>, Error> {
     let rows = match step {
         Step::Discard(reason) => {
@@ -51,7 +54,7 @@ pub async fn operate(client: &Object, step: &Step, deliveries: &[i64]) -> Result
     Ok(rows.iter().map(|row| row.get(0)).collect())
 }
 
-/// One bounded step of removing all that a hook has.
+/// One step of `History::purge`. SQLite: `operator::purge`.
 pub async fn purge(client: &Object, hook: &str, limit: i32) -> Result<Purged, Error> {
     let sql = "SELECT removed, forgotten, rows_gone, values_gone FROM purge($1, $2)";
     Ok(purged(
@@ -59,7 +62,7 @@ pub async fn purge(client: &Object, hook: &str, limit: i32) -> Result<Purged, Er
     ))
 }
 
-/// What those steps would remove.
+/// As `History::purgeable`. SQLite: `operator::purgeable`.
 pub async fn purgeable(client: &Object, hook: &str) -> Result<Purged, Error> {
     let sql = format!(
         "SELECT (SELECT count(*) FROM deliveries WHERE hook = $1 AND state <> {RUNNING}),

@@ -62,7 +62,7 @@ fn listed(row: &Row, now: LedgerTime) -> Listed {
     }
 }
 
-/// A page of deliveries: newest first, or in order where `after` is given.
+/// A page of deliveries: newest first, or in ascending order if `after` is given. SQLite: `read::list`.
 pub async fn list(client: &Object, filter: &Filter, now: LedgerTime) -> Result<Vec<Listed>, Error> {
     let Filter {
         hook,
@@ -79,7 +79,7 @@ pub async fn list(client: &Object, filter: &Filter, now: LedgerTime) -> Result<V
     } = filter;
     let order = if after.is_some() { "ASC" } else { "DESC" };
     let event = event.as_ref().map(EventId::uuid);
-    // Only the conditions that were given, so that Postgres can choose an index.
+    // Only the given conditions, so that Postgres can choose an index.
     let (states, pick) = (filter.states_sql(), pick.sql());
     let asked = [
         (hook.is_some(), "d.hook = $1"),
@@ -115,7 +115,7 @@ pub async fn list(client: &Object, filter: &Filter, now: LedgerTime) -> Result<V
     Ok(rows.iter().map(|row| listed(row, now)).collect())
 }
 
-/// Parts of deliveries.
+/// Parts of deliveries. SQLite: `read::contents`.
 pub async fn contents(
     client: &Object,
     deliveries: &[i64],
@@ -145,7 +145,7 @@ pub async fn contents(
     Ok(found)
 }
 
-/// Events with ids between these two, in order.
+/// Events with ids between these two, in order. SQLite: `read::find_ids`.
 pub async fn find_ids(
     client: &Object,
     first: &EventId,
@@ -162,7 +162,7 @@ pub async fn find_ids(
         .collect())
 }
 
-/// One event; none where it is not known.
+/// One event, if it is known. SQLite: `read::show`.
 pub async fn show(client: &Object, id: &EventId, now: LedgerTime) -> Result<Option<Shown>, Error> {
     let id = id.uuid();
     let sql = "SELECT e.id, e.hook, e.received_ms, e.head, e.body_digest, e.checksum, p.body,
@@ -192,17 +192,18 @@ pub async fn show(client: &Object, id: &EventId, now: LedgerTime) -> Result<Opti
 }
 
 fn repeats(row: &Row, at: usize) -> Repeats {
-    let id = |at| {
-        row.get::<_, Option<Uuid>>(at)
-            .map(|id| EventId::from_bytes(id.into_bytes()).to_string())
-    };
     Repeats {
         duplicates: row.get(at),
         last_duplicate_at: row.get::<_, Option<i64>>(at + 1).map(time_of_day),
-        last_duplicate: id(at + 2),
+        last_duplicate: event_id(row, at + 2),
         conflicts: row.get(at + 3),
-        last_conflict: id(at + 4),
+        last_conflict: event_id(row, at + 4),
     }
+}
+
+fn event_id(row: &Row, at: usize) -> Option<String> {
+    let id: Option<Uuid> = row.get(at);
+    id.map(|id| EventId::from_bytes(id.into_bytes()).to_string())
 }
 
 fn attempt(row: &Row) -> ShownAttempt {
@@ -218,7 +219,7 @@ fn attempt(row: &Row) -> ShownAttempt {
     }
 }
 
-/// Deliveries by hook and state.
+/// The number of deliveries by hook and state. SQLite: `read::count`.
 pub async fn count(client: &Object) -> Result<Vec<Count>, Error> {
     let sql =
         "SELECT hook, state, count(*) FROM deliveries GROUP BY hook, state ORDER BY hook, state";
@@ -231,7 +232,7 @@ pub async fn count(client: &Object) -> Result<Vec<Count>, Error> {
     Ok(rows.iter().map(count).collect())
 }
 
-/// The value of a key; none if the key has no value, or its value has expired.
+/// The value of a key. `None` if the key has no value, or its value has expired. SQLite: `kv::get`.
 pub async fn kv_get(client: &Object, hook: &str, key: &str) -> Result<Option<KvValue>, Error> {
     let sql = "SELECT is_text, value FROM kv WHERE hook = $1 AND key = $2 AND (until IS NULL OR until > now_ms())";
     let rows = client.query_cached(sql, &[&hook, &key.as_bytes()]).await?;
@@ -242,7 +243,7 @@ pub async fn kv_get(client: &Object, hook: &str, key: &str) -> Result<Option<KvV
     Ok(rows.first().map(value))
 }
 
-/// Keys that begin with `prefix`, in byte order, after `after`.
+/// Keys that begin with `prefix`, in byte order, after `after`. SQLite: `kv::keys`.
 pub async fn kv_keys(
     client: &Object,
     hook: &str,
@@ -269,7 +270,7 @@ pub async fn kv_keys(
         .collect())
 }
 
-/// A page of rows.
+/// A page of a table's rows. SQLite: `rows::list`.
 pub async fn rows(
     client: &Object,
     hook: &str,

@@ -1,10 +1,10 @@
-//! The tables and functions. Nodes that start at the same time prepare them one after another.
+//! The tables and functions. SQLite: `schema.rs`. Nodes that start at the same time prepare them one after another.
 
 use std::fmt::Write;
 
 use tokio_postgres::error::SqlState;
 
-use super::connect::{Connector, told};
+use super::connect::{Connector, describe_error};
 use crate::error::OpenError;
 use landfall_model::DeliveryState;
 
@@ -60,7 +60,7 @@ pub(super) async fn migrate(connector: &Connector) -> Result<(), OpenError> {
     let failed = |error: tokio_postgres::Error| {
         OpenError::Other(format!(
             "the ledger cannot be prepared: {}{}",
-            told(&error),
+            describe_error(&error),
             hint(&error)
         ))
     };

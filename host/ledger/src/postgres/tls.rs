@@ -1,12 +1,12 @@
-//! `sslmode` and `sslrootcert` of the database's URL, in libpq's words. Where the URL says nothing, another host must speak TLS: a
-//! server that only offers plain text would get the password.
+//! `sslmode` and `sslrootcert` of the database's URL, as libpq defines them. Without `sslmode`, a server on another host must use TLS:
+//! otherwise a server without TLS would receive the password.
 
 use std::net::IpAddr;
 use std::sync::Arc;
 
 use percent_encoding::percent_decode_str;
-use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::client::{VerifierBuilderError, WebPkiServerVerifier};
 use rustls::crypto::CryptoProvider;
 use rustls::{
     CertificateError, ClientConfig, DigitallySignedStruct, Error, RootCertStore, SignatureScheme,
@@ -16,7 +16,7 @@ use rustls_pki_types::{CertificateDer, ServerName, UnixTime};
 use tokio_postgres::Config;
 use tokio_postgres::config::{Host, SslMode};
 
-/// What the URL says about TLS.
+/// The TLS options of a URL.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct TlsOptions {
     mode: Option<String>,
@@ -24,14 +24,29 @@ pub struct TlsOptions {
     root: Option<String>,
 }
 
-/// Checks who issued the certificate, and not for which host: `sslmode=verify-ca`.
+/// Checks the issuer of a certificate but not its host name: `sslmode=verify-ca`.
 #[derive(Debug)]
 struct AnyName(Arc<WebPkiServerVerifier>);
+
+/// Why the TLS options of a URL cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum TlsOptionError {
+    #[error("sslmode is one of disable, prefer, require, verify-ca, verify-full")]
+    UnknownMode,
+    #[error("sslmode=verify-ca needs sslrootcert=PATH")]
+    NoRoot,
+    #[error("sslrootcert = {path} is not a PEM file of certificates: {why}")]
+    Root { path: String, why: String },
+    #[error(transparent)]
+    Protocol(Error),
+    #[error(transparent)]
+    Verifier(VerifierBuilderError),
+}
 
 // === impl TlsOptions ===
 
 impl TlsOptions {
-    /// Takes the options out of a URL, which is returned without them.
+    /// Removes the options from a URL. Returns both.
     pub fn take_from(url: &str) -> (String, TlsOptions) {
         let host_at = url.find('@').map_or(0, |at| at + 1);
         let mut options = TlsOptions::default();
@@ -56,8 +71,12 @@ impl TlsOptions {
         )
     }
 
-    /// Whether TLS is used, and what is checked. `system` trusts the roots of this machine.
-    pub fn apply(&self, config: &mut Config, system: ClientConfig) -> Result<ClientConfig, String> {
+    /// Sets the TLS mode, and returns the TLS configuration. `system` trusts the root certificates of this machine.
+    pub fn apply(
+        &self,
+        config: &mut Config,
+        system: ClientConfig,
+    ) -> Result<ClientConfig, TlsOptionError> {
         let is_local = config.get_hosts().iter().all(is_local);
         let mode = match self.mode.as_deref() {
             None if is_local && self.root.is_none() => SslMode::Prefer,
@@ -65,22 +84,20 @@ impl TlsOptions {
             Some("disable") => SslMode::Disable,
             Some("prefer") => SslMode::Prefer,
             Some(_) => {
-                return Err(
-                    "sslmode is one of disable, prefer, require, verify-ca, verify-full".into(),
-                );
+                return Err(TlsOptionError::UnknownMode);
             }
         };
         config.ssl_mode(mode);
         let is_any_name = self.mode.as_deref() == Some("verify-ca");
         let roots = match &self.root {
             Some(path) => read_roots(path)?,
-            None if is_any_name => return Err("sslmode=verify-ca needs sslrootcert=PATH".into()),
+            None if is_any_name => return Err(TlsOptionError::NoRoot),
             None => return Ok(system),
         };
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let builder = ClientConfig::builder_with_provider(provider.clone())
             .with_safe_default_protocol_versions()
-            .map_err(|error| error.to_string())?;
+            .map_err(TlsOptionError::Protocol)?;
         if !is_any_name {
             return Ok(builder.with_root_certificates(roots).with_no_client_auth());
         }
@@ -104,9 +121,10 @@ fn is_local(host: &Host) -> bool {
     }
 }
 
-fn read_roots(path: &str) -> Result<RootCertStore, String> {
-    let unread = |why: &dyn std::fmt::Display| {
-        format!("sslrootcert = {path} is not a PEM file of certificates: {why}")
+fn read_roots(path: &str) -> Result<RootCertStore, TlsOptionError> {
+    let unread = |why: &dyn std::fmt::Display| TlsOptionError::Root {
+        path: path.to_owned(),
+        why: why.to_string(),
     };
     let mut roots = RootCertStore::empty();
     for certificate in CertificateDer::pem_file_iter(path).map_err(|error| unread(&error))? {
@@ -120,10 +138,13 @@ fn read_roots(path: &str) -> Result<RootCertStore, String> {
     }
 }
 
-fn any_name(roots: RootCertStore, provider: Arc<CryptoProvider>) -> Result<Arc<AnyName>, String> {
+fn any_name(
+    roots: RootCertStore,
+    provider: Arc<CryptoProvider>,
+) -> Result<Arc<AnyName>, TlsOptionError> {
     let verifier = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider).build();
     Ok(Arc::new(AnyName(
-        verifier.map_err(|error| error.to_string())?,
+        verifier.map_err(TlsOptionError::Verifier)?,
     )))
 }
 
@@ -138,7 +159,7 @@ impl ServerCertVerifier for AnyName {
         ocsp: &[u8],
         now: UnixTime,
     ) -> Result<ServerCertVerified, Error> {
-        // The name is judged last: the issuer is in order then.
+        // The name is checked last, so the issuer is valid then.
         match self
             .0
             .verify_server_cert(end_entity, intermediates, name, ocsp, now)
@@ -190,6 +211,7 @@ mod tests {
         options
             .apply(&mut config, tls)
             .map(|_| config.get_ssl_mode())
+            .map_err(|error| error.to_string())
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! What the node does with a ledger in Postgres: each method is a step of one transaction.
+//! The ledger traits for Postgres. Each method is one transaction.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -21,7 +21,7 @@ use crate::steps::{
 };
 use crate::traits::{Deliveries, History, Kv};
 use landfall_model::stored_event::Stored;
-use landfall_model::{DedupKey, Event, EventId, KvValue, LedgerTime};
+use landfall_model::{DedupKey, Event, EventId, KvValue, LedgerTime, lock};
 
 #[async_trait]
 impl Deliveries for Postgres {
@@ -43,24 +43,21 @@ impl Deliveries for Postgres {
     }
 
     fn hints(&self) -> Option<mpsc::Receiver<String>> {
-        self.hints
-            .lock()
-            .unwrap_or_else(|poisoned| poisoned.into_inner())
-            .take()
+        lock(&self.hints).take()
     }
 
     async fn accept(
         &self,
         new: NewEvent,
-        given_up: Arc<AtomicBool>,
+        cancelled: Arc<AtomicBool>,
     ) -> Result<Accepted, LedgerError> {
         let owner = new.run_now.then_some(self.owner);
-        self.noted(self.writer.accept(Box::new(new), owner, given_up).await)
+        self.record_reachability(self.writer.accept(Box::new(new), owner, cancelled).await)
     }
 
     async fn start(&self, received: Received) -> Result<Started, LedgerError> {
         let result = self.ask(async |client| arrivals::start(client, &received, self.owner).await);
-        self.noted(result.await)
+        self.record_reachability(result.await)
     }
 
     async fn find_duplicate(
@@ -73,7 +70,7 @@ impl Deliveries for Postgres {
         let find = self.ask(async |client| {
             arrivals::find_duplicate(client, &hook, &dedup, &digest, duplicate).await
         });
-        self.noted(find.await)
+        self.record_reachability(find.await)
     }
 
     async fn hand_over(
@@ -91,6 +88,7 @@ impl Deliveries for Postgres {
                 .map(drop)
         })
         .await?;
+
         let (deliveries, attempts) = split(&kept);
         let (sql, pause) = ("SELECT keep_on($1, $2, $3)", millis(pause));
         self.ask(async |client| {
@@ -115,7 +113,7 @@ impl Deliveries for Postgres {
                 .await
                 .map_err(LedgerError::from)
         });
-        self.noted(result.await)
+        self.record_reachability(result.await)
     }
 
     async fn finish(
@@ -123,13 +121,13 @@ impl Deliveries for Postgres {
         fence: Fence,
         event: Arc<Event>,
         attempt: AttemptRecord,
-        ending: Disposition,
+        disposition: Disposition,
     ) -> Result<Committed, LedgerError> {
-        let result = match ending {
+        let result = match disposition {
             Disposition::Done(results) if !results.is_nothing() => {
                 within(async {
-                    let _place = self
-                        .ends
+                    let _permit = self
+                        .finish_permits
                         .acquire()
                         .await
                         .map_err(|_| LedgerError::Stopped)?;
@@ -138,12 +136,12 @@ impl Deliveries for Postgres {
                 })
                 .await
             }
-            ending => self.writer.finish(fence, attempt, ending).await,
+            disposition => self.writer.finish(fence, attempt, disposition).await,
         };
-        self.noted(result)
+        self.record_reachability(result)
     }
 
-    async fn bury_unread(&self, fence: Fence, why: String) -> Result<(), LedgerError> {
+    async fn dead_letter_unreadable(&self, fence: Fence, why: String) -> Result<(), LedgerError> {
         let attempt = AttemptRecord {
             started_ms: 0,
             duration_us: 0,
@@ -152,7 +150,7 @@ impl Deliveries for Postgres {
             status: None,
             record: "{}".into(),
         };
-        self.noted(
+        self.record_reachability(
             self.writer
                 .finish(fence, attempt, Disposition::Dead(why))
                 .await,
@@ -178,11 +176,11 @@ impl Deliveries for Postgres {
         .await
     }
 
-    async fn beat(&self, fences: Vec<Fence>) -> Result<usize, LedgerError> {
+    async fn heartbeat(&self, fences: Vec<Fence>) -> Result<usize, LedgerError> {
         let (deliveries, attempts) = split(&fences);
-        // One statement for all leases, which also returns the time. A delivery that another transaction has locked is ending: to
-        // wait for it could be a deadlock with a transaction that ends several.
-        let hold = format!(
+        // One statement extends all leases and returns the time. A delivery that another transaction has locked is ending: waiting for it
+        // could deadlock with a transaction that ends several. SQLite: `deliveries::extend`, then `deliveries::recover`.
+        let extend = format!(
             "WITH held AS MATERIALIZED (
                  SELECT d.id FROM deliveries d JOIN unnest($1::bigint[], $2::int[]) AS lease (id, attempt)
                      ON d.id = lease.id AND d.attempt = lease.attempt
@@ -194,13 +192,15 @@ impl Deliveries for Postgres {
         let lease = millis(SHARED_LEASE);
         let held = self.ask(async |client| {
             client
-                .query_one_cached(&hold, &[&deliveries, &attempts, &lease])
+                .query_one_cached(&extend, &[&deliveries, &attempts, &lease])
                 .await
         });
-        self.clock.set(LedgerTime(self.noted(held.await)?.get(0)));
+        self.clock
+            .set(LedgerTime(self.record_reachability(held.await)?.get(0)));
         if self.is_quiet() {
             return Ok(0);
         }
+
         let sql = "SELECT freed FROM recover($1, $2)";
         let most = UNFINISHED_MAX as i32;
         let freed = self.ask(async |client| {
@@ -216,28 +216,28 @@ impl Deliveries for Postgres {
         &self,
         stored: Stored,
         attempt: AttemptRecord,
-        ending: Disposition,
+        disposition: Disposition,
     ) -> Result<Committed, LedgerError> {
         let result = within(async {
-            let _place = self
-                .ends
+            let _permit = self
+                .finish_permits
                 .acquire()
                 .await
                 .map_err(|_| LedgerError::Stopped)?;
             let mut client = self.client().await?;
-            effects::record(&mut client, &stored, &attempt, &ending).await
+            effects::record(&mut client, &stored, &attempt, &disposition).await
         });
-        self.noted(result.await)
+        self.record_reachability(result.await)
     }
 
     fn record_later(
         &self,
         stored: Stored,
         attempt: AttemptRecord,
-        ending: Disposition,
+        disposition: Disposition,
     ) -> Option<()> {
         self.writer
-            .leave(Job::record(Box::new(stored), attempt, ending))
+            .try_queue(Job::record(Box::new(stored), attempt, disposition))
     }
 
     async fn prune(&self) -> Result<usize, LedgerError> {
@@ -245,7 +245,7 @@ impl Deliveries for Postgres {
             millis(self.retention.bodies),
             millis(self.retention.deliveries),
         );
-        let mut sum = 0;
+        let mut removed = 0;
         loop {
             let sql = "SELECT prune($1, $2, $3)";
             let step = self
@@ -256,17 +256,18 @@ impl Deliveries for Postgres {
                         .try_get::<_, i32>(0)
                 })
                 .await?;
-            sum += step as usize;
+            removed += step as usize;
             if step < PRUNE_STEP {
-                return Ok(sum);
+                return Ok(removed);
             }
         }
     }
 
     async fn pause(&self, hook: String, paused: bool) -> Result<(), LedgerError> {
-        let sql = match paused {
-            true => "INSERT INTO paused (hook) VALUES ($1) ON CONFLICT DO NOTHING",
-            false => "DELETE FROM paused WHERE hook = $1",
+        let sql = if paused {
+            "INSERT INTO paused (hook) VALUES ($1) ON CONFLICT DO NOTHING"
+        } else {
+            "DELETE FROM paused WHERE hook = $1"
         };
         self.ask(async |client| client.execute_cached(sql, &[&hook]).await.map(drop))
             .await

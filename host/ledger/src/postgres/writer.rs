@@ -1,5 +1,5 @@
-//! What is kept without a look at anything else: whatever waits goes to the server in one transaction, pipelined, and each is
-//! answered when that has been committed. If one of them fails, each is tried by itself.
+//! Writes that need no read first. All queued jobs go to the server in one pipelined transaction, and each caller is answered after its
+//! commit. If one job fails, each is committed alone. SQLite: `writer.rs`.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -21,74 +21,86 @@ use crate::steps::{
     SHARED_LEASE,
 };
 use landfall_model::stored_event::Stored;
-use landfall_model::{DedupKey, DeliveryState, EventId};
+use landfall_model::{DedupKey, DeliveryState, EventId, lock};
 
-/// Waiting to be written; who comes later waits for a place, and not for ever.
+/// Jobs in a queue. Further callers wait until there is space, up to `QUEUE_TIMEOUT`.
 const WAITING_MAX: usize = 4096;
-const PLACE_WITHIN: Duration = Duration::from_secs(2);
+const QUEUE_TIMEOUT: Duration = Duration::from_secs(2);
+/// Jobs in one transaction.
 const BATCH_MAX: usize = 128;
-/// Batches of ends at a time.
-const WORKERS: usize = 2;
-/// Another node is told of a hook so often at most.
+/// Workers that end attempts.
+const FINISH_WORKERS: usize = 2;
+/// The least time between two notifications of other nodes about a hook.
 const HINT_EVERY: Duration = Duration::from_millis(100);
+/// Longer keys are stored as their digest.
+const KEY_BYTES_MAX: usize = 512;
 
-/// Hands jobs to the workers.
+/// Sends jobs to the workers.
 pub struct Writer {
-    /// What comes, by one worker, so that it stays in its order; and what ends, by others.
-    jobs: std::sync::Mutex<Option<(mpsc::Sender<Job>, mpsc::Sender<Job>)>>,
+    /// `None` once closed.
+    queues: std::sync::Mutex<Option<Queues>>,
     workers: Mutex<Vec<tokio::task::JoinHandle<()>>>,
 }
 
-/// One thing to keep.
+/// The queues of the workers.
+#[derive(Clone)]
+struct Queues {
+    /// Has one worker, so that events stay in their order.
+    accept: mpsc::Sender<Job>,
+    finish: mpsc::Sender<Job>,
+}
+
+/// One write.
 pub struct Job {
-    what: What,
+    step: JobStep,
     answer: oneshot::Sender<Result<Written, LedgerError>>,
 }
 
-enum What {
+enum JobStep {
     Accept {
         new: Box<NewEvent>,
         owner: Option<Uuid>,
-        given_up: Arc<AtomicBool>,
+        cancelled: Arc<AtomicBool>,
     },
     Finish {
         fence: Fence,
         attempt: AttemptRecord,
-        ending: Disposition,
+        disposition: Disposition,
     },
     Record {
         stored: Box<Stored>,
         attempt: AttemptRecord,
-        ending: Disposition,
+        disposition: Disposition,
     },
 }
 
-/// What became of it.
+/// The result of a job.
 #[derive(Debug, Clone)]
 enum Written {
     Accepted(Accepted),
     Committed(Committed),
 }
 
-type Hints = Arc<std::sync::Mutex<HashMap<String, Instant>>>;
+/// When other nodes were last notified about a hook.
+type Notified = Arc<std::sync::Mutex<HashMap<String, Instant>>>;
 
 // === impl Writer ===
 
 impl Writer {
     pub fn start(pool: Pool) -> Writer {
-        let (come, coming) = mpsc::channel(WAITING_MAX);
-        let (end, ending) = mpsc::channel(WAITING_MAX);
-        let (coming, ending, hints) = (
-            Arc::new(Mutex::new(coming)),
-            Arc::new(Mutex::new(ending)),
-            Hints::default(),
-        );
-        let waiting = std::iter::once(coming).chain(std::iter::repeat_n(ending, WORKERS));
-        let workers = waiting
-            .map(|waiting| tokio::spawn(work(pool.clone(), waiting, hints.clone())))
+        let (accept, accept_jobs) = mpsc::channel(WAITING_MAX);
+        let (finish, finish_jobs) = mpsc::channel(WAITING_MAX);
+        let accept_jobs = Arc::new(Mutex::new(accept_jobs));
+        let finish_jobs = Arc::new(Mutex::new(finish_jobs));
+        let notified = Notified::default();
+
+        let queued =
+            std::iter::once(accept_jobs).chain(std::iter::repeat_n(finish_jobs, FINISH_WORKERS));
+        let workers = queued
+            .map(|jobs| tokio::spawn(work(pool.clone(), jobs, notified.clone())))
             .collect();
         Writer {
-            jobs: std::sync::Mutex::new(Some((come, end))),
+            queues: std::sync::Mutex::new(Some(Queues { accept, finish })),
             workers: Mutex::new(workers),
         }
     }
@@ -97,13 +109,13 @@ impl Writer {
         &self,
         new: Box<NewEvent>,
         owner: Option<Uuid>,
-        given_up: Arc<AtomicBool>,
+        cancelled: Arc<AtomicBool>,
     ) -> Result<Accepted, LedgerError> {
         match self
-            .write(What::Accept {
+            .write(JobStep::Accept {
                 new,
                 owner,
-                given_up,
+                cancelled,
             })
             .await?
         {
@@ -116,13 +128,13 @@ impl Writer {
         &self,
         fence: Fence,
         attempt: AttemptRecord,
-        ending: Disposition,
+        disposition: Disposition,
     ) -> Result<Committed, LedgerError> {
         match self
-            .write(What::Finish {
+            .write(JobStep::Finish {
                 fence,
                 attempt,
-                ending,
+                disposition,
             })
             .await?
         {
@@ -131,104 +143,104 @@ impl Writer {
         }
     }
 
-    /// Where there is room; nobody waits for it.
-    pub fn leave(&self, job: Job) -> Option<()> {
-        self.jobs()?.1.try_send(job).ok()
+    /// Queues a job without waiting for its result. `None` if the queue is full.
+    pub fn try_queue(&self, job: Job) -> Option<()> {
+        self.queues()?.finish.try_send(job).ok()
     }
 
-    /// Returns when everything that waited has been kept.
+    /// Returns when all queued jobs are done.
     pub async fn close(&self) {
-        self.jobs
-            .lock()
-            .unwrap_or_else(|poisoned| poisoned.into_inner())
-            .take();
+        lock(&self.queues).take();
         for worker in self.workers.lock().await.drain(..) {
             worker.await.ok();
         }
     }
 
-    fn jobs(&self) -> Option<(mpsc::Sender<Job>, mpsc::Sender<Job>)> {
-        self.jobs
-            .lock()
-            .unwrap_or_else(|poisoned| poisoned.into_inner())
-            .clone()
+    fn queues(&self) -> Option<Queues> {
+        lock(&self.queues).clone()
     }
 
-    async fn write(&self, what: What) -> Result<Written, LedgerError> {
-        let (answer, kept) = oneshot::channel();
-        let (come, end) = self.jobs().ok_or(LedgerError::Stopped)?;
-        let jobs = if matches!(what, What::Accept { .. }) {
-            come
+    async fn write(&self, step: JobStep) -> Result<Written, LedgerError> {
+        let (answer, written) = oneshot::channel();
+        let queues = self.queues().ok_or(LedgerError::Stopped)?;
+        let queue = if matches!(step, JobStep::Accept { .. }) {
+            queues.accept
         } else {
-            end
+            queues.finish
         };
-        jobs.send_timeout(Job { what, answer }, PLACE_WITHIN)
+
+        queue
+            .send_timeout(Job { step, answer }, QUEUE_TIMEOUT)
             .await
             .map_err(|_| LedgerError::Busy)?;
-        kept.await.map_err(|_| LedgerError::Stopped)?
+        written.await.map_err(|_| LedgerError::Stopped)?
     }
 }
 
 // === impl Job ===
 
 impl Job {
-    pub fn record(stored: Box<Stored>, attempt: AttemptRecord, ending: Disposition) -> Job {
+    pub fn record(stored: Box<Stored>, attempt: AttemptRecord, disposition: Disposition) -> Job {
         Job {
-            what: What::Record {
+            step: JobStep::Record {
                 stored,
                 attempt,
-                ending,
+                disposition,
             },
             answer: oneshot::channel().0,
         }
     }
 
-    /// None: nobody wants it any more, and it was not begun.
-    fn is_wanted(&self) -> bool {
-        !matches!(&self.what, What::Accept { given_up, .. } if given_up.load(Ordering::Relaxed))
+    /// Whether the caller has cancelled the job before it began.
+    fn is_cancelled(&self) -> bool {
+        matches!(&self.step, JobStep::Accept { cancelled, .. } if cancelled.load(Ordering::Relaxed))
     }
 
-    /// In the same order everywhere, so that nodes wait for each other in few circles. Those of one order key stay as they came.
+    /// The order of jobs in a batch. All nodes sort alike, so that few deadlocks occur. Events of one order key keep their order.
     fn rank(&self) -> (&str, &str, i64) {
-        match &self.what {
-            What::Accept { new, .. } => (
+        match &self.step {
+            JobStep::Accept { new, .. } => (
                 &new.stored.event().hook,
                 new.order_key.as_deref().unwrap_or_default(),
                 0,
             ),
-            What::Finish { fence, .. } => ("", "", fence.delivery),
-            What::Record { .. } => ("", "", 0),
+            JobStep::Finish { fence, .. } => ("", "", fence.delivery),
+            JobStep::Record { .. } => ("", "", 0),
         }
     }
 
     async fn run(&self, transaction: &Transaction<'_>) -> Result<Written, tokio_postgres::Error> {
-        Ok(match &self.what {
-            What::Accept { new, owner, .. } => {
+        Ok(match &self.step {
+            JobStep::Accept { new, owner, .. } => {
                 Written::Accepted(accept(transaction, new, *owner).await?)
             }
-            What::Finish {
+            JobStep::Finish {
                 fence,
                 attempt,
-                ending,
-            } => Written::Committed(match finish(transaction, *fence, attempt, ending).await? {
-                End::Lost => Committed::LeaseLost,
-                End::Now | End::Before => Committed::Stored,
-            }),
-            What::Record {
+                disposition,
+            } => Written::Committed(
+                match finish(transaction, *fence, attempt, disposition).await? {
+                    Ended::LeaseLost => Committed::LeaseLost,
+                    Ended::Now | Ended::Before => Committed::Stored,
+                },
+            ),
+            JobStep::Record {
                 stored,
                 attempt,
-                ending,
+                disposition,
             } => {
-                keep_answered(transaction, stored, attempt, ending).await?;
+                keep_answered(transaction, stored, attempt, disposition).await?;
                 Written::Committed(Committed::Stored)
             }
         })
     }
 
-    /// A hook of which other nodes may run something now.
-    fn hint(&self, kept: &Written) -> Option<&str> {
-        match (&self.what, kept) {
-            (What::Accept { new, .. }, Written::Accepted(Accepted::NEW)) if new.delay.is_zero() => {
+    /// The hook of a new event that other nodes may run now.
+    fn hook_to_notify(&self, written: &Written) -> Option<&str> {
+        match (&self.step, written) {
+            (JobStep::Accept { new, .. }, Written::Accepted(Accepted::NEW))
+                if new.delay.is_zero() =>
+            {
                 Some(&new.stored.event().hook)
             }
             _ => None,
@@ -236,81 +248,84 @@ impl Job {
     }
 }
 
-async fn work(pool: Pool, waiting: Arc<Mutex<mpsc::Receiver<Job>>>, hints: Hints) {
+/// Commits queued jobs in batches until the queue is closed.
+async fn work(pool: Pool, jobs: Arc<Mutex<mpsc::Receiver<Job>>>, notified: Notified) {
     let mut batch = Vec::with_capacity(BATCH_MAX);
     loop {
-        if waiting.lock().await.recv_many(&mut batch, BATCH_MAX).await == 0 {
+        if jobs.lock().await.recv_many(&mut batch, BATCH_MAX).await == 0 {
             return;
         }
-        batch.retain(Job::is_wanted);
+
+        batch.retain(|job| !job.is_cancelled());
         batch.sort_by(|one, other| one.rank().cmp(&other.rank()));
-        let kept = together(&pool, &batch).await;
-        let kept = match kept {
-            Err(_) if batch.len() > 1 => join_all(batch.iter().map(|one| alone(&pool, one))).await,
+        let results = match commit(&pool, &batch).await {
+            Err(_) if batch.len() > 1 => {
+                join_all(batch.iter().map(|job| commit_alone(&pool, job))).await
+            }
             Err(error) => batch.iter().map(|_| Err(error.clone())).collect(),
-            Ok(kept) => kept.into_iter().map(Ok).collect(),
+            Ok(written) => written.into_iter().map(Ok).collect(),
         };
-        let hooks = told(&hints, batch.iter().zip(&kept));
-        for (job, kept) in batch.drain(..).zip(kept) {
-            job.answer.send(kept).ok();
+
+        let hooks = hooks_to_notify(&notified, batch.iter().zip(&results));
+        for (job, result) in batch.drain(..).zip(results) {
+            job.answer.send(result).ok();
         }
         if !hooks.is_empty() {
-            tokio::spawn(tell(pool.clone(), hooks));
+            tokio::spawn(notify_nodes(pool.clone(), hooks));
         }
     }
 }
 
-async fn alone(pool: &Pool, job: &Job) -> Result<Written, LedgerError> {
-    together(pool, std::slice::from_ref(job))
+async fn commit_alone(pool: &Pool, job: &Job) -> Result<Written, LedgerError> {
+    commit(pool, std::slice::from_ref(job))
         .await
-        .map(|mut kept| kept.remove(0))
+        .map(|mut written| written.remove(0))
 }
 
-async fn together(pool: &Pool, jobs: &[Job]) -> Result<Vec<Written>, LedgerError> {
+async fn commit(pool: &Pool, jobs: &[Job]) -> Result<Vec<Written>, LedgerError> {
     within(async {
         let mut client = pool
             .get()
             .await
-            .map_err(|error| LedgerError::Unreachable(connect::told(&error)))?;
+            .map_err(|error| LedgerError::Unreachable(connect::describe_error(&error)))?;
         let transaction = client.transaction().await?;
         landfall_model::kill_point!("ledger-in-batch");
-        let kept = try_join_all(jobs.iter().map(|job| job.run(&transaction))).await?;
+        let written = try_join_all(jobs.iter().map(|job| job.run(&transaction))).await?;
         landfall_model::kill_point!("ledger-before-commit");
         transaction.commit().await?;
         landfall_model::kill_point!("ledger-after-commit");
-        Ok(kept)
+        Ok(written)
     })
     .await
 }
 
-/// Hooks of which other nodes have not been told just now.
-fn told<'a>(
-    hints: &Hints,
+/// Hooks about which other nodes were not notified within `HINT_EVERY`.
+fn hooks_to_notify<'a>(
+    notified: &Notified,
     jobs: impl Iterator<Item = (&'a Job, &'a Result<Written, LedgerError>)>,
 ) -> Vec<String> {
     let now = Instant::now();
-    let mut told = hints
-        .lock()
-        .unwrap_or_else(|poisoned| poisoned.into_inner());
-    told.retain(|_, at| now - *at < HINT_EVERY);
-    let hooks = jobs.filter_map(|(job, kept)| job.hint(kept.as_ref().ok()?));
+    let mut notified = lock(notified);
+    notified.retain(|_, at| now - *at < HINT_EVERY);
+
+    let hooks = jobs.filter_map(|(job, result)| job.hook_to_notify(result.as_ref().ok()?));
     hooks
-        .filter(|hook| told.insert((*hook).to_owned(), now).is_none())
+        .filter(|hook| notified.insert((*hook).to_owned(), now).is_none())
         .map(str::to_owned)
         .collect()
 }
 
-/// Best effort: nothing depends on it.
-async fn tell(pool: Pool, hooks: Vec<String>) {
+/// Notifies other nodes about hooks with new events. A lost notification only delays them until they poll.
+async fn notify_nodes(pool: Pool, hooks: Vec<String>) {
     let notified = within(async {
         let client = pool
             .get()
             .await
-            .map_err(|error| LedgerError::Unreachable(connect::told(&error)))?;
+            .map_err(|error| LedgerError::Unreachable(connect::describe_error(&error)))?;
         Ok(notify(client, hooks).await?)
     });
     if let Err(error) = notified.await {
-        tracing::debug!(%error, "other nodes are not told: they look by themselves");
+        tracing::debug!(%error, "other nodes were not notified of new events: they find them when they poll");
     }
 }
 
@@ -324,16 +339,16 @@ async fn notify(mut client: Object, hooks: Vec<String>) -> Result<(), tokio_post
     transaction.commit().await
 }
 
-/// A key that an index can hold: a long one by its digest.
+/// A key that an index can hold: the digest of a long key.
 pub fn indexed(key: &[u8]) -> Vec<u8> {
-    const BYTES_MAX: usize = 512;
-    match key.len() <= BYTES_MAX {
-        true => key.to_vec(),
-        false => [b"sha256\0", &Sha256::digest(key)[..]].concat(),
+    if key.len() <= KEY_BYTES_MAX {
+        key.to_vec()
+    } else {
+        [b"sha256\0", &Sha256::digest(key)[..]].concat()
     }
 }
 
-/// Keeps a new event, unless it has come before.
+/// Stores a new event with its delivery, unless it repeats an earlier event. SQLite: `deliveries::accept`.
 pub async fn accept(
     transaction: &Transaction<'_>,
     new: &NewEvent,
@@ -375,13 +390,12 @@ pub async fn accept(
         delivery,
         attempt: 1,
     });
-    let other = || EventId::from_bytes(row.get::<_, Uuid>(1).into_bytes());
-    Ok(match row.get::<_, i32>(0) {
-        1 => Accepted::repeat(other(), open_state(&row, 3), row.get(5)),
-        2 => Accepted::New {
-            fence,
-            conflict: Some(other()),
-        },
+    let other = row
+        .get::<_, Option<Uuid>>(1)
+        .map(|id| EventId::from_bytes(id.into_bytes()));
+    Ok(match (row.get::<_, i32>(0), other) {
+        (1, Some(of)) => Accepted::repeat(of, open_state(&row, 3), row.get(5)),
+        (2, conflict) => Accepted::New { fence, conflict },
         _ => Accepted::New {
             fence,
             conflict: None,
@@ -389,13 +403,13 @@ pub async fn accept(
     })
 }
 
-/// The keys that an event may be known by, as an index can hold them.
+/// The keys of an event's identity, as an index can hold them.
 pub struct Keys {
-    /// Of its identity; none where it has none.
+    /// The key of the identity, if the event has one.
     pub key: Option<Vec<u8>>,
-    /// Of its body under that identity; none where the identity alone decides.
+    /// The key of the body under that identity. `None` if the identity alone decides.
     pub body_key: Option<Vec<u8>>,
-    /// How long they count, in ms.
+    /// How long the identity is stored, in ms.
     pub window: i64,
 }
 
@@ -434,26 +448,26 @@ pub fn open_state(row: &Row, at: usize) -> Option<OpenState> {
     }
 }
 
-/// How a lease ended.
+/// How an attempt ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum End {
-    /// It is somebody else's by now.
-    Lost,
-    /// In this transaction.
+pub enum Ended {
+    /// Another owner has the lease. Nothing was stored.
+    LeaseLost,
+    /// This transaction ended it.
     Now,
-    /// Just so, in an earlier one whose answer was lost.
+    /// An earlier transaction ended it in the same way, and its answer was lost.
     Before,
 }
 
-/// Ends a lease.
+/// Ends a lease and records its attempt. SQLite: `deliveries::finish`.
 pub async fn finish(
     transaction: &Transaction<'_>,
     fence: Fence,
     attempt: &AttemptRecord,
-    ending: &Disposition,
-) -> Result<End, tokio_postgres::Error> {
+    disposition: &Disposition,
+) -> Result<Ended, tokio_postgres::Error> {
     let reason = plain(&attempt.reason);
-    let (state, pause, why) = match ending {
+    let (state, pause, why) = match disposition {
         Disposition::Done(_) => (DeliveryState::Done, 0, None),
         Disposition::Retry(pause) => (DeliveryState::Pending, millis(*pause), Some(reason.clone())),
         Disposition::Dead(why) => (DeliveryState::Dead, 0, Some(plain(why))),
@@ -477,41 +491,41 @@ pub async fn finish(
             ],
         )
         .await?;
-    let end = match row.get::<_, i32>(0) {
-        0 => End::Lost,
-        1 => End::Now,
-        _ => End::Before,
+    let ended = match row.get::<_, i32>(0) {
+        0 => Ended::LeaseLost,
+        1 => Ended::Now,
+        _ => Ended::Before,
     };
-    if end == End::Now && matches!(ending, Disposition::Done(_)) && attempt.refuses() {
-        // The provider may retry what the handler's reply refuses: that is no duplicate.
+    if ended == Ended::Now && matches!(disposition, Disposition::Done(_)) && attempt.refuses() {
+        // The provider may retry a refused event: the retry is not a duplicate.
         let sql = "DELETE FROM dedup i USING deliveries d WHERE d.id = $1 AND i.event = d.event";
         transaction.execute_cached(sql, &[&fence.delivery]).await?;
     }
     if let (
-        End::Now,
+        Ended::Now,
         Disposition::Done(Results {
             reply: Some(reply), ..
         }),
-    ) = (end, ending)
+    ) = (ended, disposition)
     {
         let sql = "UPDATE deliveries SET reply = $1 WHERE id = $2";
         transaction
             .execute_cached(sql, &[reply, &fence.delivery])
             .await?;
     }
-    Ok(end)
+    Ok(ended)
 }
 
-/// An event that has been answered, with how it went.
+/// Stores an event whose handler has answered already, with its attempt. SQLite: `deliveries::record`.
 pub async fn keep_answered(
     transaction: &Transaction<'_>,
     stored: &Stored,
     attempt: &AttemptRecord,
-    ending: &Disposition,
+    disposition: &Disposition,
 ) -> Result<(), tokio_postgres::Error> {
     let event = stored.event();
     let (id, hook): (_, &str) = (event.id.uuid(), &event.hook);
-    let (state, why) = match ending {
+    let (state, why) = match disposition {
         Disposition::Done(_) => (DeliveryState::Done, None),
         Disposition::Retry(_) => (DeliveryState::Dead, Some(attempt.outcome.to_owned())),
         Disposition::Dead(why) => (DeliveryState::Dead, Some(plain(why))),

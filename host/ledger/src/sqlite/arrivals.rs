@@ -1,5 +1,5 @@
-//! Events that a broker brings. Their deliveries are `blocked` for good, so that nobody but the broker begins them; state, attempts
-//! and what they leave are kept as for any other.
+//! Events that a broker delivers. Their deliveries stay `blocked`, so that only a message of the broker starts them. State, attempts
+//! and results are stored as for other deliveries. Postgres has the same steps in `functions/brokers.sql`.
 
 use rusqlite::{Connection, OptionalExtension, params};
 
@@ -11,28 +11,30 @@ use crate::state_column::{DISCARDED, PENDING, RUNNING};
 use crate::steps::{AlreadyEnded, Fence, LEASE, OpenState, Received, Started};
 use landfall_model::{DedupKey, DeliveryState, LedgerTime};
 
-/// Where the event stands; its attempt has begun if it may. None: the ledger is over its bound and cannot make room.
+/// Starts the attempt of a received event, if it may run. `None`: the ledger has reached its size limit and cannot make room.
+/// Postgres: `arrive`.
 pub(super) fn start(
     connection: &Connection,
-    brought: &Received,
+    received: &Received,
     owner: &[u8],
     now: LedgerTime,
     bound: &SizeBound,
 ) -> rusqlite::Result<Option<Started>> {
-    let event = brought.new.stored.event();
+    let event = received.new.stored.event();
     let mut find = connection.prepare_cached("SELECT seq FROM events WHERE id = ?")?;
     match find
         .query_row([event.id.as_bytes()], |row| row.get::<_, i64>(0))
         .optional()?
     {
-        None => first_time(connection, brought, owner, now, bound),
-        Some(seq) => again(connection, brought, seq, owner, now).map(Some),
+        None => start_new(connection, received, owner, now, bound),
+        Some(seq) => start_known(connection, received, seq, owner, now).map(Some),
     }
 }
 
-fn first_time(
+/// Stores an event that the ledger does not know, and starts its attempt.
+fn start_new(
     connection: &Connection,
-    brought: &Received,
+    received: &Received,
     owner: &[u8],
     now: LedgerTime,
     bound: &SizeBound,
@@ -41,12 +43,18 @@ fn first_time(
         new,
         replay,
         number,
-    } = brought;
+    } = received;
     let hook = &*new.stored.event().hook;
     // A replay is no duplicate of the event that it runs again.
     let dedup = new.dedup.as_ref().filter(|_| replay.is_none());
-    let find = |dedup| events::find_earlier(connection, hook, dedup, new.stored.digest(), now);
-    let (known, key) = dedup.map(find).transpose()?.unzip();
+    let (known, key) = match dedup {
+        Some(dedup) => {
+            let digest = new.stored.digest();
+            events::find_earlier(connection, hook, dedup, digest, now).map(Some)?
+        }
+        None => None,
+    }
+    .unzip();
     let event = new.stored.event();
     if let Some(Known::Same(first)) = known
         // A duplicate of a dead event runs in its place.
@@ -70,9 +78,10 @@ fn first_time(
     }
     let delivery = deliveries::insert(connection, seq, hook, None, now, replay.is_some())?;
     if let Some(Known::Same(first)) = known {
-        deliveries::repeats(connection, delivery, &first)?;
+        deliveries::set_replay_of(connection, delivery, &first)?;
     }
-    let begun = begin(
+
+    let started = start_attempt(
         connection,
         Fence {
             delivery,
@@ -81,7 +90,7 @@ fn first_time(
         owner,
         now,
     )?;
-    match (known, begun) {
+    match (known, started) {
         (Some(Known::OtherBody(first)), Started::Run { fence, .. }) => {
             events::count_conflict(connection, first.seq, &event.id)?;
             Ok(Some(Started::Run {
@@ -89,18 +98,19 @@ fn first_time(
                 conflict: Some(first.id),
             }))
         }
-        (_, begun) => Ok(Some(begun)),
+        (_, started) => Ok(Some(started)),
     }
 }
 
-fn again(
+/// Starts the attempt of an event that the ledger has stored, if it is due.
+fn start_known(
     connection: &Connection,
-    brought: &Received,
+    received: &Received,
     seq: i64,
     owner: &[u8],
     now: LedgerTime,
 ) -> rusqlite::Result<Started> {
-    let hook = &*brought.new.stored.event().hook;
+    let hook = &*received.new.stored.event().hook;
     let mut find = connection.prepare_cached(
         "SELECT id, state, attempt, due, lease_until, reason, blocked FROM deliveries WHERE event = ?
          ORDER BY id DESC LIMIT 1",
@@ -126,12 +136,12 @@ fn again(
         ))
     };
     let found = find.query_row([seq], row).optional()?;
-    match (found, &brought.replay) {
+    match (found, &received.replay) {
         (Some((delivery, DeliveryState::Pending, attempt, due, ..)), replay) if due <= now.0 => {
             if let Some(replay) = replay {
                 events::remember(connection, hook, &DedupKey::of_replay(replay), seq, now)?;
             }
-            begin(
+            start_attempt(
                 connection,
                 Fence {
                     delivery,
@@ -144,12 +154,12 @@ fn again(
         (Some((_, DeliveryState::Pending, _, due, ..)), _) => {
             Ok(Started::Wait(now.until(LedgerTime(due))))
         }
-        // It is being handed over, and here it is already.
+        // The delivery is being handed over, and the broker has delivered it already.
         (Some((delivery, DeliveryState::Running, attempt, .., false)), replay) => {
             if let Some(replay) = replay {
                 events::remember(connection, hook, &DedupKey::of_replay(replay), seq, now)?;
             }
-            begin(connection, Fence { delivery, attempt }, owner, now)
+            start_attempt(connection, Fence { delivery, attempt }, owner, now)
         }
         (Some((_, DeliveryState::Running, _, _, until, ..)), _) => {
             Ok(Started::Wait(now.until(LedgerTime(until.unwrap_or(now.0)))))
@@ -159,7 +169,7 @@ fn again(
         {
             events::remember(connection, hook, &DedupKey::of_replay(replay), seq, now)?;
             let delivery = deliveries::insert(connection, seq, hook, None, now, true)?;
-            begin(
+            start_attempt(
                 connection,
                 Fence {
                     delivery,
@@ -173,14 +183,14 @@ fn again(
             AlreadyEnded::Dead(reason.unwrap_or_default()),
         )),
         (Some(_), _) => Ok(Started::AlreadyEnded(AlreadyEnded::Done)),
-        // It was handed to the broker here, and its id is still known.
+        // The delivery was handed over to the broker, and its identity is still stored.
         (None, _) => {
-            let body = &brought.new.stored.event().body[..];
+            let body = &received.new.stored.event().body[..];
             let mut insert = connection
                 .prepare_cached("INSERT OR IGNORE INTO payloads (event, body) VALUES (?, ?)")?;
             insert.execute(params![seq, body])?;
             let delivery = deliveries::insert(connection, seq, hook, None, now, false)?;
-            begin(
+            start_attempt(
                 connection,
                 Fence {
                     delivery,
@@ -193,8 +203,8 @@ fn again(
     }
 }
 
-/// The attempt counts from here on, before anything has run.
-fn begin(
+/// Leases a delivery for its next attempt, which counts from here on.
+fn start_attempt(
     connection: &Connection,
     fence: Fence,
     owner: &[u8],
@@ -216,7 +226,8 @@ fn begin(
     })
 }
 
-/// The broker has them; their ids are still known. What it has brought already is begun, and no longer ours to hand over.
+/// Removes leased deliveries that the broker has stored, and their events if nothing else refers to them; their identities stay. A
+/// delivery that the broker has already redelivered is blocked, and stays. Postgres: `hand_over`.
 pub(super) fn hand_over(connection: &Connection, fences: &[Fence]) -> rusqlite::Result<()> {
     let sql = format!(
         "SELECT event FROM deliveries WHERE id = ? AND state = {RUNNING} AND blocked = 0 AND attempt = ?"
@@ -229,8 +240,9 @@ pub(super) fn hand_over(connection: &Connection, fences: &[Fence]) -> rusqlite::
             })
             .optional()?;
         let Some(event) = event else { continue };
+
         if fence.attempt > 1 {
-            // It has a history: it waits here, too, until the broker brings it.
+            // The delivery has attempts: its row stays until the broker delivers the event.
             let sql = format!(
                 "UPDATE deliveries SET state = {PENDING}, blocked = 1, attempt = attempt - 1, owner = NULL,
                  lease_until = NULL WHERE id = ?"
@@ -238,7 +250,8 @@ pub(super) fn hand_over(connection: &Connection, fences: &[Fence]) -> rusqlite::
             connection.prepare_cached(&sql)?.execute([fence.delivery])?;
             continue;
         }
-        // It is neither pending nor done: nothing waits for it, and it resolves nothing.
+
+        // For `unblock_next`, the delivery must not be open; and as done it would resolve dead letters.
         let sql = format!("UPDATE deliveries SET state = {DISCARDED} WHERE id = ?");
         connection.prepare_cached(&sql)?.execute([fence.delivery])?;
         deliveries::unblock_next(connection, fence.delivery)?;
@@ -253,8 +266,8 @@ pub(super) fn hand_over(connection: &Connection, fences: &[Fence]) -> rusqlite::
     Ok(())
 }
 
-/// The broker has not taken them, as far as is known.
-pub(super) fn keep_on(
+/// Releases leased deliveries that the broker has not stored, as far as is known. Postgres: `keep_on`.
+pub(super) fn release_unpublished(
     connection: &Connection,
     fences: &[Fence],
     due: LedgerTime,

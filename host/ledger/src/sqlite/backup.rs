@@ -1,4 +1,4 @@
-//! A consistent copy of the ledger, also while a node uses it.
+//! Creates a consistent copy of the ledger, also while a node uses it.
 
 use std::fs::{self, File, OpenOptions};
 use std::os::unix::fs::OpenOptionsExt;
@@ -14,20 +14,21 @@ use crate::error::{LedgerError, OpenError};
 use crate::state_column::DONE;
 use landfall_model::clock::{from_ms, to_ms};
 
+/// The key in table `node` for the time of the backup.
 const TAKEN: &str = "backup_taken";
 
 /// What a backup holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct BackedUp {
-    /// Of the file.
+    /// The size of the file.
     pub bytes: u64,
-    /// Events in it.
+    /// The number of events.
     pub events: i64,
-    /// Deliveries that are neither done nor dead: a node that starts from the copy runs them.
+    /// Pending and running deliveries. A node that starts from the copy runs them.
     pub open: i64,
 }
 
-/// Copies the ledger of a data directory into a new file, whole or not at all.
+/// Copies the ledger of a data directory to a new file, completely or not at all.
 pub fn take(dir: &Path, to: &Path, now: SystemTime) -> Result<BackedUp, OpenError> {
     let path = dir.join("ledger.db");
     if !path.exists() {
@@ -58,7 +59,8 @@ pub fn take(dir: &Path, to: &Path, now: SystemTime) -> Result<BackedUp, OpenErro
     let unwritten = |error: std::io::Error| {
         OpenError::Other(format!("{} cannot be written: {error}", to.display()))
     };
-    // Where no node has the directory, none may come meanwhile.
+
+    // If no node uses the directory, none may start in the meantime.
     let lock = place::lock(dir).ok();
     let access = match lock {
         Some(_) => {
@@ -69,17 +71,18 @@ pub fn take(dir: &Path, to: &Path, now: SystemTime) -> Result<BackedUp, OpenErro
     };
     let source = Connection::open_with_flags(&path, access | OpenFlags::SQLITE_OPEN_NO_MUTEX)
         .map_err(failed)?;
-    // The log is the node's to write back and remove.
+    // Only the node writes the log back and removes it.
     source
         .set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)
         .map_err(failed)?;
     source
         .busy_timeout(Duration::from_secs(30))
         .map_err(failed)?;
+
     let mut part = to.as_os_str().to_owned();
     part.push(".part");
     fs::remove_file(&part).or_else(absent).map_err(unwritten)?;
-    // SQLite writes into an empty file; this one is for its user alone.
+    // SQLite writes to an existing empty file, which has the right permissions.
     OpenOptions::new()
         .write(true)
         .create_new(true)
@@ -89,6 +92,7 @@ pub fn take(dir: &Path, to: &Path, now: SystemTime) -> Result<BackedUp, OpenErro
     let name = part
         .to_str()
         .ok_or_else(|| OpenError::Other(format!("{} is not UTF-8", to.display())))?;
+
     let backed_up = source
         .execute("VACUUM INTO ?", [name])
         .map_err(failed)
@@ -104,7 +108,7 @@ pub fn take(dir: &Path, to: &Path, now: SystemTime) -> Result<BackedUp, OpenErro
     Ok(backed_up)
 }
 
-/// Checks the copy, notes when it was taken, and puts it on stable storage.
+/// Checks the copy, stores when it was taken, and syncs it.
 fn seal(part: &Path, now: SystemTime) -> Result<BackedUp, OpenError> {
     let failed = |error: rusqlite::Error| {
         OpenError::Other(format!("{}: {}", part.display(), LedgerError::from(error)))
@@ -143,7 +147,7 @@ fn seal(part: &Path, now: SystemTime) -> Result<BackedUp, OpenError> {
     })
 }
 
-/// When this ledger was copied, if it is a backup that no node has started from yet.
+/// When this ledger was copied, if it is a backup that no node has started from. Returns it only once.
 pub fn restored(connection: &Connection) -> rusqlite::Result<Option<SystemTime>> {
     let taken: Option<i64> = connection
         .query_row("SELECT value FROM node WHERE key = ?", [TAKEN], |row| {

@@ -1,6 +1,6 @@
-//! `ledger.max_size`: what of the history goes when the file is as large as it may be. The hook that keeps most gives up its oldest
-//! ended deliveries first, so that a busy hook cannot push out the history of a quiet one. What is pending or running never goes:
-//! where nothing else is left, new events are refused.
+//! `ledger.max_size`: which history is removed when the file has reached its size limit. The hook with the most data loses its oldest ended
+//! deliveries first, so that a busy hook does not displace the history of a quiet one. Pending and running deliveries are never removed:
+//! if nothing else is left, new events are refused.
 
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
@@ -13,10 +13,10 @@ use landfall_model::DeliveryState;
 
 /// Deliveries that are removed in one step.
 const STEP: i64 = 64;
-/// What an event takes in tables and indexes, beside its head and body.
+/// Space of an event in tables and indexes, in addition to its head and body.
 const OVERHEAD_BYTES: u64 = 512;
 
-/// The bound of the file, and what has been removed because of it since the last report.
+/// The size limit of the file, and how many deliveries were removed because of it since the last report.
 pub struct SizeBound {
     max_bytes: u64,
     removed: AtomicUsize,
@@ -37,7 +37,6 @@ impl SizeBound {
         }
     }
 
-    /// In bytes.
     pub fn max_bytes(&self) -> u64 {
         self.max_bytes
     }
@@ -47,8 +46,8 @@ impl SizeBound {
         Ok(used_bytes(connection)? > self.max_bytes)
     }
 
-    /// One step back below the bound: the hook that keeps most loses its oldest ended deliveries. False: the file is small enough, or
-    /// that hook has none.
+    /// One removal step: the hook with the most data loses its oldest ended deliveries. False: the file is small enough, or that hook has
+    /// no ended delivery.
     pub fn shrink(&self, connection: &Connection) -> rusqlite::Result<bool> {
         let excess = used_bytes(connection)?.saturating_sub(self.max_bytes);
         if excess == 0 {
@@ -65,8 +64,8 @@ impl SizeBound {
         })
     }
 
-    /// Room for an event of a hook, of so many bytes. In a ledger that is as large as it may be, the hook's own oldest ended deliveries
-    /// make room. False: it has none, and the event must be refused.
+    /// Makes room for an event of a hook. If the ledger has reached its size limit, the hook's own oldest ended deliveries are removed.
+    /// False: the hook has none, and the event must be refused.
     pub fn make_room(
         &self,
         connection: &Connection,
@@ -89,7 +88,7 @@ impl SizeBound {
         self.total.load(Relaxed)
     }
 
-    /// Until about so many bytes are free. False: there was nothing to remove.
+    /// Removes ended deliveries until about so many bytes are free. False: there was nothing to remove.
     fn remove_oldest(
         &self,
         connection: &Connection,
@@ -130,13 +129,16 @@ impl SizeBound {
     }
 }
 
-/// Of the file: pages that are free for use again do not count.
+/// The size of the file without its free pages.
 fn used_bytes(connection: &Connection) -> rusqlite::Result<u64> {
-    let number = |sql: &str| {
-        connection
-            .prepare_cached(sql)?
-            .query_row([], |row| row.get::<_, i64>(0))
-    };
-    let pages = number("PRAGMA page_count")? - number("PRAGMA freelist_count")?;
-    Ok((pages * number("PRAGMA page_size")?).max(0) as u64)
+    let pages =
+        pragma(connection, "PRAGMA page_count")? - pragma(connection, "PRAGMA freelist_count")?;
+    let page_size = pragma(connection, "PRAGMA page_size")?;
+    Ok((pages * page_size).max(0) as u64)
+}
+
+fn pragma(connection: &Connection, sql: &str) -> rusqlite::Result<i64> {
+    connection
+        .prepare_cached(sql)?
+        .query_row([], |row| row.get(0))
 }

@@ -1,5 +1,5 @@
-//! Ledger time across starts: while the machine has not been started anew, its own clock says how long the node was away, and the
-//! time of day is not asked. A machine that was started anew may only move ledger time forward.
+//! Ledger time across starts of the node. Until the machine restarts, its boot clock tells how long the node was stopped, and the time of
+//! day is not used. After a restart of the machine, the time of day can only move ledger time forward.
 
 use std::time::SystemTime;
 
@@ -8,7 +8,7 @@ use rusqlite::{Connection, OptionalExtension, params};
 use landfall_model::clock::to_ms;
 use landfall_model::{LedgerClock, LedgerTime};
 
-/// The clock goes on from where the last start left it.
+/// The clock, which continues from the ledger time that was stored last.
 pub fn resume(connection: &Connection, time_of_day: SystemTime) -> rusqlite::Result<LedgerClock> {
     let mut find = connection.prepare("SELECT value FROM node WHERE key = ?")?;
     let last: Option<i64> = find
@@ -28,7 +28,7 @@ pub fn resume(connection: &Connection, time_of_day: SystemTime) -> rusqlite::Res
     Ok(LedgerClock::from(LedgerTime(base)))
 }
 
-/// Written down now and then: at most this much is in doubt after a crash of the machine.
+/// Stores the ledger time, at each heartbeat: after a crash of the machine, the time since then is unknown.
 pub fn write_down(connection: &Connection, now: LedgerTime) -> rusqlite::Result<()> {
     let mut insert =
         connection.prepare_cached("INSERT OR REPLACE INTO node (key, value) VALUES (?, ?)")?;
@@ -38,14 +38,14 @@ pub fn write_down(connection: &Connection, now: LedgerTime) -> rusqlite::Result<
     Ok(())
 }
 
-/// Tells one start of the machine from another.
+/// An id of this start of the machine.
 fn machine_start() -> Option<String> {
     std::fs::read_to_string("/proc/sys/kernel/random/boot_id")
         .ok()
         .map(|text| text.trim().to_owned())
 }
 
-/// Since the machine has started, sleep included.
+/// The time since the machine started, including sleep.
 fn uptime_ms() -> i64 {
     let time = rustix::time::clock_gettime(rustix::time::ClockId::Boottime);
     time.tv_sec * 1000 + time.tv_nsec / 1_000_000
@@ -58,7 +58,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_time_of_day_is_asked_once_and_never_moves_ledger_time_back() {
+    fn ledger_time_never_moves_back() {
         let mut connection = Connection::open_in_memory().unwrap();
         super::super::schema::migrate(&mut connection).unwrap();
         let day = |hours: u64| UNIX_EPOCH + Duration::from_secs(hours * 3600);

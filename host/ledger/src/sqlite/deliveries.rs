@@ -1,5 +1,5 @@
-//! The state of a delivery and every step from one to the next. pending → running (a lease) → done, pending again, or dead.
-//! Each function is one step inside somebody's transaction.
+//! The steps of a delivery: pending → running (leased) → done, pending again, or dead. Each function runs inside a transaction of its
+//! caller. Postgres has the same steps in `functions/deliveries.sql`.
 
 use rusqlite::{Connection, OptionalExtension, params};
 
@@ -15,8 +15,8 @@ use crate::steps::{
 use landfall_model::stored_event::{Corrupt, Stored};
 use landfall_model::{DedupKey, DeliveryState, Event, EventId, LedgerTime};
 
-/// Keeps a new event with its delivery, unless it has come before. None: the ledger is over its bound and cannot make room. Without
-/// `bound`, the size is not asked for.
+/// Stores a new event with its delivery, unless it repeats an earlier event. `None`: the ledger has reached its size limit and cannot
+/// make room. Without `bound`, the size is not checked. Postgres: `accept`.
 pub(super) fn accept(
     connection: &Connection,
     new: &NewEvent,
@@ -26,13 +26,20 @@ pub(super) fn accept(
 ) -> rusqlite::Result<Option<Accepted>> {
     let event = new.stored.event();
     let hook = &*event.hook;
-    let find = |dedup| events::find_earlier(connection, hook, dedup, new.stored.digest(), now);
-    let (known, key) = new.dedup.as_ref().map(find).transpose()?.unzip();
+    let (known, key) = match &new.dedup {
+        Some(dedup) => {
+            let digest = new.stored.digest();
+            events::find_earlier(connection, hook, dedup, digest, now).map(Some)?
+        }
+        None => None,
+    }
+    .unzip();
     if let Some(Known::Same(first)) = known
         && let Some(duplicate) = join(connection, &first, &event.id, now)?
     {
         return Ok(Some(duplicate));
     }
+
     let bytes = event.body.len() + new.stored.head().len();
     if !bound.map_or(Ok(true), |bound| bound.make_room(connection, hook, bytes))? {
         return Ok(None);
@@ -46,6 +53,7 @@ pub(super) fn accept(
     if let Some(key) = key {
         events::remember(connection, hook, &key, seq, now)?;
     }
+
     let delivery = insert(
         connection,
         seq,
@@ -55,14 +63,15 @@ pub(super) fn accept(
         false,
     )?;
     if let Some(Known::Same(first)) = known {
-        repeats(connection, delivery, &first)?;
+        set_replay_of(connection, delivery, &first)?;
     }
+
     let fence = Fence {
         delivery,
         attempt: 1,
     };
-    let begun = new.run_now && begin(connection, fence, owner, now)?;
-    let fence = begun.then_some(fence);
+    let has_started = new.run_now && start_attempt(connection, fence, owner, now)?;
+    let fence = has_started.then_some(fence);
 
     let Some(Known::OtherBody(first)) = known else {
         return Ok(Some(Accepted::New {
@@ -77,8 +86,8 @@ pub(super) fn accept(
     }))
 }
 
-/// Counts a duplicate and joins it to the event that it repeats. A dead event gets a new delivery. `None` if that needs the body and
-/// the body has been pruned: the duplicate is then the only copy, and is stored as an event of its own.
+/// Counts a duplicate and joins it to the event that it repeats. A dead event gets a new delivery. `None` if that event's body has been
+/// pruned: the duplicate is then the only copy, and is stored as a new event.
 fn join(
     connection: &Connection,
     first: &Earlier,
@@ -91,12 +100,13 @@ fn join(
     {
         return Ok(None);
     }
+
     events::count_duplicate(connection, first.seq, duplicate)?;
     Ok(Some(Accepted::repeat(first.id, open, reply)))
 }
 
 /// The state of an event's latest delivery and its reply: `None` if it has been handled, `Replayed` if it is dead. An event without
-/// deliveries was handed to a broker and counts as handled here.
+/// deliveries was handed to a broker and counts as handled here. Postgres: `latest`.
 pub(super) fn latest(
     connection: &Connection,
     event: &Earlier,
@@ -105,23 +115,27 @@ pub(super) fn latest(
     let mut find = connection.prepare_cached(
         "SELECT state, due, reply FROM deliveries WHERE event = ? ORDER BY id DESC LIMIT 1",
     )?;
-    let row =
-        |row: &rusqlite::Row<'_>| Ok((state_at(row, 0), LedgerTime(row.get(1)?), row.get(2)?));
-    let Some((state, due, reply)) = find.query_row([event.seq], row).optional()? else {
+    let latest = find
+        .query_row([event.seq], |row| {
+            Ok((state_at(row, 0), LedgerTime(row.get(1)?), row.get(2)?))
+        })
+        .optional()?;
+    let Some((state, due, reply)) = latest else {
         return Ok((None, None));
     };
+
     let open = match state {
         DeliveryState::Pending => Some(OpenState::Pending(now.until(due))),
         DeliveryState::Running => Some(OpenState::Running),
         DeliveryState::Dead => Some(OpenState::Replayed),
-        // An operator who discards an event has handled it.
+        // A discarded event counts as handled: the operator decided so.
         DeliveryState::Done | DeliveryState::Resolved | DeliveryState::Discarded => None,
     };
 
     Ok((open, reply))
 }
 
-/// Whether an event with this identity and this body has been accepted before; counts it as a duplicate then.
+/// The earlier event with this identity and this body. Counts the duplicate, unless that event is dead. Postgres: `find_duplicate`.
 pub(super) fn find_duplicate(
     connection: &Connection,
     hook: &str,
@@ -134,6 +148,7 @@ pub(super) fn find_duplicate(
     else {
         return Ok(None);
     };
+
     let (open, reply) = latest(connection, &first, now)?;
     if open != Some(OpenState::Replayed) {
         events::count_duplicate(connection, first.seq, duplicate)?;
@@ -141,6 +156,7 @@ pub(super) fn find_duplicate(
     Ok(Some(Accepted::repeat(first.id, open, reply)))
 }
 
+/// Inserts a pending delivery and returns its number. Postgres: `insert_delivery`.
 pub(super) fn insert(
     connection: &Connection,
     event: i64,
@@ -160,8 +176,8 @@ pub(super) fn insert(
     Ok(connection.last_insert_rowid())
 }
 
-/// A delivery of an event of its own repeats the latest one of an earlier event, which is dead.
-pub(super) fn repeats(
+/// Marks a delivery as a replay of the latest delivery of an earlier event, which is dead. Postgres: in `accept` and `arrive`.
+pub(super) fn set_replay_of(
     connection: &Connection,
     delivery: i64,
     first: &Earlier,
@@ -173,6 +189,7 @@ pub(super) fn repeats(
         .map(drop)
 }
 
+/// Inserts a delivery that is a dead letter from the start. Postgres: `insert_dead`.
 pub(super) fn insert_dead(
     connection: &Connection,
     event: i64,
@@ -189,8 +206,8 @@ pub(super) fn insert_dead(
         .map(drop)
 }
 
-/// The attempt counts from here on, before anything has run.
-fn begin(
+/// Leases a pending delivery for its next attempt, which counts from here on. Postgres: in `insert_delivery`.
+fn start_attempt(
     connection: &Connection,
     fence: Fence,
     owner: &[u8],
@@ -209,7 +226,8 @@ fn begin(
     ])? == 1)
 }
 
-/// Takes up to `max` due deliveries of a hook, those that have waited longest first; and tells when the next one is due.
+/// Leases up to `max` due deliveries of a hook, the longest due first. Also returns when the next one is due. Postgres: `claim` in
+/// `postgres/mod.rs`.
 pub(super) fn claim(
     connection: &Connection,
     hook: &str,
@@ -224,14 +242,14 @@ pub(super) fn claim(
     );
     let mut select = connection.prepare_cached(&sql)?;
     let claimed = select.query_map(params![hook, now.0, max as i64], |row| {
-        // A number that cannot be is damage: it must not keep the others waiting.
+        // A damaged number must not stop the other deliveries.
         let attempt = row.get(1).unwrap_or(0);
         let fence = Fence {
             delivery: row.get(0)?,
             attempt: attempt + 1,
         };
-        // Whatever stands in the delivery, the event knows whose it is.
-        let event = events::read(row, 4)?.map(|event| event.and_then(|event| belongs(event, hook)));
+        // The hook in the delivery has no checksum; the hook in the event has one.
+        let event = events::read(row, 4)?.map(|event| event.and_then(|event| of_hook(event, hook)));
         let due = LedgerTime(row.get(3).unwrap_or(0));
         Ok(Claimed {
             fence,
@@ -241,13 +259,16 @@ pub(super) fn claim(
         })
     })?;
     let claimed: Vec<Claimed> = claimed.collect::<Result<_, _>>()?;
+
     for one in &claimed {
-        begin(connection, one.fence, owner, now)?;
+        start_attempt(connection, one.fence, owner, now)?;
     }
+
     Ok((claimed, next_due(connection, hook)?))
 }
 
-fn belongs(event: Event, hook: &str) -> Result<Event, Corrupt> {
+/// The event, if it belongs to this hook.
+fn of_hook(event: Event, hook: &str) -> Result<Event, Corrupt> {
     if &*event.hook == hook {
         Ok(event)
     } else {
@@ -269,7 +290,7 @@ pub(super) fn next_due(
         .map(LedgerTime))
 }
 
-/// Hooks that have something to run now or later.
+/// Hooks with pending deliveries, and when the first delivery of each is due. Postgres: `read::hooks_with_work`.
 pub(super) fn hooks_with_work(
     connection: &Connection,
 ) -> rusqlite::Result<Vec<(String, LedgerTime)>> {
@@ -290,19 +311,21 @@ pub(super) fn hooks_with_work(
     }
 }
 
-/// Writes the attempt, what it leaves and the new state, if the lease is still this one and what it leaves can be kept.
+/// Stores an attempt with its results and the new state of its delivery, if this lease is still valid and the results can be stored.
+/// Postgres: `finish`, and `effects::finish` if there are results.
 pub(super) fn finish(
     connection: &Connection,
     fence: Fence,
     event: (&EventId, i64, &str),
     attempt: &AttemptRecord,
-    ending: &Disposition,
+    disposition: &Disposition,
     now: LedgerTime,
 ) -> rusqlite::Result<Committed> {
-    if let Some(refused) = refusal(connection, event.2, ending, now)? {
+    if let Some(refused) = refusal(connection, event.2, disposition, now)? {
         return Ok(Committed::Refused(refused, ()));
     }
-    let (state, due, reason, ended) = match ending {
+
+    let (state, due, reason, ended) = match disposition {
         Disposition::Done(_) => (DeliveryState::Done, now, None, Some(now.0)),
         Disposition::Retry(pause) => {
             let reason = Some(attempt.reason.as_str());
@@ -310,17 +333,18 @@ pub(super) fn finish(
         }
         Disposition::Dead(why) => (DeliveryState::Dead, now, Some(why.as_str()), Some(now.0)),
     };
-    let reply = if let Disposition::Done(results) = ending {
+    let reply = if let Disposition::Done(results) = disposition {
         results.reply.as_deref()
     } else {
         None
     };
+
     let sql = format!(
         "UPDATE deliveries SET state = ?, due = ?, reason = ?, ended = ?, reply = ?, unfinished = 0, owner = NULL,
          lease_until = NULL WHERE id = ? AND state = {RUNNING} AND attempt = ?"
     );
     let mut update = connection.prepare_cached(&sql)?;
-    if update.execute(params![
+    let updated = update.execute(params![
         StateColumn(state),
         due.0,
         reason,
@@ -328,32 +352,34 @@ pub(super) fn finish(
         reply,
         fence.delivery,
         fence.attempt
-    ])? == 0
-    {
+    ])?;
+    if updated == 0 {
         return Ok(Committed::LeaseLost);
     }
+
     write_attempt(connection, fence, attempt)?;
-    if let Disposition::Done(results) = ending {
-        keep(connection, event, results, now)?;
+    if let Disposition::Done(results) = disposition {
+        store_results(connection, event, results, now)?;
         if attempt.refuses() {
-            // The provider may retry what the handler's reply refuses: that is no duplicate.
+            // The provider may retry a refused event: the retry is not a duplicate.
             let sql = "DELETE FROM dedup WHERE event = (SELECT event FROM deliveries WHERE id = ?)";
             connection.prepare_cached(sql)?.execute([fence.delivery])?;
         }
     }
-    if !matches!(ending, Disposition::Retry(_)) {
+    if !matches!(disposition, Disposition::Retry(_)) {
         unblock_next(connection, fence.delivery)?;
     }
     Ok(Committed::Stored)
 }
 
+/// Why the results cannot be stored, if so. Postgres: `effects::prepare`.
 fn refusal(
     connection: &Connection,
     hook: &str,
-    ending: &Disposition,
+    disposition: &Disposition,
     now: LedgerTime,
 ) -> rusqlite::Result<Option<Refused>> {
-    match ending {
+    match disposition {
         Disposition::Done(results) => {
             kv::refusal(connection, hook, &results.effects, &results.quota, now)
         }
@@ -361,8 +387,8 @@ fn refusal(
     }
 }
 
-/// Rows, values and events, in the step that ends their attempt.
-fn keep(
+/// Stores rows, values and emitted events in the step that ends their attempt. Postgres: `effects::store_results`.
+fn store_results(
     connection: &Connection,
     event: (&EventId, i64, &str),
     results: &Results,
@@ -370,15 +396,15 @@ fn keep(
 ) -> rusqlite::Result<()> {
     rows::append(connection, event, &results.effects.rows)?;
     kv::write(connection, event.2, &results.effects.writes, now)?;
-    // Nobody begins these here, so nobody owns them.
+    // The emitted events are only queued here, so that they need no owner.
     results
         .emitted
         .iter()
         .try_for_each(|new| accept(connection, new, &[], now, None).map(drop))
 }
 
-/// Ends a delivery that nobody can run.
-pub(super) fn bury_unread(
+/// Makes a dead letter of a delivery whose event cannot be read back. Postgres: `finish`.
+pub(super) fn dead_letter_unreadable(
     connection: &Connection,
     fence: Fence,
     why: &str,
@@ -393,6 +419,7 @@ pub(super) fn bury_unread(
     unblock_next(connection, fence.delivery)
 }
 
+/// Records an attempt. Postgres: `write_attempt`.
 fn write_attempt(
     connection: &Connection,
     fence: Fence,
@@ -425,7 +452,7 @@ fn write_attempt(
         .map(drop)
 }
 
-/// The next of the same key may run.
+/// Lets the next delivery of the same order key run. Postgres: `unblock_next`.
 pub(super) fn unblock_next(connection: &Connection, delivery: i64) -> rusqlite::Result<()> {
     let sql = format!(
         "UPDATE deliveries SET blocked = 0 WHERE id = (
@@ -436,7 +463,7 @@ pub(super) fn unblock_next(connection: &Connection, delivery: i64) -> rusqlite::
     update.execute([delivery]).map(drop)
 }
 
-/// Gives running deliveries back as if their attempt had not begun.
+/// Ends leases as if their attempts had not started. Postgres: `release` in `postgres/traits.rs`.
 pub(super) fn release(
     connection: &Connection,
     fences: &[Fence],
@@ -454,8 +481,8 @@ pub(super) fn release(
     })
 }
 
-/// Holds on to everything that this node runs.
-pub(super) fn hold(
+/// Extends the leases of this node. Postgres: `heartbeat` in `postgres/traits.rs`.
+pub(super) fn extend(
     connection: &Connection,
     fences: &[Fence],
     now: LedgerTime,
@@ -472,8 +499,9 @@ pub(super) fn hold(
     })
 }
 
-/// Frees what an earlier process, or this one, has let go of: those whose lease has run out, or all of other owners. An
-/// attempt that nobody finished counts; after three in a row the delivery is dead. How many were freed and given up.
+/// Frees deliveries whose lease has expired, and all deliveries that an earlier process leased. An attempt that ended with its process
+/// counts: after `UNFINISHED_MAX` of them in a row the delivery is dead. Returns how many deliveries were freed, and how many of those are
+/// dead. Postgres: `recover`.
 pub(super) fn recover(
     connection: &Connection,
     owner: &[u8],
@@ -484,7 +512,7 @@ pub(super) fn recover(
          WHERE state = {RUNNING} AND (owner IS NOT ?1 OR lease_until < ?2)"
     );
     let mut select = connection.prepare_cached(&sql)?;
-    // A lease that this process has lost is no sign that the event ends processes.
+    // If this process has only lost the lease, the event did not end the process.
     let row = |row: &rusqlite::Row<'_>| {
         Ok((
             row.get(0)?,
@@ -495,7 +523,8 @@ pub(super) fn recover(
     let lost: Vec<(i64, u32, i64)> = select
         .query_map(params![owner, now.0], row)?
         .collect::<Result<_, _>>()?;
-    let mut given_up = 0;
+
+    let mut dead = 0;
     for (delivery, attempt, unfinished) in &lost {
         let is_dead = *unfinished >= UNFINISHED_MAX;
         let (state, reason, ended) = if is_dead {
@@ -515,6 +544,7 @@ pub(super) fn recover(
             ended,
             delivery
         ])?;
+
         let record = AttemptRecord {
             started_ms: 0,
             duration_us: 0,
@@ -532,34 +562,36 @@ pub(super) fn recover(
             &record,
         )?;
         if is_dead {
-            given_up += 1;
+            dead += 1;
             unblock_next(connection, *delivery)?;
         }
     }
-    Ok((lost.len(), given_up))
+
+    Ok((lost.len(), dead))
 }
 
-/// Keeps an event that has been answered already, with how it went.
+/// Stores an event whose handler has answered already, with its attempt. Postgres: `keep_answered`.
 pub(super) fn record(
     connection: &Connection,
     stored: &Stored,
     attempt: &AttemptRecord,
-    ending: &Disposition,
+    disposition: &Disposition,
     now: LedgerTime,
     bound: &SizeBound,
 ) -> rusqlite::Result<Committed> {
     let hook = &*stored.event().hook;
-    if let Some(refused) = refusal(connection, hook, ending, now)? {
+    if let Some(refused) = refusal(connection, hook, disposition, now)? {
         return Ok(Committed::Refused(refused, ()));
     }
-    // It has been answered already: it is kept even where there is nothing older to remove.
+
+    // The event has been answered: it is stored even if there is nothing older to remove.
     bound.make_room(
         connection,
         hook,
         stored.event().body.len() + stored.head().len(),
     )?;
     let seq = events::insert(connection, stored)?;
-    let (state, reason) = match ending {
+    let (state, reason) = match disposition {
         Disposition::Done(_) => (DeliveryState::Done, None),
         Disposition::Retry(_) => (DeliveryState::Dead, Some(attempt.outcome)),
         Disposition::Dead(why) => (DeliveryState::Dead, Some(why.as_str())),
@@ -573,8 +605,8 @@ pub(super) fn record(
         attempt: 1,
     };
     write_attempt(connection, fence, attempt)?;
-    if let Disposition::Done(results) = ending {
-        keep(connection, rows::of(stored.event()), results, now)?;
+    if let Disposition::Done(results) = disposition {
+        store_results(connection, rows::of(stored.event()), results, now)?;
     }
     Ok(Committed::Stored)
 }

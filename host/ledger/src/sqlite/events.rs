@@ -1,4 +1,4 @@
-//! Events in and out of their tables. Every byte that a handler will see is under a checksum, judged before it is handed out.
+//! Stores and reads events. A checksum covers every byte that a handler sees, and is compared before the event is returned.
 
 use rusqlite::types::ValueRef;
 use rusqlite::{Connection, OptionalExtension, params};
@@ -8,7 +8,7 @@ use landfall_model::clock::to_ms;
 use landfall_model::stored_event::{Corrupt, Stored, checked};
 use landfall_model::{Event, EventId, LedgerTime};
 
-/// Its place in the order of arrival.
+/// Stores an event and its body. Returns its number in the order of arrival. Postgres: `insert_event`.
 pub(super) fn insert(connection: &Connection, stored: &Stored) -> rusqlite::Result<i64> {
     let Event {
         id,
@@ -39,7 +39,7 @@ pub(super) fn insert(connection: &Connection, stored: &Stored) -> rusqlite::Resu
     Ok(seq)
 }
 
-/// An event that was accepted before.
+/// An event that was accepted earlier.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Earlier {
     pub seq: i64,
@@ -47,18 +47,18 @@ pub(super) struct Earlier {
     digest: [u8; 32],
 }
 
-/// What an identity says about a new event.
+/// The earlier event with the identity of a new one.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Known {
-    /// No event has it.
+    /// No earlier event has the identity.
     Unknown,
-    /// This event is the same delivery.
+    /// This event has the same identity, and the same body if that matters.
     Same(Earlier),
     /// This event has the same identity and another body.
     OtherBody(Earlier),
 }
 
-/// Looks for an earlier event with this identity. The key is the one to remember if the new event is stored.
+/// Finds an earlier event with this identity. Also returns the key to store if the new event is stored. Postgres: `find_earlier`.
 pub(super) fn find_earlier(
     connection: &Connection,
     hook: &str,
@@ -111,7 +111,7 @@ pub(super) fn is_known(
     Ok(find(connection, hook, dedup, now)?.is_some())
 }
 
-/// Counts a duplicate of an event. `duplicate` is the id that the request was given.
+/// Counts a duplicate of an event. `duplicate` is the id that the duplicate was given. Postgres: `count_duplicate`.
 pub(super) fn count_duplicate(
     connection: &Connection,
     first: i64,
@@ -137,7 +137,7 @@ pub(super) fn count_conflict(
     update.execute(params![other.as_bytes(), first]).map(drop)
 }
 
-/// Remembers a key.
+/// Stores an identity for its window.
 pub(super) fn remember(
     connection: &Connection,
     hook: &str,
@@ -153,11 +153,11 @@ pub(super) fn remember(
         .map(drop)
 }
 
-/// The columns that `read` wants, of tables `e` and `p`.
+/// The columns for `read`, of tables `e` and `p`.
 pub(super) const COLUMNS: &str =
     "e.id, e.hook, e.received_ms, e.head, e.body_digest, e.checksum, p.body";
 
-/// An event from the columns of `COLUMNS`, which begin at `at`; none where its body has been pruned.
+/// An event from the columns of `COLUMNS`, which begin at `at`. `None` if its body has been pruned. Postgres: `event_of`.
 pub(super) fn read(
     row: &rusqlite::Row<'_>,
     at: usize,
@@ -166,20 +166,17 @@ pub(super) fn read(
     if body == ValueRef::Null {
         return Ok(None);
     }
-    // A value of another type than the one that was written is damage too.
-    let event = || {
-        let (id, hook, received_ms): ([u8; 16], String, i64) =
-            (row.get(at)?, row.get(at + 1)?, row.get(at + 2)?);
-        let (head, digest, expected): (Vec<u8>, Vec<u8>, Vec<u8>) =
-            (row.get(at + 3)?, row.get(at + 4)?, row.get(at + 5)?);
-        let stored = (EventId::from_bytes(id), hook, received_ms);
-        Ok::<_, rusqlite::Error>(checked(
-            stored,
-            &head,
-            &digest,
-            &expected,
-            body.as_blob()?.to_vec(),
-        ))
-    };
-    Ok(Some(event().unwrap_or(Err(Corrupt))))
+
+    // A value of the wrong type is damaged too.
+    Ok(Some(read_checked(row, at).unwrap_or(Err(Corrupt))))
+}
+
+fn read_checked(row: &rusqlite::Row<'_>, at: usize) -> rusqlite::Result<Result<Event, Corrupt>> {
+    let (id, hook, received_ms): ([u8; 16], String, i64) =
+        (row.get(at)?, row.get(at + 1)?, row.get(at + 2)?);
+    let (head, digest, expected): (Vec<u8>, Vec<u8>, Vec<u8>) =
+        (row.get(at + 3)?, row.get(at + 4)?, row.get(at + 5)?);
+    let body = row.get_ref(at + 6)?.as_blob()?.to_vec();
+    let stored = (EventId::from_bytes(id), hook, received_ms);
+    Ok(checked(stored, &head, &digest, &expected, body))
 }

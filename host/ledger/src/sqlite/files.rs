@@ -1,5 +1,5 @@
-//! The files of a ledger. An absent or empty database is made only where nothing shows that there was one before; and while a
-//! node runs, their names must lead to the files that it has open.
+//! The files of a ledger. A database is created only if no trace shows that there was one before. While a node runs, it checks that the
+//! files that it has open still exist under their names.
 
 use std::fs::{self, File, Metadata, OpenOptions};
 use std::io;
@@ -9,16 +9,16 @@ use std::path::{Path, PathBuf};
 use super::wal::beside;
 use crate::error::{LedgerError, OpenError};
 
-/// Every file of a ledger belongs to its user alone: bodies and headers of requests are in it.
+/// Only the user of the node may read the files: they hold bodies and headers of requests.
 pub const MODE: u32 = 0o600;
 
-/// The open files, each with the device and inode that its name led to at the start.
+/// The open files, each with the device and inode that its name had at the start.
 pub struct OpenFiles(Vec<(PathBuf, (u64, u64))>);
 
-/// Makes an empty database where there is none. Refuses where its log or its marker shows that there was one; with
-/// `accept_loss`, the log is moved aside.
+/// Creates an empty database if there is none. Refuses if a log or a marker shows that there was one; with `accept_loss`, the log is moved
+/// aside instead.
 pub fn make_if_new(database: &Path, accept_loss: bool) -> Result<(), OpenError> {
-    let failed = |error: io::Error| OpenError::from_io(database, "be made", &error);
+    let failed = |error: io::Error| OpenError::from_io(database, "be created", &error);
     let found = found(database).map_err(failed)?;
     if found.as_ref().is_some_and(|found| found.len() > 0) {
         return Ok(());
@@ -45,6 +45,7 @@ pub fn make_if_new(database: &Path, accept_loss: bool) -> Result<(), OpenError> 
         move_aside(database, log_bytes).map_err(failed)?;
         tracing::error!(database = %database.display(), "an empty ledger is begun in place of a lost one: events are lost");
     }
+
     if found.is_none() {
         OpenOptions::new()
             .write(true)
@@ -76,7 +77,7 @@ pub fn found(path: &Path) -> io::Result<Option<Metadata>> {
         .or_else(|error| absent(error).map(|()| None))
 }
 
-/// A file that is not there is no failure.
+/// Treats a missing file as success.
 pub fn absent(error: io::Error) -> io::Result<()> {
     if error.kind() == io::ErrorKind::NotFound {
         Ok(())
@@ -88,7 +89,7 @@ pub fn absent(error: io::Error) -> io::Result<()> {
 // === impl OpenFiles ===
 
 impl OpenFiles {
-    /// Of a database that has been opened and written to: its log is there.
+    /// The files of a database that has been opened and written to, so that its log exists.
     pub fn new(database: &Path) -> io::Result<OpenFiles> {
         let paths = ["", "-wal", "-shm"].map(|ending| beside(database, ending));
         let files = paths
@@ -97,14 +98,14 @@ impl OpenFiles {
         Ok(OpenFiles(files.collect::<io::Result<_>>()?))
     }
 
-    /// What is written to a file whose name is gone, or leads elsewhere, is not there at the next start.
+    /// Refuses if a file was removed or replaced: the next start would not find what is written now.
     pub fn check(&self) -> Result<(), LedgerError> {
         for (path, opened) in &self.0 {
             let why = match identity(path) {
                 Ok(now) if now == *opened => continue,
                 Ok(_) => "was replaced".to_owned(),
                 Err(error) if error.kind() == io::ErrorKind::NotFound => "was removed".to_owned(),
-                Err(error) => format!("cannot be looked at any more ({error})"),
+                Err(error) => format!("can no longer be examined ({error})"),
             };
             return Err(LedgerError::Gone(format!("{} {why}", path.display())));
         }

@@ -1,5 +1,5 @@
-//! Whether the file is what was written: its structure, its indexes. What an event, a value or a row says is under checksums
-//! of their own. A small file is looked through before anything is built on it, a large one while the node works.
+//! Checks the structure and the indexes of the database file. Events, values and rows have checksums of their own. A small file is
+//! checked before the node starts, a large file while the node works.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -8,29 +8,29 @@ use rusqlite::{Connection, OpenFlags};
 
 use crate::error::{LedgerError, OpenError};
 
-/// The file is looked through at start up to this size: a second or so.
+/// Files up to this size are checked at the start, which takes about a second.
 const AT_START_BYTES_MAX: u64 = 256 << 20;
 
-/// Who is told of damage that only a new start, or an older file, can mend.
+/// Called with an error that only a restart, or a backup, can resolve.
 pub type OnFatal = Arc<dyn Fn(&LedgerError) + Send + Sync>;
 
-/// Refuses a damaged file. A large one is looked through later.
+/// Refuses a damaged file. A large file is checked in the background.
 pub fn check(connection: &Connection, path: &Path, on_fatal: OnFatal) -> Result<(), OpenError> {
     let bytes = std::fs::metadata(path).map_or(0, |metadata| metadata.len());
     if bytes > AT_START_BYTES_MAX {
         tracing::info!(
             bytes,
-            "the ledger is large: it is looked through while the node works"
+            "the ledger is large: it is checked while the node works"
         );
         let path = path.to_owned();
-        let look = move || {
-            if let Some(damage) = look_through(&path) {
+        let check = move || {
+            if let Some(damage) = check_tables(&path) {
                 on_fatal(&damage)
             }
         };
         let started = std::thread::Builder::new()
             .name("integrity".into())
-            .spawn(look);
+            .spawn(check);
         return started.map(drop).map_err(|error| {
             OpenError::Other(format!("the thread of the check does not start: {error}"))
         });
@@ -41,9 +41,9 @@ pub fn check(connection: &Connection, path: &Path, on_fatal: OnFatal) -> Result<
     }
 }
 
-/// Only what nothing else checks: an event that is not what was accepted is found when it is run. One table after the other, so
-/// that none holds up the log for long.
-fn look_through(path: &Path) -> Option<LedgerError> {
+/// Checks the tables that have no checksums of their own. Checks one table after the other, so that no read transaction delays the
+/// checkpoints for long.
+fn check_tables(path: &Path) -> Option<LedgerError> {
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(path, flags).ok()?;
     let started = std::time::Instant::now();
@@ -53,7 +53,7 @@ fn look_through(path: &Path) -> Option<LedgerError> {
     tracing::info!(
         seconds = started.elapsed().as_secs_f32(),
         damaged = damage.is_some(),
-        "the ledger was looked through"
+        "the ledger was checked"
     );
     damage
 }

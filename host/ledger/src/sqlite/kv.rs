@@ -1,4 +1,5 @@
-//! Values that handlers keep by key, each hook its own: read one by one, written with the outcome of an attempt.
+//! The key-value data of handlers. Values are read one by one, and written with the outcome of an attempt. Postgres: `read.rs` and
+//! `effects.rs`.
 
 use bytes::Bytes;
 use rusqlite::{Connection, OptionalExtension, params};
@@ -7,12 +8,12 @@ use crate::steps::Refused;
 use landfall_model::stored_event::checksum;
 use landfall_model::{Effects, KvChange, KvExpected, KvValue, KvWrite, LedgerTime, Quota};
 
-/// What was kept is not what comes out.
+/// The checksum of a value does not match.
 #[derive(Debug, thiserror::Error)]
 #[error("the value of `{0}` is not what was kept: delete or set it anew")]
 struct Damaged(String);
 
-/// The value of a key; none where there is none, or it has expired.
+/// The value of a key. `None` if the key has no value, or its value has expired. Postgres: `read::kv_get`.
 pub(super) fn get(
     connection: &Connection,
     hook: &str,
@@ -23,23 +24,13 @@ pub(super) fn get(
         "SELECT is_text, value, until, checksum FROM kv
          WHERE hook = ? AND key = ? AND (until IS NULL OR until > ?)",
     )?;
-    let kept = |row: &rusqlite::Row<'_>| {
-        let value = KvValue {
-            is_text: row.get(0)?,
-            bytes: Bytes::from(row.get::<_, Vec<u8>>(1)?),
-        };
-        Ok((
-            value,
-            row.get::<_, Option<i64>>(2)?,
-            row.get::<_, Vec<u8>>(3)?,
-        ))
-    };
-    let Some((value, until, expected)) = select
-        .query_row(params![hook, key, now.0], kept)
-        .optional()?
-    else {
+    let found = select
+        .query_row(params![hook, key, now.0], stored_value)
+        .optional()?;
+    let Some((value, until, expected)) = found else {
         return Ok(None);
     };
+
     if sum(hook, key, &value, until)[..] != expected {
         let damaged = Box::new(Damaged(key.to_owned()));
         return Err(rusqlite::Error::FromSqlConversionFailure(
@@ -49,6 +40,15 @@ pub(super) fn get(
         ));
     }
     Ok(Some(value))
+}
+
+/// A value, when it expires, and its stored checksum.
+fn stored_value(row: &rusqlite::Row<'_>) -> rusqlite::Result<(KvValue, Option<i64>, Vec<u8>)> {
+    let value = KvValue {
+        is_text: row.get(0)?,
+        bytes: Bytes::from(row.get::<_, Vec<u8>>(1)?),
+    };
+    Ok((value, row.get(2)?, row.get(3)?))
 }
 
 fn sum(hook: &str, key: &str, value: &KvValue, until: Option<i64>) -> [u8; 8] {
@@ -62,7 +62,7 @@ fn sum(hook: &str, key: &str, value: &KvValue, until: Option<i64>) -> [u8; 8] {
     ])
 }
 
-/// Keys that begin with `prefix`, in byte order, after `after`.
+/// Keys that begin with `prefix`, in byte order, after `after`. Postgres: `read::kv_keys`.
 pub(super) fn keys(
     connection: &Connection,
     hook: &str,
@@ -87,7 +87,7 @@ pub(super) fn keys(
     Ok(found)
 }
 
-/// Why these effects cannot be kept now; looked at before anything is written.
+/// Why these effects cannot be stored now, if so. Checked before anything is written. Postgres: `effects::prepare`.
 pub(super) fn refusal(
     connection: &Connection,
     hook: &str,
@@ -100,6 +100,7 @@ pub(super) fn refusal(
             return Ok(Some(Refused::Changed(key.clone())));
         }
     }
+
     let mut growth = 0;
     for write in &effects.writes {
         let KvWrite { key, change } = write;
@@ -110,6 +111,7 @@ pub(super) fn refusal(
             growth += (key.len() + value.bytes.len()) as i64 - size(connection, hook, key)?;
         }
     }
+
     let rows: i64 = effects.rows.iter().map(|row| row.text.len() as i64).sum();
     let (kv_bytes, row_bytes) = if growth > 0 || rows > 0 {
         used(connection, hook)?
@@ -119,7 +121,7 @@ pub(super) fn refusal(
     Ok(Refused::over(quota, (growth, kv_bytes), (rows, row_bytes)))
 }
 
-/// Makes the changes.
+/// Stores the changes. Postgres: `effects::store_results`.
 pub(super) fn write(
     connection: &Connection,
     hook: &str,
@@ -155,7 +157,7 @@ pub(super) fn write(
     Ok(())
 }
 
-/// When the present value expires; what has expired begins anew, and does not expire.
+/// When the current value expires. A value that replaces an expired one does not expire.
 fn expiry(
     connection: &Connection,
     hook: &str,
@@ -169,7 +171,7 @@ fn expiry(
         .optional()
 }
 
-/// What the change makes of the present value; none where nothing is left, or it cannot be made.
+/// The value after a change. `None` if the key is deleted, or the current value is no number to add to.
 fn result(
     connection: &Connection,
     hook: &str,
@@ -189,7 +191,7 @@ fn result(
     })
 }
 
-/// Lets go of what has expired.
+/// Removes expired values. Postgres: `prune`.
 pub(super) fn expire(
     connection: &Connection,
     now: LedgerTime,
@@ -211,7 +213,7 @@ fn size(connection: &Connection, hook: &str, key: &str) -> rusqlite::Result<i64>
         .unwrap_or(0))
 }
 
-/// Bytes that the hook keeps: values, rows.
+/// The bytes of the hook's values and rows.
 fn used(connection: &Connection, hook: &str) -> rusqlite::Result<(i64, i64)> {
     let mut select =
         connection.prepare_cached("SELECT kv_bytes, row_bytes FROM used WHERE hook = ?")?;

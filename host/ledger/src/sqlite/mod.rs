@@ -1,8 +1,4 @@
-//! A ledger in one SQLite file in the data directory, with one thread that writes: for one node, and it needs nothing.
-//!
-//! Accepting an event is on stable storage before it is answered; everything else is in the log before it counts, so that a
-//! process that dies loses nothing and a machine that dies repeats some attempts. Every step is one transaction: the outcome
-//! of an attempt and what it leaves behind (its `Effects`) are kept together or not at all.
+//! A ledger in one SQLite file in the data directory, for one node. One thread writes, and needs no other service.
 
 mod arrivals;
 mod backup;
@@ -45,10 +41,10 @@ use writer::Writer;
 pub use backup::{BackedUp, take as backup};
 pub use integrity::OnFatal;
 
-/// Events or deliveries that one write of an operator changes: events that are received at the same time wait for it.
+/// Events or deliveries that one write of an operator changes. Other writes wait for it.
 const OPERATOR_STEP: usize = 50;
 
-/// Older ones have faults in their log that lose commits.
+/// Older versions of SQLite can lose commits from their log.
 const SQLITE_OLDEST: i32 = 3_051_003;
 
 /// An open ledger.
@@ -56,10 +52,10 @@ pub struct Sqlite {
     writer: Writer,
     readers: Arc<Readers>,
     clock: LedgerClock,
-    /// This start of this node.
+    /// Identifies this start of the node.
     owner: [u8; 16],
     dir: PathBuf,
-    /// Free space below which nothing is accepted.
+    /// With less free space, no event is accepted.
     min_free_space: u64,
     space_reports: SpaceReports,
     retention: Retention,
@@ -67,32 +63,32 @@ pub struct Sqlite {
     _lock: place::DirLock,
 }
 
-/// How a ledger is kept.
+/// The settings of a SQLite ledger.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SqliteSettings {
-    /// Free bytes below which nothing more is accepted.
+    /// With fewer free bytes, no event is accepted.
     pub min_free_space: u64,
-    /// Bytes that are given up when the disk is full; 0 = none.
+    /// Size of the reserve file, which is removed when the disk is full. 0: no reserve.
     pub reserve: u64,
-    /// What is let go of.
+    /// How long data is kept.
     pub retention: Retention,
-    /// Start although what was acknowledged has been lost.
+    /// Start although acknowledged events have been lost.
     pub recover_with_data_loss: bool,
 }
 
-/// What was found at the start.
+/// What an earlier process left unfinished.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Recovered {
-    /// Deliveries that an earlier process had not finished.
+    /// Deliveries whose attempts ended with the process.
     pub freed: usize,
-    /// Those among them that took the process with them once too often.
-    pub given_up: usize,
+    /// How many of them are dead letters now, after too many such attempts.
+    pub dead: usize,
 }
 
 // === impl Sqlite ===
 
 impl Sqlite {
-    /// Opens the ledger of a data directory, or makes it. `on_fatal` is told when only a new start can help.
+    /// Opens or creates the ledger of a data directory. `on_fatal` is called with an error that only a restart can resolve.
     pub fn open(
         dir: &Path,
         settings: SqliteSettings,
@@ -100,11 +96,11 @@ impl Sqlite {
         on_fatal: OnFatal,
     ) -> Result<(Sqlite, Recovered), OpenError> {
         match Sqlite::try_open(dir, settings, time_of_day, on_fatal.clone()) {
-            // What is there must be ended and let go of, whatever else there is no room for.
+            // Running attempts must be able to end, and old data to be removed.
             Err(OpenError::Full(why)) if reserve::give_up(dir) => {
                 tracing::error!(
                     why,
-                    "the disk is full: the reserve is used, and nothing new is accepted"
+                    "the disk is full: the reserve is used, and no event is accepted"
                 );
                 Sqlite::try_open(dir, settings, time_of_day, on_fatal)
             }
@@ -124,48 +120,37 @@ impl Sqlite {
                 rusqlite::version()
             )));
         }
+
         place::check_file_system(dir)?;
         let lock = place::lock(dir)?;
         place::make_private(dir);
         let path = dir.join("ledger.db");
-        let failed = |error: rusqlite::Error| match LedgerError::from(error) {
-            error @ LedgerError::Corrupt(_) => {
-                OpenError::Other(format!("{}: {error}", path.display()))
-            }
-            error @ LedgerError::Full => {
-                OpenError::Full(format!("{} cannot be opened: {error}", path.display()))
-            }
-            error => OpenError::Other(format!("{} cannot be opened: {error}", path.display())),
-        };
+        let failed = |error| open_error(&path, error);
         files::make_if_new(&path, settings.recover_with_data_loss)?;
         wal::check(&path, settings.recover_with_data_loss)?;
-        // Without CREATE: a file that goes away meanwhile must not become an empty ledger.
+
+        // Without CREATE: a file that was removed in the meantime must not become an empty ledger.
         let access = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let mut connection = Connection::open_with_flags(&path, access).map_err(failed)?;
         set_up(&connection).map_err(failed)?;
         schema::migrate(&mut connection)?;
         integrity::check(&connection, &path, on_fatal.clone())?;
         if let Some(taken) = backup::restored(&connection).map_err(failed)? {
-            let age = time_of_day
-                .duration_since(taken)
-                .unwrap_or_default()
-                .as_secs();
-            let taken = humantime::format_rfc3339_seconds(taken);
-            let what = "this ledger is a backup: what came later is not in it, and what was open then is run again";
-            tracing::warn!(%taken, age_s = age, what);
+            warn_of_backup(taken, time_of_day);
         }
+
         let clock = clock::resume(&connection, time_of_day).map_err(failed)?;
         let owner = *Uuid::new_v4().as_bytes();
-        let (freed, given_up) = recover(&mut connection, &owner, clock.now()).map_err(failed)?;
-        let noted = |error| {
+        let (freed, dead) = recover(&mut connection, &owner, clock.now()).map_err(failed)?;
+        let note = wal::Note::open(&path).map_err(|error| {
             OpenError::Other(format!(
-                "{} cannot be written beside: {error}",
+                "the directory of {} cannot be written to: {error}",
                 path.display()
             ))
-        };
-        let note = wal::Note::open(&path).map_err(noted)?;
+        })?;
         let files = OpenFiles::new(&path)
-            .map_err(|error| OpenError::from_io(&path, "be looked at", &error))?;
+            .map_err(|error| OpenError::from_io(&path, "be examined", &error))?;
+
         let SqliteSettings {
             min_free_space,
             retention,
@@ -175,8 +160,11 @@ impl Sqlite {
         let bound = Arc::new(SizeBound::new(retention.max_size));
         let writer = Writer::start(connection, note, reserve, files, bound.clone(), on_fatal)
             .map_err(|error| {
-                OpenError::Other(format!("the thread of the ledger does not start: {error}"))
+                OpenError::Other(format!(
+                    "the writer thread of the ledger cannot start: {error}"
+                ))
             })?;
+
         let readers = Arc::new(Readers::new(&path));
         let ledger = Sqlite {
             writer,
@@ -190,26 +178,28 @@ impl Sqlite {
             bound,
             _lock: lock,
         };
-        Ok((ledger, Recovered { freed, given_up }))
+        Ok((ledger, Recovered { freed, dead }))
     }
 
+    /// Why no event is accepted, if so.
     fn refuses(&self) -> Option<LedgerError> {
-        let refusal = || match place::free_bytes(&self.dir) {
-            Ok(free) if free > self.min_free_space => None,
-            Ok(_) => Some(LedgerError::Full),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Some(LedgerError::Gone(
-                format!("{} was removed", self.dir.display()),
-            )),
-            Err(error) => Some(LedgerError::Disk(format!(
-                "{}: {error}",
-                self.dir.display()
-            ))),
-        };
-        let refuses = self.writer.refuses().or_else(refusal);
-        if let Some(LedgerError::Full) = refuses {
+        let refusal = self.writer.refuses().or_else(|| self.refuses_by_space());
+        if let Some(LedgerError::Full) = refusal {
             self.space_reports.report(&self.dir, self.min_free_space);
         }
-        refuses
+        refusal
+    }
+
+    fn refuses_by_space(&self) -> Option<LedgerError> {
+        let dir = self.dir.display();
+        match place::free_bytes(&self.dir) {
+            Ok(free) if free > self.min_free_space => None,
+            Ok(_) => Some(LedgerError::Full),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                Some(LedgerError::Gone(format!("{dir} was removed")))
+            }
+            Err(error) => Some(LedgerError::Disk(format!("{dir}: {error}"))),
+        }
     }
 
     async fn ask<T: Send + 'static>(
@@ -223,8 +213,27 @@ impl Sqlite {
     }
 }
 
+fn open_error(path: &Path, error: rusqlite::Error) -> OpenError {
+    let path = path.display();
+    match LedgerError::from(error) {
+        error @ LedgerError::Corrupt(_) => OpenError::Other(format!("{path}: {error}")),
+        error @ LedgerError::Full => OpenError::Full(format!("{path} cannot be opened: {error}")),
+        error => OpenError::Other(format!("{path} cannot be opened: {error}")),
+    }
+}
+
+fn warn_of_backup(taken: SystemTime, now: SystemTime) {
+    let age_s = now.duration_since(taken).unwrap_or_default().as_secs();
+    let taken = humantime::format_rfc3339_seconds(taken);
+    tracing::warn!(
+        %taken,
+        age_s,
+        "this ledger is a backup: later events are not in it, and events that were open then run again"
+    );
+}
+
 fn set_up(connection: &Connection) -> rusqlite::Result<()> {
-    // Before the first table: room that is let go of goes back to the file system.
+    // Takes effect only before the first table: free pages can be returned to the file system.
     connection.pragma_update(None, "auto_vacuum", "INCREMENTAL")?;
     connection.pragma_update(None, "journal_mode", "WAL")?;
     connection.pragma_update(None, "synchronous", "FULL")?;
@@ -236,6 +245,7 @@ fn set_up(connection: &Connection) -> rusqlite::Result<()> {
     ] {
         connection.pragma_update(None, name, value)?;
     }
+
     for (name, value) in [
         ("wal_autocheckpoint", 0),
         ("journal_size_limit", 64 << 20),
@@ -243,6 +253,7 @@ fn set_up(connection: &Connection) -> rusqlite::Result<()> {
     ] {
         connection.pragma_update(None, name, value)?;
     }
+
     connection.set_prepared_statement_cache_capacity(64);
     connection.busy_timeout(Duration::from_secs(5))
 }

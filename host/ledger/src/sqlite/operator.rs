@@ -1,5 +1,5 @@
-//! What an operator does to deliveries: run them again, run them now, discard them, remove those of a hook that is gone. Each function
-//! is one bounded step inside a transaction of the caller.
+//! The operator's commands on deliveries: replay, retry now, discard, and purge the data of a hook. Each function is one bounded step
+//! inside a transaction of the caller. Postgres has the same steps in `functions/operator.sql`.
 
 use rusqlite::{Connection, OptionalExtension, params};
 
@@ -11,20 +11,20 @@ use crate::state_column::{DEAD, DISCARDED, PENDING, RUNNING};
 use crate::steps::{ReplayOrder, Replayed, Step};
 use landfall_model::{DeliveryState, EventId, LedgerTime};
 
-/// New deliveries of old events; what became of each.
+/// Replays events in their order. Returns a result for each. Postgres: `replay_all`.
 pub(super) fn replay_all(
     connection: &Connection,
     order: &ReplayOrder,
     now: LedgerTime,
 ) -> rusqlite::Result<Vec<Replayed>> {
     let mut due = now.plus(order.delay);
-    let mut fates = Vec::with_capacity(order.events.len());
+    let mut results = Vec::with_capacity(order.events.len());
     for (event, repeated) in &order.events {
         let ReplayOrder { again, dry_run, .. } = *order;
         let candidate = match find(connection, event, *repeated, again)? {
             Ok(candidate) => candidate,
-            Err(fate) => {
-                fates.push(fate);
+            Err(result) => {
+                results.push(result);
                 continue;
             }
         };
@@ -32,12 +32,12 @@ pub(super) fn replay_all(
             start(connection, &candidate, due)?;
         }
         due = due.plus(order.apart);
-        fates.push(Replayed::Queued(candidate.hook));
+        results.push(Replayed::Queued(candidate.hook));
     }
-    Ok(fates)
+    Ok(results)
 }
 
-/// A new delivery of an old event. Asked twice, it is the same as asked once until that delivery has ended.
+/// Creates a new delivery of a stored event, unless one is already open. Postgres: `replay`.
 pub(super) fn replay(
     connection: &Connection,
     event: &EventId,
@@ -48,7 +48,7 @@ pub(super) fn replay(
             start(connection, &candidate, due)?;
             Replayed::Queued(candidate.hook)
         }
-        Err(fate) => fate,
+        Err(result) => result,
     })
 }
 
@@ -57,11 +57,11 @@ struct Candidate {
     seq: i64,
     hook: String,
     order_key: Option<String>,
-    /// A broker has it, and may have lost it: its delivery is freed instead of repeated.
+    /// A broker has the event, and may have lost it. Its delivery is unblocked instead of repeated.
     is_held: bool,
 }
 
-/// The event, or why it does not run again.
+/// The event, or why it cannot be replayed.
 fn find(
     connection: &Connection,
     event: &EventId,
@@ -135,7 +135,8 @@ fn start(connection: &Connection, it: &Candidate, due: LedgerTime) -> rusqlite::
     .map(drop)
 }
 
-/// The deliveries that were in a state for this step. A worker that has taken one in the meantime keeps it.
+/// Applies a command to those of these deliveries whose state allows it, and returns them. A delivery that has been claimed in the
+/// meantime stays.
 pub(super) fn operate(
     connection: &Connection,
     step: &Step,
@@ -155,6 +156,7 @@ pub(super) fn operate(
     Ok(done)
 }
 
+/// Discards a dead or pending delivery. Postgres: `discard`.
 fn discard(
     connection: &Connection,
     delivery: i64,
@@ -173,7 +175,8 @@ fn discard(
     Ok(is_done)
 }
 
-/// What a broker holds until then (blocked, without an order key) is sent to it again, as a replay is.
+/// Makes a pending delivery due now. One that waits for a broker (blocked, without an order key) is sent to the broker again, as a replay
+/// is. Postgres: `retry_now`.
 fn retry_now(connection: &Connection, delivery: i64, now: LedgerTime) -> rusqlite::Result<bool> {
     let sql = format!(
         "UPDATE deliveries SET due = ?1, replayed = replayed OR (blocked AND order_key IS NULL),
@@ -183,7 +186,7 @@ fn retry_now(connection: &Connection, delivery: i64, now: LedgerTime) -> rusqlit
     Ok(update.execute(params![now.0, delivery])? == 1)
 }
 
-/// As `Ledger::purge`.
+/// One step of `History::purge`. Postgres: `purge`.
 pub(super) fn purge(connection: &Connection, hook: &str, limit: i64) -> rusqlite::Result<Purged> {
     let sql = format!(
         "SELECT id, event FROM deliveries WHERE hook = ? AND state <> {RUNNING} ORDER BY id LIMIT ?"
@@ -225,7 +228,7 @@ pub(super) fn purge(connection: &Connection, hook: &str, limit: i64) -> rusqlite
     })
 }
 
-/// As `Ledger::purgeable`.
+/// As `History::purgeable`. Postgres: `operator::purgeable`.
 pub(super) fn purgeable(connection: &Connection, hook: &str) -> rusqlite::Result<Purged> {
     let count = |sql: &str| {
         connection

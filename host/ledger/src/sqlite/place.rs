@@ -1,4 +1,4 @@
-//! The directory that a ledger lives in: one node at a time, and only on a file system that keeps its word.
+//! The data directory: one node at a time, on a file system whose locks and syncs SQLite can rely on.
 
 use std::fs::{self, File, OpenOptions, Permissions};
 use std::io;
@@ -11,7 +11,7 @@ use super::files::{self, MODE};
 use super::wal;
 use crate::error::OpenError;
 
-/// File systems across a network or in user space: locks, shared memory or syncs are not what SQLite needs them to be.
+/// File systems over a network or in user space. SQLite cannot rely on their locks, shared memory or syncs.
 const UNFIT: [(u32, &str); 11] = [
     (0x6969, "NFS"),
     (0x6573_5546, "FUSE"),
@@ -33,7 +33,7 @@ pub struct DirLock {
     _file: File,
 }
 
-/// Locks the directory itself, so that removing a file in it lets no second node in; and its lock file, which older versions look at.
+/// Locks the directory itself, so that removing a file does not remove the lock; and its lock file, which older versions check.
 pub fn lock(dir: &Path) -> Result<DirLock, OpenError> {
     let path = dir.join("lock");
     let opened = File::open(dir).map_err(|error| OpenError::from_io(dir, "be opened", &error))?;
@@ -66,7 +66,7 @@ fn lock_one(file: &File, dir: &Path) -> Result<(), OpenError> {
     }
 }
 
-/// Takes the rights of other users away from the directory and the files of the ledger, as far as they are ours.
+/// Removes the permissions of other users from the directory and the files of the ledger, if this user owns them.
 pub fn make_private(dir: &Path) {
     let database = dir.join("ledger.db");
     let names = ["", "-wal", "-shm", "-synced", "-wal.damaged"]
@@ -93,10 +93,10 @@ pub fn make_private(dir: &Path) {
     }
 }
 
-/// Whether a ledger can be kept here.
+/// Refuses a file system on which a ledger can lose events.
 pub fn check_file_system(dir: &Path) -> Result<(), OpenError> {
     let status = statfs(dir).map_err(|error| {
-        OpenError::Other(format!("{} cannot be looked at: {error}", dir.display()))
+        OpenError::Other(format!("{} cannot be examined: {error}", dir.display()))
     })?;
     let kind = status.f_type as u32;
     if let Some((_, name)) = UNFIT.iter().find(|(unfit, _)| *unfit == kind) {
@@ -117,7 +117,7 @@ pub fn is_read_only(dir: &Path) -> bool {
     open.is_err_and(|error| error.kind() == io::ErrorKind::ReadOnlyFilesystem)
 }
 
-/// Bytes that can still be written below the directory.
+/// Free bytes of the directory's file system.
 pub fn free_bytes(dir: &Path) -> io::Result<u64> {
     let status = rustix::fs::statvfs(dir)?;
     Ok(status.f_bavail.saturating_mul(status.f_frsize))
@@ -141,7 +141,7 @@ mod tests {
     }
 
     #[test]
-    fn a_local_disk_will_do_and_a_network_will_not() {
+    fn local_disks_are_accepted() {
         let dir = tempfile::tempdir().unwrap();
         check_file_system(dir.path()).unwrap();
         assert!(free_bytes(dir.path()).unwrap() > 0);

@@ -14,7 +14,7 @@ use crate::shown::{
     Content, Count, Filter, Listed, Parts, Repeats, Shown, ShownAttempt, time_of_day,
 };
 use crate::state_column::StateColumn;
-use landfall_model::{DeliveryState, EventId, LedgerTime};
+use landfall_model::{DeliveryState, EventId, LedgerTime, lock};
 
 /// The time limit of one query.
 const TIME_MAX: Duration = Duration::from_secs(5);
@@ -43,19 +43,13 @@ impl Readers {
         &self,
         question: impl FnOnce(&Connection) -> rusqlite::Result<T>,
     ) -> Result<T, LedgerError> {
-        let idle = self
-            .idle
-            .lock()
-            .unwrap_or_else(|poisoned| poisoned.into_inner())
-            .pop();
+        let idle = lock(&self.idle).pop();
         let mut connection = idle.map_or_else(|| self.open(), Ok)?;
         let until = Instant::now() + TIME_MAX;
         connection.progress_handler(STEPS, Some(move || Instant::now() > until))?;
         let answer = question(&connection);
-        let mut idle = self
-            .idle
-            .lock()
-            .unwrap_or_else(|poisoned| poisoned.into_inner());
+
+        let mut idle = lock(&self.idle);
         if idle.len() < IDLE_MAX {
             idle.push(connection);
         }
@@ -64,10 +58,7 @@ impl Readers {
 
     /// Closes idle connections.
     pub fn close(&self) {
-        self.idle
-            .lock()
-            .unwrap_or_else(|poisoned| poisoned.into_inner())
-            .clear();
+        lock(&self.idle).clear();
     }
 
     fn open(&self) -> Result<Connection, LedgerError> {
@@ -120,7 +111,7 @@ fn text(row: &rusqlite::Row<'_>, at: usize) -> Option<String> {
     }
 }
 
-/// A page of deliveries: newest first, or in order where `after` is given.
+/// A page of deliveries: newest first, or in ascending order if `after` is given. Postgres: `read::list`.
 pub fn list(
     connection: &Connection,
     filter: &Filter,
@@ -139,7 +130,7 @@ pub fn list(
         ..
     } = filter;
     let order = if after.is_some() { "ASC" } else { "DESC" };
-    // Only the conditions that were given, so that SQLite can choose an index: some states have their own.
+    // Only the given conditions, so that SQLite can choose an index. Some states have their own.
     let (deliveries, states, pick) = (filter.deliveries_sql(), filter.states_sql(), pick.sql());
     let asked = [
         (hook.is_some(), "d.hook = ?1"),
@@ -169,7 +160,7 @@ pub fn list(
         "SELECT {LISTED} FROM deliveries d JOIN events e ON e.seq = d.event WHERE {} ORDER BY d.id {order} LIMIT ?6",
         asked.join(" AND ")
     );
-    // Lists of numbers differ each time.
+    // Not cached: the SQL text has the numbers of the deliveries.
     let mut select = connection.prepare(&sql)?;
     let event = event.as_ref().map(EventId::as_bytes);
     let wanted = params![
@@ -185,7 +176,7 @@ pub fn list(
     select.query_map(wanted, |row| listed(row, now))?.collect()
 }
 
-/// Parts of deliveries.
+/// Parts of deliveries. Postgres: `read::contents`.
 pub fn contents(
     connection: &Connection,
     deliveries: &[i64],
@@ -220,7 +211,7 @@ pub fn contents(
     Ok(found)
 }
 
-/// Events with ids between these two, in order.
+/// Events with ids between these two, in order. Postgres: `read::find_ids`.
 pub fn find_ids(
     connection: &Connection,
     first: &EventId,
@@ -235,7 +226,7 @@ pub fn find_ids(
         .collect()
 }
 
-/// One event; none where it is not known.
+/// One event, if it is known. Postgres: `read::show`.
 pub fn show(
     connection: &Connection,
     id: &EventId,
@@ -310,7 +301,7 @@ fn attempt(row: &rusqlite::Row<'_>) -> rusqlite::Result<ShownAttempt> {
     })
 }
 
-/// Deliveries by hook and state.
+/// The number of deliveries by hook and state. Postgres: `read::count`.
 pub fn count(connection: &Connection) -> rusqlite::Result<Vec<Count>> {
     let mut select = connection.prepare_cached(
         "SELECT hook, state, count(*) FROM deliveries GROUP BY hook, state ORDER BY hook, state",

@@ -1,5 +1,5 @@
-//! Room kept for hard times: SQLite cannot even update or delete on a full disk, so a file of some size is given up then, and
-//! what runs can still be ended and what is old let go of. While it is missing, nothing new is accepted.
+//! Disk space that is reserved for a full disk. SQLite cannot update or delete without free space, so the reserve file is removed then:
+//! running attempts can end and old data can be removed. While the file is missing, no event is accepted.
 
 use std::fs::{self, OpenOptions};
 use std::io;
@@ -12,15 +12,16 @@ use rustix::fs::{FallocateFlags, fallocate};
 use super::files::MODE;
 use super::place;
 
+/// The time between two tries to restore the reserve.
 const TRY_EVERY: Duration = Duration::from_secs(1);
 
-/// The file, or its absence.
+/// The reserve file.
 pub struct Reserve {
     path: PathBuf,
     dir: PathBuf,
     /// 0: no reserve is kept.
     bytes: u64,
-    /// Free bytes that must be left beside it.
+    /// Free bytes that must be left when the file exists.
     beside: u64,
     is_there: bool,
     tried: Option<Instant>,
@@ -29,7 +30,7 @@ pub struct Reserve {
 // === impl Reserve ===
 
 impl Reserve {
-    /// Makes the file, if there is room for it.
+    /// Creates the file, if there is space for it.
     pub fn new(dir: &Path, bytes: u64, beside: u64) -> Reserve {
         let path = dir.join("reserve");
         let mut reserve = Reserve {
@@ -47,23 +48,23 @@ impl Reserve {
         reserve
     }
 
-    /// Whether there is room for hard times.
+    /// Whether the reserve exists, or none is configured.
     pub fn is_there(&self) -> bool {
         self.is_there || self.bytes == 0
     }
 
-    /// Where it is.
+    /// The data directory.
     pub fn dir(&self) -> &Path {
         &self.dir
     }
 
-    /// Gives the room up. False: it was not there.
+    /// Removes the file. False: the reserve did not exist.
     pub fn spend(&mut self) -> bool {
         let was_there = std::mem::take(&mut self.is_there);
         if was_there {
             tracing::error!(
                 bytes = self.bytes,
-                "the disk is full: the reserve is used, and nothing new is accepted"
+                "the disk is full: the reserve is used, and no event is accepted"
             );
             self.tried = Some(Instant::now());
             fs::remove_file(&self.path).ok();
@@ -71,11 +72,12 @@ impl Reserve {
         was_there
     }
 
-    /// Makes the file again where there is room; not at every call.
+    /// Creates the file again if there is space, at most once a second.
     pub fn restore(&mut self) {
         if self.is_there() || self.tried.is_some_and(|at| at.elapsed() < TRY_EVERY) {
             return;
         }
+
         let is_first = self.tried.replace(Instant::now()).is_none();
         let has = fs::symlink_metadata(&self.path).map_or(0, |metadata| metadata.len());
         let free = place::free_bytes(&self.dir).unwrap_or(0);
@@ -84,28 +86,29 @@ impl Reserve {
                 tracing::warn!(
                     bytes = self.bytes,
                     free,
-                    "no room for the reserve: nothing is accepted until there is"
+                    "there is no space for the reserve: no event is accepted until there is"
                 );
             }
             return;
         }
+
         match self.make() {
             Ok(()) => {
                 self.is_there = true;
                 if !is_first {
                     tracing::info!(
                         bytes = self.bytes,
-                        "there is room again: the reserve is restored"
+                        "there is space again: the reserve is restored"
                     );
                 }
             }
             Err(error) if error.kind() == io::ErrorKind::StorageFull => {
                 fs::remove_file(&self.path).ok();
             }
-            // A link, a folder, a file system that cannot: nothing that more room would mend.
+            // The path is a link or a directory, or the file system refuses: more free space would not help.
             Err(error) => {
                 let path = self.path.display();
-                tracing::warn!(%path, %error, "the reserve cannot be made: the node works without one");
+                tracing::warn!(%path, %error, "the reserve cannot be created: the node works without one");
                 self.bytes = 0;
             }
         }
@@ -124,7 +127,7 @@ impl Reserve {
         file.set_len(self.bytes)?;
         match fallocate(&file, FallocateFlags::empty(), 0, self.bytes) {
             Ok(()) => Ok(()),
-            // A file system that cannot promise room is written to.
+            // The file system cannot reserve space: fill the file.
             Err(rustix::io::Errno::OPNOTSUPP) => {
                 io::copy(&mut io::Read::take(io::repeat(1), self.bytes), &mut &file).map(drop)
             }
@@ -146,7 +149,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn it_is_spent_once_and_comes_back() {
+    fn a_spent_reserve_is_restored() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("reserve");
         let mut reserve = Reserve::new(dir.path(), 1 << 20, 0);

@@ -1,5 +1,5 @@
-//! Retention: removes the bodies of done deliveries first, then deliveries that ended long ago. Works in small steps, so that new
-//! events wait only for a short time. Pending and running deliveries are never removed. Postgres: `prune`.
+//! Retention: removes the bodies of done deliveries first, then deliveries that ended long ago. Works in small steps, so that
+//! new events wait only for a short time. Pending and running deliveries are never removed. Postgres: `prune`.
 
 use rusqlite::{Connection, params};
 
@@ -12,7 +12,7 @@ const STEP: i64 = 500;
 /// Pages that one step returns to the file system.
 const PAGES: i64 = 1000;
 
-/// One step. Returns how much it removed; less than a whole step means that nothing is left to remove.
+/// One step. Returns how many items it removed. Fewer than a whole step: nothing is left to remove.
 pub fn step(
     connection: &Connection,
     retention: &Retention,
@@ -43,14 +43,17 @@ fn no_row(error: rusqlite::Error) -> rusqlite::Result<()> {
     }
 }
 
+/// Removes identities whose window is over.
 fn forget_ids(connection: &Connection, now: LedgerTime) -> rusqlite::Result<usize> {
     let mut select = connection.prepare_cached(
         "SELECT hook, key, event FROM dedup WHERE until < ? ORDER BY until LIMIT ?",
     )?;
-    let row = |row: &rusqlite::Row<'_>| Ok((row.get(0)?, row.get(1)?, row.get(2)?));
     let found: Vec<(String, Vec<u8>, i64)> = select
-        .query_map(params![now.0, STEP], row)?
+        .query_map(params![now.0, STEP], |row| {
+            Ok((row.get(0)?, row.get(1)?, row.get(2)?))
+        })?
         .collect::<Result<_, _>>()?;
+
     let mut delete = connection.prepare_cached("DELETE FROM dedup WHERE hook = ? AND key = ?")?;
     for (hook, key, event) in &found {
         delete.execute(params![hook, key])?;
@@ -59,7 +62,7 @@ fn forget_ids(connection: &Connection, now: LedgerTime) -> rusqlite::Result<usiz
     Ok(found.len())
 }
 
-/// Removes an event that no delivery and no identity names, and its body as soon as no delivery does. Postgres: `drop_event`.
+/// Removes an event that no delivery and no identity refers to, and its body if no delivery does. Postgres: `drop_event`.
 pub(super) fn drop_event(connection: &Connection, event: i64) -> rusqlite::Result<()> {
     let unused = "NOT EXISTS (SELECT 1 FROM deliveries WHERE event = ?1)";
     let bodies = format!("DELETE FROM payloads WHERE event = ?1 AND {unused}");
@@ -68,7 +71,7 @@ pub(super) fn drop_event(connection: &Connection, event: i64) -> rusqlite::Resul
         "DELETE FROM events WHERE seq = ?1 AND {unused} AND NOT EXISTS (SELECT 1 FROM dedup WHERE event = ?1)"
     );
     connection.prepare_cached(&events)?.execute([event])?;
-    // An event that only its identity names keeps no head.
+    // An event that only its identity refers to needs no head.
     let heads = format!("UPDATE events SET head = x'' WHERE seq = ?1 AND {unused}");
     connection
         .prepare_cached(&heads)?
@@ -85,6 +88,7 @@ fn prune_bodies(connection: &Connection, before: LedgerTime) -> rusqlite::Result
         Ok((row.get(0)?, row.get(1)?))
     })?;
     let found: Vec<(i64, i64)> = found.collect::<Result<_, _>>()?;
+
     let mut mark = connection.prepare_cached("UPDATE deliveries SET pruned = 1 WHERE id = ?")?;
     // Another delivery of the same event may still need it.
     let sql = format!(
@@ -108,15 +112,16 @@ fn delete(connection: &Connection, before: LedgerTime) -> rusqlite::Result<usize
         Ok((row.get(0)?, row.get(1)?))
     })?;
     let found: Vec<(i64, i64)> = found.collect::<Result<_, _>>()?;
+
     found
         .iter()
         .try_for_each(|(delivery, event)| remove(connection, *delivery, *event))?;
     Ok(found.len())
 }
 
-/// Removes an ended delivery with its attempts, and its event where nothing else names it.
+/// Removes an ended delivery with its attempts, and its event if nothing else refers to it.
 pub(super) fn remove(connection: &Connection, delivery: i64, event: i64) -> rusqlite::Result<()> {
-    // Without the dead delivery a redelivery must run: the identity goes too.
+    // Without its dead delivery, a redelivered event must run: its identity is removed too.
     let sql = format!(
         "DELETE FROM dedup WHERE event = (SELECT event FROM deliveries d WHERE d.id = ?1 AND d.state = {DEAD}
          AND NOT EXISTS (SELECT 1 FROM deliveries later WHERE later.event = d.event AND later.id > d.id))"

@@ -1,4 +1,4 @@
-//! Rows that handlers stored: appended with the outcome of their attempt, listed in the order of their arrival.
+//! The rows of handlers: stored with the outcome of their attempt, and listed in that order.
 
 use rusqlite::{Connection, params};
 
@@ -7,11 +7,12 @@ use landfall_model::clock::to_ms;
 use landfall_model::stored_event::checksum;
 use landfall_model::{Event, EventId, Row};
 
-/// What rows need to know of their event: id, time of arrival in ms, hook.
+/// The values of an event that its rows store: id, time of arrival in ms, hook.
 pub(super) fn of(event: &Event) -> (&EventId, i64, &str) {
     (&event.id, to_ms(event.received_at), &event.hook)
 }
 
+/// Stores rows. Postgres: `effects::store_results`.
 pub(super) fn append(
     connection: &Connection,
     event: (&EventId, i64, &str),
@@ -41,6 +42,7 @@ fn sum(hook: &str, table: &str, id: &[u8], received_ms: i64, text: &str) -> [u8;
     ])
 }
 
+/// A page of a table's rows. Postgres: `read::rows`.
 pub(super) fn list(
     connection: &Connection,
     hook: &str,

@@ -1,20 +1,20 @@
-//! The tables, and how an older ledger becomes a newer one: every step in one transaction, told by `user_version`.
+//! The tables and their migrations. All missing steps run in one transaction; `user_version` says which have run. Postgres: `tables/`.
 
 use rusqlite::{Connection, TransactionBehavior};
 
 use crate::error::{LedgerError, OpenError};
 
-/// `LFLD`: this is a ledger and not some other database.
+/// `LFLD`: the database is a ledger.
 const APPLICATION_ID: i32 = 0x4c46_4c44;
 
 /// Each entry takes a ledger one version further.
 const STEPS: [&str; 5] = [FIRST, SECOND, THIRD, FOURTH, FIFTH];
 
 const FIRST: &str = "
--- What the node knows of itself: the last ledger time, beside the machine's own clock.
+-- Values of the node: the last ledger time, the boot clock at that time.
 CREATE TABLE node (key TEXT PRIMARY KEY, value) WITHOUT ROWID;
 
--- One verified request each, unchangeable. `seq` is the order of arrival.
+-- One verified request each, never changed. `seq` is the order of arrival.
 CREATE TABLE events (
     seq INTEGER PRIMARY KEY,
     id BLOB NOT NULL UNIQUE,
@@ -26,10 +26,10 @@ CREATE TABLE events (
     checksum BLOB NOT NULL
 );
 
--- Apart, so that history stays small and bodies can go first.
+-- In a table of their own, so that history stays small and bodies can be pruned first.
 CREATE TABLE payloads (event INTEGER PRIMARY KEY, body BLOB NOT NULL);
 
--- Provider's ids that have been accepted, as long as their window.
+-- Identities of accepted events, kept for their window.
 CREATE TABLE dedup (
     hook TEXT NOT NULL,
     key BLOB NOT NULL,
@@ -40,10 +40,10 @@ CREATE TABLE dedup (
 CREATE INDEX dedup_until ON dedup (until);
 CREATE INDEX dedup_event ON dedup (event);
 
--- The duty to get one event handled. state: 0 pending, 1 running, 2 done, 3 dead. `due`, `lease_until` and `ended` are
--- ledger time. `attempt` counts those that have begun; `unfinished` those that took the process with them.
--- `pruned`: its body need not be kept on its account.
--- A pending one is `blocked` while an earlier one of its key is neither done nor dead.
+-- The duty to handle one event. state: 0 pending, 1 running, 2 done, 3 dead. `due`, `lease_until` and `ended` are
+-- ledger time. `attempt` counts started attempts, `unfinished` those that ended with the process.
+-- `pruned`: this delivery no longer needs the body.
+-- A pending delivery is `blocked` while an earlier one of its order key is open.
 CREATE TABLE deliveries (
     id INTEGER PRIMARY KEY,
     event INTEGER NOT NULL,
@@ -69,7 +69,7 @@ CREATE INDEX deliveries_ended ON deliveries (ended) WHERE state >= 2;
 CREATE INDEX deliveries_prunable ON deliveries (ended) WHERE state = 2 AND pruned = 0;
 CREATE INDEX deliveries_dead ON deliveries (hook, id) WHERE state = 3;
 
--- One try each. `record` is JSON: log, memory, calls.
+-- One attempt each. `record` is JSON: log, memory, calls.
 CREATE TABLE attempts (
     delivery INTEGER NOT NULL,
     number INTEGER NOT NULL,
@@ -98,7 +98,7 @@ CREATE INDEX rows_name ON rows (hook, name, id);
 ";
 
 const SECOND: &str = "
--- Values that handlers keep by key. `until` is ledger time.
+-- The key-value data of handlers. `until` is ledger time.
 CREATE TABLE kv (
     hook TEXT NOT NULL,
     key TEXT NOT NULL,
@@ -110,10 +110,10 @@ CREATE TABLE kv (
 );
 CREATE INDEX kv_until ON kv (until) WHERE until IS NOT NULL;
 
--- Rows of before have none.
+-- Older rows have no checksum.
 ALTER TABLE rows ADD COLUMN checksum BLOB;
 
--- Bytes that a hook keeps, for its quotas.
+-- The stored bytes of each hook, for its quotas.
 CREATE TABLE used (
     hook TEXT PRIMARY KEY,
     kv_bytes INTEGER NOT NULL DEFAULT 0,
@@ -140,19 +140,19 @@ END;
 ";
 
 const THIRD: &str = "
--- How often an event came again; `last_duplicate` and `last_conflict` are ids of events.
+-- Duplicates and conflicts of an event. `last_duplicate` and `last_conflict` are ids of events.
 ALTER TABLE events ADD COLUMN duplicates INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE events ADD COLUMN last_duplicate_ms INTEGER;
 ALTER TABLE events ADD COLUMN last_duplicate BLOB;
 ALTER TABLE events ADD COLUMN conflicts INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE events ADD COLUMN last_conflict BLOB;
 
--- The handler's reply, where duplicates get it again.
+-- The handler's reply, if duplicates get it again.
 ALTER TABLE deliveries ADD COLUMN reply BLOB;
 ";
 
 const FOURTH: &str = "
--- Bytes of events, bodies and attempts that a hook keeps: the largest gives up its oldest when the file reaches its bound.
+-- The bytes of each hook's events, bodies and attempts. When the file reaches its size limit, the hook with the most loses its oldest.
 ALTER TABLE used ADD COLUMN history_bytes INTEGER NOT NULL DEFAULT 0;
 INSERT INTO used (hook, history_bytes)
 SELECT e.hook, sum(octet_length(e.head) + coalesce(octet_length(p.body), 0))
@@ -209,7 +209,7 @@ CREATE TRIGGER deliveries_resolve AFTER UPDATE OF state ON deliveries WHEN NEW.s
 END;
 ";
 
-/// Brings the tables to this version.
+/// Migrates the tables to this version.
 pub fn migrate(connection: &mut Connection) -> Result<(), OpenError> {
     let failed = |error: rusqlite::Error| match LedgerError::from(error) {
         error @ LedgerError::Full => {
@@ -261,8 +261,7 @@ pub fn migrate(connection: &mut Connection) -> Result<(), OpenError> {
     transaction.commit().map_err(failed)
 }
 
-/// Every table, index and trigger, as the database describes it to itself: a description that has changed changes what every
-/// byte below it means.
+/// The SQL text of every table, index and trigger. If one was changed, the data under it has another meaning.
 fn texts(connection: &Connection) -> rusqlite::Result<Vec<(String, Option<String>)>> {
     let mut select = connection.prepare("SELECT name, sql FROM sqlite_schema ORDER BY name")?;
     select
@@ -278,7 +277,7 @@ fn expected() -> rusqlite::Result<Vec<(String, Option<String>)>> {
     texts(&fresh)
 }
 
-/// Whether the events of a hook wait.
+/// Pauses a hook, or lets it run again.
 pub fn pause(connection: &Connection, hook: &str, paused: bool) -> rusqlite::Result<()> {
     let sql = if paused {
         "INSERT OR IGNORE INTO paused (hook) VALUES (?)"
@@ -288,7 +287,7 @@ pub fn pause(connection: &Connection, hook: &str, paused: bool) -> rusqlite::Res
     connection.execute(sql, [hook]).map(drop)
 }
 
-/// The hooks whose events wait.
+/// The hooks that an operator has paused.
 pub fn paused(connection: &Connection) -> rusqlite::Result<Vec<String>> {
     connection
         .prepare("SELECT hook FROM paused")?
@@ -301,7 +300,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_older_ledger_keeps_what_it_has_and_gets_what_is_new() {
+    fn migrations_keep_older_data() {
         let mut old = Connection::open_in_memory().unwrap();
         old.execute_batch(FIRST).unwrap();
         old.pragma_update(None, "application_id", APPLICATION_ID)
@@ -315,7 +314,7 @@ mod tests {
                 row.get(0)
             })
             .unwrap();
-        assert_eq!(used, 7, "rows of before count");
+        assert_eq!(used, 7, "older rows count");
         let rows = super::super::rows::list(&old, "h", "t", 0, 10).unwrap();
         assert_eq!(
             (rows.len(), rows[0].row["n"].as_i64(), rows[0].damaged),
@@ -363,7 +362,7 @@ mod tests {
     }
 
     #[test]
-    fn a_newer_ledger_and_another_database_are_refused() {
+    fn unknown_databases_are_refused() {
         let mut connection = Connection::open_in_memory().unwrap();
         migrate(&mut connection).unwrap();
         migrate(&mut connection).unwrap();

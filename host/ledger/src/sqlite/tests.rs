@@ -45,10 +45,10 @@ fn open_with(dir: &Path, settings: SqliteSettings) -> Opened {
     Opened { ledger, recovered }
 }
 
-/// As after `kill -9`: the lock goes with the process.
+/// As after `kill -9`: the lock ends with the process.
 async fn reopen(opened: Opened, dir: &Path) -> Opened {
     drop(opened);
-    // The thread that writes closes the file a moment later.
+    // The writer thread closes the file a moment later.
     for _ in 0..200 {
         if place::lock(dir).is_ok() {
             break;
@@ -154,7 +154,7 @@ async fn states(ledger: &Sqlite) -> Vec<(DeliveryState, u32, Option<String>)> {
 }
 
 #[tokio::test]
-async fn an_event_comes_back_as_it_was_and_ends_once() {
+async fn an_event_ends_once() {
     let dir = tempfile::tempdir().unwrap();
     let opened = open(dir.path());
     let stored = event("h", "body");
@@ -166,7 +166,7 @@ async fn an_event_comes_back_as_it_was_and_ends_once() {
     let mut claimed = claim(&opened.ledger, "h", 10).await;
     assert!(
         claim(&opened.ledger, "h", 10).await.is_empty(),
-        "nobody else gets it"
+        "it is leased"
     );
     let one = claimed.remove(0);
     let back = one.event.as_ref().unwrap().as_ref().unwrap();
@@ -213,7 +213,7 @@ async fn an_event_comes_back_as_it_was_and_ends_once() {
 }
 
 #[tokio::test]
-async fn a_retry_waits_and_a_buried_one_stays() {
+async fn retries_wait_and_dead_letters_stay() {
     let dir = tempfile::tempdir().unwrap();
     let Opened { ledger, .. } = open(dir.path());
     accept(&ledger, new(event("h", "1"))).await;
@@ -232,7 +232,7 @@ async fn a_retry_waits_and_a_buried_one_stays() {
 }
 
 #[tokio::test]
-async fn what_took_the_process_with_it_three_times_is_dead() {
+async fn three_lost_processes_make_dead_letters() {
     let dir = tempfile::tempdir().unwrap();
     let mut opened = open(dir.path());
     accept(&opened.ledger, new(event("h", "1"))).await;
@@ -247,7 +247,7 @@ async fn what_took_the_process_with_it_three_times_is_dead() {
             opened.recovered,
             Recovered {
                 freed: 1,
-                given_up: usize::from(round == 3)
+                dead: usize::from(round == 3)
             }
         );
     }
@@ -258,7 +258,7 @@ async fn what_took_the_process_with_it_three_times_is_dead() {
 }
 
 #[tokio::test]
-async fn what_is_given_back_has_not_begun() {
+async fn released_attempts_do_not_count() {
     let dir = tempfile::tempdir().unwrap();
     let opened = open(dir.path());
     accept(&opened.ledger, new(event("h", "1"))).await;
@@ -500,15 +500,15 @@ async fn refused_events_may_come_again() {
 }
 
 #[tokio::test]
-async fn brought_duplicates_do_not_run() {
+async fn received_duplicates_do_not_run() {
     let dir = tempfile::tempdir().unwrap();
     let Opened { ledger, .. } = open(dir.path());
-    let brought = |body: &str| Received {
+    let received = |body: &str| Received {
         new: identified("h", body, IdMatch::IdAndBody),
         replay: None,
         number: 1,
     };
-    let (first, other) = (brought("a"), brought("b"));
+    let (first, other) = (received("a"), received("b"));
     let id = first.new.stored.event().id;
     let Started::Run {
         fence,
@@ -518,7 +518,7 @@ async fn brought_duplicates_do_not_run() {
         panic!("it begins")
     };
     assert_eq!(
-        ledger.start(brought("a")).await.unwrap(),
+        ledger.start(received("a")).await.unwrap(),
         Started::AlreadyEnded(AlreadyEnded::DuplicateOf(id))
     );
     let Started::Run {
@@ -535,7 +535,7 @@ async fn brought_duplicates_do_not_run() {
         .finish(fence, event, attempt("x"), Disposition::Dead("no".into()))
         .await
         .unwrap();
-    let again = brought("a");
+    let again = received("a");
     let NewEvent { dedup, stored, .. } = &again.new;
     let known = ledger
         .find_duplicate(
@@ -553,7 +553,7 @@ async fn brought_duplicates_do_not_run() {
 }
 
 #[tokio::test]
-async fn of_one_key_one_runs_at_a_time_in_order() {
+async fn order_keys_run_in_order() {
     let dir = tempfile::tempdir().unwrap();
     let Opened { ledger, .. } = open(dir.path());
     for (key, body) in [("a", "1"), ("a", "2"), ("b", "3"), ("a", "4")] {
@@ -598,7 +598,7 @@ async fn of_one_key_one_runs_at_a_time_in_order() {
 }
 
 #[tokio::test]
-async fn a_flipped_bit_is_never_handed_out() {
+async fn damaged_events_are_never_returned() {
     let dir = tempfile::tempdir().unwrap();
     let opened = open(dir.path());
     let stored = event("h", "body");
@@ -629,7 +629,7 @@ async fn a_flipped_bit_is_never_handed_out() {
 }
 
 #[tokio::test]
-async fn a_replay_is_a_new_delivery_of_the_old_event() {
+async fn a_replay_is_a_new_delivery() {
     let dir = tempfile::tempdir().unwrap();
     let Opened { ledger, .. } = open(dir.path());
     let stored = event("h", "1");
@@ -704,7 +704,7 @@ async fn undecodable_messages_are_not_replayed() {
 }
 
 #[tokio::test]
-async fn a_damaged_file_and_a_second_node_are_refused_in_words() {
+async fn damaged_files_are_refused() {
     let dir = tempfile::tempdir().unwrap();
     let opened = open(dir.path());
     let refuse = || {
@@ -731,7 +731,7 @@ async fn a_damaged_file_and_a_second_node_are_refused_in_words() {
 }
 
 #[tokio::test]
-async fn a_full_disk_accepts_nothing_and_says_so() {
+async fn a_full_disk_accepts_nothing() {
     let dir = tempfile::tempdir().unwrap();
     let settings = SqliteSettings {
         min_free_space: u64::MAX,
@@ -756,7 +756,7 @@ async fn a_full_disk_accepts_nothing_and_says_so() {
 }
 
 #[tokio::test]
-async fn bodies_of_what_was_done_go_first_then_the_rest_and_what_waits_stays() {
+async fn done_bodies_are_pruned_first() {
     let dir = tempfile::tempdir().unwrap();
     let retention = Retention {
         bodies: Duration::ZERO,
@@ -830,7 +830,7 @@ async fn bodies_of_what_was_done_go_first_then_the_rest_and_what_waits_stays() {
     assert_eq!(
         has_body(&opened.ledger, &dead).await,
         None,
-        "the hook that keeps most gives up its oldest"
+        "the hook with the most data loses its oldest"
     );
     assert_eq!(
         has_body(&opened.ledger, &waits).await,
@@ -871,7 +871,7 @@ fn copied(dir: &Path) -> tempfile::TempDir {
 }
 
 #[tokio::test]
-async fn a_log_that_lost_what_was_synced_is_refused_and_one_that_did_not_is_opened() {
+async fn logs_without_synced_frames_are_refused() {
     let dir = tempfile::tempdir().unwrap();
     let opened = open(dir.path());
     for number in 0..20 {
@@ -928,7 +928,7 @@ fn set(key: &str, value: &str) -> KvWrite {
 }
 
 #[tokio::test]
-async fn what_was_decided_on_a_value_that_has_changed_is_refused_and_nothing_of_it_is_kept() {
+async fn effects_on_changed_values_are_refused() {
     let dir = tempfile::tempdir().unwrap();
     let Opened { ledger, .. } = open(dir.path());
     accept(&ledger, new(event("h", "1"))).await;
@@ -1000,7 +1000,7 @@ async fn what_was_decided_on_a_value_that_has_changed_is_refused_and_nothing_of_
 }
 
 #[test]
-fn values_expire_and_their_room_is_free_again() {
+fn expired_values_free_their_quota() {
     let mut connection = Connection::open_in_memory().unwrap();
     schema::migrate(&mut connection).unwrap();
     let used = |connection: &Connection| -> i64 {

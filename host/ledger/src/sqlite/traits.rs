@@ -1,4 +1,4 @@
-//! What the node does with a ledger in SQLite: each method is a step of one transaction.
+//! The ledger traits for SQLite. Each method is one transaction.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -100,7 +100,7 @@ impl Deliveries for Sqlite {
         let due = self.now().plus(pause);
         let write = move |tx: &Connection| {
             arrivals::hand_over(tx, &handed)?;
-            arrivals::keep_on(tx, &kept, due)
+            arrivals::release_unpublished(tx, &kept, due)
         };
         self.writer
             .write(WriteOptions::reclaim(Sync::Relaxed), write)
@@ -141,7 +141,7 @@ impl Deliveries for Sqlite {
         fence: Fence,
         event: Arc<Event>,
         attempt: AttemptRecord,
-        ending: Disposition,
+        disposition: Disposition,
     ) -> Result<Committed, LedgerError> {
         let clock = self.clock;
         let act = move |connection: &Connection| {
@@ -150,7 +150,7 @@ impl Deliveries for Sqlite {
                 fence,
                 rows::of(&event),
                 &attempt,
-                &ending,
+                &disposition,
                 clock.now(),
             )
         };
@@ -159,11 +159,11 @@ impl Deliveries for Sqlite {
             .await
     }
 
-    async fn bury_unread(&self, fence: Fence, why: String) -> Result<(), LedgerError> {
+    async fn dead_letter_unreadable(&self, fence: Fence, why: String) -> Result<(), LedgerError> {
         let clock = self.clock;
         self.writer
             .write(WriteOptions::reclaim(Sync::Relaxed), move |tx| {
-                deliveries::bury_unread(tx, fence, &why, clock.now())
+                deliveries::dead_letter_unreadable(tx, fence, &why, clock.now())
             })
             .await
     }
@@ -177,11 +177,11 @@ impl Deliveries for Sqlite {
             .await
     }
 
-    async fn beat(&self, fences: Vec<Fence>) -> Result<usize, LedgerError> {
+    async fn heartbeat(&self, fences: Vec<Fence>) -> Result<usize, LedgerError> {
         let (owner, clock) = (self.owner, self.clock);
         let act = move |connection: &Connection| {
             let now = clock.now();
-            deliveries::hold(connection, &fences, now)?;
+            deliveries::extend(connection, &fences, now)?;
             clock::write_down(connection, now)?;
             Ok(deliveries::recover(connection, &owner, now)?.0)
         };
@@ -194,11 +194,11 @@ impl Deliveries for Sqlite {
         &self,
         stored: Stored,
         attempt: AttemptRecord,
-        ending: Disposition,
+        disposition: Disposition,
     ) -> Result<Committed, LedgerError> {
         let (clock, bound) = (self.clock, self.bound.clone());
         let act = move |tx: &Connection| {
-            deliveries::record(tx, &stored, &attempt, &ending, clock.now(), &bound)
+            deliveries::record(tx, &stored, &attempt, &disposition, clock.now(), &bound)
         };
         self.writer
             .write(WriteOptions::insert(Sync::Durable), act)
@@ -209,26 +209,26 @@ impl Deliveries for Sqlite {
         &self,
         stored: Stored,
         attempt: AttemptRecord,
-        ending: Disposition,
+        disposition: Disposition,
     ) -> Option<()> {
         let (clock, bound) = (self.clock, self.bound.clone());
-        self.writer.leave(move |tx| {
-            deliveries::record(tx, &stored, &attempt, &ending, clock.now(), &bound).map(drop)
+        self.writer.try_queue(move |tx| {
+            deliveries::record(tx, &stored, &attempt, &disposition, clock.now(), &bound).map(drop)
         })
     }
 
     async fn prune(&self) -> Result<usize, LedgerError> {
         let (retention, clock) = (self.retention, self.clock);
-        let mut all = 0;
+        let mut removed = 0;
         loop {
             let act = move |tx: &Connection| retention::step(tx, &retention, clock.now());
             let count = self
                 .writer
                 .write(WriteOptions::reclaim(Sync::Relaxed), act)
                 .await?;
-            all += count;
+            removed += count;
             if !retention::is_whole_step(count) {
-                return Ok(all);
+                return Ok(removed);
             }
         }
     }
@@ -261,7 +261,7 @@ impl History for Sqlite {
                 .await;
         }
 
-        let mut fates = Vec::with_capacity(order.events.len());
+        let mut results = Vec::with_capacity(order.events.len());
         let mut delay = order.delay;
         for events in order.events.chunks(OPERATOR_STEP) {
             let step = ReplayOrder {
@@ -276,11 +276,11 @@ impl History for Sqlite {
                 .await?;
             let queued = done
                 .iter()
-                .filter(|fate| matches!(fate, Replayed::Queued(_)));
+                .filter(|result| matches!(result, Replayed::Queued(_)));
             delay += order.apart * queued.count() as u32;
-            fates.extend(done);
+            results.extend(done);
         }
-        Ok(fates)
+        Ok(results)
     }
 
     async fn operate(&self, step: Step, ids: Vec<i64>) -> Result<Vec<i64>, LedgerError> {

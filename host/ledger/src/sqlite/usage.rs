@@ -1,4 +1,4 @@
-//! Says what fills the disk when no event can be stored for lack of room.
+//! Logs what fills the disk when there is no space for events.
 
 use std::fs;
 use std::path::Path;
@@ -6,15 +6,16 @@ use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 use super::place;
+use landfall_model::lock;
 
-/// Between two reports, while there is no room.
+/// The time between two reports while there is no space.
 const REPORT_EVERY: Duration = Duration::from_secs(60);
 /// Entries of the data directory that a report names.
 const NAMED_MAX: usize = 4;
-/// Directories in a directory that are looked into.
+/// Levels of directories whose sizes are added up.
 const DEPTH_MAX: usize = 4;
 
-/// Reports of a disk without room: not at every event.
+/// Reports a full disk, but not at every event.
 #[derive(Debug, Default)]
 pub struct SpaceReports {
     last: Mutex<Option<Instant>>,
@@ -23,12 +24,9 @@ pub struct SpaceReports {
 // === impl SpaceReports ===
 
 impl SpaceReports {
-    /// Logs how little is left and what in the data directory takes most, once a minute. Does not wait for the disk.
+    /// Logs the free space and the largest entries of the data directory, at most once a minute. Reads the disk on another thread.
     pub fn report(&self, dir: &Path, min_free: u64) {
-        let mut last = self
-            .last
-            .lock()
-            .unwrap_or_else(|poisoned| poisoned.into_inner());
+        let mut last = lock(&self.last);
         if last.is_some_and(|last| last.elapsed() < REPORT_EVERY) {
             return;
         }

@@ -1,5 +1,5 @@
-//! SQLite drops whatever follows the first bad frame of its log, without a word. So the node notes how many frames were on
-//! stable storage, and at the next start counts those that can still be read. Format: sqlite.org/walformat.html.
+//! SQLite silently ignores all frames of its log after the first bad one. The node therefore notes how many frames are on stable
+//! storage, and compares the note with the readable frames at the next start. Format: sqlite.org/walformat.html.
 
 use std::fs::{self, File, OpenOptions};
 use std::io;
@@ -11,10 +11,10 @@ use crate::error::OpenError;
 
 const HEADER: usize = 32;
 const FRAME_HEADER: usize = 24;
-/// Checksums over little-endian words; one more = big-endian.
+/// The log's checksums are over little-endian words. This number plus one: over big-endian words.
 const MAGIC: u32 = 0x377f_0682;
 
-/// The note: which log it is about (its two salts), and how many frames were synced.
+/// The note: the two salts of the log, and how many of its frames were synced.
 pub struct Note {
     file: File,
     path: PathBuf,
@@ -24,7 +24,7 @@ pub struct Note {
 // === impl Note ===
 
 impl Note {
-    /// Opens it, or makes it.
+    /// Opens or creates the note of a database.
     pub fn open(database: &Path) -> io::Result<Note> {
         let path = beside(database, "-synced");
         let file = OpenOptions::new()
@@ -41,7 +41,7 @@ impl Note {
         })
     }
 
-    /// So many frames are on stable storage now.
+    /// Notes that so many frames are on stable storage.
     pub fn write(&self, frames: u32) -> io::Result<()> {
         let mut note = [0; 12];
         File::open(&self.log)?.read_exact_at(&mut note[..8], 16)?;
@@ -49,13 +49,13 @@ impl Note {
         self.file.write_all_at(&note, 0)
     }
 
-    /// Before the database is closed: its log goes then, and nothing is missing.
+    /// Removes the note before the database is closed, which removes the log.
     pub fn forget(self) {
         fs::remove_file(&self.path).ok();
     }
 }
 
-/// Refuses a log that has lost frames since they were synced. With `accept_loss`, the log is copied aside and taken as it is.
+/// Refuses a log that has lost synced frames. With `accept_loss`, the log is copied aside and used as it is.
 pub fn check(database: &Path, accept_loss: bool) -> Result<(), OpenError> {
     let failed = |error: io::Error| {
         OpenError::Other(format!(
@@ -63,7 +63,8 @@ pub fn check(database: &Path, accept_loss: bool) -> Result<(), OpenError> {
             beside(database, "-wal").display()
         ))
     };
-    let Some((salts, noted)) = noted(database).map_err(failed)? else {
+
+    let Some((salts, noted)) = read_note(database).map_err(failed)? else {
         return Ok(());
     };
     let log = match fs::read(beside(database, "-wal")) {
@@ -71,14 +72,16 @@ pub fn check(database: &Path, accept_loss: bool) -> Result<(), OpenError> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
         Err(error) => return Err(failed(error)),
     };
-    // Another log than the one that the note is about: it was begun anew, after everything had been written back.
+    // The salts differ: SQLite has started a new log, after it wrote the noted one back.
     if has_whole_header(&log) && log[16..24] != salts {
         return Ok(());
     }
+
     let readable = readable_frames(&log);
     if readable >= noted {
         return Ok(());
     }
+
     if !accept_loss {
         return Err(OpenError::Other(format!(
             "{}: of {noted} frames that were on stable storage {readable} can be read: events that were acknowledged would be \
@@ -86,15 +89,16 @@ pub fn check(database: &Path, accept_loss: bool) -> Result<(), OpenError> {
             beside(database, "-wal").display()
         )));
     }
+
     if !log.is_empty() {
         let aside = beside(database, "-wal.damaged");
         fs::copy(beside(database, "-wal"), &aside).map_err(failed)?;
-        tracing::error!(noted, readable, aside = %aside.display(), "a damaged log is taken as it is: events are lost");
+        tracing::error!(noted, readable, aside = %aside.display(), "a damaged log is used as it is: events are lost");
     }
     fs::remove_file(beside(database, "-synced")).map_err(failed)
 }
 
-fn noted(database: &Path) -> io::Result<Option<([u8; 8], u32)>> {
+fn read_note(database: &Path) -> io::Result<Option<([u8; 8], u32)>> {
     let note = match fs::read(beside(database, "-synced")) {
         Ok(note) => note,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
@@ -106,7 +110,7 @@ fn noted(database: &Path) -> io::Result<Option<([u8; 8], u32)>> {
     Ok(Some((*salts, word(frames, true))))
 }
 
-/// Frames from the start whose checksums hold.
+/// The number of frames from the start whose checksums match.
 fn readable_frames(log: &[u8]) -> u32 {
     if !has_whole_header(log) {
         return 0;
@@ -117,6 +121,7 @@ fn readable_frames(log: &[u8]) -> u32 {
     if !page_size.is_power_of_two() || !(512..=65_536).contains(&page_size) {
         return 0;
     }
+
     let mut frames = 0;
     for frame in log[HEADER..].chunks_exact(FRAME_HEADER + page_size) {
         sum = checksum(sum, &frame[..8], is_big_endian);

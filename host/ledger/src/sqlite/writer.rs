@@ -1,4 +1,4 @@
-//! The thread that writes. All waiting work goes into one transaction with one sync, and each caller is answered after it.
+//! The writer thread. All queued work goes into one transaction with one sync, and each caller is answered after it.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
@@ -17,20 +17,21 @@ use super::place;
 use super::reserve::Reserve;
 use super::wal::Note;
 use crate::error::{DATA_DIRECTORY, LedgerError};
+use landfall_model::lock;
 
-/// Work in the queue; a further caller waits for room.
+/// Work in the queue. Further callers wait until there is space.
 const WAITING_MAX: usize = 4096;
 /// Work in one transaction.
 const BATCH_MAX: usize = 512;
-/// Frames of the log above which it is written back.
+/// A log with more frames than this is written back to the database.
 const CHECKPOINT_FRAMES: u32 = 2000;
-/// Steps back below the size bound after one batch: a batch at its largest adds less than they remove.
+/// Removal steps after one batch, if the file is above its size limit. They remove more than the largest batch adds.
 const SHRINK_STEPS_MAX: usize = 16;
-/// Between two reports of what was removed for lack of room.
+/// The time between two reports of deliveries that were removed because of `ledger.max_size`.
 const REPORT_EVERY: Duration = Duration::from_secs(10);
-/// An idle ledger looks this often whether its files are where they were.
+/// How often an idle ledger checks that its files still exist.
 const CHECK_EVERY: Duration = Duration::from_secs(1);
-/// While the ledger refuses writes, it tries one this often.
+/// The time between two test writes while the ledger refuses events.
 const PROBE_EVERY: Duration = Duration::from_millis(500);
 
 /// Sends work to the thread.
@@ -150,7 +151,7 @@ impl<T: Send, F: FnMut(&Connection) -> rusqlite::Result<T> + Send> Work for Call
 // === impl Writer ===
 
 impl Writer {
-    /// Starts the thread; it ends when the last handle is gone. `on_fatal` is told when only a new start can help.
+    /// Starts the thread, which ends when the last handle is dropped. `on_fatal` is called with an error that only a restart can resolve.
     pub fn start(
         connection: Connection,
         note: Note,
@@ -203,8 +204,8 @@ impl Writer {
         answered.await.map_err(|_| LedgerError::Busy)?
     }
 
-    /// Queues work without waiting for its result; none if the queue is full.
-    pub fn leave(
+    /// Queues work without waiting for its result. `None` if the queue is full.
+    pub fn try_queue(
         &self,
         act: impl FnMut(&Connection) -> rusqlite::Result<()> + Send + 'static,
     ) -> Option<()> {
@@ -236,26 +237,20 @@ impl Writer {
 
 impl Refusal {
     fn get(&self) -> Option<LedgerError> {
-        self.lock().clone()
+        lock(&self.0).clone()
     }
 
     fn set(&self, why: LedgerError) {
-        let before = self.lock().replace(why.clone());
+        let before = lock(&self.0).replace(why.clone());
         if before.as_ref() != Some(&why) {
             tracing::error!(error = %why, "the ledger accepts no events until a write succeeds again");
         }
     }
 
     fn clear(&self) {
-        if self.lock().take().is_some() {
+        if lock(&self.0).take().is_some() {
             tracing::info!("a write to the ledger succeeded: events are accepted again");
         }
-    }
-
-    fn lock(&self) -> std::sync::MutexGuard<'_, Option<LedgerError>> {
-        self.0
-            .lock()
-            .unwrap_or_else(|poisoned| poisoned.into_inner())
     }
 }
 
@@ -267,7 +262,7 @@ struct Thread {
     bound: Arc<SizeBound>,
     next_report: Instant,
     asked: mpsc::Receiver<Asked>,
-    /// Waits for work no longer than until the next probe.
+    /// Limits the wait for work to the next check or probe.
     timer: Runtime,
     sync: Option<Sync>,
     refusal: Refusal,
@@ -299,7 +294,8 @@ impl Thread {
                 batch = reclaiming(batch);
                 outcome = self.commit(&mut batch);
             }
-            // A batch may commit without writing a page, so its success clears no refusal: `probe` does.
+
+            // A batch may commit without writing a page, so only `probe` clears a refusal.
             match &outcome {
                 Err(error @ (LedgerError::Full | LedgerError::ReadOnly(_))) => {
                     self.refusal.set(error.clone())
@@ -309,27 +305,29 @@ impl Thread {
             }
 
             match outcome {
-                // One of them is at fault: the others are tried alone.
+                // One piece of work is at fault: each is committed alone.
                 Err(LedgerError::Other(_)) if batch.len() > 1 => {
-                    batch.drain(..).for_each(|work| self.alone(work))
+                    batch.drain(..).for_each(|work| self.commit_alone(work))
                 }
                 outcome => {
                     if let Err(error) = &outcome {
-                        self.tell(error);
+                        self.report_if_fatal(error);
                     }
                     batch
                         .drain(..)
                         .for_each(|work| work.settle(outcome.clone()));
                 }
             }
+
             self.probe();
             self.shrink();
             self.checkpoint();
         }
+
         match self.files.check() {
-            // The last connection to go writes the log back and removes it.
+            // Closing the last connection writes the log back and removes it.
             Ok(()) => self.note.forget(),
-            // What is left stays as it is: the next start compares the log with the note.
+            // The log stays as it is: the next start compares it with the note.
             Err(error) => {
                 self.connection
                     .set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)
@@ -343,12 +341,13 @@ impl Thread {
         }
     }
 
-    /// Waits for work until the next check of the files or the next probe. False: no more work will come.
+    /// Waits for work until the next check of the files or the next probe. False: all handles have been dropped.
     fn receive(&mut self, asked: &mut Vec<Asked>) -> bool {
         let until = match self.refusal.get() {
             None => Instant::now() + CHECK_EVERY,
             Some(_) => self.next_probe,
         };
+
         let until = until.into();
         let received = self.asked.recv_many(asked, BATCH_MAX);
         let received = self
@@ -357,12 +356,12 @@ impl Thread {
         if received.is_err()
             && let Err(error) = self.files.check()
         {
-            self.tell(&error);
+            self.report_if_fatal(&error);
         }
         received.map_or(true, |count| count > 0)
     }
 
-    /// On a read-only file system nothing is tried but the probe.
+    /// On a read-only file system, only `probe` writes.
     fn commit_unless_read_only(&mut self, batch: &mut [Box<dyn Work>]) -> Result<(), LedgerError> {
         match self.refusal.get() {
             Some(error @ LedgerError::ReadOnly(_)) if !batch.is_empty() => Err(error),
@@ -370,7 +369,7 @@ impl Thread {
         }
     }
 
-    /// While the ledger refuses writes: writes one page and syncs it, at times. Events are accepted again once that succeeds.
+    /// While the ledger refuses events: writes one page and syncs it, at intervals. Events are accepted again once that succeeds.
     fn probe(&mut self) {
         if self.refusal.get().is_none() || Instant::now() < self.next_probe {
             return;
@@ -378,21 +377,21 @@ impl Thread {
 
         self.next_probe = Instant::now() + PROBE_EVERY;
         self.reserve.restore();
-        // Without the reserve nothing is accepted, and the room that is left belongs to what ends.
+        // Without the reserve no event is accepted: the remaining space is for attempts that end.
         if !self.reserve.is_there() {
             return;
         }
         match self
             .write_probe()
-            .map_err(|error| self.told_by_place(error))
+            .map_err(|error| self.classify_error(error))
         {
             Ok(()) => self.refusal.clear(),
             Err(error @ (LedgerError::Full | LedgerError::ReadOnly(_))) => self.refusal.set(error),
-            Err(error) => self.tell(&error),
+            Err(error) => self.report_if_fatal(&error),
         }
     }
 
-    /// Each value is new, because SQLite does not write a page whose bytes stay the same.
+    /// Writes a new value each time, because SQLite does not write a page whose bytes stay the same.
     fn write_probe(&mut self) -> Result<(), LedgerError> {
         self.set_sync(Sync::Durable)?;
         let value = Uuid::new_v4();
@@ -400,21 +399,21 @@ impl Thread {
             "INSERT OR REPLACE INTO node (key, value) VALUES ('probe', ?)",
             [&value.as_bytes()[..]],
         )?;
-        self.write_down();
+        self.write_note();
         Ok(())
     }
 
-    fn alone(&mut self, work: Box<dyn Work>) {
+    fn commit_alone(&mut self, work: Box<dyn Work>) {
         let mut one = [work];
         let outcome = self.commit(&mut one);
         if let Err(error) = &outcome {
-            self.tell(error);
+            self.report_if_fatal(error);
         }
         let [work] = one;
         work.settle(outcome);
     }
 
-    fn tell(&self, error: &LedgerError) {
+    fn report_if_fatal(&self, error: &LedgerError) {
         if error.is_fatal() {
             (self.on_fatal)(error);
         }
@@ -422,11 +421,11 @@ impl Thread {
 
     fn commit(&mut self, batch: &mut [Box<dyn Work>]) -> Result<(), LedgerError> {
         self.try_commit(batch)
-            .map_err(|error| self.told_by_place(error))
+            .map_err(|error| self.classify_error(error))
     }
 
     /// SQLite reports a file system that has become read-only as a disk error, although no write is in doubt.
-    fn told_by_place(&self, error: LedgerError) -> LedgerError {
+    fn classify_error(&self, error: LedgerError) -> LedgerError {
         match error {
             LedgerError::Disk(_) if place::is_read_only(self.reserve.dir()) => {
                 LedgerError::ReadOnly(DATA_DIRECTORY)
@@ -439,6 +438,7 @@ impl Thread {
         if batch.is_empty() {
             return Ok(());
         }
+
         let durable = batch
             .iter()
             .any(|work| work.options().sync == Sync::Durable);
@@ -447,6 +447,7 @@ impl Thread {
         } else {
             Sync::Relaxed
         })?;
+
         let transaction = self
             .connection
             .transaction_with_behavior(TransactionBehavior::Immediate)?;
@@ -456,18 +457,19 @@ impl Thread {
         }
         landfall_model::kill_point!("ledger-before-commit");
         transaction.commit()?;
-        // Before any of them is acknowledged.
+
+        // Before any caller is answered.
         self.files.check()?;
         landfall_model::kill_point!("ledger-before-note");
         if durable {
-            self.write_down();
+            self.write_note();
         }
         landfall_model::kill_point!("ledger-after-commit");
         Ok(())
     }
 
-    /// Notes how much of the log is on stable storage. If the note cannot be written, the next start checks less.
-    fn write_down(&self) {
+    /// Notes how many frames of the log are on stable storage. If the note cannot be written, the next start checks fewer frames.
+    fn write_note(&self) {
         if let Ok(frames) = self.frames() {
             self.note.write(frames).ok();
         }
@@ -479,23 +481,26 @@ impl Thread {
             .query_row([], |row| row.get(1))
     }
 
-    /// Brings the file below `ledger.max_size`, in steps, so that callers wait only for a short time. The rest follows after the next batch.
+    /// Brings the file below `ledger.max_size` in small steps, so that callers wait only for a short time. The remaining steps follow after
+    /// the next batch.
     fn shrink(&mut self) {
         for _ in 0..SHRINK_STEPS_MAX {
             match self.shrink_step() {
                 Ok(true) => {}
                 Ok(false) => break,
                 Err(error) => {
-                    let error = self.told_by_place(error);
+                    let error = self.classify_error(error);
                     tracing::error!(%error, "the ledger cannot be brought below ledger.max_size");
-                    self.tell(&error);
+                    self.report_if_fatal(&error);
                     break;
                 }
             }
         }
+
         if Instant::now() < self.next_report {
             return;
         }
+
         let (removed, dead) = self.bound.take_removed();
         if removed > 0 {
             self.next_report = Instant::now() + REPORT_EVERY;
@@ -533,23 +538,24 @@ impl Thread {
         Ok(())
     }
 
-    /// Writes the log back. Runs after the answers, so that no caller waits for it.
+    /// Writes the log back to the database. Runs after the callers were answered, so that none waits for it.
     fn checkpoint(&mut self) {
         if self.frames().is_ok_and(|frames| frames < CHECKPOINT_FRAMES) {
             return;
         }
+
         landfall_model::kill_point!("ledger-before-checkpoint");
         let done = self
             .connection
             .query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(()));
         landfall_model::kill_point!("ledger-after-checkpoint");
         if let Err(error) = done.map_err(LedgerError::from) {
-            self.tell(&self.told_by_place(error));
+            self.report_if_fatal(&self.classify_error(error));
         }
     }
 }
 
-/// The work that may use the reserve of a full disk; the rest is answered with `Full`.
+/// Returns the work that may use the reserve of a full disk. Other work is answered with `Full`.
 fn reclaiming(batch: Vec<Box<dyn Work>>) -> Vec<Box<dyn Work>> {
     let (reclaim, insert): (Vec<_>, Vec<_>) = batch
         .into_iter()

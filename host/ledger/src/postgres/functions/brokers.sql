@@ -1,6 +1,6 @@
 -- Events that a broker delivers.
 
--- What to do about an event that a broker has delivered; begins its attempt if it may run. SQLite: `arrivals::arrive`.
+-- What to do about an event that a broker has delivered; begins its attempt if it may run. SQLite: `arrivals::start`.
 -- kind: 0 begun (`other`: an event with the same identity and another body), 1 ended (`why`: if it is dead), 2 not before `wait` ms,
 -- 3 duplicate of `other`. Such deliveries are blocked for good, so that only the broker begins them.
 CREATE OR REPLACE FUNCTION arrive(p_id uuid, p_hook text, p_received bigint, p_head bytea, p_body bytea, p_digest bytea,
@@ -100,7 +100,8 @@ BEGIN
     END LOOP;
 END $$;
 
--- Releases leased deliveries that the broker has not stored, as far as is known. SQLite: `arrivals::keep_on`.
+-- Releases leased deliveries that the broker has not stored, as far as is known. SQLite:
+-- `arrivals::release_unpublished`.
 CREATE OR REPLACE FUNCTION keep_on(p_deliveries bigint[], p_attempts integer[], p_pause bigint) RETURNS void LANGUAGE sql AS $$
     UPDATE deliveries d SET state = state_pending(), attempt = d.attempt - 1, due = now_ms() + p_pause, owner = NULL,
         lease_until = NULL

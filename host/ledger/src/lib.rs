@@ -28,15 +28,12 @@ pub use sqlite::{BackedUp, OnFatal, Recovered, SqliteSettings, backup};
 pub use steps::{
     Accepted, AlreadyEnded, AttemptRecord, Claimed, Committed, Disposition, Fence,
     HEARTBEAT_INTERVAL, LEASE, NewEvent, OpenState, Received, Refused, ReplayOrder, Replayed,
-    Results, SHARED_LEASE, Started, Step, UNFINISHED_MAX,
+    Results, SHARED_LEASE, Started, Step, UNDECODABLE, UNFINISHED_MAX,
 };
 pub use traits::{Deliveries, History, Kv, Ledger};
 
 use postgres::Postgres;
 use sqlite::Sqlite;
-
-/// The hook of dead letters that hold messages which no node could decode. No hook file can have this name.
-pub const UNDECODABLE: &str = "_queue";
 
 /// Opens or creates the ledger of a data directory. `on_fatal` is called with an error that only a restart can resolve.
 pub fn open(

@@ -22,6 +22,9 @@ const _: () = assert!(SHARED_LEASE.as_secs() >= 3 * HEARTBEAT_INTERVAL.as_secs()
 /// Attempts in a row that ended with the process. After so many, the delivery is a dead letter.
 pub const UNFINISHED_MAX: i64 = 3;
 
+/// The hook of dead letters that hold messages which no node could decode. No hook file can have this name.
+pub const UNDECODABLE: &str = "_queue";
+
 /// The right to run a delivery. The number of the attempt distinguishes it from earlier leases.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Fence {

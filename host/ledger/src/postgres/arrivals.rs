@@ -5,8 +5,8 @@ use std::time::Duration;
 use deadpool_postgres::Object;
 use uuid::Uuid;
 
+use super::query::{Cached, millis, received};
 use super::writer::{Keys, open_state};
-use super::{Cached, millis, received};
 use crate::steps::{Accepted, AlreadyEnded, Fence, Received, SHARED_LEASE, Started};
 use landfall_model::{DedupKey, EventId};
 
@@ -76,7 +76,7 @@ pub async fn start(
     })
 }
 
-/// The earlier event with this identity and this body. SQLite: `deliveries::find_duplicate`.
+/// The earlier event with this identity and this body. SQLite: `accept::find_duplicate`.
 pub async fn find_duplicate(
     client: &Object,
     hook: &str,

@@ -125,6 +125,14 @@ impl Connector {
     }
 }
 
+/// The error for a statement that fails while the ledger is opened.
+pub fn open_error(error: &tokio_postgres::Error) -> OpenError {
+    OpenError::Other(format!(
+        "the ledger in Postgres cannot be opened: {}",
+        describe_error(error)
+    ))
+}
+
 fn unusable_url(why: &dyn std::fmt::Display) -> OpenError {
     OpenError::Other(format!("the URL of the ledger cannot be used: {why}"))
 }
@@ -143,7 +151,7 @@ pub async fn check(client: &Object) -> Result<(), OpenError> {
     let row = client
         .query_one(sql, &[])
         .await
-        .map_err(|error| super::other(&error))?;
+        .map_err(|error| open_error(&error))?;
 
     let why = if row.get::<_, i32>(0) < VERSION_MIN {
         "the server is older than PostgreSQL 14"

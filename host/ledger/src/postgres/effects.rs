@@ -6,8 +6,8 @@ use std::collections::HashMap;
 use bytes::Bytes;
 use deadpool_postgres::{Object, Transaction};
 
+use super::query::{Cached, millis};
 use super::writer::{self, Ended, accept, keep_answered};
-use super::{Cached, millis};
 use crate::error::LedgerError;
 use crate::steps::{AttemptRecord, Committed, Disposition, Fence, Refused, Results};
 use landfall_model::clock::to_ms;
@@ -29,7 +29,7 @@ struct Change {
     until: Option<i64>,
 }
 
-/// Ends a lease and stores the results of its attempt. SQLite: `deliveries::finish`.
+/// Ends a lease and stores the results of its attempt. SQLite: `finish::finish`.
 pub async fn finish(
     client: &mut Object,
     fence: Fence,
@@ -60,7 +60,7 @@ pub async fn finish(
     Ok(Committed::Stored)
 }
 
-/// Stores an event whose handler has answered already, with the results of its attempt. SQLite: `deliveries::record`.
+/// Stores an event whose handler has answered already, with the results of its attempt. SQLite: `finish::record`.
 pub async fn record(
     client: &mut Object,
     stored: &Stored,
@@ -215,7 +215,7 @@ fn current_value(row: &tokio_postgres::Row, now: i64) -> Current {
     }
 }
 
-/// Stores values, rows and emitted events. SQLite: `kv::write`, `rows::append`, `deliveries::store_results`.
+/// Stores values, rows and emitted events. SQLite: `kv::write`, `rows::append`, `finish::store_results`.
 async fn store_results(
     transaction: &Transaction<'_>,
     event: &Event,

@@ -2,6 +2,7 @@
 
 use deadpool_postgres::Object;
 
+use super::connect::open_error;
 use crate::error::OpenError;
 
 /// Selects the statements that grant missing rights to create or use the schema.
@@ -28,7 +29,7 @@ pub async fn check_before(client: &Object) -> Result<(), OpenError> {
     let found = client
         .query_one(has_tables, &[])
         .await
-        .map_err(|error| super::other(&error))?;
+        .map_err(|error| open_error(&error))?;
     if found.get(0) {
         check(client, TO_USE).await
     } else {
@@ -45,7 +46,7 @@ async fn check(client: &Object, sql: &str) -> Result<(), OpenError> {
     let row = client
         .query_one(sql, &[])
         .await
-        .map_err(|error| super::other(&error))?;
+        .map_err(|error| open_error(&error))?;
     let missing: Vec<&str> = (0..row.len())
         .filter_map(|column| row.get::<_, Option<&str>>(column))
         .collect();

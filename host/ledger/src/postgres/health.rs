@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use deadpool_postgres::Pool;
 
-use super::{connect, within};
+use super::connect;
+use super::query::within;
 use crate::error::LedgerError;
 use landfall_model::lock;
 

@@ -8,6 +8,7 @@ mod grants;
 mod health;
 mod hints;
 mod operator;
+mod query;
 mod read;
 mod schema;
 mod tls;
@@ -24,14 +25,12 @@ use uuid::Uuid;
 use super::error::{LedgerError, OpenError};
 use super::state_column::{PENDING, RUNNING};
 use super::steps::{Claimed, Fence, SHARED_LEASE};
+use connect::open_error;
 use health::Health;
-use landfall_model::clock::to_ms;
-use landfall_model::stored_event::{Corrupt, Stored, checked};
-use landfall_model::{Event, EventId, LedgerTime, Retention, lock};
+use landfall_model::{LedgerTime, Retention, lock};
+use query::{Cached, event_of, millis, within};
 use writer::Writer;
 
-/// Time limit of a step.
-const WITHIN: Duration = Duration::from_secs(10);
 /// Items that one step of retention removes at most.
 const PRUNE_STEP: i32 = 500;
 /// Connections for attempts that end with results.
@@ -92,7 +91,7 @@ impl Postgres {
         let clock = Arc::new(
             connect::ServerClock::start(&client)
                 .await
-                .map_err(|error| other(&error))?,
+                .map_err(|error| open_error(&error))?,
         );
         drop(client);
 
@@ -131,7 +130,7 @@ impl Postgres {
         let row = client
             .query_one(sql, &[])
             .await
-            .map_err(|error| other(&error))?;
+            .map_err(|error| open_error(&error))?;
         let (version, commit, standbys): (&str, &str, &str) = (row.get(0), row.get(1), row.get(2));
         let standbys = match standbys {
             "" => {
@@ -186,18 +185,7 @@ impl Postgres {
     }
 }
 
-/// Limits the time of a step.
-async fn within<T>(work: impl Future<Output = Result<T, LedgerError>>) -> Result<T, LedgerError> {
-    match tokio::time::timeout(WITHIN, work).await {
-        Ok(result) => result,
-        Err(_) => {
-            let why = format!("no answer within {} s", WITHIN.as_secs());
-            Err(LedgerError::Unreachable(why))
-        }
-    }
-}
-
-/// Leases due deliveries of one hook. Also returns when its next one is due. SQLite: `deliveries::claim`.
+/// Leases due deliveries of one hook. Also returns when its next one is due. SQLite: `leases::claim`.
 async fn claim(
     client: &Object,
     hook: &Arc<str>,
@@ -235,109 +223,4 @@ async fn claim(
     );
     let next: Option<i64> = client.query_one_cached(&next, &[&name]).await?.get(0);
     Ok((hook.clone(), claimed.collect(), next.map(LedgerTime)))
-}
-
-/// An event from the columns id, hook, received_ms, head, body_digest, checksum and body, which begin at `at`. `None` if its
-/// body has been pruned. SQLite: `events::read`.
-fn event_of(row: &tokio_postgres::Row, at: usize) -> Option<Result<Event, Corrupt>> {
-    let body: Vec<u8> = row.get::<_, Option<Vec<u8>>>(at + 6)?;
-    let id = EventId::from_bytes(row.get::<_, Uuid>(at).into_bytes());
-    let (head, digest, sum): (Vec<u8>, Vec<u8>, Vec<u8>) =
-        (row.get(at + 3), row.get(at + 4), row.get(at + 5));
-    Some(checked(
-        (id, row.get(at + 1), row.get(at + 2)),
-        &head,
-        &digest,
-        &sum,
-        body,
-    ))
-}
-
-/// The numbers of deliveries and attempts, sorted alike on all nodes against deadlocks.
-fn split(fences: &[Fence]) -> (Vec<i64>, Vec<i32>) {
-    let mut fences = fences.to_vec();
-    fences.sort_by_key(|fence| fence.delivery);
-    fences
-        .iter()
-        .map(|fence| (fence.delivery, fence.attempt as i32))
-        .unzip()
-}
-
-fn millis(time: Duration) -> i64 {
-    i64::try_from(time.as_millis())
-        .unwrap_or(i64::MAX / 4)
-        .min(i64::MAX / 4)
-}
-
-/// Text that Postgres can store: it cannot store zero characters.
-fn plain(text: &str) -> String {
-    text.replace('\0', "\u{fffd}")
-}
-
-fn other(error: &tokio_postgres::Error) -> OpenError {
-    OpenError::Other(format!(
-        "the ledger in Postgres cannot be opened: {}",
-        connect::describe_error(error)
-    ))
-}
-
-/// Runs statements that are prepared once for each connection.
-trait Cached {
-    async fn query_cached(
-        &self,
-        sql: &str,
-        values: Values<'_>,
-    ) -> Result<Vec<tokio_postgres::Row>, tokio_postgres::Error>;
-    async fn query_one_cached(
-        &self,
-        sql: &str,
-        values: Values<'_>,
-    ) -> Result<tokio_postgres::Row, tokio_postgres::Error>;
-    async fn execute_cached(
-        &self,
-        sql: &str,
-        values: Values<'_>,
-    ) -> Result<u64, tokio_postgres::Error>;
-}
-
-type Values<'a> = &'a [&'a (dyn tokio_postgres::types::ToSql + Sync)];
-
-macro_rules! cached {
-    ($kind:ty) => {
-        impl Cached for $kind {
-            async fn query_cached(
-                &self,
-                sql: &str,
-                values: Values<'_>,
-            ) -> Result<Vec<tokio_postgres::Row>, tokio_postgres::Error> {
-                let statement = self.prepare_cached(sql).await?;
-                self.query(&statement, values).await
-            }
-
-            async fn query_one_cached(
-                &self,
-                sql: &str,
-                values: Values<'_>,
-            ) -> Result<tokio_postgres::Row, tokio_postgres::Error> {
-                let statement = self.prepare_cached(sql).await?;
-                self.query_one(&statement, values).await
-            }
-
-            async fn execute_cached(
-                &self,
-                sql: &str,
-                values: Values<'_>,
-            ) -> Result<u64, tokio_postgres::Error> {
-                let statement = self.prepare_cached(sql).await?;
-                self.execute(&statement, values).await
-            }
-        }
-    };
-}
-
-cached!(Object);
-cached!(deadpool_postgres::Transaction<'_>);
-
-fn received(stored: &Stored) -> i64 {
-    to_ms(stored.event().received_at)
 }

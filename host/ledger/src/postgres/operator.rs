@@ -4,7 +4,7 @@ use deadpool_postgres::Object;
 use tokio_postgres::{Error, Row};
 use uuid::Uuid;
 
-use super::{Cached, millis, plain};
+use super::query::{Cached, millis, plain};
 use crate::shown::Purged;
 use crate::state_column::RUNNING;
 use crate::steps::{ReplayOrder, Replayed, Step};

@@ -8,7 +8,7 @@ use deadpool_postgres::Object;
 use tokio_postgres::{Error, Row};
 use uuid::Uuid;
 
-use super::{Cached, event_of};
+use super::query::{Cached, event_of};
 use crate::shown::{
     Content, Count, Filter, Listed, Parts, Repeats, Shown, ShownAttempt, StoredRow, time_of_day,
 };
@@ -16,7 +16,7 @@ use crate::state_column::{PENDING, StateColumn};
 use landfall_model::clock::to_ms;
 use landfall_model::{DeliveryState, EventId, KvValue, LedgerTime};
 
-/// Hooks with pending deliveries, and when the first of each is due. SQLite: `deliveries::hooks_with_work`.
+/// Hooks with pending deliveries, and when the first of each is due. SQLite: `leases::hooks_with_work`.
 pub async fn hooks_with_work(client: &Object) -> Result<Vec<(String, LedgerTime)>, Error> {
     // The index leads from one hook to the next, however many deliveries each has.
     let sql = format!(

@@ -8,10 +8,9 @@ use std::time::Duration;
 use async_trait::async_trait;
 use tokio::sync::mpsc;
 
+use super::query::{Cached, millis, split, within};
 use super::writer::Job;
-use super::{
-    Cached, PRUNE_STEP, Postgres, arrivals, claim, effects, millis, operator, read, split, within,
-};
+use super::{PRUNE_STEP, Postgres, arrivals, claim, effects, operator, read};
 use crate::error::LedgerError;
 use crate::shown::{Content, Count, Filter, Listed, Parts, Purged, Shown, StoredRow};
 use crate::state_column::{PENDING, RUNNING};
@@ -179,7 +178,7 @@ impl Deliveries for Postgres {
     async fn heartbeat(&self, fences: Vec<Fence>) -> Result<usize, LedgerError> {
         let (deliveries, attempts) = split(&fences);
         // One statement extends all leases and returns the time. A delivery that another transaction has locked is ending: waiting for it
-        // could deadlock with a transaction that ends several. SQLite: `deliveries::extend`, then `deliveries::recover`.
+        // could deadlock with a transaction that ends several. SQLite: `leases::extend`, then `leases::recover`.
         let extend = format!(
             "WITH held AS MATERIALIZED (
                  SELECT d.id FROM deliveries d JOIN unnest($1::bigint[], $2::int[]) AS lease (id, attempt)

@@ -13,7 +13,8 @@ use tokio::sync::{Mutex, mpsc, oneshot};
 use tokio_postgres::Row;
 use uuid::Uuid;
 
-use super::{Cached, connect, millis, plain, received, within};
+use super::connect;
+use super::query::{Cached, millis, plain, received, within};
 use crate::error::LedgerError;
 use crate::state_column::StateColumn;
 use crate::steps::{
@@ -348,7 +349,7 @@ pub fn indexed(key: &[u8]) -> Vec<u8> {
     }
 }
 
-/// Stores a new event with its delivery, unless it repeats an earlier event. SQLite: `deliveries::accept`.
+/// Stores a new event with its delivery, unless it repeats an earlier event. SQLite: `accept::accept`.
 pub async fn accept(
     transaction: &Transaction<'_>,
     new: &NewEvent,
@@ -459,7 +460,7 @@ pub enum Ended {
     Before,
 }
 
-/// Ends a lease and records its attempt. SQLite: `deliveries::finish`.
+/// Ends a lease and records its attempt. SQLite: `finish::finish`.
 pub async fn finish(
     transaction: &Transaction<'_>,
     fence: Fence,
@@ -516,7 +517,7 @@ pub async fn finish(
     Ok(ended)
 }
 
-/// Stores an event whose handler has answered already, with its attempt. SQLite: `deliveries::record`.
+/// Stores an event whose handler has answered already, with its attempt. SQLite: `finish::record`.
 pub async fn keep_answered(
     transaction: &Transaction<'_>,
     stored: &Stored,

@@ -6,7 +6,7 @@ use rusqlite::{Connection, OptionalExtension, params};
 use super::bound::SizeBound;
 use super::events::Known;
 use super::read::state_at;
-use super::{deliveries, events, retention};
+use super::{deliveries, events, leases, retention};
 use crate::state_column::{DISCARDED, PENDING, RUNNING};
 use crate::steps::{AlreadyEnded, Fence, LEASE, OpenState, Received, Started};
 use landfall_model::{DedupKey, DeliveryState, LedgerTime};
@@ -276,7 +276,7 @@ pub(super) fn release_unpublished(
         connection.prepare_cached("SELECT 1 FROM deliveries WHERE id = ? AND blocked = 0")?;
     for fence in fences {
         if find.exists([fence.delivery])? {
-            deliveries::release(connection, std::slice::from_ref(fence), due)?;
+            leases::release(connection, std::slice::from_ref(fence), due)?;
         }
     }
     Ok(())

@@ -6,7 +6,6 @@ use std::io;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
-use super::wal::beside;
 use crate::error::{LedgerError, OpenError};
 
 /// Only the user of the node may read the files: they hold bodies and headers of requests.
@@ -75,6 +74,13 @@ pub fn found(path: &Path) -> io::Result<Option<Metadata>> {
     fs::metadata(path)
         .map(Some)
         .or_else(|error| absent(error).map(|()| None))
+}
+
+/// The path of a file that SQLite or the node keeps next to the database, such as `ledger.db-wal`.
+pub fn beside(database: &Path, ending: &str) -> PathBuf {
+    let mut name = database.as_os_str().to_owned();
+    name.push(ending);
+    name.into()
 }
 
 /// Treats a missing file as success.

@@ -1,5 +1,6 @@
 //! A ledger in one SQLite file in the data directory, for one node. One thread writes, and needs no other service.
 
+mod accept;
 mod arrivals;
 mod backup;
 mod bound;
@@ -7,8 +8,10 @@ mod clock;
 mod deliveries;
 mod events;
 mod files;
+mod finish;
 mod integrity;
 mod kv;
+mod leases;
 mod operator;
 mod place;
 mod read;
@@ -264,7 +267,7 @@ fn recover(
     now: LedgerTime,
 ) -> rusqlite::Result<(usize, usize)> {
     let transaction = connection.transaction()?;
-    let recovered = deliveries::recover(&transaction, owner, now)?;
+    let recovered = leases::recover(&transaction, owner, now)?;
     clock::write_down(&transaction, now)?;
     landfall_model::kill_point!("recovering");
     transaction.commit()?;

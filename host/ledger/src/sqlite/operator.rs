@@ -5,10 +5,9 @@ use rusqlite::{Connection, OptionalExtension, params};
 
 use super::read::state_at;
 use super::{deliveries, retention};
-use crate::UNDECODABLE;
 use crate::shown::Purged;
 use crate::state_column::{DEAD, DISCARDED, PENDING, RUNNING};
-use crate::steps::{ReplayOrder, Replayed, Step};
+use crate::steps::{ReplayOrder, Replayed, Step, UNDECODABLE};
 use landfall_model::{DeliveryState, EventId, LedgerTime};
 
 /// Replays events in their order. Returns a result for each. Postgres: `replay_all`.

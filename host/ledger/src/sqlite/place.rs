@@ -8,7 +8,6 @@ use std::path::Path;
 use rustix::fs::{FlockOperation, flock, statfs};
 
 use super::files::{self, MODE};
-use super::wal;
 use crate::error::OpenError;
 
 /// File systems over a network or in user space. SQLite cannot rely on their locks, shared memory or syncs.
@@ -70,7 +69,7 @@ fn lock_one(file: &File, dir: &Path) -> Result<(), OpenError> {
 pub fn make_private(dir: &Path) {
     let database = dir.join("ledger.db");
     let names = ["", "-wal", "-shm", "-synced", "-wal.damaged"]
-        .map(|ending| wal::beside(&database, ending));
+        .map(|ending| files::beside(&database, ending));
     for path in [dir.to_owned(), dir.join("lock"), dir.join("reserve")]
         .iter()
         .chain(&names)

@@ -616,7 +616,7 @@ async fn damaged_events_are_never_returned() {
         let hook: String = other
             .query_row("SELECT hook FROM deliveries", [], |row| row.get(0))
             .unwrap();
-        let mut found = deliveries::claim(&other, &hook, 1, b"me", LedgerTime(i64::MAX / 2))
+        let mut found = leases::claim(&other, &hook, 1, b"me", LedgerTime(i64::MAX / 2))
             .unwrap()
             .0;
         assert_eq!(

@@ -10,7 +10,8 @@ use rusqlite::Connection;
 
 use super::writer::{Sync, WriteOptions};
 use super::{
-    OPERATOR_STEP, Sqlite, arrivals, clock, deliveries, kv, operator, read, retention, rows, schema,
+    OPERATOR_STEP, Sqlite, accept, arrivals, clock, finish, kv, leases, operator, read, retention,
+    rows, schema,
 };
 use crate::error::LedgerError;
 use crate::shown::{Content, Count, Filter, Listed, Parts, Purged, Shown, StoredRow};
@@ -52,7 +53,7 @@ impl Deliveries for Sqlite {
         let (owner, clock) = (self.owner, self.clock);
         let bound = self.bound.clone();
         let act =
-            move |tx: &Connection| deliveries::accept(tx, &new, &owner, clock.now(), Some(&bound));
+            move |tx: &Connection| accept::accept(tx, &new, &owner, clock.now(), Some(&bound));
         let accepted = self
             .writer
             .write(WriteOptions::insert(Sync::Durable).unless(cancelled), act)
@@ -84,7 +85,7 @@ impl Deliveries for Sqlite {
     ) -> Result<Option<Accepted>, LedgerError> {
         let clock = self.clock;
         let find = move |tx: &Connection| {
-            deliveries::find_duplicate(tx, &hook, &dedup, &digest, &duplicate, clock.now())
+            accept::find_duplicate(tx, &hook, &dedup, &digest, &duplicate, clock.now())
         };
         self.writer
             .write(WriteOptions::reclaim(Sync::Relaxed), find)
@@ -122,7 +123,7 @@ impl Deliveries for Sqlite {
         let act = move |connection: &Connection| {
             let now = clock.now();
             let claims = hooks.iter().map(|(hook, max)| {
-                let (claimed, next) = deliveries::claim(connection, hook, *max, &owner, now)?;
+                let (claimed, next) = leases::claim(connection, hook, *max, &owner, now)?;
                 Ok((hook.clone(), claimed, next))
             });
             claims.collect()
@@ -145,7 +146,7 @@ impl Deliveries for Sqlite {
     ) -> Result<Committed, LedgerError> {
         let clock = self.clock;
         let act = move |connection: &Connection| {
-            deliveries::finish(
+            finish::finish(
                 connection,
                 fence,
                 rows::of(&event),
@@ -163,7 +164,7 @@ impl Deliveries for Sqlite {
         let clock = self.clock;
         self.writer
             .write(WriteOptions::reclaim(Sync::Relaxed), move |tx| {
-                deliveries::dead_letter_unreadable(tx, fence, &why, clock.now())
+                finish::dead_letter_unreadable(tx, fence, &why, clock.now())
             })
             .await
     }
@@ -172,7 +173,7 @@ impl Deliveries for Sqlite {
         let clock = self.clock;
         self.writer
             .write(WriteOptions::reclaim(Sync::Durable), move |tx| {
-                deliveries::release(tx, &fences, clock.now().plus(pause))
+                leases::release(tx, &fences, clock.now().plus(pause))
             })
             .await
     }
@@ -181,9 +182,9 @@ impl Deliveries for Sqlite {
         let (owner, clock) = (self.owner, self.clock);
         let act = move |connection: &Connection| {
             let now = clock.now();
-            deliveries::extend(connection, &fences, now)?;
+            leases::extend(connection, &fences, now)?;
             clock::write_down(connection, now)?;
-            Ok(deliveries::recover(connection, &owner, now)?.0)
+            Ok(leases::recover(connection, &owner, now)?.0)
         };
         self.writer
             .write(WriteOptions::reclaim(Sync::Relaxed), act)
@@ -198,7 +199,7 @@ impl Deliveries for Sqlite {
     ) -> Result<Committed, LedgerError> {
         let (clock, bound) = (self.clock, self.bound.clone());
         let act = move |tx: &Connection| {
-            deliveries::record(tx, &stored, &attempt, &disposition, clock.now(), &bound)
+            finish::record(tx, &stored, &attempt, &disposition, clock.now(), &bound)
         };
         self.writer
             .write(WriteOptions::insert(Sync::Durable), act)
@@ -213,7 +214,7 @@ impl Deliveries for Sqlite {
     ) -> Option<()> {
         let (clock, bound) = (self.clock, self.bound.clone());
         self.writer.try_queue(move |tx| {
-            deliveries::record(tx, &stored, &attempt, &disposition, clock.now(), &bound).map(drop)
+            finish::record(tx, &stored, &attempt, &disposition, clock.now(), &bound).map(drop)
         })
     }
 
@@ -246,7 +247,7 @@ impl Deliveries for Sqlite {
     }
 
     async fn hooks_with_work(&self) -> Result<Vec<(String, LedgerTime)>, LedgerError> {
-        self.ask(deliveries::hooks_with_work).await
+        self.ask(leases::hooks_with_work).await
     }
 }
 

@@ -6,7 +6,7 @@ use std::io;
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
-use super::files::MODE;
+use super::files::{MODE, beside};
 use crate::error::OpenError;
 
 const HEADER: usize = 32;
@@ -163,10 +163,4 @@ fn word(bytes: &[u8], is_big_endian: bool) -> u32 {
     } else {
         u32::from_le_bytes(bytes)
     }
-}
-
-pub fn beside(database: &Path, ending: &str) -> PathBuf {
-    let mut name = database.as_os_str().to_owned();
-    name.push(ending);
-    name.into()
 }

@@ -61,7 +61,7 @@ CREATE OR REPLACE FUNCTION write_attempt(p_delivery bigint, p_number integer, p_
         reason = p_reason, status = p_status, record = p_record
 $$;
 
--- Stores a new event with its delivery, unless an earlier event is the same delivery. SQLite: `deliveries::accept`.
+-- Stores a new event with its delivery, unless an earlier event is the same delivery. SQLite: `accept::accept`.
 -- kind: 0 new, 1 duplicate of `other`, 2 new although `other` has the same identity and another body.
 -- A duplicate of a dead event gives that event a new delivery; with `p_dead_runs`, the duplicate is stored and run instead.
 CREATE OR REPLACE FUNCTION accept(p_id uuid, p_hook text, p_received bigint, p_head bytea, p_body bytea, p_digest bytea,
@@ -138,7 +138,7 @@ BEGIN
     RETURN NEXT;
 END $$;
 
--- The earlier event that is the same delivery, and the state of its latest delivery. SQLite: `deliveries::find_duplicate`.
+-- The earlier event that is the same delivery, and the state of its latest delivery. SQLite: `accept::find_duplicate`.
 -- Counts the duplicate unless that delivery is dead.
 CREATE OR REPLACE FUNCTION find_duplicate(p_hook text, p_key bytea, p_body_key bytea, p_digest bytea, p_id uuid, p_received bigint)
 RETURNS TABLE (other uuid, state integer, wait bigint, reply bytea) LANGUAGE plpgsql AS $$
@@ -160,7 +160,7 @@ BEGIN
     END IF;
 END $$;
 
--- Ends a lease and records its attempt. SQLite: `deliveries::finish`. Returns 0 if another owner has the lease by now, 1 if the lease
+-- Ends a lease and records its attempt. SQLite: `finish::finish`. Returns 0 if another owner has the lease by now, 1 if the lease
 -- was ended, 2 if an earlier call ended it in the same way and its answer was lost.
 CREATE OR REPLACE FUNCTION finish(p_delivery bigint, p_number integer, p_state integer, p_pause bigint, p_why text, p_started bigint,
                        p_duration bigint, p_outcome text, p_reason text, p_status integer, p_record text)
@@ -184,7 +184,7 @@ BEGIN
     RETURN 1;
 END $$;
 
--- Ends leases that have expired. SQLite: `deliveries::recover`. An attempt that another process did not finish counts; after `p_max`
+-- Ends leases that have expired. SQLite: `leases::recover`. An attempt that another process did not finish counts; after `p_max`
 -- of them in a row the delivery is dead.
 CREATE OR REPLACE FUNCTION recover(p_owner uuid, p_max integer) RETURNS TABLE (freed integer, given_up integer) LANGUAGE plpgsql AS $$
 DECLARE
@@ -216,7 +216,7 @@ BEGIN
     RETURN NEXT;
 END $$;
 
--- Stores an event whose handler has answered already. SQLite: `deliveries::record`.
+-- Stores an event whose handler has answered already. SQLite: `finish::record`.
 CREATE OR REPLACE FUNCTION keep_answered(p_id uuid, p_hook text, p_received bigint, p_head bytea, p_body bytea, p_digest bytea,
                        p_checksum bytea, p_state integer, p_why text, p_started bigint, p_duration bigint, p_outcome text,
                        p_reason text, p_status integer, p_record text) RETURNS bigint LANGUAGE plpgsql AS $$

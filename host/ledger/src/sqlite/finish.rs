@@ -1,0 +1,160 @@
+//! Ends attempts: done with results, pending again, or dead. Each function runs inside a transaction of its caller. Postgres:
+//! `functions/deliveries.sql`, `effects.rs`.
+
+use rusqlite::{Connection, params};
+
+use super::bound::SizeBound;
+use super::{accept, deliveries, events, kv, rows};
+use crate::state_column::{DEAD, RUNNING, StateColumn};
+use crate::steps::{AttemptRecord, Committed, Disposition, Fence, Refused, Results};
+use landfall_model::stored_event::Stored;
+use landfall_model::{DeliveryState, EventId, LedgerTime};
+
+/// Stores an attempt with its results and the new state of its delivery, if this lease is still valid and the results can be stored.
+/// Postgres: `finish`, and `effects::finish` if there are results.
+pub(super) fn finish(
+    connection: &Connection,
+    fence: Fence,
+    event: (&EventId, i64, &str),
+    attempt: &AttemptRecord,
+    disposition: &Disposition,
+    now: LedgerTime,
+) -> rusqlite::Result<Committed> {
+    if let Some(refused) = refusal(connection, event.2, disposition, now)? {
+        return Ok(Committed::Refused(refused, ()));
+    }
+
+    let (state, due, reason, ended) = match disposition {
+        Disposition::Done(_) => (DeliveryState::Done, now, None, Some(now.0)),
+        Disposition::Retry(pause) => {
+            let reason = Some(attempt.reason.as_str());
+            (DeliveryState::Pending, now.plus(*pause), reason, None)
+        }
+        Disposition::Dead(why) => (DeliveryState::Dead, now, Some(why.as_str()), Some(now.0)),
+    };
+    let reply = if let Disposition::Done(results) = disposition {
+        results.reply.as_deref()
+    } else {
+        None
+    };
+
+    let sql = format!(
+        "UPDATE deliveries SET state = ?, due = ?, reason = ?, ended = ?, reply = ?, unfinished = 0, owner = NULL,
+         lease_until = NULL WHERE id = ? AND state = {RUNNING} AND attempt = ?"
+    );
+    let mut update = connection.prepare_cached(&sql)?;
+    let updated = update.execute(params![
+        StateColumn(state),
+        due.0,
+        reason,
+        ended,
+        reply,
+        fence.delivery,
+        fence.attempt
+    ])?;
+    if updated == 0 {
+        return Ok(Committed::LeaseLost);
+    }
+
+    deliveries::write_attempt(connection, fence, attempt)?;
+    if let Disposition::Done(results) = disposition {
+        store_results(connection, event, results, now)?;
+        if attempt.refuses() {
+            // The provider may retry a refused event: the retry is not a duplicate.
+            let sql = "DELETE FROM dedup WHERE event = (SELECT event FROM deliveries WHERE id = ?)";
+            connection.prepare_cached(sql)?.execute([fence.delivery])?;
+        }
+    }
+    if !matches!(disposition, Disposition::Retry(_)) {
+        deliveries::unblock_next(connection, fence.delivery)?;
+    }
+    Ok(Committed::Stored)
+}
+
+/// Why the results cannot be stored, if so. Postgres: `effects::prepare`.
+fn refusal(
+    connection: &Connection,
+    hook: &str,
+    disposition: &Disposition,
+    now: LedgerTime,
+) -> rusqlite::Result<Option<Refused>> {
+    match disposition {
+        Disposition::Done(results) => {
+            kv::refusal(connection, hook, &results.effects, &results.quota, now)
+        }
+        Disposition::Retry(_) | Disposition::Dead(_) => Ok(None),
+    }
+}
+
+/// Stores rows, values and emitted events in the step that ends their attempt. Postgres: `effects::store_results`.
+fn store_results(
+    connection: &Connection,
+    event: (&EventId, i64, &str),
+    results: &Results,
+    now: LedgerTime,
+) -> rusqlite::Result<()> {
+    rows::append(connection, event, &results.effects.rows)?;
+    kv::write(connection, event.2, &results.effects.writes, now)?;
+    // The emitted events are only queued here, so that they need no owner.
+    results
+        .emitted
+        .iter()
+        .try_for_each(|new| accept::accept(connection, new, &[], now, None).map(drop))
+}
+
+/// Makes a dead letter of a delivery whose event cannot be read back. Postgres: `finish`.
+pub(super) fn dead_letter_unreadable(
+    connection: &Connection,
+    fence: Fence,
+    why: &str,
+    now: LedgerTime,
+) -> rusqlite::Result<()> {
+    let sql = format!(
+        "UPDATE deliveries SET state = {DEAD}, reason = ?, ended = ?, owner = NULL, lease_until = NULL
+         WHERE id = ? AND state = {RUNNING} AND attempt = ?"
+    );
+    let mut update = connection.prepare_cached(&sql)?;
+    update.execute(params![why, now.0, fence.delivery, fence.attempt])?;
+    deliveries::unblock_next(connection, fence.delivery)
+}
+
+/// Stores an event whose handler has answered already, with its attempt. Postgres: `keep_answered`.
+pub(super) fn record(
+    connection: &Connection,
+    stored: &Stored,
+    attempt: &AttemptRecord,
+    disposition: &Disposition,
+    now: LedgerTime,
+    bound: &SizeBound,
+) -> rusqlite::Result<Committed> {
+    let hook = &*stored.event().hook;
+    if let Some(refused) = refusal(connection, hook, disposition, now)? {
+        return Ok(Committed::Refused(refused, ()));
+    }
+
+    // The event has been answered: it is stored even if there is nothing older to remove.
+    bound.make_room(
+        connection,
+        hook,
+        stored.event().body.len() + stored.head().len(),
+    )?;
+    let seq = events::insert(connection, stored)?;
+    let (state, reason) = match disposition {
+        Disposition::Done(_) => (DeliveryState::Done, None),
+        Disposition::Retry(_) => (DeliveryState::Dead, Some(attempt.outcome)),
+        Disposition::Dead(why) => (DeliveryState::Dead, Some(why.as_str())),
+    };
+    let mut insert = connection.prepare_cached(
+        "INSERT INTO deliveries (event, hook, state, due, attempt, ended, reason) VALUES (?, ?, ?, ?, 1, ?, ?)",
+    )?;
+    insert.execute(params![seq, hook, StateColumn(state), now.0, now.0, reason])?;
+    let fence = Fence {
+        delivery: connection.last_insert_rowid(),
+        attempt: 1,
+    };
+    deliveries::write_attempt(connection, fence, attempt)?;
+    if let Disposition::Done(results) = disposition {
+        store_results(connection, rows::of(stored.event()), results, now)?;
+    }
+    Ok(Committed::Stored)
+}

@@ -1,6 +1,6 @@
 //! Events for other hooks. The operator lists them under `[allow] emit`.
 //!
-//! They are queued together with the handler's success, exactly once; nobody waits for a reply.
+//! They are queued together with the handler's success, exactly once. The handler gets no reply.
 
 use crate::{Payload, imports};
 use serde::Serialize;

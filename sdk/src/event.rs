@@ -8,7 +8,7 @@ use serde::de::DeserializeOwned;
 /// One verified request. The same event comes on every attempt; only [`attempt`](Self::attempt) differs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Event {
-    /// UUIDv7, the same on every attempt: the idempotency key of whatever you call.
+    /// UUIDv7, the same on every attempt: use it as the idempotency key of your calls.
     pub id: String,
     /// The name of the hook that received it.
     pub hook: String,

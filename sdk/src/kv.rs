@@ -41,8 +41,9 @@ pub fn list_keys(prefix: &str, after: Option<&str>, limit: u32) -> Result<Vec<St
     imports::kv_list_keys(prefix, after, limit)
 }
 
-/// Sets the value if the present one is `expected` (none = there is none). True: if nobody else changes it before this
-/// handler succeeds; else nothing of the handler's is kept, and the event is run again.
+/// Sets the value if the present one is `expected` (none = there is none); false: it differs.
+/// After true, if another handler changes the value before this one succeeds, nothing of this one is kept, and its event is
+/// run again.
 pub fn compare_and_set(
     key: &str,
     expected: Option<&Payload>,

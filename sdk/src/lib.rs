@@ -8,7 +8,7 @@
 //!
 //! #[handler]
 //! fn on_event(event: Event) -> Result<Reply, Failure> {
-//!     log::info(format!("{} bytes from {}", event.bytes().len(), event.provider().unwrap_or("somebody")));
+//!     log::info(format!("{} bytes from {}", event.bytes().len(), event.provider().unwrap_or("unknown")));
 //!     Ok(Reply::json(200, &json!({ "event_id": event.id })))
 //! }
 //! ```

@@ -8,13 +8,13 @@ use std::fmt::Display;
 pub enum Level {
     /// Each step.
     Trace,
-    /// For whoever looks for a mistake.
+    /// Details for debugging.
     Debug,
     /// The usual.
     Info,
-    /// Somebody may want to look.
+    /// The operator may want to look.
     Warn,
-    /// Somebody must look.
+    /// The operator must look.
     Error,
 }
 

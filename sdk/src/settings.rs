@@ -17,7 +17,7 @@ pub fn all<T: DeserializeOwned>() -> Result<T, Failure> {
     })
 }
 
-/// Without the place in the JSON, which nobody typed.
+/// The error without the position in the JSON, which the operator did not write.
 fn plain(error: &serde_json::Error) -> String {
     let text = error.to_string();
     text.rsplit_once(" at line ")

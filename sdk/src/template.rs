@@ -66,8 +66,8 @@ impl Template {
             })
     }
 
-    /// The JSON that it makes of `event`, each value written as JSON: a sender that chooses one writes no more than that. What is
-    /// no JSON shows here, not at whoever gets it.
+    /// The JSON that it makes of `event`. Each value is written as JSON, so that a sender cannot add anything around it. Invalid
+    /// JSON is an error here, not at the receiver.
     pub fn render_json(&self, event: &Event) -> Result<Value, Failure> {
         Ok(self.as_json(event)?.0)
     }

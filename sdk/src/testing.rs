@@ -217,7 +217,7 @@ impl EventBuilder {
         self
     }
 
-    /// The event; whatever else it should say can be set on its fields.
+    /// The event. Set its fields for everything that the builder does not cover.
     pub fn build(self) -> Event {
         self.event
     }

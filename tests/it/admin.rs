@@ -1,4 +1,4 @@
-//! The admin listener: who may use it, and what it costs others that somebody tries.
+//! The admin listener: who may use it, and what unauthorized attempts cost other callers.
 
 use std::os::unix::fs::PermissionsExt;
 use std::time::Duration;

@@ -306,7 +306,7 @@ async fn forms_are_read_by_field() {
         .await,
         200
     );
-    // A condition leaves it out; a token that is not the one, or there twice, lets nobody in.
+    // A condition leaves it out; a wrong token, or one that occurs twice, is rejected.
     assert_eq!(
         post(
             MULTIPART,

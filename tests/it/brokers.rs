@@ -26,7 +26,7 @@ async fn three(backend: &Backend) -> [Node; 3] {
     [one, two, three]
 }
 
-/// A node dies under load and comes back, another is stopped with everything it holds; and whatever `fault` does.
+/// One node is killed under load and restarted, another is stopped with the leases it holds, and `fault` adds its own failure.
 async fn nodes_may_die(backend: Backend, events: usize, fault: impl AsyncFnOnce(&Backend)) {
     let [one, two, three] = three(&backend).await;
     let at = Arc::new(Mutex::new(vec![one.public, two.public, three.public]));
@@ -48,7 +48,7 @@ async fn nodes_may_die(backend: Backend, events: usize, fault: impl AsyncFnOnce(
     tokio::time::sleep(Duration::from_millis(200)).await;
     fault(&backend).await;
     again += sending.await.unwrap();
-    // Whoever was stopped wakes when its leases are somebody else's.
+    // The stopped node wakes after other nodes have taken over its leases.
     tokio::time::sleep((LEASE + Duration::from_secs(12)).saturating_sub(stopped.elapsed())).await;
     two.signal("CONT");
     check(&three, events, &format!("{:?}", backend.kind)).await;
@@ -70,7 +70,7 @@ async fn nodes_may_die(backend: Backend, events: usize, fault: impl AsyncFnOnce(
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn over_nats_nodes_and_the_server_may_die_or_stand_still() {
+async fn nats_survives_node_and_server_failures() {
     let Some(backend) = Backend::shared(Kind::NatsPostgres).await else {
         return;
     };
@@ -87,7 +87,7 @@ async fn over_nats_nodes_and_the_server_may_die_or_stand_still() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn over_pubsub_that_calls_nodes_may_die() {
+async fn pubsub_push_survives_node_failures() {
     let Some(backend) = Backend::shared(Kind::PubSubPush).await else {
         return;
     };
@@ -100,7 +100,7 @@ async fn over_pubsub_that_calls_nodes_may_die() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn over_pubsub_that_is_asked_nodes_may_die() {
+async fn pubsub_pull_survives_node_failures() {
     let Some(backend) = Backend::shared(Kind::PubSub).await else {
         return;
     };
@@ -129,7 +129,7 @@ async fn over_cloud_tasks_nodes_may_die() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn lines_to_nats_may_be_slow_cut_and_half_closed() {
+async fn bad_nats_connections_lose_nothing() {
     let (Some(server), Some(database)) = (Nats::start().await, Postgres::shared()) else {
         return;
     };
@@ -170,17 +170,17 @@ async fn is_fenced(kind: Kind) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_stopped_node_is_fenced_out_over_postgres() {
+async fn postgres_fences_out_a_stopped_node() {
     is_fenced(Kind::Postgres).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_stopped_node_is_fenced_out_over_nats() {
+async fn nats_fences_out_a_stopped_node() {
     is_fenced(Kind::NatsPostgres).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_stopped_node_is_fenced_out_over_pubsub() {
+async fn pubsub_fences_out_a_stopped_node() {
     is_fenced(Kind::PubSub).await;
 }
 
@@ -196,7 +196,7 @@ async fn eventually_within<T>(time: Duration, mut condition: impl AsyncFnMut() -
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn handing_over_and_beginning_never_wait_for_each_other() {
+async fn emitting_and_starting_never_deadlock() {
     let Some(backend) = Backend::shared(Kind::NatsPostgres).await else {
         return;
     };
@@ -216,7 +216,7 @@ async fn handing_over_and_beginning_never_wait_for_each_other() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_caller_gets_the_reply_of_another_node() {
+async fn another_nodes_reply_reaches_the_caller() {
     let Some(backend) = Backend::shared(Kind::NatsPostgres).await else {
         return;
     };
@@ -310,7 +310,7 @@ async fn only_the_queue_itself_may_call() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_missing_or_unfit_is_said_with_the_way_out() {
+async fn missing_or_unfit_queues_are_explained() {
     let hooks = || Setup::new().hook("quick", &guest("answers_one"), OPEN);
     if let Some(backend) = Backend::start(Kind::PubSub).await {
         for (key, value, words) in [
@@ -421,7 +421,7 @@ async fn what_is_missing_or_unfit_is_said_with_the_way_out() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn nats_may_want_tls_and_a_password_which_nobody_sees() {
+async fn nats_uses_tls_and_hidden_passwords() {
     let dir = tempfile::tempdir().unwrap();
     let openssl = |args: &str| {
         let output = Command::new("openssl")
@@ -480,7 +480,7 @@ async fn nats_may_want_tls_and_a_password_which_nobody_sees() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_stream_that_is_lost_costs_a_503_and_is_made_again() {
+async fn a_lost_stream_is_created_again() {
     let Some(server) = Nats::start().await else {
         return;
     };
@@ -511,7 +511,7 @@ async fn a_stream_that_is_lost_costs_a_503_and_is_made_again() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_ledger_that_is_away_costs_no_attempts() {
+async fn ledger_outages_cost_no_attempts() {
     let Some(backend) = Backend::shared(Kind::NatsPostgres).await else {
         return;
     };
@@ -540,7 +540,7 @@ async fn a_ledger_that_is_away_costs_no_attempts() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_topic_that_nobody_reads_any_more_takes_no_events() {
+async fn topics_without_subscription_accept_no_events() {
     let Some(backend) = Backend::start(Kind::PubSub).await else {
         return;
     };
@@ -562,7 +562,7 @@ async fn a_topic_that_nobody_reads_any_more_takes_no_events() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_cannot_be_read_goes_to_the_dead_and_what_is_newer_waits() {
+async fn undecodable_messages_die_newer_ones_wait() {
     let Some(backend) = Backend::start(Kind::Nats).await else {
         return;
     };
@@ -592,7 +592,7 @@ async fn what_cannot_be_read_goes_to_the_dead_and_what_is_newer_waits() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_event_that_the_broker_has_lost_is_sent_again_when_somebody_asks() {
+async fn events_lost_by_broker_are_replayable() {
     let Some(server) = Nats::start().await else {
         return;
     };

@@ -26,7 +26,7 @@ fn set_mode(path: &Path, mode: u32) {
 }
 
 #[tokio::test]
-async fn a_directory_that_others_write_is_refused() {
+async fn directories_writable_by_others_are_refused() {
     let setup = Setup::new().hook("echo", &bundled("echo"), OPEN);
     let dir = setup.data().join("compiled");
     fs::create_dir_all(&dir).unwrap();
@@ -40,7 +40,7 @@ async fn a_directory_that_others_write_is_refused() {
 }
 
 #[tokio::test]
-async fn a_key_that_others_read_is_refused() {
+async fn keys_readable_by_others_are_refused() {
     let node = Setup::new()
         .hook("echo", &bundled("echo"), OPEN)
         .serving("echo")

@@ -27,7 +27,7 @@ fn stderr(output: &Output) -> String {
 }
 
 #[test]
-fn a_missing_plugins_directory_is_an_error() {
+fn a_missing_plugins_directory_fails() {
     assert!(
         stderr(&run(&["check", "--plugins", "no-such"]))
             .contains("plugins = no-such is not a folder")
@@ -115,7 +115,7 @@ async fn service_links_and_short_addresses_serve() {
 }
 
 #[tokio::test]
-async fn an_empty_plugins_directory_is_a_warning() {
+async fn an_empty_plugins_directory_warns() {
     let node = Setup::new().start().await;
     let line = node
         .logged("a warning", |line| {
@@ -167,7 +167,7 @@ fn check_fails_without_verify_token() {
 }
 
 #[test]
-fn check_says_how_each_hook_would_stand() {
+fn check_reports_each_hooks_status() {
     let dir = tempfile::tempdir().unwrap();
     let put = |name: &str, text: &str| std::fs::write(dir.path().join(name), text).unwrap();
     std::fs::copy(bundled("echo"), dir.path().join("good.wasm")).unwrap();
@@ -217,7 +217,7 @@ fn check_says_how_each_hook_would_stand() {
 }
 
 #[test]
-fn inspect_shows_what_a_component_is_and_wants() {
+fn inspect_shows_identity_and_requested_grants() {
     let output = run(&["inspect", bundled("store").to_str().unwrap()]);
     let text = stdout(&output);
     assert!(output.status.success(), "{text}");
@@ -264,7 +264,7 @@ fn inspect_shows_what_a_component_is_and_wants() {
 }
 
 #[test]
-fn a_node_that_cannot_start_says_why_in_one_sentence() {
+fn failed_starts_print_one_sentence() {
     for (args, env, words) in [
         (
             vec!["--config", "nowhere.toml"],
@@ -370,13 +370,14 @@ async fn build_waits_for_the_node() {
         other.status.success() && stderr(&other).contains("not waiting for a node: the node at"),
         "{other:?}"
     );
-    let nobody = build(&elsewhere, &["--admin", "http://127.0.0.1:9"]);
+    let no_node = build(&elsewhere, &["--admin", "http://127.0.0.1:9"]);
     assert!(
-        nobody.status.success() && stderr(&nobody).contains("not waiting for a node: no node has"),
-        "{nobody:?}"
+        no_node.status.success()
+            && stderr(&no_node).contains("not waiting for a node: no node has"),
+        "{no_node:?}"
     );
 
-    // Nobody said that there is a node.
+    // No flag says that a node runs.
     let silent = Command::new(landfall())
         .arg("build")
         .arg(dir.path())
@@ -498,7 +499,7 @@ fn help_lists_the_commands() {
 }
 
 #[tokio::test]
-async fn bundled_components_serve_without_being_compiled_again() {
+async fn bundled_components_are_not_compiled_again() {
     let dir = tempfile::tempdir().unwrap();
     let bundle = dir.path().join("bundled");
     std::fs::create_dir(&bundle).unwrap();
@@ -534,7 +535,7 @@ async fn bundled_components_serve_without_being_compiled_again() {
 }
 
 #[test]
-fn output_that_cannot_be_written_ends_commands() {
+fn unwritable_output_ends_commands() {
     let command = |words: &[&str]| {
         let mut command = Command::new(landfall());
         command.args(words).stderr(std::process::Stdio::piped());

@@ -49,7 +49,7 @@ async fn problem(node: &Node, hook: &str) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_a_disk_in_memory_cannot_keep_is_refused_with_the_ways_out() {
+async fn an_in_memory_ledger_is_refused() {
     if !is_sqlite() {
         return;
     }
@@ -74,7 +74,7 @@ async fn what_a_disk_in_memory_cannot_keep_is_refused_with_the_ways_out() {
         200,
         "sync needs nothing"
     );
-    // Whoever wants to lose events says so.
+    // The operator can accept the loss of events by a flag.
     let node = on_cloud_run(hooks())
         .arg("--allow-ephemeral-ledger")
         .serving("quick")
@@ -96,7 +96,7 @@ async fn what_a_disk_in_memory_cannot_keep_is_refused_with_the_ways_out() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_shorter_of_our_time_and_that_of_the_platform_counts() {
+async fn the_shorter_time_out_applies() {
     let slow = format!("mode = \"sync\"\ndeadline = \"20s\"\n{OPEN}[settings]\nms = 15000\n");
     let setup = on_cloud_run(Setup::new().hook("slow", &guest("sleeps"), &slow));
     let node = setup
@@ -114,7 +114,7 @@ async fn the_shorter_of_our_time_and_that_of_the_platform_counts() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn its_logging_finds_severity_and_trace_in_our_lines() {
+async fn log_lines_carry_severity_and_trace() {
     let setup = Setup::new()
         .hook("quick", &guest("answers_one"), OPEN)
         .hook("traps", &guest("traps"), OPEN)
@@ -151,7 +151,7 @@ async fn its_logging_finds_severity_and_trace_in_our_lines() {
 
 /// As the platform starts it: a port, and nothing on the command line.
 #[tokio::test(flavor = "multi_thread")]
-async fn it_listens_where_it_is_told_takes_h2c_and_is_stopped_in_time() {
+async fn port_h2c_and_stop_are_honoured() {
     let (dir, port) = (tempfile::tempdir().unwrap(), free_port());
     let slow = format!("mode = \"sync\"\nconcurrency = 1000\n{OPEN}[settings]\nms = 1500\n");
     std::fs::copy(guest("sleeps"), dir.path().join("slow.wasm")).unwrap();

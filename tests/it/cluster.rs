@@ -14,7 +14,7 @@ const OPEN: &str = "[verify]\nscheme = \"none\"\n";
 const LEASE: Duration = Duration::from_secs(7);
 
 #[tokio::test(flavor = "multi_thread")]
-async fn nodes_and_the_database_may_die_and_nothing_is_lost_or_left_twice() {
+async fn node_and_database_failures_lose_nothing() {
     let Some(server) = Postgres::start() else {
         return;
     };
@@ -64,7 +64,7 @@ async fn nodes_and_the_database_may_die_and_nothing_is_lost_or_left_twice() {
         (ready(&three).await == 200).then_some(())
     })
     .await;
-    // Whoever was stopped wakes when its leases are somebody else's.
+    // The stopped node wakes after other nodes have taken over its leases.
     tokio::time::sleep((LEASE + Duration::from_secs(12)).saturating_sub(stopped.elapsed())).await;
     two.signal("CONT");
     check(&three, events, "three nodes").await;
@@ -88,7 +88,7 @@ async fn check_again(node: &Node, events: usize) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn connections_to_the_database_may_be_slow_cut_and_half_closed() {
+async fn bad_database_connections_lose_nothing() {
     let Some(server) = Postgres::shared() else {
         return;
     };
@@ -105,7 +105,7 @@ async fn connections_to_the_database_may_be_slow_cut_and_half_closed() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn rows_can_be_queried_whatever_json_holds_and_pauses_are_known_to_all() {
+async fn rows_are_queryable_and_pauses_shared() {
     let Some(server) = Postgres::shared() else {
         return;
     };
@@ -224,7 +224,7 @@ async fn readiness(node: &Node) -> u16 {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_server_that_does_not_keep_its_promises_is_refused_in_words_without_the_password() {
+async fn weak_postgres_settings_are_rejected() {
     let Some(server) = Postgres::shared() else {
         return;
     };
@@ -285,7 +285,7 @@ fn slow_hook(ms: u64) -> Setup {
 
 /// The promise is 10 s: the lease, one beat of another node, and its look for what is due.
 #[tokio::test(flavor = "multi_thread")]
-async fn dead_nodes_are_replaced_within_ten_seconds() {
+async fn takeover_takes_at_most_ten_seconds() {
     let Some(server) = Postgres::shared() else {
         return;
     };

@@ -18,12 +18,12 @@ const STORE: &str =
 /// Case, backend, and why the case has nothing to assert there.
 const NOT_APPLICABLE: [(&str, &str, &str); 4] = [
     (
-        "what_cannot_be_kept_is_refused_and_nothing_of_it_is_lost_later",
+        "events_not_stored_are_refused",
         "sqlite",
         "a file has no connection that can be cut; tests/durable.rs fills and breaks its disk",
     ),
     (
-        "what_was_kept_without_an_answer_is_not_run_twice",
+        "stored_but_unanswered_events_run_once",
         "sqlite",
         "the answer of a file cannot get lost; tests/kills.rs ends the node between commit and answer",
     ),
@@ -62,20 +62,20 @@ macro_rules! suite {
     ($($kind:ident)*) => {
         $(cases! { $kind:
             what_is_accepted_outlives_the_node
-            what_cannot_be_kept_is_refused_and_nothing_of_it_is_lost_later
-            what_was_kept_without_an_answer_is_not_run_twice
-            duplicates_run_once_and_other_bodies_run
+            events_not_stored_are_refused
+            stored_but_unanswered_events_run_once
+            duplicates_run_once_other_bodies_run
             duplicate_of_a_dead_delivery_runs
-            a_retry_is_never_early_and_the_last_one_is_followed_by_death_and_replay
+            retries_are_never_early
             resolved_dead_letters_are_not_replayed
             discarded_deliveries_stay_discarded
             discarded_deliveries_run_when_asked
             waiting_deliveries_run_at_once
             purge_removes_a_gone_hook
-            of_one_key_each_waits_for_those_before_it
-            a_backlog_waits_for_its_hook_and_is_all_run
+            one_order_key_runs_in_order
+            a_backlog_waits_for_its_hook
             what_is_too_large_is_refused
-            auto_answers_with_the_reply_where_somebody_can_tell_it
+            auto_returns_the_reply_if_possible
             forged_messages_do_not_run
         })*
 
@@ -158,7 +158,7 @@ async fn what_is_accepted_outlives_the_node(backend: Backend) {
     check(&node, EVENTS, &format!("{:?}", backend.kind)).await;
 }
 
-async fn what_cannot_be_kept_is_refused_and_nothing_of_it_is_lost_later(backend: Backend) {
+async fn events_not_stored_are_refused(backend: Backend) {
     let node = serving(&backend, side_effects::setup("async"), "side_effects").await;
     assert!(
         backend.line(Line::Cut),
@@ -188,14 +188,17 @@ async fn what_cannot_be_kept_is_refused_and_nothing_of_it_is_lost_later(backend:
     check(&node, 1, &format!("{:?}", backend.kind)).await;
 }
 
-async fn what_was_kept_without_an_answer_is_not_run_twice(backend: Backend) {
+async fn stored_but_unanswered_events_run_once(backend: Backend) {
     let node = serving(&backend, side_effects::setup("async"), "side_effects").await;
     assert!(
         backend.be_unknown(true).await,
         "{:?} can lose its answer",
         backend.kind
     );
-    assert!(!post(&node, 0).await, "nobody has said that it is kept");
+    assert!(
+        !post(&node, 0).await,
+        "the event was not acknowledged as stored"
+    );
     // The retry is refused too, unless the event has come back meanwhile: then it is known.
     post(&node, 0).await;
     backend.be_unknown(false).await;
@@ -204,12 +207,12 @@ async fn what_was_kept_without_an_answer_is_not_run_twice(backend: Backend) {
     })
     .await;
     check(&node, 1, &format!("{:?}", backend.kind)).await;
-    // Whatever was kept twice has come by now, or comes while this waits.
+    // An event that was stored twice has run by now, or runs during this pause.
     tokio::time::sleep(Duration::from_secs(1)).await;
     assert_eq!(node.rows("side_effects", "t").await.len(), 1);
 }
 
-async fn duplicates_run_once_and_other_bodies_run(backend: Backend) {
+async fn duplicates_run_once_other_bodies_run(backend: Backend) {
     let file = format!("mode = \"async\"\n{OPEN}{STORE}[dedup]\nid = {{ header = \"Id\" }}\n");
     let node = serving(
         &backend,
@@ -241,7 +244,7 @@ async fn duplicates_run_once_and_other_bodies_run(backend: Backend) {
                 .lines()
                 .find_map(|line| line.strip_prefix(name)?.trim().parse::<u64>().ok())
         };
-        // A broker that knows a message again drops it, and tells nobody.
+        // A broker that detects a duplicate message drops it without a notice.
         (of("landfall_duplicates_total{hook=\"store\",result=\"not-run\"}")? > 0)
             .then(|| of("landfall_conflicts_total{hook=\"store\"}"))
     });
@@ -275,7 +278,7 @@ async fn duplicate_of_a_dead_delivery_runs(backend: Backend) {
     }
 }
 
-async fn a_retry_is_never_early_and_the_last_one_is_followed_by_death_and_replay(backend: Backend) {
+async fn retries_are_never_early(backend: Backend) {
     let file = format!(
         "mode = \"async\"\n{OPEN}[retry]\nattempts = 3\nbackoff = {{ first = \"1s\", factor = 1.0, max = \"1s\", jitter = 0.0 }}\n"
     );
@@ -583,7 +586,7 @@ fn started_ms(attempt: &Value) -> i64 {
     ((parts[0] * 3600.0 + parts[1] * 60.0 + parts[2]) * 1000.0).round() as i64
 }
 
-async fn of_one_key_each_waits_for_those_before_it(backend: Backend) {
+async fn one_order_key_runs_in_order(backend: Backend) {
     const EVENTS: usize = 24;
     let receiver = Receiver::start().await;
     let file = format!(
@@ -637,7 +640,7 @@ async fn of_one_key_each_waits_for_those_before_it(backend: Backend) {
     }
 }
 
-async fn a_backlog_waits_for_its_hook_and_is_all_run(backend: Backend) {
+async fn a_backlog_waits_for_its_hook(backend: Backend) {
     const EVENTS: usize = 100;
     let node = serving(&backend, side_effects::setup("async"), "side_effects").await;
     assert_eq!(
@@ -686,7 +689,7 @@ async fn what_is_too_large_is_refused(backend: Backend) {
     .await;
 }
 
-async fn auto_answers_with_the_reply_where_somebody_can_tell_it(backend: Backend) {
+async fn auto_returns_the_reply_if_possible(backend: Backend) {
     let file = format!("mode = \"auto\"\n{OPEN}");
     let node = serving(
         &backend,
@@ -770,7 +773,7 @@ async fn forged_messages_do_not_run(backend: Backend) {
         "{explained}"
     );
 
-    // What a node has sealed runs, whoever sent it.
+    // An envelope with a valid MAC runs, regardless of its publisher.
     backend
         .publish(&node, "store", &envelope("store", "{\"n\":5}", Some(KEY)))
         .await;

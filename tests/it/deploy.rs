@@ -234,7 +234,7 @@ fn every_sample_parses() {
 }
 
 #[test]
-fn every_variable_is_one_that_the_node_reads() {
+fn the_node_reads_every_variable() {
     let words = |text: &str| -> BTreeSet<String> {
         let words =
             text.split(|c: char| !c.is_ascii_uppercase() && !c.is_ascii_digit() && c != '_');
@@ -280,7 +280,7 @@ fn every_flag_of_serve_is_one() {
 }
 
 #[test]
-fn ports_are_those_of_the_image_and_the_node() {
+fn ports_match_image_and_node() {
     let (image, help) = (Image::read(), help_of_serve());
     for port in &image.ports {
         assert!(
@@ -292,7 +292,7 @@ fn ports_are_those_of_the_image_and_the_node() {
 }
 
 #[test]
-fn the_cloud_run_service_fits_the_image() {
+fn cloud_run_service_fits_the_image() {
     let (image, service) = (Image::read(), document("cloud-run.yaml"));
     let template = &service["spec"]["template"];
     assert_eq!(
@@ -322,7 +322,7 @@ fn the_cloud_run_service_fits_the_image() {
 }
 
 #[test]
-fn cloud_run_and_the_node_know_the_same_time_out() {
+fn cloud_run_time_outs_match() {
     let service = document("cloud-run.yaml");
     let spec = &service["spec"]["template"]["spec"];
     let known =
@@ -331,7 +331,7 @@ fn cloud_run_and_the_node_know_the_same_time_out() {
 }
 
 #[test]
-fn the_subscription_is_the_one_that_the_node_looks_for() {
+fn subscription_commands_match_the_service() {
     let service = document("cloud-run.yaml");
     let container = &service["spec"]["template"]["spec"]["containers"][0];
     let topic = variable(container, "LANDFALL_QUEUE_URL")
@@ -360,7 +360,7 @@ fn the_subscription_is_the_one_that_the_node_looks_for() {
 }
 
 #[test]
-fn the_refusal_is_quoted_as_the_node_says_it() {
+fn the_quoted_error_matches_the_code() {
     // In the code the sentence goes on after a backslash at the end of the line.
     let code: String = settings().split("\\\n").map(str::trim_start).collect();
     let quoted = samples(&dir().join("cloud-run.md"), "text");
@@ -373,7 +373,7 @@ fn the_refusal_is_quoted_as_the_node_says_it() {
 }
 
 #[test]
-fn the_pods_of_kubernetes_fit_the_image() {
+fn kubernetes_pods_fit_the_image() {
     let (image, deployment) = (Image::read(), kubernetes("Deployment"));
     let pod = &deployment["spec"]["template"]["spec"];
     let node = &pod["containers"][0];
@@ -454,7 +454,7 @@ fn one_lost_machine_leaves_two_nodes() {
 }
 
 #[test]
-fn only_the_monitoring_reaches_the_admin_listener() {
+fn only_monitoring_reaches_the_admin_listener() {
     let deployment = kubernetes("Deployment");
     let labels = &deployment["spec"]["template"]["metadata"]["labels"];
     let policy = kubernetes("NetworkPolicy");
@@ -521,7 +521,7 @@ fn no_pod_has_rights() {
 }
 
 #[test]
-fn the_hook_file_of_the_config_map_is_a_good_one() {
+fn config_map_hook_file_is_valid() {
     let plugins = tempfile::tempdir().unwrap();
     let map = kubernetes("ConfigMap");
     for (name, hook) in map["data"].as_object().unwrap() {
@@ -546,7 +546,7 @@ fn the_hook_file_of_the_config_map_is_a_good_one() {
 }
 
 #[test]
-fn the_compose_file_fits_the_image_and_gives_no_rights() {
+fn compose_fits_and_grants_no_privileges() {
     let (image, compose) = (Image::read(), document("compose.yaml"));
     let mut nodes = 0;
     for (name, service) in compose["services"].as_object().unwrap() {
@@ -602,7 +602,7 @@ fn the_compose_file_fits_the_image_and_gives_no_rights() {
 }
 
 #[test]
-fn the_unit_is_hardened_as_far_as_the_engine_allows() {
+fn the_systemd_unit_is_hardened() {
     for (key, value) in [
         ("DynamicUser", "yes"),
         ("NoNewPrivileges", "yes"),
@@ -639,7 +639,7 @@ fn the_unit_is_hardened_as_far_as_the_engine_allows() {
 }
 
 #[test]
-fn a_stop_is_given_longer_than_the_drain() {
+fn stop_time_outs_exceed_the_drain() {
     let drain = drain_seconds();
     assert_eq!(drain, 8, "the pages say so");
     let deployment = kubernetes("Deployment");
@@ -659,7 +659,7 @@ fn a_stop_is_given_longer_than_the_drain() {
 }
 
 #[test]
-fn the_page_of_ways_leads_to_every_file() {
+fn the_overview_links_every_file() {
     let ways = read(&dir().join("README.md"));
     for path in files(None) {
         let name = path.file_name().unwrap().to_str().unwrap();

@@ -75,7 +75,7 @@ fn file_name(sample: &Sample) -> Option<&str> {
 }
 
 #[test]
-fn hook_files_in_the_docs_are_good_ones() {
+fn hook_files_in_docs_are_valid() {
     let mut count = 0;
     for page in pages() {
         let dir = tempfile::tempdir().unwrap();
@@ -141,7 +141,7 @@ fn check_all(page: &Path, dir: &Path) {
 
 /// The samples in the README files are checked; the file beside is the same one.
 #[test]
-fn the_hook_file_beside_each_bundled_handler_is_the_one_in_its_readme() {
+fn bundled_hook_files_match_their_readmes() {
     let handlers = handlers();
     assert!(handlers.len() >= 13, "{handlers:?}");
     for name in handlers {
@@ -265,7 +265,7 @@ async fn tutorial_works_from_start_to_finish() {
 }
 
 #[test]
-fn the_table_of_variables_is_the_code() {
+fn the_variables_table_matches_the_code() {
     let words = |text: &str| -> BTreeSet<String> {
         let word = |c: char| c.is_ascii_uppercase() || c == '_';
         let all = text.split(|c: char| !word(c)).filter(|word| {
@@ -377,13 +377,13 @@ fn commands_in_the_docs_are_commands() {
                     .env("GITHUB_SECRET", "s");
                 let output = command.output().unwrap();
                 let said = String::from_utf8_lossy(&output.stderr).into_owned();
-                let nobody_there = said.contains("exchange failed")
+                let no_node = said.contains("exchange failed")
                     || said.contains("admin listener")
                     || said.contains("nobody")
                     || said.contains("127.0.0.1")
                     || said.contains("has no ledger");
                 assert!(
-                    output.status.success() || nobody_there,
+                    output.status.success() || no_node,
                     "{}: {line}\n{said}",
                     page.display()
                 );
@@ -437,7 +437,7 @@ fn headings(page: &Path) -> BTreeSet<String> {
 }
 
 #[tokio::test]
-async fn up_prints_curls_that_answer_and_whose_effect_is_seen() {
+async fn up_prints_working_curl_commands() {
     if Command::new("curl").arg("--version").output().is_err() {
         missing("curl is not installed");
         return;

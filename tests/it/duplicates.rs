@@ -106,7 +106,7 @@ async fn duplicates_are_among_the_refusals() {
 }
 
 #[tokio::test]
-async fn identity_of_a_pack_counts_per_url() {
+async fn pack_identity_counts_per_url() {
     let file = "mode = \"async\"\npath = \"/in/{tenant}\"\n[verify]\nprovider = \"acme\"\n";
     let setup = Setup::new().hook("in", &bundled("echo"), file);
     std::fs::create_dir(setup.plugins().join("providers")).unwrap();
@@ -365,7 +365,7 @@ async fn duplicate_gets_the_first_reply_again() {
 }
 
 #[tokio::test]
-async fn duplicate_does_not_wait_for_a_late_retry() {
+async fn duplicates_do_not_await_late_retries() {
     let backoff = "[retry]\nattempts = 2\nbackoff = { first = \"1h\", factor = 1.0, max = \"1h\", jitter = 0.0 }\n";
     let file = format!(
         "mode = \"auto\"\nanswer_within = \"60s\"\n{OPEN}{backoff}[dedup]\nid = {{ header = \"Id\" }}\n"
@@ -413,7 +413,7 @@ async fn unusable_identities_are_refused_at_load() {
 }
 
 #[tokio::test]
-async fn no_duplicate_of_a_refused_event_is_accepted() {
+async fn duplicates_of_failures_are_not_accepted() {
     let node = Setup::new()
         .hook(
             "in",
@@ -440,7 +440,7 @@ async fn no_duplicate_of_a_refused_event_is_accepted() {
 }
 
 #[tokio::test]
-async fn query_that_is_no_text_identifies_nothing() {
+async fn non_utf8_queries_identify_nothing() {
     let file =
         format!("mode = \"auto\"\n{OPEN}[dedup]\nid = {{ query = \"order\" }}\nmatch = \"id\"\n");
     let node = Setup::new()

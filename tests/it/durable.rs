@@ -88,7 +88,7 @@ async fn load(
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_power_may_fail_at_any_moment() {
+async fn power_failures_lose_nothing() {
     let Some(library) = faults() else { return };
     let setup = Setup::new().hook("store", &bundled("store"), &store("async"));
     let trace = setup.plugins().with_file_name("trace");
@@ -182,11 +182,11 @@ fn id_in(step: &Step) -> Option<String> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_sync_that_fails_ends_the_process_and_loses_nothing() {
+async fn a_failed_sync_ends_the_process() {
     let Some(library) = faults() else { return };
     let mut fatal = 0;
     for round in 0..rounds(12, 200) {
-        // The first few are the start itself: whoever cannot start has promised nothing.
+        // The first few belong to the start: a node that cannot start has acknowledged nothing.
         let (fault, first) = (["sync", "sync-once"][round % 2], 6 + round);
         fatal += usize::from(survives(library, &format!("{fault}:{first}"), 70).await);
     }
@@ -194,7 +194,7 @@ async fn a_sync_that_fails_ends_the_process_and_loses_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_write_that_fails_is_answered_503_or_ends_the_process_and_loses_nothing() {
+async fn a_failed_write_loses_nothing() {
     let Some(library) = faults() else { return };
     for round in 0..rounds(9, 120) {
         let error = ["ENOSPC", "EROFS", "EIO"][round % 3];
@@ -212,8 +212,8 @@ async fn is_serving(node: &Node) -> bool {
     hooks.is_some_and(|hooks| hooks[0]["state"] == "serving")
 }
 
-/// Runs a node with a fault under load, then without: whatever was answered 2xx is done, once. True: the process had ended,
-/// with this code.
+/// Runs a node under load with a fault, then without: every event answered 2xx is done, once. True: the process ended
+/// with `code`.
 async fn survives(library: &Path, fault: &str, code: i32) -> bool {
     let setup = Setup::new().hook("store", &bundled("store"), &store("async"));
     let setup = setup
@@ -279,7 +279,7 @@ async fn survives(library: &Path, fault: &str, code: i32) -> bool {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_full_disk_takes_nothing_more_ends_what_runs_and_recovers_by_itself() {
+async fn a_full_disk_recovers_by_itself() {
     let slow = format!("mode = \"async\"\n{OPEN}[settings]\nms = 4000\n");
     let setup = Setup::new()
         .hook("store", &bundled("store"), &store("async"))
@@ -358,7 +358,7 @@ async fn a_full_disk_takes_nothing_more_ends_what_runs_and_recovers_by_itself() 
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_file_system_that_becomes_read_only_takes_nothing_and_the_node_lives_on() {
+async fn read_only_disks_accept_no_events() {
     let Some(library) = faults() else { return };
     let setup = Setup::new()
         .hook("store", &bundled("store"), &store("async"))
@@ -402,7 +402,7 @@ async fn a_file_system_that_becomes_read_only_takes_nothing_and_the_node_lives_o
 
 /// A process that is ended while its disk is full comes up again, gives up the reserve, and ends what it had begun.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_node_starts_on_a_full_disk_with_the_room_of_the_reserve() {
+async fn full_disk_starts_use_the_reserve() {
     let setup = Setup::new().hook("store", &bundled("store"), &store("async"));
     let Some(setup) = setup.data_of_size("40m") else {
         return;
@@ -463,7 +463,7 @@ fn fill(path: &Path) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn flipped_bits_are_refused_repaired_or_flagged_and_never_run() {
+async fn flipped_bits_are_never_run() {
     const EVENTS: usize = 60;
     let setup = Setup::new()
         .hook("store", &bundled("store"), &store("async"))
@@ -583,7 +583,7 @@ async fn flipped_bits_are_refused_repaired_or_flagged_and_never_run() {
 
 /// One hook floods the ledger, then another fills it with events that wait.
 #[tokio::test(flavor = "multi_thread")]
-async fn the_ledger_keeps_its_size_under_traffic() {
+async fn the_ledger_size_stays_bounded() {
     const MAX_SIZE: u64 = 8 << 20;
     let setup = Setup::new()
         .hook(
@@ -666,7 +666,7 @@ async fn the_ledger_keeps_its_size_under_traffic() {
 
 /// 200 events wait, and the database is emptied or removed: nothing starts over them.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_lost_database_is_never_begun_anew() {
+async fn a_lost_database_is_never_recreated() {
     let setup = Setup::new()
         .hook("store", &bundled("store"), &store("async"))
         .env("LANDFALL_LEDGER_RESERVE", "0B");
@@ -714,7 +714,7 @@ async fn a_lost_database_is_never_begun_anew() {
 
 /// The operator removes or replaces a file of the ledger while events come.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_ledger_file_that_goes_ends_the_node() {
+async fn removed_ledger_files_end_the_node() {
     for (name, is_replaced) in [
         ("ledger.db", false),
         ("ledger.db", true),
@@ -772,7 +772,7 @@ async fn a_ledger_file_that_goes_ends_the_node() {
 
 /// It is neither a full disk nor a reason to wait for the next event.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_lost_data_directory_is_no_full_disk() {
+async fn lost_directories_are_no_full_disk() {
     let setup = Setup::new()
         .hook("store", &bundled("store"), &store("async"))
         .env("LANDFALL_LEDGER_RESERVE", "0B");
@@ -842,7 +842,7 @@ async fn other_users_cannot_read_the_ledger() {
 
 /// Also one that stops before it writes again.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_stopping_node_notices_a_lost_ledger() {
+async fn stopping_nodes_notice_lost_ledgers() {
     let setup = Setup::new().hook("store", &bundled("store"), &store("async"));
     let mut node = setup.serving("store").await;
     assert_eq!(load_one(&node, 1).await, 202);
@@ -855,7 +855,7 @@ async fn a_stopping_node_notices_a_lost_ledger() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_slow_disk_makes_callers_come_again_instead_of_waiting_without_end() {
+async fn slow_disks_make_callers_retry() {
     let Some(library) = faults() else { return };
     let setup = Setup::new().hook("store", &bundled("store"), &store("async"));
     let setup = setup
@@ -900,7 +900,7 @@ async fn a_slow_disk_makes_callers_come_again_instead_of_waiting_without_end() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_backup_of_a_running_node_starts_elsewhere_and_a_stopped_ledger_can_be_read() {
+async fn a_live_backup_starts_elsewhere() {
     let slow = format!("mode = \"async\"\n{OPEN}[settings]\nms = 60000\n");
     let setup = Setup::new()
         .hook("store", &bundled("store"), &store("async"))
@@ -995,7 +995,7 @@ async fn a_backup_of_a_running_node_starts_elsewhere_and_a_stopped_ledger_can_be
 
 /// The time of day jumps; pauses are as long as they were.
 #[tokio::test(flavor = "multi_thread")]
-async fn retries_come_neither_early_nor_late_when_the_clock_jumps() {
+async fn clock_jumps_do_not_move_retries() {
     const PAUSE: Duration = Duration::from_millis(1500);
     let Some(library) = faults() else { return };
     let file = format!(

@@ -144,7 +144,7 @@ async fn heads_that_cannot_be_right() {
 }
 
 #[tokio::test]
-async fn a_request_hidden_behind_two_framings_is_not_read() {
+async fn smuggled_requests_are_not_read() {
     let node = node("").await;
     let hidden = "POST /hook HTTP/1.1\r\nhost: a\r\ncontent-length: 2\r\n\r\n{}";
     for framings in [
@@ -163,7 +163,7 @@ async fn a_request_hidden_behind_two_framings_is_not_read() {
 }
 
 #[tokio::test]
-async fn bodies_too_large_are_refused_before_and_while_they_come() {
+async fn oversized_bodies_are_refused_early() {
     let node = node("max_body = \"1KiB\"\n").await;
     assert_eq!(node.post("/hook", &[], vec![b'x'; 1024]).await.0, 200);
     assert_eq!(node.post("/hook", &[], vec![b'x'; 1025]).await.0, 413);
@@ -238,7 +238,7 @@ async fn refused_bodies_get_their_answer() {
 }
 
 #[tokio::test]
-async fn announced_bodies_that_never_come_keep_nobody_out() {
+async fn missing_bodies_block_no_other_callers() {
     let hook =
         "[verify]\nscheme = \"token\"\nfrom = { header = \"Secret\" }\nsecret = \"env:NOT_SET\"\n";
     let setup = Setup::new().hook("hook", &guest("answers_one"), OPEN).hook(
@@ -432,7 +432,7 @@ async fn idle_connections_are_cheap() {
 }
 
 #[tokio::test]
-async fn a_caller_that_never_reads_its_answer_is_closed() {
+async fn callers_that_never_read_are_closed() {
     let hook = format!("max_body = \"2MiB\"\n{OPEN}");
     let setup = Setup::new().hook("echo", &landfall_tests::bundled("echo"), &hook);
     let node = setup
@@ -474,7 +474,7 @@ const HTTP2_NO_WINDOW: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\
     \x00\x00\x0c\x01\x05\x00\x00\x00\x01\x83\x86\x44\x05/hook\x41\x01a";
 
 #[tokio::test]
-async fn an_http2_caller_that_takes_nothing_is_closed() {
+async fn stalled_http2_callers_are_closed() {
     let setup = Setup::new()
         .hook("hook", &guest("answers_one"), OPEN)
         .arg("--http2");
@@ -535,7 +535,7 @@ async fn one_attempt_runs(node: &Node) {
 }
 
 #[tokio::test]
-async fn a_full_hook_makes_wait_a_little_and_then_says_503() {
+async fn a_full_hook_answers_503() {
     let hook = format!("concurrency = 1\n{OPEN}[settings]\nms = 5000\n");
     let node = Arc::new(
         Setup::new()
@@ -555,7 +555,7 @@ async fn a_full_hook_makes_wait_a_little_and_then_says_503() {
 }
 
 #[tokio::test]
-async fn a_caller_that_hangs_up_does_not_cut_the_handler_off() {
+async fn hang_ups_do_not_end_handlers() {
     let node = Setup::new()
         .hook(
             "slow",
@@ -571,7 +571,7 @@ async fn a_caller_that_hangs_up_does_not_cut_the_handler_off() {
 }
 
 #[tokio::test]
-async fn sigterm_lets_what_runs_end_and_takes_nothing_new() {
+async fn sigterm_drains_and_accepts_nothing_new() {
     let hook = format!("{OPEN}[settings]\nms = 3000\n");
     let mut node = Setup::new()
         .hook("slow", &guest("sleeps"), &hook)
@@ -586,7 +586,7 @@ async fn sigterm_lets_what_runs_end_and_takes_nothing_new() {
 }
 
 #[tokio::test]
-async fn sigterm_ends_within_the_drain_whatever_runs() {
+async fn sigterm_ends_within_the_drain() {
     let hook = format!("{OPEN}[settings]\nms = 60000\n");
     let setup = Setup::new()
         .hook("slow", &guest("sleeps"), &hook)

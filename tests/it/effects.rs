@@ -21,7 +21,7 @@ async fn said(node: &Node, query: &str) -> String {
 }
 
 #[tokio::test]
-async fn values_are_seen_at_once_and_kept_with_success_alone() {
+async fn values_are_kept_on_success_only() {
     let node = Setup::new()
         .hook("keeps", &guest("keeps"), &keeps("sync"))
         .serving("keeps")
@@ -64,7 +64,7 @@ async fn values_are_seen_at_once_and_kept_with_success_alone() {
 }
 
 #[tokio::test]
-async fn counters_add_up_and_who_came_second_runs_again() {
+async fn concurrent_counters_add_up() {
     let node = Arc::new(
         Setup::new()
             .hook("keeps", &guest("keeps"), &keeps("auto"))
@@ -92,7 +92,7 @@ async fn counters_add_up_and_who_came_second_runs_again() {
 }
 
 #[tokio::test]
-async fn a_quota_is_kept_and_the_refusal_says_which() {
+async fn refusals_name_the_exceeded_quota() {
     let file = format!("{}\n[limits]\nkv = \"100B\"\n", keeps("sync"));
     let rows = format!(
         "{OPEN}[settings]\ntable = \"t\"\nfields = {{ n = \"/n\" }}\n[allow]\ntable = [\"t\"]\n[limits]\nrows = \"500B\"\n"
@@ -125,7 +125,7 @@ async fn a_quota_is_kept_and_the_refusal_says_which() {
 }
 
 #[tokio::test]
-async fn events_for_other_hooks_are_queued_once_and_only_with_success() {
+async fn emissions_are_queued_once_on_success() {
     let emits =
         format!("mode = \"async\"\n{OPEN}[allow]\nemit = [\"store\", \"later\"]\n[retry]\n{QUICK}");
     let store = format!(
@@ -189,7 +189,7 @@ async fn events_for_other_hooks_are_queued_once_and_only_with_success() {
 }
 
 #[tokio::test]
-async fn of_several_targets_only_the_one_that_failed_is_called_again() {
+async fn only_the_failed_target_is_retried() {
     let (good, ill) = (Receiver::start().await, Receiver::start().await);
     ill.answer(503);
     let (to_good, to_ill) = (good.url("/in"), ill.url("/in"));
@@ -239,7 +239,7 @@ async fn of_several_targets_only_the_one_that_failed_is_called_again() {
 }
 
 #[tokio::test]
-async fn hooks_that_call_each_other_in_a_circle_end() {
+async fn circular_emissions_end() {
     let circle = |next: &str| {
         format!(
             "mode = \"async\"\n{OPEN}[settings]\nnext = \"{next}\"\n[allow]\nemit = [\"{next}\"]\n"
@@ -265,7 +265,7 @@ async fn hooks_that_call_each_other_in_a_circle_end() {
 }
 
 #[tokio::test]
-async fn a_responder_answers_and_a_bad_one_leaves_the_usual_answer() {
+async fn bad_responders_leave_the_usual_answer() {
     let file = format!(
         "mode = \"async\"\nanswer_within = \"700ms\"\n{OPEN}[allow]\nemit = [\"emits\"]\n[dedup]\nid = {{ header = \"Id\" }}\n[accepted]\nstatus = 201\nheaders = {{ \"Content-Type\" = \"text/plain\", \"X-Was\" = \"kept\" }}\nbody = \"kept as {{event}}\"\n"
     );
@@ -306,7 +306,7 @@ async fn a_responder_answers_and_a_bad_one_leaves_the_usual_answer() {
 }
 
 #[tokio::test]
-async fn events_wait_for_a_component_that_is_not_there() {
+async fn events_wait_for_missing_components() {
     let file = format!(
         "mode = \"async\"\n{OPEN}[settings]\ntable = \"t\"\nfields = {{ n = \"/n\" }}\n[allow]\ntable = [\"t\"]\n"
     );
@@ -325,7 +325,7 @@ async fn events_wait_for_a_component_that_is_not_there() {
 }
 
 #[tokio::test]
-async fn who_comes_second_again_and_again_is_never_dead_for_it() {
+async fn contention_is_never_a_failure() {
     let file = format!("mode = \"async\"\n{OPEN}[allow]\nkv = true\n[retry]\nattempts = 1\n");
     let node = Setup::new()
         .hook("keeps", &guest("keeps"), &file)
@@ -348,7 +348,7 @@ async fn who_comes_second_again_and_again_is_never_dead_for_it() {
 }
 
 #[tokio::test]
-async fn events_wait_for_a_component_that_cannot_be_loaded_and_duplicates_get_the_first_answer() {
+async fn events_wait_for_broken_components() {
     let file = format!(
         "mode = \"async\"\n{OPEN}[allow]\nemit = [\"emits\"]\n[dedup]\nid = {{ header = \"Id\" }}\n"
     );

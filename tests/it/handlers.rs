@@ -107,7 +107,7 @@ fn google(setup: Setup, apis: &Apis) -> Setup {
 const GOOGLE: &str = "google = { scope = \"https://www.googleapis.com/auth/cloud-platform https://example.com/scope\" }";
 
 #[tokio::test]
-async fn google_takes_what_the_handlers_send_and_they_take_what_it_answers() {
+async fn google_accepts_handler_calls() {
     let Some(apis) = Apis::start() else { return };
     let fcm = "[settings]\nproject = \"p\"\nendpoint = \"@AT@\"\ntoken = \"{{ event.json.to }}\"\nnotification = { title = \"Hi {{ event.json.who }}\" }\ndata = { id = \"{{ event.id }}\" }\noptions = { android = { priority = \"HIGH\" } }\n";
     let bigquery =
@@ -200,7 +200,7 @@ async fn google_takes_what_the_handlers_send_and_they_take_what_it_answers() {
 }
 
 #[tokio::test]
-async fn dialogflow_gets_answers_of_its_own_form() {
+async fn dialogflow_answers_match_its_schema() {
     let Some(apis) = Apis::start() else { return };
     let settings = "[settings]\notherwise = \"no idea\"\nparameters = { seen = \"true\" }\n[settings.answers]\n\"order.status\" = \"on its way\"\n";
     let node = Setup::new()
@@ -245,7 +245,7 @@ async fn dialogflow_gets_answers_of_its_own_form() {
 }
 
 #[tokio::test]
-async fn x_slack_and_github_take_what_the_handlers_send() {
+async fn x_slack_and_github_accept_calls() {
     let Some(apis) = Apis::start() else { return };
     let oauth1 = "oauth1 = { consumer_key = \"env:A\", consumer_secret = \"env:B\", token = \"env:C\", token_secret = \"env:D\" }";
     let bearer = "header = \"Authorization\"\nvalue = \"Bearer ${env:T}\"";
@@ -304,7 +304,7 @@ async fn x_slack_and_github_take_what_the_handlers_send() {
 }
 
 #[tokio::test]
-async fn calls_are_signed_as_aws_partners_and_token_servers_want_it() {
+async fn signed_calls_pass_independent_verification() {
     let Some(apis) = Apis::start() else { return };
     let mut setup = Setup::new()
         .env("ID", "AKID")

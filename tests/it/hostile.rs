@@ -135,7 +135,7 @@ async fn abuse_ends_with_its_outcome() {
         peak - before < 220 << 10,
         "{before} KiB before, {peak} KiB at most"
     );
-    // Nobody came through by a trick: what arrived is what was granted.
+    // No trick worked: only granted calls arrived.
     let got = inside.got();
     assert!(
         got.iter()

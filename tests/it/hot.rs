@@ -510,7 +510,7 @@ async fn unloadable_hooks_answer_503() {
         .env("LANDFALL_READINESS", "any")
         .start()
         .await;
-    // Before everything has been read, nobody knows which paths are nobody's.
+    // Until all files have been read, the node cannot tell which paths belong to no hook.
     node.until_ready().await;
     for (hook, path) in [
         ("broken", "/custom"),

@@ -243,7 +243,7 @@ const OF_THE_LEDGER: [(&str, &[&str]); 2] = [
 ];
 
 #[test]
-fn engine_and_admin_see_one_ledger_trait() {
+fn crates_name_one_ledger_trait() {
     for (name, allowed) in OF_THE_LEDGER {
         for path in files(&root().join("host").join(name).join("src")) {
             let text = std::fs::read_to_string(&path).unwrap();

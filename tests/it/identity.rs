@@ -123,7 +123,7 @@ async fn send(node: &Node, case: &Case, sent: &Value) {
 }
 
 #[tokio::test]
-async fn alike_deliveries_run_and_retries_do_not() {
+async fn similar_deliveries_run_retries_do_not() {
     let packs = packs();
     let cases = cases(&packs);
     assert!(cases.len() >= 250, "only {} cases", cases.len());

@@ -7,7 +7,7 @@ use landfall_tests::require::{missing, not_applicable};
 use landfall_tests::root;
 
 #[test]
-fn the_image_is_built_and_answers_its_first_webhook() {
+fn the_built_image_answers_a_webhook() {
     let user = Command::new("id").arg("-u").output().unwrap();
     if user.stdout.trim_ascii() != b"0" {
         return not_applicable("only root can build the image without a container service");

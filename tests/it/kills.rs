@@ -47,7 +47,7 @@ async fn deliver(mut node: Node, n: usize, body_bytes: usize, kills: &mut usize)
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn nothing_is_lost_or_left_twice_wherever_the_process_is_killed() {
+async fn kills_anywhere_lose_and_repeat_nothing() {
     let mut kills = 0;
     for (number, point) in KILL_POINTS.iter().chain([&AT_CHECKPOINT]).enumerate() {
         for round in 0..rounds(1, 25) {
@@ -87,7 +87,7 @@ async fn kill_at(point: &str, mode: &str, round: usize) -> usize {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn nothing_is_lost_when_the_start_itself_is_killed_or_the_letting_go_or_a_replay() {
+async fn kills_during_maintenance_lose_nothing() {
     if !is_sqlite() {
         return;
     }
@@ -146,7 +146,7 @@ async fn nothing_is_lost_when_the_start_itself_is_killed_or_the_letting_go_or_a_
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn sixty_four_duplicates_and_a_kill_in_between_run_once() {
+async fn killed_duplicates_run_once() {
     for round in 0..rounds(2, 25) {
         let point = [
             "ledger-after-commit",
@@ -159,10 +159,10 @@ async fn sixty_four_duplicates_and_a_kill_in_between_run_once() {
         let mut node = Arc::new(node);
         let mut answered = std::collections::BTreeSet::new();
         let mut turns = 0;
-        // The senders come again until somebody is answered.
+        // The senders retry until one of them is answered.
         while turns < 2 || answered.is_empty() {
             turns += 1;
-            assert!(turns < 10, "{point}: nobody is answered");
+            assert!(turns < 10, "{point}: no sender is answered");
             let callers: Vec<_> = (0..64)
                 .map(|_| {
                     let node = node.clone();
@@ -197,7 +197,7 @@ async fn sixty_four_duplicates_and_a_kill_in_between_run_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn every_stop_under_load_is_orderly_quick_and_loses_nothing() {
+async fn stops_under_load_lose_nothing() {
     const CALLERS: usize = 8;
     let mut node = serving(setup("async")).await;
     let (mut acknowledged, mut random) = (0, Random::new(7));

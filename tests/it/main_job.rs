@@ -24,7 +24,7 @@ async fn github(
 }
 
 #[tokio::test]
-async fn recorded_github_events_are_echoed_whatever_they_are() {
+async fn every_recorded_github_event_is_echoed() {
     let node = Setup::new()
         .hook("echo", &bundled("echo"), GITHUB)
         .env("GITHUB_SECRET", SECRET)
@@ -59,7 +59,7 @@ async fn recorded_github_events_are_echoed_whatever_they_are() {
 }
 
 #[tokio::test]
-async fn store_keeps_the_chosen_fields_as_rows() {
+async fn store_keeps_chosen_fields_as_rows() {
     let hook = format!(
         "{GITHUB}[settings]\ntable = \"pushes\"\nfields = {{ repo = \"/repository/full_name\", who = \"/sender/login\" }}\n\
          [allow]\ntable = [\"pushes\"]\n"
@@ -81,7 +81,7 @@ async fn store_keeps_the_chosen_fields_as_rows() {
 }
 
 #[tokio::test]
-async fn forward_relays_the_very_bytes_to_every_target() {
+async fn forward_relays_exact_bytes_to_targets() {
     let receiver = Receiver::start().await;
     let hook = format!(
         "{GITHUB}[settings]\ntargets = [\"{}\", \"{}\"]\n[allow]\nhttp = [\"{}\"]\n\
@@ -132,7 +132,7 @@ async fn forward_relays_the_very_bytes_to_every_target() {
 }
 
 #[tokio::test]
-async fn trigger_calls_only_when_its_condition_holds() {
+async fn trigger_calls_if_its_condition_holds() {
     let receiver = Receiver::start().await;
     let hook = format!(
         "{GITHUB}[settings]\nurl = \"{}\"\nbody = '{{\"deploy\": {{{{ event.json.repository.full_name | tojson }}}}}}'\n\
@@ -168,7 +168,7 @@ async fn trigger_calls_only_when_its_condition_holds() {
 }
 
 #[tokio::test]
-async fn what_is_not_proven_is_401_and_never_runs() {
+async fn unauthenticated_requests_never_run() {
     let hook = format!("{GITHUB}[allow]\ntable = [\"events\"]\n");
     let node = Setup::new()
         .hook("store", &bundled("store"), &hook)
@@ -205,7 +205,7 @@ async fn what_is_not_proven_is_401_and_never_runs() {
 }
 
 #[tokio::test]
-async fn no_secret_and_no_verify_are_closed_and_say_so() {
+async fn hooks_without_verification_stay_closed() {
     let setup =
         Setup::new()
             .hook("github", &bundled("echo"), GITHUB)
@@ -253,7 +253,7 @@ async fn no_secret_and_no_verify_are_closed_and_say_so() {
 }
 
 #[tokio::test]
-async fn the_guides_own_sample_a_secret_header_and_a_challenge() {
+async fn header_tokens_authenticate_challenges_too() {
     let hook = "[verify]\nscheme = \"token\"\nfrom = { header = \"Secret\" }\nsecret = [\"env:NEW\", \"env:OLD\"]\n";
     let setup = Setup::new().hook("echo", &bundled("echo"), hook);
     let node = setup
@@ -292,7 +292,7 @@ async fn the_guides_own_sample_a_secret_header_and_a_challenge() {
 }
 
 #[tokio::test]
-async fn a_secret_file_is_read_again_when_it_changes() {
+async fn changed_secret_files_are_read_again() {
     let hook = "[verify]\nscheme = \"basic\"\nsecret = \"file:pair\"\n";
     let node = Setup::new()
         .hook("echo", &bundled("echo"), hook)
@@ -326,7 +326,7 @@ async fn a_secret_file_is_read_again_when_it_changes() {
 }
 
 #[tokio::test]
-async fn a_body_of_five_mebibytes_is_refused_or_handled_as_configured() {
+async fn max_body_decides_on_five_mebibytes() {
     let open = "[verify]\nscheme = \"none\"\n";
     let setup = Setup::new().hook("small", &guest("binary"), open);
     let node = setup

@@ -125,7 +125,7 @@ async fn wasi_keyvalue_is_kv() {
 }
 
 #[tokio::test]
-async fn wasi_keyvalue_has_the_limits_of_kv() {
+async fn wasi_keyvalue_has_kv_limits() {
     let node = drafts(&format!("{OPEN}[allow]\nkv = true\n")).await;
     assert_eq!(node.post("/app?does=key=512", &[], "").await.1, "Ok(())");
     for length in ["513", "0"] {
@@ -241,7 +241,7 @@ async fn a_rest_mounts_a_component() {
 }
 
 #[tokio::test]
-async fn mistakes_of_mounts_are_found_at_load() {
+async fn mount_mistakes_are_found_at_load() {
     let node = Setup::new()
         .hook(
             "a",

@@ -35,14 +35,14 @@ async fn stands(node: &Node, name: &str, path: &str, state: &str) {
 }
 
 #[tokio::test]
-async fn edits_that_collide_leave_everybody_where_they_were() {
+async fn colliding_edits_move_no_hook() {
     let node = at_paths(&[("a", "/1"), ("b", "/2"), ("c", "/3")]).await;
     node.put("b.toml", at_path("/3"));
     stands(&node, "b", "/2", "stale").await;
     node.put("a.toml", at_path("/2"));
     stands(&node, "a", "/1", "stale").await;
     stands(&node, "b", "/2", "stale").await;
-    // Closing counts at once, wherever the hook would be: its old rules let nobody in any more.
+    // A closing edit applies at once, at any path: the old rules admit no caller any more.
     node.put("a.toml", "path = \"/3\"\ncomponent = \"one.wasm\"\n");
     stands(&node, "a", "/1", "unavailable").await;
     assert_eq!(node.post("/1", &[], "{}").await.0, 503);
@@ -108,7 +108,7 @@ async fn what_was_deleted_goes_on_nowhere() {
 }
 
 #[tokio::test]
-async fn a_deleted_hook_file_lets_nobody_in() {
+async fn a_deleted_hook_file_ends_access() {
     let setup = Setup::new().hook(
         "a",
         &guest("answers_one"),
@@ -132,7 +132,7 @@ async fn a_deleted_hook_file_lets_nobody_in() {
 }
 
 #[tokio::test]
-async fn a_contested_path_goes_to_the_same_hook_at_every_start() {
+async fn path_conflicts_resolve_alike_every_start() {
     for _ in 0..3 {
         let setup = Setup::new().hook(
             "z",
@@ -156,7 +156,7 @@ async fn a_contested_path_goes_to_the_same_hook_at_every_start() {
 }
 
 #[tokio::test]
-async fn a_hook_that_never_served_moves_with_its_file() {
+async fn unserved_hooks_follow_their_file() {
     let node = Setup::new()
         .file("z.wasm", "garbage")
         .file("z.toml", "path = \"/p1\"\n")
@@ -175,7 +175,7 @@ async fn a_hook_that_never_served_moves_with_its_file() {
 }
 
 #[tokio::test]
-async fn a_deleted_component_ends_whatever_the_hook_file_says() {
+async fn a_deleted_component_stops_the_hook() {
     for edit in [
         "component = \"nope.wasm\"",
         "component = \"two.wasm\"\nbogus = 1",
@@ -197,7 +197,7 @@ async fn a_deleted_component_ends_whatever_the_hook_file_says() {
 }
 
 #[tokio::test]
-async fn a_deleted_hook_file_ends_whatever_the_component_is() {
+async fn deleting_the_file_ends_broken_hooks() {
     let setup = Setup::new().hook(
         "a",
         &guest("answers_one"),
@@ -214,7 +214,7 @@ async fn a_deleted_hook_file_ends_whatever_the_component_is() {
 }
 
 #[tokio::test]
-async fn a_closing_edit_counts_although_another_waits_for_the_path() {
+async fn closing_edits_hand_over_the_path() {
     let node = at_paths(&[("a", "/1")]).await;
     node.put("two.wasm", component("answers_two"));
     node.put("b.toml", at_path("/1").replace("one.wasm", "two.wasm"));
@@ -239,7 +239,7 @@ async fn says_at(node: &Node, path: &str, text: &str) {
 }
 
 #[tokio::test]
-async fn a_broken_hook_file_whose_component_goes_answers_503_where_it_was() {
+async fn broken_files_without_component_answer_503() {
     let node = at_paths(&[("a", "/1")]).await;
     node.put("a.toml", "path = [");
     stands(&node, "a", "/1", "stale").await;
@@ -249,7 +249,7 @@ async fn a_broken_hook_file_whose_component_goes_answers_503_where_it_was() {
 }
 
 #[tokio::test]
-async fn a_closing_edit_counts_while_the_component_keeps_changing() {
+async fn closing_edits_apply_during_component_changes() {
     let node = at_paths(&[("a", "/1")]).await;
     let stop = AtomicBool::new(false);
     let noise = async {
@@ -272,7 +272,7 @@ async fn a_closing_edit_counts_while_the_component_keeps_changing() {
 }
 
 #[tokio::test]
-async fn a_closing_edit_counts_although_it_names_a_missing_component() {
+async fn closing_edits_apply_without_their_component() {
     let node = at_paths(&[("a", "/1")]).await;
     node.put("a.toml", "path = \"/1\"\ncomponent = \"nope.wasm\"\n");
     eventually("the hook is closed", || async {
@@ -305,7 +305,7 @@ async fn two_hooks_may_swap_their_paths() {
 }
 
 #[tokio::test]
-async fn one_component_serves_many_hooks_and_a_taken_path_is_said() {
+async fn one_component_serves_many_hooks() {
     let shared = "component = \"answers.wasm\"\n";
     let node = Setup::new()
         .file("answers.wasm", component("answers_one"))

@@ -6,7 +6,7 @@ use landfall_tests::{Receiver, Setup, guest};
 const OPEN: &str = "[verify]\nscheme = \"none\"\n";
 
 #[tokio::test]
-async fn a_plain_component_gets_the_request_and_its_response_is_the_outcome() {
+async fn plain_responses_become_the_outcome() {
     let inside = Receiver::start().await;
     let file = format!("{OPEN}[allow]\nhttp = [\"{}\"]\n", inside.url("/granted"));
     let retried = format!(

@@ -90,7 +90,7 @@ async fn uploaded(node: &Node, url: &str) -> (usize, String) {
 }
 
 #[tokio::test]
-async fn bodies_of_denied_calls_are_not_read() {
+async fn denied_calls_leave_bodies_unread() {
     let node = plain("").await;
     let (taken, end) = uploaded(&node, "http://127.0.0.1:9/").await;
     // What waits in a stream when the call ends, of each of the 32.

@@ -210,7 +210,7 @@ fn hook_files_of_the_pages_serve() {
 
 /// What `check` calls serving accepts what the provider sends.
 #[tokio::test]
-async fn test_commands_of_the_pages_are_accepted() {
+async fn test_commands_on_pages_are_accepted() {
     let providers = providers();
     let setup = Setup::new().file("echo.wasm", std::fs::read(bundled("echo")).unwrap());
     let environment = write_hooks(&setup.plugins(), &providers);
@@ -298,7 +298,7 @@ fn handshake_commands(providers: &[Value]) -> Vec<(&str, &str)> {
 }
 
 #[test]
-fn hooks_that_would_refuse_everything_do_not_serve() {
+fn hooks_that_refuse_everything_stay_unavailable() {
     let rsa = "MCowBQYDK2VwAyEA11qYAYKxCrfVS/7TyWQHOg7hcvPapiMlrwIaaPcHURo=";
     let secret = "secret = \"env:SECRET\"";
     let message = format!(
@@ -421,7 +421,7 @@ fn hooks_that_would_refuse_everything_do_not_serve() {
 }
 
 #[test]
-fn the_signed_url_is_the_public_one() {
+fn sign_uses_the_public_url() {
     let send = |to: &str| {
         let mut command = Command::new(landfall());
         command

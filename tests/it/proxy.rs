@@ -124,7 +124,7 @@ async fn other_addresses_are_refused() {
 }
 
 #[tokio::test]
-async fn ranges_of_a_provider_are_its_packs() {
+async fn provider_ranges_come_from_packs() {
     let pack = "name = \"Acme\"\nfrom_addresses = [\"127.0.0.0/8\"]\n[verify]\nscheme = \"none\"\n";
     let setup = Setup::new()
         .file("keep", "")

@@ -1,5 +1,5 @@
 //! Modes `async` and `auto`: accepted fast, run later, tried again, dead, replayed; nothing acknowledged is lost and nothing
-//! is stored twice, whatever ends the process.
+//! is stored twice, however the process ends.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -15,7 +15,7 @@ fn store(mode: &str) -> String {
 }
 
 #[tokio::test]
-async fn async_answers_when_the_event_is_kept_and_a_worker_runs_it() {
+async fn async_answers_before_a_worker_runs() {
     let node = Setup::new()
         .hook("store", &bundled("store"), &store("async"))
         .serving("store")
@@ -51,7 +51,7 @@ async fn async_answers_when_the_event_is_kept_and_a_worker_runs_it() {
 }
 
 #[tokio::test]
-async fn duplicates_get_the_id_of_the_first() {
+async fn duplicates_get_the_first_id() {
     let node = Setup::new()
         .hook("store", &bundled("store"), &store("async"))
         .serving("store")
@@ -95,7 +95,7 @@ async fn futures_all<T>(futures: Vec<impl Future<Output = T>>) -> Vec<T> {
 }
 
 #[tokio::test]
-async fn auto_answers_with_the_reply_in_time_and_otherwise_hands_over_without_running_twice() {
+async fn auto_replies_in_time_or_queues() {
     let slow = format!("mode = \"auto\"\nanswer_within = \"300ms\"\n{OPEN}[settings]\nms = 1500\n");
     let setup = Setup::new().hook(
         "quick",
@@ -123,7 +123,7 @@ async fn auto_answers_with_the_reply_in_time_and_otherwise_hands_over_without_ru
 }
 
 #[tokio::test]
-async fn a_failure_is_tried_again_then_dead_then_replayed() {
+async fn failures_are_retried_then_dead_lettered() {
     let file = format!(
         "mode = \"async\"\n{OPEN}[retry]\nattempts = 3\nbackoff = {{ first = \"100ms\", factor = 1.0, max = \"100ms\", jitter = 0.0 }}\n"
     );
@@ -192,7 +192,7 @@ async fn a_failure_is_tried_again_then_dead_then_replayed() {
 }
 
 #[tokio::test]
-async fn what_waits_and_what_runs_survives_the_process() {
+async fn pending_and_running_events_survive_kills() {
     let slow = format!("mode = \"async\"\nconcurrency = 2\n{OPEN}[settings]\nms = 400\n");
     let node = Setup::new()
         .hook("slow", &guest("sleeps"), &slow)
@@ -210,7 +210,7 @@ async fn what_waits_and_what_runs_survives_the_process() {
 }
 
 #[tokio::test]
-async fn a_stop_hands_back_what_runs_and_the_next_start_runs_it() {
+async fn a_stop_releases_running_events() {
     let slow = format!("mode = \"async\"\n{OPEN}[settings]\nms = 60000\n");
     let setup = Setup::new()
         .hook("slow", &guest("sleeps"), &slow)
@@ -243,7 +243,7 @@ async fn a_stop_hands_back_what_runs_and_the_next_start_runs_it() {
 }
 
 #[tokio::test]
-async fn a_full_disk_is_said_and_nothing_is_promised() {
+async fn a_full_disk_accepts_nothing() {
     if !is_sqlite() {
         return;
     }
@@ -265,7 +265,7 @@ async fn a_full_disk_is_said_and_nothing_is_promised() {
 }
 
 #[tokio::test]
-async fn of_one_key_one_runs_at_a_time_and_in_order() {
+async fn one_order_key_runs_in_order() {
     let file =
         format!("mode = \"async\"\norder_by = {{ json = \"/key\" }}\n{OPEN}[settings]\nms = 150\n");
     let node = Setup::new()
@@ -312,7 +312,7 @@ fn humantime_ms(text: &str) -> i64 {
 }
 
 #[tokio::test]
-async fn the_command_line_lists_shows_replays_and_exports() {
+async fn commands_list_show_replay_and_export() {
     let node = Setup::new()
         .hook("store", &bundled("store"), &store("async"))
         .serving("store")
@@ -416,7 +416,7 @@ async fn the_command_line_lists_shows_replays_and_exports() {
 }
 
 #[tokio::test]
-async fn what_waits_behind_its_key_runs_although_the_hook_is_no_longer_ordered() {
+async fn unordering_a_hook_frees_its_backlog() {
     let file = |order: &str| format!("mode = \"async\"\n{order}{OPEN}[settings]\nms = 700\n");
     let ordered = file("order_by = { json = \"/key\" }\n");
     let node = Setup::new()
@@ -431,7 +431,7 @@ async fn what_waits_behind_its_key_runs_although_the_hook_is_no_longer_ordered()
 }
 
 #[tokio::test]
-async fn a_paused_hook_accepts_and_waits_across_a_restart_and_a_rate_is_kept() {
+async fn pauses_and_rates_outlive_restarts() {
     let rate = format!("mode = \"async\"\nmax_rate = \"5/s\"\n{OPEN}{STORE}");
     let setup = Setup::new().hook("store", &bundled("store"), &store("auto"));
     let node = setup
@@ -486,7 +486,7 @@ async fn a_paused_hook_accepts_and_waits_across_a_restart_and_a_rate_is_kept() {
 }
 
 #[tokio::test]
-async fn replays_are_filtered_and_come_at_a_rate() {
+async fn replays_are_filtered_and_rate_limited() {
     let node = Setup::new()
         .hook("store", &bundled("store"), &store("async"))
         .serving("store")
@@ -539,7 +539,7 @@ async fn replays_are_filtered_and_come_at_a_rate() {
 }
 
 #[tokio::test]
-async fn tail_follows_what_comes_and_hooks_are_paused_by_command() {
+async fn tail_follows_and_commands_pause_hooks() {
     use std::io::{BufRead, BufReader};
     let node = Setup::new()
         .hook("store", &bundled("store"), &store("async"))
@@ -589,7 +589,7 @@ async fn tail_follows_what_comes_and_hooks_are_paused_by_command() {
 }
 
 #[tokio::test]
-async fn a_second_signal_ends_at_once_and_what_ran_is_run_again() {
+async fn a_second_signal_ends_at_once() {
     let slow = format!("mode = \"async\"\n{OPEN}[settings]\nms = 5000\n");
     let mut node = Setup::new()
         .hook("slow", &guest("sleeps"), &slow)
@@ -606,7 +606,7 @@ async fn a_second_signal_ends_at_once_and_what_ran_is_run_again() {
 }
 
 #[tokio::test]
-async fn refusals_that_nobody_hears_are_failures() {
+async fn refusals_without_a_caller_are_failures() {
     let retry = "[retry]\nattempts = 2\nbackoff = { first = \"50ms\", factor = 1.0, max = \"50ms\", jitter = 0.0 }\n";
     let setup = Setup::new()
         .hook(

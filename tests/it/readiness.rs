@@ -29,7 +29,7 @@ fn with_a_good_hook() -> Setup {
 }
 
 #[tokio::test]
-async fn a_broken_hook_file_holds_readiness_back() {
+async fn broken_hook_files_hold_readiness_back() {
     for (name, file, text, state) in [
         (
             "broken",
@@ -104,7 +104,7 @@ async fn readiness_any_waits_for_no_hook() {
 
 /// It is closed until its operator writes one; nothing of a deployment is broken.
 #[tokio::test]
-async fn a_component_without_hook_file_is_ready() {
+async fn components_without_hook_file_are_ready() {
     let bytes = std::fs::read(guest("answers_one")).unwrap();
     let node = with_a_good_hook().file("alone.wasm", bytes).start().await;
     assert_eq!(until_read(&node).await.0, 200);

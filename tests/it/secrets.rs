@@ -101,7 +101,7 @@ fn google(address: &str) -> Setup {
 }
 
 #[tokio::test]
-async fn google_secret_manager_with_the_metadata_server() {
+async fn google_secrets_use_the_metadata_server() {
     let (server, address) = Server::start().await;
     server.says(TOKEN, json!({ "access_token": "at-1", "expires_in": 3600 }));
     server.says(
@@ -125,7 +125,7 @@ async fn google_secret_manager_with_the_metadata_server() {
     lets_in(&node, "two").await;
     assert_eq!(node.post("/in", &[("secret", "one")], "{}").await.0, 401);
     assert_eq!(server.got(TOKEN).len(), 1);
-    // The source goes down: the last value serves on, and then the hook is closed and nobody is told 401.
+    // The source goes down: the last value stays in use, then the hook is closed and no caller is answered 401.
     server.is_down();
     tokio::time::sleep(std::time::Duration::from_secs(2)).await;
     assert_eq!(node.post("/in", &[("secret", "two")], "{}").await.0, 200);
@@ -162,7 +162,7 @@ async fn google_kms_decrypts_a_file() {
 }
 
 #[tokio::test]
-async fn vault_with_a_token_and_with_a_kubernetes_login() {
+async fn vault_accepts_token_or_kubernetes_login() {
     let (server, address) = Server::start().await;
     let read = "GET /v1/secret/data/hooks/github";
     server.says(
@@ -212,7 +212,7 @@ async fn vault_with_a_token_and_with_a_kubernetes_login() {
 }
 
 #[tokio::test]
-async fn aws_secrets_manager_with_keys_and_with_the_instance() {
+async fn aws_secrets_use_keys_or_instance() {
     let (server, address) = Server::start().await;
     server.says("POST /", json!({ "SecretString": "{\"token\":\"kept\"}" }));
     let url = format!("http://{address}");
@@ -274,7 +274,7 @@ async fn aws_secrets_manager_with_keys_and_with_the_instance() {
 }
 
 #[tokio::test]
-async fn a_source_that_cannot_be_asked_closes_the_hook_and_says_why() {
+async fn unreachable_sources_close_the_hook() {
     for (reference, words) in [
         (
             "vault:secret/a#b",
@@ -304,7 +304,7 @@ async fn a_source_that_cannot_be_asked_closes_the_hook_and_says_why() {
 }
 
 #[tokio::test]
-async fn a_token_that_is_refused_is_asked_for_again_and_a_credential_without_a_value_is_told() {
+async fn refused_tokens_are_fetched_again() {
     let (tokens, address) = Server::start().await;
     let called = Receiver::start().await;
     tokens.says(

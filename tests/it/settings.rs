@@ -70,7 +70,7 @@ async fn mistakes_are_found_at_load() {
 }
 
 #[tokio::test]
-async fn bad_settings_keep_the_last_good_version() {
+async fn bad_settings_keep_last_good_version() {
     let good = |url: &str| {
         format!("{OPEN}[settings]\nurl = \"{url}\"\n[allow]\nhttp = [\"https://a.example/\"]\n")
     };

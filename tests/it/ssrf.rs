@@ -1,5 +1,5 @@
-//! Where components may not go, in every spelling: no connection is made, whatever the name, the literal, the resolver or a
-//! redirect says.
+//! Addresses that components may not reach, in every spelling: no connection is made, by name, literal, resolver or
+//! redirect.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
@@ -41,7 +41,7 @@ async fn forbidden() -> Forbidden {
     Forbidden { port, accepted }
 }
 
-/// Hosts that mean an address, in every way that somebody has used to get past a check.
+/// Spellings of an address as a host, in every form known to have bypassed a check.
 fn spellings(address: Ipv4Addr) -> Vec<String> {
     let [a, b, c, d] = address.octets();
     let number = u32::from(address);
@@ -192,7 +192,7 @@ async fn ungranted_addresses_of_names_are_refused() {
         ("zero", "0.0.0.0"),
         ("ula", "fd00:ec2::254"),
         ("link", "fe80::1"),
-        // First a public address that nobody answers at, then loopback: the check and the connection must be of one answer.
+        // First a public address without a server, then loopback: check and connection must use the same DNS answer.
         ("rebinds", "203.0.113.1 127.0.0.1"),
         ("rebinds2", "127.0.0.1 198.51.100.1"),
     ];

@@ -38,7 +38,7 @@ fn hook(provider: &str, more: &str) -> String {
 }
 
 #[tokio::test]
-async fn what_send_makes_is_let_in_and_with_another_secret_it_is_not() {
+async fn sent_samples_need_the_right_secret() {
     let providers = [
         ("github", "a secret"),
         ("gitlab", "a secret"),
@@ -121,7 +121,7 @@ async fn a_variable_loses_one_line_end() {
 }
 
 #[tokio::test]
-async fn a_provider_that_signs_its_url_needs_the_public_one() {
+async fn url_signing_needs_the_public_url() {
     let verify = hook("twilio", "public_url = \"https://hooks.example.com\"\n");
     let setup = Setup::new()
         .hook("in", &guest("answers_one"), &verify)
@@ -225,7 +225,7 @@ async fn ask(
 }
 
 #[tokio::test]
-async fn ownership_checks_are_answered_and_nothing_else_of_their_kind_runs() {
+async fn only_genuine_ownership_checks_are_answered() {
     let node = Setup::new()
         .hook("dropbox", &guest("answers_one"), &hook("dropbox", ""))
         .hook("x", &guest("answers_one"), &hook("x-twitter", ""))
@@ -343,7 +343,7 @@ async fn ownership_checks_are_answered_and_nothing_else_of_their_kind_runs() {
 }
 
 #[tokio::test]
-async fn a_secret_that_a_provider_hands_over_is_kept_once_and_only_while_the_pairing_is_open() {
+async fn pairing_stores_one_secret_while_open() {
     let verify =
         |open: &str| format!("[verify]\nprovider = \"asana\"\nsecret = \"file:../asana\"\n{open}");
     let opened = "config = { handshake_open = \"true\" }\n";
@@ -447,7 +447,7 @@ impl Signer {
 }
 
 #[tokio::test]
-async fn keys_by_address_are_fetched_once_and_again_when_they_rotate() {
+async fn rotated_keys_are_fetched_again() {
     let first = Signer::new("k1");
     let keys = Arc::new(std::sync::Mutex::new(first.key_set()));
     let (url, fetched) = key_server(keys.clone()).await;
@@ -466,7 +466,7 @@ async fn keys_by_address_are_fetched_once_and_again_when_they_rotate() {
         assert_eq!(post(first.token("you")).await, 401);
     }
     assert_eq!(fetched.load(Ordering::SeqCst), 1);
-    // Tokens that name keys nobody has do not make us ask again and again.
+    // Tokens that name unknown keys do not cause repeated fetches.
     let stranger = Signer::new("k9");
     for _ in 0..5 {
         assert_eq!(post(stranger.token("me")).await, 401);
@@ -479,7 +479,7 @@ async fn keys_by_address_are_fetched_once_and_again_when_they_rotate() {
 }
 
 #[tokio::test]
-async fn a_key_server_that_is_down_closes_and_does_not_refuse() {
+async fn a_key_server_outage_closes_hooks() {
     let verify = "[verify]\nscheme = \"jwt\"\nfrom = { header = \"A\" }\n[verify.jwt]\nalgorithms = [\"ES256\"]\n\
                   jwks = \"http://127.0.0.1:9/keys\"\nclaims = { aud = \"me\" }\n";
     let node = Setup::new()
@@ -491,7 +491,7 @@ async fn a_key_server_that_is_down_closes_and_does_not_refuse() {
 }
 
 #[tokio::test]
-async fn packs_of_the_operator_add_and_replace_while_the_node_runs() {
+async fn operator_packs_reload_at_run_time() {
     let setup = Setup::new()
         .env("SECRET", "s")
         .env("LANDFALL_SCAN_INTERVAL", "200ms");
@@ -530,7 +530,7 @@ async fn packs_of_the_operator_add_and_replace_while_the_node_runs() {
         )
     };
     assert_eq!(said(&send()), "200\none\n", "{}", node.log());
-    // Whatever lies beside it.
+    // Other files beside it do not matter.
     assert!(
         Command::new("mkfifo")
             .arg(node.plugins().join("providers/pipe.toml"))
@@ -569,7 +569,7 @@ async fn packs_of_the_operator_add_and_replace_while_the_node_runs() {
 }
 
 #[tokio::test]
-async fn explain_says_which_rule_failed_and_what_would_have_been_right() {
+async fn explain_names_the_failed_rule() {
     let setup = Setup::new()
         .hook("in", &guest("answers_one"), &hook("github", ""))
         .env("SECRET", "c2VjcmV0");

@@ -1,8 +1,8 @@
 """A stand-in for Google Cloud Tasks, which has no emulator, and the front of a service on Cloud Run.
 
 Calls are judged by the discovery document of cloudtasks v2. Tasks are kept in memory, called back when they are due, and again with a
-pause until somebody answers 2xx; names are taken once. Calls carry an ID token that google-auth signs; `/certs` has the key.
-Whatever comes to `/_landfall/push` (from a task, or from the Pub/Sub emulator, which signs nothing) goes on to one of the nodes, with
+pause until a node answers 2xx; names are taken once. Calls carry an ID token that google-auth signs; `/certs` has the key.
+A request to `/_landfall/push` (from a task, or from the Pub/Sub emulator, which signs nothing) is forwarded to one of the nodes, with
 such a token. The nodes are set by `PUT /nodes`, faults by `PUT /fault`: `down` refuses what is created, `unknown` keeps it and says
 that it has not; `GET /told` says what was counted. Prints `PORT N`, then serves until standard input closes."""
 

@@ -1,5 +1,5 @@
-//! What a disk may hold after the power has failed: made from a trace of writes and syncs. Whatever was not synced may be
-//! there, not there, there in part (in sectors of 512 bytes), or there without what was written before it.
+//! What a disk may hold after a power failure, computed from a trace of writes and syncs. A write that was not synced may be
+//! present, missing, present in part (in sectors of 512 bytes), or present although an earlier write is missing.
 
 use std::collections::BTreeMap;
 use std::path::Path;

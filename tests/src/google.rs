@@ -182,7 +182,7 @@ impl Topic {
             .await;
     }
 
-    /// What the topic of the dead has and nobody has taken yet.
+    /// The messages in the dead-letter topic that have not been pulled yet.
     pub async fn dead(&self) -> Vec<Value> {
         let asked = json!({ "maxMessages": 100, "returnImmediately": true });
         let pulled = self

@@ -102,7 +102,7 @@ impl Nats {
     /// Ends it as the loss of power would, for the server alone.
     pub fn kill(&self) {
         self.signal("KILL");
-        let mut keeper = self.keeper.lock().expect("nobody panics here");
+        let mut keeper = self.keeper.lock().expect("the lock is not poisoned");
         keeper.stdin.take();
         keeper.wait().ok();
     }
@@ -116,7 +116,7 @@ impl Nats {
 
     /// After a kill, with what it left.
     pub async fn start_again(&self) {
-        *self.keeper.lock().expect("nobody panics here") = serve(
+        *self.keeper.lock().expect("the lock is not poisoned") = serve(
             &self.bin,
             self.dir.path(),
             (self.port, self.monitor),

@@ -32,7 +32,7 @@ pub struct Setup {
     launch: Launch,
 }
 
-/// Whoever holds a file system that is mounted for one node alone.
+/// The process that holds a file system mounted for one node only.
 struct Disk(Child);
 
 impl Drop for Disk {
@@ -678,14 +678,14 @@ fn follow(stderr: impl std::io::Read + Send + 'static) -> Arc<Mutex<Vec<String>>
     let lines = log.clone();
     std::thread::spawn(move || {
         for line in BufReader::new(stderr).lines().map_while(Result::ok) {
-            lines.lock().expect("nobody panics with the log").push(line);
+            lines.lock().expect("the lock is not poisoned").push(line);
         }
     });
     log
 }
 
 fn find(log: &Arc<Mutex<Vec<String>>>, matches: impl Fn(&Value) -> bool) -> Option<Value> {
-    let lines = log.lock().expect("nobody panics with the log");
+    let lines = log.lock().expect("the lock is not poisoned");
     lines
         .iter()
         .filter_map(|line| serde_json::from_str(line).ok())
@@ -693,7 +693,7 @@ fn find(log: &Arc<Mutex<Vec<String>>>, matches: impl Fn(&Value) -> bool) -> Opti
 }
 
 fn text(log: &Arc<Mutex<Vec<String>>>) -> String {
-    log.lock().expect("nobody panics with the log").join("\n")
+    log.lock().expect("the lock is not poisoned").join("\n")
 }
 
 /// The id in an answer `{"event": ID}`.

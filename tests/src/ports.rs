@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 const FIRST: u32 = 10_000;
 const COUNT: u32 = 20_000;
 
-/// A port that nobody listens on, and that no other test of this process is given.
+/// A port without a listener, which no other test of this process is given.
 pub fn free_port() -> u16 {
     static NEXT: AtomicU32 = AtomicU32::new(0);
     // Processes that run side by side begin apart.

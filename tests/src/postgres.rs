@@ -171,7 +171,7 @@ impl Postgres {
                 .expect("kill is there")
                 .success()
         );
-        let mut keeper = self.keeper.lock().expect("nobody panics here");
+        let mut keeper = self.keeper.lock().expect("the lock is not poisoned");
         keeper.stdin.take();
         keeper.wait().ok();
     }
@@ -193,7 +193,7 @@ impl Postgres {
     /// After a kill. As long as a process of the old server lives, a new one refuses to start.
     pub fn start_again(&self) {
         for _ in 0..20 {
-            let mut keeper = self.keeper.lock().expect("nobody panics here");
+            let mut keeper = self.keeper.lock().expect("the lock is not poisoned");
             keeper.stdin.take();
             keeper.wait().ok();
             *keeper = serve(&self.bin, self.dir.path(), self.port, self.settings);

@@ -64,12 +64,12 @@ impl Receiver {
 
     /// The body of every answer from now on.
     pub fn say(&self, body: &str) {
-        *self.body.lock().expect("nobody panics here") = body.to_owned();
+        *self.body.lock().expect("the lock is not poisoned") = body.to_owned();
     }
 
     /// What came so far.
     pub fn got(&self) -> Vec<Got> {
-        self.got.lock().expect("nobody panics here").clone()
+        self.got.lock().expect("the lock is not poisoned").clone()
     }
 }
 
@@ -86,11 +86,19 @@ async fn keep(
         headers,
         body: body.to_vec(),
     };
-    receiver.got.lock().expect("nobody panics here").push(got);
+    receiver
+        .got
+        .lock()
+        .expect("the lock is not poisoned")
+        .push(got);
     let status = StatusCode::from_u16(receiver.status.load(Ordering::SeqCst))
         .expect("a test gives a status");
     (
         status,
-        receiver.body.lock().expect("nobody panics here").clone(),
+        receiver
+            .body
+            .lock()
+            .expect("the lock is not poisoned")
+            .clone(),
     )
 }

@@ -73,7 +73,7 @@ async fn pass_both(client: TcpStream, server: TcpStream, seen: watch::Receiver<L
     };
     tokio::select! {
         () = ended => {}
-        // Whoever is gone is gone for both.
+        // If one side closes its connection, both connections are closed.
         () = pass(from_client, to_server, None) => {}
         () = pass(from_server, to_client, Some(seen)) => {}
     }
@@ -120,7 +120,7 @@ pub async fn bad_line(to: u16) -> u16 {
 async fn pass_badly(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, random: Arc<Mutex<Random>>) {
     let mut buffer = vec![0; 16 << 10];
     while let Ok(read @ 1..) = from.read(&mut buffer).await {
-        let chance = random.lock().expect("nobody panics here").below(400);
+        let chance = random.lock().expect("the lock is not poisoned").below(400);
         // Dropping the writing half closes one direction; the other goes on until its end notices.
         if chance == 0
             || to

@@ -89,14 +89,14 @@ pub async fn check(node: &Node, events: usize, context: &str) {
     );
 }
 
-/// Posts every event until somebody acknowledges it, as providers do. How often there was no answer of 2xx.
+/// Posts every event until a node acknowledges it, as providers do. Returns how many requests were not answered 2xx.
 pub async fn deliver(at: Arc<Mutex<Vec<SocketAddr>>>, events: std::ops::Range<usize>) -> u64 {
     const SENDERS: usize = 8;
     let again = Arc::new(AtomicU64::new(0));
     let client = reqwest::Client::builder()
         .timeout(Duration::from_secs(5))
         .build()
-        .expect("nobody panics here");
+        .expect("the lock is not poisoned");
     let senders: Vec<_> = (0..SENDERS)
         .map(|sender| {
             let (at, again, client, events) =
@@ -105,7 +105,7 @@ pub async fn deliver(at: Arc<Mutex<Vec<SocketAddr>>>, events: std::ops::Range<us
                 for n in events.filter(|n| n % SENDERS == sender) {
                     for turn in n.. {
                         let node = {
-                            let at = at.lock().expect("nobody panics here");
+                            let at = at.lock().expect("the lock is not poisoned");
                             at[turn % at.len()]
                         };
                         let request = client
@@ -123,7 +123,7 @@ pub async fn deliver(at: Arc<Mutex<Vec<SocketAddr>>>, events: std::ops::Range<us
         })
         .collect();
     for sender in senders {
-        sender.await.expect("nobody panics here");
+        sender.await.expect("the sender does not panic");
     }
     again.load(Ordering::Relaxed)
 }

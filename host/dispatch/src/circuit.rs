@@ -50,7 +50,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn it_opens_and_lets_one_try_at_a_time() {
+    fn an_open_circuit_admits_one_try() {
         let (mut circuit, start) = (Circuit::default(), Instant::now());
         for number in 1..=FAILURES {
             assert_eq!(circuit.begin(5, start), 5);

@@ -48,7 +48,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_second_holds_so_many_and_no_more() {
+    fn attempts_per_second_are_limited() {
         let start = Instant::now();
         let mut bucket = Bucket::new(10.0, start);
         assert_eq!(

@@ -288,7 +288,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn refusals_count_only_if_all_callers_hear() {
+    async fn rejections_count_if_every_caller_waits() {
         let (second, replies) = (Duration::from_secs(1), Replies::default());
         let (duplicate, told) = replies.join(EVENT);
         assert_eq!(told, None);

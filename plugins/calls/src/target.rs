@@ -12,7 +12,7 @@ use std::collections::BTreeMap;
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(from = "Typed")]
 pub struct Target {
-    /// All must hold; none at all means every event. Whoever calls asks [`Target::wants`] first.
+    /// All must hold; none at all means every event. The caller asks [`Target::wants`] first.
     pub when: Vec<Condition>,
     /// Absolute; the operator must allow it.
     pub url: String,
@@ -170,8 +170,8 @@ fn is_json(content_type: &str) -> bool {
         .is_some_and(|essence| essence.trim().to_ascii_lowercase().ends_with("json"))
 }
 
-/// Whatever was answered. What is above a limit now will be next time; every other reason for no answer may pass, or be
-/// mended by the operator.
+/// The response, with any status. A request over a limit is rejected, because it would be over it again. Every other failure
+/// is retried: it may pass, or the operator can fix it.
 pub fn send(request: Request) -> Result<Response, Failure> {
     match request.send() {
         Ok(response) => Ok(response),

@@ -75,7 +75,7 @@ mod tests {
     }
 
     #[test]
-    fn anything_else_is_rejected_where_nobody_is_to_be_asked() {
+    fn unknown_requests_without_detect_are_rejected() {
         let _host = host();
         assert!(matches!(
             dialogflow(testing::event(json!({ "hello": 1 }))),

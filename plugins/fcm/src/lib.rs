@@ -89,7 +89,7 @@ impl Settings {
     }
 }
 
-/// An event without its addressee is nobody's.
+/// An event without its addressee is rejected.
 fn filled(name: &str, text: String) -> Result<String, Failure> {
     match text.trim() {
         "" => Err(Failure::reject(format!("this event makes an empty {name}"))),

@@ -1,6 +1,7 @@
 //! Relays each event to one or several targets, as it came or through a template.
 //!
-//! Every target that wants the event is called, whatever the others answer; it is done only when all of them have taken it.
+//! Every target that wants the event is called, regardless of the others' answers. The event is done only when all of them
+//! have accepted it.
 
 use landfall_calls::{Condition, Target, skipped};
 use landfall_sdk::serde_json::Value;

@@ -74,7 +74,7 @@ pub fn github_deploy(event: Event) -> Result<Reply, Failure> {
         None => settings.dispatch(&commit, &event),
     };
     match &deployed {
-        // Whatever becomes of the status: what is deployed is not deployed again for it.
+        // If the status cannot be set, the event still succeeds: a retry would deploy again.
         Ok(()) => settings
             .say(&commit, "success", "deployed")
             .unwrap_or_else(|failure| log::warn(failure.to_string())),
@@ -114,7 +114,7 @@ impl Settings {
                 {
                     return Ok(Err(format!("this is no success of workflow {name}")));
                 }
-                // A pull request of somebody else may come from a branch of the same name.
+                // A pull request from a fork may come from a branch of the same name.
                 let from = &run["head_repository"]["full_name"];
                 if *from != body["repository"]["full_name"]
                     || run["event"]
@@ -295,7 +295,7 @@ mod tests {
         let host = settings();
         github_deploy(run("failure")).unwrap();
         github_deploy(push("main")).unwrap();
-        // Whoever names the branch of their fork like ours deploys nothing.
+        // A branch of the same name in a fork deploys nothing.
         github_deploy(run_of("success", "pull_request", "octo/site")).unwrap();
         github_deploy(run_of("success", "push", "mallory/site")).unwrap();
         assert!(host.calls().is_empty());

@@ -82,7 +82,7 @@ impl Settings {
     }
 }
 
-/// The `ts` of the message. A method answers 200 whatever happened, a webhook with a status and a word.
+/// The `ts` of the message. A method always answers 200, also on failure; a webhook answers with a status and a word.
 fn posted(answer: Response) -> Result<Value, Failure> {
     let body: Value = answer.json().unwrap_or_default();
     let word = match body["error"].as_str() {

@@ -46,7 +46,7 @@ pub fn store(event: Event) -> Result<Reply, Failure> {
 }
 
 impl Settings {
-    /// A pointer that cannot point would only ever store nulls, and nobody would notice.
+    /// An invalid pointer would store only nulls, without an error.
     fn check(&self) -> Result<(), Failure> {
         let columns = self
             .fields

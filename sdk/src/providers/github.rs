@@ -91,7 +91,7 @@ pub struct Commit {
     pub modified: Vec<String>,
 }
 
-/// Somebody as git knows them.
+/// The author of a commit, or the pusher.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 pub struct Person {
     /// As written in the commit.
@@ -262,9 +262,9 @@ pub struct ReleaseEvent {
 pub struct Release {
     /// The tag that it is made of.
     pub tag_name: String,
-    /// Its title; none where nobody gave it one.
+    /// Its title, if it has one.
     pub name: Option<String>,
-    /// The notes; none where nobody wrote any.
+    /// The notes, if it has any.
     pub body: Option<String>,
     /// Not to be seen yet.
     pub draft: bool,

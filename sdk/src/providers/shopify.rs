@@ -73,7 +73,7 @@ mod tests {
     use serde_json::json;
 
     #[test]
-    fn an_order_of_somebody_unknown() {
+    fn an_order_without_a_customer() {
         let order = json!({ "id": 820_982_911_946_154_508_u64, "name": "#9999", "email": "jon@example.com", "customer": null,
             "created_at": "2021-12-31T19:00:00-05:00", "currency": "USD", "total_price": "388.00", "test": true,
             "financial_status": "voided", "fulfillment_status": null,

@@ -62,7 +62,7 @@ pub struct Interaction {
     pub view: Value,
 }
 
-/// Somebody.
+/// A user of the workspace.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 pub struct User {
     /// `U…`.

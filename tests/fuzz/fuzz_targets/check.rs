@@ -1,5 +1,5 @@
-//! Any request against any pack: the check must not panic, must say the same for any chunking, and must let nobody in who
-//! does not know the secret.
+//! Any request against any pack: the check must not panic, must return the same verdict for any chunking, and must reject
+//! every caller that does not know the secret.
 //!
 //! The input: one byte for the pack, one for the method, one for the size of pieces, then lines `name: value`, an empty
 //! line, the body.

@@ -70,11 +70,11 @@ fn answer(out: ResponseOutparam, status: u16, text: &str, later: bool) {
     ResponseOutparam::set(out, Ok(response));
     {
         let stream = body.write().expect("once");
-        // More than one chunk, so that somebody has to read it meanwhile.
+        // More than one chunk, so that the host has to read it meanwhile.
         for chunk in text.as_bytes().chunks(4096) {
             stream
                 .blocking_write_and_flush(chunk)
-                .expect("somebody reads");
+                .expect("the host reads");
         }
     }
     OutgoingBody::finish(body, None).expect("whole");

@@ -199,7 +199,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_user_must_have_the_new_version() {
+    fn build_waits_for_all_hooks() {
         let component = Component {
             path: "out/a.wasm".into(),
             file: "a.wasm".into(),

@@ -165,7 +165,7 @@ async fn is_fenced(kind: Kind) {
     println!("{kind:?}: taken over after {:?}", stopped.elapsed());
     assert_eq!(done["attempt"], 2);
     one.signal("CONT");
-    one.until_log("the lease was lost").await;
+    one.until_log("another node has the lease").await;
     assert_eq!(two.deliveries("slow").await.len(), 1);
 }
 

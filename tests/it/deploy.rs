@@ -152,8 +152,15 @@ fn seconds(text: &str) -> u64 {
 
 /// The code that reads the node's settings, without its tests.
 fn settings() -> String {
-    let code = read(&root().join("host/config/src/node.rs"));
-    code.split("#[cfg(test)]").next().unwrap().to_owned()
+    let sources = std::fs::read_dir(root().join("host/config/src")).unwrap();
+    sources
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| path.extension().is_some_and(|ending| ending == "rs"))
+        .map(|path| {
+            let code = read(&path);
+            code.split("#[cfg(test)]").next().unwrap().to_owned()
+        })
+        .collect()
 }
 
 /// How long a stop takes at most, unless something else was said: nothing here says so.

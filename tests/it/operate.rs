@@ -310,3 +310,27 @@ async fn tail_ends_with_its_reader() {
     let output = tail.wait_with_output().unwrap();
     assert!(output.stderr.is_empty(), "{output:?}");
 }
+
+#[tokio::test]
+async fn cursors_outside_the_ledger_are_harmless() {
+    let node = Setup::new()
+        .hook(
+            "echo",
+            &bundled("echo"),
+            &format!("mode = \"async\"\n{OPEN}"),
+        )
+        .serving("echo")
+        .await;
+    assert_eq!(node.post("/echo", &[], "{}").await.0, 202);
+    node.until_states("echo", &["done"]).await;
+
+    for (before, count) in [(i64::MAX, 1), (1_000_000_000_000, 1), (1, 0), (i64::MIN, 0)] {
+        for path in ["/api/events", "/api/events?page=true"] {
+            let separator = if path.contains('?') { '&' } else { '?' };
+            let page = node.ask(&format!("{path}{separator}before={before}")).await;
+            let events = page.get("events").unwrap_or(&page);
+            assert_eq!(events.as_array().unwrap().len(), count, "{path} {before}");
+            assert!(page["next"].is_null(), "{path} {before}: {page}");
+        }
+    }
+}

@@ -191,16 +191,20 @@ async fn find(
     let is_late = || is_timed && began.elapsed() > TIME_MAX;
     let mut found = Found::default();
     let is_windowed = filter.after.is_none() && filter.deliveries.is_empty();
-    if is_windowed && filter.before.is_none() {
-        filter.before = Some(newest(events).await? + 1);
-    }
+    let oldest = if is_windowed {
+        let end = newest(events).await? + 1;
+        filter.before = Some(filter.before.map_or(end, |before| before.min(end)));
+        oldest(events).await?
+    } else {
+        0
+    };
     loop {
         let left = limit - found.events.len();
         filter.limit = if is_plain { left } else { STEP };
         filter.floor = filter
             .before
             .filter(|_| is_windowed)
-            .map(|before| before - WINDOW);
+            .map(|before| before.saturating_sub(WINDOW));
         let page = events.ledger.list(filter.clone()).await?;
         let is_full = page.len() == filter.limit;
         let last = page.last().map(|last| last.delivery);
@@ -228,7 +232,7 @@ async fn find(
 
         found.next = match is_full {
             true => last,
-            false => filter.floor.filter(|floor| *floor > 1),
+            false => filter.floor.filter(|floor| *floor > oldest),
         };
         if found.next.is_none() || found.events.len() == limit || is_late() {
             return Ok(found);
@@ -243,6 +247,17 @@ async fn find(
 /// The largest delivery number; 0 in an empty ledger.
 pub(super) async fn newest(events: &Events) -> Result<i64, LedgerError> {
     let filter = Filter {
+        limit: 1,
+        ..Filter::default()
+    };
+    let listed = events.ledger.list(filter).await?;
+    Ok(listed.first().map_or(0, |one| one.delivery))
+}
+
+/// The smallest delivery number; 0 in an empty ledger.
+async fn oldest(events: &Events) -> Result<i64, LedgerError> {
+    let filter = Filter {
+        after: Some(0),
         limit: 1,
         ..Filter::default()
     };

@@ -66,7 +66,7 @@ impl Consumer for MessageConsumer {
     fn handle(&self, message: Arc<dyn Message>) {
         let message = self.queue.hold(message);
         let dispatcher = self.dispatcher.clone();
-        tokio::spawn(dispatcher.consume(self.queue.clone(), message));
+        tokio::spawn(dispatcher.consume(self.queue.clone(), message, 1));
     }
 
     fn reject(&self, error: &DecodeError, id: &str) {
@@ -113,18 +113,25 @@ impl Dispatcher {
         if queue.waiting() >= WAITING_MAX {
             return PushAnswer::Redeliver;
         }
-        if delivery_count > UNANSWERED {
-            let event = message.envelope().event();
-            tracing::warn!(hook = &*event.hook, event = %event.id, times = delivery_count, "the queue has pushed this event, and no call was answered");
-        }
         let message = queue.hold(message);
-        tokio::spawn(self.clone().consume(queue.clone(), message));
+        tokio::spawn(self.clone().consume(queue.clone(), message, delivery_count));
         answer.await.unwrap_or(PushAnswer::Redeliver)
     }
 
-    async fn consume(self: Arc<Self>, queue: Arc<BrokerQueue>, message: InFlight) {
+    async fn consume(
+        self: Arc<Self>,
+        queue: Arc<BrokerQueue>,
+        message: InFlight,
+        delivery_count: u32,
+    ) {
         match self.wait_for_permit(&queue, &message).await {
-            Ok((permit, target)) => self.start(message, permit, target).await,
+            Ok((permit, target)) => {
+                if delivery_count > UNANSWERED {
+                    let event = message.event();
+                    tracing::warn!(hook = &*event.hook, event = %event.id, times = delivery_count, "the queue has pushed this event, and no call was answered");
+                }
+                self.start(message, permit, target).await
+            }
             Err(pause) => message.defer(pause).await,
         }
     }

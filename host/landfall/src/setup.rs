@@ -140,7 +140,7 @@ pub(crate) fn exposed_files(config: &Config, secrets: &Secrets) -> Vec<String> {
         .secret_grant
         .own_paths
         .iter()
-        .filter(|path| **path != config.data)
+        .filter(|path| path.is_file())
         .cloned();
     let plugins = [config.plugins.clone(), config.plugins.join("providers")]
         .into_iter()

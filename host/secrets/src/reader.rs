@@ -78,17 +78,20 @@ impl Reader {
     }
 
     async fn fetch(
-        &self,
+        self: &Arc<Reader>,
         reference: &SecretRef,
         remote: &RemoteSecret,
     ) -> Result<Secret, SecretError> {
-        if !self.is_own(reference) {
+        let is_own = self.is_own(reference);
+        if !is_own {
             for path in SecretGrant::files(reference) {
                 permit::check_path(&self.grant, &path).map_err(SecretError::Refused)?;
             }
         }
 
-        let fetched = match tokio::time::timeout(timeout(remote), self.remote.fetch(remote)).await {
+        let client_secret = self.client_secret(remote, is_own).await?;
+        let fetching = self.remote.fetch(remote, client_secret);
+        let fetched = match tokio::time::timeout(timeout(remote), fetching).await {
             Ok(fetched) => fetched,
             Err(_) => Err(FetchError::Timeout),
         };
@@ -99,12 +102,39 @@ impl Reader {
         refuse_empty(reference, secret)
     }
 
+    /// The client secret of an OAuth 2.0 token, if it is in a variable or a file.
+    async fn client_secret(
+        self: &Arc<Reader>,
+        remote: &RemoteSecret,
+        is_own: bool,
+    ) -> Result<Option<Secret>, SecretError> {
+        let RemoteSecret::OAuth2Client { client_secret, .. } = remote else {
+            return Ok(None);
+        };
+        if matches!(**client_secret, SecretRef::Remote(_)) {
+            return Ok(None);
+        }
+
+        let (reader, local) = (self.clone(), (**client_secret).clone());
+        let reading = tokio::task::spawn_blocking(move || {
+            reader.read_with(&local, is_own || reader.is_own(&local))
+        });
+        match reading.await {
+            Ok(secret) => secret.map(Some),
+            Err(_) => Err(panicked(client_secret)),
+        }
+    }
+
     /// Reads a variable or a file. A remote secret has no value here.
     pub(crate) fn read_local(&self, reference: &SecretRef) -> Result<Secret, SecretError> {
+        self.read_with(reference, self.is_own(reference))
+    }
+
+    fn read_with(&self, reference: &SecretRef, is_own: bool) -> Result<Secret, SecretError> {
         let secret = match reference {
             SecretRef::Env(name) => local::read_variable(name)?,
             SecretRef::File(path) => local::read_file(path, |file| {
-                if self.is_own(reference) {
+                if is_own {
                     Ok(())
                 } else {
                     permit::check_open(&self.grant, path, file)

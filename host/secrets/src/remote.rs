@@ -7,7 +7,7 @@ use crate::error::FetchError;
 use crate::gcp::{Claim, Gcp};
 use crate::oauth2::OAuth2Client;
 use crate::tokens::Tokens;
-use crate::{aws, local, vault};
+use crate::{aws, vault};
 
 /// What the calls to all services share.
 pub(crate) struct Remote {
@@ -29,8 +29,12 @@ impl Remote {
         }
     }
 
-    /// Fetches the current value.
-    pub(crate) async fn fetch(&self, reference: &RemoteSecret) -> Result<Secret, FetchError> {
+    /// Fetches the current value. `client_secret` is that of an OAuth 2.0 token, if it is in a variable or a file.
+    pub(crate) async fn fetch(
+        &self,
+        reference: &RemoteSecret,
+        client_secret: Option<Secret>,
+    ) -> Result<Secret, FetchError> {
         let gcp = Gcp {
             api: &self.api,
             tokens: &self.tokens,
@@ -54,10 +58,13 @@ impl Remote {
             RemoteSecret::OAuth2Client {
                 token_url,
                 client_id,
-                client_secret,
+                client_secret: reference,
                 scope,
             } => {
-                let secret = self.client_secret(client_secret).await?;
+                let secret = match client_secret {
+                    Some(secret) => secret,
+                    None => self.remote_client_secret(reference).await?,
+                };
                 let client = OAuth2Client {
                     token_url,
                     id: client_id,
@@ -74,18 +81,13 @@ impl Remote {
         self.tokens.forget(token.expose());
     }
 
-    async fn client_secret(&self, reference: &SecretRef) -> Result<Secret, FetchError> {
+    async fn remote_client_secret(&self, reference: &SecretRef) -> Result<Secret, FetchError> {
         match reference {
-            SecretRef::Remote(remote) => Box::pin(self.fetch(remote)).await,
-            SecretRef::Env(name) => Ok(local::read_variable(name)?),
-            SecretRef::File(path) => {
-                let path = path.clone();
-                let read = tokio::task::spawn_blocking(move || local::read_file(&path, |_| Ok(())));
-                match read.await {
-                    Ok(secret) => Ok(secret?),
-                    Err(error) => Err(FetchError::unusable("the client secret", error.to_string())),
-                }
-            }
+            SecretRef::Remote(remote) => Box::pin(self.fetch(remote, None)).await,
+            SecretRef::Env(_) | SecretRef::File(_) => Err(FetchError::unusable(
+                reference,
+                "a token for it cannot be the client secret of another token",
+            )),
         }
     }
 }

@@ -375,6 +375,32 @@ mod tests {
         ));
     }
 
+    /// The token server is never called: nothing listens there.
+    #[tokio::test]
+    async fn client_secrets_follow_the_rules() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("s");
+        let token = SecretRef::Remote(RemoteSecret::OAuth2Client {
+            token_url: "http://127.0.0.1:9/token".into(),
+            client_id: "id".into(),
+            client_secret: Box::new(SecretRef::File(path.clone())),
+            scope: None,
+        });
+        let secrets = secrets();
+
+        std::fs::write(&path, "\u{feff}\n").unwrap();
+        secrets.track(std::slice::from_ref(&token)).await;
+        assert!(matches!(
+            secrets.value(&token),
+            Err(SecretError::Empty(which)) if which.contains("/s")
+        ));
+
+        std::fs::remove_file(&path).unwrap();
+        secrets.refresh(Sources::Remote).await;
+        let missing = secrets.value(&token).unwrap_err().to_string();
+        assert!(missing.contains("/s"), "{missing}");
+    }
+
     #[test]
     fn unset_variables_have_no_value() {
         let reference = "env:LANDFALL_TEST_NOT_SET".parse().unwrap();

@@ -79,6 +79,14 @@ impl Stream {
 
     pub async fn publish(&self, envelope: &Envelope) -> Result<Published, BrokerError> {
         let bytes = envelope.encode_within(&self.seal, self.max_bytes())?;
+        self.publish_bytes(envelope, bytes).await
+    }
+
+    async fn publish_bytes(
+        &self,
+        envelope: &Envelope,
+        bytes: Vec<u8>,
+    ) -> Result<Published, BrokerError> {
         if !self.is_available() {
             return Err(BrokerError::Unavailable(
                 "there is no connection to NATS, or its stream does not exist".into(),
@@ -109,8 +117,10 @@ impl Stream {
         }
 
         let due = self.clock.now() + redelivery.after;
-        self.publish(&envelope.redelivered(redelivery.attempt, due))
-            .await?;
+        let later = envelope.redelivered(redelivery.attempt, due);
+        // The limit was checked when the event was accepted. The few bytes that a later attempt adds fit in the room for headers.
+        let bytes = later.encode(&self.seal)?;
+        self.publish_bytes(&later, bytes).await?;
         Ok(true)
     }
 

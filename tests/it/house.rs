@@ -368,8 +368,9 @@ fn modules(source: &Path) -> BTreeMap<String, String> {
 
         names.pop_if(|name| ["mod", "lib", "main"].contains(name));
         let text = std::fs::read_to_string(&path).unwrap();
-        let code = text.split("#[cfg(test)]\nmod tests {").next().unwrap();
-        let code = code
+        let tests = ["#[cfg(test)]\nmod tests {", "#[cfg(test)]\npub mod tests {"];
+        let end = tests.iter().filter_map(|tests| text.find(tests)).min();
+        let code = text[..end.unwrap_or(text.len())]
             .lines()
             .filter(|line| !line.trim_start().starts_with("//"));
         modules.insert(names.join("::"), code.collect::<Vec<_>>().join("\n"));

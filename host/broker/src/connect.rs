@@ -36,7 +36,7 @@ pub async fn connect(
     secrets: Arc<dyn SecretSource>,
     clock: Clock,
 ) -> Result<Arc<dyn Broker>, BrokerError> {
-    let seal = Seal::new(keys, secrets.clone(), clock.clone())?;
+    let seal = Seal::new(keys, secrets.clone(), clock)?;
     let parts = Parts {
         seal: Arc::new(seal.accepting_unsealed_until(unsealed_until)),
         token: spec.token(),

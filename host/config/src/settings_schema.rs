@@ -429,7 +429,7 @@ impl<'a> Check<'a> {
         url.set_fragment(None);
         url.set_username("").ok();
         url.set_password(None).ok();
-        self.mistake(&format!(
+        self.mistake(format!(
             "is not in [allow] http, so no call to it would be made: write [allow] http = [\"{url}\"]"
         ))
     }

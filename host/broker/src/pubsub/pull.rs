@@ -40,12 +40,15 @@ pub(super) struct PubSubPull {
     ordered: Arc<OrderedDispatch<AckHandle>>,
 }
 
+/// The order key of a message, and the consumer that gets the next message of the key.
+type HeldKey = (KeyGuard<AckHandle>, Arc<dyn Consumer>);
+
 /// A message that was pulled.
 struct PulledMessage {
     envelope: Envelope,
     ack: AckHandle,
     /// For a message with an order key: the right to run events of the key, and the consumer of the next one.
-    key: Mutex<Option<(KeyGuard<AckHandle>, Arc<dyn Consumer>)>>,
+    key: Mutex<Option<HeldKey>>,
     topic: Arc<Topic>,
 }
 

@@ -37,7 +37,7 @@ const DELAY_OWN_MIN: Duration = Duration::from_secs(10);
 const NAMES_REMEMBERED: Duration = Duration::from_secs(24 * 3600);
 /// How long a call may take: the most that the service allows.
 const DISPATCH_DEADLINE: &str = "1800s";
-/// Every task is delivered, whatever hook it is for.
+/// Tasks of all hooks are delivered.
 const PAUSED_HOOK_DELAY: Duration = Duration::from_secs(30);
 
 /// A queue, and the way to it.

@@ -107,7 +107,7 @@ pub(crate) fn log(event: &Event, number: u32, attempt: &Attempt) {
     let outcome = attempt.outcome.word();
     let duration_ms = attempt.duration.as_secs_f64() * 1000.0;
     let memory_kib = attempt.memory_peak_bytes / 1024;
-    // Which secret, by its number in the hook file: whoever rotates wants to know when the old one is out of use.
+    // The number of the secret in the hook file: after a rotation, it shows when the old secret is no longer used.
     let verified_by = event
         .attributes
         .iter()

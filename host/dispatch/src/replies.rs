@@ -29,7 +29,7 @@ const TOLD_BYTES_MAX: usize = 64 << 10;
 #[derive(Default)]
 struct Callers {
     waiting: Vec<Caller>,
-    /// The outcome is being stored and will be told: nobody may leave with another answer.
+    /// The outcome is being stored and will be sent: no caller may get another answer.
     claimed: bool,
     /// A caller has left, perhaps with a 2xx.
     has_left: bool,
@@ -126,7 +126,7 @@ impl Replies {
         self.waiting().add(event, false, tell);
     }
 
-    /// Nobody will be told: the attempt has no outcome that counts.
+    /// No caller gets a reply: the attempt has no outcome that counts.
     pub fn forget(&self, event: EventId) {
         self.waiting().by_event.remove(&event);
     }
@@ -218,7 +218,7 @@ impl Waiter<'_> {
         }
     }
 
-    /// Leaves, unless the outcome has been claimed for whoever waits.
+    /// Stops waiting, unless the outcome has been claimed for the waiting callers.
     fn is_claimed(&self) -> bool {
         let mut waiting = self.replies.waiting();
         let Some(callers) = waiting.by_event.get_mut(&self.event) else {

@@ -130,7 +130,7 @@ impl Work {
         self.due.wait(self.ledger.now(), longest).await;
     }
 
-    /// Asks the ledger what is due. This finds whatever was not marked, or too early.
+    /// Asks the ledger what is due. This also finds deliveries that were not marked, or were marked too early.
     pub async fn look(&self) -> Result<(), LedgerError> {
         let found = self.ledger.hooks_with_work().await?;
         self.due

@@ -179,7 +179,7 @@ impl Broker for Nats {
         async move { self.pull_hooks(consumer).await }.boxed()
     }
 
-    /// NATS calls nobody.
+    /// NATS does not push to an endpoint.
     fn receive_push(self: Arc<Self>, _: &[u8]) -> Result<Pushed, DecodeError> {
         Err(DecodeError::malformed("NATS pushes nothing"))
     }

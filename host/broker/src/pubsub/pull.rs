@@ -30,7 +30,7 @@ const FAILED_AGAIN: Duration = Duration::from_secs(1);
 const EXTEND_EVERY: Duration = Duration::from_secs(10);
 /// Messages behind a deferred one of their key are redelivered so much later.
 const BEHIND: Duration = Duration::from_secs(2);
-/// Every message is delivered, whatever hook it is for.
+/// Messages of all hooks are delivered.
 const PAUSED_HOOK_DELAY: Duration = Duration::from_secs(30);
 
 /// Pub/Sub with a subscription that is pulled.
@@ -82,7 +82,7 @@ impl PubSubPull {
         extending.abort();
     }
 
-    /// How many messages the node can use now, of whatever hook.
+    /// How many messages of all hooks the node can use now.
     fn free(&self, consumer: &dyn Consumer) -> usize {
         let hooks = consumer.hooks();
         let capacities = hooks.iter().filter_map(|hook| consumer.capacity(hook));

@@ -22,7 +22,7 @@ use crate::envelope::Envelope;
 use crate::error::{BrokerError, DecodeError};
 use crate::push::PushCall;
 
-/// Every message is delivered, whatever hook it is for.
+/// Messages of all hooks are delivered.
 const PAUSED_HOOK_DELAY: Duration = Duration::from_secs(30);
 
 /// Pub/Sub with a subscription that pushes.

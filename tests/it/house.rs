@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use landfall_tests::root;
 
@@ -190,6 +191,30 @@ fn the_top_level_is_as_agreed() {
             "{name} is not in the agreed top level"
         );
     }
+}
+
+/// README's first command is `cargo run`, which must not have to choose between two binaries.
+#[test]
+fn cargo_run_starts_landfall() {
+    let output = Command::new(env!("CARGO"))
+        .args(["metadata", "--no-deps", "--offline", "--format-version=1"])
+        .current_dir(root())
+        .output()
+        .expect("cargo is there");
+    let metadata: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    let defaults = metadata["workspace_default_members"].as_array().unwrap();
+    let targets = metadata["packages"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter(|package| defaults.contains(&package["id"]))
+        .flat_map(|package| package["targets"].as_array().unwrap());
+
+    let binaries: Vec<&str> = targets
+        .filter(|target| target["kind"][0] == "bin")
+        .map(|target| target["name"].as_str().unwrap())
+        .collect();
+    assert_eq!(binaries, ["landfall"]);
 }
 
 /// A test that runs nothing says so through `landfall_tests::require`, which fails it in CI.

@@ -42,7 +42,7 @@ async fn an_unfinished_body_ends_the_attempt() {
     ends_at_once(
         "never-finishes",
         "trap",
-        "ended before it finished the body",
+        "no response today\nthe handler ended before it finished the body",
     )
     .await;
     ends_at_once("drops-its-body", "bad-reply", "did not finish the body").await;
@@ -81,6 +81,24 @@ async fn replies_may_set_every_header() {
     assert_eq!(response.text().await.unwrap(), "0123456789");
 }
 
+#[tokio::test]
+async fn unsendable_statuses_are_bad_replies() {
+    let node = plain("").await;
+    let (status, body) = node.post("/plain?status=103", &[], "").await;
+    assert_eq!(status, 500, "{body}");
+    assert!(body.contains("handler failed"), "{body}");
+    let attempt = attempt(&node).await;
+    assert_eq!(attempt["outcome"], "bad-reply", "{attempt}");
+    assert_eq!(attempt["reason"], "status 103 cannot be sent: 200 to 599");
+}
+
+#[tokio::test]
+async fn a_body_may_precede_its_response() {
+    let node = plain("").await;
+    let (status, body) = node.post("/plain?writes-first", &[], "").await;
+    assert_eq!((status, body.len()), (200, 1_000_000), "{}", node.log());
+}
+
 /// Bytes that the host took for 32 calls, and what came of the first one.
 async fn uploaded(node: &Node, url: &str) -> (usize, String) {
     let (status, text) = node.post(&format!("/plain?upload={url}"), &[], "").await;
@@ -90,12 +108,14 @@ async fn uploaded(node: &Node, url: &str) -> (usize, String) {
 }
 
 #[tokio::test]
-async fn denied_calls_leave_bodies_unread() {
-    let node = plain("").await;
+async fn denied_calls_keep_no_bodies() {
+    let node = plain("[limits]\nmemory = \"16MiB\"\n").await;
     let (taken, end) = uploaded(&node, "http://127.0.0.1:9/").await;
-    // What waits in a stream when the call ends, of each of the 32.
-    assert!(taken <= 32 * 2 * 4096, "{taken}");
+
+    assert_eq!(taken, 32 << 20, "the guest could write its 32 bodies");
     assert!(end.contains("HttpRequestDenied"), "{end}");
+    let peak = attempt(&node).await["memory_kib"].as_u64().unwrap();
+    assert!(peak < 16 << 10, "{peak} KiB");
 }
 
 #[tokio::test]

@@ -59,6 +59,15 @@ pub(crate) fn with_panic_text(
     }
 }
 
+/// The trap of a handler that ended too early, with the guest's last lines on standard error. A JavaScript exception does
+/// not trap: the runtime prints it, and ends.
+pub(crate) fn early_end(what: &str, state: &AttemptState) -> Outcome {
+    Outcome::Trap(match state.log.lines().last_stderr() {
+        Some(lines) => bounded(&format!("{lines}\n{what}")),
+        None => what.to_owned(),
+    })
+}
+
 /// Removes the secrets of the component's environment from the reason of an outcome.
 pub(crate) fn redact_outcome(mut outcome: Outcome, store: &Store<AttemptState>) -> Outcome {
     if let Some(reason) = outcome.reason_mut() {

@@ -15,8 +15,8 @@ use wasmtime_wasi_http::p2::bindings::http::types::{ErrorCode, Scheme};
 use wasmtime_wasi_http::p2::body::HyperOutgoingBody;
 use wasmtime_wasi_http::{DEFAULT_FORBIDDEN_HEADERS, WasiHttpView};
 
-use super::reply;
 use super::state::AttemptState;
+use super::{attempt, reply};
 use landfall_egress::{BODY_BYTES_MAX, CollectError};
 use landfall_model::{Event, MemoryBudget, Outcome};
 
@@ -25,6 +25,9 @@ const EVENT_ID: &str = "landfall-event";
 const ATTEMPT: &str = "landfall-attempt";
 /// The host of a request whose sender named none.
 const NO_HOST: &str = "localhost";
+
+const UNFINISHED: &str = "the handler ended before it finished the body of its response";
+const NO_RESPONSE: &str = "the handler has ended without setting a response";
 
 /// Runs one event. `path`, without its first slash, replaces the path of the event. An error is a trap.
 pub(crate) async fn call(
@@ -49,27 +52,33 @@ pub(crate) async fn call(
     let answer = http.new_response_outparam(answer)?;
     let proxy = pre.instantiate_async(&mut *store).await?;
 
-    // The guest writes the body while the host reads it.
-    let mut run = pin!(
-        proxy
-            .wasi_http_incoming_handler()
-            .call_handle(store, request, answer)
-    );
-    let mut read = pin!(read(answered, &memory));
-    tokio::select! {
-        biased;
-        ran = &mut run => {
-            ran?;
-            Ok(left_to_read(read.as_mut()).unwrap_or_else(|| {
-                Outcome::Trap("the handler ended before it finished the body of its response".into())
-            }))
+    let outcome = {
+        // The guest writes the body while the host reads it.
+        let mut run = pin!(proxy.wasi_http_incoming_handler().call_handle(
+            &mut *store,
+            request,
+            answer
+        ));
+        let mut read = pin!(read(answered, &memory));
+
+        tokio::select! {
+            biased;
+            ran = &mut run => {
+                ran?;
+                left_to_read(read.as_mut()).unwrap_or_else(|| Outcome::Trap(UNFINISHED.into()))
+            }
+            outcome = &mut read => match outcome {
+                // A response that cannot be sent ends the attempt, even if the guest goes on.
+                Outcome::Trap(_) | Outcome::BadReply(_) | Outcome::OutOfMemory => outcome,
+                outcome => run.await.map(|()| outcome)?,
+            },
         }
-        outcome = &mut read => match outcome {
-            // A response that cannot be sent ends the attempt, even if the guest goes on.
-            Outcome::Trap(_) | Outcome::BadReply(_) | Outcome::OutOfMemory => Ok(outcome),
-            outcome => run.await.map(|()| outcome),
-        },
-    }
+    };
+
+    Ok(match outcome {
+        Outcome::Trap(what) => attempt::early_end(&what, store.data()),
+        outcome => outcome,
+    })
 }
 
 /// The outcome, if the whole response has been written. The guest must have ended, so that nothing more can arrive.
@@ -82,7 +91,7 @@ type Response = Result<http::Response<HyperOutgoingBody>, ErrorCode>;
 
 async fn read(answered: oneshot::Receiver<Response>, memory: &MemoryBudget) -> Outcome {
     let Ok(response) = answered.await else {
-        return Outcome::Trap("the handler has ended without setting a response".into());
+        return Outcome::Trap(NO_RESPONSE.into());
     };
     let response = match response {
         Ok(response) => response,

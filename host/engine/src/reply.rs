@@ -53,8 +53,8 @@ pub(crate) fn of_response(status: StatusCode, mut headers: HeaderMap, body: Byte
     if let Some(failed) = Outcome::of_response(status.as_u16(), &headers) {
         return failed;
     }
-    if headers.len() > HEADERS_MAX {
-        return Outcome::BadReply(ReplyError::TooManyHeaders(headers.len()).to_string());
+    if let Err(error) = check_head(status.as_u16(), headers.len()) {
+        return Outcome::BadReply(error.to_string());
     }
 
     for name in OUR_HEADERS {
@@ -77,13 +77,18 @@ fn failure_of(failure: GuestFailure) -> Failure {
     }
 }
 
+fn check_head(status: u16, headers: usize) -> Result<(), ReplyError> {
+    if !(200..=599).contains(&status) {
+        return Err(ReplyError::Status(status));
+    }
+    if headers > HEADERS_MAX {
+        return Err(ReplyError::TooManyHeaders(headers));
+    }
+    Ok(())
+}
+
 fn checked(reply: GuestReply) -> Result<Reply, ReplyError> {
-    if !(200..=599).contains(&reply.status) {
-        return Err(ReplyError::Status(reply.status));
-    }
-    if reply.headers.len() > HEADERS_MAX {
-        return Err(ReplyError::TooManyHeaders(reply.headers.len()));
-    }
+    check_head(reply.status, reply.headers.len())?;
 
     let mut headers = HeaderMap::with_capacity(reply.headers.len() + 2);
     for (name, value) in reply.headers {

@@ -47,6 +47,13 @@ impl MemoryBudget {
         self.0.peak.load(Ordering::Relaxed)
     }
 
+    /// The bytes that are not in use.
+    pub fn left(&self) -> usize {
+        self.0
+            .max
+            .saturating_sub(self.0.used.load(Ordering::Relaxed))
+    }
+
     /// Counts bytes that stay until the attempt ends.
     pub fn take(&self, bytes: usize) -> Result<(), MemoryExhausted> {
         let fits = |used: usize| used.checked_add(bytes).filter(|sum| *sum <= self.0.max);
@@ -122,8 +129,9 @@ mod tests {
         );
         assert!(hold.grow(1).is_err());
         drop(hold);
+        assert_eq!(budget.left(), 60);
         budget.take(60).unwrap();
-        assert_eq!(budget.peak(), 100);
+        assert_eq!((budget.peak(), budget.left()), (100, 0));
     }
 
     #[test]

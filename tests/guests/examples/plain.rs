@@ -1,7 +1,8 @@
-//! A component that knows nothing of Landfall: `wasi:http/incoming-handler` alone. The query says what it does: `status=N` answers so,
-//! `call=URL` calls out and answers with what came of it, `silent` sets no response, `upload=URL` begins 32 calls with bodies that do
-//! not end and answers with how many bytes the host took, `does=X` leaves its response unfinished in some way; without one it tells
-//! what it got.
+//! A component that knows nothing of Landfall: `wasi:http/incoming-handler` alone. The query says
+//! what it does: `status=N` answers so, `call=URL` calls out and answers with what came of it,
+//! `silent` sets no response, `upload=URL` begins 32 calls with bodies that do not end and answers
+//! with how many bytes the host took, `writes-first` sets the response after its body, `does=X`
+//! leaves its response unfinished in some way; without one it tells what it got.
 
 use wasip2::exports::http::incoming_handler::Guest;
 use wasip2::http::outgoing_handler;
@@ -31,6 +32,9 @@ impl Guest for Plain {
         if let Some(url) = query.strip_prefix("upload=") {
             let text = upload(url);
             return answer(out, 200, &text, false);
+        }
+        if query == "writes-first" {
+            return write_first(out);
         }
         if let Some(does) = query.strip_prefix("does=") {
             return misbehave(out, does);
@@ -80,6 +84,19 @@ fn answer(out: ResponseOutparam, status: u16, text: &str, later: bool) {
     OutgoingBody::finish(body, None).expect("whole");
 }
 
+/// Writes the body in one piece before it sets the response, as some JavaScript adapters do.
+fn write_first(out: ResponseOutparam) {
+    let whole = vec![b'x'; 1_000_000];
+    let response = OutgoingResponse::new(Fields::new());
+    let body = response.body().expect("once");
+    let stream = body.write().expect("once");
+    assert!(stream.check_write().expect("open") >= whole.len() as u64);
+    stream.write(&whole).expect("there is room");
+    drop(stream);
+    OutgoingBody::finish(body, None).expect("whole");
+    ResponseOutparam::set(out, Ok(response));
+}
+
 /// Begins a response and does not end it well.
 fn misbehave(out: ResponseOutparam, does: &str) {
     let headers = Fields::new();
@@ -108,6 +125,7 @@ fn misbehave(out: ResponseOutparam, does: &str) {
         }
         "panics" => panic!("no luck today"),
         "never-finishes" => {
+            eprintln!("no response today");
             std::mem::forget(stream);
             std::mem::forget(body);
         }

@@ -16,6 +16,9 @@ pub(crate) const LINE_BYTES_MAX: usize = 8 << 10;
 /// The most bytes of the last lines on standard error, which become the reason of a trap.
 const STDERR_BYTES_MAX: usize = 2 << 10;
 
+/// The panic of a component of `componentize-py` whose Python function raised an exception.
+const PYTHON_EXCEPTION: &str = "Python function threw an unexpected exception";
+
 /// The lines of an attempt, shared by the capabilities that add some.
 #[derive(Debug, Clone)]
 pub(crate) struct SharedLines(Arc<Mutex<Lines>>);
@@ -111,19 +114,26 @@ impl Lines {
 
     /// The guest's last lines on standard error: the text of its panic, if it panicked.
     pub(crate) fn last_stderr(&self) -> Option<String> {
-        let first = self
-            .stderr
-            .iter()
-            .rposition(|line| line.contains("panicked at "))
-            .unwrap_or(0);
         let lines: Vec<&str> = self
             .stderr
             .iter()
-            .skip(first)
+            .skip(self.failure_start())
             .map(String::as_str)
             .filter(|line| !line.starts_with("note: run with `RUST_BACKTRACE"))
             .collect();
         (!lines.is_empty()).then(|| lines.join("\n"))
+    }
+
+    /// The first line of standard error that describes the failure. A Python component prints the exception, and panics
+    /// after it.
+    fn failure_start(&self) -> usize {
+        let last = |text: &str| self.stderr.iter().rposition(|line| line.contains(text));
+
+        if last(PYTHON_EXCEPTION).is_some() {
+            last("Traceback (most recent call last)").unwrap_or(0)
+        } else {
+            last("panicked at ").unwrap_or(0)
+        }
     }
 
     /// Removes and returns the lines, and whether some were dropped.

@@ -151,6 +151,12 @@ mod tests {
             lines.lock().last_stderr().unwrap(),
             "thread 'main' panicked at src/lib.rs:1:2:\nno luck"
         );
+        stderr.add(b"Traceback (most recent call last):\n  File \"app.py\"\nValueError: bad\n\n");
+        stderr.add(b"thread '<unnamed>' panicked at lib.rs:1:2:\n");
+        stderr.add(b"Python function threw an unexpected exception\n");
+        assert!(lines.lock().last_stderr().unwrap().starts_with(
+            "Traceback (most recent call last):\n  File \"app.py\"\nValueError: bad\n"
+        ));
         (0..100).for_each(|_| stderr.add(&[b'x'; 100]));
         stderr.add(b"\nValueError: no luck\n");
         assert!(lines.lock().last_stderr().unwrap().len() <= (2 << 10) + 1);

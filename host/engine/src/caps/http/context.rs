@@ -22,6 +22,8 @@ pub(crate) struct Http {
     pub(super) memory: MemoryBudget,
     pub(super) transferred: Transferred,
     pub(super) record: CallRecord,
+    /// The bodies that the guest has started to write.
+    pub(super) bodies: u32,
     until: Instant,
     calls: u32,
 }
@@ -50,6 +52,7 @@ impl Http {
             memory,
             transferred: Transferred::default(),
             record: CallRecord::default(),
+            bodies: 0,
             until,
             calls: 0,
         }

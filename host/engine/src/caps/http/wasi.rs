@@ -1,6 +1,7 @@
 //! `wasi:http/outgoing-handler`, through the same client. Bodies are whole: the host reads the body of a request before it
 //! makes the call, and the body of a response before it passes the response to the guest.
 
+use std::pin::pin;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -15,11 +16,16 @@ use wasmtime_wasi_http::{
 use super::context::{Http, Transferred};
 use super::record::{CallRecord, StartedCall};
 use crate::caps::held::Held;
-use landfall_egress::{Client, CollectError, Outgoing, OutgoingError, Received};
+use landfall_egress::{BODY_BYTES_MAX, Client, CollectError, Outgoing, OutgoingError, Received};
 use landfall_model::MemoryBudget;
 
-/// The most bytes of one write to a body.
-const CHUNK_BYTES_MAX: usize = 32 << 10;
+/// The most bytes of one write to a body, as wasmtime has it by default: some runtimes write a whole body at once.
+const CHUNK_BYTES_MAX: usize = 1 << 20;
+/// The same for all but the first bodies of an attempt, and for an attempt with little memory left.
+const SMALL_CHUNK_BYTES_MAX: usize = 32 << 10;
+const LARGE_CHUNK_BODIES_MAX: u32 = 4;
+/// The memory that must be left for a body with large chunks.
+const LARGE_CHUNK_MEMORY_MIN: usize = 16 << 20;
 /// The writes to a body that wait until they are read: one that the host sets, and one that wasmtime adds.
 const CHUNKS_WAITING: usize = 2;
 
@@ -59,9 +65,17 @@ impl WasiHttpHooks for Http {
 
     // wasmtime calls this once for every body that a guest starts.
     fn p2_outgoing_body_chunk_size(&mut self) -> usize {
-        self.memory
-            .take_or_overdraw(CHUNK_BYTES_MAX * CHUNKS_WAITING);
-        CHUNK_BYTES_MAX
+        self.bodies += 1;
+        let is_large =
+            self.bodies <= LARGE_CHUNK_BODIES_MAX && self.memory.left() >= LARGE_CHUNK_MEMORY_MIN;
+        let chunk = if is_large {
+            CHUNK_BYTES_MAX
+        } else {
+            SMALL_CHUNK_BYTES_MAX
+        };
+
+        self.memory.take_or_overdraw(chunk * CHUNKS_WAITING);
+        chunk
     }
 
     fn send_request(
@@ -73,10 +87,11 @@ impl WasiHttpHooks for Http {
         let (head, body) = request.into_parts();
         let call = StartedCall::now(head.method.to_string(), head.uri.to_string());
 
-        // The check is made now: before the first byte of the body is read, and even if the guest does not wait for the
+        // The check is made now: before the first byte of the body is kept, and even if the guest does not wait for the
         // response.
         if let Err(error) = self.start_call(&call.method, &call.url) {
             self.record.add_failure(&call, &error);
+            tokio::spawn(discard(body));
             return Box::new(async move { Err(denied(error)) });
         }
 
@@ -148,6 +163,21 @@ impl PendingCall {
 
     fn fail(&self, error: &OutgoingError) {
         self.record.add_failure(&self.call, error);
+    }
+}
+
+/// Reads the body of a denied call and keeps nothing, so that the guest can finish it: a JavaScript runtime ends without a
+/// response if it cannot. The reading ends with the guest.
+async fn discard(body: WasiBody) {
+    let mut body = pin!(body);
+    let mut left = BODY_BYTES_MAX;
+
+    while let Some(Ok(frame)) = body.frame().await {
+        let read = frame.data_ref().map_or(0, Bytes::len);
+        let Some(rest) = left.checked_sub(read) else {
+            return;
+        };
+        left = rest;
     }
 }
 

@@ -597,7 +597,7 @@ async fn accepted_must_fit_the_provider() {
     for (name, why) in [
         (
             "wrong",
-            "wrong.toml:7:1: Test takes 202 for a failure: write 200",
+            "wrong.toml:7:1: Test treats 202 as a failure: write 200",
         ),
         (
             "body",

@@ -6,7 +6,7 @@ use std::path::Path;
 use anyhow::Context;
 
 use super::file::{FileError, read_in};
-use landfall_verify::Packs;
+use landfall_verify::{PackError, Packs};
 
 const FILES_MAX: usize = 1024;
 
@@ -30,7 +30,8 @@ pub fn packs(dir: Option<&Path>) -> anyhow::Result<Packs> {
         let Some(stem) = name.strip_suffix(".toml") else {
             continue;
         };
-        let text = read_text(dir, name).map_err(|error| format!("providers/{name} {error}"));
+        let text = read_text(dir, name)
+            .map_err(|error| PackError::Unreadable(format!("providers/{name} {error}")));
         own.insert(stem.to_owned(), text);
     }
     Ok(Packs::with(own))

@@ -143,14 +143,13 @@ pub(crate) fn is_signed(
     message: &[u8],
     signature: &[u8],
 ) -> bool {
-    let raw = || match key.len() {
-        32 => Some(key.to_vec()),
-        _ => key_bits(key),
-    };
-
     match algorithm {
         Algorithm::Ed25519 => {
-            raw().is_some_and(|key| holds(&ring_signature::ED25519, &key, message, signature))
+            let key = match key.len() {
+                ED25519_BYTES => Some(key.to_vec()),
+                _ => key_bits(key),
+            };
+            key.is_some_and(|key| holds(&ring_signature::ED25519, &key, message, signature))
         }
         Algorithm::EcdsaP256Sha256 => key_bits(key).is_some_and(|key| {
             holds(
@@ -169,15 +168,12 @@ pub(crate) fn is_signed(
 /// Whether `key` is a valid key of the algorithm. A MAC accepts any key. `key` is the result of
 /// `key::decode`.
 pub(crate) fn is_public_key(algorithm: Algorithm, key: &[u8]) -> bool {
-    let has_bits =
-        |is_good: fn(usize) -> bool| key_bits(key).is_some_and(|bits| is_good(bits.len()));
+    let length = key_bits(key).map(|bits| bits.len());
     match algorithm {
-        Algorithm::Ed25519 => {
-            key.len() == ED25519_BYTES || has_bits(|length| length == ED25519_BYTES)
-        }
-        Algorithm::EcdsaP256Sha256 => has_bits(|length| length == P256_POINT_BYTES),
+        Algorithm::Ed25519 => key.len() == ED25519_BYTES || length == Some(ED25519_BYTES),
+        Algorithm::EcdsaP256Sha256 => length == Some(P256_POINT_BYTES),
         Algorithm::RsaPkcs1v15Sha256 | Algorithm::RsaPssSha512 => {
-            has_bits(|length| length > RSA_BYTES_MIN)
+            length.is_some_and(|length| length > RSA_BYTES_MIN)
         }
         _ => true,
     }

@@ -2,8 +2,11 @@
 //! disable the webhook, and what the body must be. Each hook has one set of rules, built from its
 //! pack and the `[accepted]` table of its file.
 
+use std::collections::BTreeMap;
+
 use http::header::CONTENT_TYPE;
 use http::{HeaderMap, HeaderName, HeaderValue};
+use thiserror::Error;
 
 use crate::builder::{BuildError, wrong};
 use crate::pack::{Pack, PackAnswer, ReplyBody, StatusPattern};
@@ -44,6 +47,22 @@ pub struct Accepted {
     pub body: Option<String>,
 }
 
+/// Why a response cannot be sent to a provider.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+enum AnswerError {
+    #[error("{provider} treats {status} as a failure: write {success}")]
+    NotSuccess {
+        provider: String,
+        status: u16,
+        /// The codes that the provider treats as success.
+        success: String,
+    },
+    #[error("{provider} disables the webhook after status {status}: write another")]
+    Disables { provider: String, status: u16 },
+    #[error("header `{name}` of accepted cannot be sent", name = .0.escape_debug())]
+    Header(String),
+}
+
 // === impl AnswerRules ===
 
 impl AnswerRules {
@@ -55,7 +74,7 @@ impl AnswerRules {
             .map(|all| all.iter().copied().filter(is_2xx).collect::<Vec<_>>());
 
         let usual = match &success {
-            Some(taken) if !taken.contains(&ACCEPTED) => *taken.first().ok_or_else(|| {
+            Some(success) if !success.contains(&ACCEPTED) => *success.first().ok_or_else(|| {
                 wrong(
                     "provider",
                     format!("the pack of {} names no 2xx in success", pack.name),
@@ -105,7 +124,7 @@ impl AnswerRules {
         if let Some(body) = &spec.body {
             let provider = &self.provider;
             let why = if self.reply_body == ReplyBody::Empty {
-                format!("{provider} wants answers without a body: leave it out")
+                format!("{provider} requires answers without a body: leave it out")
             } else if self.has_no_body(self.accepted.status) {
                 format!(
                     "the answer to {provider} has status {}, which has no body: leave it out",
@@ -136,15 +155,18 @@ impl AnswerRules {
     /// The replacement for a status that disables or drops the webhook; `None` if `status` is safe
     /// to send.
     pub fn instead_of(&self, status: u16) -> Option<u16> {
-        let is_avoided = |status: u16| self.avoided.iter().any(|pattern| pattern.matches(status));
-        let substitute = || {
-            SUBSTITUTES
-                .into_iter()
-                .find(|status| !is_avoided(*status))
-                .unwrap_or(SUBSTITUTES[0])
-        };
+        if !self.is_avoided(status) {
+            return None;
+        }
 
-        is_avoided(status).then(substitute)
+        let substitute = SUBSTITUTES
+            .into_iter()
+            .find(|other| !self.is_avoided(*other));
+        Some(substitute.unwrap_or(SUBSTITUTES[0]))
+    }
+
+    fn is_avoided(&self, status: u16) -> bool {
+        self.avoided.iter().any(|pattern| pattern.matches(status))
     }
 
     /// The status to send where the host wants to send `status`.
@@ -162,7 +184,7 @@ impl AnswerRules {
         let essence = content_type.split(';').next().unwrap_or_default().trim();
         self.reply_types
             .iter()
-            .any(|taken| taken.eq_ignore_ascii_case(essence))
+            .any(|accepted| accepted.eq_ignore_ascii_case(essence))
     }
 
     /// Whether HTTP forbids a body with this status.
@@ -171,19 +193,20 @@ impl AnswerRules {
     }
 
     /// Checks that the provider treats `status` as success. The error lists the codes that it does.
-    fn check(&self, status: u16) -> Result<(), String> {
-        let provider = &self.provider;
+    fn check(&self, status: u16) -> Result<(), AnswerError> {
+        let provider = self.provider.clone();
         match &self.success {
-            Some(taken) if !taken.contains(&status) => {
-                let taken: Vec<String> = taken.iter().map(u16::to_string).collect();
-                Err(format!(
-                    "{provider} takes {status} for a failure: write {}",
-                    taken.join(", or ")
-                ))
+            Some(success) if !success.contains(&status) => {
+                let success: Vec<String> = success.iter().map(u16::to_string).collect();
+                Err(AnswerError::NotSuccess {
+                    provider,
+                    status,
+                    success: success.join(", or "),
+                })
             }
-            _ if self.instead_of(status).is_some() => Err(format!(
-                "{provider} gives up the webhook at status {status}: write another"
-            )),
+            _ if self.instead_of(status).is_some() => {
+                Err(AnswerError::Disables { provider, status })
+            }
             _ => Ok(()),
         }
     }
@@ -193,17 +216,16 @@ fn is_2xx(status: &u16) -> bool {
     (200..=299).contains(status)
 }
 
-fn headers_of(typed: &std::collections::BTreeMap<String, String>) -> Result<HeaderMap, String> {
+fn headers_of(typed: &BTreeMap<String, String>) -> Result<HeaderMap, AnswerError> {
     typed.iter().map(parse_header).collect()
 }
 
-fn parse_header((name, value): (&String, &String)) -> Result<(HeaderName, HeaderValue), String> {
+fn parse_header(
+    (name, value): (&String, &String),
+) -> Result<(HeaderName, HeaderValue), AnswerError> {
     match (name.parse::<HeaderName>(), value.parse::<HeaderValue>()) {
         (Ok(name), Ok(value)) => Ok((name, value)),
-        _ => Err(format!(
-            "header `{}` of accepted cannot be sent",
-            name.escape_debug()
-        )),
+        _ => Err(AnswerError::Header(name.clone())),
     }
 }
 
@@ -228,10 +250,10 @@ mod tests {
     use super::*;
     use crate::{Packs, pack_names};
 
-    fn rules(pack: &str) -> Result<AnswerRules, String> {
+    fn rules(pack: &str) -> Result<AnswerRules, BuildError> {
         let text = format!("name = \"Test\"\n{pack}\n[verify]\nscheme = \"none\"\n");
         let pack: Pack = toml::from_str(&text).unwrap();
-        AnswerRules::of_pack(&pack, 401).map_err(|error| error.message)
+        AnswerRules::of_pack(&pack, 401)
     }
 
     fn spec(status: Option<u16>, body: Option<&str>) -> AcceptedSpec {
@@ -279,7 +301,7 @@ mod tests {
         }
 
         assert_eq!(
-            rules("success = [102]").unwrap_err(),
+            rules("success = [102]").unwrap_err().message,
             "the pack of Test names no 2xx in success"
         );
 
@@ -304,17 +326,18 @@ mod tests {
         }
     }
 
+    fn refused(pack: &str, spec: AcceptedSpec) -> (&'static str, String) {
+        let error = rules(pack).unwrap().with_accepted(&spec).unwrap_err();
+        (error.key, error.message)
+    }
+
     #[test]
     fn accepted_fits_the_pack() {
-        let refused = |pack: &str, spec: AcceptedSpec| {
-            let error = rules(pack).unwrap().with_accepted(&spec).unwrap_err();
-            (error.key, error.message)
-        };
         assert_eq!(
             refused("success = [200, 204]", spec(Some(202), None)),
             (
                 "status",
-                "Test takes 202 for a failure: write 200, or 204".to_owned()
+                "Test treats 202 as a failure: write 200, or 204".to_owned()
             )
         );
 
@@ -322,7 +345,7 @@ mod tests {
             refused("reply_body = \"empty\"", spec(None, Some("x"))),
             (
                 "body",
-                "Test wants answers without a body: leave it out".to_owned()
+                "Test requires answers without a body: leave it out".to_owned()
             )
         );
 

@@ -4,14 +4,40 @@ use std::time::SystemTime;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
+use thiserror::Error;
 use x509_cert::Certificate;
-use x509_cert::der::{Decode, Encode};
+use x509_cert::der::{self, Decode, Encode};
 
 const COMMON_NAME: &str = "2.5.4.3";
 const KEYS_MAX: usize = 8;
 
+/// Why a text is not a PEM document. Follows the name of the document in a sentence.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub(crate) enum PemError {
+    /// The first line of the document, which is missing.
+    #[error("is not PEM: it has no `{0}`")]
+    NoBegin(String),
+    #[error("is PEM with broken base64")]
+    NotBase64,
+}
+
+/// Why a certificate does not vouch for a public key.
+#[derive(Debug, Error)]
+pub(crate) enum CertificateError {
+    #[error("the certificate is not text")]
+    NotText,
+    #[error("the certificate {0}")]
+    Pem(#[from] PemError),
+    #[error("the certificate cannot be read: {0}")]
+    Malformed(#[from] der::Error),
+    #[error("the certificate is not valid now")]
+    NotValidNow,
+    #[error("the certificate is not the provider's: another common name")]
+    OtherName,
+}
+
 /// The content of a PEM document (RFC 7468) with this label.
-pub(crate) fn pem_bytes(text: &str, label: &str) -> Result<Vec<u8>, String> {
+pub(crate) fn pem_bytes(text: &str, label: &str) -> Result<Vec<u8>, PemError> {
     let (begin, end) = (
         format!("-----BEGIN {label}-----"),
         format!("-----END {label}-----"),
@@ -20,12 +46,10 @@ pub(crate) fn pem_bytes(text: &str, label: &str) -> Result<Vec<u8>, String> {
     let inner = text
         .split_once(&begin)
         .and_then(|(_, rest)| rest.split_once(&end));
-    let (inner, _) = inner.ok_or_else(|| format!("is not PEM: it has no `{begin}`"))?;
+    let (inner, _) = inner.ok_or(PemError::NoBegin(begin))?;
     let joined: String = inner.split_whitespace().collect();
 
-    STANDARD
-        .decode(joined)
-        .map_err(|_| "is PEM with broken base64".to_owned())
+    STANDARD.decode(joined).map_err(|_| PemError::NotBase64)
 }
 
 /// The public key (SubjectPublicKeyInfo in DER) of a certificate in PEM. The certificate must be
@@ -34,18 +58,16 @@ pub(crate) fn certified_key(
     document: &[u8],
     now: Option<SystemTime>,
     is_name: impl Fn(&str) -> bool,
-) -> Result<Vec<u8>, String> {
-    let text =
-        std::str::from_utf8(document).map_err(|_| "the certificate is not text".to_owned())?;
-    let der = pem_bytes(text, "CERTIFICATE").map_err(|why| format!("the certificate {why}"))?;
-    let certificate = Certificate::from_der(&der)
-        .map_err(|error| format!("the certificate cannot be read: {error}"))?;
+) -> Result<Vec<u8>, CertificateError> {
+    let text = std::str::from_utf8(document).map_err(|_| CertificateError::NotText)?;
+    let der = pem_bytes(text, "CERTIFICATE")?;
+    let certificate = Certificate::from_der(&der)?;
     let certified = &certificate.tbs_certificate;
 
     if let Some(now) = now {
         let (from, until) = (certified.validity.not_before, certified.validity.not_after);
         if now < from.to_system_time() || now > until.to_system_time() {
-            return Err("the certificate is not valid now".into());
+            return Err(CertificateError::NotValidNow);
         }
     }
 
@@ -57,14 +79,12 @@ pub(crate) fn certified_key(
         .filter_map(common_name)
         .collect();
     if !matches!(&names[..], [name] if is_name(name)) {
-        return Err("the certificate is not the provider's: another common name".into());
+        return Err(CertificateError::OtherName);
     }
 
-    certified
-        .subject_public_key_info
-        .to_der()
-        .map_err(|error| format!("the certificate cannot be read: {error}"))
+    Ok(certified.subject_public_key_info.to_der()?)
 }
+
 /// The text of a common name attribute.
 fn common_name(attribute: &x509_cert::attr::AttributeTypeAndValue) -> Option<String> {
     let is_one = attribute.oid.to_string() == COMMON_NAME;
@@ -92,12 +112,12 @@ pub(crate) enum WebKey {
 pub(crate) fn web_key(document: &[u8], kid: Option<&str>) -> Option<WebKey> {
     let set: serde_json::Value = serde_json::from_slice(document).ok()?;
     let keys = set.get("keys")?.as_array()?;
-    let is_it = |key: &&serde_json::Value| match kid {
-        Some(kid) => key.get("kid").and_then(|id| id.as_str()) == Some(kid),
-        None => keys.len() == 1,
+    let key = match kid {
+        Some(_) => keys.iter().find(|key| key_id(key) == kid),
+        None => keys.first().filter(|_| keys.len() == 1),
     };
 
-    web_key_of(keys.iter().find(is_it)?)
+    web_key_of(key?)
 }
 
 /// The keys of a set that may have signed: the one with this id, or the first few if the signature
@@ -110,33 +130,35 @@ pub(crate) fn signing_keys(document: &[u8], kid: Option<&str>) -> Vec<WebKey> {
         .map(Vec::as_slice)
         .unwrap_or_default();
 
-    let is_it = |key: &&serde_json::Value| {
-        kid.is_none() || key.get("kid").and_then(|id| id.as_str()) == kid
-    };
-
-    let signs = |key: &&serde_json::Value| key.get("use").is_none_or(|usage| usage == "sig");
     keys.iter()
-        .filter(is_it)
-        .filter(signs)
+        .filter(|key| kid.is_none() || key_id(key) == kid)
+        .filter(|key| key.get("use").is_none_or(|usage| usage == "sig"))
         .filter_map(web_key_of)
         .take(KEYS_MAX)
         .collect()
 }
 
+fn key_id(key: &serde_json::Value) -> Option<&str> {
+    key.get("kid").and_then(|id| id.as_str())
+}
+
 /// Parses a JSON web key of a supported type.
 pub(crate) fn web_key_of(key: &serde_json::Value) -> Option<WebKey> {
-    let field = |name: &str| URL_SAFE_NO_PAD.decode(key.get(name)?.as_str()?).ok();
     match key.get("kty")?.as_str()? {
-        "RSA" => Some(WebKey::Rsa(field("n")?, field("e")?)),
+        "RSA" => Some(WebKey::Rsa(bytes(key, "n")?, bytes(key, "e")?)),
         "EC" if key.get("crv")?.as_str()? == "P-256" => {
-            let (x, y) = (field("x")?, field("y")?);
+            let (x, y) = (bytes(key, "x")?, bytes(key, "y")?);
             (x.len() == 32 && y.len() == 32).then(|| WebKey::P256([&[4][..], &x, &y].concat()))
         }
-        "OKP" if key.get("crv")?.as_str()? == "Ed25519" => field("x")
+        "OKP" if key.get("crv")?.as_str()? == "Ed25519" => bytes(key, "x")
             .filter(|point| point.len() == 32)
             .map(WebKey::Ed25519),
         _ => None,
     }
+}
+
+fn bytes(key: &serde_json::Value, name: &str) -> Option<Vec<u8>> {
+    URL_SAFE_NO_PAD.decode(key.get(name)?.as_str()?).ok()
 }
 
 /// The keys of a set that have a supported type, at most `max`.

@@ -246,7 +246,7 @@ fn authenticate(
     mac: Option<StreamingMac>,
 ) -> Result<Option<usize>, Refusal> {
     let keys = context.keys;
-    // Without a usable key the host is not ready, whatever the request contains.
+    // Without a usable key the host is not ready, no matter what the request contains.
     if verifier.needs_secret() {
         keys.usable()?;
     }

@@ -109,15 +109,13 @@ pub(crate) fn put_time(
 /// A time in the provider's format.
 pub(crate) fn written(unit: TimeUnit, now: SystemTime) -> String {
     let since = now.duration_since(UNIX_EPOCH).unwrap_or_default();
-    let timestamp = || jiff::Timestamp::from_second(since.as_secs() as i64).unwrap_or_default();
+    let timestamp = jiff::Timestamp::from_second(since.as_secs() as i64).unwrap_or_default();
     match unit {
         TimeUnit::S => since.as_secs().to_string(),
         TimeUnit::Ms => since.as_millis().to_string(),
-        TimeUnit::Rfc3339 => timestamp().to_string(),
-        TimeUnit::Iso8601 => timestamp().strftime("%Y-%m-%dT%H:%M:%S").to_string(),
-        TimeUnit::HttpDate => timestamp()
-            .strftime("%a, %d %b %Y %H:%M:%S GMT")
-            .to_string(),
+        TimeUnit::Rfc3339 => timestamp.to_string(),
+        TimeUnit::Iso8601 => timestamp.strftime("%Y-%m-%dT%H:%M:%S").to_string(),
+        TimeUnit::HttpDate => timestamp.strftime("%a, %d %b %Y %H:%M:%S GMT").to_string(),
     }
 }
 

@@ -57,12 +57,15 @@ fn text_at(view: &View<'_>, place: &ValueLocation) -> Option<String> {
     String::from_utf8(view.find(place, true).ok()?.into_owned()).ok()
 }
 
+fn text_of(view: &View<'_>, place: &Option<ValueLocation>) -> Option<String> {
+    text_at(view, place.as_ref()?)
+}
+
 pub(crate) fn collect_facts(
     verifier: &Verifier,
     view: &View<'_>,
     matched: Option<usize>,
 ) -> Authenticated {
-    let at = |place: &Option<ValueLocation>| text_at(view, place.as_ref()?);
     let identity = verifier
         .delivery_id
         .as_ref()
@@ -77,12 +80,12 @@ pub(crate) fn collect_facts(
 
     let facts = [
         ("provider", verifier.provider.clone()),
-        ("event-type", at(&verifier.event_type)),
+        ("event-type", text_of(view, &verifier.event_type)),
         (
             "delivery-id",
             identity.as_ref().map(|(_, fields)| fields.join("/")),
         ),
-        ("order-key", at(&verifier.order_key)),
+        ("order-key", text_of(view, &verifier.order_key)),
         ("verified-by", Some(key)),
         (
             "verified-by-scheme",
@@ -111,18 +114,11 @@ pub(crate) fn collect_facts(
 
 /// The first alternative whose fields are all present: its index and values.
 fn identity(identity: &DeliveryId, view: &View<'_>) -> Option<(usize, Vec<String>)> {
-    let values = |fields: &Vec<ValueLocation>| {
-        fields
-            .iter()
-            .map(|field| text_at(view, field))
-            .collect::<Option<Vec<_>>>()
-    };
-
-    identity
-        .alternatives()
-        .iter()
-        .enumerate()
-        .find_map(|(position, fields)| Some((position, values(fields)?)))
+    let mut alternatives = identity.alternatives().iter().enumerate();
+    alternatives.find_map(|(position, fields)| {
+        let values = fields.iter().map(|field| text_at(view, field));
+        Some((position, values.collect::<Option<_>>()?))
+    })
 }
 
 /// Separates the URLs of one hook, because two tenants may receive the same event. Empty if the
@@ -145,15 +141,11 @@ fn url_key(request: &Unverified) -> Vec<u8> {
 /// no event is dropped as a duplicate.
 fn delivery_key(verifier: &Verifier, alternative: usize, values: &[String]) -> Vec<u8> {
     let mut digest = Sha256::new();
-    let mut add = |text: &str| {
-        digest.update((text.len() as u64).to_be_bytes());
-        digest.update(text);
-    };
-
-    add(match verifier.id_match() {
+    let id_match = match verifier.id_match() {
         IdMatch::Id => "id",
         IdMatch::IdAndBody => "id-and-body",
-    });
+    };
+    add_text(&mut digest, id_match);
 
     let places = verifier
         .delivery_id
@@ -161,16 +153,23 @@ fn delivery_key(verifier: &Verifier, alternative: usize, values: &[String]) -> V
         .flat_map(|identity| &identity.alternatives()[alternative]);
 
     for (place, value) in places.zip(values) {
-        match place {
+        let place = match place {
             // Header names are case-insensitive.
             ValueLocation::Header(name) => {
-                add(&describe(&ValueLocation::Header(name.to_ascii_lowercase())))
+                describe(&ValueLocation::Header(name.to_ascii_lowercase()))
             }
-            place => add(&describe(place)),
-        }
+            place => describe(place),
+        };
 
-        add(value);
+        add_text(&mut digest, &place);
+        add_text(&mut digest, value);
     }
 
     [b"id\0", &digest.finalize()[..]].concat()
+}
+
+/// Adds a text and its length, so that two lists of texts with the same concatenation differ.
+fn add_text(digest: &mut Sha256, text: &str) {
+    digest.update((text.len() as u64).to_be_bytes());
+    digest.update(text);
 }

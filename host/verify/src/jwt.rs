@@ -96,7 +96,7 @@ impl Jwt {
                 ),
             })?;
 
-        let text = std::str::from_utf8(&text).map_err(|_| malformed("not text".into()))?;
+        let text = std::str::from_utf8(&text).map_err(|_| malformed("not text"))?;
         let token = Token::parse(self.without_prefix(text)?)?;
         let matched = self.check_signature(&token, keys, documents)?;
         if let Some(now) = now {
@@ -136,7 +136,7 @@ impl Jwt {
     ) -> Result<Option<usize>, Refusal> {
         if token.header.contains_key("crit") {
             return Err(malformed(
-                "the token has critical extensions, and none is known".into(),
+                "the token has critical extensions, and none is known",
             ));
         }
 
@@ -176,16 +176,16 @@ impl Jwt {
                 ..Refusal::needs(url)
             })?;
 
-            return match is_web_signed(&key, algorithm, signed, signature) {
-                true => Ok(None),
-                // The token names no key, so the issuer may have rotated its only key: fetch the
-                // set again.
-                false if kid.is_none() => Err(Refusal {
-                    fetch: Some(url.clone()),
-                    ..mismatch()
-                }),
-                false => Err(mismatch()),
-            };
+            if is_web_signed(&key, algorithm, signed, signature) {
+                return Ok(None);
+            }
+
+            // A token without a key id: the issuer may have rotated its only key, so the set is
+            // fetched again.
+            return Err(Refusal {
+                fetch: kid.is_none().then(|| url.clone()),
+                ..mismatch()
+            });
         }
 
         let algorithm = match algorithm {
@@ -194,9 +194,8 @@ impl Jwt {
             "HS512" => Algorithm::HmacSha512,
             // The secrets are public keys: the builder rejects HS… algorithms for them.
             public => {
-                let is_by = |key: &[u8]| is_token_signed(key, public, signed, signature);
                 return keys
-                    .find(|_, key| Ok(is_by(key)))?
+                    .find(|_, key| Ok(is_token_signed(key, public, signed, signature)))?
                     .ok_or_else(mismatch)
                     .map(Some);
             }
@@ -208,31 +207,9 @@ impl Jwt {
     }
 
     fn check_times(&self, claims: &Map<String, Value>, now: SystemTime) -> Result<(), Refusal> {
-        let time = |name: &str| match claims.get(name) {
-            None => Ok(None),
-            Some(Value::Number(number)) => {
-                match number
-                    .as_u64()
-                    .or_else(|| number.as_f64().map(|seconds| seconds as u64))
-                {
-                    Some(seconds) => {
-                        window::parse(TimeUnit::S, seconds.to_string().as_bytes()).map(Some)
-                    }
-                    None => Err(Refusal::new(
-                        Reason::MalformedTimestamp,
-                        format!("claim {name} is not a time"),
-                    )),
-                }
-            }
-            Some(_) => Err(Refusal::new(
-                Reason::MalformedTimestamp,
-                format!("claim {name} is not a time"),
-            )),
-        };
-
         let leeway = Some(self.leeway);
 
-        match time("exp")? {
+        match time_claim(claims, "exp")? {
             Some(until) => window::check_time(
                 Window {
                     past: leeway,
@@ -245,7 +222,7 @@ impl Jwt {
             None => {}
         }
 
-        if let Some(from) = time("nbf")? {
+        if let Some(from) = time_claim(claims, "nbf")? {
             window::check_time(
                 Window {
                     past: None,
@@ -256,7 +233,7 @@ impl Jwt {
             )?;
         }
 
-        match (time("iat")?, self.max_age) {
+        match (time_claim(claims, "iat")?, self.max_age) {
             (Some(made), Some(_)) => window::check_time(
                 Window {
                     past: self.max_age,
@@ -298,9 +275,10 @@ impl Jwt {
     }
 
     fn check_hashes(&self, claims: &Map<String, Value>, view: &View<'_>) -> Result<(), Refusal> {
-        let text = |name: &str| claims.get(name).and_then(Value::as_str);
         if let Some(name) = &self.url_hash {
-            let given = text(name).unwrap_or_default().to_ascii_lowercase();
+            let given = text_claim(claims, name)
+                .unwrap_or_default()
+                .to_ascii_lowercase();
             if !same_text(
                 given.as_bytes(),
                 sha256_hex(view.url()?.as_bytes()).as_bytes(),
@@ -313,7 +291,9 @@ impl Jwt {
         }
 
         if let Some(name) = &self.query_string_hash {
-            let given = text(name).unwrap_or_default().to_ascii_lowercase();
+            let given = text_claim(claims, name)
+                .unwrap_or_default()
+                .to_ascii_lowercase();
             if !same_text(
                 given.as_bytes(),
                 query_string_hash(view, &self.base_path).as_bytes(),
@@ -330,12 +310,12 @@ impl Jwt {
             let right = written(self.body_hash_encoding, &sha256(body));
 
             // Hexadecimal digits are case-insensitive, base64 is not.
-            let as_written = |given: &str| match self.body_hash_encoding {
+            let given = text_claim(claims, name).map(|given| match self.body_hash_encoding {
                 Encoding::Hex => given.to_ascii_lowercase(),
                 Encoding::Base64 | Encoding::Base64url => given.to_owned(),
-            };
+            });
 
-            match text(name) {
+            match given {
                 None if *only_with_body && body.is_empty() => {}
                 None => {
                     return Err(Refusal::new(
@@ -343,7 +323,7 @@ impl Jwt {
                         format!("claim {name} is missing"),
                     ));
                 }
-                Some(given) if same_text(as_written(given).as_bytes(), right.as_bytes()) => {}
+                Some(given) if same_text(given.as_bytes(), right.as_bytes()) => {}
                 Some(_) => {
                     return Err(Refusal::new(
                         Reason::BodyHashMismatch,
@@ -354,7 +334,7 @@ impl Jwt {
         }
 
         if let Some(name) = &self.body_claim {
-            let given = text(name).ok_or_else(|| {
+            let given = text_claim(claims, name).ok_or_else(|| {
                 Refusal::new(Reason::BodyHashMissing, format!("claim {name} is missing"))
             })?;
             if !same_text(given.as_bytes(), &view.request.body) {
@@ -374,6 +354,29 @@ fn mismatch() -> Refusal {
         Reason::SignatureMismatch,
         "the token was made with another key",
     )
+}
+
+fn text_claim<'a>(claims: &'a Map<String, Value>, name: &str) -> Option<&'a str> {
+    claims.get(name).and_then(Value::as_str)
+}
+
+/// A claim that is a time, in nanoseconds since 1970.
+fn time_claim(claims: &Map<String, Value>, name: &str) -> Result<Option<i128>, Refusal> {
+    let seconds = match claims.get(name) {
+        None => return Ok(None),
+        Some(Value::Number(number)) => number
+            .as_u64()
+            .or_else(|| number.as_f64().map(|seconds| seconds as u64)),
+        Some(_) => None,
+    };
+
+    match seconds {
+        Some(seconds) => window::parse(TimeUnit::S, seconds.to_string().as_bytes()).map(Some),
+        None => Err(Refusal::new(
+            Reason::MalformedTimestamp,
+            format!("claim {name} is not a time"),
+        )),
+    }
 }
 
 fn missing_time(name: &str) -> Refusal {
@@ -416,18 +419,25 @@ pub(crate) fn query_string_hash(view: &View<'_>, base_path: &str) -> String {
             .push(value.into_owned());
     }
 
-    let escape = |text: &String| utf8_percent_encode(text, ESCAPED).to_string();
     let pairs = fields.iter_mut().map(|(name, values)| {
         values.sort();
         format!(
             "{}={}",
             escape(name),
-            values.iter().map(escape).collect::<Vec<_>>().join(",")
+            values
+                .iter()
+                .map(|value| escape(value))
+                .collect::<Vec<_>>()
+                .join(",")
         )
     });
 
     let query = pairs.collect::<Vec<_>>().join("&");
     sha256_hex(format!("{}&{path}&{query}", view.request.method).as_bytes())
+}
+
+fn escape(text: &str) -> String {
+    utf8_percent_encode(text, ESCAPED).to_string()
 }
 
 // === impl Token ===
@@ -436,33 +446,32 @@ impl Token<'_> {
     pub(crate) fn parse(text: &str) -> Result<Token<'_>, Refusal> {
         let (signed, signature) = text
             .rsplit_once('.')
-            .ok_or_else(|| malformed("a token has three parts".into()))?;
+            .ok_or_else(|| malformed("a token has three parts"))?;
         let (header, claims) = signed
             .split_once('.')
-            .ok_or_else(|| malformed("a token has three parts".into()))?;
-
-        let object = |part: &str| {
-            let json = decode(part)?;
-            match is_readable(&json).then(|| serde_json::from_slice(&json)) {
-                Some(Ok(Value::Object(object))) => Ok(object),
-                _ => Err(malformed(
-                    "a part of the token is not a JSON object, or it exceeds the limits of a check"
-                        .into(),
-                )),
-            }
-        };
+            .ok_or_else(|| malformed("a token has three parts"))?;
 
         Ok(Token {
             signed,
-            header: object(header)?,
-            claims: object(claims)?,
+            header: decode_object(header)?,
+            claims: decode_object(claims)?,
             signature: decode(signature)?,
         })
+    }
+}
+
+fn decode_object(part: &str) -> Result<Map<String, Value>, Refusal> {
+    let json = decode(part)?;
+    match is_readable(&json).then(|| serde_json::from_slice(&json)) {
+        Some(Ok(Value::Object(object))) => Ok(object),
+        _ => Err(malformed(
+            "a part of the token is not a JSON object, or it exceeds the limits of a check",
+        )),
     }
 }
 
 fn decode(part: &str) -> Result<Vec<u8>, Refusal> {
     URL_SAFE_NO_PAD
         .decode(part)
-        .map_err(|_| malformed("not base64url".into()))
+        .map_err(|_| malformed("not base64url"))
 }

@@ -41,12 +41,12 @@ impl Documents for NoKeyDocuments {
 impl Keys {
     /// Decodes each secret.
     pub fn new(secrets: impl IntoIterator<Item = (KeyForm, Result<Secret, SecretError>)>) -> Keys {
-        let decode = |(form, secret): (KeyForm, Result<Secret, SecretError>)| {
-            key::decode(form, &secret?).map_err(SecretError::NoKey)
-        };
+        let keys = secrets.into_iter().map(|(form, secret)| {
+            key::decode(form, &secret?).map_err(|error| SecretError::NoKey(error.to_string()))
+        });
 
         Keys {
-            delivery: secrets.into_iter().map(decode).collect(),
+            delivery: keys.collect(),
             challenge: Vec::new(),
         }
     }
@@ -112,14 +112,6 @@ impl Keys {
     /// The same keys, each with one bit flipped.
     #[cfg(test)]
     pub(crate) fn flipped(&self) -> Keys {
-        let flip = |key: &Result<KeyBytes, SecretError>| {
-            key.clone().map(|mut key| {
-                let middle = key.len() / 2;
-                key[middle] ^= 1;
-                key
-            })
-        };
-
         Keys {
             delivery: self.delivery.iter().map(flip).collect(),
             challenge: self.challenge.iter().map(flip).collect(),
@@ -156,4 +148,13 @@ impl Keys {
             _ => Ok(()),
         }
     }
+}
+
+#[cfg(test)]
+fn flip(key: &Result<KeyBytes, SecretError>) -> Result<KeyBytes, SecretError> {
+    let mut key = key.clone()?;
+    let middle = key.len() / 2;
+    key[middle] ^= 1;
+
+    Ok(key)
 }

@@ -61,46 +61,44 @@ impl Lookup {
 
         let name = format!("{}#{key_id}", self.url);
         let document = documents.get(&name).ok_or_else(|| Refusal::needs(&name))?;
-        let unusable = |why: &str| {
-            Refusal::new(
-                Reason::KeyUnavailable,
-                format!("the answer for key `{key_id}` {why}"),
-            )
-        };
-
         let answer: Value =
-            serde_json::from_slice(&document).map_err(|_| unusable("is not JSON"))?;
+            serde_json::from_slice(&document).map_err(|_| unusable(key_id, "is not JSON"))?;
         let key = answer
             .pointer(&self.key)
-            .ok_or_else(|| unusable("holds no key"))?;
+            .ok_or_else(|| unusable(key_id, "holds no key"))?;
         if key.get("kid").is_some_and(|id| id != key_id) {
-            return Err(unusable("holds another key"));
+            return Err(unusable(key_id, "holds another key"));
         }
 
         if key.get("expired_at").is_some_and(|at| !at.is_null()) {
-            return Err(unusable("says that it has expired"));
+            return Err(unusable(key_id, "says that it has expired"));
         }
 
-        web_key_of(key).ok_or_else(|| unusable("has no key of a supported type"))
+        web_key_of(key).ok_or_else(|| unusable(key_id, "has no key of a supported type"))
     }
 
     /// The request body for a document; `None` if the document does not belong to this lookup.
     pub fn ask(&self, document: &str, secret: &Secret) -> Option<Vec<u8>> {
         let key_id = document.strip_prefix(&self.url)?.strip_prefix('#')?;
-        let value = |member: &Member| match member {
-            Member::Text(text) => text.as_str().into(),
-            Member::Secret => String::from_utf8_lossy(secret.expose()).into_owned().into(),
-            Member::KeyId => Value::from(key_id),
-        };
-
-        let members: Map<String, Value> = self
-            .body
-            .iter()
-            .map(|(name, member)| (name.clone(), value(member)))
-            .collect();
+        let mut members = Map::new();
+        for (name, member) in &self.body {
+            let value = match member {
+                Member::Text(text) => text.clone(),
+                Member::Secret => String::from_utf8_lossy(secret.expose()).into_owned(),
+                Member::KeyId => key_id.to_owned(),
+            };
+            members.insert(name.clone(), value.into());
+        }
 
         Some(Value::Object(members).to_string().into_bytes())
     }
+}
+
+fn unusable(key_id: &str, why: &str) -> Refusal {
+    Refusal::new(
+        Reason::KeyUnavailable,
+        format!("the answer for key `{key_id}` {why}"),
+    )
 }
 
 /// Whether a key id is safe to use in a document name. Senders choose it.
@@ -127,13 +125,12 @@ mod tests {
     }
 
     fn lookup() -> Lookup {
-        let member = |name: &str, member| (name.to_owned(), member);
         Lookup {
             url: "https://api.example/key".into(),
             body: vec![
-                member("client_id", Member::Text("c\"1".into())),
-                member("key_id", Member::KeyId),
-                member("secret", Member::Secret),
+                ("client_id".into(), Member::Text("c\"1".into())),
+                ("key_id".into(), Member::KeyId),
+                ("secret".into(), Member::Secret),
             ],
             key: "/key".into(),
         }
@@ -141,27 +138,25 @@ mod tests {
 
     const KEY: &str = r#""kty":"EC","crv":"P-256","x":"y9NoZjNwVoL16aVAcNxex-sqAW9SaG_spqQJHHz4wVE","y":"GvBdixFw8JX4icT_azXG71tyUrLkvB0L3fofPrJHEv8""#;
 
-    fn found(more: &str) -> Result<WebKey, String> {
+    fn found(more: &str) -> Result<WebKey, Refusal> {
         let document = One(
             "https://api.example/key#k-1",
             format!(r#"{{"key":{{{KEY}{more}}}}}"#),
         );
 
-        lookup()
-            .find(&document, Some("k-1"))
-            .map_err(|refusal| refusal.detail)
+        lookup().find(&document, Some("k-1"))
     }
 
     #[test]
     fn expired_and_other_keys_are_refused() {
         assert!(found("").is_ok() && found(r#","kid":"k-1","expired_at":null"#).is_ok());
         assert_eq!(
-            found(r#","kid":"k-2""#).err().unwrap(),
+            found(r#","kid":"k-2""#).err().unwrap().detail,
             "the answer for key `k-1` holds another key"
         );
 
         assert_eq!(
-            found(r#","expired_at":1560466150"#).err().unwrap(),
+            found(r#","expired_at":1560466150"#).err().unwrap().detail,
             "the answer for key `k-1` says that it has expired"
         );
     }

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use thiserror::Error;
 
 use crate::algorithm::{sha256, sha256_hex};
 use crate::refusal::{Reason, Refusal};
@@ -60,6 +61,36 @@ pub(crate) enum Part {
     FormSorted,
     /// Parts that are left out together if a value in them is missing.
     Optional(Vec<Part>),
+}
+
+/// Why a payload template cannot be parsed.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub(crate) enum TemplateError {
+    /// The token, without its braces.
+    #[error(
+        "unknown token `{{{0}}}`: known are body, timestamp, id, method, url, url_unescaped, \
+         secret, form_sorted, body_sha256_hex, body_sha256_base64, body_json_string, \
+         json:/POINTER, header:NAME, query:NAME, query_lower:NAME, form:NAME, list:LABEL, \
+         config.NAME"
+    )]
+    UnknownToken(String),
+    #[error(
+        "a list in payload drops out where a value is absent: it needs a {{query:NAME}} or the like"
+    )]
+    NeverAbsent,
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+}
+
+/// Why the value of `config` that a text names cannot be inserted.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub(crate) enum ConfigError {
+    #[error("config.{0} must be one text")]
+    Many(String),
+    #[error("this scheme needs a value of yours: write config = {{ {0} = \"…\" }}")]
+    Missing(String),
+    #[error("`{{config.` without its `}}`")]
+    Unclosed,
 }
 
 /// Values that come with the signature.
@@ -227,31 +258,39 @@ fn not_there(what: &str) -> Refusal {
 pub(crate) fn parse(
     template: &[PayloadPiece],
     config: &BTreeMap<String, ConfigValue>,
-) -> Result<Vec<Part>, String> {
-    let read = |piece: &PayloadPiece| match piece {
+) -> Result<Vec<Part>, TemplateError> {
+    let parts = template.iter().map(|piece| match piece {
         PayloadPiece::One(text) => part(text, config),
-        PayloadPiece::Optional(texts) => {
-            let parts: Vec<Part> = texts
-                .iter()
-                .map(|text| part(text, config))
-                .collect::<Result<_, _>>()?;
-            if parts
-                .iter()
-                .any(|part| matches!(part, Part::At(_) | Part::QueryLower(_)))
-            {
-                Ok(Part::Optional(parts))
-            } else {
-                Err("a list in payload drops out where a value is absent: it needs a {query:NAME} or the like"
-                        .into())
-            }
-        }
-    };
+        PayloadPiece::Optional(texts) => optional_parts(texts, config),
+    });
 
-    template.iter().map(read).collect()
+    parts.collect()
+}
+
+fn optional_parts(
+    texts: &[String],
+    config: &BTreeMap<String, ConfigValue>,
+) -> Result<Part, TemplateError> {
+    let parts: Vec<Part> = texts
+        .iter()
+        .map(|text| part(text, config))
+        .collect::<Result<_, _>>()?;
+
+    let may_be_absent = parts
+        .iter()
+        .any(|part| matches!(part, Part::At(_) | Part::QueryLower(_)));
+    if may_be_absent {
+        Ok(Part::Optional(parts))
+    } else {
+        Err(TemplateError::NeverAbsent)
+    }
 }
 
 /// Parses one element that is not a list.
-pub(crate) fn part(piece: &str, config: &BTreeMap<String, ConfigValue>) -> Result<Part, String> {
+pub(crate) fn part(
+    piece: &str,
+    config: &BTreeMap<String, ConfigValue>,
+) -> Result<Part, TemplateError> {
     let Some(token) = piece
         .strip_prefix('{')
         .and_then(|rest| rest.strip_suffix('}'))
@@ -272,7 +311,7 @@ pub(crate) fn part(piece: &str, config: &BTreeMap<String, ConfigValue>) -> Resul
             "body_sha256_hex" => Part::BodySha256Hex,
             "body_sha256_base64" => Part::BodySha256Base64,
             "body_json_string" => Part::BodyJsonString,
-            other => return Err(unknown(other)),
+            other => return Err(TemplateError::UnknownToken(other.to_owned())),
         },
         Some(("json", pointer)) if pointer.starts_with('/') => {
             Part::At(ValueLocation::Json(pointer.into()))
@@ -283,7 +322,7 @@ pub(crate) fn part(piece: &str, config: &BTreeMap<String, ConfigValue>) -> Resul
         Some(("list", label)) if !label.is_empty() => Part::Label(label.into()),
         Some(("form", name)) => Part::At(ValueLocation::Form(name.into())),
         Some(("config", name)) => Part::Literal(configured(name, config)?.to_owned()),
-        _ => return Err(unknown(token)),
+        _ => return Err(TemplateError::UnknownToken(token.to_owned())),
     })
 }
 
@@ -291,13 +330,11 @@ pub(crate) fn part(piece: &str, config: &BTreeMap<String, ConfigValue>) -> Resul
 pub(crate) fn configured<'a>(
     name: &str,
     config: &'a BTreeMap<String, ConfigValue>,
-) -> Result<&'a str, String> {
+) -> Result<&'a str, ConfigError> {
     match config.get(name).map(ConfigValue::texts) {
         Some([one]) => Ok(one),
-        Some(_) => Err(format!("config.{name} must be one text")),
-        None => Err(format!(
-            "this scheme needs a value of yours: write config = {{ {name} = \"…\" }}"
-        )),
+        Some(_) => Err(ConfigError::Many(name.to_owned())),
+        None => Err(ConfigError::Missing(name.to_owned())),
     }
 }
 
@@ -305,11 +342,11 @@ pub(crate) fn configured<'a>(
 pub(crate) fn configured_text(
     text: &str,
     config: &BTreeMap<String, ConfigValue>,
-) -> Result<String, String> {
+) -> Result<String, ConfigError> {
     let mut filled = String::new();
     let mut rest = text;
     while let Some((before, after)) = rest.split_once("{config.") {
-        let (name, after) = after.split_once('}').ok_or("`{config.` without its `}`")?;
+        let (name, after) = after.split_once('}').ok_or(ConfigError::Unclosed)?;
         filled.push_str(before);
         filled.push_str(configured(name, config)?);
         rest = after;
@@ -317,14 +354,6 @@ pub(crate) fn configured_text(
 
     filled.push_str(rest);
     Ok(filled)
-}
-
-fn unknown(token: &str) -> String {
-    format!(
-        "unknown token `{{{token}}}`: known are body, timestamp, id, method, url, url_unescaped, secret, form_sorted, \
-         body_sha256_hex, body_sha256_base64, body_json_string, json:/POINTER, header:NAME, query:NAME, query_lower:NAME, \
-         form:NAME, list:LABEL, config.NAME"
-    )
 }
 
 /// Decodes the escapes that HubSpot decodes.

@@ -82,10 +82,10 @@ pub enum Reason {
 
 impl Refusal {
     /// `detail` says how the request differs from what was expected.
-    pub fn new(reason: Reason, detail: impl Into<String>) -> Refusal {
+    pub fn new(reason: Reason, detail: impl fmt::Display) -> Refusal {
         Refusal {
             reason,
-            detail: detail.into(),
+            detail: detail.to_string(),
             fetch: None,
         }
     }
@@ -97,7 +97,7 @@ impl Refusal {
 
     /// The key document at `url` is missing.
     pub(crate) fn needs(url: &str) -> Refusal {
-        let detail = format!("the key document {url} is not at hand");
+        let detail = format!("the key document {url} has not been fetched yet");
         Refusal {
             reason: Reason::KeyUnavailable,
             detail,
@@ -158,7 +158,7 @@ impl Reason {
 }
 
 /// The refusal of a signature that cannot be decoded.
-pub(crate) fn malformed(why: String) -> Refusal {
+pub(crate) fn malformed(why: impl fmt::Display) -> Refusal {
     Refusal::new(
         Reason::MalformedSignature,
         format!("signature malformed: {why}"),

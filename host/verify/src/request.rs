@@ -189,9 +189,9 @@ fn take_last_segment(path: &mut String) -> Option<String> {
 fn without_query(query: Option<&str>, name: &str) -> Option<String> {
     let is_other =
         |pair: &&str| url::form_urlencoded::parse(pair.as_bytes()).all(|(key, _)| key != name);
-    let kept: Vec<&str> = query?.split('&').filter(is_other).collect();
+    let others: Vec<&str> = query?.split('&').filter(is_other).collect();
 
-    (!kept.is_empty()).then(|| kept.join("&"))
+    (!others.is_empty()).then(|| others.join("&"))
 }
 
 #[cfg(test)]

@@ -6,9 +6,13 @@ use crate::verifier::Verifier;
 use crate::{AuthScheme, Keys};
 use landfall_model::Secret;
 
-fn build(text: &str) -> Result<Verifier, String> {
+fn build(text: &str) -> Result<Verifier, BuildError> {
     let typed: VerifySpec = toml::from_str(text).unwrap();
-    Verifier::build(&typed, &Packs::default()).map_err(|error| error.message)
+    Verifier::build(&typed, &Packs::default())
+}
+
+fn load_error(text: &str) -> String {
+    build(text).unwrap_err().message
 }
 
 #[test]
@@ -21,7 +25,7 @@ fn missing_values_are_named_at_load() {
         ("paypal", "webhook_id"),
         ("aws-sns", "topic_arns"),
     ] {
-        let error = build(&format!("provider = \"{provider}\"\nsecret = \"env:S\"")).unwrap_err();
+        let error = load_error(&format!("provider = \"{provider}\"\nsecret = \"env:S\""));
         assert!(
             error.contains(&format!("config.{name} is missing")),
             "{provider}: {error}"
@@ -75,36 +79,31 @@ fn values_that_packs_read_are_described() {
 
 #[test]
 fn unknown_values_are_rejected() {
-    let error =
-        build("provider = \"square\"\nsecret = \"env:S\"\nconfig = { notification_uri = \"x\" }")
-            .unwrap_err();
+    let error = load_error(
+        "provider = \"square\"\nsecret = \"env:S\"\nconfig = { notification_uri = \"x\" }",
+    );
 
     assert_eq!(
         error,
         "provider `square` has no config key `notification_uri`: did you mean `notification_url`?"
     );
 
-    let error =
-        build("provider = \"github\"\nsecret = \"env:S\"\nconfig = { x = \"y\" }").unwrap_err();
+    let error = load_error("provider = \"github\"\nsecret = \"env:S\"\nconfig = { x = \"y\" }");
     assert_eq!(
         error,
         "provider `github` has no config key `x`: it has none: remove it"
     );
 
-    let error = build(
+    let error = load_error(
         "scheme = \"token\"\nfrom = { header = \"T\" }\nsecret = \"env:S\"\nconfig = { x = \"y\" }",
     );
 
-    assert!(
-        error
-            .unwrap_err()
-            .contains("this scheme has no config key `x`")
-    );
+    assert!(error.contains("this scheme has no config key `x`"));
 }
 
 #[test]
 fn verify_tokens_are_not_app_secrets() {
-    let error = build("provider = \"meta\"\nsecret = \"env:S\"").unwrap_err();
+    let error = load_error("provider = \"meta\"\nsecret = \"env:S\"");
     assert!(
         error.contains("challenge_secret = \"env:NAME\"") && error.contains("hub.verify_token"),
         "{error}"
@@ -123,7 +122,7 @@ fn keys_must_fit_their_algorithm() {
         ("sendgrid", "hex"),
     ] {
         let text = format!("provider = \"{provider}\"\nsecret = \"env:S\"\nkey = \"{key}\"");
-        let error = build(&text).unwrap_err();
+        let error = load_error(&text);
         assert!(
             error.starts_with("no secret fits this algorithm"),
             "{provider}: {error}"

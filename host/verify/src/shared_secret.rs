@@ -19,13 +19,12 @@ pub(crate) fn token(
 ) -> Result<usize, Refusal> {
     if let ValueLocation::Each(pointer) = from {
         let tokens = each(view, pointer)?;
-        let matches = |key: &[u8]| {
-            tokens
-                .iter()
-                .fold(true, |all, token| same_text(token.as_bytes(), key) & all)
-        };
+        let matched = keys.find(|_, key| {
+            let tokens = tokens.iter();
+            Ok(tokens.fold(true, |all, token| same_text(token.as_bytes(), key) & all))
+        })?;
 
-        return keys.find(|_, key| Ok(matches(key)))?.ok_or_else(mismatch);
+        return matched.ok_or_else(mismatch);
     }
 
     let text = view

@@ -216,14 +216,11 @@ impl Verifier {
         order_key: Option<ValueLocation>,
         path: &str,
     ) -> Result<Verifier, BuildError> {
-        let check = |place: &ValueLocation| {
-            builder::check_fact(place, self.auth_scheme.has_claims()).map_err(|error| error.message)
-        };
-
-        order_key
-            .iter()
-            .try_for_each(check)
-            .map_err(|message| wrong("order_by", message))?;
+        let has_claims = self.auth_scheme.has_claims();
+        if let Some(place) = &order_key {
+            builder::check_fact(place, has_claims)
+                .map_err(|error| wrong("order_by", error.message))?;
+        }
 
         if let Some(place) = order_key
             .iter()
@@ -235,10 +232,10 @@ impl Verifier {
         let id_match = dedup.id_match.unwrap_or(self.id_match);
         let delivery_id = match &dedup.id {
             DedupId::At(fields) => {
-                fields
-                    .all_fields()
-                    .try_for_each(check)
-                    .map_err(|message| wrong("dedup", message))?;
+                for place in fields.all_fields() {
+                    builder::check_fact(place, has_claims)
+                        .map_err(|error| wrong("dedup", error.message))?;
+                }
 
                 builder::check_identity(fields, path)
                     .map_err(|error| wrong("dedup", error.message))?;

@@ -128,18 +128,24 @@ impl<'a> View<'a> {
     /// The JSON document: the body, or a field of the form. `None` if it is not JSON, or exceeds
     /// the limits of a check.
     pub(crate) fn json(&self) -> Option<&Value> {
-        let parse = |text: &[u8]| match self.is_strict {
-            _ if !is_readable(text) => None,
-            true => unique_json::parse(text),
-            false => serde_json::from_slice(text).ok(),
-        };
+        self.json.get_or_init(|| self.read_json()).as_ref()
+    }
 
-        let read = || match self.json_field.filter(|_| self.form_kind().is_some()) {
-            Some(field) => parse(self.field(field).ok()?.as_bytes()),
-            None => parse(self.content()?),
-        };
+    fn read_json(&self) -> Option<Value> {
+        match self.json_field.filter(|_| self.form_kind().is_some()) {
+            Some(field) => self.parse_json(self.field(field).ok()?.as_bytes()),
+            None => self.parse_json(self.content()?),
+        }
+    }
 
-        self.json.get_or_init(read).as_ref()
+    fn parse_json(&self, text: &[u8]) -> Option<Value> {
+        if !is_readable(text) {
+            None
+        } else if self.is_strict {
+            unique_json::parse(text)
+        } else {
+            serde_json::from_slice(text).ok()
+        }
     }
 
     /// The form field with the JSON document of this request; `None` if the body itself is the
@@ -168,17 +174,17 @@ impl<'a> View<'a> {
             return self.form();
         }
 
-        let read = || {
-            let content_type = std::str::from_utf8(self.header("content-type").ok()?).ok()?;
-            let body = self.content()?;
-            if body.len() <= PARSED_BYTES_MAX {
-                multipart::text_fields(content_type, body)
-            } else {
-                None
-            }
-        };
+        self.fields.get_or_init(|| self.read_multipart()).as_deref()
+    }
 
-        self.fields.get_or_init(read).as_deref()
+    fn read_multipart(&self) -> Option<Vec<(String, String)>> {
+        let content_type = std::str::from_utf8(self.header("content-type").ok()?).ok()?;
+        let body = self.content()?;
+        if body.len() <= PARSED_BYTES_MAX {
+            multipart::text_fields(content_type, body)
+        } else {
+            None
+        }
     }
 
     /// The single value of a form field.
@@ -204,16 +210,16 @@ impl<'a> View<'a> {
     /// The decoded pairs of a form body, in their order; `None` if they are not UTF-8, or exceed
     /// the limits of a check.
     pub(crate) fn form(&self) -> Option<&[(String, String)]> {
-        let parse = || {
-            let body = self.content()?;
-            let is_small = body.len() <= PARSED_BYTES_MAX
-                && memchr::memchr_iter(b'&', body).count() <= PAIRS_MAX;
-            let is_text = is_small && percent_encoding::percent_decode(body).decode_utf8().is_ok();
+        self.form.get_or_init(|| self.read_form()).as_deref()
+    }
 
-            is_text.then(|| url::form_urlencoded::parse(body).into_owned().collect())
-        };
+    fn read_form(&self) -> Option<Vec<(String, String)>> {
+        let body = self.content()?;
+        let is_small =
+            body.len() <= PARSED_BYTES_MAX && memchr::memchr_iter(b'&', body).count() <= PAIRS_MAX;
+        let is_text = is_small && percent_encoding::percent_decode(body).decode_utf8().is_ok();
 
-        self.form.get_or_init(parse).as_deref()
+        is_text.then(|| url::form_urlencoded::parse(body).into_owned().collect())
     }
 
     /// The pairs of the form body, or the refusal.

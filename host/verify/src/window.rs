@@ -29,22 +29,22 @@ impl Window {
 /// Parses a time into nanoseconds since 1970.
 pub(crate) fn parse(unit: TimeUnit, text: &[u8]) -> Result<i128, Refusal> {
     let text = std::str::from_utf8(text).map_err(|_| malformed("text"))?;
-    let digits = || {
-        if text.bytes().all(|byte| byte.is_ascii_digit()) && text.len() <= 19 {
-            text.parse::<i128>().map_err(|_| malformed("a number"))
-        } else {
-            Err(malformed("a number of unix time"))
-        }
-    };
-
     match unit {
-        TimeUnit::S => Ok(digits()? * SECOND_NS),
-        TimeUnit::Ms => Ok(digits()? * (SECOND_NS / 1000)),
+        TimeUnit::S => Ok(digits(text)? * SECOND_NS),
+        TimeUnit::Ms => Ok(digits(text)? * (SECOND_NS / 1000)),
         TimeUnit::Rfc3339 => rfc3339(text).ok_or_else(|| malformed("a time as RFC 3339 writes it")),
         TimeUnit::Iso8601 => rfc3339(text)
             .or_else(|| rfc3339(&format!("{text}Z")))
             .ok_or_else(|| malformed("a time as ISO 8601 writes it, such as 2026-01-31T08:15:30")),
         TimeUnit::HttpDate => http_date(text).ok_or_else(|| malformed("an HTTP date")),
+    }
+}
+
+fn digits(text: &str) -> Result<i128, Refusal> {
+    if text.bytes().all(|byte| byte.is_ascii_digit()) && text.len() <= 19 {
+        text.parse().map_err(|_| malformed("a number"))
+    } else {
+        Err(malformed("a number of unix time"))
     }
 }
 
@@ -63,7 +63,7 @@ pub(crate) fn check_time(window: Window, time_ns: i128, now: SystemTime) -> Resu
     let skew_seconds = (now_ns - time_ns) / SECOND_NS;
     if is_beyond(window.past, now_ns - time_ns) {
         let detail = format!(
-            "the timestamp is {skew_seconds} s old: at most {} s are taken",
+            "the timestamp is {skew_seconds} s old: at most {} s are accepted",
             seconds(window.past)
         );
 
@@ -73,7 +73,7 @@ pub(crate) fn check_time(window: Window, time_ns: i128, now: SystemTime) -> Resu
     if is_beyond(window.future, time_ns - now_ns) {
         let ahead = -skew_seconds;
         let detail = format!(
-            "the timestamp is {ahead} s ahead: at most {} s are taken; check the clock",
+            "the timestamp is {ahead} s ahead: at most {} s are accepted; check the clock",
             seconds(window.future)
         );
 

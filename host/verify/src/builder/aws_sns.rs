@@ -18,8 +18,8 @@ pub(super) fn build(spec: &VerifySpec) -> Result<ProviderScheme, BuildError> {
 /// At least one topic, each a complete ARN or `*`.
 fn topics(spec: &VerifySpec) -> Option<Vec<String>> {
     let topics = spec.config.get("topic_arns")?.texts().to_vec();
-    let is_one = |topic: &String| topic == "*" || is_arn(topic);
-    (!topics.is_empty() && topics.iter().all(is_one)).then_some(topics)
+    let are_topics = topics.iter().all(|topic| topic == "*" || is_arn(topic));
+    (!topics.is_empty() && are_topics).then_some(topics)
 }
 
 fn is_arn(topic: &str) -> bool {

@@ -32,8 +32,10 @@ pub(super) fn build(spec: &VerifySpec) -> Result<DetachedJws, BuildError> {
         ));
     }
 
-    let is_address = |url: &&String| url.starts_with("https://") && !url.contains('#');
-    let jwks = rules.jwks.as_ref().filter(is_address);
+    let jwks = rules
+        .jwks
+        .as_ref()
+        .filter(|url| url.starts_with("https://") && !url.contains('#'));
     let jwks = jwks.ok_or_else(|| {
         wrong(
             "jwt",

@@ -1,5 +1,7 @@
 //! An error in a `[verify]` table.
 
+use std::fmt::Display;
+
 use thiserror::Error;
 
 /// An error in a `[verify]` table.
@@ -12,9 +14,9 @@ pub struct BuildError {
     pub message: String,
 }
 
-pub(crate) fn wrong(key: &'static str, message: impl Into<String>) -> BuildError {
+pub(crate) fn wrong(key: &'static str, message: impl Display) -> BuildError {
     BuildError {
         key,
-        message: message.into(),
+        message: message.to_string(),
     }
 }

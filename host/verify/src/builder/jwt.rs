@@ -46,26 +46,19 @@ pub(super) fn build(spec: &VerifySpec) -> Result<Jwt, BuildError> {
     }
 
     check_age("jwt", "max_age", rules.max_age)?;
-    let is_shared = |name: &String| name.starts_with("HS");
     let in_secret = matches!(spec.key, Some(KeyForm::Pem | KeyForm::SpkiBase64));
 
     let public = [rules.jwks.is_some(), rules.lookup.is_some(), in_secret]
         .iter()
         .filter(|is_there| **is_there)
         .count();
-    if public + usize::from(algorithms.iter().any(is_shared)) != 1 {
+    if public + usize::from(algorithms.iter().any(|name| name.starts_with("HS"))) != 1 {
         return Err(wrong(
             "jwt",
             "HS… algorithms go with a secret, RS256 and ES256 with jwks = \"https://…\", lookup = { … } or a public key \
              (key = \"pem\"), never mixed",
         ));
     }
-
-    let text = |text: &String| {
-        configured_text(text, &spec.config)
-            .map(Value::from)
-            .map_err(|why| wrong("config", why))
-    };
 
     if rules.header_time.is_some() {
         return Err(wrong(
@@ -77,45 +70,15 @@ pub(super) fn build(spec: &VerifySpec) -> Result<Jwt, BuildError> {
     let claims = rules.claims.iter().map(|(name, value)| {
         let allowed = match value {
             ClaimValue::Truth(truth) => vec![Value::Bool(*truth)],
-            ClaimValue::One(one) => vec![text(one)?],
-            ClaimValue::Any(any) => any.iter().map(text).collect::<Result<_, _>>()?,
+            ClaimValue::One(one) => vec![filled(one, spec)?.into()],
+            ClaimValue::Any(any) => any
+                .iter()
+                .map(|one| filled(one, spec).map(Value::from))
+                .collect::<Result<_, _>>()?,
         };
 
         Ok((name.clone(), allowed))
     });
-
-    let lookup = |typed: &LookupSpec| {
-        let member = |(name, value): (&String, &String)| {
-            let member = match value.as_str() {
-                "{secret}" => Member::Secret,
-                "{kid}" => Member::KeyId,
-                _ => Member::Text(text(value)?.as_str().unwrap_or_default().to_owned()),
-            };
-
-            Ok((name.clone(), member))
-        };
-
-        let body = typed.body.iter().map(member).collect::<Result<_, _>>()?;
-        let url = typed.url.as_ref().ok_or_else(|| {
-            wrong(
-                "jwt",
-                "lookup.url is missing: write the URL from which a key is requested",
-            )
-        })?;
-
-        let key = typed.key.clone().ok_or_else(|| {
-            wrong(
-                "jwt",
-                "lookup.key is missing: write the JSON pointer to the key in the response",
-            )
-        })?;
-
-        Ok(Lookup {
-            url: address("jwt", "lookup.url", url, spec)?,
-            body,
-            key,
-        })
-    };
 
     if rules.url_hash.is_some() && !names_url(spec) {
         return Err(wrong("scheme", NEEDS_URL));
@@ -161,7 +124,11 @@ pub(super) fn build(spec: &VerifySpec) -> Result<Jwt, BuildError> {
             .as_ref()
             .map(|url| address("jwt", "jwks", url, spec))
             .transpose()?,
-        lookup: rules.lookup.as_ref().map(lookup).transpose()?,
+        lookup: rules
+            .lookup
+            .as_ref()
+            .map(|typed| lookup(typed, spec))
+            .transpose()?,
         claims: claims.collect::<Result<_, _>>()?,
         leeway: rules.leeway.unwrap_or_default(),
         max_age: rules.max_age,
@@ -177,6 +144,42 @@ pub(super) fn build(spec: &VerifySpec) -> Result<Jwt, BuildError> {
         query_string_hash: rules.query_string_hash.clone(),
         base_path: base_path(spec)?,
     })
+}
+
+fn lookup(typed: &LookupSpec, spec: &VerifySpec) -> Result<Lookup, BuildError> {
+    let mut body = Vec::new();
+    for (name, value) in &typed.body {
+        let member = match value.as_str() {
+            "{secret}" => Member::Secret,
+            "{kid}" => Member::KeyId,
+            _ => Member::Text(filled(value, spec)?),
+        };
+        body.push((name.clone(), member));
+    }
+
+    let url = typed.url.as_ref().ok_or_else(|| {
+        wrong(
+            "jwt",
+            "lookup.url is missing: write the URL from which a key is requested",
+        )
+    })?;
+    let key = typed.key.clone().ok_or_else(|| {
+        wrong(
+            "jwt",
+            "lookup.key is missing: write the JSON pointer to the key in the response",
+        )
+    })?;
+
+    Ok(Lookup {
+        url: address("jwt", "lookup.url", url, spec)?,
+        body,
+        key,
+    })
+}
+
+/// A text with the configured values in it.
+fn filled(text: &str, spec: &VerifySpec) -> Result<String, BuildError> {
+    configured_text(text, &spec.config).map_err(|why| wrong("config", why))
 }
 
 /// Rejects a digest that covers the token itself: no sender can make such a token.
@@ -234,7 +237,7 @@ fn check_claim_names(rules: &JwtSpec) -> Result<(), BuildError> {
         ("query_string_hash", &rules.query_string_hash),
     ];
 
-    let mut taken: Vec<&str> = rules
+    let mut used: Vec<&str> = rules
         .claims
         .keys()
         .map(String::as_str)
@@ -243,7 +246,7 @@ fn check_claim_names(rules: &JwtSpec) -> Result<(), BuildError> {
 
     for (field, claim) in digests {
         let Some(claim) = claim else { continue };
-        if taken.contains(&claim.as_str()) {
+        if used.contains(&claim.as_str()) {
             let claim = claim.escape_debug();
             return Err(wrong(
                 "jwt",
@@ -253,7 +256,7 @@ fn check_claim_names(rules: &JwtSpec) -> Result<(), BuildError> {
             ));
         }
 
-        taken.push(claim);
+        used.push(claim);
     }
 
     Ok(())

@@ -80,8 +80,9 @@ pub(super) fn build(
 
 /// Rejects signed labels that hold the time (write `{timestamp}`) or a signature.
 pub(super) fn check_signed_labels(list: &List, signed: &[String]) -> Result<(), BuildError> {
-    let is_time = |label: &&String| list.time == ListTime::Labelled((*label).clone());
-    if let Some(label) = signed.iter().find(is_time) {
+    if let ListTime::Labelled(label) = &list.time
+        && signed.contains(label)
+    {
         let why = format!(
             "{{list:{label}}} is the signed time, which is read apart from the labels: write {{timestamp}}"
         );
@@ -105,17 +106,9 @@ fn check_labels(list: &List) -> Result<(), BuildError> {
         ListTime::Absent | ListTime::First => None,
     };
 
-    let is_split = |label: &str| {
-        label.contains(&list.separator)
-            || list
-                .assign
-                .as_ref()
-                .is_some_and(|assign| label.contains(assign))
-    };
-
     let mut used = list.labels.iter().chain(time);
     if let Some(label) =
-        used.find(|label| label.is_empty() || label.trim() != *label || is_split(label))
+        used.find(|label| label.is_empty() || label.trim() != *label || is_split(label, list))
     {
         let why = "it is empty, holds separator or assign, or begins or ends with white space";
         return Err(wrong(
@@ -135,14 +128,22 @@ fn check_labels(list: &List) -> Result<(), BuildError> {
     }
 }
 
+/// Whether a label contains a mark of the list.
+fn is_split(label: &str, list: &List) -> bool {
+    let assign = list.assign.as_ref();
+    label.contains(&list.separator) || assign.is_some_and(|assign| label.contains(assign))
+}
+
 /// Rejects a separator or an assignment that could occur inside the values.
 fn check_marks(list: &List, encoding: Encoding, unit: Option<TimeUnit>) -> Result<(), BuildError> {
     let separator = &list.separator;
-    let shown = separator.escape_debug();
+    let escaped = separator.escape_debug();
     if separator.contains(|c: char| c.is_control() && c != '\t') {
         return Err(wrong(
             "list",
-            format!("separator `{shown}` is in no header value: name the text between two entries"),
+            format!(
+                "separator `{escaped}` is in no header value: name the text between two entries"
+            ),
         ));
     }
 
@@ -154,47 +155,38 @@ fn check_marks(list: &List, encoding: Encoding, unit: Option<TimeUnit>) -> Resul
         return Err(wrong(
             "list",
             format!(
-                "separator `{shown}` is in assign: each entry ends before its value; write another separator"
+                "separator `{escaped}` is in assign: each entry ends before its value; write another separator"
             ),
         ));
     }
 
-    let is_encoded = |c: char| match encoding {
-        Encoding::Hex => c.is_ascii_hexdigit(),
-        Encoding::Base64 => c.is_ascii_alphanumeric() || "+/=".contains(c),
-        Encoding::Base64url => c.is_ascii_alphanumeric() || "-_=".contains(c),
-    };
-    if separator.chars().all(is_encoded) {
+    if separator.chars().all(|c| is_encoded(c, encoding)) {
         return Err(wrong(
             "list",
             format!(
-                "separator `{shown}` may be part of a signature in {}, which would be cut there: write the separator that the \
+                "separator `{escaped}` may be part of a signature in {}, which would be cut there: write the separator that the \
                  provider documents",
                 word(encoding)
             ),
         ));
     }
 
-    let is_in_time = |c: char| match unit {
-        None => false,
-        Some(TimeUnit::S | TimeUnit::Ms) => c.is_ascii_digit(),
-        Some(TimeUnit::Rfc3339 | TimeUnit::Iso8601) => {
-            c.is_ascii_digit() || "+-.: TtZz".contains(c)
-        }
-        Some(TimeUnit::HttpDate) => c.is_ascii_alphanumeric() || ",: ".contains(c),
-    };
-    if list.time != ListTime::Absent && separator.chars().all(is_in_time) {
+    if list.time != ListTime::Absent && separator.chars().all(|c| is_in_time(c, unit)) {
         return Err(wrong(
             "list",
             format!(
-                "separator `{shown}` may be part of the time in the list, which would be cut there: write another one"
+                "separator `{escaped}` may be part of the time in the list, which would be cut there: write another one"
             ),
         ));
     }
 
     match (&list.time, &list.assign) {
         (ListTime::Labelled(label), Some(assign))
-            if list.labels.is_empty() && label.chars().chain(assign.chars()).all(is_encoded) =>
+            if list.labels.is_empty()
+                && label
+                    .chars()
+                    .chain(assign.chars())
+                    .all(|c| is_encoded(c, encoding)) =>
         {
             Err(wrong(
                 "list",
@@ -205,6 +197,27 @@ fn check_marks(list: &List, encoding: Encoding, unit: Option<TimeUnit>) -> Resul
             ))
         }
         _ => Ok(()),
+    }
+}
+
+/// Whether a signature in this encoding may contain the character.
+fn is_encoded(c: char, encoding: Encoding) -> bool {
+    match encoding {
+        Encoding::Hex => c.is_ascii_hexdigit(),
+        Encoding::Base64 => c.is_ascii_alphanumeric() || "+/=".contains(c),
+        Encoding::Base64url => c.is_ascii_alphanumeric() || "-_=".contains(c),
+    }
+}
+
+/// Whether a time in this unit may contain the character.
+fn is_in_time(c: char, unit: Option<TimeUnit>) -> bool {
+    match unit {
+        None => false,
+        Some(TimeUnit::S | TimeUnit::Ms) => c.is_ascii_digit(),
+        Some(TimeUnit::Rfc3339 | TimeUnit::Iso8601) => {
+            c.is_ascii_digit() || "+-.: TtZz".contains(c)
+        }
+        Some(TimeUnit::HttpDate) => c.is_ascii_alphanumeric() || ",: ".contains(c),
     }
 }
 

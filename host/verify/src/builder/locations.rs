@@ -171,7 +171,6 @@ fn check_prefix(spec: &VerifySpec, place: &ValueLocation) -> Result<(), BuildErr
         return Ok(());
     };
 
-    let is_authorization = |name: &String| name.eq_ignore_ascii_case("authorization");
     let ends_in_word = prefix.ends_with(|c: char| c.is_ascii_alphanumeric());
     let is_scheme = AUTH_SCHEMES
         .iter()
@@ -179,7 +178,7 @@ fn check_prefix(spec: &VerifySpec, place: &ValueLocation) -> Result<(), BuildErr
 
     if let ValueLocation::Header(name) = place
         && ends_in_word
-        && (is_scheme || is_authorization(name))
+        && (is_scheme || name.eq_ignore_ascii_case("authorization"))
     {
         let prefix = prefix.escape_debug();
         let why = format!(

@@ -117,6 +117,11 @@ fn unsupported(name: &str, why: &str) -> Result<(), BuildError> {
     ))
 }
 
+/// Whether a text is a string of RFC 9651 that is not empty.
+fn is_string(text: &str) -> bool {
+    !text.is_empty() && sfv::StringRef::from_str(text).is_ok()
+}
+
 /// Rejects a label, tag or key id that the header cannot contain.
 fn check_names(rules: &MessageSignatureSpec) -> Result<(), BuildError> {
     if let Some(label) = rules
@@ -134,14 +139,13 @@ fn check_names(rules: &MessageSignatureSpec) -> Result<(), BuildError> {
         ));
     }
 
-    let is_text = |text: &&String| !text.is_empty() && sfv::StringRef::from_str(text).is_ok();
     let texts = rules
         .tag
         .iter()
         .map(|tag| ("tag", tag))
         .chain(rules.key_ids.iter().map(|id| ("key_ids", id)));
 
-    match texts.into_iter().find(|(_, text)| !is_text(text)) {
+    match texts.into_iter().find(|(_, text)| !is_string(text)) {
         Some((field, text)) => Err(wrong(
             "message_signature",
             format!(

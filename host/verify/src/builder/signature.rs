@@ -65,7 +65,10 @@ pub(super) fn build(spec: &VerifySpec, is_documented: bool) -> Result<Signature,
         .map(|typed| rules.read(typed));
 
     let alternatives: Vec<Vec<Part>> = others.collect::<Result<_, _>>()?;
-    let parts = || std::iter::once(&payload).chain(&alternatives).flatten();
+    let parts: Vec<&Part> = std::iter::once(&payload)
+        .chain(&alternatives)
+        .flatten()
+        .collect();
 
     let mut list = spec
         .list
@@ -73,7 +76,8 @@ pub(super) fn build(spec: &VerifySpec, is_documented: bool) -> Result<Signature,
         .map(|typed| list::build(typed, spec, encoding))
         .transpose()?;
 
-    let labels: Vec<String> = parts()
+    let labels: Vec<String> = parts
+        .iter()
         .filter_map(|part| match part {
             Part::Label(label) => Some(label.clone()),
             _ => None,
@@ -103,7 +107,7 @@ pub(super) fn build(spec: &VerifySpec, is_documented: bool) -> Result<Signature,
         .timestamp
         .as_ref()
         .is_some_and(|time| time.from.is_some() || listed_time);
-    if parts().any(|part| *part == Part::Timestamp) && !has_time {
+    if parts.contains(&&Part::Timestamp) && !has_time {
         return Err(wrong(
             "payload",
             "{timestamp} is signed: say where it is in timestamp = { from = …, unit = … }",
@@ -117,14 +121,14 @@ pub(super) fn build(spec: &VerifySpec, is_documented: bool) -> Result<Signature,
         ));
     }
 
-    if parts().any(|part| *part == Part::Id) && spec.id.is_none() {
+    if parts.contains(&&Part::Id) && spec.id.is_none() {
         return Err(wrong(
             "payload",
             "{id} is signed: say where it is in id = { header = \"NAME\" }",
         ));
     }
 
-    if parts().any(|part| matches!(part, Part::Url | Part::UrlUnescaped)) && !names_url(spec) {
+    if parts.iter().any(|part| is_url(part)) && !names_url(spec) {
         return Err(wrong("scheme", NEEDS_URL));
     }
 
@@ -169,12 +173,14 @@ pub(super) fn build(spec: &VerifySpec, is_documented: bool) -> Result<Signature,
     in_key_set
         .clone()
         .try_for_each(|place| check_held_value("key_set", place))?;
-    parts()
-        .flat_map(places_in)
+    parts
+        .iter()
+        .flat_map(|part| places_in(part))
         .try_for_each(|place| check_value("payload", place))?;
 
-    if parts()
-        .flat_map(places_in)
+    if parts
+        .iter()
+        .flat_map(|part| places_in(part))
         .any(|place| is_same_place(place, &ValueLocation::Header("host".into())))
     {
         let why = "{header:Host} is the sender's choice, and a request that was signed for another receiver would be accepted: write {url} \
@@ -184,7 +190,7 @@ pub(super) fn build(spec: &VerifySpec, is_documented: bool) -> Result<Signature,
 
     let from = places(spec)?;
     from.iter()
-        .try_for_each(|place| check_apart(place, parts))?;
+        .try_for_each(|place| check_apart(place, &parts))?;
     let beside = in_time
         .map(|place| ("timestamp", place))
         .chain(spec.id.iter().map(|place| ("id", place)));
@@ -221,22 +227,20 @@ pub(super) fn build(spec: &VerifySpec, is_documented: bool) -> Result<Signature,
 }
 
 /// Rejects a signature inside the text that it signs: no sender can make such a request.
-fn check_apart<'a, P: Iterator<Item = &'a Part>>(
-    from: &ValueLocation,
-    parts: impl Fn() -> P,
-) -> Result<(), BuildError> {
+fn check_apart(from: &ValueLocation, parts: &[&Part]) -> Result<(), BuildError> {
     let is_inside = match from {
         ValueLocation::Json(_) | ValueLocation::Form(_) | ValueLocation::Body(_) => {
-            parts().any(Part::is_of_the_body)
+            parts.iter().any(|part| part.is_of_the_body())
         }
         ValueLocation::Query(_) | ValueLocation::Path(_) | ValueLocation::Param(_) => {
-            parts().any(is_url)
+            parts.iter().any(|part| is_url(part))
         }
         _ => false,
     };
 
-    let is_same = parts()
-        .flat_map(places_in)
+    let is_same = parts
+        .iter()
+        .flat_map(|part| places_in(part))
         .any(|place| is_same_place(place, from));
     if is_inside || is_same {
         return Err(wrong(
@@ -264,16 +268,15 @@ fn check_beside(
         .iter()
         .any(|place| matches!(place, ValueLocation::Body(_)));
 
-    let is_in_signature = |place: &ValueLocation| match place {
-        ValueLocation::Json(_) | ValueLocation::Form(_) | ValueLocation::Body(_) => is_body,
-        place => from.iter().any(|signature| is_same_place(place, signature)),
-    };
+    let conflict = beside.iter().find(|(_, place)| {
+        let is_in_body = matches!(
+            place,
+            ValueLocation::Json(_) | ValueLocation::Form(_) | ValueLocation::Body(_)
+        );
+        (is_body && is_in_body) || from.iter().any(|other| is_same_place(place, other))
+    });
 
-    let is_taken = |place: &ValueLocation| {
-        is_in_signature(place) || from.iter().any(|other| is_same_place(place, other))
-    };
-
-    match beside.iter().find(|(_, place)| is_taken(place)) {
+    match conflict {
         Some((key, place)) => Err(wrong(
             key,
             format!(
@@ -299,13 +302,12 @@ fn check_required(
         .map(|(name, _)| name)
         .collect();
 
-    let is_repeated = |at: usize| {
-        names[..at]
-            .iter()
-            .any(|before| before.eq_ignore_ascii_case(names[at]))
-    };
-    if let Some(at) = (0..names.len()).find(|at| is_repeated(*at)) {
-        let name = names[at].escape_debug();
+    let repeated = names.iter().enumerate().find(|(at, name)| {
+        let mut before = names[..*at].iter();
+        before.any(|other| other.eq_ignore_ascii_case(name))
+    });
+    if let Some((_, name)) = repeated {
+        let name = name.escape_debug();
         return Err(wrong(
             "require",
             format!("require names the header {name} twice, and a header has one value: leave one"),

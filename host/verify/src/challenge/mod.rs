@@ -2,22 +2,28 @@
 //! never HTML. A value that goes into a MAC must be a short token, because otherwise the answer
 //! would sign any text for any caller.
 
+mod error;
+mod requirement;
 mod template;
 
 use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-use crate::algorithm::same_text;
 use crate::answer::Answer;
 use crate::keys::Keys;
 use crate::refusal::{Reason, Refusal};
 use crate::view::{View, describe};
+pub(crate) use error::ChallengeError;
+use error::METHODS;
 use landfall_model::{ChallengeSpec, ConfigValue, ValueLocation};
 use template::{JsonTemplate, Piece, Refused, Source, Template, fill, source, template};
 
 /// The largest decompressed body of an ownership check.
 pub(crate) const BODY_BYTES_MAX: usize = 16 * 1024;
+
+/// Headers that the host writes into every answer.
+const HOST_HEADERS: [&str; 3] = ["content-length", "transfer-encoding", "connection"];
 
 /// The rule of one ownership check.
 #[derive(Debug, Clone, PartialEq)]
@@ -65,99 +71,28 @@ impl Challenge {
     pub(crate) fn build(
         spec: &ChallengeSpec,
         config: &BTreeMap<String, ConfigValue>,
-    ) -> Result<Challenge, String> {
+    ) -> Result<Challenge, ChallengeError> {
         let method = spec.method.as_deref().unwrap_or("POST");
-        let known = ["GET", "HEAD", "OPTIONS", "POST", "PUT"];
-        if !known.contains(&method) {
-            return Err(format!(
-                "method `{method}` cannot be a challenge: one of {}",
-                known.join(", ")
-            ));
+        if !METHODS.contains(&method) {
+            return Err(ChallengeError::Method(method.to_owned()));
         }
 
-        let template = |text: &String| template(text, config);
+        check_answer(spec)?;
+
+        let text = spec.answer.text.as_deref();
+        let headers = spec.answer.headers.iter();
+        let headers = headers.map(|(name, text)| Ok((name.clone(), template(text, config)?)));
         let json = spec.answer.json.as_ref().map(|object| {
-            let entry = |(key, value): (&String, &Value)| {
-                let value = match value {
-                    Value::String(text) => JsonTemplate::Text(template(text)?),
-                    other => JsonTemplate::Constant(other.clone()),
-                };
-
-                Ok((key.clone(), value))
-            };
-
-            object.iter().map(entry).collect::<Result<Vec<_>, String>>()
+            let members = object.iter();
+            members
+                .map(|(key, value)| Ok((key.clone(), json_template(value, config)?)))
+                .collect::<Result<_, ChallengeError>>()
         });
 
         let listed = spec.require.listed.as_ref().map(|(place, name)| {
-            let texts = config
-                .get(name)
-                .map(|value| value.texts().to_vec())
-                .unwrap_or_default();
-
-            Ok::<_, String>((source(place)?, texts))
+            let texts = config.get(name).map(|value| value.texts().to_vec());
+            Ok::<_, ChallengeError>((source(place)?, texts.unwrap_or_default()))
         });
-
-        if let Some(bad) = spec
-            .answer
-            .headers
-            .keys()
-            .find(|name| name.parse::<http::HeaderName>().is_err())
-        {
-            return Err(format!("`{}` is not a header name", bad.escape_debug()));
-        }
-
-        if spec
-            .answer
-            .headers
-            .values()
-            .any(|text| text.contains(['\r', '\n', '\0']))
-        {
-            return Err("a header value must be one line".into());
-        }
-
-        if takes_every_delivery(spec) {
-            return Err("every delivery would be answered as an ownership check and dropped: say what a check has (query, header, json, \
-                 equals, only_keys or only_form_field)"
-                .into());
-        }
-
-        let framing = ["content-length", "transfer-encoding", "connection"];
-        if let Some(bad) = spec
-            .answer
-            .headers
-            .keys()
-            .find(|name| framing.contains(&name.to_ascii_lowercase().as_str()))
-        {
-            return Err(format!("header `{bad}` is written by the host"));
-        }
-
-        let has_body = spec.answer.text.is_some() || spec.answer.json.is_some();
-        if has_body
-            && spec
-                .answer
-                .status
-                .is_some_and(|status| status == 204 || status == 304)
-        {
-            return Err("an answer with this status has no body".into());
-        }
-
-        let statuses = [
-            spec.answer.status.unwrap_or(200),
-            spec.refused_status.unwrap_or(403),
-        ];
-        if let Some(bad) = statuses
-            .iter()
-            .find(|status| !(200..=599).contains(*status))
-        {
-            return Err(format!("status {bad} cannot be answered: 200 to 599"));
-        }
-
-        let headers = spec
-            .answer
-            .headers
-            .iter()
-            .map(|(name, text)| Ok::<_, String>((name.clone(), template(text)?)));
 
         let is_open = config
             .get("handshake_open")
@@ -165,9 +100,9 @@ impl Challenge {
 
         Ok(Challenge {
             method: method.parse().expect("a known method"),
-            text: spec.answer.text.as_ref().map(template).transpose()?,
+            text: text.map(|text| template(text, config)).transpose()?,
             json: json.transpose()?,
-            headers: headers.collect::<Result<_, _>>()?,
+            headers: headers.collect::<Result<_, ChallengeError>>()?,
             listed: listed.transpose()?,
             pair: spec
                 .pair
@@ -259,16 +194,16 @@ impl Challenge {
     }
 
     fn try_answer(&self, view: &View<'_>, keys: &Keys) -> Result<Answer, Refused> {
-        self.check_requirement(view, keys)?;
-        let fill = |template: &Template| fill(template, view, keys);
+        requirement::check(&self.spec.require, view, keys)?;
+        self.check_listed(view)?;
         let body = match (&self.text, &self.json) {
-            (Some(text), _) => Some(("text/plain; charset=utf-8", fill(text)?)),
+            (Some(text), _) => Some(("text/plain; charset=utf-8", fill(text, view, keys)?)),
             (None, Some(entries)) => {
                 let mut object = serde_json::Map::new();
                 for (key, value) in entries {
                     let value = match value {
                         JsonTemplate::Constant(value) => value.clone(),
-                        JsonTemplate::Text(text) => Value::String(fill(text)?),
+                        JsonTemplate::Text(text) => Value::String(fill(text, view, keys)?),
                     };
 
                     object.insert(key.clone(), value);
@@ -282,7 +217,7 @@ impl Challenge {
         let headers = self
             .headers
             .iter()
-            .map(|(name, text)| Ok((name.clone(), fill(text)?)));
+            .map(|(name, text)| Ok((name.clone(), fill(text, view, keys)?)));
 
         Ok(Answer {
             status: self.spec.answer.status.unwrap_or(200),
@@ -296,6 +231,30 @@ impl Challenge {
                 .transpose()?,
             refused: None,
         })
+    }
+
+    /// Checks that the value to look for is in the configured list.
+    fn check_listed(&self, view: &View<'_>) -> Result<(), Refused> {
+        let Some((source, allowed)) = &self.listed else {
+            return Ok(());
+        };
+
+        let (place, entry) = (describe(&source.0), self.listed_entry());
+        let given = source.text(view).map_err(|_| {
+            requirement::refused(format!(
+                "the ownership check has no value at {place} to look for in config.{entry}"
+            ))
+        })?;
+        if allowed.iter().any(|one| one == "*" || *one == given) {
+            return Ok(());
+        }
+
+        let given = given.escape_debug();
+        let what = format!("`{given}` ({place}) is not in `config.{entry}` of `[verify]`");
+        Err(Refused::Requirement(Refusal::new(
+            Reason::TopicNotAllowed,
+            what,
+        )))
     }
 
     /// What a request must have to be this ownership check, for the operator.
@@ -331,84 +290,6 @@ impl Challenge {
         }
     }
 
-    fn check_requirement(&self, view: &View<'_>, keys: &Keys) -> Result<(), Refused> {
-        let require = &self.spec.require;
-        let wrong =
-            |what: String| Refused::Requirement(Refusal::new(Reason::ChallengeRefused, what));
-
-        let missing = |name: &str| {
-            wrong(format!(
-                "the ownership check has no query parameter `{name}`"
-            ))
-        };
-
-        let one = |name: &str| {
-            Source(ValueLocation::Query(name.into()))
-                .text(view)
-                .map_err(|_| missing(name))
-        };
-
-        for (name, expected) in &require.query {
-            if !expected
-                .split('|')
-                .any(|allowed| one(name).is_ok_and(|given| given == allowed))
-            {
-                let expected = expected.replace('|', "` or `");
-                return Err(wrong(format!(
-                    "query parameter `{name}` of the ownership check is not `{expected}`"
-                )));
-            }
-        }
-
-        if let Some(name) = &require.query_hex {
-            let given = one(name)?;
-            let is_short = (20..=32).contains(&given.len())
-                && given.bytes().all(|byte| byte.is_ascii_hexdigit());
-
-            let what = || {
-                Refused::Value(format!(
-                    "query parameter `{name}` is not 20 to 32 hexadecimal digits"
-                ))
-            };
-
-            is_short.then_some(()).ok_or_else(what)?;
-        }
-
-        if let Some(name) = &require.query_secret {
-            let given = one(name)?;
-            if !keys.find_challenge(|key| same_text(given.as_bytes(), key)) {
-                let what = format!(
-                    "query parameter `{name}` of the ownership check is not the verify token: it must equal the value of \
-                     `challenge_secret`, or of `secret` where there is none"
-                );
-
-                return Err(Refused::Requirement(Refusal::new(
-                    Reason::VerifyTokenMismatch,
-                    what,
-                )));
-            }
-        }
-
-        if let Some((source, allowed)) = &self.listed {
-            let (place, entry) = (describe(&source.0), self.listed_entry());
-            let given = source.text(view).map_err(|_| {
-                wrong(format!(
-                    "the ownership check has no value at {place} to look for in config.{entry}"
-                ))
-            })?;
-            if !allowed.iter().any(|one| one == "*" || *one == given) {
-                let given = given.escape_debug();
-                let what = format!("`{given}` ({place}) is not in `config.{entry}` of `[verify]`");
-                return Err(Refused::Requirement(Refusal::new(
-                    Reason::TopicNotAllowed,
-                    what,
-                )));
-            }
-        }
-
-        Ok(())
-    }
-
     fn listed_entry(&self) -> &str {
         self.spec
             .require
@@ -436,6 +317,60 @@ fn equals(view: &View<'_>, place: &str, expected: &Value) -> bool {
             .is_ok_and(|given| expected.as_str() == Some(&given)),
         Err(_) => false,
     }
+}
+
+/// Checks that the host can send the answer of a rule, and that the rule leaves deliveries alone.
+fn check_answer(spec: &ChallengeSpec) -> Result<(), ChallengeError> {
+    let answer = &spec.answer;
+    let mut names = answer.headers.keys();
+    if let Some(bad) = names.find(|name| name.parse::<http::HeaderName>().is_err()) {
+        return Err(ChallengeError::HeaderName(bad.clone()));
+    }
+
+    let mut values = answer.headers.values();
+    if values.any(|text| text.contains(['\r', '\n', '\0'])) {
+        return Err(ChallengeError::HeaderValue);
+    }
+
+    if takes_every_delivery(spec) {
+        return Err(ChallengeError::EveryDelivery);
+    }
+
+    let mut names = answer.headers.keys();
+    if let Some(bad) = names.find(|name| is_host_header(name)) {
+        return Err(ChallengeError::HostHeader(bad.clone()));
+    }
+
+    let has_body = answer.text.is_some() || answer.json.is_some();
+    if has_body && matches!(answer.status, Some(204 | 304)) {
+        return Err(ChallengeError::NoBody);
+    }
+
+    let statuses = [
+        answer.status.unwrap_or(200),
+        spec.refused_status.unwrap_or(403),
+    ];
+    match statuses
+        .iter()
+        .find(|status| !(200..=599).contains(*status))
+    {
+        Some(bad) => Err(ChallengeError::Status(*bad)),
+        None => Ok(()),
+    }
+}
+
+fn is_host_header(name: &str) -> bool {
+    HOST_HEADERS.contains(&name.to_ascii_lowercase().as_str())
+}
+
+fn json_template(
+    value: &Value,
+    config: &BTreeMap<String, ConfigValue>,
+) -> Result<JsonTemplate, ChallengeError> {
+    Ok(match value {
+        Value::String(text) => JsonTemplate::Text(template(text, config)?),
+        other => JsonTemplate::Constant(other.clone()),
+    })
 }
 
 /// Whether every delivery would match the rule.
@@ -466,19 +401,19 @@ fn has_only_keys(view: &View<'_>, keys: &[String]) -> bool {
 mod tests {
     use super::*;
 
+    fn of(text: &str) -> Result<(), ChallengeError> {
+        Challenge::build(&toml::from_str(text).unwrap(), &BTreeMap::new()).map(drop)
+    }
+
     #[test]
     fn challenges_matching_every_delivery_are_refused() {
-        let of = |text: &str| {
-            Challenge::build(&toml::from_str(text).unwrap(), &BTreeMap::new()).map(drop)
-        };
+        for bad in [
+            "answer = { status = 200, text = \"ok\" }",
+            "method = \"PUT\"\nabsent = [\"/a\"]",
+        ] {
+            assert_eq!(of(bad), Err(ChallengeError::EveryDelivery), "{bad}");
+        }
 
-        let taken = of("answer = { status = 200, text = \"ok\" }").unwrap_err();
-        assert!(
-            taken.contains("every delivery would be answered"),
-            "{taken}"
-        );
-
-        assert!(of("method = \"PUT\"\nabsent = [\"/a\"]").is_err());
         for good in [
             "method = \"HEAD\"",
             "query = \"challenge\"",

@@ -7,6 +7,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::Value;
 
+use super::error::ChallengeError;
 use crate::algorithm::{mac, sha256_hex};
 use crate::keys::Keys;
 use crate::payload::{configured, is_token};
@@ -53,19 +54,12 @@ pub(super) enum Refused {
 
 impl Source {
     pub(super) fn text(&self, view: &View<'_>) -> Result<String, Refused> {
-        let wrong = |what: &str| {
-            Refused::Value(format!(
-                "the ownership check's value at {} {what}",
-                describe(&self.0)
-            ))
-        };
-
         let bytes = view
             .find(&self.0, false)
-            .map_err(|_| wrong("is missing or given twice"))?;
-        let text = String::from_utf8(bytes.into_owned()).map_err(|_| wrong("is not UTF-8"))?;
+            .map_err(|_| self.wrong("is missing or given twice"))?;
+        let text = String::from_utf8(bytes.into_owned()).map_err(|_| self.wrong("is not UTF-8"))?;
         if text.len() > ECHO_BYTES_MAX {
-            return Err(wrong("is longer than 1 KiB"));
+            return Err(self.wrong("is longer than 1 KiB"));
         }
 
         Ok(text)
@@ -74,18 +68,18 @@ impl Source {
     /// A value that may go into a MAC: a short token that cannot be mistaken for a delivery.
     fn token(&self, view: &View<'_>) -> Result<String, Refused> {
         let text = self.text(view)?;
-        let wrong = || {
-            Refused::Value(format!(
-                "the ownership check's value at {} is not a token",
-                describe(&self.0)
-            ))
-        };
-
         if is_token(text.as_bytes()) {
             Ok(text)
         } else {
-            Err(wrong())
+            Err(self.wrong("is not a token"))
         }
+    }
+
+    fn wrong(&self, what: &str) -> Refused {
+        Refused::Value(format!(
+            "the ownership check's value at {} {what}",
+            describe(&self.0)
+        ))
     }
 }
 
@@ -113,13 +107,10 @@ pub(super) fn fill(template: &Template, view: &View<'_>, keys: &Keys) -> Result<
             Piece::Digest(source, endpoint) => {
                 let token = source.token(view)?;
                 let secret = keys.challenge_key().ok_or_else(no_key)?;
-                let called = || {
-                    view.url()
-                        .ok()
-                        .and_then(|url| url.split('?').next().map(str::to_owned))
+                let endpoint = match endpoint {
+                    Some(endpoint) => endpoint.clone(),
+                    None => called_endpoint(view).ok_or_else(no_url)?,
                 };
-
-                let endpoint = endpoint.clone().or_else(called).ok_or_else(no_url)?;
                 filled.push_str(&sha256_hex(
                     &[token.as_bytes(), secret, endpoint.as_bytes()].concat(),
                 ));
@@ -137,14 +128,20 @@ pub(super) fn fill(template: &Template, view: &View<'_>, keys: &Keys) -> Result<
     Ok(filled)
 }
 
+/// The URL of the request, without its query.
+fn called_endpoint(view: &View<'_>) -> Option<String> {
+    let url = view.url().ok()?;
+    url.split('?').next().map(str::to_owned)
+}
+
 pub(super) fn template(
     text: &str,
     config: &BTreeMap<String, ConfigValue>,
-) -> Result<Template, String> {
+) -> Result<Template, ChallengeError> {
     let mut pieces = Vec::new();
     let mut rest = text;
     while let Some((literal, after)) = rest.split_once('{') {
-        let (token, after) = after.split_once('}').ok_or("`{` without its `}`")?;
+        let (token, after) = after.split_once('}').ok_or(ChallengeError::Unclosed)?;
         if !literal.is_empty() {
             pieces.push(Piece::Literal(literal.into()));
         }
@@ -160,7 +157,7 @@ pub(super) fn template(
     Ok(pieces)
 }
 
-fn piece(token: &str, config: &BTreeMap<String, ConfigValue>) -> Result<Piece, String> {
+fn piece(token: &str, config: &BTreeMap<String, ConfigValue>) -> Result<Piece, ChallengeError> {
     if token == "rate" {
         let max = config
             .get("max_rate")
@@ -169,7 +166,7 @@ fn piece(token: &str, config: &BTreeMap<String, ConfigValue>) -> Result<Piece, S
     }
 
     if let Some(name) = token.strip_prefix("config.") {
-        return configured(name, config).map(|text| Piece::Literal(text.into()));
+        return Ok(Piece::Literal(configured(name, config)?.into()));
     }
 
     let Some((mac, place)) = token.split_once(' ') else {
@@ -178,7 +175,7 @@ fn piece(token: &str, config: &BTreeMap<String, ConfigValue>) -> Result<Piece, S
 
     if mac == "sha256-hex" {
         let place = place.strip_suffix(" challenge_secret endpoint");
-        let place = place.ok_or("write {sha256-hex query:NAME challenge_secret endpoint}")?;
+        let place = place.ok_or(ChallengeError::Digest)?;
         let endpoint = config
             .get("endpoint")
             .and_then(|value| value.texts().first().cloned());
@@ -191,27 +188,21 @@ fn piece(token: &str, config: &BTreeMap<String, ConfigValue>) -> Result<Piece, S
         "hmac-sha256-hex" => (Algorithm::HmacSha256, true),
         "hmac-sha256-base64" => (Algorithm::HmacSha256, false),
         other => {
-            return Err(format!(
-                "`{other}` is none of hmac-sha1-hex, hmac-sha256-hex, hmac-sha256-base64"
-            ));
+            return Err(ChallengeError::UnknownMac(other.to_owned()));
         }
     };
 
     Ok(Piece::Mac(algorithm, is_hex, source(place)?))
 }
 
-pub(super) fn source(text: &str) -> Result<Source, String> {
+pub(super) fn source(text: &str) -> Result<Source, ChallengeError> {
     let place = match text.split_once(':') {
         Some(("query", name)) => ValueLocation::Query(name.into()),
         Some(("header", name)) => ValueLocation::Header(name.into()),
         Some(("form", name)) => ValueLocation::Form(name.into()),
         Some(("json", pointer)) if pointer.starts_with('/') => ValueLocation::Json(pointer.into()),
         None if text.starts_with('/') => ValueLocation::Json(text.into()),
-        _ => {
-            return Err(format!(
-                "`{text}` names no value: write query:NAME, header:NAME, form:NAME or json:/POINTER"
-            ));
-        }
+        _ => return Err(ChallengeError::NoValue(text.to_owned())),
     };
 
     Ok(Source(place))

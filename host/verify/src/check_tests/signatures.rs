@@ -41,12 +41,12 @@ fn refused_times_name_their_distance() {
 
     assert_eq!(
         ask("1759999000"),
-        "the timestamp is 1000 s old: at most 600 s are taken"
+        "the timestamp is 1000 s old: at most 600 s are accepted"
     );
 
     assert_eq!(
         ask("1760000301"),
-        "the timestamp is 301 s ahead: at most 300 s are taken; check the clock"
+        "the timestamp is 301 s ahead: at most 300 s are accepted; check the clock"
     );
 
     assert_eq!(ask("soon"), "the timestamp is not a number of unix time");

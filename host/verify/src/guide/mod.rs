@@ -1,15 +1,16 @@
 //! Guides: what an operator needs to connect a provider, generated from its pack. `landfall
 //! providers NAME` prints a guide, and docs/providers is generated from them.
 
+mod commands;
+mod deliveries;
+mod formats;
 mod handshake;
 mod sections;
 mod words;
 
 use std::collections::BTreeMap;
-use std::fmt::Write as _;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use serde_json::{Value, json};
 use thiserror::Error;
 
 use crate::auth_scheme::AuthScheme;
@@ -18,11 +19,10 @@ use crate::pack::{Pack, PackError, Packs, pack_names};
 use crate::sample::{SampleError, SampleRequest, sample};
 use crate::settings;
 use crate::verifier::Verifier;
-use handshake::HandshakeRequest;
 use landfall_model::{
     ChallengeSpec, ConfigValue, KeyForm, Scheme, Secret, ValueLocation, VerifySpec,
 };
-use words::{Block, cell, evidence, identity, kebab, pattern, quote, shell_quote, variable};
+use words::{Block, variable};
 
 const PRIVATE_KEY: &str = "this provider signs with a private key that only it has";
 const SAMPLE_AGE: Duration = Duration::from_secs(1_760_000_000);
@@ -119,18 +119,17 @@ impl Guide {
 
         let filled = settings::fill_in(&pack, with_examples(&pack, typed));
 
-        let build = |spec: &VerifySpec| Verifier::build(spec, packs);
         let with_url = VerifySpec {
             public_url: Some(PUBLIC.into()),
             ..filled.clone()
         };
 
-        let verifier = build(&with_url).map_err(|error| GuideError::Verify {
+        let verifier = Verifier::build(&with_url, packs).map_err(|error| GuideError::Verify {
             name: name.clone(),
             error,
         })?;
         let needs_public_url =
-            build(&filled).is_err() || pack.verify.scheme == Some(Scheme::Twilio);
+            Verifier::build(&filled, packs).is_err() || pack.verify.scheme == Some(Scheme::Twilio);
         let spec = pack.merge(&filled);
 
         let variants = variants.get(&name).cloned().unwrap_or_default();
@@ -217,16 +216,15 @@ impl Guide {
 
     /// Names and examples of the required values.
     fn required_config(&self) -> Vec<(String, String)> {
-        let is_needed = |name: &String| self.pack.config.get(name).is_none_or(|key| key.required);
-        let needed = self.spec.config.iter().filter(|(name, _)| is_needed(name));
-        needed
-            .map(|(name, value)| {
-                (
-                    name.clone(),
-                    value.texts().first().cloned().unwrap_or_default(),
-                )
-            })
-            .collect()
+        let keys = &self.pack.config;
+        let values = self.spec.config.iter();
+        let needed = values.filter(|(name, _)| keys.get(*name).is_none_or(|key| key.required));
+        let needed = needed.map(|(name, value)| {
+            let example = value.texts().first().cloned().unwrap_or_default();
+            (name.clone(), example)
+        });
+
+        needed.collect()
     }
 
     /// The last segment of the hook's path, if the path contains the secret or another value.
@@ -253,228 +251,6 @@ impl Guide {
 
     fn public_url(&self) -> String {
         format!("{PUBLIC}{}", self.path_called())
-    }
-
-    /// A hook file that loads as it is.
-    pub fn hook_file(&self) -> String {
-        let name = &self.name;
-        let mut text = format!("# {name}.toml\ncomponent = \"echo.wasm\"\n");
-        if let Some(path) = self.path() {
-            writeln!(text, "path      = {}", quote(&path)).expect("a string takes text");
-        }
-
-        let mut entries = vec![("provider", quote(name))];
-        if self.needs_secret() {
-            entries.push(("secret", quote(&self.secret_reference())));
-        }
-
-        if self.needs_challenge_secret() {
-            entries.push((
-                "challenge_secret",
-                quote(&format!("env:{}", variable(name, "VERIFY_TOKEN"))),
-            ));
-        }
-
-        if self.needs_public_url {
-            entries.push(("public_url", quote(PUBLIC)));
-        }
-
-        let config = self.required_config();
-        if !config.is_empty() {
-            let pairs: Vec<String> = config
-                .iter()
-                .map(|(name, value)| format!("{name} = {}", quote(value)))
-                .collect();
-
-            entries.push(("config", format!("{{ {} }}", pairs.join(", "))));
-        }
-
-        let width = entries
-            .iter()
-            .map(|(key, _)| key.len())
-            .max()
-            .unwrap_or_default();
-
-        text.push_str("\n[verify]\n");
-        for (key, value) in entries {
-            writeln!(text, "{key:<width$} = {value}").expect("a string takes text");
-        }
-
-        text
-    }
-
-    /// The command that sends a signed sample to a local node; `None` if no request can be signed.
-    pub(crate) fn test_command(&self) -> Option<String> {
-        if self.cannot_sign.is_some() {
-            return None;
-        }
-
-        let mut command = format!("landfall send {} --to {}", self.name, self.local_url());
-        if self.needs_secret() {
-            // A reference in a hook file is relative to the plugins directory, one in a command to
-            // the working directory.
-            let reference = self.secret_reference().replace("file:", "file:plugins/");
-            write!(command, " --secret {reference}").expect("a string takes text");
-        }
-
-        for (name, value) in self.required_config() {
-            if settings::names_read(&self.spec).contains(&name) {
-                write!(
-                    command,
-                    " --config {}",
-                    shell_quote(&format!("{name}={value}"))
-                )
-                .expect("a string takes text");
-            }
-        }
-
-        if self.needs_public_url {
-            write!(command, " --public-url {}", self.public_url()).expect("a string takes text");
-        }
-
-        Some(command)
-    }
-
-    /// The commands that make the provider's handshakes: with curl, or signed if required.
-    fn handshake_commands(&self) -> Vec<String> {
-        self.rules()
-            .filter_map(|rule| self.handshake_command(rule))
-            .collect()
-    }
-
-    /// `None` if the operator must first open the handshake or list a value.
-    fn handshake_command(&self, rule: &ChallengeSpec) -> Option<String> {
-        let list = rule.require.listed.as_ref();
-        let required = self.required_config();
-        let allowed = list.map(|(_, name)| required.iter().find(|(known, _)| known == name));
-        if rule.pair.is_some() || allowed == Some(None) {
-            return None;
-        }
-
-        let mut request = HandshakeRequest::new(rule)?;
-        if let (Some((place, _)), Some(Some((_, value)))) = (list, allowed) {
-            request.set(place, value);
-        }
-
-        if let Some(name) = &rule.require.query_secret {
-            request.set(
-                &format!("query:{name}"),
-                &format!("${}", variable(&self.name, "VERIFY_TOKEN")),
-            );
-        }
-
-        if rule.verify_first && *self.verifier.auth_scheme() != AuthScheme::Open {
-            request.signed(&self.test_command()?)
-        } else {
-            Some(request.curl(&self.local_url()))
-        }
-    }
-
-    /// The guide as text for a terminal.
-    pub fn text(&self) -> String {
-        let mut text = format!("{}\n", self.pack.name);
-        for section in self.sections() {
-            if !section.title.is_empty() {
-                write!(text, "\n{}\n", section.title.to_uppercase()).expect("a string takes text");
-            }
-
-            for block in &section.blocks {
-                text.push_str(&block.plain());
-            }
-        }
-
-        text
-    }
-
-    /// The guide as a page of docs/providers.
-    pub fn markdown(&self) -> String {
-        let mut text = format!("# {}\n", self.pack.name);
-        for section in self.sections() {
-            if !section.title.is_empty() {
-                write!(text, "\n## {}\n", section.title).expect("a string takes text");
-            }
-
-            for block in &section.blocks {
-                text.push('\n');
-                text.push_str(&block.markdown());
-            }
-        }
-
-        text
-    }
-
-    /// The provider's row in the index of docs/providers.
-    pub fn row(&self) -> String {
-        let Pack { name, docs, .. } = &self.pack;
-        let docs = docs
-            .as_ref()
-            .map(|docs| format!("[documentation]({docs})"))
-            .unwrap_or_default();
-
-        format!(
-            "| [{}]({}.md) | `{}` | {} | {docs} |",
-            cell(name),
-            self.name,
-            self.name,
-            evidence(&self.pack)
-        )
-    }
-
-    /// One line with name, title, evidence and documentation.
-    pub fn line(&self) -> String {
-        let Pack { name, docs, .. } = &self.pack;
-        format!(
-            "{:<28} {:<44} {:<12} {}",
-            self.name,
-            name,
-            evidence(&self.pack),
-            docs.as_deref().unwrap_or_default()
-        )
-    }
-
-    /// The guide as JSON.
-    pub fn json(&self) -> Value {
-        let pack = &self.pack;
-        let patterns: Vec<String> = pack.avoid_status.iter().map(pattern).collect();
-        let window = self.window();
-
-        json!({
-            "provider": self.name,
-            "name": pack.name,
-            "docs": pack.docs,
-            "evidence": pack.evidence,
-            "evidence_source": pack.evidence_source,
-            "variant_of": pack.variant_of,
-            "aliases": pack.aliases,
-            "note": pack.note,
-            "scheme": self.verifier.auth_scheme().word(),
-            "needs_secret": self.needs_secret(),
-            "secret_location": pack.secret_location,
-            "secret_form": kebab(self.verifier.key_form()),
-            "config": pack.config,
-            "needs_public_url": self.needs_public_url,
-            "needs_challenge_secret": self.needs_challenge_secret(),
-            "handshakes": self.handshakes(),
-            "deadline_seconds": pack.deadline_seconds,
-            "max_body_bytes": pack.max_body_bytes,
-            "content_types": pack.content_types,
-            "retries": pack.retries,
-            "retry_schedule": pack.retry_schedule,
-            "retry_span_seconds": pack.retry_span.map(|span| span.as_secs()),
-            "retry_resigned": pack.retry_resigned,
-            "success": pack.success,
-            "avoid_status": patterns,
-            "accepted": { "status": self.accepted_status(), "headers": pack.accepted.headers, "body": pack.accepted.body },
-            "reply_body": pack.reply_body,
-            "delivery_id": pack.delivery_id.as_ref().map(identity),
-            "delivery_id_source": pack.delivery_id_source,
-            "window_seconds": window.and_then(|window| window.past).map(|past| past.as_secs()),
-            "from_addresses": pack.from_addresses.iter().map(ToString::to_string).collect::<Vec<_>>(),
-            "hook_file": self.hook_file(),
-            "test_command": self.test_command(),
-            "cannot_sign": self.cannot_sign,
-            "handshake_commands": self.handshake_commands(),
-        })
     }
 }
 

@@ -4,14 +4,12 @@ use std::fmt::Write as _;
 
 use super::handshake::sentence;
 use super::words::{
-    Block, bound, fact, identity, listed, listed_or, location_name, pattern, piece_text,
-    signature_algorithm, time, variable,
+    Block, fact, listed, listed_or, location_name, piece_text, signature_algorithm, variable,
 };
 use super::{Guide, PUBLIC, Section};
 use crate::auth_scheme::AuthScheme;
-use crate::pack::{Evidence, ReplyBody};
-use crate::request::SignedBody;
-use landfall_model::{IdMatch, KeyForm, Scheme, TimeSpec, ValueLocation};
+use crate::pack::Evidence;
+use landfall_model::{KeyForm, Scheme, ValueLocation};
 
 impl Guide {
     pub(super) fn sections(&self) -> Vec<Section> {
@@ -65,15 +63,13 @@ impl Guide {
             ));
         }
 
-        let link = |name: &String| format!("[`{name}`]({name}.md)");
-        facts.extend(
-            pack.variant_of
-                .as_ref()
-                .map(|of| fact("Variant of", link(of))),
-        );
+        if let Some(of) = &pack.variant_of {
+            facts.push(fact("Variant of", page_link(of)));
+        }
 
         if !self.variants.is_empty() {
-            facts.push(fact("Variants", listed(self.variants.iter().map(link))));
+            let links = self.variants.iter().map(|name| page_link(name));
+            facts.push(fact("Variants", listed(links)));
         }
 
         facts.push(fact("Authentication", self.authentication()));
@@ -312,199 +308,6 @@ impl Guide {
         })
     }
 
-    pub(super) fn window(&self) -> Option<TimeSpec> {
-        self.spec.timestamp.clone()
-    }
-
-    fn delivery_section(&self) -> Option<Section> {
-        let pack = &self.pack;
-        let unknown = || "not documented".to_owned();
-        let mut facts = Vec::new();
-
-        facts.push(fact(
-            "Deadline",
-            match (pack.deadline_seconds, pack.answer_within()) {
-                (Some(seconds), Some(within)) => {
-                    format!("{seconds} s; Landfall answers within {}", time(within))
-                }
-                _ => unknown(),
-            },
-        ));
-
-        facts.push(fact(
-            "Largest body",
-            pack.max_body_bytes.map_or_else(unknown, |bytes| {
-                bytesize::ByteSize(bytes).display().iec().to_string()
-            }),
-        ));
-
-        if !pack.content_types.is_empty() {
-            facts.push(fact(
-                "Content types",
-                listed(pack.content_types.iter().map(|one| format!("`{one}`"))),
-            ));
-        }
-
-        if let Some(field) = &pack.json_form_field {
-            facts.push(fact(
-                "JSON document",
-                format!("in the form field `{field}`; handlers get it as `event.json`"),
-            ));
-        }
-
-        facts.push(fact("Retries", self.retries()));
-        if let Some(window) = self
-            .window()
-            .and_then(|time| time.past.map(|past| (past, time.future.unwrap_or(past))))
-        {
-            let (past, future) = (bound(window.0), bound(window.1));
-            facts.push(fact(
-                "Time window",
-                format!("a request is accepted {past} after, and {future} before its signed time"),
-            ));
-        }
-
-        if let Some(place) = &pack.event_type {
-            facts.push(fact("Kind of event", location_name(place)));
-        }
-
-        facts.push(fact("Deduplication", self.deduplication()));
-        if let Some(source) = &pack.delivery_id_source {
-            facts.push(fact("Source of the identity", source.clone()));
-        }
-
-        if pack.signs_body == SignedBody::Decoded {
-            facts.push(fact(
-                "Compressed bodies",
-                "the signature covers the decoded body".into(),
-            ));
-        }
-
-        if !pack.from_addresses.is_empty() {
-            let ranges = pack.from_addresses.iter().map(|range| format!("`{range}`"));
-            facts.push(fact("Addresses of the provider", listed(ranges)));
-        }
-
-        Some(Section {
-            title: "Deliveries",
-            blocks: vec![Block::Facts(facts)],
-        })
-    }
-
-    fn retries(&self) -> String {
-        let pack = &self.pack;
-        match pack.retries {
-            None => "not documented".into(),
-            Some(false) => "the provider does not retry".into(),
-            Some(true) => {
-                let span = pack
-                    .retry_span
-                    .map(|span| format!(", for up to {}", time(span)))
-                    .unwrap_or_default();
-
-                let schedule = pack
-                    .retry_schedule
-                    .as_ref()
-                    .map(|schedule| format!(": {schedule}"))
-                    .unwrap_or_default();
-
-                let signed = match pack.retry_resigned {
-                    Some(true) => "; each retry is signed again with a new timestamp",
-                    Some(false) => "; a retry has the timestamp and signature of the first attempt",
-                    None => "",
-                };
-
-                format!("yes{span}{schedule}{signed}")
-            }
-        }
-    }
-
-    fn deduplication(&self) -> String {
-        let Some(id) = &self.pack.delivery_id else {
-            return "none: the provider documents no identity that stays the same on a retry, so every request runs"
-                .into();
-        };
-
-        let body = match self.pack.delivery_id_match.unwrap_or_default() {
-            IdMatch::Id => "even if the body differs",
-            IdMatch::IdAndBody => "if the body is the same too",
-        };
-
-        format!(
-            "a request with the same {} is a duplicate, {body}",
-            identity(id)
-        )
-    }
-
-    pub(super) fn accepted_status(&self) -> u16 {
-        self.verifier.answers().accepted.status
-    }
-
-    fn answer_section(&self) -> Option<Section> {
-        let pack = &self.pack;
-        let success = match &pack.success {
-            None => "every 2xx status".to_owned(),
-            Some(statuses) => listed_or(statuses.iter().map(u16::to_string)),
-        };
-
-        let accepted = &pack.accepted;
-        let headers: Vec<String> = accepted
-            .headers
-            .iter()
-            .map(|(name, value)| format!("`{name}: {value}`"))
-            .collect();
-
-        let body = match (accepted.body.as_deref(), pack.reply_body) {
-            (Some(""), _) | (None, ReplyBody::Empty) => "no body".to_owned(),
-            (Some(body), _) => format!("the body `{body}`"),
-            (None, _) => "the body `{\"accepted\": true, \"event\": ID}`".to_owned(),
-        };
-
-        let mut answer = format!("status {}, {body}", self.accepted_status());
-        if !headers.is_empty() {
-            write!(answer, ", {}", headers.join(", ")).expect("a string takes text");
-        }
-
-        let mut facts = vec![
-            fact("Success for the provider", success),
-            fact("Answer to an event that is stored and runs later", answer),
-            fact(
-                "Body of a handler's reply",
-                match (pack.reply_body, &pack.reply_types[..]) {
-                    (ReplyBody::Empty, _) => "not sent: the provider wants an empty body".into(),
-                    (ReplyBody::Accepted, _) => {
-                        "replaced by the body above, which the provider requires".into()
-                    }
-                    (ReplyBody::Handler, []) => "sent as the handler wrote it".into(),
-                    (ReplyBody::Handler, types) => format!(
-                        "sent as the handler wrote it if its `Content-Type` is {}; replaced by the body above otherwise",
-                        listed_or(types.iter().map(|one| format!("`{one}`")))
-                    ),
-                },
-            ),
-        ];
-
-        if pack.repeat_reply {
-            facts.push(fact(
-                "Duplicates",
-                "get the handler's reply to the first delivery again".into(),
-            ));
-        }
-
-        if !pack.avoid_status.is_empty() {
-            let never = listed(pack.avoid_status.iter().map(pattern));
-            facts.push(fact(
-                "Never sent",
-                format!("{never}: the provider would disable or drop the webhook"),
-            ));
-        }
-
-        Some(Section {
-            title: "Answer",
-            blocks: vec![Block::Facts(facts)],
-        })
-    }
-
     fn test_section(&self) -> Option<Section> {
         let Some(command) = self.test_command() else {
             let why = self.cannot_sign.clone().unwrap_or_default();
@@ -588,4 +391,9 @@ impl Guide {
             blocks,
         })
     }
+}
+
+/// A link to the page of another provider.
+fn page_link(name: &str) -> String {
+    format!("[`{name}`]({name}.md)")
 }

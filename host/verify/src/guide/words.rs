@@ -28,14 +28,11 @@ impl Block {
             Block::Text(text) => format!("{text}\n"),
             Block::Code(language, text) => format!("```{language}\n{text}```\n"),
             Block::Facts(facts) => {
-                let row = |(name, value): &(String, String)| {
-                    format!("| {} | {} |\n", cell(name), cell(value))
-                };
-
-                format!(
-                    "| | |\n|---|---|\n{}",
-                    facts.iter().map(row).collect::<String>()
-                )
+                let rows: String = facts
+                    .iter()
+                    .map(|(name, value)| format!("| {} | {} |\n", cell(name), cell(value)))
+                    .collect();
+                format!("| | |\n|---|---|\n{rows}")
             }
         }
     }
@@ -54,12 +51,12 @@ impl Block {
                     .max()
                     .unwrap_or_default();
 
-                let row = |(name, value): &(String, String)| {
+                let rows = facts.iter().map(|(name, value)| {
                     let value = wrap(&strip_links(value), &" ".repeat(width + 4));
                     format!("  {name:<width$}  {}", value.trim_start())
-                };
+                });
 
-                facts.iter().map(row).collect()
+                rows.collect()
             }
         }
     }
@@ -100,8 +97,8 @@ pub(super) fn wrap(text: &str, indent: &str) -> String {
 }
 
 pub(super) fn identity(id: &DeliveryId) -> String {
-    let fields = |places: &Vec<ValueLocation>| listed(places.iter().map(location_name));
-    listed_or(id.alternatives().iter().map(fields))
+    let alternatives = id.alternatives().iter();
+    listed_or(alternatives.map(|places| listed(places.iter().map(location_name))))
 }
 
 pub(super) fn evidence(pack: &Pack) -> &'static str {

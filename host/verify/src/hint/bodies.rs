@@ -140,7 +140,7 @@ fn unescape_non_ascii(json: &str) -> String {
     let mut rest = json;
     while let Some(at) = rest.find('\\') {
         out.push_str(&rest[..at]);
-        let (taken, character) = unit(&rest[at..])
+        let (length, character) = unit(&rest[at..])
             .and_then(|first| match char::from_u32(first.into()) {
                 Some(character) => Some((6, character)),
                 None => {
@@ -149,14 +149,14 @@ fn unescape_non_ascii(json: &str) -> String {
                 }
             })
             .filter(|(_, character)| !character.is_ascii())
-            .map_or((2, None), |(taken, character)| (taken, Some(character)));
+            .map_or((2, None), |(length, character)| (length, Some(character)));
 
         match character {
             Some(character) => out.push(character),
-            None => out.push_str(rest[at..].get(..taken).unwrap_or(&rest[at..])),
+            None => out.push_str(rest[at..].get(..length).unwrap_or(&rest[at..])),
         }
 
-        rest = rest.get(at + taken..).unwrap_or_default();
+        rest = rest.get(at + length..).unwrap_or_default();
     }
 
     out.push_str(rest);

@@ -19,6 +19,8 @@ use landfall_model::{Encoding, KeyForm, Secret, TimeUnit};
 
 /// The largest body for which hints are computed.
 const BODY_BYTES_MAX: usize = 256 << 10;
+/// The longest prefix that a hint suggests.
+const PREFIX_BYTES_MAX: usize = 19;
 
 const FORMS: [(KeyForm, &str); 4] = [
     (KeyForm::Utf8, "utf8"),
@@ -73,7 +75,7 @@ pub fn hint(
         && holds_with(&timeless, verifier.key_form(), &trimmed, request.clone())
     {
         return Some(
-            "it matches without the white space or quotes around the secret: remove them where it is kept".into(),
+            "it matches without the white space or quotes around the secret: remove them where it is stored".into(),
         );
     }
 
@@ -84,13 +86,9 @@ pub fn hint(
         return None;
     }
 
-    let holds = |verifier: &Verifier, form: KeyForm, request: Unverified| {
-        holds_with(verifier, form, secrets, request)
-    };
-
     let form = verifier.key_form();
     for (other, word) in FORMS.into_iter().filter(|(other, _)| *other != form) {
-        if holds(&timeless, other, request.clone()) {
+        if holds_with(&timeless, other, secrets, request.clone()) {
             return Some(format!(
                 "the signature matches if the secret is read as {word}: write key = \"{word}\""
             ));
@@ -98,14 +96,11 @@ pub fn hint(
     }
 
     for (body, what) in bodies(&request.body) {
-        if holds(
-            &timeless,
-            form,
-            Unverified {
-                body: body.into(),
-                ..request.clone()
-            },
-        ) {
+        let rewritten = Unverified {
+            body: body.into(),
+            ..request.clone()
+        };
+        if holds_with(&timeless, form, secrets, rewritten) {
             return Some(format!(
                 "the signature matches the body {what}: something on the way has rewritten it"
             ));
@@ -121,11 +116,8 @@ pub fn hint(
     let right = other_urls(configured, host, &request.path)
         .into_iter()
         .find(|other| {
-            holds(
-                &timeless.clone().called_at(other.clone()),
-                form,
-                request.clone(),
-            )
+            let called = timeless.clone().called_at(other.clone());
+            holds_with(&called, form, secrets, request.clone())
         });
 
     match right {
@@ -143,6 +135,12 @@ pub fn hint(
     }
 }
 
+/// The text up to the first `mark`, if it is short.
+fn prefix_to(text: &str, mark: char) -> Option<String> {
+    let at = text.find(mark)?;
+    (at < PREFIX_BYTES_MAX).then(|| text[..=at].to_owned())
+}
+
 /// A hint if the signature matches with another encoding or another prefix.
 fn other_form(verifier: &Verifier, request: &Unverified, secrets: &[Secret]) -> Option<String> {
     let AuthScheme::Signature(signature) = &verifier.auth_scheme else {
@@ -157,23 +155,13 @@ fn other_form(verifier: &Verifier, request: &Unverified, secrets: &[Secret]) -> 
     let view = View::new(request, verifier.public_url.as_ref());
     let text = String::from_utf8(view.find(place, false).ok()?.into_owned()).ok()?;
 
-    let before = |mark: char| {
-        text.find(mark)
-            .map(|at| text[..=at].to_owned())
-            .filter(|prefix| prefix.len() < 20)
-    };
-
-    let prefixes = [
-        Some(signature.prefix.clone()),
-        Some(String::new()),
-        before('='),
-        before(' '),
-        before(':'),
-    ];
-
-    for prefix in prefixes
+    let configured = [signature.prefix.clone(), String::new()].into_iter();
+    let guessed = ['=', ' ', ':']
         .into_iter()
-        .flatten()
+        .filter_map(|mark| prefix_to(&text, mark));
+
+    for prefix in configured
+        .chain(guessed)
         .filter(|prefix| text.starts_with(prefix.as_str()))
     {
         for (encoding, word) in [

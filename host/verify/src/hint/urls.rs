@@ -54,12 +54,12 @@ pub(super) fn other_urls(
         );
     }
 
-    let same_kind = |text| match configured {
-        PublicUrl::Base(_) => PublicUrl::Base(text),
-        PublicUrl::Whole(_) => PublicUrl::Whole(text),
+    let of_same_kind = match configured {
+        PublicUrl::Base(_) => PublicUrl::Base,
+        PublicUrl::Whole(_) => PublicUrl::Whole,
     };
 
-    texts.into_iter().map(same_kind).collect()
+    texts.into_iter().map(of_same_kind).collect()
 }
 
 /// Whether a URL has a loopback host.

@@ -3,7 +3,7 @@
 use thiserror::Error;
 
 /// Why a provider pack cannot be used.
-#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Error)]
 pub enum PackError {
     /// No pack has this name.
     #[error("{}", unknown(.name, .similar.as_deref()))]

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
+use thiserror::Error;
 
 /// The source of the knowledge how a provider signs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
@@ -63,6 +64,11 @@ pub enum StatusPattern {
     Class(u16),
 }
 
+/// A text that is not a status pattern.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[error("`{text}` is not a status: write \"410\" or \"4xx\"", text = .0.escape_debug())]
+pub struct StatusPatternError(String);
+
 // === impl StatusPattern ===
 
 impl StatusPattern {
@@ -76,24 +82,19 @@ impl StatusPattern {
 }
 
 impl TryFrom<String> for StatusPattern {
-    type Error = String;
+    type Error = StatusPatternError;
 
-    fn try_from(text: String) -> Result<StatusPattern, String> {
-        let wrong = || {
-            format!(
-                "`{}` is not a status: write \"410\" or \"4xx\"",
-                text.escape_debug()
-            )
-        };
-
+    fn try_from(text: String) -> Result<StatusPattern, StatusPatternError> {
         let pattern = match text.strip_suffix("xx") {
-            Some(class) => StatusPattern::Class(class.parse().map_err(|_| wrong())?),
-            None => StatusPattern::Code(text.parse().map_err(|_| wrong())?),
+            Some(class) => class.parse().map(StatusPattern::Class),
+            None => text.parse().map(StatusPattern::Code),
         };
 
         match pattern {
-            StatusPattern::Class(3..=5) | StatusPattern::Code(300..=599) => Ok(pattern),
-            _ => Err(wrong()),
+            Ok(pattern @ (StatusPattern::Class(3..=5) | StatusPattern::Code(300..=599))) => {
+                Ok(pattern)
+            }
+            _ => Err(StatusPatternError(text)),
         }
     }
 }

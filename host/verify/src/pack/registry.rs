@@ -12,8 +12,8 @@ use super::error::PackError;
 /// The packs that are available to hooks.
 #[derive(Debug, Clone, Default)]
 pub struct Packs {
-    /// The operator's files by name: the text, or the read error.
-    own: BTreeMap<String, Result<String, String>>,
+    /// The operator's files by name: the text, or why it cannot be read.
+    own: BTreeMap<String, Result<String, PackError>>,
 }
 
 include!(concat!(env!("OUT_DIR"), "/packs.rs"));
@@ -34,7 +34,7 @@ impl Packs {
     }
 
     /// Adds the operator's files, by name without `.toml`.
-    pub fn with(own: BTreeMap<String, Result<String, String>>) -> Packs {
+    pub fn with(own: BTreeMap<String, Result<String, PackError>>) -> Packs {
         Packs { own }
     }
 
@@ -47,38 +47,21 @@ impl Packs {
 
     /// The operator's files that cannot be parsed: path and error.
     pub fn broken(&self) -> Vec<(String, String)> {
-        let broken = |name: &String| {
-            Some((
-                format!("providers/{name}.toml"),
-                self.find(name).err()?.to_string(),
-            ))
-        };
-        self.own.keys().filter_map(broken).collect()
+        let errors = self.own.keys().filter_map(|name| {
+            let error = self.find(name).err()?;
+            Some((format!("providers/{name}.toml"), error.to_string()))
+        });
+
+        errors.collect()
     }
 
     /// Finds a pack by name or alias. The operator's pack replaces the embedded one. The error says
     /// what to write.
     pub fn find(&self, name: &str) -> Result<Pack, PackError> {
-        let embedded = || {
-            EMBEDDED
-                .iter()
-                .find(|(known, _)| *known == name)
-                .map(|(_, text)| *text)
+        let text = match self.own.get(name) {
+            Some(own) => own.as_deref().map_err(PackError::clone)?,
+            None => find_embedded(name).ok_or_else(|| unknown(name))?,
         };
-
-        let own = self
-            .own
-            .get(name)
-            .map(|own| {
-                own.as_deref()
-                    .map_err(|why| PackError::Unreadable(why.clone()))
-            })
-            .transpose()?;
-
-        let text = own
-            .or_else(embedded)
-            .or_else(|| Some(find_by_alias(name)?.1))
-            .ok_or_else(|| unknown(name))?;
 
         toml::from_str(text).map_err(|error| PackError::Malformed {
             name: name.to_owned(),
@@ -98,6 +81,15 @@ impl Packs {
     }
 }
 
+/// The text of the embedded pack with this name or alias.
+fn find_embedded(name: &str) -> Option<&'static str> {
+    let mut embedded = EMBEDDED.iter();
+    match embedded.find(|(known, _)| *known == name) {
+        Some((_, text)) => Some(text),
+        None => find_by_alias(name).map(|(_, text)| text),
+    }
+}
+
 /// The file name and text of the embedded pack with this alias.
 fn find_by_alias(name: &str) -> Option<(&'static str, &'static str)> {
     ALIASES.get(name).copied()
@@ -111,28 +103,31 @@ static ALIASES: LazyLock<BTreeMap<String, (&'static str, &'static str)>> = LazyL
         aliases: Vec<String>,
     }
 
-    let read = |&(file, text): &(&'static str, &'static str)| {
-        let names: Names = toml::from_str(text).unwrap_or(Names {
-            aliases: Vec::new(),
-        });
+    let mut aliases = BTreeMap::new();
+    for &(file, text) in EMBEDDED.iter() {
+        let names: Result<Names, _> = toml::from_str(text);
+        for alias in names.into_iter().flat_map(|names| names.aliases) {
+            aliases.insert(alias, (file, text));
+        }
+    }
 
-        names
-            .aliases
-            .into_iter()
-            .map(move |alias| (alias, (file, text)))
-    };
-
-    EMBEDDED.iter().flat_map(read).collect()
+    aliases
 });
 
 fn unknown(name: &str) -> PackError {
-    let known = || pack_names().chain(ALIASES.keys().map(String::as_str));
-    let near = known().min_by_key(|known| strsim::damerau_levenshtein(known, name));
-    let near = near.filter(|known| strsim::damerau_levenshtein(known, name) <= 2);
+    let known: Vec<&str> = pack_names()
+        .chain(ALIASES.keys().map(String::as_str))
+        .collect();
+    let near = known
+        .iter()
+        .copied()
+        .min_by_key(|known| strsim::damerau_levenshtein(known, name))
+        .filter(|known| strsim::damerau_levenshtein(known, name) <= 2);
 
     // The edit distance from `google` to `google-pubsub` is large, so also look for names that
     // contain the text.
-    let near = near.or_else(|| known().find(|known| name.len() > 2 && known.contains(name)));
+    let mut containing = known.into_iter().filter(|known| known.contains(name));
+    let near = near.or_else(|| containing.next().filter(|_| name.len() > 2));
     PackError::Unknown {
         name: name.to_owned(),
         similar: near.map(str::to_owned),

@@ -14,6 +14,33 @@ use landfall_model::Documents;
 const HOST: &str = "https://static.adobeioevents.com";
 const RECIPIENTS: [&str; 2] = ["recipient_client_id", "recipientclientid"];
 
+/// The signatures of a request and the paths of their keys; at least one.
+fn signatures<'a>(view: &'a View<'_>) -> Result<Vec<(&'a str, &'a str)>, Refusal> {
+    let mut signatures = Vec::new();
+    let mut first_refusal = None;
+    for number in [1, 2] {
+        match numbered_signature(view, number) {
+            Ok(signature) => signatures.push(signature),
+            Err(refusal) if refusal.reason == Reason::DuplicateHeader => return Err(refusal),
+            Err(refusal) => drop(first_refusal.get_or_insert(refusal)),
+        }
+    }
+
+    match first_refusal {
+        Some(refusal) if signatures.is_empty() => Err(refusal),
+        _ => Ok(signatures),
+    }
+}
+
+fn numbered_signature<'a>(view: &'a View<'_>, number: u8) -> Result<(&'a str, &'a str), Refusal> {
+    let name = format!("x-adobe-digital-signature-{number}");
+    let signature = header(view, &name, Reason::MissingSignature)?;
+    let name = format!("x-adobe-public-key{number}-path");
+    let path = header(view, &name, Reason::MissingSignature)?;
+
+    Ok((signature, path))
+}
+
 pub(crate) fn check(
     client_id: &str,
     view: &View<'_>,
@@ -23,39 +50,7 @@ pub(crate) fn check(
         .json()
         .ok_or_else(|| Refusal::new(Reason::MalformedBody, "the body is not JSON"))?;
 
-    let given = |number: u8| {
-        let signature = header(
-            view,
-            &format!("x-adobe-digital-signature-{number}"),
-            Reason::MissingSignature,
-        )?;
-
-        let path = header(
-            view,
-            &format!("x-adobe-public-key{number}-path"),
-            Reason::MissingSignature,
-        )?;
-
-        Ok::<_, Refusal>((signature, path))
-    };
-
-    let shown: Vec<(&str, &str)> = [1, 2]
-        .into_iter()
-        .filter_map(|number| given(number).ok())
-        .collect();
-
-    let repeated = |number: u8| {
-        given(number)
-            .err()
-            .filter(|refusal| refusal.reason == Reason::DuplicateHeader)
-    };
-    if let Some(refusal) = repeated(1).or_else(|| repeated(2)) {
-        return Err(refusal);
-    }
-
-    if shown.is_empty() {
-        return Err(given(1).err().unwrap_or_else(mismatch));
-    }
+    let signatures = signatures(view)?;
 
     if !RECIPIENTS
         .iter()
@@ -67,7 +62,7 @@ pub(crate) fn check(
         ));
     }
 
-    for (signature, path) in shown {
+    for (signature, path) in signatures {
         if !is_key_path(path) {
             return Err(Refusal::new(
                 Reason::UntrustedKeyUrl,

@@ -35,15 +35,12 @@ pub(crate) fn check(view: &View<'_>, keys: &Keys) -> Result<usize, Refusal> {
         .ok_or_else(|| malformed_body("has no notificationItems"))?;
     let signed: Vec<(String, Vec<u8>)> = items.iter().map(signed_item).collect::<Result<_, _>>()?;
 
-    let is_right = |key: &[u8]| {
-        let is_one = |(text, given): &(String, Vec<u8>)| {
-            same(&mac(Algorithm::HmacSha256, key, text.as_bytes()), given)
-        };
-
-        signed.iter().fold(true, |all, item| is_one(item) & all)
-    };
-
-    keys.find(|_, key| Ok(is_right(key)))?.ok_or_else(mismatch)
+    keys.find(|_, key| {
+        Ok(signed.iter().fold(true, |all, (text, given)| {
+            same(&mac(Algorithm::HmacSha256, key, text.as_bytes()), given) & all
+        }))
+    })?
+    .ok_or_else(mismatch)
 }
 
 fn signed_item(item: &Value) -> Result<(String, Vec<u8>), Refusal> {
@@ -52,17 +49,13 @@ fn signed_item(item: &Value) -> Result<(String, Vec<u8>), Refusal> {
         .pointer("/additionalData/hmacSignature")
         .and_then(Value::as_str);
 
-    let missing = || {
+    let given = given.filter(|text| !text.is_empty()).ok_or_else(|| {
         Refusal::new(
             Reason::MissingSignature,
             "additionalData.hmacSignature is missing",
         )
-    };
-
-    let given = of_length(
-        from_base64(given.filter(|text| !text.is_empty()).ok_or_else(missing)?)?,
-        32,
-    )?;
+    })?;
+    let given = of_length(from_base64(given)?, 32)?;
 
     check_cuts(item)?;
     Ok((signed_text(item), given))
@@ -140,14 +133,23 @@ pub(crate) fn sign(draft: &mut Unverified, key: &[u8]) -> Result<(), SignError> 
 mod tests {
     use super::*;
 
+    fn item(account: &str, reference: &str, code: &str) -> Value {
+        serde_json::json!({
+            "pspReference": "1",
+            "merchantAccountCode": account,
+            "merchantReference": reference,
+            "amount": { "value": 1, "currency": "EUR" },
+            "eventCode": code,
+            "success": "true",
+        })
+    }
+
+    fn cut(item: &Value) -> Result<(), Reason> {
+        check_cuts(item).map_err(|refusal| refusal.reason)
+    }
+
     #[test]
     fn colons_move_no_field() {
-        let cut = |item: &Value| check_cuts(item).map_err(|refusal| refusal.reason);
-        let item = |account: &str, reference: &str, code: &str| {
-            serde_json::json!({ "pspReference": "1", "merchantAccountCode": account, "merchantReference": reference,
-                "amount": { "value": 1, "currency": "EUR" }, "eventCode": code, "success": "true" })
-        };
-
         let (honest, moved) = (item("shop", "a:b", "REFUND"), item("shop:a", "b", "REFUND"));
         assert_eq!(signed_text(&honest), signed_text(&moved));
         assert_eq!(

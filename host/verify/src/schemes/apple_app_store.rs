@@ -10,15 +10,16 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use rustls_pki_types::{CertificateDer, UnixTime};
 use serde_json::{Map, Value};
+use thiserror::Error;
 use webpki::{
     EndEntityCert, ExtendedKeyUsageValidator, KeyPurposeIdIter, anchor_from_trusted_cert,
     ring as algorithms,
 };
 use x509_cert::Certificate;
-use x509_cert::der::{Decode, Encode};
+use x509_cert::der::{self, Decode, Encode};
 
 use crate::algorithm::is_fixed_ecdsa_signed;
-use crate::certificate::pem_bytes;
+use crate::certificate::{PemError, pem_bytes};
 use crate::jwt::Token;
 use crate::keys::VerifyContext;
 use crate::refusal::{Reason, Refusal, malformed};
@@ -45,6 +46,38 @@ pub struct AppleAppStore {
     pub(crate) roots: Vec<Vec<u8>>,
 }
 
+/// Why the configured values name no app.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub(crate) enum AppStoreConfigError {
+    #[error(
+        "config.bundle_id is missing: write the bundle id of your app, such as \"com.example.app\""
+    )]
+    NoBundleId,
+    #[error("config.environment is missing: write \"Production\" or \"Sandbox\"")]
+    NoEnvironment,
+    #[error("config.root_certificates {0}")]
+    Pem(#[from] PemError),
+    #[error("config.root_certificates is neither PEM nor base64")]
+    NeitherPemNorBase64,
+    #[error("config.root_certificates cannot be read: {0}")]
+    UnusableRoot(webpki::Error),
+}
+
+/// Why a certificate chain does not end at a pinned root.
+#[derive(Debug, Error)]
+enum ChainError {
+    #[error("one cannot be read: {0}")]
+    Malformed(#[from] der::Error),
+    #[error("one lacks the extension {0}")]
+    NoMarker(&'static str),
+    #[error("the first one cannot be read: {0}")]
+    UnusableLeaf(webpki::Error),
+    #[error("{0}")]
+    Untrusted(webpki::Error),
+    #[error("the first one is not issued by the second")]
+    OtherIssuer,
+}
+
 /// Accepts every extended key usage: Apple's certificates are identified by their extensions.
 struct AnyUsage;
 
@@ -63,18 +96,14 @@ impl AppleAppStore {
         environments: &[String],
         app_apple_id: Option<String>,
         roots: &[String],
-    ) -> Result<AppleAppStore, String> {
+    ) -> Result<AppleAppStore, AppStoreConfigError> {
         if bundle_ids.is_empty() || bundle_ids.iter().any(String::is_empty) {
-            return Err(
-                "config.bundle_id is missing: write the bundle id of your app, such as \"com.example.app\"".into()
-            );
+            return Err(AppStoreConfigError::NoBundleId);
         }
 
-        let is_known = |environment: &String| ENVIRONMENTS.contains(&environment.as_str());
-        if environments.is_empty() || !environments.iter().all(is_known) {
-            return Err(
-                "config.environment is missing: write \"Production\" or \"Sandbox\"".into(),
-            );
+        let mut names = environments.iter().map(String::as_str);
+        if environments.is_empty() || !names.all(|name| ENVIRONMENTS.contains(&name)) {
+            return Err(AppStoreConfigError::NoEnvironment);
         }
 
         let roots = roots
@@ -106,11 +135,11 @@ impl AppleAppStore {
         let text = text.map_err(|_| {
             Refusal::new(Reason::MissingSignature, "JSON /signedPayload is missing")
         })?;
-        let text = std::str::from_utf8(&text).map_err(|_| malformed("not text".into()))?;
+        let text = std::str::from_utf8(&text).map_err(|_| malformed("not text"))?;
         let token = Token::parse(text)?;
         if token.header.contains_key("crit") {
             return Err(malformed(
-                "the signature has critical extensions, and none is known".into(),
+                "the signature has critical extensions, and none is known",
             ));
         }
 
@@ -123,17 +152,7 @@ impl AppleAppStore {
 
         let [leaf, intermediate] = certificates(&token.header)?;
         // Request vectors without a time check the certificates at the signed time.
-        let signed_date = || {
-            token
-                .claims
-                .get("signedDate")
-                .and_then(Value::as_u64)
-                .map(Duration::from_millis)
-        };
-
-        let now = context
-            .now
-            .unwrap_or_else(|| UNIX_EPOCH + signed_date().unwrap_or_default());
+        let now = context.now.unwrap_or_else(|| signed_date(&token.claims));
 
         self.check_chain(&leaf, &intermediate, now).map_err(|why| {
             Refusal::new(
@@ -153,7 +172,12 @@ impl AppleAppStore {
     }
 
     /// Checks the chain: leaf, intermediate, and a pinned root.
-    fn check_chain(&self, leaf: &[u8], intermediate: &[u8], now: SystemTime) -> Result<(), String> {
+    fn check_chain(
+        &self,
+        leaf: &[u8],
+        intermediate: &[u8],
+        now: SystemTime,
+    ) -> Result<(), ChainError> {
         has_marker(leaf, LEAF_MARKER)?;
         has_marker(intermediate, INTERMEDIATE_MARKER)?;
         let apple = root_certificate(APPLE_ROOT_CA_G3).expect("the embedded certificate is PEM");
@@ -179,8 +203,7 @@ impl AppleAppStore {
 
         let since = now.duration_since(UNIX_EPOCH).unwrap_or_default();
         let leaf = CertificateDer::from(leaf);
-        let leaf = EndEntityCert::try_from(&leaf)
-            .map_err(|error| format!("the first one cannot be read: {error}"))?;
+        let leaf = EndEntityCert::try_from(&leaf).map_err(ChainError::UnusableLeaf)?;
         let intermediates = [CertificateDer::from(intermediate)];
 
         let path = leaf
@@ -193,11 +216,12 @@ impl AppleAppStore {
                 None,
                 None,
             )
-            .map_err(|error| error.to_string())?;
+            .map_err(ChainError::Untrusted)?;
 
-        match path.intermediate_certificates().count() {
-            1 => Ok(()),
-            _ => Err("the first one is not issued by the second".into()),
+        if path.intermediate_certificates().count() == 1 {
+            Ok(())
+        } else {
+            Err(ChainError::OtherIssuer)
         }
     }
 
@@ -209,11 +233,7 @@ impl AppleAppStore {
             .next()
             .ok_or_else(|| other_app("no app"))?;
 
-        let text = |name: &str| about.get(name).and_then(Value::as_str);
-        let is_one = |known: &[String], given: Option<&str>| {
-            known.iter().any(|one| Some(one.as_str()) == given)
-        };
-        if !is_one(&self.bundle_ids, text("bundleId")) {
+        if !is_one(&self.bundle_ids, text(about, "bundleId")) {
             return Err(other_app("another bundle id than config.bundle_id"));
         }
 
@@ -226,13 +246,13 @@ impl AppleAppStore {
         let environment = match kind {
             // Only the id tells the environment.
             "externalPurchaseToken" => {
-                if text("externalPurchaseId").is_some_and(|id| id.starts_with("SANDBOX")) {
+                if text(about, "externalPurchaseId").is_some_and(|id| id.starts_with("SANDBOX")) {
                     Some("Sandbox")
                 } else {
                     Some("Production")
                 }
             }
-            _ => text("environment"),
+            _ => text(about, "environment"),
         };
         if is_one(&self.environments, environment) {
             Ok(())
@@ -240,6 +260,20 @@ impl AppleAppStore {
             Err(other_app("another environment than config.environment"))
         }
     }
+}
+
+/// The time at which the notification was signed.
+fn signed_date(claims: &Map<String, Value>) -> SystemTime {
+    let ms = claims.get("signedDate").and_then(Value::as_u64);
+    UNIX_EPOCH + Duration::from_millis(ms.unwrap_or_default())
+}
+
+fn text<'a>(about: &'a Map<String, Value>, name: &str) -> Option<&'a str> {
+    about.get(name).and_then(Value::as_str)
+}
+
+fn is_one(known: &[String], given: Option<&str>) -> bool {
+    known.iter().any(|one| Some(one.as_str()) == given)
 }
 
 fn other_app(what: &str) -> Refusal {
@@ -258,7 +292,7 @@ fn certificates(header: &Map<String, Value>) -> Result<[Vec<u8>; 2], Refusal> {
         .map(Vec::as_slice);
 
     let Some([leaf, intermediate, _]) = chain else {
-        return Err(malformed("x5c does not hold three certificates".into()));
+        return Err(malformed("x5c does not hold three certificates"));
     };
 
     Ok([decode_certificate(leaf)?, decode_certificate(intermediate)?])
@@ -268,17 +302,15 @@ fn decode_certificate(certificate: &Value) -> Result<Vec<u8>, Refusal> {
     let text = certificate
         .as_str()
         .filter(|text| text.len() <= CERTIFICATE_BYTES_MAX);
-    let text =
-        text.ok_or_else(|| malformed("a certificate is not text, or it is too long".into()))?;
+    let text = text.ok_or_else(|| malformed("a certificate is not text, or it is too long"))?;
 
     STANDARD
         .decode(text)
-        .map_err(|_| malformed("a certificate is not base64".into()))
+        .map_err(|_| malformed("a certificate is not base64"))
 }
 
-fn has_marker(der: &[u8], marker: &str) -> Result<(), String> {
-    let certificate =
-        Certificate::from_der(der).map_err(|error| format!("one cannot be read: {error}"))?;
+fn has_marker(der: &[u8], marker: &'static str) -> Result<(), ChainError> {
+    let certificate = Certificate::from_der(der)?;
     let extensions = certificate.tbs_certificate.extensions.unwrap_or_default();
     if extensions
         .iter()
@@ -286,34 +318,29 @@ fn has_marker(der: &[u8], marker: &str) -> Result<(), String> {
     {
         Ok(())
     } else {
-        Err(format!("one lacks the extension {marker}"))
+        Err(ChainError::NoMarker(marker))
     }
 }
 
-fn public_key(der: &[u8]) -> Result<Vec<u8>, String> {
-    let certificate = Certificate::from_der(der).map_err(|error| error.to_string())?;
-    certificate
-        .tbs_certificate
-        .subject_public_key_info
-        .to_der()
-        .map_err(|error| error.to_string())
+fn public_key(der: &[u8]) -> Result<Vec<u8>, der::Error> {
+    let certificate = Certificate::from_der(der)?;
+    certificate.tbs_certificate.subject_public_key_info.to_der()
 }
 
 /// Parses a certificate in PEM, or in DER as base64.
-fn root_certificate(text: &str) -> Result<Vec<u8>, String> {
+fn root_certificate(text: &str) -> Result<Vec<u8>, AppStoreConfigError> {
     let der = if text.contains("-----BEGIN") {
-        pem_bytes(text, "CERTIFICATE")
+        pem_bytes(text, "CERTIFICATE")?
     } else {
         STANDARD
             .decode(text.trim())
-            .map_err(|_| "is neither PEM nor base64".to_owned())
+            .map_err(|_| AppStoreConfigError::NeitherPemNorBase64)?
     };
 
-    let der = der.map_err(|why| format!("config.root_certificates {why}"))?;
-    match anchor_from_trusted_cert(&CertificateDer::from(der.as_slice())) {
-        Ok(_) => Ok(der),
-        Err(error) => Err(format!("config.root_certificates cannot be read: {error}")),
-    }
+    anchor_from_trusted_cert(&CertificateDer::from(der.as_slice()))
+        .map_err(AppStoreConfigError::UnusableRoot)?;
+
+    Ok(der)
 }
 
 #[cfg(test)]

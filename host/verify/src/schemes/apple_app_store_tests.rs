@@ -164,42 +164,34 @@ fn bodies_without_a_token_are_refused() {
     }
 }
 
+fn scheme(
+    bundle_ids: &[&str],
+    environments: &[&str],
+    roots: &[&str],
+) -> Result<AppleAppStore, AppStoreConfigError> {
+    AppleAppStore::new(
+        &owned(bundle_ids),
+        &owned(environments),
+        None,
+        &owned(roots),
+    )
+}
+
+fn owned(texts: &[&str]) -> Vec<String> {
+    texts.iter().map(|text| text.to_string()).collect()
+}
+
 #[test]
 fn app_and_environment_must_be_configured() {
-    let new = |bundle: &[&str], environment: &[&str], root: &[&str]| {
-        let owned = |texts: &[&str]| {
-            texts
-                .iter()
-                .map(|text| text.to_string())
-                .collect::<Vec<_>>()
-        };
+    for (bundle_ids, environments, roots, named) in [
+        (&[][..], &["Sandbox"][..], &[][..], "config.bundle_id"),
+        (&["a"], &[], &[], "config.environment"),
+        (&["a"], &["sandbox"], &[], "config.environment"),
+        (&["a"], &["Sandbox"], &["x"], "config.root_certificates"),
+    ] {
+        let error = scheme(bundle_ids, environments, roots).unwrap_err();
+        assert!(error.to_string().contains(named), "{error}");
+    }
 
-        AppleAppStore::new(&owned(bundle), &owned(environment), None, &owned(root)).map(drop)
-    };
-
-    assert!(
-        new(&[], &["Sandbox"], &[])
-            .unwrap_err()
-            .contains("config.bundle_id")
-    );
-
-    assert!(
-        new(&["a"], &[], &[])
-            .unwrap_err()
-            .contains("config.environment")
-    );
-
-    assert!(
-        new(&["a"], &["sandbox"], &[])
-            .unwrap_err()
-            .contains("config.environment")
-    );
-
-    assert!(
-        new(&["a"], &["Sandbox"], &["x"])
-            .unwrap_err()
-            .contains("config.root_certificates")
-    );
-
-    assert!(new(&["a"], &["Sandbox", "Production"], &[]).is_ok());
+    assert!(scheme(&["a"], &["Sandbox", "Production"], &[]).is_ok());
 }

@@ -84,12 +84,7 @@ pub(crate) fn check(
     let body = view
         .json()
         .ok_or_else(|| Refusal::new(Reason::MalformedBody, "the body is not JSON"))?;
-    let field = |name: &str| body.get(name).and_then(Value::as_str);
-    let needed = |name: &str, reason: Reason| {
-        field(name).ok_or_else(|| Refusal::new(reason, format!("field {name} is missing")))
-    };
-
-    let signature = needed("Signature", Reason::MissingSignature)?;
+    let signature = needed(body, "Signature", Reason::MissingSignature)?;
     if signature.is_empty() {
         return Err(Refusal::new(
             Reason::MissingSignature,
@@ -97,7 +92,11 @@ pub(crate) fn check(
         ));
     }
 
-    let digest = match needed("SignatureVersion", Reason::UnsupportedSignatureVersion)? {
+    let digest = match needed(
+        body,
+        "SignatureVersion",
+        Reason::UnsupportedSignatureVersion,
+    )? {
         "1" => Rsa::Sha1,
         "2" => Rsa::Sha256,
         other => {
@@ -111,7 +110,7 @@ pub(crate) fn check(
     };
 
     let signature = from_base64(signature)?;
-    let key_url = needed("SigningCertURL", Reason::UntrustedKeyUrl)?;
+    let key_url = needed(body, "SigningCertURL", Reason::UntrustedKeyUrl)?;
     if !is_sns(key_url, true) {
         return Err(Refusal::new(
             Reason::UntrustedKeyUrl,
@@ -119,7 +118,7 @@ pub(crate) fn check(
         ));
     }
 
-    let topic = needed("TopicArn", Reason::TopicNotAllowed)?;
+    let topic = needed(body, "TopicArn", Reason::TopicNotAllowed)?;
     let is_named = topics.iter().any(|known| known == topic);
     if !is_named && !topics.iter().any(|known| known == "*") {
         return Err(Refusal::new(
@@ -139,7 +138,7 @@ pub(crate) fn check(
         ));
     }
 
-    let time = needed("Timestamp", Reason::MissingTimestamp)?;
+    let time = needed(body, "Timestamp", Reason::MissingTimestamp)?;
     let time_ns = window::parse(TimeUnit::Rfc3339, time.as_bytes())?;
     if let Some(now) = context.now {
         window::check_time(
@@ -152,7 +151,7 @@ pub(crate) fn check(
         )?;
     }
 
-    let names: &[&str] = match needed("Type", Reason::MalformedBody)? {
+    let names: &[&str] = match needed(body, "Type", Reason::MalformedBody)? {
         "Notification" => &NOTIFICATION,
         "SubscriptionConfirmation" | "UnsubscribeConfirmation" => &CONFIRMATION,
         _ => {
@@ -166,14 +165,13 @@ pub(crate) fn check(
     // Optional fields, and fields that contain the line of another field, would allow another
     // message with the same signature.
     for name in names.iter().filter(|name| **name != "Subject") {
-        needed(name, Reason::MalformedBody)?;
+        needed(body, name, Reason::MalformedBody)?;
     }
 
-    let is_one_line = |name: &&&str| field(name).is_none_or(|text| !text.contains('\n'));
     if let Some(bad) = names
         .iter()
         .filter(|name| **name != "Message")
-        .find(|name| !is_one_line(name))
+        .find(|name| field(body, name).is_some_and(|text| text.contains('\n')))
     {
         return Err(Refusal::new(
             Reason::MalformedBody,
@@ -183,7 +181,7 @@ pub(crate) fn check(
 
     let lines: Vec<String> = names
         .iter()
-        .filter_map(|name| Some(format!("{name}\n{}\n", field(name)?)))
+        .filter_map(|name| Some(format!("{name}\n{}\n", field(body, name)?)))
         .collect();
 
     let key = certified_key(
@@ -197,6 +195,14 @@ pub(crate) fn check(
     }
 
     Ok(())
+}
+
+fn field<'a>(body: &'a Value, name: &str) -> Option<&'a str> {
+    body.get(name).and_then(Value::as_str)
+}
+
+fn needed<'a>(body: &'a Value, name: &str, absent: Reason) -> Result<&'a str, Refusal> {
+    field(body, name).ok_or_else(|| Refusal::new(absent, format!("field {name} is missing")))
 }
 
 /// A verified confirmation message is answered by calling the URL in it, which must be Amazon's.

@@ -12,14 +12,8 @@ use crate::view::View;
 use landfall_model::{Algorithm, ValueLocation};
 
 pub(crate) fn check(public_key: &str, view: &View<'_>, keys: &Keys) -> Result<usize, Refusal> {
-    let field = |name: &str, reason: Reason| {
-        let found = view.find(&ValueLocation::Form(name.into()), false).ok();
-        let found = found.and_then(|bytes| String::from_utf8(bytes.into_owned()).ok());
-        found.ok_or_else(|| Refusal::new(reason, format!("form field {name} is missing")))
-    };
-
-    let signature = field("bt_signature", Reason::MissingSignature)?;
-    let payload = field("bt_payload", Reason::MalformedBody)?;
+    let signature = form_field(view, "bt_signature", Reason::MissingSignature)?;
+    let payload = form_field(view, "bt_payload", Reason::MalformedBody)?;
     if !payload
         .bytes()
         .all(|byte| byte.is_ascii_alphanumeric() || b"+=/\n".contains(&byte))
@@ -50,18 +44,20 @@ pub(crate) fn check(public_key: &str, view: &View<'_>, keys: &Keys) -> Result<us
             )
         })?;
 
-    let given = of_length(
-        hex::decode(ours).map_err(|_| malformed("not hex".into()))?,
-        20,
-    )?;
+    let given = of_length(hex::decode(ours).map_err(|_| malformed("not hex"))?, 20)?;
 
     let ended = format!("{payload}\n");
-    let is_right = |key: &[u8]| {
-        let is_one = |text: &str| same(&mac(Algorithm::HmacSha1, key, text.as_bytes()), &given);
-        is_one(&payload) | is_one(&ended)
-    };
+    keys.find(|_, key| {
+        let digests = [&payload, &ended].map(|text| mac(Algorithm::HmacSha1, key, text.as_bytes()));
+        Ok(same(&digests[0], &given) | same(&digests[1], &given))
+    })?
+    .ok_or_else(mismatch)
+}
 
-    keys.find(|_, key| Ok(is_right(key)))?.ok_or_else(mismatch)
+fn form_field(view: &View<'_>, name: &str, absent: Reason) -> Result<String, Refusal> {
+    let found = view.find(&ValueLocation::Form(name.into()), false).ok();
+    let found = found.and_then(|bytes| String::from_utf8(bytes.into_owned()).ok());
+    found.ok_or_else(|| Refusal::new(absent, format!("form field {name} is missing")))
 }
 
 /// Signs a draft whose body is `bt_payload=…`.

@@ -21,18 +21,16 @@ pub(crate) fn each<'a>(view: &'a View<'_>, pointer: &str) -> Result<Vec<&'a str>
         return Err(malformed_body("has an empty array"));
     }
 
-    let text = |element: &'a Value| element.pointer(after).and_then(Value::as_str);
-    let missing = || {
+    let texts = elements
+        .iter()
+        .map(|element| element.pointer(after).and_then(Value::as_str));
+
+    texts.collect::<Option<_>>().ok_or_else(|| {
         Refusal::new(
             Reason::MissingToken,
             format!("token missing in an element (JSON {pointer})"),
         )
-    };
-
-    elements
-        .iter()
-        .map(|element| text(element).ok_or_else(missing))
-        .collect()
+    })
 }
 
 pub(super) fn malformed_body(why: &str) -> Refusal {
@@ -79,7 +77,7 @@ pub(super) fn from_base64(text: &str) -> Result<Vec<u8>, Refusal> {
     use base64::Engine as _;
 
     let decoded = base64::engine::general_purpose::STANDARD.decode(text);
-    decoded.map_err(|_| malformed("not base64".into()))
+    decoded.map_err(|_| malformed("not base64"))
 }
 
 pub(super) fn of_length(bytes: Vec<u8>, expected: usize) -> Result<Vec<u8>, Refusal> {

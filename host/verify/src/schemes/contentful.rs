@@ -27,7 +27,7 @@ pub(crate) fn check(
 ) -> Result<usize, Refusal> {
     let signature = header(view, "X-Contentful-Signature", Reason::MissingSignature)?;
     let signature = of_length(
-        hex::decode(signature).map_err(|_| malformed("not hex".into()))?,
+        hex::decode(signature).map_err(|_| malformed("not hex"))?,
         32,
     )?;
 
@@ -75,17 +75,15 @@ pub(crate) fn check(
         pairs.join(";")
     );
 
-    let is_right = |key: &[u8]| {
-        let mut running = Running::new(Algorithm::HmacSha256, key).expect("a MAC");
-        running.update(head.as_bytes());
-        running.update(&view.request.body);
-
-        same(&running.finish(), &signature)
-    };
-
     context
         .keys
-        .find(|_, key| Ok(is_right(key)))?
+        .find(|_, key| {
+            let mut running = Running::new(Algorithm::HmacSha256, key).expect("a MAC");
+            running.update(head.as_bytes());
+            running.update(&view.request.body);
+
+            Ok(same(&running.finish(), &signature))
+        })?
         .ok_or_else(mismatch)
 }
 

@@ -52,16 +52,16 @@ impl DetachedJws {
                 ),
             })?;
 
-        let text = std::str::from_utf8(&text).map_err(|_| malformed("not text".into()))?;
+        let text = std::str::from_utf8(&text).map_err(|_| malformed("not text"))?;
         let parts: Vec<&str> = text.splitn(4, '.').collect();
         let [encoded, "", signature] = parts[..] else {
             return Err(malformed(
-                "not HEADER..SIGNATURE, a signature without its payload".into(),
+                "not HEADER..SIGNATURE, a signature without its payload",
             ));
         };
 
         let header: Map<String, Value> = serde_json::from_slice(&decode(encoded)?)
-            .map_err(|_| malformed("the header of the signature is no JSON object".into()))?;
+            .map_err(|_| malformed("the header of the signature is no JSON object"))?;
         let signature = decode(signature)?;
         let algorithm = self.check_header(&header)?;
         self.check_time(&header, window, context)?;
@@ -80,19 +80,19 @@ impl DetachedJws {
         }
 
         let signed = [encoded.as_bytes(), b".", &view.request.body].concat();
-        match keys
+        if keys
             .iter()
             .any(|key| is_web_signed(key, algorithm, &signed, &signature))
         {
-            true => Ok(()),
-            // The signature names no key, so the provider may have rotated its only key: fetch the
-            // set again.
-            false if key_id.is_none() => Err(Refusal {
-                fetch: Some(self.jwks.clone()),
-                ..mismatch()
-            }),
-            false => Err(mismatch()),
+            return Ok(());
         }
+
+        // A signature without a key id: the provider may have rotated its only key, so the set is
+        // fetched again.
+        Err(Refusal {
+            fetch: key_id.is_none().then(|| self.jwks.clone()),
+            ..mismatch()
+        })
     }
 
     /// Checks the header and returns the algorithm.
@@ -113,7 +113,7 @@ impl DetachedJws {
 
         // With `b64: true` the signature covers another text.
         if header.get("b64") != Some(&Value::Bool(false)) {
-            return Err(malformed("b64 is not false".into()));
+            return Err(malformed("b64 is not false"));
         }
 
         let is_b64_alone =
@@ -124,7 +124,7 @@ impl DetachedJws {
             .is_some_and(is_b64_alone)
         {
             return Err(malformed(
-                "crit does not hold b64 alone: no other extension is known".into(),
+                "crit does not hold b64 alone: no other extension is known",
             ));
         }
 
@@ -167,7 +167,7 @@ impl DetachedJws {
 fn decode(part: &str) -> Result<Vec<u8>, Refusal> {
     URL_SAFE_NO_PAD
         .decode(part)
-        .map_err(|_| malformed("not base64url".into()))
+        .map_err(|_| malformed("not base64url"))
 }
 
 #[cfg(test)]

@@ -28,30 +28,35 @@ pub(crate) fn check(view: &View<'_>, keys: &Keys) -> Result<usize, Refusal> {
         malformed_body("has a field `json` that is not JSON, or in which an object has a key twice")
     })?;
 
-    let text = |pointer: &str| match json.pointer(pointer) {
-        Some(Value::String(text)) => Some(text.clone()),
-        Some(Value::Number(number)) => Some(number.to_string()),
-        _ => None,
-    };
-
-    let given = text("/event/event_hash").filter(|text| !text.is_empty());
+    let given = text_at(&json, "/event/event_hash").filter(|text| !text.is_empty());
     let given = given
         .ok_or_else(|| Refusal::new(Reason::MissingSignature, "event.event_hash is missing"))?;
 
-    let given = of_length(
-        hex::decode(given).map_err(|_| malformed("not hex".into()))?,
-        32,
-    )?;
+    let given = of_length(hex::decode(given).map_err(|_| malformed("not hex"))?, 32)?;
 
-    let time = text("/event/event_time");
+    let time = text_at(&json, "/event/event_time");
     let time =
         time.ok_or_else(|| Refusal::new(Reason::MissingTimestamp, "event.event_time is missing"))?;
-    let kind =
-        text("/event/event_type").ok_or_else(|| malformed_body("has no event.event_type"))?;
+    let kind = text_at(&json, "/event/event_type")
+        .ok_or_else(|| malformed_body("has no event.event_type"))?;
     let signed = format!("{time}{kind}");
-    let is_right = |key: &[u8]| same(&mac(Algorithm::HmacSha256, key, signed.as_bytes()), &given);
 
-    keys.find(|_, key| Ok(is_right(key)))?.ok_or_else(mismatch)
+    keys.find(|_, key| {
+        Ok(same(
+            &mac(Algorithm::HmacSha256, key, signed.as_bytes()),
+            &given,
+        ))
+    })?
+    .ok_or_else(mismatch)
+}
+
+/// The text or number at a JSON pointer.
+fn text_at(json: &Value, pointer: &str) -> Option<String> {
+    match json.pointer(pointer)? {
+        Value::String(text) => Some(text.clone()),
+        Value::Number(number) => Some(number.to_string()),
+        _ => None,
+    }
 }
 
 fn multipart_field<'a>(view: &'a View<'_>, wanted: &str) -> Option<&'a [u8]> {
@@ -87,15 +92,8 @@ fn multipart_field<'a>(view: &'a View<'_>, wanted: &str) -> Option<&'a [u8]> {
 pub(crate) fn sign(draft: &mut Unverified, key: &[u8]) -> Result<(), SignError> {
     let mut json: Value =
         serde_json::from_slice(&draft.body).map_err(|_| "the body must be JSON")?;
-    let text = |pointer: &str| {
-        json.pointer(pointer)
-            .and_then(Value::as_str)
-            .map(str::to_owned)
-    };
-
-    let (time, kind) = (text("/event/event_time"), text("/event/event_type"));
-    let (time, kind) = time
-        .zip(kind)
+    let (time, kind) = text_at(&json, "/event/event_time")
+        .zip(text_at(&json, "/event/event_type"))
         .ok_or("the body must have event.event_time and event.event_type")?;
 
     let digest = hex::encode(mac(

@@ -51,35 +51,36 @@ impl Ebay {
     }
 
     pub(crate) fn check(self, view: &View<'_>, documents: &dyn Documents) -> Result<(), Refusal> {
-        let shown = header(view, SIGNATURE, Reason::MissingSignature)?;
-        if shown.len() > HEADER_BYTES_MAX {
+        let presented = header(view, SIGNATURE, Reason::MissingSignature)?;
+        if presented.len() > HEADER_BYTES_MAX {
             return Err(malformed(format!(
                 "header {SIGNATURE} has more than {HEADER_BYTES_MAX} bytes"
             )));
         }
 
-        let shown: Value = serde_json::from_slice(&from_base64(shown)?)
+        let presented: Value = serde_json::from_slice(&from_base64(presented)?)
             .map_err(|_| malformed(format!("header {SIGNATURE} is not JSON in base64")))?;
-        let text = |name: &str| shown.get(name).and_then(Value::as_str);
-        if !text("alg").is_some_and(|alg| alg.eq_ignore_ascii_case("ecdsa")) {
+        if !text(&presented, "alg").is_some_and(|alg| alg.eq_ignore_ascii_case("ecdsa")) {
             return Err(Refusal::new(
                 Reason::AlgorithmNotAllowed,
                 format!("alg in {SIGNATURE} is not ecdsa"),
             ));
         }
 
-        let signature =
-            text("signature").ok_or_else(|| malformed(format!("{SIGNATURE} has no signature")))?;
+        let signature = text(&presented, "signature")
+            .ok_or_else(|| malformed(format!("{SIGNATURE} has no signature")))?;
         let signature = STANDARD
             .decode(signature)
-            .map_err(|_| malformed("not base64".into()))?;
-        let key_id = text("kid").filter(|id| is_plain(id) && !id.starts_with('.'));
+            .map_err(|_| malformed("not base64"))?;
+        let key_id = text(&presented, "kid").filter(|id| is_plain(id) && !id.starts_with('.'));
         let key_id = key_id.ok_or_else(|| {
             Refusal::new(Reason::KeyUnavailable, format!("{SIGNATURE} names no key"))
         })?;
         let (key, digest) = key_of(&document(documents, &self.key_url(key_id))?)?;
 
-        if !text("digest").is_some_and(|named| named.eq_ignore_ascii_case(digest.name())) {
+        if !text(&presented, "digest")
+            .is_some_and(|named| named.eq_ignore_ascii_case(digest.name()))
+        {
             let detail = format!(
                 "digest in {SIGNATURE} is not {}, which the key is for",
                 digest.name()
@@ -99,15 +100,21 @@ impl Ebay {
 /// Parses the API's response: `{"key": PEM, "algorithm": "ECDSA", "digest": "SHA1"}`.
 fn key_of(document: &[u8]) -> Result<(Vec<u8>, EcdsaDigest), Refusal> {
     let answer: Value = serde_json::from_slice(document).map_err(|_| unusable("is not JSON"))?;
-    let text = |name: &str| answer.get(name).and_then(Value::as_str);
-    let key = text("key").ok_or_else(|| unusable("holds no key"))?;
+    let key = text(&answer, "key").ok_or_else(|| unusable("holds no key"))?;
     let key = pem_bytes(key, "PUBLIC KEY").map_err(|_| unusable("holds no key in PEM"))?;
 
-    match text("digest").map(str::to_ascii_uppercase).as_deref() {
+    match text(&answer, "digest")
+        .map(str::to_ascii_uppercase)
+        .as_deref()
+    {
         None | Some("SHA1") => Ok((key, EcdsaDigest::Sha1)),
         Some("SHA256") => Ok((key, EcdsaDigest::Sha256)),
         Some(_) => Err(unusable("names a digest that is not known")),
     }
+}
+
+fn text<'a>(object: &'a Value, name: &str) -> Option<&'a str> {
+    object.get(name).and_then(Value::as_str)
 }
 
 fn unusable(why: &str) -> Refusal {
@@ -140,11 +147,11 @@ mod tests {
     const SIGNED: &str = "MEYCIQCfxfIWuxmWcIBQJ9c5/X7iGDJqs2RCGsBEaAjinyrrfAIhAIV6wGcTiBuV5KJUif2hokyrL+Q9ssHkad+mx2nEE25w";
     const BODY: &str = r#"{"metadata":{"topic":"MARKETPLACE_ACCOUNT_DELETION","schemaVersion":"1.0","deprecated":false},"notification":{"notificationId":"49feeaeb-4982-42d9-a377-9645b8479411_33f7e043-fed8-442b-9d44-791923bd9a6d","eventDate":"2021-03-19T20:43:59.462Z","publishDate":"2021-03-19T20:43:59.679Z","publishAttemptCount":1,"data":{"username":"test_user","userId":"ma8vp1jySJC","eiasToken":"nY+sHZ2PrBmdj6wVnY+sEZ2PrA2dj6wJnY+gAZGEpwmdj6x9nY+seQ=="}}}"#;
 
-    fn verdict(shown: &Value, body: &[u8], answer: Option<Value>) -> Result<(), Refusal> {
+    fn verdict(presented: &Value, body: &[u8], answer: Option<Value>) -> Result<(), Refusal> {
         let mut headers = http::HeaderMap::new();
         headers.insert(
             "x-ebay-signature",
-            STANDARD.encode(shown.to_string()).parse().unwrap(),
+            STANDARD.encode(presented.to_string()).parse().unwrap(),
         );
 
         let request = Unverified {
@@ -165,7 +172,7 @@ mod tests {
         Ebay::Production.check(&View::new(&request, None), &Keys(keys))
     }
 
-    fn shown() -> Value {
+    fn presented() -> Value {
         serde_json::json!({ "alg": "ecdsa", "kid": KEY_ID, "signature": SIGNED, "digest": "SHA1" })
     }
 
@@ -175,7 +182,7 @@ mod tests {
 
     #[test]
     fn published_notification_is_accepted() {
-        verdict(&shown(), BODY.as_bytes(), answer("SHA1")).unwrap();
+        verdict(&presented(), BODY.as_bytes(), answer("SHA1")).unwrap();
     }
 
     #[test]
@@ -184,7 +191,9 @@ mod tests {
             let mut body = BODY.as_bytes().to_vec();
             body[at] ^= 1;
             assert_eq!(
-                verdict(&shown(), &body, answer("SHA1")).unwrap_err().reason,
+                verdict(&presented(), &body, answer("SHA1"))
+                    .unwrap_err()
+                    .reason,
                 Reason::SignatureMismatch,
                 "{at}"
             );
@@ -194,24 +203,24 @@ mod tests {
         for at in 0..signature.len() {
             let mut signature = signature.clone();
             signature[at] ^= 1;
-            let mut shown = shown();
-            shown["signature"] = STANDARD.encode(signature).into();
+            let mut presented = presented();
+            presented["signature"] = STANDARD.encode(signature).into();
 
             assert!(
-                verdict(&shown, BODY.as_bytes(), answer("SHA1")).is_err(),
+                verdict(&presented, BODY.as_bytes(), answer("SHA1")).is_err(),
                 "{at}"
             );
         }
     }
 
+    fn refused(name: &str, value: &str, answer: Option<Value>) -> Refusal {
+        let mut presented = presented();
+        presented[name] = value.into();
+        verdict(&presented, BODY.as_bytes(), answer).unwrap_err()
+    }
+
     #[test]
     fn sender_chooses_neither_algorithm_nor_host() {
-        let refused = |name: &str, value: &str, answer: Option<Value>| {
-            let mut shown = shown();
-            shown[name] = value.into();
-            verdict(&shown, BODY.as_bytes(), answer).unwrap_err()
-        };
-
         assert_eq!(
             refused("alg", "none", answer("SHA1")).reason,
             Reason::AlgorithmNotAllowed

@@ -16,7 +16,7 @@ const FORM_VALUE: &AsciiSet = &NON_ALPHANUMERIC
 pub(super) fn component_name(item: &Item) -> Result<&str, Refusal> {
     match &item.bare_item {
         BareItem::String(name) => Ok(name.as_str()),
-        _ => Err(malformed("a component has no name".into())),
+        _ => Err(malformed("a component has no name")),
     }
 }
 
@@ -67,17 +67,12 @@ pub(super) fn component_value(item: &Item, view: &View<'_>) -> Result<String, Re
 pub(super) fn field(view: &View<'_>, name: &str) -> Option<Result<String, Refusal>> {
     let mut values = view.request.headers.get_all(name).iter().peekable();
     values.peek()?;
-    let text = |value: &http::HeaderValue| {
-        let text = std::str::from_utf8(value.as_bytes()).map(|text| text.trim_ascii().to_owned());
-        text.map_err(|_| malformed(format!("header {name} is not text")))
-    };
+    let texts = values.map(|value| std::str::from_utf8(value.as_bytes()).map(str::trim_ascii));
+    let texts = texts
+        .collect::<Result<Vec<_>, _>>()
+        .map_err(|_| malformed(format!("header {name} is not text")));
 
-    Some(
-        values
-            .map(text)
-            .collect::<Result<Vec<_>, _>>()
-            .map(|values| values.join(", ")),
-    )
+    Some(texts.map(|texts| texts.join(", ")))
 }
 
 /// The value of `@query-param` (RFC 9421 section 2.2.8).
@@ -86,7 +81,7 @@ fn query_param(item: &Item, view: &View<'_>) -> Result<String, Refusal> {
         Some((key, BareItem::String(name))) if key.as_str() == "name" && item.params.len() == 1 => {
             name.as_str()
         }
-        _ => return Err(malformed("@query-param without a name".into())),
+        _ => return Err(malformed("@query-param without a name")),
     };
 
     let query = called_url(view).query.unwrap_or_default();
@@ -150,8 +145,9 @@ fn authority(view: &View<'_>) -> Result<String, Refusal> {
     let called = called_url(view);
     let authority = match called.authority {
         Some(authority) => authority,
-        None => field(view, "host")
-            .ok_or_else(|| malformed("the request has no Host header".into()))??,
+        None => {
+            field(view, "host").ok_or_else(|| malformed("the request has no Host header"))??
+        }
     };
 
     let authority = authority.to_ascii_lowercase();

@@ -7,11 +7,12 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use ring::signature::Ed25519KeyPair;
-use sfv::{BareItem, Dictionary, FieldType, InnerList, Item, ListEntry, Parser};
+use sfv::{BareItem, Dictionary, InnerList, Item, ListEntry, Parser};
 use sha2::{Digest, Sha256, Sha512};
 
 use super::common::mismatch;
-use super::http_components::{component_name, component_value, field};
+use super::http_components::field;
+use super::labelled_signature::{INPUT, LabelledSignature, serialize};
 use crate::algorithm::{is_fixed_ecdsa_signed, is_signed, mac, same};
 use crate::edit::put;
 use crate::keys::VerifyContext;
@@ -19,16 +20,11 @@ use crate::refusal::{Reason, Refusal, malformed};
 use crate::request::Unverified;
 use crate::sign_error::SignError;
 use crate::view::{PublicUrl, View};
-use crate::window::{self, Window};
+use crate::window::Window;
 use landfall_model::{Algorithm, ValueLocation};
-
-const SECOND_NS: i128 = 1_000_000_000;
 
 /// The most signatures of one request that are tried.
 const SIGNATURES_MAX: usize = 8;
-/// The most components that one signature may cover.
-pub(crate) const COMPONENTS_MAX: usize = 64;
-const INPUT: &str = "signature-input";
 const SIGNATURE: &str = "signature";
 const DIGEST: &str = "content-digest";
 
@@ -45,12 +41,6 @@ pub struct MessageSignatures {
     pub(crate) tag: Option<String>,
     /// The `keyid` of each secret, in the same order. If empty, any secret may match.
     pub(crate) key_ids: Vec<String>,
-}
-
-/// One signature of a request.
-struct Shown<'a> {
-    input: &'a InnerList,
-    signature: &'a [u8],
 }
 
 // === impl MessageSignatures ===
@@ -78,8 +68,8 @@ impl MessageSignatures {
 
         let mut first_refusal = None;
         for label in labels {
-            let verdict = Shown::find(&inputs, &signatures, label)
-                .and_then(|shown| self.check_one(&shown, window, view, context));
+            let verdict = LabelledSignature::find(&inputs, &signatures, label)
+                .and_then(|presented| self.check_one(&presented, window, view, context));
             match verdict {
                 Ok(place) => return Ok(place),
                 Err(refusal) => drop(first_refusal.get_or_insert(refusal)),
@@ -99,12 +89,12 @@ impl MessageSignatures {
 
     fn check_one(
         &self,
-        shown: &Shown<'_>,
+        presented: &LabelledSignature<'_>,
         window: Window,
         view: &View<'_>,
         context: &VerifyContext<'_>,
     ) -> Result<usize, Refusal> {
-        if shown
+        if presented
             .text("alg")
             .is_some_and(|named| named != name(self.algorithm))
         {
@@ -117,35 +107,35 @@ impl MessageSignatures {
             ));
         }
 
-        if self.tag.is_some() && shown.text("tag") != self.tag.as_deref() {
+        if self.tag.is_some() && presented.text("tag") != self.tag.as_deref() {
             return Err(Refusal::new(
                 Reason::AudienceMismatch,
                 "the signature has another tag than the configured one",
             ));
         }
 
-        let covered = shown.covered_components()?;
+        let covered = presented.covered_components()?;
         self.check_coverage(&covered, view)?;
         let length = match self.algorithm {
             Algorithm::HmacSha256 => Some(32),
             Algorithm::Ed25519 | Algorithm::EcdsaP256Sha256 => Some(64),
             _ => None,
         };
-        if length.is_some_and(|length| length != shown.signature.len()) {
+        if length.is_some_and(|length| length != presented.signature.len()) {
             return Err(malformed(format!(
                 "{} bytes instead of {}",
-                shown.signature.len(),
+                presented.signature.len(),
                 length.unwrap_or_default()
             )));
         }
 
-        shown.check_times(window, context.now)?;
+        presented.check_times(window, context.now)?;
         if covered.contains(&DIGEST) {
             check_digest(view)?;
         }
 
-        let base = shown.signature_base(view)?;
-        let key_id = shown.text("keyid");
+        let base = presented.signature_base(view)?;
+        let key_id = presented.text("keyid");
         if !self.key_ids.is_empty()
             && !self
                 .key_ids
@@ -160,39 +150,25 @@ impl MessageSignatures {
             return Err(Refusal::new(Reason::KeyUnavailable, detail));
         }
 
-        let is_named = |place: usize| {
-            self.key_ids.is_empty() || self.key_ids.get(place).map(String::as_str) == key_id
-        };
-
-        let is_right =
-            |key: &[u8]| is_made_by(self.algorithm, key, base.as_bytes(), shown.signature);
         context
             .keys
-            .find(|place, key| Ok(is_named(place) && is_right(key)))?
+            .find(|place, key| {
+                let is_named = self.key_ids.is_empty()
+                    || self.key_ids.get(place).map(String::as_str) == key_id;
+                Ok(is_named
+                    && is_made_by(self.algorithm, key, base.as_bytes(), presented.signature))
+            })?
             .ok_or_else(mismatch)
     }
 
     /// Checks that the signature covers every required component.
     fn check_coverage(&self, covered: &[&str], view: &View<'_>) -> Result<(), Refusal> {
-        let has = |name: &str| covered.contains(&name);
         let missing = match &self.components {
-            Some(needed) => needed.iter().find(|name| !has(name)).map(String::as_str),
-            None => {
-                let has_path = has("@path") && (view.request.query.is_none() || has("@query"));
-                let has_target = has("@target-uri")
-                    || (has("@authority") && (has("@request-target") || has_path));
-
-                match (
-                    has("@method"),
-                    has_target,
-                    view.request.body.is_empty() || has(DIGEST),
-                ) {
-                    (false, ..) => Some("@method"),
-                    (_, false, _) => Some("@target-uri"),
-                    (.., false) => Some(DIGEST),
-                    _ => None,
-                }
-            }
+            Some(needed) => needed
+                .iter()
+                .map(String::as_str)
+                .find(|name| !covered.contains(name)),
+            None => missing_default(covered, view),
         };
 
         match missing {
@@ -208,6 +184,33 @@ impl MessageSignatures {
         }
     }
 
+    /// The components and parameters of the signature of a draft.
+    fn signature_input(&self, draft: &Unverified, now: SystemTime) -> Result<InnerList, SignError> {
+        let components = match &self.components {
+            Some(components) => components.iter().map(String::as_str).collect(),
+            None => default_components(draft),
+        };
+        let items: Vec<Item> = components
+            .into_iter()
+            .map(|name| string_item(name).map(Item::new))
+            .collect::<Result<_, _>>()?;
+
+        let mut input = InnerList::new(items);
+        let seconds = now.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
+        let seconds = sfv::Integer::try_from(seconds).map_err(|_| "the clock is far ahead")?;
+        set_parameter(&mut input, "created", seconds);
+        if let Some(id) = self.key_ids.first() {
+            set_parameter(&mut input, "keyid", string_item(id)?);
+        }
+
+        set_parameter(&mut input, "alg", string_item(name(self.algorithm))?);
+        if let Some(tag) = &self.tag {
+            set_parameter(&mut input, "tag", string_item(tag)?);
+        }
+
+        Ok(input)
+    }
+
     /// Signs a draft: with HMAC, or with an Ed25519 private key (PKCS#8, DER).
     pub(crate) fn sign(
         &self,
@@ -221,52 +224,13 @@ impl MessageSignatures {
             put(draft, &ValueLocation::Header(DIGEST.into()), &digest)?;
         }
 
-        let defaults = || {
-            // A receiver without `public_url` can check these components too.
-            let target = ["@method", "@authority", "@path", "@query"];
-            let digest = (!draft.body.is_empty()).then_some(DIGEST);
-            target
-                .into_iter()
-                .chain(digest)
-                .map(str::to_owned)
-                .collect::<Vec<_>>()
-        };
-
-        let components = self.components.clone().unwrap_or_else(defaults);
-        let text = |text: &str| {
-            sfv::String::from_string(text.to_owned()).map_err(|(why, _)| why.to_string())
-        };
-
-        let items: Vec<Item> = components
-            .iter()
-            .map(|name| text(name).map(Item::new))
-            .collect::<Result<_, _>>()?;
-
-        let mut input = InnerList::new(items);
-        let seconds = now.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
-        let seconds = sfv::Integer::try_from(seconds).map_err(|_| "the clock is far ahead")?;
-
-        let mut set = |name: &str, value: BareItem| {
-            let key = sfv::Key::from_string(name.to_owned()).expect("a parameter of RFC 9421");
-            input.params.insert(key, value);
-        };
-
-        set("created", seconds.into());
-        if let Some(id) = self.key_ids.first() {
-            set("keyid", text(id)?.into());
-        }
-
-        set("alg", text(name(self.algorithm))?.into());
-        if let Some(tag) = &self.tag {
-            set("tag", text(tag)?.into());
-        }
-
-        let shown = Shown {
+        let input = self.signature_input(draft, now)?;
+        let presented = LabelledSignature {
             input: &input,
             signature: &[],
         };
 
-        let base = shown
+        let base = presented
             .signature_base(&View::new(draft, public_url))
             .map_err(|refusal| refusal.to_string())?;
 
@@ -299,119 +263,41 @@ impl MessageSignatures {
     }
 }
 
-// === impl Shown ===
-
-impl<'a> Shown<'a> {
-    fn find(
-        inputs: &'a Dictionary,
-        signatures: &'a Dictionary,
-        label: &str,
-    ) -> Result<Shown<'a>, Refusal> {
-        let missing = || {
-            Refusal::new(
-                Reason::MissingSignature,
-                format!("no signature `{}`", label.escape_debug()),
-            )
-        };
-
-        let input = match inputs.get(label).ok_or_else(missing)? {
-            ListEntry::InnerList(input) => input,
-            ListEntry::Item(_) => {
-                return Err(malformed(format!(
-                    "{INPUT} does not contain a list of components"
-                )));
-            }
-        };
-
-        let signature = match signatures.get(label).ok_or_else(missing)? {
-            ListEntry::Item(Item {
-                bare_item: BareItem::ByteSequence(bytes),
-                ..
-            }) => bytes,
-            _ => {
-                return Err(malformed(
-                    "the signature is not a byte sequence (RFC 9651)".into(),
-                ));
-            }
-        };
-
-        Ok(Shown { input, signature })
+/// Components that a receiver without `public_url` can check too.
+fn default_components(draft: &Unverified) -> Vec<&'static str> {
+    let mut components = vec!["@method", "@authority", "@path", "@query"];
+    if !draft.body.is_empty() {
+        components.push(DIGEST);
     }
 
-    /// The value of a string parameter.
-    fn text(&self, parameter: &str) -> Option<&'a str> {
-        match self.input.params.get(parameter)? {
-            BareItem::String(text) => Some(text.as_str()),
-            // A value of another type matches nothing that is configured.
-            _ => Some(""),
-        }
+    components
+}
+
+/// The first component that a signature must cover if the hook lists none, and does not.
+fn missing_default(covered: &[&str], view: &View<'_>) -> Option<&'static str> {
+    let has_query = view.request.query.is_none() || covered.contains(&"@query");
+    let has_path = covered.contains(&"@path") && has_query;
+    let has_target = covered.contains(&"@target-uri")
+        || (covered.contains(&"@authority") && (covered.contains(&"@request-target") || has_path));
+
+    if !covered.contains(&"@method") {
+        Some("@method")
+    } else if !has_target {
+        Some("@target-uri")
+    } else if !view.request.body.is_empty() && !covered.contains(&DIGEST) {
+        Some(DIGEST)
+    } else {
+        None
     }
+}
 
-    fn seconds(&self, parameter: &str) -> Result<Option<i128>, Refusal> {
-        match self.input.params.get(parameter) {
-            None => Ok(None),
-            Some(BareItem::Integer(seconds)) => {
-                Ok(Some(i128::from(i64::from(*seconds)) * SECOND_NS))
-            }
-            Some(_) => Err(Refusal::new(
-                Reason::MalformedTimestamp,
-                format!("parameter {parameter} is not an integer"),
-            )),
-        }
-    }
+fn string_item(text: &str) -> Result<sfv::String, SignError> {
+    sfv::String::from_string(text.to_owned()).map_err(|(why, _)| why.to_string().into())
+}
 
-    fn check_times(&self, window: Window, now: Option<SystemTime>) -> Result<(), Refusal> {
-        let created = self.seconds("created")?;
-        let created = created.ok_or_else(|| {
-            Refusal::new(Reason::MissingTimestamp, "parameter created is missing")
-        })?;
-        let expires = self.seconds("expires")?;
-        let Some(now) = now else { return Ok(()) };
-
-        window::check_time(window, created, now)?;
-        match expires {
-            Some(expires) => window::check_time(
-                Window {
-                    past: Some(Default::default()),
-                    future: None,
-                },
-                expires,
-                now,
-            ),
-            None => Ok(()),
-        }
-    }
-
-    /// The names of the covered components. Each may occur once.
-    fn covered_components(&self) -> Result<Vec<&'a str>, Refusal> {
-        if self.input.items.len() > COMPONENTS_MAX {
-            return Err(malformed(format!("more than {COMPONENTS_MAX} components")));
-        }
-
-        let mut identifiers: Vec<String> = self.input.items.iter().map(Item::serialize).collect();
-        identifiers.sort();
-        identifiers.dedup();
-        if identifiers.len() < self.input.items.len() {
-            return Err(malformed("a component is covered twice".into()));
-        }
-
-        self.input.items.iter().map(component_name).collect()
-    }
-
-    /// The signature base (RFC 9421 section 2.5).
-    fn signature_base(&self, view: &View<'_>) -> Result<String, Refusal> {
-        let mut lines = Vec::with_capacity(self.input.items.len() + 1);
-        for item in &self.input.items {
-            lines.push(format!(
-                "{}: {}",
-                item.serialize(),
-                component_value(item, view)?
-            ));
-        }
-
-        lines.push(format!("\"@signature-params\": {}", serialize(self.input)));
-        Ok(lines.join("\n"))
-    }
+fn set_parameter(input: &mut InnerList, name: &str, value: impl Into<BareItem>) {
+    let key = sfv::Key::from_string(name.to_owned()).expect("a parameter of RFC 9421");
+    input.params.insert(key, value.into());
 }
 
 /// Checks that there is a digest of a known algorithm, and that all of them match the body.
@@ -459,12 +345,6 @@ fn dictionary(view: &View<'_>, name: &str, absent: Reason) -> Result<Dictionary,
     })
 }
 
-fn serialize(list: &InnerList) -> String {
-    vec![ListEntry::InnerList(list.clone())]
-        .serialize()
-        .unwrap_or_default()
-}
-
 /// The algorithm's name in the registry of RFC 9421.
 fn name(algorithm: Algorithm) -> &'static str {
     match algorithm {
@@ -492,5 +372,5 @@ fn is_made_by(algorithm: Algorithm, key: &[u8], base: &[u8], signature: &[u8]) -
 }
 
 #[cfg(test)]
-#[path = "http_message_signatures_tests.rs"]
+#[path = "http_message_signatures_tests/mod.rs"]
 mod tests;

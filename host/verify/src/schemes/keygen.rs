@@ -3,6 +3,8 @@
 //! body. Sources: keygen.sh/docs/api/signatures and webhook-co/webhook
 //! (`packages/webhooks-spec/src/adapters/bespoke/keygen.ts`).
 
+use std::collections::BTreeSet;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use sha2::{Digest, Sha256};
@@ -26,15 +28,8 @@ pub(crate) fn check(
     view: &View<'_>,
     context: &VerifyContext<'_>,
 ) -> Result<usize, Refusal> {
-    let shown = parameters(header(view, SIGNATURE, Reason::MissingSignature)?)?;
-    let parameter = |name: &str| {
-        shown
-            .iter()
-            .find(|(known, _)| *known == name)
-            .map(|(_, value)| *value)
-    };
-
-    let algorithm = parameter("algorithm").unwrap_or_default();
+    let given = parameters(header(view, SIGNATURE, Reason::MissingSignature)?)?;
+    let algorithm = parameter(&given, "algorithm").unwrap_or_default();
     if algorithm != "ed25519" {
         let detail = format!(
             "algorithm is `{}`: set the endpoint to ed25519",
@@ -45,19 +40,19 @@ pub(crate) fn check(
     }
 
     let signature =
-        parameter("signature").ok_or_else(|| malformed("no signature parameter".into()))?;
+        parameter(&given, "signature").ok_or_else(|| malformed("no signature parameter"))?;
     let signature = STANDARD
         .decode(signature)
-        .map_err(|_| malformed("not base64".into()))?;
+        .map_err(|_| malformed("not base64"))?;
     let signature = of_length(signature, 64)?;
 
-    let names: Vec<&str> = parameter("headers")
+    let names: Vec<&str> = parameter(&given, "headers")
         .unwrap_or_default()
         .split(' ')
         .collect();
 
-    let is_once = |name: &&str| names.iter().filter(|other| *other == name).count() == 1;
-    if names.len() > LINES_MAX || !names.iter().all(is_once) {
+    let distinct: BTreeSet<&str> = names.iter().copied().collect();
+    if names.len() > LINES_MAX || distinct.len() < names.len() {
         return Err(malformed(format!(
             "headers lists more than {LINES_MAX}, or one twice"
         )));
@@ -82,10 +77,16 @@ pub(crate) fn check(
         .collect::<Result<_, _>>()?;
 
     let text = lines.join("\n");
-    let is_right = |key: &[u8]| is_signed(Algorithm::Ed25519, key, text.as_bytes(), &signature);
     context
         .keys
-        .find(|_, key| Ok(is_right(key)))?
+        .find(|_, key| {
+            Ok(is_signed(
+                Algorithm::Ed25519,
+                key,
+                text.as_bytes(),
+                &signature,
+            ))
+        })?
         .ok_or_else(mismatch)
 }
 
@@ -152,8 +153,14 @@ fn parameters(text: &str) -> Result<Vec<(&str, &str)>, Refusal> {
     }
 }
 
+fn parameter<'a>(parameters: &[(&str, &'a str)], name: &str) -> Option<&'a str> {
+    let mut parameters = parameters.iter();
+    let (_, value) = parameters.find(|(known, _)| *known == name)?;
+    Some(value)
+}
+
 fn not_a_list() -> Refusal {
-    malformed("not a list of name=\"value\"".into())
+    malformed("not a list of name=\"value\"")
 }
 
 #[cfg(test)]

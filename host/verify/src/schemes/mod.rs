@@ -14,6 +14,7 @@ mod ebay;
 mod http_components;
 mod http_message_signatures;
 mod keygen;
+mod labelled_signature;
 mod paypal;
 mod plivo;
 mod twilio;
@@ -22,9 +23,8 @@ pub(crate) use apple_app_store::AppleAppStore;
 pub(crate) use common::each;
 pub(crate) use detached_jws::DetachedJws;
 pub(crate) use ebay::Ebay;
-pub(crate) use http_message_signatures::{
-    COMPONENTS_MAX, MessageSignatures, is_known as is_message_algorithm,
-};
+pub(crate) use http_message_signatures::{MessageSignatures, is_known as is_message_algorithm};
+pub(crate) use labelled_signature::COMPONENTS_MAX;
 
 use std::time::{Duration, SystemTime};
 

@@ -50,9 +50,8 @@ pub(crate) fn check(
         ));
     }
 
-    let is_name =
-        |name: &str| name.starts_with("messageverificationcerts") && name.ends_with(".paypal.com");
-    let key = certified_key(&document(context.documents, key_url)?, context.now, is_name)
+    let certificate = document(context.documents, key_url)?;
+    let key = certified_key(&certificate, context.now, is_common_name)
         .map_err(|why| Refusal::new(Reason::KeyUnavailable, why))?;
     let checksum = crc32fast::hash(&view.request.body);
     let signed = format!("{id}|{time}|{webhook_id}|{checksum}");
@@ -63,6 +62,10 @@ pub(crate) fn check(
     }
 }
 
+fn is_common_name(name: &str) -> bool {
+    name.starts_with("messageverificationcerts") && name.ends_with(".paypal.com")
+}
+
 fn is_paypal(text: &str) -> bool {
     let Ok(url) = url::Url::parse(text) else {
         return false;
@@ -70,15 +73,15 @@ fn is_paypal(text: &str) -> bool {
 
     let plain =
         url.scheme() == "https" && url.port().is_none() && !text.contains(['@', '\\', '?', '#']);
-    let is_name = |name: &str| {
-        !name.is_empty()
-            && name
-                .bytes()
-                .all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte))
-    };
-
     plain
         && url.as_str() == text
         && url.host_str().is_some_and(|host| HOSTS.contains(&host))
-        && url.path().strip_prefix(PATH).is_some_and(is_name)
+        && url.path().strip_prefix(PATH).is_some_and(is_file_name)
+}
+
+fn is_file_name(name: &str) -> bool {
+    !name.is_empty()
+        && name
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte))
 }

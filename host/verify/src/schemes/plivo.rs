@@ -28,14 +28,12 @@ pub(crate) fn check(view: &View<'_>, keys: &Keys) -> Result<usize, Refusal> {
     let nonce = header(view, NONCE, Reason::MissingId)?;
     let signed = signed_text(view, nonce)?;
 
-    let is_right = |key: &[u8]| {
+    keys.find(|_, key| {
         let expected = mac(ALGORITHM, key, signed.as_bytes());
-        given
-            .iter()
-            .fold(false, |found, one| same(one, &expected) | found)
-    };
-
-    keys.find(|_, key| Ok(is_right(key)))?.ok_or_else(mismatch)
+        let given = given.iter();
+        Ok(given.fold(false, |found, one| same(one, &expected) | found))
+    })?
+    .ok_or_else(mismatch)
 }
 
 /// The signatures that can be decoded; at least one.

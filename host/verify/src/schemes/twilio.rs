@@ -58,13 +58,11 @@ pub(crate) fn check(
 
     let signed: Vec<String> = spellings(&url).into_iter().map(|url| url + &form).collect();
 
-    let is_right = |key: &[u8]| {
-        signed
-            .iter()
-            .any(|text| same(&mac(algorithm, key, text.as_bytes()), &given))
-    };
-
-    keys.find(|_, key| Ok(is_right(key)))?.ok_or_else(mismatch)
+    keys.find(|_, key| {
+        let mut texts = signed.iter();
+        Ok(texts.any(|text| same(&mac(algorithm, key, text.as_bytes()), &given)))
+    })?
+    .ok_or_else(mismatch)
 }
 
 /// The algorithm of this request: SHA-1 unless the settings header names another.

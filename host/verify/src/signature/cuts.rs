@@ -12,28 +12,29 @@ const DATE_CHARS_MAX: usize = 64;
 /// follows. If no text follows, the value must be a plain token or a date, so that it cannot
 /// swallow the start of the body.
 pub(super) fn ends_clearly(payload: &[Part], presented: &Presented) -> bool {
-    let value = |part: &Part| match part {
-        Part::Id => Some(&presented.id[..]),
-        Part::Label(label) => Some(
-            presented
-                .labels
-                .iter()
-                .find(|(name, _)| name == label)
-                .map_or(&b""[..], |(_, value)| value.as_bytes()),
-        ),
-        _ => None,
-    };
-
-    payload
-        .iter()
-        .enumerate()
-        .all(|(at, part)| match (value(part), payload.get(at + 1)) {
+    let mut parts = payload.iter().enumerate();
+    parts.all(
+        |(at, part)| match (listed_value(part, presented), payload.get(at + 1)) {
             (None, _) => true,
             (Some(value), Some(Part::Literal(text))) => {
                 !String::from_utf8_lossy(value).contains(text.as_str())
             }
             (Some(value), _) => is_token(value) || is_date(value),
-        })
+        },
+    )
+}
+
+/// The value of an id or a label of the list.
+fn listed_value<'a>(part: &Part, presented: &'a Presented) -> Option<&'a [u8]> {
+    match part {
+        Part::Id => Some(&presented.id),
+        Part::Label(label) => {
+            let mut labels = presented.labels.iter();
+            let found = labels.find(|(name, _)| name == label);
+            Some(found.map_or(&[][..], |(_, value)| value.as_bytes()))
+        }
+        _ => None,
+    }
 }
 
 /// Refuses a value that contains the literal text between itself and the body: splitting the signed

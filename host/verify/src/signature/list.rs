@@ -41,7 +41,7 @@ pub(super) struct Entries<'a> {
 impl List {
     /// Splits a header value.
     pub(super) fn split<'a>(&self, text: &'a [u8]) -> Result<Entries<'a>, Refusal> {
-        let text = std::str::from_utf8(text).map_err(|_| malformed("not text".into()))?;
+        let text = std::str::from_utf8(text).map_err(|_| malformed("not text"))?;
         let mut entries: Vec<&str> = text
             .split(self.separator.as_str())
             .map(str::trim)
@@ -81,7 +81,7 @@ impl List {
             self.values(&entries)?
         };
         if values.is_empty() {
-            return Err(malformed("no signature in it".into()));
+            return Err(malformed("no signature in it"));
         }
 
         Ok(Entries {
@@ -119,10 +119,9 @@ impl List {
             return Err(malformed(format!("no `LABEL{assign}VALUE` in it")));
         }
 
-        let is_known = |label: &str| self.labels.iter().any(|known| known == label);
         let known: Vec<_> = labelled
             .into_iter()
-            .filter(|(label, _)| is_known(label))
+            .filter(|(label, _)| self.labels.iter().any(|known| known == label))
             .map(|(_, value)| value)
             .collect();
         if known.is_empty() {

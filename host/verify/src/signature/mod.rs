@@ -15,14 +15,14 @@ use std::time::SystemTime;
 use bytes::Bytes;
 
 use crate::algorithm::{Running, is_signed, is_signed_by};
-use crate::certificate::{WebKey, web_key, web_keys};
+use crate::certificate::{web_key, web_keys};
 use crate::keys::Keys;
 use crate::payload::Part;
 use crate::refusal::{Reason, Refusal};
 use crate::view::{View, describe};
 use crate::window;
 use cuts::{check_cuts, ends_clearly};
-use landfall_model::Documents;
+use landfall_model::{Documents, ValueLocation};
 use presented::Presented;
 
 /// The most keys of a set that are tried if the request names none.
@@ -125,18 +125,12 @@ impl Signature {
         }
 
         let presented = self.present(view).ok()?;
-        let start = |key: &[u8]| {
-            let mut running = Running::new(presented.algorithm, key)?;
-            self.payload[..body].iter().try_for_each(|part| {
-                running.update(&part.bytes(view, presented.signed(), key).ok()?);
-                Some(())
-            })?;
-
-            Some(running)
-        };
+        let macs = keys
+            .iter()
+            .map(|key| start_mac(&self.payload[..body], view, &presented, key?));
 
         Some(StreamingMac {
-            macs: keys.iter().map(|key| key.and_then(start)).collect(),
+            macs: macs.collect(),
         })
     }
 
@@ -180,18 +174,8 @@ impl Signature {
         documents: &dyn Documents,
     ) -> Result<bool, Refusal> {
         let id = match &key_set.id {
+            Some(place) => Some(named_key(place, view)?),
             None => None,
-            Some(place) => {
-                let unnamed = || {
-                    Refusal::new(
-                        Reason::KeyUnavailable,
-                        format!("no key is named ({})", describe(place)),
-                    )
-                };
-
-                let id = view.find(place, false).map_err(|_| unnamed())?;
-                Some(String::from_utf8(id.into_owned()).map_err(|_| unnamed())?)
-            }
         };
 
         let url = &key_set.url;
@@ -211,14 +195,11 @@ impl Signature {
 
         for payload in self.payloads() {
             let message = message(payload, view, presented, b"")?;
-            let is_by = |key: &WebKey| {
-                presented
-                    .candidates
-                    .iter()
-                    .any(|candidate| is_signed_by(key, presented.algorithm, &message, candidate))
-            };
-            if keys.iter().any(is_by) {
-                return Ok(true);
+            for key in &keys {
+                let mut candidates = presented.candidates.iter();
+                if candidates.any(|one| is_signed_by(key, presented.algorithm, &message, one)) {
+                    return Ok(true);
+                }
             }
         }
 
@@ -245,6 +226,33 @@ impl Signature {
 
         Ok(presented.has(&running.finish()))
     }
+}
+
+/// Starts a MAC with the parts before the body; `None` if one is missing.
+fn start_mac(
+    before: &[Part],
+    view: &View<'_>,
+    presented: &Presented,
+    key: &[u8],
+) -> Option<Running> {
+    let mut running = Running::new(presented.algorithm, key)?;
+    for part in before {
+        running.update(&part.bytes(view, presented.signed(), key).ok()?);
+    }
+
+    Some(running)
+}
+
+/// The id of the key that the request names.
+fn named_key(place: &ValueLocation, view: &View<'_>) -> Result<String, Refusal> {
+    let id = view.find(place, false).ok();
+    let id = id.and_then(|id| String::from_utf8(id.into_owned()).ok());
+    id.ok_or_else(|| {
+        Refusal::new(
+            Reason::KeyUnavailable,
+            format!("no key is named ({})", describe(place)),
+        )
+    })
 }
 
 fn mismatch() -> Refusal {

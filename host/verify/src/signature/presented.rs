@@ -5,6 +5,7 @@ use base64::Engine as _;
 use base64::alphabet;
 use base64::engine::general_purpose::{NO_PAD, STANDARD};
 use base64::engine::{DecodePaddingMode, GeneralPurpose};
+use thiserror::Error;
 
 use super::list::Entries;
 use super::rules::Signature;
@@ -24,6 +25,22 @@ const BASE64URL: GeneralPurpose = GeneralPurpose::new(
     &alphabet::URL_SAFE,
     NO_PAD.with_decode_padding_mode(DecodePaddingMode::Indifferent),
 );
+
+/// Why the text of a signature cannot be decoded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+enum TextError {
+    #[error("not {encoding} ({chars} characters)")]
+    Encoding {
+        encoding: &'static str,
+        chars: usize,
+    },
+    #[error("{found} bytes instead of {expected}")]
+    WrongLength { found: usize, expected: usize },
+    #[error("{0} bytes: no RSA signature has this length")]
+    NoRsaLength(usize),
+    #[error("empty")]
+    Empty,
+}
 
 /// The decoded values of a request.
 pub(super) struct Presented {
@@ -135,7 +152,7 @@ impl Signature {
         }
 
         let [text] = texts[..] else {
-            return Err(malformed("more than one signature".into()));
+            return Err(malformed("more than one signature"));
         };
 
         // A longer text is not a method name. It may be the signature itself, so the refusal does
@@ -145,7 +162,7 @@ impl Signature {
             .take(METHOD_CHARS_MAX + 1)
             .position(|byte| *byte == b'=');
 
-        let at = at.ok_or_else(|| malformed("no `METHOD=` in it".into()))?;
+        let at = at.ok_or_else(|| malformed("no `METHOD=` in it"))?;
         let (name, value) = (&text[..at], &text[at + 1..]);
         let method = self
             .methods
@@ -208,33 +225,40 @@ impl Signature {
         }
     }
 
-    fn decode(&self, algorithm: Algorithm, text: &[u8]) -> Result<Vec<u8>, String> {
+    fn decode(&self, algorithm: Algorithm, text: &[u8]) -> Result<Vec<u8>, TextError> {
         let bytes = match self.encoding {
-            Encoding::Hex => {
-                hex::decode(text).map_err(|_| format!("not hex ({} characters)", text.len()))?
-            }
+            Encoding::Hex => hex::decode(text).map_err(|_| TextError::encoding("hex", text))?,
             Encoding::Base64 => STANDARD
                 .decode(text)
-                .map_err(|_| format!("not base64 ({} characters)", text.len()))?,
+                .map_err(|_| TextError::encoding("base64", text))?,
             Encoding::Base64url => BASE64URL
                 .decode(text)
-                .map_err(|_| format!("not base64url ({} characters)", text.len()))?,
+                .map_err(|_| TextError::encoding("base64url", text))?,
         };
 
         match signature_length(algorithm) {
-            Some(expected) if bytes.len() != expected => {
-                Err(format!("{} bytes instead of {expected}", bytes.len()))
-            }
+            Some(expected) if bytes.len() != expected => Err(TextError::WrongLength {
+                found: bytes.len(),
+                expected,
+            }),
             None if algorithm == Algorithm::RsaPkcs1v15Sha256
                 && (bytes.len() < 256 || bytes.len() % 64 != 0) =>
             {
-                Err(format!(
-                    "{} bytes: no RSA signature is so long",
-                    bytes.len()
-                ))
+                Err(TextError::NoRsaLength(bytes.len()))
             }
-            _ if bytes.is_empty() => Err("empty".into()),
+            _ if bytes.is_empty() => Err(TextError::Empty),
             _ => Ok(bytes),
+        }
+    }
+}
+
+// === impl TextError ===
+
+impl TextError {
+    fn encoding(encoding: &'static str, text: &[u8]) -> TextError {
+        TextError::Encoding {
+            encoding,
+            chars: text.len(),
         }
     }
 }

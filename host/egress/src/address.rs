@@ -1,11 +1,13 @@
-//! Addresses that are reached only if the operator grants them: every address outside the public internet.
+//! Addresses that are reached only if the operator grants them: every address outside the public
+//! internet.
 
 use std::net::IpAddr;
 
 use ipnet::IpNet;
 
-/// Special-purpose ranges: the IANA IPv4 and IPv6 registries (RFC 6890 and updates), every form of IPv6 that carries an
-/// IPv4 address (mapped, compatible, NAT64, 6to4, Teredo), and the metadata addresses of clouds outside those.
+/// Special-purpose ranges: the IANA IPv4 and IPv6 registries (RFC 6890 and updates), every form of
+/// IPv6 that carries an IPv4 address (mapped, compatible, NAT64, 6to4, Teredo), and the metadata
+/// addresses of clouds outside those.
 const SPECIAL: [&str; 34] = [
     "0.0.0.0/8",
     "10.0.0.0/8",
@@ -43,7 +45,8 @@ const SPECIAL: [&str; 34] = [
     "fd00:ec2::254/128",
 ];
 
-/// Where clouds answer their machines: AWS (and most others), its containers, its IPv6, Google's IPv6, Alibaba, Oracle, Azure.
+/// Where clouds answer their machines: AWS (and most others), its containers, its IPv6, Google's
+/// IPv6, Alibaba, Oracle, Azure.
 const METADATA: [&str; 8] = [
     "169.254.169.254",
     "169.254.170.2",
@@ -55,13 +58,14 @@ const METADATA: [&str; 8] = [
     "168.63.129.16",
 ];
 
-/// Whether a cloud keeps the credentials of its machines there.
+/// Whether the address is that of a metadata server, which has the credentials of a machine.
 pub fn is_metadata(address: IpAddr) -> bool {
     let address = address.to_canonical();
     METADATA.iter().any(|text| text.parse() == Ok(address))
 }
 
-/// Whether the address lies in a special range. IPv4-mapped addresses are judged as the IPv4 address they are.
+/// Whether the address lies in a special range. IPv4-mapped addresses are judged as the IPv4
+/// address they are.
 pub fn is_special(address: IpAddr) -> bool {
     static RANGES: std::sync::LazyLock<Vec<IpNet>> = std::sync::LazyLock::new(|| {
         SPECIAL

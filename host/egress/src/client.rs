@@ -1,4 +1,5 @@
-//! Sends one whole request and reads one whole response, within the grants of one hook and one time limit.
+//! Sends one whole request and reads one whole response, within the grants of one hook and one time
+//! limit.
 
 use std::error::Error as StdError;
 use std::sync::{Arc, OnceLock};
@@ -43,7 +44,8 @@ const OWN_HEADERS: [&str; 10] = [
     "proxy-authorization",
 ];
 
-/// Headers that a cloud's metadata server requires: of Google and IBM, Azure, Azure App Service, Google (old), OpenStack.
+/// Headers that a cloud's metadata server requires: of Google and IBM, Azure, Azure App Service,
+/// Google (old), OpenStack.
 const METADATA_HEADERS: [&str; 5] = [
     "metadata-flavor",
     "metadata",
@@ -143,10 +145,12 @@ impl Client {
             if received.status == 401 {
                 self.credentials.report_rejected(&added);
             }
+
             if !added.is_empty() && is_encoded(&received.headers) {
                 let why = "the answer is compressed although none was asked for: what it may repeat cannot be seen";
                 return Err(OutgoingError::Other(why.into()));
             }
+
             added.redact(&mut received.headers, &mut received.body);
 
             match redirect::next(&outgoing, &received) {
@@ -159,7 +163,8 @@ impl Client {
         }
     }
 
-    /// Whether the hook may make a call with this method to this URL. The addresses of the host are checked when it connects.
+    /// Whether the hook may make a call with this method to this URL. The addresses of the host are
+    /// checked when it connects.
     pub fn check(&self, method: &str, url: &str) -> Result<(), OutgoingError> {
         self.permitted(method, url).map(drop)
     }
@@ -171,14 +176,18 @@ impl Client {
             .filter(|method| *method != Method::CONNECT)
             .ok_or_else(|| OutgoingError::Invalid("not a method".into()))?;
         if !self.policy.allows(&method, &url) {
-            let shown = origin_and_path(&url);
+            let printable = origin_and_path(&url);
             let why = if self.policy.allows_url(&url) {
-                format!("{shown} may not be called by {method}: see `[allow] http` of this hook")
+                format!(
+                    "{printable} may not be called by {method}: see `[allow] http` of this hook"
+                )
             } else {
-                format!("{shown} is not in `[allow] http` of this hook")
+                format!("{printable} is not in `[allow] http` of this hook")
             };
+
             return Err(OutgoingError::Denied(why));
         }
+
         Ok((method, url))
     }
 
@@ -192,6 +201,7 @@ impl Client {
                 "a request body may have {BODY_BYTES_MAX} bytes"
             )));
         }
+
         let mut headers = checked_headers(outgoing.headers)?;
         headers
             .entry(header::USER_AGENT)
@@ -234,11 +244,13 @@ fn checked_url(text: &str) -> Result<Url, OutgoingError> {
             "a URL must begin with `https://` or `http://` and name a host".into(),
         ));
     }
+
     if !url.username().is_empty() || url.password().is_some() {
         return Err(OutgoingError::Invalid(
             "a URL must not carry a user or password".into(),
         ));
     }
+
     url.set_fragment(None);
     Ok(url)
 }
@@ -248,9 +260,10 @@ fn origin_and_path(url: &Url) -> String {
     format!("{}{}", url.origin().ascii_serialization(), url.path())
 }
 
-/// A URL for logs and records: without user, password, query and fragment, which may contain secrets.
+/// A URL for logs and records: without user, password, query and fragment, which may contain
+/// secrets.
 pub fn shown_url(url: &str) -> String {
-    let shown = match Url::parse(url) {
+    let printable = match Url::parse(url) {
         Ok(url) if url.has_host() => origin_and_path(&url),
         _ => url
             .split(['?', '#'])
@@ -261,14 +274,16 @@ pub fn shown_url(url: &str) -> String {
             .unwrap_or_default()
             .to_owned(),
     };
-    shown
+
+    printable
         .chars()
         .take(SHOWN_CHARACTERS_MAX)
         .flat_map(char::escape_debug)
         .collect()
 }
 
-/// Whether a component may not send this header: the host writes it, or a metadata server requires it.
+/// Whether a component may not send this header: the host writes it, or a metadata server requires
+/// it.
 fn is_forbidden(name: &str) -> bool {
     let name = name.trim().to_ascii_lowercase();
     OWN_HEADERS.contains(&&*name) || unlocks_metadata(&name)
@@ -285,15 +300,17 @@ fn forbid_headers(list: &[(String, String)]) -> Result<(), OutgoingError> {
     let Some((name, _)) = list.iter().find(|(name, _)| is_forbidden(name)) else {
         return Ok(());
     };
+
     let name = name.trim().to_ascii_lowercase();
-    let shown = name.escape_debug();
+    let printable = name.escape_debug();
     let why = if unlocks_metadata(&name) {
         format!(
-            "header `{shown}` opens the metadata server of a cloud: a component may not send it"
+            "header `{printable}` opens the metadata server of a cloud: a component may not send it"
         )
     } else {
-        format!("header `{shown}` is written by the host")
+        format!("header `{printable}` is written by the host")
     };
+
     Err(OutgoingError::Invalid(why))
 }
 
@@ -310,6 +327,7 @@ fn checked_headers(list: Vec<(String, String)>) -> Result<HeaderMap, OutgoingErr
             "a request may have {HEADERS_MAX} headers"
         )));
     }
+
     let mut headers = HeaderMap::with_capacity(list.len() + 4);
     for (name, value) in list {
         let parsed = name.parse::<HeaderName>().ok();
@@ -318,8 +336,10 @@ fn checked_headers(list: Vec<(String, String)>) -> Result<HeaderMap, OutgoingErr
             let why = format!("header `{}` cannot be sent", name.escape_debug());
             return Err(OutgoingError::Invalid(why));
         };
+
         headers.append(parsed, value);
     }
+
     Ok(headers)
 }
 
@@ -361,12 +381,15 @@ fn classify(error: legacy::Error) -> OutgoingError {
                 ConnectError::Unreachable { .. } => OutgoingError::Connection(connect.to_string()),
             };
         }
+
         if let Some(tls) = current.downcast_ref::<rustls::Error>() {
             return OutgoingError::Tls(format!("no trusted TLS session: {tls}"));
         }
+
         last = current.to_string();
         cause = inner(current);
     }
+
     OutgoingError::Connection(format!("the exchange failed: {last}"))
 }
 
@@ -394,8 +417,8 @@ fn pool(policy: Arc<Policy>) -> Pool {
         .build(https)
 }
 
-/// The TLS settings, with the root certificates of the machine (or of `SSL_CERT_FILE` and `SSL_CERT_DIR`), which are read
-/// at the first call.
+/// The TLS settings, with the root certificates of the machine (or of `SSL_CERT_FILE` and
+/// `SSL_CERT_DIR`), which are read at the first call.
 pub fn tls() -> rustls::ClientConfig {
     static CONFIG: OnceLock<rustls::ClientConfig> = OnceLock::new();
     CONFIG.get_or_init(tls_of_machine).clone()
@@ -420,5 +443,5 @@ fn tls_of_machine() -> rustls::ClientConfig {
 }
 
 #[cfg(test)]
-#[path = "client_tests.rs"]
+#[path = "client_tests/mod.rs"]
 mod tests;

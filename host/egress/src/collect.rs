@@ -23,7 +23,8 @@ pub enum CollectError<E> {
     Broken(E),
 }
 
-/// Reads a whole body. Each frame is counted before it is kept. The bytes count until the hold is dropped.
+/// Reads a whole body. Each frame is counted before it is kept. The bytes count until the hold is
+/// dropped.
 pub async fn collect<B>(
     body: B,
     memory: Option<&MemoryBudget>,
@@ -39,14 +40,18 @@ where
         let Ok(data) = frame.map_err(CollectError::Broken)?.into_data() else {
             continue;
         };
+
         if whole.len() + data.len() > BODY_BYTES_MAX {
             return Err(CollectError::TooLarge);
         }
+
         if let Some(held) = &mut held {
             held.grow(data.len())?;
         }
+
         whole.extend_from_slice(&data);
     }
+
     Ok((whole.freeze(), held))
 }
 

@@ -1,4 +1,5 @@
-//! Opens every connection: resolves a name once, checks each address, connects to one that was checked.
+//! Opens every connection: resolves a name once, checks each address, connects to one that was
+//! checked.
 
 use std::future::Future;
 use std::net::{IpAddr, SocketAddr};
@@ -73,6 +74,7 @@ impl Connector {
         } else {
             80
         };
+
         let port = uri.port_u16().unwrap_or(default_port);
 
         let addresses = self.checked(&host, port).await?;
@@ -87,16 +89,19 @@ impl Connector {
                 Err(_) => last = format!("no answer within {} s", CONNECT_TIMEOUT.as_secs()),
             }
         }
+
         Err(ConnectError::Unreachable { host, why: last })
     }
 
-    /// The addresses to which a connection may be opened. Literal addresses are checked like those of a name.
+    /// The addresses to which a connection may be opened. Literal addresses are checked like those
+    /// of a name.
     async fn checked(&self, host: &str, port: u16) -> Result<Vec<SocketAddr>, ConnectError> {
         let literal = host.parse::<IpAddr>().ok();
         let found = match literal {
             Some(address) => vec![SocketAddr::new(address, port)],
             None => look_up(host, port).await?,
         };
+
         let Some(first) = found.first().map(SocketAddr::ip) else {
             return Err(unresolved(host, "no address"));
         };
@@ -114,6 +119,7 @@ impl Connector {
                 address: first,
             });
         }
+
         Ok(allowed)
     }
 }

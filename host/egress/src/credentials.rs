@@ -1,5 +1,5 @@
-//! The credentials that the operator adds to calls. The component that makes a call never sees them, not even in a response
-//! that repeats them.
+//! The credentials that the operator adds to calls. The component that makes a call never sees
+//! them, not even in a response that repeats them.
 
 use std::sync::Arc;
 
@@ -18,7 +18,8 @@ use landfall_model::{
     SecretError, SecretRef, SecretSource, SigV4Spec,
 };
 
-/// In this header a handler names the placeholder that the host replaces in the body of this call. The header is not sent.
+/// In this header a handler names the placeholder that the host replaces in the body of this call.
+/// The header is not sent.
 pub(crate) const PLACEHOLDER_HEADER: &str = "landfall-placeholder";
 
 /// The credentials of one hook.
@@ -58,8 +59,8 @@ impl Credentials {
         Credentials { list, secrets }
     }
 
-    /// Adds the credentials for the URL of the call, and replaces what the component wrote in their place. Signatures are
-    /// added last.
+    /// Adds the credentials for the URL of the call, and replaces what the component wrote in their
+    /// place. Signatures are added last.
     pub(crate) fn add(&self, call: &mut Call<'_>) -> Result<Added, CredentialError> {
         let mut added = Added::default();
         let marked = take_marks(call.headers);
@@ -80,9 +81,11 @@ impl Credentials {
         for kind in plain {
             self.put(kind, &marked, call, &mut added)?;
         }
+
         for kind in signing {
             self.sign(kind, call, &mut added)?;
         }
+
         Ok(added)
     }
 
@@ -179,6 +182,7 @@ impl Credentials {
             Some(reference) => Some(self.text(reference, added)?),
             None => None,
         };
+
         let signer = sigv4::Signer {
             keys: sigv4::Keys {
                 id: self.text(&spec.access_key, added)?,
@@ -196,6 +200,7 @@ impl Credentials {
                 value.as_bytes(),
             )?;
         }
+
         Ok(())
     }
 
@@ -219,6 +224,7 @@ impl Credentials {
                 value.as_bytes(),
             )?;
         }
+
         Ok(())
     }
 
@@ -238,6 +244,7 @@ impl Credentials {
                 }
             }
         }
+
         Ok(Secret::new(bytes))
     }
 
@@ -304,9 +311,10 @@ fn check_placeholder(placeholder: &str, call: &Call<'_>) -> Result<(), Credentia
     // The handler writes it once. A second one came from elsewhere.
     let mut places = memmem::find_iter(&call.body[..], placeholder.as_bytes());
     if places.nth(1).is_some() {
-        let why = "the placeholder stands in the body more than once";
+        let why = "the placeholder occurs more than once in the body";
         return Err(CredentialError::Unusable(why.into()));
     }
+
     Ok(())
 }
 
@@ -328,6 +336,7 @@ fn set(headers: &mut HeaderMap, name: HeaderName, value: &[u8]) -> Result<(), Cr
         let why = format!("its value is not one of header `{name}`");
         return Err(CredentialError::Unusable(why));
     };
+
     value.set_sensitive(true);
     headers.insert(name, value);
     Ok(())

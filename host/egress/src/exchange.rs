@@ -1,4 +1,5 @@
-//! One call and what came of it: the request that a component asks for, the response, and why there is none.
+//! One call and its result: the request that a component asks for, the response, and why there
+//! is none.
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -1,6 +1,8 @@
-//! All outgoing calls: what may be called, which addresses may be reached, which credentials are added.
+//! All outgoing calls: what may be called, which addresses may be reached, which credentials are
+//! added.
 //!
-//! Each hook has a client of its own, so that a connection made under the grants of one hook never serves another.
+//! Each hook has a client of its own, so that a connection made under the grants of one hook never
+//! serves another.
 #![deny(unsafe_code)]
 
 mod address;
@@ -9,13 +11,13 @@ mod client;
 mod collect;
 mod connector;
 mod credentials;
+mod excerpt;
 mod exchange;
 mod oauth1;
 mod policy;
 mod redact;
 mod redirect;
 mod replace;
-mod shown;
 pub mod sigv4;
 mod spelling;
 mod standard_webhooks;
@@ -24,7 +26,7 @@ mod untrusted;
 pub use call::Call;
 pub use client::{Client, shown_url, tls};
 pub use collect::{BODY_BYTES_MAX, CollectError, collect};
+pub use excerpt::excerpt;
 pub use exchange::{Outgoing, OutgoingError, Received};
 pub use policy::Policy;
 pub use redact::text as redacted;
-pub use shown::beginning;

@@ -47,6 +47,7 @@ pub(crate) fn header(keys: &Keys, call: &Call<'_>, nonce: &str, seconds: i64) ->
         let form = url::form_urlencoded::parse(call.body);
         parameters.extend(form.map(|(name, value)| (encoded(&name), encoded(&value))));
     }
+
     parameters.sort();
     let joined: Vec<String> = parameters
         .iter()

@@ -50,8 +50,8 @@ impl Policy {
         }
     }
 
-    /// For calls of the host to URLs that the caller has checked: any URL, at public addresses, in these ranges, and at an
-    /// address that the URL itself contains.
+    /// For calls of the host to URLs that the caller has checked: any URL, at public addresses, in
+    /// these ranges, and at an address that the URL itself contains.
     pub fn public(addresses: Vec<IpNet>) -> Policy {
         let allow = Allow {
             addresses,
@@ -83,16 +83,18 @@ impl Policy {
         self.allow.redirects
     }
 
-    /// Whether a connection to `host` may be made to this address. It must be public or in a granted range.
+    /// Whether a connection to `host` may be made to this address. It must be public or in a
+    /// granted range.
     ///
-    /// A literal address in `[allow] http` grants itself, but only for calls that write it too (`is_literal`): no name may
-    /// lead there. The metadata address of a cloud must be granted as a single address, and `host` must be written in
-    /// `[allow] http`.
+    /// A literal address in `[allow] http` grants itself, but only for calls that write it too
+    /// (`is_literal`): no name may lead there. The metadata address of a cloud must be granted as a
+    /// single address, and `host` must be written in `[allow] http`.
     pub(crate) fn allows_address(&self, host: &str, address: IpAddr, is_literal: bool) -> bool {
         let address = address.to_canonical();
         if self.is_anywhere || !address::is_special(address) {
             return true;
         }
+
         if is_literal && (self.is_any_url || self.names_literal(address)) {
             return true;
         }

@@ -26,7 +26,8 @@ struct Form {
     is_plain: bool,
 }
 
-/// Removes the secrets from a response. Longer forms go first, so that no rest of a longer secret remains.
+/// Removes the secrets from a response. Longer forms go first, so that no rest of a longer secret
+/// remains.
 pub(crate) fn answer(secrets: &[&[u8]], headers: &mut HeaderMap, body: &mut Bytes) {
     let forms = forms(secrets);
     if forms.is_empty() {
@@ -48,6 +49,7 @@ pub fn text<'a>(secrets: &[Secret], text: &'a str) -> Cow<'a, str> {
     if secrets.is_empty() {
         return Cow::Borrowed(text);
     }
+
     let secrets: Vec<&[u8]> = secrets.iter().map(Secret::expose).collect();
     let mut body = Bytes::copy_from_slice(text.as_bytes());
     answer(&secrets, &mut HeaderMap::new(), &mut body);
@@ -87,6 +89,7 @@ fn clean(bytes: &Bytes, forms: &[Form]) -> Bytes {
             replaced(&clean, &form.bytes, REDACTED)
         };
     }
+
     clean
 }
 
@@ -98,6 +101,7 @@ fn without(bytes: &Bytes, secret: &[u8]) -> Bytes {
             clean = without_spelled(&clean, secret, spelling);
         }
     }
+
     clean
 }
 
@@ -114,6 +118,7 @@ fn without_spelled(bytes: &Bytes, secret: &[u8], spelling: Spelling) -> Bytes {
         made.extend_from_slice(REDACTED);
         from = decoded.places[found + secret.len()];
     }
+
     made.extend_from_slice(&bytes[from..]);
     made.into()
 }
@@ -136,6 +141,7 @@ fn encodings(secret: &[u8]) -> Vec<Vec<u8>> {
     if secret.len() >= INNER_MIN {
         forms.extend((0..3).flat_map(|offset| inner_base64(secret, offset)));
     }
+
     forms
 }
 
@@ -149,11 +155,12 @@ fn lower_percent(secret: &[u8]) -> String {
             text.push_str(&format!("%{byte:02x}"));
         }
     }
+
     text
 }
 
-/// The base64 (standard and for URLs) of a secret after `offset` other bytes, without the characters that also encode other
-/// bytes.
+/// The base64 (standard and for URLs) of a secret after `offset` other bytes, without the
+/// characters that also encode other bytes.
 fn inner_base64(secret: &[u8], offset: usize) -> [Vec<u8>; 2] {
     let padded = [&[0; 3][..offset], secret].concat();
     // Only whole groups of three bytes; of the first group, only the characters of the secret.

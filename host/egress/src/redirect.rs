@@ -30,6 +30,7 @@ pub(crate) fn next(made: &Outgoing, received: &Received) -> Option<Outgoing> {
         307 | 308 => false,
         _ => return None,
     };
+
     let from = Url::parse(&made.url).ok()?;
     let to = from
         .join(received.headers.get(LOCATION)?.to_str().ok()?)
@@ -38,6 +39,7 @@ pub(crate) fn next(made: &Outgoing, received: &Received) -> Option<Outgoing> {
     if from.scheme() == "https" && to.scheme() != "https" {
         return None;
     }
+
     let mut next = Outgoing {
         url: to.to_string(),
         ..made.clone()
@@ -45,11 +47,13 @@ pub(crate) fn next(made: &Outgoing, received: &Received) -> Option<Outgoing> {
     if to.origin() != from.origin() {
         drop_headers(&mut next, &PRIVATE);
     }
+
     if is_get_now {
         next.method = "GET".into();
         next.body = Bytes::new();
         drop_headers(&mut next, &OF_BODY);
     }
+
     Some(next)
 }
 

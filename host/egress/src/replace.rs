@@ -16,6 +16,7 @@ pub(crate) fn replaced(body: &Bytes, old: &[u8], new: &[u8]) -> Bytes {
         made.extend_from_slice(new);
         from = at + old.len();
     }
+
     made.extend_from_slice(&body[from..]);
     made.into()
 }

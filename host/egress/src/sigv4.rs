@@ -126,6 +126,7 @@ impl Signer<'_> {
         } else {
             ""
         };
+
         format!("/{}{end}", segments.join("/"))
     }
 }

@@ -7,7 +7,8 @@ const BYTES_MAX: usize = 32 << 20;
 /// The most bytes of an HTML entity.
 const ENTITY_BYTES_MAX: usize = 10;
 
-/// Decodes one encoded character at the start of these bytes. Returns the character and the number of encoded bytes.
+/// Decodes one encoded character at the start of these bytes. Returns the character and the number
+/// of encoded bytes.
 pub(crate) type Spelling = fn(&[u8]) -> Option<(char, usize)>;
 
 /// The spellings, each with the bytes of which one occurs in every encoded character.
@@ -17,13 +18,15 @@ pub(crate) const SPELLINGS: [(&[u8], Spelling); 4] =
 /// Decoded bytes.
 pub(crate) struct Decoded {
     pub(crate) bytes: Vec<u8>,
-    /// For each decoded byte, the place of its encoded character; and the length of the encoded text.
+    /// For each decoded byte, the place of its encoded character; and the length of the encoded
+    /// text.
     pub(crate) places: Vec<usize>,
     /// Whether any character was encoded.
     pub(crate) was_encoded: bool,
 }
 
-/// The bytes and what they mean in each of the spellings, also one within another. `None` if that is too much to search.
+/// The bytes and what they mean in each of the spellings, also one within another. `None` if that
+/// is too much to search.
 pub(crate) fn decodings(bytes: &[u8]) -> Option<Vec<Vec<u8>>> {
     let mut all = vec![bytes.to_vec()];
     let mut from = 0;
@@ -34,18 +37,22 @@ pub(crate) fn decodings(bytes: &[u8]) -> Option<Vec<Vec<u8>>> {
                 if !contains_any(&all[at], marks) {
                     continue;
                 }
+
                 let decoded = decode(&all[at], spelling).bytes;
                 let sum: usize = all.iter().map(Vec::len).sum();
                 if sum + decoded.len() > BYTES_MAX {
                     return None;
                 }
+
                 if !all.contains(&decoded) {
                     all.push(decoded);
                 }
             }
         }
+
         from = until;
     }
+
     Some(all)
 }
 
@@ -70,11 +77,13 @@ pub(crate) fn decode(bytes: &[u8], spelling: Spelling) -> Decoded {
                 &bytes[place..at]
             }
         };
+
         decoded.bytes.extend_from_slice(text);
         decoded
             .places
             .extend(std::iter::repeat_n(place, text.len()));
     }
+
     decoded.places.push(bytes.len());
     decoded
 }
@@ -87,6 +96,7 @@ fn json(bytes: &[u8]) -> Option<(char, usize)> {
     let [b'\\', kind, rest @ ..] = bytes else {
         return None;
     };
+
     let character = match kind {
         b'n' => '\n',
         b'r' => '\r',
@@ -97,18 +107,23 @@ fn json(bytes: &[u8]) -> Option<(char, usize)> {
         b'u' => return unicode(rest),
         _ => return None,
     };
+
     Some((character, 2))
 }
 
 /// The part after `\\u`: four digits, or a pair of surrogates.
 fn unicode(rest: &[u8]) -> Option<(char, usize)> {
-    let unit = |digits: &[u8]| u16::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok();
-    let first = unit(rest.get(..4)?)?;
+    let first = code_unit(rest.get(..4)?)?;
     if let Some(character) = char::from_u32(first.into()) {
         return Some((character, 6));
     }
-    let second = rest.get(4..10)?.strip_prefix(b"\\u").and_then(unit)?;
+
+    let second = rest.get(4..10)?.strip_prefix(b"\\u").and_then(code_unit)?;
     Some((char::decode_utf16([first, second]).next()?.ok()?, 12))
+}
+
+fn code_unit(digits: &[u8]) -> Option<u16> {
+    u16::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok()
 }
 
 /// Only ASCII is decoded. Other characters are found by their usual encoding.
@@ -116,6 +131,7 @@ fn percent(bytes: &[u8]) -> Option<(char, usize)> {
     let [b'%', rest @ ..] = bytes else {
         return None;
     };
+
     Some((number(rest.get(..2)?, 16).filter(char::is_ascii)?, 3))
 }
 
@@ -131,6 +147,7 @@ fn html(bytes: &[u8]) -> Option<(char, usize)> {
     let [b'&', rest @ ..] = bytes else {
         return None;
     };
+
     let end = rest
         .iter()
         .take(ENTITY_BYTES_MAX)
@@ -145,6 +162,7 @@ fn html(bytes: &[u8]) -> Option<(char, usize)> {
         [b'#', digits @ ..] => number(digits, 10)?,
         _ => return None,
     };
+
     Some((character, end + 2))
 }
 

@@ -25,7 +25,8 @@ pub(crate) fn headers(
 ) -> Result<[(&'static str, String); 3], SignError> {
     let encoded = secret.strip_prefix("whsec_").unwrap_or(secret);
     let key = STANDARD.decode(encoded).map_err(|_| SignError::Secret)?;
-    // A dot ends the id in the signed text. An id with a dot would have the same signature as another id and time.
+    // A dot ends the id in the signed text. An id with a dot would have the same signature as
+    // another id and time.
     if id.contains('.') {
         return Err(SignError::Id);
     }
@@ -35,6 +36,7 @@ pub(crate) fn headers(
     for part in [id.as_bytes(), b".", seconds.as_bytes(), b".", body] {
         mac.update(part);
     }
+
     let signature = format!("v1,{}", STANDARD.encode(mac.finalize().into_bytes()));
     Ok([
         ("webhook-id", id.to_owned()),

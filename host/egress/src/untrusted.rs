@@ -6,8 +6,9 @@ use memchr::memmem;
 use super::spelling::decodings;
 use landfall_model::Event;
 
-/// Whether the text occurs in the event: in its body, path, query, headers or attributes, plain or encoded as JSON, a form, a
-/// URL or HTML, or in several of these. Content that is too large to search counts as containing it.
+/// Whether the text occurs in the event: in its body, path, query, headers or attributes, plain or
+/// encoded as JSON, a form, a URL or HTML, or in several of these. Content that is too large to
+/// search counts as containing it.
 pub(crate) fn wrote(event: &Event, text: &str) -> bool {
     let query = event.query.iter().map(|query| query.as_bytes());
     let attributes = event

@@ -57,7 +57,7 @@ impl CallRecord {
         let result = CallResult::Answered {
             status: received.status,
             bytes: received.body.len(),
-            beginning: landfall_egress::beginning(&received.body, bytes_max),
+            beginning: landfall_egress::excerpt(&received.body, bytes_max),
         };
         self.add(call, result);
     }

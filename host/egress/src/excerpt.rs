@@ -1,8 +1,8 @@
-//! Response bodies for records: the beginning of a text, without values whose names say that they are secret. Credentials
-//! that were sent with the call have been removed from the response before.
+//! Response bodies for records: the beginning of a text, without values whose names say that they
+//! are secret. Credentials that were sent with the call have been removed from the response before.
 
 const REDACTED: &str = "[redacted]";
-/// A value whose name contains one of these words is not shown.
+/// A value whose name contains one of these words is masked.
 const SENSITIVE: [&str; 9] = [
     "token",
     "secret",
@@ -16,7 +16,7 @@ const SENSITIVE: [&str; 9] = [
 ];
 
 /// The first bytes of a response body, if they are text.
-pub fn beginning(body: &[u8], bytes_max: usize) -> String {
+pub fn excerpt(body: &[u8], bytes_max: usize) -> String {
     let cut = &body[..body.len().min(bytes_max)];
     let text = match std::str::from_utf8(cut) {
         Ok(text) => text,
@@ -26,6 +26,7 @@ pub fn beginning(body: &[u8], bytes_max: usize) -> String {
         }
         Err(_) => return String::new(),
     };
+
     if text.contains('"') {
         of_json(text)
     } else {
@@ -40,25 +41,28 @@ fn is_sensitive(name: &str) -> bool {
 
 /// The JSON text need not be complete: only its string literals are read.
 fn of_json(text: &str) -> String {
-    let mut shown = String::with_capacity(text.len());
+    let mut masked = String::with_capacity(text.len());
     let (mut rest, mut is_named) = (text, false);
     while let Some(at) = rest.find('"') {
         let between = &rest[..at];
         let (literal, after) = literal(&rest[at..]);
         let is_secret = is_named && between.trim() == ":";
-        shown.push_str(between);
+        masked.push_str(between);
         if is_secret {
-            shown.extend(["\"", REDACTED, "\""]);
+            masked.extend(["\"", REDACTED, "\""]);
         } else {
-            shown.push_str(literal);
+            masked.push_str(literal);
         }
+
         is_named = !is_secret && is_sensitive(literal);
         rest = after;
     }
-    shown + rest
+
+    masked + rest
 }
 
-/// A string literal with its quotes, and the text after it. A literal without an end goes to the end of the text.
+/// A string literal with its quotes, and the text after it. A literal without an end goes to the
+/// end of the text.
 fn literal(text: &str) -> (&str, &str) {
     let mut is_escaped = false;
     for (at, byte) in text.bytes().enumerate().skip(1) {
@@ -69,6 +73,7 @@ fn literal(text: &str) -> (&str, &str) {
             _ => {}
         }
     }
+
     (text, "")
 }
 
@@ -86,7 +91,7 @@ mod tests {
 
     #[test]
     fn named_secrets_are_redacted() {
-        for (answer, shown) in [
+        for (answer, expected) in [
             (
                 r#"{"ok":true,"access_token": "a\"b","n":1}"#,
                 r#"{"ok":true,"access_token": "[redacted]","n":1}"#,
@@ -99,17 +104,17 @@ mod tests {
             ("access_token=a&scope=b", "access_token=[redacted]&scope=b"),
             ("nothing here", "nothing here"),
         ] {
-            assert_eq!(beginning(answer.as_bytes(), 2048), shown);
+            assert_eq!(excerpt(answer.as_bytes(), 2048), expected);
         }
     }
 
     #[test]
     fn long_and_binary_bodies_are_cut() {
-        assert_eq!(beginning("é".repeat(2000).as_bytes(), 2048).len(), 2048);
+        assert_eq!(excerpt("é".repeat(2000).as_bytes(), 2048).len(), 2048);
         assert_eq!(
-            beginning(format!("a{}", "é".repeat(2000)).as_bytes(), 2048).len(),
+            excerpt(format!("a{}", "é".repeat(2000)).as_bytes(), 2048).len(),
             2047
         );
-        assert_eq!(beginning(b"\xff\xfe", 2048), "");
+        assert_eq!(excerpt(b"\xff\xfe", 2048), "");
     }
 }

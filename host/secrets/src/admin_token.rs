@@ -15,7 +15,8 @@ pub fn admin_token_path(data: &Path) -> PathBuf {
     data.join("admin-token")
 }
 
-/// Creates the token at the first start, readable only by this user. Later starts use the same token. Blocks.
+/// Creates the token at the first start, readable only by this user. Later starts use the same
+/// token. Blocks.
 pub fn create_admin_token(data: &Path) -> std::io::Result<SecretRef> {
     let path = std::path::absolute(admin_token_path(data))?;
     let mut random = [0_u8; RANDOM_BYTES];
@@ -26,6 +27,7 @@ pub fn create_admin_token(data: &Path) -> std::io::Result<SecretRef> {
         Err(error) if error.kind() == ErrorKind::AlreadyExists => restrict_mode(&path)?,
         Err(error) => return Err(error),
     }
+
     Ok(SecretRef::File(path))
 }
 
@@ -36,6 +38,7 @@ fn restrict_mode(path: &Path) -> std::io::Result<()> {
         tracing::warn!(path = %path.display(), "the admin token was readable by others: it is now readable by this user alone; delete the file and start again for a new one");
         std::fs::set_permissions(path, PermissionsExt::from_mode(0o600))?;
     }
+
     Ok(())
 }
 
@@ -49,6 +52,7 @@ mod tests {
         let SecretRef::File(path) = create_admin_token(dir.path()).unwrap() else {
             panic!("a file")
         };
+
         let token = std::fs::read_to_string(&path).unwrap();
         assert_eq!(token.trim().len(), 2 * RANDOM_BYTES);
         std::fs::set_permissions(&path, PermissionsExt::from_mode(0o644)).unwrap();

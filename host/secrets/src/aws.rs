@@ -1,5 +1,6 @@
-//! AWS Secrets Manager. The identity comes from the environment, the container's credentials endpoint, or the instance metadata
-//! service, version 2. Sources: docs.aws.amazon.com/secretsmanager/latest/apireference and
+//! AWS Secrets Manager. The identity comes from the environment, the container's credentials
+//! endpoint, or the instance metadata service, version 2. Sources:
+//! docs.aws.amazon.com/secretsmanager/latest/apireference and
 //! docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv.html.
 
 use bytes::Bytes;
@@ -30,6 +31,7 @@ pub(crate) async fn secret(
         Some(region) => region,
         None => required_variable("AWS_DEFAULT_REGION", "AWS_REGION says where the secret is")?,
     };
+
     let endpoint =
         env::var("AWS_ENDPOINT_URL_SECRETS_MANAGER").or_else(|| env::var("AWS_ENDPOINT_URL"));
     let base = endpoint.unwrap_or_else(|| format!("https://{SERVICE}.{region}.amazonaws.com"));
@@ -89,6 +91,7 @@ async fn credentials(api: &ApiClient) -> Result<Keys, FetchError> {
             }
         })?,
     };
+
     Ok(Keys {
         id: text(&answer, "/AccessKeyId")?.into(),
         secret: text(&answer, "/SecretAccessKey")?.into(),
@@ -113,6 +116,7 @@ async fn container_authorization() -> Result<Vec<(String, String)>, FetchError> 
         }
         None => env::var("AWS_CONTAINER_AUTHORIZATION_TOKEN"),
     };
+
     Ok(token
         .map(|token| ("authorization".to_owned(), token))
         .into_iter()
@@ -190,5 +194,6 @@ fn signed_headers(
     for (name, value) in signature {
         signed.push((name.to_owned(), value));
     }
+
     Ok(signed)
 }

@@ -1,4 +1,5 @@
-//! One API call to a secret manager or a token server. All calls share one HTTP client, have a deadline, and follow no redirect.
+//! One API call to a secret manager or a token server. All calls share one HTTP client, have a
+//! deadline, and follow no redirect.
 
 use std::time::Duration;
 
@@ -27,7 +28,8 @@ pub(crate) struct ApiCall {
 
 impl Default for ApiClient {
     fn default() -> ApiClient {
-        // The operator names the servers. A metadata server or a Vault usually has a private address.
+        // The operator names the servers. A metadata server or a Vault usually has a private
+        // address.
         ApiClient {
             client: Client::without_credentials(Policy::unrestricted()),
         }

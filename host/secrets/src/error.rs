@@ -17,7 +17,7 @@ pub(crate) enum FetchError {
     File { path: PathBuf, why: String },
     #[error("{url}: {error}")]
     Call { url: String, error: OutgoingError },
-    /// The body of the answer may repeat what was sent, so only its status is shown.
+    /// The body of the answer may repeat what was sent, so the error has only its status.
     #[error("{url} answers {status}{}", hint_for(.status))]
     Status { url: String, status: u16 },
     #[error("{url} answers with something that is not JSON")]
@@ -48,8 +48,8 @@ pub enum PairError {
     #[error("`{0}` is not a file: pairing needs secret = \"file:PATH\"")]
     NotAFile(SecretRef),
     /// Hook files may not name this file.
-    #[error("the secret {0}")]
-    Refused(String),
+    #[error(transparent)]
+    Refused(SecretError),
     /// The file exists, or its directory cannot be written.
     #[error("{path} cannot be written: {error}")]
     Write {

@@ -1,6 +1,7 @@
-//! Google Secret Manager, Cloud KMS, and Google's tokens. The identity comes from application default credentials: the file that
-//! `GOOGLE_APPLICATION_CREDENTIALS` names (a service account or an authorized user), else the metadata server.
-//! Sources: cloud.google.com/secret-manager/docs/reference/rest, cloud.google.com/kms/docs/reference/rest,
+//! Google Secret Manager, Cloud KMS, and Google's tokens. The identity comes from application
+//! default credentials: the file that `GOOGLE_APPLICATION_CREDENTIALS` names (a service account or
+//! an authorized user), else the metadata server. Sources:
+//! cloud.google.com/secret-manager/docs/reference/rest, cloud.google.com/kms/docs/reference/rest,
 //! cloud.google.com/docs/authentication/application-default-credentials.
 
 use std::path::{Path, PathBuf};
@@ -83,7 +84,8 @@ impl Gcp<'_> {
         from_base64(text(&answer, "/plaintext")?)
     }
 
-    /// A token. `key` is the file of a service account; without it, the identity is that of the node.
+    /// A token. `key` is the file of a service account; without it, the identity is that of the
+    /// node.
     pub(crate) async fn token(
         self,
         claim: Claim<'_>,
@@ -94,6 +96,7 @@ impl Gcp<'_> {
             Claim::Scope(scope) => format!("gcp {scope} {file}"),
             Claim::Audience(audience) => format!("gcp-id {audience} {file}"),
         };
+
         let token = self.tokens.get(&name, self.request(claim, key)).await?;
         Ok(Secret::new(token))
     }
@@ -132,6 +135,7 @@ impl Gcp<'_> {
                 )));
             }
         };
+
         let answer = self.api.send_for_json(ApiCall::form(url, form)).await?;
         new_token(&answer, claim)
     }
@@ -149,6 +153,7 @@ impl Gcp<'_> {
                     let scopes: Vec<_> = scope.split_whitespace().collect();
                     format!("{base}/token?scopes={}", form_encoded(&scopes.join(",")))
                 };
+
                 let answer = self.api.send_for_json(ApiCall::get(url, headers)).await?;
                 new_token(&answer, claim)
             }
@@ -236,6 +241,7 @@ fn new_token(answer: &Value, claim: Claim<'_>) -> Result<NewToken, FetchError> {
         Claim::Scope(_) => "/access_token",
         Claim::Audience(_) => "/id_token",
     };
+
     Ok(NewToken {
         token: text(answer, field)?.to_owned(),
         lifetime: lifetime(answer),

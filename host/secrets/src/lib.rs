@@ -1,7 +1,9 @@
-//! Current values of secrets, key documents, and tokens. Everything is read ahead, so that no request waits for a file or a server.
+//! Current values of secrets, key documents, and tokens. Everything is read ahead, so that no
+//! request waits for a file or a server.
 //!
-//! `store` keeps the values and refreshes them. `reader` reads one value: from the environment or a file (`local`), or from a
-//! server (`remote`, with one file for each service). `documents` keeps the key documents that `verify` asks for.
+//! `store` keeps the values and refreshes them. `reader` reads one value: from the environment or a
+//! file (`local`), or from a server (`remote`, with one file for each service). `documents` keeps
+//! the key documents that `verify` asks for.
 #![deny(unsafe_code)]
 
 mod admin_token;
@@ -11,6 +13,7 @@ mod documents;
 mod error;
 mod gcp;
 mod local;
+mod lock;
 mod oauth2;
 mod permit;
 mod reader;
@@ -19,16 +22,7 @@ mod store;
 mod tokens;
 mod vault;
 
-use std::sync::{Mutex, MutexGuard};
-
 pub use admin_token::{admin_token_path, create_admin_token};
 pub use documents::{BudgetError, KeyDocumentError, KeyDocuments, KeyRequest, TokenRequest};
 pub use error::PairError;
 pub use store::{Secrets, Sources};
-
-/// A panic of another thread leaves the data usable: every change is one step.
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex
-        .lock()
-        .unwrap_or_else(|poisoned| poisoned.into_inner())
-}

@@ -21,10 +21,10 @@ pub(crate) fn read_variable(name: &str) -> Result<Secret, SecretError> {
 /// Reads a file without its trailing line end. `check` sees the open file before it is read.
 pub(crate) fn read_file(
     path: &Path,
-    check: impl FnOnce(&File) -> Result<(), String>,
+    check: impl FnOnce(&File) -> Result<(), SecretError>,
 ) -> Result<Secret, SecretError> {
     let file = open(path).map_err(|error| unreadable(path, error))?;
-    check(&file).map_err(SecretError::Refused)?;
+    check(&file)?;
 
     let mut bytes = Vec::new();
     file.take(BYTES_MAX + 1)
@@ -33,6 +33,7 @@ pub(crate) fn read_file(
     if bytes.len() as u64 > BYTES_MAX {
         return Err(unreadable(path, format!("more than {BYTES_MAX} bytes")));
     }
+
     Ok(Secret::without_line_end(bytes))
 }
 

@@ -9,7 +9,7 @@ use crate::call::{ApiCall, ApiClient, text};
 use crate::error::FetchError;
 use crate::tokens::{NewToken, Tokens, lifetime};
 
-/// The token server and the client that asks it.
+/// The token server and its client.
 pub(crate) struct OAuth2Client<'a> {
     pub(crate) token_url: &'a str,
     pub(crate) id: &'a str,
@@ -50,6 +50,7 @@ impl OAuth2Client<'_> {
         if let Some(scope) = self.scope {
             pairs.push(("scope", scope.to_owned()));
         }
+
         let mut call = ApiCall::form(self.token_url.to_owned(), pairs);
         call.headers
             .push(("authorization".into(), format!("Basic {basic}")));

@@ -1,10 +1,11 @@
-//! Which files may be read as secrets: those that `secrets.allow` grants, with symbolic links resolved.
+//! Which files may be read as secrets: those that `secrets.allow` grants, with symbolic links
+//! resolved.
 
 use std::fs::File;
 use std::os::fd::AsRawFd;
 use std::path::{Path, PathBuf};
 
-use landfall_model::{RemoteSecret, SecretGrant, SecretRef};
+use landfall_model::{RemoteSecret, SecretError, SecretGrant, SecretRef};
 
 /// The reference with absolute paths.
 pub(crate) fn absolute(reference: &SecretRef) -> SecretRef {
@@ -26,23 +27,30 @@ pub(crate) fn absolute(reference: &SecretRef) -> SecretRef {
             _ => {}
         },
     }
+
     reference
 }
 
 /// Checks the file that was opened instead of its name, because a link may have changed in between.
-pub(crate) fn check_open(grant: &SecretGrant, path: &Path, file: &File) -> Result<(), String> {
+pub(crate) fn check_open(grant: &SecretGrant, path: &Path, file: &File) -> Result<(), SecretError> {
     // Without /proc, the name is resolved once more.
     let opened = std::fs::read_link(format!("/proc/self/fd/{}", file.as_raw_fd()));
-    let real = opened
-        .or_else(|_| path.canonicalize())
-        .map_err(|error| error.to_string())?;
+    let real = opened.or_else(|_| path.canonicalize()).map_err(refused)?;
 
-    grant.check_file(&absolute_path(path), &real, resolve)
+    grant
+        .check_file(&absolute_path(path), &real, resolve)
+        .map_err(refused)
 }
 
 /// Checks a file that other code opens, or that does not exist yet.
-pub(crate) fn check_path(grant: &SecretGrant, path: &Path) -> Result<(), String> {
-    grant.check_file(&absolute_path(path), &resolve(path), resolve)
+pub(crate) fn check_path(grant: &SecretGrant, path: &Path) -> Result<(), SecretError> {
+    grant
+        .check_file(&absolute_path(path), &resolve(path), resolve)
+        .map_err(refused)
+}
+
+fn refused(why: impl ToString) -> SecretError {
+    SecretError::Refused(why.to_string())
 }
 
 fn absolute_path(path: &Path) -> PathBuf {
@@ -67,7 +75,7 @@ mod tests {
 
     use super::*;
     use crate::Secrets;
-    use landfall_model::{Clock, SecretAges, SecretError, SecretSource};
+    use landfall_model::{Clock, SecretAges, SecretSource};
 
     fn secrets(grant: SecretGrant) -> Secrets {
         Secrets::new(SecretAges::default(), grant, Clock::System)
@@ -86,9 +94,11 @@ mod tests {
         for folder in ["data", "secrets", "plugins"] {
             std::fs::create_dir(at(folder)).unwrap();
         }
+
         for file in ["data/admin-token", "secrets/own", "secrets/hook", "other"] {
             std::fs::write(at(file), file).unwrap();
         }
+
         for (name, target) in [
             ("a", "data/admin-token"),
             ("b", "secrets/own"),
@@ -134,6 +144,7 @@ mod tests {
                 "{name}"
             );
         }
+
         let error = read(listed, &at("plugins/c")).unwrap_err().to_string();
         assert!(
             error.contains("plugins/c") && error.contains("secrets.allow"),

@@ -7,10 +7,12 @@ use landfall_model::{Clock, RemoteSecret, Secret, SecretError, SecretGrant, Secr
 use tokio::sync::Semaphore;
 
 use crate::error::FetchError;
+use crate::lock::lock;
 use crate::remote::Remote;
-use crate::{local, lock, permit};
+use crate::{local, permit};
 
-/// Concurrent reads of files, and concurrent fetches. They are counted apart, so that a slow server delays no file.
+/// Concurrent reads of files, and concurrent fetches. They are counted apart, so that a slow server
+/// delays no file.
 const READS_MAX: usize = 16;
 /// A hook that loads waits this long for a token.
 const TOKEN_TIMEOUT: Duration = Duration::from_secs(3);
@@ -85,7 +87,7 @@ impl Reader {
         let is_own = self.is_own(reference);
         if !is_own {
             for path in SecretGrant::files(reference) {
-                permit::check_path(&self.grant, &path).map_err(SecretError::Refused)?;
+                permit::check_path(&self.grant, &path)?;
             }
         }
 
@@ -95,6 +97,7 @@ impl Reader {
             Ok(fetched) => fetched,
             Err(_) => Err(FetchError::Timeout),
         };
+
         let secret = fetched.map_err(|error| SecretError::Remote {
             reference: reference.to_string(),
             why: error.to_string(),
@@ -111,6 +114,7 @@ impl Reader {
         let RemoteSecret::OAuth2Client { client_secret, .. } = remote else {
             return Ok(None);
         };
+
         if matches!(**client_secret, SecretRef::Remote(_)) {
             return Ok(None);
         }
@@ -147,6 +151,7 @@ impl Reader {
                 });
             }
         };
+
         refuse_empty(reference, secret)
     }
 }
@@ -167,12 +172,14 @@ fn timeout(remote: &RemoteSecret) -> Duration {
     }
 }
 
-/// An empty file or a placeholder leaves white space or a byte-order mark: a key that anyone can guess.
+/// An empty file or a placeholder leaves white space or a byte-order mark: a key that anyone can
+/// guess.
 fn refuse_empty(reference: &SecretRef, secret: Secret) -> Result<Secret, SecretError> {
     let bytes = secret.expose();
     let text = bytes.strip_prefix(BYTE_ORDER_MARK).unwrap_or(bytes);
     if text.iter().all(u8::is_ascii_whitespace) {
         return Err(SecretError::Empty(reference.to_string()));
     }
+
     Ok(secret)
 }

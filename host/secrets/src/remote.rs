@@ -1,4 +1,5 @@
-//! Secrets of other services. The reference names the secret; the node's identity comes from its environment.
+//! Secrets of other services. The reference names the secret; the node's identity comes from its
+//! environment.
 
 use landfall_model::{Clock, RemoteSecret, Secret, SecretRef};
 
@@ -29,7 +30,8 @@ impl Remote {
         }
     }
 
-    /// Fetches the current value. `client_secret` is that of an OAuth 2.0 token, if it is in a variable or a file.
+    /// Fetches the current value. `client_secret` is that of an OAuth 2.0 token, if it is in a
+    /// variable or a file.
     pub(crate) async fn fetch(
         &self,
         reference: &RemoteSecret,
@@ -65,6 +67,7 @@ impl Remote {
                     Some(secret) => secret,
                     None => self.remote_client_secret(reference).await?,
                 };
+
                 let client = OAuth2Client {
                     token_url,
                     id: client_id,

@@ -1,5 +1,5 @@
-//! The values of all tracked secrets. A source that fails closes the hooks that need it: variables and files at once, remote
-//! sources when their last value is too old.
+//! The values of all tracked secrets. A source that fails closes the hooks that need it: variables
+//! and files at once, remote sources when their last value is too old.
 
 use std::collections::{HashMap, HashSet};
 use std::path::PathBuf;
@@ -14,8 +14,9 @@ use landfall_model::{
 use tokio::task::JoinSet;
 
 use crate::error::PairError;
+use crate::lock::lock;
 use crate::reader::{Reader, panicked};
-use crate::{local, lock, permit};
+use crate::{local, permit};
 
 /// How often local sources are read again, and remote ones checked for their age.
 const REFRESH_INTERVAL: Duration = Duration::from_secs(1);
@@ -61,7 +62,8 @@ impl Secrets {
         }
     }
 
-    /// Tracks secrets of the node itself, which need no grant and are tracked until the process ends.
+    /// Tracks secrets of the node itself, which need no grant and are tracked until the process
+    /// ends.
     pub async fn track_own(&self, references: &[SecretRef]) {
         self.reader.add_own(references);
         self.track(references).await;
@@ -85,6 +87,7 @@ impl Secrets {
                 changed.push((reference, new));
             }
         }
+
         if !changed.is_empty() {
             self.update(|values| values.extend(changed));
         }
@@ -109,11 +112,13 @@ impl Secrets {
         }
     }
 
-    /// Stores a secret that a provider sent, in the file that the reference names. The file must not exist.
+    /// Stores a secret that a provider sent, in the file that the reference names. The file must
+    /// not exist.
     pub async fn pair(&self, reference: &SecretRef, secret: &str) -> Result<(), PairError> {
         let SecretRef::File(path) = reference else {
             return Err(PairError::NotAFile(reference.clone()));
         };
+
         permit::check_path(self.reader.grant(), path).map_err(PairError::Refused)?;
 
         create(path.clone(), secret.to_owned()).await?;
@@ -139,12 +144,15 @@ impl Secrets {
                 Ok((task, read)) => (task, Some(read)),
                 Err(error) => (error.id(), None),
             };
+
             let Some(reference) = by_task.remove(&task) else {
                 continue;
             };
+
             let read = read.unwrap_or_else(|| Err(panicked(&reference)));
             done.push((reference, read));
         }
+
         done
     }
 
@@ -152,6 +160,7 @@ impl Secrets {
         let SecretRef::Remote(remote) = reference else {
             return true;
         };
+
         if let Ok(token) = &old.current
             && lock(&self.rejected).remove(reference)
         {
@@ -163,11 +172,13 @@ impl Secrets {
         } else {
             self.ages.refresh
         };
+
         let pause = if old.current.is_ok() {
             refresh
         } else {
             refresh.min(RETRY)
         };
+
         old.read_at.elapsed() >= pause
     }
 
@@ -181,6 +192,7 @@ impl Secrets {
         let SecretRef::Remote(remote) = reference else {
             return (read != old.current).then(|| Value::new(read));
         };
+
         let error = match read {
             Ok(secret) => return Some(Value::new(Ok(secret))),
             Err(error) => error,
@@ -195,6 +207,7 @@ impl Secrets {
         } else {
             new.current = Err(error);
         }
+
         Some(new)
     }
 
@@ -254,10 +267,10 @@ impl SecretSource for Secrets {
     }
 
     fn retain(&self, references: &[SecretRef]) {
-        let mut kept: HashSet<SecretRef> = references.iter().cloned().collect();
-        kept.extend(self.reader.own());
-        lock(&self.rejected).retain(|reference| kept.contains(reference));
-        self.update(|values| values.retain(|reference, _| kept.contains(reference)));
+        let mut used: HashSet<SecretRef> = references.iter().cloned().collect();
+        used.extend(self.reader.own());
+        lock(&self.rejected).retain(|reference| used.contains(reference));
+        self.update(|values| values.retain(|reference, _| used.contains(reference)));
     }
 }
 
@@ -331,8 +344,10 @@ mod tests {
             let SecretRef::File(path) = reference else {
                 panic!()
             };
+
             std::fs::write(path, "value").unwrap();
         }
+
         let secrets = secrets();
         secrets.track_own(std::slice::from_ref(&own)).await;
         secrets.track(std::slice::from_ref(&other)).await;

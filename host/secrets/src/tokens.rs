@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 
 use crate::error::FetchError;
-use crate::lock;
+use crate::lock::lock;
 
 /// A token is renewed this long before it expires, or at half of its lifetime if that is later.
 const MARGIN: Duration = Duration::from_secs(120);
@@ -18,7 +18,8 @@ const LIFETIME_DEFAULT_S: u64 = 3600;
 /// A rejected token of this age or younger is kept: a new one would be rejected too.
 const YOUNG: Duration = Duration::from_secs(10);
 
-/// The current tokens, by the parameters of the request. Each has its own lock, so that a slow server does not block the others.
+/// The current tokens, by the parameters of the request. Each has its own lock, so that a slow
+/// server does not block the others.
 #[derive(Default)]
 pub(crate) struct Tokens {
     slots: Mutex<HashMap<String, Arc<Slot>>>,

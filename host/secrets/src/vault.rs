@@ -1,5 +1,6 @@
-//! HashiCorp Vault, key-value version 2. `VAULT_ADDR` is its address. The identity is `VAULT_TOKEN`, or the Kubernetes service
-//! account with the role in `VAULT_ROLE`. Sources: developer.hashicorp.com/vault/api-docs/secret/kv/kv-v2 and /auth/kubernetes.
+//! HashiCorp Vault, key-value version 2. `VAULT_ADDR` is its address. The identity is
+//! `VAULT_TOKEN`, or the Kubernetes service account with the role in `VAULT_ROLE`. Sources:
+//! developer.hashicorp.com/vault/api-docs/secret/kv/kv-v2 and /auth/kubernetes.
 
 use std::time::{Duration, Instant};
 
@@ -58,6 +59,7 @@ async fn token(api: &ApiClient, login: &Login, base: &str) -> Result<String, Fet
     if let Some(token) = env::var("VAULT_TOKEN") {
         return Ok(token);
     }
+
     let role = required_variable(
         "VAULT_ROLE",
         "set VAULT_TOKEN, or VAULT_ROLE to log in with the Kubernetes service account",

@@ -1,5 +1,6 @@
-//! Rate limits for fetches of key documents that requests name. Each client has a budget, so that made-up names of one client do not block
-//! the keys of others. Each origin and the node have larger budgets.
+//! Rate limits for fetches of key documents that requests name. Each client has a budget, so that
+//! made-up names of one client do not block the keys of others. Each origin and the node have
+//! larger budgets.
 
 use std::collections::HashMap;
 use std::hash::Hash;
@@ -10,7 +11,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::error::BudgetError;
-use crate::lock;
+use crate::lock::lock;
 
 /// Fetches for one client, and from one origin, in a minute.
 pub(super) const PER_CLIENT_PER_MINUTE: usize = 30;
@@ -84,9 +85,11 @@ impl Budget {
         if !client.start(PER_CLIENT_PER_MINUTE) {
             return Err(BudgetError::ClientPerMinute(PER_CLIENT_PER_MINUTE));
         }
+
         if !origin.start(PER_ORIGIN_PER_MINUTE) {
             return Err(BudgetError::OriginPerMinute(PER_ORIGIN_PER_MINUTE));
         }
+
         Ok(FetchPermit(permits))
     }
 }
@@ -143,6 +146,7 @@ impl Usage {
         if started.len() >= max {
             return false;
         }
+
         started.push(Instant::now());
         true
     }

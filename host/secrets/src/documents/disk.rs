@@ -1,5 +1,6 @@
-//! Key documents in the data directory, so that a restart while a provider is down does not refuse its events. One file a document:
-//! a line of JSON with its URL and when it was fetched, then its bytes. A file that cannot be read or is too old is removed.
+//! Key documents in the data directory, so that a restart while a provider is down does not refuse
+//! its events. One file a document: a line of JSON with its URL and when it was fetched, then its
+//! bytes. A file that cannot be read or is too old is removed.
 
 use std::fs::OpenOptions;
 use std::io::{Read, Write};
@@ -44,6 +45,7 @@ pub(super) fn read_all(dir: &Path, now: SystemTime) -> Vec<DiskDocument> {
     let Ok(entries) = std::fs::read_dir(dir) else {
         return Vec::new();
     };
+
     let mut all = Vec::new();
     for path in entries.flatten().map(|entry| entry.path()) {
         match read(&path, now) {
@@ -53,6 +55,7 @@ pub(super) fn read_all(dir: &Path, now: SystemTime) -> Vec<DiskDocument> {
             _ => drop(std::fs::remove_file(&path)),
         }
     }
+
     all
 }
 
@@ -68,6 +71,7 @@ pub(super) fn write(
     if head.len() >= HEAD_MAX {
         return Ok(());
     }
+
     let mut file = tempfile::Builder::new().prefix(".new-").tempfile_in(dir)?;
     file.write_all(&[head.as_bytes(), b"\n", bytes].concat())?;
     file.persist(path_of(dir, url))
@@ -97,6 +101,7 @@ fn read(path: &Path, now: SystemTime) -> Option<DiskDocument> {
     if !meta.is_file() || !is_ours || meta.len() > (HEAD_MAX + BYTES_MAX) as u64 {
         return None;
     }
+
     let mut bytes = Vec::new();
     file.take((HEAD_MAX + BYTES_MAX) as u64)
         .read_to_end(&mut bytes)
@@ -109,6 +114,7 @@ fn read(path: &Path, now: SystemTime) -> Option<DiskDocument> {
         Err(ahead) if ahead.duration() <= AHEAD_MAX => Duration::ZERO,
         Err(_) => return None,
     };
+
     let found = DiskDocument {
         url: head["url"].as_str()?.to_owned(),
         bytes: bytes.split_off(end + 1).into(),

@@ -1,5 +1,6 @@
-//! Key documents: key sets, certificates and public keys at URLs that `verify` has checked. They are stored in memory and on disk,
-//! refreshed, and used for a day while their source is down. Senders can cause only a limited number of fetches.
+//! Key documents: key sets, certificates and public keys at URLs that `verify` has checked. They
+//! are stored in memory and on disk, refreshed, and used for a day while their source is down.
+//! Senders can cause only a limited number of fetches.
 
 mod budget;
 mod disk;
@@ -24,13 +25,14 @@ use landfall_model::{Clock, Documents};
 pub use error::{BudgetError, KeyDocumentError};
 pub use request::{KeyRequest, TokenRequest};
 
-use crate::lock;
+use crate::lock::lock;
 use budget::Budget;
 use limits::AGE_MAX;
 use request::Fetcher;
 use stored::{StoredDocument, StoredDocuments, evict, origin_of};
 
-/// A missing key may be in a newer version of the document, which is fetched again at the earliest after this.
+/// A missing key may be in a newer version of the document, which is fetched again at the earliest
+/// after this.
 const MIN_INTERVAL: Duration = Duration::from_secs(30);
 /// The same after a failed fetch.
 const MIN_INTERVAL_FAILED: Duration = Duration::from_secs(5);
@@ -40,7 +42,8 @@ const REFRESH_INTERVAL: Duration = Duration::from_secs(60);
 pub struct KeyDocuments {
     stored: ArcSwap<StoredDocuments>,
     attempts: Mutex<HashMap<String, FetchAttempt>>,
-    /// One lock for each document that is being fetched, so that concurrent requests share one fetch.
+    /// One lock for each document that is being fetched, so that concurrent requests share one
+    /// fetch.
     in_progress: Mutex<HashMap<String, Arc<tokio::sync::Mutex<()>>>>,
     budget: Budget,
     fetcher: Fetcher,
@@ -58,8 +61,8 @@ struct FetchAttempt {
 // === impl KeyDocuments ===
 
 impl KeyDocuments {
-    /// `own_url` is the document that the operator of the node configured; it may have a private address. Documents are stored in
-    /// `dir`. Blocks while it reads them.
+    /// `own_url` is the document that the operator of the node configured; it may have a private
+    /// address. Documents are stored in `dir`. Blocks while it reads them.
     pub fn new(own_url: Option<String>, dir: Option<PathBuf>, clock: Clock) -> KeyDocuments {
         KeyDocuments::with_addresses(own_url, dir, clock, Vec::new())
     }
@@ -76,6 +79,7 @@ impl KeyDocuments {
             Some(dir) => disk::read_all(dir, clock.now()),
             None => Vec::new(),
         };
+
         let stored = found.into_iter().map(StoredDocument::from_disk).collect();
         KeyDocuments {
             stored: ArcSwap::from_pointee(stored),
@@ -88,8 +92,8 @@ impl KeyDocuments {
         }
     }
 
-    /// Fetches a document, unless it was fetched recently. `client` is the client whose request needs it. Succeeds if the stored
-    /// document can still be used.
+    /// Fetches a document, unless it was fetched recently. `client` is the client whose request
+    /// needs it. Succeeds if the stored document can still be used.
     pub async fn fetch(
         &self,
         url: &str,
@@ -99,6 +103,7 @@ impl KeyDocuments {
         if let Some(result) = self.recent_result(url) {
             return result;
         }
+
         let in_progress = self.lock_for(url);
         let _one_at_a_time = in_progress.lock().await;
         if let Some(result) = self.recent_result(url) {
@@ -123,9 +128,11 @@ impl KeyDocuments {
                 if expires {
                     self.extend(url);
                 }
+
                 Some(error)
             }
         };
+
         self.record(url, error.clone());
         match error {
             Some(error) if self.get(url).is_none() => Err(error),
@@ -186,9 +193,11 @@ impl KeyDocuments {
         } else {
             MIN_INTERVAL
         };
+
         if last.at.elapsed() >= interval {
             return None;
         }
+
         match &last.error {
             Some(error) if self.get(url).is_none() => Some(Err(error.clone())),
             _ => Some(Ok(())),
@@ -223,6 +232,7 @@ impl KeyDocuments {
             if let Some(evicted) = evicted {
                 disk::remove(&dir, &evicted);
             }
+
             disk::write(&dir, &url, &bytes, now, lifetime.is_some())
         });
         if let Ok(Err(error)) = written.await {
@@ -237,6 +247,7 @@ impl KeyDocuments {
             if let Some(document) = stored.get_mut(url) {
                 document.expires = Some(Instant::now() + REFRESH_INTERVAL);
             }
+
             stored
         });
     }

@@ -122,6 +122,7 @@ impl Fetcher {
         } else {
             &self.public
         };
+
         let received = client
             .send(outgoing, IDEMPOTENCY_KEY)
             .await

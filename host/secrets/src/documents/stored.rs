@@ -65,8 +65,9 @@ impl StoredDocument {
     }
 }
 
-/// Makes room for one more document of this origin, and returns the URL of the removed one. An origin with too many documents loses
-/// its own oldest one. If the table is full, the origin with the most documents does.
+/// Makes room for one more document of this origin, and returns the URL of the removed one. An
+/// origin with too many documents loses its own oldest one. If the table is full, the origin with
+/// the most documents does.
 pub(super) fn evict(documents: &mut StoredDocuments, origin: &str) -> Option<String> {
     let mut by_origin: HashMap<String, Vec<(Duration, &String)>> = HashMap::new();
     for (url, document) in documents.iter() {
@@ -84,6 +85,7 @@ pub(super) fn evict(documents: &mut StoredDocuments, origin: &str) -> Option<Str
     } else {
         None
     };
+
     let (_, oldest) = candidates?.iter().max()?;
     let oldest = (*oldest).clone();
     documents.remove(&oldest);

@@ -54,6 +54,7 @@ async fn repeated_requests_share_one_fetch() {
             .await
             .unwrap();
     }
+
     assert_eq!(
         (documents.get(&url).unwrap(), count.load(Ordering::SeqCst)),
         ("k1".into(), 1)
@@ -73,6 +74,7 @@ async fn failed_fetches_are_not_repeated_soon() {
             Err(KeyDocumentError::Status(302))
         );
     }
+
     assert_eq!(
         (documents.get(&url), count.load(Ordering::SeqCst)),
         (None, 1)
@@ -172,6 +174,7 @@ async fn senders_have_a_fetch_budget() {
                 .is_err(),
         );
     }
+
     assert_eq!(
         (count.load(Ordering::SeqCst), refused),
         (
@@ -197,6 +200,7 @@ async fn known_documents_need_no_budget() {
             .await
             .ok();
     }
+
     assert!(
         documents
             .fetch(&name("unknown"), ask.clone(), client(1))
@@ -250,6 +254,7 @@ async fn clients_have_separate_budgets() {
             .await
             .ok();
     }
+
     assert!(
         documents
             .fetch(&format!("{url}/another"), KeyRequest::Named, client(1))
@@ -295,6 +300,7 @@ async fn old_documents_fail_closed() {
     for (name, has_end) in [(url.clone(), false), (format!("{url}#1"), true)] {
         disk::write(dir.path(), &name, b"k1", fetched, has_end).unwrap();
     }
+
     let documents = documents_in(Some(dir.path().into()));
     let posted = format!("{url}#1");
     // The source is down: the document is used until it is a day old.
@@ -306,6 +312,7 @@ async fn old_documents_fail_closed() {
     while documents.get(&url).is_some() || documents.get(&posted).is_some() {
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
+
     lock(&documents.attempts).clear();
     assert_eq!(
         documents.fetch(&url, KeyRequest::Configured, None).await,
@@ -335,6 +342,7 @@ async fn no_origin_pushes_out_all_others() {
             )
             .await;
     }
+
     assert!(documents.get("https://good.example/keys").is_some());
     assert_eq!(documents.stored.load().len(), TOTAL_MAX);
     assert_eq!(

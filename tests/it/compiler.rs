@@ -56,6 +56,7 @@ async fn compiler_gives_up_its_rights() {
         ("Max file size", 1_u64 << 30),
         ("Max address space", 4 << 30),
         ("Max core file size", 0),
+        ("Max cpu time", 125),
     ] {
         let mut words = value(&limits, name).unwrap().split_whitespace();
         for kind in ["soft", "hard"] {

@@ -16,11 +16,16 @@ const STORE: &str =
     "[settings]\ntable = \"t\"\nfields = { n = \"/n\" }\n[allow]\ntable = [\"t\"]\n";
 
 /// Case, backend, and why the case has nothing to assert there.
-const NOT_APPLICABLE: [(&str, &str, &str); 4] = [
+const NOT_APPLICABLE: [(&str, &str, &str); 5] = [
     (
         "events_not_stored_are_refused",
         "sqlite",
         "a file has no connection that can be cut; tests/durable.rs fills and breaks its disk",
+    ),
+    (
+        "late_acknowledgements_are_waited_for",
+        "sqlite",
+        "a file has no connection; tests/durable.rs slows its syncs down",
     ),
     (
         "stored_but_unanswered_events_run_once",
@@ -63,6 +68,7 @@ macro_rules! suite {
         $(cases! { $kind:
             what_is_accepted_outlives_the_node
             events_not_stored_are_refused
+            late_acknowledgements_are_waited_for
             stored_but_unanswered_events_run_once
             duplicates_run_once_other_bodies_run
             duplicate_of_a_dead_delivery_runs
@@ -185,6 +191,35 @@ async fn events_not_stored_are_refused(backend: Backend) {
         post(&node, 0).await.then_some(())
     })
     .await;
+    check(&node, 1, &format!("{:?}", backend.kind)).await;
+}
+
+async fn late_acknowledgements_are_waited_for(backend: Backend) {
+    let hurried = format!("mode = \"async\"\nanswer_within = \"1s\"\n{OPEN}");
+    let setup = side_effects::setup("async").hook("hurried", &bundled("echo"), &hurried);
+    let node = serving(&backend, setup, "side_effects").await;
+    node.until("hurried", "serving").await;
+
+    assert!(
+        backend.line(Line::Held),
+        "{:?} has a line to hold",
+        backend.kind
+    );
+    let patient = node.post("/side_effects", &[("id", "0")], "{\"n\":0}");
+    let mut patient = std::pin::pin!(patient);
+    tokio::select! {
+        answer = &mut patient => panic!("{answer:?} before the answer that has one second"),
+        answer = node.post("/hurried", &[], "{}") => assert_eq!(answer.0, 503, "{answer:?}"),
+    }
+    tokio::select! {
+        answer = &mut patient => panic!("{answer:?} after less than three seconds"),
+        () = tokio::time::sleep(Duration::from_secs(2)) => {}
+    }
+    backend.line(Line::Whole);
+    // The broker has acknowledged the event. A busy machine may be too slow even so.
+    let answer = patient.await;
+    assert!(matches!(answer.0, 202 | 503), "{answer:?}");
+    accept(&node, 0).await;
     check(&node, 1, &format!("{:?}", backend.kind)).await;
 }
 

@@ -1,4 +1,4 @@
-//! A line between a node and what it talks to: whole, cut, or mute, so that what is asked arrives and no answer does.
+//! A line between a node and a server: whole, cut, mute (requests arrive, answers do not) or held (answers arrive later).
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -19,6 +19,8 @@ pub enum Line {
     Cut,
     /// Passes on what is asked and nothing of what is answered; such connections are closed when that is over.
     Mute,
+    /// Passes requests on, and holds the answers until the line is set to something else.
+    Held,
 }
 
 /// The line.
@@ -79,15 +81,18 @@ async fn pass_both(client: TcpStream, server: TcpStream, seen: watch::Receiver<L
     }
 }
 
-/// `muted`: of answers, which may be swallowed.
+/// `muted`: of answers, which may be held or swallowed.
 async fn pass(
     mut from: OwnedReadHalf,
     mut to: OwnedWriteHalf,
-    muted: Option<watch::Receiver<Line>>,
+    mut muted: Option<watch::Receiver<Line>>,
 ) {
     let mut buffer = vec![0; 64 << 10];
     let mut swallowed = false;
     while let Ok(read @ 1..) = from.read(&mut buffer).await {
+        if let Some(line) = &mut muted {
+            line.wait_for(|line| *line != Line::Held).await.ok();
+        }
         match muted.as_ref().map(|line| *line.borrow()) {
             Some(Line::Mute) => swallowed = true,
             _ if swallowed => return,

@@ -10,6 +10,10 @@ use tokio::sync::oneshot;
 use super::envelope::Envelope;
 use super::error::{BrokerError, DecodeError};
 
+/// The longest wait for the acknowledgement of a published envelope. A caller waits no longer than its hook's `answer_within`; that bound
+/// is kept by `landfall-dispatch`.
+pub(crate) const PUBLISH_TIMEOUT: Duration = Duration::from_secs(5);
+
 /// A broker that events wait in.
 pub trait Broker: Send + Sync + 'static {
     /// Returns when the envelope is on the broker's stable storage. After an error it may or may not be there.

@@ -17,8 +17,8 @@ use landfall_model::{Clock, CloudTasksSpec};
 use serde_json::json;
 
 use super::broker::{
-    Broker, Consumer, DeadLetterPlace, Message, Published, PushAnswer, Pushed, Redelivery,
-    ReplyChannel,
+    Broker, Consumer, DeadLetterPlace, Message, PUBLISH_TIMEOUT, Published, PushAnswer, Pushed,
+    Redelivery, ReplyChannel,
 };
 use super::envelope::Envelope;
 use super::error::{BrokerError, DecodeError};
@@ -28,7 +28,6 @@ use super::seal::Seal;
 
 /// The most bytes of an envelope: a task has 1 MB for everything.
 const BYTES_MAX: usize = 950_000;
-const PUBLISH_TIMEOUT: Duration = Duration::from_secs(2);
 /// The longest time until a task is due, less an hour.
 const DELAY_MAX: Duration = Duration::from_secs(30 * 86_400 - 3600);
 /// A message that is deferred for less than this is redelivered by the queue's own retries.

@@ -161,11 +161,7 @@ impl Dispatcher {
         plan: Plan,
         target: Option<&Target>,
     ) -> Result<Accepted, DispatchError> {
-        let timeout = if incoming.is_answered_later {
-            STORE_TIMEOUT
-        } else {
-            incoming.answer_within.min(STORE_TIMEOUT)
-        };
+        let timeout = incoming.answer_within.min(STORE_TIMEOUT);
         let run_now = match &plan {
             Plan::RunInline(_) => true,
             // The broker is told that a caller waits.

@@ -22,8 +22,10 @@ use uuid::Uuid;
 
 use self::connect::{ANSWER_TIMEOUT, connect};
 use self::pull::HookPuller;
-use self::stream::{PUBLISH_TIMEOUT, Stream};
-use crate::broker::{Broker, Consumer, DeadLetterPlace, Published, Pushed, ReplyChannel};
+use self::stream::Stream;
+use crate::broker::{
+    Broker, Consumer, DeadLetterPlace, PUBLISH_TIMEOUT, Published, Pushed, ReplyChannel,
+};
 use crate::envelope::Envelope;
 use crate::error::{BrokerError, DecodeError};
 use crate::seal::Seal;

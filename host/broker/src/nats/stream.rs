@@ -11,13 +11,11 @@ use async_nats::{Client, HeaderMap};
 use landfall_model::{Clock, NatsSpec};
 use sha2::{Digest, Sha256};
 
-use crate::broker::{Published, Redelivery};
+use crate::broker::{PUBLISH_TIMEOUT, Published, Redelivery};
 use crate::envelope::{Envelope, header_text};
 use crate::error::BrokerError;
 use crate::seal::Seal;
 
-/// The longest wait for an acknowledgement of the server.
-pub(super) const PUBLISH_TIMEOUT: Duration = Duration::from_secs(2);
 /// The partitions of a hook with an order key: keys of one partition wait for each other.
 pub(super) const PARTITIONS: u8 = 8;
 /// How long dead letters are kept.

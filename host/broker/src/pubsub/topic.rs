@@ -10,7 +10,7 @@ use landfall_model::{Clock, PubSubSpec, lock};
 use serde_json::{Value, json};
 
 use super::check::{self, Subscription};
-use crate::broker::Redelivery;
+use crate::broker::{PUBLISH_TIMEOUT, Redelivery};
 use crate::envelope::{Envelope, header_text};
 use crate::error::BrokerError;
 use crate::rest::{Rest, call};
@@ -18,7 +18,6 @@ use crate::seal::Seal;
 
 /// The most bytes of an envelope: a request holds 8 MiB, in base64.
 const BYTES_MAX: usize = 6_000_000;
-const PUBLISH_TIMEOUT: Duration = Duration::from_secs(2);
 /// Topic and subscription are checked again after this.
 const CHECK_EVERY: Duration = Duration::from_secs(60);
 /// The longest ordering key, in bytes.

@@ -5,6 +5,8 @@ use std::{fmt, io};
 
 use rusqlite::ffi;
 
+use super::state_column::DamagedState;
+
 /// What `LedgerError::ReadOnly` names if the ledger is a file.
 pub(super) const DATA_DIRECTORY: &str = "data directory";
 
@@ -64,6 +66,11 @@ impl LedgerError {
 
 impl From<rusqlite::Error> for LedgerError {
     fn from(error: rusqlite::Error) -> LedgerError {
+        if let rusqlite::Error::FromSqlConversionFailure(_, _, cause) = &error
+            && cause.is::<DamagedState>()
+        {
+            return LedgerError::Other(cause.to_string());
+        }
         let text = error.to_string();
         let Some(code) = error.sqlite_error().map(|error| error.extended_code) else {
             return LedgerError::Other(text);

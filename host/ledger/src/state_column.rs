@@ -6,10 +6,10 @@
 use std::error::Error;
 
 use bytes::BytesMut;
-use rusqlite::types::{FromSql, FromSqlError, FromSqlResult, ToSqlOutput, ValueRef};
+use rusqlite::types::{FromSql, FromSqlError, FromSqlResult, ToSqlOutput, Value, ValueRef};
 use tokio_postgres::types::{self as postgres, IsNull, Type};
 
-use landfall_model::DeliveryState;
+use landfall_model::{DeliveryState, EventId};
 
 pub(crate) const PENDING: i16 = DeliveryState::Pending.number();
 pub(crate) const RUNNING: i16 = DeliveryState::Running.number();
@@ -23,7 +23,42 @@ pub(crate) const DISCARDED: i16 = DeliveryState::Discarded.number();
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct StateColumn(pub(crate) DeliveryState);
 
+/// A column holds a value that is no state, so that nothing may be concluded from it.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "the state of delivery {delivery} is damaged: {found}; look at it with `landfall events show {event}`, and run its event again with \
+     `landfall events replay {event}`"
+)]
+pub(crate) struct DamagedState {
+    delivery: i64,
+    event: EventId,
+    /// The value.
+    found: String,
+}
+
 // === impl StateColumn ===
+
+impl StateColumn {
+    /// The state of a delivery, for a step that decides by it.
+    pub(crate) fn read(
+        row: &rusqlite::Row<'_>,
+        at: usize,
+        delivery: i64,
+        event: EventId,
+    ) -> rusqlite::Result<DeliveryState> {
+        let found = row.get_ref(at)?;
+        StateColumn::column_result(found)
+            .map(|StateColumn(state)| state)
+            .map_err(|_| {
+                let damaged = DamagedState {
+                    delivery,
+                    event,
+                    found: format!("{:?}", Value::from(found)),
+                };
+                rusqlite::Error::FromSqlConversionFailure(at, found.data_type(), damaged.into())
+            })
+    }
+}
 
 impl rusqlite::ToSql for StateColumn {
     fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {

@@ -5,9 +5,8 @@ use rusqlite::{Connection, OptionalExtension, params};
 
 use super::bound::SizeBound;
 use super::events::Known;
-use super::read::state_at;
 use super::{deliveries, events, leases, retention};
-use crate::state_column::{DISCARDED, PENDING, RUNNING};
+use crate::state_column::{DISCARDED, PENDING, RUNNING, StateColumn};
 use crate::steps::{AlreadyEnded, Fence, LEASE, OpenState, Received, Started};
 use landfall_model::{DedupKey, DeliveryState, LedgerTime};
 
@@ -110,7 +109,8 @@ fn start_known(
     owner: &[u8],
     now: LedgerTime,
 ) -> rusqlite::Result<Started> {
-    let hook = &*received.new.stored.event().hook;
+    let event = received.new.stored.event();
+    let hook = &*event.hook;
     let mut find = connection.prepare_cached(
         "SELECT id, state, attempt, due, lease_until, reason, blocked FROM deliveries WHERE event = ?
          ORDER BY id DESC LIMIT 1",
@@ -127,7 +127,7 @@ fn start_known(
     let row = |row: &rusqlite::Row<'_>| -> rusqlite::Result<Found> {
         Ok((
             row.get(0)?,
-            state_at(row, 1),
+            StateColumn::read(row, 1, row.get(0)?, event.id)?,
             row.get(2)?,
             row.get(3)?,
             row.get(4)?,
@@ -185,7 +185,7 @@ fn start_known(
         (Some(_), _) => Ok(Started::AlreadyEnded(AlreadyEnded::Done)),
         // The delivery was handed over to the broker, and its identity is still stored.
         (None, _) => {
-            let body = &received.new.stored.event().body[..];
+            let body = &event.body[..];
             let mut insert = connection
                 .prepare_cached("INSERT OR IGNORE INTO payloads (event, body) VALUES (?, ?)")?;
             insert.execute(params![seq, body])?;

@@ -6,9 +6,8 @@ use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
 use rusqlite::{Connection, OptionalExtension, params};
 
-use super::read::state_at;
 use super::retention;
-use crate::state_column::DONE;
+use crate::state_column::{DISCARDED, DONE, StateColumn};
 use landfall_model::DeliveryState;
 
 /// Deliveries that are removed in one step.
@@ -88,7 +87,8 @@ impl SizeBound {
         self.total.load(Relaxed)
     }
 
-    /// Removes ended deliveries until about so many bytes are free. False: there was nothing to remove.
+    /// Removes ended deliveries until about so many bytes are free. False: there was nothing to remove. A delivery with a damaged state
+    /// may not have ended, and stays.
     fn remove_oldest(
         &self,
         connection: &Connection,
@@ -98,7 +98,7 @@ impl SizeBound {
         let sql = format!(
             "SELECT d.id, d.event, d.state, d.pruned, e.body_bytes, octet_length(e.head)
              FROM deliveries d JOIN events e ON e.seq = d.event
-             WHERE d.hook = ? AND d.state >= {DONE} ORDER BY d.ended LIMIT ?"
+             WHERE d.hook = ? AND d.state >= {DONE} AND d.state <= {DISCARDED} ORDER BY d.ended LIMIT ?"
         );
         let mut select = connection.prepare_cached(&sql)?;
         let mut rows = select.query(params![hook, STEP])?;
@@ -107,7 +107,7 @@ impl SizeBound {
             && freed < bytes
         {
             let (delivery, event): (i64, i64) = (row.get(0)?, row.get(1)?);
-            let state = state_at(row, 2);
+            let StateColumn(state) = row.get(2)?;
             let body: u64 = if row.get(3)? {
                 0
             } else {

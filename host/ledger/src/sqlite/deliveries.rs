@@ -4,8 +4,7 @@
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::events::Earlier;
-use super::read::state_at;
-use crate::state_column::{DEAD, DONE, PENDING, RUNNING};
+use crate::state_column::{DEAD, DONE, PENDING, RUNNING, StateColumn};
 use crate::steps::{AttemptRecord, Fence, LEASE, OpenState};
 use landfall_model::{DeliveryState, LedgerTime};
 
@@ -67,11 +66,12 @@ pub(super) fn latest(
     now: LedgerTime,
 ) -> rusqlite::Result<(Option<OpenState>, Option<Vec<u8>>)> {
     let mut find = connection.prepare_cached(
-        "SELECT state, due, reply FROM deliveries WHERE event = ? ORDER BY id DESC LIMIT 1",
+        "SELECT id, state, due, reply FROM deliveries WHERE event = ? ORDER BY id DESC LIMIT 1",
     )?;
     let latest = find
         .query_row([event.seq], |row| {
-            Ok((state_at(row, 0), LedgerTime(row.get(1)?), row.get(2)?))
+            let state = StateColumn::read(row, 1, row.get(0)?, event.id)?;
+            Ok((state, LedgerTime(row.get(2)?), row.get(3)?))
         })
         .optional()?;
     let Some((state, due, reply)) = latest else {

@@ -194,7 +194,7 @@ async fn find(
     let oldest = if is_windowed {
         let end = newest(events).await? + 1;
         filter.before = Some(filter.before.map_or(end, |before| before.min(end)));
-        oldest(events).await?
+        oldest(events, filter.since_ms).await?
     } else {
         0
     };
@@ -204,7 +204,7 @@ async fn find(
         filter.floor = filter
             .before
             .filter(|_| is_windowed)
-            .map(|before| before.saturating_sub(WINDOW));
+            .map(|before| before.saturating_sub(WINDOW).max(oldest));
         let page = events.ledger.list(filter.clone()).await?;
         let is_full = page.len() == filter.limit;
         let last = page.last().map(|last| last.delivery);
@@ -254,8 +254,14 @@ pub(super) async fn newest(events: &Events) -> Result<i64, LedgerError> {
     Ok(listed.first().map_or(0, |one| one.delivery))
 }
 
-/// The smallest delivery number; 0 in an empty ledger.
-async fn oldest(events: &Events) -> Result<i64, LedgerError> {
+/// The smallest delivery number that can match; 0 in an empty ledger.
+async fn oldest(events: &Events, since_ms: Option<i64>) -> Result<i64, LedgerError> {
+    if let Some(since_ms) = since_ms
+        && let Some(floor) = events.ledger.floor_since(since_ms).await?
+    {
+        return Ok(floor);
+    }
+
     let filter = Filter {
         after: Some(0),
         limit: 1,

@@ -9,6 +9,11 @@ use landfall_model::clock::from_ms;
 use landfall_model::stored_event::Corrupt;
 use landfall_model::{DeliveryState, Event, EventId};
 
+/// The most events that `floor_since` looks at.
+pub(super) const SINCE_EVENTS_MAX: i64 = 50_000;
+/// An id carries the time at which it was made. An emitted event gets its id during its attempt, and counts as received when that ends.
+const ID_LAG_MS: i64 = 2 * 3_600_000;
+
 /// One delivery and its event, without the body.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Listed {
@@ -230,6 +235,14 @@ impl Pick {
             "NOT EXISTS (SELECT 1 FROM deliveries later WHERE later.event = d.event AND later.id > d.id{later})"
         ))
     }
+}
+
+/// No event that was received at this time or later has a smaller id.
+pub(super) fn first_id_since(since_ms: i64) -> EventId {
+    let ms = since_ms.saturating_sub(ID_LAG_MS).max(0) as u64;
+    let mut bytes = [0; 16];
+    bytes[..6].copy_from_slice(&ms.to_be_bytes()[2..]);
+    EventId::from_bytes(bytes)
 }
 
 /// A time in RFC 3339.

@@ -149,6 +149,10 @@ pub trait History: Send + Sync {
     /// A page of deliveries.
     async fn list(&self, filter: Filter) -> Result<Vec<Listed>, LedgerError>;
 
+    /// A number that no delivery of an event received at this time or later is below, so that a list need not search further. `None` if
+    /// so many events are that young that the search is not worth it: a list finds them among the newest deliveries.
+    async fn floor_since(&self, since_ms: i64) -> Result<Option<i64>, LedgerError>;
+
     /// Parts of deliveries, by delivery number.
     async fn contents(
         &self,

@@ -10,7 +10,8 @@ use uuid::Uuid;
 
 use super::query::{Cached, event_of};
 use crate::shown::{
-    Content, Count, Filter, Listed, Parts, Repeats, Shown, ShownAttempt, StoredRow, time_of_day,
+    Content, Count, Filter, Listed, Parts, Repeats, SINCE_EVENTS_MAX, Shown, ShownAttempt,
+    StoredRow, first_id_since, time_of_day,
 };
 use crate::state_column::{PENDING, StateColumn};
 use landfall_model::clock::to_ms;
@@ -113,6 +114,20 @@ pub async fn list(client: &Object, filter: &Filter, now: LedgerTime) -> Result<V
         )
         .await?;
     Ok(rows.iter().map(|row| listed(row, now)).collect())
+}
+
+/// See `History::floor_since`. SQLite: `read::floor_since`.
+pub async fn floor_since(client: &Object, since_ms: i64) -> Result<Option<i64>, Error> {
+    // Materialized, because Postgres would otherwise search by number from the oldest delivery on.
+    let sql = "WITH young AS MATERIALIZED (SELECT seq FROM events WHERE id >= $1 ORDER BY id LIMIT $2),
+               later AS MATERIALIZED (SELECT id FROM deliveries WHERE event >= (SELECT min(seq) FROM young))
+               SELECT (SELECT count(*) FROM young), CASE WHEN (SELECT count(*) FROM young) < $2 THEN (SELECT min(id) FROM later) END";
+    let first_id = first_id_since(since_ms).uuid();
+    let row = client
+        .query_one_cached(sql, &[&first_id, &SINCE_EVENTS_MAX])
+        .await?;
+    let (young, delivery): (i64, Option<i64>) = (row.get(0), row.get(1));
+    Ok((young < SINCE_EVENTS_MAX).then_some(delivery.unwrap_or(i64::MAX)))
 }
 
 /// Parts of deliveries. SQLite: `read::contents`.

@@ -313,6 +313,11 @@ impl History for Postgres {
             .await
     }
 
+    async fn floor_since(&self, since_ms: i64) -> Result<Option<i64>, LedgerError> {
+        self.ask(async |client| read::floor_since(client, since_ms).await)
+            .await
+    }
+
     async fn contents(
         &self,
         deliveries: Vec<i64>,

@@ -11,7 +11,8 @@ use rusqlite::{Connection, OpenFlags, OptionalExtension, params};
 use super::events::{self, COLUMNS};
 use crate::error::LedgerError;
 use crate::shown::{
-    Content, Count, Filter, Listed, Parts, Repeats, Shown, ShownAttempt, time_of_day,
+    Content, Count, Filter, Listed, Parts, Repeats, SINCE_EVENTS_MAX, Shown, ShownAttempt,
+    first_id_since, time_of_day,
 };
 use crate::state_column::StateColumn;
 use landfall_model::{DeliveryState, EventId, LedgerTime, lock};
@@ -96,7 +97,8 @@ fn listed(row: &rusqlite::Row<'_>, now: LedgerTime) -> rusqlite::Result<Listed> 
     })
 }
 
-/// The state in a column. A damaged value counts as dead, so that an operator sees the delivery and can replay it.
+/// The state in a column, for an operator. A damaged value counts as dead, so that the operator sees the delivery and can replay it. Steps
+/// that decide by the state take `StateColumn::read`, which refuses.
 pub(super) fn state_at(row: &rusqlite::Row<'_>, at: usize) -> DeliveryState {
     row.get(at)
         .map_or(DeliveryState::Dead, |StateColumn(state)| state)
@@ -174,6 +176,29 @@ pub fn list(
         floor
     ];
     select.query_map(wanted, |row| listed(row, now))?.collect()
+}
+
+pub(super) const YOUNG_EVENTS: &str =
+    "SELECT count(*), min(seq) FROM (SELECT seq FROM events WHERE id >= ? ORDER BY id LIMIT ?)";
+// Without the index, SQLite would search by number from the oldest delivery on.
+pub(super) const FIRST_DELIVERY: &str =
+    "SELECT min(id) FROM deliveries INDEXED BY deliveries_event WHERE event >= ?";
+
+/// See `History::floor_since`. Postgres: `read::floor_since`.
+pub fn floor_since(connection: &Connection, since_ms: i64) -> rusqlite::Result<Option<i64>> {
+    let first_id = first_id_since(since_ms);
+    let mut select = connection.prepare_cached(YOUNG_EVENTS)?;
+    let (young, first): (i64, Option<i64>) = select
+        .query_row(params![first_id.as_bytes(), SINCE_EVENTS_MAX], |row| {
+            Ok((row.get(0)?, row.get(1)?))
+        })?;
+    if young == SINCE_EVENTS_MAX {
+        return Ok(None);
+    }
+
+    let mut select = connection.prepare_cached(FIRST_DELIVERY)?;
+    let delivery: Option<i64> = select.query_row([first.unwrap_or(i64::MAX)], |row| row.get(0))?;
+    Ok(Some(delivery.unwrap_or(i64::MAX)))
 }
 
 /// Parts of deliveries. Postgres: `read::contents`.

@@ -629,6 +629,104 @@ async fn damaged_events_are_never_returned() {
 }
 
 #[tokio::test]
+async fn young_events_are_found_by_their_ids() {
+    let dir = tempfile::tempdir().unwrap();
+    let Opened { ledger, .. } = open(dir.path());
+    let ms = |days: u32| i64::from(days) * DAY.as_millis() as i64;
+    for days in [1, 1, 1, 10, 10] {
+        let mut young = event("h", "body").event().clone();
+        young.received_at = SystemTime::UNIX_EPOCH + DAY * days;
+        // An emitted event: its attempt took an hour.
+        young.id = EventId::new(young.received_at - Duration::from_secs(3600));
+        accept(&ledger, new(Stored::new(young))).await;
+    }
+    for (days, floor) in [(0, 1), (1, 1), (2, 4), (10, 4), (11, i64::MAX)] {
+        let found = ledger.floor_since(ms(days)).await.unwrap();
+        assert_eq!(found, Some(floor), "{days} days");
+    }
+}
+
+#[tokio::test]
+async fn young_events_are_found_by_indexes() {
+    let dir = tempfile::tempdir().unwrap();
+    let _opened = open(dir.path());
+    let other = Connection::open(dir.path().join("ledger.db")).unwrap();
+    for (sql, values, index) in [
+        (read::YOUNG_EVENTS, 2, "events USING COVERING INDEX"),
+        (
+            read::FIRST_DELIVERY,
+            1,
+            "deliveries USING COVERING INDEX deliveries_event (event>?)",
+        ),
+    ] {
+        let mut select = other.prepare(&format!("EXPLAIN QUERY PLAN {sql}")).unwrap();
+        let plan: Vec<String> = select
+            .query_map(rusqlite::params_from_iter(vec![1; values]), |row| {
+                row.get(3)
+            })
+            .unwrap()
+            .collect::<Result<_, _>>()
+            .unwrap();
+        let search = format!("SEARCH {index}");
+        assert!(
+            plan.iter().any(|line| line.starts_with(&search)),
+            "{plan:?}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn damaged_states_are_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let Opened { ledger, .. } = open(dir.path());
+    let repeated = || identified("h", "a", IdMatch::Id);
+    let first = repeated();
+    let id = first.stored.event().id;
+    accept(&ledger, first.clone()).await;
+    let other = Connection::open(dir.path().join("ledger.db")).unwrap();
+
+    for damage in ["9", "-1", "'dead'"] {
+        let change = format!("UPDATE deliveries SET state = {damage}");
+        other.execute_batch(&change).unwrap();
+        let NewEvent { dedup, stored, .. } = repeated();
+        let dedup = dedup.unwrap();
+        let (digest, new_id) = (*stored.digest(), stored.event().id);
+        let received = Received {
+            new: first.clone(),
+            replay: None,
+            number: 1,
+        };
+        let refused = [
+            ledger.accept(repeated(), Arc::default()).await.err(),
+            ledger
+                .find_duplicate("h".into(), dedup, digest, new_id)
+                .await
+                .err(),
+            ledger.start(received).await.err(),
+        ];
+        for error in refused {
+            let said = error.expect("it is refused").to_string();
+            assert!(said.contains("state of delivery 1 is damaged"), "{said}");
+            assert!(
+                said.contains(&format!("landfall events replay {id}")),
+                "{said}"
+            );
+        }
+        let events: i64 = other
+            .query_row("SELECT count(*) FROM events", [], |row| row.get(0))
+            .unwrap();
+        assert_eq!(events, 1, "nothing was stored");
+    }
+
+    let replayed = ledger.replay(order(vec![id])).await.unwrap();
+    assert_eq!(replayed, [Replayed::Queued("h".into())]);
+    assert_eq!(
+        accept(&ledger, repeated()).await,
+        joined(id, OpenState::Pending(Duration::ZERO))
+    );
+}
+
+#[tokio::test]
 async fn a_replay_is_a_new_delivery() {
     let dir = tempfile::tempdir().unwrap();
     let Opened { ledger, .. } = open(dir.path());

@@ -330,6 +330,11 @@ impl History for Sqlite {
             .await
     }
 
+    async fn floor_since(&self, since_ms: i64) -> Result<Option<i64>, LedgerError> {
+        self.ask(move |connection| read::floor_since(connection, since_ms))
+            .await
+    }
+
     async fn contents(
         &self,
         deliveries: Vec<i64>,

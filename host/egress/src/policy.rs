@@ -17,6 +17,8 @@ pub struct Policy {
     is_anywhere: bool,
     /// Whether every URL may be called: for calls of the host itself.
     is_any_url: bool,
+    /// Whether every literal address grants itself: for URLs that the operator wrote.
+    is_any_literal: bool,
 }
 
 // === impl Policy ===
@@ -38,7 +40,7 @@ impl Policy {
                 ..Allow::default()
             },
             is_anywhere: true,
-            is_any_url: false,
+            ..Policy::default()
         }
     }
 
@@ -50,8 +52,16 @@ impl Policy {
         }
     }
 
-    /// For calls of the host to URLs that the caller has checked: any URL, at public addresses, in
-    /// these ranges, and at an address that the URL itself contains.
+    /// For calls of the host to URLs that a hook file contains: as `public`, and a literal address in the URL grants itself.
+    pub fn configured(addresses: Vec<IpNet>) -> Policy {
+        Policy {
+            is_any_literal: true,
+            ..Policy::public(addresses)
+        }
+    }
+
+    /// For calls of the host to URLs that a sender influences and the caller has checked: any URL, at public addresses and in these
+    /// ranges.
     pub fn public(addresses: Vec<IpNet>) -> Policy {
         let allow = Allow {
             addresses,
@@ -86,16 +96,15 @@ impl Policy {
     /// Whether a connection to `host` may be made to this address. It must be public or in a
     /// granted range.
     ///
-    /// A literal address in `[allow] http` grants itself, but only for calls that write it too
-    /// (`is_literal`): no name may lead there. The metadata address of a cloud must be granted as a
-    /// single address, and `host` must be written in `[allow] http`.
+    /// A literal address in `[allow] http` or in a hook file's own URL grants itself, but only for calls that write it too
+    /// (`is_literal`): no name may lead there. The metadata address of a cloud must be granted as a single address, and `host` must be written in
+    /// `[allow] http`.
     pub(crate) fn allows_address(&self, host: &str, address: IpAddr, is_literal: bool) -> bool {
         let address = address.to_canonical();
         if self.is_anywhere || !address::is_special(address) {
             return true;
         }
-
-        if is_literal && (self.is_any_url || self.names_literal(address)) {
+        if is_literal && (self.is_any_literal || self.names_literal(address)) {
             return true;
         }
 
@@ -128,4 +137,48 @@ impl Policy {
 /// Whether a range is a single address.
 fn is_single(range: &IpNet) -> bool {
     range.prefix_len() == range.max_prefix_len()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Whether a policy allows a connection to the literal address of a URL.
+    fn allows_literal(policy: &Policy, address: &str) -> bool {
+        policy.allows_address(address, address.parse().unwrap(), true)
+    }
+
+    #[test]
+    fn literal_special_addresses_are_refused() {
+        const SPECIAL: [&str; 6] = [
+            "127.0.0.1",
+            "10.0.0.1",
+            "169.254.169.254",
+            "::1",
+            "::ffff:169.254.169.254",
+            "fd00:ec2::254",
+        ];
+        let range = || vec!["10.0.0.0/8".parse().unwrap()];
+        for address in SPECIAL {
+            let is_in_range = address.starts_with("10.");
+            assert!(!allows_literal(&Policy::default(), address), "{address}");
+            assert!(
+                !allows_literal(&Policy::public(Vec::new()), address),
+                "{address}"
+            );
+            assert_eq!(
+                allows_literal(&Policy::public(range()), address),
+                is_in_range,
+                "{address}"
+            );
+            assert!(
+                allows_literal(&Policy::configured(Vec::new()), address),
+                "{address}"
+            );
+        }
+        assert!(allows_literal(&Policy::public(Vec::new()), "1.1.1.1"));
+        // A name does not lead there, even if the operator wrote it.
+        let configured = Policy::configured(Vec::new());
+        assert!(!configured.allows_address("a.example", "127.0.0.1".parse().unwrap(), false));
+    }
 }

@@ -142,7 +142,7 @@ impl KeyDocuments {
 
     /// Calls a URL of the provider, as its request asked.
     pub async fn call(&self, url: &str) -> Result<(), KeyDocumentError> {
-        self.fetcher.get(url).await?;
+        self.fetcher.get_named(url).await?;
         Ok(())
     }
 

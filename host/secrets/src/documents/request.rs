@@ -41,8 +41,10 @@ pub struct TokenRequest {
 
 /// Fetches documents.
 pub(super) struct Fetcher {
-    /// For URLs that `verify` has checked: public addresses only.
+    /// For URLs that a sender named and `verify` has checked: public addresses only.
     public: Client,
+    /// For URLs that a hook file or a provider pack contains: public addresses, and an address that the URL itself contains.
+    configured: Client,
     /// For the URL that only the operator of the node names: any address.
     own: Client,
     own_url: Option<String>,
@@ -51,10 +53,11 @@ pub(super) struct Fetcher {
 // === impl Fetcher ===
 
 impl Fetcher {
-    /// `addresses` are ranges that `public` may reach besides public addresses.
+    /// `addresses` are ranges that documents may come from besides public addresses.
     pub(super) fn new(own_url: Option<String>, addresses: Vec<IpNet>) -> Fetcher {
         Fetcher {
-            public: Client::without_credentials(Policy::public(addresses)),
+            public: Client::without_credentials(Policy::public(addresses.clone())),
+            configured: Client::without_credentials(Policy::configured(addresses)),
             own: Client::without_credentials(Policy::unrestricted()),
             own_url,
         }
@@ -66,15 +69,23 @@ impl Fetcher {
         request: &KeyRequest,
     ) -> Result<Bytes, KeyDocumentError> {
         match request {
-            KeyRequest::Configured | KeyRequest::Named => self.get(url).await,
+            KeyRequest::Configured => self.get(url).await,
+            KeyRequest::Named => self.get_named(url).await,
             KeyRequest::Posted(body) => self.post(url, body.clone()).await,
             KeyRequest::Granted(token) => self.get_with_token(url, token).await,
         }
     }
 
+    /// Gets a document from a URL that the operator wrote, or that a document was fetched from before.
     pub(super) async fn get(&self, url: &str) -> Result<Bytes, KeyDocumentError> {
         self.send(outgoing("GET", url, Vec::new(), Bytes::new()))
             .await
+    }
+
+    /// Gets a document from a URL that a sender named.
+    pub(super) async fn get_named(&self, url: &str) -> Result<Bytes, KeyDocumentError> {
+        let outgoing = outgoing("GET", url, Vec::new(), Bytes::new());
+        self.send_by(&self.public, outgoing).await
     }
 
     async fn post(&self, url: &str, body: Bytes) -> Result<Bytes, KeyDocumentError> {
@@ -120,9 +131,16 @@ impl Fetcher {
         let client = if self.own_url.as_ref() == Some(&outgoing.url) {
             &self.own
         } else {
-            &self.public
+            &self.configured
         };
+        self.send_by(client, outgoing).await
+    }
 
+    async fn send_by(
+        &self,
+        client: &Client,
+        outgoing: Outgoing,
+    ) -> Result<Bytes, KeyDocumentError> {
         let received = client
             .send(outgoing, IDEMPOTENCY_KEY)
             .await

@@ -237,6 +237,33 @@ async fn private_addresses_are_never_called() {
     assert!(error.contains("is not a public address"), "{error}");
 }
 
+#[tokio::test]
+async fn senders_cannot_name_special_addresses() {
+    let (url, count) = server(&[UP]).await;
+    let documents = KeyDocuments::new(None, None, Clock::System);
+    for named in [
+        url.as_str(),
+        "http://169.254.169.254/keys",
+        "http://[::1]:9/keys",
+    ] {
+        let fetched = documents.fetch(named, KeyRequest::Named, client(1)).await;
+        for refused in [fetched, documents.call(named).await] {
+            let error = refused.unwrap_err().to_string();
+            assert!(error.contains("is not a public address"), "{error}");
+        }
+    }
+    assert_eq!(count.load(Ordering::SeqCst), 0);
+
+    // The operator wrote the same address in a hook file.
+    let other = KeyDocuments::new(None, None, Clock::System);
+    other
+        .fetch(&url, KeyRequest::Configured, None)
+        .await
+        .unwrap();
+    other.refresh(&url).await;
+    assert_eq!(count.load(Ordering::SeqCst), 2);
+}
+
 const UP: &str = "HTTP/1.1 200 OK\r\ncontent-length: 2\r\nconnection: close\r\n\r\nk1";
 const DOWN: &str = "HTTP/1.1 500 No\r\ncontent-length: 0\r\nconnection: close\r\n\r\n";
 

@@ -3,7 +3,7 @@
 use std::os::unix::fs::PermissionsExt;
 use std::time::Duration;
 
-use landfall_tests::{Node, Setup, eventually, guest};
+use landfall_tests::{Node, Setup, eventually, guest, landfall};
 use serde_json::Value;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -240,6 +240,35 @@ async fn silent_connections_cost_the_public_nothing() {
         node.admin_get("/api/hooks").send().await.unwrap().status(),
         200
     );
+}
+
+/// What `landfall hooks` says of this address.
+fn hooks_at(address: std::net::SocketAddr) -> String {
+    let output = std::process::Command::new(landfall())
+        .args(["hooks", "--admin", &format!("http://{address}")])
+        .output()
+        .unwrap();
+    assert!(!output.status.success(), "{output:?}");
+    String::from_utf8(output.stderr).unwrap()
+}
+
+#[test]
+fn broken_admin_connections_are_named() {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    let closing = std::thread::spawn(move || {
+        let (mut stream, _) = listener.accept().unwrap();
+        std::io::Read::read(&mut stream, &mut [0; 4096]).unwrap();
+    });
+    let said = hooks_at(address);
+    assert!(
+        said.contains("broke before the answer was complete") && !said.contains("no node"),
+        "{said}"
+    );
+    closing.join().unwrap();
+
+    let said = hooks_at(address);
+    assert!(said.contains("no node has its admin listener"), "{said}");
 }
 
 #[tokio::test]

@@ -358,7 +358,7 @@ async fn exchange(
             OutgoingError::Limit(format!("the response is too large: {error}"))
         }
         CollectError::Broken(error) => {
-            OutgoingError::Connection(format!("the response broke off: {error}"))
+            OutgoingError::Broken(format!("the response broke off: {error}"))
         }
     })?;
     Ok(Received {
@@ -389,8 +389,7 @@ fn classify(error: legacy::Error) -> OutgoingError {
         last = current.to_string();
         cause = inner(current);
     }
-
-    OutgoingError::Connection(format!("the exchange failed: {last}"))
+    OutgoingError::Broken(format!("the exchange failed: {last}"))
 }
 
 /// What an error wraps. An `io::Error` hides what it was made from behind the source of that.

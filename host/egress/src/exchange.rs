@@ -53,6 +53,9 @@ pub enum OutgoingError {
     Unresolved(String),
     #[error("{0}")]
     Connection(String),
+    /// The connection broke before the response was complete. The server may have carried out the request.
+    #[error("{0}")]
+    Broken(String),
     #[error("{0}")]
     Tls(String),
     #[error("{0}")]
@@ -72,7 +75,7 @@ impl OutgoingError {
             OutgoingError::Denied(_) => "denied",
             OutgoingError::Invalid(_) => "invalid",
             OutgoingError::Unresolved(_) => "unresolved",
-            OutgoingError::Connection(_) => "connection",
+            OutgoingError::Connection(_) | OutgoingError::Broken(_) => "connection",
             OutgoingError::Tls(_) => "tls",
             OutgoingError::Timeout(_) => "timeout",
             OutgoingError::Limit(_) => "limit",

@@ -136,13 +136,29 @@ impl AdminAt {
             memory: None,
         };
         let target = url.split('?').next().unwrap_or_default();
-        call(target, outgoing).await.with_context(|| {
-            format!(
-                "no node has its admin listener at {}: --admin URL names another one, and --data DIR of `events` and `rows` reads the ledger of \
-                 one that is stopped",
-                self.url
-            )
+        call(target, outgoing).await.map_err(|error| {
+            let sentence = self.describe_error(error.downcast_ref());
+            error.context(sentence)
         })
+    }
+
+    /// Why there is no answer, and what to do.
+    fn describe_error(&self, error: Option<&OutgoingError>) -> String {
+        let url = &self.url;
+        match error {
+            Some(OutgoingError::Broken(_)) => format!(
+                "the connection to {url} broke before the answer was complete, so the node may have done what was asked: `landfall ready` says \
+                 whether the node runs, `landfall events list` what has changed"
+            ),
+            Some(OutgoingError::Timeout(_)) => format!(
+                "{url} did not answer within {} s, so the node may still do what was asked: try again when it is less busy",
+                ADMIN_TIMEOUT.as_secs()
+            ),
+            _ => format!(
+                "no node has its admin listener at {url}: --admin URL names another one, and --data DIR of `events` and `rows` reads the ledger of \
+                 one that is stopped"
+            ),
+        }
     }
 }
 

@@ -75,7 +75,7 @@ async fn errors_are_classified() {
     assert!(
         matches!(
             error,
-            OutgoingError::Limit(_) | OutgoingError::Connection(_)
+            OutgoingError::Limit(_) | OutgoingError::Broken(_)
         ),
         "{error:?}"
     );

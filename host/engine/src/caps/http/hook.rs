@@ -114,7 +114,9 @@ fn http_error(error: OutgoingError) -> HttpError {
         OutgoingError::Denied(text) => HttpError::Denied(text),
         OutgoingError::Invalid(text) => HttpError::Invalid(text),
         OutgoingError::Unresolved(text) => HttpError::Unresolved(text),
-        OutgoingError::Connection(text) => HttpError::Connection(text),
+        OutgoingError::Connection(text) | OutgoingError::Broken(text) => {
+            HttpError::Connection(text)
+        }
         OutgoingError::Tls(text) => HttpError::Tls(text),
         OutgoingError::Timeout(text) => HttpError::Timeout(text),
         OutgoingError::Limit(text) => HttpError::Limit(text),

@@ -216,7 +216,7 @@ fn wasi_error(error: OutgoingError) -> Error {
             rcode: None,
             info_code: None,
         },
-        OutgoingError::Connection(_) => Error::ConnectionTerminated,
+        OutgoingError::Connection(_) | OutgoingError::Broken(_) => Error::ConnectionTerminated,
         OutgoingError::Tls(_) => Error::TlsProtocolError,
         OutgoingError::Timeout(_) => Error::HttpResponseTimeout,
         OutgoingError::Limit(_) => Error::HttpResponseBodySize(None),

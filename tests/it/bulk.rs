@@ -1,6 +1,8 @@
 //! Commands of operators on many deliveries: two at a time, interrupted, and as dry runs.
 
-use landfall_tests::{Node, Setup, event_id, eventually, guest};
+use std::process::Stdio;
+
+use landfall_tests::{Node, Postgres, Setup, event_id, eventually, guest};
 use serde_json::{Value, json};
 
 const DEAD_AT_ONCE: &str = "mode = \"async\"\n[verify]\nscheme = \"none\"\n[retry]\nattempts = 1\n";
@@ -86,39 +88,93 @@ async fn concurrent_replays_run_once() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn interrupted_commands_go_on() {
-    let node = with_dead(Setup::new(), 30).await;
-    let setup = node.killed().env("FAILPOINTS", "replayed=return");
-    let node = setup.serving("in").await;
-    let (code, said) = run(&node, "events replay --hook in --per-second 1000");
-    assert!(
-        code == Some(1) && said.contains("stopped after 0 events, and perhaps up to 500 more"),
-        "{said}"
-    );
+    for setup in setups() {
+        let node = with_dead(setup, 30).await;
+        let setup = node.killed().env("FAILPOINTS", "replayed=return");
+        let node = setup.serving("in").await;
+        let (code, said) = run(&node, "events replay --hook in --per-second 1000");
+        assert!(
+            code == Some(1) && said.contains("stopped after 0 events, and perhaps up to 500 more"),
+            "{said}"
+        );
 
-    let node = node.killed().env("FAILPOINTS", "").serving("in").await;
-    until_stats(&node, &[("done", 30), ("resolved", 30)]).await;
-    assert_eq!(
-        run(&node, "events replay --hook in"),
-        (Some(0), "0 events replayed, 0 wait or run already\n".into())
-    );
+        let node = node.killed().env("FAILPOINTS", "").serving("in").await;
+        until_stats(&node, &[("done", 30), ("resolved", 30)]).await;
+        assert_eq!(
+            run(&node, "events replay --hook in"),
+            (Some(0), "0 events replayed, 0 wait or run already\n".into())
+        );
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn interrupted_discards_go_on() {
-    let node = with_dead(Setup::new(), 30).await;
-    let setup = node.killed().env("FAILPOINTS", "stepped=return");
-    let node = setup.serving("in").await;
-    let line = "events discard --hook in --reason old";
-    let (code, said) = run(&node, line);
-    assert!(
-        code == Some(1) && said.contains("stopped after 0 deliveries"),
-        "{said}"
-    );
+    for setup in setups() {
+        let node = with_dead(setup, 30).await;
+        let setup = node.killed().env("FAILPOINTS", "stepped=return");
+        let node = setup.serving("in").await;
+        let line = "events discard --hook in --reason old";
+        let (code, said) = run(&node, line);
+        assert!(
+            code == Some(1) && said.contains("stopped after 0 deliveries"),
+            "{said}"
+        );
 
-    let node = node.killed().env("FAILPOINTS", "").serving("in").await;
-    until_stats(&node, &[("discarded", 30)]).await;
+        let node = node.killed().env("FAILPOINTS", "").serving("in").await;
+        until_stats(&node, &[("discarded", 30)]).await;
+        let (code, said) = run(&node, line);
+        assert_eq!((code, &*said), (Some(0), "0 deliveries discarded\n"));
+    }
+}
+
+/// `kill -9` while the database server executes the node's statement.
+#[tokio::test(flavor = "multi_thread")]
+async fn discards_of_killed_nodes_stay_whole() {
+    const LOCKS: &str = "SELECT count(*) FROM pg_locks JOIN pg_database d ON d.oid = database
+        WHERE locktype = 'advisory' AND classid = 4724 AND objid = 1 AND d.datname = current_database() AND granted = ";
+    let Some(server) = Postgres::shared() else {
+        return;
+    };
+    let url = server.database();
+    let database = url.rsplit('/').next().unwrap().to_owned();
+    let node = with_dead(Setup::new().env("LANDFALL_LEDGER_URL", &url), 30).await;
+    let until_locks = async |count: &str, granted: bool| {
+        eventually("the operators' lock", || async {
+            let found = server.sql(&database, &format!("{LOCKS}{granted}"));
+            (found == count).then_some(())
+        })
+        .await;
+    };
+
+    // Another session has the lock of operators, so that the discard waits inside its statement.
+    server.sql(&database, "CREATE TABLE public.released (n integer)");
+    let hold = "DO $$ BEGIN PERFORM pg_advisory_xact_lock(4724, 1);
+        WHILE NOT EXISTS (SELECT 1 FROM public.released) LOOP PERFORM pg_sleep(0.02); END LOOP; END $$";
+    let holder = std::thread::spawn({
+        let database = database.clone();
+        move || server.sql(&database, hold)
+    });
+    until_locks("1", true).await;
+    let line = "events discard --hook in --reason old";
+    let mut command = node.command();
+    command.args(line.split(' ')).stderr(Stdio::null());
+    let mut discard = command.spawn().unwrap();
+    until_locks("1", false).await;
+    let setup = node.killed();
+    assert!(!discard.wait().unwrap().success());
+    server.sql(&database, "INSERT INTO public.released VALUES (1)");
+    holder.join().unwrap();
+    until_locks("0", true).await;
+
+    let discarded =
+        "SELECT count(*) FROM landfall.deliveries WHERE state = 5 AND discarded = 'old'";
+    let whole = server.sql(&database, discarded);
+    assert!(["0", "30"].contains(&&*whole), "{whole} of 30");
+    let node = setup.serving("in").await;
     let (code, said) = run(&node, line);
-    assert_eq!((code, &*said), (Some(0), "0 deliveries discarded\n"));
+    assert_eq!(code, Some(0), "{said}");
+    until_stats(&node, &[("discarded", 30)]).await;
+    assert_eq!(server.sql(&database, discarded), "30");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use landfall_tests::backend::{Backend, Kind};
 use landfall_tests::ports::free_port;
-use landfall_tests::{Node, Setup, bundled, guest, is_sqlite, landfall};
+use landfall_tests::{Node, Setup, bundled, eventually, guest, is_sqlite, landfall};
 use serde_json::{Value, json};
 
 const OPEN: &str = "[verify]\nscheme = \"none\"\n";
@@ -104,13 +104,8 @@ async fn the_shorter_time_out_applies() {
         .serving("slow")
         .await;
     node.until_log("the platform ends requests sooner").await;
-    let begun = Instant::now();
+    // After its own 15 s the handler would answer 200.
     assert_eq!(node.post("/slow", &[], "{}").await.0, 504);
-    assert!(
-        begun.elapsed() < Duration::from_secs(15),
-        "{:?}",
-        begun.elapsed()
-    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -153,7 +148,7 @@ async fn log_lines_carry_severity_and_trace() {
 #[tokio::test(flavor = "multi_thread")]
 async fn port_h2c_and_stop_are_honoured() {
     let (dir, port) = (tempfile::tempdir().unwrap(), free_port());
-    let slow = format!("mode = \"sync\"\nconcurrency = 1000\n{OPEN}[settings]\nms = 1500\n");
+    let slow = format!("mode = \"sync\"\nconcurrency = 1000\n{OPEN}[settings]\nms = 5000\n");
     std::fs::copy(guest("sleeps"), dir.path().join("slow.wasm")).unwrap();
     std::fs::write(dir.path().join("slow.toml"), slow).unwrap();
     let mut command = Command::new(landfall());
@@ -204,7 +199,15 @@ async fn port_h2c_and_stop_are_honoured() {
             tokio::spawn(async move { call.send().await.unwrap().status().as_u16() })
         })
         .collect();
-    tokio::time::sleep(Duration::from_millis(500)).await;
+    let token = std::fs::read_to_string(dir.path().join("data/admin-token")).unwrap();
+    let queue = format!("http://{}/api/queue", serving["admin"].as_str().unwrap());
+    let admin = reqwest::Client::new();
+    eventually("all calls have begun", || async {
+        let asked = admin.get(&queue).bearer_auth(token.trim()).send();
+        let answer: Value = asked.await.ok()?.json().await.ok()?;
+        (answer["running"] == 80).then_some(())
+    })
+    .await;
     let stopped = Command::new("kill")
         .args(["-s", "TERM", &child.id().to_string()])
         .status()
@@ -213,17 +216,13 @@ async fn port_h2c_and_stop_are_honoured() {
     for call in calls {
         assert_eq!(call.await.unwrap(), 200, "what was begun is answered");
     }
+    // One after another they would take 400 s.
     assert!(
-        begun.elapsed() < Duration::from_secs(60),
+        begun.elapsed() < Duration::from_secs(200),
         "side by side: {:?}",
         begun.elapsed()
     );
     assert!(child.wait().unwrap().success());
-    assert!(
-        begun.elapsed() < Duration::from_secs(60),
-        "{:?}",
-        begun.elapsed()
-    );
     assert!(
         drained
             .join()

@@ -156,7 +156,7 @@ async fn unheard_refusal_runs_again() {
     let retry = "[retry]\nattempts = 1\n";
     let file = format!("mode = \"auto\"\nanswer_within = \"30s\"\n{OPEN}{retry}");
     // The end of the first attempt takes long enough to hang up meanwhile.
-    let setup = Setup::new().env("FAILPOINTS", "before-end=1*sleep(3000)");
+    let setup = Setup::new().env("FAILPOINTS", "before-end=1*sleep(8000)");
     let node = setup
         .hook("in", &guest("replies"), &file)
         .serving("in")
@@ -316,8 +316,8 @@ async fn redelivery_of_a_dead_event_runs() {
 
 #[tokio::test]
 async fn duplicate_joins_the_running_delivery() {
-    let settings = "[settings]\nms = 1000\n[dedup]\nid = { header = \"Id\" }\n";
-    let file = format!("mode = \"auto\"\nanswer_within = \"8s\"\n{OPEN}{settings}");
+    let settings = "[settings]\nms = 5000\n[dedup]\nid = { header = \"Id\" }\n";
+    let file = format!("mode = \"auto\"\nanswer_within = \"60s\"\n{OPEN}{settings}");
     let node = Setup::new()
         .hook("slow", &guest("sleeps"), &file)
         .serving("slow")

@@ -223,7 +223,7 @@ async fn survives(library: &Path, fault: &str, code: i32) -> bool {
     let Some(mut node) = setup.try_start().await else {
         return false;
     };
-    let until = Instant::now() + Duration::from_secs(60);
+    let until = Instant::now() + Duration::from_secs(120);
     while !node.has_ended() && !is_serving(&node).await {
         assert!(
             Instant::now() < until,
@@ -518,7 +518,7 @@ async fn flipped_bits_are_never_run() {
             continue;
         };
         let mut node = node;
-        let until = Instant::now() + Duration::from_secs(20);
+        let until = Instant::now() + Duration::from_secs(120);
         let all = loop {
             node.try_order("/api/hooks/store/resume", json!({})).await;
             let all = node.try_ask("/api/events?after=0&limit=1000").await;

@@ -72,7 +72,7 @@ async fn methods_and_paths() {
 #[tokio::test]
 async fn heads_that_cannot_be_right() {
     let node = node("").await;
-    let second = Duration::from_secs(20);
+    let second = Duration::from_secs(60);
     for (head, expected) in [
         (
             "POST /hook HTTP/1.1\r\nhost: a\r\nconnection: close\r\ncontent-length: 2\r\n\r\n{}",
@@ -169,7 +169,7 @@ async fn oversized_bodies_are_refused_early() {
     assert_eq!(node.post("/hook", &[], vec![b'x'; 1025]).await.0, 413);
     let declared = "POST /hook HTTP/1.1\r\nhost: a\r\ncontent-length: 10000000000\r\n\r\n";
     assert_eq!(
-        status_of(&raw(&node, declared.as_bytes(), Duration::from_secs(20))),
+        status_of(&raw(&node, declared.as_bytes(), Duration::from_secs(60))),
         "413"
     );
     let chunk = format!("400\r\n{}\r\n", "x".repeat(0x400));
@@ -178,7 +178,7 @@ async fn oversized_bodies_are_refused_early() {
         chunk.repeat(4)
     );
     assert_eq!(
-        status_of(&raw(&node, chunked.as_bytes(), Duration::from_secs(20))),
+        status_of(&raw(&node, chunked.as_bytes(), Duration::from_secs(60))),
         "413"
     );
 }
@@ -231,7 +231,7 @@ async fn refused_bodies_get_their_answer() {
     let answer = raw(
         &node,
         &[head.as_bytes(), &body].concat(),
-        Duration::from_secs(20),
+        Duration::from_secs(60),
     );
     assert_eq!(status_of(&answer), "413", "{answer}");
     assert!(answer.contains("connection: close"), "{answer}");
@@ -265,34 +265,25 @@ async fn missing_bodies_block_no_other_callers() {
     node.settle().await;
     assert_eq!(node.post("/hook", &[], "{}").await.0, 200);
     // And they are not waited for longer than a silent head is.
-    let started = Instant::now();
     for mut stream in idle {
         stream
             .set_read_timeout(Some(Duration::from_secs(60)))
             .unwrap();
         let mut answer = String::new();
-        stream.read_to_string(&mut answer).ok();
+        let read = stream.read_to_string(&mut answer);
+        assert!(!is_timeout(&read), "the connection stays open: {answer}");
         assert!(["408", "closed"].contains(&status_of(&answer)), "{answer}");
     }
-    assert!(
-        started.elapsed() < Duration::from_secs(60),
-        "{:?}",
-        started.elapsed()
-    );
 }
 
 #[tokio::test]
 async fn slow_and_silent_callers_are_closed() {
-    let setup = Setup::new().hook("hook", &guest("answers_one"), OPEN);
-    let setup = setup
-        .env("LANDFALL_LIMITS_HEAD_TIMEOUT", "500ms")
-        .env("LANDFALL_LIMITS_BODY_TIMEOUT", "500ms");
     for http2 in [false, true] {
         let setup = Setup::new().hook("hook", &guest("answers_one"), OPEN);
         let setup = setup
-            .env("LANDFALL_LIMITS_HEAD_TIMEOUT", "500ms")
-            .env("LANDFALL_LIMITS_BODY_TIMEOUT", "500ms");
-        let setup = setup.env("LANDFALL_LIMITS_KEEP_ALIVE", "500ms");
+            .env("LANDFALL_LIMITS_HEAD_TIMEOUT", "1s")
+            .env("LANDFALL_LIMITS_BODY_TIMEOUT", "1s");
+        let setup = setup.env("LANDFALL_LIMITS_KEEP_ALIVE", "1s");
         let node = setup
             .env("LANDFALL_HTTP2", &http2.to_string())
             .serving("hook")
@@ -318,15 +309,34 @@ async fn slow_and_silent_callers_are_closed() {
                 "http2 {http2}: {bytes:?}: {answer}"
             );
         }
-        assert_eq!(node.post("/hook", &[], "{}").await.0, 200);
+        eventually("another caller is answered", || async {
+            let answer = node.try_post("/hook", &[], "{}".into()).await?;
+            (answer.0 == 200).then_some(())
+        })
+        .await;
     }
-    drop(setup);
+}
+
+/// Whether nothing came before the read timeout, and the connection stays open.
+fn is_timeout<T>(read: &std::io::Result<T>) -> bool {
+    use std::io::ErrorKind::{TimedOut, WouldBlock};
+    read.as_ref()
+        .is_err_and(|error| matches!(error.kind(), TimedOut | WouldBlock))
+}
+
+/// Waits until the node closes an idle connection; false if it stays open.
+fn is_closed(stream: &mut TcpStream) -> bool {
+    stream
+        .set_read_timeout(Some(Duration::from_secs(60)))
+        .unwrap();
+    let read = stream.read(&mut [0; 16]);
+    !is_timeout(&read) && read.unwrap_or(0) == 0
 }
 
 /// One request on a connection that stays open; false where the node has closed it.
 fn ask_on(stream: &mut TcpStream) -> bool {
     stream
-        .set_read_timeout(Some(Duration::from_secs(20)))
+        .set_read_timeout(Some(Duration::from_secs(60)))
         .unwrap();
     if stream
         .write_all(b"POST /hook HTTP/1.1\r\nhost: a\r\ncontent-length: 2\r\n\r\n{}")
@@ -349,7 +359,7 @@ fn ask_on(stream: &mut TcpStream) -> bool {
 async fn idle_connections_outlive_the_head_timeout() {
     let setup = Setup::new()
         .hook("hook", &guest("answers_one"), OPEN)
-        .env("LANDFALL_LIMITS_HEAD_TIMEOUT", "400ms");
+        .env("LANDFALL_LIMITS_HEAD_TIMEOUT", "1s");
     let node = setup
         .env("LANDFALL_LIMITS_KEEP_ALIVE", "60s")
         .serving("hook")
@@ -357,7 +367,7 @@ async fn idle_connections_outlive_the_head_timeout() {
     let mut kept = TcpStream::connect(node.public).unwrap();
     for _ in 0..3 {
         assert!(ask_on(&mut kept));
-        tokio::time::sleep(Duration::from_millis(900)).await;
+        tokio::time::sleep(Duration::from_millis(1500)).await;
     }
     // A head that has begun has no more time than on a new connection.
     let started = Instant::now();
@@ -385,10 +395,10 @@ async fn silent_connections_end_at_keep_alive() {
         .serving("hook")
         .await;
     let mut kept = TcpStream::connect(node.public).unwrap();
-    assert!(ask_on(&mut kept));
     let started = Instant::now();
-    assert_eq!(kept.read(&mut [0; 16]).unwrap_or(0), 0);
-    assert!((Duration::from_millis(300)..Duration::from_secs(60)).contains(&started.elapsed()));
+    assert!(ask_on(&mut kept));
+    assert!(is_closed(&mut kept));
+    assert!(started.elapsed() >= Duration::from_millis(500));
     assert_eq!(node.ask("/api/refusals").await.as_array().unwrap().len(), 0);
 }
 
@@ -409,7 +419,7 @@ async fn full_nodes_close_the_longest_idle() {
     assert!(ask_on(&mut kept[0]));
     let mut fifth = TcpStream::connect(node.public).unwrap();
     assert!(ask_on(&mut fifth));
-    assert_eq!(kept[1].read(&mut [0; 16]).unwrap_or(0), 0);
+    assert!(is_closed(&mut kept[1]));
     for at in [0, 2, 3] {
         assert!(ask_on(&mut kept[at]), "connection {at}");
     }
@@ -560,12 +570,16 @@ async fn hang_ups_do_not_end_handlers() {
         .hook(
             "slow",
             &guest("sleeps"),
-            &format!("{OPEN}[settings]\nms = 500\n"),
+            &format!("{OPEN}[settings]\nms = 4000\n"),
         )
         .serving("slow")
         .await;
-    let head = "POST /slow HTTP/1.1\r\nhost: a\r\ncontent-length: 2\r\n\r\n{}";
-    raw(&node, head.as_bytes(), Duration::from_millis(100));
+    let mut caller = TcpStream::connect(node.public).unwrap();
+    caller
+        .write_all(b"POST /slow HTTP/1.1\r\nhost: a\r\ncontent-length: 2\r\n\r\n{}")
+        .unwrap();
+    one_attempt_runs(&node).await;
+    drop(caller);
     node.logged("the attempt ends well", |line| line["outcome"] == "done")
         .await;
 }

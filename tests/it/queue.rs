@@ -96,7 +96,7 @@ async fn futures_all<T>(futures: Vec<impl Future<Output = T>>) -> Vec<T> {
 
 #[tokio::test]
 async fn auto_replies_in_time_or_queues() {
-    let slow = format!("mode = \"auto\"\nanswer_within = \"300ms\"\n{OPEN}[settings]\nms = 1500\n");
+    let slow = format!("mode = \"auto\"\nanswer_within = \"3s\"\n{OPEN}[settings]\nms = 9000\n");
     let setup = Setup::new().hook(
         "quick",
         &bundled("echo"),

@@ -52,8 +52,10 @@ pub struct Node {
     pub public: SocketAddr,
     /// The admin address.
     pub admin: SocketAddr,
-    /// Keeps connections.
+    /// For the public listener. It keeps connections, and closes idle ones before the node does.
     pub client: reqwest::Client,
+    /// For the admin listener. It opens a connection for each request, so that none is sent on a connection that is being closed.
+    admin_client: reqwest::Client,
 }
 
 /// A name that no other test has.
@@ -96,15 +98,19 @@ impl Setup {
         Some(self.env("LANDFALL_LEDGER_URL", &url))
     }
 
-    /// One hook `NAME` with its component and the text of its hook file; in mode `sync` where that says nothing else.
+    /// One hook `NAME` with its component and the text of its hook file. If that names no mode, the hook is `sync`. In mode `auto` it
+    /// waits a minute for the reply if it names no `answer_within`, so that a busy machine changes no answer.
     pub fn hook(self, name: &str, component: &Path, hook_file: &str) -> Setup {
         let plugins = self.dir.path().join("plugins");
         std::fs::copy(component, plugins.join(format!("{name}.wasm")))
             .expect("the component is there");
-        let mode = if hook_file.lines().any(|line| line.starts_with("mode ")) {
-            ""
-        } else {
+        let has = |start: &str| hook_file.lines().any(|line| line.starts_with(start));
+        let mode = if !has("mode ") {
             "mode = \"sync\"\n"
+        } else if has("mode = \"auto\"") && !has("answer_within ") {
+            "answer_within = \"60s\"\n"
+        } else {
+            ""
         };
         std::fs::write(
             plugins.join(format!("{name}.toml")),
@@ -320,7 +326,8 @@ impl Setup {
             public: address("listen"),
             admin: address("admin"),
             log,
-            client: reqwest::Client::new(),
+            client: client(|builder| builder.pool_idle_timeout(Duration::from_secs(5))),
+            admin_client: client(|builder| builder.pool_max_idle_per_host(0)),
         })
     }
 
@@ -339,7 +346,7 @@ impl Node {
     pub async fn until_ready(&self) {
         let url = format!("http://{}/readyz", self.admin);
         eventually("the node is ready", || async {
-            let answer = self.client.get(&url).send().await.ok()?;
+            let answer = self.admin_client.get(&url).send().await.ok()?;
             (answer.status() == 200).then_some(())
         })
         .await;
@@ -370,12 +377,8 @@ impl Node {
 
     /// How the hooks stand, from the admin API.
     pub async fn hooks(&self) -> Vec<Value> {
-        let response = self
-            .admin_get("/api/hooks")
-            .send()
-            .await
-            .expect("admin answers");
-        response.json().await.expect("admin answers JSON")
+        let hooks = self.ask("/api/hooks").await;
+        hooks.as_array().expect("a list").clone()
     }
 
     /// How one hook stands.
@@ -482,13 +485,13 @@ impl Node {
 
     /// A question to the admin API.
     pub fn admin_get(&self, path: &str) -> reqwest::RequestBuilder {
-        self.client
+        self.admin_client
             .get(format!("http://{}{path}", self.admin))
             .bearer_auth(self.admin_token())
     }
 
     fn admin_post(&self, path: &str) -> reqwest::RequestBuilder {
-        self.client
+        self.admin_client
             .post(format!("http://{}{path}", self.admin))
             .bearer_auth(self.admin_token())
     }
@@ -505,18 +508,42 @@ impl Node {
 
     /// What the admin API answers.
     pub async fn ask(&self, path: &str) -> Value {
-        let response = self.admin_get(path).send().await.expect("admin answers");
-        response.json().await.expect("admin answers JSON")
+        let text = self.ask_text(path).await;
+        serde_json::from_str(&text).unwrap_or_else(|_| panic!("{path} answers JSON: {text}"))
     }
 
     /// The text of `/metrics`.
     pub async fn metrics(&self) -> String {
-        let response = self
-            .admin_get("/metrics")
-            .send()
-            .await
-            .expect("admin answers");
-        response.text().await.expect("metrics are text")
+        self.ask_text("/metrics").await
+    }
+
+    /// What the admin API answers. A question whose connection breaks is asked again, unless the node has ended.
+    async fn ask_text(&self, path: &str) -> String {
+        eventually(&format!("admin answers {path}"), || async {
+            let answer = async { self.admin_get(path).send().await?.text().await };
+            match answer.await {
+                Ok(text) => Some(text),
+                Err(error) => {
+                    assert!(
+                        self.is_running(),
+                        "the node has ended: {path}: {error}\n{}",
+                        self.log()
+                    );
+                    None
+                }
+            }
+        })
+        .await
+    }
+
+    /// Whether the process has not ended. One that has ended is a zombie until its exit status is read.
+    fn is_running(&self) -> bool {
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.child.id()));
+        // The name of the program, in brackets, may contain anything.
+        let state = stat
+            .ok()
+            .and_then(|text| Some(text.rsplit_once(") ")?.1.chars().next()));
+        !matches!(state.flatten(), None | Some('Z' | 'X'))
     }
 
     /// What the admin API answers to a POST.
@@ -526,7 +553,7 @@ impl Node {
             .header("content-type", "application/json")
             .send()
             .await
-            .expect("admin answers");
+            .unwrap_or_else(|error| panic!("admin answers {path}: {error}\n{}", self.log()));
         response.json().await.expect("admin answers JSON")
     }
 
@@ -671,6 +698,14 @@ impl Drop for Node {
         self.child.kill().ok();
         self.child.wait().ok();
     }
+}
+
+fn client(
+    settings: impl FnOnce(reqwest::ClientBuilder) -> reqwest::ClientBuilder,
+) -> reqwest::Client {
+    settings(reqwest::Client::builder())
+        .build()
+        .expect("a client")
 }
 
 fn follow(stderr: impl std::io::Read + Send + 'static) -> Arc<Mutex<Vec<String>>> {

@@ -5,8 +5,8 @@ use std::time::Duration;
 use deadpool_postgres::Object;
 use uuid::Uuid;
 
+use super::accept::{Keys, open_state};
 use super::query::{Cached, millis, received};
-use super::writer::{Keys, open_state};
 use crate::steps::{Accepted, AlreadyEnded, Fence, Received, SHARED_LEASE, Started};
 use landfall_model::{DedupKey, EventId};
 

@@ -6,8 +6,9 @@ use std::collections::HashMap;
 use bytes::Bytes;
 use deadpool_postgres::{Object, Transaction};
 
+use super::accept::accept;
+use super::finish::{self, Ended};
 use super::query::{Cached, millis};
-use super::writer::{self, Ended, accept, keep_answered};
 use crate::error::LedgerError;
 use crate::steps::{AttemptRecord, Committed, Disposition, Fence, Refused, Results};
 use landfall_model::clock::to_ms;
@@ -43,7 +44,7 @@ pub async fn finish(
         ..Results::empty(results.quota)
     });
     // A return without a commit rolls back.
-    match writer::finish(&transaction, fence, attempt, &done).await? {
+    match finish::finish(&transaction, fence, attempt, &done).await? {
         Ended::LeaseLost => return Ok(Committed::LeaseLost),
         Ended::Before => return Ok(Committed::Stored),
         Ended::Now => {}
@@ -83,7 +84,7 @@ pub async fn record(
         store_results(&transaction, stored.event(), results, changes).await?;
     }
 
-    keep_answered(&transaction, stored, attempt, disposition).await?;
+    finish::record(&transaction, stored, attempt, disposition).await?;
     transaction.commit().await?;
     Ok(Committed::Stored)
 }

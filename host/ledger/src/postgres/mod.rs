@@ -1,9 +1,11 @@
 //! A ledger in Postgres, shared by any number of nodes without a leader. The steps are functions of the database (`functions/`), each
 //! inside one transaction. Times are the server's, so that the clocks of the nodes need not agree.
 
+mod accept;
 mod arrivals;
 mod connect;
 mod effects;
+mod finish;
 mod grants;
 mod health;
 mod hints;

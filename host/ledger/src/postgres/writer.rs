@@ -8,21 +8,17 @@ use std::time::{Duration, Instant};
 
 use deadpool_postgres::{Object, Pool, Transaction};
 use futures_util::future::{join_all, try_join_all};
-use sha2::{Digest, Sha256};
 use tokio::sync::{Mutex, mpsc, oneshot};
-use tokio_postgres::Row;
 use uuid::Uuid;
 
+use super::accept::accept;
 use super::connect;
-use super::query::{Cached, millis, plain, received, within};
+use super::finish::{Ended, finish, record};
+use super::query::{Cached, within};
 use crate::error::LedgerError;
-use crate::state_column::StateColumn;
-use crate::steps::{
-    Accepted, AttemptRecord, Committed, Disposition, Fence, NewEvent, OpenState, Results,
-    SHARED_LEASE,
-};
+use crate::steps::{Accepted, AttemptRecord, Committed, Disposition, Fence, NewEvent};
+use landfall_model::lock;
 use landfall_model::stored_event::Stored;
-use landfall_model::{DedupKey, DeliveryState, EventId, lock};
 
 /// Jobs in a queue. Further callers wait until there is space, up to `QUEUE_TIMEOUT`.
 const WAITING_MAX: usize = 4096;
@@ -33,8 +29,6 @@ const BATCH_MAX: usize = 128;
 const FINISH_WORKERS: usize = 2;
 /// The least time between two notifications of other nodes about a hook.
 const HINT_EVERY: Duration = Duration::from_millis(100);
-/// Longer keys are stored as their digest.
-const KEY_BYTES_MAX: usize = 512;
 
 /// Sends jobs to the workers.
 pub struct Writer {
@@ -230,7 +224,7 @@ impl Job {
                 attempt,
                 disposition,
             } => {
-                keep_answered(transaction, stored, attempt, disposition).await?;
+                record(transaction, stored, attempt, disposition).await?;
                 Written::Committed(Committed::Stored)
             }
         })
@@ -338,222 +332,4 @@ async fn notify(mut client: Object, hooks: Vec<String>) -> Result<(), tokio_post
     let sql = "SELECT pg_notify('landfall', hook) FROM unnest($1::text[]) AS hook";
     transaction.execute_cached(sql, &[&hooks]).await?;
     transaction.commit().await
-}
-
-/// A key that an index can hold: the digest of a long key.
-pub fn indexed(key: &[u8]) -> Vec<u8> {
-    if key.len() <= KEY_BYTES_MAX {
-        key.to_vec()
-    } else {
-        [b"sha256\0", &Sha256::digest(key)[..]].concat()
-    }
-}
-
-/// Stores a new event with its delivery, unless it repeats an earlier event. SQLite: `accept::accept`.
-pub async fn accept(
-    transaction: &Transaction<'_>,
-    new: &NewEvent,
-    owner: Option<Uuid>,
-) -> Result<Accepted, tokio_postgres::Error> {
-    let event = new.stored.event();
-    let (id, hook): (_, &str) = (event.id.uuid(), &event.hook);
-    let Keys {
-        key,
-        body_key,
-        window,
-    } = Keys::of(new);
-    let order_key = new.order_key.as_deref().map(|key| indexed(key.as_bytes()));
-    let sql = "SELECT kind, other, delivery, state, wait, reply
-               FROM accept($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, false)";
-    let row = transaction
-        .query_one_cached(
-            sql,
-            &[
-                &id,
-                &hook,
-                &received(&new.stored),
-                &new.stored.head(),
-                &&event.body[..],
-                &&new.stored.digest()[..],
-                &&new.stored.checksum()[..],
-                &key,
-                &body_key,
-                &window,
-                &order_key,
-                &millis(new.delay),
-                &owner,
-                &millis(SHARED_LEASE),
-                &new.dead,
-            ],
-        )
-        .await?;
-    let fence = row.get::<_, Option<i64>>(2).map(|delivery| Fence {
-        delivery,
-        attempt: 1,
-    });
-    let other = row
-        .get::<_, Option<Uuid>>(1)
-        .map(|id| EventId::from_bytes(id.into_bytes()));
-    Ok(match (row.get::<_, i32>(0), other) {
-        (1, Some(of)) => Accepted::repeat(of, open_state(&row, 3), row.get(5)),
-        (2, conflict) => Accepted::New { fence, conflict },
-        _ => Accepted::New {
-            fence,
-            conflict: None,
-        },
-    })
-}
-
-/// The keys of an event's identity, as an index can hold them.
-pub struct Keys {
-    /// The key of the identity, if the event has one.
-    pub key: Option<Vec<u8>>,
-    /// The key of the body under that identity. `None` if the identity alone decides.
-    pub body_key: Option<Vec<u8>>,
-    /// How long the identity is stored, in ms.
-    pub window: i64,
-}
-
-// === impl Keys ===
-
-impl Keys {
-    pub fn of(new: &NewEvent) -> Keys {
-        match &new.dedup {
-            Some(dedup) => Keys::from_dedup(dedup, new.stored.digest()),
-            None => Keys {
-                key: None,
-                body_key: None,
-                window: 0,
-            },
-        }
-    }
-
-    pub fn from_dedup(dedup: &DedupKey, digest: &[u8; 32]) -> Keys {
-        Keys {
-            key: Some(indexed(&dedup.key)),
-            body_key: dedup.of_body(digest).map(|dedup| indexed(&dedup.key)),
-            window: millis(dedup.window),
-        }
-    }
-}
-
-/// The state of an earlier event's delivery, and when it is due, from two columns.
-pub fn open_state(row: &Row, at: usize) -> Option<OpenState> {
-    let StateColumn(state) = row.get(at);
-    let wait_ms = row.get::<_, Option<i64>>(at + 1).unwrap_or(0).max(0);
-    match state {
-        DeliveryState::Pending => Some(OpenState::Pending(Duration::from_millis(wait_ms as u64))),
-        DeliveryState::Running => Some(OpenState::Running),
-        DeliveryState::Dead => Some(OpenState::Replayed),
-        DeliveryState::Done | DeliveryState::Resolved | DeliveryState::Discarded => None,
-    }
-}
-
-/// How an attempt ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Ended {
-    /// Another owner has the lease. Nothing was stored.
-    LeaseLost,
-    /// This transaction ended it.
-    Now,
-    /// An earlier transaction ended it in the same way, and its answer was lost.
-    Before,
-}
-
-/// Ends a lease and records its attempt. SQLite: `finish::finish`.
-pub async fn finish(
-    transaction: &Transaction<'_>,
-    fence: Fence,
-    attempt: &AttemptRecord,
-    disposition: &Disposition,
-) -> Result<Ended, tokio_postgres::Error> {
-    let reason = plain(&attempt.reason);
-    let (state, pause, why) = match disposition {
-        Disposition::Done(_) => (DeliveryState::Done, 0, None),
-        Disposition::Retry(pause) => (DeliveryState::Pending, millis(*pause), Some(reason.clone())),
-        Disposition::Dead(why) => (DeliveryState::Dead, 0, Some(plain(why))),
-    };
-    let sql = "SELECT finish($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)";
-    let row = transaction
-        .query_one_cached(
-            sql,
-            &[
-                &fence.delivery,
-                &(fence.attempt as i32),
-                &StateColumn(state),
-                &pause,
-                &why,
-                &attempt.started_ms,
-                &attempt.duration_us,
-                &attempt.outcome,
-                &reason,
-                &attempt.status.map(i32::from),
-                &plain(&attempt.record),
-            ],
-        )
-        .await?;
-    let ended = match row.get::<_, i32>(0) {
-        0 => Ended::LeaseLost,
-        1 => Ended::Now,
-        _ => Ended::Before,
-    };
-    if ended == Ended::Now && matches!(disposition, Disposition::Done(_)) && attempt.refuses() {
-        // The provider may retry a refused event: the retry is not a duplicate.
-        let sql = "DELETE FROM dedup i USING deliveries d WHERE d.id = $1 AND i.event = d.event";
-        transaction.execute_cached(sql, &[&fence.delivery]).await?;
-    }
-    if let (
-        Ended::Now,
-        Disposition::Done(Results {
-            reply: Some(reply), ..
-        }),
-    ) = (ended, disposition)
-    {
-        let sql = "UPDATE deliveries SET reply = $1 WHERE id = $2";
-        transaction
-            .execute_cached(sql, &[reply, &fence.delivery])
-            .await?;
-    }
-    Ok(ended)
-}
-
-/// Stores an event whose handler has answered already, with its attempt. SQLite: `finish::record`.
-pub async fn keep_answered(
-    transaction: &Transaction<'_>,
-    stored: &Stored,
-    attempt: &AttemptRecord,
-    disposition: &Disposition,
-) -> Result<(), tokio_postgres::Error> {
-    let event = stored.event();
-    let (id, hook): (_, &str) = (event.id.uuid(), &event.hook);
-    let (state, why) = match disposition {
-        Disposition::Done(_) => (DeliveryState::Done, None),
-        Disposition::Retry(_) => (DeliveryState::Dead, Some(attempt.outcome.to_owned())),
-        Disposition::Dead(why) => (DeliveryState::Dead, Some(plain(why))),
-    };
-    let sql =
-        "SELECT keep_answered($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)";
-    transaction
-        .query_one_cached(
-            sql,
-            &[
-                &id,
-                &hook,
-                &received(stored),
-                &stored.head(),
-                &&event.body[..],
-                &&stored.digest()[..],
-                &&stored.checksum()[..],
-                &StateColumn(state),
-                &why,
-                &attempt.started_ms,
-                &attempt.duration_us,
-                &attempt.outcome,
-                &plain(&attempt.reason),
-                &attempt.status.map(i32::from),
-                &plain(&attempt.record),
-            ],
-        )
-        .await
-        .map(drop)
 }

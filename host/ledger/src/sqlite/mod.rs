@@ -15,6 +15,7 @@ mod leases;
 mod operator;
 mod place;
 mod read;
+mod refusal;
 mod reserve;
 mod retention;
 mod rows;
@@ -22,7 +23,9 @@ mod schema;
 mod traits;
 mod usage;
 mod wal;
+mod work;
 mod writer;
+mod writer_thread;
 
 use std::io;
 use std::path::{Path, PathBuf};

@@ -8,7 +8,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use rusqlite::Connection;
 
-use super::writer::{Sync, WriteOptions};
+use super::work::{Sync, WriteOptions};
 use super::{
     OPERATOR_STEP, Sqlite, accept, arrivals, clock, finish, kv, leases, operator, read, retention,
     rows, schema,

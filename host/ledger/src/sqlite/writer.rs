@@ -1,151 +1,25 @@
-//! The writer thread. All queued work goes into one transaction with one sync, and each caller is answered after it.
+//! The way to the thread that writes. Callers send work and wait for its result.
 
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
+use std::sync::Arc;
 
-use rusqlite::config::DbConfig;
-use rusqlite::{Connection, TransactionBehavior};
-use tokio::runtime::{Builder, Runtime};
+use rusqlite::Connection;
 use tokio::sync::{mpsc, oneshot};
-use uuid::Uuid;
 
 use super::bound::SizeBound;
 use super::files::OpenFiles;
 use super::integrity::OnFatal;
-use super::place;
+use super::refusal::Refusal;
 use super::reserve::Reserve;
 use super::wal::Note;
-use crate::error::{DATA_DIRECTORY, LedgerError};
-use landfall_model::lock;
-
-/// Work in the queue. Further callers wait until there is space.
-const WAITING_MAX: usize = 4096;
-/// Work in one transaction.
-const BATCH_MAX: usize = 512;
-/// A log with more frames than this is written back to the database.
-const CHECKPOINT_FRAMES: u32 = 2000;
-/// Removal steps after one batch, if the file is above its size limit. They remove more than the largest batch adds.
-const SHRINK_STEPS_MAX: usize = 16;
-/// The time between two reports of deliveries that were removed because of `ledger.max_size`.
-const REPORT_EVERY: Duration = Duration::from_secs(10);
-/// How often an idle ledger checks that its files still exist.
-const CHECK_EVERY: Duration = Duration::from_secs(1);
-/// The time between two test writes while the ledger refuses events.
-const PROBE_EVERY: Duration = Duration::from_millis(500);
+use super::work::{Asked, Call, Sync, WriteOptions};
+use super::writer_thread::WriterThread;
+use crate::error::LedgerError;
 
 /// Sends work to the thread.
 #[derive(Clone)]
 pub struct Writer {
     waiting: mpsc::Sender<Asked>,
     refusal: Refusal,
-}
-
-/// Why the ledger accepts no events at the moment. Only a durable write that changed a page clears it.
-#[derive(Clone)]
-struct Refusal(Arc<Mutex<Option<LedgerError>>>);
-
-/// How safe a write is when its caller is answered.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Sync {
-    /// On stable storage.
-    Durable,
-    /// In the log: it survives the end of the process, but maybe not of the machine.
-    Relaxed,
-}
-
-/// What a write does to the size of the ledger.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum WriteKind {
-    /// It adds data: refused on a full disk.
-    Insert,
-    /// It ends, extends or removes what is stored: it may use the reserve of a full disk.
-    Reclaim,
-}
-
-/// How something is written.
-#[derive(Debug, Clone)]
-pub struct WriteOptions {
-    sync: Sync,
-    kind: WriteKind,
-    /// Set when the caller no longer wants it: it does not begin. None: it cannot be cancelled.
-    cancelled: Option<Arc<AtomicBool>>,
-}
-
-/// A message to the thread.
-enum Asked {
-    Work(Box<dyn Work>),
-    /// The last message: the log is written back and the file closed.
-    Close(oneshot::Sender<()>),
-}
-
-/// One piece of work. It is run again alone if another piece of its batch has failed.
-trait Work: Send {
-    fn run(&mut self, connection: &Connection) -> rusqlite::Result<()>;
-    fn settle(self: Box<Self>, committed: Result<(), LedgerError>);
-    fn options(&self) -> &WriteOptions;
-}
-
-struct Call<F, T> {
-    act: F,
-    done: Option<T>,
-    answer: oneshot::Sender<Result<T, LedgerError>>,
-    options: WriteOptions,
-}
-
-// === impl WriteOptions ===
-
-impl WriteOptions {
-    /// A write that adds data.
-    pub fn insert(sync: Sync) -> WriteOptions {
-        WriteOptions {
-            sync,
-            kind: WriteKind::Insert,
-            cancelled: None,
-        }
-    }
-
-    /// A write that ends, extends or removes what is stored.
-    pub fn reclaim(sync: Sync) -> WriteOptions {
-        WriteOptions {
-            sync,
-            kind: WriteKind::Reclaim,
-            cancelled: None,
-        }
-    }
-
-    /// The write does not begin once `cancelled` is set.
-    pub fn unless(self, cancelled: Arc<AtomicBool>) -> WriteOptions {
-        WriteOptions {
-            cancelled: Some(cancelled),
-            ..self
-        }
-    }
-
-    fn is_cancelled(&self) -> bool {
-        self.cancelled
-            .as_ref()
-            .is_some_and(|cancelled| cancelled.load(Ordering::Relaxed))
-    }
-}
-
-impl<T: Send, F: FnMut(&Connection) -> rusqlite::Result<T> + Send> Work for Call<F, T> {
-    fn run(&mut self, connection: &Connection) -> rusqlite::Result<()> {
-        self.done = Some((self.act)(connection)?);
-        Ok(())
-    }
-
-    fn settle(self: Box<Self>, committed: Result<(), LedgerError>) {
-        let Call { done, answer, .. } = *self;
-        // A caller that is gone needs no answer.
-        answer
-            .send(committed.and(done.ok_or(LedgerError::Stopped)))
-            .ok();
-    }
-
-    fn options(&self) -> &WriteOptions {
-        &self.options
-    }
 }
 
 // === impl Writer ===
@@ -160,27 +34,8 @@ impl Writer {
         bound: Arc<SizeBound>,
         on_fatal: OnFatal,
     ) -> std::io::Result<Writer> {
-        let (waiting, asked) = mpsc::channel(WAITING_MAX);
-        let refusal = Refusal(Arc::new(Mutex::new(
-            (!reserve.is_there()).then_some(LedgerError::Full),
-        )));
-        let thread = Thread {
-            connection,
-            note,
-            reserve,
-            files,
-            bound,
-            next_report: Instant::now(),
-            asked,
-            timer: Builder::new_current_thread().enable_time().build()?,
-            sync: None,
-            refusal: refusal.clone(),
-            next_probe: Instant::now(),
-            on_fatal,
-        };
-        std::thread::Builder::new()
-            .name("ledger".into())
-            .spawn(move || thread.run())?;
+        let (waiting, refusal) =
+            WriterThread::spawn(connection, note, reserve, files, bound, on_fatal)?;
         Ok(Writer { waiting, refusal })
     }
 
@@ -191,12 +46,7 @@ impl Writer {
         act: impl FnMut(&Connection) -> rusqlite::Result<T> + Send + 'static,
     ) -> Result<T, LedgerError> {
         let (answer, answered) = oneshot::channel();
-        let work = Box::new(Call {
-            act,
-            done: None,
-            answer,
-            options,
-        });
+        let work = Box::new(Call::new(act, answer, options));
         self.waiting
             .send(Asked::Work(work))
             .await
@@ -210,12 +60,7 @@ impl Writer {
         act: impl FnMut(&Connection) -> rusqlite::Result<()> + Send + 'static,
     ) -> Option<()> {
         let (answer, _) = oneshot::channel();
-        let work = Call {
-            act,
-            done: None,
-            answer,
-            options: WriteOptions::insert(Sync::Relaxed),
-        };
+        let work = Call::new(act, answer, WriteOptions::insert(Sync::Relaxed));
         self.waiting.try_send(Asked::Work(Box::new(work))).ok()
     }
 
@@ -231,337 +76,4 @@ impl Writer {
     pub fn refuses(&self) -> Option<LedgerError> {
         self.refusal.get()
     }
-}
-
-// === impl Refusal ===
-
-impl Refusal {
-    fn get(&self) -> Option<LedgerError> {
-        lock(&self.0).clone()
-    }
-
-    fn set(&self, why: LedgerError) {
-        let before = lock(&self.0).replace(why.clone());
-        if before.as_ref() != Some(&why) {
-            tracing::error!(error = %why, "the ledger accepts no events until a write succeeds again");
-        }
-    }
-
-    fn clear(&self) {
-        if lock(&self.0).take().is_some() {
-            tracing::info!("a write to the ledger succeeded: events are accepted again");
-        }
-    }
-}
-
-struct Thread {
-    connection: Connection,
-    note: Note,
-    reserve: Reserve,
-    files: OpenFiles,
-    bound: Arc<SizeBound>,
-    next_report: Instant,
-    asked: mpsc::Receiver<Asked>,
-    /// Limits the wait for work to the next check or probe.
-    timer: Runtime,
-    sync: Option<Sync>,
-    refusal: Refusal,
-    next_probe: Instant,
-    on_fatal: OnFatal,
-}
-
-// === impl Thread ===
-
-impl Thread {
-    fn run(mut self) {
-        let mut asked = Vec::with_capacity(BATCH_MAX);
-        let mut closed = None;
-        while closed.is_none() && self.receive(&mut asked) {
-            let mut batch: Vec<Box<dyn Work>> = Vec::with_capacity(asked.len());
-            for one in asked.drain(..) {
-                match one {
-                    Asked::Work(work) if closed.is_none() && !work.options().is_cancelled() => {
-                        batch.push(work)
-                    }
-                    // Dropping the work tells its caller that there is no answer.
-                    Asked::Work(_) => {}
-                    Asked::Close(answer) => closed = Some(answer),
-                }
-            }
-
-            let mut outcome = self.commit_unless_read_only(&mut batch);
-            if outcome == Err(LedgerError::Full) && self.reserve.spend() {
-                batch = reclaiming(batch);
-                outcome = self.commit(&mut batch);
-            }
-
-            // A batch may commit without writing a page, so only `probe` clears a refusal.
-            match &outcome {
-                Err(error @ (LedgerError::Full | LedgerError::ReadOnly(_))) => {
-                    self.refusal.set(error.clone())
-                }
-                _ if !self.reserve.is_there() => self.refusal.set(LedgerError::Full),
-                _ => {}
-            }
-
-            match outcome {
-                // One piece of work is at fault: each is committed alone.
-                Err(LedgerError::Other(_)) if batch.len() > 1 => {
-                    batch.drain(..).for_each(|work| self.commit_alone(work))
-                }
-                outcome => {
-                    if let Err(error) = &outcome {
-                        self.report_if_fatal(error);
-                    }
-                    batch
-                        .drain(..)
-                        .for_each(|work| work.settle(outcome.clone()));
-                }
-            }
-
-            self.probe();
-            self.shrink();
-            self.checkpoint();
-        }
-
-        match self.files.check() {
-            // Closing the last connection writes the log back and removes it.
-            Ok(()) => self.note.forget(),
-            // The log stays as it is: the next start compares it with the note.
-            Err(error) => {
-                self.connection
-                    .set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)
-                    .ok();
-                (self.on_fatal)(&error);
-            }
-        }
-        drop(self.connection);
-        if let Some(closed) = closed {
-            closed.send(()).ok();
-        }
-    }
-
-    /// Waits for work until the next check of the files or the next probe. False: all handles have been dropped.
-    fn receive(&mut self, asked: &mut Vec<Asked>) -> bool {
-        let until = match self.refusal.get() {
-            None => Instant::now() + CHECK_EVERY,
-            Some(_) => self.next_probe,
-        };
-
-        let until = until.into();
-        let received = self.asked.recv_many(asked, BATCH_MAX);
-        let received = self
-            .timer
-            .block_on(async { tokio::time::timeout_at(until, received).await });
-        if received.is_err()
-            && let Err(error) = self.files.check()
-        {
-            self.report_if_fatal(&error);
-        }
-        received.map_or(true, |count| count > 0)
-    }
-
-    /// On a read-only file system, only `probe` writes.
-    fn commit_unless_read_only(&mut self, batch: &mut [Box<dyn Work>]) -> Result<(), LedgerError> {
-        match self.refusal.get() {
-            Some(error @ LedgerError::ReadOnly(_)) if !batch.is_empty() => Err(error),
-            _ => self.commit(batch),
-        }
-    }
-
-    /// While the ledger refuses events: writes one page and syncs it, at intervals. Events are accepted again once that succeeds.
-    fn probe(&mut self) {
-        if self.refusal.get().is_none() || Instant::now() < self.next_probe {
-            return;
-        }
-
-        self.next_probe = Instant::now() + PROBE_EVERY;
-        self.reserve.restore();
-        // Without the reserve no event is accepted: the remaining space is for attempts that end.
-        if !self.reserve.is_there() {
-            return;
-        }
-        match self
-            .write_probe()
-            .map_err(|error| self.classify_error(error))
-        {
-            Ok(()) => self.refusal.clear(),
-            Err(error @ (LedgerError::Full | LedgerError::ReadOnly(_))) => self.refusal.set(error),
-            Err(error) => self.report_if_fatal(&error),
-        }
-    }
-
-    /// Writes a new value each time, because SQLite does not write a page whose bytes stay the same.
-    fn write_probe(&mut self) -> Result<(), LedgerError> {
-        self.set_sync(Sync::Durable)?;
-        let value = Uuid::new_v4();
-        self.connection.execute(
-            "INSERT OR REPLACE INTO node (key, value) VALUES ('probe', ?)",
-            [&value.as_bytes()[..]],
-        )?;
-        self.write_note();
-        Ok(())
-    }
-
-    fn commit_alone(&mut self, work: Box<dyn Work>) {
-        let mut one = [work];
-        let outcome = self.commit(&mut one);
-        if let Err(error) = &outcome {
-            self.report_if_fatal(error);
-        }
-        let [work] = one;
-        work.settle(outcome);
-    }
-
-    fn report_if_fatal(&self, error: &LedgerError) {
-        if error.is_fatal() {
-            (self.on_fatal)(error);
-        }
-    }
-
-    fn commit(&mut self, batch: &mut [Box<dyn Work>]) -> Result<(), LedgerError> {
-        self.try_commit(batch)
-            .map_err(|error| self.classify_error(error))
-    }
-
-    /// SQLite reports a file system that has become read-only as a disk error, although no write is in doubt.
-    fn classify_error(&self, error: LedgerError) -> LedgerError {
-        match error {
-            LedgerError::Disk(_) if place::is_read_only(self.reserve.dir()) => {
-                LedgerError::ReadOnly(DATA_DIRECTORY)
-            }
-            error => error,
-        }
-    }
-
-    fn try_commit(&mut self, batch: &mut [Box<dyn Work>]) -> Result<(), LedgerError> {
-        if batch.is_empty() {
-            return Ok(());
-        }
-
-        let durable = batch
-            .iter()
-            .any(|work| work.options().sync == Sync::Durable);
-        self.set_sync(if durable {
-            Sync::Durable
-        } else {
-            Sync::Relaxed
-        })?;
-
-        let transaction = self
-            .connection
-            .transaction_with_behavior(TransactionBehavior::Immediate)?;
-        for work in batch {
-            work.run(&transaction)?;
-            landfall_model::kill_point!("ledger-in-batch");
-        }
-        landfall_model::kill_point!("ledger-before-commit");
-        transaction.commit()?;
-
-        // Before any caller is answered.
-        self.files.check()?;
-        landfall_model::kill_point!("ledger-before-note");
-        if durable {
-            self.write_note();
-        }
-        landfall_model::kill_point!("ledger-after-commit");
-        Ok(())
-    }
-
-    /// Notes how many frames of the log are on stable storage. If the note cannot be written, the next start checks fewer frames.
-    fn write_note(&self) {
-        if let Ok(frames) = self.frames() {
-            self.note.write(frames).ok();
-        }
-    }
-
-    fn frames(&self) -> rusqlite::Result<u32> {
-        self.connection
-            .prepare_cached("PRAGMA wal_checkpoint(NOOP)")?
-            .query_row([], |row| row.get(1))
-    }
-
-    /// Brings the file below `ledger.max_size` in small steps, so that callers wait only for a short time. The remaining steps follow after
-    /// the next batch.
-    fn shrink(&mut self) {
-        for _ in 0..SHRINK_STEPS_MAX {
-            match self.shrink_step() {
-                Ok(true) => {}
-                Ok(false) => break,
-                Err(error) => {
-                    let error = self.classify_error(error);
-                    tracing::error!(%error, "the ledger cannot be brought below ledger.max_size");
-                    self.report_if_fatal(&error);
-                    break;
-                }
-            }
-        }
-
-        if Instant::now() < self.next_report {
-            return;
-        }
-
-        let (removed, dead) = self.bound.take_removed();
-        if removed > 0 {
-            self.next_report = Instant::now() + REPORT_EVERY;
-            let max_size = bytesize::ByteSize(self.bound.max_bytes()).display().iec();
-            tracing::warn!(removed, dead, %max_size, "ledger.max_size is reached: the oldest ended deliveries were removed");
-        }
-    }
-
-    /// False: there is nothing to remove.
-    fn shrink_step(&mut self) -> Result<bool, LedgerError> {
-        let is_read_only = matches!(self.refusal.get(), Some(LedgerError::ReadOnly(_)));
-        if is_read_only || !self.bound.is_exceeded(&self.connection)? {
-            return Ok(false);
-        }
-
-        self.set_sync(Sync::Relaxed)?;
-        let transaction = self
-            .connection
-            .transaction_with_behavior(TransactionBehavior::Immediate)?;
-        let has_removed = self.bound.shrink(&transaction)?;
-        transaction.commit()?;
-        Ok(has_removed)
-    }
-
-    fn set_sync(&mut self, sync: Sync) -> Result<(), LedgerError> {
-        if self.sync != Some(sync) {
-            let word = if sync == Sync::Durable {
-                "FULL"
-            } else {
-                "NORMAL"
-            };
-            self.connection.pragma_update(None, "synchronous", word)?;
-            self.sync = Some(sync);
-        }
-        Ok(())
-    }
-
-    /// Writes the log back to the database. Runs after the callers were answered, so that none waits for it.
-    fn checkpoint(&mut self) {
-        if self.frames().is_ok_and(|frames| frames < CHECKPOINT_FRAMES) {
-            return;
-        }
-
-        landfall_model::kill_point!("ledger-before-checkpoint");
-        let done = self
-            .connection
-            .query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(()));
-        landfall_model::kill_point!("ledger-after-checkpoint");
-        if let Err(error) = done.map_err(LedgerError::from) {
-            self.report_if_fatal(&self.classify_error(error));
-        }
-    }
-}
-
-/// Returns the work that may use the reserve of a full disk. Other work is answered with `Full`.
-fn reclaiming(batch: Vec<Box<dyn Work>>) -> Vec<Box<dyn Work>> {
-    let (reclaim, insert): (Vec<_>, Vec<_>) = batch
-        .into_iter()
-        .partition(|work| work.options().kind == WriteKind::Reclaim);
-    insert
-        .into_iter()
-        .for_each(|work| work.settle(Err(LedgerError::Full)));
-    reclaim
 }

@@ -1,0 +1,118 @@
+//! Ending attempts: calls of `functions/deliveries.sql`. SQLite: `finish.rs`.
+
+use deadpool_postgres::Transaction;
+
+use super::query::{Cached, millis, plain, received};
+use crate::state_column::StateColumn;
+use crate::steps::{AttemptRecord, Disposition, Fence, Results};
+use landfall_model::DeliveryState;
+use landfall_model::stored_event::Stored;
+
+/// How an attempt ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ended {
+    /// Another owner has the lease. Nothing was stored.
+    LeaseLost,
+    /// This transaction ended it.
+    Now,
+    /// An earlier transaction ended it in the same way, and its answer was lost.
+    Before,
+}
+
+/// Ends a lease and records its attempt. SQLite: `finish::finish`.
+pub async fn finish(
+    transaction: &Transaction<'_>,
+    fence: Fence,
+    attempt: &AttemptRecord,
+    disposition: &Disposition,
+) -> Result<Ended, tokio_postgres::Error> {
+    let reason = plain(&attempt.reason);
+    let (state, pause, why) = match disposition {
+        Disposition::Done(_) => (DeliveryState::Done, 0, None),
+        Disposition::Retry(pause) => (DeliveryState::Pending, millis(*pause), Some(reason.clone())),
+        Disposition::Dead(why) => (DeliveryState::Dead, 0, Some(plain(why))),
+    };
+    let sql = "SELECT finish($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)";
+    let row = transaction
+        .query_one_cached(
+            sql,
+            &[
+                &fence.delivery,
+                &(fence.attempt as i32),
+                &StateColumn(state),
+                &pause,
+                &why,
+                &attempt.started_ms,
+                &attempt.duration_us,
+                &attempt.outcome,
+                &reason,
+                &attempt.status.map(i32::from),
+                &plain(&attempt.record),
+            ],
+        )
+        .await?;
+    let ended = match row.get::<_, i32>(0) {
+        0 => Ended::LeaseLost,
+        1 => Ended::Now,
+        _ => Ended::Before,
+    };
+    if ended == Ended::Now && matches!(disposition, Disposition::Done(_)) && attempt.refuses() {
+        // The provider may retry a refused event: the retry is not a duplicate.
+        let sql = "DELETE FROM dedup i USING deliveries d WHERE d.id = $1 AND i.event = d.event";
+        transaction.execute_cached(sql, &[&fence.delivery]).await?;
+    }
+    if let (
+        Ended::Now,
+        Disposition::Done(Results {
+            reply: Some(reply), ..
+        }),
+    ) = (ended, disposition)
+    {
+        let sql = "UPDATE deliveries SET reply = $1 WHERE id = $2";
+        transaction
+            .execute_cached(sql, &[reply, &fence.delivery])
+            .await?;
+    }
+    Ok(ended)
+}
+
+/// Stores an event whose handler has answered already, with its attempt. SQLite: `finish::record`.
+pub async fn record(
+    transaction: &Transaction<'_>,
+    stored: &Stored,
+    attempt: &AttemptRecord,
+    disposition: &Disposition,
+) -> Result<(), tokio_postgres::Error> {
+    let event = stored.event();
+    let (id, hook): (_, &str) = (event.id.uuid(), &event.hook);
+    let (state, why) = match disposition {
+        Disposition::Done(_) => (DeliveryState::Done, None),
+        Disposition::Retry(_) => (DeliveryState::Dead, Some(attempt.outcome.to_owned())),
+        Disposition::Dead(why) => (DeliveryState::Dead, Some(plain(why))),
+    };
+    let sql =
+        "SELECT keep_answered($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)";
+    transaction
+        .query_one_cached(
+            sql,
+            &[
+                &id,
+                &hook,
+                &received(stored),
+                &stored.head(),
+                &&event.body[..],
+                &&stored.digest()[..],
+                &&stored.checksum()[..],
+                &StateColumn(state),
+                &why,
+                &attempt.started_ms,
+                &attempt.duration_us,
+                &attempt.outcome,
+                &plain(&attempt.reason),
+                &attempt.status.map(i32::from),
+                &plain(&attempt.record),
+            ],
+        )
+        .await
+        .map(drop)
+}
